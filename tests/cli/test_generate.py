@@ -144,6 +144,18 @@ def test_novel_without_the_training_data_says_what_to_do(microgpt, anna_model) -
     assert (done.returncode, done.stdout) == (2, "")
 
 
+@pytest.mark.parametrize("column", [(), ("--column", "name")])
+def test_novel_finds_the_file_that_the_model_was_trained_on(microgpt, tmp_path, column) -> None:
+    data = tmp_path / ("names.csv" if column else "names.txt")
+    data.write_text("name,x\nanna,1\n" if column else "anna\n")
+    microgpt("train", "--data", data, *column, "--model", "m", "--steps", "9")
+    done = microgpt("generate", "--model", "m", "--novel", "-n", "5")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 5
+    data.write_text(data.read_text().replace("anna", "emma"))
+    assert "was not found; pass it" in microgpt("generate", "--model", "m", "--novel").stderr
+
+
 def test_a_chat_model_makes_up_new_things_to_say_if_it_has_learnt_to(microgpt, tmp_path) -> None:
     talk = tmp_path / "talk.jsonl"
     talk.write_text('[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]\n')

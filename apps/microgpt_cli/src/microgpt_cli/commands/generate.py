@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Container, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
@@ -116,7 +117,7 @@ def generate(
             "this model was trained only to reply, not to start a conversation; use: "
             f"microgpt chat --model {as_argument(model_dir)}"
         )
-    known = _training_texts(saved, against, column) if novel else ()
+    known = _training_texts(saved, model_dir, against, column) if novel else ()
     model = InferenceGpt(saved)
     if dropped := model.text_job(prompts=[prompt]).tokens_dropped:
         note(f"the prompt does not fit into the context; its first {dropped} tokens are ignored")
@@ -157,16 +158,19 @@ def _print_lines(samples: Iterator[str]) -> int:
 
 
 def _training_texts(
-    saved: "SavedModel", against: Path | None, column: str | None
+    saved: "SavedModel", model_dir: Path, against: Path | None, column: str | None
 ) -> Container[str]:
     """Return the training texts, from which novel samples must differ.
 
-    For a chat model, return the user messages, because the samples are user messages.
+    Without `against`, use the bundled data or the file in the training checkpoint, if it is the
+    same. For a chat model, return the user messages, because the samples are user messages.
     """
     from microgpt.data.documents import bundled, load_conversations, load_stream, load_text
     from microgpt.data.split import fingerprint
+    from microgpt.errors import CheckpointError
+    from microgpt.storage.training_directory import read_training
 
-    def load_documents(path: Path) -> "Sequence[Document]":
+    def load_documents(path: Path, column: str | None) -> "Sequence[Document]":
         if saved.tokenizer.is_chat:
             return load_conversations(path)
         is_stream = saved.text == "stream" and column is None
@@ -174,16 +178,22 @@ def _training_texts(
 
     expected = saved.meta.training.get("data_sha256")
     if against:
-        docs = load_documents(against)
+        docs = load_documents(against, column)
         if expected and fingerprint(docs) != expected:
             note(f"the documents in {against} differ from the training data of the model")
         return _known(docs, saved)
     text = "shakespeare.txt" if saved.text == "stream" else opt.DEFAULT_TEXT
     name = opt.DEFAULT_CHAT if saved.tokenizer.is_chat else text
     for path in filter(os.path.isfile, (Path("data", name), bundled(name))):
-        docs = load_documents(path)
+        docs = load_documents(path, None)
         if fingerprint(docs) == expected:
             return _known(docs, saved)
+    with suppress(CheckpointError, DataError):  # there is no checkpoint, or the file has changed
+        plan = read_training(model_dir)[0]
+        if plan.input and os.path.isfile(plan.input):
+            docs = load_documents(plan.input, plan.column)
+            if fingerprint(docs) == expected:
+                return _known(docs, saved)
     raise DataError("the training data of the model was not found; pass it with --against")
 
 

@@ -54,6 +54,38 @@ def test_a_column_is_trained_resumed_evaluated_and_described(microgpt, files) ->
     assert novel.returncode == 0, novel.stderr
 
 
+def test_the_header_says_whether_a_chat_model_folds(microgpt, files) -> None:
+    (files / "chat.jsonl").write_text('{"prompt": "hi", "completion": "yo"}\n')
+    done = microgpt("train", "--chat", "--data", "chat.jsonl", "--steps", "2")
+    assert done.stdout.splitlines()[3] == 'folding: case and accents ("Jörg" is read as "jorg")'
+    assert load(files / "output").meta.fold
+    (files / "chat.jsonl").write_text('{"prompt": "Hi", "completion": "yo"}\n')
+    done = microgpt("train", "--chat", "--data", "chat.jsonl", "--steps", "2", "--force")
+    assert "folding" not in done.stdout
+
+
+def test_a_run_a_search_and_a_sweep_read_a_column(microgpt, files, undrawn) -> None:
+    docs = (a + b + c for a in "aei" for b in "mnrl" for c in ["a", "e", "la", "ne"])
+    (files / "towns.csv").write_text("\n".join(["name,land", *(f"{doc},AT" for doc in docs)]))
+    column = ("--data", "towns.csv", "--column", "name")
+    done = microgpt("run", *column, "--steps", "50")
+    assert done.returncode == 0, done.stderr
+    searches = (
+        (["evolve", "--population", "2", "--generations", "1"], ["evolve", "--resume"]),
+        (["sweep", "grid", "--steps", "2,3", "--seeds", "1"], ["sweep", "resume"]),
+    )
+    for command, resume in searches:
+        done = microgpt(*command, *column)
+        assert done.returncode == 0, done.stderr
+        assert "microgpt sweep grid --data towns.csv --column name --" in done.stdout
+        (run,) = (files / "experiments").glob(f"{command[0]}_*/")
+        assert json.loads((run / "run.json").read_text())["settings"]["column"] == "name"
+        again = microgpt(*resume, run)
+        assert again.returncode == 0, again.stderr
+    refused = microgpt("sweep", "params", "--chat", "--column", "name")
+    assert "--column cannot be used with --chat; omit one of them" in refused.stderr
+
+
 def test_the_lines_of_a_table_that_an_old_version_trained_on_are_resumed(microgpt, files) -> None:
     (files / "towns.txt").write_bytes((files / "towns.csv").read_bytes())
     assert microgpt("train", "--data", "towns.txt", *SMALL).returncode == 0

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from searches import write_names
 
-from microgpt_cli.search.sweep_ranking import describe_sweep
+from microgpt.data.documents import bundled
+from microgpt_cli.search.sweep_ranking import data_options, describe_sweep
 from microgpt_evolution.sweep.config import SweepConfig
 from microgpt_evolution.sweep.records import SweepResult, SweepSettings
 
@@ -74,6 +75,25 @@ def test_a_lead_within_the_spread_asks_for_more_seeds() -> None:
 def test_a_model_that_diverged_with_a_seed_comes_after_those_that_did_not() -> None:
     losses = {**rates(2.4, 2.2, 2.3), SweepConfig(lr=0.1): (2.0, None, 2.0)}
     assert lines_of(losses)[6].endswith("2 of 3 seeds")
+
+
+def test_a_ranking_of_runs_with_more_and_less_compute_says_so() -> None:
+    losses = {SweepConfig(steps=n, batch_size=n): (2 + n, 2.1 + n, 2.2 + n) for n in (1, 2)}
+    assert lines_of(losses)[5] == (
+        "Runs with more steps or larger batches had more compute; "
+        "the ranking does not correct for it"
+    )
+    assert not any(line.startswith("Runs") for line in lines_of(rates(2.4, 2.2, 2.3)))
+
+
+def test_options_select_the_same_documents(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    installed = str(bundled("names.txt"))
+    assert data_options(installed, None) == ""
+    assert data_options(str(tmp_path / "a.csv"), "the name") == "--data a.csv --column 'the name' "
+    write_names(tmp_path)  # the default is now another file
+    assert data_options(installed, None) == f"--data {installed} "
+    assert data_options(str(tmp_path / "data/names.txt"), None) == ""
 
 
 def test_ten_rows_are_shown() -> None:

@@ -80,6 +80,7 @@ def test_other_objectives_return_a_score(objective) -> None:
     assert found.record.objective == objective
     assert found.record.score is not None
     assert found.winner.measure == "judge"
+    assert f"; judge score {found.record.score:.3f}; " in repr(found)
 
 
 @pytest.mark.parametrize(

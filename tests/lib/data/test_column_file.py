@@ -2,6 +2,7 @@
 
 import csv
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -101,13 +102,13 @@ def test_a_column_that_cannot_be_read_is_refused(file, name, content, problem) -
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
-        ("a.csv", "id,text\n1,Anna\n", r"is a table; read one column \(--column NAME .*: id, t"),
+        ("a.csv", "id,text\n1,Anna\n", r"is a table; read one column \(--column NAME; .*: id, t"),
         ("a.tsv", "id\ttext\n1\tAnna\n", r"is a table; read one column \(--column NAME"),
         ("a.csv", 'town\nBerlin\n"Rom, alt"\n', r"is a table; .*: town \(rename the file to .txt"),
         ("a.csv", "Anna\nMia, the second\n", r"is a table; .*: Anna \(rename the file to .txt"),
         ("a.csv", f"{LONG}\na,b\n", r"is a table; .*: x*… \(rename the file to .txt"),
         ("a.csv", '"to\nwn",age\nBerlin,3\n', r"is a table; .*: to\\nwn, age"),
-        ("a.txt", LINES, r"has JSON objects; read one column \(--column NAME .*: id, text"),
+        ("a.txt", LINES, r"has JSON objects; read one column \(--column NAME; .*: id, text"),
         ("a.txt", json.dumps(OBJECTS, indent=1), "has JSON objects; read one column"),
         ("a.txt", json.dumps(TALK), "has conversations; train on them with --chat"),
         ("a.txt", json.dumps([TALK], indent=1), "has conversations; train on them with --chat"),
@@ -139,3 +140,11 @@ def test_a_table_is_not_taken_for_text(file, name, content, problem) -> None:
 )
 def test_text_is_not_taken_for_a_table(file, name: str, content: str) -> None:
     assert load_text(file(name, content)) == content.strip("\n").split("\n")
+
+
+def test_threads_may_read_long_fields_at_once(file) -> None:
+    path, limit = file("a.csv", "name,x\n" + f"{LONG},1\n" * 4), csv.field_size_limit()
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: load_text(path, column="name"), range(8)))
+    assert found == [[LONG] * 4] * 8
+    assert csv.field_size_limit() == limit

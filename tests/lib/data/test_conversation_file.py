@@ -152,8 +152,14 @@ def test_ten_thousand_different_system_messages_are_left_out(file) -> None:
         ('{"conversations": [{"from": "tool", "value": "a"}]}', r"messages\[0\].role: .* 'tool'"),
         ('{"prompt": "a", "completion": 3}', r"messages\[1\].content: .* string, got 3"),
         (json.dumps([SYSTEM]), "line 1: the conversation is empty"),
-        (json.dumps([user("a\0b")]), r"line 1: messages\[0\].content has the character '\\x00', wh"),
-        (json.dumps([[user(), assistant("\0")]]), r"item 1: messages\[1\].content has the character"),
+        (
+            json.dumps([user("a\0b")]),
+            r"line 1: messages\[0\].content has the character '\\x00', wh",
+        ),
+        (
+            json.dumps([[user(), assistant("\0")]]),
+            r"item 1: messages\[1\].content has the character",
+        ),
         ("\nhi\n", "chat.json has no conversations; use JSONL, one conversation per line"),
     ],
 )

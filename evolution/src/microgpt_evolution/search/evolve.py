@@ -48,8 +48,10 @@ class EvolutionResult(Plottable):
 
     def __repr__(self) -> str:
         genome = " ".join(self.genome.describe().split())
-        n, loss = len(self.run.entries), self.record.val_loss
-        return f"<EvolutionResult: {genome}; held-out loss {loss:.3f}; {n:,} evaluations>"
+        n, what = len(self.run.entries), f"held-out loss {self.record.val_loss:.3f}"
+        if self.winner.measure:
+            what = f"{self.winner.measure} score {self.record.score:.3f}"
+        return f"<EvolutionResult: {genome}; {what}; {n:,} evaluations>"
 
     @property
     def genome(self) -> Genome:
@@ -193,7 +195,7 @@ def _open_records(directory: Path, settings: SearchSettings) -> Records:
     records = Records.open(directory)
     try:
         begun = SearchSettings.of(records)
-        for name in SearchSettings.model_fields.keys() - {"input", "vocab_size"}:
+        for name in SearchSettings.model_fields.keys() - {"input", "column", "vocab_size"}:
             new, old = getattr(settings, name), getattr(begun, name)
             if new != old:
                 raise ConfigError(

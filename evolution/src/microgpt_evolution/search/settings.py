@@ -55,6 +55,7 @@ class SearchSettings(BaseModel):
 
     objective: ObjectiveName
     input: Annotated[str, Field(pattern=r"^[^\x00]+$")]  # path of the documents when the run began
+    column: str | None = None  # column or field with the documents
     data_sha256: str  # SHA-256 of all documents
     vocab_size: _Count | None = None  # None in runs written by older versions
     val_fraction: float = HELD_OUT
@@ -159,7 +160,7 @@ class SearchSettings(BaseModel):
 
     def check(self, given: Mapping[str, Any], warm_start: Genome | None) -> None:
         """Raise ConfigError if an option or the warm start differs from the run to resume."""
-        for name in ("objective", "seed", *OPTIONS):
+        for name in ("objective", "seed", "column", *OPTIONS):
             known = getattr(self, name)
             if name in given and given[name] != known:
                 has = f"no {name}" if known is None else known

@@ -45,6 +45,7 @@ class SweepSettings(BaseModel):
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
     input: Annotated[str, Field(pattern=r"^[^\x00]+$")]  # path of the documents when the run began
     chat: bool = False  # whether the documents are conversations
+    column: str | None = None  # column or field with the documents
     data_sha256: str  # SHA-256 of all documents
     val_fraction: float = HELD_OUT  # fraction of documents used for the held-out loss
     test_fraction: float = HELD_OUT  # fraction of documents that the sweep does not use

@@ -18,6 +18,7 @@ def evolve(
         Path | None,
         search(*opt.DATA, help=f"{opt.TEXT_HELP}.  [default: data/{opt.DEFAULT_TEXT}]"),
     ] = None,
+    column: opt.Column = None,
     objective: Annotated[
         Literal["loss", "aesthetic", "hydra"],
         search(

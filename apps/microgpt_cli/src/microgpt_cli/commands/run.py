@@ -16,6 +16,7 @@ from microgpt_cli.terminal.options import (
     LR,
     SEED_HELP,
     TEXT_HELP,
+    Column,
     panel,
 )
 
@@ -41,6 +42,7 @@ def run(
             help=f"{TEXT_HELP}.  [default: data/{DEFAULT_TEXT}]",
         ),
     ] = None,
+    column: Column = None,
     seed: Annotated[int, typer.Option(help=SEED_HELP)] = DEFAULT_SEED,
     silent: Annotated[
         bool, typer.Option("--silent", help="Do not print training progress and generated names.")
@@ -82,7 +84,7 @@ def run(
     record = read_genome(genome) if genome else None
     given = {gene: ctx.params[gene] for gene in GENES if ctx.params[gene] is not None}
     organism = replace(record.genome if record else PRIMORDIAL, **given)
-    docs = load_text(input or default_input())
+    docs = load_text(input or default_input(), column=column, tell=note)
     tokenizer = CharTokenizer.from_documents(docs)
     n_params = organism.n_params(tokenizer.vocab_size)
 

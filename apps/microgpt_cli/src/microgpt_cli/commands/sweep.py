@@ -16,6 +16,7 @@ from microgpt_cli.terminal.options import (
     LR,
     RUNS,
     Chat,
+    Column,
     Input,
     Scheduler,
     Workers,
@@ -47,6 +48,7 @@ def steps(
     ctx: typer.Context,
     input: Input = None,
     chat: Chat = False,
+    column: Column = None,
     set_: Annotated[
         Literal["fibonacci", "tripling"],
         data(
@@ -77,6 +79,7 @@ def params(
     ctx: typer.Context,
     input: Input = None,
     chat: Chat = False,
+    column: Column = None,
     seeds: Seeds = N_SEEDS,
     seed: Seed = DEFAULT_SEED,
     workers: Workers = None,
@@ -122,6 +125,7 @@ def grid(
     ] = None,
     input: Input = None,
     chat: Chat = False,
+    column: Column = None,
     seeds: Seeds = N_SEEDS,
     seed: Seed = DEFAULT_SEED,
     workers: Workers = None,

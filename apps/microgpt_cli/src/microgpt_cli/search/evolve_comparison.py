@@ -93,7 +93,7 @@ def describe_left_out(result: EvolutionResult, settings: SearchSettings, data: s
     axes |= {"batch_size": "1,8", "dropout": "0,0.1"}
     return [
         f"Not searched: {', '.join(fixed)}",
-        f"Next:  microgpt sweep grid --data {data} {settings_as_options(axes)}",
+        f"Next:  microgpt sweep grid {data}{settings_as_options(axes)}",
     ]
 
 

@@ -22,7 +22,7 @@ from microgpt_cli.commands.report import write_final_report
 from microgpt_cli.input_files import check_regular, default_input
 from microgpt_cli.search.evolve_comparison import describe_comparison, describe_left_out
 from microgpt_cli.search.log import SearchLog, resumable
-from microgpt_cli.search.sweep_ranking import data_argument
+from microgpt_cli.search.sweep_ranking import data_options
 from microgpt_cli.search.table import ProgressLines, SearchTable
 from microgpt_cli.search.workers import make_pool
 from microgpt_cli.terminal.console import note, print_or_discard, say
@@ -93,7 +93,7 @@ def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     with suppress(MicrogptError):  # the results are saved; the comparison is only printed
         for line in describe_comparison(result, settings, parts):
             print_or_discard(line)
-    for line in describe_left_out(result, settings, data_argument(settings.input)):
+    for line in describe_left_out(result, settings, data_options(settings.input, settings.column)):
         print_or_discard(line)
     write_final_report(records.directory)
 
@@ -123,14 +123,15 @@ def _prepare(
             path = path_from_text(settings.input)
             check_regular(path, "pass the documents of this run with --data")
         validation, test = settings.val_fraction, settings.test_fraction
-        parts = split(load_text(path), validation=validation, test=test)
+        parts = split(load_text(path, column=settings.column), validation=validation, test=test)
         settings.check_data(path, parts.facts.sha256)
         return settings, parts
-    path = path or default_input()
-    parts = split(load_text(path), validation=HELD_OUT, test=HELD_OUT)
+    path, column = path or default_input(), options["column"]
+    parts = split(load_text(path, column=column, tell=note), validation=HELD_OUT, test=HELD_OUT)
     settings = SearchSettings.begin(
         given,
         input=path_to_text(os.path.abspath(path)),
+        column=column,
         seed=options["seed"],
         warm_start=genome,
         **describe_documents(parts),

@@ -1,5 +1,6 @@
 """The end of a sweep: its ranking, the command that trains the winner, and what to try next."""
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -8,13 +9,15 @@ from microgpt.errors import ConfigError
 from microgpt.files.atomic_files import as_argument
 from microgpt.files.path_text import path_from_text
 from microgpt_cli.commands.sweep import N_SEEDS
-from microgpt_cli.terminal.options import FLAGS
+from microgpt_cli.input_files import is_default_input
+from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT, FLAGS
 from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, differing, show
 from microgpt_evolution.sweep.records import SweepResult, SweepSettings
 from microgpt_evolution.sweep.scaling import Cell, Scaling, gain
 from microgpt_report.scaling_tables import columns, with_interval
 
 N_ROWS = 10  # maximum number of configurations in the ranking
+COMPUTE = {"steps": "more steps", "batch_size": "larger batches"}
 # `train` chooses these settings by the data if none of them is given, so they are always given.
 ALWAYS = {"n_embd", "n_head", "n_layer", "block_size", "steps", "lr", "batch_size"}
 
@@ -31,6 +34,9 @@ def describe_sweep(
     yield ""
     yield f"Ranking by held-out loss (nats per token, mean over {n_seeds} seeds ± 95 % interval)"
     yield from _table(cells, n_seeds)
+    varied = differing(cell.config for cell in cells)
+    if more := [words for name, words in COMPUTE.items() if name in varied]:
+        yield f"Runs with {' or '.join(more)} had more compute; the ranking does not correct for it"
     yield ""
     yield f"Train the winner:  {_train_command(sweep, cells[0].config)}"
     for line in _next_steps(sweep, cells):
@@ -70,7 +76,7 @@ def _train_command(sweep: SweepSettings, config: SweepConfig) -> str:
     settings = settings_as_options(
         {name: str(getattr(config, name)) for name in SETTINGS if name in names}
     )
-    return f"microgpt train {_data(sweep)} {settings} {fractions}{seed} --model winner"
+    return f"microgpt train {_data(sweep)}{settings} {fractions}{seed} --model winner"
 
 
 def _next_steps(sweep: SweepSettings, cells: Sequence[Cell]) -> Iterator[str]:
@@ -88,7 +94,7 @@ def _next_steps(sweep: SweepSettings, cells: Sequence[Cell]) -> Iterator[str]:
         seeds = "" if len(sweep.seeds) == N_SEEDS else f" --seeds {len(sweep.seeds)}"
         yield (
             f"the best {' and '.join(beyond)} {'is' if len(beyond) == 1 else 'are'} at the edge of "
-            f"the range; extend it: microgpt sweep grid {_data(sweep)} {settings_as_options(axes)}"
+            f"the range; extend it: microgpt sweep grid {_data(sweep)}{settings_as_options(axes)}"
             f"{seeds}"
         )
     if len(cells) > 1:
@@ -116,11 +122,20 @@ def _beyond(name: str, configs: Sequence[SweepConfig]) -> list[float]:
     return [neighbour, best, value] if value not in values else []
 
 
-def data_argument(input: str) -> str:
-    """Return the path of the documents as a shell argument, relative to this directory if below."""
+def data_options(input: str, column: str | None, *, chat: bool = False) -> str:
+    """Return the options that select the documents, each followed by a space.
+
+    The default data file needs no option. A path below this directory is relative to it.
+    """
     path = path_from_text(input)
-    return as_argument(path.relative_to(here) if path.is_relative_to(here := Path.cwd()) else path)
+    options = ["--chat "] if chat else []
+    if not is_default_input(path, DEFAULT_CHAT if chat else DEFAULT_TEXT):
+        path = path.relative_to(here) if path.is_relative_to(here := Path.cwd()) else path
+        options.insert(0, f"--data {as_argument(path)} ")
+    if column is not None:
+        options.append(f"--column {shlex.quote(column)} ")
+    return "".join(options)
 
 
 def _data(sweep: SweepSettings) -> str:
-    return f"--data {data_argument(sweep.input)}{' --chat' if sweep.chat else ''}"
+    return data_options(sweep.input, sweep.column, chat=sweep.chat)

@@ -50,7 +50,10 @@ def start_sweep(kind: Kind, configs: Sequence[SweepConfig], options: Mapping[str
     check_seed(seed)
     check_seed(seed + n_seeds - 1)
     path = options["input"] or default_input(DEFAULT_CHAT if chat else DEFAULT_TEXT)
-    parts = _load(path, HELD_OUT, HELD_OUT, chat=chat)
+    column = options["column"]
+    if chat and column is not None:
+        raise ConfigError("--column cannot be used with --chat; omit one of them")
+    parts = _load(path, column, HELD_OUT, HELD_OUT, chat=chat)
     objective = SweepObjective.of(parts)
     try:
         settings = SweepSettings(
@@ -59,6 +62,7 @@ def start_sweep(kind: Kind, configs: Sequence[SweepConfig], options: Mapping[str
             seeds=tuple(range(seed, seed + n_seeds)),
             input=path_to_text(os.path.abspath(path)),
             chat=chat,
+            column=column,
             data_sha256=parts.facts.sha256,
         )
     except ValidationError as error:  # for example, a path that is not valid text
@@ -77,7 +81,7 @@ def resume(run: Path, path: Path | None, workers: int | None, scheduler: str | N
         if path is None:
             path = path_from_text(sweep.input)
             check_regular(path, "pass the documents of this sweep with --data")
-        parts = _load(path, sweep.val_fraction, sweep.test_fraction, chat=sweep.chat)
+        parts = _load(path, sweep.column, sweep.val_fraction, sweep.test_fraction, chat=sweep.chat)
         if parts.facts.sha256 != sweep.data_sha256:
             raise ConfigError(
                 f"{path} is not the input of the sweep: its documents have a different sha256; "
@@ -90,8 +94,8 @@ def resume(run: Path, path: Path | None, workers: int | None, scheduler: str | N
             _run(objective, pool, records)
 
 
-def _load(path: Path, validation: float, test: float, *, chat: bool) -> Split:
-    docs = load_conversations(path) if chat else load_text(path)
+def _load(path: Path, column: str | None, validation: float, test: float, *, chat: bool) -> Split:
+    docs = load_conversations(path) if chat else load_text(path, column=column, tell=note)
     return split(docs, validation=validation, test=test)
 
 

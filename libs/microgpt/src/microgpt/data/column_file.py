@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from microgpt.data.conversation_file import is_conversation
@@ -20,17 +21,19 @@ DELIMITERS = "\t;|,"  # the delimiter that gives the most columns is used; the f
 SAMPLE = 20  # number of lines or elements that must be JSON objects
 N_NAMED = 20  # maximum number of column names in an error message
 
+_LIMIT_LOCK = Lock()  # held while the limit is lifted
 _Rows = Iterator[tuple[str, dict[str, object]]]  # place for error messages, fields by name
 
 
 @contextmanager
 def _fields_of_any_size() -> Iterator[None]:
     """Lift the limit of the csv module, which is one for the process: a field may be a book."""
-    limit = csv.field_size_limit(2**31 - 1)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(limit)
+    with _LIMIT_LOCK:
+        limit = csv.field_size_limit(2**31 - 1)
+        try:
+            yield
+        finally:
+            csv.field_size_limit(limit)
 
 
 @_fields_of_any_size()
@@ -102,8 +105,8 @@ def check_is_text(path: Path, docs: Sequence[str]) -> None:
             raise DataError(f"{path} is a JSON array, but not of objects; write one text per line")
     if names:
         raise DataError(
-            f"{path} {what}; read one column (--column NAME of train, eval, info and generate; "
-            f"column= in Python): {_listed(names)}{note}"
+            f"{path} {what}; read one column (--column NAME; column= in Python): "
+            f"{_listed(names)}{note}"
         )
 
 

@@ -160,7 +160,7 @@ def test_loading_replaces_the_conversation_and_tells_what_the_model_cannot_read(
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"hello\n", "file, line 1: invalid JSON"),
+        (b"hello\n", "file has no conversations; use JSONL"),
         (b"\x89PNG\r\n\x1a\n\0\0", "file is not a text file"),
         (b"", "file is empty; write one conversation per line"),
         (f"{LINE}\n{LINE}\n".encode(), "file has 2 conversations; /load requires exactly one"),

@@ -1,7 +1,6 @@
 """Number of floating-point operations (FLOPs) of a training run."""
 
 from microgpt.config import ModelConfig
-from microgpt.model import count_params
 
 
 def training_flops(model: ModelConfig, *, n_docs: int, n_tokens: int) -> int:
@@ -12,7 +11,7 @@ def training_flops(model: ModelConfig, *, n_docs: int, n_tokens: int) -> int:
     4 n_embd (t + 1) FLOPs per layer in the forward pass and twice as many in the backward pass
     (Chowdhery et al. 2022, appendix B; only the keys up to t are counted).
     """
-    looked_up = (model.vocab_size + model.block_size) * model.n_embd
-    matrices = 6 * (count_params(model) - looked_up) * n_tokens
+    block = (4 + 2 * model.n_ff_exp) * model.n_embd**2
+    matrices = 6 * (model.n_layer * block + model.vocab_size * model.n_embd) * n_tokens
     mean_keys = (n_tokens / n_docs + 1) / 2
     return matrices + round(12 * model.n_layer * model.n_embd * mean_keys * n_tokens)

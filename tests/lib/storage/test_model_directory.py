@@ -151,9 +151,9 @@ def test_files_of_the_seed_systems_are_read(tmp_path: Path) -> None:
         ({"special_tokens": ["bos"]}, "special_tokens must be"),
         (
             {"format_version": 9},
-            "format_version is 9, but this microgpt reads at most 1; update microgpt",
+            "format_version is 9, but this microgpt reads at most 2; update microgpt",
         ),
-        ({"format_version": 2, "n_embd": "wide"}, "format_version is 2, .*; update microgpt"),
+        ({"format_version": 3, "n_embd": "wide"}, "format_version is 3, .*; update microgpt"),
         ({"tokenizer": "words"}, "unknown tokenizer 'words' .expected 'char' or 'bpe'"),
         ({"tokenizer": "bpe"}, r"cannot read .*tokenizer\.json: No such file"),
         ({"chars": None}, r"meta\.json: chars: field required"),

@@ -217,7 +217,7 @@ def test_of_two_that_make_the_same_directory_the_second_is_refused_at_once(tmp_p
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"format_version": 2, "status": None}, "format_version is 2, .*; update microgpt"),
+        ({"format_version": 3, "status": None}, "format_version is 3, .*; update microgpt"),
         ({"state_sha256": "0"}, "its sha256 differs"),
         ({"status": "happy"}, r"train_state\.json: status: input should be 'running'"),
         ({"step": -1}, "step: input should be greater than or equal to 0"),

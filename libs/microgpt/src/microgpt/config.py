@@ -7,17 +7,21 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from microgpt.errors import ConfigError
 from microgpt.model_config import MAX_SIZE as MAX_SIZE
+from microgpt.model_config import Activation as Activation
 from microgpt.model_config import ModelConfig as ModelConfig
+from microgpt.model_config import Positions as Positions
+from microgpt.model_config import check_choice as check_choice
 from microgpt.model_config import check_whole as check_whole
 
 LossOn = Literal["assistant", "all"]
 LongDocs = Literal["window", "truncate", "skip"]
 TextKind = Literal["lines", "stream"]
 Holdout = Literal["spread", "tail"]  # described in `data.split.split_stream`
+Optimizer = Literal["adamw", "muon"]
 EngineName = Literal["compiled", "reference"]  # described in `training.engines`
 DType = Literal["float32", "float64"]
 WeightsFormat = Literal["json", "safetensors"]
@@ -26,6 +30,8 @@ DEFAULT_SEED, MAX_SEED = 42, 2**63 - 1
 MAX_THREADS = 1024  # guards against typos; more threads than cores have no benefit
 N_EVALUATIONS = 20  # number of held-out loss evaluations per training run
 MAX_NEW_TOKENS = 100_000  # maximum number of new tokens per sample; limits memory use
+# Muon: learning rate in multiples of that of AdamW; decay rate of the running means.
+MUON_LR_RATIO, MUON_MOMENTUM = 6.0, 0.95
 DEFAULT_TEMPERATURE = 0.5  # values below 1 favor likely tokens
 CURVE_FILES = ("curves.png", "curves.svg")  # loss curves in a model directory
 
@@ -37,6 +43,8 @@ class TrainConfig:
     steps: int = 1000  # number of weight updates
     batch_size: int = 1  # number of documents per step
     lr: float | None = None  # initial learning rate; decays linearly to 0; None: `default_lr`
+    warmup_steps: int = 0  # the learning rate rises linearly over the first steps
+    optimizer: Optimizer = "adamw"  # "muon": Muon for the matrices of the blocks, else AdamW
     seed: int = DEFAULT_SEED  # seed of the document order, initial weights and final samples
     shuffle: bool = True  # read documents in random order
     loss_on: LossOn = "assistant"  # messages of a conversation that contribute to the loss
@@ -56,6 +64,8 @@ class TrainConfig:
         if self.patience is not None:
             check_count("patience", self.patience)
         check_seed(self.seed)
+        check_whole("warmup_steps", self.warmup_steps, minimum=0)
+        check_choice("optimizer", self.optimizer, Optimizer)
         check_choice("loss_on", self.loss_on, LossOn)
         check_choice("long_docs", self.long_docs, LongDocs)
         check_choice("text", self.text, TextKind)
@@ -63,11 +73,10 @@ class TrainConfig:
             if getattr(self, name) is not None:
                 _check_number(name, getattr(self, name), "a number above 0", lambda x: x > 0)
         _check_number("weight_decay", self.weight_decay, "a number >= 0", lambda x: x >= 0)
-        if (
-            self.lr and self.weight_decay * self.lr > 1
-        ):  # larger values would flip the sign of the weights
+        fastest = (self.lr or 0) * (MUON_LR_RATIO if self.optimizer == "muon" else 1)
+        if self.weight_decay * fastest > 1:  # larger values would flip the sign of the weights
             raise ConfigError(
-                f"weight_decay ({self.weight_decay:g}) must be at most 1 / lr ({1 / self.lr:g})"
+                f"weight_decay ({self.weight_decay:g}) must be at most {1 / fastest:g} at this lr"
             )
         _check_number("average_tail", self.average_tail, "from 0 to 1", lambda x: 0 <= x <= 1)
         for name in ("dropout", "beta1", "beta2"):
@@ -81,6 +90,9 @@ class TrainConfig:
     def lr_at(self, step: Any) -> Any:
         """Return the learning rate of a step or an array of steps, counted from 0."""
         lr = default_lr() if self.lr is None else self.lr
+        if self.warmup_steps:  # `step` may be an array
+            rising = (step + 1) / self.warmup_steps
+            lr = lr * (rising * (rising < 1) + (rising >= 1))
         return lr * (1 - step / self.steps)
 
 
@@ -130,13 +142,6 @@ def check_count(name: str, count: int) -> None:
 def check_threads(threads: int) -> None:
     """Raise ConfigError unless the number of threads is from 1 to 1,024."""
     check_whole("threads", threads, minimum=1, maximum=MAX_THREADS)
-
-
-def check_choice(name: str, value: str | None, choices: Any) -> None:
-    """Raise ConfigError unless a setting is one of the values of a Literal type."""
-    *others, last = (f'"{choice}"' for choice in get_args(choices))
-    if f'"{value}"' not in (*others, last):
-        raise ConfigError(f'unknown {name} "{value}" (expected {", ".join(others)} or {last})')
 
 
 def _check_number(name: str, value: float, rule: str, is_in_range: Callable[[float], bool]) -> None:

@@ -34,13 +34,16 @@ def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
             shapes[f"layer{layer}.{name}"] = (C, C)
         shapes[f"layer{layer}.mlp_fc1"] = (hidden, C)
         shapes[f"layer{layer}.mlp_fc2"] = (C, hidden)
+    if config.positions == "rotary":
+        del shapes["wpe"]
     return shapes
 
 
 def count_params(config: ModelConfig) -> int:
     """Return the number of weights of a model."""
     C, block = config.n_embd, (4 + 2 * config.n_ff_exp) * config.n_embd**2
-    return (2 * config.vocab_size + config.block_size) * C + config.n_layer * block
+    n_positions = 0 if config.positions == "rotary" else config.block_size
+    return (2 * config.vocab_size + n_positions) * C + config.n_layer * block
 
 
 def init_weights(config: ModelConfig, rng: random.Random) -> dict[str, list[list[float]]]:
@@ -72,19 +75,30 @@ class Gpt(Generic[Number]):
     ) -> Vector[Number]:
         """Add a token to the cache of up to block_size tokens; return the next token's logits."""
         position = len(cache[0][0])
-        x = add(self.weights["wte"][token], self.weights["wpe"][position])  # (C)
-        x = rmsnorm(x)  # the residual stream starts with a root mean square of 1
+        x = rmsnorm(self.embedding(token, position))  # (C), with a root mean square of 1
         x = drop(x, position, 0)
         for layer in range(self.config.n_layer):
             x = add(x, drop(self.attention(rmsnorm(x), layer, cache), position, 2 * layer + 1))
             x = add(x, drop(self.mlp(rmsnorm(x), layer), position, 2 * layer + 2))
-        return linear(x, self.weights["lm_head"])  # (V)
+        return self.logits(x)  # (V)
+
+    def embedding(self, token: int, position: int) -> Vector[Number]:
+        """Return the sum of the token embedding and the position embedding."""
+        return add(self.weights["wte"][token], self.weights["wpe"][position])
+
+    def logits(self, x: Vector[Number]) -> Vector[Number]:
+        """Project the residual stream to logits: (C) -> (V)."""
+        return linear(x, self.weights["lm_head"])
+
+    def query_or_key(self, x: Vector[Number], matrix: str, position: int) -> Vector[Number]:
+        """Return the query or the key of a token for all heads: (C) -> (C)."""
+        return linear(x, self.weights[matrix])
 
     def attention(self, x: Vector[Number], layer: int, cache: KVCache[Number]) -> Vector[Number]:
         """Apply causal multi-head attention over the tokens so far: (C) -> (C)."""
-        query = linear(x, self.weights[f"layer{layer}.attn_wq"])
         keys, values = cache[layer]
-        keys.append(linear(x, self.weights[f"layer{layer}.attn_wk"]))
+        query = self.query_or_key(x, f"layer{layer}.attn_wq", len(keys))
+        keys.append(self.query_or_key(x, f"layer{layer}.attn_wk", len(keys)))
         values.append(linear(x, self.weights[f"layer{layer}.attn_wv"]))
         out: Vector[Number] = []
         head_dim = self.config.head_dim

@@ -3,8 +3,12 @@
 import sys
 from dataclasses import dataclass
 from numbers import Real
+from typing import Any, Literal, get_args
 
 from microgpt.errors import ConfigError
+
+Positions = Literal["learned", "rotary"]
+Activation = Literal["relu", "relu2"]
 
 MAX_SIZE = 2**31 - 1  # upper limit for all sizes and counts
 
@@ -20,6 +24,10 @@ class ModelConfig:
     n_ff_exp: int = 4  # hidden width of the MLP, in multiples of n_embd
     vocab_size: int = 0  # number of tokens; 0 until `train` sets it from the tokenizer
     init_std: float = 0.08  # standard deviation of the initial weights
+    positions: Positions = "learned"  # see `model_variants` for this and the next three
+    activation: Activation = "relu"
+    qk_norm: bool = False
+    final_norm: bool = False
 
     def __post_init__(self) -> None:
         for name in ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp"):
@@ -27,6 +35,13 @@ class ModelConfig:
         check_whole("vocab_size", self.vocab_size, minimum=0)
         if not (isinstance(self.init_std, Real) and 0 < self.init_std <= sys.float_info.max):
             raise ConfigError("init_std must be a number above 0")
+        check_choice("positions", self.positions, Positions)
+        check_choice("activation", self.activation, Activation)
+        for name in ("qk_norm", "final_norm"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name} must be True or False")
+        if self.positions == "rotary" and self.n_embd // self.n_head % 2:
+            raise ConfigError("rotary positions need an even number of dimensions per head")
         if self.n_embd % self.n_head:
             raise ConfigError(
                 f"n_embd ({self.n_embd}) must be divisible by n_head ({self.n_head}); "
@@ -47,3 +62,10 @@ def check_whole(name: str, value: int, *, minimum: int, maximum: int = MAX_SIZE)
         raise ConfigError(f"{name} must be >= {minimum}, got {max(value, -(10**20))}")
     if value > maximum:
         raise ConfigError(f"{name} must be at most {maximum}")
+
+
+def check_choice(name: str, value: str | None, choices: Any) -> None:
+    """Raise ConfigError unless a setting is one of the values of a Literal type."""
+    *others, last = (f'"{choice}"' for choice in get_args(choices))
+    if f'"{value}"' not in (*others, last):
+        raise ConfigError(f'unknown {name} "{value}" (expected {", ".join(others)} or {last})')

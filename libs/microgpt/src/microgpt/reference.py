@@ -27,9 +27,10 @@ class ReferenceEngine:
         beta2: float = 0.99,  # decay rate of the running mean of the squared gradients
         eps: float = 1e-8,  # avoids division by zero
         weight_decay: float = 0.0,  # AdamW weight decay, multiplied by the learning rate
+        gpt_type: type[Gpt[Value]] = Gpt,
     ) -> None:
         values = {name: [[Value(w) for w in row] for row in rows] for name, rows in weights.items()}
-        self.gpt: Gpt[Value] = Gpt(model, values)
+        self.gpt = gpt_type(model, values)
         self.params = [w for name in weight_shapes(model) for row in values[name] for w in row]
         self.beta1, self.beta2, self.eps, self.weight_decay = beta1, beta2, eps, weight_decay
         self.n_steps = 0  # number of weight updates so far

@@ -1,33 +1,40 @@
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from microgpt import Gpt, ModelConfig, Sampling
+from microgpt import ModelConfig, Sampling
 from microgpt.engine.compiled_model import CompiledModel
 from microgpt.engine.decoding.decode_kernel import DecodeArrays
 from microgpt.engine.decoding.decoder import Decoder
 from microgpt.engine.weights import in_panels
 from microgpt.errors import PromptError
 from microgpt.model import init_weights
+from microgpt.model_variants import GptVariant
 from microgpt.sampling import DecodeRules, decode
 
 
 @st.composite
 def models(draw: Callable[..., int]) -> ModelConfig:
-    n_head = draw(st.integers(1, 4))
+    n_head, positions = draw(st.integers(1, 4)), draw(st.sampled_from(("learned", "rotary")))
+    head_dim = draw(st.integers(1, 20))
     return ModelConfig(
-        n_embd=n_head * draw(st.integers(1, 20)),
+        n_embd=n_head * (2 * head_dim if positions == "rotary" else head_dim),
         n_head=n_head,
         n_layer=draw(st.integers(1, 2)),
         block_size=draw(st.integers(1, 40)),
         n_ff_exp=draw(st.integers(1, 3)),
         vocab_size=draw(st.integers(2, 40)),
         init_std=0.4,
+        positions=positions,
+        activation=draw(st.sampled_from(("relu", "relu2"))),
+        qk_norm=draw(st.booleans()),
+        final_norm=draw(st.booleans()),
     )
 
 
@@ -83,7 +90,7 @@ def test_every_way_to_decode_gives_the_tokens_of_the_reference(
     rules = DecodeRules(stop=(1,), max_tokens=max_tokens, sampling=sampling)
     seeds = range(seed, seed + len(prompts))
     expected = [
-        whole(decode(Gpt(model, weights), prompt, rules, random.Random(seed)))
+        whole(decode(GptVariant(model, weights), prompt, rules, random.Random(seed)))
         for prompt, seed in zip(prompts, seeds, strict=True)
     ]
     streams = [
@@ -157,7 +164,7 @@ def test_forbidden_tokens_and_early_stops_are_those_of_the_reference() -> None:
     compiled = CompiledModel(model, weights, "float64")
     for seed in range(40):
         rules = DecodeRules((3, 4), (0, 5, 99), min_tokens=2, sampling=Sampling(2))
-        expected = whole(decode(Gpt(model, weights), [0, 1], rules, random.Random(seed)))
+        expected = whole(decode(GptVariant(model, weights), [0, 1], rules, random.Random(seed)))
         assert whole(compiled.decode([0, 1], rules, random.Random(seed))) == expected
         assert len(expected[0]) >= 2
 
@@ -178,7 +185,7 @@ def test_a_stream_leaves_the_random_numbers_where_the_reference_does() -> None:
     for temperature in (0.0, 1.0):
         for n_taken in (0, 1, 3, 99):
             states = []
-            for start in (compiled.decode, lambda *a, **k: decode(Gpt(model, weights), *a, **k)):
+            for start in (compiled.decode, partial(decode, GptVariant(model, weights))):
                 rng = random.Random(5)
                 steps = start([0], DecodeRules((2,), sampling=Sampling(temperature)), rng)
                 for _ in zip(range(n_taken), steps, strict=False):
@@ -199,7 +206,7 @@ def test_scores_that_are_as_good_as_equal_are_chosen_from_in_order() -> None:
         compiled = CompiledModel(model, weights, dtype)
         for sampling in (Sampling(1, top_k=3), Sampling(1, top_p=0.8), Sampling(1, min_p=1)):
             rules = DecodeRules(sampling=sampling)
-            expected = whole(decode(Gpt(model, weights), [0], rules, random.Random(1)))
+            expected = whole(decode(GptVariant(model, weights), [0], rules, random.Random(1)))
             assert whole(compiled.decode([0], rules, random.Random(1))) == expected
 
 
@@ -258,7 +265,7 @@ def test_no_temperature_lets_a_forbidden_token_through(dtype, temperature) -> No
     compiled = CompiledModel(model, weights, dtype)
     for seed in range(20):
         tokens = list(compiled.decode([3], rules, random.Random(seed)))
-        assert tokens == list(decode(Gpt(model, weights), [3], rules, random.Random(seed)))
+        assert tokens == list(decode(GptVariant(model, weights), [3], rules, random.Random(seed)))
         assert not {0, 14} & set(tokens)
 
 
@@ -276,7 +283,7 @@ def test_what_was_made_before_a_bad_score_is_not_lost(broken_at_3) -> None:
     results, rules = [], DecodeRules(sampling=Sampling(1))
     for start in (
         CompiledModel(model, weights, "float64").decode,
-        lambda *a, **k: decode(Gpt(model, weights), *a, **k),
+        lambda *a, **k: decode(GptVariant(model, weights), *a, **k),
     ):
         rng, tokens = random.Random(1), []
         with pytest.raises(PromptError, match="not finite"):
@@ -314,5 +321,5 @@ def test_a_share_that_is_met_exactly_is_met_in_both_engines() -> None:
     weights["lm_head"] = [[-36.5]] * 298 + [[0.0]] * 2
     rules = DecodeRules(sampling=Sampling(1.0, top_p=0.5))
     compiled = CompiledModel(model, weights, "float64")
-    expected = list(decode(Gpt(model, weights), [0], rules, random.Random(1)))
+    expected = list(decode(GptVariant(model, weights), [0], rules, random.Random(1)))
     assert list(compiled.decode([0], rules, random.Random(1))) == expected

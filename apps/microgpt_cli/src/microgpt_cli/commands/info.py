@@ -107,12 +107,14 @@ def _print_model(model_dir: Path, *, unfinished: bool, as_json: bool) -> None:
         raise ConfigError(f"{model_dir} is a file; describe a training file with --data {what}")
 
     from microgpt.model import count_params
+    from microgpt.model_variants import ARCHITECTURE, is_karpathys
     from microgpt.state import N_RECENT
     from microgpt_cli.model_loading import load_model
 
     saved = load_model(model_dir, unfinished=unfinished)
     meta, model = saved.meta, saved.model
-    shape = ("vocab_size", "n_embd", "n_head", "n_layer", "block_size", "n_ff_exp")
+    shape = ["vocab_size", "n_embd", "n_head", "n_layer", "block_size", "n_ff_exp"]
+    shape += [] if is_karpathys(model) else ARCHITECTURE
     facts: dict[str, object] = {
         **{name: getattr(model, name) for name in shape},
         "tokenizer": None if meta.tokenizer == "char" else meta.tokenizer,

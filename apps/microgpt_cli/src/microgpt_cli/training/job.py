@@ -15,6 +15,7 @@ from microgpt.data.split import Split
 from microgpt.data.tokenizer import Document, Tokenizer, TokenizerKind, texts_of
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.files.atomic_files import as_argument
+from microgpt.model_variants import ARCHITECTURE
 from microgpt.state import TrainingPlan, TrainState
 from microgpt.storage.model_directory import SavedModel
 from microgpt.storage.training_directory import TrainingDirectory, read_training
@@ -32,7 +33,7 @@ from microgpt_cli.training.options import N_SAMPLES
 from microgpt_evolution.genome import LONG_DOCS
 from microgpt_evolution.genome_file import read_genome
 
-SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp")
+SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp", *ARCHITECTURE)
 KARPATHY = vars(ModelConfig()) | vars(TrainConfig(lr=default_lr()))
 CHARACTERS_PER_SUBWORD = 4  # about the most that BPE reaches in English, for the gap of a split
 # If all of these options are given, no setting is fitted to the documents.

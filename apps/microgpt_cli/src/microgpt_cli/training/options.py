@@ -70,6 +70,13 @@ LearningRate = Annotated[
     ),
 ]
 BatchSize = Annotated[int, training(hidden=True, help="Number of documents per training step.")]
+Optimizer = Annotated[
+    config.Optimizer,
+    training(hidden=True, help="adamw, or muon: Muon for the matrices of the blocks, else AdamW."),
+]
+WarmupSteps = Annotated[
+    int, training(hidden=True, help="Increase the learning rate linearly over the first N steps.")
+]
 Dropout = Annotated[float, training(hidden=True, help="Dropout probability; reduces overfitting.")]
 WeightDecay = Annotated[float, training(hidden=True, help="AdamW weight decay.")]
 AverageTail = Annotated[
@@ -92,6 +99,16 @@ NHead = Annotated[int, model(hidden=True, help="Number of attention heads; must 
 NLayer = Annotated[int, model(help="Number of transformer blocks.")]
 BlockSize = Annotated[int, model(help="Context length in tokens.")]
 NFfExp = Annotated[int, model(hidden=True, help="MLP width, in multiples of n_embd.")]
+Positions = Annotated[
+    config.Positions, model(hidden=True, help="Learned position embeddings, or rotary positions.")
+]
+Activation = Annotated[
+    config.Activation, model(hidden=True, help="Activation of the MLP: ReLU, or its square.")
+]
+QkNorm = Annotated[bool, model("--qk-norm", hidden=True, help="Normalize queries and keys.")]
+FinalNorm = Annotated[
+    bool, model("--final-norm", hidden=True, help="Normalize before the projection to logits.")
+]
 Engine = Annotated[
     config.EngineName,
     training(hidden=True, help="compiled: fast. reference: plain Python, slow but readable."),

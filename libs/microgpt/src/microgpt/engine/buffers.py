@@ -1,6 +1,7 @@
 """Preallocated buffers for the activations and gradients of a micro-batch.
 
-Shapes: C = n_embd, V = vocab_size, T = block_size, L = n_layer, N = columns, one per token.
+Shapes: C = n_embd, D = head_dim, V = vocab_size, T = block_size, L = n_layer, N = columns, one per
+token.
 """
 
 import math
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from microgpt.config import ModelConfig
 from microgpt.engine.simd.vector import lanes_of
-from microgpt.engine.weights import aligned_zeros, padded
+from microgpt.engine.weights import aligned_zeros, n_positions, padded
 
 
 class Buffers(NamedTuple):
@@ -31,13 +32,16 @@ class Buffers(NamedTuple):
     attn_norm: NDArray[Any]  # (L, C, N)
     attn_norm_scale: NDArray[Any]  # (L, N)
     qkv: NDArray[Any]  # (L, 3 C, N)
+    qk_scale: NDArray[Any]  # (L, 2 n_head, N), if queries and keys are normalized
     attn_weights: NDArray[Any]  # (L, total number of keys, lanes); see `_n_keys`
     attn_out: NDArray[Any]  # (L, C, N)
     mlp_norm: NDArray[Any]  # (L, C, N)
     mlp_norm_scale: NDArray[Any]  # (L, N)
     hidden: NDArray[Any]  # (L, n_ff_exp C, N)
+    final_scale: NDArray[Any]  # (1, N)
 
     # Scratch arrays shared by all layers.
+    rotation: NDArray[Any]  # (D, N), see `read_rotation`; no rows if positions are learned
     x: NDArray[Any]  # (C, N), residual stream
     logits: NDArray[Any]  # (V, N), logits, later replaced by their gradient
     logit_norms: NDArray[Any]  # (2, N)
@@ -49,7 +53,7 @@ class Buffers(NamedTuple):
     tile: NDArray[Any]  # (lanes, lanes)
     transposed: NDArray[Any]  # (N, C), a transposed activation
     dwte: NDArray[Any]  # (V, C), gradient of wte; zero between micro-batches
-    dwpe: NDArray[Any]  # (T, C), gradient of wpe; zero between micro-batches
+    dwpe: NDArray[Any]  # (T or 0, C), gradient of wpe; zero between micro-batches
 
 
 def buffer_shapes(
@@ -73,11 +77,14 @@ def buffer_shapes(
         "attn_norm": (L, C, N),
         "attn_norm_scale": (L, N),
         "qkv": (L, 3 * C, N),
+        "qk_scale": (L, 2 * model.n_head * model.qk_norm, N),
         "attn_weights": (L, n_keys, lanes),
         "attn_out": (L, C, N),
         "mlp_norm": (L, C, N),
         "mlp_norm_scale": (L, N),
         "hidden": (L, hidden, N),
+        "final_scale": (1, N),
+        "rotation": (model.head_dim if model.positions == "rotary" else 0, N),
         "x": (C, N),
         "logits": (V, N),
         "logit_norms": (2, N),
@@ -89,7 +96,7 @@ def buffer_shapes(
         "tile": (lanes, lanes),
         "transposed": (N, padded(C, dtype)),
         "dwte": (V, padded(C, dtype)),
-        "dwpe": (model.block_size, padded(C, dtype)),
+        "dwpe": (n_positions(model), padded(C, dtype)),
     }
 
 

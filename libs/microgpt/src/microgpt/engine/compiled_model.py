@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from microgpt.config import DType, ModelConfig
 from microgpt.data.token_dataset import Tokens
 from microgpt.engine import mersenne
+from microgpt.engine.architecture import architecture_of
 from microgpt.engine.buffers import Buffers, allocate_buffers
 from microgpt.engine.decoding.decode_kernel import FULL, RUNNING, STOPPED, DecodeArrays
 from microgpt.engine.decoding.decoder import WORK_5_MS, Decoder, max_sequences
@@ -43,6 +44,7 @@ class CompiledModel:
         packed = PackedWeights(config, dtype)
         packed.set(weights)
         self._weights = packed.matrices
+        self._architecture = architecture_of(config, dtype)
         _make_read_only(packed.array, *packed.matrices)
 
     @cached_property
@@ -85,10 +87,12 @@ class CompiledModel:
         n_columns = min(max(dataset.longest, EVAL_TOKENS), n_losses)
         buffers = allocate_buffers(self.config, self.dtype, n_columns, dataset.longest)
         losses = np.empty(n_losses, self.dtype)
-        n_head, n_tokens = self.config.n_head, max(1, CALL_WORK // count_params(self.config))
+        n_tokens = max(1, CALL_WORK // count_params(self.config))
         done = 0
         while done < len(docs) and not (should_stop and should_stop.is_set()):
-            done = evaluate(self._weights, buffers, dataset, losses, n_head, done, n_tokens)
+            done = evaluate(
+                self._weights, buffers, dataset, losses, self._architecture, done, n_tokens
+            )
         return losses, buffers
 
     def decoder(

@@ -24,7 +24,7 @@ from numba import types
 from numba.core import caching, compiler, serialize
 from platformdirs import user_cache_path
 
-from microgpt import dropout_mask as dropout
+from microgpt import dropout_mask, newton_schulz
 from microgpt.errors import ConfigError
 from microgpt.files.regular_file import open_at_once
 
@@ -200,7 +200,12 @@ class _DiskCache(caching._Cache):  # type: ignore[misc]
             llvmlite.__version__,
             target_context.codegen().magic_tuple(),  # processor name and features
             _IMPORTED,
-            [(name, value) for name, value in sorted(vars(dropout).items()) if name.isupper()],
+            [
+                (name, value)
+                for module in (dropout_mask, newton_schulz)
+                for name, value in sorted(vars(module).items())
+                if name.isupper()
+            ],
             [getattr(numba.config, name, None) for name in _SETTINGS],
             str(sig),
         )

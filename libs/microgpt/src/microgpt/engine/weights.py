@@ -22,7 +22,7 @@ class Weights(NamedTuple):
     """Weight matrices, or their gradients, in the layout of the training kernels."""
 
     wte: NDArray[Any]  # (V, C)
-    wpe: NDArray[Any]  # (block_size, C)
+    wpe: NDArray[Any]  # (block_size, C), or no rows for rotary positions
     lm_head: NDArray[Any]  # (V, C)
     attn_wqkv: NDArray[Any]  # (L, 3 C, C)
     attn_wo: NDArray[Any]  # (L, C, C)
@@ -34,7 +34,7 @@ class PackedWeights:
     """One number per weight of a model: the value, the gradient or a running mean of Adam."""
 
     def __init__(self, model: ModelConfig, dtype: str) -> None:
-        V, T, C, L = model.vocab_size, model.block_size, model.n_embd, model.n_layer
+        V, T, C, L = model.vocab_size, n_positions(model), model.n_embd, model.n_layer
         hidden = model.n_ff_exp * C
         self._model = model
         n_rows = [V, T, V, L * 3 * C, L * C, L * hidden, L * hidden]
@@ -48,6 +48,8 @@ class PackedWeights:
         """Return views of the matrices by name, in the order of `weight_shapes`."""
         C, matrices = self._model.n_embd, self.matrices
         views = {"wte": matrices.wte, "wpe": matrices.wpe, "lm_head": matrices.lm_head}
+        if not n_positions(self._model):
+            del views["wpe"]
         for layer in range(self._model.n_layer):
             for i, name in enumerate(("attn_wq", "attn_wk", "attn_wv")):
                 views[f"layer{layer}.{name}"] = matrices.attn_wqkv[layer, i * C : (i + 1) * C]
@@ -74,6 +76,11 @@ class PackedWeights:
         return np.concatenate([view.ravel() for view in self.by_name().values()])
 
 
+def n_positions(model: ModelConfig) -> int:
+    """Return the number of rows of wpe: block_size, or 0 for rotary positions."""
+    return model.block_size if model.positions == "learned" else 0
+
+
 def packed_bytes(model: ModelConfig, dtype: str) -> int:
     """Return the size of `PackedWeights` in bytes."""
     n_rows = count_params(model) // model.n_embd
@@ -84,7 +91,7 @@ class DecodeWeights(NamedTuple):
     """Weight matrices for `decode`; all except wte and wpe are stored in panels."""
 
     wte: NDArray[Any]  # (V, C)
-    wpe: NDArray[Any]  # (block_size, C)
+    wpe: NDArray[Any]  # (block_size, C), or no rows for rotary positions
     lm_head: NDArray[Any]  # (C, V)
     attn_wqkv: NDArray[Any]  # (L, C, 3 C)
     attn_wo: NDArray[Any]  # (L, C, C)

@@ -21,8 +21,9 @@ from microgpt.evaluation.held_out_loss import (
     scalar_log_probabilities,
     scalar_nll,
 )
-from microgpt.model import Gpt, count_params
+from microgpt.model import count_params
 from microgpt.model_config import check_whole
+from microgpt.model_variants import GptVariant
 from microgpt.sampling import n_kept
 from microgpt.state import TrainedModel
 from microgpt.training.engines import check_engine
@@ -44,7 +45,7 @@ class Predictor:
         if not isinstance(trained, TrainedModel):
             raise ConfigError(f'pass a result of train() or load("output"), not {trained!r:.60}')
         frozen = {name: tuple(tuple(row) for row in rows) for name, rows in trained.weights.items()}
-        self._gpt: Gpt[float] = Gpt(trained.model, frozen)
+        self._gpt: GptVariant[float] = GptVariant(trained.model, frozen)
         self.config, self.tokenizer, self.engine = trained.model, trained.tokenizer, engine
         self._dtype = trained.dtype
 

@@ -9,14 +9,15 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from microgpt.config import MAX_SIZE, DType, ModelConfig
+from microgpt.config import MAX_SIZE, Activation, DType, ModelConfig, Positions
 from microgpt.data.tokenizer_io import check_fields, tokenizer_fields
 from microgpt.error_format import first_problem, newer_version
 from microgpt.errors import CheckpointError
+from microgpt.model_variants import ARCHITECTURE, is_karpathys
 from microgpt.state import TrainingPlan, TrainResult
 from microgpt.value import total
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # version 1 has only Karpathy's architecture
 META = "meta.json"
 MAX_META_BYTES = 2**24  # all Unicode characters as \u escapes take 14 MB
 
@@ -40,10 +41,14 @@ class Meta(BaseModel):
     block_size: _Count
     chars: tuple[str, ...] | None = None  # vocabulary of a character tokenizer
     special_tokens: tuple[str, ...] | None = None
-    format_version: _Count = FORMAT_VERSION
+    format_version: _Count = 1
     weights_sha256: str | None = None
     n_ff_exp: _Count = ModelConfig.n_ff_exp
     init_std: float = ModelConfig.init_std
+    positions: Positions | None = None  # architecture; see `model_variants`
+    activation: Activation | None = None
+    qk_norm: bool | None = None
+    final_norm: bool | None = None
     dtype: DType = "float64"
     tokenizer: str = "char"
     fold: bool | None = None
@@ -55,7 +60,13 @@ class Meta(BaseModel):
     def model(self) -> ModelConfig:
         """Return the shape of the model."""
         names = [field.name for field in fields(ModelConfig)]
-        return ModelConfig(**{name: getattr(self, name) for name in names})
+        facts = {name: getattr(self, name) for name in names}
+        return ModelConfig(**{name: fact for name, fact in facts.items() if fact is not None})
+
+
+def shape_fields(model: ModelConfig) -> dict[str, Any]:
+    """Return the settings of a model as recorded in meta.json; None for an omitted key."""
+    return asdict(model) | (dict.fromkeys(ARCHITECTURE) if is_karpathys(model) else {})
 
 
 def meta_of(result: TrainResult) -> Meta:
@@ -70,7 +81,8 @@ def meta_of(result: TrainResult) -> Meta:
         "seconds": round(result.seconds, 3),
     }
     return Meta(
-        **asdict(result.model),
+        **shape_fields(result.model),
+        format_version=1 if is_karpathys(result.model) else FORMAT_VERSION,
         **tokenizer_fields(result.tokenizer),
         dtype=result.dtype,
         created_by=f"microgpt {version('microgpt-lib')}",
@@ -81,7 +93,7 @@ def meta_of(result: TrainResult) -> Meta:
 
 def is_result_of(plan: TrainingPlan, meta: Meta) -> bool:
     """Return whether a model has the shape, vocabulary and settings of a training plan."""
-    model = asdict(plan.model) | tokenizer_fields(plan.tokenizer) | {"dtype": plan.dtype}
+    model = shape_fields(plan.model) | tokenizer_fields(plan.tokenizer) | {"dtype": plan.dtype}
     return all(getattr(meta, name) == value for name, value in model.items()) and all(
         meta.training.get(name) == value for name, value in _settings(plan).items()
     )
@@ -95,6 +107,8 @@ def _settings(plan: TrainingPlan) -> dict[str, Any]:
         "steps": config.steps,
         "batch_size": config.batch_size,
         "lr": config.lr,
+        "warmup_steps": config.warmup_steps or None,
+        "optimizer": config.optimizer if config.optimizer != "adamw" else None,
         "dropout": config.dropout or None,
         "weight_decay": config.weight_decay or None,
         "average_tail": config.average_tail or None,

@@ -35,6 +35,7 @@ from microgpt.errors import CheckpointError, MicrogptError
 from microgpt.files.atomic_files import committed_path, read
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.model import count_params
+from microgpt.model_variants import is_karpathys
 from microgpt.state import N_RECENT, TrainingPlan, TrainState
 from microgpt.storage.meta import MAX_META_BYTES
 from microgpt.training.early_stopping import BestWeights
@@ -43,7 +44,7 @@ from microgpt.training.presets import PresetName
 from microgpt.training.weight_averaging import WeightAverage
 
 MAX_LOSS = 1e300  # maximum loss; ensures that the mean of the losses is finite
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # version 1 has no variants, no Muon and no spread held-out text
 STATE, STATE_DESCRIPTION = "train_state.safetensors", "train_state.json"
 TOKENIZER = "tokenizer"  # name of the array with the bytes of tokenizer.json
 Status = Literal["running", "ended", "diverged"]
@@ -75,7 +76,7 @@ class _Description(BaseModel):
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
-    format_version: int = FORMAT_VERSION
+    format_version: int = 1
     state_sha256: str
     status: Status
     step: _Count
@@ -112,7 +113,10 @@ def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple
     content = save_tensors(_as_tensors(plan, state))
     # Pydantic ignores keys that are not fields of `_Description`.
     facts = vars(state) | vars(plan) | tokenizer_fields(plan.tokenizer)
+    is_new = plan.config.optimizer == "muon" or plan.data.holdout == "spread"
+    is_version_1 = is_karpathys(plan.model) and not is_new
     facts |= {
+        "format_version": 1 if is_version_1 else FORMAT_VERSION,
         "state_sha256": hashlib.sha256(content).hexdigest(),
         "status": status,
         "input": path_to_text(plan.input) if plan.input else None,

@@ -20,7 +20,9 @@ from microgpt.errors import ConfigError
 from microgpt.evaluation.held_out_loss import Nll, scalar_nll
 from microgpt.flat_weights import RESULT_BYTES_PER_WEIGHT, Numbers, by_name
 from microgpt.memory_limit import check_memory
-from microgpt.model import Gpt, Weights, count_params, init_weights
+from microgpt.model import Weights, count_params, init_weights
+from microgpt.model_variants import GptVariant
+from microgpt.muon import MuonEngine
 from microgpt.reference import ReferenceEngine
 from microgpt.state import TrainState
 
@@ -212,7 +214,7 @@ def make_nll(
 
         compiled = CompiledModel(model, weights, dtype)
         return partial(compiled.nll, threads=threads)
-    return partial(scalar_nll, Gpt(model, by_name(model, weights.tolist())))
+    return partial(scalar_nll, GptVariant(model, by_name(model, weights.tolist())))
 
 
 class _Reference:
@@ -222,7 +224,8 @@ class _Reference:
         self, model: ModelConfig, config: TrainConfig, weights: Weights[float], docs: TokenDataset
     ) -> None:
         adam = (config.beta1, config.beta2, config.adam_eps, config.weight_decay)
-        self._engine = ReferenceEngine(model, weights, *adam)
+        kind = MuonEngine if config.optimizer == "muon" else ReferenceEngine
+        self._engine = kind(model, weights, *adam, GptVariant)
         self._config, self._docs = config, docs
         self._reading: Iterator[tuple[int, float]] | None = None  # rest of the current batch
 

@@ -8,7 +8,8 @@ from typing import Any
 from microgpt.config import DType, ModelConfig, TrainConfig
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.dropout_mask import Dropout, batch_dropout
-from microgpt.model import Gpt, count_params, init_weights, weight_shapes
+from microgpt.model import count_params, init_weights, weight_shapes
+from microgpt.model_variants import GptVariant
 from microgpt.reference import ReferenceEngine, document_loss
 from microgpt.value import Number, Value, dot, exp, log, relu, total
 
@@ -73,13 +74,17 @@ def random_model(rng: random.Random) -> ModelConfig:
     """Return a random model shape that is small enough for finite differences."""
     n_head = rng.randint(1, 3)
     return ModelConfig(
-        n_embd=n_head * rng.randint(2, 3),
+        n_embd=n_head * rng.choice((2, 4)),
         n_head=n_head,
         n_layer=rng.randint(1, 2),
         block_size=rng.randint(4, 6),
         n_ff_exp=rng.randint(1, 3),
         vocab_size=rng.randint(4, 7),
         init_std=0.5,
+        positions=rng.choice(("learned", "rotary")),
+        activation=rng.choice(("relu", "relu2")),
+        qk_norm=rng.random() < 0.5,
+        final_norm=rng.random() < 0.5,
     )
 
 
@@ -87,11 +92,11 @@ def model_error(model: ModelConfig, rng: random.Random) -> float:
     """Return the largest relative gradient error of a model's loss on random tokens."""
     weights = init_weights(model, rng)
     tokens = [rng.randrange(model.vocab_size) for _ in range(model.block_size + 1)]
-    engine = ReferenceEngine(model, weights)
+    engine = ReferenceEngine(model, weights, gpt_type=GptVariant)
     drop = Dropout(rng.choice(DROPOUTS), seed=rng.randrange(9), n_read=rng.randrange(9))
     document_loss(engine.gpt, tokens, (), drop).backward()
     grads = iter(param.grad for param in engine.params)
-    gpt: Gpt[float] = Gpt(model, weights)
+    gpt: GptVariant[float] = GptVariant(model, weights)
     return max(
         worst_difference(
             row, [next(grads) for _ in row], lambda: document_loss(gpt, tokens, (), drop)
@@ -120,7 +125,7 @@ def engine_error(model: ModelConfig, rng: random.Random, dtype: DType) -> float:
     compiled = CompiledEngine(model, config, dataset, dtype=dtype)
     compiled.resume(0, weights, [0.0] * count_params(model), [0.0] * count_params(model))
     loss = compiled.backward()
-    reference = ReferenceEngine(model, weights)
+    reference = ReferenceEngine(model, weights, gpt_type=GptVariant)
     *_, expected_loss = reference.backward(docs, masks, batch_dropout(config, step=0))
     errors = [abs(loss / expected_loss - 1)]
     found, values = compiled.grads(), reference.gpt.weights

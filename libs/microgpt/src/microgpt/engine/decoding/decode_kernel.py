@@ -14,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microgpt.config import ModelConfig
+from microgpt.engine.architecture import Architecture
 from microgpt.engine.decoding.kv_cache import KVCache, cached_attention, store_key_value
 from microgpt.engine.decoding.sample import NONE_ALLOWED, NOT_FINITE, STOP, sample
 from microgpt.engine.jit import EntryPoint, inlined
 from microgpt.engine.kernels.layers import add, embed, relu, rmsnorm_rows
 from microgpt.engine.kernels.matmul import linear_rows
+from microgpt.engine.kernels.rotary import adjust_row
 from microgpt.engine.simd.vector import lanes, load, store
 from microgpt.engine.weights import DecodeWeights, aligned_zeros, padded
 
@@ -103,7 +105,7 @@ class DecodeArrays(NamedTuple):
 
 @EntryPoint
 def decode(
-    weights: DecodeWeights, arrays: DecodeArrays, s: Sequences, n_head: int, n_tokens: int
+    weights: DecodeWeights, arrays: DecodeArrays, s: Sequences, how: Architecture, n_tokens: int
 ) -> int:
     """Decode until no sequence is RUNNING or n_tokens are read; return the number of tokens read.
 
@@ -111,12 +113,14 @@ def decode(
     """
     rows, read = arrays.rows, 0
     while read < n_tokens:
-        N = _schedule(s, rows, weights.wpe.shape[0])
+        N = _schedule(s, rows, rows.attn_weights.shape[1])
         if N == 0:
             break
         read += N
-        _forward(weights, arrays.cache, rows, n_head, N)
+        _forward(weights, arrays.cache, rows, how, N)
         n_last = _gather_last(s, rows, N)
+        if how.final_norm:
+            rmsnorm_rows(rows.x, rows.x, n_last)
         linear_rows(rows.x, n_last, weights.lm_head, rows.logits)
         for row in range(n_last):
             _continue(s, rows.sequences[row], rows, row)
@@ -149,10 +153,10 @@ def _schedule(s: Sequences, rows: Rows, T: int) -> int:
 
 
 @inlined
-def _forward(weights: DecodeWeights, cache: KVCache, rows: Rows, n_head: int, N: int) -> None:
+def _forward(weights: DecodeWeights, cache: KVCache, rows: Rows, how: Architecture, N: int) -> None:
     """Write the residual stream of N tokens to rows.x; write keys and values to the cache."""
-    w, r, C, T = weights, rows, rows.x.shape[1], weights.wpe.shape[0]
-    D = C // n_head
+    w, r, C, T = weights, rows, rows.x.shape[1], rows.attn_weights.shape[1]
+    n_head, D = how.n_head, C // how.n_head
     embed(w.wte, w.wpe, r.tokens, r.positions, r.x, N)
     rmsnorm_rows(r.x, r.x, N)
     for layer in range(w.attn_wo.shape[0]):
@@ -161,17 +165,19 @@ def _forward(weights: DecodeWeights, cache: KVCache, rows: Rows, n_head: int, N:
         linear_rows(r.normed, N, w.attn_wqkv[layer], r.qkv)
         for n in range(N):
             slot, t = r.slots[n], r.positions[n]
+            adjust_row(r.qkv, n, t, how, D)
             store_key_value(r.qkv, n, t, n_head, D, T, keys[slot], values[slot])
         for n in range(N):
             slot, n_keys = r.slots[n], r.positions[n] + 1
             cached_attention(
-                r.qkv, n, n_keys, n_head, D, T, keys[slot], values[slot], r.attn_weights, r.attn_out
-            )
+                r.qkv, n, n_keys, n_head, how.attention_scale, D, T, keys[slot], values[slot],
+                r.attn_weights, r.attn_out,
+            )  # fmt: skip
         linear_rows(r.attn_out, N, w.attn_wo[layer], r.normed)
         add(r.normed, r.x, N)
         rmsnorm_rows(r.x, r.normed, N)
         linear_rows(r.normed, N, w.mlp_fc1[layer], r.hidden)
-        relu(r.hidden, N, r.hidden.shape[1])
+        relu(r.hidden, N, r.hidden.shape[1], how.is_squared)
         linear_rows(r.hidden, N, w.mlp_fc2[layer], r.normed)
         add(r.normed, r.x, N)
 

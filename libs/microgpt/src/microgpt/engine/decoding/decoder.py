@@ -7,6 +7,7 @@ import numpy as np
 
 from microgpt.config import ModelConfig
 from microgpt.engine import mersenne
+from microgpt.engine.architecture import architecture_of
 from microgpt.engine.decoding.decode_kernel import (
     BROKEN,
     RUNNING,
@@ -70,7 +71,7 @@ class Decoder:
         if seeds and rules.sampling.temperature:
             uniforms = self.sequences.uniforms
             uniforms[:] = mersenne.uniforms(seeds, uniforms.shape[1])
-        self._n_head = model.n_head
+        self._architecture = architecture_of(model, dtype)
         self._weights = weights
         most_rows = 1 + 4 * WORK_5_MS // count_params(model)  # a step cannot be interrupted
         # Unused slots are never accessed, so the operating system allocates no memory for them.
@@ -83,7 +84,9 @@ class Decoder:
     def run(self) -> bool:
         """Decode for about 20 ms; return whether any sequence is still running."""
         started = perf_counter()
-        n_read = decode(self._weights, self.arrays, self.sequences, self._n_head, self._n_tokens)
+        n_read = decode(
+            self._weights, self.arrays, self.sequences, self._architecture, self._n_tokens
+        )
         speed = n_read / (perf_counter() - started)
         self._n_tokens = max(1, min(int(speed * RUN_S), 10 * self._n_tokens))
         return RUNNING in self.sequences.status

@@ -7,7 +7,6 @@ a sum of rows. The result for a token does not depend on the other tokens in the
 Shapes: C = n_embd, D = head_dim, L = n_layer, T = block_size.
 """
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,6 +67,7 @@ def cached_attention(
     row: int,  # row of the token in qkv and out
     n_keys: int,  # number of visible tokens, including the token itself
     n_head: int,
+    scale: float,  # factor of the products of queries and keys
     D: int,
     T: int,
     keys: Array,  # keys of the sequence in this layer; see `KVCache`
@@ -80,7 +80,7 @@ def cached_attention(
     Each loop over the heads has a short body, so that the processor can overlap several heads.
     """
     _compare(qkv, row, n_keys, n_head, D, T, keys, weights)
-    _exponentiate(weights, n_keys, n_head, 1 / math.sqrt(D))
+    _exponentiate(weights, n_keys, n_head, scale)
     for head in range(n_head):
         low = head * D
         for c in range(low // lanes(out) * lanes(out), low + D, lanes(out)):

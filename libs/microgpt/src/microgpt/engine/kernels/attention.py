@@ -7,8 +7,6 @@ are overwritten when the next document is processed.
 See `matmul` for the layout. Shapes: C = n_embd, D = head_dim, N = columns.
 """
 
-import math
-
 import numpy as np
 
 from microgpt.engine.jit import inlined, kernel
@@ -23,6 +21,7 @@ from microgpt.engine.simd.vector import Array, Vector, exp, lanes, larger, load,
 def attention(
     qkv: Array,  # (3 C, N), stacked queries, keys and values
     n_head: int,
+    scale: float,  # factor of the products of queries and keys
     doc_starts: Array,  # (n_docs + 1), first column of each document, then the end of the last
     n_docs: int,
     weights: Array,  # (rows, lanes), output: attention weights for `attention_backward`
@@ -44,7 +43,7 @@ def attention(
                 n_keys = end - start
                 seen = weights[row : row + n_keys]
                 linear_strip(k[low:high, start:end].T, q[low:high, t:], seen, 0)
-                _softmax(seen, t - start, 1 / math.sqrt(D))
+                _softmax(seen, t - start, scale)
                 linear_strip(v[low:high, start:end], seen, out[low:high, t:], 0)
                 row += n_keys
                 while n_keys % step:
@@ -78,6 +77,7 @@ def attention_backward(
     dout: Array,  # (C, N)
     qkv: Array,  # see `attention` for the arguments up to `out`
     n_head: int,
+    scale: float,
     doc_starts: Array,
     n_docs: int,
     weights: Array,
@@ -104,7 +104,7 @@ def attention_backward(
                 along = splat(out, 0)
                 for c in range(low, high):
                     along = along + load(out, c, t) * load(dout, c, t)
-                _softmax_backward(weights, row, dscores, end - start, 1 / math.sqrt(D), along)
+                _softmax_backward(weights, row, dscores, end - start, scale, along)
                 linear_strip(k[low:high, start:end], dscores, dq[low:high, t:], 0)
                 for u in range(start, end, step):  # one vector of keys: u, u + 1, …
                     transpose_tile(dscores, u - start, 0, tile, 0, 0)

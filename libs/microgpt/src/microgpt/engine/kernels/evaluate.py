@@ -1,5 +1,6 @@
 """Evaluate a model on documents without computing gradients."""
 
+from microgpt.engine.architecture import Architecture
 from microgpt.engine.buffers import Buffers
 from microgpt.engine.jit import EntryPoint
 from microgpt.engine.kernels.cross_entropy import token_losses
@@ -14,7 +15,7 @@ def evaluate(
     buffers: Buffers,
     dataset: Dataset,
     losses: Array,  # loss of each predicted token in nats, in document order; 0 if masked
-    n_head: int,
+    architecture: Architecture,
     first: int,
     n_tokens: int,
 ) -> int:
@@ -26,7 +27,7 @@ def evaluate(
     while read < n_tokens and first < n_docs:
         n_read = read_documents(dataset, first, n_docs - first, buffers)
         N = buffers.doc_starts[n_read]
-        forward(weights, buffers, n_head, n_read, N, 0.0)
+        forward(weights, buffers, architecture, n_read, N, 0.0)
         done = starts[first] - first  # the first token of a document is not predicted
         b = buffers
         token_losses(b.logits, b.targets, b.counted, b.logit_norms, N, losses[done:])

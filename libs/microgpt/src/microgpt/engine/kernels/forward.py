@@ -6,12 +6,14 @@ from typing import NamedTuple
 import numpy as np
 
 from microgpt.data.token_dataset import TokenDataset, Tokens
+from microgpt.engine.architecture import Architecture
 from microgpt.engine.buffers import Buffers
 from microgpt.engine.jit import inlined
 from microgpt.engine.kernels.attention import attention
 from microgpt.engine.kernels.dropout import add_dropped, drop
 from microgpt.engine.kernels.layers import copy, embed, relu, rmsnorm
 from microgpt.engine.kernels.matmul import add_linear, linear, transpose
+from microgpt.engine.kernels.rotary import adjust, read_rotation
 from microgpt.engine.simd.vector import Array
 from microgpt.engine.weights import Weights
 
@@ -66,11 +68,13 @@ def read_documents(dataset: Dataset, first: int, n_docs: int, buffers: Buffers) 
 
 @inlined
 def forward(
-    weights: Weights, buffers: Buffers, n_head: int, n_docs: int, N: int, dropout: float
+    weights: Weights, buffers: Buffers, how: Architecture, n_docs: int, N: int, dropout: float
 ) -> None:
     """Compute the logits of each column. Dropout uses the keys in the buffers."""
     w, b = weights, buffers
     x, C = b.x, b.x.shape[0]
+    if how.rotation.shape[0]:
+        read_rotation(how.rotation, b.doc_starts, n_docs, b.rotation)
     embed(w.wte, w.wpe, b.tokens, b.positions, b.transposed, N)
     transpose(b.transposed, x, N, C)
     rmsnorm(x, b.embedded, b.embedded_scale, 0, N)
@@ -82,12 +86,18 @@ def forward(
         qkv, attn_out, hidden = b.qkv[layer], b.attn_out[layer], b.hidden[layer]
         rmsnorm(x, b.attn_norm[layer], b.attn_norm_scale, layer, N)
         linear(w.attn_wqkv[layer], b.attn_norm[layer], qkv, N)
-        attention(qkv, n_head, b.doc_starts, n_docs, b.attn_weights[layer], attn_out)
+        adjust(qkv[: 2 * C], how, b.rotation, b.qk_scale[layer], N)
+        attention(
+            qkv, how.n_head, how.attention_scale, b.doc_starts, n_docs,
+            b.attn_weights[layer], attn_out,
+        )  # fmt: skip
         _add_branch(w.attn_wo[layer], attn_out, b, 2 * layer + 1, dropout, N)
         rmsnorm(x, b.mlp_norm[layer], b.mlp_norm_scale, layer, N)
         linear(w.mlp_fc1[layer], b.mlp_norm[layer], hidden, N)
-        relu(hidden, hidden.shape[0], N)
+        relu(hidden, hidden.shape[0], N, how.is_squared)
         _add_branch(w.mlp_fc2_t[layer].T, hidden, b, 2 * layer + 2, dropout, N)
+    if how.final_norm:
+        rmsnorm(x, x, b.final_scale, 0, N)
     linear(w.lm_head, x, b.logits, N)
 
 

@@ -18,10 +18,13 @@ from microgpt.engine.simd.vector import (
 
 @inlined
 def embed(wte: Array, wpe: Array, tokens: Array, positions: Array, x_t: Array, N: int) -> None:
-    """Set x_t (N, C) to the sum of the token and position embeddings."""
+    """Set x_t (N, C) to the sum of the token and position embeddings; wpe may have no rows."""
     for n in range(N):
         for c in range(0, wte.shape[1], lanes(wte)):
-            store(x_t, n, c, load(wte, tokens[n], c) + load(wpe, positions[n], c))
+            x = load(wte, tokens[n], c)
+            if wpe.shape[0]:
+                x = x + load(wpe, positions[n], c)
+            store(x_t, n, c, x)
 
 
 @kernel
@@ -33,7 +36,8 @@ def embed_backward(
         for c in range(0, dwte.shape[1], lanes(dwte)):
             dx = load(dx_t, n, c)
             store(dwte, tokens[n], c, load(dwte, tokens[n], c) + dx)
-            store(dwpe, positions[n], c, load(dwpe, positions[n], c) + dx)
+            if dwpe.shape[0]:
+                store(dwpe, positions[n], c, load(dwpe, positions[n], c) + dx)
 
 
 @kernel
@@ -83,23 +87,40 @@ def rmsnorm_backward(
             store(dx, c, n, load(dx, c, n) + scale * change)
 
 
+@kernel
+def rmsnorm_backward_in_place(dx: Array, normed: Array, scales: Array, layer: int, N: int) -> None:
+    """Replace dx, the gradient of normed (C, N), by the gradient of the input of rmsnorm."""
+    C = normed.shape[0]
+    for n in range(0, N, lanes(normed)):
+        mean = splat(normed, 0)
+        for c in range(C):
+            mean = mean + load(dx, c, n) * load(normed, c, n)
+        mean, scale = mean / C, load(scales, layer, n)
+        for c in range(C):
+            store(dx, c, n, scale * (load(dx, c, n) - load(normed, c, n) * mean))
+
+
 @inlined
-def relu(x: Array, n_rows: int, n_columns: int) -> None:
-    """Apply relu in place to the first n_rows rows and n_columns columns of x."""
+def relu(x: Array, n_rows: int, n_columns: int, is_squared: bool) -> None:
+    """Apply relu, or its square, in place to the first n_rows rows and n_columns columns of x."""
     zero = splat(x, 0)
     for i in range(n_rows):
         for n in range(0, n_columns, lanes(x)):
             xi = load(x, i, n)
-            store(x, i, n, where_positive(xi, xi, zero))
+            xi = where_positive(xi, xi, zero)
+            store(x, i, n, xi * xi if is_squared else xi)
 
 
 @kernel
-def relu_backward(dx: Array, x: Array, N: int) -> None:
-    """Set the gradient dx to 0 where x, the output of relu, is 0."""
+def relu_backward(dx: Array, x: Array, is_squared: bool, N: int) -> None:
+    """Replace the gradient dx of x, the output of `relu`, by the gradient of its input."""
     zero = splat(x, 0)
     for i in range(x.shape[0]):
         for n in range(0, N, lanes(x)):
-            store(dx, i, n, where_positive(load(x, i, n), load(dx, i, n), zero))
+            xi, dxi = load(x, i, n), load(dx, i, n)
+            if is_squared:
+                dxi = 2.0 * square_root(xi) * dxi
+            store(dx, i, n, where_positive(xi, dxi, zero))
 
 
 @kernel

@@ -46,6 +46,12 @@ def running_sums(e: Emitter, x: Any) -> Any:
     return x
 
 
+@emitted(lambda x: x(x))
+def swap_pairs(e: Emitter, x: Any) -> Any:
+    """Exchange lanes 0 and 1, 2 and 3, and so on."""
+    return e.builder.shuffle_vector(x, x, lane_numbers([i ^ 1 for i in range(x.type.count)]))
+
+
 @emitted(lambda x: x.dtype(x))
 def last_lane(e: Emitter, x: Any) -> Any:
     """Return the last lane."""

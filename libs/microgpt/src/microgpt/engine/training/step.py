@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from microgpt.engine.architecture import Architecture
 from microgpt.engine.buffers import Buffers
 from microgpt.engine.jit import EntryPoint, inlined
-from microgpt.engine.kernels.adam import OptimizerState, StepSettings, adam, squares_are_finite
+from microgpt.engine.kernels.adam import squares_are_finite
 from microgpt.engine.kernels.attention import attention_backward
 from microgpt.engine.kernels.cross_entropy import cross_entropy
 from microgpt.engine.kernels.dropout import draw_keys, drop
@@ -22,8 +23,11 @@ from microgpt.engine.kernels.layers import (
     embed_backward,
     relu_backward,
     rmsnorm_backward,
+    rmsnorm_backward_in_place,
 )
 from microgpt.engine.kernels.matmul import add_outer, linear, transpose
+from microgpt.engine.kernels.optimizer import OptimizerState, StepSettings, optimize
+from microgpt.engine.kernels.rotary import adjust_backward
 from microgpt.engine.simd.vector import Array
 from microgpt.engine.weights import Weights
 
@@ -67,7 +71,7 @@ def take_steps(
         progress[1] += n_read
         weight = 1 / max(total, 1)
         progress[2] += _forward_backward(
-            weights, dweights, buffers, settings.n_head, n_read, weight, dropout, done == 0
+            weights, dweights, buffers, settings.architecture, n_read, weight, dropout, done == 0
         )
         read += buffers.doc_starts[n_read]
         if progress[1] == batch_size:
@@ -78,7 +82,7 @@ def take_steps(
                 break
             if not update:
                 break
-            adam(state, step + 1, lrs[i], settings)
+            optimize(state, step + 1, lrs[i], settings)
             clear(state.grads, state.grads.shape[1])
             progress[0], progress[1], progress[2] = step + 1, 0, 0
     return read
@@ -89,7 +93,7 @@ def _forward_backward(
     weights: Weights,
     dweights: Weights,
     buffers: Buffers,
-    n_head: int,
+    how: Architecture,
     n_docs: int,
     weight: float,  # weight of one token in the loss
     dropout: float,
@@ -101,10 +105,10 @@ def _forward_backward(
     micro-batches independently and obtain the same result.
     """
     N = buffers.doc_starts[n_docs]
-    forward(weights, buffers, n_head, n_docs, N, dropout)
+    forward(weights, buffers, how, n_docs, N, dropout)
     b, dw = buffers, dweights
     loss = cross_entropy(b.logits, b.targets, b.counted, b.logit_norms, N, weight)
-    _backward(weights, dweights, buffers, n_head, n_docs, N, dropout)
+    _backward(weights, dweights, buffers, how, n_docs, N, dropout)
     if is_first:
         embed_backward(b.transposed, b.tokens, b.positions, dw.wte, dw.wpe, N)
     else:
@@ -119,7 +123,7 @@ def _backward(
     weights: Weights,
     dweights: Weights,
     buffers: Buffers,
-    n_head: int,
+    how: Architecture,
     n_docs: int,
     N: int,
     dropout: float,
@@ -133,6 +137,8 @@ def _backward(
     transpose(b.x, x_t, C, N)
     add_outer(b.logits, x_t, dw.lm_head, N)
     linear(w.lm_head.T, b.logits, dx, N)
+    if how.final_norm:
+        rmsnorm_backward_in_place(dx, b.x, b.final_scale, 0, N)
     for layer in range(w.attn_wo.shape[0] - 1, -1, -1):
         dbranch = dx
         if dropout:
@@ -141,7 +147,7 @@ def _backward(
         transpose(dbranch, x_t, C, N)
         add_outer(b.hidden[layer], x_t, dw.mlp_fc2_t[layer], N)
         linear(w.mlp_fc2_t[layer], dbranch, b.dhidden, N)
-        relu_backward(b.dhidden, b.hidden[layer], N)
+        relu_backward(b.dhidden, b.hidden[layer], how.is_squared, N)
         transpose(b.mlp_norm[layer], x_t, C, N)
         add_outer(b.dhidden, x_t, dw.mlp_fc1[layer], N)
         linear(w.mlp_fc1[layer].T, b.dhidden, b.dbranch, N)
@@ -155,15 +161,17 @@ def _backward(
         add_outer(dbranch, x_t, dw.attn_wo[layer], N)
         linear(w.attn_wo[layer].T, dbranch, b.dbranch, N)
         attention_backward(
-            b.dbranch, b.qkv[layer], n_head, b.doc_starts, n_docs,
+            b.dbranch, b.qkv[layer], how.n_head, how.attention_scale, b.doc_starts, n_docs,
             b.attn_weights[layer], b.attn_out[layer], b.dscores, b.tile, b.dqkv,
         )  # fmt: skip
+        adjust_backward(
+            b.dqkv[: 2 * C], b.qkv[layer, : 2 * C], how, b.rotation, b.qk_scale[layer], N
+        )
         transpose(b.attn_norm[layer], x_t, C, N)
         add_outer(b.dqkv, x_t, dw.attn_wqkv[layer], N)
         linear(w.attn_wqkv[layer].T, b.dqkv, b.dbranch, N)
         rmsnorm_backward(b.dbranch, b.attn_norm[layer], b.attn_norm_scale, layer, dx, N)
     if dropout:
         drop(dx, b.keys, 0, dropout, dx, N)
-    clear(b.dbranch, N)
-    rmsnorm_backward(dx, b.embedded, b.embedded_scale, 0, b.dbranch, N)
-    transpose(b.dbranch, x_t, C, N)
+    rmsnorm_backward_in_place(dx, b.embedded, b.embedded_scale, 0, N)
+    transpose(dx, x_t, C, N)

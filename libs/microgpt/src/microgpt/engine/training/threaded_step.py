@@ -15,8 +15,9 @@ from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.token_dataset import Tokens
 from microgpt.engine.buffers import allocate_buffers, buffer_bytes
 from microgpt.engine.jit import EntryPoint, inlined
-from microgpt.engine.kernels.adam import OptimizerState, StepSettings, adam, squares_are_finite
+from microgpt.engine.kernels.adam import squares_are_finite
 from microgpt.engine.kernels.layers import add, add_and_clear, clear
+from microgpt.engine.kernels.optimizer import OptimizerState, StepSettings, optimize
 from microgpt.engine.simd.vector import Array, fence, lanes, load, stream
 from microgpt.engine.training.trainer import CompiledEngine, n_columns
 from microgpt.engine.weights import PackedWeights, packed_bytes
@@ -223,7 +224,7 @@ def update(
     params, grads, n_steps = state.params, state.grads, int(progress[0]) + 1
     if not squares_are_finite(grads):
         return False
-    adam(state, n_steps, lr, settings)
+    optimize(state, n_steps, lr, settings)
     clear(grads, grads.shape[1])
     _publish(params, published)
     progress[0], progress[1], progress[2] = n_steps, 0, 0

@@ -13,8 +13,12 @@ from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.token_dataset import Tokens
 from microgpt.engine import mersenne
 from microgpt.engine.buffers import Buffers, allocate_buffers
-from microgpt.engine.kernels.adam import OptimizerState, StepSettings
 from microgpt.engine.kernels.forward import Dataset
+from microgpt.engine.kernels.optimizer import (
+    OptimizerState,
+    StepSettings,
+    allocate_scratch,
+)
 from microgpt.engine.training.step import Workspace, take_steps
 from microgpt.engine.weights import PackedWeights
 from microgpt.flat_weights import Numbers
@@ -42,6 +46,7 @@ class CompiledEngine:
         self._params, self._grads, self._m, self._v = (
             PackedWeights(model, dtype) for _ in range(4)
         )
+        self._scratch = allocate_scratch(model, config, dtype)
         longest = self._dataset.longest
         buffers = allocate_buffers(model, dtype, n_columns(config, longest), longest)
         self._workspace = self._make_workspace(self._params, self._grads, buffers)
@@ -142,7 +147,9 @@ class CompiledEngine:
     def _make_workspace(
         self, params: PackedWeights, grads: PackedWeights, buffers: Buffers
     ) -> Workspace:
-        state = OptimizerState(params.array, grads.array, self._m.array, self._v.array)
+        state = OptimizerState(
+            params.array, grads.array, self._m.array, self._v.array, self._scratch
+        )
         progress = np.zeros(3, np.float64)
         return Workspace(state, params.matrices, grads.matrices, buffers, progress)
 

@@ -1,0 +1,58 @@
+"""Settings of a model's architecture for the compiled kernels; see `microgpt.model_variants`.
+
+Shapes: C = n_embd, D = head_dim, T = block_size.
+"""
+
+import math
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microgpt.config import ModelConfig
+from microgpt.engine.simd.vector import lanes_of
+from microgpt.engine.weights import aligned_zeros, padded
+from microgpt.model_variants import QK_SCALE, angles
+
+
+class Architecture(NamedTuple):
+    """Settings in the types that the compiled kernels require.
+
+    The arrays have no rows if the positions are learned.
+    """
+
+    n_head: int
+    attention_scale: float  # factor of the products of queries and keys
+    is_squared: bool  # whether the activation is the square of ReLU
+    qk_norm: bool
+    final_norm: bool
+    rotation: NDArray[Any]  # (D, T), cosine and sine of each pair of dimensions, for `rotate`
+    row_rotation: NDArray[Any]  # (2, T, 2 C), factors of queries and keys, for `rotate_row`
+
+
+@lru_cache(maxsize=16)
+def architecture_of(model: ModelConfig, dtype: str) -> Architecture:
+    """Convert the settings of a model; the result is shared and must not be changed."""
+    scale = QK_SCALE**2 if model.qk_norm else 1.0
+    D, width = model.head_dim, 2 * model.n_embd
+    n = model.block_size if model.positions == "rotary" else 0
+    turns = np.array([angles(model, position) for position in range(n)]).reshape(n, D // 2)
+    cosine, sine = np.cos(turns), np.sin(turns)
+    columns = aligned_zeros((D if n else 0, padded(n, dtype) + lanes_of(dtype)), dtype)
+    rows = aligned_zeros((2, n, padded(width, dtype)), dtype)
+    rows[0] = 1  # the padding covers values, which are not rotated
+    if n:
+        columns[::2, :n], columns[1::2, :n] = cosine.T, sine.T
+        rows[0, :, :width] = np.tile(np.repeat(cosine, 2, axis=1), 2 * model.n_head)
+        rows[1, :, 1:width:2] = np.tile(sine, 2 * model.n_head)
+        rows[1, :, :width:2] = -rows[1, :, 1:width:2]
+    return Architecture(
+        n_head=int(model.n_head),
+        attention_scale=scale / math.sqrt(D),
+        is_squared=model.activation == "relu2",
+        qk_norm=bool(model.qk_norm),
+        final_norm=bool(model.final_norm),
+        rotation=columns,
+        row_rotation=rows,
+    )

@@ -1,0 +1,74 @@
+"""Variants of the GPT in `model`, selected by four settings of `ModelConfig`.
+
+    positions    "learned", or "rotary" (Su et al. 2021): queries and keys are rotated by an angle
+                 proportional to the position, so their product depends on the distance
+    activation   "relu", or "relu2" (So et al. 2021): the square of ReLU
+    qk_norm      normalize the queries and keys of each head (Dehghani et al. 2023)
+    final_norm   apply RMSNorm before the projection to logits
+
+With the defaults, the model is Karpathy's.
+"""
+
+import math
+from collections.abc import Sequence
+
+from microgpt.model import Gpt, Vector, linear, rmsnorm
+from microgpt.model_config import ModelConfig
+from microgpt.value import Number, relu
+
+ARCHITECTURE = ("positions", "activation", "qk_norm", "final_norm")
+ROTARY_BASE = 10_000.0  # ratio of the longest to the shortest wavelength, as in the paper
+QK_SCALE = 1.2  # root mean square of normalized queries and keys; 1 limits the attention too much
+
+
+class GptVariant(Gpt[Number]):
+    """A GPT with the architecture that its `ModelConfig` selects."""
+
+    def embedding(self, token: int, position: int) -> Vector[Number]:
+        """Return the token embedding, plus the position embedding if positions are learned."""
+        if self.config.positions == "learned":
+            return Gpt.embedding(self, token, position)
+        return list(self.weights["wte"][token])
+
+    def query_or_key(self, x: Vector[Number], matrix: str, position: int) -> Vector[Number]:
+        """Return the query or the key of a token, normalized and rotated per head."""
+        x, D = Gpt.query_or_key(self, x, matrix, position), self.config.head_dim
+        if self.config.qk_norm:
+            heads = [rmsnorm(x[start : start + D]) for start in range(0, len(x), D)]
+            x = [QK_SCALE * xi for head in heads for xi in head]
+        if self.config.positions == "rotary":
+            x = rotate(x, angles(self.config, position))
+        return x
+
+    def mlp(self, x: Vector[Number], layer: int) -> Vector[Number]:
+        """Apply the two-layer MLP with the selected activation: (C) -> (C)."""
+        if self.config.activation == "relu":
+            return Gpt.mlp(self, x, layer)
+        hidden = map(relu, linear(x, self.weights[f"layer{layer}.mlp_fc1"]))
+        return linear([h * h for h in hidden], self.weights[f"layer{layer}.mlp_fc2"])
+
+    def logits(self, x: Vector[Number]) -> Vector[Number]:
+        """Project the residual stream to logits, with RMSNorm if selected: (C) -> (V)."""
+        return Gpt.logits(self, rmsnorm(x) if self.config.final_norm else x)
+
+
+def is_karpathys(config: ModelConfig) -> bool:
+    """Return whether a model has the architecture of `model`."""
+    return all(getattr(config, name) == getattr(ModelConfig, name) for name in ARCHITECTURE)
+
+
+def angles(config: ModelConfig, position: int) -> list[float]:
+    """Return the rotation of each pair of dimensions of a head, in radians."""
+    D = config.head_dim
+    return [position * ROTARY_BASE ** (-i / D) for i in range(0, D, 2)]
+
+
+def rotate(x: Vector[Number], angles: Sequence[float]) -> Vector[Number]:
+    """Rotate each pair of adjacent numbers of x; the angles repeat for each head."""
+    rotated: Vector[Number] = []
+    for i in range(0, len(x), 2):
+        angle = angles[i // 2 % len(angles)]
+        cosine, sine = math.cos(angle), math.sin(angle)
+        rotated.append(x[i] * cosine - x[i + 1] * sine)
+        rotated.append(x[i] * sine + x[i + 1] * cosine)
+    return rotated

@@ -1,0 +1,140 @@
+import json
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from microgpt import InferenceGpt, ModelConfig, TrainConfig, load, save, train
+from microgpt.data.token_dataset import TokenDataset
+from microgpt.errors import CheckpointError, ConfigError
+from microgpt.model import count_params, init_weights
+from microgpt.newton_schulz import orthogonalized
+from microgpt.storage import meta
+from microgpt.training.engines import make_engine
+from microgpt.verify.gradient_check import random_model
+
+DOCS = ["anna", "bella", "carla", "dora", "emma", "fred", "gina", "hugo"] * 4
+VARIANT = ModelConfig(
+    n_embd=24,
+    n_head=2,
+    n_layer=2,
+    block_size=8,
+    positions="rotary",
+    activation="relu2",
+    qk_norm=True,
+    final_norm=True,
+)
+CONFIG = TrainConfig(steps=24, batch_size=6, optimizer="muon", warmup_steps=5, weight_decay=0.1)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (24, 6), (6, 24), (1, 5)])
+def test_singular_values_become_close_to_1(shape: tuple[int, int]) -> None:
+    rng = random.Random(1)
+    matrix = np.array([[rng.gauss(0, 0.01) for _ in range(shape[1])] for _ in range(shape[0])])
+    u, _, v = np.linalg.svd(matrix, full_matrices=False)
+    found = np.array(orthogonalized(matrix.tolist()))
+    values = np.diag(u.T @ found @ v.T)
+    assert ((values > 0.6) & (values < 1.3)).all()
+    assert np.allclose(found, u * values @ v)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_both_engines_take_the_same_steps(seed: int) -> None:
+    rng = random.Random(seed)
+    model = random_model(rng)
+    tokens = [
+        [rng.randrange(model.vocab_size) for _ in range(model.block_size + 1)] for _ in range(5)
+    ]
+    config = replace(CONFIG, steps=6, batch_size=2)
+    weights, losses = [], []
+    for engine in ("compiled", "reference"):
+        made = make_engine(
+            engine,
+            dtype="float64",
+            model=model,
+            config=config,
+            docs=TokenDataset.of(tokens),
+            rng=random.Random(seed),
+            resume=None,
+        )
+        found: list[float] = []
+        while made.n_steps < config.steps:
+            found += made.run(config.steps)
+        losses.append(found)
+        weights.append(made.flat_weights().tolist())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-10)
+    assert weights[0] == pytest.approx(weights[1], rel=1e-7, abs=1e-9)
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_threads_and_a_resumed_run_give_the_same_bits(optimizer) -> None:
+    model = replace(VARIANT, n_embd=64, n_layer=3)  # large enough for threads
+    config = replace(CONFIG, steps=8, batch_size=32, optimizer=optimizer, dropout=0.1)
+    states = []
+    whole = train(DOCS, model=model, config=config, on_state=states.append, state_every=3)
+    assert train(DOCS, model=model, config=config, threads=2).weights == whole.weights
+    (state,) = [state for state in states if state.step == 3]
+    resumed = train(DOCS, model=model, config=config, resume=state, threads=2)
+    assert resumed.weights == whole.weights
+    assert resumed.state.adam_m.tolist() == whole.state.adam_m.tolist()
+
+
+def test_only_muon_leaves_the_second_means_of_the_blocks_at_0() -> None:
+    result = train(DOCS, model=VARIANT, config=CONFIG)
+    n_tables = 2 * result.model.vocab_size * VARIANT.n_embd
+    assert result.state.adam_v[:n_tables].any()
+    assert not result.state.adam_v[n_tables:].any()
+    assert result.losses[-1] < result.losses[0]
+
+
+def test_a_variant_is_saved_and_generates_the_same_and_older_releases_refuse_it(
+    tmp_path, monkeypatch
+) -> None:
+    result = train(DOCS, model=VARIANT, config=CONFIG)
+    assert len(result.state.weights) == count_params(result.model)
+    save(result, tmp_path / "m")
+    saved = load(tmp_path / "m")
+    assert saved.model == result.model
+    assert "wpe" not in saved.weights
+    assert InferenceGpt(saved).generate(3) == InferenceGpt(result).generate(3)
+    facts = json.loads((tmp_path / "m" / "meta.json").read_text())
+    assert facts["format_version"] == 2
+    assert (facts["positions"], facts["training"]["optimizer"]) == ("rotary", "muon")
+    monkeypatch.setattr(meta, "FORMAT_VERSION", 1)
+    with pytest.raises(CheckpointError, match=r"format_version is 2, .* update microgpt"):
+        load(tmp_path / "m")
+
+
+def test_karpathys_architecture_is_saved_as_before(tmp_path) -> None:
+    save(train(DOCS, model=ModelConfig(), config=TrainConfig(steps=2)), tmp_path / "m")
+    facts = json.loads((tmp_path / "m" / "meta.json").read_text())
+    assert facts["format_version"] == 1
+    assert not {"positions", "activation", "qk_norm", "final_norm"} & facts.keys()
+
+
+def test_settings_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ConfigError, match="even number of dimensions per head"):
+        ModelConfig(n_embd=6, n_head=2, positions="rotary")
+    with pytest.raises(ConfigError, match='unknown positions "sine"'):
+        ModelConfig(positions="sine")
+    with pytest.raises(ConfigError, match="qk_norm must be True or False"):
+        ModelConfig(qk_norm="no")
+    with pytest.raises(ConfigError, match='unknown optimizer "sgd"'):
+        TrainConfig(optimizer="sgd")
+    with pytest.raises(ConfigError, match="warmup_steps"):
+        TrainConfig(warmup_steps=-1)
+    with pytest.raises(ConfigError, match="weight_decay"):
+        TrainConfig(optimizer="muon", lr=0.5, weight_decay=0.5)
+
+
+def test_the_learning_rate_rises_and_then_falls() -> None:
+    config = TrainConfig(steps=10, lr=1.0, warmup_steps=4)
+    rates = [0.25, 0.5 * 0.9, 0.75 * 0.8, 0.7, 0.6]
+    assert [config.lr_at(step) for step in range(5)] == pytest.approx(rates)
+    assert config.lr_at(np.arange(5)).tolist() == pytest.approx(rates)
+
+
+def test_initial_weights_of_a_variant_have_no_position_embeddings() -> None:
+    weights = init_weights(replace(VARIANT, vocab_size=5), random.Random(0))
+    assert [*weights][:2] == ["wte", "lm_head"]

@@ -7,8 +7,10 @@ import pytest
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig, load, save, train
 from microgpt.data.token_dataset import TokenDataset
+from microgpt.engine.weights import initial_weights
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.model import count_params, init_weights
+from microgpt.model_variants import init_variant
 from microgpt.newton_schulz import orthogonalized
 from microgpt.storage import meta
 from microgpt.training.engines import make_engine
@@ -24,6 +26,7 @@ VARIANT = ModelConfig(
     activation="relu2",
     qk_norm=True,
     final_norm=True,
+    out_scale=0.1,
 )
 CONFIG = TrainConfig(steps=24, batch_size=6, optimizer="muon", warmup_steps=5, weight_decay=0.1)
 
@@ -135,6 +138,12 @@ def test_the_learning_rate_rises_and_then_falls() -> None:
     assert config.lr_at(np.arange(5)).tolist() == pytest.approx(rates)
 
 
-def test_initial_weights_of_a_variant_have_no_position_embeddings() -> None:
-    weights = init_weights(replace(VARIANT, vocab_size=5), random.Random(0))
-    assert [*weights][:2] == ["wte", "lm_head"]
+def test_initial_weights_of_a_variant_are_the_same_in_both_engines() -> None:
+    model = replace(VARIANT, vocab_size=5)
+    weights = init_variant(model, random.Random(0))
+    assert [*weights][:2] == ["wte", "lm_head"]  # no position embeddings
+    flat = [number for matrix in weights.values() for row in matrix for number in row]
+    assert initial_weights(model, random.Random(0)).tolist() == flat
+    plain = init_weights(model, random.Random(0))
+    assert weights["layer0.attn_wo"][1][2] == 0.1 * plain["layer0.attn_wo"][1][2]
+    assert weights["layer0.attn_wq"] == plain["layer0.attn_wq"]

@@ -24,17 +24,19 @@ class ModelConfig:
     n_ff_exp: int = 4  # hidden width of the MLP, in multiples of n_embd
     vocab_size: int = 0  # number of tokens; 0 until `train` sets it from the tokenizer
     init_std: float = 0.08  # standard deviation of the initial weights
-    positions: Positions = "learned"  # see `model_variants` for this and the next three
+    positions: Positions = "learned"  # see `model_variants` for this and the next four
     activation: Activation = "relu"
     qk_norm: bool = False
     final_norm: bool = False
+    out_scale: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp"):
             check_whole(name, getattr(self, name), minimum=1)
         check_whole("vocab_size", self.vocab_size, minimum=0)
-        if not (isinstance(self.init_std, Real) and 0 < self.init_std <= sys.float_info.max):
-            raise ConfigError("init_std must be a number above 0")
+        for name, number in (("init_std", self.init_std), ("out_scale", self.out_scale)):
+            if not (isinstance(number, Real) and 0 < number <= sys.float_info.max):
+                raise ConfigError(f"{name} must be a number above 0")
         check_choice("positions", self.positions, Positions)
         check_choice("activation", self.activation, Activation)
         for name in ("qk_norm", "final_norm"):

@@ -1,22 +1,26 @@
-"""Variants of the GPT in `model`, selected by four settings of `ModelConfig`.
+"""Variants of the GPT in `model`, selected by five settings of `ModelConfig`.
 
     positions    "learned", or "rotary" (Su et al. 2021): queries and keys are rotated by an angle
                  proportional to the position, so their product depends on the distance
     activation   "relu", or "relu2" (So et al. 2021): the square of ReLU
     qk_norm      normalize the queries and keys of each head (Dehghani et al. 2023)
     final_norm   apply RMSNorm before the projection to logits
+    out_scale    factor of the initial weights of attn_wo and mlp_fc2; with a small factor, the
+                 blocks change the residual stream little at first (Radford et al. 2019)
 
 With the defaults, the model is Karpathy's.
 """
 
 import math
+import random
 from collections.abc import Sequence
 
-from microgpt.model import Gpt, Vector, linear, rmsnorm
+from microgpt.model import Gpt, Vector, init_weights, linear, rmsnorm
 from microgpt.model_config import ModelConfig
 from microgpt.value import Number, relu
 
-ARCHITECTURE = ("positions", "activation", "qk_norm", "final_norm")
+ARCHITECTURE = ("positions", "activation", "qk_norm", "final_norm", "out_scale")
+OUTPUTS = ("attn_wo", "mlp_fc2")  # matrices whose result is added to the residual stream
 ROTARY_BASE = 10_000.0  # ratio of the longest to the shortest wavelength, as in the paper
 QK_SCALE = 1.2  # root mean square of normalized queries and keys; 1 limits the attention too much
 
@@ -55,6 +59,15 @@ class GptVariant(Gpt[Number]):
 def is_karpathys(config: ModelConfig) -> bool:
     """Return whether a model has the architecture of `model`."""
     return all(getattr(config, name) == getattr(ModelConfig, name) for name in ARCHITECTURE)
+
+
+def init_variant(config: ModelConfig, rng: random.Random) -> dict[str, list[list[float]]]:
+    """Return the initial weights: those of `init_weights`, scaled by out_scale where it applies."""
+    weights = init_weights(config, rng)
+    for name in weights:
+        if name.endswith(OUTPUTS) and config.out_scale != 1:
+            weights[name] = [[config.out_scale * x for x in row] for row in weights[name]]
+    return weights
 
 
 def angles(config: ModelConfig, position: int) -> list[float]:

@@ -46,6 +46,7 @@ def train(
     activation: opt.Activation = ModelConfig.activation,
     qk_norm: opt.QkNorm = ModelConfig.qk_norm,
     final_norm: opt.FinalNorm = ModelConfig.final_norm,
+    out_scale: opt.OutScale = ModelConfig.out_scale,
     engine: opt.Engine = "compiled",
     dtype: opt.Dtype = None,
     threads: opt.Threads = 1,

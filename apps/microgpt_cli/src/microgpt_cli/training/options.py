@@ -109,6 +109,9 @@ QkNorm = Annotated[bool, model("--qk-norm", hidden=True, help="Normalize queries
 FinalNorm = Annotated[
     bool, model("--final-norm", hidden=True, help="Normalize before the projection to logits.")
 ]
+OutScale = Annotated[
+    float, model(hidden=True, help="Factor of the initial weights of attn_wo and mlp_fc2.")
+]
 Engine = Annotated[
     config.EngineName,
     training(hidden=True, help="compiled: fast. reference: plain Python, slow but readable."),

@@ -6,6 +6,7 @@ matrix. mlp_fc2 is transposed to rows of n_embd. Shapes: C = n_embd, V = vocab_s
 """
 
 import math
+import random
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microgpt.config import ModelConfig
+from microgpt.engine import mersenne
 from microgpt.engine.simd.vector import VECTOR_BYTES, lanes_of
 from microgpt.flat_weights import Numbers
-from microgpt.model import count_params
+from microgpt.model import count_params, weight_shapes
+from microgpt.model_variants import OUTPUTS
 
 
 class Weights(NamedTuple):
@@ -85,6 +88,17 @@ def packed_bytes(model: ModelConfig, dtype: str) -> int:
     """Return the size of `PackedWeights` in bytes."""
     n_rows = count_params(model) // model.n_embd
     return n_rows * padded(model.n_embd, dtype) * np.dtype(dtype).itemsize
+
+
+def initial_weights(model: ModelConfig, rng: random.Random) -> NDArray[np.float64]:
+    """Return the weights of `init_variant`, flat in the order of `weight_shapes`."""
+    numbers, start = mersenne.gauss(count_params(model), model.init_std, rng), 0
+    for name, (n_rows, n_columns) in weight_shapes(model).items():
+        end = start + n_rows * n_columns
+        if name.endswith(OUTPUTS):
+            numbers[start:end] *= model.out_scale
+        start = end
+    return numbers
 
 
 class DecodeWeights(NamedTuple):

@@ -49,6 +49,7 @@ class Meta(BaseModel):
     activation: Activation | None = None
     qk_norm: bool | None = None
     final_norm: bool | None = None
+    out_scale: float | None = None
     dtype: DType = "float64"
     tokenizer: str = "char"
     fold: bool | None = None

@@ -20,8 +20,8 @@ from microgpt.errors import ConfigError
 from microgpt.evaluation.held_out_loss import Nll, scalar_nll
 from microgpt.flat_weights import RESULT_BYTES_PER_WEIGHT, Numbers, by_name
 from microgpt.memory_limit import check_memory
-from microgpt.model import Weights, count_params, init_weights
-from microgpt.model_variants import GptVariant
+from microgpt.model import Weights, count_params
+from microgpt.model_variants import GptVariant, init_variant
 from microgpt.muon import MuonEngine
 from microgpt.reference import ReferenceEngine
 from microgpt.state import TrainState
@@ -185,9 +185,9 @@ def make_engine(
     """
     check_fits(engine, dtype, model, config, longest=docs.longest - 1, threads=threads)
     if engine == "compiled":
-        from microgpt.engine import mersenne
         from microgpt.engine.training.threaded_step import ThreadedEngine, useful_threads
         from microgpt.engine.training.trainer import CompiledEngine
+        from microgpt.engine.weights import initial_weights
 
         n_tokens = config.batch_size * (len(docs.tokens) / len(docs) - 1)
         threads = useful_threads(model, config, n_tokens, threads)
@@ -196,10 +196,10 @@ def make_engine(
             if threads == 1
             else ThreadedEngine(model, config, docs, dtype=dtype, threads=threads)
         )
-        compiled.set_weights(mersenne.gauss(count_params(model), model.init_std, rng))
+        compiled.set_weights(initial_weights(model, rng))
         made: Engine = compiled
     else:
-        made = _Reference(model, config, init_weights(model, rng), docs)
+        made = _Reference(model, config, init_variant(model, rng), docs)
     if resume:
         made.resume(resume.step, resume.weights, resume.adam_m, resume.adam_v)
     return made

@@ -289,8 +289,8 @@ def test_a_longer_set_begins_with_a_shorter_one(split, seed, n) -> None:
 @pytest.mark.parametrize(
     ("split", "sha256"),
     [
-        ("train", "bfba7f363a0170bebd8689a71d01a3951c44328ea731e489ba1b9d1e7b986498"),
-        ("heldout", "590abf22432d8260e742b668e8edd013a7ddc7a5e93f74f0dcad1b383923feb7"),
+        ("train", "314205943ad3f999c0917d96c035387895a02f2af394215afa9a38b7cf787a54"),
+        ("heldout", "65ad5271406ba70b1236ee6f2084e8c99efd62fc0460faa73836c62941b59e3d"),
         ("wordings", "a5efb6d9f4ca54002b549628345d20b33aa37dd3d10b50ae456eaa910ad018f2"),
     ],
 )

@@ -16,6 +16,7 @@ ChatSplit = Literal["train", "heldout", "wordings"]
 
 HELD_OUT = 0.1  # fraction of the fillers held out from training
 BARE = 0.25  # fraction of unseen wordings without their question mark
+SHORT = 0.35  # fraction of questions in the first wording, a short one
 BEFORE = 0.12  # fraction of messages that begin with a greeting or the like
 AFTER = 0.05  # fraction of messages that end with "please" or the like
 TYPO = 0.08  # fraction of messages with a typing error
@@ -129,7 +130,8 @@ class Draw:
         """Return a question in a random wording of the split."""
         if self.split == "wordings":
             return self.pick(wordings.unseen).format(*fillers)
-        return self.mistype(self.expand(wordings.seen)).format(*fillers)
+        patterns = wordings.seen[: 1 if self.chance(SHORT) else None]
+        return self.mistype(self.expand(patterns)).format(*fillers)
 
     def expand(self, patterns: Sequence[str]) -> str:
         """Return a random wording of a random pattern that is not held out."""

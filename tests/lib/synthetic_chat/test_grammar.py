@@ -289,7 +289,7 @@ def test_a_longer_set_begins_with_a_shorter_one(split, seed, n) -> None:
 @pytest.mark.parametrize(
     ("split", "sha256"),
     [
-        ("train", "314205943ad3f999c0917d96c035387895a02f2af394215afa9a38b7cf787a54"),
+        ("train", "b3e6730f35913bf3ae9c25661ccbc40b1c66ce65d03aa366e0b3593bab5fba50"),
         ("heldout", "65ad5271406ba70b1236ee6f2084e8c99efd62fc0460faa73836c62941b59e3d"),
         ("wordings", "a5efb6d9f4ca54002b549628345d20b33aa37dd3d10b50ae456eaa910ad018f2"),
     ],

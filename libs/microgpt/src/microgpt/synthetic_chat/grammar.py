@@ -52,9 +52,9 @@ _WITH_FILLERS: Sequence[Task] = (
 _MEMORISED: Sequence[Task] = (days, months, opposites, capitals, multiplication)
 # Harder tasks, especially arithmetic, are more frequent because they need more examples.
 _TRAINING_TASKS: Sequence[Task] = (
-    *_WITH_FILLERS, *_MEMORISED, *(addition,) * 8, *(subtraction,) * 8, *(comparison,) * 3,
-    multiplication, spelling, *(reversing,) * 3, *(length,) * 2, letters, *(outside,) * 9,
-    *(small_talk,) * 4, memory,
+    *_WITH_FILLERS, *_MEMORISED, *_MEMORISED, *(addition,) * 8, *(subtraction,) * 8,
+    *(comparison,) * 3, multiplication, spelling, *(reversing,) * 3, *(length,) * 2, letters,
+    *(outside,) * 9, *(small_talk,) * 5, memory,
 )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pictures
 import quality_picture
 from quality_tables import ablation_table, ngrams_table, presets_table
+from shakespeare_tables import shakespeare_table
 from tables import (
     NAMES,
     chat_table,
@@ -50,6 +51,7 @@ def main() -> None:
     (quality,) = results("quality")
     (kneser_ney,) = results("kneser_ney")
     text = results("text_quality")
+    shakespeare = results("shakespeare")
     speed, scaling, decoding, threads, startup = map(
         results, ("train_speed", "train_scaling", "decode_speed", "threads", "startup")
     )
@@ -69,6 +71,7 @@ def main() -> None:
         "quality_presets": presets_table(quality),
         "quality_ngrams": ngrams_table(kneser_ney),
         "quality_ablation": ablation_table(quality),
+        "shakespeare": shakespeare_table(shakespeare[0]) if shakespeare else UNMEASURED,
         "text_quality": text_table(text[0]) if text else UNMEASURED,
         "text_replies": replies(text[0]) if text else UNMEASURED,
     }

@@ -45,13 +45,14 @@ def speed_rows(speed: dict) -> Rows:
         seconds = {name: middle(c) for name, c in setting["contenders"].items()}
         ours = seconds.pop("microgpt")
         others = [f"{amount(setting, s)} ({s / ours:.1f} ×)" for s in seconds.values()]
+        others += [""] * (len(NAMES) - 1 - len(others))  # NumPy has no variants
         rows.append([setting["name"], f"**{amount(setting, ours)}**", *others])
     return rows
 
 
 def amount(setting: dict, seconds: float) -> str:
     """Format a time in the unit of the setting."""
-    if setting["name"].startswith("chat"):
+    if setting["name"].startswith(("chat", "text")):
         return f"{setting['tokens'] / seconds:,.0f} tokens/s"
     micros = seconds / setting["documents"] * 1e6
     return f"{micros:.1f} µs" if micros < 100 else f"{micros:.0f} µs"

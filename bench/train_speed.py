@@ -24,13 +24,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 
-from microgpt.config import ModelConfig
+from microgpt.config import ModelConfig, Optimizer
 from microgpt.data.documents import bundled, load_text
 from microgpt.data.tokenizer import CharTokenizer
 from microgpt.model import init_weights
@@ -44,6 +44,8 @@ RIVALS = ("jax", "torch", "numpy")
 # Tolerance in nats for each of the first ten losses: the order of float32 sums differs. Later, the
 # differences grow at this high learning rate, but all contenders converge to similar losses.
 AGREEMENT = 0.01
+TEXT = ModelConfig(n_embd=128, n_head=4, n_layer=4, block_size=128)
+VARIANT = replace(TEXT, positions="rotary", activation="relu2", qk_norm=True, final_norm=True)
 CHAT = ModelConfig(n_embd=128, n_head=8, n_layer=4, block_size=256)
 
 
@@ -57,6 +59,7 @@ class Setting:
     steps: int
     lengths: tuple[int, int] | None = None  # range of uniform document lengths; None for names
     kept_losses: int = 10  # number of losses in the results
+    optimizer: Optimizer = "adamw"
 
 
 SETTINGS = [
@@ -68,6 +71,9 @@ SETTINGS = [
     Setting("d128, batch 16", ModelConfig(n_embd=128), 16, 60),
     Setting("chat, batch 16, all of 256 tokens", CHAT, 16, 4, lengths=(256, 256)),
     Setting("chat, batch 16, of 32 to 256 tokens", CHAT, 16, 4, lengths=(32, 256)),
+    Setting("text, batch 16 of 128 tokens", TEXT, 16, 4, lengths=(128, 128)),
+    Setting("text, variants", VARIANT, 16, 4, lengths=(128, 128)),
+    Setting("text, variants, Muon", VARIANT, 16, 4, lengths=(128, 128), optimizer="muon"),
 ]  # fmt: skip
 
 
@@ -95,6 +101,7 @@ def main() -> None:
 def measure(setting: Setting, rounds: int, pythons: dict[str, str]) -> dict:
     """Return the seconds of each round and the losses, by contender."""
     job = make_job(setting)
+    rivals = [name for name in RIVALS if name != "numpy" or not job.is_variant]
     n_tokens = sum(len(doc) - 1 for doc in job.docs)
     result: dict = {
         "name": setting.name,
@@ -109,7 +116,7 @@ def measure(setting: Setting, rounds: int, pythons: dict[str, str]) -> dict:
             name: stack.enter_context(
                 Contender(name, "train", f"{folder}/job.npz", pythons.get(name))
             )
-            for name in ("microgpt", *RIVALS)
+            for name in ("microgpt", *rivals)
         }
         for _ in range(rounds):
             for contender in contenders.values():
@@ -186,6 +193,8 @@ def make_job(setting: Setting) -> Job:
         steps=setting.steps,
         docs=[tokenizer.encode_document(text)[: model.block_size + 1] for text in texts],
         weights={name: np.array(rows, np.float32) for name, rows in weights.items()},
+        is_variant=model.positions == "rotary",
+        optimizer=setting.optimizer,
     )
 
 
@@ -211,7 +220,7 @@ def table_row(result: dict) -> str:
 def speed(result: dict, seconds: list[float]) -> str:
     """Format the fastest and the median round in the unit of the setting."""
     fastest, middle = min(seconds), statistics.median(seconds)
-    if result["name"].startswith("chat"):
+    if result["name"].startswith(("chat", "text")):
         return f"{result['tokens'] / fastest:,.0f} ({result['tokens'] / middle:,.0f}) tokens/s"
     n = result["documents"] / 1e6
     return f"{fastest / n:.2f} ({middle / n:.2f}) µs/doc"

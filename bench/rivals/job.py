@@ -16,17 +16,24 @@ from typing import Any
 
 import numpy as np
 
+# Muon: learning rate in multiples of LR, momentum, coefficients and number of iterations.
+MUON_LR_RATIO, MUON_MOMENTUM = 6.0, 0.95
+NEWTON_SCHULZ, N_ITERATIONS = (3.4445, -4.7750, 2.0315), 5
+QK_SCALE = 1.2  # root mean square of normalized queries and keys
 LR, BETA1, BETA2, EPS = 0.01, 0.85, 0.99, 1e-8  # Adam settings; LR decays linearly to 0
 TEMPERATURE = 0.5  # sampling temperature
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Job:
     """A training run, or the generation of batch_size sequences per step.
 
     Attributes:
         docs: the documents as tokens; each step uses the next batch_size documents.
         weights: the initial weights by name, float32.
+        is_variant: whether the model has rotary positions, squared ReLU, normalized queries and
+            keys, and a final normalization.
+        optimizer: "adamw", or "muon" for the matrices of the blocks.
     """
 
     n_head: int
@@ -37,6 +44,8 @@ class Job:
     steps: int
     docs: list[list[int]]
     weights: dict[str, np.ndarray]
+    is_variant: bool = False
+    optimizer: str = "adamw"
 
     def save(self, path: str) -> None:
         """Write the job to a file."""
@@ -58,6 +67,12 @@ class Job:
             inputs[i, :n], targets[i, :n], mask[i, :n] = doc[:n], doc[1 : n + 1], 1
         return inputs, targets, mask
 
+    def rotation(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the cosine and sine of each pair of dimensions, of shape (T, head_dim / 2)."""
+        D = self.weights["wte"].shape[1] // self.n_head
+        angles = np.outer(np.arange(self.block_size), 10_000.0 ** (-np.arange(0, D, 2) / D))
+        return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
+
     def batches(self) -> list[Sequence[Sequence[int]]]:
         """Return the documents of each step."""
         size = self.batch_size
@@ -69,7 +84,7 @@ class Job:
         return np.random.default_rng(1).random(shape, np.float32).astype(np.float64)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Course(Job):
     """A whole training run with evaluations. The documents repeat.
 

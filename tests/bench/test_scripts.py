@@ -57,6 +57,7 @@ SHORTEST = {
     "serve_load": ("--rounds 1 --seconds 1 --connections 2", ""),
     "serve_mixed": ("--minutes 0.1 --connections 2", "bench.PROCESSES = 2"),
     "serve_streams": ("--rounds 1 --seconds 0.5 --streams 2", ""),
+    "shakespeare": ("--only text-60s --seeds 1", BRIEF_PRESETS),
     "startup": (
         "--rounds 1",
         "bench.FIRST_ROUNDS = 1; bench.COMMANDS = "
@@ -106,7 +107,7 @@ def run(command, *, check=False, **options):
 subprocess.run = run
 """
 PARTS = {"pictures", "quality_picture", "quality_tables", "tables", "text_tables"}
-PARTS |= {"torch_training", "trainings"}
+PARTS |= {"shakespeare_tables", "torch_training", "trainings"}
 
 
 def test_every_script_is_among_them() -> None:

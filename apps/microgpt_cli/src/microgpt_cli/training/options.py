@@ -124,10 +124,13 @@ Threads = Annotated[int, training(hidden=True, help=THREADS_HELP)]
 Preset = Annotated[
     PresetName | None,
     model(
-        help="Start from a tested recipe and its data; other options override them.  "
-        "names-…: train on names for about that many seconds.  text: train on your own longer "
-        "texts for some minutes; requires --data.  chat: train a small assistant in about five "
-        "minutes.  karpathy: the defaults."
+        metavar="NAME",
+        help="Start from a tested recipe, such as names-60s, text, shakespeare or chat, and its "
+        "data; other options override them.  "
+        "names-10s, names-60s, names-600s: train on names for about that many seconds.  "
+        "text-60s, text (180 s), text-300s: train on your own longer texts; require --data.  "
+        "shakespeare: text with tiny Shakespeare.  chat: train a small assistant in about five "
+        "minutes.  karpathy: the defaults.",
     ),
 ]
 Genome = Annotated[

@@ -2,12 +2,34 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from microgpt.config import Holdout, ModelConfig, TrainConfig
 from microgpt.data.tokenizer import Document
 
-PresetName = Literal["names-10s", "names-60s", "names-600s", "text", "karpathy", "chat"]
+PresetName = Literal[
+    "names-10s", "names-60s", "names-600s",
+    "text-60s", "text", "text-300s", "shakespeare", "karpathy", "chat",
+]  # fmt: skip
+
+
+# The architecture of the recipes that do not follow Karpathy's; see `model_variants`.
+VARIANT: dict[str, Any] = {
+    "positions": "rotary", "activation": "relu2", "qk_norm": True, "final_norm": True,
+    "out_scale": 0.1,
+}  # fmt: skip
+
+
+def _text(
+    n_embd: int, *, steps: int, dropout: float = 0.0, average_tail: float = 0.0
+) -> tuple[ModelConfig, TrainConfig]:
+    """Return a recipe for running text, whose settings were chosen on parts of Shakespeare."""
+    model = ModelConfig(n_embd=n_embd, n_layer=4, block_size=128, **VARIANT)
+    config = TrainConfig(
+        steps=steps, batch_size=8, lr=0.003, optimizer="muon", warmup_steps=steps // 20,
+        weight_decay=0.1, dropout=dropout, average_tail=average_tail,
+    )  # fmt: skip
+    return model, config
 
 
 @dataclass(frozen=True)
@@ -30,6 +52,8 @@ class Preset:
 
         return [messages(drawn) for drawn in conversations("train", self.n_conversations, seed)]
 
+
+_TEXT_180S = _text(96, steps=4_300, dropout=0.05, average_tail=0.2)
 
 # The names presets were tuned on the validation split; docs/quality.md lists their losses and an
 # ablation. Longer training runs repeat the data more often, so they need more dropout.
@@ -56,14 +80,11 @@ PRESETS: dict[PresetName, Preset] = {
             average_tail=0.5,
         ),
     ),
-    "text": Preset(
-        ModelConfig(n_embd=128, n_head=4, n_layer=4, block_size=128),
-        TrainConfig(
-            steps=5_000, batch_size=16, lr=0.003, dropout=0.1, weight_decay=0.1,
-            average_tail=0.3,
-        ),
-        data=None,
-    ),
+    "text-60s": Preset(*_text(64, steps=2_600), data=None),
+    "text": Preset(*_TEXT_180S, data=None),
+    "text-300s": Preset(*_text(128, steps=5_000, dropout=0.1, average_tail=0.2), data=None),
+    # nanoGPT's split of the text: the last tenth is held out.
+    "shakespeare": Preset(*_TEXT_180S, data="shakespeare", val_fraction=0.0, holdout="tail"),
     "karpathy": Preset(ModelConfig(), TrainConfig(), val_fraction=0.0, test_fraction=0.0),
     "chat": Preset(
         # Six layers with narrow MLPs learn more arithmetic than three layers with MLPs four

@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 
 from microgpt import Gpt, ModelConfig, Value
 from microgpt.data.documents import bundled, load_text
+from microgpt.errors import ConfigError
 from microgpt.model import count_params, cross_entropy, init_weights, softmax, weight_shapes
 from microgpt.model_variants import GptVariant
+from microgpt.reference import ReferenceEngine
 from microgpt.verify.gradient_check import model_error, random_model
 
 
@@ -59,6 +61,17 @@ def test_the_forward_pass_is_the_same_on_values_and_floats_to_the_bit(seed: int)
 def test_gradients_of_a_random_model_agree_with_finite_differences(seed: int) -> None:
     rng = random.Random(seed)
     assert model_error(random_model(rng), rng) < 1e-5
+
+
+@pytest.mark.parametrize("model_type", [Gpt, ReferenceEngine])
+@pytest.mark.parametrize(
+    "setting", [{"positions": "rotary"}, {"activation": "relu2"}, {"qk_norm": True}]
+)
+def test_karpathys_model_refuses_the_settings_of_a_variant(model_type, setting) -> None:
+    model = ModelConfig(vocab_size=5, **setting)
+    weights = init_weights(model, random.Random(1))
+    with pytest.raises(ConfigError, match=r"needs GptVariant, in microgpt\.model_variants"):
+        model_type(model, weights)
 
 
 def test_a_token_sees_those_before_it_and_none_after() -> None:

@@ -135,7 +135,7 @@ def test_the_reference_and_all_it_imports_is_short_enough_for_an_evening() -> No
             files.add(file)
             pending += filter(None, map(path_of, imports_of(file)))
     assert {file.stem for file in files} > {*REFERENCE, "model_config"}  # the walk finds something
-    assert sum(len(file.read_text().splitlines()) for file in files) <= 490
+    assert sum(len(file.read_text().splitlines()) for file in files) <= 500
 
 
 def test_the_reference_needs_the_standard_library_alone() -> None:

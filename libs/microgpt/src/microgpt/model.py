@@ -5,12 +5,17 @@ and a residual connection. There are no biases. The forward pass reads one token
 the keys and values of earlier tokens in a cache. Weights are `Value`s in training, else floats.
 
 Shapes: C = n_embd, T = tokens so far, V = vocab_size. A matrix (m, n) has m rows of n numbers.
+
+`model_variants` overrides `embedding`, `query_or_key` and `logits`, and `dropout_mask` provides
+`drop`, which receives the position and the site, a number for each place that dropout changes.
+Skip both at first reading.
 """
 
 import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Generic
 
+from microgpt.errors import ConfigError
 from microgpt.model_config import ModelConfig
 from microgpt.value import Number, dot, exp, log, relu, total
 
@@ -63,6 +68,9 @@ class Gpt(Generic[Number]):
     """A GPT whose weights are `Value`s or floats."""
 
     def __init__(self, config: ModelConfig, weights: Weights[Number]) -> None:
+        variant = (config.positions, config.activation, config.qk_norm, config.final_norm)
+        if type(self) is Gpt and variant != ("learned", "relu", False, False):
+            raise ConfigError("this architecture needs GptVariant, in microgpt.model_variants")
         self.config = config
         self.weights: Weights[Number] = weights
 
@@ -75,9 +83,9 @@ class Gpt(Generic[Number]):
     ) -> Vector[Number]:
         """Add a token to the cache of up to block_size tokens; return the next token's logits."""
         position = len(cache[0][0])
-        x = rmsnorm(self.embedding(token, position))  # (C), with a root mean square of 1
+        x = rmsnorm(self.embedding(token, position))  # (C), at one scale for all tokens
         x = drop(x, position, 0)
-        for layer in range(self.config.n_layer):
+        for layer in range(self.config.n_layer):  # residual: x + f(x) lets gradients pass
             x = add(x, drop(self.attention(rmsnorm(x), layer, cache), position, 2 * layer + 1))
             x = add(x, drop(self.mlp(rmsnorm(x), layer), position, 2 * layer + 2))
         return self.logits(x)  # (V)
@@ -102,8 +110,9 @@ class Gpt(Generic[Number]):
         values.append(linear(x, self.weights[f"layer{layer}.attn_wv"]))
         out: Vector[Number] = []
         head_dim = self.config.head_dim
-        for start in range(0, self.config.n_embd, head_dim):  # one slice of C per head
-            head = slice(start, start + head_dim)
+        for start in range(0, self.config.n_embd, head_dim):  # heads can attend to different tokens
+            head = slice(start, start + head_dim)  # a slice of C
+            # The division keeps the spread of a dot product near 1, so that softmax can learn.
             attn_logits = [dot(query[head], key[head]) / head_dim**0.5 for key in keys]  # (T)
             attn_weights = softmax(attn_logits)  # (T), sums to 1
             for i in range(start, start + head_dim):  # weighted mean of the value vectors

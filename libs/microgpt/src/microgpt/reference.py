@@ -47,6 +47,7 @@ class ReferenceEngine:
     def backward(self, batch: Batch, masks: Batch = (), drops: Drops = ()) -> Iterator[float]:
         """Compute the gradients; after each document, yield the loss of the batch so far in nats.
 
+        This is a generator so that a training can be interrupted between two documents of a step.
         The last loss is the mean over unmasked targets, or NaN if a loss or gradient is not finite.
 
         Args:

@@ -2,10 +2,11 @@
 
     jit              compile kernels and cache the machine code on disk
     simd/            SIMD vectors, reductions within a vector, matrix tiles
-    kernels/         matrix products, attention, layers, loss, dropout, Adam, forward pass
+    kernels/         matrix products, attention, layers, loss, dropout, optimizers, forward pass
     training/        training steps on one or more threads
     decoding/        batched sampling with a KV cache
     compiled_model   compiled inference, used by `InferenceGpt`
+    architecture     settings of the architecture for the kernels
     weights          all weights in one array    buffers    all activations
     mersenne         fast `random.Random`        threads    thread pool
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from microgpt import config as settings
+from microgpt import config as constants
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.engine.architecture import Architecture, architecture_of
 from microgpt.engine.jit import kernel
@@ -64,8 +64,8 @@ class StepSettings(NamedTuple):
             n_embd=int(model.n_embd),
             n_layer=int(model.n_layer),
             n_ff_exp=int(model.n_ff_exp),
-            muon_lr_ratio=settings.MUON_LR_RATIO,
-            muon_momentum=settings.MUON_MOMENTUM,
+            muon_lr_ratio=constants.MUON_LR_RATIO,
+            muon_momentum=constants.MUON_MOMENTUM,
         )
 
 

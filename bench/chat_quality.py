@@ -2,9 +2,8 @@
 
 Trains with three seeds on one core each, with the preset and with the loss on all tokens, through
 the command line. `microgpt eval` then counts exact answers on held-out data: the words, names,
-numbers and prompts of `--split heldout`, the wordings of `--split wordings`, and the questions in
-data/chat_fresh.jsonl, written by people who have not seen the grammar (docs/chat.md). Prints the
-shares of exact answers for each seed and writes them to bench/results.
+numbers and prompts of `--split heldout`, and the wordings of `--split wordings`. Prints the shares
+of exact answers for each seed and writes them to bench/results.
 
     uv run python bench/chat_quality.py [--seeds 3] [--at-once 2]
 
@@ -13,7 +12,6 @@ Takes half an hour, or less if each concurrent training run has its own core.
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,8 +25,7 @@ from train_speed import machine, results_file
 
 FIRST_SEED = 42
 LOSS_ON = ("assistant", "all")
-SPLITS = {"heldout": 4500, "wordings": 6600}  # number of conversations; at least 500 items per task
-FRESH = Path(__file__).parents[1] / "data" / "chat_fresh.jsonl"
+SPLITS = {"heldout": 3500, "wordings": 6600}  # number of conversations; at least 500 items per task
 UNKNOWN = "i don't know."
 
 
@@ -46,7 +43,6 @@ def main() -> None:
         for split, n in SPLITS.items():
             command("dataset", "chat", "--split", split, "--conversations", n,
                     "--output", folder / f"{split}.jsonl")  # fmt: skip
-        shutil.copy(FRESH, folder / "fresh.jsonl")
         with ThreadPoolExecutor(options.at_once) as pool:
             trainings = list(
                 pool.map(lambda each: assistant(folder, *each), product(LOSS_ON, seeds))
@@ -62,7 +58,7 @@ def assistant(folder: Path, loss_on: str, seed: int) -> dict:
     options = ("--preset", "chat", "--loss-on", loss_on, "--seed", seed, "--model", model)
     trained = json.loads(command("train", "--chat", *options, "--json"))
     facts = {"loss_on": loss_on, "seed": seed, "seconds": trained["seconds"]}
-    for split in (*SPLITS, "fresh"):
+    for split in SPLITS:
         found = json.loads(command("eval", model, "--data", folder / f"{split}.jsonl", "--json"))
         replies = found["replies"]
         tasks = {task: [each["n_exact"], each["n"]] for task, each in replies["tasks"].items()}

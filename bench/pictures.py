@@ -255,13 +255,12 @@ def answers(quality: dict) -> alt.LayerChart:
         ("assistant", "heldout"): "preset",
         ("all", "heldout"): "preset with loss on all tokens",
         ("assistant", "wordings"): "preset, unseen wordings",
-        ("assistant", "fresh"): "preset, fresh wordings",
     }
     values = [
         {"task": task, "kind": kind, "share": n_exact / n, "seed": training["seed"]}
         for training in quality["trainings"]
         for (loss_on, split), kind in kinds.items()
-        if training["loss_on"] == loss_on and split in training
+        if training["loss_on"] == loss_on
         for task, (n_exact, n) in training[split]["tasks"].items()
     ]
     base = alt.Chart(alt.Data(values=values)).encode(
@@ -270,7 +269,7 @@ def answers(quality: dict) -> alt.LayerChart:
         color=alt.Color(
             "kind:N",
             sort=list(kinds.values()),
-            scale=alt.Scale(range=["#1f77b4", "#d62728", "#7f7f7f", "#2ca02c"]),
+            scale=alt.Scale(range=["#1f77b4", "#d62728", "#7f7f7f"]),
             legend=alt.Legend(title=None, orient="bottom", columns=1, labelLimit=300),
         ),
     )

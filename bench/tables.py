@@ -230,39 +230,28 @@ def exchange_champions_table(exchanges: dict) -> str:
 
 def chat_table(quality: dict) -> str:
     """Return a table of the shares of exact answers per task: mean and minimum over the seeds."""
+    columns = [("assistant", "heldout"), ("all", "heldout"), ("assistant", "wordings")]
+    lines = [["task", "items", "preset", "`--loss-on all`", "unseen wordings", "items"]]
+    lines.append(["---", *["---:"] * 5])
     first = quality["trainings"][0]
-    sets = {"heldout": "preset", "wordings": "unseen wordings", "fresh": "fresh wordings"}
-    sets = {split: title for split, title in sets.items() if split in first}
-    lines = [
-        ["task", "`--loss-on all`", *(cell for title in sets.values() for cell in (title, "items"))]
-    ]
-    lines.append(["---", *["---:"] * (len(lines[0]) - 1)])
-    tasks = list(dict.fromkeys(task for split in sets for task in first[split]["tasks"]))
-    for task in tasks:
-        cells = [shares(quality, "all", "heldout", [task])]
-        for split in sets:
-            n_items = first[split]["tasks"].get(task, (0, 0))[1]
-            cells += [
-                shares(quality, "assistant", split, [task]),
-                f"{n_items:,}" if n_items else "",
-            ]
-        lines.append([task, *cells])
-    lines.append(["*mean of the tasks*", shares(quality, "all", "heldout", tasks)])
-    lines.append(["*wrongly refused*", refusals(quality, "all", "heldout")])
-    for split in sets:
-        lines[-2] += [shares(quality, "assistant", split, tasks), ""]
-        lines[-1] += [refusals(quality, "assistant", split), ""]
+    for task in first["heldout"]["tasks"] | first["wordings"]["tasks"]:
+        cells = [shares(quality, *column, task) for column in columns]
+        n_items = [first[split]["tasks"].get(task, (0, 0))[1] for split in ("heldout", "wordings")]
+        counts = [f"{n:,}" if n else "" for n in n_items]
+        lines.append([task, counts[0], *cells, counts[1]])
+    refused = [refusals(quality, *column) for column in columns]
+    lines.append(["*wrongly refused*", "", *refused, ""])
     rows = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return f"{rows}\n\n{conditions([quality])}"
 
 
-def shares(quality: dict, loss_on: str, split: str, tasks: list[str]) -> str:
-    """Format the mean share of exact answers to the tasks over the seeds, and the lowest share."""
+def shares(quality: dict, loss_on: str, split: str, task: str) -> str:
+    """Format the mean share of exact answers over the seeds, and the lowest share."""
     found = [
-        statistics.fmean(n_exact / n for n_exact, n in scores)
+        n_exact / n
         for training in quality["trainings"]
-        if training["loss_on"] == loss_on
-        if (scores := [training[split]["tasks"][t] for t in tasks if t in training[split]["tasks"]])
+        if training["loss_on"] == loss_on and task in training[split]["tasks"]
+        for n_exact, n in [training[split]["tasks"][task]]
     ]
     return f"{statistics.fmean(found):.1%} ({min(found):.1%})" if found else ""
 

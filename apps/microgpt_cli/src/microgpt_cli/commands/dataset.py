@@ -35,10 +35,9 @@ def chat(
 ) -> None:
     """Write conversations from a grammar, one per line.
 
-    The topics are small talk, addition and subtraction up to 99, multiplication up to 12,
-    comparisons, spelling, reversing, length and letters of words, names and colors to remember,
-    days, months, opposites, capitals, two questions in one message, and messages that the assistant
-    cannot answer. The seed does not change what is held out.
+    The topics are small talk, addition and subtraction up to 99, comparisons, spelling, reversing,
+    length and letters of words, names and colors to remember, days, months, opposites, capitals,
+    and questions that the assistant cannot answer. The seed does not change what is held out.
     """
     from microgpt.files.atomic_files import publish
     from microgpt.synthetic_chat import conversations as draw

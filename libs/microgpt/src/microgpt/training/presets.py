@@ -89,7 +89,7 @@ PRESETS: dict[PresetName, Preset] = {
     "chat": Preset(
         # Six layers with narrow MLPs learn more arithmetic than three layers with MLPs four
         # times as wide, at equal cost (docs/chat.md).
-        ModelConfig(n_embd=64, n_head=4, n_layer=6, block_size=256, n_ff_exp=1),
+        ModelConfig(n_embd=64, n_head=4, n_layer=6, block_size=128, n_ff_exp=1),
         TrainConfig(steps=21_000, batch_size=32, lr=0.005),
         data="grammar",
         val_fraction=0.0,

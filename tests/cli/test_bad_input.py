@@ -279,6 +279,14 @@ def test_an_option_without_its_value_points_to_the_help_of_the_command(microgpt)
     check_refused(microgpt("generate", "-n"), "see 'microgpt generate --help'")
 
 
+@pytest.mark.parametrize(
+    "args", [("--dropout", "much"), ("--positions", "spiral"), ("--weight-decay",)]
+)
+def test_an_option_that_the_help_omits_points_to_the_help_of_all(microgpt, args) -> None:
+    check_refused(microgpt("train", *args), "see 'microgpt train --help-all'")
+    check_refused(microgpt("train", "--steps", "many"), "see 'microgpt train --help'")
+
+
 def test_an_unknown_command(microgpt) -> None:
     check_refused(microgpt("fly"), "no such command 'fly'; see 'microgpt --help'")
 

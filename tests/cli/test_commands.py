@@ -144,6 +144,7 @@ def test_info_tells_what_a_model_is(microgpt, chat_model) -> None:
     assert facts["charset"] == "['h', 'i', 'o', 'y']"
     assert facts["special_tokens"] == "['user', 'assistant', 'end_turn']"
     assert (facts["vocab_size"], facts["num_params"]) == ("8", "3840")
+    assert facts["dtype"] == "float32"
     assert (facts["steps"], facts["seed"], facts["n_docs"]) == ("80", "42", "1")
     assert facts["train_loss"].endswith(" (mean of the last 100 steps)")
 

@@ -36,7 +36,7 @@ def test_each_tenth_is_a_line_where_nothing_can_be_redrawn(monkeypatch, capsys) 
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 10
     line = (
-        r"step +(\d+) / 1000 \| loss 2\.500 \(last 2\.500\) \| "
+        r"step +(\d+) / 1000 \| mean loss 2\.500, last 2\.500 \| "
         r"[\d.]+[kM]? docs/s, [\d.]+[kM]? tokens/s \| 0 s left"
     )
     tenths = [re.fullmatch(line, each).group(1) for each in lines]

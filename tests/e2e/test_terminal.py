@@ -44,7 +44,7 @@ def test_a_terminal_that_cannot_redraw_gets_lines(terminal, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("maximilianalena\n")
     options = ("--input", "names.txt", "--steps", "400", "--engine", "reference")
     child = terminal("train", *options, TERM="dumb")
-    losses, speed = r"loss \d\.\d{3} \(last \d\.\d{3}\)", r"[\d.]+ docs/s, [\d.]+k? tokens/s"
+    losses, speed = r"mean loss \d\.\d{3}, last \d\.\d{3}", r"[\d.]+ docs/s, [\d.]+k? tokens/s"
     left = r"(\d+ h \d\d min|(\d+ min )?\d+ s) left"
     child.expect(rf"step +\d+ / +400 \| {losses} \| {speed} \| {left}\r\n")
 
@@ -52,7 +52,9 @@ def test_a_terminal_that_cannot_redraw_gets_lines(terminal, tmp_path) -> None:
 def test_training_shows_a_bar_that_leaves_no_trace_in_the_results(terminal, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("anna\n")
     child = terminal("train", "--input", "names.txt", "--steps", "60", "--num-samples", "1")
-    child.expect(r"\d+/60.*loss \d\.\d{3} \(last \d\.\d{3}\) \| [\d.]+k? docs/s, [\d.]+k? tokens/s")
+    child.expect(
+        r"\d+/60.*mean loss \d\.\d{3}, last \d\.\d{3} \| [\d.]+k? docs/s, [\d.]+k? tokens/s"
+    )
     child.expect_exact("step   60 /   60 | loss ")
     child.expect_exact("sample  1: ")
     assert child.exit_code() == 0

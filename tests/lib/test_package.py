@@ -88,7 +88,7 @@ def test_the_python_of_the_readme_works(tmp_path, monkeypatch, capsys) -> None:
     for example in examples:
         exec(example, {})
     assert capsys.readouterr().out.endswith("\nhello!\n")
-    assert microgpt.load("output").model.vocab_size == 27
+    assert microgpt.load("names-model").model.vocab_size == 27
 
 
 def test_no_result_depends_on_the_sum_of_floats() -> None:

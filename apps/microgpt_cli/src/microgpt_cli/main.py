@@ -77,4 +77,8 @@ def _usage(error: Exception) -> str:
     message = message.replace("Value error, ", "")
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "microgpt"
-    return f"{message[:1].lower()}{message[1:]}; see '{command} --help'"
+    from microgpt_cli.terminal.help import GroupedCommand
+
+    used = getattr(context, "command", None)
+    flag = used.help_flag(error) if isinstance(used, GroupedCommand) else "--help"
+    return f"{message[:1].lower()}{message[1:]}; see '{command} {flag}'"

@@ -121,6 +121,7 @@ def _print_model(model_dir: Path, *, unfinished: bool, as_json: bool) -> None:
         "charset": list(meta.chars) if meta.chars else None,
         "special_tokens": list(meta.special_tokens) if meta.special_tokens else None,
         "num_params": count_params(model),
+        "dtype": saved.dtype,
         "created_by": meta.created_by,
         "created_at": meta.created_at,
     }

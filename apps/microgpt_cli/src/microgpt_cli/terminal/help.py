@@ -64,6 +64,12 @@ class GroupedCommand(TyperCommand):
         arguments = [param for param in self.get_params(ctx) if isinstance(param, TyperArgument)]
         return ["[OPTIONS]", *map(_usage, arguments)]
 
+    def help_flag(self, error: Exception) -> str:
+        """Return the flag of the help that shows the option of a usage error."""
+        param, name = getattr(error, "param", None), getattr(error, "option_name", None)
+        is_rare = any(option is param or name in option.opts for option in self._rare)
+        return "--help-all" if is_rare else "--help"
+
     def help_of_all(self, ctx: Any) -> str:
         """Return the help with all options and their full descriptions."""
         rare, self._rare = self._rare, []

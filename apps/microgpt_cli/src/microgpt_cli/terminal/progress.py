@@ -91,7 +91,7 @@ class TrainingProgress(ProgressBar):
         if self._val_loss is not None:
             figures = f"held out {self._val_loss:.3f} | {figures}"
         if self._n_losses:  # a resumed run may start with an evaluation
-            figures = f"loss {self._mean_loss:.3f} (last {self._last_loss:.3f}) | {figures}"
+            figures = f"mean loss {self._mean_loss:.3f}, last {self._last_loss:.3f} | {figures}"
         left = time_left(self._total - event.step, steps_per_s)
         line = f"step {event.step:4d} / {self._total:4d} | {figures} | {left}"
         self.show(event.step, left, line, figures)

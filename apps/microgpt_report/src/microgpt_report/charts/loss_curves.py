@@ -35,6 +35,8 @@ def draw(runs: Runs) -> alt.LayerChart:
     """
     low, high = range_of_losses(runs)
     which = "loss" if any(run.held_out for run in runs) else "training loss"
+    if which != "loss" and len(runs) > 1:  # with one run, a label says it; else the legend
+        which += " (thick line: smoothed)"
     height = max(HEIGHT, LABEL_HEIGHT * len(runs))
     scale = alt.Scale(domain=[low, high], nice=False)
     base = alt.Chart().encode(

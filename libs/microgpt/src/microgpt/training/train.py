@@ -65,7 +65,7 @@ def train(
         should_stop: called about every 20 ms, even within a step. Once it returns true, it is
             called once more and training ends. The result covers all completed steps.
 
-    The first use of the compiled engine compiles it, which takes a few seconds;
+    The first use of the compiled engine compiles it, which takes about 14 seconds;
     `engines.prepare_engine` does this in advance.
 
     Raises:

@@ -74,7 +74,8 @@ def _check_reference_gradients() -> Iterator[Check]:
         f"reference: gradients of {N_EXPRESSIONS} random expressions", worst, GRADIENT_TOLERANCE
     )
     model = random_model(rng)
-    shape = f"{model.n_embd}/{model.n_head}/{model.n_layer}/{model.block_size}"
+    names = ("n_embd", "n_head", "n_layer", "block_size")
+    shape = ", ".join(f"{name} {getattr(model, name)}" for name in names)
     yield _difference(
         f"reference: gradients of a random model ({shape})",
         model_error(model, rng),

@@ -272,7 +272,7 @@ def test_verify_refuses_steps_beyond_the_run(microgpt) -> None:
 def test_an_unknown_flag(microgpt, command) -> None:
     done = microgpt(command, "--zoom")
     check_refused(done, "no such option: --zoom")
-    assert f"see 'microgpt {command} --help'" in done.stderr
+    assert f"see 'microgpt {command} --help" in done.stderr
 
 
 def test_an_option_without_its_value_points_to_the_help_of_the_command(microgpt) -> None:

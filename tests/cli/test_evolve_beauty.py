@@ -142,8 +142,15 @@ def test_no_time_is_time_for_the_first_generation_or_cycle(
 ) -> None:
     done = microgpt("evolve", *search, "--minutes", "1e-9")
     assert done.returncode == 0, done.stderr
-    assert second not in log_of(run_of(tmp_path))
+    run = run_of(tmp_path)
+    assert second not in log_of(run)
     assert (tmp_path / "genome.json").exists()
+    assert f"; continue with: microgpt evolve --resume experiments/{run.name}\n" in done.stderr
+    done = microgpt("evolve", "--resume", run.name)
+    assert done.stderr == (f"error: there is no {run.name}; did you mean experiments/{run.name}?\n")
+    for is_over in (False, True):
+        done = microgpt("evolve", "--resume", run)
+        assert ("note: the search had finished" in done.stderr) is is_over
 
 
 @OBJECTIVES

@@ -27,7 +27,7 @@ def test_a_pipe_is_given_a_screen_and_the_log_has_the_rest(searched, search) -> 
     run = run_of(folder)
     lines = done.stdout.splitlines()
     assert len(lines) <= 40
-    assert lines[0].endswith(f" workers; log: experiments/{run.name}.log")
+    assert lines[0].endswith(f" workers; run: experiments/{run.name}")
     log = run.with_name(f"{run.name}.log").read_text().splitlines()
     end = lines.index(log[-1]) + 1
     assert lines[1:end] == log[-(end - 1) :]
@@ -55,7 +55,7 @@ def test_a_search_ends_with_a_preset_beside_its_winner_and_what_it_left_out(
     assert names[:2] == ["winner", "preset karpathy, 1,000 steps"]
     assert re.fullmatch(r"preset karpathy, [\d,]+ steps", names[2])
     assert "with equal compute: " in after[6]
-    assert after[7].startswith("Not searched: batch size 1, dropout 0, ")
+    assert after[7].startswith("Held fixed: batch size 1, dropout 0, ")
     assert re.match(r"Next:  microgpt sweep grid (--data names.txt )?--n-embd ", after[8])
 
 

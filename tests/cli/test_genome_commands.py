@@ -105,12 +105,12 @@ def test_show_tells_the_genes_the_model_and_how_it_was_found(microgpt) -> None:
         "  num_params:      4192",
         "  training_flops:  157248000",
         "how it was found",
-        "  loss:        1.5278",
-        "  generation:  1",
-        "  evolved:     True",
-        "  objective:   loss",
-        "  fitness:     last-doc",
-        f"  sha256:      {hashlib.sha256(ENTRY.encode()).hexdigest()}",
+        "  last-document loss:  1.5278",
+        "  generation:          1",
+        "  evolved:             True",
+        "  objective:           loss",
+        "  fitness:             last-doc",
+        f"  sha256:              {hashlib.sha256(ENTRY.encode()).hexdigest()}",
     ]
 
 
@@ -170,7 +170,8 @@ def test_the_genome_that_was_there_is_kept(microgpt, tmp_path, old) -> None:
     (tmp_path / "genome.json").write_text(old)
     name = f"genome-{hashlib.sha256(old.encode()).hexdigest()[:8]}.json"
     done = microgpt("genome", "use", "entry.json")
-    assert done.stderr == f"note: the previous genome.json is kept as {name}\n"
+    assert done.stderr.endswith(f"note: the previous genome.json is kept as {name}\n")
+    assert ("note: the genome has last-document loss " in done.stderr) is (old == OURS)
     assert (tmp_path / "genome.json").read_text() == ENTRY
     assert (tmp_path / name).read_text() == old
 
@@ -190,7 +191,7 @@ def test_a_run_stands_for_its_winner_and_keeps_it(microgpt, tmp_path) -> None:
     done = microgpt("genome", "use", "experiments/evolve_1")
     assert done.stdout == "Active genome set from: experiments/evolve_1\n"
     done = microgpt("genome", "use", "entry.json")
-    assert done.stderr == ("note: the previous genome.json is the winner of experiments/evolve_1\n")
+    assert done.stderr.endswith("the previous genome.json is the winner of experiments/evolve_1\n")
     assert not list(tmp_path.glob("genome-*"))
 
 

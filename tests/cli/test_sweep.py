@@ -86,6 +86,20 @@ def test_a_grid_trains_each_point_with_each_seed(microgpt, tmp_path) -> None:
     assert not (run / ".lock").exists()
 
 
+def test_architectures_and_optimizers_can_be_compared(microgpt, tmp_path) -> None:
+    axes = ("--positions", "rotary", "--qk-norm", "true", "--optimizer", "adamw,muon")
+    done = microgpt("sweep", "grid", *axes, "--steps", "30", "--data", "names.txt", "--seeds", "1")
+    assert done.returncode == 0, done.stderr
+    points = [line["point"] for line in results_of(run_of(tmp_path))]
+    assert {(p["positions"], p["qk_norm"], p["optimizer"]) for p in points} == {
+        ("rotary", True, "adamw"), ("rotary", True, "muon")
+    }  # fmt: skip
+    _, _, command = done.stdout.partition("Train the winner:  microgpt ")
+    command = command.splitlines()[0].split()
+    assert {"--positions", "--qk-norm"} < set(command)
+    assert microgpt(*command).returncode == 0
+
+
 @pytest.mark.slow
 def test_a_point_is_the_training_that_train_makes(microgpt, tmp_path) -> None:
     microgpt("sweep", *GRID, "--seeds", "1")
@@ -240,6 +254,8 @@ def test_conversations_can_be_swept(microgpt, tmp_path) -> None:
         (["grid", "--steps", "1.5"], f"--steps {LIST} whole numbers, such as 1,2,4"),
         (["grid", "--steps", ""], f"--steps {LIST} whole numbers, such as 1,2,4, got ''"),
         (["grid", "--steps", "0"], "no combination of the grid is valid: steps must be >= 1"),
+        (["grid", "--qk-norm", "1"], f"--qk-norm {LIST} true or false, got '1'"),
+        (["grid", "--zoom", "1"], "no such option: --zoom; see 'microgpt sweep grid --help-all'"),
         (["grid", "--dtype", "int8"], "no combination of the grid is valid: unknown dtype"),
         (["steps", "--set", "odd"], "invalid value for '--set'"),
         (["steps", "--seeds", "0"], "seeds must be >= 1, got 0"),

@@ -234,10 +234,13 @@ def _costs(scaling: Scaling) -> Iterator[str]:
 
 def _best_sizes(scaling: Scaling) -> Iterator[str]:
     """Yield the best model size per budget, if there are several sizes."""
-    if len({cell.config.model(1) for cell in scaling.cells}) < 2:
+    if len(set(map(_size, scaling.cells))) < 2:
         return
     yield ""
     yield "Best model size by budget"
-    for _, (cell, *_) in groupby(scaling.front, lambda cell: cell.config.model(1)):
-        budget, model = f"{cell.flops / 1e9:.3g} GFLOP", model_name(cell.config)
-        yield f"  from {budget}: {model}, {cell.n_params:,} parameters"
+    for _, (cell, *_) in groupby(scaling.front, _size):
+        yield f"  from {cell.flops / 1e9:.3g} GFLOP: {_size(cell)}"
+
+
+def _size(cell: Cell) -> str:
+    return f"{model_name(cell.config)}, {cell.n_params:,} parameters"

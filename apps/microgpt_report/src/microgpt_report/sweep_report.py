@@ -8,7 +8,7 @@ import altair as alt
 from altair.typing import ChartType
 
 from microgpt_evolution.errors import RunError
-from microgpt_evolution.sweep.config import SETTINGS
+from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, differing
 from microgpt_evolution.sweep.records import SweepResult, SweepSettings
 from microgpt_evolution.sweep.scaling import Scaling
 from microgpt_report import scaling_tables, theme
@@ -59,8 +59,8 @@ def _facts(
     if scaling.front:
         best = scaling.front[-1]
         facts["result"] = f"held-out loss {scaling_tables.with_interval(best.val_loss)}"
-        names = ["n_embd", "n_head", "n_layer", "steps", "lr"]
-        facts["configuration"] = best.config.describe(names)
+        names = {*scaling_tables.SIZE, "steps", "lr", *differing([best.config, SweepConfig()])}
+        facts["configuration"] = best.config.describe(name for name in SETTINGS if name in names)
     return facts | {
         "training runs": f"{len(finished):,} of {n_asked:,} finished",
         "cost": f"{sum(r.flops for r in finished):.2g} FLOPs, "

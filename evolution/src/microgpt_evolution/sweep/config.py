@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from microgpt.config import DType, ModelConfig, TrainConfig, default_lr
+from microgpt.config import DType, ModelConfig, Optimizer, TrainConfig, default_lr
+from microgpt.model_config import Activation, Positions
 from microgpt.training.engines import DEFAULT_DTYPE, check_engine
 
 
@@ -28,6 +29,13 @@ class SweepConfig:
     dropout: float = TrainConfig.dropout
     weight_decay: float = TrainConfig.weight_decay
     average_tail: float = TrainConfig.average_tail
+    optimizer: Optimizer = TrainConfig.optimizer
+    warmup_steps: int = TrainConfig.warmup_steps
+    positions: Positions = ModelConfig.positions
+    activation: Activation = ModelConfig.activation
+    qk_norm: bool = ModelConfig.qk_norm
+    final_norm: bool = ModelConfig.final_norm
+    out_scale: float = ModelConfig.out_scale
 
     def __post_init__(self) -> None:
         self.model(vocab_size=1)
@@ -55,7 +63,8 @@ SETTINGS = tuple(field.name for field in fields(SweepConfig))
 
 def show(setting: float | str) -> str:
     """Format a setting, with thousands separators in integers."""
-    return f"{setting:,}" if isinstance(setting, int) else str(setting)
+    is_count = isinstance(setting, int) and not isinstance(setting, bool)
+    return f"{setting:,}" if is_count else str(setting)
 
 
 def differing(configs: Iterable[SweepConfig]) -> list[str]:

@@ -4,15 +4,15 @@ Losses are held-out losses in nats per token, averaged over the seeds.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from statistics import fmean
-from typing import Any, Literal
+from typing import Literal
 
 from microgpt.plotting import Plottable
 from microgpt_evolution.confidence_interval import half_width
-from microgpt_evolution.sweep.config import SweepConfig
+from microgpt_evolution.sweep.config import SETTINGS, SweepConfig
 from microgpt_evolution.sweep.power_law import FittedLaw, fit_law
 from microgpt_evolution.sweep.records import SweepResult
 
@@ -145,10 +145,10 @@ def gain(before: Cell, after: Cell) -> Mean:
 
 
 def _series(cells: Sequence[Cell], axis: Axis) -> list[Series]:
-    groups: dict[SweepConfig, list[Cell]] = {}
+    groups: dict[tuple[object, ...], list[Cell]] = {}
     for cell in cells:
-        equal: dict[str, Any] = dict.fromkeys(VARIED[axis], 1)
-        groups.setdefault(replace(cell.config, **equal), []).append(cell)
+        others = (getattr(cell.config, name) for name in SETTINGS if name not in VARIED[axis])
+        groups.setdefault(tuple(others), []).append(cell)
     return [
         Series(axis, sorted(group, key=lambda cell: cell.x(axis)))
         for group in groups.values()

@@ -90,7 +90,8 @@ def evolve(
     workers: opt.Workers = None,
     scheduler: opt.Scheduler = None,
     resume: Annotated[
-        Path | None, output(help=f"Directory of the search to resume, in {opt.RUNS}.")
+        Path | None,
+        output(help=f"Directory of the search to resume, in {opt.RUNS}.", callback=opt.run_path),
     ] = None,
     train_winner: Annotated[
         Path | None,

@@ -50,6 +50,7 @@ def show(
     if as_json:
         print(json.dumps({**genes, **model, **found}))
         return
+    found = {"last-document loss" if k == "loss" else k: fact for k, fact in found.items()}
     print(f"microgpt genome: {record.genome.describe().rstrip()}")
     for title, facts in (("genes", genes), ("model", model), ("how it was found", found)):
         print(title)
@@ -71,11 +72,16 @@ def use(
 
     The previous genome.json is kept under another name, unless a run has the same genome.
     """
+    from microgpt.errors import MicrogptError
     from microgpt.files.atomic_files import publish
-    from microgpt_evolution.genome_file import decode_genome
+    from microgpt_evolution.genome_file import decode_genome, read_genome
 
     path, content = _content(source)
-    decode_genome(content, path)
+    record = decode_genome(content, path)
+    with suppress(MicrogptError):  # there is no previous genome, or it is damaged
+        old = read_genome(DEFAULT_GENOME)
+        if old != record:
+            note(f"the genome has {_figure(record)}, the previous one {_figure(old)}")
     publish(DEFAULT_GENOME.parent, {**_backup(content), DEFAULT_GENOME.name: content})
     print(terminal_safe(f"Active genome set from: {source}"))
 
@@ -120,6 +126,15 @@ def import_log(
     note(f"to use the best genome, run: microgpt genome use {as_argument(directory)}")
 
 
+def _figure(record: "GenomeRecord") -> str:
+    if record.score is not None:
+        return f"score {record.score:.4f}"
+    loss, what = record.val_loss, "held-out"
+    if loss is None:
+        loss, what = record.loss, "last-document"
+    return f"{what} loss {loss:.4f}"
+
+
 def _content(path: Path) -> tuple[Path, bytes]:
     """Return the path and content of a genome file; the argument may be a run directory."""
     from microgpt.files.atomic_files import as_argument
@@ -136,6 +151,8 @@ def _content(path: Path) -> tuple[Path, bytes]:
                 )
             how = f"microgpt evolve --resume {as_argument(path)}"
             raise RunError(f"{path} has no winner yet; resume the search with: {how}")
+        if (path / "meta.json").exists() and not (path / GENOME).exists():
+            raise RunError(f"{path} is a model; see it with: microgpt info {as_argument(path)}")
         path = path / GENOME
     return path, read_content(path)
 

@@ -89,6 +89,8 @@ def run(
     n_params = organism.n_params(tokenizer.vocab_size)
 
     _print_introduction(record)
+    if silent and given:
+        note(f"overridden: {', '.join(f'{name} {value:g}' for name, value in given.items())}")
     if not silent:
         print(
             f"MicroGPT: {n_params} params, training for {organism.steps} steps "

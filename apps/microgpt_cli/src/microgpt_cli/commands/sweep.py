@@ -23,9 +23,11 @@ from microgpt_cli.terminal.options import (
     data,
     flag_of,
     panel,
+    run_path,
 )
 
 repeats, grid_axis = panel("Repeats"), panel("Grid (comma-separated values)")
+BOOLEANS = {"true": True, "false": False}
 
 Seeds = Annotated[
     int,
@@ -123,6 +125,13 @@ def grid(
     average_tail: Annotated[
         str | None, _axis("Average the weights over this last fraction of the steps.", hidden=True)
     ] = None,
+    optimizer: Annotated[str | None, _axis("Optimizer: adamw, muon.", hidden=True)] = None,
+    warmup_steps: Annotated[str | None, _axis("Number of warmup steps.", hidden=True)] = None,
+    positions: Annotated[str | None, _axis("Positions: learned, rotary.", hidden=True)] = None,
+    activation: Annotated[str | None, _axis("Activation: relu, relu2.", hidden=True)] = None,
+    qk_norm: Annotated[str | None, _axis("QK norm: false, true.", hidden=True)] = None,
+    final_norm: Annotated[str | None, _axis("Final norm: false, true.", hidden=True)] = None,
+    out_scale: Annotated[str | None, _axis("Factor of output weights.", hidden=True)] = None,
     input: Input = None,
     chat: Chat = False,
     column: Column = None,
@@ -161,7 +170,10 @@ def resume(
     run: Annotated[
         Path,
         typer.Argument(
-            help=f"Directory of the sweep to resume, in {RUNS}.", metavar="RUN", show_default=False
+            help=f"Directory of the sweep to resume, in {RUNS}.",
+            metavar="RUN",
+            show_default=False,
+            callback=run_path,
         ),
     ],
     input: Annotated[
@@ -179,12 +191,15 @@ def resume(
     sweep_run.resume(run, input, workers, scheduler)
 
 
-def _values(name: str, text: str, kind: Callable[[str], Any]) -> list[Any]:
+def _values(name: str, text: str, kind: type[Any]) -> list[Any]:
     """Parse a comma-separated list of values; raise ConfigError if a value is invalid."""
     try:
-        return [kind(part.strip()) for part in text.split(",")]
-    except ValueError as error:
-        what = "numbers, such as 0.1,0.2" if kind is float else "whole numbers, such as 1,2,4"
+        read: Callable[[str], Any] = (lambda word: BOOLEANS[word.lower()]) if kind is bool else kind
+        return [read(part.strip()) for part in text.split(",")]
+    except (KeyError, ValueError) as error:
+        what = {float: "numbers, such as 0.1,0.2", bool: "true or false"}.get(
+            kind, "whole numbers, such as 1,2,4"
+        )
         flag = flag_of(name)
         raise ConfigError(
             f"{flag} must be a comma-separated list of {what}, got {text!r:.80}"

@@ -35,8 +35,8 @@ def describe_comparison(
 ) -> Iterator[str]:
     """Train the preset with the seeds of the retested winner; yield the comparison line by line.
 
-    The preset is trained as it is, and with as many steps as the winner's FLOPs allow. A genome has
-    at most 10,000 steps, so this takes some seconds at most.
+    The preset is trained as it is, and with as many steps as the winner's FLOPs and the limit
+    of a genome, 10,000 steps, allow.
     """
     objective, measure = LossObjective.of(parts), result.winner.measure
     compute = objective.flops(result.genome) / objective.flops(AS_GENOME)
@@ -71,7 +71,11 @@ def describe_comparison(
         ],
         left=[""],
     )
-    yield _verdict(result.retest, presets[-1][1], measure)
+    ratio = objective.flops(equal) / objective.flops(result.genome)
+    rest = "equal compute" if 0.95 < ratio < 1.05 else f"{ratio:.2g} times its compute"
+    if equal.steps == most:
+        rest += f" (at its limit of {most:,} steps)"
+    yield _verdict(result.retest, presets[-1][1], measure, rest)
 
 
 def describe_left_out(result: EvolutionResult, settings: SearchSettings, data: str) -> list[str]:
@@ -89,10 +93,10 @@ def describe_left_out(result: EvolutionResult, settings: SearchSettings, data: s
         fixed += [f"{config.steps} steps"]
     names = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp")
     axes = {name: str(getattr(model, name)) for name in names}
-    axes |= {"steps": str(config.steps), "lr": f"{config.lr_at(0):.4g}"}
+    axes |= {"steps": str(config.steps), "lr": f"{config.lr_at(0):.2g}"}
     axes |= {"batch_size": "1,8", "dropout": "0,0.1"}
     return [
-        f"Not searched: {', '.join(fixed)}",
+        f"Held fixed: {', '.join(fixed)}",
         f"Next:  microgpt sweep grid {data}{settings_as_options(axes)}",
     ]
 
@@ -104,8 +108,8 @@ def _worth(tested: Retest, measure: str | None) -> Sequence[float]:
     return [-loss for loss in tested.test_losses]
 
 
-def _verdict(winner: Retest, preset: Retest, measure: str | None) -> str:
-    """Say whether the winner is better than the preset with as much compute."""
+def _verdict(winner: Retest, preset: Retest, measure: str | None, compute: str) -> str:
+    """Say whether the winner is better than the preset with the given compute."""
     ours, theirs = _worth(winner, measure), _worth(preset, measure)
     if len(ours) == len(theirs):  # paired by seed
         lead = _mean([a - b for a, b in zip(ours, theirs, strict=True)])
@@ -114,9 +118,9 @@ def _verdict(winner: Retest, preset: Retest, measure: str | None) -> str:
     what = f"{measure} score" if measure else "test loss"
     shown = with_interval(Mean(abs(lead.value), lead.half_width))
     if lead.half_width is None or abs(lead.value) <= lead.half_width:
-        return f"No clear difference from the preset with equal compute: {what} differs by {shown}."
+        return f"No clear difference from the preset with {compute}: {what} differs by {shown}."
     better = "better" if lead.value > 0 else "worse"
-    return f"The winner is {better} than the preset with equal compute: {what} differs by {shown}."
+    return f"The winner is {better} than the preset with {compute}: {what} differs by {shown}."
 
 
 def _mean(numbers: Sequence[float]) -> Mean:

@@ -14,7 +14,7 @@ import typer
 from microgpt.data.documents import load_text
 from microgpt.data.split import Split, split
 from microgpt.errors import MicrogptError
-from microgpt.files.atomic_files import check_place, remove_unfinished
+from microgpt.files.atomic_files import as_argument, check_place, remove_unfinished
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.storage.model_directory import save
 from microgpt.training.engines import prepare_engine
@@ -74,8 +74,9 @@ def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
         print_or_discard(
             f"Search: {settings.objective}, {settings.generations} generations, population "
             f"{settings.population}, seed {settings.seed}, {pool.n_workers()} workers; "
-            f"log: {records.log}"
+            f"run: {records.directory}"
         )
+        n_known = records.n_known
         with resumable(records, RESUME), SearchLog(records.log, table) as log:
             listeners = Listeners(
                 log=log.write if is_brief else log,
@@ -90,6 +91,14 @@ def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
             _save_winner(result, log, force=force, model_dir=model_dir)
             for line in loss_log_end.saved(str(records.log)):
                 log(line)
+    last = max(int(entry.id[1:].partition("-")[0]) for entry in result.run.entries)
+    if options["minutes"] and last < settings.n_generations:
+        note(
+            f"time limit reached after generation {last} of {settings.n_generations}; "
+            f"continue with: {RESUME} {as_argument(records.directory)}"
+        )
+    elif resumed and records.n_known == n_known:
+        note("the search had finished; its recorded results were used again")
     with suppress(MicrogptError):  # the results are saved; the comparison is only printed
         for line in describe_comparison(result, settings, parts):
             print_or_discard(line)

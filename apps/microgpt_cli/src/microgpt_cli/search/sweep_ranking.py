@@ -31,8 +31,9 @@ def describe_sweep(
         Scaling.of(results).cells,
         key=lambda cell: (len(cell.losses) < n_seeds, cell.val_loss.value),
     )
+    repeats = f"mean over {n_seeds} seeds ± 95 % interval" if n_seeds > 1 else "1 seed"
     yield ""
-    yield f"Ranking by held-out loss (nats per token, mean over {n_seeds} seeds ± 95 % interval)"
+    yield f"Ranking by held-out loss (nats per token, {repeats})"
     yield from _table(cells, n_seeds)
     varied = differing(cell.config for cell in cells)
     if more := [words for name, words in COMPUTE.items() if name in varied]:
@@ -75,7 +76,7 @@ def _train_command(sweep: SweepSettings, config: SweepConfig) -> str:
     seed = "" if sweep.seeds[0] == DEFAULT_SEED else f" --seed {sweep.seeds[0]}"
     settings = settings_as_options(
         {name: str(getattr(config, name)) for name in SETTINGS if name in names}
-    )
+    ).replace(" True", "")  # flags of `train`
     return f"microgpt train {_data(sweep)}{settings} {fractions}{seed} --model winner"
 
 
@@ -119,7 +120,7 @@ def _beyond(name: str, configs: Sequence[SweepConfig]) -> list[float]:
         SweepConfig(**{**vars(configs[0]), name: value})
     except ConfigError:  # the edge of what is possible
         return []
-    return [neighbour, best, value] if value not in values else []
+    return sorted([neighbour, best, value]) if value not in values else []
 
 
 def data_options(input: str, column: str | None, *, chat: bool = False) -> str:

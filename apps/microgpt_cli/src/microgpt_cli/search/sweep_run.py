@@ -16,7 +16,7 @@ from microgpt.error_format import first_problem
 from microgpt.errors import ConfigError
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.memory_limit import free_bytes
-from microgpt.training.engines import prepare_engine
+from microgpt.training.engines import Use, prepare_engine
 from microgpt_cli.commands.report import write_final_report
 from microgpt_cli.input_files import check_regular, default_input
 from microgpt_cli.search.log import resumable
@@ -116,13 +116,15 @@ def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
     started = perf_counter()
     sweep = records.sweep
     dtypes = sorted({config.dtype for config in sweep.configs})
-    prepare_engine("compiled", *dtypes, uses=["training", "evaluation", "generation"], tell=note)
     todo = {(t.config, t.seed): objective.flops(t.config) for t in records.todo()}
     with resumable(records, RESUME):
+        uses: list[Use] = ["training", "evaluation", "generation"]
+        prepare_engine("compiled", *dtypes, uses=uses, tell=note)
         if todo:
+            n_models = len({config for config, _ in todo})
             print_or_discard(
-                f"{len(todo)} training runs of {len({config for config, _ in todo})} models, "
-                f"{pool.n_workers()} in parallel"
+                f"{len(todo)} training run{'s' * (len(todo) > 1)} of {n_models} "
+                f"model{'s' * (n_models > 1)}, {pool.n_workers()} in parallel"
             )
             with SweepProgress(todo) as progress:
                 run_sweep(objective, pool, records, on_result=progress.update)

@@ -24,7 +24,7 @@ class ProgressLines:
     """Progress of a search where no table can be drawn: at most N_LINES lines on stderr."""
 
     def __init__(self, generations: int) -> None:
-        self._generations, self._shown = generations, 0
+        self._generations, self._shown, self._current = generations, 0, 0
         self._n_failed = 0
 
     def trace(self, line: str) -> None:
@@ -34,12 +34,15 @@ class ProgressLines:
             say(line)
 
     def update(self, event: "SearchEvent") -> None:
-        """Print a line at the end of a generation, for each tenth of the search."""
-        tenth = event.generation * N_LINES // self._generations
-        if event.stage == "generation" and event.n_done == event.n_all and tenth > self._shown:
+        """Print a line after a generation, for each tenth of the search."""
+        if event.stage == "generation":
+            self._current = event.generation
+        ended = self._current - (event.stage == "generation")
+        tenth = ended * N_LINES // self._generations
+        if tenth > self._shown:
             self._shown = tenth
             best = ", ".join(f"{name} {o.worth:.4f}" for name, o in event.champions.items())
-            say(f"generation {event.generation} / {self._generations} | best: {best or 'none'}")
+            say(f"generation {ended} / {self._generations} | best: {best or 'none'}")
 
 
 class SearchTable:

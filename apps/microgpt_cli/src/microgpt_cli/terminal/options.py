@@ -84,6 +84,13 @@ def one_of(argument: T | None, option: T | None, flag: str) -> T | None:
     return option if argument is None else argument
 
 
+def run_path(path: Path | None) -> Path | None:
+    """Return the path of a run; raise ConfigError if it exists only in the directory of runs."""
+    if path and not path.exists() and (RUNS / path).exists():
+        raise ConfigError(f"there is no {path}; did you mean {RUNS / path}?")
+    return path
+
+
 def note_directory(text: str, command: str) -> None:
     """Print a note if a text is the name of a directory, which is probably a model directory."""
     if os.path.isdir(text):

@@ -106,7 +106,7 @@ def section(summary: RunSummary, done: Sequence[Row]) -> Section | None:
         "importance",
         "Gene importance",
         f"Share of the rank variance of the {summary.common.name} that each gene explains alone: "
-        "eta squared of the Kruskal-Wallis H, with up to four groups. Red mark: significance at "
+        "eta squared of the Kruskal-Wallis H, with up to four groups. Orange mark: significance at "
         "95 %; bars below it are grey. Genes that were inherited together share their effects.",
         _chart(found),
         datasets={"importance": rows},

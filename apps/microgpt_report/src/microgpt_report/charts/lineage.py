@@ -18,7 +18,7 @@ def section(summary: RunSummary) -> Section:
     nodes, ties = _rows(summary)
     caption = (
         "One column per generation, best organism on top. Lines connect parents and children; bold "
-        "red lines lead to the winner, or to the best organism so far."
+        "orange lines lead to the winner, or to the best organism so far."
     )
     if len(nodes) < len(summary.organisms):
         caption += f" Shown: the best {N_PLACES} of each generation and the winner's ancestors."

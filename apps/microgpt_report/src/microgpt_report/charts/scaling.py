@@ -63,7 +63,7 @@ class _Panels:
         self._shape = alt.Shape(
             "others:N",
             sort=list(dict.fromkeys(cell.config.describe(self._others) for cell in by_size)),
-            legend=alt.Legend(title=None) if self._others else None,
+            legend=alt.Legend(title=None, labelLimit=0) if self._others else None,
         )
 
     def along(self, axis: Axis) -> alt.LayerChart:

@@ -140,7 +140,8 @@ def prepare_engine(
     }
     tell_once = cache(tell or (lambda line: None))
     for dtype, use in product(dtypes or (DEFAULT_DTYPE[engine],), uses):
-        which = f"for {use} in {dtype} (once on this computer,"
+        name = {"decoding": "single sequences", "generation": "batches"}.get(use, use)
+        which = f"for {name} in {dtype} (once on this computer,"
         with on_compiling(partial(_tell_which, tell_once, which)):
             prepare[use](dtype)
 

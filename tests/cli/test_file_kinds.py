@@ -100,7 +100,7 @@ def test_the_lines_of_a_table_that_an_old_version_trained_on_are_resumed(microgp
          "towns.csv is a table; read one column (--column NAME"),
         (["train", "--data", "objects.jsonl"],
          "objects.jsonl has JSON objects; read one column"),
-        (["train", "--data", "talk.json"], "talk.json has conversations; train on them with --ch"),
+        (["train", "--data", "talk.json"], "talk.json has conversations; read them with --chat"),
         (["train", "--data", "towns.csv", "--column", "x"],
          "towns.csv has no column 'x'; choose one of: name, land"),
         (["train", "--data", "talk.json", "--column", "x", "--chat"],

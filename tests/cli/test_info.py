@@ -24,7 +24,9 @@ def test_info_points_from_a_file_to_the_option_for_files(microgpt, names) -> Non
 def test_info_tells_what_a_training_file_is_like(microgpt, names) -> None:
     done = microgpt("info", "--data", names)
     assert done.returncode == 0
-    assert done.stderr == ("note: to train on this file, run: microgpt train --data names.txt\n")
+    assert done.stderr == (
+        "note: to train on this file, run: microgpt train --data names.txt --model names\n"
+    )
     lines = done.stdout.splitlines()
     assert lines[0] == "names.txt: lines of text"
     facts = {
@@ -95,7 +97,7 @@ def test_conversations_are_told_by_the_name_of_the_file_or_an_option(
     done = microgpt("info", "--data", *args)
     assert done.stdout.startswith(f"{args[0]}: conversations\n")
     assert "'hi / yo' (2)" in done.stdout
-    assert f"microgpt train --chat --data {args[0]}\n" in done.stderr
+    assert f"microgpt train --chat --data {args[0]} --model chat\n" in done.stderr
     facts = json.loads(microgpt("info", "--data", *args, "--json").stdout)
     assert facts["most_frequent"] == [{"document": json.loads(CHAT), "n": 2}]
 
@@ -115,7 +117,7 @@ def test_a_model_that_knows_all_characters_is_told(microgpt, chat_model, tmp_pat
     done = microgpt("info", "--data", "chat.txt", "--model-dir", chat_model)
     assert done.stdout.startswith("chat.txt: conversations\n")
     assert "the model knows all characters\n" in done.stdout
-    assert "block size 32," in done.stdout  # the model's
+    assert "block size 16, batch size 1," in done.stdout  # as `train` would choose
 
 
 def test_a_training_file_can_come_through_a_pipe(microgpt) -> None:
@@ -167,3 +169,4 @@ def test_running_text_is_timed_as_train_reads_it(microgpt, tmp_path) -> None:
     assert "book.txt is read as running text" in done.stderr
     training = json.loads(done.stdout)["training"]
     assert (training["model"]["block_size"], training["steps"]) == (64, 1000)
+    assert microgpt("info", "--data", "book.txt").stdout.startswith("book.txt: running text, 2,")

@@ -188,13 +188,18 @@ def test_a_damaged_state_is_refused_and_can_be_replaced(microgpt, unfinished, na
     assert microgpt(*again, "--force").returncode == 0
 
 
-def test_patience_ends_a_training_and_more_of_it_goes_on(microgpt, names) -> None:
+def test_patience_ends_a_training_and_more_of_it_goes_on(microgpt, names, tmp_path) -> None:
     options = (*SMALL, "--steps", "400", "--lr", "0.1", "--val-fraction", "0.3")
     done = microgpt("train", "--input", names, *options, "--patience", "1", "--output", "model")
     assert done.returncode == 0
     assert "held-out loss" in done.stdout
     done = microgpt("train", "--resume", "model")
     assert done.stderr.startswith("note: the training run in model stopped early after step")
+    done = microgpt("train", "--resume", "model", "--steps", "500")
+    assert "to continue it, pass for example --patience 2 --steps 500\n" in done.stderr
+    (tmp_path / "other.txt").write_text("uma\nola\neda\nivy\n" * 9)
+    done = microgpt("train", "--resume", "model", "--data", "other.txt")
+    assert "train the model on another text with --from" in refused(done)
     done = microgpt("train", "--resume", "model", "--patience", "2")
     assert "note: resuming after step" in done.stderr
 

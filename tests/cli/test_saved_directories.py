@@ -32,8 +32,8 @@ def examples(tmp_path_factory) -> Path:
     state.mkdir(parents=True)
     model = json.loads((folder / "output" / "meta.json").read_text())
     facts = {"status": "running", "step": 400, "config": {"steps": 1000}, "model": model}
+    facts["train_loss"] = 2.25
     (state / "train_state.json").write_text(json.dumps(facts | {"best": {"val_loss": 2.5}}))
-    (state / "history.jsonl").write_text('{"step": 400, "loss": 2.25}\n')
     for name, settings in (("evolve_1", {}), ("sweep_1", {"sweep": "steps"})):
         run = folder / "experiments" / name
         run.mkdir(parents=True)
@@ -100,6 +100,7 @@ def test_list_survives_damage_loops_and_other_files(microgpt, tmp_path) -> None:
         (tmp_path / name / "meta.json").write_text(content)
     (tmp_path / "huge" / "weights.json").touch()
     (tmp_path / "cut" / "weights.json").touch()
+    shutil.copytree(tmp_path / "cut", tmp_path / "tests" / "cut")  # left out
     (tmp_path / "pipe").mkdir()
     os.mkfifo(tmp_path / "pipe" / "run.json")
     (tmp_path / "loop").symlink_to(tmp_path)

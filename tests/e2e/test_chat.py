@@ -254,7 +254,7 @@ def test_replies_go_to_a_file_while_a_person_types(chat_model, tmp_path) -> None
     child.send("hi\n")
     child.sendeof()
     assert child.exit_code() == 0
-    assert (tmp_path / "replies").read_text() == "microgpt> yo\n"
+    assert (tmp_path / "replies").read_text() == "yo\n"
     child.close()
 
 

@@ -125,7 +125,7 @@ def test_a_piped_chat_can_be_stopped(chat_model, number, code, word) -> None:
     assert process.stdout is not None
     process.stdin.write("hi\n")
     process.stdin.flush()
-    assert process.stdout.readline() == "microgpt> yo\n"
+    assert process.stdout.readline() == "yo\n"
     process.send_signal(number)
     assert last_line(process) == word
     assert process.returncode == code

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from microgpt import Message, load_text
 from microgpt.data.documents import bundled
-from microgpt.data.statistics import MAX_RECOMMENDED, count_with_others, describe
+from microgpt.data.statistics import count_with_others, describe
 from microgpt.errors import DataError
 
 HI = (Message("user", "hi"), Message("assistant", "yo"))
@@ -26,7 +26,6 @@ def test_the_names_are_described() -> None:
     assert (report.n_docs, report.n_tokens, report.n_repeats) == (32_033, 228_146, 2_539)
     assert "".join(report.char_counts) == "abcdefghijklmnopqrstuvwxyz"
     assert [report.percentile(percent) for percent in (0, 50, 99, 100)] == [3, 7, 11, 16]
-    assert report.block_size == 16  # Karpathy's
 
 
 def test_documents_that_come_again_are_counted_and_the_most_frequent_named() -> None:
@@ -94,28 +93,6 @@ def test_a_histogram_has_each_document_in_one_of_some_sixteen_bins(docs, longest
     assert all(first.last + 1 == second.first for first, second in pairwise(bins))
     for each in bins:
         assert each.n_docs == sum(each.first <= len(doc) + 1 <= each.last for doc in docs)
-
-
-@pytest.mark.parametrize(
-    ("lengths", "block_size"),
-    [
-        ([2], 2),
-        ([3, 9, 16], 16),  # just fits
-        ([3, 9, 17], 32),
-        ([10] * 500 + [30], 32),  # twice 16 holds every document
-        ([10] * 9999 + [60], 16),  # one of 10,000 is not worth four times the context
-        ([10] * 99 + [50_000], 1024),  # few documents, but most of the text
-        ([5000], 1024),
-    ],
-)
-def test_the_recommended_block_size(lengths, block_size) -> None:
-    assert describe(of_lengths(*lengths)).block_size == block_size
-
-
-@given(st.lists(st.integers(2, 3000), min_size=1))
-def test_the_recommended_block_size_cuts_off_little_or_is_the_largest(lengths) -> None:
-    report = describe(of_lengths(*lengths))
-    assert report.block_size == MAX_RECOMMENDED or report.is_small(report.cut(report.block_size))
 
 
 def test_documents_with_other_characters_are_counted() -> None:

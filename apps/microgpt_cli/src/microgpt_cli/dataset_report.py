@@ -50,6 +50,8 @@ class DatasetReport:
     file: TextFile
     report: DataReport
     model: ModelConfig  # model of the speed measurement, with the reported block size
+    block_size: int  # default of `train` for the file
+    n_characters: int | None  # length of running text; None for documents
     cuts: Sequence[Cut]  # documents longer than each block size, smallest block size first
     config: TrainConfig  # training settings of the speed measurement
     speed: TrainingSpeed
@@ -83,17 +85,13 @@ def analyze_file(
     tokenizer = report.tokenizer
     if stream is not None and not subwords:  # the line ends are tokens, too
         tokenizer = CharTokenizer.from_documents([stream])
-    settings = None
-    if saved:
-        model = saved.model
-    else:
-        parts = split(docs) if stream is None else split_stream(stream)
-        settings = defaults_for(parts, tokenizer, "lines" if stream is None else "stream")
-        model = settings.model
-    block_size = block_size or model.block_size
+    parts = split(docs) if stream is None else split_stream(stream)
+    model, config = defaults_for(parts, tokenizer, "lines" if stream is None else "stream")
+    default = model.block_size
+    asked = block_size or (saved.model.block_size if saved else default)
+    block_size = block_size or default
     model = replace(model, vocab_size=tokenizer.vocab_size, block_size=block_size)
     prepare_engine("compiled", tell=note)
-    config = settings.config if settings else TrainConfig()
     if stream is None:
         pieces = docs
     else:
@@ -102,7 +100,9 @@ def analyze_file(
         file=file,
         report=report,
         model=model,
-        cuts=_cuts(report, block_size),
+        block_size=default,
+        n_characters=None if stream is None else len(stream),
+        cuts=_cuts(report, default, asked),
         config=config,
         speed=measure_speed(pieces, model, tokenizer, config.batch_size),
         suitability=_suitability(saved, report, docs) if saved else None,
@@ -126,7 +126,7 @@ def as_facts(found: DatasetReport) -> dict[str, object]:
         "line_ends": sorted(found.file.line_ends),
         "lengths": {f"p{percent}": report.percentile(percent) for percent in PERCENTS},
         "histogram": [asdict(each) for each in report.histogram()],
-        "recommended_block_size": report.block_size,
+        "recommended_block_size": found.block_size,
         "cuts": [asdict(cut) for cut in found.cuts],
         "training": {
             "model": asdict(found.model),
@@ -146,11 +146,11 @@ def _plain(doc: Document) -> object:
     return doc if isinstance(doc, str) else [asdict(message) for message in doc]
 
 
-def _cuts(report: DataReport, block_size: int) -> list[Cut]:
-    """Return the cuts for a block size and for powers of two near the recommended size."""
-    powers = [report.block_size * 2**i // 4 for i in range(5)]
+def _cuts(report: DataReport, default: int, block_size: int) -> list[Cut]:
+    """Return the cuts for a block size and for powers of two near the default."""
+    powers = [default * 2**i // 4 for i in range(5)]
     enough = next((size for size in powers if not report.cut(size).n_docs), powers[-1])
-    sizes = {size for size in powers if 1 <= size <= enough} | {block_size}
+    sizes = {size for size in powers if 1 <= size <= enough} | {default, block_size}
     return [report.cut(size) for size in sorted(sizes)]
 
 
@@ -166,10 +166,14 @@ def report_lines(found: DatasetReport) -> Iterator[str]:
     """Yield the lines of the report."""
     report = found.report
     what = "conversations" if report.tokenizer.is_chat else "lines of text"
+    if found.n_characters is not None:
+        what = f"running text, {found.n_characters:,} characters"
     yield f"{found.file.path}: {what}"
     for name, text in _facts(report, found.file):
         yield from _fact(name, text)
     sections = [_percentiles(report), _histogram(report), _cut_table(found), _training(found)]
+    if found.n_characters is not None:  # running text is not cut
+        del sections[2]
     if found.suitability:
         sections.append(_unknown_characters(found.suitability, report.n_docs))
     for section in sections:
@@ -236,16 +240,9 @@ def _cut_table(found: DatasetReport) -> Iterator[str]:
     for cut in found.cuts:
         n_docs = _with_percent(cut.n_docs, report.n_docs)
         n_tokens = _with_percent(cut.n_tokens, report.n_tokens)
-        remark = "recommended" if cut.block_size == report.block_size else ""
+        remark = "recommended" if cut.block_size == found.block_size else ""
         yield f"{cut.block_size:>10,}  {n_docs:<21}  {n_tokens:<24}  {remark}".rstrip()
-    cut = report.cut(report.block_size)
-    if not cut.n_docs:
-        why = "the smallest power of two that fits every document"
-    elif report.is_small(cut):
-        why = "the smallest power of two that cuts off at most 1% of documents and tokens"
-    else:
-        why = "the largest recommended size: larger ones are slow to train"
-    yield f"({cut.block_size:,} is {why})"
+    yield f"({found.block_size:,} is the default of train: 99% fit into it, or it is the maximum)"
 
 
 def _training(found: DatasetReport) -> Iterator[str]:

@@ -19,7 +19,7 @@ from microgpt.printable import printable
 
 Kind = Literal["model", "training", "search", "sweep", "run"]
 MODEL, STATE, RUN = "meta.json", "train_state.json", "run.json"
-HISTORY, EVALUATIONS, GENOME = "history.jsonl", "evaluations.jsonl", "genome.json"
+EVALUATIONS, GENOME = "evaluations.jsonl", "genome.json"
 # Files that identify a model or run directory even if the JSON metadata is unreadable.
 CONTENTS = {
     MODEL: ("weights.json", "model.safetensors"),
@@ -53,10 +53,13 @@ class Saved:
 
 
 def find_saved(top: Path, on_error: Callable[[OSError], None]) -> Iterator[Saved]:
-    """Yield all models and runs in a directory tree, except in links and hidden directories."""
+    """Yield all models and runs in a directory tree.
+
+    Links, hidden directories, and directories named "tests" are left out.
+    """
     for folder, names, _ in os.walk(top, onerror=on_error):
         yield from saved_in(Path(folder))
-        names[:] = sorted(name for name in names if not name.startswith("."))
+        names[:] = sorted(name for name in names if name[0] != "." and name != "tests")
 
 
 def saved_in(directory: Path) -> Iterator[Saved]:
@@ -145,7 +148,7 @@ def _training(directory: Path, state: dict[str, Any], modified: float) -> Saved 
         num_params=_n_params(state["model"]),
         steps=_int(state["step"]),
         steps_planned=_int(state["config"]["steps"]),
-        loss=_last_loss(directory),
+        loss=_number(state.get("train_loss")),
         val_loss=_number(best.get("val_loss")),
     )
 
@@ -174,15 +177,6 @@ def _read_genome(directory: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _last_loss(directory: Path) -> float | None:
-    """Return the last loss in history.jsonl, or None if there is no loss."""
-    try:
-        content = read_regular_file(committed_path(directory, HISTORY), MAX_BYTES)
-        return _number(json.loads(content.splitlines()[-1])["loss"])
-    except (OSError, ValueError, TypeError, KeyError, IndexError, RecursionError):
-        return None
 
 
 def _number(value: object) -> float | None:

@@ -88,6 +88,12 @@ class TrainState:
     seconds: float = 0.0  # training time so far, in seconds
     average: WeightAverage | None = None  # running average of the weights, if enabled
 
+    @property
+    def train_loss(self) -> float | None:
+        """The mean of the recent losses, or None before the first step."""
+        losses = self.recent_losses
+        return total(losses) / len(losses) if losses else None
+
     def final_weights(self, steps: int) -> Numbers:
         """Return the final weights of a run of `steps` steps that ends at this checkpoint.
 
@@ -136,8 +142,8 @@ class TrainResult(TrainedModel, Plottable):
         return self.state.seconds
 
     def _summary(self) -> str:
-        losses, val_loss = self.state.recent_losses, self.val_loss
-        loss = f"; mean loss {total(losses) / len(losses):.3f}" if losses else ""
+        mean, val_loss = self.state.train_loss, self.val_loss
+        loss = "" if mean is None else f"; mean loss {mean:.3f}"
         held_out = "" if val_loss is None else f"; held-out loss {val_loss:.3f}"
         return f"{super()._summary()}; {self.state.step:,} steps{loss}{held_out}"
 

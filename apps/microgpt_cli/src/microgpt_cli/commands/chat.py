@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, Sampling, check_seed
-from microgpt.errors import CheckpointError, MicrogptError, PromptError
+from microgpt.errors import CheckpointError, MicrogptError, PromptError, TokenizerError
 from microgpt_cli.terminal.console import note, say, terminal_safe
 from microgpt_cli.terminal.options import (
     DEFAULT_MODEL_DIR,
@@ -54,7 +54,7 @@ def chat(
     """Chat with a model that was trained with --chat.
 
     /help lists the commands; exit or Ctrl-D quits; Ctrl-C stops a reply. Piped input is answered
-    line by line; a line without a reply gives an empty line.
+    line by line, with nothing before the reply; a line without a reply gives an empty line.
     """
     message = one_of(message, message_option, "--message")
     sampling = Sampling(temperature)
@@ -62,13 +62,18 @@ def chat(
     if message is not None and not message.strip():
         raise PromptError("the message is empty; pass some text")
 
+    from microgpt.files.atomic_files import as_argument
     from microgpt.inference import InferenceGpt
     from microgpt.training.engines import prepare_engine
     from microgpt_cli.chat.session import ChatSession
 
     saved = _load(model_dir, unfinished=unfinished, is_one_shot=message is not None)
     model = InferenceGpt(saved)
-    _ = model.tokenizer.end_turn_id  # raises TokenizerError if there are no chat tokens
+    if not saved.tokenizer.is_chat:
+        raise TokenizerError(
+            "the model has no chat tokens; train one with --chat, or get samples from it with "
+            f"microgpt generate --model {as_argument(model_dir or DEFAULT_MODEL_DIR)}"
+        )
     prepare_engine("compiled", saved.dtype, uses=["decoding"], tell=note)
     session = ChatSession(model, sampling, seed, note)
     if message is not None:
@@ -141,8 +146,9 @@ class PipeInput:
         return line
 
     def show_label(self, label: str) -> None:
-        """Print the label that precedes a reply."""
-        print(label, end="", flush=True)
+        """Print the label that precedes a reply on a terminal."""
+        if self._with_prompt:
+            print(label, end="", flush=True)
 
 
 def _make_input(at_terminal: bool) -> "PipeInput | TerminalInput":

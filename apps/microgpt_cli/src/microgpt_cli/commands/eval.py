@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from microgpt.config import check_threads
-from microgpt.errors import ConfigError
+from microgpt.errors import ConfigError, TokenizerError
 from microgpt.printable import printable
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import (
@@ -28,7 +29,7 @@ from microgpt_cli.terminal.progress import with_progress
 
 if TYPE_CHECKING:
     from microgpt.data.conversation_file import Item
-    from microgpt.data.tokenizer import Document
+    from microgpt.data.tokenizer import Document, Tokenizer
     from microgpt.evaluation.exact_match import Answer, Score
     from microgpt.inference import InferenceGpt
     from microgpt.training.engines import Use
@@ -86,6 +87,7 @@ def evaluate(
     else:
         is_stream = text == "stream" and column is None
         docs = [load_stream(data)] if is_stream else load_text(data, column=column, tell=note)
+    _check_characters(docs, saved.tokenizer)
     uses: list[Use] = ["evaluation", "decoding"] if items else ["evaluation"]
     prepare_engine("compiled", saved.dtype, uses=uses, tell=note)
     gpt = InferenceGpt(saved)
@@ -104,6 +106,20 @@ def evaluate(
         print(f"characters: {result.n_characters} ({result.bits_per_character:.4f} bits each)")
     for line in report_lines(answers, seconds) if answers else ():
         print(line)
+
+
+def _check_characters(docs: "Sequence[Document]", tokenizer: "Tokenizer") -> None:
+    """Raise TokenizerError with all unknown characters and the number of affected documents."""
+    from microgpt.data.statistics import count_with_others
+    from microgpt.data.tokenizer import texts_of
+
+    chars = set().union(*chain.from_iterable(map(texts_of, docs)))
+    if unknown := tokenizer.unknown_characters("".join(sorted(chars))):
+        n = count_with_others(docs, chars.difference(unknown))
+        raise TokenizerError(
+            f"the vocabulary does not contain {', '.join(map(repr, unknown))}, which "
+            f"{n:,} of {len(docs):,} documents have; remove these documents"
+        )
 
 
 def _generate_replies(

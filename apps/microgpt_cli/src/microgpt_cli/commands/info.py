@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -43,8 +44,7 @@ def info(
     block_size: Annotated[
         int | None,
         data_option(
-            help="Block size to use in the report.  "
-            "[default: that of the model, else the recommended one]"
+            help="Block size to use in the report.  [default: that of train for this file]"
         ),
     ] = None,
     unfinished: Unfinished = False,
@@ -83,6 +83,7 @@ def _print_data(
         check_count("block_size", block_size)
 
     from microgpt_cli.dataset_report import analyze_file, as_facts, report_lines
+    from microgpt_cli.training.replacement import unused_model
 
     found = analyze_file(data, model_dir, chat=chat, column=column, block_size=block_size)
     if as_json:
@@ -94,11 +95,11 @@ def _print_data(
     if column is not None:
         what = f"--column {shlex.quote(column)} {what}"
     command = f"{what} {shlex.quote(str(data))}"
-    if block_size or model_dir:
+    if block_size:
         command += f" --block-size {found.model.block_size}"
     if found.report.tokenizer.kind == "bpe":
         command += f" --tokenizer bpe --vocab-size {found.model.vocab_size}"
-    note(f"to train on this file, run: microgpt train {command}")
+    note(f"to train on this file, run: microgpt train {command} {unused_model(data)}")
 
 
 def _print_model(model_dir: Path, *, unfinished: bool, as_json: bool) -> None:
@@ -108,7 +109,6 @@ def _print_model(model_dir: Path, *, unfinished: bool, as_json: bool) -> None:
 
     from microgpt.model import count_params
     from microgpt.model_variants import ARCHITECTURE, is_karpathys
-    from microgpt.state import N_RECENT
     from microgpt_cli.model_loading import load_model
 
     saved = load_model(model_dir, unfinished=unfinished)
@@ -130,9 +130,19 @@ def _print_model(model_dir: Path, *, unfinished: bool, as_json: bool) -> None:
         print(json.dumps(facts | ({"training": meta.training} if meta.training else {})))
         return
     print("microgpt model")
-    print_facts(facts)
+    print_facts(facts | ({"charset": repr("".join(meta.chars))} if meta.chars else {}))
     if meta.training:
         print("training")
-        loss = meta.training.get("train_loss")
-        mean = {} if loss is None else {"train_loss": f"{loss} (mean of the last {N_RECENT} steps)"}
-        print_facts(meta.training | mean)
+        print_facts(meta.training | _losses(meta.training))
+
+
+def _losses(training: Mapping[str, object]) -> dict[str, str]:
+    """Format the losses, each with the steps at which it was measured."""
+    from microgpt.state import N_RECENT
+
+    notes = {"train_loss": f" (mean of the last {N_RECENT} steps)"}
+    if "best_step" in training:
+        notes["val_loss"] = f" (lowest, at step {training['best_step']})"
+    names = ("train_loss", "val_loss", "test_loss")
+    losses = {name: loss for name in names if isinstance(loss := training.get(name), float)}
+    return {name: f"{loss:.4f}{notes.get(name, '')}" for name, loss in losses.items()}

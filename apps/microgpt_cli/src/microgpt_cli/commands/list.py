@@ -21,7 +21,7 @@ def list_saved(
 
     These are models, unfinished training runs, searches and sweeps, newest first. The loss is that
     of held-out documents if there is one; otherwise, for a model, the mean loss of the last
-    training steps. Links and hidden directories are not followed.
+    training steps. Links, hidden directories and directories named "tests" are not followed.
     """
     from microgpt_cli.saved_directories import find_saved, lines_of
 

@@ -96,7 +96,7 @@ def train(
         if job and not force:
             refuse_unfinished(directory)
             if not is_repeated(job.plan, output, given):
-                confirm_replacement(output, unused_model(job.plan))
+                confirm_replacement(output, unused_model(job.plan.input))
         run(job or resumed_job(directory, given), directory, ctx.params)
 
 

@@ -238,14 +238,17 @@ class Ended:
 
     step: int
     reason: Ending
+    config: TrainConfig
 
     def message(self, path: Path) -> str:
         """Return a message that explains why the run ended and how to continue the run."""
         if self.reason == "patience":
-            why, option = f"stopped early after step {self.step}", "--patience"
+            n, steps = self.config.patience or 0, self.config.steps
+            why = f"stopped early after step {self.step}: {n} evaluations without improvement"
+            more = f"pass for example --patience {2 * n} --steps {steps}"
         else:
-            why, option = f"completed its {self.step} steps", "--steps"
-        return f"the training run in {path} {why}; to continue it, increase {option}"
+            why, more = f"completed its {self.step} steps", "increase --steps"
+        return f"the training run in {path} {why}; to continue it, {more}"
 
 
 def resumed_job(directory: TrainingDirectory, given: Mapping[str, Any]) -> TrainingJob | Ended:
@@ -267,8 +270,9 @@ def resumed_job(directory: TrainingDirectory, given: Mapping[str, Any]) -> Train
             f"{state.step}; increase --steps"
         )
     reason = ending(state.step, state.best, config)
-    if status == "ended" and reason:
-        return Ended(state.step, reason)
+    ended = Ended(state.step, reason, config) if status == "ended" and reason else None
+    if ended and "input" not in given:
+        return ended
     if config.steps < plan.config.steps:
         note(
             f"the run ends at step {config.steps}, not {plan.config.steps}; its learning rate "
@@ -288,8 +292,10 @@ def resumed_job(directory: TrainingDirectory, given: Mapping[str, Any]) -> Train
         raise ConfigError(
             f"{path or 'the preset'} is not the input of the run: the sha256 of its "
             f"documents is {parts.facts.sha256[:12]}…, not {plan.data.sha256[:12]}…; pass the "
-            "original file with --data"
+            "original file with --data, or train the model on another text with --from"
         )
+    if ended:
+        return ended
     plan = replace(
         plan,
         config=config,

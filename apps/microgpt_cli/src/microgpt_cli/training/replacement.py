@@ -35,9 +35,9 @@ def confirm_replacement(directory: Path, option: str) -> None:
         raise CheckpointError(f"{directory} is unchanged; use another directory with {option}")
 
 
-def unused_model(plan: TrainingPlan) -> str:
+def unused_model(data: Path | None) -> str:
     """Return --model, followed by the name of the data file if no such path exists."""
-    name = plan.input.stem if plan.input else ""
+    name = data.stem if data else ""
     return f"--model {as_argument(Path(name))}" if name and not os.path.lexists(name) else "--model"
 
 

@@ -249,7 +249,7 @@ def _report(
         end = "\n" if result.config.text == "stream" else " "
         print(f"sample {i:2d}:{end}{terminal_safe(sample)}")
     sys.stdout.flush()
-    if memorised:
+    if memorised and (memorised.n_known or novel or what != "text"):
         _note_memorised(memorised)
     note(f"the model is in {output}; try: {_use(result, output)}")
 

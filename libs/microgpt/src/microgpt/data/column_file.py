@@ -96,7 +96,7 @@ def check_is_text(path: Path, docs: Sequence[str]) -> None:
         unit, numbered = _json_values(docs)
         values = [value for _, value in islice(numbered, SAMPLE)]
         if values and all(map(is_conversation, values)):
-            raise DataError(f"{path} has conversations; train on them with --chat")
+            raise DataError(f"{path} has conversations; read them with --chat")
         elements = [one for value in values for one in _elements(value)]
         objects = [one for one in elements if isinstance(one, dict)]
         if len(objects) == len(elements):

@@ -12,8 +12,6 @@ from microgpt.errors import DataError
 N_FREQUENT = 5  # maximum number of duplicates to list
 RARE = 10  # characters with fewer occurrences are hardly learned
 N_BINS = 16  # approximate number of histogram bins; fits on a screen
-# Largest context to recommend: attention takes quadratic time and memory.
-MAX_RECOMMENDED = 1024
 
 
 @dataclass(frozen=True)
@@ -59,25 +57,6 @@ class DataReport:
         """Characters with fewer than 10 occurrences, with their counts, rarest first."""
         rare = [(char, n) for char, n in self.char_counts.items() if n < RARE]
         return dict(sorted(rare, key=lambda item: item[1]))
-
-    @property
-    def block_size(self) -> int:
-        """The recommended context, a power of two up to 1,024.
-
-        This is the smallest context that truncates at most 1 % of the documents and at most 1 % of
-        the tokens, or twice that size if all documents then fit.
-        """
-        size = 2
-        while size < MAX_RECOMMENDED:
-            cut = self.cut(size)
-            if self.is_small(cut) and (not cut.n_docs or self.cut(2 * size).n_docs):
-                break
-            size *= 2
-        return size
-
-    def is_small(self, cut: Cut) -> bool:
-        """Return whether at most 1 % of the documents and at most 1 % of the tokens are cut."""
-        return 100 * cut.n_docs <= self.n_docs and 100 * cut.n_tokens <= self.n_tokens
 
     def percentile(self, percent: int) -> int:
         """Return a percentile of the document lengths, using the nearest-rank method."""

@@ -112,7 +112,8 @@ def _diagnose(sample: bytes) -> tuple[str, str]:
 
 
 def _other_encoding(name: str) -> tuple[str, str]:
-    return "UTF-8 text", f"it seems to be {name}; save it as UTF-8"
+    command = f"iconv -f {name.replace('-le', 'le').replace('-be', 'be')} -t utf-8 FILE > NEW"
+    return "UTF-8 text", f"it seems to be {name}; save it as UTF-8, for example with: {command}"
 
 
 def _is_text(text: str) -> bool:

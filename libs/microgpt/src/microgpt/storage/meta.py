@@ -15,7 +15,6 @@ from microgpt.error_format import first_problem, newer_version
 from microgpt.errors import CheckpointError
 from microgpt.model_variants import ARCHITECTURE, is_karpathys
 from microgpt.state import TrainingPlan, TrainResult
-from microgpt.value import total
 
 FORMAT_VERSION = 2  # version 1 has only Karpathy's architecture
 META = "meta.json"
@@ -72,10 +71,10 @@ def shape_fields(model: ModelConfig) -> dict[str, Any]:
 
 def meta_of(result: TrainResult) -> Meta:
     """Return the content of meta.json for a trained model."""
-    losses, best = result.state.recent_losses, result.state.best
+    best = result.state.best
     training = _settings(result.plan) | {
         "steps": result.state.step,
-        "train_loss": total(losses) / len(losses) if losses else None,
+        "train_loss": result.state.train_loss,
         "val_loss": result.val_loss,
         "test_loss": result.test_loss,
         "best_step": best.step if best else None,

@@ -135,7 +135,10 @@ def load(directory: str | Path, *, unfinished: bool = False) -> SavedModel:
     exists = os.path.exists(directory)  # checked first: a concurrent save may create the directory
     if not os.path.isdir(directory):  # Path.is_dir may raise OSError
         what = "is not a directory" if exists else "does not exist"
-        raise CheckpointError(f"{directory} {what}; use a directory written by `microgpt train`")
+        raise CheckpointError(
+            f"{directory} {what}; use a directory written by `microgpt train`, or list the models "
+            "here with `microgpt list`"
+        )
     return read_consistently(directory, lambda: _load(directory, unfinished=unfinished))
 
 

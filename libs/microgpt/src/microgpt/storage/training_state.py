@@ -98,6 +98,7 @@ class _Description(BaseModel):
     genome_sha256: str | None = None
     best: _BestFacts | None = None
     average: _AverageFacts | None = None
+    train_loss: float | None = None  # mean of the recent losses, for `microgpt list`
     since_history: tuple[float, _Count]
     seconds: Annotated[float, Field(ge=0)]
     created_by: str
@@ -119,6 +120,7 @@ def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple
         "format_version": 1 if is_version_1 else FORMAT_VERSION,
         "state_sha256": hashlib.sha256(content).hexdigest(),
         "status": status,
+        "train_loss": state.train_loss,
         "input": path_to_text(plan.input) if plan.input else None,
         "created_by": f"microgpt {version('microgpt-lib')}",
     }

@@ -242,7 +242,8 @@ def _cut_table(found: DatasetReport) -> Iterator[str]:
         n_tokens = _with_percent(cut.n_tokens, report.n_tokens)
         remark = "recommended" if cut.block_size == found.block_size else ""
         yield f"{cut.block_size:>10,}  {n_docs:<21}  {n_tokens:<24}  {remark}".rstrip()
-    yield f"({found.block_size:,} is the default of train: 99% fit into it, or it is the maximum)"
+    n = found.block_size
+    yield f"({n:,} is the default of train: 99% of the documents fit, or it is the maximum)"
 
 
 def _training(found: DatasetReport) -> Iterator[str]:

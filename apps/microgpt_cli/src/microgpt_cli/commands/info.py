@@ -99,7 +99,9 @@ def _print_data(
         command += f" --block-size {found.model.block_size}"
     if found.report.tokenizer.kind == "bpe":
         command += f" --tokenizer bpe --vocab-size {found.model.vocab_size}"
-    note(f"to train on this file, run: microgpt train {command} {unused_model(data)}")
+    where = unused_model(data)
+    where += " NAME" if where == "--model" else ""  # a model of that name exists
+    note(f"to train on this file, run: microgpt train {command} {where}")
 
 
 def _print_model(model_dir: Path, *, unfinished: bool, as_json: bool) -> None:

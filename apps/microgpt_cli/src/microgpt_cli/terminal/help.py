@@ -68,7 +68,8 @@ class GroupedCommand(TyperCommand):
         """Return the flag of the help that shows the option of a usage error."""
         param, name = getattr(error, "param", None), getattr(error, "option_name", None)
         is_rare = any(option is param or name in option.opts for option in self._rare)
-        return "--help-all" if is_rare else "--help"
+        is_unknown = name and not any(name in option.opts for option in self.params)
+        return "--help-all" if is_rare or (self._rare and is_unknown) else "--help"
 
     def help_of_all(self, ctx: Any) -> str:
         """Return the help with all options and their full descriptions."""

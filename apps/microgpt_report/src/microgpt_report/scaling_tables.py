@@ -117,7 +117,7 @@ def as_text(scaling: Scaling) -> Iterator[str]:
         yield "±: half-width of the 95 % confidence interval over the seeds"
     for series in scaling.series:
         yield ""
-        yield f"Loss against {NOUNS[series.axis]}: {_shared(series)}"
+        yield f"Loss against {NOUNS[series.axis]}: {_shared(series, scaling)}"
         yield from _losses(series)
         yield ""
         yield f"Return on investment: loss drop per {UNIT:,} {NOUNS[series.axis]}"
@@ -157,12 +157,12 @@ def columns(
         yield GAP.join(padded).rstrip()
 
 
-def _shared(series: Series) -> str:
-    """Format the non-default settings that all cells of a series share."""
+def _shared(series: Series, scaling: Scaling) -> str:
+    """Format what all cells of a series share, if it is not the default or varies elsewhere."""
     cell = series.cells[0]
     varied = differing(cell.config for cell in series.cells)
     always = SIZE if series.axis == "steps" else ["steps"]
-    chosen = differing([cell.config, SweepConfig()])
+    chosen = differing([SweepConfig(), *(other.config for other in scaling.cells)])
     names = [name for name in SETTINGS if name in {*always, *chosen} - {*varied}]
     shared = cell.config.describe(names)
     return f"{shared} ({cell.n_params:,} parameters)" if series.axis == "steps" else shared

@@ -91,10 +91,10 @@ def _save(session: ChatSession, name: str) -> str:
 
 def _load(session: ChatSession, name: str) -> str:
     """Replace the conversation with a conversation from a file."""
-    from microgpt.data.documents import load_conversations
+    from microgpt.data.conversation_file import load_chat_tests
 
     path = _path("/load", name)
-    conversations = load_conversations(path, tell=session.tell)
+    conversations = load_chat_tests(path, tell=session.tell).conversations
     if len(conversations) > 1:
         raise DataError(
             f"{path} has {len(conversations):,} conversations; /load requires exactly one"

@@ -73,7 +73,8 @@ def test_plot_overlays_trainings_by_name_with_what_tells_them_apart(microgpt, tm
         "lr 0.001",
         "lr 0.03",
         "training loss 3.000",
-        "training loss (thick line: smoothed), nats per token",
+        "training (smoothed)",
+        "loss, nats per token",
     ):
         assert text in svg
 

@@ -79,8 +79,8 @@ def test_the_preset_for_texts_learns_those_of_the_user_and_options_count_more(
     assert done.returncode == 0, done.stderr
     assert " for validation, " in done.stderr
     meta = json.loads((tmp_path / "output" / "meta.json").read_text())
-    assert (meta["n_embd"], meta["n_layer"], meta["block_size"]) == (128, 1, 128)
-    assert (meta["training"]["dropout"], meta["training"]["n_docs"]) == (0.1, 50)
+    assert (meta["n_embd"], meta["n_layer"], meta["block_size"]) == (96, 1, 128)
+    assert (meta["training"]["dropout"], meta["training"]["n_docs"]) == (0.05, 50)
     whole = ("--val-fraction", "0", "--test-fraction", "0", "--dropout", "0")
     done = microgpt(*options, *whole, "--batch-size", "1", "--num-samples", "0", "--force")
     assert done.returncode == 0, done.stderr

@@ -51,7 +51,7 @@ class Preset:
         return [messages(drawn) for drawn in conversations("train", self.n_conversations, seed)]
 
 
-_TEXT_180S = _text(96, steps=3_500, dropout=0.0)
+_TEXT_180S = _text(96, steps=3_500, dropout=0.05)
 
 # The names presets were tuned on the validation split; docs/quality.md lists their losses and an
 # ablation. Longer training runs repeat the data more often, so they need more dropout.

@@ -96,12 +96,13 @@ def measured(model: ModelConfig, config: TrainConfig, label: str) -> Shakespeare
 def random_windows_loss(gpt: InferenceGpt, text: str) -> float:
     """Return the mean loss over random windows of the context, as nanoGPT measures it.
 
-    A window starts in the middle of the text, without a token for its beginning.
+    The first token of a window is replaced by the start token, as in training. So the model has one
+    character less before each prediction than nanoGPT's.
     """
     size, rng = gpt.config.block_size, random.Random(FIRST_SEED)
-    tokens = gpt.tokenizer.encode(text)
+    tokens, first = gpt.tokenizer.encode(text), gpt.tokenizer.bos_id
     starts = [rng.randrange(len(tokens) - size) for _ in range(N_WINDOWS)]
-    windows = [tokens[start : start + size + 1] for start in starts]
+    windows = [[first, *tokens[start + 1 : start + size + 1]] for start in starts]
     return gpt.compiled.nll(windows) / (N_WINDOWS * size)
 
 

@@ -61,7 +61,9 @@ def main() -> None:
         if options.only in (None, name):
             preset = PRESETS[name]
             for seed in range(FIRST_SEED, FIRST_SEED + (options.seeds or SEEDS)):
-                results.add(name, preset.model, replace(preset.config, seed=seed), measured)
+                results.add(
+                    name, preset.model, replace(preset.config, seed=seed, text="stream"), measured
+                )
     print(shakespeare_table(results.kept))
 
 

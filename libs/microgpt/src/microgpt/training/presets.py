@@ -51,7 +51,7 @@ class Preset:
         return [messages(drawn) for drawn in conversations("train", self.n_conversations, seed)]
 
 
-_TEXT_180S = _text(96, steps=3_500, dropout=0.05)
+_TEXT_180S = _text(96, steps=2_300, dropout=0.05)
 
 # The names presets were tuned on the validation split; docs/quality.md lists their losses and an
 # ablation. Longer training runs repeat the data more often, so they need more dropout.
@@ -78,9 +78,9 @@ PRESETS: dict[PresetName, Preset] = {
             average_tail=0.5,
         ),
     ),
-    "text-60s": Preset(*_text(64, steps=2_600, dropout=0.0), data=None),
+    "text-60s": Preset(*_text(64, steps=1_600, dropout=0.0), data=None),
     "text": Preset(*_TEXT_180S, data=None),
-    "text-300s": Preset(*_text(96, steps=5_800, dropout=0.05), data=None),
+    "text-300s": Preset(*_text(96, steps=3_800, dropout=0.05), data=None),
     # nanoGPT's split of the text: the last tenth is held out.
     "shakespeare": Preset(*_TEXT_180S, data="shakespeare", val_fraction=0.0, holdout="tail"),
     "karpathy": Preset(ModelConfig(), TrainConfig(), val_fraction=0.0, test_fraction=0.0),

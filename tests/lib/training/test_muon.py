@@ -13,7 +13,8 @@ from microgpt.model import count_params, init_weights
 from microgpt.model_variants import init_variant
 from microgpt.newton_schulz import orthogonalized
 from microgpt.storage import meta
-from microgpt.training.engines import make_engine
+from microgpt.storage.training_state import encode_state
+from microgpt.training.engines import bytes_needed, make_engine
 from microgpt.verify.gradient_check import random_model
 
 DOCS = ["anna", "bella", "carla", "dora", "emma", "fred", "gina", "hugo"] * 4
@@ -114,6 +115,25 @@ def test_karpathys_architecture_is_saved_as_before(tmp_path) -> None:
     facts = json.loads((tmp_path / "m" / "meta.json").read_text())
     assert facts["format_version"] == 1
     assert not {"positions", "activation", "qk_norm", "final_norm"} & facts.keys()
+
+
+@pytest.mark.parametrize("change", [{"optimizer": "adamw"}, {"warmup_steps": 0}, {}])
+def test_older_releases_refuse_the_state_of_a_training_that_they_would_continue_differently(
+    change,
+) -> None:
+    plan = train(DOCS, model=ModelConfig(), config=replace(CONFIG, **change)).plan
+    states = []
+    train(DOCS, model=ModelConfig(), config=plan.config, on_state=states.append)
+    description = json.loads(encode_state(replace(plan, preset="text"), states[0], "running")[1])
+    assert description["format_version"] == 2
+
+
+def test_muon_needs_memory_for_its_products() -> None:
+    sizes = [
+        bytes_needed("compiled", "float32", VARIANT, replace(CONFIG, optimizer=name), longest=8)
+        for name in ("muon", "adamw")
+    ]
+    assert sizes[0] - sizes[1] >= 2 * (24 + 96) * 24 * 4
 
 
 def test_settings_that_do_not_fit_are_refused() -> None:

@@ -27,7 +27,7 @@ _Rows = Iterator[tuple[str, dict[str, object]]]  # place for error messages, fie
 
 @contextmanager
 def _fields_of_any_size() -> Iterator[None]:
-    """Lift the limit of the csv module, which is one for the process: a field may be a book."""
+    """Raise the field size limit of the csv module, which all threads share, to 2 GiB."""
     with _LIMIT_LOCK:
         limit = csv.field_size_limit(2**31 - 1)
         try:

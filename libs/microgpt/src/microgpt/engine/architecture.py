@@ -37,7 +37,7 @@ def architecture_of(model: ModelConfig, dtype: str) -> Architecture:
     scale = QK_SCALE**2 if model.qk_norm else 1.0
     D, width = model.head_dim, 2 * model.n_embd
     n = model.block_size if model.positions == "rotary" else 0
-    turns = np.array([angles(model, position) for position in range(n)]).reshape(n, D // 2)
+    turns = np.outer(np.arange(n), angles(model, 1))
     cosine, sine = np.cos(turns), np.sin(turns)
     columns = aligned_zeros((D if n else 0, padded(n, dtype) + lanes_of(dtype)), dtype)
     rows = aligned_zeros((2, n, padded(width, dtype)), dtype)

@@ -44,7 +44,7 @@ from microgpt.training.presets import PresetName
 from microgpt.training.weight_averaging import WeightAverage
 
 MAX_LOSS = 1e300  # maximum loss; ensures that the mean of the losses is finite
-FORMAT_VERSION = 2  # version 1 has no variants, no Muon and no spread held-out text
+FORMAT_VERSION = 2  # version 1 has no variants, Muon, warm-up or spread held-out text
 STATE, STATE_DESCRIPTION = "train_state.safetensors", "train_state.json"
 TOKENIZER = "tokenizer"  # name of the array with the bytes of tokenizer.json
 Status = Literal["running", "ended", "diverged"]
@@ -114,7 +114,8 @@ def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple
     content = save_tensors(_as_tensors(plan, state))
     # Pydantic ignores keys that are not fields of `_Description`.
     facts = vars(state) | vars(plan) | tokenizer_fields(plan.tokenizer)
-    is_new = plan.config.optimizer == "muon" or plan.data.holdout == "spread"
+    config = plan.config
+    is_new = config.optimizer == "muon" or config.warmup_steps or plan.data.holdout == "spread"
     is_version_1 = is_karpathys(plan.model) and not is_new
     facts |= {
         "format_version": 1 if is_version_1 else FORMAT_VERSION,

@@ -12,7 +12,7 @@ from microgpt.engine.jit import kernel
 from microgpt.engine.kernels.adam import adam
 from microgpt.engine.kernels.muon import muon
 from microgpt.engine.simd.vector import Array
-from microgpt.engine.weights import aligned_zeros, padded
+from microgpt.engine.weights import padded
 from microgpt.model import count_params
 
 
@@ -99,7 +99,7 @@ def _muon(state: OptimizerState, matrix: int, lr: float, settings: StepSettings)
     )  # fmt: skip
 
 
-def allocate_scratch(model: ModelConfig, config: TrainConfig, dtype: str) -> Array:
-    """Return scratch memory for `optimize`."""
+def scratch_shape(model: ModelConfig, config: TrainConfig, dtype: str) -> tuple[int, int]:
+    """Return the shape of the scratch memory for `optimize`."""
     side, hidden = padded(model.n_embd, dtype), model.n_ff_exp * model.n_embd
-    return aligned_zeros((2 * (side + hidden) * (config.optimizer == "muon"), side), dtype)
+    return 2 * (side + hidden) * (config.optimizer == "muon"), side

@@ -17,7 +17,12 @@ from microgpt.engine.buffers import allocate_buffers, buffer_bytes
 from microgpt.engine.jit import EntryPoint, inlined
 from microgpt.engine.kernels.adam import squares_are_finite
 from microgpt.engine.kernels.layers import add, add_and_clear, clear
-from microgpt.engine.kernels.optimizer import OptimizerState, StepSettings, optimize
+from microgpt.engine.kernels.optimizer import (
+    OptimizerState,
+    StepSettings,
+    optimize,
+    scratch_shape,
+)
 from microgpt.engine.simd.vector import Array, fence, lanes, load, stream
 from microgpt.engine.training.trainer import CompiledEngine, n_columns
 from microgpt.engine.weights import PackedWeights, packed_bytes
@@ -188,7 +193,8 @@ def bytes_needed(
     if threads > 1:
         n_arrays += 2 * (_count_workspaces(model, config, dtype, threads) - 1) + threads
     buffers = buffer_bytes(model, dtype, n_columns(config, longest), longest)
-    return n_arrays * packed_bytes(model, dtype) + threads * buffers
+    scratch = math.prod(scratch_shape(model, config, dtype)) * np.dtype(dtype).itemsize
+    return n_arrays * packed_bytes(model, dtype) + threads * buffers + scratch
 
 
 def _count_workspaces(model: ModelConfig, config: TrainConfig, dtype: str, threads: int) -> int:

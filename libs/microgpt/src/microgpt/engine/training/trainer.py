@@ -17,10 +17,10 @@ from microgpt.engine.kernels.forward import Dataset
 from microgpt.engine.kernels.optimizer import (
     OptimizerState,
     StepSettings,
-    allocate_scratch,
+    scratch_shape,
 )
 from microgpt.engine.training.step import Workspace, take_steps
-from microgpt.engine.weights import PackedWeights
+from microgpt.engine.weights import PackedWeights, aligned_zeros
 from microgpt.flat_weights import Numbers
 
 # Tokens per micro-batch if the documents are short: enough to fill the vectors, and few enough for
@@ -46,7 +46,7 @@ class CompiledEngine:
         self._params, self._grads, self._m, self._v = (
             PackedWeights(model, dtype) for _ in range(4)
         )
-        self._scratch = allocate_scratch(model, config, dtype)
+        self._scratch = aligned_zeros(scratch_shape(model, config, dtype), dtype)
         longest = self._dataset.longest
         buffers = allocate_buffers(model, dtype, n_columns(config, longest), longest)
         self._workspace = self._make_workspace(self._params, self._grads, buffers)

@@ -270,7 +270,7 @@ def unfinished(tmp_path_factory) -> Path:
             "run.json",
             '"samples": null',
             '"samples": 5',
-            "settings: objective loss takes no sam",
+            "settings: objective loss does not accept sam",
         ),
         ("evaluations.jsonl", '"seed":', '"sead":', "line 1: seed: field required; remove the li"),
     ],

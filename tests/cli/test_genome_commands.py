@@ -143,7 +143,7 @@ def test_show_says_where_the_data_are_not_those_of_the_search(microgpt, tmp_path
         (
             "merge.json",
             "merge.json, line 7: merge conflict marker '<<<<<<< ours'; "
-            "keep the lines of one genome",
+            "keep only one of the genomes",
         ),
         ("nowhere.json", "cannot read nowhere.json: No such file or directory"),
         ("data", "cannot read data/genome.json: No such file or directory"),

@@ -130,5 +130,5 @@ def test_an_unfinished_merge_is_refused(microgpt, genome) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         "error: genome.json, line 1: merge conflict marker '<<<<<<< ours'; "
-        "keep the lines of one genome\n"
+        "keep only one of the genomes\n"
     )

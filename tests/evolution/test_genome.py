@@ -75,8 +75,8 @@ def test_a_gene_stays_in_its_range(gene: str, limits: tuple[int, int]) -> None:
 @pytest.mark.parametrize(
     ("gene", "value", "problem"),
     [
-        ("n_emb", 16.0, r"n_emb must be a whole number, got 16\.0"),
-        ("n_ctx", True, "n_ctx must be a whole number, got True"),
+        ("n_emb", 16.0, r"n_emb must be an integer, got 16\.0"),
+        ("n_ctx", True, "n_ctx must be an integer, got True"),
         ("steps", 10**400, "steps must be between 50 and 10000, got 1000"),
         ("lr", 0.0, r"lr must be between 1e-06 and 1, got 0\.0"),
         ("lr", 1.5, r"lr must be between 1e-06 and 1, got 1\.5"),

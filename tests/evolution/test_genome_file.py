@@ -120,7 +120,7 @@ MERGE = EVOLVE_RUST_FILE.replace(
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (MERGE, r"genome\.json, line 7: merge conflict marker '<<<<<<< ours'; keep the"),
+        (MERGE, r"genome\.json, line 7: merge conflict marker '<<<<<<< ours'; keep only"),
         (EVOLVE_RUST_FILE.replace('"steps"', '"n_ctx"'), "invalid JSON: duplicate key 'n_ctx'"),
         ("", r"genome\.json: invalid JSON: Expecting value: line 1 column 1"),
         (EVOLVE_RUST_FILE[:-20], "invalid JSON: "),
@@ -134,7 +134,7 @@ MERGE = EVOLVE_RUST_FILE.replace(
         ),
         (
             EVOLVE_RUST_FILE.replace('"lr"', '"rl"'),
-            r"is not a complete genome: it does not have lr$",
+            r"is not a complete genome: it lacks lr$",
         ),
         (
             '{"version": 2, "genes": []}',

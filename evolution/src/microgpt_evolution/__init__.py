@@ -7,7 +7,7 @@ result = evolve(names, seed=42)
 
 from importlib import import_module
 
-_MODULE_OF = {  # imported on first use, because the judge needs none of these modules
+_MODULE_OF = {  # imported on first use, so that importing only the judge is fast
     "EvolutionResult": "search.evolve",
     "Genome": "genome",
     "NoWinnerError": "errors",

@@ -4,7 +4,7 @@ from microgpt.errors import MicrogptError
 
 
 class GenomeError(MicrogptError):
-    """A gene is outside its range, or a genome file is unusable."""
+    """A gene is out of range, or a genome file is invalid or unreadable."""
 
 
 class ClusterError(MicrogptError):

@@ -18,7 +18,7 @@ WHOLE_LIMITS = {  # minimum and maximum of each integer gene, as in evolve-rust
 }
 LR_LIMITS = (1e-6, 1.0)
 LONG_DOCS: LongDocs = "truncate"  # evolve-rust also truncates long documents
-# Ten float32 values: weight, gradient, two Adam moments, two snapshots of weight and moments.
+# Ten float32 values: weight, gradient, two Adam moments, and two snapshots of weight and moments.
 BYTES_PER_WEIGHT = 10 * 4 + RESULT_BYTES_PER_WEIGHT
 
 
@@ -27,7 +27,7 @@ class Genome:
     """The hyper-parameters of a model and its training run.
 
     Raises:
-        GenomeError: a gene is outside its range, or n_head does not divide n_emb.
+        GenomeError: a gene is out of range, or n_emb is not divisible by n_head.
     """
 
     n_emb: int
@@ -35,14 +35,14 @@ class Genome:
     n_layer: int  # number of transformer blocks
     n_head: int  # number of attention heads per layer
     n_ff_exp: int  # MLP hidden size divided by n_emb
-    steps: int  # number of training steps, each on one document
+    steps: int  # number of training steps, with one document per step
     lr: float  # initial learning rate
 
     def __post_init__(self) -> None:
         for name, (least, most) in WHOLE_LIMITS.items():
             gene = getattr(self, name)
             if not isinstance(gene, int) or isinstance(gene, bool):
-                raise GenomeError(f"{name} must be a whole number, got {gene!r:.80}")
+                raise GenomeError(f"{name} must be an integer, got {gene!r:.80}")
             if not least <= gene <= most:
                 raise GenomeError(f"{name} must be between {least} and {most}, got {gene!r:.40}")
         least_lr, most_lr = LR_LIMITS
@@ -57,7 +57,7 @@ class Genome:
 
     @property
     def species(self) -> str:
-        """The model shape as text. Genomes of a species differ only in steps and learning rate."""
+        """The model shape, such as "16-4-1-16-4"; only steps and lr differ within a species."""
         shape = (self.n_emb, self.n_head, self.n_layer, self.n_ctx, self.n_ff_exp)
         return "-".join(map(str, shape))
 

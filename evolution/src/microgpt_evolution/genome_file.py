@@ -1,7 +1,7 @@
 """Read and write genome.json, which stores the winner of a search.
 
-The keys of evolve-rust come first, one per line. Files written by evolve-rust, which have only
-these keys, can also be read. Repeating a search writes the same bytes.
+evolve-rust's keys come first, one per line. Files written by evolve-rust, which have only these
+keys, can also be read. Repeating a search writes the same bytes.
 """
 
 import json
@@ -89,7 +89,7 @@ def decode_genome(content: bytes, path: Path) -> GenomeRecord:
     if facts.keys().isdisjoint(GENES):
         raise GenomeError(f"{path} is not a genome: it has none of the keys {', '.join(GENES)}")
     if missing := [key for key in (*GENES, "loss", "generation") if key not in facts]:
-        raise GenomeError(f"{path} is not a complete genome: it does not have {', '.join(missing)}")
+        raise GenomeError(f"{path} is not a complete genome: it lacks {', '.join(missing)}")
     if facts.get("objective", "loss") == "loss" and facts.get("fitness") is None:
         facts["fitness"] = "last-doc"  # files from evolve-rust do not name the fitness
     try:
@@ -121,8 +121,8 @@ def encode_genome(record: GenomeRecord) -> bytes:
 def replaces(new: GenomeRecord, old: GenomeRecord) -> bool:
     """Return whether a new genome should replace an old one.
 
-    This is the case if the new genome is better, or if the genomes cannot be compared because their
-    objective, head, fitness or data differ.
+    True if the new genome is better, or if the two cannot be compared: their objective, head,
+    fitness or data differ, or the old value is unknown.
     """
     if _contest(new) != _contest(old):
         return True
@@ -147,8 +147,8 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
     if conflict := CONFLICT.search(text):
         line = text.count("\n", 0, conflict.start()) + 1
         raise GenomeError(
-            f"{path}, line {line}: merge conflict marker {conflict[0]!r:.40}; keep the lines of "
-            "one genome"
+            f"{path}, line {line}: merge conflict marker {conflict[0]!r:.40}; keep only "
+            "one of the genomes"
         )
     try:
         facts = json.loads(text, object_pairs_hook=_once_each, parse_constant=_refuse_constant)
@@ -162,7 +162,7 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     for key, fact in pairs:
-        if key in facts:  # a line-by-line merge may duplicate keys; json.loads keeps the last value
+        if key in facts:  # a merge can duplicate keys; json.loads would keep the last value
             raise ValueError(f"duplicate key {key!r:.40}")
         facts[key] = fact
     return facts

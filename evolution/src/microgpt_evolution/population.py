@@ -15,7 +15,7 @@ from microgpt_evolution.seeds import training_seed
 # "refused": too large to train; "diverged": non-finite loss; "crashed": any other failure.
 Status = Literal["ok", "diverged", "crashed", "refused"]
 Provenance = Literal[  # how an organism was created
-    "random", "genome",  # first generation; "genome" is a warm start
+    "random", "genome",  # first generation; "genome" comes from a warm start
     "elite", "immigrant", "cross", "mutant", "hyper",  # regular generations
     "re-eval", "grown", "champion", "tuned", "cataclysm",  # during stagnation
     "migrant",  # from another head of the Hydra
@@ -78,7 +78,7 @@ class Organism:
 
 @dataclass(frozen=True)
 class Offspring:
-    """A new organism without a slot. Only organisms that are not retrained have a seed."""
+    """An organism without a slot; `seed` and `evaluation` are set only in copies."""
 
     genome: Genome
     origin: Provenance
@@ -95,7 +95,7 @@ class Offspring:
 class Population(ABC):
     """A search with one population; the caller evaluates organisms between `ask` and `tell`."""
 
-    n_elites = 1  # number of organisms that keep their evaluation when the next generation is bred
+    n_elites = 1  # number of organisms copied to the next generation with their evaluation
     n_finalists = N_FINALISTS  # maximum number of organisms in the retest
 
     def __init__(self, organisms: Sequence[Organism]) -> None:
@@ -143,14 +143,14 @@ class Population(ABC):
         return list(best.values())[:N_FINALISTS]
 
     def seen(self, evaluation: Evaluation) -> Evaluation:
-        """Return the evaluation with the fitness that this population minimises."""
+        """Return the evaluation with `fitness` set to the value that this population minimises."""
         return evaluation
 
 
 def place(
     children: Sequence[Offspring], generation: int, run_seed: int, *, first_slot: int = 1
 ) -> list[Organism]:
-    """Return the children as organisms of a generation, with slots counted from first_slot."""
+    """Return the children as organisms of a generation, with slots numbered from first_slot."""
     return [
         Organism(
             genome=child.genome,

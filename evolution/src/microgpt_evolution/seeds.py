@@ -6,7 +6,7 @@ import hashlib
 def training_seed(run_seed: int, generation: int, slot: int, repeat: int = 0) -> int:
     """Return the seed of a training run, from 0 to 2**63 - 1.
 
-    The seed is the upper 63 bits of the first 8 bytes, big-endian, of the SHA-256 of the text
+    The seed is the upper 63 bits of the first 8 bytes, big-endian, of the SHA-256 of the string
     "run_seed/generation/slot/repeat". It does not depend on the machine or the Python version.
 
     Args:

@@ -59,7 +59,7 @@ def genes(genome: Genome, lr_digits: int = 5) -> str:
 
 
 def score(organism: Organism) -> str:
-    """Format the score, or the status if there is no score."""
+    """Format the score of an organism, or its status if it has no score."""
     if organism.has_finished:
         return f"{organism.worth:.4f}"
     return organism.evaluation.status if organism.evaluation else "not evaluated"

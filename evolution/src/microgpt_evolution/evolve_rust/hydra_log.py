@@ -64,7 +64,7 @@ def cycle_end(
 
 
 def ascended(winners: Mapping[HeadName, Candidate]) -> list[str]:
-    """Return lines with the champion of each head, the champion's retest score and some names."""
+    """Return lines with the champion of each head, its retest score and some of its names."""
     lines = ["", "┌" + "─" * 16 + "┐", "│ Hydra Ascended │", "└" + "─" * 16 + "┘"]
     for head, winner in winners.items():
         lines += [

@@ -1,12 +1,12 @@
-"""Import the log of a loss search of evolve-rust or microgpt as a run.
+"""Import the log of a loss search (evolve-rust or microgpt) as a run directory.
 
 The parser reads the same lines as evolve-rust's own tools:
 
     --- Generation 3/10 ---
     > #1: Emb:16  Head:1 Lay:3 Ctx:12 FF:2 LR:0.0298 Steps:1000 | Loss: 1.6470 [random]
 
-In the earliest logs of evolve-rust, rows have no tag at the end. In logs with a penalty for large
-models, rows also contain " E:…" and " Fit: …". Truncated rows are skipped.
+Rows of the earliest evolve-rust logs do not end with a tag such as [random]. Rows of logs with a
+penalty for large models also contain " E:…" and " Fit: …". Truncated rows are skipped.
 """
 
 import re
@@ -52,14 +52,14 @@ _ROW = re.compile(
 class LossLog:
     """The parsed content of a log."""
 
-    candidates: tuple[Organism, ...]  # ranked per generation; `slot` is the rank
+    candidates: tuple[Organism, ...]  # in log order; `slot` is the rank in the generation
     winner: GenomeRecord  # the first candidate with the lowest loss
-    left_out: tuple[str, ...]  # error messages for rows with a genome outside microgpt's ranges
+    left_out: tuple[str, ...]  # error messages for skipped rows, whose genomes are out of range
 
 
 def parse_log(lines: Iterable[str], path: Path) -> LossLog:
     """Parse a log; raise RunError if the log has no candidates or no winner."""
-    fitness: Fitness = "last-doc"  # logs of evolve-rust do not name the fitness
+    fitness: Fitness = "last-doc"  # evolve-rust's logs do not name the fitness
     seed = generation = last_loss = None
     candidates: list[Organism] = []
     left_out: list[str] = []
@@ -85,7 +85,7 @@ def parse_log(lines: Iterable[str], path: Path) -> LossLog:
     assert best.evaluation
     if best.evaluation.last_loss is not None:
         last_loss = best.evaluation.last_loss
-    if last_loss is None:  # searches on the held-out loss log last_loss only in their final report
+    if last_loss is None:  # held-out searches log last_loss only in the final report
         raise RunError(
             f"{path} is incomplete and has no winner; resume the search with: "
             f"microgpt evolve --resume {as_argument(path)}"

@@ -1,7 +1,7 @@
 """Log lines written during a loss search, in evolve-rust's format.
 
 evolve-rust's tools parse "--- Generation", rows like "#1: … | Loss: 1.6470 [random]", and "Best:".
-If an organism has no fitness, its row contains the status instead of a loss.
+Rows of organisms without a fitness contain the status instead of a loss.
 """
 
 from collections.abc import Sequence

@@ -13,8 +13,8 @@ from microgpt_evolution.search.blacklist import MIN_FAILURES, Blacklist
 
 RULE = "=" * 40
 N_LISTED = 10  # maximum number of top configurations and of blacklisted species in the log
-WORST_LOSS, BAR_SCALE, LONGEST_BAR = 4.0, 12, 40  # loss of an empty bar; bar scale and limit
-N_COMPARED = 10  # number of best and of worst organisms to compare
+WORST_LOSS, BAR_SCALE, LONGEST_BAR = 4.0, 12, 40  # bar length: (4.0 - loss) * 12, at most 40
+N_COMPARED = 10  # number of organisms in each of the two groups, best and worst
 SMALLEST_DELTA = 0.01  # smaller differences are shown without an arrow
 GENES = {
     "n_emb": "Embedding", "n_head": "Heads", "n_layer": "Layers", "n_ctx": "Context",
@@ -28,7 +28,7 @@ GeneMeans = Mapping[str, float]
 def end_report(
     generations: Generations, *, target: float, blacklist: Blacklist, seconds: float
 ) -> list[str]:
-    """Return the report on the whole search; the generations must be ranked."""
+    """Return the report on a search, given its ranked generations."""
     finished = rank([o for o in chain.from_iterable(generations) if o.has_finished])
     best = finished[0] if finished else None  # the earliest organism wins ties
     lines = [
@@ -126,7 +126,7 @@ def gene_table(top: GeneMeans, bottom: GeneMeans) -> list[str]:
 
 
 def insights(top: GeneMeans, bottom: GeneMeans) -> list[str]:
-    """Return one line per large difference between the best and the worst organisms."""
+    """Return one line per gene whose mean differs widely between the best and worst organisms."""
     delta = {gene: top[gene] - bottom[gene] for gene in GENES}
     found = []
     if top["n_layer"] > bottom["n_layer"] + 0.3:
@@ -167,7 +167,7 @@ def _trajectory_row(ranked: Sequence[Organism]) -> str:
 
 
 def _top_configs(finished: Sequence[Organism]) -> list[str]:
-    """Return one line for the best organism of each of the best species."""
+    """Return lines with the best organism of each species, best first; at most N_LISTED lines."""
     best_of: dict[str, Organism] = {}
     for organism in finished:
         best_of.setdefault(organism.genome.species, organism)
@@ -179,7 +179,7 @@ def _top_configs(finished: Sequence[Organism]) -> list[str]:
 
 
 def _blacklisted(blacklist: Blacklist) -> list[str]:
-    """Return the section on blacklisted species, or no lines if there are none."""
+    """Return the log section on blacklisted species; empty if there are none."""
     if not blacklist.species:
         return []
     losers = describe_losers(blacklist.fitness)

@@ -13,7 +13,7 @@ def evaluating(population: Sequence[Organism]) -> str:
 
 
 def descended(population: Sequence[Organism]) -> str:
-    """Return the line for the first generation after a warm start."""
+    """Return the line that lists the origins of the first generation after a warm start."""
     n = Counter(organism.origin for organism in population)
     return (
         f"[breed] first gen: {n['genome']} genome + {n['mutant']} mutants + "
@@ -22,7 +22,7 @@ def descended(population: Sequence[Organism]) -> str:
 
 
 def started(organism: Organism) -> str:
-    """Return the line for the start of an evaluation, or for an elite, which is not retrained."""
+    """Return the line for the start of an evaluation, or for an organism already evaluated."""
     name = f"[eval] organism {organism.slot}"
     if organism.evaluation:
         return f"{name} already evaluated ({_worth(organism)})"

@@ -56,13 +56,13 @@ def generate_and_score(
     seed: int,
     loss: float | None = None,
 ) -> tuple[tuple[str, ...], Scores]:
-    """Generate names and return them with their scores.
+    """Generate names with a model and return the names and their scores.
 
     Args:
         known: names that do not count as novel, from `known_names`.
-        n_samples: number of names. With 5, the value of evolve-rust, repeated names keep their
-            score; otherwise a repeated name scores at most 0.
-        loss: held-out loss, which the Origin head scores.
+        n_samples: number of names. With 5, as in evolve-rust, repeated names keep their score;
+            with any other number, they score at most 0.
+        loss: held-out loss, from which the Origin head computes its score.
     """
     samples = model.generate(n_samples, temperature=TEMPERATURE, seed=seed)
     repeats_count = n_samples == EVOLVE_RUST_SAMPLES

@@ -20,7 +20,7 @@ OnMeasured = Callable[[int, Evaluation], None]  # called with the index and eval
 
 
 class Objective(Protocol[Config]):
-    """Interface of objectives, picklable objects that train and measure configurations."""
+    """Interface of objectives: picklable objects that train a model and measure it."""
 
     def flops(self, config: Config) -> int:
         """Return the number of FLOPs of a training run."""
@@ -38,7 +38,7 @@ class Objective(Protocol[Config]):
 
 
 class CachedEvaluator:
-    """Evaluates trials on a pool, and reuses recorded evaluations."""
+    """Evaluates trials on a worker pool and reuses recorded evaluations."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class CachedEvaluator:
     ) -> None:
         self.objective, self.records = objective, records
         self._pool, self._should_stop = pool, should_stop or Event()
-        # Only threads can read the event. Worker processes are killed instead.
+        # Only threads can poll the event; worker processes are killed instead.
         is_here = isinstance(pool, Threads)
         work = partial(_measure, objective, self._should_stop.is_set if is_here else None)
         self._work = work if is_here else PickledOnce.of(work)
@@ -106,6 +106,6 @@ def _measure(
     started, cpu_started = perf_counter(), thread_time()  # training uses only this thread
     evaluation = objective.measure(trial.config, trial.seed, should_stop)
     if evaluation.seconds:
-        return evaluation  # the objective has measured the time
+        return evaluation  # the objective measured the time itself
     seconds, cpu_seconds = perf_counter() - started, thread_time() - cpu_started
     return replace(evaluation, seconds=seconds, cpu_seconds=cpu_seconds)

@@ -1,6 +1,6 @@
 """The heads of the Hydra and their scoring functions.
 
-The formulas are those of `hydra` in evolve-rust; they differ from the formulas of the judge.
+The formulas come from evolve-rust's `hydra` and differ from the judge's formulas.
 """
 
 from collections.abc import Callable, Mapping, Set
@@ -21,21 +21,21 @@ HeadName = Literal["weaver", "mirror", "spark", "origin"]
 
 LEAST_LOSS = 1e-4  # losses are clipped to this minimum
 
-# Function that maps a name and the known names to a score, or to None for an unscorable name.
+# Maps a name and the known names to a score, or to None if the name cannot be scored.
 Score = Callable[[str, Set[str]], float | None]
 
 
 @dataclass(frozen=True)
 class Head:
-    """A head of the Hydra: a scoring function."""
+    """A head of the Hydra with its scoring function."""
 
     title: str
-    quality: str  # quality that the head rewards
+    quality: str  # name of the rewarded quality in the log
     score: Score | None  # None for Origin, which scores the loss
 
 
 def weave(name: str, known: Set[str]) -> float | None:
-    """Return the pronounceability of a name (at most 1), or None if the name is not a word."""
+    """Return the pronounceability of a name (at most 1), or None if `is_word` is false."""
     name = normal(name)
     if not is_word(name):
         return None
@@ -59,7 +59,7 @@ def spark(name: str, known: Set[str]) -> float | None:
 
 
 def origin(loss: float) -> float:
-    """Return the reciprocal of a finite loss, which is the score of the Origin head."""
+    """Return the score of the Origin head, which is the reciprocal of a finite loss."""
     return 1 / max(loss, LEAST_LOSS)
 
 

@@ -1,6 +1,6 @@
-"""The aesthetic judge, which scores single names.
+"""The aesthetic judge, which scores individual names.
 
-The formulas are those of `judge.py` and `evolve` in evolve-rust.
+The formulas come from `judge.py` and `evolve` in evolve-rust.
 """
 
 from collections.abc import Iterable, Set
@@ -39,7 +39,7 @@ WEIGHTS = Verdict(flow=1.0, symmetry=1.2, creativity=2.0)
 
 
 def known_names(docs: Iterable[Document]) -> frozenset[str]:
-    """Return the documents that are names, normalised for `judge`; conversations are skipped."""
+    """Return the names in the documents, normalised for `judge`; conversations are skipped."""
     return frozenset(normal(doc) for doc in docs if isinstance(doc, str))
 
 

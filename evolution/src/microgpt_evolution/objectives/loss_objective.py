@@ -19,7 +19,7 @@ from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.population import Evaluation
 
-MAX_FLOPS = 2e13  # maximum FLOPs per training run: a few minutes on one core
+MAX_FLOPS = 2e13  # maximum FLOPs per training run; takes a few minutes on one core
 MAX_BYTES = 2**30  # memory limit per training run; the same on every machine
 DIVERGED = Evaluation("diverged", reason="the loss was not a finite number")
 
@@ -53,7 +53,7 @@ class LossObjective:
         return genome.n_params(self.tokenizer.vocab_size)
 
     def flops(self, genome: Genome) -> int:
-        """Estimate the FLOPs of a training run, assuming that all documents are used equally."""
+        """Estimate the FLOPs of a training run that uses all documents equally often."""
         return genome.flops(self.tokenizer.vocab_size, self.n_tokens(genome.steps, genome.n_ctx))
 
     def n_tokens(self, n_docs: int, n_ctx: int) -> int:

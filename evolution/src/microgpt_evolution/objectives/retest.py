@@ -15,7 +15,7 @@ from microgpt_evolution.objectives.scores import Scores
 
 @dataclass(frozen=True)
 class Retest:
-    """Losses of a genome with several seeds, in nats per token."""
+    """Losses of a genome trained with several seeds, in nats per token."""
 
     result: TrainResult  # training result with the first seed
     last_losses: tuple[float, ...]  # losses on the last training document

@@ -32,9 +32,9 @@ def score_names(
 
     Args:
         known: names that do not count as novel, from `known_names`.
-        loss: held-out loss, which the Origin head scores.
-        repeats_count: if true, repeated names keep their score. If false, a repeated name scores
-            at most 0, so that a model that repeats one good name does not win.
+        loss: held-out loss, from which the Origin head computes its score.
+        repeats_count: whether repeated names keep their score. If false, they score at most 0, so
+            that a model cannot win by repeating one good name.
     """
     repeats = find_repeats(names)
     is_capped = [False] * len(names) if repeats_count else repeats
@@ -57,7 +57,7 @@ def score_names(
 
 
 def find_repeats(names: Iterable[str]) -> list[bool]:
-    """Return, for each name, whether the name repeats an earlier name."""
+    """Return whether each name repeats an earlier name."""
     seen: set[str] = set()
     repeats = []
     for name in map(normal, names):

@@ -51,7 +51,7 @@ class SweepObjective:
         return count_params(self._model(config))
 
     def n_bytes(self, config: SweepConfig) -> int:
-        """Return the training memory in bytes."""
+        """Estimate the training memory in bytes."""
         longest = min(max(self.data.lengths) - 1, config.block_size)
         returned = RESULT_BYTES_PER_WEIGHT * self.n_params(config)
         return returned + bytes_needed(
@@ -63,7 +63,7 @@ class SweepObjective:
         )
 
     def flops(self, config: SweepConfig) -> int:
-        """Estimate the FLOPs of a training run, assuming that all documents are used equally."""
+        """Estimate the FLOPs of a training run that uses all documents equally often."""
         hyper = config.train_config(seed=0)
         chunks = self.data.training.chunked(self.data.tokenizer, config.block_size, hyper)
         n_chunks = config.steps * config.batch_size

@@ -90,7 +90,7 @@ class RecordedRun:
 
 
 def read_recorded(path: Path) -> RecordedRun:
-    """Read the records of a search, given the run directory or the log beside it.
+    """Read the records of a search, given the run directory or its log file.
 
     Raises:
         RunError: the run is missing, is a sweep, is damaged, or has no evaluations yet.

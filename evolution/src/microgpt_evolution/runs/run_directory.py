@@ -47,7 +47,7 @@ class _Run(BaseModel):
 
 
 class RunDirectory(ABC):
-    """The records of one run, locked until `close`. The log is a file beside the directory."""
+    """The records of one run, locked until `close`. The log file is next to the directory."""
 
     def __init__(self, directory: Path, settings: dict[str, Any], lock: DirectoryLock) -> None:
         self.directory, self.settings = directory, settings
@@ -69,16 +69,16 @@ class RunDirectory(ABC):
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open the records of a run, given the run directory or the log beside it.
+        """Open the records of a run, given the run directory or its log file.
 
         Raises:
-            RunError: there is no run of this kind, or the run is damaged.
+            RunError: the run is missing, damaged or of another kind.
             CheckpointError: another process holds the lock, or the directory is not writable.
         """
         directory = directory_of(path)
         settings = read_settings(directory)
         cls._check(settings, path)
-        # Lock before removing a torn last line: another process may be writing that line.
+        # Lock before removing an incomplete last line: another process may still be writing it.
         lock = DirectoryLock(directory, USE, exists=True)
         run = cls(directory, settings, lock)
         try:
@@ -113,7 +113,7 @@ class RunDirectory(ABC):
 
     @property
     def n_recorded(self) -> int:
-        """The number of evaluations in the file; after a stop, this may be `n_known` + 1."""
+        """The number of evaluations in the file; after an interrupt, it can be `n_known` + 1."""
         return len(whole_lines(self.directory))
 
     @classmethod
@@ -145,7 +145,7 @@ class RunDirectory(ABC):
 
 
 def directory_of(path: Path) -> Path:
-    """Return the directory of a run, given the run directory or the log beside it."""
+    """Return the directory of a run, given the directory or the log file."""
     return path.with_suffix("") if path.suffix == ".log" else path
 
 
@@ -194,7 +194,7 @@ def new_directory(
     Args:
         folder: parent of the new directory. Unfinished files of a killed process are removed.
         files: file contents by file name.
-        is_stamped: append the time to the name, and a number if that name already exists.
+        is_stamped: append a timestamp to the name, and a number if that name already exists.
 
     Raises:
         RunError: the folder is a file.
@@ -218,7 +218,7 @@ def new_directory(
 
 
 def _free_directory(folder: Path, name: str) -> Path:
-    """Return a time-stamped path for which neither a directory nor a log exists."""
+    """Return a timestamped path for which neither a directory nor a log file exists."""
     stem = f"{name}_{datetime.now():%Y%m%d_%H%M%S}"
     paths = (folder / f for f in chain([stem], (f"{stem}_{i}" for i in count(2))))
     return next(path for path in paths if not (path.exists() or Path(f"{path}.log").exists()))

@@ -14,7 +14,7 @@ N_CELLS = N_SIZES * N_NOVELTIES
 
 @dataclass
 class Archive:
-    """The best organism found in each cell of size and novelty."""
+    """The best organism found for each combination of size and novelty."""
 
     cells: dict[tuple[int, int], Organism] = field(default_factory=dict)
 

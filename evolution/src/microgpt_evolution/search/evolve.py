@@ -97,9 +97,9 @@ def evolve(
         samples: only for "aesthetic" and "hydra": names to score per organism. Default: 200.
         exchange: only for "hydra": "migrate" (default), or "source" as in evolve-rust.
         origin: only for "hydra": add a fourth head that scores the held-out loss.
-        head: only for "hydra": head whose champion wins. By default, the best over all heads wins.
-        warm_start: genome that, together with its mutants, forms half of the first generation.
-        minutes: no generation starts after this time; the winner then depends on the machine.
+        head: only for "hydra": head whose champion wins. Default: the best organism over all heads.
+        warm_start: genome that forms half of the first generation, together with its mutants.
+        minutes: no generation starts after this time, so the winner depends on the machine's speed.
         workers: number of threads, or an open pool; does not affect the winner. By default, one
             thread per CPU that the process may use.
         run_dir: directory in which evaluations are recorded. An existing run is resumed.
@@ -121,7 +121,7 @@ def evolve(
     facts = describe_documents(parts) | {"seed": seed, "warm_start": warm_start}
     settings = SearchSettings.begin(options, input="documents", **facts)
     if minutes is not None and not minutes > 0:
-        raise ConfigError(f"minutes must be a number above 0, got {minutes}")
+        raise ConfigError(f"minutes must be greater than 0, got {minutes}")
     listeners = Listeners(log=log or ignore, on_event=on_event or ignore)
     with ExitStack() as stack:
         if workers is None:

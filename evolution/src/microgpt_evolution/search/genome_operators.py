@@ -41,7 +41,7 @@ WIDE: Space = {  # used in a cataclysm, the restart after long stagnation
     "steps": (300, 500, 1000, 1500, 2000, 3000),
     "lr": (-4.0, -1.0),
 }
-MUTATED: Space = {**NORMAL, "n_layer": (1, 2, 3, 4)}  # values for `mutate`, except for steps
+MUTATED: Space = {**NORMAL, "n_layer": (1, 2, 3, 4)}  # values drawn by `mutate`, except for steps
 
 
 def random_genome(rng: random.Random, space: Space = NORMAL) -> Genome:

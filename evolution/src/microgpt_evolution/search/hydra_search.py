@@ -19,7 +19,7 @@ from microgpt_evolution.search.genome_operators import crossover
 
 Exchange = Literal["migrate", "source"]
 
-HEAD_GENERATIONS = 3  # number of generations per cycle; the heads evolve separately within a cycle
+HEAD_GENERATIONS = 3  # generations per cycle; within a cycle, the heads evolve separately
 N_GUESTS = 2  # number of champions that a head receives from other heads
 
 
@@ -27,11 +27,11 @@ class Hydra:
     """A search with one population per head; the heads share one random generator.
 
     Attributes:
-        exchange: how the heads exchange genomes in a gathering. "migrate": in each head, champions
-            of two other heads and their crossovers with the head's own champion replace the worst
-            organisms. "source", as in evolve-rust: the two best organisms of every head replace
-            all other organisms of each head; after some cycles all heads are identical.
-        met: the finished organisms among the two best of each head at the last gathering.
+        exchange: how the heads exchange genomes. "migrate": in each head, champions of two other
+            heads and their crossovers with the head's own champion replace the worst organisms.
+            "source", as in evolve-rust: the two best organisms of every head replace the worst
+            organisms of each head, which makes the heads nearly identical.
+        met: the result of `champions` before the last exchange, by head.
     """
 
     stagnation = None  # stagnation is not tracked in Hydra searches
@@ -63,7 +63,7 @@ class Hydra:
 
     @property
     def populations(self) -> Mapping[str, AestheticPopulation]:
-        """The populations of the heads, by name of the head."""
+        """The populations by head name."""
         return {str(name): population for name, population in self.heads.items()}
 
     @property
@@ -108,7 +108,7 @@ class Hydra:
         }
 
     def finalists(self) -> list[Organism]:
-        """Return the first copy of each champion of the last gathering."""
+        """Return the first copy of each organism in `met`."""
         seeds = dict.fromkeys(o.seed for organisms in self.met.values() for o in organisms)
         return [self._first[seed] for seed in seeds]
 
@@ -125,7 +125,7 @@ class Hydra:
     def _guests(
         self, host: HeadName, champions: dict[HeadName, list[Organism]], room: int
     ) -> list[Offspring]:
-        """Return champions of other heads, followed by crossovers with the host's champion."""
+        """Return champions of other heads and their crossovers with the champion of `host`."""
         names = list(self.heads)
         ring = [*names[names.index(host) + 1 :], *names[: names.index(host)]]
         guests = [champions[name][0] for name in ring if champions[name]][:N_GUESTS]

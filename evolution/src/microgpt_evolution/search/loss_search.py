@@ -44,7 +44,7 @@ class LossSearch(Population):
         return ranked
 
     def breed(self) -> None:
-        """Replace the population with the next generation, and store the stage in `stage`."""
+        """Replace the population with the next generation, and set `stage`."""
         self.stage = self.schedule.stage
         self.organisms = next_generation(
             self.stage,

@@ -21,7 +21,7 @@ _Number = Annotated[float, Field(ge=-1e100, le=1e100)]  # the limits ensure that
 
 
 class Measures(BaseModel):
-    """The values of one measure in the search and with each fresh seed."""
+    """The values of one measure in the search and in each retest run."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False, frozen=True)
 

@@ -33,12 +33,12 @@ from microgpt_evolution.search.selection import (
 from microgpt_evolution.search.settings import Search, SearchSettings
 from microgpt_evolution.seeds import training_seed
 
-Stage = Literal["primordial", "generation", "again"]  # "again" is the retest of the finalists
+Stage = Literal["primordial", "generation", "again"]  # "again": retest of the finalists
 
 
 @dataclass(frozen=True)
 class SearchEvent:
-    """Progress of a run, sent when a stage begins and after each evaluation."""
+    """Progress of a search, sent when a stage begins and after each evaluation."""
 
     stage: Stage
     generation: int  # current generation; during the retest, the last generation
@@ -69,7 +69,7 @@ class Listeners:
 
 
 class SearchRunner(ABC):
-    """Base class of the runners; each runner runs one search."""
+    """Base class of the runners; an instance runs one search."""
 
     search: Search
 
@@ -296,7 +296,7 @@ class HydraRunner(SearchRunner):
         self._log(*hydra_log.cycle_end(search.organisms, self.archives, seconds))
 
     def _breed(self) -> None:
-        """Do nothing: the gathering has already started the next generation."""
+        """Do nothing; `_generation` has already bred the next generation."""
 
     def _end(self, candidates: Sequence[Candidate]) -> Winner | None:
         by_seed = {candidate.organism.seed: candidate for candidate in candidates}
@@ -311,7 +311,7 @@ class HydraRunner(SearchRunner):
         winner = self.winners[head] if head else best_for_all(heads, candidates)
         self._log(*hydra_log.ascended(self.winners))
         self._log(*hydra_log.chosen(winner, heads, head))
-        return Winner(winner.organism, head or JUDGE, head)  # without a head, the judge's score
+        return Winner(winner.organism, head or JUDGE, head)  # by default, report the judge's score
 
 
 RUNNERS: Mapping[str, type[SearchRunner]] = {

@@ -42,7 +42,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Winner:
-    """The winner of a run and the measure to report."""
+    """The winner of a search and the measure to report."""
 
     organism: Organism  # the winner with its evaluation in the search
     measure: str | None = None  # key of `Scores.scores`; None if a loss was minimised

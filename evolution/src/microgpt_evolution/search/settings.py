@@ -29,7 +29,7 @@ from microgpt_evolution.search.loss_search import LossSearch
 
 Search = Population | Hydra  # both classes have the methods ask, tell, breed and finalists
 
-HELD_OUT = 0.1  # size of the validation split and of the test split, as a fraction
+HELD_OUT = 0.1  # fraction of documents in each of the validation and test splits
 # Options of each objective, with their default values.
 DEFAULTS: dict[ObjectiveName, dict[str, Any]] = {
     "loss": {"population": 8, "generations": 10, "fitness": "held-out"},
@@ -69,12 +69,12 @@ class SearchSettings(BaseModel):
     origin: bool = False  # whether the Hydra has the fourth head, Origin
     head: HeadName | None = None  # head whose champion wins; None for the best over all heads
     warm_start: Genome | None = None  # stored as a genome, because the genome file may change
-    max_flops: float = MAX_FLOPS  # maximum FLOPs per run; larger training runs are refused
-    max_bytes: int = MAX_BYTES  # training memory limit in bytes; larger training runs are refused
+    max_flops: float = MAX_FLOPS  # maximum FLOPs per training run; larger genomes are refused
+    max_bytes: int = MAX_BYTES  # training memory limit in bytes; larger genomes are refused
 
     @property
     def n_generations(self) -> int:
-        """The number of generations per population, with HEAD_GENERATIONS per Hydra cycle."""
+        """The number of generations; each Hydra cycle has HEAD_GENERATIONS generations."""
         return self.generations * (HEAD_GENERATIONS if self.objective == "hydra" else 1)
 
     @property
@@ -109,7 +109,7 @@ class SearchSettings(BaseModel):
         for name in OPTIONS:
             value = getattr(self, name)
             if name not in known and value:
-                raise ConfigError(f"objective {self.objective} takes no {name}, got {value}")
+                raise ConfigError(f"objective {self.objective} does not accept {name}, got {value}")
             if value is None and known.get(name) is not None:
                 raise ConfigError(f"objective {self.objective} requires {name}")
         if self.head == "origin" and not self.origin:
@@ -159,7 +159,7 @@ class SearchSettings(BaseModel):
             raise RunError(f"{where}: {error}") from error
 
     def check(self, given: Mapping[str, Any], warm_start: Genome | None) -> None:
-        """Raise ConfigError if an option or the warm start differs from the run to resume."""
+        """Raise ConfigError if an option or the warm start differs from this run's settings."""
         for name in ("objective", "seed", "column", *OPTIONS):
             known = getattr(self, name)
             if name in given and given[name] != known:
@@ -176,7 +176,7 @@ class SearchSettings(BaseModel):
             )
 
     def check_data(self, input: Path, sha256: str) -> None:
-        """Raise ConfigError if the documents differ from those of the run to resume."""
+        """Raise ConfigError if the documents differ from the documents of this run."""
         if sha256 != self.data_sha256:
             raise ConfigError(
                 f"{input} is not the input of the run: its documents have a different sha256; "

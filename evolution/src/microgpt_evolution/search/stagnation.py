@@ -21,8 +21,8 @@ class StagnationSchedule:
     def after(self, best: float) -> "StagnationSchedule":
         """Return the schedule updated with the best fitness of a generation.
 
-        Only a lower fitness counts as progress. evolve-rust resets its counter on any change.
-        Because championships re-evaluate the elite, evolve-rust never reaches a cataclysm.
+        Only a lower fitness counts as progress. In evolve-rust, any change does; its championships
+        re-evaluate the elite, which changes the fitness, so it never reaches a cataclysm.
         """
         if self.best is None:
             return StagnationSchedule(0, best)

@@ -11,7 +11,7 @@ from microgpt.training.engines import DEFAULT_DTYPE, check_engine
 
 @dataclass(frozen=True)
 class SweepConfig:
-    """Settings named like the options of `microgpt train`, with Karpathy's values as defaults.
+    """Settings named after the options of `microgpt train`; the defaults are Karpathy's values.
 
     Raises:
         ConfigError: a setting is out of range, or n_embd is not divisible by n_head.

@@ -19,11 +19,11 @@ SIZES = {  # the three models of evolve-rust's run_param_scaling.sh
     "medium": SweepConfig(n_embd=32, n_head=4, n_layer=2, steps=5000),
     "large": SweepConfig(n_embd=64, n_head=8, n_layer=4, steps=5000),
 }
-MAX_COMBINATIONS = 10_000  # combinations are created before training; the limit catches typos
+MAX_COMBINATIONS = 10_000  # all are created before training; the limit catches typos
 
 
 def grid(axes: Mapping[str, Sequence[Any]]) -> tuple[list[SweepConfig], list[str]]:
-    """Return the distinct valid combinations, and the error messages of the invalid ones.
+    """Return the valid combinations and the error messages of the invalid ones, without duplicates.
 
     The last axis varies fastest.
 

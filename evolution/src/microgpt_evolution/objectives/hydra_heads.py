@@ -30,7 +30,7 @@ class Head:
     """A head of the Hydra with its scoring function."""
 
     title: str
-    quality: str  # name of the rewarded quality in the log
+    quality: str  # name of the quality that the head rewards
     score: Score | None  # None for Origin, which scores the loss
 
 

@@ -45,7 +45,7 @@ def test_options_of_a_file_count_as_given(microgpt, tmp_path) -> None:
         ("steps = 2020-01-01", "my.toml: steps is 2020-01-01: "),
         ("lr = 1\nlearning-rate = 2", "my.toml: --learning-rate is given twice"),
         ("learning-rate = inf", "--learning-rate must be a number above 0, got inf"),
-        ("steps = ", "my.toml is not TOML: "),
+        ("steps = ", "my.toml is not valid TOML: "),
         ("# \udcff", "my.toml is not UTF-8 text: "),
         (None, "cannot read my.toml: No such file or directory"),
     ],

@@ -10,7 +10,7 @@ PRIMORDIAL = [
     "=== MicroGPT [Primordial] ===",
     '"I am unformed"',
     "No genome found. Running with default parameters.",
-    "Run `microgpt evolve` to evolve.",
+    "Run `microgpt evolve` to evolve a genome.",
     "",
 ]
 EVOLVED = [

@@ -1,4 +1,4 @@
-"""`microgpt info --data`: statistics of a training file, and the training speed."""
+"""`microgpt info --data`: dataset statistics and training speed."""
 
 import sys
 import unicodedata
@@ -29,7 +29,7 @@ PERCENTS = (0, 5, 25, 50, 75, 95, 99, 100)
 WIDTH, INDENT = 78, 20  # widths of the report and of the name column, in characters
 BAR_WIDTH = 50
 N_ALPHABET_LINES = 4  # maximum number of lines for the alphabet
-N_NAMED = 12  # number of characters that are listed with their counts
+N_NAMED = 12  # maximum number of characters listed with their counts
 CLIP = 24  # maximum width of a document, in columns
 BLOCKS = "▏▎▍▌▋▊▉█"  # bars with widths of 1/8 to 8/8 of a column
 LINE_END_NAMES = {"\n": r"\n", "\r": r"\r (old Mac)", "\r\n": r"\r\n (Windows)"}
@@ -49,11 +49,11 @@ class DatasetReport:
 
     file: TextFile
     report: DataReport
-    model: ModelConfig  # model of the speed measurement, with the reported block size
-    block_size: int  # default of `train` for the file
+    model: ModelConfig  # model used to measure the speed
+    block_size: int  # default block size of `train` for the file
     n_characters: int | None  # length of running text; None for documents
-    cuts: Sequence[Cut]  # documents longer than each block size, smallest block size first
-    config: TrainConfig  # training settings of the speed measurement
+    cuts: Sequence[Cut]  # documents too long for each block size, smallest block size first
+    config: TrainConfig  # training settings used to measure the speed
     speed: TrainingSpeed
     suitability: Suitability | None
 
@@ -68,7 +68,7 @@ def analyze_file(
 ) -> DatasetReport:
     """Compute the statistics of a file and measure the training speed."""
     saved = load_model(model_dir) if model_dir else None
-    # Without --chat, the format follows from the model or the file extension.
+    # Without --chat, the model or the file extension determines the format.
     is_chat = chat or (saved.tokenizer.is_chat if saved else data.suffix.lower() == ".jsonl")
     file = TextFile(data)
     docs: Sequence[Document] | str
@@ -83,7 +83,7 @@ def analyze_file(
     subwords = saved if saved and saved.tokenizer.kind == "bpe" else None
     report = describe(docs, extended_tokenizer(subwords, docs) if subwords else None)
     tokenizer = report.tokenizer
-    if stream is not None and not subwords:  # the line ends are tokens, too
+    if stream is not None and not subwords:  # line feeds are tokens, too
         tokenizer = CharTokenizer.from_documents([stream])
     parts = split(docs) if stream is None else split_stream(stream)
     model, config = defaults_for(parts, tokenizer, "lines" if stream is None else "stream")
@@ -147,7 +147,7 @@ def _plain(doc: Document) -> object:
 
 
 def _cuts(report: DataReport, default: int, block_size: int) -> list[Cut]:
-    """Return the cuts for a block size and for powers of two near the default."""
+    """Return the cuts for a block size and for 1/4 to 4 times the default."""
     powers = [default * 2**i // 4 for i in range(5)]
     enough = next((size for size in powers if not report.cut(size).n_docs), powers[-1])
     sizes = {size for size in powers if 1 <= size <= enough} | {default, block_size}
@@ -172,7 +172,7 @@ def report_lines(found: DatasetReport) -> Iterator[str]:
     for name, text in _facts(report, found.file):
         yield from _fact(name, text)
     sections = [_percentiles(report), _histogram(report), _cut_table(found), _training(found)]
-    if found.n_characters is not None:  # running text is not cut
+    if found.n_characters is not None:  # running text has no documents to truncate
         del sections[2]
     if found.suitability:
         sections.append(_unknown_characters(found.suitability, report.n_docs))
@@ -215,7 +215,7 @@ def _percentiles(report: DataReport) -> Iterator[str]:
 
 
 def _histogram(report: DataReport) -> Iterator[str]:
-    """Yield one line with a bar per range of lengths."""
+    """Yield a histogram of the document lengths, one line per bar."""
     bins = report.histogram()
     labels = [f"{b.first:,}" if b.first == b.last else f"{b.first:,}-{b.last:,}" for b in bins]
     width, most = max(map(len, labels)), max(b.n_docs for b in bins)
@@ -269,7 +269,7 @@ def _unknown_characters(found: Suitability, n_docs: int) -> Iterator[str]:
 
 
 def _fact(name: str, text: str) -> Iterator[str]:
-    """Yield the lines of a named fact, with the text wrapped."""
+    """Yield a name and a text in two columns, with the text wrapped."""
     for i, line in enumerate(Text(text).wrap(Console(), WIDTH - INDENT - 2)):
         yield f"  {'' if i or not name else name + ':':<{INDENT}}{line}".rstrip()
 

@@ -19,7 +19,7 @@ def default_input(name: str = DEFAULT_TEXT) -> Path:
 
 
 def is_default_input(path: Path, name: str = DEFAULT_TEXT) -> bool:
-    """Return whether an absolute path is that of the default data file."""
+    """Return whether an absolute path refers to the default data file."""
     return str(path) == os.path.abspath(_default_file(name))
 
 

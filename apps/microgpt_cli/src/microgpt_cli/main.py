@@ -28,7 +28,7 @@ def main() -> NoReturn:
         try:
             code = _run()
         except Exception:
-            if stop := pending_stop():  # an import may have converted it, as functools in 3.11
+            if stop := pending_stop():  # Python 3.11 may have wrapped it in a RuntimeError
                 raise stop from None
             raise
         sys.stdout.flush()
@@ -57,7 +57,7 @@ def _run() -> int:
 
     try:
         code = app()
-        if stop := pending_stop():  # typer returns 130 if a signal arrives outside of the command
+        if stop := pending_stop():  # typer returns 130 if a signal arrives outside the command
             raise stop
         return code
     except Exception as error:

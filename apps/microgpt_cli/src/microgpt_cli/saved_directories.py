@@ -38,11 +38,11 @@ UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))
 
 @dataclass(frozen=True)
 class Saved:
-    """A model or run in a directory, which may have both a model and a training run."""
+    """A model or run in a directory; a directory may contain both."""
 
     path: str
     kind: Kind
-    modified: float  # seconds since 1970
+    modified: float  # Unix time in seconds
     num_params: int | None = None
     steps: int | None = None
     steps_planned: int | None = None  # set only for an unfinished training run
@@ -55,7 +55,7 @@ class Saved:
 def find_saved(top: Path, on_error: Callable[[OSError], None]) -> Iterator[Saved]:
     """Yield all models and runs in a directory tree.
 
-    Links, hidden directories, and directories named "tests" are left out.
+    Links, hidden directories, and directories named "tests" are skipped.
     """
     for folder, names, _ in os.walk(top, onerror=on_error):
         yield from saved_in(Path(folder))

@@ -9,7 +9,7 @@ from microgpt.data.tokenizer import Document, Tokenizer
 from microgpt.state import TrainEvent
 from microgpt.training.train import train
 
-N_DOCS = 1000  # number of documents in the speed measurement, representative and quick to load
+N_DOCS = 1000  # approximate number of documents; representative and quick to load
 PROBE_S = 0.3
 
 
@@ -24,7 +24,7 @@ class TrainingSpeed:
 def measure_speed(
     docs: Sequence[Document], model: ModelConfig, tokenizer: Tokenizer, batch_size: int
 ) -> TrainingSpeed:
-    """Measure the training speed for 0.3 s; raise ConfigError if there is not enough memory."""
+    """Return the speed, measured for 0.3 s; raise ConfigError if there is not enough memory."""
     # Truncate texts, because characters beyond the context only slow down encoding.
     most = model.block_size * max(map(len, tokenizer.piece_names))
     part = docs[:: max(1, len(docs) // N_DOCS)]

@@ -21,7 +21,7 @@ SIZE = ("n_embd", "n_head", "n_layer")
 SAMPLES, MODEL, NONE = "Samples (First 3)", "Model", "-"
 NAMES = {tuple(getattr(config, n) for n in SIZE): name for name, config in SIZES.items()}
 N_SHOWN = 24  # maximum number of characters shown per sample
-DIGITS = 3  # number of significant digits of the largest return
+DIGITS = 3  # significant digits of the largest value in the column Return
 NOUNS = {"steps": "steps", "params": "parameters"}
 GAP = "  "  # space between columns
 
@@ -158,7 +158,7 @@ def columns(
 
 
 def _shared(series: Series, scaling: Scaling) -> str:
-    """Format what all cells of a series share, if it is not the default or varies elsewhere."""
+    """Format the settings shared by a series that are not defaults or vary between series."""
     cell = series.cells[0]
     varied = differing(cell.config for cell in series.cells)
     always = SIZE if series.axis == "steps" else ["steps"]

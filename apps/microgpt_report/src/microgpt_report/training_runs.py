@@ -20,7 +20,7 @@ MAX_POINTS = 100  # maximum number of points per curve; more would not be visibl
 WIDEST = 1 / 20  # maximum standard deviation of the Gaussian smoothing, as a fraction of the run
 WIDTH_AT_FIRST = 1 / 5  # maximum standard deviation, as a fraction of the number of steps so far
 
-# Keys of meta.json that are not settings, or whose values the curve shows.
+# Keys of meta.json that are results rather than settings.
 _OUTCOMES = {"steps", "train_loss", "val_loss", "test_loss", "best_step", "seconds"}
 _SIZES = ("n_embd", "n_head", "n_layer", "block_size")
 

@@ -25,16 +25,14 @@ def report(
     runs: Annotated[
         list[Path] | None,
         typer.Argument(
-            help=f"Run directories or log files.  [default: the newest in {RUNS}]",
+            help=f"Run directories or log files.  [default: the newest run in {RUNS}]",
             metavar="RUN",
             show_default=False,
         ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            help=f"HTML file.  [default: {REPORT} in the run; for several runs, in this directory]"
-        ),
+        typer.Option(help=f"HTML file.  [default: {REPORT} in RUN; for several RUNs, ./{REPORT}]"),
     ] = None,
     png: Annotated[
         Path | None,

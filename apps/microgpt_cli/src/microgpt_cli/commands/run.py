@@ -45,7 +45,7 @@ def run(
     column: Column = None,
     seed: Annotated[int, typer.Option(help=SEED_HELP)] = DEFAULT_SEED,
     silent: Annotated[
-        bool, typer.Option("--silent", help="Do not print training progress and generated names.")
+        bool, typer.Option("--silent", help="Do not print progress or generated names.")
     ] = False,
     n_emb: Annotated[int | None, gene("--emb", "-e", help="Embedding width.")] = None,
     n_ctx: Annotated[int | None, gene("--ctx", "-c", help="Context length in tokens.")] = None,
@@ -124,4 +124,4 @@ def _print_introduction(record: "GenomeRecord | None") -> None:
     else:
         print('=== MicroGPT [Primordial] ===\n"I am unformed"')
         print("No genome found. Running with default parameters.")
-        print("Run `microgpt evolve` to evolve.\n")
+        print("Run `microgpt evolve` to evolve a genome.\n")

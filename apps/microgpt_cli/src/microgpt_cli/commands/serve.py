@@ -32,8 +32,8 @@ def serve(
 ) -> None:
     """Serve a model over HTTP.
 
-    On SIGTERM or Ctrl-C, the server finishes running requests and stops. On SIGHUP, it reloads the
-    model. Environment variables such as MICROGPT_API_KEY set more options; see docs/serving.md.
+    On SIGTERM or Ctrl-C, the server completes active requests and stops. On SIGHUP, it reloads
+    the model. Environment variables such as MICROGPT_API_KEY set more options; see docs/serving.md.
     """
     model_dir = one_of(model, model_option, "--model")
 

@@ -55,7 +55,7 @@ def steps(
         Literal["fibonacci", "tripling"],
         data(
             "--set",
-            help="Numbers of steps. fibonacci: 1,000, 2,000, 3,000, 5,000, 8,000, 13,000, 21,000. "
+            help="Step counts. fibonacci: 1,000, 2,000, 3,000, 5,000, 8,000, 13,000, 21,000. "
             "tripling: 1,000, 3,000, 9,000.",
         ),
     ] = "fibonacci",
@@ -66,8 +66,8 @@ def steps(
 ) -> None:
     """Train Karpathy's model with increasing numbers of steps.
 
-    Both sets are from evolve-rust. The default, fibonacci, has more points, up to 21,000 steps.
-    Its nearly constant growth factor is well suited to the power law that `analyze` fits.
+    Both sets of step counts are from evolve-rust. The default, fibonacci, has more points, up to
+    21,000 steps. Its nearly constant growth factor suits the power law that `analyze` fits.
     """
     from microgpt_cli.search.sweep_run import start_sweep
     from microgpt_evolution.sweep.config import SweepConfig
@@ -142,8 +142,7 @@ def grid(
 ) -> None:
     """Train every combination of settings.
 
-    A <list> has values separated by commas. All other settings have the values of
-    Karpathy's run.
+    A <list> is comma-separated. All other settings are those of Karpathy's run.
     """
     from microgpt_cli.search.sweep_run import start_sweep
     from microgpt_evolution.sweep.config import SweepConfig
@@ -177,7 +176,7 @@ def resume(
         ),
     ],
     input: Annotated[
-        Path | None, data(*DATA, help="Path of the input file, if the file was moved.")
+        Path | None, data(*DATA, help="New path of the input file, if it was moved.")
     ] = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -198,7 +197,7 @@ def _values(name: str, text: str, kind: type[Any]) -> list[Any]:
         return [read(part.strip()) for part in text.split(",")]
     except (KeyError, ValueError) as error:
         what = {float: "numbers, such as 0.1,0.2", bool: "true or false"}.get(
-            kind, "whole numbers, such as 1,2,4"
+            kind, "integers, such as 1,2,4"
         )
         flag = flag_of(name)
         raise ConfigError(

@@ -65,7 +65,7 @@ def train(
     """Train a model and write it to a directory.
 
     The defaults are Karpathy's run: 32,033 names, 1,000 steps, 20 samples. With other data, the
-    settings that are not given follow its size and lengths.
+    defaults depend on the number and lengths of the documents.
     """
     if num_samples:
         if num_samples < 0:

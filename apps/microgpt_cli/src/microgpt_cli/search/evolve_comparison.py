@@ -1,4 +1,4 @@
-"""The end of a search: its winner compared with a preset, and what it did not vary."""
+"""Compare the winner of a search with a preset, and list the settings that were not varied."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -35,8 +35,8 @@ def describe_comparison(
 ) -> Iterator[str]:
     """Train the preset with the seeds of the retested winner; yield the comparison line by line.
 
-    The preset is trained as it is, and with as many steps as the winner's FLOPs and the limit
-    of a genome, 10,000 steps, allow.
+    The preset is trained twice: with its own number of steps, and with the number of steps that
+    needs as many FLOPs as the winner, at most 10,000.
     """
     objective, measure = LossObjective.of(parts), result.winner.measure
     compute = objective.flops(result.genome) / objective.flops(AS_GENOME)
@@ -79,7 +79,7 @@ def describe_comparison(
 
 
 def describe_left_out(result: EvolutionResult, settings: SearchSettings, data: str) -> list[str]:
-    """Return what the search did not vary, and a sweep that varies some of it for the winner."""
+    """Return the settings that the search did not vary, and a sweep that varies some of them."""
     config, model = result.genome.train_config(settings.seed), result.genome.model()
     fixed = [
         f"batch size {config.batch_size}",
@@ -109,7 +109,7 @@ def _worth(tested: Retest, measure: str | None) -> Sequence[float]:
 
 
 def _verdict(winner: Retest, preset: Retest, measure: str | None, compute: str) -> str:
-    """Say whether the winner is better than the preset with the given compute."""
+    """Return a sentence that says whether the winner is better than the preset."""
     ours, theirs = _worth(winner, measure), _worth(preset, measure)
     if len(ours) == len(theirs):  # paired by seed
         lead = _mean([a - b for a, b in zip(ours, theirs, strict=True)])

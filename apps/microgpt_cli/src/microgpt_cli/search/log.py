@@ -66,7 +66,7 @@ def resumable(records: RunDirectory, command: str) -> Iterator[None]:
     except KeyboardInterrupt as stop:
         clear_pending_stop()  # a repeated exception would replace this message
         raise type(stop)(f"after {records.n_recorded} evaluations; {how}") from None
-    except (MicrogptError, OSError) as error:  # OSError: stdout cannot be written
+    except (MicrogptError, OSError) as error:  # OSError: writing to stdout failed
         if not records.n_known:  # without recorded evaluations, there is nothing to resume
             raise
         say(f"error: {error}; {how}")

@@ -1,4 +1,4 @@
-"""The end of a sweep: its ranking, the command that trains the winner, and what to try next."""
+"""Summary of a sweep: ranking, command that trains the winner, and suggested next sweeps."""
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,14 +18,14 @@ from microgpt_report.scaling_tables import columns, with_interval
 
 N_ROWS = 10  # maximum number of configurations in the ranking
 COMPUTE = {"steps": "more steps", "batch_size": "larger batches"}
-# `train` chooses these settings by the data if none of them is given, so they are always given.
+# The command sets these options, because the defaults of `train` depend on the data.
 ALWAYS = {"n_embd", "n_head", "n_layer", "block_size", "steps", "lr", "batch_size"}
 
 
 def describe_sweep(
     sweep: SweepSettings, results: Sequence[SweepResult], run: Path
 ) -> Iterator[str]:
-    """Yield the lines of the ranking; at least one training run must have finished."""
+    """Yield the summary line by line; at least one training run must have finished."""
     n_seeds = len(sweep.seeds)
     cells = sorted(
         Scaling.of(results).cells,
@@ -76,12 +76,12 @@ def _train_command(sweep: SweepSettings, config: SweepConfig) -> str:
     seed = "" if sweep.seeds[0] == DEFAULT_SEED else f" --seed {sweep.seeds[0]}"
     settings = settings_as_options(
         {name: str(getattr(config, name)) for name in SETTINGS if name in names}
-    ).replace(" True", "")  # flags of `train`
+    ).replace(" True", "")  # boolean flags of `train` take no value
     return f"microgpt train {_data(sweep)}{settings} {fractions}{seed} --model winner"
 
 
 def _next_steps(sweep: SweepSettings, cells: Sequence[Cell]) -> Iterator[str]:
-    """Yield what the losses suggest: a wider range, and more seeds."""
+    """Yield suggestions for the next sweep: a wider range, and more seeds."""
     best = cells[0].config
     beyond = {
         name: values
@@ -108,7 +108,7 @@ def _next_steps(sweep: SweepSettings, cells: Sequence[Cell]) -> Iterator[str]:
 
 
 def _beyond(name: str, configs: Sequence[SweepConfig]) -> list[float]:
-    """Return a wider range around the best value, the first, if it is at the edge of its range."""
+    """Return a wider range if the best configuration, the first, is at the edge, else []."""
     values = sorted({getattr(config, name) for config in configs})
     best = getattr(configs[0], name)
     if best not in (values[0], values[-1]) or not isinstance(best, int | float) or not best:
@@ -118,7 +118,7 @@ def _beyond(name: str, configs: Sequence[SweepConfig]) -> list[float]:
     value = round(value) if isinstance(best, int) else float(f"{value:.2g}")
     try:
         SweepConfig(**{**vars(configs[0]), name: value})
-    except ConfigError:  # the edge of what is possible
+    except ConfigError:  # the value beyond the edge is invalid
         return []
     return sorted([neighbour, best, value]) if value not in values else []
 
@@ -126,7 +126,7 @@ def _beyond(name: str, configs: Sequence[SweepConfig]) -> list[float]:
 def data_options(input: str, column: str | None, *, chat: bool = False) -> str:
     """Return the options that select the documents, each followed by a space.
 
-    The default data file needs no option. A path below this directory is relative to it.
+    The default data file needs no option. Paths below the working directory become relative.
     """
     path = path_from_text(input)
     options = ["--chat "] if chat else []

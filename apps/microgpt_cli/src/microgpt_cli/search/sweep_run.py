@@ -65,7 +65,7 @@ def start_sweep(kind: Kind, configs: Sequence[SweepConfig], options: Mapping[str
             column=column,
             data_sha256=parts.facts.sha256,
         )
-    except ValidationError as error:  # for example, a path that is not valid text
+    except ValidationError as error:
         raise ConfigError(first_problem(error)) from error
     trials = [config for config in configs for _ in range(n_seeds)]
     with _make_pool(options["workers"], options["scheduler"], objective, trials) as pool:
@@ -147,7 +147,7 @@ class SweepProgress(ProgressBar):
     """Progress of a sweep. The time left is estimated from the FLOPs of the trials."""
 
     def __init__(self, todo: dict[tuple[SweepConfig, int], int]) -> None:
-        """Start with the FLOPs of each remaining trial."""
+        """Create the progress bar; `todo` maps each remaining trial to its FLOPs."""
         super().__init__("training", len(todo))
         self._todo, self._flops_left, self._flops_done = todo, sum(todo.values()), 0
         self._names = differing(config for config, _ in todo)

@@ -21,20 +21,20 @@ LABEL = 12  # width of the label column, including trailing space
 
 
 class ProgressLines:
-    """Progress of a search where no table can be drawn: at most N_LINES lines on stderr."""
+    """Progress of a search without a terminal: at most N_LINES lines on stderr."""
 
     def __init__(self, generations: int) -> None:
         self._generations, self._shown, self._current = generations, 0, 0
         self._n_failed = 0
 
     def trace(self, line: str) -> None:
-        """Print the first lines of a trace that tell why an organism failed."""
+        """Print a trace line if it reports a failed organism, up to N_FAILURES times."""
         if FAILED.search(line) and self._n_failed < N_FAILURES:
             self._n_failed += 1
             say(line)
 
     def update(self, event: "SearchEvent") -> None:
-        """Print a line after a generation, for each tenth of the search."""
+        """Print a line when another tenth of the search is complete."""
         if event.stage == "generation":
             self._current = event.generation
         ended = self._current - (event.stage == "generation")

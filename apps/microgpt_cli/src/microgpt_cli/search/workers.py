@@ -23,7 +23,7 @@ def make_pool(
             )
     if scheduler:
         return Dask(scheduler)
-    # By default, a thread may wait 5 ms for the GIL when a kernel ends. The shorter interval raises
-    # the speed of two threads from 0.86 to 0.91 of two processes (bench/evolution_speed.py).
+    # By default, a thread may wait 5 ms for the GIL when a kernel ends. A shorter interval makes
+    # two threads 91 % as fast as two processes instead of 86 % (bench/evolution_speed.py).
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     return Threads(workers or default_workers(n_trials, trial_bytes))

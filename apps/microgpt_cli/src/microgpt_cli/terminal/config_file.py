@@ -34,7 +34,7 @@ def _read(ctx: typer.Context, path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text: {error.reason}") from error
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from error
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
     options = _options(ctx.command)
     values: dict[str, Any] = {}
     for key, value in found.items():
@@ -75,7 +75,7 @@ def _checked(ctx: Any, option: TyperOption, value: Any, where: str) -> Any:
 
 
 def _shown(value: Any) -> str:
-    """Return a value as in TOML."""
+    """Format a value as TOML."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value!r:.80}" if isinstance(value, str | list | dict) else f"{value!s:.80}"

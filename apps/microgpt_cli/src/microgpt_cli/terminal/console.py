@@ -10,7 +10,7 @@ from microgpt.printable import printable
 
 MAX_LINE = 4096  # maximum number of characters per line on stderr; enough for any path
 # Characters that control a terminal: bidirectional overrides, and control characters except line
-# ends and tabs. Letters of any script are printed unchanged, as are zero-width joiners.
+# feeds and tabs. Letters of any script are printed unchanged, as are zero-width joiners.
 BIDI_CONTROLS = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
 ESCAPES = {
     code: repr(chr(code))[1:-1]
@@ -44,12 +44,12 @@ def note(line: str) -> None:
 
 
 def ask(question: str) -> bool | None:
-    """Return the answer to a yes-or-no question, or None if there is no terminal to ask at."""
+    """Return the answer to a yes-or-no question, or None without a terminal."""
     import typer
 
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None
-    with suppress(typer.Abort):  # the end of the input counts as "no"
+    with suppress(typer.Abort):  # end of input counts as "no"
         return typer.confirm(printable(question, MAX_LINE), err=True)
     return False
 

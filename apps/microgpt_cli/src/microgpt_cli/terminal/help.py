@@ -14,9 +14,9 @@ class GroupedCommand(TyperCommand):
     """A command whose help groups its options by panel.
 
     If options are hidden, the help lists only the other options, and `--help-all` lists all
-    options. A hidden option without help text is never listed, because an argument has the same
-    effect. If an option has several long names, the help and the error messages show only the
-    first name; the other names are from earlier versions.
+    options. A hidden option without help text is never listed, because a positional argument has
+    the same effect. If an option has several long names, the help and the error messages show only
+    the first name; the other names are from earlier versions.
     """
 
     def __init__(self, *args: Any, **settings: Any) -> None:
@@ -65,7 +65,7 @@ class GroupedCommand(TyperCommand):
         return ["[OPTIONS]", *map(_usage, arguments)]
 
     def help_flag(self, error: Exception) -> str:
-        """Return the flag of the help that shows the option of a usage error."""
+        """Return --help or --help-all, whichever lists the option of a usage error."""
         param, name = getattr(error, "param", None), getattr(error, "option_name", None)
         is_rare = any(option is param or name in option.opts for option in self._rare)
         is_unknown = name and not any(name in option.opts for option in self.params)
@@ -160,7 +160,7 @@ def _shared(
         ),
     ] = False,
 ) -> None:
-    """Options of each command that has hidden options."""
+    """Options added to each command that has hidden options."""
 
 
 def _usage(argument: TyperArgument) -> str:

@@ -19,7 +19,7 @@ DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # file names in data/ an
 
 
 def panel(title: str) -> Any:
-    """Return a typer.Option factory for one panel of the help."""
+    """Return a typer.Option factory for one help panel."""
     return partial(typer.Option, rich_help_panel=title)
 
 
@@ -92,7 +92,7 @@ def run_path(path: Path | None) -> Path | None:
 
 
 def note_directory(text: str, command: str) -> None:
-    """Print a note if a text is the name of a directory, which is probably a model directory."""
+    """Print a note if `text` names a directory, which is probably a model directory."""
     if os.path.isdir(text):
         note(
             f"{text!r} is used as text; for the model in this directory, use: "

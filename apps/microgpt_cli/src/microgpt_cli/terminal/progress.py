@@ -20,7 +20,7 @@ T = TypeVar("T")
 N_LINES = 10  # maximum number of progress lines if stderr is not a terminal
 LINE_INTERVAL_S = 1.0  # minimum time between progress lines
 LOSS_WINDOW = 100  # number of steps in the running mean of the loss
-N_WARM_UP = 500  # number of steps after which the loss must be below that of a uniform guess
+N_WARM_UP = 500  # number of steps before the loss is compared with a uniform guess
 SPEED_WINDOW_S = 5.0
 
 
@@ -63,7 +63,7 @@ class TrainingProgress(ProgressBar):
     """Progress of a training run: step, losses, speed and time left."""
 
     def __init__(self, steps: int, plan: "TrainingPlan | None" = None) -> None:
-        """With a plan, print a note once the mean loss exceeds that of a uniform guess."""
+        """If `plan` is given, print a note once the mean loss exceeds log(vocab_size)."""
         super().__init__("step", steps)
         self._plan = plan
         self.restart()

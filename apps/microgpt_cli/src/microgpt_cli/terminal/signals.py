@@ -27,9 +27,9 @@ def record_signals() -> None:
 def raise_signals() -> None:
     """Raise KeyboardInterrupt or Terminated on signals, including a signal recorded earlier.
 
-    Some libraries swallow all exceptions during import, and Python drops exceptions raised in its
-    own callbacks, such as import locks. Without repetition, 1 in 400 starts ignored the signal, so
-    the exception is raised again until `clear_pending_stop` or `ignore_signals` is called.
+    Some libraries swallow all exceptions during import, and Python drops exceptions in callbacks
+    such as those of import locks. Without repetition, 1 in 400 starts ignored the signal, so the
+    exception is raised again until `clear_pending_stop` or `ignore_signals` is called.
     """
     _handle(_stop)
     if _recorded:
@@ -37,7 +37,7 @@ def raise_signals() -> None:
 
 
 def clear_pending_stop() -> None:
-    """Mark the pending exception as handled, which prevents raising the exception again."""
+    """Mark the pending exception as handled, so that it is not raised again."""
     _pending.clear()
     if hasattr(signal, "setitimer"):  # not on Windows
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -35,8 +35,8 @@ from microgpt_evolution.genome_file import read_genome
 
 SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp", *ARCHITECTURE)
 KARPATHY = vars(ModelConfig()) | vars(TrainConfig(lr=default_lr()))
-CHARACTERS_PER_SUBWORD = 4  # about the most that BPE reaches in English, for the gap of a split
-# If all of these options are given, no setting is fitted to the documents.
+CHARACTERS_PER_SUBWORD = 4  # upper estimate for English; sets the gap between splits
+# If all of these options are given, no default depends on the documents.
 MAIN_SHAPE = ("block_size", "n_embd", "n_layer")
 # Options that can be changed with --resume.
 MAY_CHANGE = {"resume", "input", "steps", "patience", "threads", "checkpoint_every", "format"}
@@ -64,7 +64,7 @@ def recipe_options(preset: PresetName | None, genome: Path | None) -> dict[str, 
         model = found.model
         held_out = {"val_fraction": found.val_fraction, "test_fraction": found.test_fraction}
         options = vars(found.config) | held_out
-        del options["text"], options["long_docs"]  # these follow from the file or the options
+        del options["text"], options["long_docs"]  # these depend on the file and the options
         if found.data == "grammar":
             options["chat"] = True
     else:

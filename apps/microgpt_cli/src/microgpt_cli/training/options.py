@@ -51,8 +51,8 @@ Holdout = Annotated[
     config.Holdout | None,
     data(
         hidden=True,
-        help="How to hold out running text. spread: stretches at equal distances. tail: the end "
-        "of the text.  [default: spread]",
+        help="How to hold out running text. spread: evenly spaced stretches. tail: the end of "
+        "the text.  [default: spread]",
     ),
 ]
 Tokenizer = Annotated[
@@ -66,13 +66,13 @@ LearningRate = Annotated[
     float | None,
     training(
         *LR,
-        help="Learning rate; decays linearly to 0.  [default: 0.01; less if n_embd is above 16]",
+        help="Learning rate; decays linearly to 0.  [default: 0.01; lower if n_embd > 16]",
     ),
 ]
 BatchSize = Annotated[int, training(hidden=True, help="Number of documents per training step.")]
 Optimizer = Annotated[
     config.Optimizer,
-    training(hidden=True, help="adamw, or muon: Muon for the matrices of the blocks, else AdamW."),
+    training(hidden=True, help="muon: Muon for the matrices of the blocks, AdamW for the rest."),
 ]
 WarmupSteps = Annotated[
     int, training(hidden=True, help="Increase the learning rate linearly over the first N steps.")
@@ -91,7 +91,7 @@ LossOn = Annotated[
 ]
 Patience = Annotated[
     int | None,
-    training(hidden=True, help="Stop early after N validation checks (of 20) without improvement."),
+    training(hidden=True, help="Stop after N validation checks (20 per run) without improvement."),
 ]
 Seed = Annotated[int, training(hidden=True, help=SEED_HELP)]
 NEmbd = Annotated[int, model(help="Embedding width.")]
@@ -100,17 +100,17 @@ NLayer = Annotated[int, model(help="Number of transformer blocks.")]
 BlockSize = Annotated[int, model(help="Context length in tokens.")]
 NFfExp = Annotated[int, model(hidden=True, help="MLP width, in multiples of n_embd.")]
 Positions = Annotated[
-    config.Positions, model(hidden=True, help="Learned position embeddings, or rotary positions.")
+    config.Positions, model(hidden=True, help="Learned or rotary position embeddings.")
 ]
 Activation = Annotated[
-    config.Activation, model(hidden=True, help="Activation of the MLP: ReLU, or its square.")
+    config.Activation, model(hidden=True, help="Activation of the MLP: ReLU or squared ReLU.")
 ]
 QkNorm = Annotated[bool, model("--qk-norm", hidden=True, help="Normalize queries and keys.")]
 FinalNorm = Annotated[
     bool, model("--final-norm", hidden=True, help="Normalize before the projection to logits.")
 ]
 OutScale = Annotated[
-    float, model(hidden=True, help="Factor of the initial weights of attn_wo and mlp_fc2.")
+    float, model(hidden=True, help="Scale factor of the initial attn_wo and mlp_fc2 weights.")
 ]
 Engine = Annotated[
     config.EngineName,
@@ -129,8 +129,8 @@ Preset = Annotated[
         "data; other options override them.  "
         "names-10s, names-60s, names-600s: train on names for about that many seconds.  "
         "text-60s, text (180 s), text-300s: train on your own longer texts; require --data.  "
-        "shakespeare: text with tiny Shakespeare.  chat: train a small assistant in about five "
-        "minutes.  karpathy: the defaults.",
+        "shakespeare: the text recipe on Tiny Shakespeare.  chat: train a small assistant in about "
+        "five minutes.  karpathy: the defaults.",
     ),
 ]
 Genome = Annotated[

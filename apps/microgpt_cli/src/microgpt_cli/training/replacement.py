@@ -21,7 +21,7 @@ def confirm_replacement(directory: Path, option: str) -> None:
     """Ask for confirmation if a model in a directory would be replaced.
 
     Raises:
-        CheckpointError: there is no terminal to ask at, or the answer is no.
+        CheckpointError: there is no terminal, or the answer is no.
     """
     if not has_model(directory):
         return
@@ -42,7 +42,7 @@ def unused_model(data: Path | None) -> str:
 
 
 def is_repeated(plan: TrainingPlan, directory: Path, given: Iterable[str]) -> bool:
-    """Return whether a run without options would recreate the model in a directory."""
+    """Return whether the planned run would recreate the model in a directory."""
     meta = _read_meta(directory)
     return meta is not None and set(given) <= HARMLESS and is_result_of(plan, meta)
 
@@ -56,7 +56,7 @@ def _read_meta(directory: Path) -> Meta | None:
 
 
 def _describe(directory: Path) -> str:
-    """Return a text with the age of a model and, if known, the steps and losses."""
+    """Return the age of a model and, if known, its steps and losses as text."""
     saved = next((one for one in saved_in(directory) if one.kind == "model"), None)
     if saved is None:
         return "of unknown age"

@@ -32,7 +32,7 @@ from microgpt_cli.terminal.progress import TrainingProgress
 from microgpt_cli.terminal.signals import StopRequest
 from microgpt_cli.training.job import Ended, TrainingJob, count_samples
 
-N_STREAM_SAMPLES, STREAM_SAMPLE_TOKENS = 3, 300  # a few long samples of running text
+N_STREAM_SAMPLES, STREAM_SAMPLE_TOKENS = 3, 300  # number and length of samples of running text
 MAX_SHOWN = 80  # maximum number of characters printed per document
 
 
@@ -64,7 +64,7 @@ def run(job: TrainingJob | Ended, directory: TrainingDirectory, options: Mapping
 def _train(
     job: TrainingJob, directory: TrainingDirectory, n_samples: int, options: Mapping[str, Any]
 ) -> TrainResult:
-    """Train to the end; print the header to stdout, and progress and notes to stderr."""
+    """Train and return the result; print the header to stdout, progress and notes to stderr."""
     threads = options["threads"]
     plan, parts = job.plan, job.parts
     chunks = parts.chunked(plan.tokenizer, plan.model.block_size, plan.config)

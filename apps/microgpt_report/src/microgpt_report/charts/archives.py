@@ -43,7 +43,7 @@ def section(summary: RunSummary) -> Section | None:
 
 
 def _archives(summary: RunSummary, vocab_size: int) -> dict[str, Archive]:
-    """Return one archive per head, with organisms added in the order of evaluation."""
+    """Return one archive per head, filled with all organisms of the search."""
     archives = {name: Archive() for name in summary.measures}
     for name, _, organism in summary.ranked_organisms():
         archives[name].add(organism, n_params=organism.genome.n_params(vocab_size))

@@ -33,11 +33,11 @@ class Importance:
     gene: str
     share: float  # fraction of rank variance explained, 0 to 1; negative estimates are clipped to 0
     chance: float  # significance threshold: exceeded by chance in 5 % of cases
-    correlation: float  # rank correlation of gene and fitness; positive if large genes are better
+    correlation: float  # rank correlation of gene and fitness; positive if large values are better
 
     @property
     def word(self) -> str:
-        """The better direction of the gene as a phrase, or an empty string if there is none."""
+        """Whether larger or smaller values are better, as a phrase; empty if unclear."""
         if self.share <= self.chance or abs(self.correlation) < CLEAR:
             return ""
         return "larger is better" if self.correlation > 0 else "smaller is better"

@@ -15,10 +15,10 @@ from microgpt_report.training_runs import Curve, TrainingRun, differing
 
 WIDTH, HEIGHT = 520, 300  # plot size in pixels
 LABEL_HEIGHT, LABEL_WIDTH = 34, 300  # label size in pixels; the chart grows to fit all labels
-SUBTITLE_WIDTH, MAX_IN_TITLE = 100, 2  # characters per line; maximum number of settings
+SUBTITLE_WIDTH, MAX_IN_TITLE = 100, 2  # characters per subtitle line; maximum settings in the title
 N_MARKED = 50  # maximum number of points on a held-out curve; more would hide the line
-BEGINNING = 0.05  # very high losses may be cut off in this initial fraction of the steps
-ROOM_FOR_BEGINNING = 1.5  # maximum space for them, as a fraction of the range of the later curves
+BEGINNING = 0.05  # initial fraction of the steps in which very high losses may be cut off
+ROOM_FOR_BEGINNING = 1.5  # maximum space for very high losses, as a fraction of the later range
 MARGIN, LEAST_MARGIN = 0.06, 0.01  # y-axis margin as a share of the range; minimum margin in nats
 ROOM_FOR_NOISE = 0.25  # space for unsmoothed losses, as a fraction of the range of the curves
 LOG_FROM = 8  # minimum ratio of the longest to the shortest run for a logarithmic step axis
@@ -35,7 +35,7 @@ def draw(runs: Runs) -> alt.LayerChart:
     """
     low, high = range_of_losses(runs)
     which = "loss" if any(run.held_out for run in runs) else "training loss"
-    if which != "loss" and len(runs) > 1:  # with one run, a label says it; else the legend
+    if which != "loss" and len(runs) > 1:  # otherwise, a label or the legend says so
         which += " (thick line: smoothed)"
     height = max(HEIGHT, LABEL_HEIGHT * len(runs))
     scale = alt.Scale(domain=[low, high], nice=False)
@@ -125,7 +125,7 @@ def _of(base: alt.Chart, rows: list[Row]) -> alt.Chart:
 
 def _lines(base: alt.Chart, runs: Runs) -> Iterator[alt.Chart]:
     are_few = len(runs) <= len(COLORS)
-    if are_few:  # the faintest lines come first, so that they are drawn below the others
+    if are_few:  # raw losses, drawn first so that they are below the other lines
         rows = _curves(runs, TRAINING, lambda run: run.training)
         yield _of(base, rows).mark_line(strokeWidth=1, opacity=0.2, clip=True)
     smoothed = _curves(runs, TRAINING, lambda run: run.smoothed)

@@ -147,7 +147,7 @@ def _plain(doc: Document) -> object:
 
 
 def _cuts(report: DataReport, default: int, block_size: int) -> list[Cut]:
-    """Return the cuts for a block size and for 1/4 to 4 times the default."""
+    """Count the documents too long for a block size and for 1/4 to 4 times the default."""
     powers = [default * 2**i // 4 for i in range(5)]
     enough = next((size for size in powers if not report.cut(size).n_docs), powers[-1])
     sizes = {size for size in powers if 1 <= size <= enough} | {default, block_size}

@@ -46,13 +46,13 @@ def read_sweeps(
 
 
 def as_json(scaling: Scaling) -> dict[str, Any]:
-    """Return the scaling as a JSON object, in which series refer to "points" by index."""
+    """Return the scaling results as a JSON object; series refer to "points" by index."""
     points = [_point(scaling, cell) | {"samples": list(cell.samples)} for cell in scaling.cells]
     return {"points": points, "series": [_series(scaling, series) for series in scaling.series]}
 
 
 def as_csv(scaling: Scaling) -> str:
-    """Return the scaling as CSV, one row per configuration."""
+    """Return the scaling results as CSV, one row per configuration."""
     rows = [_point(scaling, cell) for cell in scaling.cells]
     text = io.StringIO()
     table = csv.DictWriter(text, rows[0], lineterminator="\n")

@@ -24,7 +24,7 @@ def read_config(ctx: typer.Context, paths: list[Path] | None) -> list[Path] | No
 
 
 def _read(ctx: typer.Context, path: Path) -> dict[str, Any]:
-    """Return the options in a file by parameter name."""
+    """Read the options in a file; return their values by parameter name."""
     import tomllib
 
     try:

@@ -9,7 +9,7 @@ from microgpt_report.run_summary import RunSummary, title_of
 
 KEPT, CHILD_KEPT, LOST = "migrant kept", "child kept", "neither kept"
 WIDTHS = {KEPT: 3.5, CHILD_KEPT: 2.2, LOST: 1}  # line width per outcome
-LANE_HEIGHT, LANE = 66, 0.1  # lane height in pixels; offset of endpoints in lane heights
+LANE_HEIGHT, LANE = 66, 0.1  # height in pixels; vertical offset of endpoints, in lanes
 
 
 def section(summary: RunSummary) -> Section | None:

@@ -35,7 +35,7 @@ def draw(runs: Runs) -> alt.LayerChart:
     """
     low, high = range_of_losses(runs)
     which = "loss" if any(run.held_out for run in runs) else "training loss"
-    if which != "loss" and len(runs) > 1:  # otherwise, a label or the legend says so
+    if which != "loss" and len(runs) > 1:  # otherwise, a label or the legend identifies it
         which += " (thick line: smoothed)"
     height = max(HEIGHT, LABEL_HEIGHT * len(runs))
     scale = alt.Scale(domain=[low, high], nice=False)

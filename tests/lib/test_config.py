@@ -86,7 +86,7 @@ def test_a_temperature_is_not_negative() -> None:
     ("setting", "problem"),
     [
         ({"top_k": 0}, "top_k must be >= 1, got 0"),
-        ({"top_k": 2.5}, r"top_k must be a whole number, got 2\.5"),
+        ({"top_k": 2.5}, r"top_k must be an integer, got 2\.5"),
         ({"top_p": 1.5}, r"top_p must be from 0 to 1, got 1\.5"),
         ({"top_p": math.nan}, "top_p must be from 0 to 1, got nan"),
         ({"min_p": -0.1}, r"min_p must be from 0 to 1, got -0\.1"),

@@ -467,7 +467,7 @@ def test_a_context_that_is_too_small_for_a_text_is_told() -> None:
     docs = [(user("hi"), assistant("yo"))]
     config = TrainConfig(steps=1, loss_on="all")
     tiny = InferenceGpt(train(docs, model=ModelConfig(block_size=1), config=config))
-    with pytest.raises(PromptError, match="context of 1 token is too small for a prompt"):
+    with pytest.raises(PromptError, match="block_size 1 is too small for a prompt"):
         tiny.generate()
 
 

@@ -70,7 +70,7 @@ def test_gradients_of_a_random_model_agree_with_finite_differences(seed: int) ->
 def test_karpathys_model_refuses_the_settings_of_a_variant(model_type, setting) -> None:
     model = ModelConfig(vocab_size=5, **setting)
     weights = init_weights(model, random.Random(1))
-    with pytest.raises(ConfigError, match=r"needs GptVariant, in microgpt\.model_variants"):
+    with pytest.raises(ConfigError, match=r"requires microgpt\.model_variants\.GptVariant"):
         model_type(model, weights)
 
 

@@ -68,7 +68,7 @@ def test_what_later_versions_may_add_to_a_line_is_ignored(tmp_path: Path) -> Non
         (b'{"step": 100, "loss": NaN}', "line 3: loss: input should be a finite number, got nan"),
         (b'{"step": 100, "loss": 1e999}', "line 3: loss: input should be a finite number, got inf"),
         (b'{"step": 100, "loss": 2, "val_loss": -Infinity}', "val_loss: input should be a finite"),
-        (b'{"step": 50, "loss": 2.5}', "line 3: step 50 follows step 50; steps must ascend"),
+        (b'{"step": 50, "loss": 2.5}', "line 3: step 50 follows step 50; steps must increase"),
         (b'\xff{"step": 100, "loss": 2.5}', "line 3: invalid JSON"),
     ],
 )

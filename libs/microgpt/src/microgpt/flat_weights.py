@@ -6,8 +6,8 @@ from typing import Protocol
 from microgpt.config import ModelConfig
 from microgpt.model import weight_shapes
 
-# Bytes of memory per weight in a training result: the weight and Adam's two running means as Python
-# floats, and the text of weights.json.
+# Bytes of memory per weight of a training result: the weight and both Adam moments as Python
+# floats, and the digits of the weight in weights.json.
 RESULT_BYTES_PER_WEIGHT = 120
 
 
@@ -23,7 +23,7 @@ class Numbers(Protocol):
 def by_name(
     config: ModelConfig, numbers: Sequence[float]
 ) -> dict[str, tuple[tuple[float, ...], ...]]:
-    """Convert flat numbers to a mapping from matrix names to matrices."""
+    """Convert flat weights to a mapping from name to matrix."""
     matrices, start = {}, 0
     for name, (rows, columns) in weight_shapes(config).items():
         end = start + rows * columns

@@ -17,7 +17,7 @@ from microgpt.evaluation.predictor import Predictor
 from microgpt.sampling import DecodeRules, FinishReason, Job, TokenStream, decode, n_kept
 from microgpt.training.engines import check_engine
 
-FIRST_BATCH, LAST_BATCH = 64, 1024  # initial and maximum number of sequences per thread
+FIRST_BATCH, LAST_BATCH = 64, 1024  # initial and maximum batch size per thread
 
 
 @dataclass(frozen=True)
@@ -57,19 +57,19 @@ class InferenceGpt(Predictor):
         rng: random.Random | None = None,
         threads: int = 1,
     ) -> list[str]:
-        """Return sampled texts, including the prompt; a chat model samples user messages.
+        """Return sampled texts, each starting with the prompt; a chat model samples user messages.
 
         Args:
             stop: stop strings; a text ends before the first stop string after the prompt.
             prompt: start of each text. If the prompt exceeds the context, the model reads only the
                 last block_size // 2 tokens.
-            max_tokens: maximum number of new tokens; by default, until the context is full. A
-                larger limit starts a new context with the last half of the old one.
+            max_tokens: maximum number of new tokens; by default, the text ends when the context is
+                full. With a larger limit, a new context starts with the last half of the old one.
             seed: seed of the first text; text i uses seed + i.
-            rng: random generator for all texts; replaces the seeds.
+            rng: random generator for all texts, used instead of the seeds.
 
         Raises:
-            PromptError: the context is too small for any text.
+            PromptError: the context is too small for any prompt.
             TokenizerError: the prompt contains an unknown character.
             ConfigError: a setting is out of range.
         """
@@ -148,7 +148,7 @@ class InferenceGpt(Predictor):
         max_tokens: int | None = None,
         seed: int = DEFAULT_SEED,
     ) -> Job:
-        """Return a `Job` for `samples`, without stop strings; see `opening` for the prompts."""
+        """Return a `Job` for `samples`, without stop strings; see `opening` for prompt types."""
         check_count("num_samples", num_samples)
         check_seed(seed)
         n_dropped, openings = 0, [self.opening(prompt) for prompt in prompts]
@@ -167,14 +167,14 @@ class InferenceGpt(Predictor):
         Token prompts that start with `bos_id` are returned unchanged.
 
         Raises:
-            PromptError: the context is too small for any text, or a token is unknown.
+            PromptError: the context is too small for any prompt, or a token is unknown.
             TokenizerError: the prompt contains an unknown character.
         """
         tokenizer = self.tokenizer
         opening = [tokenizer.bos_id, *([tokenizer.role_id("user")] if tokenizer.is_chat else [])]
         if len(opening) > self.config.block_size:
             raise PromptError(
-                f"the context of {self.config.block_size} token is too small for a prompt; "
+                f"block_size {self.config.block_size} is too small for a prompt; "
                 "train a model with a larger --block-size"
             )
         if not isinstance(prompt, str):
@@ -231,7 +231,7 @@ class InferenceGpt(Predictor):
         return Reply(content, end, prompt.tokens_dropped, prompt.unknown_characters)
 
     def chat_prompt(self, messages: Iterable[Message]) -> ChatPrompt:
-        """Fit a conversation into the context; see `fit_conversation`."""
+        """Return a conversation, truncated to fit into the context; see `fit_conversation`."""
         return fit_conversation(messages, self.tokenizer, self.config.block_size)
 
     def reply(
@@ -242,7 +242,7 @@ class InferenceGpt(Predictor):
         seed: int = DEFAULT_SEED,
         max_tokens: int | None = None,
     ) -> TokenStream:
-        """Return the tokens of the assistant's reply. Reply number t is sampled with seed + t."""
+        """Return the tokens of the assistant's reply, sampled with seed + `prompt.n_replies`."""
         job = self.reply_job(prompt, sampling=sampling, max_tokens=max_tokens, seed=seed)
         return self._stream(prompt.tokens, job.rules, random.Random(job.seeds[0]))
 
@@ -254,7 +254,7 @@ class InferenceGpt(Predictor):
         seed: int = DEFAULT_SEED,
         threads: int = 1,
     ) -> Iterator[list[int]]:
-        """Yield the tokens of the reply to each prompt; the results equal those of `reply`."""
+        """Yield the tokens of the reply to each prompt, as `reply` does for one prompt."""
         check_engine(self.engine, None, threads)
         jobs = [self.reply_job(prompt, sampling=sampling, seed=seed) for prompt in prompts]
         if jobs:

@@ -12,8 +12,8 @@ from microgpt.errors import ConfigError
 
 NEGLIGIBLE = 2**24  # in bytes; smaller allocations are not checked, since a check takes 0.5 ms
 MEMBERSHIP, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
-# Cgroup file names of the memory limit and usage, and the memory.stat field of reclaimable memory.
-# All values include child groups.
+# For each cgroup version: the files with the memory limit and usage, and the memory.stat field for
+# reclaimable memory. All values include child groups.
 V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
 V2 = ("memory.max", "memory.current", "inactive_file")
 

@@ -1,14 +1,14 @@
-"""The GPT: Karpathy's microgpt, one forward pass for training and inference.
+"""Karpathy's microgpt model, with one forward pass for training and inference.
 
 The model consists of embeddings and, per layer, causal attention and an MLP, each with pre-RMSNorm
 and a residual connection. There are no biases. The forward pass reads one token at a time and keeps
-the keys and values of earlier tokens in a cache. Weights are `Value`s in training, else floats.
+the keys and values of earlier tokens in a cache. Weights are `Value`s or, for inference, floats.
 
 Shapes: C = n_embd, T = tokens so far, V = vocab_size. A matrix (m, n) has m rows of n numbers.
 
-`model_variants` overrides `embedding`, `query_or_key` and `logits`, and `dropout_mask` provides
-`drop`, which receives the position and the site, a number for each place that dropout changes.
-Skip both at first reading.
+`model_variants` overrides some methods, and `dropout_mask` implements `drop`, whose arguments are a
+vector, its token position and its site (the index of the place in the model where dropout applies).
+Skip both modules on first reading.
 """
 
 import random
@@ -60,7 +60,7 @@ def init_weights(config: ModelConfig, rng: random.Random) -> dict[str, list[list
 
 
 def keep_all(x: Vector[Number], position: int, site: int) -> Vector[Number]:
-    """Return x unchanged; as the default `drop`, this function disables dropout."""
+    """Return x unchanged. This default for `drop` disables dropout."""
     return x
 
 
@@ -70,7 +70,7 @@ class Gpt(Generic[Number]):
     def __init__(self, config: ModelConfig, weights: Weights[Number]) -> None:
         variant = (config.positions, config.activation, config.qk_norm, config.final_norm)
         if type(self) is Gpt and variant != ("learned", "relu", False, False):
-            raise ConfigError("this architecture needs GptVariant, in microgpt.model_variants")
+            raise ConfigError("this architecture requires microgpt.model_variants.GptVariant")
         self.config = config
         self.weights: Weights[Number] = weights
 
@@ -81,11 +81,11 @@ class Gpt(Generic[Number]):
     def forward(
         self, token: int, cache: KVCache[Number], drop: Drop[Number] = keep_all
     ) -> Vector[Number]:
-        """Add a token to the cache of up to block_size tokens; return the next token's logits."""
+        """Add a token to the cache (at most block_size tokens); return the next token's logits."""
         position = len(cache[0][0])
-        x = rmsnorm(self.embedding(token, position))  # (C), at one scale for all tokens
+        x = rmsnorm(self.embedding(token, position))  # (C), at the same scale for every token
         x = drop(x, position, 0)
-        for layer in range(self.config.n_layer):  # residual: x + f(x) lets gradients pass
+        for layer in range(self.config.n_layer):  # residual: x + f(x) lets gradients flow
             x = add(x, drop(self.attention(rmsnorm(x), layer, cache), position, 2 * layer + 1))
             x = add(x, drop(self.mlp(rmsnorm(x), layer), position, 2 * layer + 2))
         return self.logits(x)  # (V)
@@ -111,8 +111,8 @@ class Gpt(Generic[Number]):
         out: Vector[Number] = []
         head_dim = self.config.head_dim
         for start in range(0, self.config.n_embd, head_dim):  # heads can attend to different tokens
-            head = slice(start, start + head_dim)  # a slice of C
-            # The division keeps the spread of a dot product near 1, so that softmax can learn.
+            head = slice(start, start + head_dim)  # dimensions of this head
+            # Dividing by sqrt(head_dim) keeps the variance near 1, so softmax does not saturate.
             attn_logits = [dot(query[head], key[head]) / head_dim**0.5 for key in keys]  # (T)
             attn_weights = softmax(attn_logits)  # (T), sums to 1
             for i in range(start, start + head_dim):  # weighted mean of the value vectors
@@ -152,5 +152,5 @@ def softmax(logits: Sequence[Number]) -> Vector[Number]:
 def cross_entropy(logits: Sequence[Number], target: int) -> Number:
     """Return -log(softmax(logits)[target]), the negative log-likelihood of the target in nats."""
     largest = max(map(float, logits))
-    # log(softmax(...)) would fail if the quotient underflowed to 0, so use log-sum-exp.
+    # log(softmax(...)) would fail if the probability underflowed to 0, so use log-sum-exp.
     return log(total(exp(logit - largest) for logit in logits)) - (logits[target] - largest)

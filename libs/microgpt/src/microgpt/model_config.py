@@ -24,7 +24,7 @@ class ModelConfig:
     n_ff_exp: int = 4  # hidden width of the MLP, in multiples of n_embd
     vocab_size: int = 0  # number of tokens; 0 until `train` sets it from the tokenizer
     init_std: float = 0.08  # standard deviation of the initial weights
-    positions: Positions = "learned"  # see `model_variants` for this and the next four
+    positions: Positions = "learned"  # see `model_variants` for this and the next four fields
     activation: Activation = "relu"
     qk_norm: bool = False
     final_norm: bool = False
@@ -36,7 +36,7 @@ class ModelConfig:
         check_whole("vocab_size", self.vocab_size, minimum=0)
         for name, number in (("init_std", self.init_std), ("out_scale", self.out_scale)):
             if not (isinstance(number, Real) and 0 < number <= sys.float_info.max):
-                raise ConfigError(f"{name} must be a number above 0")
+                raise ConfigError(f"{name} must be a number greater than 0")
         check_choice("positions", self.positions, Positions)
         check_choice("activation", self.activation, Activation)
         for name in ("qk_norm", "final_norm"):
@@ -52,14 +52,14 @@ class ModelConfig:
 
     @property
     def head_dim(self) -> int:
-        """The number of dimensions of an attention head."""
+        """The number of dimensions per attention head."""
         return self.n_embd // self.n_head
 
 
 def check_whole(name: str, value: int, *, minimum: int, maximum: int = MAX_SIZE) -> None:
-    """Raise ConfigError unless a setting is a whole number from minimum to maximum."""
+    """Raise ConfigError unless a setting is an integer from minimum to maximum."""
     if not isinstance(value, int) or isinstance(value, bool):
-        raise ConfigError(f"{name} must be a whole number, got {value!r:.24}")
+        raise ConfigError(f"{name} must be an integer, got {value!r:.24}")
     if value < minimum:
         raise ConfigError(f"{name} must be >= {minimum}, got {max(value, -(10**20))}")
     if value > maximum:

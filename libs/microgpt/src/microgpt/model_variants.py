@@ -1,12 +1,12 @@
 """Variants of the GPT in `model`, selected by five settings of `ModelConfig`.
 
     positions    "learned", or "rotary" (Su et al. 2021): queries and keys are rotated by an angle
-                 proportional to the position, so their product depends on the distance
+                 proportional to the position, so dot products depend on relative positions
     activation   "relu", or "relu2" (So et al. 2021): the square of ReLU
     qk_norm      normalize the queries and keys of each head (Dehghani et al. 2023)
     final_norm   apply RMSNorm before the projection to logits
-    out_scale    factor of the initial weights of attn_wo and mlp_fc2; with a small factor, the
-                 blocks change the residual stream little at first (Radford et al. 2019)
+    out_scale    factor for the initial weights of attn_wo and mlp_fc2; with a small factor, blocks
+                 initially change the residual stream only a little (Radford et al. 2019)
 
 With the defaults, the model is Karpathy's.
 """
@@ -20,9 +20,9 @@ from microgpt.model_config import ModelConfig
 from microgpt.value import Number, relu
 
 ARCHITECTURE = ("positions", "activation", "qk_norm", "final_norm", "out_scale")
-OUTPUTS = ("attn_wo", "mlp_fc2")  # matrices whose result is added to the residual stream
-ROTARY_BASE = 10_000.0  # ratio of the longest to the shortest wavelength, as in the paper
-QK_SCALE = 1.2  # root mean square of normalized queries and keys; 1 limits the attention too much
+OUTPUTS = ("attn_wo", "mlp_fc2")  # matrices whose output is added to the residual stream
+ROTARY_BASE = 10_000.0  # base of the rotation angles, as in the paper
+QK_SCALE = 1.2  # root mean square of normalized queries and keys; with 1, attention is too uniform
 
 
 class GptVariant(Gpt[Number]):
@@ -35,7 +35,7 @@ class GptVariant(Gpt[Number]):
         return list(self.weights["wte"][token])
 
     def query_or_key(self, x: Vector[Number], matrix: str, position: int) -> Vector[Number]:
-        """Return the query or the key of a token, normalized and rotated per head."""
+        """Return the query or the key of a token, normalized and rotated per head if selected."""
         x, D = Gpt.query_or_key(self, x, matrix, position), self.config.head_dim
         if self.config.qk_norm:
             heads = [rmsnorm(x[start : start + D]) for start in range(0, len(x), D)]
@@ -57,12 +57,12 @@ class GptVariant(Gpt[Number]):
 
 
 def is_karpathys(config: ModelConfig) -> bool:
-    """Return whether a model has the architecture of `model`."""
+    """Return whether a model has Karpathy's architecture."""
     return all(getattr(config, name) == getattr(ModelConfig, name) for name in ARCHITECTURE)
 
 
 def init_variant(config: ModelConfig, rng: random.Random) -> dict[str, list[list[float]]]:
-    """Return the initial weights: those of `init_weights`, scaled by out_scale where it applies."""
+    """Return Gaussian initial weights, with attn_wo and mlp_fc2 scaled by out_scale."""
     weights = init_weights(config, rng)
     for name in weights:
         if name.endswith(OUTPUTS) and config.out_scale != 1:
@@ -71,13 +71,13 @@ def init_variant(config: ModelConfig, rng: random.Random) -> dict[str, list[list
 
 
 def angles(config: ModelConfig, position: int) -> list[float]:
-    """Return the rotation of each pair of dimensions of a head, in radians."""
+    """Return the rotation angle of each pair of dimensions in a head, in radians."""
     D = config.head_dim
     return [position * ROTARY_BASE ** (-i / D) for i in range(0, D, 2)]
 
 
 def rotate(x: Vector[Number], angles: Sequence[float]) -> Vector[Number]:
-    """Rotate each pair of adjacent numbers of x; the angles repeat for each head."""
+    """Return x with each pair of adjacent numbers rotated; the angles repeat for each head."""
     rotated: Vector[Number] = []
     for i in range(0, len(x), 2):
         angle = angles[i // 2 % len(angles)]

@@ -1,8 +1,7 @@
-"""Muon (Jordan et al. 2024): momentum with orthogonal updates of weight matrices.
+"""Muon (Jordan et al. 2024): momentum with orthogonalized updates of weight matrices.
 
-The change of a matrix in a transformer block is the running mean of its gradients, made orthogonal,
-so that all its directions change by the same amount. AdamW updates the embeddings and the
-projection to logits.
+The update of each matrix in a transformer block is the orthogonalized momentum, which changes all
+directions of the matrix by about the same amount. AdamW updates the embeddings and lm_head.
 """
 
 from math import sqrt
@@ -14,10 +13,10 @@ from microgpt.reference import ReferenceEngine
 
 
 class MuonEngine(ReferenceEngine):
-    """A model whose blocks are trained with Muon; `adam_m` also has the running means of Muon."""
+    """A model whose blocks are trained with Muon; `adam_m` also holds the momentum of Muon."""
 
     def update(self, lr: float) -> None:
-        """Update the weights with one step."""
+        """Update the blocks with one Muon step and the other weights with one AdamW step."""
         before = [param.data for param in self.params]
         m, v = self.adam_m.copy(), self.adam_v.copy()
         super().update(lr)
@@ -28,7 +27,7 @@ class MuonEngine(ReferenceEngine):
                 grads = [param.grad for param in self.params[start:end]]
                 means = _mixed(m[start:end], grads)
                 self.adam_m[start:end], self.adam_v[start:end] = means, v[start:end]
-                ahead = _mixed(means, grads)  # the next mean for the same gradients (Nesterov)
+                ahead = _mixed(means, grads)  # Nesterov momentum: apply the gradients twice
                 rows = [ahead[i : i + n_columns] for i in range(0, len(ahead), n_columns)]
                 change = [number for row in orthogonalized(rows) for number in row]
                 scale = lr * sqrt(max(1, n_rows / n_columns))
@@ -39,6 +38,6 @@ class MuonEngine(ReferenceEngine):
 
 
 def _mixed(means: list[float], grads: list[float]) -> list[float]:
-    """Return the running means updated with new gradients."""
+    """Return the running means of the gradients, updated with new gradients."""
     share = MUON_MOMENTUM
     return [share * m + (1 - share) * grad for m, grad in zip(means, grads, strict=True)]

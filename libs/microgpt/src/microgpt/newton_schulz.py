@@ -1,12 +1,12 @@
-"""Make a matrix orthogonal with Newton-Schulz iterations, for the Muon optimizer."""
+"""Orthogonalize a matrix with Newton-Schulz iterations, for the Muon optimizer."""
 
 from collections.abc import Sequence
 from math import sqrt
 
 from microgpt.value import dot
 
-# An iteration maps each singular value x to a x + b x**3 + c x**5. Five iterations map the values
-# from about 0.001 to 1 to values between 0.7 and 1.2 (Jordan et al. 2024, "Muon").
+# Each iteration maps every singular value x to a x + b x**3 + c x**5. Five iterations map the
+# interval [0.001, 1] to about [0.7, 1.2] (Jordan et al. 2024, "Muon").
 COEFFICIENTS, N_ITERATIONS = (3.4445, -4.7750, 2.0315), 5
 NORM_EPS = 1e-7  # avoids division by zero
 
@@ -15,7 +15,7 @@ Matrix = Sequence[Sequence[float]]
 
 def orthogonalized(matrix: Matrix) -> Matrix:
     """Return a matrix with the same singular vectors, but with singular values close to 1."""
-    if len(matrix) < len(matrix[0]):  # the iterations multiply matrices of the smaller side
+    if len(matrix) < len(matrix[0]):  # tall matrices are faster: the Gram matrix is small
         return transposed(orthogonalized(transposed(matrix)))
     norm = sqrt(sum(dot(row, row) for row in matrix)) + NORM_EPS
     x: Matrix = [[number / norm for number in row] for row in matrix]

@@ -25,7 +25,7 @@ class Plottable:
         return _function("chart")(self)
 
     def _repr_html_(self) -> str | None:
-        """Return the chart and samples for a notebook, or None if they cannot be drawn."""
+        """Return HTML with the chart and samples, or None if they cannot be drawn."""
         try:
             page: str = _function("html")(self)
         except MicrogptError:

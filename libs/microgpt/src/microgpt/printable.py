@@ -7,9 +7,9 @@ MAX_CHARS = 200
 
 
 def printable(text: str, max_chars: int = MAX_CHARS) -> str:
-    r"""Return text on one line, without control characters, truncated to max_chars.
+    r"""Return up to max_chars characters of a text, escaped and on one line.
 
-    Line ends, control characters, lone surrogates and other unprintable characters are replaced
+    Line breaks, control characters, lone surrogates and other unprintable characters are replaced
     by escapes such as \x1b.
 
     >>> printable("a\x1b[2J")

@@ -1,6 +1,6 @@
 """Training step in plain Python: loss and gradients of a batch, and an AdamW update.
 
-The results equal those of Karpathy's script, and the compiled engine must reproduce them.
+The results match those of Karpathy's script, and the compiled engine must reproduce them.
 """
 
 import math
@@ -12,12 +12,12 @@ from microgpt.model_config import ModelConfig
 from microgpt.value import Number, Value, total
 
 Tokens = Sequence[int]
-Batch = Sequence[Tokens]  # documents of a batch, or masks of the documents
+Batch = Sequence[Tokens]  # the documents of a batch, or their masks
 Drops = Sequence[Drop[Value]]
 
 
 class ReferenceEngine:
-    """A model in training and its AdamW optimizer (Loshchilov & Hutter 2019)."""
+    """A model being trained and its AdamW optimizer (Loshchilov & Hutter 2019)."""
 
     def __init__(
         self,
@@ -47,12 +47,12 @@ class ReferenceEngine:
     def backward(self, batch: Batch, masks: Batch = (), drops: Drops = ()) -> Iterator[float]:
         """Compute the gradients; after each document, yield the loss of the batch so far in nats.
 
-        This is a generator so that a training can be interrupted between two documents of a step.
+        This is a generator so that training can be interrupted within a step.
         The last loss is the mean over unmasked targets, or NaN if a loss or gradient is not finite.
 
         Args:
             batch: documents of 2 or more tokens each; tokens beyond block_size are ignored.
-            masks: mask of each document, 0 for tokens excluded from the loss; by default, no masks.
+            masks: mask of each document, 0 for tokens excluded from the loss; by default, none.
             drops: dropout function of each document; by default, no dropout.
         """
         for param in self.params:

@@ -80,7 +80,7 @@ def sample(
 
 
 def _likeliest(weights: dict[int, float], sampling: Sampling) -> list[int]:
-    """Apply top_k, top_p and min_p to weights with a maximum of 1; return the remaining tokens."""
+    """Return the tokens that top_k, top_p and min_p keep; the largest weight must be 1."""
     by_weight = sorted(weights, key=weights.__getitem__, reverse=True)  # stable sort
     kept = by_weight[: sampling.top_k]
     if sampling.top_p < 1:
@@ -91,7 +91,7 @@ def _likeliest(weights: dict[int, float], sampling: Sampling) -> list[int]:
 
 
 def n_kept(block_size: int) -> int:
-    """Return the number of tokens carried over from a full context to a new context."""
+    """Return the number of tokens carried over from a full context to a new one."""
     return max(1, block_size // 2)
 
 
@@ -103,7 +103,7 @@ def decode(
     When the context is full, a new context starts with the last half of the old one.
     """
     block_size, cache, context, n_read = gpt.config.block_size, gpt.new_cache(), [*prompt], 0
-    room = block_size - len(prompt) + 1  # the model does not read the last token
+    room = block_size - len(prompt) + 1  # the last generated token is not read
     for n_tokens in range(rules.max_tokens or room):
         if len(context) > block_size:
             context, cache, n_read = context[-n_kept(block_size) :], gpt.new_cache(), 0
@@ -124,7 +124,7 @@ class TokenStream(Iterator[int]):
     """Iterator over the tokens of one sequence, which are generated lazily."""
 
     def __init__(self, steps: Generator[int, None, FinishReason]) -> None:
-        # None until the sequence ends; "length" if max_tokens is reached or the context full.
+        # None until the sequence ends; "length" if max_tokens is reached or the context is full.
         self.finish_reason: FinishReason | None = None
         self._steps = steps
 

@@ -50,18 +50,18 @@ class TrainingPlan:
     engine: EngineName
     dtype: DType
     data: DataFacts
-    input: Path | None = None  # file of documents; None if the preset generates the data
-    column: str | None = None  # column of the table or field of the JSON objects to read
-    vocab_size_wanted: int | None = None  # requested size; the vocabulary may be smaller
-    weights_format: WeightsFormat | None = None  # format of the saved model, if requested
+    input: Path | None = None  # data file; None if the preset generates the data
+    column: str | None = None  # table column or JSON field to read
+    vocab_size_wanted: int | None = None  # requested vocab_size; the actual one may be smaller
+    weights_format: WeightsFormat | None = None  # format of the saved weights, if specified
     preset: PresetName | None = None
-    parent_sha256: str | None = None  # `weights_sha256` of the model that is fine-tuned
+    parent_sha256: str | None = None  # `weights_sha256` of the parent model in fine-tuning
     genome_sha256: str | None = None  # hash of the genome.json that set the options
 
 
 @dataclass(frozen=True)
 class TrainEvent:
-    """Progress of a training run: consecutive steps, or an evaluation of the held-out loss."""
+    """Progress of a training run: losses of new steps and, if measured, the held-out loss."""
 
     step: int  # number of completed steps
     steps: int  # total number of steps
@@ -97,11 +97,11 @@ class TrainState:
     def final_weights(self, steps: int) -> Numbers:
         """Return the final weights of a run of `steps` steps that ends at this checkpoint.
 
-        Return the weights with the lowest held-out loss, else the average, else the latest.
+        These are the weights with the lowest held-out loss, else the average, else the latest.
         """
         if self.best:
             return self.best.weights
-        # A different number of steps changes which steps are averaged.
+        # The total number of steps determines which steps are averaged.
         is_valid = self.average and self.average.steps == steps
         return self.average.weights if self.average and is_valid else self.weights
 

@@ -1,8 +1,8 @@
 """Scalar automatic differentiation, and functions that accept `Value`s or floats.
 
-Each operation computes its result and a local derivative for each input. `backward` multiplies the
-local derivatives along every path (the chain rule). A node refers to its inputs, never to its
-outputs, so a graph is freed together with its result, without the cyclic garbage collector.
+Each operation computes its result and a local derivative for each input. `backward` combines the
+local derivatives by the chain rule. A node refers to its inputs, never to its outputs, so a graph
+is freed together with its result, without the cyclic garbage collector.
 """
 
 import math
@@ -104,7 +104,7 @@ class Value:
                 source.grad += local_grad * node.grad
 
 
-Number = TypeVar("Number", float, Value)  # the type is the same for all arguments of a call
+Number = TypeVar("Number", float, Value)  # all arguments of a call have the same type
 
 
 def exp(x: Number) -> Number:
@@ -125,7 +125,7 @@ def relu(x: Number) -> Number:
 def total(xs: Iterable[Number]) -> Number:
     """Return the sum of one or more numbers, added from left to right.
 
-    The built-in `sum` compensates rounding errors since Python 3.12, which changes the last digits.
+    Since Python 3.12, the built-in `sum` corrects rounding errors, which changes the last digits.
     """
     return reduce(operator.add, xs)
 

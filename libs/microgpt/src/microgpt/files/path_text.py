@@ -21,7 +21,7 @@ def path_to_text(path: str | Path) -> str:
 
 
 def path_from_text(text: str) -> Path:
-    """Decode a path that `path_to_text` encoded."""
+    """Decode a path encoded by `path_to_text`."""
     if not text.startswith(SCHEME):
         return Path(text)
     return Path(os.fsdecode(unquote_to_bytes(text.removeprefix(SCHEME)).replace(b"\0", b"")))

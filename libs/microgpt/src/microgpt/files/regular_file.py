@@ -9,8 +9,8 @@ from pathlib import Path
 def read_regular_file(path: str | Path, max_bytes: int) -> bytes:
     """Return the content of a regular file that may be untrusted.
 
-    Reading a FIFO could block forever, and a device such as /dev/zero never ends. Symlinks are
-    followed. The limit also holds if the file grows while it is read.
+    FIFOs and devices are rejected: reading a FIFO could block forever, and /dev/zero never ends.
+    Symlinks are followed. The limit also holds if the file grows while it is read.
 
     Raises:
         OSError: the file cannot be opened, is not a regular file, or has more than max_bytes bytes;
@@ -29,5 +29,5 @@ def read_regular_file(path: str | Path, max_bytes: int) -> bytes:
 
 
 def open_at_once(path: str, flags: int) -> int:
-    """Open a file for reading without blocking on a FIFO."""
+    """Open a file without blocking if it is a FIFO; return the file descriptor."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

@@ -1,4 +1,4 @@
-"""meta.json: model shape, tokenizer and facts about the training run."""
+"""meta.json: model shape, tokenizer and metadata of the training run."""
 
 import json
 from dataclasses import asdict, fields
@@ -16,7 +16,7 @@ from microgpt.errors import CheckpointError
 from microgpt.model_variants import ARCHITECTURE, is_karpathys
 from microgpt.state import TrainingPlan, TrainResult
 
-FORMAT_VERSION = 2  # version 1 has only Karpathy's architecture
+FORMAT_VERSION = 2  # version 1 supports only Karpathy's architecture
 META = "meta.json"
 MAX_META_BYTES = 2**24  # all Unicode characters as \u escapes take 14 MB
 
@@ -29,7 +29,7 @@ def _check_json(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 class Meta(BaseModel):
-    """Content of meta.json in key order. The first keys are those of evolve-rust and MoonBase."""
+    """Content of meta.json in key order. evolve-rust and MoonBase use only the first keys."""
 
     model_config = ConfigDict(strict=True)
 
@@ -65,7 +65,7 @@ class Meta(BaseModel):
 
 
 def shape_fields(model: ModelConfig) -> dict[str, Any]:
-    """Return the settings of a model as recorded in meta.json; None for an omitted key."""
+    """Return the model settings for meta.json; keys with the value None are omitted there."""
     return asdict(model) | (dict.fromkeys(ARCHITECTURE) if is_karpathys(model) else {})
 
 
@@ -128,7 +128,7 @@ def _settings(plan: TrainingPlan) -> dict[str, Any]:
 
 
 def parse_meta(content: bytes, path: Path) -> Meta:
-    """Parse meta.json; raise CheckpointError with the location of the error if it is invalid."""
+    """Parse meta.json; if it is invalid, raise CheckpointError with the location of the error."""
     if problem := newer_version(content, "format_version", FORMAT_VERSION):
         raise CheckpointError(f"{path}: {problem}")
     try:

@@ -3,10 +3,9 @@
     weights.json         {"wte": [[…], …], …}: the matrices of `weight_shapes` as lists of rows
     model.safetensors    the same matrices in safetensors format, instead of weights.json
     tokenizer.json       the vocabulary of a subword tokenizer
-    meta.json            model shape, characters and facts about the training run
+    meta.json            model shape, characters and metadata of the training run
 
-The directories of evolve-rust and MoonBase have only weights.json and meta.json; `load` supports
-them.
+evolve-rust and MoonBase write only weights.json and meta.json; `load` reads their directories too.
 """
 
 import hashlib
@@ -68,7 +67,7 @@ def save(
     """Write a model directory atomically, replacing any existing model and its loss curves.
 
     A concurrent `load` reads either the old model or the new one. Concurrent calls for the same
-    directory wait for each other. The default format for up to a million weights is JSON.
+    directory wait for each other. The default format is JSON for up to a million weights.
 
     Raises:
         CheckpointError: the directory cannot be written, or is locked by a training run.
@@ -96,7 +95,7 @@ def export(
     weights_format: WeightsFormat = "safetensors",
     half: bool = False,
 ) -> Path:
-    """Write a copy of a model in any format and return the path of the weights file.
+    """Write a copy of a model in either format and return the path of the weights file.
 
     Args:
         directory: output directory; use the model's own directory to convert the model in place.
@@ -129,7 +128,7 @@ def load(directory: str | Path, *, unfinished: bool = False) -> SavedModel:
 
     Raises:
         CheckpointError: a file is missing, damaged, in an unknown format, or belongs to another
-            model; the message contains the file and the location of the error.
+            model; the message names the file and the location of the error.
     """
     directory = Path(directory)
     exists = os.path.exists(directory)  # checked first: a concurrent save may create the directory
@@ -154,7 +153,7 @@ def read_meta(directory: Path) -> Meta:
 
 
 def has_copy(directory: Path, saved: SavedModel) -> bool:
-    """Return whether a directory contains a copy of `saved`, a model written by microgpt."""
+    """Return whether a directory contains a copy of `saved` that was written by microgpt."""
     hashes = dict.fromkeys(HASHES)
     try:
         meta = read_consistently(directory, lambda: read_meta(directory))
@@ -167,11 +166,11 @@ def has_copy(directory: Path, saved: SavedModel) -> bool:
 def publish_model(
     directory: Path, files: Mapping[str, bytes], *, keep_curves: bool = False
 ) -> None:
-    """Write the files of a model to a locked directory, then remove files of the old model."""
+    """Write the files of a model to a locked directory, then remove the old model's other files."""
     old = {*WEIGHTS_FILES.values(), TOKENIZER, *(() if keep_curves else CURVE_FILES)}
     try:
         if not has_model(directory):
-            old = set()  # files of other programs
+            old = set()  # without a model, these files belong to other programs
         publish(directory, files, is_held=True)
         for other in old - files.keys():
             (directory / other).unlink(missing_ok=True)
@@ -224,7 +223,7 @@ def _load_unfinished(directory: Path) -> SavedModel:
     path = committed_path(directory, STATE_DESCRIPTION)
     try:
         written = os.stat(path).st_mtime
-    except OSError as error:  # another process has just moved the file
+    except OSError as error:  # another process may have just moved the file
         raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
     facts = {
         "weights_sha256": hashlib.sha256(array("d", numbers).tobytes()).hexdigest(),
@@ -236,7 +235,7 @@ def _load_unfinished(directory: Path) -> SavedModel:
 
 
 def _load_finished(directory: Path) -> SavedModel:
-    """Load a model. If a killed save left two weights files, use the file with the correct hash."""
+    """Load a model. After an interrupted save, use the weights file with the correct hash."""
     meta_path = committed_path(directory, META)
     meta = read_meta(directory)
     try:

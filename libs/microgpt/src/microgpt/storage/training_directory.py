@@ -27,7 +27,7 @@ from microgpt.training.history_file import HISTORY, encode_history
 
 
 class TrainingDirectory:
-    """The output directory of a training run, created by the first checkpoint."""
+    """The output directory of a training run, created with the first checkpoint."""
 
     def __init__(self, path: str | Path) -> None:
         """Lock a directory, which need not exist; raise CheckpointError if it cannot be locked."""

@@ -1,6 +1,6 @@
 """Checkpoints of a training run, stored in two files.
 
-    train_state.safetensors    weights, best weights, Adam moments, history, subword tokenizer
+    train_state.safetensors    weights, Adam moments, losses and subword tokenizer
     train_state.json           everything else, and the SHA-256 of train_state.safetensors
 
 train_state.json is read first: it determines the maximum valid size of train_state.safetensors.
@@ -44,7 +44,7 @@ from microgpt.training.presets import PresetName
 from microgpt.training.weight_averaging import WeightAverage
 
 MAX_LOSS = 1e300  # maximum loss; ensures that the mean of the losses is finite
-FORMAT_VERSION = 2  # version 1 has no variants, Muon, warm-up or spread held-out text
+FORMAT_VERSION = 2  # version 1 lacks model variants, Muon, warm-up and spread holdout
 STATE, STATE_DESCRIPTION = "train_state.safetensors", "train_state.json"
 TOKENIZER = "tokenizer"  # name of the array with the bytes of tokenizer.json
 Status = Literal["running", "ended", "diverged"]
@@ -110,7 +110,7 @@ class _Description(BaseModel):
 
 
 def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple[bytes, bytes]:
-    """Encode a checkpoint as train_state.safetensors and train_state.json."""
+    """Return the contents of train_state.safetensors and train_state.json."""
     content = save_tensors(_as_tensors(plan, state))
     # Pydantic ignores keys that are not fields of `_Description`.
     facts = vars(state) | vars(plan) | tokenizer_fields(plan.tokenizer)

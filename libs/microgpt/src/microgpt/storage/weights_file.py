@@ -19,7 +19,7 @@ WEIGHTS_FILES: dict[WeightsFormat, str] = {
 }
 FLOATS = ("float16", "float32", "float64")
 MAX_BYTES = (8, 64)  # bytes per number in safetensors and JSON (24 for digits, 40 for spaces)
-HEADER_BYTES = 2**16  # bytes per layer for names, shapes and metadata of other programs
+HEADER_BYTES = 2**16  # bytes per layer for tensor names, shapes and other metadata
 
 
 def encode_weights(
@@ -65,7 +65,7 @@ def decode_weights(
         matrices = _from_json(content, path)
     else:
         matrices = _from_safetensors(content, path)
-    if model.n_layer > len(matrices):  # a damaged n_layer could fill the memory with names
+    if model.n_layer > len(matrices):  # checked first: a huge n_layer could exhaust the memory
         raise CheckpointError(f"{path} has too few matrices for n_layer {model.n_layer} in {META}")
     shapes = weight_shapes(model)
     missing, foreign = shapes.keys() - matrices.keys(), matrices.keys() - shapes.keys()
@@ -112,7 +112,7 @@ def _from_safetensors(content: bytes, path: Path) -> dict[str, list[list[float]]
         if tensor.ndim != 2 or tensor.dtype.name not in FLOATS:
             raise CheckpointError(
                 f"{path}: {printable(name)} is a {tensor.ndim}-D array of {tensor.dtype}; "
-                f"expected a matrix of {', '.join(FLOATS)}"
+                f"expected a 2-D array ({', '.join(FLOATS)})"
             )
         if not np.isfinite(tensor).all():
             raise CheckpointError(f"{path}: {printable(name)} has a value that is not finite")

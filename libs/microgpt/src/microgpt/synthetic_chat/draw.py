@@ -46,7 +46,7 @@ class Fillers(Generic[T]):
 
     @classmethod
     def of(cls, fillers: Iterable[T], text: Callable[[T], str] = str) -> "Fillers[T]":
-        """Split values by the hashes of their texts."""
+        """Return the fillers, split by the hash of their text."""
         seen: list[T] = []
         held_out: list[T] = []
         for filler in fillers:

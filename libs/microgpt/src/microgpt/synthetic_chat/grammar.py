@@ -34,7 +34,7 @@ MAX_PROMPT = 96  # maximum prompt length in a context of 128 (`microgpt.data.cha
 
 MEMORY = 0.15  # fraction of conversations that state a fact and ask for it later
 AT_ONCE = 0.25  # fraction of these conversations that ask for the fact in the next message
-LENGTHS = (1, 1, 1, 1, 2, 2, 3, 4)  # possible numbers of exchanges in all other conversations
+LENGTHS = (1, 1, 1, 1, 2, 2, 3, 4)  # numbers of exchanges in other conversations, drawn at random
 
 Task = Callable[[Draw], Exchange]
 

@@ -1,8 +1,8 @@
 """Chat tasks. Each task is a function that draws one exchange.
 
 Some number pairs, words, given names, colors and unanswerable questions are held out from training,
-for any seed. Facts, such as capitals and opposites, and small talk must be memorised, so only some
-of their wordings are held out.
+whatever the seed. Small talk and facts, such as capitals and opposites, must be memorised, so only
+some of their wordings are held out.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,8 +16,8 @@ UNKNOWN = "i don't know."
 LARGEST = 99  # largest number in a question
 CLOSE = 0.25  # fraction of subtractions chosen to have a difference below 10
 SHORTEST, LONGEST = 3, 7  # word lengths in letters
-COMMON = 0.25  # fraction of words drawn from the list of common words, which is easy to memorise
-UNTOLD = 0.2  # fraction of questions about a fact that the user has not stated
+COMMON = 0.25  # fraction of words drawn from the short list of common words; the rest are names
+UNTOLD = 0.2  # fraction of memory questions whose answer the user has not stated
 
 _ALL_PAIRS = [*combinations_with_replacement(range(LARGEST + 1), 2)]  # smaller number first
 _PAIRS, _CLOSE_PAIRS = (
@@ -66,8 +66,8 @@ def addition(draw: Draw) -> Exchange:
 def subtraction(draw: Draw) -> Exchange:
     """Ask for a non-negative difference.
 
-    Random pairs rarely have a difference below 10, and the model learns these cases separately.
-    Therefore, a fixed fraction of the pairs is drawn from these cases only.
+    Random pairs rarely differ by less than 10, a case that the model learns separately. Therefore,
+    a fixed fraction of the questions uses only such pairs.
     """
     smaller, larger = draw.filler(_CLOSE_PAIRS if draw.chance(CLOSE) else _PAIRS)
     return _ask(draw, "subtraction", (larger, smaller), larger - smaller)
@@ -142,7 +142,7 @@ def outside(draw: Draw) -> Exchange:
 
 
 def tell_and_ask(draw: Draw) -> tuple[Exchange, Exchange]:
-    """State a name or a color, then ask for the name or the color."""
+    """State the user's name or favorite color, then ask for it or for the fact not stated."""
     told, other = ("name", "color") if draw.chance(0.5) else ("color", "name")
     filler = draw.filler(names() if told == "name" else words("colors"))
     echo, answer = ("hi {}!", "you are {}.") if told == "name" else ("{} is nice.", "you like {}.")

@@ -1,4 +1,4 @@
-"""Default settings that fit the documents, for data other than Karpathy's names."""
+"""Default model shape and training settings for given documents."""
 
 from collections.abc import Sequence
 from math import ceil
@@ -11,10 +11,10 @@ from microgpt.data.tokenizer import Tokenizer
 # `fingerprint` of the bundled names.txt, Karpathy's data.
 NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
 MAX_CONTEXT = 256  # longer documents are split into windows
-STREAM_CONTEXT = 64  # context for running text, in tokens; a longer one is not worth the cost
+STREAM_CONTEXT = 64  # context for running text, in tokens; longer contexts are not worth the cost
 SHARE_THAT_FITS = 0.99  # minimum fraction of the documents that fit into the context
-N_EPOCHS = 10  # more passes over the data memorise it
-N_LENGTHS = 10_000  # number of documents, evenly spaced, whose lengths are measured
+N_EPOCHS = 10  # maximum passes over the data; a model memorises data that it reads more often
+N_LENGTHS = 10_000  # number of evenly spaced documents whose lengths are measured
 
 
 class _Row(NamedTuple):
@@ -28,8 +28,8 @@ class _Row(NamedTuple):
     lr: float
 
 
-# A larger model needs more text, or it memorises the documents. Each row trains for at most about
-# a minute on one core.
+# A larger model needs more text, or it memorises the documents. Training takes at most about a
+# minute on one core for each row.
 _TABLE = (
     _Row(5_000, n_embd=16, n_layer=1, batch_size=1, steps=1_000, lr=0.01),
     _Row(150_000, n_embd=32, n_layer=2, batch_size=16, steps=3_000, lr=0.006),
@@ -45,11 +45,11 @@ class Defaults(NamedTuple):
 
 
 def defaults_for(parts: Split, tokenizer: Tokenizer, text: TextKind = TrainConfig.text) -> Defaults:
-    """Return the default settings for documents: Karpathy's for his names, else from a table.
+    """Return Karpathy's settings for his names, else settings that fit the documents.
 
     The width, depth, batch size and learning rate depend on the number of tokens, including
-    held-out documents; the context depends on the lengths of the documents. The steps are at most
-    those of the table and N_EPOCHS passes over the data.
+    held-out documents; the context depends on the lengths of the documents. Except for very small
+    data, the number of steps is limited to N_EPOCHS passes over the data.
     """
     if parts.facts.sha256 == NAMES_SHA256:
         return Defaults(ModelConfig(), TrainConfig(lr=default_lr(), text=text))
@@ -70,7 +70,7 @@ def defaults_for(parts: Split, tokenizer: Tokenizer, text: TextKind = TrainConfi
 
 
 def _context(lengths: Sequence[int]) -> int:
-    """Return the smallest power of two from 16 to MAX_CONTEXT that fits most sorted lengths."""
+    """Return the smallest power of two from 16 to MAX_CONTEXT that covers most of the lengths."""
     wanted = lengths[int(SHARE_THAT_FITS * (len(lengths) - 1))] if lengths else 0
     context = ModelConfig.block_size
     while context < min(wanted, MAX_CONTEXT):

@@ -25,7 +25,7 @@ class BestWeights:
 def keep_best(
     best: BestWeights | None, step: int, val_loss: float, weights: Numbers
 ) -> BestWeights:
-    """Compare the best weights so far with the weights just evaluated and return the better."""
+    """Return the better of the best weights so far and the weights just evaluated."""
     if best and val_loss >= best.val_loss:
         return replace(best, measured_at=step, n_worse=best.n_worse + 1)
     return BestWeights(step, val_loss, weights, measured_at=step, n_worse=0)

@@ -1,7 +1,7 @@
 """Common interface of the compiled and the reference engine.
 
-Both engines produce the same losses, weights and random numbers; the tests and `microgpt verify`
-check this. The reference engine imports neither numpy nor numba.
+Both engines give the same losses, weights and random numbers, up to rounding; the tests and
+`microgpt verify` check this. The reference engine imports neither numpy nor numba.
 """
 
 import math
@@ -33,7 +33,7 @@ DEFAULT_DTYPE: dict[EngineName, DType] = {"compiled": "float32", "reference": "f
 # Lower bounds on the memory use of the reference engine. A weight needs a Value, a float and two
 # Adam moments. A multiplication needs references to both operands and both local gradients.
 BYTES_PER_WEIGHT, BYTES_PER_MULTIPLICATION = 200, 32
-RUN_S = 0.02  # target duration of a reference engine's `run`, which reads at least one document
+RUN_S = 0.02  # target duration of `run` on the reference engine, which reads at least one document
 
 
 class Engine(Protocol):
@@ -44,7 +44,7 @@ class Engine(Protocol):
         """The number of optimizer steps so far."""
 
     def run(self, until: int) -> list[float]:
-        """Train briefly, at most to step `until`, and return the losses of the steps taken.
+        """Train for a short time, at most to step `until`, and return the losses of the new steps.
 
         If the last loss is NaN, that step had a non-finite loss or gradient and was not applied.
         """
@@ -52,7 +52,7 @@ class Engine(Protocol):
     def backward(self, should_stop: Callable[[], bool]) -> float:
         """Return the loss of the next batch without an update, or NaN if any value is not finite.
 
-        If should_stop returns true, return the loss of the documents read so far, at least one.
+        If should_stop returns true, return the loss of the documents read so far (at least one).
         """
 
     def undo(self) -> None:
@@ -124,7 +124,7 @@ def prepare_engine(
 ) -> None:
     """Load the kernels of an engine, compiling those that are not cached.
 
-    Before compiling, `tell` is called with a message for the user, which names the use and dtype.
+    Before compiling, `tell` is called with a message for the user that names the use and dtype.
     """
     if engine == "reference":
         return
@@ -151,7 +151,7 @@ def _tell_which(tell: Callable[[str], None], which: str, line: str) -> None:
 
 
 def shuffled(n: int, rng: random.Random, engine: EngineName, *, n_first: int) -> Sequence[int]:
-    """Shuffle the numbers 0 … n−1 as `rng.shuffle` does, and return the first n_first."""
+    """Return the first n_first of the numbers 0 to n - 1, shuffled as by `rng.shuffle`."""
     if engine == "compiled":
         from microgpt.engine import mersenne
 

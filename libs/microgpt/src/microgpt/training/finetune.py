@@ -14,9 +14,9 @@ ROW_PER_TOKEN = ("wte", "lm_head")
 
 
 def extended_tokenizer(parent: TrainedModel, docs: Iterable[Document]) -> Tokenizer:
-    """Extend the parent's tokenizer with the characters and chat tokens of the documents.
+    """Return the parent's tokenizer, extended with characters and chat tokens of the documents.
 
-    A subword vocabulary is left unchanged, as it can encode any text.
+    A subword tokenizer gets no new characters, because it can encode any text.
 
     Raises:
         ConfigError: the parent is a chat model, but the documents are texts.
@@ -25,7 +25,7 @@ def extended_tokenizer(parent: TrainedModel, docs: Iterable[Document]) -> Tokeni
     is_chat = not all(isinstance(doc, str) for doc in docs)
     if parent.tokenizer.is_chat and not is_chat:
         raise ConfigError(
-            "a chat model can be fine-tuned only on conversations, not on texts; use --chat"
+            "a chat model can be fine-tuned only on conversations, not on text; use --chat"
         )
     if isinstance(parent.tokenizer, BpeTokenizer):
         return BpeTokenizer(parent.tokenizer.file, is_chat=is_chat)
@@ -55,9 +55,9 @@ def check_shape(parent: TrainedModel, model: ModelConfig) -> None:
 def inherited(
     parent: TrainedModel, model: ModelConfig, tokenizer: Tokenizer, drawn: Sequence[float]
 ) -> list[float]:
-    """Return the parent's weights, with random rows for tokens that the parent lacks.
+    """Return the parent's weights, with random rows from `drawn` for new tokens.
 
-    The random weights `drawn` and the result are flat, in the order of `weight_shapes`.
+    `drawn` and the result are flat, in the order of `weight_shapes`.
     """
     place_of = {name: i for i, name in enumerate(parent.tokenizer.names)}
     places = [place_of.get(name) for name in tokenizer.names]

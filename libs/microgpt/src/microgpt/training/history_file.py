@@ -54,7 +54,7 @@ def read_history(directory: str | Path) -> tuple[HistoryPoint, ...]:
             if points and point.step <= points[-1].step:
                 raise CheckpointError(
                     f"{path}, line {number}: step {point.step} follows step {points[-1].step}; "
-                    "steps must ascend"
+                    "steps must increase"
                 )
             points.append(point)
     return tuple(points)

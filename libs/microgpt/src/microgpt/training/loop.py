@@ -19,8 +19,8 @@ from microgpt.training.engines import Engine, make_nll
 from microgpt.training.loss_history import LossHistory
 from microgpt.training.weight_averaging import WeightAverage, next_averaged_step
 
-EVENT_INTERVAL_S = 0.05  # seconds between events; the overhead is not measurable
-STATE_INTERVAL_S, STATE_SHARE = 5.0, 1 / 20  # checkpoint interval; maximum share of run time
+EVENT_INTERVAL_S = 0.05  # minimum seconds between events; the overhead is not measurable
+STATE_INTERVAL_S, STATE_SHARE = 5.0, 1 / 20  # interval and maximum share of time for checkpoints
 
 
 class DivergedError(MicrogptError):
@@ -59,7 +59,7 @@ class TrainingLoop:
         self.history = LossHistory(self.config, self.resume)
         self.best = self.resume.best if self.resume else None
         average = self.resume.average if self.resume else None
-        # A different number of steps changes which steps are averaged.
+        # The total number of steps determines which steps are averaged.
         self.average = average if average and average.steps == self.config.steps else None
         self.validation_set = self._evaluation_set(self.parts.validation)
         self.event_due = perf_counter() + EVENT_INTERVAL_S
@@ -177,7 +177,7 @@ class TrainingLoop:
         return evaluation_set
 
     def _report(self, val_loss: float | None = None) -> None:
-        """Call on_event with the steps since the last event, if there are any."""
+        """Call on_event if there are new losses or a validation loss."""
         if self.unreported or val_loss is not None:
             step, n = self.engine.n_steps, len(self.unreported)
             event = TrainEvent(

@@ -18,7 +18,7 @@ class LossHistory:
         self._step = resume.step if resume else 0
         self.points = list(resume.history) if resume else []
         self.recent = deque(resume.recent_losses if resume else (), maxlen=N_RECENT)
-        self.since_point = resume.since_history if resume else (0.0, 0)  # sum and number of losses
+        self.since_point = resume.since_history if resume else (0.0, 0)  # sum and count of losses
 
     def add(self, losses: Sequence[float]) -> None:
         """Append the losses of consecutive steps."""
@@ -45,7 +45,7 @@ class LossHistory:
     def replay(
         self, losses: Sequence[float], config: TrainConfig, resume: TrainState | None
     ) -> "LossHistory":
-        """Return a new history with only the given losses of the current `train` call."""
+        """Return a new history that contains only these losses of the current `train` call."""
         history = LossHistory(config, resume)
         measured = {point.step: point.val_loss for point in self.points}
         for loss in losses:

@@ -13,7 +13,7 @@ PresetName = Literal[
 ]  # fmt: skip
 
 
-# The architecture of the recipes that do not follow Karpathy's; see `model_variants`.
+# Architecture of the text presets, which differs from Karpathy's; see `model_variants`.
 VARIANT: dict[str, Any] = {
     "positions": "rotary", "activation": "relu2", "qk_norm": True, "final_norm": True,
     "out_scale": 0.1,
@@ -21,7 +21,7 @@ VARIANT: dict[str, Any] = {
 
 
 def _text(n_embd: int, *, steps: int, dropout: float) -> tuple[ModelConfig, TrainConfig]:
-    """Return a recipe for running text, whose settings were chosen on parts of Shakespeare."""
+    """Return a recipe for running text, tuned on parts of Shakespeare."""
     model = ModelConfig(n_embd=n_embd, n_layer=4, block_size=128, **VARIANT)
     config = TrainConfig(
         steps=steps, batch_size=8, lr=0.003, optimizer="muon", warmup_steps=steps // 20,
@@ -42,7 +42,7 @@ class Preset:
     test_fraction: float = 0.1  # fraction of the documents to hold out for testing
     holdout: Holdout = "spread"  # how to hold out parts of running text
     fold: bool = False  # whether to fold case and accents with `FoldingTokenizer`
-    n_conversations: int = 0  # number of conversations to generate; a small set is memorised
+    n_conversations: int = 0  # number of conversations to generate; a small set would be memorised
 
     def draw(self, seed: int) -> Sequence[Document]:
         """Generate the training conversations for a seed."""

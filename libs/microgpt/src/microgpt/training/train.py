@@ -44,10 +44,10 @@ def train(
         docs: texts or conversations from `load_text` or `load_conversations`, or a `Split` of them.
             With a `Split`, the validation loss is measured 20 times; the result has the weights
             with the lowest validation loss, and their test loss.
-        model: model shape; defaults to the shape of the parent, or to one that fits the documents
-            (`defaults_for`). The vocab_size is set from the tokenizer.
-        config: training settings; defaults to those that fit the documents if neither model nor
-            parent is given, else to those of Karpathy's script.
+        model: model shape; defaults to the shape of the parent, or to a shape that fits the
+            documents (`defaults_for`). The vocab_size is set from the tokenizer.
+        config: training settings; by default, they fit the documents if neither model nor parent is
+            given, else they are Karpathy's.
         tokenizer: defaults to the parent's tokenizer, extended by new characters of the documents,
             or to a `CharTokenizer` for the documents; for conversations without capitals and
             accents, a `FoldingTokenizer`.
@@ -59,7 +59,7 @@ def train(
         parent: model to fine-tune. New tokens get random weights.
         resume: checkpoint of a training run with the same documents and settings. Only the number
             of steps may differ; the learning rate schedule then uses the new number.
-        on_event: called about every 50 ms with the steps since the last call.
+        on_event: called about every 50 ms with the losses since the last call.
         on_state: called with a checkpoint at the start and then about every 5 s.
         state_every: number of steps between calls of on_state, instead of about 5 s.
         should_stop: called about every 20 ms, even within a step. Once it returns true, it is

@@ -18,7 +18,7 @@ MAX_AVERAGED = 100  # maximum number of steps whose weights are averaged
 
 @dataclass(frozen=True)
 class WeightAverage:
-    """The mean of the weights after each of n steps near the end of a training run."""
+    """The mean of the weights at n steps near the end of a training run."""
 
     weights: Numbers = field(repr=False)
     n: int  # number of averaged steps
@@ -38,7 +38,7 @@ def next_averaged_step(step: int, config: TrainConfig) -> int | None:
     interval = math.ceil(config.steps / MAX_AVERAGED)
     tail = round(config.average_tail * config.steps)
     n_left = config.steps - max(step, config.steps - tail)
-    # Count back from the last step, so that the last weights, which are the best, are included.
+    # Count back from the last step to include the last weights, which are the best.
     return config.steps - (n_left - 1) // interval * interval if n_left > 0 else None
 
 

@@ -20,10 +20,9 @@ KARPATHY = TrainConfig()  # the defaults are Karpathy's settings
 REFERENCE_STEPS = 20  # default number of replayed steps on the slow reference engine
 N_EXPRESSIONS, N_MODELS = 200, 20
 GRADIENT_TOLERANCE = 1e-6  # relative error; finite differences are accurate to about 1e-8
-# Maximum relative error of gradients, and maximum error of losses in nats. All errors are rounding
-# errors: the engines add in different orders, and float32 has 7 digits.
-ENGINE_TOLERANCE: dict[DType, float] = {"float64": 1e-10, "float32": 1e-4}
-LOSS_TOLERANCE: dict[DType, float] = {"float64": 1e-9, "float32": 1e-5}
+# Tolerances for rounding errors: the engines sum in different orders, and float32 has 7 digits.
+ENGINE_TOLERANCE: dict[DType, float] = {"float64": 1e-10, "float32": 1e-4}  # relative error
+LOSS_TOLERANCE: dict[DType, float] = {"float64": 1e-9, "float32": 1e-5}  # error in nats
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def run_checks(
 
     Args:
         steps: number of steps of Karpathy's run, 1 to 1,000. By default, 20 on the reference engine
-            and 1,000 on the compiled engine. Karpathy's names are compared only after 1,000 steps.
+            and 1,000 on the compiled engine. Generated names are compared only after 1,000 steps.
         engine: the engine to check; by default, both.
         on_event: called with each training event of the replay.
     """

@@ -14,7 +14,7 @@ from microgpt.reference import ReferenceEngine, document_loss
 from microgpt.value import Number, Value, dot, exp, log, relu, total
 
 DIFFERENCE = 1e-5  # step size of central differences; the error is about DIFFERENCE**2 = 1e-10
-NEGLIGIBLE = 1e-2  # gradients below this fraction of the largest one are mostly rounding error
+NEGLIGIBLE = 1e-2  # gradients below this fraction of the largest gradient are mostly rounding error
 DROPOUTS = 0.0, 0.3  # dropout rates of the model checks
 N_LEAVES, N_STEPS = 3, 8  # number of inputs and operations of a random expression
 
@@ -109,8 +109,8 @@ def model_error(model: ModelConfig, rng: random.Random) -> float:
 def engine_error(model: ModelConfig, rng: random.Random, dtype: DType) -> float:
     """Return the largest error of the compiled engine's loss and gradients on random documents.
 
-    The reference engine gives the exact values. Errors are relative to the loss, or to the largest
-    gradient of each matrix.
+    The reference engine gives the expected values. Errors are relative to the loss, or to the
+    largest gradient of each matrix.
     """
     from microgpt.engine.training.trainer import CompiledEngine
 
@@ -145,7 +145,7 @@ def worst_difference(
 
     Args:
         numbers: inputs of `evaluate`; each input is temporarily changed.
-        grads: d evaluate / d number for each input.
+        grads: derivative of `evaluate` with respect to each input.
     """
     worst = 0.0
     for i, number in enumerate(numbers):

@@ -45,7 +45,7 @@ def test_a_model_is_shown_in_a_line(text_result, tmp_path) -> None:
     ("call", "message"),
     [
         (lambda gpt: gpt.generate("An"), "num_samples is a string; pass prompt='An'"),
-        (lambda gpt: InferenceGpt("output"), r'pass a result of train\(\) or load\("output"\)'),
+        (lambda gpt: InferenceGpt("output"), r'pass the result of train\(\) or load\("output"\)'),
         (lambda gpt: gpt.chat(["hi"]), r'such as \[Message\("user", "hi"\)\]'),
         (lambda gpt: gpt.chat([{"role": "user", "content": "hi"}]), "must be Message objects"),
     ],

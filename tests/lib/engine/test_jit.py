@@ -211,7 +211,7 @@ def test_a_directory_that_others_can_write_to_is_not_used(run, tmp_path, foreign
     result, (first, second) = run()
     assert result == [2, 4]
     assert first == COMPILING
-    assert f"({tmp_path / 'cache'}: other users can write to it)" in second
+    assert f"({tmp_path / 'cache'}: writable by other users)" in second
     assert len(files(tmp_path)) == 1
 
 

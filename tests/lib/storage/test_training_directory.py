@@ -201,7 +201,7 @@ def test_a_directory_that_is_let_go_without_a_state_is_as_it_was(tmp_path) -> No
 
 
 def test_a_directory_is_held_by_one_training_at_a_time_which_is_named(directory) -> None:
-    owner = rf"model is being trained by process {os.getpid()} on .*; wait until it ends"
+    owner = rf"model is being trained by process {os.getpid()} on .*; try again later"
     with TrainingDirectory(directory), pytest.raises(CheckpointError, match=owner):
         TrainingDirectory(directory)
     TrainingDirectory(directory).close()

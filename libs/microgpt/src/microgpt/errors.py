@@ -10,7 +10,7 @@ class ConfigError(MicrogptError):
 
 
 class DataError(MicrogptError):
-    """A training file cannot be used."""
+    """Training or evaluation data cannot be used."""
 
 
 class TokenizerError(MicrogptError):
@@ -18,7 +18,7 @@ class TokenizerError(MicrogptError):
 
 
 class PromptError(MicrogptError):
-    """The prompt does not fit into the context, or the logits are not finite."""
+    """The prompt is invalid or too long, or no next token can be sampled."""
 
 
 class CheckpointError(MicrogptError):

@@ -17,23 +17,23 @@ from microgpt.model_variants import QK_SCALE, angles
 
 
 class Architecture(NamedTuple):
-    """Settings in the types that the compiled kernels require.
+    """Architecture settings in the types that the compiled kernels require.
 
-    The arrays have no rows if the positions are learned.
+    The arrays are empty if the positions are learned.
     """
 
     n_head: int
-    attention_scale: float  # factor of the products of queries and keys
-    is_squared: bool  # whether the activation is the square of ReLU
+    attention_scale: float  # scale factor of the attention scores
+    is_squared: bool  # whether the activation is squared ReLU
     qk_norm: bool
     final_norm: bool
-    rotation: NDArray[Any]  # (D, T), cosine and sine of each pair of dimensions, for `rotate`
-    row_rotation: NDArray[Any]  # (2, T, 2 C), factors of queries and keys, for `rotate_row`
+    rotation: NDArray[Any]  # (D, T), cosine and sine for each pair of dimensions, for `rotate`
+    row_rotation: NDArray[Any]  # (2, T, 2 C), cosines and signed sines, for `adjust_row`
 
 
 @lru_cache(maxsize=16)
 def architecture_of(model: ModelConfig, dtype: str) -> Architecture:
-    """Convert the settings of a model; the result is shared and must not be changed."""
+    """Return the kernel settings of a model; the result is cached and must not be modified."""
     scale = QK_SCALE**2 if model.qk_norm else 1.0
     D, width = model.head_dim, 2 * model.n_embd
     n = model.block_size if model.positions == "rotary" else 0
@@ -41,7 +41,7 @@ def architecture_of(model: ModelConfig, dtype: str) -> Architecture:
     cosine, sine = np.cos(turns), np.sin(turns)
     columns = aligned_zeros((D if n else 0, padded(n, dtype) + lanes_of(dtype)), dtype)
     rows = aligned_zeros((2, n, padded(width, dtype)), dtype)
-    rows[0] = 1  # the padding covers values, which are not rotated
+    rows[0] = 1  # the padding overlaps the values in qkv, which are not rotated
     if n:
         columns[::2, :n], columns[1::2, :n] = cosine.T, sine.T
         rows[0, :, :width] = np.tile(np.repeat(cosine, 2, axis=1), 2 * model.n_head)

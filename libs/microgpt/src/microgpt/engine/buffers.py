@@ -24,7 +24,7 @@ class Buffers(NamedTuple):
     counted: NDArray[Any]  # (1, N), 1 if the prediction contributes to the loss, else 0
     positions: NDArray[Any]  # (N), position of each token in its document
     keys: NDArray[Any]  # (1, N), int32, dropout key of each column; see `draw_keys`
-    doc_starts: NDArray[Any]  # (N + 1), first column of each document, then the end of the last
+    doc_starts: NDArray[Any]  # (N + 1), first column of each document, and total number of columns
 
     # Activations that the backward pass needs.
     embedded: NDArray[Any]  # (C, N), embeddings after rmsnorm
@@ -106,7 +106,7 @@ def allocate_buffers(model: ModelConfig, dtype: str, n_tokens: int, longest: int
     def allocate(name: str, shape: tuple[int, ...]) -> NDArray[Any]:
         if len(shape) == 1:
             return np.zeros(shape, np.int64)
-        *outer, rows, columns = shape  # padded, because `transpose` processes square tiles
+        *outer, rows, columns = shape  # rows are padded, as `transpose` processes square tiles
         room = (*outer, padded(rows, dtype), columns)
         return aligned_zeros(room, "int32" if name == "keys" else dtype)[..., :rows, :]
 

@@ -111,8 +111,8 @@ class CompiledModel:
     ) -> Generator[int, None, FinishReason]:
         """Yield the same tokens as `sampling.decode`. A kernel call takes a few milliseconds.
 
-        Random numbers are drawn from rng in advance. When the generator ends or is closed, rng is
-        rewound to one draw per token, unless other code has drawn from rng in the meantime.
+        Random numbers are drawn from rng in advance. When the generator ends or is closed, unused
+        numbers are returned to rng, unless other code has drawn from rng in the meantime.
         """
         decoder = self.decoder([prompt], rules)
         sequences = decoder.sequences
@@ -152,7 +152,7 @@ class CompiledModel:
         *,
         threads: int = 1,
     ) -> Iterator[list[int]]:
-        """Yield the new tokens of each prompt, equal to those of `decode` with `Random(seed)`.
+        """Yield the new tokens of each prompt, identical to `decode` with `Random(seed)`.
 
         Raises:
             PromptError: a sequence failed. The tokens of earlier prompts have already been yielded.

@@ -32,7 +32,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 Tell = Callable[[str], None]
 
 # nogil: threads can run kernels in parallel. error_model: x / 0 is inf instead of an exception.
-# _nrt: kernels allocate no memory and need no reference counting (5 to 12 % of a small step).
+# _nrt: no reference counting, as kernels allocate no memory; this saves 5 to 12 % of a small step.
 _OPTIONS = {"nogil": True, "error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True}
 _UNUSED_DAYS = 60  # age in days after which unused cache files are removed
 # Numba settings that affect the machine code. Settings such as NUMBA_ENABLE_AVX change only the
@@ -89,7 +89,7 @@ class EntryPoint:
 
 
 def _any_layout(kind: Any) -> Any:
-    """Replace contiguous array types by array types with arbitrary strides."""
+    """Return the type with contiguous arrays replaced by arrays with arbitrary strides."""
     if isinstance(kind, types.Array) and kind.ndim > 1:
         return kind.copy(layout="A")
     if isinstance(kind, types.NamedTuple):
@@ -229,7 +229,7 @@ def _check_is_private(place: Path | int) -> None:
     """Raise OSError if the file is owned or writable by a user other than this user or root."""
     status = os.stat(place)
     if os.name == "posix" and (status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022):
-        raise OSError(errno.EPERM, "other users can write to it", str(place))
+        raise OSError(errno.EPERM, "writable by other users", str(place))
 
 
 def _sources() -> str:

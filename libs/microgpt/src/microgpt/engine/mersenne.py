@@ -30,7 +30,7 @@ def shuffled(n: int, rng: random.Random, n_first: int) -> Sequence[int]:
 
 
 def gauss(n: int, sigma: float, rng: random.Random) -> NDArray[np.float64]:
-    """Return the results of n calls of `rng.gauss(0, sigma)`."""
+    """Return the results of n calls to `rng.gauss(0, sigma)`."""
     numbers = np.empty(n, np.float64)
     state = _State(rng)
     _gauss(state.words, state.spare, numbers)
@@ -47,7 +47,7 @@ def uniforms(seeds: Sequence[int], n: int) -> NDArray[np.float64]:
         rngs = map(random.Random, seeds)
         return np.array([[rng.random() for _ in range(n)] for rng in rngs]).reshape(-1, n)
     low, high = np.divmod(np.array(seeds, np.uint64), 2**32)[::-1]
-    odd = np.where(high > 0, high + 1, low)  # seeding alternates between the words of a seed
+    odd = np.where(high > 0, high + 1, low)  # number added in odd steps of CPython's init_by_array
     room = (0, -len(seeds) % _GROUP)
     keys = [np.pad(key, room).astype(np.uint32) for key in (low, odd)]
     numbers = np.empty((len(seeds), n), np.float64)
@@ -84,7 +84,7 @@ def _shuffle(words: Array, order: Array) -> None:
 
 @EntryPoint
 def _gauss(words: Array, spare: Array, numbers: Array) -> None:
-    """Fill `numbers` with standard Gaussians like Python (Box & Muller 1958)."""
+    """Fill `numbers` with standard normal draws, as in `random.gauss` (Box & Muller 1958)."""
     for i in range(numbers.size):
         if not math.isnan(spare[0]):
             numbers[i] = spare[0]
@@ -98,7 +98,7 @@ def _gauss(words: Array, spare: Array, numbers: Array) -> None:
 
 @EntryPoint
 def _uniforms(numbers: Array, even: Array, odd: Array, words: Array) -> None:
-    """Fill one row of `numbers` per seed.
+    """Fill each row of `numbers` with the uniform draws of one seed.
 
     `even` and `odd` are the arguments of `_seed`, padded to whole groups. `words` is scratch space
     for the states of a group; word i of generator k is at index i * _GROUP + k.
@@ -116,7 +116,7 @@ def _uniforms(numbers: Array, even: Array, odd: Array, words: Array) -> None:
 
 @kernel
 def _seed(even: Array, odd: Array, words: Array) -> None:
-    """Seed a group of states like Python, alternately adding `even` and `odd`, each (_GROUP)."""
+    """Seed a group of states like `random.seed`, alternately adding `even` and `odd` (_GROUP)."""
     word = 19650218
     for i in range(_N):
         words[i * _GROUP : (i + 1) * _GROUP].fill(word)

@@ -27,5 +27,5 @@ def map_in_threads(
         yield from pool.map(lambda item: work(item, should_stop), items)
     finally:
         should_stop.set()
-        with suppress(RuntimeError):  # garbage collection may run this in a thread of the pool
+        with suppress(RuntimeError):  # raised if garbage collection runs this in a pool thread
             pool.shutdown(cancel_futures=True)

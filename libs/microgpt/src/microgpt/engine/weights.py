@@ -34,7 +34,7 @@ class Weights(NamedTuple):
 
 
 class PackedWeights:
-    """One number per weight of a model: the value, the gradient or a running mean of Adam."""
+    """One number per weight of a model: its value, its gradient or an Adam moment."""
 
     def __init__(self, model: ModelConfig, dtype: str) -> None:
         V, T, C, L = model.vocab_size, n_positions(model), model.n_embd, model.n_layer
@@ -91,7 +91,7 @@ def packed_bytes(model: ModelConfig, dtype: str) -> int:
 
 
 def initial_weights(model: ModelConfig, rng: random.Random) -> NDArray[np.float64]:
-    """Return the weights of `init_variant`, flat in the order of `weight_shapes`."""
+    """Return the weights of `init_variant` as a flat array in the order of `weight_shapes`."""
     numbers, start = mersenne.gauss(count_params(model), model.init_std, rng), 0
     for name, (n_rows, n_columns) in weight_shapes(model).items():
         end = start + n_rows * n_columns

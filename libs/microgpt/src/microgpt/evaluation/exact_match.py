@@ -60,7 +60,7 @@ class Score:
         n, p, zz = self.n, self.share, Z_95**2
         middle = (p + zz / (2 * n)) / (1 + zz / n)
         half = Z_95 * sqrt(p * (1 - p) / n + zz / (4 * n * n)) / (1 + zz / n)
-        # At shares of 0 and 1, rounding may put the share outside the interval.
+        # If the share is 0 or 1, rounding may put it outside the interval.
         return max(0.0, min(p, middle - half)), min(1.0, max(p, middle + half))
 
 
@@ -77,7 +77,7 @@ def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) 
     """Yield a model's reply to each item (see `load_chat_tests`), in order, at temperature 0.
 
     The prompt is the conversation up to the item, including expected replies. Long prompts are
-    truncated as in a chat. If a question exceeds the context, the reply is None and thus wrong.
+    truncated as in a chat. A reply is None and counts as wrong if the question exceeds the context.
     """
     found = [_prompt(model, item) for item in items]
     prompts = [prompt for prompt in found if isinstance(prompt, ChatPrompt)]
@@ -87,13 +87,13 @@ def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) 
             yield Answer(item, None, problem=str(prompt))
             continue
         tokens = next(replies)
-        room = model.config.block_size - len(prompt.tokens) + 1  # the last token is not read
+        room = model.config.block_size - len(prompt.tokens) + 1  # the last reply token is not read
         text, is_cut = model.tokenizer.decode(tokens), prompt.tokens_dropped > 0
         yield Answer(item, text, min(len(tokens) + 1, room), is_cut)
 
 
 def by_task(answers: Iterable[Answer]) -> dict[str, list[Answer]]:
-    """Group answers by task, in alphabetical order."""
+    """Return the answers of each task, with the tasks in alphabetical order."""
     tasks: dict[str, list[Answer]] = {}
     for answer in answers:
         tasks.setdefault(answer.item.task, []).append(answer)

@@ -9,7 +9,7 @@ from microgpt.data.sliding_windows import Chunk
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.model import Gpt, cross_entropy
 
-AT_ONCE = 2**16  # number of tokens between calls of should_stop
+AT_ONCE = 2**16  # number of tokens between calls to should_stop
 
 # Function that returns the summed NLL of all unmasked target tokens, in nats.
 Nll = Callable[[TokenDataset], float]
@@ -22,7 +22,7 @@ class HeldOutLoss:
     loss: float  # mean NLL per unmasked token, in nats
     n_docs: int
     n_tokens: int  # number of unmasked tokens
-    n_characters: int  # number of characters of the unmasked tokens; a document end counts as one
+    n_characters: int  # number of characters of the unmasked tokens; a special token counts as one
 
     @property
     def bits_per_character(self) -> float:
@@ -89,7 +89,7 @@ def scalar_nll(gpt: Gpt[float], docs: TokenDataset) -> float:
 
 
 def scalar_log_probabilities(gpt: Gpt[float], tokens: Iterable[int]) -> list[list[float]]:
-    """Return log(softmax(logits)) after each token, in plain Python: (n, V)."""
+    """Return the log-probabilities (n, V) after each token, computed in plain Python."""
     cache, rows = gpt.new_cache(), []
     for token in tokens:
         logits = gpt.forward(token, cache)

@@ -24,8 +24,8 @@ class KnownTexts(Container[str]):
         """Index the training texts of a model.
 
         Args:
-            room: maximum number of tokens in a sample. A sample of at least `room` bytes may be cut
-                off. Such a sample counts as known if it is a substring of a text.
+            room: maximum number of tokens in a sample. A sample of at least `room` bytes may be
+                truncated. Such a sample counts as known if it is a substring of a text.
             text: "stream" if every substring of a text counts as known.
         """
         self.texts, self.text = texts, text
@@ -62,7 +62,7 @@ class Memorisation:
 
 
 def compare(samples: Sequence[str], known: KnownTexts, *, nearest: bool = True) -> Memorisation:
-    """Compare samples with the training texts; if `nearest`, find the most similar documents."""
+    """Count known samples; if `nearest`, find the document most similar to each novel sample."""
     n_known = sum(sample in known for sample in samples)
     if known.text == "stream" or not nearest:
         return Memorisation(len(samples), n_known)

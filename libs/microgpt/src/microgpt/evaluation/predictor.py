@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class Predictor:
-    """A read-only next-token predictor, which threads can share."""
+    """A read-only next-token predictor that threads can share."""
 
     def __init__(self, trained: TrainedModel, *, engine: EngineName = "compiled") -> None:
         """Copy a model returned by `train` or `load`.
@@ -43,7 +43,7 @@ class Predictor:
         """
         check_engine(engine, None)
         if not isinstance(trained, TrainedModel):
-            raise ConfigError(f'pass a result of train() or load("output"), not {trained!r:.60}')
+            raise ConfigError(f'pass the result of train() or load("output"), not {trained!r:.60}')
         frozen = {name: tuple(tuple(row) for row in rows) for name, rows in trained.weights.items()}
         self._gpt: GptVariant[float] = GptVariant(trained.model, frozen)
         self.config, self.tokenizer, self.engine = trained.model, trained.tokenizer, engine

@@ -23,7 +23,7 @@ from microgpt.printable import printable
 
 LOCK = ".lock"
 SHORT_USE = "being written"  # purpose of a short-lived lock
-WAIT_S = 30.0  # maximum wait per holder of a short-lived lock
+WAIT_S = 30.0  # maximum wait for each holder of a short-lived lock
 SETTLE_S = 0.2  # delay before reporting the holder, because the process may have just ended
 MAX_PAUSE_S = 0.05
 
@@ -110,7 +110,7 @@ class DirectoryLock:
             use = held[1]
             if now - since > (WAIT_S if use.startswith(SHORT_USE) else SETTLE_S):
                 raise CheckpointError(
-                    f"{self._directory} is {use}; wait until it ends, or use another directory"
+                    f"{self._directory} is {use}; try again later, or use another directory"
                 )
             time.sleep(pause)
             pause = min(1.5 * pause, MAX_PAUSE_S)

@@ -24,8 +24,8 @@ from microgpt.engine.kernels.rotary import adjust_row
 from microgpt.engine.simd.vector import lanes, load, store
 from microgpt.engine.weights import DecodeWeights, aligned_zeros, padded
 
-# Status of a sequence: still decoding; a stop token was sampled; the maximum length is reached; a
-# logit is not finite; all tokens are forbidden.
+# Status of a sequence. STOPPED: a stop token was sampled. FULL: the maximum length is reached.
+# BROKEN: a logit is not finite. STUCK: all tokens are forbidden.
 RUNNING, STOPPED, FULL, BROKEN, STUCK = range(5)
 
 
@@ -184,7 +184,7 @@ def _forward(weights: DecodeWeights, cache: KVCache, rows: Rows, how: Architectu
 
 @inlined
 def _gather_last(s: Sequences, rows: Rows, N: int) -> int:
-    """Move the rows from which a token is sampled to the front; return the number of rows."""
+    """Move the row of each sequence's last token to the front; return the number of such rows."""
     x, n_last = rows.x, 0
     for row in range(N):
         i = s.slots[rows.slots[row]]

@@ -32,11 +32,11 @@ from microgpt.sampling import (
 )
 
 RUN_S = 0.02  # target duration of one `run` call
-WORK_5_MS = 10**8  # weights times tokens that a CPU core of 2023 processes in 5 ms
+WORK_5_MS = 10**8  # number of weights times tokens that a 2023 CPU core processes in 5 ms
 MAX_ROWS = 64  # maximum number of tokens per decoding step; only long prompts reach this limit
-MAX_SLOTS = 50  # maximum number of concurrent sequences; a larger number is not faster
+MAX_SLOTS = 50  # maximum number of concurrent sequences; more slots are not faster
 CACHE_BYTES = 2**24  # maximum size of all keys and values, to fit into the processor cache
-MAX_BATCH_TOKENS = 2**20  # maximum number of tokens in a batch of sequences of maximum length
+MAX_BATCH_TOKENS = 2**20  # maximum number of tokens per batch if all sequences reach full length
 REASONS: list[FinishReason | None] = [None, "stop", "length", None, None]  # indexed by status
 
 
@@ -55,7 +55,7 @@ class Decoder:
         max_slots: int = MAX_SLOTS,
         arrays: DecodeArrays | None = None,
     ) -> None:
-        """Set up the sequences, which `run` then decodes.
+        """Prepare the sequences for `run`.
 
         Args:
             prompts: 1 to block_size tokens each.
@@ -121,7 +121,7 @@ class Decoder:
 
 
 def max_sequences(model: ModelConfig, rules: DecodeRules) -> int:
-    """Return the maximum number of sequences in a batch, which is limited by memory."""
+    """Return the maximum number of sequences per batch, which bounds the memory use."""
     return max(1, MAX_BATCH_TOKENS // (model.block_size + (rules.max_tokens or 0)))
 
 

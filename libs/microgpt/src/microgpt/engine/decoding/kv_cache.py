@@ -1,8 +1,8 @@
-"""KV cache of the keys and values of earlier tokens, and attention over the cached tokens.
+"""KV cache, and attention over the cached tokens.
 
 Keys are stored in blocks of one vector of tokens, with one row per feature, so that a query is
-compared with a whole block at once. Values are stored with one row per token, so that their mean is
-a sum of rows. The result for a token does not depend on the other tokens in the decoding step.
+compared with a whole block at once. Values are stored with one row per token, so that the output
+is a weighted sum of rows. A token's result does not depend on the other tokens in the step.
 
 Shapes: C = n_embd, D = head_dim, L = n_layer, T = block_size.
 """
@@ -67,7 +67,7 @@ def cached_attention(
     row: int,  # row of the token in qkv and out
     n_keys: int,  # number of visible tokens, including the token itself
     n_head: int,
-    scale: float,  # factor of the products of queries and keys
+    scale: float,  # scale factor of the attention scores
     D: int,
     T: int,
     keys: Array,  # keys of the sequence in this layer; see `KVCache`
@@ -75,7 +75,7 @@ def cached_attention(
     weights: Array,  # (n_head, T), scratch
     out: Array,  # (rows, C), padded to whole vectors
 ) -> None:
-    """Set a row of out to the attention-weighted mean of the values.
+    """Set a row of `out` to the attention-weighted mean of the values.
 
     Each loop over the heads has a short body, so that the processor can overlap several heads.
     """
@@ -93,7 +93,7 @@ def cached_attention(
 def _compare(
     qkv: Array, row: int, n_keys: int, n_head: int, D: int, T: int, keys: Array, scores: Array
 ) -> None:
-    """Set scores (n_head, T) to the products of query and keys, or -inf for future keys."""
+    """Set scores (n_head, T) to the dot products of query and keys, or -inf for future keys."""
     step, never, block = lanes(scores), splat(scores, -np.inf), 0
     for head in range(n_head):
         low = head * D
@@ -108,7 +108,7 @@ def _compare(
 
 @inlined
 def _exponentiate(scores: Array, n_keys: int, n_head: int, scale: float) -> None:
-    """Replace the scores (n_head, T) by unnormalized attention weights."""
+    """Replace the scores (n_head, T) with unnormalized attention weights."""
     for head in range(n_head):
         peaks = splat(scores, -np.inf)
         for t in range(0, n_keys, lanes(scores)):

@@ -14,7 +14,7 @@ from microgpt.engine.simd.lanes import (
 from microgpt.engine.simd.vector import Array, exp, lanes, larger, load, splat, store
 
 NOT_FINITE, NONE_ALLOWED = -1, -2  # error codes returned instead of a token
-FREE, STOP, FORBIDDEN, NO_RULE = range(4)  # sampling rules; no token has NO_RULE
+FREE, STOP, FORBIDDEN, NO_RULE = range(4)  # sampling rules; barred=NO_RULE excludes no tokens
 
 
 @inlined
@@ -22,7 +22,7 @@ def sample(
     logits: Array,  # (rows, V), padded to whole vectors; overwritten
     row: int,
     rules: Array,  # (V), FREE, STOP or FORBIDDEN for each token
-    barred: int,  # tokens with this rule or a higher one are excluded
+    barred: int,  # exclude tokens with rules[token] >= barred
     temperature: float,
     top_k: int,  # 0 disables top-k filtering
     top_p: float,
@@ -80,7 +80,7 @@ def _peak(logits: Array, row: int) -> float:
 def _draw(weights: Array, row: int, V: int, uniform: float, sums: Array) -> int:
     """Return the first token whose cumulative weight exceeds the draw, like `random.choices`.
 
-    Lanes are added in pairs, so rounding can make a cumulative weight smaller than the previous.
+    Lanes are added in pairs, so rounding can make a cumulative weight smaller than the one before.
     """
     step, mass = lanes(weights), splat(weights, 0)
     for i in range(0, V, step):
@@ -122,7 +122,7 @@ def _keep_top_k(weights: Array, V: int, k: int, order: Array) -> None:
 
 @kernel
 def _keep_top_p(weights: Array, V: int, p: float, order: Array) -> None:
-    """Keep the smallest set of largest weights whose share is at least p; zero all others."""
+    """Zero all weights outside the nucleus, the smallest set whose share is at least p."""
     mass = 0.0
     for i in range(V):
         mass += weights[i]

@@ -7,7 +7,7 @@ from microgpt.engine.simd.vector import Array, lanes, load, splat, square_root, 
 
 @kernel
 def adam(
-    params: Array,  # (rows, whole vectors), like the next three
+    params: Array,  # same shape as grads, m and v; rows are padded to whole vectors
     grads: Array,
     m: Array,
     v: Array,
@@ -35,7 +35,7 @@ def adam(
 
 @kernel
 def squares_are_finite(x: Array) -> bool:
-    """Return whether all numbers of x (rows, whole vectors) and their squares are finite.
+    """Return whether the squares of all numbers in x are finite; rows are padded to whole vectors.
 
     An infinite square would make the running mean in `adam` infinite for all later steps.
     """

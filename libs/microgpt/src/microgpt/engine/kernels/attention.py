@@ -21,13 +21,13 @@ from microgpt.engine.simd.vector import Array, Vector, exp, lanes, larger, load,
 def attention(
     qkv: Array,  # (3 C, N), stacked queries, keys and values
     n_head: int,
-    scale: float,  # factor of the products of queries and keys
-    doc_starts: Array,  # (n_docs + 1), first column of each document, then the end of the last
+    scale: float,  # scale factor of the attention scores
+    doc_starts: Array,  # (n_docs + 1), first column of each document, and total number of columns
     n_docs: int,
     weights: Array,  # (rows, lanes), output: attention weights for `attention_backward`
     out: Array,  # (C, N)
 ) -> None:
-    """Set out to the attention-weighted mean of the values.
+    """Set `out` to the attention-weighted mean of the values.
 
     The weights of a query vector have one row per key, zero-padded to a multiple of `lanes` rows.
     """
@@ -53,7 +53,7 @@ def attention(
 
 @inlined
 def _softmax(scores: Array, n_before: int, scale: float) -> None:
-    """Replace the scores of a query vector by attention weights; future keys have weight 0."""
+    """Replace the scores of a query vector with attention weights; future keys have weight 0."""
     never = splat(scores, -np.inf)
     peak = never
     for key in range(n_before):
@@ -118,7 +118,7 @@ def attention_backward(
 def _softmax_backward(
     weights: Array, row: int, dscores: Array, n_keys: int, scale: float, along: Vector
 ) -> None:
-    """Replace the gradient of the attention weights in dscores by the gradient of the scores."""
+    """Replace the gradient of the attention weights in dscores with the gradient of the scores."""
     for key in range(n_keys):
         change = load(dscores, key, 0) - along
         store(dscores, key, 0, load(weights, row + key, 0) * change * scale)

@@ -43,7 +43,7 @@ def cross_entropy(
     N: int,
     weight: float,  # weight of one token in the loss of the batch
 ) -> float:
-    """Return weight * sum(-log(softmax(logits)[target])); replace the logits by the gradient."""
+    """Return weight * sum(-log(softmax(logits)[target])); replace the logits with the gradient."""
     V, step = logits.shape[0], lanes(logits)
     loss = 0.0
     for n in range(0, N, step):

@@ -1,7 +1,5 @@
 """Dropout on all columns at once, with the same masks as `microgpt.dropout_mask`.
 
-Used by `kernels.forward` and `engine.training.step`.
-
 See `matmul` for the layout. Shapes: C = n_embd, N = columns.
 """
 
@@ -46,7 +44,7 @@ def draw_keys(keys: Array, doc_starts: Array, n_docs: int, seed: int, first: int
 
 @kernel
 def drop(x: Array, keys: Array, site: int, rate: float, y: Array, N: int) -> None:
-    """Apply the dropout of a site to x and store the result in y; both are (C, N)."""
+    """Apply dropout at a site of the model to x and write the result to y; both are (C, N)."""
     C, threshold, scale = x.shape[0], int(rate * 2**32), splat(x, 1 / (1 - rate))
     for c in range(C):
         for n in range(0, N, lanes(x)):
@@ -56,7 +54,7 @@ def drop(x: Array, keys: Array, site: int, rate: float, y: Array, N: int) -> Non
 
 @kernel
 def add_dropped(x: Array, keys: Array, site: int, rate: float, y: Array, N: int) -> None:
-    """Apply the dropout of a site to x and add the result to y; both are (C, N)."""
+    """Apply dropout at a site of the model to x and add the result to y; both are (C, N)."""
     C, threshold, scale = x.shape[0], int(rate * 2**32), splat(x, 1 / (1 - rate))
     for c in range(C):
         for n in range(0, N, lanes(x)):

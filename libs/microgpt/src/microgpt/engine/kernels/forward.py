@@ -22,13 +22,13 @@ class Dataset(NamedTuple):
     """The contents of a `TokenDataset` as NumPy arrays."""
 
     tokens: Array  # tokens of all documents, concatenated
-    starts: Array  # (documents + 1), start of each document, then the end of the last
+    starts: Array  # (documents + 1), start of each document, and total number of tokens
     mask: Array  # see `TokenDataset.mask`
     targets_before: Array  # (documents + 1), cumulative number of unmasked predictions
 
     @classmethod
     def of(cls, docs: Sequence[Tokens]) -> "Dataset":
-        """Concatenate documents into arrays."""
+        """Return a dataset of the concatenated documents."""
         dataset = TokenDataset.of(docs)
         tokens, starts = (np.frombuffer(x, np.int64) for x in (dataset.tokens, dataset.starts))
         mask = np.frombuffer(dataset.mask, np.int8)
@@ -70,7 +70,7 @@ def read_documents(dataset: Dataset, first: int, n_docs: int, buffers: Buffers) 
 def forward(
     weights: Weights, buffers: Buffers, how: Architecture, n_docs: int, N: int, dropout: float
 ) -> None:
-    """Compute the logits of each column. Dropout uses the keys in the buffers."""
+    """Set buffers.logits to the logits of each column. Dropout uses buffers.keys."""
     w, b = weights, buffers
     x, C = b.x, b.x.shape[0]
     if how.rotation.shape[0]:

@@ -89,7 +89,7 @@ def rmsnorm_backward(
 
 @kernel
 def rmsnorm_backward_in_place(dx: Array, normed: Array, scales: Array, layer: int, N: int) -> None:
-    """Replace dx, the gradient of normed (C, N), by the gradient of the input of rmsnorm."""
+    """Replace dx, the gradient of normed (C, N), with the gradient of the input of rmsnorm."""
     C = normed.shape[0]
     for n in range(0, N, lanes(normed)):
         mean = splat(normed, 0)
@@ -113,7 +113,7 @@ def relu(x: Array, n_rows: int, n_columns: int, is_squared: bool) -> None:
 
 @kernel
 def relu_backward(dx: Array, x: Array, is_squared: bool, N: int) -> None:
-    """Replace the gradient dx of x, the output of `relu`, by the gradient of its input."""
+    """Replace the gradient dx of x, the output of `relu`, with the gradient of its input."""
     zero = splat(x, 0)
     for i in range(x.shape[0]):
         for n in range(0, N, lanes(x)):
@@ -142,7 +142,7 @@ def clear(x: Array, N: int) -> None:
 
 @inlined
 def add(x: Array, y: Array, n_rows: int) -> None:
-    """Add the first n_rows rows of x to y; both are (n, whole vectors)."""
+    """Add the first n_rows rows of x to y; rows are padded to whole vectors."""
     for i in range(n_rows):
         for j in range(0, x.shape[1], lanes(x)):
             store(y, i, j, load(y, i, j) + load(x, i, j))
@@ -150,7 +150,7 @@ def add(x: Array, y: Array, n_rows: int) -> None:
 
 @kernel
 def add_and_clear(x: Array, y: Array) -> None:
-    """Add x to y and set x to 0; both are (rows, whole vectors)."""
+    """Add x to y and set x to 0; rows are padded to whole vectors."""
     zero = splat(x, 0)
     for i in range(x.shape[0]):
         for j in range(0, x.shape[1], lanes(x)):

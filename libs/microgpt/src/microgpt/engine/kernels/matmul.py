@@ -11,8 +11,8 @@ from microgpt.engine.simd.tiles import multiply_tile, transpose_tile
 from microgpt.engine.simd.vector import N_REGISTERS, Array, lanes
 
 HALF = N_REGISTERS // 8
-WIDE, HALF_WIDE = 8, 4  # widths of tiles with one row, in vectors
-NARROW, CHAINS = 2, 4  # with up to NARROW vectors of columns, each sum is split into CHAINS sums
+WIDE, HALF_WIDE = 8, 4  # widths of single-row tiles, in vectors
+NARROW, CHAINS = 2, 4  # for up to NARROW vectors of columns, each sum is split into CHAINS sums
 TALL = N_REGISTERS // 4  # rows of a tile; two vectors of sums per row fill half of the registers
 
 
@@ -52,7 +52,7 @@ def add_linear_strip(w: Array, x: Array, y: Array, j: int) -> None:
 
 @inlined
 def _strip(w: Array, x: Array, j: int, y: Array, add: bool, n_vectors: int) -> None:
-    """Compute n_vectors (a literal) vectors of columns, with smaller tiles for the last rows."""
+    """Compute n_vectors (a literal) vectors of columns of w x; the last rows use smaller tiles."""
     n_rows, i = w.shape[0], 0
     while i + TALL <= n_rows:
         multiply_tile(w, i, x, j, y, add, TALL, n_vectors, 1)
@@ -71,8 +71,8 @@ def _strip(w: Array, x: Array, j: int, y: Array, add: bool, n_vectors: int) -> N
 def linear_rows(x: Array, N: int, panels: Array, y: Array) -> None:
     """Set y = x w^T for the first N rows of x, with shapes (N, n), (m, n) -> (N, m).
 
-    `panels` is the result of `weights.in_panels` for w. y is padded to whole vectors. The result of
-    a row does not depend on N.
+    `panels` is w as returned by `weights.in_panels`. y is padded to whole vectors. The result for a
+    row does not depend on N.
     """
     if N == 1 and y.shape[1] <= NARROW * lanes(x):  # inlined to avoid call overhead
         for j in range(0, y.shape[1], lanes(x)):

@@ -18,16 +18,16 @@ _A, _B, _C = COEFFICIENTS
 
 @kernel
 def muon(
-    params: Array,  # (m, C), rows padded to whole vectors, like the next two
+    params: Array,  # same shape as grads and means: (m, C), rows padded to whole vectors
     grads: Array,
     means: Array,
     n_columns: int,  # C
-    kept: float,  # factor of the weights: 1 - learning rate * weight decay
+    kept: float,  # weight decay factor: 1 - learning rate * weight decay
     scale: float,  # learning rate times a factor that depends on the shape
     momentum: float,  # decay rate of the running means
-    scratch: Array,  # (2 padded C + 2 m or more, padded C)
+    scratch: Array,  # (at least 2 padded C + 2 m, padded C)
 ) -> None:
-    """Update a weight matrix."""
+    """Update a weight matrix with Muon."""
     m, C = params.shape[0], n_columns
     side = scratch.shape[1]
     gram, square = scratch[:side], scratch[side : 2 * side]
@@ -46,7 +46,7 @@ def muon(
 
 @inlined
 def _normalized_mean(grads: Array, means: Array, momentum: float, x: Array) -> None:
-    """Update the running means; set x to the next mean (Nesterov), with a Frobenius norm of 1."""
+    """Update the running means; set x to the Nesterov momentum, scaled to a Frobenius norm of 1."""
     squares = splat(x, 0)
     for i in range(x.shape[0]):
         for j in range(0, x.shape[1], lanes(x)):
@@ -66,7 +66,7 @@ def _normalized_mean(grads: Array, means: Array, momentum: float, x: Array) -> N
 def _symmetric_product(w: Array, x: Array, y: Array) -> None:
     """Set y = w x, which must be symmetric: (C, n), (n, C) -> (C, C)."""
     C, step = w.shape[0], lanes(x)
-    for j in range(0, C, 2 * step):  # rows up to the diagonal; the others are copies
+    for j in range(0, C, 2 * step):  # upper triangle; the lower triangle is copied from it
         n_columns = min(2 * step, C - j)
         linear(w[: j + n_columns], x[:, j:], y[:, j:], n_columns)
     for i in range(0, C, step):
@@ -76,7 +76,7 @@ def _symmetric_product(w: Array, x: Array, y: Array) -> None:
 
 @inlined
 def _polynomial(gram: Array, square: Array, C: int) -> None:
-    """Replace square by a I + b gram + c square."""
+    """Set `square` to a I + b gram + c square."""
     for i in range(C):
         for j in range(0, gram.shape[1], lanes(gram)):
             store(square, i, j, _B * load(gram, i, j) + _C * load(square, i, j))

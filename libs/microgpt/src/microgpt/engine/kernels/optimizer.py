@@ -17,7 +17,7 @@ from microgpt.model import count_params
 
 
 class OptimizerState(NamedTuple):
-    """Weights, gradients and running means, each (rows, whole vectors), and scratch memory."""
+    """Weights, gradients, running means and scratch memory; rows are padded to whole vectors."""
 
     params: Array
     grads: Array
@@ -41,12 +41,12 @@ class StepSettings(NamedTuple):
     n_embd: int
     n_layer: int
     n_ff_exp: int
-    muon_lr_ratio: float  # see `config` for this and the next
+    muon_lr_ratio: float  # see `config.MUON_LR_RATIO`
     muon_momentum: float
 
     @classmethod
     def of(cls, model: ModelConfig, config: TrainConfig, dtype: str) -> "StepSettings":
-        """Convert the settings of a training run."""
+        """Return the kernel settings of a training run."""
         n_rows = count_params(model) // model.n_embd
         if config.optimizer == "muon":
             n_rows -= model.n_layer * (4 + 2 * model.n_ff_exp) * model.n_embd
@@ -57,7 +57,7 @@ class StepSettings(NamedTuple):
             seed=int(config.seed),
             beta1=float(config.beta1),
             beta2=float(config.beta2),
-            # A smaller epsilon would round to 0 in float32, and unused weights would become 0 / 0.
+            # A smaller epsilon could round to 0, and the update of unused weights would be 0 / 0.
             eps=max(float(config.adam_eps), float(np.finfo(dtype).tiny)),
             weight_decay=float(config.weight_decay),
             n_adam_rows=int(n_rows),

@@ -13,7 +13,7 @@ from microgpt.engine.simd.vector import Array, lanes, load, splat, square_root, 
 
 @kernel
 def read_rotation(table: Array, doc_starts: Array, n_docs: int, rotation: Array) -> None:
-    """Set rotation (D, N) to the column of the table (D, T) for the position of each token."""
+    """Copy the column of table (D, T) for the position of each token to rotation (D, N)."""
     for doc in range(n_docs):
         start, length = doc_starts[doc], doc_starts[doc + 1] - doc_starts[doc]
         for i in range(table.shape[0]):
@@ -36,7 +36,7 @@ def rotate(x: Array, rotation: Array, sign: float, N: int) -> None:
 
 @kernel
 def adjust(qk: Array, how: Architecture, rotation: Array, scales: Array, N: int) -> None:
-    """Normalize and rotate queries and keys (2 C, N) in place, as the architecture demands."""
+    """Normalize and rotate queries and keys (2 C, N) in place, as the architecture requires."""
     if how.qk_norm:
         D = qk.shape[0] // (2 * how.n_head)
         for head in range(2 * how.n_head):
@@ -50,8 +50,8 @@ def adjust(qk: Array, how: Architecture, rotation: Array, scales: Array, N: int)
 def adjust_backward(
     dqk: Array, qk: Array, how: Architecture, rotation: Array, scales: Array, N: int
 ) -> None:
-    """Replace the gradient of the results of `adjust`, qk, by the gradient of its inputs."""
-    if how.qk_norm:  # a rotation keeps lengths and angles, so the order does not matter
+    """Replace dqk, the gradient of the output qk of `adjust`, with the gradient of its input."""
+    if how.qk_norm:  # rotation preserves lengths and angles, so the order does not matter
         D = qk.shape[0] // (2 * how.n_head)
         for head in range(2 * how.n_head):
             rows = slice(head * D, (head + 1) * D)
@@ -62,7 +62,7 @@ def adjust_backward(
 
 @inlined
 def adjust_row(qkv: Array, row: int, position: int, how: Architecture, D: int) -> None:
-    """Apply `adjust` to the queries and keys of one token, a row of qkv (rows, 3 C)."""
+    """Apply `adjust` to the queries and keys of one token, stored in a row of qkv (rows, 3 C)."""
     step, width = lanes(qkv), 2 * how.n_head * D
     if how.qk_norm:
         for low in range(0, width, D):
@@ -77,7 +77,7 @@ def adjust_row(qkv: Array, row: int, position: int, how: Architecture, D: int) -
 
 @inlined
 def _normalize_head(x: Array, row: int, low: int, D: int) -> None:
-    """Apply rmsnorm to the D numbers of a row of x from column `low` on."""
+    """Apply rmsnorm to the D numbers in a row of x that start at column `low`."""
     zero, squares = splat(x, 0), splat(x, 0)
     first = low // lanes(x) * lanes(x)
     for c in range(first, low + D, lanes(x)):

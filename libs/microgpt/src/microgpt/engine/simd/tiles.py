@@ -75,7 +75,7 @@ def multiply_tile(
     with cgutils.for_range(builder, share) as loop:
         for first, sums in zip(firsts, chains, strict=False):
             add_terms(builder.add(first, loop.index), sums)
-    if n_chains > 1:  # the remaining terms
+    if n_chains > 1:  # terms left over if n_chains does not divide n_terms
         with cgutils.for_range(builder, builder.sub(n_terms, firsts[-1])) as loop:
             add_terms(builder.add(firsts[-1], loop.index), chains[0])
     for other in chains[1:]:

@@ -176,7 +176,7 @@ _define_operator(operator.truediv, "fdiv")
 
 @emitted(lambda a, b: a(a, b))
 def larger(e: Emitter, a: Any, b: Any) -> Any:
-    """Return the lane-wise maximum of two vectors; lanes where either is NaN return b."""
+    """Return the lane-wise maximum of two vectors, or b in lanes where either is NaN."""
     return e.builder.select(e.builder.fcmp_ordered(">", a, b), a, b)
 
 

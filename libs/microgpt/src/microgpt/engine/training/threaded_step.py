@@ -31,8 +31,8 @@ from microgpt.model import count_params
 # A barrier takes 0.1 ms, so each thread processes several micro-batches between barriers. Their
 # number is capped to bound the memory for gradients and the delay before training can be stopped.
 GRADS_BYTES, MAX_PER_THREAD = 2**26, 4
-# Minimum number of weights times tokens per step for which threads are used. This work
-# takes 0.3 ms, several times the overhead of threads.
+# Work per step (number of weights times tokens) above which threads are used. This much work takes
+# 0.3 ms, several times the overhead of threads.
 MIN_SHARED_WORK = 3e6
 
 
@@ -77,7 +77,7 @@ class ThreadedEngine(CompiledEngine):
             self._make_workspace(params[i], PackedWeights(model, dtype), buffers[i])
             for i in (number % threads for number in range(1, n_workspaces))
         ]
-        # Published gradients of all workspaces except those of the first thread.
+        # Gradients published by all threads except the first, by workspace index.
         self._published_grads = {
             number: PackedWeights(model, dtype).array
             for number in range(n_workspaces)
@@ -129,7 +129,7 @@ class ThreadedEngine(CompiledEngine):
         return places
 
     def _run_in_threads(self, step: int, places: Sequence[int]) -> int:
-        """Add up the gradients and losses of micro-batches; return the number of tokens read."""
+        """Process micro-batches and sum their gradients; return the number of tokens read."""
         if self._published_step != step:
             self._published.array[:] = self._params.array
             self._published_step, self._copied_steps = step, [-1] * len(self._copies)
@@ -158,7 +158,7 @@ class ThreadedEngine(CompiledEngine):
         return n_read
 
     def _read(self, numbers: Sequence[int], step: int) -> int:
-        """Process a micro-batch in each of the workspaces; return the number of tokens read."""
+        """Process a micro-batch in each given workspace; return the number of tokens read."""
         thread, n_read = numbers[0], 0
         if thread and self._copied_steps[thread - 1] != step:
             self._copies[thread - 1].array[:] = self._published.array
@@ -189,7 +189,7 @@ def bytes_needed(
     model: ModelConfig, config: TrainConfig, dtype: str, *, longest: int, threads: int = 1
 ) -> int:
     """Return the memory use of an engine in bytes, for up to `longest` predictions per document."""
-    n_arrays = 4 + 2 * 3  # weights, gradients and Adam's two means; two snapshots of three arrays
+    n_arrays = 4 + 2 * 3  # weights, gradients and Adam moments; two snapshots of three arrays
     if threads > 1:
         n_arrays += 2 * (_count_workspaces(model, config, dtype, threads) - 1) + threads
     buffers = buffer_bytes(model, dtype, n_columns(config, longest), longest)
@@ -205,7 +205,7 @@ def _count_workspaces(model: ModelConfig, config: TrainConfig, dtype: str, threa
 
 @EntryPoint
 def add_grads(part: Array, grads: Array) -> None:
-    """Add the published gradients `part` to `grads`; both are (rows, whole vectors)."""
+    """Add the published gradients `part` to `grads`; rows are padded to whole vectors."""
     add(part, grads, part.shape[0])
 
 

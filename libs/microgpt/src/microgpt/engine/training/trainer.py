@@ -39,7 +39,7 @@ class CompiledEngine:
     def __init__(
         self, model: ModelConfig, config: TrainConfig, docs: Sequence[Tokens], *, dtype: str
     ) -> None:
-        """Initialize all weights to 0. `docs` are repeated; each has 2 to block_size + 1 tokens."""
+        """Set all weights to 0. Training cycles through `docs` of 2 to block_size + 1 tokens."""
         self.config = config
         self._dataset = Dataset.of(docs)
         self._settings = StepSettings.of(model, config, dtype)
@@ -96,14 +96,14 @@ class CompiledEngine:
             else:  # end after the current step; the next call takes the snapshot
                 until = min(until, self.n_steps + 1)
         losses, n_read = self._take_steps(until, self._n_tokens)
-        # Aim at 20 ms for the next call, but increase the tokens at most tenfold, because the
+        # Aim for 20 ms in the next call, but increase the tokens at most tenfold, because the
         # measured time is unreliable: it may include compilation or waiting for a processor.
         speed = n_read / (perf_counter() - started)
         self._n_tokens = max(1, min(int(speed * RUN_S), 10 * self._n_tokens))
         return losses
 
     def backward(self, should_stop: Callable[[], bool] = lambda: False) -> float:
-        """Compute the gradients of the next step; return the loss, or NaN if any is not finite.
+        """Compute the next step's gradients; return the loss, or NaN if any value is not finite.
 
         should_stop is called between micro-batches. If it returns True, the loss covers only the
         documents read so far.
@@ -113,12 +113,12 @@ class CompiledEngine:
         while not losses and not should_stop():
             losses, _ = self._take_steps(self.n_steps + 1, self._n_tokens, update=False)
         loss = losses[0] if losses else float(self._progress[2])
-        self._grads_are_fresh = False  # the next step discards the gradients, which `grads` returns
+        self._grads_are_fresh = False  # kept for `grads`, discarded by the next `run`
         self._progress[1:] = 0
         return loss
 
     def undo(self) -> None:
-        """Undo the last step by restoring a snapshot and repeating the steps up to the last one."""
+        """Undo the last step: restore a snapshot and repeat all but the last step since then."""
         last = self.n_steps - 1
         step, arrays = next(taken for taken in reversed(self._snapshots) if taken[0] <= last)
         for packed, array in zip((self._params, self._m, self._v), arrays, strict=True):
@@ -127,7 +127,7 @@ class CompiledEngine:
         self._discard_batch()
         for workspace in self._workspaces:
             for buffer in workspace.buffers:
-                buffer[:] = 0  # buffers may contain non-finite numbers; 0 times these is NaN
+                buffer[:] = 0  # buffers may contain infinity or NaN, and 0 times either is NaN
         while self.n_steps < last:
             self._take_steps(last, self._n_tokens)
 
@@ -136,7 +136,7 @@ class CompiledEngine:
         return self._params.flat()
 
     def numbers(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Return flat copies of the weights and Adam's two means, ordered as in `weight_shapes`."""
+        """Return flat copies of the weights and Adam moments in the order of `weight_shapes`."""
         return self.flat_weights(), self._m.flat(), self._v.flat()
 
     def grads(self) -> dict[str, tuple[tuple[float, ...], ...]]:
@@ -156,7 +156,7 @@ class CompiledEngine:
     def _take_steps(
         self, until: int, n_tokens: int, *, update: bool = True
     ) -> tuple[list[float], int]:
-        """Take steps; return the losses (also of a failed step) and the number of tokens read."""
+        """Take steps; return their losses (NaN for a failed step) and the number of tokens read."""
         first = self.n_steps
         losses = np.zeros(min(until - first, MAX_STEPS), np.float64)
         n_read = self._work(self._workspace, losses, n_tokens, update=update)

@@ -239,7 +239,7 @@ def test_what_needs_the_extra_says_what_to_install(microgpt, tmp_path, command) 
     (tmp_path / "stubs" / "tokenizers.py").write_text(stub)
     error = refused(microgpt(*command, PYTHONPATH=str(tmp_path / "stubs")))
     assert error.endswith(
-        "subword tokens require the extra bpe (No module named 'tokenizers'); "
+        "subword tokens require the bpe extra (No module named 'tokenizers'); "
         "run: pip install 'microgpt-lib[bpe]'"
     )
 

@@ -57,7 +57,7 @@ def test_plain_quotes_in_a_tab_separated_file_are_text(file, header: str) -> Non
 def test_a_field_may_be_long_and_the_limit_of_csv_stays(file) -> None:
     limit = csv.field_size_limit()
     assert load_text(file("a.csv", f"{LONG},text\n1,{LONG}\n"), column="text") == [LONG]
-    with pytest.raises(DataError, match="is not a table"):
+    with pytest.raises(DataError, match="has neither a table"):
         load_text(file("c.txt", f"{LONG}\n"), column="text")
     assert csv.field_size_limit() == limit
 
@@ -72,7 +72,7 @@ def test_rows_without_a_text_are_left_out_with_a_note(file) -> None:
     path = file("a.jsonl", LINES + '{"id": 3}\n{"id": 4, "text": null}\n{"id": 5, "text": " "}\n')
     told: list[str] = []
     assert len(load_text(path, column="text", tell=told.append)) == 2
-    assert told == ["left out 3 of 5 rows without a text in the column"]
+    assert told == ["left out 3 of 5 rows: no text in the column"]
 
 
 @pytest.mark.parametrize(
@@ -81,14 +81,14 @@ def test_rows_without_a_text_are_left_out_with_a_note(file) -> None:
         ("a.csv", "id,name\n1,Anna", "has no column 'text'; choose one of: id, name"),
         ("a.jsonl", '{"id": 1, "name": "Anna"}', "has no column 'text'; choose one of: id, name"),
         ("a.csv", "id,text\n1,\n2, \n", "has no text in column 'text'; use another"),
-        ("a.csv", "id,text\n1,Anna, Mia\n", "line 2: 3 fields, but the header has 2; put"),
+        ("a.csv", "id,text\n1,Anna, Mia\n", "line 2: 3 fields, but the header has 2; quote"),
         ("a.csv", 'id,text\n1,"Anna\n2,Mia\n', "line 3: unexpected end of data; double the quotes"),
-        ("a.jsonl", '{"text": "Anna"}\n{"text": 3}\n', "line 2: text is not a text; use another"),
+        ("a.jsonl", '{"text": "Anna"}\n{"text": 3}\n', "line 2: 'text' is not text; use another"),
         ("a.jsonl", '{"text": "Anna"}\n{"text"\n', "line 2: not a JSON object; write one object"),
-        ("a.txt", "Anna\nMia\n", "is not a table with a header or JSON objects; omit --column"),
+        ("a.txt", "Anna\nMia\n", "has neither a table header nor JSON objects; omit --column"),
         ("a.txt", "\n", "is empty; write one document per line"),
         ("a.csv", "", "is empty; write one document per line"),
-        ("a.json", '[{"text": "a"},\n{"text": 3}]', "a.json, item 2: text is not a text; use"),
+        ("a.json", '[{"text": "a"},\n{"text": 3}]', "a.json, item 2: 'text' is not text; use"),
         ("a.json", '["a"]', "a.json, item 1: not a JSON object; write one object per line"),
         ("a.jsonl", '\n\n{"text": "a\\u0000"}\n{}\n', r"line 3: text has the character '\\x00'"),
         ("a.json", '[{"text": "\\ud800"}]', r"item 1: text has the character '\\ud800'"),

@@ -128,7 +128,7 @@ def test_system_messages_are_left_out_with_a_note(file) -> None:
     assert len(load_conversations(path, tell=lines.append)) == 2
     assert lines == [
         "left out 2 system messages: the model has no role for them",
-        "every conversation has one exchange: later messages of a chat are untrained",
+        "every conversation has one exchange, so the model does not learn longer chats",
     ]
 
 

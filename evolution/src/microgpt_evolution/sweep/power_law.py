@@ -1,7 +1,7 @@
 """Fit a power law, loss = floor + scale · x^-exponent, with confidence intervals.
 
-The law is fitted by least squares. For a given exponent, the law is linear in x^-exponent. Scale
-and floor then have a closed form, and only the exponent is searched (Golub & Pereyra 1973).
+The law is fitted by least squares. For a fixed exponent, scale and floor have a closed form, so
+only the exponent is searched (variable projection, Golub & Pereyra 1973).
 """
 
 import math
@@ -11,13 +11,13 @@ from statistics import fmean, linear_regression
 
 from microgpt_evolution.confidence_interval import half_width
 
-LEAST_FOR_FLOOR = 4  # minimum number of distinct x to fit a floor, which is the third parameter
+LEAST_FOR_FLOOR = 4  # minimum number of distinct x values needed to fit a floor
 LEAST = 3
-EXPONENTS = (0.01, 4.0)  # search range; the curve is nearly logarithmic at 0.01, nearly a step at 4
+EXPONENTS = (0.01, 4.0)  # search range: nearly logarithmic at 0.01, nearly a step function at 4
 N_TRIED = 100  # number of exponents in the grid search
 N_REFINEMENTS = 60  # number of ternary search steps; each step keeps two thirds of the interval
 
-Curve = Sequence[tuple[float, float]]  # pairs of x and loss
+Curve = Sequence[tuple[float, float]]  # (x, loss) pairs
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class PowerLaw:
 
     scale: float  # loss above the floor at x = 1
     exponent: float
-    floor: float = 0.0  # 0 if there are too few distinct x to fit a floor
+    floor: float = 0.0  # 0 if there are too few distinct x values to fit a floor
 
     def at(self, x: float) -> float:
         """Return the loss at x."""
@@ -39,13 +39,13 @@ class FittedLaw:
 
     law: PowerLaw
     has_floor: bool
-    without: tuple[PowerLaw, ...] = ()  # laws fitted with one seed left out; may be empty
+    without: tuple[PowerLaw, ...] = ()  # leave-one-seed-out fits; may be empty
 
     def half_width(self, number: Callable[[PowerLaw], float]) -> float | None:
-        """Return the half-width of a quantity's 95 % confidence interval, or None if unknown.
+        """Return the half-width of the 95 % confidence interval of a quantity, or None if unknown.
 
-        The method is the jackknife (Tukey 1958), which leaves out one seed at a time. A bootstrap
-        of three seeds has only ten distinct samples, so its interval would be too narrow.
+        Uses the jackknife (Tukey 1958), which leaves out one seed at a time. A bootstrap of three
+        seeds has only ten distinct samples, so its interval would be too narrow.
         """
         n = len(self.without)
         if n < 2:
@@ -57,8 +57,8 @@ class FittedLaw:
 def fit_law(curves: Mapping[int, Curve]) -> FittedLaw | None:
     """Fit a power law to the curves of all seeds; every x must be positive.
 
-    Return None if there are too few distinct x, or if a loss is 0, which no power law reaches. Also
-    return None if the losses of all seeds, or of all but one, do not fall or fall in a single step.
+    Return None if there are too few distinct x values, if a loss is 0, or if the fit to all seeds
+    or to all but one seed fails because the loss does not fall or falls in a single step.
     """
     points = [point for curve in curves.values() for point in curve]
     n_different = len(dict(points))
@@ -73,7 +73,7 @@ def fit_law(curves: Mapping[int, Curve]) -> FittedLaw | None:
         [point for seed, curve in curves.items() if seed != left_out for point in curve]
         for left_out in curves
     ]
-    if any(len(dict(rest)) < least for rest in rests):  # without one seed, there are too few x
+    if any(len(dict(rest)) < least for rest in rests):  # too few x values for leave-one-out fits
         return FittedLaw(law, has_floor)
     without = tuple(other for rest in rests if (other := fit(rest)))
     return FittedLaw(law, has_floor, without) if len(without) == len(rests) else None
@@ -110,7 +110,7 @@ def _fit_with_floor(curve: Curve) -> PowerLaw | None:
         else:
             low += third
     law = with_exponent((low + high) / 2)
-    if law.scale <= 0 or best == N_TRIED - 1:  # the best exponent is at the upper limit
+    if law.scale <= 0 or best == N_TRIED - 1:  # not falling, or close to a step
         return None
-    # A floor cannot be negative, and a logarithmic decline does not determine a floor.
+    # Omit the floor if it is negative, or undetermined because the curve is nearly logarithmic.
     return fit_line(curve) if law.floor < 0 or best == 0 else law

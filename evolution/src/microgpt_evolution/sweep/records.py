@@ -23,12 +23,12 @@ from microgpt_evolution.runs.run_directory import RUN, RunDirectory, read_settin
 from microgpt_evolution.sweep.config import SETTINGS, SweepConfig
 
 TABLE = "evaluations.csv"
-HELD_OUT = 0.1  # size of the validation split and of the test split, as a fraction
+HELD_OUT = 0.1  # fraction of documents in each of the validation and test splits
 OUTCOME = ("val_loss", "last_loss", "train_loss", "samples", "seconds", "cpu_seconds")
 
 Kind = Literal["steps", "params", "grid"]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
-# These limits exceed any real value but keep sums and squares finite.
+# These limits exceed any plausible value but keep sums and squares finite.
 _Count = Annotated[int, Field(ge=1, le=10**30)]
 _Loss = Annotated[float, Field(ge=0, le=1e100)]
 _Seconds = Annotated[float, Field(ge=0, le=1e15)]
@@ -43,21 +43,21 @@ class SweepSettings(BaseModel):
     sweep: Kind
     configs: tuple[SweepConfig, ...] = Field(min_length=1, alias="points")  # trained with each seed
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
-    input: Annotated[str, Field(pattern=r"^[^\x00]+$")]  # path of the documents when the run began
+    input: Annotated[str, Field(pattern=r"^[^\x00]+$")]  # path of the input file when the run began
     chat: bool = False  # whether the documents are conversations
-    column: str | None = None  # column or field with the documents
+    column: str | None = None  # table column or JSON field that contains the documents
     data_sha256: str  # SHA-256 of all documents
     val_fraction: float = HELD_OUT  # fraction of documents used for the held-out loss
-    test_fraction: float = HELD_OUT  # fraction of documents that the sweep does not use
+    test_fraction: float = HELD_OUT  # fraction of documents in the unused test split
 
     @property
     def tasks(self) -> list[tuple[SweepConfig, int]]:
-        """All pairs of a configuration and a seed, in the order of the tables."""
+        """All (configuration, seed) pairs, in table order."""
         return [(config, seed) for config in self.configs for seed in self.seeds]
 
     @property
     def documents(self) -> tuple[str, float, float]:
-        """A key that identifies the documents; losses are comparable only if the keys are equal."""
+        """A key for the data and its split; only losses with the same key are comparable."""
         return self.data_sha256, self.val_fraction, self.test_fraction
 
     @classmethod
@@ -74,7 +74,7 @@ class SweepSettings(BaseModel):
 
 
 class SweepResult(BaseModel):
-    """The result of a training run: a line of evaluations.jsonl.
+    """The result of one training run, stored as a line of evaluations.jsonl.
 
     Losses are in nats per token; they are None unless the status is "ok".
     """
@@ -88,7 +88,7 @@ class SweepResult(BaseModel):
     n_params: _Count
     flops: _Count
     val_loss: _Loss | None = None  # held-out loss of the final weights
-    last_loss: _Loss | None = None  # loss of the last step; with batch_size 1, of the last document
+    last_loss: _Loss | None = None  # training loss of the last step
     train_loss: _Loss | None = None  # mean training loss of the last 100 steps
     samples: tuple[str, ...] = ()
     seconds: _Seconds = 0.0  # training time, without evaluation
@@ -96,7 +96,7 @@ class SweepResult(BaseModel):
 
     @model_validator(mode="after")
     def _has_losses(self) -> Self:
-        """Reject a finished training run that lacks a loss."""
+        """Raise ConfigError if the status is "ok" but a loss is missing."""
         if self.is_ok and None in (self.val_loss, self.last_loss, self.train_loss):
             raise ConfigError("status is ok, but a loss is missing")
         return self
@@ -108,7 +108,7 @@ class SweepResult(BaseModel):
 
     @property
     def is_final(self) -> bool:
-        """Whether the result is final, because it does not depend on the machine."""
+        """Whether the result can be reused, because it does not depend on the machine."""
         return self.status in ("ok", "diverged")
 
     @classmethod
@@ -144,7 +144,7 @@ class SweepRecords(RunDirectory):
         return self._results[trial.config, trial.seed]
 
     def known(self, trial: Trial[SweepConfig]) -> Evaluation | None:
-        """Return the recorded evaluation of a trial if it does not depend on the machine."""
+        """Return the recorded evaluation of a trial if a resumed sweep can reuse it, else None."""
         result = self._results.get((trial.config, trial.seed))
         if result is None or not result.is_final:
             return None
@@ -198,7 +198,7 @@ def read_sweep(directory: Path) -> tuple[SweepSettings, list[SweepResult]]:
     """Return the settings and the ordered results of a sweep, which may still be running.
 
     Raises:
-        RunError: there is no sweep, or its records are damaged. An incomplete last line is skipped.
+        RunError: there is no sweep, or its records are damaged beyond an incomplete last line.
     """
     sweep = SweepSettings.parse(read_settings(directory), directory)
     lines = [SweepResult.parse(line, where) for where, line in whole_lines(directory)]

@@ -21,7 +21,7 @@ def run_sweep(
     """Evaluate and record the remaining trials; refuse trials that exceed the free memory.
 
     Raises:
-        StoppedError: should_stop was set before the last trial ended.
+        StoppedError: should_stop was set before all trials ended.
     """
     trials = records.todo()
     objective = replace(objective, free_bytes=pool.free_bytes())

@@ -17,8 +17,8 @@ from microgpt_evolution.sweep.power_law import FittedLaw, fit_law
 from microgpt_evolution.sweep.records import SweepResult
 
 Axis = Literal["steps", "params"]
-UNIT = 1000  # returns are per 1,000 steps or per 1,000 parameters
-# Settings that may differ between the cells of a series, by axis.
+UNIT = 1000  # marginal returns are per 1,000 steps or 1,000 parameters
+# For each axis, the settings that may differ between the cells of a series.
 VARIED = {"steps": ("steps",), "params": ("n_embd", "n_head", "n_layer", "n_ff_exp")}
 
 
@@ -31,18 +31,18 @@ class Mean:
 
     @classmethod
     def of(cls, numbers: Sequence[float]) -> "Mean":
-        """Return the mean of the numbers, one per seed, and its confidence interval."""
+        """Return the mean and the confidence interval of numbers, one per seed."""
         return cls(fmean(numbers), half_width(numbers) if len(numbers) > 1 else None)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """The results of one configuration over all seeds that finished training."""
+    """The results of all finished training runs of one configuration."""
 
     config: SweepConfig
     n_params: int
     flops: int  # FLOPs per training run
-    samples: Sequence[str]  # names generated with the first seed
+    samples: Sequence[str]  # samples of the model trained with the first seed
     losses: Mapping[int, float]  # held-out losses by seed
     val_loss: Mean
     last_loss: Mean  # training loss at the last step, averaged over seeds
@@ -65,7 +65,7 @@ class Cell:
         )
 
     def x(self, axis: Axis) -> int:
-        """Return the number of steps or of parameters, depending on the axis."""
+        """Return the number of steps or parameters, depending on the axis."""
         return self.config.steps if axis == "steps" else self.n_params
 
 
@@ -73,8 +73,8 @@ class Cell:
 class Return:
     """The improvement of a cell over the previous cell."""
 
-    drop: Mean  # decrease of the loss
-    per_unit: Mean  # decrease per 1,000 steps or parameters; 0 if x does not increase
+    drop: Mean  # decrease in loss
+    per_unit: Mean  # decrease in loss per 1,000 steps or parameters; 0 if x does not increase
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,8 @@ class Series:
 class Scaling(Plottable):
     """The scaling analysis of one or more sweeps."""
 
-    cells: Sequence[Cell]  # cells, one per configuration, cheapest first
-    series: Sequence[Series]  # series along steps, followed by series along parameters
+    cells: Sequence[Cell]  # one per configuration, cheapest first
+    series: Sequence[Series]  # series over steps, then series over parameters
     front: Sequence[Cell]  # Pareto front of held-out loss and FLOPs
 
     def __repr__(self) -> str:
@@ -112,7 +112,7 @@ class Scaling(Plottable):
 
     @classmethod
     def of(cls, results: Iterable[SweepResult]) -> "Scaling":
-        """Analyse all finished runs; duplicates after the first are ignored."""
+        """Return the analysis of all finished runs, ignoring repeated runs."""
         by_config: dict[SweepConfig, dict[int, SweepResult]] = {}
         for result in results:
             if result.is_ok:
@@ -123,7 +123,7 @@ class Scaling(Plottable):
         return cls(cells, series, front(cells, lambda cell: cell.flops))
 
     def gain(self, cell: Cell) -> Mean | None:
-        """Return the improvement over the previous cell of the front; None for the first cell."""
+        """Return the improvement over the previous cell on the front, or None if there is none."""
         i = self.front.index(cell) if cell in self.front else 0
         return gain(self.front[i - 1], cell) if i else None
 
@@ -138,7 +138,7 @@ def front(cells: Iterable[Cell], cost: Callable[[Cell], float]) -> list[Cell]:
 
 
 def gain(before: Cell, after: Cell) -> Mean:
-    """Return the decrease of the loss, paired by seed if both cells have the same seeds."""
+    """Return the decrease in loss, paired by seed if both cells have the same seeds."""
     if before.losses.keys() == after.losses.keys():
         return Mean.of([loss - after.losses[seed] for seed, loss in before.losses.items()])
     return Mean(before.val_loss.value - after.val_loss.value, None)

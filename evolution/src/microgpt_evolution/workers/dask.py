@@ -45,7 +45,7 @@ class Dask(Pool):
         assert self._client
         if self._client.status == "running" and monotonic() >= self._counted_at + COUNT_EVERY_S:
             self._counted_at = monotonic()
-            with suppress(OSError):  # a lost connection is reported by the futures
+            with suppress(OSError):  # the futures report a lost connection
                 self._n_workers = sum(self._client.nthreads().values())
         if self._n_workers:
             self._had_workers_at = monotonic()
@@ -66,7 +66,7 @@ class Dask(Pool):
             raise self._no_workers()
 
     def deaths(self, error: BaseException) -> int:
-        """Return the number of workers that died; Dask tries several workers before it raises."""
+        """Return the number of workers that died; Dask tries several workers before it fails."""
         from distributed import KilledWorker
         from distributed.client import ClosedClientError
         from distributed.comm.core import CommClosedError
@@ -84,8 +84,8 @@ class Dask(Pool):
                 "workers on other machines require Dask; "
                 "run: pip install 'microgpt-evolution[cluster]'"
             ) from error
-        # Silence the tracebacks that Dask and its event loop log for a lost connection, because
-        # ClusterError reports it. Disable the graph-size warning: large work is sent only once.
+        # ClusterError reports lost connections, so silence the tracebacks that Dask and its event
+        # loop log. Disable the graph-size warning, because large callables are sent only once.
         dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"})
         for name in ("distributed", "distributed.client", "tornado.application", "asyncio"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -162,7 +162,7 @@ class _DaskExecutor(Executor):
 def _pickled_result(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> bytes | None:
     """Return the pickled result, or None if this worker lacks the contents of a `PickledOnce`.
 
-    The result is pickled here: a result that Dask cannot deserialise makes other results fail.
+    Pickling it here protects other results, which fail if Dask cannot deserialise this result.
     """
     try:
         return pickle.dumps(work(*args, **kwargs))
@@ -171,7 +171,7 @@ def _pickled_result(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) 
 
 
 def _check_versions(versions: Any) -> None:
-    """Raise ClusterError if package versions differ, because the losses would differ."""
+    """Raise ClusterError if package versions differ, because losses would differ too."""
     ours = versions["client"]["packages"]
     peers = {f"the worker {address}": facts for address, facts in versions["workers"].items()}
     for who, facts in {"the scheduler": versions["scheduler"], **peers}.items():
@@ -189,7 +189,7 @@ def _check_scheduler(address: str) -> None:
     """Raise OSError or ValueError if no Dask scheduler answers at the address.
 
     Dask's client waits for the whole timeout if the port is closed, and forever if another service
-    listens on the port. A Dask scheduler sends the first byte.
+    listens on the port. Unlike most services, a Dask scheduler sends data before the client does.
     """
     parts = urlsplit(address)
     if not parts.hostname or not parts.port:

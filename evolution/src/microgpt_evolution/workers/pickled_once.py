@@ -34,7 +34,7 @@ class PickledOnce(Generic[Item, Result]):
         return cls(sha256(contents).hexdigest(), contents)
 
     def name_only(self) -> Self:
-        """Return a copy without the contents, for processes that have cached the contents."""
+        """Return a copy without the contents, for processes that have already cached them."""
         return replace(self, contents=None)
 
     def __call__(self, item: Item) -> Result:

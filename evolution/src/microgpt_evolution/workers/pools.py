@@ -1,4 +1,4 @@
-"""Worker pools of threads or of processes on this machine; a closed pool can be rebuilt."""
+"""Worker pools of threads or processes on this machine."""
 
 import multiprocessing
 import os
@@ -67,7 +67,7 @@ class Pool(ABC):
 
 
 class Threads(Pool):
-    """A pool of threads; work is not pickled, and the kernels run in parallel."""
+    """A pool of threads. Work is not pickled, and the kernels release the GIL."""
 
     def _build(self) -> Executor:
         return ThreadPoolExecutor(self._n)
@@ -89,11 +89,11 @@ class Processes(Pool):
 
 
 def default_workers(n_trials: int, trial_bytes: int) -> int:
-    """Return the number of CPUs of this process, limited by the trials and the free memory.
+    """Return the default number of workers: one per CPU, limited by trials and free memory.
 
     Args:
         n_trials: number of trials that can run concurrently.
-        trial_bytes: maximum memory per trial; the concurrent trials must fit in the free memory.
+        trial_bytes: maximum memory per trial; concurrent trials must fit into the free memory.
     """
     return max(1, min(n_cpus(), n_trials, free_bytes() // trial_bytes))
 

@@ -1,6 +1,6 @@
 """Evaluate items on a worker pool, and retry items that were lost when a worker died.
 
-See docs/decisions/0016-one-driver-for-any-executor.md for the reasons to use a single driver.
+docs/decisions/0016-one-driver-for-any-executor.md explains why all pools share this driver.
 """
 
 from collections import Counter, deque
@@ -26,8 +26,8 @@ POLL_S = 0.1  # interval in seconds between checks of should_stop
 class Outcome(Generic[Result]):
     """The result or the error of an item.
 
-    "failed": the work raised an exception. "crashed": at least three workers died while they
-    evaluated the item, the last one while no other item was running.
+    "failed": the work raised an exception. "crashed": at least three workers died while
+    evaluating the item, the last of them while no other item was running.
     """
 
     status: Literal["done", "failed", "crashed"]
@@ -46,12 +46,12 @@ def evaluate_all(
     """Return the outcome of work(item) for each item, in order.
 
     When a worker dies, several items may be lost. Each lost item is retried alone to find the item
-    that kills its worker; after three deaths, that item counts as crashed. Work may be called more
-    than once for an item.
+    that kills its worker; after three deaths, that item counts as crashed. Thus `work` may be
+    called more than once per item.
 
     Args:
-        work: function to call. Sent to processes with each item; use `PickledOnce` if it is large.
-        items: arguments of work; they are read one by one as workers become free.
+        work: function to call; sent with each item, so wrap it in `PickledOnce` if it is large.
+        items: arguments of `work`, read one by one as workers become free.
         pool: worker pool; it is left open unless the evaluation ends early.
         on_outcome: called in the calling thread with the index and the outcome of each item.
         should_stop: event that ends the evaluation early. Ctrl-C and an exception in on_outcome
@@ -77,7 +77,7 @@ def evaluate_all(
 
 
 class _Evaluation(Generic[Item, Result]):
-    """Queued items, running items, and suspects (items that may have killed their worker)."""
+    """The state of an evaluation; suspects are items that may have killed their worker."""
 
     def __init__(self, work: Callable[[Item], Result], items: Sequence[Item], pool: Pool) -> None:
         self.work, self.items, self.pool = work, items, pool

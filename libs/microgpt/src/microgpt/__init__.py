@@ -4,7 +4,7 @@
 
     result = train(load_text("data/names.txt"))
     print(InferenceGpt(result).generate(num_samples=5))
-    save(result, "output")  # read it with load("output")
+    save(result, "output")  # reload it with load("output")
 
 `Value` and `Gpt` are the readable scalar implementation.
 Public names are imported on first use, so `import microgpt` is fast.

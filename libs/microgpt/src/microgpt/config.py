@@ -1,6 +1,6 @@
 """Model, training and sampling settings, validated on creation.
 
-The defaults are those of Karpathy's script. The command line has the same defaults.
+The defaults match Karpathy's script and are also the defaults of the command line.
 """
 
 import sys
@@ -20,9 +20,9 @@ from microgpt.model_config import check_whole as check_whole
 LossOn = Literal["assistant", "all"]
 LongDocs = Literal["window", "truncate", "skip"]
 TextKind = Literal["lines", "stream"]
-Holdout = Literal["spread", "tail"]  # described in `data.split.split_stream`
+Holdout = Literal["spread", "tail"]  # see `data.split.split_stream`
 Optimizer = Literal["adamw", "muon"]
-EngineName = Literal["compiled", "reference"]  # described in `training.engines`
+EngineName = Literal["compiled", "reference"]  # see `training.engines`
 DType = Literal["float32", "float64"]
 WeightsFormat = Literal["json", "safetensors"]
 
@@ -30,7 +30,7 @@ DEFAULT_SEED, MAX_SEED = 42, 2**63 - 1
 MAX_THREADS = 1024  # guards against typos; more threads than cores have no benefit
 N_EVALUATIONS = 20  # number of held-out loss evaluations per training run
 MAX_NEW_TOKENS = 100_000  # maximum number of new tokens per sample; limits memory use
-# Muon: learning rate in multiples of that of AdamW; decay rate of the running means.
+# Muon's learning rate as a multiple of AdamW's, and its momentum.
 MUON_LR_RATIO, MUON_MOMENTUM = 6.0, 0.95
 DEFAULT_TEMPERATURE = 0.5  # values below 1 favor likely tokens
 CURVE_FILES = ("curves.png", "curves.svg")  # loss curves in a model directory
@@ -38,13 +38,13 @@ CURVE_FILES = ("curves.png", "curves.svg")  # loss curves in a model directory
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Training settings. Raises ConfigError if one is out of range."""
+    """Training settings. Raises ConfigError if a setting is invalid."""
 
     steps: int = 1000  # number of weight updates
-    batch_size: int = 1  # number of documents per step
-    lr: float | None = None  # initial learning rate; decays linearly to 0; None: `default_lr`
-    warmup_steps: int = 0  # the learning rate rises linearly over the first steps
-    optimizer: Optimizer = "adamw"  # "muon": Muon for the matrices of the blocks, else AdamW
+    batch_size: int = 1  # number of documents (or chunks of long documents) per step
+    lr: float | None = None  # initial learning rate; decays linearly to 0; None means `default_lr`
+    warmup_steps: int = 0  # number of steps of linear learning-rate warm-up
+    optimizer: Optimizer = "adamw"  # "muon": Muon for block matrices, AdamW for the rest
     seed: int = DEFAULT_SEED  # seed of the document order, initial weights and final samples
     shuffle: bool = True  # read documents in random order
     loss_on: LossOn = "assistant"  # messages of a conversation that contribute to the loss
@@ -54,9 +54,9 @@ class TrainConfig:
     weight_decay: float = 0.0  # AdamW weight decay, multiplied by lr
     dropout: float = 0.0  # dropout probability, applied to embeddings and residual branches
     average_tail: float = 0.0  # average the weights over this last fraction of the steps
-    beta1: float = 0.85  # Adam: decay rate of the running mean of the gradients
-    beta2: float = 0.99  # Adam: decay rate of the running mean of the squared gradients
-    adam_eps: float = 1e-8  # Adam: avoids division by zero
+    beta1: float = 0.85  # Adam: decay rate of the first moment
+    beta2: float = 0.99  # Adam: decay rate of the second moment
+    adam_eps: float = 1e-8  # Adam: added to the denominator to avoid division by zero
 
     def __post_init__(self) -> None:
         check_count("steps", self.steps)
@@ -71,7 +71,7 @@ class TrainConfig:
         check_choice("text", self.text, TextKind)
         for name in ("lr", "adam_eps"):
             if getattr(self, name) is not None:
-                _check_number(name, getattr(self, name), "a number above 0", lambda x: x > 0)
+                _check_number(name, getattr(self, name), "a number greater than 0", lambda x: x > 0)
         _check_number("weight_decay", self.weight_decay, "a number >= 0", lambda x: x >= 0)
         fastest = (self.lr or 0) * (MUON_LR_RATIO if self.optimizer == "muon" else 1)
         if self.weight_decay * fastest > 1:  # larger values would flip the sign of the weights
@@ -88,18 +88,18 @@ class TrainConfig:
         return max(1, self.steps // N_EVALUATIONS)
 
     def lr_at(self, step: Any) -> Any:
-        """Return the learning rate of a step or an array of steps, counted from 0."""
+        """Return the learning rate at a step or an array of steps, counted from 0."""
         lr = default_lr() if self.lr is None else self.lr
-        if self.warmup_steps:  # `step` may be an array
+        if self.warmup_steps:
             rising = (step + 1) / self.warmup_steps
-            lr = lr * (rising * (rising < 1) + (rising >= 1))
+            lr = lr * (rising * (rising < 1) + (rising >= 1))  # min(rising, 1), also for arrays
         return lr * (1 - step / self.steps)
 
 
 def default_lr(n_embd: int = ModelConfig.n_embd) -> float:
-    """Return the learning rate for an embedding width: 0.01 up to 16, then inversely proportional.
+    """Return the default learning rate: 0.01 up to n_embd 16, then proportional to 1 / n_embd.
 
-    Adam changes each weight by about the learning rate per step. A wider layer adds up more such
+    Adam changes each weight by about the learning rate per step. A wider layer sums more such
     changes, so the rate is proportionally lower (Yang et al. 2022, "Tensor Programs V", table 8).
     """
     return 0.01 * min(1.0, ModelConfig.n_embd / n_embd)
@@ -107,14 +107,14 @@ def default_lr(n_embd: int = ModelConfig.n_embd) -> float:
 
 @dataclass(frozen=True)
 class Sampling:
-    """Sampling settings. Raises ConfigError if one is out of range.
+    """Sampling settings. Raises ConfigError if a setting is out of range.
 
-    The temperature is applied first, followed by the filters top_k, top_p and min_p in this order.
+    The temperature is applied first, then the filters top_k, top_p and min_p, in that order.
     """
 
     temperature: float = DEFAULT_TEMPERATURE  # 0 is greedy; 1 uses the model's probabilities
     top_k: int | None = None  # keep the k most likely tokens
-    top_p: float = 1.0  # keep the smallest set of most likely tokens with this total probability
+    top_p: float = 1.0  # keep the smallest set of top tokens with at least this probability
     min_p: float = 0.0  # keep tokens with at least this fraction of the highest probability
 
     def __post_init__(self) -> None:
@@ -130,12 +130,12 @@ class Sampling:
 
 
 def check_seed(seed: int) -> None:
-    """Raise ConfigError unless the seed is a whole number from 0 to 2**63 - 1."""
+    """Raise ConfigError unless the seed is an integer from 0 to 2**63 - 1."""
     check_whole("seed", seed, minimum=0, maximum=MAX_SEED)
 
 
 def check_count(name: str, count: int) -> None:
-    """Raise ConfigError unless a setting is a whole number >= 1."""
+    """Raise ConfigError unless a setting is an integer >= 1."""
     check_whole(name, count, minimum=1)
 
 
@@ -154,8 +154,8 @@ def _is_finite(value: float) -> bool:
 
 
 def _brief(value: object) -> str:
-    """Return the first 24 characters of a value for an error message; every float fits."""
+    """Return the first 24 characters of a value's repr; enough for every float."""
     try:
         return f"{value!r:.24}"
-    except ValueError:  # Python converts integers of at most 4,300 digits
+    except ValueError:  # Python cannot print integers of more than 4,300 digits
         return "a number of more than 4,300 digits"

@@ -1,4 +1,4 @@
-"""Number of CPUs that the affinity and the cgroups of the process allow."""
+"""Number of CPUs available to the process, given its CPU affinity and cgroup quotas."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from microgpt.memory_limit import cgroup_directories
 
 
 def n_cpus() -> int:
-    """Return the number of CPUs that this process may use; fractions are rounded up."""
+    """Return the number of CPUs that this process may use; fractional quotas are rounded up."""
     # macOS and Windows have no sched_getaffinity.
     n = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     return max(1, min([n, *map(ceil, _quotas())]))
@@ -22,7 +22,7 @@ def _quotas() -> Iterator[float]:
     for directory, version in cgroup_directories("cpu"):
         with suppress(OSError, ValueError):  # missing file, or a quota of "max"
             quota, period = _read_v1(directory) if version == 1 else _read_v2(directory)
-            if quota > 0 and period > 0:  # -1 in version 1: no quota
+            if quota > 0 and period > 0:  # in version 1, -1 means no quota
                 yield quota / period
 
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from microgpt.config import TrainConfig
 from microgpt.value import Number
 
-GOLDEN_64, GOLDEN_32 = 0x9E3779B97F4A7C15, 0x9E3779B9  # 2**n / golden ratio, used to spread keys
-# Hash rounds: (right shift before the xor, multiplier).
+GOLDEN_64, GOLDEN_32 = 0x9E3779B97F4A7C15, 0x9E3779B9  # 2**n / golden ratio; spreads the keys
+# Hash rounds (shift, multiplier): x = (x ^ x >> shift) * multiplier.
 ROUNDS_64 = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1))
 ROUNDS_32 = ((16, 0x7FEB352D), (15, 0x846CA68B), (16, 1))
 

@@ -1,9 +1,9 @@
 """Decode jobs of several callers in one batch.
 
-Jobs with the same rules can share a batch, which decodes all sequences in parallel. Each call runs
-for about 20 ms. Between calls, the caller can collect finished jobs, cancel jobs and switch to
-another batch. The result of a job does not depend on the other jobs; it equals the result of
-`InferenceGpt.samples` or `InferenceGpt.reply`.
+Jobs with the same sampling rules can share a batch, which decodes all sequences in parallel. Each
+call of `run` takes about 20 ms. Between calls, the caller can collect finished jobs, cancel jobs
+and switch to another batch. The result of a job does not depend on the other jobs; it equals the
+result of `InferenceGpt.samples` or `InferenceGpt.reply`.
 """
 
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ from microgpt.sampling import Continuation, Job
 
 
 class Batch:
-    """Jobs with the same rules that are decoded together. Not thread-safe."""
+    """Jobs with the same sampling rules, decoded together. Not thread-safe."""
 
     def __init__(
         self, model: CompiledModel, jobs: Sequence[Job], arrays: DecodeArrays | None = None
     ) -> None:
         """Create a decoder for all jobs. Jobs with fewer sequences start first.
 
-        The arrays can be reused from a finished batch of the same model.
+        Pass the `arrays` of a finished batch of the same model to reuse them.
         """
         numbers = sorted(range(len(jobs)), key=lambda number: jobs[number].n_sequences)
         ends = list(accumulate(jobs[number].n_sequences for number in numbers))

@@ -7,7 +7,7 @@ REPLACEMENT_CHARACTER = "\N{REPLACEMENT CHARACTER}"  # result of decoding an inc
 
 
 def cut_at_stop(text: str, stop: tuple[str, ...]) -> str:
-    """Truncate the text before the stop string whose occurrence ends first."""
+    """Return the text before the stop string that ends first, or all if there is none."""
     places = [text.find(string) for string in stop]
     ends = [(place + len(stop[i]), place) for i, place in enumerate(places) if place >= 0]
     return text[: min(ends)[1]] if ends else text

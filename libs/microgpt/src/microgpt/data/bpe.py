@@ -18,14 +18,14 @@ DEFAULT_VOCAB_SIZE = 1024
 N_BYTES = 256
 MIN_FREQUENCY = 2  # pairs that occur only once are not merged
 
-# The library never merges across the words that WORDS matches, so words are encoded and cached
-# individually. Python's \s also matches U+001C to U+001F, which are not white space in Unicode.
+# The library never merges tokens across words, so words (matches of WORDS) are encoded and cached
+# individually. Unlike Unicode, Python's \s treats U+001C to U+001F as white space.
 BLANK, MARK = r"[^\S\x1c-\x1f]", r"[\S\x1c-\x1f]"
 WORDS = re.compile(f" ?{MARK}+|{BLANK}+(?!{MARK})|{BLANK}")
-MAX_CACHED_WORDS, MAX_CACHED_LENGTH = 2**17, 64  # number of words, characters per word (30 MB)
-# Training time is quadratic in the word length, and training takes 80 bytes of memory per character
-# of a text. Texts are split at the first word boundary after PART_LENGTH characters, or at twice
-# that length if there is none.
+MAX_CACHED_WORDS, MAX_CACHED_LENGTH = 2**17, 64  # words, characters per word (about 30 MB)
+# Training time is quadratic in the word length, and the trainer uses 80 bytes of memory per
+# character. Texts are therefore split at the first word boundary after PART_LENGTH characters, or
+# at twice that length if there is no boundary.
 PART_LENGTH = 2**10
 WORD_BOUNDARY = re.compile(f"(?<={MARK})(?={BLANK})")
 
@@ -46,7 +46,7 @@ class BpeTokenizer(Tokenizer):
     unit = "tokens"
 
     def __init__(self, file: bytes, *, is_chat: bool = False) -> None:
-        from microgpt.data.bpe_file import read_library  # imported lazily, as it imports pydantic
+        from microgpt.data.bpe_file import read_library  # lazy import, because it loads pydantic
 
         self.file = file  # content of tokenizer.json, in the library's format
         self._library, self._pieces = read_library(file)
@@ -62,7 +62,7 @@ class BpeTokenizer(Tokenizer):
 
         Args:
             vocab_size: maximum number of tokens, including special tokens. The vocabulary
-                is smaller if no remaining pair occurs at least twice.
+                is smaller if too few pairs occur at least twice.
 
         Raises:
             ConfigError: vocab_size is too small for the 256 bytes and the special tokens.
@@ -128,7 +128,7 @@ class BpeTokenizer(Tokenizer):
         """Return the tokens of each word of a text."""
         words = WORDS.findall(text)
         if len(self._cache) > MAX_CACHED_WORDS:
-            self._cache = {}  # not cleared: another thread may still use the old dict
+            self._cache = {}  # a new dict, because another thread may still use the old one
         cache = self._cache
         tokens = []
         for word in words:
@@ -146,7 +146,7 @@ class BpeTokenizer(Tokenizer):
         try:
             if len(word) <= MAX_CACHED_LENGTH:
                 return tuple(self._library.encode(word, add_special_tokens=False).ids)
-            # Encoding time is quadratic in the word length. Only the batch method releases the GIL.
+            # Long words are slow (quadratic time); only the batch method releases the GIL.
             return tuple(self._library.encode_batch_fast([word], add_special_tokens=False)[0].ids)
         except BaseException as error:
             from microgpt.data.bpe_file import refuse

@@ -16,13 +16,13 @@ N_BYTES = 256
 
 
 def new_library() -> "Library":
-    """Create an untrained tokenizer; raise TokenizerError if the library is not installed."""
+    """Return an untrained tokenizer; raise TokenizerError if the library is not installed."""
     try:
         from tokenizers import Tokenizer as Library
         from tokenizers import decoders, models, pre_tokenizers
     except ImportError as error:
         raise TokenizerError(
-            f"subword tokens require the extra bpe ({error}); run: pip install 'microgpt-lib[bpe]'"
+            f"subword tokens require the bpe extra ({error}); run: pip install 'microgpt-lib[bpe]'"
         ) from error
     library = Library(models.BPE())
     library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -31,7 +31,7 @@ def new_library() -> "Library":
 
 
 class _Model(BaseModel):
-    """The vocabulary and merges in tokenizer.json; settings are stored as extra fields."""
+    """The vocabulary and merges in tokenizer.json; all other keys become extra fields."""
 
     model_config = ConfigDict(strict=True, extra="allow")
 
@@ -40,7 +40,7 @@ class _Model(BaseModel):
 
 
 class _TokenizerFile(BaseModel):
-    """The content of tokenizer.json; settings are stored as extra fields."""
+    """The content of tokenizer.json; all other keys become extra fields."""
 
     model_config = ConfigDict(strict=True, extra="allow")
 
@@ -87,7 +87,7 @@ def read_library(file: bytes) -> tuple["Library", list[bytes]]:
 
 
 def refuse(error: BaseException) -> NoReturn:
-    """Raise a TokenizerError from an exception or a panic of the library.
+    """Re-raise an exception or panic of the library as TokenizerError.
 
     A panic is raised as a BaseException whose class cannot be imported.
     """
@@ -101,24 +101,24 @@ def _pieces(vocabulary: dict[str, int]) -> list[bytes]:
     bytes_ = byte_of()
     pieces = sorted(vocabulary, key=vocabulary.__getitem__)
     if [vocabulary[piece] for piece in pieces] != list(range(len(pieces))):
-        raise TokenizerError("the token ids are not consecutive from 0")
+        raise TokenizerError("token ids must be consecutive integers from 0")
     if not bytes_.keys() <= vocabulary.keys() or not bytes_.keys() >= {*"".join(pieces)}:
-        raise TokenizerError("tokens must be the 256 bytes and sequences of bytes")
+        raise TokenizerError("tokens must be byte sequences, including all 256 single bytes")
     return [bytes(bytes_[char] for char in piece) for piece in pieces]
 
 
 def _check_merges(model: _Model) -> None:
-    """Raise TokenizerError if a merge has an unknown token, which could make the library panic."""
+    """Raise TokenizerError if a merge has an unknown token, because the library could panic."""
     for merge in model.merges:
         for piece in (*merge, "".join(merge)):
             if piece not in model.vocab:
                 first, second = merge
-                problem = f"the merge of {first!r} and {second!r} has no token {piece!r}"
+                problem = f"the merge of {first!r} and {second!r} needs a missing token: {piece!r}"
                 raise TokenizerError(f"the tokenizer is damaged: {printable(problem)}")
 
 
 def byte_of() -> dict[str, int]:
-    """Return the byte value that each character of a piece represents.
+    """Return a mapping from each character in pieces to the byte that it represents.
 
     The library represents a printable byte by the character with the same code point, and the
     other bytes, in ascending order, by the characters from U+0100 on.

@@ -14,7 +14,7 @@ class ChatPrompt:
 
     tokens: Sequence[int]  # [BOS, turns…, assistant]
     tokens_dropped: int  # number of tokens in the dropped turns
-    unknown_characters: str  # distinct characters removed from the prompt
+    unknown_characters: str  # distinct unknown characters, removed from the prompt
     n_replies: int  # number of assistant turns, including dropped ones
 
 
@@ -27,8 +27,8 @@ def fit_conversation(
     The last message is never dropped.
 
     Raises:
-        PromptError: there are no messages, or the last one does not fit or has only unknown
-            characters.
+        PromptError: there are no messages, or the last message does not fit or has only
+            unknown characters.
         TokenizerError: the model has no chat tokens.
     """
     messages = list(messages)
@@ -70,6 +70,6 @@ def fit_conversation(
 def room_for_turns(block_size: int) -> int:
     """Return the number of tokens available for the turns before a reply.
 
-    The rest of the context is for BOS, the role token of the reply, and the reply (a quarter).
+    The rest is reserved for BOS, the role token of the reply, and the reply (a quarter).
     """
     return block_size - block_size // 4 - 2

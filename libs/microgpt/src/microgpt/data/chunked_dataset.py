@@ -33,14 +33,14 @@ Chunks = SlidingWindows | list[Chunk]  # the chunks of one document
 class ChunkedDataset:
     """The training chunks of documents, in document order.
 
-    A document that fits into the context is one chunk. Documents are counted and encoded lazily;
-    counts are cached.
+    A document that fits into the context is one chunk. Tokens are counted and documents encoded
+    on demand; counts are cached.
     """
 
     docs: Sequence[Document]
     tokenizer: Tokenizer
     block_size: int
-    loss_on: LossOn  # this and the next two fields are described in `TrainConfig`
+    loss_on: LossOn  # see `TrainConfig` for this and the next two fields
     long_docs: LongDocs
     text: TextKind
 
@@ -48,7 +48,7 @@ class ChunkedDataset:
         return self._firsts[-1] if self._firsts else len(self.docs)
 
     def encode(self, order: Iterable[int]) -> TokenDataset:
-        """Encode chunks by index; the chunks of a document have consecutive indices.
+        """Return the encoded chunks with these indices; the chunks of a document are consecutive.
 
         Raises:
             TokenizerError: a document contains an unknown character.
@@ -93,7 +93,7 @@ class ChunkedDataset:
 
     @property
     def n_lost(self) -> int:
-        """The number of tokens of long documents that `long_docs` excludes from training."""
+        """The number of tokens that `long_docs` excludes from training."""
         if self.long_docs == "window" or self.text == "stream":
             return 0
         first = self.block_size + 1 if self.long_docs == "truncate" else 1
@@ -124,7 +124,7 @@ class ChunkedDataset:
 
     @cached_property
     def _firsts(self) -> Sequence[int]:
-        """The first chunk index of each document, then the total; empty if no document is split."""
+        """The first chunk index of each document, then the total; empty if each is one chunk."""
         if self.text == "lines" and (self.long_docs == "truncate" or not self.n_long):
             return ()
         return array("q", accumulate(map(self._count, self.docs, self.lengths), initial=0))
@@ -154,7 +154,7 @@ def scored(
     loss_on: LossOn,
     text: TextKind,
 ) -> Iterator[Iterable[Chunk]]:
-    """Yield the scoring chunks of each document; see `ChunkedDataset` for the arguments."""
+    """Yield the chunks of each document for scoring; see `ChunkedDataset` for the arguments."""
     return (_cut(doc, tokenizer, block_size, loss_on, text) for doc in docs)
 
 
@@ -166,11 +166,11 @@ def _cut(
     text: TextKind,
     stride: int | None = None,
 ) -> Chunks:
-    """Return the chunks of a document; each has at least one token that counts towards the loss."""
+    """Return the chunks of a document."""
     tokens = tokenizer.encode_document(doc)
     if text == "stream":
         if not isinstance(doc, str):
-            raise ConfigError("conversations cannot be read as running text; omit text")
+            raise ConfigError('conversations cannot be read as running text; use text="lines"')
         if not doc:
             return []
         return SlidingWindows(tokens[:-1], block_size, first=tokenizer.bos_id, stride=stride)

@@ -17,17 +17,17 @@ from microgpt.errors import DataError
 from microgpt.printable import printable
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab")
-DELIMITERS = "\t;|,"  # the delimiter that gives the most columns is used; the first one in a tie
-SAMPLE = 20  # number of lines or elements that must be JSON objects
+DELIMITERS = "\t;|,"  # the one that yields the most columns is used; the first if tied
+SAMPLE = 20  # maximum number of JSON values to examine
 N_NAMED = 20  # maximum number of column names in an error message
 
-_LIMIT_LOCK = Lock()  # held while the limit is lifted
-_Rows = Iterator[tuple[str, dict[str, object]]]  # place for error messages, fields by name
+_LIMIT_LOCK = Lock()  # held while the field size limit is raised
+_Rows = Iterator[tuple[str, dict[str, object]]]  # (location for error messages, fields by name)
 
 
 @contextmanager
 def _fields_of_any_size() -> Iterator[None]:
-    """Raise the field size limit of the csv module, which all threads share, to 2 GiB."""
+    """Temporarily raise the csv module's field size limit, which is global, to 2 GiB."""
     with _LIMIT_LOCK:
         limit = csv.field_size_limit(2**31 - 1)
         try:
@@ -40,10 +40,10 @@ def _fields_of_any_size() -> Iterator[None]:
 def load_column(
     path: str | Path | TextFile, column: str, *, tell: Callable[[str], None] | None = None
 ) -> list[str]:
-    """Return the texts of a column of a table with a header, or of a field of JSON objects.
+    """Return the texts in a column of a table with a header, or in a field of JSON objects.
 
     JSON may be one object per line or an array of objects. Surrounding white space is removed, and
-    rows without a text are omitted.
+    rows without text are omitted.
 
     Args:
         tell: called with a message for the user if rows were omitted.
@@ -66,7 +66,7 @@ def load_column(
         names.update(dict.fromkeys(row))
         value = row.get(column)
         if not isinstance(value, str | None):
-            raise DataError(f"{where}: {printable(column)} is not a text; use another column")
+            raise DataError(f"{where}: {printable(column)!r} is not text; use another column")
         if value and (bad := re.search("[\0\ud800-\udfff]", value)):
             problem = f"{printable(column)} has the character {bad[0]!r}"
             raise DataError(f"{where}: {problem}, which is not text; remove it")
@@ -77,15 +77,15 @@ def load_column(
             f"{file.path} has no column {printable(column)!r}; choose one of: {_listed(names)}"
         )
     if not docs:
-        raise DataError(f"{file.path} has no text in column {printable(column)!r}; use another")
+        raise DataError(f"{file.path} has no text in column {printable(column)!r}; use another one")
     if tell and n_rows > len(docs):
-        tell(f"left out {n_rows - len(docs):,} of {n_rows:,} rows without a text in the column")
+        tell(f"left out {n_rows - len(docs):,} of {n_rows:,} rows: no text in the column")
     return docs
 
 
 @_fields_of_any_size()
 def check_is_text(path: Path, docs: Sequence[str]) -> None:
-    """Raise DataError if documents are the rows of a table or JSON values."""
+    """Raise DataError if the lines of a file are a table or JSON instead of plain text."""
     names: Iterable[str] = ()
     what, note = "has JSON objects", ""
     if path.suffix.lower() in TABLE_SUFFIXES:
@@ -138,11 +138,11 @@ def _reader(lines: Sequence[str], delimiter: str, *, is_quoted: bool = True) -> 
 
 
 def _table_rows(path: Path, lines: Sequence[str]) -> _Rows:
-    """Yield the fields of each row with its place, which is the last line of the row."""
+    """Yield the location (last line) and the fields of each row."""
     delimiter, is_quoted, names = _dialect(lines)
     if len(names) < 2 and path.suffix.lower() not in TABLE_SUFFIXES:
         raise DataError(
-            f"{path} is not a table with a header or JSON objects; omit --column to read its lines"
+            f"{path} has neither a table header nor JSON objects; omit --column to read its lines"
         )
     reader = _reader(lines, delimiter, is_quoted=is_quoted)
     rows = (row for row in reader if "".join(row).strip())
@@ -152,8 +152,8 @@ def _table_rows(path: Path, lines: Sequence[str]) -> _Rows:
             where = f"{path}, line {reader.line_num}"
             if len(row) != len(names):
                 raise DataError(
-                    f"{where}: {len(row)} fields, but the header has {len(names)}; put a field "
-                    "with a delimiter in quotes"
+                    f"{where}: {len(row)} fields, but the header has {len(names)}; quote fields "
+                    "that contain a delimiter"
                 )
             yield where, dict(zip(names, row, strict=True))
     except csv.Error as error:
@@ -163,7 +163,7 @@ def _table_rows(path: Path, lines: Sequence[str]) -> _Rows:
 
 
 def _json_rows(path: Path, lines: Sequence[str]) -> _Rows:
-    """Yield each object with its place."""
+    """Yield the location and the fields of each object."""
     unit, values = _json_values(lines)
     for number, value in values:
         where = f"{path}, {unit} {number}"
@@ -174,16 +174,16 @@ def _json_rows(path: Path, lines: Sequence[str]) -> _Rows:
 
 
 def _json_values(lines: Sequence[str]) -> tuple[str, Iterator[tuple[int, object]]]:
-    """Return "item" and the elements if the file is an array, otherwise "line" and the values.
+    """Return the unit ("item" for a JSON array, otherwise "line") and the numbered values.
 
-    The elements and values are numbered from 1. A line that is not JSON has the value None.
+    Numbers start at 1. A line that is not JSON has the value None.
     """
     texts = filter(str.strip, lines)
     is_jsonl = _parse(next(texts, "")) is not None and next(texts, None) is not None
     whole = None if is_jsonl else _parse("\n".join(lines))
     if isinstance(whole, list) and not is_conversation(whole):
         return "item", enumerate(whole, start=1)
-    if whole is not None:  # an object or conversation on several lines
+    if whole is not None:  # an object or conversation spread over several lines
         return "line", enumerate([whole], start=1)
     return "line", ((i, _parse(line)) for i, line in enumerate(lines, start=1) if line.strip())
 

@@ -5,8 +5,8 @@
     {"prompt": "hi", "completion": "hello"}
     {"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]}
 
-The last format is ShareGPT's. A file may also be a JSON array of such objects, as ShareGPT files
-usually are. Error messages contain the file, the line and the index of the message.
+The last format is ShareGPT's. A file may also be a JSON array of conversations, as ShareGPT
+files usually are. Error messages contain the file, the line and the index of the message.
 """
 
 import json
@@ -51,7 +51,7 @@ class Item:
 
 @dataclass(frozen=True)
 class ChatTestSet:
-    """Conversations, and the replies to score."""
+    """Test conversations and the replies to score."""
 
     conversations: list[Conversation]
     items: list[Item]
@@ -60,7 +60,7 @@ class ChatTestSet:
 def load_chat_tests(
     path: str | Path | TextFile, *, tell: Callable[[str], None] | None = None
 ) -> ChatTestSet:
-    """Load the conversations of a file. Each reply that has a `task` becomes an item.
+    """Return the conversations of a file, with an `Item` for each reply that has a `task`.
 
     See `microgpt.data.documents.load_conversations` for the arguments and errors.
     """
@@ -101,7 +101,7 @@ class _Turn(Message):
 
 
 def _values(file: TextFile) -> Iterator[tuple[str, int, object]]:
-    """Yield ("line", its number, the line), or ("item", its number, the value) for a JSON array."""
+    """Yield ("line", line number, line), or ("item", item number, value) for a JSON array."""
     lines = enumerate(file, start=1)
     n, first = next((pair for pair in lines if pair[1].strip()), (1, ""))
     numbered = chain([(n, first)], lines)
@@ -116,7 +116,7 @@ def _values(file: TextFile) -> Iterator[tuple[str, int, object]]:
     text = "\n" * (n - 1) + "\n".join(line for _, line in numbered)
     try:
         values = from_json(text)
-    except ValueError as error:  # also for lone surrogates
+    except ValueError as error:  # invalid JSON or lone surrogates
         if first.rstrip()[-1] not in "[{," or text.strip() == first.strip():
             yield "line", n, first
         raise DataError(
@@ -130,7 +130,7 @@ def _values(file: TextFile) -> Iterator[tuple[str, int, object]]:
 
 
 def _starts_array(line: str) -> bool:
-    """Return whether the line begins a JSON array of conversations, or JSON of several lines."""
+    """Return whether a line starts a JSON array of conversations or a multi-line JSON value."""
     if line.lstrip()[:1] not in ("[", "{"):
         return False
     try:
@@ -157,7 +157,7 @@ def is_conversation(value: object) -> bool:
 
 
 def _messages(value: object, info: ValidationInfo) -> object:
-    """Convert any format to a list of messages; count omissions by role in `info.context`."""
+    """Convert any format to a list of messages; count ignored messages in `info.context`."""
     if isinstance(value, dict):
         if "messages" in value:
             value = value["messages"]
@@ -191,7 +191,7 @@ _TURNS: TypeAdapter[tuple[_Turn, ...]] = TypeAdapter(
 
 
 def _parse(value: object, where: str, ignored: Counter[str]) -> Sequence[_Turn]:
-    """Return the messages of a line of JSON or of a parsed value.
+    """Return the messages of a conversation, given as a line of JSON or as a parsed value.
 
     Raises DataError if there are no messages, the roles do not alternate or a message is invalid.
     """
@@ -202,7 +202,7 @@ def _parse(value: object, where: str, ignored: Counter[str]) -> Sequence[_Turn]:
             turns = _TURNS.validate_python(value, context=ignored)
     except ValidationError as error:
         if not isinstance(value, str):
-            return _parse(json.dumps(value), where, ignored)  # raises the error for JSON input
+            return _parse(json.dumps(value), where, ignored)  # fails with an error for JSON input
         problem = first_problem(error, root="messages").replace("at line 1 column", "at column")
         raise DataError(f"{where}: {problem}") from error
     if not turns:

@@ -22,7 +22,7 @@ def load_text(
     """Return the non-empty lines of a UTF-8 text file, with surrounding white space removed.
 
     Args:
-        column: read this column of a table or field of JSON objects; see `load_column`.
+        column: table column or field of JSON objects to read; see `load_column`.
         tell: called with a message for the user if rows of a table were omitted.
 
     Raises:
@@ -37,7 +37,7 @@ def load_text(
 
 
 def load_lines(path: str | Path | TextFile) -> list[str]:
-    """Return the lines of a file as `load_text` does, but also accept tables and JSON."""
+    """Return the lines of a file as `load_text` does, but do not reject tables and JSON."""
     file = path if isinstance(path, TextFile) else TextFile(path)
     return _documents(file.path, file)
 
@@ -89,7 +89,7 @@ def load_conversations(
     """
     conversations = load_chat_tests(path, tell=tell).conversations
     if tell and all(len(conversation) == 2 for conversation in conversations):
-        tell("every conversation has one exchange: later messages of a chat are untrained")
+        tell("every conversation has one exchange, so the model does not learn longer chats")
     return conversations
 
 

@@ -18,8 +18,8 @@ def fold(text: str) -> str:
     """Fold case and remove accents: "Straße" becomes "strasse".
 
     Apply case folding and compatibility decomposition (Unicode, sections 3.13 and 3.11), remove the
-    combining diacritical marks U+0300 to U+036F, recompose the rest (Hangul), and apply
-    `_TABLE`.
+    combining diacritical marks U+0300 to U+036F, recompose the rest (for Hangul), and
+    apply `_TABLE`.
     """
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     kept = "".join(char for char in decomposed if not "\u0300" <= char <= "\u036f")
@@ -27,7 +27,7 @@ def fold(text: str) -> str:
 
 
 def char_tokenizer(docs: Iterable[Document]) -> CharTokenizer:
-    """Return a character tokenizer; it folds if conversations have no capitals and no accents."""
+    """Return a character tokenizer; it folds for conversations without capitals and accents."""
     plain = CharTokenizer.from_documents(docs)
     folds = plain.is_chat and all(fold(char) == char for char in plain.chars)
     return FoldingTokenizer(plain.chars, is_chat=True) if folds else plain

@@ -12,7 +12,7 @@ class SlidingWindows:
     """Overlapping chunks of a sequence; each token except the first is predicted exactly once.
 
     Tokens that an earlier chunk predicts are masked. The default stride is half the context, so
-    predictions after the first chunk have at least half the context of preceding tokens.
+    predictions after the first chunk see at least half a context of preceding tokens.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ def default_stride(block_size: int) -> int:
 
 
 def n_windows(n_predictions: int, block_size: int, stride: int) -> int:
-    """Return the number of chunks needed for n_predictions predicted tokens."""
+    """Return the number of chunks needed to predict n_predictions tokens."""
     return 1 + max(0, -((block_size - n_predictions) // stride))
 
 
@@ -68,16 +68,16 @@ def turn_windows(
 ) -> list[Chunk]:
     """Return the training chunks of a conversation, each in the format of a chat prompt.
 
-    A chunk is [BOS, turns…] and starts with a user turn. Turns from earlier chunks take up to half
-    the context, or three quarters if only a question is repeated. All new turns that fit follow.
-    The rest of a long turn, and a reply to a question that is too long for a prompt, are split as
-    in `SlidingWindows`. Each token that counts is predicted in exactly one chunk. Each chunk has
-    at least one such token.
+    A chunk is [BOS, turns…] and starts with a user turn. Turns repeated from earlier chunks fill up
+    to half the context (three quarters for a single question); as many new turns as fit follow. The
+    rest of a long turn, and a reply to a question that is too long for a prompt, are split as in
+    `SlidingWindows`. Each token that counts towards the loss is predicted in exactly one chunk, and
+    each chunk predicts at least one such token.
 
     Args:
         tokens: tokens of the conversation: [BOS, turns…, BOS].
         mask: loss mask of the tokens, as in `TokenDataset`.
-        roles: role tokens, starting with the token of the user.
+        roles: role tokens; the first is the user token.
     """
     counts = mask or b"\1" * len(tokens)
     starts = [i for i, token in enumerate(tokens) if token in roles]

@@ -12,8 +12,8 @@ from microgpt.data.tokenizer import Document, Tokenizer, joined
 from microgpt.errors import ConfigError, DataError
 from microgpt.model_config import check_whole
 
-MAX_STRETCHES = 10  # per held-out set; enough to sample all parts of a text
-MIN_STRETCH = 2_000  # characters; a shorter stretch has too many tokens with little context
+MAX_STRETCHES = 10  # maximum per held-out set; enough to sample all parts of a text
+MIN_STRETCH = 2_000  # in characters; in shorter stretches, too many tokens have little context
 HASH_BATCH = 1024  # number of documents per hash update; avoids a full copy in memory
 
 
@@ -26,7 +26,7 @@ class DataFacts:
     val_fraction: float = 0.0
     test_fraction: float = 0.0
     holdout: Holdout | None = None  # how running text was split; None for documents
-    gap: int = 0  # number of characters on either side of a held-out stretch that are in no set
+    gap: int = 0  # number of unused characters on either side of a held-out stretch
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ class Split:
 
     @cached_property
     def facts(self) -> DataFacts:
-        """The facts about the dataset that are saved with a model."""
+        """The dataset metadata that is saved with a model."""
         fractions = self.val_fraction, self.test_fraction
         sha256 = fingerprint(self.docs)
         return DataFacts(len(self.docs), sha256, *fractions, self.holdout, self.gap)
 
     def chunked(self, tokenizer: Tokenizer, block_size: int, config: TrainConfig) -> ChunkedDataset:
-        """Return the chunks of the training set, cached for the next training run."""
+        """Return the chunks of the training set, cached for later training runs."""
         settings = (block_size, config.loss_on, config.long_docs, config.text)
         key = (tokenizer, *settings)
         if key not in self._chunked:  # harmless race: two threads may both build the chunks
@@ -64,9 +64,8 @@ class Split:
 def split(docs: Sequence[Document], *, validation: float = 0.0, test: float = 0.0) -> Split:
     """Split documents by hash and remove duplicates.
 
-    The set that a document belongs to depends only on the content of the document, not on other
-    documents, their order or a seed. If both fractions are 0, all documents, including duplicates,
-    are in the training set.
+    A document's set depends only on its content, not on other documents, their order or a seed. If
+    both fractions are 0, all documents, including duplicates, are in the training set.
 
     Raises:
         ConfigError: a fraction is out of range, or the fractions leave no training data.
@@ -98,12 +97,12 @@ def split_stream(
     """Split running text by position. Each stretch of text is one document of its set.
 
     Args:
-        holdout: "spread" holds out stretches at equal distances, alternately for validation and
-            for test, 10 for each. There are fewer if a stretch, also one for training, would
-            otherwise have less than 2,000 characters or 4 gaps. "tail" holds out the end of the
-            text: a validation stretch, then a test stretch.
-        gap: number of characters on either side of a "spread" stretch that are in no set; use at
-            least the context of the model.
+        holdout: "spread" holds out 10 evenly spaced stretches per set, alternating between
+            validation and test. There are fewer if any stretch, including those for training,
+            would be shorter than 2,000 characters or 4 times the gap. "tail" holds out the end
+            of the text: a validation stretch, then a test stretch.
+        gap: number of unused characters on either side of a "spread" stretch; use at least the
+            context length of the model.
 
     Raises:
         ConfigError: a setting is out of range, or the fractions leave no training data.
@@ -120,7 +119,7 @@ def split_stream(
     else:
         held_out = _spread(shares, len(text), gap)
     parts: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
-    start = 0  # of the next training stretch
+    start = 0  # start of the next training stretch
     for name, first, end in held_out:
         parts["train"].append(text[start : max(start, first - gap)])
         parts[name].append(text[first:end])
@@ -129,7 +128,7 @@ def split_stream(
     found = {name: tuple(filter(None, stretches)) for name, stretches in parts.items()}
     for name, fraction in {"train": 1.0, **shares}.items():
         if fraction and not found[name]:
-            remedy = f' or use holdout "tail", which has no gaps of {gap}' if gap else ""
+            remedy = ' or use holdout "tail", which has no gaps' if gap else ""
             what = f"too few characters ({len(text):,}): the {name} split is empty"
             raise DataError(f"{what}; add text{remedy}")
     sets = found["train"], found["validation"], found["test"]
@@ -137,13 +136,13 @@ def split_stream(
 
 
 def _spread(shares: dict[str, float], length: int, gap: int) -> Iterator[tuple[str, int, int]]:
-    """Yield the set, the start and the end of each held-out stretch, in the order of the text."""
+    """Yield the set, start and end of each held-out stretch, in text order."""
     shares = {name: share for name, share in shares.items() if share}
-    free = (1 - sum(shares.values())) / len(shares)  # share for training per held-out share
+    free = (1 - sum(shares.values())) / len(shares)  # training fraction per held-out set
     shortest = max(MIN_STRETCH, 4 * gap)
     n = max(1, min(MAX_STRETCHES, int(length * min(free, *shares.values()) / shortest)))
     for section in range(n):
-        place = section + free / 2  # in sections: the text has n equal ones
+        place = section + free / 2  # in units of sections; the text has n equal sections
         for name, share in shares.items():
             yield name, round(length * place / n), round(length * (place + share) / n)
             place += share + free
@@ -179,11 +178,11 @@ def _as_line(doc: Document) -> str:
 
 
 def _hash_distinct(docs: Iterable[Document]) -> Iterator[tuple[Document, float]]:
-    """Yield each distinct document with a hash of its content in [0, 1)."""
+    """Yield each distinct document and the hash of its content, scaled to [0, 1)."""
     seen: set[str | bytes] = set()
     for doc in docs:
         digest = hashlib.sha256(_as_line(doc).encode(errors="surrogatepass")).digest()
-        key = doc if isinstance(doc, str) else digest  # the text is already in memory
+        key = doc if isinstance(doc, str) else digest  # a text needs no extra memory as a key
         if key not in seen:
             seen.add(key)
             yield doc, int.from_bytes(digest[:4], "big") / 2**32

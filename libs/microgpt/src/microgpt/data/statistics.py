@@ -10,7 +10,7 @@ from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer, texts_of
 from microgpt.errors import DataError
 
 N_FREQUENT = 5  # maximum number of duplicates to list
-RARE = 10  # characters with fewer occurrences are hardly learned
+RARE = 10  # characters with fewer occurrences are learned poorly
 N_BINS = 16  # approximate number of histogram bins; fits on a screen
 
 
@@ -18,14 +18,14 @@ N_BINS = 16  # approximate number of histogram bins; fits on a screen
 class Cut:
     """The number of documents and tokens that exceed a context; see `TrainConfig.long_docs`."""
 
-    block_size: int  # context in tokens
+    block_size: int  # context length in tokens
     n_docs: int  # number of documents longer than the context
     n_tokens: int  # number of tokens beyond the context
 
 
 @dataclass(frozen=True)
 class Bin:
-    """The number of documents with a length from first to last, inclusive."""
+    """A histogram bin: the number of documents with a length from first to last, inclusive."""
 
     first: int
     last: int
@@ -36,15 +36,15 @@ class Bin:
 class DataReport:
     """Statistics of documents.
 
-    The length of a document is the number of predicted tokens: the tokens of the text, two more per
-    turn in a conversation, and one for the end. A document fits into a context of this length.
+    The length of a document is its number of predicted tokens: the text, two special tokens per
+    turn of a conversation, and the end token. A document fits into a context of this length.
     """
 
-    tokenizer: Tokenizer  # tokenizer used to count the lengths
+    tokenizer: Tokenizer  # tokenizer used to compute the lengths
     n_docs: int
     n_repeats: int  # number of documents that are duplicates of an earlier document
     most_frequent: Sequence[tuple[Document, int]]  # most frequent duplicates, with their counts
-    lengths: Mapping[int, int]  # number of documents per length, in ascending order
+    lengths: Mapping[int, int]  # number of documents per length, sorted by length
     char_counts: Mapping[str, int]  # number of occurrences per character, sorted by character
 
     @property
@@ -68,7 +68,7 @@ class DataReport:
         raise ValueError(f"percent must be from 0 to 100, got {percent}")
 
     def cut(self, block_size: int) -> Cut:
-        """Count the documents and tokens that exceed a context."""
+        """Return the number of documents and tokens that exceed a context."""
         beyond = [(length - block_size, n) for length, n in self.lengths.items()]
         beyond = [(excess, n) for excess, n in beyond if excess > 0]
         return Cut(block_size, sum(n for _, n in beyond), sum(excess * n for excess, n in beyond))
@@ -133,13 +133,13 @@ def count_with_others(docs: Iterable[Document], chars: Collection[str]) -> int:
 
 
 def _repeats(docs: Iterable[Document]) -> tuple[int, list[tuple[Document, int]]]:
-    """Return the number of distinct documents and the most frequent duplicates with counts."""
+    """Return the number of distinct documents, and the most frequent duplicates with counts."""
     counts = Counter(doc if isinstance(doc, str) else tuple(doc) for doc in docs)
     return len(counts), [(doc, n) for doc, n in counts.most_common(N_FREQUENT) if n > 1]
 
 
 def _round_up(number: float) -> int:
-    """Round up to the next number that is 1, 2 or 5 times a power of ten."""
+    """Round up to 1, 2 or 5 times a power of ten."""
     power = 1
     while True:
         for step in (1, 2, 5):

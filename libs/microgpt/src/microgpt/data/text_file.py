@@ -39,7 +39,7 @@ class TextFile:
         try:
             with self.path.open("rb") as file:
                 while chunk := file.read(CHUNK):
-                    # A chunk with a NUL byte is refused; its line may be gigabytes long.
+                    # A chunk with a NUL byte is rejected, so do not read all of a very long line.
                     chunk += file.readline(CHUNK if b"\0" in chunk else -1)
                     if not n_lines:
                         self.has_bom = chunk.startswith(BOM_UTF8)
@@ -55,7 +55,7 @@ class TextFile:
             text = chunk.decode()
         except UnicodeDecodeError as error:
             raise self._problem(chunk, error.start, n_lines_before) from error
-        if "\0" in text:  # UTF-16 text can be valid UTF-8 with zero bytes
+        if "\0" in text:  # UTF-16 text can be valid UTF-8 with NUL bytes
             raise self._problem(chunk, chunk.index(0), n_lines_before)
         return text
 
@@ -85,7 +85,7 @@ def _sample(chunk: bytes, start: int) -> bytes:
 
 
 def _diagnose(sample: bytes) -> tuple[str, str]:
-    """Return the expected content ("UTF-8 text" or "a text file") and a remedy."""
+    """Return what the file should be ("UTF-8 text" or "a text file") and a remedy."""
     for bom, name in BOMS.items():
         if sample.startswith(bom):
             return _other_encoding(name)
@@ -106,7 +106,7 @@ def _diagnose(sample: bytes) -> tuple[str, str]:
     if not _is_text(text):
         return "a text file", "use a UTF-8 text file"
     western = sample.decode("cp1252", errors="replace")
-    if "\ufffd" not in western and 2 * len(odd) <= len(sample):  # most letters have no accent
+    if "\ufffd" not in western and 2 * len(odd) <= len(sample):  # most bytes are ASCII
         return _other_encoding("cp1252")
     return "UTF-8 text", "it is in another encoding; save it as UTF-8"
 

@@ -15,7 +15,7 @@ class TokenDataset(Sequence[Tokens]):
         self.tokens = array("q")
         self.starts = array("q", [0])  # start index of each document, then the end of the last
         # Loss mask: 1 for tokens that count, 0 for context. The mask is empty as long as all tokens
-        # count. The value for a document's first token is unused: that token is never predicted.
+        # count. The value for a document's first token is unused, as that token is never predicted.
         self.mask = bytearray()
         for doc in docs:
             self.append(doc)

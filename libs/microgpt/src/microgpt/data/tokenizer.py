@@ -45,7 +45,7 @@ def joined(docs: Iterable[Document], separator: str) -> str | None:
 
 
 def texts_of(doc: Document) -> Iterable[str]:
-    """Return the text of a document, or the texts of all messages of a conversation."""
+    """Return the texts of a document: the text itself, or the messages of a conversation."""
     return (doc,) if isinstance(doc, str) else (message.content for message in doc)
 
 
@@ -224,7 +224,7 @@ class CharTokenizer(Tokenizer):
 
     def unknown_characters(self, text: str) -> str:
         """Return the distinct characters of the text that have no token, in order of appearance."""
-        # A generator lets other threads run: untrusted text may have 100,000 unknown characters.
+        # The generator lets other threads run; untrusted text may have 100,000 unknown characters.
         return "".join(dict.fromkeys(char for char in text if char not in self._id_of))
 
     def encode(self, text: str) -> list[int]:

@@ -17,7 +17,7 @@ def chars_of(tokenizer: Tokenizer) -> tuple[str, ...] | None:
 
 
 def file_of(tokenizer: Tokenizer) -> bytes | None:
-    """Return the tokenizer.json of a subword tokenizer, or None for other tokenizers."""
+    """Return the content of tokenizer.json, or None if the tokenizer is not a subword tokenizer."""
     return tokenizer.file if isinstance(tokenizer, BpeTokenizer) else None
 
 

@@ -31,7 +31,7 @@ def test_eval_reads_conversations_for_a_chat_model(microgpt, chat_model, tmp_pat
     [
         (None, "cannot read held-out.txt"),
         ("", "held-out.txt is empty"),
-        ("xenia\nzoe\nanna", "does not contain 'o', 'x', 'z', which 2 of 3 documents have"),
+        ("xenia\nzoe\nanna", "does not contain 'o', 'x', 'z', found in 2 of 3 documents"),
     ],
 )
 def test_eval_refuses_what_it_cannot_score(

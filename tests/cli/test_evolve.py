@@ -143,7 +143,7 @@ def test_the_measure_of_evolve_rust_is_there_on_request(microgpt, tmp_path) -> N
         (["--population", "0"], "population must be >= 1, got 0"),
         (["--generations", "0"], "generations must be >= 1, got 0"),
         (["--workers", "0"], "workers must be >= 1, got 0"),
-        (["--minutes", "0"], "minutes must be a number above 0, got 0.0"),
+        (["--minutes", "0"], "minutes must be a number greater than 0, got 0.0"),
         (["--seed", "-1"], "seed must be >= 0, got -1"),
         (["--fitness", "beauty"], "invalid value for '--fitness'"),
         (["--warm-start", "nowhere.json"], "cannot read nowhere.json"),

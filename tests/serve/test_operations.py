@@ -31,7 +31,7 @@ WAITING = "microgpt_queue_length"
     ("name", "value", "problem"),
     [
         ("PORT", "70000", "PORT must be <= 65535, got '70000'"),
-        ("PORT", "http", "PORT must be a whole number, got 'http'"),
+        ("PORT", "http", "PORT must be an integer, got 'http'"),
         ("MODEL_DIR", "", "MODEL_DIR must not be empty"),
         ("MICROGPT_API_KEY", "", "MICROGPT_API_KEY must contain only ASCII"),
         ("MICROGPT_API_KEY", "se cret", "MICROGPT_API_KEY must contain only ASCII"),
@@ -93,7 +93,7 @@ def test_the_command_ends_with_2_where_a_setting_is_bad_and_with_1_where_it_cann
     assert (code, line.startswith(problem)) == (1, True)
     code, line = start(HOST="no.such.host.invalid")
     assert (code, line.startswith("error: cannot listen on no.such.host.invalid")) == (1, True)
-    assert start(PORT="http") == (2, "error: PORT must be a whole number, got 'http'")
+    assert start(PORT="http") == (2, "error: PORT must be an integer, got 'http'")
 
 
 def test_the_start_line_says_what_is_served_and_where(names) -> None:

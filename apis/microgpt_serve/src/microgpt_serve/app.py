@@ -1,4 +1,4 @@
-"""The FastAPI app: routes inside these middlewares, listed from outermost to innermost.
+"""The FastAPI app: routes wrapped in these middlewares, listed from outermost to innermost.
 
 AccessLogMiddleware   request ids, log, metrics
   CORSMiddleware      only if `cors_origins` is set
@@ -62,7 +62,7 @@ def create_app(settings: Settings | None = None, model: ServedModel | None = Non
     app = FastAPI(
         title="microgpt",
         version=version("microgpt-serve"),
-        description='Generate texts and chat replies. The body of an error is `{"error": "…"}`.',
+        description='Generate texts and chat replies. Errors have the body `{"error": "…"}`.',
         lifespan=lifespan,
         exception_handlers=dict.fromkeys((ServeError, MicrogptError, HTTPException), handle_error),
         docs_url=None,

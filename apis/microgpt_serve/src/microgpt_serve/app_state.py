@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class AppState:
-    """State of an app, shared by all its requests."""
+    """State of an app, shared by all requests."""
 
     def __init__(self, settings: Settings, model: ServedModel, routes: list[str]) -> None:
         self.settings = settings
@@ -30,13 +30,13 @@ class AppState:
         self.metrics.set_model(model.name, model.version)
         self.scheduler = BatchScheduler(settings.queue_limit, on_speed=self.metrics.observe_speed)
         self.is_draining = False
-        self.n_running = 0  # number of requests that are queued or being processed
+        self.n_running = 0  # number of queued or running requests
         self.n_body_bytes = 0  # total size of bodies being received or validated
         self.large_body_lock = asyncio.Lock()  # held while pausing between chunks of a large body
         self._executor = ThreadPoolExecutor(1, "blocking")
 
     async def call(self, function: Callable[[], T], *, is_slow: bool) -> T:
-        """Call a function. Slow functions run one at a time on the executor thread.
+        """Call a function and return its result; slow functions run on the executor thread.
 
         The executor has one thread; with several, the event loop would often wait for the GIL.
         """

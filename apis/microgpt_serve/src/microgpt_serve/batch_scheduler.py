@@ -53,7 +53,7 @@ class BatchScheduler:
         """Create a scheduler with `n_threads` worker threads, by default one per available core.
 
         When a thread finishes requests, `on_speed(n_tokens, seconds)` is called on the event loop
-        with the number of tokens and the working time of the thread since the previous call.
+        with the number of their tokens and the thread's working time since its previous call.
         """
         has_affinity = hasattr(os, "sched_getaffinity")  # missing on macOS and Windows
         n_cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
@@ -117,7 +117,7 @@ class BatchScheduler:
         """Process requests until the scheduler is closed. Runs in each worker thread."""
         batches: deque[_RunningBatch] = deque()
         spare = SpareArrays()
-        seconds = 0.0  # time spent in batches since the last finished request
+        seconds = 0.0  # working time since a request last finished
         while True:
             with self._changed:
                 while not (self._waiting or batches or self._is_closed):
@@ -165,7 +165,7 @@ class BatchScheduler:
         updates: list[tuple[QueuedRequest, list[Continuation]]],
         seconds: float,
     ) -> None:
-        """Set the results and intermediate output of requests. Runs on the event loop."""
+        """Set the results and partial output of requests. Runs on the event loop."""
         for streamed, continuations in updates:
             streamed.latest = continuations
             if streamed.changed:

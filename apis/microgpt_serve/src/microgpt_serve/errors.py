@@ -115,9 +115,9 @@ _RULES = {  # messages, keyed by pydantic error type
     "greater_than": "must be > {gt}",
     "less_than_equal": "must be <= {le}",
     "less_than": "must be < {lt}",
-    "int_type": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "int_parsing": "must be a whole number",
+    "int_type": "must be an integer",
+    "int_from_float": "must be an integer",
+    "int_parsing": "must be an integer",
     "int_parsing_size": "has too many digits",
     "float_type": "must be a number",
     "float_parsing": "must be a number",
@@ -134,7 +134,7 @@ _RULES = {  # messages, keyed by pydantic error type
 def validation_message(
     problem: Mapping[str, Any], *, name: str | None = None, is_secret: bool = False
 ) -> str:
-    """Describe a validation error in one sentence: `temperature must be >= 0, got -0.5`.
+    """Return a validation error as one sentence: `temperature must be >= 0, got -0.5`.
 
     `problem` is an entry of `ValidationError.errors()`. `name` defaults to the error's location.
     """

@@ -32,7 +32,7 @@ async def run_job(
 async def stream_job(
     state: AppState, request: Request, model: ServedModel, job: Job
 ) -> AsyncGenerator[Sequence[Continuation], None]:
-    """Yield the partial output after each extension, and finally the complete output.
+    """Yield the output so far whenever it grows, and finally the complete output.
 
     Closing the generator cancels the job. See `run_job` for the exceptions.
     """
@@ -56,7 +56,7 @@ def _queued(
     job: Job,
     changed: asyncio.Event | None = None,
 ) -> Iterator[QueuedRequest]:
-    """Queue a job. On exit, cancel the job if unfinished, and count the generated tokens."""
+    """Queue a job. On exit, cancel it if it is unfinished, and count the generated tokens."""
     state.check_open()
     queued = state.scheduler.submit(model.gpt, job, changed)
     watcher: list[asyncio.Task[None]] = []

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 
 from microgpt_serve.errors import STATUS_DESCRIPTIONS
 
-PROTOCOL_STATUSES = (408, 431)  # status codes that `protocol` sends; not counted
+PROTOCOL_STATUSES = (408, 431)  # status codes that only `protocol` sends; not counted
 UNMATCHED = "unmatched"  # route label of requests that match no route
 LATENCY_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 SPEEDS = (100, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000)

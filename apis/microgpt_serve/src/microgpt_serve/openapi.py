@@ -28,7 +28,7 @@ def error_responses(router: APIRouter) -> dict[int | str, dict[str, Any]]:
 
 
 def openapi_schema(app: FastAPI, settings: Settings) -> dict[str, Any]:
-    """Return the OpenAPI schema of an app, without errors that cannot occur with the settings."""
+    """Return the OpenAPI schema of an app, without errors that the settings rule out."""
     schema = app.openapi()
     for path, operations in schema["paths"].items():
         is_health_check = path in HEALTH_PATHS

@@ -1,7 +1,7 @@
 """Uvicorn's HTTP/1.1 protocol with limits on time, headers, pipelining and idle connections.
 
 Slow requests are answered with status 408. Clients that do not read their responses are
-disconnected. Above MAX_CONNECTIONS connections, the longest-idle connections are closed.
+disconnected. If more than MAX_CONNECTIONS are open, the longest-idle connections are closed.
 Protocol errors are reported in the service's error format.
 """
 
@@ -36,8 +36,8 @@ MAX_PIPELINED = 16  # maximum number of unanswered requests per connection
 BODY_HEADERS = (b"content-length", b"transfer-encoding")
 RECEIVE_S = 10.0  # timeout for receiving a request
 SEND_S = 10.0  # timeout for a client that reads nothing while more than 64 KiB are buffered
-# Maximum size of a body read after an early reply. Closing a connection with unread data resets
-# the connection, and a client that is still sending the body would not receive the reply.
+# Maximum number of body bytes read after an early reply. Closing a connection with unread data
+# resets it, and a client that is still sending the body would not receive the reply.
 MAX_SKIPPED_BYTES = 2**23
 LOG_EVERY_S = 60.0  # minimum interval between log lines about closed connections
 _IS_HOST = re.compile(rb"([\w.!$&'()*+,;=~%-]+|\[[0-9A-Fa-f:.]+\])(:\d*)?", re.ASCII).fullmatch
@@ -52,7 +52,7 @@ class LimitedProtocol(HttpToolsProtocol):
     _receive_timer: asyncio.TimerHandle | None = None
     _send_timer: asyncio.TimerHandle | None = None
     _parse_error = (400, "the request is not valid HTTP/1.1")
-    _n_skipped = 0  # number of bytes of the body read after the reply
+    _n_skipped = 0  # number of body bytes read after the reply
     _cycles: Sequence[RequestResponseCycle] = ()  # requests in order; only the first may be running
     _received_at = 0.0
     url = b""
@@ -147,7 +147,7 @@ class LimitedProtocol(HttpToolsProtocol):
         return None
 
     def _close_idle(self) -> None:
-        """If the limit is exceeded, close the longest-idle connections down to 7/8 of the limit."""
+        """If the limit is exceeded, close the longest-idle connections to get down to 7/8 of it."""
         connections: set[Any] = self.connections
         open_ones = [one for one in connections if not one.transport.is_closing()]
         n_excess = len(open_ones) - MAX_CONNECTIONS

@@ -186,7 +186,8 @@ class ModelResponse(BaseModel):
     )
     created_at: str | None
     progress: str | None = Field(
-        None, description="Step of the unfinished training run that the model is from, if any."
+        None,
+        description="Current and planned steps, if the model is from an unfinished training run.",
     )
 
 
@@ -205,7 +206,7 @@ class ReadyResponse(BaseModel):
 
 
 class ErrorResponse(BaseModel):
-    """Error response. The message says what was wrong and what to do."""
+    """Error response. The message describes the problem and how to fix it."""
 
     error: str
 

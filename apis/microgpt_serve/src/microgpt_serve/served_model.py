@@ -71,7 +71,7 @@ def _valid_time(text: str | None) -> str | None:
 
 
 def _weights_sha256(saved: SavedModel) -> str:
-    """Return the SHA-256 of the weights, for models (such as MoonBase) without a stored hash."""
+    """Return the SHA-256 of the weights, for models without a stored hash, such as MoonBase's."""
     digest = hashlib.sha256()
     for name in weight_shapes(saved.model):
         for row in saved.weights[name]:

@@ -2,7 +2,7 @@
 
 SIGTERM, Ctrl-C    finish running replies, refuse new requests, then exit
 second signal      exit at once
-SIGHUP             reload the model and the file of API keys
+SIGHUP             reload the model and the API-key file
 """
 
 import asyncio

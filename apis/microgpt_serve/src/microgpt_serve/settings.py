@@ -46,7 +46,7 @@ def _check_origin(text: str) -> str:
 
 
 def _check_host(text: str) -> str:
-    """Validate a host and normalise it for comparison."""
+    """Return a host, normalised for comparison; raise ValueError if it is invalid."""
     if host := text if text == "*" else host_of(text) or host_of(f"[{text}]"):
         return host
     rule = "must be * or host names or addresses such as chat.example and 10.0.0.7"

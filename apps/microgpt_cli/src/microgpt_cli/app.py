@@ -41,7 +41,7 @@ def _past_typer() -> Iterator[None]:
 
 
 class _Commands(SectionedGroup):
-    """Command group that leaves the handling of a closed pipe and of Ctrl-C to `main`."""
+    """Command group that lets `main` handle closed pipes and Ctrl-C."""
 
     make_context = _past_typer()(SectionedGroup.make_context)
     invoke = _past_typer()(SectionedGroup.invoke)
@@ -74,7 +74,7 @@ def _root(
         ),
     ] = False,
 ) -> None:
-    """Train a small GPT on your own text, sample from it, chat with it."""
+    """Train a small GPT on your own text, sample from it, and chat with it."""
     if ctx.invoked_subcommand is None:
         print(ctx.get_help())
 

@@ -81,7 +81,7 @@ class ApiKeys:
         return frozenset(self._hash(key.encode()) for key in keys)
 
     def find(self, token: bytes) -> str | None:
-        """Return the hash of a token if the token is a valid key, otherwise None.
+        """Return the hash of a token if it is a valid key, otherwise None.
 
         Timing attacks are not possible, because hashes cannot be predicted without the secret.
         """
@@ -104,7 +104,7 @@ def _read_keys(file: str) -> list[str]:
 
 
 def parse_keys(text: str, name: str) -> list[str]:
-    """Parse one key per line, skipping blank lines and # comments."""
+    """Return the keys in a text, one per line; blank lines and # comments are skipped."""
     line_of: dict[str, int] = {}
     for number, line in enumerate(text.split("\n"), start=1):  # splitlines() also splits at U+2028
         key = line.strip()

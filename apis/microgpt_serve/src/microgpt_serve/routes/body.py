@@ -23,10 +23,10 @@ from microgpt_serve.errors import (
 from microgpt_serve.schemas import MAX_CHARACTERS
 
 JSON_TYPE = "application/json"
-MAX_LISTED = 1000  # for more validation errors than this, only the number is reported
+MAX_LISTED = 1000  # with more validation errors than this, only their number is reported
 # Larger input is processed in a thread, because even input of this size takes a few ms.
 MAX_INLINE_BYTES = 16_384  # maximum size of a body to validate on the event loop
-MAX_INLINE_CHARS = 2_000  # maximum number of characters to encode inline; each message adds 2
+MAX_INLINE_CHARS = 2_000  # maximum number of characters, plus 2 per message, to encode inline
 # Validation holds the GIL for a time that grows with the number of JSON values, not bytes. The
 # punctuation is therefore counted first. A body with 32,768 such characters takes about 10 ms.
 MAX_PUNCTUATION = 32_768
@@ -100,7 +100,7 @@ async def _read_into(content: bytearray, request: Request, state: AppState) -> N
     while True:
         if max(n_announced, len(content)) > max_bytes:
             raise ServeError(413, f"the body is larger than {max_bytes} bytes")
-        if len(content) > SMALL_BYTES:  # error responses are also delayed, to avoid bursts
+        if len(content) > SMALL_BYTES:  # before the checks, so that rejections are also delayed
             async with state.large_body_lock:
                 await asyncio.sleep(CHUNK_S)
         if len(content) > MAX_INLINE_BYTES:

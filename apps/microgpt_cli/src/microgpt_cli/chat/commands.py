@@ -58,7 +58,7 @@ def _temperature(session: ChatSession, value: str) -> str:
 
 def _seed(session: ChatSession, value: str) -> str:
     if value:
-        seed = _number(value, int, "seed must be a whole number")
+        seed = _number(value, int, "seed must be an integer")
         check_seed(seed)
         session.seed = seed
     return f"(seed {session.seed})"
@@ -72,7 +72,7 @@ def _number(value: str, kind: Callable[[str], N], rule: str) -> N:
 
 
 def _save(session: ChatSession, name: str) -> str:
-    """Write the conversation as one line of JSONL. Overwrite only files of this conversation."""
+    """Write the conversation as one line of JSONL. Overwrite only this conversation's files."""
     from microgpt.files.atomic_files import publish
 
     path = _path("/save", name)
@@ -90,7 +90,7 @@ def _save(session: ChatSession, name: str) -> str:
 
 
 def _load(session: ChatSession, name: str) -> str:
-    """Replace the conversation with a conversation from a file."""
+    """Replace the conversation with one loaded from a file."""
     from microgpt.data.conversation_file import load_chat_tests
 
     path = _path("/load", name)

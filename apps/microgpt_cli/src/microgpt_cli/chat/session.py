@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ChatTurn:
-    """A message and the reply. Iteration generates the reply and collects the text in `answer`."""
+    """A message and its reply. Iterating generates the reply and collects it in `answer`."""
 
     def __init__(self, question: Message, stream: "TokenStream", tokenizer: "Tokenizer"):
         self.question = question
@@ -47,7 +47,7 @@ class ChatSession:
         self.own_files: set[str] = set()  # real paths that /save may overwrite
         self._model = model
         self._has_dropped = False
-        self._noted = ""  # unknown characters that have already been reported
+        self._noted = ""  # unknown characters reported so far
 
     def restart(self, messages: Iterable[Message] = ()) -> None:
         """Replace the conversation with other messages, and clear `own_files`."""
@@ -76,7 +76,7 @@ class ChatSession:
             self.messages += [turn.question, Message("assistant", turn.answer)]
 
     def note_unknown(self, messages: list[Message]) -> None:
-        """Report each unknown character once."""
+        """Report unknown characters that have not been reported yet."""
         text = "".join(message.content for message in messages)
         unknown = self._model.tokenizer.unknown_characters(text)
         if new := [char for char in unknown if char not in self._noted]:

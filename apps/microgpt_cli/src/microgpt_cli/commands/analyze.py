@@ -32,10 +32,10 @@ def analyze(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, one row per model.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print the loss of sweeps by steps, size and cost.
+    """Show how the loss scales with steps, model size and cost.
 
     The tables show held-out losses, averaged over the seeds, with 95% confidence intervals, and the
-    gain per 1,000 steps. Several sweeps of the same documents are combined.
+    gain per 1,000 steps. Sweeps on the same documents are combined.
     """
     if as_csv and as_json:
         raise ConfigError("--csv and --json cannot be used together; omit one of them")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from microgpt_cli.chat.session import ChatSession, ChatTurn
     from microgpt_cli.chat.terminal import TerminalInput
 
-QUIT_WORDS = ("exit", "quit", "bye")  # end a chat on a terminal; piped lines are always messages
+QUIT_WORDS = ("exit", "quit", "bye")  # end a chat on a terminal; piped in, they are messages
 
 
 def chat(
@@ -54,7 +54,7 @@ def chat(
     """Chat with a model that was trained with --chat.
 
     /help lists the commands; exit or Ctrl-D quits; Ctrl-C stops a reply. Piped input is answered
-    line by line, with nothing before the reply; a line without a reply gives an empty line.
+    line by line, without labels; an empty line is printed for each line without a reply.
     """
     message = one_of(message, message_option, "--message")
     sampling = Sampling(temperature)
@@ -71,7 +71,7 @@ def chat(
     model = InferenceGpt(saved)
     if not saved.tokenizer.is_chat:
         raise TokenizerError(
-            "the model has no chat tokens; train one with --chat, or get samples from it with "
+            "the model has no chat tokens; train a model with --chat, or sample from this one with "
             f"microgpt generate --model {as_argument(model_dir or DEFAULT_MODEL_DIR)}"
         )
     prepare_engine("compiled", saved.dtype, uses=["decoding"], tell=note)
@@ -103,7 +103,7 @@ def _banner(saved: "SavedModel") -> str:
 def _load(model_dir: Path | None, *, unfinished: bool, is_one_shot: bool) -> "SavedModel":
     """Load the given model. By default, load the chat model in `output`, or the demo model.
 
-    A single message gets no note if there is no `output`, because its reply is all that is wanted.
+    For a one-shot message, no note is printed if `output` does not exist.
     """
     from microgpt.data.documents import DEMO_MODEL, bundled
     from microgpt.storage.model_directory import load
@@ -126,7 +126,7 @@ def _load(model_dir: Path | None, *, unfinished: bool, is_one_shot: bool) -> "Sa
 
 
 class PipeInput:
-    """Reads lines of standard input, from a pipe or (with a prompt) from a dumb terminal."""
+    """Reads lines from standard input: a pipe or, with a prompt, a dumb terminal."""
 
     def __init__(self, *, with_prompt: bool) -> None:
         self._with_prompt = with_prompt
@@ -168,7 +168,7 @@ def _run_chat(
 ) -> None:
     """Reply until the input ends. On a terminal, Ctrl-C cancels only the reply or input line.
 
-    Elsewhere, a line without a reply prints an empty line, so that replies match questions.
+    Otherwise, print an empty line if there is no reply, so that input and output lines match.
     """
     from microgpt_cli.chat.commands import is_command, run_command
 
@@ -198,7 +198,7 @@ def _run_chat(
 
 
 def _print_reply(session: "ChatSession", turn: "ChatTurn", *, can_stop: bool) -> None:
-    """Print a reply during generation; after Ctrl-C, keep the partial reply."""
+    """Print a reply while it is generated; after Ctrl-C, keep the partial reply."""
     try:
         for piece in turn:
             print(terminal_safe(piece), end="", flush=True)

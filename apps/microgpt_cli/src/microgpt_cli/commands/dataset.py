@@ -33,11 +33,11 @@ def chat(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
-    """Write conversations from a grammar, one per line.
+    """Generate conversations from a grammar, one per line.
 
     The topics are small talk, addition and subtraction up to 99, comparisons, spelling, reversing,
     length and letters of words, names and colors to remember, days, months, opposites, capitals,
-    and questions that the assistant cannot answer. The seed does not change what is held out.
+    and questions that the assistant cannot answer. The held-out words are the same for all seeds.
     """
     from microgpt.files.atomic_files import publish
     from microgpt.synthetic_chat import conversations as draw

@@ -58,12 +58,12 @@ def evaluate(
     """Measure how well a model predicts a file.
 
     The loss is in nats and bits per token, including the end of each document. For subword tokens,
-    it is also in bits per character, which is comparable between tokenizers. Use documents that the
-    model was not trained on. Documents longer than the context are read in overlapping windows.
+    it is also printed in bits per character, to compare tokenizers. Use documents that the model
+    was not trained on. Documents longer than the context are read in overlapping windows.
 
-    For a chat model, only the assistant's tokens have a loss. If replies in the file have a task,
-    the model generates these replies at temperature 0. The command then prints the share of exact
-    replies per task and the most frequent wrong replies.
+    For a chat model, the loss covers only the assistant's tokens. If replies in the file have a
+    task, the model generates these replies at temperature 0, and the command prints the share of
+    exact matches per task and the most frequent wrong replies.
     """
     check_threads(threads)
     model_dir = one_of(model, model_option, "--model") or DEFAULT_MODEL_DIR
@@ -117,8 +117,8 @@ def _check_characters(docs: "Sequence[Document]", tokenizer: "Tokenizer") -> Non
     if unknown := tokenizer.unknown_characters("".join(sorted(chars))):
         n = count_with_others(docs, chars.difference(unknown))
         raise TokenizerError(
-            f"the vocabulary does not contain {', '.join(map(repr, unknown))}, which "
-            f"{n:,} of {len(docs):,} documents have; remove these documents"
+            f"the vocabulary does not contain {', '.join(map(repr, unknown))}, found "
+            f"in {n:,} of {len(docs):,} documents; remove these documents"
         )
 
 
@@ -137,7 +137,7 @@ def _generate_replies(
 
 
 def report_lines(answers: "Sequence[Answer]", seconds: float) -> Iterator[str]:
-    """Yield the lines of the report on one or more answers; `seconds` is the generation time."""
+    """Yield the lines of a report on the answers; `seconds` is the generation time."""
     from microgpt.evaluation.exact_match import Score, by_task, wrong_replies
 
     score, tasks = Score.of(answers), by_task(answers)
@@ -158,7 +158,7 @@ def report_lines(answers: "Sequence[Answer]", seconds: float) -> Iterator[str]:
 
 
 def _reply_facts(answers: "Sequence[Answer]", seconds: float) -> dict[str, object]:
-    """Return the facts of `report_lines` and all errors as a JSON object."""
+    """Return the report, with all errors, as a JSON object."""
     from microgpt.evaluation.exact_match import by_task, wrong_replies
 
     n_tokens = sum(answer.n_tokens for answer in answers)

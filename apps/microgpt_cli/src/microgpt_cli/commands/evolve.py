@@ -70,7 +70,7 @@ def evolve(
         beauty(
             hidden=True,
             help="Hydra head whose champion is saved as the genome.  "
-            "[default: the best for all heads]",
+            "[default: the champion that all heads together rank best]",
         ),
     ] = None,
     origin: Annotated[
@@ -85,7 +85,7 @@ def evolve(
         ),
     ] = None,
     minutes: Annotated[
-        float | None, search(help="Time limit in minutes; no generation is started after it.")
+        float | None, search(help="Time limit in minutes; no new generation starts after it.")
     ] = None,
     workers: opt.Workers = None,
     scheduler: opt.Scheduler = None,
@@ -102,7 +102,7 @@ def evolve(
         output(
             "--force",
             hidden=True,
-            help="Replace the model of --train-winner, and "
+            help="Replace an existing model in --train-winner, and "
             f"{opt.DEFAULT_GENOME} even if its score is better.",
         ),
     ] = False,
@@ -113,7 +113,7 @@ def evolve(
 ) -> None:
     """Search for good hyper-parameters by evolution.
 
-    Each organism is trained from scratch and scored; the best have offspring. At the end the
+    Each organism is trained from scratch and scored; the best reproduce. At the end, the
     finalists are retested with fresh seeds, and the genome of the winner is written to genome.json.
     """
     check_seed(seed)
@@ -121,7 +121,7 @@ def evolve(
         if ctx.params[name] is not None:
             check_count(name, ctx.params[name])
     if minutes is not None and not minutes > 0:
-        raise ConfigError(f"minutes must be a number above 0, got {minutes}")
+        raise ConfigError(f"minutes must be a number greater than 0, got {minutes}")
 
     from microgpt_cli.search.evolve_run import run
 

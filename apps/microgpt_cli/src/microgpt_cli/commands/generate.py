@@ -147,7 +147,7 @@ def generate(
 
 
 def _print_lines(samples: Iterator[str]) -> int:
-    """Print samples as they are generated, and return the number of samples."""
+    """Print each sample when it is complete, and return the number of samples."""
     n_printed, due = 0, 0.0
     for n_printed, text in enumerate(samples, start=1):
         print(f"sample {n_printed:2d}: {terminal_safe(text)}")
@@ -162,8 +162,8 @@ def _training_texts(
 ) -> Container[str]:
     """Return the training texts, from which novel samples must differ.
 
-    Without `against`, use the bundled data or the file in the training checkpoint, if it is the
-    same. For a chat model, return the user messages, because the samples are user messages.
+    Without `against`, use the bundled data or the file named in the training checkpoint, whichever
+    has the recorded hash. A chat model generates user messages, so return only the user messages.
     """
     from microgpt.data.documents import bundled, load_conversations, load_stream, load_text
     from microgpt.data.split import fingerprint

@@ -17,7 +17,7 @@ from microgpt_cli.terminal.options import DATA, DEFAULT_GENOME, DEFAULT_TEXT, RU
 if TYPE_CHECKING:
     from microgpt_evolution.genome_file import GenomeRecord
 
-GENOME_HELP = "Genome file, or directory of a run, whose winner is used."
+GENOME_HELP = "Genome file, or run directory (the winner's genome is used)."
 N_HEX = 8  # number of hash digits in the file name of a backup
 
 genome = command_group("Show, select and import genomes.")
@@ -70,7 +70,7 @@ def use(
 ) -> None:
     """Copy a genome to genome.json.
 
-    The previous genome.json is kept under another name, unless a run has the same genome.
+    The previous genome.json is kept under another name, unless a run contains it.
     """
     from microgpt.errors import MicrogptError
     from microgpt.files.atomic_files import publish
@@ -97,9 +97,9 @@ def import_log(
         ),
     ],
 ) -> None:
-    """Import the log of a search as a run.
+    """Import the log of a loss evolution as a run.
 
-    The run contains all candidates of a loss evolution, and the best one as genome.json.
+    The run contains all candidates; its genome.json contains the best one.
     """
     from microgpt.data.text_file import TextFile
     from microgpt.files.atomic_files import as_argument

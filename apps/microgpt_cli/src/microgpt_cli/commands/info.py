@@ -43,9 +43,7 @@ def info(
     column: Column = None,
     block_size: Annotated[
         int | None,
-        data_option(
-            help="Block size to use in the report.  [default: that of train for this file]"
-        ),
+        data_option(help="Block size to use in the report.  [default: the recommended block size]"),
     ] = None,
     unfinished: Unfinished = False,
     as_json: AsJson = False,
@@ -139,7 +137,7 @@ def _print_model(model_dir: Path, *, unfinished: bool, as_json: bool) -> None:
 
 
 def _losses(training: Mapping[str, object]) -> dict[str, str]:
-    """Format the losses, each with the steps at which it was measured."""
+    """Return formatted losses, with the steps at which they were measured if known."""
     from microgpt.state import N_RECENT
 
     notes = {"train_loss": f" (mean of the last {N_RECENT} steps)"}

@@ -45,7 +45,7 @@ def judge(
 ) -> None:
     """Score the beauty of names.
 
-    Print the terms of the judge's score for each name, then the overall scores by the judge and by
+    Print the terms of the judge's score for each name, then the overall scores from the judge and
     the heads of the Hydra. Names score high if they are easy to say, symmetric or repetitive, and
     new. A repeated name scores at most 0. The output of `microgpt generate` can be piped in.
     """

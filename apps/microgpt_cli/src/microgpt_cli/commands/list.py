@@ -19,9 +19,9 @@ def list_saved(
 ) -> None:
     """List the models and runs below a directory.
 
-    These are models, unfinished training runs, searches and sweeps, newest first. The loss is that
-    of held-out documents if there is one; otherwise, for a model, the mean loss of the last
-    training steps. Links, hidden directories and directories named "tests" are not followed.
+    These are models, unfinished training runs, searches and sweeps, newest first. The loss is the
+    held-out loss if available; otherwise, for a model, it is the mean loss of the last training
+    steps. Links, hidden directories and directories named "tests" are not followed.
     """
     from microgpt_cli.saved_directories import find_saved, lines_of
 

@@ -23,7 +23,7 @@ PNG_SCALE = 2  # PNG pixels per chart pixel; 1 is blurry on most screens
 
 
 class PlotError(MicrogptError):
-    """A chart or report cannot be drawn or written."""
+    """Raised when a chart or report cannot be drawn or written."""
 
 
 def plot(
@@ -47,7 +47,7 @@ def plot(
     """Plot the loss curves of training runs.
 
     Points show the held-out loss, and a ring marks the minimum. A faint line shows the training
-    loss, and a dashed line shows its Gaussian mean over 5% of the run. Runs may be unfinished.
+    loss, and a dashed line shows the smoothed training loss. Unfinished runs are also plotted.
     """
     files = output or DEFAULT_FILES
     directories = one_of(models or None, model_option or None, "--model")
@@ -60,9 +60,9 @@ def write_curves(directories: Sequence[Path], files: Sequence[Path]) -> None:
     """Draw the loss curves of model directories and write them to files.
 
     Raises:
-        CheckpointError: a training history is missing, damaged or empty.
-        ConfigError: a file is neither .png nor .svg.
-        PlotError: the extra `plots` is not installed, or a file cannot be written.
+        CheckpointError: A training history is missing, damaged or empty.
+        ConfigError: A file is neither .png nor .svg.
+        PlotError: The extra `plots` is not installed, or a file cannot be written.
     """
     check_kinds(files)
 

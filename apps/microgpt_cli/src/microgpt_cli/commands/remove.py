@@ -42,7 +42,7 @@ def remove(
 ) -> None:
     """Remove models, training runs, searches and sweeps.
 
-    Show what is there, and ask. Only files that microgpt has written are removed.
+    List them and ask for confirmation. Only files written by microgpt are removed.
     """
     from microgpt.files.directory_lock import DirectoryLock
     from microgpt_cli.saved_directories import lines_of, saved_in
@@ -50,7 +50,7 @@ def remove(
     found = {}
     for path in {os.path.realpath(path): path for path in directories}.values():
         is_real = path.is_dir() and not path.is_symlink()
-        # A "run" has a damaged run.json, which another program may have written.
+        # The kind "run" means a damaged run.json, possibly written by another program.
         found[path] = [one for one in saved_in(path) if one.kind != "run"] if is_real else []
         if not found[path]:
             raise ConfigError(
@@ -69,7 +69,7 @@ def remove(
                 say(f"log: {log}")
             what = "this directory" if len(found) == 1 else f"these {len(found)} directories"
             if not (answer := ask(f"remove {what}?")):
-                problem = "there is no terminal to ask at; remove without a question with --force"
+                problem = "no terminal to ask for confirmation; use --force to skip the question"
                 raise ConfigError(problem if answer is None else "nothing was removed")
         for path, saved in found.items():
             _remove(path, files[path], locks[path], " and ".join(one.kind for one in saved))
@@ -82,7 +82,7 @@ def _files_of(directory: Path, found: "list[Saved]") -> list[Path]:
     for file in files:
         if file.is_dir() and not file.is_symlink():
             raise ConfigError(f"{file} is a directory; remove it first")
-    if any(one.kind == "search" for one in found):  # the log is beside the directory
+    if any(one.kind == "search" for one in found):  # the log is next to the directory
         log = Path(f"{os.path.realpath(directory)}.log")
         with suppress(OSError):
             if read_regular_file(log, 2**28).startswith(LOG_STARTS):

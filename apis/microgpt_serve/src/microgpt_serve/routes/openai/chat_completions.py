@@ -92,7 +92,7 @@ class _ChatCompletionBuilder(ResponseBuilder):
             return None
         content: list[ChosenTokenLogprob] = []
         for token, row in zip(update.tokens, self.log_probabilities(choice, update), strict=True):
-            assert row is not None  # the prompt is never empty
+            assert row is not None  # the prompt is never empty, so every token has a context
             others = [self._logprob(other, row) for other in most_likely(row, n, token) if n]
             content.append({**self._logprob(token, row), "top_logprobs": others})
         return {"content": content, "refusal": None}

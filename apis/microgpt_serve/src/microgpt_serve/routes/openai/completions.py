@@ -25,9 +25,9 @@ router = APIRouter(route_class=BodyRoute)
     responses={200: {"content": {"text/event-stream": {}}}},
 )
 async def completions(body: CompletionRequest, request: Request, state: StateDep) -> Response:
-    """Return generated texts, each the continuation of a prompt.
+    """Return generated continuations of one or more prompts.
 
-    With `stream`, texts are sent as server-sent events of the same shape, followed by `[DONE]`.
+    With `stream`, texts are sent as server-sent events in the same format, followed by `[DONE]`.
     `microgpt generate` returns the same texts for the same seed. Several prompts are processed
     independently; the choices are in the order of the prompts.
     """

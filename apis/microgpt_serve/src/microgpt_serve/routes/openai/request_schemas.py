@@ -217,9 +217,8 @@ class CompletionRequest(OpenAIRequest):
     echo: bool | None = Field(None, description="Return the prompt followed by the generated text.")
     logprobs: _NLogprobs | None = Field(
         None,
-        description="Return the log-probabilities of each token and of this many most likely "
-        "tokens at "
-        "each position.",
+        description="Return the log-probability of each token, and of this number of most likely "
+        "tokens at each position.",
     )
 
     best_of: Annotated[Any, unsupported_except(1)] = None
@@ -227,7 +226,7 @@ class CompletionRequest(OpenAIRequest):
 
     @property
     def prompts(self) -> Sequence[str | list[int]]:
-        """All prompts, each as a text or as a list of token ids."""
+        """All prompts, each as a string or a list of token ids."""
         prompt = self.prompt or ""
         return [prompt] if isinstance(prompt, str) or isinstance(prompt[0], int) else prompt
 

@@ -42,7 +42,7 @@ class ResponseBuilder(ABC):
     model: ServedModel
     job: Job
     n_top_logprobs: int | None = None  # None: no log-probabilities are returned
-    echoes: Sequence[Sequence[int]] = ()  # for each prompt, the tokens to send before its texts
+    echoes: Sequence[Sequence[int]] = ()  # tokens of each prompt, to send before the generated text
     extra: JsonObject = field(default_factory=dict)  # additional fields of the response
 
     def __post_init__(self) -> None:
@@ -117,7 +117,7 @@ class ResponseBuilder(ABC):
                     return
 
     async def _call(self, function: Callable[[], T]) -> T:
-        """Call a function. Use a thread for log-probabilities, because the computation is slow."""
+        """Call a function, in a thread if it computes log-probabilities, because this is slow."""
         if self.n_top_logprobs is None:
             return function()
         return await asyncio.to_thread(function)
@@ -134,7 +134,7 @@ class ResponseBuilder(ABC):
     def log_probabilities(self, choice: Choice, update: TextUpdate) -> list[list[float] | None]:
         """Return log-probabilities over the vocabulary at the position of each new token.
 
-        The entry is None for the first token of a text, because this token has no context.
+        The entry is None for the first token of a text, because it has no context.
         """
         if not update.tokens:
             return []

@@ -50,7 +50,7 @@ class ResponseBase(TypedDict):
 class Logprobs(TypedDict):
     """Natural log-probabilities of the tokens, and of the most likely tokens at each position.
 
-    A token without context has the value null. The last token may be the one that ended the text.
+    The values are null for a token without context. The last token may be the stop token.
     """
 
     tokens: list[str]
@@ -99,7 +99,7 @@ class ChosenTokenLogprob(TokenLogprob):
 
 
 class ChatLogprobs(TypedDict):
-    """Log-probabilities of the tokens of a reply, including the token that ended it."""
+    """Log-probabilities of the tokens of a reply, including the stop token."""
 
     content: list[ChosenTokenLogprob]
     refusal: None
@@ -136,7 +136,7 @@ class ChatCompletion(ResponseBase):
 
 
 class OpenAIError(TypedDict):
-    """An error. The message says what was wrong and what to do."""
+    """An error. The message describes the problem and how to fix it."""
 
     message: str
     type: str

@@ -20,6 +20,7 @@ SMALL_SEARCH = ("--population", "4", "--generations", "2")
 SHORTEST = {
     "ablation": ("--seeds 1", BRIEF_PRESETS),
     "batching": ("--rounds 1", "bench.DOCS = bench.DOCS[:512]; bench.STEPS = 8"),
+    "beyond_context": ("", BRIEF_PRESETS),
     "chat_quality": (
         "--seeds 1",
         "bench.SPLITS = dict(heldout=200, wordings=20); run = bench.command; bench.command = "

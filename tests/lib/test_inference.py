@@ -87,14 +87,14 @@ def test_a_prompt_may_fill_the_context(text: InferenceGpt) -> None:
     assert text.text_job(prompts=[longest]).tokens_dropped == 0
 
 
-def test_of_a_longer_prompt_the_last_half_context_is_read(text: InferenceGpt) -> None:
+def test_a_longer_prompt_is_cut_to_the_start_token_and_half_a_context(text: InferenceGpt) -> None:
     long = "e" * 10 + "a" * 8
     job = text.text_job(prompts=[long, ""])
-    assert job.prompts == [text.tokenizer.encode("a" * 8), text.opening("")]
-    assert job.tokens_dropped == 11
+    assert job.prompts == [text.opening("a" * 8), text.opening("")]
+    assert job.tokens_dropped == 10
     (sample,) = text.generate(prompt=long, seed=3)
     assert sample.startswith(long)
-    assert len(sample) <= 18 + 9
+    assert len(sample) <= 18 + 8
 
 
 @pytest.mark.parametrize("block_size", [1, 2, 5, 8])

@@ -14,7 +14,7 @@ from microgpt.data.chat_truncation import ChatPrompt, fit_conversation
 from microgpt.data.tokenizer import Message
 from microgpt.errors import ConfigError, PromptError
 from microgpt.evaluation.predictor import Predictor
-from microgpt.sampling import DecodeRules, FinishReason, Job, TokenStream, decode, n_kept
+from microgpt.sampling import DecodeRules, FinishReason, Job, TokenStream, decode, new_context
 from microgpt.training.engines import check_engine
 
 FIRST_BATCH, LAST_BATCH = 64, 1024  # initial and maximum batch size per thread
@@ -62,9 +62,10 @@ class InferenceGpt(Predictor):
         Args:
             stop: stop strings; a text ends before the first stop string after the prompt.
             prompt: start of each text. If the prompt exceeds the context, the model reads only the
-                last block_size // 2 tokens.
+                start token and the last block_size // 2 tokens.
             max_tokens: maximum number of new tokens; by default, the text ends when the context is
-                full. With a larger limit, a new context starts with the last half of the old one.
+                full. With a larger limit, a new context starts with the start token and the last
+                half.
             seed: seed of the first text; text i uses seed + i.
             rng: random generator for all texts, used instead of the seeds.
 
@@ -154,7 +155,7 @@ class InferenceGpt(Predictor):
         n_dropped, openings = 0, [self.opening(prompt) for prompt in prompts]
         for i, tokens in enumerate(openings):
             if len(tokens) > self.config.block_size:
-                openings[i] = tokens[-n_kept(self.config.block_size) :]
+                openings[i] = new_context(tokens, self.config.block_size)
                 n_dropped += len(tokens) - len(openings[i])
             self.check_prompt(openings[i], max_tokens)
         stop, sampling = tuple(self.tokenizer.special_ids), sampling or Sampling()

@@ -91,8 +91,17 @@ def _likeliest(weights: dict[int, float], sampling: Sampling) -> list[int]:
 
 
 def n_kept(block_size: int) -> int:
-    """Return the number of tokens carried over from a full context to a new one."""
-    return max(1, block_size // 2)
+    """Return the number of tokens in a new context after a full one."""
+    return min(block_size, 1 + block_size // 2)
+
+
+def new_context(tokens: Sequence[int], block_size: int) -> list[int]:
+    """Return the context that follows a full one: the first token, usually BOS, and the last half.
+
+    With a block_size of 1, return the last token.
+    """
+    kept = tokens[-n_kept(block_size) :]
+    return [tokens[0] if block_size > 1 else kept[0], *kept[1:]]
 
 
 def decode(
@@ -100,13 +109,13 @@ def decode(
 ) -> Generator[int, None, FinishReason]:
     """Yield the tokens after a prompt of 1 to block_size tokens; return the finish reason.
 
-    When the context is full, a new context starts with the last half of the old one.
+    When the context is full, a new context starts with the first token and the last half.
     """
     block_size, cache, context, n_read = gpt.config.block_size, gpt.new_cache(), [*prompt], 0
     room = block_size - len(prompt) + 1  # the last generated token is not read
     for n_tokens in range(rules.max_tokens or room):
         if len(context) > block_size:
-            context, cache, n_read = context[-n_kept(block_size) :], gpt.new_cache(), 0
+            context, cache, n_read = new_context(context, block_size), gpt.new_cache(), 0
         for token in context[n_read:]:
             logits = gpt.forward(token, cache)
         n_read = len(context)

@@ -104,7 +104,7 @@ class Predictor:
         """Return log(softmax(logits)) after each token, starting at index `first`: (n, V).
 
         Tokens beyond the context are read as in generation: when the context is full, a new context
-        starts with the last half of the old one.
+        starts with the first token and the last half.
 
         Raises:
             PromptError: there are no tokens, or a token is unknown.
@@ -117,7 +117,9 @@ class Predictor:
         while known < len(tokens):
             end = min(start + size, len(tokens))
             if end > first:
-                context, new = tokens[start:end], max(known, first) - start
+                context, new = [*tokens[start:end]], max(known, first) - start
+                if size > 1:
+                    context[0] = tokens[0]
                 if self.engine == "reference":
                     rows += scalar_log_probabilities(self._gpt, context)[new:]
                 else:

@@ -131,7 +131,7 @@ def decode(
 def _schedule(s: Sequences, rows: Rows, T: int) -> int:
     """Select the tokens for the next decoding step; return the number of tokens.
 
-    When a context is full, its second half is read again, starting at position 0.
+    When a context is full, the first token and the last half are read as a new context.
     """
     N = 0
     for slot in range(s.slots.size):
@@ -142,10 +142,11 @@ def _schedule(s: Sequences, rows: Rows, T: int) -> int:
             s.n_started[0] += 1
         if i >= 0 and s.status[i] == RUNNING:
             if s.n_tokens[i] - s.first[i] > T:
-                s.first[i] = s.n_read[i] = s.n_tokens[i] - max(1, T // 2)
+                s.first[i] = s.n_read[i] = s.n_tokens[i] - min(T, 1 + T // 2)
             while s.n_read[i] < s.n_tokens[i] and rows.tokens.size > N:
-                rows.tokens[N] = s.tokens[i, s.n_read[i]]
-                rows.positions[N] = s.n_read[i] - s.first[i]
+                t = s.n_read[i] - s.first[i]
+                rows.tokens[N] = s.tokens[i, s.n_read[i] if t or T == 1 else 0]
+                rows.positions[N] = t
                 rows.slots[N] = slot
                 s.n_read[i] += 1
                 N += 1

@@ -136,7 +136,7 @@ def test_remove_needs_a_terminal_or_force(microgpt, folder) -> None:
     done = microgpt("remove", "output")
     assert (done.returncode, done.stdout) == (2, "")
     assert "model  3,488" in done.stderr
-    assert done.stderr.endswith("remove without a question with --force\n")
+    assert done.stderr.endswith("use --force to skip the question\n")
     assert (folder / "output" / "meta.json").exists()
     done = microgpt("remove", "--force", "output", "deep/er/half/", "output")
     assert (done.returncode, done.stdout) == (0, "Removed output\nRemoved deep/er/half\n")

@@ -225,7 +225,7 @@ def test_of_two_that_make_the_same_directory_the_second_is_refused_at_once(tmp_p
         ({"special_tokens": ["bos"]}, "special_tokens must be"),
         ({"best": None, "model": None}, "model: "),
         ({"step": 41}, "step is 41, but config.steps is 40"),
-        ({"input": None}, "both input and preset are missing"),
+        ({"input": None}, "input or preset is required"),
         ({"step": 7}, "expected 7 recent losses, got 20"),
         ({"seconds": -1.0}, "seconds: input should be greater than or equal to 0"),
         ({"seconds": float("nan")}, "seconds: input should be a finite number"),

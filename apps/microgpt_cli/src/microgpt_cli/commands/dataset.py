@@ -22,8 +22,8 @@ def chat(
     split: Annotated[
         Literal["train", "heldout", "wordings"],
         typer.Option(
-            help="train: training set. heldout: words, names, numbers and prompts that are not in "
-            "the training set. wordings: wordings that are not in the training set."
+            help="train: training set. heldout: words, names, number pairs and prompts that the "
+            "training set does not contain. wordings: phrasings that it does not contain."
         ),
     ] = "train",
     conversations: Annotated[int, typer.Option(help="Number of conversations.")] = 4000,

@@ -23,7 +23,7 @@ def evolve(
         Literal["loss", "aesthetic", "hydra"],
         search(
             help="loss: minimize the loss; aesthetic: maximize the judge's score of generated "
-            "names; hydra: evolve three heads, each with its own score of names."
+            "names; hydra: evolve three populations (heads), each with its own score for names."
         ),
     ] = "loss",
     population: Annotated[

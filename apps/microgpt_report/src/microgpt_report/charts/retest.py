@@ -18,7 +18,7 @@ SEARCH, RETEST, MEAN = KINDS = ("search", "retest", "mean")
 
 
 def sections(summary: RunSummary, evaluations: Sequence[Row]) -> Iterator[Section]:
-    """Yield the sections that compare the results of the search with the retest."""
+    """Yield the sections on the retest and on the loss of the last document."""
     if summary.retest:
         yield _winner(summary.retest)
     if rows := _rows(summary):

@@ -165,7 +165,7 @@ def _parse(description: bytes, description_path: Path) -> _Description:
             f"{description_path}: step is {facts.step}, but config.steps is {facts.config.steps}"
         )
     if not (facts.input or facts.preset):
-        raise CheckpointError(f"{description_path}: both input and preset are missing")
+        raise CheckpointError(f"{description_path}: input or preset is required")
     check_fields(description_path, facts)
     return facts
 

@@ -64,11 +64,11 @@ class ResponseBuilder(ABC):
 
     @abstractmethod
     def choice_object(self, choice: Choice, update: TextUpdate) -> JsonObject:
-        """Return a choice, or the update of a choice in a stream, as a JSON object."""
+        """Return a choice, or a streamed update to it, as a JSON object."""
 
     @abstractmethod
     def chunks(self, choice: Choice, update: TextUpdate) -> list[JsonObject]:
-        """Return the stream events for an update of a choice."""
+        """Return the stream events for an update to a choice."""
 
     async def respond(self) -> Response:
         """Return the complete response, or an event stream if the request sets `stream`."""

@@ -17,43 +17,57 @@ _A, _B, _C = COEFFICIENTS
 
 
 @kernel
-def muon(
-    params: Array,  # same shape as grads and means: (m, C), rows padded to whole vectors
-    grads: Array,
+def find_direction(
+    grads: Array,  # same shape as means and direction: (m, C), rows padded to whole vectors
     means: Array,
     n_columns: int,  # C
-    kept: float,  # weight decay factor: 1 - learning rate * weight decay
-    scale: float,  # learning rate times a factor that depends on the shape
     momentum: float,  # decay rate of the running means
-    scratch: Array,  # (at least 2 padded C + 2 m, padded C)
+    direction: Array,  # output
+    scratch: Array,  # (at least 2 padded C + m, padded C)
 ) -> None:
-    """Update a weight matrix with Muon."""
-    m, C = params.shape[0], n_columns
+    """Set `direction` to the orthogonalized momentum of a matrix."""
+    m, C = grads.shape[0], n_columns
     side = scratch.shape[1]
     gram, square = scratch[:side], scratch[side : 2 * side]
-    x, y = scratch[2 * side :][:m], scratch[2 * side + m :][:m]
-    _normalized_mean(grads, means, momentum, x)
+    x, y = scratch[2 * side :][:m], direction
+    if N_ITERATIONS % 2 == 0:
+        x, y = y, x
+    _normalized_momentum(grads, means, momentum, x)
     for _ in range(N_ITERATIONS):
         _symmetric_product(x[:, :C].T, x, gram)
         _symmetric_product(gram[:C, :C], gram, square)
         _polynomial(gram, square, C)
         linear(x[:, :C], square, y, C)
         x, y = y, x
-    for i in range(m):
+
+
+@kernel
+def muon(
+    params: Array,  # all arrays: (m, C), rows padded to whole vectors
+    grads: Array,
+    means: Array,
+    direction: Array,  # see `find_direction`
+    kept: float,  # weight decay factor: 1 - learning rate * weight decay
+    scale: float,  # learning rate times a factor that depends on the shape
+    momentum: float,  # decay rate of the running means
+) -> None:
+    """Update a weight matrix and the running means of its gradient."""
+    for i in range(params.shape[0]):
         for j in range(0, params.shape[1], lanes(params)):
-            store(params, i, j, kept * load(params, i, j) - scale * load(x, i, j))
+            mean = momentum * load(means, i, j) + (1 - momentum) * load(grads, i, j)
+            store(means, i, j, mean)
+            store(params, i, j, kept * load(params, i, j) - scale * load(direction, i, j))
 
 
 @inlined
-def _normalized_mean(grads: Array, means: Array, momentum: float, x: Array) -> None:
-    """Update the running means; set x to the Nesterov momentum, scaled to a Frobenius norm of 1."""
+def _normalized_momentum(grads: Array, means: Array, momentum: float, x: Array) -> None:
+    """Set x to the Nesterov momentum after this step, scaled to a Frobenius norm of 1."""
     squares = splat(x, 0)
     for i in range(x.shape[0]):
         for j in range(0, x.shape[1], lanes(x)):
             grad = load(grads, i, j)
             mean = momentum * load(means, i, j) + (1 - momentum) * grad
             ahead = momentum * mean + (1 - momentum) * grad
-            store(means, i, j, mean)
             store(x, i, j, ahead)
             squares = squares + ahead * ahead
     factor = 1 / (math.sqrt(total(squares)) + NORM_EPS)

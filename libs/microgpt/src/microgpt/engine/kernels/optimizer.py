@@ -8,9 +8,9 @@ import numpy as np
 from microgpt import config as constants
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.engine.architecture import Architecture, architecture_of
-from microgpt.engine.jit import kernel
+from microgpt.engine.jit import inlined, kernel
 from microgpt.engine.kernels.adam import adam
-from microgpt.engine.kernels.muon import muon
+from microgpt.engine.kernels.muon import find_direction, muon
 from microgpt.engine.simd.vector import Array
 from microgpt.engine.weights import padded
 from microgpt.model import count_params
@@ -23,7 +23,7 @@ class OptimizerState(NamedTuple):
     grads: Array
     m: Array  # running means of the gradients
     v: Array  # running means of the squared gradients; not used by Muon
-    scratch: Array  # see `muon`; no rows without Muon
+    directions: Array  # change of each matrix that Muon updates; no rows without Muon
 
 
 class StepSettings(NamedTuple):
@@ -70,8 +70,26 @@ class StepSettings(NamedTuple):
 
 
 @kernel
+def find_directions(
+    state: OptimizerState, settings: StepSettings, first: int, stride: int, scratch: Array
+) -> None:
+    """Compute the directions of every stride-th matrix, starting with matrix `first`, for Muon."""
+    n = settings.n_adam_rows
+    if n < state.params.shape[0]:
+        for matrix in range(first, 6 * settings.n_layer, stride):
+            start, end = _rows(matrix, settings)
+            find_direction(
+                state.grads[start:end], state.m[start:end], settings.n_embd,
+                settings.muon_momentum, state.directions[start - n : end - n], scratch,
+            )  # fmt: skip
+
+
+@kernel
 def optimize(state: OptimizerState, n_steps: int, lr: float, settings: StepSettings) -> None:
-    """Update all weights; n_steps is the number of steps including the current one."""
+    """Update all weights; n_steps is the number of steps including the current one.
+
+    `find_directions` must have computed all directions.
+    """
     s, n = settings, settings.n_adam_rows
     adam(
         state.params[:n], state.grads[:n], state.m[:n], state.v[:n],
@@ -80,26 +98,34 @@ def optimize(state: OptimizerState, n_steps: int, lr: float, settings: StepSetti
     if n < state.params.shape[0]:
         lr = lr * s.muon_lr_ratio
         for matrix in range(6 * s.n_layer):
-            _muon(state, matrix, lr, s)
+            start, end = _rows(matrix, s)
+            # fc1 has more outputs than inputs.
+            is_fc1 = 4 * s.n_layer <= matrix < 5 * s.n_layer
+            muon(
+                state.params[start:end], state.grads[start:end], state.m[start:end],
+                state.directions[start - n : end - n], 1 - lr * s.weight_decay,
+                lr * math.sqrt(s.n_ff_exp) if is_fc1 else lr, s.muon_momentum,
+            )  # fmt: skip
 
 
-@kernel
-def _muon(state: OptimizerState, matrix: int, lr: float, settings: StepSettings) -> None:
-    """Update one matrix with Muon: wq, wk and wv of all layers come first, then wo, fc1 and fc2."""
-    s, C, scale = settings, settings.n_embd, lr
-    n_square = 4 * s.n_layer
-    n_rows = C if matrix < n_square else s.n_ff_exp * C
-    start = s.n_adam_rows + min(matrix, n_square) * C + max(0, matrix - n_square) * n_rows
-    rows = slice(start, start + n_rows)
-    if n_square <= matrix < n_square + s.n_layer:  # fc1 has more outputs than inputs
-        scale *= math.sqrt(s.n_ff_exp)
-    muon(
-        state.params[rows], state.grads[rows], state.m[rows],
-        C, 1 - lr * s.weight_decay, scale, s.muon_momentum, state.scratch,
-    )  # fmt: skip
+@inlined
+def _rows(matrix: int, settings: StepSettings) -> tuple[int, int]:
+    """Return the first row of a matrix in all weights, and its end.
+
+    wq, wk and wv of all layers come first, then wo, fc1 and fc2.
+    """
+    s, n_square = settings, 4 * settings.n_layer
+    n_rows = s.n_embd if matrix < n_square else s.n_ff_exp * s.n_embd
+    start = s.n_adam_rows + min(matrix, n_square) * s.n_embd + max(0, matrix - n_square) * n_rows
+    return start, start + n_rows
 
 
-def scratch_shape(model: ModelConfig, config: TrainConfig, dtype: str) -> tuple[int, int]:
-    """Return the shape of the scratch memory for `optimize`."""
-    side, hidden = padded(model.n_embd, dtype), model.n_ff_exp * model.n_embd
-    return 2 * (side + hidden) * (config.optimizer == "muon"), side
+def muon_shapes(
+    model: ModelConfig, config: TrainConfig, dtype: str
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the shapes of `OptimizerState.directions` and of the scratch memory of a thread."""
+    side = padded(model.n_embd, dtype)
+    if config.optimizer != "muon":
+        return (0, side), (0, side)
+    n_rows = model.n_layer * (4 + 2 * model.n_ff_exp) * model.n_embd
+    return (n_rows, side), (2 * side + model.n_ff_exp * model.n_embd, side)

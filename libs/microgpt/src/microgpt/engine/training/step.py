@@ -26,7 +26,12 @@ from microgpt.engine.kernels.layers import (
     rmsnorm_backward_in_place,
 )
 from microgpt.engine.kernels.matmul import add_outer, linear, transpose
-from microgpt.engine.kernels.optimizer import OptimizerState, StepSettings, optimize
+from microgpt.engine.kernels.optimizer import (
+    OptimizerState,
+    StepSettings,
+    find_directions,
+    optimize,
+)
 from microgpt.engine.kernels.rotary import adjust_backward
 from microgpt.engine.simd.vector import Array
 from microgpt.engine.weights import Weights
@@ -39,6 +44,7 @@ class Workspace(NamedTuple):
     weights: Weights  # views of the matrices in state.params
     dweights: Weights  # views of the matrices in state.grads
     buffers: Buffers
+    scratch: Array  # see `find_directions`
     progress: Array  # (3): completed steps; number and loss of documents read in the current step
 
 
@@ -57,7 +63,7 @@ def take_steps(
     Return the number of tokens read. At least one micro-batch is read. A step fails if the loss or
     a gradient is not finite. A failed step has a loss of NaN and leaves the weights unchanged.
     """
-    state, weights, dweights, buffers, progress = workspace
+    state, weights, dweights, buffers, scratch, progress = workspace
     batch_size, dropout, n_docs = settings.batch_size, settings.dropout, dataset.starts.size - 1
     targets_before, first_step, read = dataset.targets_before, int(progress[0]), 0
     while read < n_tokens and progress[0] < first_step + lrs.size:
@@ -82,6 +88,7 @@ def take_steps(
                 break
             if not update:
                 break
+            find_directions(state, settings, 0, 1, scratch)
             optimize(state, step + 1, lrs[i], settings)
             clear(state.grads, state.grads.shape[1])
             progress[0], progress[1], progress[2] = step + 1, 0, 0

@@ -20,8 +20,9 @@ from microgpt.engine.kernels.layers import add, add_and_clear, clear
 from microgpt.engine.kernels.optimizer import (
     OptimizerState,
     StepSettings,
+    find_directions,
+    muon_shapes,
     optimize,
-    scratch_shape,
 )
 from microgpt.engine.simd.vector import Array, fence, lanes, load, stream
 from microgpt.engine.training.trainer import CompiledEngine, n_columns
@@ -83,6 +84,7 @@ class ThreadedEngine(CompiledEngine):
             for number in range(n_workspaces)
             if number % threads
         }
+        self._scratches = [self._scratch, *(self._scratch.copy() for _ in self._copies)]
         self._pool = ThreadPoolExecutor(threads - 1)
 
     def _reset(self) -> None:
@@ -173,6 +175,8 @@ class ThreadedEngine(CompiledEngine):
     def _finish(self, step: int) -> float:
         """Update the weights; return the loss, or NaN if the loss or a gradient is not finite."""
         loss = float(self._progress[2])
+        if self.config.optimizer == "muon":
+            self._find_directions()
         if not math.isfinite(loss) or not update(
             self._workspace.state,
             float(self.config.lr_at(step)),
@@ -184,6 +188,25 @@ class ThreadedEngine(CompiledEngine):
         self._published_step = step + 1
         return loss
 
+    def _find_directions(self) -> None:
+        """Compute the directions of Muon; the threads share the matrices."""
+
+        def work(thread: int) -> None:
+            scratch = self._scratches[thread]
+            share_of_directions(
+                self._workspace.state, self._settings, thread, self._threads, scratch
+            )
+
+        futures = [self._pool.submit(work, thread) for thread in range(1, self._threads)]
+        try:
+            work(0)
+            for future in futures:
+                future.result()
+        except BaseException:  # e.g. Ctrl-C; the next call restarts the step
+            wait(futures)
+            self._discard_batch()
+            raise
+
 
 def bytes_needed(
     model: ModelConfig, config: TrainConfig, dtype: str, *, longest: int, threads: int = 1
@@ -193,8 +216,10 @@ def bytes_needed(
     if threads > 1:
         n_arrays += 2 * (_count_workspaces(model, config, dtype, threads) - 1) + threads
     buffers = buffer_bytes(model, dtype, n_columns(config, longest), longest)
-    scratch = math.prod(scratch_shape(model, config, dtype)) * np.dtype(dtype).itemsize
-    return n_arrays * packed_bytes(model, dtype) + threads * buffers + scratch
+    directions, scratch = (
+        math.prod(shape) * np.dtype(dtype).itemsize for shape in muon_shapes(model, config, dtype)
+    )
+    return n_arrays * packed_bytes(model, dtype) + threads * (buffers + scratch) + directions
 
 
 def _count_workspaces(model: ModelConfig, config: TrainConfig, dtype: str, threads: int) -> int:
@@ -220,6 +245,14 @@ def publish_and_clear(own: Array, part: Array) -> None:
     """Copy the calling thread's gradients `own` to `part` for another thread, then zero `own`."""
     _publish(own, part)
     clear(own, own.shape[1])
+
+
+@EntryPoint
+def share_of_directions(
+    state: OptimizerState, settings: StepSettings, thread: int, threads: int, scratch: Array
+) -> None:
+    """Compute the directions of a thread's share of the matrices; see `find_directions`."""
+    find_directions(state, settings, thread, threads, scratch)
 
 
 @EntryPoint

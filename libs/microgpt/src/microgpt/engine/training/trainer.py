@@ -17,7 +17,7 @@ from microgpt.engine.kernels.forward import Dataset
 from microgpt.engine.kernels.optimizer import (
     OptimizerState,
     StepSettings,
-    scratch_shape,
+    muon_shapes,
 )
 from microgpt.engine.training.step import Workspace, take_steps
 from microgpt.engine.weights import PackedWeights, aligned_zeros
@@ -46,7 +46,9 @@ class CompiledEngine:
         self._params, self._grads, self._m, self._v = (
             PackedWeights(model, dtype) for _ in range(4)
         )
-        self._scratch = aligned_zeros(scratch_shape(model, config, dtype), dtype)
+        self._directions, self._scratch = (
+            aligned_zeros(shape, dtype) for shape in muon_shapes(model, config, dtype)
+        )
         longest = self._dataset.longest
         buffers = allocate_buffers(model, dtype, n_columns(config, longest), longest)
         self._workspace = self._make_workspace(self._params, self._grads, buffers)
@@ -148,10 +150,11 @@ class CompiledEngine:
         self, params: PackedWeights, grads: PackedWeights, buffers: Buffers
     ) -> Workspace:
         state = OptimizerState(
-            params.array, grads.array, self._m.array, self._v.array, self._scratch
+            params.array, grads.array, self._m.array, self._v.array, self._directions
         )
         progress = np.zeros(3, np.float64)
-        return Workspace(state, params.matrices, grads.matrices, buffers, progress)
+        matrices = params.matrices, grads.matrices
+        return Workspace(state, *matrices, buffers, self._scratch, progress)
 
     def _take_steps(
         self, until: int, n_tokens: int, *, update: bool = True

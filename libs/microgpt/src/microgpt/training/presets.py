@@ -51,7 +51,7 @@ class Preset:
         return [messages(drawn) for drawn in conversations("train", self.n_conversations, seed)]
 
 
-_TEXT_180S = _text(96, steps=2_300, dropout=0.05)
+_TEXT_180S = _text(96, steps=3_900, dropout=0.05)
 
 # The names presets were tuned on the validation split; docs/quality.md lists their losses and an
 # ablation. Longer training runs repeat the data more often, so they need more dropout.
@@ -64,10 +64,10 @@ PRESETS: dict[PresetName, Preset] = {
         ),
     ),
     "names-60s": Preset(
-        ModelConfig(n_embd=64, n_layer=3),
+        ModelConfig(n_embd=64, n_layer=3, **VARIANT),
         TrainConfig(
-            steps=19_000, batch_size=64, lr=0.006, dropout=0.1, weight_decay=0.1,
-            average_tail=0.3,
+            steps=9_000, batch_size=128, lr=0.004, optimizer="muon", warmup_steps=180,
+            dropout=0.1, weight_decay=0.1, average_tail=0.3,
         ),
     ),
     "names-600s": Preset(
@@ -78,9 +78,9 @@ PRESETS: dict[PresetName, Preset] = {
             average_tail=0.5,
         ),
     ),
-    "text-60s": Preset(*_text(64, steps=1_600, dropout=0.0), data=None),
+    "text-60s": Preset(*_text(64, steps=2_800, dropout=0.0), data=None),
     "text": Preset(*_TEXT_180S, data=None),
-    "text-300s": Preset(*_text(96, steps=3_800, dropout=0.05), data=None),
+    "text-300s": Preset(*_text(96, steps=6_500, dropout=0.1), data=None),
     # nanoGPT's split of the text: the last tenth is held out.
     "shakespeare": Preset(*_TEXT_180S, data="shakespeare", val_fraction=0.0, holdout="tail"),
     "karpathy": Preset(ModelConfig(), TrainConfig(), val_fraction=0.0, test_fraction=0.0),

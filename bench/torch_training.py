@@ -14,7 +14,7 @@ from trainings import NAMES, Training, show_progress
 
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.tokenizer import CharTokenizer
-from microgpt.model import init_weights
+from microgpt.model_variants import init_variant, is_karpathys
 from microgpt.training.weight_averaging import next_averaged_step
 
 sys.path.insert(0, str(HERE / "rivals"))
@@ -78,12 +78,14 @@ def course_of(model: ModelConfig, config: TrainConfig) -> Course:
         steps=config.steps,
         docs=train,
         weights={
-            name: np.array(rows, np.float32) for name, rows in init_weights(model, rng).items()
+            name: np.array(rows, np.float32) for name, rows in init_variant(model, rng).items()
         },
         held_out=held_out,
         test=test,
         lrs=[float(config.lr_at(step)) for step in range(config.steps)],
         moments=moments_of(config),
+        is_variant=not is_karpathys(model),
+        optimizer=config.optimizer,
         measured_every=config.steps_between_evaluations,
         dropout=config.dropout,
         weight_decay=config.weight_decay,

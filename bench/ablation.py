@@ -1,6 +1,6 @@
-"""Measure the effect of each setting of the preset names-60s.
+"""Measure the effect of each regularisation setting of names-60s with AdamW.
 
-Trains the preset and four kinds of variants: without one of its settings, without any, and with
+Trains the recipe and four kinds of variants: without one of its settings, without any, and with
 only one. All have the same model, steps and seeds. Prints the losses and adds them to the results
 of quality.py in bench/results. Differences are paired by seed.
 
@@ -15,10 +15,9 @@ from dataclasses import replace
 from itertools import chain
 
 from quality_tables import ABLATED, ALONE, NONE, SETTINGS, WITHOUT, ablation_table
-from trainings import FIRST_SEED, Results, measured, parsed
+from trainings import ADAMW_PRESET, FIRST_SEED, Results, measured, parsed
 
 from microgpt.config import TrainConfig
-from microgpt.training.presets import PRESETS
 
 SEEDS = 3
 
@@ -27,7 +26,7 @@ def main() -> None:
     """Run the missing training runs and print the table."""
     options = parsed(argparse.ArgumentParser(description=__doc__.splitlines()[0]))
     results = Results("quality", again=options.again)
-    preset = PRESETS[ABLATED]
+    preset = ADAMW_PRESET
     for name, config in variants(preset.config).items():
         for seed in range(FIRST_SEED, FIRST_SEED + (options.seeds or SEEDS)):
             results.add(name, preset.model, replace(config, seed=seed), measured)

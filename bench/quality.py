@@ -3,7 +3,8 @@
 Trains each preset for names with several seeds on one core through the public `train` function,
 with the same names held out. The held-out loss is measured 20 times, as in
 `microgpt train --preset names-60s`. Times are reported with and without these evaluations. The
-model of names-60s is also trained in PyTorch with the same steps and settings. Prints the losses,
+model of names-60s is also trained with Karpathy's architecture and AdamW, by microgpt and, with the
+same steps and settings, in PyTorch. Prints the losses,
 the seconds and the loss curve of each training run, and writes them to bench/results.
 
     uv run python bench/quality.py [--only names-60s] [--seeds 5] [--core 1] [--python PATH]
@@ -16,13 +17,13 @@ import argparse
 from dataclasses import replace
 from functools import partial
 
-from quality_tables import IN_TORCH, presets_table
+from quality_tables import ABLATED, presets_table
 from torch_training import measured_in_torch
-from trainings import FIRST_SEED, Results, measured, parsed
+from trainings import ADAMW_PRESET, FIRST_SEED, Results, measured, parsed
 
 from microgpt.training.presets import PRESETS
 
-SEEDS = {"names-10s": 5, "names-60s": 5, "names-600s": 3, "torch": 3}
+SEEDS = {"names-10s": 5, "names-60s": 5, "names-600s": 3, ABLATED: 5, "torch": 3}
 
 
 def main() -> None:
@@ -36,7 +37,7 @@ def main() -> None:
     for name, n_seeds in SEEDS.items():
         if options.only not in (None, name):
             continue
-        preset = PRESETS[IN_TORCH if name == "torch" else name]
+        preset = ADAMW_PRESET if name in (ABLATED, "torch") else PRESETS[name]
         for seed in range(FIRST_SEED, FIRST_SEED + (options.seeds or n_seeds)):
             config = replace(preset.config, seed=seed)
             results.add(name, preset.model, config, in_torch if name == "torch" else measured)

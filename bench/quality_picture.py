@@ -13,7 +13,7 @@ BESIDE = {
     "names-10s": ("names-10s", 0, 16),
     "names-60s": ("names-60s", 0, 16),
     "names-600s": ("names-600s", 0, 16),
-    "torch": ("names-60s in PyTorch", 62, -10),
+    "torch": ("with AdamW in PyTorch", 62, -10),
 }
 COLOR = alt.Color(
     "contender:N",

@@ -11,10 +11,15 @@ SETTINGS = {  # settings that presets add to Karpathy's, with their config field
     "weight decay": ("weight_decay",),
     "averaging": ("average_tail",),
 }
-IN_TORCH = ABLATED = "names-60s"
+ABLATED = "names-60s with AdamW"  # also trained in PyTorch
 WITHOUT, ALONE, NONE = "without {}", "{} alone", "none of them"  # variants of ablation.py
-PRESETS = {"names-10s": "`names-10s`", "names-60s": "`names-60s`", "names-600s": "`names-600s`",
-           "torch": "`names-60s` in PyTorch"}  # fmt: skip
+PRESETS = {
+    "names-10s": "`names-10s`",
+    "names-60s": "`names-60s`",
+    "names-600s": "`names-600s`",
+    ABLATED: "`names-60s` with AdamW",
+    "torch": "the same in PyTorch",
+}
 
 
 def presets_table(quality: dict) -> str:

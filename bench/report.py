@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pictures
 import quality_picture
+from architecture_tables import architecture_table
 from quality_tables import ablation_table, ngrams_table, presets_table
 from shakespeare_tables import shakespeare_table
 from tables import (
@@ -51,7 +52,7 @@ def main() -> None:
     (quality,) = results("quality")
     (kneser_ney,) = results("kneser_ney")
     text = results("text_quality")
-    shakespeare = results("shakespeare")
+    shakespeare, architecture = results("shakespeare"), results("architecture")
     speed, scaling, decoding, threads, startup = map(
         results, ("train_speed", "train_scaling", "decode_speed", "threads", "startup")
     )
@@ -72,6 +73,7 @@ def main() -> None:
         "quality_ngrams": ngrams_table(kneser_ney),
         "quality_ablation": ablation_table(quality),
         "shakespeare": shakespeare_table(shakespeare[0]) if shakespeare else UNMEASURED,
+        "architecture": architecture_table(architecture[0]) if architecture else UNMEASURED,
         "text_quality": text_table(text[0]) if text else UNMEASURED,
         "text_replies": replies(text[0]) if text else UNMEASURED,
     }

@@ -24,9 +24,17 @@ from microgpt.data.split import split
 from microgpt.model import count_params
 from microgpt.state import TrainEvent
 from microgpt.training.engines import prepare_engine
+from microgpt.training.presets import Preset
 from microgpt.training.train import train
 
 FIRST_SEED = 42
+# names-60s with Karpathy's architecture and AdamW
+ADAMW_PRESET = Preset(
+    ModelConfig(n_embd=64, n_layer=3),
+    TrainConfig(
+        steps=19_000, batch_size=64, lr=0.006, dropout=0.1, weight_decay=0.1, average_tail=0.3
+    ),
+)
 NAMES = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
 
 

@@ -18,7 +18,19 @@ SMALL_SEARCH = ("--population", "4", "--generations", "2")
 # The options of each script, and what else is made smaller; the rivals that are not in the
 # workspace, PyTorch and JAX, stay away.
 SHORTEST = {
-    "ablation": ("--seeds 1", BRIEF_PRESETS),
+    "ablation": (
+        "--seeds 1",
+        "from dataclasses import replace; preset = bench.ADAMW_PRESET; "
+        "config = replace(preset.config, steps=8, batch_size=4); "
+        "model = replace(preset.model, n_embd=8, n_head=2, n_layer=1); "
+        "bench.ADAMW_PRESET = replace(preset, config=config, model=model)",
+    ),
+    "architecture": (
+        "--seeds 1",
+        "from dataclasses import replace; bench.NEUTRAL = {'Muon': {'optimizer': 'adamw'}}; "
+        "bench.DATA = {'names': (bench.DATA['names'][0], replace(bench.SMALL, n_embd=8), "
+        "replace(bench.WORDS, steps=8, batch_size=4))}",
+    ),
     "batching": ("--rounds 1", "bench.DOCS = bench.DOCS[:512]; bench.STEPS = 8"),
     "beyond_context": ("", BRIEF_PRESETS),
     "chat_quality": (
@@ -108,7 +120,7 @@ def run(command, *, check=False, **options):
 subprocess.run = run
 """
 PARTS = {"pictures", "quality_picture", "quality_tables", "tables", "text_tables"}
-PARTS |= {"shakespeare_tables", "torch_training", "trainings"}
+PARTS |= {"architecture_tables", "shakespeare_tables", "torch_training", "trainings"}
 
 
 def test_every_script_is_among_them() -> None:

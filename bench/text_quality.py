@@ -1,11 +1,12 @@
 """Compare character and subword tokens for modeling English at the same computational cost.
 
-Trains on the conversations of data/oasst1_chat.jsonl like `microgpt train --chat --preset text`,
-first with characters as tokens, then with subwords (`--tokenizer bpe`). The models have the same
-width, depth and context. A larger vocabulary makes steps slower, so the number of steps is reduced
-to keep the number of operations equal. Prints the bits per character of the assistant's messages in
-held-out conversations, where the end of a message counts as one character. Also prints replies to
-prompts. Writes all results to bench/results.
+Trains on the conversations of data/oasst1_chat.jsonl with `microgpt train --chat`, first with
+characters as tokens, then with subwords (`--tokenizer bpe`), and last with subwords, the newer
+architecture and Muon. The models have the same width, depth and context. A larger vocabulary makes
+steps slower, so the number of steps is reduced to keep the number of operations equal. The
+operations of Muon itself are not counted. Prints the bits per character of the assistant's messages
+in held-out conversations, where the end of a message counts as one character. Also prints replies
+to prompts. Writes all results to bench/results.
 
     uv run python bench/text_quality.py [--only characters] [--seeds 1] [--core 1]
 
@@ -17,7 +18,7 @@ import argparse
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
-from text_tables import PROMPTS, VOCAB_SIZES, replies, text_table
+from text_tables import PROMPTS, VOCAB_SIZES, WITH_MUON, replies, text_table
 from train_speed import HERE
 from trainings import FIRST_SEED, Results, parsed, show_progress
 
@@ -30,12 +31,17 @@ from microgpt.inference import InferenceGpt
 from microgpt.model import count_params
 from microgpt.state import TrainEvent
 from microgpt.training.engines import prepare_engine
-from microgpt.training.presets import PRESETS
+from microgpt.training.presets import VARIANT
 from microgpt.training.train import train
 from microgpt_evolution.flops import training_flops
 
 DATA = HERE.parent / "data" / "oasst1_chat.jsonl"
 SEEDS = 1
+MODEL = ModelConfig(n_embd=128, n_layer=4, block_size=128)
+CONFIG = TrainConfig(
+    steps=5_000, batch_size=16, lr=0.003, dropout=0.1, weight_decay=0.1, average_tail=0.3
+)
+MUON = {"optimizer": "muon", "warmup_steps": 150, "average_tail": 0.0}
 SAMPLING, LONGEST_REPLY = Sampling(temperature=0.7), 100  # in tokens
 
 
@@ -60,25 +66,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=VOCAB_SIZES)
     options = parsed(parser)
-    results, preset = Results("text_quality", again=options.again), PRESETS["text"]
+    results = Results("text_quality", again=options.again)
     for name, vocab_size in VOCAB_SIZES.items():
         if options.only not in (None, name):
             continue
         tokenizer = tokenizer_of(vocab_size)
-        config = replace(preset.config, steps=steps_of(preset.model, preset.config, tokenizer))
+        is_new = name == WITH_MUON
+        model = replace(MODEL, **VARIANT) if is_new else MODEL
+        config = replace(CONFIG, **MUON) if is_new else CONFIG
+        config = replace(config, steps=steps_of(MODEL, CONFIG, tokenizer))
         for seed in range(FIRST_SEED, FIRST_SEED + (options.seeds or SEEDS)):
             measure = partial(measured, tokenizer=tokenizer)
-            results.add(name, preset.model, replace(config, seed=seed), measure)
+            results.add(name, model, replace(config, seed=seed), measure)
     print(text_table(results.kept))
     print(replies(results.kept))
 
 
 @cache
 def conversations() -> Split:
-    """Return the conversations, split as in the preset."""
-    preset = PRESETS["text"]
-    docs = load_conversations(DATA, tell=print)
-    return split(docs, validation=preset.val_fraction, test=preset.test_fraction)
+    """Return the conversations, with one tenth for A and another for B."""
+    return split(load_conversations(DATA, tell=print), validation=0.1, test=0.1)
 
 
 @cache
@@ -90,7 +97,7 @@ def tokenizer_of(vocab_size: int | None) -> Tokenizer:
 
 
 def steps_of(model: ModelConfig, config: TrainConfig, tokenizer: Tokenizer) -> int:
-    """Return the number of steps that costs as much as the preset with a character tokenizer."""
+    """Return the number of steps that costs as much as CONFIG with a character tokenizer."""
     n = model.block_size  # nearly all chunks fill the context
     ours, characters = (
         training_flops(replace(model, vocab_size=each.vocab_size), n_docs=1, n_tokens=n)

@@ -5,7 +5,9 @@ from statistics import fmean
 from quality_tables import mean_and_sd, rows, trainings
 from tables import conditions
 
-VOCAB_SIZES = {"characters": None, "bpe-1024": 1024, "bpe-4096": 4096}  # None: all characters
+WITH_MUON = "bpe-4096, newer architecture, Muon"
+# None: all characters
+VOCAB_SIZES = {"characters": None, "bpe-1024": 1024, "bpe-4096": 4096, WITH_MUON: 4096}
 FENCE = "~~~~"  # replies may contain backticks
 PROMPTS = ("What is the capital of France?", "Write a short poem about the sea.")
 

@@ -78,7 +78,9 @@ SHORTEST = {
     ),
     "text_quality": (
         "--seeds 1",
-        f"{BRIEF_PRESETS}; load = bench.load_conversations; "
+        "from dataclasses import replace; load = bench.load_conversations; "
+        "bench.MODEL = replace(bench.MODEL, n_embd=8, n_head=2, n_layer=1); "
+        "bench.CONFIG = replace(bench.CONFIG, steps=8, batch_size=4); "
         "bench.load_conversations = lambda path, **options: load(path, **options)[:200]",
     ),
     "threads": (

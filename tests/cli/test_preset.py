@@ -61,9 +61,9 @@ def test_a_preset_for_names_holds_a_tenth_out_to_choose_by_and_another_to_the_en
     done = microgpt("train", "--preset", "names-10s", "--steps", "3", "--num-samples", "0")
     assert done.returncode == 0, done.stderr
     assert "23591 documents for training, 2993 for validation, 2910 for" in done.stderr
-    assert done.stdout.startswith("num docs: 32033\nvocab size: 27\nnum params: 58656\n")
+    assert done.stdout.startswith("num docs: 32033\nvocab size: 27\nnum params: 57888\n")
     meta = json.loads((tmp_path / "output" / "meta.json").read_text())
-    known = {"preset": "names-10s", "steps": 3, "batch_size": 64, "lr": 0.008}
+    known = {"preset": "names-10s", "steps": 3, "batch_size": 128, "lr": 0.004, "optimizer": "muon"}
     known |= {"dropout": 0.03, "weight_decay": 0.1, "average_tail": 0.3}
     known |= {"val_fraction": 0.1, "test_fraction": 0.1}
     assert meta["training"].items() >= known.items()

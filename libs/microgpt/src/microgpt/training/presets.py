@@ -57,10 +57,10 @@ _TEXT_180S = _text(96, steps=3_900, dropout=0.05)
 # ablation. Longer training runs repeat the data more often, so they need more dropout.
 PRESETS: dict[PresetName, Preset] = {
     "names-10s": Preset(
-        ModelConfig(n_embd=48, n_layer=2),
+        ModelConfig(n_embd=48, n_layer=2, **VARIANT),
         TrainConfig(
-            steps=7_500, batch_size=64, lr=0.008, dropout=0.03, weight_decay=0.1,
-            average_tail=0.3,
+            steps=2_600, batch_size=128, lr=0.004, optimizer="muon", warmup_steps=52,
+            dropout=0.03, weight_decay=0.1, average_tail=0.3,
         ),
     ),
     "names-60s": Preset(

@@ -5,7 +5,7 @@ no NumPy, only pydantic to read the file: all numbers are Python floats, and `Va
 computes all gradients. It takes about 16 seconds; `microgpt train`, once compiled, 20 milliseconds.
 
     uv run python examples/karpathy.py        # 1000 steps
-    uv run python examples/karpathy.py 100    # only the first 100 steps
+    uv run python examples/karpathy.py 100    # only the first 100 of 1000 steps
 """
 
 import math

@@ -243,8 +243,8 @@ def test_the_newest_sweep_is_taken_by_itself(microgpt, tmp_path) -> None:
 
 
 def test_a_sweep_of_which_nothing_is_done_has_nothing_to_tell(microgpt, tmp_path) -> None:
-    write(tmp_path, failed=[(point, seed) for point in STEPS for seed in SEEDS])
-    assert_refused(microgpt("analyze"), "no training run is complete; there is nothing to analyze")
+    run = write(tmp_path, failed=[(point, seed) for point in STEPS for seed in SEEDS])
+    assert_refused(microgpt("analyze"), f"no training run of {run} is complete")
 
 
 def test_a_torn_last_line_is_left_out(microgpt, tmp_path) -> None:

@@ -137,7 +137,7 @@ def test_plot_says_what_to_install(microgpt, tmp_path, missing) -> None:
 @pytest.mark.parametrize(
     ("history", "problem"),
     [
-        (None, "model has no history.jsonl: it is not a model directory, or was"),
+        (None, "model has no history.jsonl, so there are no losses to plot"),
         (b"", "model/history.jsonl is empty: training has just started; try again later"),
         (BEGUN + b'{"step": 20, "lo', "model/history.jsonl, line 2: invalid JSON: EOF"),
         (BEGUN + b'{"step": 20, "loss": NaN}', "line 2: loss: input should be a finite number"),

@@ -46,7 +46,7 @@ def test_the_best_is_first_with_its_spread_and_a_command_that_trains_it() -> Non
     assert (
         "Train the winner:  microgpt train --data '/docs/my names.txt' --n-embd 16 --n-head 4 "
         "--n-layer 1 --block-size 16 --steps 1000 --learning-rate 0.003 --batch-size 1 "
-        "--val-fraction 0.1 --test-fraction 0.1 --seed 1 --model winner"
+        "--val-fraction 0.1 --test-fraction 0.1 --seed 1 --model sweep_1-winner"
     ) in lines
     assert not any(line.startswith("Next:") for line in lines)  # the best is inside and clear
     assert lines[-1] == "Tables and charts:  microgpt analyze experiments/sweep_1"

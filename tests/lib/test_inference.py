@@ -255,7 +255,7 @@ def test_characters_that_the_model_cannot_read_are_left_out_and_told(chat: Infer
 def test_a_chat_needs_messages_and_a_chat_model(chat: InferenceGpt, text: InferenceGpt) -> None:
     with pytest.raises(PromptError, match="messages must not be empty"):
         chat.chat([])
-    with pytest.raises(TokenizerError, match="no chat tokens; train one with --chat"):
+    with pytest.raises(TokenizerError, match="not a chat model; train one with --chat"):
         text.chat([user("anna")])
 
 

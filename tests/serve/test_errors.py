@@ -81,7 +81,7 @@ def test_chat_names_the_message_and_the_field(talk, body, problem) -> None:
 
 
 def test_a_text_model_does_not_chat(names) -> None:
-    assert_error(names.chat("hi"), 400, "the model has no chat tokens; use")
+    assert_error(names.chat("hi"), 400, "this is not a chat model; use")
 
 
 @pytest.mark.parametrize(

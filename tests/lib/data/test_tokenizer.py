@@ -103,7 +103,7 @@ def test_an_unknown_role_is_refused() -> None:
 
 
 def test_a_text_tokenizer_has_no_chat_tokens() -> None:
-    with pytest.raises(TokenizerError, match="no chat tokens; train one with --chat"):
+    with pytest.raises(TokenizerError, match="not a chat model; train one with --chat"):
         CharTokenizer("ab").encode_turn(Message("user", "a"))
 
 

@@ -170,7 +170,7 @@ def test_the_client_raises_what_it_has_for_a_bad_field(talk) -> None:
 
 
 def test_a_text_model_does_not_chat(names) -> None:
-    with pytest.raises(openai.BadRequestError, match="the model has no chat tokens; use"):
+    with pytest.raises(openai.BadRequestError, match="this is not a chat model; use"):
         names.openai().chat.completions.create(model="names", messages=[HI])
 
 

@@ -82,5 +82,8 @@ def _read(directories: Sequence[Path]) -> "Scaling":
             )
     scaling = Scaling.of(result for _, results in sweeps for result in results)
     if not scaling.cells:
-        raise ConfigError("no training run is complete; there is nothing to analyze")
+        raise ConfigError(
+            f"no training run of {', '.join(map(str, directories))} is complete; analyze another "
+            "sweep with microgpt analyze RUN"
+        )
     return scaling

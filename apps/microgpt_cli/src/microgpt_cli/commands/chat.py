@@ -71,7 +71,7 @@ def chat(
     model = InferenceGpt(saved)
     if not saved.tokenizer.is_chat:
         raise TokenizerError(
-            "the model has no chat tokens; train a model with --chat, or sample from this one with "
+            "this is not a chat model; train a model with --chat, or sample from this one with "
             f"microgpt generate --model {as_argument(model_dir or DEFAULT_MODEL_DIR)}"
         )
     prepare_engine("compiled", saved.dtype, uses=["decoding"], tell=note)

@@ -39,7 +39,7 @@ def describe_sweep(
     if more := [words for name, words in COMPUTE.items() if name in varied]:
         yield f"Runs with {' or '.join(more)} had more compute; the ranking does not correct for it"
     yield ""
-    yield f"Train the winner:  {_train_command(sweep, cells[0].config)}"
+    yield f"Train the winner:  {_train_command(sweep, cells[0].config, run)}"
     for line in _next_steps(sweep, cells):
         yield f"Next:  {line}"
     yield f"Tables and charts:  microgpt analyze {as_argument(run)}"
@@ -69,7 +69,7 @@ def _table(cells: Sequence[Cell], n_seeds: int) -> Iterator[str]:
         yield f"… and {len(cells) - N_ROWS} more"
 
 
-def _train_command(sweep: SweepSettings, config: SweepConfig) -> str:
+def _train_command(sweep: SweepSettings, config: SweepConfig, run: Path) -> str:
     """Return the command that trains a configuration on the same split with the first seed."""
     names = {*ALWAYS, *differing([config, SweepConfig()])}
     fractions = f"--val-fraction {sweep.val_fraction} --test-fraction {sweep.test_fraction}"
@@ -77,7 +77,8 @@ def _train_command(sweep: SweepSettings, config: SweepConfig) -> str:
     settings = settings_as_options(
         {name: str(getattr(config, name)) for name in SETTINGS if name in names}
     ).replace(" True", "")  # boolean flags of `train` take no value
-    return f"microgpt train {_data(sweep)}{settings} {fractions}{seed} --model winner"
+    model = as_argument(Path(f"{run.name}-winner"))
+    return f"microgpt train {_data(sweep)}{settings} {fractions}{seed} --model {model}"
 
 
 def _next_steps(sweep: SweepSettings, cells: Sequence[Cell]) -> Iterator[str]:
@@ -90,7 +91,7 @@ def _next_steps(sweep: SweepSettings, cells: Sequence[Cell]) -> Iterator[str]:
     }
     if beyond:
         names = {*beyond, *differing([best, SweepConfig()])}
-        axes = {name: str(getattr(best, name)) for name in SETTINGS if name in names}
+        axes = {name: str(getattr(best, name)).lower() for name in SETTINGS if name in names}
         axes |= {name: ",".join(map(str, values)) for name, values in beyond.items()}
         seeds = "" if len(sweep.seeds) == N_SEEDS else f" --seeds {len(sweep.seeds)}"
         yield (

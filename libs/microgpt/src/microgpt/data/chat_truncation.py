@@ -29,7 +29,7 @@ def fit_conversation(
     Raises:
         PromptError: there are no messages, or the last message does not fit or has only
             unknown characters.
-        TokenizerError: the model has no chat tokens.
+        TokenizerError: the model is not a chat model.
     """
     messages = list(messages)
     if not messages:

@@ -168,7 +168,7 @@ class Tokenizer(ABC):
 
     def _chat_id(self, name: str) -> int:
         if not self.is_chat:
-            raise TokenizerError("the model has no chat tokens; train one with --chat")
+            raise TokenizerError("this is not a chat model; train one with --chat")
         return self.special_ids[SPECIAL_TOKENS.index(name)]
 
 

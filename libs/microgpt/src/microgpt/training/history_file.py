@@ -64,8 +64,8 @@ def _read(directory: Path) -> bytes:
     path = committed_path(directory, HISTORY)
     if not os.path.lexists(path):
         raise CheckpointError(
-            f"{directory} has no {HISTORY}: it is not a model directory, or was written by an "
-            "old version of microgpt; train the model again"
+            f"{directory} has no {HISTORY}, so there are no losses to plot; models that were saved "
+            "from Python or copied without it have none"
         )
     return read(path, MAX_HISTORY_BYTES)
 

@@ -44,7 +44,7 @@ async def encode_messages(
     """Encode a conversation without system messages, truncated to fit into the context."""
     if not model.gpt.tokenizer.is_chat:
         raise ServeError(
-            400, "the model has no chat tokens; use /microgpt/v1/generate or /v1/completions"
+            400, "this is not a chat model; use /microgpt/v1/generate or /v1/completions"
         )
     n_characters = sum(len(message.content) for message in messages)
     if n_characters > MAX_CHARACTERS:

@@ -84,7 +84,7 @@ def test_the_python_of_the_readme_works(tmp_path, monkeypatch, capsys) -> None:
     (tmp_path / "data").symlink_to(ROOT / "data")
     monkeypatch.chdir(tmp_path)
     examples = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(examples) == 2
+    assert len(examples) == 4
     for example in examples:
         exec(example, {})
     assert capsys.readouterr().out.endswith("\nhello!\n")

@@ -255,7 +255,7 @@ def test_generate_refuses(microgpt, text_model, args, problem) -> None:
 
 def test_chat_refuses_a_model_without_chat_tokens(microgpt, text_model) -> None:
     done = microgpt("chat", "--model-dir", text_model)
-    check_refused(done, "samples from it with microgpt generate --model ")
+    check_refused(done, "or sample from this one with microgpt generate --model ")
 
 
 @pytest.mark.parametrize(("option", "value"), [("--temperature", "-1"), ("--seed", "-1")])

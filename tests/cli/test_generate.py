@@ -78,7 +78,7 @@ def test_the_start_of_a_prompt_that_does_not_fit_is_ignored_with_a_note(
     done = microgpt("generate", "--model-dir", text_model, "--prompt", "anna" * 5, "--json")
     assert json.loads(done.stdout)["samples"][0].startswith("anna" * 5)
     assert done.stderr == (
-        "note: the prompt does not fit into the context; its first 13 tokens are ignored\n"
+        "note: the prompt does not fit into the context; its first 12 tokens are ignored\n"
     )
 
 

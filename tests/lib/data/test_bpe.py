@@ -266,7 +266,7 @@ def test_random_bytes_make_texts_that_are_valid() -> None:
 
 def test_too_long_a_message_is_told_in_tokens() -> None:
     model = model_with(CHAT)
-    assert model.text_job(prompts=["漢" * 10 + "a"]).tokens_dropped == 33 - 16
+    assert model.text_job(prompts=["漢" * 10 + "a"]).tokens_dropped == 33 - 17
     with pytest.raises(Exception, match="the message has 30 tokens; at most 20 fit into the"):
         model.chat_prompt([Message("user", "漢" * 10)])
 

@@ -110,4 +110,4 @@ def test_the_command_of_the_winner_can_be_copied(microgpt, tmp_path) -> None:
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("Train the winner:  "))
     command = shlex.split(line.partition(":  microgpt ")[2])
     assert microgpt(*command).returncode == 0
-    assert (tmp_path / "winner" / "meta.json").exists()
+    assert (tmp_path / command[-1] / "meta.json").exists()

@@ -154,6 +154,7 @@ def test_keys_that_everyone_can_read_are_warned_of(serve, names_dir, keys_file) 
     keys_file.chmod(0o644)
     server = serve(names_dir, MICROGPT_API_KEYS_FILE=str(keys_file))
     server.wait_for("warning: all users of this machine can read the API keys; run: chmod o-r /")
+    assert server.get("/health").status == 200
 
 
 def test_with_a_file_of_keys_a_service_for_everyone_is_not_warned_of(

@@ -265,6 +265,7 @@ def test_a_reload_from_files_that_are_not_regular_fails_and_the_next_one_works(
     weights.write_text(weights_text)
     server.signal(signal.SIGHUP)
     server.wait_for("reloaded: names")
+    assert server.generate(num_samples=3).status == 200
 
 
 NO_ANSWER = """

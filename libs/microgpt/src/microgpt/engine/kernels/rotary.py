@@ -17,9 +17,8 @@ def read_rotation(table: Array, doc_starts: Array, n_docs: int, rotation: Array)
     for doc in range(n_docs):
         start, length = doc_starts[doc], doc_starts[doc + 1] - doc_starts[doc]
         for i in range(table.shape[0]):
-            for t in range(
-                0, length, lanes(table)
-            ):  # the next document overwrites the columns beyond length
+            # The next document overwrites the columns beyond length.
+            for t in range(0, length, lanes(table)):
                 store(rotation, i, start + t, load(table, i, t))
 
 

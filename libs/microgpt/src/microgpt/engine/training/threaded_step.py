@@ -26,7 +26,7 @@ from microgpt.engine.kernels.optimizer import (
 )
 from microgpt.engine.simd.vector import Array, fence, lanes, load, stream
 from microgpt.engine.training.trainer import CompiledEngine, n_columns
-from microgpt.engine.weights import PackedWeights, packed_bytes
+from microgpt.engine.weights import PackedWeights, aligned_zeros, packed_bytes
 from microgpt.model import count_params
 
 # A barrier takes 0.1 ms, so each thread processes several micro-batches between barriers. Their
@@ -84,7 +84,8 @@ class ThreadedEngine(CompiledEngine):
             for number in range(n_workspaces)
             if number % threads
         }
-        self._scratches = [self._scratch, *(self._scratch.copy() for _ in self._copies)]
+        shape = self._scratch.shape
+        self._scratches = [self._scratch, *(aligned_zeros(shape, dtype) for _ in self._copies)]
         self._pool = ThreadPoolExecutor(threads - 1)
 
     def _reset(self) -> None:

@@ -15,6 +15,8 @@ import fork_server
 import pytest
 from fork_server import PIPE
 
+from microgpt_cli.terminal import signals
+
 COMMAND = "microgpt"
 ENDINGS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 FOREVER = str(10**9)
@@ -331,6 +333,16 @@ def test_a_stop_that_comes_early_waits_until_it_can_be_told(number, name) -> Non
     program = [sys.executable, "-c", textwrap.dedent(EARLY), str(int(number))]
     done = fork_server.run(program, check=True)
     assert (done.stdout, done.stderr) == (f"on\n{name}\n", "")
+
+
+def test_only_a_later_signal_ends_the_saving(monkeypatch) -> None:
+    with signals.StopRequest() as stop:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)  # the copy that `uv run` sends
+        assert stop.reason is KeyboardInterrupt
+        monkeypatch.setattr(signals, "REPEATED_S", 0)
+        with pytest.raises(signals.Terminated):
+            signal.raise_signal(signal.SIGTERM)
 
 
 CHANGED = """

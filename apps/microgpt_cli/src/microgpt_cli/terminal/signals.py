@@ -2,12 +2,14 @@
 
 import signal
 import sys
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn, Self
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 REPEAT_AFTER_S = 2.0  # time allowed for cleanup before the exception is raised again
+REPEATED_S = 0.3  # a signal so soon after the first is its copy: `uv run` passes signals on
 
 
 class Terminated(KeyboardInterrupt):
@@ -81,12 +83,13 @@ def _ignore_dropped_stops(dropped: "sys.UnraisableHookArgs") -> None:
 
 
 class StopRequest:
-    """Records the first Ctrl-C or SIGTERM, so that work can be saved. The second signal raises."""
+    """Records the first Ctrl-C or SIGTERM, so that work can be saved. A later signal raises."""
 
     def __init__(self, wake: Callable[[], None] = lambda: None) -> None:
         """Create a request; `wake` is called on the first signal, to interrupt waiting code."""
         self.reason: type[KeyboardInterrupt] | None = None  # exception of the first signal
         self._wake = wake
+        self._received = 0.0
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -104,6 +107,8 @@ class StopRequest:
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         if self.reason:
-            raise exception_of(signum)
-        self.reason = exception_of(signum)
+            if time.monotonic() > self._received + REPEATED_S:
+                raise exception_of(signum)
+            return
+        self.reason, self._received = exception_of(signum), time.monotonic()
         self._wake()

@@ -74,7 +74,10 @@ def _train(
     uses: list[Use] = ["training"]
     uses += ["decoding"] if n_samples else []
     uses += ["evaluation"] if parts.validation or parts.test else []
-    prepare_engine(plan.engine, plan.dtype, uses=uses, tell=note)
+    try:
+        prepare_engine(plan.engine, plan.dtype, uses=uses, tell=note)
+    except KeyboardInterrupt as stop:
+        raise type(stop)("before the first step; nothing was written") from None
     with TrainingProgress(plan.config.steps, plan) as progress, StopRequest() as stop:
         progress.restart(job.resume.step if job.resume else 0)
         _note_data(job, chunks, quiet=options["as_json"])

@@ -76,8 +76,8 @@ def _train(
     uses += ["evaluation"] if parts.validation or parts.test else []
     try:
         prepare_engine(plan.engine, plan.dtype, uses=uses, tell=note)
-    except KeyboardInterrupt as stop:
-        raise type(stop)("before the first step; nothing was written") from None
+    except KeyboardInterrupt as signal:
+        raise type(signal)("before the first step; nothing was written") from None
     with TrainingProgress(plan.config.steps, plan) as progress, StopRequest() as stop:
         progress.restart(job.resume.step if job.resume else 0)
         _note_data(job, chunks, quiet=options["as_json"])

@@ -84,6 +84,10 @@ def test_list_prints_json(microgpt, folder) -> None:
         *(2.25, 2.5),
     )
     assert found["output"]["num_params"] == 3488
+    path = folder / "output" / "meta.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"positions": "rotary"}))
+    saved = json.loads(microgpt("list", "output", "--json").stdout)["saved"]
+    assert saved[0]["num_params"] == 3488 - 16 * 16  # without learned positions
 
 
 def test_list_survives_damage_loops_and_other_files(microgpt, tmp_path) -> None:

@@ -33,6 +33,7 @@ DAMAGES = (
 MAX_BYTES = 2**28
 WRITER = "microgpt "  # start of `created_by`; the version follows
 SHAPE = ("vocab_size", "n_embd", "n_head", "n_layer", "block_size")
+OPTIONAL = ("n_ff_exp", "positions")  # parts of the shape that a meta.json may lack
 UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))
 
 
@@ -105,7 +106,7 @@ def _cells(saved: Saved) -> tuple[str, str, str, str, str]:
     if saved.steps_planned is not None:
         steps += f" of {saved.steps_planned:,}"
     if saved.evaluations is not None:
-        steps = f"{saved.evaluations:,} evaluations"
+        steps = f"{saved.evaluations:,} evaluation{'s' * (saved.evaluations != 1)}"
     loss = "-" if saved.loss is None else f"{saved.loss:.4f}"
     if saved.val_loss is not None:
         loss = f"{saved.val_loss:.4f} held-out"
@@ -120,8 +121,8 @@ def _modified(path: Path) -> float:
 
 
 def _n_params(model: dict[str, Any]) -> int:
-    shape = {name: model[name] for name in SHAPE}
-    return count_params(ModelConfig(**shape, n_ff_exp=model.get("n_ff_exp", ModelConfig.n_ff_exp)))
+    names = (*SHAPE, *(name for name in OPTIONAL if name in model))
+    return count_params(ModelConfig(**{name: model[name] for name in names}))
 
 
 def _model(directory: Path, meta: dict[str, Any], modified: float) -> Saved:

@@ -58,7 +58,8 @@ def train(
         threads: number of threads of the compiled engine; it does not affect the result.
         parent: model to fine-tune. New tokens get random weights.
         resume: checkpoint of a training run with the same documents and settings. Only the number
-            of steps may differ; the learning rate schedule then uses the new number.
+            of steps may differ; the learning rate schedule then uses the new number. A checkpoint
+            does not contain the settings: only the dtype, number of weights and step are checked.
         on_event: called about every 50 ms with the losses since the last call.
         on_state: called with a checkpoint at the start and then about every 5 s.
         state_every: number of steps between calls of on_state, instead of about 5 s.

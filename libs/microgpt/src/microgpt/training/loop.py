@@ -99,7 +99,9 @@ class TrainingLoop:
             self._add_losses(run[:-1])
             raise self._diverged(f"at step {step + len(run)}")
         self._add_losses(run)
-        if self.unreported and perf_counter() >= self.event_due:
+        # An evaluation at this step reports the losses, too.
+        is_due = perf_counter() >= self.event_due and not self._is_evaluation_due()
+        if self.unreported and is_due:
             self._report()
         return None
 

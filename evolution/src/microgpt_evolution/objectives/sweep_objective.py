@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from statistics import fmean
 from time import perf_counter, thread_time
 from typing import Self
@@ -13,7 +14,7 @@ from microgpt.errors import ConfigError, DataError
 from microgpt.flat_weights import RESULT_BYTES_PER_WEIGHT
 from microgpt.inference import InferenceGpt
 from microgpt.model import count_params
-from microgpt.training.engines import bytes_needed
+from microgpt.training.engines import bytes_needed, prepare_engine
 from microgpt.training.train import DivergedError, train
 from microgpt_evolution.flops import training_flops
 from microgpt_evolution.objectives.aesthetic_objective import TEMPERATURE
@@ -21,6 +22,7 @@ from microgpt_evolution.objectives.loss_objective import DIVERGED, LossObjective
 from microgpt_evolution.population import Evaluation
 from microgpt_evolution.sweep.config import SweepConfig
 
+_load_kernels = cache(prepare_engine)  # a worker on another machine starts without kernels
 N_SAMPLES = 3  # number of samples per model, as in the tables of evolve-rust
 
 
@@ -87,6 +89,7 @@ class SweepObjective:
         Args:
             should_stop: polled during training; if it returns true, the evaluation is invalid.
         """
+        _load_kernels("compiled", config.dtype)
         started, cpu_started = perf_counter(), thread_time()  # training uses only this thread
         try:
             trained = train(

@@ -75,6 +75,15 @@ def test_a_return_of_unequal_seeds_has_no_interval() -> None:
     assert series.returns[1].drop.half_width is None
 
 
+def test_a_return_compares_the_seeds_that_both_have() -> None:
+    before = [result(steps(1000), loss, seed=i) for i, loss in enumerate((2.0, 3.0, 9.0))]
+    after = [result(steps(2000), loss, seed=i) for i, loss in enumerate((1.9, 2.7))]
+    (series,) = Scaling.of([*before, *after]).series
+    drop = series.returns[1].drop
+    assert drop.value == pytest.approx(0.2)
+    assert drop.half_width == pytest.approx(12.706 * 0.1, rel=1e-3)
+
+
 def test_what_has_no_more_of_it_returns_nothing() -> None:
     """evolve-rust's rule: two models of one size, such as with other heads, have a return of 0."""
     shapes = [

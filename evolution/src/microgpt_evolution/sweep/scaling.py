@@ -138,9 +138,10 @@ def front(cells: Iterable[Cell], cost: Callable[[Cell], float]) -> list[Cell]:
 
 
 def gain(before: Cell, after: Cell) -> Mean:
-    """Return the decrease in loss, paired by seed if both cells have the same seeds."""
-    if before.losses.keys() == after.losses.keys():
-        return Mean.of([loss - after.losses[seed] for seed, loss in before.losses.items()])
+    """Return the decrease in loss, paired by seed if both cells have two seeds in common."""
+    common = [seed for seed in before.losses if seed in after.losses]
+    if len(common) > 1:
+        return Mean.of([before.losses[seed] - after.losses[seed] for seed in common])
     return Mean(before.val_loss.value - after.val_loss.value, None)
 
 

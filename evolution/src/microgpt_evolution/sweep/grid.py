@@ -31,13 +31,18 @@ def grid(axes: Mapping[str, Sequence[Any]]) -> tuple[list[SweepConfig], list[str
         axes: values to combine, by setting name.
 
     Raises:
-        ConfigError: no combination is valid, or there are too many.
+        ConfigError: no combination is valid, there are too many, or a choice is unknown.
     """
     n = prod(map(len, axes.values()))
     if n > MAX_COMBINATIONS:
         raise ConfigError(
             f"a grid has at most {MAX_COMBINATIONS:,} combinations, got {n:,}; use fewer values"
         )
+    choices: list[dict[str, Any]] = [
+        {name: value} for name, values in axes.items() for value in values if type(value) is str
+    ]
+    for choice in choices:  # a misspelt choice is not a combination to skip
+        SweepConfig(**choice)
     configs: dict[SweepConfig, None] = {}
     impossible: dict[str, None] = {}
     for values in product(*axes.values()):

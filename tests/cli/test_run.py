@@ -67,6 +67,15 @@ def test_with_a_genome_it_is_evolved(microgpt, genome) -> None:
     assert lines_of(microgpt("run"))[:5] == PRIMORDIAL
 
 
+def test_a_genome_of_other_data_is_told_and_its_held_out_loss_named(microgpt, genome) -> None:
+    facts = {"val_loss": 2.25, "data_sha256": "0" * 64}
+    genome.write_text(json.dumps({**GENES, "loss": 1.5, "generation": 3, **facts}))
+    first, last = microgpt("run").stderr.splitlines()
+    assert first == "note: the genome was found with data other than data/names.txt"
+    assert last.startswith("note: these losses are those of the last training document; ")
+    assert last.endswith(" is 2.2500")
+
+
 def test_it_learns_and_speaks_as_train_and_generate_do(microgpt, genome) -> None:
     lines = lines_of(microgpt("run", "--seed", "7"))
     trained = microgpt("train", "--genome", "genome.json", "--seed", "7", "--num-samples", "0")

@@ -81,7 +81,7 @@ def use(
     with suppress(MicrogptError):  # there is no previous genome, or it is damaged
         old = read_genome(DEFAULT_GENOME)
         if old != record:
-            note(f"the genome has {_figure(record)}, the previous one {_figure(old)}")
+            note(f"the genome has {describe(record)}, the previous one {describe(old)}")
     publish(DEFAULT_GENOME.parent, {**_backup(content), DEFAULT_GENOME.name: content})
     print(terminal_safe(f"Active genome set from: {source}"))
 
@@ -126,7 +126,8 @@ def import_log(
     note(f"to use the best genome, run: microgpt genome use {as_argument(directory)}")
 
 
-def _figure(record: "GenomeRecord") -> str:
+def describe(record: "GenomeRecord") -> str:
+    """Return the score of a genome, else its held-out loss, else its last-document loss."""
     if record.score is not None:
         return f"score {record.score:.4f}"
     loss, what = record.val_loss, "held-out"

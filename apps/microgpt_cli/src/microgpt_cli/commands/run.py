@@ -70,6 +70,7 @@ def run(
     check_seed(seed)
 
     from microgpt.data.documents import load_text
+    from microgpt.data.split import fingerprint
     from microgpt.data.tokenizer import CharTokenizer
     from microgpt.inference import InferenceGpt
     from microgpt.training.engines import prepare_engine
@@ -84,11 +85,14 @@ def run(
     record = read_genome(genome) if genome else None
     given = {gene: ctx.params[gene] for gene in GENES if ctx.params[gene] is not None}
     organism = replace(record.genome if record else PRIMORDIAL, **given)
-    docs = load_text(input or default_input(), column=column, tell=note)
+    path = input or default_input()
+    docs = load_text(path, column=column, tell=note)
     tokenizer = CharTokenizer.from_documents(docs)
     n_params = organism.n_params(tokenizer.vocab_size)
 
     _print_introduction(record)
+    if record and record.data_sha256 not in (None, fingerprint(docs)):
+        note(f"the genome was found with data other than {path}")
     if silent and given:
         note(f"overridden: {', '.join(f'{name} {value:g}' for name, value in given.items())}")
     if not silent:
@@ -115,6 +119,11 @@ def run(
             print(f"> {terminal_safe(name)}")
     what = "evolved" if record else "default"
     print(f"\nOrganism: {what} | Loss: {loss:.4f} | Params: {n_params}")
+    if record and record.val_loss is not None:
+        note(
+            "these losses are those of the last training document; the held-out loss of the genome "
+            f"is {record.val_loss:.4f}"
+        )
 
 
 def _print_introduction(record: "GenomeRecord | None") -> None:

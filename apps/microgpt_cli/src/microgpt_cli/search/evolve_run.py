@@ -18,6 +18,7 @@ from microgpt.files.atomic_files import as_argument, check_place, remove_unfinis
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.storage.model_directory import save
 from microgpt.training.engines import prepare_engine
+from microgpt_cli.commands.genome import describe
 from microgpt_cli.commands.report import write_final_report
 from microgpt_cli.input_files import check_regular, default_input
 from microgpt_cli.search.evolve_comparison import describe_comparison, describe_left_out
@@ -71,9 +72,10 @@ def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
         table = SearchTable(settings.n_generations, console) if console else None
         is_brief = not (options["trace"] or sys.stdout.isatty())
         lines = ProgressLines(settings.n_generations)
+        workers = f"{pool.n_workers()} worker{'s' * (pool.n_workers() > 1)}"
         print_or_discard(
             f"Search: {settings.objective}, {settings.generations} generations, population "
-            f"{settings.population}, seed {settings.seed}, {pool.n_workers()} workers; "
+            f"{settings.population}, seed {settings.seed}, {workers}; "
             f"run: {records.directory}"
         )
         n_known = records.n_known
@@ -177,3 +179,4 @@ def _write_genome(record: GenomeRecord, log: SearchLog, *, force: bool) -> None:
     write_genome(DEFAULT_GENOME, record)
     for line in loss_log_end.genome_written(str(DEFAULT_GENOME), record.generation):
         log(line)
+    note(f"{DEFAULT_GENOME} has {describe(record)}, measured with fresh seeds")

@@ -74,12 +74,14 @@ def describe_comparison(
     ratio = objective.flops(equal) / objective.flops(result.genome)
     rest = "equal compute" if 0.95 < ratio < 1.05 else f"{ratio:.2g} times its compute"
     if equal.steps == most:
-        rest += f" (at its limit of {most:,} steps)"
+        rest += f" (the preset is trained for at most {most:,} steps)"
     yield _verdict(result.retest, presets[-1][1], measure, rest)
 
 
-def describe_left_out(result: EvolutionResult, settings: SearchSettings, data: str) -> list[str]:
-    """Return the settings that the search did not vary, and a sweep that varies some of them."""
+def describe_left_out(
+    result: EvolutionResult, settings: SearchSettings, data: str
+) -> Iterator[str]:
+    """Yield the settings that the search did not vary, and a sweep that varies some of them."""
     config, model = result.genome.train_config(settings.seed), result.genome.model()
     fixed = [
         f"batch size {config.batch_size}",
@@ -95,10 +97,9 @@ def describe_left_out(result: EvolutionResult, settings: SearchSettings, data: s
     axes = {name: str(getattr(model, name)) for name in names}
     axes |= {"steps": str(config.steps), "lr": f"{config.lr_at(0):.2g}"}
     axes |= {"batch_size": "1,8", "dropout": "0,0.1"}
-    return [
-        f"Held fixed: {', '.join(fixed)}",
-        f"Next:  microgpt sweep grid {data}{settings_as_options(axes)}",
-    ]
+    yield f"Held fixed: {', '.join(fixed)}"
+    if settings.objective == "loss":  # a sweep measures no score
+        yield f"Next:  microgpt sweep grid {data}{settings_as_options(axes)}"
 
 
 def _worth(tested: Retest, measure: str | None) -> Sequence[float]:

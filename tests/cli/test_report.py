@@ -247,7 +247,7 @@ def test_a_report_that_cannot_be_drawn_changes_nothing_else(microgpt, tmp_path) 
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (None, "run is not a run: cannot read run.json: No such file or directory"),
+        (None, "run is not a run: cannot read run.json: No such file or directory; runs are "),
         ("", "run/run.json: invalid JSON: Expecting value"),
         (
             '{"version": 2}',

@@ -21,7 +21,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from microgpt.error_format import first_problem, newer_version
-from microgpt.files.atomic_files import SAVING, cannot_write, publish
+from microgpt.files.atomic_files import SAVING, as_argument, cannot_write, publish
 from microgpt.files.directory_lock import DirectoryLock
 from microgpt.files.regular_file import read_regular_file
 from microgpt_evolution.errors import RunError
@@ -168,7 +168,13 @@ def read_settings(directory: Path) -> dict[str, Any]:
             raise RunError(f"{path}: {problem}")
         return _Run.model_validate(json.loads(content)).settings
     except OSError as error:
-        raise RunError(f"{directory} is not a run: cannot read {RUN}: {error.strerror}") from error
+        if (directory / "meta.json").exists():
+            how = f"see it with: microgpt info {as_argument(directory)}"
+            raise RunError(f"{directory} is a model, not a run; {how}") from error
+        raise RunError(
+            f"{directory} is not a run: cannot read {RUN}: {error.strerror}; runs are directories "
+            "such as experiments/evolve_… and experiments/sweep_…"
+        ) from error
     except ValidationError as error:
         raise RunError(f"{path}: {first_problem(error)}") from error
     except (ValueError, RecursionError) as error:

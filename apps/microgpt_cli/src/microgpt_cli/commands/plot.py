@@ -66,8 +66,13 @@ def write_curves(directories: Sequence[Path], files: Sequence[Path]) -> None:
     """
     check_kinds(files)
 
+    from microgpt.files.atomic_files import as_argument
     from microgpt_report.training_runs import read_training_runs
 
+    for directory in directories:
+        if (directory / "run.json").exists():
+            how = f"draw it with: microgpt report {as_argument(directory)}"
+            raise PlotError(f"{directory} is a search or a sweep, not a model; {how}")
     runs = read_training_runs(directories)
     with require_plots("plotting"):
         from microgpt_report.charts import loss_curves

@@ -188,7 +188,11 @@ def _short(loss: float) -> str:
 
 
 def _settings(run: TrainingRun, names: Sequence[str]) -> list[str]:
-    return [printable(f"{name} {run.settings[name]}") for name in names if name in run.settings]
+    known = {name: run.settings[name] for name in names if name in run.settings}
+    return [
+        printable(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}")
+        for name, value in known.items()
+    ]
 
 
 def _beside(base: alt.Chart, labels: list[Row]) -> Iterator[alt.Chart]:
@@ -196,7 +200,7 @@ def _beside(base: alt.Chart, labels: list[Row]) -> Iterator[alt.Chart]:
     at = _of(base, labels).encode(x=alt.value(WIDTH + 12))
     name = at.mark_text(align="left", limit=LABEL_WIDTH, dy=-6, fontWeight="bold", fontSize=12)
     yield name.encode(text="name:N")
-    figure = at.mark_text(align="left", limit=2 * LABEL_WIDTH, dy=8, fontSize=11)
+    figure = at.mark_text(align="left", limit=4 * LABEL_WIDTH, dy=8, fontSize=11)
     yield figure.encode(text="figure:N", color=alt.value(DARK_GREY))
 
 

@@ -14,6 +14,7 @@ WIDTH, HEIGHT = 320, 250  # panel size in pixels
 N_ON_CURVE = 60  # number of points per power-law curve
 NUMBERS = ",~r"  # D3 number format, for example 21,000 and 0.01
 CLOCK_S = 1e-4  # minimum time shown; a logarithmic axis cannot show 0
+N_SHAPES = 8  # number of distinct symbols in Vega-Lite
 ROOM = 0.06  # margin above and below the losses, as a fraction of their range
 
 X = Callable[[Cell], float]
@@ -60,10 +61,12 @@ class _Panels:
         self._color = alt.Color("model:N", scale=theme.color_scale(models), legend=legend)
         varied = differing(cell.config for cell in scaling.cells)
         self._others = [name for name in varied if name not in {*SIZE, "steps"}]
+        others = list(dict.fromkeys(cell.config.describe(self._others) for cell in by_size))
+        note = f"symbols repeat after {N_SHAPES}" if len(others) > N_SHAPES else None
         self._shape = alt.Shape(
             "others:N",
-            sort=list(dict.fromkeys(cell.config.describe(self._others) for cell in by_size)),
-            legend=alt.Legend(title=None, labelLimit=0) if self._others else None,
+            sort=others,
+            legend=alt.Legend(title=note, labelLimit=0) if self._others else None,
         )
 
     def along(self, axis: Axis) -> alt.LayerChart:

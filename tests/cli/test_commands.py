@@ -82,7 +82,7 @@ def test_train_as_json_is_one_document(microgpt, tmp_path) -> None:
 def test_train_tells_what_does_not_fit_into_the_context(microgpt, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("anna\nabcdefg\nabcdefgh\n")  # 8 characters and the end
     done = microgpt("train", "--input", "names.txt", "--steps", "1", "--block-size", "8")
-    assert "1 of 3 documents are longer than the block size of 8" in done.stderr
+    assert "1 of 3 documents is longer than the block size of 8; it is split into" in done.stderr
     done = microgpt("train", "--input", "names.txt", "--steps", "1", "--block-size", "9", "--force")
     assert "do not fit" not in done.stderr
 

@@ -154,7 +154,7 @@ def test_a_stop_counts_the_evaluation_that_has_just_been_written(tmp_path) -> No
     program = [sys.executable, "-c", textwrap.dedent(STOPPED_AS_IT_IS_WRITTEN), "sweep", *GRID]
     done = fork_server.run(program, cwd=tmp_path)
     assert (run_of(tmp_path) / "evaluations.jsonl").read_text().count("\n") == 1
-    assert done.stderr.splitlines()[-1].startswith("terminated after 1 evaluations; resume with: ")
+    assert done.stderr.splitlines()[-1].startswith("terminated after 1 training run; resume with: ")
 
 
 @pytest.mark.slow
@@ -179,7 +179,7 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was_and_changes_no_figure(
     assert not (run / "evaluations.csv").exists()
     if word:
         assert errors.splitlines()[-1] == (
-            f"{word} after {n_made} evaluations; resume with: "
+            f"{word} after {n_made} training run{'s' * (n_made > 1)}; resume with: "
             f"microgpt sweep resume experiments/{run.name}"
         )
     done = microgpt("sweep", "resume", run, "--workers", "2")
@@ -256,7 +256,8 @@ def test_conversations_can_be_swept(microgpt, tmp_path) -> None:
         (["grid", "--steps", "0"], "no combination of the grid is valid: steps must be >= 1"),
         (["grid", "--qk-norm", "1"], f"--qk-norm {LIST} true or false, got '1'"),
         (["grid", "--zoom", "1"], "no such option: --zoom; see 'microgpt sweep grid --help-all'"),
-        (["grid", "--dtype", "int8"], "no combination of the grid is valid: unknown dtype"),
+        (["grid", "--dtype", "int8"], "unknown dtype"),
+        (["grid", "--optimizer", "adam,muon"], 'unknown optimizer "adam"'),
         (["steps", "--set", "odd"], "invalid value for '--set'"),
         (["steps", "--seeds", "0"], "seeds must be >= 1, got 0"),
         (["steps", "--seeds", "1000000000"], "seeds must be at most 1000"),

@@ -49,14 +49,16 @@ def test_the_best_is_first_with_its_spread_and_a_command_that_trains_it() -> Non
         "--val-fraction 0.1 --test-fraction 0.1 --seed 1 --model sweep_1-winner"
     ) in lines
     assert not any(line.startswith("Next:") for line in lines)  # the best is inside and clear
-    assert lines[-1] == "Tables and charts:  microgpt analyze experiments/sweep_1"
+    analyze = "microgpt analyze experiments/sweep_1 --output scaling.svg"
+    assert lines[-1] == f"Tables and chart:  {analyze}"
 
 
 def test_a_best_value_at_the_edge_asks_for_a_wider_range() -> None:
     (line,) = (line for line in lines_of(rates(2.1, 2.2, 2.3)) if line.startswith("Next:"))
     assert "the best lr is at the edge of the range" in line
     assert line.endswith(
-        "microgpt sweep grid --data '/docs/my names.txt' --learning-rate 0.00033,0.001,0.003"
+        "microgpt sweep grid --data '/docs/my names.txt' --learning-rate 0.00033,0.001,0.003 "
+        "--seed 1"
     )
 
 

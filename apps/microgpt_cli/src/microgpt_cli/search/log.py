@@ -65,7 +65,8 @@ def resumable(records: RunDirectory, command: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt as stop:
         clear_pending_stop()  # a repeated exception would replace this message
-        raise type(stop)(f"after {records.n_recorded} evaluations; {how}") from None
+        n, unit = records.n_recorded, "training run" if "sweep" in command else "evaluation"
+        raise type(stop)(f"after {n} {unit}{'s' * (n != 1)}; {how}") from None
     except (MicrogptError, OSError) as error:  # OSError: writing to stdout failed
         if not records.n_known:  # without recorded evaluations, there is nothing to resume
             raise

@@ -33,7 +33,8 @@ def describe_sweep(
     )
     repeats = f"mean over {n_seeds} seeds ± 95 % interval" if n_seeds > 1 else "1 seed"
     yield ""
-    yield f"Ranking by held-out loss (nats per token, {repeats})"
+    what = "Ranking by held-out loss" if len(cells) > 1 else "Held-out loss"
+    yield f"{what} (nats per token, {repeats})"
     yield from _table(cells, n_seeds)
     varied = differing(cell.config for cell in cells)
     if more := [words for name, words in COMPUTE.items() if name in varied]:
@@ -42,7 +43,7 @@ def describe_sweep(
     yield f"Train the winner:  {_train_command(sweep, cells[0].config, run)}"
     for line in _next_steps(sweep, cells):
         yield f"Next:  {line}"
-    yield f"Tables and charts:  microgpt analyze {as_argument(run)}"
+    yield f"Tables and chart:  microgpt analyze {as_argument(run)} --output scaling.svg"
 
 
 def settings_as_options(values: Mapping[str, str]) -> str:
@@ -73,12 +74,11 @@ def _train_command(sweep: SweepSettings, config: SweepConfig, run: Path) -> str:
     """Return the command that trains a configuration on the same split with the first seed."""
     names = {*ALWAYS, *differing([config, SweepConfig()])}
     fractions = f"--val-fraction {sweep.val_fraction} --test-fraction {sweep.test_fraction}"
-    seed = "" if sweep.seeds[0] == DEFAULT_SEED else f" --seed {sweep.seeds[0]}"
     settings = settings_as_options(
         {name: str(getattr(config, name)) for name in SETTINGS if name in names}
     ).replace(" True", "")  # boolean flags of `train` take no value
     model = as_argument(Path(f"{run.name}-winner"))
-    return f"microgpt train {_data(sweep)}{settings} {fractions}{seed} --model {model}"
+    return f"microgpt train {_data(sweep)}{settings} {fractions}{_seed(sweep)} --model {model}"
 
 
 def _next_steps(sweep: SweepSettings, cells: Sequence[Cell]) -> Iterator[str]:
@@ -97,7 +97,7 @@ def _next_steps(sweep: SweepSettings, cells: Sequence[Cell]) -> Iterator[str]:
         yield (
             f"the best {' and '.join(beyond)} {'is' if len(beyond) == 1 else 'are'} at the edge of "
             f"the range; extend it: microgpt sweep grid {_data(sweep)}{settings_as_options(axes)}"
-            f"{seeds}"
+            f"{_seed(sweep)}{seeds}"
         )
     if len(cells) > 1:
         lead = gain(cells[1], cells[0])
@@ -141,3 +141,7 @@ def data_options(input: str, column: str | None, *, chat: bool = False) -> str:
 
 def _data(sweep: SweepSettings) -> str:
     return data_options(sweep.input, sweep.column, chat=sweep.chat)
+
+
+def _seed(sweep: SweepSettings) -> str:
+    return "" if sweep.seeds[0] == DEFAULT_SEED else f" --seed {sweep.seeds[0]}"

@@ -135,7 +135,8 @@ def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
         raise typer.Exit(1)
     took = duration(perf_counter() - started)
     print_or_discard(
-        f"{n_ok} of {len(sweep.tasks)} training runs completed; ran {len(todo)} in {took}"
+        f"{n_ok} of {len(sweep.tasks)} training run{'s' * (len(sweep.tasks) > 1)} completed; "
+        f"ran {len(todo)} in {took}"
     )
     print_or_discard(f"Saved to {records.directory}")
     for line in describe_sweep(sweep, records.results, records.directory):

@@ -164,13 +164,14 @@ def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None
         )
     if chunks.n_long and not is_stream:
         n_docs, n_long = len(parts.train), chunks.n_long
+        are, they = ("is", "it is") if n_long == 1 else ("are", "they are")
         fate = {
-            "window": f"they are split into {len(chunks) - n_docs + n_long:,} pieces",
-            "truncate": f"they are truncated, which drops {chunks.n_lost:,} tokens",
-            "skip": f"they are skipped, which drops {chunks.n_lost:,} tokens",
+            "window": f"{they} split into {len(chunks) - n_docs + n_long:,} pieces",
+            "truncate": f"{they} truncated, which drops {chunks.n_lost:,} tokens",
+            "skip": f"{they} skipped, which drops {chunks.n_lost:,} tokens",
         }
         note(
-            f"{n_long} of {n_docs} documents are longer than the block size of "
+            f"{n_long} of {n_docs} documents {are} longer than the block size of "
             f"{chunks.block_size}; {fate[chunks.long_docs]}"
         )
 

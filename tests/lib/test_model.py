@@ -104,5 +104,14 @@ def test_cross_entropy_is_the_nll_of_softmax(logits: list[float], data) -> None:
         assert math.isclose(loss, -math.log(probability), rel_tol=1e-9, abs_tol=1e-9)
 
 
+def test_a_token_beyond_the_vocabulary_or_the_context_is_refused() -> None:
+    model = ModelConfig(n_embd=4, n_head=2, block_size=2, vocab_size=3)
+    gpt = Gpt(model, init_weights(model, random.Random(1)))
+    for tokens in ([3], [-1], [0, 0, 0]):
+        found = f"token {tokens[-1]} of 3, position {len(tokens) - 1} of 2"
+        with pytest.raises(ConfigError, match=f"out of range: {found}"):
+            logits_along(gpt, tokens)
+
+
 def test_softmax_survives_large_scores() -> None:
     assert softmax([1e308, 1e308]) == [0.5, 0.5]

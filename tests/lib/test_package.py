@@ -80,14 +80,15 @@ def test_the_examples_in_the_docstrings_are_true(module) -> None:
 
 
 @pytest.mark.slow
-def test_the_python_of_the_readme_works(tmp_path, monkeypatch, capsys) -> None:
+def test_the_python_of_the_readme_and_the_architecture_works(tmp_path, monkeypatch, capsys) -> None:
     (tmp_path / "data").symlink_to(ROOT / "data")
     monkeypatch.chdir(tmp_path)
-    examples = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(examples) == 4
+    pages = "".join((ROOT / name).read_text() for name in ("README.md", "docs/architecture.md"))
+    examples = re.findall(r"```python\n(.*?)```", pages, re.DOTALL)
+    assert len(examples) == 6
     for example in examples:
         exec(example, {})
-    assert capsys.readouterr().out.endswith("\nhello!\n")
+    assert "\nhello!\n[1.0]\n" in capsys.readouterr().out  # the first token attends to itself
     assert microgpt.load("names-model").model.vocab_size == 27
 
 

@@ -6,9 +6,8 @@ the keys and values of earlier tokens in a cache. Weights are `Value`s or, for i
 
 Shapes: C = n_embd, T = tokens so far, V = vocab_size. A matrix (m, n) has m rows of n numbers.
 
-`model_variants` overrides some methods, and `dropout_mask` implements `drop`, whose arguments are a
-vector, its token position and its site (the index of the place in the model where dropout applies).
-Skip both modules on first reading.
+On first reading, skip `model_variants`, which overrides some methods, and `dropout_mask`: a `drop`
+function of a vector, its token position and its site (the index of its place in the model).
 """
 
 import random
@@ -70,7 +69,8 @@ class Gpt(Generic[Number]):
     def __init__(self, config: ModelConfig, weights: Weights[Number]) -> None:
         variant = (config.positions, config.activation, config.qk_norm, config.final_norm)
         if type(self) is Gpt and variant != ("learned", "relu", False, False):
-            raise ConfigError("this architecture requires microgpt.model_variants.GptVariant")
+            use = "microgpt.model_variants.GptVariant(config, weights)"
+            raise ConfigError(f"this architecture requires {use}")
         self.config = config
         self.weights: Weights[Number] = weights
 
@@ -82,9 +82,10 @@ class Gpt(Generic[Number]):
         self, token: int, cache: KVCache[Number], drop: Drop[Number] = keep_all
     ) -> Vector[Number]:
         """Add a token to the cache (at most block_size tokens); return the next token's logits."""
-        position = len(cache[0][0])
-        x = rmsnorm(self.embedding(token, position))  # (C), at the same scale for every token
-        x = drop(x, position, 0)
+        position, V, limit = len(cache[0][0]), self.config.vocab_size, self.config.block_size
+        if not (0 <= token < V and position < limit):
+            raise ConfigError(f"out of range: token {token} of {V}, position {position} of {limit}")
+        x = drop(rmsnorm(self.embedding(token, position)), position, 0)  # (C), all at one scale
         for layer in range(self.config.n_layer):  # residual: x + f(x) lets gradients flow
             x = add(x, drop(self.attention(rmsnorm(x), layer, cache), position, 2 * layer + 1))
             x = add(x, drop(self.mlp(rmsnorm(x), layer), position, 2 * layer + 2))
@@ -112,12 +113,15 @@ class Gpt(Generic[Number]):
         head_dim = self.config.head_dim
         for start in range(0, self.config.n_embd, head_dim):  # heads can attend to different tokens
             head = slice(start, start + head_dim)  # dimensions of this head
-            # Dividing by sqrt(head_dim) keeps the variance near 1, so softmax does not saturate.
-            attn_logits = [dot(query[head], key[head]) / head_dim**0.5 for key in keys]  # (T)
-            attn_weights = softmax(attn_logits)  # (T), sums to 1
+            attn_weights = self.attention_weights(query[head], [key[head] for key in keys])  # (T)
             for i in range(start, start + head_dim):  # weighted mean of the value vectors
                 out.append(dot(attn_weights, [value[i] for value in values]))
         return linear(out, self.weights[f"layer{layer}.attn_wo"])
+
+    def attention_weights(self, query: Vector[Number], keys: Matrix[Number]) -> Vector[Number]:
+        """Return how much each token so far counts in a head; the weights sum to 1: (T)."""
+        # Dividing by sqrt(head_dim) keeps the variance near 1, so softmax does not saturate.
+        return softmax([dot(query, key) / self.config.head_dim**0.5 for key in keys])
 
     def mlp(self, x: Vector[Number], layer: int) -> Vector[Number]:
         """Apply the two-layer MLP with ReLU activation: (C) -> (C)."""

@@ -88,10 +88,7 @@ class ReferenceEngine:
 def document_loss(
     gpt: Gpt[Number], tokens: Tokens, mask: Tokens = (), drop: Drop[Number] = keep_all
 ) -> Number:
-    """Return the summed negative log-likelihood of all tokens after the first, in nats.
-
-    Tokens with a mask of 0 are excluded.
-    """
+    """Return the summed negative log-likelihood in nats of tokens[1:], except those of mask 0."""
     cache = gpt.new_cache()
     logits = [gpt.forward(token, cache, drop) for token in tokens[:-1]]
     losses = map(cross_entropy, logits, tokens[1:])

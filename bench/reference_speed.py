@@ -12,6 +12,8 @@ median round), the speed-up over the faster of his scripts, the share of Python'
 collector, and our peak memory after reading 50 documents once and four times.
 
     uv run python bench/reference_speed.py [--steps 30] [--rounds 3]
+
+Takes some minutes.
 """
 
 import argparse
@@ -287,7 +289,10 @@ def main() -> None:
         print(json.dumps(work(name, args.steps, int(n_docs))))
         return
     print(f"{machine()}\n{args.steps} steps per round, {args.rounds} alternating rounds, batch 1\n")
-    rounds = [{name: measure(name, args.steps) for name in CONTENDERS} for _ in range(args.rounds)]
+    rounds = []
+    for number in range(args.rounds):
+        print(f"round {number + 1} of {args.rounds}", file=sys.stderr)
+        rounds.append({name: measure(name, args.steps) for name in CONTENDERS})
     for name in CONTENDERS:
         apart = max(
             abs(a - b)

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "pictures"
 NAMES = [
     ("microgpt train", ""),
-    ("microgpt generate --num-samples 4 --prompt mar", ""),
+    ("microgpt generate mar --num-samples 4", ""),
 ]
 SAID = """hello, my name is ada
 what is 17 + 25?

@@ -194,9 +194,11 @@ COMMANDS = ["generate", "chat", "info"]
 
 
 @pytest.mark.parametrize("command", ["generate", "chat --model-dir output", "info"])
-def test_a_model_that_is_not_there(microgpt, command) -> None:
-    problem = "output does not exist; use a directory written by `microgpt train`"
-    check_refused(microgpt(*command.split()), problem)
+def test_a_model_that_is_not_there(microgpt, tmp_path, command) -> None:
+    remedy = "use a directory written by `microgpt train`"
+    check_refused(microgpt(*command.split()), f"output does not exist; {remedy}")
+    (tmp_path / "output").mkdir()
+    check_refused(microgpt(*command.split()), f"output has no model; {remedy}")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -146,7 +146,7 @@ def test_info_tells_what_a_model_is(microgpt, chat_model) -> None:
     assert (facts["vocab_size"], facts["num_params"]) == ("8", "3840")
     assert facts["dtype"] == "float32"
     assert (facts["steps"], facts["seed"], facts["n_docs"]) == ("80", "42", "1")
-    assert re.fullmatch(r"\d\.\d{4} \(mean of the last 100 steps\)", facts["train_loss"])
+    assert re.fullmatch(r"\d\.\d{4} \(mean of the last 80 steps\)", facts["train_loss"])
 
 
 def test_info_as_json(microgpt, text_model) -> None:

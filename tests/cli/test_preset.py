@@ -60,7 +60,8 @@ def test_a_preset_for_names_holds_a_tenth_out_to_choose_by_and_another_to_the_en
 ) -> None:
     done = microgpt("train", "--preset", "names-10s", "--steps", "3", "--num-samples", "0")
     assert done.returncode == 0, done.stderr
-    assert "23591 documents for training, 2993 for validation, 2910 for" in done.stderr
+    note = "23591 documents for training, 2993 for validation, 2910 for testing; 2539 duplicates "
+    assert f"{note}are left out\n" in done.stderr
     assert done.stdout.startswith("num docs: 32033\nvocab size: 27\nnum params: 57888\n")
     meta = json.loads((tmp_path / "output" / "meta.json").read_text())
     known = {"preset": "names-10s", "steps": 3, "batch_size": 128, "lr": 0.004, "optimizer": "muon"}

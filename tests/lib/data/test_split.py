@@ -49,6 +49,11 @@ def test_without_shares_nothing_is_set_aside_or_left_out() -> None:
     assert split(["a", "a", "b"]).train == ["a", "a", "b"]
 
 
+def test_a_split_is_shown_by_its_sizes() -> None:
+    parts = split([str(i) for i in range(1_000)], test=0.5)
+    assert repr(parts) == "Split(477 for training, 0 for validation, 523 for testing)"
+
+
 def test_conversations_are_split_too() -> None:
     docs = [(Message("user", str(i)), Message("assistant", "yes")) for i in range(200)]
     parts = split([*docs, *map(list, docs)], validation=0.5)

@@ -38,7 +38,10 @@ CURVE_FILES = ("curves.png", "curves.svg")  # loss curves in a model directory
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Training settings. Raises ConfigError if a setting is invalid."""
+    """Training settings, each explained in the source and in `microgpt train --help-all`.
+
+    Raises ConfigError if a setting is invalid.
+    """
 
     steps: int = 1000  # number of weight updates
     batch_size: int = 1  # number of documents (or chunks of long documents) per step

@@ -49,12 +49,10 @@ def generate(
             metavar="<str>",
         ),
     ] = None,
-    unique: Annotated[
-        bool, typer.Option("--unique", hidden=True, help="Skip repeated samples.")
-    ] = False,
+    unique: Annotated[bool, typer.Option("--unique", help="Skip repeated samples.")] = False,
     novel: Annotated[
         bool,
-        typer.Option("--novel", hidden=True, help="Skip samples that occur in the training data."),
+        typer.Option("--novel", help="Skip samples that occur in the training data."),
     ] = False,
     against: Annotated[
         Path | None,

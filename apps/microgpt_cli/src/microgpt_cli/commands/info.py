@@ -140,7 +140,9 @@ def _losses(training: Mapping[str, object]) -> dict[str, str]:
     """Return formatted losses, with the steps at which they were measured if known."""
     from microgpt.state import N_RECENT
 
-    notes = {"train_loss": f" (mean of the last {N_RECENT} steps)"}
+    steps = training.get("steps")
+    n_steps = min(N_RECENT, steps) if isinstance(steps, int) else N_RECENT
+    notes = {"train_loss": f" (mean of the last {n_steps} steps)"}
     if "best_step" in training:
         notes["val_loss"] = f" (lowest, at step {training['best_step']})"
     names = ("train_loss", "val_loss", "test_loss")

@@ -34,6 +34,7 @@ from microgpt_cli.training.job import Ended, TrainingJob, count_samples
 
 N_STREAM_SAMPLES, STREAM_SAMPLE_TOKENS = 3, 300  # number and length of samples of running text
 MAX_SHOWN = 80  # maximum number of characters printed per document
+MANY_CHARS = 50_000  # number of characters that the reference engine reads in about a minute
 
 
 def run(job: TrainingJob | Ended, directory: TrainingDirectory, options: Mapping[str, Any]) -> None:
@@ -156,12 +157,21 @@ def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None
     if job.resume:
         note(f"resuming after step {job.resume.step} of {plan.config.steps}")
     if parts.validation or parts.test:
-        n_stretches = len(parts.validation) + len(parts.test)
-        spread = f"; {n_stretches} held-out stretches with gaps of {parts.gap} characters"
-        note(
-            f"{count(parts.train)} {what} for training, {count(parts.validation)} for validation, "
-            f"{count(parts.test)} for testing{spread if parts.holdout == 'spread' else ''}"
-        )
+        held_out = {"validation": parts.validation, "testing": parts.test}
+        sizes = [f"{count(docs)} for {use}" for use, docs in held_out.items() if docs]
+        extra, n_left_out = "", len(parts.docs) - sum(map(len, (parts.train, *held_out.values())))
+        if parts.holdout == "spread":
+            n_stretches = len(parts.validation) + len(parts.test)
+            extra = f"; {n_stretches} held-out stretches with gaps of {parts.gap} characters"
+        elif n_left_out and not is_stream:
+            extra = f"; {n_left_out} duplicates are left out"
+        note(", ".join([f"{count(parts.train)} {what} for training", *sizes]) + extra)
+        n_times = plan.config.steps // plan.config.steps_between_evaluations
+        if plan.engine == "reference" and n_times * _n_chars(parts.validation) > MANY_CHARS:
+            note(
+                f"the validation set is read {n_times} times, which takes minutes with the "
+                "reference engine; a smaller --val-fraction takes less"
+            )
     if chunks.n_long and not is_stream:
         n_docs, n_long = len(parts.train), chunks.n_long
         are, they = ("is", "it is") if n_long == 1 else ("are", "they are")

@@ -45,6 +45,10 @@ class Split:
         default_factory=dict, init=False, repr=False, compare=False
     )
 
+    def __repr__(self) -> str:
+        n_train, n_val, n_test = map(len, (self.train, self.validation, self.test))
+        return f"Split({n_train:,} for training, {n_val:,} for validation, {n_test:,} for testing)"
+
     @cached_property
     def facts(self) -> DataFacts:
         """The dataset metadata that is saved with a model."""

@@ -79,6 +79,9 @@ class Tokenizer(ABC):
         self.special_ids = range(n_pieces, n_pieces + n_special(is_chat=is_chat))
         self.bos_id = self.special_ids[-1]  # first and last token of a document
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.vocab_size} tokens)"
+
     @abstractmethod
     def unknown_characters(self, text: str) -> str:
         """Return the distinct characters of the text that have no token, in order of appearance."""

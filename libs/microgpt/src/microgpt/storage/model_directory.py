@@ -39,6 +39,7 @@ from microgpt.storage.weights_file import WEIGHTS_FILES, decode_weights, encode_
 HASHES = ("weights_sha256", "tokenizer_sha256")  # keys in meta.json
 TOKENIZER = "tokenizer.json"
 BYTES_PER_WEIGHT = 32  # memory per weight of a loaded model: a Python float and a pointer
+REMEDY = "use a directory written by `microgpt train`, or list the models here with `microgpt list`"
 MAX_IN_JSON = 1_000_000  # maximum number of weights to save as JSON by default (22 MB)
 
 
@@ -134,10 +135,7 @@ def load(directory: str | Path, *, unfinished: bool = False) -> SavedModel:
     exists = os.path.exists(directory)  # checked first: a concurrent save may create the directory
     if not os.path.isdir(directory):  # Path.is_dir may raise OSError
         what = "is not a directory" if exists else "does not exist"
-        raise CheckpointError(
-            f"{directory} {what}; use a directory written by `microgpt train`, or list the models "
-            "here with `microgpt list`"
-        )
+        raise CheckpointError(f"{directory} {what}; {REMEDY}")
     return read_consistently(directory, lambda: _load(directory, unfinished=unfinished))
 
 
@@ -197,6 +195,8 @@ def _load(directory: Path, *, unfinished: bool) -> SavedModel:
     if unfinished:
         remedy = "use its model" if has_model(directory) else "use another directory"
         raise CheckpointError(f"{directory} has no unfinished training run; {remedy}")
+    if not has_model(directory) and not committed_path(directory, META).exists():
+        raise CheckpointError(f"{directory} has no model; {REMEDY}")
     return _load_finished(directory)
 
 

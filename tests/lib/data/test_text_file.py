@@ -16,7 +16,7 @@ FRENCH = "café\nélève\nnaïve\ngarçon\n"
 GERMAN = "Die Straße führt über die Brücke.\nSchöne Grüße aus Köln.\n"
 QUOTES = "it’s “fine”, really…\n"  # none of these is in Latin-1
 RUSSIAN = "Привет, как дела?\nСегодня хорошая погода.\n"
-JAPANESE = "こんにちは世界\n東京\n日本語のテキスト\n"
+JAPANESE = "こんにちは世界\n東京\n日本語のテキスト\nつ気坩\n"
 
 lines_and_ends = st.lists(
     st.tuples(
@@ -93,7 +93,8 @@ def test_another_encoding_is_told(file, text, encoding, told) -> None:
 )
 def test_a_rarer_encoding_is_refused_with_what_to_do_and_not_guessed(file, text, encoding) -> None:
     problem = (
-        r"words\.txt is not UTF-8 text \(line 1 .*\); it is in another encoding; save it as UTF"
+        r"words\.txt is not UTF-8 text \(line 1 .*\); it is in another encoding; save it as UTF-8"
+        ".*: iconv -f ENCODING -t utf-8 FILE > NEW$"
     )
     with pytest.raises(DataError, match=problem):
         list(file(text.encode(encoding)))

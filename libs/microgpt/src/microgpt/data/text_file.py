@@ -103,17 +103,18 @@ def _diagnose(sample: bytes) -> tuple[str, str]:
     n_beyond_ascii = len(text) - len(text.encode("ascii", "ignore"))
     if is_ascii_with_zeros or n_beyond_ascii - n_bad >= n_bad:  # mostly valid UTF-8
         return "UTF-8 text", "fix that line"
-    if not _is_text(text):
+    if not _is_text(sample.decode("ascii", errors="ignore")):  # of any encoding based on ASCII
         return "a text file", "use a UTF-8 text file"
     western = sample.decode("cp1252", errors="replace")
     if "\ufffd" not in western and 2 * len(odd) <= len(sample):  # most bytes are ASCII
         return _other_encoding("cp1252")
-    return "UTF-8 text", "it is in another encoding; save it as UTF-8"
+    return _other_encoding("ENCODING", "it is in another encoding")
 
 
-def _other_encoding(name: str) -> tuple[str, str]:
+def _other_encoding(name: str, guess: str = "") -> tuple[str, str]:
     command = f"iconv -f {name.replace('-le', 'le').replace('-be', 'be')} -t utf-8 FILE > NEW"
-    return "UTF-8 text", f"it seems to be {name}; save it as UTF-8, for example with: {command}"
+    guess = guess or f"it seems to be {name}"
+    return "UTF-8 text", f"{guess}; save it as UTF-8, for example with: {command}"
 
 
 def _is_text(text: str) -> bool:

@@ -153,6 +153,11 @@ def test_ten_thousand_different_system_messages_are_left_out(file) -> None:
         ('[{"messages": []},\n{"messages": 3}', "is neither JSONL nor a JSON array: EOF"),
         ('{"conversations": [3]}', r"messages\[0\]: input should be an object"),
         ('{"conversations": [{"from": "tool", "value": "a"}]}', r"messages\[0\].role: .* 'tool'"),
+        ('{"question": "a", "answer": "b"}', r"line 1: not .* \(fields: question, answer\); use p"),
+        ('[{"question": "a", "answer": "b"}]', r"line 1: not .* \(fields: question, answer\)"),
+        (json.dumps([{"input": "a"}], indent=1), r"item 1: not a conversation \(fields: input\)"),
+        ("{}", r"not a conversation \(fields: none\)"),
+        ('{"messages": [{"text": "a"}]}', r"messages\[0\]\.role: field required"),
         ('{"prompt": "a", "completion": 3}', r"messages\[1\].content: .* string, got 3"),
         (json.dumps([SYSTEM]), "line 1: the conversation is empty"),
         (

@@ -170,7 +170,7 @@ def test_other_fields_of_a_message_are_ignored(file) -> None:
         ('[{"role":', r"line 3: invalid JSON: .* at column"),
         ("[" * 100_000, "line 3: invalid JSON: recursion limit"),
         ("3", "line 3: input should be a valid array, got 3"),
-        ('{"text": "hi"}', "line 3: input should be a valid array"),
+        ('{"text": "hi"}', r"line 3: not a conversation \(fields: text\)"),
         ("[3]", r"line 3: messages\[0\]: input should be an object, got 3"),
         ("[]", "line 3: the conversation is empty"),
         ('{"messages": []}', "line 3: the conversation is empty"),

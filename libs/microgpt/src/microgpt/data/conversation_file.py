@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, TypeAdapter, ValidationError, ValidationInfo
-from pydantic_core import from_json
+from pydantic_core import PydanticCustomError, from_json
 
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import IGNORED_ROLES, ROLES, Conversation, Message
 from microgpt.error_format import first_problem
 from microgpt.errors import DataError
+from microgpt.printable import printable
 
 SHAREGPT_ROLES = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "bot": "assistant"}
 
@@ -161,17 +162,33 @@ def _messages(value: object, info: ValidationInfo) -> object:
     if isinstance(value, dict):
         if "messages" in value:
             value = value["messages"]
-        elif isinstance(turns := value.get("conversations"), list):
-            value = [_from_sharegpt(turn) for turn in turns]
+        elif "conversations" in value:
+            turns = value["conversations"]
+            value = [_from_sharegpt(turn) for turn in turns] if isinstance(turns, list) else turns
         elif {"prompt", "completion"} <= value.keys():
             texts = (value["prompt"], value["completion"])
             pairs = zip(ROLES, texts, strict=True)
             value = [{"role": role, "content": text} for role, text in pairs]
+        else:
+            raise _other_fields(value)
+    elif isinstance(value, list):
+        first = value[0] if value else None
+        if isinstance(first, dict) and not {"role", "content"} & first.keys():
+            raise _other_fields(first)  # the line is an array of records
     if isinstance(value, list):
         assert info.context is not None
         info.context.update(one["role"] for one in value if _is_ignored(one))
         value = [one for one in value if not _is_ignored(one)]
     return value
+
+
+def _other_fields(found: dict[str, object]) -> PydanticCustomError:
+    return PydanticCustomError(
+        "fields",
+        "not a conversation (fields: {names}); use prompt and completion, messages (OpenAI) or "
+        "conversations (ShareGPT)",
+        {"names": printable(", ".join(found)) or "none"},
+    )
 
 
 def _from_sharegpt(turn: object) -> object:

@@ -81,6 +81,13 @@ def test_by_default_only_pages_of_this_machine_may_ask(names, origin, status) ->
     assert names.request("POST", GENERATE, {}, Origin=origin).status == status
 
 
+def test_a_page_opened_as_a_file_is_told_to_use_http(names) -> None:
+    refused = names.get("/microgpt/v1/model", Origin="null")
+    assert refused.json["error"].endswith(
+        "null is not allowed; serve the page over http, or set MICROGPT_CORS_ORIGINS to *"
+    )
+
+
 def test_a_request_without_host_comes_from_no_browser(names) -> None:
     assert names.raw(b"GET /ready HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200 ")
 

@@ -80,8 +80,10 @@ class HostMiddleware:
             elif self._origins.isdisjoint((text, "*")):
                 host = host_of(text.partition("://")[2]) if len(text) <= MAX_HEADER else ""
                 if not self._allows(host):
-                    shown = printable(text, MAX_SHOWN)
-                    return f"the origin {shown} is not allowed; add it to MICROGPT_CORS_ORIGINS"
+                    remedy = "add it to MICROGPT_CORS_ORIGINS"
+                    if text == "null":  # a page opened as a file, or in a sandboxed frame
+                        remedy = "serve the page over http, or set MICROGPT_CORS_ORIGINS to *"
+                    return f"the origin {printable(text, MAX_SHOWN)} is not allowed; {remedy}"
         return None
 
     def _allows(self, host: str) -> bool:

@@ -176,6 +176,7 @@ def test_what_diverged_is_told_of_and_would_do_so_again(microgpt, tmp_path) -> N
     done = microgpt("analyze")
     assert done.returncode == 0
     assert done.stderr == f"note: 1 of 12 training runs of {run} diverged and are excluded\n"
+    assert "\nSome models lack seeds. " in done.stdout
 
 
 @pytest.mark.slow

@@ -116,7 +116,7 @@ def as_text(scaling: Scaling) -> Iterator[str]:
     if len(seeds) > 1:
         yield "±: half-width of the 95 % confidence interval over the seeds"
     if any(len(cell.losses) < len(seeds) for cell in scaling.cells):
-        yield "Some models lack seeds. A difference is over the common seeds; without two it has no ±"
+        yield "Some models lack seeds. A difference is over the common seeds, if there are two"
     for series in scaling.series:
         yield ""
         yield f"Loss against {NOUNS[series.axis]}: {_shared(series, scaling)}"

@@ -50,6 +50,7 @@ def test_a_column_is_trained_resumed_evaluated_and_described(microgpt, files) ->
     assert "--column is land, but the run to resume has name; omit --column" in refused.stderr
     assert microgpt("train", "--resume", "m", "--steps", "3").returncode == 0
     assert json.loads(microgpt("eval", "m", *column, "--json").stdout)["n_docs"] == 2
+    assert microgpt("info", *column).stdout.startswith("towns.csv: column 'name'\n")
     novel = microgpt("generate", "--novel", "--against", *column[1:], "--model", "m", "-n", "1")
     assert novel.returncode == 0, novel.stderr
 
@@ -129,6 +130,8 @@ def test_a_file_of_another_kind_is_refused_with_what_to_do(
 def test_the_report_on_a_book_says_that_it_is_on_its_lines(microgpt, files) -> None:
     done = microgpt("info", "--data", "book.txt")
     assert (
-        "book.txt is read as running text; lengths and repeats are those of its lines"
+        "book.txt is read as running text; tokens, lengths and repeats are those of its lines"
         in done.stderr
     )
+    assert "\n  lines:              18; " in done.stdout
+    assert " chunks/s, " in done.stdout

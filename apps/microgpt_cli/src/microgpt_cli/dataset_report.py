@@ -16,6 +16,7 @@ from microgpt.data.split import split, split_stream
 from microgpt.data.statistics import RARE, Cut, DataReport, count_with_others, describe
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import CharTokenizer, Document
+from microgpt.printable import printable
 from microgpt.storage.model_directory import SavedModel
 from microgpt.training.defaults import defaults_for
 from microgpt.training.engines import prepare_engine
@@ -52,6 +53,7 @@ class DatasetReport:
     model: ModelConfig  # model used to measure the speed
     block_size: int  # default block size of `train` for the file
     n_characters: int | None  # length of running text; None for documents
+    column: str | None
     cuts: Sequence[Cut]  # documents too long for each block size, smallest block size first
     config: TrainConfig  # training settings used to measure the speed
     speed: TrainingSpeed
@@ -78,7 +80,7 @@ def analyze_file(
         docs = load_conversations(file, tell=note) if is_chat else load_lines_or_stream(file)
     stream = docs if isinstance(docs, str) else None
     if stream is not None:
-        note(f"{data} is read as running text; lengths and repeats are those of its lines")
+        note(f"{data} is read as running text; tokens, lengths and repeats are those of its lines")
         docs = [line.strip() for line in stream.split("\n") if line.strip()]
     subwords = saved if saved and saved.tokenizer.kind == "bpe" else None
     report = describe(docs, extended_tokenizer(subwords, docs) if subwords else None)
@@ -102,6 +104,7 @@ def analyze_file(
         model=model,
         block_size=default,
         n_characters=None if stream is None else len(stream),
+        column=column,
         cuts=_cuts(report, default, asked),
         config=config,
         speed=measure_speed(pieces, model, tokenizer, config.batch_size),
@@ -166,10 +169,12 @@ def report_lines(found: DatasetReport) -> Iterator[str]:
     """Yield the lines of the report."""
     report = found.report
     what = "conversations" if report.tokenizer.is_chat else "lines of text"
+    if found.column is not None:
+        what = f"column {printable(found.column)!r}"
     if found.n_characters is not None:
         what = f"running text, {found.n_characters:,} characters"
     yield f"{found.file.path}: {what}"
-    for name, text in _facts(report, found.file):
+    for name, text in _facts(found):
         yield from _fact(name, text)
     sections = [_percentiles(report), _histogram(report), _cut_table(found), _training(found)]
     if found.n_characters is not None:  # running text has no documents to truncate
@@ -181,9 +186,11 @@ def report_lines(found: DatasetReport) -> Iterator[str]:
         yield from section
 
 
-def _facts(report: DataReport, file: TextFile) -> Iterator[tuple[str, str]]:
+def _facts(found: DatasetReport) -> Iterator[tuple[str, str]]:
+    report, file = found.report, found.file
     repeats = f"{_with_percent(report.n_repeats, report.n_docs)} are duplicates"
-    yield "documents", f"{report.n_docs:,}; {repeats if report.n_repeats else 'no duplicates'}"
+    unit = "documents" if found.n_characters is None else "lines"
+    yield unit, f"{report.n_docs:,}; {repeats if report.n_repeats else 'no duplicates'}"
     if report.most_frequent:
         yield "most frequent", ", ".join(f"{_clip(doc)} ({n:,})" for doc, n in report.most_frequent)
     yield "tokens to predict", f"{report.n_tokens:,}"
@@ -252,10 +259,11 @@ def _training(found: DatasetReport) -> Iterator[str]:
         f"training: n_embd {model.n_embd}, n_layer {model.n_layer}, block size "
         f"{model.block_size}, batch size {config.batch_size}, one thread"
     )
-    rate = f"{speed.docs_per_s:,.0f} documents/s, {speed.tokens_per_s:,.0f} tokens/s"
+    unit = "documents" if found.n_characters is None else "chunks"  # of block_size characters
+    rate = f"{speed.docs_per_s:,.0f} {unit}/s, {speed.tokens_per_s:,.0f} tokens/s"
     seconds = config.steps * config.batch_size / speed.docs_per_s
     yield from _fact(f"{config.steps:,} steps", _duration(seconds))
-    yield from _fact("all documents", _duration(found.report.n_tokens / speed.tokens_per_s))
+    yield from _fact(f"all {unit}", _duration(found.report.n_tokens / speed.tokens_per_s))
     yield from _fact("on this computer", rate)
 
 

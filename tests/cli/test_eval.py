@@ -32,6 +32,7 @@ def test_eval_reads_conversations_for_a_chat_model(microgpt, chat_model, tmp_pat
         (None, "cannot read held-out.txt"),
         ("", "held-out.txt is empty"),
         ("xenia\nzoe\nanna", "does not contain 'o', 'x', 'z', found in 2 of 3 documents"),
+        ("bcdfghjklopq", "'l', 'o' and 2 more, found in 1 of 1 documents; use another model"),
     ],
 )
 def test_eval_refuses_what_it_cannot_score(

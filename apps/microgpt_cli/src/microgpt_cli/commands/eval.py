@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 N_ERRORS = 3  # number of errors printed per task; --json prints all errors
 N_WRONG_REPLIES, N_WRONG_REPLIES_JSON = 3, 10
+N_CHARACTERS = 10  # number of unknown characters that are listed
 CLIP = 48  # maximum number of characters printed per text
 
 
@@ -109,16 +110,20 @@ def evaluate(
 
 
 def _check_characters(docs: "Sequence[Document]", tokenizer: "Tokenizer") -> None:
-    """Raise TokenizerError with all unknown characters and the number of affected documents."""
+    """Raise TokenizerError with the unknown characters and the number of affected documents."""
     from microgpt.data.statistics import count_with_others
     from microgpt.data.tokenizer import texts_of
 
     chars = set().union(*chain.from_iterable(map(texts_of, docs)))
     if unknown := tokenizer.unknown_characters("".join(sorted(chars))):
         n = count_with_others(docs, chars.difference(unknown))
+        named = ", ".join(map(repr, unknown[:N_CHARACTERS]))
+        if n_more := len(unknown[N_CHARACTERS:]):
+            named += f" and {n_more:,} more"
+        remedy = "remove these documents" if 2 * n <= len(docs) else "use another model or text"
         raise TokenizerError(
-            f"the vocabulary does not contain {', '.join(map(repr, unknown))}, found "
-            f"in {n:,} of {len(docs):,} documents; remove these documents"
+            f"the vocabulary does not contain {named}, found in {n:,} of {len(docs):,} "
+            f"documents; {remedy}"
         )
 
 

@@ -50,9 +50,14 @@ def test_the_argument_and_its_option_cannot_be_used_together(microgpt, command, 
     assert (done.returncode, done.stderr) == (2, problem)
 
 
-def test_a_prompt_that_names_a_directory_gets_a_note(microgpt, text_model, chat_model) -> None:
+def test_a_prompt_that_names_a_directory_gets_a_note(
+    microgpt, text_model, chat_model, tmp_path
+) -> None:
     for command, model in (("generate", text_model), ("chat", chat_model)):
-        done = microgpt(command, model.name, "--model", model)
+        (tmp_path / "output").unlink(missing_ok=True)
+        (tmp_path / "output").symlink_to(model)
+        assert "is used as text" not in microgpt(command, "output", "--model", model).stderr
+        done = microgpt(command, model.name)
         assert (
             f"note: '{model.name}' is used as text; for the model in this directory, use: "
             f"microgpt {command} --model {model.name}\n"

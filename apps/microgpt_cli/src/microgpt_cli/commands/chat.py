@@ -77,7 +77,8 @@ def chat(
     prepare_engine("compiled", saved.dtype, uses=["decoding"], tell=note)
     session = ChatSession(model, sampling, seed, note)
     if message is not None:
-        note_directory(message, "chat")
+        if model_dir is None:
+            note_directory(message, "chat")
         _print_reply(session, session.ask(message), can_stop=False)
         return
     at_terminal = sys.stdin.isatty() and sys.stdout.isatty()

@@ -93,7 +93,8 @@ def generate(
     are enough samples, but stop after 1,000 consecutive samples that are not new.
     """
     prompt = opt.one_of(prompt, prompt_option, "--prompt") or ""
-    opt.note_directory(prompt, "generate")
+    if model_dir == opt.DEFAULT_MODEL_DIR:
+        opt.note_directory(prompt, "generate")
     sampling = config.Sampling(temperature, top_k, top_p, min_p)
     config.check_seed(seed)
     config.check_threads(threads)

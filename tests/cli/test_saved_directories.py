@@ -153,7 +153,7 @@ def test_remove_asks_at_a_terminal(folder, answer) -> None:
     screen = Terminal("microgpt", "remove", "output", cwd=folder, size=(24, 100))
     screen.expect(r"model +3,488 [^?]*remove this directory\? \[y/N\]:")
     screen.send(f"{answer}\r")
-    screen.expect("Removed output" if answer == "y" else "error: nothing was removed")
+    screen.expect("Removed output" if answer == "y" else "\nnothing was removed")
     assert screen.exit_code() == (0 if answer == "y" else 2)
     assert (folder / "output").exists() == (answer == "n")
 

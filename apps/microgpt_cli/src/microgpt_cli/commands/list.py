@@ -26,7 +26,7 @@ def list_saved(
     from microgpt_cli.saved_directories import find_saved, lines_of
 
     if not os.path.isdir(directory):
-        raise ConfigError(f"{directory} is not a directory; use another one")
+        raise ConfigError(f"there is no directory {directory}; use another one")
 
     def report(error: OSError) -> None:
         note(f"cannot read {error.filename}: {error.strerror}")

@@ -68,9 +68,13 @@ def remove(
             for log in (file for path in found for file in files[path] if file.suffix == ".log"):
                 say(f"log: {log}")
             what = "this directory" if len(found) == 1 else f"these {len(found)} directories"
-            if not (answer := ask(f"remove {what}?")):
+            answer = ask(f"remove {what}?")
+            if answer is None:
                 problem = "no terminal to ask for confirmation; use --force to skip the question"
-                raise ConfigError(problem if answer is None else "nothing was removed")
+                raise ConfigError(problem)
+            if not answer:
+                say("nothing was removed")
+                raise typer.Exit(2)
         for path, saved in found.items():
             _remove(path, files[path], locks[path], " and ".join(one.kind for one in saved))
 

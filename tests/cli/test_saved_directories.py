@@ -10,6 +10,7 @@ import pytest
 from terminal import Terminal
 
 from microgpt import TrainConfig, save
+from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.files.directory_lock import DirectoryLock
 from microgpt.storage.meta import META
 from microgpt.storage.model_directory import CURVE_FILES, STATE_DESCRIPTION, TOKENIZER
@@ -189,6 +190,12 @@ def test_remove_refuses_other_directories_links_and_a_training_in_progress(
     assert done.returncode == 2
     assert "output is being trained by process" in done.stderr
     assert (folder / "deep/er/half/train_state.json").exists()
+
+
+def test_remove_refuses_the_demo_model(microgpt) -> None:
+    done = microgpt("remove", bundled(DEMO_MODEL))
+    assert done.returncode == 2
+    assert done.stderr.endswith("chat is the bundled demo model; choose another directory\n")
 
 
 def test_remove_refuses_a_run_and_keeps_a_log_of_another_program(microgpt, folder) -> None:

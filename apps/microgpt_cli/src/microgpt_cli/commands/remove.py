@@ -13,6 +13,7 @@ from microgpt.errors import ConfigError
 from microgpt.files.atomic_files import SAVED, SAVING
 from microgpt.files.regular_file import read_regular_file
 from microgpt_cli.terminal.console import ask, note, print_or_discard, say
+from microgpt_cli.terminal.options import DEFAULT_TEXT
 
 if TYPE_CHECKING:
     from microgpt.files.directory_lock import DirectoryLock
@@ -44,11 +45,15 @@ def remove(
 
     List them and ask for confirmation. Only files written by microgpt are removed.
     """
+    from microgpt.data.documents import DEMO_MODEL, bundled
     from microgpt.files.directory_lock import DirectoryLock
-    from microgpt_cli.saved_directories import lines_of, saved_in
+    from microgpt_cli.saved_directories import saved_in
 
     found = {}
-    for path in {os.path.realpath(path): path for path in directories}.values():
+    demo = str(bundled(DEFAULT_TEXT).parent / DEMO_MODEL)
+    for real, path in {os.path.realpath(path): path for path in directories}.items():
+        if real == demo:
+            raise ConfigError(f"{path} is the bundled demo model; choose another directory")
         is_real = path.is_dir() and not path.is_symlink()
         # The kind "run" means a damaged run.json, possibly written by another program.
         found[path] = [one for one in saved_in(path) if one.kind != "run"] if is_real else []
@@ -63,20 +68,26 @@ def remove(
             stack.enter_context(locks[path])
         files = {path: _files_of(path, saved) for path, saved in found.items()}
         if not force:
-            for line in lines_of([one for saved in found.values() for one in saved]):
-                say(line)
-            for log in (file for path in found for file in files[path] if file.suffix == ".log"):
-                say(f"log: {log}")
-            what = "this directory" if len(found) == 1 else f"these {len(found)} directories"
-            answer = ask(f"remove {what}?")
-            if answer is None:
-                problem = "no terminal to ask for confirmation; use --force to skip the question"
-                raise ConfigError(problem)
-            if not answer:
-                say("nothing was removed")
-                raise typer.Exit(2)
+            _confirm(found, files)
         for path, saved in found.items():
             _remove(path, files[path], locks[path], " and ".join(one.kind for one in saved))
+
+
+def _confirm(found: "dict[Path, list[Saved]]", files: dict[Path, list[Path]]) -> None:
+    """List what would be removed; raise ConfigError or Exit unless the answer is yes."""
+    from microgpt_cli.saved_directories import lines_of
+
+    for line in lines_of([one for saved in found.values() for one in saved]):
+        say(line)
+    for log in (file for path in found for file in files[path] if file.suffix == ".log"):
+        say(f"log: {log}")
+    what = "this directory" if len(found) == 1 else f"these {len(found)} directories"
+    answer = ask(f"remove {what}?")
+    if answer is None:
+        raise ConfigError("no terminal to ask for confirmation; use --force to skip the question")
+    if not answer:
+        say("nothing was removed")
+        raise typer.Exit(2)
 
 
 def _files_of(directory: Path, found: "list[Saved]") -> list[Path]:

@@ -15,8 +15,8 @@ import numpy as np
 from train_speed import machine
 
 from microgpt.engine.kernels import matmul
+from microgpt.engine.processor import lanes_of
 from microgpt.engine.simd import vector as simd
-from microgpt.engine.simd.vector import lanes_of
 from microgpt.engine.weights import aligned_zeros, padded
 
 N, ROUNDS = 256, 5

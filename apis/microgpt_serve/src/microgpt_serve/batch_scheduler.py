@@ -16,7 +16,7 @@ from time import perf_counter
 from weakref import WeakKeyDictionary
 
 from microgpt.batching.batch import Batch
-from microgpt.engine.decoding.decode_kernel import DecodeArrays
+from microgpt.engine.decoding.arrays import DecodeArrays
 from microgpt.engine.decoding.decoder import max_sequences
 from microgpt.inference import InferenceGpt
 from microgpt.sampling import Continuation, Job

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from microgpt import ModelConfig, Sampling
 from microgpt.engine.compiled_model import CompiledModel
-from microgpt.engine.decoding.decode_kernel import DecodeArrays
+from microgpt.engine.decoding.arrays import DecodeArrays
 from microgpt.engine.decoding.decoder import Decoder
 from microgpt.engine.weights import in_panels
 from microgpt.errors import PromptError

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from microgpt.engine.kernels import matmul
-from microgpt.engine.simd.vector import lanes_of
+from microgpt.engine.processor import lanes_of
 from microgpt.engine.weights import aligned_zeros, padded
 
 DTYPES = ["float32", "float64"]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from microgpt.engine.compiled_model import CompiledModel
-from microgpt.engine.decoding.decode_kernel import FULL, RUNNING, DecodeArrays
+from microgpt.engine.decoding.arrays import FULL, RUNNING, DecodeArrays
 from microgpt.errors import PromptError
 from microgpt.sampling import Continuation, Job
 

@@ -1,6 +1,7 @@
 """Compiled engine: the model on NumPy arrays, compiled with Numba.
 
-    jit              compile kernels and cache the machine code on disk
+    machine_code     load kernels, and compile them on first use
+    compiler         compile kernels with Numba          processor    its vectors
     simd/            SIMD vectors, reductions within a vector, matrix tiles
     kernels/         matrix products, attention, layers, loss, dropout, optimizers, forward pass
     training/        training steps on one or more threads
@@ -13,4 +14,4 @@
 The tests compare this engine with the reference engine. See docs/performance.md for the design.
 """
 
-from microgpt.engine import jit as jit  # must be first: hashes the sources before importing them
+from microgpt.engine import machine_code as machine_code  # first: hashes the sources

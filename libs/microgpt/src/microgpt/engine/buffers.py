@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microgpt.config import ModelConfig
-from microgpt.engine.simd.vector import lanes_of
+from microgpt.engine.processor import lanes_of
 from microgpt.engine.weights import aligned_zeros, n_positions, padded
 
 

@@ -17,10 +17,10 @@ from microgpt.data.token_dataset import Tokens
 from microgpt.engine import mersenne
 from microgpt.engine.architecture import architecture_of
 from microgpt.engine.buffers import Buffers, allocate_buffers
-from microgpt.engine.decoding.decode_kernel import FULL, RUNNING, STOPPED, DecodeArrays
+from microgpt.engine.dataset import Dataset
+from microgpt.engine.decoding.arrays import FULL, RUNNING, STOPPED, DecodeArrays
 from microgpt.engine.decoding.decoder import WORK_5_MS, Decoder, max_sequences
-from microgpt.engine.kernels.evaluate import evaluate
-from microgpt.engine.kernels.forward import Dataset
+from microgpt.engine.machine_code import EntryPoint
 from microgpt.engine.threads import map_in_threads
 from microgpt.engine.weights import DecodeWeights, PackedWeights, for_decoding
 from microgpt.errors import PromptError
@@ -31,6 +31,8 @@ from microgpt.sampling import NOT_FINITE_MESSAGE, DecodeRules, FinishReason
 EVAL_TOKENS = 256  # tokens per micro-batch if the documents are short
 CALL_WORK = 10**9  # number of weights times tokens per kernel call; a call takes about 20 ms
 GROUP = 1024  # maximum number of sequences per decoder; larger groups are not faster
+
+evaluate = EntryPoint("microgpt.engine.kernels.evaluate:evaluate")
 
 
 class CompiledModel:

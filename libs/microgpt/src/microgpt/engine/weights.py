@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from microgpt.config import ModelConfig
 from microgpt.engine import mersenne
-from microgpt.engine.simd.vector import VECTOR_BYTES, lanes_of
+from microgpt.engine.processor import VECTOR_BYTES, lanes_of
 from microgpt.flat_weights import Numbers
 from microgpt.model import count_params, weight_shapes
 from microgpt.model_variants import OUTPUTS

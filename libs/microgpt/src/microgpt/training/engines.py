@@ -129,7 +129,7 @@ def prepare_engine(
     if engine == "reference":
         return
     from microgpt.engine import compiled_model as model
-    from microgpt.engine.jit import on_compiling
+    from microgpt.engine.machine_code import on_compiling
     from microgpt.engine.training import trainer as compiled
 
     prepare = {

@@ -8,18 +8,20 @@ import numpy as np
 from microgpt.config import ModelConfig
 from microgpt.engine import mersenne
 from microgpt.engine.architecture import architecture_of
-from microgpt.engine.decoding.decode_kernel import (
+from microgpt.engine.decoding.arrays import (
     BROKEN,
+    FORBIDDEN,
+    NO_RULE,
     RUNNING,
+    STOP,
     STOPPED,
     STUCK,
     DecodeArrays,
     Sequences,
+    allocate_cache,
     allocate_rows,
-    decode,
 )
-from microgpt.engine.decoding.kv_cache import allocate_cache
-from microgpt.engine.decoding.sample import FORBIDDEN, NO_RULE, STOP
+from microgpt.engine.machine_code import EntryPoint
 from microgpt.engine.weights import DecodeWeights
 from microgpt.errors import PromptError
 from microgpt.model import count_params
@@ -38,6 +40,8 @@ MAX_SLOTS = 50  # maximum number of concurrent sequences; more slots are not fas
 CACHE_BYTES = 2**24  # maximum size of all keys and values, to fit into the processor cache
 MAX_BATCH_TOKENS = 2**20  # maximum number of tokens per batch if all sequences reach full length
 REASONS: list[FinishReason | None] = [None, "stop", "length", None, None]  # indexed by status
+
+decode = EntryPoint("microgpt.engine.decoding.decode_kernel:decode")
 
 
 class Decoder:

@@ -7,43 +7,20 @@ is a weighted sum of rows. A token's result does not depend on the other tokens 
 Shapes: C = n_embd, D = head_dim, L = n_layer, T = block_size.
 """
 
-from typing import Any, NamedTuple
-
 import numpy as np
-from numpy.typing import NDArray
 
-from microgpt.config import ModelConfig
-from microgpt.engine.jit import inlined
+from microgpt.engine.compiler import inlined
 from microgpt.engine.simd.lanes import from_lane, largest_lane
 from microgpt.engine.simd.vector import (
     Array,
     Vector,
     exp,
     lanes,
-    lanes_of,
     larger,
     load,
     splat,
     store,
 )
-from microgpt.engine.weights import aligned_zeros, padded
-
-
-class KVCache(NamedTuple):
-    """Keys and values of several sequences, with one slot per sequence."""
-
-    keys: NDArray[Any]  # (slots, L, n_head * token blocks * D, lanes)
-    values: NDArray[Any]  # (slots, L, vectors per token * T, lanes)
-
-
-def allocate_cache(model: ModelConfig, dtype: str, n_slots: int) -> KVCache:
-    """Return a zero-filled cache for n_slots concurrent sequences."""
-    L, T, C, n = model.n_layer, model.block_size, model.n_embd, lanes_of(dtype)
-    n_blocks = padded(T, dtype) // n
-    return KVCache(
-        keys=aligned_zeros((n_slots, L, n_blocks * C, n), dtype),
-        values=aligned_zeros((n_slots, L, padded(C, dtype) // n * T, n), dtype),
-    )
 
 
 @inlined

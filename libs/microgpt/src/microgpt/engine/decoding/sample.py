@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from microgpt.engine.jit import inlined, kernel
+from microgpt.engine.compiler import inlined, kernel
+from microgpt.engine.decoding.arrays import NO_RULE
 from microgpt.engine.simd.lanes import (
     count_at_most,
     from_lane,
@@ -14,7 +15,6 @@ from microgpt.engine.simd.lanes import (
 from microgpt.engine.simd.vector import Array, exp, lanes, larger, load, splat, store
 
 NOT_FINITE, NONE_ALLOWED = -1, -2  # error codes returned instead of a token
-FREE, STOP, FORBIDDEN, NO_RULE = range(4)  # sampling rules; barred=NO_RULE excludes no tokens
 
 
 @inlined

@@ -1,6 +1,6 @@
 """AdamW on many weights at once; compiled version of `ReferenceEngine.update`."""
 
-from microgpt.engine.jit import kernel
+from microgpt.engine.compiler import kernel
 from microgpt.engine.simd.lanes import total
 from microgpt.engine.simd.vector import Array, lanes, load, splat, square_root, store
 

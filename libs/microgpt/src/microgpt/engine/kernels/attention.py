@@ -9,7 +9,7 @@ See `matmul` for the layout. Shapes: C = n_embd, D = head_dim, N = columns.
 
 import numpy as np
 
-from microgpt.engine.jit import inlined, kernel
+from microgpt.engine.compiler import inlined, kernel
 from microgpt.engine.kernels.layers import clear
 from microgpt.engine.kernels.matmul import add_linear_strip, linear_strip
 from microgpt.engine.simd.lanes import from_lane

@@ -5,7 +5,7 @@ See `matmul` for the layout. Shapes: V = vocab_size, N = columns.
 
 import math
 
-from microgpt.engine.jit import kernel
+from microgpt.engine.compiler import kernel
 from microgpt.engine.simd.vector import Array, exp, lanes, larger, load, splat, store
 
 

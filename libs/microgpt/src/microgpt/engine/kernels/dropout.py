@@ -10,7 +10,7 @@ from llvmlite import ir
 from numba import types
 
 from microgpt.dropout_mask import GOLDEN_32, GOLDEN_64, ROUNDS_32, ROUNDS_64
-from microgpt.engine.jit import kernel
+from microgpt.engine.compiler import kernel
 from microgpt.engine.simd.vector import (
     INT32,
     Array,

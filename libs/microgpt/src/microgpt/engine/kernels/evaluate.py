@@ -2,14 +2,13 @@
 
 from microgpt.engine.architecture import Architecture
 from microgpt.engine.buffers import Buffers
-from microgpt.engine.jit import EntryPoint
+from microgpt.engine.dataset import Dataset
 from microgpt.engine.kernels.cross_entropy import token_losses
-from microgpt.engine.kernels.forward import Dataset, forward, read_documents
+from microgpt.engine.kernels.forward import forward, read_documents
 from microgpt.engine.simd.vector import Array
 from microgpt.engine.weights import Weights
 
 
-@EntryPoint
 def evaluate(
     weights: Weights,
     buffers: Buffers,

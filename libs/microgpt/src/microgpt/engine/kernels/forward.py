@@ -1,14 +1,9 @@
 """Forward pass on all tokens of a micro-batch at once; compiled version of `Gpt.forward`."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
-import numpy as np
-
-from microgpt.data.token_dataset import TokenDataset, Tokens
 from microgpt.engine.architecture import Architecture
 from microgpt.engine.buffers import Buffers
-from microgpt.engine.jit import inlined
+from microgpt.engine.compiler import inlined
+from microgpt.engine.dataset import Dataset
 from microgpt.engine.kernels.attention import attention
 from microgpt.engine.kernels.dropout import add_dropped, drop
 from microgpt.engine.kernels.layers import copy, embed, relu, rmsnorm
@@ -16,32 +11,6 @@ from microgpt.engine.kernels.matmul import add_linear, linear, transpose
 from microgpt.engine.kernels.rotary import adjust, read_rotation
 from microgpt.engine.simd.vector import Array
 from microgpt.engine.weights import Weights
-
-
-class Dataset(NamedTuple):
-    """The contents of a `TokenDataset` as NumPy arrays."""
-
-    tokens: Array  # tokens of all documents, concatenated
-    starts: Array  # (documents + 1), start of each document, and total number of tokens
-    mask: Array  # see `TokenDataset.mask`
-    targets_before: Array  # (documents + 1), cumulative number of unmasked predictions
-
-    @classmethod
-    def of(cls, docs: Sequence[Tokens]) -> "Dataset":
-        """Return a dataset of the concatenated documents."""
-        dataset = TokenDataset.of(docs)
-        tokens, starts = (np.frombuffer(x, np.int64) for x in (dataset.tokens, dataset.starts))
-        mask = np.frombuffer(dataset.mask, np.int8)
-        n_targets = np.diff(starts) - 1  # every token of a document except the first
-        if mask.size:
-            n_before = np.concatenate(([0], np.cumsum(mask, dtype=np.int64)))
-            n_targets = n_before[starts[1:]] - n_before[starts[:-1] + 1]
-        return cls(tokens, starts, mask, np.concatenate(([0], np.cumsum(n_targets))))
-
-    @property
-    def longest(self) -> int:
-        """The largest number of predicted tokens in a document."""
-        return int(np.diff(self.starts).max()) - 1
 
 
 @inlined

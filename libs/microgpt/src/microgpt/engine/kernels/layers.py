@@ -3,7 +3,7 @@
 See `matmul` for the layout. Shapes: C = n_embd, N = columns.
 """
 
-from microgpt.engine.jit import inlined, kernel
+from microgpt.engine.compiler import inlined, kernel
 from microgpt.engine.simd.lanes import total
 from microgpt.engine.simd.vector import (
     Array,

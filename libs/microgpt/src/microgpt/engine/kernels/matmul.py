@@ -6,9 +6,10 @@ which never affects a result. The padding of weight matrices is always zero.
 Shapes: C = n_embd, N = columns.
 """
 
-from microgpt.engine.jit import inlined, kernel
+from microgpt.engine.compiler import inlined, kernel
+from microgpt.engine.processor import N_REGISTERS
 from microgpt.engine.simd.tiles import multiply_tile, transpose_tile
-from microgpt.engine.simd.vector import N_REGISTERS, Array, lanes
+from microgpt.engine.simd.vector import Array, lanes
 
 HALF = N_REGISTERS // 8
 WIDE, HALF_WIDE = 8, 4  # widths of single-row tiles, in vectors

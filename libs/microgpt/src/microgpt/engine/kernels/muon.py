@@ -6,7 +6,7 @@ Shapes: C = n_embd, m = rows of a matrix.
 
 import math
 
-from microgpt.engine.jit import inlined, kernel
+from microgpt.engine.compiler import inlined, kernel
 from microgpt.engine.kernels.matmul import linear
 from microgpt.engine.simd.lanes import total
 from microgpt.engine.simd.tiles import transpose_tile

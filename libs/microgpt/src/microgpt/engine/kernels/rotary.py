@@ -5,7 +5,7 @@ Shapes: C = n_embd, D = head_dim, N = columns, T = block_size.
 """
 
 from microgpt.engine.architecture import Architecture
-from microgpt.engine.jit import inlined, kernel
+from microgpt.engine.compiler import inlined, kernel
 from microgpt.engine.kernels.layers import rmsnorm, rmsnorm_backward_in_place
 from microgpt.engine.simd.lanes import from_lane, swap_pairs, total
 from microgpt.engine.simd.vector import Array, lanes, load, splat, square_root, store

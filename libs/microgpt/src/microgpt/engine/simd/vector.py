@@ -14,18 +14,10 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.core.registry import cpu_target
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-# Features of the processor that Numba compiles for; NUMBA_CPU_NAME can select another processor.
-_FEATURES = {
-    feature[1:]: feature[0] == "+"
-    for feature in cpu_target.target_context.codegen().magic_tuple()[2].split(",")
-    if feature
-}
-VECTOR_BYTES = 64 if _FEATURES.get("avx512f") else 32 if _FEATURES.get("avx2") else 16
-N_REGISTERS = 32 if _FEATURES.get("avx512f") or _FEATURES.get("neon") else 16
+from microgpt.engine.processor import VECTOR_BYTES
 
 INT32, INT64 = ir.IntType(32), ir.IntType(64)
 Array = Any  # a NumPy array in a kernel
@@ -48,11 +40,6 @@ class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, kind: VectorType) -> None:
         number = ir.FloatType() if kind.dtype == types.float32 else ir.DoubleType()
         super().__init__(manager, kind, ir.VectorType(number, kind.lanes))
-
-
-def lanes_of(dtype: Any) -> int:
-    """Return the number of lanes in a vector of the given NumPy dtype."""
-    return VECTOR_BYTES // int(np.dtype(dtype).itemsize)
 
 
 class Emitter(NamedTuple):

@@ -5,18 +5,18 @@ micro-batches are summed, and the optimizer updates the weights after the last m
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
 from microgpt.engine.architecture import Architecture
 from microgpt.engine.buffers import Buffers
-from microgpt.engine.jit import EntryPoint, inlined
+from microgpt.engine.compiler import inlined
+from microgpt.engine.dataset import Dataset
 from microgpt.engine.kernels.adam import squares_are_finite
 from microgpt.engine.kernels.attention import attention_backward
 from microgpt.engine.kernels.cross_entropy import cross_entropy
 from microgpt.engine.kernels.dropout import draw_keys, drop
-from microgpt.engine.kernels.forward import Dataset, forward, read_documents
+from microgpt.engine.kernels.forward import forward, read_documents
 from microgpt.engine.kernels.layers import (
     add_and_clear,
     clear,
@@ -26,29 +26,13 @@ from microgpt.engine.kernels.layers import (
     rmsnorm_backward_in_place,
 )
 from microgpt.engine.kernels.matmul import add_outer, linear, transpose
-from microgpt.engine.kernels.optimizer import (
-    OptimizerState,
-    StepSettings,
-    find_directions,
-    optimize,
-)
+from microgpt.engine.kernels.optimizer import find_directions, optimize
 from microgpt.engine.kernels.rotary import adjust_backward
 from microgpt.engine.simd.vector import Array
+from microgpt.engine.training.workspace import StepSettings, Workspace
 from microgpt.engine.weights import Weights
 
 
-class Workspace(NamedTuple):
-    """The arrays used by a training thread."""
-
-    state: OptimizerState  # the gradients cover the documents processed so far in the step
-    weights: Weights  # views of the matrices in state.params
-    dweights: Weights  # views of the matrices in state.grads
-    buffers: Buffers
-    scratch: Array  # see `find_directions`
-    progress: Array  # (3): completed steps; number and loss of documents read in the current step
-
-
-@EntryPoint
 def take_steps(
     workspace: Workspace,
     dataset: Dataset,  # documents in training order, repeated as needed

@@ -14,18 +14,9 @@ import numpy as np
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.token_dataset import Tokens
 from microgpt.engine.buffers import allocate_buffers, buffer_bytes
-from microgpt.engine.jit import EntryPoint, inlined
-from microgpt.engine.kernels.adam import squares_are_finite
-from microgpt.engine.kernels.layers import add, add_and_clear, clear
-from microgpt.engine.kernels.optimizer import (
-    OptimizerState,
-    StepSettings,
-    find_directions,
-    muon_shapes,
-    optimize,
-)
-from microgpt.engine.simd.vector import Array, fence, lanes, load, stream
+from microgpt.engine.machine_code import EntryPoint
 from microgpt.engine.training.trainer import CompiledEngine, n_columns
+from microgpt.engine.training.workspace import muon_shapes
 from microgpt.engine.weights import PackedWeights, aligned_zeros, packed_bytes
 from microgpt.model import count_params
 
@@ -35,6 +26,13 @@ GRADS_BYTES, MAX_PER_THREAD = 2**26, 4
 # Work per step (number of weights times tokens) above which threads are used. This much work takes
 # 0.3 ms, several times the overhead of threads.
 MIN_SHARED_WORK = 3e6
+
+add_grads, add_and_clear_grads, publish_and_clear, share_of_directions, update = (
+    EntryPoint(f"microgpt.engine.training.threaded_kernels:{name}")
+    for name in (
+        "add_grads", "add_and_clear_grads", "publish_and_clear", "share_of_directions", "update",
+    )
+)  # fmt: skip
 
 
 def useful_threads(model: ModelConfig, config: TrainConfig, n_tokens: float, threads: int) -> int:
@@ -227,54 +225,3 @@ def _count_workspaces(model: ModelConfig, config: TrainConfig, dtype: str, threa
     """Return the number of micro-batches that are processed between two barriers."""
     room = GRADS_BYTES // (2 * threads * packed_bytes(model, dtype))
     return min(threads * max(1, min(MAX_PER_THREAD, room)), config.batch_size)
-
-
-@EntryPoint
-def add_grads(part: Array, grads: Array) -> None:
-    """Add the published gradients `part` to `grads`; rows are padded to whole vectors."""
-    add(part, grads, part.shape[0])
-
-
-@EntryPoint
-def add_and_clear_grads(own: Array, grads: Array) -> None:
-    """Add the calling thread's gradients `own` to `grads`, then zero `own`."""
-    add_and_clear(own, grads)
-
-
-@EntryPoint
-def publish_and_clear(own: Array, part: Array) -> None:
-    """Copy the calling thread's gradients `own` to `part` for another thread, then zero `own`."""
-    _publish(own, part)
-    clear(own, own.shape[1])
-
-
-@EntryPoint
-def share_of_directions(
-    state: OptimizerState, settings: StepSettings, thread: int, threads: int, scratch: Array
-) -> None:
-    """Compute the directions of a thread's share of the matrices; see `find_directions`."""
-    find_directions(state, settings, thread, threads, scratch)
-
-
-@EntryPoint
-def update(
-    state: OptimizerState, lr: float, settings: StepSettings, published: Array, progress: Array
-) -> bool:
-    """Update and publish the weights; return False if a gradient is not finite."""
-    params, grads, n_steps = state.params, state.grads, int(progress[0]) + 1
-    if not squares_are_finite(grads):
-        return False
-    optimize(state, n_steps, lr, settings)
-    clear(grads, grads.shape[1])
-    _publish(params, published)
-    progress[0], progress[1], progress[2] = n_steps, 0, 0
-    return True
-
-
-@inlined
-def _publish(x: Array, for_others: Array) -> None:
-    """Copy x to `for_others`, an array for other threads, bypassing the caches."""
-    for i in range(x.shape[0]):
-        for j in range(0, x.shape[1], lanes(x)):
-            stream(for_others, i, j, load(x, i, j))
-    fence()

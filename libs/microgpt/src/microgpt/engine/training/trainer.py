@@ -13,13 +13,14 @@ from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.token_dataset import Tokens
 from microgpt.engine import mersenne
 from microgpt.engine.buffers import Buffers, allocate_buffers
-from microgpt.engine.kernels.forward import Dataset
-from microgpt.engine.kernels.optimizer import (
+from microgpt.engine.dataset import Dataset
+from microgpt.engine.machine_code import EntryPoint
+from microgpt.engine.training.workspace import (
     OptimizerState,
     StepSettings,
+    Workspace,
     muon_shapes,
 )
-from microgpt.engine.training.step import Workspace, take_steps
 from microgpt.engine.weights import PackedWeights, aligned_zeros
 from microgpt.flat_weights import Numbers
 
@@ -31,6 +32,8 @@ MAX_STEPS = 8192  # maximum number of steps per call
 # `undo` repeats the steps since a snapshot. The snapshot interval is increased if snapshots would
 # otherwise take more than 1/50 of the training time.
 SNAPSHOT_INTERVAL_S, SNAPSHOT_SHARE = 0.5, 1 / 50
+
+take_steps = EntryPoint("microgpt.engine.training.step:take_steps")
 
 
 class CompiledEngine:
@@ -173,10 +176,7 @@ class CompiledEngine:
         """Take up to len(losses) training steps; return the number of tokens read."""
         first = int(workspace.progress[0])
         lrs = np.asarray(self.config.lr_at(np.arange(first, first + losses.size)), np.float64)
-        n_read: int = take_steps(
-            workspace, self._dataset, self._settings, lrs, losses, update, n_tokens
-        )
-        return n_read
+        return take_steps(workspace, self._dataset, self._settings, lrs, losses, update, n_tokens)
 
     def _reset(self) -> None:
         """Discard the snapshots and gradients of earlier weights."""

@@ -1,0 +1,255 @@
+"""Load the machine code of kernels, and compile it on first use.
+
+The machine code is kept in the user's cache directory. The name of a file contains a hash of the
+processor, the compiler settings and the sources of this package. A file is run as code, so files
+that another user could have written are not loaded.
+"""
+
+import contextlib
+import ctypes
+import errno
+import hashlib
+import importlib
+import os
+import struct
+import time
+import uuid
+from array import array
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import llvmlite.binding as llvm
+import numpy as np
+from platformdirs import user_cache_path
+
+from microgpt import dropout_mask, newton_schulz
+from microgpt.engine import processor
+from microgpt.files.regular_file import open_at_once
+
+Tell = Callable[[str], None]
+
+_NATIVE = ctypes.CFUNCTYPE(
+    ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
+)  # see `compiler.object_code`; other threads can run during a call
+_UNUSED_DAYS = 60  # age in days after which unused cache files are removed
+_HARMLESS = ("NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS")  # settings that do not change the machine code
+
+_tell: ContextVar[Tell | None] = ContextVar("_tell", default=None)
+
+
+class EntryPoint:
+    """A kernel that can be called from Python.
+
+    Arguments are arrays, named tuples of arguments, and numbers. A version is selected by the types
+    of the arguments and the dtype of the first array. All other arrays must have the same dtypes as
+    in the first call of that version. One-dimensional arrays must be contiguous. The result is an
+    integer.
+    """
+
+    def __init__(self, place: str) -> None:
+        """Name a function by its module and its name, separated by a colon."""
+        self._place = place
+        self._versions: dict[Any, Callable[..., int]] = {}
+
+    def __call__(self, *args: Any) -> int:
+        """Call the kernel; load or compile it first if necessary."""
+        first = args[0]
+        while isinstance(first, tuple):
+            first = first[0]
+        version = (first.dtype, *map(type, args))
+        if version not in self._versions:
+            self._versions[version] = _load(self._place, args)
+        words: list[int] = []
+        for arg in args:
+            _pack(arg, words)
+        packed, result = array("q", words), array("q", (0, 0))
+        place = result.buffer_info()[0]
+        self._versions[version](place, place + 8, packed.buffer_info()[0])
+        return result[0]
+
+
+def _pack(arg: Any, words: list[int]) -> None:
+    """Append an argument as Numba lays it out in memory."""
+    if isinstance(arg, np.ndarray):
+        words += (0, 0, arg.size, arg.itemsize, arg.ctypes.data, *arg.shape, *arg.strides)
+    elif isinstance(arg, tuple):
+        for each in arg:
+            _pack(each, words)
+    elif isinstance(arg, float):
+        words += struct.unpack("q", struct.pack("d", arg))
+    else:
+        words.append(arg)
+
+
+def _layout(arg: Any) -> str:
+    """Describe the type of an argument."""
+    if isinstance(arg, np.ndarray):
+        return f"{arg.dtype.str}{arg.ndim}"
+    if isinstance(arg, tuple):
+        return f"{type(arg).__name__}({','.join(map(_layout, arg))})"
+    return "float" if isinstance(arg, float) else "int"
+
+
+def _load(place: str, args: tuple[Any, ...]) -> Callable[..., int]:
+    """Return the function for arguments of these types, from the cache or compiled."""
+    layout = _layout(args)
+    content = _read(place, layout)
+    if content is None:
+        _report("compiling the engine for this computer (once, takes a few seconds)")
+        from microgpt.engine.compiler import object_code
+
+        module, _, name = place.partition(":")
+        content = b"\n".join(object_code(getattr(importlib.import_module(module), name), args))
+        _write(place, layout, content)
+    symbol, _, code = content.partition(b"\n")
+    return _link(symbol.decode(), code)
+
+
+_engines: list[llvm.ExecutionEngine] = []  # own the machine code of the functions
+
+
+def _link(symbol: str, code: bytes) -> Callable[..., int]:
+    """Load an object file into memory and return the function at a symbol."""
+    if not _engines:
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+    # Each file has an engine: names of kernels in two files may be equal, but not their code.
+    machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    _engines.append(engine)
+    return _NATIVE(engine.get_function_address(symbol))
+
+
+@contextlib.contextmanager
+def on_compiling(tell: Tell) -> Iterator[None]:
+    """Call `tell` once with each message about compilation or failed caching."""
+    told: set[str] = set()
+
+    def tell_once(line: str) -> None:
+        if line not in told:
+            told.add(line)
+            tell(line)
+
+    token = _tell.set(tell_once)
+    try:
+        yield
+    finally:
+        _tell.reset(token)
+
+
+def cache_directory() -> Path:
+    """Return the directory of cached kernels; NUMBA_CACHE_DIR overrides the default.
+
+    Raises:
+        OSError: the user has no home directory, or the path is relative.
+    """
+    configured = os.environ.get("NUMBA_CACHE_DIR")
+    try:
+        path = Path(configured) if configured else user_cache_path("microgpt", appauthor=False)
+    except RuntimeError as error:
+        raise OSError(errno.ENOENT, "there is no home directory") from error
+    if not path.is_absolute():  # platformdirs 4.2 returns "~/.cache" if there is no home
+        raise OSError(errno.EINVAL, "not an absolute path", str(path))
+    return path
+
+
+def _read(place: str, layout: str) -> bytes | None:
+    """Return the contents of a cache file, or None if there is no valid file."""
+    with contextlib.suppress(OSError):
+        path = _path(place, layout)
+        _check_is_private(path.parent)
+        with open(path, "rb", opener=open_at_once) as file:
+            _check_is_private(file.fileno())
+            digest, _, content = file.read().partition(b"\n")
+        if hashlib.sha256(content).hexdigest().encode() == digest:
+            with contextlib.suppress(OSError):
+                os.utime(path)  # mark the file as used
+            return content
+    return None
+
+
+def _write(place: str, layout: str, content: bytes) -> None:
+    """Write a cache file, unless the sources have changed since import."""
+    digest = hashlib.sha256(content).hexdigest().encode()
+    try:
+        if _sources() != _IMPORTED:
+            return
+        path = _path(place, layout)
+        path.parent.mkdir(0o700, parents=True, exist_ok=True)
+        if not os.environ.get("NUMBA_CACHE_DIR"):
+            path.parent.chmod(0o700)  # earlier versions created the directory with the umask
+        _check_is_private(path.parent)
+        beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        try:
+            beside.touch(0o600, exist_ok=False)
+            beside.write_bytes(digest + b"\n" + content)
+            os.replace(beside, path)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+        _remove_unused(path.parent)
+    except OSError as error:
+        where = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        _report(
+            f"cannot cache the compiled engine ({where}); every run will compile it again; "
+            "set NUMBA_CACHE_DIR to another directory"
+        )
+
+
+def _path(place: str, layout: str) -> Path:
+    facts = (
+        llvmlite.__version__,  # each version of Numba requires one of llvmlite
+        (llvm.get_default_triple(), processor.NAME, processor.FEATURES),
+        _IMPORTED,
+        [
+            (name, value)
+            for module in (dropout_mask, newton_schulz)
+            for name, value in sorted(vars(module).items())
+            if name.isupper()
+        ],
+        sorted(
+            setting
+            for setting in os.environ.items()
+            if setting[0].startswith("NUMBA_") and setting[0] not in _HARMLESS
+        ),
+        place,
+        layout,
+    )
+    key = hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
+    return cache_directory() / f"microgpt-{place.rpartition(':')[2]}-{key}"
+
+
+def _remove_unused(directory: Path) -> None:
+    """Remove old cache files: unused versions and unfinished writes."""
+    for pattern in ("microgpt-*", ".microgpt-*"):
+        for file in directory.glob(pattern):
+            with contextlib.suppress(OSError):
+                if time.time() - file.stat().st_mtime > _UNUSED_DAYS * 86400:
+                    file.unlink()
+
+
+def _report(line: str) -> None:
+    if tell := _tell.get():
+        tell(line)
+
+
+def _check_is_private(place: Path | int) -> None:
+    """Raise OSError if the file is owned or writable by a user other than this user or root."""
+    status = os.stat(place)
+    if os.name == "posix" and (status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022):
+        raise OSError(errno.EPERM, "writable by other users", str(place))
+
+
+def _sources() -> str:
+    digest = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+_IMPORTED = _sources()

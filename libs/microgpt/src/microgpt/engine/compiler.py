@@ -6,12 +6,16 @@ longer than loading the machine code of all kernels (see `machine_code`).
 
 from collections.abc import Callable
 from typing import Any, TypeVar
+from unittest.mock import patch
 
 import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 from microgpt.errors import ConfigError
@@ -75,11 +79,22 @@ def object_code(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[by
         return call(address)  # type: ignore[no-any-return]
 
     compiled = numba.njit(**_OPTIONS)(entry)
-    compiled.compile((types.voidptr,))
+    codegen = cpu_target.target_context.codegen()
+    with global_compiler_lock, patch.multiple(
+        codegen, _library_class=_Bitcode, set_env=lambda name, env: None
+    ):
+        compiled.compile((types.voidptr,))
     (version,) = compiled.overloads.values()
-    # Numba keeps the object file for its own cache, beside bitcode that is not needed here.
-    _, _, (machine_code, _) = version.library.serialize_using_object_code()
+    machine_code = codegen._tm.emit_object(version.library._final_module)
     return version.fndesc.llvm_func_name.encode(), machine_code
+
+
+class _Bitcode(JITCodeLibrary):  # type: ignore[misc]
+    """A compiled function without machine code, because only the entry point needs it."""
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._finalized = True
 
 
 def _kind(value: Any) -> Any:

@@ -84,13 +84,19 @@ def object_code(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[by
         codegen, _library_class=_Bitcode, set_env=lambda name, env: None
     ):
         compiled.compile((types.voidptr,))
-    (version,) = compiled.overloads.values()
+        (version,) = compiled.overloads.values()
+        JITCodeLibrary._optimize_final_module(version.library)
     machine_code = codegen._tm.emit_object(version.library._final_module)
     return version.fndesc.llvm_func_name.encode(), machine_code
 
 
 class _Bitcode(JITCodeLibrary):  # type: ignore[misc]
     """A compiled function without machine code, because only the entry point needs it."""
+
+    def _optimize_functions(self, module: Any) -> None:
+        module.data_layout = self._codegen._data_layout
+
+    def _optimize_final_module(self) -> None: ...
 
     def _finalize_final_module(self) -> None:
         self._finalize_dynamic_globals()

@@ -2,7 +2,7 @@
 
 from microgpt.engine.architecture import Architecture
 from microgpt.engine.buffers import Buffers
-from microgpt.engine.compiler import inlined
+from microgpt.engine.compiler import inlined, kernel
 from microgpt.engine.dataset import Dataset
 from microgpt.engine.kernels.attention import attention
 from microgpt.engine.kernels.dropout import add_dropped, drop
@@ -35,7 +35,7 @@ def read_documents(dataset: Dataset, first: int, n_docs: int, buffers: Buffers) 
     return n_docs
 
 
-@inlined
+@kernel
 def forward(
     weights: Weights, buffers: Buffers, how: Architecture, n_docs: int, N: int, dropout: float
 ) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from microgpt.engine.architecture import Architecture
 from microgpt.engine.buffers import Buffers
-from microgpt.engine.compiler import inlined
+from microgpt.engine.compiler import kernel
 from microgpt.engine.dataset import Dataset
 from microgpt.engine.kernels.adam import squares_are_finite
 from microgpt.engine.kernels.attention import attention_backward
@@ -79,7 +79,7 @@ def take_steps(
     return read
 
 
-@inlined
+@kernel
 def _forward_backward(
     weights: Weights,
     dweights: Weights,
@@ -109,7 +109,7 @@ def _forward_backward(
     return loss
 
 
-@inlined
+@kernel
 def _backward(
     weights: Weights,
     dweights: Weights,

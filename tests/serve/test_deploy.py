@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pytest
 
 from microgpt import InferenceGpt
-from microgpt.engine.jit import cache_directory
+from microgpt.engine.machine_code import cache_directory
 from microgpt_serve.server import LAST_WRITES_S
 from microgpt_serve.settings import Settings
 

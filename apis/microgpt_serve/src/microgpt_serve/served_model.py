@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from microgpt.config import Use
 from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.inference import InferenceGpt
 from microgpt.model import weight_shapes
 from microgpt.printable import printable
 from microgpt.storage.model_directory import SavedModel, load
-from microgpt.training.engines import Use, prepare_engine
+from microgpt.training.engines import prepare_engine
 
 DEFAULT_MODEL_DIR = "output"
 VERSION_DIGITS = 12

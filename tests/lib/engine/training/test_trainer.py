@@ -371,8 +371,8 @@ from llvmlite import binding
 host = binding.get_host_cpu_features()
 host["avx512f"] = host["avx512f"] or sys.argv[1] == "AVX-512"
 binding.get_host_cpu_features = lambda: host
-from microgpt.engine.simd import vector as simd
-assert [simd.VECTOR_BYTES, simd.N_REGISTERS] == list(map(int, sys.argv[3:]))
+from microgpt.engine import processor
+assert [processor.VECTOR_BYTES, processor.N_REGISTERS] == list(map(int, sys.argv[3:]))
 import random
 from microgpt.verify.gradient_check import engine_error, random_model
 rng = random.Random(3)

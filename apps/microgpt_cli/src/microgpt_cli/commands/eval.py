@@ -28,11 +28,11 @@ from microgpt_cli.terminal.options import (
 from microgpt_cli.terminal.progress import with_progress
 
 if TYPE_CHECKING:
+    from microgpt.config import Use
     from microgpt.data.conversation_file import Item
     from microgpt.data.tokenizer import Document, Tokenizer
     from microgpt.evaluation.exact_match import Answer, Score
     from microgpt.inference import InferenceGpt
-    from microgpt.training.engines import Use
 
 N_ERRORS = 3  # number of errors printed per task; --json prints all errors
 N_WRONG_REPLIES, N_WRONG_REPLIES_JSON = 3, 10

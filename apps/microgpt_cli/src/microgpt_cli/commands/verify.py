@@ -27,7 +27,8 @@ def verify(
     gradients with the reference engine, and the losses of both engines with Karpathy's run. With
     --steps 1000, the reference engine takes about 16 seconds.
     """
-    from microgpt.training.engines import Use, prepare_engine
+    from microgpt.config import Use
+    from microgpt.training.engines import prepare_engine
     from microgpt.verify.checks import KARPATHY, run_checks
 
     if engine != "reference":

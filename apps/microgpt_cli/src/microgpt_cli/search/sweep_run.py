@@ -9,14 +9,14 @@ from typing import Any
 import typer
 from pydantic import ValidationError
 
-from microgpt.config import check_count, check_seed
+from microgpt.config import Use, check_count, check_seed
 from microgpt.data.documents import load_conversations, load_text
 from microgpt.data.split import Split, split
 from microgpt.error_format import first_problem
 from microgpt.errors import ConfigError
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.memory_limit import free_bytes
-from microgpt.training.engines import Use, prepare_engine
+from microgpt.training.engines import prepare_engine
 from microgpt_cli.commands.report import write_final_report
 from microgpt_cli.input_files import check_regular, default_input
 from microgpt_cli.search.log import resumable

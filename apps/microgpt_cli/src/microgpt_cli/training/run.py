@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from microgpt.config import Use
 from microgpt.data.chunked_dataset import ChunkedDataset
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.split import Split
@@ -24,7 +25,7 @@ from microgpt.state import TrainingPlan, TrainResult, TrainState
 from microgpt.storage.model_directory import save
 from microgpt.storage.training_directory import TrainingDirectory
 from microgpt.training.defaults import NAMES_SHA256
-from microgpt.training.engines import Use, check_fits, prepare_engine
+from microgpt.training.engines import check_fits, prepare_engine
 from microgpt.training.train import DivergedError, train
 from microgpt_cli.terminal.console import note, print_or_discard, say, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from microgpt.config import DType, ModelConfig
 from microgpt.data.token_dataset import Tokens
-from microgpt.engine import mersenne
 from microgpt.engine.architecture import architecture_of
 from microgpt.engine.buffers import Buffers, allocate_buffers
 from microgpt.engine.dataset import Dataset
@@ -25,7 +24,7 @@ from microgpt.engine.threads import map_in_threads
 from microgpt.engine.weights import DecodeWeights, PackedWeights, for_decoding
 from microgpt.errors import PromptError
 from microgpt.flat_weights import Numbers
-from microgpt.model import Weights, count_params, init_weights
+from microgpt.model import Weights, count_params
 from microgpt.sampling import NOT_FINITE_MESSAGE, DecodeRules, FinishReason
 
 EVAL_TOKENS = 256  # tokens per micro-batch if the documents are short
@@ -195,24 +194,3 @@ class _Draws:
 def _make_read_only(*arrays: NDArray[Any]) -> None:
     for array in arrays:
         array.flags.writeable = False
-
-
-def prepare_evaluation(dtype: DType) -> None:
-    """Compile all kernels of `nll` or load them from the disk cache."""
-    _smallest(dtype).nll([[0, 0]])
-
-
-def prepare_decoding(dtype: DType) -> None:
-    """Compile all kernels of `decode` or load them from the disk cache."""
-    list(_smallest(dtype).decode([0], DecodeRules(max_tokens=1), random.Random(0)))
-
-
-def prepare_generation(dtype: DType) -> None:
-    """Compile all kernels of `decode_many` and `decode` or load them from the disk cache."""
-    seeds = range(mersenne.FEW + 1)
-    list(_smallest(dtype).decode_many([[0]] * len(seeds), seeds, DecodeRules(max_tokens=1)))
-
-
-def _smallest(dtype: DType) -> CompiledModel:
-    config = ModelConfig(n_embd=1, n_head=1, block_size=1, vocab_size=1)
-    return CompiledModel(config, init_weights(config, random.Random(0)), dtype)

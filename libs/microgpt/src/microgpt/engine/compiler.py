@@ -80,8 +80,9 @@ def object_code(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[by
 
     compiled = numba.njit(**_OPTIONS)(entry)
     codegen = cpu_target.target_context.codegen()
-    with global_compiler_lock, patch.multiple(
-        codegen, _library_class=_Bitcode, set_env=lambda name, env: None
+    with (
+        global_compiler_lock,
+        patch.multiple(codegen, _library_class=_Bitcode, set_env=lambda name, env: None),
     ):
         compiled.compile((types.voidptr,))
         (version,) = compiled.overloads.values()

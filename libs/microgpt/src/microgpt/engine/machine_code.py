@@ -38,6 +38,11 @@ _UNUSED_DAYS = 60  # age in days after which unused cache files are removed
 _HARMLESS = ("NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS")  # settings that do not change the machine code
 
 _tell: ContextVar[Tell | None] = ContextVar("_tell", default=None)
+_only_compiled: ContextVar[bool] = ContextVar("_only_compiled", default=False)
+
+
+class NotCompiledError(Exception):
+    """A kernel is not in the cache; see `only_compiled`."""
 
 
 class EntryPoint:
@@ -98,7 +103,9 @@ def _load(place: str, args: tuple[Any, ...]) -> Callable[..., int]:
     layout = _layout(args)
     content = _read(place, layout)
     if content is None:
-        _report("compiling the engine for this computer (once, takes a few seconds)")
+        if _only_compiled.get():
+            raise NotCompiledError
+        report_compiling()
         from microgpt.engine.compiler import object_code
 
         module, _, name = place.partition(":")
@@ -142,6 +149,21 @@ def on_compiling(tell: Tell) -> Iterator[None]:
         _tell.reset(token)
 
 
+@contextlib.contextmanager
+def only_compiled() -> Iterator[None]:
+    """Raise NotCompiledError instead of compiling a kernel."""
+    token = _only_compiled.set(True)
+    try:
+        yield
+    finally:
+        _only_compiled.reset(token)
+
+
+def report_compiling() -> None:
+    """Tell the user that kernels are being compiled."""
+    _report("compiling the engine (once on this computer, takes about ten seconds)")
+
+
 def cache_directory() -> Path:
     """Return the directory of cached kernels; NUMBA_CACHE_DIR overrides the default.
 
@@ -156,6 +178,25 @@ def cache_directory() -> Path:
     if not path.is_absolute():  # platformdirs 4.2 returns "~/.cache" if there is no home
         raise OSError(errno.EINVAL, "not an absolute path", str(path))
     return path
+
+
+def can_be_kept() -> bool:
+    """Return whether machine code can be written to the cache."""
+    try:
+        _make_directory(cache_directory())
+    except OSError:
+        return False
+    return _sources() == _IMPORTED
+
+
+def _make_directory(path: Path) -> None:
+    """Create the cache directory, and check that this user alone can write to it."""
+    path.mkdir(0o700, parents=True, exist_ok=True)
+    if not os.environ.get("NUMBA_CACHE_DIR"):
+        path.chmod(0o700)  # earlier versions created the directory with the umask
+    _check_is_private(path)
+    if not os.access(path, os.W_OK):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
 def _read(place: str, layout: str) -> bytes | None:
@@ -180,10 +221,7 @@ def _write(place: str, layout: str, content: bytes) -> None:
         if _sources() != _IMPORTED:
             return
         path = _path(place, layout)
-        path.parent.mkdir(0o700, parents=True, exist_ok=True)
-        if not os.environ.get("NUMBA_CACHE_DIR"):
-            path.parent.chmod(0o700)  # earlier versions created the directory with the umask
-        _check_is_private(path.parent)
+        _make_directory(path.parent)
         beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
         try:
             beside.touch(0o600, exist_ok=False)

@@ -8,12 +8,19 @@ import math
 import random
 from array import array
 from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import cache, partial
-from itertools import product
+from functools import partial
 from time import perf_counter
-from typing import Literal, Protocol
+from typing import Protocol
 
-from microgpt.config import DType, EngineName, ModelConfig, TrainConfig, check_choice, check_threads
+from microgpt.config import (
+    DType,
+    EngineName,
+    ModelConfig,
+    TrainConfig,
+    Use,
+    check_choice,
+    check_threads,
+)
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.dropout_mask import batch_dropout
 from microgpt.errors import ConfigError
@@ -26,7 +33,6 @@ from microgpt.muon import MuonEngine
 from microgpt.reference import ReferenceEngine
 from microgpt.state import TrainState
 
-Use = Literal["training", "evaluation", "decoding", "generation"]
 TRAINING: tuple[Use, ...] = ("training",)
 DEFAULT_DTYPE: dict[EngineName, DType] = {"compiled": "float32", "reference": "float64"}
 
@@ -122,32 +128,14 @@ def prepare_engine(
     uses: Collection[Use] = TRAINING,
     tell: Callable[[str], None] | None = None,
 ) -> None:
-    """Load the kernels of an engine, compiling those that are not cached.
+    """Load the kernels of an engine. If some are not cached, all of that dtype are compiled.
 
-    Before compiling, `tell` is called with a message for the user that names the use and dtype.
+    Before compiling, `tell` is called with a message for the user.
     """
-    if engine == "reference":
-        return
-    from microgpt.engine import compiled_model as model
-    from microgpt.engine.machine_code import on_compiling
-    from microgpt.engine.training import trainer as compiled
+    if engine == "compiled":
+        from microgpt.engine.preparation import prepare
 
-    prepare = {
-        "training": compiled.prepare,
-        "evaluation": model.prepare_evaluation,
-        "decoding": model.prepare_decoding,  # one sequence at a time, as in chat
-        "generation": model.prepare_generation,  # many sequences in one batch
-    }
-    tell_once = cache(tell or (lambda line: None))
-    for dtype, use in product(dtypes or (DEFAULT_DTYPE[engine],), uses):
-        name = {"decoding": "single sequences", "generation": "batches"}.get(use, use)
-        which = f"for {name} in {dtype} (once on this computer,"
-        with on_compiling(partial(_tell_which, tell_once, which)):
-            prepare[use](dtype)
-
-
-def _tell_which(tell: Callable[[str], None], which: str, line: str) -> None:
-    tell(line.replace("for this computer (once,", which))
+        prepare(dtypes or (DEFAULT_DTYPE[engine],), uses, tell or (lambda line: None))
 
 
 def shuffled(n: int, rng: random.Random, engine: EngineName, *, n_first: int) -> Sequence[int]:

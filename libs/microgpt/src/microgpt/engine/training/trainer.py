@@ -1,7 +1,6 @@
 """Compiled training engine, which trains for a fraction of a second per call."""
 
 import math
-import random
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.token_dataset import Tokens
-from microgpt.engine import mersenne
 from microgpt.engine.buffers import Buffers, allocate_buffers
 from microgpt.engine.dataset import Dataset
 from microgpt.engine.machine_code import EntryPoint
@@ -204,15 +202,6 @@ class CompiledEngine:
         self._snapshots.append((self.n_steps, arrays))
         now = perf_counter()
         self._snapshot_due = now + max(SNAPSHOT_INTERVAL_S, (now - started) / SNAPSHOT_SHARE)
-
-
-def prepare(dtype: str) -> None:
-    """Compile all training kernels or load them from the disk cache."""
-    rng = random.Random(0)
-    mersenne.shuffled(2, rng, 2)
-    mersenne.gauss(1, 1.0, rng)
-    smallest = ModelConfig(n_embd=1, n_head=1, block_size=1, vocab_size=1)
-    CompiledEngine(smallest, TrainConfig(), [[0, 0]], dtype=dtype).backward()
 
 
 def n_columns(config: TrainConfig, longest: int) -> int:

@@ -1,0 +1,99 @@
+"""Load kernels before they are needed. On first use, all kernels of a dtype are compiled together.
+
+    python -m microgpt.engine.preparation float32 training
+
+compiles the kernels of one use; `prepare` runs this in processes.
+"""
+
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Collection, Iterable
+from itertools import product
+from typing import Any, cast
+
+from microgpt.config import DType, ModelConfig, TrainConfig, Use
+from microgpt.engine import machine_code, mersenne
+from microgpt.engine.compiled_model import CompiledModel
+from microgpt.engine.training.trainer import CompiledEngine
+from microgpt.model import init_weights
+from microgpt.sampling import DecodeRules
+
+# Uses that a process compiles; the two take about as long.
+_SHARES: tuple[tuple[Use, ...], ...] = (("training",), ("evaluation", "decoding", "generation"))
+_SMALLEST = ModelConfig(n_embd=1, n_head=1, block_size=1, vocab_size=1)
+
+
+def prepare(dtypes: Iterable[DType], uses: Collection[Use], tell: machine_code.Tell) -> None:
+    """Load the kernels of some uses; `tell` is called with a message if they must be compiled."""
+    kinds = list(product(dtypes, uses))
+    try:
+        with machine_code.only_compiled():
+            _load(kinds)
+    except machine_code.NotCompiledError:
+        with machine_code.on_compiling(tell):
+            machine_code.report_compiling()
+            if machine_code.can_be_kept():
+                _compile_together({dtype for dtype, _ in kinds})
+            _load(kinds)
+
+
+def _compile_together(dtypes: Collection[DType]) -> None:
+    """Compile all kernels of some dtypes in processes; whatever fails is compiled when loaded."""
+    module = [sys.executable, "-m", __name__]
+    processes: list[subprocess.Popen[Any]] = []
+    try:
+        for dtype, uses in product(dtypes, _SHARES):
+            command = [*module, dtype, *uses]
+            quiet = subprocess.DEVNULL
+            processes.append(subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet))
+        for process in processes:
+            process.wait()
+    except OSError:  # for example, too many processes
+        pass
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def _load(kinds: Iterable[tuple[DType, Use]]) -> None:
+    for dtype, use in kinds:
+        _LOADERS[use](dtype)
+
+
+def _load_training(dtype: DType) -> None:
+    rng = random.Random(0)
+    mersenne.shuffled(2, rng, 2)
+    mersenne.gauss(1, 1.0, rng)
+    CompiledEngine(_SMALLEST, TrainConfig(), [[0, 0]], dtype=dtype).backward()
+
+
+def _load_evaluation(dtype: DType) -> None:
+    _smallest(dtype).nll([[0, 0]])
+
+
+def _load_decoding(dtype: DType) -> None:  # one sequence at a time, as in chat
+    list(_smallest(dtype).decode([0], DecodeRules(max_tokens=1), random.Random(0)))
+
+
+def _load_generation(dtype: DType) -> None:  # many sequences in one batch
+    seeds = range(mersenne.FEW + 1)
+    list(_smallest(dtype).decode_many([[0]] * len(seeds), seeds, DecodeRules(max_tokens=1)))
+
+
+_LOADERS: dict[Use, Callable[[DType], None]] = {
+    "training": _load_training,
+    "evaluation": _load_evaluation,
+    "decoding": _load_decoding,
+    "generation": _load_generation,
+}
+
+
+def _smallest(dtype: DType) -> CompiledModel:
+    return CompiledModel(_SMALLEST, init_weights(_SMALLEST, random.Random(0)), dtype)
+
+
+if __name__ == "__main__":
+    chosen, *wanted = sys.argv[1:]
+    _load((cast(DType, chosen), cast(Use, use)) for use in wanted)

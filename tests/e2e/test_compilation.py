@@ -8,10 +8,7 @@ from pathlib import Path
 
 import pytest
 
-NOTE = (
-    "note: compiling the engine for evaluation in float32 "
-    "(once on this computer, takes a few seconds)\n"
-)
+NOTE = "note: compiling the engine (once on this computer, takes about ten seconds)\n"
 
 
 @pytest.fixture

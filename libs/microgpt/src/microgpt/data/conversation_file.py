@@ -17,7 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, TypeAdapter, ValidationError, ValidationInfo
+from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError, ValidationInfo
 from pydantic_core import PydanticCustomError, from_json
 
 from microgpt.data.text_file import TextFile
@@ -203,7 +203,8 @@ def _is_ignored(message: object) -> bool:
 
 
 _TURNS: TypeAdapter[tuple[_Turn, ...]] = TypeAdapter(
-    Annotated[tuple[_Turn, ...], BeforeValidator(_messages)]
+    Annotated[tuple[_Turn, ...], BeforeValidator(_messages)],
+    config=ConfigDict(defer_build=True),
 )
 
 

@@ -3,9 +3,6 @@
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
-from rapidfuzz import process
-from rapidfuzz.distance import Levenshtein
-
 from microgpt.config import TextKind, TrainConfig
 
 
@@ -66,6 +63,9 @@ def compare(samples: Sequence[str], known: KnownTexts, *, nearest: bool = True) 
     n_known = sum(sample in known for sample in samples)
     if known.text == "stream" or not nearest:
         return Memorisation(len(samples), n_known)
+    from rapidfuzz import process
+    from rapidfuzz.distance import Levenshtein
+
     novel = []
     for sample in dict.fromkeys(samples):
         if sample not in known:

@@ -55,7 +55,9 @@ _Count = Annotated[int, Field(ge=0, le=MAX_SIZE)]
 
 
 class _BestFacts(BaseModel):
-    model_config = ConfigDict(strict=True, allow_inf_nan=False, from_attributes=True)
+    model_config = ConfigDict(
+        strict=True, allow_inf_nan=False, from_attributes=True, defer_build=True
+    )
 
     step: _Count
     val_loss: float
@@ -64,7 +66,7 @@ class _BestFacts(BaseModel):
 
 
 class _AverageFacts(BaseModel):
-    model_config = ConfigDict(strict=True, from_attributes=True)
+    model_config = ConfigDict(strict=True, from_attributes=True, defer_build=True)
 
     n: Annotated[int, Field(ge=1, le=MAX_SIZE)]
     step: _Count
@@ -74,7 +76,7 @@ class _AverageFacts(BaseModel):
 class _Description(BaseModel):
     """The content of train_state.json, in key order."""
 
-    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, defer_build=True)
 
     format_version: int = 1
     state_sha256: str

@@ -84,7 +84,9 @@ def decode_weights(
 
 
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
-_MATRICES = TypeAdapter(dict[str, list[list[_Finite]]], config=ConfigDict(strict=True))
+_MATRICES = TypeAdapter(
+    dict[str, list[list[_Finite]]], config=ConfigDict(strict=True, defer_build=True)
+)
 
 
 def _from_json(content: bytes, path: Path) -> dict[str, list[list[float]]]:

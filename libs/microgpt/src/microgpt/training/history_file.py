@@ -26,7 +26,7 @@ MAX_HISTORY_BYTES = 2**24  # a history has about 500 points of less than 100 byt
 class HistoryPoint:
     """A point on the loss curve."""
 
-    __pydantic_config__: ClassVar = ConfigDict(strict=True, allow_inf_nan=False)
+    __pydantic_config__: ClassVar = ConfigDict(strict=True, allow_inf_nan=False, defer_build=True)
 
     step: Annotated[int, Field(ge=1, le=MAX_SIZE)]
     loss: float  # mean training loss since the previous point, in nats per token

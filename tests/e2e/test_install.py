@@ -1,11 +1,14 @@
 """The wheels, built and installed as a pip user does."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+
+from microgpt.engine import processor
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -61,3 +64,48 @@ def test_wheels_work_outside_the_checkout(tmp_path: Path) -> None:
     run("uv", "pip", "install", "--python", tmp_path / "venv/bin/python", extras)
     run(tmp_path / "venv/bin/microgpt", "plot", "output")
     assert "vocab size: 1024\n" in run(*subwords, "--output", "subwords")
+
+
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.skipif(processor.LEVEL is None, reason="no wheel has machine code for this processor")
+def test_a_wheel_with_machine_code_needs_no_compiler(tmp_path: Path) -> None:
+    def run(*command: str | Path, **settings: str) -> str:
+        return subprocess.run(
+            [str(part) for part in command],
+            cwd=tmp_path,
+            env={**os.environ, **settings},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    build = ("uv", "build", "--wheel", ROOT / "libs/microgpt", "--out-dir", tmp_path / "dist")
+    assert processor.LEVEL
+    run(*build, MICROGPT_MACHINE_CODE=processor.LEVEL)
+    (wheel,) = (tmp_path / "dist").glob("*-manylinux2014_x86_64.whl")
+    assert wheel.stat().st_size < 3e6
+    run("uv", "venv", "--python", sys.executable, tmp_path / "venv")
+    python = tmp_path / "venv/bin/python"
+    run("uv", "pip", "install", "--python", python, wheel)
+    program = (
+        "import json, sys\n"
+        "from microgpt import InferenceGpt, ModelConfig, TrainConfig, train\n"
+        "docs, found = ['anna', 'emma', 'bob', 'olivia'] * 20, []\n"
+        "for threads in (1, 2):\n"
+        "    for dtype in ('float32', 'float64'):\n"
+        "        config = TrainConfig(steps=20, batch_size=64, optimizer='muon')\n"
+        "        shape = ModelConfig(n_embd=64, n_head=4, positions='rotary')\n"
+        "        result = train(docs, model=shape, config=config, dtype=dtype, threads=threads)\n"
+        "        model = InferenceGpt(result)\n"
+        "        names = model.generate(20, seed=1) + model.generate(1, seed=2)\n"
+        "        found.append([result.losses, names])\n"
+        "print(json.dumps(found), 'numba' in sys.modules)"
+    )
+    alone = run(python, "-c", program, NUMBA_CACHE_DIR=str(tmp_path / "empty"))
+    assert alone.endswith("False\n")
+    assert not (tmp_path / "empty").exists()
+    assert run(sys.executable, "-c", program).split("]")[:-1] == alone.split("]")[:-1]
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        run(python, "-c", program, NUMBA_CPU_NAME="generic")
+    assert caught.value.stderr.endswith("pip install 'microgpt-lib[compiler]'\n")

@@ -24,7 +24,7 @@ Holdout = Literal["spread", "tail"]  # see `data.split.split_stream`
 Optimizer = Literal["adamw", "muon"]
 EngineName = Literal["compiled", "reference"]  # see `training.engines`
 DType = Literal["float32", "float64"]
-Use = Literal["training", "evaluation", "decoding", "generation"]  # of an engine
+Use = Literal["training", "threads", "evaluation", "decoding", "generation"]  # of an engine
 WeightsFormat = Literal["json", "safetensors"]
 
 DEFAULT_SEED, MAX_SEED = 42, 2**63 - 1

@@ -252,7 +252,7 @@ def test_calls_that_end_in_the_middle_of_a_step_change_nothing() -> None:
     losses = run_to(whole, 40)
     model = ModelConfig(n_embd=8, n_head=2, vocab_size=7)
     one_document = allocate_buffers(model, "float32", 16, 16)
-    pieces._workspace = pieces._workspace._replace(buffers=one_document)
+    pieces.workspace = pieces.workspace._replace(buffers=one_document)
     found, n_calls = [], 0
     while pieces.n_steps < 40:
         pieces._n_tokens = 1

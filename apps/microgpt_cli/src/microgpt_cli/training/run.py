@@ -73,7 +73,7 @@ def _train(
     check_fits(
         plan.engine, plan.dtype, plan.model, plan.config, longest=chunks.longest, threads=threads
     )
-    uses: list[Use] = ["training"]
+    uses: list[Use] = ["training"] if threads == 1 else ["training", "threads"]
     uses += ["decoding"] if n_samples else []
     uses += ["evaluation"] if parts.validation or parts.test else []
     try:

@@ -3,6 +3,8 @@
 The machine code is kept in the user's cache directory. The name of a file contains a hash of the
 processor, the compiler settings and the sources of this package. A file is run as code, so files
 that another user could have written are not loaded.
+
+Wheels of a release bring machine code for some levels of x86-64, in microgpt/_machine_code.
 """
 
 import contextlib
@@ -27,6 +29,7 @@ from platformdirs import user_cache_path
 
 from microgpt import dropout_mask, newton_schulz
 from microgpt.engine import processor
+from microgpt.errors import ConfigError
 from microgpt.files.regular_file import open_at_once
 
 Tell = Callable[[str], None]
@@ -35,7 +38,9 @@ _NATIVE = ctypes.CFUNCTYPE(
     ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
 )  # see `compiler.object_code`; other threads can run during a call
 _UNUSED_DAYS = 60  # age in days after which unused cache files are removed
-_HARMLESS = ("NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS")  # settings that do not change the machine code
+_IN_WHEEL = Path(__file__).parents[1] / "_machine_code"
+# Settings of Numba that do not change the machine code, or are in `processor`.
+_HARMLESS = ("NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
 
 _tell: ContextVar[Tell | None] = ContextVar("_tell", default=None)
 _only_compiled: ContextVar[bool] = ContextVar("_only_compiled", default=False)
@@ -106,8 +111,13 @@ def _load(place: str, args: tuple[Any, ...]) -> Callable[..., int]:
         if _only_compiled.get():
             raise NotCompiledError
         report_compiling()
-        from microgpt.engine.compiler import object_code
-
+        try:
+            from microgpt.engine.compiler import object_code
+        except ImportError as error:
+            raise ConfigError(
+                "the installed package has no machine code for this processor, and no compiler; "
+                "pip install 'microgpt-lib[compiler]'"
+            ) from error
         module, _, name = place.partition(":")
         content = b"\n".join(object_code(getattr(importlib.import_module(module), name), args))
         _write(place, layout, content)
@@ -200,18 +210,28 @@ def _make_directory(path: Path) -> None:
 
 
 def _read(place: str, layout: str) -> bytes | None:
-    """Return the contents of a cache file, or None if there is no valid file."""
+    """Return the machine code of the wheel or the cache, or None if there is no valid file."""
+    if processor.LEVEL:
+        with contextlib.suppress(OSError):
+            name = _name(place, layout, processor.LEVEL)
+            if content := _content((_IN_WHEEL / name).read_bytes()):
+                return content
     with contextlib.suppress(OSError):
         path = _path(place, layout)
         _check_is_private(path.parent)
         with open(path, "rb", opener=open_at_once) as file:
             _check_is_private(file.fileno())
-            digest, _, content = file.read().partition(b"\n")
-        if hashlib.sha256(content).hexdigest().encode() == digest:
+            content = _content(file.read())
+        if content:
             with contextlib.suppress(OSError):
                 os.utime(path)  # mark the file as used
-            return content
+        return content
     return None
+
+
+def _content(file: bytes) -> bytes | None:
+    digest, _, content = file.partition(b"\n")
+    return content if hashlib.sha256(content).hexdigest().encode() == digest else None
 
 
 def _write(place: str, layout: str, content: bytes) -> None:
@@ -240,9 +260,22 @@ def _write(place: str, layout: str, content: bytes) -> None:
 
 
 def _path(place: str, layout: str) -> Path:
+    settings = sorted(
+        setting
+        for setting in os.environ.items()
+        if setting[0].startswith("NUMBA_") and setting[0] not in _HARMLESS
+    )
+    target: object = llvm.get_default_triple(), processor.NAME, processor.FEATURES, settings
+    if processor.LEVELS.get(processor.NAME) == processor.FEATURES and not settings:
+        target = processor.NAME  # the name of the file in a wheel
+    return cache_directory() / _name(place, layout, target)
+
+
+def _name(place: str, layout: str, target: object) -> str:
+    """Return the name of the file of an entry point, compiled for a processor."""
     facts = (
         llvmlite.__version__,  # each version of Numba requires one of llvmlite
-        (llvm.get_default_triple(), processor.NAME, processor.FEATURES),
+        target,
         _IMPORTED,
         [
             (name, value)
@@ -250,16 +283,11 @@ def _path(place: str, layout: str) -> Path:
             for name, value in sorted(vars(module).items())
             if name.isupper()
         ],
-        sorted(
-            setting
-            for setting in os.environ.items()
-            if setting[0].startswith("NUMBA_") and setting[0] not in _HARMLESS
-        ),
         place,
         layout,
     )
     key = hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
-    return cache_directory() / f"microgpt-{place.rpartition(':')[2]}-{key}"
+    return f"microgpt-{place.rpartition(':')[2]}-{key}"
 
 
 def _remove_unused(directory: Path) -> None:

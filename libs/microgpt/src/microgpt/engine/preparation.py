@@ -15,11 +15,19 @@ from typing import Any, cast
 from microgpt.config import DType, ModelConfig, TrainConfig, Use
 from microgpt.engine import machine_code, mersenne
 from microgpt.engine.compiled_model import CompiledModel
+from microgpt.engine.training.threaded_step import (
+    add_and_clear_grads,
+    add_grads,
+    publish_and_clear,
+    share_of_directions,
+    update,
+)
 from microgpt.engine.training.trainer import CompiledEngine
+from microgpt.engine.training.workspace import StepSettings
 from microgpt.model import init_weights
 from microgpt.sampling import DecodeRules
 
-# Uses that a process compiles; the two take about as long.
+# Uses that a process compiles on first use; the two take about as long.
 _SHARES: tuple[tuple[Use, ...], ...] = (("training",), ("evaluation", "decoding", "generation"))
 _SMALLEST = ModelConfig(n_embd=1, n_head=1, block_size=1, vocab_size=1)
 
@@ -34,16 +42,20 @@ def prepare(dtypes: Iterable[DType], uses: Collection[Use], tell: machine_code.T
         with machine_code.on_compiling(tell):
             machine_code.report_compiling()
             if machine_code.can_be_kept():
-                _compile_together({dtype for dtype, _ in kinds})
+                shares = (*_SHARES, ("threads",)) if "threads" in uses else _SHARES
+                _compile_together({dtype for dtype, _ in kinds}, shares)
             _load(kinds)
 
 
-def _compile_together(dtypes: Collection[DType]) -> None:
-    """Compile all kernels of some dtypes in processes; whatever fails is compiled when loaded."""
+def _compile_together(dtypes: Collection[DType], shares: Iterable[Collection[Use]]) -> None:
+    """Compile kernels in processes, one for each dtype and share.
+
+    Whatever fails is compiled when it is loaded.
+    """
     module = [sys.executable, "-m", __name__]
     processes: list[subprocess.Popen[Any]] = []
     try:
-        for dtype, uses in product(dtypes, _SHARES):
+        for dtype, uses in product(dtypes, shares):
             command = [*module, dtype, *uses]
             quiet = subprocess.DEVNULL
             processes.append(subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet))
@@ -69,6 +81,16 @@ def _load_training(dtype: DType) -> None:
     CompiledEngine(_SMALLEST, TrainConfig(), [[0, 0]], dtype=dtype).backward()
 
 
+def _load_threads(dtype: DType) -> None:  # besides those of training
+    settings = StepSettings.of(_SMALLEST, TrainConfig(), dtype)
+    workspace = CompiledEngine(_SMALLEST, TrainConfig(), [[0, 0]], dtype=dtype).workspace
+    state, grads = workspace.state, workspace.state.grads
+    for exchange in (add_grads, add_and_clear_grads, publish_and_clear):
+        exchange(grads, grads)
+    share_of_directions(state, settings, 0, 1, workspace.scratch)
+    update(state, 0.0, settings, grads, workspace.progress)
+
+
 def _load_evaluation(dtype: DType) -> None:
     _smallest(dtype).nll([[0, 0]])
 
@@ -84,6 +106,7 @@ def _load_generation(dtype: DType) -> None:  # many sequences in one batch
 
 _LOADERS: dict[Use, Callable[[DType], None]] = {
     "training": _load_training,
+    "threads": _load_threads,
     "evaluation": _load_evaluation,
     "decoding": _load_decoding,
     "generation": _load_generation,

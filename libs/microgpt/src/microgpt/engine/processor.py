@@ -8,6 +8,14 @@ import os
 import llvmlite.binding as llvm
 import numpy as np
 
+# Levels of x86-64 for which wheels can bring machine code, the highest first, with the features of
+# each (psABI of AMD64, section 3.1.1).
+_V3 = "+avx,+avx2,+bmi,+bmi2,+cx16,+f16c,+fma,+lzcnt,+movbe,+popcnt,+sahf,+sse4.2"
+LEVELS = {
+    "x86-64-v4": f"{_V3},+avx512bw,+avx512cd,+avx512dq,+avx512f,+avx512vl",
+    "x86-64-v3": _V3,
+}
+
 
 def _features() -> str:
     configured = os.environ.get("NUMBA_CPU_FEATURES")
@@ -17,12 +25,30 @@ def _features() -> str:
     return configured or ""
 
 
+def _available(features: str) -> set[str]:
+    return {feature[1:] for feature in features.split(",") if feature.startswith("+")}
+
+
+def _vector_bytes(available: set[str]) -> int:
+    return 64 if "avx512f" in available else 32 if "avx2" in available else 16
+
+
+def _level() -> str | None:
+    if "NUMBA_CPU_NAME" in os.environ or "NUMBA_CPU_FEATURES" in os.environ:
+        return None
+    for level, features in LEVELS.items():
+        needed = _available(features)
+        if needed <= _AVAILABLE and _vector_bytes(needed) == VECTOR_BYTES:
+            return level
+    return None
+
+
 NAME = os.environ.get("NUMBA_CPU_NAME") or llvm.get_host_cpu_name()
 FEATURES = _features()  # such as "+avx2,-avx512f"
-_AVAILABLE = {feature[1:] for feature in FEATURES.split(",") if feature.startswith("+")}
-
-VECTOR_BYTES = 64 if "avx512f" in _AVAILABLE else 32 if "avx2" in _AVAILABLE else 16
+_AVAILABLE = _available(FEATURES)
+VECTOR_BYTES = _vector_bytes(_AVAILABLE)
 N_REGISTERS = 32 if _AVAILABLE & {"avx512f", "neon"} else 16
+LEVEL = _level()  # the level of `LEVELS` that fits this processor
 
 
 def lanes_of(dtype: object) -> int:

@@ -68,7 +68,7 @@ class ThreadedEngine(CompiledEngine):
         self._copies = [PackedWeights(model, dtype) for _ in range(threads - 1)]
         self._copied_steps = [-1] * (threads - 1)
         params = [self._params, *self._copies]  # weights used by each thread
-        buffers = [self._workspace.buffers] + [
+        buffers = [self.workspace.buffers] + [
             allocate_buffers(model, dtype, self._n_columns, longest) for _ in self._copies
         ]
         n_workspaces = _count_workspaces(model, config, dtype, threads)
@@ -177,7 +177,7 @@ class ThreadedEngine(CompiledEngine):
         if self.config.optimizer == "muon":
             self._find_directions()
         if not math.isfinite(loss) or not update(
-            self._workspace.state,
+            self.workspace.state,
             float(self.config.lr_at(step)),
             self._settings,
             self._published.array,
@@ -193,7 +193,7 @@ class ThreadedEngine(CompiledEngine):
         def work(thread: int) -> None:
             scratch = self._scratches[thread]
             share_of_directions(
-                self._workspace.state, self._settings, thread, self._threads, scratch
+                self.workspace.state, self._settings, thread, self._threads, scratch
             )
 
         futures = [self._pool.submit(work, thread) for thread in range(1, self._threads)]

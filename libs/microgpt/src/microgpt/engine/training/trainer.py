@@ -52,9 +52,9 @@ class CompiledEngine:
         )
         longest = self._dataset.longest
         buffers = allocate_buffers(model, dtype, n_columns(config, longest), longest)
-        self._workspace = self._make_workspace(self._params, self._grads, buffers)
-        self._workspaces = [self._workspace]
-        self._progress = self._workspace.progress
+        self.workspace = self._make_workspace(self._params, self._grads, buffers)
+        self._workspaces = [self.workspace]
+        self._progress = self.workspace.progress
         self._snapshots: list[tuple[int, list[NDArray[Any]]]] = []  # last two, as (step, arrays)
         self._snapshot_due = -math.inf
         self._n_tokens = 1  # token budget of the next `run` call
@@ -163,7 +163,7 @@ class CompiledEngine:
         """Take steps; return their losses (NaN for a failed step) and the number of tokens read."""
         first = self.n_steps
         losses = np.zeros(min(until - first, MAX_STEPS), np.float64)
-        n_read = self._work(self._workspace, losses, n_tokens, update=update)
+        n_read = self._work(self.workspace, losses, n_tokens, update=update)
         n_losses = self.n_steps - first
         is_more = n_losses < losses.size and self._progress[1] == self.config.batch_size
         return losses[: n_losses + is_more].tolist(), n_read

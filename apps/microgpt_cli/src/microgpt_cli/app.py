@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from microgpt_cli.commands.analyze import analyze
+from microgpt_cli.commands.cache import cache
 from microgpt_cli.commands.chat import chat
 from microgpt_cli.commands.dataset import dataset
 from microgpt_cli.commands.eval import evaluate
@@ -113,6 +114,7 @@ _add("Experiment", run, "microgpt run --genome genome.json --steps 1000")
 _add("Ship", export, "microgpt export my-model --output small-model --half")
 _add("Ship", serve, "microgpt serve my-model --port 8080")
 commands.add_typer(dataset, name="dataset", rich_help_panel="Data")
+_add("Data", cache, "microgpt cache --clear")
 
 
 def app() -> int:

@@ -63,7 +63,7 @@ def main() -> None:
         "decode_names": table(["", ""], names_rows, decoding),
         "evaluating": table(EVALUATING, evaluating_rows, decoding),
         "threads": table(["", "one thread", "two", ""], threads_rows, threads),
-        "startup": table(["", "", "first run (compiles)"], startup_rows, startup),
+        "startup": table(["", "", "× `import numpy`"], startup_rows, startup),
         "evolution_speed": table(["", ""], evolution_rows, results("evolution_speed")),
         "evolution_fitness": fitness_table(fitness),
         "exchange_genomes": exchange_genomes_table(exchange),

@@ -1,19 +1,22 @@
 """Measure how long whole commands take, from start to exit.
 
-Times whole processes, alternating with an empty Python process as the baseline. Also times the
-first run of each command with an empty cache, which compiles the engine. Prints medians and writes
-them to bench/results.
+Times whole processes, alternating with `python -c "import numpy"` as the baseline; the service, to
+its first answer. Also times a first training with an empty cache, which compiles the engine for all
+commands. Prints medians and ratios, and writes them to bench/results.
 
     uv run python bench/startup.py [--rounds 9]
 """
 
 import argparse
+import http.client
 import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from time import perf_counter
@@ -21,15 +24,19 @@ from time import perf_counter
 from train_speed import machine, results_file
 
 MICROGPT = [sys.executable, "-m", "microgpt_cli"]
+BASELINE, SERVE, FIRST = "import numpy", "microgpt-serve, first answer", "microgpt train"
 COMMANDS = {
-    "python": [sys.executable, "-c", "pass"],
+    BASELINE: [sys.executable, "-c", "import numpy"],
     "microgpt --help": [*MICROGPT, "--help"],
-    "microgpt train --steps 1": [*MICROGPT, "train", "--steps", "1", "--force"],
-    "microgpt train": [*MICROGPT, "train"],
+    "microgpt train --help": [*MICROGPT, "train", "--help"],
+    "microgpt train --steps 0": [*MICROGPT, "train", "--steps", "0"],  # refused
+    FIRST: [*MICROGPT, "train"],
     "microgpt generate": [*MICROGPT, "generate"],
     "microgpt eval": [*MICROGPT, "eval", "output", "--data", "held-out.txt"],
+    SERVE: [str(Path(sys.executable).with_name("microgpt-serve"))],
 }
-FIRST_ROUNDS = 3  # rounds of first runs, each with an empty cache
+PORT = 8471
+FIRST_ROUNDS = 3  # first runs, each with an empty cache
 
 
 def main() -> None:
@@ -40,44 +47,58 @@ def main() -> None:
     facts = machine(all_cores=True)
     print(facts)
     times: dict[str, list[float]] = {name: [] for name in COMMANDS}
-    first: dict[str, list[float]] = {name: [] for name in COMMANDS if name != "python"}
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "held-out.txt").write_text("anna\n")
-        for command in COMMANDS.values():  # warm-up: fill the compilation and disk caches
-            seconds(command, folder, cache=f"{folder}/cache")
+        for name in COMMANDS:  # warm-up: fill the compilation and disk caches
+            seconds(name, folder, cache=f"{folder}/cache")
         for _ in range(rounds):
-            for name, command in COMMANDS.items():
-                times[name].append(seconds(command, folder, cache=f"{folder}/cache"))
-        for i in range(FIRST_ROUNDS):
-            for name in first:
-                first[name].append(seconds(COMMANDS[name], folder, cache=f"{folder}/{name}{i}"))
-    kept = {"machine": facts, "date": str(date.today()), "commands": []}
-    baseline = statistics.median(times["python"])
-    for name in COMMANDS:
-        middle = statistics.median(times[name])
-        line = f"{name:26}| {middle:.2f} s: {middle / baseline:.1f} × an empty Python process"
-        row = {"name": name, "seconds": middle}
-        if name in first:
-            row["first_s"] = statistics.median(first[name])
-            line += f" | first run {row['first_s']:.2f} s"
-        print(line)
-        kept["commands"].append(row)
+            for name in COMMANDS:
+                times[name].append(seconds(name, folder, cache=f"{folder}/cache"))
+        first = [seconds(FIRST, folder, cache=f"{folder}/{i}") for i in range(FIRST_ROUNDS)]
+    baseline = statistics.median(times[BASELINE])
+    rows = []
+    for name, each in times.items():
+        middle = statistics.median(each)
+        rows.append({"name": name, "seconds": middle, "ratio": middle / baseline})
+        print(f"{name:30}| {middle:.2f} s: {middle / baseline:.1f} × {BASELINE}")
+    kept = {"machine": facts, "date": str(date.today()), "commands": rows}
+    kept["first_s"] = statistics.median(first)
+    print(f"{FIRST}, first run: {kept['first_s']:.1f} s")
     results_file("startup").write_text(json.dumps(kept, indent=1) + "\n")
 
 
-def seconds(command: list[str], folder: str, cache: str) -> float:
+def seconds(name: str, folder: str, cache: str) -> float:
     """Return the seconds of a command in an environment without PYTHON* variables."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    settings = {"NUMBA_CACHE_DIR": cache, "MODEL_DIR": "output", "PORT": str(PORT)}
     started = perf_counter()
-    subprocess.run(
-        command,
+    with subprocess.Popen(
+        COMMANDS[name],
         cwd=folder,
-        env={**environment, "NUMBA_CACHE_DIR": cache},
+        env={**environment, **settings},
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        check=True,
-    )
+    ) as process:
+        if name == SERVE:
+            while process.poll() is None and not is_healthy():
+                time.sleep(0.002)
+            taken = perf_counter() - started
+            process.terminate()
+            process.wait()
+            return taken
+    if process.returncode not in (0, 2):
+        raise RuntimeError(f"{name} failed")
     return perf_counter() - started
+
+
+def is_healthy() -> bool:
+    """Return whether the service answers."""
+    with suppress(OSError):
+        connection = http.client.HTTPConnection("127.0.0.1", PORT)
+        connection.request("GET", "/health")
+        return connection.getresponse().status == 200
+    return False
 
 
 if __name__ == "__main__":

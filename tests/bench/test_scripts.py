@@ -74,7 +74,7 @@ SHORTEST = {
     "startup": (
         "--rounds 1",
         "bench.FIRST_ROUNDS = 1; bench.COMMANDS = "
-        "{name: bench.COMMANDS[name] for name in ('python', 'microgpt --help')}",
+        "{name: bench.COMMANDS[name] for name in (bench.BASELINE, bench.FIRST, bench.SERVE)}",
     ),
     "text_quality": (
         "--seeds 1",

@@ -289,13 +289,13 @@ def test_the_directory_is_the_users_unless_numba_has_one(monkeypatch, tmp_path) 
 
 
 def test_two_first_runs_at_once_do_not_disturb_each_other(tmp_path) -> None:
+    (tmp_path / "kernels.py").write_text("def double(x):\n    for i in range(x.size): x[i] *= 2\n")
     program = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
         "import numpy as np\n"
         "from microgpt.engine.machine_code import EntryPoint\n"
-        "def double(x):\n"
-        "    for i in range(x.size): x[i] *= 2\n"
         "x = np.array([1, 2])\n"
-        "EntryPoint('__main__:double')(x)\n"
+        "EntryPoint('kernels:double')(x)\n"
         "print(x)"
     )
     env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}

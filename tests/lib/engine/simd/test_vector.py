@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from microgpt.engine.processor import lanes_of
 from microgpt.engine.simd import lanes as across
 from microgpt.engine.simd import vector as simd
 from microgpt.engine.weights import aligned_zeros
@@ -25,7 +26,7 @@ def _exp(x, y):
 @given(seed=st.integers(0, 999))
 def test_exp_is_right_to_two_units_in_the_last_place(dtype: str, seed: int) -> None:
     """Of the numbers up to 0 that softmax needs."""
-    lanes = simd.lanes_of(dtype)
+    lanes = lanes_of(dtype)
     smallest = -86.0 if dtype == "float32" else -700.0
     x = np.random.default_rng(seed).uniform(smallest, 0, (1, lanes)).astype(dtype)
     y = np.empty_like(x)
@@ -40,7 +41,7 @@ def test_exp_is_right_to_two_units_in_the_last_place(dtype: str, seed: int) -> N
     ("x", "expected"), [(0.0, 1.0), (-np.inf, 0.0), (-1e4, 0.0), (np.nan, np.nan)]
 )
 def test_exp_at_the_ends(dtype: str, x: float, expected: float) -> None:
-    lanes = simd.lanes_of(dtype)
+    lanes = lanes_of(dtype)
     y = np.empty((1, lanes), dtype)
     _exp(np.full((1, lanes), x, dtype), y)
     np.testing.assert_array_equal(y, np.full((1, lanes), expected, dtype))
@@ -71,7 +72,7 @@ def _compare(a, b, y):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_what_is_no_number_is_not_lost_in_relu_nor_kept_from_a_maximum(dtype: str) -> None:
     """A nan among logits must not become their largest; in relu it must go on, to be found."""
-    lanes = simd.lanes_of(dtype)
+    lanes = lanes_of(dtype)
     a, b = np.full((1, lanes), np.nan, dtype), np.ones((1, lanes), dtype)
     y = np.empty((2, lanes), dtype)
     _compare(a, b, y)
@@ -83,7 +84,7 @@ NUMBERS = st.floats(-100, 100, width=32)
 
 @given(data=st.data(), dtype=st.sampled_from(DTYPES))
 def test_a_vector_is_computed_lane_by_lane(data, dtype: str) -> None:
-    lanes = simd.lanes_of(dtype)
+    lanes = lanes_of(dtype)
     a, b = (data.draw(arrays(dtype, (1, lanes), elements=NUMBERS)) for _ in "ab")
     y = aligned_zeros((9, lanes), dtype)
     _each(a, b, y)
@@ -116,7 +117,7 @@ def _across(a, b, y, numbers):
 
 @given(data=st.data(), dtype=st.sampled_from(DTYPES))
 def test_the_lanes_of_a_vector_are_summed_compared_and_counted(data, dtype: str) -> None:
-    lanes = simd.lanes_of(dtype)
+    lanes = lanes_of(dtype)
     a, b = (data.draw(arrays(dtype, (1, lanes), elements=NUMBERS)) for _ in "ab")
     y, numbers = np.empty((1, lanes), dtype), np.empty(4)
     _across(a, b, y, numbers)

@@ -13,10 +13,10 @@ def cache(
         bool, typer.Option("--clear", help="Remove the files; the next command compiles again.")
     ] = False,
 ) -> None:
-    """Show the machine code of the engine that is kept on this computer.
+    """Show or remove the machine code of the engine.
 
-    It is compiled on first use, for the processor of this computer. NUMBA_CACHE_DIR sets the
-    directory.
+    It is compiled on first use, for the processor of this computer, and kept. NUMBA_CACHE_DIR sets
+    the directory.
     """
     from microgpt.engine.machine_code import cache_directory, cached_files
     from microgpt.errors import ConfigError

@@ -17,9 +17,11 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 from microgpt.errors import ConfigError
 
+INT64 = ir.IntType(64)
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 # nogil: threads can run kernels in parallel. error_model: x / 0 is inf instead of an exception.
@@ -49,8 +51,9 @@ def object_code(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[by
     """Compile a function for arguments of these types; return its symbol and an object file.
 
     The function at the symbol has Numba's calling convention: it takes the addresses of the result,
-    of an exception and of the arguments, laid out as `machine_code.pack` does, and returns a
-    status. The result is an int64: that of the function, or 0 if it returns None.
+    of an exception and of the arguments, and returns a status. The arguments are 64-bit words: an
+    array is the address of its Python object, and a named tuple is its elements. The result is an
+    int64: that of the function, or 0 if it returns None.
     """
     kinds = tuple(map(_kind, args))
     dispatcher = numba.njit(**_OPTIONS)(function)
@@ -61,16 +64,11 @@ def object_code(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[by
         sig = typing.resolve_function_type(callee, kinds, {})
 
         def lower(context: Any, builder: Any, _: Any, values: Any) -> Any:
-            pointer, given = values[0], []
-            for kind in kinds:
-                kind_in_memory = context.get_value_type(kind)
-                place = builder.bitcast(pointer, kind_in_memory.as_pointer())
-                given.append(builder.load(place, align=8))
-                n_bytes = context.get_abi_sizeof(kind_in_memory)
-                pointer = cgutils.pointer_add(builder, pointer, n_bytes)
+            arguments = _Arguments(context, builder, values[0])
+            given = [arguments.next(kind) for kind in kinds]
             result = context.get_function(callee, sig)(builder, given)
             if sig.return_type == types.none:
-                return ir.Constant(ir.IntType(64), 0)
+                return ir.Constant(INT64, 0)
             return context.cast(builder, result, sig.return_type, types.int64)
 
         return types.int64(address), lower
@@ -89,6 +87,49 @@ def object_code(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[by
         JITCodeLibrary._optimize_final_module(version.library)
     machine_code = codegen._tm.emit_object(version.library._final_module)
     return version.fndesc.llvm_func_name.encode(), machine_code
+
+
+class _Arguments:
+    """Emits the instructions that read arguments from words."""
+
+    def __init__(self, context: Any, builder: Any, address: Any) -> None:
+        self._context, self._builder, self._address = context, builder, address
+
+    def next(self, kind: Any) -> Any:
+        """Return the value of the next argument."""
+        if isinstance(kind, types.NamedTuple):
+            values = [self.next(each) for each in kind.types]
+            return self._context.make_tuple(self._builder, kind, values)
+        address = self._address
+        self._address = cgutils.pointer_add(self._builder, address, 8)
+        if isinstance(kind, types.Array):
+            return self._array(kind, self._read(address, cgutils.voidptr_t))
+        return self._read(address, ir.DoubleType() if kind == types.float64 else INT64)
+
+    def _array(self, kind: Any, address: Any) -> Any:
+        """Return an array from its Python object; the layout is part of NumPy's C interface."""
+        address = cgutils.pointer_add(self._builder, address, object.__basicsize__)
+        data = self._read(address, self._context.get_data_type(kind.dtype).as_pointer())
+        shape, strides = (
+            self._read(
+                cgutils.pointer_add(self._builder, address, offset),
+                ir.ArrayType(INT64, kind.ndim).as_pointer(),
+            )
+            for offset in (16, 24)  # after the address of the data and the number of dimensions
+        )
+        array = self._context.make_array(kind)(self._context, self._builder)
+        populate_array(
+            array,
+            data=data,
+            shape=self._builder.load(shape, align=8),
+            strides=self._builder.load(strides, align=8),
+            itemsize=ir.Constant(INT64, kind.dtype.bitwidth // 8),
+            meminfo=None,
+        )
+        return array._getvalue()
+
+    def _read(self, address: Any, kind: Any) -> Any:
+        return self._builder.load(self._builder.bitcast(address, kind.as_pointer()), align=8)
 
 
 class _Bitcode(JITCodeLibrary):  # type: ignore[misc]

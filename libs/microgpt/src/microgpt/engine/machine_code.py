@@ -37,6 +37,7 @@ Tell = Callable[[str], None]
 _NATIVE = ctypes.CFUNCTYPE(
     ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
 )  # see `compiler.object_code`; other threads can run during a call
+_DOUBLE, _WORD = struct.Struct("d"), struct.Struct("q")
 _UNUSED_DAYS = 60  # age in days after which unused cache files are removed
 _IN_WHEEL = Path(__file__).parents[1] / "_machine_code"
 # Settings of Numba that do not change the machine code, or are in `processor`.
@@ -72,26 +73,25 @@ class EntryPoint:
         version = (first.dtype, *map(type, args))
         if version not in self._versions:
             self._versions[version] = _load(self._place, args)
-        words: list[int] = []
-        for arg in args:
+        packed = [0, 0]  # the result, an exception, and the arguments
+        _pack(args, packed)
+        words = array("q", packed)
+        place = words.buffer_info()[0]
+        self._versions[version](place, place + 8, place + 16)
+        return words[0]
+
+
+def _pack(args: tuple[Any, ...], words: list[int]) -> None:
+    """Append arguments as `compiler.object_code` expects them; most are arrays."""
+    for arg in args:
+        if type(arg) is np.ndarray:
+            words.append(id(arg))
+        elif isinstance(arg, tuple):
             _pack(arg, words)
-        packed, result = array("q", words), array("q", (0, 0))
-        place = result.buffer_info()[0]
-        self._versions[version](place, place + 8, packed.buffer_info()[0])
-        return result[0]
-
-
-def _pack(arg: Any, words: list[int]) -> None:
-    """Append an argument as Numba lays it out in memory."""
-    if isinstance(arg, np.ndarray):
-        words += (0, 0, arg.size, arg.itemsize, arg.ctypes.data, *arg.shape, *arg.strides)
-    elif isinstance(arg, tuple):
-        for each in arg:
-            _pack(each, words)
-    elif isinstance(arg, float):
-        words += struct.unpack("q", struct.pack("d", arg))
-    else:
-        words.append(arg)
+        elif isinstance(arg, float):
+            words += _WORD.unpack(_DOUBLE.pack(arg))
+        else:
+            words.append(arg)
 
 
 def _layout(arg: Any) -> str:

@@ -19,7 +19,7 @@ def root(tmp_path: Path, monkeypatch) -> Path:
     monkeypatch.setattr(memory, "CGROUPS", tmp_path / "cgroup")
     monkeypatch.setattr(memory, "MEMBERSHIP", tmp_path / "self")
     available = SimpleNamespace(available=MACHINE)
-    monkeypatch.setattr("microgpt.memory_limit.psutil.virtual_memory", lambda: available)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: available)
     return tmp_path / "cgroup"
 
 

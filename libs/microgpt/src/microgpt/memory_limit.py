@@ -6,8 +6,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-import psutil
-
 from microgpt.errors import ConfigError
 
 NEGLIGIBLE = 2**24  # in bytes; smaller allocations are not checked, since a check takes 0.5 ms
@@ -20,6 +18,8 @@ V2 = ("memory.max", "memory.current", "inactive_file")
 
 def free_bytes() -> int:
     """Return the memory available to this process, in bytes."""
+    import psutil
+
     return min([int(psutil.virtual_memory().available), *_free_in_groups()])
 
 

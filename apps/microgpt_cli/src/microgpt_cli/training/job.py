@@ -30,8 +30,6 @@ from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import DEFAULT_CHAT, flag_of
 from microgpt_cli.training.documents import load_documents, split_documents
 from microgpt_cli.training.options import N_SAMPLES
-from microgpt_evolution.genome import LONG_DOCS
-from microgpt_evolution.genome_file import read_genome
 
 SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp", *ARCHITECTURE)
 KARPATHY = vars(ModelConfig()) | vars(TrainConfig(lr=default_lr()))
@@ -56,6 +54,9 @@ class TrainingJob:
 def recipe_options(preset: PresetName | None, genome: Path | None) -> dict[str, object]:
     """Return the options of `train` that a preset or a genome.json sets."""
     if genome:
+        from microgpt_evolution.genome import LONG_DOCS
+        from microgpt_evolution.genome_file import read_genome
+
         genes = read_genome(genome).genome
         model = genes.model()
         options = {"steps": genes.steps, "lr": genes.lr, "long_docs": LONG_DOCS}

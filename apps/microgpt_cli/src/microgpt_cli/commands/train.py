@@ -75,6 +75,9 @@ def train(
         check_count("checkpoint_every", checkpoint_every)
     if preset and genome:
         raise ConfigError("--preset and --genome cannot be used together; omit one of them")
+    given = given_options(ctx)
+    # Values out of range are refused before NumPy is loaded.
+    TrainConfig(**{name: given[name] for name in vars(TrainConfig()).keys() & given.keys()})
 
     from microgpt.storage.training_directory import TrainingDirectory, check_has_training
     from microgpt.training.engines import check_engine
@@ -82,7 +85,6 @@ def train(
     from microgpt_cli.training.replacement import confirm_replacement, is_repeated, unused_model
     from microgpt_cli.training.run import run
 
-    given = given_options(ctx)
     overrides = {**recipe_options(preset, genome), **given}
     settings = {**ctx.params, **overrides}
     check_engine(engine, dtype, threads)

@@ -54,7 +54,7 @@ def train(
         engine: "compiled" or "reference". The reference engine computes the same results on
             scalars, thousands of times slower.
         dtype: "float32" or "float64"; defaults to the dtype of `resume` or `parent`, or to float32.
-            The reference engine supports only float64.
+            The reference engine always uses float64.
         threads: number of threads of the compiled engine; it does not affect the result.
         parent: model to fine-tune. New tokens get random weights.
         resume: checkpoint of a training run with the same documents and settings. Only the number

@@ -280,6 +280,7 @@ def _name(place: str, layout: str, target: object) -> str:
     """Return the name of the file of an entry point, compiled for a processor."""
     facts = (
         llvmlite.__version__,  # each version of Numba requires one of llvmlite
+        object.__basicsize__,  # kernels read arrays behind it; larger in free-threaded Python
         target,
         _IMPORTED,
         [

@@ -152,7 +152,7 @@ def test_remove_needs_a_terminal_or_force(microgpt, folder) -> None:
 @pytest.mark.parametrize("answer", ["y", "n"])
 def test_remove_asks_at_a_terminal(folder, answer) -> None:
     screen = Terminal("microgpt", "remove", "output", cwd=folder, size=(24, 100))
-    screen.expect(r"model +3,488 [^?]*remove this directory\? \[y/N\]:")
+    screen.expect(r"model +3,488 [^?]*remove this directory\? \[y/N\]: ")
     screen.send(f"{answer}\r")
     screen.expect("Removed output" if answer == "y" else "\nnothing was removed")
     assert screen.exit_code() == (0 if answer == "y" else 2)

@@ -85,7 +85,7 @@ def test_a_model_whose_description_is_damaged_is_not_replaced_either(microgpt, m
 )
 def test_at_a_terminal_the_question_comes_before_the_training(model, answer, steps, code) -> None:
     screen = Terminal("microgpt", *TRAIN, "2", cwd=model.parent, size=(24, 200))
-    screen.expect(r"1,234 steps, mean loss \d\.\d{3}\); replace it\? \[y/N\]:")
+    screen.expect(r"1,234 steps, mean loss \d\.\d{3}\); replace it\? \[y/N\]: ")
     assert "num docs" not in screen.before
     screen.send(answer if answer == "\x04" else f"{answer}\r")
     if code:

@@ -94,6 +94,9 @@ def test_an_earlier_message_can_be_called_back_and_edited(talk) -> None:
     talk.expect_exact(YOU)
     talk.send(f"{ARROW_UP} 7\r")
     talk.expect_exact("(seed 7)")
+    talk.expect_exact(YOU)
+    talk.send("/quit\r")
+    assert talk.exit_code() == 0
 
 
 def test_messages_are_remembered_in_the_next_session(talk_to, chat_model) -> None:
@@ -142,6 +145,9 @@ def test_tab_completes_commands_and_files(talk, tmp_path) -> None:
     talk.expect_exact(YOU)
     talk.send("/lo\tsa\t\r")
     talk.expect_exact("(2 messages read from said.jsonl)")
+    talk.expect_exact(YOU)
+    talk.send("/quit\r")
+    assert talk.exit_code() == 0
 
 
 @pytest.mark.parametrize("is_signal", [False, True])

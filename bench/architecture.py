@@ -39,6 +39,7 @@ WORDS = TrainConfig(
 SHAKESPEARE = replace(WORDS, steps=300, batch_size=16, warmup_steps=15, text="stream")
 NEUTRAL: dict[str, dict[str, Any]] = {  # the settings of Karpathy's model and optimizer
     "rotary positions": {"positions": "learned"},
+    "token shift": {"token_shift": False},
     "squared ReLU": {"activation": "relu"},
     "QK norm": {"qk_norm": False},
     "final norm": {"final_norm": False},

@@ -45,7 +45,8 @@ def batch_loss(weights, inputs, targets, mask, n_head, n_layer, rotation):
     is_variant = "wpe" not in weights
     causal = jnp.tril(jnp.ones((T, T), bool))
     x = weights["wte"][inputs]
-    x = rmsnorm(x if is_variant else x + weights["wpe"][:T])
+    previous = jnp.pad(jnp.roll(x, C // 2, -1), ((0, 0), (1, 0), (0, 0)))[:, :-1]
+    x = rmsnorm(x + (previous if is_variant else weights["wpe"][:T]))
     for i in range(n_layer):
         qkv = rmsnorm(x) @ weights[f"qkv{i}"].T
         q, k, v = jnp.split(qkv.reshape(B, T, 3 * n_head, C // n_head), 3, axis=2)

@@ -31,8 +31,8 @@ class Job:
     Attributes:
         docs: the documents as tokens; each step uses the next batch_size documents.
         weights: the initial weights by name, float32.
-        is_variant: whether the model has rotary positions, squared ReLU, normalized queries and
-            keys, and a final normalization.
+        is_variant: whether the model has rotary positions, token shift, squared ReLU, normalized
+            queries and keys, and a final normalization.
         optimizer: "adamw", or "muon" for the matrices of the blocks.
     """
 

@@ -17,6 +17,7 @@ def prepare(job: Job):
         block_size=job.block_size,
         vocab_size=job.vocab_size,
         positions="rotary" if job.is_variant else "learned",
+        token_shift=job.is_variant,
         activation="relu2" if job.is_variant else "relu",
         qk_norm=job.is_variant,
         final_norm=job.is_variant,

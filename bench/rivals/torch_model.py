@@ -34,6 +34,8 @@ class Model:
         B, T = inputs.shape
         C, is_variant = weights["wte"].shape[1], self._job.is_variant
         x = weights["wte"][inputs] if is_variant else weights["wte"][inputs] + weights["wpe"][:T]
+        if is_variant:
+            x = x + F.pad(torch.roll(x, C // 2, -1), (0, 0, 1, 0))[:, :-1]
         x = F.dropout(F.rms_norm(x, (C,), eps=1e-5), dropout)
         for i in range(self._job.n_layer):
             qkv = F.linear(F.rms_norm(x, (C,), eps=1e-5), weights[f"qkv{i}"])

@@ -65,7 +65,8 @@ def test_gradients_of_a_random_model_agree_with_finite_differences(seed: int) ->
 
 @pytest.mark.parametrize("model_type", [Gpt, ReferenceEngine])
 @pytest.mark.parametrize(
-    "setting", [{"positions": "rotary"}, {"activation": "relu2"}, {"qk_norm": True}]
+    "setting",
+    [{"positions": "rotary"}, {"token_shift": True}, {"activation": "relu2"}, {"qk_norm": True}],
 )
 def test_karpathys_model_refuses_the_settings_of_a_variant(model_type, setting) -> None:
     model = ModelConfig(vocab_size=5, **setting)

@@ -25,6 +25,7 @@ VARIANT = ModelConfig(
     block_size=8,
     positions="rotary",
     activation="relu2",
+    token_shift=True,
     qk_norm=True,
     final_norm=True,
     out_scale=0.1,
@@ -114,7 +115,7 @@ def test_karpathys_architecture_is_saved_as_before(tmp_path) -> None:
     save(train(DOCS, model=ModelConfig(), config=TrainConfig(steps=2)), tmp_path / "m")
     facts = json.loads((tmp_path / "m" / "meta.json").read_text())
     assert facts["format_version"] == 1
-    assert not {"positions", "activation", "qk_norm", "final_norm"} & facts.keys()
+    assert not {"positions", "token_shift", "activation", "qk_norm", "final_norm"} & facts.keys()
 
 
 @pytest.mark.parametrize("change", [{"optimizer": "adamw"}, {"warmup_steps": 0}, {}])

@@ -33,6 +33,7 @@ class SweepConfig:
     warmup_steps: int = TrainConfig.warmup_steps
     positions: Positions = ModelConfig.positions
     activation: Activation = ModelConfig.activation
+    token_shift: bool = ModelConfig.token_shift
     qk_norm: bool = ModelConfig.qk_norm
     final_norm: bool = ModelConfig.final_norm
     out_scale: float = ModelConfig.out_scale

@@ -67,8 +67,9 @@ class Gpt(Generic[Number]):
     """A GPT whose weights are `Value`s or floats."""
 
     def __init__(self, config: ModelConfig, weights: Weights[Number]) -> None:
-        variant = (config.positions, config.activation, config.qk_norm, config.final_norm)
-        if type(self) is Gpt and variant != ("learned", "relu", False, False):
+        settings = (config.token_shift, config.qk_norm, config.final_norm)
+        variant = (config.positions, config.activation, any(settings))
+        if type(self) is Gpt and variant != ("learned", "relu", False):
             use = "microgpt.model_variants.GptVariant(config, weights)"
             raise ConfigError(f"this architecture requires {use}")
         self.config = config
@@ -85,15 +86,15 @@ class Gpt(Generic[Number]):
         position, V, limit = len(cache[0][0]), self.config.vocab_size, self.config.block_size
         if not (0 <= token < V and position < limit):
             raise ConfigError(f"out of range: token {token} of {V}, position {position} of {limit}")
-        x = drop(rmsnorm(self.embedding(token, position)), position, 0)  # (C), all at one scale
+        x = drop(rmsnorm(self.embedding(token, cache)), position, 0)  # (C), all at one scale
         for layer in range(self.config.n_layer):  # residual: x + f(x) lets gradients flow
             x = add(x, drop(self.attention(rmsnorm(x), layer, cache), position, 2 * layer + 1))
             x = add(x, drop(self.mlp(rmsnorm(x), layer), position, 2 * layer + 2))
         return self.logits(x)  # (V)
 
-    def embedding(self, token: int, position: int) -> Vector[Number]:
+    def embedding(self, token: int, cache: KVCache[Number]) -> Vector[Number]:
         """Return the sum of the token embedding and the position embedding."""
-        return add(self.weights["wte"][token], self.weights["wpe"][position])
+        return add(self.weights["wte"][token], self.weights["wpe"][len(cache[0][0])])
 
     def logits(self, x: Vector[Number]) -> Vector[Number]:
         """Project the residual stream to logits: (C) -> (V)."""

@@ -24,7 +24,8 @@ class ModelConfig:
     n_ff_exp: int = 4  # hidden width of the MLP, in multiples of n_embd
     vocab_size: int = 0  # number of tokens; 0 until `train` sets it from the tokenizer
     init_std: float = 0.08  # standard deviation of the initial weights
-    positions: Positions = "learned"  # see `model_variants` for this and the next four fields
+    positions: Positions = "learned"  # see `model_variants` for this and the next five fields
+    token_shift: bool = False
     activation: Activation = "relu"
     qk_norm: bool = False
     final_norm: bool = False
@@ -39,9 +40,11 @@ class ModelConfig:
                 raise ConfigError(f"{name} must be a number greater than 0")
         check_choice("positions", self.positions, Positions)
         check_choice("activation", self.activation, Activation)
-        for name in ("qk_norm", "final_norm"):
+        for name in ("token_shift", "qk_norm", "final_norm"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} must be True or False")
+        if self.token_shift and self.n_embd < 2:
+            raise ConfigError("token_shift requires n_embd >= 2")
         if self.positions == "rotary" and self.n_embd // self.n_head % 2:
             raise ConfigError("rotary positions need an even number of dimensions per head")
         if self.n_embd % self.n_head:

@@ -1,7 +1,9 @@
-"""Variants of the GPT in `model`, selected by five settings of `ModelConfig`.
+"""Variants of the GPT in `model`, selected by six settings of `ModelConfig`.
 
     positions    "learned", or "rotary" (Su et al. 2021): queries and keys are rotated by an angle
                  proportional to the position, so dot products depend on relative positions
+    token_shift  add the embedding of the previous token, rotated by half its length so that the two
+                 can be told apart, to that of the token (after Peng et al. 2023, RWKV)
     activation   "relu", or "relu2" (So et al. 2021): the square of ReLU
     qk_norm      normalize the queries and keys of each head (Dehghani et al. 2023)
     final_norm   apply RMSNorm before the projection to logits
@@ -15,11 +17,11 @@ import math
 import random
 from collections.abc import Sequence
 
-from microgpt.model import Gpt, Vector, init_weights, linear, rmsnorm
+from microgpt.model import Gpt, KVCache, Vector, add, init_weights, linear, rmsnorm
 from microgpt.model_config import ModelConfig
 from microgpt.value import Number, relu
 
-ARCHITECTURE = ("positions", "activation", "qk_norm", "final_norm", "out_scale")
+ARCHITECTURE = ("positions", "token_shift", "activation", "qk_norm", "final_norm", "out_scale")
 OUTPUTS = ("attn_wo", "mlp_fc2")  # matrices whose output is added to the residual stream
 ROTARY_BASE = 10_000.0  # base of the rotation angles, as in the paper
 QK_SCALE = 1.2  # root mean square of normalized queries and keys; with 1, attention is too uniform
@@ -28,11 +30,20 @@ QK_SCALE = 1.2  # root mean square of normalized queries and keys; with 1, atten
 class GptVariant(Gpt[Number]):
     """A GPT with the architecture that its `ModelConfig` selects."""
 
-    def embedding(self, token: int, position: int) -> Vector[Number]:
-        """Return the token embedding, plus the position embedding if positions are learned."""
-        if self.config.positions == "learned":
-            return Gpt.embedding(self, token, position)
-        return list(self.weights["wte"][token])
+    def new_cache(self) -> KVCache[Number]:
+        """Return an empty KV cache, with another entry for the token embeddings of the sequence."""
+        return [*Gpt.new_cache(self), ([], [])]
+
+    def embedding(self, token: int, cache: KVCache[Number]) -> Vector[Number]:
+        """Return the sum of the embeddings that are selected."""
+        embeddings, _ = cache[self.config.n_layer]
+        embeddings.append(list(self.weights["wte"][token]))
+        learned = self.config.positions == "learned"
+        x = Gpt.embedding(self, token, cache) if learned else embeddings[-1]
+        if self.config.token_shift and len(embeddings) > 1:
+            half = self.config.n_embd // 2
+            x = add(x, embeddings[-2][-half:] + embeddings[-2][:-half])
+        return x
 
     def query_or_key(self, x: Vector[Number], matrix: str, position: int) -> Vector[Number]:
         """Return the query or the key of a token, normalized and rotated per head if selected."""

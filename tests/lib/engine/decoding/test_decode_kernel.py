@@ -32,6 +32,7 @@ def models(draw: Callable[..., int]) -> ModelConfig:
         vocab_size=draw(st.integers(2, 40)),
         init_std=0.4,
         positions=positions,
+        token_shift=draw(st.booleans()),
         activation=draw(st.sampled_from(("relu", "relu2"))),
         qk_norm=draw(st.booleans()),
         final_norm=draw(st.booleans()),

@@ -129,6 +129,7 @@ def grid(
     warmup_steps: Annotated[str | None, _axis("Number of warmup steps.", hidden=True)] = None,
     positions: Annotated[str | None, _axis("Positions: learned, rotary.", hidden=True)] = None,
     activation: Annotated[str | None, _axis("Activation: relu, relu2.", hidden=True)] = None,
+    token_shift: Annotated[str | None, _axis("Token shift: false, true.", hidden=True)] = None,
     qk_norm: Annotated[str | None, _axis("QK norm: false, true.", hidden=True)] = None,
     final_norm: Annotated[str | None, _axis("Final norm: false, true.", hidden=True)] = None,
     out_scale: Annotated[str | None, _axis("Factor of output weights.", hidden=True)] = None,

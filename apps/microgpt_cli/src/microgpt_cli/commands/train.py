@@ -44,6 +44,7 @@ def train(
     n_ff_exp: opt.NFfExp = ModelConfig.n_ff_exp,
     positions: opt.Positions = ModelConfig.positions,
     activation: opt.Activation = ModelConfig.activation,
+    token_shift: opt.TokenShift = ModelConfig.token_shift,
     qk_norm: opt.QkNorm = ModelConfig.qk_norm,
     final_norm: opt.FinalNorm = ModelConfig.final_norm,
     out_scale: opt.OutScale = ModelConfig.out_scale,

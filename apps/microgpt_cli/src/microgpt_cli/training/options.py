@@ -105,6 +105,9 @@ Positions = Annotated[
 Activation = Annotated[
     config.Activation, model(hidden=True, help="Activation of the MLP: ReLU or squared ReLU.")
 ]
+TokenShift = Annotated[
+    bool, model("--token-shift", hidden=True, help="Add the embedding of the previous token.")
+]
 QkNorm = Annotated[bool, model("--qk-norm", hidden=True, help="Normalize queries and keys.")]
 FinalNorm = Annotated[
     bool, model("--final-norm", hidden=True, help="Normalize before the projection to logits.")

@@ -22,6 +22,7 @@ class Buffers(NamedTuple):
     tokens: NDArray[Any]  # (N)
     targets: NDArray[Any]  # (N), token that follows each input token
     counted: NDArray[Any]  # (1, N), 1 if the prediction contributes to the loss, else 0
+    previous: NDArray[Any]  # (N), previous token, or -1 for the first of a document
     positions: NDArray[Any]  # (N), position of each token in its document
     keys: NDArray[Any]  # (1, N), int32, dropout key of each column; see `draw_keys`
     doc_starts: NDArray[Any]  # (N + 1), first column of each document, and total number of columns
@@ -69,6 +70,7 @@ def buffer_shapes(
         "tokens": (n_tokens,),
         "targets": (n_tokens,),
         "counted": (1, N),
+        "previous": (n_tokens,),
         "positions": (n_tokens,),
         "keys": (1, N),
         "doc_starts": (n_tokens + 1,),

@@ -45,6 +45,7 @@ class Meta(BaseModel):
     n_ff_exp: _Count = ModelConfig.n_ff_exp
     init_std: float = ModelConfig.init_std
     positions: Positions | None = None  # architecture; see `model_variants`
+    token_shift: bool | None = None
     activation: Activation | None = None
     qk_norm: bool | None = None
     final_norm: bool | None = None
@@ -66,7 +67,8 @@ class Meta(BaseModel):
 
 def shape_fields(model: ModelConfig) -> dict[str, Any]:
     """Return the model settings for meta.json; keys with the value None are omitted there."""
-    return asdict(model) | (dict.fromkeys(ARCHITECTURE) if is_karpathys(model) else {})
+    shape = asdict(model) | {"token_shift": model.token_shift or None}
+    return shape | (dict.fromkeys(ARCHITECTURE) if is_karpathys(model) else {})
 
 
 def meta_of(result: TrainResult) -> Meta:

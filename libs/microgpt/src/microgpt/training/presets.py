@@ -15,8 +15,8 @@ PresetName = Literal[
 
 # Architecture of the text presets, which differs from Karpathy's; see `model_variants`.
 VARIANT: dict[str, Any] = {
-    "positions": "rotary", "activation": "relu2", "qk_norm": True, "final_norm": True,
-    "out_scale": 0.1,
+    "positions": "rotary", "token_shift": True, "activation": "relu2", "qk_norm": True,
+    "final_norm": True, "out_scale": 0.1,
 }  # fmt: skip
 
 

@@ -82,6 +82,7 @@ def random_model(rng: random.Random) -> ModelConfig:
         vocab_size=rng.randint(4, 7),
         init_std=0.5,
         positions=rng.choice(("learned", "rotary")),
+        token_shift=rng.random() < 0.5,
         activation=rng.choice(("relu", "relu2")),
         qk_norm=rng.random() < 0.5,
         final_norm=rng.random() < 0.5,

@@ -61,6 +61,7 @@ class Rows(NamedTuple):
     """Activations of the tokens in a decoding step; rows are padded to whole vectors."""
 
     tokens: NDArray[Any]  # (N)
+    previous: NDArray[Any]  # (N), previous token in the context, or -1
     positions: NDArray[Any]  # (N), position of each token in its context
     slots: NDArray[Any]  # (N), cache slot of each token
     sequences: NDArray[Any]  # (N), sequences for which a token is sampled in this step
@@ -87,6 +88,7 @@ def allocate_rows(model: ModelConfig, dtype: str, N: int) -> Rows:
 
     return Rows(
         tokens=whole(N),
+        previous=whole(N),
         positions=whole(N),
         slots=whole(N),
         sequences=whole(N),

@@ -73,6 +73,7 @@ def _schedule(s: Sequences, rows: Rows, T: int) -> int:
             while s.n_read[i] < s.n_tokens[i] and rows.tokens.size > N:
                 t = s.n_read[i] - s.first[i]
                 rows.tokens[N] = s.tokens[i, s.n_read[i] if t or T == 1 else 0]
+                rows.previous[N] = s.tokens[i, s.n_read[i] - 1 if t > 1 else 0] if t else -1
                 rows.positions[N] = t
                 rows.slots[N] = slot
                 s.n_read[i] += 1
@@ -85,7 +86,7 @@ def _forward(weights: DecodeWeights, cache: KVCache, rows: Rows, how: Architectu
     """Write the residual stream of N tokens to rows.x; write keys and values to the cache."""
     w, r, C, T = weights, rows, rows.x.shape[1], rows.attn_weights.shape[1]
     n_head, D = how.n_head, C // how.n_head
-    embed(w.wte, w.wpe, r.tokens, r.positions, r.x, N)
+    embed(w.wte, w.wpe, r.tokens, r.previous, r.positions, how.shift, r.x, N, C)
     rmsnorm_rows(r.x, r.x, N)
     for layer in range(w.attn_wo.shape[0]):
         keys, values = cache.keys[:, layer], cache.values[:, layer]

@@ -29,6 +29,7 @@ def read_documents(dataset: Dataset, first: int, n_docs: int, buffers: Buffers) 
             buffers.tokens[n] = tokens[i]
             buffers.targets[n] = tokens[i + 1]
             buffers.counted[0, n] = mask[i + 1] if mask.size else 1
+            buffers.previous[n] = tokens[i - 1] if i > start else -1
             buffers.positions[n] = i - start
             n += 1
         buffers.doc_starts[doc + 1] = n
@@ -44,7 +45,7 @@ def forward(
     x, C = b.x, b.x.shape[0]
     if how.rotation.shape[0]:
         read_rotation(how.rotation, b.doc_starts, n_docs, b.rotation)
-    embed(w.wte, w.wpe, b.tokens, b.positions, b.transposed, N)
+    embed(w.wte, w.wpe, b.tokens, b.previous, b.positions, how.shift, b.transposed, N, C)
     transpose(b.transposed, x, N, C)
     rmsnorm(x, b.embedded, b.embedded_scale, 0, N)
     if dropout:

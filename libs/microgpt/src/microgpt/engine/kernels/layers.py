@@ -17,27 +17,55 @@ from microgpt.engine.simd.vector import (
 
 
 @inlined
-def embed(wte: Array, wpe: Array, tokens: Array, positions: Array, x_t: Array, N: int) -> None:
-    """Set x_t (N, C) to the sum of the token and position embeddings; wpe may have no rows."""
+def embed(
+    wte: Array,
+    wpe: Array,  # may have no rows
+    tokens: Array,
+    previous: Array,  # previous token of each token, or -1
+    positions: Array,
+    shift: int,  # see `Architecture`
+    x_t: Array,  # output: (N, C)
+    N: int,
+    C: int,
+) -> None:
+    """Set x_t to the sum of the embeddings; compiled version of `GptVariant.embedding`."""
     for n in range(N):
         for c in range(0, wte.shape[1], lanes(wte)):
             x = load(wte, tokens[n], c)
             if wpe.shape[0]:
                 x = x + load(wpe, positions[n], c)
             store(x_t, n, c, x)
+        if shift and previous[n] >= 0:
+            for c in range(shift):
+                x_t[n, c] += wte[previous[n], C - shift + c]
+            for c in range(shift, C):
+                x_t[n, c] += wte[previous[n], c - shift]
 
 
 @kernel
 def embed_backward(
-    dx_t: Array, tokens: Array, positions: Array, dwte: Array, dwpe: Array, N: int
+    dx_t: Array,  # (N, C)
+    tokens: Array,
+    previous: Array,
+    positions: Array,
+    shift: int,
+    dwte: Array,
+    dwpe: Array,
+    N: int,
+    C: int,
 ) -> None:
-    """Add dx_t (N, C) to the gradients of the token and position embeddings."""
+    """Add dx_t to the gradients of the embeddings. See `embed` for the other arguments."""
     for n in range(N):
         for c in range(0, dwte.shape[1], lanes(dwte)):
             dx = load(dx_t, n, c)
             store(dwte, tokens[n], c, load(dwte, tokens[n], c) + dx)
             if dwpe.shape[0]:
                 store(dwpe, positions[n], c, load(dwpe, positions[n], c) + dx)
+        if shift and previous[n] >= 0:
+            for c in range(shift):
+                dwte[previous[n], C - shift + c] += dx_t[n, c]
+            for c in range(shift, C):
+                dwte[previous[n], c - shift] += dx_t[n, c]
 
 
 @kernel

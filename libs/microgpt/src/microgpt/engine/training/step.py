@@ -97,13 +97,17 @@ def _forward_backward(
     """
     N = buffers.doc_starts[n_docs]
     forward(weights, buffers, how, n_docs, N, dropout)
-    b, dw = buffers, dweights
+    b, dw, C = buffers, dweights, buffers.x.shape[0]
     loss = cross_entropy(b.logits, b.targets, b.counted, b.logit_norms, N, weight)
     _backward(weights, dweights, buffers, how, n_docs, N, dropout)
     if is_first:
-        embed_backward(b.transposed, b.tokens, b.positions, dw.wte, dw.wpe, N)
+        embed_backward(
+            b.transposed, b.tokens, b.previous, b.positions, how.shift, dw.wte, dw.wpe, N, C
+        )
     else:
-        embed_backward(b.transposed, b.tokens, b.positions, b.dwte, b.dwpe, N)
+        embed_backward(
+            b.transposed, b.tokens, b.previous, b.positions, how.shift, b.dwte, b.dwpe, N, C
+        )
         add_and_clear(b.dwte, dw.wte)
         add_and_clear(b.dwpe, dw.wpe)
     return loss

@@ -67,11 +67,9 @@ class Gpt(Generic[Number]):
     """A GPT whose weights are `Value`s or floats."""
 
     def __init__(self, config: ModelConfig, weights: Weights[Number]) -> None:
-        settings = (config.token_shift, config.qk_norm, config.final_norm)
-        variant = (config.positions, config.activation, any(settings))
-        if type(self) is Gpt and variant != ("learned", "relu", False):
-            use = "microgpt.model_variants.GptVariant(config, weights)"
-            raise ConfigError(f"this architecture requires {use}")
+        chosen = (config.positions, config.token_shift, config.activation, config.qk_norm)
+        if type(self) is Gpt and (config.final_norm or chosen != ("learned", False, "relu", False)):
+            raise ConfigError("this architecture requires microgpt.model_variants.GptVariant")
         self.config = config
         self.weights: Weights[Number] = weights
 

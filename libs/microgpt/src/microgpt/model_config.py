@@ -43,8 +43,6 @@ class ModelConfig:
         for name in ("token_shift", "qk_norm", "final_norm"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} must be True or False")
-        if self.token_shift and self.n_embd < 2:
-            raise ConfigError("token_shift requires n_embd >= 2")
         if self.positions == "rotary" and self.n_embd // self.n_head % 2:
             raise ConfigError("rotary positions need an even number of dimensions per head")
         if self.n_embd % self.n_head:

@@ -24,7 +24,7 @@ class Architecture(NamedTuple):
 
     n_head: int
     attention_scale: float  # scale factor of the attention scores
-    shift: int  # rotation of the previous token's embedding, n_embd // 2; 0 without token shift
+    shift: int  # rotation of the previous token's embedding, C // 2; -1 without token shift
     is_squared: bool  # whether the activation is squared ReLU
     qk_norm: bool
     final_norm: bool
@@ -51,7 +51,7 @@ def architecture_of(model: ModelConfig, dtype: str) -> Architecture:
     return Architecture(
         n_head=int(model.n_head),
         attention_scale=scale / math.sqrt(D),
-        shift=model.n_embd // 2 if model.token_shift else 0,
+        shift=model.n_embd // 2 if model.token_shift else -1,
         is_squared=model.activation == "relu2",
         qk_norm=bool(model.qk_norm),
         final_norm=bool(model.final_norm),

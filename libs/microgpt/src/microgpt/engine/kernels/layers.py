@@ -35,7 +35,7 @@ def embed(
             if wpe.shape[0]:
                 x = x + load(wpe, positions[n], c)
             store(x_t, n, c, x)
-        if shift and previous[n] >= 0:
+        if shift >= 0 and previous[n] >= 0:
             for c in range(shift):
                 x_t[n, c] += wte[previous[n], C - shift + c]
             for c in range(shift, C):
@@ -61,7 +61,7 @@ def embed_backward(
             store(dwte, tokens[n], c, load(dwte, tokens[n], c) + dx)
             if dwpe.shape[0]:
                 store(dwpe, positions[n], c, load(dwpe, positions[n], c) + dx)
-        if shift and previous[n] >= 0:
+        if shift >= 0 and previous[n] >= 0:
             for c in range(shift):
                 dwte[previous[n], C - shift + c] += dx_t[n, c]
             for c in range(shift, C):

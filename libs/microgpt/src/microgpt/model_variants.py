@@ -32,7 +32,9 @@ class GptVariant(Gpt[Number]):
 
     def new_cache(self) -> KVCache[Number]:
         """Return an empty KV cache, with another entry for the token embeddings of the sequence."""
-        return [*Gpt.new_cache(self), ([], [])]
+        cache = Gpt.new_cache(self)
+        cache.append(([], []))
+        return cache
 
     def embedding(self, token: int, cache: KVCache[Number]) -> Vector[Number]:
         """Return the sum of the embeddings that are selected."""

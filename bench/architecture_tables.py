@@ -4,7 +4,9 @@ from quality_tables import difference, losses, mean_and_sd, rows
 from tables import conditions
 
 DATA = ("names", "German words", "Shakespeare")
-SETTINGS = ("rotary positions", "squared ReLU", "QK norm", "final norm", "out_scale", "Muon")
+SETTINGS = (
+    "rotary positions", "token shift", "squared ReLU", "QK norm", "final norm", "out_scale", "Muon",
+)  # fmt: skip
 
 
 def architecture_table(results: dict) -> str:

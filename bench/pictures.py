@@ -1,7 +1,7 @@
 """Charts of the benchmark results for report.py."""
 
 import altair as alt
-from tables import NAMES, middle, processor
+from tables import CHAT_SETS, NAMES, middle, processor
 
 COLORS = alt.Scale(domain=list(NAMES.values()), range=["#d62728", "#1f77b4", "#ff7f0e", "#7f7f7f"])
 CURVE_OF = "d64, batch 16"  # setting for which the loss curves are drawn
@@ -250,26 +250,20 @@ def exchanges(found: dict) -> alt.HConcatChart:
 
 
 def answers(quality: dict) -> alt.LayerChart:
-    """Return the chart of exact answers per task, by loss and split: one point per training run."""
-    kinds = {
-        ("assistant", "heldout"): "preset",
-        ("all", "heldout"): "preset with loss on all tokens",
-        ("assistant", "wordings"): "preset, unseen wordings",
-    }
+    """Return the chart of exact answers per task and set of questions: one point per training."""
     values = [
-        {"task": task, "kind": kind, "share": n_exact / n, "seed": training["seed"]}
+        {"task": task, "set": title, "share": n_exact / n, "seed": training["seed"]}
         for training in quality["trainings"]
-        for (loss_on, split), kind in kinds.items()
-        if training["loss_on"] == loss_on
+        for split, title in CHAT_SETS.items()
         for task, (n_exact, n) in training[split]["tasks"].items()
     ]
     base = alt.Chart(alt.Data(values=values)).encode(
         y=alt.Y("task:N", title=None, sort=list(dict.fromkeys(value["task"] for value in values))),
-        yOffset=alt.YOffset("kind:N", sort=list(kinds.values())),
+        yOffset=alt.YOffset("set:N", sort=list(CHAT_SETS.values())),
         color=alt.Color(
-            "kind:N",
-            sort=list(kinds.values()),
-            scale=alt.Scale(range=["#1f77b4", "#d62728", "#7f7f7f"]),
+            "set:N",
+            sort=list(CHAT_SETS.values()),
+            scale=alt.Scale(range=["#1f77b4", "#7f7f7f", "#2ca02c"]),
             legend=alt.Legend(title=None, orient="bottom", columns=1, labelLimit=300),
         ),
     )

@@ -228,40 +228,45 @@ def exchange_champions_table(exchanges: dict) -> str:
     return f"{rows}\n\n{conditions([exchanges])}"
 
 
+CHAT_SETS = {
+    "heldout": "held-out", "wordings": "unseen wordings", "fresh": "fresh wordings",
+}  # fmt: skip
+
+
 def chat_table(quality: dict) -> str:
     """Return a table of the shares of exact answers per task: mean and minimum over the seeds."""
-    columns = [("assistant", "heldout"), ("all", "heldout"), ("assistant", "wordings")]
-    lines = [["task", "items", "preset", "`--loss-on all`", "unseen wordings", "items"]]
-    lines.append(["---", *["---:"] * 5])
     first = quality["trainings"][0]
-    for task in first["heldout"]["tasks"] | first["wordings"]["tasks"]:
-        cells = [shares(quality, *column, task) for column in columns]
-        n_items = [first[split]["tasks"].get(task, (0, 0))[1] for split in ("heldout", "wordings")]
-        counts = [f"{n:,}" if n else "" for n in n_items]
-        lines.append([task, counts[0], *cells, counts[1]])
-    refused = [refusals(quality, *column) for column in columns]
-    lines.append(["*wrongly refused*", "", *refused, ""])
+    lines = [["task", *(cell for title in CHAT_SETS.values() for cell in (title, "items"))]]
+    lines.append(["---", *["---:"] * (len(lines[0]) - 1)])
+    tasks = list(dict.fromkeys(task for split in CHAT_SETS for task in first[split]["tasks"]))
+    for task in tasks:
+        lines.append([task])
+        for split in CHAT_SETS:
+            n_items = first[split]["tasks"].get(task, (0, 0))[1]
+            lines[-1] += [shares(quality, split, [task]), f"{n_items:,}" if n_items else ""]
+    lines += [["*mean of the tasks*"], ["*wrongly refused*"]]
+    for split in CHAT_SETS:
+        lines[-2] += [shares(quality, split, tasks), ""]
+        lines[-1] += [refusals(quality, split), ""]
     rows = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return f"{rows}\n\n{conditions([quality])}"
 
 
-def shares(quality: dict, loss_on: str, split: str, task: str) -> str:
-    """Format the mean share of exact answers over the seeds, and the lowest share."""
+def shares(quality: dict, split: str, tasks: list[str]) -> str:
+    """Format the mean share of exact answers to the tasks over the seeds, and the lowest share."""
     found = [
-        n_exact / n
+        statistics.fmean(n_exact / n for n_exact, n in scores)
         for training in quality["trainings"]
-        if training["loss_on"] == loss_on and task in training[split]["tasks"]
-        for n_exact, n in [training[split]["tasks"][task]]
+        if (scores := [training[split]["tasks"][t] for t in tasks if t in training[split]["tasks"]])
     ]
     return f"{statistics.fmean(found):.1%} ({min(found):.1%})" if found else ""
 
 
-def refusals(quality: dict, loss_on: str, split: str) -> str:
+def refusals(quality: dict, split: str) -> str:
     """Format the mean share of refused items that are in the grammar, and the highest share."""
     found = [
         n_refused / n
         for training in quality["trainings"]
-        if training["loss_on"] == loss_on
         for n_refused, n in [training[split]["refused"]]
     ]
     return f"{statistics.fmean(found):.2%} ({max(found):.2%})"

@@ -26,12 +26,11 @@ NAMES = [
     ("microgpt train", ""),
     ("microgpt generate mar --num-samples 4", ""),
 ]
-SAID = """hello, my name is ada
-what is 17 + 25?
+SAID = """Hi! My name is Ada.
+whats 17 + 25
 who am i?
-how do you spell turing?
-say turing backwards
-which is bigger, 9 or 90?
+spell turing and reverse turing
+What is 12 times 12?
 what is the meaning of life?
 bye
 """

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from microgpt import Message, load, load_conversations, load_text
+from microgpt.data.conversation_file import load_chat_tests
 from microgpt.data.documents import DEMO_MODEL, bundled, load_lines_or_stream
 from microgpt.errors import DataError
 from microgpt.synthetic_chat import conversations, json_line
@@ -50,7 +51,7 @@ def test_the_run_that_verify_replays_is_the_golden_one(golden) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "split", "n"), [("chat.jsonl", "train", 4000), ("chat_heldout.jsonl", "heldout", 3500)]
+    ("name", "split", "n"), [("chat.jsonl", "train", 4000), ("chat_heldout.jsonl", "heldout", 4000)]
 )
 def test_the_bundled_conversations_are_those_of_the_grammar(name, split, n) -> None:
     written = "".join(f"{json_line(each)}\n" for each in conversations(split, n, 42))
@@ -61,8 +62,15 @@ def test_the_bundled_conversations_are_those_of_the_grammar(name, split, n) -> N
 def test_the_bundled_questions_have_500_items_of_each_task() -> None:
     lines = map(json.loads, bundled("chat_heldout.jsonl").read_text().splitlines())
     tasks = Counter(message["task"] for line in lines for message in line if "task" in message)
-    assert len(tasks) == 9
+    assert len(tasks) == 10
     assert min(tasks.values()) >= 500
+
+
+def test_the_fresh_questions_have_15_items_of_each_task_and_60_outside_of_them() -> None:
+    tasks = Counter(item.task for item in load_chat_tests(bundled("chat_fresh.jsonl")).items)
+    assert len(tasks) == 17
+    assert min(tasks.values()) >= 15
+    assert tasks["outside"] >= 60
 
 
 def test_the_bundled_model_can_chat_and_is_small() -> None:

@@ -5,7 +5,9 @@ import hashlib
 import json
 import re
 from collections import Counter, defaultdict
-from itertools import islice
+from collections.abc import Iterator
+from difflib import SequenceMatcher
+from itertools import islice, product
 from typing import get_args
 
 import pytest
@@ -17,17 +19,22 @@ from microgpt.data.documents import load_conversations
 from microgpt.data.tokenizer import CharTokenizer, Message
 from microgpt.errors import ConfigError
 from microgpt.synthetic_chat import ALPHABET, MAX_TOKENS, conversations, json_line
-from microgpt.synthetic_chat.draw import ChatSplit, Exchange
-from microgpt.synthetic_chat.tasks import names, words
+from microgpt.synthetic_chat.draw import PHRASES, ChatSplit, Draw, Exchange, patterns
+from microgpt.synthetic_chat.tasks import multiplication, names, words
 
 SPLITS = get_args(ChatSplit)
 N = 4000  # conversations that are looked at
 UNKNOWN = "i don't know."
-BY_HEART = {"small talk", "days", "months", "opposites", "capitals"}
+BY_HEART = {"small talk", "days", "months", "opposites", "capitals", "multiplication"}
 WITH_FILLERS = {
     "addition", "subtraction", "comparison", "spelling", "reversing", "length", "letters",
-    "memory", "outside",
+    "memory", "outside", "two questions",
 }  # fmt: skip
+FIRST = re.compile("first|1st|begin|start|open|initial|front")
+BACK = re.compile(  # X is the day or month that is asked about
+    "(?<!after )X (comes after|follows|is after|is right after)|followed by X|(?<!X is )before"
+    "|yesterday(?! was)|preced|previous|last month|prior|minus"
+)
 KNOWN = {*names().seen, *names().held_out, *words("common").seen, *words("common").held_out}
 DAYS = [name.lower() for name in calendar.day_name]
 MONTHS = [name.lower() for name in calendar.month_name[1:]]
@@ -40,8 +47,10 @@ KNOWN_BY_HEART = {
 
 @pytest.fixture(scope="module")
 def made() -> dict[str, list[list[Exchange]]]:
-    """Conversations of each split."""
-    return {split: list(conversations(split, N, seed=7)) for split in SPLITS}
+    """Conversations of each split, without typing errors: a regex can read what is asked."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("microgpt.synthetic_chat.draw.TYPO", 0)
+        return {split: list(conversations(split, N, seed=7)) for split in SPLITS}
 
 
 def scored(made: list[list[Exchange]]) -> list[tuple[str, Exchange]]:
@@ -54,74 +63,144 @@ def scored(made: list[list[Exchange]]) -> list[tuple[str, Exchange]]:
     ]
 
 
+def questions(made: list[list[Exchange]]) -> Iterator[Exchange]:
+    """Yield exchanges of one question each, also those of a message that asks two."""
+    return (part for conversation in made for each in conversation for part in each.parts or [each])
+
+
 def numbers(text: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", text)]
 
 
 def check_words(task: str, prompt: str, reply: str) -> None:
     """Assert that some word of the question has this answer, and is no longer than a word is."""
-    is_first = re.search(r"first|begin|start", prompt) is not None
+    asked = [word for word in re.findall(r"[a-z]+", prompt) if word in KNOWN]
     answers = {
         "spelling": lambda word: "-".join(word),
         "reversing": lambda word: "".join(reversed(word)),
         "length": lambda word: str(len(word)),
-        "letters": lambda word: word[0] if is_first else word[-1],
+        "letters": lambda word: word[0 if FIRST.search(re.sub(rf"\b{word}\b", "", prompt)) else -1],
     }
-    asked = [word for word in re.findall(r"[a-z]+", prompt) if word in KNOWN]
     assert reply in {answers[task](word) for word in asked}, (prompt, reply)
 
 
 def check_circle(circle: list[str], prompt: str, reply: str) -> None:
-    [i] = [circle.index(word) for word in prompt.rstrip("?").split() if word in circle]
-    step = -1 if "before" in prompt else 1
-    assert reply == circle[(i + step) % len(circle)]
+    [word] = [word for word in re.findall("[a-z]+", prompt) if word in circle]
+    step = -1 if BACK.search(prompt.replace(word, "X")) else 1
+    assert reply == circle[(circle.index(word) + step) % len(circle)], prompt
 
 
-def check_memory(before: str, prompt: str, reply: str) -> None:
-    """Assert that what the first message told is answered, and nothing else."""
-    asks_colour = "color" in prompt
-    told = re.match(r"(.+)\n(?:.* is nice\.)\n" if asks_colour else r"(.+)\n(?:hi .*!)\n", before)
-    if not told:
-        assert reply == UNKNOWN
-        return
-    said = re.fullmatch(r"you like ([a-z]+)\." if asks_colour else r"you are ([a-z]+)\.", reply)
-    assert said
-    assert said[1] in re.findall(r"[a-z]+", told[1])
+def check_numbers(task: str, prompt: str, reply: str) -> None:
+    """Assert that the question has two small numbers, and the reply is right."""
+    a, b = numbers(prompt)
+    larger = re.search("big|large|greate|high|more|max", prompt)
+    smaller = re.search("small|low|less|least|few|min", prompt)
+    right = {
+        "addition": a + b, "subtraction": abs(a - b), "multiplication": a * b,
+        "comparison": max(a, b) if larger else min(a, b),
+    }  # fmt: skip
+    assert 0 <= min(a, b) <= max(a, b) <= (12 if task == "multiplication" else 99)
+    assert int(reply) == right[task], prompt
+    assert task != "comparison" or (larger is None) != (smaller is None), prompt
 
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_every_answer_is_right(made, split) -> None:
-    for before, exchange in scored(made[split]):
+    for exchange in questions(made[split]):
         prompt, reply, task = exchange.prompt, exchange.reply, exchange.task
-        if task in ("addition", "subtraction"):
-            a, b = numbers(prompt)
-            assert int(reply) == (a + b if task == "addition" else a - b)
-            assert 0 <= b <= 99
-            assert 0 <= a <= 99
-        elif task == "comparison":
-            smaller = re.search("smaller|less", prompt)
-            assert int(reply) == (min if smaller else max)(numbers(prompt))
+        if task in ("addition", "subtraction", "multiplication", "comparison"):
+            check_numbers(task, prompt, reply)
         elif task in ("spelling", "reversing", "length", "letters"):
             check_words(task, prompt, reply)
-        elif task == "memory":
-            check_memory(before, prompt, reply)
         elif task in ("days", "months"):
             check_circle(DAYS if task == "days" else MONTHS, prompt, reply)
         elif task == "outside":
             assert reply == UNKNOWN
+            assert not is_easy_sum(prompt), prompt
         else:
-            assert task in BY_HEART
+            assert task in {"small talk", "opposites", "capitals", "memory", None}
+
+
+def is_easy_sum(prompt: str) -> bool:
+    """Return whether a message is nothing but a sum that the assistant can work out."""
+    found = re.fullmatch(r"(?:[a-z', ]* is )?(\d+) ?(\+|-|plus|minus) ?(\d+)[a-z ]*\W*", prompt)
+    if not found:
+        return False
+    a, b = int(found[1]), int(found[3])
+    return max(a, b) <= 99 and (found[2] in "+plus" or a >= b)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_what_was_told_last_is_remembered_and_nothing_else(made, split) -> None:
+    for conversation in made[split]:
+        told = {"name": UNKNOWN, "color": UNKNOWN}
+        for exchange in questions([conversation]):
+            what = "color" if re.search("colou?r", exchange.prompt) else "name"
+            if exchange.task == "memory":
+                assert exchange.reply == told[what]
+            elif exchange.task is None:
+                said = re.fullmatch(r"hi ([a-z]+)!|([a-z]+) is nice\.", exchange.reply)
+                assert said
+                assert (said[1] or said[2]) in re.findall("[a-z]+", exchange.prompt)
+                told["name" if said[1] else "color"] = (
+                    f"you are {said[1]}." if said[1] else f"you like {said[2]}."
+                )
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_two_questions_have_two_answers_in_their_order(made, split) -> None:
+    both = [e for conversation in made[split] for e in conversation if e.parts]
+    assert bool(both) == (split != "basics")
+    for exchange in both:
+        first, second = (each.prompt.rstrip(".?") for each in exchange.parts)
+        assert second in exchange.prompt[exchange.prompt.index(first) + len(first) :]
+        sentences = [each.reply + "." * (each.reply[-1] not in ".!") for each in exchange.parts]
+        assert exchange.reply == " ".join(sentences)
+
+
+def test_all_products_to_twelve_are_taught() -> None:
+    draw = Draw("train", 1)
+    asked = {tuple(numbers(multiplication(draw).prompt)) for _ in range(3000)}
+    assert asked == {*product(range(13), repeat=2)}
+
+
+@given(st.integers(0, 2**32), st.sampled_from(patterns(PHRASES["wordings"]["addition"]["seen"])))
+def test_a_typing_error_changes_a_letter_or_two_and_no_filler(seed, pattern) -> None:
+    draw = Draw("train", seed)
+    text = draw.expand([pattern])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("microgpt.synthetic_chat.draw.TYPO", 1)
+        wrong = draw.mistype(text)
+    assert re.findall(r"\{\d?\}", wrong) == re.findall(r"\{\d?\}", text)
+    text, wrong = text.replace(" ", ""), wrong.replace(" ", "")
+    kept = SequenceMatcher(None, text, wrong, autojunk=False).get_matching_blocks()
+    assert sum(block.size for block in kept) >= len(text) - 2
+
+
+def test_the_shares_of_the_tasks(made) -> None:
+    counts = Counter(exchange.task for conversation in made["train"] for exchange in conversation)
+    shares = {task: n / counts.total() for task, n in counts.items()}
+    assert 0.1 < shares["outside"] < 0.15
+    assert 0.08 < shares["addition"] < 0.12
+    assert 0.1 < shares["subtraction"] < 0.14
+    assert 0.15 < shares["two questions"] < 0.2
+    assert min(shares.values()) > 0.01
+
+
+def test_the_basics_are_short(made) -> None:
+    asked = [e.prompt for conversation in made["basics"] for e in conversation]
+    assert sum(map(len, asked)) / len(asked) < 17
+    inside = [e.prompt for c in made["basics"] for e in c if e.task != "outside"]
+    assert not any(prompt.endswith(("!", "?")) for prompt in inside)
 
 
 def test_what_is_known_by_heart_is_right(made) -> None:
     answers = defaultdict(set)
     for split in ("train", "wordings"):
-        for _, exchange in scored(made[split]):
-            if exchange.task in ("opposites", "capitals"):
-                filler = re.findall(r"[a-z]+", exchange.prompt.removesuffix("'s capital"))
-                for word in filler:
-                    if (exchange.task, word) in KNOWN_BY_HEART:
-                        answers[exchange.task, word].add(exchange.reply)
+        for exchange in questions(made[split]):
+            for word in re.findall(r"[a-z]+", exchange.prompt):
+                if (exchange.task, word) in KNOWN_BY_HEART:
+                    answers[exchange.task, word].add(exchange.reply)
     assert answers == {key: {answer} for key, answer in KNOWN_BY_HEART.items()}
 
 
@@ -136,8 +215,16 @@ def test_a_question_has_one_answer(made) -> None:
 @pytest.mark.parametrize("split", SPLITS)
 def test_a_split_has_all_the_tasks_that_can_be_new_in_it(made, split) -> None:
     counts = Counter(exchange.task for _, exchange in scored(made[split]))
-    assert set(counts) == (WITH_FILLERS if split == "heldout" else WITH_FILLERS | BY_HEART)
-    assert min(counts.values()) > N / 40
+    assert (
+        set(counts)
+        == {
+            "train": WITH_FILLERS | BY_HEART,
+            "wordings": WITH_FILLERS | BY_HEART,
+            "heldout": WITH_FILLERS,
+            "basics": (WITH_FILLERS | BY_HEART) - {"memory", "small talk", "two questions"},
+        }[split]
+    )
+    assert min(counts.values()) > N / 50
 
 
 @pytest.mark.parametrize("split", ["heldout", "wordings"])
@@ -158,7 +245,7 @@ def test_a_pair_of_numbers_is_on_one_side_in_either_order_and_every_task(made) -
     pairs = {
         split: {
             tuple(sorted(numbers(exchange.prompt)))
-            for _, exchange in scored(made[split])
+            for exchange in questions(made[split])
             if exchange.task in ("addition", "subtraction", "comparison")
         }
         for split in SPLITS
@@ -170,8 +257,7 @@ def test_a_word_that_is_held_out_is_never_said_in_training(made) -> None:
     held_out = {*names().held_out, *words("common").held_out, *words("colors").held_out}
     said = {
         word
-        for conversation in made["train"]
-        for exchange in conversation
+        for exchange in questions(made["train"])
         for word in re.findall(
             # what comes of reversing a word may well be another word
             r"[a-z]+",
@@ -190,8 +276,7 @@ def test_conversations_are_short_and_in_a_small_alphabet(made, split) -> None:
             for message in json.loads(json_line(conversation))
         ]
         assert tokenizer.count_tokens(messages) <= MAX_TOKENS
-        assert max(len(message.content) for message in messages) <= 42
-        prompt = fit_conversation(messages[:-1], tokenizer, block_size=128)
+        prompt = fit_conversation(messages[:-1], tokenizer, block_size=256)
         assert (prompt.tokens_dropped, prompt.unknown_characters) == (0, "")
 
 
@@ -219,9 +304,10 @@ def test_a_longer_set_begins_with_a_shorter_one(split, seed, n) -> None:
 @pytest.mark.parametrize(
     ("split", "sha256"),
     [
-        ("train", "27862f46f0587528c3cb7b4cf1876387f8b8655afb51b8df2837fd0eca0216a7"),
-        ("heldout", "e486d566bcde86176deba33b8c8660244a6fa280efb28955a9b14861ed973472"),
-        ("wordings", "da30b5af1cbfb0299ea0ae5e3b623334c351697870b7b987ee05819d34725ab6"),
+        ("train", "6886e9dfe7d05dd7bfdbe082de3d90832be802aba43e7cae28a686412b2c2bd3"),
+        ("basics", "8937a17c1ff75bd7df6d66397f015a1edc5c8cd6598e42247d30e1fb532bde2f"),
+        ("heldout", "c127fb098e0da1c67d34db788d6efb6fef01a573310b97204f743a10ccd05476"),
+        ("wordings", "4b5179fab0e75b54ab6b273070fc3eefcece73d253d82ed98c5a36a669af4c99"),
     ],
 )
 def test_the_bytes_do_not_depend_on_the_python(split, sha256) -> None:

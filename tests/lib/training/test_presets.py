@@ -4,11 +4,15 @@ from dataclasses import replace
 from microgpt.synthetic_chat import conversations, json_line
 from microgpt.training.presets import PRESETS
 
-FEW = replace(PRESETS["chat"], n_conversations=300)  # of its 200,000
+FEW = replace(PRESETS["chat"], n_conversations=300)
 
 
-def test_the_chat_preset_learns_from_what_the_grammar_writes() -> None:
-    written = [json.loads(json_line(each)) for each in conversations("train", 300, 7)]
+def test_the_chat_preset_reads_the_basics_of_the_grammar_first_and_the_others_twice() -> None:
+    written = [
+        json.loads(json_line(each))
+        for split, n in (("basics", 120), ("train", 180), ("train", 180))
+        for each in conversations(split, n, 7)
+    ]
     spoken = [[(m["role"], m["content"]) for m in conversation] for conversation in written]
     drawn = [[(m.role, m.content) for m in conversation] for conversation in FEW.draw(seed=7)]
     assert drawn == spoken

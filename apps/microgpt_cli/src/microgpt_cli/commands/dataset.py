@@ -20,10 +20,11 @@ dataset = command_group("Generate training data.")
 )
 def chat(
     split: Annotated[
-        Literal["train", "heldout", "wordings"],
+        Literal["train", "basics", "heldout", "wordings"],
         typer.Option(
-            help="train: training set. heldout: words, names, number pairs and prompts that the "
-            "training set does not contain. wordings: phrasings that it does not contain."
+            help="train: training set. basics: its short questions, to learn from first. heldout: "
+            "words, names, number pairs and prompts that the training set does not contain. "
+            "wordings: phrasings that it does not contain."
         ),
     ] = "train",
     conversations: Annotated[int, typer.Option(help="Number of conversations.")] = 4000,
@@ -35,9 +36,10 @@ def chat(
 ) -> None:
     """Generate conversations from a grammar, one per line.
 
-    The topics are small talk, addition and subtraction up to 99, comparisons, spelling, reversing,
-    length and letters of words, names and colors to remember, days, months, opposites, capitals,
-    and questions that the assistant cannot answer. The held-out words are the same for all seeds.
+    The topics are small talk, addition and subtraction up to 99, multiplication up to 12,
+    comparisons, spelling, reversing, length and letters of words, names and colors to remember,
+    days, months, opposites, capitals, two questions in one message, and messages that the assistant
+    cannot answer. The held-out words are the same for all seeds.
     """
     from microgpt.files.atomic_files import publish
     from microgpt.synthetic_chat import conversations as draw

@@ -91,7 +91,8 @@ def new_job(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> Traini
         docs = load_documents(path, text, settings["column"], chat=chat)
         config = replace(config, text="stream" if isinstance(docs, str) else "lines")
     else:
-        docs = _drawn(preset, config.seed)
+        # The conversations are generated in the order in which to read them.
+        docs, config = _drawn(preset, config.seed), replace(config, shuffle=False)
     size = overrides.get("block_size") or (parent.model.block_size if parent else STREAM_CONTEXT)
     is_bpe = (parent.tokenizer.kind if parent else kind) == "bpe"
     parts = _split(docs, settings, size * CHARACTERS_PER_SUBWORD if is_bpe else size)

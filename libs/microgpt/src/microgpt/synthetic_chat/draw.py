@@ -2,17 +2,27 @@
 
 import hashlib
 import random
+import re
+import string
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 T = TypeVar("T")
-ChatSplit = Literal["train", "heldout", "wordings"]
+ChatSplit = Literal["train", "basics", "heldout", "wordings"]
 
 HELD_OUT = 0.1  # fraction of the fillers held out from training
-BARE = 0.25  # fraction of questions without a question mark, because many users omit it
+BARE = 0.25  # fraction of unseen wordings without their question mark
+SHORT = 0.3  # fraction of questions in the first wording, a short one
+SHORT_OF_TWO = 0.65  # the same where a message has two questions
+BEFORE = 0.12  # fraction of messages that begin with a greeting or the like
+AFTER = 0.05  # fraction of messages that end with "please" or the like
+EARLY = 2.5  # how much more often early wordings of a list are chosen; 1: all equally often
+TYPO = 0.04  # fraction of messages with a typing error
+TIGHT = 0.3  # fraction of messages without spaces around operators
 
 
 @dataclass(frozen=True)
@@ -22,19 +32,50 @@ class Exchange:
     prompt: str  # user message
     reply: str  # expected reply
     task: str | None  # score category; None if the reply is not scored
+    parts: "tuple[Exchange, ...]" = ()  # the questions of a message that asks two
 
 
-PHRASES: dict[str, Any] = tomllib.loads(
-    Path(__file__).with_name("phrases.toml").read_text(encoding="utf-8")
-)
+_TEXT = Path(__file__).with_name("phrases.toml").read_text(encoding="utf-8")
+PHRASES: dict[str, Any] = tomllib.loads(_TEXT)
+# Words of the phrases, other than those to spell and so on: they occur in training.
+_SPOKEN = {*re.findall("[a-z]+", _TEXT[: _TEXT.index("[words]")] + _TEXT.partition("[tables]")[2])}
+_CHOICE, _SLOT = re.compile(r"\[([^\[\]]*)\]"), re.compile(r"\{\w+\}")
+_TIGHT = re.compile(r"(?<=}) ([-+*/x×÷]) (?={)")
+_WORD = re.compile(r"(?<!\{)\b[a-z]{4,}\b")
+_PUNCTUATION = str.maketrans(dict.fromkeys(".,!?:;'", " "))
+_FRAME = {name: choices.split("|") for name, choices in PHRASES["frame"].items()}
 
 
 @dataclass(frozen=True)
 class Wordings:
     """Alternative wordings of a question."""
 
-    seen: Sequence[str]  # wordings used in training and for held-out fillers
+    seen: Sequence[str]  # patterns used in training and for held-out fillers
     unseen: Sequence[str]  # wordings never used in training
+
+    @classmethod
+    def of(cls, phrases: dict[str, Any]) -> "Wordings":
+        """Parse an entry of phrases.toml."""
+        return cls(patterns(phrases["seen"]), phrases["unseen"])
+
+
+def patterns(text: str) -> Sequence[str]:
+    """Return the patterns of a text, one per line, with the macros replaced."""
+    for name, choices in PHRASES["macros"].items():
+        text = text.replace(f"<{name}>", f"[{choices}]")
+    return text.strip().splitlines()
+
+
+def normal(text: str) -> str:
+    """Return a wording without punctuation, to compare it with others."""
+    return " ".join(_SLOT.sub("{}", text).translate(_PUNCTUATION).split())
+
+
+_UNSEEN = {
+    normal(text)
+    for phrases in (*PHRASES["wordings"].values(), *PHRASES["small_talk"], PHRASES["outside"])
+    for text in phrases["unseen"]
+}
 
 
 @dataclass(frozen=True)
@@ -46,11 +87,12 @@ class Fillers(Generic[T]):
 
     @classmethod
     def of(cls, fillers: Iterable[T], text: Callable[[T], str] = str) -> "Fillers[T]":
-        """Return the fillers, split by the hash of their text."""
+        """Split values by the hashes of their texts; words of the phrases are never held out."""
         seen: list[T] = []
         held_out: list[T] = []
         for filler in fillers:
-            (held_out if is_held_out(text(filler)) else seen).append(filler)
+            is_new = is_held_out(text(filler)) and text(filler) not in _SPOKEN
+            (held_out if is_new else seen).append(filler)
         return cls(seen, held_out)
 
 
@@ -71,6 +113,8 @@ class Draw:
 
     def __init__(self, split: ChatSplit, seed: int) -> None:
         self.split = split  # determines the available fillers and wordings
+        self.told: dict[str, str] = {}  # name and color stated in the current conversation
+        self.short = SHORT
         self._rng = random.Random(seed)
 
     def chance(self, share: float) -> bool:
@@ -81,15 +125,62 @@ class Draw:
         """Return a random item."""
         return items[int(self._rng.random() * len(items))]
 
+    def pick_early(self, items: Sequence[T]) -> T:
+        """Return a random item, more often an early one."""
+        return items[int(self._rng.random() ** EARLY * len(items))]
+
     def filler(self, fillers: Fillers[T]) -> T:
         """Return a random filler of the split."""
         return self.pick(fillers.held_out if self.split == "heldout" else fillers.seen)
 
     def ask(self, wordings: Wordings, *fillers: object) -> str:
         """Return a question in a random wording of the split."""
-        wording = self.pick(wordings.unseen if self.split == "wordings" else wordings.seen)
-        return self.vary_question_mark(wording.format(*fillers))
+        if self.split == "wordings":
+            return self.pick(wordings.unseen).format(*fillers)
+        is_short = self.split == "basics" or self.chance(self.short)
+        patterns = wordings.seen[: 1 if is_short else None]
+        return self.mistype(self.expand(patterns)).format(*fillers)
 
-    def vary_question_mark(self, question: str) -> str:
-        """Drop the question mark with probability `BARE`."""
-        return question.removesuffix("?") if self.chance(BARE) else question
+    def expand(self, patterns: Sequence[str]) -> str:
+        """Return a random wording of a random pattern that is not held out."""
+        while True:
+            text = self.pick_early(patterns)
+            while "[" in text:
+                text = _CHOICE.sub(lambda found: self.pick_early(_choices(found[1])), text)
+            text = " ".join(text.split()).replace(" ,", ",")
+            if normal(text) not in _UNSEEN:
+                return text
+
+    def mistype(self, text: str) -> str:
+        """Make a typing error in a word of four or more letters, or leave out spaces, at times."""
+        if self.split == "basics":
+            return text
+        if self.chance(TIGHT):
+            text = _TIGHT.sub(r"\1", text)
+        words = list(_WORD.finditer(text)) if self.chance(TYPO) else []
+        if not words:
+            return text
+        word = self.pick(words)
+        i = self.pick(range(word.start(), word.end() - 1))
+        a, b = text[i], text[i + 1]
+        wrong = self.pick((a, b, b + a, a + a + b, a + self.pick(string.ascii_lowercase)))
+        return text[:i] + wrong + text[i + 2 :]
+
+    def dress(self, message: str) -> str:
+        """Vary how a message begins and ends."""
+        if self.split == "basics":
+            return message
+        if self.split == "wordings":
+            return message.removesuffix("?") if self.chance(BARE) else message
+        text = message.rstrip(".")
+        if self.chance(BEFORE):
+            text = self.pick_early(_FRAME["before"]) + self.pick_early(_FRAME["between"]) + text
+        if self.chance(AFTER):
+            text += self.pick_early(_FRAME["after"])
+        text += self.pick_early(_FRAME["statement" if message.endswith(".") else "question"])
+        return message if normal(text) in _UNSEEN else text
+
+
+@cache
+def _choices(text: str) -> Sequence[str]:
+    return text.split("|")

@@ -4,56 +4,73 @@ The same split and seed give the same conversations on any Python version.
 """
 
 import json
+import re
 import string
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
 
 from microgpt.data.tokenizer import Conversation, Message
 from microgpt.errors import ConfigError
 from microgpt.synthetic_chat.draw import ChatSplit, Draw, Exchange
 from microgpt.synthetic_chat.tasks import (
     addition,
-    ask_untold,
     capitals,
     comparison,
     days,
     length,
     letters,
+    memory,
     months,
+    multiplication,
+    names,
     opposites,
     outside,
     reversing,
     small_talk,
     spelling,
     subtraction,
-    tell_and_ask,
+    tell,
+    two_questions,
+    words,
 )
 
-ALPHABET = " !'+,-.?" + string.digits + string.ascii_lowercase
-MAX_TOKENS = 120  # maximum number of tokens per conversation; leaves room in a context of 128
-MAX_PROMPT = 96  # maximum prompt length in a context of 128 (`microgpt.data.chat_truncation`)
+ALPHABET = " !\"%&'()*+,-./:;=?×÷" + string.digits + string.ascii_lowercase
+MAX_TOKENS = 240  # maximum number of tokens per conversation; leaves room in a context of 256
+MAX_PROMPT = 190  # maximum prompt length in a context of 256 (`microgpt.data.chat_truncation`)
 
-MEMORY = 0.15  # fraction of conversations that state a fact and ask for it later
-AT_ONCE = 0.25  # fraction of these conversations that ask for the fact in the next message
-LENGTHS = (1, 1, 1, 1, 2, 2, 3, 4)  # numbers of exchanges in other conversations, drawn at random
+MEMORY = 0.14  # fraction of conversations that state a fact and ask for it later
+BOTH = 0.25  # fraction of these conversations that state a name and a color
+UNTOLD = 0.2  # fraction of questions about the other fact
+TWO = 0.22  # fraction of messages with two questions
+MOST_BASICS = 6  # maximum number of exchanges in a conversation of "basics"
+LENGTHS = (1, 1, 1, 1, 2, 2, 3, 4)  # possible numbers of exchanges in all other conversations
 
 Task = Callable[[Draw], Exchange]
 
-_WITH_FILLERS: Sequence[Task] = (
-    addition, subtraction, spelling, reversing, length, letters, comparison, outside,
-)  # fmt: skip
-_MEMORISED: Sequence[Task] = (*(small_talk,) * 2, days, months, opposites, capitals)
-# Harder tasks, especially arithmetic, are more frequent because they need more examples.
-_TRAINING_TASKS: Sequence[Task] = (
-    *_WITH_FILLERS, *_MEMORISED, *(addition,) * 7, *(subtraction,) * 6, *(comparison,) * 2,
-    spelling, *(reversing,) * 3, length, outside,
-)  # fmt: skip
+# Shares of the tasks. Arithmetic and words are more frequent because they need more examples.
+_WITH_FILLERS: Mapping[Task, int] = {
+    addition: 12, subtraction: 14, comparison: 6, spelling: 5, reversing: 8, length: 5, letters: 5,
+}  # fmt: skip
+_MEMORISED: Mapping[Task, int] = {
+    multiplication: 3, days: 2, months: 2, opposites: 2, capitals: 2
+}  # fmt: skip
+_OTHERS: Mapping[Task, int] = {outside: 16, small_talk: 4, memory: 1}
+
+
+def _repeated(*shares: Mapping[Task, int]) -> Sequence[Task]:
+    return [task for part in shares for task, n in part.items() for _ in range(n)]
+
+
+_TRAINING_TASKS = _repeated(_WITH_FILLERS, _MEMORISED, _OTHERS)
+_BASICS = _repeated(_WITH_FILLERS, dict.fromkeys(_MEMORISED, 1), {multiplication: 1, outside: 4})
 
 
 def conversations(split: ChatSplit, n: int, seed: int) -> Iterator[list[Exchange]]:
     """Return an iterator over n random conversations.
 
     Args:
-        split: "train"; "heldout", with words, names, number pairs and prompts that "train" never
+        split: "train"; "basics", with short questions in the first wording of each task, to learn
+            from first; "heldout", with words, names, number pairs and prompts that "train" never
             contains, for any seed; or "wordings", with wordings that "train" never contains.
         seed: random seed, at least 0.
 
@@ -88,31 +105,61 @@ def json_line(conversation: Sequence[Exchange]) -> str:
 
 
 def _conversation(draw: Draw) -> list[Exchange]:
-    """Draw conversations until one fits into the context."""
+    """Draw conversations until one fits into the context and has no word that is held out."""
     while True:
-        exchanges = _memory_conversation(draw) if draw.chance(MEMORY) else _independent(draw)
+        draw.told.clear()
+        tasks = _conversation_tasks(draw)
+        exchanges = [_dressed(draw, task(draw)) for task in tasks]
         n_tokens = 2 + sum(map(_n_tokens, exchanges))  # includes BOS at both ends
-        if n_tokens <= MAX_TOKENS and n_tokens - len(exchanges[-1].reply) - 2 <= MAX_PROMPT:
+        fits = n_tokens <= MAX_TOKENS and n_tokens - len(exchanges[-1].reply) - 2 <= MAX_PROMPT
+        prompts = " ".join(exchange.prompt for exchange in exchanges)
+        is_free = draw.split == "heldout" or _held_out().isdisjoint(re.findall("[a-z]+", prompts))
+        if fits and is_free:
             return exchanges
 
 
-def _memory_conversation(draw: Draw) -> list[Exchange]:
-    telling, asking = tell_and_ask(draw)
-    return [telling, *([] if draw.chance(AT_ONCE) else [draw.pick(_tasks(draw))(draw)]), asking]
+def _dressed(draw: Draw, exchange: Exchange) -> Exchange:
+    return Exchange(draw.dress(exchange.prompt), exchange.reply, exchange.task, exchange.parts)
 
 
-def _independent(draw: Draw) -> list[Exchange]:
-    tasks = _tasks(draw)
-    if draw.split != "heldout":  # ask_untold has no held-out fillers
-        tasks = (*tasks, ask_untold)
-    return [draw.pick(tasks)(draw) for _ in range(draw.pick(LENGTHS))]
+@cache
+def _held_out() -> frozenset[str]:
+    """Return the words that do not occur in training, not even by a typing error."""
+    kinds = (names(), words("common"), words("colors"))
+    return frozenset(word for kind in kinds for word in kind.held_out)
 
 
-def _tasks(draw: Draw) -> Sequence[Task]:
-    """Return the tasks of a split; "heldout" excludes memorised facts, which have no fillers."""
-    if draw.split == "train":
-        return _TRAINING_TASKS
-    return _WITH_FILLERS if draw.split == "heldout" else (*_WITH_FILLERS, *_MEMORISED)
+def _conversation_tasks(draw: Draw) -> list[Task]:
+    if draw.split == "basics":
+        return [draw.pick(_BASICS) for _ in range(draw.pick(range(1, MOST_BASICS + 1)))]
+    return _memory_tasks(draw) if draw.chance(MEMORY) else _others(draw, draw.pick(LENGTHS))
+
+
+def _memory_tasks(draw: Draw) -> list[Task]:
+    """Return tasks that state one or two facts and ask for one, with others around them."""
+    first, second = draw.pick((("name", "color"), ("color", "name")))
+    facts = [first, second] if draw.chance(BOTH) else [first]
+    asked = draw.pick(facts)
+    other = "color" if asked == "name" else "name"
+    return [
+        *_others(draw, draw.pick((0, 0, 0, 1))),
+        *(partial(tell, what=fact) for fact in facts),
+        *_others(draw, draw.pick((0, 1, 1, 2))),
+        partial(memory, what=other if draw.chance(UNTOLD) else asked),
+    ]
+
+
+def _others(draw: Draw, n: int) -> list[Task]:
+    """Return n tasks of a split; "heldout" excludes memorised facts, which have no fillers."""
+    equal = (*_WITH_FILLERS, outside)
+    with_facts = (*equal, *_MEMORISED)
+    tasks, parts = {
+        "train": (_TRAINING_TASKS, (*_TRAINING_TASKS, tell)),
+        "heldout": (equal, (*equal, tell)),
+        "wordings": ((*with_facts, small_talk, small_talk, memory), with_facts),
+    }[draw.split]
+    two = partial(two_questions, tasks=parts)
+    return [two if draw.chance(TWO) else draw.pick(tasks) for _ in range(n)]
 
 
 def _n_tokens(exchange: Exchange) -> int:

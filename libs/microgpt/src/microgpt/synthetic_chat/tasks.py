@@ -1,54 +1,63 @@
 """Chat tasks. Each task is a function that draws one exchange.
 
-Some number pairs, words, given names, colors and unanswerable questions are held out from training,
-whatever the seed. Small talk and facts, such as capitals and opposites, must be memorised, so only
-some of their wordings are held out.
+Some number pairs, words, given names, colors and unanswerable messages are held out from training,
+for any seed. Facts, such as products, capitals and opposites, and small talk must be memorised, so
+only some of their wordings are held out.
 """
 
+import re
+import string
 from collections.abc import Callable, Sequence
 from functools import cache
-from itertools import combinations_with_replacement, product
+from itertools import combinations_with_replacement
 
 from microgpt.data.documents import bundled, load_text
-from microgpt.synthetic_chat.draw import PHRASES, Draw, Exchange, Fillers, Wordings
+from microgpt.synthetic_chat.draw import (
+    PHRASES,
+    SHORT,
+    SHORT_OF_TWO,
+    Draw,
+    Exchange,
+    Fillers,
+    Wordings,
+    is_held_out,
+    patterns,
+)
 
 UNKNOWN = "i don't know."
 LARGEST = 99  # largest number in a question
+LARGEST_FACTOR = 12
+SMALL = 20  # largest number of a small pair
+SHARE_SMALL = 0.15  # fraction of pairs chosen to be small, because users ask about such numbers
 CLOSE = 0.25  # fraction of subtractions chosen to have a difference below 10
 SHORTEST, LONGEST = 3, 7  # word lengths in letters
-COMMON = 0.25  # fraction of words drawn from the short list of common words; the rest are names
-UNTOLD = 0.2  # fraction of memory questions whose answer the user has not stated
+NO_COLOR = 0.4  # fraction of favorite colors that are other words, so that they must be copied
+COMMON = 0.35  # fraction of words drawn from the list of common words, which is easy to memorise
 
 _ALL_PAIRS = [*combinations_with_replacement(range(LARGEST + 1), 2)]  # smaller number first
-_PAIRS, _CLOSE_PAIRS = (
+_PAIRS, _CLOSE_PAIRS, _SMALL_PAIRS = (
     Fillers.of(pairs, lambda pair: f"{pair[0]} {pair[1]}")
-    for pairs in (_ALL_PAIRS, [pair for pair in _ALL_PAIRS if pair[1] - pair[0] < 10])
-)
-_WORDINGS = {name: Wordings(**phrases) for name, phrases in PHRASES["wordings"].items()}
-_SMALL_TALK = [
-    (talk["reply"], Wordings(talk["seen"], talk["unseen"])) for talk in PHRASES["small_talk"]
-]
-_UNKNOWN: list[tuple[Wordings, Sequence[str], Fillers[str]]] = [
-    (
-        _WORDINGS[name],
-        topics,
-        Fillers.of(
-            wording.format(topic) for wording, topic in product(_WORDINGS[name].seen, topics)
-        ),
+    for pairs in (
+        _ALL_PAIRS,
+        [pair for pair in _ALL_PAIRS if pair[1] - pair[0] < 10],
+        [pair for pair in _ALL_PAIRS if pair[1] <= SMALL],
     )
-    for name, topics in PHRASES["unknown"].items()
-]
+)
+_WORDINGS = {name: Wordings.of(phrases) for name, phrases in PHRASES["wordings"].items()}
+_SMALL_TALK = [(talk["reply"], Wordings.of(talk)) for talk in PHRASES["small_talk"]]
+_TABLES, _SLOTS = PHRASES["tables"], PHRASES["slots"]
+_OUTSIDE = {kind: patterns(text) for kind, text in PHRASES["outside"].items() if kind != "unseen"}
+_OUTSIDE_KINDS = (*_OUTSIDE, "numbers", "capital", "opposite", *("arithmetic",) * 5)
 
 
 @cache
 def names() -> Fillers[str]:
     """Return the bundled given names of three to seven letters."""
-    fitting = dict.fromkeys(
-        name
-        for name in load_text(bundled("names.txt"))
-        if SHORTEST <= len(name) <= LONGEST and name not in PHRASES["words"]["not_names"]
+    read = load_text(bundled("names.txt"))
+    not_names = {*PHRASES["words"]["common"].split()}
+    return Fillers.of(
+        dict.fromkeys(n for n in read if SHORTEST <= len(n) <= LONGEST and n not in not_names)
     )
-    return Fillers.of(fitting)
 
 
 @cache
@@ -66,11 +75,20 @@ def addition(draw: Draw) -> Exchange:
 def subtraction(draw: Draw) -> Exchange:
     """Ask for a non-negative difference.
 
-    Random pairs rarely differ by less than 10, a case that the model learns separately. Therefore,
-    a fixed fraction of the questions uses only such pairs.
+    Random pairs rarely have a difference below 10, and the model learns these cases separately.
+    Therefore, a fixed fraction of the pairs is drawn from these cases only.
     """
-    smaller, larger = draw.filler(_CLOSE_PAIRS if draw.chance(CLOSE) else _PAIRS)
-    return _ask(draw, "subtraction", (larger, smaller), larger - smaller)
+    smaller, larger = draw.filler(_CLOSE_PAIRS) if draw.chance(CLOSE) else sorted(_pair(draw))
+    wording, pair = "subtraction", (larger, smaller)
+    if draw.chance(0.1):
+        wording, pair = "difference", draw.pick((pair, pair[::-1]))
+    return _ask(draw, wording, pair, larger - smaller, task="subtraction")
+
+
+def multiplication(draw: Draw) -> Exchange:
+    """Ask for the product of two small numbers."""
+    a, b = (draw.pick(range(LARGEST_FACTOR + 1)) for _ in range(2))
+    return _ask(draw, "multiplication", (a, b), a * b)
 
 
 def comparison(draw: Draw) -> Exchange:
@@ -99,9 +117,8 @@ def length(draw: Draw) -> Exchange:
 
 def letters(draw: Draw) -> Exchange:
     """Ask for the first or last letter of a word."""
-    word = _word(draw)
-    wording, answer = draw.pick((("first_letter", word[0]), ("last_letter", word[-1])))
-    return _ask(draw, wording, (word,), answer, task="letters")
+    wording, i = draw.pick((("first_letter", 0), ("last_letter", -1)))
+    return _ask_of_word(draw, wording, lambda word: word[i], task="letters")
 
 
 def days(draw: Draw) -> Exchange:
@@ -116,14 +133,14 @@ def months(draw: Draw) -> Exchange:
 
 def opposites(draw: Draw) -> Exchange:
     """Ask for the opposite of a word."""
-    one, other = draw.pick(PHRASES["tables"]["opposites"])
+    one, other = draw.pick(_TABLES["opposites"])
     word, answer = draw.pick(((one, other), (other, one)))
-    return _ask(draw, "opposite", (word,), answer, task="opposites")
+    return _ask(draw, "opposite", (_quoted(draw, word),), answer, task="opposites")
 
 
 def capitals(draw: Draw) -> Exchange:
     """Ask for the capital of a country."""
-    country, capital = draw.pick(PHRASES["tables"]["capitals"])
+    country, capital = draw.pick(_TABLES["capitals"])
     return _ask(draw, "capital", (country,), capital, task="capitals")
 
 
@@ -134,27 +151,43 @@ def small_talk(draw: Draw) -> Exchange:
 
 
 def outside(draw: Draw) -> Exchange:
-    """Ask a question that the assistant cannot answer."""
-    wordings, topics, prompts = draw.pick(_UNKNOWN)
+    """Draw a message that the assistant cannot answer."""
     if draw.split == "wordings":
-        return Exchange(draw.ask(wordings, draw.pick(topics)), UNKNOWN, "outside")
-    return Exchange(draw.vary_question_mark(draw.filler(prompts)), UNKNOWN, "outside")
+        return Exchange(_fill(draw, draw.pick(PHRASES["outside"]["unseen"])), UNKNOWN, "outside")
+    while True:
+        prompt, is_fixed = _outside(draw)
+        if (is_held_out(prompt) and not is_fixed) == (draw.split == "heldout"):
+            return Exchange(draw.mistype(prompt), UNKNOWN, "outside")
 
 
-def tell_and_ask(draw: Draw) -> tuple[Exchange, Exchange]:
-    """State the user's name or favorite color, then ask for it or for the fact not stated."""
-    told, other = ("name", "color") if draw.chance(0.5) else ("color", "name")
-    filler = draw.filler(names() if told == "name" else words("colors"))
-    echo, answer = ("hi {}!", "you are {}.") if told == "name" else ("{} is nice.", "you like {}.")
-    telling = Exchange(draw.ask(_WORDINGS[f"tell_{told}"], filler), echo.format(filler), None)
-    if draw.chance(UNTOLD):
-        return telling, _ask(draw, f"ask_{other}", (), UNKNOWN, task="memory")
-    return telling, _ask(draw, f"ask_{told}", (), answer.format(filler), task="memory")
+def tell(draw: Draw, what: str | None = None) -> Exchange:
+    """State a name or a color."""
+    what = what or draw.pick(("name", "color"))
+    draw.told[what] = filler = draw.filler(names()) if what == "name" else _color(draw)
+    echo = "hi {}!" if what == "name" else "{} is nice."
+    return Exchange(draw.ask(_WORDINGS[f"tell_{what}"], filler), echo.format(filler), None)
 
 
-def ask_untold(draw: Draw) -> Exchange:
-    """Ask for a name or a color that the user has not stated."""
-    return _ask(draw, draw.pick(("ask_name", "ask_color")), (), UNKNOWN, task="memory")
+def memory(draw: Draw, what: str | None = None) -> Exchange:
+    """Ask for a name or a color, which may not have been stated."""
+    what = what or draw.pick(("name", "color"))
+    answer = "you are {}." if what == "name" else "you like {}."
+    reply = answer.format(draw.told[what]) if what in draw.told else UNKNOWN
+    return _ask(draw, f"ask_{what}", (), reply, task="memory")
+
+
+def two_questions(draw: Draw, tasks: Sequence[Callable[[Draw], Exchange]]) -> Exchange:
+    """Ask two questions in one message. Each answer becomes a sentence."""
+    parts: list[Exchange] = []
+    draw.short = SHORT_OF_TWO
+    while len(parts) < 2:
+        part = draw.pick(tasks)(draw)
+        if not part.prompt.endswith(".") or part.task is None:  # no greeting and the like
+            parts.append(part)
+    draw.short = SHORT
+    prompt = draw.ask(_WORDINGS["two"], *(part.prompt.rstrip("?.") for part in parts))
+    reply = " ".join(p.reply if p.reply[-1] in ".!" else f"{p.reply}." for p in parts)
+    return Exchange(prompt, reply, "two questions", tuple(parts))
 
 
 def _ask(
@@ -163,22 +196,90 @@ def _ask(
     return Exchange(draw.ask(_WORDINGS[wording], *fillers), str(answer), task or wording)
 
 
-def _ask_of_word(draw: Draw, task: str, answer: Callable[[str], object]) -> Exchange:
-    word = _word(draw)
-    return _ask(draw, task, (word,), answer(word))
+def _ask_of_word(
+    draw: Draw, wording: str, answer: Callable[[str], object], *, task: str | None = None
+) -> Exchange:
+    word = draw.filler(words("common") if draw.chance(COMMON) else names())
+    return _ask(draw, wording, (_quoted(draw, word),), answer(word), task=task)
+
+
+def _quoted(draw: Draw, word: str) -> str:
+    """Put a word into quotes or the like, at times; never in the split "wordings"."""
+    if draw.split == "wordings" or draw.chance(0.75):
+        return word
+    return draw.pick(('"{}"', "'{}'", "the word {}", "the word '{}'", "word {}")).format(word)
 
 
 def _ask_of_neighbour(draw: Draw, what: str) -> Exchange:
-    circle = PHRASES["tables"][f"{what}s"]
+    circle = _TABLES[f"{what}s"]
     i = draw.pick(range(len(circle)))
     wording, step = draw.pick(((f"{what}_after", 1), (f"{what}_before", -1)))
     return _ask(draw, wording, (circle[i],), circle[(i + step) % len(circle)], task=f"{what}s")
 
 
 def _pair(draw: Draw) -> tuple[int, int]:
-    smaller, larger = draw.filler(_PAIRS)
+    smaller, larger = draw.filler(_SMALL_PAIRS if draw.chance(SHARE_SMALL) else _PAIRS)
     return draw.pick(((smaller, larger), (larger, smaller)))
 
 
-def _word(draw: Draw) -> str:
-    return draw.filler(words("common") if draw.chance(COMMON) else names())
+def _color(draw: Draw) -> str:
+    return draw.filler(words("common" if draw.chance(NO_COLOR) else "colors"))
+
+
+def _outside(draw: Draw) -> tuple[str, bool]:
+    """Return a message of any other kind, or a question of the tasks outside their range.
+
+    Also return whether it is a fixed sentence, without fillers.
+    """
+    kind = draw.pick(_OUTSIDE_KINDS)
+    if kind in _OUTSIDE:
+        pattern = draw.expand([draw.pick(_OUTSIDE[kind])])
+        return _fill(draw, pattern), "{" not in pattern
+    if kind == "capital":
+        return draw.expand(_WORDINGS[kind].seen).format(_slot(draw, "country")), False
+    if kind == "opposite":
+        wording = draw.expand(_WORDINGS[kind].seen)
+        return wording.format(_slot(draw, draw.pick(("word", "topic")))), False
+    kinds = ("addition", "subtraction", "subtraction", "multiplication", "larger", "smaller")
+    wording = draw.pick(kinds)
+    pair = [_slot(draw, draw.pick(("small", "big", "big"))), _slot(draw, "big")]
+    if wording == "subtraction" and draw.chance(0.5):
+        smaller, larger = draw.filler(_PAIRS)
+        pair = [str(smaller), str(larger if larger > smaller else larger + 1)]
+    elif wording == "multiplication" and draw.chance(0.7):
+        pair = [_slot(draw, "small"), _slot(draw, "over")]
+    if wording != "subtraction" and draw.chance(0.5):
+        pair.reverse()
+    return draw.expand(_WORDINGS[wording].seen).format(*pair), False
+
+
+def _fill(draw: Draw, pattern: str) -> str:
+    return re.sub(r"\{(\w+)\}", lambda slot: _slot(draw, slot[1]), pattern)
+
+
+def _slot(draw: Draw, kind: str) -> str:
+    """Return a random text for a slot of a pattern."""
+    if kind == "any":
+        kind = draw.pick(("small", "small", "big"))
+    if kind == "land":
+        kind = draw.pick(("country", "known country"))
+    drawn: dict[str, Callable[[], str]] = {
+        "word": lambda: draw.filler(words("common")),
+        "name": lambda: draw.filler(names()),
+        "color": lambda: draw.filler(words("colors")),
+        "day": lambda: draw.pick(_TABLES["days"]),
+        "month": lambda: draw.pick(_TABLES["months"]),
+        "known country": lambda: draw.pick(_TABLES["capitals"])[0],
+        "city": lambda: draw.pick(_TABLES["capitals"])[1],
+        "letter": lambda: draw.pick(string.ascii_lowercase),
+        "mash": lambda: _mash(draw),
+        "small": lambda: str(draw.pick(range(LARGEST + 1))),
+        "over": lambda: str(draw.pick(range(LARGEST_FACTOR + 1, LARGEST + 1))),
+        "big": lambda: str(draw.pick(range(LARGEST + 1, draw.pick((300, 1000, 10000, 1000000))))),
+    }
+    return drawn[kind]() if kind in drawn else draw.pick(_SLOTS[kind])
+
+
+def _mash(draw: Draw) -> str:
+    """Return random letters."""
+    return "".join(draw.pick(string.ascii_lowercase) for _ in range(draw.pick(range(3, 9))))

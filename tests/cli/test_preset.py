@@ -95,7 +95,7 @@ def test_a_preset_fixes_what_no_option_says_and_is_remembered(with_few, tmp_path
     done = with_few("train", "--preset", "chat", "--steps", "2", "--batch-size", "3")
     assert done.returncode == 0, done.stderr
     meta = json.loads((tmp_path / "output" / "meta.json").read_text())
-    assert (meta["n_embd"], meta["n_layer"], meta["n_ff_exp"]) == (64, 6, 1)
+    assert (meta["n_embd"], meta["n_layer"], meta["n_ff_exp"]) == (96, 4, 1)
     assert "end_turn" in meta["special_tokens"]
     training = meta["training"]
     assert (training["preset"], training["steps"], training["batch_size"]) == ("chat", 2, 3)
@@ -118,7 +118,7 @@ def test_a_preset_can_name_the_bundled_shakespeare_and_how_to_hold_out(with_few,
 def test_a_training_on_a_presets_own_data_goes_on_and_takes_no_other_data(
     with_few, tmp_path
 ) -> None:
-    options = ("train", "--preset", "chat", "--steps", "6", "--n-embd", "8", "--n-layer", "1")
+    options = ("train", "--preset", "chat", "--steps", "6", "--n-embd", "6", "--n-layer", "1")
     with_few(*options, "--output", "part", "--checkpoint-every", "2")
     state = tmp_path / "part" / "train_state.json"
     assert json.loads(state.read_text())["input"] is None

@@ -87,7 +87,7 @@ PRESETS: dict[PresetName, Preset] = {
     ),
     "text-60s": Preset(*_text(64, steps=2_800, dropout=0.0), data=None),
     "text": Preset(*_TEXT_180S, data=None),
-    "text-300s": Preset(*_text(96, steps=6_500, dropout=0.1), data=None),
+    "text-300s": Preset(*_text(96, steps=6_500, dropout=0.05), data=None),
     # nanoGPT's split of the text: the last tenth is held out.
     "shakespeare": Preset(*_TEXT_180S, data="shakespeare", val_fraction=0.0, holdout="tail"),
     "karpathy": Preset(ModelConfig(), TrainConfig(), val_fraction=0.0, test_fraction=0.0),

@@ -6,6 +6,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import pexpect
 import pytest
 
 NOTE = "note: compiling the engine (once on this computer, takes about ten seconds)\n"
@@ -54,6 +55,24 @@ def test_only_first_runs_compile_and_say_so_whatever_was_stopped_before(start, t
     assert "compil" not in "".join(errors for _, errors in results)
     assert len({out for out, _ in results}) == 1
     assert results[0][0].startswith("documents:  2\n")
+
+
+@pytest.mark.slow
+def test_a_terminal_shows_for_how_long_it_compiles(tmp_path, text_model) -> None:
+    (tmp_path / "names.txt").write_text("anna\nemma\n")
+    settings = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "NUMBA_OPT": "0"}
+    child = pexpect.spawn(
+        "microgpt",
+        ["eval", str(text_model), "--data", "names.txt"],
+        cwd=tmp_path,
+        env={**os.environ, **settings},
+        dimensions=(24, 120),
+    )
+    child.expect(r"compiling the engine \(once on this computer, .*0:00:0[1-9]")
+    child.expect("documents:  2")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
 
 
 @pytest.mark.slow

@@ -19,11 +19,10 @@ from microgpt.data.tokenizer import CharTokenizer, Document
 from microgpt.printable import printable
 from microgpt.storage.model_directory import SavedModel
 from microgpt.training.defaults import defaults_for
-from microgpt.training.engines import prepare_engine
 from microgpt.training.finetune import extended_tokenizer
 from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
-from microgpt_cli.terminal.progress import duration
+from microgpt_cli.terminal.progress import duration, load_kernels
 from microgpt_cli.training_speed import TrainingSpeed, measure_speed
 
 PERCENTS = (0, 5, 25, 50, 75, 95, 99, 100)
@@ -93,7 +92,7 @@ def analyze_file(
     asked = block_size or (saved.model.block_size if saved else default)
     block_size = block_size or default
     model = replace(model, vocab_size=tokenizer.vocab_size, block_size=block_size)
-    prepare_engine("compiled", tell=note)
+    load_kernels("compiled", uses=["training"])
     if stream is None:
         pieces = docs
     else:

@@ -18,6 +18,7 @@ from microgpt_cli.terminal.options import (
     note_directory,
     one_of,
 )
+from microgpt_cli.terminal.progress import load_kernels
 from microgpt_cli.terminal.signals import Terminated, clear_pending_stop
 
 if TYPE_CHECKING:
@@ -64,7 +65,6 @@ def chat(
 
     from microgpt.files.atomic_files import as_argument
     from microgpt.inference import InferenceGpt
-    from microgpt.training.engines import prepare_engine
     from microgpt_cli.chat.session import ChatSession
 
     saved = _load(model_dir, unfinished=unfinished, is_one_shot=message is not None)
@@ -74,7 +74,7 @@ def chat(
             "this is not a chat model; train a model with --chat, or sample from this one with "
             f"microgpt generate --model {as_argument(model_dir or DEFAULT_MODEL_DIR)}"
         )
-    prepare_engine("compiled", saved.dtype, uses=["decoding"], tell=note)
+    load_kernels("compiled", saved.dtype, uses=["decoding"])
     session = ChatSession(model, sampling, seed, note)
     if message is not None:
         if model_dir is None:

@@ -25,7 +25,7 @@ from microgpt_cli.terminal.options import (
     Unfinished,
     one_of,
 )
-from microgpt_cli.terminal.progress import with_progress
+from microgpt_cli.terminal.progress import load_kernels, with_progress
 
 if TYPE_CHECKING:
     from microgpt.config import Use
@@ -73,7 +73,6 @@ def evaluate(
     from microgpt.data.documents import load_stream, load_text
     from microgpt.evaluation.held_out_loss import bits
     from microgpt.inference import InferenceGpt
-    from microgpt.training.engines import prepare_engine
     from microgpt_cli.model_loading import load_model
 
     saved = load_model(model_dir, unfinished=unfinished)
@@ -90,7 +89,7 @@ def evaluate(
         docs = [load_stream(data)] if is_stream else load_text(data, column=column, tell=note)
     _check_characters(docs, saved.tokenizer)
     uses: list[Use] = ["evaluation", "decoding"] if items else ["evaluation"]
-    prepare_engine("compiled", saved.dtype, uses=uses, tell=note)
+    load_kernels("compiled", saved.dtype, uses=uses)
     gpt = InferenceGpt(saved)
     result = gpt.evaluate(docs, text=text, threads=threads)
     answers, seconds = _generate_replies(gpt, items, threads) if items else ([], 0.0)

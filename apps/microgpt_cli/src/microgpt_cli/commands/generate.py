@@ -16,6 +16,7 @@ from microgpt import config
 from microgpt.errors import ConfigError, DataError
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, terminal_safe
+from microgpt_cli.terminal.progress import load_kernels
 
 if TYPE_CHECKING:
     from microgpt.data.tokenizer import Document
@@ -107,7 +108,6 @@ def generate(
     from microgpt.batching.sample_filter import GIVE_UP_AFTER, select
     from microgpt.files.atomic_files import as_argument
     from microgpt.inference import InferenceGpt
-    from microgpt.training.engines import prepare_engine
     from microgpt_cli.model_loading import load_model
 
     saved = load_model(model_dir, unfinished=unfinished)
@@ -129,7 +129,7 @@ def generate(
         seed=seed,
         threads=threads,
     )
-    prepare_engine("compiled", saved.dtype, uses=["generation"], tell=note)
+    load_kernels("compiled", saved.dtype, uses=["generation"])
     if unique or novel:
         samples = islice(select(samples, unique=unique, known=known), num_samples)
     if as_json:

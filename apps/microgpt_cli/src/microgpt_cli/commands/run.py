@@ -73,10 +73,9 @@ def run(
     from microgpt.data.split import fingerprint
     from microgpt.data.tokenizer import CharTokenizer
     from microgpt.inference import InferenceGpt
-    from microgpt.training.engines import prepare_engine
     from microgpt.training.train import train
     from microgpt_cli.input_files import default_input
-    from microgpt_cli.terminal.progress import TrainingProgress
+    from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
     from microgpt_evolution.genome import GENES, PRIMORDIAL
     from microgpt_evolution.genome_file import read_genome
 
@@ -102,7 +101,7 @@ def run(
             f"layer={organism.n_layer}, ctx={organism.n_ctx}, ff={organism.n_ff_exp})",
             flush=True,
         )
-    prepare_engine("compiled", uses=["training", "generation"], tell=note)
+    load_kernels("compiled", uses=["training", "generation"])
     with TrainingProgress(organism.steps) as progress:
         result = train(
             docs,

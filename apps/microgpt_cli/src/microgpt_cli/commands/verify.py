@@ -5,8 +5,8 @@ from typing import Annotated, get_args
 import typer
 
 from microgpt.config import DType, EngineName
-from microgpt_cli.terminal.console import note, say
-from microgpt_cli.terminal.progress import TrainingProgress
+from microgpt_cli.terminal.console import say
+from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
 
 
 def verify(
@@ -28,12 +28,11 @@ def verify(
     --steps 1000, the reference engine takes about 16 seconds.
     """
     from microgpt.config import Use
-    from microgpt.training.engines import prepare_engine
     from microgpt.verify.checks import KARPATHY, run_checks
 
     if engine != "reference":
         uses: list[Use] = ["training", "decoding"]
-        prepare_engine("compiled", *get_args(DType), uses=uses, tell=note)
+        load_kernels("compiled", *get_args(DType), uses=uses)
     failed = 0
     with TrainingProgress(KARPATHY.steps) as progress:
         for check in run_checks(steps=steps, engine=engine, on_event=progress.update):

@@ -17,7 +17,6 @@ from microgpt.errors import MicrogptError
 from microgpt.files.atomic_files import as_argument, check_place, remove_unfinished
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.storage.model_directory import save
-from microgpt.training.engines import prepare_engine
 from microgpt_cli.commands.genome import describe
 from microgpt_cli.commands.report import write_final_report
 from microgpt_cli.input_files import check_regular, default_input
@@ -28,7 +27,7 @@ from microgpt_cli.search.table import ProgressLines, SearchTable
 from microgpt_cli.search.workers import make_pool
 from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.options import DEFAULT_GENOME, RUNS
-from microgpt_cli.terminal.progress import rich_console
+from microgpt_cli.terminal.progress import load_kernels, rich_console
 from microgpt_cli.training.replacement import confirm_replacement
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.evolve_rust import loss_log_end
@@ -62,7 +61,7 @@ def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
             n_trials=settings.n_concurrent,
             trial_bytes=settings.max_bytes,
         )
-        prepare_engine("compiled", uses=["training", "evaluation", "generation"], tell=note)
+        load_kernels("compiled", uses=["training", "evaluation", "generation"])
         stack.enter_context(pool)
         pool.executor()  # fail before creating a run if the cluster is unreachable
         records = resumed or stack.enter_context(

@@ -16,7 +16,6 @@ from microgpt.error_format import first_problem
 from microgpt.errors import ConfigError
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.memory_limit import free_bytes
-from microgpt.training.engines import prepare_engine
 from microgpt_cli.commands.report import write_final_report
 from microgpt_cli.input_files import check_regular, default_input
 from microgpt_cli.search.log import resumable
@@ -24,7 +23,7 @@ from microgpt_cli.search.sweep_ranking import describe_sweep
 from microgpt_cli.search.workers import make_pool
 from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT, RUNS
-from microgpt_cli.terminal.progress import ProgressBar, duration, time_left
+from microgpt_cli.terminal.progress import ProgressBar, duration, load_kernels, time_left
 from microgpt_evolution.objectives.sweep_objective import SweepObjective
 from microgpt_evolution.sweep.config import SweepConfig, differing
 from microgpt_evolution.sweep.records import (
@@ -119,7 +118,7 @@ def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
     todo = {(t.config, t.seed): objective.flops(t.config) for t in records.todo()}
     with resumable(records, RESUME):
         uses: list[Use] = ["training", "evaluation", "generation"]
-        prepare_engine("compiled", *dtypes, uses=uses, tell=note)
+        load_kernels("compiled", *dtypes, uses=uses)
         if todo:
             n_models = len({config for config, _ in todo})
             print_or_discard(

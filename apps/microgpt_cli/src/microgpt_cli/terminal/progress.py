@@ -2,7 +2,8 @@
 
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import ExitStack
 from math import log
 from time import perf_counter
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.progress import Progress
 
+    from microgpt.config import DType, EngineName, Use
     from microgpt.state import TrainEvent, TrainingPlan
 
 T = TypeVar("T")
@@ -155,6 +157,26 @@ def duration(seconds: float) -> str:
 def time_left(n: float, per_s: float) -> str:
     """Format the time left for n items at per_s items per second; a rate of 0 means unknown."""
     return f"{duration(n / per_s)} left" if per_s else "? left"
+
+
+def load_kernels(engine: "EngineName", *dtypes: "DType", uses: "Collection[Use]") -> None:
+    """Load the kernels of an engine; on a terminal, show for how long they are being compiled."""
+    from microgpt.training.engines import prepare_engine
+
+    with ExitStack() as stack:
+
+        def tell(line: str) -> None:
+            console = rich_console() if line.startswith("compiling") else None
+            if console is None:
+                note(line)
+                return
+            from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+            columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+            bar = stack.enter_context(Progress(*columns, console=console, transient=True))
+            bar.add_task(line, total=None)
+
+        prepare_engine(engine, *dtypes, uses=uses, tell=tell)
 
 
 def rich_console() -> "Console | None":

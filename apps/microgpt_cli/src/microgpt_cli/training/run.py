@@ -25,11 +25,11 @@ from microgpt.state import TrainingPlan, TrainResult, TrainState
 from microgpt.storage.model_directory import save
 from microgpt.storage.training_directory import TrainingDirectory
 from microgpt.training.defaults import NAMES_SHA256
-from microgpt.training.engines import check_fits, prepare_engine
+from microgpt.training.engines import check_fits
 from microgpt.training.train import DivergedError, train
 from microgpt_cli.terminal.console import note, print_or_discard, say, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
-from microgpt_cli.terminal.progress import TrainingProgress
+from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
 from microgpt_cli.terminal.signals import StopRequest
 from microgpt_cli.training.job import Ended, TrainingJob, count_samples
 
@@ -77,7 +77,7 @@ def _train(
     uses += ["decoding"] if n_samples else []
     uses += ["evaluation"] if parts.validation or parts.test else []
     try:
-        prepare_engine(plan.engine, plan.dtype, uses=uses, tell=note)
+        load_kernels(plan.engine, plan.dtype, uses=uses)
     except KeyboardInterrupt as signal:
         raise type(signal)("before the first step; nothing was written") from None
     with TrainingProgress(plan.config.steps, plan) as progress, StopRequest() as stop:

@@ -3,6 +3,7 @@
 Signal handlers are installed before any large module is imported.
 """
 
+import gc
 import signal
 import sys
 from typing import NoReturn
@@ -15,6 +16,7 @@ USAGE = "usage: microgpt-serve (set MODEL_DIR, PORT, … in the environment; see
 
 def main() -> NoReturn:
     """Run the `microgpt-serve` command, then exit."""
+    gc.disable()  # until the server has started: imports create many objects, hardly any garbage
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback on Ctrl-C during startup
     block_sighup()

@@ -105,8 +105,8 @@ class _Server(uvicorn.Server):
         assert sockets
         # Exclude loaded objects from garbage collection: p99 latency at 32 connections fell from
         # 128 ms to 18 ms (bench/serve_load.py).
-        gc.collect()
         gc.freeze()
+        gc.enable()
         host, port = sockets[0].getsockname()[:2]
         in_url = f"[{host}]" if ":" in host else host
         LOG.info("serving %s at http://%s:%d; see /docs", self._state.model, in_url, port)

@@ -5,7 +5,6 @@ import ipaddress
 import re
 from typing import Annotated, Any, TypeVar
 
-import limits
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -26,6 +25,8 @@ def _check_key(key: SecretStr) -> SecretStr:
 
 
 def _check_rate(rate: str) -> str:
+    import limits  # lazy import, because few services have a rate limit
+
     with contextlib.suppress(ValueError):
         if all(one.amount > 0 for one in limits.parse_many(rate)):
             return rate

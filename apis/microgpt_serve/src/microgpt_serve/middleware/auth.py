@@ -13,15 +13,16 @@ import os
 import secrets
 import stat
 import time
+from typing import TYPE_CHECKING
 
-import limits
-from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from microgpt.errors import ConfigError
 from microgpt.files.regular_file import read_regular_file
 from microgpt_serve.errors import ServeError
+
+if TYPE_CHECKING:
+    from limits import RateLimitItem
 
 LOG = logging.getLogger("microgpt_serve")
 HEALTH_PATHS = frozenset({"/health", "/ready"})
@@ -36,8 +37,13 @@ class AuthMiddleware:
 
     def __init__(self, app: ASGIApp, keys: "ApiKeys", rate_limit: str | None) -> None:
         self._app, self._keys = app, keys
-        self._rates = limits.parse_many(rate_limit) if rate_limit else []
-        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._rates: list[RateLimitItem] = []
+        if rate_limit:
+            import limits  # lazy import, because it takes 3 % of the start
+            from limits.aio import storage, strategies
+
+            self._rates = limits.parse_many(rate_limit)
+            self._limiter = strategies.SlidingWindowCounterRateLimiter(storage.MemoryStorage())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request to the app, or refuse it."""

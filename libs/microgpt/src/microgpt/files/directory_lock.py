@@ -13,13 +13,15 @@ import platform
 import time
 from contextlib import suppress
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING
 
 from microgpt.errors import CheckpointError
 from microgpt.files.atomic_files import cannot_write, check_place, finish_publish
 from microgpt.files.regular_file import read_regular_file
 from microgpt.printable import printable
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 LOCK = ".lock"
 SHORT_USE = "being written"  # purpose of a short-lived lock
@@ -96,7 +98,9 @@ class DirectoryLock:
             if not exists:  # the parent of an existing directory may be read-only
                 raise
 
-    def _acquire(self, path: Path) -> FileLock:
+    def _acquire(self, path: Path) -> "FileLock":
+        from filelock import FileLock, Timeout  # lazy import, because readers need no lock
+
         lock = FileLock(path, thread_local=False)
         held, since, pause = None, 0.0, 0.001
         while True:
@@ -119,7 +123,7 @@ class DirectoryLock:
         return lock
 
 
-def _release(lock: FileLock | None) -> None:
+def _release(lock: "FileLock | None") -> None:
     """Release a lock and remove its file.
 
     The file is removed before the lock is released: another process that has already opened the

@@ -26,7 +26,7 @@ from tables import chat_table
 from train_speed import machine, results_file
 
 FIRST_SEED = 42
-SPLITS = {"heldout": 4000, "wordings": 6600}  # number of conversations; at least 500 items per task
+SPLITS = {"heldout": 4000, "wordings": 6600}  # number of conversations; at least 400 items per task
 FRESH = Path(__file__).parents[1] / "data" / "chat_fresh.jsonl"
 UNKNOWN = "i don't know."
 

@@ -30,7 +30,6 @@ SAID = """Hi! My name is Ada.
 whats 17 + 25
 who am i?
 spell turing and reverse turing
-What is 12 times 12?
 what is the meaning of life?
 bye
 """

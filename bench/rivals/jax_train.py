@@ -56,7 +56,11 @@ def batch_loss(weights, inputs, targets, mask, n_head, n_layer, rotation):
         probs = jax.nn.softmax(jnp.where(causal, scores, -jnp.inf), -1)
         mean = jnp.einsum("bhts,bshd->bthd", probs, v).reshape(B, T, C)
         x = x + mean @ weights[f"layer{i}.attn_wo"].T
-        hidden = jax.nn.relu(rmsnorm(x) @ weights[f"layer{i}.mlp_fc1"].T)
+        normed = rmsnorm(x)
+        if is_variant:
+            previous = jnp.pad(normed[:, :-1, : C // 2], ((0, 0), (1, 0), (0, 0)))
+            normed = jnp.concatenate([previous, normed[..., C // 2 :]], -1)
+        hidden = jax.nn.relu(normed @ weights[f"layer{i}.mlp_fc1"].T)
         hidden = hidden * hidden if is_variant else hidden
         x = x + hidden @ weights[f"layer{i}.mlp_fc2"].T
     x = rmsnorm(x) if is_variant else x

@@ -45,7 +45,11 @@ class Model:
             mean = F.scaled_dot_product_attention(q, k, v, is_causal=True)
             out = F.linear(mean.transpose(1, 2).reshape(B, T, C), weights[f"layer{i}.attn_wo"])
             x = x + F.dropout(out, dropout)
-            hidden = F.relu(F.linear(F.rms_norm(x, (C,), eps=1e-5), weights[f"layer{i}.mlp_fc1"]))
+            normed = F.rms_norm(x, (C,), eps=1e-5)
+            if is_variant:
+                previous = F.pad(normed[:, :-1, : C // 2], (0, 0, 1, 0))
+                normed = torch.cat([previous, normed[..., C // 2 :]], -1)
+            hidden = F.relu(F.linear(normed, weights[f"layer{i}.mlp_fc1"]))
             hidden = hidden * hidden if is_variant else hidden
             x = x + F.dropout(F.linear(hidden, weights[f"layer{i}.mlp_fc2"]), dropout)
         x = F.rms_norm(x, (C,), eps=1e-5) if is_variant else x

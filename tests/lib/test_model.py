@@ -83,6 +83,20 @@ def test_a_token_sees_those_before_it_and_none_after() -> None:
     assert logits_along(gpt, [4, 1])[1] != a[1]
 
 
+def test_token_shift_of_an_mlp_as_worked_out_by_hand() -> None:
+    """Two layers whose matrices change nothing, so the output is the input after the shift."""
+    model = ModelConfig(
+        n_embd=2, n_head=1, n_layer=2, vocab_size=3, block_size=3, n_ff_exp=1, token_shift=True
+    )
+    one = [[1.0, 0.0], [0.0, 1.0]]
+    gpt = GptVariant(model, dict.fromkeys(weight_shapes(model), one))
+    cache = gpt.new_cache()
+    assert gpt.mlp([1.0, 2.0], 0, cache) == [0, 2]  # nothing before the first token
+    assert gpt.mlp([3.0, 4.0], 1, cache) == [0, 4]
+    assert gpt.mlp([5.0, 6.0], 0, cache) == [1, 6]
+    assert gpt.mlp([7.0, 8.0], 1, cache) == [3, 8]
+
+
 def test_attention_gathers_by_head_as_worked_out_by_hand() -> None:
     """Two heads of one number; every projection but wv is 0, so all tokens weigh the same."""
     model = ModelConfig(n_embd=2, n_head=2, vocab_size=3, block_size=3, n_ff_exp=1)

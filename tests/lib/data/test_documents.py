@@ -59,11 +59,11 @@ def test_the_bundled_conversations_are_those_of_the_grammar(name, split, n) -> N
     assert len(load_conversations(bundled(name))) == n
 
 
-def test_the_bundled_questions_have_500_items_of_each_task() -> None:
+def test_the_bundled_questions_have_400_items_of_each_task() -> None:
     lines = map(json.loads, bundled("chat_heldout.jsonl").read_text().splitlines())
     tasks = Counter(message["task"] for line in lines for message in line if "task" in message)
     assert len(tasks) == 10
-    assert min(tasks.values()) >= 500
+    assert min(tasks.values()) >= 400
 
 
 def test_the_fresh_questions_have_15_items_of_each_task_and_60_outside_of_them() -> None:

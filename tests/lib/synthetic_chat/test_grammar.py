@@ -38,6 +38,11 @@ BACK = re.compile(  # X is the day or month that is asked about
 KNOWN = {*names().seen, *names().held_out, *words("common").seen, *words("common").held_out}
 DAYS = [name.lower() for name in calendar.day_name]
 MONTHS = [name.lower() for name in calendar.month_name[1:]]
+NOTATIONS = {
+    "addition": r"(\d+) \+ (\d+) = (\d+)", "subtraction": r"(\d+) - (\d+) = (-?\d+)",
+    "multiplication": r"(\d+) x (\d+) = (\d+)",
+    "comparison": r"(?:max|min)\((\d+), (\d+)\) = (\d+)",
+}  # fmt: skip
 KNOWN_BY_HEART = {
     ("opposites", "hot"): "cold", ("opposites", "cold"): "hot", ("opposites", "up"): "down",
     ("capitals", "france"): "paris", ("capitals", "japan"): "tokyo",
@@ -47,9 +52,10 @@ KNOWN_BY_HEART = {
 
 @pytest.fixture(scope="module")
 def made() -> dict[str, list[list[Exchange]]]:
-    """Conversations of each split, without typing errors: a regex can read what is asked."""
+    """Conversations of each split without typing errors and random words, for regexes to read."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("microgpt.synthetic_chat.draw.TYPO", 0)
+        patch.setattr("microgpt.synthetic_chat.draw.DISTRACTION", 0)
         return {split: list(conversations(split, N, seed=7)) for split in SPLITS}
 
 
@@ -75,11 +81,15 @@ def numbers(text: str) -> list[int]:
 def check_words(task: str, prompt: str, reply: str) -> None:
     """Assert that some word of the question has this answer, and is no longer than a word is."""
     asked = [word for word in re.findall(r"[a-z]+", prompt) if word in KNOWN]
+
+    def asks_for_first(word: str) -> bool:
+        return bool(FIRST.search(re.sub(rf"\b{word}\b", "", prompt)))
+
     answers = {
         "spelling": lambda word: "-".join(word),
-        "reversing": lambda word: "".join(reversed(word)),
-        "length": lambda word: str(len(word)),
-        "letters": lambda word: word[0 if FIRST.search(re.sub(rf"\b{word}\b", "", prompt)) else -1],
+        "reversing": lambda word: f"{word}: {''.join(reversed(word))}",
+        "length": lambda word: f"{word}: {len(word)}",
+        "letters": lambda word: f"{word}: {word[0 if asks_for_first(word) else -1]}",
     }
     assert reply in {answers[task](word) for word in asked}, (prompt, reply)
 
@@ -91,17 +101,24 @@ def check_circle(circle: list[str], prompt: str, reply: str) -> None:
 
 
 def check_numbers(task: str, prompt: str, reply: str) -> None:
-    """Assert that the question has two small numbers, and the reply is right."""
-    a, b = numbers(prompt)
+    """Assert that the question has two small numbers, and the reply repeats them and is right."""
+    asked, (a, b, answer) = numbers(prompt), map(int, re.fullmatch(NOTATIONS[task], reply).groups())
+    assert asked in ([[a, b], [b, a]] if task == "subtraction" else [[a, b]])
+    if a != b and not re.search("difference|differ|apart|far|between", prompt):
+        assert not re.search(rf"\b{b} ?(-|minus|take away) ?{a}\b", prompt), (prompt, reply)
+        assert not re.search(rf"\b{a} ([a-z]+ )?([a-z]+ )?from {b}\b", prompt), prompt
+        assert not re.search(rf"\b{a} (less|fewer|smaller) than {b}\b", prompt), prompt
     larger = re.search("big|large|greate|high|more|max", prompt)
     smaller = re.search("small|low|less|least|few|min", prompt)
     right = {
-        "addition": a + b, "subtraction": abs(a - b), "multiplication": a * b,
+        "addition": a + b, "subtraction": a - b, "multiplication": a * b,
         "comparison": max(a, b) if larger else min(a, b),
     }  # fmt: skip
     assert 0 <= min(a, b) <= max(a, b) <= (12 if task == "multiplication" else 99)
-    assert int(reply) == right[task], prompt
-    assert task != "comparison" or (larger is None) != (smaller is None), prompt
+    assert answer == right[task], prompt
+    if task == "comparison":
+        assert (larger is None) != (smaller is None), prompt
+        assert reply.startswith("max" if larger else "min")
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -127,7 +144,7 @@ def is_easy_sum(prompt: str) -> bool:
     if not found:
         return False
     a, b = int(found[1]), int(found[3])
-    return max(a, b) <= 99 and (found[2] in "+plus" or a >= b)
+    return max(a, b) <= 99
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -180,11 +197,25 @@ def test_a_typing_error_changes_a_letter_or_two_and_no_filler(seed, pattern) -> 
 def test_the_shares_of_the_tasks(made) -> None:
     counts = Counter(exchange.task for conversation in made["train"] for exchange in conversation)
     shares = {task: n / counts.total() for task, n in counts.items()}
-    assert 0.1 < shares["outside"] < 0.15
-    assert 0.08 < shares["addition"] < 0.12
-    assert 0.1 < shares["subtraction"] < 0.14
+    assert 0.12 < shares["outside"] < 0.17
+    assert 0.06 < shares["addition"] < 0.09
+    assert 0.07 < shares["subtraction"] < 0.11
     assert 0.15 < shares["two questions"] < 0.2
     assert min(shares.values()) > 0.01
+
+
+def test_random_words_are_around_messages_of_the_training_alone(made) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("microgpt.synthetic_chat.draw.DISTRACTION", 1)
+        asked = {
+            split: [e.prompt for c in conversations(split, 300, seed=7) for e in c]
+            for split in SPLITS
+        }
+    words_around = {word for prompt in asked["train"] for word in re.findall("[a-z]+", prompt)}
+    assert len(words_around & {*words("common").seen}) > 500
+    for split in ("basics", "heldout", "wordings"):
+        with_typing_errors = [e.prompt for c in conversations(split, 300, seed=7) for e in c]
+        assert asked[split] == with_typing_errors
 
 
 def test_the_basics_are_short(made) -> None:
@@ -265,6 +296,14 @@ def test_a_word_that_is_held_out_is_never_said_in_training(made) -> None:
         )
     }
     assert not held_out & said
+    dressed = {
+        word
+        for split in ("train", "basics")
+        for conversation in conversations(split, N, seed=3)  # with typing errors and random words
+        for exchange in conversation
+        for word in re.findall("[a-z]+", exchange.prompt)
+    }
+    assert not held_out & dressed
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -304,10 +343,10 @@ def test_a_longer_set_begins_with_a_shorter_one(split, seed, n) -> None:
 @pytest.mark.parametrize(
     ("split", "sha256"),
     [
-        ("train", "6886e9dfe7d05dd7bfdbe082de3d90832be802aba43e7cae28a686412b2c2bd3"),
-        ("basics", "8937a17c1ff75bd7df6d66397f015a1edc5c8cd6598e42247d30e1fb532bde2f"),
-        ("heldout", "c127fb098e0da1c67d34db788d6efb6fef01a573310b97204f743a10ccd05476"),
-        ("wordings", "4b5179fab0e75b54ab6b273070fc3eefcece73d253d82ed98c5a36a669af4c99"),
+        ("train", "5292c96cc5394f627e180cdb1ed128e859a05dce60085b6a187af2a34eb105d0"),
+        ("basics", "fe6e255ae72a9c75fcdd06a7f2a2d68d9fa12db5d1e08b56b44b3bb2e13512d0"),
+        ("heldout", "c9fc907ced0c0bb2e44bc3176e5532c44b5b4d09f1cf6545767be4a3a12159e6"),
+        ("wordings", "b3c7e5a1581e14b8c8b152c24f2e87012955a97c3636c2999c7e9ee74591b89b"),
     ],
 )
 def test_the_bytes_do_not_depend_on_the_python(split, sha256) -> None:

@@ -10,7 +10,7 @@ FEW = replace(PRESETS["chat"], n_conversations=300)
 def test_the_chat_preset_reads_the_basics_of_the_grammar_first_and_the_others_twice() -> None:
     written = [
         json.loads(json_line(each))
-        for split, n in (("basics", 120), ("train", 180), ("train", 180))
+        for split, n in (("basics", 60), ("train", 240), ("train", 240))
         for each in conversations(split, n, 7)
     ]
     spoken = [[(m["role"], m["content"]) for m in conversation] for conversation in written]

@@ -87,7 +87,7 @@ class Gpt(Generic[Number]):
         x = drop(rmsnorm(self.embedding(token, cache)), position, 0)  # (C), all at one scale
         for layer in range(self.config.n_layer):  # residual: x + f(x) lets gradients flow
             x = add(x, drop(self.attention(rmsnorm(x), layer, cache), position, 2 * layer + 1))
-            x = add(x, drop(self.mlp(rmsnorm(x), layer), position, 2 * layer + 2))
+            x = add(x, drop(self.mlp(rmsnorm(x), layer, cache), position, 2 * layer + 2))
         return self.logits(x)  # (V)
 
     def embedding(self, token: int, cache: KVCache[Number]) -> Vector[Number]:
@@ -122,8 +122,8 @@ class Gpt(Generic[Number]):
         # Dividing by sqrt(head_dim) keeps the variance near 1, so softmax does not saturate.
         return softmax([dot(query, key) / self.config.head_dim**0.5 for key in keys])
 
-    def mlp(self, x: Vector[Number], layer: int) -> Vector[Number]:
-        """Apply the two-layer MLP with ReLU activation: (C) -> (C)."""
+    def mlp(self, x: Vector[Number], layer: int, cache: KVCache[Number]) -> Vector[Number]:
+        """Apply the two-layer MLP with ReLU activation: (C) -> (C). Only variants use the cache."""
         hidden = linear(x, self.weights[f"layer{layer}.mlp_fc1"])  # (n_ff_exp * C)
         return linear([relu(h) for h in hidden], self.weights[f"layer{layer}.mlp_fc2"])
 

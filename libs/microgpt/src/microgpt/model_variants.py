@@ -2,8 +2,9 @@
 
     positions    "learned", or "rotary" (Su et al. 2021): queries and keys are rotated by an angle
                  proportional to the position, so dot products depend on relative positions
-    token_shift  add the embedding of the previous token, rotated by half its length so that the two
-                 can be told apart, to that of the token (after Peng et al. 2023, RWKV)
+    token_shift  the first half of the input of each MLP is that of the previous token (after Peng
+                 et al. 2023, RWKV); the embedding of the previous token, rotated by half its length
+                 so that the two can be told apart, is added to that of the token
     activation   "relu", or "relu2" (So et al. 2021): the square of ReLU
     qk_norm      normalize the queries and keys of each head (Dehghani et al. 2023)
     final_norm   apply RMSNorm before the projection to logits
@@ -31,7 +32,7 @@ class GptVariant(Gpt[Number]):
     """A GPT with the architecture that its `ModelConfig` selects."""
 
     def new_cache(self) -> KVCache[Number]:
-        """Return an empty KV cache, with another entry for the token embeddings of the sequence."""
+        """Return an empty KV cache, with another entry for embeddings and inputs of the MLPs."""
         cache = Gpt.new_cache(self)
         cache.append(([], []))
         return cache
@@ -57,10 +58,17 @@ class GptVariant(Gpt[Number]):
             x = rotate(x, angles(self.config, position))
         return x
 
-    def mlp(self, x: Vector[Number], layer: int) -> Vector[Number]:
+    def mlp(self, x: Vector[Number], layer: int, cache: KVCache[Number]) -> Vector[Number]:
         """Apply the two-layer MLP with the selected activation: (C) -> (C)."""
+        if self.config.token_shift:
+            n_layer, half = self.config.n_layer, self.config.n_embd // 2
+            _, inputs = cache[n_layer]  # of all layers and tokens so far
+            inputs.append(x)
+            is_first = len(inputs) <= n_layer
+            previous = [0 * xi for xi in x] if is_first else inputs[-1 - n_layer]
+            x = previous[:half] + x[half:]
         if self.config.activation == "relu":
-            return Gpt.mlp(self, x, layer)
+            return Gpt.mlp(self, x, layer, cache)
         hidden = map(relu, linear(x, self.weights[f"layer{layer}.mlp_fc1"]))
         return linear([h * h for h in hidden], self.weights[f"layer{layer}.mlp_fc2"])
 

@@ -19,6 +19,7 @@ from microgpt.engine.buffers import allocate_buffers, buffer_bytes
 from microgpt.engine.training.trainer import MICRO_BATCH, CompiledEngine
 from microgpt.flat_weights import by_name
 from microgpt.model import count_params, init_weights, weight_shapes
+from microgpt.model_variants import GptVariant
 from microgpt.reference import ReferenceEngine
 
 # Relative to the largest gradient of the matrix. Measured: 1e-14 and 5e-6; see docs/performance.md.
@@ -38,6 +39,7 @@ def shapes(draw) -> ModelConfig:
         n_ff_exp=draw(st.integers(1, 5)),
         vocab_size=draw(st.integers(2, 9)),
         init_std=0.4,
+        token_shift=draw(st.booleans()),
     )
 
 
@@ -122,7 +124,7 @@ def test_loss_and_every_gradient_are_the_references(model, lengths, seed, learnt
     masks[0] = masks[0][:-1] + b"\1"  # something is to be learnt
     config = TrainConfig(batch_size=len(docs), seed=seed, dropout=dropout)
     weights = init_weights(model, rng)
-    reference = ReferenceEngine(model, weights)
+    reference = ReferenceEngine(model, weights, gpt_type=GptVariant)
     *_, expected = reference.backward(docs, masks, batch_dropout(config, step=0))
     for dtype, tolerance in TOLERANCE.items():
         compiled = make(model, config, masked(docs, masks), weights, dtype)
@@ -139,7 +141,7 @@ def test_a_batch_of_many_micro_batches_is_one_batch() -> None:
     docs = random_docs(model, [rng.randint(1, 16) for _ in range(90)], rng)
     assert sum(len(doc) - 1 for doc in docs) > MICRO_BATCH
     config, weights = TrainConfig(batch_size=len(docs)), init_weights(model, rng)
-    reference = ReferenceEngine(model, weights)
+    reference = ReferenceEngine(model, weights, gpt_type=GptVariant)
     *_, expected = reference.backward(docs)
     for dtype, tolerance in TOLERANCE.items():
         compiled = make(model, config, docs, weights, dtype)
@@ -172,7 +174,7 @@ def test_a_batch_with_nothing_to_learn_has_no_loss_and_moves_nothing() -> None:
     model = ModelConfig(n_embd=8, n_head=2, vocab_size=7)
     weights = init_weights(model, random.Random(1))
     compiled = make(model, TrainConfig(), masked([[6, 1, 6]], [bytes(3)]), weights, "float64")
-    reference = ReferenceEngine(model, weights)
+    reference = ReferenceEngine(model, weights, gpt_type=GptVariant)
     assert run_to(compiled, 2) == [0, 0]
     assert list(reference.backward([[6, 1, 6]], [bytes(3)])) == [0]
     reference.update(0.01)
@@ -194,7 +196,9 @@ def test_steps_are_the_references_also_where_a_batch_is_larger_than_the_data(
     losses = []
     while compiled.n_steps < config.steps:
         losses += compiled.run(config.steps)
-    reference = ReferenceEngine(model, weights, weight_decay=config.weight_decay)
+    reference = ReferenceEngine(
+        model, weights, gpt_type=GptVariant, weight_decay=config.weight_decay
+    )
     for step, loss in enumerate(losses):
         first = step * batch_size
         batch = [docs[i % len(docs)] for i in range(first, first + batch_size)]
@@ -223,7 +227,7 @@ def test_what_is_infinite_is_noticed_also_where_it_is_dropped(dtype) -> None:
     weights["layer0.attn_wo"][0] = [float(np.finfo(dtype).max)] * 4
     compiled = make(model, config, [[4, 1, 4]], weights, dtype)
     if dtype == "float64":
-        reference = ReferenceEngine(model, weights)
+        reference = ReferenceEngine(model, weights, gpt_type=GptVariant)
         *_, loss = reference.backward([[4, 1, 4]], drops=batch_dropout(config, step=0))
         assert np.isnan(loss)
     assert np.isnan(compiled.backward())
@@ -332,7 +336,7 @@ def test_scores_of_any_size_have_right_gradients(dtype, factor) -> None:
         weights[name] = [[factor * w for w in row] for row in weights[name]]
     config = TrainConfig(batch_size=3)
     compiled = make(model, config, docs, weights, dtype)
-    reference = ReferenceEngine(model, weights)
+    reference = ReferenceEngine(model, weights, gpt_type=GptVariant)
     tolerance = 1e-9 if dtype == "float64" else 1e-3
     *_, expected = reference.backward(docs)
     assert compiled.backward() == pytest.approx(expected, rel=tolerance)

@@ -106,7 +106,10 @@ Activation = Annotated[
     config.Activation, model(hidden=True, help="Activation of the MLP: ReLU or squared ReLU.")
 ]
 TokenShift = Annotated[
-    bool, model("--token-shift", hidden=True, help="Add the embedding of the previous token.")
+    bool,
+    model(
+        "--token-shift", hidden=True, help="Also read the previous token, in embeddings and MLPs."
+    ),
 ]
 QkNorm = Annotated[bool, model("--qk-norm", hidden=True, help="Normalize queries and keys.")]
 FinalNorm = Annotated[

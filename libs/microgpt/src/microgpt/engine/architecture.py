@@ -24,7 +24,7 @@ class Architecture(NamedTuple):
 
     n_head: int
     attention_scale: float  # scale factor of the attention scores
-    shift: int  # rotation of the previous token's embedding, C // 2; -1 without token shift
+    shift: int  # C // 2, see `GptVariant`; -1 without token shift
     is_squared: bool  # whether the activation is squared ReLU
     qk_norm: bool
     final_norm: bool

@@ -36,8 +36,9 @@ class Buffers(NamedTuple):
     qk_scale: NDArray[Any]  # (L, 2 n_head, N), if queries and keys are normalized
     attn_weights: NDArray[Any]  # (L, total number of keys, lanes); see `_n_keys`
     attn_out: NDArray[Any]  # (L, C, N)
-    mlp_norm: NDArray[Any]  # (L, C, N)
+    mlp_norm: NDArray[Any]  # (L, C, N), after token shift, if any
     mlp_norm_scale: NDArray[Any]  # (L, N)
+    cut: NDArray[Any]  # (L, C // 2, N), see `cut_at_starts`; no layers without token shift
     hidden: NDArray[Any]  # (L, n_ff_exp C, N)
     final_scale: NDArray[Any]  # (1, N)
 
@@ -63,8 +64,8 @@ def buffer_shapes(
     """Return the buffer shapes for n_tokens tokens in documents of up to `longest` tokens."""
     V, C, L, hidden = model.vocab_size, model.n_embd, model.n_layer, model.n_ff_exp * model.n_embd
     lanes, n_keys = lanes_of(dtype), _n_keys(model, dtype, n_tokens, longest)
-    # Attention writes up to one vector past the last column. An odd number of vectors per row
-    # avoids the cache-set conflicts of power-of-two strides.
+    # Attention writes up to one vector past the last column, token shift one column. An odd number
+    # of vectors per row avoids the cache-set conflicts of power-of-two strides.
     N = (padded(n_tokens + lanes, dtype) // lanes | 1) * lanes
     return {
         "tokens": (n_tokens,),
@@ -84,6 +85,7 @@ def buffer_shapes(
         "attn_out": (L, C, N),
         "mlp_norm": (L, C, N),
         "mlp_norm_scale": (L, N),
+        "cut": (L * model.token_shift, C // 2, N),
         "hidden": (L, hidden, N),
         "final_scale": (1, N),
         "rotation": (model.head_dim if model.positions == "rotary" else 0, N),

@@ -21,6 +21,7 @@ SHORT_OF_TWO = 0.65  # the same where a message has two questions
 BEFORE = 0.12  # fraction of messages that begin with a greeting or the like
 AFTER = 0.05  # fraction of messages that end with "please" or the like
 EARLY = 2.5  # how much more often early wordings of a list are chosen; 1: all equally often
+DISTRACTION = 0.1  # fraction of messages in training with random words before them
 TYPO = 0.04  # fraction of messages with a typing error
 TIGHT = 0.3  # fraction of messages without spaces around operators
 
@@ -86,13 +87,21 @@ class Fillers(Generic[T]):
     held_out: Sequence[T]
 
     @classmethod
-    def of(cls, fillers: Iterable[T], text: Callable[[T], str] = str) -> "Fillers[T]":
-        """Split values by the hashes of their texts; words of the phrases are never held out."""
+    def of(
+        cls,
+        fillers: Iterable[T],
+        text: Callable[[T], str] = str,
+        keep: Callable[[T], bool] = lambda filler: False,
+    ) -> "Fillers[T]":
+        """Split values by the hashes of their texts.
+
+        Words of the phrases are never held out, nor is a value for which `keep` is true.
+        """
         seen: list[T] = []
         held_out: list[T] = []
         for filler in fillers:
-            is_new = is_held_out(text(filler)) and text(filler) not in _SPOKEN
-            (held_out if is_new else seen).append(filler)
+            is_kept = keep(filler) or text(filler) in _SPOKEN
+            (held_out if is_held_out(text(filler)) and not is_kept else seen).append(filler)
         return cls(seen, held_out)
 
 
@@ -102,6 +111,12 @@ def is_held_out(text: str) -> bool:
     As in `data.split`, the result depends only on the sha256 of the text.
     """
     return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) / 2**32 < HELD_OUT
+
+
+# Words before and after messages. Words of the phrases would change a question ("half", "plus").
+_RANDOM_WORDS = [
+    word for word in Fillers.of(PHRASES["words"]["common"].split()).seen if word not in _SPOKEN
+]
 
 
 class Draw:
@@ -137,9 +152,12 @@ class Draw:
         """Return a question in a random wording of the split."""
         if self.split == "wordings":
             return self.pick(wordings.unseen).format(*fillers)
+        return self.mistype(self.question(wordings)).format(*fillers)
+
+    def question(self, wordings: Wordings) -> str:
+        """Return a random wording of the training, often the first one, which is short."""
         is_short = self.split == "basics" or self.chance(self.short)
-        patterns = wordings.seen[: 1 if is_short else None]
-        return self.mistype(self.expand(patterns)).format(*fillers)
+        return self.expand(wordings.seen[: 1 if is_short else None])
 
     def expand(self, patterns: Sequence[str]) -> str:
         """Return a random wording of a random pattern that is not held out."""
@@ -173,12 +191,25 @@ class Draw:
         if self.split == "wordings":
             return message.removesuffix("?") if self.chance(BARE) else message
         text = message.rstrip(".")
+        if self.split == "train":
+            text = self._distract(text)
         if self.chance(BEFORE):
             text = self.pick_early(_FRAME["before"]) + self.pick_early(_FRAME["between"]) + text
         if self.chance(AFTER):
             text += self.pick_early(_FRAME["after"])
         text += self.pick_early(_FRAME["statement" if message.endswith(".") else "question"])
         return message if normal(text) in _UNSEEN else text
+
+    def _distract(self, message: str) -> str:
+        """Add random words before or after a message, at times; the model learns to ignore them."""
+        if self.chance(DISTRACTION):
+            message = self._random_words() + self.pick_early(_FRAME["between"]) + message
+        if self.chance(DISTRACTION / 2):
+            message += self.pick((", ", " ", ". ")) + self._random_words()
+        return message
+
+    def _random_words(self) -> str:
+        return " ".join(self.pick(_RANDOM_WORDS) for _ in range(self.pick((1, 1, 2, 2, 3, 4))))
 
 
 @cache

@@ -38,7 +38,7 @@ ALPHABET = " !\"%&'()*+,-./:;=?×÷" + string.digits + string.ascii_lowercase
 MAX_TOKENS = 240  # maximum number of tokens per conversation; leaves room in a context of 256
 MAX_PROMPT = 190  # maximum prompt length in a context of 256 (`microgpt.data.chat_truncation`)
 
-MEMORY = 0.14  # fraction of conversations that state a fact and ask for it later
+MEMORY = 0.12  # fraction of conversations that state a fact and ask for it later
 BOTH = 0.25  # fraction of these conversations that state a name and a color
 UNTOLD = 0.2  # fraction of questions about the other fact
 TWO = 0.22  # fraction of messages with two questions
@@ -49,12 +49,12 @@ Task = Callable[[Draw], Exchange]
 
 # Shares of the tasks. Arithmetic and words are more frequent because they need more examples.
 _WITH_FILLERS: Mapping[Task, int] = {
-    addition: 12, subtraction: 14, comparison: 6, spelling: 5, reversing: 8, length: 5, letters: 5,
+    addition: 10, subtraction: 12, comparison: 6, spelling: 6, reversing: 8, length: 5, letters: 8,
 }  # fmt: skip
 _MEMORISED: Mapping[Task, int] = {
-    multiplication: 3, days: 2, months: 2, opposites: 2, capitals: 2
+    multiplication: 3, days: 3, months: 3, opposites: 2, capitals: 2
 }  # fmt: skip
-_OTHERS: Mapping[Task, int] = {outside: 16, small_talk: 4, memory: 1}
+_OTHERS: Mapping[Task, int] = {outside: 20, small_talk: 5, memory: 1}
 
 
 def _repeated(*shares: Mapping[Task, int]) -> Sequence[Task]:
@@ -154,7 +154,7 @@ def _others(draw: Draw, n: int) -> list[Task]:
     equal = (*_WITH_FILLERS, outside)
     with_facts = (*equal, *_MEMORISED)
     tasks, parts = {
-        "train": (_TRAINING_TASKS, (*_TRAINING_TASKS, tell)),
+        "train": (_TRAINING_TASKS, (*_TRAINING_TASKS, *(tell,) * 8)),
         "heldout": (equal, (*equal, tell)),
         "wordings": ((*with_facts, small_talk, small_talk, memory), with_facts),
     }[draw.split]

@@ -1,5 +1,8 @@
 """Chat tasks. Each task is a function that draws one exchange.
 
+Replies to arithmetic, comparisons and most questions about words repeat the numbers or the word. So
+the model finds these first, and always calculates from the same notation.
+
 Some number pairs, words, given names, colors and unanswerable messages are held out from training,
 for any seed. Facts, such as products, capitals and opposites, and small talk must be memorised, so
 only some of their wordings are held out.
@@ -29,6 +32,7 @@ LARGEST = 99  # largest number in a question
 LARGEST_FACTOR = 12
 SMALL = 20  # largest number of a small pair
 SHARE_SMALL = 0.15  # fraction of pairs chosen to be small, because users ask about such numbers
+NEGATIVE = 0.15  # fraction of subtractions that take the larger number from the smaller one
 CLOSE = 0.25  # fraction of subtractions chosen to have a difference below 10
 SHORTEST, LONGEST = 3, 7  # word lengths in letters
 NO_COLOR = 0.4  # fraction of favorite colors that are other words, so that they must be copied
@@ -36,7 +40,8 @@ COMMON = 0.35  # fraction of words drawn from the list of common words, which is
 
 _ALL_PAIRS = [*combinations_with_replacement(range(LARGEST + 1), 2)]  # smaller number first
 _PAIRS, _CLOSE_PAIRS, _SMALL_PAIRS = (
-    Fillers.of(pairs, lambda pair: f"{pair[0]} {pair[1]}")
+    # All pairs of digits are seen, because a user expects 1 + 1 to be right.
+    Fillers.of(pairs, lambda pair: f"{pair[0]} {pair[1]}", keep=lambda pair: pair[1] <= 9)
     for pairs in (
         _ALL_PAIRS,
         [pair for pair in _ALL_PAIRS if pair[1] - pair[0] < 10],
@@ -45,6 +50,8 @@ _PAIRS, _CLOSE_PAIRS, _SMALL_PAIRS = (
 )
 _WORDINGS = {name: Wordings.of(phrases) for name, phrases in PHRASES["wordings"].items()}
 _SMALL_TALK = [(talk["reply"], Wordings.of(talk)) for talk in PHRASES["small_talk"]]
+_COUNTING = re.compile(r"\b(have|had|has|are)\b")  # in questions about a number of things
+_ABOUT_WORDS = ("spelling", "reversing", "length", "first_letter", "last_letter")
 _TABLES, _SLOTS = PHRASES["tables"], PHRASES["slots"]
 _OUTSIDE = {kind: patterns(text) for kind, text in PHRASES["outside"].items() if kind != "unseen"}
 _OUTSIDE_KINDS = (*_OUTSIDE, "numbers", "capital", "opposite", *("arithmetic",) * 5)
@@ -54,7 +61,7 @@ _OUTSIDE_KINDS = (*_OUTSIDE, "numbers", "capital", "opposite", *("arithmetic",) 
 def names() -> Fillers[str]:
     """Return the bundled given names of three to seven letters."""
     read = load_text(bundled("names.txt"))
-    not_names = {*PHRASES["words"]["common"].split()}
+    not_names = {*PHRASES["words"]["common"].split()} | _asking()
     return Fillers.of(
         dict.fromkeys(n for n in read if SHORTEST <= len(n) <= LONGEST and n not in not_names)
     )
@@ -63,32 +70,47 @@ def names() -> Fillers[str]:
 @cache
 def words(kind: str) -> Fillers[str]:
     """Return the words of a kind, "common" or "colors"."""
-    return Fillers.of(PHRASES["words"][kind].split())
+    return Fillers.of(word for word in PHRASES["words"][kind].split() if word not in _asking())
+
+
+@cache
+def _asking() -> frozenset[str]:
+    """Return the words of questions about words, which are never the words that are asked about.
+
+    So the model learns that "letter" in a question only says what is asked.
+    """
+    seen = (line for name in _ABOUT_WORDS for line in _WORDINGS[name].seen)
+    return frozenset(re.findall("[a-z]+", " ".join(seen)))
 
 
 def addition(draw: Draw) -> Exchange:
     """Ask for the sum of two numbers in random order."""
     a, b = _pair(draw)
-    return _ask(draw, "addition", (a, b), a + b)
+    return _ask(draw, "addition", (a, b), f"{a} + {b} = {a + b}")
 
 
 def subtraction(draw: Draw) -> Exchange:
-    """Ask for a non-negative difference.
+    """Ask for a difference, which may be negative, or for the distance between two numbers.
 
     Random pairs rarely have a difference below 10, and the model learns these cases separately.
     Therefore, a fixed fraction of the pairs is drawn from these cases only.
     """
-    smaller, larger = draw.filler(_CLOSE_PAIRS) if draw.chance(CLOSE) else sorted(_pair(draw))
-    wording, pair = "subtraction", (larger, smaller)
-    if draw.chance(0.1):
+    b, a = draw.filler(_CLOSE_PAIRS) if draw.chance(CLOSE) else sorted(_pair(draw))
+    wording, pair = "subtraction", (a, b)
+    if draw.chance(NEGATIVE):
+        a, b = pair = (b, a)
+    elif draw.chance(0.1):
         wording, pair = "difference", draw.pick((pair, pair[::-1]))
-    return _ask(draw, wording, pair, larger - smaller, task="subtraction")
+    while True:
+        exchange = _ask(draw, wording, pair, f"{a} - {b} = {a - b}", task="subtraction")
+        if a >= b or not _COUNTING.search(exchange.prompt):  # nobody has -3 apples
+            return exchange
 
 
 def multiplication(draw: Draw) -> Exchange:
     """Ask for the product of two small numbers."""
     a, b = (draw.pick(range(LARGEST_FACTOR + 1)) for _ in range(2))
-    return _ask(draw, "multiplication", (a, b), a * b)
+    return _ask(draw, "multiplication", (a, b), f"{a} x {b} = {a * b}")
 
 
 def comparison(draw: Draw) -> Exchange:
@@ -96,8 +118,8 @@ def comparison(draw: Draw) -> Exchange:
     a, b = _pair(draw)
     while a == b:
         a, b = _pair(draw)
-    wording, answer = draw.pick((("larger", max(a, b)), ("smaller", min(a, b))))
-    return _ask(draw, wording, (a, b), answer, task="comparison")
+    wording, name, answer = draw.pick((("larger", "max", max(a, b)), ("smaller", "min", min(a, b))))
+    return _ask(draw, wording, (a, b), f"{name}({a}, {b}) = {answer}", task="comparison")
 
 
 def spelling(draw: Draw) -> Exchange:
@@ -107,18 +129,18 @@ def spelling(draw: Draw) -> Exchange:
 
 def reversing(draw: Draw) -> Exchange:
     """Ask for a word spelled backwards."""
-    return _ask_of_word(draw, "reversing", lambda word: word[::-1])
+    return _ask_of_word(draw, "reversing", lambda word: f"{word}: {word[::-1]}")
 
 
 def length(draw: Draw) -> Exchange:
     """Ask for the number of letters in a word."""
-    return _ask_of_word(draw, "length", len)
+    return _ask_of_word(draw, "length", lambda word: f"{word}: {len(word)}")
 
 
 def letters(draw: Draw) -> Exchange:
     """Ask for the first or last letter of a word."""
     wording, i = draw.pick((("first_letter", 0), ("last_letter", -1)))
-    return _ask_of_word(draw, wording, lambda word: word[i], task="letters")
+    return _ask_of_word(draw, wording, lambda word: f"{word}: {word[i]}", task="letters")
 
 
 def days(draw: Draw) -> Exchange:
@@ -182,7 +204,10 @@ def two_questions(draw: Draw, tasks: Sequence[Callable[[Draw], Exchange]]) -> Ex
     draw.short = SHORT_OF_TWO
     while len(parts) < 2:
         part = draw.pick(tasks)(draw)
-        if not part.prompt.endswith(".") or part.task is None:  # no greeting and the like
+        is_greeting = part.prompt.endswith(".") and part.task is not None
+        # Words alone could as well be random words before a question, which are ignored.
+        is_vague = part.task == "outside" and re.fullmatch(r"\w+|[a-z]+( [a-z]+)?", part.prompt)
+        if not (is_greeting or is_vague):
             parts.append(part)
     draw.short = SHORT
     prompt = draw.ask(_WORDINGS["two"], *(part.prompt.rstrip("?.") for part in parts))
@@ -191,13 +216,13 @@ def two_questions(draw: Draw, tasks: Sequence[Callable[[Draw], Exchange]]) -> Ex
 
 
 def _ask(
-    draw: Draw, wording: str, fillers: Sequence[object], answer: object, *, task: str | None = None
+    draw: Draw, wording: str, fillers: Sequence[object], answer: str, *, task: str | None = None
 ) -> Exchange:
-    return Exchange(draw.ask(_WORDINGS[wording], *fillers), str(answer), task or wording)
+    return Exchange(draw.ask(_WORDINGS[wording], *fillers), answer, task or wording)
 
 
 def _ask_of_word(
-    draw: Draw, wording: str, answer: Callable[[str], object], *, task: str | None = None
+    draw: Draw, wording: str, answer: Callable[[str], str], *, task: str | None = None
 ) -> Exchange:
     word = draw.filler(words("common") if draw.chance(COMMON) else names())
     return _ask(draw, wording, (_quoted(draw, word),), answer(word), task=task)
@@ -240,17 +265,14 @@ def _outside(draw: Draw) -> tuple[str, bool]:
     if kind == "opposite":
         wording = draw.expand(_WORDINGS[kind].seen)
         return wording.format(_slot(draw, draw.pick(("word", "topic")))), False
-    kinds = ("addition", "subtraction", "subtraction", "multiplication", "larger", "smaller")
+    kinds = ("addition", "subtraction", "multiplication", "multiplication", "larger", "smaller")
     wording = draw.pick(kinds)
     pair = [_slot(draw, draw.pick(("small", "big", "big"))), _slot(draw, "big")]
-    if wording == "subtraction" and draw.chance(0.5):
-        smaller, larger = draw.filler(_PAIRS)
-        pair = [str(smaller), str(larger if larger > smaller else larger + 1)]
-    elif wording == "multiplication" and draw.chance(0.7):
+    if wording == "multiplication" and draw.chance(0.7):
         pair = [_slot(draw, "small"), _slot(draw, "over")]
-    if wording != "subtraction" and draw.chance(0.5):
+    if draw.chance(0.5):
         pair.reverse()
-    return draw.expand(_WORDINGS[wording].seen).format(*pair), False
+    return draw.question(_WORDINGS[wording]).format(*pair), False
 
 
 def _fill(draw: Draw, pattern: str) -> str:

@@ -47,12 +47,12 @@ class Preset:
     def draw(self, seed: int) -> Sequence[Document]:
         """Generate the training conversations for a seed, in the order in which to read them.
 
-        The first quarter of what is read are short questions, which teach arithmetic and spelling
+        The first ninth of what is read are short questions, which teach arithmetic and spelling
         at a lower cost (docs/chat.md). The other conversations are read twice.
         """
         from microgpt.synthetic_chat import conversations, messages
 
-        n_basics = self.n_conversations * 2 // 5
+        n_basics = self.n_conversations // 5
         basics = [*map(messages, conversations("basics", n_basics, seed))]
         others = map(messages, conversations("train", self.n_conversations - n_basics, seed))
         return basics + 2 * [*others]
@@ -87,7 +87,7 @@ PRESETS: dict[PresetName, Preset] = {
     ),
     "text-60s": Preset(*_text(64, steps=2_800, dropout=0.0), data=None),
     "text": Preset(*_TEXT_180S, data=None),
-    "text-300s": Preset(*_text(96, steps=6_500, dropout=0.05), data=None),
+    "text-300s": Preset(*_text(96, steps=6_500, dropout=0.02), data=None),
     # nanoGPT's split of the text: the last tenth is held out.
     "shakespeare": Preset(*_TEXT_180S, data="shakespeare", val_fraction=0.0, holdout="tail"),
     "karpathy": Preset(ModelConfig(), TrainConfig(), val_fraction=0.0, test_fraction=0.0),
@@ -95,13 +95,13 @@ PRESETS: dict[PresetName, Preset] = {
         # Four layers of width 96 learn more arithmetic than six of width 64, at equal cost.
         ModelConfig(n_embd=96, n_head=3, n_layer=4, block_size=256, n_ff_exp=1, **VARIANT),
         TrainConfig(
-            steps=5_250, batch_size=64, lr=0.002, optimizer="muon", warmup_steps=105,
+            steps=4_320, batch_size=64, lr=0.002, optimizer="muon", warmup_steps=86,
             weight_decay=0.1,
         ),
         data="grammar",
         val_fraction=0.0,
         test_fraction=0.0,
         fold=True,
-        n_conversations=210_000,
+        n_conversations=153_600,
     ),
 }  # fmt: skip

@@ -19,10 +19,11 @@ FREE, STOP, FORBIDDEN, NO_RULE = range(4)  # sampling rules; barred=NO_RULE excl
 
 
 class KVCache(NamedTuple):
-    """Keys and values of several sequences, with one slot per sequence."""
+    """What is kept of earlier tokens of several sequences, with one slot per sequence."""
 
     keys: NDArray[Any]  # (slots, L, n_head * token blocks * D, lanes)
     values: NDArray[Any]  # (slots, L, vectors per token * T, lanes)
+    mlp_in: NDArray[Any]  # (slots, L, C // 2), of the last token only, for token shift
 
 
 def allocate_cache(model: ModelConfig, dtype: str, n_slots: int) -> KVCache:
@@ -32,6 +33,7 @@ def allocate_cache(model: ModelConfig, dtype: str, n_slots: int) -> KVCache:
     return KVCache(
         keys=aligned_zeros((n_slots, L, n_blocks * C, n), dtype),
         values=aligned_zeros((n_slots, L, padded(C, dtype) // n * T, n), dtype),
+        mlp_in=aligned_zeros((n_slots, L, C // 2), dtype),
     )
 
 

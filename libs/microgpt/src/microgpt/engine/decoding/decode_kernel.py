@@ -24,7 +24,7 @@ from microgpt.engine.decoding.arrays import (
 )
 from microgpt.engine.decoding.kv_cache import cached_attention, store_key_value
 from microgpt.engine.decoding.sample import NONE_ALLOWED, NOT_FINITE, sample
-from microgpt.engine.kernels.layers import add, embed, relu, rmsnorm_rows
+from microgpt.engine.kernels.layers import add, embed, relu, rmsnorm_rows, shift_row
 from microgpt.engine.kernels.matmul import linear_rows
 from microgpt.engine.kernels.rotary import adjust_row
 from microgpt.engine.simd.vector import lanes, load, store
@@ -105,6 +105,9 @@ def _forward(weights: DecodeWeights, cache: KVCache, rows: Rows, how: Architectu
         linear_rows(r.attn_out, N, w.attn_wo[layer], r.normed)
         add(r.normed, r.x, N)
         rmsnorm_rows(r.x, r.normed, N)
+        if how.shift > 0:
+            for n in range(N):
+                shift_row(r.normed, n, r.positions[n], how.shift, cache.mlp_in[r.slots[n], layer])
         linear_rows(r.normed, N, w.mlp_fc1[layer], r.hidden)
         relu(r.hidden, N, r.hidden.shape[1], how.is_squared)
         linear_rows(r.hidden, N, w.mlp_fc2[layer], r.normed)

@@ -6,7 +6,7 @@ from microgpt.engine.compiler import inlined, kernel
 from microgpt.engine.dataset import Dataset
 from microgpt.engine.kernels.attention import attention
 from microgpt.engine.kernels.dropout import add_dropped, drop
-from microgpt.engine.kernels.layers import copy, embed, relu, rmsnorm
+from microgpt.engine.kernels.layers import copy, cut_at_starts, embed, relu, rmsnorm
 from microgpt.engine.kernels.matmul import add_linear, linear, transpose
 from microgpt.engine.kernels.rotary import adjust, read_rotation
 from microgpt.engine.simd.vector import Array
@@ -47,14 +47,14 @@ def forward(
         read_rotation(how.rotation, b.doc_starts, n_docs, b.rotation)
     embed(w.wte, w.wpe, b.tokens, b.previous, b.positions, how.shift, b.transposed, N, C)
     transpose(b.transposed, x, N, C)
-    rmsnorm(x, b.embedded, b.embedded_scale, 0, N)
+    rmsnorm(x, b.embedded, b.embedded_scale, 0, N, 0)
     if dropout:
         drop(b.embedded, b.keys, 0, dropout, x, N)
     else:
         copy(b.embedded, x, N)
     for layer in range(w.attn_wo.shape[0]):
         qkv, attn_out, hidden = b.qkv[layer], b.attn_out[layer], b.hidden[layer]
-        rmsnorm(x, b.attn_norm[layer], b.attn_norm_scale, layer, N)
+        rmsnorm(x, b.attn_norm[layer], b.attn_norm_scale, layer, N, 0)
         linear(w.attn_wqkv[layer], b.attn_norm[layer], qkv, N)
         adjust(qkv[: 2 * C], how, b.rotation, b.qk_scale[layer], N)
         attention(
@@ -62,12 +62,14 @@ def forward(
             b.attn_weights[layer], attn_out,
         )  # fmt: skip
         _add_branch(w.attn_wo[layer], attn_out, b, 2 * layer + 1, dropout, N)
-        rmsnorm(x, b.mlp_norm[layer], b.mlp_norm_scale, layer, N)
+        rmsnorm(x, b.mlp_norm[layer], b.mlp_norm_scale, layer, N, how.shift)
+        if how.shift > 0:
+            cut_at_starts(b.mlp_norm[layer], b.cut[layer], how.shift, b.doc_starts, n_docs)
         linear(w.mlp_fc1[layer], b.mlp_norm[layer], hidden, N)
         relu(hidden, hidden.shape[0], N, how.is_squared)
         _add_branch(w.mlp_fc2_t[layer].T, hidden, b, 2 * layer + 2, dropout, N)
     if how.final_norm:
-        rmsnorm(x, x, b.final_scale, 0, N)
+        rmsnorm(x, x, b.final_scale, 0, N, 0)
     linear(w.lm_head, x, b.logits, N)
 
 

@@ -69,8 +69,49 @@ def embed_backward(
 
 
 @kernel
-def rmsnorm(x: Array, normed: Array, scales: Array, layer: int, N: int) -> None:
-    """Scale each column of x (C, N) to a root mean square of 1; store the scales (N)."""
+def cut_at_starts(x: Array, cut: Array, shift: int, doc_starts: Array, n_docs: int) -> None:
+    """Set the first `shift` rows of x (C, N) to 0 in the first column of each document.
+
+    There, `rmsnorm` has written numbers of the document before. They are kept in cut (C // 2, N)
+    for the backward pass. x needs a column after the last document.
+    """
+    for c in range(shift):
+        x[c, 0] = 0
+    for doc in range(1, n_docs + 1):
+        for c in range(shift):
+            cut[c, doc] = x[c, doc_starts[doc]]
+            x[c, doc_starts[doc]] = 0
+
+
+@kernel
+def restore_at_starts(
+    x: Array, dx: Array, cut: Array, shift: int, doc_starts: Array, n_docs: int
+) -> None:
+    """Undo `cut_at_starts`, and set the gradients dx of these numbers to 0."""
+    for doc in range(1, n_docs + 1):
+        for c in range(shift):
+            x[c, doc_starts[doc]] = cut[c, doc]
+            dx[c, doc_starts[doc]] = 0
+
+
+@inlined
+def shift_row(x: Array, row: int, position: int, shift: int, last: Array) -> None:
+    """Exchange the first `shift` numbers of a row with those of the previous token, in last."""
+    for c in range(shift):
+        current = x[row, c]
+        x[row, c] = last[c]
+        if position == 0:
+            x[row, c] = 0
+        last[c] = current
+
+
+@kernel
+def rmsnorm(x: Array, normed: Array, scales: Array, layer: int, N: int, shift: int) -> None:
+    """Scale each column of x (C, N) to a root mean square of 1; store the scales (N).
+
+    The first `shift` rows of the result are moved to the next column; see `cut_at_starts`. With a
+    shift, normed must not be x.
+    """
     C = x.shape[0]
     for n in range(0, N, lanes(x)):
         squares = splat(x, 0)
@@ -80,7 +121,7 @@ def rmsnorm(x: Array, normed: Array, scales: Array, layer: int, N: int) -> None:
         scale = 1 / square_root(squares / C + 1e-5)
         store(scales, layer, n, scale)
         for c in range(C):
-            store(normed, c, n, load(x, c, n) * scale)
+            store(normed, c, n + (1 if c < shift else 0), load(x, c, n) * scale)
 
 
 @inlined
@@ -100,18 +141,23 @@ def rmsnorm_rows(x: Array, normed: Array, N: int) -> None:
 
 @kernel
 def rmsnorm_backward(
-    dnormed: Array, normed: Array, scales: Array, layer: int, dx: Array, N: int
+    dnormed: Array, normed: Array, scales: Array, layer: int, dx: Array, N: int, shift: int
 ) -> None:
-    """Add the gradient of rmsnorm: dx += scale * (dnormed - normed * mean(dnormed * normed))."""
+    """Add the gradient of rmsnorm: dx += scale * (dnormed - normed * mean(dnormed * normed)).
+
+    The first `shift` rows of dnormed and normed are one column further; see `rmsnorm`.
+    """
     C = normed.shape[0]
     for n in range(0, N, lanes(normed)):
         mean = splat(normed, 0)
         for c in range(C):
-            mean = mean + load(dnormed, c, n) * load(normed, c, n)
+            i = n + (1 if c < shift else 0)
+            mean = mean + load(dnormed, c, i) * load(normed, c, i)
         mean = mean / C
         scale = load(scales, layer, n)
         for c in range(C):
-            change = load(dnormed, c, n) - load(normed, c, n) * mean
+            i = n + (1 if c < shift else 0)
+            change = load(dnormed, c, i) - load(normed, c, i) * mean
             store(dx, c, n, load(dx, c, n) + scale * change)
 
 

@@ -42,7 +42,7 @@ def adjust(qk: Array, how: Architecture, rotation: Array, scales: Array, N: int)
         D = qk.shape[0] // (2 * how.n_head)
         for head in range(2 * how.n_head):
             x = qk[head * D : (head + 1) * D]
-            rmsnorm(x, x, scales, head, N)
+            rmsnorm(x, x, scales, head, N, 0)
     if rotation.shape[0]:
         rotate(qk, rotation, 1.0, N)
 

@@ -22,6 +22,7 @@ from microgpt.engine.kernels.layers import (
     clear,
     embed_backward,
     relu_backward,
+    restore_at_starts,
     rmsnorm_backward,
     rmsnorm_backward_in_place,
 )
@@ -146,7 +147,11 @@ def _backward(
         transpose(b.mlp_norm[layer], x_t, C, N)
         add_outer(b.dhidden, x_t, dw.mlp_fc1[layer], N)
         linear(w.mlp_fc1[layer].T, b.dhidden, b.dbranch, N)
-        rmsnorm_backward(b.dbranch, b.mlp_norm[layer], b.mlp_norm_scale, layer, dx, N)
+        if how.shift > 0:
+            restore_at_starts(
+                b.mlp_norm[layer], b.dbranch, b.cut[layer], how.shift, b.doc_starts, n_docs
+            )
+        rmsnorm_backward(b.dbranch, b.mlp_norm[layer], b.mlp_norm_scale, layer, dx, N, how.shift)
 
         dbranch = dx
         if dropout:
@@ -165,7 +170,7 @@ def _backward(
         transpose(b.attn_norm[layer], x_t, C, N)
         add_outer(b.dqkv, x_t, dw.attn_wqkv[layer], N)
         linear(w.attn_wqkv[layer].T, b.dqkv, b.dbranch, N)
-        rmsnorm_backward(b.dbranch, b.attn_norm[layer], b.attn_norm_scale, layer, dx, N)
+        rmsnorm_backward(b.dbranch, b.attn_norm[layer], b.attn_norm_scale, layer, dx, N, 0)
     if dropout:
         drop(dx, b.keys, 0, dropout, dx, N)
     rmsnorm_backward_in_place(dx, b.embedded, b.embedded_scale, 0, N)

@@ -12,7 +12,7 @@ from microgpt import Message, load, load_conversations, load_text
 from microgpt.data.conversation_file import load_chat_tests
 from microgpt.data.documents import DEMO_MODEL, bundled, load_lines_or_stream
 from microgpt.errors import DataError
-from microgpt.synthetic_chat import conversations, json_line
+from microgpt.synthetic_chat import ALPHABET, conversations, json_line
 
 HI = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
 CONVERSATION = (Message("user", "hi"), Message("assistant", "yo"))
@@ -51,12 +51,15 @@ def test_the_run_that_verify_replays_is_the_golden_one(golden) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "split", "n"), [("chat.jsonl", "train", 4000), ("chat_heldout.jsonl", "heldout", 4000)]
+    ("name", "split", "seed"), [("chat.jsonl", "train", 7), ("chat_heldout.jsonl", "heldout", 42)]
 )
-def test_the_bundled_conversations_are_those_of_the_grammar(name, split, n) -> None:
-    written = "".join(f"{json_line(each)}\n" for each in conversations(split, n, 42))
+def test_the_bundled_conversations_are_those_of_the_grammar(name, split, seed) -> None:
+    written = "".join(f"{json_line(each)}\n" for each in conversations(split, 4000, seed))
     assert bundled(name).read_text() == written
-    assert len(load_conversations(bundled(name))) == n
+    assert len(load_conversations(bundled(name))) == 4000
+    assert set(written) >= {*ALPHABET} - {*"×÷"}
+    assert "\\u00d7" in written  # what is asked with one file can be read with the other
+    assert "\\u00f7" in written
 
 
 def test_the_bundled_questions_have_400_items_of_each_task() -> None:

@@ -1,5 +1,5 @@
 """Run `microgpt` as `python -m microgpt_cli`."""
 
-from microgpt_cli.main import main
+from microgpt_cli.main import command
 
-main()
+command()

@@ -53,18 +53,24 @@ def main() -> NoReturn:
         discard_output(sys.stdout)
         code = 1
     ignore_signals()
-    _exit(code)
+    sys.exit(code)
 
 
-def _exit(code: int) -> NoReturn:
-    """End the process without freeing every object, which would take a quarter of a short run."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):
-            stream.flush()
-    if threading.active_count() > 1:
-        sys.exit(code)  # waits for the threads
-    atexit._run_exitfuncs()
-    os._exit(code)
+def command() -> NoReturn:
+    """Run `microgpt` as a process of its own.
+
+    It ends without freeing every object, which would take a quarter of a short run.
+    """
+    try:
+        main()
+    except SystemExit as end:
+        if threading.active_count() > 1:
+            raise  # waits for the threads
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
+        atexit._run_exitfuncs()
+        os._exit(int(end.code or 0))
 
 
 def _run() -> int:

@@ -34,7 +34,6 @@ IMPORTED = [
     "microgpt.storage.training_directory",
     "microgpt.training.train",
     "microgpt.verify",
-    "microgpt_cli.app",
     "microgpt_cli.chat.session",
     "microgpt_cli.chat.terminal",
     "microgpt_cli.dataset_report",
@@ -226,7 +225,9 @@ def _run(args: list[str], cwd: str, env: dict[str, str], new_session: bool) -> N
 
 if __name__ == "__main__":
     from microgpt.training.engines import prepare_engine
+    from microgpt_cli.app import commands
 
+    commands()  # imports them all
     for name in sys.argv[2:]:
         importlib.import_module(name)
     prepare_engine("compiled", "float32", uses=["training", "evaluation", "generation"])

@@ -152,5 +152,5 @@ def test_only_a_terminal_loads_what_edits_lines(microgpt, chat_model) -> None:
     chat = ("chat", "--model-dir", chat_model)
     done = microgpt(*chat, stdin="hi\n", cold=True, PYTHONPROFILEIMPORTTIME="1")
     assert done.returncode == 0
-    assert "microgpt_cli.commands.chat" in done.stderr
+    assert "microgpt_cli.chat.session" in done.stderr
     assert "prompt_toolkit" not in done.stderr

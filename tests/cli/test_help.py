@@ -14,7 +14,7 @@ SAME = {"--json", "--scheduler", "--temperature", "--threads", "--workers", "--n
 
 
 def every_command() -> Iterator[tuple[str, typer.core.TyperCommand]]:
-    groups = [("microgpt", typer.main.get_command(commands))]
+    groups = [("microgpt", typer.main.get_command(commands()))]
     for name, group in groups:
         assert isinstance(group, TyperGroup)
         for child, command in group.commands.items():

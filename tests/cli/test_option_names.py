@@ -20,7 +20,7 @@ def options(command):
 
 
 def test_the_help_of_no_command_shows_an_old_name() -> None:
-    root = typer.main.get_command(commands)
+    root = typer.main.get_command(commands())
     assert OLD.isdisjoint(options(root))
     train = root.commands["train"]
     names = {param.name: param.opts for param in train.params if isinstance(param, TyperOption)}

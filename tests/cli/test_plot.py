@@ -180,7 +180,7 @@ def test_plot_refuses_a_kind_of_picture_that_it_does_not_know(microgpt, tmp_path
 
 def test_what_draws_is_loaded_by_nothing_but_plot() -> None:
     program = (
-        "import sys, microgpt_cli.app;"
+        "import sys, microgpt_cli.app; microgpt_cli.app.commands();"
         "print({name.split('.')[0] for name in sys.modules} & {'altair', 'vl_convert', 'pydantic'})"
     )
     loaded = subprocess.run(

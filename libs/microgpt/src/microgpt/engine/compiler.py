@@ -37,13 +37,20 @@ if numba.config.DISABLE_JIT:
 
 def kernel(function: Function) -> Function:
     """Compile a function that only other kernels call."""
-    compiled: Function = numba.njit(**_OPTIONS)(function)
-    return compiled
+    compiled: Any = numba.njit(**_OPTIONS, forceinline=False)(function)
+    template = compiled.get_call_template
+
+    def one_version(args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        """Do not compile another version for each constant, such as 0, among the arguments."""
+        return template(tuple(map(types.unliteral, args)), keywords)
+
+    compiled.get_call_template = one_version
+    return compiled  # type: ignore[no-any-return]
 
 
 def inlined(function: Function) -> Function:
     """Compile a function that is inlined into its callers."""
-    compiled: Function = numba.njit(**_OPTIONS, inline="always")(function)
+    compiled: Function = numba.njit(**_OPTIONS, forceinline=True)(function)
     return compiled
 
 
@@ -84,9 +91,10 @@ def object_code(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[by
     ):
         compiled.compile((types.voidptr,))
         (version,) = compiled.overloads.values()
-        JITCodeLibrary._optimize_final_module(version.library)
-    machine_code = codegen._tm.emit_object(version.library._final_module)
-    return version.fndesc.llvm_func_name.encode(), machine_code
+        module = version.library.with_callees()
+        passes, builder = codegen._module_pass_manager()
+        passes.run(module, builder)
+    return version.fndesc.llvm_func_name.encode(), codegen._tm.emit_object(module)
 
 
 class _Arguments:
@@ -133,16 +141,24 @@ class _Arguments:
 
 
 class _Bitcode(JITCodeLibrary):  # type: ignore[misc]
-    """A compiled function without machine code, because only the entry point needs it."""
+    """A compiled function without machine code and callees, which only an entry point needs."""
 
     def _optimize_functions(self, module: Any) -> None:
         module.data_layout = self._codegen._data_layout
 
-    def _optimize_final_module(self) -> None: ...
-
-    def _finalize_final_module(self) -> None:
-        self._finalize_dynamic_globals()
+    def finalize(self) -> None:
         self._finalized = True
+
+    def with_callees(self) -> Any:
+        """Return a module of the function and all that it calls."""
+        module, seen, libraries = self._final_module, {self}, [self]
+        for library in libraries:  # grows
+            for callee in library._linking_libraries:
+                if callee not in seen:
+                    seen.add(callee)
+                    libraries.append(callee)
+                    module.link_in(callee._get_module_for_linking(), preserve=True)
+        return module
 
 
 def _kind(value: Any) -> Any:

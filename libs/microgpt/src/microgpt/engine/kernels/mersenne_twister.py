@@ -2,7 +2,7 @@
 
 import math
 
-from microgpt.engine.compiler import inlined, kernel
+from microgpt.engine.compiler import kernel
 from microgpt.engine.mersenne import GROUP
 from microgpt.engine.mersenne import N_WORDS as N
 from microgpt.engine.simd.vector import Array
@@ -62,24 +62,18 @@ def _seed(even: Array, odd: Array, words: Array) -> None:
     i = 1
     for step in range(N):
         added = odd if step % 2 else even
-        before, here = _row(words, i - 1), _row(words, i)
+        before, here = words[(i - 1) * GROUP : i * GROUP], words[i * GROUP : (i + 1) * GROUP]
         for k in range(GROUP):
             mixed = (before[k] ^ before[k] >> 30) * 1664525
             here[k] = (here[k] ^ mixed) + added[k]
         i = _next_place(words, i)
     for _ in range(N - 1):
-        before, here = _row(words, i - 1), _row(words, i)
+        before, here = words[(i - 1) * GROUP : i * GROUP], words[i * GROUP : (i + 1) * GROUP]
         for k in range(GROUP):
             mixed = (before[k] ^ before[k] >> 30) * 1566083941
             here[k] = (here[k] ^ mixed) - i
         i = _next_place(words, i)
-    _row(words, 0).fill(0x80000000)
-
-
-@inlined
-def _row(words: Array, i: int) -> Array:
-    """Return a view of state word i of all generators."""
-    return words[i * GROUP : (i + 1) * GROUP]
+    words[:GROUP].fill(0x80000000)
 
 
 @kernel
@@ -87,20 +81,19 @@ def _next_place(words: Array, i: int) -> int:
     """Return the next index. After the last index, copy the last word to index 0 and return 1."""
     if i + 1 < N:
         return i + 1
-    first, last = _row(words, 0), _row(words, i)
+    last = words[i * GROUP : (i + 1) * GROUP]
     for k in range(GROUP):
-        first[k] = last[k]
+        words[k] = last[k]
     return 1
 
 
 @kernel
 def _renew_row(words: Array, i: int) -> None:
     """Update state word i of all generators; the words before i must be updated first."""
-    here, after, far = (
-        _row(words, i),
-        _row(words, (i + 1) % N),
-        _row(words, (i + M) % N),
-    )
+    next_one, mixed_in = (i + 1) % N, (i + M) % N
+    here = words[i * GROUP : (i + 1) * GROUP]
+    after = words[next_one * GROUP : (next_one + 1) * GROUP]
+    far = words[mixed_in * GROUP : (mixed_in + 1) * GROUP]
     for k in range(GROUP):
         here[k] = _twisted(here[k], after[k], far[k])
 

@@ -10,6 +10,7 @@ AccessLogMiddleware   request ids, log, metrics
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -31,6 +32,7 @@ from microgpt_serve.served_model import ServedModel, load_model
 from microgpt_serve.settings import Settings, read_settings
 
 LOG = logging.getLogger("microgpt_serve")
+ROUTERS = (*openai.ROUTERS, *native.ROUTERS)
 
 
 def create_app(settings: Settings | None = None, model: ServedModel | None = None) -> FastAPI:
@@ -69,11 +71,12 @@ def create_app(settings: Settings | None = None, model: ServedModel | None = Non
         redoc_url=None,
         redirect_slashes=False,
     )
-    for router in (*openai.ROUTERS, *native.ROUTERS):
+    for router in ROUTERS:
         app.include_router(router, responses=error_responses(router))
     add_pages(app)
-    app.openapi_schema = openapi_schema(app, settings)
-    paths = [*app.openapi_schema["paths"], "/", "/docs", "/openapi.json"]
+    app.openapi = partial(openapi_schema, app, settings)  # type: ignore[method-assign]
+    paths = [route.path_format for router in ROUTERS for route in router.routes]  # type: ignore[attr-defined]
+    paths += ["/", "/docs", "/openapi.json"]
     state = app.state.app_state = AppState(settings, model, paths)
     app.add_middleware(AuthMiddleware, keys=state.keys, rate_limit=settings.rate_limit)
     if settings.checks_hosts:

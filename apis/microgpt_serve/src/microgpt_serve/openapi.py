@@ -28,8 +28,13 @@ def error_responses(router: APIRouter) -> dict[int | str, dict[str, Any]]:
 
 
 def openapi_schema(app: FastAPI, settings: Settings) -> dict[str, Any]:
-    """Return the OpenAPI schema of an app, without errors that the settings rule out."""
-    schema = app.openapi()
+    """Return the OpenAPI schema of an app, without errors that the settings rule out.
+
+    It is made on the first call, because that takes as long as half of the rest of a start.
+    """
+    if app.openapi_schema:
+        return app.openapi_schema
+    schema = FastAPI.openapi(app)
     for path, operations in schema["paths"].items():
         is_health_check = path in HEALTH_PATHS
         unused = {"422"} | ({"401", "429"} if is_health_check else set())
@@ -45,7 +50,8 @@ def openapi_schema(app: FastAPI, settings: Settings) -> dict[str, Any]:
     if settings.has_keys:
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         schema["security"] = [{"key": []}]
-    return _with_whole_numbers(schema)  # type: ignore[no-any-return]
+    app.openapi_schema = _with_whole_numbers(schema)
+    return app.openapi_schema
 
 
 def _with_whole_numbers(schema: Any) -> Any:

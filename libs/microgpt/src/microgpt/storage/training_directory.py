@@ -78,7 +78,8 @@ class TrainingDirectory:
         """
         self.keep(result.plan, result.state)
         publish_model(self.path, encode_model(result, result.plan.weights_format))
-        self.keep(result.plan, result.state, "ended")
+        _, description = encode_state(result.plan, result.state, "ended")
+        publish(self.path, {STATE_DESCRIPTION: description}, is_held=True)
 
 
 def check_has_training(directory: Path) -> None:

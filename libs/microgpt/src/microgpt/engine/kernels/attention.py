@@ -14,7 +14,17 @@ from microgpt.engine.kernels.layers import clear
 from microgpt.engine.kernels.matmul import add_linear_strip, linear_strip
 from microgpt.engine.simd.lanes import from_lane
 from microgpt.engine.simd.tiles import transpose_tile
-from microgpt.engine.simd.vector import Array, Vector, exp, lanes, larger, load, splat, store
+from microgpt.engine.simd.vector import (
+    Array,
+    Vector,
+    exp,
+    lanes,
+    larger,
+    load,
+    splat,
+    store,
+    view,
+)
 
 
 @kernel
@@ -42,9 +52,10 @@ def attention(
                 end = min(t + step, stop)  # end of the visible keys
                 n_keys = end - start
                 seen = weights[row : row + n_keys]
-                linear_strip(k[low:high, start:end].T, q[low:high, t:], seen, 0)
+                keys, values = view(k, low, high, start, end), view(v, low, high, start, end)
+                linear_strip(keys.T, view(q, low, high, t, t + step), seen, 0)
                 _softmax(seen, t - start, scale)
-                linear_strip(v[low:high, start:end], seen, out[low:high, t:], 0)
+                linear_strip(values, seen, view(out, low, high, t, t + step), 0)
                 row += n_keys
                 while n_keys % step:
                     store(weights, row, 0, splat(out, 0))
@@ -98,19 +109,21 @@ def attention_backward(
             start, stop = doc_starts[doc], doc_starts[doc + 1]
             for t in range(start, stop, step):
                 end = min(t + step, stop)
-                linear_strip(v[low:high, start:end].T, dout[low:high, t:], dscores, 0)
+                keys, values = view(k, low, high, start, end), view(v, low, high, start, end)
+                linear_strip(values.T, view(dout, low, high, t, t + step), dscores, 0)
                 # The gradient of softmax subtracts the sum of weight times gradient over all keys,
                 # which equals the sum of out times dout over all features (Dao et al. 2022, B.2).
                 along = splat(out, 0)
                 for c in range(low, high):
                     along = along + load(out, c, t) * load(dout, c, t)
                 _softmax_backward(weights, row, dscores, end - start, scale, along)
-                linear_strip(k[low:high, start:end], dscores, dq[low:high, t:], 0)
+                linear_strip(keys, dscores, view(dq, low, high, t, t + step), 0)
+                queries, douts = view(q, low, high, t, end), view(dout, low, high, t, end)
                 for u in range(start, end, step):  # one vector of keys: u, u + 1, …
                     transpose_tile(dscores, u - start, 0, tile, 0, 0)
-                    add_linear_strip(q[low:high, t:end], tile, dk[low:high, u:], 0)
+                    add_linear_strip(queries, tile, view(dk, low, high, u, u + step), 0)
                     transpose_tile(weights, row, 0, tile, 0, 0)
-                    add_linear_strip(dout[low:high, t:end], tile, dv[low:high, u:], 0)
+                    add_linear_strip(douts, tile, view(dv, low, high, u, u + step), 0)
                     row += step
 
 

@@ -17,38 +17,45 @@ NARROW, CHAINS = 2, 4  # for up to NARROW vectors of columns, each sum is split 
 TALL = N_REGISTERS // 4  # rows of a tile; two vectors of sums per row fill half of the registers
 
 
-@kernel
+@inlined
 def linear(w: Array, x: Array, y: Array, n_columns: int) -> None:
     """Set y = w x, with shapes (m, n), (n, N) -> (m, N)."""
-    j, step = 0, lanes(x)
-    while j + step < n_columns:  # process two vectors at once while more than one is left
-        _strip(w, x, j, y, False, 2)
-        j += 2 * step
-    if j < n_columns:
-        linear_strip(w, x, y, j)
+    _multiply(w, x, y, n_columns, False)
 
 
-@kernel
+@inlined
 def add_linear(w: Array, x: Array, y: Array, n_columns: int) -> None:
     """Add w x to y, with shapes (m, n), (n, N) -> (m, N)."""
-    j, step = 0, lanes(x)
-    while j + step < n_columns:
-        _strip(w, x, j, y, True, 2)
-        j += 2 * step
-    if j < n_columns:
-        add_linear_strip(w, x, y, j)
+    _multiply(w, x, y, n_columns, True)
 
 
-@kernel
+@inlined
 def linear_strip(w: Array, x: Array, y: Array, j: int) -> None:
     """Apply `linear` to one vector of columns, starting at column j."""
-    _strip(w, x, j, y, False, 1)
+    _multiply_strip(w, x, y, j, False)
+
+
+@inlined
+def add_linear_strip(w: Array, x: Array, y: Array, j: int) -> None:
+    """Apply `add_linear` to one vector of columns, starting at column j."""
+    _multiply_strip(w, x, y, j, True)
 
 
 @kernel
-def add_linear_strip(w: Array, x: Array, y: Array, j: int) -> None:
-    """Apply `add_linear` to one vector of columns, starting at column j."""
-    _strip(w, x, j, y, True, 1)
+def _multiply(w: Array, x: Array, y: Array, n_columns: int, add: bool) -> None:
+    """Compute n_columns columns of w x."""
+    j, step = 0, lanes(x)
+    while j + step < n_columns:  # process two vectors at once while more than one is left
+        _strip(w, x, j, y, add, 2)
+        j += 2 * step
+    if j < n_columns:
+        _multiply_strip(w, x, y, j, add)
+
+
+@kernel
+def _multiply_strip(w: Array, x: Array, y: Array, j: int, add: bool) -> None:
+    """Compute one vector of columns of w x."""
+    _strip(w, x, j, y, add, 1)
 
 
 @inlined

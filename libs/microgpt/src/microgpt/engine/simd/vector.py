@@ -16,6 +16,7 @@ from numba import types
 from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
+from numba.np.arrayobj import populate_array
 
 from microgpt.engine.processor import VECTOR_BYTES
 
@@ -95,6 +96,24 @@ def emitted(
 def lanes(e: Emitter, array: Any) -> Any:
     """Return the number of lanes in a vector of the array's dtype."""
     return ir.Constant(INT64, VectorType(e.types[0].dtype).lanes)
+
+
+@emitted(lambda array, *bounds: array(array, *[types.intp] * 4))
+def view(e: Emitter, array: Any, top: Any, bottom: Any, left: Any, right: Any) -> Any:
+    """Return array[top:bottom, left:right], without Numba's code for negative or large indices."""
+    kind, builder = e.types[0], e.builder
+    whole = e.context.make_array(kind)(e.context, builder, array)
+    part = e.context.make_array(kind)(e.context, builder)
+    strides = cgutils.unpack_tuple(builder, whole.strides)
+    populate_array(
+        part,
+        data=e.place(kind, array, top, left, whole.data.type.pointee),
+        shape=[builder.sub(bottom, top), builder.sub(right, left)],
+        strides=strides,
+        itemsize=whole.itemsize,
+        meminfo=None,
+    )
+    return part._getvalue()
 
 
 @emitted(lambda array, i, j: VectorType(array.dtype)(array, types.intp, types.intp))

@@ -13,7 +13,8 @@ from microgpt.data.folding import FoldingTokenizer, char_tokenizer, fold
 from microgpt.data.tokenizer import CharTokenizer, Message
 from microgpt.errors import TokenizerError
 from microgpt.state import TrainState
-from microgpt.storage.training_state import STATE, STATE_DESCRIPTION, encode_state, read_state
+from microgpt.storage.meta import STATE_DESCRIPTION
+from microgpt.storage.training_state import STATE, encode_state, read_state
 from microgpt.training.train import train
 
 ALPHABET = " '-.abcdefghijklmnopqrstuvwxyz"

@@ -4,18 +4,21 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from microgpt.config import DType, EngineName, ModelConfig, TrainConfig, WeightsFormat
-from microgpt.data.split import DataFacts
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.flat_weights import Numbers
 from microgpt.model import Weights, count_params
 from microgpt.plotting import Plottable
-from microgpt.training.early_stopping import BestWeights, Ending
-from microgpt.training.history_file import HistoryPoint
-from microgpt.training.presets import PresetName
-from microgpt.training.weight_averaging import WeightAverage
 from microgpt.value import total
+
+if TYPE_CHECKING:  # a model that only generates needs none of them
+    from microgpt.data.split import DataFacts
+    from microgpt.training.early_stopping import BestWeights, Ending
+    from microgpt.training.history_file import HistoryPoint
+    from microgpt.training.presets import PresetName
+    from microgpt.training.weight_averaging import WeightAverage
 
 N_RECENT = 100  # number of losses in a checkpoint; meta.json contains their mean as train_loss
 
@@ -49,12 +52,12 @@ class TrainingPlan:
     tokenizer: Tokenizer
     engine: EngineName
     dtype: DType
-    data: DataFacts
+    data: "DataFacts"
     input: Path | None = None  # data file; None if the preset generates the data
     column: str | None = None  # table column or JSON field to read
     vocab_size_wanted: int | None = None  # requested vocab_size; the actual one may be smaller
     weights_format: WeightsFormat | None = None  # format of the saved weights, if specified
-    preset: PresetName | None = None
+    preset: "PresetName | None" = None
     parent_sha256: str | None = None  # `weights_sha256` of the parent model in fine-tuning
     genome_sha256: str | None = None  # hash of the genome.json that set the options
 
@@ -81,12 +84,12 @@ class TrainState:
     adam_v: Numbers = field(repr=False)  # running mean of each squared gradient
     dtype: DType
     engine: EngineName
-    best: BestWeights | None = None  # best weights; None before the first evaluation
+    best: "BestWeights | None" = None  # best weights; None before the first evaluation
     recent_losses: Sequence[float] = field(default=(), repr=False)  # last N_RECENT losses, in nats
-    history: Sequence[HistoryPoint] = field(default=(), repr=False)
+    history: "Sequence[HistoryPoint]" = field(default=(), repr=False)
     since_history: tuple[float, int] = (0.0, 0)  # sum and count of losses not yet in history
     seconds: float = 0.0  # training time so far, in seconds
-    average: WeightAverage | None = None  # running average of the weights, if enabled
+    average: "WeightAverage | None" = None  # running average of the weights, if enabled
 
     @property
     def train_loss(self) -> float | None:
@@ -117,7 +120,7 @@ class TrainResult(TrainedModel, Plottable):
     plan: TrainingPlan
     losses: Sequence[float]  # loss of each step of this `train` call, in nats per token
     state: TrainState  # final state
-    ending: Ending
+    ending: "Ending"
     rng_state: tuple[object, ...]  # final state of the random generator, for sampling
     test_loss: float | None = None  # loss of the test documents, in nats per token
 
@@ -127,7 +130,7 @@ class TrainResult(TrainedModel, Plottable):
         return self.plan.config
 
     @property
-    def data(self) -> DataFacts:
+    def data(self) -> "DataFacts":
         """Size, hash and held-out fractions of the dataset."""
         return self.plan.data
 

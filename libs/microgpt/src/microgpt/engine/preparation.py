@@ -16,15 +16,6 @@ from typing import Any, cast
 from microgpt.config import DType, ModelConfig, TrainConfig, Use
 from microgpt.engine import machine_code, mersenne
 from microgpt.engine.compiled_model import CompiledModel
-from microgpt.engine.training.threaded_step import (
-    add_and_clear_grads,
-    add_grads,
-    publish_and_clear,
-    share_of_directions,
-    update,
-)
-from microgpt.engine.training.trainer import CompiledEngine
-from microgpt.engine.training.workspace import StepSettings
 from microgpt.model import init_weights
 from microgpt.sampling import DecodeRules
 
@@ -76,6 +67,8 @@ def _load(kinds: Iterable[tuple[DType, Use]]) -> None:
 
 
 def _load_training(dtype: DType) -> None:
+    from microgpt.engine.training.trainer import CompiledEngine
+
     rng = random.Random(0)
     mersenne.shuffled(2, rng, 2)
     mersenne.gauss(1, 1.0, rng)
@@ -83,13 +76,17 @@ def _load_training(dtype: DType) -> None:
 
 
 def _load_threads(dtype: DType) -> None:  # besides those of training
+    from microgpt.engine.training import threaded_step as kernels
+    from microgpt.engine.training.trainer import CompiledEngine
+    from microgpt.engine.training.workspace import StepSettings
+
     settings = StepSettings.of(_SMALLEST, TrainConfig(), dtype)
     workspace = CompiledEngine(_SMALLEST, TrainConfig(), [[0, 0]], dtype=dtype).workspace
     state, grads = workspace.state, workspace.state.grads
-    for exchange in (add_grads, add_and_clear_grads, publish_and_clear):
+    for exchange in (kernels.add_grads, kernels.add_and_clear_grads, kernels.publish_and_clear):
         exchange(grads, grads)
-    share_of_directions(state, settings, 0, 1, workspace.scratch)
-    update(state, 0.0, settings, grads, workspace.progress)
+    kernels.share_of_directions(state, settings, 0, 1, workspace.scratch)
+    kernels.update(state, 0.0, settings, grads, workspace.progress)
 
 
 def _load_evaluation(dtype: DType) -> None:

@@ -1,7 +1,6 @@
 """Map a function over items on several threads, in parallel if the function releases the GIL."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Event
 from typing import TypeVar
@@ -22,6 +21,8 @@ def map_in_threads(
         for item in items:
             yield work(item, should_stop)
         return
+    from concurrent.futures import ThreadPoolExecutor
+
     pool = ThreadPoolExecutor(n_threads)
     try:
         yield from pool.map(lambda item: work(item, should_stop), items)

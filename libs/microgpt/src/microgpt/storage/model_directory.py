@@ -32,8 +32,14 @@ from microgpt.flat_weights import by_name
 from microgpt.memory_limit import check_memory
 from microgpt.model import count_params
 from microgpt.state import TrainedModel, TrainResult
-from microgpt.storage.meta import MAX_META_BYTES, META, Meta, meta_of, parse_meta
-from microgpt.storage.training_state import STATE_DESCRIPTION, read_state
+from microgpt.storage.meta import (
+    MAX_META_BYTES,
+    META,
+    STATE_DESCRIPTION,
+    Meta,
+    meta_of,
+    parse_meta,
+)
 from microgpt.storage.weights_file import WEIGHTS_FILES, decode_weights, encode_weights, max_bytes
 
 HASHES = ("weights_sha256", "tokenizer_sha256")  # keys in meta.json
@@ -202,6 +208,8 @@ def _load(directory: Path, *, unfinished: bool) -> SavedModel:
 
 def _load_unfinished(directory: Path) -> SavedModel:
     """Load the model of a training run as if the run had ended at its checkpoint."""
+    from microgpt.storage.training_state import read_state
+
     plan, state, status = read_state(directory)
     if status == "ended" and has_model(directory):
         raise CheckpointError(f"the training run in {directory} has ended; use its model")

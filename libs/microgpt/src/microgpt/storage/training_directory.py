@@ -8,7 +8,7 @@ from microgpt.errors import CheckpointError
 from microgpt.files.atomic_files import committed_path, publish, read_consistently
 from microgpt.files.directory_lock import DirectoryLock
 from microgpt.state import TrainingPlan, TrainResult, TrainState
-from microgpt.storage.meta import META
+from microgpt.storage.meta import META, STATE_DESCRIPTION
 from microgpt.storage.model_directory import (
     TOKENIZER,
     encode_model,
@@ -17,7 +17,6 @@ from microgpt.storage.model_directory import (
 )
 from microgpt.storage.training_state import (
     STATE,
-    STATE_DESCRIPTION,
     Status,
     encode_state,
     read_state,

@@ -37,7 +37,7 @@ from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.model import count_params
 from microgpt.model_variants import is_karpathys
 from microgpt.state import N_RECENT, TrainingPlan, TrainState
-from microgpt.storage.meta import MAX_META_BYTES
+from microgpt.storage.meta import MAX_META_BYTES, STATE_DESCRIPTION
 from microgpt.training.early_stopping import BestWeights
 from microgpt.training.history_file import MAX_HISTORY_BYTES, HistoryPoint
 from microgpt.training.presets import PresetName
@@ -45,7 +45,7 @@ from microgpt.training.weight_averaging import WeightAverage
 
 MAX_LOSS = 1e300  # maximum loss; ensures that the mean of the losses is finite
 FORMAT_VERSION = 2  # version 1 lacks model variants, Muon, warm-up and spread holdout
-STATE, STATE_DESCRIPTION = "train_state.safetensors", "train_state.json"
+STATE = "train_state.safetensors"
 TOKENIZER = "tokenizer"  # name of the array with the bytes of tokenizer.json
 Status = Literal["running", "ended", "diverged"]
 # Default values for keys that old checkpoints lack.

@@ -136,10 +136,11 @@ def _serve(requests: socket.socket) -> dict[str, Any]:
 
     def reap(*_: object) -> None:
         for pid in list(replies):
-            ended, status = os.waitpid(pid, os.WNOHANG)
-            if ended:
-                with replies.pop(pid) as reply:
-                    _send(reply, os.waitstatus_to_exitcode(status))
+            with contextlib.suppress(ChildProcessError):  # waited for by a signal during this one
+                ended, status = os.waitpid(pid, os.WNOHANG)
+                if ended:
+                    with replies.pop(pid) as reply:
+                        _send(reply, os.waitstatus_to_exitcode(status))
 
     signal.signal(signal.SIGCHLD, reap)
     while fds := socket.recv_fds(requests, 1, 4)[1]:

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from microgpt_serve.signals import block_sighup
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's, not used; starting them takes 60 ms
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's threads slow the start; unused
 MAX_LINE = 4096  # maximum number of characters in an error message; enough for a long path
 USAGE = "usage: microgpt-serve (set MODEL_DIR, PORT, … in the environment; see docs/serving.md)"
 

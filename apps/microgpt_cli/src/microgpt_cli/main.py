@@ -25,7 +25,7 @@ from microgpt_cli.terminal.signals import (
 gc.set_threshold(100_000)  # imports create many objects; collections would take 10 % of a start
 record_signals()  # during import, so that early signals are not lost
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # none are used; the search takes 30 ms
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's, not used; starting them takes 60 ms
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's threads slow the start; unused
 
 
 def main() -> NoReturn:

@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from architecture_tables import architecture_table
+from texts import frequent_words
 from trainings import FIRST_SEED, NAMES, Results, parsed
 
 from microgpt.config import ModelConfig, TrainConfig
@@ -60,11 +61,7 @@ class ShortTraining:
 
 def german_words() -> Split:
     """Return the most frequent German words, a tenth of them held out."""
-    from spellchecker import SpellChecker
-
-    frequencies = SpellChecker(language="de").word_frequency.dictionary
-    words = sorted(frequencies, key=lambda word: (-frequencies[word], word))
-    return split([word for word in words if word.isalpha()][:N_WORDS], validation=0.1)
+    return split(frequent_words("de", N_WORDS), validation=0.1)
 
 
 def shakespeare() -> Split:

@@ -5,7 +5,6 @@ from functools import partial
 import pytest
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig
-from microgpt.config import N_EVALUATIONS
 from microgpt.data.split import split
 from microgpt.errors import ConfigError, DataError
 from microgpt.evaluation.held_out_loss import bits
@@ -30,7 +29,7 @@ def test_it_is_measured_twenty_times_and_the_best_weights_are_the_result(train) 
     result = train(PARTS, config=TrainConfig(steps=60, lr=0.1))
     losses = held_out_losses(result)
     assert list(losses) == list(range(3, 61, 3))
-    assert len(losses) == N_EVALUATIONS
+    assert len(losses) == TrainConfig.evaluations
     best = result.state.best
     assert (best.step, best.val_loss) == min(
         ((step, loss) for step, loss in losses.items()), key=lambda pair: pair[1]

@@ -29,7 +29,6 @@ WeightsFormat = Literal["json", "safetensors"]
 
 DEFAULT_SEED, MAX_SEED = 42, 2**63 - 1
 MAX_THREADS = 1024  # guards against typos; more threads than cores have no benefit
-N_EVALUATIONS = 20  # number of held-out loss evaluations per training run
 MAX_NEW_TOKENS = 100_000  # maximum number of new tokens per sample; limits memory use
 # Muon's learning rate as a multiple of AdamW's, and its momentum.
 MUON_LR_RATIO, MUON_MOMENTUM = 6.0, 0.95
@@ -54,6 +53,7 @@ class TrainConfig:
     loss_on: LossOn = "assistant"  # messages of a conversation that contribute to the loss
     long_docs: LongDocs = "window"  # how to process documents that exceed the context
     text: TextKind = "lines"  # whether the input is separate documents or one running text
+    evaluations: int = 20  # number of evaluations of the held-out loss
     patience: int | None = None  # number of evaluations without improvement before early stopping
     weight_decay: float = 0.0  # AdamW weight decay, multiplied by lr
     dropout: float = 0.0  # dropout probability, applied to embeddings and residual branches
@@ -65,6 +65,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         check_count("steps", self.steps)
         check_count("batch_size", self.batch_size)
+        check_count("evaluations", self.evaluations)
         if self.patience is not None:
             check_count("patience", self.patience)
         check_seed(self.seed)
@@ -88,8 +89,8 @@ class TrainConfig:
 
     @property
     def steps_between_evaluations(self) -> int:
-        """The number of steps between evaluations: `steps // N_EVALUATIONS`, at least 1."""
-        return max(1, self.steps // N_EVALUATIONS)
+        """The number of steps between evaluations: `steps // evaluations`, at least 1."""
+        return max(1, self.steps // self.evaluations)
 
     def lr_at(self, step: Any) -> Any:
         """Return the learning rate at a step or an array of steps, counted from 0."""

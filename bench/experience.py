@@ -234,7 +234,7 @@ def drawn_near(task: Task, rng: random.Random) -> Settings:
     is_short = longest < CONTEXTS[-1] and parts.holdout is None
     block_size = contexts[-1] if is_short else rng.choice(contexts[-3:])
     model = ModelConfig(
-        n_embd=width, n_layer=max(1, round(around(2.5, 0.12, 0.3))), block_size=block_size,
+        n_embd=width, n_layer=max(1, round(around(2.2, 0.12, 0.4))), block_size=block_size,
         **VARIANT,
     )  # fmt: skip
     length = min(mean_length(parts.train) / per_token, block_size)
@@ -243,7 +243,7 @@ def drawn_near(task: Task, rng: random.Random) -> Settings:
         lr=float(f"{around(0.004, 0, 0.35) * (48 / width) ** 0.5:.2g}"),
         optimizer="muon",
         dropout=rng.choice((0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3)),
-        weight_decay=0.1,
+        weight_decay=rng.choice((0.01, 0.03, 0.1)),
         text="lines" if parts.holdout is None else "stream",
     )
     return Settings(model, config, vocab_size)

@@ -52,7 +52,7 @@ HELD_OUT = 40_000  # maximum number of characters of each held-out part
 MIN_STEPS = 200  # settings with fewer steps are drawn again
 WIDTHS = (16, 24, 32, 48, 64, 80, 96, 128, 160, 192)
 CONTEXTS = (16, 32, 64, 128, 256)
-VOCABULARIES = (512, 1024, 2048, 4096)
+VOCABULARIES = (384, 512, 1024, 2048, 4096)
 
 
 @dataclass(frozen=True)
@@ -183,8 +183,8 @@ def drawn(task: Task, rng: random.Random) -> Settings:
     """Draw settings as a user who knows the ranges of the field would try them."""
     parts = parts_of(task.text, task.share, 0)
     vocab_size, per_token = None, 1.0
-    if mean_length(parts.train) >= 60 and rng.random() < 0.35:
-        vocab_size, per_token = rng.choice(VOCABULARIES), 2.5
+    if mean_length(parts.train) >= 8 and rng.random() < 0.35:
+        vocab_size, per_token = rng.choice(VOCABULARIES), 2.0
     longest = context_of(parts, per_token)
     contexts = [each for each in CONTEXTS if each <= longest]
     is_short = longest < CONTEXTS[-1] and parts.holdout is None

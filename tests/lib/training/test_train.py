@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from microgpt import CharTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig, reference
+from microgpt.data.split import Split
 from microgpt.engine.training import trainer as compiled
 from microgpt.errors import ConfigError, DataError, TokenizerError
 from microgpt.model import weight_shapes
@@ -70,6 +71,19 @@ def test_a_training_that_is_stopped_and_resumed_ends_like_one_that_never_was(
         assert resumed.state.recent_losses == whole.state.recent_losses
         assert resumed.state.history == whole.state.history
         assert resumed.rng().random() == whole.rng().random()
+
+
+@pytest.mark.parametrize("until", [0, 1, 4, 9])
+def test_a_training_until_a_step_stops_there_and_keeps_the_schedule(train, until) -> None:
+    parts = Split(DOCS, DOCS[1:], DOCS[:1], DOCS[:1])
+    config = TrainConfig(steps=10, evaluations=3, **REGULARISED)
+    whole = train(parts, model=SMALL, config=config)
+    part = train(parts, model=SMALL, config=config, until=until)
+    assert (part.ending, part.state.step, part.test_loss) == ("stopped", until, None)
+    resumed = train(parts, model=SMALL, config=config, resume=part.state, until=99)
+    assert (resumed.ending, resumed.weights) == ("steps", whole.weights)
+    assert [*part.losses, *resumed.losses] == whole.losses
+    assert resumed.state.history == whole.state.history
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
 from microgpt.errors import ConfigError, DataError, TokenizerError
 from microgpt.model import count_params
+from microgpt.model_config import check_whole
 from microgpt.state import TrainedModel, TrainEvent, TrainingPlan, TrainResult, TrainState
 from microgpt.training.defaults import defaults_for
 from microgpt.training.engines import DEFAULT_DTYPE, check_engine, make_engine, shuffled
@@ -33,6 +34,7 @@ def train(
     threads: int = 1,
     parent: TrainedModel | None = None,
     resume: TrainState | None = None,
+    until: int | None = None,
     on_event: Callable[[TrainEvent], None] | None = None,
     on_state: Callable[[TrainState], None] | None = None,
     state_every: int | None = None,
@@ -60,6 +62,8 @@ def train(
         resume: checkpoint of a training run with the same documents and settings. Only the number
             of steps may differ; the learning rate schedule then uses the new number. A checkpoint
             does not contain the settings: only the dtype, number of weights and step are checked.
+        until: step at which to stop if training has not ended before. The learning rate schedule
+            does not depend on it.
         on_event: called about every 50 ms with the losses since the last call.
         on_state: called with a checkpoint at the start and then about every 5 s.
         state_every: number of steps between calls of on_state, instead of about 5 s.
@@ -85,6 +89,8 @@ def train(
     check_engine(engine, dtype, threads)
     if state_every is not None:
         check_count("state_every", state_every)
+    if until is not None:
+        check_whole("until", until, minimum=0)
     dtype = dtype or _default_dtype(engine, resume, parent)
     parts = docs if isinstance(docs, Split) else split(_as_list(docs))
     if not tokenizer and parent:
@@ -127,6 +133,7 @@ def train(
         dataset=dataset,
         rng=rng,
         resume=resume,
+        until=until,
         started=started,
         on_event=on_event or (lambda event: None),
         on_state=on_state or (lambda state: None),

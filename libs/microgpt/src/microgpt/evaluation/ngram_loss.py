@@ -47,7 +47,8 @@ def _positions(docs: Sequence[str]) -> NDArray[np.int64]:
     """Return the position of each character within its document."""
     lengths = np.array([len(doc) + 1 for doc in docs])
     starts = np.cumsum(lengths) - lengths
-    return np.arange(lengths.sum()) - np.repeat(starts, lengths)
+    positions: NDArray[np.int64] = np.arange(lengths.sum()) - np.repeat(starts, lengths)
+    return positions
 
 
 def _longer(

@@ -63,14 +63,17 @@ class Stage:
     n_settings: int
     shares: tuple[int, ...] = (1,)  # the settings take turns; n means every n-th part of the text
     texts: tuple[str, ...] = ()  # all that are in the fit, by default
+    near: bool = False  # whether the settings are near those that were best in stage 0
 
 
 STAGES = (
     Stage(5, 12, (1, 4, 1, 16)),
-    Stage(20, 8, (1, 4, 1, 1)),
-    Stage(60, 8),
+    Stage(20, 6, (1, 4, 1, 1), near=True),
+    Stage(60, 4, near=True),
+    Stage(300, 1, near=True),
     Stage(60, 20, texts=("names", "shakespeare", "german words")),
-    Stage(300, 2),
+    Stage(60, 20, texts=("towns", "technical prose", "french words")),
+    Stage(300, 24, texts=("technical prose",)),
 )
 
 
@@ -91,6 +94,7 @@ class Task:
     share: int
     seconds: int
     seed: int
+    near: bool
 
     @property
     def key(self) -> dict[str, Any]:
@@ -115,7 +119,8 @@ def tasks(stage: Stage) -> Iterator[Task]:
     names = stage.texts or tuple(name for name, text in TEXTS.items() if text.in_fit)
     for seed in range(stage.n_settings):
         for name in names:
-            yield Task(name, stage.shares[seed % len(stage.shares)], stage.seconds, seed)
+            share = stage.shares[seed % len(stage.shares)]
+            yield Task(name, share, stage.seconds, seed, stage.near)
 
 
 def run(task: Task) -> None:
@@ -149,12 +154,13 @@ def measured(task: Task) -> dict[str, Any]:
     """Draw settings, train, and return the settings, cost and losses."""
     rng = random.Random(str(task))
     while True:
-        settings = drawn(task, rng)
+        settings = (drawn_near if task.near else drawn)(task, rng)
         parts = parts_of(task.text, task.share, gap_of(settings))
         tokenizer = tokenizer_of(task.text, task.share, settings.vocab_size, gap_of(settings))
         settings = fitted(settings, parts, tokenizer, task.seconds * SECOND)
         if settings.config.steps >= MIN_STEPS:
             break
+    chunks = parts.chunked(tokenizer, settings.model.block_size, settings.config)
     started = perf_counter()
     try:
         result = train(parts, model=settings.model, config=settings.config, tokenizer=tokenizer)
@@ -173,6 +179,9 @@ def measured(task: Task) -> dict[str, Any]:
         **task.key,
         **changed(settings),
         "n_params": count_params(settings.model),
+        "n_vocabulary": tokenizer.vocab_size,
+        "length": round(chunks.n_tokens / len(chunks), 2),
+        "n_tokens": chunks.n_tokens,
         "n_characters": sum(map(len, parts.train)),
         **losses,
         "train_s": round(perf_counter() - started, 2),
@@ -200,6 +209,37 @@ def drawn(task: Task, rng: random.Random) -> Settings:
         dropout=rng.choice((0.0, 0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3)),
         weight_decay=rng.choice((0.03, 0.1, 0.3)),
         average_tail=rng.choice((0.0, 0.3)),
+        text="lines" if parts.holdout is None else "stream",
+    )
+    return Settings(model, config, vocab_size)
+
+
+def drawn_near(task: Task, rng: random.Random) -> Settings:
+    """Draw settings around those that were best in stage 0, which grow slowly with the budget."""
+
+    def around(centre: float, power: float, spread: float) -> float:
+        return centre * float(task.seconds / 5) ** power * math.exp(rng.gauss(0, spread))
+
+    parts = parts_of(task.text, task.share, 0)
+    vocab_size, per_token = None, 1.0
+    if mean_length(parts.train) >= 8 and rng.random() < 0.5:
+        vocab_size, per_token = max(320, round(around(1000, 0.2, 0.6))), 2.0
+    width = max(16, 8 * round(around(48, 0.17, 0.35) / 8))
+    longest = context_of(parts, per_token)
+    contexts = [each for each in CONTEXTS if each <= longest]
+    is_short = longest < CONTEXTS[-1] and parts.holdout is None
+    block_size = contexts[-1] if is_short else rng.choice(contexts[-3:])
+    model = ModelConfig(
+        n_embd=width, n_layer=max(1, round(around(2.5, 0.12, 0.3))), block_size=block_size,
+        **VARIANT,
+    )  # fmt: skip
+    length = min(mean_length(parts.train) / per_token, block_size)
+    config = TrainConfig(
+        batch_size=max(1, round(around(1000, 0.1, 0.5) / length)),
+        lr=float(f"{around(0.004, 0, 0.35) * (48 / width) ** 0.5:.2g}"),
+        optimizer="muon",
+        dropout=rng.choice((0.0, 0.03, 0.06, 0.1, 0.15, 0.2)),
+        weight_decay=0.1,
         text="lines" if parts.holdout is None else "stream",
     )
     return Settings(model, config, vocab_size)

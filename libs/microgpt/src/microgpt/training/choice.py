@@ -1,15 +1,22 @@
-"""Choose the model and the training settings that fit the documents and a budget of operations."""
+"""Choose the model and the training settings that fit the documents and a budget of operations.
+
+The rule was fitted to some hundred trainings with random settings on twelve texts. docs/choice.md
+describes the trainings, the fit and how good the rule is; `bench/fit_choice.py` makes the fit.
+"""
 
 from collections.abc import Mapping, Sequence
-from math import ceil, log
+from dataclasses import replace
+from math import log
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from microgpt.config import EngineName, ModelConfig, TextKind, TrainConfig
+from microgpt.data.sizes import Sizes, measure
 from microgpt.data.split import Split
-from microgpt.data.tokenizer import Tokenizer, texts_of
+from microgpt.data.tokenizer import Document, Tokenizer
 from microgpt.errors import ConfigError
 from microgpt.model import count_params
+from microgpt.training.engines import bytes_needed
 from microgpt.training.operations import evaluation_operations, step_operations
 from microgpt.training.presets import VARIANT
 
@@ -19,9 +26,10 @@ NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7
 DEFAULT_BUDGET: Mapping[EngineName, float] = {"compiled": 1e13, "reference": 1e9}
 MAX_CONTEXT = 256  # longer documents are split into windows
 SHARE_THAT_FITS = 0.99  # minimum fraction of the documents that fit into the context
-N_SAMPLED = 10_000  # number of evenly spaced documents whose lengths are measured
 HELD_OUT = 40_000  # maximum number of characters in each held-out set
 EVALUATION_SHARE = 0.05  # maximum share of the operations for evaluations
+USEFUL, USEFUL_POWER = 3e7, 1.0  # more operations do not help with so many tokens
+WARMUP = 30  # the learning rate rises during the first 1/30 of the steps
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -34,20 +42,14 @@ class Choice(NamedTuple):
     limit: str | None = None  # why the operations are fewer than the budget
 
 
-class _Sizes(NamedTuple):
-    """Sizes of the training set in tokens, estimated from a sample of the documents."""
+def held_out_fraction(n_characters: int) -> float:
+    """Return the default fraction of the documents to hold out for validation and for testing."""
+    return min(0.1, HELD_OUT / max(1, n_characters))
 
-    lengths: Sequence[int]  # number of predicted tokens per sampled document, ascending
-    n_docs: int
 
-    @property
-    def n_tokens(self) -> float:
-        return sum(self.lengths) * self.n_docs / len(self.lengths)
-
-    def chunk_length(self, context: int) -> float:
-        """Return the mean number of tokens per chunk."""
-        n_chunks = sum(ceil(length / context) for length in self.lengths)
-        return sum(self.lengths) / n_chunks
+def choose_vocabulary(docs: Sequence[Document], budget: float) -> int | None:
+    """Return the size of the BPE vocabulary that suits the documents, or None for characters."""
+    return None
 
 
 def choose(
@@ -62,68 +64,115 @@ def choose(
 ) -> Choice:
     """Return the settings that are expected to give the lowest held-out loss.
 
-    They depend on the documents and the budget only. docs/choice.md explains the rule.
+    They depend on the documents and the budget only.
 
     Args:
         budget: operations for training and evaluations; see `training.operations`.
         fixed: settings to keep, by name; the others are chosen to match.
         max_weights: maximum number of weights.
-        max_bytes: maximum memory of a training run on one thread, without the documents.
+        max_bytes: maximum memory of a training run on one thread, excluding the documents.
 
     Raises:
         ConfigError: no model is small enough.
     """
-    sizes = _measure(parts, tokenizer)
-    tokens = max(1.0, sizes.n_tokens)
-    useful = min(budget, 1.5e8 * tokens)  # TO FIT
-    width = fixed.get("n_embd") or max(16, 8 * round(64 * (useful / 1e13) ** 0.25 / 8))
-    context = fixed.get("block_size") or (128 if text == "stream" else _context(sizes.lengths))
+    sizes = measure(parts.train, tokenizer, text)
+    useful = min(budget, USEFUL * sizes.n_tokens**USEFUL_POWER)
+    width = 8 * max(2, round(48 * (useful / 1e12) ** 0.17 / 8))
     while True:
-        n_layer = fixed.get("n_layer") or max(1, round(width / 21))
-        shape = {"n_embd": width, "n_layer": n_layer, "block_size": context, **VARIANT}
-        shape |= {name: fixed[name] for name in vars(ModelConfig()) if name in fixed}
-        model = ModelConfig(**{**shape, "vocab_size": tokenizer.vocab_size})
-        length = min(sizes.chunk_length(model.block_size), model.block_size)
-        batch_size = max(1, round(1024 / length))
-        config = TrainConfig(
-            batch_size=batch_size,
-            lr=round(0.004 * min(1, (64 / width) ** 0.5), 5),
-            optimizer="muon",
-            weight_decay=0.1,
-            text=text,
-        )
+        model = _model(width, tokenizer.vocab_size, _context(sizes, text), fixed)
+        length = sizes.chunk_length(model.block_size)
+        config = _config(model, length, useful, text, fixed)
         if _fits(model, config, length, max_weights, max_bytes):
             break
-        if "n_embd" in fixed or width <= 8:
+        if width == 8 or "n_embd" in fixed:
             raise ConfigError("no model is small enough; increase --max-weights or --max-memory")
         width -= 8
-    config = _with(config, fixed)
     per_step = step_operations(model, config, length)
-    n_held_out = sum(map(tokenizer.count, map(str, parts.validation)))  # TO FIX: conversations
-    evaluations = 20
-    if n_held_out:
-        per_evaluation = evaluation_operations(model, length, 2 * n_held_out)
-        evaluations = min(20, max(1, int(EVALUATION_SHARE * useful / per_evaluation)))
-        useful -= (evaluations + 1) * per_evaluation
-    steps = max(1, int(useful / per_step))
-    epochs = steps * config.batch_size * length / tokens
-    dropout = min(0.3, max(0.0, 0.045 * (log(max(epochs, 1e-9)) - 1.5)))
-    config = _with(
-        config,
-        {
-            "steps": steps,
-            "warmup_steps": steps // 30,
-            "evaluations": evaluations,
-            "dropout": round(dropout, 2),
-        }
-        | dict(fixed),
-    )
-    limit = "the data are too small for more" if useful < 0.9 * budget else None
-    return Choice(model, config, config.steps * per_step, limit)
+    held_out = _held_out_operations(parts, model, tokenizer, text)
+    evaluations = config.evaluations
+    if held_out:
+        evaluations = max(1, min(evaluations, int(EVALUATION_SHARE * useful / held_out)))
+    spent = held_out * (evaluations + 1)  # the last one is that of the test set
+    steps = fixed.get("steps") or max(1, int((useful - spent) / per_step))
+    n_passes = steps * config.batch_size * length / max(1, sizes.n_tokens)
+    found = {
+        "steps": steps,
+        "evaluations": evaluations,
+        "warmup_steps": steps // WARMUP,
+        "dropout": _dropout(n_passes),
+    }
+    config = replace(config, **_kept(found, fixed))
+    limit = f"the data are too small for {budget:.3g} operations" if useful < budget else None
+    return Choice(model, config, steps * per_step + spent, limit)
 
 
-def default_choice(
-    parts: Split, tokenizer: Tokenizer, engine: EngineName, text: TextKind
-) -> Choice:
-    """Return Karpathy's settings for his names, else the choice for `DEFAULT_BUDGET`."""
-    raise NotImplementedError
+def _model(width: int, vocab_size: int, context: int, fixed: Mapping[str, Any]) -> ModelConfig:
+    """Return the shape of a model of this width."""
+    found = {"n_embd": width, "block_size": context, **VARIANT, **fixed}
+    found = {"n_layer": max(1, round(2.5 * (found["n_embd"] / 48) ** 0.7)), **found}
+    names = vars(ModelConfig()).keys() & found.keys()
+    return ModelConfig(**{name: found[name] for name in names} | {"vocab_size": vocab_size})
+
+
+def _config(
+    model: ModelConfig, length: float, useful: float, text: TextKind, fixed: Mapping[str, Any]
+) -> TrainConfig:
+    """Return the training settings for a model and chunks of this mean length, without steps."""
+    n_tokens = 1000 * (useful / 1e12) ** 0.1  # per step
+    found: dict[str, Any] = {
+        "batch_size": max(1, round(n_tokens / length)),
+        "lr": float(f"{0.004 * (48 / model.n_embd) ** 0.5:.2g}"),
+        "optimizer": "muon",
+        "weight_decay": 0.1,
+        "text": text,
+    }
+    return TrainConfig(**_kept(found, fixed))
+
+
+def _dropout(n_passes: float) -> float:
+    """Return the dropout that suits the number of passes over the data."""
+    return round(min(0.2, max(0.0, 0.045 * (log(max(n_passes, 1.0)) - 1.5))), 2)
+
+
+def _context(sizes: Sizes, text: TextKind) -> int:
+    """Return the smallest power of two from 16 to MAX_CONTEXT that covers most documents."""
+    if text == "stream":
+        return 128
+    context = 16
+    while context < min(sizes.quantile(SHARE_THAT_FITS), MAX_CONTEXT):
+        context *= 2
+    return context
+
+
+def _held_out_operations(
+    parts: Split, model: ModelConfig, tokenizer: Tokenizer, text: TextKind
+) -> float:
+    """Return the cost of scoring the validation set, or 0 if there is none."""
+    if not parts.validation:
+        return 0.0
+    sizes = measure(parts.validation, tokenizer, text)
+    length = sizes.chunk_length(model.block_size)
+    is_long = sizes.mean_length > model.block_size  # overlapping windows read each token twice
+    return evaluation_operations(model, length, (2 if is_long else 1) * sizes.n_tokens)
+
+
+def _fits(
+    model: ModelConfig,
+    config: TrainConfig,
+    length: float,
+    max_weights: int | None,
+    max_bytes: int | None,
+) -> bool:
+    """Return whether a model is within the limits."""
+    if max_weights is not None and count_params(model) > max_weights:
+        return False
+    if max_bytes is None:
+        return True
+    longest = min(model.block_size, max(1, round(length)))
+    return bytes_needed("compiled", "float32", model, config, longest=longest) <= max_bytes
+
+
+def _kept(found: Mapping[str, Any], fixed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the training settings found, replaced by those that are fixed."""
+    names = vars(TrainConfig()).keys()
+    return {name: value for name, value in {**found, **fixed}.items() if name in names}

@@ -92,6 +92,16 @@ def test_a_shortened_run_can_be_repeated_bit_for_bit() -> None:
     assert again.state.history == first.state.history
 
 
+def test_a_run_that_ended_and_went_on_can_be_repeated() -> None:
+    ended = train_as_planned(PARTS, plan_of())
+    longer = with_steps(ended.plan, STEPS, 450)
+    first = train_as_planned(PARTS, longer, resume=ended.state)
+    assert first.state.step == 450
+    again = train_as_planned(PARTS, replace(plan_of(), steps_changed=longer.steps_changed))
+    assert again.weights == first.weights
+    assert again.plan == first.plan
+
+
 def test_an_interrupted_repetition_goes_on_with_the_later_changes() -> None:
     changes = (StepsChange(100, 400, 300), StepsChange(200, 300, 250))
     plan = replace(plan_of(), steps_changed=changes)
@@ -153,6 +163,7 @@ def test_changes_at_one_step_are_merged() -> None:
     assert plan.steps_changed == ((10, 400, 200),)
     assert plan.config.steps == 200
     assert with_steps(plan, 10, 400) == plan_of()
+    assert with_steps(plan_of(), 0, 300) == plan_of(steps=300)
     plan = with_steps(plan, 20, 500)
     assert plan.steps_changed == ((10, 400, 200), (20, 200, 500))
     assert next_change(plan, 20) is None

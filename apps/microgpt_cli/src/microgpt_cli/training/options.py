@@ -61,6 +61,24 @@ Tokenizer = Annotated[
 VocabSize = Annotated[
     int, data(hidden=True, help="Size of the BPE vocabulary, including special tokens.")
 ]
+Minutes = Annotated[
+    float | None,
+    training(
+        metavar="<minutes>",
+        help="Train the best model of your text in this time; all other settings are chosen.  "
+        "The time is that of the whole command; compilation is not counted. Documents are held "
+        "out for validation and testing.",
+    ),
+]
+Budget = Annotated[
+    float | None,
+    training(
+        hidden=True,
+        metavar="<operations>",
+        help="Like --minutes, but for a number of operations, such as 5e13: the same model on "
+        "every machine. `train --minutes` prints the number.",
+    ),
+]
 Steps = Annotated[int, training(help="Number of training steps.")]
 LearningRate = Annotated[
     float | None,
@@ -118,6 +136,17 @@ FinalNorm = Annotated[
 OutScale = Annotated[
     float, model(hidden=True, help="Scale factor of the initial attn_wo and mlp_fc2 weights.")
 ]
+MaxWeights = Annotated[
+    int | None, model(hidden=True, help="Choose a model of at most this many weights.")
+]
+MaxMemory = Annotated[
+    str | None,
+    model(
+        hidden=True,
+        metavar="<size>",
+        help="Choose a model whose training needs at most this memory, such as 500MB or 2GB.",
+    ),
+]
 Engine = Annotated[
     config.EngineName,
     training(hidden=True, help="compiled: fast. reference: plain Python, slow but readable."),
@@ -149,6 +178,14 @@ Genome = Annotated[
 Resume = Annotated[
     Path | None,
     saving(help="Resume the training run in this directory; --steps can be changed."),
+]
+Repeat = Annotated[
+    Path | None,
+    saving(
+        hidden=True,
+        help="Repeat the training run in this directory bit for bit, and write the model to "
+        "--model.",
+    ),
 ]
 From = Annotated[
     Path | None, saving("--from", help="Start from the weights of the model in this directory.")

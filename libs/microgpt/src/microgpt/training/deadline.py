@@ -39,6 +39,10 @@ class Deadline:
     seconds: float  # time limit of the whole run
     clock: Callable[[], float] = perf_counter  # in seconds
 
+    def later(self, seconds: float) -> "Deadline":
+        """Return the deadline moved by some seconds."""
+        return replace(self, end=self.end + seconds)
+
 
 def train_as_planned(
     parts: Split,
@@ -98,13 +102,14 @@ def train_as_planned(
             error.result = replace(error.result, plan=plan, losses=[*losses, *error.result.losses])
             raise
         losses += result.losses
-        if result.ending != "stopped" or is_interrupted:
-            return replace(result, plan=plan, losses=losses)
         resume = result.state
-        if pace:
-            plan = with_steps(plan, resume.step, pace.steps_in_time())
-        elif change:
+        is_change = change is not None and resume.step == change.step
+        if is_interrupted or (result.ending != "stopped" and not is_change):
+            return replace(result, plan=plan, losses=losses)
+        if change and is_change:
             plan = replace(plan, config=replace(plan.config, steps=change.after))
+        elif pace:
+            plan = with_steps(plan, resume.step, pace.steps_in_time())
 
 
 def next_change(plan: TrainingPlan, step: int) -> StepsChange | None:
@@ -123,7 +128,7 @@ def with_steps(plan: TrainingPlan, step: int, steps: int) -> TrainingPlan:
     made = [change for change in plan.steps_changed if change.step < step]
     first = next((change for change in plan.steps_changed if change.step == step), None)
     before = first.before if first else plan.config.steps
-    if steps != before:
+    if step and steps != before:  # before the first step, there is nothing to repeat
         made.append(StepsChange(step, before, steps))
     config = replace(plan.config, steps=steps)
     return replace(plan, config=config, steps_changed=tuple(made))

@@ -6,6 +6,7 @@ from dataclasses import replace
 from time import perf_counter
 
 from microgpt.config import DType, EngineName, ModelConfig, TrainConfig, check_count, default_lr
+from microgpt.data.bpe import BpeTokenizer, can_learn_bpe
 from microgpt.data.chunked_dataset import ChunkedDataset
 from microgpt.data.folding import char_tokenizer
 from microgpt.data.split import Split, split
@@ -15,7 +16,7 @@ from microgpt.errors import ConfigError, DataError, TokenizerError
 from microgpt.model import count_params
 from microgpt.model_config import check_whole
 from microgpt.state import TrainedModel, TrainEvent, TrainingPlan, TrainResult, TrainState
-from microgpt.training.defaults import defaults_for
+from microgpt.training.choice import DEFAULT_BUDGET, NAMES_SHA256, choose, choose_vocabulary
 from microgpt.training.engines import DEFAULT_DTYPE, check_engine, make_engine, shuffled
 from microgpt.training.finetune import check_shape, extended_tokenizer, inherited
 from microgpt.training.loop import DivergedError, TrainingLoop
@@ -46,13 +47,14 @@ def train(
         docs: texts or conversations from `load_text` or `load_conversations`, or a `Split` of them.
             With a `Split`, the validation loss is measured 20 times; the result has the weights
             with the lowest validation loss, and their test loss.
-        model: model shape; defaults to the shape of the parent, or to a shape that fits the
-            documents (`defaults_for`). The vocab_size is set from the tokenizer.
-        config: training settings; by default, they fit the documents if neither model nor parent is
-            given, else they are Karpathy's.
-        tokenizer: defaults to the parent's tokenizer, extended by new characters of the documents,
-            or to a `CharTokenizer` for the documents; for conversations without capitals and
-            accents, a `FoldingTokenizer`.
+        model: model shape; defaults to the shape of the parent, or to a shape that suits the
+            documents (`choose`). The vocab_size is set from the tokenizer.
+        config: training settings; by default, they suit the documents if neither model nor parent
+            is given, else they are Karpathy's.
+        tokenizer: defaults to the parent's tokenizer, extended by new characters of the documents.
+            Without a parent, it is a `CharTokenizer` for the documents; for conversations without
+            capitals and accents, a `FoldingTokenizer`. If no model is given either and subwords
+            suit the documents better, it is a `BpeTokenizer`.
         engine: "compiled" or "reference". The reference engine computes the same results on
             scalars, thousands of times slower.
         dtype: "float32" or "float64"; defaults to the dtype of `resume` or `parent`, or to float32.
@@ -95,12 +97,11 @@ def train(
     parts = docs if isinstance(docs, Split) else split(_as_list(docs))
     if not tokenizer and parent:
         tokenizer = extended_tokenizer(parent, parts.docs)
-    tokenizer = tokenizer or char_tokenizer(parts.docs)
     if not model and parent:
         model = replace(parent.model, vocab_size=0)
     elif not model:
-        defaults = defaults_for(parts, tokenizer, config.text if config else TrainConfig.text)
-        model, config = defaults.model, config or defaults.config
+        tokenizer, model, config = _chosen(parts, tokenizer, config, engine)
+    tokenizer = tokenizer or char_tokenizer(parts.docs)
     config = config or TrainConfig()
     model = _with_vocabulary(model, tokenizer)
     if config.lr is None:
@@ -158,6 +159,26 @@ def _as_list(docs: Iterable[Document]) -> list[Document]:
     if not docs:
         raise DataError("there are no documents to train on")
     return docs
+
+
+def _chosen(
+    parts: Split, tokenizer: Tokenizer | None, config: TrainConfig | None, engine: EngineName
+) -> tuple[Tokenizer, ModelConfig, TrainConfig]:
+    """Choose the settings that are not given; Karpathy's names get Karpathy's settings."""
+    text = config.text if config else TrainConfig.text
+    if parts.facts.sha256 == NAMES_SHA256:
+        tokenizer = tokenizer or char_tokenizer(parts.docs)
+        return tokenizer, ModelConfig(), config or TrainConfig(text=text)
+    budget = DEFAULT_BUDGET[engine]
+    if not tokenizer:
+        vocab_size = choose_vocabulary(parts.train, budget) if can_learn_bpe() else None
+        tokenizer = (
+            char_tokenizer(parts.docs)
+            if vocab_size is None
+            else BpeTokenizer.from_documents(parts.train, vocab_size)
+        )
+    choice = choose(parts, tokenizer, budget, text=text)
+    return tokenizer, choice.model, config or choice.config
 
 
 def _encode_in_order(

@@ -177,9 +177,9 @@ def new_tokenizer(parts: Split, vocab_size: int | None, *, folds: bool = False) 
     return tokenizer
 
 
-def in_short(operations: float) -> str:
-    """Format a number of operations with at most DIGITS digits, as for --budget: 8.7e12."""
-    return f"{operations:.{DIGITS}g}".replace("e+", "e")
+def in_short(number: float, digits: int = DIGITS) -> str:
+    """Format a large number as it can be typed, such as 8.7e12."""
+    return f"{number:.{digits}g}".replace("e+0", "e").replace("e+", "e")
 
 
 def explain(fitted: Fitted) -> tuple[str, ...]:
@@ -190,7 +190,7 @@ def explain(fitted: Fitted) -> tuple[str, ...]:
     model, config, is_stream = choice.model, choice.config, choice.config.text == "stream"
     spent = in_short(fitted.budget)
     if choice.limit:
-        spent = f"{choice.operations:.2g}".replace("e+", "e") + f" of {spent}"
+        spent = f"{in_short(choice.operations, 2)} of {spent}"
     layers = "1 layer" if model.n_layer == 1 else f"{model.n_layer} layers"
     subwords = "" if fitted.vocab_size is None else f"{model.vocab_size:,} subwords, "
     unit = "chunks" if is_stream or sizes.lengths[-1] > model.block_size else "documents"
@@ -205,8 +205,8 @@ def explain(fitted: Fitted) -> tuple[str, ...]:
     n_times = f"{fitted.n_passes:.1f}" if fitted.n_passes < 9.95 else f"{fitted.n_passes:,.0f}"
     why = f"why: {sizes.n_characters:,} characters {text}, read {n_times} times"
     if speed:
-        seconds, short_speed = duration(fitted.budget / speed), f"{speed:.2g}".replace("e+", "e")
-        why += f" in the {seconds} that remain ({short_speed} operations per second)"
+        seconds = duration(fitted.budget / speed)
+        why += f" in the {seconds} that remain ({in_short(speed, 2)} operations per second)"
     if choice.limit:
         after = f" after about {duration(choice.operations / speed)}" if speed else " early"
         why += f"; training ends{after}, because {choice.limit}"

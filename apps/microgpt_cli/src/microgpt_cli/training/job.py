@@ -26,14 +26,13 @@ from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import DEFAULT_CHAT
 from microgpt_cli.training.documents import load_documents, split_documents
 from microgpt_cli.training.fitting import Fitting, explain, new_tokenizer
+from microgpt_cli.training.limits import MAIN_SHAPE
 from microgpt_cli.training.options import N_SAMPLES
 from microgpt_cli.training.time_limit import TimeLimit
 
 SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp", *ARCHITECTURE)
 CHARACTERS_PER_SUBWORD = 4  # upper estimate for English; sets the gap between splits
 GAP = 256  # gap if the context is chosen after the split
-# If all of these options are given, no default depends on the documents.
-MAIN_SHAPE = ("block_size", "n_embd", "n_layer")
 
 
 @dataclass(frozen=True)

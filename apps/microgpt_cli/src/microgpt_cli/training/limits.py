@@ -9,6 +9,9 @@ from microgpt.config import check_count
 from microgpt.errors import ConfigError
 from microgpt_cli.terminal.options import flag_of
 
+# If all of these options are given, no default depends on the documents.
+MAIN_SHAPE = ("block_size", "n_embd", "n_layer")
+
 
 def check_limits(given: Mapping[str, Any]) -> None:
     """Raise ConfigError if a limit is out of range, or has no effect with another option."""
@@ -28,6 +31,13 @@ def check_limits(given: Mapping[str, Any]) -> None:
                 raise ConfigError(
                     f"{flag_of(name)} cannot be used with {flag_of(other)}; omit one of them"
                 )
+    is_chosen = {"minutes", "budget"} & given.keys() or not given.keys() >= {*MAIN_SHAPE}
+    for name in () if is_chosen else ("max_weights", "max_memory"):
+        if name in given:
+            raise ConfigError(
+                f"{flag_of(name)} has no effect if --n-embd, --n-layer and --block-size are all "
+                "given; omit it"
+            )
 
 
 def n_bytes(size: str) -> int:

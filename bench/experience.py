@@ -66,11 +66,15 @@ class Stage:
     near: bool = False  # whether the settings are near those that were best in stage 0
 
 
+SMALL = ("time zones", "chinese names", "emoji names")
+LARGE = ("german words", "unicode names", "bible verses", "shakespeare", "python source", "music")
 STAGES = (
     Stage(5, 12, (1, 4, 1, 16)),
+    Stage(1, 8, texts=SMALL, near=True),
+    Stage(2, 6, (4, 4, 16), texts=("names", "russian words", "german words"), near=True),
     Stage(20, 6, (1, 4, 1, 1), near=True),
-    Stage(60, 4, near=True),
-    Stage(300, 1, near=True),
+    Stage(60, 4, texts=("names", "russian words", "arithmetic", *LARGE), near=True),
+    Stage(300, 1, texts=LARGE, near=True),
     Stage(60, 20, texts=("names", "shakespeare", "german words")),
     Stage(60, 20, texts=("towns", "technical prose", "french words")),
     Stage(300, 24, texts=("technical prose",)),
@@ -230,7 +234,7 @@ def drawn_near(task: Task, rng: random.Random) -> Settings:
     is_short = longest < CONTEXTS[-1] and parts.holdout is None
     block_size = contexts[-1] if is_short else rng.choice(contexts[-3:])
     model = ModelConfig(
-        n_embd=width, n_layer=max(1, round(around(2.5, 0.12, 0.3))), block_size=block_size,
+        n_embd=width, n_layer=max(1, round(around(2.2, 0.12, 0.4))), block_size=block_size,
         **VARIANT,
     )  # fmt: skip
     length = min(mean_length(parts.train) / per_token, block_size)
@@ -238,8 +242,8 @@ def drawn_near(task: Task, rng: random.Random) -> Settings:
         batch_size=max(1, round(around(1000, 0.1, 0.5) / length)),
         lr=float(f"{around(0.004, 0, 0.35) * (48 / width) ** 0.5:.2g}"),
         optimizer="muon",
-        dropout=rng.choice((0.0, 0.03, 0.06, 0.1, 0.15, 0.2)),
-        weight_decay=0.1,
+        dropout=rng.choice((0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3)),
+        weight_decay=rng.choice((0.01, 0.03, 0.1)),
         text="lines" if parts.holdout is None else "stream",
     )
     return Settings(model, config, vocab_size)

@@ -19,6 +19,8 @@ def train(
     ctx: typer.Context,
     input: common.Input = None,
     output: opt.Output = DEFAULT_MODEL_DIR,
+    minutes: opt.Minutes = None,
+    budget: opt.Budget = None,
     chat: common.Chat = False,
     text: opt.Text = TrainConfig.text,
     column: common.Column = None,
@@ -28,8 +30,6 @@ def train(
     holdout: opt.Holdout = None,
     tokenizer: opt.Tokenizer = "char",
     vocab_size: opt.VocabSize = DEFAULT_VOCAB_SIZE,
-    minutes: opt.Minutes = None,
-    budget: opt.Budget = None,
     steps: opt.Steps = TrainConfig.steps,
     lr: opt.LearningRate = TrainConfig.lr,
     batch_size: opt.BatchSize = TrainConfig.batch_size,
@@ -115,7 +115,7 @@ def train(
         if job and not force:
             refuse_unfinished(directory)
             if not is_repeated(job.plan, output, given):
-                confirm_replacement(output, unused_model(job.plan.input))
+                job = job.later(confirm_replacement(output, unused_model(job.plan.input)))
         run(job or resumed_job(directory, given, started), directory, ctx.params)
 
 

@@ -45,6 +45,11 @@ class TrainingJob:
     resume: TrainState | None = None
     deadline: Deadline | None = None
     repeated: SavedModel | None = None  # the model that the run should give again, if it is known
+    reasons: Sequence[str] = ()  # what was chosen and why, for the user
+
+    def later(self, seconds: float) -> "TrainingJob":
+        """Return the job with its deadline, if any, moved by some seconds."""
+        return replace(self, deadline=self.deadline and self.deadline.later(seconds))
 
 
 def recipe_options(preset: PresetName | None, genome: Path | None) -> dict[str, object]:
@@ -117,7 +122,8 @@ def new_job(
         minutes=limit.minutes if limit else None,
         budget=found.budget,
     )
-    return TrainingJob(plan, parts, parent, deadline=limit.deadline() if limit else None)
+    deadline = limit.deadline() if limit else None
+    return TrainingJob(plan, parts, parent, deadline=deadline, reasons=found.reasons)
 
 
 def has_budget(settings: Mapping[str, Any]) -> bool:
@@ -134,6 +140,7 @@ class _Found(NamedTuple):
     config: TrainConfig
     vocab_size_wanted: int | None = None
     budget: float | None = None
+    reasons: Sequence[str] = ()
 
 
 def _inherit(
@@ -180,10 +187,16 @@ def _choose(
     """Choose the settings that suit the documents; Karpathy's names get his settings."""
     parts = default_split(docs, settings, overrides)
     fitted = Fitting(parts, config.text, settings, overrides).fit(limit)
-    for line in explain(fitted):
-        note(line)
     choice, budget = fitted.choice, fitted.budget if has_budget(settings) else None
-    return _Found(parts, fitted.tokenizer, choice.model, choice.config, fitted.vocab_size, budget)
+    return _Found(
+        parts,
+        fitted.tokenizer,
+        choice.model,
+        choice.config,
+        fitted.vocab_size,
+        budget,
+        explain(fitted),
+    )
 
 
 def default_split(

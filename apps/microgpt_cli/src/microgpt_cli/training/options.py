@@ -64,17 +64,14 @@ VocabSize = Annotated[
 Minutes = Annotated[
     float | None,
     training(
-        metavar="<minutes>",
-        help="Train the best model of your text in this time; all other settings are chosen.  "
-        "The time is that of the whole command; compilation is not counted. Documents are held "
-        "out for validation and testing.",
+        help="Choose all settings for this time. The time is that of the whole command except "
+        "compilation; some documents are held out for validation and testing.",
     ),
 ]
 Budget = Annotated[
     float | None,
     training(
         hidden=True,
-        metavar="<operations>",
         help="Like --minutes, but for a number of operations, such as 5e13: the same model on "
         "every machine. `train --minutes` prints the number.",
     ),
@@ -187,9 +184,7 @@ Repeat = Annotated[
         "--model.",
     ),
 ]
-From = Annotated[
-    Path | None, saving("--from", help="Start from the weights of the model in this directory.")
-]
+From = Annotated[Path | None, saving("--from", help="Start from the model in this directory.")]
 Force = Annotated[
     bool,
     saving("--force", help="Replace the model or unfinished training run in the directory."),

@@ -51,6 +51,8 @@ def run(job: TrainingJob | Ended, directory: TrainingDirectory, options: Mapping
         if as_json:
             print(json.dumps({"steps": job.step, "ended": job.reason, "output": str(path)}))
         return
+    for line in job.reasons:
+        note(line)
     is_stream = job.plan.config.text == "stream"
     n_samples = count_samples(options["num_samples"], chat=job.plan.tokenizer.is_chat)
     if is_stream and options["num_samples"] is None:
@@ -82,7 +84,7 @@ def _train(
     uses += ["decoding"] if n_samples else []
     uses += ["evaluation"] if parts.validation or parts.test else []
     try:
-        compiled_s = load_kernels(plan.engine, plan.dtype, uses=uses)
+        job = job.later(load_kernels(plan.engine, plan.dtype, uses=uses))
     except KeyboardInterrupt as signal:
         raise type(signal)("before the first step; nothing was written") from None
     with TrainingProgress(plan.config.steps, plan) as progress, StopRequest() as stop:
@@ -92,7 +94,7 @@ def _train(
             result = train_as_planned(
                 parts,
                 plan,
-                deadline=job.deadline and job.deadline.later(compiled_s),
+                deadline=job.deadline,
                 threads=threads,
                 parent=job.parent,
                 resume=job.resume,

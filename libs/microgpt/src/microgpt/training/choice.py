@@ -10,7 +10,7 @@ from math import log
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from microgpt.config import EngineName, ModelConfig, TextKind, TrainConfig
+from microgpt.config import MUON_LR_RATIO, EngineName, ModelConfig, TextKind, TrainConfig
 from microgpt.data.sizes import Sizes, measure
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import Document, Tokenizer
@@ -110,6 +110,9 @@ def _model(width: int, vocab_size: int, context: int, fixed: Mapping[str, Any]) 
     """Return the shape of a model of this width."""
     found = {"n_embd": width, "block_size": context, **VARIANT, **fixed}
     found = {"n_layer": max(1, round(2.5 * (found["n_embd"] / 48) ** 0.7)), **found}
+    n_head = fixed.get("n_head") or ModelConfig.n_head
+    if "positions" not in fixed and found["n_embd"] % (2 * n_head):
+        found["positions"] = "learned"  # rotary positions need an even number of dimensions
     names = vars(ModelConfig()).keys() & found.keys()
     return ModelConfig(**{name: found[name] for name in names} | {"vocab_size": vocab_size})
 
@@ -119,11 +122,12 @@ def _config(
 ) -> TrainConfig:
     """Return the training settings for a model and chunks of this mean length, without steps."""
     n_tokens = 1000 * (useful / 1e12) ** 0.1  # per step
+    lr = fixed.get("lr") or float(f"{0.004 * (48 / model.n_embd) ** 0.5:.2g}")
     found: dict[str, Any] = {
         "batch_size": max(1, round(n_tokens / length)),
-        "lr": float(f"{0.004 * (48 / model.n_embd) ** 0.5:.2g}"),
+        "lr": lr,
         "optimizer": "muon",
-        "weight_decay": 0.1,
+        "weight_decay": 0.1 if 0.1 * MUON_LR_RATIO * lr <= 1 else 0.0,
         "text": text,
     }
     return TrainConfig(**_kept(found, fixed))

@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 from texts import TEXTS, write
@@ -55,6 +55,11 @@ CONTEXTS = (16, 32, 64, 128, 256)
 VOCABULARIES = (384, 512, 1024, 2048, 4096)
 
 
+# "random": settings as a user may try them. "near": around those that were best in stage 0.
+# "varied": changes of one setting.
+How = Literal["random", "near", "varied"]
+
+
 @dataclass(frozen=True)
 class Stage:
     """Trainings of the same budget: for each text, a number of settings and the parts to use."""
@@ -63,18 +68,36 @@ class Stage:
     n_settings: int
     shares: tuple[int, ...] = (1,)  # the settings take turns; n means every n-th part of the text
     texts: tuple[str, ...] = ()  # all that are in the fit, by default
-    near: bool = False  # whether the settings are near those that were best in stage 0
+    how: How = "random"
 
 
+# Changes of one or two settings of CENTRE.
+VARIATIONS: tuple[dict[str, Any], ...] = (
+    {},
+    {"weight_decay": 0.01}, {"weight_decay": 0.1}, {"weight_decay": 0.3},
+    {"lr": 0.002}, {"lr": 0.008},
+    {"n_tokens": 500}, {"n_tokens": 2000}, {"n_tokens": 4000},
+    {"n_embd": 104, "n_layer": 1}, {"n_embd": 56, "n_layer": 3}, {"n_embd": 40, "n_layer": 6},
+    {"n_embd": 48}, {"n_embd": 96}, {"n_embd": 128},
+    {"vocab_size": 512}, {"vocab_size": 2048}, {"vocab_size": 4096}, {"vocab_size": None},
+    {"block_size": 64}, {"block_size": 256},
+    {"average_tail": 0.3}, {"dropout": 0.0}, {"dropout": 0.15},
+)  # fmt: skip
+CENTRE: dict[str, Any] = {
+    "n_embd": 72, "n_layer": 2, "block_size": 128, "vocab_size": 1024, "n_tokens": 1000,
+    "lr": 0.004, "weight_decay": 0.03, "average_tail": 0.0, "dropout": 0.05,
+}  # fmt: skip
+VARIED = ("shakespeare", "german words", "bible verses", "music", "names")
 SMALL = ("time zones", "chinese names", "emoji names")
 LARGE = ("german words", "unicode names", "bible verses", "shakespeare", "python source", "music")
 STAGES = (
     Stage(5, 12, (1, 4, 1, 16)),
-    Stage(1, 8, texts=SMALL, near=True),
-    Stage(2, 6, (4, 4, 16), texts=("names", "russian words", "german words"), near=True),
-    Stage(20, 6, (1, 4, 1, 1), near=True),
-    Stage(60, 4, texts=("names", "russian words", "arithmetic", *LARGE), near=True),
-    Stage(300, 1, texts=LARGE, near=True),
+    Stage(1, 8, texts=SMALL, how="near"),
+    Stage(2, 6, (4, 4, 16), texts=("names", "russian words", "german words"), how="near"),
+    Stage(20, 6, (1, 4, 1, 1), how="near"),
+    Stage(20, len(VARIATIONS), texts=VARIED, how="varied"),
+    Stage(60, 4, texts=("names", "russian words", "arithmetic", *LARGE), how="near"),
+    Stage(300, 1, texts=LARGE, how="near"),
     Stage(60, 20, texts=("names", "shakespeare", "german words")),
     Stage(60, 20, texts=("towns", "technical prose", "french words")),
     Stage(300, 24, texts=("technical prose",)),
@@ -98,7 +121,7 @@ class Task:
     share: int
     seconds: int
     seed: int
-    near: bool
+    how: How
 
     @property
     def key(self) -> dict[str, Any]:
@@ -124,7 +147,7 @@ def tasks(stage: Stage) -> Iterator[Task]:
     for seed in range(stage.n_settings):
         for name in names:
             share = stage.shares[seed % len(stage.shares)]
-            yield Task(name, share, stage.seconds, seed, stage.near)
+            yield Task(name, share, stage.seconds, seed, stage.how)
 
 
 def run(task: Task) -> None:
@@ -158,11 +181,11 @@ def measured(task: Task) -> dict[str, Any]:
     """Draw settings, train, and return the settings, cost and losses."""
     rng = random.Random(str(task))
     while True:
-        settings = (drawn_near if task.near else drawn)(task, rng)
+        settings = {"random": drawn, "near": drawn_near, "varied": varied}[task.how](task, rng)
         parts = parts_of(task.text, task.share, gap_of(settings))
         tokenizer = tokenizer_of(task.text, task.share, settings.vocab_size, gap_of(settings))
         settings = fitted(settings, parts, tokenizer, task.seconds * SECOND)
-        if settings.config.steps >= MIN_STEPS:
+        if settings.config.steps >= MIN_STEPS or task.how == "varied":
             break
     chunks = parts.chunked(tokenizer, settings.model.block_size, settings.config)
     started = perf_counter()
@@ -247,6 +270,29 @@ def drawn_near(task: Task, rng: random.Random) -> Settings:
         text="lines" if parts.holdout is None else "stream",
     )
     return Settings(model, config, vocab_size)
+
+
+def varied(task: Task, rng: random.Random) -> Settings:
+    """Return the settings of CENTRE with one variation; subwords only for prose."""
+    found = {**CENTRE}
+    parts = parts_of(task.text, task.share, 0)
+    if task.text not in ("shakespeare", "bible verses"):
+        found["vocab_size"] = None
+    found |= VARIATIONS[task.seed]
+    per_token = 1.0 if found["vocab_size"] is None else 2.5
+    block_size = min(found["block_size"], context_of(parts, 1.0))
+    model = ModelConfig(
+        n_embd=found["n_embd"], n_layer=found["n_layer"], block_size=block_size, **VARIANT
+    )
+    length = min(mean_length(parts.train) / per_token, block_size)
+    names = ("lr", "weight_decay", "average_tail", "dropout")
+    config = TrainConfig(
+        batch_size=max(1, round(found["n_tokens"] / length)),
+        optimizer="muon",
+        text="lines" if parts.holdout is None else "stream",
+        **{name: found[name] for name in names},
+    )
+    return Settings(model, config, found["vocab_size"])
 
 
 def fitted(settings: Settings, parts: Split, tokenizer: Tokenizer, budget: float) -> Settings:

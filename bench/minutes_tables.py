@@ -22,7 +22,7 @@ def minutes_table(kept: dict, experience: list[dict[str, Any]]) -> str:
             [each["test_bits"] for each in trainings(kept, f"{text}, {seconds} s, {rival}")]
             for rival in RIVALS
         )
-        key = {"text": text, "seconds": seconds, "near": False, "share": 1}
+        key = {"text": text, "seconds": seconds, "how": "random", "share": 1}
         random = [
             result
             for result in experience

@@ -88,6 +88,9 @@ def test_two_lines_say_what_was_chosen_and_why_and_info_says_so_before(microgpt,
         assert line.removeprefix("note: ") in told.stdout.splitlines()
     facts = json.loads(microgpt("info", "--data", "names.txt", "--budget", "2e9", "--json").stdout)
     assert facts["choice"] == [line.removeprefix("note: ") for line in (chosen, why)]
+    expected = facts["expected_loss"]
+    assert expected["low"] < expected["loss"] < expected["high"]
+    assert f"expected held-out loss: {expected['loss']:.2f} bits per character (" in told.stdout
 
 
 def test_fractions_that_are_given_are_kept(microgpt, folder) -> None:

@@ -18,11 +18,12 @@ from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import Document
 from microgpt.printable import printable
 from microgpt.storage.model_directory import SavedModel
+from microgpt.training.expectation import Expectation, expected_loss
 from microgpt.training.finetune import extended_tokenizer
 from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.progress import duration, load_kernels
-from microgpt_cli.training.fitting import Fitted, Fitting, explain
+from microgpt_cli.training.fitting import Fitting, explain
 from microgpt_cli.training.job import default_split
 from microgpt_cli.training.time_limit import TimeLimit
 from microgpt_cli.training_speed import TrainingSpeed, measure_speed
@@ -59,7 +60,9 @@ class DatasetReport:
     config: TrainConfig  # training settings used to measure the speed
     speed: TrainingSpeed
     suitability: Suitability | None
-    explanation: Sequence[str]  # what `train` would choose for a time limit or budget, and why
+    # For a time limit or a budget: what `train` would choose and why, and the expected result.
+    explanation: Sequence[str]
+    expectation: Expectation | None
 
 
 def analyze_file(
@@ -83,7 +86,11 @@ def analyze_file(
     else:
         docs = load_conversations(file, tell=note) if is_chat else load_lines_or_stream(file)
     stream = docs if isinstance(docs, str) else None
-    fitted = _fit(docs, budget, limit)
+    fitting = _fitting(docs, budget, limit)
+    fitted = fitting.fit(limit)
+    expectation = None
+    if (budget or limit) and fitting.parts.validation:
+        expectation = expected_loss(fitting.parts, fitted.choice.operations)
     if stream is not None:
         note(f"{data} is read as running text; tokens, lengths and repeats are those of its lines")
         docs = [line.strip() for line in stream.split("\n") if line.strip()]
@@ -112,11 +119,14 @@ def analyze_file(
         speed=measure_speed(pieces, model, tokenizer, fitted.choice.config.batch_size),
         suitability=_suitability(saved, report, docs) if saved else None,
         explanation=explain(fitted) if budget or limit else (),
+        expectation=expectation,
     )
 
 
-def _fit(docs: Sequence[Document] | str, budget: float | None, limit: TimeLimit | None) -> Fitted:
-    """Return the settings that `train` would choose."""
+def _fitting(
+    docs: Sequence[Document] | str, budget: float | None, limit: TimeLimit | None
+) -> Fitting:
+    """Return what chooses the settings of `train` for documents."""
     settings: dict[str, Any] = {
         "minutes": limit and limit.minutes, "budget": budget, "preset": None, "holdout": None,
         "val_fraction": 0.0, "test_fraction": 0.0, "engine": "compiled", "dtype": None,
@@ -124,7 +134,7 @@ def _fit(docs: Sequence[Document] | str, budget: float | None, limit: TimeLimit 
     }  # fmt: skip
     parts = default_split(docs, settings, {})
     text: TextKind = "stream" if isinstance(docs, str) else "lines"
-    return Fitting(parts, text, settings, {}).fit(limit)
+    return Fitting(parts, text, settings, {})
 
 
 def as_facts(found: DatasetReport) -> dict[str, object]:
@@ -157,6 +167,8 @@ def as_facts(found: DatasetReport) -> dict[str, object]:
     }
     if found.explanation:
         facts["choice"] = list(found.explanation)
+    if found.expectation:
+        facts["expected_loss"] = found.expectation._asdict()
     if found.suitability:
         facts["suitability"] = asdict(found.suitability)
     return facts
@@ -196,8 +208,8 @@ def report_lines(found: DatasetReport) -> Iterator[str]:
     sections = [_percentiles(report), _histogram(report), _cut_table(found), _training(found)]
     if found.n_characters is not None:  # running text has no documents to truncate
         del sections[2]
-    if found.explanation:  # the expected held-out loss follows here
-        sections.append(iter(found.explanation))
+    if found.explanation:
+        sections.append(_choice(found))
     if found.suitability:
         sections.append(_unknown_characters(found.suitability, report.n_docs))
     for section in sections:
@@ -284,6 +296,15 @@ def _training(found: DatasetReport) -> Iterator[str]:
     yield from _fact(f"{config.steps:,} steps", _duration(seconds))
     yield from _fact(f"all {unit}", _duration(found.report.n_tokens / speed.tokens_per_s))
     yield from _fact("on this computer", rate)
+
+
+def _choice(found: DatasetReport) -> Iterator[str]:
+    yield from found.explanation
+    if loss := found.expectation:
+        yield (
+            f"expected held-out loss: {loss.loss:.2f} bits per character "
+            f"({loss.low:.2f} to {loss.high:.2f} in 95 % of trainings)"
+        )
 
 
 def _unknown_characters(found: Suitability, n_docs: int) -> Iterator[str]:

@@ -51,7 +51,7 @@ class Fitting:
         self, parts: Split, text: TextKind, settings: Mapping[str, Any], given: Mapping[str, Any]
     ) -> None:
         """Create a fitting; `settings` has all options of `train`, `given` those of the user."""
-        self._parts, self._text = parts, text
+        self.parts, self._text = parts, text
         self._settings, self._given = settings, given
         self._engine: EngineName = settings["engine"]
         self._tokenizers: dict[int | None, Tokenizer] = {}
@@ -67,7 +67,7 @@ class Fitting:
         if not limit:
             names = ("budget", "max_weights", "max_memory")
             is_limited = any(self._settings[name] for name in names)
-            if self._parts.facts.sha256 == NAMES_SHA256 and not is_limited:
+            if self.parts.facts.sha256 == NAMES_SHA256 and not is_limited:
                 return self._karpathys()
             return self._fit(self._settings["budget"] or DEFAULT_BUDGET[self._engine])
         left = limit.seconds_left()
@@ -84,10 +84,10 @@ class Fitting:
     def _karpathys(self) -> Fitted:
         """Return Karpathy's settings, except for those that are given."""
         vocab_size = self._vocabulary(None)
-        tokenizer = new_tokenizer(self._parts, vocab_size)
+        tokenizer = new_tokenizer(self.parts, vocab_size)
         model = ModelConfig(**self._fixed(_SHAPE), vocab_size=tokenizer.vocab_size)
         config = TrainConfig(**self._fixed(_TRAINING))
-        sizes = measure(self._parts.train, tokenizer, self._text)
+        sizes = measure(self.parts.train, tokenizer, self._text)
         return Fitted(tokenizer, vocab_size, Choice(model, config, 0.0), None, sizes)
 
     def _fixed(self, names: Set[str]) -> dict[str, Any]:
@@ -97,11 +97,11 @@ class Fitting:
         vocab_size = self._vocabulary(budget)
         if vocab_size not in self._tokenizers:
             started = perf_counter()
-            self._tokenizers[vocab_size] = new_tokenizer(self._parts, vocab_size)
+            self._tokenizers[vocab_size] = new_tokenizer(self.parts, vocab_size)
             self._learning_s = perf_counter() - started
         tokenizer = self._tokenizers[vocab_size]
         choice = choose(
-            self._parts,
+            self.parts,
             tokenizer,
             budget,
             text=self._text,
@@ -114,7 +114,7 @@ class Fitting:
                 f"{in_short(budget)} operations are too few: one step takes "
                 f"{in_short(choice.operations)}; increase --minutes or --budget"
             )
-        sizes = measure(self._parts.train, tokenizer, self._text)
+        sizes = measure(self.parts.train, tokenizer, self._text)
         return Fitted(tokenizer, vocab_size, choice, budget, sizes)
 
     def _vocabulary(self, budget: float | None) -> int | None:
@@ -124,7 +124,7 @@ class Fitting:
             return self._given.get("vocab_size", DEFAULT_VOCAB_SIZE) if kind == "bpe" else None
         if budget is None or not can_learn_bpe():
             return None
-        return choose_vocabulary(self._parts.train, budget)
+        return choose_vocabulary(self.parts.train, budget)
 
     def _load_kernels(self) -> float:
         """Load the kernels; return the seconds that their compilation took."""
@@ -146,7 +146,7 @@ class Fitting:
 
     def _encoding_s(self, fitted: Fitted) -> float:
         """Estimate the time to encode the training documents that are read."""
-        docs = self._parts.train[:: max(1, len(self._parts.train) // 1000)]
+        docs = self.parts.train[:: max(1, len(self.parts.train) // 1000)]
         texts = [text[: N_TIMED // len(docs) + 1] for doc in docs for text in texts_of(doc)]
         started = perf_counter()
         for text in texts:

@@ -202,7 +202,7 @@ def explain(fitted: Fitted) -> tuple[str, ...]:
     n, mean = sizes.n_docs, sizes.n_characters / sizes.n_docs
     documents = f"{n:,} documents of {mean:,.0f} characters" if n > 1 else "1 document"
     text = "of running text" if is_stream else f"in {documents}"
-    n_times = f"{fitted.n_passes:.1f}" if fitted.n_passes < 9.95 else f"{fitted.n_passes:,.0f}"
+    n_times = f"{fitted.n_passes:.2g}" if fitted.n_passes < 9.95 else f"{fitted.n_passes:,.0f}"
     why = f"why: {sizes.n_characters:,} characters {text}, read {n_times} times"
     if speed:
         seconds = duration(fitted.budget / speed)

@@ -82,7 +82,8 @@ def golden() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def text_result() -> "TrainResult":
     """A small model of a few names."""
-    return library.train(["anna", "emma", "ava", "mia"], config=library.TrainConfig(steps=30))
+    names, config = ["anna", "emma", "ava", "mia"], library.TrainConfig(steps=30)
+    return library.train(names, model=library.ModelConfig(), config=config)
 
 
 @pytest.fixture(scope="session")

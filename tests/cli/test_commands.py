@@ -6,7 +6,7 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from microgpt import InferenceGpt, TrainConfig
+from microgpt import InferenceGpt, ModelConfig, TrainConfig
 from microgpt.data.documents import bundled
 from microgpt.training.train import train
 from microgpt_cli.commands.evolve import evolve
@@ -15,13 +15,15 @@ from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.objectives.hydra_heads import HeadName
 from microgpt_evolution.search.hydra_search import Exchange
 
+KARPATHYS_SHAPE = ("--n-embd", "16", "--n-layer", "1", "--block-size", "16")
 ENGINES = ("reference", "compiled float64", "compiled float32")
 CHAT_LINE = '[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]'
 
 
 def test_train_prints_the_header_the_last_step_and_the_samples(microgpt, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("anna\nemma\nava\n")
-    done = microgpt("train", "--input", "names.txt", "--steps", "12", "--num-samples", "2")
+    options = (*KARPATHYS_SHAPE, "--steps", "12", "--num-samples", "2")
+    done = microgpt("train", "--input", "names.txt", *options)
     assert done.returncode == 0
     lines = done.stdout.splitlines()
     assert lines[:3] == ["num docs: 3", "vocab size: 6", "num params: 3520"]
@@ -37,7 +39,8 @@ def test_novel_lists_the_new_samples_of_train_beside_the_most_similar_documents(
     microgpt, tmp_path
 ) -> None:
     (tmp_path / "names.txt").write_text("anna\nemma\nava\n")
-    command = ("train", "--input", "names.txt", "--steps", "12", "--num-samples", "5", "--force")
+    options = (*KARPATHYS_SHAPE, "--steps", "12", "--num-samples", "5", "--force")
+    command = ("train", "--input", "names.txt", *options)
     novel = json.loads(microgpt(*command, "--json").stdout)["memorised"]["novel"]
     assert novel
     lines = microgpt(*command, "--novel").stderr.splitlines()
@@ -63,8 +66,9 @@ def test_samples_are_called_names_by_the_content_of_the_file(microgpt, tmp_path)
 def test_the_samples_of_train_go_on_with_its_random_numbers(microgpt, tmp_path) -> None:
     docs = ["anna", "emma", "ava"]
     (tmp_path / "names.txt").write_text("\n".join(docs))
-    done = microgpt("train", "--input", "names.txt", "--steps", "3", "--seed", "8", "--json")
-    result = train(docs, config=TrainConfig(steps=3, seed=8))
+    options = (*KARPATHYS_SHAPE, "--steps", "3", "--seed", "8", "--json")
+    done = microgpt("train", "--input", "names.txt", *options)
+    result = train(docs, model=ModelConfig(), config=TrainConfig(steps=3, seed=8))
     samples = InferenceGpt(result).generate(20, rng=result.rng())
     assert json.loads(done.stdout)["samples"] == samples
 

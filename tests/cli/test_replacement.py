@@ -9,7 +9,8 @@ from terminal import Terminal
 
 from microgpt import load
 
-TRAIN = ("train", "--input", "names.txt", "--num-samples", "0", "--steps")
+SHAPE = ("--n-embd", "16", "--n-layer", "1", "--block-size", "16")
+TRAIN = ("train", "--input", "names.txt", *SHAPE, "--num-samples", "0", "--steps")
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def test_the_directory_that_is_suggested_is_named_after_the_data(
 ) -> None:
     (model.parent / file).write_text("Linz\n")
     (model.parent / "taken").touch()
-    train = ("train", f"--data={file}", "--steps", "2")
+    train = ("train", f"--data={file}", *SHAPE, "--steps", "2")
     assert f"directory with {option}, or replace" in refusal(microgpt(*train))
 
 

@@ -38,7 +38,7 @@ def ended(tmp_path_factory) -> Path:
     """The directory of a training that has taken all its 60 steps."""
     folder = tmp_path_factory.mktemp("ended")
     (folder / "names.txt").write_text(NAMES)
-    options = (*SMALL, "--steps", "60", "--output", "model")
+    options = (*SMALL, "--steps", "60", "--lr", "0.02", "--output", "model")
     fork_server.run(["microgpt", "train", "--input", "names.txt", *options], cwd=folder, check=True)
     return folder / "model"
 
@@ -128,7 +128,7 @@ def test_the_older_model_is_used_unless_the_unfinished_run_is_asked_for(
     ("args", "problem"),
     [
         (["--n-embd", "16"], "--n-embd is 16, but the run to resume has 8; omit --n-embd"),
-        (["--lr", "0.5"], "--learning-rate is 0.5, but the run to resume has 0.01"),
+        (["--lr", "0.5"], "--learning-rate is 0.5, but the run to resume has 0.02"),
         (["--seed", "1"], "--seed is 1, but the run to resume has 42"),
         (["--val-fraction", "0.1"], "--val-fraction is 0.1, but the run to resume has 0.0"),
         (["--dtype", "float64"], "--dtype is float64, but the run to resume has float32"),
@@ -149,7 +149,7 @@ def test_what_contradicts_the_training_is_refused_with_both_values(
 
 
 def test_what_agrees_with_the_training_may_be_said_again(microgpt, unfinished) -> None:
-    done = microgpt("train", "--resume", "model", "--n-embd", "8", "--seed", "42", "--lr", "0.01")
+    done = microgpt("train", "--resume", "model", "--n-embd", "8", "--seed", "42", "--lr", "0.02")
     assert done.returncode == 0
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from terminal import Terminal
 
-from microgpt import TrainConfig, save
+from microgpt import ModelConfig, TrainConfig, save
 from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.files.directory_lock import DirectoryLock
 from microgpt.storage.meta import META
@@ -28,7 +28,8 @@ OURS = {"version": 1, "created_by": "microgpt 1.0"}
 def examples(tmp_path_factory) -> Path:
     """A folder with a finished model, one with held-out loss, a training, a search and a sweep."""
     folder = tmp_path_factory.mktemp("examples")
-    save(train(["anna", "emma"], config=TrainConfig(steps=3)), folder / "output")
+    result = train(["anna", "emma"], model=ModelConfig(), config=TrainConfig(steps=3))
+    save(result, folder / "output")
     state = folder / "deep" / "er" / "half"
     state.mkdir(parents=True)
     model = json.loads((folder / "output" / "meta.json").read_text())

@@ -28,9 +28,10 @@ NOT_SWEPT = {
     "val_fraction", "test_fraction", "holdout", "loss_on", "tokenizer", "vocab_size", "text",
     "long_docs",  # a sweep learns all of each document
     "patience",  # the steps of a training must be known
+    "minutes", "budget", "max_weights", "max_memory",  # choose the settings
     "engine", "threads",  # change nothing but the time
-    "output", "genome", "preset", "resume", "from_", "force", "checkpoint_every", "format",
-    "num_samples", "novel", "plot", "as_json", "ctx",  # of a model that is kept
+    "output", "genome", "preset", "resume", "repeat", "from_", "force", "checkpoint_every",
+    "format", "num_samples", "novel", "plot", "as_json", "ctx",  # of a model that is kept
 }  # fmt: skip
 
 

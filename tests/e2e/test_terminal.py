@@ -42,7 +42,8 @@ def results(tmp_path):
 
 def test_a_terminal_that_cannot_redraw_gets_lines(terminal, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("maximilianalena\n")
-    options = ("--input", "names.txt", "--steps", "400", "--engine", "reference")
+    shape = ("--n-embd", "16", "--n-layer", "1", "--block-size", "16")
+    options = ("--input", "names.txt", "--steps", "400", "--engine", "reference", *shape)
     child = terminal("train", *options, TERM="dumb")
     losses, speed = r"mean loss \d\.\d{3}, last \d\.\d{3}", r"[\d.]+ docs/s, [\d.]+k? tokens/s"
     left = r"(\d+ h \d\d min|(\d+ min )?\d+ s) left"

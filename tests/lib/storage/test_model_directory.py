@@ -311,7 +311,7 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path, use) -> None:
     assert (tmp_path / "file").read_text() == "mine"
 
 
-RESULT = train(["ab"], config=TrainConfig(steps=1), engine="reference")
+RESULT = train(["ab"], model=ModelConfig(), config=TrainConfig(steps=1), engine="reference")
 
 
 def test_a_write_that_fails_leaves_the_old_model(text_model: Path, monkeypatch) -> None:

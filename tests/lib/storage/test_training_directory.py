@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 from microgpt import BpeTokenizer, CharTokenizer, ModelConfig, TrainConfig, load, save
 from microgpt.data.split import Split, split, split_stream
 from microgpt.errors import CheckpointError
-from microgpt.state import TrainingPlan, TrainResult, TrainState
+from microgpt.state import StepsChange, TrainingPlan, TrainResult, TrainState
 from microgpt.storage.model_directory import export
 from microgpt.storage.training_directory import TrainingDirectory, read_training
 from microgpt.training.early_stopping import BestWeights
@@ -54,6 +54,45 @@ def directory(tmp_path, parts, stopped) -> Path:
     with TrainingDirectory(tmp_path / "model") as held:
         held.keep(plan_of(parts, stopped), stopped.state)
     return tmp_path / "model"
+
+
+def test_a_deadline_and_changes_of_the_steps_are_kept(tmp_path, parts, stopped) -> None:
+    changes = (StepsChange(5, 60, 50), StepsChange(10, 50, 40))
+    facts = {"minutes": 0.5, "budget": 1.234e12, "steps_changed": changes}
+    plan = replace(plan_of(parts, stopped), **facts)
+    with TrainingDirectory(tmp_path / "model") as held:
+        held.keep(plan, stopped.state)
+        found, state, _ = read_training(tmp_path / "model")
+        assert {name: getattr(found, name) for name in facts} == facts
+        ended = train(parts, **settings_of(found), resume=state)
+        held.finish(replace(ended, plan=plan))
+    training = load(tmp_path / "model").meta.training
+    assert training["minutes"] == 0.5
+    assert training["budget"] == 1.234e12
+    assert training["steps_changed"] == [[5, 60, 50], [10, 50, 40]]
+    assert json.loads((tmp_path / "model/train_state.json").read_text())["format_version"] == 3
+
+
+def settings_of(plan: TrainingPlan) -> dict:
+    return {"model": plan.model, "config": plan.config, "tokenizer": plan.tokenizer}
+
+
+def test_a_run_without_a_deadline_is_written_as_before(directory) -> None:
+    facts = json.loads((directory / "train_state.json").read_text())
+    assert facts["format_version"] == 1
+    assert not {"minutes", "budget", "steps_changed"} & facts.keys()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [[[5, 60, 50]], [[5, 60, 50], [5, 50, 40]], [[5, 60, 40], [10, 50, 40]], [[50, 60, 40]]],
+    ids=["other end", "one step", "gap", "too late"],
+)
+def test_changes_of_the_steps_that_contradict_each_other_are_refused(directory, changes) -> None:
+    path = directory / "train_state.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"steps_changed": changes}))
+    with pytest.raises(CheckpointError, match=r"steps_changed does not match config\.steps"):
+        read_training(directory)
 
 
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
@@ -217,7 +256,7 @@ def test_of_two_that_make_the_same_directory_the_second_is_refused_at_once(tmp_p
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"format_version": 3, "status": None}, "format_version is 3, .*; update microgpt"),
+        ({"format_version": 4, "status": None}, "format_version is 4, .*; update microgpt"),
         ({"state_sha256": "0"}, "its sha256 differs"),
         ({"status": "happy"}, r"train_state\.json: status: input should be 'running'"),
         ({"step": -1}, "step: input should be greater than or equal to 0"),

@@ -6,7 +6,17 @@ from functools import partial
 
 import pytest
 
-from microgpt import CharTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig, reference
+from microgpt import (
+    CharTokenizer,
+    InferenceGpt,
+    Message,
+    ModelConfig,
+    TrainConfig,
+    load_text,
+    reference,
+)
+from microgpt.config import default_lr
+from microgpt.data.split import Split
 from microgpt.engine.training import trainer as compiled
 from microgpt.errors import ConfigError, DataError, TokenizerError
 from microgpt.model import weight_shapes
@@ -70,6 +80,43 @@ def test_a_training_that_is_stopped_and_resumed_ends_like_one_that_never_was(
         assert resumed.state.recent_losses == whole.state.recent_losses
         assert resumed.state.history == whole.state.history
         assert resumed.rng().random() == whole.rng().random()
+
+
+def test_settings_are_chosen_unless_a_shape_is_given() -> None:
+    docs, config = ["a" * 30], TrainConfig(steps=1)
+    chosen = train_model(docs, config=config)
+    assert chosen.model.block_size == 32
+    assert chosen.config == replace(config, lr=chosen.config.lr)
+    parent = train_model(docs, config=config, model=ModelConfig())
+    assert parent.model.block_size == 16
+    assert train_model(docs, config=config, parent=parent).model.block_size == 16
+
+
+def test_karpathys_names_get_karpathys_settings() -> None:
+    names = load_text("data/names.txt")
+    result = train_model(names, should_stop=lambda: True)
+    assert result.model == ModelConfig(vocab_size=27)
+    assert result.config == TrainConfig(lr=0.01)
+
+
+def test_the_default_learning_rate_is_inversely_proportional_to_the_width() -> None:
+    assert [default_lr(n) for n in (8, 16, 32, 160)] == [0.01, 0.01, 0.005, 0.001]
+    wide = ModelConfig(n_embd=32)
+    assert train_model(["ab"], model=wide, config=TrainConfig(steps=1)).config.lr == 0.005
+    assert train_model(["ab"], model=wide, config=TrainConfig(steps=1, lr=0.02)).config.lr == 0.02
+
+
+@pytest.mark.parametrize("until", [0, 1, 4, 9])
+def test_a_training_until_a_step_stops_there_and_keeps_the_schedule(train, until) -> None:
+    parts = Split(DOCS, DOCS[1:], DOCS[:1], DOCS[:1])
+    config = TrainConfig(steps=10, evaluations=3, **REGULARISED)
+    whole = train(parts, model=SMALL, config=config)
+    part = train(parts, model=SMALL, config=config, until=until)
+    assert (part.ending, part.state.step, part.test_loss) == ("stopped", until, None)
+    resumed = train(parts, model=SMALL, config=config, resume=part.state, until=99)
+    assert (resumed.ending, resumed.weights) == ("steps", whole.weights)
+    assert [*part.losses, *resumed.losses] == whole.losses
+    assert resumed.state.history == whole.state.history
 
 
 @pytest.mark.parametrize(

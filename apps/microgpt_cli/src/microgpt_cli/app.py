@@ -16,7 +16,7 @@ _COMMANDS: dict[str, tuple[str, str, *tuple[str, ...]]] = {
         "Start",
         "train",
         "microgpt train",
-        "microgpt train --data my.txt --model my-model --steps 2000",
+        "microgpt train --data my.txt --model my-model --minutes 5",
         "microgpt train --chat --data my.jsonl --model my-chat",
     ),
     "generate": ("Start", "generate", "microgpt generate an -n 5"),

@@ -5,24 +5,27 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rich.cells import chop_cells
 from rich.console import Console
 from rich.text import Text
 
-from microgpt.config import ModelConfig, TrainConfig
+from microgpt.config import ModelConfig, TextKind, TrainConfig
 from microgpt.data.documents import load_conversations, load_lines_or_stream, load_text
-from microgpt.data.split import split, split_stream
 from microgpt.data.statistics import RARE, Cut, DataReport, count_with_others, describe
 from microgpt.data.text_file import TextFile
-from microgpt.data.tokenizer import CharTokenizer, Document
+from microgpt.data.tokenizer import Document
 from microgpt.printable import printable
 from microgpt.storage.model_directory import SavedModel
-from microgpt.training.defaults import defaults_for
+from microgpt.training.expectation import Expectation, expected_loss
 from microgpt.training.finetune import extended_tokenizer
 from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.progress import duration, load_kernels
+from microgpt_cli.training.fitting import Fitting, explain
+from microgpt_cli.training.job import default_split
+from microgpt_cli.training.time_limit import TimeLimit
 from microgpt_cli.training_speed import TrainingSpeed, measure_speed
 
 PERCENTS = (0, 5, 25, 50, 75, 95, 99, 100)
@@ -57,6 +60,9 @@ class DatasetReport:
     config: TrainConfig  # training settings used to measure the speed
     speed: TrainingSpeed
     suitability: Suitability | None
+    # For a time limit or a budget: what `train` would choose and why, and the expected result.
+    explanation: Sequence[str]
+    expectation: Expectation | None
 
 
 def analyze_file(
@@ -66,6 +72,8 @@ def analyze_file(
     chat: bool,
     column: str | None = None,
     block_size: int | None,
+    budget: float | None = None,
+    limit: TimeLimit | None = None,
 ) -> DatasetReport:
     """Compute the statistics of a file and measure the training speed."""
     saved = load_model(model_dir) if model_dir else None
@@ -78,20 +86,22 @@ def analyze_file(
     else:
         docs = load_conversations(file, tell=note) if is_chat else load_lines_or_stream(file)
     stream = docs if isinstance(docs, str) else None
+    fitting = _fitting(docs, budget, limit)
+    fitted = fitting.fit(limit)
+    expectation = None
+    if (budget or limit) and fitting.parts.validation:
+        expectation = expected_loss(fitting.parts, fitted.choice.operations)
     if stream is not None:
         note(f"{data} is read as running text; tokens, lengths and repeats are those of its lines")
         docs = [line.strip() for line in stream.split("\n") if line.strip()]
-    subwords = saved if saved and saved.tokenizer.kind == "bpe" else None
-    report = describe(docs, extended_tokenizer(subwords, docs) if subwords else None)
-    tokenizer = report.tokenizer
-    if stream is not None and not subwords:  # line feeds are tokens, too
-        tokenizer = CharTokenizer.from_documents([stream])
-    parts = split(docs) if stream is None else split_stream(stream)
-    model, config = defaults_for(parts, tokenizer, "lines" if stream is None else "stream")
-    default = model.block_size
+    tokenizer = fitted.tokenizer
+    if saved and saved.tokenizer.kind == "bpe":
+        tokenizer = extended_tokenizer(saved, docs)
+    report = describe(docs, tokenizer if tokenizer.kind == "bpe" else None)
+    default = fitted.choice.model.block_size
     asked = block_size or (saved.model.block_size if saved else default)
     block_size = block_size or default
-    model = replace(model, vocab_size=tokenizer.vocab_size, block_size=block_size)
+    model = replace(fitted.choice.model, vocab_size=tokenizer.vocab_size, block_size=block_size)
     load_kernels("compiled", uses=["training"])
     if stream is None:
         pieces = docs
@@ -105,10 +115,26 @@ def analyze_file(
         n_characters=None if stream is None else len(stream),
         column=column,
         cuts=_cuts(report, default, asked),
-        config=config,
-        speed=measure_speed(pieces, model, tokenizer, config.batch_size),
+        config=fitted.choice.config,
+        speed=measure_speed(pieces, model, tokenizer, fitted.choice.config.batch_size),
         suitability=_suitability(saved, report, docs) if saved else None,
+        explanation=explain(fitted) if budget or limit else (),
+        expectation=expectation,
     )
+
+
+def _fitting(
+    docs: Sequence[Document] | str, budget: float | None, limit: TimeLimit | None
+) -> Fitting:
+    """Return what chooses the settings of `train` for documents."""
+    settings: dict[str, Any] = {
+        "minutes": limit and limit.minutes, "budget": budget, "preset": None, "holdout": None,
+        "val_fraction": 0.0, "test_fraction": 0.0, "engine": "compiled", "dtype": None,
+        "threads": 1, "max_weights": None, "max_memory": None,
+    }  # fmt: skip
+    parts = default_split(docs, settings, {})
+    text: TextKind = "stream" if isinstance(docs, str) else "lines"
+    return Fitting(parts, text, settings, {})
 
 
 def as_facts(found: DatasetReport) -> dict[str, object]:
@@ -139,6 +165,10 @@ def as_facts(found: DatasetReport) -> dict[str, object]:
             "seconds_all_docs": report.n_tokens / speed.tokens_per_s,
         },
     }
+    if found.explanation:
+        facts["choice"] = list(found.explanation)
+    if found.expectation:
+        facts["expected_loss"] = found.expectation._asdict()
     if found.suitability:
         facts["suitability"] = asdict(found.suitability)
     return facts
@@ -178,6 +208,8 @@ def report_lines(found: DatasetReport) -> Iterator[str]:
     sections = [_percentiles(report), _histogram(report), _cut_table(found), _training(found)]
     if found.n_characters is not None:  # running text has no documents to truncate
         del sections[2]
+    if found.explanation:
+        sections.append(_choice(found))
     if found.suitability:
         sections.append(_unknown_characters(found.suitability, report.n_docs))
     for section in sections:
@@ -212,7 +244,7 @@ def _facts(found: DatasetReport) -> Iterator[tuple[str, str]]:
 
 def _percentiles(report: DataReport) -> Iterator[str]:
     turns = "two per turn, " if report.tokenizer.is_chat else ""
-    piece = "character" if report.tokenizer.kind == "char" else "subword of the model"
+    piece = "character" if report.tokenizer.kind == "char" else "subword"
     yield f"lengths in tokens to predict: one per {piece}, {turns}one for the end"
     names = ["min", *(f"{percent}%" for percent in PERCENTS[1:-1]), "max"]
     lengths = [f"{report.percentile(percent):,}" for percent in PERCENTS]
@@ -264,6 +296,15 @@ def _training(found: DatasetReport) -> Iterator[str]:
     yield from _fact(f"{config.steps:,} steps", _duration(seconds))
     yield from _fact(f"all {unit}", _duration(found.report.n_tokens / speed.tokens_per_s))
     yield from _fact("on this computer", rate)
+
+
+def _choice(found: DatasetReport) -> Iterator[str]:
+    yield from found.explanation
+    if loss := found.expectation:
+        yield (
+            f"expected held-out loss: {loss.loss:.2f} bits per character "
+            f"({loss.low:.2f} to {loss.high:.2f} in 95 % of trainings)"
+        )
 
 
 def _unknown_characters(found: Suitability, n_docs: int) -> Iterator[str]:

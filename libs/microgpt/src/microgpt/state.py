@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from microgpt.config import DType, EngineName, ModelConfig, TrainConfig, WeightsFormat
 from microgpt.data.tokenizer import Tokenizer
@@ -43,6 +43,14 @@ class TrainedModel:
         )
 
 
+class StepsChange(NamedTuple):
+    """A change of the number of steps during a training run."""
+
+    step: int  # number of completed steps at that time
+    before: int  # total number of steps planned before
+    after: int  # total number of steps planned from then on
+
+
 @dataclass(frozen=True)
 class TrainingPlan:
     """Settings and data of a training run, as recorded in the model directory."""
@@ -60,6 +68,10 @@ class TrainingPlan:
     preset: "PresetName | None" = None
     parent_sha256: str | None = None  # `weights_sha256` of the parent model in fine-tuning
     genome_sha256: str | None = None  # hash of the genome.json that set the options
+    minutes: float | None = None  # time limit of the command; None if there is none
+    budget: float | None = None  # operations for which the settings were chosen
+    # In ascending order. A run that repeats another has the later changes of that run, too.
+    steps_changed: tuple[StepsChange, ...] = ()
 
 
 @dataclass(frozen=True)

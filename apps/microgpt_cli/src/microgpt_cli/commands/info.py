@@ -5,6 +5,7 @@ import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
+from time import perf_counter
 from typing import Annotated
 
 from microgpt.config import check_count
@@ -20,6 +21,8 @@ from microgpt_cli.terminal.options import (
     one_of,
 )
 from microgpt_cli.terminal.options import data as data_option
+from microgpt_cli.training.limits import check_limits
+from microgpt_cli.training.options import Budget, Minutes
 
 
 def info(
@@ -45,6 +48,8 @@ def info(
         int | None,
         data_option(help="Block size to use in the report.  [default: the recommended block size]"),
     ] = None,
+    minutes: Minutes = None,
+    budget: Budget = None,
     unfinished: Unfinished = False,
     as_json: AsJson = False,
 ) -> None:
@@ -57,10 +62,20 @@ def info(
     if data:
         if unfinished:
             raise ConfigError("--unfinished cannot be used with --data; omit one of them")
-        _print_data(data, model_dir, as_json, chat=chat, column=column, block_size=block_size)
+        check_limits({"minutes": minutes, "budget": budget})
+        _print_data(
+            data,
+            model_dir,
+            as_json,
+            chat=chat,
+            column=column,
+            block_size=block_size,
+            minutes=minutes,
+            budget=budget,
+        )
         return
     given = {"--chat": chat or None, "--column": column, "--block-size": block_size}
-    for option, value in given.items():
+    for option, value in {**given, "--minutes": minutes, "--budget": budget}.items():
         if value is not None:
             raise ConfigError(f"{option} requires --data; add --data or omit {option}")
     _print_model(model_dir or DEFAULT_MODEL_DIR, unfinished=unfinished, as_json=as_json)
@@ -74,7 +89,10 @@ def _print_data(
     chat: bool,
     column: str | None,
     block_size: int | None,
+    minutes: float | None,
+    budget: float | None,
 ) -> None:
+    started = perf_counter()
     if chat and column is not None:
         raise ConfigError("--column cannot be used with --chat; omit one of them")
     if block_size is not None:
@@ -82,8 +100,17 @@ def _print_data(
 
     from microgpt_cli.dataset_report import analyze_file, as_facts, report_lines
     from microgpt_cli.training.replacement import unused_model
+    from microgpt_cli.training.time_limit import TimeLimit
 
-    found = analyze_file(data, model_dir, chat=chat, column=column, block_size=block_size)
+    found = analyze_file(
+        data,
+        model_dir,
+        chat=chat,
+        column=column,
+        block_size=block_size,
+        budget=budget,
+        limit=TimeLimit.of(minutes, started, has_plot=False) if minutes else None,
+    )
     if as_json:
         print(json.dumps(as_facts(found)))
         return
@@ -93,6 +120,8 @@ def _print_data(
     if column is not None:
         what = f"--column {shlex.quote(column)} {what}"
     command = f"{what} {shlex.quote(str(data))}"
+    for name, value in (("minutes", minutes), ("budget", budget)):
+        command += f" --{name} {value:.12g}" if value else ""
     if block_size:
         command += f" --block-size {found.model.block_size}"
     if found.report.tokenizer.kind == "bpe":

@@ -1,6 +1,7 @@
 """`microgpt train`: train a model on a text file."""
 
 from collections.abc import Mapping
+from time import perf_counter
 from typing import Any
 
 import typer
@@ -11,12 +12,15 @@ from microgpt.errors import ConfigError
 from microgpt_cli.terminal import options as common
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, given_options
 from microgpt_cli.training import options as opt
+from microgpt_cli.training.limits import check_limits, n_bytes
 
 
 def train(
     ctx: typer.Context,
     input: common.Input = None,
     output: opt.Output = DEFAULT_MODEL_DIR,
+    minutes: opt.Minutes = None,
+    budget: opt.Budget = None,
     chat: common.Chat = False,
     text: opt.Text = TrainConfig.text,
     column: common.Column = None,
@@ -48,12 +52,15 @@ def train(
     qk_norm: opt.QkNorm = ModelConfig.qk_norm,
     final_norm: opt.FinalNorm = ModelConfig.final_norm,
     out_scale: opt.OutScale = ModelConfig.out_scale,
+    max_weights: opt.MaxWeights = None,
+    max_memory: opt.MaxMemory = None,
     engine: opt.Engine = "compiled",
     dtype: opt.Dtype = None,
     threads: opt.Threads = 1,
     preset: opt.Preset = None,
     genome: opt.Genome = None,
     resume: opt.Resume = None,
+    repeat: opt.Repeat = None,
     from_: opt.From = None,
     force: opt.Force = False,
     checkpoint_every: opt.CheckpointEvery = None,
@@ -68,6 +75,7 @@ def train(
     The defaults are Karpathy's run: 32,033 names, 1,000 steps, 20 samples. With other data, the
     defaults depend on the number and lengths of the documents.
     """
+    started = perf_counter()
     if num_samples:
         if num_samples < 0:
             raise ConfigError(f"num_samples must be >= 0, got {num_samples}")
@@ -80,27 +88,35 @@ def train(
     # Values out of range are refused before NumPy is loaded.
     TrainConfig(**{name: given[name] for name in vars(TrainConfig()).keys() & given.keys()})
 
+    check_limits(given)
+
     from microgpt.storage.training_directory import TrainingDirectory, check_has_training
     from microgpt.training.engines import check_engine
-    from microgpt_cli.training.job import new_job, recipe_options, refuse_unfinished, resumed_job
+    from microgpt_cli.training.job import new_job, recipe_options
+    from microgpt_cli.training.repetition import repeated_job
     from microgpt_cli.training.replacement import confirm_replacement, is_repeated, unused_model
+    from microgpt_cli.training.resumption import refuse_unfinished, resumed_job
     from microgpt_cli.training.run import run
+    from microgpt_cli.training.time_limit import TimeLimit
 
     overrides = {**recipe_options(preset, genome), **given}
-    settings = {**ctx.params, **overrides}
+    settings = {**ctx.params, **overrides, "max_memory": max_memory and n_bytes(max_memory)}
     check_engine(engine, dtype, threads)
     _check_combinations(settings, given)
     job = None
     if resume:
         check_has_training(resume)
+    elif repeat:
+        job = repeated_job(repeat, output, given)
     else:
-        job = new_job(settings, overrides)
+        limit = minutes and TimeLimit.of(minutes, started, has_plot=plot)
+        job = new_job(settings, overrides, limit or None)
     with TrainingDirectory(resume or output) as directory:
         if job and not force:
             refuse_unfinished(directory)
             if not is_repeated(job.plan, output, given):
-                confirm_replacement(output, unused_model(job.plan.input))
-        run(job or resumed_job(directory, given), directory, ctx.params)
+                job = job.later(confirm_replacement(output, unused_model(job.plan.input)))
+        run(job or resumed_job(directory, given, started), directory, ctx.params)
 
 
 def _check_combinations(settings: Mapping[str, Any], given: Mapping[str, Any]) -> None:

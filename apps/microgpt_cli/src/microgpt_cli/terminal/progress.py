@@ -68,6 +68,7 @@ class TrainingProgress(ProgressBar):
         """If `plan` is given, print a note once the mean loss exceeds log(vocab_size)."""
         super().__init__("step", steps)
         self._plan = plan
+        self._why = ", to end in time" if plan and plan.minutes else ""
         self.restart()
 
     def restart(self, step: int = 0) -> None:
@@ -88,6 +89,10 @@ class TrainingProgress(ProgressBar):
             self._check_loss()
         if event.val_loss is not None:
             self._val_loss = event.val_loss
+        if event.steps != self._total:
+            self.stop()
+            note(f"the run now ends at step {event.steps:,}, not {self._total:,}{self._why}")
+            self._total = event.steps
         steps_per_s, docs_per_s, tokens_per_s = self._speed(event)
         figures = f"{short(docs_per_s)} docs/s, {short(tokens_per_s)} tokens/s"
         if self._val_loss is not None:
@@ -159,13 +164,19 @@ def time_left(n: float, per_s: float) -> str:
     return f"{duration(n / per_s)} left" if per_s else "? left"
 
 
-def load_kernels(engine: "EngineName", *dtypes: "DType", uses: "Collection[Use]") -> None:
-    """Load the kernels of an engine; on a terminal, show for how long they are being compiled."""
+def load_kernels(engine: "EngineName", *dtypes: "DType", uses: "Collection[Use]") -> float:
+    """Load the kernels of an engine; on a terminal, show for how long they are being compiled.
+
+    Return the seconds that the compilation took, or 0 if there was none.
+    """
     from microgpt.training.engines import prepare_engine
 
+    started, is_compiled = perf_counter(), False
     with ExitStack() as stack:
 
         def tell(line: str) -> None:
+            nonlocal is_compiled
+            is_compiled = True
             console = rich_console() if line.startswith("compiling") else None
             if console is None:
                 note(line)
@@ -177,6 +188,7 @@ def load_kernels(engine: "EngineName", *dtypes: "DType", uses: "Collection[Use]"
             bar.add_task(line, total=None)
 
         prepare_engine(engine, *dtypes, uses=uses, tell=tell)
+    return perf_counter() - started if is_compiled else 0.0
 
 
 def rich_console() -> "Console | None":

@@ -4,51 +4,52 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from microgpt.config import ModelConfig, TrainConfig, default_lr
-from microgpt.data.bpe import DEFAULT_VOCAB_SIZE, BpeTokenizer
-from microgpt.data.folding import FoldingTokenizer, char_tokenizer
+from microgpt.data.sizes import count_characters
 from microgpt.data.split import Split
-from microgpt.data.tokenizer import Document, Tokenizer, TokenizerKind, texts_of
-from microgpt.errors import CheckpointError, ConfigError
-from microgpt.files.atomic_files import as_argument
+from microgpt.data.tokenizer import Document, Tokenizer, TokenizerKind
+from microgpt.errors import ConfigError, DataError
 from microgpt.model_variants import ARCHITECTURE
 from microgpt.state import TrainingPlan, TrainState
 from microgpt.storage.model_directory import SavedModel
-from microgpt.storage.training_directory import TrainingDirectory, read_training
-from microgpt.training.defaults import STREAM_CONTEXT, defaults_for
-from microgpt.training.early_stopping import Ending, ending
+from microgpt.training.choice import held_out_fraction
+from microgpt.training.deadline import Deadline
 from microgpt.training.engines import DEFAULT_DTYPE
 from microgpt.training.finetune import check_shape, extended_tokenizer, new_tokens
 from microgpt.training.presets import PRESETS, PresetName
-from microgpt_cli.input_files import check_regular, default_input
+from microgpt_cli.input_files import default_input
 from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
-from microgpt_cli.terminal.options import DEFAULT_CHAT, flag_of
+from microgpt_cli.terminal.options import DEFAULT_CHAT
 from microgpt_cli.training.documents import load_documents, split_documents
+from microgpt_cli.training.fitting import Fitting, explain, new_tokenizer
+from microgpt_cli.training.limits import MAIN_SHAPE
 from microgpt_cli.training.options import N_SAMPLES
+from microgpt_cli.training.time_limit import TimeLimit
 
 SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp", *ARCHITECTURE)
-KARPATHY = vars(ModelConfig()) | vars(TrainConfig(lr=default_lr()))
 CHARACTERS_PER_SUBWORD = 4  # upper estimate for English; sets the gap between splits
-# If all of these options are given, no default depends on the documents.
-MAIN_SHAPE = ("block_size", "n_embd", "n_layer")
-# Options that can be changed with --resume.
-MAY_CHANGE = {"resume", "input", "steps", "patience", "threads", "checkpoint_every", "format"}
-MAY_CHANGE |= {"num_samples", "novel", "plot", "as_json"}
+GAP = 256  # gap if the context is chosen after the split
 
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """A training run to start or resume."""
+    """A training run to start, resume or repeat."""
 
     plan: TrainingPlan
     parts: Split
     parent: SavedModel | None = None  # model to fine-tune
     resume: TrainState | None = None
+    deadline: Deadline | None = None
+    repeated: SavedModel | None = None  # the model that the run should give again, if it is known
+    reasons: Sequence[str] = ()  # what was chosen and why, for the user
+
+    def later(self, seconds: float) -> "TrainingJob":
+        """Return the job with its deadline, if any, moved by some seconds."""
+        return replace(self, deadline=self.deadline and self.deadline.later(seconds))
 
 
 def recipe_options(preset: PresetName | None, genome: Path | None) -> dict[str, object]:
@@ -73,15 +74,15 @@ def recipe_options(preset: PresetName | None, genome: Path | None) -> dict[str, 
     return {name: getattr(model, name) for name in SHAPE} | options
 
 
-def new_job(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> TrainingJob:
+def new_job(
+    settings: Mapping[str, Any], overrides: Mapping[str, Any], limit: TimeLimit | None = None
+) -> TrainingJob:
     """Return a new job; `overrides` contains the settings from the user, a preset or a genome."""
     count_samples(settings["num_samples"], chat=settings["chat"])
     names = {field.name for field in fields(TrainConfig)} & settings.keys()
     config = TrainConfig(**{name: settings[name] for name in names})
-    _check_patience(config, settings["val_fraction"])
     preset, from_, genome = settings["preset"], settings["from_"], settings["genome"]
     chat, engine = settings["chat"], settings["engine"]
-    kind, vocab_size = overrides.get("tokenizer"), overrides.get("vocab_size")
     parent = load_model(from_) if from_ else None
     path = settings["input"] or _input_of(preset, chat=chat)
     text = overrides.get("text") or (parent.text if parent else None)
@@ -92,35 +93,25 @@ def new_job(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> Traini
         config = replace(config, text="stream" if isinstance(docs, str) else "lines")
     else:
         # The conversations are generated in the order in which to read them.
-        docs, config = _drawn(preset, config.seed), replace(config, shuffle=False)
-    size = overrides.get("block_size") or (parent.model.block_size if parent else STREAM_CONTEXT)
-    is_bpe = (parent.tokenizer.kind if parent else kind) == "bpe"
-    parts = _split(docs, settings, size * CHARACTERS_PER_SUBWORD if is_bpe else size)
-    wanted = None
+        docs, config = drawn(preset, config.seed), replace(config, shuffle=False)
     if parent:
-        tokenizer = _inherited_tokenizer(parent, parts, kind, vocab_size)
-        shape = {name: overrides[name] for name in SHAPE if name in overrides}
-        model = replace(parent.model, **shape, vocab_size=tokenizer.vocab_size)
-        check_shape(parent, model)
+        found = _inherit(parent, docs, config, settings, overrides)
+    elif has_budget(settings) or not overrides.keys() >= {*MAIN_SHAPE}:
+        found = _choose(docs, config, settings, overrides, limit)
     else:
-        if kind == "bpe":
-            wanted = DEFAULT_VOCAB_SIZE if vocab_size is None else vocab_size
-        folds = preset is not None and PRESETS[preset].fold
-        tokenizer = _new_tokenizer(parts, wanted, folds=folds)
-        model = ModelConfig(**{name: settings[name] for name in SHAPE})
-        if not overrides.keys() >= {*MAIN_SHAPE}:
-            model, config = _fit_to_data(parts, tokenizer, model, config, overrides)
-        model = replace(model, vocab_size=tokenizer.vocab_size)
+        found = _as_given(docs, config, settings, overrides)
+    parts, config = found.parts, found.config
+    check_patience(config, parts.val_fraction)
     if config.lr is None:
-        config = replace(config, lr=default_lr(model.n_embd))
+        config = replace(config, lr=default_lr(found.model.n_embd))
     default = parent.dtype if parent and engine == "compiled" else DEFAULT_DTYPE[engine]
     plan = TrainingPlan(
-        model=model,
+        model=replace(found.model, vocab_size=found.tokenizer.vocab_size),
         config=config,
-        tokenizer=tokenizer,
+        tokenizer=found.tokenizer,
         engine=engine,
         dtype=settings["dtype"] or default,
-        vocab_size_wanted=wanted,
+        vocab_size_wanted=found.vocab_size_wanted,
         data=parts.facts,
         input=Path(os.path.abspath(path)) if path else None,
         column=settings["column"],
@@ -128,8 +119,113 @@ def new_job(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> Traini
         preset=preset,
         parent_sha256=parent.meta.weights_sha256 if parent else None,
         genome_sha256=hashlib.sha256(genome.read_bytes()).hexdigest() if genome else None,
+        minutes=limit.minutes if limit else None,
+        budget=found.budget,
     )
-    return TrainingJob(plan, parts, parent)
+    deadline = limit.deadline() if limit else None
+    return TrainingJob(plan, parts, parent, deadline=deadline, reasons=found.reasons)
+
+
+def has_budget(settings: Mapping[str, Any]) -> bool:
+    """Return whether the user limits the time or the operations."""
+    return settings["minutes"] is not None or settings["budget"] is not None
+
+
+class _Found(NamedTuple):
+    """The parts of a job that depend on the documents."""
+
+    parts: Split
+    tokenizer: Tokenizer
+    model: ModelConfig
+    config: TrainConfig
+    vocab_size_wanted: int | None = None
+    budget: float | None = None
+    reasons: Sequence[str] = ()
+
+
+def _inherit(
+    parent: SavedModel,
+    docs: Sequence[Document] | str,
+    config: TrainConfig,
+    settings: Mapping[str, Any],
+    overrides: Mapping[str, Any],
+) -> _Found:
+    """Use the model of `--from`."""
+    size = parent.model.block_size
+    parts = _split(docs, settings, _gap(size, parent.tokenizer.kind))
+    tokenizer = _inherited_tokenizer(
+        parent, parts, overrides.get("tokenizer"), overrides.get("vocab_size")
+    )
+    shape = {name: overrides[name] for name in SHAPE if name in overrides}
+    model = replace(parent.model, **shape, vocab_size=tokenizer.vocab_size)
+    check_shape(parent, model)
+    return _Found(parts, tokenizer, model, config)
+
+
+def _as_given(
+    docs: Sequence[Document] | str,
+    config: TrainConfig,
+    settings: Mapping[str, Any],
+    overrides: Mapping[str, Any],
+) -> _Found:
+    """Use the settings of the user, a preset or a genome, and Karpathy's for the rest."""
+    kind, preset = overrides.get("tokenizer"), settings["preset"]
+    model = ModelConfig(**{name: settings[name] for name in SHAPE})
+    parts = _split(docs, settings, _gap(model.block_size, kind))
+    wanted = settings["vocab_size"] if kind == "bpe" else None
+    folds = preset is not None and PRESETS[preset].fold
+    return _Found(parts, new_tokenizer(parts, wanted, folds=folds), model, config, wanted)
+
+
+def _choose(
+    docs: Sequence[Document] | str,
+    config: TrainConfig,
+    settings: Mapping[str, Any],
+    overrides: Mapping[str, Any],
+    limit: TimeLimit | None,
+) -> _Found:
+    """Choose the settings that suit the documents; Karpathy's names get his settings."""
+    parts = default_split(docs, settings, overrides)
+    fitted = Fitting(parts, config.text, settings, overrides).fit(limit)
+    choice, budget = fitted.choice, fitted.budget if has_budget(settings) else None
+    return _Found(
+        parts,
+        fitted.tokenizer,
+        choice.model,
+        choice.config,
+        fitted.vocab_size,
+        budget,
+        explain(fitted),
+    )
+
+
+def default_split(
+    docs: Sequence[Document] | str, settings: Mapping[str, Any], overrides: Mapping[str, Any]
+) -> Split:
+    """Split documents before the settings are chosen.
+
+    With --minutes or --budget, some documents are held out by default if there are enough.
+    """
+    size = overrides.get("block_size")
+    gap = _gap(size, overrides.get("tokenizer")) if size else GAP
+    default = {}
+    if has_budget(settings):
+        texts = [docs] if isinstance(docs, str) else docs
+        fraction = held_out_fraction(sum(map(count_characters, texts)))
+        fractions = {"val_fraction": fraction, "test_fraction": fraction}
+        default = {name: fractions[name] for name in fractions if name not in overrides}
+    try:
+        return _split(docs, {**settings, **default}, gap)
+    except DataError as error:
+        if not default:
+            raise
+        note(f"nothing is held out by default: {error}")
+        return _split(docs, settings, gap)
+
+
+def _gap(block_size: int, kind: TokenizerKind | None) -> int:
+    """Return the number of unused characters around a held-out stretch of running text."""
+    return block_size * (CHARACTERS_PER_SUBWORD if kind == "bpe" else 1)
 
 
 def _split(docs: Sequence[Document] | str, settings: Mapping[str, Any], gap: int) -> Split:
@@ -140,28 +236,6 @@ def _split(docs: Sequence[Document] | str, settings: Mapping[str, Any], gap: int
         )
     holdout = settings["holdout"] or (PRESETS[preset].holdout if preset else "spread")
     return split_documents(docs, *held_out, holdout, gap)
-
-
-def _fit_to_data(
-    parts: Split,
-    tokenizer: Tokenizer,
-    model: ModelConfig,
-    config: TrainConfig,
-    overrides: Mapping[str, Any],
-) -> tuple[ModelConfig, TrainConfig]:
-    """Replace the settings that are not in `overrides` by values that fit the documents."""
-    fitted_model, fitted_config = defaults_for(parts, tokenizer, config.text)
-    shape = {name: getattr(fitted_model, name) for name in MAIN_SHAPE if name not in overrides}
-    names = [name for name in ("batch_size", "steps", "lr") if name not in overrides]
-    training = {name: getattr(fitted_config, name) for name in names}
-    model = replace(model, **shape)
-    if "lr" in training and model.n_embd > fitted_model.n_embd:
-        training["lr"] *= fitted_model.n_embd / model.n_embd
-    chosen = shape | training
-    if any(value != KARPATHY[name] for name, value in chosen.items()):
-        options = " ".join(f"{flag_of(name)} {value:g}" for name, value in chosen.items())
-        note(f"these settings fit the data; pass an option to change one: {options}")
-    return model, replace(config, **training)
 
 
 def count_samples(num_samples: int | None, *, chat: bool) -> int:
@@ -181,28 +255,10 @@ def _input_of(preset: PresetName | None, *, chat: bool) -> Path | None:
     return None if data == "grammar" else default_input(DEFAULT_CHAT if chat else f"{data}.txt")
 
 
-def _drawn(preset: PresetName | None, seed: int) -> Sequence[Document]:
+def drawn(preset: PresetName | None, seed: int) -> Sequence[Document]:
+    """Return the conversations that a preset generates."""
     assert preset  # only presets have no input file
     return PRESETS[preset].draw(seed)
-
-
-def _new_tokenizer(parts: Split, vocab_size: int | None, *, folds: bool) -> Tokenizer:
-    """Train a BPE tokenizer on the training split, or return a character tokenizer."""
-    if vocab_size is None:
-        return (FoldingTokenizer.from_documents if folds else char_tokenizer)(parts.docs)
-    tokenizer = BpeTokenizer.from_documents(parts.train, vocab_size)
-    texts = list(chain.from_iterable(map(texts_of, parts.train)))
-    n_characters, n_tokens = sum(map(len, texts)), sum(map(tokenizer.count, texts))
-    note(
-        f"trained a BPE tokenizer on {n_characters} characters: {tokenizer.vocab_size} tokens, "
-        f"{n_characters / n_tokens:.2f} characters per token on average"
-    )
-    if tokenizer.vocab_size < vocab_size:
-        note(
-            f"the vocabulary has fewer than {vocab_size} tokens, because no other pair of "
-            "tokens occurs twice"
-        )
-    return tokenizer
 
 
 def _inherited_tokenizer(
@@ -221,121 +277,8 @@ def _inherited_tokenizer(
     return tokenizer
 
 
-def refuse_unfinished(directory: TrainingDirectory) -> None:
-    """Raise CheckpointError if a directory contains an unfinished training run."""
-    if not directory.has_state:
-        return
-    plan, state, status = read_training(directory.path)
-    if status == "running":
-        raise CheckpointError(
-            f"the training run in {directory.path} is unfinished (step {state.step} of "
-            f"{plan.config.steps}); resume it with --resume {as_argument(directory.path)}, or "
-            "replace it with --force"
-        )
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A training run that has already ended."""
-
-    step: int
-    reason: Ending
-    config: TrainConfig
-
-    def message(self, path: Path) -> str:
-        """Return a message that explains why the run ended and how to continue the run."""
-        if self.reason == "patience":
-            n, steps = self.config.patience or 0, self.config.steps
-            why = f"stopped early after step {self.step}: {n} evaluations without improvement"
-            more = f"pass for example --patience {2 * n} --steps {steps}"
-        else:
-            why, more = f"completed its {self.step} steps", "increase --steps"
-        return f"the training run in {path} {why}; to continue it, {more}"
-
-
-def resumed_job(directory: TrainingDirectory, given: Mapping[str, Any]) -> TrainingJob | Ended:
-    """Return a resumed job after saving its changed settings, or `Ended` if the run has ended."""
-    plan, state, status = read_training(directory.path)
-    if status == "diverged":
-        raise ConfigError(
-            f"the training run in {directory.path} diverged after step {state.step} (the last good "
-            f"weights are in {directory.path}.diverged); train from scratch with a smaller "
-            "--learning-rate"
-        )
-    _check_options(directory.path, plan, given)
-    changed = {name: given[name] for name in ("steps", "patience") if name in given}
-    config = replace(plan.config, **changed)
-    _check_patience(config, plan.data.val_fraction)
-    if state.step > config.steps:
-        raise ConfigError(
-            f"--steps is {config.steps}, but the training run in {directory.path} is at step "
-            f"{state.step}; increase --steps"
-        )
-    reason = ending(state.step, state.best, config)
-    ended = Ended(state.step, reason, config) if status == "ended" and reason else None
-    if ended and "input" not in given:
-        return ended
-    if config.steps < plan.config.steps:
-        note(
-            f"the run ends at step {config.steps}, not {plan.config.steps}; its learning rate "
-            "now falls to 0 by then"
-        )
-    path = given.get("input") or plan.input
-    if path and "input" not in given:
-        check_regular(path, "pass the documents of this run with --data")
-    if path:
-        chat = plan.tokenizer.is_chat
-        docs = load_documents(path, config.text, plan.column, chat=chat, check=False)
-    else:
-        docs = _drawn(plan.preset, config.seed)
-    held_out = (plan.data.val_fraction, plan.data.test_fraction)
-    parts = split_documents(docs, *held_out, plan.data.holdout or "tail", plan.data.gap)
-    if parts.facts.sha256 != plan.data.sha256:
-        raise ConfigError(
-            f"{path or 'the preset'} is not the input of the run: the sha256 of its "
-            f"documents is {parts.facts.sha256[:12]}…, not {plan.data.sha256[:12]}…; pass the "
-            "original file with --data, or train the model on another text with --from"
-        )
-    if ended:
-        return ended
-    plan = replace(
-        plan,
-        config=config,
-        input=Path(os.path.abspath(path)) if path else None,
-        weights_format=given.get("format") or plan.weights_format,
-    )
-    directory.keep(plan, state)
-    return TrainingJob(plan, parts, resume=state)
-
-
-def _check_options(directory: Path, plan: TrainingPlan, given: Mapping[str, Any]) -> None:
-    known: dict[str, Any] = {
-        **vars(plan.model),
-        **vars(plan.config),
-        **vars(plan.data),
-        "holdout": plan.data.holdout or "tail",
-        "engine": plan.engine,
-        "dtype": plan.dtype,
-        "chat": plan.tokenizer.is_chat,
-        "tokenizer": plan.tokenizer.kind,
-        "vocab_size": plan.vocab_size_wanted or plan.model.vocab_size,
-        "preset": plan.preset,
-        "column": plan.column,
-        "output": directory,
-    }
-    for name, value in given.items():
-        if name in MAY_CHANGE:
-            continue
-        flag = flag_of(name)
-        if name not in known:
-            raise ConfigError(f"{flag} cannot be used with --resume; omit one of them")
-        if value != known[name]:
-            raise ConfigError(
-                f"{flag} is {value}, but the run to resume has {known[name]}; omit {flag}"
-            )
-
-
-def _check_patience(config: TrainConfig, val_fraction: float) -> None:
+def check_patience(config: TrainConfig, val_fraction: float) -> None:
+    """Raise ConfigError if there is no held-out loss for early stopping."""
     if config.patience and not val_fraction:
         raise ConfigError(
             "--patience requires --val-fraction; add --val-fraction or omit --patience"

@@ -61,6 +61,21 @@ Tokenizer = Annotated[
 VocabSize = Annotated[
     int, data(hidden=True, help="Size of the BPE vocabulary, including special tokens.")
 ]
+Minutes = Annotated[
+    float | None,
+    training(
+        help="Choose all settings for this time. The time is that of the whole command except "
+        "compilation; some documents are held out for validation and testing.",
+    ),
+]
+Budget = Annotated[
+    float | None,
+    training(
+        hidden=True,
+        help="Like --minutes, but for a number of operations, such as 5e13: the same model on "
+        "every machine. `train --minutes` prints the number.",
+    ),
+]
 Steps = Annotated[int, training(help="Number of training steps.")]
 LearningRate = Annotated[
     float | None,
@@ -118,6 +133,17 @@ FinalNorm = Annotated[
 OutScale = Annotated[
     float, model(hidden=True, help="Scale factor of the initial attn_wo and mlp_fc2 weights.")
 ]
+MaxWeights = Annotated[
+    int | None, model(hidden=True, help="Choose a model of at most this many weights.")
+]
+MaxMemory = Annotated[
+    str | None,
+    model(
+        hidden=True,
+        metavar="<size>",
+        help="Choose a model whose training needs at most this memory, such as 500MB or 2GB.",
+    ),
+]
 Engine = Annotated[
     config.EngineName,
     training(hidden=True, help="compiled: fast. reference: plain Python, slow but readable."),
@@ -150,9 +176,15 @@ Resume = Annotated[
     Path | None,
     saving(help="Resume the training run in this directory; --steps can be changed."),
 ]
-From = Annotated[
-    Path | None, saving("--from", help="Start from the weights of the model in this directory.")
+Repeat = Annotated[
+    Path | None,
+    saving(
+        hidden=True,
+        help="Repeat the training run in this directory bit for bit, and write the model to "
+        "--model.",
+    ),
 ]
+From = Annotated[Path | None, saving("--from", help="Start from the model in this directory.")]
 Force = Annotated[
     bool,
     saving("--force", help="Replace the model or unfinished training run in the directory."),

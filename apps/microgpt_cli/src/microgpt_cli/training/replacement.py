@@ -17,14 +17,17 @@ from microgpt_cli.terminal.console import ask
 HARMLESS = {"output", "threads", "checkpoint_every", "num_samples", "novel", "plot", "as_json"}
 
 
-def confirm_replacement(directory: Path, option: str) -> None:
+def confirm_replacement(directory: Path, option: str) -> float:
     """Ask for confirmation if a model in a directory would be replaced.
+
+    Return the seconds that the answer took.
 
     Raises:
         CheckpointError: there is no terminal, or the answer is no.
     """
     if not has_model(directory):
-        return
+        return 0.0
+    asked = time.perf_counter()
     what = f"{directory} has a model ({_describe(directory)})"
     answer = ask(f"{what}; replace it?")
     if answer is None:
@@ -33,6 +36,7 @@ def confirm_replacement(directory: Path, option: str) -> None:
         )
     if not answer:
         raise CheckpointError(f"{directory} is unchanged; use another directory with {option}")
+    return time.perf_counter() - asked
 
 
 def unused_model(data: Path | None) -> str:

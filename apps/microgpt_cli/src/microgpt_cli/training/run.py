@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,17 @@ from microgpt.model import count_params
 from microgpt.state import TrainingPlan, TrainResult, TrainState
 from microgpt.storage.model_directory import save
 from microgpt.storage.training_directory import TrainingDirectory
-from microgpt.training.defaults import NAMES_SHA256
+from microgpt.training.choice import NAMES_SHA256
+from microgpt.training.deadline import train_as_planned
 from microgpt.training.engines import check_fits
-from microgpt.training.train import DivergedError, train
+from microgpt.training.train import DivergedError
 from microgpt_cli.terminal.console import note, print_or_discard, say, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
 from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
 from microgpt_cli.terminal.signals import StopRequest
-from microgpt_cli.training.job import Ended, TrainingJob, count_samples
+from microgpt_cli.training.job import TrainingJob, count_samples
+from microgpt_cli.training.repetition import note_difference
+from microgpt_cli.training.resumption import Ended
 
 N_STREAM_SAMPLES, STREAM_SAMPLE_TOKENS = 3, 300  # number and length of samples of running text
 MAX_SHOWN = 80  # maximum number of characters printed per document
@@ -48,11 +51,15 @@ def run(job: TrainingJob | Ended, directory: TrainingDirectory, options: Mapping
         if as_json:
             print(json.dumps({"steps": job.step, "ended": job.reason, "output": str(path)}))
         return
+    for line in job.reasons:
+        note(line)
     is_stream = job.plan.config.text == "stream"
     n_samples = count_samples(options["num_samples"], chat=job.plan.tokenizer.is_chat)
     if is_stream and options["num_samples"] is None:
         n_samples = N_STREAM_SAMPLES
     result = _train(job, directory, n_samples, options)
+    if job.repeated:
+        note_difference(result, job.repeated, options["repeat"])
     if options["plot"]:
         _draw(path)
     samples: list[str] = []
@@ -77,34 +84,30 @@ def _train(
     uses += ["decoding"] if n_samples else []
     uses += ["evaluation"] if parts.validation or parts.test else []
     try:
-        load_kernels(plan.engine, plan.dtype, uses=uses)
+        job = job.later(load_kernels(plan.engine, plan.dtype, uses=uses))
     except KeyboardInterrupt as signal:
         raise type(signal)("before the first step; nothing was written") from None
     with TrainingProgress(plan.config.steps, plan) as progress, StopRequest() as stop:
         progress.restart(job.resume.step if job.resume else 0)
         _note_data(job, chunks, quiet=options["as_json"])
         try:
-            result = train(
+            result = train_as_planned(
                 parts,
-                model=plan.model,
-                config=plan.config,
-                tokenizer=plan.tokenizer,
-                engine=plan.engine,
-                dtype=plan.dtype,
+                plan,
+                deadline=job.deadline,
                 threads=threads,
                 parent=job.parent,
                 resume=job.resume,
                 on_event=progress.update,
-                on_state=_StateSaver(directory, plan),
+                on_state=_StateSaver(directory),
                 state_every=options["checkpoint_every"],
                 should_stop=stop,
             )
         except DivergedError as error:
             progress.stop()
-            say(f"error: {error} ({_save_last_good(error.result, directory, plan)})")
+            say(f"error: {error} ({_save_last_good(error.result, directory)})")
             raise typer.Exit(1) from error
         progress.stop()
-        result = replace(result, plan=plan)
         if result.ending == "stopped":
             assert stop.reason
             raise stop.reason(_save_interrupted(result, directory))
@@ -121,15 +124,14 @@ def _train(
 class _StateSaver:
     """Saves checkpoints. After the first checkpoint, write errors do not end the run."""
 
-    def __init__(self, directory: TrainingDirectory, plan: TrainingPlan) -> None:
-        self._directory, self._plan = directory, plan
-        self._has_failed = False
+    def __init__(self, directory: TrainingDirectory) -> None:
+        self._directory, self._has_failed = directory, False
 
-    def __call__(self, state: TrainState) -> None:
+    def __call__(self, plan: TrainingPlan, state: TrainState) -> None:
         if _would_replace_finished_model(state, self._directory):
             return
         try:
-            self._directory.keep(self._plan, state)
+            self._directory.keep(plan, state)
         except CheckpointError as error:
             if not self._directory.has_own_state:
                 raise
@@ -215,12 +217,12 @@ def _resume_hint(directory: TrainingDirectory) -> str:
     return f"; resume with: microgpt train --resume {as_argument(directory.path)}"
 
 
-def _save_last_good(result: TrainResult, directory: TrainingDirectory, plan: TrainingPlan) -> str:
+def _save_last_good(result: TrainResult, directory: TrainingDirectory) -> str:
     """Save the last good weights to DIR.diverged, and return the message to print."""
     kept = Path(f"{os.path.realpath(directory.path)}.diverged")
     try:
         if directory.has_own_state:
-            directory.keep(plan, result.state, "diverged")
+            directory.keep(result.plan, result.state, "diverged")
         save(result, kept)
     except CheckpointError as problem:
         return f"the last good weights were not saved: {problem}"
@@ -325,6 +327,8 @@ def _summary(
         "best_step": best.step if best else None,
         "test_loss": result.test_loss,
         "seconds": round(result.seconds, 3),
+        "budget": result.plan.budget,
+        "steps_changed": result.plan.steps_changed or None,
         "samples": samples,
         "memorised": asdict(memorised) if memorised else None,
         "output": str(output),

@@ -8,6 +8,7 @@ special token.
 import re
 from codecs import getincrementaldecoder
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from importlib.util import find_spec
 from itertools import chain
 
 from microgpt.config import check_count
@@ -28,6 +29,11 @@ MAX_CACHED_WORDS, MAX_CACHED_LENGTH = 2**17, 64  # words, characters per word (a
 # at twice that length if there is no boundary.
 PART_LENGTH = 2**10
 WORD_BOUNDARY = re.compile(f"(?<={MARK})(?={BLANK})")
+
+
+def can_learn_bpe() -> bool:
+    """Return whether Hugging Face's tokenizers is installed."""
+    return find_spec("tokenizers") is not None
 
 
 class BpeTokenizer(Tokenizer):

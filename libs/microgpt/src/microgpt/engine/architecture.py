@@ -32,6 +32,12 @@ class Architecture(NamedTuple):
     row_rotation: NDArray[Any]  # (2, T, 2 C), cosines and signed sines, for `adjust_row`
 
 
+def architecture_bytes(model: ModelConfig, dtype: str) -> int:
+    """Return the approximate memory use of the tables of rotary positions, in bytes."""
+    n = model.block_size if model.positions == "rotary" else 0
+    return n * (model.head_dim + 4 * model.n_embd) * np.dtype(dtype).itemsize
+
+
 @lru_cache(maxsize=16)
 def architecture_of(model: ModelConfig, dtype: str) -> Architecture:
     """Return the kernel settings of a model; the result is cached and must not be modified."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from microgpt.config import MAX_SIZE, Activation, DType, ModelConfig, Positions
+from microgpt.config import MAX_SIZE, Activation, DType, ModelConfig, Positions, TrainConfig
 from microgpt.data.tokenizer_io import check_fields, tokenizer_fields
 from microgpt.error_format import first_problem, newer_version
 from microgpt.errors import CheckpointError
@@ -111,6 +111,9 @@ def _settings(plan: TrainingPlan) -> dict[str, Any]:
         "batch_size": config.batch_size,
         "lr": config.lr,
         "warmup_steps": config.warmup_steps or None,
+        "evaluations": config.evaluations
+        if config.evaluations != TrainConfig.evaluations
+        else None,
         "optimizer": config.optimizer if config.optimizer != "adamw" else None,
         "dropout": config.dropout or None,
         "weight_decay": config.weight_decay or None,
@@ -127,6 +130,9 @@ def _settings(plan: TrainingPlan) -> dict[str, Any]:
         "preset": plan.preset,
         "parent_sha256": plan.parent_sha256,
         "genome": plan.genome_sha256,
+        "minutes": plan.minutes,
+        "budget": plan.budget,
+        "steps_changed": [list(change) for change in plan.steps_changed] or None,
     }
 
 

@@ -8,9 +8,10 @@ train_state.json is read first: it determines the maximum valid size of train_st
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -36,7 +37,7 @@ from microgpt.files.atomic_files import committed_path, read
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.model import count_params
 from microgpt.model_variants import is_karpathys
-from microgpt.state import N_RECENT, TrainingPlan, TrainState
+from microgpt.state import N_RECENT, StepsChange, TrainingPlan, TrainState
 from microgpt.storage.meta import MAX_META_BYTES, STATE_DESCRIPTION
 from microgpt.training.early_stopping import BestWeights
 from microgpt.training.history_file import MAX_HISTORY_BYTES, HistoryPoint
@@ -44,7 +45,9 @@ from microgpt.training.presets import PresetName
 from microgpt.training.weight_averaging import WeightAverage
 
 MAX_LOSS = 1e300  # maximum loss; ensures that the mean of the losses is finite
-FORMAT_VERSION = 2  # version 1 lacks model variants, Muon, warm-up and spread holdout
+# Version 1 lacks model variants, Muon, warm-up and spread holdout; version 2 lacks deadlines,
+# changes of the number of steps, and any number of evaluations but 20.
+FORMAT_VERSION = 3
 STATE = "train_state.safetensors"
 TOKENIZER = "tokenizer"  # name of the array with the bytes of tokenizer.json
 Status = Literal["running", "ended", "diverged"]
@@ -52,6 +55,7 @@ Status = Literal["running", "ended", "diverged"]
 LEGACY_DEFAULTS = {"loss_on": "all", "long_docs": "truncate"}
 
 _Count = Annotated[int, Field(ge=0, le=MAX_SIZE)]
+_Positive = Annotated[float, Field(gt=0)] | None
 
 
 class _BestFacts(BaseModel):
@@ -71,6 +75,10 @@ class _AverageFacts(BaseModel):
     n: Annotated[int, Field(ge=1, le=MAX_SIZE)]
     step: _Count
     steps: _Count
+
+
+def _is_unset(value: object) -> bool:
+    return not value
 
 
 class _Description(BaseModel):
@@ -98,6 +106,9 @@ class _Description(BaseModel):
     preset: PresetName | None = None
     parent_sha256: str | None = None
     genome_sha256: str | None = None
+    minutes: _Positive = Field(None, exclude_if=_is_unset)
+    budget: _Positive = Field(None, exclude_if=_is_unset)
+    steps_changed: tuple[StepsChange, ...] = Field((), exclude_if=_is_unset)
     best: _BestFacts | None = None
     average: _AverageFacts | None = None
     train_loss: float | None = None  # mean of the recent losses, for `microgpt list`
@@ -116,11 +127,8 @@ def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple
     content = save_tensors(_as_tensors(plan, state))
     # Pydantic ignores keys that are not fields of `_Description`.
     facts = vars(state) | vars(plan) | tokenizer_fields(plan.tokenizer)
-    config = plan.config
-    is_new = config.optimizer == "muon" or config.warmup_steps or plan.data.holdout == "spread"
-    is_version_1 = is_karpathys(plan.model) and not is_new
     facts |= {
-        "format_version": 1 if is_version_1 else FORMAT_VERSION,
+        "format_version": _version_of(plan),
         "state_sha256": hashlib.sha256(content).hexdigest(),
         "status": status,
         "train_loss": state.train_loss,
@@ -129,6 +137,15 @@ def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple
     }
     description = _Description(**facts)
     return content, description.model_dump_json(indent=2).encode() + b"\n"
+
+
+def _version_of(plan: TrainingPlan) -> int:
+    """Return the lowest format version whose readers can resume the run."""
+    config = plan.config
+    if plan.minutes or plan.steps_changed or config.evaluations != TrainConfig.evaluations:
+        return 3
+    is_new = config.optimizer == "muon" or config.warmup_steps or plan.data.holdout == "spread"
+    return 1 if is_karpathys(plan.model) and not is_new else 2
 
 
 def read_state(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
@@ -168,8 +185,18 @@ def _parse(description: bytes, description_path: Path) -> _Description:
         )
     if not (facts.input or facts.preset):
         raise CheckpointError(f"{description_path}: input or preset is required")
+    if not _is_chain(facts.steps_changed, facts.config.steps):
+        raise CheckpointError(f"{description_path}: steps_changed does not match config.steps")
     check_fields(description_path, facts)
     return facts
+
+
+def _is_chain(changes: Sequence[StepsChange], steps: int) -> bool:
+    """Return whether changes follow one another and lead to or from a number of steps."""
+    numbers = [n for change in changes for n in (change.before, change.after)]
+    ascend = all(a.step < b.step and a.after == b.before for a, b in pairwise(changes))
+    in_range = all(0 <= one.step <= min(one.before, one.after) for one in changes)
+    return ascend and in_range and (steps in numbers or not changes)
 
 
 def _max_bytes(facts: _Description) -> int:

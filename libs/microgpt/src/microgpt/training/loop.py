@@ -45,6 +45,7 @@ class TrainingLoop:
     dataset: TokenDataset
     rng: random.Random
     resume: TrainState | None
+    until: int | None
     started: float
     on_event: Callable[[TrainEvent], None]
     on_state: Callable[[TrainState], None]
@@ -92,7 +93,7 @@ class TrainingLoop:
             return reason
         if self._is_state_due():
             self._checkpoint()
-        if self.should_stop():
+        if self.should_stop() or (self.until is not None and step >= self.until):
             return "stopped"
         run = self.engine.run(self._next_pause())
         if run and math.isnan(run[-1]):
@@ -111,8 +112,10 @@ class TrainingLoop:
         self.history.add(losses)
 
     def _next_pause(self) -> int:
-        """Return the next step at which to average, evaluate or save a checkpoint."""
+        """Return the next step at which to average, evaluate, save a checkpoint or stop."""
         step, pauses = self.engine.n_steps, [self.config.steps]
+        if self.until is not None:
+            pauses.append(self.until)
         if averaged := next_averaged_step(step, self.config):
             pauses.append(averaged)
         if self.validation_set:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from time import perf_counter
 
 from microgpt.config import DType, EngineName, ModelConfig, TrainConfig, check_count, default_lr
+from microgpt.data.bpe import BpeTokenizer, can_learn_bpe
 from microgpt.data.chunked_dataset import ChunkedDataset
 from microgpt.data.folding import char_tokenizer
 from microgpt.data.split import Split, split
@@ -13,8 +14,9 @@ from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
 from microgpt.errors import ConfigError, DataError, TokenizerError
 from microgpt.model import count_params
+from microgpt.model_config import check_whole
 from microgpt.state import TrainedModel, TrainEvent, TrainingPlan, TrainResult, TrainState
-from microgpt.training.defaults import defaults_for
+from microgpt.training.choice import DEFAULT_BUDGET, NAMES_SHA256, choose, choose_vocabulary
 from microgpt.training.engines import DEFAULT_DTYPE, check_engine, make_engine, shuffled
 from microgpt.training.finetune import check_shape, extended_tokenizer, inherited
 from microgpt.training.loop import DivergedError, TrainingLoop
@@ -33,6 +35,7 @@ def train(
     threads: int = 1,
     parent: TrainedModel | None = None,
     resume: TrainState | None = None,
+    until: int | None = None,
     on_event: Callable[[TrainEvent], None] | None = None,
     on_state: Callable[[TrainState], None] | None = None,
     state_every: int | None = None,
@@ -44,13 +47,14 @@ def train(
         docs: texts or conversations from `load_text` or `load_conversations`, or a `Split` of them.
             With a `Split`, the validation loss is measured 20 times; the result has the weights
             with the lowest validation loss, and their test loss.
-        model: model shape; defaults to the shape of the parent, or to a shape that fits the
-            documents (`defaults_for`). The vocab_size is set from the tokenizer.
-        config: training settings; by default, they fit the documents if neither model nor parent is
-            given, else they are Karpathy's.
-        tokenizer: defaults to the parent's tokenizer, extended by new characters of the documents,
-            or to a `CharTokenizer` for the documents; for conversations without capitals and
-            accents, a `FoldingTokenizer`.
+        model: model shape; defaults to the shape of the parent, or to a shape that suits the
+            documents (`choose`). The vocab_size is set from the tokenizer.
+        config: training settings; by default, they suit the documents if neither model nor parent
+            is given, else they are Karpathy's.
+        tokenizer: defaults to the parent's tokenizer, extended by new characters of the documents.
+            Without a parent, it is a `CharTokenizer` for the documents; for conversations without
+            capitals and accents, a `FoldingTokenizer`. If no model is given either and subwords
+            suit the documents better, it is a `BpeTokenizer`.
         engine: "compiled" or "reference". The reference engine computes the same results on
             scalars, thousands of times slower.
         dtype: "float32" or "float64"; defaults to the dtype of `resume` or `parent`, or to float32.
@@ -60,6 +64,8 @@ def train(
         resume: checkpoint of a training run with the same documents and settings. Only the number
             of steps may differ; the learning rate schedule then uses the new number. A checkpoint
             does not contain the settings: only the dtype, number of weights and step are checked.
+        until: step at which to stop if training has not ended before. The learning rate schedule
+            does not depend on it.
         on_event: called about every 50 ms with the losses since the last call.
         on_state: called with a checkpoint at the start and then about every 5 s.
         state_every: number of steps between calls of on_state, instead of about 5 s.
@@ -85,16 +91,17 @@ def train(
     check_engine(engine, dtype, threads)
     if state_every is not None:
         check_count("state_every", state_every)
+    if until is not None:
+        check_whole("until", until, minimum=0)
     dtype = dtype or _default_dtype(engine, resume, parent)
     parts = docs if isinstance(docs, Split) else split(_as_list(docs))
     if not tokenizer and parent:
         tokenizer = extended_tokenizer(parent, parts.docs)
-    tokenizer = tokenizer or char_tokenizer(parts.docs)
     if not model and parent:
         model = replace(parent.model, vocab_size=0)
     elif not model:
-        defaults = defaults_for(parts, tokenizer, config.text if config else TrainConfig.text)
-        model, config = defaults.model, config or defaults.config
+        tokenizer, model, config = _chosen(parts, tokenizer, config, engine)
+    tokenizer = tokenizer or char_tokenizer(parts.docs)
     config = config or TrainConfig()
     model = _with_vocabulary(model, tokenizer)
     if config.lr is None:
@@ -127,6 +134,7 @@ def train(
         dataset=dataset,
         rng=rng,
         resume=resume,
+        until=until,
         started=started,
         on_event=on_event or (lambda event: None),
         on_state=on_state or (lambda state: None),
@@ -151,6 +159,26 @@ def _as_list(docs: Iterable[Document]) -> list[Document]:
     if not docs:
         raise DataError("there are no documents to train on")
     return docs
+
+
+def _chosen(
+    parts: Split, tokenizer: Tokenizer | None, config: TrainConfig | None, engine: EngineName
+) -> tuple[Tokenizer, ModelConfig, TrainConfig]:
+    """Choose the settings that are not given; Karpathy's names get Karpathy's settings."""
+    text = config.text if config else TrainConfig.text
+    if parts.facts.sha256 == NAMES_SHA256:
+        tokenizer = tokenizer or char_tokenizer(parts.docs)
+        return tokenizer, ModelConfig(), config or TrainConfig(text=text)
+    budget = DEFAULT_BUDGET[engine]
+    if not tokenizer:
+        vocab_size = choose_vocabulary(parts.train, budget) if can_learn_bpe() else None
+        tokenizer = (
+            char_tokenizer(parts.docs)
+            if vocab_size is None
+            else BpeTokenizer.from_documents(parts.train, vocab_size)
+        )
+    choice = choose(parts, tokenizer, budget, text=text)
+    return tokenizer, choice.model, config or choice.config
 
 
 def _encode_in_order(

@@ -13,6 +13,7 @@ import numpy as np
 
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.token_dataset import Tokens
+from microgpt.engine.architecture import architecture_bytes
 from microgpt.engine.buffers import allocate_buffers, buffer_bytes
 from microgpt.engine.machine_code import EntryPoint
 from microgpt.engine.training.trainer import CompiledEngine, n_columns
@@ -218,7 +219,10 @@ def bytes_needed(
     directions, scratch = (
         math.prod(shape) * np.dtype(dtype).itemsize for shape in muon_shapes(model, config, dtype)
     )
-    return n_arrays * packed_bytes(model, dtype) + threads * (buffers + scratch) + directions
+    tables = architecture_bytes(model, dtype)
+    return (
+        n_arrays * packed_bytes(model, dtype) + threads * (buffers + scratch) + directions + tables
+    )
 
 
 def _count_workspaces(model: ModelConfig, config: TrainConfig, dtype: str, threads: int) -> int:

@@ -1,0 +1,227 @@
+"""Choose the settings that neither the user nor a recipe gives, for a budget of operations."""
+
+from collections.abc import Mapping, Set
+from itertools import chain
+from time import perf_counter
+from typing import Any, NamedTuple
+
+from microgpt.config import EngineName, ModelConfig, TextKind, TrainConfig, Use
+from microgpt.data.bpe import DEFAULT_VOCAB_SIZE, BpeTokenizer, can_learn_bpe
+from microgpt.data.folding import FoldingTokenizer, char_tokenizer
+from microgpt.data.sizes import Sizes, measure
+from microgpt.data.split import Split
+from microgpt.data.tokenizer import Tokenizer, texts_of
+from microgpt.errors import ConfigError
+from microgpt.model import count_params
+from microgpt.training.choice import DEFAULT_BUDGET, NAMES_SHA256, Choice, choose, choose_vocabulary
+from microgpt.training.engines import DEFAULT_DTYPE
+from microgpt.training.speed import TYPICAL, operations_per_second
+from microgpt_cli.terminal.console import note
+from microgpt_cli.terminal.progress import duration, load_kernels
+from microgpt_cli.training.time_limit import TimeLimit
+
+MIN_TRAINING_S = 1.0  # minimum time that a message recommends
+N_TIMED = 100_000  # number of characters to encode, to estimate the time for all of them
+DIGITS = 4  # significant digits of a budget that is computed from --minutes
+_SHAPE = vars(ModelConfig()).keys() - {"vocab_size"}
+_TRAINING = vars(TrainConfig()).keys()
+
+
+class Fitted(NamedTuple):
+    """Settings that suit the documents."""
+
+    tokenizer: Tokenizer
+    vocab_size: int | None  # requested size of the BPE vocabulary; None for characters
+    choice: Choice
+    budget: float | None  # None for Karpathy's settings
+    sizes: Sizes  # of the training set
+    operations_per_s: float | None = None  # measured for --minutes
+
+    @property
+    def n_passes(self) -> float:
+        """The number of times that each training document is read."""
+        config, length = self.choice.config, self.sizes.chunk_length(self.choice.model.block_size)
+        return config.steps * config.batch_size * length / max(1.0, self.sizes.n_tokens)
+
+
+class Fitting:
+    """Fits the settings that are not given to the documents and to a budget of operations."""
+
+    def __init__(
+        self, parts: Split, text: TextKind, settings: Mapping[str, Any], given: Mapping[str, Any]
+    ) -> None:
+        """Create a fitting; `settings` has all options of `train`, `given` those of the user."""
+        self.parts, self._text = parts, text
+        self._settings, self._given = settings, given
+        self._engine: EngineName = settings["engine"]
+        self._tokenizers: dict[int | None, Tokenizer] = {}
+
+    def fit(self, limit: TimeLimit | None = None) -> Fitted:
+        """Return the settings for the time limit, else for --budget or the default budget.
+
+        Without any limit, Karpathy's names get Karpathy's settings.
+
+        Raises:
+            ConfigError: there is not enough time for one step, or no model is small enough.
+        """
+        if not limit:
+            names = ("budget", "max_weights", "max_memory")
+            is_limited = any(self._settings[name] for name in names)
+            if self.parts.facts.sha256 == NAMES_SHA256 and not is_limited:
+                return self._karpathys()
+            return self._fit(self._settings["budget"] or DEFAULT_BUDGET[self._engine])
+        left = limit.seconds_left()
+        guess = self._fit(TYPICAL[self._engine] * _positive(left, limit))
+        limit.reserve_for(guess.choice.model)
+        limit.extend(self._load_kernels())
+        speed = self._speed(guess)
+        left = limit.seconds_left() - self._encoding_s(guess)
+        budget = _rounded(speed * _positive(left, limit))
+        if self._vocabulary(budget) not in self._tokenizers:  # another one must be learned first
+            budget = _rounded(speed * _positive(left - self._learning_s, limit))
+        return self._fit(budget)._replace(operations_per_s=speed)
+
+    def _karpathys(self) -> Fitted:
+        """Return Karpathy's settings, except for those that are given."""
+        vocab_size = self._vocabulary(None)
+        tokenizer = new_tokenizer(self.parts, vocab_size)
+        model = ModelConfig(**self._fixed(_SHAPE), vocab_size=tokenizer.vocab_size)
+        config = TrainConfig(**self._fixed(_TRAINING))
+        sizes = measure(self.parts.train, tokenizer, self._text)
+        return Fitted(tokenizer, vocab_size, Choice(model, config, 0.0), None, sizes)
+
+    def _fixed(self, names: Set[str]) -> dict[str, Any]:
+        return {name: self._given[name] for name in names & self._given.keys()}
+
+    def _fit(self, budget: float) -> Fitted:
+        vocab_size = self._vocabulary(budget)
+        if vocab_size not in self._tokenizers:
+            started = perf_counter()
+            self._tokenizers[vocab_size] = new_tokenizer(self.parts, vocab_size)
+            self._learning_s = perf_counter() - started
+        tokenizer = self._tokenizers[vocab_size]
+        choice = choose(
+            self.parts,
+            tokenizer,
+            budget,
+            text=self._text,
+            fixed=self._fixed(_SHAPE | _TRAINING),
+            max_weights=self._settings["max_weights"],
+            max_bytes=self._settings["max_memory"],
+        )
+        if choice.config.steps == 1 and choice.operations > 1.1 * budget:
+            raise ConfigError(
+                f"{in_short(budget)} operations are too few: one step takes "
+                f"{in_short(choice.operations)}; increase --minutes or --budget"
+            )
+        sizes = measure(self.parts.train, tokenizer, self._text)
+        return Fitted(tokenizer, vocab_size, choice, budget, sizes)
+
+    def _vocabulary(self, budget: float | None) -> int | None:
+        """Return the requested size of the BPE vocabulary, or None for characters."""
+        kind = self._given.get("tokenizer")
+        if kind:
+            return self._given.get("vocab_size", DEFAULT_VOCAB_SIZE) if kind == "bpe" else None
+        if budget is None or not can_learn_bpe():
+            return None
+        return choose_vocabulary(self.parts.train, budget)
+
+    def _load_kernels(self) -> float:
+        """Load the kernels; return the seconds that their compilation took."""
+        dtype = self._settings["dtype"] or DEFAULT_DTYPE[self._engine]
+        uses: list[Use] = ["training", "evaluation", "decoding"]
+        uses += ["threads"] if self._settings["threads"] > 1 else []
+        return load_kernels(self._engine, dtype, uses=uses)
+
+    def _speed(self, fitted: Fitted) -> float:
+        model = fitted.choice.model
+        return operations_per_second(
+            model,
+            fitted.choice.config,
+            length=fitted.sizes.chunk_length(model.block_size),
+            engine=self._engine,
+            dtype=self._settings["dtype"] or DEFAULT_DTYPE[self._engine],
+            threads=self._settings["threads"],
+        )
+
+    def _encoding_s(self, fitted: Fitted) -> float:
+        """Estimate the time to encode the training documents that are read."""
+        docs = self.parts.train[:: max(1, len(self.parts.train) // 1000)]
+        texts = [text[: N_TIMED // len(docs) + 1] for doc in docs for text in texts_of(doc)]
+        started = perf_counter()
+        for text in texts:
+            fitted.tokenizer.encode(text)
+        per_character = (perf_counter() - started) / max(1, sum(map(len, texts)))
+        n_times = min(1.0, fitted.n_passes)
+        if fitted.tokenizer.kind == "bpe":
+            n_times += 1  # to count the tokens of all documents
+        return per_character * n_times * fitted.sizes.n_characters
+
+
+def new_tokenizer(parts: Split, vocab_size: int | None, *, folds: bool = False) -> Tokenizer:
+    """Train a BPE tokenizer on the training split, or return a character tokenizer."""
+    if vocab_size is None:
+        return (FoldingTokenizer.from_documents if folds else char_tokenizer)(parts.docs)
+    tokenizer = BpeTokenizer.from_documents(parts.train, vocab_size)
+    texts = list(chain.from_iterable(map(texts_of, parts.train)))
+    n_characters, n_tokens = sum(map(len, texts)), sum(map(tokenizer.count, texts))
+    note(
+        f"trained a BPE tokenizer on {n_characters} characters: {tokenizer.vocab_size} tokens, "
+        f"{n_characters / n_tokens:.2f} characters per token on average"
+    )
+    if tokenizer.vocab_size < vocab_size:
+        note(
+            f"the vocabulary has fewer than {vocab_size} tokens, because no other pair of "
+            "tokens occurs twice"
+        )
+    return tokenizer
+
+
+def in_short(number: float, digits: int = DIGITS) -> str:
+    """Format a large number as it can be typed, such as 8.7e12."""
+    return f"{number:.{digits}g}".replace("e+0", "e").replace("e+", "e")
+
+
+def explain(fitted: Fitted) -> tuple[str, ...]:
+    """Return two lines, the chosen settings and the reasons; none for Karpathy's settings."""
+    if fitted.budget is None:
+        return ()
+    choice, sizes, speed = fitted.choice, fitted.sizes, fitted.operations_per_s
+    model, config, is_stream = choice.model, choice.config, choice.config.text == "stream"
+    spent = in_short(fitted.budget)
+    if choice.limit:
+        spent = f"{in_short(choice.operations, 2)} of {spent}"
+    layers = "1 layer" if model.n_layer == 1 else f"{model.n_layer} layers"
+    subwords = "" if fitted.vocab_size is None else f"{model.vocab_size:,} subwords, "
+    unit = "chunks" if is_stream or sizes.lengths[-1] > model.block_size else "documents"
+    chosen = (
+        f"{spent} operations: {layers} of width {model.n_embd}, {subwords}context "
+        f"{model.block_size}, {config.steps:,} steps of {config.batch_size:,} {unit}, "
+        f"dropout {config.dropout:g} ({count_params(model):,} weights)"
+    )
+    n, mean = sizes.n_docs, sizes.n_characters / sizes.n_docs
+    documents = f"{n:,} documents of {mean:,.0f} characters" if n > 1 else "1 document"
+    text = "of running text" if is_stream else f"in {documents}"
+    n_times = f"{fitted.n_passes:.2g}" if fitted.n_passes < 9.95 else f"{fitted.n_passes:,.0f}"
+    why = f"why: {sizes.n_characters:,} characters {text}, read {n_times} times"
+    if speed:
+        seconds = duration(fitted.budget / speed)
+        why += f" in the {seconds} that remain ({in_short(speed, 2)} operations per second)"
+    if choice.limit:
+        after = f" after about {duration(choice.operations / speed)}" if speed else " early"
+        why += f"; training ends{after}, because {choice.limit}"
+    return chosen, why
+
+
+def _positive(seconds: float, limit: TimeLimit) -> float:
+    if seconds <= 0:
+        least = (limit.seconds - seconds + MIN_TRAINING_S) / 60
+        raise ConfigError(
+            f"--minutes {limit.minutes:g} is too short, because the preparation takes "
+            f"{limit.seconds - seconds:.2g} s; use at least --minutes {least:.2g}"
+        )
+    return seconds
+
+
+def _rounded(budget: float) -> float:
+    return float(f"{budget:.{DIGITS}g}")

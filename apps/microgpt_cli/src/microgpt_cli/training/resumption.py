@@ -1,0 +1,163 @@
+"""Resume an unfinished training run: `microgpt train --resume`."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from microgpt.config import TrainConfig
+from microgpt.data.split import Split
+from microgpt.errors import CheckpointError, ConfigError
+from microgpt.files.atomic_files import as_argument
+from microgpt.state import TrainingPlan
+from microgpt.storage.training_directory import TrainingDirectory, read_training
+from microgpt.training.deadline import with_steps
+from microgpt.training.early_stopping import Ending, ending
+from microgpt_cli.input_files import check_regular
+from microgpt_cli.terminal.console import note
+from microgpt_cli.terminal.options import flag_of
+from microgpt_cli.training.documents import load_documents, split_documents
+from microgpt_cli.training.job import TrainingJob, check_patience, drawn
+from microgpt_cli.training.time_limit import TimeLimit
+
+# Options that can be changed with --resume.
+MAY_CHANGE = {"resume", "input", "steps", "patience", "threads", "checkpoint_every", "format"}
+MAY_CHANGE |= {"num_samples", "novel", "plot", "as_json"}
+
+
+def refuse_unfinished(directory: TrainingDirectory) -> None:
+    """Raise CheckpointError if a directory contains an unfinished training run."""
+    if not directory.has_state:
+        return
+    plan, state, status = read_training(directory.path)
+    if status == "running":
+        raise CheckpointError(
+            f"the training run in {directory.path} is unfinished (step {state.step} of "
+            f"{plan.config.steps}); resume it with --resume {as_argument(directory.path)}, or "
+            "replace it with --force"
+        )
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A training run that has already ended."""
+
+    step: int
+    reason: Ending
+    config: TrainConfig
+
+    def message(self, path: Path) -> str:
+        """Return a message that explains why the run ended and how to continue the run."""
+        if self.reason == "patience":
+            n, steps = self.config.patience or 0, self.config.steps
+            why = f"stopped early after step {self.step}: {n} evaluations without improvement"
+            more = f"pass for example --patience {2 * n} --steps {steps}"
+        else:
+            why, more = f"completed its {self.step} steps", "increase --steps"
+        return f"the training run in {path} {why}; to continue it, {more}"
+
+
+def resumed_job(
+    directory: TrainingDirectory, given: Mapping[str, Any], started: float
+) -> TrainingJob | Ended:
+    """Return a resumed job after saving its changed settings, or `Ended` if the run has ended.
+
+    A run with a time limit uses what remains of it, unless the number of steps is changed.
+    """
+    plan, state, status = read_training(directory.path)
+    if status == "diverged":
+        raise ConfigError(
+            f"the training run in {directory.path} diverged after step {state.step} (the last good "
+            f"weights are in {directory.path}.diverged); train from scratch with a smaller "
+            "--learning-rate"
+        )
+    _check_options(directory.path, plan, given)
+    changed = {name: given[name] for name in ("steps", "patience") if name in given}
+    config = replace(plan.config, **changed)
+    check_patience(config, plan.data.val_fraction)
+    if state.step > config.steps:
+        raise ConfigError(
+            f"--steps is {config.steps}, but the training run in {directory.path} is at step "
+            f"{state.step}; increase --steps"
+        )
+    reason = ending(state.step, state.best, config)
+    ended = Ended(state.step, reason, config) if status == "ended" and reason else None
+    if ended and "input" not in given:
+        return ended
+    if config.steps < plan.config.steps:
+        note(
+            f"the run ends at step {config.steps}, not {plan.config.steps}; its learning rate "
+            "now falls to 0 by then"
+        )
+    path, parts = recorded_documents(plan, given)
+    if ended:
+        return ended
+    deadline = None
+    if config.steps != plan.config.steps:
+        plan = replace(with_steps(plan, state.step, config.steps), minutes=None)
+    elif plan.minutes:
+        limit = TimeLimit.of(plan.minutes, started, has_plot="plot" in given)
+        limit.reserve_for(plan.model)
+        limit.extend(-state.seconds)
+        deadline = limit.deadline()
+    plan = replace(
+        plan,
+        config=config,
+        input=path,
+        weights_format=given.get("format") or plan.weights_format,
+    )
+    directory.keep(plan, state)
+    return TrainingJob(plan, parts, resume=state, deadline=deadline)
+
+
+def recorded_documents(plan: TrainingPlan, given: Mapping[str, Any]) -> tuple[Path | None, Split]:
+    """Return the documents of a recorded run and their absolute path, if they come from a file.
+
+    Raises:
+        ConfigError: they are not the documents of the run.
+    """
+    path = given.get("input") or plan.input
+    if path and "input" not in given:
+        check_regular(path, "pass the documents of this run with --data")
+    if path:
+        chat = plan.tokenizer.is_chat
+        docs = load_documents(path, plan.config.text, plan.column, chat=chat, check=False)
+    else:
+        docs = drawn(plan.preset, plan.config.seed)
+    held_out = (plan.data.val_fraction, plan.data.test_fraction)
+    parts = split_documents(docs, *held_out, plan.data.holdout or "tail", plan.data.gap)
+    if parts.facts.sha256 != plan.data.sha256:
+        raise ConfigError(
+            f"{path or 'the preset'} is not the input of the run: the sha256 of its "
+            f"documents is {parts.facts.sha256[:12]}…, not {plan.data.sha256[:12]}…; pass the "
+            "original file with --data, or train the model on another text with --from"
+        )
+    return Path(os.path.abspath(path)) if path else None, parts
+
+
+def _check_options(directory: Path, plan: TrainingPlan, given: Mapping[str, Any]) -> None:
+    known: dict[str, Any] = {
+        **vars(plan.model),
+        **vars(plan.config),
+        **vars(plan.data),
+        "holdout": plan.data.holdout or "tail",
+        "engine": plan.engine,
+        "dtype": plan.dtype,
+        "chat": plan.tokenizer.is_chat,
+        "tokenizer": plan.tokenizer.kind,
+        "vocab_size": plan.vocab_size_wanted or plan.model.vocab_size,
+        "preset": plan.preset,
+        "column": plan.column,
+        "output": directory,
+    }
+    for name, value in given.items():
+        if name in MAY_CHANGE:
+            continue
+        flag = flag_of(name)
+        if name not in known:
+            raise ConfigError(f"{flag} cannot be used with --resume; omit one of them")
+        if value != known[name]:
+            raise ConfigError(
+                f"{flag} is {value}, but the run to resume has {known[name]}; omit {flag}"
+            )

@@ -1,0 +1,61 @@
+"""Markdown tables with the results of minutes.py and experience.py."""
+
+from statistics import fmean, median
+from typing import Any
+
+from quality_tables import mean_and_sd, rows, trainings
+from tables import conditions
+
+RIVALS = ("rule", "preset", "nanoGPT")
+TEXTS = ("names", "shakespeare", "german words", "towns", "technical prose", "french words")
+BUDGETS = (*((text, 60) for text in TEXTS), ("technical prose", 300))  # in seconds
+N_RANDOM = {60: 20, 300: 24}  # number of random settings
+
+
+def minutes_table(kept: dict, experience: list[dict[str, Any]]) -> str:
+    """Return a table of the test losses of each contender, in bits per character."""
+    lines = [["text", "seconds", "`--minutes`", "best of random", "ratio", "median of random",
+              "preset", "nanoGPT"]]  # fmt: skip
+    lines.append(["---", *["---:"] * 7])
+    for text, seconds in BUDGETS:
+        rule, preset, nanogpt = (
+            [each["test_bits"] for each in trainings(kept, f"{text}, {seconds} s, {rival}")]
+            for rival in RIVALS
+        )
+        key = {"text": text, "seconds": seconds, "how": "random", "share": 1}
+        random = [
+            result
+            for result in experience
+            if key.items() <= result.items() and result["seed"] < N_RANDOM[seconds]
+        ]
+        finished = [result for result in random if result["val_bits"] is not None]
+        if len(random) < N_RANDOM[seconds] or not rule:
+            continue
+        best = min(finished, key=lambda result: result["val_bits"])["test_bits"]
+        lines.append([
+            text,
+            str(seconds),
+            f"**{mean_and_sd(rule)}**",
+            f"{best:.4f}",
+            f"**{fmean(rule) / best:.3f}**",
+            f"{median(result['test_bits'] for result in finished):.4f}",
+            mean_and_sd(preset) if preset else "",
+            mean_and_sd(nanogpt) if nanogpt else "",
+        ])  # fmt: skip
+    return f"{rows(lines)}\n\n{conditions([kept])}"
+
+
+def intervals_table(kept: dict) -> str:
+    """Return a table of the expected validation losses and of those of the trainings."""
+    lines = [["text", "seconds", "expected", "trainings", "within"], ["---", *["---:"] * 4]]
+    for text, seconds in BUDGETS:
+        found = trainings(kept, f"{text}, {seconds} s, rule")
+        if found:
+            low, high = found[0]["interval"]
+            losses = [each["val_bits"] for each in found]
+            n_within = sum(low <= loss <= high for loss in losses)
+            lines.append([
+                text, str(seconds), f"{low:.3f} to {high:.3f}", mean_and_sd(losses),
+                f"{n_within} of {len(losses)}",
+            ])  # fmt: skip
+    return rows(lines)

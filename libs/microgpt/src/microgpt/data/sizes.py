@@ -1,0 +1,65 @@
+"""Sizes of documents in tokens, estimated from a sample."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from microgpt.config import TextKind
+from microgpt.data.tokenizer import Document, Tokenizer, texts_of
+
+MAX_SAMPLED = 10_000  # number of evenly spaced documents whose lengths are measured
+MAX_CHARACTERS = 1_000_000  # approximate number of characters to tokenize
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Number and lengths of documents. Stretches of running text count as documents."""
+
+    n_docs: int
+    n_characters: int
+    lengths: Sequence[float]  # number of predicted tokens of each sampled document, ascending
+
+    @property
+    def n_tokens(self) -> float:
+        """The number of predicted tokens in all documents."""
+        return self.mean_length * self.n_docs
+
+    @property
+    def mean_length(self) -> float:
+        """The mean number of predicted tokens per document."""
+        return sum(self.lengths) / max(1, len(self.lengths))
+
+    def quantile(self, share: float) -> float:
+        """Return the length that this share of the documents does not exceed."""
+        return self.lengths[int(share * (len(self.lengths) - 1))] if self.lengths else 0
+
+    def chunk_length(self, context: int) -> float:
+        """Return the mean number of tokens per chunk if longer documents are split."""
+        n_chunks = sum(max(1, ceil(length / context)) for length in self.lengths)
+        return max(1.0, sum(self.lengths) / max(1, n_chunks))
+
+
+def measure(docs: Sequence[Document], tokenizer: Tokenizer, text: TextKind) -> Sizes:
+    """Return the sizes of documents; lengths are those of at most MAX_SAMPLED documents."""
+    sampled = docs[:: max(1, len(docs) // MAX_SAMPLED)]
+    per_character = _tokens_per_character(sampled, tokenizer)
+    n_ends = 1 if text == "lines" else 0
+    lengths = (
+        count_characters(doc) * per_character
+        + (n_ends if isinstance(doc, str) else 2 * len(doc) + 1)  # special tokens
+        for doc in sampled
+    )
+    return Sizes(len(docs), sum(map(count_characters, docs)), sorted(lengths))
+
+
+def count_characters(doc: Document) -> int:
+    """Return the number of characters of a text or of the messages of a conversation."""
+    return sum(map(len, texts_of(doc)))
+
+
+def _tokens_per_character(docs: Sequence[Document], tokenizer: Tokenizer) -> float:
+    """Return the mean number of tokens per character, from the start of each document."""
+    if tokenizer.kind == "char":
+        return 1.0
+    texts = [text[: MAX_CHARACTERS // len(docs) + 1] for doc in docs for text in texts_of(doc)]
+    return sum(map(tokenizer.count, texts)) / max(1, sum(map(len, texts)))

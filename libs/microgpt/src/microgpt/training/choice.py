@@ -1,0 +1,207 @@
+"""Choose the model and the training settings that fit the documents and a budget of operations.
+
+The rule was fitted to some hundred trainings with random settings on twelve texts. docs/choice.md
+describes the trainings, the fit and how good the rule is; `bench/fit_choice.py` makes the fit.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import log
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from microgpt.config import MUON_LR_RATIO, EngineName, ModelConfig, TextKind, TrainConfig
+from microgpt.data.sizes import Sizes, count_characters, measure
+from microgpt.data.split import Split
+from microgpt.data.tokenizer import Document, Tokenizer, texts_of
+from microgpt.errors import ConfigError
+from microgpt.model import count_params
+from microgpt.training.engines import bytes_needed
+from microgpt.training.operations import evaluation_operations, step_operations
+from microgpt.training.presets import VARIANT
+
+# `fingerprint` of the bundled names.txt, Karpathy's data.
+NAMES_SHA256 = "816d2a728695db28a20e17eae61c9c423091a511b3df09a06a489dccbf0876c7"
+# Operations without --minutes: about a minute on one core of an AMD EPYC (Zen 5).
+DEFAULT_BUDGET: Mapping[EngineName, float] = {"compiled": 1e13, "reference": 1e9}
+MAX_CONTEXT = 256  # longer documents are split into windows
+SHARE_THAT_FITS = 0.99  # minimum fraction of the documents that fit into the context
+HELD_OUT = 40_000  # maximum number of characters in each held-out set
+EVALUATION_SHARE = 0.05  # maximum share of the operations for evaluations
+USEFUL = 4e7  # operations per training character; more of them do not lower the loss
+WIDTH, WIDTH_POWER = 55, 0.2  # width for 1e12 operations, and its growth with them
+WIDTH_PER_LAYER = 30
+LR = 0.005  # learning rate for WIDTH, inversely proportional to the square root of the width
+TOKENS = 1000  # per step
+VOCABULARY, VOCABULARY_POWER = 800, 0.2  # BPE vocabulary for 1e12 operations, and its growth
+WORD = re.compile(r"[^\W\d_]{2,}")
+MIN_REPEATS = 3  # mean number of occurrences of each different word in prose
+N_SAMPLED, MIN_SAMPLED = 300_000, 100  # characters; documents
+WARMUP = 30  # the learning rate rises during the first 1/30 of the steps
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Choice(NamedTuple):
+    """A model shape and matching training settings."""
+
+    model: ModelConfig
+    config: TrainConfig
+    operations: float  # cost of the training run, including evaluations
+    limit: str | None = None  # why the operations are fewer than the budget
+
+
+def held_out_fraction(n_characters: int) -> float:
+    """Return the default fraction of the documents to hold out for validation and for testing."""
+    return min(0.1, HELD_OUT / max(1, n_characters))
+
+
+def choose_vocabulary(docs: Sequence[Document], budget: float) -> int | None:
+    """Return the size of the BPE vocabulary that suits the documents, or None for characters.
+
+    Subwords suit prose and source code, whose words are repeated. They do not suit lists of
+    different words, and notations such as arithmetic or music, at any vocabulary size.
+    """
+    sample = _sample(docs)
+    words = WORD.findall(sample)
+    is_prose = 2 * sum(map(len, words)) >= len(sample)
+    if not is_prose or len(words) < MIN_REPEATS * len(set(words)):
+        return None
+    return 64 * int(VOCABULARY * (budget / 1e12) ** VOCABULARY_POWER / 64)
+
+
+def _sample(docs: Sequence[Document]) -> str:
+    """Return up to N_SAMPLED characters from evenly spaced places of the documents."""
+    n_characters = sum(map(count_characters, docs))
+    docs = docs[:: max(1, n_characters // N_SAMPLED if len(docs) > MIN_SAMPLED else 1)]
+    texts = [text for doc in docs for text in texts_of(doc)]
+    return "\n".join(text[: 1 + N_SAMPLED // len(texts)] for text in texts)
+
+
+def choose(
+    parts: Split,
+    tokenizer: Tokenizer,
+    budget: float,
+    *,
+    text: TextKind,
+    fixed: Mapping[str, Any] = NOTHING,
+    max_weights: int | None = None,
+    max_bytes: int | None = None,
+) -> Choice:
+    """Return the settings that are expected to give the lowest held-out loss.
+
+    They depend on the documents and the budget only.
+
+    Args:
+        budget: operations for training and evaluations; see `training.operations`.
+        fixed: settings to keep, by name; the others are chosen to match.
+        max_weights: maximum number of weights.
+        max_bytes: maximum memory of a training run on one thread, excluding the documents.
+
+    Raises:
+        ConfigError: no model is small enough.
+    """
+    sizes = measure(parts.train, tokenizer, text)
+    useful = min(budget, USEFUL * sizes.n_characters)
+    width = 8 * max(2, round(WIDTH * (useful / 1e12) ** WIDTH_POWER / 8))
+    while True:
+        model = _model(width, tokenizer.vocab_size, _context(sizes, text), fixed)
+        length = sizes.chunk_length(model.block_size)
+        config = _config(model, length, useful, text, fixed)
+        if _fits(model, config, length, max_weights, max_bytes):
+            break
+        if width == 8 or "n_embd" in fixed:
+            raise ConfigError("no model is small enough; increase --max-weights or --max-memory")
+        width -= 8
+    per_step = step_operations(model, config, length)
+    held_out = _held_out_operations(parts, model, tokenizer, text)
+    evaluations = config.evaluations
+    if held_out:
+        evaluations = max(1, min(evaluations, int(EVALUATION_SHARE * useful / held_out)))
+    spent = held_out * (evaluations + 1)  # the last one is that of the test set
+    steps = fixed.get("steps") or max(1, int((useful - spent) / per_step))
+    n_passes = steps * config.batch_size * length / max(1, sizes.n_tokens)
+    found = {
+        "steps": steps,
+        "evaluations": evaluations,
+        "warmup_steps": steps // WARMUP,
+        "dropout": _dropout(n_passes),
+    }
+    config = replace(config, **_kept(found, fixed))
+    limit = f"the data are too small for {budget:.3g} operations" if useful < budget else None
+    return Choice(model, config, steps * per_step + spent, limit)
+
+
+def _model(width: int, vocab_size: int, context: int, fixed: Mapping[str, Any]) -> ModelConfig:
+    """Return the shape of a model of this width."""
+    found = {"n_embd": width, "block_size": context, **VARIANT, **fixed}
+    found = {"n_layer": max(1, round(found["n_embd"] / WIDTH_PER_LAYER)), **found}
+    n_head = fixed.get("n_head") or ModelConfig.n_head
+    if "positions" not in fixed and found["n_embd"] % (2 * n_head):
+        found["positions"] = "learned"  # rotary positions need an even number of dimensions
+    names = vars(ModelConfig()).keys() & found.keys()
+    return ModelConfig(**{name: found[name] for name in names} | {"vocab_size": vocab_size})
+
+
+def _config(
+    model: ModelConfig, length: float, useful: float, text: TextKind, fixed: Mapping[str, Any]
+) -> TrainConfig:
+    """Return the training settings for a model and chunks of this mean length, without steps."""
+    lr = fixed.get("lr") or float(f"{LR * (WIDTH / model.n_embd) ** 0.5:.2g}")
+    found: dict[str, Any] = {
+        "batch_size": max(1, round(TOKENS / length)),
+        "lr": lr,
+        "optimizer": "muon",
+        "weight_decay": 0.1 if 0.1 * MUON_LR_RATIO * lr <= 1 else 0.0,
+        "text": text,
+    }
+    return TrainConfig(**_kept(found, fixed))
+
+
+def _dropout(n_passes: float) -> float:
+    """Return the dropout that suits the number of passes over the data."""
+    return round(min(0.25, 0.06 * log(1 + n_passes / 4)), 2)
+
+
+def _context(sizes: Sizes, text: TextKind) -> int:
+    """Return the smallest power of two from 16 to MAX_CONTEXT that covers most documents."""
+    if text == "stream":
+        return 128
+    context = 16
+    while context < min(sizes.quantile(SHARE_THAT_FITS), MAX_CONTEXT):
+        context *= 2
+    return context
+
+
+def _held_out_operations(
+    parts: Split, model: ModelConfig, tokenizer: Tokenizer, text: TextKind
+) -> float:
+    """Return the cost of scoring the validation set, or 0 if there is none."""
+    if not parts.validation:
+        return 0.0
+    sizes = measure(parts.validation, tokenizer, text)
+    length = sizes.chunk_length(model.block_size)
+    is_long = sizes.mean_length > model.block_size  # overlapping windows read each token twice
+    return evaluation_operations(model, length, (2 if is_long else 1) * sizes.n_tokens)
+
+
+def _fits(
+    model: ModelConfig,
+    config: TrainConfig,
+    length: float,
+    max_weights: int | None,
+    max_bytes: int | None,
+) -> bool:
+    """Return whether a model is within the limits."""
+    if max_weights is not None and count_params(model) > max_weights:
+        return False
+    if max_bytes is None:
+        return True
+    longest = min(model.block_size, max(1, round(length)))
+    return bytes_needed("compiled", "float32", model, config, longest=longest) <= max_bytes
+
+
+def _kept(found: Mapping[str, Any], fixed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the training settings found, replaced by those that are fixed."""
+    names = vars(TrainConfig()).keys()
+    return {name: value for name, value in {**found, **fixed}.items() if name in names}

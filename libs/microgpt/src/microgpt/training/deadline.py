@@ -1,0 +1,222 @@
+"""Train to a deadline: if a run would end late, shorten the rest of its schedule.
+
+Each change of the number of steps is recorded, so that the run can be repeated exactly.
+"""
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from time import perf_counter
+
+from microgpt.config import TrainConfig
+from microgpt.data.split import Split
+from microgpt.data.tokenizer import Document
+from microgpt.state import (
+    StepsChange,
+    TrainedModel,
+    TrainEvent,
+    TrainingPlan,
+    TrainResult,
+    TrainState,
+)
+from microgpt.training.operations import evaluation_operations, step_operations
+from microgpt.training.train import DivergedError, train
+
+TOLERANCE = 0.03  # a run may end later by this fraction of its time
+SHORTEST = 0.02  # minimum fraction of the time for the steps after a change, which anneal the rate
+WARM_UP_S = 1.0  # the first steps are slower, because caches are cold
+# Time of a measurement of the mean and of the recent speed, as fractions of the time of the run.
+MEASURED, RECENT, MEASURED_S = 0.05, 0.02, 1.0  # and the minimum in seconds
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """The time at which a training run should end."""
+
+    end: float  # reading of the clock
+    seconds: float  # time limit of the whole run
+    clock: Callable[[], float] = perf_counter  # in seconds
+
+    def later(self, seconds: float) -> "Deadline":
+        """Return the deadline moved by some seconds."""
+        return replace(self, end=self.end + seconds)
+
+
+def train_as_planned(
+    parts: Split,
+    plan: TrainingPlan,
+    *,
+    deadline: Deadline | None = None,
+    threads: int = 1,
+    parent: TrainedModel | None = None,
+    resume: TrainState | None = None,
+    on_event: Callable[[TrainEvent], None] = lambda event: None,
+    on_state: Callable[[TrainingPlan, TrainState], None] = lambda plan, state: None,
+    state_every: int | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> TrainResult:
+    """Train with the settings of a plan, and return the result with the plan that was followed.
+
+    The number of steps changes as `plan.steps_changed` says. With a deadline, it is also reduced
+    whenever the run would otherwise end too late. See `train` for the other arguments.
+
+    Args:
+        on_state: called with the plan up to now and a checkpoint.
+    """
+    losses: list[float] = []
+    while True:
+        change = next_change(plan, resume.step if resume else 0)
+        pace = _Pace(parts, plan, deadline) if deadline else None
+        is_interrupted = False
+
+        def stop(pace: _Pace | None = pace) -> bool:
+            nonlocal is_interrupted
+            is_interrupted = is_interrupted or should_stop()
+            return is_interrupted or (pace is not None and pace.is_late)
+
+        def follow(event: TrainEvent, pace: _Pace | None = pace) -> None:
+            on_event(event)
+            if pace:
+                pace.add(event)
+
+        try:
+            result = train(
+                parts,
+                model=plan.model,
+                config=plan.config,
+                tokenizer=plan.tokenizer,
+                engine=plan.engine,
+                dtype=plan.dtype,
+                threads=threads,
+                parent=parent,
+                resume=resume,
+                until=change.step if change else None,
+                on_event=follow,
+                on_state=partial(on_state, plan),
+                state_every=state_every,
+                should_stop=stop,
+            )
+        except DivergedError as error:
+            error.result = replace(error.result, plan=plan, losses=[*losses, *error.result.losses])
+            raise
+        losses += result.losses
+        resume = result.state
+        is_change = change is not None and resume.step == change.step
+        if is_interrupted or (result.ending != "stopped" and not is_change):
+            return replace(result, plan=plan, losses=losses)
+        if change and is_change:
+            plan = replace(plan, config=replace(plan.config, steps=change.after))
+        elif pace:
+            plan = with_steps(plan, resume.step, pace.steps_in_time())
+
+
+def next_change(plan: TrainingPlan, step: int) -> StepsChange | None:
+    """Return the first change of the number of steps that a run has not made yet, if any."""
+    steps = plan.config.steps
+    later = (
+        change
+        for change in plan.steps_changed
+        if change.step > step or (change.step == step and change.before == steps)
+    )
+    return next(later, None)
+
+
+def with_steps(plan: TrainingPlan, step: int, steps: int) -> TrainingPlan:
+    """Return the plan with another number of steps from `step` on, and record the change."""
+    made = [change for change in plan.steps_changed if change.step < step]
+    first = next((change for change in plan.steps_changed if change.step == step), None)
+    before = first.before if first else plan.config.steps
+    if step and steps != before:  # before the first step, there is nothing to repeat
+        made.append(StepsChange(step, before, steps))
+    config = replace(plan.config, steps=steps)
+    return replace(plan, config=config, steps_changed=tuple(made))
+
+
+class _Pace:
+    """The speed of a run in operations per second, and whether the run would end too late."""
+
+    def __init__(self, parts: Split, plan: TrainingPlan, deadline: Deadline) -> None:
+        self._deadline, self._config = deadline, plan.config
+        self._cost = _Cost.of(parts, plan)
+        self._measured, self._recently = (
+            max(MEASURED_S, share * deadline.seconds) for share in (MEASURED, RECENT)
+        )
+        self._created, self._first_event = deadline.clock(), 0.0
+        # Times and operations: at the end of the warm-up, and at the recent events.
+        self._base: tuple[float, float] | None = None
+        self._recent: deque[tuple[float, float]] = deque()
+        self._step, self._rate = 0, 0.0
+        self.is_late = False
+
+    def add(self, event: TrainEvent) -> None:
+        """Measure the speed after an event, and decide whether the run would end too late."""
+        self._step = event.step
+        now, done = self._deadline.clock(), self._cost.until(event.step, self._config)
+        self._first_event = self._first_event or now
+        if now < self._first_event + WARM_UP_S:
+            return
+        self._base = self._base or (now, done)
+        self._recent.append((now, done))
+        while len(self._recent) > 2 and self._recent[1][0] <= now - self._recently:
+            self._recent.popleft()
+        if now < self._base[0] + self._measured or event.step >= event.steps:
+            return
+        mean, recent = (
+            (done - done_then) / (now - then) for then, done_then in (self._base, self._recent[0])
+        )
+        self._rate = min(mean, recent)
+        limit, left = self._deadline, self._operations_left(event.steps)
+        is_late = now + left / mean > limit.end + TOLERANCE * limit.seconds
+        self.is_late = is_late and left / self._rate > SHORTEST * limit.seconds
+
+    def steps_in_time(self) -> int:
+        """Return the largest number of steps that ends in time at the current speed."""
+        limit = self._deadline
+        setup_s = self._first_event - self._created  # the documents are encoded again
+        time_left = max(limit.end - limit.clock() - setup_s, SHORTEST * limit.seconds)
+        fewer = range(self._step + 1, self._config.steps)
+        n = bisect_right(fewer, time_left * self._rate, key=self._operations_left)
+        return self._step + max(1, n)
+
+    def _operations_left(self, steps: int) -> float:
+        """Return the operations from now on if the run has this number of steps."""
+        config = replace(self._config, steps=steps)
+        return self._cost.until(steps, config) - self._cost.until(self._step, config)
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """The operations of a training run; see `training.operations`."""
+
+    per_step: float
+    per_evaluation: float
+    test: float
+
+    @classmethod
+    def of(cls, parts: Split, plan: TrainingPlan) -> "_Cost":
+        """Return the cost of a plan for documents."""
+        model, config = plan.model, plan.config
+        chunks = parts.chunked(plan.tokenizer, model.block_size, config)
+        length = max(1.0, chunks.n_tokens / max(1, len(chunks)))
+
+        def evaluation(docs: Sequence[Document]) -> float:
+            if not docs:
+                return 0.0
+            read = replace(chunks, docs=docs, long_docs="window").n_tokens
+            n_times = 2 if config.text == "stream" else 1  # scored with half a context before
+            return evaluation_operations(model, length, n_times * read)
+
+        return cls(
+            step_operations(model, config, length),
+            evaluation(parts.validation),
+            evaluation(parts.test),
+        )
+
+    def until(self, step: int, config: TrainConfig) -> float:
+        """Return the operations of the first steps of a run, and of the evaluations after them."""
+        n_evaluations, rest = divmod(step, config.steps_between_evaluations)
+        is_last = step >= config.steps
+        n_evaluations += is_last and rest > 0
+        return step * self.per_step + n_evaluations * self.per_evaluation + is_last * self.test

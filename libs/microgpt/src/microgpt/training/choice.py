@@ -141,7 +141,7 @@ def _config(
         "batch_size": max(1, round(n_tokens / length)),
         "lr": lr,
         "optimizer": "muon",
-        "weight_decay": 0.1 if 0.1 * MUON_LR_RATIO * lr <= 1 else 0.0,
+        "weight_decay": WEIGHT_DECAY if WEIGHT_DECAY * MUON_LR_RATIO * lr <= 1 else 0.0,
         "text": text,
     }
     return TrainConfig(**_kept(found, fixed))

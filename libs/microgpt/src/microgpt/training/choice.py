@@ -4,7 +4,6 @@ The rule was fitted to some hundred trainings with random settings on twelve tex
 describes the trainings, the fit and how good the rule is; `bench/fit_choice.py` makes the fit.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import log
@@ -12,9 +11,10 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from microgpt.config import MUON_LR_RATIO, EngineName, ModelConfig, TextKind, TrainConfig
-from microgpt.data.sizes import Sizes, count_characters, measure
+from microgpt.data.prose import is_prose
+from microgpt.data.sizes import Sizes, measure
 from microgpt.data.split import Split
-from microgpt.data.tokenizer import Document, Tokenizer, texts_of
+from microgpt.data.tokenizer import Document, Tokenizer
 from microgpt.errors import ConfigError
 from microgpt.model import count_params
 from microgpt.training.engines import bytes_needed
@@ -35,9 +35,7 @@ WIDTH_PER_LAYER = 30
 TOKENS, TOKENS_POWER = 600, 0.25  # tokens per step for 1e12 operations, and their growth
 LR, WEIGHT_DECAY = 0.0045, 0.05
 VOCABULARY, VOCABULARY_POWER = 800, 0.2  # BPE vocabulary for 1e12 operations, and its growth
-WORD = re.compile(r"[^\W\d_]{2,}")
-MIN_REPEATS = 3  # mean number of occurrences of each different word in prose
-N_SAMPLED, MIN_SAMPLED = 300_000, 100  # characters; documents
+MIN_VOCABULARY = 320  # a smaller vocabulary has little more than the 256 bytes
 WARMUP = 30  # the learning rate rises during the first 1/30 of the steps
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -61,21 +59,11 @@ def choose_vocabulary(docs: Sequence[Document], budget: float) -> int | None:
 
     Subwords suit prose and source code, whose words are repeated. They do not suit lists of
     different words, and notations such as arithmetic or music, at any vocabulary size.
+    Conversations keep characters: with subwords, a model cannot spell or read typing errors.
     """
-    sample = _sample(docs)
-    words = WORD.findall(sample)
-    is_prose = 2 * sum(map(len, words)) >= len(sample)
-    if not is_prose or len(words) < MIN_REPEATS * len(set(words)):
-        return None
-    return 64 * int(VOCABULARY * (budget / 1e12) ** VOCABULARY_POWER / 64)
-
-
-def _sample(docs: Sequence[Document]) -> str:
-    """Return up to N_SAMPLED characters from evenly spaced places of the documents."""
-    n_characters = sum(map(count_characters, docs))
-    docs = docs[:: max(1, n_characters // N_SAMPLED if len(docs) > MIN_SAMPLED else 1)]
-    texts = [text for doc in docs for text in texts_of(doc)]
-    return "\n".join(text[: 1 + N_SAMPLED // len(texts)] for text in texts)
+    size = 64 * int(VOCABULARY * (budget / 1e12) ** VOCABULARY_POWER / 64)
+    is_text = all(isinstance(doc, str) for doc in docs)
+    return size if is_text and size >= MIN_VOCABULARY and is_prose(docs) else None
 
 
 def choose(
@@ -153,7 +141,7 @@ def _config(
         "batch_size": max(1, round(n_tokens / length)),
         "lr": lr,
         "optimizer": "muon",
-        "weight_decay": 0.1 if 0.1 * MUON_LR_RATIO * lr <= 1 else 0.0,
+        "weight_decay": WEIGHT_DECAY if WEIGHT_DECAY * MUON_LR_RATIO * lr <= 1 else 0.0,
         "text": text,
     }
     return TrainConfig(**_kept(found, fixed))

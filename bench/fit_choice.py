@@ -21,8 +21,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from experience import VARIATIONS, results
-from quality_tables import rows
+from experience import results
+from minutes_tables import variations_table
+from stages import VARIATIONS
 
 LINEAR = ("size", "shape", "batch", "lr", "dropout", "decay", "context")
 PRODUCTS = (
@@ -102,28 +103,6 @@ def _optimum(effects: dict[tuple[str, ...], float], seconds: float) -> str:
         f"{seconds} s: width {width:.0f}, {width / 30 / shape:.1f} layers, {1000 * batch:.0f} "
         f"tokens per step, learning rate {0.004 * lr:.4f}"
     )
-
-
-def variations_table(trained: Sequence[dict[str, Any]], seconds: int) -> str:
-    """Return a table of the change of the validation loss by each variation, in percent."""
-    varied = [each for each in trained if (each["how"], each["seconds"]) == ("varied", seconds)]
-    losses = {(each["text"], each["seed"]): each["val_bits"] for each in varied}
-    texts = VARIATIONS[seconds].texts
-    lines = [[f"{seconds} s", *texts], ["---", *["---:"] * len(texts)]]
-    for number, change in enumerate(VARIATIONS[seconds].changes):
-        what = ", ".join(f"{name} {value}" for name, value in change.items())
-        found = [losses.get((text, number)) for text in texts]
-        if number == 0:
-            what = "bits per character"
-            cells = ["" if each is None else f"{each:.3f}" for each in found]
-        else:
-            changes = [
-                100 * (loss / losses[text, 0] - 1) if loss and (text, 0) in losses else None
-                for text, loss in zip(texts, found, strict=True)
-            ]
-            cells = ["" if each is None else f"{each:+.1f} %" for each in changes]
-        lines.append([what, *cells])
-    return rows(lines)
 
 
 def law(trained: Sequence[dict[str, Any]]) -> str:

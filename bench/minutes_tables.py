@@ -1,9 +1,11 @@
 """Markdown tables with the results of minutes.py and experience.py."""
 
+from collections.abc import Sequence
 from statistics import fmean, median
 from typing import Any
 
 from quality_tables import mean_and_sd, rows, trainings
+from stages import VARIATIONS
 from tables import conditions
 
 RIVALS = ("rule", "preset", "nanoGPT")
@@ -58,4 +60,26 @@ def intervals_table(kept: dict) -> str:
                 text, str(seconds), f"{low:.3f} to {high:.3f}", mean_and_sd(losses),
                 f"{n_within} of {len(losses)}",
             ])  # fmt: skip
+    return rows(lines)
+
+
+def variations_table(trained: Sequence[dict[str, Any]], seconds: int) -> str:
+    """Return a table of the change of the validation loss by each variation, in percent."""
+    varied = [each for each in trained if (each["how"], each["seconds"]) == ("varied", seconds)]
+    losses = {(each["text"], each["seed"]): each["val_bits"] for each in varied}
+    texts = VARIATIONS[seconds].texts
+    lines = [[f"{seconds} s", *texts], ["---", *["---:"] * len(texts)]]
+    for number, change in enumerate(VARIATIONS[seconds].changes):
+        what = ", ".join(f"{name} {value}" for name, value in change.items())
+        found = [losses.get((text, number)) for text in texts]
+        if number == 0:
+            what = "bits per character"
+            cells = ["" if each is None else f"{each:.3f}" for each in found]
+        else:
+            changes = [
+                100 * (loss / losses[text, 0] - 1) if loss and (text, 0) in losses else None
+                for text, loss in zip(texts, found, strict=True)
+            ]
+            cells = ["" if each is None else f"{each:+.1f} %" for each in changes]
+        lines.append([what, *cells])
     return rows(lines)

@@ -16,12 +16,13 @@ Three fits, of validation losses only:
 Takes seconds.
 """
 
+import json
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from experience import results
+from experience import RESULTS, results
 from minutes_tables import variations_table
 from stages import VARIATIONS
 
@@ -32,16 +33,21 @@ PRODUCTS = (
     ("dropout", "passes"), ("dropout", "budget"), ("decay", "decay"), ("context", "context"),
 )  # fmt: skip
 OPTIMISED = ("size", "shape", "batch", "lr")
+FITTED = RESULTS.with_name("choice.json")
 RIDGE, OUTLIER, ROUNDS = 0.3, 0.05, 20  # penalty, scale of robust weights, iterations
 
 
 def main() -> None:
-    """Print the three fits."""
+    """Print the three fits and write the first and the last to bench/results."""
     trained = [result for result in results() if result["val_bits"]]
-    print(surface([each for each in trained if each["best_step"] >= 0.9 * each["steps"]]))
+    found = {
+        "surface": surface([each for each in trained if each["best_step"] >= 0.9 * each["steps"]]),
+        "law": law([each for each in trained if each["how"] == "rule"]),
+    }
+    print(json.dumps(found, indent=1))
     for seconds in VARIATIONS:
         print(variations_table(trained, seconds))
-    print(law([each for each in trained if each["how"] == "rule"]))
+    FITTED.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def features(result: dict[str, Any]) -> dict[str, float]:
@@ -60,7 +66,7 @@ def features(result: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def surface(trained: Sequence[dict[str, Any]]) -> str:
+def surface(trained: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the effects and the optimum of the response surface."""
     found = list(map(features, trained))
     names = ("text", "share", "seconds")
@@ -82,14 +88,15 @@ def surface(trained: Sequence[dict[str, Any]]) -> str:
         errors = y - x @ fitted
         weights = 1 / (1 + (errors / OUTLIER) ** 2)
     effects = dict(zip(terms, fitted[n_groups:], strict=True))
-    lines = [f"{len(y)} trainings, median error {np.median(abs(errors)):.3f}"]
-    lines += [f"{' × '.join(term):18} {effect:+.4f}" for term, effect in effects.items()]
-    for seconds in (5, 20, 60, 300):
-        lines.append(_optimum(effects, seconds))
-    return "\n".join(lines)
+    return {
+        "n_trainings": len(y),
+        "median_error": float(np.median(abs(errors))),
+        "effects": {" × ".join(term): float(effect) for term, effect in effects.items()},
+        "optima": [optimum(effects, seconds) for seconds in (5, 20, 60, 300)],
+    }
 
 
-def _optimum(effects: dict[tuple[str, ...], float], seconds: float) -> str:
+def optimum(effects: dict[tuple[str, ...], float], seconds: int) -> dict[str, float]:
     """Return the settings with the lowest loss on the surface."""
     budget = math.log(seconds / 20)
     gradient = [effects[name,] + effects.get((name, "budget"), 0.0) * budget for name in OPTIMISED]
@@ -97,15 +104,18 @@ def _optimum(effects: dict[tuple[str, ...], float], seconds: float) -> str:
         [effects.get((a, b), effects.get((b, a), 0.0)) for b in OPTIMISED] for a in OPTIMISED
     ]
     curvature = np.array(products) * (1 + np.eye(len(OPTIMISED)))
-    size, shape, batch, lr = np.exp(-np.linalg.solve(curvature, gradient))
+    size, shape, batch, lr = np.exp(-np.linalg.solve(curvature, gradient)).tolist()
     width = (1e5 * size / 12 * 30 * shape) ** (1 / 3)
-    return (
-        f"{seconds} s: width {width:.0f}, {width / 30 / shape:.1f} layers, {1000 * batch:.0f} "
-        f"tokens per step, learning rate {0.004 * lr:.4f}"
-    )
+    return {
+        "seconds": seconds,
+        "width": width,
+        "layers": width / 30 / shape,
+        "tokens": 1000 * batch,
+        "lr": 0.004 * lr,
+    }
 
 
-def law(trained: Sequence[dict[str, Any]]) -> str:
+def law(trained: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the law of the expected loss, and its error for texts that are left out."""
     x = np.array([
         [1.0, math.log(each["ngram_bits"]), math.log(each["operations"] / 1e13),
@@ -120,11 +130,13 @@ def law(trained: Sequence[dict[str, Any]]) -> str:
         without, *_ = np.linalg.lstsq(x[rest], y[rest], rcond=None)
         errors += list(y[~rest] - x[~rest] @ without)
     fitted, *_ = np.linalg.lstsq(x, y, rcond=None)
-    return (
-        f"ln(bits) = {fitted[0]:.3f} + {fitted[1]:.3f} ln(n-gram bits) + {fitted[2]:.4f} "
-        f"ln(operations / 1e13) + {fitted[3]:.4f} ln(characters / 1e6); error for a text that was "
-        f"left out: {np.std(errors):.3f}, largest {np.max(np.abs(errors)):.3f}"
-    )
+    names = ("constant", "ngram_bits", "operations", "characters")
+    return {
+        "n_trainings": len(y),
+        "coefficients": dict(zip(names, fitted.tolist(), strict=True)),
+        "error": float(np.std(errors)),  # of texts that are left out
+        "largest_error": float(np.max(np.abs(errors))),
+    }
 
 
 if __name__ == "__main__":

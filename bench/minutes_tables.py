@@ -1,5 +1,6 @@
 """Markdown tables with the results of minutes.py and experience.py."""
 
+import math
 from collections.abc import Sequence
 from statistics import fmean, median
 from typing import Any
@@ -83,3 +84,35 @@ def variations_table(trained: Sequence[dict[str, Any]], seconds: int) -> str:
             cells = ["" if each is None else f"{each:+.1f} %" for each in changes]
         lines.append([what, *cells])
     return rows(lines)
+
+
+def variations_tables(experience: Sequence[dict[str, Any]]) -> str:
+    """Return the tables of `variations_table` for all budgets."""
+    trained = [each for each in experience if each["val_bits"]]
+    return "\n\n".join(variations_table(trained, seconds) for seconds in VARIATIONS)
+
+
+def surface_table(choice: dict[str, Any]) -> str:
+    """Return a table of the optimum of the response surface by budget."""
+    lines = [["seconds", "width", "layers", "tokens per step", "learning rate"]]
+    lines.append(["---:"] * 5)
+    for each in choice["surface"]["optima"]:
+        lines.append([
+            str(each["seconds"]), f"{each['width']:.0f}", f"{each['layers']:.1f}",
+            f"{each['tokens']:,.0f}", f"{each['lr']:.4f}",
+        ])  # fmt: skip
+    n, error = choice["surface"]["n_trainings"], 100 * choice["surface"]["median_error"]
+    return f"{rows(lines)}\n\n{n} trainings whose loss did not rise; median error {error:.1f} %."
+
+
+def law_text(choice: dict[str, Any]) -> str:
+    """Return the law of the expected loss as text."""
+    law = choice["law"]
+    factors = law["coefficients"]
+    return (
+        f"bits = {math.exp(factors['constant']):.3f} · (n-gram bits)^{factors['ngram_bits']:.3f} · "
+        f"(operations / 10¹³)^{factors['operations']:.3f} · "
+        f"(characters / 10⁶)^{factors['characters']:.3f}\n\n"
+        f"{law['n_trainings']} trainings. The error for a text that is left out has a standard "
+        f"deviation of {100 * law['error']:.1f} %; the largest: {100 * law['largest_error']:.0f} %."
+    )

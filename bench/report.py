@@ -14,6 +14,13 @@ from pathlib import Path
 import pictures
 import quality_picture
 from architecture_tables import architecture_table
+from minutes_tables import (
+    intervals_table,
+    law_text,
+    minutes_table,
+    surface_table,
+    variations_tables,
+)
 from quality_tables import ablation_table, ngrams_table, presets_table
 from shakespeare_tables import shakespeare_table
 from tables import (
@@ -37,7 +44,8 @@ from text_tables import replies, text_table
 ROOT = Path(__file__).parents[1]
 RESULTS, PICTURES = ROOT / "bench" / "results", ROOT / "docs" / "pictures"
 PAGES = [
-    ROOT / "docs" / name for name in ("performance.md", "evolution.md", "chat.md", "quality.md")
+    ROOT / "docs" / name
+    for name in ("performance.md", "evolution.md", "chat.md", "quality.md", "choice.md")
 ]
 UNMEASURED = "Not measured yet."
 PICTURED = "amd-epyc"  # machine whose results the single-machine charts show
@@ -56,6 +64,9 @@ def main() -> None:
     speed, scaling, decoding, threads, startup = map(
         results, ("train_speed", "train_scaling", "decode_speed", "threads", "startup")
     )
+    minutes = results("minutes")
+    experience = [json.loads(line) for line in (RESULTS / "experience.jsonl").open()]
+    choice = json.loads((RESULTS / "choice.json").read_text())
     tables = {
         "train_speed": table(["", *NAMES.values()], speed_rows, speed),
         "train_scaling": scaling_tables(scaling),
@@ -75,6 +86,11 @@ def main() -> None:
         "shakespeare": shakespeare_table(shakespeare[0]) if shakespeare else UNMEASURED,
         "architecture": architecture_table(architecture[0]) if architecture else UNMEASURED,
         "text_quality": text_table(text[0]) if text else UNMEASURED,
+        "choice_surface": surface_table(choice),
+        "choice_variations": variations_tables(experience),
+        "choice_law": law_text(choice),
+        "minutes": minutes_table(minutes[0], experience) if minutes else UNMEASURED,
+        "minutes_intervals": intervals_table(minutes[0]) if minutes else UNMEASURED,
         "text_replies": replies(text[0]) if text else UNMEASURED,
     }
     for path in PAGES:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from microgpt.config import MUON_LR_RATIO, EngineName, ModelConfig, TextKind, TrainConfig
 from microgpt.data.prose import is_prose
-from microgpt.data.sizes import Sizes, measure
+from microgpt.data.sizes import Sizes, count_characters, measure
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import Document, Tokenizer
 from microgpt.errors import ConfigError
@@ -34,7 +34,8 @@ WIDTH, WIDTH_POWER = 55, 0.2  # width for 1e12 operations, and its growth with t
 WIDTH_PER_LAYER = 30
 TOKENS, TOKENS_POWER = 600, 0.25  # tokens per step for 1e12 operations, and their growth
 LR, WEIGHT_DECAY = 0.0045, 0.05
-VOCABULARY, VOCABULARY_POWER = 800, 0.2  # BPE vocabulary for 1e12 operations, and its growth
+VOCABULARY, VOCABULARY_POWER = 1400, 0.25  # BPE vocabulary for 1e12 operations, and its growth
+CHARACTERS_PER_SUBWORD = 400  # minimum number of characters of text per entry of the vocabulary
 MIN_VOCABULARY = 320  # a smaller vocabulary has little more than the 256 bytes
 WARMUP = 30  # the learning rate rises during the first 1/30 of the steps
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -61,7 +62,9 @@ def choose_vocabulary(docs: Sequence[Document], budget: float) -> int | None:
     different words, and notations such as arithmetic or music, at any vocabulary size.
     Conversations keep characters: with subwords, a model cannot spell or read typing errors.
     """
-    size = 64 * int(VOCABULARY * (budget / 1e12) ** VOCABULARY_POWER / 64)
+    wanted = VOCABULARY * (budget / 1e12) ** VOCABULARY_POWER
+    useful = sum(map(count_characters, docs)) / CHARACTERS_PER_SUBWORD
+    size = 64 * int(min(wanted, useful) / 64)
     is_text = all(isinstance(doc, str) for doc in docs)
     return size if is_text and size >= MIN_VOCABULARY and is_prose(docs) else None
 

@@ -33,7 +33,7 @@ from texts import TEXTS, write
 from train_speed import HERE
 from trainings import parsed
 
-from microgpt.config import ModelConfig, TrainConfig
+from microgpt.config import ModelConfig, TextKind, TrainConfig
 from microgpt.data.bpe import BpeTokenizer
 from microgpt.data.documents import load_lines_or_stream
 from microgpt.data.folding import char_tokenizer
@@ -41,7 +41,9 @@ from microgpt.data.split import Split, split, split_stream
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.inference import InferenceGpt
 from microgpt.model import count_params
+from microgpt.training.choice import MAX_CONTEXT, choose, choose_vocabulary
 from microgpt.training.engines import prepare_engine
+from microgpt.training.expectation import baseline_bits
 from microgpt.training.operations import step_operations
 from microgpt.training.presets import VARIANT
 from microgpt.training.train import DivergedError, train
@@ -56,8 +58,8 @@ VOCABULARIES = (384, 512, 1024, 2048, 4096)
 
 
 # "random": settings as a user may try them. "near": around those that were best in stage 0.
-# "varied": changes of one setting.
-How = Literal["random", "near", "varied"]
+# "varied": changes of one setting. "rule": those of `microgpt.training.choice`.
+How = Literal["random", "near", "varied", "rule"]
 
 
 @dataclass(frozen=True)
@@ -71,23 +73,58 @@ class Stage:
     how: How = "random"
 
 
-# Changes of one or two settings of CENTRE.
-VARIATIONS: tuple[dict[str, Any], ...] = (
-    {},
-    {"weight_decay": 0.01}, {"weight_decay": 0.1}, {"weight_decay": 0.3},
-    {"lr": 0.002}, {"lr": 0.008},
-    {"n_tokens": 500}, {"n_tokens": 2000}, {"n_tokens": 4000},
-    {"n_embd": 104, "n_layer": 1}, {"n_embd": 56, "n_layer": 3}, {"n_embd": 40, "n_layer": 6},
-    {"n_embd": 48}, {"n_embd": 96}, {"n_embd": 128},
-    {"vocab_size": 512}, {"vocab_size": 2048}, {"vocab_size": 4096}, {"vocab_size": None},
-    {"block_size": 64}, {"block_size": 256},
-    {"average_tail": 0.3}, {"dropout": 0.0}, {"dropout": 0.15},
-)  # fmt: skip
-CENTRE: dict[str, Any] = {
-    "n_embd": 72, "n_layer": 2, "block_size": 128, "vocab_size": 1024, "n_tokens": 1000,
-    "lr": 0.004, "weight_decay": 0.03, "average_tail": 0.0, "dropout": 0.05,
+@dataclass(frozen=True)
+class Variations:
+    """Settings, and changes of one or two of them."""
+
+    texts: tuple[str, ...]
+    centre: dict[str, Any]
+    changes: tuple[dict[str, Any], ...]
+
+
+VARIATIONS = {  # by seconds
+    20: Variations(
+        ("shakespeare", "german words", "bible verses", "music", "names"),
+        {
+            "n_embd": 72, "n_layer": 2, "block_size": 128, "vocab_size": 1024, "n_tokens": 1000,
+            "lr": 0.004, "weight_decay": 0.03, "average_tail": 0.0, "dropout": 0.05,
+        },
+        (
+            {},
+            {"weight_decay": 0.01}, {"weight_decay": 0.1}, {"weight_decay": 0.3},
+            {"lr": 0.002}, {"lr": 0.008},
+            {"n_tokens": 500}, {"n_tokens": 2000}, {"n_tokens": 4000},
+            {"n_embd": 104, "n_layer": 1}, {"n_embd": 56, "n_layer": 3},
+            {"n_embd": 40, "n_layer": 6},
+            {"n_embd": 48}, {"n_embd": 96}, {"n_embd": 128},
+            {"vocab_size": 512}, {"vocab_size": 2048}, {"vocab_size": 4096}, {"vocab_size": None},
+            {"block_size": 64}, {"block_size": 256},
+            {"average_tail": 0.3}, {"dropout": 0.0}, {"dropout": 0.15},
+        ),
+    ),
+    60: Variations(
+        ("shakespeare", "german words", "bible verses", "python source"),
+        {
+            "n_embd": 88, "n_layer": 3, "block_size": 128, "vocab_size": 1280, "n_tokens": 1000,
+            "lr": 0.004, "weight_decay": 0.05, "average_tail": 0.0, "dropout": 0.05,
+        },
+        (
+            {},
+            {"n_embd": 64, "n_layer": 2}, {"n_embd": 88, "n_layer": 2},
+            {"n_embd": 112, "n_layer": 4}, {"n_embd": 144, "n_layer": 4},
+            {"vocab_size": 2048}, {"vocab_size": 4096}, {"lr": 0.007}, {"n_tokens": 2000},
+        ),
+    ),
+    300: Variations(
+        ("shakespeare", "python source"),
+        {
+            "n_embd": 120, "n_layer": 4, "block_size": 128, "vocab_size": 2048, "n_tokens": 1000,
+            "lr": 0.0035, "weight_decay": 0.05, "average_tail": 0.0, "dropout": 0.07,
+        },
+        ({}, {"n_embd": 88, "n_layer": 3}, {"n_embd": 160, "n_layer": 5}, {"vocab_size": 4096}),
+    ),
 }  # fmt: skip
-VARIED = ("shakespeare", "german words", "bible verses", "music", "names")
+PROSE = ("shakespeare", "bible verses", "python source")
 SMALL = ("time zones", "chinese names", "emoji names")
 LARGE = ("german words", "unicode names", "bible verses", "shakespeare", "python source", "music")
 STAGES = (
@@ -95,9 +132,16 @@ STAGES = (
     Stage(1, 8, texts=SMALL, how="near"),
     Stage(2, 6, (4, 4, 16), texts=("names", "russian words", "german words"), how="near"),
     Stage(20, 6, (1, 4, 1, 1), how="near"),
-    Stage(20, len(VARIATIONS), texts=VARIED, how="varied"),
-    Stage(60, 4, texts=("names", "russian words", "arithmetic", *LARGE), how="near"),
-    Stage(300, 1, texts=LARGE, how="near"),
+    Stage(60, 1, texts=("names", "russian words", "arithmetic", *LARGE), how="near"),
+    *(
+        Stage(seconds, len(each.changes), texts=each.texts, how="varied")
+        for seconds, each in VARIATIONS.items()
+        if seconds < 100
+    ),
+    Stage(5, 1, how="rule"),
+    Stage(20, 1, (1, 4), how="rule"),
+    Stage(60, 1, how="rule"),
+    Stage(300, len(VARIATIONS[300].changes), texts=VARIATIONS[300].texts, how="varied"),
     Stage(60, 20, texts=("names", "shakespeare", "german words")),
     Stage(60, 20, texts=("towns", "technical prose", "french words")),
     Stage(300, 24, texts=("technical prose",)),
@@ -179,14 +223,11 @@ def results() -> list[dict[str, Any]]:
 
 def measured(task: Task) -> dict[str, Any]:
     """Draw settings, train, and return the settings, cost and losses."""
-    rng = random.Random(str(task))
-    while True:
-        settings = {"random": drawn, "near": drawn_near, "varied": varied}[task.how](task, rng)
-        parts = parts_of(task.text, task.share, gap_of(settings))
-        tokenizer = tokenizer_of(task.text, task.share, settings.vocab_size, gap_of(settings))
-        settings = fitted(settings, parts, tokenizer, task.seconds * SECOND)
-        if settings.config.steps >= MIN_STEPS or task.how == "varied":
-            break
+    operations = task.seconds * SECOND
+    if task.how == "rule":
+        settings, parts, tokenizer, operations = chosen(task)
+    else:
+        settings, parts, tokenizer = drawn_to_fit(task)
     chunks = parts.chunked(tokenizer, settings.model.block_size, settings.config)
     started = perf_counter()
     try:
@@ -202,6 +243,8 @@ def measured(task: Task) -> dict[str, Any]:
             "best_step": result.state.best.step if result.state.best else None,
             "train_loss": result.state.train_loss,
         }
+    if task.how == "rule":
+        losses |= {"operations": operations, "ngram_bits": baseline_bits(parts)}
     return {
         **task.key,
         **changed(settings),
@@ -213,6 +256,31 @@ def measured(task: Task) -> dict[str, Any]:
         **losses,
         "train_s": round(perf_counter() - started, 2),
     }
+
+
+def chosen(task: Task) -> tuple[Settings, Split, Tokenizer, float]:
+    """Return the settings of the rule, with the parts, the tokenizer and the operations."""
+    parts, budget = parts_of(task.text, task.share, MAX_CONTEXT), task.seconds * SECOND
+    vocab_size = choose_vocabulary(parts.train, budget)
+    tokenizer = tokenizer_of(task.text, task.share, vocab_size, MAX_CONTEXT)
+    text: TextKind = "lines" if parts.holdout is None else "stream"
+    choice = choose(parts, tokenizer, budget, text=text)
+    settings = Settings(choice.model, choice.config, vocab_size)
+    return settings, parts, tokenizer, choice.operations
+
+
+def drawn_to_fit(task: Task) -> tuple[Settings, Split, Tokenizer]:
+    """Draw settings that allow MIN_STEPS steps, and return them with the parts and tokenizer."""
+    rng = random.Random(str(task))
+    while True:
+        draw = {"random": drawn, "near": drawn_near, "varied": varied}[task.how]
+        settings = draw(task, rng)
+        gap = gap_of(settings)
+        parts = parts_of(task.text, task.share, gap)
+        tokenizer = tokenizer_of(task.text, task.share, settings.vocab_size, gap)
+        settings = fitted(settings, parts, tokenizer, task.seconds * SECOND)
+        if settings.config.steps >= MIN_STEPS or task.how == "varied":
+            return settings, parts, tokenizer
 
 
 def drawn(task: Task, rng: random.Random) -> Settings:
@@ -273,12 +341,12 @@ def drawn_near(task: Task, rng: random.Random) -> Settings:
 
 
 def varied(task: Task, rng: random.Random) -> Settings:
-    """Return the settings of CENTRE with one variation; subwords only for prose."""
-    found = {**CENTRE}
+    """Return the settings of one variation; subwords only for prose."""
+    variations = VARIATIONS[task.seconds]
     parts = parts_of(task.text, task.share, 0)
-    if task.text not in ("shakespeare", "bible verses"):
+    found = {**variations.centre, **variations.changes[task.seed]}
+    if task.text not in PROSE and "vocab_size" not in variations.changes[task.seed]:
         found["vocab_size"] = None
-    found |= VARIATIONS[task.seed]
     per_token = 1.0 if found["vocab_size"] is None else 2.5
     block_size = min(found["block_size"], context_of(parts, 1.0))
     model = ModelConfig(

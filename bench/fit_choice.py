@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from experience import VARIATIONS, VARIED, results
+from experience import VARIATIONS, results
 from quality_tables import rows
 
 LINEAR = ("size", "shape", "batch", "lr", "dropout", "decay", "context")
@@ -38,7 +38,8 @@ def main() -> None:
     """Print the three fits."""
     trained = [result for result in results() if result["val_bits"]]
     print(surface([each for each in trained if each["best_step"] >= 0.9 * each["steps"]]))
-    print(variations_table(trained))
+    for seconds in VARIATIONS:
+        print(variations_table(trained, seconds))
     print(law([each for each in trained if each["how"] == "rule"]))
 
 
@@ -103,18 +104,25 @@ def _optimum(effects: dict[tuple[str, ...], float], seconds: float) -> str:
     )
 
 
-def variations_table(trained: Sequence[dict[str, Any]]) -> str:
+def variations_table(trained: Sequence[dict[str, Any]], seconds: int) -> str:
     """Return a table of the change of the validation loss by each variation, in percent."""
-    varied = [each for each in trained if each["how"] == "varied"]
+    varied = [each for each in trained if (each["how"], each["seconds"]) == ("varied", seconds)]
     losses = {(each["text"], each["seed"]): each["val_bits"] for each in varied}
-    lines = [["", *VARIED], ["---", *["---:"] * len(VARIED)]]
-    for number, variation in enumerate(VARIATIONS[1:], start=1):
-        what = ", ".join(f"{name} {value}" for name, value in variation.items())
-        changes = [
-            100 * (losses[text, number] / losses[text, 0] - 1) if (text, number) in losses else None
-            for text in VARIED
-        ]
-        lines.append([what, *("" if each is None else f"{each:+.1f}" for each in changes)])
+    texts = VARIATIONS[seconds].texts
+    lines = [[f"{seconds} s", *texts], ["---", *["---:"] * len(texts)]]
+    for number, change in enumerate(VARIATIONS[seconds].changes):
+        what = ", ".join(f"{name} {value}" for name, value in change.items())
+        found = [losses.get((text, number)) for text in texts]
+        if number == 0:
+            what = "bits per character"
+            cells = ["" if each is None else f"{each:.3f}" for each in found]
+        else:
+            changes = [
+                100 * (loss / losses[text, 0] - 1) if loss and (text, 0) in losses else None
+                for text, loss in zip(texts, found, strict=True)
+            ]
+            cells = ["" if each is None else f"{each:+.1f} %" for each in changes]
+        lines.append([what, *cells])
     return rows(lines)
 
 

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from microgpt.config import MUON_LR_RATIO, EngineName, ModelConfig, TextKind, TrainConfig
+from microgpt.data.prose import is_prose
 from microgpt.data.sizes import Sizes, measure
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import Document, Tokenizer
@@ -28,7 +29,13 @@ MAX_CONTEXT = 256  # longer documents are split into windows
 SHARE_THAT_FITS = 0.99  # minimum fraction of the documents that fit into the context
 HELD_OUT = 40_000  # maximum number of characters in each held-out set
 EVALUATION_SHARE = 0.05  # maximum share of the operations for evaluations
-USEFUL, USEFUL_POWER = 3e7, 1.0  # more operations do not help with so many tokens
+USEFUL = 4e7  # operations per training character; more of them do not lower the loss
+WIDTH, WIDTH_POWER = 55, 0.2  # width for 1e12 operations, and its growth with them
+WIDTH_PER_LAYER = 30
+TOKENS, TOKENS_POWER = 600, 0.25  # tokens per step for 1e12 operations, and their growth
+LR, WEIGHT_DECAY = 0.0045, 0.05
+VOCABULARY, VOCABULARY_POWER = 800, 0.2  # BPE vocabulary for 1e12 operations, and its growth
+MIN_VOCABULARY = 320  # a smaller vocabulary has little more than the 256 bytes
 WARMUP = 30  # the learning rate rises during the first 1/30 of the steps
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -48,8 +55,15 @@ def held_out_fraction(n_characters: int) -> float:
 
 
 def choose_vocabulary(docs: Sequence[Document], budget: float) -> int | None:
-    """Return the size of the BPE vocabulary that suits the documents, or None for characters."""
-    return None
+    """Return the size of the BPE vocabulary that suits the documents, or None for characters.
+
+    Subwords suit prose and source code, whose words are repeated. They do not suit lists of
+    different words, and notations such as arithmetic or music, at any vocabulary size.
+    Conversations keep characters: with subwords, a model cannot spell or read typing errors.
+    """
+    size = 64 * int(VOCABULARY * (budget / 1e12) ** VOCABULARY_POWER / 64)
+    is_text = all(isinstance(doc, str) for doc in docs)
+    return size if is_text and size >= MIN_VOCABULARY and is_prose(docs) else None
 
 
 def choose(
@@ -76,8 +90,8 @@ def choose(
         ConfigError: no model is small enough.
     """
     sizes = measure(parts.train, tokenizer, text)
-    useful = min(budget, USEFUL * sizes.n_tokens**USEFUL_POWER)
-    width = 8 * max(2, round(48 * (useful / 1e12) ** 0.17 / 8))
+    useful = min(budget, USEFUL * sizes.n_characters)
+    width = 8 * max(2, round(WIDTH * (useful / 1e12) ** WIDTH_POWER / 8))
     while True:
         model = _model(width, tokenizer.vocab_size, _context(sizes, text), fixed)
         length = sizes.chunk_length(model.block_size)
@@ -109,7 +123,7 @@ def choose(
 def _model(width: int, vocab_size: int, context: int, fixed: Mapping[str, Any]) -> ModelConfig:
     """Return the shape of a model of this width."""
     found = {"n_embd": width, "block_size": context, **VARIANT, **fixed}
-    found = {"n_layer": max(1, round(2.5 * (found["n_embd"] / 48) ** 0.7)), **found}
+    found = {"n_layer": max(1, round(found["n_embd"] / WIDTH_PER_LAYER)), **found}
     n_head = fixed.get("n_head") or ModelConfig.n_head
     if "positions" not in fixed and found["n_embd"] % (2 * n_head):
         found["positions"] = "learned"  # rotary positions need an even number of dimensions
@@ -121,8 +135,8 @@ def _config(
     model: ModelConfig, length: float, useful: float, text: TextKind, fixed: Mapping[str, Any]
 ) -> TrainConfig:
     """Return the training settings for a model and chunks of this mean length, without steps."""
-    n_tokens = 1000 * (useful / 1e12) ** 0.1  # per step
-    lr = fixed.get("lr") or float(f"{0.004 * (48 / model.n_embd) ** 0.5:.2g}")
+    lr = fixed.get("lr") or LR
+    n_tokens = TOKENS * (useful / 1e12) ** TOKENS_POWER  # per step
     found: dict[str, Any] = {
         "batch_size": max(1, round(n_tokens / length)),
         "lr": lr,
@@ -135,7 +149,7 @@ def _config(
 
 def _dropout(n_passes: float) -> float:
     """Return the dropout that suits the number of passes over the data."""
-    return round(min(0.2, max(0.0, 0.045 * (log(max(n_passes, 1.0)) - 1.5))), 2)
+    return round(min(0.25, 0.06 * log(1 + n_passes / 4)), 2)
 
 
 def _context(sizes: Sizes, text: TextKind) -> int:

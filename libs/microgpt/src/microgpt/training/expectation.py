@@ -1,6 +1,6 @@
 """The expected held-out loss of a training run, before it begins."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from math import exp, log
 from typing import NamedTuple
 
@@ -28,21 +28,23 @@ def expected_loss(parts: Split, operations: float) -> Expectation:
 
     It follows from the loss of n-gram models, the operations and the number of characters.
     """
-    from microgpt.evaluation.ngram_loss import ngram_bits
-
     n_characters = sum(map(count_characters, parts.train))
-    baseline = ngram_bits(_sample(parts.train, n_characters), _texts(parts.validation))
-    mean = CONSTANT + PER_NGRAM_LOSS * log(baseline)
+    mean = CONSTANT + PER_NGRAM_LOSS * log(baseline_bits(parts))
     mean += PER_OPERATIONS * log(operations / 1e13) + PER_CHARACTERS * log(n_characters / 1e6)
     return Expectation(exp(mean), exp(mean - 2 * ERROR), exp(mean + 2 * ERROR))
 
 
-def _sample(docs: Sequence[Document], n_characters: int) -> list[str]:
-    """Return documents with about N_CHARACTERS characters, evenly spaced, or cut if few."""
+def baseline_bits(parts: Split) -> float:
+    """Return the validation loss of n-gram models, in bits per character."""
+    from microgpt.evaluation.ngram_loss import ngram_bits
+
+    docs, n_characters = parts.train, sum(map(count_characters, parts.train))
     every = max(1, n_characters // N_CHARACTERS)
-    if len(docs) < every * 100:  # stretches of running text
-        return [text[: 1 + N_CHARACTERS // len(docs)] for text in _texts(docs)]
-    return _texts(docs[::every])
+    if len(docs) < 100 * every:  # long documents, such as stretches of running text
+        sample = [text[: 1 + N_CHARACTERS // len(docs)] for text in _texts(docs)]
+    else:
+        sample = _texts(docs[::every])
+    return ngram_bits(sample, _texts(parts.validation))
 
 
 def _texts(docs: Iterable[Document]) -> list[str]:

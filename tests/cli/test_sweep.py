@@ -111,6 +111,7 @@ def test_a_point_is_the_training_that_train_makes(microgpt, tmp_path) -> None:
     trained = microgpt(
         *("train", "--input", "names.txt", "--steps", "30", "--seed", "5", "--json"),
         *("--val-fraction", "0.1", "--test-fraction", "0.1"),
+        *("--n-embd", "16", "--n-layer", "1", "--block-size", "16"),
     )
     assert json.loads(trained.stdout)["loss"] == pytest.approx(result["last_loss"])
 

@@ -1,0 +1,138 @@
+"""The chosen settings follow the documents and the budget, and stay within the limits."""
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt import TrainConfig
+from microgpt.data.documents import bundled, load_stream, load_text
+from microgpt.data.folding import char_tokenizer
+from microgpt.data.split import Split, split, split_stream
+from microgpt.data.tokenizer import Message
+from microgpt.errors import ConfigError
+from microgpt.model import count_params
+from microgpt.training.choice import (
+    EVALUATION_SHARE,
+    HELD_OUT,
+    Choice,
+    choose,
+    choose_vocabulary,
+    held_out_fraction,
+)
+from microgpt.training.engines import bytes_needed
+from microgpt.training.expectation import expected_loss
+from microgpt.training.operations import step_operations
+
+SHAKESPEARE = load_stream(bundled("shakespeare.txt"))
+TOWNS = [f"{a}{b}{c}ton" for a in "bdfgklmnpr" for b in "aeiou" for c in ("ll", "mp", "rs", "nt")]
+TALK = (Message("user", "a" * 10), Message("assistant", "b" * 10))  # 25 predictions
+
+
+def chosen(docs: Split | list, budget: float = 1e12, **options: Any) -> Choice:
+    parts = docs if isinstance(docs, Split) else split(docs)
+    text = "stream" if parts.holdout else "lines"
+    return choose(parts, char_tokenizer(parts.docs), budget, text=text, **options)
+
+
+@given(
+    st.lists(st.text("ab", min_size=1, max_size=300), min_size=1, max_size=30),
+    st.floats(1e8, 1e15),
+    st.integers(3_000, 10**6),
+)
+def test_any_documents_and_any_budget_give_settings(
+    docs: list[str], budget: float, max_weights: int
+) -> None:
+    choice = chosen(docs, budget, max_weights=max_weights)
+    assert count_params(choice.model) <= max_weights
+    assert choice.config.steps == 1 or choice.operations <= budget
+
+
+def test_a_larger_budget_gives_a_larger_model_until_the_data_are_too_small() -> None:
+    text = split_stream(SHAKESPEARE, validation=0.04)
+    choices = [chosen(text, budget) for budget in (1e11, 1e12, 1e13, 1e14, 1e15)]
+    sizes = [count_params(choice.model) for choice in choices]
+    assert sizes[:4] == sorted(set(sizes[:4]))
+    assert choices[4].model == choices[3].model
+    assert [choice.limit is None for choice in choices] == [True, True, True, False, False]
+    assert choices[4].operations < 1e14
+
+
+def test_more_passes_over_the_data_get_more_dropout() -> None:
+    dropouts = [chosen(TOWNS * n, 1e11).config.dropout for n in (1, 10, 1000)]
+    assert dropouts == sorted(dropouts, reverse=True)
+    assert dropouts[0] > dropouts[2]
+
+
+@pytest.mark.parametrize(("length", "context"), [(3, 16), (15, 16), (16, 32), (40, 64), (999, 256)])
+def test_the_context_holds_most_documents(length: int, context: int) -> None:
+    docs = ["b" * length] * 99 + ["c" * 2_000]
+    assert chosen(docs).model.block_size == context
+
+
+def test_the_context_of_conversations_includes_role_tokens() -> None:
+    assert chosen([TALK]).model.block_size == 32
+
+
+def test_given_settings_are_kept() -> None:
+    fixed = {"n_embd": 24, "n_head": 2, "lr": 0.001, "dropout": 0.5, "steps": 7, "batch_size": 3}
+    choice = chosen(TOWNS, fixed=fixed)
+    settings = vars(choice.model) | vars(choice.config)
+    assert fixed.items() <= settings.items()
+    assert choice.model.n_layer == 1
+
+
+def test_evaluations_take_a_small_share() -> None:
+    rng = random.Random(1)
+    docs = ["".join(rng.choices("abcdef", k=8)) for _ in range(5_000)]
+    choice = chosen(split(docs, validation=0.5), 1e11)
+    steps = choice.config.steps * step_operations(choice.model, choice.config, 9)
+    assert 1 <= choice.config.evaluations < 20
+    assert choice.operations - steps <= 2 * EVALUATION_SHARE * 1e11
+    assert chosen(split(docs), 1e11).config.evaluations == TrainConfig.evaluations
+
+
+def test_the_memory_is_limited() -> None:
+    free, limited = chosen(TOWNS * 100, 1e13), chosen(TOWNS * 100, 1e13, max_bytes=2_000_000)
+    assert limited.model.n_embd < free.model.n_embd
+    needed = bytes_needed("compiled", "float32", limited.model, limited.config, longest=8)
+    assert needed <= 2_000_000
+
+
+@pytest.mark.parametrize("limit", [{"max_weights": 100}, {"max_bytes": 100}])
+def test_too_low_limits_are_refused(limit: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match="no model is small enough"):
+        chosen(TOWNS, **limit)
+    with pytest.raises(ConfigError, match="no model is small enough"):
+        chosen(TOWNS, fixed={"n_embd": 64}, **limit)
+
+
+def test_only_prose_gets_subwords_and_the_vocabulary_grows_with_the_budget() -> None:
+    sizes = [choose_vocabulary([SHAKESPEARE], budget) for budget in (1e9, 1e11, 1e12, 1e13, 1e15)]
+    assert sizes[0] is None
+    found = [size or 0 for size in sizes[1:]]
+    assert found == sorted(found)
+    assert found[-1] <= len(SHAKESPEARE) / 400
+    assert choose_vocabulary(load_text(bundled("names.txt")), 1e13) is None
+    assert choose_vocabulary([TALK] * 10_000, 1e13) is None
+
+
+def test_a_tenth_is_held_out_up_to_a_number_of_characters() -> None:
+    assert held_out_fraction(1_000) == 0.1
+    assert held_out_fraction(10**7) == HELD_OUT / 10**7
+
+
+def test_the_shape_does_not_depend_on_the_test_set() -> None:
+    parts = split(TOWNS * 10, validation=0.1, test=0.1)
+    other = Split(parts.docs, parts.train, parts.validation, parts.train)
+    assert chosen(parts) == chosen(other)
+
+
+def test_the_expected_loss_falls_with_the_operations() -> None:
+    parts = split_stream(SHAKESPEARE, validation=0.04)
+    short, long = expected_loss(parts, 1e11), expected_loss(parts, 1e13)
+    assert short.low < short.loss < short.high
+    assert long.loss < short.loss
+    assert 1.5 < long.loss < 2.5  # bits per character

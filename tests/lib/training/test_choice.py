@@ -56,7 +56,7 @@ def test_a_larger_budget_gives_a_larger_model_until_the_data_are_too_small() -> 
     sizes = [count_params(choice.model) for choice in choices]
     assert sizes[:4] == sorted(set(sizes[:4]))
     assert choices[4].model == choices[3].model
-    assert [choice.limit is None for choice in choices] == [True, True, True, False, False]
+    assert [choice.is_limited for choice in choices] == [False, False, False, True, True]
     assert choices[4].operations < 1e14
 
 

@@ -97,7 +97,8 @@ class Fitting:
         vocab_size = self._vocabulary(budget)
         if vocab_size not in self._tokenizers:
             started = perf_counter()
-            self._tokenizers[vocab_size] = new_tokenizer(self.parts, vocab_size)
+            is_chosen = "tokenizer" not in self._given
+            self._tokenizers[vocab_size] = new_tokenizer(self.parts, vocab_size, quiet=is_chosen)
             self._learning_s = perf_counter() - started
         tokenizer = self._tokenizers[vocab_size]
         choice = choose(
@@ -158,11 +159,18 @@ class Fitting:
         return per_character * n_times * fitted.sizes.n_characters
 
 
-def new_tokenizer(parts: Split, vocab_size: int | None, *, folds: bool = False) -> Tokenizer:
-    """Train a BPE tokenizer on the training split, or return a character tokenizer."""
+def new_tokenizer(
+    parts: Split, vocab_size: int | None, *, folds: bool = False, quiet: bool = False
+) -> Tokenizer:
+    """Train a BPE tokenizer on the training split, or return a character tokenizer.
+
+    Unless `quiet`, notes describe the vocabulary.
+    """
     if vocab_size is None:
         return (FoldingTokenizer.from_documents if folds else char_tokenizer)(parts.docs)
     tokenizer = BpeTokenizer.from_documents(parts.train, vocab_size)
+    if quiet:
+        return tokenizer
     texts = list(chain.from_iterable(map(texts_of, parts.train)))
     n_characters, n_tokens = sum(map(len, texts)), sum(map(tokenizer.count, texts))
     note(
@@ -189,28 +197,34 @@ def explain(fitted: Fitted) -> tuple[str, ...]:
     choice, sizes, speed = fitted.choice, fitted.sizes, fitted.operations_per_s
     model, config, is_stream = choice.model, choice.config, choice.config.text == "stream"
     spent = in_short(fitted.budget)
-    if choice.limit:
-        spent = f"{in_short(choice.operations, 2)} of {spent}"
-    layers = "1 layer" if model.n_layer == 1 else f"{model.n_layer} layers"
-    subwords = "" if fitted.vocab_size is None else f"{model.vocab_size:,} subwords, "
-    unit = "chunks" if is_stream or sizes.lengths[-1] > model.block_size else "documents"
+    limited = f"{in_short(choice.operations, 2)} of {spent}" if choice.is_limited else spent
+    subwords = ""
+    if fitted.vocab_size is not None:
+        length = sizes.n_characters / sizes.n_tokens
+        subwords = f"{model.vocab_size:,} subwords of {length:.1f} characters, "
+    is_cut = is_stream or sizes.lengths[-1] > model.block_size
     chosen = (
-        f"{spent} operations: {layers} of width {model.n_embd}, {subwords}context "
-        f"{model.block_size}, {config.steps:,} steps of {config.batch_size:,} {unit}, "
-        f"dropout {config.dropout:g} ({count_params(model):,} weights)"
+        f"{limited} operations: {_count(model.n_layer, 'layer')} of width {model.n_embd}, "
+        f"{subwords}context {model.block_size}, {_count(config.steps, 'step')} of "
+        f"{_count(config.batch_size, 'chunk' if is_cut else 'document')}, dropout "
+        f"{config.dropout:g} ({count_params(model):,} weights)"
     )
     n, mean = sizes.n_docs, sizes.n_characters / sizes.n_docs
-    documents = f"{n:,} documents of {mean:,.0f} characters" if n > 1 else "1 document"
-    text = "of running text" if is_stream else f"in {documents}"
+    text = "of running text" if is_stream else f"in {_count(n, 'document')} of {mean:,.0f}"
     n_times = f"{fitted.n_passes:.2g}" if fitted.n_passes < 9.95 else f"{fitted.n_passes:,.0f}"
     why = f"why: {sizes.n_characters:,} characters {text}, read {n_times} times"
+    budget = f"{spent} operations"
     if speed:
-        seconds = duration(fitted.budget / speed)
-        why += f" in the {seconds} that remain ({in_short(speed, 2)} operations per second)"
-    if choice.limit:
-        after = f" after about {duration(choice.operations / speed)}" if speed else " early"
-        why += f"; training ends{after}, because {choice.limit}"
+        budget, training = (duration(each / speed) for each in (fitted.budget, choice.operations))
+        seconds = f"about {training}" if choice.is_limited else f"the {budget} that remain"
+        why += f" in {seconds} ({in_short(speed, 2)} operations per second)"
+    if choice.is_limited:
+        why += f"; the data are too small for {budget}, so training ends early"
     return chosen, why
+
+
+def _count(n: int, noun: str) -> str:
+    return f"1 {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def _positive(seconds: float, limit: TimeLimit) -> float:

@@ -6,7 +6,7 @@ describes the trainings, the fit and how good the rule is; `bench/fit_choice.py`
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import log
+from math import lcm, log
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -36,7 +36,7 @@ TOKENS, TOKENS_POWER = 600, 0.25  # tokens per step for 1e12 operations, and the
 LR, WEIGHT_DECAY = 0.0045, 0.05
 VOCABULARY, VOCABULARY_POWER = 1400, 0.25  # BPE vocabulary for 1e12 operations, and its growth
 CHARACTERS_PER_SUBWORD = 400  # minimum number of characters of text per entry of the vocabulary
-MIN_VOCABULARY = 320  # a smaller vocabulary has little more than the 256 bytes
+VOCABULARIES = (384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
 WARMUP = 30  # the learning rate rises during the first 1/30 of the steps
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -47,7 +47,7 @@ class Choice(NamedTuple):
     model: ModelConfig
     config: TrainConfig
     operations: float  # cost of the training run, including evaluations
-    limit: str | None = None  # why the operations are fewer than the budget
+    is_limited: bool = False  # whether the data are too small for the whole budget
 
 
 def held_out_fraction(n_characters: int) -> float:
@@ -64,9 +64,9 @@ def choose_vocabulary(docs: Sequence[Document], budget: float) -> int | None:
     """
     wanted = VOCABULARY * (budget / 1e12) ** VOCABULARY_POWER
     useful = sum(map(count_characters, docs)) / CHARACTERS_PER_SUBWORD
-    size = 64 * int(min(wanted, useful) / 64)
+    size = max((each for each in VOCABULARIES if each <= min(wanted, useful)), default=0)
     is_text = all(isinstance(doc, str) for doc in docs)
-    return size if is_text and size >= MIN_VOCABULARY and is_prose(docs) else None
+    return size if size and is_text and is_prose(docs) else None
 
 
 def choose(
@@ -94,16 +94,17 @@ def choose(
     """
     sizes = measure(parts.train, tokenizer, text)
     useful = min(budget, USEFUL * sizes.n_characters)
-    width = 8 * max(2, round(WIDTH * (useful / 1e12) ** WIDTH_POWER / 8))
+    unit = lcm(8, 2 * (fixed.get("n_head") or ModelConfig.n_head))  # whole pairs for each head
+    width = unit * max(1, round(WIDTH * (useful / 1e12) ** WIDTH_POWER / unit))
     while True:
         model = _model(width, tokenizer.vocab_size, _context(sizes, text), fixed)
         length = sizes.chunk_length(model.block_size)
         config = _config(model, length, useful, text, fixed)
         if _fits(model, config, length, max_weights, max_bytes):
             break
-        if width == 8 or "n_embd" in fixed:
+        if width == unit or "n_embd" in fixed:
             raise ConfigError("no model is small enough; increase --max-weights or --max-memory")
-        width -= 8
+        width -= unit
     per_step = step_operations(model, config, length)
     held_out = _held_out_operations(parts, model, tokenizer, text)
     evaluations = config.evaluations
@@ -119,8 +120,7 @@ def choose(
         "dropout": _dropout(n_passes),
     }
     config = replace(config, **_kept(found, fixed))
-    limit = f"the data are too small for {budget:.3g} operations" if useful < budget else None
-    return Choice(model, config, steps * per_step + spent, limit)
+    return Choice(model, config, steps * per_step + spent, useful < budget)
 
 
 def _model(width: int, vocab_size: int, context: int, fixed: Mapping[str, Any]) -> ModelConfig:

@@ -162,7 +162,11 @@ def new_tokenizer(parts: Split, vocab_size: int | None, *, folds: bool = False) 
     """Train a BPE tokenizer on the training split, or return a character tokenizer."""
     if vocab_size is None:
         return (FoldingTokenizer.from_documents if folds else char_tokenizer)(parts.docs)
-    tokenizer = BpeTokenizer.from_documents(parts.train, vocab_size)
+    return BpeTokenizer.from_documents(parts.train, vocab_size)
+
+
+def note_subwords(parts: Split, tokenizer: Tokenizer, vocab_size: int) -> None:
+    """Print the size of a BPE tokenizer and the length of its tokens."""
     texts = list(chain.from_iterable(map(texts_of, parts.train)))
     n_characters, n_tokens = sum(map(len, texts)), sum(map(tokenizer.count, texts))
     note(
@@ -174,7 +178,6 @@ def new_tokenizer(parts: Split, vocab_size: int | None, *, folds: bool = False) 
             f"the vocabulary has fewer than {vocab_size} tokens, because no other pair of "
             "tokens occurs twice"
         )
-    return tokenizer
 
 
 def in_short(number: float, digits: int = DIGITS) -> str:

@@ -8,7 +8,8 @@ import pytest
 from microgpt import load
 
 SMALL = ("--n-embd", "8", "--n-head", "2", "--steps", "30", "--num-samples", "2", "--output", "m")
-STREAM = ("--text", "stream", "--val-fraction", "0.2", "--test-fraction", "0.1")
+CHARS = ("--tokenizer", "char")
+STREAM = (*CHARS, "--text", "stream", "--val-fraction", "0.2", "--test-fraction", "0.1")
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ def test_a_training_from_before_stretches_goes_on_with_the_tail_held_out(
     assert weights[0] == weights[1]
 
 
-@pytest.mark.parametrize("options", [("--text", "lines", "--val-fraction", "0.2"), STREAM[:2]])
+@pytest.mark.parametrize("options", [("--text", "lines", "--val-fraction", "0.2"), STREAM[:4]])
 def test_a_holdout_that_has_no_effect_is_refused(microgpt, book, options) -> None:
     done = microgpt("train", "--input", book, *SMALL, *options, "--holdout", "spread")
     assert done.returncode == 2
@@ -105,7 +106,7 @@ def test_a_holdout_that_has_no_effect_is_refused(microgpt, book, options) -> Non
 
 
 def test_a_model_of_running_text_is_evaluated_and_resumed_on_running_text(microgpt, book) -> None:
-    microgpt("train", "--input", book, "--text", "stream", *SMALL)
+    microgpt("train", "--input", book, "--text", "stream", *SMALL, *CHARS)
     done = microgpt("eval", "m", "--data", book, "--json")
     facts = json.loads(done.stdout)
     assert (facts["n_docs"], facts["n_tokens"]) == (1, 184)

@@ -121,10 +121,10 @@ def _print_data(
         what = f"--column {shlex.quote(column)} {what}"
     command = f"{what} {shlex.quote(str(data))}"
     for name, value in (("minutes", minutes), ("budget", budget)):
-        command += f" --{name} {value:.12g}" if value else ""
+        command += f" --{name} {value:.12g}".replace("e+", "e") if value else ""
     if block_size:
         command += f" --block-size {found.model.block_size}"
-    if found.report.tokenizer.kind == "bpe":
+    if model_dir and found.report.tokenizer.kind == "bpe":
         command += f" --tokenizer bpe --vocab-size {found.model.vocab_size}"
     where = unused_model(data)
     where += " NAME" if where == "--model" else ""  # a model of that name exists

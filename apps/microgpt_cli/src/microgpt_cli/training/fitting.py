@@ -97,8 +97,7 @@ class Fitting:
         vocab_size = self._vocabulary(budget)
         if vocab_size not in self._tokenizers:
             started = perf_counter()
-            is_chosen = "tokenizer" not in self._given
-            self._tokenizers[vocab_size] = new_tokenizer(self.parts, vocab_size, quiet=is_chosen)
+            self._tokenizers[vocab_size] = new_tokenizer(self.parts, vocab_size)
             self._learning_s = perf_counter() - started
         tokenizer = self._tokenizers[vocab_size]
         choice = choose(
@@ -159,18 +158,15 @@ class Fitting:
         return per_character * n_times * fitted.sizes.n_characters
 
 
-def new_tokenizer(
-    parts: Split, vocab_size: int | None, *, folds: bool = False, quiet: bool = False
-) -> Tokenizer:
-    """Train a BPE tokenizer on the training split, or return a character tokenizer.
-
-    Unless `quiet`, notes describe the vocabulary.
-    """
+def new_tokenizer(parts: Split, vocab_size: int | None, *, folds: bool = False) -> Tokenizer:
+    """Train a BPE tokenizer on the training split, or return a character tokenizer."""
     if vocab_size is None:
         return (FoldingTokenizer.from_documents if folds else char_tokenizer)(parts.docs)
-    tokenizer = BpeTokenizer.from_documents(parts.train, vocab_size)
-    if quiet:
-        return tokenizer
+    return BpeTokenizer.from_documents(parts.train, vocab_size)
+
+
+def note_subwords(parts: Split, tokenizer: Tokenizer, vocab_size: int) -> None:
+    """Print the size of a BPE tokenizer and the length of its tokens."""
     texts = list(chain.from_iterable(map(texts_of, parts.train)))
     n_characters, n_tokens = sum(map(len, texts)), sum(map(tokenizer.count, texts))
     note(
@@ -182,7 +178,6 @@ def new_tokenizer(
             f"the vocabulary has fewer than {vocab_size} tokens, because no other pair of "
             "tokens occurs twice"
         )
-    return tokenizer
 
 
 def in_short(number: float, digits: int = DIGITS) -> str:

@@ -25,7 +25,7 @@ from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import DEFAULT_CHAT
 from microgpt_cli.training.documents import load_documents, split_documents
-from microgpt_cli.training.fitting import Fitting, explain, new_tokenizer
+from microgpt_cli.training.fitting import Fitting, explain, new_tokenizer, note_subwords
 from microgpt_cli.training.limits import MAIN_SHAPE
 from microgpt_cli.training.options import N_SAMPLES
 from microgpt_cli.training.time_limit import TimeLimit
@@ -173,8 +173,10 @@ def _as_given(
     model = ModelConfig(**{name: settings[name] for name in SHAPE})
     parts = _split(docs, settings, _gap(model.block_size, kind))
     wanted = settings["vocab_size"] if kind == "bpe" else None
-    folds = preset is not None and PRESETS[preset].fold
-    return _Found(parts, new_tokenizer(parts, wanted, folds=folds), model, config, wanted)
+    tokenizer = new_tokenizer(parts, wanted, folds=preset is not None and PRESETS[preset].fold)
+    if wanted:
+        note_subwords(parts, tokenizer, wanted)
+    return _Found(parts, tokenizer, model, config, wanted)
 
 
 def _choose(
@@ -187,6 +189,8 @@ def _choose(
     """Choose the settings that suit the documents; Karpathy's names get his settings."""
     parts = default_split(docs, settings, overrides)
     fitted = Fitting(parts, config.text, settings, overrides).fit(limit)
+    if fitted.vocab_size and "tokenizer" in overrides:
+        note_subwords(parts, fitted.tokenizer, fitted.vocab_size)
     choice, budget = fitted.choice, fitted.budget if has_budget(settings) else None
     return _Found(
         parts,

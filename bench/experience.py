@@ -50,6 +50,7 @@ from microgpt.training.presets import VARIANT
 from microgpt.training.train import DivergedError, train
 
 RESULTS = HERE / "results" / "experience.jsonl"
+TEXT_FILES = Path(tempfile.gettempdir(), "microgpt-texts")
 SECOND = 1.8e11  # operations in a second on the machine where the stages were planned
 HELD_OUT = 40_000  # maximum number of characters of each held-out part
 MIN_STEPS = 200  # settings with fewer steps are drawn again
@@ -294,7 +295,7 @@ def gap_of(settings: Settings) -> int:
 @cache
 def document_of(name: str) -> Any:
     """Return the documents of a text, or a string for running text."""
-    return load_lines_or_stream(write(name, Path(tempfile.gettempdir())))
+    return load_lines_or_stream(write(name, TEXT_FILES))
 
 
 @cache

@@ -56,11 +56,19 @@ SHORTEST = {
         "bench.beauty = lambda rounds: {}; "
         f"bench.driver_cost.N = 100; bench.OPTIONS = {SMALL_SEARCH}",
     ),
+    "experience": (
+        "--stage 0",
+        "bench.RESULTS.unlink(); bench.STAGES = (bench.Stage(5, 1, texts=('names',)),); "
+        "bench.SECOND = 2e8; bench.MIN_STEPS = 1",
+    ),
+    "fit_choice": ("", ""),
     "hydra_exchange": (
         "--searches 1",
         "bench.CYCLES = 1; bench.FRESH_SEEDS = bench.FRESH_SEEDS[:1]",
     ),
     "kneser_ney": ("", "bench.ORDERS = range(2, 4)"),
+    "minutes": ("--only rule --seeds 1", "bench.BUDGETS = (('names', 60),); bench.SECOND = 2e7"),
+    "operations": ("", "bench.N_MODELS = 3; bench.ROUND_S = 0.01"),
     "peak": ("", "bench.ROUNDS = 1"),
     "quality": ("--only names-10s --seeds 1", BRIEF_PRESETS),
     "reference_speed": ("--steps 2 --rounds 1", "bench.MEMORY_DOCS = 2"),
@@ -82,6 +90,10 @@ SHORTEST = {
         "bench.MODEL = replace(bench.MODEL, n_embd=8, n_head=2, n_layer=1); "
         "bench.CONFIG = replace(bench.CONFIG, steps=8, batch_size=4); "
         "bench.load_conversations = lambda path, **options: load(path, **options)[:200]",
+    ),
+    "texts": (
+        "texts",
+        "bench.TEXTS = {name: bench.TEXTS[name] for name in ('names', 'arithmetic')}",
     ),
     "threads": (
         "--rounds 1",
@@ -123,6 +135,7 @@ subprocess.run = run
 """
 PARTS = {"pictures", "quality_picture", "quality_tables", "tables", "text_tables"}
 PARTS |= {"architecture_tables", "shakespeare_tables", "torch_training", "trainings"}
+PARTS |= {"minutes_tables", "nanogpt", "stages"}
 
 
 def test_every_script_is_among_them() -> None:

@@ -32,8 +32,10 @@ EVALUATION_SHARE = 0.05  # maximum share of the operations for evaluations
 USEFUL = 4e7  # operations per training character; more of them do not lower the loss
 WIDTH, WIDTH_POWER = 55, 0.2  # width for 1e12 operations, and its growth with them
 WIDTH_PER_LAYER = 30
-TOKENS, TOKENS_POWER = 600, 0.25  # tokens per step for 1e12 operations, and their growth
-LR, WEIGHT_DECAY = 0.0045, 0.05
+TOKENS, TOKENS_POWER = 600, 0.3  # tokens per step for 1e12 operations, and their growth
+LR, LR_POWER = 0.004, 0.1  # learning rate for 1e12 operations, and its growth
+WEIGHT_DECAY = 0.05
+DROPOUT, PASSES, MAX_DROPOUT = 0.08, 10, 0.25  # growth with the logarithm of the passes over data
 VOCABULARY, VOCABULARY_POWER = 1400, 0.25  # BPE vocabulary for 1e12 operations, and its growth
 CHARACTERS_PER_SUBWORD = 400  # minimum number of characters of text per entry of the vocabulary
 VOCABULARIES = (384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
@@ -138,7 +140,7 @@ def _config(
     model: ModelConfig, length: float, useful: float, text: TextKind, fixed: Mapping[str, Any]
 ) -> TrainConfig:
     """Return the training settings for a model and chunks of this mean length, without steps."""
-    lr = fixed.get("lr") or LR
+    lr = fixed.get("lr") or float(f"{LR * (useful / 1e12) ** LR_POWER:.2g}")
     n_tokens = TOKENS * (useful / 1e12) ** TOKENS_POWER  # per step
     found: dict[str, Any] = {
         "batch_size": max(1, round(n_tokens / length)),
@@ -152,7 +154,7 @@ def _config(
 
 def _dropout(n_passes: float) -> float:
     """Return the dropout that suits the number of passes over the data."""
-    return round(min(0.25, 0.06 * log(1 + n_passes / 4)), 2)
+    return round(min(MAX_DROPOUT, DROPOUT * log(max(1.0, n_passes / PASSES))), 2)
 
 
 def _context(sizes: Sizes, text: TextKind) -> int:

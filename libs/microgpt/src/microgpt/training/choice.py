@@ -29,7 +29,8 @@ MAX_CONTEXT = 256  # longer documents are split into windows
 SHARE_THAT_FITS = 0.99  # minimum fraction of the documents that fit into the context
 HELD_OUT = 40_000  # maximum number of characters in each held-out set
 EVALUATION_SHARE = 0.05  # maximum share of the operations for evaluations
-USEFUL = 4e7  # operations per training character; more of them do not lower the loss
+# Operations per training character, and in total, beyond which the loss does not fall.
+USEFUL, MIN_USEFUL = 4e7, 1e10
 WIDTH, WIDTH_POWER = 55, 0.2  # width for 1e12 operations, and its growth with them
 WIDTH_PER_LAYER = 30
 TOKENS, TOKENS_POWER = 600, 0.3  # tokens per step for 1e12 operations, and their growth
@@ -95,7 +96,7 @@ def choose(
         ConfigError: no model is small enough.
     """
     sizes = measure(parts.train, tokenizer, text)
-    useful = min(budget, USEFUL * sizes.n_characters)
+    useful = min(budget, max(MIN_USEFUL, USEFUL * sizes.n_characters))
     unit = lcm(8, 2 * (fixed.get("n_head") or ModelConfig.n_head))  # whole pairs for each head
     width = unit * max(1, round(WIDTH * (useful / 1e12) ** WIDTH_POWER / unit))
     while True:

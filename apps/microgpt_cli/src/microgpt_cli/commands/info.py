@@ -22,7 +22,6 @@ from microgpt_cli.terminal.options import (
 )
 from microgpt_cli.terminal.options import data as data_option
 from microgpt_cli.training.limits import check_limits
-from microgpt_cli.training.options import Budget, Minutes
 
 
 def info(
@@ -48,8 +47,14 @@ def info(
         int | None,
         data_option(help="Block size to use in the report.  [default: the recommended block size]"),
     ] = None,
-    minutes: Minutes = None,
-    budget: Budget = None,
+    minutes: Annotated[
+        float | None,
+        data_option(help="Also print what `train --minutes` would choose, and the expected loss."),
+    ] = None,
+    budget: Annotated[
+        float | None,
+        data_option(hidden=True, help="The same for `train --budget`, a number of operations."),
+    ] = None,
     unfinished: Unfinished = False,
     as_json: AsJson = False,
 ) -> None:

@@ -72,8 +72,8 @@ Budget = Annotated[
     float | None,
     training(
         hidden=True,
-        help="Like --minutes, but for a number of operations, such as 5e13: the same model on "
-        "every machine. `train --minutes` prints the number.",
+        help="Like --minutes, but for a number of operations, such as 5e13, whatever the speed. "
+        "`train --minutes` prints the number that gives its model again.",
     ),
 ]
 Steps = Annotated[int, training(help="Number of training steps.")]

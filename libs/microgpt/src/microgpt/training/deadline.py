@@ -24,7 +24,9 @@ from microgpt.state import (
 from microgpt.training.operations import evaluation_operations, step_operations
 from microgpt.training.train import DivergedError, train
 
-TOLERANCE = 0.03  # a run may end later by this fraction of its time
+# A run may end later by TOLERANCE of its time. As long as much of it is left, it may be expected
+# to end later by up to EARLY more, since the speed may recover, and a change cannot be undone.
+TOLERANCE, EARLY = 0.03, 0.05
 SHORTEST = 0.02  # minimum fraction of the time for the steps after a change, which anneal the rate
 WARM_UP_S = 1.0  # the first steps are slower, because caches are cold
 # Time of a measurement of the mean and of the recent speed, as fractions of the time of the run.
@@ -168,7 +170,8 @@ class _Pace:
         )
         self._rate = min(mean, recent)
         limit, left = self._deadline, self._operations_left(event.steps)
-        is_late = now + left / mean > limit.end + TOLERANCE * limit.seconds
+        tolerance = TOLERANCE + EARLY * left / self._cost.until(event.steps, self._config)
+        is_late = now + left / mean > limit.end + tolerance * limit.seconds
         self.is_late = is_late and left / self._rate > SHORTEST * limit.seconds
 
     def steps_in_time(self) -> int:

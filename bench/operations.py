@@ -1,7 +1,7 @@
 """Check that the time of a training step is proportional to its operations.
 
-Times steps of 80 models with random shapes, vocabularies and batches, and divides the operations
-of `microgpt.training.operations` by the seconds. Prints the slowest, the median and the fastest
+Measures the operations per second of 80 models with random shapes, vocabularies and batches, as
+`microgpt train --minutes` does before training. Prints the slowest, the median and the fastest
 models in billions of operations per second, and the standard deviation of the speed's logarithm,
 and writes them to bench/results.
 
@@ -16,19 +16,15 @@ import math
 import random
 import statistics
 from datetime import date
-from time import perf_counter
 
-import numpy as np
 from train_speed import machine, results_file
 from trainings import parsed
 
 from microgpt.config import ModelConfig, TrainConfig
-from microgpt.engine.training.trainer import CompiledEngine
-from microgpt.model import count_params
-from microgpt.training.operations import step_operations
 from microgpt.training.presets import VARIANT
+from microgpt.training.speed import operations_per_second
 
-N_MODELS, ROUNDS, ROUND_S = 80, 3, 0.15
+N_MODELS = 80
 
 
 def main() -> None:
@@ -45,7 +41,7 @@ def main() -> None:
 
 
 def measured(rng: random.Random) -> dict[str, float]:
-    """Draw a model and a batch, and return its sizes, time per step and speed."""
+    """Draw a model and a batch, and return its sizes, and speed."""
     model = ModelConfig(
         n_embd=rng.choice((16, 24, 32, 48, 64, 96, 128, 160, 192, 256)),
         n_layer=rng.choice((1, 2, 3, 4, 6, 8)),
@@ -54,33 +50,16 @@ def measured(rng: random.Random) -> dict[str, float]:
         **VARIANT,
     )
     config = TrainConfig(
-        steps=10**6,
         batch_size=max(1, rng.choice((128, 256, 512, 1024, 2048)) // model.block_size),
-        lr=1e-4,
         optimizer=rng.choice(("muon", "muon", "adamw")),
         dropout=rng.choice((0.0, 0.1)),
-        weight_decay=0.1,
     )
-    docs = [
-        [rng.randrange(model.vocab_size) for _ in range(model.block_size + 1)] for _ in range(64)
-    ]
-    engine = CompiledEngine(model, config, docs, dtype="float32")
-    engine.set_weights(np.random.default_rng(1).normal(0, 0.08, count_params(model)))
-    engine.run(2)
-    times = []
-    for _ in range(ROUNDS):
-        first, started = engine.n_steps, perf_counter()
-        while perf_counter() - started < ROUND_S or engine.n_steps == first:
-            engine.run(config.steps)
-        times.append((perf_counter() - started) / (engine.n_steps - first))
-    seconds = statistics.median(times)
     names = ("n_embd", "n_layer", "block_size", "vocab_size")
     return {
         **{name: getattr(model, name) for name in names},
         "batch_size": config.batch_size,
         "is_muon": float(config.optimizer == "muon"),
-        "step_ms": seconds * 1e3,
-        "gops": step_operations(model, config, model.block_size) / seconds / 1e9,
+        "gops": operations_per_second(model, config, length=model.block_size) / 1e9,
     }
 
 

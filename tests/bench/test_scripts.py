@@ -68,7 +68,7 @@ SHORTEST = {
     ),
     "kneser_ney": ("", "bench.ORDERS = range(2, 4)"),
     "minutes": ("--only rule --seeds 1", "bench.BUDGETS = (('names', 60),); bench.SECOND = 2e7"),
-    "operations": ("", "bench.N_MODELS = 3; bench.ROUND_S = 0.01"),
+    "operations": ("", "bench.N_MODELS = 3"),
     "peak": ("", "bench.ROUNDS = 1"),
     "quality": ("--only names-10s --seeds 1", BRIEF_PRESETS),
     "reference_speed": ("--steps 2 --rounds 1", "bench.MEMORY_DOCS = 2"),

@@ -29,8 +29,8 @@ MAX_CONTEXT = 256  # longer documents are split into windows
 SHARE_THAT_FITS = 0.99  # minimum fraction of the documents that fit into the context
 HELD_OUT = 40_000  # maximum number of characters in each held-out set
 EVALUATION_SHARE = 0.05  # maximum share of the operations for evaluations
-# Operations per training character, and in total, beyond which the loss does not fall.
-USEFUL, MIN_USEFUL = 4e7, 1e10
+# Operations beyond which the loss does not fall: for 150,000 characters, and their growth.
+USEFUL, USEFUL_POWER, MIN_USEFUL = 1e13, 1.5, 1e10
 WIDTH, WIDTH_POWER = 55, 0.2  # width for 1e12 operations, and its growth with them
 WIDTH_PER_LAYER = 30
 TOKENS, TOKENS_POWER = 600, 0.3  # tokens per step for 1e12 operations, and their growth
@@ -96,7 +96,7 @@ def choose(
         ConfigError: no model is small enough.
     """
     sizes = measure(parts.train, tokenizer, text)
-    useful = min(budget, max(MIN_USEFUL, USEFUL * sizes.n_characters))
+    useful = min(budget, max(MIN_USEFUL, USEFUL * (sizes.n_characters / 150_000) ** USEFUL_POWER))
     unit = lcm(8, 2 * (fixed.get("n_head") or ModelConfig.n_head))  # whole pairs for each head
     width = unit * max(1, round(WIDTH * (useful / 1e12) ** WIDTH_POWER / unit))
     while True:
@@ -129,7 +129,7 @@ def choose(
 def _model(width: int, vocab_size: int, context: int, fixed: Mapping[str, Any]) -> ModelConfig:
     """Return the shape of a model of this width."""
     found = {"n_embd": width, "block_size": context, **VARIANT, **fixed}
-    found = {"n_layer": max(1, round(found["n_embd"] / WIDTH_PER_LAYER)), **found}
+    found = {"n_layer": max(2, round(found["n_embd"] / WIDTH_PER_LAYER)), **found}
     n_head = fixed.get("n_head") or ModelConfig.n_head
     if "positions" not in fixed and found["n_embd"] % (2 * n_head):
         found["positions"] = "learned"  # rotary positions need an even number of dimensions

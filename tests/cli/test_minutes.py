@@ -80,7 +80,7 @@ def test_a_budget_gives_the_same_model_again(microgpt, folder, kind) -> None:
 def test_two_lines_say_what_was_chosen_and_why_and_info_says_so_before(microgpt, folder) -> None:
     done = microgpt("train", "--data", "names.txt", *BUDGET, "--model", "a")
     chosen, why = notes(done)[:2]
-    assert chosen.startswith("note: 2e9 operations: 1 layer of width 16, context 16, ")
+    assert chosen.startswith("note: 2e9 operations: 2 layers of width 16, context 16, ")
     assert why.startswith("note: why: ")
     assert " characters in " in why
     told = microgpt("info", "--data", "names.txt", "--budget", "2e9")

@@ -36,7 +36,9 @@ WIDTH_PER_LAYER = 30
 TOKENS, TOKENS_POWER = 600, 0.3  # tokens per step for 1e12 operations, and their growth
 LR, LR_POWER = 0.004, 0.1  # learning rate for 1e12 operations, and its growth
 WEIGHT_DECAY = 0.05
-DROPOUT, PASSES, MAX_DROPOUT = 0.08, 10, 0.25  # growth with the logarithm of the passes over data
+# Dropout if all useful operations are used. It falls with the logarithm of the share that is used,
+# to 0 for WITHOUT_DROPOUT.
+DROPOUT, WITHOUT_DROPOUT = 0.22, 0.15
 VOCABULARY, VOCABULARY_POWER = 1800, 0.25  # BPE vocabulary for 1e12 operations, and its growth
 CHARACTERS_PER_SUBWORD = 400  # minimum number of characters of text per entry of the vocabulary
 VOCABULARIES = (384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
@@ -96,7 +98,8 @@ def choose(
         ConfigError: no model is small enough.
     """
     sizes = measure(parts.train, tokenizer, text)
-    useful = min(budget, max(MIN_USEFUL, USEFUL * (sizes.n_characters / 150_000) ** USEFUL_POWER))
+    limit = max(MIN_USEFUL, USEFUL * (sizes.n_characters / 150_000) ** USEFUL_POWER)
+    useful = min(budget, limit)
     unit = lcm(8, 2 * (fixed.get("n_head") or ModelConfig.n_head))  # whole pairs for each head
     width = unit * max(1, round(WIDTH * (useful / 1e12) ** WIDTH_POWER / unit))
     while True:
@@ -115,15 +118,14 @@ def choose(
         evaluations = max(1, min(evaluations, int(EVALUATION_SHARE * useful / held_out)))
     spent = held_out * (evaluations + 1)  # the last one is that of the test set
     steps = fixed.get("steps") or max(1, int((useful - spent) / per_step))
-    n_passes = steps * config.batch_size * length / max(1, sizes.n_tokens)
     found = {
         "steps": steps,
         "evaluations": evaluations,
         "warmup_steps": steps // WARMUP,
-        "dropout": _dropout(n_passes),
+        "dropout": round(DROPOUT * max(0.0, 1 - log(useful / limit) / log(WITHOUT_DROPOUT)), 2),
     }
     config = replace(config, **_kept(found, fixed))
-    return Choice(model, config, steps * per_step + spent, useful < budget)
+    return Choice(model, config, steps * per_step + spent, limit < budget)
 
 
 def _model(width: int, vocab_size: int, context: int, fixed: Mapping[str, Any]) -> ModelConfig:
@@ -151,11 +153,6 @@ def _config(
         "text": text,
     }
     return TrainConfig(**_kept(found, fixed))
-
-
-def _dropout(n_passes: float) -> float:
-    """Return the dropout that suits the number of passes over the data."""
-    return round(min(MAX_DROPOUT, DROPOUT * log(max(1.0, n_passes / PASSES))), 2)
 
 
 def _context(sizes: Sizes, text: TextKind) -> int:

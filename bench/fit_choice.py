@@ -41,7 +41,13 @@ def main() -> None:
     """Print the three fits and write the first and the last to bench/results."""
     trained = [result for result in results() if result["val_bits"]]
     found = {
-        "surface": surface([each for each in trained if each["best_step"] >= 0.9 * each["steps"]]),
+        "surface": surface(
+            [
+                each
+                for each in trained
+                if each["how"] != "rule" and each["best_step"] >= 0.9 * each["steps"]
+            ]
+        ),
         "law": law([each for each in trained if each["how"] == "rule"]),
     }
     print(json.dumps(found, indent=1))

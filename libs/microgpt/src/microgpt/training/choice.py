@@ -6,7 +6,7 @@ describes the trainings, the fit and how good the rule is; `bench/fit_choice.py`
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import lcm, log
+from math import lcm
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -29,16 +29,14 @@ MAX_CONTEXT = 256  # longer documents are split into windows
 SHARE_THAT_FITS = 0.99  # minimum fraction of the documents that fit into the context
 HELD_OUT = 40_000  # maximum number of characters in each held-out set
 EVALUATION_SHARE = 0.05  # maximum share of the operations for evaluations
-# Operations beyond which the loss does not fall: for 150,000 characters, and their growth.
+# Operations beyond which the loss does not fall: for 150,000 tokens, and their growth.
 USEFUL, USEFUL_POWER, MIN_USEFUL = 1e13, 1.5, 1e10
 WIDTH, WIDTH_POWER = 55, 0.2  # width for 1e12 operations, and its growth with them
 WIDTH_PER_LAYER = 30
 TOKENS, TOKENS_POWER = 600, 0.3  # tokens per step for 1e12 operations, and their growth
 LR, LR_POWER = 0.004, 0.1  # learning rate for 1e12 operations, and its growth
 WEIGHT_DECAY = 0.05
-# Dropout if all useful operations are used. It falls with the logarithm of the share that is used,
-# to 0 for WITHOUT_DROPOUT.
-DROPOUT, WITHOUT_DROPOUT = 0.22, 0.15
+DROPOUT = 0.2  # if all useful operations are used; proportional to the share that is used
 VOCABULARY, VOCABULARY_POWER = 1800, 0.25  # BPE vocabulary for 1e12 operations, and its growth
 CHARACTERS_PER_SUBWORD = 400  # minimum number of characters of text per entry of the vocabulary
 VOCABULARIES = (384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
@@ -98,7 +96,7 @@ def choose(
         ConfigError: no model is small enough.
     """
     sizes = measure(parts.train, tokenizer, text)
-    limit = max(MIN_USEFUL, USEFUL * (sizes.n_characters / 150_000) ** USEFUL_POWER)
+    limit = max(MIN_USEFUL, USEFUL * (sizes.n_tokens / 150_000) ** USEFUL_POWER)
     useful = min(budget, limit)
     unit = lcm(8, 2 * (fixed.get("n_head") or ModelConfig.n_head))  # whole pairs for each head
     width = unit * max(1, round(WIDTH * (useful / 1e12) ** WIDTH_POWER / unit))
@@ -122,7 +120,7 @@ def choose(
         "steps": steps,
         "evaluations": evaluations,
         "warmup_steps": steps // WARMUP,
-        "dropout": round(DROPOUT * max(0.0, 1 - log(useful / limit) / log(WITHOUT_DROPOUT)), 2),
+        "dropout": round(DROPOUT * useful / limit, 2),
     }
     config = replace(config, **_kept(found, fixed))
     return Choice(model, config, steps * per_step + spent, limit < budget)

@@ -89,7 +89,10 @@ def variations_table(trained: Sequence[dict[str, Any]], seconds: int) -> str:
 def variations_tables(experience: Sequence[dict[str, Any]]) -> str:
     """Return the tables of `variations_table` for all budgets."""
     trained = [each for each in experience if each["val_bits"]]
-    return "\n\n".join(variations_table(trained, seconds) for seconds in VARIATIONS)
+    varied = {each["seconds"] for each in trained if each["how"] == "varied"}
+    return "\n\n".join(
+        variations_table(trained, seconds) for seconds in VARIATIONS if seconds in varied
+    )
 
 
 def surface_table(choice: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from microgpt import TrainConfig, TrainEvent, train
+from microgpt import ModelConfig, TrainConfig, TrainEvent, train
 from microgpt_cli.terminal import progress
 
 
@@ -81,7 +81,8 @@ def test_a_number_has_three_digits_on_both_sides_of_a_letter(number, text) -> No
 
 
 def test_a_loss_above_that_of_a_guess_is_told_once(capsys) -> None:
-    plan = train(["ab"], config=TrainConfig(steps=1, lr=0.02)).plan  # 3 tokens: ln 3 = 1.10
+    config = TrainConfig(steps=1, lr=0.02)
+    plan = train(["ab"], model=ModelConfig(), config=config).plan  # 3 tokens: ln 3 = 1.10
     with progress.TrainingProgress(1_000, plan) as shown:
         for step in range(50, 801, 50):
             shown.update(TrainEvent(step, 1_000, [9.0] * 50, 50, 100))

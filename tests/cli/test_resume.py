@@ -229,8 +229,8 @@ def test_a_model_is_trained_on_from_another(microgpt, names, tmp_path) -> None:
     assert child.model.n_embd == 8
     parent_sha256 = load(tmp_path / "parent").meta.weights_sha256
     assert child.meta.training["parent_sha256"] == parent_sha256
-    done = microgpt("train", "--from", "parent", "--input", "more.txt", "--n-layer", "2")
-    assert "n_layer is 2, but the model to fine-tune has 1" in refused(done)
+    done = microgpt("train", "--from", "parent", "--input", "more.txt", "--n-layer", "3")
+    assert "n_layer is 3, but the model to fine-tune has 2" in refused(done)
 
 
 def test_two_trainings_do_not_share_a_directory(microgpt, names, tmp_path) -> None:

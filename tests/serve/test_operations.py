@@ -99,7 +99,7 @@ def test_the_command_ends_with_2_where_a_setting_is_bad_and_with_1_where_it_cann
 def test_the_start_line_says_what_is_served_and_where(names) -> None:
     version = names.get("/health").json["version"]
     assert names.wait_for(
-        rf"serving names \(text, 3,\d+ weights, version {version}\) at http://127.0.0.1:\d+"
+        rf"serving names \(text, [0-9]+,\d+ weights, version {version}\) at http://127.0.0.1:\d+"
     )
 
 

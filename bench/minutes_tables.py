@@ -13,6 +13,17 @@ RIVALS = ("rule", "preset", "nanoGPT")
 TEXTS = ("names", "shakespeare", "german words", "towns", "technical prose", "french words")
 BUDGETS = (*((text, 60) for text in TEXTS), ("technical prose", 300))  # in seconds
 N_RANDOM = {60: 20, 300: 24}  # number of random settings
+WORDS = {
+    "weight_decay": "weight decay",
+    "lr": "learning rate",
+    "n_tokens": "tokens per step",
+    "n_embd": "width",
+    "n_layer": "layers",
+    "vocab_size": "subwords",
+    "block_size": "context",
+    "average_tail": "averaged share of the steps",
+    "dropout": "dropout",
+}
 
 
 def minutes_table(kept: dict, experience: list[dict[str, Any]]) -> str:
@@ -71,7 +82,10 @@ def variations_table(trained: Sequence[dict[str, Any]], seconds: int) -> str:
     texts = VARIATIONS[seconds].texts
     lines = [[f"{seconds} s", *texts], ["---", *["---:"] * len(texts)]]
     for number, change in enumerate(VARIATIONS[seconds].changes):
-        what = ", ".join(f"{name} {value}" for name, value in change.items())
+        what = ", ".join(
+            "characters" if value is None else f"{WORDS[name]} {value}"
+            for name, value in change.items()
+        )
         found = [losses.get((text, number)) for text in texts]
         if number == 0:
             what = "bits per character"

@@ -15,7 +15,7 @@ from microgpt.errors import ConfigError, DataError
 from microgpt.model_variants import ARCHITECTURE
 from microgpt.state import TrainingPlan, TrainState
 from microgpt.storage.model_directory import SavedModel
-from microgpt.training.choice import held_out_fraction
+from microgpt.training.choice import MAX_CONTEXT, held_out_fraction
 from microgpt.training.deadline import Deadline
 from microgpt.training.engines import DEFAULT_DTYPE
 from microgpt.training.finetune import check_shape, extended_tokenizer, new_tokens
@@ -32,7 +32,6 @@ from microgpt_cli.training.time_limit import TimeLimit
 
 SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp", *ARCHITECTURE)
 CHARACTERS_PER_SUBWORD = 4  # upper estimate for English; sets the gap between splits
-GAP = 256  # gap if the context is chosen after the split
 
 
 @dataclass(frozen=True)
@@ -211,7 +210,7 @@ def default_split(
     With --minutes or --budget, some documents are held out by default if there are enough.
     """
     size = overrides.get("block_size")
-    gap = _gap(size, overrides.get("tokenizer")) if size else GAP
+    gap = _gap(size, overrides.get("tokenizer")) if size else MAX_CONTEXT  # chosen after the split
     default = {}
     if has_budget(settings):
         texts = [docs] if isinstance(docs, str) else docs

@@ -73,6 +73,10 @@ SHORTEST = {
     "quality": ("--only names-10s --seeds 1", BRIEF_PRESETS),
     "reference_speed": ("--steps 2 --rounds 1", "bench.MEMORY_DOCS = 2"),
     "report": ("", ""),
+    "search_table": (
+        "",
+        "bench.GENES = bench.GENES[:1]; bench.SEEDS = (1,); bench.OPERATIONS = 1e8",
+    ),
     "serve_batching": ("--rounds 1", "bench.N_REPLIES = 32"),
     "serve_hostile": ("--seconds 0.5 --attackers 2 --rate 10", ""),
     "serve_load": ("--rounds 1 --seconds 1 --connections 2", ""),

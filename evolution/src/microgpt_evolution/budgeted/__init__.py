@@ -1,0 +1,1 @@
+"""Search for training settings with a budget of operations."""

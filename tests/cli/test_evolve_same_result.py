@@ -27,7 +27,7 @@ def test_a_pipe_is_given_a_screen_and_the_log_has_the_rest(searched, search) -> 
     run = run_of(folder)
     lines = done.stdout.splitlines()
     assert len(lines) <= 40
-    assert lines[0].endswith(f" workers; run: experiments/{run.name}")
+    assert lines[0].endswith(f"; run: experiments/{run.name}")
     log = run.with_name(f"{run.name}.log").read_text().splitlines()
     end = lines.index(log[-1]) + 1
     assert lines[1:end] == log[-(end - 1) :]

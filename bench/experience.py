@@ -171,9 +171,9 @@ def measured(task: Task) -> dict[str, Any]:
 
 def chosen(task: Task) -> tuple[Settings, Split, Tokenizer, float]:
     """Return the settings of the rule, with the parts, the tokenizer and the operations."""
-    parts, budget = parts_of(task.text, task.share, MAX_CONTEXT), task.seconds * SECOND
+    parts, budget = parts_of(task.text, task.share), task.seconds * SECOND
     vocab_size = choose_vocabulary(parts.train, budget)
-    tokenizer = tokenizer_of(task.text, task.share, vocab_size, MAX_CONTEXT)
+    tokenizer = tokenizer_of(task.text, task.share, vocab_size)
     text: TextKind = "lines" if parts.holdout is None else "stream"
     choice = choose(parts, tokenizer, budget, text=text)
     settings = Settings(choice.model, choice.config, vocab_size)
@@ -186,9 +186,8 @@ def drawn_to_fit(task: Task) -> tuple[Settings, Split, Tokenizer]:
     while True:
         draw = {"random": drawn, "near": drawn_near, "varied": varied}[task.how]
         settings = draw(task, rng)
-        gap = gap_of(settings)
-        parts = parts_of(task.text, task.share, gap)
-        tokenizer = tokenizer_of(task.text, task.share, settings.vocab_size, gap)
+        parts = parts_of(task.text, task.share)
+        tokenizer = tokenizer_of(task.text, task.share, settings.vocab_size)
         settings = fitted(settings, parts, tokenizer, task.seconds * SECOND)
         if settings.config.steps >= MIN_STEPS or task.how == "varied":
             return settings, parts, tokenizer
@@ -196,7 +195,7 @@ def drawn_to_fit(task: Task) -> tuple[Settings, Split, Tokenizer]:
 
 def drawn(task: Task, rng: random.Random) -> Settings:
     """Draw settings as a user who knows the ranges of the field would try them."""
-    parts = parts_of(task.text, task.share, 0)
+    parts = parts_of(task.text, task.share)
     vocab_size, per_token = None, 1.0
     if mean_length(parts.train) >= 8 and rng.random() < 0.35:
         vocab_size, per_token = rng.choice(VOCABULARIES), 2.0
@@ -226,7 +225,7 @@ def drawn_near(task: Task, rng: random.Random) -> Settings:
     def around(centre: float, power: float, spread: float) -> float:
         return centre * float(task.seconds / 5) ** power * math.exp(rng.gauss(0, spread))
 
-    parts = parts_of(task.text, task.share, 0)
+    parts = parts_of(task.text, task.share)
     vocab_size, per_token = None, 1.0
     if mean_length(parts.train) >= 8 and rng.random() < 0.5:
         vocab_size, per_token = max(320, round(around(1000, 0.2, 0.6))), 2.0
@@ -254,7 +253,7 @@ def drawn_near(task: Task, rng: random.Random) -> Settings:
 def varied(task: Task, rng: random.Random) -> Settings:
     """Return the settings of one variation; subwords only for prose."""
     variations = VARIATIONS[task.seconds]
-    parts = parts_of(task.text, task.share, 0)
+    parts = parts_of(task.text, task.share)
     found = {**variations.centre, **variations.changes[task.seed]}
     if task.text not in PROSE and "vocab_size" not in variations.changes[task.seed]:
         found["vocab_size"] = None
@@ -287,11 +286,6 @@ def fitted(settings: Settings, parts: Split, tokenizer: Tokenizer, budget: float
     return replace(settings, model=model, config=config)
 
 
-def gap_of(settings: Settings) -> int:
-    """Return the number of unused characters around a held-out stretch of running text."""
-    return settings.model.block_size * (1 if settings.vocab_size is None else 4)
-
-
 @cache
 def document_of(name: str) -> Any:
     """Return the documents of a text, or a string for running text."""
@@ -299,13 +293,13 @@ def document_of(name: str) -> Any:
 
 
 @cache
-def parts_of(name: str, share: int, gap: int) -> Split:
+def parts_of(name: str, share: int) -> Split:
     """Return the held-out parts and every share-th part of the rest."""
     docs = document_of(name)
     length = sum(map(len, docs))
     held_out = min(0.1, HELD_OUT / length)
     if isinstance(docs, str):
-        parts = split_stream(docs, validation=held_out, test=held_out, gap=gap)
+        parts = split_stream(docs, validation=held_out, test=held_out, gap=MAX_CONTEXT)
         train = tuple(part[: max(1, len(part) // share)] for part in parts.train)
     else:
         parts = split(docs, validation=held_out, test=held_out)
@@ -314,9 +308,9 @@ def parts_of(name: str, share: int, gap: int) -> Split:
 
 
 @cache
-def tokenizer_of(name: str, share: int, vocab_size: int | None, gap: int) -> Tokenizer:
+def tokenizer_of(name: str, share: int, vocab_size: int | None) -> Tokenizer:
     """Return a character tokenizer of a text, or a BPE tokenizer of its training part."""
-    parts = parts_of(name, share, gap)
+    parts = parts_of(name, share)
     if vocab_size is None:
         return char_tokenizer(parts.docs)
     return BpeTokenizer.from_documents(parts.train, vocab_size)

@@ -42,7 +42,6 @@ from microgpt.training.expectation import expected_loss
 from microgpt.training.presets import PRESETS, PresetName
 from microgpt.training.train import train
 
-CHARACTERS_PER_SUBWORD = 4  # as in `microgpt train`; sets the gaps between the parts
 SEEDS = 3
 
 
@@ -80,11 +79,10 @@ def add(kept: Results, text: str, seconds: int, rival: str, seed: int, python: s
     """Train a contender and store the result, unless it exists."""
     is_stream = isinstance(document_of(text), str)
     kind: TextKind = "stream" if is_stream else "lines"
-    parts, vocab_size = parts_for(text, None), None
+    parts, vocab_size = parts_for(text), None
     budget, interval = seconds * SECOND, None
     if rival == "rule":
-        vocab_size = choose_vocabulary(parts.docs, budget)
-        parts = parts_for(text, vocab_size)
+        vocab_size = choose_vocabulary(parts.train, budget)
     tokenizer = tokenizer_for(parts, vocab_size)
     if rival == "rule":
         model, config, *_ = choose(parts, tokenizer, budget, text=kind)
@@ -114,13 +112,12 @@ def preset_for(seconds: int, *, is_stream: bool) -> PresetName:
     return "names-60s" if seconds < 200 else "names-600s"
 
 
-def parts_for(text: str, vocab_size: int | None) -> Split:
+def parts_for(text: str) -> Split:
     """Split a text as `microgpt train --minutes` does."""
     docs = document_of(text)
     held_out = held_out_fraction(sum(map(len, docs)))
     if isinstance(docs, str):
-        gap = MAX_CONTEXT * (1 if vocab_size is None else CHARACTERS_PER_SUBWORD)
-        return split_stream(docs, validation=held_out, test=held_out, gap=gap)
+        return split_stream(docs, validation=held_out, test=held_out, gap=MAX_CONTEXT)
     return split(docs, validation=held_out, test=held_out)
 
 

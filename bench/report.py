@@ -22,6 +22,8 @@ from minutes_tables import (
     variations_tables,
 )
 from quality_tables import ablation_table, ngrams_table, presets_table
+from search_fight_picture import fight_picture
+from search_fight_tables import fight_section
 from shakespeare_tables import shakespeare_table
 from tables import (
     NAMES,
@@ -67,6 +69,8 @@ def main() -> None:
     minutes = results("minutes")
     experience = [json.loads(line) for line in (RESULTS / "experience.jsonl").open()]
     choice = json.loads((RESULTS / "choice.json").read_text())
+    fight_file = RESULTS / "search_fight.json"
+    fight = json.loads(fight_file.read_text()) if fight_file.exists() else {}
     tables = {
         "train_speed": table(["", *NAMES.values()], speed_rows, speed),
         "train_scaling": scaling_tables(scaling),
@@ -91,6 +95,7 @@ def main() -> None:
         "choice_law": law_text(choice),
         "minutes": minutes_table(minutes[0], experience) if minutes else UNMEASURED,
         "minutes_intervals": intervals_table(minutes[0]) if minutes else UNMEASURED,
+        "search_fight": fight_section(fight) if fight else UNMEASURED,
         "text_replies": replies(text[0]) if text else UNMEASURED,
     }
     for path in PAGES:
@@ -104,6 +109,8 @@ def main() -> None:
     pictures.answers(chat).save(PICTURES / "chat_quality.svg")
     quality_picture.quality(quality, kneser_ney).save(PICTURES / "names_quality.svg")
     pictures.exchanges(exchange).save(PICTURES / "exchanges.svg")
+    if fight:
+        fight_picture(fight).save(PICTURES / "search_fight.svg")
 
 
 def results(bench: str) -> list[dict]:

@@ -90,7 +90,7 @@ def run(
         seed, i = points[place]
         assert outcome.result, outcome.error
         found = outcome.result
-        losses = [*found.losses, found.trained.test_loss] if found.trained else []
+        losses = [*found.losses, found.test_loss] if found.state else []
         table.losses[text][str(seed)][i] = [round(each, 4) for each in losses if each is not None]
 
     evaluate_all(objective.run, rungs, pool, on_outcome=add)
@@ -118,10 +118,15 @@ def objective_of(text: str) -> BudgetedObjective:
 
 def genomes_of(objective: BudgetedObjective) -> list[BudgetedGenome]:
     """Return the genomes of the grid; the other genes are those that the rule chooses."""
-    tokenizer = objective.tokens(None).tokenizer
-    choice = choose(objective.parts, tokenizer, OPERATIONS, text=objective.text)
-    ruled = BudgetedGenome.of(choice, 1, None)
+    ruled = ruled_genome(objective)
     return [replace(ruled, **dict(zip(GRID, genes, strict=True))) for genes in GENES]
+
+
+def ruled_genome(objective: BudgetedObjective) -> BudgetedGenome:
+    """Return the genome that the rule chooses."""
+    tokens = objective.tokens(None)
+    choice = choose(objective.parts, tokens.tokenizer, OPERATIONS, text=objective.text)
+    return BudgetedGenome.of(choice, tokens.training.chunk_length(choice.model.block_size), None)
 
 
 if __name__ == "__main__":

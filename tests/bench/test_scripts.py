@@ -73,6 +73,11 @@ SHORTEST = {
     "quality": ("--only names-10s --seeds 1", BRIEF_PRESETS),
     "reference_speed": ("--steps 2 --rounds 1", "bench.MEMORY_DOCS = 2"),
     "report": ("", ""),
+    "search_fight": (
+        "--searches 2",
+        "bench.RIVALS = {}; losses = [[2 + i % 97 / 97] * 9 for i in range(1023)] + [[]]; "
+        "bench.read_table = lambda: bench.Table({'names': {'1': losses, '2': losses}})",
+    ),
     "search_table": (
         "",
         "bench.GENES = bench.GENES[:1]; bench.SEEDS = (1,); bench.OPERATIONS = 1e8",
@@ -140,6 +145,7 @@ subprocess.run = run
 PARTS = {"pictures", "quality_picture", "quality_tables", "tables", "text_tables"}
 PARTS |= {"architecture_tables", "shakespeare_tables", "torch_training", "trainings"}
 PARTS |= {"minutes_tables", "nanogpt", "stages"}
+PARTS |= {"search_fight_picture", "search_fight_tables", "search_methods"}
 
 
 def test_every_script_is_among_them() -> None:

@@ -140,7 +140,7 @@ def test_tiny_populations_evolve_too(microgpt, tmp_path, search, population) -> 
 def test_no_time_is_time_for_the_first_generation_or_cycle(
     microgpt, tmp_path, search, second
 ) -> None:
-    done = microgpt("evolve", *search, "--minutes", "1e-9")
+    done = microgpt("evolve", *search, "--stop-after-minutes", "1e-9")
     assert done.returncode == 0, done.stderr
     run = run_of(tmp_path)
     assert second not in log_of(run)

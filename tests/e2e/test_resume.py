@@ -17,6 +17,7 @@ OPTIONS = ["--input=names.txt", "--n-embd=16", "--batch-size=4", "--val-fraction
 OPTIONS += ["--dropout=0.1", "--weight-decay=0.1", "--average-tail=0.5"]
 OPTIONS += ["--steps=6000", "--checkpoint-every=97", "--num-samples=0"]
 BPE = ["--tokenizer=bpe", "--vocab-size=300"]
+TAUGHT = ["--teacher=teacher", "--teacher-samples=500"]
 KILLS = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
 
 
@@ -83,6 +84,7 @@ def train_through_kills(
         pytest.param(8, 8, [*BPE, "--text=stream"], marks=pytest.mark.slow),
         pytest.param(9, 8, [*BPE, "--block-size=3"], marks=pytest.mark.slow),
         pytest.param(10, 8, ["--block-size=3", "--long-docs=truncate"], marks=pytest.mark.slow),
+        pytest.param(11, 8, TAUGHT, marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.usefixtures("names")
@@ -90,6 +92,9 @@ def test_a_training_that_is_killed_ends_like_one_that_never_was(
     tmp_path, seed, n_kills, more
 ) -> None:
     options = [*OPTIONS, *more]
+    if more == TAUGHT:
+        teacher = ["microgpt", "train", "--data=names.txt", "--steps=50", "--model=teacher"]
+        fork_server.run(teacher, cwd=tmp_path, check=True)
     whole = ["microgpt", "train", *options, "--output", "whole"]
     fork_server.run(whole, cwd=tmp_path, check=True)
     expected = weights_of(tmp_path / "whole")

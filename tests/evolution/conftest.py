@@ -1,14 +1,21 @@
-"""What tests of evolution share: organisms made to measure."""
+"""What tests of evolution share: organisms made to measure, and a small genome."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
+from microgpt_evolution.budgeted.genome import BudgetedGenome
 from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.population import Evaluation, Organism, rank
 
 MakeOrganism = Callable[..., Organism]
+SMALL = BudgetedGenome(
+    n_embd=8, n_layer=1, n_head=2, n_ff_exp=2, block_size=8, vocab_size=None, n_tokens=40,
+    lr=0.01, optimizer="adamw", weight_decay=0.0, dropout=0.0, average_tail=0.0,
+    positions="learned", token_shift=False, activation="relu", qk_norm=False, final_norm=False,
+    out_scale=1.0,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +53,9 @@ def make_ranked(make_organism) -> Callable[..., list[Organism]]:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def small() -> BudgetedGenome:
+    """A genome of a search with a budget, of a small model with Karpathy's architecture."""
+    return SMALL

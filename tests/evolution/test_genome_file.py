@@ -11,6 +11,7 @@ from microgpt.errors import CheckpointError
 from microgpt_evolution.errors import GenomeError, RunError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.genome_file import (
+    BudgetedRecord,
     GenomeRecord,
     _once_each,
     read_genome,
@@ -137,8 +138,8 @@ MERGE = EVOLVE_RUST_FILE.replace(
             r"is not a complete genome: it lacks lr$",
         ),
         (
-            '{"version": 2, "genes": []}',
-            "version is 2, but this microgpt reads at most 1; update microgpt",
+            '{"version": 3, "genes": []}',
+            "version is 3, but this microgpt reads at most 2; update microgpt",
         ),
         (
             EVOLVE_RUST_FILE.replace("{", '{"version": "1",'),
@@ -276,3 +277,42 @@ def test_files_of_a_run_that_are_not_regular_or_too_large_are_refused(
             read(tmp_path)
     with pytest.raises(GenomeError, match=problem):
         read_genome(tmp_path / "genome.json")
+
+
+def budgeted(small, **facts) -> BudgetedRecord:
+    known = {"operations": 1e9, "val_loss": 2.0, "generation": 1, "text": "lines", "budget": 4e9}
+    known |= {"seed": 1, "data_sha256": "0" * 64}
+    return BudgetedRecord(genome=small, **known | facts)
+
+
+def test_a_genome_of_a_search_with_a_budget_is_read_again(path: Path, small) -> None:
+    record = budgeted(small)
+    write_genome(path, record)
+    assert read_genome(path) == record
+    assert json.loads(path.read_text())["version"] == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (('"n_embd": 8', '"n_embd": 0'), "n_embd must be between 1 and 1024, got 0"),
+        (('"n_embd": 8', '"width": 8'), "genome.n_embd: field required"),
+        (('"operations": 1000000000.0', '"operations": -1'), "operations: "),
+        (('"text": "lines"', '"text": "book"'), "text: "),
+    ],
+)
+def test_a_damaged_genome_of_such_a_search_is_refused(path: Path, small, change, problem) -> None:
+    write_genome(path, budgeted(small))
+    content = path.read_text()
+    assert change[0] in content
+    path.write_text(content.replace(*change))
+    with pytest.raises(GenomeError) as error:
+        read_genome(path)
+    assert problem in str(error.value)
+
+
+def test_it_replaces_a_worse_one_and_one_of_another_search(small) -> None:
+    old = budgeted(small)
+    assert replaces(budgeted(small, val_loss=1.9), old)
+    assert not replaces(budgeted(small, val_loss=2.1), old)
+    assert replaces(budgeted(small, val_loss=2.1, data_sha256="1" * 64), old)

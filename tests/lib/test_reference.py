@@ -54,8 +54,37 @@ def test_the_loss_of_masked_documents_is_the_mean_over_the_tokens_to_learn() -> 
     short, long = [4, 0, 4], [4, 1, 2, 3, 4]
     cache = gpt.new_cache()
     losses = [cross_entropy(gpt.forward(a, cache), b) for a, b in pairwise(long)]
-    *_, loss = engine().backward([short, long], [bytes(3), bytes([1, 0, 1, 1, 0])])
+    *_, loss = engine().backward([short, long], [[None, None], [None, 2, 3, None]])
     assert math.isclose(loss, (losses[1] + losses[2]) / 2, rel_tol=1e-14)
+
+
+def test_the_loss_of_a_soft_target_is_the_mean_over_its_tokens() -> None:
+    logits = [0.5, -1.0, 2.0]
+    losses = [cross_entropy(logits, token) for token in range(3)]
+    soft = cross_entropy(logits, [0.25, 0.5, 0.25])
+    assert math.isclose(soft, 0.25 * losses[0] + 0.5 * losses[1] + 0.25 * losses[2])
+    assert cross_entropy(logits, [0.0, 1.0, 0.0]) == losses[1]
+
+
+def test_the_gradient_of_soft_targets_is_that_of_finite_differences() -> None:
+    docs, soft = [[4, 0, 4], [4, 1, 2, 3, 4]], [0.5, 0.125, 0.25, 0.125, 0.0]
+    targets = [[soft, None], [1, soft, None, soft[::-1]]]
+    drops = batch_dropout(TrainConfig(dropout=0.3, batch_size=2), step=0)
+
+    def loss_of(trained: ReferenceEngine) -> float:
+        *_, loss = trained.backward(docs, targets, drops)
+        return loss
+
+    trained = engine()
+    loss_of(trained)
+    grads = [param.grad for param in trained.params]
+    for param, grad in zip(trained.params, grads, strict=True):
+        weight = param.data
+        above, below = (
+            setattr(param, "data", weight + d) or loss_of(trained) for d in (1e-5, -1e-5)
+        )
+        param.data = weight
+        assert grad == pytest.approx((above - below) / 2e-5, abs=1e-8)  # the error is about 1e-10
 
 
 def test_the_gradient_of_a_batch_is_the_weighted_mean_of_its_documents() -> None:

@@ -1,27 +1,30 @@
 """Read and write genome.json, which stores the winner of a search.
 
-evolve-rust's keys come first, one per line. Files written by evolve-rust, which have only these
-keys, can also be read. Repeating a search writes the same bytes.
+Version 1 has evolve-rust's keys, which come first, one per line. Files written by evolve-rust,
+which have only these keys, can also be read. Version 2 is the winner of a search with a budget.
+Repeating a search writes the same bytes.
 """
 
 import json
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Final, Literal, NoReturn
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from microgpt.config import MAX_SEED
+from microgpt.config import MAX_SEED, TextKind
 from microgpt.error_format import first_problem, newer_version
 from microgpt.files.atomic_files import publish
 from microgpt.files.regular_file import read_regular_file
+from microgpt_evolution.budgeted.genome import BudgetedGenome
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.genome import GENES, Genome
 from microgpt_evolution.objectives.fitness import Fitness
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 1  # of genomes with evolve-rust's genes
+BUDGETED_VERSION: Final = 2
 MAX_BYTES = 2**20  # typical files are smaller than 1 kB
 CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( .*)?$", re.MULTILINE)  # Git merge conflict markers
 
@@ -58,7 +61,25 @@ class GenomeRecord:
         return Genome(**{gene: getattr(self, gene) for gene in GENES})
 
 
-def read_genome(path: str | Path) -> GenomeRecord:
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True))
+class BudgetedRecord:
+    """The content of a genome.json of version 2: the winner of a search with a budget."""
+
+    genome: BudgetedGenome
+    operations: Annotated[float, Field(gt=0, allow_inf_nan=False)]  # of its training run
+    val_loss: _Finite  # validation loss in nats per character
+    generation: Annotated[int, Field(ge=1)]
+    text: TextKind
+    version: Literal[2] = BUDGETED_VERSION
+    budget: Annotated[float, Field(gt=0, allow_inf_nan=False)]  # operations of the search
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)]  # seed of the search
+    data_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+AnyRecord = GenomeRecord | BudgetedRecord
+
+
+def read_genome(path: str | Path) -> AnyRecord:
     """Read a genome.json file; the fitness of files from evolve-rust is "last-doc".
 
     Raises:
@@ -75,7 +96,7 @@ def read_content(path: str | Path) -> bytes:
         raise GenomeError(f"cannot read {path}: {error.strerror}") from error
 
 
-def decode_genome(content: bytes, path: Path) -> GenomeRecord:
+def decode_genome(content: bytes, path: Path) -> AnyRecord:
     """Parse the bytes of a genome.json file; see `read_genome`."""
     try:
         text = content.decode("utf-8-sig")
@@ -84,8 +105,10 @@ def decode_genome(content: bytes, path: Path) -> GenomeRecord:
             f"{path} is not a genome: it is not UTF-8 text; use another file"
         ) from error
     facts = _parse(text, path)
-    if problem := newer_version(text, "version", FORMAT_VERSION):
+    if problem := newer_version(text, "version", BUDGETED_VERSION):
         raise GenomeError(f"{path}: {problem}")
+    if facts.get("version") == BUDGETED_VERSION:
+        return _decode_budgeted(facts, path)
     if facts.keys().isdisjoint(GENES):
         raise GenomeError(f"{path} is not a genome: it has none of the keys {', '.join(GENES)}")
     if missing := [key for key in (*GENES, "loss", "generation") if key not in facts]:
@@ -102,7 +125,16 @@ def decode_genome(content: bytes, path: Path) -> GenomeRecord:
     return record
 
 
-def write_genome(path: str | Path, record: GenomeRecord) -> None:
+def _decode_budgeted(facts: dict[str, Any], path: Path) -> BudgetedRecord:
+    try:
+        return TypeAdapter(BudgetedRecord).validate_json(json.dumps(facts))
+    except ValidationError as error:
+        raise GenomeError(f"{path}: {first_problem(error)}") from error
+    except GenomeError as error:
+        raise GenomeError(f"{path}: {error}") from error
+
+
+def write_genome(path: str | Path, record: AnyRecord) -> None:
     """Atomically write a genome.json file; equal records produce equal bytes.
 
     Raises:
@@ -112,13 +144,13 @@ def write_genome(path: str | Path, record: GenomeRecord) -> None:
     publish(path.parent, {path.name: encode_genome(record)})
 
 
-def encode_genome(record: GenomeRecord) -> bytes:
+def encode_genome(record: AnyRecord) -> bytes:
     """Encode a record as genome.json."""
     facts = {name: fact for name, fact in asdict(record).items() if fact is not None}
     return f"{json.dumps(facts, indent=2)}\n".encode()
 
 
-def replaces(new: GenomeRecord, old: GenomeRecord) -> bool:
+def replaces(new: AnyRecord, old: AnyRecord) -> bool:
     """Return whether a new genome should replace an old one.
 
     True if the new genome is better, or if the two cannot be compared: their objective, head,
@@ -130,12 +162,16 @@ def replaces(new: GenomeRecord, old: GenomeRecord) -> bool:
     return old_worth is None or (new_worth is not None and new_worth > old_worth)
 
 
-def _contest(record: GenomeRecord) -> tuple[str | None, ...]:
+def _contest(record: AnyRecord) -> tuple[str | None, ...]:
+    if isinstance(record, BudgetedRecord):
+        return "budget", record.data_sha256
     return record.objective, record.head, record.fitness, record.data_sha256
 
 
-def _worth(record: GenomeRecord) -> float | None:
+def _worth(record: AnyRecord) -> float | None:
     """Return the value to maximise, or None if the value is unknown."""
+    if isinstance(record, BudgetedRecord):
+        return -record.val_loss
     if record.objective != "loss":
         return record.score
     loss = record.loss if record.fitness == "last-doc" else record.val_loss

@@ -88,7 +88,7 @@ def test_other_objectives_return_a_score(objective) -> None:
     [
         ({"population": 0}, "population"),
         ({"samples": 5}, "--samples can only be used with --objective aesthetic or hydra"),
-        ({"minutes": 0}, "minutes must be greater than 0"),
+        ({"stop_after_minutes": 0}, "stop_after_minutes must be greater than 0"),
         ({"workers": 0}, "workers"),
         ({"objective": "hydra", "head": "origin"}, "--head origin requires --origin"),
         ({"seed": -1}, "seed"),

@@ -256,7 +256,9 @@ def test_of_two_that_make_the_same_directory_the_second_is_refused_at_once(tmp_p
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"format_version": 4, "status": None}, "format_version is 4, .*; update microgpt"),
+        ({"format_version": 5, "status": None}, "format_version is 5, .*; update microgpt"),
+        ({"teachers": [["a"]]}, r"teachers\[0\]\[1\]: field required"),
+        ({"teachers": [["a", "b"]], "teacher_samples": -1}, "teacher_samples: input should be"),
         ({"state_sha256": "0"}, "its sha256 differs"),
         ({"status": "happy"}, r"train_state\.json: status: input should be 'running'"),
         ({"step": -1}, "step: input should be greater than or equal to 0"),

@@ -5,13 +5,12 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rich.cells import chop_cells
 from rich.console import Console
 from rich.text import Text
 
-from microgpt.config import ModelConfig, TextKind, TrainConfig
+from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.documents import load_conversations, load_lines_or_stream, load_text
 from microgpt.data.statistics import RARE, Cut, DataReport, count_with_others, describe
 from microgpt.data.text_file import TextFile
@@ -23,8 +22,7 @@ from microgpt.training.finetune import extended_tokenizer
 from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.progress import duration, load_kernels
-from microgpt_cli.training.fitting import Fitting, explain
-from microgpt_cli.training.job import default_split
+from microgpt_cli.training.fitting import explain, fitting_for
 from microgpt_cli.training.time_limit import TimeLimit
 from microgpt_cli.training_speed import TrainingSpeed, measure_speed
 
@@ -86,7 +84,7 @@ def analyze_file(
     else:
         docs = load_conversations(file, tell=note) if is_chat else load_lines_or_stream(file)
     stream = docs if isinstance(docs, str) else None
-    fitting = _fitting(docs, budget, limit)
+    fitting = fitting_for(docs, minutes=limit.minutes if limit else None, budget=budget)
     fitted = fitting.fit(limit)
     expectation = None
     if (budget or limit) and fitting.parts.validation:
@@ -121,20 +119,6 @@ def analyze_file(
         explanation=explain(fitted) if budget or limit else (),
         expectation=expectation,
     )
-
-
-def _fitting(
-    docs: Sequence[Document] | str, budget: float | None, limit: TimeLimit | None
-) -> Fitting:
-    """Return what chooses the settings of `train` for documents."""
-    settings: dict[str, Any] = {
-        "minutes": limit and limit.minutes, "budget": budget, "preset": None, "holdout": None,
-        "val_fraction": 0.0, "test_fraction": 0.0, "engine": "compiled", "dtype": None,
-        "threads": 1, "max_weights": None, "max_memory": None,
-    }  # fmt: skip
-    parts = default_split(docs, settings, {})
-    text: TextKind = "stream" if isinstance(docs, str) else "lines"
-    return Fitting(parts, text, settings, {})
 
 
 def as_facts(found: DatasetReport) -> dict[str, object]:

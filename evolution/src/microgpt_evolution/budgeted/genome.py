@@ -1,12 +1,12 @@
 """The genome of a budgeted search: all settings of a training run but its number of steps."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cache
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from microgpt.config import Activation, ModelConfig, Optimizer, Positions, TextKind, TrainConfig
-from microgpt.data.sizes import Sizes
 from microgpt.errors import ConfigError
 from microgpt.training.choice import WARMUP, Choice
 from microgpt.training.operations import step_operations
@@ -53,7 +53,7 @@ class BudgetedGenome:
     out_scale: float
 
     def __post_init__(self) -> None:
-        for name, kind in get_type_hints(BudgetedGenome).items():
+        for name, kind in _kinds().items():
             _check(name, getattr(self, name), kind)
         try:
             self.model(vocab_size=1)
@@ -66,29 +66,22 @@ class BudgetedGenome:
         return ModelConfig(**self._fields_of(ModelConfig) | {"vocab_size": vocab_size})
 
     def train_config(
-        self,
-        operations: float,
-        sizes: Sizes,
-        *,
-        vocab_size: int,
-        text: TextKind,
-        seed: int,
-        evaluations: int,
+        self, operations: float, length: float, *, vocab_size: int, text: TextKind, evaluations: int
     ) -> TrainConfig:
         """Return the training settings, with as many steps as the operations allow.
 
         Args:
             operations: cost of all steps; see `microgpt.training.operations`.
-            sizes: sizes of the training documents in tokens.
+            length: mean number of predicted tokens per document or chunk.
             vocab_size: number of tokens of the tokenizer.
         """
-        length = sizes.chunk_length(self.block_size)
-        facts: dict[str, Any] = self._fields_of(TrainConfig)
-        facts |= {"text": text, "seed": seed, "evaluations": evaluations}
-        config = TrainConfig(batch_size=max(1, round(self.n_tokens / length)), **facts)
+        facts: dict[str, Any] = self._fields_of(TrainConfig) | {"text": text}
+        config = TrainConfig(
+            batch_size=max(1, round(self.n_tokens / length)), evaluations=evaluations, **facts
+        )
         steps = max(1, int(operations / step_operations(self.model(vocab_size), config, length)))
         steps = max(steps - steps % evaluations, min(steps, evaluations))  # evaluated at the end
-        return TrainConfig(**vars(config) | {"steps": steps, "warmup_steps": steps // WARMUP})
+        return replace(config, steps=steps, warmup_steps=steps // WARMUP)
 
     @property
     def species(self) -> str:
@@ -123,6 +116,11 @@ class BudgetedGenome:
 
 
 GENES = tuple(field.name for field in fields(BudgetedGenome))
+
+
+@cache
+def _kinds() -> dict[str, Any]:
+    return get_type_hints(BudgetedGenome)
 
 
 def _check(name: str, gene: object, kind: Any) -> None:

@@ -1,17 +1,20 @@
-"""Train an organism up to a fraction of its operations, and measure its held-out loss."""
+"""Train an organism up to one of its evaluations, and measure its held-out loss."""
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from microgpt.config import TextKind, TrainConfig
+from microgpt.config import ModelConfig, TextKind, TrainConfig
 from microgpt.data.bpe import BpeTokenizer
 from microgpt.data.folding import char_tokenizer
 from microgpt.data.sizes import Sizes, measure
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import Tokenizer, count_predictions
-from microgpt.state import TrainEvent, TrainResult, TrainState
+from microgpt.model import count_params
+from microgpt.state import TrainEvent, TrainingPlan, TrainState
+from microgpt.training.engines import bytes_needed
+from microgpt.training.operations import evaluation_operations, step_operations
 from microgpt.training.train import DivergedError, train
 from microgpt_evolution.budgeted.genome import BudgetedGenome
 
@@ -20,11 +23,21 @@ EVALUATIONS = 8  # number of evaluations of a complete training run; a rung ends
 
 
 class Tokens(NamedTuple):
-    """A tokenizer, and the sizes of the training documents in its tokens."""
+    """A tokenizer, and the sizes of the documents in its tokens."""
 
     tokenizer: Tokenizer
-    sizes: Sizes
+    training: Sizes
+    validation: Sizes
     per_character: float  # number of predicted tokens per character of the validation set
+
+
+class _Plan(NamedTuple):
+    """The settings of a complete training run."""
+
+    model: ModelConfig
+    config: TrainConfig
+    operations: float  # between two evaluations, including one of them
+    length: float  # mean number of predicted tokens per document or chunk
 
 
 @dataclass(frozen=True)
@@ -39,11 +52,12 @@ class Rung:
 
 @dataclass(frozen=True)
 class RungResult:
-    """The losses of a training run so far, in nats per character, and its state."""
+    """The new validation losses of a training run, in nats per character, and its state."""
 
-    losses: tuple[float, ...]  # validation loss at each evaluation since the last rung
-    state: TrainState | None = field(default=None, compare=False, repr=False)  # None: it diverged
-    trained: TrainResult | None = field(default=None, compare=False, repr=False)
+    losses: tuple[float, ...]  # one per evaluation since the last rung; infinity if it diverged
+    plan: TrainingPlan | None = field(default=None, compare=False, repr=False)
+    state: TrainState | None = field(default=None, compare=False, repr=False)
+    test_loss: float | None = None  # in nats per token, of a complete run if there is a test set
 
 
 @dataclass(frozen=True)
@@ -53,7 +67,10 @@ class BudgetedObjective:
     parts: Split
     text: TextKind
     operations: float  # for a complete training run, without evaluations
+    max_weights: int | None = None
+    max_bytes: int | None = None  # memory limit per training run
     _known: dict[int | None, Tokens] = field(default_factory=dict, repr=False, compare=False)
+    _plans: dict[BudgetedGenome, "_Plan"] = field(default_factory=dict, repr=False, compare=False)
 
     def tokens(self, vocab_size: int | None) -> Tokens:
         """Return the tokenizer for a size of the BPE vocabulary, or for characters if None."""
@@ -64,25 +81,70 @@ class BudgetedObjective:
                 if vocab_size is None
                 else BpeTokenizer.from_documents(parts.train, vocab_size)
             )
-            sizes = measure(parts.train, tokenizer, self.text)
             n_tokens, n_characters = (
                 sum(count_predictions(doc, LOSS_ON, self.text, count) for doc in parts.validation)
                 for count in (tokenizer.count, len)
             )
-            self._known[vocab_size] = Tokens(tokenizer, sizes, n_tokens / n_characters)
+            training, validation = (
+                measure(docs, tokenizer, self.text) for docs in (parts.train, parts.validation)
+            )
+            per_character = n_tokens / max(1, n_characters)
+            self._known[vocab_size] = Tokens(tokenizer, training, validation, per_character)
         return self._known[vocab_size]
+
+    def settings(self, genome: BudgetedGenome, seed: int = 0) -> tuple[ModelConfig, TrainConfig]:
+        """Return the model and training settings of a complete training run."""
+        planned = self._plan(genome)
+        return planned.model, replace(planned.config, seed=seed)
+
+    def cost(self, genome: BudgetedGenome, n_evaluations: int) -> float:
+        """Return the operations of a part of a training run, including its evaluations."""
+        return n_evaluations * self._plan(genome).operations
+
+    def teaching_cost(self, genome: BudgetedGenome, n_samples: int) -> float:
+        """Return the operations of a model of this size to predict all texts and the samples."""
+        plan, sizes = self._plan(genome), self.tokens(genome.vocab_size).training
+        n_tokens = sizes.n_tokens + n_samples * plan.length
+        return evaluation_operations(plan.model, plan.length, n_tokens)
+
+    def _plan(self, genome: BudgetedGenome) -> "_Plan":
+        if genome not in self._plans:
+            self._plans[genome] = self._new_plan(genome)
+        return self._plans[genome]
+
+    def _new_plan(self, genome: BudgetedGenome) -> "_Plan":
+        tokens = self.tokens(genome.vocab_size)
+        model = genome.model(tokens.tokenizer.vocab_size)
+        length = tokens.training.chunk_length(model.block_size)
+        config = genome.train_config(
+            self.operations, length, vocab_size=model.vocab_size, text=self.text,
+            evaluations=EVALUATIONS,
+        )  # fmt: skip
+        steps = config.steps_between_evaluations * step_operations(model, config, length)
+        held_out = tokens.validation
+        is_long = held_out.mean_length > model.block_size  # windows read each token twice
+        n_tokens = (2 if is_long else 1) * held_out.n_tokens
+        evaluation = evaluation_operations(model, held_out.chunk_length(model.block_size), n_tokens)
+        return _Plan(model, config, steps + evaluation, length)
+
+    def refusal(self, genome: BudgetedGenome) -> str | None:
+        """Return the reason why a genome cannot be trained, or None."""
+        model, config = self.settings(genome)
+        if self.max_weights is not None and (n := count_params(model)) > self.max_weights:
+            return f"the model has {n:,} weights, the limit is {self.max_weights:,}"
+        if self.max_bytes is None:
+            return None
+        longest = round(self._plan(genome).length)
+        n_bytes = bytes_needed("compiled", "float32", model, config, longest=longest)
+        if n_bytes <= self.max_bytes:
+            return None
+        return f"training needs {n_bytes:,} bytes of memory, the limit is {self.max_bytes:,}"
 
     def run(self, rung: Rung, should_stop: Callable[[], bool] | None = None) -> RungResult:
         """Train up to an evaluation; the result is incomplete if training was stopped."""
-        genome, tokens = rung.genome, self.tokens(rung.genome.vocab_size)
-        model = genome.model(tokens.tokenizer.vocab_size)
-        config = genome.train_config(
-            self.operations,
-            tokens.sizes,
-            vocab_size=tokens.tokenizer.vocab_size,
-            text=self.text,
-            seed=rung.seed,
-            evaluations=EVALUATIONS,
+        tokens, (model, config) = (
+            self.tokens(rung.genome.vocab_size),
+            self.settings(rung.genome, rung.seed),
         )
         losses: list[float] = []
 
@@ -90,6 +152,7 @@ class BudgetedObjective:
             if event.val_loss is not None:
                 losses.append(event.val_loss * tokens.per_character)
 
+        is_last = rung.until == EVALUATIONS
         try:
             result = train(
                 self.parts,
@@ -97,12 +160,10 @@ class BudgetedObjective:
                 config=config,
                 tokenizer=tokens.tokenizer,
                 resume=rung.state,
-                until=None
-                if rung.until == EVALUATIONS
-                else rung.until * config.steps_between_evaluations,
+                until=None if is_last else rung.until * config.steps_between_evaluations,
                 on_event=note,
                 should_stop=should_stop,
             )
         except DivergedError:
             return RungResult((math.inf,))
-        return RungResult(tuple(losses), result.state, result)
+        return RungResult(tuple(losses), result.plan, result.state, result.test_loss)

@@ -42,7 +42,7 @@ class Records(RunDirectory):
     def add(
         self, trial: Trial[Genome], evaluation: Evaluation, *, flops: int, n_params: int
     ) -> None:
-        """Append an evaluation; see `RunDirectory.add`."""
+        """Append an evaluation; raise CheckpointError if it cannot be written."""
         record = EvaluationRecord.of(
             evaluation,
             id=trial.id,

@@ -25,8 +25,6 @@ from microgpt.files.atomic_files import SAVING, as_argument, cannot_write, publi
 from microgpt.files.directory_lock import DirectoryLock
 from microgpt.files.regular_file import read_regular_file
 from microgpt_evolution.errors import RunError
-from microgpt_evolution.objectives.trial import Trial
-from microgpt_evolution.population import Evaluation
 
 RUN, EVALUATIONS = "run.json", "evaluations.jsonl"
 FORMAT_VERSION = 1
@@ -97,14 +95,6 @@ class RunDirectory(ABC):
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-    @abstractmethod
-    def known(self, trial: Trial[Any]) -> Evaluation | None:
-        """Return the recorded evaluation of a trial, or None if the trial must still be run."""
-
-    @abstractmethod
-    def add(self, trial: Trial[Any], evaluation: Evaluation, *, flops: int, n_params: int) -> None:
-        """Append an evaluation; raise CheckpointError if it cannot be written."""
 
     @property
     @abstractmethod

@@ -16,6 +16,7 @@ from random import Random
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.population import Evaluation, Offspring, Population, place
 from microgpt_evolution.search.aesthetic_operators import mutate, random_genome
+from microgpt_evolution.search.genome_operators import Operators
 
 JUDGE = "judge"  # the score that the aesthetic search maximises
 N_ELITES = 2
@@ -35,15 +36,20 @@ class AestheticPopulation(Population):
         rng: Random,
         first_slot: int = 1,
         ancestor: Genome | None = None,
+        operators: Operators | None = None,
     ) -> None:
         """Create random organisms; with an ancestor, half are the ancestor and its mutants."""
+        self._random = operators.random if operators else random_genome
+        self._mutate = operators.mutate if operators else mutate
         self.measure = measure
         self._size, self._run_seed, self._rng, self._first_slot = size, run_seed, rng, first_slot
         children = [Offspring(ancestor, "genome")] if ancestor else []
         while ancestor and len(children) < size // 2:
-            children.append(Offspring(mutate(ancestor, rng), "mutant"))
+            children.append(Offspring(self._mutate(ancestor, rng), "mutant"))
+        first = operators.first if operators else ()
+        children += [Offspring(genome, "genome") for genome in first][: size - len(children)]
         while len(children) < size:
-            children.append(Offspring(random_genome(rng), "random"))
+            children.append(Offspring(self._random(rng), "random"))
         super().__init__(place(children, 1, run_seed, first_slot=first_slot))
 
     def seen(self, evaluation: Evaluation) -> Evaluation:
@@ -59,9 +65,11 @@ class AestheticPopulation(Population):
         while len(children) < self._size:
             if elites:
                 parent = self._rng.choice(elites)
-                children.append(Offspring(mutate(parent.genome, self._rng), "mutant", (parent,)))
+                children.append(
+                    Offspring(self._mutate(parent.genome, self._rng), "mutant", (parent,))
+                )
             else:
-                children.append(Offspring(random_genome(self._rng), "random"))
+                children.append(Offspring(self._random(self._rng), "random"))
         self._replace(children)
 
     def receive(self, children: Sequence[Offspring]) -> None:

@@ -72,7 +72,7 @@ def evolve(
     head: HeadName | None = None,
     seed: int = DEFAULT_SEED,
     warm_start: Genome | None = None,
-    minutes: float | None = None,
+    stop_after_minutes: float | None = None,
     workers: int | Pool | None = None,
     run_dir: str | os.PathLike[str] | None = None,
     on_event: Callable[[SearchEvent], None] | None = None,  # called with each event
@@ -99,7 +99,8 @@ def evolve(
         origin: only for "hydra": add a fourth head that scores the held-out loss.
         head: only for "hydra": head whose champion wins. Default: the best organism over all heads.
         warm_start: genome that forms half of the first generation, together with its mutants.
-        minutes: no generation starts after this time, so the winner depends on the machine's speed.
+        stop_after_minutes: no generation starts after this time, so the winner depends on the
+            speed of the machine.
         workers: number of threads, or an open pool; does not affect the winner. By default, one
             thread per CPU that the process may use.
         run_dir: directory in which evaluations are recorded. An existing run is resumed.
@@ -120,8 +121,8 @@ def evolve(
     }  # fmt: skip
     facts = describe_documents(parts) | {"seed": seed, "warm_start": warm_start}
     settings = SearchSettings.begin(options, input="documents", **facts)
-    if minutes is not None and not minutes > 0:
-        raise ConfigError(f"minutes must be greater than 0, got {minutes}")
+    if stop_after_minutes is not None and not stop_after_minutes > 0:
+        raise ConfigError(f"stop_after_minutes must be greater than 0, got {stop_after_minutes}")
     listeners = Listeners(log=log or ignore, on_event=on_event or ignore)
     with ExitStack() as stack:
         if workers is None:
@@ -131,7 +132,9 @@ def evolve(
             workers = stack.enter_context(Threads(workers))
         folder = run_dir or Path(stack.enter_context(TemporaryDirectory()), "run")
         records = stack.enter_context(_open_records(Path(folder), settings))
-        result = run_search(settings, parts, workers, records, listeners, minutes, should_stop)
+        result = run_search(
+            settings, parts, workers, records, listeners, stop_after_minutes, should_stop
+        )
     if result is None:
         raise NoWinnerError("no organism finished training; use other documents")
     return result

@@ -6,11 +6,12 @@ All constants come from evolve-rust, except that growth is limited by `WHOLE_LIM
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from microgpt_evolution.genome import GENES, WHOLE_LIMITS, Genome
+from microgpt_evolution.genome import GENES, PRIMORDIAL, WHOLE_LIMITS, Genome
+from microgpt_evolution.space_file import SpaceFile
 
 _Number = TypeVar("_Number", int, float)
 
@@ -21,9 +22,9 @@ TUNED_STEPS, TUNED_LR = (100, 3000), (1e-4, 0.05)
 GROWN_CONTEXTS = (12, 16, 24, 32)
 
 
-Space = Mapping[str, tuple[float, ...]]  # allowed values per gene; for lr, the range of log10(lr)
+Values = Mapping[str, tuple[float, ...]]  # allowed values per gene; for lr, the range of log10(lr)
 
-NORMAL: Space = {
+NORMAL: Values = {
     "n_emb": (8, 12, 16, 20, 24, 32),
     "n_ctx": (8, 12, 16, 24),
     "n_layer": (1, 2, 3),
@@ -32,7 +33,7 @@ NORMAL: Space = {
     "steps": (200, 300, 500, 750, 1000, 1500),
     "lr": (-3.0, -1.3),
 }
-WIDE: Space = {  # used in a cataclysm, the restart after long stagnation
+WIDE: Values = {  # used in a cataclysm, the restart after long stagnation
     "n_emb": (8, 16, 24, 32, 48, 64),
     "n_ctx": (8, 12, 16, 24, 32),
     "n_layer": (1, 2, 3, 4, 5, 6),
@@ -41,10 +42,10 @@ WIDE: Space = {  # used in a cataclysm, the restart after long stagnation
     "steps": (300, 500, 1000, 1500, 2000, 3000),
     "lr": (-4.0, -1.0),
 }
-MUTATED: Space = {**NORMAL, "n_layer": (1, 2, 3, 4)}  # values drawn by `mutate`, except for steps
+MUTATED: Values = {**NORMAL, "n_layer": (1, 2, 3, 4)}  # values drawn by `mutate`, except for steps
 
 
-def random_genome(rng: random.Random, space: Space = NORMAL) -> Genome:
+def random_genome(rng: random.Random, space: Values = NORMAL) -> Genome:
     """Return a random genome whose genes are drawn independently from a space."""
     return _with_fitting_heads({gene: _draw(gene, space, rng) for gene in GENES})
 
@@ -106,7 +107,7 @@ def _with_fitting_heads(genes: dict[str, Any]) -> Genome:
     return Genome(**genes)
 
 
-def _draw(gene: str, space: Space, rng: random.Random) -> float:
+def _draw(gene: str, space: Values, rng: random.Random) -> float:
     return 10 ** rng.uniform(*space["lr"]) if gene == "lr" else rng.choice(space[gene])
 
 
@@ -117,3 +118,31 @@ def _increased(genome: Genome, gene: str) -> Genome:
 
 def _clamp(value: _Number, limits: tuple[_Number, _Number]) -> _Number:
     return min(max(value, limits[0]), limits[1])
+
+
+class Operators(NamedTuple):
+    """The operators of a search."""
+
+    random: Callable[[random.Random], Genome]
+    wide: Callable[[random.Random], Genome]  # random genome in a cataclysm
+    mutate: Callable[[Genome, random.Random], Genome]
+    crossover: Callable[[Genome, Genome, random.Random], Genome]
+    fine_tune: Callable[[Genome, random.Random], Genome]
+    grow: Callable[[Genome, random.Random], Genome]
+    first: tuple[Genome, ...] = ()  # genomes of the first generation
+
+    @classmethod
+    def of(cls, file: SpaceFile) -> "Operators":
+        """Return the operators of a space; genes without values are those of PRIMORDIAL."""
+        space = file.space
+
+        def draw(rng: random.Random) -> Genome:
+            return space.random(PRIMORDIAL, rng)
+
+        first = tuple(replace(PRIMORDIAL, **genes) for genes in file.first)
+        return cls(draw, draw, space.mutate, space.crossover, space.mutate, space.mutate, first)
+
+
+EVOLVE_RUST = Operators(
+    random_genome, lambda rng: random_genome(rng, WIDE), mutate, crossover, fine_tune, grow
+)

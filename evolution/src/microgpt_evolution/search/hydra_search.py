@@ -15,7 +15,7 @@ from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.hydra_heads import HeadName
 from microgpt_evolution.population import Evaluation, Offspring, Organism
 from microgpt_evolution.search.aesthetic_search import N_ELITES, AestheticPopulation
-from microgpt_evolution.search.genome_operators import crossover
+from microgpt_evolution.search.genome_operators import Operators, crossover
 
 Exchange = Literal["migrate", "source"]
 
@@ -44,8 +44,10 @@ class Hydra:
         run_seed: int,
         exchange: Exchange = "migrate",
         ancestor: Genome | None = None,
+        operators: Operators | None = None,
     ) -> None:
         self.exchange = exchange
+        self._crossover = operators.crossover if operators else crossover
         self._rng = Random(run_seed)
         self.heads = {
             name: AestheticPopulation(
@@ -55,6 +57,7 @@ class Hydra:
                 rng=self._rng,
                 first_slot=1 + place * size,
                 ancestor=ancestor,
+                operators=operators,
             )
             for place, name in enumerate(names)
         }
@@ -133,7 +136,7 @@ class Hydra:
         if champions[host]:
             own = champions[host][0]
             for guest in guests:
-                genome = crossover(own.genome, guest.genome, self._rng)
+                genome = self._crossover(own.genome, guest.genome, self._rng)
                 children.append(Offspring(genome, "cross", (own, guest)))
         return children[:room]
 

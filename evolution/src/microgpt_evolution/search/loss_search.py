@@ -13,6 +13,7 @@ from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.population import Evaluation, Organism, Population
 from microgpt_evolution.search.blacklist import Blacklist
+from microgpt_evolution.search.genome_operators import EVOLVE_RUST, Operators
 from microgpt_evolution.search.loss_breeding import first_generation, next_generation
 from microgpt_evolution.search.stagnation import StagnationSchedule, StagnationStage
 
@@ -21,11 +22,19 @@ class LossSearch(Population):
     """A population bred by tournament selection, with a stagnation schedule and a blacklist."""
 
     def __init__(
-        self, *, population: int, fitness: Fitness, seed: int, ancestor: Genome | None = None
+        self,
+        *,
+        population: int,
+        fitness: Fitness,
+        seed: int,
+        ancestor: Genome | None = None,
+        operators: Operators = EVOLVE_RUST,
     ) -> None:
-        self._rng, self._seed = Random(seed), seed
+        self._rng, self._seed, self._operators = Random(seed), seed, operators
         super().__init__(
-            first_generation(population, run_seed=seed, rng=self._rng, ancestor=ancestor)
+            first_generation(
+                population, run_seed=seed, rng=self._rng, ancestor=ancestor, operators=operators
+            )
         )
         self.schedule = StagnationSchedule()
         self.blacklist = Blacklist(fitness)
@@ -52,5 +61,6 @@ class LossSearch(Population):
             run_seed=self._seed,
             rng=self._rng,
             blacklisted=self.blacklist.species,
+            operators=self._operators,
         )
         self.schedule = self.schedule.after_breeding()

@@ -90,9 +90,18 @@ class SearchRunner(ABC):
                 self._breed()
             started = perf_counter()
             self._generation(number, started)
-            if minutes is not None and perf_counter() - self._started > 60 * minutes:
+            is_late = minutes is not None and perf_counter() - self._started > 60 * minutes
+            if is_late or self._is_target_reached():
                 break
         return self._end(self._measure_finalists_again())
+
+    def _is_target_reached(self) -> bool:
+        """Return whether an organism is as good as the target of the space file, if it has one."""
+        space = self.settings.space
+        if space is None or space.target is None:
+            return False
+        target = space.target if self.settings.fitness else -space.target  # fitness is minimised
+        return any(champion.fitness <= target for champion in self.champions.values())
 
     @abstractmethod
     def _begin(self) -> None:
@@ -193,6 +202,8 @@ class LossRunner(SearchRunner):
             primordial = Trial(PRIMORDIAL, seed, "g0-0", "primordial")
             (evaluation,) = self._measure("primordial", [primordial])
             self.target = target("held-out", evaluation.fitness)
+        if settings.space and settings.space.target is not None:
+            self.target = settings.space.target
         self._log(*loss_log.header(settings, self.target, self.evaluator.records.log))
         if settings.warm_start:
             self._listeners.trace(trace.descended(self.search.organisms))

@@ -24,8 +24,10 @@ from microgpt_evolution.population import Population
 from microgpt_evolution.runs.records import RecordedRun, Records
 from microgpt_evolution.runs.run_directory import RUN
 from microgpt_evolution.search.aesthetic_search import JUDGE, AestheticPopulation
+from microgpt_evolution.search.genome_operators import EVOLVE_RUST, Operators
 from microgpt_evolution.search.hydra_search import HEAD_GENERATIONS, Exchange, Hydra
 from microgpt_evolution.search.loss_search import LossSearch
+from microgpt_evolution.space_file import SpaceFile
 
 Search = Population | Hydra  # both classes have the methods ask, tell, breed and finalists
 
@@ -69,6 +71,7 @@ class SearchSettings(BaseModel):
     origin: bool = False  # whether the Hydra has the fourth head, Origin
     head: HeadName | None = None  # head whose champion wins; None for the best over all heads
     warm_start: Genome | None = None  # stored as a genome, because the genome file may change
+    space: SpaceFile | None = None  # None for evolve-rust's space
     max_flops: float = MAX_FLOPS  # maximum FLOPs per training run; larger genomes are refused
     max_bytes: int = MAX_BYTES  # training memory limit in bytes; larger genomes are refused
 
@@ -89,18 +92,19 @@ class SearchSettings(BaseModel):
 
     def search(self) -> Search:
         """Create the search described by these settings."""
-        size, seed, ancestor = self.population, self.seed, self.warm_start
+        size, seed = self.population, self.seed
+        operators = Operators.of(self.space) if self.space else None
+        shared: dict[str, Any] = {"ancestor": self.warm_start, "operators": operators}
         if self.objective == "loss":
             assert self.fitness
-            return LossSearch(population=size, fitness=self.fitness, seed=seed, ancestor=ancestor)
+            shared["operators"] = operators or EVOLVE_RUST
+            return LossSearch(population=size, fitness=self.fitness, seed=seed, **shared)
         if self.objective == "aesthetic":
             return AestheticPopulation(
-                measure=JUDGE, size=size, run_seed=seed, rng=Random(seed), ancestor=ancestor
+                measure=JUDGE, size=size, run_seed=seed, rng=Random(seed), **shared
             )
         assert self.exchange
-        return Hydra(
-            self.heads, size=size, run_seed=seed, exchange=self.exchange, ancestor=ancestor
-        )
+        return Hydra(self.heads, size=size, run_seed=seed, exchange=self.exchange, **shared)
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
@@ -158,8 +162,12 @@ class SearchSettings(BaseModel):
         except ConfigError as error:
             raise RunError(f"{where}: {error}") from error
 
-    def check(self, given: Mapping[str, Any], warm_start: Genome | None) -> None:
-        """Raise ConfigError if an option or the warm start differs from this run's settings."""
+    def check(
+        self, given: Mapping[str, Any], warm_start: Genome | None, space: SpaceFile | None
+    ) -> None:
+        """Raise ConfigError if an option, the warm start or the space differs from this run's."""
+        if space and space != self.space:
+            raise ConfigError("--space is not that of the run to resume; omit --space")
         for name in ("objective", "seed", "column", *OPTIONS):
             known = getattr(self, name)
             if name in given and given[name] != known:

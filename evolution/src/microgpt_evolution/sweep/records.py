@@ -158,7 +158,7 @@ class SweepRecords(RunDirectory):
     def add(
         self, trial: Trial[SweepConfig], evaluation: Evaluation, *, flops: int, n_params: int
     ) -> None:
-        """Append an evaluation; see `RunDirectory.add`."""
+        """Append an evaluation; raise CheckpointError if it cannot be written."""
         line: dict[str, Any] = {"point": trial.config, "seed": trial.seed}
         line |= {"status": evaluation.status, "reason": evaluation.reason or None}
         if evaluation.status == "ok":
@@ -166,7 +166,7 @@ class SweepRecords(RunDirectory):
         self.add_result(SweepResult(**line, n_params=n_params, flops=flops))
 
     def add_result(self, result: SweepResult) -> None:
-        """Append a result; see `RunDirectory.add`."""
+        """Append a result; raise CheckpointError if it cannot be written."""
         self._append(result.model_dump_json().encode() + b"\n")
         self._results[result.config, result.seed] = result
 

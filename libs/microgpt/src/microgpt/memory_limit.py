@@ -23,15 +23,16 @@ def free_bytes() -> int:
     return min([int(psutil.virtual_memory().available), *_free_in_groups()])
 
 
-def check_memory(n_bytes: int, purpose: str) -> None:
+def check_memory(
+    n_bytes: int, purpose: str, remedy: str = "use a smaller model or context"
+) -> None:
     """Raise ConfigError if n_bytes exceeds the free memory."""
     if n_bytes < NEGLIGIBLE:
         return
     free = free_bytes()
     if n_bytes > free:
         raise ConfigError(
-            f"{purpose} needs {n_bytes:,} bytes of memory, but only {free:,} are free; "
-            "use a smaller model or context"
+            f"{purpose} needs {n_bytes:,} bytes of memory, but only {free:,} are free; {remedy}"
         )
 
 

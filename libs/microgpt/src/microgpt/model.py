@@ -104,12 +104,11 @@ class Gpt(Generic[Number]):
 
     def attention(self, x: Vector[Number], layer: int, cache: KVCache[Number]) -> Vector[Number]:
         """Apply causal multi-head attention over the tokens so far: (C) -> (C)."""
-        keys, values = cache[layer]
+        (keys, values), head_dim = cache[layer], self.config.head_dim
         query = self.query_or_key(x, f"layer{layer}.attn_wq", len(keys))
         keys.append(self.query_or_key(x, f"layer{layer}.attn_wk", len(keys)))
         values.append(linear(x, self.weights[f"layer{layer}.attn_wv"]))
         out: Vector[Number] = []
-        head_dim = self.config.head_dim
         for start in range(0, self.config.n_embd, head_dim):  # heads can attend to different tokens
             head = slice(start, start + head_dim)  # dimensions of this head
             attn_weights = self.attention_weights(query[head], [key[head] for key in keys])  # (T)
@@ -152,8 +151,10 @@ def softmax(logits: Sequence[Number]) -> Vector[Number]:
     return [e / norm for e in exps]
 
 
-def cross_entropy(logits: Sequence[Number], target: int) -> Number:
-    """Return -log(softmax(logits)[target]), the negative log-likelihood of the target in nats."""
+def cross_entropy(logits: Sequence[Number], target: int | Sequence[float]) -> Number:
+    """Return -log(softmax(logits)[target]) in nats, or its mean over a distribution of targets."""
     largest = max(map(float, logits))
+    shares = [(target, 1.0)] if isinstance(target, int) else enumerate(target)
+    mean = total((logits[token] - largest) * share for token, share in shares)
     # log(softmax(...)) would fail if the probability underflowed to 0, so use log-sum-exp.
-    return log(total(exp(logit - largest) for logit in logits)) - (logits[target] - largest)
+    return log(total(exp(logit - largest) for logit in logits)) - mean

@@ -5,14 +5,15 @@ The results match those of Karpathy's script, and the compiled engine must repro
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import compress
 
 from microgpt.model import Drop, Gpt, Weights, cross_entropy, keep_all, weight_shapes
 from microgpt.model_config import ModelConfig
 from microgpt.value import Number, Value, total
 
 Tokens = Sequence[int]
-Batch = Sequence[Tokens]  # the documents of a batch, or their masks
+Batch = Sequence[Tokens]
+Target = int | Sequence[float] | None  # a token, the probability of each token, or no target
+Targets = Sequence[Sequence[Target]]  # the targets of the documents of a batch
 Drops = Sequence[Drop[Value]]
 
 
@@ -44,26 +45,25 @@ class ReferenceEngine:
             self.update(lr)
         return loss
 
-    def backward(self, batch: Batch, masks: Batch = (), drops: Drops = ()) -> Iterator[float]:
+    def backward(self, batch: Batch, targets: Targets = (), drops: Drops = ()) -> Iterator[float]:
         """Compute the gradients; after each document, yield the loss of the batch so far in nats.
 
         This is a generator so that training can be interrupted within a step.
-        The last loss is the mean over unmasked targets, or NaN if a loss or gradient is not finite.
+        The last loss is the mean over the targets, or NaN if a loss or gradient is not finite.
 
         Args:
             batch: documents of 2 or more tokens each; tokens beyond block_size are ignored.
-            masks: mask of each document, 0 for tokens excluded from the loss; by default, none.
+            targets: targets of each document; by default, the next tokens.
             drops: dropout function of each document; by default, no dropout.
         """
         for param in self.params:
             param.grad = 0.0
-        size = self.gpt.config.block_size + 1
-        masks = [mask[:size] for mask in masks or [[1] * len(doc) for doc in batch]]
-        drops = drops or [keep_all] * len(batch)
-        n_targets, loss = sum(sum(mask[1:]) for mask in masks), 0.0
-        for i, (doc, mask, drop) in enumerate(zip(batch, masks, drops, strict=True), start=1):
-            if any(mask[1:]):
-                doc_loss = (1 / n_targets) * document_loss(self.gpt, doc[:size], mask, drop)
+        size, drops = self.gpt.config.block_size, drops or [keep_all] * len(batch)
+        targets = [wanted[:size] for wanted in targets or [doc[1:] for doc in batch]]
+        n_targets, loss = sum(len(wanted) - wanted.count(None) for wanted in targets), 0.0
+        for i, (doc, wanted, drop) in enumerate(zip(batch, targets, drops, strict=True), start=1):
+            if len(wanted) > wanted.count(None):
+                doc_loss = (1 / n_targets) * document_loss(self.gpt, doc[: size + 1], wanted, drop)
                 doc_loss.backward()  # gradients accumulate; the graph of each document is freed
                 loss += doc_loss.data
             is_last = i == len(batch)
@@ -78,18 +78,17 @@ class ReferenceEngine:
         v_bias = 1 - self.beta2**self.n_steps
         beta1, beta2, m, v = self.beta1, self.beta2, self.adam_m, self.adam_v
         for i, param in enumerate(self.params):
-            grad = param.grad
-            m[i] = beta1 * m[i] + (1 - beta1) * grad
-            v[i] = beta2 * v[i] + (1 - beta2) * grad * grad
+            m[i] = beta1 * m[i] + (1 - beta1) * param.grad
+            v[i] = beta2 * v[i] + (1 - beta2) * param.grad * param.grad
             param.data *= 1 - lr * self.weight_decay
             param.data -= lr * (m[i] / m_bias) / (math.sqrt(v[i] / v_bias) + self.eps)
 
 
 def document_loss(
-    gpt: Gpt[Number], tokens: Tokens, mask: Tokens = (), drop: Drop[Number] = keep_all
+    gpt: Gpt[Number], tokens: Tokens, targets: Sequence[Target] = (), drop: Drop[Number] = keep_all
 ) -> Number:
-    """Return the summed negative log-likelihood in nats of tokens[1:], except those of mask 0."""
+    """Return the summed cross-entropy in nats of the targets; by default, those are tokens[1:]."""
     cache = gpt.new_cache()
     logits = [gpt.forward(token, cache, drop) for token in tokens[:-1]]
-    losses = map(cross_entropy, logits, tokens[1:])
-    return total(compress(losses, mask[1:]) if mask else losses)
+    pairs = zip(logits, targets or tokens[1:], strict=True)
+    return total(cross_entropy(x, target) for x, target in pairs if target is not None)

@@ -51,6 +51,13 @@ class StepsChange(NamedTuple):
     after: int  # total number of steps planned from then on
 
 
+class TeacherRecord(NamedTuple):
+    """A teacher of a training run."""
+
+    directory: str  # absolute path, encoded by `path_to_text`
+    weights_sha256: str
+
+
 @dataclass(frozen=True)
 class TrainingPlan:
     """Settings and data of a training run, as recorded in the model directory."""
@@ -67,6 +74,8 @@ class TrainingPlan:
     weights_format: WeightsFormat | None = None  # format of the saved weights, if specified
     preset: "PresetName | None" = None
     parent_sha256: str | None = None  # `weights_sha256` of the parent model in fine-tuning
+    teachers: tuple[TeacherRecord, ...] = ()  # models whose predictions are the targets
+    teacher_samples: int = 0  # number of documents that the teachers make up
     genome_sha256: str | None = None  # hash of the genome.json that set the options
     minutes: float | None = None  # time limit of the command; None if there is none
     budget: float | None = None  # operations for which the settings were chosen

@@ -14,14 +14,18 @@ MODEL = ModelConfig(n_embd=12, n_head=3, n_layer=2, block_size=30, vocab_size=11
 
 
 def make(
-    threads: int, config: TrainConfig, dtype: str = "float32", *, is_masked: bool = False
+    threads: int, config: TrainConfig, dtype: str = "float32", kind: str = "plain"
 ) -> CompiledEngine:
     """Return an engine at the beginning of a training on documents of many lengths."""
     rng = random.Random(1)
     docs = TokenDataset()
     for length in (rng.randint(2, 31) for _ in range(70)):
         doc = [rng.randrange(11) for _ in range(length)]
-        docs.append(doc, bytes(rng.choices((0, 1), k=length)) if is_masked else None)
+        docs.append(doc, bytes(rng.choices((0, 1), k=length)) if kind == "masked" else None)
+    if kind == "soft":
+        n_predictions = len(docs.tokens) - len(docs)
+        rows = np.random.default_rng(1).dirichlet([0.3] * 11, n_predictions)
+        docs.soft_targets = rows.astype(np.float32)
     engine = (
         CompiledEngine(MODEL, config, docs, dtype=dtype)
         if threads == 1
@@ -45,15 +49,13 @@ def numbers(engine: CompiledEngine) -> list[list[float]]:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("batch_size", [1, 3, 20, 64])
-@pytest.mark.parametrize("is_masked", [False, True])
-def test_what_is_learnt_does_not_depend_on_the_number_of_threads(
-    batch_size, dtype, is_masked
-) -> None:
+@pytest.mark.parametrize("kind", ["plain", "masked", "soft"])
+def test_what_is_learnt_does_not_depend_on_the_number_of_threads(batch_size, dtype, kind) -> None:
     config = TrainConfig(steps=12, batch_size=batch_size, dropout=0.2, weight_decay=0.1)
-    alone = make(1, config, dtype, is_masked=is_masked)
+    alone = make(1, config, dtype, kind)
     losses = run_to(alone, 12)
     for threads in (2, 3, 5):
-        together = make(threads, config, dtype, is_masked=is_masked)
+        together = make(threads, config, dtype, kind)
         assert run_to(together, 12) == losses
         assert numbers(together) == numbers(alone)
 

@@ -102,6 +102,7 @@ def assert_same_gradients(
     seed=st.integers(0, 999),
     learnt=st.sampled_from([0.1, 0.5, 1]),
     dropout=st.sampled_from([0, 0.2, 0.7]),
+    is_soft=st.booleans(),
 )
 @example(  # longer than a vector, and so than one sweep of attention
     model=ModelConfig(n_embd=6, n_head=3, block_size=70, vocab_size=5, init_std=0.4),
@@ -109,6 +110,7 @@ def assert_same_gradients(
     seed=1,
     learnt=1,
     dropout=0.3,
+    is_soft=True,
 )
 @example(  # whole vectors, more heads than one, and rows of every tile
     model=ModelConfig(n_embd=48, n_head=3, n_layer=2, vocab_size=27, init_std=0.2),
@@ -116,8 +118,11 @@ def assert_same_gradients(
     seed=2,
     learnt=0.5,
     dropout=0.1,
+    is_soft=False,
 )
-def test_loss_and_every_gradient_are_the_references(model, lengths, seed, learnt, dropout) -> None:
+def test_loss_and_every_gradient_are_the_references(
+    model, lengths, seed, learnt, dropout, is_soft
+) -> None:
     rng = random.Random(seed)
     docs = random_docs(model, lengths, rng)
     masks = [bytes(rng.random() < learnt for _ in doc) for doc in docs]
@@ -125,9 +130,13 @@ def test_loss_and_every_gradient_are_the_references(model, lengths, seed, learnt
     config = TrainConfig(batch_size=len(docs), seed=seed, dropout=dropout)
     weights = init_weights(model, rng)
     reference = ReferenceEngine(model, weights, gpt_type=GptVariant)
-    *_, expected = reference.backward(docs, masks, batch_dropout(config, step=0))
+    dataset = masked(docs, masks)
+    if is_soft:
+        dataset.soft_targets = distributions(dataset, model, seed)
+    targets = [dataset.targets_of(i) for i in range(len(docs))]
+    *_, expected = reference.backward(docs, targets, batch_dropout(config, step=0))
     for dtype, tolerance in TOLERANCE.items():
-        compiled = make(model, config, masked(docs, masks), weights, dtype)
+        compiled = make(model, config, dataset, weights, dtype)
         loss = compiled.backward()
         # absolute too, for the loss of a single token can be tiny
         assert loss == pytest.approx(expected, rel=tolerance, abs=tolerance)
@@ -147,6 +156,12 @@ def test_a_batch_of_many_micro_batches_is_one_batch() -> None:
         compiled = make(model, config, docs, weights, dtype)
         assert compiled.backward() == pytest.approx(expected, rel=tolerance)
         assert_same_gradients(compiled, reference, model, tolerance)
+
+
+def distributions(dataset: TokenDataset, model: ModelConfig, seed: int) -> np.ndarray:
+    """Return a random target distribution for each prediction."""
+    n = len(dataset.tokens) - len(dataset)
+    return np.random.default_rng(seed).dirichlet([0.3] * model.vocab_size, n).astype(np.float32)
 
 
 def masked(docs: list[list[int]], masks: list[bytes]) -> TokenDataset:
@@ -176,7 +191,7 @@ def test_a_batch_with_nothing_to_learn_has_no_loss_and_moves_nothing() -> None:
     compiled = make(model, TrainConfig(), masked([[6, 1, 6]], [bytes(3)]), weights, "float64")
     reference = ReferenceEngine(model, weights, gpt_type=GptVariant)
     assert run_to(compiled, 2) == [0, 0]
-    assert list(reference.backward([[6, 1, 6]], [bytes(3)])) == [0]
+    assert list(reference.backward([[6, 1, 6]], [[None, None]])) == [0]
     reference.update(0.01)
     for matrices in (compiled_weights(compiled, model), weights_of(reference)):
         assert matrices == {name: tuple(map(tuple, rows)) for name, rows in weights.items()}
@@ -184,12 +199,15 @@ def test_a_batch_with_nothing_to_learn_has_no_loss_and_moves_nothing() -> None:
 
 @pytest.mark.parametrize("regularised", [{}, {"dropout": 0.3, "weight_decay": 0.2}])
 @pytest.mark.parametrize("batch_size", [1, 3, 8])
+@pytest.mark.parametrize("is_soft", [False, True])
 def test_steps_are_the_references_also_where_a_batch_is_larger_than_the_data(
-    batch_size, regularised
+    batch_size, regularised, is_soft
 ) -> None:
     model = ModelConfig(n_embd=6, n_head=2, block_size=5, vocab_size=5)
     rng = random.Random(5)
-    docs = random_docs(model, [5, 1, 3, 4, 2], rng)
+    docs = TokenDataset(random_docs(model, [5, 1, 3, 4, 2], rng))
+    if is_soft:
+        docs.soft_targets = distributions(docs, model, 5)
     config = TrainConfig(steps=12, batch_size=batch_size, **regularised)
     weights = init_weights(model, rng)
     compiled = make(model, config, docs, weights, "float64")
@@ -201,8 +219,9 @@ def test_steps_are_the_references_also_where_a_batch_is_larger_than_the_data(
     )
     for step, loss in enumerate(losses):
         first = step * batch_size
-        batch = [docs[i % len(docs)] for i in range(first, first + batch_size)]
-        *_, expected = reference.backward(batch, drops=batch_dropout(config, step))
+        ids = [i % len(docs) for i in range(first, first + batch_size)]
+        batch, targets = [docs[i] for i in ids], [docs.targets_of(i) for i in ids]
+        *_, expected = reference.backward(batch, targets, batch_dropout(config, step))
         reference.update(config.lr_at(step))
         assert loss == pytest.approx(expected, rel=1e-12)
     _, adam_m, adam_v = numbers(compiled)

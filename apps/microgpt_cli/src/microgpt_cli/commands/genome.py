@@ -15,7 +15,7 @@ from microgpt_cli.terminal.help import GroupedCommand, command_group
 from microgpt_cli.terminal.options import DATA, DEFAULT_GENOME, DEFAULT_TEXT, RUNS, AsJson
 
 if TYPE_CHECKING:
-    from microgpt_evolution.genome_file import GenomeRecord
+    from microgpt_evolution.genome_file import AnyRecord
 
 GENOME_HELP = "Genome file, or run directory (the winner's genome is used)."
 N_HEX = 8  # number of hash digits in the file name of a backup
@@ -37,14 +37,13 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Print a genome, its model and its origin."""
-    from microgpt_evolution.genome import GENES
     from microgpt_evolution.genome_file import decode_genome
 
     path, content = _content(file)
     record = decode_genome(content, path)
     genes = asdict(record.genome)
     model = _model_facts(record, input)
-    beside = (*GENES, "version")
+    beside = (*genes, "genome", "version")
     found = {k: fact for k, fact in asdict(record).items() if k not in beside and fact is not None}
     found["sha256"] = hashlib.sha256(content).hexdigest()
     if as_json:
@@ -126,8 +125,12 @@ def import_log(
     note(f"to use the best genome, run: microgpt genome use {as_argument(directory)}")
 
 
-def describe(record: "GenomeRecord") -> str:
+def describe(record: "AnyRecord") -> str:
     """Return the score of a genome, else its held-out loss, else its last-document loss."""
+    from microgpt_evolution.genome_file import BudgetedRecord
+
+    if isinstance(record, BudgetedRecord):
+        return f"held-out loss {record.val_loss:.4f}"
     if record.score is not None:
         return f"score {record.score:.4f}"
     loss, what = record.val_loss, "held-out"
@@ -158,22 +161,31 @@ def _content(path: Path) -> tuple[Path, bytes]:
     return path, read_content(path)
 
 
-def _model_facts(record: "GenomeRecord", input: Path | None) -> dict[str, Any]:
+def _model_facts(record: "AnyRecord", input: Path | None) -> dict[str, Any]:
     """Return the properties of a genome's model that can be computed without training."""
-    from microgpt.data.documents import load_text
+    from microgpt.data.documents import load_stream, load_text
     from microgpt.data.split import Split, fingerprint
     from microgpt.data.tokenizer import CharTokenizer
+    from microgpt.model import count_params
     from microgpt_cli.input_files import default_input
+    from microgpt_evolution.budgeted.objective import BudgetedObjective
+    from microgpt_evolution.genome_file import BudgetedRecord
     from microgpt_evolution.objectives.loss_objective import LossObjective
 
     path = input or default_input()
-    docs = load_text(path)
+    is_stream = isinstance(record, BudgetedRecord) and record.text == "stream"
+    docs = [load_stream(path)] if is_stream else load_text(path)
     if record.data_sha256 not in (None, fingerprint(docs)):
         note(f"the genome was found with data other than {path}; pass that data with --data")
+    facts: dict[str, Any] = {"species": record.genome.species}
+    if isinstance(record, BudgetedRecord):
+        budgeted = BudgetedObjective(Split(docs, docs), record.text, record.operations)
+        model, config = budgeted.settings(record.genome)
+        facts |= {"vocab_size": model.vocab_size, "num_params": count_params(model)}
+        return facts | {"batch_size": config.batch_size, "steps": config.steps}
     objective = LossObjective(Split(docs, docs), (), CharTokenizer.from_documents(docs), "last-doc")
     vocab_size = objective.tokenizer.vocab_size
-    return {
-        "species": record.genome.species,
+    return facts | {
         "vocab_size": vocab_size,
         "num_params": record.genome.n_params(vocab_size),
         "training_flops": objective.flops(record.genome),

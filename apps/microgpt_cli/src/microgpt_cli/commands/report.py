@@ -69,6 +69,7 @@ def read_report(directories: Sequence[Path]) -> "Report":
         PlotError: the extra `plots` is not installed.
     """
     from microgpt_cli.commands.plot import require_plots
+    from microgpt_evolution.budgeted.settings import BUDGET
     from microgpt_evolution.runs.records import SWEEP
     from microgpt_evolution.runs.run_directory import read_settings
 
@@ -76,7 +77,14 @@ def read_report(directories: Sequence[Path]) -> "Report":
     if any(kinds) and not all(kinds):
         sweep, search = directories[kinds.index(True)], directories[kinds.index(False)]
         raise ReportError(f"{sweep} is a sweep, but {search} is a search; report them separately")
+    budgeted = [path for path in directories if BUDGET in read_settings(path)]
+    if budgeted and len(directories) > 1:
+        raise ReportError(f"{budgeted[0]} is a search with a budget; report it separately")
     with require_plots("a report"):
+        if budgeted:
+            from microgpt_report.budgeted_report import budgeted_report
+
+            return budgeted_report(directories[0])
         if all(kinds):
             from microgpt_report.sweep_report import sweep_report
 

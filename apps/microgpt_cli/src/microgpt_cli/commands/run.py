@@ -1,9 +1,10 @@
 """`microgpt run`: train a model from a genome and print generated names."""
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,10 +22,14 @@ from microgpt_cli.terminal.options import (
 )
 
 if TYPE_CHECKING:
-    from microgpt_evolution.genome_file import GenomeRecord
+    from microgpt.config import ModelConfig, TrainConfig
+    from microgpt.data.tokenizer import Document, Tokenizer
+    from microgpt_evolution.genome_file import AnyRecord
 
 N_SAMPLES = 10
 TEMPERATURE = 1.0
+# Names of the genes of budgeted searches that differ from evolve-rust's.
+BUDGETED_NAMES = {"n_emb": "n_embd", "n_ctx": "block_size"}
 gene = panel("Genes (override the genome)")
 
 
@@ -71,23 +76,22 @@ def run(
 
     from microgpt.data.documents import load_text
     from microgpt.data.split import fingerprint
-    from microgpt.data.tokenizer import CharTokenizer
     from microgpt.inference import InferenceGpt
+    from microgpt.model import count_params
     from microgpt.training.train import train
     from microgpt_cli.input_files import default_input
     from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
-    from microgpt_evolution.genome import GENES, PRIMORDIAL
+    from microgpt_evolution.genome import GENES
     from microgpt_evolution.genome_file import read_genome
 
     if not genome and os.path.lexists(DEFAULT_GENOME):
         genome = DEFAULT_GENOME
     record = read_genome(genome) if genome else None
     given = {gene: ctx.params[gene] for gene in GENES if ctx.params[gene] is not None}
-    organism = replace(record.genome if record else PRIMORDIAL, **given)
     path = input or default_input()
     docs = load_text(path, column=column, tell=note)
-    tokenizer = CharTokenizer.from_documents(docs)
-    n_params = organism.n_params(tokenizer.vocab_size)
+    model, config, tokenizer = _phenotype(record, docs, given, seed)
+    n_params = count_params(model)
 
     _print_introduction(record)
     if record and record.data_sha256 not in (None, fingerprint(docs)):
@@ -96,25 +100,20 @@ def run(
         note(f"overridden: {', '.join(f'{name} {value:g}' for name, value in given.items())}")
     if not silent:
         print(
-            f"MicroGPT: {n_params} params, training for {organism.steps} steps "
-            f"(lr={organism.lr:g}, emb={organism.n_emb}, head={organism.n_head}, "
-            f"layer={organism.n_layer}, ctx={organism.n_ctx}, ff={organism.n_ff_exp})",
+            f"MicroGPT: {n_params} params, training for {config.steps} steps "
+            f"(lr={config.lr:g}, emb={model.n_embd}, head={model.n_head}, "
+            f"layer={model.n_layer}, ctx={model.block_size}, ff={model.n_ff_exp})",
             flush=True,
         )
     load_kernels("compiled", uses=["training", "generation"])
-    with TrainingProgress(organism.steps) as progress:
+    with TrainingProgress(config.steps) as progress:
         result = train(
-            docs,
-            model=organism.model(),
-            config=organism.train_config(seed),
-            tokenizer=tokenizer,
-            on_event=progress.update,
+            docs, model=model, config=config, tokenizer=tokenizer, on_event=progress.update
         )
     loss = result.state.recent_losses[-1]
     if not silent:
-        print(f"step {organism.steps:4d} | loss {loss:.4f}\n\n--- Generation ---")
-        model = InferenceGpt(result)
-        for name in model.generate(N_SAMPLES, temperature=TEMPERATURE, seed=seed):
+        print(f"step {config.steps:4d} | loss {loss:.4f}\n\n--- Generation ---")
+        for name in InferenceGpt(result).generate(N_SAMPLES, temperature=TEMPERATURE, seed=seed):
             print(f"> {terminal_safe(name)}")
     what = "evolved" if record else "default"
     print(f"\nOrganism: {what} | Loss: {loss:.4f} | Params: {n_params}")
@@ -125,10 +124,36 @@ def run(
         )
 
 
-def _print_introduction(record: "GenomeRecord | None") -> None:
+def _phenotype(
+    record: "AnyRecord | None", docs: "Sequence[Document]", given: Mapping[str, Any], seed: int
+) -> "tuple[ModelConfig, TrainConfig, Tokenizer]":
+    """Return the settings of a genome, with the genes that are given, and the tokenizer."""
+    from microgpt.data.split import Split
+    from microgpt.data.tokenizer import CharTokenizer
+    from microgpt_evolution.budgeted.objective import BudgetedObjective
+    from microgpt_evolution.genome import PRIMORDIAL
+    from microgpt_evolution.genome_file import BudgetedRecord
+
+    if isinstance(record, BudgetedRecord):
+        genes = {BUDGETED_NAMES.get(gene, gene): value for gene, value in given.items()}
+        steps = genes.pop("steps", None)
+        objective = BudgetedObjective(Split(docs, docs), "lines", record.operations)
+        genome = replace(record.genome, **genes)
+        model, config = objective.settings(genome, seed)
+        if steps:
+            config = replace(config, steps=steps, warmup_steps=0)
+        return model, config, objective.tokens(genome.vocab_size).tokenizer
+    organism = replace(record.genome if record else PRIMORDIAL, **given)
+    tokenizer = CharTokenizer.from_documents(docs)
+    model = replace(organism.model(), vocab_size=tokenizer.vocab_size)
+    return model, organism.train_config(seed), tokenizer
+
+
+def _print_introduction(record: "AnyRecord | None") -> None:
     if record:
         print('=== MicroGPT [Evolved] ===\n"I have become"')
-        print(f"Loaded genome from generation {record.generation} (loss: {record.loss:.4f})\n")
+        loss = getattr(record, "loss", record.val_loss)
+        print(f"Loaded genome from generation {record.generation} (loss: {loss:.4f})\n")
     else:
         print('=== MicroGPT [Primordial] ===\n"I am unformed"')
         print("No genome found. Running with default parameters.")

@@ -10,7 +10,7 @@ from microgpt.config import ModelConfig, TrainConfig, check_count
 from microgpt.data.bpe import DEFAULT_VOCAB_SIZE
 from microgpt.errors import ConfigError
 from microgpt_cli.terminal import options as common
-from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, given_options
+from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, flag_of, given_options
 from microgpt_cli.training import options as opt
 from microgpt_cli.training.limits import check_limits, n_bytes
 
@@ -39,6 +39,8 @@ def train(
     weight_decay: opt.WeightDecay = TrainConfig.weight_decay,
     average_tail: opt.AverageTail = TrainConfig.average_tail,
     loss_on: opt.LossOn = TrainConfig.loss_on,
+    teacher: opt.Teacher = None,
+    teacher_samples: opt.TeacherSamples = 0,
     patience: opt.Patience = None,
     seed: opt.Seed = TrainConfig.seed,
     n_embd: opt.NEmbd = ModelConfig.n_embd,
@@ -99,7 +101,7 @@ def train(
     from microgpt_cli.training.run import run
     from microgpt_cli.training.time_limit import TimeLimit
 
-    overrides = {**recipe_options(preset, genome), **given}
+    overrides = {**recipe_options(preset, genome, given), **given}
     settings = {**ctx.params, **overrides, "max_memory": max_memory and n_bytes(max_memory)}
     check_engine(engine, dtype, threads)
     _check_combinations(settings, given)
@@ -126,6 +128,13 @@ def _check_combinations(settings: Mapping[str, Any], given: Mapping[str, Any]) -
         raise ConfigError(
             "--vocab-size requires --tokenizer bpe; add --tokenizer bpe or omit --vocab-size"
         )
+    if settings["teacher_samples"] and not (settings["teacher"] or resume):
+        raise ConfigError(
+            "--teacher-samples requires --teacher; add --teacher or omit --teacher-samples"
+        )
+    for name in ("tokenizer", "vocab_size", "max_memory"):
+        if name in given and settings["teacher"]:
+            raise ConfigError(f"{flag_of(name)} cannot be used with --teacher; omit one of them")
     if "loss_on" in given and not (chat or resume):
         raise ConfigError("--loss-on requires --chat; add --chat or omit --loss-on")
     for flag, is_given in (("--chat", chat), ("--text stream", settings["text"] == "stream")):

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -31,8 +31,10 @@ from microgpt_cli.terminal.progress import load_kernels, rich_console
 from microgpt_cli.training.replacement import confirm_replacement
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.evolve_rust import loss_log_end
+from microgpt_evolution.genome import GENES, Genome
 from microgpt_evolution.genome_file import (
-    GenomeRecord,
+    AnyRecord,
+    BudgetedRecord,
     encode_genome,
     read_genome,
     replaces,
@@ -42,6 +44,7 @@ from microgpt_evolution.runs.records import Records
 from microgpt_evolution.search.evolve import EvolutionResult, run_search
 from microgpt_evolution.search.runner import Listeners, ignore
 from microgpt_evolution.search.settings import HELD_OUT, SearchSettings, describe_documents
+from microgpt_evolution.space_file import read_space
 
 RESUME = "microgpt evolve --resume"
 
@@ -49,7 +52,7 @@ RESUME = "microgpt evolve --resume"
 def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     """Run or resume a search; `given` contains the options set by the user."""
     force, model_dir = options["force"], options["train_winner"]
-    _check_outputs(model_dir, force=force)
+    check_outputs(model_dir, force=force)
     with ExitStack() as stack:
         resumed = (
             stack.enter_context(Records.open(options["resume"])) if options["resume"] else None
@@ -84,7 +87,9 @@ def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
                 trace=say if options["trace"] else ignore if table else lines.trace,
                 on_event=ignore if options["trace"] else (table or lines).update,
             )
-            result = run_search(settings, parts, pool, records, listeners, options["minutes"])
+            result = run_search(
+                settings, parts, pool, records, listeners, options["stop_after_minutes"]
+            )
             log.stop_table()
             if result is None:
                 say(f"error: no organism finished training; see {records.log}")
@@ -93,7 +98,7 @@ def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
             for line in loss_log_end.saved(str(records.log)):
                 log(line)
     last = max(int(entry.id[1:].partition("-")[0]) for entry in result.run.entries)
-    if options["minutes"] and last < settings.n_generations:
+    if options["stop_after_minutes"] and last < settings.n_generations:
         note(
             f"time limit reached after generation {last} of {settings.n_generations}; "
             f"continue with: {RESUME} {as_argument(records.directory)}"
@@ -108,7 +113,7 @@ def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     write_final_report(records.directory)
 
 
-def _check_outputs(model_dir: Path | None, *, force: bool) -> None:
+def check_outputs(model_dir: Path | None, *, force: bool) -> None:
     """Raise an error before the search starts if the results cannot be written."""
     if model_dir:
         check_place(model_dir)
@@ -125,10 +130,11 @@ def _prepare(
 ) -> tuple[SearchSettings, Split]:
     """Return the settings and documents of the search."""
     path = options["input"]
-    genome = read_genome(options["warm_start"]).genome if options["warm_start"] else None
+    genome = _ancestor(options["warm_start"]) if options["warm_start"] else None
+    space = read_space(options["space"], GENES) if options["space"] else None
     if resumed:
         settings = SearchSettings.of(resumed)
-        settings.check(given, genome)
+        settings.check(given, genome, space)
         if path is None:
             path = path_from_text(settings.input)
             check_regular(path, "pass the documents of this run with --data")
@@ -144,16 +150,24 @@ def _prepare(
         column=column,
         seed=options["seed"],
         warm_start=genome,
+        space=space,
         **describe_documents(parts),
     )
     return settings, parts
+
+
+def _ancestor(path: Path) -> Genome:
+    record = read_genome(path)
+    if isinstance(record, BudgetedRecord):
+        raise GenomeError(f"{path} is from a search with a budget; add --minutes or --budget")
+    return record.genome
 
 
 def _save_winner(
     result: EvolutionResult, log: SearchLog, *, force: bool, model_dir: Path | None
 ) -> None:
     """Log the winner, write genome.json and, if model_dir is given, write the trained model."""
-    _write_genome(result.record, log, force=force)
+    write_if_better(result.record, log, force=force)
     trained = result.retest.result
     for line in loss_log_end.demo(result.names, trained.losses[-1]):
         log(line)
@@ -165,7 +179,7 @@ def _save_winner(
         note(f"the model of the winner is in {model_dir}")
 
 
-def _write_genome(record: GenomeRecord, log: SearchLog, *, force: bool) -> None:
+def write_if_better(record: AnyRecord, log: Callable[[str], None], *, force: bool) -> None:
     """Write genome.json if it does not exist, if the genome is better, or if `force` is set."""
     is_there = os.path.lexists(DEFAULT_GENOME)
     if is_there and not force and not replaces(record, read_genome(DEFAULT_GENOME)):
@@ -178,4 +192,5 @@ def _write_genome(record: GenomeRecord, log: SearchLog, *, force: bool) -> None:
     write_genome(DEFAULT_GENOME, record)
     for line in loss_log_end.genome_written(str(DEFAULT_GENOME), record.generation):
         log(line)
-    note(f"{DEFAULT_GENOME} has {describe(record)}, measured with fresh seeds")
+    how = "" if isinstance(record, BudgetedRecord) else ", measured with fresh seeds"
+    note(f"{DEFAULT_GENOME} has {describe(record)}{how}")

@@ -1,6 +1,6 @@
 """Choose the settings that neither the user nor a recipe gives, for a budget of operations."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from itertools import chain
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -10,14 +10,17 @@ from microgpt.data.bpe import DEFAULT_VOCAB_SIZE, BpeTokenizer, can_learn_bpe
 from microgpt.data.folding import FoldingTokenizer, char_tokenizer
 from microgpt.data.sizes import Sizes, measure
 from microgpt.data.split import Split
-from microgpt.data.tokenizer import Tokenizer, texts_of
+from microgpt.data.tokenizer import Document, Tokenizer, texts_of
 from microgpt.errors import ConfigError
 from microgpt.model import count_params
+from microgpt.state import TrainingPlan
 from microgpt.training.choice import DEFAULT_BUDGET, NAMES_SHA256, Choice, choose, choose_vocabulary
 from microgpt.training.engines import DEFAULT_DTYPE
 from microgpt.training.speed import TYPICAL, operations_per_second
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.progress import duration, load_kernels
+from microgpt_cli.training.documents import default_split
+from microgpt_cli.training.teachers import SavedTeachers
 from microgpt_cli.training.time_limit import TimeLimit
 
 MIN_TRAINING_S = 1.0  # minimum time that a message recommends
@@ -48,13 +51,20 @@ class Fitting:
     """Fits the settings that are not given to the documents and to a budget of operations."""
 
     def __init__(
-        self, parts: Split, text: TextKind, settings: Mapping[str, Any], given: Mapping[str, Any]
+        self,
+        parts: Split,
+        text: TextKind,
+        settings: Mapping[str, Any],
+        given: Mapping[str, Any],
+        teachers: SavedTeachers | None = None,
     ) -> None:
         """Create a fitting; `settings` has all options of `train`, `given` those of the user."""
-        self.parts, self._text = parts, text
+        self.parts, self._text, self._teachers = parts, text, teachers
         self._settings, self._given = settings, given
         self._engine: EngineName = settings["engine"]
-        self._tokenizers: dict[int | None, Tokenizer] = {}
+        self._tokenizers: dict[int | None, Tokenizer] = (
+            {None: teachers.tokenizer} if teachers else {}
+        )
 
     def fit(self, limit: TimeLimit | None = None) -> Fitted:
         """Return the settings for the time limit, else for --budget or the default budget.
@@ -69,22 +79,22 @@ class Fitting:
             is_limited = any(self._settings[name] for name in names)
             if self.parts.facts.sha256 == NAMES_SHA256 and not is_limited:
                 return self._karpathys()
-            return self._fit(self._settings["budget"] or DEFAULT_BUDGET[self._engine])
+            return self.for_budget(self._settings["budget"] or DEFAULT_BUDGET[self._engine])
         left = limit.seconds_left()
-        guess = self._fit(TYPICAL[self._engine] * _positive(left, limit))
+        guess = self.for_budget(TYPICAL[self._engine] * _positive(left, limit))
         limit.reserve_for(guess.choice.model)
         limit.extend(self._load_kernels())
         speed = self._speed(guess)
-        left = limit.seconds_left() - self._encoding_s(guess)
+        left = limit.seconds_left() - self._encoding_s(guess) - self._teaching_s(guess)
         budget = _rounded(speed * _positive(left, limit))
         if self._vocabulary(budget) not in self._tokenizers:  # another one must be learned first
             budget = _rounded(speed * _positive(left - self._learning_s, limit))
-        return self._fit(budget)._replace(operations_per_s=speed)
+        return self.for_budget(budget)._replace(operations_per_s=speed)
 
     def _karpathys(self) -> Fitted:
         """Return Karpathy's settings, except for those that are given."""
         vocab_size = self._vocabulary(None)
-        tokenizer = new_tokenizer(self.parts, vocab_size)
+        tokenizer = self._tokenizer(vocab_size)
         model = ModelConfig(**self._fixed(_SHAPE), vocab_size=tokenizer.vocab_size)
         config = TrainConfig(**self._fixed(_TRAINING))
         sizes = measure(self.parts.train, tokenizer, self._text)
@@ -93,19 +103,16 @@ class Fitting:
     def _fixed(self, names: Set[str]) -> dict[str, Any]:
         return {name: self._given[name] for name in names & self._given.keys()}
 
-    def _fit(self, budget: float) -> Fitted:
+    def for_budget(self, budget: float) -> Fitted:
+        """Return the settings for a number of operations; see `fit` for the errors."""
         vocab_size = self._vocabulary(budget)
-        if vocab_size not in self._tokenizers:
-            started = perf_counter()
-            self._tokenizers[vocab_size] = new_tokenizer(self.parts, vocab_size)
-            self._learning_s = perf_counter() - started
-        tokenizer = self._tokenizers[vocab_size]
+        tokenizer = self._tokenizer(vocab_size)
         choice = choose(
             self.parts,
             tokenizer,
             budget,
             text=self._text,
-            fixed=self._fixed(_SHAPE | _TRAINING),
+            fixed=self._fixed(_SHAPE | _TRAINING | {"n_tokens"}),
             max_weights=self._settings["max_weights"],
             max_bytes=self._settings["max_memory"],
         )
@@ -117,8 +124,17 @@ class Fitting:
         sizes = measure(self.parts.train, tokenizer, self._text)
         return Fitted(tokenizer, vocab_size, choice, budget, sizes)
 
+    def _tokenizer(self, vocab_size: int | None) -> Tokenizer:
+        if vocab_size not in self._tokenizers:
+            started = perf_counter()
+            self._tokenizers[vocab_size] = new_tokenizer(self.parts, vocab_size)
+            self._learning_s = perf_counter() - started
+        return self._tokenizers[vocab_size]
+
     def _vocabulary(self, budget: float | None) -> int | None:
         """Return the requested size of the BPE vocabulary, or None for characters."""
+        if self._teachers:
+            return None
         kind = self._given.get("tokenizer")
         if kind:
             return self._given.get("vocab_size", DEFAULT_VOCAB_SIZE) if kind == "bpe" else None
@@ -131,7 +147,8 @@ class Fitting:
         dtype = self._settings["dtype"] or DEFAULT_DTYPE[self._engine]
         uses: list[Use] = ["training", "evaluation", "decoding"]
         uses += ["threads"] if self._settings["threads"] > 1 else []
-        return load_kernels(self._engine, dtype, uses=uses)
+        seconds = load_kernels(self._engine, dtype, uses=uses)
+        return seconds + (self._teachers.load_kernels() if self._teachers else 0.0)
 
     def _speed(self, fitted: Fitted) -> float:
         model = fitted.choice.model
@@ -156,6 +173,35 @@ class Fitting:
         if fitted.tokenizer.kind == "bpe":
             n_times += 1  # to count the tokens of all documents
         return per_character * n_times * fitted.sizes.n_characters
+
+    def _teaching_s(self, fitted: Fitted) -> float:
+        """Estimate the time in which the teachers prepare the training documents that are read."""
+        if not self._teachers:
+            return 0.0
+        model, config = fitted.choice.model, fitted.choice.config
+        dtype = self._settings["dtype"] or DEFAULT_DTYPE[self._engine]
+        facts = self.parts.facts
+        plan = TrainingPlan(model, config, fitted.tokenizer, self._engine, dtype, facts)
+        chunks = self.parts.chunked(fitted.tokenizer, model.block_size, config)
+        return self._teachers.estimated_seconds(chunks, plan, self._settings["threads"])
+
+
+def fitting_for(
+    docs: Sequence[Document] | str,
+    *,
+    minutes: float | None,
+    budget: float | None,
+    max_weights: int | None = None,
+    max_memory: int | None = None,
+) -> Fitting:
+    """Return what chooses the settings of `train` for documents, without other options."""
+    settings: dict[str, Any] = {
+        "minutes": minutes, "budget": budget, "preset": None, "holdout": None,
+        "val_fraction": 0.0, "test_fraction": 0.0, "engine": "compiled", "dtype": None,
+        "threads": 1, "max_weights": max_weights, "max_memory": max_memory,
+    }  # fmt: skip
+    text: TextKind = "stream" if isinstance(docs, str) else "lines"
+    return Fitting(default_split(docs, settings, {}), text, settings, {})
 
 
 def new_tokenizer(parts: Split, vocab_size: int | None, *, folds: bool = False) -> Tokenizer:

@@ -3,19 +3,17 @@
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from microgpt.config import ModelConfig, TrainConfig, default_lr
-from microgpt.data.sizes import count_characters
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import Document, Tokenizer, TokenizerKind
-from microgpt.errors import ConfigError, DataError
+from microgpt.errors import ConfigError
 from microgpt.model_variants import ARCHITECTURE
 from microgpt.state import TrainingPlan, TrainState
 from microgpt.storage.model_directory import SavedModel
-from microgpt.training.choice import MAX_CONTEXT, held_out_fraction
 from microgpt.training.deadline import Deadline
 from microgpt.training.engines import DEFAULT_DTYPE
 from microgpt.training.finetune import check_shape, extended_tokenizer, new_tokens
@@ -23,15 +21,15 @@ from microgpt.training.presets import PRESETS, PresetName
 from microgpt_cli.input_files import default_input
 from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
-from microgpt_cli.terminal.options import DEFAULT_CHAT
-from microgpt_cli.training.documents import load_documents, split_documents
+from microgpt_cli.terminal.options import DEFAULT_CHAT, flag_of
+from microgpt_cli.training.documents import default_split, gap_of, load_documents, split_by_options
 from microgpt_cli.training.fitting import Fitting, explain, new_tokenizer, note_subwords
-from microgpt_cli.training.limits import MAIN_SHAPE
+from microgpt_cli.training.limits import MAIN_SHAPE, has_budget
 from microgpt_cli.training.options import N_SAMPLES
+from microgpt_cli.training.teachers import SavedTeachers
 from microgpt_cli.training.time_limit import TimeLimit
 
 SHAPE = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp", *ARCHITECTURE)
-CHARACTERS_PER_SUBWORD = 4  # upper estimate for English; sets the gap between splits
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,7 @@ class TrainingJob:
     plan: TrainingPlan
     parts: Split
     parent: SavedModel | None = None  # model to fine-tune
+    teachers: SavedTeachers | None = None  # models to learn from
     resume: TrainState | None = None
     deadline: Deadline | None = None
     repeated: SavedModel | None = None  # the model that the run should give again, if it is known
@@ -51,26 +50,44 @@ class TrainingJob:
         return replace(self, deadline=self.deadline and self.deadline.later(seconds))
 
 
-def recipe_options(preset: PresetName | None, genome: Path | None) -> dict[str, object]:
+def recipe_options(
+    preset: PresetName | None, genome: Path | None, given: Mapping[str, Any]
+) -> dict[str, object]:
     """Return the options of `train` that a preset or a genome.json sets."""
     if genome:
-        from microgpt_evolution.genome import LONG_DOCS
-        from microgpt_evolution.genome_file import read_genome
-
-        genes = read_genome(genome).genome
-        model = genes.model()
-        options = {"steps": genes.steps, "lr": genes.lr, "long_docs": LONG_DOCS}
-    elif preset:
-        found = PRESETS[preset]
-        model = found.model
-        held_out = {"val_fraction": found.val_fraction, "test_fraction": found.test_fraction}
-        options = vars(found.config) | held_out
-        del options["text"], options["long_docs"]  # these depend on the file and the options
-        if found.data == "grammar":
-            options["chat"] = True
-    else:
+        return _genome_options(genome, given)
+    if not preset:
         return {}
-    return {name: getattr(model, name) for name in SHAPE} | options
+    found = PRESETS[preset]
+    held_out = {"val_fraction": found.val_fraction, "test_fraction": found.test_fraction}
+    options = vars(found.config) | held_out
+    del options["text"], options["long_docs"]  # these depend on the file and the options
+    if found.data == "grammar":
+        options["chat"] = True
+    return {name: getattr(found.model, name) for name in SHAPE} | options
+
+
+def _genome_options(path: Path, given: Mapping[str, Any]) -> dict[str, object]:
+    """Return the options that a genome.json sets; n_tokens is the number of tokens per step."""
+    from microgpt_evolution.genome import LONG_DOCS
+    from microgpt_evolution.genome_file import BudgetedRecord, read_genome
+
+    record = read_genome(path)
+    limits = given.keys() & {"minutes", "budget", "steps"}
+    if isinstance(record, BudgetedRecord):
+        options: dict[str, object] = asdict(record.genome)
+        if record.genome.vocab_size is None:
+            del options["vocab_size"]
+        options["tokenizer"] = "bpe" if record.genome.vocab_size else "char"
+        return options | ({} if limits else {"budget": record.operations})
+    if limits := limits - {"steps"}:
+        raise ConfigError(
+            f"{flag_of(limits.pop())} cannot be used with --genome {path}, which sets the number "
+            "of steps; omit one of them"
+        )
+    genes = record.genome
+    options = {"steps": genes.steps, "lr": genes.lr, "long_docs": LONG_DOCS}
+    return {name: getattr(genes.model(), name) for name in SHAPE} | options
 
 
 def new_job(
@@ -83,8 +100,11 @@ def new_job(
     preset, from_, genome = settings["preset"], settings["from_"], settings["genome"]
     chat, engine = settings["chat"], settings["engine"]
     parent = load_model(from_) if from_ else None
+    directories, n_samples = settings["teacher"], settings["teacher_samples"]
+    teachers = SavedTeachers(directories, n_samples) if directories else None
     path = settings["input"] or _input_of(preset, chat=chat)
-    text = overrides.get("text") or (parent.text if parent else None)
+    source = parent or teachers
+    text = overrides.get("text") or (source.text if source else None)
     if "long_docs" in overrides:
         text = text or "lines"
     if path:
@@ -96,10 +116,12 @@ def new_job(
     if parent:
         found = _inherit(parent, docs, config, settings, overrides)
     elif has_budget(settings) or not overrides.keys() >= {*MAIN_SHAPE}:
-        found = _choose(docs, config, settings, overrides, limit)
+        found = _choose(docs, config, settings, overrides, limit, teachers)
     else:
-        found = _as_given(docs, config, settings, overrides)
+        found = _as_given(docs, config, settings, overrides, teachers)
     parts, config = found.parts, found.config
+    if teachers:
+        teachers.check(parts.docs, found.tokenizer, found.model.block_size)
     check_patience(config, parts.val_fraction)
     if config.lr is None:
         config = replace(config, lr=default_lr(found.model.n_embd))
@@ -117,17 +139,14 @@ def new_job(
         weights_format=settings["format"],
         preset=preset,
         parent_sha256=parent.meta.weights_sha256 if parent else None,
+        teachers=teachers.records if teachers else (),
+        teacher_samples=n_samples,
         genome_sha256=hashlib.sha256(genome.read_bytes()).hexdigest() if genome else None,
         minutes=limit.minutes if limit else None,
         budget=found.budget,
     )
     deadline = limit.deadline() if limit else None
-    return TrainingJob(plan, parts, parent, deadline=deadline, reasons=found.reasons)
-
-
-def has_budget(settings: Mapping[str, Any]) -> bool:
-    """Return whether the user limits the time or the operations."""
-    return settings["minutes"] is not None or settings["budget"] is not None
+    return TrainingJob(plan, parts, parent, teachers, deadline=deadline, reasons=found.reasons)
 
 
 class _Found(NamedTuple):
@@ -151,7 +170,7 @@ def _inherit(
 ) -> _Found:
     """Use the model of `--from`."""
     size = parent.model.block_size
-    parts = _split(docs, settings, _gap(size, parent.tokenizer.kind))
+    parts = split_by_options(docs, settings, gap_of(size, parent.tokenizer.kind))
     tokenizer = _inherited_tokenizer(
         parent, parts, overrides.get("tokenizer"), overrides.get("vocab_size")
     )
@@ -166,13 +185,16 @@ def _as_given(
     config: TrainConfig,
     settings: Mapping[str, Any],
     overrides: Mapping[str, Any],
+    teachers: SavedTeachers | None,
 ) -> _Found:
     """Use the settings of the user, a preset or a genome, and Karpathy's for the rest."""
     kind, preset = overrides.get("tokenizer"), settings["preset"]
+    kind = teachers.tokenizer.kind if teachers else kind
     model = ModelConfig(**{name: settings[name] for name in SHAPE})
-    parts = _split(docs, settings, _gap(model.block_size, kind))
-    wanted = settings["vocab_size"] if kind == "bpe" else None
-    tokenizer = new_tokenizer(parts, wanted, folds=preset is not None and PRESETS[preset].fold)
+    parts = split_by_options(docs, settings, gap_of(model.block_size, kind))
+    wanted = settings["vocab_size"] if kind == "bpe" and not teachers else None
+    folds = preset is not None and PRESETS[preset].fold
+    tokenizer = teachers.tokenizer if teachers else new_tokenizer(parts, wanted, folds=folds)
     if wanted:
         note_subwords(parts, tokenizer, wanted)
     return _Found(parts, tokenizer, model, config, wanted)
@@ -184,10 +206,14 @@ def _choose(
     settings: Mapping[str, Any],
     overrides: Mapping[str, Any],
     limit: TimeLimit | None,
+    teachers: SavedTeachers | None,
 ) -> _Found:
     """Choose the settings that suit the documents; Karpathy's names get his settings."""
+    if teachers:
+        inherited = {"block_size": teachers.block_size, "tokenizer": teachers.tokenizer.kind}
+        overrides = inherited | {**overrides}
     parts = default_split(docs, settings, overrides)
-    fitted = Fitting(parts, config.text, settings, overrides).fit(limit)
+    fitted = Fitting(parts, config.text, settings, overrides, teachers).fit(limit)
     if fitted.vocab_size and "tokenizer" in overrides:
         note_subwords(parts, fitted.tokenizer, fitted.vocab_size)
     choice, budget = fitted.choice, fitted.budget if has_budget(settings) else None
@@ -200,45 +226,6 @@ def _choose(
         budget,
         explain(fitted),
     )
-
-
-def default_split(
-    docs: Sequence[Document] | str, settings: Mapping[str, Any], overrides: Mapping[str, Any]
-) -> Split:
-    """Split documents before the settings are chosen.
-
-    With --minutes or --budget, some documents are held out by default if there are enough.
-    """
-    size = overrides.get("block_size")
-    gap = _gap(size, overrides.get("tokenizer")) if size else MAX_CONTEXT  # chosen after the split
-    default = {}
-    if has_budget(settings):
-        texts = [docs] if isinstance(docs, str) else docs
-        fraction = held_out_fraction(sum(map(count_characters, texts)))
-        fractions = {"val_fraction": fraction, "test_fraction": fraction}
-        default = {name: fractions[name] for name in fractions if name not in overrides}
-    try:
-        return _split(docs, {**settings, **default}, gap)
-    except DataError as error:
-        if not default:
-            raise
-        note(f"nothing is held out by default: {error}")
-        return _split(docs, settings, gap)
-
-
-def _gap(block_size: int, kind: TokenizerKind | None) -> int:
-    """Return the number of unused characters around a held-out stretch of running text."""
-    return block_size * (CHARACTERS_PER_SUBWORD if kind == "bpe" else 1)
-
-
-def _split(docs: Sequence[Document] | str, settings: Mapping[str, Any], gap: int) -> Split:
-    preset, held_out = settings["preset"], (settings["val_fraction"], settings["test_fraction"])
-    if settings["holdout"] and not (isinstance(docs, str) and any(held_out)):
-        raise ConfigError(
-            "--holdout requires running text and --val-fraction or --test-fraction; omit --holdout"
-        )
-    holdout = settings["holdout"] or (PRESETS[preset].holdout if preset else "spread")
-    return split_documents(docs, *held_out, holdout, gap)
 
 
 def count_samples(num_samples: int | None, *, chat: bool) -> int:

@@ -23,9 +23,9 @@ def check_limits(given: Mapping[str, Any]) -> None:
             )
     if "max_weights" in given:
         check_count("max_weights", given["max_weights"])
-    recipes = ["preset", "genome", "from_", "resume", "repeat"]
+    recipes = ["preset", "from_", "resume", "repeat"]
     for name in ("minutes", "budget", "max_weights", "max_memory"):
-        others = recipes if name.startswith("max") else ["budget", "steps", *recipes]
+        others = [*recipes, "genome"] if name.startswith("max") else ["budget", "steps", *recipes]
         for other in others:
             if name != other and {name, other} <= given.keys():
                 raise ConfigError(
@@ -38,6 +38,11 @@ def check_limits(given: Mapping[str, Any]) -> None:
                 f"{flag_of(name)} has no effect if --n-embd, --n-layer and --block-size are all "
                 "given; omit it"
             )
+
+
+def has_budget(settings: Mapping[str, Any]) -> bool:
+    """Return whether the user limits the time or the operations."""
+    return settings["minutes"] is not None or settings["budget"] is not None
 
 
 def n_bytes(size: str) -> int:

@@ -20,15 +20,11 @@ N_SAMPLES = 20  # default number of samples printed after training
 model, training, saving, output = map(panel, ("Model", "Training", "Saving", "Output"))
 
 Output = Annotated[Path, data("--model", "--output", help="Directory for the model.")]
-Text = Annotated[
-    config.TextKind,
-    data(
-        hidden=True,
-        help="lines: one document per line. stream: one running text.  "
-        "[default: stream for files that look like a book, else lines]",
-        show_default=False,
-    ),
-]
+TEXT_HELP = (
+    "lines: one document per line. stream: one running text.  "
+    "[default: stream for files that look like a book, else lines]"
+)
+Text = Annotated[config.TextKind, data(hidden=True, help=TEXT_HELP, show_default=False)]
 LongDocs = Annotated[
     config.LongDocs,
     data(
@@ -102,6 +98,22 @@ LossOn = Annotated[
     training(
         hidden=True,
         help="With --chat, compute the loss on the assistant's turns only or on all turns.",
+    ),
+]
+Teacher = Annotated[
+    list[Path] | None,
+    training(
+        "--teacher",
+        hidden=True,
+        metavar="<path>",
+        help="Learn from the predictions of the model in this directory. With several --teacher, "
+        "their mean counts.",
+    ),
+]
+TeacherSamples = Annotated[
+    int,
+    training(
+        hidden=True, help="Also learn from this number of documents, which the teachers make up."
     ),
 ]
 Patience = Annotated[

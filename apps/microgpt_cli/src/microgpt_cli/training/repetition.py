@@ -17,10 +17,11 @@ from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import flag_of
 from microgpt_cli.training.job import TrainingJob
 from microgpt_cli.training.resumption import recorded_documents
+from microgpt_cli.training.teachers import recorded_teachers
 
 # Options that can be used with --repeat.
-MAY_CHANGE = {"repeat", "input", "output", "from_", "force", "threads", "checkpoint_every"}
-MAY_CHANGE |= {"format", "num_samples", "novel", "plot", "as_json"}
+MAY_CHANGE = {"repeat", "input", "output", "from_", "teacher", "force", "threads"}
+MAY_CHANGE |= {"checkpoint_every", "format", "num_samples", "novel", "plot", "as_json"}
 
 
 def repeated_job(directory: Path, output: Path, given: Mapping[str, Any]) -> TrainingJob:
@@ -48,6 +49,7 @@ def repeated_job(directory: Path, output: Path, given: Mapping[str, Any]) -> Tra
         raise ConfigError(f"the training run in {directory} diverged; use another directory")
     parent = _parent(plan, directory, given.get("from_"))
     path, parts = recorded_documents(plan, given)
+    plan, teachers = recorded_teachers(plan, given)
     steps = plan.steps_changed[0].before if plan.steps_changed else plan.config.steps
     plan = replace(
         plan,
@@ -57,7 +59,8 @@ def repeated_job(directory: Path, output: Path, given: Mapping[str, Any]) -> Tra
         minutes=None,  # the recorded changes are made, but no others
     )
     is_ended = status == "ended" and has_model(directory)
-    return TrainingJob(plan, parts, parent, repeated=load(directory) if is_ended else None)
+    repeated = load(directory) if is_ended else None
+    return TrainingJob(plan, parts, parent, teachers, repeated=repeated)
 
 
 def _parent(plan: TrainingPlan, directory: Path, path: Path | None) -> SavedModel | None:

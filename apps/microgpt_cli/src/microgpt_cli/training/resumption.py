@@ -19,11 +19,12 @@ from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import flag_of
 from microgpt_cli.training.documents import load_documents, split_documents
 from microgpt_cli.training.job import TrainingJob, check_patience, drawn
+from microgpt_cli.training.teachers import recorded_teachers
 from microgpt_cli.training.time_limit import TimeLimit
 
 # Options that can be changed with --resume.
-MAY_CHANGE = {"resume", "input", "steps", "patience", "threads", "checkpoint_every", "format"}
-MAY_CHANGE |= {"num_samples", "novel", "plot", "as_json"}
+MAY_CHANGE = {"resume", "input", "teacher", "steps", "patience", "threads", "checkpoint_every"}
+MAY_CHANGE |= {"format", "num_samples", "novel", "plot", "as_json"}
 
 
 def refuse_unfinished(directory: TrainingDirectory) -> None:
@@ -93,6 +94,7 @@ def resumed_job(
     path, parts = recorded_documents(plan, given)
     if ended:
         return ended
+    plan, teachers = recorded_teachers(plan, given)
     deadline = None
     if config.steps != plan.config.steps:
         plan = replace(with_steps(plan, state.step, config.steps), minutes=None)
@@ -108,7 +110,7 @@ def resumed_job(
         weights_format=given.get("format") or plan.weights_format,
     )
     directory.keep(plan, state)
-    return TrainingJob(plan, parts, resume=state, deadline=deadline)
+    return TrainingJob(plan, parts, teachers=teachers, resume=state, deadline=deadline)
 
 
 def recorded_documents(plan: TrainingPlan, given: Mapping[str, Any]) -> tuple[Path | None, Split]:
@@ -148,6 +150,7 @@ def _check_options(directory: Path, plan: TrainingPlan, given: Mapping[str, Any]
         "tokenizer": plan.tokenizer.kind,
         "vocab_size": plan.vocab_size_wanted or plan.model.vocab_size,
         "preset": plan.preset,
+        "teacher_samples": plan.teacher_samples,
         "column": plan.column,
         "output": directory,
     }

@@ -85,8 +85,12 @@ def _train(
     uses += ["evaluation"] if parts.validation or parts.test else []
     try:
         job = job.later(load_kernels(plan.engine, plan.dtype, uses=uses))
+        if teachers := job.teachers:
+            job = job.later(teachers.load_kernels())
+            teachers.prepare(chunks, plan, threads)
     except KeyboardInterrupt as signal:
-        raise type(signal)("before the first step; nothing was written") from None
+        step = f"at step {job.resume.step}" if job.resume else "before the first step"
+        raise type(signal)(f"{step}; nothing was written") from None
     with TrainingProgress(plan.config.steps, plan) as progress, StopRequest() as stop:
         progress.restart(job.resume.step if job.resume else 0)
         _note_data(job, chunks, quiet=options["as_json"])
@@ -97,6 +101,7 @@ def _train(
                 deadline=job.deadline,
                 threads=threads,
                 parent=job.parent,
+                teachers=teachers,
                 resume=job.resume,
                 on_event=progress.update,
                 on_state=_StateSaver(directory),

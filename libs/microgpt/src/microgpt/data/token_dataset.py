@@ -3,13 +3,17 @@
 from array import array
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import overload
+from typing import TYPE_CHECKING, overload
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Tokens = Sequence[int]
 
 
 class TokenDataset(Sequence[Tokens]):
-    """A sequence of tokenized documents with an optional loss mask."""
+    """A sequence of tokenized documents with an optional loss mask and optional soft targets."""
 
     def __init__(self, docs: Iterable[Tokens] = ()) -> None:
         self.tokens = array("q")
@@ -17,6 +21,8 @@ class TokenDataset(Sequence[Tokens]):
         # Loss mask: 1 for tokens that count, 0 for context. The mask is empty as long as all tokens
         # count. The value for a document's first token is unused, as that token is never predicted.
         self.mask = bytearray()
+        # Target distribution of each prediction, (predictions, V); None if the targets are tokens.
+        self.soft_targets: NDArray[np.float32] | None = None
         for doc in docs:
             self.append(doc)
 
@@ -29,10 +35,19 @@ class TokenDataset(Sequence[Tokens]):
         if mask or self.mask:
             self.mask.extend(mask or b"\1" * len(doc))
 
-    def mask_of(self, i: int) -> bytes:
-        """Return the loss mask of document i, one byte per token."""
+    def mask_of(self, i: int) -> bytes | None:
+        """Return the loss mask of document i, one byte per token, or None if all tokens count."""
+        return bytes(self.mask[self.starts[i] : self.starts[i + 1]]) or None
+
+    def targets_of(self, i: int) -> Sequence[int | list[float] | None]:
+        """Return the target after each token of document i but the last; None if it is masked."""
         start, end = self.starts[i], self.starts[i + 1]
-        return bytes(self.mask[start:end]) or b"\1" * (end - start)
+        targets: Sequence[int | list[float]] = self.tokens[start + 1 : end]
+        if self.soft_targets is not None:  # a document has one prediction less than tokens
+            targets = self.soft_targets[start - i : end - i - 1].tolist()
+        if mask := self.mask_of(i):
+            return [x if counts else None for x, counts in zip(targets, mask[1:], strict=True)]
+        return targets
 
     @property
     def n_predictions(self) -> int:
@@ -57,12 +72,16 @@ class TokenDataset(Sequence[Tokens]):
         if not isinstance(i, slice):
             doc_id = range(len(self))[i]
             return self.tokens[self.starts[doc_id] : self.starts[doc_id + 1]]
-        ids = range(len(self))[i]
-        if len(ids) == len(self):
+        first, end, step = i.indices(len(self))
+        assert step == 1
+        if end - first == len(self):
             return self
-        part = TokenDataset()
-        for doc_id in ids:
-            part.append(self[doc_id], self.mask_of(doc_id) if self.mask else None)
+        part, (start, *starts) = TokenDataset(), self.starts[first : end + 1]
+        part.tokens = self.tokens[start : self.starts[end]]
+        part.starts.extend(each - start for each in starts)
+        part.mask = self.mask[start : self.starts[end]]
+        if self.soft_targets is not None:
+            part.soft_targets = self.soft_targets[start - first : self.starts[end] - end]
         return part
 
     @property

@@ -20,7 +20,7 @@ class Buffers(NamedTuple):
 
     # Documents; each token is one column.
     tokens: NDArray[Any]  # (N)
-    targets: NDArray[Any]  # (N), token that follows each input token
+    targets: NDArray[Any]  # (N), token after each input token, or row of `Dataset.soft_targets`
     counted: NDArray[Any]  # (1, N), 1 if the prediction contributes to the loss, else 0
     previous: NDArray[Any]  # (N), previous token, or -1 for the first of a document
     positions: NDArray[Any]  # (N), position of each token in its document

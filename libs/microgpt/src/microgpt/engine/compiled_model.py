@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microgpt.config import DType, ModelConfig
-from microgpt.data.token_dataset import Tokens
+from microgpt.data.token_dataset import TokenDataset, Tokens
 from microgpt.engine.architecture import architecture_of
 from microgpt.engine.buffers import Buffers, allocate_buffers
-from microgpt.engine.dataset import Dataset
+from microgpt.engine.dataset import NO_ROWS, Dataset
 from microgpt.engine.decoding.arrays import FULL, RUNNING, STOPPED, DecodeArrays
 from microgpt.engine.decoding.decoder import WORK_5_MS, Decoder, max_sequences
 from microgpt.engine.machine_code import EntryPoint
@@ -65,6 +65,29 @@ class CompiledModel:
         losses = map_in_threads(lambda part, stop: self._evaluate(part, stop)[0], parts, threads)
         return float(np.concatenate(list(losses)).astype(np.float64).sum())
 
+    def probabilities(
+        self,
+        docs: Sequence[Tokens],
+        out: NDArray[np.float32] | None = None,
+        *,
+        share: float = 1.0,
+        should_stop: Event | None = None,
+    ) -> NDArray[np.float32]:
+        """Return the probabilities of all tokens at each prediction of the documents: (N, V).
+
+        Args:
+            docs: documents of 2 to block_size + 1 tokens; one of n tokens has n - 1 predictions.
+            out: array of zeros or of other probabilities, which is returned. Those of this model,
+                multiplied by share, are added to it.
+            should_stop: if set, the rest of the documents is not read.
+        """
+        if out is None:
+            dataset = TokenDataset.of(docs)
+            n_predictions = len(dataset.tokens) - len(dataset)
+            out = np.zeros((n_predictions, self.config.vocab_size), np.float32)
+        self._evaluate(docs, should_stop, out, share)
+        return out
+
     def log_probabilities(self, tokens: Tokens, first: int = 0) -> NDArray[np.float64]:
         """Return next-token log-probabilities (n, V) for all positions starting at index `first`.
 
@@ -80,10 +103,14 @@ class CompiledModel:
         return scores
 
     def _evaluate(
-        self, docs: Sequence[Tokens], should_stop: Event | None = None
+        self,
+        docs: Sequence[Tokens],
+        should_stop: Event | None = None,
+        probabilities: NDArray[np.float32] = NO_ROWS,
+        share: float = 1.0,
     ) -> tuple[NDArray[Any], Buffers]:
         """Return the loss of each prediction and the buffers after the last micro-batch."""
-        dataset = Dataset.of(docs)
+        dataset = Dataset.of(docs)._replace(soft_targets=NO_ROWS)  # the losses are of the tokens
         n_losses = dataset.tokens.size - len(docs)
         n_columns = min(max(dataset.longest, EVAL_TOKENS), n_losses)
         buffers = allocate_buffers(self.config, self.dtype, n_columns, dataset.longest)
@@ -92,8 +119,9 @@ class CompiledModel:
         done = 0
         while done < len(docs) and not (should_stop and should_stop.is_set()):
             done = evaluate(
-                self._weights, buffers, dataset, losses, self._architecture, done, n_tokens
-            )
+                self._weights, buffers, dataset, losses, probabilities, share, self._architecture,
+                done, n_tokens,
+            )  # fmt: skip
         return losses, buffers
 
     def decoder(

@@ -8,14 +8,17 @@ from numpy.typing import NDArray
 
 from microgpt.data.token_dataset import TokenDataset, Tokens
 
+NO_ROWS = np.empty((0, 0), np.float32)
+
 
 class Dataset(NamedTuple):
-    """The contents of a `TokenDataset` as NumPy arrays."""
+    """The contents of a `TokenDataset` as NumPy arrays. V = vocab_size."""
 
     tokens: NDArray[Any]  # tokens of all documents, concatenated
     starts: NDArray[Any]  # (documents + 1), start of each document, and total number of tokens
     mask: NDArray[Any]  # see `TokenDataset.mask`
     targets_before: NDArray[Any]  # (documents + 1), cumulative number of unmasked predictions
+    soft_targets: NDArray[Any]  # (predictions, V), float32; no rows if the targets are tokens
 
     @classmethod
     def of(cls, docs: Sequence[Tokens]) -> "Dataset":
@@ -27,7 +30,9 @@ class Dataset(NamedTuple):
         if mask.size:
             n_before = np.concatenate(([0], np.cumsum(mask, dtype=np.int64)))
             n_targets = n_before[starts[1:]] - n_before[starts[:-1] + 1]
-        return cls(tokens, starts, mask, np.concatenate(([0], np.cumsum(n_targets))))
+        targets_before = np.concatenate(([0], np.cumsum(n_targets)))
+        soft = dataset.soft_targets
+        return cls(tokens, starts, mask, targets_before, NO_ROWS if soft is None else soft)
 
     @property
     def longest(self) -> int:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 
 from microgpt.data.sliding_windows import Chunk
 from microgpt.data.token_dataset import TokenDataset
@@ -79,11 +78,11 @@ class EvaluationSet:
 def scalar_nll(gpt: Gpt[float], docs: TokenDataset) -> float:
     """Return the summed NLL in nats, computed in plain Python."""
     total_loss = 0.0
-    for doc_id, tokens in enumerate(docs):
-        cache, mask = gpt.new_cache(), docs.mask_of(doc_id)
-        for i, (token, target) in enumerate(pairwise(tokens), start=1):
+    for i, tokens in enumerate(docs):
+        cache = gpt.new_cache()
+        for token, target in zip(tokens[:-1], docs.targets_of(i), strict=True):
             logits = gpt.forward(token, cache)
-            if mask[i]:
+            if target is not None:
                 total_loss += cross_entropy(logits, target)
     return total_loss
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from importlib.metadata import version
 from itertools import pairwise
+from operator import not_
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -37,7 +38,7 @@ from microgpt.files.atomic_files import committed_path, read
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.model import count_params
 from microgpt.model_variants import is_karpathys
-from microgpt.state import N_RECENT, StepsChange, TrainingPlan, TrainState
+from microgpt.state import N_RECENT, StepsChange, TeacherRecord, TrainingPlan, TrainState
 from microgpt.storage.meta import MAX_META_BYTES, STATE_DESCRIPTION
 from microgpt.training.early_stopping import BestWeights
 from microgpt.training.history_file import MAX_HISTORY_BYTES, HistoryPoint
@@ -46,8 +47,8 @@ from microgpt.training.weight_averaging import WeightAverage
 
 MAX_LOSS = 1e300  # maximum loss; ensures that the mean of the losses is finite
 # Version 1 lacks model variants, Muon, warm-up and spread holdout; version 2 lacks deadlines,
-# changes of the number of steps, and any number of evaluations but 20.
-FORMAT_VERSION = 3
+# changes of the number of steps, and any number of evaluations but 20; version 3 lacks teachers.
+FORMAT_VERSION = 4
 STATE = "train_state.safetensors"
 TOKENIZER = "tokenizer"  # name of the array with the bytes of tokenizer.json
 Status = Literal["running", "ended", "diverged"]
@@ -77,10 +78,6 @@ class _AverageFacts(BaseModel):
     steps: _Count
 
 
-def _is_unset(value: object) -> bool:
-    return not value
-
-
 class _Description(BaseModel):
     """The content of train_state.json, in key order."""
 
@@ -105,10 +102,12 @@ class _Description(BaseModel):
     weights_format: WeightsFormat | None = None
     preset: PresetName | None = None
     parent_sha256: str | None = None
+    teachers: tuple[TeacherRecord, ...] = Field((), exclude_if=not_)
+    teacher_samples: _Count = Field(0, exclude_if=not_)
     genome_sha256: str | None = None
-    minutes: _Positive = Field(None, exclude_if=_is_unset)
-    budget: _Positive = Field(None, exclude_if=_is_unset)
-    steps_changed: tuple[StepsChange, ...] = Field((), exclude_if=_is_unset)
+    minutes: _Positive = Field(None, exclude_if=not_)
+    budget: _Positive = Field(None, exclude_if=not_)
+    steps_changed: tuple[StepsChange, ...] = Field((), exclude_if=not_)
     best: _BestFacts | None = None
     average: _AverageFacts | None = None
     train_loss: float | None = None  # mean of the recent losses, for `microgpt list`
@@ -142,6 +141,8 @@ def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple
 def _version_of(plan: TrainingPlan) -> int:
     """Return the lowest format version whose readers can resume the run."""
     config = plan.config
+    if plan.teachers:
+        return 4
     if plan.minutes or plan.steps_changed or config.evaluations != TrainConfig.evaluations:
         return 3
     is_new = config.optimizer == "muon" or config.warmup_steps or plan.data.holdout == "spread"

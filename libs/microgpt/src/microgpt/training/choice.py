@@ -88,7 +88,8 @@ def choose(
 
     Args:
         budget: operations for training and evaluations; see `training.operations`.
-        fixed: settings to keep, by name; the others are chosen to match.
+        fixed: settings to keep, by name; the others are chosen to match. n_tokens is the number of
+            tokens per step.
         max_weights: maximum number of weights.
         max_bytes: maximum memory of a training run on one thread, excluding the documents.
 
@@ -142,7 +143,7 @@ def _config(
 ) -> TrainConfig:
     """Return the training settings for a model and chunks of this mean length, without steps."""
     lr = fixed.get("lr") or float(f"{LR * (useful / 1e12) ** LR_POWER:.2g}")
-    n_tokens = TOKENS * (useful / 1e12) ** TOKENS_POWER  # per step
+    n_tokens = fixed.get("n_tokens") or TOKENS * (useful / 1e12) ** TOKENS_POWER  # per step
     found: dict[str, Any] = {
         "batch_size": max(1, round(n_tokens / length)),
         "lr": lr,

@@ -21,6 +21,7 @@ from microgpt.state import (
     TrainResult,
     TrainState,
 )
+from microgpt.training.distillation import Teachers
 from microgpt.training.operations import evaluation_operations, step_operations
 from microgpt.training.train import DivergedError, train
 
@@ -53,6 +54,7 @@ def train_as_planned(
     deadline: Deadline | None = None,
     threads: int = 1,
     parent: TrainedModel | None = None,
+    teachers: Teachers | None = None,
     resume: TrainState | None = None,
     on_event: Callable[[TrainEvent], None] = lambda event: None,
     on_state: Callable[[TrainingPlan, TrainState], None] = lambda plan, state: None,
@@ -93,6 +95,7 @@ def train_as_planned(
                 dtype=plan.dtype,
                 threads=threads,
                 parent=parent,
+                teachers=teachers or (),
                 resume=resume,
                 until=change.step if change else None,
                 on_event=follow,

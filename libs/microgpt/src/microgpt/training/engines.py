@@ -39,6 +39,7 @@ DEFAULT_DTYPE: dict[EngineName, DType] = {"compiled": "float32", "reference": "f
 # Lower bounds on the memory use of the reference engine. A weight needs a Value, a float and two
 # Adam moments. A multiplication needs references to both operands and both local gradients.
 BYTES_PER_WEIGHT, BYTES_PER_MULTIPLICATION = 200, 32
+BYTES_PER_PROBABILITY = 4  # of a soft target, in float32
 RUN_S = 0.02  # target duration of `run` on the reference engine, which reads at least one document
 
 
@@ -97,10 +98,16 @@ def check_fits(
     *,
     longest: int,
     threads: int = 1,
+    n_soft_targets: int = 0,
 ) -> None:
-    """Raise ConfigError if training needs more memory than is free."""
+    """Raise ConfigError if training, with so many soft targets, needs more memory than is free."""
     n_bytes = bytes_needed(engine, dtype, model, config, longest=longest, threads=threads)
-    check_memory(n_bytes, "training this model")
+    if n_soft_targets:
+        n_bytes += n_soft_targets * model.vocab_size * BYTES_PER_PROBABILITY
+        remedy = "use a smaller vocabulary, fewer steps or fewer teacher samples"
+        check_memory(n_bytes, "training with the predictions of teachers", remedy)
+    else:
+        check_memory(n_bytes, "training this model")
 
 
 def bytes_needed(
@@ -138,15 +145,23 @@ def prepare_engine(
         prepare(dtypes or (DEFAULT_DTYPE[engine],), uses, tell or (lambda line: None))
 
 
-def shuffled(n: int, rng: random.Random, engine: EngineName, *, n_first: int) -> Sequence[int]:
-    """Return the first n_first of the numbers 0 to n - 1, shuffled as by `rng.shuffle`."""
+def reading_order(
+    n: int, config: TrainConfig, rng: random.Random, engine: EngineName
+) -> Sequence[int]:
+    """Return the indices of n documents in training order, up to the last that is read.
+
+    If `config.shuffle` is set, they are shuffled as by `rng.shuffle`.
+    """
+    n_read = min(n, config.steps * config.batch_size)
+    if not config.shuffle:
+        return range(n_read)
     if engine == "compiled":
         from microgpt.engine import mersenne
 
-        return mersenne.shuffled(n, rng, n_first)
+        return mersenne.shuffled(n, rng, n_read)
     order = list(range(n))
     rng.shuffle(order)
-    return order[:n_first]
+    return order[:n_read]
 
 
 def make_engine(
@@ -269,6 +284,6 @@ class _Reference:
         """Read the next batch; after each document, yield the document count and loss so far."""
         first = self.n_steps * self._config.batch_size
         ids = [i % len(self._docs) for i in range(first, first + self._config.batch_size)]
-        batch, masks = [self._docs[i] for i in ids], [self._docs.mask_of(i) for i in ids]
+        batch, targets = [self._docs[i] for i in ids], [self._docs.targets_of(i) for i in ids]
         drops = batch_dropout(self._config, self.n_steps)
-        return enumerate(self._engine.backward(batch, masks, drops), start=1)
+        return enumerate(self._engine.backward(batch, targets, drops), start=1)

@@ -4,10 +4,10 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from time import perf_counter
+from typing import Any
 
 from microgpt.config import DType, EngineName, ModelConfig, TrainConfig, check_count, default_lr
 from microgpt.data.bpe import BpeTokenizer, can_learn_bpe
-from microgpt.data.chunked_dataset import ChunkedDataset
 from microgpt.data.folding import char_tokenizer
 from microgpt.data.split import Split, split
 from microgpt.data.token_dataset import TokenDataset
@@ -17,7 +17,8 @@ from microgpt.model import count_params
 from microgpt.model_config import check_whole
 from microgpt.state import TrainedModel, TrainEvent, TrainingPlan, TrainResult, TrainState
 from microgpt.training.choice import DEFAULT_BUDGET, NAMES_SHA256, choose, choose_vocabulary
-from microgpt.training.engines import DEFAULT_DTYPE, check_engine, make_engine, shuffled
+from microgpt.training.distillation import Teachers
+from microgpt.training.engines import DEFAULT_DTYPE, check_engine, make_engine, reading_order
 from microgpt.training.finetune import check_shape, extended_tokenizer, inherited
 from microgpt.training.loop import DivergedError, TrainingLoop
 
@@ -34,6 +35,8 @@ def train(
     dtype: DType | None = None,
     threads: int = 1,
     parent: TrainedModel | None = None,
+    teachers: Sequence[TrainedModel] | Teachers = (),
+    teacher_samples: int = 0,
     resume: TrainState | None = None,
     until: int | None = None,
     on_event: Callable[[TrainEvent], None] | None = None,
@@ -61,6 +64,10 @@ def train(
             The reference engine always uses float64.
         threads: number of threads of the compiled engine; it does not affect the result.
         parent: model to fine-tune. New tokens get random weights.
+        teachers: models whose predictions are the targets, instead of the tokens of the documents;
+            the mean of their probabilities counts. By default, the student has their tokenizer, and
+            unless its shape is given, their context.
+        teacher_samples: number of texts that the teachers make up and that are read like documents.
         resume: checkpoint of a training run with the same documents and settings. Only the number
             of steps may differ; the learning rate schedule then uses the new number. A checkpoint
             does not contain the settings: only the dtype, number of weights and step are checked.
@@ -95,12 +102,13 @@ def train(
         check_whole("until", until, minimum=0)
     dtype = dtype or _default_dtype(engine, resume, parent)
     parts = docs if isinstance(docs, Split) else split(_as_list(docs))
-    if not tokenizer and parent:
-        tokenizer = extended_tokenizer(parent, parts.docs)
+    taught = _with_samples(teachers, teacher_samples)
+    tokenizer = tokenizer or _inherited_tokenizer(parent, taught, parts.docs)
     if not model and parent:
         model = replace(parent.model, vocab_size=0)
     elif not model:
-        tokenizer, model, config = _chosen(parts, tokenizer, config, engine)
+        fixed = {"block_size": taught.block_size} if taught else {}
+        tokenizer, model, config = _chosen(parts, tokenizer, config, engine, fixed)
     tokenizer = tokenizer or char_tokenizer(parts.docs)
     config = config or TrainConfig()
     model = _with_vocabulary(model, tokenizer)
@@ -111,8 +119,8 @@ def train(
     if resume:
         _check_resume(resume, model, config, engine, dtype)
     rng = random.Random(config.seed)
-    chunks = parts.chunked(tokenizer, model.block_size, config)
-    dataset = _encode_in_order(chunks, config, rng, engine)
+    plan = TrainingPlan(model, config, tokenizer, engine, dtype, parts.facts)
+    dataset = _encode_in_order(parts, plan, rng, taught, threads)
     new_engine = make_engine(
         engine,
         dtype=dtype,
@@ -127,7 +135,7 @@ def train(
         drawn = new_engine.flat_weights().tolist()
         new_engine.set_weights(inherited(parent, model, tokenizer, drawn))
     loop = TrainingLoop(
-        plan=TrainingPlan(model, config, tokenizer, engine, dtype, parts.facts),
+        plan=plan,
         parts=parts,
         threads=threads,
         engine=new_engine,
@@ -142,6 +150,16 @@ def train(
         should_stop=should_stop or (lambda: False),
     )
     return loop.run()
+
+
+def _with_samples(
+    teachers: Sequence[TrainedModel] | Teachers, teacher_samples: int
+) -> Teachers | None:
+    if isinstance(teachers, Teachers):
+        return teachers
+    if teacher_samples and not teachers:
+        raise ConfigError("teacher_samples requires teachers; pass teachers or omit it")
+    return Teachers(teachers, teacher_samples) if teachers else None
 
 
 def _default_dtype(
@@ -161,14 +179,26 @@ def _as_list(docs: Iterable[Document]) -> list[Document]:
     return docs
 
 
+def _inherited_tokenizer(
+    parent: TrainedModel | None, teachers: Teachers | None, docs: Sequence[Document]
+) -> Tokenizer | None:
+    if parent:
+        return extended_tokenizer(parent, docs)
+    return teachers.tokenizer if teachers else None
+
+
 def _chosen(
-    parts: Split, tokenizer: Tokenizer | None, config: TrainConfig | None, engine: EngineName
+    parts: Split,
+    tokenizer: Tokenizer | None,
+    config: TrainConfig | None,
+    engine: EngineName,
+    fixed: dict[str, Any],
 ) -> tuple[Tokenizer, ModelConfig, TrainConfig]:
     """Choose the settings that are not given; Karpathy's names get Karpathy's settings."""
     text = config.text if config else TrainConfig.text
     if parts.facts.sha256 == NAMES_SHA256:
         tokenizer = tokenizer or char_tokenizer(parts.docs)
-        return tokenizer, ModelConfig(), config or TrainConfig(text=text)
+        return tokenizer, ModelConfig(**fixed), config or TrainConfig(text=text)
     budget = DEFAULT_BUDGET[engine]
     if not tokenizer:
         vocab_size = choose_vocabulary(parts.train, budget) if can_learn_bpe() else None
@@ -177,25 +207,24 @@ def _chosen(
             if vocab_size is None
             else BpeTokenizer.from_documents(parts.train, vocab_size)
         )
-    choice = choose(parts, tokenizer, budget, text=text)
+    choice = choose(parts, tokenizer, budget, text=text, fixed=fixed)
     return tokenizer, choice.model, config or choice.config
 
 
 def _encode_in_order(
-    chunks: ChunkedDataset, config: TrainConfig, rng: random.Random, engine: EngineName
+    parts: Split, plan: TrainingPlan, rng: random.Random, teachers: Teachers | None, threads: int
 ) -> TokenDataset:
-    """Encode the training chunks, shuffled if `config.shuffle` is set."""
+    """Encode the training chunks in the order in which they are read."""
+    config, chunks = plan.config, parts.chunked(plan.tokenizer, plan.model.block_size, plan.config)
     try:
-        n_chunks = len(chunks)
-        n_read = min(n_chunks, config.steps * config.batch_size)
-        order: Sequence[int] = range(n_read)
-        if config.shuffle:
-            order = shuffled(n_chunks, rng, engine, n_first=n_read)
-        dataset = chunks.encode(order)
+        if teachers:
+            dataset = teachers.dataset(chunks, plan, rng, threads)
+        else:
+            dataset = chunks.encode(reading_order(len(chunks), config, rng, plan.engine))
     except TokenizerError:  # report the unknown characters of all documents
         chunks.tokenizer.encode("".join(CharTokenizer.from_documents(chunks.docs).chars))
         raise
-    if n_chunks and dataset.n_predictions:
+    if len(chunks) and dataset.n_predictions:
         return dataset
     if config.long_docs == "skip" and chunks.n_long:
         what = f"all documents are longer than the context of {chunks.block_size} tokens"

@@ -90,17 +90,18 @@ def random_model(rng: random.Random) -> ModelConfig:
 
 
 def model_error(model: ModelConfig, rng: random.Random) -> float:
-    """Return the largest relative gradient error of a model's loss on random tokens."""
+    """Return the largest relative gradient error of a model's loss on random tokens and targets."""
     weights = init_weights(model, rng)
     tokens = [rng.randrange(model.vocab_size) for _ in range(model.block_size + 1)]
+    targets = [rng.choice((token, _distribution(model, rng))) for token in tokens[1:]]
     engine = ReferenceEngine(model, weights, gpt_type=GptVariant)
     drop = Dropout(rng.choice(DROPOUTS), seed=rng.randrange(9), n_read=rng.randrange(9))
-    document_loss(engine.gpt, tokens, (), drop).backward()
+    document_loss(engine.gpt, tokens, targets, drop).backward()
     grads = iter(param.grad for param in engine.params)
     gpt: GptVariant[float] = GptVariant(model, weights)
     return max(
         worst_difference(
-            row, [next(grads) for _ in row], lambda: document_loss(gpt, tokens, (), drop)
+            row, [next(grads) for _ in row], lambda: document_loss(gpt, tokens, targets, drop)
         )
         for name in weight_shapes(model)
         for row in weights[name]
@@ -113,6 +114,8 @@ def engine_error(model: ModelConfig, rng: random.Random, dtype: DType) -> float:
     The reference engine gives the expected values. Errors are relative to the loss, or to the
     largest gradient of each matrix.
     """
+    import numpy as np
+
     from microgpt.engine.training.trainer import CompiledEngine
 
     lengths = [rng.randint(2, model.block_size + 1) for _ in range(rng.randint(1, 4))]
@@ -121,13 +124,17 @@ def engine_error(model: ModelConfig, rng: random.Random, dtype: DType) -> float:
     dataset = TokenDataset()
     for doc, mask in zip(docs, masks, strict=True):
         dataset.append(doc, mask)
+    if rng.random() < 0.5:
+        rows = [_distribution(model, rng) for _ in range(sum(lengths) - len(docs))]
+        dataset.soft_targets = np.array(rows, np.float32)
     config = TrainConfig(batch_size=len(docs), dropout=rng.choice(DROPOUTS), seed=rng.randrange(9))
     weights = init_weights(model, rng)
     compiled = CompiledEngine(model, config, dataset, dtype=dtype)
     compiled.resume(0, weights, [0.0] * count_params(model), [0.0] * count_params(model))
     loss = compiled.backward()
     reference = ReferenceEngine(model, weights, gpt_type=GptVariant)
-    *_, expected_loss = reference.backward(docs, masks, batch_dropout(config, step=0))
+    targets = [dataset.targets_of(i) for i in range(len(docs))]
+    *_, expected_loss = reference.backward(docs, targets, batch_dropout(config, step=0))
     errors = [abs(loss / expected_loss - 1)]
     found, values = compiled.grads(), reference.gpt.weights
     largest = max(abs(param.grad) for param in reference.params)
@@ -137,6 +144,12 @@ def engine_error(model: ModelConfig, rng: random.Random, dtype: DType) -> float:
         scale = max(largest * NEGLIGIBLE, *map(abs, expected))
         errors += [abs(a - b) / scale for a, b in zip(expected, grads, strict=True)]
     return max(error if math.isfinite(error) else math.inf for error in errors)
+
+
+def _distribution(model: ModelConfig, rng: random.Random) -> list[float]:
+    """Return random probabilities of all tokens."""
+    weights = [rng.random() for _ in range(model.vocab_size)]
+    return [weight / sum(weights) for weight in weights]
 
 
 def worst_difference(

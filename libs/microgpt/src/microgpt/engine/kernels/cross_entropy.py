@@ -5,7 +5,7 @@ See `matmul` for the layout. Shapes: V = vocab_size, N = columns.
 
 import math
 
-from microgpt.engine.compiler import kernel
+from microgpt.engine.compiler import inlined, kernel
 from microgpt.engine.simd.vector import Array, exp, lanes, larger, load, splat, store
 
 
@@ -34,16 +34,38 @@ def token_losses(
             losses[m] = counted[0, m] * loss
 
 
+@inlined
+def add_softmax(
+    logits: Array,  # (V, N), replaced by share * softmax(logits)
+    norms: Array,  # (2, N), as set by `token_losses`
+    N: int,
+    share: float,
+    probabilities: Array,  # (at least N, V), share * softmax(logits) is added to the first rows
+) -> None:
+    """Add the probabilities of all tokens, multiplied by share, to a row per column."""
+    for n in range(0, N, lanes(logits)):
+        scale = share / load(norms, 1, n)
+        for i in range(logits.shape[0]):
+            store(logits, i, n, exp(load(logits, i, n) - load(norms, 0, n)) * scale)
+    for n in range(N):
+        for i in range(logits.shape[0]):
+            probabilities[n, i] += logits[i, n]
+
+
 @kernel
 def cross_entropy(
-    logits: Array,  # (V, N), replaced by weight * counted * (softmax(logits) - one_hot(targets))
-    targets: Array,  # (N)
+    logits: Array,  # (V, N), replaced by weight * counted * (softmax(logits) - target)
+    targets: Array,  # (N), tokens, or rows of soft_targets if it has any
+    soft_targets: Array,  # (predictions, V), target distributions
     counted: Array,  # (1, N), 1 if the prediction contributes to the loss, else 0
     norms: Array,  # (2, N), scratch
     N: int,
     weight: float,  # weight of one token in the loss of the batch
 ) -> float:
-    """Return weight * sum(-log(softmax(logits)[target])); replace the logits with the gradient."""
+    """Return weight * sum(-target . log(softmax(logits))); replace the logits with the gradient.
+
+    A target is a distribution: a row of soft_targets, or one_hot(token).
+    """
     V, step = logits.shape[0], lanes(logits)
     loss = 0.0
     for n in range(0, N, step):
@@ -53,7 +75,7 @@ def cross_entropy(
             largest = larger(load(logits, i, n), largest)
         store(norms, 0, n, largest)
         for m in range(n, last):
-            loss += counted[0, m] * (norms[0, m] - logits[targets[m], m])
+            loss += _below_largest(logits, targets, soft_targets, counted, norms, m)
         total = splat(logits, 0)
         for i in range(V):
             e = exp(load(logits, i, n) - largest)
@@ -65,5 +87,30 @@ def cross_entropy(
             store(logits, i, n, load(logits, i, n) * scale)
         for m in range(n, last):
             loss += counted[0, m] * math.log(norms[1, m])
-            logits[targets[m], m] -= counted[0, m] * weight
+            _subtract_target(logits, targets, soft_targets, m, counted[0, m] * weight)
     return weight * loss
+
+
+@inlined
+def _below_largest(
+    logits: Array, targets: Array, soft_targets: Array, counted: Array, norms: Array, m: int
+) -> float:
+    """Return counted * target . (norms[0] - logits) of column m."""
+    if soft_targets.shape[0] == 0:
+        return counted[0, m] * (norms[0, m] - logits[targets[m], m])  # type: ignore[no-any-return]
+    total = 0.0
+    for i in range(logits.shape[0]):
+        total += soft_targets[targets[m], i] * (norms[0, m] - logits[i, m])
+    return counted[0, m] * total  # type: ignore[no-any-return]
+
+
+@inlined
+def _subtract_target(
+    logits: Array, targets: Array, soft_targets: Array, m: int, weight: float
+) -> None:
+    """Subtract weight * target from column m of the logits."""
+    if soft_targets.shape[0] == 0:
+        logits[targets[m], m] -= weight
+    else:
+        for i in range(logits.shape[0]):
+            logits[i, m] -= weight * soft_targets[targets[m], i]

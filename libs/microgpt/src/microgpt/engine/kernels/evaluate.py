@@ -3,7 +3,7 @@
 from microgpt.engine.architecture import Architecture
 from microgpt.engine.buffers import Buffers
 from microgpt.engine.dataset import Dataset
-from microgpt.engine.kernels.cross_entropy import token_losses
+from microgpt.engine.kernels.cross_entropy import add_softmax, token_losses
 from microgpt.engine.kernels.forward import forward, read_documents
 from microgpt.engine.simd.vector import Array
 from microgpt.engine.weights import Weights
@@ -14,11 +14,13 @@ def evaluate(
     buffers: Buffers,
     dataset: Dataset,
     losses: Array,  # loss of each predicted token in nats, in document order; 0 if masked
+    probabilities: Array,  # (predictions, V), increased by share * softmax(logits); may be empty
+    share: float,
     architecture: Architecture,
     first: int,
     n_tokens: int,
 ) -> int:
-    """Compute the losses of documents from index `first` on; return the index of the next document.
+    """Predict documents from index `first` on; return the index of the next document.
 
     About n_tokens tokens are read, but at least one micro-batch.
     """
@@ -30,6 +32,8 @@ def evaluate(
         done = starts[first] - first  # the first token of a document is not predicted
         b = buffers
         token_losses(b.logits, b.targets, b.counted, b.logit_norms, N, losses[done:])
+        if probabilities.shape[0] > 0:
+            add_softmax(b.logits, b.logit_norms, N, share, probabilities[done:])
         first += n_read
         read += N
     return first

@@ -20,14 +20,16 @@ def read_documents(dataset: Dataset, first: int, n_docs: int, buffers: Buffers) 
     Document indices wrap around. At least one document always fits.
     """
     tokens, starts, mask, n = dataset.tokens, dataset.starts, dataset.mask, 0
+    is_soft = dataset.soft_targets.shape[0] > 0
     for doc in range(n_docs):
-        start = starts[(first + doc) % (starts.size - 1)]
-        end = starts[(first + doc) % (starts.size - 1) + 1]
+        place = (first + doc) % (starts.size - 1)
+        start, end = starts[place], starts[place + 1]
         if n + end - start - 1 > buffers.tokens.size:
             return doc
         for i in range(start, end - 1):
             buffers.tokens[n] = tokens[i]
-            buffers.targets[n] = tokens[i + 1]
+            # The documents before have a prediction less than tokens each.
+            buffers.targets[n] = i - place if is_soft else tokens[i + 1]
             buffers.counted[0, n] = mask[i + 1] if mask.size else 1
             buffers.previous[n] = tokens[i - 1] if i > start else -1
             buffers.positions[n] = i - start

@@ -62,8 +62,9 @@ def take_steps(
         progress[1] += n_read
         weight = 1 / max(total, 1)
         progress[2] += _forward_backward(
-            weights, dweights, buffers, settings.architecture, n_read, weight, dropout, done == 0
-        )
+            weights, dweights, buffers, dataset.soft_targets, settings.architecture, n_read, weight,
+            dropout, done == 0,
+        )  # fmt: skip
         read += buffers.doc_starts[n_read]
         if progress[1] == batch_size:
             i = step - first_step
@@ -85,6 +86,7 @@ def _forward_backward(
     weights: Weights,
     dweights: Weights,
     buffers: Buffers,
+    soft_targets: Array,  # see `Dataset`
     how: Architecture,
     n_docs: int,
     weight: float,  # weight of one token in the loss
@@ -99,7 +101,7 @@ def _forward_backward(
     N = buffers.doc_starts[n_docs]
     forward(weights, buffers, how, n_docs, N, dropout)
     b, dw, C = buffers, dweights, buffers.x.shape[0]
-    loss = cross_entropy(b.logits, b.targets, b.counted, b.logit_norms, N, weight)
+    loss = cross_entropy(b.logits, b.targets, soft_targets, b.counted, b.logit_norms, N, weight)
     _backward(weights, dweights, buffers, how, n_docs, N, dropout)
     if is_first:
         embed_backward(

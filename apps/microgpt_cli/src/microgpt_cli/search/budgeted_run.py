@@ -1,0 +1,262 @@
+"""Run or resume the search of `microgpt evolve --minutes`, and save the winner."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from math import log
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from microgpt.data.split import Split
+from microgpt.errors import ConfigError, DataError
+from microgpt.files.path_text import path_from_text, path_to_text
+from microgpt.inference import InferenceGpt
+from microgpt.model import count_params
+from microgpt.state import TrainResult
+from microgpt.storage.model_directory import save
+from microgpt_cli.commands.report import write_final_report
+from microgpt_cli.input_files import check_regular, default_input
+from microgpt_cli.search.evolve_run import check_outputs, write_if_better
+from microgpt_cli.search.log import resumable
+from microgpt_cli.search.workers import make_pool
+from microgpt_cli.terminal.console import note, print_or_discard, terminal_safe
+from microgpt_cli.terminal.options import DEFAULT_CHAT, RUNS
+from microgpt_cli.terminal.progress import ProgressBar, load_kernels, time_left
+from microgpt_cli.training.documents import load_documents, split_documents
+from microgpt_cli.training.fitting import Fitted, fitting_for, in_short
+from microgpt_cli.training.time_limit import TimeLimit
+from microgpt_evolution.budgeted.default_space import space_for
+from microgpt_evolution.budgeted.genome import GENES, BudgetedGenome
+from microgpt_evolution.budgeted.objective import EVALUATIONS
+from microgpt_evolution.budgeted.records import BudgetedRecords
+from microgpt_evolution.budgeted.run import BudgetedEvent, BudgetedSearch
+from microgpt_evolution.budgeted.settings import BudgetedSettings
+from microgpt_evolution.errors import GenomeError
+from microgpt_evolution.genome_file import (
+    BudgetedRecord,
+    encode_genome,
+    read_genome,
+    write_genome,
+)
+from microgpt_evolution.objectives.loss_objective import MAX_BYTES
+from microgpt_evolution.runs.records import GENOME
+from microgpt_evolution.space_file import read_space
+from microgpt_evolution.workers.pools import Pool
+
+RESUME = "microgpt evolve --resume"
+N_CONCURRENT = 8  # maximum number of organisms that can be trained at the same time
+MAX_SHARE = 1 / 4  # share of the budget that a complete training run may use
+SAMPLES_PER_TEXT = 6  # tokens of the documents that teachers make up, per token of the text
+MAX_TARGETS = 2**28  # maximum size of the predictions of the teachers, in bytes
+N_SAMPLES = 10  # number of samples of the winner to print
+PER_MILLE = 1000  # resolution of the progress bar
+
+
+def run(options: Mapping[str, Any], limit: TimeLimit | None) -> None:
+    """Run or resume a search; `limit` is that of --minutes."""
+    check_outputs(options["train_winner"], force=options["force"])
+    with ExitStack() as stack:
+        pool = make_pool(
+            options["workers"],
+            options["scheduler"],
+            n_trials=N_CONCURRENT,
+            trial_bytes=options["max_memory"] or MAX_BYTES,
+        )
+        load_kernels("compiled", uses=["training", "evaluation", "generation"])
+        stack.enter_context(pool)
+        pool.executor()  # fail before creating a run if the cluster is unreachable
+        if options["resume"]:
+            records = stack.enter_context(BudgetedRecords.open(options["resume"]))
+            parts = _parts_again(records.search, options["input"])
+        else:
+            settings, parts = _begin(options, limit, pool)
+            facts = settings.model_dump(mode="json")
+            records = stack.enter_context(BudgetedRecords.begin(RUNS, "evolve", facts))
+        settings = records.search
+        n = pool.n_workers()
+        print_or_discard(
+            f"Search: {in_short(settings.budget)} operations, "
+            f"{in_short(settings.operations, 2)} for a complete training run, seed "
+            f"{settings.seed}, {n} worker{'s' * (n > 1)}; run: {records.directory}"
+        )
+        progress = stack.enter_context(SearchProgress(settings.budget))
+        search = BudgetedSearch(parts, pool, records, on_event=progress.update)
+        has_ended = False
+        try:
+            with resumable(records, RESUME):
+                search.run()
+            has_ended = True
+        finally:  # Ctrl-C leaves the best so far
+            progress.stop()
+            if search.best:
+                _save_winner(search, records.directory, options, has_ended=has_ended)
+                write_final_report(records.directory)
+
+
+class SearchProgress(ProgressBar):
+    """Progress of a budgeted search: share of the operations, best loss and time left."""
+
+    def __init__(self, budget: float) -> None:
+        super().__init__("search", PER_MILLE)
+        self._budget, self._started, self._first = budget, perf_counter(), 0.0
+
+    def update(self, event: BudgetedEvent) -> None:
+        """Show the progress after an event."""
+        self._first = self._first or event.spent
+        speed = (event.spent - self._first) / (perf_counter() - self._started)
+        left = time_left(self._budget - event.spent, speed)
+        best = f"best {event.organisms[0].loss:.4f}" if event.organisms else "no loss yet"
+        generation = event.alive[0].id.partition("-")[0]
+        rung = f"{generation} to {event.until}/{EVALUATIONS}: {event.n_done} of {len(event.alive)}"
+        figures = f"{best} | {rung}"
+        done = round(PER_MILLE * event.spent / self._budget)
+        self.show(done, left, f"{done / 10:.0f} % | {figures} | {left}", figures)
+
+
+def _begin(
+    options: Mapping[str, Any], limit: TimeLimit | None, pool: Pool
+) -> tuple[BudgetedSettings, Split]:
+    """Return the settings of a new search, and the documents."""
+    chat = options["chat"]
+    path = options["input"] or default_input(*([DEFAULT_CHAT] if chat else []))
+    docs = load_documents(path, options["text"], options["column"], chat=chat)
+    fitting = fitting_for(
+        docs,
+        minutes=options["minutes"],
+        budget=options["budget"],
+        max_weights=options["max_weights"],
+        max_memory=options["max_memory"],
+    )
+    parts = fitting.parts
+    if not parts.validation:
+        raise DataError(f"{path} has too few documents to hold some out; use more documents")
+    budget = fitting.fit(limit).budget
+    assert budget
+    if limit:  # all workers search until the deadline
+        budget *= pool.n_workers()
+    ruled = fitting.for_budget(MAX_SHARE * budget)
+    choice, sizes = ruled.choice, ruled.sizes
+    length = sizes.chunk_length(choice.model.block_size)
+    rule = BudgetedGenome.of(choice, length, ruled.vocab_size)
+    first = (rule, *((_ancestor(options["warm_start"]),) if options["warm_start"] else ()))
+    space, target = space_for(rule, choice.config.text, sizes.n_characters), None
+    if options["space"]:
+        file = read_space(options["space"], GENES)
+        space, target = file.space, file.target
+        first += tuple(replace(rule, **genes) for genes in file.first)
+    settings = BudgetedSettings(
+        budget=budget,
+        operations=choice.operations,
+        input=path_to_text(os.path.abspath(path)),
+        column=options["column"],
+        chat=chat,
+        text=choice.config.text,
+        data_sha256=parts.facts.sha256,
+        held_out=parts.val_fraction,
+        gap=parts.gap,
+        seed=options["seed"],
+        minutes=options["minutes"],
+        max_weights=options["max_weights"],
+        max_bytes=options["max_memory"] or MAX_BYTES,
+        first=first,
+        target=target,
+        distill=options["distill"] or 0,
+        teacher_samples=_n_teacher_samples(ruled) if options["distill"] else 0,
+        values={gene: tuple(values) for gene, values in space.values.items()},
+        rates=dict(space.rates),
+    )
+    return settings, parts
+
+
+def _n_teacher_samples(ruled: Fitted) -> int:
+    """Return the number of documents that teachers make up for a student.
+
+    Not more than it reads, and not more than have predictions of MAX_TARGETS bytes.
+    """
+    config, sizes = ruled.choice.config, ruled.sizes
+    length = sizes.chunk_length(ruled.choice.model.block_size)
+    n_tokens = SAMPLES_PER_TEXT * sizes.n_tokens
+    n_tokens = min(n_tokens, MAX_TARGETS / (4 * ruled.tokenizer.vocab_size) - sizes.n_tokens)
+    return max(0, min(config.steps * config.batch_size, int(n_tokens / length)))
+
+
+def _ancestor(path: Path) -> BudgetedGenome:
+    record = read_genome(path)
+    if isinstance(record, BudgetedRecord):
+        return record.genome
+    raise GenomeError(f"{path} is from a search without a budget; omit --warm-start")
+
+
+def _parts_again(settings: BudgetedSettings, path: Path | None) -> Split:
+    """Return the documents of a run to resume."""
+    if path is None:
+        path = path_from_text(settings.input)
+        check_regular(path, "pass the documents of this run with --data")
+    docs = load_documents(path, settings.text, settings.column, chat=settings.chat, check=False)
+    parts = split_documents(docs, settings.held_out, settings.held_out, "spread", settings.gap)
+    if parts.facts.sha256 != settings.data_sha256:
+        raise ConfigError(
+            f"{path} is not the input of the run: its documents have a different sha256; "
+            "pass the original file with --data"
+        )
+    return parts
+
+
+def _save_winner(
+    search: BudgetedSearch, run: Path, options: Mapping[str, Any], *, has_ended: bool
+) -> None:
+    """Print the winner, write its genome and, if --train-winner is given, its model."""
+    settings, (best, trained) = search.settings, search.winner()
+    record = BudgetedRecord(
+        genome=best.genome,
+        operations=settings.operations,
+        val_loss=best.loss,
+        generation=best.generation,
+        text=settings.text,
+        budget=settings.budget,
+        seed=settings.seed,
+        data_sha256=settings.data_sha256,
+    )
+    write_genome(run / GENOME, record)
+    write_if_better(record, print_or_discard, force=options["force"])
+    print_or_discard(f"Winner: {best.id} ({best.origin}), {best.genome.describe()}")
+    print_or_discard(
+        f"{count_params(trained.model):,} weights, {trained.state.step:,} of "
+        f"{trained.config.steps:,} steps: {_losses(trained, search.parts)}"
+    )
+    if settings.distill and has_ended:
+        trained = _better_of_student(search, trained)
+    model = InferenceGpt(trained)
+    if not trained.tokenizer.is_chat:
+        for sample in model.generate(N_SAMPLES, temperature=1.0, seed=settings.seed):
+            print_or_discard(f"> {terminal_safe(sample)}")
+    if directory := options["train_winner"]:
+        genome_sha256 = hashlib.sha256(encode_genome(record)).hexdigest()
+        save(replace(trained, plan=replace(trained.plan, genome_sha256=genome_sha256)), directory)
+        note(f"the model of the winner is in {directory}")
+
+
+def _better_of_student(search: BudgetedSearch, winner: TrainResult) -> TrainResult:
+    """Train a student and return the better of the winner and the student."""
+    student = search.student()
+    if student is None:
+        note("there is no student, because only one shape was trained")
+        return winner
+    print_or_discard(f"Student of {len(search.teachers())}: {_losses(student, search.parts)}")
+    if student.val_loss is None or winner.val_loss is None or student.val_loss < winner.val_loss:
+        return student
+    note("the winner is better than its student and is kept")
+    return winner
+
+
+def _losses(trained: TrainResult, parts: Split) -> str:
+    """Return the losses of a model as text."""
+    model, text = InferenceGpt(trained), trained.config.text
+    held_out, test = (
+        model.evaluate(part, text=text).bits_per_character * log(2)
+        for part in (parts.validation, parts.test)
+    )
+    return f"held-out loss {held_out:.4f} nats per character, test {test:.4f}"

@@ -1,0 +1,171 @@
+"""Report of a search with a budget: learning curves, the best loss so far, and the organisms."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import accumulate
+from pathlib import Path
+
+import altair as alt
+from altair.typing import ChartType
+
+from microgpt_evolution.budgeted.genome import BudgetedGenome
+from microgpt_evolution.budgeted.objective import EVALUATIONS
+from microgpt_evolution.budgeted.records import RungRecord, read_rungs
+from microgpt_evolution.errors import RunError
+from microgpt_report import theme
+from microgpt_report.page import Report, Row, Section, Table
+from microgpt_report.run_summary import describe_data
+
+N_ROWS = 20  # maximum number of organisms in the table
+
+
+def budgeted_report(directory: Path) -> Report:
+    """Return the report of a search, which may still be running.
+
+    Raises:
+        RunError: the run is damaged, or no organism has a loss yet.
+    """
+    settings, rungs = read_rungs(directory)
+    curves = _curves(rungs)
+    if not curves:
+        raise RunError(f"{directory} has no evaluations yet; try again later")
+    genomes = {rung.id: rung.genome for rung in rungs}
+    ranked = sorted(curves, key=lambda id: min(curves[id]))
+    best = ranked[0]
+    spent = sum(rung.operations for rung in rungs)
+    facts = {
+        "result": f"held-out loss {min(curves[best]):.4f} nats per character",
+        "winner": f"{best}: {genomes[best].describe()}",
+        "organisms": f"{len(genomes)}, {sum(map(_is_complete, curves.values()))} of them trained "
+        "to the end",
+        "cost": f"{spent:.3g} of {settings.budget:.3g} operations, "
+        f"{sum(rung.seconds for rung in rungs):,.1f} s",
+        "seed": str(settings.seed),
+        "data": describe_data(settings.input, settings.data_sha256),
+    }
+    sections = [
+        Section(
+            "curves",
+            "Learning curves",
+            "Held-out loss of each organism during its training run. At each rung, the worse half "
+            "of a generation is dropped.",
+            _curves_chart(),
+            datasets={"curves": _curve_rows(curves, genomes)},
+        ),
+        Section(
+            "progress",
+            "Lowest loss so far",
+            "Lowest held-out loss against the operations of the search, and each rung.",
+            _progress_chart(),
+            datasets={"progress": _progress_rows(rungs)},
+        ),
+        Section(
+            "organisms",
+            "Organisms",
+            f"The best {min(N_ROWS, len(ranked))} of {len(ranked)}, and what distinguishes each "
+            "from the first genome.",
+            table=_table(ranked[:N_ROWS], curves, genomes, settings.first[0]),
+        ),
+    ]
+    return Report(f"Search: {directory.name}", facts, sections)
+
+
+def _is_complete(curve: Sequence[float]) -> bool:
+    return len(curve) == EVALUATIONS
+
+
+def _curves(rungs: Sequence[RungRecord]) -> dict[str, list[float]]:
+    """Return the losses of each organism that did not diverge in its first rung."""
+    curves: dict[str, list[float]] = {}
+    for rung in sorted(rungs, key=lambda rung: rung.until):
+        if rung.losses:
+            curves.setdefault(rung.id, []).extend(rung.losses)
+    return curves
+
+
+def _curve_rows(curves: dict[str, list[float]], genomes: dict[str, BudgetedGenome]) -> list[Row]:
+    return [
+        {
+            "id": id,
+            "generation": f"generation {id[1:].partition('-')[0]}",
+            "share": evaluation / EVALUATIONS,
+            "loss": loss,
+            "genome": genomes[id].describe(),
+        }
+        for id, losses in curves.items()
+        for evaluation, loss in enumerate(losses, start=1)
+    ]
+
+
+def _curves_chart() -> ChartType:
+    line = theme.of("curves").encode(
+        x=alt.X(
+            "share:Q",
+            title="share of the training run",
+            scale=alt.Scale(domain=[0, 1]),
+            axis=alt.Axis(format="%", tickCount=4),
+        ),
+        y=theme.loss_axis("loss:Q", "held-out loss, nats per character"),
+        color=alt.Color("generation:N", title=None, sort=None),
+        detail="id:N",
+        tooltip=theme.tooltip("id", "loss", "genome"),
+    )
+    chart = alt.layer(line.mark_line(opacity=0.7), line.mark_point(**theme.POINT))
+    return chart.properties(width=theme.WIDTH - 130, height=theme.HEIGHT)
+
+
+def _progress_rows(rungs: Sequence[RungRecord]) -> list[Row]:
+    finished = [rung for rung in rungs if rung.losses]
+    spent = accumulate(rung.operations for rung in finished)
+    losses = [min(rung.losses) for rung in finished]
+    return [
+        {
+            "id": rung.id,
+            "origin": rung.origin,
+            "operations": operations,
+            "loss": loss,
+            "best": best,
+            "genome": rung.genome.describe(),
+        }
+        for rung, operations, loss, best in zip(
+            finished, spent, losses, accumulate(losses, min), strict=True
+        )
+    ]
+
+
+def _progress_chart() -> ChartType:
+    base = theme.of("progress").encode(
+        x=alt.X("operations:Q", title="operations", axis=alt.Axis(format=".2~e", tickCount=5))
+    )
+    line = base.mark_line(interpolate="step-after", color=theme.RED).encode(
+        y=theme.loss_axis("best:Q", "held-out loss, nats per character")
+    )
+    points = base.mark_point(**theme.POINT).encode(
+        y="loss:Q", tooltip=theme.tooltip("id", "origin", "loss", "genome")
+    )
+    return alt.layer(line, points).properties(width=theme.WIDTH - 80, height=theme.HEIGHT)
+
+
+def _table(
+    ids: Sequence[str],
+    curves: dict[str, list[float]],
+    genomes: dict[str, BudgetedGenome],
+    first: BudgetedGenome,
+) -> Table:
+    rows = [
+        [
+            id,
+            f"{min(curves[id]):.4f}",
+            f"{len(curves[id])}/{EVALUATIONS}",
+            _changes(genomes[id], first),
+        ]
+        for id in ids
+    ]
+    return Table(["", "held-out loss", "trained", "genes"], rows, is_prose=True)
+
+
+def _changes(genome: BudgetedGenome, first: BudgetedGenome) -> str:
+    """Return the genes that differ, for example "n_layer 3 → 4"."""
+    new, old = asdict(genome), asdict(first)
+    changes = [f"{gene} {old[gene]} → {new[gene]}" for gene in new if new[gene] != old[gene]]
+    return ", ".join(changes) or "the first genome"

@@ -1,0 +1,55 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["optuna==5.0.0"]
+# ///
+"""Optuna contender for search_fight.py: TPE with a pruner.
+
+Reads a job and the name of the pruner. The sampler and the pruners have their default settings;
+"median" is the default pruner. A gene is an integer, the place of its value: Optuna has no ordered
+categories. A trial reports each of the eight points; the last does not prune, since the trial is
+complete.
+"""
+
+import math
+import sys
+
+import optuna
+from search_job import POINTS, Job, Ledger, answer
+
+COMPLETE, PRUNED = optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED
+
+
+def search(job: Job, ledger: Ledger, seed: int) -> None:
+    """Search until the budget is spent."""
+    pruner = {
+        "median": optuna.pruners.MedianPruner(),
+        "hyperband": optuna.pruners.HyperbandPruner(min_resource=1, max_resource=POINTS),
+    }[sys.argv[2]]
+    study = optuna.create_study(
+        study_name=f"search {seed}",  # Hyperband's brackets of trials depend on it
+        sampler=optuna.samplers.TPESampler(seed=seed),
+        pruner=pruner,
+    )
+    if job.first is not None:
+        first = zip(job.grid.items(), job.genomes[job.first], strict=True)
+        study.enqueue_trial({gene: values.index(value) for (gene, values), value in first})
+    while True:
+        trial = study.ask()
+        genes = {
+            gene: values[trial.suggest_int(gene, 0, len(values) - 1)]
+            for gene, values in job.grid.items()
+        }
+        run = ledger.new(job.index_of(genes))
+        for point in range(1, POINTS + 1):
+            loss = ledger.loss(run, point)
+            trial.report(loss, point)
+            if math.isinf(loss) or (point < POINTS and trial.should_prune()):
+                study.tell(trial, state=PRUNED)
+                break
+        else:
+            study.tell(trial, loss, COMPLETE)
+
+
+if __name__ == "__main__":
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    answer(search)

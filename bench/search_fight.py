@@ -1,0 +1,213 @@
+"""Compare searches for hyper-parameters on the table of search_table.py.
+
+A search asks for training runs of genomes, up to one of eight points; a run that goes on from an
+earlier point pays the rest. All searches have the same budget. Their quality at a cost is the test
+loss of the model that their user would have by then, the one with the lowest validation loss, minus
+the best mean test loss of the table. Writes the results to bench/results.
+
+    uv run python bench/search_fight.py [--searches 30] [--only METHOD]
+
+Optuna, DEHB and SMAC3 run in environments of their own, which uv makes. Takes minutes; with --only,
+the stored results of the other methods are kept.
+"""
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+from statistics import fmean, median
+
+import numpy as np
+from search_fight_tables import TITLES, fight_tables
+from search_methods import (
+    Method,
+    Start,
+    halving,
+    local_search,
+    ours,
+    random_search,
+    regularised_evolution,
+    rule,
+    ruled_halving,
+    start_of,
+)
+from search_table import GRID, SEEDS, Table, read_table
+from train_speed import HERE
+
+from microgpt.files.atomic_files import publish
+
+sys.path.insert(0, str(HERE / "rivals"))
+
+from search_job import POINTS, Job, Ledger, Losses, Run, SpentError
+
+RESULTS = HERE / "results" / "search_fight.json"
+BUDGET = 30  # of a search, in complete training runs
+COMPARED = (10, BUDGET)  # costs at which ours is compared with the others
+N_DRAWN = 10_000  # bootstrap samples
+METHODS: dict[str, Method] = {
+    "random": random_search,
+    "halving": halving,
+    "local": local_search,
+    "evolution": regularised_evolution,
+    "rule": rule,
+    "ruled_halving": ruled_halving,
+    "ours": ours,
+}
+RIVALS = {  # the command, and whether the search begins with the rule's genome
+    "optuna": (["optuna_search.py", "median"], False),
+    "optuna_hyperband": (["optuna_search.py", "hyperband"], False),
+    "ruled_optuna": (["optuna_search.py", "median"], True),
+    "dehb": (["dehb_search.py"], False),
+    "smac": (["smac_search.py"], False),
+}
+# SMAC3 depends on the order of sets, and wastes time on threads that wait for one another.
+ENVIRONMENT = {"PYTHONHASHSEED": "0", "LOKY_MAX_CPU_COUNT": "1"}
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """The losses of a text, by seed and genome.
+
+    Attributes:
+        validation: at each point; empty if the run diverged.
+        test: at the end; infinite if the run diverged.
+    """
+
+    validation: Losses
+    test: list[list[float]]
+
+    @classmethod
+    def of(cls, table: Table, text: str) -> "TextTable":
+        """Return the losses of a text of the table."""
+        losses = [table.losses[text][str(seed)] for seed in SEEDS]
+        if any(each is None for of_seed in losses for each in of_seed):
+            raise SystemExit("The table is not complete. Run bench/search_table.py.")
+        return cls(
+            [[each[:POINTS] for each in of_seed] for of_seed in losses],
+            [[each[POINTS] if each else math.inf for each in of_seed] for of_seed in losses],
+        )
+
+    @property
+    def best(self) -> float:
+        """The lowest mean test loss of a genome over the seeds."""
+        return min(map(fmean, zip(*self.test, strict=True)))
+
+    def regrets(self, requests: list[tuple[int, int, int]]) -> list[float]:
+        """Return the regret of a search at each whole cost."""
+        ledger = Ledger(self.validation, BUDGET * POINTS, seed=0)
+        with suppress(SpentError):
+            for genome, seed, until in requests:
+                ledger.train(Run(genome, seed), until)
+        best_loss, shift = self.best, self._shift()
+        trained: dict[Run, int] = {}
+        best, lowest = None, math.inf
+        found = [max(each for of_seed in self.test for each in of_seed if each < math.inf)]
+        for run, point in ledger.points:
+            trained[run] = point
+            loss = min(self.validation[run.seed][run.genome][:point], default=math.inf)
+            if loss < lowest:
+                best, lowest = run, loss
+            if best is None:  # all runs diverged
+                found.append(found[0])
+            elif trained[best] == POINTS:
+                found.append(self.test[best.seed][best.genome])
+            else:
+                found.append(lowest + shift)
+        found += [found[-1]] * (BUDGET * POINTS + 1 - len(found))  # a search may end early
+        return [round(loss - best_loss, 4) for loss in found[POINTS::POINTS]]
+
+    def _shift(self) -> float:
+        """Return the median difference between the test loss and the lowest validation loss.
+
+        The validation loss of a run that is not complete, plus this, stands for its test loss:
+        one text is harder to predict than the other.
+        """
+        return median(
+            test - min(losses)
+            for tests, of_seed in zip(self.test, self.validation, strict=True)
+            for test, losses in zip(tests, of_seed, strict=True)
+            if losses
+        )
+
+
+def main() -> None:
+    """Run the searches, and print and store their regrets."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--searches", type=int, default=30)
+    parser.add_argument("--only", choices=TITLES, metavar="METHOD", help=", ".join(TITLES))
+    options = parser.parse_args()
+    table = read_table()
+    stored = json.loads(RESULTS.read_text()) if options.only and RESULTS.exists() else {}
+    fight = {}
+    for text in table.losses:
+        losses, start = TextTable.of(table, text), start_of(text)
+        regrets = stored[text]["regrets"] if stored else {}
+        for name in [options.only] if options.only else [*METHODS, *RIVALS]:
+            requests = searches(name, losses.validation, start, options.searches)
+            regrets[name] = [losses.regrets(each) for each in requests]
+            print(f"{text}, {name}: {fmean(each[-1] for each in regrets[name]):.4f}", flush=True)
+        fight[text] = {"best": losses.best, "regrets": regrets, **summary(regrets)}
+    publish(RESULTS.parent, {RESULTS.name: json.dumps(fight).encode() + b"\n"})
+    print(fight_tables(fight))
+
+
+def searches(
+    name: str, losses: Losses, start: Start, n_searches: int
+) -> list[list[tuple[int, int, int]]]:
+    """Return the requests of the searches of a method, in order."""
+    seeds = list(range(n_searches))
+    if name in RIVALS:
+        command, is_ruled = RIVALS[name]
+        grid = {gene: [*values] for gene, values in GRID.items()}
+        job = Job(grid, losses, BUDGET * POINTS, seeds, start.index if is_ruled else None)
+        return rival_searches(command, job)
+    found = []
+    for seed in seeds:
+        ledger = Ledger(losses, BUDGET * POINTS, seed)
+        with suppress(SpentError):
+            METHODS[name](ledger, Random(seed), start)
+        found.append(ledger.requests)
+    return found
+
+
+def rival_searches(command: list[str], job: Job) -> list[list[tuple[int, int, int]]]:
+    """Return the requests of the searches of a rival, in order."""
+    script, *options = command
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "job.json")
+        path.write_text(json.dumps(asdict(job)))
+        found = subprocess.check_output(
+            ["uv", "run", "--quiet", "--script", HERE / "rivals" / script, path, *options],
+            env=os.environ | ENVIRONMENT,
+        )
+    return json.loads(found)
+
+
+def summary(regrets: dict[str, list[list[float]]]) -> dict[str, dict]:
+    """Return the mean regrets of each method, and their differences from ours."""
+    at = {name: np.array(each) for name, each in regrets.items()}  # (searches, costs)
+    curves = {name: [interval(each[:, i]) for i in range(BUDGET)] for name, each in at.items()}
+    differences = {
+        name: {cost: interval((each - at["ours"])[:, cost - 1]) for cost in COMPARED}
+        for name, each in at.items()
+        if name != "ours" and at.get("ours", np.empty(0)).shape == each.shape
+    }
+    return {"curves": curves, "differences": differences}
+
+
+def interval(numbers: np.ndarray) -> list[float]:
+    """Return the mean, and the ends of its bootstrapped 95 % confidence interval."""
+    rng = np.random.default_rng(0)
+    means = rng.choice(numbers, (N_DRAWN, len(numbers))).mean(axis=1)
+    return [round(float(each), 5) for each in (numbers.mean(), *np.percentile(means, [2.5, 97.5]))]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,233 @@
+"""Knowledge distillation: a student learns from the predictions of teachers.
+
+The target of each prediction is the mean of the probabilities that the teachers give (Hinton,
+Vinyals & Dean 2015), instead of the token that follows in the text. The teachers can also make up
+documents for the student. All of this is computed before the training.
+
+Shapes: N = predictions in a dataset, V = vocab_size.
+"""
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
+from math import ceil
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+from microgpt.config import Sampling
+from microgpt.data.chunked_dataset import ChunkedDataset
+from microgpt.data.token_dataset import TokenDataset
+from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
+from microgpt.errors import ConfigError, PromptError
+from microgpt.model_config import check_whole
+from microgpt.sampling import NOT_FINITE_MESSAGE, DecodeRules
+from microgpt.state import TrainedModel, TrainingPlan
+from microgpt.training.engines import check_fits, reading_order
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from microgpt.engine.compiled_model import CompiledModel
+
+TEACHER_SHARE = 1.0  # share of the teachers in a target of the text; the token itself has the rest
+PORTION = 1024  # number of documents to predict at once
+
+
+def _without_progress(work: Iterable[Any], n: int, what: str) -> Iterable[Any]:
+    return work
+
+
+@dataclass
+class Teachers:
+    """The teachers of a student, and the dataset that they have prepared.
+
+    Raises:
+        ConfigError: a teacher is not a trained model, or n_samples is out of range.
+    """
+
+    models: Sequence[TrainedModel]
+    n_samples: int = 0  # number of documents to make up, in turns
+    names: Sequence[str] = ()  # names of the models in error messages
+    # Wraps an iterable of n results, to show the progress: show(results, n, "portions").
+    show: Callable[[Iterable[Any], int, str], Iterable[Any]] = _without_progress
+    _key: object = field(default=None, init=False, repr=False)  # what the dataset depends on
+    _dataset: TokenDataset = field(default_factory=TokenDataset, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_whole("teacher_samples", self.n_samples, minimum=0)
+        for model in self.models:
+            if not isinstance(model, TrainedModel):
+                raise ConfigError(
+                    f'teachers must be results of train() or load("output"), got {model!r:.60}'
+                )
+        self.names = self.names or [f"teacher {i + 1}" for i in range(len(self.models))]
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of the teachers."""
+        return self.models[0].tokenizer
+
+    @property
+    def block_size(self) -> int:
+        """The shortest context of a teacher."""
+        return min(teacher.model.block_size for teacher in self.models)
+
+    def check(self, docs: Sequence[Document], tokenizer: Tokenizer, block_size: int) -> None:
+        """Raise ConfigError unless the teachers can predict documents for a student.
+
+        Args:
+            tokenizer: of the student.
+            block_size: of the student.
+        """
+        for name, teacher in zip(self.names, self.models, strict=True):
+            n, size = teacher.tokenizer.vocab_size, teacher.model.block_size
+            if teacher.tokenizer.names != tokenizer.names:
+                raise ConfigError(
+                    f"the vocabulary of {name} ({n} tokens) is not that of the student "
+                    f"({tokenizer.vocab_size}); use teachers with the same tokenizer"
+                )
+            if size < block_size:
+                raise ConfigError(
+                    f"the context of {name} ({size} tokens) is shorter than that of the student "
+                    f"({block_size}); use a block size of at most {size}"
+                )
+        is_chat = not all(isinstance(doc, str) for doc in docs)
+        if is_chat != tokenizer.is_chat:
+            kinds, data = ("text", "chat"), ("texts", "conversations")
+            raise ConfigError(
+                f"the teachers are {kinds[tokenizer.is_chat]} models, but the data are "
+                f"{data[is_chat]}; use {kinds[is_chat]} models as teachers"
+            )
+        if is_chat and self.n_samples:
+            raise ConfigError("teachers cannot make up conversations; omit teacher_samples")
+        chars = "".join(CharTokenizer.from_documents(docs).chars)
+        if unknown := tokenizer.unknown_characters(chars):
+            raise ConfigError(
+                f"the teachers do not know the characters {', '.join(map(repr, unknown))}; "
+                "remove them from the text, or use teachers that were trained on it"
+            )
+
+    def dataset(
+        self, chunks: ChunkedDataset, plan: TrainingPlan, rng: random.Random, threads: int
+    ) -> TokenDataset:
+        """Return the chunks and the samples in training order, with soft targets.
+
+        The dataset is kept. Another call for the same chunks returns the part that is read.
+
+        Raises:
+            ConfigError: the teachers do not suit the student, or there is not enough memory.
+            PromptError: a prediction of a teacher is not finite.
+        """
+        self.check(chunks.docs, chunks.tokenizer, chunks.block_size)
+        config, n = plan.config, len(chunks) + self.n_samples
+        n_read = min(n, config.steps * config.batch_size)
+        key = (chunks, config.seed, config.shuffle)
+        is_made = self._key == key and n_read <= len(self._dataset)
+        if not is_made:
+            check_fits(
+                plan.engine,
+                plan.dtype,
+                plan.model,
+                config,
+                longest=chunks.longest,
+                threads=threads,
+                n_soft_targets=ceil(n_read * chunks.n_tokens / max(1, len(chunks))),
+            )
+        order = reading_order(n, config, rng, plan.engine)
+        if not is_made:
+            self._dataset = TokenDataset()  # frees the memory
+            self._dataset = self._prepared(chunks, order, config.seed, threads)
+            self._key = key
+        return self._dataset[:n_read]
+
+    @cached_property
+    def _compiled(self) -> "list[CompiledModel]":
+        from microgpt.engine.compiled_model import CompiledModel
+
+        return [CompiledModel(each.model, each.weights, each.dtype) for each in self.models]
+
+    def _prepared(
+        self, chunks: ChunkedDataset, order: Sequence[int], seed: int, threads: int
+    ) -> TokenDataset:
+        """Return chunks and samples with soft targets; samples are numbered after the chunks."""
+        n_chunks, dataset = len(chunks), TokenDataset()
+        texts = chunks.encode([i for i in order if i < n_chunks])
+        places = iter(range(len(texts)))
+        samples = self._samples([i for i in order if i >= n_chunks], chunks, seed, threads)
+        for i in order:
+            if i < n_chunks:
+                place = next(places)
+                dataset.append(texts[place], texts.mask_of(place))
+            else:
+                dataset.append(samples[i])
+        is_text = [i < n_chunks for i in order]
+        dataset.soft_targets = self._predictions(dataset, is_text, threads)
+        return dataset
+
+    def _samples(
+        self, ids: Sequence[int], chunks: ChunkedDataset, seed: int, threads: int
+    ) -> dict[int, list[int]]:
+        """Return the tokens of samples by id. A sample depends only on its id and the seed.
+
+        A sample is as long as the context at most. Running text has no end.
+        """
+        if not ids:
+            return {}
+        bos, special = chunks.tokenizer.bos_id, chunks.tokenizer.special_ids
+        size, sampling = chunks.block_size, Sampling(temperature=1.0)
+        stop, forbidden = ((), special) if chunks.text == "stream" else (special, ())
+        rules = DecodeRules(stop, forbidden, min_tokens=1, max_tokens=size, sampling=sampling)
+        first = random.Random(seed).getrandbits(62)  # other samples for each seed
+        k = len(self.models)
+        shares = [[i for i in ids if i % k == teacher] for teacher in range(k)]
+        sequences = chain.from_iterable(
+            model.decode_many([[bos]] * len(own), [first + i for i in own], rules, threads=threads)
+            for model, own in zip(self._compiled, shares, strict=True)
+        )
+        made = self.show(sequences, len(ids), "samples of the teachers")
+        return {
+            i: [bos, *tokens, *([bos] if len(tokens) < size else [])]
+            for i, tokens in zip(chain.from_iterable(shares), made, strict=True)
+        }
+
+    def _predictions(
+        self, dataset: TokenDataset, is_text: Sequence[bool], threads: int
+    ) -> "NDArray[np.float32]":
+        """Return the targets of all predictions: (N, V), float32."""
+        import numpy as np
+
+        from microgpt.engine.threads import map_in_threads
+
+        n, starts = len(dataset.tokens) - len(dataset), dataset.starts
+        targets = np.zeros((n, self.tokenizer.vocab_size), np.float32)
+
+        def predict(first: int, should_stop: Event) -> None:
+            end = min(first + PORTION, len(dataset))
+            part, rows = dataset[first:end], targets[starts[first] - first : starts[end] - end]
+            for model in self._compiled:
+                model.probabilities(part, rows, share=1 / len(self.models), should_stop=should_stop)
+            if not np.isfinite(rows).all():
+                raise PromptError(NOT_FINITE_MESSAGE)
+            _mix_in_tokens(rows, part, is_text[first:end])
+
+        if firsts := range(0, len(dataset), PORTION):
+            work = map_in_threads(predict, firsts, threads)
+            deque(self.show(work, len(firsts), "portions predicted by the teachers"), maxlen=0)
+        return targets
+
+
+def _mix_in_tokens(
+    rows: "NDArray[np.float32]", part: TokenDataset, is_text: Sequence[bool]
+) -> None:
+    """Give the next token of the text its share of each target, in place."""
+    import numpy as np
+
+    starts = np.frombuffer(part.starts, np.int64)
+    tokens = np.delete(np.frombuffer(part.tokens, np.int64), starts[:-1])
+    places = np.flatnonzero(np.repeat(is_text, np.diff(starts) - 1))
+    rows[places] *= TEACHER_SHARE
+    rows[places, tokens[places]] += 1 - TEACHER_SHARE

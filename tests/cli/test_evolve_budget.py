@@ -1,0 +1,140 @@
+"""`microgpt evolve --minutes` and `--budget`: a winner to keep, to run and to train again."""
+
+import json
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from fork_server import PIPE, Popen
+from searches import run_of, write_names
+
+SEARCH = ("--budget", "2e9", "--seed", "5", "--workers", "2")
+
+
+@pytest.fixture(autouse=True)
+def names(tmp_path: Path) -> None:
+    """A file of some hundred made-up names."""
+    write_names(tmp_path)
+
+
+@pytest.fixture
+def winner(microgpt, tmp_path):
+    done = microgpt("evolve", *SEARCH, "--train-winner", "winner")
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_the_life_cycle(microgpt, tmp_path, winner) -> None:
+    assert "The organism has evolved." in winner.stdout
+    genome = json.loads((tmp_path / "genome.json").read_text())
+    assert (genome["version"], genome["seed"], genome["budget"]) == (2, 5, 2e9)
+    assert json.loads(microgpt("genome", "show", "--json").stdout)["steps"] > 0
+    assert f"emb={genome['genome']['n_embd']}," in microgpt("run").stdout
+    assert "emb=32," in microgpt("run", "-e", "32", "-s", "60").stdout
+    assert microgpt("generate", "--model", "winner").returncode == 0
+    model = json.loads((tmp_path / "winner" / "meta.json").read_text())
+    assert model["training"]["genome"]
+    assert model["training"]["test_loss"]
+    trained = microgpt("train", "--genome", "genome.json", "--model", "again")
+    assert trained.returncode == 0, trained.stderr
+    again = json.loads((tmp_path / "again" / "meta.json").read_text())
+    assert again["training"]["budget"] == genome["operations"]
+    assert again["n_embd"] == model["n_embd"]
+    longer = microgpt("train", "--genome", "genome.json", "--budget", "2e9", "--model", "longer")
+    assert longer.returncode == 0, longer.stderr
+
+
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
+def test_a_search_that_is_stopped_goes_on(microgpt, tmp_path, winner, stop) -> None:
+    files = ("genome.json", "winner/weights.json")
+    expected = [(tmp_path / name).read_bytes() for name in files]
+    shutil.rmtree(tmp_path / "experiments")
+    shutil.rmtree(tmp_path / "winner")
+    (tmp_path / "genome.json").unlink()
+    command = ["microgpt", "evolve", *SEARCH, "--train-winner", "winner"]
+    process = Popen(command, cwd=tmp_path, stdout=PIPE, stderr=PIPE, text=True)
+    while n_recorded(tmp_path) < 4:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(stop)
+    _, errors = process.communicate(timeout=60)
+    if stop == signal.SIGINT:  # leaves the best so far
+        assert process.returncode == 130
+        assert "resume with: microgpt evolve --resume" in errors
+        assert (tmp_path / "genome.json").exists()
+        assert microgpt("generate", "--model", "winner").returncode == 0
+    resume = ("evolve", "--resume", str(run_of(tmp_path)), "--workers", "1", "--force")
+    done = microgpt(*resume, "--train-winner", "winner")
+    assert done.returncode == 0, done.stderr
+    assert [(tmp_path / name).read_bytes() for name in files] == expected
+
+
+def n_recorded(folder: Path) -> int:
+    """Return the number of rungs that are recorded."""
+    paths = (folder / "experiments").glob("*/evaluations.jsonl")
+    return sum(path.read_bytes().count(b"\n") for path in paths)
+
+
+def test_a_warm_start_begins_with_a_genome_of_the_same_kind(microgpt, tmp_path, winner) -> None:
+    shutil.copy(tmp_path / "genome.json", tmp_path / "old.json")
+    done = microgpt("evolve", *SEARCH, "--warm-start", "old.json")
+    assert done.returncode == 0, done.stderr
+    refused = microgpt("evolve", "--warm-start", "old.json")
+    assert refused.returncode == 2
+    assert "is from a search with a budget; add --minutes or --budget" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--minutes", "1", "--budget", "1e9"], "--minutes cannot be used with --budget"),
+        (["--minutes", "1", "--generations", "3"], "--generations cannot be used with --minutes"),
+        (["--budget", "0"], "--budget must be a number greater than 0, got 0"),
+        (["--max-weights", "1000"], "--max-weights requires --minutes or --budget"),
+        (["--budget", "1e9", "--max-weights", "10"], "no model is small enough"),
+        (["--budget", "100"], "operations are too few"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(microgpt, tmp_path, options, problem) -> None:
+    done = microgpt("evolve", *options)
+    assert done.returncode == 2
+    assert problem in done.stderr
+    assert not os.path.exists(tmp_path / "experiments")
+
+
+def test_the_best_teach_a_student(microgpt, tmp_path) -> None:
+    done = microgpt("evolve", "--budget", "2e10", "--distill", "2", "--train-winner", "model")
+    assert done.returncode == 0, done.stderr
+    assert "Student of 2: held-out loss" in done.stdout
+    assert microgpt("generate", "--model", "model").returncode == 0
+
+
+def test_a_space_from_a_file(microgpt, tmp_path) -> None:
+    (tmp_path / "space.toml").write_text(
+        "target = 9\n[values]\nn_embd = [8, 16]\n[[first]]\nn_layer = 3"
+    )
+    done = microgpt("evolve", *SEARCH, "--space", "space.toml")
+    assert done.returncode == 0, done.stderr
+    genomes = [json.loads(line)["genome"] for line in records_of(tmp_path)]
+    assert {genome["n_layer"] for genome in genomes} <= {2, 3}
+    assert len({json.dumps(genome) for genome in genomes}) <= 8  # the target ends the search
+    (tmp_path / "space.toml").write_text("[values]\nwidth = [8, 16]")
+    refused = microgpt("evolve", *SEARCH, "--space", "space.toml")
+    assert refused.returncode == 2
+    assert "values has the unknown gene 'width'" in refused.stderr
+
+
+def records_of(folder: Path) -> list[str]:
+    """Return the lines of evaluations.jsonl of the newest run."""
+    return (run_of(folder) / "evaluations.jsonl").read_text().splitlines()
+
+
+def test_the_report_shows_learning_curves(microgpt, tmp_path, winner) -> None:
+    page = (run_of(tmp_path) / "report.html").read_text(encoding="utf-8")
+    assert "Learning curves" in page
+    assert "held-out loss" in page
+    again = microgpt("report", str(run_of(tmp_path)))
+    assert again.returncode == 0, again.stderr

@@ -1,0 +1,213 @@
+"""`train --teacher`: a student that learns from the predictions of other models."""
+
+import json
+import os
+import random
+import shutil
+from pathlib import Path
+
+import fork_server
+import pytest
+
+RNG = random.Random(0)
+NAMES = "\n".join("".join(RNG.choices("abcdefgh", k=RNG.randint(3, 9))) for _ in range(300))
+SMALL = ("--n-embd", "8", "--n-layer", "1", "--block-size", "8", "-n", "0")
+TAUGHT = ("--teacher", "one", "--teacher", "two", "--teacher-samples", "50")
+TALK = [{"role": "user", "content": "abc"}, {"role": "assistant", "content": "dead"}]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """A directory with two teachers, and a student of them."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "names.txt").write_text(NAMES)
+    data = ("train", "--data", "names.txt", *SMALL, "--steps", "40")
+    for options in (
+        ["--model", "one"],
+        ["--model", "two", "--seed", "7"],
+        ["--model", "student", *TAUGHT, "--val-fraction", "0.2"],
+    ):
+        fork_server.run(["microgpt", *data, *options], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture
+def folder(trained, tmp_path) -> Path:
+    """A copy of that directory, which a test may change."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    state = tmp_path / "student/train_state.json"
+    moved = state.read_text().replace(str(trained), str(tmp_path))
+    state.write_text(moved)
+    return tmp_path
+
+
+def weights(model: Path) -> bytes:
+    return (model / "weights.json").read_bytes()
+
+
+def sha256(model: Path) -> str:
+    return json.loads((model / "meta.json").read_text())["weights_sha256"]
+
+
+def refused(done) -> str:
+    """Return the one line with which a command refused its input."""
+    assert done.returncode == 2, done.stderr
+    (error,) = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
+    return error.removeprefix("error: ")
+
+
+def unfinished(folder: Path) -> None:
+    """Have the student's training stand before it leaves its model."""
+    state = folder / "student/train_state.json"
+    state.write_text(json.dumps(json.loads(state.read_text()) | {"status": "running"}))
+    (folder / "student/weights.json").unlink()
+
+
+def test_the_teachers_are_recorded_and_shown(microgpt, folder) -> None:
+    hashes = [sha256(folder / name) for name in ("one", "two")]
+    meta = json.loads((folder / "student/meta.json").read_text())["training"]
+    assert (meta["teachers"], meta["teacher_sha256"]) == (["one", "two"], hashes)
+    assert meta["teacher_samples"] == 50
+    state = json.loads((folder / "student/train_state.json").read_text())
+    assert state["format_version"] == 4
+    directories = [str(folder / name) for name in ("one", "two")]
+    assert state["teachers"] == [list(pair) for pair in zip(directories, hashes, strict=True)]
+    told = microgpt("info", "student").stdout
+    assert "teachers:         ['one', 'two']" in told
+    assert "teacher_samples:  50" in told
+    assert microgpt("generate", "--model", "student", "-n", "2").returncode == 0
+
+
+def test_without_teachers_nothing_is_recorded(folder) -> None:
+    state = json.loads((folder / "one/train_state.json").read_text())
+    meta = json.loads((folder / "one/meta.json").read_text())["training"]
+    assert not [key for key in (*state, *meta) if "teacher" in key]
+    assert state["format_version"] == 1
+
+
+def test_a_note_says_what_the_targets_are(microgpt, folder) -> None:
+    data = ("--data", "names.txt", *SMALL, "--steps", "5")
+    done = microgpt("train", *data, *TAUGHT, "--model", "a")
+    said = "note: the targets are the predictions of 2 teachers; they also make up 50 documents\n"
+    assert said in done.stderr
+    done = microgpt("train", *data, "--teacher", "one", "--model", "b")
+    assert "note: the targets are the predictions of a teacher\n" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [*SMALL, "--steps", "9", "--from", "one"],
+        [*SMALL, "--steps", "9", "--engine", "reference", "--teacher-samples", "5"],
+        ["--budget", "2e9", "-n", "0"],
+        ["--data", "book.txt", "--text", "stream", "--teacher-samples", "9", "--steps", "9"],
+    ],
+    ids=["from", "reference", "budget", "stream"],
+)
+def test_teachers_go_with_other_options_and_the_run_can_be_repeated(
+    microgpt, folder, options
+) -> None:
+    (folder / "book.txt").write_text(NAMES.replace("\n", ""))
+    data = [] if "--data" in options else ["--data", "names.txt"]
+    done = microgpt("train", *data, "--teacher", "one", *options, "--model", "a")
+    assert done.returncode == 0, done.stderr
+    parent = ["--from", "one"] if "--from" in options else []
+    microgpt("train", "--repeat", "a", *parent, "--model", "b", "--threads", "1")
+    assert weights(folder / "a") == weights(folder / "b")
+    assert json.loads((folder / "a/meta.json").read_text())["block_size"] == 8
+
+
+def test_chat_models_and_subwords_teach_too(microgpt, folder) -> None:
+    (folder / "talks.jsonl").write_text("\n".join([json.dumps(TALK)] * 9))
+    options = {"chat": ["--chat", "--data", "talks.jsonl"], "bpe": ["--data", "names.txt"]}
+    size = ("--steps", "9", "--n-embd", "8", "--n-layer", "1", "--block-size", "16")
+    for kind, data in options.items():
+        tokens = ["--tokenizer", "bpe", "--vocab-size", "270"] if kind == "bpe" else []
+        assert microgpt("train", *data, *size, *tokens, "--model", kind).returncode == 0
+        done = microgpt("train", *data, *size, "--teacher", kind, "--model", f"{kind}-student")
+        assert done.returncode == 0, done.stderr
+        metas = (
+            json.loads((folder / name / "meta.json").read_text())
+            for name in (kind, f"{kind}-student")
+        )
+        one, other = ({key: meta.get(key) for key in ("vocab_size", "tokenizer")} for meta in metas)
+        assert one == other
+
+
+def test_a_student_is_resumed_and_repeated_with_the_teachers_where_they_are_now(
+    microgpt, folder
+) -> None:
+    before = weights(folder / "student")
+    (folder / "two").rename(folder / "moved")
+    unfinished(folder)
+    remedy = "pass the directories of the teachers, in their order, with --teacher"
+    for command in (["--repeat", "student", "--model", "again"], ["--resume", "student"]):
+        assert refused(microgpt("train", *command)) == (
+            f"the teacher {folder / 'two'} does not exist; {remedy}"
+        )
+        error = refused(microgpt("train", *command, "--teacher", "one"))
+        assert error == f"the run has 2 teachers, not 1; {remedy}"
+        error = refused(microgpt("train", *command, "--teacher", "moved", "--teacher", "one"))
+        assert error.startswith("the model in moved is not the teacher of the run: the sha256 of ")
+        given = ("--teacher", "one", "--teacher", "moved", "--threads", "2")
+        assert microgpt("train", *command, *given).returncode == 0
+    assert weights(folder / "student") == weights(folder / "again") == before
+    state = json.loads((folder / "student/train_state.json").read_text())
+    assert state["teachers"][1][0] == str(folder / "moved")
+
+
+def test_a_teacher_may_have_a_name_that_is_not_utf8(microgpt, folder) -> None:
+    odd = os.fsdecode(b"t\xff")
+    (folder / "one").rename(folder / odd)
+    options = ("--data", "names.txt", *SMALL, "--steps", "9", "--teacher", odd)
+    assert microgpt("train", *options, "--model", "a").returncode == 0
+    assert json.loads((folder / "a/meta.json").read_text())["training"]["teachers"] == ["t%FF"]
+    assert microgpt("train", "--repeat", "a", "--model", "b").returncode == 0
+    assert weights(folder / "a") == weights(folder / "b")
+
+
+def test_a_run_without_teachers_gets_none(microgpt, folder) -> None:
+    options = ("--resume", "one", "--steps", "50")
+    error = refused(microgpt("train", *options, "--teacher", "two"))
+    assert error == "the run has 0 teachers, not 1; omit --teacher"
+    error = refused(microgpt("train", *options, "--teacher-samples", "9"))
+    assert error == "--teacher-samples is 9, but the run to resume has 0; omit --teacher-samples"
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--teacher-samples", "9"], "--teacher-samples requires --teacher; add --teacher or omit"),
+        (["--teacher", "nowhere"], "nowhere does not exist; use a directory written by"),
+        (["--teacher", "one", "--tokenizer", "char"], "--tokenizer cannot be used with --teacher"),
+        (["--teacher", "one", "--max-memory", "1GB"], "--max-memory cannot be used with --teacher"),
+        (
+            ["--teacher", "one", "--block-size", "9"],
+            "the context of one (8 tokens) is shorter than",
+        ),
+        (["--teacher", "one", "--teacher-samples", "-1"], "teacher_samples must be >= 0, got -1"),
+        (
+            ["--teacher", "one", "--data", "other.txt"],
+            "do not know the characters 'x', 'y'; remove",
+        ),
+        (["--teacher", "one", "--teacher", "other"], "the vocabulary of other (5 tokens) is not"),
+        (["--teacher", "one", "--repeat", "one"], "the run has 0 teachers, not 1; omit --teacher"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_teachers_cannot_do_is_refused(microgpt, folder, options, problem) -> None:
+    (folder / "other.txt").write_text("xyab\n" * 9)
+    data = [] if {"--data", "--repeat"} & {*options} else ["--data", "names.txt"]
+    if "other" in options:
+        microgpt("train", "--data", "other.txt", *SMALL, "--steps", "1", "--model", "other")
+    assert problem in refused(microgpt("train", *data, *options, "--model", "new"))
+    assert not (folder / "new").exists()
+
+
+@pytest.mark.slow
+def test_minutes_include_the_time_of_the_teachers(microgpt, folder) -> None:
+    options = ("--minutes", "0.08", *TAUGHT[:4], "--teacher-samples", "20000", "-n", "0")
+    done = microgpt("train", "--data", "names.txt", *options, "--model", "a")
+    assert done.returncode == 0, done.stderr
+    microgpt("train", "--repeat", "a", "--model", "b", "-n", "0")
+    assert weights(folder / "a") == weights(folder / "b")

@@ -1,0 +1,20 @@
+"""Documents and a small objective for tests of budgeted searches."""
+
+from dataclasses import replace
+
+import pytest
+
+from microgpt.data.split import Split, split
+from microgpt_evolution.budgeted.objective import BudgetedObjective
+
+DOCS = [a + b + c + d for a in "aeiou" for b in "mnrst" for c in "aeo" for d in ["", "l", "nn"]]
+
+
+@pytest.fixture(scope="session")
+def small_parts() -> Split:
+    return split(DOCS, validation=0.2, test=0.1)
+
+
+@pytest.fixture
+def objective(small_parts) -> BudgetedObjective:
+    return BudgetedObjective(replace(small_parts, test=()), "lines", operations=2e8)

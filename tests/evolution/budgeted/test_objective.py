@@ -1,0 +1,67 @@
+"""Training runs in rungs give the same as without a pause."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from microgpt import ModelConfig, TrainConfig
+from microgpt.inference import InferenceGpt
+from microgpt.training.train import DivergedError, train
+from microgpt_evolution.budgeted.objective import EVALUATIONS, BudgetedObjective, Rung
+
+
+def test_rungs_give_the_same_as_a_run_without_pauses(objective, small) -> None:
+    whole = objective.run(Rung(small, seed=1))
+    first = objective.run(Rung(small, seed=1, until=2))
+    second = objective.run(Rung(small, seed=1, until=5, state=first.state))
+    third = objective.run(Rung(small, seed=1, state=second.state))
+    assert list(map(len, (first.losses, second.losses, third.losses))) == [2, 3, 3]
+    assert first.losses + second.losses + third.losses == whole.losses
+    assert np.array_equal(third.state.weights, whole.state.weights)
+
+
+def test_losses_are_in_nats_per_character(objective, small) -> None:
+    result = objective.run(Rung(small, seed=1))
+    tokens, (model, config) = objective.tokens(None), objective.settings(small, 1)
+    trained = train(objective.parts, model=model, config=config, tokenizer=tokens.tokenizer)
+    loss = InferenceGpt(trained).evaluate(objective.parts.validation).loss
+    assert min(result.losses) == pytest.approx(loss, rel=1e-5)  # evaluated in other batches
+    assert len(result.losses) == EVALUATIONS
+
+
+def test_the_cost_is_that_of_the_steps_and_the_evaluations(objective, small) -> None:
+    assert objective.cost(small, 8) == pytest.approx(8 * objective.cost(small, 1))
+    assert objective.operations < objective.cost(small, EVALUATIONS) < 3 * objective.operations
+
+
+def test_large_genomes_are_refused(objective, small) -> None:
+    assert objective.refusal(small) is None
+    few = replace(objective, max_weights=500)
+    assert few.refusal(small).endswith("the limit is 500")
+    assert "bytes of memory" in replace(objective, max_bytes=1000).refusal(small)
+
+
+def test_a_run_that_diverges_has_an_infinite_loss(objective, small, monkeypatch) -> None:
+    import microgpt_evolution.budgeted.objective as module
+
+    def diverge(*_: object, **__: object) -> None:
+        raise DivergedError("at step 3", objective_result)
+
+    objective_result = train(objective.parts, config=TrainConfig(steps=1), model=ModelConfig())
+    monkeypatch.setattr(module, "train", diverge)
+    result = objective.run(Rung(small, seed=1))
+    assert result.losses == (math.inf,)
+    assert result.state is None
+
+
+def test_subwords(small) -> None:
+    from microgpt.data.split import split_stream
+
+    text = "the cat sat on the mat and the dog sat on the log. " * 60
+    parts = replace(split_stream(text, validation=0.1, test=0.1), test=())
+    objective = BudgetedObjective(parts, "stream", 2e8)
+    result = objective.run(Rung(replace(small, vocab_size=300), seed=1))
+    assert objective.tokens(300).per_character < 0.7
+    assert len(result.losses) == EVALUATIONS

@@ -1,0 +1,167 @@
+"""A budgeted search gives the same bytes with any workers, after a stop, and without states."""
+
+import hashlib
+import multiprocessing
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from microgpt_evolution.budgeted.default_space import VALUES
+from microgpt_evolution.budgeted.records import BudgetedRecords, read_rungs
+from microgpt_evolution.budgeted.run import BudgetedSearch
+from microgpt_evolution.budgeted.settings import BudgetedSettings
+from microgpt_evolution.errors import NoWinnerError, RunError, StoppedError
+from microgpt_evolution.workers.pools import Processes, Threads
+
+GENES = ("n_embd", "lr", "n_tokens", "average_tail")
+
+
+@pytest.fixture(scope="module")
+def settings(small, small_parts) -> BudgetedSettings:
+    return BudgetedSettings(
+        budget=1e9,
+        operations=1e8,
+        input="/some/where.txt",
+        text="lines",
+        data_sha256=small_parts.facts.sha256,
+        held_out=0.2,
+        seed=3,
+        first=(replace(small, n_embd=16),),
+        values={gene: VALUES[gene] for gene in GENES},
+        rates={},
+    )
+
+
+def begun(folder: Path, settings: BudgetedSettings) -> BudgetedRecords:
+    return BudgetedRecords.begin(folder, "evolve", settings.model_dump(mode="json"))
+
+
+def finished(records, parts, pool, **options) -> tuple[str, str, list]:
+    """Run a search; return the hash of the winner's weights, its id, and the losses of all."""
+    with pool, records:
+        search = BudgetedSearch(parts, pool, records, on_event=lambda event: None, **options)
+        search.run()
+        best, trained = search.winner()
+        assert search.spent <= records.search.budget
+    digest = hashlib.sha256(repr(trained.weights).encode()).hexdigest()
+    _, rungs = read_rungs(records.directory)
+    return digest, best.id, sorted((r.id, r.until, r.losses, r.operations) for r in rungs)
+
+
+@pytest.fixture(scope="module")
+def expected_run(tmp_path_factory, settings, small_parts):
+    records = begun(tmp_path_factory.mktemp("expected"), settings)
+    return records.directory, finished(records, small_parts, Threads(1))
+
+
+@pytest.fixture(scope="module")
+def expected(expected_run):
+    return expected_run[1]
+
+
+def test_any_number_of_workers_gives_the_same(tmp_path, settings, small_parts, expected) -> None:
+    assert finished(begun(tmp_path, settings), small_parts, Threads(3)) == expected
+
+
+@pytest.mark.slow
+def test_processes_give_the_same(tmp_path, settings, small_parts, expected) -> None:
+    assert finished(begun(tmp_path, settings), small_parts, Processes(2)) == expected
+
+
+@pytest.mark.parametrize("has_states", [True, False])
+def test_a_stopped_search_goes_on(tmp_path, settings, small_parts, expected, has_states) -> None:
+    records, stop, n_events = begun(tmp_path, settings), Event(), 0
+
+    def stop_soon(event) -> None:
+        nonlocal n_events
+        n_events += 1
+        if n_events == 14:
+            stop.set()
+
+    with Threads(2) as pool, records:
+        search = BudgetedSearch(small_parts, pool, records, on_event=stop_soon, should_stop=stop)
+        with pytest.raises(StoppedError):
+            search.run()
+        best, trained = search.winner()  # the best so far can be used
+        assert best.losses
+        assert trained.state.step
+    if not has_states:
+        shutil.rmtree(records.directory / "organisms")
+    again = BudgetedRecords.open(records.directory)
+    assert 0 < again.n_known < len(expected[2])
+    assert finished(again, small_parts, Threads(2)) == expected
+
+
+def test_a_killed_search_goes_on(tmp_path, settings, small_parts, expected_run) -> None:
+    """The state is written before the record, so a record may be missing or incomplete."""
+    directory, expected = expected_run
+    shutil.copytree(directory, tmp_path / "run")
+    path = tmp_path / "run" / "evaluations.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:-1]) + lines[-1][:20])
+    assert finished(BudgetedRecords.open(tmp_path / "run"), small_parts, Threads(2)) == expected
+
+
+@pytest.mark.slow
+def test_a_killed_worker_changes_nothing(tmp_path, settings, small_parts, expected) -> None:
+    killed = []
+
+    def kill_one(event) -> None:
+        if event.n_done == 2 and not killed:
+            killed.append(multiprocessing.active_children()[0])
+            killed[0].kill()
+
+    with Processes(2) as pool, begun(tmp_path, settings) as records:
+        search = BudgetedSearch(small_parts, pool, records, on_event=kill_one)
+        search.run()
+        best, trained = search.winner()
+    assert killed
+    digest = hashlib.sha256(repr(trained.weights).encode()).hexdigest()
+    assert (digest, best.id) == expected[:2]
+
+
+def test_the_test_set_is_not_read_by_the_search(tmp_path, settings, small_parts) -> None:
+    with Threads(1) as pool, begun(tmp_path, settings) as records:
+        search = BudgetedSearch(small_parts, pool, records, on_event=lambda event: None)
+        assert search.objective.parts.test == ()
+        with pytest.raises(NoWinnerError):
+            search.winner()
+
+
+def test_only_the_states_of_the_best_are_kept(expected_run) -> None:
+    directory, (_, _, rungs) = expected_run
+    assert len([*directory.glob("organisms/*")]) < len({id for id, *_ in rungs})
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda line: line.replace(b'"until":2', b'"until":9'), "until"),
+        (lambda line: line.replace(b'"n_embd":16', b'"n_embd":0'), "n_embd must be between"),
+        (lambda line: b"{}\n", "id: field required"),
+    ],
+)
+def test_damaged_records_are_refused(tmp_path, expected_run, change, problem) -> None:
+    shutil.copytree(expected_run[0], tmp_path / "run")
+    path = tmp_path / "run" / "evaluations.jsonl"
+    first, *others = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(change(first) + b"".join(others))
+    with pytest.raises(RunError, match=problem) as error:
+        BudgetedRecords.open(tmp_path / "run")
+    assert "line 1" in str(error.value)
+
+
+def test_other_runs_are_refused(tmp_path, settings, small) -> None:
+    facts = settings.model_dump(mode="json")
+    del facts["budget"]
+    from microgpt_evolution.runs.run_directory import encode_run
+
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_bytes(encode_run(facts))
+    (tmp_path / "run" / "evaluations.jsonl").touch()
+    with pytest.raises(RunError, match="not a search with a budget"):
+        BudgetedRecords.open(tmp_path / "run")
+    assert asdict(small)["vocab_size"] is None

@@ -1,0 +1,218 @@
+"""A student that learns from the predictions of teachers."""
+
+import math
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig
+from microgpt.config import Sampling
+from microgpt.data.split import Split
+from microgpt.errors import ConfigError
+from microgpt.evaluation.predictor import Predictor
+from microgpt.sampling import DecodeRules
+from microgpt.state import TrainedModel, TrainingPlan
+from microgpt.training import distillation
+from microgpt.training.distillation import Teachers
+from microgpt.training.train import train as train_model
+
+NAMES = ["anna", "nana", "hannah", "noah", "ann", "hana", "annanannah"]
+MODEL = ModelConfig(n_embd=8, n_head=2, block_size=6, n_layer=1)
+CONFIG = TrainConfig(steps=12, batch_size=3, seed=5, dropout=0.2)
+TALK = (Message("user", "ho"), Message("assistant", "an"))
+
+
+@pytest.fixture(scope="module")
+def teachers() -> list[TrainedModel]:
+    """Three teachers of different shapes; the context of the second is longer."""
+    shapes = [{}, {"block_size": 9}, {"n_embd": 4, "positions": "rotary"}]
+    return [
+        train_model(
+            NAMES,
+            model=replace(MODEL, **shape),
+            config=TrainConfig(steps=60, batch_size=4, seed=seed),
+            dtype="float64" if seed else "float32",
+        )
+        for seed, shape in enumerate(shapes)
+    ]
+
+
+@pytest.fixture(scope="module")
+def talker() -> TrainedModel:
+    return train_model([TALK], model=MODEL, config=TrainConfig(steps=9))
+
+
+def plan_of(parts: Split, tokenizer, config: TrainConfig, model=MODEL) -> TrainingPlan:
+    model = replace(model, vocab_size=tokenizer.vocab_size)
+    return TrainingPlan(model, config, tokenizer, "compiled", "float32", parts.facts)
+
+
+def dataset_of(teachers, n_samples, *, docs=NAMES, config=CONFIG, threads=1):
+    """Return the dataset of a student, and how many of its documents are chunks of the text."""
+    parts, teachers = Split(docs, docs), Teachers(teachers, n_samples)
+    plan = plan_of(parts, teachers.tokenizer, config)
+    chunks = parts.chunked(plan.tokenizer, MODEL.block_size, config)
+    return teachers.dataset(chunks, plan, random.Random(config.seed), threads), len(chunks)
+
+
+def mean_probabilities(teachers, doc) -> np.ndarray:
+    """Return the mean of what each teacher predicts after each token but the last."""
+    return np.mean(
+        [np.exp(Predictor(teacher).log_probabilities(list(doc[:-1]))) for teacher in teachers],
+        axis=0,
+    )
+
+
+def test_the_targets_are_the_mean_of_the_probabilities_of_the_teachers(teachers) -> None:
+    dataset, n_chunks = dataset_of(teachers, 10)
+    assert len(dataset) == n_chunks + 10
+    for i, doc in enumerate(dataset):
+        rows = [row or [0] for row in dataset.targets_of(i)]  # those that count
+        expected = mean_probabilities(teachers, doc)
+        for row, wanted in zip(dataset.targets_of(i), expected, strict=True):
+            assert row is None or row == pytest.approx(wanted.tolist(), abs=1e-6)
+        assert any(len(row) > 1 for row in rows)
+
+
+def test_a_token_of_the_text_can_have_a_share_of_its_target(teachers, monkeypatch) -> None:
+    monkeypatch.setattr(distillation, "TEACHER_SHARE", 0.7)
+    config = replace(CONFIG, shuffle=False, steps=100)
+    mixed, n_chunks = dataset_of(teachers, 4, config=config)
+    for i, doc in enumerate(mixed):
+        share = 0.7 if i < n_chunks else 1.0
+        expected = share * mean_probabilities(teachers, doc)
+        expected[range(len(doc) - 1), list(doc[1:])] += 1 - share
+        start = mixed.starts[i] - i
+        found = mixed.soft_targets[start : start + len(doc) - 1]
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_the_teachers_take_turns_in_making_up_samples_with_seeds_of_their_own(teachers) -> None:
+    config = replace(CONFIG, shuffle=False, steps=100)
+    dataset, n_chunks = dataset_of(teachers, 9, config=config)
+    first, bos = random.Random(config.seed).getrandbits(62), 4
+    rules = DecodeRules((bos,), min_tokens=1, max_tokens=6, sampling=Sampling(temperature=1))
+    for i in range(n_chunks, n_chunks + 9):
+        teacher, rng = InferenceGpt(teachers[i % 3], engine="reference"), random.Random(first + i)
+        settings = {"stop": [bos], "min_tokens": 1, "max_tokens": 6, "sampling": rules.sampling}
+        tokens = list(teacher.generate_from_prompt([bos], **settings, rng=rng))
+        assert list(dataset[i]) == [bos, *tokens, *([bos] if len(tokens) < 6 else [])]
+
+
+def test_fewer_steps_read_the_beginning_of_the_same_dataset(teachers) -> None:
+    parts, several = Split(NAMES, NAMES), Teachers(teachers, 50)
+    plan = plan_of(parts, several.tokenizer, CONFIG)
+    chunks = parts.chunked(plan.tokenizer, MODEL.block_size, CONFIG)
+    found = {}
+    for steps in (12, 3, 7, 99):
+        shorter = replace(plan, config=replace(CONFIG, steps=steps))
+        found[steps] = several.dataset(chunks, shorter, random.Random(5), 1)
+        alone, _ = dataset_of(teachers, 50, config=shorter.config)
+        assert [*map(list, found[steps])] == [*map(list, alone)]
+        assert found[steps].soft_targets.tobytes() == alone.soft_targets.tobytes()
+        assert found[steps].mask == alone.mask
+    assert np.shares_memory(found[12].soft_targets, found[3].soft_targets)
+    assert len(found[12]) == 36
+    assert len(found[99]) == len(chunks) + 50
+
+
+def test_threads_and_seeds(teachers, monkeypatch) -> None:
+    monkeypatch.setattr(distillation, "PORTION", 3)
+    alone, together = (dataset_of(teachers, 20, threads=threads)[0] for threads in (1, 2))
+    assert alone.tokens == together.tokens
+    assert alone.soft_targets.tobytes() == together.soft_targets.tobytes()
+    other, _ = dataset_of(teachers, 20, config=replace(CONFIG, seed=6))
+    assert {*map(tuple, other)} != {*map(tuple, alone)}
+
+
+def test_samples_of_running_text_have_the_length_of_the_context_and_no_end(teachers) -> None:
+    config = replace(CONFIG, text="stream", steps=100)
+    dataset, n_chunks = dataset_of(teachers, 8, docs=["annahannah" * 9], config=config)
+    assert len(dataset) == n_chunks + 8
+    assert {len(doc) for doc in dataset} == {7}
+    assert {doc.index(4) for doc in dataset} == {0}
+    assert {doc.count(4) for doc in dataset} == {1}
+
+
+@pytest.mark.parametrize("n_samples", [0, 7])
+@pytest.mark.parametrize("docs", [NAMES, [TALK]], ids=["texts", "conversations"])
+def test_both_engines_and_any_number_of_threads_learn_the_same(
+    teachers, talker, docs, n_samples
+) -> None:
+    known = teachers if docs is NAMES else [talker]
+    settings = {"model": MODEL, "config": CONFIG, "dtype": "float64", "teachers": known}
+    settings["teacher_samples"] = n_samples if docs is NAMES else 0
+    results = [
+        train_model(docs, **settings | more)
+        for more in ({}, {"threads": 2}, {"engine": "reference"}, {"dtype": "float32"})
+    ]
+    compiled, threaded, reference, rounded = results
+    assert threaded.weights == compiled.weights
+    assert reference.losses == pytest.approx(compiled.losses, rel=1e-12)
+    assert rounded.losses == pytest.approx(compiled.losses, rel=1e-4)
+
+
+def test_a_student_ends_near_its_teacher_and_not_at_the_text(teachers) -> None:
+    """The loss falls to the entropy of the targets, up to the noise of the batches."""
+    config = TrainConfig(steps=800, batch_size=8, lr=0.02)
+    student = train_model(NAMES, model=MODEL, config=config, teachers=teachers[:1])
+    dataset, _ = dataset_of(teachers[:1], 0, config=replace(config, shuffle=False))
+    targets = [row for i in range(len(dataset)) for row in dataset.targets_of(i) if row]
+    entropy = -sum(q * math.log(q) for row in targets for q in row) / len(targets)
+    assert np.mean(student.losses[-100:]) == pytest.approx(entropy, abs=0.005)
+
+
+def test_a_training_that_is_stopped_and_resumed_ends_like_one_that_never_was(teachers) -> None:
+    settings = {"model": MODEL, "config": CONFIG, "teachers": teachers, "teacher_samples": 9}
+    whole = train_model(NAMES, **settings)
+    part = train_model(NAMES, **settings, until=5)
+    resumed = train_model(NAMES, **settings, resume=part.state)
+    assert resumed.weights == whole.weights
+    assert [*part.losses, *resumed.losses] == whole.losses
+
+
+def test_held_out_losses_are_those_of_the_text(teachers) -> None:
+    parts = Split(NAMES, NAMES[2:], NAMES[:1], NAMES[1:2])
+    student = train_model(parts, model=MODEL, config=CONFIG, teachers=teachers)
+    for docs, loss in ((NAMES[:1], student.val_loss), (NAMES[1:2], student.test_loss)):
+        assert loss == pytest.approx(InferenceGpt(student).evaluate(docs).loss, rel=1e-5)
+
+
+def test_by_default_the_student_has_the_tokenizer_and_the_shortest_context(teachers) -> None:
+    config = TrainConfig(steps=1)
+    student = train_model(["ann"], config=config, teachers=teachers[1:])
+    assert student.tokenizer.chars == ("a", "h", "n", "o")
+    assert student.model.block_size == 6
+    fine_tuned = train_model(["ann"], config=config, teachers=teachers, parent=teachers[2])
+    assert fine_tuned.model == teachers[2].model
+
+
+def test_what_teachers_cannot_do_is_refused_in_one_line(teachers, talker) -> None:
+    other = train_model(["anb"], model=MODEL, config=TrainConfig(steps=1))
+    longer = replace(MODEL, block_size=8)
+    for docs, settings, problem in (
+        (NAMES, {"teachers": [*teachers, other]}, r"of teacher 4 \(4 tokens\) is not that of"),
+        (NAMES, {"teachers": teachers, "model": longer}, "context of teacher 1 .* at most 6$"),
+        (["Zoë", "an"], {"teachers": teachers}, "do not know the characters 'Z', 'ë'; remove"),
+        (NAMES, {"teacher_samples": 3}, "teacher_samples requires teachers; pass teachers"),
+        (NAMES, {"teachers": teachers, "teacher_samples": -1}, "teacher_samples must be >= 0"),
+        (NAMES, {"teachers": [InferenceGpt(other)]}, "teachers must be results of train"),
+        ([TALK], {"teachers": [talker], "teacher_samples": 3}, "cannot make up conversations"),
+        ([TALK], {"teachers": teachers}, "data are conversations; use chat models as teachers"),
+        (["an"], {"teachers": [talker]}, "the data are texts; use text models as teachers"),
+    ):
+        with pytest.raises(ConfigError, match=problem) as error:
+            train_model(docs, **{"model": MODEL, "config": CONFIG} | settings)
+        assert "\n" not in str(error.value)
+
+
+def test_predictions_that_do_not_fit_into_the_memory_are_refused(teachers, monkeypatch) -> None:
+    free = 2**30
+    monkeypatch.setattr("microgpt.memory_limit.free_bytes", lambda: free)
+    settings = {"model": MODEL, "teachers": teachers, "teacher_samples": 2**30}
+    config = TrainConfig(steps=2**20, batch_size=2**10)
+    with pytest.raises(ConfigError, match=r"teachers needs .* use .* fewer teacher samples$"):
+        train_model(NAMES, config=config, **settings)
+    assert train_model(NAMES, config=CONFIG, **settings | {"teacher_samples": 99}).losses

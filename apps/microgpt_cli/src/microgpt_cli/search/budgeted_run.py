@@ -139,6 +139,11 @@ def _begin(
         budget *= pool.n_workers()
     ruled = fitting.for_budget(MAX_SHARE * budget)
     choice, sizes = ruled.choice, ruled.sizes
+    if not (choice.is_limited or options["max_weights"] or options["max_memory"]):
+        note(
+            "the text is large enough for a single training run of this length, which may give a "
+            "better model: microgpt train --minutes or --budget"
+        )
     length = sizes.chunk_length(choice.model.block_size)
     rule = BudgetedGenome.of(choice, length, ruled.vocab_size)
     first = (rule, *((_ancestor(options["warm_start"]),) if options["warm_start"] else ()))

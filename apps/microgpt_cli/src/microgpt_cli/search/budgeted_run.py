@@ -65,7 +65,9 @@ def run(options: Mapping[str, Any], limit: TimeLimit | None) -> None:
             n_trials=N_CONCURRENT,
             trial_bytes=options["max_memory"] or MAX_BYTES,
         )
-        load_kernels("compiled", uses=["training", "evaluation", "generation"])
+        compilation_s = load_kernels("compiled", uses=["training", "evaluation", "generation"])
+        if limit:
+            limit.extend(compilation_s)
         stack.enter_context(pool)
         pool.executor()  # fail before creating a run if the cluster is unreachable
         if options["resume"]:

@@ -78,6 +78,12 @@ def n_recorded(folder: Path) -> int:
     return sum(path.read_bytes().count(b"\n") for path in paths)
 
 
+def test_a_search_keeps_its_options(microgpt, tmp_path, winner) -> None:
+    refused = microgpt("evolve", "--resume", str(run_of(tmp_path)), "--seed", "9")
+    assert refused.returncode == 2
+    assert "--seed cannot be used with the run to resume; omit one of them" in refused.stderr
+
+
 def test_a_warm_start_begins_with_a_genome_of_the_same_kind(microgpt, tmp_path, winner) -> None:
     shutil.copy(tmp_path / "genome.json", tmp_path / "old.json")
     done = microgpt("evolve", *SEARCH, "--warm-start", "old.json")
@@ -108,7 +114,7 @@ def test_options_that_do_not_fit_are_refused(microgpt, tmp_path, options, proble
 def test_the_best_teach_a_student(microgpt, tmp_path) -> None:
     done = microgpt("evolve", "--budget", "2e10", "--distill", "2", "--train-winner", "model")
     assert done.returncode == 0, done.stderr
-    assert "Student of 2: held-out loss" in done.stdout
+    assert "Student: held-out loss" in done.stdout
     assert microgpt("generate", "--model", "model").returncode == 0
 
 

@@ -3,6 +3,8 @@
 import math
 from random import Random
 
+import pytest
+
 from microgpt_evolution.budgeted.default_space import VALUES
 from microgpt_evolution.budgeted.search import (
     N_OFFSPRING,
@@ -12,6 +14,7 @@ from microgpt_evolution.budgeted.search import (
     halving_search,
     rank,
 )
+from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.space import Space
 
 SPACE = Space({gene: VALUES[gene] for gene in ("lr", "dropout", "n_layer")})
@@ -89,6 +92,11 @@ def test_organisms_that_diverge_are_dropped(small) -> None:
 def test_refused_genomes_are_not_trained(small) -> None:
     requests = played(small, 40.0, lowest_lr_wins, accepts=lambda genome: genome.n_layer < 3)
     assert all(o.genome.n_layer < 3 for organisms, _ in requests for o in organisms)
+
+
+def test_a_space_whose_genomes_are_all_refused_is_an_error(small) -> None:
+    with pytest.raises(GenomeError, match="no genome of the space is small enough"):
+        played(small, 40.0, lowest_lr_wins, accepts=lambda genome: False)
 
 
 def test_the_same_seed_gives_the_same_organisms(small) -> None:

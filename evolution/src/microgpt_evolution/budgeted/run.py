@@ -130,12 +130,14 @@ class BudgetedSearch:
         assert best
         found: dict[str, TrainResult] = {}
         for organism in rank([*self.organisms.values()]):
+            if len(found) == self.settings.distill:
+                break
             genome, species = organism.genome, organism.genome.species
             can_teach = genome.vocab_size == best.genome.vocab_size
             can_teach = can_teach and genome.block_size >= best.genome.block_size
             if can_teach and species not in found and (trained := self._trained(organism)):
                 found[species] = trained
-        return [*found.values()][: self.settings.distill]
+        return [*found.values()]
 
     def student(self) -> TrainResult | None:
         """Train a model of the winner's size to predict as the best of different species do.

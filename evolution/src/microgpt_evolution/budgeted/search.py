@@ -17,6 +17,7 @@ from typing import Literal
 
 from microgpt_evolution.budgeted.genome import BudgetedGenome
 from microgpt_evolution.budgeted.objective import EVALUATIONS
+from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.seeds import training_seed
 from microgpt_evolution.space import Space
 
@@ -126,20 +127,23 @@ class Breeding:
         self, best: Sequence[Contestant], generation: int, slot: int, seed: int
     ) -> Contestant:
         """Return an organism: one of the first genomes, a mutant, or a mutant of a crossing."""
-        parents: tuple[Contestant, ...] = ()
-        for _ in range(MAX_DRAWS):
-            genome, origin, parents = self._draw(best, generation, slot)
-            if genome not in self._known and self._accepts(genome):
+        for n_draws in range(2 * MAX_DRAWS):
+            genome, origin, parents = self._draw(best, generation, slot, n_draws)
+            if self._accepts(genome) and (genome not in self._known or n_draws >= MAX_DRAWS):
                 break
+        else:
+            raise GenomeError(
+                "no genome of the space is small enough; increase --max-weights or --max-memory"
+            )
         self._known.add(genome)
         ids = tuple(parent.id for parent in parents)
         return Contestant(f"g{generation}-{slot}", genome, origin, ids, seed)
 
     def _draw(
-        self, best: Sequence[Contestant], generation: int, slot: int
+        self, best: Sequence[Contestant], generation: int, slot: int, n_draws: int
     ) -> tuple[BudgetedGenome, Origin, tuple[Contestant, ...]]:
         space, rng, parents = self._space, self._rng, best[:N_PARENTS]
-        if generation == 1 and slot <= len(self._first):
+        if generation == 1 and slot <= len(self._first) and n_draws == 0:
             return self._first[slot - 1], "given", ()
         if not parents:
             return space.mutate(rng.choice(self._first), rng), "mutant", ()

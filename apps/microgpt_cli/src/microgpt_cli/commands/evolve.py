@@ -17,6 +17,7 @@ search, beauty, output = opt.panel("Search"), opt.panel("Beauty"), opt.panel("Ou
 budget_panel = opt.panel("Budget")
 # Options of searches with a budget, and those of all searches.
 BUDGETED = ("minutes", "budget", "max_weights", "max_memory", "distill", "chat", "text")
+RESUMED = ("input", "workers", "scheduler", "resume", "train_winner", "force")
 EVERYWHERE = (
     "input", "column", "seed", "warm_start", "space", "workers", "scheduler", "resume",
     "train_winner", "force",
@@ -197,7 +198,10 @@ def _is_budgeted(given: Mapping[str, Any]) -> bool:
 
         if BUDGET in read_settings(directory_of(given["resume"])):
             limits = ["resume"]
-    allowed = (*BUDGETED, *EVERYWHERE) if limits else (*given.keys() - BUDGETED, *EVERYWHERE)
+    if limits == ["resume"]:  # the run keeps its other options
+        allowed: tuple[str, ...] = RESUMED
+    else:
+        allowed = (*BUDGETED, *EVERYWHERE) if limits else (*given.keys() - BUDGETED, *EVERYWHERE)
     for name in given.keys() - allowed:
         if limits:
             what = "the run to resume" if limits == ["resume"] else opt.flag_of(limits[0])

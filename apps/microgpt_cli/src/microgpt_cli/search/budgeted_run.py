@@ -86,15 +86,19 @@ def run(options: Mapping[str, Any], limit: TimeLimit | None) -> None:
         )
         progress = stack.enter_context(SearchProgress(settings.budget))
         search = BudgetedSearch(parts, pool, records, on_event=progress.update)
-        has_ended = False
+        student = None
         try:
             with resumable(records, RESUME):
                 search.run()
-            has_ended = True
+                progress.stop()
+                if settings.distill and search.best:
+                    student = search.student()
+                    if student is None:
+                        note("there is no student, because only one shape was trained")
         finally:  # Ctrl-C leaves the best so far
             progress.stop()
             if search.best:
-                _save_winner(search, records.directory, options, has_ended=has_ended)
+                _save_winner(search, records.directory, options, student)
                 write_final_report(records.directory)
 
 
@@ -213,7 +217,7 @@ def _parts_again(settings: BudgetedSettings, path: Path | None) -> Split:
 
 
 def _save_winner(
-    search: BudgetedSearch, run: Path, options: Mapping[str, Any], *, has_ended: bool
+    search: BudgetedSearch, run: Path, options: Mapping[str, Any], student: TrainResult | None
 ) -> None:
     """Print the winner, write its genome and, if --train-winner is given, its model."""
     settings, (best, trained) = search.settings, search.winner()
@@ -234,8 +238,12 @@ def _save_winner(
         f"{count_params(trained.model):,} weights, {trained.state.step:,} of "
         f"{trained.config.steps:,} steps: {_losses(trained, search.parts)}"
     )
-    if settings.distill and has_ended:
-        trained = _better_of_student(search, trained)
+    if student:
+        print_or_discard(f"Student: {_losses(student, search.parts)}")
+        if (student.val_loss or 0.0) < (trained.val_loss or 0.0):
+            trained = student
+        else:
+            note("the winner is better than its student and is kept")
     model = InferenceGpt(trained)
     if not trained.tokenizer.is_chat:
         for sample in model.generate(N_SAMPLES, temperature=1.0, seed=settings.seed):
@@ -244,19 +252,6 @@ def _save_winner(
         genome_sha256 = hashlib.sha256(encode_genome(record)).hexdigest()
         save(replace(trained, plan=replace(trained.plan, genome_sha256=genome_sha256)), directory)
         note(f"the model of the winner is in {directory}")
-
-
-def _better_of_student(search: BudgetedSearch, winner: TrainResult) -> TrainResult:
-    """Train a student and return the better of the winner and the student."""
-    student = search.student()
-    if student is None:
-        note("there is no student, because only one shape was trained")
-        return winner
-    print_or_discard(f"Student of {len(search.teachers())}: {_losses(student, search.parts)}")
-    if student.val_loss is None or winner.val_loss is None or student.val_loss < winner.val_loss:
-        return student
-    note("the winner is better than its student and is kept")
-    return winner
 
 
 def _losses(trained: TrainResult, parts: Split) -> str:

@@ -80,7 +80,8 @@ SHORTEST = {
     ),
     "search_table": (
         "",
-        "bench.GENES = bench.GENES[:1]; bench.SEEDS = (1,); bench.OPERATIONS = 1e8",
+        "bench.TABLE = bench.TABLE.with_name('empty.json.xz');"
+        " bench.GENES = bench.GENES[:1]; bench.SEEDS = (1,); bench.OPERATIONS = 1e8",
     ),
     "serve_batching": ("--rounds 1", "bench.N_REPLIES = 32"),
     "serve_hostile": ("--seconds 0.5 --attackers 2 --rate 10", ""),

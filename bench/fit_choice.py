@@ -25,6 +25,7 @@ import numpy as np
 from experience import RESULTS, results
 from minutes_tables import variations_table
 from stages import VARIATIONS
+from texts import TEXTS
 
 LINEAR = ("size", "shape", "batch", "lr", "dropout", "decay", "context")
 PRODUCTS = (
@@ -39,7 +40,9 @@ RIDGE, OUTLIER, ROUNDS = 0.3, 0.05, 20  # penalty, scale of robust weights, iter
 
 def main() -> None:
     """Print the three fits and write the first and the last to bench/results."""
-    trained = [result for result in results() if result["val_bits"]]
+    trained = [
+        result for result in results() if result["val_bits"] and TEXTS[result["text"]].in_fit
+    ]
     found = {
         "surface": surface(
             [

@@ -13,7 +13,7 @@ which nothing else looks at, and writes them to bench/results.
 
 Existing results are reused unless their settings have changed or --again is given, so an
 interrupted run can be continued. Takes an hour and a half on one core without the random settings
-(`experience.py`, stages 4 to 6).
+(the last three stages of experience.py).
 """
 
 import argparse

@@ -15,7 +15,7 @@ from search_table import GENES, GRID, SEEDS, objective_of, ruled_genome
 from train_speed import HERE
 
 from microgpt_evolution.budgeted.genome import BudgetedGenome
-from microgpt_evolution.budgeted.search import halving_search
+from microgpt_evolution.budgeted.search import surrogate_search
 from microgpt_evolution.space import Space
 
 sys.path.insert(0, str(HERE / "rivals"))
@@ -116,19 +116,19 @@ def rule(ledger: Ledger, rng: Random, start: Start) -> None:
 
 
 def ours(ledger: Ledger, rng: Random, start: Start) -> None:
-    """Search by evolution with successive halving, beginning with the rule's genome."""
-    search = halving_search(
+    """Search with a surrogate, beginning with the rule's genome."""
+    search = surrogate_search(
         Space(GRID), [start.genome], ledger.budget / POINTS, lambda genome, n: n / POINTS,
         seed=ledger.seed,
     )  # fmt: skip
     with suppress(StopIteration):
-        organisms, until = next(search)
+        runs = next(search)
         while True:
             losses = []
-            for each in organisms:
-                run = Run(index_of(each.genome), each.seed % len(SEEDS))
-                losses.append(ledger.train(run, until)[len(each.losses) :])
-            organisms, until = search.send(losses)
+            for organism, until in runs:
+                run = Run(index_of(organism.genome), organism.seed % len(SEEDS))
+                losses.append(ledger.train(run, until)[len(organism.losses) :])
+            runs = search.send(losses)
 
 
 def index_of(genome: BudgetedGenome) -> int:

@@ -61,14 +61,6 @@ VARIATIONS = {  # by seconds
             {"vocab_size": 2048}, {"vocab_size": 4096}, {"lr": 0.007}, {"n_tokens": 2000},
         ),
     ),
-    300: Variations(
-        ("shakespeare", "python source"),
-        {
-            "n_embd": 120, "n_layer": 4, "block_size": 128, "vocab_size": 2048, "n_tokens": 1000,
-            "lr": 0.0035, "weight_decay": 0.05, "average_tail": 0.0, "dropout": 0.07,
-        },
-        ({}, {"n_embd": 88, "n_layer": 3}, {"n_embd": 160, "n_layer": 5}, {"vocab_size": 4096}),
-    ),
 }  # fmt: skip
 PROSE = ("shakespeare", "bible verses", "python source")
 SMALL = ("time zones", "chinese names", "emoji names")
@@ -82,12 +74,10 @@ STAGES = (
     *(
         Stage(seconds, len(each.changes), texts=each.texts, how="varied")
         for seconds, each in VARIATIONS.items()
-        if seconds < 100
     ),
     Stage(5, 1, how="rule"),
     Stage(20, 1, (1, 4), how="rule"),
     Stage(60, 1, how="rule"),
-    Stage(300, len(VARIATIONS[300].changes), texts=VARIATIONS[300].texts, how="varied"),
     Stage(60, 20, texts=("names", "shakespeare", "german words")),
     Stage(60, 20, texts=("towns", "technical prose", "french words")),
     Stage(300, 24, texts=("technical prose",)),

@@ -50,13 +50,27 @@ class Space:
         genes = {gene: getattr(rng.choice((a, b)), gene) for gene in _names(a)}
         return _valid(a, genes) or a
 
+    def coordinates(self, genome: G) -> list[float]:
+        """Return a point for a genome; the values of a gene have equal distances from 0 to 1."""
+        found = []
+        for gene, values in self.values.items():
+            place = values.index(self._nearest(gene, getattr(genome, gene)))
+            found.append(place / max(1, len(values) - 1))
+        return found
+
     def _neighbour(self, gene: str, value: Any, rng: Random) -> Any:
         """Return a value one or two places from the value, or from the closest number."""
         values = self.values[gene]
-        if value not in values:
-            value = min(values, key=lambda each: abs((each or 0) - (value or 0)))
         step = rng.choice((-1, 1)) * (2 if rng.random() < JUMP else 1)
-        return values[min(max(values.index(value) + step, 0), len(values) - 1)]
+        place = values.index(self._nearest(gene, value)) + step
+        return values[min(max(place, 0), len(values) - 1)]
+
+    def _nearest(self, gene: str, value: Any) -> Any:
+        """Return a value of the space: the value itself, or the closest number."""
+        values = self.values[gene]
+        if value in values:
+            return value
+        return min(values, key=lambda each: abs((each or 0) - (value or 0)))
 
 
 def _names(genome: G) -> list[str]:

@@ -139,7 +139,7 @@ def test_only_the_states_of_the_best_are_kept(expected_run) -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (lambda line: line.replace(b'"until":2', b'"until":9'), "until"),
+        (lambda line: line.replace(b'"until":6', b'"until":9'), "until"),
         (lambda line: line.replace(b'"n_embd":16', b'"n_embd":0'), "n_embd must be between"),
         (lambda line: b"{}\n", "id: field required"),
     ],

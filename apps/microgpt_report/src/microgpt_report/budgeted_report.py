@@ -47,10 +47,10 @@ def budgeted_report(directory: Path) -> Report:
         Section(
             "curves",
             "Learning curves",
-            "Held-out loss of each organism during its training run. At each rung, the worse half "
-            "of a generation is dropped.",
+            "Held-out loss of each organism during its training run. Those that promise little "
+            "pause after the sixth evaluation.",
             _curves_chart(),
-            datasets={"curves": _curve_rows(curves, genomes)},
+            datasets={"curves": _curve_rows(rungs)},
         ),
         Section(
             "progress",
@@ -83,17 +83,17 @@ def _curves(rungs: Sequence[RungRecord]) -> dict[str, list[float]]:
     return curves
 
 
-def _curve_rows(curves: dict[str, list[float]], genomes: dict[str, BudgetedGenome]) -> list[Row]:
+def _curve_rows(rungs: Sequence[RungRecord]) -> list[Row]:
     return [
         {
-            "id": id,
-            "generation": f"generation {id[1:].partition('-')[0]}",
+            "id": rung.id,
+            "origin": rung.origin,
             "share": evaluation / EVALUATIONS,
             "loss": loss,
-            "genome": genomes[id].describe(),
+            "genome": rung.genome.describe(),
         }
-        for id, losses in curves.items()
-        for evaluation, loss in enumerate(losses, start=1)
+        for rung in rungs
+        for evaluation, loss in enumerate(rung.losses, start=rung.until - len(rung.losses) + 1)
     ]
 
 
@@ -106,7 +106,7 @@ def _curves_chart() -> ChartType:
             axis=alt.Axis(format="%", tickCount=4),
         ),
         y=theme.loss_axis("loss:Q", "held-out loss, nats per character"),
-        color=alt.Color("generation:N", title=None, sort=None),
+        color=alt.Color("origin:N", title=None, sort=None),
         detail="id:N",
         tooltip=theme.tooltip("id", "loss", "genome"),
     )

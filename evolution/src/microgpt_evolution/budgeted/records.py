@@ -20,9 +20,9 @@ from microgpt.files.path_text import path_from_text
 from microgpt.state import TrainingPlan, TrainState
 from microgpt.storage.meta import STATE_DESCRIPTION
 from microgpt.storage.training_state import STATE, encode_state, read_state
+from microgpt_evolution.budgeted.contestant import Contestant, Origin
 from microgpt_evolution.budgeted.genome import BudgetedGenome
 from microgpt_evolution.budgeted.objective import EVALUATIONS, RungResult
-from microgpt_evolution.budgeted.search import Contestant, Origin
 from microgpt_evolution.budgeted.settings import BUDGET, BudgetedSettings
 from microgpt_evolution.errors import GenomeError, RunError
 from microgpt_evolution.runs.evaluation_record import REMEDY

@@ -10,9 +10,10 @@ from time import perf_counter, thread_time
 from microgpt.data.split import Split
 from microgpt.state import TrainResult, TrainState
 from microgpt.training.train import train
+from microgpt_evolution.budgeted.contestant import Contestant, rank
 from microgpt_evolution.budgeted.objective import EVALUATIONS, BudgetedObjective, Rung, RungResult
 from microgpt_evolution.budgeted.records import BudgetedRecords
-from microgpt_evolution.budgeted.search import Contestant, halving_search, rank
+from microgpt_evolution.budgeted.search import Run, surrogate_search
 from microgpt_evolution.errors import NoWinnerError, StoppedError
 from microgpt_evolution.seeds import training_seed
 from microgpt_evolution.space import Space
@@ -25,12 +26,12 @@ STUDENT = "student"  # name of its state among those of the organisms
 
 @dataclass(frozen=True)
 class BudgetedEvent:
-    """Progress of a budgeted search, sent when a rung begins and after each training run."""
+    """Progress of a budgeted search, sent when a generation begins and after each run."""
 
     organisms: Sequence[Contestant]  # all organisms so far, the best first
-    alive: Sequence[Contestant]  # organisms of the current rung
-    until: int  # evaluation at which the rung ends
-    n_done: int  # number of organisms that have been trained in this rung
+    generation: int  # counted from 1
+    runs: Sequence[Run]  # of this generation
+    n_done: int  # number of runs of this generation that have ended
     spent: float  # operations so far
 
 
@@ -67,6 +68,7 @@ class BudgetedSearch:
             settings.max_bytes,
         )
         self.organisms: dict[str, Contestant] = {}
+        self._generation = 0
         self.spent = 0.0  # operations so far
         is_here = isinstance(pool, Threads)  # only threads can poll the event
         work = partial(_run, self.objective, self._stop.is_set if is_here else None)
@@ -79,7 +81,7 @@ class BudgetedSearch:
             StoppedError: should_stop was set.
         """
         settings, objective = self.settings, self.objective
-        search = halving_search(
+        search = surrogate_search(
             Space(settings.values, settings.rates),
             settings.first,
             settings.budget - self._student_cost(),
@@ -87,19 +89,20 @@ class BudgetedSearch:
             accepts=lambda genome: objective.refusal(genome) is None,
             seed=settings.seed,
         )
-        request = next(search, None)
-        while request and not self._is_target_reached():
-            self._forget_all_but(request[0])
-            losses = self._train(*request)
+        runs = next(search, None)
+        while runs and not self._is_target_reached():
+            self._forget_what_has_ended()
+            self._generation += 1
+            losses = self._train(runs)
             try:
-                request = search.send(losses)
+                runs = search.send(losses)
             except StopIteration:
                 return
 
     @property
     def best(self) -> Contestant | None:
         """The organism with the lowest loss so far."""
-        return next(iter(rank([*self.organisms.values()])), None)
+        return next(iter(rank(self.organisms.values())), None)
 
     def winner(self) -> tuple[Contestant, TrainResult]:
         """Return the best organism so far and its model, trained as far as the search has.
@@ -107,37 +110,33 @@ class BudgetedSearch:
         Raises:
             NoWinnerError: no organism has a finite loss.
         """
-        for best in rank([*self.organisms.values()]):
-            if trained := self._trained(best):
-                return best, trained
-        raise NoWinnerError("no organism finished training; use other documents")
+        if not self.best:
+            raise NoWinnerError("no organism finished training; use other documents")
+        return self.best, self._trained(self.best)
 
-    def _trained(self, organism: Contestant) -> TrainResult | None:
-        """Return the model of an organism, or None if its state is not recorded."""
-        state = self._state(organism)
-        if state is None:
-            return None
+    def _trained(self, organism: Contestant) -> TrainResult:
+        """Return the model of an organism; without its state, it is trained again."""
         model, config = self.objective.settings(organism.genome, organism.seed)
-        tokenizer = self.objective.tokens(organism.genome.vocab_size).tokenizer
-        until = None if organism.is_complete else state.step
         return train(
-            self.parts, model=model, config=config, tokenizer=tokenizer, resume=state, until=until
+            self.parts,
+            model=model,
+            config=config,
+            tokenizer=self.objective.tokens(organism.genome.vocab_size).tokenizer,
+            resume=self._state(organism),
+            until=None
+            if organism.is_complete
+            else len(organism.losses) * config.steps_between_evaluations,
         )
 
-    def teachers(self) -> list[TrainResult]:
-        """Return the best models of different species that can teach the winner's size."""
-        best = self.best
-        assert best
-        found: dict[str, TrainResult] = {}
-        for organism in rank([*self.organisms.values()]):
-            if len(found) == self.settings.distill:
-                break
+    def _teachers(self) -> list[Contestant]:
+        """Return the best organisms of different species that can teach the winner's size."""
+        best, found = self.best, dict[str, Contestant]()
+        for organism in rank(self.organisms.values()):
             genome, species = organism.genome, organism.genome.species
-            can_teach = genome.vocab_size == best.genome.vocab_size
-            can_teach = can_teach and genome.block_size >= best.genome.block_size
-            if can_teach and species not in found and (trained := self._trained(organism)):
-                found[species] = trained
-        return [*found.values()]
+            can_teach = best and genome.vocab_size == best.genome.vocab_size
+            if can_teach and best and genome.block_size >= best.genome.block_size:
+                found.setdefault(species, organism)
+        return [*found.values()][: self.settings.distill]
 
     def student(self) -> TrainResult | None:
         """Train a model of the winner's size to predict as the best of different species do.
@@ -147,18 +146,19 @@ class BudgetedSearch:
         Raises:
             StoppedError: should_stop was set. The next call continues.
         """
-        best, teachers, records = self.best, self.teachers(), self._records
+        best, teachers, records = self.best, self._teachers(), self._records
         if best is None or len(teachers) < 2:
             return None
+        models = [self._trained(each) for each in teachers]
         seed = training_seed(self.settings.seed, 0, 1)  # of no organism
         model, config = self.objective.settings(best.genome, seed)
-        plan = replace(teachers[0].plan, model=model, config=config)
+        plan = replace(models[0].plan, model=model, config=config)
         result = train(
             self.parts,
             model=model,
             config=config,
             tokenizer=self.objective.tokens(best.genome.vocab_size).tokenizer,
-            teachers=teachers,
+            teachers=models,
             teacher_samples=self.settings.teacher_samples,
             resume=records.state(STUDENT),
             on_state=lambda state: records.keep(STUDENT, plan, state),
@@ -180,54 +180,51 @@ class BudgetedSearch:
         best, target = self.best, self.settings.target
         return bool(target is not None and best and best.is_complete and best.loss <= target)
 
-    def _forget_all_but(self, alive: Sequence[Contestant]) -> None:
-        """Remove the states that are no longer needed: neither trained on nor among the best."""
-        best: dict[str, Contestant] = {}  # of each species
-        for organism in rank([*self.organisms.values()]):
-            best.setdefault(organism.genome.species, organism)
-        kept = list(best.values())[: max(1, self.settings.distill)]
-        needed = {organism.id for organism in (*alive, *kept)}
+    def _forget_what_has_ended(self) -> None:
+        """Remove the states of ended training runs, except for the winner's and its teachers'."""
+        kept = {organism.id for organism in (self.best, *self._teachers()) if organism}
         for organism in self.organisms.values():
-            if organism.id not in needed:
+            if organism.has_ended and organism.id not in kept:
                 self._records.forget(organism)
 
-    def _train(self, organisms: Sequence[Contestant], until: int) -> list[tuple[float, ...]]:
-        """Train organisms up to an evaluation and return their new losses."""
+    def _train(self, runs: Sequence[Run]) -> list[tuple[float, ...]]:
+        """Train the organisms of a generation and return their new losses."""
         records = self._records
-        found = [records.known(each, until) for each in organisms]
+        found = [records.known(*run) for run in runs]
         todo = [i for i, losses in enumerate(found) if losses is None]
-        costs = [self.objective.cost(o.genome, until - len(o.losses)) for o in organisms]
-        n_done = len(organisms) - len(todo)
+        costs = [self.objective.cost(o.genome, until - len(o.losses)) for o, until in runs]
+        n_done = len(runs) - len(todo)
 
         def note(i: int, losses: tuple[float, ...]) -> None:
             nonlocal n_done
             found[i] = losses
             n_done += i in todo
             self.spent += costs[i]
-            old = organisms[i]
+            old = runs[i].organism
             self.organisms[old.id] = replace(old, losses=(*old.losses, *losses))
-            self._send(organisms, until, n_done)
+            self._send(runs, n_done)
 
         def add(place: int, outcome: Outcome[_Trained]) -> None:
             i = todo[place]
             if self._stop.is_set():  # after a stop, the result may be incomplete
                 return
+            organism, until = runs[i]
             done = outcome.result or _Trained(RungResult((math.inf,)), 0.0, 0.0)
-            new = done.result.losses[-(until - len(organisms[i].losses)) :]
+            new = done.result.losses[-(until - len(organism.losses)) :]
             done = replace(done, result=replace(done.result, losses=new))
             records.add(
-                organisms[i], until, done.result, operations=costs[i], seconds=done.seconds,
+                organism, until, done.result, operations=costs[i], seconds=done.seconds,
                 cpu_seconds=done.cpu_seconds, reason=outcome.error,
             )  # fmt: skip
             note(i, done.result.losses)
 
-        self._send(organisms, until, n_done)
+        self._send(runs, n_done)
         for i, losses in enumerate(found):
             if losses is not None:
                 note(i, losses)
         # Start the longest first, so that workers are not idle while the last one runs.
         todo.sort(key=lambda i: -costs[i])
-        rungs = [self._rung(organisms[i], until) for i in todo]
+        rungs = [self._rung(*runs[i]) for i in todo]
         evaluate_all(self._work, rungs, self._pool, on_outcome=add, should_stop=self._stop)
         return [losses or () for losses in found]
 
@@ -242,9 +239,9 @@ class BudgetedSearch:
         state = self._records.state(organism.id) if step else None
         return state if state and state.step == step else None
 
-    def _send(self, alive: Sequence[Contestant], until: int, n_done: int) -> None:
-        ranked = rank([*self.organisms.values()])
-        self._on_event(BudgetedEvent(ranked, alive, until, n_done, self.spent))
+    def _send(self, runs: Sequence[Run], n_done: int) -> None:
+        ranked = rank(self.organisms.values())
+        self._on_event(BudgetedEvent(ranked, self._generation, runs, n_done, self.spent))
 
 
 def _run(

@@ -1,70 +1,51 @@
-"""Search with successive halving: a generation trains for a while, and its better half trains on.
+"""Search with a surrogate: train the organisms that promise the lowest losses.
 
-    search = halving_search(space, [rule], budget, cost, seed=42)
-    organisms, until = next(search)
+    search = surrogate_search(space, [rule], budget, cost, seed=42)
+    runs = next(search)
     while True:
-        organisms, until = search.send([train(organism, until) for organism in organisms])
+        runs = search.send([train(organism, until) for organism, until in runs])
 
-This is the inner loop of Hyperband (Li et al. 2018). Each later generation consists of mutants and
-crossings of the best organisms that have been trained to the end.
+The first generation consists of the given genomes and mutants of them. Later, a `Surrogate`
+predicts the final losses of many mutants and crossings of the best organisms, and of the organisms
+whose training has paused. The most promising of all are trained up to their next rung.
 """
 
-import math
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain, count, islice
 from random import Random
-from typing import Literal
+from typing import NamedTuple
 
+from microgpt_evolution.budgeted.contestant import Contestant, Origin
 from microgpt_evolution.budgeted.genome import BudgetedGenome
 from microgpt_evolution.budgeted.objective import EVALUATIONS
+from microgpt_evolution.budgeted.surrogate import Surrogate
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.seeds import training_seed
 from microgpt_evolution.space import Space
 
-RUNGS = (2, 4, EVALUATIONS)  # evaluations at which the worse half of a generation is dropped
-N_OFFSPRING = 8  # number of organisms per generation
-N_PARENTS = 3
-CROSS = 0.3  # probability that an organism has two parents
-# Cost of a generation per organism, relative to training all of them to the end.
-SHARE_PER_ORGANISM = 0.5
-MAX_DRAWS = 100  # number of draws before a genome may be trained twice
-
-Origin = Literal["given", "mutant", "cross"]
-
-
-@dataclass(frozen=True)
-class Contestant:
-    """An organism of a budgeted search, with its validation losses so far."""
-
-    id: str  # such as "g3-5": the fifth organism of the third generation
-    genome: BudgetedGenome
-    origin: Origin
-    parents: tuple[str, ...]
-    seed: int  # of its training run
-    losses: tuple[float, ...] = ()  # in nats per character, one per evaluation
-
-    @property
-    def loss(self) -> float:
-        """The lowest loss so far; the weights with this loss are kept."""
-        return min(self.losses, default=math.inf)
-
-    @property
-    def generation(self) -> int:
-        """The number of its generation, counted from 1."""
-        return int(self.id[1:].partition("-")[0])
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether its training run has ended with a finite loss."""
-        return len(self.losses) == EVALUATIONS and self.loss < math.inf
+# The number of organisms per generation: between these, and at most a quarter of the number of
+# complete training runs that the budget allows. Any number of workers find the same winner.
+SMALLEST, LARGEST = 4, 8
+N_CANDIDATES = 100  # number of genomes to choose from
+N_PARENTS = 4
+CROSS = 0.2  # probability that a candidate has two parents
+N_MUTATIONS = (1, 1, 2, 3)  # drawn with equal probability
+MAX_DRAWS = 1000
 
 
-Request = tuple[Sequence[Contestant], int]  # organisms to train on, up to this evaluation
-Losses = Sequence[Sequence[float]]  # new losses of each of them; infinity if training diverged
-Cost = Callable[[BudgetedGenome, int], float]  # operations up to a number of evaluations
+class Run(NamedTuple):
+    """A part of a training run: train an organism up to an evaluation."""
+
+    organism: Contestant
+    until: int
 
 
-def halving_search(
+Losses = Sequence[Sequence[float]]  # new losses of each run; infinity if training diverged
+Cost = Callable[[BudgetedGenome, int], float]  # operations for a number of evaluations
+
+
+def surrogate_search(
     space: Space,
     first: Sequence[BudgetedGenome],
     budget: float,
@@ -72,46 +53,68 @@ def halving_search(
     *,
     accepts: Callable[[BudgetedGenome], bool] = lambda genome: True,
     seed: int,
-) -> Generator[Request, Losses, None]:
-    """Yield the organisms to train until the budget is spent.
+) -> Generator[Sequence[Run], Losses, None]:
+    """Yield the runs of each generation until the budget is spent.
 
     Args:
         first: genomes of the first generation, which also has mutants of them.
         budget: number of operations.
         accepts: whether a genome may be trained.
         seed: seed of the search, from which those of the training runs are derived.
+
+    Raises:
+        GenomeError: no genome is accepted.
     """
     breeding = Breeding(space, first, accepts, Random(seed))
-    best: list[Contestant] = []  # trained to the end, the best first
-    generation = 0
+    n_complete = budget / cost(first[0], EVALUATIONS)
+    size = max(len(first), min(LARGEST, max(SMALLEST, int(n_complete / 4))))
+    organisms: dict[str, Contestant] = {}
+    generation = 1
+    chosen: Iterable[Contestant] = breeding.founders(size)
     while True:
-        generation += 1
-        price = cost(best[0].genome if best else first[0], EVALUATIONS)
-        size = min(N_OFFSPRING, int(budget / price / SHARE_PER_ORGANISM))
-        alive = [
-            breeding.offspring(best, generation, slot, training_seed(seed, generation, slot))
-            for slot in range(1, size + 1)
-        ]
-        if not alive:
-            return
-        for until in RUNGS:
-            affordable: list[Contestant] = []
-            for organism in alive:
-                price = cost(organism.genome, until - len(organism.losses))
-                if price <= budget:
-                    budget -= price
-                    affordable.append(organism)
-            if not affordable:
+        runs: list[Run] = []
+        for organism in chosen:
+            n, until = len(organism.losses), organism.next_rung
+            if cost(organism.genome, EVALUATIONS - n) > budget:  # it could not be completed
+                continue
+            budget -= cost(organism.genome, until - n)
+            if organism.id not in organisms:
+                slot = len(runs) + 1
+                id, run_seed = f"g{generation}-{slot}", training_seed(seed, generation, slot)
+                organism = replace(organism, id=id, seed=run_seed)
+            runs.append(Run(organism, until))
+            if len(runs) == size:
                 break
-            losses = yield affordable, until
-            pairs = zip(affordable, losses, strict=True)
-            alive = rank([replace(o, losses=(*o.losses, *new)) for o, new in pairs])
-            best = rank([*best, *(organism for organism in alive if organism.is_complete)])
-            alive = alive[: math.ceil(len(alive) / 2)]
+        if not runs:
+            return
+        losses = yield runs
+        for (organism, _), new in zip(runs, losses, strict=True):
+            organisms[organism.id] = replace(organism, losses=(*organism.losses, *new))
+        generation += 1
+        chosen = most_promising(space, breeding, [*organisms.values()])
+
+
+def most_promising(
+    space: Space, breeding: "Breeding", organisms: Sequence[Contestant]
+) -> Iterator[Contestant]:
+    """Yield candidates and organisms whose training has paused, the most promising first.
+
+    The next one is chosen as if the last one had its expected loss.
+    """
+    surrogate = Surrogate(space, organisms)
+    expected = [prediction.mean for prediction in surrogate.predict(organisms)]
+    ranked = sorted(range(len(organisms)), key=expected.__getitem__)
+    pool = [organism for organism in organisms if not organism.has_ended]
+    pool += breeding.candidates([organisms[i] for i in ranked[:N_PARENTS]], organisms)
+    while pool:
+        promises = [each.mean - each.deviation for each in surrogate.predict(pool)]
+        best = pool.pop(promises.index(min(promises)))
+        yield best
+        surrogate = surrogate.expecting(best)
 
 
 class Breeding:
-    """Makes new genomes."""
+    """Makes new organisms, which get their id and seed when they are chosen."""
 
     def __init__(
         self,
@@ -121,41 +124,55 @@ class Breeding:
         rng: Random,
     ) -> None:
         self._space, self._first, self._accepts, self._rng = space, first, accepts, rng
-        self._known: set[BudgetedGenome] = set()
 
-    def offspring(
-        self, best: Sequence[Contestant], generation: int, slot: int, seed: int
-    ) -> Contestant:
-        """Return an organism: one of the first genomes, a mutant, or a mutant of a crossing."""
-        for n_draws in range(2 * MAX_DRAWS):
-            genome, origin, parents = self._draw(best, generation, slot, n_draws)
-            if self._accepts(genome) and (genome not in self._known or n_draws >= MAX_DRAWS):
-                break
-        else:
+    def founders(self, n: int) -> list[Contestant]:
+        """Return the given genomes and mutants of them.
+
+        Raises:
+            GenomeError: no genome is accepted.
+        """
+        given = [Contestant("", genome, "given", (), 0) for genome in self._first]
+        found = self._accepted(chain(given, self._draws(given)), n)
+        if not found:
             raise GenomeError(
                 "no genome of the space is small enough; increase --max-weights or --max-memory"
             )
-        self._known.add(genome)
-        ids = tuple(parent.id for parent in parents)
-        return Contestant(f"g{generation}-{slot}", genome, origin, ids, seed)
+        return [replace(each, parents=()) for each in found]
 
-    def _draw(
-        self, best: Sequence[Contestant], generation: int, slot: int, n_draws: int
-    ) -> tuple[BudgetedGenome, Origin, tuple[Contestant, ...]]:
-        space, rng, parents = self._space, self._rng, best[:N_PARENTS]
-        if generation == 1 and slot <= len(self._first) and n_draws == 0:
-            return self._first[slot - 1], "given", ()
-        if not parents:
-            return space.mutate(rng.choice(self._first), rng), "mutant", ()
-        parent = rng.choice(parents)
-        if len(parents) > 1 and rng.random() < CROSS:
-            other = rng.choice([each for each in parents if each is not parent])
-            crossed = space.crossover(parent.genome, other.genome, rng)
-            return space.mutate(crossed, rng), "cross", (parent, other)
-        return space.mutate(parent.genome, rng), "mutant", (parent,)
+    def candidates(
+        self, parents: Sequence[Contestant], organisms: Sequence[Contestant]
+    ) -> list[Contestant]:
+        """Return mutants of the parents and of their crossings.
 
+        Their genomes are not those of organisms, unless the space has no others.
+        """
+        known = {organism.genome for organism in organisms}
+        draws = self._draws(parents)
+        return self._accepted(draws, N_CANDIDATES, known) or self._accepted(draws, N_CANDIDATES)
 
-def rank(organisms: Sequence[Contestant]) -> list[Contestant]:
-    """Return the organisms without those that diverged, the best first."""
-    finite = [organism for organism in organisms if organism.loss < math.inf]
-    return sorted(finite, key=lambda organism: (organism.loss, organism.id))
+    def _accepted(
+        self, draws: Iterator[Contestant], n: int, known: Iterable[BudgetedGenome] = ()
+    ) -> list[Contestant]:
+        """Return accepted organisms with different genomes, n at most."""
+        found: dict[BudgetedGenome, Contestant] = {}
+        for organism in islice(draws, MAX_DRAWS):
+            if organism.genome not in known and self._accepts(organism.genome):
+                found.setdefault(organism.genome, organism)
+            if len(found) == n:
+                break
+        return [*found.values()]
+
+    def _draws(self, parents: Sequence[Contestant]) -> Iterator[Contestant]:
+        """Yield mutants of the parents and of their crossings, without end."""
+        space, rng = self._space, self._rng
+        for n in count():
+            is_cross = len(parents) > 1 and rng.random() < CROSS
+            of = rng.sample(parents, 2 if is_cross else 1)
+            genome = of[0].genome
+            origin: Origin = "cross" if is_cross else "mutant"
+            if is_cross:
+                genome = space.crossover(genome, of[1].genome, rng)
+            for _ in range(rng.choice(N_MUTATIONS)):
+                genome = space.mutate(genome, rng)
+            ids = tuple(parent.id for parent in of)
+            yield Contestant(f"draw {n}", genome, origin, ids, seed=0)

@@ -30,9 +30,9 @@ from microgpt_cli.training.fitting import Fitted, fitting_for, in_short
 from microgpt_cli.training.time_limit import TimeLimit
 from microgpt_evolution.budgeted.default_space import space_for
 from microgpt_evolution.budgeted.genome import GENES, BudgetedGenome
-from microgpt_evolution.budgeted.objective import EVALUATIONS
 from microgpt_evolution.budgeted.records import BudgetedRecords
 from microgpt_evolution.budgeted.run import BudgetedEvent, BudgetedSearch
+from microgpt_evolution.budgeted.search import LARGEST
 from microgpt_evolution.budgeted.settings import BudgetedSettings
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.genome_file import (
@@ -47,8 +47,7 @@ from microgpt_evolution.space_file import read_space
 from microgpt_evolution.workers.pools import Pool
 
 RESUME = "microgpt evolve --resume"
-N_CONCURRENT = 8  # maximum number of organisms that can be trained at the same time
-MAX_SHARE = 1 / 4  # share of the budget that a complete training run may use
+MAX_SHARE = 1 / 8  # share of the budget that a complete training run may use
 SAMPLES_PER_TEXT = 6  # tokens of the documents that teachers make up, per token of the text
 MAX_TARGETS = 2**28  # maximum size of the predictions of the teachers, in bytes
 N_SAMPLES = 10  # number of samples of the winner to print
@@ -62,7 +61,7 @@ def run(options: Mapping[str, Any], limit: TimeLimit | None) -> None:
         pool = make_pool(
             options["workers"],
             options["scheduler"],
-            n_trials=N_CONCURRENT,
+            n_trials=LARGEST,
             trial_bytes=options["max_memory"] or MAX_BYTES,
         )
         compilation_s = load_kernels("compiled", uses=["training", "evaluation", "generation"])
@@ -115,9 +114,7 @@ class SearchProgress(ProgressBar):
         speed = (event.spent - self._first) / (perf_counter() - self._started)
         left = time_left(self._budget - event.spent, speed)
         best = f"best {event.organisms[0].loss:.4f}" if event.organisms else "no loss yet"
-        generation = event.alive[0].id.partition("-")[0]
-        rung = f"{generation} to {event.until}/{EVALUATIONS}: {event.n_done} of {len(event.alive)}"
-        figures = f"{best} | {rung}"
+        figures = f"{best} | generation {event.generation}: {event.n_done} of {len(event.runs)}"
         done = round(PER_MILLE * event.spent / self._budget)
         self.show(done, left, f"{done / 10:.0f} % | {figures} | {left}", figures)
 
@@ -142,7 +139,7 @@ def _begin(
     budget = fitting.fit(limit).budget
     assert budget
     if limit:  # all workers search until the deadline
-        budget *= pool.n_workers()
+        budget *= min(LARGEST, pool.n_workers())
     ruled = fitting.for_budget(MAX_SHARE * budget)
     choice, sizes = ruled.choice, ruled.sizes
     if not (choice.is_limited or options["max_weights"] or options["max_memory"]):

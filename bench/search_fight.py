@@ -38,7 +38,7 @@ from search_methods import (
     ruled_halving,
     start_of,
 )
-from search_table import GRID, SEEDS, Table, read_table
+from search_table import GENES, GRID, SEEDS, Table, read_table
 from train_speed import HERE
 
 from microgpt.files.atomic_files import publish
@@ -60,12 +60,12 @@ METHODS: dict[str, Method] = {
     "ruled_halving": ruled_halving,
     "ours": ours,
 }
-RIVALS = {  # the command, and whether the search begins with the rule's genome
-    "optuna": (["optuna_search.py", "median"], False),
-    "optuna_hyperband": (["optuna_search.py", "hyperband"], False),
-    "ruled_optuna": (["optuna_search.py", "median"], True),
-    "dehb": (["dehb_search.py"], False),
-    "smac": (["smac_search.py"], False),
+RIVALS = {
+    "optuna": ["optuna_search.py", "median"],
+    "optuna_hyperband": ["optuna_search.py", "hyperband"],
+    "ruled_optuna": ["optuna_search.py", "median"],  # begins with the rule's genome
+    "dehb": ["dehb_search.py"],
+    "smac": ["smac_search.py"],
 }
 # SMAC3 depends on the order of sets, and wastes time on threads that wait for one another.
 ENVIRONMENT = {"PYTHONHASHSEED": "0", "LOKY_MAX_CPU_COUNT": "1"}
@@ -164,10 +164,11 @@ def searches(
     """Return the requests of the searches of a method, in order."""
     seeds = list(range(n_searches))
     if name in RIVALS:
-        command, is_ruled = RIVALS[name]
+        is_ruled = name.startswith("ruled_")
         grid = {gene: [*values] for gene, values in GRID.items()}
-        job = Job(grid, losses, BUDGET * POINTS, seeds, start.index if is_ruled else None)
-        return rival_searches(command, job)
+        first = dict(zip(GRID, GENES[start.index], strict=True)) if is_ruled else None
+        job = Job(grid, losses, BUDGET * POINTS, seeds, first)
+        return rival_searches(name, job)
     found = []
     for seed in seeds:
         ledger = Ledger(losses, BUDGET * POINTS, seed)
@@ -177,17 +178,21 @@ def searches(
     return found
 
 
-def rival_searches(command: list[str], job: Job) -> list[list[tuple[int, int, int]]]:
+def rival_searches(name: str, job: Job) -> list[list[tuple[int, int, int]]]:
     """Return the requests of the searches of a rival, in order."""
-    script, *options = command
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "job.json")
         path.write_text(json.dumps(asdict(job)))
-        found = subprocess.check_output(
-            ["uv", "run", "--quiet", "--script", HERE / "rivals" / script, path, *options],
-            env=os.environ | ENVIRONMENT,
-        )
+        command, environment = command_of(name, path)
+        found = subprocess.check_output(command, env=environment)
     return json.loads(found)
+
+
+def command_of(name: str, job: Path) -> tuple[list[str], dict[str, str]]:
+    """Return the command of a rival for a job, and its environment variables."""
+    script, *options = RIVALS[name]
+    command = ["uv", "run", "--quiet", "--script", str(HERE / "rivals" / script), str(job)]
+    return [*command, *options], os.environ | ENVIRONMENT
 
 
 def summary(regrets: dict[str, list[list[float]]]) -> dict[str, dict]:

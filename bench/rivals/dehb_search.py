@@ -2,7 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = ["dehb==0.1.2", "ConfigSpace==1.2.2"]
 # ///
-"""DEHB contender for search_fight.py: differential evolution with Hyperband.
+"""DEHB contender for search_fight.py and search_real.py: differential evolution with Hyperband.
 
 Default settings. With them, the fidelities are 8/3 points, rounded to 3, and 8. With an eta of 2
 (1, 2, 4 and 8 points), the final regret is higher on a made-up table. A configuration that is
@@ -36,7 +36,7 @@ def search(job: Job, ledger: Ledger, seed: int) -> None:
             asked = dehb.ask()
             number, until = asked["config_id"], round(asked["fidelity"])
             if number not in runs:
-                runs[number] = ledger.new(job.index_of(asked["config"]))
+                runs[number] = ledger.new(job.genome_of(asked["config"]))
             loss = ledger.loss(runs[number], until)
             dehb.tell(asked, {"fitness": loss, "cost": until})
 

@@ -2,7 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = ["optuna==5.0.0"]
 # ///
-"""Optuna contender for search_fight.py: TPE with a pruner.
+"""Optuna contender for search_fight.py and search_real.py: TPE with a pruner.
 
 Reads a job and the name of the pruner. The sampler and the pruners have their default settings;
 "median" is the default pruner. A gene is an integer, the place of its value: Optuna has no ordered
@@ -31,15 +31,14 @@ def search(job: Job, ledger: Ledger, seed: int) -> None:
         pruner=pruner,
     )
     if job.first is not None:
-        first = zip(job.grid.items(), job.genomes[job.first], strict=True)
-        study.enqueue_trial({gene: values.index(value) for (gene, values), value in first})
+        study.enqueue_trial({gene: job.grid[gene].index(job.first[gene]) for gene in job.grid})
     while True:
         trial = study.ask()
         genes = {
             gene: values[trial.suggest_int(gene, 0, len(values) - 1)]
             for gene, values in job.grid.items()
         }
-        run = ledger.new(job.index_of(genes))
+        run = ledger.new(job.genome_of(genes))
         for point in range(1, POINTS + 1):
             loss = ledger.loss(run, point)
             trial.report(loss, point)

@@ -1,8 +1,10 @@
-"""Job protocol between search_fight.py and the searches, and the account of their training runs.
+"""Job protocol between a benchmark and the searches, and the account of their training runs.
 
 A rival is a process. It reads a job from a file of JSON, runs a search for each seed of the job,
 and prints the requests of each search as JSON, in order. All searches, ours too, take the losses
-from a Ledger. search_fight.py repeats the requests in a Ledger of its own.
+from a Ledger. search_fight.py, whose jobs have the losses of all runs, repeats the requests in a
+Ledger of its own. The jobs of search_real.py have no losses: the Ledger asks for those of each run
+with a line of JSON on stdout, and reads them from stdin.
 """
 
 import json
@@ -27,9 +29,12 @@ class SpentError(Exception):
 
 
 class Run(NamedTuple):
-    """A training run: the index of a genome in the table, and that of its seed."""
+    """A training run: the index of a genome, and that of its seed.
 
-    genome: int
+    Without a table, the genome is the values of its genes, and the seed is the number of the run.
+    """
+
+    genome: int | tuple[float, ...]
     seed: int
 
 
@@ -44,16 +49,20 @@ class Ledger:
         trained: the number of points up to which each run was trained.
     """
 
-    def __init__(self, losses: Losses, budget: int, seed: int) -> None:
+    def __init__(self, losses: Losses | None, budget: int, seed: int) -> None:
         """Open an account with a budget in points."""
         self._losses, self.budget, self.seed = losses, budget, seed
+        self._n_runs = 0
         self._rng = Random(f"training seeds {seed}")  # independent of the search's Random(seed)
         self.requests: list[tuple[int, int, int]] = []
         self.points: list[tuple[Run, int]] = []
         self.trained: Counter[Run] = Counter()
 
-    def new(self, genome: int) -> Run:
+    def new(self, genome: int | tuple[float, ...]) -> Run:
         """Return a training run for a genome, with a random seed."""
+        if self._losses is None:
+            self._n_runs += 1
+            return Run(genome, self._n_runs)
         return Run(genome, self._rng.randrange(len(self._losses)))
 
     def train(self, run: Run, until: int = POINTS) -> list[float]:
@@ -68,13 +77,22 @@ class Ledger:
         if len(self.requests) == MAX_REQUESTS:
             raise SpentError
         self.requests.append((*run, until))
-        losses = [*self._losses[run.seed][run.genome][:until]] or [math.inf]
+        losses = self._losses_of(run, until) or [math.inf]
         while self.trained[run] < len(losses):
             if len(self.points) == self.budget:
                 raise SpentError
             self.trained[run] += 1
             self.points.append((run, self.trained[run]))
         return losses
+
+    def _losses_of(self, run: Run, until: int) -> list[float]:
+        """Return the losses up to a point; fewer or none if the run diverged."""
+        if self._losses is not None:
+            return [*self._losses[run.seed][run.genome][:until]]
+        if self.trained[run] < until and len(self.points) + until - self.trained[run] > self.budget:
+            raise SpentError  # the part that can be paid would be trained for nothing
+        print(json.dumps([*run, until]), file=sys.__stdout__, flush=True)
+        return json.loads(sys.stdin.readline())
 
     def loss(self, run: Run, until: int = POINTS) -> float:
         """Train up to a point, and return the lowest validation loss so far.
@@ -90,23 +108,24 @@ class Job:
 
     Attributes:
         grid: the values of each gene, in ascending order; the table has all combinations.
-        losses: validation losses.
+        losses: validation losses; None: they must be asked for.
         budget: of each search, in points.
-        first: the genome to begin with; None: the search decides.
+        first: the genes to begin with; None: the search decides.
     """
 
     grid: dict[str, list[float]]
-    losses: Losses
+    losses: Losses | None
     budget: int
     seeds: list[int]
-    first: int | None
+    first: dict[str, float] | None
 
     def __post_init__(self) -> None:
-        self.genomes = list(product(*self.grid.values()))
+        self._genomes = list(product(*self.grid.values())) if self.losses is not None else []
 
-    def index_of(self, genes: Mapping[str, float]) -> int:
-        """Return the index of a genome in the table."""
-        return self.genomes.index(tuple(genes[gene] for gene in self.grid))
+    def genome_of(self, genes: Mapping[str, float]) -> int | tuple[float, ...]:
+        """Return the index of a genome in the table, or its genes without a table."""
+        genome = tuple(genes[gene] for gene in self.grid)
+        return genome if self.losses is None else self._genomes.index(genome)
 
 
 def answer(search: Callable[[Job, Ledger, int], Any]) -> None:
@@ -119,4 +138,5 @@ def answer(search: Callable[[Job, Ledger, int], Any]) -> None:
         with suppress(SpentError), redirect_stdout(sys.stderr):  # DEHB logs to stdout
             search(job, ledger, seed)
         found.append(ledger.requests)
-    print(json.dumps(found))
+    if job.losses is not None:
+        print(json.dumps(found))

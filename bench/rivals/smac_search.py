@@ -2,8 +2,9 @@
 # requires-python = ">=3.11"
 # dependencies = ["smac==2.4.1", "ConfigSpace==1.2.2"]
 # ///
-"""SMAC3 contender for search_fight.py: its multi-fidelity facade, a random forest with Hyperband.
+"""SMAC3 contender for search_fight.py and search_real.py.
 
+It is the multi-fidelity facade: a random forest with Hyperband.
 Default settings, except that eta is 2, so that all budgets are whole points: 1, 2, 4 and 8. The
 number of trials, which sets the size of the initial design, is what SMAC3 computes for the budget.
 A configuration that is promoted goes on from its state.
@@ -45,7 +46,7 @@ def search(job: Job, ledger: Ledger, seed: int) -> None:
         while True:
             asked = smac.ask()
             if asked.config not in runs:
-                runs[asked.config] = ledger.new(job.index_of(asked.config))
+                runs[asked.config] = ledger.new(job.genome_of(asked.config))
             loss = ledger.loss(runs[asked.config], round(asked.budget))
             value = (
                 TrialValue(DIVERGED, status=StatusType.CRASHED)

@@ -14,6 +14,12 @@ BRIEF_PRESETS = (  # and small ones
     "average_tail=0.0), model=replace(preset.model, n_embd=8, n_head=2, n_layer=1)) "
     "for name, preset in bench.PRESETS.items()}"
 )
+BRIEF_TEACHERS = (
+    "from dataclasses import replace; "
+    "bench.TEACHER, bench.SINGLE = (replace(preset, config=replace(preset.config, steps=8, "
+    "batch_size=4, average_tail=0.0), model=replace(preset.model, n_embd=8, n_head=2, n_layer=1)) "
+    "for preset in (bench.TEACHER, bench.SINGLE)); bench.STUDENT = bench.TEACHER.config"
+)
 SMALL_SEARCH = ("--population", "4", "--generations", "2")
 # The options of each script, and what else is made smaller; the rivals that are not in the
 # workspace, PyTorch and JAX, stay away.
@@ -56,6 +62,7 @@ SHORTEST = {
         "bench.beauty = lambda rounds: {}; "
         f"bench.driver_cost.N = 100; bench.OPTIONS = {SMALL_SEARCH}",
     ),
+    "distillation": ("--seeds 1", f"bench.N_SAMPLES = 10; {BRIEF_TEACHERS}"),
     "experience": (
         "--stage 0",
         "bench.RESULTS.unlink(); bench.STAGES = (bench.Stage(5, 1, texts=('names',)),); "
@@ -77,6 +84,10 @@ SHORTEST = {
         "--searches 2",
         "bench.RIVALS = {}; losses = [[2 + i % 97 / 97] * 9 for i in range(1023)] + [[]]; "
         "bench.read_table = lambda: bench.Table({'names': {'1': losses, '2': losses}})",
+    ),
+    "search_real": (
+        "--seeds 1",
+        "bench.RIVALS = ('train', 'evolve'); bench.TEXTS = ('names',); bench.BUDGET = 2e10",
     ),
     "search_table": (
         "",
@@ -147,6 +158,7 @@ PARTS = {"pictures", "quality_picture", "quality_tables", "tables", "text_tables
 PARTS |= {"architecture_tables", "shakespeare_tables", "torch_training", "trainings"}
 PARTS |= {"minutes_tables", "nanogpt", "stages"}
 PARTS |= {"search_fight_picture", "search_fight_tables", "search_methods"}
+PARTS |= {"distillation_tables", "search_real_tables"}
 
 
 def test_every_script_is_among_them() -> None:

@@ -1,0 +1,139 @@
+"""Compare students of six teachers with their teachers and with single models, on names.
+
+For each seed: six models of the preset names-60s with different seeds, the mean of their
+predictions, and a student of the same shape that learns from this mean, on names that the teachers
+make up besides those of the training set. The single model is the preset names-600s, which takes
+more operations than the teachers and the student together. Prints the losses on A (validation) and
+B (test), and writes them to bench/results.
+
+    uv run python bench/distillation.py [--seeds 3] [--core 1]
+
+Existing results are reused unless their settings have changed or --again is given, so an
+interrupted run can be continued. Takes an hour and a half on one core.
+"""
+
+import argparse
+import hashlib
+import tempfile
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from distillation_tables import N_TEACHERS, distillation_table
+from trainings import FIRST_SEED, NAMES, Results, parsed
+
+from microgpt.config import ModelConfig, TrainConfig
+from microgpt.data.chunked_dataset import scored
+from microgpt.data.token_dataset import TokenDataset
+from microgpt.data.tokenizer import Document
+from microgpt.engine.compiled_model import CompiledModel
+from microgpt.inference import InferenceGpt
+from microgpt.state import TrainedModel
+from microgpt.storage.model_directory import load, save
+from microgpt.training.engines import prepare_engine
+from microgpt.training.operations import step_operations
+from microgpt.training.presets import PRESETS
+from microgpt.training.train import train
+
+TEACHER, SINGLE = PRESETS["names-60s"], PRESETS["names-600s"]
+N_SAMPLES = 150_000  # number of names that the teachers make up
+STUDENT = replace(TEACHER.config, steps=18_000, warmup_steps=360, dropout=0.0)
+SEEDS = 3
+MODELS = Path(tempfile.gettempdir(), "microgpt-distillation")  # the trained models
+
+
+@dataclass
+class Losses:
+    """Losses in nats per token, and the cost without evaluations and predictions."""
+
+    val_loss: float
+    test_loss: float
+    operations: float
+
+    def __str__(self) -> str:
+        return f"A {self.val_loss:.4f}, B {self.test_loss:.4f}"
+
+
+def main() -> None:
+    """Run the missing training runs and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options = parsed(parser)
+    prepare_engine("compiled", uses=("training", "evaluation", "generation"))
+    results = Results("distillation", again=options.again)
+    for seed in range(FIRST_SEED, FIRST_SEED + (options.seeds or SEEDS)):
+        seeds = [100 * seed + i for i in range(N_TEACHERS)]
+        for each in seeds:
+            results.add("teacher", TEACHER.model, replace(TEACHER.config, seed=each), single)
+        results.add("mean", TEACHER.model, replace(TEACHER.config, seed=seed), mean)
+        results.add("student", TEACHER.model, replace(STUDENT, seed=seed), student)
+        results.add("single", SINGLE.model, replace(SINGLE.config, seed=seed), single)
+    print(distillation_table(results.kept))
+
+
+def single(model: ModelConfig, config: TrainConfig, label: str) -> Losses:
+    """Train a model on the text alone."""
+    return measured(trained(model, config), config)
+
+
+def student(model: ModelConfig, config: TrainConfig, label: str) -> Losses:
+    """Train a student of the six teachers of a seed."""
+    result = train(
+        NAMES, model=model, config=config, teachers=teachers(config.seed), teacher_samples=N_SAMPLES
+    )
+    return measured(result, config)
+
+
+def mean(model: ModelConfig, config: TrainConfig, label: str) -> Losses:
+    """Score the mean of the predictions of the six teachers of a seed."""
+    models = teachers(config.seed)
+    val_loss, test_loss = (mean_loss(models, docs) for docs in (NAMES.validation, NAMES.test))
+    return Losses(val_loss, test_loss, N_TEACHERS * operations(models[0], config))
+
+
+def teachers(seed: int) -> list[TrainedModel]:
+    """Return the six teachers of a seed."""
+    configs = [replace(TEACHER.config, seed=100 * seed + i) for i in range(N_TEACHERS)]
+    return [trained(TEACHER.model, config) for config in configs]
+
+
+def trained(model: ModelConfig, config: TrainConfig) -> TrainedModel:
+    """Train a model, unless it is in MODELS."""
+    directory = MODELS / hashlib.sha256(repr((model, config)).encode()).hexdigest()[:16]
+    if not directory.exists():
+        save(train(NAMES, model=model, config=config), directory)
+    return load(directory)
+
+
+def measured(model: TrainedModel, config: TrainConfig) -> Losses:
+    """Return the losses of a model, and the cost of its training."""
+    gpt = InferenceGpt(model)
+    val_loss, test_loss = (gpt.evaluate(docs).loss for docs in (NAMES.validation, NAMES.test))
+    return Losses(val_loss, test_loss, operations(model, config))
+
+
+def operations(model: TrainedModel, config: TrainConfig) -> float:
+    """Return the operations of all steps."""
+    length = sum(len(name) + 1 for name in NAMES.train) / len(NAMES.train)
+    return config.steps * step_operations(model.model, config, length)
+
+
+def mean_loss(models: list[TrainedModel], docs: list[Document]) -> float:
+    """Return the loss of the mean of the probabilities, in nats per token."""
+    first, dataset = models[0], TokenDataset()
+    for doc in scored(
+        docs, first.tokenizer, first.model.block_size, loss_on="assistant", text="lines"
+    ):
+        for chunk in doc:
+            dataset.append(*chunk)
+    n = len(dataset.tokens) - len(dataset)
+    mean = np.zeros((n, first.tokenizer.vocab_size), np.float32)
+    for each in models:
+        compiled = CompiledModel(each.model, each.weights, each.dtype)
+        compiled.probabilities(dataset, mean, share=1 / len(models))
+    targets = np.concatenate([dataset.tokens[a + 1 : b] for a, b in pairwise(dataset.starts)])
+    return float(-np.log(mean[np.arange(n), targets]).mean())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,15 +1,15 @@
 """Compare students of six teachers with their teachers and with single models, on names.
 
 For each seed: six models of the preset names-60s with different seeds, the mean of their
-predictions, and a student of the same shape that learns from this mean, on names that the teachers
-make up besides those of the training set. The single model is the preset names-600s, which takes
-more operations than the teachers and the student together. Prints the losses on A (validation) and
-B (test), and writes them to bench/results.
+predictions, and a student of the same shape that learns from this mean, on the training set and on
+names that the teachers make up. The single model is the preset names-600s, which takes more
+operations than the teachers and the student together; its losses are those of quality.py. Prints
+the losses on A (validation) and B (test), and writes them to bench/results.
 
     uv run python bench/distillation.py [--seeds 3] [--core 1]
 
 Existing results are reused unless their settings have changed or --again is given, so an
-interrupted run can be continued. Takes an hour and a half on one core.
+interrupted run can be continued. Takes half an hour on one core.
 """
 
 import argparse
@@ -21,10 +21,12 @@ from pathlib import Path
 
 import numpy as np
 from distillation_tables import N_TEACHERS, distillation_table
+from quality_tables import trainings
 from trainings import FIRST_SEED, NAMES, Results, parsed
 
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.chunked_dataset import scored
+from microgpt.data.folding import char_tokenizer
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import Document
 from microgpt.engine.compiled_model import CompiledModel
@@ -32,20 +34,21 @@ from microgpt.inference import InferenceGpt
 from microgpt.state import TrainedModel
 from microgpt.storage.model_directory import load, save
 from microgpt.training.engines import prepare_engine
-from microgpt.training.operations import step_operations
+from microgpt.training.operations import evaluation_operations, step_operations
 from microgpt.training.presets import PRESETS
 from microgpt.training.train import train
 
 TEACHER, SINGLE = PRESETS["names-60s"], PRESETS["names-600s"]
 N_SAMPLES = 150_000  # number of names that the teachers make up
 STUDENT = replace(TEACHER.config, steps=18_000, warmup_steps=360, dropout=0.0)
+LENGTH = sum(len(name) + 1 for name in NAMES.train) / len(NAMES.train)  # predictions per name
 SEEDS = 3
 MODELS = Path(tempfile.gettempdir(), "microgpt-distillation")  # the trained models
 
 
 @dataclass
 class Losses:
-    """Losses in nats per token, and the cost without evaluations and predictions."""
+    """Losses in nats per token, and the operations, without evaluations."""
 
     val_loss: float
     test_loss: float
@@ -64,31 +67,43 @@ def main() -> None:
     for seed in range(FIRST_SEED, FIRST_SEED + (options.seeds or SEEDS)):
         seeds = [100 * seed + i for i in range(N_TEACHERS)]
         for each in seeds:
-            results.add("teacher", TEACHER.model, replace(TEACHER.config, seed=each), single)
+            results.add("teacher", TEACHER.model, replace(TEACHER.config, seed=each), teacher)
         results.add("mean", TEACHER.model, replace(TEACHER.config, seed=seed), mean)
         results.add("student", TEACHER.model, replace(STUDENT, seed=seed), student)
         results.add("single", SINGLE.model, replace(SINGLE.config, seed=seed), single)
     print(distillation_table(results.kept))
 
 
-def single(model: ModelConfig, config: TrainConfig, label: str) -> Losses:
-    """Train a model on the text alone."""
-    return measured(trained(model, config), config)
+def teacher(model: ModelConfig, config: TrainConfig, label: str) -> Losses:
+    """Train a teacher."""
+    found = trained(model, config)
+    return Losses(*losses(found), operations(model, config))
 
 
 def student(model: ModelConfig, config: TrainConfig, label: str) -> Losses:
     """Train a student of the six teachers of a seed."""
-    result = train(
-        NAMES, model=model, config=config, teachers=teachers(config.seed), teacher_samples=N_SAMPLES
+    models = teachers(config.seed)
+    result = train(NAMES, model=model, config=config, teachers=models, teacher_samples=N_SAMPLES)
+    teaching = evaluation_operations(
+        models[0].model, LENGTH, (len(NAMES.train) + N_SAMPLES) * LENGTH
     )
-    return measured(result, config)
+    of_teachers = N_TEACHERS * (operations(TEACHER.model, TEACHER.config) + teaching)
+    return Losses(*losses(result), operations(model, config) + of_teachers)
 
 
 def mean(model: ModelConfig, config: TrainConfig, label: str) -> Losses:
     """Score the mean of the predictions of the six teachers of a seed."""
     models = teachers(config.seed)
     val_loss, test_loss = (mean_loss(models, docs) for docs in (NAMES.validation, NAMES.test))
-    return Losses(val_loss, test_loss, N_TEACHERS * operations(models[0], config))
+    return Losses(val_loss, test_loss, N_TEACHERS * operations(model, config))
+
+
+def single(model: ModelConfig, config: TrainConfig, label: str) -> Losses:
+    """Return the losses that quality.py has measured."""
+    for each in trainings(Results("quality").kept, "names-600s"):
+        if each["seed"] == config.seed:
+            return Losses(each["val_loss"], each["test_loss"], operations(model, config))
+    raise SystemExit("A result is missing. Run bench/quality.py --only names-600s.")
 
 
 def teachers(seed: int) -> list[TrainedModel]:
@@ -105,17 +120,16 @@ def trained(model: ModelConfig, config: TrainConfig) -> TrainedModel:
     return load(directory)
 
 
-def measured(model: TrainedModel, config: TrainConfig) -> Losses:
-    """Return the losses of a model, and the cost of its training."""
+def losses(model: TrainedModel) -> tuple[float, float]:
+    """Return the losses of a model on A and B, in nats per token."""
     gpt = InferenceGpt(model)
-    val_loss, test_loss = (gpt.evaluate(docs).loss for docs in (NAMES.validation, NAMES.test))
-    return Losses(val_loss, test_loss, operations(model, config))
+    return gpt.evaluate(NAMES.validation).loss, gpt.evaluate(NAMES.test).loss
 
 
-def operations(model: TrainedModel, config: TrainConfig) -> float:
+def operations(model: ModelConfig, config: TrainConfig) -> float:
     """Return the operations of all steps."""
-    length = sum(len(name) + 1 for name in NAMES.train) / len(NAMES.train)
-    return config.steps * step_operations(model.model, config, length)
+    n_tokens = char_tokenizer(NAMES.docs).vocab_size
+    return config.steps * step_operations(replace(model, vocab_size=n_tokens), config, LENGTH)
 
 
 def mean_loss(models: list[TrainedModel], docs: list[Document]) -> float:

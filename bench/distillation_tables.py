@@ -16,7 +16,7 @@ TITLES = {
 
 def distillation_table(kept: dict) -> str:
     """Return a table of the losses and the total cost of each kind of model."""
-    lines = [["model", "A", "B", "operations"], ["---", "---:", "---:", "---:"]]
+    lines = [["model", "A", "B", "operations in all"], ["---", "---:", "---:", "---:"]]
     found = {name: trainings(kept, name) for name in TITLES}
     for name, title in TITLES.items():
         if not found[name]:
@@ -24,8 +24,6 @@ def distillation_table(kept: dict) -> str:
         val, test, operations = (
             [each[key] for each in found[name]] for key in ("val_loss", "test_loss", "operations")
         )
-        cost = fmean(operations)
-        if name == "student":  # and its teachers
-            cost += fmean(each["operations"] for each in found["mean"])
-        lines.append([title, mean_and_sd(val), f"**{mean_and_sd(test)}**", f"{cost:.2g}"])
+        cost = f"{fmean(operations):.2g}".replace("e+", "e")
+        lines.append([title, mean_and_sd(val), f"**{mean_and_sd(test)}**", cost])
     return f"{rows(lines)}\n\n{conditions([kept])}"

@@ -14,6 +14,7 @@ from pathlib import Path
 import pictures
 import quality_picture
 from architecture_tables import architecture_table
+from distillation_tables import distillation_table
 from minutes_tables import (
     intervals_table,
     law_text,
@@ -24,6 +25,7 @@ from minutes_tables import (
 from quality_tables import ablation_table, ngrams_table, presets_table
 from search_fight_picture import fight_picture
 from search_fight_tables import fight_section
+from search_real_tables import real_table
 from shakespeare_tables import shakespeare_table
 from tables import (
     NAMES,
@@ -66,7 +68,7 @@ def main() -> None:
     speed, scaling, decoding, threads, startup = map(
         results, ("train_speed", "train_scaling", "decode_speed", "threads", "startup")
     )
-    minutes = results("minutes")
+    minutes, distilled, real = map(results, ("minutes", "distillation", "search_real"))
     experience = [json.loads(line) for line in (RESULTS / "experience.jsonl").open()]
     choice = json.loads((RESULTS / "choice.json").read_text())
     fight_file = RESULTS / "search_fight.json"
@@ -95,7 +97,9 @@ def main() -> None:
         "choice_law": law_text(choice),
         "minutes": minutes_table(minutes[0], experience) if minutes else UNMEASURED,
         "minutes_intervals": intervals_table(minutes[0]) if minutes else UNMEASURED,
+        "distillation": distillation_table(distilled[0]) if distilled else UNMEASURED,
         "search_fight": fight_section(fight) if fight else UNMEASURED,
+        "search_real": real_table(real[0]) if real else UNMEASURED,
         "text_replies": replies(text[0]) if text else UNMEASURED,
     }
     for path in PAGES:

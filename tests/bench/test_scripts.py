@@ -18,7 +18,8 @@ BRIEF_TEACHERS = (
     "from dataclasses import replace; "
     "bench.TEACHER, bench.SINGLE = (replace(preset, config=replace(preset.config, steps=8, "
     "batch_size=4, average_tail=0.0), model=replace(preset.model, n_embd=8, n_head=2, n_layer=1)) "
-    "for preset in (bench.TEACHER, bench.SINGLE)); bench.STUDENT = bench.TEACHER.config"
+    "for preset in (bench.TEACHER, bench.SINGLE)); bench.STUDENT = bench.TEACHER.config; "
+    "bench.single = bench.teacher"
 )
 SMALL_SEARCH = ("--population", "4", "--generations", "2")
 # The options of each script, and what else is made smaller; the rivals that are not in the

@@ -102,6 +102,7 @@ def test_a_warm_start_begins_with_a_genome_of_the_same_kind(microgpt, tmp_path, 
         (["--max-weights", "1000"], "--max-weights requires --minutes or --budget"),
         (["--budget", "1e9", "--max-weights", "10"], "no model is small enough"),
         (["--budget", "100"], "operations are too few"),
+        (["--budget", "1e9", "--distill", "-1"], "distill must be >= 0, got -1"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(microgpt, tmp_path, options, problem) -> None:
@@ -112,10 +113,17 @@ def test_options_that_do_not_fit_are_refused(microgpt, tmp_path, options, proble
 
 
 def test_the_best_teach_a_student(microgpt, tmp_path) -> None:
-    done = microgpt("evolve", "--budget", "2e10", "--distill", "2", "--train-winner", "model")
+    names = Path(__file__).parents[2] / "data" / "names.txt"
+    small = tmp_path / "small.txt"
+    small.write_text("".join(names.read_text().splitlines(keepends=True)[:300]))
+    search = ("evolve", "--data", "small.txt", "--budget", "2e11", "--train-winner", "model")
+    done = microgpt(*search)
     assert done.returncode == 0, done.stderr
     assert "Student: held-out loss" in done.stdout
     assert microgpt("generate", "--model", "model").returncode == 0
+    alone = microgpt(*search, "--distill", "0", "--force")
+    assert alone.returncode == 0, alone.stderr
+    assert "Student" not in alone.stdout
 
 
 def test_a_space_from_a_file(microgpt, tmp_path) -> None:

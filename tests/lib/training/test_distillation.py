@@ -76,19 +76,6 @@ def test_the_targets_are_the_mean_of_the_probabilities_of_the_teachers(teachers)
         assert any(len(row) > 1 for row in rows)
 
 
-def test_a_token_of_the_text_can_have_a_share_of_its_target(teachers, monkeypatch) -> None:
-    monkeypatch.setattr(distillation, "TEACHER_SHARE", 0.7)
-    config = replace(CONFIG, shuffle=False, steps=100)
-    mixed, n_chunks = dataset_of(teachers, 4, config=config)
-    for i, doc in enumerate(mixed):
-        share = 0.7 if i < n_chunks else 1.0
-        expected = share * mean_probabilities(teachers, doc)
-        expected[range(len(doc) - 1), list(doc[1:])] += 1 - share
-        start = mixed.starts[i] - i
-        found = mixed.soft_targets[start : start + len(doc) - 1]
-        np.testing.assert_allclose(found, expected, atol=1e-6)
-
-
 def test_the_teachers_take_turns_in_making_up_samples_with_seeds_of_their_own(teachers) -> None:
     config = replace(CONFIG, shuffle=False, steps=100)
     dataset, n_chunks = dataset_of(teachers, 9, config=config)

@@ -22,6 +22,7 @@ from microgpt_evolution.workers.pools import Pool, Threads
 from microgpt_evolution.workers.retrying_driver import Outcome, evaluate_all
 
 STUDENT = "student"  # name of its state among those of the organisms
+STUDENT_LENGTH = 2  # steps of its training, relative to those of an organism
 
 
 @dataclass(frozen=True)
@@ -129,19 +130,23 @@ class BudgetedSearch:
         )
 
     def _teachers(self) -> list[Contestant]:
-        """Return the best organisms of different species that can teach the winner's size."""
-        best, found = self.best, dict[str, Contestant]()
+        """Return the best complete organisms that can teach the winner's size.
+
+        The best of each species come first, since different shapes make different errors.
+        """
+        best, species, others = self.best, dict[str, Contestant](), list[Contestant]()
         for organism in rank(self.organisms.values()):
-            genome, species = organism.genome, organism.genome.species
-            can_teach = best and genome.vocab_size == best.genome.vocab_size
-            if can_teach and best and genome.block_size >= best.genome.block_size:
-                found.setdefault(species, organism)
-        return [*found.values()][: self.settings.distill]
+            if not (best and organism.is_complete and _can_teach(organism, best)):
+                continue
+            if species.setdefault(organism.genome.species, organism) is not organism:
+                others.append(organism)
+        return [*species.values(), *others][: self.settings.distill]
 
     def student(self) -> TrainResult | None:
-        """Train a model of the winner's size to predict as the best of different species do.
+        """Train a model of the winner's size to predict as the best organisms do on average.
 
-        Returns None if there are fewer than two teachers.
+        It is trained without dropout, and longer than they were. Returns None if there are fewer
+        than two teachers.
 
         Raises:
             StoppedError: should_stop was set. The next call continues.
@@ -152,6 +157,12 @@ class BudgetedSearch:
         models = [self._trained(each) for each in teachers]
         seed = training_seed(self.settings.seed, 0, 1)  # of no organism
         model, config = self.objective.settings(best.genome, seed)
+        config = replace(
+            config,
+            dropout=0.0,
+            steps=STUDENT_LENGTH * config.steps,
+            warmup_steps=STUDENT_LENGTH * config.warmup_steps,
+        )
         plan = replace(models[0].plan, model=model, config=config)
         result = train(
             self.parts,
@@ -174,7 +185,8 @@ class BudgetedSearch:
         if not settings.distill:
             return 0.0
         teaching = self.objective.teaching_cost(first, settings.teacher_samples)
-        return self.objective.cost(first, EVALUATIONS) + settings.distill * teaching
+        training = STUDENT_LENGTH * self.objective.cost(first, EVALUATIONS)
+        return training + settings.distill * teaching
 
     def _is_target_reached(self) -> bool:
         best, target = self.best, self.settings.target
@@ -242,6 +254,12 @@ class BudgetedSearch:
     def _send(self, runs: Sequence[Run], n_done: int) -> None:
         ranked = rank(self.organisms.values())
         self._on_event(BudgetedEvent(ranked, self._generation, runs, n_done, self.spent))
+
+
+def _can_teach(organism: Contestant, best: Contestant) -> bool:
+    """Return whether an organism has the tokens of the best one and at least its context."""
+    genome, of_best = organism.genome, best.genome
+    return genome.vocab_size == of_best.vocab_size and genome.block_size >= of_best.block_size
 
 
 def _run(

@@ -9,6 +9,7 @@ import typer
 
 from microgpt.config import DEFAULT_SEED, TextKind, check_count, check_seed
 from microgpt.errors import ConfigError
+from microgpt.model_config import check_whole
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.training import options as train
 from microgpt_cli.training.limits import check_limits, n_bytes
@@ -114,7 +115,7 @@ def evolve(
         budget_panel(
             hidden=True,
             help="At the end, train a student of the winner's size on the predictions of this many "
-            "of the best models, of different shapes.",
+            "of the best models; 0 for none. Default: 6 if the text is small.",
         ),
     ] = None,
     chat: Annotated[
@@ -163,9 +164,11 @@ def evolve(
     """
     started = perf_counter()
     check_seed(seed)
-    for name in ("population", "generations", "samples", "distill"):
+    for name in ("population", "generations", "samples"):
         if ctx.params[name] is not None:
             check_count(name, ctx.params[name])
+    if distill is not None:
+        check_whole("distill", distill, minimum=0)
     if stop_after_minutes is not None and not stop_after_minutes > 0:
         raise ConfigError(
             f"--stop-after-minutes must be a number greater than 0, got {stop_after_minutes}"

@@ -48,6 +48,7 @@ from microgpt_evolution.workers.pools import Pool
 
 RESUME = "microgpt evolve --resume"
 MAX_SHARE = 1 / 8  # share of the budget that a complete training run may use
+N_TEACHERS = 6  # number of organisms that teach a student at the end, if the text is small
 SAMPLES_PER_TEXT = 6  # tokens of the documents that teachers make up, per token of the text
 MAX_TARGETS = 2**28  # maximum size of the predictions of the teachers, in bytes
 N_SAMPLES = 10  # number of samples of the winner to print
@@ -93,7 +94,7 @@ def run(options: Mapping[str, Any], limit: TimeLimit | None) -> None:
                 if settings.distill and search.best:
                     student = search.student()
                     if student is None:
-                        note("there is no student, because only one shape was trained")
+                        note("there is no student, because there are fewer than two teachers")
         finally:  # Ctrl-C leaves the best so far
             progress.stop()
             if search.best:
@@ -155,6 +156,9 @@ def _begin(
         file = read_space(options["space"], GENES)
         space, target = file.space, file.target
         first += tuple(replace(rule, **genes) for genes in file.first)
+    distill = options["distill"]
+    if distill is None:  # a large text is better used for more training
+        distill = N_TEACHERS if choice.is_limited else 0
     settings = BudgetedSettings(
         budget=budget,
         operations=choice.operations,
@@ -171,8 +175,8 @@ def _begin(
         max_bytes=options["max_memory"] or MAX_BYTES,
         first=first,
         target=target,
-        distill=options["distill"] or 0,
-        teacher_samples=_n_teacher_samples(ruled) if options["distill"] else 0,
+        distill=distill,
+        teacher_samples=_n_teacher_samples(ruled) if distill and not chat else 0,
         values={gene: tuple(values) for gene, values in space.values.items()},
         rates=dict(space.rates),
     )

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from microgpt.engine.compiled_model import CompiledModel
 
-TEACHER_SHARE = 1.0  # share of the teachers in a target of the text; the token itself has the rest
 PORTION = 1024  # number of documents to predict at once
 
 
@@ -164,8 +163,7 @@ class Teachers:
                 dataset.append(texts[place], texts.mask_of(place))
             else:
                 dataset.append(samples[i])
-        is_text = [i < n_chunks for i in order]
-        dataset.soft_targets = self._predictions(dataset, is_text, threads)
+        dataset.soft_targets = self._predictions(dataset, threads)
         return dataset
 
     def _samples(
@@ -194,9 +192,7 @@ class Teachers:
             for i, tokens in zip(chain.from_iterable(shares), made, strict=True)
         }
 
-    def _predictions(
-        self, dataset: TokenDataset, is_text: Sequence[bool], threads: int
-    ) -> "NDArray[np.float32]":
+    def _predictions(self, dataset: TokenDataset, threads: int) -> "NDArray[np.float32]":
         """Return the targets of all predictions: (N, V), float32."""
         import numpy as np
 
@@ -212,22 +208,8 @@ class Teachers:
                 model.probabilities(part, rows, share=1 / len(self.models), should_stop=should_stop)
             if not np.isfinite(rows).all():
                 raise PromptError(NOT_FINITE_MESSAGE)
-            _mix_in_tokens(rows, part, is_text[first:end])
 
         if firsts := range(0, len(dataset), PORTION):
             work = map_in_threads(predict, firsts, threads)
             deque(self.show(work, len(firsts), "portions predicted by the teachers"), maxlen=0)
         return targets
-
-
-def _mix_in_tokens(
-    rows: "NDArray[np.float32]", part: TokenDataset, is_text: Sequence[bool]
-) -> None:
-    """Give the next token of the text its share of each target, in place."""
-    import numpy as np
-
-    starts = np.frombuffer(part.starts, np.int64)
-    tokens = np.delete(np.frombuffer(part.tokens, np.int64), starts[:-1])
-    places = np.flatnonzero(np.repeat(is_text, np.diff(starts) - 1))
-    rows[places] *= TEACHER_SHARE
-    rows[places, tokens[places]] += 1 - TEACHER_SHARE

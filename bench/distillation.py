@@ -14,6 +14,7 @@ interrupted run can be continued. Takes half an hour on one core.
 
 import argparse
 import hashlib
+import shutil
 import tempfile
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -64,6 +65,8 @@ def main() -> None:
     options = parsed(parser)
     prepare_engine("compiled", uses=("training", "evaluation", "generation"))
     results = Results("distillation", again=options.again)
+    if options.again:
+        shutil.rmtree(MODELS, ignore_errors=True)
     for seed in range(FIRST_SEED, FIRST_SEED + (options.seeds or SEEDS)):
         seeds = [100 * seed + i for i in range(N_TEACHERS)]
         for each in seeds:

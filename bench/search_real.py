@@ -1,10 +1,12 @@
 """Compare `evolve --minutes` with other searches and with `train --minutes`, by real training.
 
 On names, and on a text that was not used while the search was made (identifiers), each contender
-may spend the operations of ten minutes on one core: `microgpt evolve`, with and without --distill,
+may spend the operations of ten minutes on one core: `microgpt evolve`, with and without a student,
 `microgpt train`, and Optuna and SMAC3 with the same values of the same genes and equally long
-training runs. An impossible genome counts as diverged. Prints the losses of the test part, which
-no contender has seen, and writes them to bench/results.
+training runs. `evolve` and "the rule, then Optuna" begin with the rule's genome, the latter with
+the closest values. A rival that asks for an impossible genome is told that it diverged, and pays
+one point, an eighth of a run. Prints the losses of the test part, which no contender has seen, and
+writes them to bench/results.
 
     uv run python bench/search_real.py [--only CONTENDER] [--seeds 3] [--core 1]
 
@@ -42,6 +44,7 @@ from microgpt_evolution.budgeted.default_space import space_for
 from microgpt_evolution.budgeted.genome import BudgetedGenome
 from microgpt_evolution.budgeted.objective import BudgetedObjective, Rung
 from microgpt_evolution.errors import GenomeError
+from microgpt_evolution.objectives.loss_objective import MAX_BYTES
 from microgpt_evolution.space import Space
 
 sys.path.insert(0, str(HERE / "rivals"))
@@ -88,6 +91,8 @@ class Trainer:
             genome = replace(self.rule, **genes)
         except GenomeError:
             return [math.inf]
+        if self.objective.refusal(genome):
+            return [math.inf]
         losses, state = self._known.get((genome, seed), ([], None))
         if len(losses) < until and math.inf not in losses:
             found = self.objective.run(Rung(genome, seed, until, state))
@@ -122,7 +127,7 @@ def add(kept: Results, text: str, rival: str, seed: int) -> None:
         loss = own(text, rival, seed, fitting.parts) or searched(fitting, rival, seed)
         return Loss(loss, perf_counter() - started)
 
-    kept.add(f"{text}, {rival}", ModelConfig(), TrainConfig(seed=seed), measure)
+    kept.add(f"{text}, {BUDGET:g}, {rival}", ModelConfig(), TrainConfig(seed=seed), measure)
 
 
 def own(text: str, rival: str, seed: int, parts: Split) -> float | None:
@@ -130,7 +135,7 @@ def own(text: str, rival: str, seed: int, parts: Split) -> float | None:
     arguments = {
         "train": ["train", "--model"],
         "evolve": ["evolve", "--train-winner"],
-        "distill": ["evolve", "--distill", "6", "--train-winner"],
+        "winner": ["evolve", "--distill", "0", "--train-winner"],
     }
     if rival not in arguments:
         return None
@@ -151,13 +156,17 @@ def searched(fitting: Fitting, rival: str, seed: int) -> float:
     length = sizes.chunk_length(choice.model.block_size)
     rule = BudgetedGenome.of(choice, length, ruled.vocab_size)
     space = space_for(rule, choice.config.text, sizes.n_characters)
-    objective = BudgetedObjective(replace(parts, test=()), choice.config.text, choice.operations)
+    objective = BudgetedObjective(
+        replace(parts, test=()), choice.config.text, choice.operations, max_bytes=MAX_BYTES
+    )
     trainer = Trainer(objective, space, rule)
     points = int(BUDGET / objective.cost(rule, 1))
     grid = {gene: [*range(len(values))] for gene, values in space.values.items()}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "job.json")
-        path.write_text(json.dumps(asdict(Job(grid, None, points, [seed], None))))
+        first = dict(zip(space.values, map(round, place(space, rule)), strict=True))
+        job = Job(grid, None, points, [seed], first if rival.startswith("ruled_") else None)
+        path.write_text(json.dumps(asdict(job)))
         command, environment = command_of(rival, path)
         with subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -180,6 +189,12 @@ def searched(fitting: Fitting, rival: str, seed: int) -> float:
         until=state.step,
     )
     return InferenceGpt(result).evaluate(parts.test, text=config.text).bits_per_character
+
+
+def place(space: Space, genome: BudgetedGenome) -> list[float]:
+    """Return the places of the closest values of a space."""
+    sizes = [len(values) - 1 for values in space.values.values()]
+    return [size * at for size, at in zip(sizes, space.coordinates(genome), strict=True)]
 
 
 if __name__ == "__main__":

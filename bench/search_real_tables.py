@@ -6,16 +6,17 @@ from tables import conditions
 RIVALS = {
     "train": "`microgpt train --minutes`",
     "optuna": "Optuna (TPE, median pruner)",
+    "ruled_optuna": "the rule, then Optuna",
     "smac": "SMAC3 (random forest, Hyperband)",
+    "winner": "`microgpt evolve --minutes --distill 0`",
     "evolve": "`microgpt evolve --minutes`",
-    "distill": "`microgpt evolve --minutes --distill 6`",
 }
 
 
 def real_table(kept: dict) -> str:
     """Return a table of the test losses of each contender, in bits per character."""
     texts = list(dict.fromkeys(each["name"].rpartition(", ")[0] for each in kept["trainings"]))
-    lines = [["ten minutes on one core", *texts], ["---", *["---:"] * len(texts)]]
+    lines = [["text, operations", *texts], ["---", *["---:"] * len(texts)]]
     for rival, title in RIVALS.items():
         found = [trainings(kept, f"{text}, {rival}") for text in texts]
         lines.append([

@@ -31,10 +31,10 @@ class SpentError(Exception):
 class Run(NamedTuple):
     """A training run: the index of a genome, and that of its seed.
 
-    Without a table, the genome is the values of its genes, and the seed is the number of the run.
+    Without a table, the genome is the places of its genes' values, and the seed is a random number.
     """
 
-    genome: int | tuple[float, ...]
+    genome: int | tuple[int, ...]
     seed: int
 
 
@@ -52,17 +52,15 @@ class Ledger:
     def __init__(self, losses: Losses | None, budget: int, seed: int) -> None:
         """Open an account with a budget in points."""
         self._losses, self.budget, self.seed = losses, budget, seed
-        self._n_runs = 0
         self._rng = Random(f"training seeds {seed}")  # independent of the search's Random(seed)
         self.requests: list[tuple[int, int, int]] = []
         self.points: list[tuple[Run, int]] = []
         self.trained: Counter[Run] = Counter()
 
-    def new(self, genome: int | tuple[float, ...]) -> Run:
+    def new(self, genome: int | tuple[int, ...]) -> Run:
         """Return a training run for a genome, with a random seed."""
         if self._losses is None:
-            self._n_runs += 1
-            return Run(genome, self._n_runs)
+            return Run(genome, self._rng.randrange(2**31))
         return Run(genome, self._rng.randrange(len(self._losses)))
 
     def train(self, run: Run, until: int = POINTS) -> list[float]:
@@ -122,10 +120,12 @@ class Job:
     def __post_init__(self) -> None:
         self._genomes = list(product(*self.grid.values())) if self.losses is not None else []
 
-    def genome_of(self, genes: Mapping[str, float]) -> int | tuple[float, ...]:
-        """Return the index of a genome in the table, or its genes without a table."""
+    def genome_of(self, genes: Mapping[str, float]) -> int | tuple[int, ...]:
+        """Return the index of a genome in the table; without one, the genes, which are places."""
         genome = tuple(genes[gene] for gene in self.grid)
-        return genome if self.losses is None else self._genomes.index(genome)
+        if self.losses is None:  # ConfigSpace has integers of NumPy, which JSON refuses
+            return tuple(map(int, genome))
+        return self._genomes.index(genome)
 
 
 def answer(search: Callable[[Job, Ledger, int], Any]) -> None:

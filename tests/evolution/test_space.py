@@ -62,3 +62,18 @@ def test_the_default_space_depends_on_the_documents(small) -> None:
     assert stream.values["block_size"] == (32, 64, 128, 256)
     assert stream.values["vocab_size"] == (None, 384, 512, 768, 1024)
     assert asdict(small).keys() >= stream.values.keys()
+
+
+@pytest.mark.parametrize(
+    "space",
+    [Space({"lr": (0.01,)}), Space({}), Space({"lr": (0.001, 0.002)}, {"lr": 0})],
+)
+def test_a_space_without_mutants_is_an_error(small, space) -> None:
+    with pytest.raises(GenomeError, match="the space has no other valid genomes"):
+        space.mutate(small, Random(1))
+
+
+def test_a_name_outside_the_space_counts_as_the_first(small) -> None:
+    space = Space({"optimizer": ("muon",), "lr": (0.0001, small.lr)})
+    assert small.optimizer == "adamw"
+    assert space.coordinates(small) == [0.0, 1.0]

@@ -33,9 +33,13 @@ class Space:
 
     def mutate(self, genome: G, rng: Random) -> G:
         """Return a copy in which one or more genes have a neighbouring value."""
-        names = [gene for gene, values in self.values.items() if len(values) > 1]
+        names = [
+            gene
+            for gene, values in self.values.items()
+            if len(values) > 1 and self.rates.get(gene, 1.0) > 0
+        ]
         rates = [self.rates.get(gene, 1.0) for gene in names]
-        for _ in range(MAX_TRIES):
+        for _ in range(MAX_TRIES if names else 0):
             genes: dict[str, Any] = {}
             while not genes or rng.random() < MORE_GENES:
                 (gene,) = rng.choices(names, rates)
@@ -66,10 +70,12 @@ class Space:
         return values[min(max(place, 0), len(values) - 1)]
 
     def _nearest(self, gene: str, value: Any) -> Any:
-        """Return a value of the space: the value itself, or the closest number."""
+        """Return a value of the space: the value itself, the closest number, or the first."""
         values = self.values[gene]
         if value in values:
             return value
+        if isinstance(value, str):
+            return values[0]
         return min(values, key=lambda each: abs((each or 0) - (value or 0)))
 
 

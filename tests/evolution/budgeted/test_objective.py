@@ -43,6 +43,11 @@ def test_large_genomes_are_refused(objective, small) -> None:
     assert "bytes of memory" in replace(objective, max_bytes=1000).refusal(small)
 
 
+def test_runs_with_fewer_steps_than_evaluations_are_refused(objective, small) -> None:
+    brief = replace(objective, operations=objective.operations / 1e4)
+    assert "fewer than 8" in brief.refusal(small)
+
+
 def test_a_run_that_diverges_has_an_infinite_loss(objective, small, monkeypatch) -> None:
     import microgpt_evolution.budgeted.objective as module
 

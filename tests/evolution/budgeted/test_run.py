@@ -1,6 +1,7 @@
 """A budgeted search gives the same bytes with any workers, after a stop, and without states."""
 
 import hashlib
+import math
 import multiprocessing
 import shutil
 from dataclasses import asdict, replace
@@ -9,6 +10,7 @@ from threading import Event
 
 import pytest
 
+from microgpt_evolution.budgeted.contestant import RUNGS, Contestant
 from microgpt_evolution.budgeted.default_space import VALUES
 from microgpt_evolution.budgeted.records import BudgetedRecords, read_rungs
 from microgpt_evolution.budgeted.run import BudgetedSearch
@@ -152,6 +154,27 @@ def test_damaged_records_are_refused(tmp_path, expected_run, change, problem) ->
     with pytest.raises(RunError, match=problem) as error:
         BudgetedRecords.open(tmp_path / "run")
     assert "line 1" in str(error.value)
+
+
+def test_records_of_other_genomes_are_refused(tmp_path, small_parts, expected_run) -> None:
+    shutil.copytree(expected_run[0], tmp_path / "run")
+    path = tmp_path / "run" / "evaluations.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0].replace(b'"n_embd":16', b'"n_embd":8') + b"".join(lines[1:]))
+    with pytest.raises(RunError, match="another genome for g1-"):
+        finished(BudgetedRecords.open(tmp_path / "run"), small_parts, Threads(1))
+
+
+def test_a_winner_whose_training_diverged_later_is_trained_until_then(
+    tmp_path, settings, small_parts
+) -> None:
+    (genome,) = settings.first
+    losses = (*(2.0 - i / 10 for i in range(RUNGS[0])), math.inf)
+    with Threads(1) as pool, begun(tmp_path, settings) as records:
+        search = BudgetedSearch(small_parts, pool, records, on_event=lambda event: None)
+        search.organisms["g1-1"] = Contestant("g1-1", genome, "given", (), seed=1, losses=losses)
+        _, trained = search.winner()
+    assert trained.state.step == RUNGS[0] * trained.config.steps_between_evaluations
 
 
 def test_other_runs_are_refused(tmp_path, settings, small) -> None:

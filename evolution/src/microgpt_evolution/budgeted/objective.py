@@ -20,6 +20,7 @@ from microgpt_evolution.budgeted.genome import BudgetedGenome
 
 LOSS_ON = TrainConfig.loss_on
 EVALUATIONS = 8  # number of evaluations of a complete training run; a rung ends at one of them
+STUDENT_LENGTH = 2  # steps of a student, relative to those of an organism
 
 
 class Tokens(NamedTuple):
@@ -101,11 +102,14 @@ class BudgetedObjective:
         """Return the operations of a part of a training run, including its evaluations."""
         return n_evaluations * self._plan(genome).operations
 
-    def teaching_cost(self, genome: BudgetedGenome, n_samples: int) -> float:
-        """Return the operations of a model of this size to predict all texts and the samples."""
+    def student_cost(self, genome: BudgetedGenome, n_teachers: int, n_samples: int) -> float:
+        """Return the operations of a student of this size, including those of its teachers."""
+        if not n_teachers:
+            return 0.0
         plan, sizes = self._plan(genome), self.tokens(genome.vocab_size).training
         n_tokens = sizes.n_tokens + n_samples * plan.length
-        return evaluation_operations(plan.model, plan.length, n_tokens)
+        teaching = evaluation_operations(plan.model, plan.length, n_tokens)
+        return STUDENT_LENGTH * self.cost(genome, EVALUATIONS) + n_teachers * teaching
 
     def _plan(self, genome: BudgetedGenome) -> "_Plan":
         if genome not in self._plans:
@@ -130,6 +134,8 @@ class BudgetedObjective:
     def refusal(self, genome: BudgetedGenome) -> str | None:
         """Return the reason why a genome cannot be trained, or None."""
         model, config = self.settings(genome)
+        if config.steps < EVALUATIONS:
+            return f"its training run would have {config.steps} steps, fewer than {EVALUATIONS}"
         if self.max_weights is not None and (n := count_params(model)) > self.max_weights:
             return f"the model has {n:,} weights, the limit is {self.max_weights:,}"
         if self.max_bytes is None:

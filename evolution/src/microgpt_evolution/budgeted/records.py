@@ -74,9 +74,20 @@ class BudgetedRecords(RunDirectory):
         return len(self._rungs)
 
     def known(self, organism: Contestant, until: int) -> tuple[float, ...] | None:
-        """Return the recorded losses of an organism in a rung, or None."""
+        """Return the recorded losses of an organism in a rung, or None.
+
+        Raises:
+            RunError: another genome or seed is recorded.
+        """
         rung = self._rungs.get((organism.id, until))
-        return None if rung is None else rung.losses or (math.inf,)
+        if rung is None:
+            return None
+        if (rung.genome, rung.seed) != (organism.genome, organism.seed):
+            raise RunError(
+                f"{self.directory} has another genome for {organism.id}, from another version of "
+                "microgpt or NumPy; start a new search"
+            )
+        return rung.losses or (math.inf,)
 
     def add(
         self,

@@ -11,7 +11,12 @@ from microgpt.data.split import Split
 from microgpt.state import TrainResult, TrainState
 from microgpt.training.train import train
 from microgpt_evolution.budgeted.contestant import Contestant, rank
-from microgpt_evolution.budgeted.objective import EVALUATIONS, BudgetedObjective, Rung, RungResult
+from microgpt_evolution.budgeted.objective import (
+    STUDENT_LENGTH,
+    BudgetedObjective,
+    Rung,
+    RungResult,
+)
 from microgpt_evolution.budgeted.records import BudgetedRecords
 from microgpt_evolution.budgeted.search import Run, surrogate_search
 from microgpt_evolution.errors import NoWinnerError, StoppedError
@@ -22,7 +27,6 @@ from microgpt_evolution.workers.pools import Pool, Threads
 from microgpt_evolution.workers.retrying_driver import Outcome, evaluate_all
 
 STUDENT = "student"  # name of its state among those of the organisms
-STUDENT_LENGTH = 2  # steps of its training, relative to those of an organism
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class BudgetedEvent:
     runs: Sequence[Run]  # of this generation
     n_done: int  # number of runs of this generation that have ended
     spent: float  # operations so far
+    is_known: bool  # whether all of this was recorded when the run was resumed
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ class BudgetedSearch:
             settings.max_bytes,
         )
         self.organisms: dict[str, Contestant] = {}
-        self._generation = 0
+        self._generation, self._is_known = 0, True
         self.spent = 0.0  # operations so far
         is_here = isinstance(pool, Threads)  # only threads can poll the event
         work = partial(_run, self.objective, self._stop.is_set if is_here else None)
@@ -82,11 +87,15 @@ class BudgetedSearch:
             StoppedError: should_stop was set.
         """
         settings, objective = self.settings, self.objective
+        student = objective.student_cost(
+            settings.first[0], settings.distill, settings.teacher_samples
+        )
         search = surrogate_search(
             Space(settings.values, settings.rates),
             settings.first,
-            settings.budget - self._student_cost(),
+            settings.budget - student,
             objective.cost,
+            n_finalists=max(1, settings.distill),
             accepts=lambda genome: objective.refusal(genome) is None,
             seed=settings.seed,
         )
@@ -124,9 +133,7 @@ class BudgetedSearch:
             config=config,
             tokenizer=self.objective.tokens(organism.genome.vocab_size).tokenizer,
             resume=self._state(organism),
-            until=None
-            if organism.is_complete
-            else len(organism.losses) * config.steps_between_evaluations,
+            until=None if organism.is_complete else self._step(organism),
         )
 
     def _teachers(self) -> list[Contestant]:
@@ -179,18 +186,11 @@ class BudgetedSearch:
             raise StoppedError("stopped while the student was being trained")
         return result
 
-    def _student_cost(self) -> float:
-        """Return the operations to keep for a student of about the first genome's size."""
-        settings, (first, *_) = self.settings, self.settings.first
-        if not settings.distill:
-            return 0.0
-        teaching = self.objective.teaching_cost(first, settings.teacher_samples)
-        training = STUDENT_LENGTH * self.objective.cost(first, EVALUATIONS)
-        return training + settings.distill * teaching
-
     def _is_target_reached(self) -> bool:
-        best, target = self.best, self.settings.target
-        return bool(target is not None and best and best.is_complete and best.loss <= target)
+        target = self.settings.target
+        return target is not None and any(
+            each.is_complete and each.loss <= target for each in self.organisms.values()
+        )
 
     def _forget_what_has_ended(self) -> None:
         """Remove the states of ended training runs, except for the winner's and its teachers'."""
@@ -212,6 +212,7 @@ class BudgetedSearch:
             found[i] = losses
             n_done += i in todo
             self.spent += costs[i]
+            self._is_known = self._is_known and i not in todo
             old = runs[i].organism
             self.organisms[old.id] = replace(old, losses=(*old.losses, *losses))
             self._send(runs, n_done)
@@ -246,14 +247,21 @@ class BudgetedSearch:
 
     def _state(self, organism: Contestant) -> TrainState | None:
         """Return the state after the known losses of an organism, if it is recorded."""
-        _, config = self.objective.settings(organism.genome)
-        step = len(organism.losses) * config.steps_between_evaluations
+        step = self._step(organism)
         state = self._records.state(organism.id) if step else None
         return state if state and state.step == step else None
 
+    def _step(self, organism: Contestant) -> int:
+        """Return the step of the last evaluation of an organism that had a finite loss."""
+        _, config = self.objective.settings(organism.genome)
+        n_finite = sum(loss < math.inf for loss in organism.losses)
+        return n_finite * config.steps_between_evaluations
+
     def _send(self, runs: Sequence[Run], n_done: int) -> None:
         ranked = rank(self.organisms.values())
-        self._on_event(BudgetedEvent(ranked, self._generation, runs, n_done, self.spent))
+        self._on_event(
+            BudgetedEvent(ranked, self._generation, runs, n_done, self.spent, self._is_known)
+        )
 
 
 def _can_teach(organism: Contestant, best: Contestant) -> bool:

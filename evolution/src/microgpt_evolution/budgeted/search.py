@@ -11,7 +11,7 @@ whose training has paused. The most promising of all are trained up to their nex
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, count, islice
 from random import Random
 from typing import NamedTuple
@@ -24,9 +24,10 @@ from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.seeds import training_seed
 from microgpt_evolution.space import Space
 
-# The number of organisms per generation: between these, and at most a quarter of the number of
-# complete training runs that the budget allows. Any number of workers find the same winner.
+# The number of organisms per generation; the larger one if the budget is enough for four such
+# generations that are trained completely. It does not depend on the number of workers.
 SMALLEST, LARGEST = 4, 8
+MAX_FITTED = 150  # maximum number of organisms, the best, that the surrogate is fitted to
 N_CANDIDATES = 100  # number of genomes to choose from
 N_PARENTS = 4
 CROSS = 0.2  # probability that a candidate has two parents
@@ -51,6 +52,7 @@ def surrogate_search(
     budget: float,
     cost: Cost,
     *,
+    n_finalists: int = 1,
     accepts: Callable[[BudgetedGenome], bool] = lambda genome: True,
     seed: int,
 ) -> Generator[Sequence[Run], Losses, None]:
@@ -59,58 +61,110 @@ def surrogate_search(
     Args:
         first: genomes of the first generation, which also has mutants of them.
         budget: number of operations.
+        n_finalists: number of organisms with the lowest predicted losses that are trained to the
+            end before the budget is spent.
         accepts: whether a genome may be trained.
         seed: seed of the search, from which those of the training runs are derived.
 
     Raises:
         GenomeError: no genome is accepted.
     """
-    breeding = Breeding(space, first, accepts, Random(seed))
     n_complete = budget / cost(first[0], EVALUATIONS)
-    size = max(len(first), min(LARGEST, max(SMALLEST, int(n_complete / 4))))
-    organisms: dict[str, Contestant] = {}
-    generation = 1
-    chosen: Iterable[Contestant] = breeding.founders(size)
-    while True:
-        runs: list[Run] = []
-        for organism in chosen:
-            n, until = len(organism.losses), organism.next_rung
-            if cost(organism.genome, EVALUATIONS - n) > budget:  # it could not be completed
-                continue
-            budget -= cost(organism.genome, until - n)
-            if organism.id not in organisms:
-                slot = len(runs) + 1
-                id, run_seed = f"g{generation}-{slot}", training_seed(seed, generation, slot)
-                organism = replace(organism, id=id, seed=run_seed)
-            runs.append(Run(organism, until))
-            if len(runs) == size:
-                break
-        if not runs:
-            return
+    size = LARGEST if n_complete >= 4 * LARGEST else SMALLEST
+    breeding = Breeding(space, first, accepts, Random(seed))
+    search = _Search(space, breeding, budget, cost, max(size, len(first)), n_finalists, seed)
+    while runs := search.next_generation():
         losses = yield runs
+        search.add(runs, losses)
+
+
+@dataclass
+class _Search:
+    """The organisms of a search, and the budget that is left."""
+
+    space: Space
+    breeding: "Breeding"
+    budget: float
+    cost: Cost
+    size: int  # maximum number of organisms per generation
+    n_finalists: int
+    seed: int
+    organisms: dict[str, Contestant] = field(default_factory=dict)
+    generation: int = 0
+
+    def next_generation(self) -> list[Run]:
+        """Return what to train next; an empty list if the budget is spent."""
+        self.generation += 1
+        if not self.organisms:
+            founders = self.breeding.founders(self.size)
+            return self._affordable(founders)
+        organisms = sorted(self.organisms.values(), key=lambda each: (each.loss, each.id))
+        surrogate = Surrogate(self.space, organisms[:MAX_FITTED])
+        losses = [prediction.mean for prediction in surrogate.predict(organisms)]
+        ranked = [organisms[i] for i in sorted(range(len(losses)), key=losses.__getitem__)]
+        finalists = [each for each in ranked[: self.n_finalists] if not each.has_ended]
+        paused = [each for each in ranked if not each.has_ended]
+        candidates = [*paused, *self.breeding.candidates(ranked)]
+        reserved = sum(map(self._price, finalists))
+        return self._most_promising(
+            surrogate, min(losses), candidates, reserved
+        ) or self._affordable(finalists)
+
+    def add(self, runs: Sequence[Run], losses: Losses) -> None:
+        """Add the new losses of runs."""
         for (organism, _), new in zip(runs, losses, strict=True):
-            organisms[organism.id] = replace(organism, losses=(*organism.losses, *new))
-        generation += 1
-        chosen = most_promising(space, breeding, [*organisms.values()])
+            self.organisms[organism.id] = replace(organism, losses=(*organism.losses, *new))
 
+    def _most_promising(
+        self,
+        surrogate: Surrogate,
+        lowest: float,
+        candidates: Sequence[Contestant],
+        reserved: float,
+    ) -> list[Run]:
+        """Return runs of the candidates with the highest expected improvement per operation.
 
-def most_promising(
-    space: Space, breeding: "Breeding", organisms: Sequence[Contestant]
-) -> Iterator[Contestant]:
-    """Yield candidates and organisms whose training has paused, the most promising first.
+        Each is chosen as if those before had their predicted losses. All can be completed without
+        the reserved operations.
+        """
+        runs: list[Run] = []
+        while len(runs) < self.size:
+            candidates = [
+                each for each in candidates if self._price(each) <= self.budget - reserved
+            ]
+            if not candidates:
+                break
+            promises = [
+                prediction.improvement(lowest) / (EVALUATIONS - len(organism.losses))
+                for organism, prediction in zip(
+                    candidates, surrogate.predict(candidates), strict=True
+                )
+            ]
+            organism = candidates.pop(promises.index(max(promises)))
+            runs.append(self._begun(organism, len(runs) + 1))
+            surrogate = surrogate.expecting(organism)
+        return runs
 
-    The next one is chosen as if the last one had its expected loss.
-    """
-    surrogate = Surrogate(space, organisms)
-    expected = [prediction.mean for prediction in surrogate.predict(organisms)]
-    ranked = sorted(range(len(organisms)), key=expected.__getitem__)
-    pool = [organism for organism in organisms if not organism.has_ended]
-    pool += breeding.candidates([organisms[i] for i in ranked[:N_PARENTS]], organisms)
-    while pool:
-        promises = [each.mean - each.deviation for each in surrogate.predict(pool)]
-        best = pool.pop(promises.index(min(promises)))
-        yield best
-        surrogate = surrogate.expecting(best)
+    def _affordable(self, organisms: Sequence[Contestant]) -> list[Run]:
+        """Return runs of the organisms that can be completed."""
+        runs: list[Run] = []
+        for organism in organisms:
+            if self._price(organism) <= self.budget:
+                runs.append(self._begun(organism, len(runs) + 1))
+        return runs
+
+    def _begun(self, organism: Contestant, slot: int) -> Run:
+        """Return the next run of an organism, paid; a new one gets its id and seed."""
+        until = organism.next_rung
+        self.budget -= self.cost(organism.genome, until - len(organism.losses))
+        if organism.id not in self.organisms:
+            seed = training_seed(self.seed, self.generation, slot)
+            organism = replace(organism, id=f"g{self.generation}-{slot}", seed=seed)
+        return Run(organism, until)
+
+    def _price(self, organism: Contestant) -> float:
+        """Return the operations to complete an organism."""
+        return self.cost(organism.genome, EVALUATIONS - len(organism.losses))
 
 
 class Breeding:
@@ -139,15 +193,13 @@ class Breeding:
             )
         return [replace(each, parents=()) for each in found]
 
-    def candidates(
-        self, parents: Sequence[Contestant], organisms: Sequence[Contestant]
-    ) -> list[Contestant]:
-        """Return mutants of the parents and of their crossings.
+    def candidates(self, ranked: Sequence[Contestant]) -> list[Contestant]:
+        """Return mutants of the first organisms and of their crossings.
 
-        Their genomes are not those of organisms, unless the space has no others.
+        Their genomes are not those of any organism, unless the space has no others.
         """
-        known = {organism.genome for organism in organisms}
-        draws = self._draws(parents)
+        known = {organism.genome for organism in ranked}
+        draws = self._draws(ranked[:N_PARENTS])
         return self._accepted(draws, N_CANDIDATES, known) or self._accepted(draws, N_CANDIDATES)
 
     def _accepted(

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 LEAST, WORST = 0.01, 0.5
 TINY = 1e-6  # the lowest loss counts as at least this
 TIME_SCALE = 0.5  # length scale of the training time, whose logarithm is between 0 and 1
+DIGITS = 8  # decimal places of numbers that are compared
 JITTER = 0.05  # standard deviation of the losses of a training run around the model
 # Hyper-parameters of the kernel: the values to choose from by the marginal likelihood.
 GENE_SCALES = (0.5, 0.8, 1.2, 2.0)  # length scales of the genes
@@ -41,6 +42,15 @@ class Prediction(NamedTuple):
 
     mean: float
     deviation: float  # standard
+
+    def improvement(self, lowest: float) -> float:
+        """Return the expected improvement: the mean of what values are below the lowest so far."""
+        if not self.deviation:
+            return max(0.0, lowest - self.mean)
+        z = (lowest - self.mean) / self.deviation
+        density = math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+        improvement = self.deviation * (z * (1 + math.erf(z / math.sqrt(2))) / 2 + density)
+        return round(improvement, DIGITS)
 
 
 class _Points(NamedTuple):
@@ -60,7 +70,8 @@ class _Kernel(NamedTuple):
 
     def __call__(self, a: _Points, b: _Points) -> "Array":
         """Return the covariances of each point of `a` with each of `b`."""
-        squares = np.square(a.genes[:, None] - b.genes[None]).sum(-1)
+        squares = np.square(a.genes).sum(-1)[:, None] + np.square(b.genes).sum(-1)
+        squares -= 2 * a.genes @ b.genes.T
         genes = np.exp(-squares / (2 * self.gene_scale**2))
         time = np.exp(-np.square(a.times[:, None] - b.times[None]) / (2 * TIME_SCALE**2))
         run = self.run_deviation**2 * (a.ids[:, None] == b.ids[None])
@@ -86,7 +97,7 @@ class Surrogate:
         self._values = np.log(np.minimum(distances, WORST) + LEAST)
         self._mean, self._scale = self._values.mean(), max(0.1, self._values.std())
         kernels = [_Kernel(*each) for each in product(GENE_SCALES, CURVE_VARIANCES, RUN_DEVIATIONS)]
-        self._kernel = max(kernels, key=self._fit)
+        self._kernel = max(kernels, key=lambda kernel: round(self._fit(kernel), DIGITS))
         self._fit(self._kernel)
 
     def predict(self, organisms: Sequence[Contestant]) -> list[Prediction]:
@@ -99,7 +110,7 @@ class Surrogate:
         means = self._mean + self._scale * (self._white @ white)
         variances = self._kernel.variance - np.square(white).sum(0)
         deviations = self._scale * np.sqrt(np.maximum(variances, 0.0))
-        pairs = zip(means.round(6).tolist(), deviations.round(6).tolist(), strict=True)
+        pairs = zip(means.round(DIGITS).tolist(), deviations.round(DIGITS).tolist(), strict=True)
         return [Prediction(mean, deviation) for mean, deviation in pairs]
 
     def expecting(self, organism: Contestant) -> "Surrogate":

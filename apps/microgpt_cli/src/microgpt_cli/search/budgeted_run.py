@@ -8,7 +8,7 @@ from dataclasses import replace
 from math import log
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from microgpt.data.split import Split
 from microgpt.errors import ConfigError, DataError
@@ -17,6 +17,7 @@ from microgpt.inference import InferenceGpt
 from microgpt.model import count_params
 from microgpt.state import TrainResult
 from microgpt.storage.model_directory import save
+from microgpt.training.choice import Choice
 from microgpt_cli.commands.report import write_final_report
 from microgpt_cli.input_files import check_regular, default_input
 from microgpt_cli.search.evolve_run import check_outputs, write_if_better
@@ -26,15 +27,20 @@ from microgpt_cli.terminal.console import note, print_or_discard, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_CHAT, RUNS
 from microgpt_cli.terminal.progress import ProgressBar, load_kernels, time_left
 from microgpt_cli.training.documents import load_documents, split_documents
-from microgpt_cli.training.fitting import Fitted, fitting_for, in_short
+from microgpt_cli.training.fitting import Fitted, Fitting, fitting_for, in_short
 from microgpt_cli.training.time_limit import TimeLimit
 from microgpt_evolution.budgeted.default_space import space_for
 from microgpt_evolution.budgeted.genome import GENES, BudgetedGenome
+from microgpt_evolution.budgeted.objective import (
+    EVALUATIONS,
+    STUDENT_LENGTH,
+    BudgetedObjective,
+)
 from microgpt_evolution.budgeted.records import BudgetedRecords
 from microgpt_evolution.budgeted.run import BudgetedEvent, BudgetedSearch
-from microgpt_evolution.budgeted.search import LARGEST
+from microgpt_evolution.budgeted.search import LARGEST, SMALLEST
 from microgpt_evolution.budgeted.settings import BudgetedSettings
-from microgpt_evolution.errors import GenomeError
+from microgpt_evolution.errors import GenomeError, NoWinnerError
 from microgpt_evolution.genome_file import (
     BudgetedRecord,
     encode_genome,
@@ -48,6 +54,8 @@ from microgpt_evolution.workers.pools import Pool
 
 RESUME = "microgpt evolve --resume"
 MAX_SHARE = 1 / 8  # share of the budget that a complete training run may use
+MAX_RUNS = 200  # maximum number of complete training runs; more would fit the validation set
+MAX_STUDENT_SHARE = 1 / 3  # of the time, if --distill is not given
 N_TEACHERS = 6  # number of organisms that teach a student at the end, if the text is small
 SAMPLES_PER_TEXT = 6  # tokens of the documents that teachers make up, per token of the text
 MAX_TARGETS = 2**28  # maximum size of the predictions of the teachers, in bytes
@@ -95,6 +103,8 @@ def run(options: Mapping[str, Any], limit: TimeLimit | None) -> None:
                     student = search.student()
                     if student is None:
                         note("there is no student, because there are fewer than two teachers")
+                elif not search.best:
+                    raise NoWinnerError("no organism finished training; use other documents")
         finally:  # Ctrl-C leaves the best so far
             progress.stop()
             if search.best:
@@ -111,7 +121,8 @@ class SearchProgress(ProgressBar):
 
     def update(self, event: BudgetedEvent) -> None:
         """Show the progress after an event."""
-        self._first = self._first or event.spent
+        if event.is_known:  # of the resumed run
+            self._started, self._first = perf_counter(), event.spent
         speed = (event.spent - self._first) / (perf_counter() - self._started)
         left = time_left(self._budget - event.spent, speed)
         best = f"best {event.organisms[0].loss:.4f}" if event.organisms else "no loss yet"
@@ -137,30 +148,21 @@ def _begin(
     parts = fitting.parts
     if not parts.validation:
         raise DataError(f"{path} has too few documents to hold some out; use more documents")
-    budget = fitting.fit(limit).budget
-    assert budget
-    if limit:  # all workers search until the deadline
-        budget *= min(LARGEST, pool.n_workers())
-    ruled = fitting.for_budget(MAX_SHARE * budget)
-    choice, sizes = ruled.choice, ruled.sizes
+    plan = _plan(fitting, limit, pool, options["distill"], chat=chat)
+    rule, choice = plan.rule, plan.choice
     if not (choice.is_limited or options["max_weights"] or options["max_memory"]):
         note(
             "the text is large enough for a single training run of this length, which may give a "
             "better model: microgpt train --minutes or --budget"
         )
-    length = sizes.chunk_length(choice.model.block_size)
-    rule = BudgetedGenome.of(choice, length, ruled.vocab_size)
     first = (rule, *((_ancestor(options["warm_start"]),) if options["warm_start"] else ()))
-    space, target = space_for(rule, choice.config.text, sizes.n_characters), None
+    space, target = space_for(rule, choice.config.text, plan.n_characters), None
     if options["space"]:
         file = read_space(options["space"], GENES)
         space, target = file.space, file.target
         first += tuple(replace(rule, **genes) for genes in file.first)
-    distill = options["distill"]
-    if distill is None:  # a large text is better used for more training
-        distill = N_TEACHERS if choice.is_limited else 0
     settings = BudgetedSettings(
-        budget=budget,
+        budget=plan.budget,
         operations=choice.operations,
         input=path_to_text(os.path.abspath(path)),
         column=options["column"],
@@ -175,12 +177,57 @@ def _begin(
         max_bytes=options["max_memory"] or MAX_BYTES,
         first=first,
         target=target,
-        distill=distill,
-        teacher_samples=_n_teacher_samples(ruled) if distill and not chat else 0,
+        distill=plan.n_teachers,
+        teacher_samples=plan.n_samples,
         values={gene: tuple(values) for gene, values in space.values.items()},
         rates=dict(space.rates),
     )
     return settings, parts
+
+
+class _Plan(NamedTuple):
+    """What the time and the documents allow."""
+
+    budget: float
+    choice: Choice  # of a complete training run
+    rule: BudgetedGenome  # its genome
+    n_characters: int  # of the training set
+    n_teachers: int
+    n_samples: int  # number of documents that the teachers make up
+
+
+def _plan(
+    fitting: Fitting, limit: TimeLimit | None, pool: Pool, distill: int | None, *, chat: bool
+) -> _Plan:
+    """Return the budget of a search, and what a training run and the student take of it."""
+    of_worker = fitting.fit(limit).budget
+    assert of_worker
+    n_workers = min(SMALLEST, pool.n_workers()) if limit else 1
+    budget = of_worker * n_workers  # with --minutes, all workers search until the deadline
+    ruled = fitting.for_budget(MAX_SHARE * budget)
+    choice, sizes = ruled.choice, ruled.sizes
+    length = sizes.chunk_length(choice.model.block_size)
+    rule = BudgetedGenome.of(choice, length, ruled.vocab_size)
+    objective = BudgetedObjective(fitting.parts, choice.config.text, choice.operations)
+    complete = objective.cost(rule, EVALUATIONS)
+    if distill is None:  # a large text is better used for longer training runs
+        is_short = STUDENT_LENGTH * complete <= MAX_STUDENT_SHARE * of_worker
+        distill = N_TEACHERS if choice.is_limited and is_short else 0
+    n_samples = _n_teacher_samples(ruled) if distill and not chat else 0
+    student = objective.student_cost(rule, distill, n_samples)
+    budget -= (n_workers - 1) * student  # only one worker can train the student
+    steps = objective.settings(rule)[1].steps
+    if complete + student > budget or steps < EVALUATIONS:
+        remedy = "increase --minutes or --budget, or use microgpt train"
+        raise ConfigError(
+            f"{in_short(of_worker)} operations are too few for a search"
+            f"{' with a student' if student else ''}; {remedy}"
+        )
+    if budget > MAX_RUNS * complete + student:
+        budget = MAX_RUNS * complete + student
+        note(f"the data are small: the search ends after {MAX_RUNS} complete training runs")
+    budget = float(in_short(budget))  # can be typed
+    return _Plan(budget, choice, rule, sizes.n_characters, distill, n_samples)
 
 
 def _n_teacher_samples(ruled: Fitted) -> int:

@@ -83,7 +83,7 @@ def test_a_training_that_is_stopped_says_where_and_leaves_the_old_model(
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
 @pytest.mark.parametrize(
-    ("size", "more"), [(10**6, []), (10**6, ["--threads=2"]), (10**5, ["--engine=reference"])]
+    ("size", "more"), [(10**7, []), (10**7, ["--threads=2"]), (10**5, ["--engine=reference"])]
 )
 def test_a_training_is_stopped_within_a_step_that_would_take_a_minute(
     start, number, code, word, size, more

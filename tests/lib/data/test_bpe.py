@@ -9,6 +9,7 @@ from tokenizers import Tokenizer as Library
 from tokenizers.models import BPE
 
 from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig
+from microgpt.data import bpe
 from microgpt.errors import ConfigError, TokenizerError
 from microgpt.model import weight_shapes
 from microgpt.state import TrainedModel
@@ -133,6 +134,14 @@ def test_a_text_without_a_blank_is_learnt_from_in_parts() -> None:
     tokenizer = BpeTokenizer.from_documents([text], vocab_size=280)
     assert tokenizer.vocab_size == 280
     assert tokenizer.count(text) < 100_000
+
+
+def test_all_parts_of_a_very_long_text_are_learnt_from(monkeypatch) -> None:
+    docs = [char * 8 for char in "abcdefgh"]
+    monkeypatch.setattr(bpe, "MAX_LEARNED", 31)
+    tokenizer = BpeTokenizer.from_documents(docs, vocab_size=300)
+    learnt = {piece[:1].decode() for piece in tokenizer.piece_names if len(piece) > 1}
+    assert learnt == {"a", "d", "g"}
 
 
 @pytest.mark.parametrize(("docs", "least"), [(["a"], 257), ([CONVERSATION], 260)])

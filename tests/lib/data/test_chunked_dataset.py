@@ -89,6 +89,19 @@ def test_each_token_of_a_text_is_scored_once(docs, block_size, text) -> None:
     assert pieces.n_tokens == sum(map(len, docs)) + (text == "lines") * len(docs)
 
 
+def test_running_text_is_encoded_once(monkeypatch) -> None:
+    encoded = []
+    monkeypatch.setattr(
+        CharTokenizer,
+        "encode",
+        lambda self, text: encoded.append(text) or [self.chars.index(char) for char in text],
+    )
+    read = reading(["abba" * 9, "baab"], 8, text="stream")
+    assert whole(read).tokens == whole(read).tokens
+    assert read.n_tokens == 40
+    assert encoded == list(read.docs)
+
+
 def test_pieces_can_be_read_in_any_order() -> None:
     docs = ["ab" * 9, "a", "ba" * 7]
     read = reading(docs, 4)

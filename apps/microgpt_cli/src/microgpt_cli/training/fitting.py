@@ -169,9 +169,9 @@ class Fitting:
         for text in texts:
             fitted.tokenizer.encode(text)
         per_character = (perf_counter() - started) / max(1, sum(map(len, texts)))
-        n_times = min(1.0, fitted.n_passes)
-        if fitted.tokenizer.kind == "bpe":
-            n_times += 1  # to count the tokens of all documents
+        n_times = 1.0  # running text is encoded as a whole
+        if self._text == "lines":  # else, the tokens of all documents are counted if they are BPE
+            n_times = min(1.0, fitted.n_passes) + (fitted.tokenizer.kind == "bpe")
         return per_character * n_times * fitted.sizes.n_characters
 
     def _teaching_s(self, fitted: Fitted) -> float:

@@ -9,7 +9,7 @@ import re
 from codecs import getincrementaldecoder
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from importlib.util import find_spec
-from itertools import chain
+from itertools import chain, islice
 
 from microgpt.config import check_count
 from microgpt.data.tokenizer import Document, Tokenizer, n_special, texts_of
@@ -28,6 +28,8 @@ MAX_CACHED_WORDS, MAX_CACHED_LENGTH = 2**17, 64  # words, characters per word (a
 # character. Texts are therefore split at the first word boundary after PART_LENGTH characters, or
 # at twice that length if there is no boundary.
 PART_LENGTH = 2**10
+# Tokenizers are learned from evenly spread parts of longer texts, in about 4 s.
+MAX_LEARNED = 2**24  # characters
 WORD_BOUNDARY = re.compile(f"(?<={MARK})(?={BLANK})")
 
 
@@ -64,7 +66,7 @@ class BpeTokenizer(Tokenizer):
     def from_documents(
         cls, docs: Iterable[Document], vocab_size: int = DEFAULT_VOCAB_SIZE
     ) -> "BpeTokenizer":
-        """Train a tokenizer on texts or conversations.
+        """Train a tokenizer on texts or conversations, or on evenly spread parts of long texts.
 
         Args:
             vocab_size: maximum number of tokens, including special tokens. The vocabulary
@@ -174,7 +176,9 @@ def _learn(texts: Collection[str], n_pieces: int) -> bytes:
         initial_alphabet=sorted(byte_of()),
         show_progress=False,
     )
-    library.train_from_iterator(chain.from_iterable(map(_parts, texts)), trainer)
+    every = 1 + sum(map(len, texts)) // MAX_LEARNED
+    parts = chain.from_iterable(map(_parts, texts))
+    library.train_from_iterator(islice(parts, 0, None, every), trainer)
     return library.to_str(pretty=True).encode()
 
 

@@ -27,7 +27,7 @@ class SlidingWindows:
         """Create the chunks of a sequence. Each chunk is computed on access.
 
         Args:
-            tokens: at least two tokens.
+            tokens: the tokens; the first is not predicted.
             mask: loss mask of the tokens, as in `TokenDataset`.
             first: token that replaces the first token of each chunk.
             stride: number of tokens between the starts of consecutive chunks, at most block_size.
@@ -36,7 +36,12 @@ class SlidingWindows:
         self._block_size, self._stride = block_size, stride or default_stride(block_size)
 
     def __len__(self) -> int:
-        return n_windows(len(self._tokens) - 1, self._block_size, self._stride)
+        return n_windows(self.n_predictions, self._block_size, self._stride)
+
+    @property
+    def n_predictions(self) -> int:
+        """The number of predicted tokens."""
+        return len(self._tokens) - 1
 
     def __getitem__(self, i: int) -> Chunk:
         start, n_made = i * self._stride, self._block_size - self._stride if i else 0
@@ -60,6 +65,8 @@ def default_stride(block_size: int) -> int:
 
 def n_windows(n_predictions: int, block_size: int, stride: int) -> int:
     """Return the number of chunks needed to predict n_predictions tokens."""
+    if not n_predictions:
+        return 0
     return 1 + max(0, -((block_size - n_predictions) // stride))
 
 

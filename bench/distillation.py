@@ -41,7 +41,7 @@ from microgpt.training.train import train
 
 TEACHER, SINGLE = PRESETS["names-60s"], PRESETS["names-600s"]
 N_SAMPLES = 150_000  # number of names that the teachers make up
-STUDENT = replace(TEACHER.config, steps=18_000, warmup_steps=360, dropout=0.0)
+STUDENT = replace(TEACHER.config, steps=18_000, warmup_steps=360, dropout=0.0, weight_decay=0.0)
 LENGTH = sum(len(name) + 1 for name in NAMES.train) / len(NAMES.train)  # predictions per name
 SEEDS = 3
 MODELS = Path(tempfile.gettempdir(), "microgpt-distillation")  # the trained models

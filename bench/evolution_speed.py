@@ -1,15 +1,16 @@
 """Measure the duration of searches and the overhead of loss searches.
 
   search     `microgpt evolve` with evolve-rust's settings on one core: five seeds, whole processes
+  budget     searches with `--budget`
   beauty     the same with `--objective aesthetic` and `--objective hydra`
   workers    two workers, compared with one worker and with two processes of one search each
   memory     memory growth over 10,000 evaluations
   driver     cost of dispatching a task (bench/driver_cost.py)
 
-Training and scoring is the time in kernels: training steps and losses of held-out documents. The
-rest is overhead: tokenizing, allocating arrays, breeding, writing logs and records. For a whole
-process, the overhead includes loading Python and numba. Shares refer to CPU time, because other
-programs affect it least.
+Training and scoring is the time in kernels: training steps, losses of held-out documents, and the
+names that teachers make up. The rest is overhead: tokenizing, allocating arrays, breeding, fitting
+surrogates, writing logs and records. For a whole process, the overhead includes loading Python.
+Shares refer to CPU time, because other programs affect it least.
 
     uv run python bench/evolution_speed.py [--rounds 3]
 
@@ -37,8 +38,10 @@ from train_speed import machine, results_file
 from microgpt.data.documents import bundled, load_text
 from microgpt.data.split import split
 from microgpt.engine import compiled_model as inference
+from microgpt.engine.decoding import decoder
 from microgpt.engine.training import trainer
 from microgpt_cli.main import main as microgpt
+from microgpt_evolution.budgeted.run import BudgetedSearch
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.objectives.loss_objective import LossObjective
 from microgpt_evolution.runs.records import Records
@@ -47,6 +50,7 @@ from microgpt_evolution.search.settings import SearchSettings
 from microgpt_evolution.workers.pools import Threads
 
 SEEDS = range(42, 47)
+BUDGET = "2e13"  # operations; about two minutes
 AT = (1_000, 10_000)  # number of evaluations before each memory measurement
 OPTIONS: tuple[str, ...] = ()  # options of each search, for example to shorten it
 POPULATION, N_NAMES, STEPS = 100, 600, 50  # memory search, with short training runs
@@ -68,6 +72,7 @@ def main() -> None:
         "machine": facts,
         "date": str(date.today()),
         "searches": searches(arguments.rounds),
+        "budget": budget(arguments.rounds),
         "beauty": beauty(arguments.rounds),
         "workers": workers(arguments.rounds),
         "memory": memory(),
@@ -90,19 +95,24 @@ def work_in_child(objective: str, seed: str, n_workers: str, output: str, *more:
 
         return run
 
-    def searched(runner: SearchRunner, minutes: float | None = None) -> object:
-        winner = search(runner, minutes)
+    def searched(runner: SearchRunner | BudgetedSearch, *minutes: float | None) -> object:
+        winner = search(runner, *minutes)
+        is_budgeted = isinstance(runner, BudgetedSearch)
         seconds["kernels of the search"] = seconds["kernels"]
-        seconds["evaluations"] = runner.evaluator.records.n_known
+        seconds["evaluations"] = (
+            len(runner.organisms) if is_budgeted else runner.evaluator.records.n_known
+        )
         return winner
 
     trainer.take_steps = timed(trainer.take_steps, "kernels", thread_time)
     inference.evaluate = timed(inference.evaluate, "kernels", thread_time)
-    kind = RUNNERS[objective]
+    decoder.Decoder.run = timed(decoder.Decoder.run, "kernels", thread_time)
+    kind = BudgetedSearch if objective == "budget" else RUNNERS[objective]
     search = timed(kind.run, "search", process_time)
     search = timed(search, "search (wall)", perf_counter)
     kind.run = searched
-    options = ["--objective", objective, "--data", str(bundled("names.txt")),
+    what = [] if objective == "budget" else ["--objective", objective]
+    options = [*what, "--data", str(bundled("names.txt")),
                "--seed", seed, "--workers", n_workers, *more]  # fmt: skip
     sys.argv = ["microgpt", "evolve", *options]
     try:
@@ -124,7 +134,7 @@ class Search:
         self._started = perf_counter()
         self._process = subprocess.Popen(
             [sys.executable, __file__, "--child", objective, str(seed), str(n_workers),
-             str(self._output), *OPTIONS],
+             str(self._output), *(["--budget", BUDGET] if objective == "budget" else OPTIONS)],
             cwd=self._folder.name,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -155,6 +165,14 @@ def searches(rounds: int) -> list[dict[str, float]]:
     ratio = middle["process"] / middle["kernels"]
     print(f"{ratio:.2f} × the time of training and scoring alone")
     return results
+
+
+def budget(rounds: int) -> dict[str, float]:
+    """Return the median seconds of searches with a budget on one core."""
+    seeds = SEEDS[:rounds]
+    found = medians([Search(seed, objective="budget", cores=CORES[:1]).seconds() for seed in seeds])
+    print(f"--budget {BUDGET}: {described(found)}", flush=True)
+    return found
 
 
 def beauty(rounds: int) -> dict[str, dict[str, float]]:

@@ -164,6 +164,11 @@ def evolution_rows(evolution: dict) -> Rows:
         [f"`--objective {objective}`", f"{seconds['process']:.1f} s"]
         for objective, seconds in evolution["beauty"].items()
     ]
+    if budget := evolution.get("budget"):
+        rest = 1 - budget["kernels of the search"] / budget["search"]
+        beauty.append(
+            ["`--budget 2e13`", f"{budget['process']:.0f} s, {rest:.1%} outside training"]
+        )
     return [
         [
             "search, whole command",

@@ -60,7 +60,7 @@ SHORTEST = {
     "evolution_speed": (
         "--rounds 1",
         "bench.SEEDS = bench.SEEDS[:1]; bench.AT, bench.STEPS = (20, 40), 5; "
-        "bench.beauty = lambda rounds: {}; "
+        "bench.beauty = lambda rounds: {}; bench.BUDGET = '2e10'; "
         f"bench.driver_cost.N = 100; bench.OPTIONS = {SMALL_SEARCH}",
     ),
     "distillation": ("--seeds 1", f"bench.N_SAMPLES = 10; {BRIEF_TEACHERS}"),

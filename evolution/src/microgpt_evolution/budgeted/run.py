@@ -152,8 +152,8 @@ class BudgetedSearch:
     def student(self) -> TrainResult | None:
         """Train a model of the winner's size to predict as the best organisms do on average.
 
-        It is trained without dropout, and longer than they were. Returns None if there are fewer
-        than two teachers.
+        It is trained without dropout and weight decay, and longer than they were. Returns None if
+        there are fewer than two teachers.
 
         Raises:
             StoppedError: should_stop was set. The next call continues.
@@ -167,6 +167,7 @@ class BudgetedSearch:
         config = replace(
             config,
             dropout=0.0,
+            weight_decay=0.0,
             steps=STUDENT_LENGTH * config.steps,
             warmup_steps=STUDENT_LENGTH * config.warmup_steps,
         )

@@ -11,6 +11,7 @@ turns…, BOS]. Text never encodes to special tokens: "<|user|>" is just eight c
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from typing import ClassVar, Literal, cast, get_args
 
@@ -115,10 +116,22 @@ class Tokenizer(ABC):
     def piece_names(self) -> Sequence[str | bytes]:
         """The text or bytes of each piece, in token order."""
 
-    @property
+    @cached_property
     def names(self) -> tuple[str | bytes, ...]:
         """The name of each token in token order; all names are distinct."""
         return (*self.piece_names, *(SPECIAL_TOKENS if self.is_chat else ()), "bos")
+
+    def label(self, token: int) -> str:
+        r"""Return the text of a token, or a name like "<|user|>" or "bytes:\xf0" if it has none."""
+        name = self.names[token]
+        if token in self.special_ids:
+            return f"<|{name}|>"  # type: ignore[str-bytes-safe]
+        if isinstance(name, str):
+            return name
+        try:
+            return name.decode()
+        except UnicodeDecodeError:
+            return "bytes:" + "".join(f"\\x{byte:02x}" for byte in name)
 
     @property
     def vocab_size(self) -> int:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from microgpt.config import DType, ModelConfig
 from microgpt.data.token_dataset import TokenDataset, Tokens
+from microgpt.engine.activations import Activations
 from microgpt.engine.architecture import architecture_of
 from microgpt.engine.buffers import Buffers, allocate_buffers
 from microgpt.engine.dataset import NO_ROWS, Dataset
@@ -22,10 +23,9 @@ from microgpt.engine.decoding.decoder import WORK_5_MS, Decoder, max_sequences
 from microgpt.engine.machine_code import EntryPoint
 from microgpt.engine.threads import map_in_threads
 from microgpt.engine.weights import DecodeWeights, PackedWeights, for_decoding
-from microgpt.errors import PromptError
 from microgpt.flat_weights import Numbers
 from microgpt.model import Weights, count_params
-from microgpt.sampling import NOT_FINITE_MESSAGE, DecodeRules, FinishReason
+from microgpt.sampling import DecodeRules, FinishReason
 
 EVAL_TOKENS = 256  # tokens per micro-batch if the documents are short
 CALL_WORK = 10**9  # number of weights times tokens per kernel call; a call takes about 20 ms
@@ -88,19 +88,10 @@ class CompiledModel:
         self._evaluate(docs, should_stop, out, share)
         return out
 
-    def log_probabilities(self, tokens: Tokens, first: int = 0) -> NDArray[np.float64]:
-        """Return next-token log-probabilities (n, V) for all positions starting at index `first`.
-
-        Raises:
-            PromptError: a logit is not finite.
-        """
+    def activations(self, tokens: Tokens) -> Activations:
+        """Return the activations of up to block_size tokens."""
         _, buffers = self._evaluate([[*tokens, 0]])
-        scores = buffers.logits[:, first : len(tokens)].T.astype(np.float64)
-        if not np.isfinite(scores).all():
-            raise PromptError(NOT_FINITE_MESSAGE)
-        scores -= scores.max(axis=1, keepdims=True)
-        scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
-        return scores
+        return Activations(self.config, self._weights, buffers, len(tokens))
 
     def _evaluate(
         self,

@@ -123,7 +123,8 @@ class Predictor:
                 if self.engine == "reference":
                     rows += scalar_log_probabilities(self._gpt, context)[new:]
                 else:
-                    rows += self.compiled.log_probabilities(context, new).tolist()
+                    activations = self.compiled.activations(context)
+                    rows += activations.log_probabilities(new).tolist()
             start, known = end + 1 - n_kept(size), end
         return rows
 

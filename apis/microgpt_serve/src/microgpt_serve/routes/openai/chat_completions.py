@@ -98,5 +98,5 @@ class _ChatCompletionBuilder(ResponseBuilder):
         return {"content": content, "refusal": None}
 
     def _logprob(self, token: int, row: list[float]) -> TokenLogprob:
-        text, in_bytes = self.token_text(token), self.token_bytes(token)
+        text, in_bytes = self.model.gpt.tokenizer.label(token), self.token_bytes(token)
         return {"token": text, "logprob": row[token], "bytes": in_bytes}

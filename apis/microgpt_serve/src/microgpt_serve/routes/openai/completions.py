@@ -81,7 +81,7 @@ class _CompletionBuilder(ResponseBuilder):
     def _logprobs(self, choice: Choice, update: TextUpdate) -> Logprobs | None:
         if (n := self.n_top_logprobs) is None:
             return None
-        text_of = self.token_text
+        text_of = self.model.gpt.tokenizer.label
         pairs = list(zip(update.tokens, self.log_probabilities(choice, update), strict=True))
         return {
             "tokens": list(map(text_of, update.tokens)),

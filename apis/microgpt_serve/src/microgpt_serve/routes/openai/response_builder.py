@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from functools import cached_property
 from heapq import nlargest
 from typing import ClassVar, TypeVar
 
@@ -144,28 +143,13 @@ class ResponseBuilder(ABC):
         rows = self.model.gpt.log_probabilities(read, max(first, 0)) if read else []
         return [*([None] if first < 0 else []), *rows]
 
-    @cached_property
-    def _token_names(self) -> Sequence[str | bytes]:
-        return self.model.gpt.tokenizer.names  # built on first use: few requests need them
-
     def token_bytes(self, token: int) -> list[int] | None:
         """Return the UTF-8 bytes of a token, or None for a special token."""
-        if token in self.model.gpt.tokenizer.special_ids:
+        tokenizer = self.model.gpt.tokenizer
+        if token in tokenizer.special_ids:
             return None
-        name = self._token_names[token]
+        name = tokenizer.names[token]
         return list(name.encode() if isinstance(name, str) else name)
-
-    def token_text(self, token: int) -> str:
-        """Return the text of a token, or a placeholder if the token is special or invalid UTF-8."""
-        name = self._token_names[token]
-        if token in self.model.gpt.tokenizer.special_ids:
-            return f"<|{name}|>"  # type: ignore[str-bytes-safe]
-        if isinstance(name, str):
-            return name
-        try:
-            return name.decode()
-        except UnicodeDecodeError:
-            return "bytes:" + "".join(f"\\x{byte:02x}" for byte in name)
 
 
 def most_likely(row: Sequence[float], n: int, token: int) -> list[int]:

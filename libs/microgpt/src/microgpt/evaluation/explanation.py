@@ -1,0 +1,149 @@
+"""Explain what a model predicted at each position of a text, and how it got there."""
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from heapq import nlargest
+from typing import NamedTuple
+
+from microgpt.data.sliding_windows import SlidingWindows
+from microgpt.data.tokenizer import Document, Message, Tokenizer
+from microgpt.errors import ConfigError, PromptError
+from microgpt.evaluation.predictor import Predictor
+from microgpt.model_config import check_whole
+
+N_ALTERNATIVES = 5
+
+Head = tuple[int, int]  # layer and head, both counted from 0
+
+
+class Alternative(NamedTuple):
+    """A token that might have come."""
+
+    token: int
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model predicted at one position, and what came."""
+
+    token: int  # the token that came
+    text: str  # its text; "<|user|>" and similar for special tokens
+    probability: float  # that the model gave to it
+    entropy: float  # of all probabilities, in bits
+    alternatives: tuple[Alternative, ...]  # the most likely tokens, the most likely first
+
+    @property
+    def bits(self) -> float:
+        """The surprise: minus the binary logarithm of the probability."""
+        return -math.log2(self.probability) if self.probability else math.inf
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The predictions of a model for a text, and some of its activations."""
+
+    predictions: tuple[Prediction, ...]
+    read: tuple[str, ...]  # what the model reads: the start token, then all tokens but the last
+    # Attention weights by layer and head: row i tells how much token i of `read` attends to each
+    # token up to itself. Rows sum to 1.
+    attention: dict[Head, list[list[float]]] = field(default_factory=dict)
+    # Numbers of one position by name, in the order in which they are computed.
+    activations: dict[str, list[float] | list[list[float]]] = field(default_factory=dict)
+
+    @property
+    def bits(self) -> float:
+        """The surprise at the whole text."""
+        return math.fsum(prediction.bits for prediction in self.predictions)
+
+
+def explain(
+    gpt: Predictor,
+    text: Document,
+    *,
+    n_alternatives: int = N_ALTERNATIVES,
+    attention: Collection[Head] = (),
+    position: int | None = None,
+) -> Explanation:
+    """Explain the predictions of a model for a text or a conversation.
+
+    The last prediction is that the text ends. A text longer than the context is read in windows, as
+    by `Predictor.evaluate`.
+
+    Args:
+        text: for a chat model, a conversation or one message of the user.
+        attention: layers and heads whose attention weights are returned.
+        position: index of the prediction whose activations are returned; negative values count from
+            the end.
+
+    Raises:
+        ConfigError: an argument is out of range, or attention or activations are requested from the
+            reference engine.
+        PromptError: the text is too long for attention or activations.
+        TokenizerError: the text contains an unknown character.
+    """
+    tokenizer, size = gpt.tokenizer, gpt.config.block_size
+    check_whole("n_alternatives", n_alternatives, minimum=0, maximum=tokenizer.vocab_size)
+    if isinstance(text, str) and tokenizer.is_chat:
+        text = (Message("user", text),)
+    tokens = tokenizer.encode_document(text)
+    if tokenizer.is_chat:
+        tokens.pop()  # it follows every conversation
+    n = len(tokens) - 1
+    if attention or position is not None:
+        _check_details(gpt, n, attention, position)
+    rows: list[list[float]] = []
+    for chunk, mask in SlidingWindows(tokens, size):
+        first = mask.find(1, 1) if mask else 1
+        rows += gpt.log_probabilities(chunk[:-1], first - 1)
+    predictions = tuple(
+        _prediction(tokenizer, token, row, n_alternatives)
+        for token, row in zip(tokens[1:], rows, strict=True)
+    )
+    explanation = Explanation(predictions, tuple(map(tokenizer.label, tokens[:-1])))
+    if not attention and position is None:
+        return explanation
+    found = gpt.compiled.activations(tokens[:-1])
+    maps = {layer: found.attention(layer) for layer in {layer for layer, _ in attention}}
+    return replace(
+        explanation,
+        attention={
+            (layer, head): [row[: i + 1].tolist() for i, row in enumerate(maps[layer][head])]
+            for layer, head in attention
+        },
+        activations={}
+        if position is None
+        else {name: numbers.tolist() for name, numbers in found.at(position % n).items()},
+    )
+
+
+def _check_details(
+    gpt: Predictor, n: int, attention: Collection[Head], position: int | None
+) -> None:
+    config = gpt.config
+    if gpt.engine == "reference":
+        raise ConfigError("attention and activations require the compiled engine")
+    if n > config.block_size:
+        raise PromptError(
+            f"the text has {n} tokens with its end; attention and activations are available for "
+            f"up to {config.block_size}, the context of the model"
+        )
+    for layer, head in attention:
+        check_whole("layer", layer, minimum=0, maximum=config.n_layer - 1)
+        check_whole("head", head, minimum=0, maximum=config.n_head - 1)
+    if position is not None:
+        check_whole("position", position, minimum=-n, maximum=n - 1)
+
+
+def _prediction(tokenizer: Tokenizer, token: int, row: Sequence[float], n: int) -> Prediction:
+    """Return the prediction of a token from the log-probabilities of all tokens."""
+    best = nlargest(n, range(len(row)), key=row.__getitem__)
+    return Prediction(
+        token,
+        tokenizer.label(token),
+        math.exp(row[token]),
+        -math.fsum(math.exp(x) * x for x in row) / math.log(2),
+        tuple(Alternative(each, tokenizer.label(each), math.exp(row[each])) for each in best),
+    )

@@ -1,0 +1,165 @@
+"""What a model predicted at each position of a text, and how it got there."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig
+from microgpt.errors import ConfigError, PromptError, TokenizerError
+from microgpt.evaluation.explanation import explain
+from microgpt.evaluation.predictor import Predictor
+from microgpt.model import KVCache, Vector
+from microgpt.model_variants import GptVariant
+from microgpt.training.train import train
+
+DOCS = ["anna", "emma", "olivia"]
+CHAT = [(Message("user", "hi"), Message("assistant", "yo"))] * 3
+SHAPES = {
+    "karpathy": ModelConfig(n_embd=8, n_head=2, n_layer=2),
+    "variant": ModelConfig(
+        n_embd=16, n_head=2, n_layer=2, positions="rotary", token_shift=True, activation="relu2",
+        qk_norm=True, final_norm=True,
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=SHAPES)
+def trained(request):
+    config = TrainConfig(steps=30)
+    return train(DOCS, model=SHAPES[request.param], config=config, dtype="float64")
+
+
+@pytest.fixture(scope="module")
+def chat():
+    return train(CHAT, model=ModelConfig(n_embd=8, n_head=2), config=TrainConfig(steps=30))
+
+
+class RecordingGpt(GptVariant[float]):
+    """A scalar model that keeps what it computes for each token."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.attention_of: list[list[float]] = []
+        self.found: dict[str, list[float]] = {}
+
+    def embedding(self, token: int, cache: KVCache[float]) -> Vector[float]:
+        self.found["embedding"] = super().embedding(token, cache)
+        return self.found["embedding"]
+
+    def attention_weights(self, query: Any, keys: Any) -> Vector[float]:
+        self.attention_of.append(super().attention_weights(query, keys))
+        return self.attention_of[-1]
+
+    def attention(self, x: Any, layer: int, cache: Any) -> Vector[float]:
+        self.found[f"layer{layer}.attention_input"] = x
+        self.found[f"layer{layer}.attention_output"] = super().attention(x, layer, cache)
+        self.found[f"layer{layer}.key"] = cache[layer][0][-1]
+        self.found[f"layer{layer}.value"] = cache[layer][1][-1]
+        return self.found[f"layer{layer}.attention_output"]
+
+    def mlp(self, x: Any, layer: int, cache: Any) -> Vector[float]:
+        self.found[f"layer{layer}.mlp_output"] = super().mlp(x, layer, cache)
+        return self.found[f"layer{layer}.mlp_output"]
+
+    def logits(self, x: Any) -> Vector[float]:
+        self.found[f"layer{self.config.n_layer - 1}.x"] = x
+        self.found["logits"] = super().logits(x)
+        return self.found["logits"]
+
+
+def test_the_probabilities_are_those_of_the_reference_engine(trained) -> None:
+    fast, slow = (
+        explain(InferenceGpt(trained, engine=engine), "livia", n_alternatives=3)
+        for engine in ("compiled", "reference")
+    )
+    assert [each.text for each in fast.predictions] == [*"livia", "<|bos|>"]
+    for each, other in zip(fast.predictions, slow.predictions, strict=True):
+        assert each.probability == pytest.approx(other.probability, abs=1e-9)
+        assert each.entropy == pytest.approx(other.entropy, abs=1e-9)
+        assert [one.token for one in each.alternatives] == [one.token for one in other.alternatives]
+        assert [one.probability for one in each.alternatives] == pytest.approx(
+            [one.probability for one in other.alternatives], abs=1e-9
+        )
+
+
+def test_attention_and_activations_are_those_of_the_reference_engine(trained) -> None:
+    heads = [(layer, head) for layer in range(2) for head in range(2)]
+    text, position = "oliviaemma", 7
+    explanation = explain(InferenceGpt(trained), text, attention=heads, position=position)
+    assert list(explanation.attention) == heads
+    for rows in explanation.attention.values():
+        assert [len(row) for row in rows] == list(range(1, len(text) + 2))
+        assert [math.fsum(row) for row in rows] == pytest.approx([1] * len(rows), abs=1e-12)
+    gpt = RecordingGpt(trained.model, trained.weights)
+    cache = gpt.new_cache()
+    for i, token in enumerate(trained.tokenizer.encode_document(text)[:-1]):
+        gpt.forward(token, cache)
+        for key, rows in explanation.attention.items():
+            assert rows[i] == pytest.approx(gpt.attention_of[4 * i + heads.index(key)], abs=1e-9)
+        if i == position:
+            for name, numbers in gpt.found.items():
+                assert explanation.activations[name] == pytest.approx(numbers, abs=1e-9), name
+    names = list(explanation.activations)
+    assert (names[0], names[-1]) == ("embedding", "logits")
+
+
+def test_the_surprise_is_the_loss(trained) -> None:
+    gpt = InferenceGpt(trained)
+    text = "annaemmaoliviaemma" * 3  # longer than the context
+    result = gpt.evaluate([text])
+    explanation = explain(gpt, text, n_alternatives=0)
+    assert len(explanation.predictions) == result.n_tokens
+    assert explanation.bits == pytest.approx(result.n_tokens * result.loss / math.log(2))
+    with pytest.raises(PromptError, match=r"^the text has 55 tokens with its end; attention and "):
+        explain(gpt, text, position=0)
+
+
+def test_a_conversation_shows_who_speaks(chat) -> None:
+    explanation = explain(InferenceGpt(chat), CHAT[0])
+    labels = ["<|user|>", *"hi", "<|end_turn|>", "<|assistant|>", *"yo", "<|end_turn|>"]
+    assert [each.text for each in explanation.predictions] == labels
+    assert explanation.read == ("<|bos|>", *labels[:-1])
+    alone = explain(InferenceGpt(chat), "hi")
+    assert [each.text for each in alone.predictions] == labels[:4]
+
+
+def test_alternatives_are_sorted_and_entropy_is_in_bits(trained) -> None:
+    n = trained.tokenizer.vocab_size
+    for each in explain(InferenceGpt(trained), "emma", n_alternatives=n).predictions:
+        probabilities = np.array([one.probability for one in each.alternatives])
+        assert probabilities.sum() == pytest.approx(1)
+        assert (np.diff(probabilities) <= 0).all()
+        assert each.entropy == pytest.approx(-(probabilities * np.log2(probabilities)).sum())
+        assert each.bits == pytest.approx(-math.log2(each.probability))
+
+
+def test_half_characters_have_a_name() -> None:
+    tokenizer = BpeTokenizer.from_documents(["añb"], 260)
+    model = train(["añb"], tokenizer=tokenizer, config=TrainConfig(steps=1), model=ModelConfig())
+    texts = [each.text for each in explain(InferenceGpt(model), "ñ").predictions]
+    assert texts == ["bytes:\\xc3", "bytes:\\xb1", "<|bos|>"]
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"n_alternatives": -1}, "n_alternatives must be"),
+        ({"n_alternatives": 99}, "n_alternatives must be"),
+        ({"attention": [(2, 0)]}, "layer must be"),
+        ({"attention": [(0, 2)]}, "head must be"),
+        ({"position": 5}, "position must be"),
+        ({"position": -6}, "position must be"),
+    ],
+)
+def test_wrong_options_are_refused(trained, options, problem) -> None:
+    with pytest.raises(ConfigError, match=f"^{problem}"):
+        explain(InferenceGpt(trained), "anna", **options)
+
+
+def test_what_the_model_cannot_read_is_refused(trained) -> None:
+    with pytest.raises(TokenizerError):
+        explain(InferenceGpt(trained), "ann9")
+    with pytest.raises(ConfigError, match="compiled engine"):
+        explain(Predictor(trained, engine="reference"), "anna", position=0)

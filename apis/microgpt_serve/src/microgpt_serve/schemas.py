@@ -1,8 +1,15 @@
 """Request and response models of microgpt's own API, shown at /docs."""
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 from pydantic.config import JsonDict
 from pydantic.json_schema import WithJsonSchema
 
@@ -15,6 +22,9 @@ from microgpt_serve.errors import MAX_SHOWN, int_if_whole
 MAX_SAMPLES = 50
 MAX_MESSAGES = 4096
 MAX_NEW_TOKENS = 2**14  # maximum number of new tokens per sample or reply
+MAX_EXPLAINED = 2**12  # maximum number of characters to explain
+MAX_TOP, MAX_HEADS = 20, 64  # maximum number of alternatives per position, and of attention heads
+MAX_NUMBERS = 2**20  # maximum number of attention weights in a response
 MAX_CHARACTERS = 2**17  # maximum number of characters in a prompt or in all messages of a chat
 
 Temperature = Annotated[
@@ -40,6 +50,7 @@ Seed = Annotated[
         }
     ),
 ]
+Index = Annotated[int, Field(ge=0, le=MAX_SIZE), WHOLE_FLOAT]
 Count = Annotated[int, Field(ge=1, le=MAX_SIZE), WHOLE_FLOAT]
 MaxTokens = Annotated[int, Field(ge=1, le=MAX_NEW_TOKENS), WHOLE_FLOAT]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -161,6 +172,74 @@ class ChatResponse(BaseModel):
     finish_reason: FinishReason = Field(
         description="`stop`: the model ended the reply. `length`: max_tokens was reached or the "
         "context is full."
+    )
+
+
+class ExplainRequest(RequestBody):
+    """Request body of /microgpt/v1/explain. It has either a text or messages."""
+
+    text: str | None = Field(
+        None,
+        max_length=MAX_EXPLAINED,
+        description="Text; for a chat model, a message of the user.",
+    )
+    messages: Messages[ChatMessage] | None = None
+    top: Annotated[int, Field(ge=0, le=MAX_TOP), WHOLE_FLOAT] = Field(
+        5, description="Number of most likely tokens at each position."
+    )
+    attention: list[tuple[Index, Index]] = Field(
+        [],
+        max_length=MAX_HEADS,
+        description="Layers and heads, counted from 0, whose attention weights are returned.",
+    )
+    position: int | None = Field(
+        None,
+        description="Index of the prediction whose activations are returned; negative values count "
+        "from the end.",
+    )
+
+    model_config = _example({"text": "queen", "top": 3})
+
+    @model_validator(mode="after")
+    def _check_text(self) -> Self:
+        if (self.text is None) == (self.messages is None):
+            raise ValueError("pass either text or messages")
+        return self
+
+
+class Alternative(BaseModel):
+    """A token that might have come."""
+
+    token: int
+    text: str
+    probability: float
+
+
+class Prediction(BaseModel):
+    """What the model predicted at one position, and what came."""
+
+    token: int = Field(description="The token that came.")
+    text: str = Field(description="Its text; special tokens have names, such as `<|user|>`.")
+    probability: float = Field(description="Probability that the model gave to it.")
+    bits: float = Field(description="Surprise: minus the binary logarithm of the probability.")
+    entropy: float = Field(description="Entropy of all probabilities, in bits.")
+    alternatives: list[Alternative] = Field(description="The most likely tokens, in order.")
+
+
+class ExplainResponse(BaseModel):
+    """The predictions for a text, and some activations of the model."""
+
+    bits: float = Field(description="Surprise at the whole text, including its end.")
+    predictions: list[Prediction]
+    read: list[str] = Field(
+        description="The tokens that the model reads: the start token, and all but the last."
+    )
+    attention: dict[str, list[list[float]]] = Field(
+        description='Attention weights of each head, by "layer.head": row i is the weight of each '
+        "token up to token i of `read`."
+    )
+    activations: dict[str, list[float] | list[list[float]]] = Field(
+        description="Numbers of one position by name, in the order in which they are computed."
     )
 
 

@@ -105,6 +105,14 @@ def _load(session: ChatSession, name: str) -> str:
     return f"({len(session.messages)} messages read from {path})"
 
 
+def _explain(session: ChatSession, _: str) -> str:
+    """Print the probability of each token of the last reply."""
+    from microgpt_cli.explanation import print_explanation
+
+    print_explanation(session.explain())
+    return "(probabilities at temperature 1)"
+
+
 def _help(session: ChatSession, _: str) -> str:
     usages = {f"{name} {command.value}": command.help for name, command in COMMANDS.items()}
     width = max(map(len, usages))
@@ -127,6 +135,7 @@ COMMANDS = {
     "/clear": Command("", "clear the conversation", _clear),
     "/temperature": Command("[NUMBER]", "show or set the sampling temperature", _temperature),
     "/seed": Command("[NUMBER]", "show or set the seed of the first reply", _seed),
+    "/explain": Command("", "show how likely each token of the last reply was", _explain),
     "/save": Command("FILE", "save the conversation in the format of train --chat", _save),
     "/load": Command("FILE", "continue a conversation from a file", _load),
     "/help": Command("", "show this help", _help),

@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from microgpt.config import Sampling
 from microgpt.data.tokenizer import Message
+from microgpt.errors import ConfigError
 
 if TYPE_CHECKING:
     from microgpt.data.tokenizer import Tokenizer
+    from microgpt.evaluation.explanation import Explanation
     from microgpt.inference import InferenceGpt
     from microgpt.sampling import TokenStream
 
@@ -74,6 +77,18 @@ class ChatSession:
         """Append the message and the (possibly partial) reply; ignore a turn without a reply."""
         if turn.answer.strip():
             self.messages += [turn.question, Message("assistant", turn.answer)]
+
+    def explain(self) -> "Explanation":
+        """Explain the predictions of the last reply, given what the model read before it."""
+        from microgpt.evaluation.explanation import explain_tokens
+
+        if not self.messages:
+            raise ConfigError("there is no reply to explain yet; send a message first")
+        *before, reply = self.messages
+        prompt, tokenizer = self._model.chat_prompt(before).tokens, self._model.tokenizer
+        tokens = [*prompt, *tokenizer.encode(reply.content), tokenizer.end_turn_id]
+        explanation = explain_tokens(self._model, tokens)
+        return replace(explanation, predictions=explanation.predictions[len(prompt) - 1 :])
 
     def note_unknown(self, messages: list[Message]) -> None:
         """Report unknown characters that have not been reported yet."""

@@ -20,6 +20,7 @@ from microgpt_cli.terminal.progress import load_kernels
 
 if TYPE_CHECKING:
     from microgpt.data.tokenizer import Document
+    from microgpt.inference import InferenceGpt
     from microgpt.storage.model_directory import SavedModel
 
 choice = opt.panel("Sampling")
@@ -84,6 +85,12 @@ def generate(
             "probability.",
         ),
     ] = config.Sampling.min_p,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain", help="Also print the probability of each token; see microgpt explain."
+        ),
+    ] = False,
     unfinished: opt.Unfinished = False,
     threads: opt.Threads = 1,
     as_json: opt.AsJson = False,
@@ -106,6 +113,7 @@ def generate(
         raise ConfigError("--against requires --novel; add --novel or omit --against")
 
     from microgpt.batching.sample_filter import GIVE_UP_AFTER, select
+    from microgpt.evaluation.explanation import explain as explain_text
     from microgpt.files.atomic_files import as_argument
     from microgpt.inference import InferenceGpt
     from microgpt_cli.model_loading import load_model
@@ -129,15 +137,17 @@ def generate(
         seed=seed,
         threads=threads,
     )
-    load_kernels("compiled", saved.dtype, uses=["generation"])
+    uses: list[config.Use] = ["generation", "evaluation"] if explain else ["generation"]
+    load_kernels("compiled", saved.dtype, uses=uses)
     if unique or novel:
         samples = islice(select(samples, unique=unique, known=known), num_samples)
     if as_json:
         texts = list(samples)
-        print(json.dumps({"samples": texts}))
+        explanations = [explain_text(model, text).facts() for text in texts if explain]
+        print(json.dumps({"samples": texts} | ({"explanations": explanations} if explain else {})))
         n_printed = len(texts)
     else:
-        n_printed = _print_lines(samples)
+        n_printed = _print_lines(samples, model if explain else None)
     if n_printed < num_samples:
         note(
             f"stopped after {n_printed} of {num_samples} samples: the next {GIVE_UP_AFTER:,} "
@@ -145,11 +155,17 @@ def generate(
         )
 
 
-def _print_lines(samples: Iterator[str]) -> int:
+def _print_lines(samples: Iterator[str], explained_by: "InferenceGpt | None") -> int:
     """Print each sample when it is complete, and return the number of samples."""
+    if explained_by:
+        from microgpt.evaluation.explanation import explain
+        from microgpt_cli.explanation import print_explanation
+
     n_printed, due = 0, 0.0
     for n_printed, text in enumerate(samples, start=1):
         print(f"sample {n_printed:2d}: {terminal_safe(text)}")
+        if explained_by:
+            print_explanation(explain(explained_by, text))
         if perf_counter() > due:
             sys.stdout.flush()
             due = perf_counter() + FLUSH_INTERVAL_S

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from heapq import nlargest
-from typing import NamedTuple
+from typing import Any
 
 from microgpt.data.sliding_windows import SlidingWindows
 from microgpt.data.tokenizer import Document, Message, Tokenizer
 from microgpt.errors import ConfigError, PromptError
+from microgpt.evaluation.held_out_loss import bits
 from microgpt.evaluation.predictor import Predictor
 from microgpt.model_config import check_whole
 
@@ -17,7 +18,8 @@ N_ALTERNATIVES = 5
 Head = tuple[int, int]  # layer and head, both counted from 0
 
 
-class Alternative(NamedTuple):
+@dataclass(frozen=True)
+class Alternative:
     """A token that might have come."""
 
     token: int
@@ -32,13 +34,9 @@ class Prediction:
     token: int  # the token that came
     text: str  # its text; "<|user|>" and similar for special tokens
     probability: float  # that the model gave to it
-    entropy: float  # of all probabilities, in bits
+    bits: float  # of surprise: minus the binary logarithm of the probability
+    entropy: float  # of all probabilities, in bits: the surprise that the model expected
     alternatives: tuple[Alternative, ...]  # the most likely tokens, the most likely first
-
-    @property
-    def bits(self) -> float:
-        """The surprise: minus the binary logarithm of the probability."""
-        return -math.log2(self.probability) if self.probability else math.inf
 
 
 @dataclass(frozen=True)
@@ -58,6 +56,17 @@ class Explanation:
         """The surprise at the whole text."""
         return math.fsum(prediction.bits for prediction in self.predictions)
 
+    def facts(self) -> dict[str, Any]:
+        """Return everything as JSON values; heads are named "layer.head"."""
+        attention = {f"{layer}.{head}": rows for (layer, head), rows in self.attention.items()}
+        return {
+            "bits": self.bits,
+            "predictions": [asdict(each) for each in self.predictions],
+            "read": list(self.read),
+            "attention": attention,
+            "activations": self.activations,
+        }
+
 
 def explain(
     gpt: Predictor,
@@ -74,6 +83,7 @@ def explain(
 
     Args:
         text: for a chat model, a conversation or one message of the user.
+        n_alternatives: number of most likely tokens at each position.
         attention: layers and heads whose attention weights are returned.
         position: index of the prediction whose activations are returned; negative values count from
             the end.
@@ -83,39 +93,58 @@ def explain(
             reference engine.
         PromptError: the text is too long for attention or activations.
         TokenizerError: the text contains an unknown character.
+
+    Example:
+        >>> from microgpt import InferenceGpt, TrainConfig, train
+        >>> model = InferenceGpt(train(["anna"], config=TrainConfig(steps=60)))
+        >>> [each.text for each in explain(model, "anna").predictions]
+        ['a', 'n', 'n', 'a', '<|bos|>']
     """
-    tokenizer, size = gpt.tokenizer, gpt.config.block_size
-    check_whole("n_alternatives", n_alternatives, minimum=0, maximum=tokenizer.vocab_size)
+    tokenizer = gpt.tokenizer
     if isinstance(text, str) and tokenizer.is_chat:
         text = (Message("user", text),)
     tokens = tokenizer.encode_document(text)
     if tokenizer.is_chat:
-        tokens.pop()  # it follows every conversation
-    n = len(tokens) - 1
+        tokens.pop()  # the end of the conversation, which is not learned
+    return explain_tokens(
+        gpt, tokens, n_alternatives=n_alternatives, attention=attention, position=position
+    )
+
+
+def explain_tokens(
+    gpt: Predictor,
+    tokens: Sequence[int],
+    *,
+    n_alternatives: int = N_ALTERNATIVES,
+    attention: Collection[Head] = (),
+    position: int | None = None,
+) -> Explanation:
+    """Explain the predictions of all tokens but the first; see `explain`."""
+    label, n = gpt.tokenizer.label, len(tokens) - 1
+    check_whole("n_alternatives", n_alternatives, minimum=0, maximum=gpt.config.vocab_size)
     if attention or position is not None:
         _check_details(gpt, n, attention, position)
     rows: list[list[float]] = []
-    for chunk, mask in SlidingWindows(tokens, size):
+    for chunk, mask in SlidingWindows(tokens, gpt.config.block_size):
         first = mask.find(1, 1) if mask else 1
         rows += gpt.log_probabilities(chunk[:-1], first - 1)
     predictions = tuple(
-        _prediction(tokenizer, token, row, n_alternatives)
+        _prediction(gpt.tokenizer, token, row, n_alternatives)
         for token, row in zip(tokens[1:], rows, strict=True)
     )
-    explanation = Explanation(predictions, tuple(map(tokenizer.label, tokens[:-1])))
+    explanation = Explanation(predictions, tuple(map(label, tokens[:-1])))
     if not attention and position is None:
         return explanation
     found = gpt.compiled.activations(tokens[:-1])
     maps = {layer: found.attention(layer) for layer in {layer for layer, _ in attention}}
+    numbers = {} if position is None else found.at(position % n)
     return replace(
         explanation,
         attention={
             (layer, head): [row[: i + 1].tolist() for i, row in enumerate(maps[layer][head])]
             for layer, head in attention
         },
-        activations={}
-        if position is None
-        else {name: numbers.tolist() for name, numbers in found.at(position % n).items()},
+        activations={name: array.tolist() for name, array in numbers.items()},
     )
 
 
@@ -144,6 +173,7 @@ def _prediction(tokenizer: Tokenizer, token: int, row: Sequence[float], n: int) 
         token,
         tokenizer.label(token),
         math.exp(row[token]),
-        -math.fsum(math.exp(x) * x for x in row) / math.log(2),
+        bits(-row[token]),
+        bits(-math.fsum(math.exp(x) * x for x in row)),
         tuple(Alternative(each, tokenizer.label(each), math.exp(row[each])) for each in best),
     )

@@ -1,0 +1,116 @@
+"""`microgpt explain`: what a model predicted at each position of a text."""
+
+import json
+from collections.abc import Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from microgpt.errors import ConfigError
+from microgpt_cli.terminal.options import MODEL_HELP, AsJson, Unfinished
+from microgpt_cli.terminal.progress import load_kernels
+
+if TYPE_CHECKING:
+    from microgpt.data.tokenizer import Document
+    from microgpt.evaluation.explanation import Explanation, Head
+
+N_ALTERNATIVES = 5
+
+
+def explain(
+    model: Annotated[Path, typer.Argument(help=MODEL_HELP, metavar="MODEL", show_default=False)],
+    text: Annotated[
+        list[str],
+        typer.Argument(
+            help="Text. For a chat model, a message of the user, and further messages of the "
+            "assistant and the user in turns.",
+            metavar="TEXT",
+            show_default=False,
+        ),
+    ],
+    top: Annotated[
+        int, typer.Option(help="Number of most likely tokens to show at each position.")
+    ] = N_ALTERNATIVES,
+    attention: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Also show the attention weights of a head, such as 0.1 for head 1 of layer 0; "
+            "can be repeated.",
+            metavar="LAYER.HEAD",
+        ),
+    ] = None,
+    position: Annotated[
+        int | None,
+        typer.Option(
+            help="Also show all activations with which the token at this position was predicted; "
+            "0 is the first token, -1 the end."
+        ),
+    ] = None,
+    plot: Annotated[
+        list[Path] | None,
+        typer.Option(help="Chart file, .png or .svg; can be repeated.", metavar="<path>"),
+    ] = None,
+    unfinished: Unfinished = False,
+    as_json: AsJson = False,
+) -> None:
+    """Explain what a model predicted at each position of a text.
+
+    For each token: the probability that the model gave to it, the surprise in bits (minus the
+    binary logarithm of the probability), and the most likely tokens. The last line is the end of
+    the text.
+    """
+    heads = [_head(name) for name in attention or ()]
+    if plot:
+        from microgpt_cli.commands.plot import check_kinds
+
+        check_kinds(plot)
+
+    from microgpt.evaluation import explanation
+    from microgpt.inference import InferenceGpt
+    from microgpt_cli.explanation import print_explanation
+    from microgpt_cli.model_loading import load_model
+
+    saved = load_model(model, unfinished=unfinished)
+    doc = _document(text, is_chat=saved.tokenizer.is_chat)
+    load_kernels("compiled", saved.dtype, uses=["evaluation"])
+    result = explanation.explain(
+        InferenceGpt(saved), doc, n_alternatives=top, attention=heads, position=position
+    )
+    if plot:
+        _write_chart(result, plot)
+    if as_json:
+        print(json.dumps(result.facts()))
+        return
+    print_explanation(result)
+
+
+def _head(name: str) -> "Head":
+    layer, _, head = name.partition(".")
+    if layer.isascii() and head.isascii() and layer.isdigit() and head.isdigit():
+        return int(layer), int(head)
+    raise ConfigError(f"--attention must be LAYER.HEAD, such as 0.1, got {name!r:.40}")
+
+
+def _document(texts: Sequence[str], *, is_chat: bool) -> "Document":
+    from microgpt.data.tokenizer import ROLES, Message
+
+    if is_chat:
+        return tuple(Message(role, text) for role, text in zip(cycle(ROLES), texts, strict=False))
+    if len(texts) > 1:
+        raise ConfigError(
+            f"{len(texts)} texts are given, but the model is not a chat model; pass one text in "
+            "quotation marks"
+        )
+    return texts[0]
+
+
+def _write_chart(explanation: "Explanation", files: Sequence[Path]) -> None:
+    from microgpt_cli.commands.plot import require_plots, write_chart
+
+    with require_plots("plotting"):
+        from microgpt_report.charts import explanation as chart
+
+        drawn = chart.draw(explanation)
+    write_chart(drawn, files)

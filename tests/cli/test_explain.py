@@ -1,0 +1,96 @@
+"""`microgpt explain`, `generate --explain` and `/explain`, as they are used."""
+
+import json
+
+import pytest
+
+from microgpt import InferenceGpt, Message, load
+from microgpt.evaluation.explanation import explain
+
+
+def test_it_prints_what_the_library_finds(microgpt, text_model) -> None:
+    done = microgpt("explain", text_model, "anna", "--top", "2")
+    result = explain(InferenceGpt(load(text_model)), "anna", n_alternatives=2)
+    *lines, total = done.stdout.splitlines()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split()[0] for line in lines] == [*"anna", "<|bos|>"]
+    for line, prediction in zip(lines, result.predictions, strict=True):
+        assert f" {prediction.probability:.2%} " in line
+        assert f" {prediction.bits:.1f} bits " in line
+        assert f"{prediction.alternatives[0].text} " in line
+    assert total == f"{result.bits:.1f} bits in all, {result.bits / 5:.2f} per token"
+
+
+def test_it_prints_attention_and_activations(microgpt, text_model) -> None:
+    done = microgpt("explain", text_model, "anna", "--attention=0.1", "--position=-1")
+    _, attention, activations = done.stdout.split("\n\n")
+    title, *rows = attention.splitlines()
+    assert title == "attention of layer 0, head 1"
+    assert [row.split(" ")[0] for row in rows] == ["<|bos|>", *"anna"]
+    assert activations.startswith("embedding ")
+    assert activations.splitlines()[-1].startswith("logits ")
+
+
+def test_json_has_everything(microgpt, text_model) -> None:
+    options = ["--attention", "0.0", "--attention", "0.1", "--position", "0", "--json"]
+    done = microgpt("explain", text_model, "anna", *options)
+    heads = [(0, 0), (0, 1)]
+    result = explain(InferenceGpt(load(text_model)), "anna", attention=heads, position=0)
+    assert json.loads(done.stdout) == json.loads(json.dumps(result.facts()))
+
+
+def test_a_conversation_is_given_turn_by_turn(microgpt, chat_model) -> None:
+    done = microgpt("explain", chat_model, "hi", "yo", "--json")
+    messages = [Message("user", "hi"), Message("assistant", "yo")]
+    result = explain(InferenceGpt(load(chat_model)), messages)
+    assert json.loads(done.stdout) == json.loads(json.dumps(result.facts()))
+
+
+def test_it_draws_a_picture(microgpt, text_model, tmp_path) -> None:
+    done = microgpt("explain", text_model, "anna", "--plot", "anna.svg")
+    assert done.returncode == 0
+    assert "</svg>" in (tmp_path / "anna.svg").read_text()
+
+
+def test_generate_explains_its_samples(microgpt, text_model) -> None:
+    plain = microgpt("generate", "-n2", "--model", text_model).stdout.splitlines()
+    done = microgpt("generate", "-n2", "--model", text_model, "--explain")
+    assert [line for line in done.stdout.splitlines() if line.startswith("sample")] == plain
+    facts = json.loads(
+        microgpt("generate", "-n2", "--model", text_model, "--explain", "--json").stdout
+    )
+    assert [f"sample {i:2d}: {text}" for i, text in enumerate(facts["samples"], 1)] == plain
+    model = InferenceGpt(load(text_model))
+    for text, explanation in zip(facts["samples"], facts["explanations"], strict=True):
+        assert explanation["bits"] == pytest.approx(explain(model, text).bits)
+
+
+def test_a_chat_explains_its_last_reply(microgpt, chat_model) -> None:
+    done = microgpt("chat", "--model", chat_model, stdin="hi\n/explain\n")
+    reply, *lines, total, remark = done.stdout.splitlines()
+    assert "".join(line.split()[0] for line in lines) == reply.replace(" ", "␣") + "<|end_turn|>"
+    assert " bits in all, " in total
+    assert remark == "(probabilities at temperature 1)"
+    empty = microgpt("chat", "--model", chat_model, stdin="/explain\n")
+    assert empty.stderr == "error: there is no reply to explain yet; send a message first\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "problem"),
+    [
+        (["ann9"], "the vocabulary does not contain '9'"),
+        (["anna", "emma"], "2 texts are given, but the model is not a chat model; pass one text"),
+        (["anna", "--attention=x"], "--attention must be LAYER.HEAD, such as 0.1, got 'x'"),
+        (["anna", "--attention=9.0"], "layer must be"),
+        (["anna", "--position=5"], "position must be"),
+        (["anna", "--top=-1"], "n_alternatives must be"),
+        (["anna", "--plot=x.pdf"], "the chart must be a .png or .svg file, got x.pdf"),
+        (["anna" * 99, "--position=0"], "attention and activations are available for up to"),
+    ],
+)
+def test_bad_input_is_refused_in_a_line(microgpt, text_model, args, problem) -> None:
+    done = microgpt("explain", text_model, *args)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert problem in done.stderr
+    assert done.stderr.count("\n") == 1

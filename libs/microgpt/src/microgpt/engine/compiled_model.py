@@ -60,10 +60,14 @@ class CompiledModel:
 
         Each document must have 2 to block_size + 1 tokens.
         """
+        return float(self.losses(docs, threads=threads).astype(np.float64).sum())
+
+    def losses(self, docs: Sequence[Tokens], *, threads: int = 1) -> NDArray[Any]:
+        """Return the negative log-likelihood of each target token, in nats; 0 if it is masked."""
         size = -(-len(docs) // threads)
         parts = [docs[i : i + size] for i in range(0, len(docs), size)]
         losses = map_in_threads(lambda part, stop: self._evaluate(part, stop)[0], parts, threads)
-        return float(np.concatenate(list(losses)).astype(np.float64).sum())
+        return np.concatenate(list(losses))
 
     def probabilities(
         self,

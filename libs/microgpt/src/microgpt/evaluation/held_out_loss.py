@@ -1,7 +1,7 @@
 """Held-out loss: mean negative log-likelihood (NLL) of documents."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from microgpt.data.sliding_windows import Chunk
@@ -77,14 +77,16 @@ class EvaluationSet:
 
 def scalar_nll(gpt: Gpt[float], docs: TokenDataset) -> float:
     """Return the summed NLL in nats, computed in plain Python."""
-    total_loss = 0.0
+    return sum(scalar_losses(gpt, docs))
+
+
+def scalar_losses(gpt: Gpt[float], docs: TokenDataset) -> Iterator[float]:
+    """Yield the NLL of each target token in nats, or 0 if it is masked."""
     for i, tokens in enumerate(docs):
         cache = gpt.new_cache()
         for token, target in zip(tokens[:-1], docs.targets_of(i), strict=True):
             logits = gpt.forward(token, cache)
-            if target is not None:
-                total_loss += cross_entropy(logits, target)
-    return total_loss
+            yield 0.0 if target is None else cross_entropy(logits, target)
 
 
 def scalar_log_probabilities(gpt: Gpt[float], tokens: Iterable[int]) -> list[list[float]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from microgpt.config import (
     MAX_NEW_TOKENS,
@@ -13,12 +13,14 @@ from microgpt.config import (
     check_choice,
 )
 from microgpt.data.chunked_dataset import scored
+from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import Document, count_predictions
 from microgpt.errors import ConfigError, DataError, PromptError
 from microgpt.evaluation.held_out_loss import (
     EvaluationSet,
     HeldOutLoss,
     scalar_log_probabilities,
+    scalar_losses,
     scalar_nll,
 )
 from microgpt.model import count_params
@@ -29,6 +31,8 @@ from microgpt.state import TrainedModel
 from microgpt.training.engines import check_engine
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from microgpt.engine.compiled_model import CompiledModel
 
 
@@ -127,6 +131,17 @@ class Predictor:
                     rows += activations.log_probabilities(new).tolist()
             start, known = end + 1 - n_kept(size), end
         return rows
+
+    def losses(self, docs: TokenDataset) -> "NDArray[Any]":
+        """Return the negative log-likelihood of each prediction in nats; 0 if it is masked.
+
+        Each document must have 2 to block_size + 1 tokens.
+        """
+        import numpy as np
+
+        if self.engine == "reference":
+            return np.fromiter(scalar_losses(self._gpt, docs), float)
+        return self.compiled.losses(docs) if len(docs) else np.empty(0)
 
     @cached_property
     def compiled(self) -> "CompiledModel":

@@ -1,0 +1,116 @@
+"""How much texts surprise a model."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig
+from microgpt.errors import ConfigError, DataError
+from microgpt.evaluation.explanation import explain
+from microgpt.evaluation.scoring import UNKNOWN_BITS, Scorer
+from microgpt.training.train import train
+
+DOCS = ["anna", "emma", "olivia", "ñu 🚀"]
+CONFIG = TrainConfig(steps=30)
+SHAPE = ModelConfig(n_embd=8, n_head=2, block_size=8)
+MODELS = {
+    "char": train(DOCS, model=SHAPE, config=CONFIG, dtype="float64"),
+    "bpe": train(
+        DOCS,
+        model=SHAPE,
+        config=CONFIG,
+        tokenizer=BpeTokenizer.from_documents(DOCS * 3, 270),
+        dtype="float64",
+    ),
+}
+
+
+@pytest.fixture(params=MODELS)
+def gpt(request) -> InferenceGpt:
+    return InferenceGpt(MODELS[request.param])
+
+
+@given(texts=st.lists(st.text("anemolivñu 🚀", max_size=30), min_size=1, max_size=6))
+@pytest.mark.parametrize("text", ["lines", "stream"])
+@pytest.mark.parametrize("kind", MODELS)
+def test_the_scores_add_up_to_the_loss(kind, text, texts) -> None:
+    gpt = InferenceGpt(MODELS[kind])
+    scores = Scorer(gpt, text=text).score(texts)
+    assert [score.text for score in scores] == texts
+    assert [score.n_unknown for score in scores] == [0] * len(texts)
+    if not any(score.n_scored for score in scores):
+        return
+    result = gpt.evaluate(texts, text=text)
+    assert sum(score.n_scored for score in scores) == result.n_characters
+    total = result.loss * result.n_tokens / math.log(2)
+    assert math.fsum(score.bits for score in scores) == pytest.approx(total)
+    if text == "lines":
+        for score in scores:
+            explanation = explain(gpt, score.text, n_alternatives=0)
+            assert score.bits == pytest.approx(explanation.bits)
+            end = explanation.predictions[-1].bits
+            assert score.character_bits.sum() == pytest.approx(score.bits - end)
+            assert score.character_bits.size == len(score.text)
+
+
+def test_each_character_of_a_character_model_has_the_bits_of_its_token() -> None:
+    gpt = InferenceGpt(MODELS["char"])
+    (score,) = Scorer(gpt).score(["olivia anna emma"])
+    predictions = explain(gpt, score.text).predictions[:-1]
+    assert score.character_bits == pytest.approx([each.bits for each in predictions])
+
+
+def test_a_subword_shares_its_bits_evenly() -> None:
+    gpt = InferenceGpt(MODELS["bpe"])
+    (score,) = Scorer(gpt).score(["annañ🚀"])
+    wanted: list[float] = []  # of bytes
+    for each in explain(gpt, score.text).predictions[:-1]:
+        n = len(gpt.tokenizer.names[each.token])
+        wanted += [each.bits / n] * n
+    ends = np.cumsum([0, 1, 1, 1, 1, 2, 4])
+    assert score.character_bits == pytest.approx(np.add.reduceat(wanted, ends[:-1]))
+
+
+def test_both_engines_give_the_same(gpt) -> None:
+    slow = InferenceGpt(MODELS[gpt.tokenizer.kind], engine="reference")
+    texts = ["anna", "", "olivia anna emma"]
+    fast, other = Scorer(gpt).score(texts), Scorer(slow).score(texts)
+    assert fast.bits == pytest.approx(other.bits, abs=1e-9)
+    assert fast.character_bits == pytest.approx(other.character_bits, abs=1e-9)
+
+
+def test_unknown_characters_cost_as_much_as_naming_them() -> None:
+    scorer = Scorer(InferenceGpt(MODELS["char"]))
+    known, some, none, empty = scorer.score(["anna", "aXnn\ud800a", "X", ""])
+    assert [each.n_unknown for each in (known, some, none, empty)] == [0, 2, 1, 0]
+    assert some.bits == pytest.approx(known.bits + 2 * UNKNOWN_BITS)
+    assert some.character_bits[[1, 4]].tolist() == [UNKNOWN_BITS] * 2
+    assert none.bits == pytest.approx(empty.bits + UNKNOWN_BITS)
+    assert some.bits_per_character == pytest.approx(some.bits / 7)
+
+
+def test_half_a_character_is_unknown_to_subwords() -> None:
+    known, some = Scorer(InferenceGpt(MODELS["bpe"])).score(["anna", "an\udcffna"])
+    assert (some.n_unknown, some.character_bits[2]) == (1, UNKNOWN_BITS)
+    assert some.bits == pytest.approx(known.bits + UNKNOWN_BITS)
+
+
+def test_scores_are_a_sequence(gpt) -> None:
+    scores = Scorer(gpt).score(["anna", "emma", "olivia"])
+    assert [each.text for each in scores[1:]] == ["emma", "olivia"]
+    assert scores[-1].text == "olivia"
+    assert scores.bits_per_character.tolist() == [each.bits_per_character for each in scores]
+    with pytest.raises(IndexError):
+        scores[3]
+    assert len(Scorer(gpt).score([])) == 0
+
+
+def test_what_cannot_be_scored_is_refused(gpt) -> None:
+    with pytest.raises(DataError, match="pass a list"):
+        Scorer(gpt).score("anna")
+    chat = train([[Message("user", "hi"), Message("assistant", "yo")]], config=TrainConfig(steps=1))
+    with pytest.raises(ConfigError, match="chat model"):
+        Scorer(InferenceGpt(chat))

@@ -25,6 +25,12 @@ _COMMANDS: dict[str, tuple[str, str, *tuple[str, ...]]] = {
     "remove": ("Start", "remove", "microgpt remove my-model"),
     "info": ("Measure", "info", "microgpt info my-model"),
     "eval": ("Measure", "evaluate", "microgpt eval my-model --data held-out.txt"),
+    "score": (
+        "Measure",
+        "score",
+        "microgpt score my-model --data lines.txt --top 20",
+        "tail -f app.log | microgpt score my-model --above 4",
+    ),
     "explain": ("Measure", "explain", "microgpt explain my-model queen --plot queen.svg"),
     "plot": ("Measure", "plot", "microgpt plot my-model other-model"),
     "judge": ("Measure", "judge", "microgpt judge nannan lelel kamon"),

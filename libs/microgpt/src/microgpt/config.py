@@ -34,6 +34,7 @@ MAX_NEW_TOKENS = 100_000  # maximum number of new tokens per sample; limits memo
 MUON_LR_RATIO, MUON_MOMENTUM = 6.0, 0.95
 DEFAULT_TEMPERATURE = 0.5  # values below 1 favor likely tokens
 CURVE_FILES = ("curves.png", "curves.svg")  # loss curves in a model directory
+CALIBRATION = "calibration.json"  # percentiles of scores, in a model directory
 
 
 @dataclass(frozen=True)

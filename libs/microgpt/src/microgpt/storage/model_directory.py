@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from microgpt.config import CURVE_FILES, TextKind, WeightsFormat
+from microgpt.config import CALIBRATION, CURVE_FILES, TextKind, WeightsFormat
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.data.tokenizer_io import MAX_TOKENIZER_BYTES, file_of, restore
 from microgpt.errors import CheckpointError, ConfigError, MicrogptError
@@ -171,7 +171,8 @@ def publish_model(
     directory: Path, files: Mapping[str, bytes], *, keep_curves: bool = False
 ) -> None:
     """Write the files of a model to a locked directory, then remove the old model's other files."""
-    old = {*WEIGHTS_FILES.values(), TOKENIZER, *(() if keep_curves else CURVE_FILES)}
+    about_old = () if keep_curves else (*CURVE_FILES, CALIBRATION)
+    old = {*WEIGHTS_FILES.values(), TOKENIZER, *about_old}
     try:
         if not has_model(directory):
             old = set()  # without a model, these files belong to other programs

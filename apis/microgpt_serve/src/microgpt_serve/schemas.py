@@ -25,6 +25,7 @@ MAX_NEW_TOKENS = 2**14  # maximum number of new tokens per sample or reply
 MAX_EXPLAINED = 2**12  # maximum number of characters to explain
 MAX_TOP, MAX_HEADS = 20, 64  # maximum number of alternatives per position, and of attention heads
 MAX_NUMBERS = 2**20  # maximum number of attention weights in a response
+MAX_TEXTS = 1024  # maximum number of texts to score
 MAX_CHARACTERS = 2**17  # maximum number of characters in a prompt or in all messages of a chat
 
 Temperature = Annotated[
@@ -241,6 +242,34 @@ class ExplainResponse(BaseModel):
     activations: dict[str, list[float] | list[list[float]]] = Field(
         description="Numbers of one position by name, in the order in which they are computed."
     )
+
+
+class ScoreRequest(RequestBody):
+    """Request body of /microgpt/v1/score."""
+
+    texts: list[str] = Field(min_length=1, max_length=MAX_TEXTS)
+    characters: bool = Field(False, description="Also return the bits of each character.")
+
+    model_config = _example({"texts": ["anna", "xqrt"]})
+
+
+class TextScore(BaseModel):
+    """How much a text surprises the model."""
+
+    bits_per_character: float = Field(description="Bits per character, including the end.")
+    bits: float = Field(description="Surprise at the whole text, in bits.")
+    n_unknown: int = Field(description="Number of characters that the model does not know.")
+    percentile: float | None = Field(
+        None,
+        description="Percentage of good texts that surprise the model less, if it is calibrated.",
+    )
+    character_bits: list[float] | None = None
+
+
+class ScoreResponse(BaseModel):
+    """The scores of the texts, in order."""
+
+    scores: list[TextScore]
 
 
 class ModelResponse(BaseModel):

@@ -6,12 +6,15 @@ from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from microgpt.config import Use
 from microgpt.data.documents import DEMO_MODEL, bundled
+from microgpt.evaluation.scoring import Scorer
 from microgpt.inference import InferenceGpt
 from microgpt.model import weight_shapes
 from microgpt.printable import printable
+from microgpt.storage.calibration_file import Calibration, read_calibration
 from microgpt.storage.model_directory import SavedModel, load
 from microgpt.training.engines import prepare_engine
 
@@ -30,6 +33,8 @@ class ServedModel:
     created_at: str | None
     progress: str | None = None  # such as "at step 400 of 1000" for an unfinished run
     is_demo: bool = False
+    scorer: Scorer | None = None  # None for a chat model
+    calibration: Calibration | None = None  # of the scores, if the model has one
 
     def __str__(self) -> str:
         kind = "chat" if self.gpt.tokenizer.is_chat else "text"
@@ -59,6 +64,8 @@ def load_model(
         version=(saved.meta.weights_sha256 or _weights_sha256(saved))[:VERSION_DIGITS],
         gpt=gpt,
         created_at=_valid_time(saved.meta.created_at),
+        scorer=None if saved.tokenizer.is_chat else Scorer(gpt, text=saved.text),
+        calibration=read_calibration(Path(path), saved.meta),
         progress=saved.progress,
         is_demo=is_demo,
     )

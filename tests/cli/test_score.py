@@ -1,0 +1,149 @@
+"""`microgpt score`, as it is used."""
+
+import csv
+import json
+import signal
+import subprocess
+
+import pytest
+
+from microgpt import InferenceGpt, load
+from microgpt.evaluation.scoring import Scorer
+
+LINES = ["anna", "", "x\x1b[2Jq", "annaannaannaannaannaanna"]
+
+
+@pytest.fixture
+def scores(text_model):
+    return Scorer(InferenceGpt(load(text_model))).score(LINES)
+
+
+def test_it_prints_what_the_library_finds(microgpt, text_model, scores) -> None:
+    done = microgpt("score", text_model, stdin="\n".join(LINES))
+    assert (done.returncode, done.stderr) == (0, "")
+    for line, score in zip(done.stdout.splitlines(), scores, strict=True):
+        assert line.startswith(f"{score.bits_per_character:6.2f}  ")
+        assert line.endswith(score.text)
+    assert "  (100% unknown)  x\x1b[2Jq" in done.stdout  # a pipe gets the text as it is
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_json_and_csv_have_every_number(microgpt, text_model, scores, tmp_path, end) -> None:
+    (tmp_path / "lines.txt").write_bytes(("\ufeff" + end.join([*LINES, ""])).encode())
+    as_json = microgpt("score", text_model, "--data=lines.txt", "--json").stdout.splitlines()
+    as_csv = csv.DictReader(
+        microgpt("score", text_model, "--data=lines.txt", "--csv").stdout.splitlines()
+    )
+    for number, (line, row, score) in enumerate(zip(as_json, as_csv, scores, strict=True), 1):
+        facts = json.loads(line)
+        assert facts.pop("character_bits") == pytest.approx(score.character_bits.tolist(), abs=5e-4)
+        assert facts == {
+            "line": number,
+            "text": score.text,
+            "bits_per_character": score.bits_per_character,
+            "bits": score.bits,
+            "n_unknown": score.n_unknown,
+            "percentile": None,
+        }
+        assert (row["line"], row["text"], row["percentile"]) == (str(number), score.text, "")
+        assert float(row["bits"]) == pytest.approx(score.bits, abs=1e-4)
+
+
+def test_the_most_surprising_lines_come_first(microgpt, text_model, scores) -> None:
+    done = microgpt("score", text_model, "--top=2", "--json", stdin="\n".join(LINES))
+    worst = sorted(scores, key=lambda score: -score.bits_per_character)[:2]
+    assert [json.loads(line)["text"] for line in done.stdout.splitlines()] == [
+        score.text for score in worst
+    ]
+
+
+def test_only_lines_above_a_limit_are_printed(microgpt, text_model, scores) -> None:
+    limit = sorted(score.bits_per_character for score in scores)[2]
+    done = microgpt("score", text_model, f"--above={limit}", "--json", stdin="\n".join(LINES))
+    found = [json.loads(line)["line"] for line in done.stdout.splitlines()]
+    assert found == [i for i, one in enumerate(scores, 1) if one.bits_per_character >= limit]
+
+
+def test_a_calibrated_model_tells_percentiles(microgpt, text_model, tmp_path) -> None:
+    (tmp_path / "good.txt").write_text("anna\nemma\n\nanna\n")
+    done = microgpt("score", text_model, "--calibrate=good.txt")
+    assert done.stdout.startswith("3 lines: half have at most ")
+    lines = "anna\nxxxx\n"
+    facts = [
+        json.loads(line)
+        for line in microgpt("score", text_model, "--json", stdin=lines).stdout.splitlines()
+    ]
+    assert [one["percentile"] for one in facts][1] == 100
+    above = microgpt("score", text_model, "--above=99%", stdin=lines)
+    assert [line.split()[-1] for line in above.stdout.splitlines()] == ["xxxx"]
+    (text_model / "calibration.json").write_text("{}")
+    broken = microgpt("score", text_model, stdin=lines)
+    assert broken.returncode == 2
+    assert "calibration.json: " in broken.stderr
+    assert broken.stderr.endswith("calibrate again\n")
+
+
+def test_a_new_model_has_no_old_calibration(microgpt, text_model, tmp_path) -> None:
+    (tmp_path / "good.txt").write_text("anna\nemma\n")
+    microgpt("score", text_model, "--calibrate=good.txt")
+    train = ["train", "--data=good.txt", "--steps=2", "--model", text_model, "--force"]
+    assert microgpt(*train).returncode == 0
+    assert not (text_model / "calibration.json").exists()
+
+
+def test_lines_are_scored_as_they_arrive(text_model) -> None:
+    command = ["microgpt", "score", text_model]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        for line in ("anna", "emma"):
+            process.stdin.write(f"{line}\n")
+            process.stdin.flush()
+            assert process.stdout.readline().endswith(f"{line}\n")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+        assert process.stderr.read() == "interrupted\n"
+
+
+def test_a_closed_pipe_ends_it_quietly(text_model, tmp_path) -> None:
+    (tmp_path / "many.txt").write_text("anna\n" * 100_000)
+    command = f"microgpt score '{text_model}' --data many.txt | head -1"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""
+
+
+def test_odd_bytes_and_long_lines_are_scored(microgpt, text_model, tmp_path) -> None:
+    (tmp_path / "odd.txt").write_bytes(b"\xff\xfe\n" + b"an" * 50_000)
+    done = microgpt("score", text_model, "--data=odd.txt", "--json")
+    first, second = map(json.loads, done.stdout.splitlines())
+    assert (first["n_unknown"], first["text"]) == (2, "\udcff\udcfe")
+    assert len(second["character_bits"]) == 100_000
+
+
+@pytest.mark.parametrize(
+    ("args", "problem"),
+    [
+        (["--data=none.txt"], "cannot read none.txt: No such file or directory"),
+        (["--data=."], "cannot read .: Is a directory"),
+        (["--above=x"], "--above must be a number such as 4.5 or 99.9%, got 'x'"),
+        (["--above=99%"], "--above with a percentage requires a calibrated model"),
+        (["--calibrate=none.txt"], "cannot read none.txt: No such file or directory"),
+        (["--calibrate=/dev/null"], "there are no lines to calibrate with"),
+        (["--calibrate=x", "--top=2"], "--calibrate cannot be used with other options"),
+        (["--json", "--csv"], "--json cannot be used with --csv"),
+    ],
+)
+def test_bad_input_is_refused_in_a_line(microgpt, text_model, args, problem) -> None:
+    done = microgpt("score", text_model, *args)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert problem in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_chat_model_is_refused(microgpt, chat_model) -> None:
+    done = microgpt("score", chat_model, stdin="hi\n")
+    assert done.returncode == 2
+    assert "a chat model cannot score texts" in done.stderr

@@ -1,0 +1,254 @@
+"""Find secrets among identifiers: the scores of a model, and packaged detectors.
+
+The model is trained on the identifiers of Python's standard library and of two thirds of the
+packages that are installed with microgpt. The identifiers of the other packages that are not among
+these are the innocent strings. The secrets are generated: random tokens, keys in the formats of
+services, hashes, and passwords that can be pronounced.
+
+Each detector that gives a score gets the threshold that finds 99 % of other secrets of the same
+class. For a detector that says yes or no, the model gets the threshold that finds as many secrets
+as it does. Prints the shares of innocent strings that are reported, and writes them to
+bench/results.
+
+    uv run python bench/secret_detection.py [--seeds 3]
+
+Takes ten minutes on one core. gibberish-detector and nostril-detector run in environments of their
+own, which uv makes.
+"""
+
+import ast
+import json
+import math
+import os
+import string
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import warnings
+from argparse import ArgumentParser
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from hashlib import md5, sha1, sha256
+from importlib.metadata import distributions
+from pathlib import Path
+from random import Random
+from statistics import fmean
+
+import numpy as np
+from kneser_ney import KneserNey
+from secret_detection_tables import secrets_table
+from train_speed import HERE, machine, results_file
+
+from microgpt.evaluation.scoring import UNKNOWN_BITS, Scorer
+from microgpt.inference import InferenceGpt
+from microgpt.storage.model_directory import load
+
+FIRST_SEED, SEEDS = 42, 3
+BUDGET = 1e13  # operations of a training run; about a minute
+N = 2000  # secrets of each class to choose a threshold with, and to test
+MIN_LENGTH = 8  # of innocent strings
+RECALL = 0.99
+ORDER = 6  # of the n-gram model
+TOOLS_ENTROPY = 4.5  # bits per character: a threshold of scanners for base64
+TRAIN_SHARE = 2 / 3  # of the packages
+BASE62 = string.ascii_letters + string.digits
+CONSONANTS, VOWELS = "bcdfghjklmnprstvwz", "aeiou"
+
+Score = Callable[[Sequence[str]], np.ndarray]  # the higher, the more suspicious
+
+
+@dataclass(frozen=True)
+class Strings:
+    """The innocent strings, and the secrets of each class."""
+
+    train: list[str]
+    innocent: list[str]
+    chosen: dict[str, list[str]]  # to choose thresholds with
+    tested: dict[str, list[str]]
+
+
+def main() -> None:
+    """Train and compare the detectors."""
+    parser = ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=SEEDS)
+    n_seeds = parser.parse_args().seeds
+    strings = gather()
+    print(f"{len(strings.train):,} identifiers to train on, {len(strings.innocent):,} innocent")
+    models = [
+        scored_by_model(train(strings, seed)) for seed in range(FIRST_SEED, FIRST_SEED + n_seeds)
+    ]
+    others: dict[str, Score] = {
+        "entropy": lambda texts: np.array([entropy(text) for text in texts]),
+        "kneser_ney": scored_by_ngrams(strings.train),
+        "gibberish": lambda texts: rival("gibberish_scores.py", strings.train, texts),
+    }
+    shares: dict[str, dict[str, object]] = {
+        "microgpt": {
+            kind: [reported(strings, kind, model, RECALL) for model in models]
+            for kind in strings.tested
+        }
+    }
+    for name, score in others.items():
+        shares[name] = {kind: [reported(strings, kind, score, RECALL)] for kind in strings.tested}
+    yes_or_no: dict[str, Score] = {
+        "entropy_of_tools": lambda texts: others["entropy"](texts) >= TOOLS_ENTROPY,
+        "nostril": lambda texts: rival("nostril_answers.py", [], texts),
+    }
+    for name, answer in yes_or_no.items():
+        found = {}
+        for kind, texts in strings.tested.items():
+            recall = float(np.mean(answer(texts)))
+            ours = [reported(strings, kind, model, recall) for model in models]
+            found[kind] = {
+                "recall": recall,
+                "share": float(np.mean(answer(strings.innocent))),
+                "ours": ours,
+            }
+        shares[name] = found
+    kept = {
+        "machine": machine(),
+        "date": str(date.today()),
+        "n_train": len(strings.train),
+        "n_innocent": len(strings.innocent),
+        "shares": shares,
+    }
+    results_file("secret_detection").write_text(json.dumps(kept) + "\n")
+    print(secrets_table(kept))
+
+
+def gather() -> Strings:
+    """Return the strings; they depend on the installed packages, but not on their order."""
+    train, others = set(identifiers_in(Path(sysconfig.get_path("stdlib")))), set()
+    for name, folder in installed():
+        place = int(sha256(name.encode()).hexdigest()[:8], 16) / 2**32
+        (train if place < TRAIN_SHARE else others).update(identifiers_in(folder))
+    innocent = sorted(each for each in others - train if len(each) >= MIN_LENGTH)
+    rng = Random(1)
+    chosen, tested = (
+        {kind: [make(rng) for _ in range(N)] for kind, make in SECRETS.items()} for _ in range(2)
+    )
+    return Strings(sorted(train), innocent, chosen, tested)
+
+
+def installed() -> list[tuple[str, Path]]:
+    """Return the names and folders of the installed packages, except for microgpt's own."""
+    found = {}
+    for each in distributions():
+        for line in (each.read_text("top_level.txt") or each.metadata["Name"]).split():
+            folder = Path(str(each.locate_file(line.lower().replace("-", "_"))))
+            if folder.is_dir() and not line.startswith("microgpt"):
+                found[line] = folder
+    return sorted(found.items())
+
+
+def identifiers_in(folder: Path) -> Iterator[str]:
+    """Yield the identifiers in the Python files below a folder, with repetitions."""
+    for path in sorted(folder.rglob("*.py")):
+        if "site-packages" in path.relative_to(folder).parts:
+            continue
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                tree = ast.parse(path.read_bytes())
+        except (SyntaxError, ValueError):  # a test of Python itself, or a template
+            continue
+        for node in ast.walk(tree):
+            for field in ("name", "id", "attr", "arg"):
+                if isinstance(name := getattr(node, field, None), str) and name.isascii():
+                    yield name
+
+
+def token(rng: Random) -> str:
+    """Return random letters and digits."""
+    return "".join(rng.choices(BASE62, k=rng.randint(20, 40)))
+
+
+def key(rng: Random) -> str:
+    """Return a key in the format of a service."""
+    prefix, alphabet, length = rng.choice(
+        [
+            ("AKIA", string.ascii_uppercase + "234567", 16),  # Amazon
+            ("ghp_", BASE62, 36),  # GitHub
+            ("AIza", BASE62 + "_-", 35),  # Google
+            ("sk_live_", BASE62, 24),  # Stripe
+            ("xoxb-", string.digits + "-", 24),  # Slack
+        ]
+    )
+    return prefix + "".join(rng.choices(alphabet, k=length))
+
+
+def hashed(rng: Random) -> str:
+    """Return a hash in hexadecimal digits."""
+    function = rng.choice([md5, sha1, sha256])
+    return function(rng.randbytes(20)).hexdigest()
+
+
+def password(rng: Random) -> str:
+    """Return a password of syllables, with a capital and digits."""
+    syllables = "".join(
+        rng.choice(CONSONANTS) + rng.choice(VOWELS) for _ in range(rng.randint(5, 8))
+    )
+    return syllables.capitalize() + str(rng.randint(10, 99))
+
+
+SECRETS = {"tokens": token, "keys": key, "hashes": hashed, "passwords": password}
+
+
+def train(strings: Strings, seed: int) -> Path:
+    """Train a model on the identifiers and return its directory."""
+    folder = Path(tempfile.mkdtemp())
+    (folder / "identifiers.txt").write_text("\n".join(strings.train) + "\n")
+    command = [sys.executable, "-m", "microgpt_cli", "train", "--data", "identifiers.txt"]
+    options = ["--budget", str(BUDGET), "--seed", str(seed), "--model", "model"]
+    subprocess.run([*command, *options], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    return folder / "model"
+
+
+def scored_by_model(directory: Path) -> Score:
+    """Return the bits per character of a model."""
+    scorer = Scorer(InferenceGpt(load(directory)))
+    return lambda texts: scorer.score(texts).bits_per_character
+
+
+def scored_by_ngrams(train: Sequence[str]) -> Score:
+    """Return the bits per character of an n-gram model."""
+    model = KneserNey(train, ORDER)
+    known = set(model.chars)
+
+    def score(text: str) -> float:
+        kept = "".join(char for char in text if char in known)
+        bits = model.loss([kept]) * (len(kept) + 1) / math.log(2)
+        return (bits + UNKNOWN_BITS * (len(text) - len(kept))) / (len(text) + 1)
+
+    return lambda texts: np.array([score(text) for text in texts])
+
+
+def entropy(text: str) -> float:
+    """Return Shannon's entropy of the characters of a text, in bits."""
+    n = len(text)
+    return -math.fsum(count / n * math.log2(count / n) for count in Counter(text).values())
+
+
+def rival(script: str, train: Sequence[str], texts: Sequence[str]) -> np.ndarray:
+    """Return the scores or answers of a packaged detector."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "job.json")
+        path.write_text(json.dumps({"train": [*train], "texts": [*texts]}))
+        command = ["uv", "run", "--quiet", "--script", str(HERE / "rivals" / script), str(path)]
+        return np.array(json.loads(subprocess.check_output(command, env=os.environ)))
+
+
+def reported(strings: Strings, kind: str, score: Score, recall: float) -> dict[str, float]:
+    """Return the share of innocent strings that are reported if a share of secrets is found."""
+    threshold = np.quantile(score(strings.chosen[kind]), 1 - recall)
+    return {
+        "recall": float(np.mean(score(strings.tested[kind]) >= threshold)),
+        "share": float(np.mean(score(strings.innocent) >= threshold)),
+        "threshold": float(threshold),
+    }
+
+
+if __name__ == "__main__":
+    main()

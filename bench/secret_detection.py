@@ -35,7 +35,6 @@ from hashlib import md5, sha1, sha256
 from importlib.metadata import distributions
 from pathlib import Path
 from random import Random
-from statistics import fmean
 
 import numpy as np
 from kneser_ney import KneserNey

@@ -70,6 +70,12 @@ SHORTEST = {
         "bench.SECOND = 2e8; bench.MIN_STEPS = 1",
     ),
     "fit_choice": ("", ""),
+    "secret_detection": (
+        "--seeds 1",
+        "bench.BUDGET, bench.N = 1e8, 20; bench.rival = lambda script, train, texts: "
+        "bench.np.arange(len(texts)) % 2; "
+        "bench.identifiers_in = lambda folder: ['parse_args', 'get_name', folder.name + '_names']",
+    ),
     "hydra_exchange": (
         "--searches 1",
         "bench.CYCLES = 1; bench.FRESH_SEEDS = bench.FRESH_SEEDS[:1]",
@@ -159,7 +165,7 @@ PARTS = {"pictures", "quality_picture", "quality_tables", "tables", "text_tables
 PARTS |= {"architecture_tables", "shakespeare_tables", "torch_training", "trainings"}
 PARTS |= {"minutes_tables", "nanogpt", "stages"}
 PARTS |= {"search_fight_picture", "search_fight_tables", "search_methods"}
-PARTS |= {"distillation_tables", "search_real_tables"}
+PARTS |= {"distillation_tables", "search_real_tables", "secret_detection_tables"}
 
 
 def test_every_script_is_among_them() -> None:

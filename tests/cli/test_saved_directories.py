@@ -10,10 +10,11 @@ import pytest
 from terminal import Terminal
 
 from microgpt import ModelConfig, TrainConfig, save
+from microgpt.config import CALIBRATION, CURVE_FILES
 from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.files.directory_lock import DirectoryLock
 from microgpt.storage.meta import META
-from microgpt.storage.model_directory import CURVE_FILES, STATE_DESCRIPTION, TOKENIZER
+from microgpt.storage.model_directory import STATE_DESCRIPTION, TOKENIZER
 from microgpt.storage.training_state import STATE
 from microgpt.storage.weights_file import WEIGHTS_FILES
 from microgpt.training.history_file import HISTORY
@@ -237,5 +238,5 @@ def test_remove_refuses_a_directory_in_place_of_a_file_before_it_removes_anythin
 
 def test_remove_knows_every_file_of_a_model_directory() -> None:
     names = {*WEIGHTS_FILES.values(), TOKENIZER, META, HISTORY, STATE, STATE_DESCRIPTION}
-    assert {*OWN_FILES["model"]} == names | {*CURVE_FILES}
+    assert {*OWN_FILES["model"]} == names | {*CURVE_FILES, CALIBRATION}
     assert {*CONTENTS[META]} == {*WEIGHTS_FILES.values()}

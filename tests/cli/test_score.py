@@ -30,7 +30,7 @@ def test_it_prints_what_the_library_finds(microgpt, text_model, scores) -> None:
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_json_and_csv_have_every_number(microgpt, text_model, scores, tmp_path, end) -> None:
     (tmp_path / "lines.txt").write_bytes(("\ufeff" + end.join([*LINES, ""])).encode())
-    as_json = microgpt("score", text_model, "--data=lines.txt", "--json").stdout.splitlines()
+    as_json = microgpt("score", text_model, "--data=lines.txt", "--jsonl").stdout.splitlines()
     as_csv = csv.DictReader(
         microgpt("score", text_model, "--data=lines.txt", "--csv").stdout.splitlines()
     )
@@ -50,7 +50,7 @@ def test_json_and_csv_have_every_number(microgpt, text_model, scores, tmp_path, 
 
 
 def test_the_most_surprising_lines_come_first(microgpt, text_model, scores) -> None:
-    done = microgpt("score", text_model, "--top=2", "--json", stdin="\n".join(LINES))
+    done = microgpt("score", text_model, "--top=2", "--jsonl", stdin="\n".join(LINES))
     worst = sorted(scores, key=lambda score: -score.bits_per_character)[:2]
     assert [json.loads(line)["text"] for line in done.stdout.splitlines()] == [
         score.text for score in worst
@@ -59,7 +59,7 @@ def test_the_most_surprising_lines_come_first(microgpt, text_model, scores) -> N
 
 def test_only_lines_above_a_limit_are_printed(microgpt, text_model, scores) -> None:
     limit = sorted(score.bits_per_character for score in scores)[2]
-    done = microgpt("score", text_model, f"--above={limit}", "--json", stdin="\n".join(LINES))
+    done = microgpt("score", text_model, f"--above={limit}", "--jsonl", stdin="\n".join(LINES))
     found = [json.loads(line)["line"] for line in done.stdout.splitlines()]
     assert found == [i for i, one in enumerate(scores, 1) if one.bits_per_character >= limit]
 
@@ -71,7 +71,7 @@ def test_a_calibrated_model_tells_percentiles(microgpt, text_model, tmp_path) ->
     lines = "anna\nxxxx\n"
     facts = [
         json.loads(line)
-        for line in microgpt("score", text_model, "--json", stdin=lines).stdout.splitlines()
+        for line in microgpt("score", text_model, "--jsonl", stdin=lines).stdout.splitlines()
     ]
     assert [one["percentile"] for one in facts][1] == 100
     above = microgpt("score", text_model, "--above=99%", stdin=lines)
@@ -116,7 +116,7 @@ def test_a_closed_pipe_ends_it_quietly(text_model, tmp_path) -> None:
 
 def test_odd_bytes_and_long_lines_are_scored(microgpt, text_model, tmp_path) -> None:
     (tmp_path / "odd.txt").write_bytes(b"\xff\xfe\n" + b"an" * 50_000)
-    done = microgpt("score", text_model, "--data=odd.txt", "--json")
+    done = microgpt("score", text_model, "--data=odd.txt", "--jsonl")
     first, second = map(json.loads, done.stdout.splitlines())
     assert (first["n_unknown"], first["text"]) == (2, "\udcff\udcfe")
     assert len(second["character_bits"]) == 100_000
@@ -132,7 +132,7 @@ def test_odd_bytes_and_long_lines_are_scored(microgpt, text_model, tmp_path) -> 
         (["--calibrate=none.txt"], "cannot read none.txt: No such file or directory"),
         (["--calibrate=/dev/null"], "there are no lines to calibrate with"),
         (["--calibrate=x", "--top=2"], "--calibrate cannot be used with other options"),
-        (["--json", "--csv"], "--json cannot be used with --csv"),
+        (["--jsonl", "--csv"], "--jsonl cannot be used with --csv"),
     ],
 )
 def test_bad_input_is_refused_in_a_line(microgpt, text_model, args, problem) -> None:

@@ -55,18 +55,20 @@ def score(
         ),
     ] = None,
     unfinished: Unfinished = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object per line.")] = False,
+    as_jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="Print a JSON object per line.")
+    ] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
-    """Score how much each line surprises a model, in bits per character.
+    """Score how much each line of a file surprises a model.
 
-    A low score means that the line is like the training data. Characters that the model does not
-    know cost 20 bits each; their share is printed. In a terminal, surprising characters are red.
-    Lines from a pipe are scored as they arrive: tail -f app.log | microgpt score MODEL --above 4
+    The score is in bits per character. It is low if the line is like the training data. Characters
+    that the model does not know cost 20 bits each; their share is printed. In a terminal,
+    surprising characters are red. Lines from a pipe are scored as they arrive.
     """
-    if as_json and as_csv:
-        raise ConfigError("--json cannot be used with --csv; omit one of them")
-    if calibrate and (data or top or above or as_json or as_csv):
+    if as_jsonl and as_csv:
+        raise ConfigError("--jsonl cannot be used with --csv; omit one of them")
+    if calibrate and (data or top or above or as_jsonl or as_csv):
         raise ConfigError("--calibrate cannot be used with other options; omit them")
 
     from microgpt.evaluation.scoring import Scorer
@@ -104,7 +106,7 @@ def score(
         batches = iter([nlargest(top, every, key=lambda line: line.score.bits_per_character)])
     for batch in batches:
         for line in batch:
-            print(line.as_json() if as_json else line.as_csv() if as_csv else line.as_text())
+            print(line.as_json() if as_jsonl else line.as_csv() if as_csv else line.as_text())
         sys.stdout.flush()
 
 

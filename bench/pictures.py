@@ -5,6 +5,7 @@ from tables import CHAT_SETS, NAMES, middle, processor
 
 COLORS = alt.Scale(domain=list(NAMES.values()), range=["#d62728", "#1f77b4", "#ff7f0e", "#7f7f7f"])
 CURVE_OF = "d64, batch 16"  # setting for which the loss curves are drawn
+QUANTILES = {"low": 1, "lower": 25, "median": 50, "upper": 75, "high": 99}  # in percent
 SMOOTHED = 20  # number of steps in the moving average
 
 
@@ -278,3 +279,31 @@ def answers(quality: dict) -> alt.LayerChart:
             )
         ),
     ).properties(width=420, height=alt.Step(11), title="Accuracy of the demo chat model")
+
+
+def secrets(detection: dict) -> alt.LayerChart:
+    """Return the chart of the bits per character of identifiers and of each class of secrets."""
+    values = [
+        {
+            "kind": kind,
+            "secret": kind != "identifiers",
+            **{name: quantiles[at] for name, at in QUANTILES.items()},
+        }
+        for kind, quantiles in detection["quantiles"].items()
+    ]
+    order = sorted(values, key=lambda row: row["median"])
+    base = alt.Chart(alt.Data(values=values)).encode(
+        y=alt.Y("kind:N", title=None, sort=[row["kind"] for row in order]),
+        color=alt.Color(
+            "secret:N",
+            scale=alt.Scale(domain=[False, True], range=["#1f77b4", "#d62728"]),
+            legend=None,
+        ),
+    )
+    title = "bits per character: 1 % to 99 %, the middle half, the median"
+    x = alt.X("low:Q", title=title, scale=alt.Scale(zero=True))
+    whole = base.mark_bar(height=3).encode(x=x, x2="high:Q")
+    middle = base.mark_bar(height=14, opacity=0.7).encode(x="lower:Q", x2="upper:Q")
+    median = base.mark_tick(thickness=2.5, height=20).encode(x="median:Q")
+    chart: alt.LayerChart = alt.layer(whole, middle, median).properties(width=520, height=170)
+    return chart

@@ -26,6 +26,7 @@ from quality_tables import ablation_table, ngrams_table, presets_table
 from search_fight_picture import fight_picture
 from search_fight_tables import fight_section
 from search_real_tables import real_table
+from secret_detection_tables import examples_table, secrets_table
 from shakespeare_tables import shakespeare_table
 from tables import (
     NAMES,
@@ -49,7 +50,14 @@ ROOT = Path(__file__).parents[1]
 RESULTS, PICTURES = ROOT / "bench" / "results", ROOT / "docs" / "pictures"
 PAGES = [
     ROOT / "docs" / name
-    for name in ("performance.md", "evolution.md", "chat.md", "quality.md", "choice.md")
+    for name in (
+        "performance.md",
+        "evolution.md",
+        "chat.md",
+        "quality.md",
+        "choice.md",
+        "score.md",
+    )
 ]
 UNMEASURED = "Not measured yet."
 PICTURED = "amd-epyc"  # machine whose results the single-machine charts show
@@ -68,7 +76,9 @@ def main() -> None:
     speed, scaling, decoding, threads, startup = map(
         results, ("train_speed", "train_scaling", "decode_speed", "threads", "startup")
     )
-    minutes, distilled, real = map(results, ("minutes", "distillation", "search_real"))
+    minutes, distilled, real, detection = map(
+        results, ("minutes", "distillation", "search_real", "secret_detection")
+    )
     experience = [json.loads(line) for line in (RESULTS / "experience.jsonl").open()]
     choice = json.loads((RESULTS / "choice.json").read_text())
     fight_file = RESULTS / "search_fight.json"
@@ -100,11 +110,15 @@ def main() -> None:
         "distillation": distillation_table(distilled[0]) if distilled else UNMEASURED,
         "search_fight": fight_section(fight) if fight else UNMEASURED,
         "search_real": real_table(real[0]) if real else UNMEASURED,
+        "secret_detection": secrets_table(detection[0]) if detection else UNMEASURED,
+        "secret_examples": examples_table(detection[0]) if detection else UNMEASURED,
         "text_replies": replies(text[0]) if text else UNMEASURED,
     }
     for path in PAGES:
         page = path.read_text(encoding="utf-8")
         path.write_text(filled(page, tables), encoding="utf-8")
+    if detection:
+        pictures.secrets(detection[0]).save(PICTURES / "secrets.svg")
     pictures.speeds(decoding[0]).save(PICTURES / "decode_speed.svg")
     pictures.ratios(speed[0]).save(PICTURES / "train_speed.svg")
     pictures.curves(speed[0]).save(PICTURES / "loss_against_seconds.svg")

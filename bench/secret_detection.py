@@ -50,6 +50,7 @@ BUDGET = 1e13  # operations of a training run; about a minute
 N = 2000  # secrets of each class to choose a threshold with, and to test
 MIN_LENGTH = 8  # of innocent strings
 RECALL = 0.99
+N_EXAMPLES = 5
 ORDER = 6  # of the n-gram model
 TOOLS_ENTROPY = 4.5  # bits per character: a threshold of scanners for base64
 TRAIN_SHARE = 2 / 3  # of the packages
@@ -113,9 +114,30 @@ def main() -> None:
         "n_train": len(strings.train),
         "n_innocent": len(strings.innocent),
         "shares": shares,
+        "quantiles": {  # of the bits per character of the first model, for the picture
+            kind: np.quantile(models[0](texts), np.linspace(0, 1, 101)).round(3).tolist()
+            for kind, texts in {"identifiers": strings.innocent, **strings.tested}.items()
+        },
+        "examples": {
+            kind: [
+                [text, round(float(bits), 2)]
+                for text, bits in zip(texts, models[0](texts), strict=True)
+            ]
+            for kind, texts in examples(strings, models[0]).items()
+        },
     }
     results_file("secret_detection").write_text(json.dumps(kept) + "\n")
     print(secrets_table(kept))
+
+
+def examples(strings: Strings, score: Score) -> dict[str, list[str]]:
+    """Return the most suspicious innocent strings, and the least suspicious secrets."""
+    found = {"identifiers": _first(strings.innocent, -score(strings.innocent))}
+    return found | {kind: _first(texts, score(texts)) for kind, texts in strings.tested.items()}
+
+
+def _first(texts: Sequence[str], order: np.ndarray) -> list[str]:
+    return [texts[i] for i in np.argsort(order)[:N_EXAMPLES]]
 
 
 def gather() -> Strings:

@@ -38,6 +38,16 @@ def secrets_table(kept: dict[str, Any]) -> str:
     return "\n".join([*lines, "", f"{kept['machine']}; {kept['date']}."])
 
 
+def examples_table(kept: dict[str, Any]) -> str:
+    """Return the most suspicious identifiers, and the least suspicious secrets."""
+    lines = ["| | bits per character |", "| --- | --- |"]
+    for kind, found in kept["examples"].items():
+        title = "identifiers, the most suspicious" if kind == "identifiers" else kind
+        listed = ", ".join(f"`{text}` {bits:.2f}" for text, bits in found)
+        lines.append(f"| {title} | {listed} |")
+    return "\n".join(lines)
+
+
 def _spread(shares: list[float]) -> str:
     if len(shares) == 1:
         return _percent(shares[0])

@@ -70,6 +70,7 @@ SHORTEST = {
         "bench.SECOND = 2e8; bench.MIN_STEPS = 1",
     ),
     "fit_choice": ("", ""),
+    "score_speed": ("--rounds 1", "bench.N = 100"),
     "secret_detection": (
         "--seeds 1",
         "bench.BUDGET, bench.N = 1e8, 20; bench.rival = lambda script, train, texts: "

@@ -16,19 +16,18 @@ Takes ten minutes on one core. gibberish-detector and nostril-detector run in en
 own, which uv makes.
 """
 
-import ast
 import json
 import math
 import os
+import runpy
 import string
 import subprocess
 import sys
 import sysconfig
 import tempfile
-import warnings
 from argparse import ArgumentParser
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from hashlib import md5, sha1, sha256
@@ -165,20 +164,16 @@ def installed() -> list[tuple[str, Path]]:
     return sorted(found.items())
 
 
-def identifiers_in(folder: Path) -> Iterator[str]:
-    """Yield the identifiers in the Python files below a folder, with repetitions."""
-    for path in sorted(folder.rglob("*.py")):
-        if "site-packages" in path.relative_to(folder).parts:
-            continue
-        try:
-            with warnings.catch_warnings(action="ignore"):
-                tree = ast.parse(path.read_bytes())
-        except (SyntaxError, ValueError):  # a test of Python itself, or a template
-            continue
-        for node in ast.walk(tree):
-            for field in ("name", "id", "attr", "arg"):
-                if isinstance(name := getattr(node, field, None), str) and name.isascii():
-                    yield name
+def identifiers_in(folder: Path) -> set[str]:
+    """Return the ASCII identifiers in the Python files of a folder or package."""
+    example = HERE.parent / "examples" / "identifiers.py"
+    identifiers: Callable[[Path], set[str]] = runpy.run_path(str(example))["identifiers"]
+    files = (
+        path
+        for path in folder.rglob("*.py")
+        if "site-packages" not in path.relative_to(folder).parts
+    )
+    return {name for path in files for name in identifiers(path) if name.isascii()}
 
 
 def token(rng: Random) -> str:

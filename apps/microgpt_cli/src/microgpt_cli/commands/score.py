@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 import sys
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
@@ -124,7 +125,7 @@ class _Line(NamedTuple):
         if score.n_unknown:
             remarks.append(f"({score.n_unknown / len(score.text):.0%} unknown)")
         text = terminal_safe(score.text)
-        if sys.stdout.isatty():
+        if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
             text = "".join(
                 f"{RED}{''.join(chars)}{PLAIN}" if is_marked else "".join(chars)
                 for is_marked, chars in _stretches(score)

@@ -50,6 +50,7 @@ N = 2000  # secrets of each class to choose a threshold with, and to test
 MIN_LENGTH = 8  # of innocent strings
 RECALL = 0.99
 N_EXAMPLES = 5
+N_SHOWN = 12  # characters of a secret; scanners would report the whole
 ORDER = 6  # of the n-gram model
 TOOLS_ENTROPY = 4.5  # bits per character: a threshold of scanners for base64
 TRAIN_SHARE = 2 / 3  # of the packages
@@ -117,26 +118,22 @@ def main() -> None:
             kind: np.quantile(models[0](texts), np.linspace(0, 1, 101)).round(3).tolist()
             for kind, texts in {"identifiers": strings.innocent, **strings.tested}.items()
         },
-        "examples": {
-            kind: [
-                [text, round(float(bits), 2)]
-                for text, bits in zip(texts, models[0](texts), strict=True)
-            ]
-            for kind, texts in examples(strings, models[0]).items()
-        },
+        "examples": examples(strings, models[0]),
     }
     results_file("secret_detection").write_text(json.dumps(kept) + "\n")
     print(secrets_table(kept))
 
 
-def examples(strings: Strings, score: Score) -> dict[str, list[str]]:
-    """Return the most suspicious innocent strings, and the least suspicious secrets."""
-    found = {"identifiers": _first(strings.innocent, -score(strings.innocent))}
-    return found | {kind: _first(texts, score(texts)) for kind, texts in strings.tested.items()}
-
-
-def _first(texts: Sequence[str], order: np.ndarray) -> list[str]:
-    return [texts[i] for i in np.argsort(order)[:N_EXAMPLES]]
+def examples(strings: Strings, score: Score) -> dict[str, list[tuple[str, float]]]:
+    """Return the most suspicious innocent strings, and how the least suspicious secrets begin."""
+    found = {}
+    for kind, texts in {"identifiers": strings.innocent, **strings.tested}.items():
+        scores = score(texts)
+        is_innocent = kind == "identifiers"
+        order = np.argsort(-scores if is_innocent else scores)[:N_EXAMPLES]
+        shown = None if is_innocent else N_SHOWN
+        found[kind] = [(texts[i][:shown], round(float(scores[i]), 2)) for i in order]
+    return found
 
 
 def gather() -> Strings:

@@ -30,7 +30,7 @@ def secrets_table(kept: dict[str, Any]) -> str:
     ]
     for name, title in ANSWERS.items():
         found = [shares[name][kind] for kind in CLASSES]
-        recalls = [f"{one['recall']:.0%}" for one in found]
+        recalls = [f"{100 * one['recall']:.0f} %" for one in found]
         lines.append(f"| {title}: finds | {' | '.join(recalls)} |")
         lines.append(f"| reports | {' | '.join(_percent(one['share']) for one in found)} |")
         ours = [_spread([each["share"] for each in one["ours"]]) for one in found]
@@ -43,7 +43,8 @@ def examples_table(kept: dict[str, Any]) -> str:
     lines = ["| | bits per character |", "| --- | --- |"]
     for kind, found in kept["examples"].items():
         title = "identifiers, the most suspicious" if kind == "identifiers" else kind
-        listed = ", ".join(f"`{text}` {bits:.2f}" for text, bits in found)
+        mark = "" if kind == "identifiers" else "…"
+        listed = ", ".join(f"`{text}{mark}` {bits:.2f}" for text, bits in found)
         lines.append(f"| {title} | {listed} |")
     return "\n".join(lines)
 

@@ -150,14 +150,21 @@ class _Bitcode(JITCodeLibrary):  # type: ignore[misc]
         self._finalized = True
 
     def with_callees(self) -> Any:
-        """Return a module of the function and all that it calls."""
-        module, seen, libraries = self._final_module, {self}, [self]
+        """Return the module of the function, with all that it calls linked into it."""
+        return self._link_callees(self._final_module)
+
+    def _get_module_for_linking(self) -> Any:
+        """Return a module with all callees, as a caller that Numba itself compiles expects."""
+        return self._link_callees(super()._get_module_for_linking().clone())
+
+    def _link_callees(self, module: Any) -> Any:
+        seen, libraries = {self}, [self]
         for library in libraries:  # grows
             for callee in library._linking_libraries:
                 if callee not in seen:
                     seen.add(callee)
                     libraries.append(callee)
-                    module.link_in(callee._get_module_for_linking(), preserve=True)
+                    module.link_in(JITCodeLibrary._get_module_for_linking(callee), preserve=True)
         return module
 
 

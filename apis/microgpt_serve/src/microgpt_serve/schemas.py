@@ -98,6 +98,11 @@ class GenerateRequest(RequestBody):
     )
     top_k: TopK = None
     top_p: TopP = None
+    known: bool = Field(
+        False,
+        description="Also return whether each sample is a training document, if the model has the "
+        "hashes of its documents.",
+    )
 
     model_config = _example({"num_samples": 5, "temperature": 0.5, "seed": 42})
 
@@ -114,6 +119,9 @@ class GenerateResponse(BaseModel):
     tokens_dropped: int | None = Field(
         None,
         description="Number of tokens dropped from the start of a prompt longer than the context.",
+    )
+    known: list[bool] | None = Field(
+        None, description="Whether each sample is a training document, if requested."
     )
 
     model_config = _example({"samples": ["kamon", "ann"]})

@@ -35,6 +35,7 @@ MUON_LR_RATIO, MUON_MOMENTUM = 6.0, 0.95
 DEFAULT_TEMPERATURE = 0.5  # values below 1 favor likely tokens
 CURVE_FILES = ("curves.png", "curves.svg")  # loss curves in a model directory
 CALIBRATION = "calibration.json"  # percentiles of scores, in a model directory
+DOCUMENT_HASHES = "documents.crc32"  # hashes of the training documents, in a model directory
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from pydantic.json_schema import WithJsonSchema
 
 from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, MAX_SEED, MAX_SIZE, Sampling
 from microgpt.data.tokenizer import IGNORED_ROLES, ROLES
+from microgpt.model_config import Activation, Positions
 from microgpt.printable import printable
 from microgpt.sampling import FinishReason
 from microgpt_serve.errors import MAX_SHOWN, int_if_whole
@@ -184,6 +185,17 @@ class ChatResponse(BaseModel):
     )
 
 
+class ExplainedMessage(ChatMessage):
+    """A message to explain. Its content may be empty, such as that of a reply yet to come."""
+
+    content: str
+
+    @field_validator("content")
+    @classmethod
+    def _check_content(cls, content: str) -> str:
+        return content
+
+
 class ExplainRequest(RequestBody):
     """Request body of /microgpt/v1/explain. It has either a text or messages."""
 
@@ -192,7 +204,7 @@ class ExplainRequest(RequestBody):
         max_length=MAX_EXPLAINED,
         description="Text; for a chat model, a message of the user.",
     )
-    messages: Messages[ChatMessage] | None = None
+    messages: Messages[ExplainedMessage] | None = None
     top: Annotated[int, Field(ge=0, le=MAX_TOP), WHOLE_FLOAT] = Field(
         5, description="Number of most likely tokens at each position."
     )
@@ -293,6 +305,8 @@ class ModelResponse(BaseModel):
     n_head: int
     n_layer: int
     n_ff_exp: int
+    positions: Positions
+    activation: Activation
     dtype: str
     tokenizer: Literal["char", "bpe"] = Field(
         description="`char`: each token is a character; `bpe`: each token is a subword."

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig
+from microgpt import BpeTokenizer, FoldingTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig
 from microgpt.errors import ConfigError, DataError
 from microgpt.evaluation.explanation import explain
 from microgpt.evaluation.scoring import UNKNOWN_BITS, Scorer
@@ -90,6 +90,20 @@ def test_unknown_characters_cost_as_much_as_naming_them() -> None:
     assert some.character_bits[[1, 4]].tolist() == [UNKNOWN_BITS] * 2
     assert none.bits == pytest.approx(empty.bits + UNKNOWN_BITS)
     assert some.bits_per_character == pytest.approx(some.bits / 7)
+
+
+def test_folded_characters_have_the_bits_of_their_tokens() -> None:
+    tokenizer = FoldingTokenizer.from_documents(["jorg", "strasse"])
+    docs = ["jorg", "strasse"]
+    gpt = InferenceGpt(train(docs, model=SHAPE, config=CONFIG, tokenizer=tokenizer))
+    scores = Scorer(gpt).score(["Jo\u0308rg", "Straße", "JX"])
+    j, o, r, g, end = (each.bits for each in explain(gpt, "jorg").predictions)
+    assert scores[0].character_bits == pytest.approx([j, o, 0, r, g])  # 0: the diaeresis
+    assert scores[0].bits == pytest.approx(j + o + r + g + end)
+    *stra, first, second, e, _ = (each.bits for each in explain(gpt, "strasse").predictions)
+    assert scores[1].character_bits == pytest.approx([*stra, first + second, e])
+    assert scores[2].character_bits == pytest.approx([j, UNKNOWN_BITS])
+    assert scores.n_unknown.tolist() == [0, 0, 1]
 
 
 def test_half_a_character_is_unknown_to_subwords() -> None:

@@ -52,7 +52,9 @@ def test_a_conversation_is_given_turn_by_turn(microgpt, chat_model) -> None:
 def test_it_draws_a_picture(microgpt, text_model, tmp_path) -> None:
     done = microgpt("explain", text_model, "anna", "--plot", "anna.svg")
     assert done.returncode == 0
-    assert "</svg>" in (tmp_path / "anna.svg").read_text()
+    chart = (tmp_path / "anna.svg").read_text()
+    for text in ("after", "start", "expected", "came", "end"):
+        assert f">{text}</text>" in chart
 
 
 def test_tokens_are_colored_in_a_terminal_unless_no_color_is_set(text_model) -> None:

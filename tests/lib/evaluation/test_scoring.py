@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from microgpt import BpeTokenizer, FoldingTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig
 from microgpt.errors import ConfigError, DataError
+from microgpt.evaluation import scoring
 from microgpt.evaluation.explanation import explain
 from microgpt.evaluation.scoring import UNKNOWN_BITS, Scorer
 from microgpt.training.train import train
@@ -90,6 +91,16 @@ def test_unknown_characters_cost_as_much_as_naming_them() -> None:
     assert some.character_bits[[1, 4]].tolist() == [UNKNOWN_BITS] * 2
     assert none.bits == pytest.approx(empty.bits + UNKNOWN_BITS)
     assert some.bits_per_character == pytest.approx(some.bits / 7)
+
+
+@pytest.mark.parametrize("text", ["lines", "stream"])
+def test_long_texts_are_read_in_pieces(gpt, text, monkeypatch) -> None:
+    texts = ["olivia" * 9, "anna", "emma" * 20, "", "olivia" * 3]
+    whole = Scorer(gpt, text=text).score(texts)
+    monkeypatch.setattr(scoring, "WINDOW_TOKENS", 1)
+    pieces = Scorer(gpt, text=text).score(texts)
+    assert pieces.bits == pytest.approx(whole.bits)
+    assert pieces.character_bits == pytest.approx(whole.character_bits)
 
 
 def test_folded_characters_have_the_bits_of_their_tokens() -> None:

@@ -1,6 +1,7 @@
 """How much texts surprise a model."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt import BpeTokenizer, FoldingTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig
-from microgpt.errors import ConfigError, DataError
+from microgpt.errors import ConfigError, DataError, PromptError
 from microgpt.evaluation import scoring
 from microgpt.evaluation.explanation import explain
 from microgpt.evaluation.scoring import UNKNOWN_BITS, Scorer
@@ -131,6 +132,13 @@ def test_scores_are_a_sequence(gpt) -> None:
     with pytest.raises(IndexError):
         scores[3]
     assert len(Scorer(gpt).score([])) == 0
+
+
+def test_a_model_with_too_large_weights_is_refused() -> None:
+    model = MODELS["char"]
+    weights = model.weights | {"lm_head": [[1e308] * 8 for _ in model.weights["lm_head"]]}
+    with pytest.raises(PromptError, match="the logits are not finite"):
+        Scorer(InferenceGpt(replace(model, weights=weights))).score(["anna"])
 
 
 def test_what_cannot_be_scored_is_refused(gpt) -> None:

@@ -17,8 +17,9 @@ from microgpt.config import TextKind
 from microgpt.data.sliding_windows import SlidingWindows
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import CharTokenizer
-from microgpt.errors import ConfigError, DataError
+from microgpt.errors import ConfigError, DataError, PromptError
 from microgpt.evaluation.predictor import Predictor
+from microgpt.sampling import NOT_FINITE_MESSAGE
 
 # Bits of a character that the model does not know: enough to name one of Unicode's code points.
 UNKNOWN_BITS = math.log2(0x110000)
@@ -111,6 +112,7 @@ class Scorer:
 
         Raises:
             DataError: texts is a string.
+            PromptError: a logit is not finite.
         """
         if isinstance(texts, str):
             raise DataError("texts is a string; pass a list of texts")
@@ -130,6 +132,8 @@ class Scorer:
             is_known = tokens >= 0
             tokens, n_tokens = tokens[is_known], np.diff(_starts(is_known)[starts])
         bits = self._bits(tokens, n_tokens)
+        if not np.isfinite(bits).all():
+            raise PromptError(NOT_FINITE_MESSAGE)
         is_text = np.ones(bits.size, bool)
         if self._n_ends:
             is_text[np.cumsum(n_tokens + 1) - 1] = False

@@ -192,6 +192,7 @@ def test_odd_bytes_and_long_lines_are_scored(microgpt, text_model, tmp_path) -> 
         (["--data=none.txt"], "cannot read none.txt: No such file or directory"),
         (["--data=."], "cannot read .: Is a directory"),
         (["--above=x"], "--above must be a number such as 4.5 or 99.9%, got 'x'"),
+        (["--above=101%"], "--above must be a number such as 4.5 or 99.9%, got '101%'"),
         (["--above=99%"], "--above with a percentage requires a calibrated model"),
         (["--calibrate=none.txt"], "cannot read none.txt: No such file or directory"),
         (["--calibrate=/dev/null"], "there are no lines to calibrate with"),

@@ -2,7 +2,6 @@
 
 import math
 import sys
-from codecs import BOM_UTF8
 from collections.abc import Iterator
 from heapq import nlargest
 from itertools import chain
@@ -11,21 +10,17 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from microgpt.errors import ConfigError, DataError
+from microgpt.errors import ConfigError
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import MODEL_HELP, Unfinished
 from microgpt_cli.terminal.progress import load_kernels
 
 if TYPE_CHECKING:
-    from microgpt.config import TextKind
     from microgpt.evaluation.scoring import Scorer
     from microgpt.storage.calibration_file import Calibration
     from microgpt.storage.meta import Meta
+    from microgpt_cli.line_batches import Batch
     from microgpt_cli.scored_line import ScoredLine
-
-Batch = dict[int, str]  # lines by number, counted from 1
-
-READ_BYTES = 2**20  # maximum number of bytes per read; lines are scored as they arrive
 
 
 def score(
@@ -73,6 +68,7 @@ def score(
     from microgpt.evaluation.scoring import Scorer
     from microgpt.inference import InferenceGpt
     from microgpt.storage.calibration_file import read_calibration
+    from microgpt_cli.line_batches import line_batches
     from microgpt_cli.model_loading import load_model
     from microgpt_cli.scored_line import COLUMNS, csv_row
 
@@ -82,11 +78,11 @@ def score(
     threshold = _Threshold.of(above, known)
     load_kernels("compiled", saved.dtype, uses=["evaluation"])
     if calibrate:
-        _calibrate(scorer, _batches(calibrate, saved.text), model, saved.meta)
+        _calibrate(scorer, line_batches(calibrate, saved.text), model, saved.meta)
         return
     if data is None and sys.stdin.isatty():
         note("enter lines to score; finish with Ctrl-D")
-    batches = _scored(scorer, _batches(data, saved.text), known, threshold)
+    batches = _scored(scorer, line_batches(data, saved.text), known, threshold)
     if as_csv:
         print(csv_row(COLUMNS))
     if top:
@@ -109,13 +105,14 @@ class _Threshold(NamedTuple):
         """Parse the value of --above."""
         if above is None:
             return cls()
+        is_percentile = above.endswith("%")
         try:
             number = float(above.removesuffix("%"))
         except ValueError:
             number = math.nan
-        if not math.isfinite(number):
+        if not math.isfinite(number) or (is_percentile and not 0 <= number <= 100):
             raise ConfigError(f"--above must be a number such as 4.5 or 99.9%, got {above!r:.40}")
-        if not above.endswith("%"):
+        if not is_percentile:
             return cls(bits=number)
         if calibration is None:
             raise ConfigError(
@@ -163,47 +160,3 @@ def _scored(
             if threshold.allows(bits, percentile):
                 lines.append(ScoredLine(number, scores[i], percentile))
         yield lines
-
-
-def _batches(path: Path | None, text: "TextKind") -> "Iterator[Batch]":
-    """Yield the lines of a file or of standard input by number, as soon as they can be read.
-
-    They are read as in training: surrounding white space is removed, unless the model was trained
-    on running text. Empty lines are omitted.
-    """
-    n_lines = 0
-    for lines in _complete_lines(path):
-        if text == "lines":
-            lines = [line.strip() for line in lines]
-        yield {number: line for number, line in enumerate(lines, n_lines + 1) if line}
-        n_lines += len(lines)
-
-
-def _complete_lines(path: Path | None) -> Iterator[list[str]]:
-    """Yield the lines that each read completes.
-
-    Bytes that are not UTF-8 become lone surrogates, which no model knows.
-    """
-    try:
-        with open(
-            sys.stdin.fileno() if path is None else path, "rb", closefd=path is not None
-        ) as file:
-            parts: list[bytes] = []  # of an incomplete line
-            is_first = True
-            while chunk := file.read1(READ_BYTES):
-                if is_first:
-                    chunk, is_first = chunk.removeprefix(BOM_UTF8), False
-                *ended, rest = chunk.split(b"\n")
-                if ended:
-                    ended[0] = b"".join([*parts, ended[0]])
-                    parts.clear()
-                    yield [_decoded(line) for line in ended]
-                parts.append(rest)
-            if last := b"".join(parts):
-                yield [_decoded(last)]
-    except OSError as error:
-        raise DataError(f"cannot read {path or 'standard input'}: {error.strerror}") from error
-
-
-def _decoded(line: bytes) -> str:
-    return line.removesuffix(b"\r").decode(errors="surrogateescape")

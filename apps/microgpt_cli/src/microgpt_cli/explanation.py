@@ -9,7 +9,7 @@ from microgpt.evaluation.explanation import Explanation
 from microgpt.printable import printable
 from microgpt_cli.terminal.console import styled
 
-CLIP = 24  # maximum width of a token, in columns
+CLIP = 24  # maximum number of characters of a token
 BOLD, DIM = "1", "2"
 # Styles of tokens by the maximum bits of surprise: bold in green, the default color, yellow, red.
 STYLES = {1: "1;32", 3: BOLD, 6: "1;33", math.inf: "1;31"}
@@ -58,15 +58,13 @@ def _map(read: Sequence[str], rows: Sequence[Sequence[float]]) -> Iterator[str]:
 
 def _numbers(activations: dict[str, list[float] | list[list[float]]]) -> Iterator[str]:
     """Yield a line per vector, and per head for attention weights."""
-    width = max(map(len, activations))
+    vectors: dict[str, Sequence[float]] = {}
     for name, values in activations.items():
-        for i, row in enumerate(values):
-            if not isinstance(row, list):
-                break
-            yield f"{f'{name}, head {i}':<{width}}  {_few(row)}"
-        else:
-            continue
-        yield f"{name:<{width}}  {_few(values)}"  # type: ignore[arg-type]
+        heads = {f"{name}, head {i}": row for i, row in enumerate(values) if isinstance(row, list)}
+        vectors |= heads or {name: values}  # type: ignore[arg-type]
+    width = max(map(len, vectors))
+    for name, numbers in vectors.items():
+        yield f"{name:<{width}}  {_few(numbers)}"
 
 
 def _few(numbers: Sequence[float]) -> str:

@@ -10,6 +10,7 @@ from microgpt_report.page import Row
 CELL_WIDTH, CELL_HEIGHT = 64, 32  # in pixels
 ABOVE, BELOW = -24, 30  # distances of the rows above and below the cells, in pixels
 LIGHT = 0.85  # probability from which white text is easier to read on a cell than black text
+X = alt.X("position:O", axis=None)
 
 
 def draw(explanation: Explanation) -> alt.LayerChart:
@@ -22,41 +23,46 @@ def draw(explanation: Explanation) -> alt.LayerChart:
     expected, columns = _rows(explanation)
     n_ranks = max((row["rank"] for row in expected), default=0)
     height = CELL_HEIGHT * n_ranks
-    x = alt.X("position:O", axis=None)
-    cells = theme.inline(expected).encode(x=x, y=alt.Y("rank:O", axis=None))
+    chart = alt.layer(*_cells(expected), *_margins(columns, height))
+    chart = chart.properties(width=CELL_WIDTH * len(columns), height=height, padding=12)
+    configured: alt.LayerChart = chart.configure(**theme.STANDALONE)
+    return configured
+
+
+def _cells(expected: list[Row]) -> list[alt.Chart]:
+    """Return the layers of the most likely tokens."""
+    cells = theme.inline(expected).encode(x=X, y=alt.Y("rank:O", axis=None))
     shade = alt.Scale(domain=[0, 1], range=["#eef4f9", theme.BLUE])
-    rects = cells.mark_rect(stroke="white").encode(
-        color=alt.Color("probability:Q", scale=shade, legend=None)
-    )
-    frames = cells.transform_filter("datum.came").mark_rect(
-        filled=False, stroke=theme.RED, strokeWidth=3
-    )
+    shaded = alt.Color("probability:Q", scale=shade, legend=None)
     white = alt.condition(f"datum.probability > {LIGHT}", alt.value("white"), alt.value("#222"))
-    texts = cells.mark_text(dy=-6, fontSize=14, fontWeight="bold", limit=CELL_WIDTH)
-    shares = cells.mark_text(dy=9, fontSize=11)
-    ends = theme.inline(columns).encode(x=x)
+    text = cells.mark_text(dy=-6, fontSize=14, fontWeight="bold", limit=CELL_WIDTH)
+    frame = cells.transform_filter("datum.came")
+    return [
+        cells.mark_rect(stroke="white").encode(color=shaded),
+        frame.mark_rect(filled=False, stroke=theme.RED, strokeWidth=3),
+        text.encode(text="text:N", color=white),
+        cells.mark_text(dy=9, fontSize=11).encode(text="share:N", color=white),
+    ]
+
+
+def _margins(columns: list[Row], height: int) -> list[alt.Chart]:
+    """Return the layers above, below and to the left of the cells."""
+    ends = theme.inline(columns).encode(x=X)
     read = ends.mark_text(fontSize=20, color=theme.DARK_GREY, limit=CELL_WIDTH)
     came = ends.mark_text(fontSize=20, fontWeight="bold", color=theme.RED, limit=CELL_WIDTH)
-    chance = ends.mark_text(fontSize=11, color=theme.DARK_GREY)
-    titles = [("after", ABOVE), ("expected", height / 2), ("came", height + BELOW)]
-    chart = alt.layer(
-        rects,
-        frames,
-        texts.encode(text="text:N", color=white),
-        shares.encode(text="share:N", color=white),
+    share = ends.mark_text(fontSize=11, color=theme.DARK_GREY)
+    titles = {"after": ABOVE, "expected": height / 2, "came": height + BELOW}
+    return [
         read.encode(text="read:N", y=alt.value(ABOVE)),
         came.encode(text="text:N", y=alt.value(height + BELOW - 6)),
-        chance.encode(text="share:N", y=alt.value(height + BELOW + 12)),
+        share.encode(text="share:N", y=alt.value(height + BELOW + 12)),
         *(
             theme.inline([{"title": title}])
             .mark_text(align="right", fontSize=13, color=theme.DARK_GREY)
             .encode(text="title:N", x=alt.value(-10), y=alt.value(y))
-            for title, y in titles
+            for title, y in titles.items()
         ),
-    )
-    chart = chart.properties(width=CELL_WIDTH * len(columns), height=height, padding=12)
-    configured: alt.LayerChart = chart.configure(**theme.STANDALONE)
-    return configured
+    ]
 
 
 def _rows(explanation: Explanation) -> tuple[list[Row], list[Row]]:

@@ -13,7 +13,14 @@ from pydantic import (
 from pydantic.config import JsonDict
 from pydantic.json_schema import WithJsonSchema
 
-from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, MAX_SEED, MAX_SIZE, Sampling
+from microgpt.config import (
+    DEFAULT_SEED,
+    DEFAULT_TEMPERATURE,
+    MAX_SEED,
+    MAX_SIZE,
+    N_ALTERNATIVES,
+    Sampling,
+)
 from microgpt.data.tokenizer import IGNORED_ROLES, ROLES
 from microgpt.model_config import Activation, Positions
 from microgpt.printable import printable
@@ -206,7 +213,7 @@ class ExplainRequest(RequestBody):
     )
     messages: Messages[ExplainedMessage] | None = None
     top: Annotated[int, Field(ge=0, le=MAX_TOP), WHOLE_FLOAT] = Field(
-        5, description="Number of most likely tokens at each position."
+        N_ALTERNATIVES, description="Number of most likely tokens at each position."
     )
     attention: list[tuple[Index, Index]] = Field(
         [],

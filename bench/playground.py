@@ -4,8 +4,8 @@
 
 Serves the demo model and opens its page in a headless Chromium. First paint: the time from the
 start of the navigation, with an empty cache. Frames: those per second while the pointer moves over
-an attention map of 256 tokens, beside those of the same page at rest. Prints the medians and ranges,
-and writes them to bench/results. Needs a Chromium on the PATH.
+an attention map of 256 tokens, and those of the same page at rest. Prints medians and ranges, and
+writes them to bench/results. Needs a Chromium on the PATH.
 """
 
 import argparse
@@ -83,9 +83,11 @@ def serving() -> Iterator[str]:
         command = [sys.executable, "-m", "microgpt_cli", "serve", "--port", "0"]
         with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as server:
             assert server.stderr
-            line = next(line for line in server.stderr if "http://" in line)
-            yield re.search(r"http://\S+", line)[0]  # type: ignore[index]
-            server.terminate()
+            try:
+                line = next(line for line in server.stderr if "http://" in line)
+                yield re.search(r"http://\S+", line)[0]  # type: ignore[index]
+            finally:
+                server.terminate()
 
 
 def first_paint(browser: Browser, url: str) -> float:
@@ -101,7 +103,7 @@ def first_paint(browser: Browser, url: str) -> float:
 def frames(browser: Browser, url: str) -> dict[str, float]:
     """Return the frames per second at rest and while the pointer moves over a map."""
     page = browser.new_page(viewport={"width": 1200, "height": 900})
-    reply = "a" * (N_TOKENS - 1 - len("start, user, hello, end, assistant".split(",")) - 4)
+    reply = "a" * (N_TOKENS - len("hello") - 4)  # start, user, end of turn, assistant
     page.goto(f"{url}/#/inside?{urlencode({'question': 'hello', 'text': reply})}")
     page.wait_for_selector("#maps .map canvas")
     assert page.locator("#positions .token").count() == N_TOKENS

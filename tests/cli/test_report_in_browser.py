@@ -83,7 +83,7 @@ def test_a_report_has_a_mark_for_each_evaluation_and_asks_nobody_for_anything(
     n_evaluations = len((run / EVALUATIONS).read_text().splitlines())
     opened(page, run / "report.html")
     assert page.locator(f"#generations {MARKS}").count() == n_evaluations
-    assert page.locator("h1").inner_text().endswith(run.name)
+    assert page.locator("h1 + p").inner_text().endswith(run.name)
     sections = page.locator("section").count()
     assert page.locator("section:has(svg.marks), section:has(table)").count() == sections >= 8
     assert complaints == []
@@ -134,7 +134,7 @@ def test_what_a_model_has_said_is_text_and_nothing_else(tmp_path, page, complain
     said = "</script><script>document.title = 'taken'</script><b>&amp;\u2028"
     table = Table(["champion", "names"], [["g1-1", said]], is_prose=True)
     section = Section("names", said, said, table=table, datasets={"names": [{"a": said}]})
-    report = Report(said, {"input": said}, [section])
+    report = Report(said, said, {"input": said}, [section])
     (tmp_path / "report.html").write_text(render(report), encoding="utf-8")
     opened(page, tmp_path / "report.html")
     assert page.title() != "taken"

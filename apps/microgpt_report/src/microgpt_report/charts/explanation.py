@@ -1,17 +1,19 @@
 """Chart of an explanation: the most likely tokens at each position, and the token that came."""
 
 import altair as alt
+from altair.typing import ChartType
 
 from microgpt.evaluation.explanation import Explanation
 from microgpt.printable import printable
-from microgpt_report import theme
+from microgpt_report import look, theme
 from microgpt_report.page import Row
 
 CELL_WIDTH, CELL_HEIGHT = 64, 30  # in pixels
 LIGHT = 0.55  # probability from which text on a cell is white
+CAPTION = "Below: the most likely tokens at this position.\nFrame: the token that came."
 
 
-def draw(explanation: Explanation) -> alt.LayerChart:
+def draw(explanation: Explanation) -> ChartType:
     """Return a chart with a column per position.
 
     A column has the token that came, with its probability, and the most likely tokens below. Darker
@@ -23,25 +25,22 @@ def draw(explanation: Explanation) -> alt.LayerChart:
         x=alt.X("position:O", axis=None),
         y=alt.Y("rank:O", title="most likely next", axis=alt.Axis(labelAngle=0, ticks=False)),
     )
-    shade = alt.Scale(domain=[0, 1], range=["#f4f8fb", theme.BLUE])
+    shade = alt.Scale(domain=[0, 1], range=["#f4f8fb", look.BLUE])
     color = alt.Color("probability:Q", scale=shade, legend=None)
     cells = base.mark_rect(stroke="white").encode(color=color)
     framed = base.transform_filter("datum.came")
-    frame = framed.mark_rect(filled=False, stroke=theme.RED, strokeWidth=2.5)
+    frame = framed.mark_rect(filled=False, stroke=look.ORANGE, strokeWidth=2.5)
     white = alt.condition(f"datum.probability > {LIGHT}", alt.value("white"), alt.value("#222"))
     name = base.mark_text(dy=-5, fontSize=14, fontWeight="bold").encode(text="text:N", color=white)
     share = base.mark_text(dy=9, fontSize=10).encode(text="share:N", color=white)
     top = theme.inline(tops).encode(x=alt.X("position:O", axis=None), y=alt.value(-30))
     came = top.mark_text(fontSize=20, fontWeight="bold").encode(text="text:N")
-    how = top.mark_text(fontSize=10, dy=18, color=theme.DARK_GREY).encode(text="share:N")
+    how = top.mark_text(fontSize=10, dy=18, style="quiet").encode(text="share:N")
     chart = alt.layer(cells, frame, name, share, came, how)
-    chart = chart.properties(
-        width=CELL_WIDTH * len(tops),
-        height=CELL_HEIGHT * n_ranks,
-        padding=12,
+    title = alt.Title(
+        "Text, with the probability of each token", subtitle=CAPTION.split("\n"), offset=16
     )
-    configured: alt.LayerChart = chart.configure(**theme.STANDALONE)
-    return configured
+    return chart.properties(width=CELL_WIDTH * len(tops), height=CELL_HEIGHT * n_ranks, title=title)
 
 
 def _cells(explanation: Explanation) -> tuple[list[Row], list[Row]]:

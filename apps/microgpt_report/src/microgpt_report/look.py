@@ -23,8 +23,8 @@ def vega_config(scheme: str) -> dict[str, Any]:
     """Return the Vega-Lite configuration of a page in the light or dark scheme."""
     color = SCHEMES[scheme]
     titles = {"titleColor": color["quiet"], "titleFontWeight": 400, "titleFontSize": 12}
-    labels = {"labelColor": color["quiet"], "labelFontSize": 11, "labelLimit": 0}
-    axis = dict.fromkeys(("domainColor", "tickColor"), color["quiet"])
+    labels: Specification = {"labelColor": color["quiet"], "labelFontSize": 11, "labelLimit": 0}
+    axis: Specification = dict.fromkeys(("domainColor", "tickColor"), color["quiet"])
     axis |= {"gridColor": color["line"], "titlePadding": 8, "labelFlush": False}
     legend = {"labelColor": color["ink"], "labelFontSize": 12, "labelLimit": 0, "orient": "top"}
     legend |= {"titleLimit": 0, "columns": 4, "columnPadding": 14}

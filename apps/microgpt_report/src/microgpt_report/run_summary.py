@@ -20,7 +20,7 @@ from microgpt_evolution.search.aesthetic_search import JUDGE
 from microgpt_evolution.search.replay import Generation, replay
 from microgpt_evolution.search.retest_file import RetestFile, read_retest
 from microgpt_evolution.search.settings import SearchSettings
-from microgpt_report.setting_names import describe
+from microgpt_report.setting_names import describe_settings
 
 LOSSES = {"held-out": "held-out loss", "last-doc": "loss of the last document"}
 CONFIRM, PRIMORDIAL = "confirm", "primordial"  # origins of evaluations outside the population
@@ -276,7 +276,7 @@ def facts(summary: RunSummary) -> dict[str, str]:
         if again := _retested(summary.retest, summary.measures[name]):
             measured += f", {fmean(again):.4f} retested"
         found["winner"] = f"{winner.id}, {measured}{state}"
-        found["genome"] = describe(asdict(winner.genome))
+        found["genome"] = describe_settings(asdict(winner.genome))
     entries = summary.run.entries
     n_failed = sum(entry.evaluation.status != "ok" for entry in entries)
     found["evaluations"] = f"{len(entries):,}{f' ({n_failed:,} failed)' if n_failed else ''}"
@@ -294,7 +294,7 @@ def facts(summary: RunSummary) -> dict[str, str]:
         if (value := getattr(settings, name)) is not None:
             found[name] = str(value)
     if settings.warm_start:
-        found["warm start"] = describe(asdict(settings.warm_start))
+        found["warm start"] = describe_settings(asdict(settings.warm_start))
     return found
 
 

@@ -44,6 +44,6 @@ def value_in_words(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else "none" if value is None else str(value)
 
 
-def describe(settings: Mapping[str, object]) -> str:
+def describe_settings(settings: Mapping[str, object]) -> str:
     """Format settings in words, such as "width 16, learning rate 0.01"."""
     return ", ".join(f"{in_words(name)} {value_in_words(v)}" for name, v in settings.items())

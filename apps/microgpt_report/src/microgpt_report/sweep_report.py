@@ -15,7 +15,7 @@ from microgpt_report import scaling_tables, theme
 from microgpt_report.charts import scaling as scaling_chart
 from microgpt_report.page import Report, Row, Section
 from microgpt_report.run_summary import change, cost, describe_data, duration
-from microgpt_report.setting_names import describe
+from microgpt_report.setting_names import describe_settings
 from microgpt_report.training_runs import labels
 
 
@@ -74,7 +74,7 @@ def _facts(
         facts["result"] = f"held-out loss {scaling_tables.with_interval(best.val_loss)}"
         names = {*scaling_tables.SIZE, "steps", "lr", *differing([best.config, SweepConfig()])}
         values = {n: getattr(best.config, n) for n in SETTINGS if n in names}
-        facts["configuration"] = describe(values)
+        facts["configuration"] = describe_settings(values)
     return facts | {
         "training runs": f"{len(finished):,} of {n_asked:,} finished",
         "cost": cost(sum(r.flops for r in finished), sum(r.seconds for r in results)),

@@ -18,7 +18,7 @@ from microgpt_report import look, theme
 from microgpt_report.evaluation_rows import N_NAMES
 from microgpt_report.page import Row, Section
 from microgpt_report.run_summary import RunSummary, title_of
-from microgpt_report.setting_names import describe
+from microgpt_report.setting_names import describe_settings
 
 CELL = 26  # width and height of a cell in pixels
 
@@ -70,7 +70,7 @@ def _rows(archives: dict[str, Archive]) -> list[Row]:
                 "novelty": (LEAST_NOVELTY + newness) / 50,
                 "score": organism.worth if organism else None,
                 "id": organism.id if organism else None,
-                "genes": describe(asdict(organism.genome)) if organism else None,
+                "genes": describe_settings(asdict(organism.genome)) if organism else None,
                 "names": ", ".join(evaluation.samples[:N_NAMES]) if evaluation else None,
             }
             rows.append(row)

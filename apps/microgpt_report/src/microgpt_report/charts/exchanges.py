@@ -20,9 +20,9 @@ def section(summary: RunSummary) -> Section | None:
     return Section(
         "exchanges",
         "Exchanges between heads",
-        "After every third generation, champions migrate to other heads, in the color of theirs. "
-        "Kept: the migrant, or its child with the local champion, was among the two best of its "
-        "generation (an elite).",
+        "After every third generation, champions migrate to other heads. Color: the head that they "
+        "leave. Kept: the migrant, or its child with the local champion, was among the two best of "
+        "its generation (an elite).",
         _chart(summary),
         datasets={"exchanges": rows},
     )

@@ -10,7 +10,7 @@ from microgpt_report import look, theme
 from microgpt_report.evaluation_rows import kind_of
 from microgpt_report.page import Row, Section
 from microgpt_report.run_summary import RunSummary, title_of
-from microgpt_report.setting_names import describe
+from microgpt_report.setting_names import describe_settings
 
 N_PLACES = 24  # rows per population; lower-ranked ancestors of the winner share one extra row
 ROW_HEIGHT, GAP = 15, 1.5  # row height in pixels; number of empty rows between populations
@@ -50,7 +50,7 @@ def _rows(summary: RunSummary) -> tuple[list[Row], list[Row]]:
             "kind": kind_of(organism.origin),
             "origin": organism.origin,
             "worth": organism.worth if organism.has_finished else None,
-            "genes": describe(asdict(organism.genome)),
+            "genes": describe_settings(asdict(organism.genome)),
             "parents": ", ".join(organism.parents),
             "is_ancestor": is_ancestor,
         }

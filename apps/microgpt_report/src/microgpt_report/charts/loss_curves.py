@@ -11,7 +11,7 @@ from altair.typing import ChartType
 from microgpt.printable import printable
 from microgpt_report import look, theme
 from microgpt_report.page import Row
-from microgpt_report.setting_names import describe, with_name
+from microgpt_report.setting_names import describe_settings, with_name
 from microgpt_report.training_runs import Curve, TrainingRun, differing
 
 WIDTH, HEIGHT = 520, 300  # plot size in pixels
@@ -186,7 +186,7 @@ def _short(loss: float) -> str:
 
 
 def _settings(run: TrainingRun, names: Sequence[str]) -> str:
-    text = describe({name: run.settings[name] for name in names if name in run.settings})
+    text = describe_settings({name: run.settings[name] for name in names if name in run.settings})
     return printable(text, len(text))
 
 

@@ -13,7 +13,7 @@ from microgpt_evolution.sweep.scaling import Mean
 from microgpt_report import look, theme
 from microgpt_report.page import Row, Section, Table
 from microgpt_report.run_summary import CONFIRM, Measure, RunSummary, title_of
-from microgpt_report.setting_names import describe
+from microgpt_report.setting_names import describe_settings
 
 SEARCH, RETEST, MEAN = KINDS = ("search", "retest", "mean")
 
@@ -82,7 +82,7 @@ def _rows(summary: RunSummary) -> list[Row]:
     for id_, worths in again.items():
         population, organism = summary.organisms[id_]
         about = {"population": title_of(population), "id": id_}
-        about["genes"] = describe(asdict(organism.genome))
+        about["genes"] = describe_settings(asdict(organism.genome))
         mean = fmean([organism.worth, *worths])
         rows += [
             about | {"what": what, "worth": worth}

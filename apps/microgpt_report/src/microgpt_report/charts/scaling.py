@@ -9,7 +9,7 @@ from microgpt_evolution.sweep.scaling import Axis, Cell, Scaling, Series, front
 from microgpt_report import look, theme
 from microgpt_report.page import Row
 from microgpt_report.scaling_tables import NOUNS, SIZE, model_name
-from microgpt_report.setting_names import describe
+from microgpt_report.setting_names import describe_settings
 
 WIDTH, HEIGHT = 320, 250  # panel size in pixels
 N_ON_CURVE = 60  # number of points per power-law curve
@@ -21,7 +21,7 @@ ROOM = 0.06  # margin above and below the losses, as a fraction of their range
 X = Callable[[Cell], float]
 
 
-def draw(scaling: Scaling) -> alt.VConcatChart:
+def draw(scaling: Scaling) -> alt.ConcatChart:
     """Return a chart with one panel per axis of the sweeps and two panels for cost.
 
     Points are means over the seeds with 95 % confidence intervals. Curves are fitted power laws,
@@ -34,8 +34,7 @@ def draw(scaling: Scaling) -> alt.VConcatChart:
         panels.cost("operations", "GFLOP per training run", lambda cell: cell.flops / 1e9),
         panels.cost("time", "CPU seconds", lambda cell: max(cell.cpu_seconds, CLOCK_S)),
     ]
-    rows = [along, costs] if len(along) > 1 else [along + costs]
-    return alt.vconcat(*(alt.hconcat(*row) for row in rows))
+    return alt.concat(*along, *costs, columns=theme.N_COLUMNS)
 
 
 class _Panels:
@@ -112,7 +111,7 @@ class _Panels:
         )
 
     def _describe(self, cell: Cell) -> str:
-        return describe({name: getattr(cell.config, name) for name in self._others})
+        return describe_settings({name: getattr(cell.config, name) for name in self._others})
 
     def _rows(self, cells: Sequence[Cell], x: X) -> list[Row]:
         rows = []

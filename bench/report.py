@@ -77,7 +77,9 @@ def main() -> None:
     minutes, distilled, real, detection = map(
         results, ("minutes", "distillation", "search_real", "secret_detection")
     )
-    experience = [json.loads(line) for line in (RESULTS / "experience.jsonl").open()]
+    experience = [
+        json.loads(line) for line in (RESULTS / "experience.jsonl").read_text().splitlines()
+    ]
     choice = json.loads((RESULTS / "choice.json").read_text())
     fight_file = RESULTS / "search_fight.json"
     fight = json.loads(fight_file.read_text()) if fight_file.exists() else {}

@@ -130,6 +130,23 @@ def test_a_page_is_dark_where_the_system_is(runs, page, complaints) -> None:
     assert complaints == []
 
 
+@pytest.mark.parametrize("objective", ["loss", "hydra"])
+def test_a_page_fits_a_phone(runs, page, objective) -> None:
+    page.set_viewport_size({"width": 360, "height": 800})
+    opened(page, runs[objective] / "report.html")
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    widths = page.locator("#generations svg").evaluate_all("all => all.map(e => e.clientWidth)")
+    assert max(widths) <= 360
+
+
+def test_legends_are_as_strong_as_they_can_be(runs, page) -> None:
+    opened(page, runs["hydra"] / "report.html")
+    symbols = page.locator(".role-legend-symbol path")
+    faint = [s for s in symbols.evaluate_all("all => all.map(e => e.getAttribute('opacity'))") if s]
+    assert symbols.count() > 10
+    assert set(faint) <= {"1"}
+
+
 def test_what_a_model_has_said_is_text_and_nothing_else(tmp_path, page, complaints) -> None:
     said = "</script><script>document.title = 'taken'</script><b>&amp;\u2028"
     table = Table(["champion", "names"], [["g1-1", said]], is_prose=True)

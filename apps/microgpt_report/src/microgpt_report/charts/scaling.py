@@ -86,10 +86,13 @@ class _Panels:
 
     def cost(self, name: str, unit: str, x: X) -> alt.LayerChart:
         """Return the panel that shows the loss against a cost."""
-        line = theme.inline(self._rows(front(self._scaling.cells, x), x)).mark_line(
+        best = front(self._scaling.cells, x)
+        line = theme.inline(self._rows(best, x)).mark_line(
             strokeWidth=1.2, strokeDash=[4, 3], interpolate="step-after", color=look.GREY
         )
-        subtitle = "dashed: lowest loss for a budget"
+        subtitle = (
+            "dashed: lowest loss for a budget" if best[1:] else "the cheapest has the lowest loss"
+        )
         return self._panel(name, subtitle, unit, self._scaling.cells, x, line)
 
     def _panel(

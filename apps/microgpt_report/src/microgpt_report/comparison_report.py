@@ -14,7 +14,7 @@ from microgpt_report.page import Report, Row, Section, Table
 from microgpt_report.run_summary import CONFIRM, N_HEX, Measure, RunSummary, describe_data
 from microgpt_report.scaling_tables import with_interval
 
-HEAD = ("run", "seed", "evaluations", "FLOPs", "winner", "measure", "held-out loss", "test loss")
+HEAD = ("run", "seed", "evaluations", "GFLOP", "winner", "measure", "held-out loss", "test loss")
 
 
 def comparison_report(summaries: Sequence[RunSummary]) -> Report:
@@ -99,7 +99,7 @@ def _table(summaries: Sequence[RunSummary], evaluations: Sequence[Row]) -> Secti
         cells = [
             "–" if seed is None else str(seed),
             f"{len(entries):,}",
-            f"{flops:.2g}" if flops else "–",
+            f"{flops / 1e9:,.3g}" if flops else "–",
             f"{winner.worth:.4f}" if winner else "–",
             summary.measures[summary.organisms[winner.id][0]].name if winner else "–",
             *map(_retested, (retest.val_loss, retest.test_loss) if retest else (None, None)),
@@ -121,7 +121,7 @@ def _charts(summaries: Sequence[RunSummary]) -> Iterator[Section]:
     for i, measure in enumerate(dict.fromkeys(summary.common for summary in summaries)):
         alike = [summary for summary in summaries if summary.common == measure]
         scale = theme.color_scale([summary.name for summary in alike])
-        legend = alt.Legend(columns=2, symbolType="stroke")
+        legend = alt.Legend(symbolType="stroke")
         color = alt.Color("run:N", title=None, scale=scale, legend=legend)
         has_flops = any(entry.flops for summary in alike for entry in summary.run.entries)
         yield Section(

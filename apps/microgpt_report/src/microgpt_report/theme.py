@@ -119,12 +119,10 @@ def kind_color(kinds: set[str]) -> alt.Color:
     return alt.Color("kind:N", title=None, scale=alt.Scale(domain=shown, range=colors))
 
 
-def panels(
-    populations: Sequence[str], draw: Callable[[str, int], ChartType], width: int = WIDTH
-) -> ChartType:
+def panels(populations: Sequence[str], draw: Callable[[str, int], ChartType]) -> ChartType:
     """Return the chart of one population, or a grid of charts for several populations."""
     if len(populations) == 1:
-        return draw(populations[0], width)
+        return draw(populations[0], WIDTH)
     width = WIDTH // N_COLUMNS - 60
     charts = [draw(name, width).properties(title=title_of(name)) for name in populations]
     return alt.concat(*charts, columns=N_COLUMNS)

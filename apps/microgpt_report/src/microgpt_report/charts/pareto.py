@@ -17,7 +17,7 @@ def section(summary: RunSummary) -> Section | None:
         "pareto",
         f"{'Loss' if summary.common.is_loss else 'Score'} and number of parameters",
         "Orange line: the Pareto front. No organism with as many or fewer parameters is better.",
-        theme.panels(names, lambda name, width: _chart(summary, name, width), theme.WIDTH - 100),
+        theme.panels(names, lambda name, width: _chart(summary, name, width)),
     )
 
 

@@ -140,5 +140,5 @@ def _last_document(both: Sequence[Row]) -> ChartType:
     ]
     tooltip = theme.tooltip("id", "last_loss", "val_loss")
     return alt.layer(points.encode(tooltip=tooltip), *rings).properties(
-        width=theme.WIDTH - 60, height=theme.HEIGHT
+        width=theme.WIDTH, height=theme.HEIGHT
     )

@@ -134,7 +134,10 @@ def test_a_report_ends_with_commands_that_work(searches, microgpt, tmp_path) -> 
         done = microgpt(*command[1:])
         assert done.returncode == 0, done.stderr
     steps = json.loads((run / "genome.json").read_text())["steps"]
-    assert json.loads((tmp_path / "winner" / "meta.json").read_text())["training"]["steps"] == steps
+    assert (
+        json.loads((tmp_path / "a run-winner" / "meta.json").read_text())["training"]["steps"]
+        == steps
+    )
 
 
 @pytest.mark.slow
@@ -295,7 +298,7 @@ def test_a_sweep_leaves_a_report_and_is_no_search(copied, microgpt, tmp_path) ->
     assert re.search(headline, text_of(run))
     train, _ = commands_of(run)
     assert microgpt(*train[1:]).returncode == 0
-    assert (tmp_path / "winner").is_dir()
+    assert (tmp_path / f"{run.name}-winner").is_dir()
     done = microgpt("report", run, copied("loss"))
     assert (done.returncode, done.stdout) == (2, "")
     assert "is a sweep, but" in done.stderr

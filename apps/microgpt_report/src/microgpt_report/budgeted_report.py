@@ -15,7 +15,7 @@ from microgpt_evolution.errors import RunError
 from microgpt_report import look, theme
 from microgpt_report.evaluation_rows import kind_of
 from microgpt_report.page import Report, Row, Section, Table
-from microgpt_report.run_summary import change, cost, describe_data, duration
+from microgpt_report.run_facts import change, cost, describe_data, duration
 from microgpt_report.setting_names import in_words, value_in_words
 
 N_ROWS = 20  # maximum number of organisms in the table

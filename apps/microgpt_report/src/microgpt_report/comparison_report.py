@@ -11,7 +11,8 @@ from microgpt_evolution.search.retest_file import Measures
 from microgpt_evolution.sweep.scaling import Mean
 from microgpt_report import theme
 from microgpt_report.page import Report, Row, Section, Table
-from microgpt_report.run_summary import CONFIRM, N_HEX, Measure, RunSummary, describe_data
+from microgpt_report.run_facts import N_HEX, describe_data
+from microgpt_report.run_summary import CONFIRM, Measure, RunSummary
 from microgpt_report.scaling_tables import with_interval
 
 HEAD = ("run", "seed", "evaluations", "GFLOP", "winner", "measure", "held-out loss", "test loss")

@@ -14,7 +14,7 @@ from microgpt_evolution.sweep.scaling import Scaling
 from microgpt_report import scaling_tables, theme
 from microgpt_report.charts import scaling as scaling_chart
 from microgpt_report.page import Report, Row, Section
-from microgpt_report.run_summary import change, cost, describe_data, duration
+from microgpt_report.run_facts import change, cost, describe_data, duration
 from microgpt_report.setting_names import describe_settings
 from microgpt_report.training_runs import labels
 

@@ -36,7 +36,7 @@ def describe_sweep(
     if more := [words for name, words in COMPUTE.items() if name in varied]:
         yield f"Runs with {' or '.join(more)} had more compute; the ranking does not correct for it"
     yield ""
-    yield f"Train the winner:  {train_command(sweep, cells[0].config, Path(f'{run.name}-winner'))}"
+    yield f"Train the winner:  {train_command(sweep, cells[0].config, run)}"
     for line in _next_steps(sweep, cells):
         yield f"Next:  {line}"
     yield f"Tables and chart:  microgpt analyze {as_argument(run)} --output scaling.svg"
@@ -75,15 +75,15 @@ def _table(cells: Sequence[Cell], n_seeds: int) -> Iterator[str]:
         yield f"… and {len(cells) - N_ROWS} more"
 
 
-def train_command(sweep: SweepSettings, config: SweepConfig, model: Path) -> str:
+def train_command(sweep: SweepSettings, config: SweepConfig, run: Path) -> str:
     """Return the command that trains a configuration on the same split with the first seed."""
     names = {*ALWAYS, *differing([config, SweepConfig()])}
     fractions = f"--val-fraction {sweep.val_fraction} --test-fraction {sweep.test_fraction}"
     settings = settings_as_options(
         {name: str(getattr(config, name)) for name in SETTINGS if name in names}
     ).replace(" True", "")  # boolean flags of `train` take no value
-    data, seed = _data(sweep), _seed(sweep)
-    return f"microgpt train {data}{settings} {fractions}{seed} --model {as_argument(model)}"
+    model = as_argument(Path(f"{run.name}-winner"))
+    return f"microgpt train {_data(sweep)}{settings} {fractions}{_seed(sweep)} --model {model}"
 
 
 def _next_steps(sweep: SweepSettings, cells: Sequence[Cell]) -> Iterator[str]:

@@ -18,6 +18,15 @@ pytestmark = pytest.mark.slow
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PATIENCE_MS = 120_000  # a page takes seconds, and a busy machine many more
+PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
+CUT = """all => all.flatMap(svg => {
+  const whole = svg.getBoundingClientRect();
+  return [...svg.querySelectorAll("text")].filter(text => {
+    const box = text.getBoundingClientRect();
+    return box.width && (box.left < whole.left - 1 || box.right > whole.right + 1
+      || box.top < whole.top - 1 || box.bottom > whole.bottom + 1);
+  }).map(text => text.textContent);
+})"""  # the texts that are partly outside of their pictures
 MARKS = ".mark-symbol.role-mark path"  # not those of legends
 
 
@@ -137,6 +146,21 @@ def test_a_page_fits_a_phone(runs, page, objective) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     widths = page.locator("#generations svg").evaluate_all("all => all.map(e => e.clientWidth)")
     assert max(widths) <= 360
+
+
+@pytest.mark.parametrize("width", [360, 1600])
+@pytest.mark.parametrize("objective", ["loss", "hydra"])
+def test_no_label_of_a_chart_is_cut(runs, page, objective, width) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    opened(page, runs[objective] / "report.html")
+    assert page.locator("section svg").evaluate_all(CUT) == []
+
+
+@pytest.mark.parametrize("path", sorted(PICTURES.glob("*.svg")), ids=lambda path: path.stem)
+def test_no_label_of_a_picture_of_the_docs_is_cut(page, path) -> None:
+    page.set_content(path.read_text(encoding="utf-8"))
+    assert page.locator("text").count() > 2
+    assert page.locator("body > svg").evaluate_all(CUT) == []
 
 
 def test_legends_are_as_strong_as_they_can_be(runs, page) -> None:

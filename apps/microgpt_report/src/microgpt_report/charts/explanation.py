@@ -1,10 +1,11 @@
 """Chart of an explanation: what the model read, what it expected, and what came."""
 
 import altair as alt
+from altair.typing import ChartType
 
 from microgpt.evaluation.explanation import Explanation
 from microgpt.printable import printable
-from microgpt_report import theme
+from microgpt_report import look, theme
 from microgpt_report.page import Row
 
 CELL_WIDTH, CELL_HEIGHT = 64, 32  # in pixels
@@ -13,7 +14,7 @@ LIGHT = 0.85  # probability from which white text is easier to read on a cell th
 X = alt.X("position:O", axis=None)
 
 
-def draw(explanation: Explanation) -> alt.LayerChart:
+def draw(explanation: Explanation) -> ChartType:
     """Return a chart with a column per position.
 
     A column has the token that the model has just read, the most likely next tokens, and the token
@@ -24,22 +25,20 @@ def draw(explanation: Explanation) -> alt.LayerChart:
     n_ranks = max((row["rank"] for row in expected), default=0)
     height = CELL_HEIGHT * n_ranks
     chart = alt.layer(*_cells(expected), *_margins(columns, height))
-    chart = chart.properties(width=CELL_WIDTH * len(columns), height=height, padding=12)
-    configured: alt.LayerChart = chart.configure(**theme.STANDALONE)
-    return configured
+    return chart.properties(width=CELL_WIDTH * len(columns), height=height)
 
 
 def _cells(expected: list[Row]) -> list[alt.Chart]:
     """Return the layers of the most likely tokens."""
     cells = theme.inline(expected).encode(x=X, y=alt.Y("rank:O", axis=None))
-    shade = alt.Scale(domain=[0, 1], range=["#eef4f9", theme.BLUE])
+    shade = alt.Scale(domain=[0, 1], range=["#eef4f9", look.BLUE])
     shaded = alt.Color("probability:Q", scale=shade, legend=None)
     white = alt.condition(f"datum.probability > {LIGHT}", alt.value("white"), alt.value("#222"))
     text = cells.mark_text(dy=-6, fontSize=14, fontWeight="bold", limit=CELL_WIDTH)
     frame = cells.transform_filter("datum.came")
     return [
         cells.mark_rect(stroke="white").encode(color=shaded),
-        frame.mark_rect(filled=False, stroke=theme.RED, strokeWidth=3),
+        frame.mark_rect(filled=False, stroke=look.ORANGE, strokeWidth=3),
         text.encode(text="text:N", color=white),
         cells.mark_text(dy=9, fontSize=11).encode(text="share:N", color=white),
     ]
@@ -48,9 +47,9 @@ def _cells(expected: list[Row]) -> list[alt.Chart]:
 def _margins(columns: list[Row], height: int) -> list[alt.Chart]:
     """Return the layers above, below and to the left of the cells."""
     ends = theme.inline(columns).encode(x=X)
-    read = ends.mark_text(fontSize=20, color=theme.DARK_GREY, limit=CELL_WIDTH)
-    came = ends.mark_text(fontSize=20, fontWeight="bold", color=theme.RED, limit=CELL_WIDTH)
-    share = ends.mark_text(fontSize=11, color=theme.DARK_GREY)
+    read = ends.mark_text(fontSize=20, style="quiet", limit=CELL_WIDTH)
+    came = ends.mark_text(fontSize=20, fontWeight="bold", color=look.ORANGE, limit=CELL_WIDTH)
+    share = ends.mark_text(fontSize=11, style="quiet")
     titles = {"after": ABOVE, "expected": height / 2, "came": height + BELOW}
     return [
         read.encode(text="read:N", y=alt.value(ABOVE)),
@@ -58,7 +57,7 @@ def _margins(columns: list[Row], height: int) -> list[alt.Chart]:
         share.encode(text="share:N", y=alt.value(height + BELOW + 12)),
         *(
             theme.inline([{"title": title}])
-            .mark_text(align="right", fontSize=13, color=theme.DARK_GREY)
+            .mark_text(align="right", fontSize=13, style="quiet")
             .encode(text="title:N", x=alt.value(-10), y=alt.value(y))
             for title, y in titles.items()
         ),

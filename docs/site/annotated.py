@@ -47,7 +47,7 @@ def page(explanation: Path, source: Path) -> str:
             f'<div class="annotated" markdown>\n<div markdown>\n\n## {section.strip()}\n\n</div>\n\n'
             f'``` {{.python linenums="{start}"}}\n{block}\n```\n\n</div>\n'
         )
-    return "\n".join(["---\nhide:\n  - toc\n---\n", introduction, *rows])
+    return "\n".join(["---\nhide: [navigation, toc]\n---\n", introduction, *rows])
 
 
 def names(section: str) -> list[str]:

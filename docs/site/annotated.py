@@ -44,7 +44,8 @@ def page(explanation: Path, source: Path) -> str:
         start, end = starts[first], ends[list(starts).index(last) + 1]
         block = "\n".join(lines[start - 1 : end - 1]).rstrip()
         rows.append(
-            f'<div class="annotated" markdown>\n<div markdown>\n\n## {section.strip()}\n\n</div>\n\n'
+            '<div class="annotated" markdown>\n<div markdown>\n\n'
+            f"## {section.strip()}\n\n</div>\n\n"
             f'``` {{.python linenums="{start}"}}\n{block}\n```\n\n</div>\n'
         )
     return "\n".join(["---\nhide: [navigation, toc]\n---\n", introduction, *rows])

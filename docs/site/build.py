@@ -103,22 +103,28 @@ def target_of(link: re.Match[str], page: str, queue: list[str]) -> str:
     if not target or re.match(r"[a-z]+:", target):
         return link[0]
     path = normpath(join(dirname(page), target))
-    by_source = {source: path for path, source in annotated.SOURCES.items()}
     if path.endswith(PICTURES) and (ROOT / path).is_file():
         copy(ROOT / path, PAGES / path)
-    elif path in by_source:
-        path = by_source[path]
-    elif path not in queue:
-        if (ROOT / path).is_dir():
-            readme = f"{path}/README.md"
-            path = readme if readme in queue else f"{path}/index.md"
-        elif not (ROOT / path).is_file():
+    else:
+        path = page_of(path, queue)
+        if not path:
             raise SiteError(f"{page}: the link {target} leads to no file")
-        elif not path.endswith(".md"):
-            path += ".md"
         if path not in queue:
             queue.append(path)
     return relpath(path, dirname(page) or ".")
+
+
+def page_of(path: str, queue: list[str]) -> str:
+    """Return the page that shows a file or a directory, or "" if there is no such file."""
+    explained = {source: explanation for explanation, source in annotated.SOURCES.items()}
+    if path in explained:
+        return explained[path]
+    if (ROOT / path).is_dir():
+        readme = f"{path}/README.md"
+        return readme if readme in queue else f"{path}/index.md"
+    if path in queue or ((ROOT / path).is_file() and path.endswith(".md")):
+        return path
+    return f"{path}.md" if (ROOT / path).is_file() else ""
 
 
 def directory_page(directory: str) -> str:

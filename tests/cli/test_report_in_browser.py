@@ -1,14 +1,12 @@
 """Reports as people open them: in a real browser, of real searches."""
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import fork_server
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
 from searches import AESTHETIC, HYDRA, SMALL, run_of, write_names
 
 from microgpt_evolution.runs.run_directory import EVALUATIONS
@@ -16,24 +14,8 @@ from microgpt_report.page import Report, Section, Table, render
 
 pytestmark = pytest.mark.slow
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PATIENCE_MS = 120_000  # a page takes seconds, and a busy machine many more
 MARKS = ".mark-symbol.role-mark path"  # not those of legends
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The Chromium of this machine, which CI must have."""
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        reason = f"a report is opened in a browser, and there is none of {', '.join(BROWSERS)}"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -36,8 +36,11 @@ GENERATED = {
 }
 ASSETS = ("site.css", "iframe-worker.js")
 PICTURES = (".gif", ".jpg", ".png", ".svg")
+MAX_SHOWN = 100_000  # bytes; a longer file is copied instead of shown
 # Code is matched first, so that what looks like a link in it is left alone.
-LINK = re.compile(r"(?ms)^ *(`{3,}).*?^ *\1|`[^`\n]*`|(?<=\]\()([^)#\s]+)")
+LINK = re.compile(
+    r"""(?ms)^ *(`{3,}).*?^ *\1|`[^`\n]*`|(?:(?<=\]\()|(?<=\bsrc=")|(?<=srcset="))([^)#\s"]+)"""
+)
 
 
 def main() -> int:
@@ -98,12 +101,12 @@ def text_of(path: str) -> str:
 
 
 def target_of(link: re.Match[str], page: str, queue: list[str]) -> str:
-    """Return the target of a link on the site; copy pictures, and add other pages to the queue."""
+    """Return the target of a link on the site; copy what is no page, and queue what is one."""
     target = link[2]
     if not target or re.match(r"[a-z]+:", target):
         return link[0]
     path = normpath(join(dirname(page), target))
-    if path.endswith(PICTURES) and (ROOT / path).is_file():
+    if is_download(ROOT / path):
         copy(ROOT / path, PAGES / path)
     else:
         path = page_of(path, queue)
@@ -112,6 +115,14 @@ def target_of(link: re.Match[str], page: str, queue: list[str]) -> str:
         if path not in queue:
             queue.append(path)
     return relpath(path, dirname(page) or ".")
+
+
+def is_download(path: Path) -> bool:
+    """Return whether a file is copied: a picture, or what would be no good page."""
+    if not path.is_file() or path.suffix == ".md":
+        return False
+    data = path.read_bytes()
+    return path.suffix in PICTURES or len(data) > MAX_SHOWN or b"\0" in data
 
 
 def page_of(path: str, queue: list[str]) -> str:

@@ -1,5 +1,6 @@
 """What the site is built from: pages, links, and explanations of source files."""
 
+import build
 import http_api
 import pytest
 from annotated import SOURCES, page, parts
@@ -73,10 +74,13 @@ def test_all_of_the_annotated_sources_is_explained(name) -> None:
         ),
         ("[a](../bench/speed.py)", None, None),
         ("[a](decisions/)", "decisions/index.md", "docs/decisions/index.md"),
+        ("[a](../data/names.txt)", "../data/names.txt", None),
+        ('<img src="learn/forward.svg">', "learn/forward.svg", None),
         ("[a](https://example.com/b.md)", "https://example.com/b.md", None),
     ],
 )
-def test_a_link_leads_to_the_page_of_a_file(link, target, added) -> None:
+def test_a_link_leads_to_the_page_of_a_file(link, target, added, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(build, "PAGES", tmp_path)
     queue = ["README.md", "docs/learn.md"]
     match = next(LINKS.finditer(link))
     if target is None:
@@ -85,6 +89,8 @@ def test_a_link_leads_to_the_page_of_a_file(link, target, added) -> None:
         return
     assert target_of(match, "docs/learn.md", queue) == target
     assert queue[2:] == ([added] if added else [])
+    copied = tmp_path / "docs" / target
+    assert copied.resolve().exists() == target.endswith((".svg", ".txt"))
 
 
 def test_code_is_no_link() -> None:

@@ -34,7 +34,7 @@ GENERATED = {
     "docs/reference/http.md": http_api.page,
     "docs/reference/python.md": python_api.page,
 }
-ASSETS = ("site.css", "iframe-worker.js")
+ASSETS = ("site.css", "iframe-worker.js", "tables.js")
 PICTURES = (".gif", ".jpg", ".png", ".svg")
 MAX_SHOWN = 100_000  # bytes; a longer file is copied instead of shown
 # Code is matched first, so that what looks like a link in it is left alone.

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "build/site"
@@ -71,21 +72,30 @@ def test_no_page_loads_anything_from_another_host(pages) -> None:
         assert not re.search(r"(url\(|@import\s)[\"']?(https?:)?//", path.read_text()), path
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1600])
-def test_pages_fit_their_window_and_can_be_read_without_a_network(pages, browser, width) -> None:
-    window = browser.new_page(viewport={"width": width, "height": 900})
+def test_pages_can_be_read_by_everyone_without_a_network(pages, browser, width, scheme) -> None:
+    window = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     complaints: list[str] = []
     window.on("pageerror", lambda error: complaints.append(str(error)))
     window.on("request", lambda request: complaints.append(request.url))
     for name in PAGES:
         window.goto((SITE / f"{name}.html").as_uri())
         assert window.evaluate("document.documentElement.scrollWidth") <= width, name
+        found = Axe().run(window).response["violations"]
+        serious = [one for one in found if one["impact"] in ("serious", "critical")]
+        assert serious == [], name
     assert not [line for line in complaints if not line.startswith("file:")]
-    if width > 1000:  # the explanation is beside the code
+    window.close()
+
+
+def test_an_explanation_is_beside_its_code_where_there_is_room(pages, browser) -> None:
+    for width, are_beside in ((1600, True), (360, False)):
+        window = browser.new_page(viewport={"width": width, "height": 900})
         window.goto((SITE / "docs/annotated/value.html").as_uri())
         text, code = (window.locator(f".annotated > :{n}-child").first for n in ("first", "last"))
-        assert text.bounding_box()["x"] < code.bounding_box()["x"]
-    window.close()
+        assert (text.bounding_box()["x"] < code.bounding_box()["x"]) == are_beside
+        window.close()
 
 
 def test_the_search_finds_a_heading_on_pages_opened_as_files(pages, browser) -> None:

@@ -93,7 +93,7 @@ def explain(
         PromptError: the text is too long for attention or activations.
         TokenizerError: the text contains an unknown character.
 
-    Example:
+    Examples:
         >>> from microgpt import InferenceGpt, TrainConfig, train
         >>> model = InferenceGpt(train(["anna"], config=TrainConfig(steps=60)))
         >>> [each.text for each in explain(model, "anna").predictions]

@@ -9,7 +9,7 @@ import microgpt_evolution
 HEAD = """# Python
 
 The public names of the library and of the search, from their docstrings.
-[From Python](../../README.md#from-python) has examples.
+[From Python](../python.md) has examples.
 """
 MODULES = ("model", "reference", "value", "data.split", "evaluation.explanation")
 

@@ -15,7 +15,7 @@ from microgpt.model import count_params
 from microgpt.training.presets import PRESETS
 from microgpt_cli.commands.train import train
 
-README = Path(__file__).parents[2] / "README.md"
+PRESETS_PAGE = Path(__file__).parents[2] / "docs/training.md"
 FEW_CONVERSATIONS = """
 from dataclasses import replace
 from microgpt.training.presets import PRESETS
@@ -47,8 +47,8 @@ def test_all_that_a_preset_sets_is_an_option_of_train(name) -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_the_readme_has_each_preset_with_its_size(name) -> None:
-    (row,) = [line for line in README.read_text().splitlines() if line.startswith(f"| `{name}` |")]
+def test_the_docs_have_each_preset_with_its_size(name) -> None:
+    (row,) = [line for line in PRESETS_PAGE.read_text().splitlines() if line.startswith(f"| `{name}` |")]
     if PRESETS[name].data == "names":
         model = replace(PRESETS[name].model, vocab_size=27)
         assert f"| {count_params(model):,} |" in row

@@ -1,0 +1,124 @@
+"""Create the pictures of the playground: an animation of "Look inside", and two screenshots.
+
+    uv run --with pillow python docs/make_playground_pictures.py
+
+Trains the preset names-60s, serves it and the demo model, and drives a headless Chromium, which
+must be on the PATH. Takes two minutes.
+"""
+
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+PICTURES = Path(__file__).parent / "pictures"
+SIZE = {"width": 960, "height": 860}
+N_COLORS = 128
+SHORT_MS, LONG_MS = 700, 1600  # how long a frame is shown
+# Draws the tokens that stand at these shares of the probabilities, the likeliest first.
+DRAWS = "const shares = [0.93, 0.4, 0.2, 0.5, 0.05]; let n = 0; Math.random = () => shares[n++ % 5]"
+TRAIN = "microgpt train --preset names-60s --model names"
+
+
+def main() -> None:
+    """Write docs/pictures/playground*."""
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        print(TRAIN)
+        subprocess.run(TRAIN.split(), cwd=folder, check=True, capture_output=True)
+        path = shutil.which("chromium") or shutil.which("google-chrome")
+        browser = playwright.chromium.launch(executable_path=path)
+        with serving("names", folder) as url:
+            film(browser, url)
+            generate(browser, url)
+        with serving(None, folder) as url:
+            chat(browser, url)
+        browser.close()
+
+
+@contextmanager
+def serving(model: str | None, folder: str) -> Iterator[str]:
+    """Serve a model, by default the demo model, and yield the URL."""
+    command = ["microgpt", "serve", "--port", "0", *([model] if model else [])]
+    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr
+        try:
+            line = next(line for line in server.stderr if "http://" in line)
+            yield re.search(r"http://\S+", line)[0]  # type: ignore[index]
+        finally:
+            server.terminate()
+
+
+def film(browser: Browser, url: str) -> None:
+    """Draw a name letter by letter, move over the attention maps, and step through the numbers."""
+    page = browser.new_page(viewport=SIZE)
+    page.add_init_script(DRAWS)
+    page.goto(f"{url}/#/inside?text=")
+    frames: list[tuple[Image.Image, int]] = []
+
+    def shoot(ms: int) -> None:
+        page.wait_for_timeout(400)  # until everything has been drawn
+        frames.append((picture(page), ms))
+
+    shoot(LONG_MS)
+    for _ in range(5):
+        page.click("#draw")
+        shoot(SHORT_MS)
+    page.locator("#maps").scroll_into_view_if_needed()
+    cells = page.locator("#maps .map").nth(1).bounding_box()
+    assert cells
+    for row, column in ((0.95, 0.6), (0.8, 0.5), (0.65, 0.4)):
+        page.mouse.move(cells["x"] + column * cells["width"], cells["y"] + row * cells["height"])
+        shoot(SHORT_MS)
+    page.mouse.move(5, 5)
+    page.locator("#numbers").scroll_into_view_if_needed()
+    for step in ("embedding", "layer0.attention", "layer0.hidden", "logits", "probabilities"):
+        page.select_option("#step", step)
+        shoot(LONG_MS)
+    images = [image for image, _ in frames]
+    images[0].save(
+        PICTURES / "playground.gif",
+        save_all=True,
+        append_images=images[1:],
+        duration=[ms for _, ms in frames],
+        loop=0,
+        optimize=True,
+    )
+    page.close()
+
+
+def generate(browser: Browser, url: str) -> None:
+    """Take a screenshot of generated names."""
+    page = browser.new_page(viewport={"width": 960, "height": 620})
+    page.goto(f"{url}/#/generate?prompt=mar&number=8&temperature=0.8")
+    page.wait_for_selector("#samples li")
+    picture(page).save(PICTURES / "playground_generate.png", optimize=True)
+    page.close()
+
+
+def chat(browser: Browser, url: str) -> None:
+    """Take a screenshot of a conversation, in the dark scheme."""
+    page = browser.new_page(viewport={"width": 960, "height": 720}, color_scheme="dark")
+    page.goto(f"{url}/#/chat")
+    for n, message in enumerate(("Hi! My name is Ada.", "whats 17 + 25", "who am i?"), start=1):
+        page.fill("#message", message)
+        page.keyboard.press("Enter")
+        page.wait_for_selector(f"#turns .tools >> nth={2 * n - 1}")
+    picture(page).save(PICTURES / "playground_chat.png", optimize=True)
+    page.close()
+
+
+def picture(page: Page) -> Image.Image:
+    """Return what the page shows, with a palette."""
+    image = Image.open(BytesIO(page.screenshot())).convert("RGB")
+    return image.quantize(N_COLORS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+
+
+if __name__ == "__main__":
+    main()

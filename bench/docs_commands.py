@@ -2,7 +2,7 @@
 
 The blocks of a page run in order, in a directory with the data of a clone and some files of the
 reader's own. A service runs until another one starts or the page ends. Prints the seconds of each
-page, and where it failed. Some hours for all pages; `--short` shortens them as tests/docs does.
+page, or where it failed. All pages take an hour or more; `--short` takes the minute of tests/docs.
 
     uv run python bench/docs_commands.py [--short] [docs/score.md ...]
 """

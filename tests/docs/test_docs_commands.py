@@ -32,10 +32,12 @@ def test_what_a_page_says_runs_and_prints_what_it_shows(name: str, tmp_path: Pat
 @pytest.mark.parametrize("page", pages())
 def test_every_command_is_in_a_block_whose_language_says_so(page: str) -> None:
     for block in blocks(page):
-        assert block.language in RUN | SHOWN, f"{page}:{block.line}: {block.language}"
+        place = f"{page}:{block.line}"
+        assert block.language in RUN | SHOWN, f"{place}: {block.language}"
+        assert block.language not in RUN or block.commands.strip(), f"{place}: nothing to run"
         if block.language in SHOWN:
             commands = [line for line in block.code.splitlines() if COMMAND.match(line)]
-            assert not commands, f"{page}:{block.line}: mark the block as bash or console"
+            assert not commands, f"{place}: mark the block as bash or console"
 
 
 @pytest.mark.parametrize(("page", "pattern", "reason"), EXCUSED)

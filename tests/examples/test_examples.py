@@ -21,11 +21,15 @@ def start(name: str, *args: str | Path, folder: Path, stdin: str = "") -> str:
     return done.stdout
 
 
-def test_each_is_short_and_in_the_table() -> None:
-    table = (EXAMPLES / "README.md").read_text()
-    for path in EXAMPLES.glob("*.*"):
-        assert path.name == "README.md" or f"]({path.name})" in table, path.name
-        assert len(path.read_text().splitlines()) < 60 or path.name in ("karpathy.py", "README.md")
+def test_each_is_in_a_table() -> None:
+    tables = (EXAMPLES / "README.md").read_text()
+    for path in {*EXAMPLES.glob("*.*"), *EXAMPLES.glob("notebooks/*")} - {EXAMPLES / "README.md"}:
+        assert f"]({path.relative_to(EXAMPLES)})" in tables
+
+
+def test_each_is_short() -> None:
+    for path in {*EXAMPLES.glob("*.py"), *EXAMPLES.glob("*.sh")} - {EXAMPLES / "karpathy.py"}:
+        assert len(path.read_text().splitlines()) < 60, path.name
 
 
 @pytest.mark.slow

@@ -3,9 +3,14 @@
 import altair as alt
 from tables import CHAT_SETS, NAMES, middle, processor
 
-COLORS = alt.Scale(domain=list(NAMES.values()), range=["#d62728", "#1f77b4", "#ff7f0e", "#7f7f7f"])
+from microgpt_report.look import BLUE, GREEN, GREY, ORANGE
+from microgpt_report.setting_names import with_name
+from microgpt_report.theme import LOG
+
+COLORS = alt.Scale(domain=list(NAMES.values()), range=[ORANGE, GREEN, BLUE, GREY])
 CURVE_OF = "d64, batch 16"  # setting for which the loss curves are drawn
 QUANTILES = {"low": 1, "lower": 25, "median": 50, "upper": 75, "high": 99}  # in percent
+BASE = "the others: width 64, heads 4, layers 2, context 64, batch size 16"
 SMOOTHED = 20  # number of steps in the moving average
 
 
@@ -21,9 +26,9 @@ def speeds(decoding: dict) -> alt.Chart:
             "speed:Q",
             scale=alt.Scale(type="log", domain=[1e3, 1e7]),
             axis=alt.Axis(format="~s", values=[1e3, 1e4, 1e5, 1e6, 1e7]),
-            title="tokens per second",
+            title=f"tokens per second{LOG}",
         ),
-        y=alt.Y("what:N", sort=None, title=None, axis=alt.Axis(labelLimit=250, grid=True)),
+        y=alt.Y("what:N", sort=None, title=None, axis=alt.Axis(grid=True)),
         color=alt.Color("contender:N", scale=COLORS, title=None),
     )
     text = alt.Text("speed:Q", format=".2~s")
@@ -31,7 +36,6 @@ def speeds(decoding: dict) -> alt.Chart:
     return labelled_points(base, text, places).properties(
         width=520,
         height=180,
-        padding={"left": 40, "top": 10, "right": 20, "bottom": 10},
         title=f"Generating text on one core of an {processor(decoding)}",
     )
 
@@ -53,9 +57,9 @@ def ratios(speed: dict) -> alt.Chart:
             "times:Q",
             scale=alt.Scale(type="log", domain=[0.9, 150]),
             axis=alt.Axis(values=[1, 2, 5, 10, 20, 50, 100]),
-            title="training time relative to microgpt",
+            title=f"training time relative to microgpt{LOG}",
         ),
-        y=alt.Y("setting:N", sort=order, title=None, axis=alt.Axis(labelLimit=250, grid=True)),
+        y=alt.Y("setting:N", sort=order, title=None, axis=alt.Axis(grid=True)),
         color=alt.Color("contender:N", scale=COLORS, title=None),
     )
     text = alt.Text("times:Q", format=".1f")
@@ -63,7 +67,6 @@ def ratios(speed: dict) -> alt.Chart:
     return labelled_points(base, text, places).properties(
         width=520,
         height=320,
-        padding={"left": 40, "top": 10, "right": 20, "bottom": 10},
         title=f"Training on one core of an {processor(speed)}: time relative to microgpt",
     )
 
@@ -120,7 +123,7 @@ def costs(machines: list[dict]) -> alt.Chart:
     values = [
         {
             "machine": processor(machine),
-            "what": name,
+            "what": with_name(name),
             "size": row["size"],
             "cost": row["ns_per_token"] / 1e3,
         }
@@ -128,7 +131,7 @@ def costs(machines: list[dict]) -> alt.Chart:
         for name, rows in machine["sizes"].items()
         for row in rows
     ]
-    order = list(machines[0]["sizes"])
+    order = [with_name(name) for name in machines[0]["sizes"]]
     return (
         alt.Chart(alt.Data(values=values))
         .mark_line(point=True)
@@ -136,21 +139,21 @@ def costs(machines: list[dict]) -> alt.Chart:
             x=alt.X(
                 "size:Q",
                 scale=alt.Scale(type="log", base=2),
-                axis=alt.Axis(values=[2**i for i in range(10)]),
-                title=None,
+                axis=alt.Axis(values=[2**i for i in range(10)], labelOverlap="greedy"),
+                title=f"size{LOG}",
             ),
             y=alt.Y(
                 "cost:Q",
                 scale=alt.Scale(type="log", domain=[0.5, 200]),
                 axis=alt.Axis(values=[1, 10, 100]),
-                title="µs per token",
+                title=f"µs per token{LOG}",
             ),
-            color=alt.Color("machine:N", scale=alt.Scale(range=["#d62728", "#9467bd"]), title=None),
+            color=alt.Color("machine:N", scale=alt.Scale(range=[ORANGE, BLUE]), title=None),
         )
-        .properties(width=170, height=150)
-        .facet(column=alt.Column("what:N", title=None, sort=order))
+        .properties(width=240, height=150)
+        .facet(alt.Facet("what:N", title=None, sort=order), columns=2)
         .resolve_scale(x="independent")
-        .properties(title="Cost per token when one size varies (base: 64/4/2/64, batch 16)")
+        .properties(title=alt.Title("Cost per token when one size varies", subtitle=BASE))
     )
 
 
@@ -166,15 +169,9 @@ def last_document(fitness: dict) -> alt.LayerChart:
     organisms = [{"kind": everyone, "last": x, "val": y} for x, y in fitness["organisms"]]
     color = alt.Color(
         "kind:N",
-        scale=alt.Scale(domain=kinds, range=["#7f7f7f", "#2ca02c", "#d62728", "#1f77b4"]),
-        legend=alt.Legend(
-            title=None,
-            orient="bottom",
-            columns=2,
-            columnPadding=40,
-            labelLimit=300,
-            symbolOpacity=1,
-        ),
+        title=None,
+        scale=alt.Scale(domain=kinds, range=[GREY, GREEN, ORANGE, BLUE]),
+        legend=alt.Legend(columns=2),
     )
     layers = [
         alt.Chart(alt.Data(values=values))
@@ -214,8 +211,9 @@ def exchanges(found: dict) -> alt.HConcatChart:
         x=alt.X("cycle:O", title="after cycle", axis=alt.Axis(labelAngle=0)),
         color=alt.Color(
             "exchange:N",
-            scale=alt.Scale(domain=list(names.values()), range=["#1f77b4", "#d62728"]),
-            legend=alt.Legend(title=None, orient="bottom", symbolOpacity=1),
+            title=None,
+            scale=alt.Scale(domain=list(names.values()), range=[ORANGE, BLUE]),
+            legend=alt.Legend(symbolType="stroke"),
         ),
     )
     what = f"distinct genomes of {found['organisms']} organisms"
@@ -236,17 +234,17 @@ def exchanges(found: dict) -> alt.HConcatChart:
     ]
     compared = alt.Chart(alt.Data(values=rows)).encode(y=alt.Y("head:N", sort=None, title=None))
     right = alt.layer(
-        alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color="#7f7f7f").encode(x="zero:Q"),
-        compared.mark_rule(strokeWidth=2, color="#1f77b4").encode(
+        alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color=GREY).encode(x="zero:Q"),
+        compared.mark_rule(strokeWidth=2, color=ORANGE).encode(
             x=alt.X(
                 "low:Q",
-                title="score of microgpt − score of evolve-rust",
+                title="score of microgpt − that of evolve-rust",
                 axis=alt.Axis(tickCount=4),
             ),
             x2="high:Q",
         ),
-        compared.mark_point(filled=True, size=90, opacity=1, color="#1f77b4").encode(x="mean:Q"),
-    ).properties(width=220, height=220, title="Scores of the champions")
+        compared.mark_point(filled=True, size=90, opacity=1, color=ORANGE).encode(x="mean:Q"),
+    ).properties(width=260, height=220, title="Scores of the champions")
     return alt.hconcat(left, right)
 
 
@@ -263,9 +261,9 @@ def answers(quality: dict) -> alt.LayerChart:
         yOffset=alt.YOffset("set:N", sort=list(CHAT_SETS.values())),
         color=alt.Color(
             "set:N",
+            title=None,
             sort=list(CHAT_SETS.values()),
-            scale=alt.Scale(range=["#1f77b4", "#7f7f7f", "#2ca02c"]),
-            legend=alt.Legend(title=None, orient="bottom", columns=1, labelLimit=300),
+            scale=alt.Scale(range=[BLUE, GREY, GREEN]),
         ),
     )
     return alt.layer(
@@ -278,7 +276,7 @@ def answers(quality: dict) -> alt.LayerChart:
                 title="exact answers, three training runs",
             )
         ),
-    ).properties(width=420, height=alt.Step(11), title="Accuracy of the demo chat model")
+    ).properties(width=520, height=alt.Step(11), title="Accuracy of the demo chat model")
 
 
 def secrets(detection: dict) -> alt.LayerChart:
@@ -296,7 +294,7 @@ def secrets(detection: dict) -> alt.LayerChart:
         y=alt.Y("kind:N", title=None, sort=[row["kind"] for row in order]),
         color=alt.Color(
             "secret:N",
-            scale=alt.Scale(domain=[False, True], range=["#1f77b4", "#d62728"]),
+            scale=alt.Scale(domain=[False, True], range=[BLUE, ORANGE]),
             legend=None,
         ),
     )
@@ -305,5 +303,7 @@ def secrets(detection: dict) -> alt.LayerChart:
     whole = base.mark_bar(height=3).encode(x=x, x2="high:Q")
     middle = base.mark_bar(height=14, opacity=0.7).encode(x="lower:Q", x2="upper:Q")
     median = base.mark_tick(thickness=2.5, height=20).encode(x="median:Q")
-    chart: alt.LayerChart = alt.layer(whole, middle, median).properties(width=520, height=170)
+    chart: alt.LayerChart = alt.layer(whole, middle, median).properties(
+        width=520, height=170, title="Bits per character of secrets and of identifiers"
+    )
     return chart

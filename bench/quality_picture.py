@@ -6,6 +6,9 @@ import altair as alt
 from quality_tables import trainings
 from tables import processor
 
+from microgpt_report.look import BLUE, GREY, ORANGE
+from microgpt_report.theme import LOG
+
 OURS, RIVAL = "microgpt", "PyTorch"
 N_GRAM = 6  # order of the best n-gram model
 # Label at the end of each curve, and its offset in pixels.
@@ -16,15 +19,13 @@ BESIDE = {
     "torch": ("with AdamW in PyTorch", 62, -10),
 }
 COLOR = alt.Color(
-    "contender:N",
-    scale=alt.Scale(domain=[OURS, RIVAL], range=["#d62728", "#ff7f0e"]),
-    legend=alt.Legend(title=None, orient="top-right", symbolOpacity=1),
+    "contender:N", title=None, scale=alt.Scale(domain=[OURS, RIVAL], range=[ORANGE, BLUE])
 )
 X = alt.X(
     "seconds:Q",
     scale=alt.Scale(type="log", domain=[1, 1000]),
     axis=alt.Axis(values=[1, 2, 5, 10, 30, 60, 120, 300, 600]),
-    title="training time in seconds (without compilation and evaluation)",
+    title=f"training time in seconds, without compilation and evaluation{LOG}",
 )
 Y = alt.Y("loss:Q", scale=alt.Scale(domain=[1.9, 2.2]), title="held-out loss, nats per character")
 
@@ -45,8 +46,8 @@ def quality(found: dict, kneser_ney: dict) -> alt.LayerChart:
     counting = [{"loss": counted, "what": f"Kneser-Ney, {N_GRAM}-gram"}]
     line = alt.Chart(alt.Data(values=counting)).encode(y=Y)
     return alt.layer(
-        line.mark_rule(color="#7f7f7f", strokeDash=[6, 4]),
-        line.mark_text(x=4, dy=-7, align="left", color="#7f7f7f").encode(text="what:N"),
+        line.mark_rule(color=GREY, strokeDash=[6, 4]),
+        line.mark_text(dy=-8, align="left", color=GREY).encode(x=alt.datum(30), text="what:N"),
         curves.mark_line(strokeWidth=2.5, clip=True),
         ends.mark_point(filled=True, size=90, opacity=1).encode(color=COLOR),
         *names,

@@ -1,10 +1,6 @@
-# /// script
-# requires-python = ">=3.11"
-# dependencies = ["altair>=6,<7", "vl-convert-python>=1.8,<2"]
-# ///
 """Write the benchmark tables and pictures in docs/ from bench/results.
 
-uv run --script bench/report.py
+uv run python bench/report.py
 """
 
 import json
@@ -46,6 +42,8 @@ from tables import (
 )
 from text_tables import replies, text_table
 
+from microgpt_report.look import picture
+
 ROOT = Path(__file__).parents[1]
 RESULTS, PICTURES = ROOT / "bench" / "results", ROOT / "docs" / "pictures"
 PAGES = [
@@ -79,7 +77,9 @@ def main() -> None:
     minutes, distilled, real, detection = map(
         results, ("minutes", "distillation", "search_real", "secret_detection")
     )
-    experience = [json.loads(line) for line in (RESULTS / "experience.jsonl").open()]
+    experience = [
+        json.loads(line) for line in (RESULTS / "experience.jsonl").read_text().splitlines()
+    ]
     choice = json.loads((RESULTS / "choice.json").read_text())
     fight_file = RESULTS / "search_fight.json"
     fight = json.loads(fight_file.read_text()) if fight_file.exists() else {}
@@ -117,18 +117,21 @@ def main() -> None:
     for path in PAGES:
         page = path.read_text(encoding="utf-8")
         path.write_text(filled(page, tables), encoding="utf-8")
-    if detection:
-        pictures.secrets(detection[0]).save(PICTURES / "secrets.svg")
-    pictures.speeds(decoding[0]).save(PICTURES / "decode_speed.svg")
-    pictures.ratios(speed[0]).save(PICTURES / "train_speed.svg")
-    pictures.curves(speed[0]).save(PICTURES / "loss_against_seconds.svg")
-    pictures.costs(scaling).save(PICTURES / "train_scaling.svg")
-    pictures.last_document(fitness).save(PICTURES / "last_document.svg")
-    pictures.answers(chat).save(PICTURES / "chat_quality.svg")
-    quality_picture.quality(quality, kneser_ney).save(PICTURES / "names_quality.svg")
-    pictures.exchanges(exchange).save(PICTURES / "exchanges.svg")
-    if fight:
-        fight_picture(fight).save(PICTURES / "search_fight.svg")
+    drawn = {
+        "secrets": pictures.secrets(detection[0]) if detection else None,
+        "decode_speed": pictures.speeds(decoding[0]),
+        "train_speed": pictures.ratios(speed[0]),
+        "loss_against_seconds": pictures.curves(speed[0]),
+        "train_scaling": pictures.costs(scaling),
+        "last_document": pictures.last_document(fitness),
+        "chat_quality": pictures.answers(chat),
+        "names_quality": quality_picture.quality(quality, kneser_ney),
+        "exchanges": pictures.exchanges(exchange),
+        "search_fight": fight_picture(fight) if fight else None,
+    }
+    for name, chart in drawn.items():
+        if chart:
+            (PICTURES / f"{name}.svg").write_bytes(picture(chart.to_dict(), "svg"))
 
 
 def results(bench: str) -> list[dict]:

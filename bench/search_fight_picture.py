@@ -3,32 +3,35 @@
 import altair as alt
 from search_fight_tables import TITLES
 
-COLORS = {
-    "random": "#7f7f7f",
-    "halving": "#bcbd22",
-    "local": "#8c564b",
-    "evolution": "#e377c2",
-    "optuna": "#1f77b4",
-    "optuna_hyperband": "#17becf",
-    "dehb": "#9467bd",
-    "smac": "#2ca02c",
-    "rule": "#000000",
-    "ruled_halving": "#bcbd22",
-    "ruled_optuna": "#1f77b4",
-    "ours": "#d62728",
+from microgpt_report.look import AMBER, BLUE, GREEN, GREY, ORANGE, PINK
+from microgpt_report.theme import LOG
+
+SOLID, DASHED, DOTTED = [1, 0], [6, 3], [2, 2]
+LOOKS = {  # color and dashes of each method
+    "random": (GREY, SOLID),
+    "halving": (AMBER, SOLID),
+    "local": (PINK, SOLID),
+    "evolution": (PINK, DOTTED),
+    "optuna": (BLUE, SOLID),
+    "optuna_hyperband": (BLUE, DOTTED),
+    "dehb": (GREEN, SOLID),
+    "smac": (GREEN, DOTTED),
+    "rule": (GREY, DASHED),
+    "ruled_halving": (AMBER, DASHED),
+    "ruled_optuna": (BLUE, DASHED),
+    "ours": (ORANGE, SOLID),
 }
-DASHES = {name: [6, 3] if name.startswith("ruled_") else [1, 0] for name in COLORS}
 X = alt.X(
     "cost:Q",
     scale=alt.Scale(type="log", domain=[1, 30]),
     axis=alt.Axis(values=[1, 2, 3, 5, 10, 20, 30]),
-    title="operations, in complete training runs",
+    title=f"operations, in complete training runs{LOG}",
 )
 Y = alt.Y(
     "mean:Q",
     scale=alt.Scale(type="symlog", constant=0.005, domain=[0, 0.2]),
     axis=alt.Axis(values=[0, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2], format=".3~f"),
-    title="test loss above the best, nats per character",
+    title=f"loss above the best, nats per character{LOG}",
 )
 
 
@@ -46,16 +49,15 @@ def regrets(text: str, found: dict) -> alt.LayerChart:
         for i, (mean, low, high) in enumerate(found["curves"][name])
     ]
     titles = [TITLES[name] for name in names]
-    legend = alt.Legend(
-        title=None, labelLimit=400, symbolType="stroke", symbolSize=500, symbolOpacity=1
-    )
+    legend = alt.Legend(columns=2, symbolType="stroke", symbolSize=500)
     color, dash = (
         channel(
             "method:N",
-            scale=alt.Scale(domain=titles, range=[looks[name] for name in names]),
+            title=None,
+            scale=alt.Scale(domain=titles, range=[LOOKS[name][i] for name in names]),
             legend=legend,
         )
-        for channel, looks in ((alt.Color, COLORS), (alt.StrokeDash, DASHES))
+        for i, channel in enumerate((alt.Color, alt.StrokeDash))
     )
     chart = alt.Chart(alt.Data(values=values)).encode(x=X)
     return alt.layer(
@@ -63,4 +65,4 @@ def regrets(text: str, found: dict) -> alt.LayerChart:
             y=alt.Y("low:Q"), y2="high:Q", color=color
         ),
         chart.mark_line(strokeWidth=2, clip=True).encode(y=Y, color=color, strokeDash=dash),
-    ).properties(width=440, height=300, title=f"Searches for hyper-parameters: {text}")
+    ).properties(width=520, height=300, title=f"Searches for hyper-parameters: {text}")

@@ -17,8 +17,12 @@ from io import StringIO
 from pathlib import Path
 
 import pexpect
+from rich.color import Color
 from rich.console import Console
+from rich.terminal_theme import TerminalTheme
 from rich.text import Text
+
+from microgpt_report import look
 
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "pictures"
@@ -45,6 +49,7 @@ CURVES = [  # a small model, a larger one that overfits, and the larger one with
     f"{FEW} --n-embd 48 --model large",
     f"{FEW} --n-embd 48 --patience 4 --model patient",
 ]
+WIDTH = 80  # columns of all terminals, so that their type has one size
 SEEN_AFTER_S = 1.0  # seconds of training before its progress is drawn
 
 
@@ -54,7 +59,7 @@ def main() -> None:
     pictures = {
         "names": lambda folder: record("names", NAMES, folder),
         "chat": lambda folder: record("chat", CHAT, folder),
-        "report": lambda folder: record("report", REPORT, folder, width=80),
+        "report": lambda folder: record("report", REPORT, folder),
         "progress": watch,
         "curves": plot,
         "explain": explain,
@@ -65,15 +70,15 @@ def main() -> None:
             pictures[name](folder)
 
 
-def record(name: str, session: list[tuple[str, str]], folder: str, width: int = 72) -> None:
+def record(name: str, session: list[tuple[str, str]], folder: str) -> None:
     """Run the commands in the folder and draw their output."""
-    console = _console(width)
+    console = _console()
     for command, said in session:
-        console.print(Text.assemble(("$ ", "green"), (command, "bold")))
+        console.print(Text.assemble(("$ ", "cyan"), (command, "bold")))
         print(command)
         done = subprocess.run(
             command.split(), cwd=folder, input=said, capture_output=True, text=True, check=True,
-            env={**os.environ, "COLUMNS": str(width)},
+            env={**os.environ, "COLUMNS": str(WIDTH)},
         )  # fmt: skip
         lines = done.stdout.rstrip("\n").splitlines()
         if said:  # unlike a terminal, a pipe does not echo the questions
@@ -85,7 +90,7 @@ def record(name: str, session: list[tuple[str, str]], folder: str, width: int = 
 
 def watch(folder: str) -> None:
     """Draw the progress display that a terminal shows during a training run."""
-    child = pexpect.spawn(LONG, cwd=folder, encoding="utf-8", dimensions=(24, 80), timeout=60)
+    child = pexpect.spawn(LONG, cwd=folder, encoding="utf-8", dimensions=(24, WIDTH), timeout=60)
     child.expect_exact("num params")
     seen, end = "", time.monotonic() + SEEN_AFTER_S
     while time.monotonic() < end:
@@ -93,8 +98,8 @@ def watch(folder: str) -> None:
             seen += child.read_nonblocking(10_000, timeout=0.1)
     child.close(force=True)
     frames = re.split(r"(?:\r\x1b\[2K\x1b\[1A\x1b\[2K)", seen)
-    console = _console(80)
-    console.print(Text.assemble(("$ ", "green"), (LONG, "bold")))
+    console = _console()
+    console.print(Text.assemble(("$ ", "cyan"), (LONG, "bold")))
     console.print(Text.from_ansi(frames[-2].replace("\r", "")))
     _save(console, "progress")
 
@@ -121,12 +126,17 @@ def plot(folder: str) -> None:
     subprocess.run(command.split(), cwd=folder, check=True)
 
 
-def _console(width: int) -> Console:
-    return Console(record=True, width=width, file=StringIO(), force_terminal=True)
+def _console() -> Console:
+    return Console(record=True, width=WIDTH, file=StringIO(), force_terminal=True)
 
 
 def _save(console: Console, name: str) -> None:
-    svg = console.export_svg(title="microgpt")
+    dark = look.SCHEMES["dark"]
+    hues = look.ORANGE, look.GREEN, look.AMBER, look.BLUE, look.PINK, look.SKY
+    names = dark["paper"], *hues, dark["ink"], dark["quiet"]  # the last is "bright black"
+    *normal, quiet = (Color.parse(name).triplet for name in names)
+    theme = TerminalTheme(normal[0], normal[-1], normal, [quiet, *normal[1:]])
+    svg = console.export_svg(title="microgpt", theme=theme)
     svg = re.sub(
         r"@font-face \{.*?\}", "", svg, flags=re.DOTALL
     )  # do not load fonts from a third-party server

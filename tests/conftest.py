@@ -2,10 +2,11 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -17,6 +18,8 @@ from hypothesis import settings
 import microgpt as library  # which imports each name when it is used
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
     from microgpt import TrainResult
 
 settings.register_profile("microgpt", max_examples=50, deadline=None, derandomize=True)
@@ -24,6 +27,7 @@ settings.load_profile("microgpt")
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = Path(sys.executable).parent / "microgpt"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 # The commands run in the environment of a user, whatever that of the tests is. Without bytecode, as
 # many a container has it, each of a thousand would start three times as slowly.
@@ -133,6 +137,23 @@ def microgpt(tmp_path: Path) -> Run:
         )
 
     return run
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """The Chromium of this machine, which CI must have."""
+    from playwright.sync_api import sync_playwright
+
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        reason = f"pages are opened in a browser, and there is none of {', '.join(BROWSERS)}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

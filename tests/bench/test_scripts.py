@@ -86,6 +86,7 @@ SHORTEST = {
     "minutes": ("--only rule --seeds 1", "bench.BUDGETS = (('names', 60),); bench.SECOND = 2e7"),
     "operations": ("", "bench.N_MODELS = 3"),
     "peak": ("", "bench.ROUNDS = 1"),
+    "playground": ("--rounds 1", "bench.SECONDS = 0.1"),
     "quality": ("--only names-10s --seeds 1", BRIEF_PRESETS),
     "reference_speed": ("--steps 2 --rounds 1", "bench.MEMORY_DOCS = 2"),
     "report": ("", ""),

@@ -1,8 +1,11 @@
 """`microgpt explain`, `generate --explain` and `/explain`, as they are used."""
 
 import json
+import os
+import subprocess
 
 import pytest
+from terminal import Terminal
 
 from microgpt import InferenceGpt, Message, load
 from microgpt.evaluation.explanation import explain
@@ -49,7 +52,26 @@ def test_a_conversation_is_given_turn_by_turn(microgpt, chat_model) -> None:
 def test_it_draws_a_picture(microgpt, text_model, tmp_path) -> None:
     done = microgpt("explain", text_model, "anna", "--plot", "anna.svg")
     assert done.returncode == 0
-    assert "</svg>" in (tmp_path / "anna.svg").read_text()
+    chart = (tmp_path / "anna.svg").read_text()
+    for text in ("after", "start", "expected", "came", "end"):
+        assert f">{text}</text>" in chart
+
+
+def test_tokens_are_colored_in_a_terminal_unless_no_color_is_set(text_model) -> None:
+    for environment, style in (({}, "\x1b[1"), ({"NO_COLOR": "1"}, "")):
+        env = {**os.environ, "TERM": "xterm", **environment}
+        terminal = Terminal("microgpt", "explain", text_model, "anna", env=env)
+        assert terminal.exit_code() == 0
+        assert terminal.before.startswith(style)
+        assert ("\x1b" in terminal.before) == bool(style)
+
+
+def test_a_closed_pipe_ends_it_quietly(text_model) -> None:
+    command = f"microgpt explain '{text_model}' {'anna' * 1000} | head -1"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout.count("\n"), done.stderr) == (0, 1, "")
 
 
 def test_generate_explains_its_samples(microgpt, text_model) -> None:
@@ -83,7 +105,7 @@ def test_a_chat_explains_its_last_reply(microgpt, chat_model) -> None:
         (["anna", "--attention=x"], "--attention must be LAYER.HEAD, such as 0.1, got 'x'"),
         (["anna", "--attention=9.0"], "layer must be"),
         (["anna", "--position=5"], "position must be"),
-        (["anna", "--top=-1"], "n_alternatives must be"),
+        (["anna", "--top=-1"], "should be greater than or equal to 0"),
         (["anna", "--plot=x.pdf"], "the chart must be a .png or .svg file, got x.pdf"),
         (["anna" * 99, "--position=0"], "attention and activations are available for up to"),
     ],

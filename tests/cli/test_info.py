@@ -122,7 +122,7 @@ def test_a_model_that_knows_all_characters_is_told(microgpt, chat_model, tmp_pat
     done = microgpt("info", "--data", "chat.txt", "--model-dir", chat_model)
     assert done.stdout.startswith("chat.txt: conversations\n")
     assert "the model knows all characters\n" in done.stdout
-    assert "block size 16, batch size " in done.stdout  # as `train` would choose
+    assert "context 16, batch size " in done.stdout  # as `train` would choose
 
 
 def test_a_training_file_can_come_through_a_pipe(microgpt) -> None:

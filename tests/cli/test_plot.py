@@ -53,7 +53,14 @@ def test_plot_draws_one_training_into_two_files_and_prints_their_names(microgpt,
     assert 600 < height < 1200
     svg = (tmp_path / "curves.svg").read_text()
     assert svg.startswith("<svg")
-    for text in ("names-model", "held-out", "training", "lr 0.02", "seed 7", "2.250 at step 200"):
+    for text in (
+        "names-model",
+        "held-out",
+        "training",
+        "learning rate 0.02",
+        "seed 7",
+        "2.250 at step 200",
+    ):
         assert text in svg
 
 
@@ -70,8 +77,9 @@ def test_plot_overlays_trainings_by_name_with_what_tells_them_apart(microgpt, tm
         "fast",
         "running",
         "3 training runs",
-        "lr 0.001",
-        "lr 0.03",
+        "by learning rate (lr)",
+        "learning rate 0.001",
+        "learning rate 0.03",
         "training loss 3.000",
         "training (smoothed)",
         "loss, nats per token",

@@ -1,5 +1,7 @@
+import io
 import itertools
 import re
+import sys
 
 import pytest
 
@@ -48,6 +50,22 @@ def test_a_held_out_loss_may_come_before_any_training_loss(monkeypatch, capsys) 
     with progress.TrainingProgress(100) as shown:
         shown.update(TrainEvent(step=90, steps=100, losses=(), n_docs=0, n_tokens=0, val_loss=1.25))
     assert re.match(r"step +90 / +100 \| held out 1\.250 \| 0", capsys.readouterr().err)
+
+
+def test_the_bar_of_a_terminal_is_not_red(monkeypatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    shown = Terminal()
+    monkeypatch.setattr(sys, "stderr", shown)
+    monkeypatch.setenv("TERM", "xterm")
+    for name in ("NO_COLOR", "COLORTERM"):
+        monkeypatch.delenv(name, raising=False)
+    follow(steps=1000, events=3)
+    styles = set(re.findall(r"\x1b\[([\d;]+)m", shown.getvalue()))
+    assert "36" in styles  # cyan
+    assert not {style for style in styles if re.search(r"\b(3|9)1\b", style)}  # red
 
 
 @pytest.mark.parametrize("events", [1, 200])

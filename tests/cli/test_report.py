@@ -1,10 +1,15 @@
 """`microgpt report`, as it is used: of real searches and sweeps, whole, torn and interrupted."""
 
+import html
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import fork_server
 import pytest
@@ -51,6 +56,28 @@ def page_of(path: Path) -> dict[str, object]:
     return json.loads(data) | {"sections": sections}
 
 
+def text_of(run: Path) -> str:
+    return (run / "report.html").read_text(encoding="utf-8")
+
+
+def commands_of(run: Path) -> list[list[str]]:
+    """Return the commands at the end of a report, as a shell splits them."""
+    lines = re.search('<pre id="next">(.*?)</pre>', text_of(run), re.DOTALL)
+    assert lines
+    return [shlex.split(html.unescape(line)) for line in lines[1].splitlines()]
+
+
+def logarithmic(chart: object) -> Iterator[dict[str, Any]]:
+    """Yield the encodings with a logarithmic scale."""
+    if isinstance(chart, dict):
+        if isinstance(chart.get("scale"), dict) and chart["scale"].get("type") == "log":
+            yield chart
+        chart = list(chart.values())
+    if isinstance(chart, list):
+        for part in chart:
+            yield from logarithmic(part)
+
+
 def rows_of(path: Path, name: str = "evaluations") -> list[dict[str, object]]:
     datasets = page_of(path)["datasets"]
     assert isinstance(datasets, dict)
@@ -69,6 +96,61 @@ def test_a_search_leaves_a_report_of_all_that_it_did(searches, objective) -> Non
     winner = json.loads((run / "exam.json").read_text())["id"]
     assert [row["id"] for row in rows_of(page) if row["is_winner"]] == [winner]
     assert any(tie["is_ancestor"] for tie in rows_of(page, "ties")) or winner.startswith("g1-")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", list(SECTIONS))
+def test_a_report_opens_with_its_result(searches, objective) -> None:
+    run = searches[objective]
+    name = {"loss": "Held-out loss", "aesthetic": "Judge score"}.get(
+        objective, "(Weaver|Mirror|Spark) score"
+    )
+    number = r"(-?\d\.\d+)"
+    found = re.search(
+        rf"<h1>{name} {number} → {number}, evolved in [\d.,]+ s of training</h1>", text_of(run)
+    )
+    assert found
+    retest = json.loads((run / "exam.json").read_text())
+    if objective == "loss":
+        first = json.loads((run / "evaluations.jsonl").read_text().splitlines()[0])
+        assert first["origin"] == "primordial"
+        assert float(found[1]) == pytest.approx(first["val_loss"], abs=0.01)
+        again = retest["val_loss"]["again"]
+        assert float(found[2]) == pytest.approx(sum(again) / len(again), abs=0.01)
+
+
+@pytest.mark.slow
+def test_a_report_ends_with_commands_that_work(searches, microgpt, tmp_path) -> None:
+    run = shutil.copytree(searches["loss"], tmp_path / "a run")
+    write_names(tmp_path)
+    done = microgpt("report", run)
+    assert done.returncode == 0
+    commands = commands_of(run)
+    assert [command[:2] for command in commands] == [
+        ["microgpt", "train"],
+        ["microgpt", "generate"],
+    ]
+    for command in commands:
+        done = microgpt(*command[1:])
+        assert done.returncode == 0, done.stderr
+    steps = json.loads((run / "genome.json").read_text())["steps"]
+    assert (
+        json.loads((tmp_path / "a run-winner" / "meta.json").read_text())["training"]["steps"]
+        == steps
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", list(SECTIONS))
+def test_charts_say_where_an_axis_is_logarithmic_and_name_no_setting_by_code(
+    searches, objective
+) -> None:
+    specifications = page_of(searches[objective] / "report.html")["specifications"]
+    titles = [axis["title"] for axis in logarithmic(specifications)]
+    assert titles
+    assert [title for title in titles if not title.endswith(" (log scale)")] == []
+    shown = json.dumps(specifications)
+    assert re.findall(r'"title": "(?:n_\w+|lr|steps_\w+)"', shown) == []
 
 
 @pytest.mark.slow
@@ -119,7 +201,9 @@ def test_a_search_that_was_interrupted_is_reported_as_far_as_it_came(microgpt, t
     assert (done.returncode, done.stderr) == (0, "")
     n = len((run / "evaluations.jsonl").read_bytes().splitlines()) - 1
     assert len(rows_of(run / "report.html")) == n
-    assert "the search has not ended" in (run / "report.html").read_text(encoding="utf-8")
+    assert "the search has not ended" in text_of(run)
+    assert "s of training so far</h1>" in text_of(run)
+    assert commands_of(run) == [["microgpt", "evolve", "--resume", f"experiments/{run.name}"]]
     assert "retest" not in page_of(run / "report.html")["sections"]  # type: ignore[operator]
 
 
@@ -210,6 +294,11 @@ def test_a_sweep_leaves_a_report_and_is_no_search(copied, microgpt, tmp_path) ->
     assert f"the report is in experiments/{run.name}/report.html" in done.stderr
     assert page_of(run / "report.html")["sections"] == ["trainings", "scaling", "tables"]
     assert len(rows_of(run / "report.html")) == 8
+    headline = r"<h1>Held-out loss \d\.\d+ → \d\.\d+, 4 configurations in [\d.]+ s of training</h1>"
+    assert re.search(headline, text_of(run))
+    train, _ = commands_of(run)
+    assert microgpt(*train[1:]).returncode == 0
+    assert (tmp_path / f"{run.name}-winner").is_dir()
     done = microgpt("report", run, copied("loss"))
     assert (done.returncode, done.stdout) == (2, "")
     assert "is a sweep, but" in done.stderr

@@ -10,7 +10,7 @@ import pytest
 from terminal import Terminal
 
 from microgpt import ModelConfig, TrainConfig, save
-from microgpt.config import CALIBRATION, CURVE_FILES
+from microgpt.config import CALIBRATION, CURVE_FILES, DOCUMENT_HASHES
 from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.files.directory_lock import DirectoryLock
 from microgpt.storage.meta import META
@@ -238,5 +238,5 @@ def test_remove_refuses_a_directory_in_place_of_a_file_before_it_removes_anythin
 
 def test_remove_knows_every_file_of_a_model_directory() -> None:
     names = {*WEIGHTS_FILES.values(), TOKENIZER, META, HISTORY, STATE, STATE_DESCRIPTION}
-    assert {*OWN_FILES["model"]} == names | {*CURVE_FILES, CALIBRATION}
+    assert {*OWN_FILES["model"]} == names | {*CURVE_FILES, CALIBRATION, DOCUMENT_HASHES}
     assert {*CONTENTS[META]} == {*WEIGHTS_FILES.values()}

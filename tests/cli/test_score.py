@@ -2,15 +2,19 @@
 
 import csv
 import json
+import math
+import os
 import signal
 import subprocess
 
 import pytest
+from terminal import Terminal
 
 from microgpt import InferenceGpt, load
-from microgpt.evaluation.scoring import Scorer
+from microgpt.evaluation.scoring import UNKNOWN_BITS, Scorer
 
-LINES = ["anna", "", "x\x1b[2Jq", "annaannaannaannaannaanna"]
+LINES = ["anna", "x\x1b[2Jq", "annaannaannaannaannaanna"]
+CSI = "\x9b"  # ESC [ as one character
 
 
 @pytest.fixture
@@ -58,7 +62,7 @@ def test_the_most_surprising_lines_come_first(microgpt, text_model, scores) -> N
 
 
 def test_only_lines_above_a_limit_are_printed(microgpt, text_model, scores) -> None:
-    limit = sorted(score.bits_per_character for score in scores)[2]
+    limit = sorted(score.bits_per_character for score in scores)[1]
     done = microgpt("score", text_model, f"--above={limit}", "--jsonl", stdin="\n".join(LINES))
     found = [json.loads(line)["line"] for line in done.stdout.splitlines()]
     assert found == [i for i, one in enumerate(scores, 1) if one.bits_per_character >= limit]
@@ -89,6 +93,66 @@ def test_a_new_model_has_no_old_calibration(microgpt, text_model, tmp_path) -> N
     train = ["train", "--data=good.txt", "--steps=2", "--model", text_model, "--force"]
     assert microgpt(*train).returncode == 0
     assert not (text_model / "calibration.json").exists()
+
+
+def test_lines_are_read_as_by_eval_whose_loss_they_add_up_to(
+    microgpt, text_model, tmp_path
+) -> None:
+    (tmp_path / "lines.txt").write_text("anna\n\n  emma\t\r\n \n" + "anna" * 9)
+    done = microgpt("score", text_model, "--data=lines.txt", "--jsonl")
+    lines = list(map(json.loads, done.stdout.splitlines()))
+    assert [(line["line"], line["text"]) for line in lines] == [
+        (1, "anna"),
+        (3, "emma"),
+        (5, "anna" * 9),
+    ]
+    loss = json.loads(microgpt("eval", text_model, "--data=lines.txt", "--json").stdout)
+    total = loss["loss"] * loss["n_tokens"] / math.log(2)
+    assert math.fsum(line["bits"] for line in lines) == pytest.approx(total)
+
+
+def test_without_lines_nothing_is_printed(microgpt, text_model) -> None:
+    for stdin in ("", "\n", " \n\n"):
+        done = microgpt("score", text_model, stdin=stdin)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_model_of_running_text_reads_white_space(microgpt, tmp_path) -> None:
+    (tmp_path / "text.txt").write_text("if x:\n    y\n" * 20)
+    microgpt("train", "--data=text.txt", "--text=stream", "--steps=2", "--model=model")
+    done = microgpt("score", "model", "--jsonl", stdin="    y\r\n\nx")
+    lines = list(map(json.loads, done.stdout.splitlines()))
+    assert [(line["line"], line["text"]) for line in lines] == [(1, "    y"), (3, "x")]
+
+
+def test_an_unknown_alphabet_is_scored(microgpt, text_model) -> None:
+    done = microgpt("score", text_model, stdin="Привет\n北京\nanna ñ\n")
+    assert done.returncode == 0
+    shares = [line.split("  ")[-2] for line in done.stdout.splitlines()]
+    assert shares == ["(100% unknown)", "(100% unknown)", "(33% unknown)"]
+    assert float(done.stdout.split()[0]) == pytest.approx(UNKNOWN_BITS, abs=3)
+
+
+@pytest.mark.parametrize("options", [[], ["--csv"], ["--jsonl"], ["--top=9"]])
+def test_no_line_sends_a_command_to_the_terminal(text_model, tmp_path, options) -> None:
+    (tmp_path / "odd.txt").write_bytes(f"q\x1b[2J\a\rn{CSI}2J\u202e\n".encode() + b"a\x9b2J\n")
+    command = ["microgpt", "score", text_model, "--data=odd.txt", *options]
+    terminal = Terminal(*command, cwd=tmp_path)
+    assert terminal.exit_code() == 0
+    shown = terminal.before.replace("\x1b[1;31m", "").replace("\x1b[0m", "").replace("\r\n", "")
+    assert "2J" in shown
+    assert shown.isprintable()
+
+
+def test_surprising_characters_are_red_in_a_terminal(text_model, tmp_path) -> None:
+    (tmp_path / "lines.txt").write_text("anna$!\n")
+    for environment, text in (({}, "anna\x1b[1;31m$!\x1b[0m"), ({"NO_COLOR": "1"}, "anna$!")):
+        terminal = Terminal(
+            "microgpt", "score", text_model, "--data=lines.txt", cwd=tmp_path,
+            env={**os.environ, "TERM": "xterm", **environment},
+        )  # fmt: skip
+        terminal.expect_exact(f"  {text}\r\n")
+        assert terminal.exit_code() == 0
 
 
 def test_lines_are_scored_as_they_arrive(text_model) -> None:
@@ -128,6 +192,7 @@ def test_odd_bytes_and_long_lines_are_scored(microgpt, text_model, tmp_path) -> 
         (["--data=none.txt"], "cannot read none.txt: No such file or directory"),
         (["--data=."], "cannot read .: Is a directory"),
         (["--above=x"], "--above must be a number such as 4.5 or 99.9%, got 'x'"),
+        (["--above=101%"], "--above must be a number such as 4.5 or 99.9%, got '101%'"),
         (["--above=99%"], "--above with a percentage requires a calibrated model"),
         (["--calibrate=none.txt"], "cannot read none.txt: No such file or directory"),
         (["--calibrate=/dev/null"], "there are no lines to calibrate with"),

@@ -199,7 +199,7 @@ def test_a_closed_pipe_does_not_cost_the_trained_model(start, tmp_path) -> None:
     process.communicate(timeout=20)
     assert process.returncode == 0
     assert sorted(os.listdir(tmp_path / "output")) == sorted(
-        ["meta.json", "weights.json", *STATE_FILES]
+        ["documents.crc32", "meta.json", "weights.json", *STATE_FILES]
     )
 
 

@@ -68,7 +68,7 @@ def test_saves_at_once_by_threads_all_succeed_and_leave_one_model(tmp_path, is_n
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda i: save(RESULTS[i % 2], directory), range(48)))
     assert load(directory).tokenizer.chars in (("a", "b", "c"), ("d", "e"))
-    assert sorted(os.listdir(directory)) == ["meta.json", "weights.json"]
+    assert sorted(os.listdir(directory)) == ["documents.crc32", "meta.json", "weights.json"]
     assert litter(directory) == []
 
 
@@ -104,7 +104,11 @@ def test_an_export_into_a_directory_that_trains_is_refused_and_names_the_holder(
             with pytest.raises(CheckpointError, match=r"is being trained by .*; try again"):
                 export(saved, path)
     export(saved, tmp_path / "model")
-    assert sorted(os.listdir(tmp_path / "model")) == ["meta.json", "model.safetensors"]
+    assert sorted(os.listdir(tmp_path / "model")) == [
+        "documents.crc32",
+        "meta.json",
+        "model.safetensors",
+    ]
 
 
 @pytest.mark.slow

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt.training.history_file import HistoryPoint
-from microgpt_report.charts.loss_curves import COLORS, draw, range_of_losses, spread
+from microgpt_report.charts.loss_curves import draw, range_of_losses, spread
+from microgpt_report.look import COLORS
 from microgpt_report.training_runs import TrainingRun
 
 

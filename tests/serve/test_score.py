@@ -26,10 +26,12 @@ def test_it_is_the_score_of_the_command(serve, names_dir, microgpt, tmp_path) ->
     shutil.copytree(names_dir, model)
     (tmp_path / "good.txt").write_text("anna\nemma\nolivia\n")
     microgpt("score", model, "--calibrate", "good.txt")
-    printed = microgpt("score", model, stdin="anna\n\n").stdout.splitlines()
+    printed = microgpt("score", model, stdin="anna\nemma\n").stdout.splitlines()
     server = serve(model)
     for line, found in zip(
-        printed, server.request("POST", PAGE, {"texts": TEXTS[:2]}).json["scores"], strict=True
+        printed,
+        server.request("POST", PAGE, {"texts": ["anna", "emma"]}).json["scores"],
+        strict=True,
     ):
         bits, percentile, sign, *_ = line.split()
         assert (f"{found['bits_per_character']:.2f}", sign) == (bits, "%")

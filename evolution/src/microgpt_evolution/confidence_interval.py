@@ -18,7 +18,7 @@ def half_width(numbers: Sequence[float]) -> float:
 def describe(numbers: Sequence[float]) -> str:
     """Format the mean of a sample and its 95 % confidence interval.
 
-    Example:
+    Examples:
         >>> describe([2.31, 2.32, 2.33]), describe([2.31])
         ('2.3200 ± 0.0248 (95%, n=3)', '2.3100 (n=1)')
     """

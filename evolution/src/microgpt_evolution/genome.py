@@ -64,7 +64,7 @@ class Genome:
     def describe(self) -> str:
         """Format the genome on one line, as in evolve-rust's log.
 
-        Example:
+        Examples:
             >>> PRIMORDIAL.describe()
             'Emb:16  Head:4 Lay:1 Ctx:16 FF:4 LR:0.0050 Steps:200 '
         """

@@ -14,7 +14,7 @@ def training_seed(run_seed: int, generation: int, slot: int, repeat: int = 0) ->
         slot: position in the generation, counted from 1.
         repeat: 0 in the search; 1, 2 … in a retest.
 
-    Example:
+    Examples:
         >>> training_seed(42, generation=1, slot=1)
         1326003655785742465
     """

@@ -1,14 +1,16 @@
 """How much texts surprise a model."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig
-from microgpt.errors import ConfigError, DataError
+from microgpt import BpeTokenizer, FoldingTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig
+from microgpt.errors import ConfigError, DataError, PromptError
+from microgpt.evaluation import scoring
 from microgpt.evaluation.explanation import explain
 from microgpt.evaluation.scoring import UNKNOWN_BITS, Scorer
 from microgpt.training.train import train
@@ -92,6 +94,30 @@ def test_unknown_characters_cost_as_much_as_naming_them() -> None:
     assert some.bits_per_character == pytest.approx(some.bits / 7)
 
 
+@pytest.mark.parametrize("text", ["lines", "stream"])
+def test_long_texts_are_read_in_pieces(gpt, text, monkeypatch) -> None:
+    texts = ["olivia" * 9, "anna", "emma" * 20, "", "olivia" * 3]
+    whole = Scorer(gpt, text=text).score(texts)
+    monkeypatch.setattr(scoring, "WINDOW_TOKENS", 1)
+    pieces = Scorer(gpt, text=text).score(texts)
+    assert pieces.bits == pytest.approx(whole.bits)
+    assert pieces.character_bits == pytest.approx(whole.character_bits)
+
+
+def test_folded_characters_have_the_bits_of_their_tokens() -> None:
+    tokenizer = FoldingTokenizer.from_documents(["jorg", "strasse"])
+    docs = ["jorg", "strasse"]
+    gpt = InferenceGpt(train(docs, model=SHAPE, config=CONFIG, tokenizer=tokenizer))
+    scores = Scorer(gpt).score(["Jo\u0308rg", "Straße", "JX"])
+    j, o, r, g, end = (each.bits for each in explain(gpt, "jorg").predictions)
+    assert scores[0].character_bits == pytest.approx([j, o, 0, r, g])  # 0: the diaeresis
+    assert scores[0].bits == pytest.approx(j + o + r + g + end)
+    *stra, first, second, e, _ = (each.bits for each in explain(gpt, "strasse").predictions)
+    assert scores[1].character_bits == pytest.approx([*stra, first + second, e])
+    assert scores[2].character_bits == pytest.approx([j, UNKNOWN_BITS])
+    assert scores.n_unknown.tolist() == [0, 0, 1]
+
+
 def test_half_a_character_is_unknown_to_subwords() -> None:
     known, some = Scorer(InferenceGpt(MODELS["bpe"])).score(["anna", "an\udcffna"])
     assert (some.n_unknown, some.character_bits[2]) == (1, UNKNOWN_BITS)
@@ -106,6 +132,13 @@ def test_scores_are_a_sequence(gpt) -> None:
     with pytest.raises(IndexError):
         scores[3]
     assert len(Scorer(gpt).score([])) == 0
+
+
+def test_a_model_with_too_large_weights_is_refused() -> None:
+    model = MODELS["char"]
+    weights = model.weights | {"lm_head": [[1e308] * 8 for _ in model.weights["lm_head"]]}
+    with pytest.raises(PromptError, match="the logits are not finite"):
+        Scorer(InferenceGpt(replace(model, weights=weights))).score(["anna"])
 
 
 def test_what_cannot_be_scored_is_refused(gpt) -> None:

@@ -348,7 +348,7 @@ def test_a_save_that_dies_between_its_two_renames_leaves_the_new_model(
     assert load(moved).tokenizer.chars == ("a", "b")
     text_model = moved
     save(RESULT, text_model)
-    assert sorted(os.listdir(text_model)) == ["meta.json", "weights.json"]
+    assert sorted(os.listdir(text_model)) == ["documents.crc32", "meta.json", "weights.json"]
 
 
 def bpe_result(text: str) -> TrainResult:
@@ -367,7 +367,7 @@ def test_subword_tokens_are_saved_with_their_model(tmp_path: Path, weights_forma
     save(BPE, tmp_path / "model", weights_format=weights_format)
     weights = "weights.json" if weights_format == "json" else "model.safetensors"
     assert sorted(os.listdir(tmp_path / "model")) == sorted(
-        ["meta.json", "tokenizer.json", weights]
+        ["documents.crc32", "meta.json", "tokenizer.json", weights]
     )
     meta = json.loads((tmp_path / "model/meta.json").read_text())
     assert meta["tokenizer"] == "bpe"
@@ -383,7 +383,11 @@ def test_subword_tokens_are_saved_with_their_model(tmp_path: Path, weights_forma
 def test_a_model_of_characters_leaves_no_subword_tokens_behind(tmp_path: Path) -> None:
     save(BPE, tmp_path / "model")
     save(RESULT, tmp_path / "model")
-    assert sorted(os.listdir(tmp_path / "model")) == ["meta.json", "weights.json"]
+    assert sorted(os.listdir(tmp_path / "model")) == [
+        "documents.crc32",
+        "meta.json",
+        "weights.json",
+    ]
 
 
 def test_subword_tokens_that_are_missing_damaged_or_another_models_are_refused(
@@ -471,5 +475,5 @@ def test_a_save_that_is_killed_leaves_the_old_model_or_the_new_one(tmp_path: Pat
             saver.send_signal(signal.SIGKILL)
         assert load(directory).tokenizer.chars in (("a", "b"), ("a", "b", "c"), ("d", "e"))
     save(RESULT, directory)
-    assert sorted(os.listdir(directory)) == ["meta.json", "weights.json"]
+    assert sorted(os.listdir(directory)) == ["documents.crc32", "meta.json", "weights.json"]
     assert os.listdir(tmp_path) == ["model"]

@@ -47,7 +47,7 @@ def create_app(settings: Settings | None = None, model: ServedModel | None = Non
     Raises:
         MicrogptError: A setting is invalid, or the model cannot be loaded.
 
-    Example:
+    Examples:
         >>> from microgpt_serve import Settings, create_app
         >>> create_app(Settings(rate_limit="5/second")).title
         'microgpt'

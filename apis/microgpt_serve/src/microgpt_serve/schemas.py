@@ -13,8 +13,16 @@ from pydantic import (
 from pydantic.config import JsonDict
 from pydantic.json_schema import WithJsonSchema
 
-from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, MAX_SEED, MAX_SIZE, Sampling
+from microgpt.config import (
+    DEFAULT_SEED,
+    DEFAULT_TEMPERATURE,
+    MAX_SEED,
+    MAX_SIZE,
+    N_ALTERNATIVES,
+    Sampling,
+)
 from microgpt.data.tokenizer import IGNORED_ROLES, ROLES
+from microgpt.model_config import Activation, Positions
 from microgpt.printable import printable
 from microgpt.sampling import FinishReason
 from microgpt_serve.errors import MAX_SHOWN, int_if_whole
@@ -98,6 +106,11 @@ class GenerateRequest(RequestBody):
     )
     top_k: TopK = None
     top_p: TopP = None
+    known: bool = Field(
+        False,
+        description="Also return whether each sample is a training document, if the model has the "
+        "hashes of its documents.",
+    )
 
     model_config = _example({"num_samples": 5, "temperature": 0.5, "seed": 42})
 
@@ -114,6 +127,9 @@ class GenerateResponse(BaseModel):
     tokens_dropped: int | None = Field(
         None,
         description="Number of tokens dropped from the start of a prompt longer than the context.",
+    )
+    known: list[bool] | None = Field(
+        None, description="Whether each sample is a training document, if requested."
     )
 
     model_config = _example({"samples": ["kamon", "ann"]})
@@ -176,6 +192,17 @@ class ChatResponse(BaseModel):
     )
 
 
+class ExplainedMessage(ChatMessage):
+    """A message to explain. Its content may be empty, such as that of a reply yet to come."""
+
+    content: str
+
+    @field_validator("content")
+    @classmethod
+    def _check_content(cls, content: str) -> str:
+        return content
+
+
 class ExplainRequest(RequestBody):
     """Request body of /microgpt/v1/explain. It has either a text or messages."""
 
@@ -184,9 +211,9 @@ class ExplainRequest(RequestBody):
         max_length=MAX_EXPLAINED,
         description="Text; for a chat model, a message of the user.",
     )
-    messages: Messages[ChatMessage] | None = None
+    messages: Messages[ExplainedMessage] | None = None
     top: Annotated[int, Field(ge=0, le=MAX_TOP), WHOLE_FLOAT] = Field(
-        5, description="Number of most likely tokens at each position."
+        N_ALTERNATIVES, description="Number of most likely tokens at each position."
     )
     attention: list[tuple[Index, Index]] = Field(
         [],
@@ -285,6 +312,8 @@ class ModelResponse(BaseModel):
     n_head: int
     n_layer: int
     n_ff_exp: int
+    positions: Positions
+    activation: Activation
     dtype: str
     tokenizer: Literal["char", "bpe"] = Field(
         description="`char`: each token is a character; `bpe`: each token is a subword."

@@ -15,6 +15,7 @@ from microgpt.inference import InferenceGpt
 from microgpt.model import weight_shapes
 from microgpt.printable import printable
 from microgpt.storage.calibration_file import Calibration, read_calibration
+from microgpt.storage.document_hashes import DocumentHashes, read_document_hashes
 from microgpt.storage.model_directory import SavedModel, load
 from microgpt.training.engines import prepare_engine
 
@@ -35,6 +36,7 @@ class ServedModel:
     is_demo: bool = False
     scorer: Scorer | None = None  # None for a chat model
     calibration: Calibration | None = None  # of the scores, if the model has one
+    documents: DocumentHashes | None = None  # the training documents, if the model has their hashes
 
     def __str__(self) -> str:
         kind = "chat" if self.gpt.tokenizer.is_chat else "text"
@@ -66,6 +68,7 @@ def load_model(
         created_at=_valid_time(saved.meta.created_at),
         scorer=None if saved.tokenizer.is_chat else Scorer(gpt, text=saved.text),
         calibration=read_calibration(Path(path), saved.meta),
+        documents=read_document_hashes(Path(path)),
         progress=saved.progress,
         is_demo=is_demo,
     )

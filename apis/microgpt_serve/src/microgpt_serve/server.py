@@ -13,7 +13,8 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Coroutine, Iterator
+import threading
+from collections.abc import Callable, Coroutine, Iterator
 from itertools import chain
 from types import FrameType
 
@@ -40,8 +41,11 @@ SWITCH_S = 0.001
 LAST_WRITES_S = 1  # time at shutdown for slow clients to read finished replies
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, on_start: Callable[[str], None] = lambda url: None) -> None:
     """Serve requests until a signal stops the server.
+
+    Args:
+        on_start: called with the URL, in a thread, once the service accepts requests.
 
     Raises:
         MicrogptError: The model cannot be loaded.
@@ -67,7 +71,7 @@ def serve(settings: Settings) -> None:
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=LAST_WRITES_S,
             )
-            _Server(config, app.state.app_state).run(listeners)
+            _Server(config, app.state.app_state, on_start).run(listeners)
     finally:
         log.finish()
 
@@ -93,9 +97,11 @@ def _listen(host: str, port: int) -> socket.socket:
 class _Server(uvicorn.Server):
     """A uvicorn server that shuts down gracefully on SIGTERM and reloads the model on SIGHUP."""
 
-    def __init__(self, config: uvicorn.Config, state: AppState) -> None:
+    def __init__(
+        self, config: uvicorn.Config, state: AppState, on_start: Callable[[str], None]
+    ) -> None:
         super().__init__(config)
-        self._state = state
+        self._state, self._on_start = state, on_start
         self._reloader = Reloader(state)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -109,7 +115,9 @@ class _Server(uvicorn.Server):
         gc.enable()
         host, port = sockets[0].getsockname()[:2]
         in_url = f"[{host}]" if ":" in host else host
-        LOG.info("serving %s at http://%s:%d; see /docs", self._state.model, in_url, port)
+        url = f"http://{in_url}:{port}"
+        LOG.info("serving %s at %s", self._state.model, url)
+        threading.Thread(target=self._on_start, args=(url,), name="on_start", daemon=True).start()
         settings = self._state.settings
         if settings.is_exposed and not settings.has_keys:
             LOG.warning(

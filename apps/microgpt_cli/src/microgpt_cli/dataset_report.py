@@ -25,6 +25,7 @@ from microgpt_cli.terminal.progress import duration, load_kernels
 from microgpt_cli.training.fitting import explain, fitting_for
 from microgpt_cli.training.time_limit import TimeLimit
 from microgpt_cli.training_speed import TrainingSpeed, measure_speed
+from microgpt_report.setting_names import describe_settings
 
 PERCENTS = (0, 5, 25, 50, 75, 95, 99, 100)
 WIDTH, INDENT = 78, 20  # widths of the report and of the name column, in characters
@@ -270,10 +271,8 @@ def _cut_table(found: DatasetReport) -> Iterator[str]:
 
 def _training(found: DatasetReport) -> Iterator[str]:
     model, config, speed = found.model, found.config, found.speed
-    yield (
-        f"training: n_embd {model.n_embd}, n_layer {model.n_layer}, block size "
-        f"{model.block_size}, batch size {config.batch_size}, one thread"
-    )
+    settings = {name: getattr(model, name) for name in ("n_embd", "n_layer", "block_size")}
+    yield f"training: {describe_settings(settings | {'batch_size': config.batch_size})}, one thread"
     unit = "documents" if found.n_characters is None else "chunks"  # of block_size characters
     rate = f"{speed.docs_per_s:,.0f} {unit}/s, {speed.tokens_per_s:,.0f} tokens/s"
     seconds = config.steps * config.batch_size / speed.docs_per_s

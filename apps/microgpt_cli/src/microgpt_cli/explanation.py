@@ -1,17 +1,18 @@
 """Print an explanation: tokens, probabilities, attention weights and activations."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len
-from rich.console import Console
-from rich.text import Text
 
 from microgpt.evaluation.explanation import Explanation
 from microgpt.printable import printable
+from microgpt_cli.terminal.console import styled
 
-CLIP = 24  # maximum width of a token, in columns
-STYLES = {1: "green", 3: "", 6: "yellow"}  # of tokens with up to so many bits of surprise
-SURPRISE = "red"  # with more
+CLIP = 24  # maximum number of characters of a token
+BOLD, DIM = "1", "2"
+# Styles of tokens by the maximum bits of surprise: bold in green, the default color, yellow, red.
+STYLES = {1: "1;32", 3: BOLD, 6: "1;33", math.inf: "1;31"}
 SHADES = " ░▒▓█"  # of attention weights from 0 to 1
 LEAST = 0.005  # minimum probability of a printed alternative
 N_NUMBERS = 6  # number of activations printed per vector
@@ -19,64 +20,64 @@ N_NUMBERS = 6  # number of activations printed per vector
 
 def print_explanation(explanation: Explanation) -> None:
     """Print a line per token, then attention and activations if there are any."""
-    console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
-    for prediction in _predictions(explanation):
-        console.print(prediction)
+    for line in _predictions(explanation):
+        print(line)
     n = len(explanation.predictions)
-    console.print(f"{explanation.bits:.1f} bits in all, {explanation.bits / n:.2f} per token")
+    print(f"{explanation.bits:.1f} bits in all, {explanation.bits / n:.2f} per token")
     for (layer, head), rows in explanation.attention.items():
-        console.print(f"\nattention of layer {layer}, head {head}")
+        print(f"\nattention of layer {layer}, head {head}")
         for line in _map(explanation.read, rows):
-            console.print(line)
+            print(line)
     if explanation.activations:
-        console.print()
+        print()
         for line in _numbers(explanation.activations):
-            console.print(line)
+            print(line)
 
 
-def _predictions(explanation: Explanation) -> Iterator[Text]:
-    labels = [_shown(each.text) for each in explanation.predictions]
-    width = max(map(cell_len, labels))
+def _predictions(explanation: Explanation) -> Iterator[str]:
+    labels = _aligned([each.text for each in explanation.predictions])
     for each, label in zip(explanation.predictions, labels, strict=True):
-        style = next((style for limit, style in STYLES.items() if each.bits <= limit), SURPRISE)
-        line = Text()
-        line.append(label, style=f"bold {style}".strip())
-        line.append(" " * (width - cell_len(label)))
-        line.append(f"  {each.probability:>7.2%}  {each.bits:5.1f} bits  ")
-        for one in each.alternatives:
-            if one.probability < LEAST:
-                break
-            came = "bold" if one.token == each.token else "dim"
-            line.append(f"  {_shown(one.text)} {one.probability:.0%}", style=came)
-        yield line
+        style = next(style for limit, style in STYLES.items() if each.bits <= limit)
+        likely = [
+            styled(
+                f"{_shown(one.text)} {one.probability:.0%}",
+                BOLD if one.token == each.token else DIM,
+            )
+            for one in each.alternatives
+            if one.probability >= LEAST
+        ]
+        figures = f"{each.probability:>7.2%}  {each.bits:5.1f} bits"
+        yield "  ".join([styled(label, style), figures, "", *likely])
 
 
 def _map(read: Sequence[str], rows: Sequence[Sequence[float]]) -> Iterator[str]:
     """Yield a line per query with a shade per key."""
-    labels = [_shown(each) for each in read]
-    width = max(map(cell_len, labels))
-    for label, row in zip(labels, rows, strict=True):
-        shades = "".join(2 * SHADES[round(weight * (len(SHADES) - 1))] for weight in row)
-        yield f"{label}{' ' * (width - cell_len(label))}  {shades}"
+    for label, row in zip(_aligned(read), rows, strict=True):
+        yield f"{label}  {''.join(2 * SHADES[round(weight * (len(SHADES) - 1))] for weight in row)}"
 
 
 def _numbers(activations: dict[str, list[float] | list[list[float]]]) -> Iterator[str]:
     """Yield a line per vector, and per head for attention weights."""
-    width = max(map(len, activations))
+    vectors: dict[str, Sequence[float]] = {}
     for name, values in activations.items():
-        for i, row in enumerate(values):
-            if not isinstance(row, list):
-                break
-            yield f"{f'{name}, head {i}':<{width}}  {_few(row)}"
-        else:
-            continue
-        yield f"{name:<{width}}  {_few(values)}"  # type: ignore[arg-type]
+        heads = {f"{name}, head {i}": row for i, row in enumerate(values) if isinstance(row, list)}
+        vectors |= heads or {name: values}  # type: ignore[arg-type]
+    width = max(map(len, vectors))
+    for name, numbers in vectors.items():
+        yield f"{name:<{width}}  {_few(numbers)}"
 
 
 def _few(numbers: Sequence[float]) -> str:
     rest = len(numbers) - N_NUMBERS
     few = " ".join(f"{number:7.3f}" for number in numbers[:N_NUMBERS])
     return few + f"  … {rest} more" * (rest > 0)
+
+
+def _aligned(tokens: Sequence[str]) -> list[str]:
+    """Return tokens as they are printed, padded to the same width in columns."""
+    labels = [_shown(token) for token in tokens]
+    width = max(map(cell_len, labels))
+    return [label + " " * (width - cell_len(label)) for label in labels]
 
 
 def _shown(text: str) -> str:

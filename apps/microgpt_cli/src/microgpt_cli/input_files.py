@@ -28,6 +28,12 @@ def _default_file(name: str) -> Path:
     return path if os.path.exists(path) else bundled(name)
 
 
+def from_here(path: Path) -> Path:
+    """Return a path, relative to the working directory if it is below it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
 def check_regular(path: Path, remedy: str) -> None:
     """Raise ConfigError if an existing path is not a regular file or exceeds the free memory."""
     if not os.path.exists(path):

@@ -12,9 +12,11 @@ from microgpt_evolution.budgeted.genome import BudgetedGenome
 from microgpt_evolution.budgeted.objective import EVALUATIONS
 from microgpt_evolution.budgeted.records import RungRecord, read_rungs
 from microgpt_evolution.errors import RunError
-from microgpt_report import theme
+from microgpt_report import look, theme
+from microgpt_report.evaluation_rows import kind_of
 from microgpt_report.page import Report, Row, Section, Table
-from microgpt_report.run_summary import describe_data
+from microgpt_report.run_facts import change, cost, describe_data, duration
+from microgpt_report.setting_names import in_words, value_in_words
 
 N_ROWS = 20  # maximum number of organisms in the table
 
@@ -33,13 +35,17 @@ def budgeted_report(directory: Path) -> Report:
     ranked = sorted(curves, key=lambda id: min(curves[id]))
     best = ranked[0]
     spent = sum(rung.operations for rung in rungs)
+    start = next((id for id in curves if genomes[id] == settings.first[0]), best)
+    lowest, took = min(curves[best]), sum(rung.seconds for rung in rungs)
+    found = f"{lowest:.2f}" if start == best else change(min(curves[start]), lowest)
+    headline = f"Held-out loss {found}, evolved in {duration(took)} of training"
     facts = {
-        "result": f"held-out loss {min(curves[best]):.4f} nats per character",
+        "start": f"{min(curves[start]):.4f} nats per character, settings of the rule",
+        "result": f"held-out loss {lowest:.4f} nats per character",
         "winner": f"{best}: {genomes[best].describe()}",
         "organisms": f"{len(genomes)}, {sum(map(_is_complete, curves.values()))} of them trained "
         "to the end",
-        "cost": f"{spent:.3g} of {settings.budget:.3g} operations, "
-        f"{sum(rung.seconds for rung in rungs):,.1f} s",
+        "cost": f"{cost(spent, took)}, {spent / settings.budget:.0%} of the budget",
         "seed": str(settings.seed),
         "data": describe_data(settings.input, settings.data_sha256),
     }
@@ -49,13 +55,14 @@ def budgeted_report(directory: Path) -> Report:
             "Learning curves",
             "Held-out loss of each organism during its training run. Those that promise little "
             "pause after the sixth evaluation.",
-            _curves_chart(),
+            _curves_chart(rungs),
             datasets={"curves": _curve_rows(rungs)},
         ),
         Section(
             "progress",
             "Lowest loss so far",
-            "Lowest held-out loss against the operations of the search, and each rung.",
+            "Orange line: lowest held-out loss against the operations of the search. Points: "
+            "lowest loss of each rung, a stretch of a training run.",
             _progress_chart(),
             datasets={"progress": _progress_rows(rungs)},
         ),
@@ -67,7 +74,7 @@ def budgeted_report(directory: Path) -> Report:
             table=_table(ranked[:N_ROWS], curves, genomes, settings.first[0]),
         ),
     ]
-    return Report(f"Search: {directory.name}", facts, sections)
+    return Report(headline, f"Search with a budget: {directory.name}", facts, sections)
 
 
 def _is_complete(curve: Sequence[float]) -> bool:
@@ -87,7 +94,7 @@ def _curve_rows(rungs: Sequence[RungRecord]) -> list[Row]:
     return [
         {
             "id": rung.id,
-            "origin": rung.origin,
+            "kind": kind_of(rung.origin),
             "share": evaluation / EVALUATIONS,
             "loss": loss,
             "genome": rung.genome.describe(),
@@ -97,7 +104,7 @@ def _curve_rows(rungs: Sequence[RungRecord]) -> list[Row]:
     ]
 
 
-def _curves_chart() -> ChartType:
+def _curves_chart(rungs: Sequence[RungRecord]) -> ChartType:
     line = theme.of("curves").encode(
         x=alt.X(
             "share:Q",
@@ -106,12 +113,12 @@ def _curves_chart() -> ChartType:
             axis=alt.Axis(format="%", tickCount=4),
         ),
         y=theme.loss_axis("loss:Q", "held-out loss, nats per character"),
-        color=alt.Color("origin:N", title=None, sort=None),
+        color=theme.kind_color({kind_of(rung.origin) for rung in rungs}),
         detail="id:N",
         tooltip=theme.tooltip("id", "loss", "genome"),
     )
     chart = alt.layer(line.mark_line(opacity=0.7), line.mark_point(**theme.POINT))
-    return chart.properties(width=theme.WIDTH - 130, height=theme.HEIGHT)
+    return chart.properties(width=theme.WIDTH, height=theme.HEIGHT)
 
 
 def _progress_rows(rungs: Sequence[RungRecord]) -> list[Row]:
@@ -135,15 +142,17 @@ def _progress_rows(rungs: Sequence[RungRecord]) -> list[Row]:
 
 def _progress_chart() -> ChartType:
     base = theme.of("progress").encode(
-        x=alt.X("operations:Q", title="operations", axis=alt.Axis(format=".2~e", tickCount=5))
+        x=alt.X("operations:Q", title="operations", axis=alt.Axis(format="~s", tickCount=5))
     )
-    line = base.mark_line(interpolate="step-after", color=theme.RED).encode(
+    line = base.mark_line(interpolate="step-after", color=look.ORANGE).encode(
         y=theme.loss_axis("best:Q", "held-out loss, nats per character")
     )
     points = base.mark_point(**theme.POINT).encode(
-        y="loss:Q", tooltip=theme.tooltip("id", "origin", "loss", "genome")
+        y="loss:Q",
+        color=alt.value(look.BLUE),
+        tooltip=theme.tooltip("id", "origin", "loss", "genome"),
     )
-    return alt.layer(line, points).properties(width=theme.WIDTH - 80, height=theme.HEIGHT)
+    return alt.layer(line, points).properties(width=theme.WIDTH, height=theme.HEIGHT)
 
 
 def _table(
@@ -165,7 +174,11 @@ def _table(
 
 
 def _changes(genome: BudgetedGenome, first: BudgetedGenome) -> str:
-    """Return the genes that differ, for example "n_layer 3 → 4"."""
+    """Return the genes that differ, for example "layers 3 → 4"."""
     new, old = asdict(genome), asdict(first)
-    changes = [f"{gene} {old[gene]} → {new[gene]}" for gene in new if new[gene] != old[gene]]
+    changes = [
+        f"{in_words(gene)} {value_in_words(old[gene])} → {value_in_words(new[gene])}"
+        for gene in new
+        if new[gene] != old[gene]
+    ]
     return ", ".join(changes) or "the first genome"

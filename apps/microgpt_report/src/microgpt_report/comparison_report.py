@@ -1,6 +1,7 @@
 """Report that compares several searches."""
 
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 
 import altair as alt
 from altair.typing import ChartType
@@ -10,10 +11,11 @@ from microgpt_evolution.search.retest_file import Measures
 from microgpt_evolution.sweep.scaling import Mean
 from microgpt_report import theme
 from microgpt_report.page import Report, Row, Section, Table
-from microgpt_report.run_summary import CONFIRM, N_HEX, Measure, RunSummary, describe_data
+from microgpt_report.run_facts import N_HEX, describe_data
+from microgpt_report.run_summary import CONFIRM, Measure, RunSummary
 from microgpt_report.scaling_tables import with_interval
 
-HEAD = ("run", "seed", "evaluations", "FLOPs", "winner", "measure", "held-out loss", "test loss")
+HEAD = ("run", "seed", "evaluations", "GFLOP", "winner", "measure", "held-out loss", "test loss")
 
 
 def comparison_report(summaries: Sequence[RunSummary]) -> Report:
@@ -26,7 +28,24 @@ def comparison_report(summaries: Sequence[RunSummary]) -> Report:
     rows = [row for summary in summaries for row in _rows(summary)]
     sections = [_table(summaries, rows), *_charts(summaries)]
     facts = {"runs": str(len(summaries)), "evaluations": f"{len(rows):,}", "data": data}
-    return Report(f"Comparison of {len(summaries)} searches", facts, sections)
+    return Report(_headline(summaries), f"Comparison of {len(summaries)} searches", facts, sections)
+
+
+def best_of(summaries: Sequence[RunSummary]) -> RunSummary | None:
+    """Return the search with the best winner; None if their measures differ or one has none."""
+    measures = {measure for summary in summaries for measure in summary.measures.values()}
+    found = [(summary.winner.worth, summary) for summary in summaries if summary.winner]
+    if len(measures) > 1 or len(found) < len(summaries):
+        return None
+    best = min if summaries[0].common.is_loss else max
+    return best(found, key=itemgetter(0))[1]
+
+
+def _headline(summaries: Sequence[RunSummary]) -> str:
+    best = best_of(summaries)
+    if best is None or best.winner is None:
+        return f"{len(summaries)} searches compared"
+    return f"Best {best.common.name}: {best.winner.worth:.4f}, {best.name}"
 
 
 def _check_data(summaries: Sequence[RunSummary]) -> str:
@@ -81,7 +100,7 @@ def _table(summaries: Sequence[RunSummary], evaluations: Sequence[Row]) -> Secti
         cells = [
             "–" if seed is None else str(seed),
             f"{len(entries):,}",
-            f"{flops:.2g}" if flops else "–",
+            f"{flops / 1e9:,.3g}" if flops else "–",
             f"{winner.worth:.4f}" if winner else "–",
             summary.measures[summary.organisms[winner.id][0]].name if winner else "–",
             *map(_retested, (retest.val_loss, retest.test_loss) if retest else (None, None)),
@@ -103,7 +122,8 @@ def _charts(summaries: Sequence[RunSummary]) -> Iterator[Section]:
     for i, measure in enumerate(dict.fromkeys(summary.common for summary in summaries)):
         alike = [summary for summary in summaries if summary.common == measure]
         scale = theme.color_scale([summary.name for summary in alike])
-        color = theme.top_color("run:N", scale, columns=2, labelLimit=340)
+        legend = alt.Legend(symbolType="stroke")
+        color = alt.Color("run:N", title=None, scale=scale, legend=legend)
         has_flops = any(entry.flops for summary in alike for entry in summary.run.entries)
         yield Section(
             f"progress{i or ''}",
@@ -124,13 +144,12 @@ def _charts(summaries: Sequence[RunSummary]) -> Iterator[Section]:
 
 def _progress(measure: Measure, color: alt.Color, *, has_flops: bool) -> alt.VConcatChart:
     """Return charts of the best value so far over evaluations and, if known, over FLOPs."""
-    fields = [("n", "evaluations", "linear")]
+    grid = alt.Axis(grid=False)
+    fields = {"n": alt.X("n:Q", title="evaluations", scale=alt.Scale(nice=False), axis=grid)}
     if has_flops:  # imported logs record no FLOPs
-        fields.append(("spent", "cumulative floating-point operations", "log"))
+        fields["spent"] = theme.log_axis("spent:Q", "operations so far", padding=0)
     panels = []
-    for field, title, type_ in fields:
-        scale = alt.Scale(type=type_, nice=False)  # type: ignore[arg-type]
-        x = alt.X(f"{field}:Q", title=title, scale=scale, axis=alt.Axis(grid=False, format="~s"))
+    for field, x in fields.items():
         base = theme.of("evaluations").encode(x=x, color=color)
         base = base.transform_filter(f"datum.measure == {measure.name!r} && datum.{field} > 0")
         line = base.mark_line(interpolate="step-after", strokeWidth=2)

@@ -15,7 +15,7 @@ KINDS = {
     "elite": ("elite", "re-eval"),
     "migrant": ("migrant",),
     "retest": (CONFIRM,),
-    PRIMORDIAL: (PRIMORDIAL,),
+    PRIMORDIAL: (PRIMORDIAL, "given"),
 }
 _KIND_OF = {origin: kind for kind, origins in KINDS.items() for origin in origins}
 STANDINGS = {"best 10 %": 0.1, "best 10–50 %": 0.5, "others": 1.0}

@@ -21,13 +21,13 @@ from microgpt.errors import MicrogptError
 from microgpt.files.atomic_files import publish
 from microgpt.files.regular_file import read_regular_file
 from microgpt.printable import printable
+from microgpt_report.look import SCHEMES, css_variables, picture, vega_config
 
 if TYPE_CHECKING:
     from altair.typing import ChartType
 
 Row = dict[str, Any]  # a row of a chart's dataset
 
-PNG_SCALE = 2  # PNG pixels per chart pixel
 MAX_SCRIPT_BYTES = 2**24  # size limit for Vega's script, more than ten times the actual size
 N_SVG = 3_000  # maximum number of evaluations drawn as SVG; with more, canvas is faster
 # Vega compiles expressions to functions, which requires 'unsafe-eval'.
@@ -35,10 +35,6 @@ POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; "
     "img-src data: blob:"
 )
-COLORS = {  # colors of text, secondary text, lines and background
-    "light": ("#24292f", "#57606a", "#e4e6e9", "#ffffff"),
-    "dark": ("#e6e8eb", "#a2a9b3", "#33383f", "#16191d"),
-}
 
 
 @dataclass(frozen=True)
@@ -67,31 +63,16 @@ class Section:
 class Report:
     """The content of a page. Charts refer to the datasets of all sections by name."""
 
-    title: str
+    headline: str  # the result in a few words
+    title: str  # kind and name of the run
     facts: Mapping[str, str]
     sections: Sequence[Section]
+    commands: Sequence[str] = ()  # what to type next
 
     @property
     def datasets(self) -> dict[str, Sequence[Row]]:
         """The datasets of all sections by name."""
         return {name: rows for section in self.sections for name, rows in section.datasets.items()}
-
-
-def vega_config(scheme: str) -> dict[str, Any]:
-    """Return the Vega configuration of colors and fonts for the light or dark scheme."""
-    ink, quiet, grid, paper = COLORS[scheme]
-    axis = {"labelColor": quiet, "titleColor": quiet, "gridColor": grid, "titleFontWeight": 400}
-    legend = {"labelColor": ink, "titleColor": quiet, "titleFontWeight": 400, "labelLimit": 240}
-    return {
-        "background": None,
-        "font": "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif",
-        "view": {"stroke": None},
-        "axis": axis | {"domainColor": quiet, "tickColor": quiet, "titlePadding": 8},
-        "legend": legend | {"columnPadding": 14},
-        "title": {"color": ink, "subtitleColor": quiet, "anchor": "start", "fontSize": 13},
-        "text": {"color": ink},
-        "style": {"ink": {"color": ink}, "halo": {"stroke": paper, "strokeWidth": 4}},
-    }
 
 
 def specification(section: Section) -> dict[str, Any]:
@@ -104,13 +85,9 @@ def specification(section: Section) -> dict[str, Any]:
 
 def png(section: Section, report: Report) -> bytes:
     """Render the chart of a section as PNG in the light color scheme."""
-    import vl_convert
-
     whole = specification(section)
-    whole["config"] = vega_config("light") | {"background": "white", "padding": 12}
     whole["datasets"] = whole.get("datasets", {}) | report.datasets
-    content: bytes = vl_convert.vegalite_to_png(whole, scale=PNG_SCALE)
-    return content
+    return picture(whole, "png")
 
 
 def render(report: Report) -> str:
@@ -119,19 +96,24 @@ def render(report: Report) -> str:
     data = {
         "specifications": {s.name: specification(s) for s in report.sections if s.chart},
         "datasets": datasets,
-        "configs": {scheme: vega_config(scheme) for scheme in COLORS},
+        "configs": {scheme: vega_config(scheme) for scheme in SCHEMES},
         "renderer": "svg" if len(datasets.get("evaluations", ())) <= N_SVG else "canvas",
     }
     facts = (f"<div><dt>{_text(k)}</dt><dd>{_text(v)}</dd></div>" for k, v in report.facts.items())
     content = [
+        f"<h1>{_text(report.headline)}</h1>",
+        f"<p>{_text(report.title)}</p>",
         *("<dl>", *facts, "</dl>"),
         "<noscript><p>The charts need JavaScript, which is disabled.</p></noscript>",
         *(line for section in report.sections for line in _section(section)),
     ]
+    if report.commands:
+        commands = _text("\n".join(report.commands))
+        content.append(f'<h2>Next</h2>\n<pre id="next">{commands}</pre>')
     return Template(_asset("page.html")).substitute(
         policy=POLICY,
         title=_text(report.title),
-        style=_asset("page.css"),
+        style=css_variables() + _asset("page.css"),
         content="\n".join(content),
         version=html.escape(version("microgpt-cli")),
         data=_embedded(data),

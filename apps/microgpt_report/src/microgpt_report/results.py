@@ -4,9 +4,9 @@ import html
 from base64 import b64encode
 from collections.abc import Iterable
 from functools import singledispatch
+from typing import Any
 
 import altair as alt
-import vl_convert
 
 from microgpt.errors import MicrogptError
 from microgpt.inference import InferenceGpt
@@ -17,43 +17,45 @@ from microgpt_evolution.sweep.scaling import Scaling
 from microgpt_report.charts import generations, loss_curves
 from microgpt_report.charts import scaling as scaling_chart
 from microgpt_report.evaluation_rows import evaluation_rows
-from microgpt_report.page import PNG_SCALE, vega_config
+from microgpt_report.look import PNG_SCALE, file_config, picture
 from microgpt_report.run_summary import summarise
 from microgpt_report.training_runs import training_run_of
 
 N_SAMPLES, MAX_TOKENS = 10, 200  # number and maximum length of samples in a notebook
 
 
-@singledispatch
 def chart(result: object) -> alt.TopLevelMixin:
     """Return the chart of a result; raise MicrogptError if there is nothing to plot."""
-    raise MicrogptError(f"a {type(result).__name__} cannot be plotted")
-
-
-@chart.register
-def _(result: TrainResult) -> alt.TopLevelMixin:
-    return loss_curves.draw([training_run_of(result)])
-
-
-@chart.register
-def _(result: EvolutionResult) -> alt.TopLevelMixin:
-    summary = summarise(result.run, "search")
-    section = generations.section(summary, evaluation_rows(summary))
-    assert section.chart
-    drawn = section.chart.properties(datasets=dict(section.datasets), title=section.title)
-    colors = vega_config("light") | {"background": "white", "padding": 12}
-    configured: alt.TopLevelMixin = drawn.configure(**colors)
+    configured: alt.TopLevelMixin = _chart(result).configure(**file_config())
     return configured
 
 
-@chart.register
-def _(result: Scaling) -> alt.TopLevelMixin:
+@singledispatch
+def _chart(result: object) -> Any:
+    raise MicrogptError(f"a {type(result).__name__} cannot be plotted")
+
+
+@_chart.register
+def _(result: TrainResult) -> Any:
+    return loss_curves.draw([training_run_of(result)])
+
+
+@_chart.register
+def _(result: EvolutionResult) -> Any:
+    summary = summarise(result.run, "search")
+    section = generations.section(summary, evaluation_rows(summary))
+    assert section.chart
+    return section.chart.properties(datasets=dict(section.datasets), title=section.title)
+
+
+@_chart.register
+def _(result: Scaling) -> Any:
     return scaling_chart.draw(result)
 
 
 def as_html(result: object) -> str:
     """Return static HTML with the repr, the chart as an image, and samples."""
-    png = vl_convert.vegalite_to_png(chart(result).to_dict(), scale=PNG_SCALE)  # uses bundled fonts
+    png = picture(_chart(result).to_dict(), "png")
     width = int.from_bytes(png[16:20]) // PNG_SCALE  # a PNG header stores the width at byte 16
     image = b64encode(png).decode()
     samples = "".join(f"<li>{_text(sample)}</li>" for sample in _samples(result))

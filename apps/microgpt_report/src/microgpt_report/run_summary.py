@@ -22,7 +22,6 @@ from microgpt_evolution.search.settings import SearchSettings
 
 LOSSES = {"held-out": "held-out loss", "last-doc": "loss of the last document"}
 CONFIRM, PRIMORDIAL = "confirm", "primordial"  # origins of evaluations outside the population
-N_HEX = 12  # number of SHA-256 digits shown
 
 
 @dataclass(frozen=True)
@@ -222,48 +221,3 @@ def _imported_generations(run: RecordedRun) -> list[Generation]:
         Generation(number, {POPULATION: rank(list(found))})
         for number, found in groupby(organisms, key=lambda organism: organism.generation)
     ]
-
-
-def describe_data(path: str, sha256: str) -> str:
-    """Return the path and the SHA-256 fingerprint of a run's documents as text."""
-    return f"{path}, sha256 {sha256[:N_HEX]}…"
-
-
-def facts(summary: RunSummary) -> dict[str, str]:
-    """Return result, settings and cost, which are shown at the top of the report."""
-    found = {"result": _result(summary)}
-    if winner := summary.winner:
-        found["genome"] = " ".join(winner.genome.describe().split())
-    found["evaluations"] = _evaluations(summary.run.entries)
-    if (seed := summary.run.settings.get("seed")) is not None:
-        found["seed"] = str(seed)
-    settings = summary.settings
-    if settings is None:
-        return found | {"data": "unknown (imported log)"}
-    found["data"] = describe_data(settings.input, settings.data_sha256)
-    each = " per head" if settings.objective == "hydra" else ""
-    found["population"] = f"{settings.population}{each}, {settings.n_generations} generations"
-    for name in ("fitness", "samples", "exchange", "head"):
-        if (value := getattr(settings, name)) is not None:
-            found[name] = str(value)
-    if settings.warm_start:
-        found["warm start"] = " ".join(settings.warm_start.describe().split())
-    return found
-
-
-def _result(summary: RunSummary) -> str:
-    winner = summary.winner
-    if winner is None:
-        return "no organism has finished"
-    is_complete = summary.retest is not None or summary.run.is_imported
-    state = "" if is_complete else " so far (the search has not ended)"
-    measure = summary.measures[summary.organisms[winner.id][0]]
-    return f"{winner.id}, {measure.name} {winner.worth:.4f}{state}"
-
-
-def _evaluations(entries: Sequence[EvaluationRecord]) -> str:
-    n_failed = sum(entry.evaluation.status != "ok" for entry in entries)
-    text = f"{len(entries):,}{f' ({n_failed:,} failed)' if n_failed else ''}"
-    if flops := sum(entry.flops or 0 for entry in entries):  # imported logs record no FLOPs
-        text += f", {flops:.2g} FLOPs, {sum(entry.seconds or 0 for entry in entries):,.1f} s"
-    return text

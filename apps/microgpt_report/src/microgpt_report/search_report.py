@@ -15,7 +15,8 @@ from microgpt_report.charts import (
 )
 from microgpt_report.evaluation_rows import evaluation_rows
 from microgpt_report.page import Report, Section, Table
-from microgpt_report.run_summary import RunSummary, facts, title_of
+from microgpt_report.run_facts import facts, headline
+from microgpt_report.run_summary import RunSummary, title_of
 
 N_NAMES = 12  # number of samples shown per champion
 KINDS = {"loss": "Loss search", "aesthetic": "Aesthetic search", "hydra": "Hydra search"}
@@ -25,7 +26,7 @@ def search_report(summary: RunSummary) -> Report:
     """Return the report of one search."""
     sections = [section for section in _sections(summary) if section]
     title = f"{KINDS.get(summary.objective, summary.objective)}: {summary.name}"
-    return Report(title, facts(summary), sections)
+    return Report(headline(summary), title, facts(summary), sections)
 
 
 def _sections(summary: RunSummary) -> Iterator[Section | None]:

@@ -14,7 +14,8 @@ from microgpt_evolution.sweep.scaling import Scaling
 from microgpt_report import scaling_tables, theme
 from microgpt_report.charts import scaling as scaling_chart
 from microgpt_report.page import Report, Row, Section
-from microgpt_report.run_summary import describe_data
+from microgpt_report.run_facts import change, cost, describe_data, duration
+from microgpt_report.setting_names import describe_settings
 from microgpt_report.training_runs import labels
 
 
@@ -34,7 +35,7 @@ def sweep_report(directories: Sequence[Path]) -> Report:
         chart = Section(
             "scaling",
             "Scaling of the loss",
-            "Means over the seeds with 95 % confidence intervals. Solid curve: fitted power law. "
+            "Means over the seeds with 95 % confidence intervals. Solid curves: fitted power laws. "
             "Dashed: lowest loss for a budget of operations or CPU time.",
             scaling_chart.draw(scaling),
         )
@@ -46,7 +47,19 @@ def sweep_report(directories: Sequence[Path]) -> Report:
         )
         sections += [chart, tables]
     names = " and ".join(labels(directories))
-    return Report(f"Sweep: {names}", _facts([s for s, _ in sweeps], results, scaling), sections)
+    facts = _facts([s for s, _ in sweeps], results, scaling)
+    return Report(_headline(results, scaling), f"Sweep: {names}", facts, sections)
+
+
+def _headline(results: Sequence[SweepResult], scaling: Scaling) -> str:
+    """Return the range of the losses, and the number of configurations."""
+    if not scaling.cells:
+        return "No training run has finished"
+    losses = [cell.val_loss.value for cell in scaling.cells]
+    took = duration(sum(result.seconds for result in results))
+    n = len(losses)
+    found = f"{max(losses):.4f}" if n == 1 else change(max(losses), min(losses))
+    return f"Held-out loss {found}, {n:,} configuration{'s' * (n > 1)} in {took} of training"
 
 
 def _facts(
@@ -60,11 +73,11 @@ def _facts(
         best = scaling.front[-1]
         facts["result"] = f"held-out loss {scaling_tables.with_interval(best.val_loss)}"
         names = {*scaling_tables.SIZE, "steps", "lr", *differing([best.config, SweepConfig()])}
-        facts["configuration"] = best.config.describe(name for name in SETTINGS if name in names)
+        values = {n: getattr(best.config, n) for n in SETTINGS if n in names}
+        facts["configuration"] = describe_settings(values)
     return facts | {
         "training runs": f"{len(finished):,} of {n_asked:,} finished",
-        "cost": f"{sum(r.flops for r in finished):.2g} FLOPs, "
-        f"{sum(r.seconds for r in results):,.1f} s",
+        "cost": cost(sum(r.flops for r in finished), sum(r.seconds for r in results)),
         "sweep": ", ".join(dict.fromkeys(sweep.sweep for sweep in sweeps)),
         "seeds": ", ".join(map(str, seeds)),
         "data": describe_data(sweeps[0].input, sweeps[0].data_sha256),
@@ -100,8 +113,8 @@ def _chart(results: Sequence[SweepResult]) -> ChartType:
     by_size = sorted(results, key=lambda result: result.n_params)
     sizes = list(dict.fromkeys(scaling_tables.model_name(result.config) for result in by_size))
     base = theme.of("evaluations").encode(
-        x=theme.log_axis("flops:Q", "floating-point operations per training run", padding=14),
-        color=alt.Color("size:N", title="model", scale=theme.color_scale(sizes)),
+        x=theme.log_axis("flops:Q", "floating-point operations per training run"),
+        color=theme.model_color("size:N", sizes),
         tooltip=theme.tooltip(*SETTINGS, "seed", "params", "loss", "last_loss", "reason"),
     )
     y = theme.loss_axis("loss:Q", "held-out loss, nats per token", padding=10)
@@ -110,4 +123,4 @@ def _chart(results: Sequence[SweepResult]) -> ChartType:
     if not all(result.is_ok for result in results):
         failed = base.transform_filter(alt.datum.status != "ok").mark_point(**theme.CROSS)
         layers.append(failed.encode(y=alt.value(6)))
-    return alt.layer(*layers).properties(width=theme.WIDTH - 100, height=theme.HEIGHT)
+    return alt.layer(*layers).properties(width=theme.WIDTH, height=theme.HEIGHT)

@@ -1,7 +1,6 @@
-"""Sizes, colors, axes and tooltips shared by the charts.
+"""Sizes, axes, legends and tooltips shared by the charts.
 
-Importing this module imports Altair. Charts do not define the colors of text and axes: the page
-defines these colors for the light and the dark scheme.
+Importing this module imports Altair. The colors are those of `look`.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,27 +10,31 @@ import altair as alt
 from altair.typing import ChartType
 
 from microgpt_evolution.genome import GENES
+from microgpt_report import look
 from microgpt_report.evaluation_rows import KINDS
 from microgpt_report.page import Row
 from microgpt_report.run_summary import title_of
+from microgpt_report.setting_names import with_name
 
 WIDTH, HEIGHT = 760, 300  # default chart size in pixels
 N_COLUMNS = 2  # number of columns in a grid with one panel per population
-# Color-blind-safe palette of Okabe & Ito (2008), without yellow and black.
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-BLUE, RED, GREEN, PINK, AMBER, SKY = COLORS
-GREY = "#8a8a8a"  # readable on white and black backgrounds
-DARK_GREY = "#666"  # axis color of standalone charts, which have a white background
 SHADES = alt.SchemeParams(name="viridis", extent=[0.08, 0.92])  # excludes the low-contrast ends
-KIND_COLORS = dict(zip(KINDS, (SKY, BLUE, GREEN, GREY, PINK, RED, AMBER), strict=True))
+KIND_COLORS = dict(
+    zip(
+        KINDS,
+        (look.SKY, look.BLUE, look.GREEN, look.GREY, look.PINK, look.ORANGE, look.AMBER),
+        strict=True,
+    )
+)
+LOG = " (log scale)"  # end of the title of each logarithmic axis
 # Marks of successful and of failed evaluations.
 POINT: dict[str, Any] = {"filled": True, "size": 38, "opacity": 0.8}
 CROSS: dict[str, Any] = {"shape": "cross", "filled": True, "size": 50, "angle": 45}
 
 # Formats of numeric tooltip fields, and titles that differ from the field name.
 TOOLTIPS: dict[str, dict[str, str]] = {
-    **{gene: {"format": "d"} for gene in GENES},
-    "lr": {"format": ".4~g"},
+    **{gene: {"title": with_name(gene), "format": ",d"} for gene in GENES},
+    "lr": {"title": with_name("lr"), "format": ".4~g"},
     "params": {"title": "parameters", "format": ",d"},
     "worth": {"title": "fitness", "format": ".4f"},
     "score": {"format": ".4f"},
@@ -50,13 +53,6 @@ TOOLTIPS: dict[str, dict[str, str]] = {
     "host_score": {"title": "score in the new head", "format": ".4f"},
 }
 
-# Vega-Lite configuration of standalone charts.
-STANDALONE: dict[str, Any] = {
-    "axis": {"gridColor": "#eee"}
-    | dict.fromkeys(("domainColor", "tickColor", "labelColor"), DARK_GREY),
-    "view": {"stroke": None},
-}
-
 
 def of(dataset: str) -> alt.Chart:
     """Return a chart that uses a named dataset of the page."""
@@ -69,8 +65,8 @@ def inline(rows: list[Row]) -> alt.Chart:
 
 
 def tooltip(*names: str) -> list[alt.Tooltip]:
-    """Return a tooltip for the named fields, with their titles and formats from TOOLTIPS."""
-    options = {name: TOOLTIPS.get(name, {}) for name in names}
+    """Return a tooltip for the named fields, with their titles and formats."""
+    options = {name: {"title": with_name(name)} | TOOLTIPS.get(name, {}) for name in names}
     return [
         alt.Tooltip(f"{name}:{'Q' if 'format' in known else 'N'}", **known)  # type: ignore[arg-type]
         for name, known in options.items()
@@ -91,11 +87,11 @@ def generations_axis(first: int, last: int) -> alt.X:
     )
 
 
-def log_axis(field: str, title: str, padding: int = 12) -> alt.X:
-    """Return a logarithmic x axis."""
+def log_axis(field: str, title: str, form: str = "~s", padding: int = 12) -> alt.X:
+    """Return a logarithmic x axis, whose title says so."""
     scale = alt.Scale(type="log", nice=False, padding=padding)
-    axis = alt.Axis(format="~s", tickCount=6, grid=False)
-    return alt.X(field, title=title, scale=scale, axis=axis)
+    axis = alt.Axis(grid=False, format=form, tickCount=6, labelOverlap="greedy", labelSeparation=10)
+    return alt.X(field, title=title + LOG, scale=scale, axis=axis)
 
 
 def loss_axis(field: str, title: str, padding: int = 8) -> alt.Y:
@@ -105,31 +101,28 @@ def loss_axis(field: str, title: str, padding: int = 8) -> alt.Y:
 
 def color_scale(names: Sequence[str]) -> alt.Scale:
     """Return one color per name, or a sequential scheme if there are more names than colors."""
-    if len(names) > len(COLORS):
+    if len(names) > len(look.COLORS):
         return alt.Scale(domain=names, scheme=SHADES)
-    return alt.Scale(domain=names, range=COLORS[: len(names)])
+    return alt.Scale(domain=names, range=look.COLORS[: len(names)])
 
 
-def top_color(field: str, scale: alt.Scale, **legend: Any) -> alt.Color:
-    """Return the color encoding of a field, with the legend above the chart."""
-    return alt.Color(
-        field, title=None, scale=scale, legend=alt.Legend(orient="top", symbolOpacity=1, **legend)
-    )
+def model_color(field: str, models: Sequence[str]) -> alt.Color:
+    """Return the color encoding of the sizes of models, without a legend for a single size."""
+    legend = alt.Legend(title="model (width/heads/layers)") if models[1:] else None
+    return alt.Color(field, scale=color_scale(models), legend=legend)
 
 
 def kind_color(kinds: set[str]) -> alt.Color:
     """Return the color encoding of the kinds of organisms."""
     shown = [kind for kind in KINDS if kind in kinds] + sorted(kinds - KINDS.keys())
-    colors = [KIND_COLORS.get(kind, GREY) for kind in shown]
-    return top_color("kind:N", alt.Scale(domain=shown, range=colors))
+    colors = [KIND_COLORS.get(kind, look.GREY) for kind in shown]
+    return alt.Color("kind:N", title=None, scale=alt.Scale(domain=shown, range=colors))
 
 
-def panels(
-    populations: Sequence[str], draw: Callable[[str, int], ChartType], width: int = WIDTH
-) -> ChartType:
+def panels(populations: Sequence[str], draw: Callable[[str, int], ChartType]) -> ChartType:
     """Return the chart of one population, or a grid of charts for several populations."""
     if len(populations) == 1:
-        return draw(populations[0], width)
+        return draw(populations[0], WIDTH)
     width = WIDTH // N_COLUMNS - 60
     charts = [draw(name, width).properties(title=title_of(name)) for name in populations]
     return alt.concat(*charts, columns=N_COLUMNS)

@@ -93,9 +93,9 @@ class BudgetedGenome:
         """Format the most important genes on one line."""
         tokens = f"{self.vocab_size} subwords" if self.vocab_size else "characters"
         return (
-            f"{self.n_layer} × {self.n_embd}, context {self.block_size}, {tokens}, "
-            f"{self.n_tokens} tokens per step, lr {self.lr:.2g} ({self.optimizer}), dropout "
-            f"{self.dropout:g}, weight decay {self.weight_decay:g}"
+            f"layers {self.n_layer}, width {self.n_embd}, context {self.block_size}, {tokens}, "
+            f"{self.n_tokens} tokens per step, learning rate {self.lr:.2g} ({self.optimizer}), "
+            f"dropout {self.dropout:g}, weight decay {self.weight_decay:g}"
         )
 
     @classmethod

@@ -81,7 +81,7 @@ def evolve(
 ) -> EvolutionResult:
     """Search for a genome and return the winner; the same arguments produce the same winner.
 
-    Example:
+    Examples:
         >>> from microgpt import load_text
         >>> from microgpt.training.train import train
         >>> docs = load_text("data/names.txt")

@@ -33,8 +33,10 @@ MAX_NEW_TOKENS = 100_000  # maximum number of new tokens per sample; limits memo
 # Muon's learning rate as a multiple of AdamW's, and its momentum.
 MUON_LR_RATIO, MUON_MOMENTUM = 6.0, 0.95
 DEFAULT_TEMPERATURE = 0.5  # values below 1 favor likely tokens
+N_ALTERNATIVES = 5  # number of likely tokens that explain returns for each position
 CURVE_FILES = ("curves.png", "curves.svg")  # loss curves in a model directory
 CALIBRATION = "calibration.json"  # percentiles of scores, in a model directory
+DOCUMENT_HASHES = "documents.crc32"  # hashes of the training documents, in a model directory
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ class Reply:
 class InferenceGpt(Predictor):
     """A model that generates text.
 
-    Example:
+    Examples:
         >>> from microgpt import InferenceGpt, TrainConfig, train
         >>> model = InferenceGpt(train(["anna"], config=TrainConfig(steps=60)))
         >>> model.generate(num_samples=2)

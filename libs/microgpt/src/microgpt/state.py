@@ -15,6 +15,7 @@ from microgpt.value import total
 
 if TYPE_CHECKING:  # a model that only generates needs none of them
     from microgpt.data.split import DataFacts
+    from microgpt.data.tokenizer import Document
     from microgpt.training.early_stopping import BestWeights, Ending
     from microgpt.training.history_file import HistoryPoint
     from microgpt.training.presets import PresetName
@@ -144,6 +145,7 @@ class TrainResult(TrainedModel, Plottable):
     ending: "Ending"
     rng_state: tuple[object, ...]  # final state of the random generator, for sampling
     test_loss: float | None = None  # loss of the test documents, in nats per token
+    documents: "Sequence[Document]" = ()  # training documents, of which `save` writes hashes
 
     @property
     def config(self) -> TrainConfig:

@@ -1,8 +1,8 @@
 """API-key and rate-limit middleware.
 
 The rate limit is checked first, so that it also limits attempts to guess a key. Requests are
-counted per key, or per client address if there is no valid key. Health checks are exempt from the
-rate limit and need no key. The API documentation needs no key.
+counted per key, or per client address if there is no valid key. Health checks and pages are exempt
+from the rate limit and need no key: a page loads many files, and the playground asks for a key.
 """
 
 import hashlib
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("microgpt_serve")
 HEALTH_PATHS = frozenset({"/health", "/ready"})
 NO_KEY_NEEDED = frozenset({"/", "/docs", "/openapi.json"})
-ASSETS = "/docs/assets"  # path of the scripts and styles of /docs, which need no key
+# Paths of the scripts and styles of / and /docs, which need no key.
+PLAYGROUND, ASSETS = "/playground", "/docs/assets"
 MAX_FILE_BYTES = 2**20  # maximum size of the key file, enough for about 20,000 keys
 KEY_RULE = "must contain only ASCII characters and no spaces"
 
@@ -56,6 +57,9 @@ class AuthMiddleware:
         await self._app(scope, receive, send)
 
     async def _check(self, scope: Scope) -> None:
+        path = scope["path"]
+        if path in NO_KEY_NEEDED or path.startswith((f"{PLAYGROUND}/", f"{ASSETS}/")):
+            return
         key = self._keys.find(_bearer_token(scope))
         for rate in self._rates:
             client = f"key {key}" if key else _address(scope)
@@ -64,9 +68,7 @@ class AuthMiddleware:
                 wait_s = max(1, math.ceil(reset_time - time.time()))
                 message = f"too many requests; the limit is {rate}"
                 raise ServeError(429, message, retry_after_s=wait_s)
-        path = scope["path"]
-        is_page = path in NO_KEY_NEEDED or path.startswith(f"{ASSETS}/")
-        if self._keys.hashes and not key and not is_page:
+        if self._keys.hashes and not key:
             message = "the API key is missing or wrong; send Authorization: Bearer KEY"
             raise ServeError(401, message, headers={"www-authenticate": "Bearer"})
 

@@ -87,8 +87,12 @@ class ChatSession:
         *before, reply = self.messages
         prompt, tokenizer = self._model.chat_prompt(before).tokens, self._model.tokenizer
         tokens = [*prompt, *tokenizer.encode(reply.content), tokenizer.end_turn_id]
-        explanation = explain_tokens(self._model, tokens)
-        return replace(explanation, predictions=explanation.predictions[len(prompt) - 1 :])
+        explanation, first = explain_tokens(self._model, tokens), len(prompt) - 1
+        return replace(
+            explanation,
+            predictions=explanation.predictions[first:],
+            read=explanation.read[first:],
+        )
 
     def note_unknown(self, messages: list[Message]) -> None:
         """Report unknown characters that have not been reported yet."""

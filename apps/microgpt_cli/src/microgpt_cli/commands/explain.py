@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from microgpt.config import N_ALTERNATIVES
 from microgpt.errors import ConfigError
 from microgpt_cli.terminal.options import MODEL_HELP, AsJson, Unfinished
 from microgpt_cli.terminal.progress import load_kernels
@@ -15,8 +16,6 @@ from microgpt_cli.terminal.progress import load_kernels
 if TYPE_CHECKING:
     from microgpt.data.tokenizer import Document
     from microgpt.evaluation.explanation import Explanation, Head
-
-N_ALTERNATIVES = 5
 
 
 def explain(
@@ -31,7 +30,7 @@ def explain(
         ),
     ],
     top: Annotated[
-        int, typer.Option(help="Number of most likely tokens to show at each position.")
+        int, typer.Option(help="Number of most likely tokens to show at each position.", min=0)
     ] = N_ALTERNATIVES,
     attention: Annotated[
         list[str] | None,

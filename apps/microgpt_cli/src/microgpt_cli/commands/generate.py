@@ -8,7 +8,7 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -113,7 +113,6 @@ def generate(
         raise ConfigError("--against requires --novel; add --novel or omit --against")
 
     from microgpt.batching.sample_filter import GIVE_UP_AFTER, select
-    from microgpt.evaluation.explanation import explain as explain_text
     from microgpt.files.atomic_files import as_argument
     from microgpt.inference import InferenceGpt
     from microgpt_cli.model_loading import load_model
@@ -143,8 +142,7 @@ def generate(
         samples = islice(select(samples, unique=unique, known=known), num_samples)
     if as_json:
         texts = list(samples)
-        explanations = [explain_text(model, text).facts() for text in texts if explain]
-        print(json.dumps({"samples": texts} | ({"explanations": explanations} if explain else {})))
+        print(json.dumps({"samples": texts} | (_explanations(model, texts) if explain else {})))
         n_printed = len(texts)
     else:
         n_printed = _print_lines(samples, model if explain else None)
@@ -170,6 +168,12 @@ def _print_lines(samples: Iterator[str], explained_by: "InferenceGpt | None") ->
             sys.stdout.flush()
             due = perf_counter() + FLUSH_INTERVAL_S
     return n_printed
+
+
+def _explanations(model: "InferenceGpt", texts: Sequence[str]) -> dict[str, Any]:
+    from microgpt.evaluation.explanation import explain
+
+    return {"explanations": [explain(model, text).facts() for text in texts]}
 
 
 def _training_texts(

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 KINDS = (".png", ".svg")
 CHART_HELP = "Chart file, .png or .svg; can be repeated."
 DEFAULT_FILES = tuple(map(Path, CURVE_FILES))
-PNG_SCALE = 2  # PNG pixels per chart pixel; 1 is blurry on most screens
 
 
 class PlotError(MicrogptError):
@@ -103,10 +102,13 @@ def require_plots(what: str) -> Iterator[None]:
 
 def write_chart(chart: "alt.TopLevelMixin", files: Sequence[Path]) -> None:
     """Write a chart to .png and .svg files atomically; raise PlotError if a write fails."""
+    from microgpt_report.look import picture
+
     for file in files:
-        hidden = file.with_name(f".{uuid.uuid4().hex}{file.suffix.lower()}")
+        kind = file.suffix.lower()
+        hidden = file.with_name(f".{uuid.uuid4().hex}{kind}")
         try:
-            chart.save(hidden, scale_factor=PNG_SCALE)
+            hidden.write_bytes(picture(chart.to_dict(), kind.removeprefix(".")))
             hidden.replace(file)
         except OSError as error:
             raise PlotError(f"cannot write {file}: {error.strerror}; use another file") from error

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from microgpt.config import CALIBRATION, CURVE_FILES
+from microgpt.config import CALIBRATION, CURVE_FILES, DOCUMENT_HASHES
 from microgpt.errors import ConfigError
 from microgpt.files.atomic_files import SAVED, SAVING
 from microgpt.files.regular_file import read_regular_file
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 OWN_FILES = {
     "model": (
         *("weights.json", "model.safetensors", "tokenizer.json", "history.jsonl"),
-        *(CALIBRATION, "train_state.safetensors", *CURVE_FILES, "train_state.json", "meta.json"),
+        *(CALIBRATION, DOCUMENT_HASHES, "train_state.safetensors", *CURVE_FILES),
+        *("train_state.json", "meta.json"),
     ),
     "run": (
         *("evaluations.csv", "exam.json", "genome.json", "report.html"),

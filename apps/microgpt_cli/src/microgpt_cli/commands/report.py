@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,6 +70,7 @@ def read_report(directories: Sequence[Path]) -> "Report":
         PlotError: the extra `plots` is not installed.
     """
     from microgpt_cli.commands.plot import require_plots
+    from microgpt_cli.search.next_commands import next_commands
     from microgpt_evolution.budgeted.settings import BUDGET
     from microgpt_evolution.runs.records import SWEEP
     from microgpt_evolution.runs.run_directory import read_settings
@@ -84,19 +86,22 @@ def read_report(directories: Sequence[Path]) -> "Report":
         if budgeted:
             from microgpt_report.budgeted_report import budgeted_report
 
-            return budgeted_report(directories[0])
+            found = budgeted_report(directories[0])
+            return replace(found, commands=next_commands(directories[0]))
         if all(kinds):
             from microgpt_report.sweep_report import sweep_report
 
-            return sweep_report(directories)
-        from microgpt_report.comparison_report import comparison_report
+            return replace(sweep_report(directories), commands=next_commands(directories[0]))
+        from microgpt_report.comparison_report import best_of, comparison_report
         from microgpt_report.run_summary import read_run_summary
         from microgpt_report.search_report import search_report
         from microgpt_report.training_runs import labels
 
         names = labels(directories)
         runs = [read_run_summary(path, name) for path, name in zip(directories, names, strict=True)]
-        return search_report(runs[0]) if len(runs) == 1 else comparison_report(runs)
+        found = search_report(runs[0]) if len(runs) == 1 else comparison_report(runs)
+        best = runs[0] if len(runs) == 1 else best_of(runs)
+        return replace(found, commands=next_commands(best.run.directory) if best else ())
 
 
 def write_report(found: "Report", file: Path) -> Path:

@@ -9,7 +9,7 @@ from microgpt.errors import ConfigError
 from microgpt.files.atomic_files import as_argument
 from microgpt.files.path_text import path_from_text
 from microgpt_cli.commands.sweep import N_SEEDS
-from microgpt_cli.input_files import is_default_input
+from microgpt_cli.input_files import from_here, is_default_input
 from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT, FLAGS
 from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, differing, show
 from microgpt_evolution.sweep.records import SweepResult, SweepSettings
@@ -26,11 +26,7 @@ def describe_sweep(
     sweep: SweepSettings, results: Sequence[SweepResult], run: Path
 ) -> Iterator[str]:
     """Yield the summary line by line; at least one training run must have finished."""
-    n_seeds = len(sweep.seeds)
-    cells = sorted(
-        Scaling.of(results).cells,
-        key=lambda cell: (len(cell.losses) < n_seeds, cell.val_loss.value),
-    )
+    n_seeds, cells = len(sweep.seeds), ranked(sweep, results)
     repeats = f"mean over {n_seeds} seeds ± 95 % interval" if n_seeds > 1 else "1 seed"
     yield ""
     what = "Ranking by held-out loss" if len(cells) > 1 else "Held-out loss"
@@ -40,10 +36,19 @@ def describe_sweep(
     if more := [words for name, words in COMPUTE.items() if name in varied]:
         yield f"Runs with {' or '.join(more)} had more compute; the ranking does not correct for it"
     yield ""
-    yield f"Train the winner:  {_train_command(sweep, cells[0].config, run)}"
+    yield f"Train the winner:  {train_command(sweep, cells[0].config, run)}"
     for line in _next_steps(sweep, cells):
         yield f"Next:  {line}"
     yield f"Tables and chart:  microgpt analyze {as_argument(run)} --output scaling.svg"
+
+
+def ranked(sweep: SweepSettings, results: Sequence[SweepResult]) -> list[Cell]:
+    """Return the configurations, best first; those that lack seeds come last."""
+    n_seeds = len(sweep.seeds)
+    return sorted(
+        Scaling.of(results).cells,
+        key=lambda cell: (len(cell.losses) < n_seeds, cell.val_loss.value),
+    )
 
 
 def settings_as_options(values: Mapping[str, str]) -> str:
@@ -70,7 +75,7 @@ def _table(cells: Sequence[Cell], n_seeds: int) -> Iterator[str]:
         yield f"… and {len(cells) - N_ROWS} more"
 
 
-def _train_command(sweep: SweepSettings, config: SweepConfig, run: Path) -> str:
+def train_command(sweep: SweepSettings, config: SweepConfig, run: Path) -> str:
     """Return the command that trains a configuration on the same split with the first seed."""
     names = {*ALWAYS, *differing([config, SweepConfig()])}
     fractions = f"--val-fraction {sweep.val_fraction} --test-fraction {sweep.test_fraction}"
@@ -132,8 +137,7 @@ def data_options(input: str, column: str | None, *, chat: bool = False) -> str:
     path = path_from_text(input)
     options = ["--chat "] if chat else []
     if not is_default_input(path, DEFAULT_CHAT if chat else DEFAULT_TEXT):
-        path = path.relative_to(here) if path.is_relative_to(here := Path.cwd()) else path
-        options.insert(0, f"--data {as_argument(path)} ")
+        options.insert(0, f"--data {as_argument(from_here(path))} ")
     if column is not None:
         options.append(f"--column {shlex.quote(column)} ")
     return "".join(options)

@@ -67,6 +67,17 @@ def terminal_safe(text: str) -> str:
     return text.translate(ESCAPES) if sys.stdout.isatty() else text
 
 
+def shows_color() -> bool:
+    """Return whether stdout is a terminal with colors, and NO_COLOR is not set."""
+    is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return sys.stdout.isatty() and not is_plain
+
+
+def styled(text: str, style: str) -> str:
+    """Return a text in an ANSI style, such as "1;31" for bold red, if stdout shows colors."""
+    return f"\x1b[{style}m{text}\x1b[0m" if style and shows_color() else text
+
+
 def print_facts(facts: Mapping[str, object]) -> None:
     """Print facts as aligned and escaped "name: value" lines."""
     names = [f"{printable(name)}:" for name in facts]

@@ -24,6 +24,8 @@ LINE_INTERVAL_S = 1.0  # minimum time between progress lines
 LOSS_WINDOW = 100  # number of steps in the running mean of the loss
 N_WARM_UP = 500  # number of steps before the loss is compared with a uniform guess
 SPEED_WINDOW_S = 5.0
+ACCENT = "cyan"  # like the labels of a search; rich's own bar is red
+ACCENTED = ("bar.complete", "bar.finished", "progress.download", "progress.spinner")
 
 
 class ProgressBar:
@@ -196,8 +198,9 @@ def rich_console() -> "Console | None":
     if not sys.stderr.isatty():
         return None
     from rich.console import Console
+    from rich.theme import Theme
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, theme=Theme(dict.fromkeys(ACCENTED, ACCENT)))
     return None if console.is_dumb_terminal else console
 
 

@@ -1,5 +1,6 @@
 """MAP-Elites heat maps: the best organism per bin of size and novelty, for each Hydra head."""
 
+from dataclasses import asdict
 from itertools import product
 
 import altair as alt
@@ -13,10 +14,11 @@ from microgpt_evolution.search.archive import (
     N_SIZES,
     Archive,
 )
-from microgpt_report import theme
+from microgpt_report import look, theme
 from microgpt_report.evaluation_rows import N_NAMES
 from microgpt_report.page import Row, Section
 from microgpt_report.run_summary import RunSummary, title_of
+from microgpt_report.setting_names import describe_settings
 
 CELL = 26  # width and height of a cell in pixels
 
@@ -68,7 +70,7 @@ def _rows(archives: dict[str, Archive]) -> list[Row]:
                 "novelty": (LEAST_NOVELTY + newness) / 50,
                 "score": organism.worth if organism else None,
                 "id": organism.id if organism else None,
-                "genes": organism.genome.describe() if organism else None,
+                "genes": describe_settings(asdict(organism.genome)) if organism else None,
                 "names": ", ".join(evaluation.samples[:N_NAMES]) if evaluation else None,
             }
             rows.append(row)
@@ -76,15 +78,15 @@ def _rows(archives: dict[str, Archive]) -> list[Row]:
 
 
 def _map(title: str) -> ChartType:
-    axis = alt.Axis(format=".0%", labelAngle=0, labelOverlap=True)
+    axis = alt.Axis(format=".0%", labelAngle=0, labelOverlap=True, labelSeparation=4)
     sizes = [_weights(size) for size in reversed(range(N_SIZES))]  # size labels from top to bottom
     base = theme.of("archive").transform_filter(alt.datum.population == title)
     base = base.encode(
         x=alt.X("novelty:O", title="novelty (lower bound)", axis=axis),
         y=alt.Y("weights:O", sort=sizes, title="parameters (lower bound)"),
     )
-    empty = base.mark_rect(color=theme.GREY, opacity=0.12, stroke=theme.GREY, strokeWidth=0.3)
-    legend = alt.Legend(gradientLength=CELL * N_SIZES - 30, format=".3~r")
+    empty = base.mark_rect(color=look.GREY, opacity=0.12, stroke=look.GREY, strokeWidth=0.3)
+    legend = alt.Legend(gradientLength=CELL * N_NOVELTIES - 60, format=".3~r")
     color = alt.Color("score:Q", title="score", scale=alt.Scale(scheme=theme.SHADES), legend=legend)
     filled = base.transform_filter("datum.id !== null").mark_rect()
     filled = filled.encode(color=color, tooltip=theme.tooltip("id", "score", "genes", "names"))

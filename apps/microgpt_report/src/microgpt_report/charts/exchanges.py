@@ -3,7 +3,7 @@
 import altair as alt
 from altair.typing import ChartType
 
-from microgpt_report import theme
+from microgpt_report import look, theme
 from microgpt_report.page import Row, Section
 from microgpt_report.run_summary import RunSummary, title_of
 
@@ -20,8 +20,9 @@ def section(summary: RunSummary) -> Section | None:
     return Section(
         "exchanges",
         "Exchanges between heads",
-        "After every third generation, champions migrate to other heads. Kept: the migrant, or its "
-        "child with the local champion, was among the two best of its generation (an elite).",
+        "After every third generation, champions migrate to other heads. Color: the head that they "
+        "leave. Kept: the migrant, or its child with the local champion, was among the two best of "
+        "its generation (an elite).",
         _chart(summary),
         datasets={"exchanges": rows},
     )
@@ -71,7 +72,7 @@ def _chart(summary: RunSummary) -> ChartType:
         "fate:O",
         title=None,
         scale=alt.Scale(type="ordinal", domain=list(WIDTHS), range=list(WIDTHS.values())),
-        legend=alt.Legend(orient="top", symbolStrokeColor=theme.GREY, symbolType="stroke"),
+        legend=alt.Legend(symbolStrokeColor=look.GREY, symbolType="stroke"),
     )
     label = f"[{', '.join(repr(title) for title in titles)}][datum.value]"
     values = list(range(len(titles)))

@@ -1,73 +1,101 @@
-"""Chart of an explanation: the most likely tokens at each position, and the token that came."""
+"""Chart of an explanation: what the model read, what it expected, and what came."""
 
 import altair as alt
+from altair.typing import ChartType
 
 from microgpt.evaluation.explanation import Explanation
 from microgpt.printable import printable
-from microgpt_report import theme
+from microgpt_report import look, theme
 from microgpt_report.page import Row
 
-CELL_WIDTH, CELL_HEIGHT = 64, 30  # in pixels
-LIGHT = 0.55  # probability from which text on a cell is white
+CELL_WIDTH, CELL_HEIGHT = 64, 32  # in pixels
+ABOVE, BELOW = -24, 30  # distances of the rows above and below the cells, in pixels
+LIGHT = 0.85  # probability from which white text is easier to read on a cell than black text
+X = alt.X("position:O", axis=None)
 
 
-def draw(explanation: Explanation) -> alt.LayerChart:
+def draw(explanation: Explanation) -> ChartType:
     """Return a chart with a column per position.
 
-    A column has the token that came, with its probability, and the most likely tokens below. Darker
-    cells are more likely. A frame marks the token that came if it is one of them.
+    A column has the token that the model has just read, the most likely next tokens, and the token
+    that came. Darker cells are more likely. A frame marks the token that came among the most likely
+    ones.
     """
-    rows, tops = _cells(explanation)
-    n_ranks = max((row["rank"] for row in rows), default=0)
-    base = theme.inline(rows).encode(
-        x=alt.X("position:O", axis=None),
-        y=alt.Y("rank:O", title="most likely next", axis=alt.Axis(labelAngle=0, ticks=False)),
-    )
-    shade = alt.Scale(domain=[0, 1], range=["#f4f8fb", theme.BLUE])
-    color = alt.Color("probability:Q", scale=shade, legend=None)
-    cells = base.mark_rect(stroke="white").encode(color=color)
-    framed = base.transform_filter("datum.came")
-    frame = framed.mark_rect(filled=False, stroke=theme.RED, strokeWidth=2.5)
+    expected, columns = _rows(explanation)
+    n_ranks = max((row["rank"] for row in expected), default=0)
+    height = CELL_HEIGHT * n_ranks
+    chart = alt.layer(*_cells(expected), *_margins(columns, height))
+    return chart.properties(width=CELL_WIDTH * len(columns), height=height)
+
+
+def _cells(expected: list[Row]) -> list[alt.Chart]:
+    """Return the layers of the most likely tokens."""
+    cells = theme.inline(expected).encode(x=X, y=alt.Y("rank:O", axis=None))
+    shade = alt.Scale(domain=[0, 1], range=["#eef4f9", look.BLUE])
+    shaded = alt.Color("probability:Q", scale=shade, legend=None)
     white = alt.condition(f"datum.probability > {LIGHT}", alt.value("white"), alt.value("#222"))
-    name = base.mark_text(dy=-5, fontSize=14, fontWeight="bold").encode(text="text:N", color=white)
-    share = base.mark_text(dy=9, fontSize=10).encode(text="share:N", color=white)
-    top = theme.inline(tops).encode(x=alt.X("position:O", axis=None), y=alt.value(-30))
-    came = top.mark_text(fontSize=20, fontWeight="bold").encode(text="text:N")
-    how = top.mark_text(fontSize=10, dy=18, color=theme.DARK_GREY).encode(text="share:N")
-    chart = alt.layer(cells, frame, name, share, came, how)
-    chart = chart.properties(
-        width=CELL_WIDTH * len(tops),
-        height=CELL_HEIGHT * n_ranks,
-        padding=12,
-    )
-    configured: alt.LayerChart = chart.configure(**theme.STANDALONE)
-    return configured
+    text = cells.mark_text(dy=-6, fontSize=14, fontWeight="bold", limit=CELL_WIDTH)
+    frame = cells.transform_filter("datum.came")
+    return [
+        cells.mark_rect(stroke="white").encode(color=shaded),
+        frame.mark_rect(filled=False, stroke=look.ORANGE, strokeWidth=3),
+        text.encode(text="text:N", color=white),
+        cells.mark_text(dy=9, fontSize=11).encode(text="share:N", color=white),
+    ]
 
 
-def _cells(explanation: Explanation) -> tuple[list[Row], list[Row]]:
-    """Return a row per alternative, and a row per token that came."""
-    rows, tops = [], []
-    for position, each in enumerate(explanation.predictions):
-        tops.append(
-            {"position": position, "text": _shown(each.text), "share": _percent(each.probability)}
+def _margins(columns: list[Row], height: int) -> list[alt.Chart]:
+    """Return the layers above, below and to the left of the cells."""
+    ends = theme.inline(columns).encode(x=X)
+    read = ends.mark_text(fontSize=20, style="quiet", limit=CELL_WIDTH)
+    came = ends.mark_text(fontSize=20, fontWeight="bold", color=look.ORANGE, limit=CELL_WIDTH)
+    share = ends.mark_text(fontSize=11, style="quiet")
+    titles = {"after": ABOVE, "expected": height / 2, "came": height + BELOW}
+    return [
+        read.encode(text="read:N", y=alt.value(ABOVE)),
+        came.encode(text="text:N", y=alt.value(height + BELOW - 6)),
+        share.encode(text="share:N", y=alt.value(height + BELOW + 12)),
+        *(
+            theme.inline([{"title": title}])
+            .mark_text(align="right", fontSize=13, style="quiet")
+            .encode(text="title:N", x=alt.value(-10), y=alt.value(y))
+            for title, y in titles.items()
+        ),
+    ]
+
+
+def _rows(explanation: Explanation) -> tuple[list[Row], list[Row]]:
+    """Return a row per alternative, and a row per position."""
+    expected, columns = [], []
+    pairs = zip(explanation.read, explanation.predictions, strict=True)
+    for position, (read, each) in enumerate(pairs):
+        columns.append(
+            {
+                "position": position,
+                "read": _shown(read, "start"),
+                "text": _shown(each.text, "end"),
+                "share": _percent(each.probability),
+            }
         )
-        rows += [
+        expected += [
             {
                 "position": position,
                 "rank": rank,
-                "text": _shown(one.text),
+                "text": _shown(one.text, "end"),
                 "share": _percent(one.probability),
                 "probability": one.probability,
                 "came": one.token == each.token,
             }
             for rank, one in enumerate(each.alternatives, start=1)
         ]
-    return rows, tops
+    return expected, columns
 
 
-def _shown(text: str) -> str:
-    names = {"<|bos|>": "end", " ": "␣"}
-    return names.get(text) or printable(text, 8)
+def _shown(text: str, bos: str) -> str:
+    """Return a token, escaped; special tokens without brackets."""
+    if text.startswith("<|") and text.endswith("|>"):
+        return {"bos": bos, "end_turn": "end"}.get(text[2:-2], text[2:-2])
+    return printable(text, 8).replace(" ", "␣")
 
 
 def _percent(probability: float) -> str:

@@ -7,11 +7,12 @@ import altair as alt
 from altair.typing import ChartType
 
 from microgpt_evolution.search.stagnation import StagnationStage
-from microgpt_report import theme
+from microgpt_report import look, theme
 from microgpt_report.page import Row, Section
 from microgpt_report.run_summary import PRIMORDIAL, RunSummary, title_of
 
-BANDS: dict[StagnationStage, str] = {"championship": theme.AMBER, "cataclysm": theme.RED}
+BAND = 0.2  # opacity of the bands
+BANDS: dict[StagnationStage, str] = {"championship": look.AMBER, "cataclysm": look.ORANGE}
 
 
 def section(summary: RunSummary, evaluations: list[Row]) -> Section:
@@ -67,7 +68,7 @@ def _chart(
     if name in summary.champions:
         y = theme.loss_axis("worth:Q", summary.measures[name].title)
         points = marks.transform_filter(alt.datum.status == "ok").mark_point(**theme.POINT)
-        mean = history.mark_line(strokeDash=[4, 3], strokeWidth=1.5, color=theme.GREY)
+        mean = history.mark_line(strokeDash=[4, 3], strokeWidth=1.5, color=look.GREY)
         best = history.mark_line(strokeWidth=2, style="ink")
         layers += [
             points.encode(y=y, tooltip=theme.EVALUATION_TOOLTIP),
@@ -80,10 +81,9 @@ def _chart(
 def _shade(history: alt.Chart, x: alt.X, bands: Sequence[StagnationStage]) -> alt.Chart:
     """Return shaded bands behind the generations bred by a championship or a cataclysm."""
     scale = alt.Scale(domain=list(bands), range=[BANDS[band] for band in bands])
-    legend = alt.Legend(orient="top", symbolOpacity=0.4)
-    fill = alt.Fill("rung:N", title=None, scale=scale, legend=legend)
+    fill = alt.Fill("rung:N", title=None, scale=scale, legend=alt.Legend(symbolOpacity=BAND))
     stuck = history.transform_filter(alt.datum.rung != "normal").transform_calculate(
         x="datum.generation - 0.5", x2="datum.generation + 0.5"
     )
-    shades: alt.Chart = stuck.mark_rect(opacity=0.13)
+    shades: alt.Chart = stuck.mark_rect(opacity=BAND)
     return shades.encode(x=x, x2="x2:Q", fill=fill)

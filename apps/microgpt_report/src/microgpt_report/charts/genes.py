@@ -7,12 +7,13 @@ from typing import Any
 import altair as alt
 
 from microgpt_evolution.genome import GENES
-from microgpt_report import theme
+from microgpt_report import look, theme
 from microgpt_report.evaluation_rows import STANDINGS
 from microgpt_report.page import Row, Section
 from microgpt_report.run_summary import RunSummary
+from microgpt_report.setting_names import in_words
 
-HEIGHT = 320
+HEIGHT, GENE_WIDTH = 320, 80
 LABEL: dict[str, Any] = {"align": "right", "dx": -7, "fontSize": 11, "fontWeight": "bold"}
 APART = 0.06  # equal values are spread over this fraction of the axis, with the best on top
 N_LABELS = 8  # maximum number of labels per axis; with more values, only the ends are labelled
@@ -58,10 +59,12 @@ def _axis(values: list[float]) -> tuple[float, float]:
 def _chart(summary: RunSummary, varying: dict[str, list[float]]) -> alt.HConcatChart:
     """Return the line chart and a strip on which a range of values can be selected."""
     brush = alt.selection_interval(name="worths", encodings=["y"])
-    colors = [theme.RED, theme.SKY, f"{theme.GREY}60"]
+    colors = [look.ORANGE, look.SKY, f"{look.GREY}60"]
     scale = alt.Scale(domain=list(STANDINGS), range=colors)
-    color = theme.top_color("standing:N", scale, symbolType="stroke")
-    x = alt.X("gene:N", sort=list(varying), title=None, axis=alt.Axis(labelAngle=0, domain=False))
+    color = alt.Color("standing:N", title=None, scale=scale, legend=alt.Legend(symbolType="stroke"))
+    words = "{" + ", ".join(f"{gene}: '{in_words(gene)}'" for gene in varying) + "}[datum.value]"
+    axis = alt.Axis(labelAngle=-30, labelExpr=words, domain=False)
+    x = alt.X("gene:N", sort=list(varying), title=None, axis=axis)
     opacity = alt.condition(brush, alt.value(0.6), alt.value(0.03))
     tooltip = theme.EVALUATION_TOOLTIP
     lines = _lines(varying).encode(x=x, color=color, opacity=opacity, tooltip=tooltip)
@@ -79,10 +82,10 @@ def _chart(summary: RunSummary, varying: dict[str, list[float]]) -> alt.HConcatC
     )
     base = theme.of("labels").encode(x=x)
     axes = base.transform_aggregate(low="min(at)", high="max(at)", groupby=["gene"])
-    axes = axes.mark_rule(color=theme.GREY).encode(y=alt.Y("low:Q", axis=None), y2="high:Q")
+    axes = axes.mark_rule(color=look.GREY).encode(y=alt.Y("low:Q", axis=None), y2="high:Q")
     labels = base.encode(y=alt.Y("at:Q", axis=None), text="label:N")
     halo, text = labels.mark_text(**LABEL, style="halo"), labels.mark_text(**LABEL)
-    left = alt.layer(axes, lines, halo, text).properties(width=theme.WIDTH - 190, height=HEIGHT)
+    left = alt.layer(axes, lines, halo, text).properties(width=alt.Step(GENE_WIDTH), height=HEIGHT)
     return alt.hconcat(left, strip)
 
 

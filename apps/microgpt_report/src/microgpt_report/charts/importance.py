@@ -15,9 +15,10 @@ import altair as alt
 from altair.typing import ChartType
 
 from microgpt_evolution.genome import GENES
-from microgpt_report import theme
+from microgpt_report import look, theme
 from microgpt_report.page import Row, Section
 from microgpt_report.run_summary import CONFIRM, PRIMORDIAL, RunSummary
+from microgpt_report.setting_names import with_name
 
 LEAST_RANGE = 0.2  # minimum length of the axis; otherwise, small shares would look large
 FEWEST = 12  # minimum number of evaluations to estimate importance
@@ -101,32 +102,36 @@ def section(summary: RunSummary, done: Sequence[Row]) -> Section | None:
     found = sorted((gene for gene in genes if gene), key=lambda gene: -gene.share)
     if not found:
         return None
-    rows = [asdict(one) | {"word": one.word, "end": max(one.share, one.chance)} for one in found]
+    rows = [
+        asdict(one)
+        | {"name": with_name(one.gene), "word": one.word, "end": max(one.share, one.chance)}
+        for one in found
+    ]
     return Section(
         "importance",
         "Gene importance",
         f"Share of the rank variance of the {summary.common.name} that each gene explains alone: "
         "eta squared of the Kruskal-Wallis H, with up to four groups. Orange mark: significance at "
-        "95 %; bars below it are grey. Genes that were inherited together share their effects.",
+        "95 %; bars that do not reach it are grey. Genes inherited together share effects.",
         _chart(found),
         datasets={"importance": rows},
     )
 
 
 def _chart(found: Sequence[Importance]) -> ChartType:
-    y = alt.Y("gene:N", sort=[one.gene for one in found], title=None)
+    y = alt.Y("name:N", sort=[with_name(one.gene) for one in found], title=None)
     largest = max(LEAST_RANGE, *(max(one.share, one.chance) for one in found))
-    axis, scale = alt.Axis(format="%"), alt.Scale(domain=[0, largest])
+    axis, scale = alt.Axis(format="%", tickCount=6), alt.Scale(domain=[0, largest])
     x = alt.X("share:Q", title="explained share of the rank variance", axis=axis, scale=scale)
     base = theme.of("importance")
-    blue, grey = alt.value(theme.BLUE), alt.value(theme.GREY)
+    blue, grey = alt.value(look.BLUE), alt.value(look.GREY)
     bars = base.mark_bar(height=16).encode(
         x=x,
         y=y,
         color=alt.condition("datum.share > datum.chance", blue, grey),
-        tooltip=theme.tooltip("gene", "share", "chance", "correlation"),
+        tooltip=theme.tooltip("name", "share", "chance", "correlation"),
     )
-    chance = base.mark_tick(color=theme.RED, thickness=2, size=22).encode(y=y, x="chance:Q")
+    chance = base.mark_tick(color=look.ORANGE, thickness=2, size=22).encode(y=y, x="chance:Q")
     words = base.mark_text(align="left", dx=8).encode(y=y, x="end:Q", text="word:N")
     return alt.layer(bars, chance, words).properties(
         width=theme.WIDTH - 160, height=30 * len(found)

@@ -1,13 +1,16 @@
 """Lineage chart: links between parents and children."""
 
+from dataclasses import asdict
+
 import altair as alt
 from altair.typing import ChartType
 
 from microgpt_evolution.population import Organism
-from microgpt_report import theme
+from microgpt_report import look, theme
 from microgpt_report.evaluation_rows import kind_of
 from microgpt_report.page import Row, Section
 from microgpt_report.run_summary import RunSummary, title_of
+from microgpt_report.setting_names import describe_settings
 
 N_PLACES = 24  # rows per population; lower-ranked ancestors of the winner share one extra row
 ROW_HEIGHT, GAP = 15, 1.5  # row height in pixels; number of empty rows between populations
@@ -47,7 +50,7 @@ def _rows(summary: RunSummary) -> tuple[list[Row], list[Row]]:
             "kind": kind_of(organism.origin),
             "origin": organism.origin,
             "worth": organism.worth if organism.has_finished else None,
-            "genes": organism.genome.describe(),
+            "genes": describe_settings(asdict(organism.genome)),
             "parents": ", ".join(organism.parents),
             "is_ancestor": is_ancestor,
         }
@@ -78,10 +81,10 @@ def _chart(summary: RunSummary, nodes: list[Row]) -> ChartType:
     y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[n_rows - 0.4, -0.6], nice=False))
     ties = theme.of("ties").mark_rule().encode(x=x, y=y, x2="x2:Q", y2="y2:Q")
     others = ties.transform_filter("!datum.is_ancestor").encode(
-        color=alt.value(theme.GREY), opacity=alt.value(0.3), strokeWidth=alt.value(0.8)
+        color=alt.value(look.GREY), opacity=alt.value(0.3), strokeWidth=alt.value(0.8)
     )
     ways = ties.transform_filter("datum.is_ancestor").encode(
-        color=alt.value(theme.RED), strokeWidth=alt.value(1.8)
+        color=alt.value(look.ORANGE), strokeWidth=alt.value(1.8)
     )
     organisms = theme.of("organisms")
     points = organisms.mark_point(filled=True, opacity=1, strokeWidth=1.4).encode(

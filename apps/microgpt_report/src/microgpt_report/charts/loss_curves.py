@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 import altair as alt
+from altair.typing import ChartType
 
 from microgpt.printable import printable
-from microgpt_report import theme
+from microgpt_report import look, theme
 from microgpt_report.page import Row
-from microgpt_report.theme import COLORS, DARK_GREY
+from microgpt_report.setting_names import describe_settings, with_name
 from microgpt_report.training_runs import Curve, TrainingRun, differing
 
 WIDTH, HEIGHT = 520, 300  # plot size in pixels
@@ -27,7 +28,7 @@ HELD_OUT, TRAINING = "held-out", "training (smoothed)"
 Runs = Sequence[TrainingRun]
 
 
-def draw(runs: Runs) -> alt.LayerChart:
+def draw(runs: Runs) -> ChartType:
     """Return the chart of one or more training runs.
 
     The held-out loss is a solid line with points, and a ring marks its minimum. The smoothed
@@ -49,9 +50,7 @@ def draw(runs: Runs) -> alt.LayerChart:
     places = spread([label["loss"] for label in labels], gap, low, high)
     labels = [label | {"loss": place} for label, place in zip(labels, places, strict=True)]
     chart = alt.layer(*_lines(base, runs), *_points(base, runs, high), *_beside(base, labels))
-    chart = chart.properties(width=WIDTH, height=height, title=_title(runs), padding=12)
-    configured: alt.LayerChart = chart.configure(**theme.STANDALONE)
-    return configured
+    return chart.properties(width=WIDTH, height=height, title=_title(runs))
 
 
 def range_of_losses(runs: Runs) -> tuple[float, float]:
@@ -90,7 +89,7 @@ def spread(places: Sequence[float], gap: float, low: float, high: float) -> list
 
 
 def _steps(runs: Runs) -> alt.X:
-    lengths = [run.points[-1].step for run in runs]
+    lengths, title = [run.points[-1].step for run in runs], "step"
     if max(lengths) < LOG_FROM * min(lengths):
         scale = alt.Scale(domain=[0, max(lengths)], nice=False)
         axis = alt.Axis(format=",d", tickCount=6, tickMinStep=1)
@@ -99,14 +98,15 @@ def _steps(runs: Runs) -> alt.X:
         scale = alt.Scale(type="log", domain=[first, max(lengths)], nice=False)
         ticks = [digit * 10**n for n in range(10) for digit in (1, 2, 5)]
         axis = alt.Axis(format=",d", values=ticks, labelOverlap="greedy", labelSeparation=8)
-    return alt.X("step:Q", title="step", scale=scale, axis=axis)
+        title += theme.LOG
+    return alt.X("step:Q", title=title, scale=scale, axis=axis)
 
 
 def _colors(runs: Runs) -> alt.Scale:
     """Return one color per run, or one color per curve for a single run."""
     if len(runs) > 1:
         return theme.color_scale([run.label for run in runs])
-    colors = [COLORS[0], DARK_GREY] if runs[0].held_out else [DARK_GREY, COLORS[0]]
+    colors = [look.BLUE, look.GREY] if runs[0].held_out else [look.GREY, look.BLUE]
     return alt.Scale(domain=[HELD_OUT, TRAINING], range=colors)
 
 
@@ -124,15 +124,13 @@ def _of(base: alt.Chart, rows: list[Row]) -> alt.Chart:
 
 
 def _lines(base: alt.Chart, runs: Runs) -> Iterator[alt.Chart]:
-    are_few = len(runs) <= len(COLORS)
+    are_few = len(runs) <= len(look.COLORS)
     if are_few:  # raw losses, drawn first so that they are below the other lines
         rows = _curves(runs, TRAINING, lambda run: run.training)
         yield _of(base, rows).mark_line(strokeWidth=1, opacity=0.2, clip=True)
     smoothed = _curves(runs, TRAINING, lambda run: run.smoothed)
     held_out = _curves(runs, HELD_OUT, lambda run: run.held_out)
-    legend = alt.Legend(
-        title=None, orient="top", offset=6, symbolType="stroke", symbolSize=500, symbolOpacity=1
-    )
+    legend = alt.Legend(title=None, offset=6, symbolType="stroke", symbolSize=500)
     kinds = alt.Scale(domain=[HELD_OUT, TRAINING], range=[[1, 0], [5, 3] if held_out else [1, 0]])
     shown = legend if held_out and len(runs) > 1 else None
     dashed = base.encode(strokeDash=alt.StrokeDash("kind:N", scale=kinds, legend=shown))
@@ -170,7 +168,7 @@ def _labels(runs: Runs) -> list[Row]:
         {
             "name": run.label,
             "loss": (run.held_out or run.smoothed)[-1][1],
-            "figure": ", ".join([_figure(run), *_settings(run, names)]),
+            "figure": ", ".join(filter(None, [_figure(run), _settings(run, names)])),
         }
         for run in runs
     ]
@@ -187,12 +185,9 @@ def _short(loss: float) -> str:
     return f"{loss:#.4g}"
 
 
-def _settings(run: TrainingRun, names: Sequence[str]) -> list[str]:
-    known = {name: run.settings[name] for name in names if name in run.settings}
-    return [
-        printable(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}")
-        for name, value in known.items()
-    ]
+def _settings(run: TrainingRun, names: Sequence[str]) -> str:
+    text = describe_settings({name: run.settings[name] for name in names if name in run.settings})
+    return printable(text, len(text))
 
 
 def _beside(base: alt.Chart, labels: list[Row]) -> Iterator[alt.Chart]:
@@ -200,29 +195,26 @@ def _beside(base: alt.Chart, labels: list[Row]) -> Iterator[alt.Chart]:
     at = _of(base, labels).encode(x=alt.value(WIDTH + 12))
     name = at.mark_text(align="left", limit=LABEL_WIDTH, dy=-6, fontWeight="bold", fontSize=12)
     yield name.encode(text="name:N")
-    figure = at.mark_text(align="left", limit=4 * LABEL_WIDTH, dy=8, fontSize=11)
-    yield figure.encode(text="figure:N", color=alt.value(DARK_GREY))
+    figure = _of(alt.Chart(), labels).mark_text(
+        align="left", limit=4 * LABEL_WIDTH, dy=8, fontSize=11, style="quiet"
+    )
+    yield figure.encode(x=alt.value(WIDTH + 12), y="loss:Q", text="figure:N")
 
 
 def _title(runs: Runs) -> alt.Title:
     """Return the title with the shared settings. For a single run, also include the losses."""
     names = differing(runs)
-    by = f", by {' and '.join(names)}" if 0 < len(names) <= MAX_IN_TITLE else ""
+    by = f", by {' and '.join(map(with_name, names))}" if 0 < len(names) <= MAX_IN_TITLE else ""
     subtitle = []
     if all(run.settings for run in runs):
         shared = [name for name in runs[0].settings if name not in names]
-        subtitle = textwrap.wrap(", ".join(_settings(runs[0], shared)), SUBTITLE_WIDTH)
+        subtitle = textwrap.wrap(_settings(runs[0], shared), SUBTITLE_WIDTH)
     if len(runs) == 1:
         subtitle += _losses(runs[0])
     return alt.Title(
         runs[0].label if len(runs) == 1 else f"{len(runs)} training runs{by}",
         subtitle=subtitle or alt.Undefined,
         limit=WIDTH + LABEL_WIDTH,
-        anchor="start",
-        fontSize=15,
-        subtitleColor=DARK_GREY,
-        subtitleFontSize=11,
-        subtitlePadding=6,
         offset=12,
     )
 

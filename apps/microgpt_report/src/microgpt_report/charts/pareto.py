@@ -3,7 +3,7 @@
 import altair as alt
 from altair.typing import ChartType
 
-from microgpt_report import theme
+from microgpt_report import look, theme
 from microgpt_report.page import Section
 from microgpt_report.run_summary import RunSummary, title_of
 
@@ -17,7 +17,7 @@ def section(summary: RunSummary) -> Section | None:
         "pareto",
         f"{'Loss' if summary.common.is_loss else 'Score'} and number of parameters",
         "Orange line: the Pareto front. No organism with as many or fewer parameters is better.",
-        theme.panels(names, lambda name, width: _chart(summary, name, width), theme.WIDTH - 100),
+        theme.panels(names, lambda name, width: _chart(summary, name, width)),
     )
 
 
@@ -31,12 +31,12 @@ def _chart(summary: RunSummary, name: str, width: int) -> ChartType:
     base = base.transform_filter(
         (alt.datum.population == title_of(name)) & (alt.datum.status == "ok")
     )
-    legend = alt.Legend(orient="right", format="d", tickMinStep=1)
+    legend = alt.Legend(format="d", tickMinStep=1)
     color = alt.Color("generation:Q", scale=alt.Scale(scheme=theme.SHADES), legend=legend)
     points = base.mark_point(**theme.POINT).encode(color=color, tooltip=theme.EVALUATION_TOOLTIP)
     front = base.transform_filter("datum.on_front")
-    line = front.mark_line(interpolate="step-after", color=theme.RED, strokeWidth=2)
-    rings = front.mark_point(size=110, color=theme.RED, strokeWidth=1.8)
+    line = front.mark_line(interpolate="step-after", color=look.ORANGE, strokeWidth=2)
+    rings = front.mark_point(size=110, color=look.ORANGE, strokeWidth=1.8)
     return alt.layer(points, line.encode(order="params:Q"), rings).properties(
         width=width, height=theme.HEIGHT
     )

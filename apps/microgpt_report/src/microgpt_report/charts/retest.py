@@ -1,18 +1,19 @@
 """Charts and table of the retest, in which the best organisms are retrained with fresh seeds."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from operator import itemgetter
 from statistics import fmean
-from typing import Any
 
 import altair as alt
 from altair.typing import ChartType
 
 from microgpt_evolution.search.retest_file import RetestFile
 from microgpt_evolution.sweep.scaling import Mean
-from microgpt_report import theme
+from microgpt_report import look, theme
 from microgpt_report.page import Row, Section, Table
 from microgpt_report.run_summary import CONFIRM, Measure, RunSummary, title_of
+from microgpt_report.setting_names import describe_settings
 
 SEARCH, RETEST, MEAN = KINDS = ("search", "retest", "mean")
 
@@ -81,7 +82,7 @@ def _rows(summary: RunSummary) -> list[Row]:
     for id_, worths in again.items():
         population, organism = summary.organisms[id_]
         about = {"population": title_of(population), "id": id_}
-        about["genes"] = organism.genome.describe()
+        about["genes"] = describe_settings(asdict(organism.genome))
         mean = fmean([organism.worth, *worths])
         rows += [
             about | {"what": what, "worth": worth}
@@ -106,13 +107,13 @@ def _finalists_of(title: str, measure: Measure, ids: list[str]) -> alt.Chart:
     """Return the chart of one population, with one row per retested organism."""
     x = alt.X("worth:Q", title=measure.title, scale=alt.Scale(zero=False, padding=12))
     shapes = alt.Scale(domain=KINDS, range=["circle", "triangle-up", "stroke"])
-    colors = alt.Scale(domain=KINDS, range=[theme.RED, theme.BLUE, theme.GREY])
+    colors = alt.Scale(domain=KINDS, range=[look.ORANGE, look.BLUE, look.GREY])
     base = theme.of("finalists").transform_filter(alt.datum.population == title)
     chart: alt.Chart = base.mark_point(size=90, filled=False, strokeWidth=2.2, opacity=1)
     return chart.encode(
         x=x,
         y=alt.Y("id:N", sort=ids, title=title or None, axis=alt.Axis(grid=True)),
-        shape=alt.Shape("what:N", title=None, scale=shapes, legend=alt.Legend(orient="top")),
+        shape=alt.Shape("what:N", title=None, scale=shapes),
         color=alt.Color("what:N", title=None, scale=colors),
         tooltip=theme.tooltip("id", "what", "worth", "genes"),
     ).properties(width=theme.WIDTH - 80, height=34 * len(ids))
@@ -126,22 +127,18 @@ def _last_document(both: Sequence[Row]) -> ChartType:
         x=alt.X("last_loss:Q", title="loss of the last document, nats per token", scale=scale),
         y=alt.Y("val_loss:Q", title="held-out loss, nats per token", scale=scale),
     )
-    points = base.mark_point(filled=True, size=38, opacity=0.6, color=theme.GREY)
-    layers = [points.encode(tooltip=theme.tooltip("id", "last_loss", "val_loss"))]
-    marked = (
-        ("last_loss", theme.RED, "lowest loss of the last document"),
-        ("val_loss", theme.BLUE, "lowest held-out loss"),
+    points = base.mark_point(filled=True, size=38, opacity=0.6, color=look.GREY)
+    lowest = {
+        "lowest loss of the last document": min(both, key=itemgetter("last_loss"))["id"],
+        "lowest held-out loss": min(both, key=itemgetter("val_loss"))["id"],
+    }
+    rings = [
+        base.transform_filter(alt.datum.id == id_)
+        .mark_point(size=120 + 130 * i, strokeWidth=2.2, opacity=1)
+        .encode(color=alt.datum(what, title=None, scale=theme.color_scale([*lowest])))
+        for i, (what, id_) in enumerate(lowest.items())  # one evaluation may have both
+    ]
+    tooltip = theme.tooltip("id", "last_loss", "val_loss")
+    return alt.layer(points.encode(tooltip=tooltip), *rings).properties(
+        width=theme.WIDTH, height=theme.HEIGHT
     )
-    last_losses = [row["last_loss"] for row in both]
-    middle = (min(last_losses) + max(last_losses)) / 2
-    for loss, color, text in marked:
-        row = min(both, key=itemgetter(loss))
-        one = base.transform_filter(alt.datum.id == row["id"])
-        ring = one.mark_point(size=120, strokeWidth=2.2, color=color)
-        text_options: dict[str, Any] = {"dy": -8, "color": color, "fontWeight": "bold"}
-        if row["last_loss"] < middle:
-            label = one.mark_text(align="left", dx=12, **text_options)
-        else:
-            label = one.mark_text(align="right", dx=-12, **text_options)
-        layers += [ring, label.encode(text=alt.value(text))]
-    return alt.layer(*layers).properties(width=theme.WIDTH - 60, height=theme.HEIGHT)

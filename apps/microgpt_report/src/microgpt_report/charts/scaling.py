@@ -6,9 +6,10 @@ import altair as alt
 
 from microgpt_evolution.sweep.config import differing
 from microgpt_evolution.sweep.scaling import Axis, Cell, Scaling, Series, front
-from microgpt_report import theme
+from microgpt_report import look, theme
 from microgpt_report.page import Row
 from microgpt_report.scaling_tables import NOUNS, SIZE, model_name
+from microgpt_report.setting_names import describe_settings
 
 WIDTH, HEIGHT = 320, 250  # panel size in pixels
 N_ON_CURVE = 60  # number of points per power-law curve
@@ -20,7 +21,7 @@ ROOM = 0.06  # margin above and below the losses, as a fraction of their range
 X = Callable[[Cell], float]
 
 
-def draw(scaling: Scaling) -> alt.VConcatChart:
+def draw(scaling: Scaling) -> alt.ConcatChart:
     """Return a chart with one panel per axis of the sweeps and two panels for cost.
 
     Points are means over the seeds with 95 % confidence intervals. Curves are fitted power laws,
@@ -33,12 +34,7 @@ def draw(scaling: Scaling) -> alt.VConcatChart:
         panels.cost("operations", "GFLOP per training run", lambda cell: cell.flops / 1e9),
         panels.cost("time", "CPU seconds", lambda cell: max(cell.cpu_seconds, CLOCK_S)),
     ]
-    rows = [along, costs] if len(along) > 1 else [along + costs]
-    chart = alt.vconcat(*(alt.hconcat(*row) for row in rows)).properties(padding=12)
-    sizes = {"anchor": "start", "fontSize": 13, "subtitleFontSize": 11}
-    title = sizes | {"subtitleColor": theme.DARK_GREY}
-    configured: alt.VConcatChart = chart.configure(**theme.STANDALONE, title=title)
-    return configured
+    return alt.concat(*along, *costs, columns=theme.N_COLUMNS)
 
 
 class _Panels:
@@ -57,16 +53,15 @@ class _Panels:
         self._low = alt.Y("low:Q", scale=scale, title=title)
         by_size = sorted(scaling.cells, key=lambda cell: cell.n_params)
         models = list(dict.fromkeys(model_name(cell.config) for cell in by_size))
-        legend = alt.Legend(title="model") if len(models) > 1 else None
-        self._color = alt.Color("model:N", scale=theme.color_scale(models), legend=legend)
+        self._color = theme.model_color("model:N", models)
         varied = differing(cell.config for cell in scaling.cells)
         self._others = [name for name in varied if name not in {*SIZE, "steps"}]
-        others = list(dict.fromkeys(cell.config.describe(self._others) for cell in by_size))
+        others = list(dict.fromkeys(self._describe(cell) for cell in by_size))
         note = f"symbols repeat after {N_SHAPES}" if len(others) > N_SHAPES else None
         self._shape = alt.Shape(
             "others:N",
             sort=others,
-            legend=alt.Legend(title=note, labelLimit=0) if self._others else None,
+            legend=alt.Legend(title=note) if self._others else None,
         )
 
     def along(self, axis: Axis) -> alt.LayerChart:
@@ -75,11 +70,14 @@ class _Panels:
         rows = [row for number, series in enumerate(several) for row in _curve(series, number)]
         line = theme.inline(rows).mark_line(strokeWidth=1.6, clip=True)
         # A curve over the parameter counts spans several models, so no model's color fits.
-        color = self._color if axis == "steps" else alt.value(theme.DARK_GREY)
-        is_law = any(series.law for series in several)
+        color = self._color if axis == "steps" else alt.value(look.GREY)
+        n_laws = sum(series.law is not None for series in several)
+        caption = f"curves: fitted power laws, for {n_laws} of {len(several)} series"
+        if n_laws == len(several):
+            caption = f"curve{'s' * (n_laws > 1)}: fitted power law{'s' * (n_laws > 1)}"
         return self._panel(
             NOUNS[axis],
-            "curve: fitted power law" if is_law else "no power law fits",
+            caption if n_laws else "no power law fits",
             NOUNS[axis],
             [cell for series in several for cell in series.cells],
             lambda cell: cell.x(axis),
@@ -88,21 +86,19 @@ class _Panels:
 
     def cost(self, name: str, unit: str, x: X) -> alt.LayerChart:
         """Return the panel that shows the loss against a cost."""
-        line = theme.inline(self._rows(front(self._scaling.cells, x), x)).mark_line(
-            strokeWidth=1.2, strokeDash=[4, 3], interpolate="step-after", color=theme.DARK_GREY
+        best = front(self._scaling.cells, x)
+        line = theme.inline(self._rows(best, x)).mark_line(
+            strokeWidth=1.2, strokeDash=[4, 3], interpolate="step-after", color=look.GREY
         )
-        subtitle = "dashed: lowest loss for a budget"
+        subtitle = (
+            "dashed: lowest loss for a budget" if best[1:] else "the cheapest has the lowest loss"
+        )
         return self._panel(name, subtitle, unit, self._scaling.cells, x, line)
 
     def _panel(
         self, name: str, subtitle: str, unit: str, cells: Sequence[Cell], x: X, line: alt.Chart
     ) -> alt.LayerChart:
-        axis = alt.X(
-            "x:Q",
-            title=unit,
-            scale=alt.Scale(type="log", nice=False, padding=12),
-            axis=alt.Axis(format=NUMBERS, labelOverlap="greedy", labelSeparation=10, tickCount=6),
-        )
+        axis = theme.log_axis("x:Q", unit, NUMBERS)
         points = theme.inline(self._rows(cells, x)).encode(color=self._color)
         bars = points.mark_rule(strokeWidth=1.4, opacity=0.6)
         dots = points.mark_point(filled=True, size=42, opacity=1)
@@ -117,26 +113,27 @@ class _Panels:
             title=alt.Title(f"Loss against {name}", subtitle=subtitle),
         )
 
+    def _describe(self, cell: Cell) -> str:
+        return describe_settings({name: getattr(cell.config, name) for name in self._others})
+
     def _rows(self, cells: Sequence[Cell], x: X) -> list[Row]:
         rows = []
         for cell in cells:
             low, high = _interval(cell)
             row = {"x": x(cell), "loss": cell.val_loss.value, "low": low, "high": high}
-            names = {"model": model_name(cell.config), "others": cell.config.describe(self._others)}
+            names = {"model": model_name(cell.config), "others": self._describe(cell)}
             rows.append(row | names)
         return rows
 
 
 def _curve(series: Series, number: int) -> list[Row]:
-    """Return the fitted power law within the measured range, or the measurements if no law fits."""
-    xs = [cell.x(series.axis) for cell in series.cells]
-    losses = [cell.val_loss.value for cell in series.cells]
-    if series.law:
-        ratio = xs[-1] / xs[0]
-        xs = [xs[0] * ratio ** (i / (N_ON_CURVE - 1)) for i in range(N_ON_CURVE)]
-        losses = [series.law.law.at(x) for x in xs]
+    """Return the fitted power law within the measured range; nothing if no law fits."""
+    if not series.law:
+        return []
+    first, *_, last = (cell.x(series.axis) for cell in series.cells)
+    xs = [first * (last / first) ** (i / (N_ON_CURVE - 1)) for i in range(N_ON_CURVE)]
     shared = {"model": model_name(series.cells[0].config), "series": number}
-    return [{"x": x, "loss": loss} | shared for x, loss in zip(xs, losses, strict=True)]
+    return [{"x": x, "loss": series.law.law.at(x)} | shared for x in xs]
 
 
 def _interval(cell: Cell) -> tuple[float, float]:

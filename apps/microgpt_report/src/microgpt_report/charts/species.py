@@ -5,11 +5,11 @@ from collections import Counter
 import altair as alt
 
 from microgpt_evolution.population import count_species
-from microgpt_report import theme
+from microgpt_report import look, theme
 from microgpt_report.page import Row, Section
 from microgpt_report.run_summary import RunSummary
 
-N_NAMED = len(theme.COLORS)
+N_NAMED = len(look.COLORS)
 
 
 def section(summary: RunSummary) -> Section:
@@ -49,19 +49,18 @@ def _rows(summary: RunSummary) -> list[Row]:
 
 
 def _chart(summary: RunSummary, names: list[str]) -> alt.Chart:
-    colors = [*theme.COLORS[: len(names)], f"{theme.GREY}40"]
+    colors = [*look.COLORS[: len(names)], f"{look.GREY}40"]
     scale = alt.Scale(domain=[*names, "other"], range=colors)
-    legend = alt.Legend(orient="right", labelLimit=150, titleLimit=200)
-    title = "width-heads-layers-context-MLP"
+    title = "width-heads-layers-context-MLP ratio"
     base = theme.of("species").transform_calculate(
         x="datum.generation - 0.42", x2="datum.generation + 0.42"
     )
-    chart: alt.Chart = base.mark_rect(stroke=theme.GREY, strokeWidth=0.6)
+    chart: alt.Chart = base.mark_rect(stroke=look.GREY, strokeWidth=0.6)
     return chart.encode(
         x=theme.generations_axis(1, summary.last_generation),
         x2="x2:Q",
         y=alt.Y("low:Q", title="share of organisms", axis=alt.Axis(format="%")),
         y2="high:Q",
-        color=alt.Color("name:N", title=title, scale=scale, legend=legend),
+        color=alt.Color("name:N", title=title, scale=scale),
         tooltip=theme.tooltip("species", "generation", "n"),
-    ).properties(width=theme.WIDTH - 170, height=220)
+    ).properties(width=theme.WIDTH, height=220)

@@ -44,7 +44,7 @@ class BpeTokenizer(Tokenizer):
     Raises:
         TokenizerError: the file is invalid or unsupported, or the library is not installed.
 
-    Example:
+    Examples:
         >>> tokenizer = BpeTokenizer.from_documents(["anna and emma"], vocab_size=270)
         >>> tokenizer.decode(tokenizer.encode("Ünkнown 👩‍🚀"))
         'Ünkнown 👩‍🚀'

@@ -36,7 +36,7 @@ def char_tokenizer(docs: Iterable[Document]) -> CharTokenizer:
 class FoldingTokenizer(CharTokenizer):
     """A `CharTokenizer` that folds unknown characters; unknown white space becomes a space.
 
-    Example:
+    Examples:
         >>> FoldingTokenizer("gjor").encode("Jörg")
         [1, 2, 3, 0]
     """

@@ -103,7 +103,7 @@ def describe(docs: Sequence[Document], tokenizer: Tokenizer | None = None) -> Da
 
     Lengths are in tokens. The default tokenizer is a `CharTokenizer` for the documents.
 
-    Example:
+    Examples:
         >>> describe(["anna", "emma", "anna"]).most_frequent
         [('anna', 2)]
     """

@@ -34,7 +34,7 @@ class Answer:
 class Score:
     """The number of exact answers, with their share and confidence interval.
 
-    Example:
+    Examples:
         >>> score = Score(n=50, n_exact=48)
         >>> f"{score.share:.2f} in [{score.interval[0]:.3f}, {score.interval[1]:.3f}]"
         '0.96 in [0.865, 0.989]'

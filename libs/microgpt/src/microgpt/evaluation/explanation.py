@@ -6,14 +6,13 @@ from dataclasses import asdict, dataclass, field, replace
 from heapq import nlargest
 from typing import Any
 
+from microgpt.config import N_ALTERNATIVES
 from microgpt.data.sliding_windows import SlidingWindows
 from microgpt.data.tokenizer import Document, Message, Tokenizer
 from microgpt.errors import ConfigError, PromptError
 from microgpt.evaluation.held_out_loss import bits
 from microgpt.evaluation.predictor import Predictor
 from microgpt.model_config import check_whole
-
-N_ALTERNATIVES = 5
 
 Head = tuple[int, int]  # layer and head, both counted from 0
 
@@ -83,7 +82,7 @@ def explain(
 
     Args:
         text: for a chat model, a conversation or one message of the user.
-        n_alternatives: number of most likely tokens at each position.
+        n_alternatives: number of most likely tokens at each position; all if there are fewer.
         attention: layers and heads whose attention weights are returned.
         position: index of the prediction whose activations are returned; negative values count from
             the end.
@@ -94,7 +93,7 @@ def explain(
         PromptError: the text is too long for attention or activations.
         TokenizerError: the text contains an unknown character.
 
-    Example:
+    Examples:
         >>> from microgpt import InferenceGpt, TrainConfig, train
         >>> model = InferenceGpt(train(["anna"], config=TrainConfig(steps=60)))
         >>> [each.text for each in explain(model, "anna").predictions]
@@ -121,7 +120,7 @@ def explain_tokens(
 ) -> Explanation:
     """Explain the predictions of all tokens but the first; see `explain`."""
     label, n = gpt.tokenizer.label, len(tokens) - 1
-    check_whole("n_alternatives", n_alternatives, minimum=0, maximum=gpt.config.vocab_size)
+    check_whole("n_alternatives", n_alternatives, minimum=0)
     if attention or position is not None:
         _check_details(gpt, n, attention, position)
     rows: list[list[float]] = []

@@ -9,7 +9,7 @@ from microgpt.config import TextKind, TrainConfig
 class KnownTexts(Container[str]):
     """A container of the training texts of a model, including parts of long texts.
 
-    Example:
+    Examples:
         >>> known = KnownTexts(["anna", "emma went away"], room=6)
         >>> [sample in known for sample in ("anna", "ann", "emma w", "emma")]
         [True, False, True, False]

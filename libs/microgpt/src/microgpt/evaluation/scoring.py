@@ -4,10 +4,10 @@ Shapes: N = texts, M = characters of all texts.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, overload
 
 import numpy as np
@@ -17,11 +17,13 @@ from microgpt.config import TextKind
 from microgpt.data.sliding_windows import SlidingWindows
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import CharTokenizer
-from microgpt.errors import ConfigError, DataError
+from microgpt.errors import ConfigError, DataError, PromptError
 from microgpt.evaluation.predictor import Predictor
+from microgpt.sampling import NOT_FINITE_MESSAGE
 
 # Bits of a character that the model does not know: enough to name one of Unicode's code points.
 UNKNOWN_BITS = math.log2(0x110000)
+WINDOW_TOKENS = 2**20  # maximum number of tokens read at once from texts beyond the context
 
 Bits = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -97,12 +99,10 @@ class Scorer:
             raise ConfigError("a chat model cannot score texts; use a model trained on texts")
         self._gpt = gpt
         self._token_of: NDArray[np.int64] | None = None  # by code point; -1 if unknown
-        if isinstance(self._tokenizer, CharTokenizer):
+        if type(self._tokenizer) is CharTokenizer:
             chars = self._tokenizer.chars
             self._token_of = np.full(2 + max(map(ord, chars)), -1)
             self._token_of[list(map(ord, chars))] = range(len(chars))
-        else:
-            self._n_bytes = np.array([len(name) for name in self._tokenizer.piece_names])
 
     def score(self, texts: Iterable[str]) -> Scores:
         """Return the scores of texts.
@@ -112,15 +112,19 @@ class Scorer:
 
         Raises:
             DataError: texts is a string.
+            PromptError: a logit is not finite.
         """
         if isinstance(texts, str):
             raise DataError("texts is a string; pass a list of texts")
         texts = list(texts)
-        code_points = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
+        joined = "".join(texts)
+        code_points = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
         starts = _starts([len(text) for text in texts])
         if self._token_of is None:
-            is_known = (code_points < 0xD800) | (code_points > 0xDFFF)  # not half a surrogate pair
-            lists = [self._tokenizer.encode(_without_surrogates(text)) for text in texts]
+            unknown = self._tokenizer.unknown_characters(joined)
+            is_known = ~np.isin(code_points, list(map(ord, unknown)))
+            omit = str.maketrans("", "", unknown)
+            lists = [self._tokenizer.encode(text.translate(omit)) for text in texts]
             tokens = np.fromiter(chain.from_iterable(lists), np.int64)
             n_tokens = np.array([len(each) for each in lists], np.int64)
         else:
@@ -128,16 +132,17 @@ class Scorer:
             is_known = tokens >= 0
             tokens, n_tokens = tokens[is_known], np.diff(_starts(is_known)[starts])
         bits = self._bits(tokens, n_tokens)
-        ends = _starts(n_tokens + self._n_ends)
+        if not np.isfinite(bits).all():
+            raise PromptError(NOT_FINITE_MESSAGE)
         is_text = np.ones(bits.size, bool)
         if self._n_ends:
-            is_text[ends[1:] - 1] = False
+            is_text[np.cumsum(n_tokens + 1) - 1] = False
         character_bits = np.full(code_points.size, UNKNOWN_BITS)
         character_bits[is_known] = self._of_characters(bits[is_text], tokens, code_points[is_known])
         n_unknown = np.diff(_starts(~is_known)[starts])
         return Scores(
             texts,
-            np.diff(np.concatenate(([0.0], np.cumsum(bits)))[ends]) + UNKNOWN_BITS * n_unknown,
+            _sums(bits, n_tokens + self._n_ends) + UNKNOWN_BITS * n_unknown,
             np.diff(starts) + self._n_ends,
             n_unknown,
             starts,
@@ -148,39 +153,53 @@ class Scorer:
         """Return the bits of each token of each text, and of its end if that is predicted."""
         bos, size = self._tokenizer.bos_id, self._gpt.config.block_size
         n_predicted = n_tokens + self._n_ends
-        firsts, ends = _starts(n_tokens), _starts(n_predicted)
-        bits = np.empty(ends[-1])
+        firsts, bits = _starts(n_tokens), np.empty(n_predicted.sum())
         is_short = (n_predicted > 0) & (n_predicted <= size)
         # Short texts are read together: the start token, the tokens, and the end token if any.
         places = _starts(np.where(is_short, n_predicted + 1, 0))
-        shift = np.repeat(places[:-1] + 1 - firsts[:-1], n_tokens)
-        is_read = np.repeat(is_short, n_tokens)
-        read = np.full(places[-1], bos)
-        read[(shift + np.arange(tokens.size))[is_read]] = tokens[is_read]
+        read, is_token = np.full(places[-1], bos), np.ones(places[-1], bool)
+        is_token[places[:-1][is_short]] = False
+        if self._n_ends:
+            is_token[places[1:][is_short] - 1] = False
+        read[is_token] = tokens[np.repeat(is_short, n_tokens)]
         dataset = TokenDataset()
         dataset.tokens.frombytes(read.tobytes())
-        dataset.starts.frombytes(np.unique(places)[1:].tobytes())
+        dataset.starts.frombytes(places[1:][is_short].tobytes())
         bits[np.repeat(is_short, n_predicted)] = self._gpt.losses(dataset)
-        if not (is_long := n_predicted > size).any():
-            return bits / math.log(2)
-        windows = TokenDataset()
-        for i in np.flatnonzero(is_long):
-            doc = [bos, *tokens[firsts[i] : firsts[i + 1]].tolist(), *[bos] * self._n_ends]
-            for chunk in SlidingWindows(doc, size, first=None if self._n_ends else bos):
-                windows.append(*chunk)
-        is_new = np.delete(np.frombuffer(windows.mask, bool), windows.starts[:-1])
-        bits[np.repeat(is_long, n_predicted)] = self._gpt.losses(windows)[is_new]
+        if (is_long := n_predicted > size).any():
+            limits = zip(firsts[:-1][is_long], firsts[1:][is_long], strict=True)
+            long = self._long_losses(tokens[first:end] for first, end in limits)
+            bits[np.repeat(is_long, n_predicted)] = np.concatenate(list(long))
         return bits / math.log(2)
+
+    def _long_losses(self, texts: Iterable[Counts]) -> Iterator[NDArray[Any]]:
+        """Yield the losses of texts beyond the context, in pieces that limit the memory."""
+        bos, size = self._tokenizer.bos_id, self._gpt.config.block_size
+        docs = ([bos, *text.tolist(), *[bos] * self._n_ends] for text in texts)
+        first = None if self._n_ends else bos
+        windows = chain.from_iterable(SlidingWindows(doc, size, first=first) for doc in docs)
+        while True:
+            dataset = TokenDataset()
+            for chunk in islice(windows, max(2, WINDOW_TOKENS // size)):
+                dataset.append(*chunk)
+            if not len(dataset):
+                return
+            is_new = np.delete(np.frombuffer(dataset.mask, bool), dataset.starts[:-1])
+            yield self._gpt.losses(dataset)[is_new]
 
     def _of_characters(self, bits: Bits, tokens: Counts, code_points: NDArray[np.uint32]) -> Bits:
         """Return the bits of known characters, given those of tokens."""
         if self._token_of is not None:
             return bits
-        sizes = self._n_bytes[tokens]
-        sums = np.concatenate(([0.0], np.cumsum(np.repeat(bits / sizes, sizes))))
-        limits = np.array([0x80, 0x800, 0x10000])  # characters from here on have one byte more
-        n_bytes = 1 + np.searchsorted(limits, code_points, side="right")
-        return np.diff(sums[_starts(n_bytes)])
+        distinct, ids = np.unique(code_points, return_inverse=True)
+        # The parts of a character are the tokens to which it is folded, or bytes of subwords.
+        folds = isinstance(self._tokenizer, CharTokenizer)
+        n_parts = [
+            self._tokenizer.count(char) if folds else len(char.encode())
+            for char in map(chr, distinct)
+        ]
+        sizes = np.array([len(name) for name in self._tokenizer.piece_names])[tokens]
+        return _sums(np.repeat(bits / sizes, sizes), np.array(n_parts, np.int64)[ids])
 
 
 def _starts(counts: Sequence[int] | NDArray[Any]) -> Counts:
@@ -188,5 +207,7 @@ def _starts(counts: Sequence[int] | NDArray[Any]) -> Counts:
     return np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
 
 
-def _without_surrogates(text: str) -> str:
-    return text.encode("utf-8", "ignore").decode()
+def _sums(values: Bits, counts: Counts) -> Bits:
+    """Return the sum of the first values, of those that follow …; counts tells how many each."""
+    ids = np.repeat(np.arange(counts.size), counts)
+    return np.bincount(ids, values, counts.size).astype(np.float64, copy=False)

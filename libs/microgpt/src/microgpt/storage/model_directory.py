@@ -4,6 +4,7 @@
     model.safetensors    the same matrices in safetensors format, instead of weights.json
     tokenizer.json       the vocabulary of a subword tokenizer
     meta.json            model shape, characters and metadata of the training run
+    documents.crc32      hashes of the training documents; see `document_hashes`
 
 evolve-rust and MoonBase write only weights.json and meta.json; `load` reads their directories too.
 """
@@ -16,7 +17,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from microgpt.config import CALIBRATION, CURVE_FILES, TextKind, WeightsFormat
+from microgpt.config import (
+    CALIBRATION,
+    CURVE_FILES,
+    DOCUMENT_HASHES,
+    TextKind,
+    WeightsFormat,
+)
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.data.tokenizer_io import MAX_TOKENIZER_BYTES, file_of, restore
 from microgpt.errors import CheckpointError, ConfigError, MicrogptError
@@ -32,6 +39,7 @@ from microgpt.flat_weights import by_name
 from microgpt.memory_limit import check_memory
 from microgpt.model import count_params
 from microgpt.state import TrainedModel, TrainResult
+from microgpt.storage.document_hashes import hashes_file
 from microgpt.storage.meta import (
     MAX_META_BYTES,
     META,
@@ -92,7 +100,10 @@ def encode_model(
     n_params = count_params(result.model)
     weights_format = weights_format or ("json" if n_params <= MAX_IN_JSON else "safetensors")
     content = encode_weights(result.model, result.weights, weights_format, result.dtype)
-    return _files(WEIGHTS_FILES[weights_format], content, meta_of(result), result.tokenizer)
+    files = _files(WEIGHTS_FILES[weights_format], content, meta_of(result), result.tokenizer)
+    if hashes := hashes_file(result.documents, result.config.text):
+        files[DOCUMENT_HASHES] = hashes
+    return files
 
 
 def export(
@@ -171,7 +182,7 @@ def publish_model(
     directory: Path, files: Mapping[str, bytes], *, keep_curves: bool = False
 ) -> None:
     """Write the files of a model to a locked directory, then remove the old model's other files."""
-    about_old = () if keep_curves else (*CURVE_FILES, CALIBRATION)
+    about_old = () if keep_curves else (*CURVE_FILES, CALIBRATION, DOCUMENT_HASHES)
     old = {*WEIGHTS_FILES.values(), TOKENIZER, *about_old}
     try:
         if not has_model(directory):

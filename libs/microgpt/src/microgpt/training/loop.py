@@ -251,6 +251,7 @@ class TrainingLoop:
             ending=reason,
             rng_state=self.rng.getstate(),
             test_loss=test_loss,
+            documents=self.parts.train,
         )
 
     def _diverged(self, when: str) -> DivergedError:

@@ -88,7 +88,7 @@ def train(
         TokenizerError: a training document has a character that is not in the vocabulary.
         DivergedError: the loss or a gradient became NaN or infinite.
 
-    Example:
+    Examples:
         >>> from microgpt import TrainConfig
         >>> result = train(["anna", "emma"], config=TrainConfig(steps=10))
         >>> len(result.losses)

@@ -29,7 +29,7 @@ async def explain(body: ExplainRequest, request: Request, state: StateDep) -> Ex
         lambda: explain_document(
             gpt,
             document,
-            n_alternatives=min(body.top, gpt.config.vocab_size),
+            n_alternatives=body.top,
             attention=body.attention,
             position=body.position,
         ),

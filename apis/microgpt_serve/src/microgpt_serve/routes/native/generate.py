@@ -29,8 +29,10 @@ async def generate(body: GenerateRequest, request: Request, state: StateDep) -> 
         is_slow=len(body.prompt) > MAX_INLINE_CHARS,
     )
     continuations = await run_job(state, request, model, job)
-    decode = model.gpt.tokenizer.decode
+    decode, known = model.gpt.tokenizer.decode, model.documents
+    samples = [body.prompt + decode(one.tokens) for one in continuations]
     return GenerateResponse.model_construct(
-        samples=[body.prompt + decode(one.tokens) for one in continuations],
+        samples=samples,
         tokens_dropped=job.tokens_dropped or None,
+        known=[text in known for text in samples] if known and body.known else None,
     )

@@ -1,0 +1,127 @@
+// The probabilities of what comes next, as bars that follow temperature and top-k.
+
+import { tell } from "./main.js";
+import { post } from "./service.js";
+import { element, percent, shown } from "./text.js";
+
+const byId = (id) => document.getElementById(id);
+const temperature = byId("bar-temperature");
+const topK = byId("bar-top-k");
+const N_BARS = 12;
+
+/** Return the probabilities of logits. `softmax` of model.py, with temperature and top-k. */
+export function probabilities(logits, temperature, k) {
+  const order = logits.map((_, i) => i).sort((a, b) => logits[b] - logits[a] || a - b);
+  const kept = order.slice(0, temperature === 0 ? 1 : k);
+  const exps = new Array(logits.length).fill(0);
+  let norm = 0;
+  for (const i of kept) {
+    exps[i] = temperature ? Math.exp((logits[i] - logits[order[0]]) / temperature) : 1;
+    norm += exps[i];
+  }
+  return exps.map((each) => each / norm);
+}
+
+export class Bars {
+  #now = null; // the prediction
+  #logits = null; // of all tokens; until they arrive, only temperature 1 can be shown
+  #model;
+  #drawn;
+
+  constructor(model, { changed, drawn }) {
+    this.#model = model;
+    this.#drawn = drawn;
+    topK.max = model.vocab_size;
+    for (const input of [temperature, topK]) {
+      input.addEventListener("input", () => {
+        this.#update();
+        changed();
+      });
+    }
+    byId("draw").addEventListener("click", () => this.#draw());
+  }
+
+  read(parameters) {
+    temperature.value = parameters.get("temperature") ?? 1;
+    topK.value = parameters.get("top-k") ?? topK.max;
+  }
+
+  get parameters() {
+    return {
+      temperature: temperature.value === "1" ? undefined : temperature.value,
+      "top-k": topK.value === topK.max ? undefined : topK.value,
+    };
+  }
+
+  /** Show a prediction. The token that came is marked, unless the text ends there. */
+  draw(now, isLast) {
+    this.#now = now;
+    this.#logits = null;
+    const rows = this.#bars().map(({ token, text }) => {
+      const bar = element("div", { className: "bar" });
+      bar.append(element("i"), element("b"), element("span"));
+      const name = text === null ? "others" : element("span", { className: "token" }, shown(text, true));
+      const came = !isLast && token === now.token;
+      const head = element("th", { scope: "row" }, name);
+      return element("tr", { className: came ? "came" : "" }, head, element("td", {}, bar));
+    });
+    byId("bars").tBodies[0].replaceChildren(...rows);
+    byId("draw").disabled = true;
+    this.#update();
+  }
+
+  /** Set the logits of the prediction that is shown, and whether a token can be drawn there. */
+  setLogits(logits, canDraw) {
+    this.#logits = logits;
+    byId("draw").disabled = !canDraw;
+    this.#update();
+  }
+
+  /** The likeliest tokens, and all others together. */
+  #bars() {
+    const likeliest = this.#now.alternatives.slice(0, N_BARS);
+    const probability = 1 - likeliest.reduce((sum, each) => sum + each.probability, 0);
+    const others = { token: null, text: null, probability: Math.max(0, probability) };
+    return this.#model.vocab_size > N_BARS ? [...likeliest, others] : likeliest;
+  }
+
+  #update() {
+    byId("bar-temperature-value").textContent = Number(temperature.value).toFixed(2);
+    byId("bar-top-k-value").textContent = topK.value === topK.max ? "all" : topK.value;
+    const found = this.#logits && this.#probabilities();
+    const bars = this.#bars();
+    let rest = 1;
+    [...byId("bars").tBodies[0].rows].forEach((row, i) => {
+      const { token, probability } = bars[i];
+      const p = !found ? probability : token === null ? Math.max(0, rest) : found[token];
+      rest -= p;
+      const bar = row.querySelector(".bar");
+      bar.style.setProperty("--p", p);
+      bar.style.setProperty("--at-one", probability);
+      bar.lastChild.textContent = percent(p);
+    });
+  }
+
+  #probabilities() {
+    return probabilities(this.#logits, Number(temperature.value), Number(topK.value));
+  }
+
+  async #draw() {
+    let left = Math.random() * (1 - 1e-9); // the sum of the probabilities may be rounded down
+    const found = this.#probabilities();
+    const token = found.findIndex((p) => (left -= p) < 0);
+    const known = this.#now.alternatives.find((each) => each.token === token);
+    try {
+      this.#drawn(known ? known.text : await textOf(token));
+    } catch (error) {
+      tell(error);
+    }
+  }
+}
+
+/** Return the text of a token that is not among the alternatives. */
+async function textOf(token) {
+  const body = { prompt: [token], echo: true, max_tokens: 0 };
+  const { choices } = await post("v1/completions", body);
+  return choices[0].text || "<|bos|>";
+}

@@ -1,0 +1,82 @@
+// The view "Generate": texts that begin with a prompt.
+
+import { address, number, write } from "./address.js";
+import { tell } from "./main.js";
+import { post } from "./service.js";
+import { element, printable, said } from "./text.js";
+
+const byId = (id) => document.getElementById(id);
+const FIELDS = { prompt: "", number: 10, temperature: 0.5, "top-k": "", seed: 42 };
+
+export class Generate {
+  #model;
+  #running = null; // AbortController of the request
+
+  constructor(model) {
+    this.#model = model;
+    byId("order").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#make();
+    });
+  }
+
+  /** Fill the form from an address; if the address has a setting, generate. */
+  show(parameters) {
+    for (const [name, value] of Object.entries(FIELDS)) {
+      byId(name).value = parameters.get(name) ?? value;
+    }
+    if (parameters.size) this.#make();
+    else byId("prompt").focus();
+  }
+
+  async #make() {
+    this.#running?.abort();
+    const running = (this.#running = new AbortController());
+    const body = {
+      prompt: byId("prompt").value,
+      num_samples: number(byId("number")),
+      temperature: number(byId("temperature")),
+      top_k: number(byId("top-k")),
+      seed: number(byId("seed")),
+      known: true,
+    };
+    const fields = Object.keys(FIELDS).map((name) => [name, byId(name).value]);
+    write("generate", Object.fromEntries(fields));
+    byId("samples").replaceChildren();
+    byId("summary").textContent = "Generating …";
+    tell();
+    try {
+      const found = await post("microgpt/v1/generate", body, running.signal);
+      this.#draw(found, body.prompt);
+    } catch (error) {
+      if (running.signal.aborted) return;
+      byId("summary").textContent = "";
+      tell(error);
+    }
+  }
+
+  #draw({ samples, known, tokens_dropped: dropped }, prompt) {
+    byId("samples").replaceChildren(
+      ...samples.map((text, i) => this.#item(text, prompt, known?.[i])),
+    );
+    const notes = [];
+    if (known) {
+      const n = known.filter(Boolean).length;
+      notes.push(`${n} of ${samples.length} ${n === 1 ? "is" : "are"} in the training data.`);
+    }
+    if (dropped) notes.push(`The prompt is too long: its first ${dropped} tokens were not read.`);
+    if (this.#model.chat) notes.push("A chat model generates messages of the user.");
+    byId("summary").textContent = notes.join(" ");
+  }
+
+  #item(text, prompt, isKnown) {
+    const shown = said(text.slice(prompt.length));
+    shown.prepend(element("span", { className: "given" }, printable(prompt)));
+    const item = element("li", {}, shown);
+    if (isKnown) item.append(element("span", { className: "mark" }, "in the training data"));
+    const parameters = { [this.#model.chat ? "question" : "text"]: text };
+    const link = element("a", { href: address("inside", parameters) }, "look inside");
+    item.append(element("span", { className: "tools" }, link));
+    return item;
+  }
+}

@@ -1,0 +1,184 @@
+// The view "Look inside": what the model predicts at each position of a text, and how.
+
+import { write } from "./address.js";
+import { Bars } from "./bars.js";
+import { tell } from "./main.js";
+import { Maps } from "./maps.js";
+import { post } from "./service.js";
+import { Steps } from "./steps.js";
+import { element, isSpecial, quoted, shown } from "./text.js";
+
+const byId = (id) => document.getElementById(id);
+const positions = byId("positions");
+const PATH = "microgpt/v1/explain";
+const TOP = 20; // the most alternatives that the service returns
+const FIRST_TEXT = { chat: { question: "what is 3 plus 4?", text: "" }, text: { text: "" } };
+const DARK_BITS = 8; // surprise with the strongest colour
+
+export class Inside {
+  #model;
+  #found = null; // the explanation without details
+  #at = 0; // position whose prediction is shown: after token `#at` of what the model reads
+  #requests = {}; // AbortControllers by purpose
+  #bars;
+  #maps;
+  #steps;
+
+  constructor(model) {
+    this.#model = model;
+    this.#bars = new Bars(model, {
+      changed: () => this.#write(),
+      drawn: (label) => this.#append(label),
+    });
+    this.#maps = new Maps(model, {
+      changed: () => this.#explainAttention(),
+      pointed: (row) => this.#shade(row),
+      chosen: (row) => this.#choose(row),
+    });
+    this.#steps = new Steps(model, () => this.#write());
+    byId("read").addEventListener("submit", (event) => event.preventDefault());
+    byId("read").addEventListener("input", () => this.#explain(Infinity));
+    positions.addEventListener("keydown", (event) => this.#move(event));
+    positions.addEventListener("click", ({ target }) => {
+      const token = target.closest(".token");
+      if (token) this.#choose([...positions.children].indexOf(token));
+    });
+  }
+
+  show(parameters) {
+    const first = FIRST_TEXT[this.#model.chat ? "chat" : "text"];
+    byId("question").value = parameters.get("question") ?? first.question ?? "";
+    byId("text").value = parameters.get("text") ?? first.text;
+    this.#bars.read(parameters);
+    this.#maps.read(parameters);
+    this.#steps.read(parameters);
+    this.#explain(Number(parameters.get("at") ?? Infinity));
+  }
+
+  #document() {
+    const [question, text] = [byId("question").value, byId("text").value];
+    if (!this.#model.chat) return { text };
+    const reply = { role: "assistant", content: text };
+    return { messages: [{ role: "user", content: question }, reply] };
+  }
+
+  #write() {
+    write("inside", {
+      question: this.#model.chat ? byId("question").value : undefined,
+      text: byId("text").value,
+      at: this.#at === this.#last ? undefined : this.#at,
+      ...this.#bars.parameters,
+      ...this.#maps.parameters,
+      ...this.#steps.parameters,
+    });
+  }
+
+  get #last() {
+    return this.#found ? this.#found.read.length - 1 : 0;
+  }
+
+  /** Index of the first token of the text, or of the reply, in what the model reads. */
+  get #start() {
+    return this.#found.read.findLastIndex(isSpecial) + 1;
+  }
+
+  /** Explain the text of the form, and choose a position, at most the last. */
+  async #explain(at) {
+    tell();
+    const found = await this.#ask("text", { top: TOP }, byId("unreadable"));
+    if (!found) return;
+    this.#found = found;
+    byId("explained").hidden = false;
+    positions.replaceChildren(...found.read.map((label, i) => this.#token(label, i)));
+    this.#choose(Math.max(0, Math.min(at, this.#last)));
+    this.#explainAttention();
+  }
+
+  /** Return an explanation; show a problem in an element, and return nothing. */
+  async #ask(purpose, options, problem) {
+    this.#requests[purpose]?.abort();
+    const { signal } = (this.#requests[purpose] = new AbortController());
+    try {
+      const found = await post(PATH, { ...this.#document(), ...options }, signal);
+      problem.hidden = true;
+      return found;
+    } catch (error) {
+      if (signal.aborted) return;
+      problem.textContent = error.message;
+      problem.hidden = false;
+    }
+  }
+
+  async #explainAttention() {
+    this.#write();
+    const options = { top: 0, attention: this.#maps.heads };
+    const found = await this.#ask("attention", options, byId("detail-error"));
+    this.#maps.draw(found?.attention ?? {}, found?.read ?? []);
+  }
+
+  #token(label, i) {
+    const token = element("span", { className: "token", id: `position-${i}`, role: "option" });
+    token.textContent = shown(label);
+    token.ariaSelected = "false";
+    if (isSpecial(label)) token.classList.add("special");
+    const came = i >= this.#start && this.#found.predictions[i - 1]; // questions are not learned
+    if (came) token.style.setProperty("--share", Math.min(1, came.bits / DARK_BITS));
+    if (came) token.title = `${came.bits.toFixed(1)} bits of surprise`;
+    return token;
+  }
+
+  /** Choose the position after token i of what the model reads. */
+  async #choose(i) {
+    this.#at = i;
+    const { read, predictions } = this.#found;
+    [...positions.children].forEach((token, j) => (token.ariaSelected = String(j === i)));
+    positions.setAttribute("aria-activedescendant", `position-${i}`);
+    const chosen = positions.children[i];
+    positions.scrollTop += chosen.getBoundingClientRect().top - positions.getBoundingClientRect().top - 60;
+    const [now, isLast] = [predictions[i], i === this.#last];
+    const likeliest = now.alternatives[0];
+    const name = (label) => quoted(label, true);
+    const before = read.slice(0, i + 1);
+    const after = before.slice(before.findLastIndex(isSpecial) + 1).map((label) => shown(label));
+    const start = after.length ? `After “${after.slice(-24).join("")}”` : `After ${quoted(read[i])}`;
+    byId("sentence").textContent = isLast
+      ? `${start}, the most likely is ${name(likeliest.text)}.`
+      : `${start}, the most likely is ${name(likeliest.text)}. What came is ${name(now.text)}: ` +
+        `${now.bits.toFixed(1)} bits of surprise.`;
+    this.#bars.draw(now, isLast);
+    this.#write();
+    const found = await this.#ask("numbers", { top: 0, position: i }, byId("detail-error"));
+    if (!found) return;
+    this.#bars.setLogits(found.activations.logits, i >= this.#start - 1);
+    this.#steps.draw(found.activations, read, i, now.alternatives);
+  }
+
+  #move(event) {
+    const steps = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
+    const step = steps[event.key];
+    if (!step || !this.#found) return;
+    event.preventDefault();
+    this.#choose(Math.max(0, Math.min(this.#last, this.#at + step)));
+  }
+
+  /** Shade the tokens by how much a row of an attention map takes from each, or by surprise. */
+  #shade(row) {
+    positions.classList.toggle("attended", row !== null);
+    [...positions.children].forEach((token, j) => token.style.setProperty("--weight", row?.[j] ?? 0));
+  }
+
+  /** Continue the text at the position with a token, and go to its end. */
+  #append(label) {
+    if (isSpecial(label)) {
+      byId("sentence").textContent = `Drawn: ${quoted(label, true)}. The text ends here.`;
+      return;
+    }
+    if (label.startsWith("bytes:") || label.includes("\ufffd")) {
+      byId("sentence").textContent = "Drawn: a part of a character. It cannot be typed; draw again.";
+      return;
+    }
+    const before = this.#found.read.slice(this.#start, this.#at + 1).join("");
+    byId("text").value = before + label;
+    this.#explain(Infinity);
+  }
+}

@@ -1,0 +1,156 @@
+// The attention weights of each head of a layer, as maps that follow pointer and keyboard.
+
+import { element, isSpecial, percent, quoted, shown } from "./text.js";
+
+const byId = (id) => document.getElementById(id);
+const layers = byId("layer");
+const LABELLED = 12; // pixels of a cell that leave room for the label of its row or column
+const MARGIN = 20; // pixels for labels
+const MANY = 48; // tokens; the map of a longer text has a row of the page to itself
+const GAP = 16; // pixels between maps
+
+export class Maps {
+  #model;
+  #on;
+  #read = [];
+  #maps = []; // {rows, canvas, cell, margin, mark, side}
+
+  constructor(model, on) {
+    this.#model = model;
+    this.#on = on;
+    for (let layer = 0; layer < model.n_layer; layer++) {
+      layers.append(element("option", { value: layer }, layer + 1));
+    }
+    layers.addEventListener("change", () => on.changed());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#paintAll());
+  }
+
+  read(parameters) {
+    layers.value = parameters.get("layer") ?? 1 - 1;
+    if (layers.selectedIndex < 0) layers.value = 0;
+  }
+
+  get parameters() {
+    return { layer: layers.value === "0" ? undefined : layers.value };
+  }
+
+  /** The heads to draw, as pairs of layer and head, both counted from 0. */
+  get heads() {
+    return Array.from({ length: this.#model.n_head }, (_, head) => [Number(layers.value), head]);
+  }
+
+  /** Draw the attention weights of the heads of a layer over the tokens that the model reads. */
+  draw(attention, read) {
+    this.#read = read;
+    const room = byId("maps").clientWidth;
+    const wide = read.length <= MANY ? Math.min(280, (room - GAP) / 2) : Math.min(512, room);
+    this.#maps = Object.entries(attention).map(([name, rows]) => {
+      const margin = (wide - MARGIN) / rows.length >= LABELLED ? MARGIN : 0;
+      const cell = Math.min(28, (wide - margin) / rows.length);
+      const side = margin + cell * rows.length;
+      return { name, rows, cell, margin, side, canvas: element("canvas"), mark: element("i") };
+    });
+    byId("maps").replaceChildren(...this.#maps.map((map) => this.#figure(map)));
+    byId("attended").textContent = "\u00a0"; // keeps the line
+    this.#paintAll();
+  }
+
+  #figure(map) {
+    const head = Number(map.name.split(".")[1]) + 1;
+    const place = element("div", { className: "map", tabIndex: 0, role: "application" });
+    place.ariaLabel = `Attention of head ${head}; use the arrow keys`;
+    place.append(map.canvas, map.mark);
+    map.mark.style.width = map.mark.style.height = `${map.cell}px`;
+    let frame = 0;
+    const last = map.rows.length - 1;
+    let at = [last, last];
+    const point = (row, column) => {
+      at = [row, column];
+      cancelAnimationFrame(frame);
+      frame = requestAnimationFrame(() => this.#point(map, head, row, column));
+    };
+    const leave = () => {
+      cancelAnimationFrame(frame);
+      map.mark.style.visibility = "hidden";
+      this.#on.pointed(null);
+    };
+    place.addEventListener("pointermove", (event) => {
+      const box = place.getBoundingClientRect();
+      const index = (x) => Math.floor((x - map.margin) / map.cell);
+      const [row, column] = [index(event.clientY - box.top), index(event.clientX - box.left)];
+      if (row >= 0 && row <= last && column >= 0) point(row, Math.min(column, row));
+    });
+    place.addEventListener("pointerleave", leave);
+    place.addEventListener("blur", leave);
+    place.addEventListener("focus", () => point(...at));
+    place.addEventListener("click", () => this.#on.chosen(at[0]));
+    const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+    place.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") this.#on.chosen(at[0]);
+      const move = moves[event.key];
+      if (!move) return;
+      event.preventDefault();
+      const row = Math.max(0, Math.min(last, at[0] + move[0]));
+      point(row, Math.max(0, Math.min(row, at[1] + move[1])));
+    });
+    return element("figure", {}, place, element("figcaption", {}, `head ${head}`));
+  }
+
+  #point(map, head, row, column) {
+    const { cell, margin, mark, rows } = map;
+    mark.style.transform = `translate(${margin + column * cell}px, ${margin + row * cell}px)`;
+    mark.style.visibility = "visible";
+    this.#on.pointed(rows[row]);
+    const [from, to] = [this.#read[row], this.#read[column]];
+    const what = row === column ? "itself" : `${quoted(to)} at position ${column}`;
+    byId("attended").textContent =
+      `Head ${head}: at ${quoted(from)} at position ${row}, ${percent(rows[row][column])} comes ` +
+      `from ${what}.`;
+  }
+
+  #paintAll() {
+    const style = getComputedStyle(document.documentElement);
+    const [paper, ink, soft] = ["--paper", "--blue", "--soft"].map((name) => style.getPropertyValue(name));
+    for (const map of this.#maps) this.#paint(map, rgb(paper), rgb(ink), soft);
+  }
+
+  #paint({ rows, canvas, cell, margin, side }, paper, ink, soft) {
+    const n = rows.length;
+    const image = new ImageData(n, n);
+    rows.forEach((row, i) => {
+      row.forEach((weight, j) => {
+        const share = Math.sqrt(weight); // small weights can be seen
+        const mixed = paper.map((from, k) => from + (ink[k] - from) * share);
+        image.data.set([...mixed, 255], 4 * (i * n + j));
+      });
+    });
+    const small = element("canvas", { width: n, height: n });
+    small.getContext("2d").putImageData(image, 0, 0);
+    const scale = devicePixelRatio;
+    canvas.width = canvas.height = Math.round(side * scale);
+    canvas.style.width = canvas.style.height = `${side}px`;
+    const context = canvas.getContext("2d");
+    context.scale(scale, scale);
+    context.imageSmoothingEnabled = false;
+    context.drawImage(small, margin, margin, cell * n, cell * n);
+    context.strokeStyle = soft;
+    context.strokeRect(margin, margin, cell * n, cell * n);
+    if (!margin) return;
+    context.fillStyle = soft;
+    context.font = `${Math.min(13, cell)}px ui-monospace, monospace`;
+    context.textAlign = "center";
+    context.textBaseline = "middle";
+    this.#read.forEach((label, i) => {
+      const [place, text] = [margin + (i + 0.5) * cell, isSpecial(label) ? "▸" : shown(label)];
+      context.fillText(text, place, margin / 2, cell);
+      context.fillText(text, margin / 2, place, margin);
+    });
+  }
+}
+
+/** Return red, green and blue of a colour such as #0072b2 or #fff. */
+function rgb(colour) {
+  const digits = colour.trim().slice(1);
+  const each = digits.length === 3 ? [...digits].map((digit) => digit + digit) : digits.match(/../g);
+  return each.map((pair) => parseInt(pair, 16));
+}

@@ -1,0 +1,103 @@
+// Requests to the service. Problems are `ServiceError`s with a message for a person.
+
+const KEY = "microgpt-key"; // in the session storage of this tab
+const dialog = document.getElementById("key-dialog");
+
+export class ServiceError extends Error {}
+
+/** Return the answer to a GET request. */
+export const get = async (path) => (await request(path, {})).json();
+
+/** Return the answer to a POST request. */
+export const post = async (path, body, signal) => (await send(path, body, signal)).json();
+
+/** Yield the events of a streamed answer. Aborting the signal also ends the service's work. */
+export async function* stream(path, body, signal) {
+  const response = await send(path, { ...body, stream: true }, signal);
+  let rest = "";
+  for await (const piece of pieces(response.body.pipeThrough(new TextDecoderStream()))) {
+    const events = (rest + piece).split("\n\n");
+    rest = events.pop();
+    for (const event of events) {
+      const data = event.replace(/^data: /, "");
+      if (data === "[DONE]") return;
+      const found = JSON.parse(data);
+      if (found.error) throw new ServiceError(found.error.message);
+      yield found;
+    }
+  }
+  throw new ServiceError("The service closed the connection before the end of the answer.");
+}
+
+async function* pieces(stream) {
+  const reader = stream.getReader(); // streams are not iterable in every browser
+  try {
+    for (;;) {
+      const { done, value } = await reader.read().catch(rethrow);
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    reader.cancel().catch(() => {});
+  }
+}
+
+const send = (path, body, signal) =>
+  request(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+    signal,
+  });
+
+async function request(path, options) {
+  for (;;) {
+    const key = sessionStorage.getItem(KEY);
+    const headers = { ...options.headers, ...(key && { Authorization: `Bearer ${key}` }) };
+    const response = await fetch(path, { ...options, headers }).catch(rethrow);
+    if (response.ok) return response;
+    if (response.status === 401) {
+      await askForKey(key);
+      continue;
+    }
+    const { error } = await response.json().catch(() => ({}));
+    const message = error?.message ?? error ?? `The service answered with status ${response.status}.`;
+    const wait = response.headers.get("Retry-After");
+    throw new ServiceError(sentence(message) + (wait ? ` Try again in ${wait} s.` : ""));
+  }
+}
+
+function rethrow(error) {
+  if (error.name === "AbortError") throw error;
+  throw new ServiceError("The service does not answer. Start it again, then repeat what you did.");
+}
+
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1).replace(/[^.?!]$/, "$&.");
+
+let asking = null;
+
+/** Ask for a key, once for all requests that wait for one. */
+function askForKey(refused) {
+  if (refused !== sessionStorage.getItem(KEY)) return; // another request has asked meanwhile
+  asking ??= new Promise((resolve) => {
+    const input = document.getElementById("key");
+    document.getElementById("key-why").textContent = refused
+      ? "The service refused the key. Check it and enter it again."
+      : "Ask whoever runs the service for one.";
+    dialog.addEventListener("cancel", (event) => event.preventDefault());
+    dialog.querySelector("form").addEventListener(
+      "submit",
+      (event) => {
+        event.preventDefault();
+        sessionStorage.setItem(KEY, input.value.trim());
+        input.value = "";
+        dialog.close();
+        asking = null;
+        resolve();
+      },
+      { once: true },
+    );
+    dialog.showModal();
+  });
+  return asking;
+}

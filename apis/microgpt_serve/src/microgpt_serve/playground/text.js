@@ -1,0 +1,43 @@
+// Make elements of text. Text from the service is only ever text: it is never parsed as HTML.
+
+/** Return an element with properties and children. */
+export function element(name, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
+}
+
+/** Return text in an element of its own, whose direction does not change the text around it. */
+export const said = (text, className = "said") => element("bdi", { className }, printable(text));
+
+// Control and format characters, unpaired surrogates, and other characters that cannot be seen.
+const HIDDEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\u2028\u2029]/gu;
+
+/** Return text whose hidden characters are escaped, except for line ends, tabs and emoji joiners. */
+export const printable = (text) =>
+  text.replace(HIDDEN, (char) => ("\n\t\u200d".includes(char) ? char : escaped(char)));
+
+const escaped = (char) => `\\u${char.codePointAt(0).toString(16).padStart(4, "0")}`;
+
+const SPECIAL = /^<\|(\w+)\|>$/;
+const ROLES = { bos: "start", user: "user:", assistant: "assistant:", end_turn: "end of turn" };
+
+/** Return whether a token is special: text cannot contain it. */
+export const isSpecial = (label) => SPECIAL.test(label);
+
+/** Return a token as it is shown; the token "bos" both starts and ends a text. */
+export function shown(label, isEnd = false) {
+  const [, name] = SPECIAL.exec(label) ?? [];
+  if (name) return name === "bos" && isEnd ? "end" : (ROLES[name] ?? name);
+  return printable(label).replaceAll(" ", "␣").replaceAll("\n", "↵").replaceAll("\t", "⇥") || "∅";
+}
+
+/** Return a token as it is shown in a sentence. */
+export const quoted = (label, isEnd = false) =>
+  isSpecial(label) ? `the ${shown(label, isEnd).replace(":", "")} token` : `“${shown(label)}”`;
+
+/** Return a probability as a percentage. */
+export function percent(share) {
+  if (share > 0 && share < 0.0005) return "< 0.1 %";
+  return `${(100 * share).toFixed(share >= 0.0995 || share === 0 ? 0 : 1)} %`;
+}

@@ -1,0 +1,86 @@
+"""Colors, fonts and sizes of all charts, reports and terminal pictures, light and dark."""
+
+from typing import Any
+
+# Okabe & Ito (2008), safe for the color-blind; amber and sky are darker, and yellow and black are
+# left out, so that all have a contrast of 3:1 with both backgrounds.
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#3a9bd1", "#b57d00")
+BLUE, ORANGE, GREEN, PINK, SKY, AMBER = COLORS
+GREY = "#8a8a8a"
+# Colors of text, secondary text, lines and background.
+SCHEMES = {
+    "light": {"ink": "#24292f", "quiet": "#57606a", "line": "#e4e6e9", "paper": "#ffffff"},
+    "dark": {"ink": "#e6e8eb", "quiet": "#a2a9b3", "line": "#33383f", "paper": "#16191d"},
+}
+FONT = "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif"
+PADDING = 12  # pixels around a chart in a file
+PNG_SCALE = 2  # PNG pixels per chart pixel; 1 is blurry on most screens
+
+Specification = dict[str, Any]  # of a Vega-Lite chart
+
+
+def vega_config(scheme: str) -> dict[str, Any]:
+    """Return the Vega-Lite configuration of a page in the light or dark scheme."""
+    color = SCHEMES[scheme]
+    titles = {"titleColor": color["quiet"], "titleFontWeight": 400, "titleFontSize": 12}
+    labels: Specification = {"labelColor": color["quiet"], "labelFontSize": 11, "labelLimit": 0}
+    axis: Specification = dict.fromkeys(("domainColor", "tickColor"), color["quiet"])
+    axis |= {"gridColor": color["line"], "titlePadding": 8, "labelFlush": False}
+    legend = {"labelColor": color["ink"], "labelFontSize": 12, "labelLimit": 0, "orient": "top"}
+    legend |= {"titleLimit": 0, "columns": 4, "columnPadding": 14}
+    legend |= {"symbolOpacity": 1, "symbolBaseFillColor": GREY}
+    title = {"color": color["ink"], "anchor": "start", "fontSize": 14, "fontWeight": 600}
+    subtitle = {"subtitleColor": color["quiet"], "subtitleFontSize": 12, "subtitlePadding": 6}
+    return {
+        "background": None,
+        "font": FONT,
+        "view": {"stroke": None},
+        "axis": axis | labels | titles,
+        "header": labels | titles,
+        "legend": legend | titles,
+        "title": title | subtitle,
+        "text": {"color": color["ink"]},
+        "style": {
+            "ink": {"color": color["ink"]},
+            "quiet": {"color": color["quiet"]},
+            "halo": {"stroke": color["paper"], "strokeWidth": 4},
+        },
+    }
+
+
+def file_config() -> dict[str, Any]:
+    """Return the configuration of a chart in a file of its own."""
+    return vega_config("light") | {"background": SCHEMES["light"]["paper"], "padding": PADDING}
+
+
+def picture(chart: Specification, kind: str) -> bytes:
+    """Render a chart as "png" in the light scheme, or as "svg" in the scheme of its reader."""
+    import vl_convert
+
+    whole = chart | {"config": file_config()}
+    if kind == "png":
+        content: bytes = vl_convert.vegalite_to_png(whole, scale=PNG_SCALE)
+        return content
+    head, bracket, rest = vl_convert.vegalite_to_svg(whole).partition(">")
+    return f"{head}{bracket}<style>{_dark_rules()}</style>{rest}".encode()
+
+
+def _dark_rules() -> str:
+    """Return the CSS rules that replace the colors of the light scheme on a dark system."""
+    pairs = [(light, SCHEMES["dark"][name]) for name, light in SCHEMES["light"].items()]
+    rules = (
+        f'[{attribute}="{light}"]{{{attribute}:{dark}}}'
+        for light, dark in pairs
+        for attribute in ("fill", "stroke")
+    )
+    return f"@media(prefers-color-scheme:dark){{{''.join(rules)}}}"
+
+
+def css_variables() -> str:
+    """Return the font and the colors of both schemes as CSS variables, such as var(--ink)."""
+    light, dark = (
+        f":root {{ {' '.join(f'--{name}: {value};' for name, value in scheme.items())} }}"
+        for scheme in SCHEMES.values()
+    )
+    dark = f"@media (prefers-color-scheme: dark) {{ {dark} }}"
+    return f":root {{ --font: {FONT}; }}\n{light}\n{dark}\n"

@@ -1,0 +1,163 @@
+"""Build the site: the pages of the navigation, and what they link to, as build/site.
+
+    uv run --group docs python docs/site/build.py
+
+A page has the same path in build/pages as in the repository, so links that are right on GitHub are
+right on the site. A link to a source file leads to a page with that file, and a link to a directory
+to a list of its files. A file of docs/ that the navigation lacks is an error, as is a dead link.
+"""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from posixpath import dirname, join, normpath, relpath
+from typing import Any
+
+import annotated
+import command_line
+import http_api
+import python_api
+from errors import SiteError
+
+ROOT = Path(__file__).resolve().parents[2]
+SITE = Path(__file__).parent
+BUILD = ROOT / "build"
+PAGES = BUILD / "pages"
+GENERATED = {
+    "docs/reference/command_line.md": command_line.page,
+    "docs/reference/http.md": http_api.page,
+    "docs/reference/python.md": python_api.page,
+}
+ASSETS = ("site.css", "iframe-worker.js", "tables.js")
+PICTURES = (".gif", ".jpg", ".png", ".svg")
+MAX_SHOWN = 100_000  # bytes; a longer file is copied instead of shown
+# Code is matched first, so that what looks like a link in it is left alone.
+LINK = re.compile(
+    r"""(?ms)^ *(`{3,}).*?^ *\1|`[^`\n]*`|(?:(?<=\]\()|(?<=\bsrc=")|(?<=srcset="))([^)#\s"]+)"""
+)
+
+
+def main() -> int:
+    """Collect the pages and run Zensical on them; return its exit status."""
+    settings = tomllib.loads((SITE / "zensical.toml").read_text(encoding="utf-8"))
+    shutil.rmtree(PAGES, ignore_errors=True)
+    try:
+        write_pages(list(nav_paths(settings["project"]["nav"])))
+    except SiteError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for name in ASSETS:
+        copy(SITE / name, PAGES / "assets" / name)
+    copy(SITE / "zensical.toml", BUILD / "zensical.toml")
+    command = ["zensical", "build", "--clean", "--strict", "--config-file", BUILD / "zensical.toml"]
+    return subprocess.run(command, check=False, env={**os.environ, "NO_COLOR": "1"}).returncode
+
+
+def nav_paths(nav: list[Any]) -> Iterator[str]:
+    """Yield the paths of the pages in a navigation, which may be nested."""
+    for item in nav:
+        for value in item.values():
+            if isinstance(value, str):
+                yield value
+            else:
+                yield from nav_paths(value)
+
+
+def write_pages(paths: list[str]) -> None:
+    """Write the pages, and then those that they link to, to build/pages."""
+    for path in (ROOT / "docs").glob("*.md"):
+        if f"docs/{path.name}" not in paths:
+            raise SiteError(f"docs/{path.name} is not in the nav of docs/site/zensical.toml")
+    queue = list(paths)
+    for path in queue:
+        text = LINK.sub(lambda link, path=path: target_of(link, path, queue), text_of(path))
+        target = PAGES / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+
+
+def text_of(path: str) -> str:
+    """Return the Markdown of a page: a file of the repository, or made from one."""
+    if path in GENERATED:
+        return GENERATED[path]()
+    if path in annotated.SOURCES:
+        return annotated.page(ROOT / path, ROOT / annotated.SOURCES[path])
+    if (ROOT / path).is_file():
+        return (ROOT / path).read_text(encoding="utf-8")
+    if path.endswith("/index.md"):
+        return directory_page(dirname(path))
+    source = path.removesuffix(".md")
+    if not (ROOT / source).is_file():
+        raise SiteError(f"docs/site/zensical.toml: there is no {path}")
+    language = {".py": "python", ".toml": "toml", ".js": "javascript"}.get(Path(source).suffix, "")
+    code = (ROOT / source).read_text(encoding="utf-8")
+    return f'# {source}\n\n```` {{.{language or "text"} linenums="1"}}\n{code}````\n'
+
+
+def target_of(link: re.Match[str], page: str, queue: list[str]) -> str:
+    """Return the target of a link on the site; copy what is no page, and queue what is one."""
+    target = link[2]
+    if not target or re.match(r"[a-z]+:", target):
+        return link[0]
+    path = normpath(join(dirname(page), target))
+    if is_download(ROOT / path):
+        copy(ROOT / path, PAGES / path)
+    else:
+        path = page_of(path, queue)
+        if not path:
+            raise SiteError(f"{page}: the link {target} leads to no file")
+        if path not in queue:
+            queue.append(path)
+    return relpath(path, dirname(page) or ".")
+
+
+def is_download(path: Path) -> bool:
+    """Return whether a file is copied: a picture, or what would be no good page."""
+    if not path.is_file() or path.suffix == ".md":
+        return False
+    data = path.read_bytes()
+    return path.suffix in PICTURES or len(data) > MAX_SHOWN or b"\0" in data
+
+
+def page_of(path: str, queue: list[str]) -> str:
+    """Return the page that shows a file or a directory, or "" if there is no such file."""
+    explained = {source: explanation for explanation, source in annotated.SOURCES.items()}
+    if path in explained:
+        return explained[path]
+    if (ROOT / path).is_dir():
+        readme = f"{path}/README.md"
+        return readme if readme in queue else f"{path}/index.md"
+    if path in queue or ((ROOT / path).is_file() and path.endswith(".md")):
+        return path
+    return f"{path}.md" if (ROOT / path).is_file() else ""
+
+
+def directory_page(directory: str) -> str:
+    """Return a list of the files of a directory, each with its first heading or sentence."""
+    lines = [f"# {directory}", ""]
+    for path in sorted((ROOT / directory).iterdir()):
+        if path.suffix == ".md":
+            title = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+            lines.append(f"- [{title}]({path.name})")
+        elif path.suffix == ".py":
+            docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            lines.append(f"- `{path.name}`: {docstring.partition(chr(10))[0]}")
+        elif path.is_dir() and any(path.glob("*.py")):
+            lines.append(f"- [{path.name}]({path.name})")
+    return "\n".join(lines) + "\n"
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file, making the directories that it needs."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""The reference of the Python interface: what mkdocstrings makes of the docstrings."""
+
+from collections.abc import Iterable
+from types import ModuleType
+
+import microgpt
+import microgpt_evolution
+
+HEAD = """# Python
+
+The public names of the library and of the search, from their docstrings.
+[From Python](../../README.md#from-python) has examples.
+"""
+MODULES = ("model", "reference", "value", "data.split", "evaluation.explanation")
+
+
+def page() -> str:
+    """Return the reference as Markdown with directives of mkdocstrings."""
+    sections = {
+        "microgpt": public(microgpt),
+        "Modules of microgpt": [f"microgpt.{name}" for name in MODULES],
+        "microgpt_evolution": public(microgpt_evolution),
+    }
+    return "\n".join([HEAD, *(section(title, names) for title, names in sections.items())])
+
+
+def public(package: ModuleType) -> Iterable[str]:
+    """Yield where the public names of a package, which imports them when used, are defined."""
+    for name in package.__all__:
+        defined = getattr(package, name)
+        yield f"{defined.__module__}.{defined.__qualname__}"
+
+
+def section(title: str, names: Iterable[str]) -> str:
+    """Return a section with a directive for each name."""
+    return "\n\n".join([f"## {title}", *(f"::: {name}" for name in names), ""])

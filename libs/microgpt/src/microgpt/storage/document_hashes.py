@@ -1,0 +1,97 @@
+"""Hashes of the training documents, kept beside a model to recognise copies among its samples.
+
+The file contains the CRC-32 of the UTF-8 encoding of each document, without duplicates, as 32-bit
+little-endian integers in ascending order. A text that is not among n documents is taken for one
+with a probability of n / 2³².
+"""
+
+import sys
+from array import array
+from bisect import bisect_left
+from collections.abc import Container, Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Self
+from zlib import crc32
+
+from microgpt.config import DOCUMENT_HASHES, TextKind
+from microgpt.data.tokenizer import Document
+from microgpt.errors import CheckpointError
+from microgpt.files.atomic_files import committed_path, read
+
+MAX_DOCUMENTS = 2**20
+WORD = 4  # bytes per hash
+UINT32 = "I" if array("I").itemsize == WORD else "L"
+
+
+class DocumentHashes(Container[str]):
+    """A set of documents of which only hashes are stored.
+
+    Example:
+        >>> known = DocumentHashes.of(["anna", "emma"])
+        >>> "anna" in known, "ann" in known
+        (True, False)
+    """
+
+    def __init__(self, hashes: Iterable[int]) -> None:
+        self._hashes = array(UINT32, hashes)
+
+    @classmethod
+    def of(cls, docs: Sequence[str]) -> Self:
+        """Return the hashes of some documents."""
+        return cls(sorted({_hash(doc) for doc in docs}))
+
+    @classmethod
+    def decode(cls, content: bytes) -> Self:
+        """Read the content of a file; raise ValueError if it is damaged."""
+        hashes = array(UINT32)
+        hashes.frombytes(content)
+        if sys.byteorder == "big":
+            hashes.byteswap()
+        if any(first >= second for first, second in pairwise(hashes)):
+            raise ValueError("the hashes are not in ascending order")
+        return cls(hashes)
+
+    def encode(self) -> bytes:
+        """Return the content of the file."""
+        hashes = self._hashes[:]
+        if sys.byteorder == "big":
+            hashes.byteswap()
+        return hashes.tobytes()
+
+    def __contains__(self, text: object) -> bool:
+        """Return whether a text is one of the documents."""
+        if not isinstance(text, str):
+            return False
+        place = bisect_left(self._hashes, wanted := _hash(text))
+        return place < len(self._hashes) and self._hashes[place] == wanted
+
+
+def hashes_file(docs: Sequence[Document], text: TextKind) -> bytes | None:
+    """Return the file for the training documents of a model.
+
+    Return None for running text, conversations and more than a million documents.
+    """
+    if text == "stream" or not 0 < len(docs) <= MAX_DOCUMENTS:
+        return None
+    texts = [doc for doc in docs if isinstance(doc, str)]
+    return DocumentHashes.of(texts).encode() if len(texts) == len(docs) else None
+
+
+def read_document_hashes(directory: Path) -> DocumentHashes | None:
+    """Return the hashes beside a model, or None if there are none.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
+    path = committed_path(directory, DOCUMENT_HASHES)
+    if not path.exists():
+        return None
+    try:
+        return DocumentHashes.decode(read(path, WORD * MAX_DOCUMENTS))
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged; remove it, or train the model again") from error
+
+
+def _hash(text: str) -> int:
+    return crc32(text.encode("utf-8", "surrogatepass"))

@@ -1,0 +1,7 @@
+"""The scripts that build the site."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "docs/site"))

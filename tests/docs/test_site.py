@@ -1,0 +1,108 @@
+"""The built site: no dead links, nothing from other hosts, and a search on opened files."""
+
+import os
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+ROOT = Path(__file__).parents[2]
+SITE = ROOT / "build/site"
+LOADS = {"img", "script", "iframe", "source"}  # a browser fetches what these name in `src`
+PAGES = ("index", "docs/learn", "docs/annotated/model", "docs/formats", "docs/reference/http")
+
+pytestmark = pytest.mark.slow
+
+
+class Page(HTMLParser):
+    """The anchors of a page, its links, and what it loads."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.ids: set[str] = set()
+        self.links: set[str] = set()
+        self.loads: set[str] = set()
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.ids.add(values.get("id") or "")
+        if tag == "a":
+            self.links.add(values.get("href") or "")
+        elif tag == "link" and values.get("rel") in ("stylesheet", "icon", "preload", "preconnect"):
+            self.loads.add(values.get("href") or "")
+        elif tag in LOADS:
+            self.loads.add(values.get("src") or "")
+
+
+@pytest.fixture(scope="module")
+def pages() -> dict[Path, Page]:
+    """The pages of the site, which CI has built."""
+    if not SITE.is_dir():
+        reason = "no site; build it with uv run --group docs python docs/site/build.py"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return {path: Page(path) for path in SITE.rglob("*.html") if path.name != "404.html"}
+
+
+def test_every_link_leads_to_a_page_and_a_heading(pages) -> None:
+    dead = []
+    for path, page in pages.items():
+        for link in page.links | page.loads:
+            parts = urlsplit(link)
+            if parts.scheme:
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            has_anchor = target not in pages or parts.fragment in pages[target].ids
+            if not (target.is_file() and has_anchor):
+                dead.append(f"{path.relative_to(SITE)}: {link}")
+    assert len(pages) > 50
+    assert not dead
+
+
+def test_no_page_loads_anything_from_another_host(pages) -> None:
+    assert not {load for page in pages.values() for load in page.loads if urlsplit(load).netloc}
+    styles = list((SITE / "assets").rglob("*.css"))
+    assert styles
+    for path in styles:
+        assert not re.search(r"(url\(|@import\s)[\"']?(https?:)?//", path.read_text()), path
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1600])
+def test_pages_can_be_read_by_everyone_without_a_network(pages, browser, width, scheme) -> None:
+    window = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    complaints: list[str] = []
+    window.on("pageerror", lambda error: complaints.append(str(error)))
+    window.on("request", lambda request: complaints.append(request.url))
+    for name in PAGES:
+        window.goto((SITE / f"{name}.html").as_uri())
+        assert window.evaluate("document.documentElement.scrollWidth") <= width, name
+        found = Axe().run(window).response["violations"]
+        serious = [one for one in found if one["impact"] in ("serious", "critical")]
+        assert serious == [], name
+    assert not [line for line in complaints if not line.startswith("file:")]
+    window.close()
+
+
+def test_an_explanation_is_beside_its_code_where_there_is_room(pages, browser) -> None:
+    for width, are_beside in ((1600, True), (360, False)):
+        window = browser.new_page(viewport={"width": width, "height": 900})
+        window.goto((SITE / "docs/annotated/value.html").as_uri())
+        text, code = (window.locator(f".annotated > :{n}-child").first for n in ("first", "last"))
+        assert (text.bounding_box()["x"] < code.bounding_box()["x"]) == are_beside
+        window.close()
+
+
+def test_the_search_finds_a_heading_on_pages_opened_as_files(pages, browser) -> None:
+    window = browser.new_page()
+    window.goto((SITE / "index.html").as_uri())
+    window.keyboard.press("Control+k")
+    window.get_by_placeholder("Search").fill("rmsnorm")
+    window.get_by_role("option", name="rmsnorm").first.click()
+    window.wait_for_url(re.compile(r"^file:.*docs/.*#.*rmsnorm$"))
+    window.close()

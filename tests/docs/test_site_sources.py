@@ -1,0 +1,121 @@
+"""What the site is built from: pages, links, and explanations of source files."""
+
+import build
+import http_api
+import pytest
+from annotated import SOURCES, page, parts
+from build import LINK as LINKS
+from build import ROOT, nav_paths, target_of, write_pages
+from errors import SiteError
+
+MODULE = '''"""Sizes."""
+
+SIZE = 1
+
+
+class Box:
+    """A box."""
+
+    def area(self):
+        return SIZE
+'''
+EXPLAINED = "# box\n\n## Beginning\n\nWhat.\n\n## `SIZE`, `Box`\n\nTwo.\n\n## `Box.area`\n\nArea.\n"
+
+
+def annotate(tmp_path, explanation: str, code: str = MODULE) -> str:
+    (tmp_path / "box.md").write_text(explanation)
+    (tmp_path / "box.py").write_text(code)
+    return page(tmp_path / "box.md", tmp_path / "box.py")
+
+
+def test_each_explanation_stands_beside_its_lines(tmp_path) -> None:
+    text = annotate(tmp_path, EXPLAINED)
+    rows = text.split('<div class="annotated"')[1:]
+    assert "Two." in rows[1]
+    assert 'linenums="3"}\nSIZE = 1\n\n\nclass Box:\n    """A box."""\n```' in rows[1]
+    assert 'linenums="9"}\n    def area(self):\n        return SIZE\n```' in rows[2]
+
+
+@pytest.mark.parametrize(
+    ("explanation", "code", "problem"),
+    [
+        (EXPLAINED, f"{MODULE}\n\ndef new(): ...\n", r"no explanation: \['new'\]"),
+        (EXPLAINED, MODULE.replace("area", "size"), r"no such definition: \['Box.area'\]"),
+        (EXPLAINED.replace("`SIZE`, `Box`", "`Box`, `SIZE`"), MODULE, "not in the order"),
+    ],
+)
+def test_a_definition_and_its_explanation_need_each_other(tmp_path, explanation, code, problem):
+    with pytest.raises(SiteError, match=f"box.md and box.py: .*{problem}"):
+        annotate(tmp_path, explanation, code)
+
+
+def test_a_script_is_divided_by_its_comments() -> None:
+    code = '"""Add."""\n\nx = 1\n\n# Sum: of both.\ny = x + 1\n\n    # Print it (once)\nprint(y)\n'
+    assert parts(code) == {"Beginning": 1, "Sum": 5, "Print it": 8}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_all_of_the_annotated_sources_is_explained(name) -> None:
+    code = (ROOT / SOURCES[name]).read_text()
+    text = page(ROOT / name, ROOT / SOURCES[name])
+    for line in filter(None, code.splitlines()):
+        assert f"\n{line}\n" in text
+
+
+@pytest.mark.parametrize(
+    ("link", "target", "added"),
+    [
+        ("[a](../README.md#tests)", "../README.md", None),
+        ("[a](../CONTRIBUTING.md)", "../CONTRIBUTING.md", "CONTRIBUTING.md"),
+        (
+            "[a](../libs/microgpt/src/microgpt/value.py)",
+            "annotated/value.md",
+            "docs/annotated/value.md",
+        ),
+        ("[a](../bench/speed.py)", None, None),
+        ("[a](decisions/)", "decisions/index.md", "docs/decisions/index.md"),
+        ("[a](../data/names.txt)", "../data/names.txt", None),
+        ('<img src="learn/forward.svg">', "learn/forward.svg", None),
+        ("[a](https://example.com/b.md)", "https://example.com/b.md", None),
+    ],
+)
+def test_a_link_leads_to_the_page_of_a_file(link, target, added, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(build, "PAGES", tmp_path)
+    queue = ["README.md", "docs/learn.md"]
+    match = next(LINKS.finditer(link))
+    if target is None:
+        with pytest.raises(SiteError, match=r"docs/learn.md: the link \S+ leads to no file"):
+            target_of(match, "docs/learn.md", queue)
+        return
+    assert target_of(match, "docs/learn.md", queue) == target
+    assert queue[2:] == ([added] if added else [])
+    copied = tmp_path / "docs" / target
+    assert copied.resolve().exists() == target.endswith((".svg", ".txt"))
+
+
+def test_code_is_no_link() -> None:
+    text = "`x[0](a.md)` [b](b.md)\n\n```python\ny[0](c.md)\n```\n"
+    assert [link[2] for link in LINKS.finditer(text) if link[2]] == ["b.md"]
+
+
+def test_a_page_of_docs_that_the_navigation_lacks_is_an_error() -> None:
+    assert list(nav_paths([{"A": "a.md"}, {"B": [{"C": "c.md"}]}])) == ["a.md", "c.md"]
+    with pytest.raises(SiteError, match=r"^docs/\w+.md is not in the nav"):
+        write_pages(["README.md"])
+
+
+def test_the_http_reference_names_types_limits_and_defaults() -> None:
+    model = {
+        "properties": {
+            "n": {"type": "integer", "minimum": 1, "maximum": 50, "default": 1},
+            "kind": {"anyOf": [{"enum": ["a", "b"]}, {"type": "null"}]},
+            "items": {"type": "array", "items": {"$ref": "#/components/schemas/Item"}},
+        },
+        "required": ["items"],
+    }
+    rows = list(http_api.model_lines("Model", model))
+    assert rows[2:5] == [
+        "| `n` | integer (≥ 1, ≤ 50) | Default: `1`. |",
+        "| `kind` | `a`, `b` or null |  |",
+        "| `items` | array of [Item](#item) | Required. |",
+    ]

@@ -1,0 +1,74 @@
+"""What all charts share: colors that can be seen, axes that say what they are, and words."""
+
+import re
+from itertools import product
+
+import altair as alt
+import pytest
+
+from microgpt_evolution.budgeted.genome import GENES as BUDGETED_GENES
+from microgpt_evolution.genome import GENES
+from microgpt_evolution.sweep.config import SETTINGS
+from microgpt_report import theme
+from microgpt_report.look import COLORS, GREY, SCHEMES, picture
+from microgpt_report.setting_names import describe_settings, in_words, with_name
+
+ROWS = [{"x": 1, "y": 1, "name": "a long name at the right"}]
+
+
+def luminance(color: str) -> float:
+    """Return the relative luminance of a color, as WCAG 2.2 defines it."""
+    channels = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize(("color", "scheme"), [*product((*COLORS, GREY), SCHEMES)])
+def test_a_mark_can_be_seen_in_both_schemes(color, scheme) -> None:
+    assert contrast(color, SCHEMES[scheme]["paper"]) >= 3  # WCAG 2.2, 1.4.11
+
+
+@pytest.mark.parametrize(("name", "scheme"), [*product(("ink", "quiet"), SCHEMES)])
+def test_a_text_can_be_read_in_both_schemes(name, scheme) -> None:
+    assert contrast(SCHEMES[scheme][name], SCHEMES[scheme]["paper"]) >= 4.5
+
+
+def test_an_svg_file_is_dark_where_its_reader_is() -> None:
+    chart = theme.inline(ROWS).mark_text().encode(x="x:Q", y="y:Q", text="name:N")
+    svg = picture(chart.to_dict(), "svg").decode()
+    rules, drawn = svg.split("<style>")[1].split("</style>")
+    light = SCHEMES["light"]
+    for name, attribute in (("paper", "fill"), ("ink", "fill"), ("line", "stroke")):
+        assert f'{attribute}="{light[name]}"' in drawn
+        assert f'[{attribute}="{light[name]}"]{{{attribute}:{SCHEMES["dark"][name]}}}' in rules
+
+
+def test_a_file_has_room_for_the_longest_text() -> None:
+    chart = alt.Chart(alt.InlineData(values=ROWS)).mark_text(align="left", x=300)
+    drawn = picture(chart.encode(text="name:N").properties(width=300).to_dict(), "svg").decode()
+    width = float(re.search(r'width="([\d.]+)"', drawn)[1])  # type: ignore[index]
+    assert width > 300 + 6 * len(ROWS[0]["name"])  # type: ignore[arg-type]
+
+
+def test_a_logarithmic_axis_says_so() -> None:
+    axis = theme.log_axis("params:Q", "parameters").to_dict()
+    assert (axis["scale"]["type"], axis["title"]) == ("log", "parameters (log scale)")
+
+
+@pytest.mark.parametrize("name", sorted({*GENES, *BUDGETED_GENES, *SETTINGS}))
+def test_a_setting_has_a_name_in_words(name) -> None:
+    assert re.fullmatch("[a-zA-Z -]{5,}", in_words(name))
+
+
+def test_settings_are_described_in_words() -> None:
+    assert with_name("n_embd") == "width (n_embd)"
+    assert with_name("weight_decay") == "weight decay"
+    settings = {"n_embd": 16, "lr": 0.01, "steps": 1000, "qk_norm": True, "vocab_size": None}
+    assert describe_settings(settings) == (
+        "width 16, learning rate 0.01, steps 1,000, query-key norm on, vocabulary none"
+    )

@@ -1,0 +1,374 @@
+"""The playground in a real browser, and what it must not do."""
+
+import math
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import fork_server
+import pytest
+
+import microgpt_serve
+from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig, save
+from microgpt.evaluation.explanation import explain
+from microgpt.training.train import train
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+FILES = Path(microgpt_serve.__file__).parent / "playground"
+MAX_BYTES = 120_000
+HERE = "http://127.0.0.1:"
+TAKEN = "document.title = 'taken'"
+SCRIPT = f'</script><script>{TAKEN}</script><img src=x onerror="{TAKEN}">'
+HOSTILE = SCRIPT + "'&lt;\u2028\u202e\x07"
+
+
+def test_the_page_is_small_and_loads_its_own_files_alone(names) -> None:
+    sent = names.get("/")
+    assert sent.headers["content-type"] == "text/html; charset=utf-8"
+    assert sent.body == (FILES / "index.html").read_bytes()
+    files = sorted(FILES.iterdir())
+    assert sum(file.stat().st_size for file in files) <= MAX_BYTES
+    for file in files:
+        reply = names.get("/" if file.name == "index.html" else f"/playground/{file.name}")
+        assert (reply.status, reply.body) == (200, file.read_bytes())
+        policy = reply.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; connect-src 'self'; ")
+        assert "unsafe" not in policy
+        assert reply.headers["cache-control"] == "no-cache"
+        assert not re.findall(r"(?<!xmlns=.)https?://", reply.body.decode())
+        for unsafe in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
+            assert unsafe not in reply.body.decode()
+    assert names.get("/playground/none.js").status == 404
+    assert names.get("/playground/..%2fapp.py").status == 404
+
+
+def test_the_page_needs_no_key_and_what_it_asks_for_does(serve, names_dir) -> None:
+    server = serve(names_dir, MICROGPT_API_KEY="secret")
+    assert server.get("/").status == server.get("/playground/main.js").status == 200
+    assert server.get("/microgpt/v1/model").status == 401
+
+
+def test_a_page_of_another_site_cannot_use_the_service(names) -> None:
+    for headers in ({"Host": "evil.example"}, {"Origin": "https://evil.example"}):
+        for path in ("/", "/playground/main.js", "/microgpt/v1/model"):
+            assert names.get(path, **headers).status == 403
+        kind = {"Content-Type": "text/plain"}  # what a page may send without asking first
+        assert names.request("POST", "/microgpt/v1/generate", "{}", **kind, **headers).status == 403
+
+
+def test_play_opens_the_page_on_a_free_loopback_port(tmp_path, names_dir) -> None:
+    """The browser is a script that loads the page, then stops the service."""
+    command = Path(sys.executable).parent / "microgpt"
+    visit = tmp_path / "visit"
+    visit.write_text(
+        f"#!{sys.executable}\nimport os, signal, sys\nfrom urllib.request import urlopen\n"
+        "print(sys.argv[1], urlopen(sys.argv[1]).status, flush=True)\n"
+        f"os.kill(int(open({str(tmp_path / 'pid')!r}).read()), signal.SIGTERM)\n"
+    )
+    visit.chmod(0o755)
+    env = {**os.environ, "BROWSER": f"{visit} %s", "MICROGPT_API_KEY": "secret"}
+    with fork_server.Popen(
+        [command, "play", names_dir], env=env, cwd=tmp_path, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        (tmp_path / "pid").write_text(str(process.pid))
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    found = re.search(r"^open (http://127\.0\.0\.1:\d+) in a browser; Ctrl-C stops", err, re.M)
+    assert found, err
+    assert out == f"{found[1]} 200\n"
+    assert "GET" not in err  # there is no line for each request
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """Messages in the console, and requests to other hosts."""
+    return []
+
+
+@pytest.fixture
+def page(browser: "Browser", complaints) -> Iterator["Page"]:
+    """An empty page that is watched."""
+    context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    page.on("console", lambda message: complaints.append(f"console: {message.text}"))
+    page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+    page.on("request", lambda one: one.url.startswith(HERE) or complaints.append(one.url))
+    yield page
+    context.close()
+
+
+def opened(page: "Page", server, view: str, **parameters: Any) -> None:
+    """Open a view of the playground of a server."""
+    page.goto(f"{HERE}{server.port}/#/{view}?{urlencode(parameters, doseq=True)}")
+    page.wait_for_selector(f"#{view}:not([hidden])")
+
+
+def until(page: "Page", script: str) -> None:
+    """Wait until a script gives true. The page's policy forbids Playwright's own way."""
+    for _ in range(3000):
+        if page.evaluate(script):
+            return
+        page.wait_for_timeout(20)
+    raise AssertionError(f"never: {script}")
+
+
+def bars(page: "Page") -> dict[str, float]:
+    """Return the probabilities that are shown."""
+    page.wait_for_selector("#draw:not([disabled])")
+    script = """rows => rows.map(row => [row.querySelector("th").innerText,
+        Number(row.querySelector(".bar").style.getPropertyValue("--p"))])"""
+    return dict(page.locator("#bars tbody tr").evaluate_all(script))
+
+
+def replies(page: "Page", n: int) -> list[str]:
+    """Return what has been said, once there are n messages and none is being written."""
+    until(page, f"document.querySelectorAll('#turns .tools').length === {n}")
+    return page.locator("#turns .said").all_inner_texts()
+
+
+@pytest.mark.slow
+def test_a_conversation_is_streamed_edited_copied_and_linked(
+    talk, talk_gpt, page, complaints
+) -> None:
+    opened(page, talk, "chat")
+    page.fill("#message", "hi there")
+    page.keyboard.press("Enter")
+    expected = talk_gpt.chat([Message("user", "hi there")]).content
+    assert replies(page, 2) == ["hi there", expected]
+    page.fill("#chat-seed", "7")
+    page.click("text=Edit and resend")
+    assert page.input_value("#message") == "hi there"
+    page.fill("#message", "there hi")
+    page.click("#send")
+    expected = talk_gpt.chat([Message("user", "there hi")], seed=7).content
+    assert replies(page, 2) == ["there hi", expected]
+    page.click(".assistant >> text=Copy")
+    page.wait_for_selector("text=Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == expected
+    link = page.url
+    page.fill("#message", "hi? " + "hi " * 9)
+    page.click("#send")
+    assert len(replies(page, 4)) == 4
+    assert "has not read its first" in page.inner_text("#dropped")
+    assert "do" not in page.inner_text("#trouble")
+    page.goto("about:blank")
+    page.goto(link)
+    assert replies(page, 2) == ["there hi", expected]
+    assert page.input_value("#chat-seed") == "7"
+    page.click("text=New conversation")
+    assert replies(page, 0) == []
+    assert complaints == []
+
+
+@pytest.mark.slow
+def test_stop_ends_the_work_of_the_service(serve, tmp_path, page, complaints) -> None:
+    talk = (Message("user", "ab" * 9), Message("assistant", "ab" * 40))
+    shape = ModelConfig(n_embd=256, n_layer=6, block_size=2048, init_std=0.02)
+    save(train([talk], model=shape, config=TrainConfig(steps=1, lr=0.01)), tmp_path / "slow")
+    server = serve(tmp_path / "slow", MICROGPT_TIMEOUT_S="600")
+    opened(page, server, "chat")
+    page.fill("#message", "abba")
+    page.keyboard.press("Enter")
+    until(page, "document.querySelector('#turns .assistant .said').innerText.length > 3")
+    page.keyboard.press("Escape")
+    _, partial = replies(page, 2)
+    assert 3 < len(partial) < 2000
+    server.until_idle()
+    server.wait_for(r"POST /v1/chat/completions 499")
+    assert complaints == []
+
+
+@pytest.mark.slow
+def test_generated_texts_are_those_of_the_library_and_copies_are_marked(
+    names, names_gpt, page, complaints
+) -> None:
+    opened(page, names, "generate")
+    page.fill("#prompt", "a")
+    page.fill("#number", "12")
+    page.fill("#temperature", "0.7")
+    page.fill("#top-k", "5")
+    page.keyboard.press("Enter")
+    body = {"prompt": "a", "num_samples": 12, "temperature": 0.7, "top_k": 5, "known": True}
+    found = names.request("POST", "/microgpt/v1/generate", body).json
+    page.wait_for_selector("#samples li")
+    assert page.locator("#samples .said").all_inner_texts() == found["samples"]
+    marked = page.locator("#samples li:has(.mark) .said").all_inner_texts()
+    docs = ["anna", "emma", "ava", "mia", "olivia", "sofia", "liam", "noah"]
+    assert marked == [sample for sample in found["samples"] if sample in docs]
+    assert 0 < len(marked) < 12
+    assert page.inner_text("#summary").startswith(f"{len(marked)} of 12 ")
+    link = page.url
+    page.goto("about:blank")
+    page.goto(link)
+    page.wait_for_selector("#samples li")
+    assert page.locator("#samples .said").all_inner_texts() == found["samples"]
+    page.click("#samples li:first-child a")
+    page.wait_for_selector("#explained:not([hidden])")
+    assert page.input_value("#text") == found["samples"][0]
+    assert complaints == []
+
+
+@pytest.mark.slow
+def test_the_bars_follow_position_temperature_and_top_k(names, names_gpt, page, complaints) -> None:
+    opened(page, names, "inside", text="anna", at=2)
+    now = explain(names_gpt, "anna", n_alternatives=names_gpt.config.vocab_size).predictions
+    label = {"<|bos|>": "end"}
+
+    def expected(at: int, temperature: float = 1.0, k: int = 99) -> dict[str, float]:
+        best = now[at].alternatives[:k]
+        powers = [math.pow(one.probability, 1 / temperature) for one in best]
+        shares = [power / sum(powers) for power in powers]
+        return {label.get(b.text, b.text): p for b, p in zip(best, shares, strict=True)}
+
+    def check(wanted: dict[str, float]) -> None:
+        found = bars(page)
+        found.pop("others", None)
+        for name, share in found.items():
+            assert share == pytest.approx(wanted.get(name, 0), abs=1e-5)
+
+    check(expected(2))
+    assert page.inner_text("#bars tr.came th") == now[2].text
+    page.locator("#bar-temperature").fill("0.5")
+    check(expected(2, 0.5))
+    page.locator("#bar-top-k").fill("3")
+    check(expected(2, 0.5, 3))
+    page.focus("#positions")
+    page.keyboard.press("ArrowLeft")
+    until(page, "location.hash.includes('at=1')")
+    check(expected(1, 0.5, 3))
+    assert f"What came is “{now[1].text}”" in page.inner_text("#sentence")
+    page.keyboard.press("End")
+    page.locator("#bar-top-k").fill("1")
+    likeliest = now[4].alternatives[0].text
+    bars(page)
+    page.click("#draw")
+    if likeliest == "<|bos|>":
+        page.wait_for_selector("text=The text ends here")
+    else:
+        until(page, f"document.getElementById('text').value === 'anna{likeliest}'")
+    page.fill("#text", "xyz!")
+    page.wait_for_selector("#unreadable:not([hidden])")
+    assert "The vocabulary does not contain" in page.inner_text("#unreadable")
+    assert [text for text in complaints if "400 (Bad Request)" not in text] == []
+
+
+@pytest.mark.slow
+def test_attention_and_numbers_are_those_of_the_model(talk, talk_gpt, page, complaints) -> None:
+    opened(page, talk, "inside", question="hi there", text="yo", layer=0)
+    talked = [Message("user", "hi there"), Message("assistant", "yo")]
+    found = explain(talk_gpt, talked, attention=[(0, 1)], position=-1)
+    page.wait_for_selector("#maps .map >> nth=1")
+    page.locator("#maps .map >> nth=1").focus()
+    page.keyboard.press("ArrowLeft")
+    row = found.attention[0, 1][-1]
+    until(
+        page,
+        "/^Head 2.* position "
+        f"{len(row) - 2}\\.$/.test(document.getElementById('attended').innerText)",
+    )
+    sentence = page.inner_text("#attended")
+    assert re.search(r"([\d.]+) %", sentence)[1] in (  # type: ignore[index]
+        f"{100 * row[-2]:.0f}",
+        f"{100 * row[-2]:.1f}",
+    )
+    weights = page.locator("#positions .token").evaluate_all(
+        "tokens => tokens.map(token => Number(token.style.getPropertyValue('--weight')))"
+    )
+    assert weights == pytest.approx(row, abs=1e-6)
+    page.wait_for_selector("#step option", state="attached")
+    names = page.locator("#step option").evaluate_all("all => all.map(one => one.value)")
+    assert names == [*found.activations, "probabilities"]
+    for name in names:
+        text = page.inner_text("#what")
+        assert text.count(" In model.py: ") == 1
+        cells = page.locator("#numbers span").all_inner_texts()
+        assert cells, name
+        if name in ("embedding", "layer0.mlp_output"):
+            shown = [float(cell) for cell in cells]
+            assert shown == pytest.approx(found.activations[name], abs=0.0051)
+        page.click("#forth", force=True)
+    assert page.is_disabled("#forth")
+    assert "step=probabilities" in page.url
+    assert complaints == []
+
+
+@pytest.mark.slow
+def test_problems_are_told_in_words(serve, names_dir, page, complaints) -> None:
+    server = serve(names_dir, MICROGPT_API_KEY="secret", MICROGPT_RATE_LIMIT="9/minute")
+    page.goto(f"{HERE}{server.port}/#/generate")
+    for key, why in (("wrong", "Ask whoever runs the service"), ("secret", "refused the key")):
+        page.wait_for_selector("#key-dialog[open]")
+        until(page, f"document.getElementById('key-why').innerText.includes('{why}')")
+        page.fill("#key", key)
+        page.keyboard.press("Enter")
+    page.wait_for_selector("#generate:not([hidden])")
+    assert page.evaluate("[localStorage.length, sessionStorage.length]") == [0, 1]
+    for _ in range(12):
+        page.click("#make")
+        until(page, "document.getElementById('summary').innerText !== 'Generating …'")
+    told = page.inner_text("#trouble")
+    assert re.fullmatch(r"Too many requests; the limit is .*\. Try again in \d+ s\.", told)
+    server.stop()
+    page.click("#make")
+    until(page, "document.getElementById('trouble').innerText.includes('not answer')")
+
+
+@pytest.mark.slow
+def test_a_hostile_model_does_nothing_but_show_text(serve, tmp_path, page, complaints) -> None:
+    result = train([HOSTILE], model=ModelConfig(block_size=128), config=TrainConfig(steps=200))
+    folder = tmp_path / "<img src=x onerror=alert(1)>"
+    save(result, folder)
+    gpt = InferenceGpt(result)
+    server = serve(folder)
+    opened(page, server, "generate", temperature=0, number=1)
+    page.wait_for_selector("#samples li")
+    (text,) = gpt.generate(1, temperature=0)
+    assert "</script>" in text
+    shown = page.inner_text("#samples .said")
+    assert shown[:50] == text[:50]
+    assert "\u202e" not in shown
+    page.click("#samples a")
+    page.wait_for_selector("#positions .token >> nth=20")
+    bars(page)
+    page.wait_for_selector("#maps canvas")
+    assert "taken" not in page.title()
+    assert page.locator("main img, main script").count() == 0
+    assert folder.name in page.inner_text("#model")
+    assert complaints == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1600])
+def test_every_view_can_be_used_by_everyone(names, talk, page, complaints, scheme, width) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 800})
+    views = [
+        (talk, "chat", {"m": ["hi there", "yo"]}),
+        (names, "chat", {}),
+        (names, "generate", {"prompt": "a"}),
+        (names, "inside", {"text": "anna", "step": "layer0.attention"}),
+        (talk, "inside", {"question": "hi there", "text": "yo"}),
+    ]
+    for server, view, parameters in views:
+        opened(page, server, view, **parameters)
+        if view == "inside":
+            bars(page)
+            page.wait_for_selector("#maps canvas")
+            page.wait_for_selector("#numbers span")
+        found = Axe().run(page).response["violations"]
+        serious = [one["id"] for one in found if one["impact"] in ("serious", "critical")]
+        assert serious == [], (view, found)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, view
+    assert complaints == []

@@ -60,6 +60,14 @@ BEFORE = {
     "docs/architecture.md": "microgpt train --model names-model",
     "docs/serving.md": "cp -r data/models/chat output",
 }
+# The snippets of a page are one session.
+SESSION = """
+import sys
+scope = {"__name__": "__main__"}
+for path in map(str.strip, sys.stdin):
+    exec(compile(open(path, encoding="utf-8").read(), path, "exec"), scope)
+    print(end="\\0", flush=True)
+"""
 PRELUDE = """
 set -e -o pipefail
 uv() { shift; "$@"; }  # uv run COMMAND
@@ -101,6 +109,7 @@ class Block:
     line: int
     language: str
     code: str
+    below: str = ""  # of Python: what it prints, if a block of text follows
 
     @property
     def commands(self) -> str:
@@ -109,8 +118,8 @@ class Block:
 
     @property
     def output(self) -> str:
-        """What a console shows of the output."""
-        return "".join(self._lines(shown=True))
+        """What the page shows of the output."""
+        return "".join(self._lines(shown=True)) or self.below
 
     def _lines(self, *, shown: bool) -> Iterator[str]:
         for line in self.code.splitlines(keepends=True):
@@ -147,12 +156,16 @@ def blocks(page: str) -> list[Block]:
 
 
 def _blocks(text: str, page: str, first_line: int) -> Iterator[Block]:
-    for token in MarkdownIt().parse(text):
+    tokens = MarkdownIt().parse(text)
+    for token, following in zip(tokens, [*tokens[1:], None], strict=True):
         line = first_line + (token.map or [0])[0]
         if token.type == "code_block" and "```" in token.content:
             yield from _blocks(token.content, page, line)
         elif token.type in ("fence", "code_block"):
-            yield Block(page, line, (token.info.split() or [""])[0], token.content)
+            language = (token.info.split() or [""])[0]
+            is_shown = language == "python" and following and following.info == "text"
+            below = following.content if is_shown and following else ""
+            yield Block(page, line, language, token.content, below)
 
 
 def run(page: str, folder: Path, *, short: bool) -> list[tuple[Block, str]]:
@@ -163,28 +176,31 @@ def run(page: str, folder: Path, *, short: bool) -> list[tuple[Block, str]]:
     """
     prepare(folder)
     env, done = _environment(), []
+    session = _start_session(folder, env)
     try:
-        _execute("bash", f"{page}, before", BEFORE.get(page, ""), folder, env)
+        _execute(f"{page}, before", BEFORE.get(page, ""), folder, env)
         for block in blocks(page):
             text = block.shortened if short else block.excused
             if block.language not in RUN or not text.strip():
                 continue
             place, as_shown = f"{page}:{block.line}", text == block.commands
-            printed = _execute(
-                block.language, place, text.replace("8080", env["PORT"]), folder, env
-            )
-            is_console = block.language == "console" and page not in VARYING
-            if is_console and as_shown and printed != block.output:
+            text = text.replace("8080", env["PORT"])
+            if block.language == "python":
+                printed = _continue(session, place, text, folder)
+            else:
+                printed = _execute(place, text, folder, env)
+            if as_shown and block.output not in ("", printed) and page not in VARYING:
                 raise FailedError(f"{place}: does not show what is printed:\n\n{printed}")
             done.append((block, printed))
     finally:
-        _execute("bash", f"{page}, at the end", "stop", folder, env)
+        session.communicate()
+        _execute(f"{page}, at the end", "stop", folder, env)
     return done
 
 
 def prepare(folder: Path) -> None:
     """Write what a reader has: a clone's data and examples, and files of their own."""
-    for name in ("data", "examples"):
+    for name in ("apis", "apps", "data", "evolution", "examples", "libs"):
         (folder / name).symlink_to(ROOT / name)
     names = load_text(bundled("names.txt"))
     words = [f"{verb}_{name}" for verb in ("get", "add", "parse") for name in names[:1000]]
@@ -209,17 +225,40 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PATH": path, "PORT": port, "NO_PROXY": "localhost"}
 
 
-def _execute(language: str, place: str, text: str, folder: Path, env: dict[str, str]) -> str:
-    is_python = language == "python"
-    command = [sys.executable, "-c", text] if is_python else ["bash", "-c", PRELUDE + text]
+def _execute(place: str, text: str, folder: Path, env: dict[str, str]) -> str:
+    """Run commands and return their standard output."""
     out, err = folder / ".stdout", folder / ".stderr"  # a service would keep pipes open
     with out.open("w") as stdout, err.open("w") as stderr:
         streams = {"stdin": subprocess.DEVNULL, "stdout": stdout, "stderr": stderr}
+        command = ["bash", "-c", PRELUDE + text]
         code = subprocess.run(command, cwd=folder, env=env, check=False, **streams).returncode
     printed = out.read_text(encoding="utf-8")
     if code:
         printed += err.read_text(encoding="utf-8")
         raise FailedError(f"{place}: exit code {code}\n\n{text}\n{printed}")
+    return printed
+
+
+def _start_session(folder: Path, env: dict[str, str]) -> subprocess.Popen[str]:
+    with (folder / ".session").open("w") as stderr:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": stderr}
+        command = [sys.executable, "-c", SESSION]
+        return subprocess.Popen(command, cwd=folder, env=env, encoding="utf-8", **pipes)
+
+
+def _continue(session: subprocess.Popen[str], place: str, text: str, folder: Path) -> str:
+    """Run a snippet in a session and return its standard output."""
+    (folder / ".snippet.py").write_text(text, encoding="utf-8")
+    assert session.stdin
+    assert session.stdout
+    session.stdin.write(".snippet.py\n")
+    session.stdin.flush()
+    printed = ""
+    while (letter := session.stdout.read(1)) != "\0":
+        if not letter:
+            printed += (folder / ".session").read_text(encoding="utf-8")
+            raise FailedError(f"{place}: exit code {session.wait()}\n\n{text}\n{printed}")
+        printed += letter
     return printed
 
 

@@ -62,8 +62,21 @@ def test_blocks_run_in_order_in_one_folder(page: Path, tmp_path: Path) -> None:
     assert [(block.line, printed) for block, printed in done] == [(1, ""), (6, "2\n"), (12, "1\n")]
 
 
-def test_a_console_that_shows_something_else_is_named(page: Path, tmp_path: Path) -> None:
-    page.write_text("```console\n$ echo one\none\n$ echo two\n2\n```\n")
+def test_the_snippets_of_a_page_are_one_session(page: Path, tmp_path: Path) -> None:
+    page.write_text("```python\nx = 1\n```\n\nText.\n\n```python\nprint(x + 1)\n```\n")
+    done = docs_commands.run("page.md", tmp_path / "folder", short=True)
+    assert [printed for _, printed in done] == ["", "2\n"]
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "```console\n$ echo one\none\n$ echo two\n2\n```\n",
+        "```python\nprint('one\\ntwo')\n```\n\n```text\none\n2\n```\n",
+    ],
+)
+def test_a_page_that_shows_something_else_is_named(page: Path, tmp_path: Path, shown: str) -> None:
+    page.write_text(shown)
     with pytest.raises(
         FailedError, match=r"page\.md:1: does not show what is printed:\n\none\ntwo"
     ):

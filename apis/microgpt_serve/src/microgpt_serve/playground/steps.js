@@ -235,7 +235,7 @@ function cells(found, label) {
     const cell = element("span", { className: number < 0 ? "minus" : "plus" });
     cell.style.setProperty("--share", Math.abs(number) / largest);
     if (label) cell.append(element("small", {}, label(i)));
-    cell.append(Math.abs(number) < 0.005 && number !== 0 ? number.toExponential(0) : number.toFixed(2));
+    cell.append((Math.abs(number) < 0.005 ? 0 : number).toFixed(2));
     return cell;
   });
 }

@@ -52,6 +52,7 @@ SHORTEST = {
         "bench.RIVALS = ('numpy',); bench.N_NAMES = 1000; "
         "bench.DECODING = [(*bench.DECODING[0][:4], 10)]",
     ),
+    "docs_commands": ("--short docs/explain.md", ""),
     "driver_cost": ("", "bench.N = 100"),
     "evolution_fitness": (
         "--searches 1",

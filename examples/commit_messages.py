@@ -1,0 +1,57 @@
+"""Complete a commit message as the authors of a repository would.
+
+Learns the first lines of all commit messages of a repository (`git log`), which takes up to a
+minute, and keeps the model in `.git/commit-messages`; `--learn` learns again. Prints completions,
+one per line, the likeliest first.
+
+    python examples/commit_messages.py "Fix the" --repository ../requests
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from microgpt import InferenceGpt, MicrogptError, TrainConfig, load, save, train
+
+
+def git(repository: Path, *args: str) -> str:
+    command = ["git", "-C", str(repository), *args]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+
+def learn(repository: Path, directory: Path, steps: int | None) -> None:
+    """Train on the messages of a repository; by default, all settings suit them."""
+    messages = git(repository, "log", "--no-merges", "--format=%s").splitlines()
+    print(f"learning {len(messages)} messages", file=sys.stderr)
+    config = TrainConfig(steps=steps, batch_size=8) if steps else None
+    save(train(messages, config=config), directory)
+
+
+def complete(gpt: InferenceGpt, start: str, n: int) -> list[str]:
+    """Return different completions, the one with the lowest loss per token first."""
+    drafts = set(gpt.generate(8 * n, prompt=start, temperature=0.6))
+    return sorted(drafts, key=lambda draft: gpt.evaluate([draft]).loss)[:n]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("start", nargs="?", default="", help="how the message begins")
+    parser.add_argument("-n", type=int, default=5, help="how many")
+    parser.add_argument("--repository", type=Path, default=Path())
+    parser.add_argument("--learn", action="store_true", help="learn again")
+    parser.add_argument("--steps", type=int, help="of the training")
+    args = parser.parse_args()
+    common = git(args.repository, "rev-parse", "--path-format=absolute", "--git-common-dir")
+    directory = Path(common, "commit-messages")
+    if args.learn or not directory.exists():
+        learn(args.repository, directory, args.steps)
+    for message in complete(InferenceGpt(load(directory)), args.start, args.n):
+        print(message)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (MicrogptError, subprocess.CalledProcessError) as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,52 @@
+"""Make up names for the characters of a game that sound like those of a list.
+
+The list is a file with one name per line: elves, towns, star ships; without one, first names.
+Prints names that are not in the list, one per line. The same seed makes up the same names again, so
+a world needs to save only its seed. Training takes a second.
+
+    python examples/game_names.py -n 5 --seed 7
+    python examples/game_names.py elves.txt --start Gal --longest 8
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from microgpt import InferenceGpt, MicrogptError, ModelConfig, TrainConfig, load_text, train
+from microgpt.data.documents import bundled
+
+TRIES = 10_000  # a short list may have no more to give
+
+
+def new_names(known: list[str], *, seed: int, start: str, longest: int) -> Iterator[str]:
+    """Yield names that begin with start, have at most that many letters, and are not known."""
+    steps = min(2000, 100 + 10 * len(known))  # with more, it would know a short list by heart
+    model, config = ModelConfig(block_size=longest + 1), TrainConfig(steps, batch_size=4, seed=seed)
+    gpt = InferenceGpt(train(known, model=model, config=config))
+    seen = set(known)
+    for name in gpt.generate(TRIES, prompt=start, temperature=0.8, seed=seed):
+        if name not in seen and len(name) <= longest:
+            seen.add(name)
+            yield name
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="?", type=Path, default=bundled("names.txt"))
+    parser.add_argument("-n", type=int, default=10, help="how many")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--start", default="", help="how each begins")
+    parser.add_argument("--longest", type=int, default=12, help="in letters")
+    args = parser.parse_args()
+    names = new_names(load_text(args.names), seed=args.seed, start=args.start, longest=args.longest)
+    for name in islice(names, args.n):
+        print(name)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except MicrogptError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,49 @@
+"""A bot that answers the members of a chat room through a model served over HTTP.
+
+Reads lines such as `ada: hi` from standard input, asks the OpenAI-compatible route of the service,
+and prints `bot: @ada hello!`. Each member has a conversation, so the bot remembers their names.
+Connect its two ends to a room. It needs nothing but Python; a key is read from OPENAI_API_KEY.
+
+    microgpt serve data/models/chat
+    python examples/http_bot.py http://localhost:8080/v1
+"""
+
+import json
+import os
+import sys
+from collections import defaultdict
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+Messages = list[dict[str, str]]
+MEMORY = 7  # messages of a conversation that are sent again; odd, so that the first is a member's
+
+
+def reply(base_url: str, messages: Messages) -> dict[str, str]:
+    """Return the message that follows in a conversation."""
+    body = {"model": "microgpt", "messages": messages, "temperature": 0}
+    key = os.environ.get("OPENAI_API_KEY", "none")
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
+    request = Request(f"{base_url}/chat/completions", json.dumps(body).encode(), headers)
+    with urlopen(request, timeout=60) as response:
+        return json.load(response)["choices"][0]["message"]
+
+
+def main(base_url: str) -> None:
+    talks: defaultdict[str, Messages] = defaultdict(list)
+    for line in sys.stdin:
+        name, _, said = (part.strip() for part in line.partition(":"))
+        if said:
+            talk = [*talks[name], {"role": "user", "content": said}][-MEMORY:]
+            answer = reply(base_url, talk)
+            print(f"bot: @{name} {answer['content']}", flush=True)
+            talks[name] = [*talk, answer]
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1] if len(sys.argv) > 1 else "http://localhost:8080/v1")
+    except HTTPError as error:
+        sys.exit(f"error: {error.read().decode()}")
+    except (URLError, ConnectionError) as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,111 @@
+"""Every command and Python snippet of README.md and docs/ runs, shortened."""
+
+import errno
+import re
+import socket
+from pathlib import Path
+
+import docs_commands
+import pytest
+from docs_commands import EXCUSED, RUN, SHORTER, SHOWN, FailedError, blocks, pages
+
+COMMAND = re.compile(r"(\$|microgpt|uv|python|pip|curl) ")
+PAGES = [page for page in pages() if any(block.language in RUN for block in blocks(page))]
+
+
+@pytest.fixture
+def page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A page of a documentation of its own, which is run in folder."""
+    (tmp_path / "folder").mkdir()
+    monkeypatch.setattr(docs_commands, "ROOT", tmp_path)
+    return tmp_path / "page.md"
+
+
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.parametrize("name", PAGES)
+def test_what_a_page_says_runs_and_prints_what_it_shows(name: str, tmp_path: Path) -> None:
+    docs_commands.run(name, tmp_path, short=True)
+
+
+@pytest.mark.parametrize("page", pages())
+def test_every_command_is_in_a_block_whose_language_says_so(page: str) -> None:
+    for block in blocks(page):
+        place = f"{page}:{block.line}"
+        assert block.language in RUN | SHOWN, f"{place}: {block.language}"
+        assert block.language not in RUN or block.commands.strip(), f"{place}: nothing to run"
+        if block.language in SHOWN:
+            commands = [line for line in block.code.splitlines() if COMMAND.match(line)]
+            assert not commands, f"{place}: mark the block as bash or console"
+
+
+@pytest.mark.parametrize(("pattern", "reason"), EXCUSED)
+def test_every_excuse_has_a_command_and_a_reason(pattern: str, reason: str) -> None:
+    assert reason
+    run = [block for page in PAGES for block in blocks(page) if block.language in RUN]
+    assert any(re.search(pattern, block.commands) for block in run)
+
+
+@pytest.mark.parametrize(("pattern", "replacement"), SHORTER)
+def test_every_rule_shortens_a_command(pattern: str, replacement: str) -> None:
+    commands = [block.excused for page in PAGES for block in blocks(page)]
+    assert any(re.sub(pattern, replacement, text) != text for text in commands)
+
+
+def test_blocks_run_in_order_in_one_folder(page: Path, tmp_path: Path) -> None:
+    page.write_text(
+        "```bash\necho 1 > n\n```\n"
+        "- In a list:\n\n  ```python\n  print(int(open('n').read()) + 1)\n  ```\n\n"
+        '=== "In a tab"\n\n    ```console\n    $ cat n\n    1\n    ```\n'
+    )
+    done = docs_commands.run("page.md", tmp_path / "folder", short=True)
+    assert [(block.line, printed) for block, printed in done] == [(1, ""), (6, "2\n"), (12, "1\n")]
+
+
+def test_the_snippets_of_a_page_are_one_session(page: Path, tmp_path: Path) -> None:
+    page.write_text("```python\nx = 1\n```\n\nText.\n\n```python\nprint(x + 1)\n```\n")
+    done = docs_commands.run("page.md", tmp_path / "folder", short=True)
+    assert [printed for _, printed in done] == ["", "2\n"]
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "```console\n$ echo one\none\n$ echo two\n2\n```\n",
+        "```python\nprint('one\\ntwo')\n```\n\n```text\none\n2\n```\n",
+    ],
+)
+def test_a_page_that_shows_something_else_is_named(page: Path, tmp_path: Path, shown: str) -> None:
+    page.write_text(shown)
+    with pytest.raises(
+        FailedError, match=r"page\.md:1: does not show what is printed:\n\none\ntwo"
+    ):
+        docs_commands.run("page.md", tmp_path / "folder", short=True)
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        ("```bash\ntrue\nfalse\ntrue\n```", 1),
+        ("```bash\nfalse | true\n```", 1),
+        ("text\n\n```python\n1 / 0\n```", 3),
+        ("```console\n$ no-such-command\nfine\n```", 1),
+    ],
+)
+def test_a_block_that_fails_is_named(page: Path, tmp_path: Path, code: str, line: int) -> None:
+    page.write_text(code)
+    with pytest.raises(FailedError, match=rf"page\.md:{line}: exit code"):
+        docs_commands.run("page.md", tmp_path / "folder", short=True)
+
+
+@pytest.mark.slow
+def test_a_service_runs_until_another_starts_or_the_page_ends(page: Path, tmp_path: Path) -> None:
+    page.write_text(
+        "```bash\nPORT=8080 microgpt-serve\ncurl localhost:8080/microgpt/v1/model\n```\n"
+        "```bash\nMICROGPT_API_KEY=secret uv run microgpt serve\n"
+        "! curl --output none localhost:8080/microgpt/v1/model && echo $PORT\n```\n"
+    )
+    (_, model), (_, port) = docs_commands.run("page.md", tmp_path / "folder", short=True)
+    assert '"chat":true' in model
+    with socket.socket() as client:
+        assert client.connect_ex(("localhost", int(port))) == errno.ECONNREFUSED

@@ -1,0 +1,124 @@
+"""The scripts of examples/ do what their docstrings say."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import fork_server
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+
+
+def start(name: str, *args: str | Path, folder: Path, stdin: str = "") -> str:
+    """Run an example as `python examples/NAME` does, in a fork, and return what it prints."""
+    program = f"import sys, runpy; sys.path[0] = {str(EXAMPLES)!r}; "
+    program += f"runpy.run_path({str(EXAMPLES / name)!r}, run_name='__main__')"
+    done = fork_server.run(["python", "-c", program, *args], cwd=folder, input=stdin)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_each_is_in_a_table() -> None:
+    tables = (EXAMPLES / "README.md").read_text()
+    for path in {*EXAMPLES.glob("*.*"), *EXAMPLES.glob("notebooks/*")} - {EXAMPLES / "README.md"}:
+        assert f"]({path.relative_to(EXAMPLES)})" in tables
+
+
+def test_each_is_short() -> None:
+    for path in {*EXAMPLES.glob("*.py"), *EXAMPLES.glob("*.sh")} - {EXAMPLES / "karpathy.py"}:
+        assert len(path.read_text().splitlines()) < 60, path.name
+
+
+@pytest.mark.slow
+def test_game_names_are_new_and_fit_and_come_again_with_the_seed(tmp_path: Path) -> None:
+    elves = ["galadriel", "galathil", "celeborn", "celebrian", "elrond", "elros", "galdor"]
+    (tmp_path / "elves.txt").write_text("\n".join(elves))
+    args = ("elves.txt", "-n", "4", "--seed", "7", "--start", "gal", "--longest", "8")
+
+    names = start("game_names.py", *args, folder=tmp_path).splitlines()
+
+    assert len(set(names)) == 4
+    assert all(name.startswith("gal") and len(name) <= 8 for name in names)
+    assert not set(names) & set(elves)
+    assert start("game_names.py", *args, folder=tmp_path).splitlines() == names
+
+
+@pytest.mark.slow
+def test_commit_messages_are_completed_and_learnt_once(tmp_path: Path) -> None:
+    git = ["git", "-c", "user.name=me", "-c", "user.email=me@example.org"]
+    subprocess.run([*git, "init", "--quiet"], cwd=tmp_path, check=True)
+    for what in ("the parser", "the tests", "a typo", "the docs"):
+        message = ["commit", "--quiet", "--allow-empty", "-m", f"Fix {what}"]
+        subprocess.run([*git, *message], cwd=tmp_path, check=True)
+
+    args = ("Fix t", "-n", "2", "--steps", "200")
+    completed = start("commit_messages.py", *args, folder=tmp_path).splitlines()
+
+    assert set(completed) & {"Fix the parser", "Fix the tests", "Fix the docs"}
+    learnt = (tmp_path / ".git/commit-messages/meta.json").stat().st_mtime_ns
+    assert start("commit_messages.py", *args, folder=tmp_path).splitlines() == completed
+    assert (tmp_path / ".git/commit-messages/meta.json").stat().st_mtime_ns == learnt
+
+
+@pytest.mark.slow
+def test_the_faq_answers_questions_with_typing_errors(tmp_path: Path) -> None:
+    asked = "Where are you?\nhi! do you delver\n"
+    args = (EXAMPLES / "faq.txt", "--save", "model")
+    learnt, where, deliver = start("faq.py", *args, folder=tmp_path, stdin=asked).splitlines()
+    assert learnt.startswith("14 questions learnt")
+    assert where == "At 12 Mill Street, opposite the church."
+    assert deliver == "No, but we keep your order until noon."
+    assert (tmp_path / "model" / "meta.json").exists()
+
+
+@pytest.mark.slow
+def test_evolution_raises_the_score_of_ones_own_judge(tmp_path: Path) -> None:
+    program = (EXAMPLES / "own_judge.py").read_text()
+    done = fork_server.run(["python", "-c", program], cwd=tmp_path, check=True)
+    scores = [float(score) for score in re.findall(r"^\d: ([\d.]+) Emb", done.stderr, re.M)]
+    assert len(scores) == 5
+    assert scores[-1] > scores[0]
+    assert scores == sorted(scores)
+    names = done.stdout.split()
+    assert len(names) == 10
+    assert not set(names) & set((ROOT / "data/names.txt").read_text().split())
+
+
+@pytest.mark.slow
+def test_the_bot_has_a_conversation_with_each_member(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("MICROGPT_API_KEY", "secret")
+    monkeypatch.setenv("PORT", "0")
+    streams = {"stdout": fork_server.PIPE, "stderr": fork_server.PIPE, "encoding": "utf-8"}
+    with fork_server.Popen(["microgpt-serve"], cwd=tmp_path, **streams) as service:
+        try:
+            found = (re.search(r"at http://\S+:(\d+)", line) for line in service.stderr)
+            port = next(filter(None, found))[1]
+            monkeypatch.setenv("OPENAI_API_KEY", "secret")
+            said = "ada: hi\nbob: my name is bob\n\nada: what is 3 plus 4?\nbob: what is my name?\n"
+            address = f"http://localhost:{port}/v1"
+            answers = start("http_bot.py", address, folder=tmp_path, stdin=said).splitlines()
+        finally:
+            service.terminate()
+            service.communicate()
+    assert answers[0].startswith("bot: @ada ")
+    assert answers[1] == "bot: @bob hi bob!"
+    assert answers[2] == "bot: @ada 3 + 4 = 7"
+    assert "bob" in answers[3].removeprefix("bot: @bob ")
+
+
+@pytest.mark.slow
+def test_the_bot_says_in_one_line_that_there_is_no_service() -> None:
+    done = subprocess.run(
+        ["python", EXAMPLES / "http_bot.py", "http://localhost:9/v1"],
+        input="ada: hi\n",
+        capture_output=True,
+        text=True,
+        check=False,
+        env=dict(os.environ),
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "refused" in done.stderr

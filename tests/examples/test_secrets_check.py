@@ -1,0 +1,37 @@
+"""`examples/secrets_check.sh` stops a commit with a secret, and no other."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CHECK = ROOT / "examples" / "secrets_check.sh"
+
+
+def git(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    settings = ("-c", "user.name=me", "-c", "user.email=me@example.org")
+    return subprocess.run(
+        ["git", *settings, *args], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.slow
+def test_a_commit_with_a_secret_is_stopped(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("TRAIN", "--budget 3e10")
+    git(tmp_path, "init", "--quiet")
+    subprocess.run([CHECK, "learn", ROOT / "libs"], cwd=tmp_path, check=True)
+    (tmp_path / ".git/hooks/pre-commit").symlink_to(CHECK)
+
+    (tmp_path / "a.py").write_text("total_loss = measure_losses(held_out_documents)\n")
+    git(tmp_path, "add", "a.py")
+    done = git(tmp_path, "commit", "-m", "innocent")
+    assert done.returncode == 0, done.stderr
+
+    (tmp_path / "b.py").write_text('key = "xK9vQ2mZpL7tRw4sYb8n"\n')
+    git(tmp_path, "add", "b.py")
+    done = git(tmp_path, "commit", "-m", "secret")
+    assert done.returncode == 1
+    assert "secrets?" in done.stderr + done.stdout
+    assert "xK9vQ2mZpL7tRw4sYb8n" in done.stderr + done.stdout
+    assert git(tmp_path, "log", "--format=%s").stdout == "innocent\n"

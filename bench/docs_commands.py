@@ -30,8 +30,9 @@ SHOWN = {"", "json", "jsonl", "toml", "text"}  # languages of blocks that are no
 
 # What is left out: a pattern of the text, and why it is not run.
 EXCUSED = (
+    (r"git clone URL .*", "needs the address of the repository"),
     (r"pip install uv", "changes the installation"),
-    (r"uv run pytest", "would run this test"),
+    (r"uv run microgpt play.*", "opens a browser; tests/serve/test_playground.py runs it"),
     (r"(?s).*splat\(x, 0\).*", "a kernel in the engine's own language"),
     (r"uv run .*bench/.*", "takes up to hours; tests/bench runs each script"),
     (r"tail -f .*", "does not end"),
@@ -56,7 +57,7 @@ SHORTER = (
 )
 # What a reader of a page has from other pages, or has made.
 BEFORE = {
-    "README.md": "microgpt train --model one; microgpt train --seed 1 --model two",
+    "docs/training.md": "microgpt train --model one; microgpt train --seed 1 --model two",
     "docs/architecture.md": "microgpt train --model names-model",
     "docs/serving.md": "cp -r data/models/chat output",
 }

@@ -48,7 +48,8 @@ def test_all_that_a_preset_sets_is_an_option_of_train(name) -> None:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_docs_have_each_preset_with_its_size(name) -> None:
-    (row,) = [line for line in PRESETS_PAGE.read_text().splitlines() if line.startswith(f"| `{name}` |")]
+    lines = PRESETS_PAGE.read_text().splitlines()
+    (row,) = [line for line in lines if line.startswith(f"| `{name}` |")]
     if PRESETS[name].data == "names":
         model = replace(PRESETS[name].model, vocab_size=27)
         assert f"| {count_params(model):,} |" in row

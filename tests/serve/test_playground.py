@@ -241,6 +241,7 @@ def test_the_bars_follow_position_temperature_and_top_k(names, names_gpt, page, 
     check(expected(2, 0.5))
     page.locator("#bar-top-k").fill("3")
     check(expected(2, 0.5, 3))
+    assert page.inner_text("#draw") == "Draw and continue from here"
     page.focus("#positions")
     page.keyboard.press("ArrowLeft")
     until(page, "location.hash.includes('at=1')")
@@ -257,8 +258,11 @@ def test_the_bars_follow_position_temperature_and_top_k(names, names_gpt, page, 
         until(page, f"document.getElementById('text').value === 'anna{likeliest}'")
     page.fill("#text", "xyz!")
     page.wait_for_selector("#unreadable:not([hidden])")
-    assert "The vocabulary does not contain" in page.inner_text("#unreadable")
-    assert [text for text in complaints if "400 (Bad Request)" not in text] == []
+    assert page.inner_text("#unreadable").startswith("The model does not know “xyz!”")
+    assert page.is_hidden("#explained")
+    page.fill("#text", "anna" * 5)
+    until(page, "document.getElementById('unreadable').innerText.includes('21 tokens')")
+    assert complaints == []
 
 
 @pytest.mark.slow
@@ -281,15 +285,15 @@ def test_attention_and_numbers_are_those_of_the_model(talk, talk_gpt, page, comp
         f"{100 * row[-2]:.1f}",
     )
     weights = page.locator("#positions .token").evaluate_all(
-        "tokens => tokens.map(token => Number(token.style.getPropertyValue('--weight')))"
+        "all => all.map(one => Number(getComputedStyle(one).getPropertyValue('--share')))"
     )
     assert weights == pytest.approx(row, abs=1e-6)
     page.wait_for_selector("#step option", state="attached")
     names = page.locator("#step option").evaluate_all("all => all.map(one => one.value)")
     assert names == [*found.activations, "probabilities"]
     for name in names:
-        text = page.inner_text("#what")
-        assert text.count(" In model.py: ") == 1
+        assert page.inner_text("#what")
+        assert page.inner_text("#code")
         cells = page.locator("#numbers span").all_inner_texts()
         assert cells, name
         if name in ("embedding", "layer0.mlp_output"):
@@ -356,7 +360,6 @@ def test_every_view_can_be_used_by_everyone(names, talk, page, complaints, schem
     page.set_viewport_size({"width": width, "height": 800})
     views = [
         (talk, "chat", {"m": ["hi there", "yo"]}),
-        (names, "chat", {}),
         (names, "generate", {"prompt": "a"}),
         (names, "inside", {"text": "anna", "step": "layer0.attention"}),
         (talk, "inside", {"question": "hi there", "text": "yo"}),

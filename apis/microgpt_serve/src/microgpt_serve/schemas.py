@@ -313,7 +313,10 @@ class ModelResponse(BaseModel):
     n_layer: int
     n_ff_exp: int
     positions: Positions
+    token_shift: bool
     activation: Activation
+    qk_norm: bool
+    final_norm: bool
     dtype: str
     tokenizer: Literal["char", "bpe"] = Field(
         description="`char`: each token is a character; `bpe`: each token is a subword."

@@ -55,15 +55,17 @@ export class Bars {
 
   /** Show a prediction. The token that came is marked, unless the text ends there. */
   draw(now, isLast) {
+    byId("draw").textContent = isLast ? "Draw the next token" : "Draw and continue from here";
     this.#now = now;
     this.#logits = null;
     const rows = this.#bars().map(({ token, text }) => {
       const bar = element("div", { className: "bar" });
-      bar.append(element("i"), element("b"), element("span"));
+      bar.append(element("i"), element("b"));
       const name = text === null ? "others" : element("span", { className: "token" }, shown(text, true));
       const came = !isLast && token === now.token;
       const head = element("th", { scope: "row" }, name);
-      return element("tr", { className: came ? "came" : "" }, head, element("td", {}, bar));
+      const cells = [head, element("td", {}, bar), element("td")];
+      return element("tr", { className: came ? "came" : "" }, ...cells);
     });
     byId("bars").tBodies[0].replaceChildren(...rows);
     byId("draw").disabled = true;
@@ -93,12 +95,13 @@ export class Bars {
     let rest = 1;
     [...byId("bars").tBodies[0].rows].forEach((row, i) => {
       const { token, probability } = bars[i];
-      const p = !found ? probability : token === null ? Math.max(0, rest) : found[token];
+      const p = !found ? probability : token === null ? (rest > 1e-9 ? rest : 0) : found[token];
       rest -= p;
       const bar = row.querySelector(".bar");
       bar.style.setProperty("--p", p);
       bar.style.setProperty("--at-one", probability);
-      bar.lastChild.textContent = percent(p);
+      bar.lastChild.hidden = Math.abs(p - probability) < 0.002;
+      row.lastChild.textContent = percent(p);
     });
   }
 

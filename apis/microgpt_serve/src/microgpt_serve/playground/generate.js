@@ -65,7 +65,7 @@ export class Generate {
       notes.push(`${n} of ${samples.length} ${n === 1 ? "is" : "are"} in the training data.`);
     }
     if (dropped) notes.push(`The prompt is too long: its first ${dropped} tokens were not read.`);
-    if (this.#model.chat) notes.push("A chat model generates messages of the user.");
+    if (this.#model.chat) notes.push("A chat model generates messages of the user, which it has not learned to write.");
     byId("summary").textContent = notes.join(" ");
   }
 

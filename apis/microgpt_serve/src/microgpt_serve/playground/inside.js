@@ -6,13 +6,13 @@ import { tell } from "./main.js";
 import { Maps } from "./maps.js";
 import { post } from "./service.js";
 import { Steps } from "./steps.js";
-import { element, isSpecial, quoted, shown } from "./text.js";
+import { element, isSpecial, printable, quoted, shown } from "./text.js";
 
 const byId = (id) => document.getElementById(id);
 const positions = byId("positions");
 const PATH = "microgpt/v1/explain";
 const TOP = 20; // the most alternatives that the service returns
-const FIRST_TEXT = { chat: { question: "what is 3 plus 4?", text: "" }, text: { text: "" } };
+const FIRST_QUESTION = "what is 3 plus 4?";
 const DARK_BITS = 8; // surprise with the strongest colour
 
 export class Inside {
@@ -35,7 +35,14 @@ export class Inside {
       pointed: (row) => this.#shade(row),
       chosen: (row) => this.#choose(row),
     });
-    this.#steps = new Steps(model, () => this.#write());
+    this.#steps = new Steps(model, (layer) => {
+      if (layer !== null && this.#maps.choose(layer)) this.#explainAttention();
+      this.#write();
+    });
+    byId("again").addEventListener("click", () => {
+      byId("text").value = "";
+      this.#explain(0);
+    });
     byId("read").addEventListener("submit", (event) => event.preventDefault());
     byId("read").addEventListener("input", () => this.#explain(Infinity));
     positions.addEventListener("keydown", (event) => this.#move(event));
@@ -45,14 +52,20 @@ export class Inside {
     });
   }
 
-  show(parameters) {
-    const first = FIRST_TEXT[this.#model.chat ? "chat" : "text"];
-    byId("question").value = parameters.get("question") ?? first.question ?? "";
-    byId("text").value = parameters.get("text") ?? first.text;
+  async show(parameters) {
+    byId("question").value = parameters.get("question") ?? FIRST_QUESTION;
+    byId("text").value = parameters.get("text") ?? (await this.#firstText());
     this.#bars.read(parameters);
     this.#maps.read(parameters);
     this.#steps.read(parameters);
     this.#explain(Number(parameters.get("at") ?? Infinity));
+  }
+
+  /** Return a text that the model generates, or "" for a chat model. */
+  async #firstText() {
+    if (this.#model.chat) return "";
+    const { samples } = await post("microgpt/v1/generate", { max_tokens: 12 }).catch(() => ({}));
+    return samples?.[0] ?? "";
   }
 
   #document() {
@@ -85,35 +98,58 @@ export class Inside {
   /** Explain the text of the form, and choose a position, at most the last. */
   async #explain(at) {
     tell();
-    const found = await this.#ask("text", { top: TOP }, byId("unreadable"));
+    this.#write();
+    const found = await this.#ask("text", { top: TOP });
     if (!found) return;
+    const { block_size: size } = this.#model;
+    if (found.read.length > size) {
+      this.#refuse(`The text has ${found.read.length} tokens with the start token; at most ${size} fit into
+        the context of the model.`);
+      return;
+    }
     this.#found = found;
-    byId("explained").hidden = false;
+    this.#refuse("");
     positions.replaceChildren(...found.read.map((label, i) => this.#token(label, i)));
     this.#choose(Math.max(0, Math.min(at, this.#last)));
     this.#explainAttention();
   }
 
-  /** Return an explanation; show a problem in an element, and return nothing. */
-  async #ask(purpose, options, problem) {
+  /** Show a problem instead of explanations, or explanations if there is none. */
+  #refuse(problem) {
+    byId("unreadable").textContent = problem;
+    byId("unreadable").hidden = !problem;
+    byId("explained").hidden = Boolean(problem);
+  }
+
+  /** Return the characters of the form that the model does not know. */
+  #unknown() {
+    const { characters } = this.#model;
+    const text = byId("text").value + (this.#model.chat ? byId("question").value : "");
+    return characters ? [...new Set(text)].filter((char) => !characters.includes(char)).join("") : "";
+  }
+
+  /** Return an explanation; show a problem, and return nothing. */
+  async #ask(purpose, options) {
     this.#requests[purpose]?.abort();
     const { signal } = (this.#requests[purpose] = new AbortController());
+    const unknown = this.#unknown();
+    if (unknown) {
+      this.#refuse(`The model does not know “${printable(unknown)}”. It knows these characters:
+        ${printable(this.#model.characters)}`);
+      return;
+    }
     try {
-      const found = await post(PATH, { ...this.#document(), ...options }, signal);
-      problem.hidden = true;
-      return found;
+      return await post(PATH, { ...this.#document(), ...options }, signal);
     } catch (error) {
-      if (signal.aborted) return;
-      problem.textContent = error.message;
-      problem.hidden = false;
+      if (!signal.aborted) this.#refuse(error.message);
     }
   }
 
   async #explainAttention() {
     this.#write();
     const options = { top: 0, attention: this.#maps.heads };
-    const found = await this.#ask("attention", options, byId("detail-error"));
-    this.#maps.draw(found?.attention ?? {}, found?.read ?? []);
+    const found = await this.#ask("attention", options);
+    if (found) this.#maps.draw(found.attention, found.read);
   }
 
   #token(label, i) {
@@ -122,7 +158,7 @@ export class Inside {
     token.ariaSelected = "false";
     if (isSpecial(label)) token.classList.add("special");
     const came = i >= this.#start && this.#found.predictions[i - 1]; // questions are not learned
-    if (came) token.style.setProperty("--share", Math.min(1, came.bits / DARK_BITS));
+    if (came) token.style.setProperty("--surprise", Math.min(1, came.bits / DARK_BITS));
     if (came) token.title = `${came.bits.toFixed(1)} bits of surprise`;
     return token;
   }
@@ -140,14 +176,17 @@ export class Inside {
     const name = (label) => quoted(label, true);
     const before = read.slice(0, i + 1);
     const after = before.slice(before.findLastIndex(isSpecial) + 1).map((label) => shown(label));
-    const start = after.length ? `After “${after.slice(-24).join("")}”` : `After ${quoted(read[i])}`;
+    const end = `${after.length > 24 ? "…" : ""}${after.slice(-24).join("")}`;
+    const where = `after ${after.length ? `“${end}”` : quoted(read[i])}`;
+    const start = where.replace("a", "A");
+    byId("where").textContent = where;
     byId("sentence").textContent = isLast
       ? `${start}, the most likely is ${name(likeliest.text)}.`
       : `${start}, the most likely is ${name(likeliest.text)}. What came is ${name(now.text)}: ` +
         `${now.bits.toFixed(1)} bits of surprise.`;
     this.#bars.draw(now, isLast);
     this.#write();
-    const found = await this.#ask("numbers", { top: 0, position: i }, byId("detail-error"));
+    const found = await this.#ask("numbers", { top: 0, position: i });
     if (!found) return;
     this.#bars.setLogits(found.activations.logits, i >= this.#start - 1);
     this.#steps.draw(found.activations, read, i, now.alternatives);
@@ -171,6 +210,7 @@ export class Inside {
   #append(label) {
     if (isSpecial(label)) {
       byId("sentence").textContent = `Drawn: ${quoted(label, true)}. The text ends here.`;
+      byId("draw").disabled = true;
       return;
     }
     if (label.startsWith("bytes:") || label.includes("\ufffd")) {

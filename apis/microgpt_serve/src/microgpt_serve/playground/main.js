@@ -30,7 +30,8 @@ async function start() {
   const views = { chat: new Chat(model), generate: new Generate(model), inside: new Inside(model) };
   const show = () => {
     const { view, parameters } = read();
-    const name = view in views ? view : model.chat ? "chat" : "generate";
+    const isThere = view in views && (model.chat || view !== "chat");
+    const name = isThere ? view : model.chat ? "chat" : "generate";
     if (name !== view) history.replaceState(null, "", `#/${name}`);
     for (const other in views) document.getElementById(other).hidden = other !== name;
     for (const link of document.querySelectorAll("nav a")) {

@@ -6,7 +6,6 @@ const byId = (id) => document.getElementById(id);
 const layers = byId("layer");
 const LABELLED = 12; // pixels of a cell that leave room for the label of its row or column
 const MARGIN = 20; // pixels for labels
-const MANY = 48; // tokens; the map of a longer text has a row of the page to itself
 const GAP = 16; // pixels between maps
 
 export class Maps {
@@ -26,12 +25,19 @@ export class Maps {
   }
 
   read(parameters) {
-    layers.value = parameters.get("layer") ?? 1 - 1;
+    layers.value = parameters.get("layer") ?? 0;
     if (layers.selectedIndex < 0) layers.value = 0;
   }
 
   get parameters() {
     return { layer: layers.value === "0" ? undefined : layers.value };
+  }
+
+  /** Choose a layer, counted from 0; return whether it was another one. */
+  choose(layer) {
+    const isOther = layers.value !== String(layer);
+    layers.value = layer;
+    return isOther;
   }
 
   /** The heads to draw, as pairs of layer and head, both counted from 0. */
@@ -43,7 +49,8 @@ export class Maps {
   draw(attention, read) {
     this.#read = read;
     const room = byId("maps").clientWidth;
-    const wide = read.length <= MANY ? Math.min(280, (room - GAP) / 2) : Math.min(512, room);
+    const half = Math.min(280, (room - GAP) / 2);
+    const wide = (half - MARGIN) / read.length >= LABELLED ? half : Math.min(540, room);
     this.#maps = Object.entries(attention).map(([name, rows]) => {
       const margin = (wide - MARGIN) / rows.length >= LABELLED ? MARGIN : 0;
       const cell = Math.min(28, (wide - margin) / rows.length);
@@ -51,7 +58,7 @@ export class Maps {
       return { name, rows, cell, margin, side, canvas: element("canvas"), mark: element("i") };
     });
     byId("maps").replaceChildren(...this.#maps.map((map) => this.#figure(map)));
-    byId("attended").textContent = "\u00a0"; // keeps the line
+    this.#tell();
     this.#paintAll();
   }
 
@@ -72,14 +79,17 @@ export class Maps {
     const leave = () => {
       cancelAnimationFrame(frame);
       map.mark.style.visibility = "hidden";
+      this.#tell();
       this.#on.pointed(null);
     };
-    place.addEventListener("pointermove", (event) => {
+    const follow = (event) => {
       const box = place.getBoundingClientRect();
       const index = (x) => Math.floor((x - map.margin) / map.cell);
       const [row, column] = [index(event.clientY - box.top), index(event.clientX - box.left)];
-      if (row >= 0 && row <= last && column >= 0) point(row, Math.min(column, row));
-    });
+      if (Math.min(row, column) >= 0 && Math.max(row, column) <= last) point(row, column);
+    };
+    place.addEventListener("pointermove", follow);
+    place.addEventListener("pointerdown", follow);
     place.addEventListener("pointerleave", leave);
     place.addEventListener("blur", leave);
     place.addEventListener("focus", () => point(...at));
@@ -91,7 +101,7 @@ export class Maps {
       if (!move) return;
       event.preventDefault();
       const row = Math.max(0, Math.min(last, at[0] + move[0]));
-      point(row, Math.max(0, Math.min(row, at[1] + move[1])));
+      point(row, Math.max(0, Math.min(last, at[1] + move[1])));
     });
     return element("figure", {}, place, element("figcaption", {}, `head ${head}`));
   }
@@ -102,10 +112,17 @@ export class Maps {
     mark.style.visibility = "visible";
     this.#on.pointed(rows[row]);
     const [from, to] = [this.#read[row], this.#read[column]];
+    if (column > row) {
+      this.#tell(`A token cannot look ahead: ${quoted(to)} comes after ${quoted(from)}.`);
+      return;
+    }
     const what = row === column ? "itself" : `${quoted(to)} at position ${column}`;
-    byId("attended").textContent =
-      `Head ${head}: at ${quoted(from)} at position ${row}, ${percent(rows[row][column])} comes ` +
-      `from ${what}.`;
+    const share = percent(rows[row][column]);
+    this.#tell(`Head ${head}: at ${quoted(from)} at position ${row}, ${share} comes from ${what}.`);
+  }
+
+  #tell(text = "\u00a0") {
+    byId("attended").textContent = text; // a space keeps the line
   }
 
   #paintAll() {

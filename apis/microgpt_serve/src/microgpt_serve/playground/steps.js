@@ -1,57 +1,62 @@
 // The numbers of one position, from the token to the probabilities, one step at a time.
 
 import { probabilities } from "./bars.js";
-import { element, quoted, shown } from "./text.js";
+import { element, percent, quoted, shown } from "./text.js";
 
 const byId = (id) => document.getElementById(id);
 const steps = byId("step");
 const numbers = byId("numbers");
 
-// By the name of the numbers in an explanation, without the layer: a title, what happens for a
+// By the name of the numbers in an explanation, without the layer: a title, what happens, for a
 // beginner, and the name of the step in model.py.
 const TEXTS = {
   embedding: [
     "Embedding",
     (c) =>
-      `The model cannot read letters, so it looks up a list of ${c.C} numbers for ${c.token}` +
-      `${c.learned ? ` and another for position ${c.at}, and adds the two` : ""}. All these lists ` +
-      `were learned in training. Similar tokens tend to get similar lists.`,
+      `The model computes with numbers, so it looks up a list of ${c.C} numbers for ${c.token}` +
+      `${c.learned ? ` and another for position ${c.at}, and adds the two` : ""}. These lists are ` +
+      `weights: they were adjusted in training, like all that is called a matrix below.` +
+      `${c.shifts ? " The numbers of the token before are added, too, in another order." : ""}`,
     "Gpt.embedding",
   ],
   x: [
-    "Start of the residual stream",
+    "Residual stream",
     () =>
-      "The numbers are scaled so that the mean of their squares is 1. This list is the residual " +
-      "stream: each later step reads it and adds something to it.",
+      "The numbers are scaled so that the mean of their squares is 1. This list is called the " +
+      "residual stream: each later step reads it and adds something to it.",
     "rmsnorm",
   ],
   attention_input: [
     "Input of attention",
-    () => "Attention reads a copy of the residual stream, again scaled to a mean square of 1.",
+    () => "Attention reads a copy of the residual stream, scaled to a mean square of 1.",
     "rmsnorm(x)",
   ],
   query: [
     "Queries",
     (c) =>
-      `A matrix turns the input into ${c.H} queries, one per head: what this position looks for. ` +
-      `Each number is a sum of products of the input with a row of learned weights.`,
+      `A query, one for each of the ${c.H} heads, is compared with keys to find the tokens to look ` +
+      `at. Each of its numbers is a sum: each number of the input times a weight. The table of these ` +
+      `weights is a matrix. ${c.order}`,
     "Gpt.query_or_key",
   ],
   key: [
     "Keys",
-    () => "Another matrix makes the keys: what this position offers to itself and to later ones.",
+    () =>
+      "Another matrix makes the keys, with which this position can be found by its own queries and " +
+      "those of later positions.",
     "Gpt.query_or_key",
   ],
   value: [
     "Values",
-    () => "A third matrix makes the values: what a position passes on where its key is wanted.",
+    () => "A third matrix makes the values: what is taken from this position by those that look at it.",
     "linear(x, attn_wv)",
   ],
   attention: [
     "Attention weights",
     () =>
-      "The query is compared with the key of each position so far: the products of their numbers " +
-      "are added up. Softmax turns these sums into shares that add up to 1 in each head.",
+      "The query is compared with the key of each position so far: their numbers are multiplied in " +
+      "pairs and added up. Softmax makes shares of these sums: e to the power of each, divided by the " +
+      "total, so that the shares of a head add up to 1. These are the rows of the maps above.",
     "Gpt.attention_weights",
   ],
   heads: [
@@ -71,19 +76,21 @@ const TEXTS = {
   ],
   mlp_input: [
     "Input of the MLP",
-    () => "The MLP, too, reads a copy that is scaled to a mean square of 1.",
+    (c) =>
+      `The MLP (multi-layer perceptron) reads a copy of the residual stream, scaled to a mean square ` +
+      `of 1${c.shifts ? "; the first half of it comes from the position before" : ""}.`,
     "rmsnorm(x)",
   ],
   hidden: [
     "Hidden layer of the MLP",
     (c) =>
-      `A matrix makes ${c.hidden} numbers. Each detects a pattern in the input; a negative one means ` +
-      `that the pattern is absent, and becomes 0${c.squared ? ", and the others are squared" : ""}.`,
+      `A matrix makes ${c.hidden} numbers, each of which responds to some pattern in the input. ` +
+      `Negative ones become 0: that pattern is absent.${c.squared ? " The others are squared." : ""}`,
     "Gpt.mlp",
   ],
   mlp_output: [
     "Output of the MLP",
-    (c) => `A second matrix turns the patterns that were found into ${c.C} numbers.`,
+    (c) => `A second matrix makes ${c.C} numbers of the patterns that were found.`,
     "Gpt.mlp",
   ],
   "layer.x": [
@@ -106,8 +113,9 @@ const TEXTS = {
   probabilities: [
     "Probabilities",
     () =>
-      "Softmax makes probabilities: e to the power of each logit, divided by the sum of all. The " +
-      "next token is drawn with these probabilities, after temperature and top-k.",
+      "Softmax makes probabilities of the logits. Temperature and top-k then change them: temperature " +
+      "divides the logits before. The next token is drawn with these probabilities, and everything " +
+      "begins again with a text that is longer by one token. The largest are shown, at temperature 1.",
     "softmax",
   ],
 };
@@ -127,12 +135,6 @@ export class Steps {
     steps.addEventListener("change", () => this.#choose(steps.value));
     byId("back").addEventListener("click", () => this.#go(-1));
     byId("forth").addEventListener("click", () => this.#go(1));
-    numbers.addEventListener("keydown", (event) => {
-      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-      if (!step) return;
-      event.preventDefault();
-      this.#go(step);
-    });
   }
 
   read(parameters) {
@@ -152,8 +154,14 @@ export class Steps {
     };
     const names = Object.keys(this.#activations);
     if (steps.options.length !== names.length) {
-      const option = (name, i) => element("option", { value: name }, `${i + 1}. ${title(name)}`);
-      steps.replaceChildren(...names.map(option));
+      steps.replaceChildren();
+      names.forEach((name, i) => {
+        const layer = layerOf(name);
+        const label = layer === null ? "All layers" : `Layer ${layer + 1}`;
+        if (steps.lastChild?.label !== label) steps.append(element("optgroup", { label }));
+        const title = `${i + 1}. ${TEXTS[kind(name)][0]}${layer === null ? "" : `, layer ${layer + 1}`}`;
+        steps.lastChild.append(element("option", { value: name }, title));
+      });
     }
     if (!names.includes(this.#wanted)) this.#wanted = names[0];
     this.#show();
@@ -168,7 +176,7 @@ export class Steps {
   #choose(name) {
     this.#wanted = name;
     this.#show();
-    this.#changed();
+    this.#changed(layerOf(name));
   }
 
   #show() {
@@ -185,12 +193,16 @@ export class Steps {
       V: model.vocab_size,
       hidden: model.n_embd * model.n_ff_exp,
       learned: model.positions === "learned",
+      shifts: model.token_shift,
       squared: model.activation === "relu2",
+      order:
+        model.positions === "learned"
+          ? ""
+          : "Queries and keys are then rotated by an angle that grows with the position: so the model knows the order.",
     };
-    const name = element("code", {}, code);
-    byId("what").replaceChildren(explain(context), " In ", element("code", {}, "model.py"), ": ", name);
+    byId("what").textContent = explain(context);
+    byId("code").textContent = code;
     numbers.replaceChildren(...this.#cells(this.#activations[this.#wanted]));
-    numbers.scrollTop = 0;
   }
 
   #cells(found) {
@@ -203,7 +215,9 @@ export class Steps {
     }
     if (name === "logits" || name === "probabilities") {
       const likeliest = this.#alternatives;
-      return cells(likeliest.map(({ token }) => found[token]), (i) => shown(likeliest[i].text, true));
+      const write = name === "logits" ? undefined : percent;
+      const largest = likeliest.map(({ token }) => found[token]);
+      return cells(largest, (i) => shown(likeliest[i].text, true), write);
     }
     if (["query", "key", "value", "heads"].includes(name)) {
       const size = found.length / this.#model.n_head;
@@ -222,20 +236,22 @@ function kind(name) {
   return inLayer === "x" ? "layer.x" : (inLayer ?? name);
 }
 
-function title(name) {
+/** Return the layer of an activation, counted from 0, or null. */
+function layerOf(name) {
   const [, layer] = /^layer(\d+)\./.exec(name) ?? [];
-  const [text] = TEXTS[kind(name)];
-  return layer === undefined ? text : `${text}, layer ${Number(layer) + 1}`;
+  return layer === undefined ? null : Number(layer);
 }
 
 /** Return a cell for each number, coloured by sign and size relative to the largest. */
-function cells(found, label) {
+function cells(found, label, write = twoDecimals) {
   const largest = Math.max(...found.map(Math.abs)) || 1;
   return found.map((number, i) => {
     const cell = element("span", { className: number < 0 ? "minus" : "plus" });
     cell.style.setProperty("--share", Math.abs(number) / largest);
     if (label) cell.append(element("small", {}, label(i)));
-    cell.append((Math.abs(number) < 0.005 ? 0 : number).toFixed(2));
+    cell.append(write(number));
     return cell;
   });
 }
+
+const twoDecimals = (number) => (Math.abs(number) < 0.005 ? 0 : number).toFixed(2);

@@ -194,7 +194,7 @@ def test_a_reply_that_is_never_read_does_not_keep_the_process(names_result) -> N
     model = ServedModel("names", "1", InferenceGpt(names_result), None)
     app = create_app(Settings(timeout_s=0.05), model)
     app.state.app_state.n_running = 1
-    server = _Server(uvicorn.Config(app), app.state.app_state)
+    server = _Server(uvicorn.Config(app), app.state.app_state, print)
     asyncio.run(server._drain())
     assert server.should_exit
 

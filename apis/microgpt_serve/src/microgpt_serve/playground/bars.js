@@ -2,9 +2,8 @@
 
 import { tell } from "./main.js";
 import { post } from "./service.js";
-import { element, percent, shown } from "./text.js";
+import { byId, element, percent, shown } from "./text.js";
 
-const byId = (id) => document.getElementById(id);
 const temperature = byId("bar-temperature");
 const topK = byId("bar-top-k");
 const N_BARS = 12;

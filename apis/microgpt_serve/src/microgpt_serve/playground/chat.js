@@ -3,9 +3,8 @@
 import { address, number, write } from "./address.js";
 import { tell } from "./main.js";
 import { stream } from "./service.js";
-import { element, printable, said } from "./text.js";
+import { byId, element, printable, said } from "./text.js";
 
-const byId = (id) => document.getElementById(id);
 const turns = byId("turns");
 const message = byId("message");
 

@@ -3,9 +3,8 @@
 import { address, number, write } from "./address.js";
 import { tell } from "./main.js";
 import { post } from "./service.js";
-import { element, printable, said } from "./text.js";
+import { byId, element, printable, said } from "./text.js";
 
-const byId = (id) => document.getElementById(id);
 const FIELDS = { prompt: "", number: 10, temperature: 0.5, "top-k": "", seed: 42 };
 
 export class Generate {

@@ -6,9 +6,8 @@ import { tell } from "./main.js";
 import { Maps } from "./maps.js";
 import { post } from "./service.js";
 import { Steps } from "./steps.js";
-import { element, isSpecial, printable, quoted, shown } from "./text.js";
+import { byId, element, isSpecial, printable, quoted, shown } from "./text.js";
 
-const byId = (id) => document.getElementById(id);
 const positions = byId("positions");
 const PATH = "microgpt/v1/explain";
 const TOP = 20; // the most alternatives that the service returns

@@ -1,8 +1,7 @@
 // The attention weights of each head of a layer, as maps that follow pointer and keyboard.
 
-import { element, isSpecial, percent, quoted, shown } from "./text.js";
+import { byId, element, isSpecial, percent, quoted, shown } from "./text.js";
 
-const byId = (id) => document.getElementById(id);
 const layers = byId("layer");
 const LABELLED = 12; // pixels of a cell that leave room for the label of its row or column
 const MARGIN = 20; // pixels for labels

@@ -1,9 +1,8 @@
 // The numbers of one position, from the token to the probabilities, one step at a time.
 
 import { probabilities } from "./bars.js";
-import { element, percent, quoted, shown } from "./text.js";
+import { byId, element, percent, quoted, shown } from "./text.js";
 
-const byId = (id) => document.getElementById(id);
 const steps = byId("step");
 const numbers = byId("numbers");
 

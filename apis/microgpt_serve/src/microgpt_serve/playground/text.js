@@ -1,5 +1,8 @@
 // Make elements of text. Text from the service is only ever text: it is never parsed as HTML.
 
+/** Return the element of the page with an id. */
+export const byId = (id) => document.getElementById(id);
+
 /** Return an element with properties and children. */
 export function element(name, properties = {}, ...children) {
   const made = Object.assign(document.createElement(name), properties);

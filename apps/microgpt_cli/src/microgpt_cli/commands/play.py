@@ -3,24 +3,13 @@
 import logging
 import os
 import webbrowser
-from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from microgpt_cli.terminal.console import say
-from microgpt_cli.terminal.options import MODEL_HELP
+from microgpt_cli.terminal.options import ServedModel
 
 
 def play(
-    model: Annotated[
-        Path | None,
-        typer.Argument(
-            help=f"{MODEL_HELP}  [env: MODEL_DIR; default: output, else the demo model]",
-            metavar="MODEL",
-            show_default=False,
-        ),
-    ] = None,
+    model: ServedModel = None,
 ) -> None:
     """Open a page that chats, generates and looks inside.
 

@@ -1,22 +1,14 @@
 """`microgpt serve`: serve a model over HTTP."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from microgpt_cli.terminal.options import MODEL_HELP, ModelOption, one_of
+from microgpt_cli.terminal.options import ModelOption, ServedModel, one_of
 
 
 def serve(
-    model: Annotated[
-        Path | None,
-        typer.Argument(
-            help=f"{MODEL_HELP}  [env: MODEL_DIR; default: output, else the demo model]",
-            metavar="MODEL",
-            show_default=False,
-        ),
-    ] = None,
+    model: ServedModel = None,
     model_option: ModelOption = None,
     host: Annotated[
         str | None,

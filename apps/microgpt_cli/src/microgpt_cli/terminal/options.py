@@ -38,6 +38,14 @@ ModelArgument = Annotated[
         help=f"{MODEL_HELP}  [default: {DEFAULT_MODEL_DIR}]", metavar="MODEL", show_default=False
     ),
 ]
+ServedModel = Annotated[
+    Path | None,
+    typer.Argument(
+        help=f"{MODEL_HELP}  [env: MODEL_DIR; default: {DEFAULT_MODEL_DIR}, else the demo model]",
+        metavar="MODEL",
+        show_default=False,
+    ),
+]
 ModelOption = Annotated[Path | None, typer.Option(*MODEL, hidden=True)]
 Unfinished = Annotated[
     bool,

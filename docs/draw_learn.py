@@ -42,8 +42,8 @@ def forward() -> str:
     steps = (
         ("data", "token 4 (e) at position 1"),
         ("box", "embedding: wte + wpe, rmsnorm"),
-        ("box", "attention: look at earlier tokens"),
-        ("box", "MLP: work on this token"),
+        ("box", "rmsnorm, attention to earlier tokens"),
+        ("box", "rmsnorm, MLP on this token"),
         ("box", "lm_head: compare with each token"),
         ("data", "27 logits"),
         ("box", "softmax"),
@@ -56,10 +56,10 @@ def forward() -> str:
         body += f'<text class="middle" x="180" y="{y + 23}">{label}</text>\n'
         if i + 1 < len(steps):
             body += f'<path class="line" marker-end="url(#tip)" d="M180 {y + 36}V{y + 61}"/>\n'
-        if label.startswith("attention"):
+        if "attention" in label:
             body += f'<text class="small end" x="172" y="{y - 8}">x: 16 numbers</text>\n'
-        if label.startswith(("attention", "MLP")):  # around the box: on the right, on the left
-            x, tip, text = (340, 182, 344) if label.startswith("attention") else (20, 178, 0)
+        if label.startswith("rmsnorm"):  # around the box: on the right, on the left
+            x, tip, text = (340, 182, 344) if "attention" in label else (20, 178, 0)
             way = f"M180 {y - 16}H{x}V{y + 41}H{tip}"
             body += f'<path class="line" marker-end="url(#tip)" d="{way}"/>\n'
             body += f'<text class="small" x="{text}" y="{y + 22}">+x</text>\n'

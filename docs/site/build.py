@@ -56,7 +56,10 @@ def main() -> int:
         copy(SITE / name, PAGES / "assets" / name)
     copy(SITE / "zensical.toml", BUILD / "zensical.toml")
     command = ["zensical", "build", "--clean", "--strict", "--config-file", BUILD / "zensical.toml"]
-    return subprocess.run(command, check=False, env={**os.environ, "NO_COLOR": "1"}).returncode
+    status = subprocess.run(command, check=False, env={**os.environ, "NO_COLOR": "1"}).returncode
+    if not status:
+        print(f"open {BUILD / 'site' / 'index.html'} in a browser")
+    return status
 
 
 def nav_paths(nav: list[Any]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Every command and Python snippet of README.md and docs/ runs, shortened."""
 
+import codeop
 import errno
 import re
 import socket
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import docs_commands
 import pytest
-from docs_commands import EXCUSED, RUN, SHORTER, SHOWN, FailedError, blocks, pages
+from docs_commands import EXCUSED, RUN, SHORTER, SHOWN, Block, FailedError, blocks, pages
 
 COMMAND = re.compile(r"(\$|microgpt|uv|python|pip|curl) ")
 PAGES = [page for page in pages() if any(block.language in RUN for block in blocks(page))]
@@ -50,6 +51,17 @@ def test_every_excuse_has_a_command_and_a_reason(pattern: str, reason: str) -> N
 def test_every_rule_shortens_a_command(pattern: str, replacement: str) -> None:
     commands = [block.excused for page in PAGES for block in blocks(page)]
     assert any(re.sub(pattern, replacement, text) != text for text in commands)
+
+
+@pytest.mark.parametrize("block", [b for b in blocks("docs/learn.md") if b.language == "python"])
+def test_a_block_can_be_pasted_into_a_prompt_of_python(block: Block) -> None:
+    """Before Python 3.13, a prompt reads line by line, and an empty line ends a statement."""
+    lines: list[str] = []
+    for line in [*block.code.splitlines(), ""]:
+        lines.append(line)
+        if codeop.compile_command("\n".join(lines)):
+            lines = []
+    assert lines == []
 
 
 def test_blocks_run_in_order_in_one_folder(page: Path, tmp_path: Path) -> None:

@@ -276,7 +276,7 @@ def test_attention_and_numbers_are_those_of_the_model(talk, talk_gpt, page, comp
     row = found.attention[0, 1][-1]
     until(
         page,
-        "/^Head 2.* position "
+        "/^Head 1.* position "
         f"{len(row) - 2}\\.$/.test(document.getElementById('attended').innerText)",
     )
     sentence = page.inner_text("#attended")

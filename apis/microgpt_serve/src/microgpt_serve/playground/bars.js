@@ -23,6 +23,7 @@ export function probabilities(logits, temperature, k) {
 
 export class Bars {
   #now = null; // the prediction
+  #isLast = true; // whether the text ends there
   #logits = null; // of all tokens; until they arrive, only temperature 1 can be shown
   #model;
   #drawn;
@@ -56,6 +57,7 @@ export class Bars {
   draw(now, isLast) {
     byId("draw").textContent = isLast ? "Draw the next token" : "Draw and continue from here";
     this.#now = now;
+    this.#isLast = isLast;
     this.#logits = null;
     const rows = this.#bars().map(({ token, text }) => {
       const bar = element("div", { className: "bar" });
@@ -78,12 +80,15 @@ export class Bars {
     this.#update();
   }
 
-  /** The likeliest tokens, and all others together. */
+  /** The likeliest tokens, the one that came, and all others together. */
   #bars() {
     const likeliest = this.#now.alternatives.slice(0, N_BARS);
+    if (!this.#isLast && likeliest.every(({ token }) => token !== this.#now.token)) {
+      likeliest.push(this.#now); // the token that came, which has the same fields
+    }
     const probability = 1 - likeliest.reduce((sum, each) => sum + each.probability, 0);
     const others = { token: null, text: null, probability: Math.max(0, probability) };
-    return this.#model.vocab_size > N_BARS ? [...likeliest, others] : likeliest;
+    return this.#model.vocab_size > likeliest.length ? [...likeliest, others] : likeliest;
   }
 
   #update() {

@@ -17,7 +17,7 @@ export class Maps {
     this.#model = model;
     this.#on = on;
     for (let layer = 0; layer < model.n_layer; layer++) {
-      layers.append(element("option", { value: layer }, layer + 1));
+      layers.append(element("option", { value: layer }, layer));
     }
     layers.addEventListener("change", () => on.changed());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#paintAll());
@@ -62,7 +62,7 @@ export class Maps {
   }
 
   #figure(map) {
-    const head = Number(map.name.split(".")[1]) + 1;
+    const head = map.name.split(".")[1];
     const place = element("div", { className: "map", tabIndex: 0, role: "application" });
     place.ariaLabel = `Attention of head ${head}; use the arrow keys`;
     place.append(map.canvas, map.mark);

@@ -54,8 +54,9 @@ const TEXTS = {
     "Attention weights",
     () =>
       "The query is compared with the key of each position so far: their numbers are multiplied in " +
-      "pairs and added up. Softmax makes shares of these sums: e to the power of each, divided by the " +
-      "total, so that the shares of a head add up to 1. These are the rows of the maps above.",
+      "pairs, added up and divided by the square root of how many they are. Softmax turns the " +
+      "results into shares: e to the power of each, divided by the total, so that the shares of a " +
+      "head add up to 1. These are the rows of the maps above.",
     "Gpt.attention_weights",
   ],
   heads: [
@@ -112,7 +113,7 @@ const TEXTS = {
   probabilities: [
     "Probabilities",
     () =>
-      "Softmax makes probabilities of the logits. Temperature and top-k then change them: temperature " +
+      "Softmax turns the logits into probabilities. Temperature and top-k then change them: temperature " +
       "divides the logits before. The next token is drawn with these probabilities, and everything " +
       "begins again with a text that is longer by one token. The largest are shown, at temperature 1.",
     "softmax",
@@ -156,9 +157,9 @@ export class Steps {
       steps.replaceChildren();
       names.forEach((name, i) => {
         const layer = layerOf(name);
-        const label = layer === null ? "All layers" : `Layer ${layer + 1}`;
+        const label = layer === null ? "All layers" : `Layer ${layer}`;
         if (steps.lastChild?.label !== label) steps.append(element("optgroup", { label }));
-        const title = `${i + 1}. ${TEXTS[kind(name)][0]}${layer === null ? "" : `, layer ${layer + 1}`}`;
+        const title = `${i + 1}. ${TEXTS[kind(name)][0]}${layer === null ? "" : `, layer ${layer}`}`;
         steps.lastChild.append(element("option", { value: name }, title));
       });
     }
@@ -208,7 +209,7 @@ export class Steps {
     const name = kind(this.#wanted);
     if (name === "attention") {
       return found.flatMap((row, head) => [
-        element("h4", {}, `head ${head + 1}`),
+        element("h4", {}, `head ${head}`),
         ...cells(row, (i) => shown(this.#read[i])),
       ]);
     }
@@ -221,7 +222,7 @@ export class Steps {
     if (["query", "key", "value", "heads"].includes(name)) {
       const size = found.length / this.#model.n_head;
       return Array.from({ length: this.#model.n_head }, (_, head) => [
-        element("h4", {}, `head ${head + 1}`),
+        element("h4", {}, `head ${head}`),
         ...cells(found.slice(head * size, (head + 1) * size)),
       ]).flat();
     }

@@ -1,9 +1,8 @@
-"""Train a tiny assistant on the questions and answers of a file, and ask it.
+"""Train a tiny assistant on the questions and answers of a file such as faq.txt, and ask it.
 
-The file has a question per line that ends in "?", in as many wordings as you like, and below them
-the line of their answer, as examples/faq.txt does. The assistant also learns the questions with
-typing errors and after a greeting, in some seconds. Prints how many, then an answer per line of
-standard input. With `--save DIR`, `microgpt chat --model DIR` and `microgpt serve DIR` have it too.
+Lines that end in "?" are wordings of a question, the line below them is the answer. The assistant
+learns conversations of up to three questions, with typing errors and greetings. Prints an answer
+for each line of standard input. With `--save DIR`, `microgpt chat --model DIR` has it, too:
 
     python examples/faq.py examples/faq.txt
 """
@@ -12,16 +11,13 @@ import argparse
 import random
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig, save, train
-
-GREETINGS = ("", "", "hello, ", "hi! ", "please tell me: ", "sorry, ")
 
 
 def questions(lines: list[str]) -> Iterator[tuple[str, str]]:
     """Yield each wording of a question with its answer."""
-    wordings: list[str] = []
+    wordings = list[str]()
     for line in filter(None, map(str.strip, lines)):
         if line.endswith("?"):
             wordings.append(line)
@@ -31,28 +27,32 @@ def questions(lines: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def reworded(question: str, rng: random.Random) -> str:
-    """Return a question as somebody in a hurry would type it."""
-    question = question.lower()
-    i = rng.randrange(len(question))
-    missing = question[:i] + question[i + 1 :]  # sometimes the question mark
-    return rng.choice(GREETINGS) + rng.choice((question, missing))
+    """Return a question in small letters, sometimes with a letter missing."""
+    text, i = question.lower(), rng.randrange(len(question))
+    greeting = rng.choice(("", "", "hello, ", "hi! ", "please tell me: ", "sorry, "))
+    return greeting + rng.choice((text, text[:i] + text[i + 1 :]))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", type=Path)
-    parser.add_argument("--save", type=Path, metavar="DIR")
+    parser.add_argument("file", type=argparse.FileType(encoding="utf-8"))
+    parser.add_argument("--save", metavar="DIR")
     args = parser.parse_args()
-    rng, known = random.Random(1), list(questions(args.file.read_text().splitlines()))
-    asked = [(reworded(question, rng), answer) for question, answer in known * 50]
-    conversations = [(Message("user", q), Message("assistant", a)) for q, a in asked]
-    model = ModelConfig(n_embd=48, n_layer=2, block_size=128, positions="rotary")
-    result = train(conversations, model=model, config=TrainConfig(600, batch_size=16))
-    print(f"{len(known)} questions learnt, last loss {result.losses[-1]:.3f}", flush=True)
+    rng, known = random.Random(1), list(questions(args.file.readlines()))
+    if not known:
+        sys.exit(f"{args.file.name} has no line that ends in ? with an answer below it")
+    conversations = []
+    for _ in range(100 * len(known)):
+        asked = rng.choices(known, k=rng.choice((1, 1, 2, 3)))
+        texts = [text for question, answer in asked for text in (reworded(question, rng), answer)]
+        conversations.append(list(map(Message, ("user", "assistant") * len(asked), texts)))
+    model = ModelConfig(n_embd=48, n_layer=2, block_size=256, positions="rotary")
+    result = train(conversations, model=model, config=TrainConfig(1000, batch_size=16))
+    print(f"{len(known)} questions learned, last loss {result.losses[-1]:.3f}", flush=True)
     if args.save:
         save(result, args.save)
-    for line in sys.stdin:
-        print(InferenceGpt(result).chat(line.strip().lower()).content, flush=True)
+    for question in filter(None, map(str.strip, sys.stdin)):
+        print(InferenceGpt(result).chat(question.lower()).content, flush=True)
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def test_the_faq_answers_questions_with_typing_errors(tmp_path: Path) -> None:
     asked = "Where are you?\nhi! do you delver\n"
     args = (EXAMPLES / "faq.txt", "--save", "model")
     learnt, where, deliver = start("faq.py", *args, folder=tmp_path, stdin=asked).splitlines()
-    assert learnt.startswith("14 questions learnt")
+    assert learnt.startswith("14 questions learned")
     assert where == "At 12 Mill Street, opposite the church."
     assert deliver == "No, but we keep your order until noon."
     assert (tmp_path / "model" / "meta.json").exists()

@@ -128,7 +128,8 @@ def test_system_messages_are_left_out_with_a_note(file) -> None:
     assert len(load_conversations(path, tell=lines.append)) == 2
     assert lines == [
         "left out 2 system messages: the model has no role for them",
-        "every conversation has one exchange, so the model does not learn longer chats",
+        "every conversation has one exchange, so the model does not learn longer chats; "
+        "put two or three exchanges into some lines",
     ]
 
 

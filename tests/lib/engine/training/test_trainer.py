@@ -30,16 +30,20 @@ DTYPES = list(TOLERANCE)
 @st.composite
 def shapes(draw) -> ModelConfig:
     """Any small model; n_embd is not a multiple of anything but the heads."""
-    n_head = draw(st.integers(1, 4))
+    n_head, head_dim = draw(st.integers(1, 4)), draw(st.integers(1, 6))
     return ModelConfig(
-        n_embd=n_head * draw(st.integers(1, 6)),
+        n_embd=n_head * head_dim,
         n_head=n_head,
         n_layer=draw(st.integers(1, 3)),
         block_size=draw(st.integers(1, 20)),
         n_ff_exp=draw(st.integers(1, 5)),
         vocab_size=draw(st.integers(2, 9)),
         init_std=0.4,
+        positions=draw(st.sampled_from(["learned", "rotary"][: 2 - head_dim % 2])),
         token_shift=draw(st.booleans()),
+        activation=draw(st.sampled_from(["relu", "relu2"])),
+        qk_norm=draw(st.booleans()),
+        final_norm=draw(st.booleans()),
     )
 
 

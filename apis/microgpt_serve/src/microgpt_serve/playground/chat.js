@@ -128,7 +128,7 @@ export class Chat {
       item.append(element("div", { className: "tools" }, ...this.#tools(role, content, i)));
     }
     turns.append(item);
-    item.scrollIntoView({ block: "nearest" });
+    scrollTo(0, document.body.scrollHeight);
     return item;
   }
 

@@ -89,7 +89,10 @@ def load_conversations(
     """
     conversations = load_chat_tests(path, tell=tell).conversations
     if tell and all(len(conversation) == 2 for conversation in conversations):
-        tell("every conversation has one exchange, so the model does not learn longer chats")
+        tell(
+            "every conversation has one exchange, so the model does not learn longer chats; "
+            "put two or three exchanges into some lines"
+        )
     return conversations
 
 

@@ -125,4 +125,12 @@ def test_steps_next_to_each_other_tell_no_law(n) -> None:
 def test_losses_that_fall_as_a_logarithm_have_no_floor() -> None:
     """Its exponent is the line's, and not the smallest that is tried."""
     falling = [(x, 2.4 - 0.01 * math.log(x)) for x in STEPS]
-    assert fit_law({1: falling}).law == fit_line(falling)
+    fitted = fit_law({1: falling, 2: falling})
+    assert fitted.law == fit_line(falling)
+    assert not fitted.has_floor
+    assert fitted.without == (fitted.law, fitted.law)
+
+
+def test_an_exponent_that_may_be_zero_makes_no_law() -> None:
+    fast, slow = curve(30, 0.5, 2.0), curve(3, 0.01, 0.2)
+    assert fit_law({1: fast, 2: slow}) is None

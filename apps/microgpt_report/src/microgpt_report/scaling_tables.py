@@ -13,7 +13,7 @@ from microgpt.printable import printable
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, differing, show
 from microgpt_evolution.sweep.grid import SIZES
-from microgpt_evolution.sweep.power_law import LEAST, FittedLaw, PowerLaw
+from microgpt_evolution.sweep.power_law import LEAST, LEAST_FOR_FLOOR, FittedLaw, PowerLaw
 from microgpt_evolution.sweep.records import SweepResult, SweepSettings, read_sweep
 from microgpt_evolution.sweep.scaling import UNIT, Cell, Mean, Scaling, Series
 
@@ -199,7 +199,8 @@ def _returns(series: Series) -> Iterator[str]:
 
 
 def _law(series: Series) -> Iterator[str]:
-    if len({cell.x(series.axis) for cell in series.cells}) < LEAST:
+    n_different = len({cell.x(series.axis) for cell in series.cells})
+    if n_different < LEAST:
         return
     if (fitted := series.law) is None:
         noun = NOUNS[series.axis]
@@ -210,7 +211,8 @@ def _law(series: Series) -> Iterator[str]:
     if fitted.has_floor:
         yield f"Power law: loss = {_number(fitted, lambda law: law.floor)} + {formula}"
     else:
-        yield f"Power law: loss = {formula}; fitting a floor needs four points"
+        missing = "; fitting a floor needs four points" if n_different < LEAST_FOR_FLOOR else ""
+        yield f"Power law: loss = {formula}{missing}"
 
 
 def _number(fitted: FittedLaw, number: Callable[[PowerLaw], float]) -> str:

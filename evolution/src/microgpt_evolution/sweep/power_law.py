@@ -26,7 +26,7 @@ class PowerLaw:
 
     scale: float  # loss above the floor at x = 1
     exponent: float
-    floor: float = 0.0  # 0 if there are too few distinct x values to fit a floor
+    floor: float = 0.0  # 0 if there are too few distinct x values, or if it would be negative
 
     def at(self, x: float) -> float:
         """Return the loss at x."""
@@ -58,7 +58,8 @@ def fit_law(curves: Mapping[int, Curve]) -> FittedLaw | None:
     """Fit a power law to the curves of all seeds; every x must be positive.
 
     Return None if there are too few distinct x values, if a loss is 0, or if the fit to all seeds
-    or to all but one seed fails because the loss does not fall or falls in a single step.
+    or to all but one seed fails because the loss does not fall or falls in a single step, or if the
+    95 % confidence interval of the exponent contains 0.
     """
     points = [point for curve in curves.values() for point in curve]
     n_different = len(dict(points))
@@ -69,6 +70,8 @@ def fit_law(curves: Mapping[int, Curve]) -> FittedLaw | None:
     law = fit(points)
     if law is None:
         return None
+    if not law.floor:  # of all points, so also without any seed
+        fit, least, has_floor = fit_line, LEAST, False
     rests = [
         [point for seed, curve in curves.items() if seed != left_out for point in curve]
         for left_out in curves
@@ -76,7 +79,11 @@ def fit_law(curves: Mapping[int, Curve]) -> FittedLaw | None:
     if any(len(dict(rest)) < least for rest in rests):  # too few x values for leave-one-out fits
         return FittedLaw(law, has_floor)
     without = tuple(other for rest in rests if (other := fit(rest)))
-    return FittedLaw(law, has_floor, without) if len(without) == len(rests) else None
+    if len(without) < len(rests):
+        return None
+    fitted = FittedLaw(law, has_floor, without)
+    half = fitted.half_width(lambda law: law.exponent)
+    return fitted if half is None or half < law.exponent else None
 
 
 def fit_line(curve: Curve) -> PowerLaw | None:

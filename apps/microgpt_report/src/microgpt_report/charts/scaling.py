@@ -16,6 +16,7 @@ N_ON_CURVE = 60  # number of points per power-law curve
 NUMBERS = ",~r"  # D3 number format, for example 21,000 and 0.01
 CLOCK_S = 1e-4  # minimum time shown; a logarithmic axis cannot show 0
 N_SHAPES = 8  # number of distinct symbols in Vega-Lite
+LEGEND_CHARS = 90  # characters in a row of the legend of shapes
 ROOM = 0.06  # margin above and below the losses, as a fraction of their range
 
 X = Callable[[Cell], float]
@@ -58,10 +59,11 @@ class _Panels:
         self._others = [name for name in varied if name not in {*SIZE, "steps"}]
         others = list(dict.fromkeys(self._describe(cell) for cell in by_size))
         note = f"symbols repeat after {N_SHAPES}" if len(others) > N_SHAPES else None
+        columns = max(1, min(4, LEGEND_CHARS // max(1, *map(len, others))))
         self._shape = alt.Shape(
             "others:N",
             sort=others,
-            legend=alt.Legend(title=note) if self._others else None,
+            legend=alt.Legend(title=note, columns=columns) if self._others else None,
         )
 
     def along(self, axis: Axis) -> alt.LayerChart:

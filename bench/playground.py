@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import urlencode
 
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -77,10 +78,10 @@ def main() -> None:
 
 
 @contextmanager
-def serving() -> Iterator[str]:
-    """Serve the demo model, and yield the URL."""
+def serving(*model: Path) -> Iterator[str]:
+    """Serve a model, by default the demo model, and yield the URL."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "microgpt_cli", "serve", "--port", "0"]
+        command = [sys.executable, "-m", "microgpt_cli", "serve", "--port", "0", *model]
         with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as server:
             assert server.stderr
             try:

@@ -6,17 +6,19 @@ Trains the preset names-60s, serves it and the demo model, and drives a headless
 must be on the PATH. Takes two minutes.
 """
 
-import re
 import shutil
 import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
+
+from playground import serving
 
 PICTURES = Path(__file__).parent / "pictures"
 SIZE = {"width": 960, "height": 860}
@@ -34,25 +36,12 @@ def main() -> None:
         subprocess.run(TRAIN.split(), cwd=folder, check=True, capture_output=True)
         path = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=path)
-        with serving("names", folder) as url:
+        with serving(Path(folder, "names")) as url:
             film(browser, url)
             generate(browser, url)
-        with serving(None, folder) as url:
+        with serving() as url:
             chat(browser, url)
         browser.close()
-
-
-@contextmanager
-def serving(model: str | None, folder: str) -> Iterator[str]:
-    """Serve a model, by default the demo model, and yield the URL."""
-    command = ["microgpt", "serve", "--port", "0", *([model] if model else [])]
-    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as server:
-        assert server.stderr
-        try:
-            line = next(line for line in server.stderr if "http://" in line)
-            yield re.search(r"http://\S+", line)[0]  # type: ignore[index]
-        finally:
-            server.terminate()
 
 
 def film(browser: Browser, url: str) -> None:

@@ -26,7 +26,9 @@ def page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.mark.long
 @pytest.mark.parametrize("name", PAGES)
 def test_what_a_page_says_runs_and_prints_what_it_shows(name: str, tmp_path: Path) -> None:
-    docs_commands.run(name, tmp_path, short=True)
+    done = docs_commands.run(name, tmp_path, short=True)
+    commands = [block for block in blocks(name) if block.language in RUN]
+    assert [block for block, _ in done] == [each for each in commands if each.shortened.strip()]
 
 
 @pytest.mark.parametrize("page", pages())

@@ -105,4 +105,5 @@ def test_the_search_finds_a_heading_on_pages_opened_as_files(pages, browser) -> 
     window.get_by_placeholder("Search").fill("rmsnorm")
     window.get_by_role("option", name="rmsnorm").first.click()
     window.wait_for_url(re.compile(r"^file:.*docs/.*#.*rmsnorm$"))
+    assert "rmsnorm" in window.locator(":target").inner_text()
     window.close()

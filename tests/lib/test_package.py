@@ -79,6 +79,21 @@ def test_the_examples_in_the_docstrings_are_true(module) -> None:
     assert results.failed == 0
 
 
+@pytest.mark.slow
+def test_the_python_of_the_docs_works(tmp_path, monkeypatch, capsys) -> None:
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    monkeypatch.chdir(tmp_path)
+    pages = "".join(
+        (ROOT / name).read_text() for name in ("docs/python.md", "docs/architecture.md")
+    )
+    examples = re.findall(r"```python\n(.*?)```", pages, re.DOTALL)
+    assert len(examples) == 6
+    for example in examples:
+        exec(example, {})
+    assert "\nhello!\n[1.0]\n" in capsys.readouterr().out  # the first token attends to itself
+    assert microgpt.load("names-model").model.vocab_size == 27
+
+
 def test_no_result_depends_on_the_sum_of_floats() -> None:
     """`sum` rounds them otherwise since Python 3.12."""
     for name in ("value", "model", "sampling", "storage/model_directory"):

@@ -32,7 +32,7 @@ def test_the_speed_predicts_the_time_of_a_training(engine, batch_size) -> None:
     started = process_time()
     train(DOCS, model=replace(MODEL, vocab_size=0), config=config, engine=engine)
     expected = steps * step_operations(MODEL, config, 5.75) / per_s
-    assert 1 / 5 < (process_time() - started) / expected < 5  # caches and cores are shared
+    assert 1 / 3 < (process_time() - started) / expected < 3  # caches and clock rates are shared
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -1,6 +1,6 @@
 """Request and response models of microgpt's own API, shown at /docs."""
 
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -8,7 +8,6 @@ from pydantic import (
     ConfigDict,
     Field,
     field_validator,
-    model_validator,
 )
 from pydantic.config import JsonDict
 from pydantic.json_schema import WithJsonSchema
@@ -18,7 +17,6 @@ from microgpt.config import (
     DEFAULT_TEMPERATURE,
     MAX_SEED,
     MAX_SIZE,
-    N_ALTERNATIVES,
     Sampling,
 )
 from microgpt.data.tokenizer import IGNORED_ROLES, ROLES
@@ -30,9 +28,6 @@ from microgpt_serve.errors import MAX_SHOWN, int_if_whole
 MAX_SAMPLES = 50
 MAX_MESSAGES = 4096
 MAX_NEW_TOKENS = 2**14  # maximum number of new tokens per sample or reply
-MAX_EXPLAINED = 2**12  # maximum number of characters to explain
-MAX_TOP, MAX_HEADS = 20, 64  # maximum number of alternatives per position, and of attention heads
-MAX_NUMBERS = 2**20  # maximum number of attention weights in a response
 MAX_TEXTS = 1024  # maximum number of texts to score
 MAX_CHARACTERS = 2**17  # maximum number of characters in a prompt or in all messages of a chat
 
@@ -59,7 +54,6 @@ Seed = Annotated[
         }
     ),
 ]
-Index = Annotated[int, Field(ge=0, le=MAX_SIZE), WHOLE_FLOAT]
 Count = Annotated[int, Field(ge=1, le=MAX_SIZE), WHOLE_FLOAT]
 MaxTokens = Annotated[int, Field(ge=1, le=MAX_NEW_TOKENS), WHOLE_FLOAT]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -78,8 +72,9 @@ Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES,
 NOT_BLANK = r"[^\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
 
 
-def _example(example: JsonDict) -> ConfigDict:
-    return ConfigDict(json_schema_extra={"examples": [example]})
+def example(body: JsonDict) -> ConfigDict:
+    """Return the configuration of a model with an example of its JSON."""
+    return ConfigDict(json_schema_extra={"examples": [body]})
 
 
 class RequestBody(BaseModel):
@@ -112,7 +107,7 @@ class GenerateRequest(RequestBody):
         "hashes of its documents.",
     )
 
-    model_config = _example({"num_samples": 5, "temperature": 0.5, "seed": 42})
+    model_config = example({"num_samples": 5, "temperature": 0.5, "seed": 42})
 
     @property
     def sampling(self) -> Sampling:
@@ -132,7 +127,7 @@ class GenerateResponse(BaseModel):
         None, description="Whether each sample is a training document, if requested."
     )
 
-    model_config = _example({"samples": ["kamon", "ann"]})
+    model_config = example({"samples": ["kamon", "ann"]})
 
 
 class ChatMessage(RequestBody):
@@ -172,7 +167,7 @@ class ChatRequest(RequestBody):
         "context.",
     )
 
-    model_config = _example({"messages": [{"role": "user", "content": "hello"}]})
+    model_config = example({"messages": [{"role": "user", "content": "hello"}]})
 
 
 class ChatResponse(BaseModel):
@@ -192,92 +187,13 @@ class ChatResponse(BaseModel):
     )
 
 
-class ExplainedMessage(ChatMessage):
-    """A message to explain. Its content may be empty, such as that of a reply yet to come."""
-
-    content: str
-
-    @field_validator("content")
-    @classmethod
-    def _check_content(cls, content: str) -> str:
-        return content
-
-
-class ExplainRequest(RequestBody):
-    """Request body of /microgpt/v1/explain. It has either a text or messages."""
-
-    text: str | None = Field(
-        None,
-        max_length=MAX_EXPLAINED,
-        description="Text; for a chat model, a message of the user.",
-    )
-    messages: Messages[ExplainedMessage] | None = None
-    top: Annotated[int, Field(ge=0, le=MAX_TOP), WHOLE_FLOAT] = Field(
-        N_ALTERNATIVES, description="Number of most likely tokens at each position."
-    )
-    attention: list[tuple[Index, Index]] = Field(
-        [],
-        max_length=MAX_HEADS,
-        description="Layers and heads, counted from 0, whose attention weights are returned.",
-    )
-    position: int | None = Field(
-        None,
-        description="Index of the prediction whose activations are returned; negative values count "
-        "from the end.",
-    )
-
-    model_config = _example({"text": "queen", "top": 3})
-
-    @model_validator(mode="after")
-    def _check_text(self) -> Self:
-        if (self.text is None) == (self.messages is None):
-            raise ValueError("pass either text or messages")
-        return self
-
-
-class Alternative(BaseModel):
-    """A token that might have come."""
-
-    token: int
-    text: str
-    probability: float
-
-
-class Prediction(BaseModel):
-    """What the model predicted at one position, and what came."""
-
-    token: int = Field(description="The token that came.")
-    text: str = Field(description="Its text; special tokens have names, such as `<|user|>`.")
-    probability: float = Field(description="Probability that the model gave to it.")
-    bits: float = Field(description="Surprise: minus the binary logarithm of the probability.")
-    entropy: float = Field(description="Entropy of all probabilities, in bits.")
-    alternatives: list[Alternative] = Field(description="The most likely tokens, in order.")
-
-
-class ExplainResponse(BaseModel):
-    """The predictions for a text, and some activations of the model."""
-
-    bits: float = Field(description="Surprise at the whole text, including its end.")
-    predictions: list[Prediction]
-    read: list[str] = Field(
-        description="The tokens that the model reads: the start token, and all but the last."
-    )
-    attention: dict[str, list[list[float]]] = Field(
-        description='Attention weights of each head, by "layer.head": row i is the weight of each '
-        "token up to token i of `read`."
-    )
-    activations: dict[str, list[float] | list[list[float]]] = Field(
-        description="Numbers of one position by name, in the order in which they are computed."
-    )
-
-
 class ScoreRequest(RequestBody):
     """Request body of /microgpt/v1/score."""
 
     texts: list[str] = Field(min_length=1, max_length=MAX_TEXTS)
     characters: bool = Field(False, description="Also return the bits of each character.")
 
-    model_config = _example({"texts": ["anna", "xqrt"]})
+    model_config = example({"texts": ["anna", "xqrt"]})
 
 
 class TextScore(BaseModel):
@@ -350,4 +266,4 @@ class ErrorResponse(BaseModel):
 
     error: str
 
-    model_config = _example({"error": "temperature must be >= 0, got -0.5"})
+    model_config = example({"error": "temperature must be >= 0, got -0.5"})

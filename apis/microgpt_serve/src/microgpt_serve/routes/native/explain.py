@@ -6,8 +6,13 @@ from microgpt.data.tokenizer import IGNORED_ROLES, Document, Message
 from microgpt.evaluation.explanation import explain as explain_document
 from microgpt_serve.app_state import StateDep
 from microgpt_serve.errors import ServeError
+from microgpt_serve.explain_schemas import (
+    MAX_EXPLAINED,
+    MAX_NUMBERS,
+    ExplainRequest,
+    ExplainResponse,
+)
 from microgpt_serve.routes.body import BodyRoute
-from microgpt_serve.schemas import MAX_EXPLAINED, MAX_NUMBERS, ExplainRequest, ExplainResponse
 
 router = APIRouter(route_class=BodyRoute)
 

@@ -260,8 +260,13 @@ def test_the_bars_follow_position_temperature_and_top_k(names, names_gpt, page, 
     page.wait_for_selector("#unreadable:not([hidden])")
     assert page.inner_text("#unreadable").startswith("The model does not know “xyz!”")
     assert page.is_hidden("#explained")
+    page.fill("#text", "Anna")
+    until(page, "document.getElementById('unreadable').innerText.endsWith('Try “anna”.')")
     page.fill("#text", "anna" * 5)
-    until(page, "document.getElementById('unreadable').innerText.includes('21 tokens')")
+    until(page, "document.getElementById('cut').innerText.includes('21 tokens')")
+    assert page.locator("#positions .token").count() == names_gpt.config.block_size
+    until(page, "document.getElementById('sentence').innerText.includes('context is full')")
+    assert page.is_disabled("#draw")
     assert complaints == []
 
 

@@ -3,7 +3,7 @@
 import { address, number, write } from "./address.js";
 import { tell } from "./main.js";
 import { post } from "./service.js";
-import { byId, element, printable, said } from "./text.js";
+import { byId, element, printable, said, unknown } from "./text.js";
 
 const FIELDS = { prompt: "", number: 10, temperature: 0.5, "top-k": "", seed: 42 };
 
@@ -45,6 +45,8 @@ export class Generate {
     byId("summary").textContent = "Generating …";
     tell();
     try {
+      const problem = unknown(body.prompt, this.#model);
+      if (problem) throw new Error(problem);
       const found = await post("microgpt/v1/generate", body, running.signal);
       this.#draw(found, body.prompt);
     } catch (error) {
@@ -63,7 +65,10 @@ export class Generate {
       const n = known.filter(Boolean).length;
       notes.push(`${n} of ${samples.length} ${n === 1 ? "is" : "are"} in the training data.`);
     }
-    if (dropped) notes.push(`The prompt is too long: its first ${dropped} tokens were not read.`);
+    if (dropped) {
+      notes.push(`The prompt does not fit into the context of ${this.#model.block_size} tokens: its first
+        ${dropped} tokens were not read, to leave room for what follows.`);
+    }
     if (this.#model.chat) notes.push("A chat model generates messages of the user, which it has not learned to write.");
     byId("summary").textContent = notes.join(" ");
   }

@@ -6,7 +6,7 @@ import { tell } from "./main.js";
 import { Maps } from "./maps.js";
 import { post } from "./service.js";
 import { Steps } from "./steps.js";
-import { byId, element, isSpecial, printable, quoted, shown } from "./text.js";
+import { byId, element, isSpecial, quoted, shown, unknown } from "./text.js";
 
 const positions = byId("positions");
 const PATH = "microgpt/v1/explain";
@@ -17,6 +17,7 @@ const DARK_BITS = 8; // surprise with the strongest colour
 export class Inside {
   #model;
   #found = null; // the explanation without details
+  #cut = null; // the part of a long text that fits into the context
   #at = 0; // position whose prediction is shown: after token `#at` of what the model reads
   #requests = {}; // AbortControllers by purpose
   #bars;
@@ -68,7 +69,7 @@ export class Inside {
   }
 
   #document() {
-    const [question, text] = [byId("question").value, byId("text").value];
+    const [question, text] = [byId("question").value, this.#cut ?? byId("text").value];
     if (!this.#model.chat) return { text };
     const reply = { role: "assistant", content: text };
     return { messages: [{ role: "user", content: question }, reply] };
@@ -97,17 +98,26 @@ export class Inside {
   /** Explain the text of the form, and choose a position, at most the last. */
   async #explain(at) {
     tell();
+    this.#cut = null;
     this.#write();
-    const found = await this.#ask("text", { top: TOP });
+    let found = await this.#ask("text", { top: TOP });
     if (!found) return;
     const { block_size: size } = this.#model;
+    const n = found.read.length;
+    if (n > size) {
+      this.#cut = found.read.slice(found.read.findLastIndex(isSpecial) + 1, size).join("");
+      found = await this.#ask("text", { top: TOP });
+      if (!found) return;
+    }
+    const problem = `The text has ${n} tokens with the start token; at most ${size} fit into the
+      context of the model.`;
     if (found.read.length > size) {
-      this.#refuse(`The text has ${found.read.length} tokens with the start token; at most ${size} fit into
-        the context of the model.`);
+      this.#refuse(problem);
       return;
     }
     this.#found = found;
     this.#refuse("");
+    byId("cut").textContent = n > size ? `${problem} The first ${size} are shown.` : "";
     positions.replaceChildren(...found.read.map((label, i) => this.#token(label, i)));
     this.#choose(Math.max(0, Math.min(at, this.#last)));
     this.#explainAttention();
@@ -120,21 +130,15 @@ export class Inside {
     byId("explained").hidden = Boolean(problem);
   }
 
-  /** Return the characters of the form that the model does not know. */
-  #unknown() {
-    const { characters } = this.#model;
-    const text = byId("text").value + (this.#model.chat ? byId("question").value : "");
-    return characters ? [...new Set(text)].filter((char) => !characters.includes(char)).join("") : "";
-  }
-
   /** Return an explanation; show a problem, and return nothing. */
   async #ask(purpose, options) {
     this.#requests[purpose]?.abort();
     const { signal } = (this.#requests[purpose] = new AbortController());
-    const unknown = this.#unknown();
-    if (unknown) {
-      this.#refuse(`The model does not know “${printable(unknown)}”. It knows these characters:
-        ${printable(this.#model.characters)}`);
+    const problem =
+      unknown(byId("text").value, this.#model) ||
+      (this.#model.chat && unknown(byId("question").value, this.#model));
+    if (problem) {
+      this.#refuse(problem);
       return;
     }
     try {
@@ -187,7 +191,9 @@ export class Inside {
     this.#write();
     const found = await this.#ask("numbers", { top: 0, position: i });
     if (!found) return;
-    this.#bars.setLogits(found.activations.logits, i >= this.#start - 1);
+    const isFull = isLast && read.length === this.#model.block_size;
+    this.#bars.setLogits(found.activations.logits, i >= this.#start - 1 && !isFull);
+    if (isFull) byId("sentence").textContent += " The context is full: nothing can be added.";
     this.#steps.draw(found.activations, read, i, now.alternatives);
   }
 

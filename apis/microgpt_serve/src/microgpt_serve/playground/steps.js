@@ -15,7 +15,7 @@ const TEXTS = {
       `The model computes with numbers, so it looks up a list of ${c.C} numbers for ${c.token}` +
       `${c.learned ? ` and another for position ${c.at}, and adds the two` : ""}. These lists are ` +
       `weights: they were adjusted in training, like all that is called a matrix below.` +
-      `${c.shifts ? " The numbers of the token before are added, too, in another order." : ""}`,
+      `${c.shifts ? ` The numbers of the token before are added, too, in another order${c.none}.` : ""}`,
     "Gpt.embedding",
   ],
   x: [
@@ -78,7 +78,7 @@ const TEXTS = {
     "Input of the MLP",
     (c) =>
       `The MLP (multi-layer perceptron) reads a copy of the residual stream, scaled to a mean square ` +
-      `of 1${c.shifts ? "; the first half of it comes from the position before" : ""}.`,
+      `of 1${c.shifts ? `; the first half of it comes from the position before${c.none}` : ""}.`,
     "rmsnorm(x)",
   ],
   hidden: [
@@ -194,6 +194,7 @@ export class Steps {
       hidden: model.n_embd * model.n_ff_exp,
       learned: model.positions === "learned",
       shifts: model.token_shift,
+      none: this.#at ? "" : " (here there is none)",
       squared: model.activation === "relu2",
       order:
         model.positions === "learned"

@@ -39,6 +39,17 @@ export function shown(label, isEnd = false) {
 export const quoted = (label, isEnd = false) =>
   isSpecial(label) ? `the ${shown(label, isEnd).replace(":", "")} token` : `“${shown(label)}”`;
 
+/** Return a sentence on the characters of a text that a model does not know, or "". */
+export function unknown(text, { characters }) {
+  const missing = (text) => [...new Set(text)].filter((char) => !characters.includes(char)).join("");
+  if (!characters || !missing(text)) return "";
+  const lower = text.toLowerCase();
+  const what = missing(lower)
+    ? `It knows these characters: ${printable(characters)}`
+    : `Try “${printable(lower)}”.`;
+  return `The model does not know “${printable(missing(text))}”. ${what}`;
+}
+
 /** Return a probability as a percentage. */
 export function percent(share) {
   if (share > 0 && share < 0.0005) return "< 0.1 %";

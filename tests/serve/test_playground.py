@@ -256,7 +256,12 @@ def test_the_bars_follow_position_temperature_and_top_k(names, names_gpt, page, 
         page.wait_for_selector("text=The text ends here")
     else:
         until(page, f"document.getElementById('text').value === 'anna{likeliest}'")
-    page.fill("#text", "xyz!")
+    assert complaints == []
+
+
+@pytest.mark.slow
+def test_texts_that_do_not_fit(names, names_gpt, page, complaints) -> None:
+    opened(page, names, "inside", text="xyz!")
     page.wait_for_selector("#unreadable:not([hidden])")
     assert page.inner_text("#unreadable").startswith("The model does not know “xyz!”")
     assert page.is_hidden("#explained")

@@ -304,6 +304,7 @@ def test_attention_and_numbers_are_those_of_the_model(talk, talk_gpt, page, comp
     for name in names:
         assert page.inner_text("#what")
         assert page.inner_text("#code")
+        assert page.inner_text("#file") == "model.py"
         cells = page.locator("#numbers span").all_inner_texts()
         assert cells, name
         if name in ("embedding", "layer0.mlp_output"):

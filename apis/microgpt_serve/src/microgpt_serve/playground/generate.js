@@ -17,6 +17,7 @@ export class Generate {
       event.preventDefault();
       this.#make();
     });
+    byId("order").addEventListener("input", () => tell());
   }
 
   /** Fill the form from an address; if the address has a setting, generate. */
@@ -63,7 +64,8 @@ export class Generate {
     const notes = [];
     if (known) {
       const n = known.filter(Boolean).length;
-      notes.push(`${n} of ${samples.length} ${n === 1 ? "is" : "are"} in the training data.`);
+      const others = n < samples.length ? "; the others are new" : "";
+      notes.push(`${n} of ${samples.length} ${n === 1 ? "is" : "are"} in the training data${others}.`);
     }
     if (dropped) {
       notes.push(`The prompt does not fit into the context of ${this.#model.block_size} tokens: its first

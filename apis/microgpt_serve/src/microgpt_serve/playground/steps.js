@@ -27,7 +27,9 @@ const TEXTS = {
   ],
   attention_input: [
     "Input of attention",
-    () => "Attention reads a copy of the residual stream, scaled to a mean square of 1.",
+    (c) =>
+      "Attention reads a copy of the residual stream, scaled to a mean square of 1." +
+      (c.layer ? "" : " In layer 0 this changes nothing, since it has just been scaled."),
     "rmsnorm(x)",
   ],
   query: [
@@ -185,24 +187,34 @@ export class Steps {
     byId("forth").disabled = steps.selectedIndex === steps.options.length - 1;
     const [, explain, code] = TEXTS[kind(this.#wanted)];
     const model = this.#model;
+    const isRotary = model.positions !== "learned";
+    const isVaried = {
+      "Gpt.embedding": isRotary || model.token_shift,
+      "Gpt.query_or_key": isRotary || model.qk_norm,
+      "Gpt.mlp": model.token_shift || model.activation !== "relu",
+      "Gpt.logits": model.final_norm,
+    }[code];
     const context = {
       at: this.#at,
+      layer: layerOf(this.#wanted),
       token: quoted(this.#read[this.#at]),
       C: model.n_embd,
       H: model.n_head,
       V: model.vocab_size,
       hidden: model.n_embd * model.n_ff_exp,
-      learned: model.positions === "learned",
+      learned: !isRotary,
       shifts: model.token_shift,
       none: this.#at ? "" : " (here there is none)",
       squared: model.activation === "relu2",
       order:
-        model.positions === "learned"
-          ? ""
-          : "Queries and keys are then rotated by an angle that grows with the position: so the model knows the order.",
+        (model.qk_norm ? "Queries and keys are then scaled, so that all are equally long. " : "") +
+        (isRotary
+          ? "They are rotated by an angle that grows with the position: so the model knows the order."
+          : ""),
     };
     byId("what").textContent = explain(context);
-    byId("code").textContent = code;
+    byId("file").textContent = isVaried ? "model_variants.py" : "model.py";
+    byId("code").textContent = isVaried ? code.replace("Gpt", "GptVariant") : code;
     numbers.replaceChildren(...this.#cells(this.#activations[this.#wanted]));
   }
 

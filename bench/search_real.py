@@ -5,8 +5,8 @@ may spend the operations of ten minutes on one core: `microgpt evolve`, with and
 `microgpt train`, and Optuna and SMAC3 with the same values of the same genes and equally long
 training runs. `evolve` and "the rule, then Optuna" begin with the rule's genome, the latter with
 the closest values. A rival that asks for an impossible genome is told that it diverged, and pays
-one point, an eighth of a run. Prints the losses of the test part, which no contender has seen, and
-writes them to bench/results.
+one point, an eighth of a run. The preset of a minute stands beside them. Prints the losses of the
+test part, which no contender has seen, and writes them to bench/results.
 
     uv run python bench/search_real.py [--only CONTENDER] [--seeds 3] [--core 1]
 
@@ -51,7 +51,7 @@ sys.path.insert(0, str(HERE / "rivals"))
 
 from search_job import Job
 
-TEXTS = ("names", "identifiers")
+TEXTS = {"names": "names-60s", "identifiers": "text-60s"}  # and the preset for such texts
 BUDGET = 600 * SECOND  # operations
 SEEDS = 3
 
@@ -132,18 +132,19 @@ def add(kept: Results, text: str, rival: str, seed: int) -> None:
 
 def own(text: str, rival: str, seed: int, parts: Split) -> float | None:
     """Run a command of microgpt, and return the test loss of its model."""
+    search = ["evolve", "--workers", "1", "--budget", str(BUDGET)]
     arguments = {
-        "train": ["train", "--model"],
-        "evolve": ["evolve", "--train-winner"],
-        "winner": ["evolve", "--distill", "0", "--train-winner"],
+        "preset": ["train", "--preset", TEXTS[text], "--model"],
+        "train": ["train", "--budget", str(BUDGET), "--model"],
+        "evolve": [*search, "--train-winner"],
+        "winner": [*search, "--distill", "0", "--train-winner"],
     }
     if rival not in arguments:
         return None
     with tempfile.TemporaryDirectory() as folder:
-        command, *rest = arguments[rival]
-        data = ["--data", write(text, TEXT_FILES), "--budget", str(BUDGET), "--seed", str(seed)]
-        workers = [] if command == "train" else ["--workers", "1"]
-        program = [sys.executable, "-m", "microgpt_cli", command, *data, *workers, *rest, "model"]
+        command = [*arguments[rival], "model"]
+        data = ["--data", write(text, TEXT_FILES), "--seed", str(seed)]
+        program = [sys.executable, "-m", "microgpt_cli", *command, *data]
         subprocess.run(program, cwd=folder, check=True, stdout=subprocess.DEVNULL)
         model = InferenceGpt(load(Path(folder, "model")))
     return model.evaluate(parts.test).bits_per_character

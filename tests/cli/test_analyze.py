@@ -138,6 +138,19 @@ def test_several_sweeps_count_as_one(microgpt, tmp_path) -> None:
     assert microgpt("analyze", small, large, small).stdout == done.stdout
 
 
+def test_with_equal_operations_the_difference_from_the_lowest_loss_is_shown(
+    microgpt, tmp_path
+) -> None:
+    points = (SweepConfig(lr=0.01), SweepConfig(lr=0.003))
+    write(tmp_path, points, loss=lambda point: 2 + point.lr)
+    table = sections(microgpt("analyze").stdout)["Equal operations. Behind"]
+    assert [row[0] for row in table] == ["lr", "0.003", "0.01"]
+    assert [row[-1] for row in table] == ["Behind", "-", "0.0070 ± 0.0000"]
+    best, other = json.loads(microgpt("analyze", "--json").stdout)["points"]
+    assert (best["behind"], best["behind_95"]) == (None, None)
+    assert other["behind"] == pytest.approx(0.007)
+
+
 def test_json_has_it_all(microgpt, tmp_path) -> None:
     run = write(tmp_path)
     found = json.loads(microgpt("analyze", "--json").stdout)

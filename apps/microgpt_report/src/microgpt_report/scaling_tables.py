@@ -70,6 +70,7 @@ def _point(scaling: Scaling, cell: Cell) -> dict[str, Any]:
         "n_seeds": len(cell.losses),
         **_mean("val_loss", cell.val_loss),
         **_mean("last_loss", cell.last_loss),
+        **_mean("behind", scaling.behind(cell)),
         "is_best": cell in scaling.front,
     }
 
@@ -126,7 +127,10 @@ def as_text(scaling: Scaling) -> Iterator[str]:
         yield from _returns(series)
         yield from _law(series)
     yield ""
-    yield "Loss against cost. Gain: loss drop from the best cheaper configuration"
+    if scaling.has_one_cost:
+        yield "Equal operations. Behind: difference from the lowest loss, paired by seed"
+    else:
+        yield "Loss against cost. Gain: loss drop from the best cheaper configuration"
     yield from _costs(scaling)
     yield from _best_sizes(scaling)
 
@@ -224,16 +228,24 @@ def _costs(scaling: Scaling) -> Iterator[str]:
     names = differing(cell.config for cell in scaling.cells)
     rows = []
     for cell in scaling.cells:
-        gain = scaling.gain(cell)
         cells = [
             f"{cell.n_params:,}",
             f"{cell.flops / 1e9:.3g}",
             f"{cell.cpu_seconds:.3g}",
             with_interval(cell.val_loss),
-            "cheapest" if cell in scaling.front and not gain else with_interval(gain),
+            _against_others(scaling, cell),
         ]
         rows.append([*(show(getattr(cell.config, name)) for name in names), *cells])
-    return columns([*names, "Params", "GFLOP", "CPU s", "Loss", "Gain"], rows)
+    last = "Behind" if scaling.has_one_cost else "Gain"
+    return columns([*names, "Params", "GFLOP", "CPU s", "Loss", last], rows)
+
+
+def _against_others(scaling: Scaling, cell: Cell) -> str:
+    """Return the difference from the best, or if the costs differ, from the best cheaper one."""
+    if scaling.has_one_cost:
+        return with_interval(scaling.behind(cell))
+    gain = scaling.gain(cell)
+    return "cheapest" if cell in scaling.front and not gain else with_interval(gain)
 
 
 def _best_sizes(scaling: Scaling) -> Iterator[str]:

@@ -127,6 +127,16 @@ class Scaling(Plottable):
         i = self.front.index(cell) if cell in self.front else 0
         return gain(self.front[i - 1], cell) if i else None
 
+    def behind(self, cell: Cell) -> Mean | None:
+        """Return how much higher the loss is than the lowest, or None for the lowest."""
+        best = self.front[-1]
+        return None if cell is best else gain(cell, best)
+
+    @property
+    def has_one_cost(self) -> bool:
+        """Whether several configurations have the same number of operations, and no other."""
+        return len(self.cells) > 1 == len({cell.flops for cell in self.cells})
+
 
 def front(cells: Iterable[Cell], cost: Callable[[Cell], float]) -> list[Cell]:
     """Return the Pareto front of loss and cost, cheapest first."""

@@ -28,6 +28,8 @@ def describe_sweep(
     """Yield the summary line by line; at least one training run must have finished."""
     n_seeds, cells = len(sweep.seeds), ranked(sweep, results)
     repeats = f"mean over {n_seeds} seeds ± 95 % interval" if n_seeds > 1 else "1 seed"
+    if n_seeds > 1 < len(cells):
+        repeats += "; Behind 1: paired by seed"
     yield ""
     what = "Ranking by held-out loss" if len(cells) > 1 else "Held-out loss"
     yield f"{what} (nats per token, {repeats})"
@@ -64,13 +66,13 @@ def _table(cells: Sequence[Cell], n_seeds: int) -> Iterator[str]:
             str(place),
             *(show(getattr(cell.config, name)) for name in names),
             with_interval(cell.val_loss),
+            with_interval(gain(cell, cells[0])) if place > 1 else "",
             f"{cell.n_params:,}",
-            f"{cell.cpu_seconds:.3g}",
             "" if len(cell.losses) == n_seeds else f"{len(cell.losses)} of {n_seeds} seeds",
         ]
         for place, cell in enumerate(cells[:N_ROWS], start=1)
     ]
-    yield from columns(["", *names, "Held-out loss", "Params", "CPU s", ""], rows)
+    yield from columns(["", *names, "Held-out loss", "Behind 1", "Params", ""], rows)
     if len(cells) > N_ROWS:
         yield f"… and {len(cells) - N_ROWS} more"
 
@@ -108,8 +110,8 @@ def _next_steps(sweep: SweepSettings, cells: Sequence[Cell]) -> Iterator[str]:
         lead = gain(cells[1], cells[0])
         if lead.half_width is None or lead.value <= lead.half_width:
             yield (
-                f"the lead of 1 over 2 is {with_interval(lead)}, which may be chance; repeat the "
-                f"sweep with more seeds: --seeds {max(5, 2 * len(sweep.seeds))}"
+                "the lead of 1 over 2 may be chance; repeat the sweep with more seeds: "
+                f"--seeds {max(5, 2 * len(sweep.seeds))}"
             )
 
 

@@ -296,6 +296,9 @@ def test_a_sweep_leaves_a_report_and_is_no_search(copied, microgpt, tmp_path) ->
     assert len(rows_of(run / "report.html")) == 8
     headline = r"<h1>Held-out loss \d\.\d+ → \d\.\d+, 4 configurations in [\d.]+ s of training</h1>"
     assert re.search(headline, text_of(run))
+    assert "Color: model (width/heads/layers). Marks of the same color and cost differ" in (
+        text_of(run)
+    )
     train, _ = commands_of(run)
     assert microgpt(*train[1:]).returncode == 0
     assert (tmp_path / f"{run.name}-winner").is_dir()

@@ -1,16 +1,21 @@
 """The scaling chart: its curves, and what it says of them."""
 
+from collections.abc import Iterable
+
+import pytest
+
 from microgpt_evolution.sweep.config import SweepConfig
 from microgpt_evolution.sweep.records import SweepResult
 from microgpt_evolution.sweep.scaling import Scaling
 from microgpt_report.charts.scaling import N_ON_CURVE, draw
+from microgpt_report.charts.setting_marks import SettingMarks
 
 STEPS = (100, 300, 1_000, 3_000, 10_000)
 
 
-def panels(losses_of_rate: dict[float, list[float]]) -> dict[str, tuple[str, int]]:
-    """Return the caption of each panel, and the number of points of its lines."""
-    results = [
+def results(losses_of_rate: dict[float, list[float]]) -> list[SweepResult]:
+    """Return the results of three seeds that are 0.001 apart."""
+    return [
         SweepResult(
             point=SweepConfig(lr=lr, steps=steps),
             seed=seed,
@@ -26,14 +31,19 @@ def panels(losses_of_rate: dict[float, list[float]]) -> dict[str, tuple[str, int
         for steps, loss in zip(STEPS, losses, strict=True)
         for seed in (1, 2, 3)
     ]
-    chart = draw(Scaling.of(results)).to_dict()
-    found = {}
+
+
+def panels(found: Iterable[SweepResult]) -> dict[str, tuple[str, int]]:
+    """Return the caption of each panel, and the number of points of its lines."""
+    chart = draw(Scaling.of(found)).to_dict()
+    panels = {}
     for panel in chart["concat"]:
         line, *_ = panel["layer"]
-        assert line["encoding"]["x"]["title"].endswith(" (log scale)")
+        title = line["encoding"]["x"]["title"]
+        assert title.endswith((" (log scale)", "in the order of the mean loss"))
         rows = chart["datasets"][line["data"]["name"]]
-        found[panel["title"]["text"]] = panel["title"]["subtitle"], len(rows)
-    return found
+        panels[panel["title"]["text"]] = panel["title"]["subtitle"], len(rows)
+    return panels
 
 
 FALLING = [2 + 3 * steps**-0.5 for steps in STEPS]
@@ -41,18 +51,18 @@ RISING = [3 + steps / 1e4 for steps in STEPS]
 
 
 def test_a_fitted_law_is_a_curve() -> None:
-    assert panels({0.01: FALLING})["Loss against steps"] == (
+    assert panels(results({0.01: FALLING}))["Loss against steps"] == (
         "curve: fitted power law",
         N_ON_CURVE,
     )
 
 
 def test_no_line_joins_losses_that_no_law_fits() -> None:
-    assert panels({0.01: RISING})["Loss against steps"] == ("no power law fits", 0)
+    assert panels(results({0.01: RISING}))["Loss against steps"] == ("no power law fits", 0)
 
 
 def test_the_caption_counts_the_series_that_a_law_fits() -> None:
-    found = panels({0.01: FALLING, 0.1: RISING})
+    found = panels(results({0.01: FALLING, 0.1: RISING}))
     assert found["Loss against steps"] == (
         "curves: fitted power laws, for 1 of 2 series",
         N_ON_CURVE,
@@ -61,4 +71,56 @@ def test_the_caption_counts_the_series_that_a_law_fits() -> None:
 
 
 def test_where_the_cheapest_is_the_best_there_is_no_dashed_line() -> None:
-    assert panels({0.01: RISING})["Loss against time"] == ("the cheapest has the lowest loss", 1)
+    assert panels(results({0.01: RISING}))["Loss against time"] == (
+        "the cheapest has the lowest loss",
+        1,
+    )
+
+
+def test_with_equal_operations_no_lowest_loss_for_a_budget_is_drawn() -> None:
+    """The times differ by far more than their spread, which is 0."""
+    equal = [result.model_copy(update={"flops": 7}) for result in results({0.01: FALLING})]
+    found = panels(equal)
+    assert "Loss against operations" not in found
+    assert found["Loss of each configuration"] == ("all have the same number of operations", 0)
+    assert found["Loss against time"] == ("no dashed line, since the operations are equal", 1)
+
+
+def test_times_that_agree_within_their_spread_are_no_budgets() -> None:
+    noisy = [
+        result.model_copy(update={"cpu_seconds": 1 + result.seed + result.flops / 1e5})
+        for result in results({0.01: FALLING})
+    ]
+    assert panels(noisy)["Loss against time"] == (
+        "no configuration is clearly faster than the best",
+        1,
+    )
+    assert panels(noisy)["Loss against operations"][1] == len(STEPS)
+
+
+@pytest.mark.parametrize(
+    ("configs", "meanings"),
+    [
+        ([SweepConfig(steps=100), SweepConfig(steps=200)], {}),
+        ([SweepConfig(lr=0.1), SweepConfig(lr=0.2)], {"color": "learning rate"}),
+        (
+            [SweepConfig(n_embd=n, lr=lr) for n in (16, 32) for lr in (0.1, 0.2, 0.3)],
+            {"color": "model (width/heads/layers)", "symbol": "learning rate"},
+        ),
+        (
+            [SweepConfig(qk_norm=on, lr=lr) for on in (False, True) for lr in (0.1, 0.2, 0.3)],
+            {"color": "learning rate", "symbol": "query-key norm"},
+        ),
+    ],
+)
+def test_configurations_of_equal_steps_differ_in_color_or_symbol(configs, meanings) -> None:
+    marks = SettingMarks(configs)
+    assert marks.meanings == meanings
+    rows = {(config.steps, *marks.row(config).values()) for config in configs}
+    assert len(rows) == len(configs)
+
+
+def test_symbols_do_not_depend_on_the_order() -> None:
+    configs = [SweepConfig(n_embd=n, lr=lr) for lr in (0.3, 0.1) for n in (16, 32)]
+    first, second = (SettingMarks(order).symbol.to_dict() for order in (configs, configs[::-1]))
+    assert first["sort"] == second["sort"] == ["learning rate 0.1", "learning rate 0.3"]

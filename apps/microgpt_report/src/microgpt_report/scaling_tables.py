@@ -66,7 +66,7 @@ def _point(scaling: Scaling, cell: Cell) -> dict[str, Any]:
         **asdict(cell.config),
         "n_params": cell.n_params,
         "flops": cell.flops,
-        "cpu_seconds": cell.cpu_seconds,
+        "cpu_seconds": cell.cpu_seconds.value,
         "n_seeds": len(cell.losses),
         **_mean("val_loss", cell.val_loss),
         **_mean("last_loss", cell.last_loss),
@@ -231,7 +231,7 @@ def _costs(scaling: Scaling) -> Iterator[str]:
         cells = [
             f"{cell.n_params:,}",
             f"{cell.flops / 1e9:.3g}",
-            f"{cell.cpu_seconds:.3g}",
+            f"{cell.cpu_seconds.value:.3g}",
             with_interval(cell.val_loss),
             _against_others(scaling, cell),
         ]

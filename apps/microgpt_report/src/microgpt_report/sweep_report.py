@@ -13,6 +13,7 @@ from microgpt_evolution.sweep.records import SweepResult, SweepSettings
 from microgpt_evolution.sweep.scaling import Scaling
 from microgpt_report import scaling_tables, theme
 from microgpt_report.charts import scaling as scaling_chart
+from microgpt_report.charts.setting_marks import SettingMarks
 from microgpt_report.page import Report, Row, Section
 from microgpt_report.run_facts import change, cost, describe_data, duration
 from microgpt_report.setting_names import describe_settings
@@ -30,13 +31,12 @@ def sweep_report(directories: Sequence[Path]) -> Report:
     if not results:
         raise RunError(f"{directories[0]} has no results yet; try again later")
     scaling = Scaling.of(results)
-    sections = [_trainings(results)]
+    sections = [_trainings(results, scaling)]
     if scaling.cells:
         chart = Section(
             "scaling",
             "Scaling of the loss",
-            "Means over the seeds with 95 % confidence intervals. Solid curves: fitted power laws. "
-            "Dashed: lowest loss for a budget of operations or CPU time.",
+            "Means over the seeds with 95 % confidence intervals.",
             scaling_chart.draw(scaling),
         )
         tables = Section(
@@ -84,15 +84,38 @@ def _facts(
     }
 
 
-def _trainings(results: Sequence[SweepResult]) -> Section:
+def _trainings(results: Sequence[SweepResult], scaling: Scaling) -> Section:
+    by_size = sorted(results, key=lambda result: result.n_params)
+    marks = SettingMarks([result.config for result in by_size])
+    places = {cell.config: scaling.place(cell) for cell in scaling.cells}
+    after = len(places) + 1  # of configurations without a finished run
+    rows = [
+        _row(result) | marks.row(result.config) | {"place": places.get(result.config, after)}
+        for result in results
+    ]
     return Section(
         "trainings",
         "Training runs",
-        "One mark per training run. Marks of the same color and cost differ only in the seed. "
-        "Crosses at the top: failed runs.",
-        _chart(results),
-        datasets={"evaluations": [_row(result) for result in results]},
+        _caption(results, marks, scaling),
+        _chart(results, marks, scaling),
+        datasets={"evaluations": rows},
     )
+
+
+def _caption(results: Sequence[SweepResult], marks: SettingMarks, scaling: Scaling) -> str:
+    """Describe what the marks show, and what differs between marks that look alike."""
+    found = [f"{mark.capitalize()}: {meaning}." for mark, meaning in marks.meanings.items()]
+    if marks.repeats:
+        found.append("Symbols repeat; the tooltip of a mark has its settings.")
+    elif scaling.has_one_cost:
+        found.append("Marks of one configuration differ only in the seed.")
+    else:
+        same = [*marks.meanings, "cost"]
+        alike = " and ".join([", ".join(same[:-1]), same[-1]] if same[1:] else same)
+        found.append(f"Marks of the same {alike} differ only in the seed.")
+    if not all(result.is_ok for result in results):
+        found.append("Crosses at the top: failed runs.")
+    return " ".join(["One mark per training run.", *found])
 
 
 def _row(result: SweepResult) -> Row:
@@ -104,22 +127,20 @@ def _row(result: SweepResult) -> Row:
         "last_loss": result.last_loss,
         "params": result.n_params,
         "flops": result.flops,
-        "size": scaling_tables.model_name(result.config),
         **asdict(result.config),
     }
 
 
-def _chart(results: Sequence[SweepResult]) -> ChartType:
-    by_size = sorted(results, key=lambda result: result.n_params)
-    sizes = list(dict.fromkeys(scaling_tables.model_name(result.config) for result in by_size))
+def _chart(results: Sequence[SweepResult], marks: SettingMarks, scaling: Scaling) -> ChartType:
+    x = theme.log_axis("flops:Q", "floating-point operations per training run")
     base = theme.of("evaluations").encode(
-        x=theme.log_axis("flops:Q", "floating-point operations per training run"),
-        color=theme.model_color("size:N", sizes),
+        x=theme.places_axis("place:O") if scaling.has_one_cost else x,
+        color=marks.color,
         tooltip=theme.tooltip(*SETTINGS, "seed", "params", "loss", "last_loss", "reason"),
     )
     y = theme.loss_axis("loss:Q", "held-out loss, nats per token", padding=10)
-    points = base.transform_filter(alt.datum.status == "ok")
-    layers = [points.mark_point(filled=True, size=45, opacity=0.75).encode(y=y)]
+    points = base.transform_filter(alt.datum.status == "ok").encode(y=y, shape=marks.symbol)
+    layers = [points.mark_point(filled=True, size=45, opacity=0.75)]
     if not all(result.is_ok for result in results):
         failed = base.transform_filter(alt.datum.status != "ok").mark_point(**theme.CROSS)
         layers.append(failed.encode(y=alt.value(6)))

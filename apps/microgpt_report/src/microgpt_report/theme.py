@@ -87,11 +87,17 @@ def generations_axis(first: int, last: int) -> alt.X:
     )
 
 
-def log_axis(field: str, title: str, form: str = "~s", padding: int = 12) -> alt.X:
+def log_axis(field: str, title: str, form: str = ".4~s", padding: int = 12) -> alt.X:
     """Return a logarithmic x axis, whose title says so."""
     scale = alt.Scale(type="log", nice=False, padding=padding)
     axis = alt.Axis(grid=False, format=form, tickCount=6, labelOverlap="greedy", labelSeparation=10)
     return alt.X(field, title=title + LOG, scale=scale, axis=axis)
+
+
+def places_axis(field: str) -> alt.X:
+    """Return the x axis of the places of configurations in the ranking."""
+    axis = alt.Axis(grid=False, labelAngle=0, labelOverlap="greedy", labelSeparation=10)
+    return alt.X(field, title="configuration, in the order of the mean loss", axis=axis)
 
 
 def loss_axis(field: str, title: str, padding: int = 8) -> alt.Y:
@@ -104,12 +110,6 @@ def color_scale(names: Sequence[str]) -> alt.Scale:
     if len(names) > len(look.COLORS):
         return alt.Scale(domain=names, scheme=SHADES)
     return alt.Scale(domain=names, range=look.COLORS[: len(names)])
-
-
-def model_color(field: str, models: Sequence[str]) -> alt.Color:
-    """Return the color encoding of the sizes of models, without a legend for a single size."""
-    legend = alt.Legend(title="model (width/heads/layers)") if models[1:] else None
-    return alt.Color(field, scale=color_scale(models), legend=legend)
 
 
 def kind_color(kinds: set[str]) -> alt.Color:

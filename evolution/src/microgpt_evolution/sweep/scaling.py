@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from math import hypot
 from statistics import fmean
 from typing import Literal
 
@@ -46,7 +47,7 @@ class Cell:
     losses: Mapping[int, float]  # held-out losses by seed
     val_loss: Mean
     last_loss: Mean  # training loss at the last step, averaged over seeds
-    cpu_seconds: float  # mean CPU time per training run
+    cpu_seconds: Mean  # CPU time per training run
 
     @classmethod
     def of(cls, results: Mapping[int, SweepResult]) -> "Cell":
@@ -61,7 +62,7 @@ class Cell:
             losses=losses,
             val_loss=Mean.of(list(losses.values())),
             last_loss=Mean.of([r.last_loss for r in results.values() if r.last_loss is not None]),
-            cpu_seconds=fmean(r.cpu_seconds for r in results.values()),
+            cpu_seconds=Mean.of([r.cpu_seconds for r in results.values()]),
         )
 
     def x(self, axis: Axis) -> int:
@@ -127,6 +128,10 @@ class Scaling(Plottable):
         i = self.front.index(cell) if cell in self.front else 0
         return gain(self.front[i - 1], cell) if i else None
 
+    def place(self, cell: Cell) -> int:
+        """Return the place among the configurations by their mean loss, from 1."""
+        return 1 + sum(other.val_loss.value < cell.val_loss.value for other in self.cells)
+
     def behind(self, cell: Cell) -> Mean | None:
         """Return how much higher the loss is than the lowest, or None for the lowest."""
         best = self.front[-1]
@@ -147,12 +152,35 @@ def front(cells: Iterable[Cell], cost: Callable[[Cell], float]) -> list[Cell]:
     return best
 
 
+def time_front(cells: Iterable[Cell]) -> list[Cell]:
+    """Return the Pareto front of loss and CPU time.
+
+    Of configurations that take the same time within its spread, or have the same number of
+    operations, only the best is on it.
+    """
+    groups: list[list[Cell]] = []
+    for cell in front(cells, lambda cell: cell.cpu_seconds.value):
+        if groups and _takes_as_long(groups[-1][0], cell):
+            groups[-1].append(cell)
+        else:
+            groups.append([cell])
+    return [group[-1] for group in groups]
+
+
 def gain(before: Cell, after: Cell) -> Mean:
     """Return the decrease in loss, paired by seed if both cells have two seeds in common."""
     common = [seed for seed in before.losses if seed in after.losses]
     if len(common) > 1:
         return Mean.of([before.losses[seed] - after.losses[seed] for seed in common])
     return Mean(before.val_loss.value - after.val_loss.value, None)
+
+
+def _takes_as_long(a: Cell, b: Cell) -> bool:
+    """Return whether two CPU times agree; single times are told apart by the operations alone."""
+    first, second = a.cpu_seconds, b.cpu_seconds
+    if a.flops == b.flops or first.half_width is None or second.half_width is None:
+        return a.flops == b.flops
+    return abs(second.value - first.value) <= hypot(first.half_width, second.half_width)
 
 
 def _series(cells: Sequence[Cell], axis: Axis) -> list[Series]:

@@ -4,19 +4,17 @@ from collections.abc import Callable, Sequence
 
 import altair as alt
 
-from microgpt_evolution.sweep.config import differing
-from microgpt_evolution.sweep.scaling import Axis, Cell, Scaling, Series, front
+from microgpt_evolution.sweep.scaling import Axis, Cell, Scaling, Series, time_front
 from microgpt_report import look, theme
+from microgpt_report.charts.setting_marks import SettingMarks
 from microgpt_report.page import Row
-from microgpt_report.scaling_tables import NOUNS, SIZE, model_name
-from microgpt_report.setting_names import describe_settings
+from microgpt_report.scaling_tables import NOUNS
 
 WIDTH, HEIGHT = 320, 250  # panel size in pixels
 N_ON_CURVE = 60  # number of points per power-law curve
 NUMBERS = ",~r"  # D3 number format, for example 21,000 and 0.01
+COSTS = ",.4~r"  # the same with four digits
 CLOCK_S = 1e-4  # minimum time shown; a logarithmic axis cannot show 0
-N_SHAPES = 8  # number of distinct symbols in Vega-Lite
-LEGEND_CHARS = 90  # characters in a row of the legend of shapes
 ROOM = 0.06  # margin above and below the losses, as a fraction of their range
 
 X = Callable[[Cell], float]
@@ -26,23 +24,17 @@ def draw(scaling: Scaling) -> alt.ConcatChart:
     """Return a chart with one panel per axis of the sweeps and two panels for cost.
 
     Points are means over the seeds with 95 % confidence intervals. Curves are fitted power laws,
-    and dashed lines are Pareto fronts.
+    and dashed lines are Pareto fronts. Where all have the same number of operations, a panel of
+    the configurations takes the place of that of the operations.
     """
     panels = _Panels(scaling)
     axes = list(dict.fromkeys(series.axis for series in scaling.series))
     along = [panels.along(axis) for axis in axes]
-    costs = [
-        panels.cost("operations", "GFLOP per training run", lambda cell: cell.flops / 1e9),
-        panels.cost("time", "CPU seconds", lambda cell: max(cell.cpu_seconds, CLOCK_S)),
-    ]
-    return alt.concat(*along, *costs, columns=theme.N_COLUMNS)
+    return alt.concat(*along, panels.operations(), panels.time(), columns=theme.N_COLUMNS)
 
 
 class _Panels:
-    """Builds panels that share the loss axis and the legend of models.
-
-    Colors encode the model size. Shapes encode the other settings, except the steps.
-    """
+    """Builds panels that share the loss axis and the legends."""
 
     def __init__(self, scaling: Scaling) -> None:
         self._scaling = scaling
@@ -53,89 +45,101 @@ class _Panels:
         self._loss = alt.Y("loss:Q", scale=scale, title=title)
         self._low = alt.Y("low:Q", scale=scale, title=title)
         by_size = sorted(scaling.cells, key=lambda cell: cell.n_params)
-        models = list(dict.fromkeys(model_name(cell.config) for cell in by_size))
-        self._color = theme.model_color("model:N", models)
-        varied = differing(cell.config for cell in scaling.cells)
-        self._others = [name for name in varied if name not in {*SIZE, "steps"}]
-        others = list(dict.fromkeys(self._describe(cell) for cell in by_size))
-        note = f"symbols repeat after {N_SHAPES}" if len(others) > N_SHAPES else None
-        columns = max(1, min(4, LEGEND_CHARS // max(1, *map(len, others))))
-        self._shape = alt.Shape(
-            "others:N",
-            sort=others,
-            legend=alt.Legend(title=note, columns=columns) if self._others else None,
-        )
+        self._marks = SettingMarks([cell.config for cell in by_size])
 
     def along(self, axis: Axis) -> alt.LayerChart:
         """Return the panel of one axis with all series and their fitted power laws."""
         several = [series for series in self._scaling.series if series.axis == axis]
-        rows = [row for number, series in enumerate(several) for row in _curve(series, number)]
+        rows = [row for number, series in enumerate(several) for row in self._curve(series, number)]
         line = theme.inline(rows).mark_line(strokeWidth=1.6, clip=True)
         # A curve over the parameter counts spans several models, so no model's color fits.
-        color = self._color if axis == "steps" else alt.value(look.GREY)
+        color = self._marks.color if axis == "steps" else alt.value(look.GREY)
         n_laws = sum(series.law is not None for series in several)
         caption = f"curves: fitted power laws, for {n_laws} of {len(several)} series"
         if n_laws == len(several):
             caption = f"curve{'s' * (n_laws > 1)}: fitted power law{'s' * (n_laws > 1)}"
         return self._panel(
-            NOUNS[axis],
+            f"Loss against {NOUNS[axis]}",
             caption if n_laws else "no power law fits",
-            NOUNS[axis],
+            theme.log_axis("x:Q", NOUNS[axis], NUMBERS),
             [cell for series in several for cell in series.cells],
             lambda cell: cell.x(axis),
             line.encode(color=color, detail="series:N"),
         )
 
-    def cost(self, name: str, unit: str, x: X) -> alt.LayerChart:
-        """Return the panel that shows the loss against a cost."""
-        best = front(self._scaling.cells, x)
-        line = theme.inline(self._rows(best, x)).mark_line(
+    def operations(self) -> alt.LayerChart:
+        """Return the panel of the operations or, if all have the same, of the configurations."""
+        scaling = self._scaling
+        if scaling.has_one_cost:
+            return self._panel(
+                "Loss of each configuration",
+                "all have the same number of operations",
+                theme.places_axis("x:O"),
+                scaling.cells,
+                scaling.place,
+                self._front([], scaling.place),
+            )
+        axis = theme.log_axis("x:Q", "GFLOP per training run", COSTS)
+        return self._cost("operations", axis, scaling.front, lambda cell: cell.flops / 1e9)
+
+    def time(self) -> alt.LayerChart:
+        """Return the panel of the CPU time."""
+        axis, best = theme.log_axis("x:Q", "CPU seconds", COSTS), time_front(self._scaling.cells)
+        return self._cost("time", axis, best, lambda cell: max(cell.cpu_seconds.value, CLOCK_S))
+
+    def _cost(self, name: str, axis: alt.X, best: Sequence[Cell], x: X) -> alt.LayerChart:
+        """Return the panel that shows the loss against a cost, with the Pareto front."""
+        cells = self._scaling.cells
+        if best[1:]:
+            subtitle = "dashed: lowest loss for a budget"
+        elif self._scaling.has_one_cost:
+            subtitle = "no dashed line, since the operations are equal"
+        elif x(best[0]) == min(map(x, cells)):
+            subtitle = "the cheapest has the lowest loss"
+        else:
+            subtitle = "no configuration is clearly faster than the best"
+        line = self._front(best, x)
+        return self._panel(f"Loss against {name}", subtitle, axis, cells, x, line)
+
+    def _front(self, best: Sequence[Cell], x: X) -> alt.Chart:
+        line: alt.Chart = theme.inline(self._rows(best, x)).mark_line(
             strokeWidth=1.2, strokeDash=[4, 3], interpolate="step-after", color=look.GREY
         )
-        subtitle = (
-            "dashed: lowest loss for a budget" if best[1:] else "the cheapest has the lowest loss"
-        )
-        return self._panel(name, subtitle, unit, self._scaling.cells, x, line)
+        return line
 
     def _panel(
-        self, name: str, subtitle: str, unit: str, cells: Sequence[Cell], x: X, line: alt.Chart
+        self, title: str, subtitle: str, axis: alt.X, cells: Sequence[Cell], x: X, line: alt.Chart
     ) -> alt.LayerChart:
-        axis = theme.log_axis("x:Q", unit, NUMBERS)
-        points = theme.inline(self._rows(cells, x)).encode(color=self._color)
+        points = theme.inline(self._rows(cells, x)).encode(color=self._marks.color)
         bars = points.mark_rule(strokeWidth=1.4, opacity=0.6)
         dots = points.mark_point(filled=True, size=42, opacity=1)
         return alt.LayerChart(
             layer=[
                 line.encode(axis, self._loss),
                 bars.encode(axis, self._low, alt.Y2("high:Q")),
-                dots.encode(axis, self._loss, self._shape),
+                dots.encode(axis, self._loss, self._marks.symbol),
             ],
             width=WIDTH,
             height=HEIGHT,
-            title=alt.Title(f"Loss against {name}", subtitle=subtitle),
+            title=alt.Title(title, subtitle=subtitle),
         )
-
-    def _describe(self, cell: Cell) -> str:
-        return describe_settings({name: getattr(cell.config, name) for name in self._others})
 
     def _rows(self, cells: Sequence[Cell], x: X) -> list[Row]:
         rows = []
         for cell in cells:
             low, high = _interval(cell)
             row = {"x": x(cell), "loss": cell.val_loss.value, "low": low, "high": high}
-            names = {"model": model_name(cell.config), "others": self._describe(cell)}
-            rows.append(row | names)
+            rows.append(row | self._marks.row(cell.config))
         return rows
 
-
-def _curve(series: Series, number: int) -> list[Row]:
-    """Return the fitted power law within the measured range; nothing if no law fits."""
-    if not series.law:
-        return []
-    first, *_, last = (cell.x(series.axis) for cell in series.cells)
-    xs = [first * (last / first) ** (i / (N_ON_CURVE - 1)) for i in range(N_ON_CURVE)]
-    shared = {"model": model_name(series.cells[0].config), "series": number}
-    return [{"x": x, "loss": series.law.law.at(x)} | shared for x in xs]
+    def _curve(self, series: Series, number: int) -> list[Row]:
+        """Return the fitted power law within the measured range; nothing if no law fits."""
+        if not series.law:
+            return []
+        first, *_, last = (cell.x(series.axis) for cell in series.cells)
+        xs = [first * (last / first) ** (i / (N_ON_CURVE - 1)) for i in range(N_ON_CURVE)]
+        shared = self._marks.row(series.cells[0].config) | {"series": number}
+        return [{"x": x, "loss": series.law.law.at(x)} | shared for x in xs]
 
 
 def _interval(cell: Cell) -> tuple[float, float]:

@@ -3,8 +3,9 @@
     uv run --group docs python docs/site/build.py
 
 A page has the same path in build/pages as in the repository, so links that are right on GitHub are
-right on the site. A link to a source file leads to a page with that file, and a link to a directory
-to a list of its files. A file of docs/ that the navigation lacks is an error, as is a dead link.
+right on the site. A link to a source file leads to a page with that file, one to a notebook to a
+page with its cells and outputs, and one to a directory to a list of its files. A file of docs/ that
+the navigation lacks is an error, as is a dead link.
 """
 
 import ast
@@ -22,6 +23,7 @@ from typing import Any
 import annotated
 import command_line
 import http_api
+import notebook
 import python_api
 from errors import SiteError
 
@@ -98,6 +100,8 @@ def text_of(path: str) -> str:
     source = path.removesuffix(".md")
     if not (ROOT / source).is_file():
         raise SiteError(f"docs/site/zensical.toml: there is no {path}")
+    if source.endswith(".ipynb"):
+        return notebook.page(ROOT / source, source)
     language = {".py": "python", ".toml": "toml", ".js": "javascript"}.get(Path(source).suffix, "")
     code = (ROOT / source).read_text(encoding="utf-8")
     return f'# {source}\n\n```` {{.{language or "text"} linenums="1"}}\n{code}````\n'

@@ -64,6 +64,14 @@ def test_every_link_leads_to_a_page_and_a_heading(pages) -> None:
     assert not dead
 
 
+def test_the_page_of_a_notebook_has_its_pictures(pages) -> None:
+    found = [path for path in pages if path.name.endswith(".ipynb.html")]
+    assert len(found) == len(list((ROOT / "examples/notebooks").glob("*.ipynb")))
+    for path in found:
+        pictures = [load for load in pages[path].loads if load.startswith("data:image/png;")]
+        assert len(pictures) >= 2, path
+
+
 def test_no_page_loads_anything_from_another_host(pages) -> None:
     assert not {load for page in pages.values() for load in page.loads if urlsplit(load).netloc}
     styles = list((SITE / "assets").rglob("*.css"))

@@ -2,11 +2,13 @@
 
 import build
 import http_api
+import notebook
 import pytest
 from annotated import SOURCES, page, parts
 from build import LINK as LINKS
 from build import ROOT, nav_paths, target_of, write_pages
 from errors import SiteError
+from nbformat import v4
 
 MODULE = '''"""Sizes."""
 
@@ -91,6 +93,20 @@ def test_a_link_leads_to_the_page_of_a_file(link, target, added, tmp_path, monke
     assert queue[2:] == ([added] if added else [])
     copied = tmp_path / "docs" / target
     assert copied.resolve().exists() == target.endswith((".svg", ".txt"))
+
+
+def test_a_notebook_is_a_page_with_its_pictures_and_texts() -> None:
+    outputs = [
+        v4.new_output("stream", text="[a](b.md)\n"),
+        v4.new_output("display_data", {"image/png": "aGk=\n", "text/plain": "<Chart>"}),
+        v4.new_output("execute_result", {"text/plain": "4"}),
+    ]
+    cells = [v4.new_markdown_cell("# Sum"), v4.new_code_cell("2 + 2", outputs=outputs)]
+    assert notebook.as_markdown(v4.new_notebook(cells=cells)) == (
+        "# Sum\n\n```` python\n2 + 2\n````\n\n```` text\n[a](b.md)\n````\n\n"
+        "![Picture drawn by the code above](data:image/png;base64,aGk=)\n\n"
+        "```` text\n4\n````\n"
+    )
 
 
 def test_code_is_no_link() -> None:

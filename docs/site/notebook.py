@@ -1,0 +1,53 @@
+"""A page with the cells of a notebook and their outputs, which running it makes."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+
+TIMEOUT_S = 300  # per cell; a whole notebook takes about ten seconds
+PICTURE = "image/png"
+
+
+def page(path: Path, shown: str) -> str:
+    """Run a notebook in an empty directory and return it as Markdown; `shown` is its path."""
+    notebook = nbformat.read(path, as_version=4)
+    with TemporaryDirectory() as folder:
+        client = NotebookClient(
+            notebook,
+            timeout=TIMEOUT_S,
+            kernel_name="python3",
+            extra_arguments=["--log-level=ERROR"],
+            resources={"metadata": {"path": folder}},
+        )
+        client.execute()
+    note = f"This page is the notebook `{shown}` of the repository, with its outputs."
+    heading, *rest = as_markdown(notebook).split("\n", 1)
+    return "\n".join([heading, "", note, *rest])
+
+
+def as_markdown(notebook: Any) -> str:
+    """Return the cells and outputs of a notebook as Markdown."""
+    parts = []
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            parts.append(cell.source)
+        elif cell.cell_type == "code":
+            parts += [_block("python", cell.source), *map(_output, cell.outputs)]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _output(output: Any) -> str:
+    """Return an output as a picture or a block of text; "" for one that is neither."""
+    data = output.get("data", {})
+    if PICTURE in data:
+        picture = data[PICTURE].replace("\n", "")
+        return f"![Picture drawn by the code above](data:{PICTURE};base64,{picture})"
+    text = output.get("text") or data.get("text/plain", "")
+    return _block("text", text) if text else ""
+
+
+def _block(language: str, text: str) -> str:
+    return f"```` {language}\n{text.rstrip()}\n````"

@@ -115,3 +115,18 @@ def test_the_search_finds_a_heading_on_pages_opened_as_files(pages, browser) -> 
     window.wait_for_url(re.compile(r"^file:.*docs/.*#.*rmsnorm$"))
     assert "rmsnorm" in window.locator(":target").inner_text()
     window.close()
+
+
+def test_the_search_finds_the_terms_of_the_glossary(pages, browser) -> None:
+    window = browser.new_page()
+    window.goto((SITE / "index.html").as_uri())
+    window.keyboard.press("Control+k")
+    for term in ("attention", "softmax", "gradient", "logits", "temperature", "learning rate"):
+        window.get_by_placeholder("Search").fill(term)
+        window.get_by_role("option").first.wait_for()
+        anchor = f"docs/glossary.html#{term.replace(' ', '-')}"
+        link = window.locator(
+            f"a[role=option][href$='{anchor}'], [role=option] a[href$='{anchor}']"
+        )
+        link.first.wait_for()
+    window.close()

@@ -128,12 +128,14 @@ def test_the_best_teach_a_student(microgpt, tmp_path) -> None:
 
 def test_a_space_from_a_file(microgpt, tmp_path) -> None:
     (tmp_path / "space.toml").write_text(
-        "target = 9\n[values]\nn_embd = [8, 16]\n[[first]]\nn_layer = 3"
+        "target = 9\n[values]\nn_embd = [8, 48]\nlr = [0.001, 0.01]\n[[first]]\nn_layer = 3"
     )
     done = microgpt("evolve", *SEARCH, "--space", "space.toml")
     assert done.returncode == 0, done.stderr
     genomes = [json.loads(line)["genome"] for line in records_of(tmp_path)]
     assert {genome["n_layer"] for genome in genomes} <= {2, 3}
+    assert {genome["n_embd"] for genome in genomes} <= {8, 48}
+    assert {genome["lr"] for genome in genomes} <= {0.001, 0.01}
     assert len({json.dumps(genome) for genome in genomes}) <= 8  # the target ends the search
     (tmp_path / "space.toml").write_text("[values]\nwidth = [8, 16]")
     refused = microgpt("evolve", *SEARCH, "--space", "space.toml")

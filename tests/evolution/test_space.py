@@ -41,6 +41,25 @@ def test_a_value_outside_the_space_moves_to_a_neighbour_of_the_closest(small) ->
     assert found == {0.001, 0.002, 0.008}  # 0.004 is the closest
 
 
+def test_the_closest_genome_has_only_values_of_the_space(small) -> None:
+    space = Space({"lr": (0.001, 0.004), "n_embd": (16, 32), "optimizer": ("muon",)})
+    found = space.closest(replace(small, lr=0.0031, n_embd=20))
+    assert found == replace(small, lr=0.004, n_embd=16, optimizer="muon")
+    assert space.closest(found) == found
+    assert Space({}).closest(small) == small
+
+
+def test_closest_values_that_contradict_each_other_are_replaced(small) -> None:
+    start = replace(small, n_embd=16, n_head=4)
+    assert Space({"n_embd": (18, 24)}).closest(start).n_embd == 24  # 18 has no four heads
+    both = Space({"n_embd": (17, 18), "n_head": (4, 6)}).closest(start)
+    assert (both.n_embd, both.n_head) == (18, 6)
+    with pytest.raises(GenomeError, match="no valid genomes"):
+        Space({"n_embd": (18,)}).closest(start)
+    with pytest.raises(GenomeError, match="no valid genomes"):
+        Space({"n_embd": ("wide",)}).closest(start)
+
+
 def test_rates_decide_how_often_a_gene_changes(small) -> None:
     space = Space({"lr": VALUES["lr"], "dropout": VALUES["dropout"]}, {"dropout": 0.0})
     assert all(space.mutate(small, Random(seed)).dropout == 0 for seed in range(20))

@@ -1,5 +1,6 @@
 """Space files: what is read, what is refused, and searches in such a space."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.genome import GENES, PRIMORDIAL
 from microgpt_evolution.search.genome_operators import Operators
-from microgpt_evolution.search.settings import SearchSettings
+from microgpt_evolution.search.settings import Search, SearchSettings
 from microgpt_evolution.space_file import read_space
 
 SPACE = """
@@ -52,6 +53,10 @@ def test_a_space_file_is_read(path) -> None:
         ("[values]\nlr = [1]\n[[first]]\nx = 1", "first has the unknown gene 'x'"),
         ("[values]\nlr = [1]\n[other]\nx = 1", "other: "),
         ("[values\n", "is not valid TOML"),
+        ("[values]\nn_emb = [32, 16]", "values.n_emb must be in ascending order, got 32, 16"),
+        ("[values]\nlr = [0.1, 0.1]", "values.lr must be in ascending order"),
+        ("[values]\nn_emb = [16, 'a']", "values.n_emb must be in ascending order"),
+        ("[values]\nlr = ['a', 'a']", "values.lr must be in ascending order"),
     ],
 )
 def test_invalid_space_files_are_refused(path, text, problem) -> None:
@@ -76,8 +81,30 @@ def test_every_search_stays_in_the_space(path, objective) -> None:
     search = settings.search()
     assert search.organisms[0].genome.steps == 400
     assert search.organisms[0].origin == "genome"
+    assert_in_space(search)
     for organism in search.organisms[1:]:
         if organism.origin == "random":
-            assert organism.genome.n_emb in (8, 16, 32)
-            assert organism.genome.lr in (0.01, 0.02)
             assert organism.genome.n_layer == PRIMORDIAL.n_layer
+
+
+@pytest.mark.parametrize("objective", ["loss", "aesthetic", "hydra"])
+def test_a_warm_start_is_moved_into_the_space(path, objective) -> None:
+    file = read_space(path, GENES)
+    ancestor = replace(PRIMORDIAL, n_emb=20, lr=0.03)
+    settings = SearchSettings.begin(
+        {"objective": objective},
+        input="names.txt",
+        data_sha256="0" * 64,
+        seed=1,
+        space=file,
+        warm_start=ancestor,
+    )
+    assert settings.warm_start == ancestor  # --resume compares it with the given one
+    assert_in_space(settings.search())
+
+
+def assert_in_space(search: Search) -> None:
+    """All organisms have values of SPACE."""
+    for organism in search.organisms:
+        assert organism.genome.n_emb in (8, 16, 32)
+        assert organism.genome.lr in (0.01, 0.02)

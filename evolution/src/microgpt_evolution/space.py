@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from math import dist
 from random import Random
 from typing import Any, TypeVar
 
@@ -54,6 +55,20 @@ class Space:
         genes = {gene: getattr(rng.choice((a, b)), gene) for gene in _names(a)}
         return _valid(a, genes) or a
 
+    def closest(self, genome: G) -> G:
+        """Return the genome with the closest values of the space.
+
+        If these contradict each other, another value is taken for one gene, or, if there is none,
+        the genome is random.
+        """
+        genes = {gene: self._nearest(gene, getattr(genome, gene)) for gene in self.values}
+        changes = [{gene: value} for gene, values in self.values.items() for value in values]
+        valid = [found for change in changes if (found := _valid(genome, genes | change))]
+        if not valid:
+            return self.random(genome, Random(0))
+        point = self.coordinates(genome)
+        return min(valid, key=lambda each: dist(point, self.coordinates(each)))
+
     def coordinates(self, genome: G) -> list[float]:
         """Return a point for a genome; the values of a gene have equal distances from 0 to 1."""
         found = []
@@ -74,7 +89,7 @@ class Space:
         values = self.values[gene]
         if value in values:
             return value
-        if isinstance(value, str):
+        if isinstance(value, str) or isinstance(values[0], str):
             return values[0]
         return min(values, key=lambda each: abs((each or 0) - (value or 0)))
 

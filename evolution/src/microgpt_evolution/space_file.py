@@ -2,7 +2,7 @@
 
 target = 2.2              # loss or score at which the search is done
 
-[values]                  # in ascending order; genes without values do not vary
+[values]                  # numbers in ascending order; genes without values do not vary
 n_embd = [16, 32, 64]
 lr = [0.001, 0.003, 0.01]
 
@@ -14,6 +14,7 @@ n_embd = 64
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,7 +49,8 @@ def read_space(path: Path, genes: Sequence[str]) -> SpaceFile:
     """Read a space file for genomes with these genes.
 
     Raises:
-        GenomeError: the file cannot be read, is invalid, or names an unknown gene.
+        GenomeError: the file cannot be read, is invalid, names an unknown gene, or has values that
+            are not in ascending order.
     """
     import tomllib
 
@@ -68,4 +70,19 @@ def read_space(path: Path, genes: Sequence[str]) -> SpaceFile:
                 f"{path}: {section} has the unknown gene {unknown[0]!r:.80}; the genes are "
                 f"{', '.join(genes)}"
             )
+    for gene, values in space.values.items():
+        if not _is_ascending(values):
+            raise GenomeError(
+                f"{path}: values.{gene} must be in ascending order, got "
+                f"{', '.join(map(repr, values)):.80}"
+            )
     return space
+
+
+def _is_ascending(values: Sequence[_Gene]) -> bool:
+    """Return whether numbers are in ascending order; names may be in any order."""
+    if all(isinstance(value, str) for value in values):
+        return len(set(values)) == len(values)
+    return all(
+        not isinstance(a, str) and not isinstance(b, str) and a < b for a, b in pairwise(values)
+    )

@@ -139,7 +139,7 @@ class Operators(NamedTuple):
         def draw(rng: random.Random) -> Genome:
             return space.random(PRIMORDIAL, rng)
 
-        first = tuple(replace(PRIMORDIAL, **genes) for genes in file.first)
+        first = tuple(replace(space.closest(PRIMORDIAL), **genes) for genes in file.first)
         return cls(draw, draw, space.mutate, space.crossover, space.mutate, space.mutate, first)
 
 

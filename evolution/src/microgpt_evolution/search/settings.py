@@ -93,8 +93,11 @@ class SearchSettings(BaseModel):
     def search(self) -> Search:
         """Create the search described by these settings."""
         size, seed = self.population, self.seed
-        operators = Operators.of(self.space) if self.space else None
-        shared: dict[str, Any] = {"ancestor": self.warm_start, "operators": operators}
+        operators, ancestor = None, self.warm_start
+        if self.space:
+            operators = Operators.of(self.space)
+            ancestor = ancestor and self.space.space.closest(ancestor)
+        shared: dict[str, Any] = {"ancestor": ancestor, "operators": operators}
         if self.objective == "loss":
             assert self.fitness
             shared["operators"] = operators or EVOLVE_RUST

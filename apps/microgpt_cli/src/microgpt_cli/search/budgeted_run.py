@@ -49,6 +49,7 @@ from microgpt_evolution.genome_file import (
 )
 from microgpt_evolution.objectives.loss_objective import MAX_BYTES
 from microgpt_evolution.runs.records import GENOME
+from microgpt_evolution.space import Space
 from microgpt_evolution.space_file import read_space
 from microgpt_evolution.workers.pools import Pool
 
@@ -136,6 +137,7 @@ def _begin(
 ) -> tuple[BudgetedSettings, Split]:
     """Return the settings of a new search, and the documents."""
     chat = options["chat"]
+    file = read_space(options["space"], GENES) if options["space"] else None
     path = options["input"] or default_input(*([DEFAULT_CHAT] if chat else []))
     docs = load_documents(path, options["text"], options["column"], chat=chat)
     fitting = fitting_for(
@@ -148,7 +150,7 @@ def _begin(
     parts = fitting.parts
     if not parts.validation:
         raise DataError(f"{path} has too few documents to hold some out; use more documents")
-    plan = _plan(fitting, limit, pool, options["distill"], chat=chat)
+    plan = _plan(fitting, limit, pool, options, file.space if file else None)
     rule, choice = plan.rule, plan.choice
     if not (choice.is_limited or options["max_weights"] or options["max_memory"]):
         note(
@@ -157,10 +159,12 @@ def _begin(
         )
     first = (rule, *((_ancestor(options["warm_start"]),) if options["warm_start"] else ()))
     space, target = space_for(rule, choice.config.text, plan.n_characters), None
-    if options["space"]:
-        file = read_space(options["space"], GENES)
+    if file:
         space, target = file.space, file.target
-        first += tuple(replace(rule, **genes) for genes in file.first)
+        first = (
+            *map(space.closest, first),
+            *(replace(rule, **genes) for genes in file.first),
+        )
     settings = BudgetedSettings(
         budget=plan.budget,
         operations=choice.operations,
@@ -190,14 +194,18 @@ class _Plan(NamedTuple):
 
     budget: float
     choice: Choice  # of a complete training run
-    rule: BudgetedGenome  # its genome
+    rule: BudgetedGenome  # its genome, with the closest values of the user's space
     n_characters: int  # of the training set
     n_teachers: int
     n_samples: int  # number of documents that the teachers make up
 
 
 def _plan(
-    fitting: Fitting, limit: TimeLimit | None, pool: Pool, distill: int | None, *, chat: bool
+    fitting: Fitting,
+    limit: TimeLimit | None,
+    pool: Pool,
+    options: Mapping[str, Any],
+    space: Space | None,
 ) -> _Plan:
     """Return the budget of a search, and what a training run and the student take of it."""
     of_worker = fitting.fit(limit).budget
@@ -208,12 +216,15 @@ def _plan(
     choice, sizes = ruled.choice, ruled.sizes
     length = sizes.chunk_length(choice.model.block_size)
     rule = BudgetedGenome.of(choice, length, ruled.vocab_size)
+    if space:
+        rule = space.closest(rule)
     objective = BudgetedObjective(fitting.parts, choice.config.text, choice.operations)
     complete = objective.cost(rule, EVALUATIONS)
+    distill = options["distill"]
     if distill is None:  # a large text is better used for longer training runs
         is_short = STUDENT_LENGTH * complete <= MAX_STUDENT_SHARE * of_worker
         distill = N_TEACHERS if choice.is_limited and is_short else 0
-    n_samples = _n_teacher_samples(ruled) if distill and not chat else 0
+    n_samples = _n_teacher_samples(ruled) if distill and not options["chat"] else 0
     student = objective.student_cost(rule, distill, n_samples)
     budget -= (n_workers - 1) * student  # only one worker can train the student
     steps = objective.settings(rule)[1].steps

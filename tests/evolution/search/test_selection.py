@@ -2,7 +2,13 @@ import pytest
 
 from microgpt_evolution.objectives.scores import Scores
 from microgpt_evolution.population import Evaluation
-from microgpt_evolution.search.selection import Candidate, best_for, best_for_all
+from microgpt_evolution.search.selection import (
+    RETESTED,
+    Candidate,
+    best_for,
+    best_for_all,
+    confirmation_trials,
+)
 
 
 @pytest.fixture
@@ -33,6 +39,12 @@ def test_the_sum_of_places_decides_so_that_no_head_outweighs_the_others(candidat
     # Places: 1 + 3 + 3, 2 + 1 + 2, 3 + 2 + 1; the first would win by the sum of the scores.
     loud, even, late = candidate((99, 1, 1)), candidate((0.9, 3, 2)), candidate((0.8, 2, 3))
     assert best_for_all(HEADS, [loud, even, late]) is even
+
+
+def test_the_heading_counts_the_fresh_seeds(make_organism) -> None:
+    (organism,) = finalists = [make_organism(1.0)]
+    assert f"{len(confirmation_trials(finalists, 7))} Fresh Seeds" in RETESTED
+    assert all(trial.seed != organism.seed for trial in confirmation_trials(finalists, 7))
 
 
 def test_of_equals_the_first_is_taken(candidate) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.population import Organism
-from microgpt_evolution.search.selection import Candidate
+from microgpt_evolution.search.selection import RETESTED, Candidate
 from microgpt_evolution.search.settings import SearchSettings
 
 N_SHOWN = 5  # number of names shown per organism
@@ -45,7 +45,7 @@ def generation_end(ranked: Sequence[Organism], seconds: float) -> list[str]:
 
 def finalists(candidates: Sequence[Candidate], winner: Candidate, measure: str) -> list[str]:
     """Return lines with the retest scores of the finalists."""
-    return ["", "--- Finalists Retested With Fresh Seeds ---"] + [
+    return ["", RETESTED] + [
         f"{'>' if candidate is winner else ' '} {candidate.describe(measure)} | "
         f"[{genes(candidate.organism.genome)}] of generation {candidate.organism.generation}"
         for candidate in candidates

@@ -23,6 +23,7 @@ from microgpt_evolution.search.hydra_search import HEAD_GENERATIONS, Hydra
 from microgpt_evolution.search.loss_search import LossSearch
 from microgpt_evolution.search.selection import (
     N_REPEATS,
+    RETESTED,
     Candidate,
     Winner,
     best_for,
@@ -247,7 +248,7 @@ class LossRunner(SearchRunner):
         if not candidates:
             return None
         candidates = sorted(candidates, key=lambda candidate: candidate.mean(None))
-        self._log("", "--- Finalists Retested With Fresh Seeds ---")
+        self._log("", RETESTED)
         for place, candidate in enumerate(candidates, start=1):
             genome, origin = candidate.organism.genome.describe(), candidate.organism.origin
             self._log(f"  {place}. {candidate.describe(None)} | {genome} [{origin}]")

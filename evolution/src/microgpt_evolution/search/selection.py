@@ -15,6 +15,7 @@ from microgpt_evolution.population import Evaluation, Organism
 from microgpt_evolution.seeds import training_seed
 
 N_REPEATS = 2  # retest runs per finalist, in addition to the run in the search
+RETESTED = f"--- Finalists Retested (Search and {N_REPEATS} Fresh Seeds) ---"  # heading in the log
 N_FRESH = 2  # fresh seeds for the winner, in addition to the seed of the run
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -31,8 +32,12 @@ def test_the_life_cycle(microgpt, tmp_path, winner) -> None:
     assert "The organism has evolved." in winner.stdout
     genome = json.loads((tmp_path / "genome.json").read_text())
     assert (genome["version"], genome["seed"], genome["budget"]) == (2, 5, 2e9)
-    assert json.loads(microgpt("genome", "show", "--json").stdout)["steps"] > 0
-    assert f"emb={genome['genome']['n_embd']}," in microgpt("run").stdout
+    (steps,) = re.findall(r"of ([\d,]+) steps: held-out", winner.stdout)
+    steps = int(steps.replace(",", ""))
+    assert json.loads(microgpt("genome", "show", "--json").stdout)["steps"] == steps
+    run = microgpt("run").stdout
+    assert f"emb={genome['genome']['n_embd']}," in run
+    assert f"training for {steps} steps" in run
     assert "emb=32," in microgpt("run", "-e", "32", "-s", "60").stdout
     assert microgpt("generate", "--model", "winner").returncode == 0
     model = json.loads((tmp_path / "winner" / "meta.json").read_text())
@@ -42,6 +47,8 @@ def test_the_life_cycle(microgpt, tmp_path, winner) -> None:
     assert trained.returncode == 0, trained.stderr
     again = json.loads((tmp_path / "again" / "meta.json").read_text())
     assert again["training"]["budget"] == genome["operations"]
+    for key in ("steps", "batch_size", "warmup_steps", "evaluations"):
+        assert again["training"].get(key) == model["training"].get(key)
     assert again["n_embd"] == model["n_embd"]
     longer = microgpt("train", "--genome", "genome.json", "--budget", "2e9", "--model", "longer")
     assert longer.returncode == 0, longer.stderr

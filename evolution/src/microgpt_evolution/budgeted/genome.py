@@ -79,9 +79,7 @@ class BudgetedGenome:
         config = TrainConfig(
             batch_size=max(1, round(self.n_tokens / length)), evaluations=evaluations, **facts
         )
-        steps = max(1, int(operations / step_operations(self.model(vocab_size), config, length)))
-        steps = max(steps - steps % evaluations, min(steps, evaluations))  # evaluated at the end
-        return replace(config, steps=steps, warmup_steps=steps // WARMUP)
+        return with_steps(config, self.model(vocab_size), operations, length)
 
     @property
     def species(self) -> str:
@@ -113,6 +111,18 @@ class BudgetedGenome:
     def _fields_of(self, kind: type[ModelConfig] | type[TrainConfig]) -> dict[str, Any]:
         names = {field.name for field in fields(kind)} - {"vocab_size"}
         return {name: gene for name, gene in asdict(self).items() if name in names}
+
+
+def with_steps(
+    config: TrainConfig, model: ModelConfig, operations: float, length: float
+) -> TrainConfig:
+    """Return the settings with as many steps as the operations allow, without evaluations.
+
+    The number of steps is a multiple of that of the evaluations, so the last one is at the end.
+    """
+    steps = max(1, int(operations / step_operations(model, config, length)))
+    steps = max(steps - steps % config.evaluations, min(steps, config.evaluations))
+    return replace(config, steps=steps, warmup_steps=steps // WARMUP)
 
 
 GENES = tuple(field.name for field in fields(BudgetedGenome))

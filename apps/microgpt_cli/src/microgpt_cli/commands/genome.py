@@ -168,6 +168,7 @@ def _model_facts(record: "AnyRecord", input: Path | None) -> dict[str, Any]:
     from microgpt.data.tokenizer import CharTokenizer
     from microgpt.model import count_params
     from microgpt_cli.input_files import default_input
+    from microgpt_cli.training.fitting import fitting_for
     from microgpt_evolution.budgeted.objective import BudgetedObjective
     from microgpt_evolution.genome_file import BudgetedRecord
     from microgpt_evolution.objectives.loss_objective import LossObjective
@@ -179,7 +180,8 @@ def _model_facts(record: "AnyRecord", input: Path | None) -> dict[str, Any]:
         note(f"the genome was found with data other than {path}; pass that data with --data")
     facts: dict[str, Any] = {"species": record.genome.species}
     if isinstance(record, BudgetedRecord):
-        budgeted = BudgetedObjective(Split(docs, docs), record.text, record.operations)
+        parts = fitting_for(docs[0] if is_stream else docs, budget=record.operations).parts
+        budgeted = BudgetedObjective(parts, record.text, record.operations)
         model, config = budgeted.settings(record.genome)
         facts |= {"vocab_size": model.vocab_size, "num_params": count_params(model)}
         return facts | {"batch_size": config.batch_size, "steps": config.steps}

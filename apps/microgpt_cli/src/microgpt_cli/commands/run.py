@@ -128,8 +128,8 @@ def _phenotype(
     record: "AnyRecord | None", docs: "Sequence[Document]", given: Mapping[str, Any], seed: int
 ) -> "tuple[ModelConfig, TrainConfig, Tokenizer]":
     """Return the settings of a genome, with the genes that are given, and the tokenizer."""
-    from microgpt.data.split import Split
     from microgpt.data.tokenizer import CharTokenizer
+    from microgpt_cli.training.fitting import fitting_for
     from microgpt_evolution.budgeted.objective import BudgetedObjective
     from microgpt_evolution.genome import PRIMORDIAL
     from microgpt_evolution.genome_file import BudgetedRecord
@@ -137,7 +137,8 @@ def _phenotype(
     if isinstance(record, BudgetedRecord):
         genes = {BUDGETED_NAMES.get(gene, gene): value for gene, value in given.items()}
         steps = genes.pop("steps", None)
-        objective = BudgetedObjective(Split(docs, docs), "lines", record.operations)
+        parts = fitting_for(docs, budget=record.operations).parts  # for the steps of the search
+        objective = BudgetedObjective(parts, "lines", record.operations)
         genome = replace(record.genome, **genes)
         model, config = objective.settings(genome, seed)
         if steps:

@@ -189,7 +189,7 @@ class Fitting:
 def fitting_for(
     docs: Sequence[Document] | str,
     *,
-    minutes: float | None,
+    minutes: float | None = None,
     budget: float | None,
     max_weights: int | None = None,
     max_memory: int | None = None,

@@ -23,7 +23,7 @@ from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import DEFAULT_CHAT, flag_of
 from microgpt_cli.training.documents import default_split, gap_of, load_documents, split_by_options
-from microgpt_cli.training.fitting import Fitting, explain, new_tokenizer, note_subwords
+from microgpt_cli.training.fitting import Fitted, Fitting, explain, new_tokenizer, note_subwords
 from microgpt_cli.training.limits import MAIN_SHAPE, has_budget
 from microgpt_cli.training.options import N_SAMPLES
 from microgpt_cli.training.teachers import SavedTeachers
@@ -68,7 +68,11 @@ def recipe_options(
 
 
 def _genome_options(path: Path, given: Mapping[str, Any]) -> dict[str, object]:
-    """Return the options that a genome.json sets; n_tokens is the number of tokens per step."""
+    """Return the options that a genome.json sets; n_tokens is the number of tokens per step.
+
+    With `evaluations`, the budget does not include them, as in the search.
+    """
+    from microgpt_evolution.budgeted.objective import EVALUATIONS
     from microgpt_evolution.genome import LONG_DOCS
     from microgpt_evolution.genome_file import BudgetedRecord, read_genome
 
@@ -79,7 +83,8 @@ def _genome_options(path: Path, given: Mapping[str, Any]) -> dict[str, object]:
         if record.genome.vocab_size is None:
             del options["vocab_size"]
         options["tokenizer"] = "bpe" if record.genome.vocab_size else "char"
-        return options | ({} if limits else {"budget": record.operations})
+        searched = {"budget": record.operations, "evaluations": EVALUATIONS}
+        return options | ({} if limits else searched)
     if limits := limits - {"steps"}:
         raise ConfigError(
             f"{flag_of(limits.pop())} cannot be used with --genome {path}, which sets the number "
@@ -216,6 +221,8 @@ def _choose(
     fitted = Fitting(parts, config.text, settings, overrides, teachers).fit(limit)
     if fitted.vocab_size and "tokenizer" in overrides:
         note_subwords(parts, fitted.tokenizer, fitted.vocab_size)
+    if "evaluations" in overrides:
+        fitted = _as_in_search(fitted, overrides)
     choice, budget = fitted.choice, fitted.budget if has_budget(settings) else None
     return _Found(
         parts,
@@ -226,6 +233,17 @@ def _choose(
         budget,
         explain(fitted),
     )
+
+
+def _as_in_search(fitted: Fitted, overrides: Mapping[str, Any]) -> Fitted:
+    """Return the settings with the steps of a search, whose operations exclude evaluations."""
+    from microgpt_evolution.budgeted.genome import with_steps
+
+    model, length = fitted.choice.model, fitted.sizes.chunk_length(fitted.choice.model.block_size)
+    config = with_steps(fitted.choice.config, model, overrides["budget"], length)
+    if "warmup_steps" in overrides:
+        config = replace(config, warmup_steps=overrides["warmup_steps"])
+    return fitted._replace(choice=fitted.choice._replace(config=config))
 
 
 def count_samples(num_samples: int | None, *, chat: bool) -> int:

@@ -36,6 +36,11 @@ def test_the_life_cycle(microgpt, tmp_path) -> None:
     assert microgpt("train", "--genome", "genome.json").returncode == 0
     assert microgpt("generate").returncode == 0
     assert microgpt("generate", "--model-dir", "winner").returncode == 0
+    weights = (tmp_path / "winner" / "weights.json").read_bytes()
+    for _ in range(2):  # a resumed run knows the directory, and replaces its own model
+        assert microgpt("evolve", "--resume", str(run_of(tmp_path))).returncode == 0
+        assert (tmp_path / "winner" / "weights.json").read_bytes() == weights
+        shutil.rmtree(tmp_path / "winner")
 
 
 @pytest.mark.slow

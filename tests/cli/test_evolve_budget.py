@@ -7,10 +7,13 @@ import shutil
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fork_server import PIPE, Popen
 from searches import run_of, write_names
+
+from microgpt_cli.search.evolve_run import resume_command
 
 SEARCH = ("--budget", "2e9", "--seed", "5", "--workers", "2")
 
@@ -73,10 +76,33 @@ def test_a_search_that_is_stopped_goes_on(microgpt, tmp_path, winner, stop) -> N
         assert "resume with: microgpt evolve --resume" in errors
         assert (tmp_path / "genome.json").exists()
         assert microgpt("generate", "--model", "winner").returncode == 0
-    resume = ("evolve", "--resume", str(run_of(tmp_path)), "--workers", "1", "--force")
-    done = microgpt(*resume, "--train-winner", "winner")
+    resume = ("evolve", "--resume", str(run_of(tmp_path)), "--workers", "1")
+    done = microgpt(*resume)  # the run knows the directory, and replaces its own model
     assert done.returncode == 0, done.stderr
     assert [(tmp_path / name).read_bytes() for name in files] == expected
+    shutil.rmtree(tmp_path / "winner")
+    assert microgpt(*resume, "--train-winner", "other", "--force").returncode == 0
+    assert (tmp_path / "other" / "weights.json").read_bytes() == expected[1]
+    assert not (tmp_path / "winner").exists()
+
+
+def test_a_resumed_search_keeps_the_model_of_another_run(microgpt, tmp_path, winner) -> None:
+    shutil.rmtree(tmp_path / "winner")
+    assert microgpt("train", "--steps", "10", "--model", "winner").returncode == 0
+    before = (tmp_path / "winner" / "meta.json").read_bytes()
+    refused = microgpt("evolve", "--resume", str(run_of(tmp_path)))
+    assert refused.returncode == 2
+    assert "use another directory with --train-winner" in refused.stderr
+    assert (tmp_path / "winner" / "meta.json").read_bytes() == before
+
+
+def test_the_hint_names_a_directory_that_the_run_does_not_know(tmp_path) -> None:
+    run = SimpleNamespace(settings={"train_winner": str(tmp_path / "one")})
+    resume = "microgpt evolve --resume"
+    assert resume_command({"train_winner": None}, run) == resume
+    assert resume_command({"train_winner": tmp_path / "one"}, run) == resume
+    other = resume_command({"train_winner": Path("two")}, run)
+    assert other == "microgpt evolve --train-winner two --resume"
 
 
 def n_recorded(folder: Path) -> int:

@@ -43,6 +43,7 @@ class BudgetedSettings(BaseModel):
     first: tuple[BudgetedGenome, ...]  # genomes of the first generation
     values: dict[str, tuple[Any, ...]]  # values of each gene
     rates: dict[str, float]  # relative mutation rates; 1 for other genes
+    train_winner: str | None = None  # path of the directory for the model of the winner
 
     @classmethod
     def parse(cls, settings: dict[str, Any], directory: Path) -> Self:

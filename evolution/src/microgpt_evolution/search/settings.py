@@ -74,6 +74,7 @@ class SearchSettings(BaseModel):
     space: SpaceFile | None = None  # None for evolve-rust's space
     max_flops: float = MAX_FLOPS  # maximum FLOPs per training run; larger genomes are refused
     max_bytes: int = MAX_BYTES  # training memory limit in bytes; larger genomes are refused
+    train_winner: str | None = None  # path of the directory for the model of the winner
 
     @property
     def n_generations(self) -> int:

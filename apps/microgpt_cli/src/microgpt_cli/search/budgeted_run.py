@@ -20,7 +20,13 @@ from microgpt.storage.model_directory import save
 from microgpt.training.choice import Choice
 from microgpt_cli.commands.report import write_final_report
 from microgpt_cli.input_files import check_regular, default_input
-from microgpt_cli.search.evolve_run import check_outputs, write_if_better
+from microgpt_cli.search.evolve_run import (
+    as_setting,
+    check_outputs,
+    model_directory,
+    resume_command,
+    write_if_better,
+)
 from microgpt_cli.search.log import resumable
 from microgpt_cli.search.workers import make_pool
 from microgpt_cli.terminal.console import note, print_or_discard, terminal_safe
@@ -53,7 +59,6 @@ from microgpt_evolution.space import Space
 from microgpt_evolution.space_file import read_space
 from microgpt_evolution.workers.pools import Pool
 
-RESUME = "microgpt evolve --resume"
 MAX_SHARE = 1 / 8  # share of the budget that a complete training run may use
 MAX_RUNS = 200  # maximum number of complete training runs; more would fit the validation set
 MAX_STUDENT_SHARE = 1 / 3  # of the time, if --distill is not given
@@ -66,8 +71,14 @@ PER_MILLE = 1000  # resolution of the progress bar
 
 def run(options: Mapping[str, Any], limit: TimeLimit | None) -> None:
     """Run or resume a search; `limit` is that of --minutes."""
-    check_outputs(options["train_winner"], force=options["force"])
     with ExitStack() as stack:
+        resumed = (
+            stack.enter_context(BudgetedRecords.open(options["resume"]))
+            if options["resume"]
+            else None
+        )
+        model_dir = model_directory(options, resumed)
+        check_outputs(model_dir, force=options["force"], run=resumed)
         pool = make_pool(
             options["workers"],
             options["scheduler"],
@@ -79,9 +90,8 @@ def run(options: Mapping[str, Any], limit: TimeLimit | None) -> None:
             limit.extend(compilation_s)
         stack.enter_context(pool)
         pool.executor()  # fail before creating a run if the cluster is unreachable
-        if options["resume"]:
-            records = stack.enter_context(BudgetedRecords.open(options["resume"]))
-            parts = _parts_again(records.search, options["input"])
+        if resumed:
+            records, parts = resumed, _parts_again(resumed.search, options["input"])
         else:
             settings, parts = _begin(options, limit, pool)
             facts = settings.model_dump(mode="json")
@@ -97,7 +107,7 @@ def run(options: Mapping[str, Any], limit: TimeLimit | None) -> None:
         search = BudgetedSearch(parts, pool, records, on_event=progress.update)
         student = None
         try:
-            with resumable(records, RESUME):
+            with resumable(records, resume_command(options, records)):
                 search.run()
                 progress.stop()
                 if settings.distill and search.best:
@@ -109,7 +119,7 @@ def run(options: Mapping[str, Any], limit: TimeLimit | None) -> None:
         finally:  # Ctrl-C leaves the best so far
             progress.stop()
             if search.best:
-                _save_winner(search, records.directory, options, student)
+                _save_winner(search, records.directory, student, model_dir, force=options["force"])
                 write_final_report(records.directory)
 
 
@@ -185,6 +195,7 @@ def _begin(
         teacher_samples=plan.n_samples,
         values={gene: tuple(values) for gene, values in space.values.items()},
         rates=dict(space.rates),
+        train_winner=as_setting(options["train_winner"]),
     )
     return settings, parts
 
@@ -276,9 +287,14 @@ def _parts_again(settings: BudgetedSettings, path: Path | None) -> Split:
 
 
 def _save_winner(
-    search: BudgetedSearch, run: Path, options: Mapping[str, Any], student: TrainResult | None
+    search: BudgetedSearch,
+    run: Path,
+    student: TrainResult | None,
+    model_dir: Path | None,
+    *,
+    force: bool,
 ) -> None:
-    """Print the winner, write its genome and, if --train-winner is given, its model."""
+    """Print the winner, write its genome and, if model_dir is given, its model."""
     settings, (best, trained) = search.settings, search.winner()
     record = BudgetedRecord(
         genome=best.genome,
@@ -291,7 +307,7 @@ def _save_winner(
         data_sha256=settings.data_sha256,
     )
     write_genome(run / GENOME, record)
-    write_if_better(record, print_or_discard, force=options["force"])
+    write_if_better(record, print_or_discard, force=force)
     print_or_discard(f"Winner: {best.id} ({best.origin}), {best.genome.describe()}")
     print_or_discard(
         f"{count_params(trained.model):,} weights, {trained.state.step:,} of "
@@ -307,10 +323,10 @@ def _save_winner(
     if not trained.tokenizer.is_chat:
         for sample in model.generate(N_SAMPLES, temperature=1.0, seed=settings.seed):
             print_or_discard(f"> {terminal_safe(sample)}")
-    if directory := options["train_winner"]:
+    if model_dir:
         genome_sha256 = hashlib.sha256(encode_genome(record)).hexdigest()
-        save(replace(trained, plan=replace(trained.plan, genome_sha256=genome_sha256)), directory)
-        note(f"the model of the winner is in {directory}")
+        save(replace(trained, plan=replace(trained.plan, genome_sha256=genome_sha256)), model_dir)
+        note(f"the model of the winner is in {model_dir}")
 
 
 def _losses(trained: TrainResult, parts: Split) -> str:

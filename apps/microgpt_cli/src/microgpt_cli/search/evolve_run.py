@@ -28,7 +28,7 @@ from microgpt_cli.search.workers import make_pool
 from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.options import DEFAULT_GENOME, RUNS
 from microgpt_cli.terminal.progress import load_kernels, rich_console
-from microgpt_cli.training.replacement import confirm_replacement
+from microgpt_cli.training.replacement import confirm_replacement, has_genome
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.evolve_rust import loss_log_end
 from microgpt_evolution.genome import GENES, Genome
@@ -40,23 +40,23 @@ from microgpt_evolution.genome_file import (
     replaces,
     write_genome,
 )
-from microgpt_evolution.runs.records import Records
+from microgpt_evolution.runs.records import GENOME, Records
+from microgpt_evolution.runs.run_directory import RunDirectory
 from microgpt_evolution.search.evolve import EvolutionResult, run_search
 from microgpt_evolution.search.runner import Listeners, ignore
 from microgpt_evolution.search.settings import HELD_OUT, SearchSettings, describe_documents
 from microgpt_evolution.space_file import read_space
 
-RESUME = "microgpt evolve --resume"
-
 
 def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     """Run or resume a search; `given` contains the options set by the user."""
-    force, model_dir = options["force"], options["train_winner"]
-    check_outputs(model_dir, force=force)
+    force = options["force"]
     with ExitStack() as stack:
         resumed = (
             stack.enter_context(Records.open(options["resume"])) if options["resume"] else None
         )
+        model_dir = model_directory(options, resumed)
+        check_outputs(model_dir, force=force, run=resumed)
         settings, parts = _prepare(options, given, resumed)
         pool = make_pool(
             options["workers"],
@@ -80,8 +80,8 @@ def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
             f"{settings.population}, seed {settings.seed}, {workers}; "
             f"run: {records.directory}"
         )
-        n_known = records.n_known
-        with resumable(records, RESUME), SearchLog(records.log, table) as log:
+        n_known, resume = records.n_known, resume_command(options, records)
+        with resumable(records, resume), SearchLog(records.log, table) as log:
             listeners = Listeners(
                 log=log.write if is_brief else log,
                 trace=say if options["trace"] else ignore if table else lines.trace,
@@ -101,7 +101,7 @@ def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     if options["stop_after_minutes"] and last < settings.n_generations:
         note(
             f"time limit reached after generation {last} of {settings.n_generations}; "
-            f"continue with: {RESUME} {as_argument(records.directory)}"
+            f"continue with: {resume} {as_argument(records.directory)}"
         )
     elif resumed and records.n_known == n_known:
         note("the search had finished; its recorded results were used again")
@@ -113,11 +113,34 @@ def run(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     write_final_report(records.directory)
 
 
-def check_outputs(model_dir: Path | None, *, force: bool) -> None:
-    """Raise an error before the search starts if the results cannot be written."""
+def model_directory(options: Mapping[str, Any], resumed: RunDirectory | None) -> Path | None:
+    """Return the directory of --train-winner; a resumed run has kept it."""
+    given: Path | None = options["train_winner"]
+    kept = resumed.settings.get("train_winner") if resumed else None
+    return given or (path_from_text(kept) if isinstance(kept, str) else None)
+
+
+def resume_command(options: Mapping[str, Any], records: RunDirectory) -> str:
+    """Return the command that resumes a run, without the directory of the run."""
+    given: Path | None = options["train_winner"]
+    if given is None or as_setting(given) == records.settings.get("train_winner"):
+        return "microgpt evolve --resume"
+    return f"microgpt evolve --train-winner {as_argument(given)} --resume"
+
+
+def as_setting(path: Path | None) -> str | None:
+    """Return a path as it is stored in run.json."""
+    return path_to_text(os.path.abspath(path)) if path else None
+
+
+def check_outputs(model_dir: Path | None, *, force: bool, run: RunDirectory | None = None) -> None:
+    """Raise an error before the search starts if the results cannot be written.
+
+    A resumed run replaces the model that it has saved itself.
+    """
     if model_dir:
         check_place(model_dir)
-        if not force:
+        if not (force or (run and has_genome(model_dir, run.directory / GENOME))):
             confirm_replacement(model_dir, "--train-winner")
     if DEFAULT_GENOME.is_dir():
         raise GenomeError(f"{DEFAULT_GENOME} is a directory; rename or remove it")
@@ -149,6 +172,7 @@ def _prepare(
         input=path_to_text(os.path.abspath(path)),
         column=column,
         seed=options["seed"],
+        train_winner=as_setting(options["train_winner"]),
         warm_start=genome,
         space=space,
         **describe_documents(parts),

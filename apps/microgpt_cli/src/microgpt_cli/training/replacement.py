@@ -1,5 +1,6 @@
 """Ask before a finished model is replaced."""
 
+import hashlib
 import os
 import time
 from collections.abc import Iterable
@@ -37,6 +38,14 @@ def confirm_replacement(directory: Path, option: str) -> float:
     if not answer:
         raise CheckpointError(f"{directory} is unchanged; use another directory with {option}")
     return time.perf_counter() - asked
+
+
+def has_genome(directory: Path, genome: Path) -> bool:
+    """Return whether a directory has a model with exactly this genome.json."""
+    meta = _read_meta(directory)
+    if meta is None or not genome.is_file():
+        return False
+    return meta.training.get("genome") == hashlib.sha256(genome.read_bytes()).hexdigest()
 
 
 def unused_model(data: Path | None) -> str:

@@ -185,5 +185,7 @@ def test_the_report_shows_learning_curves(microgpt, tmp_path, winner) -> None:
     page = (run_of(tmp_path) / "report.html").read_text(encoding="utf-8")
     assert "Learning curves" in page
     assert "held-out loss" in page
+    assert '"kind": "rule"' in page or '"kind":"rule"' in page
+    assert "primordial" not in page
     again = microgpt("report", str(run_of(tmp_path)))
     assert again.returncode == 0, again.stderr

@@ -13,7 +13,7 @@ from microgpt_evolution.budgeted.objective import EVALUATIONS
 from microgpt_evolution.budgeted.records import RungRecord, read_rungs
 from microgpt_evolution.errors import RunError
 from microgpt_report import look, theme
-from microgpt_report.evaluation_rows import kind_of
+from microgpt_report.evaluation_rows import RULE, kind_of
 from microgpt_report.page import Report, Row, Section, Table
 from microgpt_report.run_facts import change, cost, describe_data, duration
 from microgpt_report.setting_names import in_words, value_in_words
@@ -49,14 +49,15 @@ def budgeted_report(directory: Path) -> Report:
         "seed": str(settings.seed),
         "data": describe_data(settings.input, settings.data_sha256),
     }
+    curve_rows = _curve_rows(rungs, settings.first[0])
     sections = [
         Section(
             "curves",
             "Learning curves",
             "Held-out loss of each organism during its training run. Those that promise little "
             "pause after the sixth evaluation.",
-            _curves_chart(rungs),
-            datasets={"curves": _curve_rows(rungs)},
+            _curves_chart(curve_rows),
+            datasets={"curves": curve_rows},
         ),
         Section(
             "progress",
@@ -70,7 +71,7 @@ def budgeted_report(directory: Path) -> Report:
             "organisms",
             "Organisms",
             f"The best {min(N_ROWS, len(ranked))} of {len(ranked)}, and what distinguishes each "
-            "from the first genome.",
+            "from that of the rule.",
             table=_table(ranked[:N_ROWS], curves, genomes, settings.first[0]),
         ),
     ]
@@ -90,11 +91,11 @@ def _curves(rungs: Sequence[RungRecord]) -> dict[str, list[float]]:
     return curves
 
 
-def _curve_rows(rungs: Sequence[RungRecord]) -> list[Row]:
+def _curve_rows(rungs: Sequence[RungRecord], rule: BudgetedGenome) -> list[Row]:
     return [
         {
             "id": rung.id,
-            "kind": kind_of(rung.origin),
+            "kind": RULE if rung.genome == rule else kind_of(rung.origin),
             "share": evaluation / EVALUATIONS,
             "loss": loss,
             "genome": rung.genome.describe(),
@@ -104,7 +105,7 @@ def _curve_rows(rungs: Sequence[RungRecord]) -> list[Row]:
     ]
 
 
-def _curves_chart(rungs: Sequence[RungRecord]) -> ChartType:
+def _curves_chart(rows: Sequence[Row]) -> ChartType:
     line = theme.of("curves").encode(
         x=alt.X(
             "share:Q",
@@ -113,7 +114,7 @@ def _curves_chart(rungs: Sequence[RungRecord]) -> ChartType:
             axis=alt.Axis(format="%", tickCount=4),
         ),
         y=theme.loss_axis("loss:Q", "held-out loss, nats per character"),
-        color=theme.kind_color({kind_of(rung.origin) for rung in rungs}),
+        color=theme.kind_color({str(row["kind"]) for row in rows}),
         detail="id:N",
         tooltip=theme.tooltip("id", "loss", "genome"),
     )
@@ -181,4 +182,4 @@ def _changes(genome: BudgetedGenome, first: BudgetedGenome) -> str:
         for gene in new
         if new[gene] != old[gene]
     ]
-    return ", ".join(changes) or "the first genome"
+    return ", ".join(changes) or "the rule's genome"

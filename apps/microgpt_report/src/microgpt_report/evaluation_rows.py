@@ -7,15 +7,17 @@ from microgpt_evolution.runs.evaluation_record import EvaluationRecord
 from microgpt_report.page import Row
 from microgpt_report.run_summary import CONFIRM, PRIMORDIAL, RunSummary, title_of
 
+RULE = "rule"  # the genome of `train --minutes`, with which a search with a budget begins
 # Groups of organism origins. The charts use one color per group.
 KINDS = {
-    "newcomer": ("random", "immigrant", "cataclysm", "genome"),
+    "newcomer": ("random", "immigrant", "cataclysm", "genome", "given"),
     "mutant": ("mutant", "hyper", "grown", "tuned"),
     "cross": ("cross", "champion"),
     "elite": ("elite", "re-eval"),
     "migrant": ("migrant",),
     "retest": (CONFIRM,),
-    PRIMORDIAL: (PRIMORDIAL, "given"),
+    PRIMORDIAL: (PRIMORDIAL,),
+    RULE: (RULE,),
 }
 _KIND_OF = {origin: kind for kind, origins in KINDS.items() for origin in origins}
 STANDINGS = {"best 10 %": 0.1, "best 10–50 %": 0.5, "others": 1.0}

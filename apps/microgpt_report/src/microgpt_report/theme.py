@@ -22,7 +22,10 @@ SHADES = alt.SchemeParams(name="viridis", extent=[0.08, 0.92])  # excludes the l
 KIND_COLORS = dict(
     zip(
         KINDS,
-        (look.SKY, look.BLUE, look.GREEN, look.GREY, look.PINK, look.ORANGE, look.AMBER),
+        (
+            *(look.SKY, look.BLUE, look.GREEN, look.GREY, look.PINK, look.ORANGE),
+            *(look.AMBER, look.AMBER),  # primordial, rule: no search has both
+        ),
         strict=True,
     )
 )

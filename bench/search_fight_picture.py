@@ -29,8 +29,8 @@ X = alt.X(
 )
 Y = alt.Y(
     "mean:Q",
-    scale=alt.Scale(type="symlog", constant=0.005, domain=[0, 0.2]),
-    axis=alt.Axis(values=[0, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2], format=".3~f"),
+    scale=alt.Scale(type="log", domain=[0.001, 0.5]),
+    axis=alt.Axis(values=[0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5], format=".3~f"),
     title=f"loss above the best, nats per character{LOG}",
 )
 

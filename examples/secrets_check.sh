@@ -25,6 +25,8 @@ if [ "${1-}" = learn ]; then
   exit
 fi
 
-found=$({ git diff --cached -U0 | grep '^+' | grep -oE '[A-Za-z0-9_/+=-]{12,}' || true; } |
+# The added lines, without the + and the file headers, which reach from "diff" to the first "@@".
+added=$(git diff --cached -U0 --no-color --no-ext-diff | sed -n '/^diff /,/^@@ /d; s/^+//p')
+found=$({ grep -oE '[A-Za-z0-9_/+=-]{12,}' <<< "$added" || true; } |
   sort -u | microgpt score "$model" --above 99.9%)
 test -z "$found" || { printf 'secrets?\n%s\n' "$found"; exit 1; }

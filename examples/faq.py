@@ -1,59 +1,59 @@
-"""Train a tiny assistant on the questions and answers of a file such as faq.txt, and ask it.
+"""Train a tiny assistant on a list of questions: `python examples/faq.py examples/faq.txt`.
 
-Lines that end in "?" are wordings of a question, the line below them is the answer. The assistant
-learns conversations of up to three questions, with typing errors and greetings. Prints an answer
-for each line of standard input. With `--save DIR`, `microgpt chat --model DIR` has it, too:
-
-    python examples/faq.py examples/faq.txt
+Each block of the file has the wordings of a question, lines that end in "?", and then its answer. A
+blank line ends it. The assistant learns conversations of up to three questions, with typing errors
+and greetings. Prints an answer for each line of standard input. `--save DIR` keeps the model.
 """
 
 import argparse
 import random
+import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
-from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig, save, train
-
-
-def questions(lines: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield each wording of a question with its answer."""
-    wordings = list[str]()
-    for line in filter(None, map(str.strip, lines)):
-        if line.endswith("?"):
-            wordings.append(line)
-        else:
-            yield from ((wording, line) for wording in wordings)
-            wordings = []
+from microgpt import InferenceGpt, Message, MicrogptError, ModelConfig, TrainConfig, save, train
+from microgpt.data.documents import load_stream
 
 
-def reworded(question: str, rng: random.Random) -> str:
-    """Return a question in small letters, sometimes with a letter missing."""
-    text, i = question.lower(), rng.randrange(len(question))
-    greeting = rng.choice(("", "", "hello, ", "hi! ", "please tell me: ", "sorry, "))
-    return greeting + rng.choice((text, text[:i] + text[i + 1 :]))
+def questions(text: str) -> Iterator[tuple[str, str]]:
+    """Yield each wording of a question with its answer, whose last line may end in "?", too."""
+    text = "\n".join(map(str.strip, text.split("\n")))
+    for block in re.finditer(r"(?:.+\n?)+", text):
+        if not (parts := re.fullmatch(r"((?:.+\?\n)+)((?:.*[^?]\n)*.+)\n?", block[0])):
+            number = text.count("\n", 0, block.start()) + 1
+            raise MicrogptError(f"line {number}: write questions that end in ?, then an answer")
+        yield from ((wording, parts[2].replace("\n", " ")) for wording in parts[1].splitlines())
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", type=argparse.FileType(encoding="utf-8"))
-    parser.add_argument("--save", metavar="DIR")
-    args = parser.parse_args()
-    rng, known = random.Random(1), list(questions(args.file.readlines()))
-    if not known:
-        sys.exit(f"{args.file.name} has no line that ends in ? with an answer below it")
-    conversations = []
-    for _ in range(100 * len(known)):
-        asked = rng.choices(known, k=rng.choice((1, 1, 2, 3)))
-        texts = [text for question, answer in asked for text in (reworded(question, rng), answer)]
-        conversations.append(list(map(Message, ("user", "assistant") * len(asked), texts)))
-    model = ModelConfig(n_embd=48, n_layer=2, block_size=256, positions="rotary")
-    result = train(conversations, model=model, config=TrainConfig(1000, batch_size=16))
-    print(f"{len(known)} questions learned, last loss {result.losses[-1]:.3f}", flush=True)
-    if args.save:
-        save(result, args.save)
-    for question in filter(None, map(str.strip, sys.stdin)):
-        print(InferenceGpt(result).chat(question.lower()).content, flush=True)
+def conversation(known: list[tuple[str, str]], rng: random.Random) -> Iterator[Message]:
+    """Yield questions and answers; some questions have small letters, or one letter less."""
+    for question, answer in rng.choices(known, k=rng.choice((1, 1, 2, 3))):
+        text, i = rng.choice((question, question.lower())), rng.randrange(len(question))
+        greeting = rng.choice(("", "", "hello, ", "hi! ", "please tell me: ", "sorry, "))
+        yield Message("user", greeting + rng.choice((text, text[:i] + text[i + 1 :])))
+        yield Message("assistant", answer)
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--save", metavar="DIR", type=Path)
+    args = parser.parse_args()
+    if args.save and args.save.exists():
+        parser.error(f"{args.save} exists; choose another directory")
+    try:
+        rng, known = random.Random(1), list(questions(load_stream(args.file)))
+        conversations = [list(conversation(known, rng)) for _ in range(100 * len(known))]
+        longest = max(len(question) + len(answer) for question, answer in known) + 20  # greeting
+        model = ModelConfig(n_embd=48, n_layer=2, block_size=4 * longest, positions="rotary")
+        result = train(conversations, model=model, config=TrainConfig(1000, batch_size=16))
+        gpt = InferenceGpt(result)
+        right = sum(gpt.chat(question).content == answer for question, answer in known)
+        print(f"{right} of {len(known)} questions learned", flush=True)
+        if args.save:
+            save(result, args.save)
+        for question in filter(None, map(str.strip, sys.stdin)):
+            print(gpt.chat(question).content, flush=True)
+    except MicrogptError as error:
+        sys.exit(f"error: {error}")

@@ -2,21 +2,32 @@
 
 import os
 import re
+import runpy
 import subprocess
 from pathlib import Path
 
 import fork_server
 import pytest
 
+from microgpt import CharTokenizer, MicrogptError
+
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 
 
-def start(name: str, *args: str | Path, folder: Path, stdin: str = "") -> str:
-    """Run an example as `python examples/NAME` does, in a fork, and return what it prints."""
+def run(
+    name: str, *args: str | Path, folder: Path, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run an example as `python examples/NAME` does, in a fork."""
+    path = str(EXAMPLES / name)
     program = f"import sys, runpy; sys.path[0] = {str(EXAMPLES)!r}; "
-    program += f"runpy.run_path({str(EXAMPLES / name)!r}, run_name='__main__')"
-    done = fork_server.run(["python", "-c", program, *args], cwd=folder, input=stdin)
+    program += f"runpy.run_path({path!r}, run_name='__main__')"
+    return fork_server.run(["python", "-c", program, *args], cwd=folder, input=stdin)
+
+
+def start(name: str, *args: str | Path, folder: Path, stdin: str = "") -> str:
+    """Run an example and return what it prints."""
+    done = run(name, *args, folder=folder, stdin=stdin)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -65,13 +76,61 @@ def test_commit_messages_are_completed_and_learnt_once(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_faq_answers_questions_with_typing_errors(tmp_path: Path) -> None:
-    asked = "Where are you?\nhi! do you delver\n"
+    asked = "Where are you?\nwhere are you?\nhi! do you delver\n"
     args = (EXAMPLES / "faq.txt", "--save", "model")
-    learnt, where, deliver = start("faq.py", *args, folder=tmp_path, stdin=asked).splitlines()
-    assert learnt.startswith("14 questions learned")
-    assert where == "At 12 Mill Street, opposite the church."
+    learnt, *where, deliver = start("faq.py", *args, folder=tmp_path, stdin=asked).splitlines()
+    assert learnt == "14 of 14 questions learned"
+    assert where == ["At 12 Mill Street, opposite the church."] * 2
     assert deliver == "No, but we keep your order until noon."
     assert (tmp_path / "model" / "meta.json").exists()
+
+
+def test_a_faq_does_not_replace_a_model(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    done = run("faq.py", EXAMPLES / "faq.txt", "--save", "model", folder=tmp_path)
+    assert done.returncode == 2
+    assert "error: model exists; choose another directory" in done.stderr
+    assert not done.stdout
+
+
+def test_the_faq_has_a_context_for_answers_of_several_lines(tmp_path: Path, monkeypatch) -> None:
+    story = "Once upon a time, a baker lived in our street. " * 7
+    blocks = ["When is chess?\nOn Mondays. Would you like to join?", f"Who are you?\n{story}\nBye."]
+    (tmp_path / "faq.txt").write_text("\n \n".join(blocks))
+    monkeypatch.setattr("sys.argv", ["faq.py", str(tmp_path / "faq.txt")])
+    learnt = {}
+
+    def train(conversations, *, model, config) -> None:
+        learnt.update(conversations=conversations, model=model)
+        raise MicrogptError("enough")
+
+    monkeypatch.setattr("microgpt.training.train.train", train)
+    with pytest.raises(SystemExit, match="error: enough"):
+        runpy.run_path(str(EXAMPLES / "faq.py"), run_name="__main__")
+
+    messages = [message for talk in learnt["conversations"] for message in talk]
+    answers = {message.content for message in messages if message.role == "assistant"}
+    assert answers == {"On Mondays. Would you like to join?", f"{story}Bye."}
+    tokenizer = CharTokenizer.from_documents(learnt["conversations"])
+    longest = max(map(tokenizer.count_tokens, learnt["conversations"]))
+    assert 2 * len(story) < longest < learnt["model"].block_size
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"When?\nNow.\n\nNever.\n", "line 4: write questions that end in ?, then an answer"),
+        (b"\nWhen?\nNow.\nWhere?\nHere.\n", "line 2: write questions that end in ?"),
+        (b"When?\n", "line 1: write questions that end in ?"),
+        ("Où?\nIci.\n".encode("latin-1"), "{file} is not UTF-8"),
+    ],
+)
+def test_a_faq_that_cannot_be_read_is_refused(tmp_path, monkeypatch, content, problem) -> None:
+    file = tmp_path / "faq.txt"
+    file.write_bytes(content)
+    monkeypatch.setattr("sys.argv", ["faq.py", str(file)])
+    with pytest.raises(SystemExit, match=re.escape(f"error: {problem.format(file=file)}")):
+        runpy.run_path(str(EXAMPLES / "faq.py"), run_name="__main__")
 
 
 @pytest.mark.slow

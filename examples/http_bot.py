@@ -1,7 +1,8 @@
 """A bot that answers the members of a chat room through a model served over HTTP.
 
 Reads lines such as `ada: hi` from standard input, asks the OpenAI-compatible route of the service,
-and prints `bot: @ada hello!`. Each member has a conversation, so the bot remembers their names.
+and prints `bot: @ada hello!`, or the error if the service refuses a message, for example because
+it gets too many. Each member has a conversation, so the bot remembers their names.
 Connect its two ends to a room. It needs nothing but Python; a key is read from OPENAI_API_KEY.
 
     microgpt serve data/models/chat
@@ -29,21 +30,30 @@ def reply(base_url: str, messages: Messages) -> dict[str, str]:
         return json.load(response)["choices"][0]["message"]
 
 
+def problem(error: HTTPError) -> str:
+    """Return what the service says; a proxy before it may not answer in JSON."""
+    try:
+        return json.load(error)["error"]["message"]
+    except (ValueError, LookupError, TypeError):
+        return str(error)
+
+
 def main(base_url: str) -> None:
     talks: defaultdict[str, Messages] = defaultdict(list)
     for line in sys.stdin:
         name, _, said = (part.strip() for part in line.partition(":"))
         if said:
             talk = [*talks[name], {"role": "user", "content": said}][-MEMORY:]
-            answer = reply(base_url, talk)
-            print(f"bot: @{name} {answer['content']}", flush=True)
-            talks[name] = [*talk, answer]
+            try:
+                talks[name] = [*talk, reply(base_url, talk)]
+                answer = talks[name][-1]["content"]
+            except HTTPError as error:  # forget the message, and go on with the others
+                answer = f"error: {problem(error)}"
+            print(f"bot: @{name} {answer}", flush=True)
 
 
 if __name__ == "__main__":
     try:
         main(sys.argv[1] if len(sys.argv) > 1 else "http://localhost:8080/v1")
-    except HTTPError as error:
-        sys.exit(f"error: {error.read().decode()}")
     except (URLError, ConnectionError) as error:
         sys.exit(f"error: {error}")

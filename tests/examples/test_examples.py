@@ -4,7 +4,10 @@ import os
 import re
 import runpy
 import subprocess
+from email.message import Message
+from io import BytesIO, StringIO
 from pathlib import Path
+from urllib.error import HTTPError
 
 import fork_server
 import pytest
@@ -156,7 +159,8 @@ def test_the_bot_has_a_conversation_with_each_member(tmp_path: Path, monkeypatch
             found = (re.search(r"at http://\S+:(\d+)", line) for line in service.stderr)
             port = next(filter(None, found))[1]
             monkeypatch.setenv("OPENAI_API_KEY", "secret")
-            said = "ada: hi\nbob: my name is bob\n\nada: what is 3 plus 4?\nbob: what is my name?\n"
+            said = "ada: hi\nbob: my name is bob\n\nada: what is 3 plus 4?\nben: 你好\n"
+            said += "bob: what is my name?\nben: hi\n"
             address = f"http://localhost:{port}/v1"
             answers = start("http_bot.py", address, folder=tmp_path, stdin=said).splitlines()
         finally:
@@ -165,7 +169,28 @@ def test_the_bot_has_a_conversation_with_each_member(tmp_path: Path, monkeypatch
     assert answers[0].startswith("bot: @ada ")
     assert answers[1] == "bot: @bob hi bob!"
     assert answers[2] == "bot: @ada 3 + 4 = 7"
-    assert "bob" in answers[3].removeprefix("bot: @bob ")
+    assert answers[3].startswith("bot: @ben error: no character of the message is in the vocabul")
+    assert "bob" in answers[4].removeprefix("bot: @bob ")
+    assert answers[5].startswith("bot: @ben ")
+    assert "error" not in answers[5]
+
+
+def test_the_bot_goes_on_after_an_error_that_is_not_json(monkeypatch, capsys) -> None:
+    """Such as that of a proxy before the service, for too many requests."""
+    bot = runpy.run_path(str(EXAMPLES / "http_bot.py"))
+    refused = HTTPError("http://bot", 429, "Too Many Requests", Message(), BytesIO(b"<h1>429"))
+    replies = iter([refused, {"role": "assistant", "content": "hello!"}])
+
+    def reply(base_url: str, messages: list[dict[str, str]]) -> dict[str, str]:
+        if isinstance(found := next(replies), HTTPError):
+            raise found
+        return found
+
+    monkeypatch.setitem(bot["main"].__globals__, "reply", reply)
+    monkeypatch.setattr("sys.stdin", StringIO("ada: hi\nbob: hi\n"))
+    bot["main"]("http://bot")
+    printed = "bot: @ada error: HTTP Error 429: Too Many Requests\nbot: @bob hello!\n"
+    assert capsys.readouterr().out == printed
 
 
 @pytest.mark.slow

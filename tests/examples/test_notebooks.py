@@ -7,6 +7,7 @@ import pytest
 from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "examples" / "notebooks").glob("*.ipynb"))
+PRINTED = {"learn": "loss of emma: 3.4955 before, 2.8610 after one step"}  # as in docs/learn.md
 
 
 @pytest.mark.slow
@@ -19,6 +20,7 @@ def test_a_notebook_runs_and_draws_pictures(path: Path, tmp_path: Path) -> None:
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert sum("image/png" in output.get("data", {}) for output in outputs) >= 2
     assert not [output.text for output in outputs if output.get("name") == "stderr"]
+    assert PRINTED.get(path.stem, "") in "".join(output.get("text", "") for output in outputs)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -82,7 +82,7 @@ for step in range(int(arg)):
         print(f"step {step + 1:4d} / {NUM_STEPS:4d} | loss {loss.data:.4f}", end=end, flush=True)
 
 # Samples: the same model with float weights; each token is sampled from softmax(logits).
-TEMPERATURE = 0.5  # in (0, 1]; low temperatures favor likely tokens
+TEMPERATURE = 0.5  # > 0; low temperatures favor likely tokens
 print("\n\n--- inference (new, hallucinated names) ---")
 trained = Gpt(config, {name: [[w.data for w in row] for row in weights[name]] for name in weights})
 samples = []

@@ -1,6 +1,7 @@
 """`microgpt explain`, `generate --explain` and `/explain`, as they are used."""
 
 import json
+import math
 import os
 import subprocess
 
@@ -40,6 +41,28 @@ def test_json_has_everything(microgpt, text_model) -> None:
     heads = [(0, 0), (0, 1)]
     result = explain(InferenceGpt(load(text_model)), "anna", attention=heads, position=0)
     assert json.loads(done.stdout) == json.loads(json.dumps(result.facts()))
+
+
+def test_running_text_has_no_end(microgpt, tmp_path) -> None:
+    (tmp_path / "text.txt").write_text("It rained all day. " * 20)
+    microgpt("train", "--data=text.txt", "--text=stream", "--steps=20", "--model=model")
+    (tmp_path / "new.txt").write_text("It rained all")
+    loss = json.loads(microgpt("eval", "model", "--data=new.txt", "--json").stdout)
+    mean = f"{loss['loss'] / math.log(2):.2f}"
+    *lines, total = microgpt("explain", "model", "It rained all").stdout.splitlines()
+    assert len(lines) == loss["n_tokens"] == len("It rained all")
+    assert total.endswith(f" bits in all, {mean} per token")
+    assert microgpt("score", "model", "--data=new.txt").stdout.split()[0] == mean
+    done = microgpt("explain", "model", "day", "--position=-1", "--json")
+    facts = json.loads(done.stdout)
+    assert (facts["n_scored"], len(facts["predictions"])) == (3, 4)
+    assert facts["activations"]["logits"]
+    microgpt("explain", "model", "day", "--top=0", "--plot=day.svg")
+    chart = (tmp_path / "day.svg").read_text()
+    assert [f">{text}</text>" in chart for text in ("start", "y", "end")] == [True, True, False]
+    assert microgpt("explain", "model", "").stdout == "0.0 bits in all, 0.00 per token\n"
+    sampled = microgpt("generate", "-n1", "--model=model", "--max-tokens=5", "--explain").stdout
+    assert "<|bos|>  " not in sampled
 
 
 def test_a_conversation_is_given_turn_by_turn(microgpt, chat_model) -> None:

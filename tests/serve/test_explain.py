@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from microgpt import Message
+from microgpt import InferenceGpt, Message, TrainConfig, load, save
 from microgpt.evaluation.explanation import explain
+from microgpt.training.train import train
 
 PAGE = "/microgpt/v1/explain"
 
@@ -14,6 +15,15 @@ def test_it_is_the_explanation_of_the_library(names, names_gpt) -> None:
     body = {"text": "anna", "top": 3, "attention": [[0, 0]], "position": -1}
     result = explain(names_gpt, "anna", n_alternatives=3, attention=[(0, 0)], position=-1)
     assert names.request("POST", PAGE, body).json == json.loads(json.dumps(result.facts()))
+
+
+def test_the_end_of_running_text_does_not_count(serve, tmp_path) -> None:
+    save(train(["anna" * 20], config=TrainConfig(steps=5, text="stream")), tmp_path / "stream")
+    model = load(tmp_path / "stream")
+    reply = serve(tmp_path / "stream").request("POST", PAGE, {"text": "anna", "position": -1})
+    wanted = explain(InferenceGpt(model), "anna", position=-1, text_kind="stream")
+    assert reply.json == json.loads(json.dumps(wanted.facts()))
+    assert reply.json["n_scored"] == 4
 
 
 def test_a_conversation_is_explained(talk, talk_gpt) -> None:

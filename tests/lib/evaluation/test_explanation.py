@@ -10,6 +10,7 @@ from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig, TrainConf
 from microgpt.errors import ConfigError, PromptError, TokenizerError
 from microgpt.evaluation.explanation import explain
 from microgpt.evaluation.predictor import Predictor
+from microgpt.evaluation.scoring import Scorer
 from microgpt.model import KVCache, Vector
 from microgpt.model_variants import GptVariant
 from microgpt.training.train import train
@@ -133,7 +134,9 @@ def test_the_surprise_is_the_loss(trained) -> None:
     explanation = explain(gpt, text, n_alternatives=0)
     assert len(explanation.predictions) == result.n_tokens
     assert explanation.bits == pytest.approx(result.n_tokens * result.loss / math.log(2))
-    with pytest.raises(PromptError, match=r"^the text has 55 tokens with its end; attention and "):
+    with pytest.raises(
+        PromptError, match=r"^the text has 55 tokens with the start token; attention "
+    ):
         explain(gpt, text, position=0)
 
 
@@ -183,3 +186,20 @@ def test_what_the_model_cannot_read_is_refused(trained) -> None:
         explain(InferenceGpt(trained), "ann9")
     with pytest.raises(ConfigError, match="compiled engine"):
         explain(Predictor(trained, engine="reference"), "anna", position=0)
+
+
+@pytest.mark.parametrize("text", ["It rained all", "It rained all day and all night"])
+def test_running_text_has_no_end(text) -> None:
+    trained = train(["It rained all day and all night"], model=SHAPES["karpathy"],
+        config=TrainConfig(steps=5, text="stream"), dtype="float64",
+    )  # fmt: skip
+    gpt = InferenceGpt(trained)
+    wanted = gpt.evaluate([text], text="stream")
+    (score,) = Scorer(gpt, text="stream").score([text])
+    found = explain(gpt, text, n_alternatives=1, text_kind="stream")
+    assert len(found.scored) == found.facts()["n_scored"] == wanted.n_tokens == len(text)
+    assert found.bits == pytest.approx(wanted.n_tokens * wanted.loss / math.log(2))
+    assert found.bits == pytest.approx(score.bits)
+    next_token = found.predictions[-1]  # what may come next is still predicted
+    assert len(found.predictions) == len(found.read) == len(text) + 1
+    assert next_token.alternatives

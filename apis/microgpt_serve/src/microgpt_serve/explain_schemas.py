@@ -79,8 +79,14 @@ class Prediction(BaseModel):
 class ExplainResponse(BaseModel):
     """The predictions for a text, and some activations of the model."""
 
-    bits: float = Field(description="Surprise at the whole text, including its end.")
-    predictions: list[Prediction]
+    bits: float = Field(
+        description="Surprise at the whole text, including its end unless it is running text."
+    )
+    n_scored: int = Field(description="Number of predictions whose surprise counts.")
+    predictions: list[Prediction] = Field(
+        description="The predictions in order. The last one is of the end; in running text, "
+        "of what may come next, which does not count."
+    )
     read: list[str] = Field(
         description="The tokens that the model reads: the start token, and all but the last."
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from microgpt.config import Use
+from microgpt.config import TextKind, Use
 from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.evaluation.scoring import Scorer
 from microgpt.inference import InferenceGpt
@@ -32,6 +32,7 @@ class ServedModel:
     version: str  # first 12 hexadecimal digits of the SHA-256 of the weights
     gpt: InferenceGpt
     created_at: str | None
+    text: TextKind = "lines"  # the kind of text that the model was trained on
     progress: str | None = None  # such as "at step 400 of 1000" for an unfinished run
     is_demo: bool = False
     scorer: Scorer | None = None  # None for a chat model
@@ -66,6 +67,7 @@ def load_model(
         version=(saved.meta.weights_sha256 or _weights_sha256(saved))[:VERSION_DIGITS],
         gpt=gpt,
         created_at=_valid_time(saved.meta.created_at),
+        text=saved.text,
         scorer=None if saved.tokenizer.is_chat else Scorer(gpt, text=saved.text),
         calibration=read_calibration(Path(path), saved.meta),
         documents=read_document_hashes(Path(path)),

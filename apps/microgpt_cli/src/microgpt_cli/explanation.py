@@ -22,8 +22,8 @@ def print_explanation(explanation: Explanation) -> None:
     """Print a line per token, then attention and activations if there are any."""
     for line in _predictions(explanation):
         print(line)
-    n = len(explanation.predictions)
-    print(f"{explanation.bits:.1f} bits in all, {explanation.bits / n:.2f} per token")
+    n = len(explanation.scored)
+    print(f"{explanation.bits:.1f} bits in all, {explanation.bits / max(n, 1):.2f} per token")
     for (layer, head), rows in explanation.attention.items():
         print(f"\nattention of layer {layer}, head {head}")
         for line in _map(explanation.read, rows):
@@ -35,8 +35,8 @@ def print_explanation(explanation: Explanation) -> None:
 
 
 def _predictions(explanation: Explanation) -> Iterator[str]:
-    labels = _aligned([each.text for each in explanation.predictions])
-    for each, label in zip(explanation.predictions, labels, strict=True):
+    labels = _aligned([each.text for each in explanation.scored])
+    for each, label in zip(explanation.scored, labels, strict=True):
         style = next(style for limit, style in STYLES.items() if each.bits <= limit)
         likely = [
             styled(
@@ -76,7 +76,7 @@ def _few(numbers: Sequence[float]) -> str:
 def _aligned(tokens: Sequence[str]) -> list[str]:
     """Return tokens as they are printed, padded to the same width in columns."""
     labels = [_shown(token) for token in tokens]
-    width = max(map(cell_len, labels))
+    width = max(map(cell_len, labels), default=0)
     return [label + " " * (width - cell_len(label)) for label in labels]
 
 

@@ -44,7 +44,7 @@ def explain(
         int | None,
         typer.Option(
             help="Also show all activations with which the token at this position was predicted; "
-            "0 is the first token, -1 the end."
+            "0 is the first token, -1 the end or, in running text, what may come next."
         ),
     ] = None,
     plot: Annotated[
@@ -58,7 +58,7 @@ def explain(
 
     For each token: the probability that the model gave to it, the surprise in bits (minus the
     binary logarithm of the probability), and the most likely tokens. The last line is the end of
-    the text.
+    the text, which a model of running text does not predict.
     """
     heads = [_head(name) for name in attention or ()]
     if plot:
@@ -75,7 +75,12 @@ def explain(
     doc = _document(text, is_chat=saved.tokenizer.is_chat)
     load_kernels("compiled", saved.dtype, uses=["evaluation"])
     result = explanation.explain(
-        InferenceGpt(saved), doc, n_alternatives=top, attention=heads, position=position
+        InferenceGpt(saved),
+        doc,
+        n_alternatives=top,
+        attention=heads,
+        position=position,
+        text_kind=saved.text,
     )
     if plot:
         _write_chart(result, plot)

@@ -3,12 +3,13 @@
 import json
 import os
 import sys
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +21,7 @@ from microgpt_cli.terminal.progress import load_kernels
 
 if TYPE_CHECKING:
     from microgpt.data.tokenizer import Document
+    from microgpt.evaluation.explanation import Explanation
     from microgpt.inference import InferenceGpt
     from microgpt.storage.model_directory import SavedModel
 
@@ -140,12 +142,16 @@ def generate(
     load_kernels("compiled", saved.dtype, uses=uses)
     if unique or novel:
         samples = islice(select(samples, unique=unique, known=known), num_samples)
+    explained = _explainer(model, saved.text) if explain else None
     if as_json:
         texts = list(samples)
-        print(json.dumps({"samples": texts} | (_explanations(model, texts) if explain else {})))
+        explanations = (
+            {"explanations": [explained(text).facts() for text in texts]} if explained else {}
+        )
+        print(json.dumps({"samples": texts} | explanations))
         n_printed = len(texts)
     else:
-        n_printed = _print_lines(samples, model if explain else None)
+        n_printed = _print_lines(samples, explained)
     if n_printed < num_samples:
         note(
             f"stopped after {n_printed} of {num_samples} samples: the next {GIVE_UP_AFTER:,} "
@@ -153,27 +159,26 @@ def generate(
         )
 
 
-def _print_lines(samples: Iterator[str], explained_by: "InferenceGpt | None") -> int:
+def _print_lines(samples: Iterator[str], explained: "Callable[[str], Explanation] | None") -> int:
     """Print each sample when it is complete, and return the number of samples."""
-    if explained_by:
-        from microgpt.evaluation.explanation import explain
+    if explained:
         from microgpt_cli.explanation import print_explanation
 
     n_printed, due = 0, 0.0
     for n_printed, text in enumerate(samples, start=1):
         print(f"sample {n_printed:2d}: {terminal_safe(text)}")
-        if explained_by:
-            print_explanation(explain(explained_by, text))
+        if explained:
+            print_explanation(explained(text))
         if perf_counter() > due:
             sys.stdout.flush()
             due = perf_counter() + FLUSH_INTERVAL_S
     return n_printed
 
 
-def _explanations(model: "InferenceGpt", texts: Sequence[str]) -> dict[str, Any]:
+def _explainer(model: "InferenceGpt", text_kind: config.TextKind) -> "Callable[[str], Explanation]":
     from microgpt.evaluation.explanation import explain
 
-    return {"explanations": [explain(model, text).facts() for text in texts]}
+    return partial(explain, model, text_kind=text_kind)
 
 
 def _training_texts(

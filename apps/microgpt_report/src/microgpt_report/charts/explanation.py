@@ -67,7 +67,7 @@ def _margins(columns: list[Row], height: int) -> list[alt.Chart]:
 def _rows(explanation: Explanation) -> tuple[list[Row], list[Row]]:
     """Return a row per alternative, and a row per position."""
     expected, columns = [], []
-    pairs = zip(explanation.read, explanation.predictions, strict=True)
+    pairs = zip(explanation.read, explanation.scored, strict=False)  # without what may come next
     for position, (read, each) in enumerate(pairs):
         columns.append(
             {

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from heapq import nlargest
 from typing import Any
 
-from microgpt.config import N_ALTERNATIVES
+from microgpt.config import N_ALTERNATIVES, TextKind, TrainConfig
 from microgpt.data.sliding_windows import SlidingWindows
 from microgpt.data.tokenizer import Document, Message, Tokenizer
 from microgpt.errors import ConfigError, PromptError
@@ -42,24 +42,31 @@ class Prediction:
 class Explanation:
     """The predictions of a model for a text, and some of its activations."""
 
-    predictions: tuple[Prediction, ...]
+    predictions: tuple[Prediction, ...]  # as many as tokens in `read`
     read: tuple[str, ...]  # what the model reads: the start token, then all tokens but the last
     # Attention weights by layer and head: row i tells how much token i of `read` attends to each
     # token up to itself. Rows sum to 1.
     attention: dict[Head, list[list[float]]] = field(default_factory=dict)
     # Numbers of one position by name, in the order in which they are computed.
     activations: dict[str, list[float] | list[list[float]]] = field(default_factory=dict)
+    has_end: bool = True  # False for running text: the last prediction is of what may come next
 
     @property
     def bits(self) -> float:
-        """The surprise at the whole text."""
-        return math.fsum(prediction.bits for prediction in self.predictions)
+        """The surprise at the whole text, including its end if it has one."""
+        return math.fsum(prediction.bits for prediction in self.scored)
+
+    @property
+    def scored(self) -> tuple[Prediction, ...]:
+        """The predictions of what came; `evaluate` and `Scorer` count the same."""
+        return self.predictions if self.has_end else self.predictions[:-1]
 
     def facts(self) -> dict[str, Any]:
         """Return everything as JSON values; heads are named "layer.head"."""
         attention = {f"{layer}.{head}": rows for (layer, head), rows in self.attention.items()}
         return {
             "bits": self.bits,
+            "n_scored": len(self.scored),
             "predictions": [asdict(each) for each in self.predictions],
             "read": list(self.read),
             "attention": attention,
@@ -74,11 +81,12 @@ def explain(
     n_alternatives: int = N_ALTERNATIVES,
     attention: Collection[Head] = (),
     position: int | None = None,
+    text_kind: TextKind = TrainConfig.text,
 ) -> Explanation:
     """Explain the predictions of a model for a text or a conversation.
 
-    The last prediction is that the text ends. A text longer than the context is read in windows, as
-    by `Predictor.evaluate`.
+    The last prediction is that the text ends; for running text, it does not count. A text
+    longer than the context is read in windows, as by `Predictor.evaluate`.
 
     Args:
         text: for a chat model, a conversation or one message of the user.
@@ -86,6 +94,7 @@ def explain(
         attention: layers and heads whose attention weights are returned.
         position: index of the prediction whose activations are returned; negative values count from
             the end.
+        text_kind: "stream" if the model was trained on running text, which has no end.
 
     Raises:
         ConfigError: an argument is out of range, or attention or activations are requested from the
@@ -106,7 +115,12 @@ def explain(
     if tokenizer.is_chat:
         tokens.pop()  # the end of the conversation, which is not learned
     return explain_tokens(
-        gpt, tokens, n_alternatives=n_alternatives, attention=attention, position=position
+        gpt,
+        tokens,
+        n_alternatives=n_alternatives,
+        attention=attention,
+        position=position,
+        has_end=text_kind == "lines",
     )
 
 
@@ -117,6 +131,7 @@ def explain_tokens(
     n_alternatives: int = N_ALTERNATIVES,
     attention: Collection[Head] = (),
     position: int | None = None,
+    has_end: bool = True,
 ) -> Explanation:
     """Explain the predictions of all tokens but the first; see `explain`."""
     label, n = gpt.tokenizer.label, len(tokens) - 1
@@ -124,14 +139,15 @@ def explain_tokens(
     if attention or position is not None:
         _check_details(gpt, n, attention, position)
     rows: list[list[float]] = []
-    for chunk, mask in SlidingWindows(tokens, gpt.config.block_size):
+    first_token = None if has_end else tokens[0]  # as in `chunked_dataset.scored`
+    for chunk, mask in SlidingWindows(tokens, gpt.config.block_size, first=first_token):
         first = mask.find(1, 1) if mask else 1
         rows += gpt.log_probabilities(chunk[:-1], first - 1)
     predictions = tuple(
         _prediction(gpt.tokenizer, token, row, n_alternatives)
         for token, row in zip(tokens[1:], rows, strict=True)
     )
-    explanation = Explanation(predictions, tuple(map(label, tokens[:-1])))
+    explanation = Explanation(predictions, tuple(map(label, tokens[:-1])), has_end=has_end)
     if not attention and position is None:
         return explanation
     found = gpt.compiled.activations(tokens[:-1])
@@ -155,8 +171,8 @@ def _check_details(
         raise ConfigError("attention and activations require the compiled engine")
     if n > config.block_size:
         raise PromptError(
-            f"the text has {n} tokens with its end; attention and activations are available for "
-            f"up to {config.block_size}, the context of the model"
+            f"the text has {n} tokens with the start token; attention and activations are "
+            f"available for up to {config.block_size}, the context of the model"
         )
     for layer, head in attention:
         check_whole("layer", layer, minimum=0, maximum=config.n_layer - 1)

@@ -23,7 +23,7 @@ async def explain(body: ExplainRequest, request: Request, state: StateDep) -> Ex
 
     On request, also return attention weights and all activations of one position.
     """
-    gpt = state.model.gpt
+    gpt, text_kind = state.model.gpt, state.model.text
     document = _document(body)
     n = 1 + gpt.tokenizer.count_tokens(document)
     n_numbers = len(body.attention) * min(n, gpt.config.block_size) ** 2 // 2
@@ -37,6 +37,7 @@ async def explain(body: ExplainRequest, request: Request, state: StateDep) -> Ex
             n_alternatives=body.top,
             attention=body.attention,
             position=body.position,
+            text_kind=text_kind,
         ),
         is_slow=True,
     )

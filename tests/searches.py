@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from fork_server import PIPE, Popen
@@ -10,6 +12,13 @@ SMALL = ("--input", "names.txt", "--population", "4", "--generations", "4", "--s
 _QUICK = ("--population", "3", "--generations", "2", "--samples", "20", "--seed", "5")
 AESTHETIC = ("--objective", "aesthetic", *_QUICK)
 HYDRA = ("--objective", "hydra", *_QUICK)
+
+
+def changed(search: Sequence[str], *options: str) -> list[str]:
+    """Return the options of a search, with some values changed or added."""
+    values = dict(zip(search[::2], search[1::2], strict=True))
+    values |= zip(options[::2], options[1::2], strict=True)
+    return [*chain.from_iterable(values.items())]
 
 
 def write_names(folder: Path) -> None:

@@ -68,14 +68,23 @@ def names(tmp_path: Path) -> Path:
         (["--checkpoint-every", "0"], "checkpoint_every must be >= 1, got 0"),
         (["--format", "pickle"], "invalid value for '--format': 'pickle' is not one of"),
         (["--from", "nowhere"], "nowhere does not exist; use a directory"),
-        (["--steps", "many"], "invalid value for '--steps': Input should be a valid integer"),
+        (["--steps", "many"], "unable to parse string as an integer, got 'many'; see "),
+        (["--minutes", "1m"], "unable to parse string as a number, got '1m'; see "),
         (["--stepz", "5"], "no such option: --stepz"),
-        (["names.txt"], "unexpected extra argument"),
+        (["--steps"], "option '--steps' requires an argument; see 'microgpt train --help"),
+        (["names.txt"], "unexpected extra argument(s) (names.txt); see 'microgpt train --help"),
+        (["--data", "more.txt"], "--data is given more than once; join the files, for example"),
+        (["--seed", "1", "--seed=1"], "--seed is given more than once; it takes one value"),
     ],
 )
 def test_train_refuses_settings(microgpt, names, tmp_path, args, problem) -> None:
     check_refused(microgpt("train", "--input", names, *args), problem)
     assert os.listdir(tmp_path) == ["names.txt"]
+
+
+def test_a_file_without_its_option_gets_a_hint(microgpt, names) -> None:
+    done = microgpt("train", "names.txt")
+    check_refused(done, "extra argument(s) (names.txt); to read a file, use --data names.txt; see ")
 
 
 @pytest.mark.parametrize(

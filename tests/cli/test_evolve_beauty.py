@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from searches import AESTHETIC, HYDRA, evaluations_of, log_of, run_of, write_names
+from searches import AESTHETIC, HYDRA, changed, evaluations_of, log_of, run_of, write_names
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -110,9 +110,9 @@ def test_three_heads_measure_no_loss(searched) -> None:
 
 def test_the_exchange_of_evolve_rust_is_there_on_request(microgpt, tmp_path) -> None:
     options = ("--population", "6", "--samples", "5")  # room for champions and their offspring
-    microgpt("evolve", *HYDRA, *options)
+    microgpt("evolve", *changed(HYDRA, *options))
     ours = {line["origin"] for line in evaluations_of(run_of(tmp_path))}
-    microgpt("evolve", *HYDRA, *options, "--exchange", "source")
+    microgpt("evolve", *changed(HYDRA, *options), "--exchange", "source")
     theirs = {line["origin"] for line in evaluations_of(run_of(tmp_path))}
     assert "  Exchange: source, Seed: 5\n" in log_of(run_of(tmp_path))
     assert ours - theirs == {"cross"}
@@ -131,7 +131,7 @@ def test_two_hundred_names_are_heard_or_five_as_in_evolve_rust(
 @OBJECTIVES
 @pytest.mark.parametrize("population", ["1", "2"])
 def test_tiny_populations_evolve_too(microgpt, tmp_path, search, population) -> None:
-    done = microgpt("evolve", *search, "--population", population)
+    done = microgpt("evolve", *changed(search, "--population", population))
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "genome.json").exists()
 
@@ -209,7 +209,7 @@ def test_a_better_genome_of_the_same_kind_stays_and_any_other_is_replaced(
             "--fitness can only be used with --objective loss, got hydra",
         ),
         ([*HYDRA, "--head", "origin"], "--head origin requires --origin; add --origin"),
-        ([*HYDRA, "--samples", "0"], "samples must be >= 1, got 0"),
+        (changed(HYDRA, "--samples", "0"), "samples must be >= 1, got 0"),
         ([*HYDRA, "--head", "medusa"], "invalid value for '--head'"),
         (["--objective", "beauty"], "invalid value for '--objective'"),
     ],

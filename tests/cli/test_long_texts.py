@@ -9,7 +9,8 @@ from microgpt import load
 
 SMALL = ("--n-embd", "8", "--n-head", "2", "--steps", "30", "--num-samples", "2", "--output", "m")
 CHARS = ("--tokenizer", "char")
-STREAM = (*CHARS, "--text", "stream", "--val-fraction", "0.2", "--test-fraction", "0.1")
+HELD_OUT = ("--text", "stream", "--val-fraction", "0.2", "--test-fraction", "0.1")
+STREAM = (*CHARS, *HELD_OUT)
 
 
 @pytest.fixture
@@ -62,12 +63,12 @@ def test_running_text_is_read_with_its_lines_and_held_out_at_its_end(
     assert not {"long_docs", "gap"} & saved.meta.training.keys()
 
 
-@pytest.mark.parametrize("tokenizer", [(), ("--tokenizer", "bpe", "--vocab-size", "260")])
+@pytest.mark.parametrize("tokenizer", [CHARS, ("--tokenizer", "bpe", "--vocab-size", "260")])
 def test_stretches_of_running_text_are_held_out_a_context_apart(
     microgpt, book, tmp_path, tokenizer
 ) -> None:
-    size = "4" if tokenizer else "16"  # a subword counts as four characters
-    options = (*STREAM, *SMALL, "--block-size", size, *tokenizer)
+    size = "16" if tokenizer == CHARS else "4"  # a subword counts as four characters
+    options = (*HELD_OUT, *SMALL, "--block-size", size, *tokenizer)
     done = microgpt("train", "--input", book, *options)
     said = (
         "64 characters for training, 37 for validation, 19 for testing; "

@@ -13,7 +13,7 @@ from typing import Any
 
 import fork_server
 import pytest
-from searches import AESTHETIC, HYDRA, SMALL, begin, run_of, write_names
+from searches import AESTHETIC, HYDRA, SMALL, begin, changed, run_of, write_names
 
 SECTIONS = {
     "loss": "generations retest finalists last_document names pareto genes importance species "
@@ -191,7 +191,7 @@ def test_the_same_run_gives_the_same_page(searches, microgpt, tmp_path) -> None:
 @pytest.mark.slow
 def test_a_search_that_was_interrupted_is_reported_as_far_as_it_came(microgpt, tmp_path) -> None:
     write_names(tmp_path)
-    process = begin(tmp_path, *SMALL, "--generations", "400")
+    process = begin(tmp_path, *changed(SMALL, "--generations", "400"))
     process.send_signal(signal.SIGINT)
     process.communicate()
     run = run_of(tmp_path)

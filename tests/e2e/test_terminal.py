@@ -72,13 +72,15 @@ def test_results_go_to_stdout_while_the_bar_is_on_the_terminal(terminal, tmp_pat
     assert len(lines) == 6 + 20
 
 
+SMALL = ("--population", "4", "--generations", "3")
+
+
 @pytest.fixture
 def evolve(terminal, tmp_path):
     """Run a small search on a terminal, or with its log in a file."""
     docs = [a + b + c + d for a in "aeiou" for b in "mnrl" for c in "aeo" for d in ["", "l", "nn"]]
     (tmp_path / "names.txt").write_text("\n".join(docs))
-    options = ("--input", "names.txt", "--population", "4", "--generations", "3")
-    return functools.partial(terminal, "evolve", *options)
+    return functools.partial(terminal, "evolve", "--input", "names.txt")
 
 
 def test_a_sweep_shows_a_bar_that_goes_when_it_ends(terminal, tmp_path, results) -> None:
@@ -100,7 +102,7 @@ def log_of(folder) -> list[str]:
 
 
 def test_a_search_shows_a_table_below_a_log_that_it_leaves_whole(tmp_path, evolve) -> None:
-    child, shown = evolve(NO_COLOR="1"), io.StringIO(newline="")
+    child, shown = evolve(*SMALL, NO_COLOR="1"), io.StringIO(newline="")
     child.logfile_read = shown
     child.expect(r"generation  [123] of 3: \d of \d organisms")
     child.expect(r"champion    \d\.\d{4} \[\w+\] Emb:\d+ Head:\d")
@@ -129,7 +131,7 @@ def test_the_table_of_the_hydra_has_its_heads_and_counts_generations_not_cycles(
 def test_the_result_goes_to_a_file_while_the_table_is_on_the_terminal(
     tmp_path, evolve, results
 ) -> None:
-    child = evolve(stdout=results)
+    child = evolve(*SMALL, stdout=results)
     child.expect("organisms/s")
     child.expect(pexpect.EOF)
     header, *lines = (tmp_path / "results").read_text().splitlines()
@@ -138,7 +140,7 @@ def test_the_result_goes_to_a_file_while_the_table_is_on_the_terminal(
 
 
 def test_a_narrow_terminal_cuts_the_table_and_no_color_is_obeyed(evolve, results) -> None:
-    child = evolve(stdout=results, size=(10, 40), NO_COLOR="1")
+    child = evolve(*SMALL, stdout=results, size=(10, 40), NO_COLOR="1")
     child.expect(r"champion    \d\.\d{4} \[\w+\] Emb:\d+[^\r]*…\r\n")
     assert "\x1b[3" not in child.before
     child.sendintr()
@@ -154,12 +156,12 @@ def test_a_narrow_terminal_cuts_the_table_and_no_color_is_obeyed(evolve, results
 def test_where_nothing_can_be_redrawn_there_are_lines_and_on_request_the_trace(
     evolve, option, term, line
 ) -> None:
-    child = evolve(option, TERM=term)
+    child = evolve(*SMALL, option, TERM=term)
     assert child.expect_exact([line, "champion  "]) == 0
 
 
 def test_ctrl_c_takes_the_table_away_and_says_how_to_go_on(evolve) -> None:
-    child = evolve("--generations", "100000")
+    child = evolve("--population", "4", "--generations", "100000")
     child.expect("organisms/s")
     child.sendintr()
     child.expect(r"interrupted after \d+ evaluations; resume with: microgpt evolve --resume ")

@@ -1,12 +1,15 @@
 """Plain-text help with grouped options. Typer's help would import rich, which takes 0.2 s."""
 
 import re
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
+from microgpt.errors import ConfigError
 from microgpt_cli.terminal.config_file import read_config
 
 
@@ -46,11 +49,15 @@ class GroupedCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the command line; an argument overrides its option in a config file."""
+        values, extra, order = {}, [], []
         try:
+            values, extra, order = self.make_parser(ctx).parse_args(list(args))
             rest = super().parse_args(ctx, args)
         except typer.TyperException as error:
             error.ctx = getattr(error, "ctx", None) or ctx  # type: ignore[attr-defined]
+            error.message += self._hint(error, values, extra)
             raise
+        _refuse_repeated(order)
         sources = {param: str(ctx.get_parameter_source(param.name)) for param in self.params}
         given = {param for param in sources if sources[param].endswith("COMMANDLINE")}
         if any(isinstance(param, TyperArgument) for param in given):
@@ -58,6 +65,17 @@ class GroupedCommand(TyperCommand):
                 if sources[param].endswith("DEFAULT_MAP") and param.hidden and not param.help:  # type: ignore[attr-defined]
                     ctx.params[param.name] = None
         return rest
+
+    def _hint(self, error: Any, values: dict[str, Any], extra: list[str]) -> str:
+        """Return what a usage error does not say: the wrong value, or the option of a file."""
+        param = getattr(error, "param", None)
+        value = values.get(param.name) if param else None
+        if isinstance(value, str) and repr(value) not in error.message:
+            return f", got {value!r:.80}"
+        has_data = any("--data" in option.opts for option in self.params)
+        if not param and extra and has_data and "data" not in values and "input" not in values:
+            return f"; to read a file, use --data {shlex.quote(extra[0])}"
+        return ""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the parts of the usage line: [OPTIONS], then arguments such as [RUN]..."""
@@ -125,6 +143,17 @@ class SectionedGroup(TyperGroup):
         for title, rows in sections.items():
             with formatter.section(title):
                 formatter.write_dl(rows)
+
+
+def _refuse_repeated(params: Sequence[Any]) -> None:
+    """Raise ConfigError if an option with one value is given more than once."""
+    for param in params:
+        takes_one = isinstance(param, TyperOption) and not (param.multiple or param.is_flag)
+        if takes_one and params.count(param) > 1:
+            remedy = "it takes one value"
+            if param.opts[0] == "--data":
+                remedy = "join the files, for example with: cat a.txt b.txt > all.txt"
+            raise ConfigError(f"{param.opts[0]} is given more than once; {remedy}")
 
 
 def _shorten(text: str) -> str:

@@ -87,6 +87,39 @@ def test_a_calibrated_model_tells_percentiles(microgpt, text_model, tmp_path) ->
     assert broken.stderr.endswith("calibrate again\n")
 
 
+def test_few_lines_cannot_tell_high_percentiles(microgpt, text_model, tmp_path) -> None:
+    (tmp_path / "good.txt").write_text("anna\nemma\nanna\nemma\n")
+    few = microgpt("score", text_model, "--calibrate=good.txt").stderr
+    assert few.startswith("note: 4 lines cannot tell percentiles above 75 %; use 1,000 or more for")
+    (tmp_path / "good.txt").write_text("anna\nemma\n" * 500)
+    assert microgpt("score", text_model, "--calibrate=good.txt").stderr == ""
+
+
+TABLE = 'name,more\nanna,"a\nb"\nemma,x\n'
+OBJECTS = '{"name": "anna"}\n{"name": "emma"}\n'
+
+
+@pytest.mark.parametrize(("file", "content"), [("t.csv", TABLE), ("t.json", OBJECTS)])
+def test_a_table_needs_a_column(microgpt, text_model, tmp_path, file, content) -> None:
+    (tmp_path / file).write_text(content)
+    (tmp_path / "names.txt").write_text("anna\nemma\n")
+    for option in ("--data", "--calibrate"):
+        done = microgpt("score", text_model, f"{option}={file}")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "read one column (--column NAME; column= in Python): name" in done.stderr
+        column = microgpt("score", text_model, f"{option}={file}", "--column=name")
+        assert column.stdout == microgpt("score", text_model, f"{option}=names.txt").stdout
+        (text_model / "calibration.json").unlink(missing_ok=True)
+    piped = microgpt("score", text_model, stdin=content)
+    assert piped.stdout.count("\n") == content.count("\n")
+
+
+def test_a_field_of_several_lines_is_one_line(microgpt, text_model, tmp_path) -> None:
+    (tmp_path / "t.csv").write_text(TABLE)
+    done = microgpt("score", text_model, "--data=t.csv", "--column=more")
+    assert [line.split("  ")[-1] for line in done.stdout.splitlines()] == ["a b", "x"]
+
+
 def test_a_new_model_has_no_old_calibration(microgpt, text_model, tmp_path) -> None:
     (tmp_path / "good.txt").write_text("anna\nemma\n")
     microgpt("score", text_model, "--calibrate=good.txt")
@@ -197,6 +230,7 @@ def test_odd_bytes_and_long_lines_are_scored(microgpt, text_model, tmp_path) -> 
         (["--calibrate=none.txt"], "cannot read none.txt: No such file or directory"),
         (["--calibrate=/dev/null"], "there are no lines to calibrate with"),
         (["--calibrate=x", "--top=2"], "--calibrate cannot be used with other options"),
+        (["--column=a"], "--column requires a file; add --data or omit --column"),
         (["--jsonl", "--csv"], "--jsonl cannot be used with --csv"),
     ],
 )

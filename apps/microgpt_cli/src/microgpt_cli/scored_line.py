@@ -29,7 +29,8 @@ class ScoredLine(NamedTuple):
         if score.n_unknown:
             remarks.append(f"({score.n_unknown / len(score.text):.0%} unknown)")
         text = _marked(score) if shows_color() else terminal_safe(score.text)
-        return "  ".join([f"{score.bits_per_character:6.2f}", *remarks, text])
+        line = text.replace("\n", " ")  # a field of a table may have several lines
+        return "  ".join([f"{score.bits_per_character:6.2f}", *remarks, line])
 
     def as_json(self) -> str:
         """Return a JSON object."""

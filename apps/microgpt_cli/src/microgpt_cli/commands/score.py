@@ -12,7 +12,7 @@ import typer
 
 from microgpt.errors import ConfigError
 from microgpt_cli.terminal.console import note
-from microgpt_cli.terminal.options import MODEL_HELP, Unfinished
+from microgpt_cli.terminal.options import MODEL_HELP, Column, Unfinished
 from microgpt_cli.terminal.progress import load_kernels
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def score(
             "percentiles with the model. No other lines are scored.",
         ),
     ] = None,
+    column: Column = None,
     unfinished: Unfinished = False,
     as_jsonl: Annotated[
         bool, typer.Option("--jsonl", help="Print a JSON object per line.")
@@ -63,7 +64,7 @@ def score(
     if as_jsonl and as_csv:
         raise ConfigError("--jsonl cannot be used with --csv; omit one of them")
     if calibrate and (data or top or above or as_jsonl or as_csv):
-        raise ConfigError("--calibrate cannot be used with other options; omit them")
+        raise ConfigError("--calibrate cannot be used with other options than --column; omit them")
 
     from microgpt.evaluation.scoring import Scorer
     from microgpt.inference import InferenceGpt
@@ -78,11 +79,13 @@ def score(
     threshold = _Threshold.of(above, known)
     load_kernels("compiled", saved.dtype, uses=["evaluation"])
     if calibrate:
-        _calibrate(scorer, line_batches(calibrate, saved.text), model, saved.meta)
+        good = line_batches(calibrate, saved.text, column=column)
+        _calibrate(scorer, good, model, saved.meta)
         return
     if data is None and sys.stdin.isatty():
         note("enter lines to score; finish with Ctrl-D")
-    batches = _scored(scorer, line_batches(data, saved.text), known, threshold)
+    lines = line_batches(data, saved.text, column=column)
+    batches = _scored(scorer, lines, known, threshold)
     if as_csv:
         print(csv_row(COLUMNS))
     if top:
@@ -129,7 +132,7 @@ class _Threshold(NamedTuple):
 
 def _calibrate(scorer: "Scorer", batches: "Iterator[Batch]", model: Path, meta: "Meta") -> None:
     """Write the calibration of a model by good lines, and print some percentiles."""
-    from microgpt.storage.calibration_file import Calibration
+    from microgpt.storage.calibration_file import N_STEPS, Calibration
 
     scores = (scorer.score(batch.values()).bits_per_character.tolist() for batch in batches)
     calibration = Calibration.of(list(chain.from_iterable(scores)), meta)
@@ -139,6 +142,12 @@ def _calibrate(scorer: "Scorer", batches: "Iterator[Batch]", model: Path, meta: 
         f"{calibration.n_texts:,} lines: half have at most {middle:.2f} bits per character, 99 % "
         f"at most {high:.2f}, 99.9 % at most {higher:.2f}"
     )
+    n = calibration.n_texts
+    if n < N_STEPS:
+        note(
+            f"{n:,} line{'s' * (n > 1)} cannot tell percentiles above {100 * (1 - 1 / n):.4g} %; "
+            f"use {N_STEPS:,} or more for 99.9 %"
+        )
 
 
 def _scored(

@@ -102,7 +102,7 @@ def test_conversations_are_told_by_the_name_of_the_file_or_an_option(
     done = microgpt("info", "--data", *args)
     assert done.stdout.startswith(f"{args[0]}: conversations\n")
     assert "'hi / yo' (2)" in done.stdout
-    assert f"microgpt train --chat --data {args[0]} --model chat\n" in done.stderr
+    assert f"microgpt train --chat --data {args[0]} --steps 2000" in done.stderr
     facts = json.loads(microgpt("info", "--data", *args, "--json").stdout)
     assert facts["most_frequent"] == [{"document": json.loads(CHAT), "n": 2}]
 
@@ -177,3 +177,20 @@ def test_running_text_is_timed_as_train_reads_it(microgpt, tmp_path) -> None:
     microgpt("train", "--data", "book.txt", "--model", "book", "-n", "0", "--steps", "1")
     assert load(tmp_path / "book").model.block_size == facts["recommended_block_size"]
     assert microgpt("info", "--data", "book.txt").stdout.startswith("book.txt: running text, 2,")
+
+
+@pytest.mark.parametrize(("n", "is_few"), [(99, True), (100, False)])
+def test_few_conversations_are_all_to_be_learned(microgpt, tmp_path, n, is_few) -> None:
+    talks = [
+        [{"role": "user", "content": f"and {i}?"}, {"role": "assistant", "content": f"{i}."}]
+        for i in range(n)
+    ]
+    (tmp_path / "chat.jsonl").write_text("\n".join(map(json.dumps, talks)))
+    budget = ("--budget", "1e9")
+    advised = microgpt("info", "--data", "chat.jsonl", *budget).stderr.splitlines()[-1]
+    assert ("--steps 2000 --val-fraction 0 --model chat" in advised) == is_few
+    assert ("--budget 1000000000" in advised) != is_few
+    train = ("train", "--chat", "--data", "chat.jsonl", *budget)
+    warned = f"note: {n} conversations are too few to hold some out, so the replies may be poor; "
+    assert (warned in microgpt(*train).stderr) == is_few
+    assert warned not in microgpt(*train[:-2], "--steps=2", "--val-fraction=0", "--force").stderr

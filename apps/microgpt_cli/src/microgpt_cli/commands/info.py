@@ -104,6 +104,7 @@ def _print_data(
         check_count("block_size", block_size)
 
     from microgpt_cli.dataset_report import analyze_file, as_facts, report_lines
+    from microgpt_cli.training.fitting import FEW_CONVERSATIONS, LEARN_ALL
     from microgpt_cli.training.replacement import unused_model
     from microgpt_cli.training.time_limit import TimeLimit
 
@@ -125,7 +126,9 @@ def _print_data(
     if column is not None:
         what = f"--column {shlex.quote(column)} {what}"
     command = f"{what} {shlex.quote(str(data))}"
-    for name, value in (("minutes", minutes), ("budget", budget)):
+    is_few = found.report.tokenizer.is_chat and found.report.n_docs < FEW_CONVERSATIONS
+    command += f" {LEARN_ALL}" if is_few else ""
+    for name, value in () if is_few else (("minutes", minutes), ("budget", budget)):
         command += f" --{name} {value:.12g}".replace("e+", "e") if value else ""
     if block_size:
         command += f" --block-size {found.model.block_size}"
@@ -133,7 +136,8 @@ def _print_data(
         command += f" --tokenizer bpe --vocab-size {found.model.vocab_size}"
     where = unused_model(data)
     where += " NAME" if where == "--model" else ""  # a model of that name exists
-    note(f"to train on this file, run: microgpt train {command} {where}")
+    purpose = "learn all of these few conversations" if is_few else "train on this file"
+    note(f"to {purpose}, run: microgpt train {command} {where}")
 
 
 def _print_model(model_dir: Path, *, unfinished: bool, as_json: bool) -> None:

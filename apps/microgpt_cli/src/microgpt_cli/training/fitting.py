@@ -1,6 +1,6 @@
 """Choose the settings that neither the user nor a recipe gives, for a budget of operations."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Container, Mapping, Sequence, Set
 from itertools import chain
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -28,6 +28,8 @@ N_TIMED = 100_000  # number of characters to encode, to estimate the time for al
 DIGITS = 4  # significant digits of a budget that is computed from --minutes
 _SHAPE = vars(ModelConfig()).keys() - {"vocab_size"}
 _TRAINING = vars(TrainConfig()).keys()
+FEW_CONVERSATIONS = 100  # if there are fewer, to learn all of them for longer gives better replies
+LEARN_ALL = "--steps 2000 --val-fraction 0"  # options for few conversations; see docs/own_text.md
 
 
 class Fitted(NamedTuple):
@@ -262,6 +264,17 @@ def explain(fitted: Fitted) -> tuple[str, ...]:
     if choice.is_limited:
         why += f"; the data are too small for {budget}, so training ends early"
     return chosen, why
+
+
+def advice(parts: Split, fitted: Fitted, given: Container[str]) -> tuple[str, ...]:
+    """Return a line about the options for few conversations; none if they do not apply."""
+    n, is_chat = len(parts.docs), fitted.tokenizer.is_chat
+    if not (is_chat and parts.validation and n < FEW_CONVERSATIONS) or "steps" in given:
+        return ()
+    return (
+        f"{_count(n, 'conversation')} are too few to hold some out, so the replies may be poor; "
+        f"to learn all of them, use {LEARN_ALL} without --minutes",
+    )
 
 
 def _count(n: int, noun: str) -> str:

@@ -23,7 +23,14 @@ from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import DEFAULT_CHAT, flag_of
 from microgpt_cli.training.documents import default_split, gap_of, load_documents, split_by_options
-from microgpt_cli.training.fitting import Fitted, Fitting, explain, new_tokenizer, note_subwords
+from microgpt_cli.training.fitting import (
+    Fitted,
+    Fitting,
+    advice,
+    explain,
+    new_tokenizer,
+    note_subwords,
+)
 from microgpt_cli.training.limits import MAIN_SHAPE, has_budget
 from microgpt_cli.training.options import N_SAMPLES
 from microgpt_cli.training.teachers import SavedTeachers
@@ -231,7 +238,7 @@ def _choose(
         choice.config,
         fitted.vocab_size,
         budget,
-        explain(fitted),
+        explain(fitted) + advice(parts, fitted, overrides),
     )
 
 

@@ -41,7 +41,7 @@ def names(tmp_path: Path) -> Path:
         (["--lr", "0"], "--learning-rate must be a number greater than 0, got 0"),
         (["--lr", "nan"], "--learning-rate must be a number greater than 0, got nan"),
         (["--seed", "-1"], "seed must be >= 0, got -1"),
-        (["--num-samples", "-1"], "num_samples must be >= 0, got -1"),
+        (["--num-samples", "-1"], "--num-samples (-n) must be >= 0, got -1"),
         (["--patience", "0"], "patience must be >= 1, got 0"),
         (["--patience", "2"], "--patience requires --val-fraction"),
         (["--loss-on", "all"], "--loss-on requires --chat"),
@@ -256,7 +256,7 @@ def test_a_mis_shaped_model(microgpt, chat_model, command) -> None:
         (["--max-tokens", "1000000"], "max_tokens must be at most 100000"),
         (["--temperature", "-1"], "temperature must be >= 0, got -1.0"),
         (["--temperature", "nan"], "temperature must be a finite number >= 0, got nan"),
-        (["--num-samples", "0"], "num_samples must be >= 1, got 0"),
+        (["--num-samples", "0"], "--num-samples (-n) must be >= 1, got 0"),
         (["--seed", str(2**63)], "seed must be at most 9223372036854775807"),
     ],
 )
@@ -307,3 +307,10 @@ def test_an_argument_that_is_not_utf8_does_not_end_in_a_traceback(microgpt, text
     check_refused(
         microgpt("generate", "--model-dir", text_model, "--prompt", prompt), "does not contain"
     )
+
+
+def test_evolve_says_why_it_reads_a_genome(microgpt, names, tmp_path) -> None:
+    (tmp_path / "genome.json").write_text("mine")
+    problem = "(the winner is compared with the genome.json of this directory; rename that file, or"
+    check_refused(microgpt("evolve", "--data", names), problem)
+    assert (tmp_path / "genome.json").read_text() == "mine"

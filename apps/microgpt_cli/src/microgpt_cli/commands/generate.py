@@ -108,7 +108,7 @@ def generate(
     sampling = config.Sampling(temperature, top_k, top_p, min_p)
     config.check_seed(seed)
     config.check_threads(threads)
-    config.check_count("num_samples", num_samples)
+    config.check_count("--num-samples (-n)", num_samples)
     if column is not None and not against:
         raise ConfigError("--column requires --against; add --against or omit --column")
     if against and not novel:

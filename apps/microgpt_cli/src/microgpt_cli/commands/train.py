@@ -80,8 +80,8 @@ def train(
     started = perf_counter()
     if num_samples:
         if num_samples < 0:
-            raise ConfigError(f"num_samples must be >= 0, got {num_samples}")
-        check_count("num_samples", num_samples)
+            raise ConfigError(f"--num-samples (-n) must be >= 0, got {num_samples}")
+        check_count("--num-samples (-n)", num_samples)
     if checkpoint_every is not None:
         check_count("checkpoint_every", checkpoint_every)
     if preset and genome:

@@ -145,7 +145,13 @@ def check_outputs(model_dir: Path | None, *, force: bool, run: RunDirectory | No
     if DEFAULT_GENOME.is_dir():
         raise GenomeError(f"{DEFAULT_GENOME} is a directory; rename or remove it")
     if os.path.lexists(DEFAULT_GENOME) and not force:
-        read_genome(DEFAULT_GENOME)  # fail early; the winner is compared with this genome
+        try:
+            read_genome(DEFAULT_GENOME)  # fail early
+        except GenomeError as error:
+            raise GenomeError(
+                f"{error} (the winner is compared with the {DEFAULT_GENOME} of this directory; "
+                "rename that file, or pass --force to replace it)"
+            ) from error
 
 
 def _prepare(

@@ -97,7 +97,8 @@ SHORTEST = {
     ),
     "search_real": (
         "--seeds 1",
-        "bench.RIVALS = ('train', 'evolve'); bench.TEXTS = {'names': 'names-60s'}; bench.BUDGET = 2e10",
+        "bench.RIVALS = ('train', 'evolve'); bench.TEXTS = {'names': 'names-60s'};"
+        " bench.BUDGET = 2e10",
     ),
     "search_table": (
         "",

@@ -170,8 +170,9 @@ num params: {count_params(first.model)}
 
 {chr(10).join(table)}
 
-Seconds are the time of the training, including set-up but not loading the engine; other programs
-on the machine lengthen them, so compare them within this table only. The control has no backward
+Seconds are those of a whole call of `train`, with preparation but without loading the engine; the
+steps alone take [7 ms](performance.md#how-fast-it-is). Other programs on the machine lengthen them,
+so compare them within this table only. The control has no backward
 pass and builds no graph. Measured on: {machine()}.
 
 ## The control's loss

@@ -2,7 +2,7 @@
 
 With seed 42, it gives the same losses and 20 names as Karpathy's script. It needs no compiler and
 no NumPy, only pydantic to read the file: all numbers are Python floats, and `Value.backward`
-computes all gradients. It takes about 16 seconds; `microgpt train`, once compiled, 20 milliseconds.
+computes all gradients. It takes about 16 seconds; `train()`, once compiled, 20 milliseconds.
 
     uv run python examples/karpathy.py        # 1000 steps
     uv run python examples/karpathy.py 100    # only the first 100 of 1000 steps

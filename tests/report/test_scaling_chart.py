@@ -1,6 +1,6 @@
 """The scaling chart: its curves, and what it says of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pytest
 
@@ -13,7 +13,9 @@ from microgpt_report.charts.setting_marks import SettingMarks
 STEPS = (100, 300, 1_000, 3_000, 10_000)
 
 
-def results(losses_of_rate: dict[float, list[float]]) -> list[SweepResult]:
+def results(
+    losses_of_rate: dict[float, list[float]], n_steps: Sequence[int] = STEPS
+) -> list[SweepResult]:
     """Return the results of three seeds that are 0.001 apart."""
     return [
         SweepResult(
@@ -28,7 +30,7 @@ def results(losses_of_rate: dict[float, list[float]]) -> list[SweepResult]:
             cpu_seconds=steps / 1e3,
         )
         for lr, losses in losses_of_rate.items()
-        for steps, loss in zip(STEPS, losses, strict=True)
+        for steps, loss in zip(n_steps, losses, strict=True)
         for seed in (1, 2, 3)
     ]
 
@@ -59,6 +61,13 @@ def test_a_fitted_law_is_a_curve() -> None:
 
 def test_no_line_joins_losses_that_no_law_fits() -> None:
     assert panels(results({0.01: RISING}))["Loss against steps"] == ("no power law fits", 0)
+
+
+def test_two_points_are_too_few_for_a_law() -> None:
+    assert panels(results({0.01: FALLING[:2]}, STEPS[:2]))["Loss against steps"] == (
+        "a power law needs 3 points",
+        0,
+    )
 
 
 def test_the_caption_counts_the_series_that_a_law_fits() -> None:

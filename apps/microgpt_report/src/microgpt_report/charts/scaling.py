@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import altair as alt
 
+from microgpt_evolution.sweep.power_law import LEAST
 from microgpt_evolution.sweep.scaling import Axis, Cell, Scaling, Series, time_front
 from microgpt_report import look, theme
 from microgpt_report.charts.setting_marks import SettingMarks
@@ -56,11 +57,14 @@ class _Panels:
         color = self._marks.color if axis == "steps" else alt.value(look.GREY)
         n_laws = sum(series.law is not None for series in several)
         caption = f"curves: fitted power laws, for {n_laws} of {len(several)} series"
-        if n_laws == len(several):
+        if not n_laws:
+            enough = any(len({cell.x(axis) for cell in s.cells}) >= LEAST for s in several)
+            caption = "no power law fits" if enough else f"a power law needs {LEAST} points"
+        elif n_laws == len(several):
             caption = f"curve{'s' * (n_laws > 1)}: fitted power law{'s' * (n_laws > 1)}"
         return self._panel(
             f"Loss against {NOUNS[axis]}",
-            caption if n_laws else "no power law fits",
+            caption,
             theme.log_axis("x:Q", NOUNS[axis], NUMBERS),
             [cell for series in several for cell in series.cells],
             lambda cell: cell.x(axis),

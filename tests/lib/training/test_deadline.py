@@ -66,6 +66,29 @@ def test_a_run_that_becomes_slower_is_shortened_and_ends_in_time(from_step, fact
     assert result.test_loss is not None
 
 
+@pytest.mark.parametrize("at_step", [2, 5, 40, 200, 300])
+def test_a_pause_costs_only_its_own_time(at_step) -> None:
+    pause_s = 13
+    result, seconds = Machine(lambda at: slower_from(0, 1)(at) + pause_s * (at > at_step)).train(
+        plan_of()
+    )
+    assert len(result.plan.steps_changed) == 1
+    assert result.state.step == pytest.approx(STEPS * (100 - pause_s) / 100, abs=4)
+    assert 98 <= seconds <= 100
+
+
+@pytest.mark.parametrize("length_s", [6, 16])
+def test_a_slow_phase_costs_little_more_than_its_own_time(length_s) -> None:
+    """The machine is half as fast from 20 s on, for some seconds."""
+    n_slow = length_s * STEPS // 100 // 2  # number of steps in that phase
+    result, seconds = Machine(
+        lambda at: slower_from(0, 1)(at) + slower_from(0, 1)(min(n_slow, max(0, at - 80)))
+    ).train(plan_of())
+    assert len(result.plan.steps_changed) == (length_s > 6)
+    assert result.state.step >= STEPS * (100 - 0.75 * length_s) / 100
+    assert 95 <= seconds <= 103
+
+
 def test_a_run_that_is_in_time_is_not_changed() -> None:
     for factor in (1.0, 0.5):
         result, _ = Machine(slower_from(0, factor)).train(plan_of())

@@ -4,10 +4,10 @@ Each change of the number of steps is recorded, so that the run can be repeated 
 """
 
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from statistics import median
 from time import perf_counter
 
 from microgpt.config import TrainConfig
@@ -30,8 +30,11 @@ from microgpt.training.train import DivergedError, train
 TOLERANCE, EARLY = 0.03, 0.05
 SHORTEST = 0.02  # minimum fraction of the time for the steps after a change, which anneal the rate
 WARM_UP_S = 1.0  # the first steps are slower, because caches are cold
-# Time of a measurement of the mean and of the recent speed, as fractions of the time of the run.
-MEASURED, RECENT, MEASURED_S = 0.05, 0.02, 1.0  # and the minimum in seconds
+# Fraction of the time of the run that a measurement of the speed takes, and its minimum in seconds.
+MEASURED, MEASURED_S = 0.05, 1.0
+# It has parts of equal length. The median of their speeds counts, at least of three: a pause, which
+# makes one part longer, does not change it.
+PARTS, FEWEST = 5, 3
 
 
 @dataclass(frozen=True)
@@ -145,13 +148,10 @@ class _Pace:
     def __init__(self, parts: Split, plan: TrainingPlan, deadline: Deadline) -> None:
         self._deadline, self._config = deadline, plan.config
         self._cost = _Cost.of(parts, plan)
-        self._measured, self._recently = (
-            max(MEASURED_S, share * deadline.seconds) for share in (MEASURED, RECENT)
-        )
+        self._measured_s = max(MEASURED_S, MEASURED * deadline.seconds)
         self._created, self._first_event = deadline.clock(), 0.0
-        # Times and operations: at the end of the warm-up, and at the recent events.
-        self._base: tuple[float, float] | None = None
-        self._recent: deque[tuple[float, float]] = deque()
+        self._part: tuple[float, float] | None = None  # time and operations at the start of a part
+        self._rates: list[float] = []  # of the parts since the warm-up
         self._step, self._rate = 0, 0.0
         self.is_late = False
 
@@ -162,19 +162,22 @@ class _Pace:
         self._first_event = self._first_event or now
         if now < self._first_event + WARM_UP_S:
             return
-        self._base = self._base or (now, done)
-        self._recent.append((now, done))
-        while len(self._recent) > 2 and self._recent[1][0] <= now - self._recently:
-            self._recent.popleft()
-        if now < self._base[0] + self._measured or event.step >= event.steps:
+        self._part = self._part or (now, done)
+        then, done_then = self._part
+        if now < then + self._measured_s / PARTS:
             return
-        mean, recent = (
-            (done - done_then) / (now - then) for then, done_then in (self._base, self._recent[0])
-        )
-        self._rate = min(mean, recent)
+        self._part = now, done
+        self._rates.append((done - done_then) / (now - then))
+        is_measured = now >= self._first_event + WARM_UP_S + self._measured_s
+        if not is_measured or len(self._rates) < FEWEST or event.step >= event.steps:
+            return
+        usual, recent = median(self._rates), median(self._rates[-FEWEST:])
         limit, left = self._deadline, self._operations_left(event.steps)
         tolerance = TOLERANCE + EARLY * left / self._cost.until(event.steps, self._config)
-        is_late = now + left / mean > limit.end + tolerance * limit.seconds
+        is_late = now + left / usual > limit.end + tolerance * limit.seconds
+        # A slower machine may recover; if not, the run is shortened again, while there is time.
+        is_last_chance = limit.end - now < 2 * (WARM_UP_S + self._measured_s)
+        self._rate = min(usual, recent) if is_last_chance else usual
         self.is_late = is_late and left / self._rate > SHORTEST * limit.seconds
 
     def steps_in_time(self) -> int:

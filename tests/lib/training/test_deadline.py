@@ -165,6 +165,20 @@ def test_checkpoints_have_the_changes_so_far_and_resume_to_the_same_model() -> N
     assert train_as_planned(PARTS, plan, resume=state).weights == first.weights
 
 
+def test_a_checkpoint_is_saved_before_each_change() -> None:
+    """Otherwise, a run that is shortened every few seconds would save none."""
+    speeds, kept = slower_from(50, 3), []
+    result, _ = Machine(speeds).train(plan_of(), on_state=lambda *saved: kept.append(saved))
+    changes = result.plan.steps_changed
+    assert len(changes) == 2
+    assert [state.step for _, state in kept] == [0, *(change.step for change in changes)]
+    assert [plan.steps_changed for plan, _ in kept] == [(), (), changes[:1]]
+    again = train_as_planned(PARTS, replace(plan_of(), steps_changed=changes))
+    for plan, state in kept:
+        rest = replace(plan, steps_changed=changes)
+        assert train_as_planned(PARTS, rest, resume=state).weights == again.weights
+
+
 def test_patience_ends_a_run_with_a_deadline() -> None:
     plan = plan_of(patience=1, evaluations=100)
     result, _ = Machine(slower_from(0, 1)).train(plan)

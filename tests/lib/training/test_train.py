@@ -20,7 +20,8 @@ from microgpt.data.split import Split
 from microgpt.engine.training import trainer as compiled
 from microgpt.errors import ConfigError, DataError, TokenizerError
 from microgpt.model import weight_shapes
-from microgpt.training import engines
+from microgpt.state import TrainEvent, TrainState
+from microgpt.training import engines, loop
 from microgpt.training.loop import EVENT_INTERVAL_S
 from microgpt.training.train import DivergedError
 from microgpt.training.train import train as train_model
@@ -281,6 +282,26 @@ def test_an_event_comes_about_every_50_ms(train) -> None:
     steps = 10 if train.keywords["engine"] == "reference" else 60_000
     result = train(["maximilian"] * 3, config=TrainConfig(steps=steps), on_event=events.append)
     assert 2 <= len(events) <= result.seconds / EVENT_INTERVAL_S + 2
+
+
+def test_one_slow_write_does_not_delay_the_next_checkpoint(monkeypatch) -> None:
+    now, durations, saved_at = 0.0, {3: 8.0}, []
+
+    def save(state: TrainState) -> None:
+        nonlocal now
+        saved_at.append(state.step)
+        now += durations.get(len(saved_at) - 1, 1.0)
+
+    def follow(event: TrainEvent) -> None:
+        nonlocal now
+        now += 1.0
+
+    monkeypatch.setattr(loop, "perf_counter", lambda: now)
+    monkeypatch.setattr(loop, "EVENT_INTERVAL_S", 0.0)
+    monkeypatch.setattr(compiled, "MAX_STEPS", 1)
+    train_model(DOCS, model=SMALL, config=TrainConfig(steps=90), on_state=save, on_event=follow)
+    # Writes that usually take 1 s come every 20 s, and the pause in the fourth does not change it.
+    assert saved_at == [0, 5, 25, 45, 65, 85]
 
 
 def test_the_result_says_what_it_was_made_of(train) -> None:

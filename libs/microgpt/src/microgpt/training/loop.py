@@ -66,6 +66,7 @@ class TrainingLoop:
         self.event_due = perf_counter() + EVENT_INTERVAL_S
         self.checkpoint_step = self.resume.step if self.resume else -1  # latest checkpointed step
         self.state_due = perf_counter() + STATE_INTERVAL_S if self.resume else 0.0
+        self.state_s = 0.0  # duration of the latest checkpoint
 
     def run(self) -> TrainResult:
         """Train until the last step, an early stop or an interruption, and return the result."""
@@ -216,7 +217,9 @@ class TrainingLoop:
         self.on_state(self._state())
         now = perf_counter()
         self.checkpoint_step = self.engine.n_steps
-        self.state_due = now + max(STATE_INTERVAL_S, (now - started) / STATE_SHARE)
+        # One slow write, such as the first or one during a pause, does not delay the next.
+        usual_s, self.state_s = min(self.state_s, now - started), now - started
+        self.state_due = now + max(STATE_INTERVAL_S, usual_s / STATE_SHARE)
 
     def _state(self) -> TrainState:
         weights, adam_m, adam_v = self.engine.numbers()

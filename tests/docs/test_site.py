@@ -129,4 +129,5 @@ def test_the_search_finds_the_terms_of_the_glossary(pages, browser) -> None:
             f"a[role=option][href$='{anchor}'], [role=option] a[href$='{anchor}']"
         )
         link.first.wait_for()
+        assert link.first.is_visible(), term
     window.close()

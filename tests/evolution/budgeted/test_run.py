@@ -12,6 +12,7 @@ import pytest
 
 from microgpt_evolution.budgeted.contestant import RUNGS, Contestant
 from microgpt_evolution.budgeted.default_space import VALUES
+from microgpt_evolution.budgeted.objective import EVALUATIONS
 from microgpt_evolution.budgeted.records import BudgetedRecords, read_rungs
 from microgpt_evolution.budgeted.run import BudgetedSearch
 from microgpt_evolution.budgeted.settings import BudgetedSettings
@@ -175,6 +176,24 @@ def test_a_winner_whose_training_diverged_later_is_trained_until_then(
         search.organisms["g1-1"] = Contestant("g1-1", genome, "given", (), seed=1, losses=losses)
         _, trained = search.winner()
     assert trained.state.step == RUNGS[0] * trained.config.steps_between_evaluations
+
+
+@pytest.mark.parametrize(
+    ("context", "other", "found"), [(16, 8, 8), (8, 16, 8), (8, 6, 6), (8, 4, None)]
+)
+def test_a_teacher_may_have_a_shorter_context_that_splits_no_documents(
+    tmp_path, settings, small_parts, context, other, found
+) -> None:
+    (genome,) = settings.first
+    settings = settings.model_copy(update={"distill": 2})
+    with Threads(1) as pool, begun(tmp_path, settings) as records:
+        search = BudgetedSearch(small_parts, pool, records, on_event=lambda event: None)
+        for i, block_size in enumerate((context, other), start=1):
+            changed = replace(genome, block_size=block_size)
+            losses = (*[2.0 + i] * (EVALUATIONS - 1), 1.0 + i)
+            search.organisms[f"g1-{i}"] = Contestant(f"g1-{i}", changed, "given", (), i, losses)
+        student = search.student()
+    assert (student and student.model.block_size) == found
 
 
 def test_other_runs_are_refused(tmp_path, settings, small) -> None:

@@ -102,6 +102,10 @@ class BudgetedObjective:
         """Return the operations of a part of a training run, including its evaluations."""
         return n_evaluations * self._plan(genome).operations
 
+    def chunk_length(self, genome: BudgetedGenome) -> float:
+        """Return the mean number of predicted tokens per document or chunk."""
+        return self._plan(genome).length
+
     def student_cost(self, genome: BudgetedGenome, n_teachers: int, n_samples: int) -> float:
         """Return the operations of a student of this size, including those of its teachers."""
         if not n_teachers:

@@ -27,6 +27,9 @@ from microgpt_evolution.workers.pools import Pool, Threads
 from microgpt_evolution.workers.retrying_driver import Outcome, evaluate_all
 
 STUDENT = "student"  # name of its state among those of the organisms
+# Minimum mean length of a teacher's chunks, relative to the winner's. A teacher may have a shorter
+# context if it splits few documents: chunks of 0.99 mean one document in a hundred.
+MIN_LENGTH = 0.99
 
 
 @dataclass(frozen=True)
@@ -137,23 +140,32 @@ class BudgetedSearch:
         )
 
     def _teachers(self) -> list[Contestant]:
-        """Return the best complete organisms that can teach the winner's size.
+        """Return the best complete organisms that can teach a model of the winner's size.
 
         The best of each species come first, since different shapes make different errors.
         """
         best, species, others = self.best, dict[str, Contestant](), list[Contestant]()
         for organism in rank(self.organisms.values()):
-            if not (best and organism.is_complete and _can_teach(organism, best)):
+            if not (best and organism.is_complete and self._can_teach(organism, best)):
                 continue
             if species.setdefault(organism.genome.species, organism) is not organism:
                 others.append(organism)
         return [*species.values(), *others][: self.settings.distill]
 
+    def _can_teach(self, organism: Contestant, best: Contestant) -> bool:
+        """Return whether an organism has the tokens of the best one and hardly shorter chunks."""
+        genome, of_best = organism.genome, best.genome
+        if genome.vocab_size != of_best.vocab_size:
+            return False
+        length, of_winner = map(self.objective.chunk_length, (genome, of_best))
+        return length >= MIN_LENGTH * of_winner
+
     def student(self) -> TrainResult | None:
         """Train a model of the winner's size to predict as the best organisms do on average.
 
-        It is trained without dropout and weight decay, and longer than they were. Returns None if
-        there are fewer than two teachers.
+        Its context is the shortest of the winner's and the teachers'. It is trained without dropout
+        and weight decay, and longer than they were. Returns None if there are fewer than two
+        teachers.
 
         Raises:
             StoppedError: should_stop was set. The next call continues.
@@ -164,6 +176,8 @@ class BudgetedSearch:
         models = [self._trained(each) for each in teachers]
         seed = training_seed(self.settings.seed, 0, 1)  # of no organism
         model, config = self.objective.settings(best.genome, seed)
+        contexts = [each.genome.block_size for each in (best, *teachers)]
+        model = replace(model, block_size=min(contexts))
         config = replace(
             config,
             dropout=0.0,
@@ -263,12 +277,6 @@ class BudgetedSearch:
         self._on_event(
             BudgetedEvent(ranked, self._generation, runs, n_done, self.spent, self._is_known)
         )
-
-
-def _can_teach(organism: Contestant, best: Contestant) -> bool:
-    """Return whether an organism has the tokens of the best one and at least its context."""
-    genome, of_best = organism.genome, best.genome
-    return genome.vocab_size == of_best.vocab_size and genome.block_size >= of_best.block_size
 
 
 def _run(

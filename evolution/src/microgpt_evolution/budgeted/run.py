@@ -27,8 +27,8 @@ from microgpt_evolution.workers.pools import Pool, Threads
 from microgpt_evolution.workers.retrying_driver import Outcome, evaluate_all
 
 STUDENT = "student"  # name of its state among those of the organisms
-# Minimum mean length of a teacher's chunks, relative to the winner's. A teacher may have a shorter
-# context if it splits few documents: chunks of 0.99 mean one document in a hundred.
+# Minimum mean length of a teacher's chunks, relative to the winner's. If a shorter context splits one
+# document in a hundred in two, the chunks are 0.99 times as long.
 MIN_LENGTH = 0.99
 
 
@@ -176,8 +176,8 @@ class BudgetedSearch:
         models = [self._trained(each) for each in teachers]
         seed = training_seed(self.settings.seed, 0, 1)  # of no organism
         model, config = self.objective.settings(best.genome, seed)
-        contexts = [each.genome.block_size for each in (best, *teachers)]
-        model = replace(model, block_size=min(contexts))
+        context = min(each.genome.block_size for each in (best, *teachers))
+        model = replace(model, block_size=context)
         config = replace(
             config,
             dropout=0.0,

@@ -27,8 +27,8 @@ from microgpt_evolution.workers.pools import Pool, Threads
 from microgpt_evolution.workers.retrying_driver import Outcome, evaluate_all
 
 STUDENT = "student"  # name of its state among those of the organisms
-# Minimum mean length of a teacher's chunks, relative to the winner's. If a shorter context splits one
-# document in a hundred in two, the chunks are 0.99 times as long.
+# Minimum mean length of a teacher's chunks, relative to the winner's. If a shorter context splits
+# one document in a hundred in two, the chunks are 0.99 times as long.
 MIN_LENGTH = 0.99
 
 

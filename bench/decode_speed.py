@@ -11,21 +11,20 @@ Runs four benchmarks on one core, prints medians and ratios, and writes them to 
     uv run python bench/decode_speed.py [--rounds 5] [--python torch=PATH]
 """
 
-import argparse
-import contextlib
-import json
 import os
 import random
-import statistics
 import subprocess
 import sys
 import tempfile
-from datetime import date
-from pathlib import Path
-from time import perf_counter
+from statistics import median
 
 import numpy as np
-from train_speed import CHAT, Contender, machine, results_file
+import pictures
+from contenders import CHAT, RIVALS, compete, job_of
+from harness import in_turns, parsed, pin, pythons_of, store
+from machine import machine
+from pictures import NAMES as TITLES
+from tables import Rows, of_machines
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig, save
 from microgpt.data.documents import bundled, load_text
@@ -34,14 +33,10 @@ from microgpt.data.tokenizer import CharTokenizer
 from microgpt.engine import mersenne
 from microgpt.engine.compiled_model import CompiledModel
 from microgpt.engine.training.trainer import CompiledEngine
-from microgpt.model import count_params, init_weights
+from microgpt.model import init_weights
+from microgpt.model_config import count_params
 from microgpt.training.train import train
 
-sys.path.insert(0, str(Path(__file__).parent / "rivals"))
-
-from job import Job
-
-RIVALS = ("jax", "torch", "numpy")
 NAMES = ModelConfig()
 DECODING = [  # name, model, vocabulary size, sequences per batch, repetitions
     ("d16, one sequence", NAMES, 27, 1, 1000),
@@ -55,23 +50,19 @@ N_NAMES = 300_000
 
 def main() -> None:
     """Run the benchmarks and write the results."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--python", action="append", default=[], metavar="RIVAL=PATH")
-    arguments = parser.parse_args()
-    pythons = dict(pair.split("=", 1) for pair in arguments.python)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    options = parsed(__doc__, rounds=5, python=[])
+    rounds, pythons = options.rounds, pythons_of(options)
+    pin()
     print(f"{machine()}, float32")
-    kept = {
+    found = {
         "machine": f"{machine()}, float32",
-        "date": str(date.today()),
-        "decoding": [decoding(*row, arguments.rounds, pythons) for row in DECODING],
-        "seeding": seeding(arguments.rounds),
-        "names": names(arguments.rounds),
-        "evaluating": [evaluating(n_embd, arguments.rounds) for n_embd in (16, 64)],
+        "decoding": [decoding(*row, rounds, pythons) for row in DECODING],
+        "seeding": seeding(rounds),
+        "names": names(rounds),
+        "evaluating": [evaluating(n_embd, rounds) for n_embd in (16, 64)],
     }
-    results_file("decode_speed").write_text(json.dumps(kept, indent=1) + "\n")
+    kept = store("decode_speed", found)
+    print(*(of(kept) for of in TABLES.values()), sep="\n\n")
 
 
 def decoding(
@@ -86,41 +77,17 @@ def decoding(
     """Return the tokens per second of each contender for sequences that fill the context."""
     model = ModelConfig(**{**vars(shape), "vocab_size": vocab_size})
     weights = init_weights(model, random.Random(1))
-    job = Job(
-        n_head=model.n_head,
-        n_layer=model.n_layer,
-        block_size=model.block_size,
-        vocab_size=vocab_size,
-        batch_size=n_together,
-        steps=n_times,
-        docs=[],
-        weights={name: np.array(rows, np.float32) for name, rows in weights.items()},
-    )
+    job = job_of(model, weights, batch_size=n_together, steps=n_times, docs=[])
+
+    def agree(ours: np.ndarray, others: np.ndarray) -> bool:
+        return bool(np.mean(ours == others) >= AGREEMENT)
+
     n_tokens = n_together * n_times * model.block_size
-    with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        job.save(f"{folder}/job.npz")
-        contenders = {
-            who: stack.enter_context(
-                Contender(who, "decode", f"{folder}/job.npz", pythons.get(who))
-            )
-            for who in ("microgpt", *RIVALS)
-        }
-        for _ in range(rounds):
-            for contender in contenders.values():
-                contender.work()
-        ours = np.array(contenders["microgpt"].result)
-        for who, contender in contenders.items():
-            if np.mean(np.array(contender.result) == ours) < AGREEMENT:
-                raise SystemExit(f"{name}: {who} decodes a different model")
-        speeds = {
-            who: n_tokens / statistics.median(contender.seconds)
-            for who, contender in contenders.items()
-        }
-    others = " | ".join(
-        f"{who} {speeds[who]:,.0f}: {speeds['microgpt'] / speeds[who]:.1f} ×" for who in RIVALS
-    )
-    print(f"{name:20}| microgpt {speeds['microgpt']:,.0f} tokens/s | {others}", flush=True)
+    speeds = {
+        who: n_tokens / median(contender.seconds)
+        for who, contender in compete("decode", job, RIVALS, rounds, pythons, agree).items()
+    }
+    print(f"{name}: {speeds['microgpt']:,.0f} tokens/s", flush=True)
     return {"name": name, "tokens_per_s": speeds}
 
 
@@ -134,17 +101,11 @@ def seeding(rounds: int) -> dict:
             for _ in range(NAMES.block_size):
                 rng.random()
 
-    facts = {
-        "random.Random": median_s(one_by_one, rounds) / n * 1e6,
-        "in bulk": median_s(lambda: mersenne.uniforms(range(n), NAMES.block_size), rounds)
-        / n
-        * 1e6,
+    calls = {
+        "random.Random": one_by_one,
+        "in bulk": lambda: mersenne.uniforms(range(n), NAMES.block_size),
     }
-    print(
-        f"random numbers per sample: random.Random {facts['random.Random']:.2f} µs, "
-        f"in bulk {facts['in bulk']:.2f} µs: {facts['random.Random'] / facts['in bulk']:.1f} ×"
-    )
-    return facts
+    return {name: 1e6 * s / n for name, s in in_turns(calls, rounds).items()}
 
 
 def names(rounds: int) -> dict:
@@ -152,21 +113,15 @@ def names(rounds: int) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         save(train(load_text(bundled("names.txt"))), f"{folder}/model")
         command = [sys.executable, "-m", "microgpt_cli", "generate", "--model"]
-        seconds = {}
-        for n in (1, N_NAMES):
+
+        def generate(n: int) -> None:
             whole = [*command, f"{folder}/model", "--num-samples", str(n)]
-            seconds[n] = median_s(
-                lambda whole=whole: subprocess.run(
-                    whole, stdout=subprocess.DEVNULL, env=environment(), check=True
-                ),
-                rounds,
-            )
-    speed = (N_NAMES - 1) / (seconds[N_NAMES] - seconds[1])
-    print(
-        f"microgpt generate: {seconds[1]:.2f} s for one name, {seconds[N_NAMES]:.2f} s for "
-        f"{N_NAMES:,}: {speed:,.0f} names/s"
-    )
-    return {"one_s": seconds[1], "many_s": seconds[N_NAMES], "n": N_NAMES, "names_per_s": speed}
+            subprocess.run(whole, stdout=subprocess.DEVNULL, env=environment(), check=True)
+
+        calls = {str(n): lambda n=n: generate(n) for n in (1, N_NAMES)}
+        one, many = in_turns(calls, rounds).values()
+    speed = (N_NAMES - 1) / (many - one)
+    return {"one_s": one, "many_s": many, "n": N_NAMES, "names_per_s": speed}
 
 
 def environment() -> dict[str, str]:
@@ -184,42 +139,69 @@ def evaluating(n_embd: int, rounds: int) -> dict:
     config = TrainConfig(steps=-(-len(docs) // 16), batch_size=16)
     engine = CompiledEngine(model, config, tokens, dtype="float32")
 
+    zeros = np.zeros(count_params(model))
+
     def learn() -> None:
+        engine.resume(0, weights, zeros, zeros)
         while engine.n_steps < config.steps:
             engine.run(config.steps)
 
     compiled = CompiledModel(model, weights, "float32")
-    seconds = {"train": [], "kernels": [], "evaluate": []}
     trained = train(docs, model=ModelConfig(n_embd=n_embd), config=TrainConfig(steps=1))
     inference = InferenceGpt(trained)
-    zeros = np.zeros(count_params(model))
-    for _ in range(rounds + 1):
-        engine.resume(0, weights, zeros, zeros)
-        seconds["train"].append(timed(learn))
-        seconds["kernels"].append(timed(lambda: compiled.nll(tokens)))
-        seconds["evaluate"].append(timed(lambda: inference.evaluate(docs)))
-    middle = {what: statistics.median(times[1:]) for what, times in seconds.items()}
-    print(
-        f"d{n_embd}, {len(docs):,} names: training {middle['train'] * 1e3:.1f} ms, losses "
-        f"{middle['kernels'] * 1e3:.1f} ms: {middle['kernels'] / middle['train']:.2f} ×, "
-        f"from texts to figure {middle['evaluate'] * 1e3:.1f} ms: "
-        f"{middle['evaluate'] / middle['train']:.2f} ×"
-    )
-    return {"n_embd": n_embd, "n_docs": len(docs), **middle}
+    calls = {
+        "train": learn,
+        "kernels": lambda: compiled.nll(tokens),
+        "evaluate": lambda: inference.evaluate(docs),
+    }
+    return {"n_embd": n_embd, "n_docs": len(docs), **in_turns(calls, rounds)}
 
 
-def median_s(run, rounds: int) -> float:
-    """Return the median seconds of several runs after one warm-up run."""
-    run()
-    return statistics.median(timed(run) for _ in range(rounds))
+def decoding_rows(decoding: dict) -> Rows:
+    """Return a row for each model and batch size, with the decoding speeds."""
+    rows = []
+    for row in decoding["decoding"]:
+        speeds = dict(row["tokens_per_s"])
+        ours = speeds.pop("microgpt")
+        others = [f"{speed:,.0f} ({ours / speed:.1f} ×)" for speed in speeds.values()]
+        rows.append([row["name"], f"**{ours:,.0f}**", *others])
+    return rows
 
 
-def timed(run) -> float:
-    """Return the seconds that one run takes."""
-    started = perf_counter()
-    run()
-    return perf_counter() - started
+def names_rows(decoding: dict) -> Rows:
+    """Return the speeds of seeding and of the whole command."""
+    seeding, names = decoding["seeding"], decoding["names"]
+    one, many = seeding["random.Random"], seeding["in bulk"]
+    return [
+        ["random numbers per name, one `random.Random` per name", f"{one:.2f} µs"],
+        ["the same numbers in bulk", f"**{many:.2f} µs** ({one / many:.1f} ×)"],
+        [
+            f"`microgpt generate --num-samples {names['n']}`, start-up subtracted",
+            f"**{names['names_per_s']:,.0f} names/s**",
+        ],
+    ]
 
+
+def evaluating_rows(decoding: dict) -> Rows:
+    """Return a row for each model, with the times of training and evaluation."""
+    rows = []
+    for row in decoding["evaluating"]:
+        cells = [
+            f"{row[what] * 1e3:.1f} ms ({row[what] / row['train']:.2f} ×)"
+            for what in ("kernels", "evaluate")
+        ]
+        name = f"d{row['n_embd']}, {row['n_docs']:,} names"
+        rows.append([name, f"{row['train'] * 1e3:.1f} ms", *cells])
+    return rows
+
+
+EVALUATING = ["", "training", "loss of tokens", "`InferenceGpt.evaluate` of texts"]
+TABLES = {
+    "decode_speed": of_machines(["tokens/s", *TITLES.values()], decoding_rows),
+    "decode_names": of_machines(["", ""], names_rows),
+    "evaluating": of_machines(EVALUATING, evaluating_rows),
+}
+PICTURES = {"decode_speed": pictures.speeds}
 
 if __name__ == "__main__":
     main()

@@ -5,7 +5,7 @@
   beauty     the same with `--objective aesthetic` and `--objective hydra`
   workers    two workers, compared with one worker and with two processes of one search each
   memory     memory growth over 10,000 evaluations
-  driver     cost of dispatching a task (bench/driver_cost.py)
+  driver     time of dispatching an empty task, compared with a plain `map`
 
 Training and scoring is the time in kernels: training steps, losses of held-out documents, and the
 names that teachers make up. The rest is overhead: tokenizing, allocating arrays, breeding, fitting
@@ -17,7 +17,6 @@ Shares refer to CPU time, because other programs affect it least.
 Prints medians and writes them to bench/results. The "workers" part needs two idle cores.
 """
 
-import argparse
 import contextlib
 import json
 import os
@@ -26,14 +25,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 from time import perf_counter, process_time, thread_time
 
-import driver_cost
 import psutil
-from train_speed import machine, results_file
+from harness import parsed, store, timed
+from machine import machine
+from tables import Rows, of_machines
 
 from microgpt.data.documents import bundled, load_text
 from microgpt.data.split import split
@@ -44,48 +44,44 @@ from microgpt_cli.main import main as microgpt
 from microgpt_evolution.budgeted.run import BudgetedSearch
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.objectives.loss_objective import LossObjective
-from microgpt_evolution.runs.records import Records
-from microgpt_evolution.search.runner import RUNNERS, Listeners, LossRunner, SearchRunner
+from microgpt_evolution.search.records import Records
+from microgpt_evolution.search.runner import Listener, SearchRunner
 from microgpt_evolution.search.settings import SearchSettings
 from microgpt_evolution.workers.pools import Threads
+from microgpt_evolution.workers.retrying_driver import evaluate_all
 
 SEEDS = range(42, 47)
 BUDGET = "2e13"  # operations; about two minutes
 AT = (1_000, 10_000)  # number of evaluations before each memory measurement
 OPTIONS: tuple[str, ...] = ()  # options of each search, for example to shorten it
 POPULATION, N_NAMES, STEPS = 100, 600, 50  # memory search, with short training runs
+N_TASKS, N_ROUNDS = 10_000, 5  # of the driver
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
 def main() -> None:
     """Run the benchmarks and write the results."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--child", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)  # internal
-    arguments = parser.parse_args()
-    if arguments.child:
-        work_in_child(*arguments.child)
+    if sys.argv[1:2] == ["--child"]:  # of Search
+        work_in_child(*sys.argv[2:])
         return
-    facts = machine(all_cores=True)
-    print(facts)
-    kept = {
-        "machine": facts,
-        "date": str(date.today()),
-        "searches": searches(arguments.rounds),
-        "budget": budget(arguments.rounds),
-        "beauty": beauty(arguments.rounds),
-        "workers": workers(arguments.rounds),
+    rounds = parsed(__doc__, rounds=3).rounds
+    found = {
+        "machine": machine(all_cores=True),
+        "searches": searches(rounds),
+        "budget": budget(rounds),
+        "beauty": beauty(rounds),
+        "workers": workers(rounds),
         "memory": memory(),
         "driver": driver(),
     }
-    results_file("evolution_speed").write_text(json.dumps(kept, indent=1) + "\n")
+    print(TABLES["evolution_speed"](store("evolution_speed", found)))
 
 
 def work_in_child(objective: str, seed: str, n_workers: str, output: str, *more: str) -> None:
     """Run `microgpt evolve` in this process and write the timings to `output`."""
     seconds = {"kernels": 0.0, "search": 0.0, "search (wall)": 0.0}
 
-    def timed(work: Callable, name: str, clock: Callable[[], float]) -> Callable:
+    def clocked(work: Callable, name: str, clock: Callable[[], float]) -> Callable:
         def run(*args: object, **options: object) -> object:
             started = clock()
             try:
@@ -104,12 +100,12 @@ def work_in_child(objective: str, seed: str, n_workers: str, output: str, *more:
         )
         return winner
 
-    trainer.take_steps = timed(trainer.take_steps, "kernels", thread_time)
-    inference.evaluate = timed(inference.evaluate, "kernels", thread_time)
-    decoder.Decoder.run = timed(decoder.Decoder.run, "kernels", thread_time)
-    kind = BudgetedSearch if objective == "budget" else RUNNERS[objective]
-    search = timed(kind.run, "search", process_time)
-    search = timed(search, "search (wall)", perf_counter)
+    trainer.take_steps = clocked(trainer.take_steps, "kernels", thread_time)
+    inference.evaluate = clocked(inference.evaluate, "kernels", thread_time)
+    decoder.Decoder.run = clocked(decoder.Decoder.run, "kernels", thread_time)
+    kind = BudgetedSearch if objective == "budget" else SearchRunner
+    search = clocked(kind.run, "search", process_time)
+    search = clocked(search, "search (wall)", perf_counter)
     kind.run = searched
     what = [] if objective == "budget" else ["--objective", objective]
     options = [*what, "--data", str(bundled("names.txt")),
@@ -159,20 +155,14 @@ def searches(rounds: int) -> list[dict[str, float]]:
     for seed in SEEDS:
         runs = [Search(seed, cores=CORES[:1]).seconds() for _ in range(rounds)]
         results.append({"seed": seed, **medians(runs)})
-        print(f"seed {seed}: {described(results[-1])}", flush=True)
-    middle = medians(results)
-    print(f"median of {len(SEEDS)} seeds: {described(middle)}")
-    ratio = middle["process"] / middle["kernels"]
-    print(f"{ratio:.2f} × the time of training and scoring alone")
+        print(f"seed {seed}: {results[-1]['process']:.2f} s of CPU time", flush=True)
     return results
 
 
 def budget(rounds: int) -> dict[str, float]:
     """Return the median seconds of searches with a budget on one core."""
     seeds = SEEDS[:rounds]
-    found = medians([Search(seed, objective="budget", cores=CORES[:1]).seconds() for seed in seeds])
-    print(f"--budget {BUDGET}: {described(found)}", flush=True)
-    return found
+    return medians([Search(seed, objective="budget", cores=CORES[:1]).seconds() for seed in seeds])
 
 
 def beauty(rounds: int) -> dict[str, dict[str, float]]:
@@ -185,32 +175,8 @@ def beauty(rounds: int) -> dict[str, dict[str, float]]:
             for seed in SEEDS
             for _ in range(rounds)
         ]
-        seconds = found[objective] = medians(runs)
-        print(
-            f"{objective}: {seconds['process (wall)']:.2f} s, {seconds['process']:.2f} s of CPU "
-            f"time (at most {max(run['process'] for run in runs):.2f} s); "
-            f"{seconds['evaluations'] / seconds['search']:.0f} organisms/s",
-            flush=True,
-        )
+        found[objective] = medians(runs)
     return found
-
-
-def described(seconds: dict[str, float]) -> str:
-    """Format the timings of a search on one line."""
-    of_search, of_process = overheads(seconds)
-    return (
-        f"{seconds['process (wall)']:.2f} s, {seconds['process']:.2f} s of CPU time, "
-        f"{seconds['evaluations'] / seconds['search']:.0f} organisms/s; outside training and "
-        f"scoring: {of_search:.1%} of the search, {of_process:.1%} of the process"
-    )
-
-
-def overheads(seconds: dict[str, float]) -> tuple[float, float]:
-    """Return the shares of time outside the kernels, for the search and for the process."""
-    return (
-        1 - seconds["kernels of the search"] / seconds["search"],
-        1 - seconds["kernels"] / seconds["process"],
-    )
 
 
 def workers(rounds: int) -> dict[str, float]:
@@ -227,15 +193,7 @@ def workers(rounds: int) -> dict[str, float]:
             times["one worker"].append(one["search (wall)"])
             times["two workers"].append(two["search (wall)"])
             times["two processes"].append(max(each.seconds()["search (wall)"] for each in both))
-    found = {name: statistics.median(each) for name, each in times.items()}
-    gain = found["one worker"] / found["two workers"]
-    print(
-        f"two workers: {gain:.2f} × as fast as one ({found['two workers']:.2f} s, "
-        f"{found['one worker']:.2f} s); {found['two processes'] / found['two workers'] / 2:.2f} × "
-        "the speed-up of two processes",
-        flush=True,
-    )
-    return found
+    return {name: statistics.median(each) for name, each in times.items()}
 
 
 class BriefObjective(LossObjective):
@@ -252,14 +210,14 @@ def memory() -> dict[str, float]:
     objective = BriefObjective.of(split(names, validation=0.1, test=0.1), "held-out")
     bytes_: dict[int, int] = {}
 
-    def look(line: str) -> None:
-        if line.startswith("---") and records.n_known >= AT[len(bytes_)]:
-            bytes_[records.n_known] = psutil.Process().memory_info().rss
-            if len(bytes_) == len(AT):
-                raise StopIteration
+    class Look(Listener):
+        def generation_ended(self, run: SearchRunner) -> None:
+            if records.n_known >= AT[len(bytes_)]:
+                bytes_[records.n_known] = psutil.Process().memory_info().rss
+                if len(bytes_) == len(AT):
+                    raise StopIteration
 
     with tempfile.TemporaryDirectory() as folder, Threads(1) as pool:
-        records = Records.begin(Path(folder), "evolve", {})
         settings = SearchSettings(
             objective="loss",
             input="names.txt",
@@ -269,33 +227,79 @@ def memory() -> dict[str, float]:
             seed=42,
             fitness="held-out",
         )
-        runner = LossRunner(
-            settings, CachedEvaluator(objective, pool, records), Listeners(log=look)
-        )
+        records = Records.begin(Path(folder), "evolve", settings)
+        runner = SearchRunner(settings, CachedEvaluator(objective, pool, records), [Look()])
         with contextlib.suppress(StopIteration):
             runner.run()
     (n, first), (more, last) = bytes_.items()
-    print(
-        f"memory: {first / 1e6:.1f} MB after {n} evaluations, {last / 1e6:.1f} MB after {more}: "
-        f"{last / first:.3f} ×, {(last - first) / (more - n):.0f} B per evaluation"
-    )
     return {"evaluations": [n, more], "bytes": [first, last]}
 
 
 def driver() -> dict[str, float]:
     """Return the seconds per empty task with the driver and with a plain `map`."""
-    found = driver_cost.seconds_per_task()
-    print(
-        f"driver: {1e6 * found['driver']:.0f} µs per task, map {1e6 * found['map']:.0f} µs: "
-        f"{found['driver'] / found['map']:.2f} ×"
-    )
-    return found
+    tasks = range(N_TASKS)
+
+    def with_driver() -> None:
+        with Threads(2) as pool:
+            evaluate_all(abs, tasks, pool)
+
+    def with_map() -> None:
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(abs, tasks))
+
+    calls = {"driver": with_driver, "map": with_map}
+    return {
+        name: min(timed(call) for _ in range(N_ROUNDS)) / N_TASKS for name, call in calls.items()
+    }
 
 
 def medians(runs: list[dict[str, float]]) -> dict[str, float]:
     """Return the median of each figure over the runs."""
     return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
 
+
+def evolution_rows(evolution: dict) -> Rows:
+    """Return the rows on the cost and overhead of searches."""
+    names = evolution["searches"][0]
+    middle = {name: statistics.median(s[name] for s in evolution["searches"]) for name in names}
+    slowest = max(search["process"] for search in evolution["searches"])
+    of_search = 1 - middle["kernels of the search"] / middle["search"]
+    of_process = 1 - middle["kernels"] / middle["process"]
+    one, two, processes = evolution["workers"].values()
+    counts, bytes_ = evolution["memory"].values()
+    sizes = ", ".join(
+        f"{size / 1e6:.0f} MB after {n:,}" for n, size in zip(counts, bytes_, strict=True)
+    )
+    driver, plain = (1e6 * seconds for seconds in evolution["driver"].values())
+    beauty = [
+        [f"`--objective {objective}`", f"{seconds['process']:.1f} s"]
+        for objective, seconds in evolution["beauty"].items()
+    ]
+    if budget := evolution.get("budget"):
+        rest = 1 - budget["kernels of the search"] / budget["search"]
+        beauty.append(
+            ["`--budget 2e13`", f"{budget['process']:.0f} s, {rest:.1%} outside training"]
+        )
+    return [
+        [
+            "search, whole command",
+            f"{middle['process']:.1f} s (at most {slowest:.1f} s)",
+        ],
+        *beauty,
+        ["organisms per second", f"{middle['evaluations'] / middle['search']:.0f}"],
+        ["share of the search outside training and scoring", f"{of_search:.0%}"],
+        ["share of the command outside training and scoring", f"{of_process:.0%}"],
+        [
+            "two workers",
+            f"{one / two:.2f} × as fast as one "
+            f"(two searches in two processes: {2 * one / processes:.2f} ×)",
+        ],
+        ["memory by number of evaluations", sizes],
+        ["overhead per task", f"{driver:.0f} µs (a plain `map`: {plain:.0f} µs)"],
+    ]
+
+
+TABLES = {"evolution_speed": of_machines(["", ""], evolution_rows)}
 
 if __name__ == "__main__":
     main()

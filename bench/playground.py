@@ -4,26 +4,21 @@
 
 Serves the demo model and opens its page in a headless Chromium. First paint: the time from the
 start of the navigation, with an empty cache. Frames: those per second while the pointer moves over
-an attention map of 256 tokens, and those of the same page at rest. Prints medians and ranges, and
-writes them to bench/results. Needs a Chromium on the PATH.
+an attention map of 256 tokens, and those of the same page at rest. Prints medians and ranges.
+Needs a Chromium on the PATH.
 """
 
-import argparse
-import json
-import re
 import shutil
 import statistics
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from urllib.parse import urlencode
 
+from harness import parsed
+from machine import machine
 from playwright.sync_api import Browser, Page, sync_playwright
-from train_speed import machine, results_file
+from service import serving
 
+SERVE = [sys.executable, "-m", "microgpt_cli", "serve", "--port", "0"]
 N_TOKENS = 256  # the context of the demo model
 SECONDS = 2
 PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
@@ -52,43 +47,25 @@ MOVE = """map => {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
+    """Measure the page and print the results."""
+    options = parsed(__doc__, rounds=5)
     found: dict[str, list[float]] = {"first paint, ms": [], "at rest": [], "pointer moves": []}
-    with serving() as url, sync_playwright() as playwright:
+    with serving(SERVE) as service, sync_playwright() as playwright:
         path = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=path)
         for _ in range(options.rounds):
-            found["first paint, ms"].append(first_paint(browser, url))
-            for name, rate in frames(browser, url).items():
+            found["first paint, ms"].append(first_paint(browser, service.url))
+            for name, rate in frames(browser, service.url).items():
                 found[name].append(rate)
         version = browser.version
         browser.close()
-    facts = machine()
-    print(f"{facts}; Chromium {version}; median (range) of {options.rounds}")
+    print(f"{machine()}; Chromium {version}; median (range) of {options.rounds}")
     for name, values in found.items():
         unit = "" if name.endswith("ms") else " frames per second"
         middle = statistics.median(values)
         print(f"  {name}: {middle:.0f}{unit} ({min(values):.0f} to {max(values):.0f})")
     ratio = statistics.median(found["pointer moves"]) / statistics.median(found["at rest"])
     print(f"  frames while the pointer moves, relative to rest: {ratio:.2f}")
-    results = {"machine": facts, "browser": version, "ratio": ratio, **found}
-    results_file("playground").write_text(json.dumps(results, indent=1) + "\n")
-
-
-@contextmanager
-def serving(*model: Path) -> Iterator[str]:
-    """Serve a model, by default the demo model, and yield the URL."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "microgpt_cli", "serve", "--port", "0", *model]
-        with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as server:
-            assert server.stderr
-            try:
-                line = next(line for line in server.stderr if "http://" in line)
-                yield re.search(r"http://\S+", line)[0]  # type: ignore[index]
-            finally:
-                server.terminate()
 
 
 def first_paint(browser: Browser, url: str) -> float:

@@ -7,16 +7,14 @@ Explains 256 tokens with the bundled chat model.
     uv run python bench/score_speed.py [--rounds 5]
 """
 
-import argparse
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from random import Random
-from statistics import median
-from time import perf_counter
 
-from train_speed import machine
+from harness import in_turns, parsed
+from machine import machine
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig, load, save
 from microgpt.data.documents import DEMO_MODEL, bundled
@@ -31,9 +29,7 @@ SHAPE = ModelConfig(n_embd=40, n_layer=1, n_head=4, block_size=32)
 
 def main() -> None:
     """Measure and print the speeds."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
+    rounds = parsed(__doc__, rounds=5).rounds
     prepare_engine("compiled", uses=("training", "evaluation"))
     rng = Random(1)
     texts = [
@@ -43,7 +39,7 @@ def main() -> None:
     gpt, scorer = InferenceGpt(model), Scorer(InferenceGpt(model))
     print(f"{machine()}: {gpt.num_params:,} weights, {N:,} texts of {LENGTH} characters")
     calls = {"evaluate": lambda: gpt.evaluate(texts), "score": lambda: scorer.score(texts)}
-    times = measured(calls, rounds)
+    times = in_turns(calls, rounds)
     with tempfile.TemporaryDirectory() as folder:
         save(model, Path(folder, "model"))
         Path(folder, "texts.txt").write_text("\n".join(texts))
@@ -53,7 +49,7 @@ def main() -> None:
             program = [sys.executable, "-m", "microgpt_cli", "score", "model", "--data", file]
             subprocess.run([*program, "--above", "99"], cwd=folder, check=True)
 
-        found = measured(
+        found = in_turns(
             {"all": lambda: command("texts.txt"), "start-up": lambda: command("empty.txt")}, rounds
         )
     times["microgpt score"] = found["all"] - found["start-up"]
@@ -64,7 +60,7 @@ def main() -> None:
     known = [*filter(str.isalpha, map(str, chat.tokenizer.piece_names))]
     text = "".join(rng.choices(known, k=chat.config.block_size - 4))
     heads = [(0, 0)]
-    seconds = measured(
+    seconds = in_turns(
         {
             "explain": lambda: explain(chat, text),
             "with attention and activations": lambda: explain(
@@ -75,17 +71,6 @@ def main() -> None:
     )
     for name, each in seconds.items():
         print(f"{name}: {1000 * each:.1f} ms for {len(text) + 3} tokens")
-
-
-def measured(calls: dict, rounds: int) -> dict[str, float]:
-    """Return the median seconds of each call; the calls take turns."""
-    found: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(rounds + 1):
-        for name, call in calls.items():
-            started = perf_counter()
-            call()
-            found[name].append(perf_counter() - started)
-    return {name: median(times[1:]) for name, times in found.items()}  # without a warm-up
 
 
 if __name__ == "__main__":

@@ -9,21 +9,19 @@ the more stable figure. See serve_mixed.py for a half-hour soak test and serve_s
 streams.
 """
 
-import argparse
-import os
 import re
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 import psutil
+from harness import parsed
+from service import serving
 
 from microgpt import TrainConfig, load_text, save
 from microgpt.data.documents import DEMO_MODEL, bundled
@@ -36,15 +34,11 @@ KINDS = ("generate", "no generation", "bare FastAPI", "chat")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=int, default=5)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--connections", type=int, default=32)
-    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.serve:
-        serve(*args.serve)
+    """Compare the kinds of load."""
+    if sys.argv[1:2] == ["--serve"]:
+        serve(*sys.argv[2:])
         return
+    args = parsed(__doc__, seconds=5, rounds=3, connections=32)
     with tempfile.TemporaryDirectory() as folder:
         names = Path(folder, "names")
         save(train(load_text(bundled("names.txt")), config=TrainConfig()), names)
@@ -94,31 +88,16 @@ def bare_app(settings: Any, model: Any) -> Any:
     return app
 
 
-@contextmanager
-def running(kind: str, model_dir: Path, folder: Path) -> Iterator[tuple[int, psutil.Process]]:
-    log = folder / f"{kind}.log"
-    command = [sys.executable, __file__, "--serve", kind, str(model_dir)]
-    with log.open("wb") as stderr:
-        process = subprocess.Popen(command, stderr=stderr, env={**os.environ})
-    while not (found := re.search(r"at http://127.0.0.1:(\d+)", log.read_text())):
-        if process.poll() is not None:
-            raise SystemExit(log.read_text())
-        time.sleep(0.1)
-    try:
-        yield int(found[1]), psutil.Process(process.pid)
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def compare(names: Path, chat: Path, folder: Path, args: argparse.Namespace) -> None:
+def compare(names: Path, chat: Path, folder: Path, args: Namespace) -> None:
     wrk = shutil.which("wrk")
     if wrk is None:
         raise SystemExit("wrk is not installed; apt install wrk")
     results: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
     for _ in range(args.rounds):
         for kind in KINDS:
-            with running(kind, chat if kind == "chat" else names, folder) as (port, process):
+            model = str(chat if kind == "chat" else names)
+            with serving([sys.executable, __file__, "--serve", kind, model]) as service:
+                port, process = service.port, psutil.Process(service.pid)
                 load(wrk, folder, kind, port, process, 1, args.connections)  # warm-up
                 one = load(wrk, folder, kind, port, process, args.seconds, args.connections)
                 results[kind].append(one)

@@ -2,12 +2,14 @@
 
     uv run python bench/serve_mixed.py [--minutes 30] [--connections 16]
 
-Clients send concurrent requests of every kind to the demo model. Some requests must be refused, and
-some clients disconnect early. Meanwhile, the model is reloaded every three seconds, and the process
-is stopped (SIGTERM) and replaced, twelve times in total. A truncated reply counts as lost. Like a
-proxy, clients retry if no process is listening or if a stopping process closes the connection.
-Prints the responses of each kind with their latencies, the lost replies, and the memory of each
-process.
+Clients send concurrent requests of every kind: texts, replies, streams, explanations, scores and
+log-probabilities. Some requests must be refused, and some clients disconnect early. Meanwhile, the
+model is reloaded every three seconds, and the process is stopped (SIGTERM) and replaced, twelve
+times in total; processes with the demo model and with a model of names, which can score, take
+turns. A truncated reply counts as lost. Like a proxy, clients retry if no process is listening or
+if a stopping process closes the connection. Prints the responses of each kind with their latencies,
+the lost replies, and the memory of each process. Ends with status 1 if a reply was lost, or a
+status was neither expected nor 503.
 """
 
 import argparse
@@ -27,26 +29,39 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from machine import machine
 from tqdm import tqdm
-from train_speed import machine
+
+from microgpt import ModelConfig, TrainConfig, save, train
+from microgpt.data.documents import bundled
 
 RELOAD_S = 3
 PROCESSES = 12
 HELLO = [{"role": "user", "content": "hello"}]
 TALK = [{"role": "user", "content": "tell me a story about everything that there is"}]
-# Kinds of requests: weight, path, body and expected status.
-KINDS: dict[str, tuple[int, str, dict[str, Any] | None, int]] = {
-    "one text": (20, "/microgpt/v1/generate", {}, 200),
-    "50 texts": (3, "/microgpt/v1/generate", {"num_samples": 50}, 200),
-    "chat": (15, "/microgpt/v1/chat", {"messages": HELLO, "temperature": 1}, 200),
-    "stream": (25, "/v1/chat/completions", {"messages": TALK, "stream": True, "n": 3}, 200),
-    "completion": (10, "/v1/completions", {"prompt": "what", "logprobs": 3, "stop": "?"}, 200),
-    "hangs up": (10, "/v1/completions", {"stream": True, "n": 50, "temperature": 3}, 200),
-    "bad": (5, "/v1/completions", {"temperature": -1}, 400),
-    "unknown": (2, "/v1/nowhere", None, 404),
-    "models": (5, "/v1/models", None, 200),
-    "health": (5, "/health", None, 200),
+EXPLAIN, SCORE = "/microgpt/v1/explain", "/microgpt/v1/score"
+NAMES = ["emma", "olivia", "xqrt"] * 40
+CHAT_ONLY, TEXT_ONLY = (200, 400), (200, 400)  # the other model refuses such a request
+# Kinds of requests: weight, path, body and expected statuses.
+KINDS: dict[str, tuple[int, str, dict[str, Any] | None, tuple[int, ...]]] = {
+    "one text": (20, "/microgpt/v1/generate", {}, (200,)),
+    "50 texts": (3, "/microgpt/v1/generate", {"num_samples": 50}, (200,)),
+    "chat": (15, "/microgpt/v1/chat", {"messages": HELLO, "temperature": 1}, CHAT_ONLY),
+    "stream": (25, "/v1/chat/completions", {"messages": TALK, "stream": True, "n": 3}, CHAT_ONLY),
+    "completion": (10, "/v1/completions", {"prompt": "what", "logprobs": 3, "stop": "?"}, (200,)),
+    "likely": (3, "/v1/completions", {"prompt": "a", "logprobs": 20, "n": 8}, (200,)),
+    "streamed": (5, "/v1/completions", {"logprobs": 5, "n": 2, "stream": True}, (200,)),
+    "explain": (5, EXPLAIN, {"text": "anna" * 20, "top": 20, "position": -1}, (200,)),
+    "long text": (1, EXPLAIN, {"text": "anna" * 400, "top": 9}, (200,)),
+    "score": (5, SCORE, {"texts": NAMES, "characters": True}, TEXT_ONLY),
+    "hangs up": (10, "/v1/completions", {"stream": True, "n": 50, "temperature": 3}, (200,)),
+    "goes away": (3, EXPLAIN, {"text": "anna" * 800, "top": 9}, (200,)),
+    "bad": (5, "/v1/completions", {"temperature": -1}, (400,)),
+    "unknown": (2, "/v1/nowhere", None, (404,)),
+    "models": (5, "/v1/models", None, (200,)),
+    "health": (5, "/health", None, (200,)),
 }
+LEAVING = {"hangs up": 0.02, "goes away": 0.2}  # seconds, after the first byte or the request
 ENDING = 503  # status of replies while the process is shutting down
 
 
@@ -60,7 +75,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         load = Load(Path(folder), options.minutes * 60)
         asyncio.run(load.run(options.connections))
-    load.show()
+    raise SystemExit(load.show())
 
 
 class Load:
@@ -83,15 +98,18 @@ class Load:
 
     async def processes(self) -> None:
         """Run the service processes one after another, reloading the model of each periodically."""
+        train_names(self.folder / "names")
         bar = tqdm(total=PROCESSES, unit="process")
         for number in range(PROCESSES):
             ends = self.until - self.seconds * (1 - (number + 1) / PROCESSES)
             log = self.folder / f"{number}.log"
             command = [Path(sys.executable).parent / "microgpt-serve"]
             env = {**os.environ, "PORT": str(self.port)}
+            if number % 2:
+                env["MODEL_DIR"] = str(self.folder / "names")
             with log.open("wb") as stderr:
                 process = subprocess.Popen(command, cwd=self.folder, env=env, stderr=stderr)
-            while "serving demo" not in log.read_text():
+            while "serving " not in log.read_text():
                 if process.poll() is not None:
                     raise SystemExit(log.read_text())
                 await asyncio.sleep(0.05)
@@ -123,11 +141,11 @@ class Load:
                 if writer is None:
                     reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
                 writer.write(request(kind, rng.randrange(10**6)))
-                answer = await reader.read(1)
+                answer = b"?" if kind == "goes away" else await reader.read(1)
                 if not answer:
                     raise ConnectionResetError
-                if kind == "hangs up":
-                    await asyncio.sleep(rng.random() * 0.02)
+                if leaves_s := LEAVING.get(kind):
+                    await asyncio.sleep(rng.random() * leaves_s)
                     writer.close()
                     reader = writer = None
                 else:
@@ -149,7 +167,8 @@ class Load:
                 reader = writer = None
                 await asyncio.sleep(0.02)
 
-    def show(self) -> None:  # noqa: D102
+    def show(self) -> bool:
+        """Print the results and return whether something is wrong."""
         for (kind, status), n in sorted(self.statuses.items()):
             times = sorted(self.latencies[kind])
             p50, p99 = (1000 * times[int(len(times) * share)] for share in (0.5, 0.99))
@@ -163,17 +182,26 @@ class Load:
                 f"({last / first - 1:+.1%})"
             )
         wrong = {
-            key: n for key, n in self.statuses.items() if key[1] not in (KINDS[key[0]][3], ENDING)
+            (kind, status): n
+            for (kind, status), n in self.statuses.items()
+            if status not in (*KINDS[kind][3], ENDING)
         }
         print(f"unexpected responses: {wrong or 'none'}")
         print(f"interrupted replies: {dict(self.lost) or 'none'}")
+        return bool(wrong or self.lost)
+
+
+def train_names(directory: Path) -> None:
+    documents = bundled("names.txt").read_text().split()
+    shape = ModelConfig(n_embd=64, n_layer=2, block_size=256)
+    save(train(documents, model=shape, config=TrainConfig(steps=100)), directory)
 
 
 def request(kind: str, seed: int) -> bytes:
     _, page, body, _ = KINDS[kind]
     if body is None:
         return f"GET {page} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
-    text = json.dumps({**body, "seed": seed})
+    text = json.dumps(body if page in (EXPLAIN, SCORE) else {**body, "seed": seed})
     head = f"POST {page} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(text)}\r\n\r\n{text}".encode()
 

@@ -5,29 +5,26 @@
 The demo model replies to 64 conversations of data/chat_heldout.jsonl through
 `/v1/chat/completions`. Each of --streams concurrent clients sends the next request after a reply.
 This alternates with the same route, middleware, queue and threads, but precomputed replies in the
-same chunks. Prints the characters per second, the time to the first chunk, and the ratios, and
-writes them to bench/results.
+same chunks. Prints the characters per second, the time to the first chunk, and the share of the
+precomputed replies' speed, and writes them to bench/results.
 """
 
-import argparse
 import asyncio
 import json
 import random
 import re
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, ClassVar
 from urllib.request import Request, urlopen
 
 import uvloop
-from train_speed import machine, results_file
+from harness import parsed, store
+from machine import machine
+from service import serving
+from tables import Rows, of_machines
 
 from microgpt.data.documents import bundled, load_conversations
 from microgpt.data.tokenizer import Message
@@ -39,45 +36,28 @@ HAS_TEXT = re.compile(rb'"content":"[^"]').search
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--streams", type=int, default=32)
-    parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--serve", choices=KINDS, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.serve:
-        serve(options.serve)
+    """Compare the demo model with precomputed replies, and write the results."""
+    if sys.argv[1:2] == ["--serve"]:
+        serve(sys.argv[2])
         return
-    facts = machine(all_cores=True)
-    print(f"{facts}; {options.streams} streams, {options.rounds} rounds of {options.seconds} s")
+    options = parsed(__doc__, streams=32, seconds=10.0, rounds=3)
     rounds: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
     for _ in range(options.rounds):
         for kind in KINDS:
-            with running(kind) as port:
+            with serving([sys.executable, __file__, "--serve", kind]) as service:
                 # The clients share the cores with the service, so uvloop keeps their overhead low.
                 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as clients:
-                    clients.run(load(port, options.streams, 1))  # warm-up
-                    measured = clients.run(load(port, options.streams, options.seconds))
+                    clients.run(load(service.port, options.streams, 1))  # warm-up
+                    measured = clients.run(load(service.port, options.streams, options.seconds))
                 rounds[kind].append(measured)
     median = {
         kind: {name: statistics.median(one[name] for one in each) for name in each[0]}
         for kind, each in rounds.items()
     }
-    show(median)
-    found = {"machine": facts, "streams": options.streams, "median": median, "rounds": rounds}
-    results_file("serve_streams").write_text(json.dumps(found) + "\n")
-
-
-def show(median: dict[str, dict[str, float]]) -> None:
-    print(f"{'':12}  replies/s  characters/s  first piece p50  p99 ms")
-    for kind, one in median.items():
-        print(
-            f"{kind:12}  {one['replies']:9,.0f}  {one['characters']:12,.0f}"
-            f"  {one['first_p50_ms']:15.1f}  {one['first_p99_ms']:6.1f}"
-        )
-    ours, canned = (median[kind] for kind in KINDS)
-    for name, what in (("characters", "characters/s"), ("first_p50_ms", "time to the first piece")):
-        print(f"{what}: {ours[name] / canned[name]:.2f} × canned")
+    found = {"machine": machine(all_cores=True), "streams": options.streams}
+    print(TABLES["streams"](store("serve_streams", {**found, "median": median, "rounds": rounds})))
+    share = median["demo model"]["characters"] / median["canned"]["characters"]
+    print(f"characters per second: {share:.0%} of those of precomputed replies")
 
 
 def serve(kind: str) -> None:
@@ -114,24 +94,6 @@ class Canned:
 
     def run(self) -> list[Any]:  # noqa: D102
         return self.done
-
-
-@contextmanager
-def running(kind: str) -> Iterator[int]:
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder, "log")
-        with log.open("wb") as stderr:
-            command = [sys.executable, __file__, "--serve", kind]
-            process = subprocess.Popen(command, stderr=stderr, cwd=folder)
-        try:
-            while not (found := re.search(r"at http://127.0.0.1:(\d+)", log.read_text())):
-                if process.poll() is not None:
-                    raise SystemExit(log.read_text())
-                time.sleep(0.1)
-            yield int(found[1])
-        finally:
-            process.terminate()
-            process.wait()
 
 
 def conversations(n: int) -> list[list[Message]]:
@@ -223,6 +185,26 @@ class Client(asyncio.Protocol):
                 self.transport.close()
                 self.ended.set_result(None)
 
+
+def streams_rows(streams: dict) -> Rows:
+    """Return the median throughput and waiting times of streamed replies, and of canned ones."""
+    numbers = {
+        "replies": ",.0f",
+        "characters": ",.0f",
+        "first_p50_ms": ".1f",
+        "first_p99_ms": ".1f",
+    }
+    return [
+        [kind, *(format(one[name], spec) for name, spec in numbers.items())]
+        for kind, one in streams["median"].items()
+    ]
+
+
+TABLES = {
+    "streams": of_machines(
+        ["", "replies/s", "characters/s", "first chunk, p50 ms", "p99 ms"], streams_rows
+    )
+}
 
 if __name__ == "__main__":
     main()

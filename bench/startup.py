@@ -7,9 +7,7 @@ commands. Prints medians and ratios, and writes them to bench/results.
     uv run python bench/startup.py [--rounds 9]
 """
 
-import argparse
 import http.client
-import json
 import os
 import statistics
 import subprocess
@@ -17,11 +15,12 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
-from datetime import date
 from pathlib import Path
 from time import perf_counter
 
-from train_speed import machine, results_file
+from harness import parsed, store
+from machine import machine
+from tables import Rows, of_machines
 
 MICROGPT = [sys.executable, "-m", "microgpt_cli"]
 BASELINE, SERVE, FIRST = "import numpy", "microgpt-serve, first answer", "microgpt train"
@@ -41,11 +40,7 @@ FIRST_ROUNDS = 3  # first runs, each with an empty cache
 
 def main() -> None:
     """Time the commands and write the results."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=9)
-    rounds = parser.parse_args().rounds
-    facts = machine(all_cores=True)
-    print(facts)
+    rounds = parsed(__doc__, rounds=9).rounds
     times: dict[str, list[float]] = {name: [] for name in COMMANDS}
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "held-out.txt").write_text("anna\n")
@@ -60,11 +55,8 @@ def main() -> None:
     for name, each in times.items():
         middle = statistics.median(each)
         rows.append({"name": name, "seconds": middle, "ratio": middle / baseline})
-        print(f"{name:30}| {middle:.2f} s: {middle / baseline:.1f} × {BASELINE}")
-    kept = {"machine": facts, "date": str(date.today()), "commands": rows}
-    kept["first_s"] = statistics.median(first)
-    print(f"{FIRST}, first run: {kept['first_s']:.1f} s")
-    results_file("startup").write_text(json.dumps(kept, indent=1) + "\n")
+    found = {"machine": machine(all_cores=True), "commands": rows}
+    print(TABLES["startup"](store("startup", {**found, "first_s": statistics.median(first)})))
 
 
 def seconds(name: str, folder: str, cache: str) -> float:
@@ -100,6 +92,17 @@ def is_healthy() -> bool:
         return connection.getresponse().status == 200
     return False
 
+
+def startup_rows(startup: dict) -> Rows:
+    """Return a row for each command, with its time and its ratio to the baseline."""
+    rows = [
+        [f"`{row['name']}`", f"{row['seconds']:.2f} s", f"{row['ratio']:.1f} ×"]
+        for row in startup["commands"]
+    ]
+    return [*rows, ["first `microgpt train`, which compiles", f"{startup['first_s']:.1f} s", ""]]
+
+
+TABLES = {"startup": of_machines(["", "", "× `import numpy`"], startup_rows)}
 
 if __name__ == "__main__":
     main()

@@ -18,7 +18,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 
-from playground import serving
+from playground import SERVE
+from service import serving
 
 PICTURES = Path(__file__).parent / "pictures"
 SIZE = {"width": 960, "height": 860}
@@ -36,11 +37,11 @@ def main() -> None:
         subprocess.run(TRAIN.split(), cwd=folder, check=True, capture_output=True)
         path = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=path)
-        with serving(Path(folder, "names")) as url:
-            film(browser, url)
-            generate(browser, url)
-        with serving() as url:
-            chat(browser, url)
+        with serving([*SERVE, f"{folder}/names"]) as service:
+            film(browser, service.url)
+            generate(browser, service.url)
+        with serving(SERVE) as service:
+            chat(browser, service.url)
         browser.close()
 
 

@@ -1,100 +1,219 @@
-"""Karpathy's microgpt on one page: documents, tokenizer, model, training and samples.
+"""Karpathy's microgpt on one page: autograd, documents, tokenizer, model, training and samples.
 
-With seed 42, it gives the same losses and 20 names as Karpathy's script. It needs no compiler and
-no NumPy, only pydantic to read the file: all numbers are Python floats, and `Value.backward`
-computes all gradients. It takes about 16 seconds; `train()`, once compiled, 20 milliseconds.
+This file is the whole algorithm. It needs only the standard library and data/names.txt, and it
+gives the losses and the twenty names of Karpathy's script to the last digit. The thousand steps
+take about 16 seconds. Read it from top to bottom.
 
-    uv run python examples/karpathy.py        # 1000 steps
-    uv run python examples/karpathy.py 100    # only the first 100 of 1000 steps
+    python examples/karpathy.py
 """
 
 import math
 import random
-import signal
-import sys
 from itertools import pairwise
+from pathlib import Path
 
-from microgpt import CharTokenizer, Gpt, ModelConfig, Value, load_text
-from microgpt.data.documents import bundled
-from microgpt.model import cross_entropy, init_weights, softmax
 
-NUM_STEPS = 1000
-arg = sys.argv[1] if len(sys.argv) > 1 else str(NUM_STEPS)
-if arg not in map(str, range(1, NUM_STEPS + 1)):
-    print(f"usage: karpathy.py [STEPS], STEPS from 1 to {NUM_STEPS}; got {arg!r}", file=sys.stderr)
-    sys.exit(2)
+# Autograd: `loss.backward()` finds the gradient of the loss, which is how it changes with each
+# number that went into it.
+class Value:
+    """A number that remembers its inputs, and its derivative with respect to each of them."""
 
-if __name__ == "__main__":  # Ctrl-C ends with one line instead of a traceback
-    signal.signal(signal.SIGINT, lambda *_: sys.exit("\ninterrupted"))
+    __slots__ = ("data", "grad", "inputs", "slopes")
+
+    def __init__(self, data, inputs=(), slopes=()):
+        self.data = data  # the number
+        self.grad = 0.0  # d result / d self; set by result.backward()
+        self.inputs = inputs  # the Values that it was computed from
+        self.slopes = slopes  # d self / d input, for each input
+
+    def __add__(self, other):
+        other = other if isinstance(other, Value) else Value(other)
+        return Value(self.data + other.data, (self, other), (1.0, 1.0))
+
+    def __mul__(self, other):
+        other = other if isinstance(other, Value) else Value(other)
+        return Value(self.data * other.data, (self, other), (other.data, self.data))
+
+    def __pow__(self, power):  # of a float only
+        return Value(self.data**power, (self,), (power * self.data ** (power - 1),))
+
+    def exp(self):
+        return Value(math.exp(self.data), (self,), (math.exp(self.data),))
+
+    def log(self):
+        return Value(math.log(self.data), (self,), (1 / self.data,))
+
+    def relu(self):
+        return Value(max(0.0, self.data), (self,), (float(self.data > 0),))
+
+    def __neg__(self):
+        return self * -1.0
+
+    def __sub__(self, other):
+        return self + -other
+
+    def __truediv__(self, other):
+        return self * other**-1.0
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def backward(self):
+        # Visit each Value after all that depend on it: the graph in topological order, reversed.
+        order, seen, stack = [], set(), [(self, False)]
+        while stack:
+            value, is_done = stack.pop()
+            if is_done:
+                order.append(value)
+            elif value not in seen:
+                seen.add(value)
+                stack.append((value, True))
+                stack.extend((source, False) for source in value.inputs)
+        self.grad = 1.0
+        for value in reversed(order):
+            for source, slope in zip(value.inputs, value.slopes, strict=True):
+                source.grad += slope * value.grad  # the chain rule; gradients of all paths add up
+
+
+def dot(a, b):
+    """Return the sum of a[i] * b[i] as one Value; most of the computation is dot products."""
+    data = 0.0
+    for x, y in zip(a, b, strict=True):
+        data += x.data * y.data
+    return Value(data, (*a, *b), (*[y.data for y in b], *[x.data for x in a]))
+
 
 # Documents: 32,033 first names in random order. All random numbers come from one generator.
 rng = random.Random(42)
-docs = load_text(bundled("names.txt"))
+names = Path(__file__).parents[1] / "data" / "names.txt"
+docs = [line.strip() for line in names.read_text(encoding="utf-8").splitlines() if line.strip()]
 rng.shuffle(docs)
 print(f"num docs: {len(docs)}")
 
 # Tokenizer: one token per character, and BOS, which marks both ends of a document.
-tokenizer = CharTokenizer.from_documents(docs)
-BOS = tokenizer.bos_id
-print(f"vocab size: {tokenizer.vocab_size}")
+chars = sorted(set("".join(docs)))  # a is token 0, b is 1, ... z is 25
+BOS = len(chars)  # 26
+vocab_size = len(chars) + 1
+print(f"vocab size: {vocab_size}")
 
-# Model: a GPT whose weights are `Value`s, so that the loss can be differentiated.
-config = ModelConfig(n_embd=16, n_head=4, n_layer=1, block_size=16, vocab_size=tokenizer.vocab_size)
-initial = init_weights(config, rng)  # Gaussian, standard deviation 0.08
-weights = {name: [[Value(w) for w in row] for row in rows] for name, rows in initial.items()}
-params = [w for matrix in weights.values() for row in matrix for w in row]
-gpt = Gpt(config, weights)
+# Weights: matrices of random numbers. A model is these matrices; training changes the numbers.
+n_embd = 16  # how many numbers represent a token
+n_head = 4  # number of attention heads
+n_layer = 1  # number of layers
+block_size = 16  # how many tokens the model can see
+head_dim = n_embd // n_head
+
+
+def matrix(n_rows, n_columns):
+    return [[Value(rng.gauss(0, 0.08)) for _ in range(n_columns)] for _ in range(n_rows)]
+
+
+weights = {
+    "wte": matrix(vocab_size, n_embd),  # token embeddings: a row for each token
+    "wpe": matrix(block_size, n_embd),  # position embeddings: a row for each position
+    "lm_head": matrix(vocab_size, n_embd),  # from the final vector to a score for each token
+}
+for layer in range(n_layer):
+    weights[f"layer{layer}.attn_wq"] = matrix(n_embd, n_embd)  # queries
+    weights[f"layer{layer}.attn_wk"] = matrix(n_embd, n_embd)  # keys
+    weights[f"layer{layer}.attn_wv"] = matrix(n_embd, n_embd)  # values
+    weights[f"layer{layer}.attn_wo"] = matrix(n_embd, n_embd)  # output of attention
+    weights[f"layer{layer}.mlp_fc1"] = matrix(4 * n_embd, n_embd)
+    weights[f"layer{layer}.mlp_fc2"] = matrix(n_embd, 4 * n_embd)
+params = [weight for rows in weights.values() for row in rows for weight in row]
 print(f"num params: {len(params)}")
 
-# Training: each step computes the loss of one document and its gradients, and updates with Adam.
-LEARNING_RATE, BETA1, BETA2, EPS = 0.01, 0.85, 0.99, 1e-8
-m = [0.0] * len(params)  # Adam: running mean of each gradient
-v = [0.0] * len(params)  # Adam: running mean of each squared gradient
+
+# Model: reads one token and returns a score (a logit) for each token that may come next.
+def linear(x, w):
+    return [dot(row, x) for row in w]
+
+
+def softmax(logits):  # turns scores into probabilities, which are positive and add up to 1
+    largest = max(logit.data for logit in logits)  # avoids overflow; the result is the same
+    exps = [(logit - largest).exp() for logit in logits]
+    total = sum(exps)
+    return [e / total for e in exps]
+
+
+def rmsnorm(x):  # brings a vector to a root mean square of 1
+    scale = (dot(x, x) / len(x) + 1e-5) ** -0.5
+    return [xi * scale for xi in x]
+
+
+def gpt(token, keys, values):
+    """Return the logits after a token; `keys` and `values` hold the earlier tokens, per layer."""
+    position = len(keys[0])
+    x = [t + p for t, p in zip(weights["wte"][token], weights["wpe"][position], strict=True)]
+    x = rmsnorm(x)
+    for layer in range(n_layer):
+        # Attention gathers information from this token and the earlier ones. Each head compares the
+        # query of this token with the keys of all, and takes the mean of their values accordingly.
+        h = rmsnorm(x)
+        query = linear(h, weights[f"layer{layer}.attn_wq"])
+        keys[layer].append(linear(h, weights[f"layer{layer}.attn_wk"]))
+        values[layer].append(linear(h, weights[f"layer{layer}.attn_wv"]))
+        gathered = []
+        for start in range(0, n_embd, head_dim):
+            head = slice(start, start + head_dim)
+            scores = [dot(query[head], key[head]) / head_dim**0.5 for key in keys[layer]]
+            shares = softmax(scores)
+            for i in range(start, start + head_dim):
+                gathered.append(dot(shares, [value[i] for value in values[layer]]))
+        out = linear(gathered, weights[f"layer{layer}.attn_wo"])
+        x = [xi + oi for xi, oi in zip(x, out, strict=True)]  # residual: add, do not replace
+        # The MLP processes what was gathered, for this token alone.
+        hidden = [h.relu() for h in linear(rmsnorm(x), weights[f"layer{layer}.mlp_fc1"])]
+        out = linear(hidden, weights[f"layer{layer}.mlp_fc2"])
+        x = [xi + oi for xi, oi in zip(x, out, strict=True)]
+    return linear(x, weights["lm_head"])
+
+
+# Training: each step computes the loss of one name and its gradients, and moves all weights a
+# little against their gradients. Adam (Kingma & Ba 2015) decides how far.
+num_steps = 1000
+learning_rate, beta1, beta2, eps = 0.01, 0.85, 0.99, 1e-8
+m = [0.0] * len(params)  # running mean of each gradient
+v = [0.0] * len(params)  # running mean of each squared gradient
 losses = []
-for step in range(int(arg)):
-    # Read the document token by token, and predict each token from the tokens before it.
+for step in range(num_steps):
+    # Read the name token by token, and predict each token from those before it.
     doc = docs[step % len(docs)]
-    tokens = [BOS, *tokenizer.encode(doc), BOS][: config.block_size + 1]
-    cache = gpt.new_cache()  # keys and values of the tokens read so far
+    tokens = [BOS, *(chars.index(char) for char in doc), BOS][: block_size + 1]
+    keys, values = [[] for _ in range(n_layer)], [[] for _ in range(n_layer)]
     nlls = []
     for token, target in pairwise(tokens):
-        logits = gpt.forward(token, cache)
-        nlls.append(cross_entropy(logits, target))
+        probs = softmax(gpt(token, keys, values))
+        nlls.append(-probs[target].log())  # 0 if the model was certain of the right token
     loss = (1 / len(nlls)) * sum(nlls)  # mean negative log-likelihood per token, in nats
 
-    # Backpropagate through the graph of the loss: compute d loss / d weight for every weight.
+    # Compute d loss / d weight for each weight.
     for param in params:
         param.grad = 0.0
     loss.backward()
 
-    # Update each weight with Adam (Kingma & Ba 2015).
-    lr = LEARNING_RATE * (1 - step / NUM_STEPS)
+    # Adam: divide the mean gradient by its typical size, and correct that both means start at 0.
+    lr = learning_rate * (1 - step / num_steps)  # falls in a straight line to 0
     for i, param in enumerate(params):
-        m[i] = BETA1 * m[i] + (1 - BETA1) * param.grad
-        v[i] = BETA2 * v[i] + (1 - BETA2) * param.grad * param.grad
-        m_hat = m[i] / (1 - BETA1 ** (step + 1))
-        v_hat = v[i] / (1 - BETA2 ** (step + 1))
-        param.data -= lr * m_hat / (math.sqrt(v_hat) + EPS)
+        m[i] = beta1 * m[i] + (1 - beta1) * param.grad
+        v[i] = beta2 * v[i] + (1 - beta2) * param.grad**2
+        m_hat = m[i] / (1 - beta1 ** (step + 1))
+        v_hat = v[i] / (1 - beta2 ** (step + 1))
+        param.data -= lr * m_hat / (math.sqrt(v_hat) + eps)
     losses.append(loss.data)
-    is_terminal = sys.stdout.isatty()  # in a pipe or a file, print a line every 100 steps
-    if is_terminal or (step + 1) % 100 == 0 or step + 1 == int(arg):
-        end = "\r" if is_terminal else "\n"
-        print(f"step {step + 1:4d} / {NUM_STEPS:4d} | loss {loss.data:.4f}", end=end, flush=True)
+    print(f"step {step + 1:4d} / {num_steps:4d} | loss {loss.data:.4f}", end="\r", flush=True)
 
-# Samples: the same model with float weights; each token is sampled from softmax(logits).
-TEMPERATURE = 0.5  # > 0; low temperatures favor likely tokens
-print("\n\n--- inference (new, hallucinated names) ---")
-trained = Gpt(config, {name: [[w.data for w in row] for row in weights[name]] for name in weights})
+# Samples: begin with BOS, draw the next token with the predicted probabilities, and read it.
+temperature = 0.5  # below 1, likely letters become likelier still
+print("\n--- inference (new, hallucinated names) ---")
 samples = []
-for i in range(20):
-    cache = trained.new_cache()
-    token, sample = BOS, ""
-    while len(sample) < config.block_size:
-        logits = trained.forward(token, cache)
-        probs = softmax([logit / TEMPERATURE for logit in logits])
-        token = rng.choices(range(tokenizer.vocab_size), weights=probs)[0]
+for sample in range(20):
+    keys, values = [[] for _ in range(n_layer)], [[] for _ in range(n_layer)]
+    token, name = BOS, ""
+    while len(name) < block_size:
+        probs = softmax([logit / temperature for logit in gpt(token, keys, values)])
+        token = rng.choices(range(vocab_size), weights=[p.data for p in probs])[0]
         if token == BOS:
             break
-        sample += tokenizer.decode([token])
-    samples.append(sample)
-    print(f"sample {i + 1:2d}: {sample}")
+        name += chars[token]
+    samples.append(name)
+    print(f"sample {sample + 1:2d}: {name}")

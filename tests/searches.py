@@ -8,6 +8,12 @@ from pathlib import Path
 
 from fork_server import PIPE, Popen
 
+from microgpt_evolution.search.settings import SearchSettings
+
+SETTINGS = SearchSettings(  # of a run that a test records itself
+    objective="loss", input="names.txt", data_sha256="", population=8, generations=2, seed=42,
+    fitness="held-out",
+)  # fmt: skip
 SMALL = ("--input", "names.txt", "--population", "4", "--generations", "4", "--seed", "5")
 _QUICK = ("--population", "3", "--generations", "2", "--samples", "20", "--seed", "5")
 AESTHETIC = ("--objective", "aesthetic", *_QUICK)
@@ -52,8 +58,13 @@ def run_of(folder: Path) -> Path:
 def evaluations_of(run: Path) -> list[dict[str, object]]:
     """Return what was measured, without timings, in an order that does not depend on them."""
     lines = map(json.loads, (run / "evaluations.jsonl").read_text().splitlines())
-    timeless = ({**line, "seconds": 0, "cpu_seconds": 0} for line in lines)
+    timeless = ({**line, "seconds": 0, "cpu_seconds": 0, "crc32": 0} for line in lines)
     return sorted(timeless, key=lambda line: line["id"])
+
+
+def without_checksums(records: str) -> str:
+    """Return the lines of evaluations.jsonl as older versions wrote them."""
+    return re.sub(r',"crc32":"[0-9a-f]{8}"}$', "}", records, flags=re.MULTILINE)
 
 
 def log_of(run: Path) -> str:

@@ -5,7 +5,7 @@ from job import Job, answer
 
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.engine.training.trainer import CompiledEngine
-from microgpt.model import count_params
+from microgpt.model_config import count_params
 
 
 def prepare(job: Job):

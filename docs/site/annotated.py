@@ -17,7 +17,7 @@ SOURCES = {
     "docs/annotated/model.md": "libs/microgpt/src/microgpt/model.py",
     "docs/annotated/reference.md": "libs/microgpt/src/microgpt/reference.py",
 }
-SCRIPT_PART = re.compile(r"\n\n *# ([^:.,(\n]+)")  # a comment after an empty line
+SCRIPT_PART = re.compile(r"(?m)^# ([A-Z][\w ]*): ")  # a comment such as "# Tokenizer: …"
 
 
 def page(explanation: Path, source: Path) -> str:
@@ -60,9 +60,11 @@ def parts(code: str) -> dict[str, int]:
     """Return the parts of a source file with the number of the line where each begins.
 
     The parts of a module are what stands before the first definition, the definitions, and the
-    methods of its classes. A script without functions is divided by its comments.
+    methods of its classes. A script is divided by its comments.
     """
     found = {"Beginning": 1}
+    if comments := list(SCRIPT_PART.finditer(code)):
+        return found | {c[1]: code[: c.start()].count("\n") + 1 for c in comments}
     for node in ast.parse(code).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found[node.name] = first_line(node)
@@ -71,10 +73,7 @@ def parts(code: str) -> dict[str, int]:
                     found[f"{node.name}.{child.name}"] = first_line(child)
         elif isinstance(node, ast.Assign):
             found[ast.unparse(node.targets[0])] = node.lineno
-    if any("." in name for name in found):
-        return found
-    comments = SCRIPT_PART.finditer(code)
-    return {"Beginning": 1} | {c[1].strip(): code[: c.start()].count("\n") + 3 for c in comments}
+    return found
 
 
 def first_line(node: ast.FunctionDef | ast.ClassDef) -> int:

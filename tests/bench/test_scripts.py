@@ -1,11 +1,13 @@
-"""Every script of bench/ runs, in its shortest form, on a copy that may write its own results."""
+"""Every benchmark and study runs, in its shortest form, on a copy that may write its results."""
 
+import re
 import shutil
 import sys
 from pathlib import Path
 
 import fork_server
 import pytest
+import study
 
 ROOT = Path(__file__).resolve().parents[2]
 BRIEF_PRESETS = (  # and small ones
@@ -13,6 +15,12 @@ BRIEF_PRESETS = (  # and small ones
     "bench.PRESETS = {name: replace(preset, config=replace(preset.config, steps=8, batch_size=4, "
     "average_tail=0.0), model=replace(preset.model, n_embd=8, n_head=2, n_layer=1)) "
     "for name, preset in bench.PRESETS.items()}"
+)
+BRIEF_ADAMW = (
+    "from dataclasses import replace; preset = bench.ADAMW_PRESET; "
+    "config = replace(preset.config, steps=8, batch_size=4); "
+    "model = replace(preset.model, n_embd=8, n_head=2, n_layer=1); "
+    "bench.ADAMW_PRESET = replace(preset, config=config, model=model)"
 )
 BRIEF_TEACHERS = (
     "from dataclasses import replace; "
@@ -25,13 +33,7 @@ SMALL_SEARCH = ("--population", "4", "--generations", "2")
 # The options of each script, and what else is made smaller; the rivals that are not in the
 # workspace, PyTorch and JAX, stay away.
 SHORTEST = {
-    "ablation": (
-        "--seeds 1",
-        "from dataclasses import replace; preset = bench.ADAMW_PRESET; "
-        "config = replace(preset.config, steps=8, batch_size=4); "
-        "model = replace(preset.model, n_embd=8, n_head=2, n_layer=1); "
-        "bench.ADAMW_PRESET = replace(preset, config=config, model=model)",
-    ),
+    "ablation": ("--seeds 1", BRIEF_ADAMW),
     "architecture": (
         "--seeds 1",
         "from dataclasses import replace; bench.NEUTRAL = {'Muon': {'optimizer': 'adamw'}}; "
@@ -52,17 +54,15 @@ SHORTEST = {
         "bench.RIVALS = ('numpy',); bench.N_NAMES = 1000; "
         "bench.DECODING = [(*bench.DECODING[0][:4], 10)]",
     ),
-    "docs_commands": ("--short docs/explain.md", ""),
-    "driver_cost": ("", "bench.N = 100"),
     "evolution_fitness": (
         "--searches 1",
-        f"bench.OPTIONS += {SMALL_SEARCH}; bench.FRESH_SEEDS = bench.FRESH_SEEDS[:2]",
+        f"bench.SEARCH += {SMALL_SEARCH}; bench.FRESH_SEEDS = bench.FRESH_SEEDS[:2]",
     ),
     "evolution_speed": (
         "--rounds 1",
         "bench.SEEDS = bench.SEEDS[:1]; bench.AT, bench.STEPS = (20, 40), 5; "
         "bench.beauty = lambda rounds: {}; bench.BUDGET = '2e10'; "
-        f"bench.driver_cost.N = 100; bench.OPTIONS = {SMALL_SEARCH}",
+        f"bench.N_TASKS = 100; bench.OPTIONS = {SMALL_SEARCH}",
     ),
     "distillation": ("--seeds 1", f"bench.N_SAMPLES = 10; {BRIEF_TEACHERS}"),
     "experience": (
@@ -87,6 +87,11 @@ SHORTEST = {
     "operations": ("", "bench.N_MODELS = 3"),
     "peak": ("", "bench.ROUNDS = 1"),
     "playground": ("--rounds 1", "bench.SECONDS = 0.1"),
+    "pytorch": (
+        "--seeds 1",
+        BRIEF_ADAMW + "; from quality import measured; "
+        "bench.measured_in_torch = lambda *settings, python: measured(*settings)",
+    ),
     "quality": ("--only names-10s --seeds 1", BRIEF_PRESETS),
     "reference_speed": ("--steps 2 --rounds 1", "bench.MEMORY_DOCS = 2"),
     "report": ("", ""),
@@ -97,8 +102,8 @@ SHORTEST = {
     ),
     "search_real": (
         "--seeds 1",
-        "bench.RIVALS = ('train', 'evolve'); bench.TEXTS = {'names': 'names-60s'};"
-        " bench.BUDGET = 2e10",
+        "bench.RIVALS = dict.fromkeys(('train', 'evolve'), 'x'); bench.BUDGET = 2e10; "
+        "bench.TEXTS = {'names': 'names-60s'}",
     ),
     "search_table": (
         "",
@@ -124,7 +129,7 @@ SHORTEST = {
         "bench.load_conversations = lambda path, **options: load(path, **options)[:200]",
     ),
     "texts": (
-        "texts",
+        "--directory texts",
         "bench.TEXTS = {name: bench.TEXTS[name] for name in ('names', 'arithmetic')}",
     ),
     "threads": (
@@ -165,20 +170,39 @@ def run(command, *, check=False, **options):
     return done
 subprocess.run = run
 """
-PARTS = {"pictures", "quality_picture", "quality_tables", "tables", "text_tables"}
-PARTS |= {"architecture_tables", "shakespeare_tables", "torch_training", "trainings"}
-PARTS |= {"minutes_tables", "nanogpt", "stages"}
-PARTS |= {"search_fight_picture", "search_fight_tables", "search_methods"}
-PARTS |= {"distillation_tables", "search_real_tables", "secret_detection_tables"}
+PARTS = {"contenders", "harness", "machine", "pictures", "service", "study", "tables"}
+PARTS |= {"search_methods", "stages"}  # of studies
+SCRIPTS = {path.stem: path for path in (ROOT / "bench").rglob("*.py") if "rivals" not in str(path)}
+DOCS = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *(ROOT / "libs").rglob("*.py")]
+PAGES = sorted(page.relative_to(ROOT) for page in DOCS if "bench/" in page.read_text("utf-8"))
+CITED = re.compile(r"bench/(study\.py \w+|[\w/]+\.\w+)")
 
 
-def test_every_script_is_among_them() -> None:
-    assert {path.stem for path in (ROOT / "bench").glob("*.py")} == SHORTEST.keys() | PARTS
+def test_every_script_in_bench_is_tested() -> None:
+    assert SCRIPTS.keys() == SHORTEST.keys() | PARTS
+
+
+def test_every_study_has_a_question_a_result_and_a_command() -> None:
+    in_studies = {name for name, path in SCRIPTS.items() if path.parent.name == "studies"}
+    described = {each.name: each for each in study.descriptions()}
+    assert described.keys() == in_studies - PARTS
+    for name, each in described.items():
+        assert re.search(rf"python bench/study\.py {name}\b", each.command)
+        pages = re.findall(r"docs/\S+\.md", each.result)
+        assert len(pages) == 1, name
+        assert (ROOT / pages[0]).exists(), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_a_page_cites_only_what_is_in_bench(page: Path) -> None:
+    for cited in CITED.findall((ROOT / page).read_text(encoding="utf-8")):
+        path = re.sub(r"study\.py (\w+)", r"studies/\1.py", cited)
+        assert (ROOT / "bench" / path).exists(), cited
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SHORTEST)
-def test_the_script_runs(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_each_script_runs(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     if name == "serve_load" and not shutil.which("wrk"):
         pytest.skip("wrk is not installed")
     if name.startswith("evolution"):  # its searches would draw their reports
@@ -187,7 +211,10 @@ def test_the_script_runs(name: str, request: pytest.FixtureRequest, tmp_path: Pa
         shutil.copytree(ROOT / folder, tmp_path / folder)
     (tmp_path / "data").symlink_to(ROOT / "data")
     options, patch = SHORTEST[name]
-    script = f"{FORK}\nsys.path.insert(0, 'bench'); import {name} as bench; {patch}"
-    command = [sys.executable, "-c", f"{script}\nbench.main()", *options.split()]
+    path = SCRIPTS[name].relative_to(ROOT / "bench").with_suffix("")
+    is_study = len(path.parts) > 1
+    main = "import study; study.run(bench)" if is_study else "bench.main()"
+    script = f"{FORK}\nsys.path.insert(0, 'bench'); import {'.'.join(path.parts)} as bench"
+    command = [sys.executable, "-c", f"{script}; {patch}\n{main}", *options.split()]
     done = fork_server.run(command, cwd=tmp_path, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr

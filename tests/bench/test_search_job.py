@@ -1,4 +1,4 @@
-"""The account of the searches that bench/search_fight.py compares."""
+"""The account of the searches that bench/studies/search_fight.py compares."""
 
 import math
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-RIVALS = Path(__file__).resolve().parents[2] / "bench" / "rivals"
+RIVALS = Path(__file__).resolve().parents[2] / "bench" / "studies" / "rivals"
 LOSSES = [[[3.0, 2.0, 2.5], []], [[3.1, 2.1, 2.6], []]]  # two seeds, two genomes; one diverges
 
 
@@ -16,7 +16,7 @@ def job(monkeypatch: pytest.MonkeyPatch) -> Any:
     return pytest.importorskip("search_job")
 
 
-def test_a_run_that_goes_on_pays_only_the_rest(job: Any) -> None:
+def test_a_continued_run_pays_only_for_the_remaining_steps(job: Any) -> None:
     ledger = job.Ledger(LOSSES, 3, seed=1)
     run = job.Run(genome=0, seed=1)
 
@@ -26,7 +26,7 @@ def test_a_run_that_goes_on_pays_only_the_rest(job: Any) -> None:
     assert ledger.points == [(run, 1), (run, 2), (run, 3)]
 
 
-def test_the_budget_ends_a_search_in_the_middle_of_a_run(job: Any) -> None:
+def test_the_budget_can_end_a_search_in_the_middle_of_a_run(job: Any) -> None:
     ledger = job.Ledger(LOSSES, 4, seed=1)
     ledger.train(job.Run(0, 0), 3)
 
@@ -36,14 +36,14 @@ def test_the_budget_ends_a_search_in_the_middle_of_a_run(job: Any) -> None:
     assert ledger.points[3:] == [((0, 1), 1)]
 
 
-def test_a_run_that_diverges_pays_its_first_point(job: Any) -> None:
+def test_a_diverging_run_pays_for_its_first_point(job: Any) -> None:
     ledger = job.Ledger(LOSSES, 4, seed=1)
 
     assert ledger.train(job.Run(1, 0), 3) == [math.inf]
     assert len(ledger.points) == 1
 
 
-def test_a_search_that_asks_only_for_what_it_knows_ends(job: Any) -> None:
+def test_a_search_that_proposes_only_known_trials_ends(job: Any) -> None:
     ledger = job.Ledger(LOSSES, 8, seed=1)
     for _ in range(job.MAX_REQUESTS):
         ledger.train(job.Run(0, 0), 3)

@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from searches import SETTINGS
 
 sys.path.append(str(Path(__file__).parent))
 from test_plot import size_of_png
 
-from microgpt_evolution.runs.records import Records
+from microgpt_evolution.search.records import Records
 from microgpt_evolution.sweep.config import SweepConfig
 from microgpt_evolution.sweep.grid import SIZES
 from microgpt_evolution.sweep.records import SweepRecords, SweepResult, SweepSettings
@@ -45,20 +46,20 @@ def write(
     settings = SweepSettings(
         sweep="grid", points=points, seeds=SEEDS, input=f"/{sha256}.txt", data_sha256=sha256
     )
-    begun = SweepRecords.begin(folder / "experiments", "sweep", settings.model_dump(mode="json"))
+    begun = SweepRecords.begin(folder / "experiments", "sweep", settings)
     with begun as records:
         for point, seed in settings.tasks:
             n_params = count(point)
             shared = {"point": point, "seed": seed, "n_params": n_params}
             shared["flops"] = 6 * n_params * point.steps
             if (point, seed) in failed:
-                records.add_result(SweepResult(**shared, status=status, reason="why"))
+                records.append(SweepResult(**shared, status=status, reason="why"))
                 continue
             val_loss = loss(point) + OFFSETS[seed]
             losses = {"val_loss": val_loss, "last_loss": val_loss + 1, "train_loss": val_loss}
             samples = ("anna", "em ma", "ava")
             more = {"samples": samples, "cpu_seconds": point.steps / 1e5} | outcome
-            records.add_result(SweepResult(**shared, status="ok", **losses, **more))
+            records.append(SweepResult(**shared, status="ok", **losses, **more))
     return str(records.directory.relative_to(folder))
 
 
@@ -71,7 +72,7 @@ def sections(text: str) -> dict[str, list[list[str]]]:
     return {title: [[c.strip() for c in row if c] for row in rows] for title, rows in found.items()}
 
 
-def test_the_table_of_steps(microgpt, tmp_path) -> None:
+def test_analyze_prints_a_table_of_steps(microgpt, tmp_path) -> None:
     """The interval by hand: the seeds are 0.01 apart, so 4.303 · 0.01 / √3."""
     write(tmp_path)
     done = microgpt("analyze")
@@ -82,7 +83,7 @@ def test_the_table_of_steps(microgpt, tmp_path) -> None:
     assert [row[0] for row in table[2:]] == ["4,000", "16,000", "64,000"]
 
 
-def test_returns_and_the_power_law_of_steps(microgpt, tmp_path) -> None:
+def test_analyze_prints_returns_and_the_power_law_of_steps(microgpt, tmp_path) -> None:
     """By hand: from 30 / √1,000 to 30 / √4,000, which is half of it, in three thousand steps."""
     write(tmp_path)
     table = sections(microgpt("analyze").stdout)["Return on investment"]
@@ -92,7 +93,7 @@ def test_returns_and_the_power_law_of_steps(microgpt, tmp_path) -> None:
     assert table[-1] == ["Power law: loss = (2.000 ± 0.025) + 30 · steps^-(0.500 ± 0.000)"]
 
 
-def test_the_table_of_parameters(microgpt, tmp_path) -> None:
+def test_analyze_prints_a_table_of_parameters(microgpt, tmp_path) -> None:
     """By hand: 6 nats over the tenth root of the weights."""
     write(tmp_path, tuple(SIZES.values()), loss=lambda point: 6 * count(point) ** -0.1)
     tables = sections(microgpt("analyze").stdout)
@@ -108,21 +109,21 @@ def test_the_table_of_parameters(microgpt, tmp_path) -> None:
     ]
 
 
-def test_long_samples_are_cut_and_odd_characters_escaped(microgpt, tmp_path) -> None:
+def test_long_samples_are_cut_and_control_characters_escaped(microgpt, tmp_path) -> None:
     write(tmp_path, samples=("a" * 30, "tab\there", "é"))
     table = sections(microgpt("analyze").stdout)["Loss against steps"]
     assert table[1][-1] == f"{'a' * 24}…, tab\\there, é"
 
 
-def test_no_law_where_the_loss_does_not_fall(microgpt, tmp_path) -> None:
+def test_no_law_is_fitted_if_the_loss_does_not_fall(microgpt, tmp_path) -> None:
     write(tmp_path, loss=lambda point: 2 + point.steps / 1e5)
-    lines = microgpt("analyze").stdout.splitlines()
-    assert "No power law: the loss does not fall reliably with the steps, or falls in one step" in (
-        lines
+    expected = (
+        "No power law: the loss does not fall reliably with the steps, falls in one step, or "
     )
+    assert expected in microgpt("analyze").stdout
 
 
-def test_several_sweeps_count_as_one(microgpt, tmp_path) -> None:
+def test_several_sweeps_are_analyzed_as_one(microgpt, tmp_path) -> None:
     """And the best size for a budget is a larger one from where it is better on."""
     small = write(tmp_path)
     large = write(tmp_path, (SweepConfig(n_embd=32, steps=64_000),), loss=lambda point: 1.5)
@@ -138,9 +139,7 @@ def test_several_sweeps_count_as_one(microgpt, tmp_path) -> None:
     assert microgpt("analyze", small, large, small).stdout == done.stdout
 
 
-def test_with_equal_operations_the_difference_from_the_lowest_loss_is_shown(
-    microgpt, tmp_path
-) -> None:
+def test_equal_operations_are_compared_with_the_lowest_loss(microgpt, tmp_path) -> None:
     points = (SweepConfig(lr=0.01), SweepConfig(lr=0.003))
     write(tmp_path, points, loss=lambda point: 2 + point.lr)
     table = sections(microgpt("analyze").stdout)["Equal operations. Behind"]
@@ -151,7 +150,7 @@ def test_with_equal_operations_the_difference_from_the_lowest_loss_is_shown(
     assert other["behind"] == pytest.approx(0.007)
 
 
-def test_json_has_it_all(microgpt, tmp_path) -> None:
+def test_the_json_has_everything_that_the_text_has(microgpt, tmp_path) -> None:
     run = write(tmp_path)
     found = json.loads(microgpt("analyze", "--json").stdout)
     assert found["runs"] == [run]
@@ -165,14 +164,14 @@ def test_json_has_it_all(microgpt, tmp_path) -> None:
     assert [row["point"] for row in series["rows"]] == [0, 1, 2, 3]
 
 
-def test_csv_has_a_row_for_each_point(microgpt, tmp_path) -> None:
+def test_the_csv_has_a_row_for_each_point(microgpt, tmp_path) -> None:
     write(tmp_path)
     rows = list(csv.DictReader(io.StringIO(microgpt("analyze", "--csv").stdout)))
     assert [row["steps"] for row in rows] == ["1000", "4000", "16000", "64000"]
     assert float(rows[0]["last_loss"]) == pytest.approx(3.9487, abs=1e-4)
 
 
-def test_one_seed_has_no_intervals(microgpt, tmp_path) -> None:
+def test_a_single_seed_gives_no_intervals(microgpt, tmp_path) -> None:
     failed = [(point, seed) for point in STEPS for seed in SEEDS[1:]]
     run = write(tmp_path, failed=failed)
     done = microgpt("analyze")
@@ -184,7 +183,7 @@ def test_one_seed_has_no_intervals(microgpt, tmp_path) -> None:
     )
 
 
-def test_what_diverged_is_told_of_and_would_do_so_again(microgpt, tmp_path) -> None:
+def test_diverged_runs_are_excluded_with_a_note(microgpt, tmp_path) -> None:
     run = write(tmp_path, failed=[(STEPS[0], SEEDS[0])], status="diverged")
     done = microgpt("analyze")
     assert done.returncode == 0
@@ -193,7 +192,7 @@ def test_what_diverged_is_told_of_and_would_do_so_again(microgpt, tmp_path) -> N
 
 
 @pytest.mark.slow
-def test_a_picture_has_a_panel_for_each_question(microgpt, tmp_path) -> None:
+def test_the_chart_has_a_panel_for_each_question(microgpt, tmp_path) -> None:
     runs = [write(tmp_path), write(tmp_path, tuple(SIZES.values()))]
     done = microgpt("analyze", *runs, "--output", "s.svg", "--output", "s.png")
     assert (done.returncode, done.stderr) == (0, "note: the charts are in s.svg, s.png\n")
@@ -210,14 +209,14 @@ def test_a_picture_has_a_panel_for_each_question(microgpt, tmp_path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("points", [STEPS[:1], STEPS[:2], tuple(SIZES.values())[:2]])
-def test_a_picture_of_little_is_drawn_too(microgpt, tmp_path, points) -> None:
+def test_a_sweep_of_few_points_can_be_drawn(microgpt, tmp_path, points) -> None:
     write(tmp_path, points, loss=lambda point: 2.0)
     done = microgpt("analyze", "--output", "s.png")
     assert (done.returncode, done.stderr) == (0, "note: the charts are in s.png\n")
     assert size_of_png(tmp_path / "s.png")[0] > 1000
 
 
-def test_what_draws_may_be_missing(microgpt, tmp_path) -> None:
+def test_analyze_works_without_the_plotting_package(microgpt, tmp_path) -> None:
     write(tmp_path)
     (tmp_path / "stubs").mkdir()
     (tmp_path / "stubs/altair.py").write_text("raise ModuleNotFoundError('No module altair')")
@@ -237,7 +236,7 @@ def assert_refused(done, problem: str) -> None:
     assert line.startswith(f"error: {problem}")
 
 
-def test_sweeps_of_different_documents_are_not_compared(microgpt, tmp_path) -> None:
+def test_sweeps_of_different_documents_cannot_be_combined(microgpt, tmp_path) -> None:
     mine, yours = write(tmp_path), write(tmp_path, sha256="xyz")
     assert_refused(
         microgpt("analyze", mine, yours),
@@ -246,7 +245,7 @@ def test_sweeps_of_different_documents_are_not_compared(microgpt, tmp_path) -> N
     )
 
 
-def test_the_newest_sweep_is_taken_by_itself(microgpt, tmp_path) -> None:
+def test_analyze_reads_the_newest_sweep_by_default(microgpt, tmp_path) -> None:
     assert_refused(
         microgpt("analyze"),
         "there is no sweep in experiments; create one with `microgpt sweep steps`",
@@ -256,12 +255,12 @@ def test_the_newest_sweep_is_taken_by_itself(microgpt, tmp_path) -> None:
     assert json.loads(microgpt("analyze", "--json").stdout)["runs"] == [newer]
 
 
-def test_a_sweep_of_which_nothing_is_done_has_nothing_to_tell(microgpt, tmp_path) -> None:
+def test_a_sweep_without_results_is_an_error(microgpt, tmp_path) -> None:
     run = write(tmp_path, failed=[(point, seed) for point in STEPS for seed in SEEDS])
     assert_refused(microgpt("analyze"), f"no training run of {run} is complete")
 
 
-def test_a_torn_last_line_is_left_out(microgpt, tmp_path) -> None:
+def test_an_incomplete_last_line_is_skipped(microgpt, tmp_path) -> None:
     run = tmp_path / write(tmp_path)
     path = run / "evaluations.jsonl"
     path.write_bytes(path.read_bytes()[:-30])
@@ -284,7 +283,7 @@ def test_a_torn_last_line_is_left_out(microgpt, tmp_path) -> None:
         ("evaluations.jsonl", '{"point": {"n_em\n', "evaluations.jsonl, line 1: invalid JSON: "),
     ],
 )
-def test_a_damaged_sweep_is_told_in_a_line(microgpt, tmp_path, file, content, problem) -> None:
+def test_a_damaged_sweep_is_a_one_line_error(microgpt, tmp_path, file, content, problem) -> None:
     run = write(tmp_path)
     path = tmp_path / run / file
     path.unlink()
@@ -295,8 +294,8 @@ def test_a_damaged_sweep_is_told_in_a_line(microgpt, tmp_path, file, content, pr
     assert problem in done.stderr
 
 
-def test_a_search_is_no_sweep(microgpt, tmp_path) -> None:
-    with Records.begin(tmp_path / "experiments", "evolve", {"objective": "loss"}) as search:
+def test_analyze_refuses_a_search(microgpt, tmp_path) -> None:
+    with Records.begin(tmp_path / "experiments", "evolve", SETTINGS) as search:
         run = search.directory.relative_to(tmp_path)
     assert_refused(microgpt("analyze", run), f"{run} is a search, not a sweep")
 
@@ -309,6 +308,6 @@ def test_a_search_is_no_sweep(microgpt, tmp_path) -> None:
         (["--output", "no/s.svg"], "cannot write no/s.svg: "),
     ],
 )
-def test_bad_options_are_told_in_a_line(microgpt, tmp_path, options, problem) -> None:
+def test_bad_options_are_one_line_errors(microgpt, tmp_path, options, problem) -> None:
     write(tmp_path)
     assert_refused(microgpt("analyze", *options), problem)

@@ -3,7 +3,7 @@
 import pytest
 
 
-def test_the_argument_of_generate_is_the_prompt(microgpt, text_model) -> None:
+def test_generate_takes_a_prompt_as_its_argument(microgpt, text_model) -> None:
     options = ("--model", text_model, "-n", 2)
     done = microgpt("generate", "an", *options)
     assert done.returncode == 0, done.stderr
@@ -11,13 +11,13 @@ def test_the_argument_of_generate_is_the_prompt(microgpt, text_model) -> None:
     assert microgpt("generate", "--prompt", "an", *options).stdout == done.stdout
 
 
-def test_the_argument_of_chat_is_the_message(microgpt, chat_model) -> None:
+def test_chat_takes_a_message_as_its_argument(microgpt, chat_model) -> None:
     done = microgpt("chat", "hi", "--model", chat_model)
     assert (done.returncode, done.stdout) == (0, "yo\n")
     assert microgpt("chat", "--message", "hi", "--model-dir", chat_model).stdout == "yo\n"
 
 
-def test_the_argument_of_eval_info_plot_and_export_is_the_model(
+def test_eval_info_plot_and_export_take_a_model_as_argument(
     microgpt, text_model, tmp_path, undrawn
 ) -> None:
     (tmp_path / "more.txt").write_text("anna\nmia\n")
@@ -44,13 +44,13 @@ def test_the_argument_of_eval_info_plot_and_export_is_the_model(
         (["serve", "output", "--model", "output"], "--model"),
     ],
 )
-def test_the_argument_and_its_option_cannot_be_used_together(microgpt, command, flag) -> None:
+def test_an_argument_cannot_be_combined_with_its_option(microgpt, command, flag) -> None:
     done = microgpt(*command)
     problem = f"error: {flag} cannot be combined with the positional argument; omit {flag}\n"
     assert (done.returncode, done.stderr) == (2, problem)
 
 
-def test_a_prompt_that_names_a_directory_gets_a_note(
+def test_a_prompt_that_is_the_name_of_a_directory_gets_a_note(
     microgpt, text_model, chat_model, tmp_path
 ) -> None:
     for command, model in (("generate", text_model), ("chat", chat_model)):

@@ -45,7 +45,7 @@ def names(tmp_path: Path) -> Path:
         (["--patience", "0"], "patience must be >= 1, got 0"),
         (["--patience", "2"], "--patience requires --val-fraction"),
         (["--loss-on", "all"], "--loss-on requires --chat"),
-        (["--text", "stream", "--chat"], "--text stream cannot be used with --chat"),
+        (["--text", "stream", "--chat"], "--chat cannot be used with --text stream"),
         (
             ["--text", "stream", "--long-docs", "skip"],
             "--long-docs cannot be used with --text stream",
@@ -77,7 +77,7 @@ def names(tmp_path: Path) -> Path:
         (["--seed", "1", "--seed=1"], "--seed is given more than once; it takes one value"),
     ],
 )
-def test_train_refuses_settings(microgpt, names, tmp_path, args, problem) -> None:
+def test_train_refuses_invalid_settings(microgpt, names, tmp_path, args, problem) -> None:
     check_refused(microgpt("train", "--input", names, *args), problem)
     assert os.listdir(tmp_path) == ["names.txt"]
 
@@ -155,25 +155,25 @@ def test_train_refuses_conversations_that_are_not_utf8(microgpt, tmp_path) -> No
     )
 
 
-def test_train_refuses_a_directory_for_a_file(microgpt, tmp_path) -> None:
+def test_train_refuses_a_directory_as_input(microgpt, tmp_path) -> None:
     check_refused(microgpt("train", "--input", tmp_path), "Is a directory")
 
 
 @pytest.mark.parametrize("output", ["names.txt", "/proc/nowhere/model"])
-def test_train_refuses_an_output_that_cannot_be_written(microgpt, names, output) -> None:
+def test_train_refuses_an_output_that_it_cannot_write(microgpt, names, output) -> None:
     done = microgpt("train", "--input", names, "--output", output)
     check_refused(done, output)
     assert done.stdout == ""  # before any work
     assert names.read_text() == "anna\nemma\n"
 
 
-def test_train_does_not_print_samples_of_a_chat(microgpt) -> None:
+def test_train_prints_no_samples_of_a_chat_model(microgpt) -> None:
     check_refused(
         microgpt("train", "--chat", "--num-samples", "5"), "--num-samples cannot be used with"
     )
 
 
-def test_a_training_that_diverges_keeps_the_last_good_weights_beside_the_old_model(
+def test_a_diverged_training_saves_weights_beside_the_old_model(
     microgpt, names, text_model
 ) -> None:
     old = (text_model / "weights.json").read_bytes()
@@ -189,7 +189,7 @@ def test_a_training_that_diverges_keeps_the_last_good_weights_beside_the_old_mod
     assert microgpt("generate", "--model-dir", kept, "--num-samples", "1").returncode == 0
 
 
-def test_a_divergence_is_told_even_when_nothing_can_be_kept(microgpt, names, tmp_path) -> None:
+def test_a_divergence_is_reported_even_if_nothing_can_be_saved(microgpt, names, tmp_path) -> None:
     (tmp_path / "output.diverged").touch()
     done = microgpt("train", "--input", names, "--steps", "1", "--lr", "1e200")
     check_refused(done, "nan or infinite after step 1 of 1; try a learning rate", code=1)
@@ -203,7 +203,7 @@ COMMANDS = ["generate", "chat", "info"]
 
 
 @pytest.mark.parametrize("command", ["generate", "chat --model-dir output", "info"])
-def test_a_model_that_is_not_there(microgpt, tmp_path, command) -> None:
+def test_a_missing_model_is_an_error(microgpt, tmp_path, command) -> None:
     remedy = "use a directory written by `microgpt train`"
     check_refused(microgpt(*command.split()), f"output does not exist; {remedy}")
     (tmp_path / "output").mkdir()
@@ -232,7 +232,7 @@ def test_a_model_that_is_not_there(microgpt, tmp_path, command) -> None:
         ("meta.json", "", "{}/meta.json: invalid JSON: EOF"),
     ],
 )
-def test_a_damaged_model(microgpt, chat_model, command, file, content, problem) -> None:
+def test_a_damaged_model_is_an_error(microgpt, chat_model, command, file, content, problem) -> None:
     if content is None:
         (chat_model / file).unlink()
     else:
@@ -243,7 +243,7 @@ def test_a_damaged_model(microgpt, chat_model, command, file, content, problem) 
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_mis_shaped_model(microgpt, chat_model, command) -> None:
+def test_a_model_with_wrong_shapes_is_an_error(microgpt, chat_model, command) -> None:
     meta = json.loads((chat_model / "meta.json").read_text())
     (chat_model / "meta.json").write_text(json.dumps(meta | {"n_embd": 8}))
     check_refused(microgpt(command, "--model-dir", chat_model), "wte is 8 × 16, not 8 × 8")
@@ -260,7 +260,7 @@ def test_a_mis_shaped_model(microgpt, chat_model, command) -> None:
         (["--seed", str(2**63)], "seed must be at most 9223372036854775807"),
     ],
 )
-def test_generate_refuses(microgpt, text_model, args, problem) -> None:
+def test_generate_refuses_invalid_settings(microgpt, text_model, args, problem) -> None:
     check_refused(microgpt("generate", "--model-dir", text_model, *args), problem)
 
 
@@ -270,46 +270,46 @@ def test_chat_refuses_a_model_without_chat_tokens(microgpt, text_model) -> None:
 
 
 @pytest.mark.parametrize(("option", "value"), [("--temperature", "-1"), ("--seed", "-1")])
-def test_chat_refuses_settings(microgpt, chat_model, option, value) -> None:
+def test_chat_refuses_invalid_settings(microgpt, chat_model, option, value) -> None:
     done = microgpt("chat", "--model-dir", chat_model, option, value)
     check_refused(done, f"{option[2:]} must be >= 0, got -1")
 
 
-def test_verify_refuses_steps_beyond_the_run(microgpt) -> None:
+def test_verify_refuses_more_steps_than_the_run_has(microgpt) -> None:
     check_refused(microgpt("verify", "--steps", "1001"), "steps must be from 1 to 1000, got 1001")
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "train", "verify"])
-def test_an_unknown_flag(microgpt, command) -> None:
+def test_an_unknown_option_is_an_error(microgpt, command) -> None:
     done = microgpt(command, "--zoom")
     check_refused(done, "no such option: --zoom")
     assert f"see 'microgpt {command} --help" in done.stderr
 
 
-def test_an_option_without_its_value_points_to_the_help_of_the_command(microgpt) -> None:
+def test_an_option_without_a_value_refers_to_its_commands_help(microgpt) -> None:
     check_refused(microgpt("generate", "-n"), "see 'microgpt generate --help'")
 
 
 @pytest.mark.parametrize(
     "args", [("--dropout", "much"), ("--positions", "spiral"), ("--weight-decay",)]
 )
-def test_an_option_that_the_help_omits_points_to_the_help_of_all(microgpt, args) -> None:
+def test_a_hidden_option_refers_to_the_full_help(microgpt, args) -> None:
     check_refused(microgpt("train", *args), "see 'microgpt train --help-all'")
     check_refused(microgpt("train", "--steps", "many"), "see 'microgpt train --help'")
 
 
-def test_an_unknown_command(microgpt) -> None:
+def test_an_unknown_command_is_an_error(microgpt) -> None:
     check_refused(microgpt("fly"), "no such command 'fly'; see 'microgpt --help'")
 
 
-def test_an_argument_that_is_not_utf8_does_not_end_in_a_traceback(microgpt, text_model) -> None:
+def test_an_argument_that_is_not_utf8_gives_no_traceback(microgpt, text_model) -> None:
     prompt = os.fsdecode(b"a\xff")
     check_refused(
         microgpt("generate", "--model-dir", text_model, "--prompt", prompt), "does not contain"
     )
 
 
-def test_evolve_says_why_it_reads_a_genome(microgpt, names, tmp_path) -> None:
+def test_evolve_explains_why_it_reads_a_genome(microgpt, names, tmp_path) -> None:
     (tmp_path / "genome.json").write_text("mine")
     problem = "(the winner is compared with the genome.json of this directory; rename that file, or"
     check_refused(microgpt("evolve", "--data", names), problem)

@@ -57,7 +57,7 @@ def refused(done) -> str:
 
 
 @pytest.mark.usefixtures("names")
-def test_train_learns_tokens_from_what_is_not_held_out(microgpt, tmp_path) -> None:
+def test_train_learns_tokens_from_the_training_set_only(microgpt, tmp_path) -> None:
     done = microgpt("train", *SMALL, *BPE, "--val-fraction", "0.5", "--num-samples", "2")
     assert done.returncode == 0
     assert "vocab size: 270\n" in done.stdout
@@ -85,13 +85,13 @@ def test_train_learns_tokens_from_what_is_not_held_out(microgpt, tmp_path) -> No
         ([*BPE[:2], "--vocab-size", "0"], "vocab_size must be >= 1"),
     ],
 )
-def test_a_vocabulary_that_cannot_be_is_refused(microgpt, args, problem, tmp_path) -> None:
+def test_an_impossible_vocabulary_size_is_refused(microgpt, args, problem, tmp_path) -> None:
     assert problem in refused(microgpt("train", *SMALL, *args))
     assert os.listdir(tmp_path) == ["names.txt"]
 
 
 @pytest.mark.usefixtures("names")
-def test_a_small_text_gives_fewer_tokens_and_says_so(microgpt) -> None:
+def test_a_small_text_gives_fewer_tokens_and_a_note(microgpt) -> None:
     done = microgpt("train", *SMALL, "--tokenizer", "bpe", "--num-samples", "0")
     assert "note: the vocabulary has fewer than 1024 tokens, because no other" in done.stderr
     assert done.returncode == 0
@@ -107,12 +107,12 @@ def test_a_small_text_gives_fewer_tokens_and_says_so(microgpt) -> None:
         (["--vocab-size", "300"], "--vocab-size is 300, but the run to resume has 270"),
     ],
 )
-def test_another_vocabulary_is_not_gone_on_with(microgpt, model, args, problem) -> None:
+def test_resume_refuses_another_vocabulary(microgpt, model, args, problem) -> None:
     done = microgpt("train", "--resume", model, "--steps", "50", *args)
     assert problem in refused(done)
 
 
-def test_going_on_keeps_the_tokens_and_ends_as_if_never_stopped(microgpt, model, tmp_path) -> None:
+def test_a_resumed_training_keeps_its_tokens_and_result(microgpt, model, tmp_path) -> None:
     more = ("--steps", "40", *BPE)
     whole = microgpt("train", *SMALL, *BPE, "--val-fraction", "0.2", "--output", "whole")
     assert whole.returncode == 0
@@ -127,7 +127,7 @@ def test_going_on_keeps_the_tokens_and_ends_as_if_never_stopped(microgpt, model,
         assert (model / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
-def test_characters_a_token_are_told_of_running_text(microgpt, tmp_path) -> None:
+def test_running_text_reports_characters_per_token(microgpt, tmp_path) -> None:
     (tmp_path / "text.txt").write_text("anna anna\n" * 20)
     options = ("--tokenizer", "bpe", "--vocab-size", "259", "--text", "stream")
     done = microgpt("train", "--input", "text.txt", *SMALL[2:], *options)
@@ -136,7 +136,7 @@ def test_characters_a_token_are_told_of_running_text(microgpt, tmp_path) -> None
 
 
 @pytest.mark.parametrize("text", ["lines", "stream"])
-def test_a_known_text_that_the_context_cuts_off_is_not_novel(microgpt, tmp_path, text) -> None:
+def test_a_known_text_cut_off_by_the_context_is_not_novel(microgpt, tmp_path, text) -> None:
     """Nor in the middle of a character: 漢 is three tokens here, and 8 are no multiple of it."""
     (tmp_path / "text.txt").write_text("漢" * (400 if text == "stream" else 30))
     shape = ("--block-size", "8", "--steps", "150", "--lr", "0.03", "--num-samples", "2")
@@ -149,7 +149,7 @@ def test_a_known_text_that_the_context_cuts_off_is_not_novel(microgpt, tmp_path,
 
 @pytest.mark.usefixtures("names")
 @pytest.mark.parametrize("text", ["lines", "stream"])
-def test_bits_a_character_of_a_training_are_those_of_its_model(microgpt, tmp_path, text) -> None:
+def test_training_and_eval_report_the_same_bits_per_character(microgpt, tmp_path, text) -> None:
     options = ("--text", text, "--val-fraction", "0.3", "--block-size", "16")
     done = microgpt("train", *SMALL, *BPE, *options)
     told = float(done.stdout.partition(" nats per token (")[2].partition(" bits per character")[0])
@@ -161,7 +161,7 @@ def test_bits_a_character_of_a_training_are_those_of_its_model(microgpt, tmp_pat
     assert told == pytest.approx(model.evaluate(docs, text=text).bits_per_character, abs=1e-4)
 
 
-def test_a_model_to_begin_with_keeps_its_tokens(microgpt, model, names, tmp_path) -> None:
+def test_fine_tuning_keeps_the_tokens_of_the_parent(microgpt, model, names, tmp_path) -> None:
     names.write_text("zoë\nzoé\n" * 20)
     done = microgpt("train", "--from", model, "--input", names, "--steps", "3", "--output", "child")
     assert done.returncode == 0
@@ -177,7 +177,7 @@ def test_a_model_to_begin_with_keeps_its_tokens(microgpt, model, names, tmp_path
         assert problem in refused(microgpt("train", "--from", model, "--input", names, *args))
 
 
-def test_what_uses_a_model_uses_one_with_subwords(microgpt, model, names, tmp_path) -> None:
+def test_every_command_that_reads_a_model_reads_subwords(microgpt, model, names, tmp_path) -> None:
     options = ("--model-dir", model, "--num-samples", "5", "--prompt", "é", "--temperature", "1")
     samples = json.loads(microgpt("generate", *options, "--json").stdout)["samples"]
     assert all(text.startswith("é") for text in samples)
@@ -189,9 +189,8 @@ def test_what_uses_a_model_uses_one_with_subwords(microgpt, model, names, tmp_pa
     assert facts["n_characters"] == len(NAMES) + 1
     assert facts["n_tokens"] < facts["n_characters"]
     done = microgpt("eval", model, "--data", names)
-    assert done.stdout.endswith(
-        f"characters: {facts['n_characters']} ({facts['bits_per_character']:.4f} bits each)\n"
-    )
+    characters = f"{facts['n_characters']} ({facts['bits_per_character']:.4f} bits each)"
+    assert f"\ncharacters: {characters}\nvalidation: " in done.stdout
     assert json.loads(microgpt("info", "--model-dir", model, "--json").stdout)["tokenizer"] == "bpe"
     report = json.loads(microgpt("info", "--data", names, "--model-dir", model, "--json").stdout)
     assert report["n_tokens"] == facts["n_tokens"]
@@ -208,12 +207,12 @@ def kanji():
     return train([KANJI], model=model, tokenizer=tokenizer, config=TrainConfig(steps=80, lr=0.02))
 
 
-def test_a_reply_comes_in_whole_characters(kanji) -> None:
+def test_a_reply_is_streamed_in_whole_characters(kanji) -> None:
     session = ChatSession(InferenceGpt(kanji), Sampling(temperature=0), 1, pytest.fail)
     assert list(session.ask("hi")) == ["漢", "字", "é"]
 
 
-def test_chat_shows_characters_of_several_tokens(microgpt, kanji, tmp_path) -> None:
+def test_chat_shows_characters_that_take_several_tokens(microgpt, kanji, tmp_path) -> None:
     save(kanji, tmp_path / "chat")
     asked = ("chat", "--model-dir", "chat", "--temperature", "0")
     done = microgpt(*asked, "--message", "hi")
@@ -233,7 +232,7 @@ def test_chat_shows_characters_of_several_tokens(microgpt, kanji, tmp_path) -> N
     ],
 )
 @pytest.mark.usefixtures("model")
-def test_what_needs_the_extra_says_what_to_install(microgpt, tmp_path, command) -> None:
+def test_a_missing_extra_names_the_package_to_install(microgpt, tmp_path, command) -> None:
     (tmp_path / "stubs").mkdir()
     stub = "raise ModuleNotFoundError(\"No module named 'tokenizers'\", name='tokenizers')\n"
     (tmp_path / "stubs" / "tokenizers.py").write_text(stub)
@@ -244,7 +243,7 @@ def test_what_needs_the_extra_says_what_to_install(microgpt, tmp_path, command) 
     )
 
 
-def test_characters_do_without_the_extra(microgpt, names, tmp_path) -> None:
+def test_character_models_work_without_the_extra(microgpt, names, tmp_path) -> None:
     (tmp_path / "stubs").mkdir()
     (tmp_path / "stubs" / "tokenizers.py").write_text("raise SystemExit('it was loaded')\n")
     done = microgpt("train", *SMALL, PYTHONPATH=str(tmp_path / "stubs"))

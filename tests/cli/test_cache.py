@@ -14,7 +14,7 @@ def kernels(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_files_of_kernels_are_shown(microgpt, kernels) -> None:
+def test_cache_lists_the_compiled_files(microgpt, kernels) -> None:
     done = microgpt("cache", NUMBA_CACHE_DIR=str(kernels))
     first, second, total = done.stdout.splitlines()
     assert first.split()[:4] == ["decode", "2", "kB", "used"]
@@ -22,7 +22,7 @@ def test_the_files_of_kernels_are_shown(microgpt, kernels) -> None:
     assert total == f"2 files, 0.0 MB in {kernels}"
 
 
-def test_the_files_of_kernels_are_removed(microgpt, kernels) -> None:
+def test_cache_removes_the_compiled_files(microgpt, kernels) -> None:
     done = microgpt("cache", "--clear", NUMBA_CACHE_DIR=str(kernels))
     assert done.stdout == f"removed 2 files, 0.0 MB from {kernels}\n"
     assert [file.name for file in kernels.iterdir()] == ["somebody-elses"]
@@ -30,7 +30,7 @@ def test_the_files_of_kernels_are_removed(microgpt, kernels) -> None:
     assert empty.stdout == f"0 files, 0.0 MB in {kernels / 'none'}\n"
 
 
-def test_a_relative_directory_is_refused(microgpt) -> None:
+def test_a_relative_cache_directory_is_refused(microgpt) -> None:
     done = microgpt("cache", NUMBA_CACHE_DIR="here")
     assert done.returncode == 2
     assert done.stderr == "error: cannot use here: not an absolute path\n"

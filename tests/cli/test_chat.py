@@ -15,7 +15,7 @@ def demo_reply() -> str:
     return model.chat([Message("user", "hi")]).content
 
 
-def test_a_chat_gives_the_same_text_twice(microgpt, chat_model) -> None:
+def test_the_same_seed_gives_the_same_chat(microgpt, chat_model) -> None:
     options = ["chat", "--model-dir", chat_model, "--temperature", "20"]
     said = "hi\noh\nyo\n"
     first, again = microgpt(*options, stdin=said), microgpt(*options, stdin=said)
@@ -24,7 +24,7 @@ def test_a_chat_gives_the_same_text_twice(microgpt, chat_model) -> None:
     assert len(first.stdout.splitlines()) == 3
 
 
-def test_chat_commands(microgpt, chat_model) -> None:
+def test_chat_accepts_its_commands(microgpt, chat_model) -> None:
     said = "\nhi\n/clear\n/fly\n/temperature 0.8\n  \n/quit\nhi\n"
     done = microgpt("chat", "--model-dir", chat_model, stdin=said)
     assert done.returncode == 0
@@ -32,7 +32,7 @@ def test_chat_commands(microgpt, chat_model) -> None:
     assert done.stderr == "error: unknown command /fly; /help lists the commands\n"
 
 
-def test_chat_tells_what_it_cannot_read_and_what_it_forgets(microgpt, chat_model) -> None:
+def test_chat_reports_unknown_characters_and_dropped_turns(microgpt, chat_model) -> None:
     done = microgpt("chat", "--model-dir", chat_model, stdin="hi\nhi\nhi\nhié\n")
     notes = done.stderr.splitlines()
     assert notes == [
@@ -42,7 +42,7 @@ def test_chat_tells_what_it_cannot_read_and_what_it_forgets(microgpt, chat_model
     ]
 
 
-def test_chat_says_once_in_a_conversation_that_it_begins_to_forget(microgpt, chat_model) -> None:
+def test_chat_reports_the_first_dropped_turn_once(microgpt, chat_model) -> None:
     said = "hi\n" * 6 + "/clear\n" + "hi\n" * 4
     notes = microgpt("chat", "--model-dir", chat_model, stdin=said).stderr.splitlines()
     assert notes == 2 * [
@@ -51,13 +51,13 @@ def test_chat_says_once_in_a_conversation_that_it_begins_to_forget(microgpt, cha
     ]
 
 
-def test_chat_tells_what_it_cannot_read_once(microgpt, chat_model) -> None:
+def test_chat_reports_an_unknown_character_once(microgpt, chat_model) -> None:
     done = microgpt("chat", "--model-dir", chat_model, stdin="hé\nhé\nhi\n/clear\nhi\n")
     assert done.stderr == "note: removed characters that are not in the vocabulary: 'é'\n"
     assert done.stdout.endswith("yo\n")
 
 
-def test_chat_refuses_a_message_that_does_not_fit_and_goes_on(microgpt, chat_model) -> None:
+def test_chat_refuses_a_message_that_is_too_long_and_continues(microgpt, chat_model) -> None:
     done = microgpt("chat", "--model-dir", chat_model, stdin=f"{'o' * 21}\n日本\nhi\n")
     assert done.returncode == 0
     assert done.stdout == "\n\nyo\n"
@@ -65,7 +65,7 @@ def test_chat_refuses_a_message_that_does_not_fit_and_goes_on(microgpt, chat_mod
     assert done.stderr.startswith("error: the message has 21 characters; at most 20 fit")
 
 
-def test_a_message_is_answered_and_that_is_all(microgpt, chat_model) -> None:
+def test_a_message_on_the_command_line_gets_one_answer(microgpt, chat_model) -> None:
     done = microgpt("chat", "--model-dir", chat_model, "--message", "hi", stdin="hi\n")
     assert (done.returncode, done.stdout, done.stderr) == (0, "yo\n", "")
     done = microgpt("chat", "--model-dir", chat_model, "--message", "/quit hi")
@@ -87,20 +87,20 @@ def test_a_message_is_answered_and_that_is_all(microgpt, chat_model) -> None:
         (" ", "the message is empty; pass some text"),
     ],
 )
-def test_a_message_that_cannot_be_answered_is_refused(
+def test_a_message_that_cannot_be_answered_is_an_error(
     microgpt, chat_model, message, problem
 ) -> None:
     done = microgpt("chat", "--model-dir", chat_model, "--message", message)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {problem}\n")
 
 
-def test_bytes_that_are_no_text_are_told_and_left_out(microgpt, chat_model) -> None:
+def test_invalid_utf8_is_reported_and_left_out(microgpt, chat_model) -> None:
     done = microgpt("chat", "--model-dir", chat_model, "--message", "h\udcffi")
     assert (done.returncode, done.stdout) == (0, "yo\n")
     assert done.stderr == "note: removed characters that are not in the vocabulary: '�'\n"
 
 
-def test_a_chat_begins_with_the_demo_model_where_there_is_no_other(microgpt, demo_reply) -> None:
+def test_chat_uses_the_demo_model_without_a_trained_one(microgpt, demo_reply) -> None:
     done = microgpt("chat", stdin="hi\n")
     assert (done.returncode, done.stdout) == (0, f"{demo_reply}\n")
     assert done.stderr == "note: output not found; using the demo model\n"
@@ -108,21 +108,21 @@ def test_a_chat_begins_with_the_demo_model_where_there_is_no_other(microgpt, dem
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{demo_reply}\n", "")
 
 
-def test_the_demo_model_reads_capitals_accents_and_typographic_quotes(microgpt) -> None:
+def test_the_demo_model_reads_capitals_accents_and_quotes(microgpt) -> None:
     done = microgpt("chat", "--message", "Hello! My name is Jörg. I’m here")
     assert "cannot read" not in done.stderr
     same = microgpt("chat", "--message", "hello! my name is jorg. i'm here")
     assert done.stdout == same.stdout
 
 
-def test_what_is_in_output_is_used_if_it_can_chat(microgpt, chat_model, tmp_path) -> None:
+def test_chat_uses_the_model_in_output_if_it_can_chat(microgpt, chat_model, tmp_path) -> None:
     chat_model.rename(tmp_path / "output")
     done = microgpt("chat", "--message", "hi")
     assert (done.returncode, done.stdout, done.stderr) == (0, "yo\n", "")
 
 
 @pytest.mark.parametrize("damaged", [False, True])
-def test_what_is_in_output_and_cannot_chat_is_told(
+def test_chat_reports_that_the_model_in_output_cannot_chat(
     microgpt, text_model, tmp_path, demo_reply, damaged
 ) -> None:
     text_model.rename(tmp_path / "output")
@@ -135,7 +135,7 @@ def test_what_is_in_output_and_cannot_chat_is_told(
     assert done.stderr.endswith("; using the demo model\n")
 
 
-def test_a_saved_conversation_is_what_train_and_chat_read(microgpt, chat_model, tmp_path) -> None:
+def test_train_and_chat_read_a_saved_conversation(microgpt, chat_model, tmp_path) -> None:
     options = ("chat", "--model-dir", chat_model)
     said = microgpt(*options, stdin="hi\nhi\n/save said.jsonl\n")
     assert said.stdout.endswith("(4 messages written to said.jsonl)\n")
@@ -148,7 +148,7 @@ def test_a_saved_conversation_is_what_train_and_chat_read(microgpt, chat_model, 
     assert "the conversation no longer fits" in done.stderr
 
 
-def test_only_a_terminal_loads_what_edits_lines(microgpt, chat_model) -> None:
+def test_the_line_editor_is_loaded_only_for_a_terminal(microgpt, chat_model) -> None:
     chat = ("chat", "--model-dir", chat_model)
     done = microgpt(*chat, stdin="hi\n", cold=True, PYTHONPROFILEIMPORTTIME="1")
     assert done.returncode == 0

@@ -35,12 +35,12 @@ def say(session: ChatSession, text: str) -> str:
     return reply
 
 
-def test_a_reply_is_kept_with_its_question(session) -> None:
+def test_a_session_stores_a_reply_with_its_question(session) -> None:
     assert say(session, "hi") == "yo"
     assert session.messages == [HI, YO]
 
 
-def test_what_has_come_of_a_reply_is_kept_and_an_empty_one_is_not(session) -> None:
+def test_a_partial_reply_is_kept_unless_it_is_empty(session) -> None:
     exchange = session.ask("hi")
     session.add(exchange)
     assert session.messages == []
@@ -49,21 +49,19 @@ def test_what_has_come_of_a_reply_is_kept_and_an_empty_one_is_not(session) -> No
     assert session.messages == [HI, Message("assistant", "y")]
 
 
-def test_a_message_that_does_not_fit_changes_nothing_and_tells_of_nothing_else(
-    session, told
-) -> None:
+def test_a_message_that_does_not_fit_changes_nothing(session, told) -> None:
     with pytest.raises(MicrogptError, match="the message has 30 characters"):
         session.ask("é" + "o" * 30)
     assert (session.messages, told) == ([], [])
 
 
-def test_a_text_of_several_lines_is_for_the_model_even_with_a_slash() -> None:
+def test_a_message_of_several_lines_is_never_a_command() -> None:
     assert is_command("/clear")
     assert not is_command("hi /clear")
     assert not is_command("/clear\nhi")
 
 
-def test_temperature_and_seed_are_shown_set_and_used(session, chat_result) -> None:
+def test_temperature_and_seed_can_be_shown_and_set(session, chat_result) -> None:
     assert run_command(session, "/temperature") == "(temperature 0.5)"
     assert run_command(session, "/temperature 3") == "(temperature 3.0)"
     assert run_command(session, "/seed") == "(seed 42)"
@@ -91,7 +89,7 @@ def test_temperature_and_seed_are_shown_set_and_used(session, chat_result) -> No
         ("/load .", "cannot read .: Is a directory"),
     ],
 )
-def test_a_bad_command_is_told_in_a_line_and_changes_nothing(session, line, problem) -> None:
+def test_a_bad_command_is_one_line_and_changes_nothing(session, line, problem) -> None:
     with pytest.raises(MicrogptError) as caught:
         run_command(session, line)
     message = str(caught.value)
@@ -102,7 +100,7 @@ def test_a_bad_command_is_told_in_a_line_and_changes_nothing(session, line, prob
     assert os.listdir() == []
 
 
-def test_a_file_is_replaced_by_the_session_that_wrote_or_read_it_alone(session, tmp_path) -> None:
+def test_a_session_overwrites_only_files_it_wrote_or_read(session, tmp_path) -> None:
     (tmp_path / "mine").write_text("precious\n")
     say(session, "hi")
     with pytest.raises(ConfigError, match="mine exists and does not belong to this conversation"):
@@ -119,9 +117,7 @@ def test_a_file_is_replaced_by_the_session_that_wrote_or_read_it_alone(session, 
 
 
 @pytest.mark.parametrize("other", ["/clear", "/load theirs"])
-def test_another_conversation_does_not_replace_the_files_of_the_one_before(
-    session, tmp_path, other
-) -> None:
+def test_a_new_conversation_does_not_overwrite_earlier_files(session, tmp_path, other) -> None:
     (tmp_path / "theirs").write_text(LINE)
     say(session, "hi")
     run_command(session, "/save mine")
@@ -131,7 +127,7 @@ def test_another_conversation_does_not_replace_the_files_of_the_one_before(
         run_command(session, "/save mine")
 
 
-def test_a_conversation_that_is_loaded_tells_anew_that_it_does_not_fit(session, told) -> None:
+def test_a_loaded_conversation_reports_again_that_it_is_long(session, told) -> None:
     for _ in range(5):
         say(session, "hi")
     run_command(session, "/save long")
@@ -140,16 +136,14 @@ def test_a_conversation_that_is_loaded_tells_anew_that_it_does_not_fit(session, 
     assert [re.search(r"\((\d+) tokens", line)[1] for line in told] == ["8", "24"]
 
 
-def test_a_name_may_begin_with_the_home_directory(session, tmp_path, monkeypatch) -> None:
+def test_a_file_name_may_begin_with_the_home_directory(session, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     say(session, "hi")
     run_command(session, "/save ~/said.jsonl")
     assert (tmp_path / "home/said.jsonl").exists()
 
 
-def test_loading_replaces_the_conversation_and_tells_what_the_model_cannot_read(
-    session, told, tmp_path
-) -> None:
+def test_load_replaces_the_conversation_and_reports_unreadables(session, told, tmp_path) -> None:
     say(session, "hi")
     (tmp_path / "said.jsonl").write_text(LINE.replace("hi", "hé"))
     assert run_command(session, "/load said.jsonl") == "(2 messages read from said.jsonl)"
@@ -168,9 +162,7 @@ def test_loading_replaces_the_conversation_and_tells_what_the_model_cannot_read(
         (b'[{"role": "king", "content": "hi"}]', "file, line 1: messages[0].role: "),
     ],
 )
-def test_a_foreign_file_is_refused_and_the_conversation_stays(
-    session, tmp_path, content, problem
-) -> None:
+def test_a_foreign_file_is_refused_and_changes_nothing(session, tmp_path, content, problem) -> None:
     say(session, "hi")
     (tmp_path / "file").write_bytes(content)
     with pytest.raises(DataError) as caught:

@@ -9,20 +9,20 @@ import pytest
 from microgpt import InferenceGpt, ModelConfig, TrainConfig
 from microgpt.data.documents import bundled
 from microgpt.training.train import train
-from microgpt_cli.commands.evolve import evolve
+from microgpt_cli.search.options import EvolveOptions
 from microgpt_evolution.genome_file import ObjectiveName
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.objectives.hydra_heads import HeadName
 from microgpt_evolution.search.hydra_search import Exchange
 
-KARPATHYS_SHAPE = ("--n-embd", "16", "--n-layer", "1", "--block-size", "16")
+KARPATHYS = ("--preset", "karpathy")
 ENGINES = ("reference", "compiled float64", "compiled float32")
 CHAT_LINE = '[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]'
 
 
-def test_train_prints_the_header_the_last_step_and_the_samples(microgpt, tmp_path) -> None:
+def test_train_prints_the_header_the_last_step_and_samples(microgpt, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("anna\nemma\nava\n")
-    options = (*KARPATHYS_SHAPE, "--steps", "12", "--num-samples", "2")
+    options = (*KARPATHYS, "--steps", "12", "--num-samples", "2")
     done = microgpt("train", "--input", "names.txt", *options)
     assert done.returncode == 0
     lines = done.stdout.splitlines()
@@ -35,11 +35,9 @@ def test_train_prints_the_header_the_last_step_and_the_samples(microgpt, tmp_pat
     assert where == "note: the model is in output; try: microgpt generate"
 
 
-def test_novel_lists_the_new_samples_of_train_beside_the_most_similar_documents(
-    microgpt, tmp_path
-) -> None:
+def test_novel_lists_new_samples_beside_similar_documents(microgpt, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("anna\nemma\nava\n")
-    options = (*KARPATHYS_SHAPE, "--steps", "12", "--num-samples", "5", "--force")
+    options = (*KARPATHYS, "--steps", "12", "--num-samples", "5", "--force")
     command = ("train", "--input", "names.txt", *options)
     novel = json.loads(microgpt(*command, "--json").stdout)["memorised"]["novel"]
     assert novel
@@ -50,30 +48,30 @@ def test_novel_lists_the_new_samples_of_train_beside_the_most_similar_documents(
     assert lines[1:-1] == [f"  {each['text']} ({each['document']})" for each in novel]
 
 
-def test_train_begins_karpathys_run_when_it_is_given_nothing(microgpt, golden) -> None:
+def test_train_without_options_runs_karpathys_model(microgpt, golden) -> None:
     done = microgpt("train", "--steps", "5", "--num-samples", "0")
     assert done.stderr.startswith("note: data/names.txt not found; using the bundled names.txt")
     assert done.stdout.splitlines()[:3] == ["num docs: 32033", "vocab size: 27", "num params: 4192"]
     assert len(done.stdout.splitlines()) == 4
 
 
-def test_samples_are_called_names_by_the_content_of_the_file(microgpt, tmp_path) -> None:
+def test_the_file_decides_whether_samples_are_called_names(microgpt, tmp_path) -> None:
     (tmp_path / "copy.txt").write_bytes(bundled("names.txt").read_bytes())
     done = microgpt("train", "--input", "copy.txt", "--steps", "1", "--num-samples", "1")
     assert "--- inference (new, hallucinated names) ---" in done.stdout
 
 
-def test_the_samples_of_train_go_on_with_its_random_numbers(microgpt, tmp_path) -> None:
+def test_train_samples_continue_its_random_numbers(microgpt, tmp_path) -> None:
     docs = ["anna", "emma", "ava"]
     (tmp_path / "names.txt").write_text("\n".join(docs))
-    options = (*KARPATHYS_SHAPE, "--steps", "3", "--seed", "8", "--json")
+    options = (*KARPATHYS, "--steps", "3", "--seed", "8", "--json")
     done = microgpt("train", "--input", "names.txt", *options)
     result = train(docs, model=ModelConfig(), config=TrainConfig(steps=3, seed=8))
     samples = InferenceGpt(result).generate(20, rng=result.rng())
     assert json.loads(done.stdout)["samples"] == samples
 
 
-def test_train_as_json_is_one_document(microgpt, tmp_path) -> None:
+def test_train_prints_one_json_document(microgpt, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("anna\némma\n")
     done = microgpt("train", "--input", "names.txt", "--steps", "3", "--json")
     summary = json.loads(done.stdout)
@@ -83,7 +81,7 @@ def test_train_as_json_is_one_document(microgpt, tmp_path) -> None:
     assert summary["output"] == "output"
 
 
-def test_train_tells_what_does_not_fit_into_the_context(microgpt, tmp_path) -> None:
+def test_train_reports_documents_longer_than_the_context(microgpt, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("anna\nabcdefg\nabcdefgh\n")  # 8 characters and the end
     done = microgpt("train", "--input", "names.txt", "--steps", "1", "--block-size", "8")
     assert "1 of 3 documents is longer than the block size of 8; it is split into" in done.stderr
@@ -91,7 +89,7 @@ def test_train_tells_what_does_not_fit_into_the_context(microgpt, tmp_path) -> N
     assert "do not fit" not in done.stderr
 
 
-def test_a_chat_model_is_trained_and_talked_to(microgpt, tmp_path) -> None:
+def test_a_chat_model_can_be_trained_and_talked_to(microgpt, tmp_path) -> None:
     (tmp_path / "chat.jsonl").write_text(CHAT_LINE + "\n")
     options = ["--chat", "--input", "chat.jsonl", "--output", "chat model", "--block-size", "32"]
     done = microgpt("train", *options, "--steps", "80", "--lr", "0.02")
@@ -102,7 +100,7 @@ def test_a_chat_model_is_trained_and_talked_to(microgpt, tmp_path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "yo\n", "")
 
 
-def test_train_and_info_tell_of_what_nobody_answers(microgpt, tmp_path) -> None:
+def test_train_and_info_report_unanswered_messages(microgpt, tmp_path) -> None:
     alone = '[{"role": "user", "content": "oh"}]'
     (tmp_path / "chat.jsonl").write_text(f"{CHAT_LINE}\n{alone}\n")
     told = "note: left out 1 final user message without a reply, and 1 conversation with no reply\n"
@@ -114,13 +112,13 @@ def test_train_and_info_tell_of_what_nobody_answers(microgpt, tmp_path) -> None:
     assert described.stderr.count(told) == 1
 
 
-def test_the_bundled_conversations_are_used_when_there_are_no_others(microgpt) -> None:
+def test_the_bundled_conversations_are_the_default(microgpt) -> None:
     done = microgpt("train", "--chat", "--steps", "1")
     assert "using the bundled chat.jsonl" in done.stderr
     assert done.stdout.startswith("num convos: 4000\n")
 
 
-def test_the_same_seed_gives_the_same_text_twice(microgpt, text_model) -> None:
+def test_the_same_seed_gives_the_same_text(microgpt, text_model) -> None:
     options = ["generate", "--model-dir", text_model, "--num-samples", "5", "--temperature", "2"]
     first, again, other = microgpt(*options), microgpt(*options), microgpt(*options, "--seed", "7")
     assert first.stdout == again.stdout != other.stdout
@@ -135,12 +133,12 @@ def test_the_next_seed_gives_the_next_sample(microgpt, text_model) -> None:
     assert many[2:] == last
 
 
-def test_a_prompt_begins_each_sample(microgpt, text_model) -> None:
+def test_each_sample_begins_with_the_prompt(microgpt, text_model) -> None:
     done = microgpt("generate", "--model-dir", text_model, "--prompt", "mi", "--num-samples", "3")
     assert all(line[11:].startswith("mi") for line in done.stdout.splitlines())
 
 
-def test_info_tells_what_a_model_is(microgpt, chat_model) -> None:
+def test_info_describes_a_model(microgpt, chat_model) -> None:
     done = microgpt("info", "--model-dir", chat_model)
     lines = dict(line.strip().split(":", 1) for line in done.stdout.splitlines() if ":" in line)
     facts = {name: value.strip() for name, value in lines.items()}
@@ -153,7 +151,7 @@ def test_info_tells_what_a_model_is(microgpt, chat_model) -> None:
     assert re.fullmatch(r"\d\.\d{4} \(mean of the last 80 steps\)", facts["train_loss"])
 
 
-def test_info_as_json(microgpt, text_model) -> None:
+def test_info_describes_a_model_as_json(microgpt, text_model) -> None:
     facts = json.loads(microgpt("info", "--model-dir", text_model, "--json").stdout)
     assert facts["charset"] == ["a", "e", "i", "m", "n", "v"]
     assert "special_tokens" not in facts
@@ -171,7 +169,7 @@ def test_verify_checks_both_engines(microgpt) -> None:
     assert sum("names: 20 of 20 agree" in line for line in lines) == 2
 
 
-def test_verify_checks_one_engine_for_as_many_steps_as_are_asked_for(microgpt) -> None:
+def test_verify_checks_one_engine_for_the_given_steps(microgpt) -> None:
     for engine in ("reference", "compiled"):
         done = microgpt("verify", "--steps", "3", "--engine", engine)
         assert done.returncode == 0
@@ -180,7 +178,7 @@ def test_verify_checks_one_engine_for_as_many_steps_as_are_asked_for(microgpt) -
         assert all(f"{engine}" in run and "3 of 1000 steps: loss 3.1778" in run for run in runs)
 
 
-def test_help_and_version(microgpt) -> None:
+def test_every_command_has_help_and_there_is_a_version(microgpt) -> None:
     assert microgpt("--version").stdout == "microgpt 0.1.0\n"
     overview = microgpt("--help")
     assert overview.returncode == 0
@@ -209,7 +207,7 @@ def test_the_shell_completes_commands_and_options(microgpt) -> None:
     ]
 
 
-def test_help_loads_neither_the_engine_nor_what_draws(microgpt) -> None:
+def test_help_imports_neither_the_engine_nor_plotting(microgpt) -> None:
     done = microgpt("--help", cold=True, PYTHONPROFILEIMPORTTIME="1")
     imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
     assert "typer" in imported
@@ -227,17 +225,15 @@ def test_help_loads_neither_the_engine_nor_what_draws(microgpt) -> None:
         ("objective", ObjectiveName),
     ],
 )
-def test_the_choices_of_evolve_are_those_of_the_search(option, choices) -> None:
+def test_evolve_offers_the_choices_of_the_search(option, choices) -> None:
     """The command repeats them, because its help must not import the search."""
-    annotated = get_type_hints(evolve)[option]
+    annotated = get_type_hints(EvolveOptions)[option]
     literals = [annotated, *get_args(annotated)]
     assert any(get_args(literal) == get_args(choices) for literal in literals)
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-def test_a_terminal_that_cannot_show_a_character_gets_its_escape(
-    microgpt, tmp_path, encoding
-) -> None:
+def test_unencodable_characters_are_escaped(microgpt, tmp_path, encoding) -> None:
     (tmp_path / "names.txt").write_text("ωω\nωω\n")
     microgpt("train", "--input", "names.txt", "--steps", "60", "--lr", "0.05")
     done = microgpt("generate", "--num-samples", "1", PYTHONIOENCODING=encoding)

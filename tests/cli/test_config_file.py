@@ -6,9 +6,7 @@ import os
 import pytest
 
 
-def test_train_takes_its_options_from_a_file_and_the_command_line_overrides_it(
-    microgpt, tmp_path
-) -> None:
+def test_the_command_line_overrides_a_config_file(microgpt, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("anna\nemma\nava\nmia\n")
     (tmp_path / "my.toml").write_text(
         'data = "names.txt"\nmodel = "mine"\nsteps = 9\nlearning-rate = 0.003\nbatch_size = 2\n'
@@ -22,11 +20,11 @@ def test_train_takes_its_options_from_a_file_and_the_command_line_overrides_it(
     assert (settings["lr"], settings["batch_size"], settings["weight_decay"]) == (0.003, 2, 1.0)
 
 
-def test_options_of_a_file_count_as_given(microgpt, tmp_path) -> None:
+def test_options_in_a_config_file_count_as_given(microgpt, tmp_path) -> None:
     (tmp_path / "my.toml").write_text("vocab-size = 300\n")
     done = microgpt("train", "--config", "my.toml")
     assert done.returncode == 2
-    assert "--vocab-size requires --tokenizer bpe" in done.stderr
+    assert "error: --vocab-size 300 (my.toml) requires --tokenizer bpe; add" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -50,7 +48,7 @@ def test_options_of_a_file_count_as_given(microgpt, tmp_path) -> None:
         (None, "cannot read my.toml: No such file or directory"),
     ],
 )
-def test_a_wrong_file_is_an_error_of_one_line(microgpt, tmp_path, content, problem) -> None:
+def test_an_invalid_config_file_is_a_one_line_error(microgpt, tmp_path, content, problem) -> None:
     if content is not None:
         (tmp_path / "my.toml").write_bytes(content.encode(errors="surrogateescape"))
     done = microgpt("train", "--config", "my.toml")
@@ -59,13 +57,13 @@ def test_a_wrong_file_is_an_error_of_one_line(microgpt, tmp_path, content, probl
     assert done.stderr.count("\n") == 1
 
 
-def test_a_file_that_is_not_regular_is_refused(microgpt, tmp_path) -> None:
+def test_a_config_file_must_be_a_regular_file(microgpt, tmp_path) -> None:
     os.mkfifo(tmp_path / "pipe")
     done = microgpt("train", "--config", "pipe")
     assert (done.returncode, done.stderr) == (2, "error: cannot read pipe: not a regular file\n")
 
 
-def test_a_later_file_and_an_argument_override_a_file(microgpt, tmp_path, text_model) -> None:
+def test_later_files_and_arguments_override_earlier_files(microgpt, tmp_path, text_model) -> None:
     (tmp_path / "a.toml").write_text("prompt = 'emma'\nnum-samples = 3\nseed = 5\n")
     (tmp_path / "b.toml").write_text("num-samples = 1\n")
     files = ("--config", "a.toml", "--config", "b.toml", "--model", text_model)
@@ -78,7 +76,7 @@ def test_a_later_file_and_an_argument_override_a_file(microgpt, tmp_path, text_m
     assert microgpt("generate", *files).stdout.startswith("sample  1: emma")
 
 
-def test_a_list_in_the_file_is_an_axis_of_a_grid(microgpt, tmp_path) -> None:
+def test_a_list_in_a_config_file_is_an_axis_of_the_grid(microgpt, tmp_path) -> None:
     (tmp_path / "my.toml").write_text("n-embd = [8, 0]\nlr = [0.1, 0.2]\nseeds = 0\n")
     done = microgpt("sweep", "grid", "--config", "my.toml")
     assert "skipped: n_embd must be >= 1" in done.stderr

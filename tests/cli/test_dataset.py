@@ -16,7 +16,7 @@ def lines(microgpt) -> str:
     return done.stdout
 
 
-def test_conversations_are_printed_or_written(microgpt, tmp_path, lines) -> None:
+def test_dataset_prints_or_writes_conversations(microgpt, tmp_path, lines) -> None:
     assert len(lines.splitlines()) == 30
     assert {"role", "content", "task"} == set(json.loads(lines.splitlines()[0])[1])
     assert microgpt(*COMMAND, "--output", "-").stdout == lines
@@ -26,13 +26,13 @@ def test_conversations_are_printed_or_written(microgpt, tmp_path, lines) -> None
     assert os.listdir(tmp_path / "new") == ["chat.jsonl"]
 
 
-def test_seed_and_split_decide(microgpt, lines) -> None:
+def test_seed_and_split_determine_the_dataset(microgpt, lines) -> None:
     assert microgpt(*COMMAND, "--split", "train", "--seed", "42").stdout == lines
     others = [("--seed", "43"), ("--split", "heldout"), ("--split", "wordings")]
     assert len({lines, *(microgpt(*COMMAND, *other).stdout for other in others)}) == 4
 
 
-def test_a_file_is_replaced_with_force_alone(microgpt, tmp_path, lines) -> None:
+def test_only_force_replaces_an_existing_file(microgpt, tmp_path, lines) -> None:
     file = tmp_path / "chat.jsonl"
     file.write_text("mine\n")
     done = microgpt(*COMMAND, "--output", "chat.jsonl")
@@ -53,7 +53,7 @@ def test_a_file_is_replaced_with_force_alone(microgpt, tmp_path, lines) -> None:
         (["--output", "file/chat.jsonl"], "file is a file, not a directory"),
     ],
 )
-def test_bad_input_is_told_in_a_line(microgpt, tmp_path, args, problem) -> None:
+def test_bad_dataset_options_are_one_line_errors(microgpt, tmp_path, args, problem) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("mine\n")
     done = microgpt("dataset", "chat", *args)
@@ -64,7 +64,7 @@ def test_bad_input_is_told_in_a_line(microgpt, tmp_path, args, problem) -> None:
     assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
 
 
-def test_what_is_made_can_be_learnt(microgpt) -> None:
+def test_train_learns_a_generated_dataset(microgpt) -> None:
     microgpt(*COMMAND, "--output", "chat.jsonl")
     train = ("train", "--chat", "--input", "chat.jsonl", "--block-size", "128", "--steps", "2")
     done = microgpt(*train)

@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import sys
-import time
 from pathlib import Path
 
 import fork_server
@@ -22,7 +21,7 @@ def names(tmp_path: Path) -> None:
     write_names(tmp_path)
 
 
-def test_the_life_cycle(microgpt, tmp_path) -> None:
+def test_a_search_starts_stops_resumes_and_is_used(microgpt, tmp_path) -> None:
     primordial = microgpt("run")
     assert primordial.stdout.startswith("=== MicroGPT [Primordial] ===")
     done = microgpt("evolve", *SMALL, "--train-winner", "winner")
@@ -44,7 +43,7 @@ def test_the_life_cycle(microgpt, tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_a_cluster_that_loses_a_worker_gives_the_same(microgpt, tmp_path, cluster) -> None:
+def test_a_cluster_that_loses_a_worker_changes_no_result(microgpt, tmp_path, cluster) -> None:
     microgpt("evolve", *SMALL)
     genome = (tmp_path / "genome.json").read_bytes()
     here = run_of(tmp_path)
@@ -63,7 +62,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_same(microgpt, tmp_path, cluste
 
 
 @pytest.mark.slow
-def test_a_search_on_a_cluster_that_ends_early_goes_on_here(
+def test_a_search_started_on_a_cluster_can_resume_locally(
     microgpt, searched, tmp_path, cluster
 ) -> None:
     undisturbed = searched(*SMALL)[1]
@@ -94,7 +93,7 @@ def test_a_search_on_a_cluster_that_ends_early_goes_on_here(
 
 
 @pytest.mark.slow
-def test_a_stop_says_how_to_go_on_though_the_workers_end_slowly(tmp_path) -> None:
+def test_a_stop_prints_how_to_resume_before_slow_workers_end(tmp_path) -> None:
     script = (
         "import signal, time\n"
         "from microgpt_evolution.search.runner import SearchRunner\n"
@@ -111,9 +110,7 @@ def test_a_stop_says_how_to_go_on_though_the_workers_end_slowly(tmp_path) -> Non
     assert done.stderr.startswith("interrupted after 0 evaluations; resume with: microgpt evolve")
 
 
-def test_a_genome_that_is_as_good_stays_and_the_winner_is_in_its_run(
-    microgpt, searched, tmp_path
-) -> None:
+def test_a_genome_that_is_as_good_is_not_replaced(microgpt, searched, tmp_path) -> None:
     shutil.copy(searched(*SMALL)[1] / "genome.json", tmp_path)
     before = os.stat(tmp_path / "genome.json").st_mtime_ns
     done = microgpt("evolve", *SMALL)
@@ -125,13 +122,13 @@ def test_a_genome_that_is_as_good_stays_and_the_winner_is_in_its_run(
 
 
 @pytest.mark.parametrize("population", ["1", "2"])
-def test_tiny_populations_evolve_too(microgpt, tmp_path, population) -> None:
+def test_a_tiny_population_can_evolve(microgpt, tmp_path, population) -> None:
     options = ("--input", "names.txt", "--population", population, "--generations", "3")
     assert microgpt("evolve", *options).returncode == 0
     assert (tmp_path / "genome.json").exists()
 
 
-def test_the_measure_of_evolve_rust_is_there_on_request(microgpt, tmp_path) -> None:
+def test_the_loss_of_evolve_rust_is_available(microgpt, tmp_path) -> None:
     done = microgpt("evolve", *SMALL, "--fitness", "last-doc")
     assert "Target: loss < 1.2" in log_of(run_of(tmp_path))
     retest_table = r"  Last document +(\S+)  .+\n  Held out +none  (\S+) .+\n  Test +none  .+n=3"
@@ -161,14 +158,12 @@ def test_the_measure_of_evolve_rust_is_there_on_request(microgpt, tmp_path) -> N
         (["--scheduler", "tcp://127.0.0.1:1", "--workers", "2"], "omit one of them"),
     ],
 )
-def test_bad_input_is_refused(microgpt, tmp_path, args, problem) -> None:
-    started = time.perf_counter()
+def test_bad_evolve_options_are_refused(microgpt, tmp_path, args, problem) -> None:
     done = microgpt("evolve", *args)
     assert done.returncode == 2, done.stderr
     (error,) = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
     assert error.startswith("error: ")
     assert problem in error
-    assert time.perf_counter() - started < 30
     assert not (tmp_path / "experiments").exists()
 
 
@@ -179,7 +174,7 @@ def test_a_file_with_too_few_documents_is_refused(microgpt, tmp_path) -> None:
     assert "too few documents" in done.stderr
 
 
-def test_a_resume_with_other_settings_or_data_is_refused(microgpt, tmp_path) -> None:
+def test_resume_refuses_other_settings_or_data(microgpt, tmp_path) -> None:
     microgpt("evolve", *SMALL)
     run = f"experiments/{run_of(tmp_path).name}"
     done = microgpt("evolve", "--resume", run, "--population", "9")
@@ -200,9 +195,7 @@ def ancestor(tmp_path) -> Path:
     return path
 
 
-def test_a_warm_start_begins_with_a_genome_which_is_measured_anew(
-    microgpt, tmp_path, ancestor
-) -> None:
+def test_a_warm_start_measures_the_given_genome_again(microgpt, tmp_path, ancestor) -> None:
     done = microgpt("evolve", *SMALL, "--warm-start", ancestor, "--trace")
     assert done.returncode == 0, done.stderr
     genome = "Emb:12  Head:2 Lay:1 Ctx:8  FF:3 LR:0.0200 Steps:90  "
@@ -214,7 +207,7 @@ def test_a_warm_start_begins_with_a_genome_which_is_measured_anew(
     assert first["last_loss"] != 0.1
 
 
-def test_a_warm_start_is_resumed_without_its_file(microgpt, tmp_path, ancestor) -> None:
+def test_a_warm_start_resumes_without_its_genome_file(microgpt, tmp_path, ancestor) -> None:
     microgpt("evolve", *SMALL, "--warm-start", ancestor)
     genome = (tmp_path / "genome.json").read_bytes()
     run = run_of(tmp_path)
@@ -237,7 +230,7 @@ def test_a_warm_start_is_resumed_without_its_file(microgpt, tmp_path, ancestor) 
     )
 
 
-def test_a_run_that_began_by_chance_gets_no_ancestor_later(microgpt, searched, ancestor) -> None:
+def test_resume_refuses_to_add_a_warm_start(microgpt, searched, ancestor) -> None:
     run = run_of(searched(*SMALL)[1])
     done = microgpt("evolve", "--resume", run, "--warm-start", ancestor)
     assert done.returncode == 2
@@ -245,6 +238,6 @@ def test_a_run_that_began_by_chance_gets_no_ancestor_later(microgpt, searched, a
 
 
 @pytest.mark.parametrize("population", ["1", "2", "3"])
-def test_a_warm_start_of_a_tiny_population(microgpt, tmp_path, ancestor, population) -> None:
+def test_a_tiny_population_can_have_a_warm_start(microgpt, tmp_path, ancestor, population) -> None:
     options = ("--input", "names.txt", "--population", population, "--generations", "2")
     assert microgpt("evolve", *options, "--warm-start", ancestor).returncode == 0

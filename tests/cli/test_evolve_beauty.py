@@ -27,7 +27,7 @@ def genome_in(folder: Path) -> dict[str, object]:
     return json.loads((folder / "genome.json").read_text())
 
 
-def test_the_life_cycle_with_the_hydra_in_an_empty_directory(microgpt, tmp_path) -> None:
+def test_a_hydra_search_runs_in_an_empty_directory(microgpt, tmp_path) -> None:
     primordial = microgpt("run")
     assert primordial.stdout.startswith('=== MicroGPT [Primordial] ===\n"I am unformed"\n')
     done = microgpt("evolve", *HYDRA, "--head", "weaver", "--train-winner", "winner")
@@ -54,7 +54,7 @@ def test_the_life_cycle_with_the_hydra_in_an_empty_directory(microgpt, tmp_path)
     assert microgpt("generate", "--model-dir", "winner").returncode == 0
 
 
-def test_a_resume_with_other_settings_is_refused(microgpt, searched) -> None:
+def test_resume_refuses_other_settings_of_a_hydra_search(microgpt, searched) -> None:
     run = run_of(searched(*HYDRA)[1])
     for option, now, then in [("head", "mirror", "no head"), ("samples", "5", "20")]:
         done = microgpt("evolve", "--resume", run, f"--{option}", now)
@@ -63,7 +63,7 @@ def test_a_resume_with_other_settings_is_refused(microgpt, searched) -> None:
         assert done.stderr == f"error: {problem}\n"
 
 
-def test_the_champion_of_each_head_can_be_picked(microgpt, tmp_path) -> None:
+def test_pick_chooses_the_champion_of_any_head(microgpt, tmp_path) -> None:
     for head in ("mirror", "spark"):  # the life cycle has the weaver
         done = microgpt("evolve", *HYDRA, "--head", head)  # another's genome is no rival
         log = log_of(run_of(tmp_path))
@@ -83,7 +83,7 @@ def score_of(done, measure: str) -> str:
     return re.search(rf"{measure.title()} \(score\) +\S+ +(\S+) ± \S+ \(95%, n=3\)", done.stdout)[1]
 
 
-def test_without_a_head_the_score_is_the_judges_with_fresh_seeds(searched) -> None:
+def test_the_final_score_is_the_judges_with_fresh_seeds(searched) -> None:
     done, folder = searched(*HYDRA)
     assert ">> Chosen (lowest sum of ranks over all heads): " in log_of(run_of(folder))
     genome = genome_in(folder)
@@ -91,7 +91,7 @@ def test_without_a_head_the_score_is_the_judges_with_fresh_seeds(searched) -> No
     assert score_of(done, "judge") == f"{genome['score']:.4f}"
 
 
-def test_a_fourth_head_goes_by_the_loss(microgpt, tmp_path) -> None:
+def test_a_fourth_head_ranks_by_loss(microgpt, tmp_path) -> None:
     done = microgpt("evolve", *HYDRA, "--origin", "--head", "origin")
     assert done.returncode == 0, done.stderr
     log = log_of(run_of(tmp_path))
@@ -108,7 +108,7 @@ def test_three_heads_measure_no_loss(searched) -> None:
     assert {tuple(line["vote"]["scores"]) for line in lines} == {("judge", *HEADS)}
 
 
-def test_the_exchange_of_evolve_rust_is_there_on_request(microgpt, tmp_path) -> None:
+def test_the_migration_of_evolve_rust_is_available(microgpt, tmp_path) -> None:
     options = ("--population", "6", "--samples", "5")  # room for champions and their offspring
     microgpt("evolve", *changed(HYDRA, *options))
     ours = {line["origin"] for line in evaluations_of(run_of(tmp_path))}
@@ -119,9 +119,7 @@ def test_the_exchange_of_evolve_rust_is_there_on_request(microgpt, tmp_path) -> 
 
 
 @pytest.mark.parametrize(("options", "n"), [((), 200), (("--samples", "5"), 5)])
-def test_two_hundred_names_are_heard_or_five_as_in_evolve_rust(
-    microgpt, tmp_path, options, n
-) -> None:
+def test_an_organism_makes_200_names_or_5_as_in_evolve_rust(microgpt, tmp_path, options, n) -> None:
     search = ("--objective", "aesthetic", "--population", "2", "--generations", "1")
     microgpt("evolve", *search, *options)
     assert f"Names per organism: {n}, " in log_of(run_of(tmp_path))
@@ -130,16 +128,14 @@ def test_two_hundred_names_are_heard_or_five_as_in_evolve_rust(
 
 @OBJECTIVES
 @pytest.mark.parametrize("population", ["1", "2"])
-def test_tiny_populations_evolve_too(microgpt, tmp_path, search, population) -> None:
+def test_a_tiny_population_can_evolve_beauty(microgpt, tmp_path, search, population) -> None:
     done = microgpt("evolve", *changed(search, "--population", population))
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "genome.json").exists()
 
 
 @pytest.mark.parametrize(("search", "second"), [(HYDRA, "Cycle 2"), (AESTHETIC, "Generation 2")])
-def test_no_time_is_time_for_the_first_generation_or_cycle(
-    microgpt, tmp_path, search, second
-) -> None:
+def test_a_time_of_zero_still_runs_one_generation(microgpt, tmp_path, search, second) -> None:
     done = microgpt("evolve", *search, "--stop-after-minutes", "1e-9")
     assert done.returncode == 0, done.stderr
     run = run_of(tmp_path)
@@ -167,7 +163,7 @@ def test_a_warm_start_comes_first_in_each_population(microgpt, tmp_path, search)
 
 
 @OBJECTIVES
-def test_a_better_genome_of_the_same_kind_stays_and_any_other_is_replaced(
+def test_only_a_better_genome_of_the_same_kind_is_kept(
     microgpt, searched, tmp_path, search
 ) -> None:
     path, found = tmp_path / "genome.json", genome_in(searched(*search)[1])
@@ -214,7 +210,7 @@ def test_a_better_genome_of_the_same_kind_stays_and_any_other_is_replaced(
         (["--objective", "beauty"], "invalid value for '--objective'"),
     ],
 )
-def test_bad_input_is_refused(microgpt, tmp_path, args, problem) -> None:
+def test_bad_options_of_evolve_beauty_are_refused(microgpt, tmp_path, args, problem) -> None:
     done = microgpt("evolve", *args)
     assert done.returncode == 2, done.stderr
     (error,) = done.stderr.splitlines()

@@ -13,7 +13,10 @@ import pytest
 from fork_server import PIPE, Popen
 from searches import run_of, write_names
 
+from microgpt import InferenceGpt, load, load_text
+from microgpt.data.split import split
 from microgpt_cli.search.evolve_run import resume_command
+from microgpt_cli.search.options import EvolveOptions
 
 SEARCH = ("--budget", "2e9", "--seed", "5", "--workers", "2")
 
@@ -31,7 +34,7 @@ def winner(microgpt, tmp_path):
     return done
 
 
-def test_the_life_cycle(microgpt, tmp_path, winner) -> None:
+def test_a_budgeted_search_starts_resumes_and_is_used(microgpt, tmp_path, winner) -> None:
     assert "The organism has evolved." in winner.stdout
     genome = json.loads((tmp_path / "genome.json").read_text())
     assert (genome["version"], genome["seed"], genome["budget"]) == (2, 5, 2e9)
@@ -58,7 +61,7 @@ def test_the_life_cycle(microgpt, tmp_path, winner) -> None:
 
 
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
-def test_a_search_that_is_stopped_goes_on(microgpt, tmp_path, winner, stop) -> None:
+def test_a_stopped_budgeted_search_resumes(microgpt, tmp_path, winner, stop) -> None:
     files = ("genome.json", "winner/weights.json")
     expected = [(tmp_path / name).read_bytes() for name in files]
     shutil.rmtree(tmp_path / "experiments")
@@ -70,12 +73,15 @@ def test_a_search_that_is_stopped_goes_on(microgpt, tmp_path, winner, stop) -> N
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(stop)
-    _, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=60)
     if stop == signal.SIGINT:  # leaves the best so far
         assert process.returncode == 130
         assert "resume with: microgpt evolve --resume" in errors
         assert (tmp_path / "genome.json").exists()
         assert microgpt("generate", "--model", "winner").returncode == 0
+        assert "held-out loss" in output
+        assert "test" not in output.lower()  # the search goes on
+        assert "test_loss" not in load(tmp_path / "winner").meta.training
     resume = ("evolve", "--resume", str(run_of(tmp_path)), "--workers", "1")
     done = microgpt(*resume)  # the run knows the directory, and replaces its own model
     assert done.returncode == 0, done.stderr
@@ -96,13 +102,46 @@ def test_a_resumed_search_keeps_the_model_of_another_run(microgpt, tmp_path, win
     assert (tmp_path / "winner" / "meta.json").read_bytes() == before
 
 
-def test_the_hint_names_a_directory_that_the_run_does_not_know(tmp_path) -> None:
-    run = SimpleNamespace(settings={"train_winner": str(tmp_path / "one")})
+def test_the_resume_hint_names_only_a_changed_directory(tmp_path) -> None:
+    run = SimpleNamespace(settings=SimpleNamespace(train_winner=str(tmp_path / "one")))
     resume = "microgpt evolve --resume"
-    assert resume_command({"train_winner": None}, run) == resume
-    assert resume_command({"train_winner": tmp_path / "one"}, run) == resume
-    other = resume_command({"train_winner": Path("two")}, run)
+    assert resume_command(EvolveOptions(), run) == resume
+    assert resume_command(EvolveOptions(train_winner=tmp_path / "one"), run) == resume
+    other = resume_command(EvolveOptions(train_winner=Path("two")), run)
     assert other == "microgpt evolve --train-winner two --resume"
+
+
+def test_the_test_loss_is_measured_for_the_saved_model_only(tmp_path, winner) -> None:
+    saved = load(tmp_path / "winner")
+    facts = saved.meta.training
+    docs = load_text(tmp_path / "data" / "names.txt")
+    parts = split(docs, validation=facts["val_fraction"], test=facts["test_fraction"])
+    expected = InferenceGpt(saved).evaluate(parts.test).loss
+    assert facts["test_loss"] == pytest.approx(expected, rel=1e-6)
+    assert re.findall("test.*", winner.stdout, re.IGNORECASE) == [
+        f"Test loss: {expected:.4f} nats per character"
+    ]
+
+
+@pytest.mark.slow
+def test_a_search_of_running_text_records_its_gap(microgpt, tmp_path) -> None:
+    (tmp_path / "space.toml").write_text(
+        "[values]\nvocab_size = [270]\nlr = [0.001, 0.002, 0.004, 0.008]\nn_embd = [8, 16]"
+    )
+    words = (f"the {a}{b} of {c}{a}" for a in "ab" * 15 for b in "cdefg" for c in "hijklmnopq" * 2)
+    (tmp_path / "book.txt").write_text("\n".join(words))
+    book = ("--data", "book.txt")
+    done = microgpt(
+        "evolve", *book, "--text", "stream", "--budget", "3e10", "--distill", "0",
+        "--space", "space.toml", "--train-winner", "winner",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "genome.json").read_text())["gap"] == 256
+    done = microgpt("train", *book, "--text", "stream", "--genome", "genome.json")
+    assert done.returncode == 0, done.stderr
+    winner, again = (load(tmp_path / name).meta.training for name in ("winner", "output"))
+    parts = ("val_fraction", "test_fraction", "gap", "holdout")
+    assert [again[key] for key in parts] == [winner[key] for key in parts]
 
 
 def n_recorded(folder: Path) -> int:
@@ -111,13 +150,13 @@ def n_recorded(folder: Path) -> int:
     return sum(path.read_bytes().count(b"\n") for path in paths)
 
 
-def test_a_search_keeps_its_options(microgpt, tmp_path, winner) -> None:
+def test_a_resumed_search_keeps_its_options(microgpt, tmp_path, winner) -> None:
     refused = microgpt("evolve", "--resume", str(run_of(tmp_path)), "--seed", "9")
     assert refused.returncode == 2
     assert "--seed cannot be used with the run to resume; omit one of them" in refused.stderr
 
 
-def test_a_warm_start_begins_with_a_genome_of_the_same_kind(microgpt, tmp_path, winner) -> None:
+def test_a_warm_start_takes_a_genome_of_the_same_kind(microgpt, tmp_path, winner) -> None:
     shutil.copy(tmp_path / "genome.json", tmp_path / "old.json")
     done = microgpt("evolve", *SEARCH, "--warm-start", "old.json")
     assert done.returncode == 0, done.stderr
@@ -138,14 +177,14 @@ def test_a_warm_start_begins_with_a_genome_of_the_same_kind(microgpt, tmp_path, 
         (["--budget", "1e9", "--distill", "-1"], "distill must be >= 0, got -1"),
     ],
 )
-def test_options_that_do_not_fit_are_refused(microgpt, tmp_path, options, problem) -> None:
+def test_incompatible_options_are_refused(microgpt, tmp_path, options, problem) -> None:
     done = microgpt("evolve", *options)
     assert done.returncode == 2
     assert problem in done.stderr
     assert not os.path.exists(tmp_path / "experiments")
 
 
-def test_the_best_teach_a_student(microgpt, tmp_path) -> None:
+def test_the_best_models_can_teach_a_student(microgpt, tmp_path) -> None:
     names = Path(__file__).parents[2] / "data" / "names.txt"
     small = tmp_path / "small.txt"
     small.write_text("".join(names.read_text().splitlines(keepends=True)[:300]))
@@ -153,13 +192,14 @@ def test_the_best_teach_a_student(microgpt, tmp_path) -> None:
     done = microgpt(*search)
     assert done.returncode == 0, done.stderr
     assert "Student: held-out loss" in done.stdout
+    assert done.stdout.lower().count("test") == 1  # not that of the winner and of its teachers
     assert microgpt("generate", "--model", "model").returncode == 0
     alone = microgpt(*search, "--distill", "0", "--force")
     assert alone.returncode == 0, alone.stderr
     assert "Student" not in alone.stdout
 
 
-def test_a_space_from_a_file(microgpt, tmp_path) -> None:
+def test_a_search_space_can_be_read_from_a_file(microgpt, tmp_path) -> None:
     (tmp_path / "space.toml").write_text(
         "target = 9\n[values]\nn_embd = [8, 48]\nlr = [0.001, 0.01]\n[[first]]\nn_layer = 3"
     )

@@ -94,7 +94,7 @@ def run_of(folder: Path) -> Path:
         (N_TRAININGS, *ENDINGS[1]),
     ],
 )
-def test_a_search_can_be_stopped_at_any_moment_and_goes_on(
+def test_a_search_can_be_stopped_at_any_time_and_resumed(
     microgpt, tmp_path, whole, n, number, code, word
 ) -> None:
     done = run_disturbed(tmp_path, STOP, number, n)
@@ -113,14 +113,14 @@ def test_a_search_can_be_stopped_at_any_moment_and_goes_on(
     assert (tmp_path / "genome.json").read_bytes() == whole
 
 
-def test_one_training_that_crashes_costs_nothing_but_itself(tmp_path) -> None:
+def test_a_crashed_training_fails_alone(tmp_path) -> None:
     done = run_disturbed(tmp_path, CRASH, 0, 3)
     assert done.returncode == 0
     assert "PANICKED: OSError: broken | config: Emb:" in done.stderr
     assert "| Loss: crashed [random]" in log_of(run_of(tmp_path))
 
 
-def test_a_search_in_which_all_crash_leaves_genome_json_alone(tmp_path) -> None:
+def test_a_search_whose_trainings_all_crash_keeps_genome_json(tmp_path) -> None:
     (tmp_path / "genome.json").write_text(
         '{"n_emb": 8, "n_ctx": 8, "n_layer": 1, "n_head": 1, "n_ff_exp": 1, "steps": 50, '
         '"lr": 0.01, "loss": 9.0, "generation": 1}'
@@ -139,7 +139,7 @@ def test_a_search_in_which_all_crash_leaves_genome_json_alone(tmp_path) -> None:
     ("limit", "value", "reason"),
     [("max_flops", 1.0, "operations, the limit is 1"), ("max_bytes", 5, "memory, the limit is 5")],
 )
-def test_what_costs_too_much_is_refused_with_the_reason(
+def test_a_training_that_costs_too_much_is_refused(
     microgpt, tmp_path, limit, value, reason
 ) -> None:
     """The limits are those that the run began with."""
@@ -168,7 +168,7 @@ main.main()
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no limit for files")
 @pytest.mark.parametrize("most", [1200, 2500])
-def test_a_full_disk_is_told_and_the_search_goes_on_later(microgpt, tmp_path, whole, most) -> None:
+def test_a_full_disk_is_reported_and_the_search_resumes(microgpt, tmp_path, whole, most) -> None:
     command = [sys.executable, "-c", FULL_DISK, str(most), "evolve", *SMALL]
     done = fork_server.run(command, cwd=tmp_path)
     run = run_of(tmp_path)
@@ -183,7 +183,7 @@ def test_a_full_disk_is_told_and_the_search_goes_on_later(microgpt, tmp_path, wh
     assert (tmp_path / "genome.json").read_bytes() == whole
 
 
-def test_a_place_where_no_run_can_be_kept_is_told(microgpt, tmp_path) -> None:
+def test_an_unwritable_run_directory_is_reported(microgpt, tmp_path) -> None:
     (tmp_path / "experiments").write_text("mine")
     done = microgpt("evolve", *SMALL)
     assert done.returncode == 2
@@ -193,7 +193,7 @@ def test_a_place_where_no_run_can_be_kept_is_told(microgpt, tmp_path) -> None:
 
 
 @pytest.mark.skipif(not os.geteuid(), reason="root may write anywhere")
-def test_a_directory_that_may_not_be_written_is_told(microgpt, tmp_path) -> None:
+def test_a_directory_without_write_permission_is_reported(microgpt, tmp_path) -> None:
     (tmp_path / "experiments").mkdir(mode=0o555)
     done = microgpt("evolve", *SMALL)
     assert done.returncode == 2
@@ -210,7 +210,7 @@ def test_a_directory_that_may_not_be_written_is_told(microgpt, tmp_path) -> None
         ),
     ],
 )
-def test_what_no_memory_could_hold_begins_no_run(microgpt, tmp_path, options, problem) -> None:
+def test_a_search_that_exceeds_memory_creates_no_run(microgpt, tmp_path, options, problem) -> None:
     done = microgpt("evolve", "--input", "names.txt", *options)
     assert (done.returncode, done.stdout) == (2, "")
     assert errors_of(done) == [f"error: {problem}, got 1000000000"]
@@ -218,14 +218,33 @@ def test_what_no_memory_could_hold_begins_no_run(microgpt, tmp_path, options, pr
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk here")
-def test_a_stdout_that_is_full_ends_a_search_before_its_first_training(tmp_path) -> None:
+def test_a_full_stdout_ends_a_search_before_any_training(tmp_path) -> None:
     with open("/dev/full", "w") as full:
         done = fork_server.run(["microgpt", "evolve", *SMALL], cwd=tmp_path, stdout=full)
     assert done.returncode == 1
     assert errors_of(done) == ["error: [Errno 28] No space left on device"]
 
 
-def test_outputs_that_cannot_be_used_are_found_before_the_search(microgpt, tmp_path) -> None:
+@pytest.mark.parametrize(
+    ("space", "problem"),
+    [
+        (
+            "[values]\nn_emb = [17]\nlr = [0.01, 0.02]",
+            "(n_emb (17) must be divisible by n_head (4))",
+        ),
+        ("[values]\nn_emb = [8]", "the space has no other valid genomes"),
+        ("[values]\nn_emb = [8, 24]\n[[first]]\nn_emb = 9", "n_emb (9) must be divisible"),
+    ],
+)
+def test_a_space_without_valid_genomes_begins_no_run(microgpt, tmp_path, space, problem) -> None:
+    (tmp_path / "space.toml").write_text(space)
+    done = microgpt("evolve", *SMALL, "--space", "space.toml")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert problem in errors_of(done)[0]
+    assert not (tmp_path / "experiments").exists()
+
+
+def test_unusable_outputs_are_found_before_the_search(microgpt, tmp_path) -> None:
     (tmp_path / "winner").write_text("mine")
     for place in ("winner", "winner/model"):
         done = microgpt("evolve", *SMALL, "--train-winner", place)
@@ -272,10 +291,10 @@ def unfinished(tmp_path_factory) -> Path:
             '"samples": 5',
             "settings: objective loss does not accept sam",
         ),
-        ("evaluations.jsonl", '"seed":', '"sead":', "line 1: seed: field required; remove the li"),
+        ("evaluations.jsonl", '"seed":', '"sead":', "line 1: crc32 differs, so the line was "),
     ],
 )
-def test_a_damaged_run_is_refused_by_file_and_place(
+def test_an_error_in_a_damaged_run_names_file_and_line(
     microgpt, unfinished, tmp_path, file, old, new, problem
 ) -> None:
     path = Path(shutil.copytree(unfinished, tmp_path / "run")) / file
@@ -291,7 +310,7 @@ def test_a_damaged_run_is_refused_by_file_and_place(
     assert path.read_text() == text.replace(old, new, 1)
 
 
-def test_a_run_that_another_process_is_at_is_refused(microgpt, tmp_path) -> None:
+def test_a_run_that_another_process_uses_is_refused(microgpt, tmp_path) -> None:
     process = fork_server.Popen(
         ["microgpt", "evolve", "--input", "names.txt", "--generations", "100000"],
         cwd=tmp_path,
@@ -310,7 +329,7 @@ def test_a_run_that_another_process_is_at_is_refused(microgpt, tmp_path) -> None
     assert error.startswith(f"error: {run} is being searched by process {process.pid} on ")
 
 
-def test_a_search_goes_on_when_nobody_reads_its_log_any_more(tmp_path) -> None:
+def test_a_search_continues_when_its_log_pipe_is_closed(tmp_path) -> None:
     process = fork_server.Popen(
         ["microgpt", "evolve", *SMALL],
         cwd=tmp_path,

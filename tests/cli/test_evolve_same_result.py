@@ -22,7 +22,7 @@ def names(tmp_path: Path) -> None:
 
 
 @OBJECTIVES
-def test_a_pipe_is_given_a_screen_and_the_log_has_the_rest(searched, search) -> None:
+def test_a_pipe_gets_a_summary_and_the_log_has_the_rest(searched, search) -> None:
     done, folder = searched(*search)
     run = run_of(folder)
     lines = done.stdout.splitlines()
@@ -36,7 +36,7 @@ def test_a_pipe_is_given_a_screen_and_the_log_has_the_rest(searched, search) -> 
     assert "[eval]" not in done.stderr
 
 
-def test_the_trace_is_the_whole_log_and_a_line_per_organism(microgpt, tmp_path) -> None:
+def test_the_trace_is_the_whole_log_plus_organisms(microgpt, tmp_path) -> None:
     done = microgpt("evolve", *SMALL, "--trace")
     run = run_of(tmp_path)
     log = run.with_name(f"{run.name}.log").read_text()
@@ -45,9 +45,7 @@ def test_the_trace_is_the_whole_log_and_a_line_per_organism(microgpt, tmp_path) 
 
 
 @OBJECTIVES
-def test_a_search_ends_with_a_preset_beside_its_winner_and_what_it_left_out(
-    searched, search
-) -> None:
+def test_a_search_compares_its_winner_with_a_preset(searched, search) -> None:
     done, _ = searched(*search)
     after = done.stdout.partition("--- Winner and Preset")[2].splitlines()
     assert after[1].startswith("Winner: Emb:")
@@ -61,7 +59,7 @@ def test_a_search_ends_with_a_preset_beside_its_winner_and_what_it_left_out(
 
 
 @OBJECTIVES
-def test_the_same_seed_gives_the_same_whatever_the_workers(
+def test_the_number_of_workers_does_not_change_the_result(
     microgpt, searched, tmp_path, search
 ) -> None:
     _, folder = searched(*search)
@@ -83,7 +81,7 @@ def test_the_same_seed_gives_the_same_whatever_the_workers(
         (AESTHETIC, signal.SIGINT),
     ],
 )
-def test_a_search_that_is_killed_and_resumed_ends_like_one_that_never_was(
+def test_a_killed_and_resumed_search_has_the_same_result(
     microgpt, searched, tmp_path, search, number
 ) -> None:
     _, folder = searched(*search)

@@ -12,7 +12,7 @@ from microgpt import InferenceGpt, Message, load
 from microgpt.evaluation.explanation import explain
 
 
-def test_it_prints_what_the_library_finds(microgpt, text_model) -> None:
+def test_explain_prints_the_result_of_the_library(microgpt, text_model) -> None:
     done = microgpt("explain", text_model, "anna", "--top", "2")
     result = explain(InferenceGpt(load(text_model)), "anna", n_alternatives=2)
     *lines, total = done.stdout.splitlines()
@@ -25,7 +25,7 @@ def test_it_prints_what_the_library_finds(microgpt, text_model) -> None:
     assert total == f"{result.bits:.1f} bits in all, {result.bits / 5:.2f} per token"
 
 
-def test_it_prints_attention_and_activations(microgpt, text_model) -> None:
+def test_explain_prints_attention_and_activations(microgpt, text_model) -> None:
     done = microgpt("explain", text_model, "anna", "--attention=0.1", "--position=-1")
     _, attention, activations = done.stdout.split("\n\n")
     title, *rows = attention.splitlines()
@@ -35,7 +35,7 @@ def test_it_prints_attention_and_activations(microgpt, text_model) -> None:
     assert activations.splitlines()[-1].startswith("logits ")
 
 
-def test_json_has_everything(microgpt, text_model) -> None:
+def test_the_json_of_explain_has_everything(microgpt, text_model) -> None:
     options = ["--attention", "0.0", "--attention", "0.1", "--position", "0", "--json"]
     done = microgpt("explain", text_model, "anna", *options)
     heads = [(0, 0), (0, 1)]
@@ -43,7 +43,7 @@ def test_json_has_everything(microgpt, text_model) -> None:
     assert json.loads(done.stdout) == json.loads(json.dumps(result.facts()))
 
 
-def test_running_text_has_no_end(microgpt, tmp_path) -> None:
+def test_running_text_is_explained_without_an_end_token(microgpt, tmp_path) -> None:
     (tmp_path / "text.txt").write_text("It rained all day. " * 20)
     microgpt("train", "--data=text.txt", "--text=stream", "--steps=20", "--model=model")
     (tmp_path / "new.txt").write_text("It rained all")
@@ -65,14 +65,14 @@ def test_running_text_has_no_end(microgpt, tmp_path) -> None:
     assert "<|bos|>  " not in sampled
 
 
-def test_a_conversation_is_given_turn_by_turn(microgpt, chat_model) -> None:
+def test_explain_reads_a_conversation_turn_by_turn(microgpt, chat_model) -> None:
     done = microgpt("explain", chat_model, "hi", "yo", "--json")
     messages = [Message("user", "hi"), Message("assistant", "yo")]
     result = explain(InferenceGpt(load(chat_model)), messages)
     assert json.loads(done.stdout) == json.loads(json.dumps(result.facts()))
 
 
-def test_it_draws_a_picture(microgpt, text_model, tmp_path) -> None:
+def test_explain_draws_a_picture(microgpt, text_model, tmp_path) -> None:
     done = microgpt("explain", text_model, "anna", "--plot", "anna.svg")
     assert done.returncode == 0
     chart = (tmp_path / "anna.svg").read_text()
@@ -80,7 +80,7 @@ def test_it_draws_a_picture(microgpt, text_model, tmp_path) -> None:
         assert f">{text}</text>" in chart
 
 
-def test_tokens_are_colored_in_a_terminal_unless_no_color_is_set(text_model) -> None:
+def test_explain_colors_tokens_in_a_terminal_unless_no_color(text_model) -> None:
     for environment, style in (({}, "\x1b[1"), ({"NO_COLOR": "1"}, "")):
         env = {**os.environ, "TERM": "xterm", **environment}
         terminal = Terminal("microgpt", "explain", text_model, "anna", env=env)
@@ -89,7 +89,7 @@ def test_tokens_are_colored_in_a_terminal_unless_no_color_is_set(text_model) -> 
         assert ("\x1b" in terminal.before) == bool(style)
 
 
-def test_a_closed_pipe_ends_it_quietly(text_model) -> None:
+def test_a_closed_pipe_ends_explain_quietly(text_model) -> None:
     command = f"microgpt explain '{text_model}' {'anna' * 1000} | head -1"
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True
@@ -133,7 +133,7 @@ def test_a_chat_explains_its_last_reply(microgpt, chat_model) -> None:
         (["anna" * 99, "--position=0"], "attention and activations are available for up to"),
     ],
 )
-def test_bad_input_is_refused_in_a_line(microgpt, text_model, args, problem) -> None:
+def test_bad_input_of_explain_is_a_one_line_error(microgpt, text_model, args, problem) -> None:
     done = microgpt("explain", text_model, *args)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: ")

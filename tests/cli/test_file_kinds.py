@@ -24,7 +24,7 @@ def files(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_book_is_read_as_running_text_with_a_note(microgpt, files) -> None:
+def test_train_reads_a_book_as_running_text_with_a_note(microgpt, files) -> None:
     done = microgpt("train", "--data", "book.txt", *SMALL)
     assert f"reading book.txt {NOTE}\n" in done.stderr
     assert load(files / "m").text == "stream"
@@ -36,13 +36,13 @@ def test_a_book_is_read_as_running_text_with_a_note(microgpt, files) -> None:
 
 
 @pytest.mark.parametrize("option", [("--text", "lines"), ("--long-docs", "truncate")])
-def test_an_explicit_option_reads_the_lines_of_a_book(microgpt, files, option) -> None:
+def test_an_option_reads_a_book_line_by_line(microgpt, files, option) -> None:
     done = microgpt("train", "--data", "book.txt", *SMALL, *option)
     assert done.stdout.startswith("num docs: 18\n")
     assert NOTE not in done.stderr
 
 
-def test_a_column_is_trained_resumed_evaluated_and_described(microgpt, files) -> None:
+def test_every_command_accepts_a_column_of_a_table(microgpt, files) -> None:
     column = ("--data", "towns.csv", "--column", "name")
     assert microgpt("train", *column, *SMALL).stdout.startswith("num docs: 2\n")
     assert json.loads((files / "m/train_state.json").read_text())["column"] == "name"
@@ -55,7 +55,7 @@ def test_a_column_is_trained_resumed_evaluated_and_described(microgpt, files) ->
     assert novel.returncode == 0, novel.stderr
 
 
-def test_the_header_says_whether_a_chat_model_folds(microgpt, files) -> None:
+def test_the_header_says_whether_a_chat_model_folds_characters(microgpt, files) -> None:
     (files / "chat.jsonl").write_text('{"prompt": "hi", "completion": "yo"}\n')
     done = microgpt("train", "--chat", "--data", "chat.jsonl", "--steps", "2")
     assert done.stdout.splitlines()[3] == 'folding: case and accents ("Jörg" is read as "jorg")'
@@ -65,7 +65,7 @@ def test_the_header_says_whether_a_chat_model_folds(microgpt, files) -> None:
     assert "folding" not in done.stdout
 
 
-def test_a_run_a_search_and_a_sweep_read_a_column(microgpt, files, undrawn) -> None:
+def test_run_evolve_and_sweep_read_a_column(microgpt, files, undrawn) -> None:
     docs = (a + b + c for a in "aei" for b in "mnrl" for c in ["a", "e", "la", "ne"])
     (files / "towns.csv").write_text("\n".join(["name,land", *(f"{doc},AT" for doc in docs)]))
     column = ("--data", "towns.csv", "--column", "name")
@@ -87,7 +87,7 @@ def test_a_run_a_search_and_a_sweep_read_a_column(microgpt, files, undrawn) -> N
     assert "--column cannot be used with --chat; omit one of them" in refused.stderr
 
 
-def test_the_lines_of_a_table_that_an_old_version_trained_on_are_resumed(microgpt, files) -> None:
+def test_a_training_on_table_lines_by_an_old_version_resumes(microgpt, files) -> None:
     (files / "towns.txt").write_bytes((files / "towns.csv").read_bytes())
     assert microgpt("train", "--data", "towns.txt", *SMALL).returncode == 0
     done = microgpt("train", "--resume", "m", "--steps", "3", "--data", "towns.csv")
@@ -118,16 +118,14 @@ def test_the_lines_of_a_table_that_an_old_version_trained_on_are_resumed(microgp
         (["generate", "--novel", "--column", "name"], "--column requires --against"),
     ],
 )  # fmt: skip
-def test_a_file_of_another_kind_is_refused_with_what_to_do(
-    microgpt, files, arguments, problem
-) -> None:
+def test_an_unsupported_file_kind_says_what_to_do(microgpt, files, arguments, problem) -> None:
     done = microgpt(*arguments)
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith(f"error: {problem}")
     assert done.stderr.count("\n") == 1
 
 
-def test_the_report_on_a_book_says_that_it_is_on_its_lines(microgpt, files) -> None:
+def test_the_report_on_a_book_says_that_it_read_lines(microgpt, files) -> None:
     done = microgpt("info", "--data", "book.txt")
     assert (
         "book.txt is read as running text; tokens, lengths and repeats are those of its lines"

@@ -27,7 +27,7 @@ def samples(microgpt, text_model):
     return run
 
 
-def test_samples_are_the_same_as_lines_as_json_and_in_threads(microgpt, text_model, samples):
+def test_lines_json_and_threads_give_the_same_samples(microgpt, text_model, samples):
     args = ["--num-samples", "120", "--temperature", "2"]
     expected = samples(*args)
     assert len(expected) == 120
@@ -36,7 +36,7 @@ def test_samples_are_the_same_as_lines_as_json_and_in_threads(microgpt, text_mod
     assert lines == [f"sample {i:2d}: {text}" for i, text in enumerate(expected, start=1)]
 
 
-def test_a_sample_ends_before_the_first_stop_string_after_its_prompt(samples) -> None:
+def test_a_stop_string_in_the_prompt_does_not_end_a_sample(samples) -> None:
     args = ["--num-samples", "30", "--temperature", "2", "--prompt", "an"]
     texts = samples(*args)
     cut = samples(*args, "--stop", "n", "--stop", "aa")
@@ -46,7 +46,7 @@ def test_a_sample_ends_before_the_first_stop_string_after_its_prompt(samples) ->
     assert texts != cut
 
 
-def test_the_choice_of_a_character_can_be_narrowed(samples) -> None:
+def test_sampling_options_narrow_the_choice_of_a_character(samples) -> None:
     args = ["--num-samples", "20", "--temperature", "9"]
     greedy = set(samples("--temperature", "0", "--num-samples", "1"))
     for narrow in (["--top-k", "1"], ["--top-p", "0"], ["--min-p", "1"]):
@@ -54,7 +54,7 @@ def test_the_choice_of_a_character_can_be_narrowed(samples) -> None:
     assert set(samples(*args)) != greedy
 
 
-def test_max_tokens_counts_what_follows_the_prompt(samples) -> None:
+def test_max_tokens_does_not_count_the_prompt(samples) -> None:
     found = samples("--num-samples", "20", "--temperature", "9", "--prompt", "ma")
     short = samples(
         *["--num-samples", "20", "--temperature", "9", "--prompt", "ma", "--max-tokens", "2"]
@@ -62,7 +62,7 @@ def test_max_tokens_counts_what_follows_the_prompt(samples) -> None:
     assert short == [text[:4] for text in found]
 
 
-def test_a_prompt_may_fill_the_context(samples) -> None:
+def test_a_prompt_may_fill_the_whole_context(samples) -> None:
     prompt = "a" * 15
     assert all(text.startswith(prompt) for text in samples("--prompt", prompt))
 
@@ -72,9 +72,7 @@ def test_max_tokens_may_exceed_the_context(samples) -> None:
     assert len(sample) <= 40
 
 
-def test_the_start_of_a_prompt_that_does_not_fit_is_ignored_with_a_note(
-    microgpt, text_model
-) -> None:
+def test_a_prompt_that_is_too_long_loses_its_start_with_a_note(microgpt, text_model) -> None:
     done = microgpt("generate", "--model-dir", text_model, "--prompt", "anna" * 5, "--json")
     assert json.loads(done.stdout)["samples"][0].startswith("anna" * 5)
     assert done.stderr == (
@@ -82,21 +80,21 @@ def test_the_start_of_a_prompt_that_does_not_fit_is_ignored_with_a_note(
     )
 
 
-def test_unique_samples_are_each_there_once_and_come_in_order(samples) -> None:
+def test_unique_prints_each_sample_once_and_in_order(samples) -> None:
     args = ["--temperature", "2"]
     found = samples(*args, "--unique", "--num-samples", "40")
     everything = samples(*args, "--num-samples", "400")
     assert found == list(dict.fromkeys(everything))[:40]
 
 
-def test_unique_ends_where_a_model_knows_one_name(microgpt, anna_model) -> None:
+def test_unique_stops_if_a_model_knows_only_one_name(microgpt, anna_model) -> None:
     done = microgpt("generate", "--model-dir", anna_model, "--unique")
     assert done.stdout == "sample  1: anna\n"
     assert done.stderr == "note: stopped after 1 of 20 samples: the next 1,000 were not new\n"
     assert done.returncode == 0
 
 
-def test_novel_leaves_out_the_training_data_wherever_it_is_named(
+def test_novel_leaves_out_the_training_data_wherever_it_is(
     microgpt, samples, tmp_path, text_model
 ) -> None:
     names = tmp_path / "names.txt"
@@ -117,14 +115,14 @@ def test_novel_leaves_out_the_training_data_wherever_it_is_named(
     assert done.returncode == 0
 
 
-def test_novel_finds_the_names_that_come_with_microgpt(microgpt, tmp_path) -> None:
+def test_novel_leaves_out_the_bundled_names(microgpt, tmp_path) -> None:
     microgpt("train", "--steps", "20", "--num-samples", "1", "--output", tmp_path / "model")
     done = microgpt("generate", "--model-dir", tmp_path / "model", "--novel", "--num-samples", "9")
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) == 9
 
 
-def test_a_part_of_a_document_that_fills_the_context_is_not_novel(microgpt, tmp_path) -> None:
+def test_a_document_part_that_fills_the_context_is_not_novel(microgpt, tmp_path) -> None:
     """What lies beyond the context is not learnt, so a sample cannot repeat it either."""
     names = tmp_path / "long.txt"
     names.write_text("abcdefghij\n")
@@ -136,7 +134,7 @@ def test_a_part_of_a_document_that_fills_the_context_is_not_novel(microgpt, tmp_
     assert (done.stdout, done.returncode) == ("", 0)
 
 
-def test_novel_without_the_training_data_says_what_to_do(microgpt, anna_model) -> None:
+def test_novel_without_training_data_says_what_to_do(microgpt, anna_model) -> None:
     done = microgpt("generate", "--model-dir", anna_model, "--novel")
     assert done.stderr == (
         "error: the training data of the model was not found; pass it with --against\n"
@@ -145,7 +143,7 @@ def test_novel_without_the_training_data_says_what_to_do(microgpt, anna_model) -
 
 
 @pytest.mark.parametrize("column", [(), ("--column", "name")])
-def test_novel_finds_the_file_that_the_model_was_trained_on(microgpt, tmp_path, column) -> None:
+def test_novel_finds_the_training_file_of_the_model(microgpt, tmp_path, column) -> None:
     data = tmp_path / ("names.csv" if column else "names.txt")
     data.write_text("name,x\nanna,1\n" if column else "anna\n")
     microgpt("train", "--data", data, *column, "--model", "m", "--steps", "9")
@@ -156,7 +154,7 @@ def test_novel_finds_the_file_that_the_model_was_trained_on(microgpt, tmp_path, 
     assert "was not found; pass it" in microgpt("generate", "--model", "m", "--novel").stderr
 
 
-def test_a_chat_model_makes_up_new_things_to_say_if_it_has_learnt_to(microgpt, tmp_path) -> None:
+def test_a_chat_model_that_learnt_all_can_generate_messages(microgpt, tmp_path) -> None:
     talk = tmp_path / "talk.jsonl"
     talk.write_text('[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]\n')
     shape = ("--block-size", "32", "--steps", "80", "--lr", "0.02")
@@ -168,9 +166,7 @@ def test_a_chat_model_makes_up_new_things_to_say_if_it_has_learnt_to(microgpt, t
     assert "hi" not in json.loads(done.stdout)["samples"]
 
 
-def test_a_model_that_learnt_to_answer_alone_says_so_where_it_is_to_begin(
-    microgpt, chat_model
-) -> None:
+def test_a_model_that_learnt_only_replies_cannot_begin_alone(microgpt, chat_model) -> None:
     done = microgpt("generate", "--model-dir", chat_model, "--num-samples", "1")
     assert done.returncode == 0
     assert "trained only to reply" in done.stderr
@@ -195,7 +191,7 @@ def test_a_model_that_learnt_to_answer_alone_says_so_where_it_is_to_begin(
         (["--novel", "--against", "no.txt"], "cannot read no.txt: No such file or directory"),
     ],
 )
-def test_bad_input_is_one_line(microgpt, text_model, args, problem) -> None:
+def test_bad_input_of_generate_is_a_one_line_error(microgpt, text_model, args, problem) -> None:
     done = microgpt("generate", "--model-dir", text_model, *args)
     assert done.stderr == f"error: {problem}\n"
     assert (done.returncode, done.stdout) == (2, "")

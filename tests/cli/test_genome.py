@@ -24,7 +24,7 @@ def train(microgpt, *args: str):
     return microgpt("train", "--input", "names.txt", "--genome", "genome.json", *args)
 
 
-def test_a_genome_gives_shape_and_course(microgpt, genome, tmp_path) -> None:
+def test_a_genome_sets_the_shape_and_the_training(microgpt, genome, tmp_path) -> None:
     done = train(microgpt)
     assert done.returncode == 0, done.stderr
     meta = load(tmp_path / "output").meta
@@ -35,7 +35,7 @@ def test_a_genome_gives_shape_and_course(microgpt, genome, tmp_path) -> None:
     assert meta.training["genome"] == hashlib.sha256(genome.read_bytes()).hexdigest()
 
 
-def test_what_is_given_counts_more_even_if_it_is_the_default(microgpt, genome, tmp_path) -> None:
+def test_options_override_a_genome_even_with_default_values(microgpt, genome, tmp_path) -> None:
     train(microgpt, "--n-embd", "16", "--steps", "30")
     meta = load(tmp_path / "output").meta
     assert (meta.n_embd, meta.n_head, meta.training["steps"]) == (16, 2, 30)

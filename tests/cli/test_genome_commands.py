@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from microgpt_evolution.runs.run_directory import encode_run
+from microgpt_evolution.runs.run_files import encode_run
 
 # As evolve-rust's registry has it: an entry of genomes/loss, with keys of its own.
 ENTRY = """{
@@ -79,13 +79,13 @@ def files_of(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_a_bare_genome_prints_its_help(microgpt) -> None:
+def test_genome_without_a_command_prints_its_help(microgpt) -> None:
     done = microgpt("genome")
     assert done.returncode == 0
     assert [word in done.stdout for word in ("show", "use", "import-log")] == [True] * 3
 
 
-def test_show_tells_the_genes_the_model_and_how_it_was_found(microgpt) -> None:
+def test_show_prints_genes_model_and_origin(microgpt) -> None:
     done = microgpt("genome", "show", "entry.json")
     assert (done.returncode, done.stderr) == (0, "")
     # 500 documents of 14 tokens: 6 · 3504 weights in matrices, and 12 · 16 · 7.5 in attention.
@@ -114,7 +114,7 @@ def test_show_tells_the_genes_the_model_and_how_it_was_found(microgpt) -> None:
     ]
 
 
-def test_show_has_json_and_other_data(microgpt, tmp_path) -> None:
+def test_show_accepts_json_and_other_data(microgpt, tmp_path) -> None:
     (tmp_path / "ab.txt").write_text("ab\nba\n")
     done = microgpt("genome", "show", "ours.json", "--input", "ab.txt", "--json")
     facts = json.loads(done.stdout)
@@ -125,7 +125,7 @@ def test_show_has_json_and_other_data(microgpt, tmp_path) -> None:
     assert "head" not in facts
 
 
-def test_show_says_where_the_data_are_not_those_of_the_search(microgpt, tmp_path) -> None:
+def test_show_says_that_data_differ_from_those_of_the_search(microgpt, tmp_path) -> None:
     text = OURS.replace('"seed": 42', f'"data_sha256": "{"ab" * 32}"')
     (tmp_path / "genome.json").write_text(text)
     done = microgpt("genome", "show")
@@ -150,14 +150,14 @@ def test_show_says_where_the_data_are_not_those_of_the_search(microgpt, tmp_path
         ("evolve.log", "evolve.log: invalid JSON: Expecting value: line 1 column 1 (char 0)"),
     ],
 )
-def test_what_is_no_genome_is_refused(microgpt, tmp_path, command, file, problem) -> None:
+def test_show_refuses_a_file_that_is_no_genome(microgpt, tmp_path, command, file, problem) -> None:
     before = files_of(tmp_path)
     done = microgpt("genome", command, file)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {problem}\n")
     assert files_of(tmp_path) == before
 
 
-def test_use_makes_a_genome_the_active_one(microgpt, tmp_path) -> None:
+def test_use_activates_a_genome(microgpt, tmp_path) -> None:
     done = microgpt("genome", "use", "entry.json")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "Active genome set from: entry.json\n"
@@ -166,7 +166,7 @@ def test_use_makes_a_genome_the_active_one(microgpt, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("old", [OURS, MERGE])
-def test_the_genome_that_was_there_is_kept(microgpt, tmp_path, old) -> None:
+def test_use_keeps_a_backup_of_the_previous_genome(microgpt, tmp_path, old) -> None:
     (tmp_path / "genome.json").write_text(old)
     name = f"genome-{hashlib.sha256(old.encode()).hexdigest()[:8]}.json"
     done = microgpt("genome", "use", "entry.json")
@@ -176,7 +176,7 @@ def test_the_genome_that_was_there_is_kept(microgpt, tmp_path, old) -> None:
     assert (tmp_path / name).read_text() == old
 
 
-def test_a_run_stands_for_its_winner_and_keeps_it(microgpt, tmp_path) -> None:
+def test_a_run_can_be_given_for_its_winner(microgpt, tmp_path) -> None:
     run = tmp_path / "experiments/evolve_1"
     run.mkdir(parents=True)
     (run / "run.json").write_bytes(encode_run({"objective": "loss"}))
@@ -195,7 +195,7 @@ def test_a_run_stands_for_its_winner_and_keeps_it(microgpt, tmp_path) -> None:
     assert not list(tmp_path.glob("genome-*"))
 
 
-def test_a_place_that_cannot_be_written_keeps_its_genome(microgpt, tmp_path) -> None:
+def test_an_unwritable_directory_keeps_its_genome(microgpt, tmp_path) -> None:
     (tmp_path / "genome.json").mkdir()
     done = microgpt("genome", "use", "entry.json")
     assert done.returncode == 2
@@ -205,7 +205,7 @@ def test_a_place_that_cannot_be_written_keeps_its_genome(microgpt, tmp_path) -> 
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_a_log_of_evolve_rust_becomes_a_run(microgpt, tmp_path, line_end) -> None:
+def test_import_turns_a_log_of_evolve_rust_into_a_run(microgpt, tmp_path, line_end) -> None:
     (tmp_path / "evolve.log").write_bytes(LOG.replace("\n", line_end).encode("utf-8-sig"))
     done = microgpt("genome", "import-log", "evolve.log")
     assert done.returncode == 0, done.stderr
@@ -233,6 +233,7 @@ def test_a_log_of_evolve_rust_becomes_a_run(microgpt, tmp_path, line_end) -> Non
     }
     lines = [json.loads(line) for line in (run / "evaluations.jsonl").read_text().splitlines()]
     assert [line["id"] for line in lines] == ["g1-1", "g1-2", "g2-1"]
+    assert len(lines[2].pop("crc32")) == 8
     assert lines[2] == {
         "id": "g2-1",
         "origin": "mutant",
@@ -254,7 +255,7 @@ def test_a_log_of_evolve_rust_becomes_a_run(microgpt, tmp_path, line_end) -> Non
     assert "generation 2 (loss: 1.4676)" in microgpt("run", "--silent").stdout
 
 
-def test_two_imports_are_two_runs_and_neither_goes_on(microgpt, tmp_path) -> None:
+def test_each_import_makes_a_run_that_cannot_be_resumed(microgpt, tmp_path) -> None:
     for _ in range(2):
         microgpt("genome", "import-log", "evolve.log")
     runs = os.listdir(tmp_path / "experiments")
@@ -276,7 +277,7 @@ def test_two_imports_are_two_runs_and_neither_goes_on(microgpt, tmp_path) -> Non
         (None, "cannot read evolve.log: No such file or directory"),
     ],
 )
-def test_what_is_no_log_is_refused(microgpt, tmp_path, content, problem) -> None:
+def test_import_refuses_a_file_that_is_no_log(microgpt, tmp_path, content, problem) -> None:
     (tmp_path / "evolve.log").unlink()
     if content is not None:
         (tmp_path / "evolve.log").write_bytes(content)

@@ -23,7 +23,7 @@ def every_command() -> Iterator[tuple[str, typer.core.TyperCommand]]:
                 groups.append((f"{name} {child}", command))
 
 
-def test_the_help_shows_the_commands_in_groups_with_whole_summaries(microgpt) -> None:
+def test_the_help_groups_commands_with_whole_summaries(microgpt) -> None:
     wide, narrow = (microgpt("--help", COLUMNS=str(width)).stdout for width in (80, 40))
     assert "..." not in wide.partition("\n")[2] + narrow.partition("\n")[2]
     titles = [line for line in wide.splitlines() if line.endswith(":") and line[0] != " "]
@@ -49,7 +49,7 @@ def test_the_help_of_each_command_fits_on_a_screen(monkeypatch) -> None:
         assert len(lines) <= 42, name
 
 
-def test_the_help_of_train_has_a_dozen_options_and_three_examples(microgpt) -> None:
+def test_the_help_of_train_shows_12_options_and_3_examples(microgpt) -> None:
     short, whole = (microgpt("train", flag).stdout for flag in ("--help", "--help-all"))
     assert len(re.findall(r"^  --", short, re.M)) <= 17
     assert len(re.findall(r"^    microgpt train", short, re.M)) == 3
@@ -69,7 +69,7 @@ def test_an_option_has_the_same_help_in_every_command() -> None:
     assert all(len(found) == 1 for found in texts.values()), texts
 
 
-def test_every_option_and_argument_has_a_sentence_of_help() -> None:
+def test_every_option_and_argument_has_a_help_sentence() -> None:
     for name, command in every_command():
         for param in command.params:
             if getattr(param, "hidden", False) and not param.help:

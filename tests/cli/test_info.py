@@ -18,13 +18,13 @@ def names(tmp_path):
     return "names.txt"
 
 
-def test_info_points_from_a_file_to_the_option_for_files(microgpt, names) -> None:
+def test_info_suggests_the_option_for_files(microgpt, names) -> None:
     done = microgpt("info", names)
     assert done.returncode == 2
     assert done.stderr.endswith("describe a training file with --data names.txt\n")
 
 
-def test_info_tells_what_a_training_file_is_like(microgpt, names) -> None:
+def test_info_describes_a_training_file(microgpt, names) -> None:
     done = microgpt("info", "--data", names)
     assert done.returncode == 0
     assert done.stderr == (
@@ -47,7 +47,7 @@ def test_info_tells_what_a_training_file_is_like(microgpt, names) -> None:
     assert any(re.fullmatch(r"[\d,]+ steps", name) for name in facts)
 
 
-def test_the_lengths_are_a_picture(microgpt, names) -> None:
+def test_info_draws_a_histogram_of_lengths(microgpt, names) -> None:
     lines = microgpt("info", "--data", names).stdout.splitlines()
     first = lines.index(f"   4  {'█' * 16}▋ 20.0%")
     assert lines[first + 1] == f"   5  {'█' * 50} 60.0%"
@@ -55,7 +55,7 @@ def test_the_lengths_are_a_picture(microgpt, names) -> None:
     assert lines[first + 7] == f"  11  {'█' * 16}▋ 20.0%"
 
 
-def test_the_page_is_no_wider_than_a_terminal(microgpt, tmp_path) -> None:
+def test_the_output_of_info_fits_into_80_columns(microgpt, tmp_path) -> None:
     words = [f"{chr(200 + i)}{'long ' * i}word{i}" * 3 for i in range(100)]
     (tmp_path / "words.txt").write_text("\r\n".join(words * 2), encoding="utf-8-sig")
     done = microgpt("info", "--data", "words.txt")
@@ -64,13 +64,13 @@ def test_the_page_is_no_wider_than_a_terminal(microgpt, tmp_path) -> None:
     assert "with a byte order mark" in done.stdout
 
 
-def test_a_terminal_without_blocks_gets_a_picture_of_ascii(microgpt, names) -> None:
+def test_a_terminal_without_block_characters_gets_ascii(microgpt, names) -> None:
     done = microgpt("info", "--data", names, PYTHONIOENCODING="ascii")
     assert f"   5  {'#' * 50} 60.0%" in done.stdout.splitlines()
     assert "\\u" not in done.stdout
 
 
-def test_info_about_data_as_json_is_one_document(microgpt, names) -> None:
+def test_info_describes_data_as_one_json_document(microgpt, names) -> None:
     facts = json.loads(microgpt("info", "--data", names, "--json").stdout)
     assert (facts["n_docs"], facts["n_tokens"], facts["n_repeats"]) == (5, 30, 1)
     assert facts["most_frequent"] == [{"document": "anna", "n": 2}]
@@ -86,7 +86,7 @@ def test_info_about_data_as_json_is_one_document(microgpt, names) -> None:
     assert "suitability" not in facts
 
 
-def test_a_block_size_can_be_asked_about(microgpt, names) -> None:
+def test_info_accepts_a_block_size(microgpt, names) -> None:
     done = microgpt("info", "--data", names, "--block-size", "5", "--json")
     facts = json.loads(done.stdout)
     assert {"block_size": 5, "n_docs": 1, "n_tokens": 6} in facts["cuts"]
@@ -94,10 +94,8 @@ def test_a_block_size_can_be_asked_about(microgpt, names) -> None:
     assert facts["recommended_block_size"] == 16
 
 
-@pytest.mark.parametrize("args", [["chat.jsonl"], ["chat.txt", "--chat"]])
-def test_conversations_are_told_by_the_name_of_the_file_or_an_option(
-    microgpt, tmp_path, args
-) -> None:
+@pytest.mark.parametrize("args", [["chat.jsonl"], ["chat.txt"], ["chat.txt", "--chat"]])
+def test_info_detects_conversations_by_their_content(microgpt, tmp_path, args) -> None:
     (tmp_path / args[0]).write_text(CHAT * 2)
     done = microgpt("info", "--data", *args)
     assert done.stdout.startswith(f"{args[0]}: conversations\n")
@@ -107,7 +105,7 @@ def test_conversations_are_told_by_the_name_of_the_file_or_an_option(
     assert facts["most_frequent"] == [{"document": json.loads(CHAT), "n": 2}]
 
 
-def test_with_a_model_info_tells_what_it_does_not_know(microgpt, text_model, names) -> None:
+def test_info_lists_characters_unknown_to_the_model(microgpt, text_model, names) -> None:
     options = ["info", "--data", names, "--model-dir", text_model]
     done = microgpt(*options)
     assert "characters unknown to the model: 2\n" in done.stdout
@@ -117,7 +115,7 @@ def test_with_a_model_info_tells_what_it_does_not_know(microgpt, text_model, nam
     assert facts["suitability"] == {"unknown": {"l": 1, "x": 1}, "n_docs": 1}
 
 
-def test_a_model_that_knows_all_characters_is_told(microgpt, chat_model, tmp_path) -> None:
+def test_info_says_that_a_model_knows_all_characters(microgpt, chat_model, tmp_path) -> None:
     (tmp_path / "chat.txt").write_text(CHAT)  # read as what the model takes
     done = microgpt("info", "--data", "chat.txt", "--model-dir", chat_model)
     assert done.stdout.startswith("chat.txt: conversations\n")
@@ -125,7 +123,7 @@ def test_a_model_that_knows_all_characters_is_told(microgpt, chat_model, tmp_pat
     assert "context 16, batch size " in done.stdout  # as `train` would choose
 
 
-def test_a_training_file_can_come_through_a_pipe(microgpt) -> None:
+def test_a_training_file_can_be_piped_in(microgpt) -> None:
     done = microgpt("info", "--data", "/dev/stdin", stdin=NAMES)
     assert "documents:          5;" in done.stdout
 
@@ -134,7 +132,7 @@ def test_a_training_file_can_come_through_a_pipe(microgpt) -> None:
     ("args", "problem"),
     [
         (["--data", "gone.txt"], "cannot read gone.txt: No such file"),
-        (["--data", "bad.jsonl"], "bad.jsonl, line 1: invalid JSON"),
+        (["--data", "bad.jsonl", "--chat"], "bad.jsonl, line 1: invalid JSON"),
         (["--data", "latin.txt"], "latin.txt is not UTF-8 text (line 1 has the byte 0xe9); it see"),
         (["--data", "names.txt", "--block-size", "0"], "block_size must be >= 1, got 0"),
         (["--data", "names.txt", "--block-size", "2000000000"], "bytes of memory"),
@@ -143,7 +141,7 @@ def test_a_training_file_can_come_through_a_pipe(microgpt) -> None:
         (["--chat"], "--chat requires --data; add --data or omit --chat"),
     ],
 )
-def test_info_refuses(microgpt, names, tmp_path, args, problem) -> None:
+def test_info_refuses_bad_input(microgpt, names, tmp_path, args, problem) -> None:
     (tmp_path / "bad.jsonl").write_text("[{\n")
     (tmp_path / "latin.txt").write_bytes("é\n".encode("latin-1"))
     done = microgpt("info", *args)
@@ -153,7 +151,7 @@ def test_info_refuses(microgpt, names, tmp_path, args, problem) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_nothing_in_meta_json_commands_the_terminal(microgpt, text_model) -> None:
+def test_control_characters_in_meta_json_are_escaped(microgpt, text_model) -> None:
     """Keys, values and text in lists, with ESC, a turn of the writing direction, a line end."""
     odd = "\x1b[2J\u202e\n"
     meta = json.loads((text_model / "meta.json").read_text())
@@ -167,7 +165,7 @@ def test_nothing_in_meta_json_commands_the_terminal(microgpt, text_model) -> Non
     assert len(done.stdout) < 10_000
 
 
-def test_running_text_is_timed_as_train_reads_it(microgpt, tmp_path) -> None:
+def test_info_times_running_text_as_train_does(microgpt, tmp_path) -> None:
     paragraph = "It was late, and the road was long\nand dark, and nobody came to meet us.\n\n"
     (tmp_path / "book.txt").write_text(paragraph * 40)
     done = microgpt("info", "--data", "book.txt", "--json")
@@ -180,7 +178,7 @@ def test_running_text_is_timed_as_train_reads_it(microgpt, tmp_path) -> None:
 
 
 @pytest.mark.parametrize(("n", "is_few"), [(99, True), (100, False)])
-def test_few_conversations_are_all_to_be_learned(microgpt, tmp_path, n, is_few) -> None:
+def test_few_conversations_are_all_used_for_training(microgpt, tmp_path, n, is_few) -> None:
     talks = [
         [{"role": "user", "content": f"and {i}?"}, {"role": "assistant", "content": f"{i}."}]
         for i in range(n)
@@ -191,6 +189,33 @@ def test_few_conversations_are_all_to_be_learned(microgpt, tmp_path, n, is_few) 
     assert ("--steps 2000 --val-fraction 0 --model chat" in advised) == is_few
     assert ("--budget 1000000000" in advised) != is_few
     train = ("train", "--chat", "--data", "chat.jsonl", *budget)
-    warned = f"note: {n} conversations are too few to hold some out, so the replies may be poor; "
-    assert (warned in microgpt(*train).stderr) == is_few
+    warned = f"note: {n} conversations are few, so the replies may be poor; to learn all of them "
+    learn_all = "for longer, use --steps 2000 --val-fraction 0 without --budget\n"
+    assert (warned + learn_all in microgpt(*train).stderr) == is_few
+    assert (warned in microgpt(*train[:-2], "--force", "-n", "0").stderr) == is_few
     assert warned not in microgpt(*train[:-2], "--steps=2", "--val-fraction=0", "--force").stderr
+
+
+JSONL = {
+    "objects": '{"title": "Linz", "text": "a town"}\n' * 3,
+    "strings": '"a town"\n"a river"\n',
+    "conversations": CHAT * 3,
+    "a conversation and an object": CHAT + '{"text": "a town"}\n',
+}
+
+
+@pytest.mark.parametrize("kind", JSONL)
+def test_info_and_train_agree_about_a_jsonl_file(microgpt, tmp_path, kind) -> None:
+    (tmp_path / "some.jsonl").write_text(JSONL[kind])
+    small = ("--steps", "1", "-n", "0")
+    for options in ((), ("--chat",), ("--column", "text")):
+        data = ("--data", "some.jsonl", *options)
+        described, trained = microgpt("info", *data), microgpt("train", *data, *small, "--force")
+        if "read them with --chat" in trained.stderr:  # info does so, and advises it
+            assert "to learn all of these few conversations, run: microgpt train --chat " in (
+                described.stderr
+            )
+            continue
+        assert described.returncode == trained.returncode
+        if trained.returncode:
+            assert described.stderr == trained.stderr

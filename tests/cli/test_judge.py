@@ -32,21 +32,21 @@ def against(tmp_path):
     return ["--against", "known.txt"]
 
 
-def test_judge_prints_its_terms_and_what_the_heads_give(microgpt, against) -> None:
+def test_judge_prints_its_terms_and_the_scores_of_the_heads(microgpt, against) -> None:
     done = microgpt("judge", *NAMES, *against)
     assert (done.returncode, done.stdout, done.stderr) == (0, TABLE, "")
 
 
-def test_names_can_come_from_standard_input(microgpt, against) -> None:
+def test_judge_reads_names_from_standard_input(microgpt, against) -> None:
     lines = "\ufeff" + "\r\n".join(NAMES) + "\n\n  \n"
     assert microgpt("judge", *against, stdin=lines).stdout == TABLE
 
 
-def test_arguments_come_before_standard_input(microgpt, against) -> None:
+def test_arguments_take_precedence_over_standard_input(microgpt, against) -> None:
     assert microgpt("judge", *NAMES, *against, stdin="emma\n").stdout == TABLE
 
 
-def test_what_generate_prints_can_be_piped_in(microgpt, text_model, against) -> None:
+def test_judge_accepts_the_output_of_generate(microgpt, text_model, against) -> None:
     command = ["generate", "--model-dir", text_model, "--num-samples", "120", "--temperature", "2"]
     lines = microgpt(*command).stdout
     samples = json.loads(microgpt(*command, "--json").stdout)["samples"]
@@ -54,14 +54,14 @@ def test_what_generate_prints_can_be_piped_in(microgpt, text_model, against) -> 
     assert [row["name"] for row in json.loads(done.stdout)["names"]] == samples
 
 
-def test_a_sample_without_a_character_is_a_name_that_is_not_judged(microgpt, against) -> None:
+def test_an_empty_sample_is_a_name_that_cannot_be_judged(microgpt, against) -> None:
     done = microgpt("judge", *against, stdin="sample  1: \nsample 12: mama\n")
     rows = done.stdout.splitlines()
     assert rows[1].split() == ["-", "-", "-", "-", "shorter", "than", "3", "letters"]
     assert rows[2].split() == ["mama", "0.5", "1.7", "1.0", "4.54"]
 
 
-def test_json_has_the_figures_of_the_library(microgpt, against) -> None:
+def test_the_json_has_the_figures_of_the_library(microgpt, against) -> None:
     document = json.loads(microgpt("judge", *NAMES, *against, "--json").stdout)
     known = known_names(["anna", "emma"])
     expected = score_names(NAMES, known)
@@ -78,7 +78,7 @@ def test_json_has_the_figures_of_the_library(microgpt, against) -> None:
     }  # fmt: skip
 
 
-def test_the_names_that_come_with_microgpt_are_not_new(microgpt) -> None:
+def test_the_bundled_names_are_not_new(microgpt) -> None:
     done = microgpt("judge", "kamon", "karai")
     assert done.stderr.startswith("note: data/names.txt not found; using the bundled names.txt")
     rows = done.stdout.splitlines()[1:3]
@@ -88,7 +88,7 @@ def test_the_names_that_come_with_microgpt_are_not_new(microgpt) -> None:
     ]
 
 
-def test_no_name_can_be_judged_and_that_is_a_result(microgpt, against) -> None:
+def test_judge_succeeds_if_no_name_can_be_judged(microgpt, against) -> None:
     done = microgpt("judge", "x", *against)
     assert done.returncode == 0
     assert "Judge     -100.0000  (no name could be scored)\n" in done.stdout
@@ -106,14 +106,14 @@ def test_no_name_can_be_judged_and_that_is_a_result(microgpt, against) -> None:
         ("\x1b" * 1000, r"\x1b" * 6 + "..."),
     ],
 )
-def test_no_name_breaks_the_terminal(microgpt, against, name, shown) -> None:
+def test_control_characters_in_names_are_escaped(microgpt, against, name, shown) -> None:
     done = microgpt("judge", name, *against)
     assert done.returncode == 0
     assert done.stdout.split("\n")[1].startswith(shown + "  ")
     assert done.stdout.replace("\n", "").isprintable()
 
 
-def test_wide_characters_keep_the_columns(microgpt, against) -> None:
+def test_wide_characters_keep_columns_aligned(microgpt, against) -> None:
     header, row, *_ = microgpt("judge", "名前", "名前名前", *against).stdout.splitlines()
     assert header.startswith("name      ")
     n_wide = 2  # each takes a column more than an index tells
@@ -121,7 +121,7 @@ def test_wide_characters_keep_the_columns(microgpt, against) -> None:
 
 
 @pytest.mark.parametrize("stdin", ["", "\n \n\t\n", "\ufeff"])
-def test_judge_refuses_to_judge_nothing(microgpt, against, stdin) -> None:
+def test_judge_without_names_is_an_error(microgpt, against, stdin) -> None:
     done = microgpt("judge", *against, stdin=stdin)
     problem = "no names to judge; pass them as arguments, or pipe them in, one per line"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {problem}\n")
@@ -136,7 +136,7 @@ def test_judge_refuses_to_judge_nothing(microgpt, against, stdin) -> None:
         (["mama", "--zoom"], "no such option: --zoom; see 'microgpt judge --help'"),
     ],
 )
-def test_bad_input_is_one_line(microgpt, args, problem) -> None:
+def test_bad_input_of_judge_is_a_one_line_error(microgpt, args, problem) -> None:
     done = microgpt("judge", *args)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.removeprefix(

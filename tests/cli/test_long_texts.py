@@ -36,7 +36,7 @@ def book(tmp_path: Path) -> Path:
         ("skip", "they are skipped, which drops 101 tokens"),
     ],
 )
-def test_what_becomes_of_long_documents_is_told_and_remembered(
+def test_the_treatment_of_long_documents_is_printed_and_saved(
     microgpt, long, tmp_path, long_docs, fate
 ) -> None:
     options = ("--long-docs", long_docs) if long_docs else ()
@@ -48,9 +48,7 @@ def test_what_becomes_of_long_documents_is_told_and_remembered(
     assert state["config"]["long_docs"] == (long_docs or "window")
 
 
-def test_running_text_is_read_with_its_lines_and_held_out_at_its_end(
-    microgpt, book, tmp_path
-) -> None:
+def test_running_text_keeps_line_ends_and_holds_out_its_end(microgpt, book, tmp_path) -> None:
     done = microgpt("train", "--input", book, *STREAM, *SMALL, "--holdout", "tail")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("num chars: 184\n")
@@ -64,7 +62,7 @@ def test_running_text_is_read_with_its_lines_and_held_out_at_its_end(
 
 
 @pytest.mark.parametrize("tokenizer", [CHARS, ("--tokenizer", "bpe", "--vocab-size", "260")])
-def test_stretches_of_running_text_are_held_out_a_context_apart(
+def test_stretches_of_running_text_are_held_out_with_gaps(
     microgpt, book, tmp_path, tokenizer
 ) -> None:
     size = "16" if tokenizer == CHARS else "4"  # a subword counts as four characters
@@ -83,9 +81,7 @@ def test_stretches_of_running_text_are_held_out_a_context_apart(
     assert "--holdout is tail, but the run to resume has spread; omit --holdout" in done.stderr
 
 
-def test_a_training_from_before_stretches_goes_on_with_the_tail_held_out(
-    microgpt, book, tmp_path
-) -> None:
+def test_an_old_training_resumes_with_its_tail_held_out(microgpt, book, tmp_path) -> None:
     state, weights = tmp_path / "m/train_state.json", []
     for is_old in (False, True):
         microgpt("train", "--input", book, *STREAM, *SMALL, "--holdout", "tail", "--force")
@@ -100,13 +96,13 @@ def test_a_training_from_before_stretches_goes_on_with_the_tail_held_out(
 
 
 @pytest.mark.parametrize("options", [("--text", "lines", "--val-fraction", "0.2"), STREAM[:4]])
-def test_a_holdout_that_has_no_effect_is_refused(microgpt, book, options) -> None:
+def test_a_holdout_option_without_effect_is_refused(microgpt, book, options) -> None:
     done = microgpt("train", "--input", book, *SMALL, *options, "--holdout", "spread")
     assert done.returncode == 2
     assert done.stderr.startswith("error: --holdout requires running text and --val-fraction or")
 
 
-def test_a_model_of_running_text_is_evaluated_and_resumed_on_running_text(microgpt, book) -> None:
+def test_running_text_models_can_be_evaluated_and_resumed(microgpt, book) -> None:
     microgpt("train", "--input", book, "--text", "stream", *SMALL, *CHARS)
     done = microgpt("eval", "m", "--data", book, "--json")
     facts = json.loads(done.stdout)
@@ -116,7 +112,7 @@ def test_a_model_of_running_text_is_evaluated_and_resumed_on_running_text(microg
     assert microgpt("train", "--resume", "m", "--steps", "40").returncode == 0
 
 
-def test_what_is_anywhere_in_running_text_is_not_novel(microgpt, tmp_path) -> None:
+def test_a_sample_anywhere_in_the_running_text_is_not_novel(microgpt, tmp_path) -> None:
     (tmp_path / "same.txt").write_text("a" * 400)
     done = microgpt("train", "--input", "same.txt", "--text", "stream", *SMALL, "--lr", "0.05")
     assert "note: 2 of 2 samples are in the training data\n" in done.stderr
@@ -125,7 +121,7 @@ def test_what_is_anywhere_in_running_text_is_not_novel(microgpt, tmp_path) -> No
 
 
 @pytest.mark.parametrize("text", ["lines", "stream"])
-def test_three_megabytes_without_a_line_end_are_no_trouble(microgpt, tmp_path, text) -> None:
+def test_a_line_of_three_megabytes_can_be_trained_on(microgpt, tmp_path, text) -> None:
     (tmp_path / "huge.txt").write_text("all work and no play " * 150_000)
     done = microgpt("train", "--input", "huge.txt", "--text", text, *SMALL)
     assert done.returncode == 0

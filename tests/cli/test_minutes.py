@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from microgpt.errors import ConfigError
 from microgpt.storage.training_directory import read_training
-from microgpt_cli.training.limits import n_bytes
 
 BUDGET = ("--budget", "2e9", "-n", "0")  # under a second
 SMALL = ("--n-embd", "8", "--n-layer", "1", "--block-size", "8", "-n", "0")
@@ -62,7 +60,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_budget_gives_the_same_model_again(microgpt, folder, kind) -> None:
+def test_the_same_minutes_give_the_same_model_again(microgpt, folder, kind) -> None:
     budget = BUDGET if kind != "chat" else BUDGET[:2]
     first = microgpt("train", *KINDS[kind], *budget, "--model", "a")
     again = microgpt("train", *KINDS[kind], *budget, "--model", "b", "--threads", "2")
@@ -77,7 +75,7 @@ def test_a_budget_gives_the_same_model_again(microgpt, folder, kind) -> None:
         assert json.loads((folder / "a/meta.json").read_text())["n_embd"] == 8
 
 
-def test_two_lines_say_what_was_chosen_and_why_and_info_says_so_before(microgpt, folder) -> None:
+def test_train_and_info_print_the_chosen_settings_and_reasons(microgpt, folder) -> None:
     done = microgpt("train", "--data", "names.txt", *BUDGET, "--model", "a")
     chosen, why = notes(done)[:2]
     assert chosen.startswith("note: 2e9 operations: 2 layers of width 16, context 16, ")
@@ -93,7 +91,25 @@ def test_two_lines_say_what_was_chosen_and_why_and_info_says_so_before(microgpt,
     assert f"expected held-out loss: {expected['loss']:.2f} bits per character (" in told.stdout
 
 
-def test_fractions_that_are_given_are_kept(microgpt, folder) -> None:
+def test_settings_that_are_not_given_suit_a_given_shape(microgpt, folder) -> None:
+    given = (*SMALL, "--steps", "30", "--learning-rate", "0.004")
+    done = microgpt("train", "--data", "names.txt", *given, "--model", "a")
+    (chosen, _) = notes(done)[:2]
+    assert "1 layer of width 8, context 8, 30 steps of 37 chunks, dropout 0 (" in chosen
+    facts = training(folder / "a")
+    assert (facts["steps"], facts["lr"], facts["warmup_steps"]) == (30, 0.004, 1)
+    assert facts["batch_size"] > 1
+    done = microgpt("train", "--data", "names.txt", *given, "--batch-size", "3", "--model", "b")
+    assert training(folder / "b")["batch_size"] == 3
+
+
+def test_karpathys_names_keep_his_settings_with_a_given_shape(microgpt, folder) -> None:
+    microgpt("train", *SMALL, "--steps", "3", "--model", "a")
+    facts = training(folder / "a")
+    assert (facts["batch_size"], facts["lr"], "optimizer" in facts) == (1, 0.01, False)
+
+
+def test_given_fractions_are_kept(microgpt, folder) -> None:
     options = ("--val-fraction", "0.3", "--test-fraction", "0", "--model", "a")
     assert microgpt("train", "--data", "names.txt", *BUDGET, *options).returncode == 0
     assert training(folder / "a")["val_fraction"] == 0.3
@@ -128,26 +144,13 @@ def test_limits_bound_the_choice_with_and_without_a_budget(microgpt, folder) -> 
         (["--max-memory", "much"], "'much' is not a size; pass for example 500MB or 2GB"),
         (["--max-weights", "0"], "max_weights must be"),
         (["--max-weights", "10"], "no model is small enough"),
-        ([*SMALL, "--max-weights", "9"], "--max-weights has no effect if --n-embd, --n-layer and"),
+        ([*SMALL, "--max-weights", "9"], "no model is small enough"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_limits_that_make_no_sense_are_refused(microgpt, folder, options, problem) -> None:
+def test_contradictory_limits_are_refused(microgpt, folder, options, problem) -> None:
     assert problem in refused(microgpt("train", "--data", "names.txt", *options))
     assert not (folder / "output").exists()
-
-
-@pytest.mark.parametrize(
-    ("size", "n"),
-    [("500MB", 500_000_000), ("2GB", 2e9), ("1.5k", 1500), ("12", 12), ("3 kB", 3000)],
-)
-def test_sizes_have_decimal_units(size, n) -> None:
-    assert n_bytes(size) == n
-
-
-def test_a_size_without_a_number_is_refused() -> None:
-    with pytest.raises(ConfigError, match="'GB' is not a size"):
-        n_bytes("GB")
 
 
 @pytest.mark.parametrize(
@@ -161,7 +164,7 @@ def test_a_size_without_a_number_is_refused() -> None:
     ],
     ids=["50 documents", "one document", "3 characters", "all equal", "long lines"],
 )
-def test_small_and_odd_data_give_a_model(microgpt, folder, content, said) -> None:
+def test_small_and_unusual_data_give_a_model(microgpt, folder, content, said) -> None:
     (folder / "odd.txt").write_text(content)
     done = microgpt("train", "--data", "odd.txt", "--budget", "2e10", "-n", "1", "--model", "a")
     assert done.returncode == 0, done.stderr
@@ -169,7 +172,7 @@ def test_small_and_odd_data_give_a_model(microgpt, folder, content, said) -> Non
     assert "sample  1: " in done.stdout
 
 
-def test_too_little_text_for_the_budget_is_said(microgpt, folder) -> None:
+def test_a_note_says_that_the_text_is_too_short_for_the_budget(microgpt, folder) -> None:
     (folder / "odd.txt").write_text("a single document")
     done = microgpt("train", "--data", "odd.txt", "--budget", "1e12", "--model", "a")
     assert "the data are too small for 1e12 operations, so training ends early" in done.stderr
@@ -189,7 +192,7 @@ RUNS = {
 
 
 @pytest.mark.parametrize("kind", RUNS)
-def test_any_run_can_be_repeated(microgpt, folder, kind) -> None:
+def test_every_run_can_be_repeated(microgpt, folder, kind) -> None:
     options = RUNS[kind] if {"--steps", "--budget"} & {*RUNS[kind]} else [*RUNS[kind], "--steps=40"]
     assert microgpt("train", *options, "--model", "a").returncode == 0
     done = microgpt("train", "--repeat", "a", "--model", "b")
@@ -201,7 +204,7 @@ def test_any_run_can_be_repeated(microgpt, folder, kind) -> None:
     assert old | {"seconds": 0} == new | {"seconds": 0}
 
 
-def test_a_run_that_was_extended_can_be_repeated(microgpt, folder) -> None:
+def test_an_extended_run_can_be_repeated(microgpt, folder) -> None:
     microgpt("train", "--data", "names.txt", *SMALL, "--steps", "30", "--model", "a")
     microgpt("train", "--resume", "a", "--steps", "50", "-n", "0")
     assert training(folder / "a")["steps_changed"] == [[30, 30, 50]]
@@ -211,7 +214,7 @@ def test_a_run_that_was_extended_can_be_repeated(microgpt, folder) -> None:
     assert training(folder / "b")["steps_changed"] == [[30, 30, 50]]
 
 
-def test_a_fine_tuned_model_is_repeated_with_its_parent(microgpt, folder) -> None:
+def test_a_fine_tuned_model_can_be_repeated_with_its_parent(microgpt, folder) -> None:
     microgpt("train", "--data", "names.txt", *SMALL, "--steps", "30", "--model", "parent")
     tuning = ("--data", "names.txt", "--steps", "9", "-n", "0")
     microgpt("train", "--from", "parent", *tuning, "--model", "a")
@@ -243,7 +246,7 @@ def test_a_repetition_that_cannot_be_exact_is_refused(microgpt, folder) -> None:
     assert weights(folder / "a") == before
 
 
-def test_an_unfinished_run_with_a_budget_goes_on_to_the_same_model(microgpt, folder) -> None:
+def test_an_interrupted_run_with_a_budget_gives_the_same_model(microgpt, folder) -> None:
     microgpt("train", "--data", "names.txt", *BUDGET, "--model", "a")
     plan, state, _ = read_training(folder / "a")
     assert (plan.budget, plan.minutes, plan.steps_changed) == (2e9, None, ())
@@ -257,7 +260,7 @@ def test_an_unfinished_run_with_a_budget_goes_on_to_the_same_model(microgpt, fol
 
 
 @pytest.mark.slow
-def test_minutes_become_a_budget_and_the_run_can_be_repeated(microgpt, folder) -> None:
+def test_minutes_sets_a_deadline_and_the_run_can_be_repeated(microgpt, folder) -> None:
     data = ("--data", "book.txt", "-n", "0")
     done = microgpt("train", *data, "--minutes", "0.08", "--model", "a", "--json")
     assert done.returncode == 0, done.stderr

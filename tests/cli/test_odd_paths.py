@@ -29,7 +29,7 @@ def trained(microgpt, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_training_with_such_paths_goes_on_where_it_was(microgpt, trained) -> None:
+def test_a_training_with_unusual_paths_can_be_resumed(microgpt, trained) -> None:
     facts = json.loads((trained / MODEL / "train_state.json").read_text())
     assert facts["input"].endswith("/w%FF/n%FE.txt")
     done = microgpt("train", "--resume", MODEL, "--steps=9", "--num-samples=1")
@@ -38,7 +38,7 @@ def test_a_training_with_such_paths_goes_on_where_it_was(microgpt, trained) -> N
     assert meta["training"]["steps"] == 9
 
 
-def test_a_state_has_usual_paths_as_they_are(microgpt, tmp_path) -> None:
+def test_ordinary_paths_are_stored_unchanged(microgpt, tmp_path) -> None:
     names = tmp_path.parent / "names.txt"
     names.write_text("anna\nemma\n")
     assert microgpt("train", "--input", names, *SMALL).returncode == 0
@@ -64,14 +64,14 @@ def test_a_state_has_usual_paths_as_they_are(microgpt, tmp_path) -> None:
         ["judge", "anna", "--against", TEXT],
     ],
 )
-def test_a_command_takes_such_paths(microgpt, trained, args) -> None:
+def test_every_command_accepts_unusual_paths(microgpt, trained, args) -> None:
     done = microgpt(*args)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.slow
-def test_searches_and_sweeps_take_such_paths(microgpt, trained) -> None:
+def test_searches_and_sweeps_accept_unusual_paths(microgpt, trained) -> None:
     """They go on, too, and are reported."""
     small = ["--population=2", "--generations=1", "--objective=loss"]
     grid = ["--lr=0.01,0.02", "--seeds=1", "--steps=50", "--n-embd=4", "--n-head=1"]

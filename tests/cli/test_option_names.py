@@ -19,7 +19,7 @@ def options(command):
             yield from options(child)
 
 
-def test_the_help_of_no_command_shows_an_old_name() -> None:
+def test_no_help_shows_an_old_option_name() -> None:
     root = typer.main.get_command(commands())
     assert OLD.isdisjoint(options(root))
     train = root.commands["train"]
@@ -35,7 +35,7 @@ def test_the_help_of_no_command_shows_an_old_name() -> None:
         ("--output", "--input", "--lr", "--num-samples"),
     ],
 )
-def test_train_accepts_the_new_and_the_old_names(
+def test_train_accepts_new_and_old_option_names(
     microgpt, tmp_path, model, data, rate, count
 ) -> None:
     (tmp_path / "names.txt").write_text("anna\nemma\nava\n")
@@ -49,16 +49,14 @@ def test_train_accepts_the_new_and_the_old_names(
     assert meta["training"]["lr"] == 0.005
 
 
-def test_generate_and_info_accept_the_new_and_the_old_name_of_the_model(
-    microgpt, text_model
-) -> None:
+def test_generate_and_info_accept_both_names_of_the_model(microgpt, text_model) -> None:
     for command in (("generate", "-n1"), ("info",)):
         done = [microgpt(*command, name, text_model) for name in ("--model", "--model-dir")]
         assert done[0].returncode == 0, done[0].stderr
         assert done[0].stdout == done[1].stdout
 
 
-def test_an_error_names_the_option_by_its_new_name(microgpt) -> None:
+def test_an_error_uses_the_new_name_of_an_option(microgpt) -> None:
     done = microgpt("train", "--lr", "fast")
     assert done.returncode == 2
     assert "invalid value for '--learning-rate':" in done.stderr

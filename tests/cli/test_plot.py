@@ -42,7 +42,7 @@ def size_of_png(path: Path) -> tuple[int, int]:
 
 
 @pytest.mark.slow
-def test_plot_draws_one_training_into_two_files_and_prints_their_names(microgpt, tmp_path) -> None:
+def test_plot_draws_a_training_into_two_files(microgpt, tmp_path) -> None:
     described(trained(tmp_path / "names-model"), lr=0.02, seed=7)
     done = microgpt("plot", "names-model")
     assert (done.returncode, done.stderr) == (0, "")
@@ -65,7 +65,7 @@ def test_plot_draws_one_training_into_two_files_and_prints_their_names(microgpt,
 
 
 @pytest.mark.slow
-def test_plot_overlays_trainings_by_name_with_what_tells_them_apart(microgpt, tmp_path) -> None:
+def test_plot_overlays_trainings_and_names_their_differences(microgpt, tmp_path) -> None:
     for name, lr in (("slow", 0.001), ("fast", 0.03)):
         described(trained(tmp_path / name), lr=lr, seed=7)
     trained(tmp_path / "running", BEGUN)  # no meta.json yet, and a single point
@@ -88,7 +88,7 @@ def test_plot_overlays_trainings_by_name_with_what_tells_them_apart(microgpt, tm
 
 
 @pytest.mark.slow
-def test_names_that_are_no_plain_text_can_be_drawn(microgpt, tmp_path) -> None:
+def test_names_with_special_characters_can_be_drawn(microgpt, tmp_path) -> None:
     for name in ("<b>&amp;", "two\nlines", os.fsdecode(b"caf\xe9"), "名前"):
         trained(tmp_path / name)
     names = sorted(os.listdir(tmp_path))
@@ -100,7 +100,7 @@ def test_names_that_are_no_plain_text_can_be_drawn(microgpt, tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_the_same_training_gives_the_same_picture_and_replaces_it_whole(microgpt, tmp_path) -> None:
+def test_plotting_the_same_training_replaces_the_same_picture(microgpt, tmp_path) -> None:
     trained(tmp_path / "model")
     (tmp_path / "curves.svg").write_text("an older one")
     microgpt("plot", "model")
@@ -129,7 +129,7 @@ def test_plot_refuses_a_file_that_it_cannot_write(microgpt, tmp_path, output, pr
 
 
 @pytest.mark.parametrize("missing", ["altair", "vl_convert"])
-def test_plot_says_what_to_install(microgpt, tmp_path, missing) -> None:
+def test_plot_says_which_package_is_missing(microgpt, tmp_path, missing) -> None:
     trained(tmp_path / "model")
     stub = f'raise ModuleNotFoundError("No module named {missing!r}", name={missing!r})\n'
     (tmp_path / "stubs").mkdir()
@@ -151,7 +151,7 @@ def test_plot_says_what_to_install(microgpt, tmp_path, missing) -> None:
         (BEGUN + b'{"step": 20, "loss": NaN}', "line 2: loss: input should be a finite number"),
     ],
 )
-def test_plot_refuses_a_history_that_it_cannot_draw(microgpt, tmp_path, history, problem) -> None:
+def test_plot_refuses_an_unreadable_history(microgpt, tmp_path, history, problem) -> None:
     trained(tmp_path / "good")
     trained(tmp_path / "model", history or b"")
     if history is None:
@@ -171,7 +171,7 @@ def test_plot_refuses_a_damaged_description(microgpt, tmp_path) -> None:
     assert done.stderr == "error: model/meta.json: n_embd: field required\n"
 
 
-def test_plot_refuses_a_directory_that_is_not_there(microgpt) -> None:
+def test_plot_refuses_a_missing_directory(microgpt) -> None:
     done = microgpt("plot", "nowhere")
     assert done.returncode == 2
     assert done.stderr.startswith(
@@ -179,14 +179,14 @@ def test_plot_refuses_a_directory_that_is_not_there(microgpt) -> None:
     )
 
 
-def test_plot_refuses_a_kind_of_picture_that_it_does_not_know(microgpt, tmp_path) -> None:
+def test_plot_refuses_an_unknown_picture_format(microgpt, tmp_path) -> None:
     trained(tmp_path / "model")
     done = microgpt("plot", "model", "--output", "curves.gif")
     assert done.returncode == 2
     assert done.stderr == "error: the chart must be a .png or .svg file, got curves.gif\n"
 
 
-def test_what_draws_is_loaded_by_nothing_but_plot() -> None:
+def test_only_plot_imports_the_plotting_package() -> None:
     program = (
         "import sys, microgpt_cli.app; microgpt_cli.app.commands();"
         "print({name.split('.')[0] for name in sys.modules} & {'altair', 'vl_convert', 'pydantic'})"
@@ -197,7 +197,7 @@ def test_what_draws_is_loaded_by_nothing_but_plot() -> None:
     assert loaded.stdout == "set()\n"
 
 
-def test_plot_wants_a_model(microgpt) -> None:
+def test_plot_needs_a_model(microgpt) -> None:
     done = microgpt("plot")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: output ")

@@ -11,7 +11,7 @@ import fork_server
 import pytest
 
 from microgpt import ModelConfig, TrainConfig
-from microgpt.model import count_params
+from microgpt.model_config import count_params
 from microgpt.training.presets import PRESETS
 from microgpt_cli.commands.train import train
 
@@ -38,7 +38,7 @@ def with_few(tmp_path):
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_all_that_a_preset_sets_is_an_option_of_train(name) -> None:
+def test_every_setting_of_a_preset_is_an_option_of_train(name) -> None:
     """What is no option would be left as it is by default."""
     preset = PRESETS[name]
     pairs = ((vars(preset.model), vars(ModelConfig())), (vars(preset.config), vars(TrainConfig())))
@@ -47,7 +47,7 @@ def test_all_that_a_preset_sets_is_an_option_of_train(name) -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_the_docs_have_each_preset_with_its_size(name) -> None:
+def test_the_docs_list_each_preset_with_its_size(name) -> None:
     lines = PRESETS_PAGE.read_text().splitlines()
     (row,) = [line for line in lines if line.startswith(f"| `{name}` |")]
     if PRESETS[name].data == "names":
@@ -56,9 +56,7 @@ def test_the_docs_have_each_preset_with_its_size(name) -> None:
 
 
 @pytest.mark.slow
-def test_a_preset_for_names_holds_a_tenth_out_to_choose_by_and_another_to_the_end(
-    microgpt, tmp_path
-) -> None:
+def test_the_names_preset_holds_out_a_tenth_twice(microgpt, tmp_path) -> None:
     done = microgpt("train", "--preset", "names-10s", "--steps", "3", "--num-samples", "0")
     assert done.returncode == 0, done.stderr
     note = "23591 documents for training, 2993 for validation, 2910 for testing; 2539 duplicates "
@@ -72,9 +70,7 @@ def test_a_preset_for_names_holds_a_tenth_out_to_choose_by_and_another_to_the_en
 
 
 @pytest.mark.slow
-def test_the_preset_for_texts_learns_those_of_the_user_and_options_count_more(
-    microgpt, tmp_path
-) -> None:
+def test_options_override_the_preset_for_texts(microgpt, tmp_path) -> None:
     (tmp_path / "my.txt").write_text("\n".join(f"this is sentence {i}" for i in range(50)))
     options = ("train", "--preset", "text", "--input", "my.txt", "--steps", "2", "--n-layer", "1")
     done = microgpt(*options, "--batch-size", "1", "--num-samples", "0")
@@ -92,7 +88,7 @@ def test_the_preset_for_texts_learns_those_of_the_user_and_options_count_more(
 
 
 @pytest.mark.slow
-def test_a_preset_fixes_what_no_option_says_and_is_remembered(with_few, tmp_path) -> None:
+def test_a_preset_sets_other_options_and_is_remembered(with_few, tmp_path) -> None:
     done = with_few("train", "--preset", "chat", "--steps", "2", "--batch-size", "3")
     assert done.returncode == 0, done.stderr
     meta = json.loads((tmp_path / "output" / "meta.json").read_text())
@@ -102,7 +98,7 @@ def test_a_preset_fixes_what_no_option_says_and_is_remembered(with_few, tmp_path
     assert (training["preset"], training["steps"], training["batch_size"]) == ("chat", 2, 3)
 
 
-def test_a_preset_can_name_the_bundled_shakespeare_and_how_to_hold_out(with_few, tmp_path) -> None:
+def test_a_preset_can_name_bundled_text_and_a_holdout(with_few, tmp_path) -> None:
     options = ("train", "--preset", "text", "--steps", "2", "--n-embd", "8", "--n-layer", "1")
     done = with_few(*options, "--block-size", "8", "--num-samples", "0")
     assert done.returncode == 0, done.stderr
@@ -116,9 +112,7 @@ def test_a_preset_can_name_the_bundled_shakespeare_and_how_to_hold_out(with_few,
 
 
 @pytest.mark.slow
-def test_a_training_on_a_presets_own_data_goes_on_and_takes_no_other_data(
-    with_few, tmp_path
-) -> None:
+def test_a_preset_with_data_resumes_and_refuses_other_data(with_few, tmp_path) -> None:
     options = ("train", "--preset", "chat", "--steps", "6", "--n-embd", "6", "--n-layer", "1")
     with_few(*options, "--output", "part", "--checkpoint-every", "2")
     state = tmp_path / "part" / "train_state.json"
@@ -143,7 +137,7 @@ def test_a_training_on_a_presets_own_data_goes_on_and_takes_no_other_data(
         (("--preset", "chat", "--num-samples", "3"), "--num-samples cannot be used with --chat"),
     ],
 )
-def test_what_does_not_go_with_a_preset_is_refused(microgpt, options, problem) -> None:
+def test_options_that_contradict_a_preset_are_refused(microgpt, options, problem) -> None:
     done = microgpt("train", *options)
     assert done.returncode == 2
     assert problem in done.stderr

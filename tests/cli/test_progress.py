@@ -32,7 +32,7 @@ def follow(steps: int, events: int) -> None:
             )
 
 
-def test_each_tenth_is_a_line_where_nothing_can_be_redrawn(monkeypatch, capsys) -> None:
+def test_each_tenth_is_a_line_if_nothing_can_be_redrawn(monkeypatch, capsys) -> None:
     monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)
     follow(steps=1000, events=200)
     lines = capsys.readouterr().err.splitlines()
@@ -52,6 +52,13 @@ def test_a_held_out_loss_may_come_before_any_training_loss(monkeypatch, capsys) 
     assert re.match(r"step +90 / +100 \| held out 1\.250 \| 0", capsys.readouterr().err)
 
 
+def test_a_step_without_targets_does_not_change_the_mean(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)
+    with progress.TrainingProgress(2) as shown:
+        shown.update(TrainEvent(2, 2, losses=(2.5, float("nan")), n_docs=2, n_tokens=9))
+    assert "mean loss 2.500, last 2.500" in capsys.readouterr().err
+
+
 def test_the_bar_of_a_terminal_is_not_red(monkeypatch) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
@@ -69,15 +76,13 @@ def test_the_bar_of_a_terminal_is_not_red(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("events", [1, 200])
-def test_a_short_training_says_nothing(capsys, events) -> None:
+def test_a_short_training_prints_no_progress(capsys, events) -> None:
     follow(steps=1000, events=events)  # takes no second
     assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(("n", "n_lines"), [(5, 5), (2_000, 10)])
-def test_what_is_followed_comes_unchanged_and_each_tenth_is_a_line(
-    monkeypatch, capsys, n, n_lines
-) -> None:
+def test_following_yields_all_items_and_prints_each_tenth(monkeypatch, capsys, n, n_lines) -> None:
     monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)
     assert list(progress.with_progress(iter(range(n)), n, "replies")) == list(range(n))
     lines = capsys.readouterr().err.splitlines()
@@ -85,7 +90,7 @@ def test_what_is_followed_comes_unchanged_and_each_tenth_is_a_line(
     assert lines[-1] == f"{n:,} / {n:,} replies"
 
 
-def test_what_takes_no_second_is_followed_in_silence(capsys) -> None:
+def test_a_task_under_a_second_prints_no_progress(capsys) -> None:
     list(progress.with_progress(range(20), 20, "replies"))
     assert capsys.readouterr() == ("", "")
 
@@ -94,11 +99,11 @@ def test_what_takes_no_second_is_followed_in_silence(capsys) -> None:
     ("number", "text"),
     [(0.5, "0.5"), (999.4, "999"), (999.7, "1k"), (99_951, "100k"), (999_700, "1M"), (2e6, "2M")],
 )
-def test_a_number_has_three_digits_on_both_sides_of_a_letter(number, text) -> None:
+def test_large_numbers_are_shortened_to_three_digits(number, text) -> None:
     assert progress.short(number) == text
 
 
-def test_a_loss_above_that_of_a_guess_is_told_once(capsys) -> None:
+def test_a_loss_worse_than_guessing_is_reported_once(capsys) -> None:
     config = TrainConfig(steps=1, lr=0.02)
     plan = train(["ab"], model=ModelConfig(), config=config).plan  # 3 tokens: ln 3 = 1.10
     with progress.TrainingProgress(1_000, plan) as shown:

@@ -30,7 +30,7 @@ def refusal(done) -> str:
     return line
 
 
-def test_another_training_is_refused_with_what_is_there_and_what_to_do(microgpt, model) -> None:
+def test_train_refuses_to_replace_another_model(microgpt, model) -> None:
     before = {name: (model / name).read_bytes() for name in os.listdir(model)}
     assert re.fullmatch(
         r"error: output has a model \(less than a minute old, 1,234 steps, mean loss \d\.\d{3}\); "
@@ -44,22 +44,20 @@ def test_another_training_is_refused_with_what_is_there_and_what_to_do(microgpt,
     ("file", "option"),
     [("my towns.txt", "--model 'my towns'"), ("-a.txt", "--model ./-a"), ("taken.txt", "--model")],
 )
-def test_the_directory_that_is_suggested_is_named_after_the_data(
-    microgpt, model, file, option
-) -> None:
+def test_the_suggested_directory_is_named_after_the_data(microgpt, model, file, option) -> None:
     (model.parent / file).write_text("Linz\n")
     (model.parent / "taken").touch()
     train = ("train", f"--data={file}", *SHAPE, "--steps", "2")
     assert f"directory with {option}, or replace" in refusal(microgpt(*train))
 
 
-def test_force_replaces_the_model_and_its_curves_and_no_other_picture(microgpt, model) -> None:
+def test_force_replaces_the_model_and_its_curves_only(microgpt, model) -> None:
     assert microgpt(*TRAIN, "2", "--force").returncode == 0
     assert load(model).meta.training["steps"] == 2
     assert [name for name in os.listdir(model) if name.endswith(("png", "svg"))] == ["mine.png"]
 
 
-def test_training_keeps_files_where_there_is_no_model(microgpt, tmp_path) -> None:
+def test_train_keeps_unrelated_files_in_its_directory(microgpt, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("anna\nemma\n")
     for name in ("curves.png", "tokenizer.json"):
         (tmp_path / name).write_text("mine")
@@ -68,7 +66,7 @@ def test_training_keeps_files_where_there_is_no_model(microgpt, tmp_path) -> Non
     assert (tmp_path / "tokenizer.json").read_text() == "mine"
 
 
-def test_the_age_of_a_model_is_told_in_the_largest_unit(microgpt, model) -> None:
+def test_the_age_of_a_model_uses_the_largest_unit(microgpt, model) -> None:
     for seconds, age in ((60, "1 minute old"), (7300, "2 hours old"), (10**7, "115 days old")):
         then = (model / "meta.json").stat().st_mtime - seconds
         os.utime(model / "meta.json", (then, then))
@@ -76,7 +74,7 @@ def test_the_age_of_a_model_is_told_in_the_largest_unit(microgpt, model) -> None
         os.utime(model / "meta.json")
 
 
-def test_a_model_whose_description_is_damaged_is_not_replaced_either(microgpt, model) -> None:
+def test_a_model_with_a_damaged_description_is_not_replaced(microgpt, model) -> None:
     (model / "meta.json").write_text("{")
     assert "output has a model (less than a minute old); use" in refusal(microgpt(*TRAIN, "2"))
 
@@ -84,7 +82,7 @@ def test_a_model_whose_description_is_damaged_is_not_replaced_either(microgpt, m
 @pytest.mark.parametrize(
     ("answer", "steps", "code"), [("y", 2, 0), ("n", 1234, 2), ("\x04", 1234, 2)]
 )
-def test_at_a_terminal_the_question_comes_before_the_training(model, answer, steps, code) -> None:
+def test_the_question_at_a_terminal_comes_before_training(model, answer, steps, code) -> None:
     screen = Terminal("microgpt", *TRAIN, "2", cwd=model.parent, size=(24, 200))
     screen.expect(r"1,234 steps, mean loss \d\.\d{3}\); replace it\? \[y/N\]: ")
     assert "num docs" not in screen.before
@@ -95,7 +93,7 @@ def test_at_a_terminal_the_question_comes_before_the_training(model, answer, ste
     assert load(model).meta.training["steps"] == steps
 
 
-def test_the_run_without_options_may_be_repeated(microgpt, tmp_path) -> None:
+def test_the_default_run_may_be_repeated(microgpt, tmp_path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data/names.txt").write_text("anna\nemma\n")
     assert microgpt("train").returncode == 0
@@ -107,7 +105,7 @@ def test_the_run_without_options_may_be_repeated(microgpt, tmp_path) -> None:
     assert "use another" in refusal(microgpt("train"))
 
 
-def test_an_export_replaces_no_other_model(microgpt, model, text_model) -> None:
+def test_export_does_not_replace_another_model(microgpt, model, text_model) -> None:
     onto = ("export", "--model", text_model, "--output")
     assert "1,234 steps, mean loss" in refusal(microgpt(*onto, model))
     for output in ("copy", "copy", text_model, model):
@@ -117,12 +115,12 @@ def test_an_export_replaces_no_other_model(microgpt, model, text_model) -> None:
     assert not (model / "curves.svg").exists()
 
 
-def test_an_export_in_place_keeps_the_curves(microgpt, model) -> None:
+def test_export_in_place_keeps_the_curves(microgpt, model) -> None:
     assert microgpt("export", "--output", "output").returncode == 0
     assert (model / "curves.svg").exists()
 
 
-def test_the_winner_of_a_search_replaces_no_model(microgpt, model) -> None:
+def test_evolve_does_not_replace_another_model(microgpt, model) -> None:
     search = ("evolve", "--input", "names.txt", "--train-winner", "output")
     assert "use another directory with --train-winner" in refusal(microgpt(*search))
     assert not (model.parent / "experiments").exists()

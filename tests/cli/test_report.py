@@ -86,7 +86,7 @@ def rows_of(path: Path, name: str = "evaluations") -> list[dict[str, object]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("objective", list(SECTIONS))
-def test_a_search_leaves_a_report_of_all_that_it_did(searches, objective) -> None:
+def test_a_search_writes_a_report_of_all_evaluations(searches, objective) -> None:
     run = searches[objective]
     page = run / "report.html"
     assert page_of(page)["sections"] == SECTIONS[objective].split()
@@ -120,7 +120,7 @@ def test_a_report_opens_with_its_result(searches, objective) -> None:
 
 
 @pytest.mark.slow
-def test_a_report_ends_with_commands_that_work(searches, microgpt, tmp_path) -> None:
+def test_the_commands_at_the_end_of_a_report_work(searches, microgpt, tmp_path) -> None:
     run = shutil.copytree(searches["loss"], tmp_path / "a run")
     write_names(tmp_path)
     done = microgpt("report", run)
@@ -142,9 +142,7 @@ def test_a_report_ends_with_commands_that_work(searches, microgpt, tmp_path) -> 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("objective", list(SECTIONS))
-def test_charts_say_where_an_axis_is_logarithmic_and_name_no_setting_by_code(
-    searches, objective
-) -> None:
+def test_charts_label_logarithmic_axes_and_settings_in_words(searches, objective) -> None:
     specifications = page_of(searches[objective] / "report.html")["specifications"]
     titles = [axis["title"] for axis in logarithmic(specifications)]
     assert titles
@@ -154,7 +152,7 @@ def test_charts_say_where_an_axis_is_logarithmic_and_name_no_setting_by_code(
 
 
 @pytest.mark.slow
-def test_the_archives_are_those_that_the_search_told_of(searches) -> None:
+def test_the_archives_in_report_and_log_agree(searches) -> None:
     run = searches["hydra"]
     log = run.with_name(f"{run.name}.log").read_text()
     told = [line for line in log.splitlines() if "Archives:" in line][-1]
@@ -165,9 +163,7 @@ def test_the_archives_are_those_that_the_search_told_of(searches) -> None:
 
 
 @pytest.mark.slow
-def test_the_newest_run_is_reported_and_its_pictures_are_written(
-    searches, microgpt, tmp_path
-) -> None:
+def test_the_newest_run_is_reported_with_its_pictures(searches, microgpt, tmp_path) -> None:
     shutil.copytree(searches["loss"].parent, tmp_path / "experiments")
     newest = tmp_path / "experiments" / searches["loss"].name
     os.utime(newest / "run.json")
@@ -189,7 +185,7 @@ def test_the_same_run_gives_the_same_page(searches, microgpt, tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_a_search_that_was_interrupted_is_reported_as_far_as_it_came(microgpt, tmp_path) -> None:
+def test_an_interrupted_search_is_reported_up_to_there(microgpt, tmp_path) -> None:
     write_names(tmp_path)
     process = begin(tmp_path, *changed(SMALL, "--generations", "400"))
     process.send_signal(signal.SIGINT)
@@ -208,9 +204,7 @@ def test_a_search_that_was_interrupted_is_reported_as_far_as_it_came(microgpt, t
 
 
 @pytest.mark.slow
-def test_a_run_that_was_imported_is_reported_as_far_as_its_log_knows(
-    searches, microgpt, tmp_path
-) -> None:
+def test_an_imported_run_is_reported_as_far_as_it_is_known(searches, microgpt, tmp_path) -> None:
     log = searches["loss"].with_name(f"{searches['loss'].name}.log")
     assert microgpt("genome", "import-log", log).returncode == 0
     done = microgpt("report")
@@ -220,9 +214,7 @@ def test_a_run_that_was_imported_is_reported_as_far_as_its_log_knows(
 
 
 @pytest.mark.slow
-def test_a_log_with_odd_tags_that_begins_in_the_middle_is_reported_whole(
-    microgpt, tmp_path
-) -> None:
+def test_a_partial_log_with_unusual_tags_is_reported_whole(microgpt, tmp_path) -> None:
     """A tag of ours says that something was measured again, but not what; another may be markup."""
     genes = "Emb:8  Head:1 Lay:3 Ctx:12 FF:2 LR:0.0298"
     rows = [
@@ -247,7 +239,7 @@ def test_a_log_with_odd_tags_that_begins_in_the_middle_is_reported_whole(
 
 
 @pytest.mark.slow
-def test_a_run_from_before_reports_is_reported_without_what_it_lacks(copied, microgpt) -> None:
+def test_an_old_run_is_reported_without_what_it_lacks(copied, microgpt) -> None:
     run = copied("hydra")
     (run / "exam.json").unlink()
     facts = json.loads((run / "run.json").read_text())
@@ -260,7 +252,7 @@ def test_a_run_from_before_reports_is_reported_without_what_it_lacks(copied, mic
 
 
 @pytest.mark.slow
-def test_runs_of_different_documents_do_not_stand_in_one_table(copied, microgpt, tmp_path) -> None:
+def test_runs_of_different_documents_get_separate_tables(copied, microgpt, tmp_path) -> None:
     runs = [copied("loss", "one"), copied("loss", "two")]
     facts = json.loads((runs[1] / "run.json").read_text())
     facts["settings"]["data_sha256"] = "0" * 64
@@ -273,7 +265,7 @@ def test_runs_of_different_documents_do_not_stand_in_one_table(copied, microgpt,
 
 
 @pytest.mark.slow
-def test_a_run_counts_once_and_those_of_one_name_are_told_apart(copied, microgpt, tmp_path) -> None:
+def test_a_run_counts_once_and_equal_names_are_distinguished(copied, microgpt, tmp_path) -> None:
     one, other = copied("loss", "one/run"), copied("aesthetic", "two/run")
     done = microgpt("report", one, other, f"{one}/../run")
     assert (done.returncode, done.stderr) == (0, "")
@@ -285,7 +277,7 @@ def test_a_run_counts_once_and_those_of_one_name_are_told_apart(copied, microgpt
 
 
 @pytest.mark.slow
-def test_a_sweep_leaves_a_report_and_is_no_search(copied, microgpt, tmp_path) -> None:
+def test_a_sweep_gets_a_report_of_its_own(copied, microgpt, tmp_path) -> None:
     write_names(tmp_path)
     grid = ("--n-embd", "8,16", "--steps", "50,100", "--seeds", "2", "--input", "names.txt")
     done = microgpt("sweep", "grid", *grid)
@@ -310,7 +302,7 @@ def test_a_sweep_leaves_a_report_and_is_no_search(copied, microgpt, tmp_path) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("missing", ["altair", "vl_convert"])
-def test_a_search_without_what_draws_is_the_same_and_says_so(microgpt, tmp_path, missing) -> None:
+def test_a_search_without_plotting_gives_the_same_result(microgpt, tmp_path, missing) -> None:
     write_names(tmp_path)
     (tmp_path / "stubs").mkdir()
     stub = f'raise ModuleNotFoundError("No module named {missing!r}", name={missing!r})\n'
@@ -348,7 +340,7 @@ def test_a_report_that_cannot_be_drawn_changes_nothing_else(microgpt, tmp_path) 
         ('{"version": 1}', "run/run.json: created_by: field required"),
     ],
 )
-def test_a_run_that_cannot_be_read_is_refused(microgpt, tmp_path, content, problem) -> None:
+def test_an_unreadable_run_is_refused(microgpt, tmp_path, content, problem) -> None:
     (tmp_path / "run").mkdir()
     if content is not None:
         (tmp_path / "run" / "run.json").write_text(content)
@@ -377,7 +369,7 @@ def test_a_damaged_or_empty_run_is_refused(copied, microgpt) -> None:
     assert done.stderr == "error: run has no evaluations yet; try again later\n"
 
 
-def test_where_there_is_no_run_the_way_to_one_is_told(microgpt) -> None:
+def test_a_missing_run_says_how_to_make_one(microgpt) -> None:
     done = microgpt("report")
     assert done.returncode == 2
     assert done.stderr == (

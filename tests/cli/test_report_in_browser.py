@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page
 from searches import AESTHETIC, HYDRA, SMALL, run_of, write_names
 
-from microgpt_evolution.runs.run_directory import EVALUATIONS
+from microgpt_evolution.runs.run_files import EVALUATIONS
 from microgpt_report.page import Report, Section, Table, render
 
 pytestmark = pytest.mark.slow
@@ -67,7 +67,7 @@ def opened(page: Page, path: Path) -> None:
 
 
 @pytest.mark.parametrize("objective", ["loss", "aesthetic", "hydra"])
-def test_a_report_has_a_mark_for_each_evaluation_and_asks_nobody_for_anything(
+def test_a_report_marks_each_evaluation_and_loads_nothing(
     runs, page, complaints, objective
 ) -> None:
     run = runs[objective]
@@ -80,9 +80,7 @@ def test_a_report_has_a_mark_for_each_evaluation_and_asks_nobody_for_anything(
     assert complaints == []
 
 
-def test_a_comparison_has_a_mark_for_each_evaluation(
-    microgpt, tmp_path, runs, page, complaints
-) -> None:
+def test_a_comparison_marks_each_evaluation(microgpt, tmp_path, runs, page, complaints) -> None:
     compared = [runs["loss"], runs["another"]]
     done = microgpt("report", *compared)
     assert (done.returncode, done.stdout, done.stderr) == (0, "report.html\n", "")
@@ -94,7 +92,7 @@ def test_a_comparison_has_a_mark_for_each_evaluation(
     assert complaints == []
 
 
-def test_who_drags_over_the_worths_sees_the_lines_of_those_alone(runs, page, complaints) -> None:
+def test_selecting_fitness_values_shows_only_their_lines(runs, page, complaints) -> None:
     opened(page, runs["loss"] / "report.html")
     strip = page.locator("#genes .strip_group path.background").first
     strip.scroll_into_view_if_needed()
@@ -111,7 +109,7 @@ def test_who_drags_over_the_worths_sees_the_lines_of_those_alone(runs, page, com
     assert complaints == []
 
 
-def test_a_page_is_dark_where_the_system_is(runs, page, complaints) -> None:
+def test_a_page_follows_the_dark_scheme_of_the_system(runs, page, complaints) -> None:
     opened(page, runs["aesthetic"] / "report.html")
     paper, ink = "getComputedStyle(document.body).backgroundColor", "#generations .mark-text text"
     light = page.evaluate(paper), page.locator(ink).first.get_attribute("fill")
@@ -122,7 +120,7 @@ def test_a_page_is_dark_where_the_system_is(runs, page, complaints) -> None:
 
 
 @pytest.mark.parametrize("objective", ["loss", "hydra"])
-def test_a_page_fits_a_phone(runs, page, objective) -> None:
+def test_a_page_fits_on_a_phone(runs, page, objective) -> None:
     page.set_viewport_size({"width": 360, "height": 800})
     opened(page, runs[objective] / "report.html")
     assert page.evaluate("document.documentElement.scrollWidth") == 360
@@ -132,20 +130,20 @@ def test_a_page_fits_a_phone(runs, page, objective) -> None:
 
 @pytest.mark.parametrize("width", [360, 1600])
 @pytest.mark.parametrize("objective", ["loss", "hydra"])
-def test_no_label_of_a_chart_is_cut(runs, page, objective, width) -> None:
+def test_no_chart_label_is_cut_off(runs, page, objective, width) -> None:
     page.set_viewport_size({"width": width, "height": 800})
     opened(page, runs[objective] / "report.html")
     assert page.locator("section svg").evaluate_all(CUT) == []
 
 
 @pytest.mark.parametrize("path", sorted(PICTURES.glob("*.svg")), ids=lambda path: path.stem)
-def test_no_label_of_a_picture_of_the_docs_is_cut(page, path) -> None:
+def test_no_label_of_a_docs_picture_is_cut_off(page, path) -> None:
     page.set_content(path.read_text(encoding="utf-8"))
     assert page.locator("text").count() > 2
     assert page.locator("body > svg").evaluate_all(CUT) == []
 
 
-def test_legends_are_as_strong_as_they_can_be(runs, page) -> None:
+def test_legend_marks_are_fully_opaque(runs, page) -> None:
     opened(page, runs["hydra"] / "report.html")
     symbols = page.locator(".role-legend-symbol path")
     faint = [s for s in symbols.evaluate_all("all => all.map(e => e.getAttribute('opacity'))") if s]
@@ -153,7 +151,7 @@ def test_legends_are_as_strong_as_they_can_be(runs, page) -> None:
     assert set(faint) <= {"1"}
 
 
-def test_what_a_model_has_said_is_text_and_nothing_else(tmp_path, page, complaints) -> None:
+def test_a_sample_on_the_page_is_never_markup(tmp_path, page, complaints) -> None:
     said = "</script><script>document.title = 'taken'</script><b>&amp;\u2028"
     table = Table(["champion", "names"], [["g1-1", said]], is_prose=True)
     section = Section("names", said, said, table=table, datasets={"names": [{"a": said}]})

@@ -15,7 +15,7 @@ import fork_server
 import pytest
 
 from microgpt import load
-from microgpt.model import count_params
+from microgpt.model_config import count_params
 from microgpt.storage.training_directory import read_training
 
 SMALL = ("--n-embd", "8", "--n-head", "2")
@@ -63,7 +63,7 @@ def refused(done) -> str:
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "sparse"])
-def test_an_input_that_never_ends_is_refused(microgpt, names, unfinished, kind) -> None:
+def test_an_endless_input_is_refused(microgpt, names, unfinished, kind) -> None:
     """It stands in the state, which may be a stranger's."""
     names.unlink()
     if kind == "pipe":
@@ -77,12 +77,13 @@ def test_an_input_that_never_ends_is_refused(microgpt, names, unfinished, kind) 
     assert problem in refused(microgpt("train", "--resume", "model"))
 
 
-def test_a_finished_training_says_so_and_goes_on_with_more_steps(microgpt, names, tmp_path) -> None:
+def test_a_finished_training_can_be_extended(microgpt, names, tmp_path) -> None:
     microgpt("train", "--input", names, *SMALL, "--steps", "30", "--output", "model")
     done = microgpt("train", "--resume", "model")
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == (
-        "note: the training run in model completed its 30 steps; to continue it, increase --steps\n"
+        "note: the training run in model completed its 30 steps; to continue it, pass a larger "
+        "total with --steps\n"
     )
     done = microgpt("train", "--resume", "model", "--steps", "40")
     assert "step   40 /   40 | loss" in done.stdout
@@ -90,9 +91,7 @@ def test_a_finished_training_says_so_and_goes_on_with_more_steps(microgpt, names
     assert load(tmp_path / "model").meta.training["steps"] == 40
 
 
-def test_what_was_lost_between_the_last_step_and_the_model_is_made_up_for(
-    microgpt, unfinished
-) -> None:
+def test_steps_lost_before_the_model_was_saved_are_repeated(microgpt, unfinished) -> None:
     assert microgpt("generate", "--model", "model").stderr == f"{NOTE}\n"
     assert microgpt("train", "--resume", "model").returncode == 0
     assert microgpt("generate", "--model", "model").stderr == ""
@@ -104,7 +103,7 @@ def test_what_was_lost_between_the_last_step_and_the_model_is_made_up_for(
     "command",
     ["eval model --data names.txt", "info", "info --data names.txt", "export --output copy"],
 )
-def test_a_command_reads_the_model_so_far_and_says_so(microgpt, unfinished, command) -> None:
+def test_a_command_reads_an_unfinished_model_with_a_note(microgpt, unfinished, command) -> None:
     name, *args = command.split()
     args += [] if name == "eval" else ["--model", "model"]
     done = microgpt(name, *args)
@@ -112,7 +111,7 @@ def test_a_command_reads_the_model_so_far_and_says_so(microgpt, unfinished, comm
     assert NOTE in done.stderr.splitlines()
 
 
-def test_the_older_model_is_used_unless_the_unfinished_run_is_asked_for(
+def test_the_older_model_is_used_unless_unfinished_is_given(
     microgpt, unfinished, text_model
 ) -> None:
     for file in ("weights.json", "meta.json"):
@@ -139,21 +138,25 @@ def test_the_older_model_is_used_unless_the_unfinished_run_is_asked_for(
         (["--output", "other"], "--model is other, but the run to resume has model"),
         (["--force"], "--force cannot be used with --resume"),
         (["--from", "model"], "--from cannot be used with --resume"),
-        (["--steps", "10"], "--steps is 10, but the training run in model is at step 60"),
+        (
+            ["--steps", "10"],
+            "--steps is 10, but the training run in model has done 60 steps; --steps is the total "
+            "number, such as 70",
+        ),
     ],
 )
-def test_what_contradicts_the_training_is_refused_with_both_values(
+def test_resume_refuses_contradicting_options_with_both_values(
     microgpt, unfinished, args, problem
 ) -> None:
     assert problem in refused(microgpt("train", "--resume", "model", *args))
 
 
-def test_what_agrees_with_the_training_may_be_said_again(microgpt, unfinished) -> None:
+def test_resume_accepts_options_that_agree_with_the_training(microgpt, unfinished) -> None:
     done = microgpt("train", "--resume", "model", "--n-embd", "8", "--seed", "42", "--lr", "0.02")
     assert done.returncode == 0
 
 
-def test_other_data_is_noticed(microgpt, unfinished, names) -> None:
+def test_resume_detects_other_data(microgpt, unfinished, names) -> None:
     moved = names.rename(names.with_name("moved.txt"))
     assert "cannot read" in refused(microgpt("train", "--resume", "model"))
     names.write_text("something\nelse\n")
@@ -166,11 +169,11 @@ def test_other_data_is_noticed(microgpt, unfinished, names) -> None:
     ("place", "problem"),
     [("nowhere", "nowhere does not exist; "), (".", "has no checkpoint to resume")],
 )
-def test_where_nothing_was_begun_nothing_goes_on(microgpt, place, problem) -> None:
+def test_resume_without_a_training_is_an_error(microgpt, place, problem) -> None:
     assert problem in refused(microgpt("train", "--resume", place))
 
 
-def test_an_unfinished_training_is_not_overwritten_by_accident(microgpt, unfinished, names) -> None:
+def test_an_unfinished_training_is_not_overwritten(microgpt, unfinished, names) -> None:
     again = ("train", "--input", names, *SMALL, "--steps", "5", "--output", "model")
     assert refused(microgpt(*again)) == (
         "error: the training run in model is unfinished (step 60 of 60); "
@@ -188,7 +191,7 @@ def test_a_damaged_state_is_refused_and_can_be_replaced(microgpt, unfinished, na
     assert microgpt(*again, "--force").returncode == 0
 
 
-def test_patience_ends_a_training_and_more_of_it_goes_on(microgpt, names, tmp_path) -> None:
+def test_a_training_that_ended_early_resumes_with_more_patience(microgpt, names, tmp_path) -> None:
     options = (*SMALL, "--steps", "400", "--lr", "0.1", "--val-fraction", "0.3")
     done = microgpt("train", "--input", names, *options, "--patience", "1", "--output", "model")
     assert done.returncode == 0
@@ -204,7 +207,7 @@ def test_patience_ends_a_training_and_more_of_it_goes_on(microgpt, names, tmp_pa
     assert "note: resuming after step" in done.stderr
 
 
-def test_what_was_held_out_is_told_and_kept(microgpt, names, tmp_path) -> None:
+def test_the_held_out_share_is_printed_and_kept(microgpt, names, tmp_path) -> None:
     shares = ("--val-fraction", "0.2", "--test-fraction", "0.2")
     done = microgpt("train", "--input", names, *SMALL, *shares, "--steps", "40", "--json")
     summary = json.loads(done.stdout)
@@ -218,7 +221,7 @@ def test_what_was_held_out_is_told_and_kept(microgpt, names, tmp_path) -> None:
     assert all(pair["distance"] >= 1 for pair in memorised["novel"])
 
 
-def test_a_model_is_trained_on_from_another(microgpt, names, tmp_path) -> None:
+def test_a_model_can_be_fine_tuned(microgpt, names, tmp_path) -> None:
     microgpt("train", "--input", names, *SMALL, "--steps", "50", "--output", "parent")
     (tmp_path / "more.txt").write_text("björn\nnora\n")
     done = microgpt(
@@ -266,7 +269,7 @@ def train_with_little_room(folder: Path, *args: str, most: int) -> subprocess.Co
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no limit for files")
-def test_a_full_disk_costs_no_state_and_says_what_it_takes(microgpt, names, tmp_path) -> None:
+def test_a_full_disk_keeps_the_state_and_prints_the_size(microgpt, names, tmp_path) -> None:
     options = ("--input", str(names), *SMALL, "--steps", "200", "--val-fraction", "0.3")
     microgpt("train", *options, "--output", "whole")
     # The state of step 0 fits: it has neither a history nor best weights.
@@ -288,9 +291,7 @@ def test_a_full_disk_costs_no_state_and_says_what_it_takes(microgpt, names, tmp_
         assert resumed.read_bytes() == whole.read_bytes()
 
 
-def test_a_full_disk_does_not_pass_off_another_training_as_this_one(
-    microgpt, names, tmp_path
-) -> None:
+def test_a_full_disk_does_not_mix_two_trainings(microgpt, names, tmp_path) -> None:
     options = ("--input", str(names), *SMALL, "--output", "model")
     microgpt("train", *options, "--steps", "5")
     before = {
@@ -309,14 +310,14 @@ def test_a_full_disk_does_not_pass_off_another_training_as_this_one(
     assert after == before
 
 
-def test_a_new_directory_on_a_full_disk_leaves_nothing(names, tmp_path) -> None:
+def test_a_full_disk_leaves_no_new_directory(names, tmp_path) -> None:
     done = train_with_little_room(tmp_path, "--input", str(names), *SMALL, most=5000)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: cannot write to output: File too large")
     assert os.listdir(tmp_path) == ["names.txt"]
 
 
-def test_a_format_that_was_asked_for_is_remembered(microgpt, unfinished, tmp_path) -> None:
+def test_the_format_option_is_remembered(microgpt, unfinished, tmp_path) -> None:
     state = tmp_path / "model/train_state.json"
     wish = {"weights_format": "safetensors"}
     state.write_text(json.dumps(json.loads(state.read_text()) | wish))
@@ -325,9 +326,7 @@ def test_a_format_that_was_asked_for_is_remembered(microgpt, unfinished, tmp_pat
     assert not (tmp_path / "model/weights.json").exists()
 
 
-def test_more_steps_are_remembered_from_the_moment_they_are_asked_for(
-    microgpt, unfinished, tmp_path
-) -> None:
+def test_a_new_number_of_steps_is_remembered_at_once(microgpt, unfinished, tmp_path) -> None:
     process = fork_server.Popen(
         ["microgpt", "train", "--resume", "model", "--steps", str(10**9)],
         cwd=tmp_path,
@@ -342,7 +341,7 @@ def test_more_steps_are_remembered_from_the_moment_they_are_asked_for(
     assert read_training(tmp_path / "model")[0].config.steps == 10**9
 
 
-def test_fewer_steps_than_planned_are_noted(microgpt, unfinished) -> None:
+def test_fewer_steps_than_planned_are_recorded(microgpt, unfinished) -> None:
     state = unfinished / "train_state.json"
     facts = json.loads(state.read_text())
     state.write_text(json.dumps(facts | {"config": facts["config"] | {"steps": 90}}))
@@ -361,7 +360,7 @@ def test_a_divergence_is_remembered(microgpt, names, tmp_path) -> None:
     assert microgpt("train", *options, "--steps", "5").returncode == 0
 
 
-def test_commands_that_are_suggested_can_be_pasted(microgpt, names, tmp_path) -> None:
+def test_suggested_commands_can_be_pasted(microgpt, names, tmp_path) -> None:
     process = fork_server.Popen(
         ["microgpt", "train", "--input", names, "--steps", str(10**9), "--output", "it's new"],
         cwd=tmp_path,
@@ -383,14 +382,14 @@ def test_commands_that_are_suggested_can_be_pasted(microgpt, names, tmp_path) ->
     assert re.search(r"using its model at step \d+ of 1000000000", done.stderr)
 
 
-def test_a_finished_training_can_be_asked_about_and_drawn(microgpt, names, tmp_path) -> None:
+def test_a_finished_training_can_be_described_and_drawn(microgpt, names, tmp_path) -> None:
     microgpt("train", "--input", names, *SMALL, "--steps", "5")
     done = microgpt("train", "--resume", "output", "--json", "--plot")
     assert (tmp_path / "output/curves.svg").exists()
     assert json.loads(done.stdout) == {"steps": 5, "ended": "steps", "output": "output"}
 
 
-def test_a_model_is_exported_and_read_in_every_format(microgpt, text_model, tmp_path) -> None:
+def test_every_format_can_be_exported_and_read(microgpt, text_model, tmp_path) -> None:
     names = microgpt("generate", "--model-dir", text_model).stdout
     done = microgpt("export", "--model-dir", text_model, "--output", "copy")
     assert done.stdout.startswith("copy/model.safetensors: ")
@@ -406,7 +405,7 @@ def test_a_model_is_exported_and_read_in_every_format(microgpt, text_model, tmp_
     assert microgpt("info", "--model-dir", "half").returncode == 0
 
 
-def test_a_model_changes_its_format_in_place(microgpt, text_model) -> None:
+def test_export_can_change_the_format_in_place(microgpt, text_model) -> None:
     names = microgpt("generate", "--model-dir", text_model).stdout
     for format in ("safetensors", "json"):
         microgpt(*("export", "--model-dir", text_model, "--output", text_model, "--format", format))
@@ -417,18 +416,18 @@ def test_a_model_changes_its_format_in_place(microgpt, text_model) -> None:
         assert microgpt("generate", "--model-dir", text_model).stdout == names
 
 
-def test_half_precision_is_not_for_json(microgpt, text_model) -> None:
+def test_half_precision_is_refused_for_json(microgpt, text_model) -> None:
     options = ("--model-dir", text_model, "--output", "x", "--format", "json", "--half")
     assert "half precision requires the safetensors format" in refused(microgpt("export", *options))
 
 
-def test_a_training_can_leave_safetensors(microgpt, names, tmp_path) -> None:
+def test_train_can_write_safetensors(microgpt, names, tmp_path) -> None:
     options = ("--input", names, *SMALL, "--steps", "5", "--format", "safetensors")
     assert microgpt("train", *options).returncode == 0
     assert not (tmp_path / "output/weights.json").exists()
     assert load(tmp_path / "output").model.n_embd == 8
 
 
-def test_a_copied_directory_goes_on_too(microgpt, unfinished, tmp_path) -> None:
+def test_a_copied_directory_can_be_resumed(microgpt, unfinished, tmp_path) -> None:
     shutil.copytree(unfinished, tmp_path / "copy")
     assert microgpt("train", "--resume", "copy").returncode == 0

@@ -41,7 +41,7 @@ def lines_of(done) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_without_a_genome_it_is_primordial(microgpt) -> None:
+def test_run_without_a_genome_is_primordial(microgpt) -> None:
     lines = lines_of(microgpt("run"))
     introduction, lines = lines[:5], lines[5:]
     assert introduction == PRIMORDIAL
@@ -57,7 +57,7 @@ def test_without_a_genome_it_is_primordial(microgpt) -> None:
     assert lines[15:] == [f"Organism: default | Loss: {loss} | Params: 3552"]
 
 
-def test_with_a_genome_it_is_evolved(microgpt, genome) -> None:
+def test_run_with_a_genome_is_evolved(microgpt, genome) -> None:
     lines = lines_of(microgpt("run"))
     assert lines[:4] == EVOLVED
     assert lines[4].endswith("for 60 steps (lr=0.02, emb=12, head=2, layer=2, ctx=8, ff=3)")
@@ -67,7 +67,7 @@ def test_with_a_genome_it_is_evolved(microgpt, genome) -> None:
     assert lines_of(microgpt("run"))[:5] == PRIMORDIAL
 
 
-def test_a_genome_of_other_data_is_told_and_its_held_out_loss_named(microgpt, genome) -> None:
+def test_a_genome_of_other_data_gets_a_note_and_its_loss(microgpt, genome) -> None:
     facts = {"val_loss": 2.25, "data_sha256": "0" * 64}
     genome.write_text(json.dumps({**GENES, "loss": 1.5, "generation": 3, **facts}))
     first, last = microgpt("run").stderr.splitlines()
@@ -76,7 +76,7 @@ def test_a_genome_of_other_data_is_told_and_its_held_out_loss_named(microgpt, ge
     assert last.endswith(" is 2.2500")
 
 
-def test_it_learns_and_speaks_as_train_and_generate_do(microgpt, genome) -> None:
+def test_run_learns_and_samples_as_train_and_generate_do(microgpt, genome) -> None:
     lines = lines_of(microgpt("run", "--seed", "7"))
     trained = microgpt("train", "--genome", "genome.json", "--seed", "7", "--num-samples", "0")
     loss = trained.stdout.splitlines()[-1].split()[-1]
@@ -92,24 +92,24 @@ def test_the_same_seed_gives_the_same_creature(microgpt) -> None:
     assert first.stdout == again.stdout != other.stdout
 
 
-def test_genes_that_are_given_count_more(microgpt, genome) -> None:
+def test_options_override_genes(microgpt, genome) -> None:
     lines = lines_of(microgpt("run", "-e", "16", "-y", "1", "-c", "16", "--ff", "1", "-s", "50"))
     assert lines[4].endswith("for 50 steps (lr=0.02, emb=16, head=2, layer=1, ctx=16, ff=1)")
 
 
-def test_in_silence_it_says_what_it_is_and_how_well_it_learnt(microgpt, genome) -> None:
+def test_quiet_prints_only_the_creature_and_its_loss(microgpt, genome) -> None:
     loud = lines_of(microgpt("run"))
     assert lines_of(microgpt("run", "--silent")) == [*EVOLVED, "", loud[-1]]
 
 
-def test_it_reads_other_text(microgpt, tmp_path) -> None:
+def test_run_reads_another_text(microgpt, tmp_path) -> None:
     (tmp_path / "words.txt").write_text("ja\nnein\n")
     lines = lines_of(microgpt("run", "--input", "words.txt"))
     assert lines == lines_of(microgpt("run", "-d", "words.txt"))
     assert set("".join(lines[9:19])) <= set("> jaein")
 
 
-def test_the_bundled_names_are_used_where_there_are_none(microgpt, tmp_path) -> None:
+def test_the_bundled_names_are_the_default_of_run(microgpt, tmp_path) -> None:
     (tmp_path / "data/names.txt").unlink()
     done = microgpt("run", "--silent")
     assert done.stderr.startswith("note: data/names.txt not found; using the bundled names.txt")
@@ -127,13 +127,13 @@ def test_the_bundled_names_are_used_where_there_are_none(microgpt, tmp_path) -> 
         (["--input", "none.txt"], "cannot read none.txt: No such file or directory"),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_is_said(microgpt, args, problem) -> None:
+def test_run_refuses_bad_input_before_it_prints(microgpt, args, problem) -> None:
     done = microgpt("run", *args)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"error: {problem}\n"
 
 
-def test_an_unfinished_merge_is_refused(microgpt, genome) -> None:
+def test_an_unresolved_merge_is_refused(microgpt, genome) -> None:
     genome.write_text("<<<<<<< ours\n" + genome.read_text())
     done = microgpt("run")
     assert (done.returncode, done.stdout) == (2, "")

@@ -54,7 +54,7 @@ def folder(examples, tmp_path) -> Path:
     return shutil.copytree(examples, tmp_path, dirs_exist_ok=True)
 
 
-def test_list_shows_each_model_and_run_on_a_line(microgpt, folder) -> None:
+def test_list_shows_each_model_and_run_on_one_line(microgpt, folder) -> None:
     done = microgpt("list")
     assert (done.returncode, done.stderr) == (0, "")
     head, *rows = [re.split("  +", line) for line in done.stdout.splitlines()]
@@ -130,9 +130,7 @@ def test_list_names_a_directory_that_it_cannot_read(microgpt, tmp_path) -> None:
     assert "note: cannot read ./closed: Permission denied" in done.stderr
 
 
-def test_list_says_that_nothing_was_found_and_refuses_what_is_no_directory(
-    microgpt, tmp_path
-) -> None:
+def test_list_reports_that_nothing_was_found(microgpt, tmp_path) -> None:
     done = microgpt("list")
     assert (done.returncode, done.stdout) == (0, "")
     assert "there is no model or run in ." in done.stderr
@@ -143,9 +141,9 @@ def test_remove_needs_a_terminal_or_force(microgpt, folder) -> None:
     done = microgpt("remove", "output")
     assert (done.returncode, done.stdout) == (2, "")
     assert "model  3,488" in done.stderr
-    assert done.stderr.endswith("use --force to skip the question\n")
+    assert done.stderr.endswith("use --yes to skip the question\n")
     assert (folder / "output" / "meta.json").exists()
-    done = microgpt("remove", "--force", "output", "deep/er/half/", "output")
+    done = microgpt("remove", "--yes", "output", "deep/er/half/", "output")
     assert (done.returncode, done.stdout) == (0, "Removed output\nRemoved deep/er/half\n")
     assert not (folder / "output").exists()
     assert not (folder / "deep/er/half").exists()
@@ -161,10 +159,10 @@ def test_remove_asks_at_a_terminal(folder, answer) -> None:
     assert (folder / "output").exists() == (answer == "n")
 
 
-def test_remove_takes_the_log_of_a_run_and_leaves_the_files_of_others(microgpt, folder) -> None:
+def test_remove_takes_only_the_log_that_belongs_to_a_run(microgpt, folder) -> None:
     run = folder / "experiments" / "evolve_1"
     (run / "notes.txt").write_text("mine\n")
-    done = microgpt("remove", "--force", "experiments/evolve_1")
+    done = microgpt("remove", "--yes", "experiments/evolve_1")
     assert done.returncode == 0
     assert done.stdout == "Removed the search in experiments/evolve_1\n"
     assert "note: these files were kept in experiments/evolve_1: notes.txt" in done.stderr
@@ -176,17 +174,15 @@ def test_remove_takes_the_log_of_a_run_and_leaves_the_files_of_others(microgpt, 
     ]
 
 
-def test_remove_refuses_other_directories_links_and_a_training_in_progress(
-    microgpt, folder
-) -> None:
+def test_remove_refuses_links_and_active_trainings(microgpt, folder) -> None:
     (folder / "link").symlink_to("output")
     for other in ("experiments", "link", "nowhere"):
-        done = microgpt("remove", "--force", "output", other)
+        done = microgpt("remove", "--yes", "output", other)
         assert done.returncode == 2
         assert f"error: {other} is not the directory of a model or a run" in done.stderr
     lock = DirectoryLock(folder / "output", "being trained")
     try:
-        done = microgpt("remove", "--force", "deep/er/half", "output")
+        done = microgpt("remove", "--yes", "deep/er/half", "output")
     finally:
         lock.release()
     assert done.returncode == 2
@@ -200,36 +196,32 @@ def test_remove_refuses_the_demo_model(microgpt) -> None:
     assert done.stderr.endswith("chat is the bundled demo model; choose another directory\n")
 
 
-def test_remove_refuses_a_run_and_keeps_a_log_of_another_program(microgpt, folder) -> None:
+def test_remove_refuses_a_run_and_keeps_a_foreign_log(microgpt, folder) -> None:
     mine = folder / "mine"
     mine.mkdir()
     (mine / "run.json").write_text('{"settings": {}}')
     for name in ("mine/evaluations.jsonl", "mine/genome.json", "mine.log"):
         (folder / name).write_text("{}\n")
-    done = microgpt("remove", "--force", "mine")
+    done = microgpt("remove", "-y", "mine")
     assert (done.returncode, len(os.listdir(mine))) == (2, 3)
     assert "mine is not the directory of a model or a run" in done.stderr
-    assert microgpt("remove", "--force", "experiments/sweep_1").returncode == 0
+    assert microgpt("remove", "--yes", "experiments/sweep_1").returncode == 0
     assert (folder / "mine.log").exists()
     assert (folder / "experiments/sweep_1.log").exists()
     done = microgpt("remove", "experiments/evolve_1")
     assert f"log: {folder}/experiments/evolve_1.log\n" in done.stderr
 
 
-def test_remove_takes_both_a_model_and_a_run_also_from_the_working_directory(
-    microgpt, examples, tmp_path
-) -> None:
+def test_remove_takes_model_and_run_of_the_working_directory(microgpt, examples, tmp_path) -> None:
     for name in ("output", "experiments/evolve_1"):
         shutil.copytree(examples / name, tmp_path, dirs_exist_ok=True)
-    done = microgpt("remove", "--force", ".")
+    done = microgpt("remove", "--yes", ".")
     assert (done.returncode, done.stdout, tmp_path.exists()) == (0, "Removed .\n", False)
 
 
-def test_remove_refuses_a_directory_in_place_of_a_file_before_it_removes_anything(
-    microgpt, folder
-) -> None:
+def test_remove_checks_everything_before_it_removes_anything(microgpt, folder) -> None:
     (folder / "output" / "history.jsonl").mkdir()
-    done = microgpt("remove", "--force", "deep/er/half", "output")
+    done = microgpt("remove", "--yes", "deep/er/half", "output")
     assert done.returncode == 2
     assert "output/history.jsonl is a directory; remove it first" in done.stderr
     assert (folder / "deep/er/half/train_state.json").exists()

@@ -22,7 +22,7 @@ def scores(text_model):
     return Scorer(InferenceGpt(load(text_model))).score(LINES)
 
 
-def test_it_prints_what_the_library_finds(microgpt, text_model, scores) -> None:
+def test_score_prints_the_result_of_the_library(microgpt, text_model, scores) -> None:
     done = microgpt("score", text_model, stdin="\n".join(LINES))
     assert (done.returncode, done.stderr) == (0, "")
     for line, score in zip(done.stdout.splitlines(), scores, strict=True):
@@ -32,7 +32,7 @@ def test_it_prints_what_the_library_finds(microgpt, text_model, scores) -> None:
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_json_and_csv_have_every_number(microgpt, text_model, scores, tmp_path, end) -> None:
+def test_json_and_csv_have_every_score(microgpt, text_model, scores, tmp_path, end) -> None:
     (tmp_path / "lines.txt").write_bytes(("\ufeff" + end.join([*LINES, ""])).encode())
     as_json = microgpt("score", text_model, "--data=lines.txt", "--jsonl").stdout.splitlines()
     as_csv = csv.DictReader(
@@ -61,14 +61,14 @@ def test_the_most_surprising_lines_come_first(microgpt, text_model, scores) -> N
     ]
 
 
-def test_only_lines_above_a_limit_are_printed(microgpt, text_model, scores) -> None:
+def test_above_prints_only_lines_beyond_a_limit(microgpt, text_model, scores) -> None:
     limit = sorted(score.bits_per_character for score in scores)[1]
     done = microgpt("score", text_model, f"--above={limit}", "--jsonl", stdin="\n".join(LINES))
     found = [json.loads(line)["line"] for line in done.stdout.splitlines()]
     assert found == [i for i, one in enumerate(scores, 1) if one.bits_per_character >= limit]
 
 
-def test_a_calibrated_model_tells_percentiles(microgpt, text_model, tmp_path) -> None:
+def test_a_calibrated_model_prints_percentiles(microgpt, text_model, tmp_path) -> None:
     (tmp_path / "good.txt").write_text("anna\nemma\n\nanna\n")
     done = microgpt("score", text_model, "--calibrate=good.txt")
     assert done.stdout.startswith("3 lines: half have at most ")
@@ -87,7 +87,7 @@ def test_a_calibrated_model_tells_percentiles(microgpt, text_model, tmp_path) ->
     assert broken.stderr.endswith("calibrate again\n")
 
 
-def test_few_lines_cannot_tell_high_percentiles(microgpt, text_model, tmp_path) -> None:
+def test_few_lines_give_no_high_percentiles(microgpt, text_model, tmp_path) -> None:
     (tmp_path / "good.txt").write_text("anna\nemma\nanna\nemma\n")
     few = microgpt("score", text_model, "--calibrate=good.txt").stderr
     assert few.startswith("note: 4 lines cannot tell percentiles above 75 %; use 1,000 or more for")
@@ -114,13 +114,13 @@ def test_a_table_needs_a_column(microgpt, text_model, tmp_path, file, content) -
     assert piped.stdout.count("\n") == content.count("\n")
 
 
-def test_a_field_of_several_lines_is_one_line(microgpt, text_model, tmp_path) -> None:
+def test_a_field_of_several_lines_is_printed_on_one_line(microgpt, text_model, tmp_path) -> None:
     (tmp_path / "t.csv").write_text(TABLE)
     done = microgpt("score", text_model, "--data=t.csv", "--column=more")
     assert [line.split("  ")[-1] for line in done.stdout.splitlines()] == ["a b", "x"]
 
 
-def test_a_new_model_has_no_old_calibration(microgpt, text_model, tmp_path) -> None:
+def test_retraining_discards_the_old_calibration(microgpt, text_model, tmp_path) -> None:
     (tmp_path / "good.txt").write_text("anna\nemma\n")
     microgpt("score", text_model, "--calibrate=good.txt")
     train = ["train", "--data=good.txt", "--steps=2", "--model", text_model, "--force"]
@@ -128,9 +128,7 @@ def test_a_new_model_has_no_old_calibration(microgpt, text_model, tmp_path) -> N
     assert not (text_model / "calibration.json").exists()
 
 
-def test_lines_are_read_as_by_eval_whose_loss_they_add_up_to(
-    microgpt, text_model, tmp_path
-) -> None:
+def test_the_scores_add_up_to_the_loss_of_eval(microgpt, text_model, tmp_path) -> None:
     (tmp_path / "lines.txt").write_text("anna\n\n  emma\t\r\n \n" + "anna" * 9)
     done = microgpt("score", text_model, "--data=lines.txt", "--jsonl")
     lines = list(map(json.loads, done.stdout.splitlines()))
@@ -144,13 +142,13 @@ def test_lines_are_read_as_by_eval_whose_loss_they_add_up_to(
     assert math.fsum(line["bits"] for line in lines) == pytest.approx(total)
 
 
-def test_without_lines_nothing_is_printed(microgpt, text_model) -> None:
+def test_score_of_no_lines_prints_nothing(microgpt, text_model) -> None:
     for stdin in ("", "\n", " \n\n"):
         done = microgpt("score", text_model, stdin=stdin)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_a_model_of_running_text_reads_white_space(microgpt, tmp_path) -> None:
+def test_a_model_of_running_text_scores_white_space(microgpt, tmp_path) -> None:
     (tmp_path / "text.txt").write_text("if x:\n    y\n" * 20)
     microgpt("train", "--data=text.txt", "--text=stream", "--steps=2", "--model=model")
     done = microgpt("score", "model", "--jsonl", stdin="    y\r\n\nx")
@@ -158,7 +156,7 @@ def test_a_model_of_running_text_reads_white_space(microgpt, tmp_path) -> None:
     assert [(line["line"], line["text"]) for line in lines] == [(1, "    y"), (3, "x")]
 
 
-def test_an_unknown_alphabet_is_scored(microgpt, text_model) -> None:
+def test_text_in_an_unknown_alphabet_is_scored(microgpt, text_model) -> None:
     done = microgpt("score", text_model, stdin="Привет\n北京\nanna ñ\n")
     assert done.returncode == 0
     shares = [line.split("  ")[-2] for line in done.stdout.splitlines()]
@@ -167,7 +165,7 @@ def test_an_unknown_alphabet_is_scored(microgpt, text_model) -> None:
 
 
 @pytest.mark.parametrize("options", [[], ["--csv"], ["--jsonl"], ["--top=9"]])
-def test_no_line_sends_a_command_to_the_terminal(text_model, tmp_path, options) -> None:
+def test_control_characters_in_lines_are_escaped(text_model, tmp_path, options) -> None:
     (tmp_path / "odd.txt").write_bytes(f"q\x1b[2J\a\rn{CSI}2J\u202e\n".encode() + b"a\x9b2J\n")
     command = ["microgpt", "score", text_model, "--data=odd.txt", *options]
     terminal = Terminal(*command, cwd=tmp_path)
@@ -201,7 +199,7 @@ def test_lines_are_scored_as_they_arrive(text_model) -> None:
         assert process.stderr.read() == "interrupted\n"
 
 
-def test_a_closed_pipe_ends_it_quietly(text_model, tmp_path) -> None:
+def test_a_closed_pipe_ends_score_quietly(text_model, tmp_path) -> None:
     (tmp_path / "many.txt").write_text("anna\n" * 100_000)
     command = f"microgpt score '{text_model}' --data many.txt | head -1"
     done = subprocess.run(
@@ -211,7 +209,7 @@ def test_a_closed_pipe_ends_it_quietly(text_model, tmp_path) -> None:
     assert done.stderr == ""
 
 
-def test_odd_bytes_and_long_lines_are_scored(microgpt, text_model, tmp_path) -> None:
+def test_invalid_bytes_and_long_lines_are_scored(microgpt, text_model, tmp_path) -> None:
     (tmp_path / "odd.txt").write_bytes(b"\xff\xfe\n" + b"an" * 50_000)
     done = microgpt("score", text_model, "--data=odd.txt", "--jsonl")
     first, second = map(json.loads, done.stdout.splitlines())
@@ -234,7 +232,7 @@ def test_odd_bytes_and_long_lines_are_scored(microgpt, text_model, tmp_path) -> 
         (["--jsonl", "--csv"], "--jsonl cannot be used with --csv"),
     ],
 )
-def test_bad_input_is_refused_in_a_line(microgpt, text_model, args, problem) -> None:
+def test_bad_input_of_score_is_a_one_line_error(microgpt, text_model, args, problem) -> None:
     done = microgpt("score", text_model, *args)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: ")
@@ -242,7 +240,7 @@ def test_bad_input_is_refused_in_a_line(microgpt, text_model, args, problem) -> 
     assert done.stderr.count("\n") == 1
 
 
-def test_a_chat_model_is_refused(microgpt, chat_model) -> None:
+def test_score_refuses_a_chat_model(microgpt, chat_model) -> None:
     done = microgpt("score", chat_model, stdin="hi\n")
     assert done.returncode == 2
     assert "a chat model cannot score texts" in done.stderr

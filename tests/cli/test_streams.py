@@ -15,7 +15,7 @@ ESCAPED = r"a\x1b[2J\x9b\u202eb\u2066\x07"
 JOINED = "👩\u200d🚀 می\u200cخواهم\tb\nc"  # emoji and Persian need characters that do not print
 
 
-def test_a_line_on_stderr_is_one_line_without_control_characters(capsys) -> None:
+def test_stderr_lines_have_no_control_characters(capsys) -> None:
     say(f"error: {ODD}\r\nsecond\u2028third {'x' * 10_000}")
     text = capsys.readouterr().err
     assert text.startswith(f"error: {ESCAPED} second third xxx")
@@ -23,9 +23,7 @@ def test_a_line_on_stderr_is_one_line_without_control_characters(capsys) -> None
     assert len(text) < 5000
 
 
-def test_a_terminal_gets_what_a_model_made_up_escaped_and_a_pipe_gets_it_as_it_is(
-    monkeypatch, capsys
-) -> None:
+def test_samples_are_escaped_on_a_terminal_only(monkeypatch, capsys) -> None:
     assert terminal_safe(ODD) == ODD
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert terminal_safe(ODD) == ESCAPED
@@ -34,9 +32,7 @@ def test_a_terminal_gets_what_a_model_made_up_escaped_and_a_pipe_gets_it_as_it_i
     assert capsys.readouterr().out == f"> {ESCAPED}\n"
 
 
-def test_where_a_report_is_has_no_control_characters_on_a_terminal(
-    tmp_path, monkeypatch, capsys
-) -> None:
+def test_report_paths_are_escaped_on_a_terminal(tmp_path, monkeypatch, capsys) -> None:
     """The newest run is reported, whatever somebody has called it."""
     monkeypatch.chdir(tmp_path)
     run = Path("experiments", ODD)
@@ -50,7 +46,7 @@ def test_where_a_report_is_has_no_control_characters_on_a_terminal(
 
 
 @pytest.mark.parametrize("name", [ODD, "a\u200bb", "a\udcff"])
-def test_names_in_tables_and_pictures_have_no_control_characters(name) -> None:
+def test_tables_and_pictures_have_no_control_characters(name) -> None:
     assert labels([Path("runs", name)])[0].isprintable()
     item = Item(name, (Message("user", name), Message("assistant", "yo")), place=1, line=1)
     assert all(line.isprintable() for line in report_lines([Answer(item, name, 3)], seconds=1.0))

@@ -45,7 +45,7 @@ def names(tmp_path: Path) -> None:
 def results_of(run: Path) -> list[dict[str, Any]]:
     """Return what was measured, without timings, in an order that does not depend on them."""
     lines = map(json.loads, (run / "evaluations.jsonl").read_text().splitlines())
-    timeless = [{**line, "seconds": 0, "cpu_seconds": 0} for line in lines]
+    timeless = [{**line, "seconds": 0, "cpu_seconds": 0, "crc32": 0} for line in lines]
     return sorted(timeless, key=lambda line: (str(line["point"]), line["seed"]))
 
 
@@ -63,7 +63,7 @@ def begin(folder: Path, *options: str) -> fork_server.Popen:
     return process
 
 
-def test_every_option_of_train_can_be_swept_or_there_is_a_reason() -> None:
+def test_every_train_option_can_be_swept_or_has_a_reason() -> None:
     assert set(inspect.signature(train).parameters) == NOT_SWEPT | set(SETTINGS)
     assert set(SETTINGS) < set(inspect.signature(grid).parameters)
 
@@ -88,7 +88,7 @@ def test_a_grid_trains_each_point_with_each_seed(microgpt, tmp_path) -> None:
     assert not (run / ".lock").exists()
 
 
-def test_architectures_and_optimizers_can_be_compared(microgpt, tmp_path) -> None:
+def test_architectures_and_optimizers_can_be_swept(microgpt, tmp_path) -> None:
     axes = ("--positions", "rotary", "--qk-norm", "true", "--optimizer", "adamw,muon")
     done = microgpt("sweep", "grid", *axes, "--steps", "30", "--data", "names.txt", "--seeds", "1")
     assert done.returncode == 0, done.stderr
@@ -103,7 +103,7 @@ def test_architectures_and_optimizers_can_be_compared(microgpt, tmp_path) -> Non
 
 
 @pytest.mark.slow
-def test_a_point_is_the_training_that_train_makes(microgpt, tmp_path) -> None:
+def test_a_sweep_point_equals_the_training_of_train(microgpt, tmp_path) -> None:
     microgpt("sweep", *GRID, "--seeds", "1")
     (result,) = (
         line for line in results_of(run_of(tmp_path))
@@ -112,12 +112,12 @@ def test_a_point_is_the_training_that_train_makes(microgpt, tmp_path) -> None:
     trained = microgpt(
         *("train", "--input", "names.txt", "--steps", "30", "--seed", "5", "--json"),
         *("--val-fraction", "0.1", "--test-fraction", "0.1"),
-        *("--n-embd", "16", "--n-layer", "1", "--block-size", "16"),
+        *("--preset", "karpathy", "--lr", "0.005"),
     )
     assert json.loads(trained.stdout)["loss"] == pytest.approx(result["last_loss"])
 
 
-def test_workers_change_no_figure(microgpt, tmp_path) -> None:
+def test_workers_do_not_change_a_sweep(microgpt, tmp_path) -> None:
     microgpt("sweep", *GRID, "--workers", "1")
     first = run_of(tmp_path)
     done = microgpt("sweep", *GRID, "--workers", "3")
@@ -127,7 +127,7 @@ def test_workers_change_no_figure(microgpt, tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_a_cluster_changes_no_figure_even_if_it_loses_a_worker(microgpt, tmp_path, cluster) -> None:
+def test_losing_a_cluster_worker_does_not_change_a_sweep(microgpt, tmp_path, cluster) -> None:
     long = (*GRID[:4], "3000,6000", *GRID[5:])
     microgpt("sweep", *long)
     here = run_of(tmp_path)
@@ -144,16 +144,16 @@ STOPPED_AS_IT_IS_WRITTEN = """
     import os, signal
     from microgpt_cli import main
     from microgpt_evolution.runs.run_directory import RunDirectory
-    append = RunDirectory._append
+    append = RunDirectory.append
     def append_and_stop(self, line):
         append(self, line)
         os.kill(os.getpid(), signal.SIGTERM)
-    RunDirectory._append = append_and_stop
+    RunDirectory.append = append_and_stop
     main.main()
 """
 
 
-def test_a_stop_counts_the_evaluation_that_has_just_been_written(tmp_path) -> None:
+def test_an_interrupt_counts_the_evaluation_just_written(tmp_path) -> None:
     program = [sys.executable, "-c", textwrap.dedent(STOPPED_AS_IT_IS_WRITTEN), "sweep", *GRID]
     done = fork_server.run(program, cwd=tmp_path)
     assert (run_of(tmp_path) / "evaluations.jsonl").read_text().count("\n") == 1
@@ -166,7 +166,7 @@ def test_a_stop_counts_the_evaluation_that_has_just_been_written(tmp_path) -> No
     [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated"),
      (signal.SIGKILL, -9, "")],
 )  # fmt: skip
-def test_a_sweep_that_is_killed_goes_on_where_it_was_and_changes_no_figure(
+def test_a_killed_sweep_resumes_with_the_same_results(
     microgpt, tmp_path, number, code, word
 ) -> None:
     long = (*GRID[:4], "1000,2000,4000", *GRID[5:])
@@ -193,7 +193,7 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was_and_changes_no_figure(
     assert results_of(run) == results_of(whole)
 
 
-def test_a_sweep_that_has_ended_has_nothing_to_go_on_with(microgpt, tmp_path) -> None:
+def test_a_finished_sweep_cannot_be_resumed(microgpt, tmp_path) -> None:
     microgpt("sweep", *GRID)
     run = run_of(tmp_path)
     before = (run / "evaluations.jsonl").read_bytes()
@@ -203,7 +203,7 @@ def test_a_sweep_that_has_ended_has_nothing_to_go_on_with(microgpt, tmp_path) ->
     assert (run / "evaluations.jsonl").read_bytes() == before
 
 
-def test_a_model_that_does_not_fit_is_refused_and_the_rest_goes_on(microgpt, tmp_path) -> None:
+def test_only_the_model_that_does_not_fit_is_refused(microgpt, tmp_path) -> None:
     options = ("--n-layer", "1,400", "--n-embd", "8,65536", "--n-head", "1", "--steps", "1")
     done = microgpt("sweep", "grid", *options, "--input", "names.txt")
     run = run_of(tmp_path)
@@ -218,7 +218,7 @@ def test_a_model_that_does_not_fit_is_refused_and_the_rest_goes_on(microgpt, tmp
     assert [line["status"] for line in lines].count("ok") == 6
 
 
-def test_a_sweep_without_a_number_is_a_failure(microgpt, tmp_path) -> None:
+def test_a_sweep_without_any_loss_fails(microgpt, tmp_path) -> None:
     done = microgpt("sweep", *GRID, "--lr", "1e30")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
@@ -227,7 +227,7 @@ def test_a_sweep_without_a_number_is_a_failure(microgpt, tmp_path) -> None:
     assert "note: n_embd 8, steps 60: diverged, the loss was not a finite" in done.stderr
 
 
-def test_impossible_combinations_are_told_and_left_out(microgpt, tmp_path) -> None:
+def test_impossible_combinations_are_listed_and_skipped(microgpt, tmp_path) -> None:
     done = microgpt("sweep", *GRID, "--n-head", "4,16", "--seeds", "1")
     assert done.returncode == 0
     assert done.stderr.startswith(
@@ -274,9 +274,7 @@ def test_conversations_can_be_swept(microgpt, tmp_path) -> None:
         (["all"], "no such command 'all'"),
     ],
 )
-def test_bad_input_is_told_in_a_line_and_leaves_nothing(
-    microgpt, tmp_path, options, problem
-) -> None:
+def test_bad_sweep_options_leave_no_files(microgpt, tmp_path, options, problem) -> None:
     done = microgpt("sweep", *options)
     assert done.returncode == 2
     (error,) = done.stderr.splitlines()
@@ -285,7 +283,7 @@ def test_bad_input_is_told_in_a_line_and_leaves_nothing(
     assert not (tmp_path / "experiments").exists()
 
 
-def test_a_sweep_is_not_taken_for_a_search(microgpt, tmp_path) -> None:
+def test_a_sweep_is_not_mistaken_for_a_search(microgpt, tmp_path) -> None:
     microgpt("sweep", *GRID, "--seeds", "1")
     run = f"experiments/{run_of(tmp_path).name}"
     done = microgpt("genome", "use", run)
@@ -298,7 +296,7 @@ def test_a_sweep_is_not_taken_for_a_search(microgpt, tmp_path) -> None:
     )  # fmt: skip
 
 
-def test_a_sweep_goes_on_with_the_documents_that_it_began_with(microgpt, tmp_path) -> None:
+def test_a_resumed_sweep_keeps_its_documents(microgpt, tmp_path) -> None:
     microgpt("sweep", *GRID, "--seeds", "1")
     run = run_of(tmp_path)
     (tmp_path / "names.txt").write_text("\n".join(f"other{n}" for n in range(50)))

@@ -36,7 +36,7 @@ def rates(*losses: float) -> dict[SweepConfig, tuple[float | None, ...]]:
     return {SweepConfig(lr=lr): (loss - 0.001, loss, loss + 0.001) for lr, loss in steps}
 
 
-def test_the_best_is_first_with_its_spread_and_a_command_that_trains_it() -> None:
+def test_the_best_point_comes_first_with_spread_and_command() -> None:
     _, _, _, first, second, third, *_ = lines = lines_of(rates(2.4, 2.2, 2.3))
     assert [line.split()[:5] for line in (first, second, third)] == [
         ["1", "0.003", "2.2000", "±", "0.0025"],
@@ -44,16 +44,16 @@ def test_the_best_is_first_with_its_spread_and_a_command_that_trains_it() -> Non
         ["3", "0.001", "2.4000", "±", "0.0025"],
     ]
     assert (
-        "Train the winner:  microgpt train --data '/docs/my names.txt' --n-embd 16 --n-head 4 "
-        "--n-layer 1 --block-size 16 --steps 1000 --learning-rate 0.003 --batch-size 1 "
-        "--val-fraction 0.1 --test-fraction 0.1 --seed 1 --model sweep_1-winner"
+        "Train the winner:  microgpt train --preset karpathy --data '/docs/my names.txt' "
+        "--n-embd 16 --n-head 4 --n-layer 1 --block-size 16 --steps 1000 --learning-rate 0.003 "
+        "--batch-size 1 --val-fraction 0.1 --test-fraction 0.1 --seed 1 --model sweep_1-winner"
     ) in lines
     assert not any(line.startswith("Next:") for line in lines)  # the best is inside and clear
     analyze = "microgpt analyze experiments/sweep_1 --output scaling.svg"
     assert lines[-1] == f"Tables and chart:  {analyze}"
 
 
-def test_each_setting_has_its_difference_from_the_best_paired_by_seed() -> None:
+def test_settings_are_compared_with_the_best_seed_by_seed() -> None:
     """By hand: the differences are 0.1, 0.1 and 0.13, so 4.303 · 0.01732 / √3."""
     losses = {SweepConfig(lr=0.01): (2.1, 2.2, 2.3), SweepConfig(lr=0.003): (2.2, 2.3, 2.43)}
     _, title, headings, first, second, *_ = lines_of(losses)
@@ -63,7 +63,7 @@ def test_each_setting_has_its_difference_from_the_best_paired_by_seed() -> None:
     assert second.split()[5:8] == ["0.1100", "±", "0.0430"]
 
 
-def test_a_best_value_at_the_edge_asks_for_a_wider_range() -> None:
+def test_a_best_value_at_the_edge_suggests_a_wider_range() -> None:
     (line,) = (line for line in lines_of(rates(2.1, 2.2, 2.3)) if line.startswith("Next:"))
     assert "the best lr is at the edge of the range" in line
     assert line.endswith(
@@ -72,24 +72,24 @@ def test_a_best_value_at_the_edge_asks_for_a_wider_range() -> None:
     )
 
 
-def test_an_edge_beyond_which_nothing_is_possible_is_none() -> None:
+def test_an_edge_without_possible_values_beyond_is_no_edge() -> None:
     lines = lines_of({SweepConfig(dropout=d): (2 + d, 2.001 + d, 2.002 + d) for d in (0, 0.1, 0.2)})
     assert not any(line.startswith("Next:") for line in lines)
 
 
-def test_a_lead_within_the_spread_asks_for_more_seeds() -> None:
+def test_a_lead_within_the_spread_suggests_more_seeds() -> None:
     losses = {**rates(2.4, 2.2, 2.3), SweepConfig(lr=0.005): (2.1, 2.25, 2.3)}
     (line,) = (line for line in lines_of(losses) if line.startswith("Next:"))
     assert "may be chance" in line
     assert line.endswith("--seeds 6")
 
 
-def test_a_model_that_diverged_with_a_seed_comes_after_those_that_did_not() -> None:
+def test_diverged_models_rank_after_those_that_did_not() -> None:
     losses = {**rates(2.4, 2.2, 2.3), SweepConfig(lr=0.1): (2.0, None, 2.0)}
     assert lines_of(losses)[6].endswith("2 of 3 seeds")
 
 
-def test_a_ranking_of_runs_with_more_and_less_compute_says_so() -> None:
+def test_a_ranking_notes_unequal_compute() -> None:
     losses = {SweepConfig(steps=n, batch_size=n): (2 + n, 2.1 + n, 2.2 + n) for n in (1, 2)}
     assert lines_of(losses)[5] == (
         "Runs with more steps or larger batches had more compute; "
@@ -98,7 +98,7 @@ def test_a_ranking_of_runs_with_more_and_less_compute_says_so() -> None:
     assert not any(line.startswith("Runs") for line in lines_of(rates(2.4, 2.2, 2.3)))
 
 
-def test_options_select_the_same_documents(tmp_path, monkeypatch) -> None:
+def test_the_command_names_data_only_if_not_the_default(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     installed = str(bundled("names.txt"))
     assert data_options(installed, None) == ""
@@ -108,7 +108,7 @@ def test_options_select_the_same_documents(tmp_path, monkeypatch) -> None:
     assert data_options(str(tmp_path / "data/names.txt"), None) == ""
 
 
-def test_ten_rows_are_shown() -> None:
+def test_the_ranking_has_at_most_ten_rows() -> None:
     many = {SweepConfig(steps=n): (3 - n / 99, 3 - n / 98, 3 - n / 97) for n in range(1, 14)}
     lines = lines_of(many)
     assert "… and 3 more" in lines

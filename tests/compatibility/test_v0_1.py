@@ -24,22 +24,22 @@ def files(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["char", "char-safetensors", "bpe"])
-def test_a_model_directory_loads(name: str) -> None:
+def test_a_model_directory_of_v0_1_loads(name: str) -> None:
     samples = InferenceGpt(load(FILES / name)).generate(num_samples=3)
     assert len(samples) == 3
 
 
-def test_a_chat_model_directory_loads() -> None:
+def test_a_chat_model_directory_of_v0_1_loads() -> None:
     assert InferenceGpt(load(FILES / "chat")).chat([Message("user", "hi")]).finish_reason
 
 
 @pytest.mark.parametrize("objective", RUNS)
-def test_a_genome_loads(objective: str) -> None:
+def test_a_genome_of_v0_1_loads(objective: str) -> None:
     assert read_genome(FILES / "genomes" / f"genome-{objective}.json").genome.steps > 0
 
 
 @pytest.mark.slow
-def test_a_stopped_training_of_the_reference_engine_ends_as_it_would_have(files, microgpt) -> None:
+def test_a_reference_training_of_v0_1_resumes_exactly(files, microgpt) -> None:
     """Python's floats are the same on every processor: this is what the old version ended with."""
     assert microgpt("train", "--resume", "stopped-reference").returncode == 0
     meta = json.loads((files / "stopped-reference/meta.json").read_text())
@@ -48,14 +48,14 @@ def test_a_stopped_training_of_the_reference_engine_ends_as_it_would_have(files,
 
 
 @pytest.mark.slow
-def test_a_stopped_training_of_the_compiled_engine_goes_on(files, microgpt) -> None:
+def test_a_compiled_training_of_v0_1_resumes(files, microgpt) -> None:
     assert microgpt("train", "--resume", "stopped-compiled", "--steps", "100000").returncode == 0
     meta = json.loads((files / "stopped-compiled/meta.json").read_text())
     assert meta["training"]["steps"] == 100_000
 
 
 @pytest.mark.slow
-def test_a_stopped_search_goes_on_from_its_records(files, microgpt) -> None:
+def test_a_search_of_v0_1_resumes_from_its_records(files, microgpt) -> None:
     run = files / "runs/loss-stopped"
     before = (run / "evaluations.jsonl").read_bytes()
     assert microgpt("evolve", "--resume", run).returncode == 0
@@ -65,7 +65,7 @@ def test_a_stopped_search_goes_on_from_its_records(files, microgpt) -> None:
 
 
 @pytest.mark.slow
-def test_reports_and_tables_are_made_of_old_runs(files, microgpt) -> None:
+def test_runs_of_v0_1_can_be_reported_and_tabulated(files, microgpt) -> None:
     for name in RUNS:
         assert microgpt("report", f"runs/{name}").returncode == 0
         assert (files / "runs" / name / "report.html").exists()

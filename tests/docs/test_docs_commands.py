@@ -25,14 +25,14 @@ def page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("name", PAGES)
-def test_what_a_page_says_runs_and_prints_what_it_shows(name: str, tmp_path: Path) -> None:
+def test_the_commands_of_a_page_print_what_it_shows(name: str, tmp_path: Path) -> None:
     done = docs_commands.run(name, tmp_path, short=True)
     commands = [block for block in blocks(name) if block.language in RUN]
     assert [block for block, _ in done] == [each for each in commands if each.shortened.strip()]
 
 
 @pytest.mark.parametrize("page", pages())
-def test_every_command_is_in_a_block_whose_language_says_so(page: str) -> None:
+def test_every_command_is_in_a_block_with_its_language(page: str) -> None:
     for block in blocks(page):
         place = f"{page}:{block.line}"
         assert block.language in RUN | SHOWN, f"{place}: {block.language}"
@@ -43,20 +43,20 @@ def test_every_command_is_in_a_block_whose_language_says_so(page: str) -> None:
 
 
 @pytest.mark.parametrize(("pattern", "reason"), EXCUSED)
-def test_every_excuse_has_a_command_and_a_reason(pattern: str, reason: str) -> None:
+def test_every_exception_has_a_command_and_a_reason(pattern: str, reason: str) -> None:
     assert reason
     run = [block for page in PAGES for block in blocks(page) if block.language in RUN]
     assert any(re.search(pattern, block.commands) for block in run)
 
 
 @pytest.mark.parametrize(("pattern", "replacement"), SHORTER)
-def test_every_rule_shortens_a_command(pattern: str, replacement: str) -> None:
+def test_every_rule_shortens_some_command(pattern: str, replacement: str) -> None:
     commands = [block.excused for page in PAGES for block in blocks(page)]
     assert any(re.sub(pattern, replacement, text) != text for text in commands)
 
 
 @pytest.mark.parametrize("block", [b for b in blocks("docs/learn.md") if b.language == "python"])
-def test_a_block_can_be_pasted_into_a_prompt_of_python(block: Block) -> None:
+def test_a_python_block_can_be_pasted_into_a_prompt(block: Block) -> None:
     """Before Python 3.13, a prompt reads line by line, and an empty line ends a statement."""
     lines: list[str] = []
     for line in [*block.code.splitlines(), ""]:
@@ -76,7 +76,7 @@ def test_blocks_run_in_order_in_one_folder(page: Path, tmp_path: Path) -> None:
     assert [(block.line, printed) for block, printed in done] == [(1, ""), (6, "2\n"), (12, "1\n")]
 
 
-def test_the_snippets_of_a_page_are_one_session(page: Path, tmp_path: Path) -> None:
+def test_the_python_blocks_of_a_page_share_one_session(page: Path, tmp_path: Path) -> None:
     page.write_text("```python\nx = 1\n```\n\nText.\n\n```python\nprint(x + 1)\n```\n")
     done = docs_commands.run("page.md", tmp_path / "folder", short=True)
     assert [printed for _, printed in done] == ["", "2\n"]
@@ -89,7 +89,7 @@ def test_the_snippets_of_a_page_are_one_session(page: Path, tmp_path: Path) -> N
         "```python\nprint('one\\ntwo')\n```\n\n```text\none\n2\n```\n",
     ],
 )
-def test_a_page_that_shows_something_else_is_named(page: Path, tmp_path: Path, shown: str) -> None:
+def test_a_page_with_different_output_is_named(page: Path, tmp_path: Path, shown: str) -> None:
     page.write_text(shown)
     with pytest.raises(
         FailedError, match=r"page\.md:1: does not show what is printed:\n\none\ntwo"
@@ -106,14 +106,14 @@ def test_a_page_that_shows_something_else_is_named(page: Path, tmp_path: Path, s
         ("```console\n$ no-such-command\nfine\n```", 1),
     ],
 )
-def test_a_block_that_fails_is_named(page: Path, tmp_path: Path, code: str, line: int) -> None:
+def test_a_failing_block_is_named(page: Path, tmp_path: Path, code: str, line: int) -> None:
     page.write_text(code)
     with pytest.raises(FailedError, match=rf"page\.md:{line}: exit code"):
         docs_commands.run("page.md", tmp_path / "folder", short=True)
 
 
 @pytest.mark.slow
-def test_a_service_runs_until_another_starts_or_the_page_ends(page: Path, tmp_path: Path) -> None:
+def test_a_service_runs_until_the_next_or_the_end_of_the_page(page: Path, tmp_path: Path) -> None:
     page.write_text(
         "```bash\nPORT=8080 microgpt-serve\ncurl localhost:8080/microgpt/v1/model\n```\n"
         "```bash\nMICROGPT_API_KEY=secret uv run microgpt serve\n"

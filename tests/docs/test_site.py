@@ -49,7 +49,7 @@ def pages() -> dict[Path, Page]:
     return {path: Page(path) for path in SITE.rglob("*.html") if path.name != "404.html"}
 
 
-def test_every_link_leads_to_a_page_and_a_heading(pages) -> None:
+def test_every_link_leads_to_an_existing_page_and_heading(pages) -> None:
     dead = []
     for path, page in pages.items():
         for link in page.links | page.loads:
@@ -64,7 +64,7 @@ def test_every_link_leads_to_a_page_and_a_heading(pages) -> None:
     assert not dead
 
 
-def test_the_page_of_a_notebook_has_its_pictures(pages) -> None:
+def test_a_notebook_page_has_its_pictures(pages) -> None:
     found = [path for path in pages if path.name.endswith(".ipynb.html")]
     assert len(found) == len(list((ROOT / "examples/notebooks").glob("*.ipynb")))
     for path in found:
@@ -82,7 +82,7 @@ def test_no_page_loads_anything_from_another_host(pages) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1600])
-def test_pages_can_be_read_by_everyone_without_a_network(pages, browser, width, scheme) -> None:
+def test_pages_are_accessible_and_work_offline(pages, browser, width, scheme) -> None:
     window = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     complaints: list[str] = []
     window.on("pageerror", lambda error: complaints.append(str(error)))
@@ -97,7 +97,7 @@ def test_pages_can_be_read_by_everyone_without_a_network(pages, browser, width, 
     window.close()
 
 
-def test_an_explanation_is_beside_its_code_where_there_is_room(pages, browser) -> None:
+def test_explanations_stand_beside_their_code_on_wide_screens(pages, browser) -> None:
     for width, are_beside in ((1600, True), (360, False)):
         window = browser.new_page(viewport={"width": width, "height": 900})
         window.goto((SITE / "docs/annotated/value.html").as_uri())
@@ -106,7 +106,7 @@ def test_an_explanation_is_beside_its_code_where_there_is_room(pages, browser) -
         window.close()
 
 
-def test_the_search_finds_a_heading_on_pages_opened_as_files(pages, browser) -> None:
+def test_the_search_works_on_pages_opened_as_files(pages, browser) -> None:
     window = browser.new_page()
     window.goto((SITE / "index.html").as_uri())
     window.keyboard.press("Control+k")
@@ -117,7 +117,7 @@ def test_the_search_finds_a_heading_on_pages_opened_as_files(pages, browser) -> 
     window.close()
 
 
-def test_the_search_finds_the_terms_of_the_glossary(pages, browser) -> None:
+def test_the_search_finds_glossary_terms(pages, browser) -> None:
     window = browser.new_page()
     window.goto((SITE / "index.html").as_uri())
     window.keyboard.press("Control+k")

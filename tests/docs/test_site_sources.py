@@ -46,18 +46,20 @@ def test_each_explanation_stands_beside_its_lines(tmp_path) -> None:
         (EXPLAINED.replace("`SIZE`, `Box`", "`Box`, `SIZE`"), MODULE, "not in the order"),
     ],
 )
-def test_a_definition_and_its_explanation_need_each_other(tmp_path, explanation, code, problem):
+def test_definitions_and_explanations_must_match(tmp_path, explanation, code, problem):
     with pytest.raises(SiteError, match=f"box.md and box.py: .*{problem}"):
         annotate(tmp_path, explanation, code)
 
 
-def test_a_script_is_divided_by_its_comments() -> None:
-    code = '"""Add."""\n\nx = 1\n\n# Sum: of both.\ny = x + 1\n\n    # Print it (once)\nprint(y)\n'
-    assert parts(code) == {"Beginning": 1, "Sum": 5, "Print it": 8}
+def test_a_script_is_divided_at_its_comments() -> None:
+    code = (
+        '"""Add."""\n\nx = 1\n\n# Sum: of both.\ny = x + 1\n\n# Note\n# Result: once.\nprint(y)\n'
+    )
+    assert parts(code) == {"Beginning": 1, "Sum": 5, "Result": 9}
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_all_of_the_annotated_sources_is_explained(name) -> None:
+def test_every_annotated_source_is_fully_explained(name) -> None:
     code = (ROOT / SOURCES[name]).read_text()
     text = page(ROOT / name, ROOT / SOURCES[name])
     for line in filter(None, code.splitlines()):
@@ -81,7 +83,9 @@ def test_all_of_the_annotated_sources_is_explained(name) -> None:
         ("[a](https://example.com/b.md)", "https://example.com/b.md", None),
     ],
 )
-def test_a_link_leads_to_the_page_of_a_file(link, target, added, tmp_path, monkeypatch) -> None:
+def test_a_link_to_a_file_becomes_a_link_to_its_page(
+    link, target, added, tmp_path, monkeypatch
+) -> None:
     monkeypatch.setattr(build, "PAGES", tmp_path)
     queue = ["README.md", "docs/learn.md"]
     match = next(LINKS.finditer(link))
@@ -95,7 +99,7 @@ def test_a_link_leads_to_the_page_of_a_file(link, target, added, tmp_path, monke
     assert copied.resolve().exists() == target.endswith((".svg", ".txt"))
 
 
-def test_a_notebook_is_a_page_with_its_pictures_and_texts() -> None:
+def test_a_notebook_becomes_a_page_with_pictures_and_text() -> None:
     outputs = [
         v4.new_output("stream", text="[a](b.md)\n"),
         v4.new_output("display_data", {"image/png": "aGk=\n", "text/plain": "<Chart>"}),
@@ -109,18 +113,18 @@ def test_a_notebook_is_a_page_with_its_pictures_and_texts() -> None:
     )
 
 
-def test_code_is_no_link() -> None:
+def test_brackets_in_code_are_no_link() -> None:
     text = "`x[0](a.md)` [b](b.md)\n\n```python\ny[0](c.md)\n```\n"
     assert [link[2] for link in LINKS.finditer(text) if link[2]] == ["b.md"]
 
 
-def test_a_page_of_docs_that_the_navigation_lacks_is_an_error() -> None:
+def test_a_docs_page_missing_in_the_navigation_is_an_error() -> None:
     assert list(nav_paths([{"A": "a.md"}, {"B": [{"C": "c.md"}]}])) == ["a.md", "c.md"]
     with pytest.raises(SiteError, match=r"^docs/\w+.md is not in the nav"):
         write_pages(["README.md"])
 
 
-def test_the_http_reference_names_types_limits_and_defaults() -> None:
+def test_the_http_reference_lists_types_limits_and_defaults() -> None:
     model = {
         "properties": {
             "n": {"type": "integer", "minimum": 1, "maximum": 50, "default": 1},

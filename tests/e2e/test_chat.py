@@ -51,7 +51,7 @@ def replying(talk_to, endless_model):
     return child
 
 
-def test_a_conversation(talk_to, chat_model) -> None:
+def test_a_person_can_have_a_conversation(talk_to, chat_model) -> None:
     child = talk_to(chat_model)
     banner = "Type exit or Ctrl-D to quit, /clear to forget, /help for more.\r\n\r\n"
     assert re.match(
@@ -72,7 +72,7 @@ def test_a_conversation(talk_to, chat_model) -> None:
 
 
 @pytest.mark.parametrize("word", ["exit", "quit", "Bye", "/exit"])
-def test_a_word_of_leaving_ends_the_conversation(talk, word) -> None:
+def test_a_farewell_word_ends_the_conversation(talk, word) -> None:
     talk.send(f"{word}\r")
     assert talk.exit_code() == 0
 
@@ -88,7 +88,7 @@ def test_the_demo_model_suggests_messages(talk_to) -> None:
         child.expect_exact(YOU)
 
 
-def test_an_earlier_message_can_be_called_back_and_edited(talk) -> None:
+def test_an_earlier_message_can_be_recalled_and_edited(talk) -> None:
     talk.send("/seed\r")
     talk.expect_exact("(seed 42)")
     talk.expect_exact(YOU)
@@ -112,7 +112,7 @@ def test_messages_are_remembered_in_the_next_session(talk_to, chat_model) -> Non
 
 
 @pytest.mark.parametrize("state", ["/dev/null/nowhere", "/proc"])
-def test_a_history_that_cannot_be_kept_is_done_without(talk_to, chat_model, state) -> None:
+def test_chat_works_without_a_writable_history(talk_to, chat_model, state) -> None:
     child = talk_to(chat_model, XDG_STATE_HOME=state)
     child.send("hi\r")
     child.expect(REPLY)
@@ -121,7 +121,7 @@ def test_a_history_that_cannot_be_kept_is_done_without(talk_to, chat_model, stat
     child.expect(REPLY)
 
 
-def test_a_history_file_of_another_kind_is_done_without(talk_to, chat_model, tmp_path) -> None:
+def test_chat_works_without_a_readable_history(talk_to, chat_model, tmp_path) -> None:
     (tmp_path / "state/microgpt/chat_history").mkdir(parents=True)
     child = talk_to(chat_model)
     child.send("hi\r")
@@ -129,7 +129,7 @@ def test_a_history_file_of_another_kind_is_done_without(talk_to, chat_model, tmp
 
 
 @pytest.mark.parametrize("lines", [f"h{ALT_ENTER}i", "\x1b[200~h\ni\x1b[201~"])
-def test_a_message_can_have_several_lines_typed_or_pasted(talk, lines) -> None:
+def test_a_message_of_several_lines_can_be_typed_or_pasted(talk, lines) -> None:
     talk.send(lines)
     talk.expect(rf"h{ESCAPES}\r+\n{ESCAPES} {{5}}i")
     talk.send("\r")
@@ -151,7 +151,7 @@ def test_tab_completes_commands_and_files(talk, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("is_signal", [False, True])
-def test_ctrl_c_clears_the_line_and_the_chat_goes_on(talk, is_signal) -> None:
+def test_ctrl_c_clears_the_line_and_the_chat_continues(talk, is_signal) -> None:
     talk.send("ho")
     talk.expect_exact("ho")
     if is_signal:
@@ -167,7 +167,7 @@ def test_ctrl_c_clears_the_line_and_the_chat_goes_on(talk, is_signal) -> None:
     talk.expect(REPLY)
 
 
-def test_ctrl_d_leaves_on_an_empty_line_alone(talk) -> None:
+def test_ctrl_d_ends_a_chat_only_on_an_empty_line(talk) -> None:
     talk.send(f"hi{CTRL_D}\r")
     talk.expect(REPLY)
     talk.expect_exact(YOU)
@@ -175,7 +175,7 @@ def test_ctrl_d_leaves_on_an_empty_line_alone(talk) -> None:
     assert talk.exit_code() == 0
 
 
-def test_ctrl_c_stops_a_reply_and_what_was_said_is_kept(replying, tmp_path) -> None:
+def test_ctrl_c_stops_a_reply_and_keeps_its_text(replying, tmp_path) -> None:
     replying.sendintr()
     replying.expect(r"([hioy]+)(\^C)? \(stopped\)\r\n")
     last = replying.match[1]  # the terminal drops what it has not shown when it sees Ctrl-C
@@ -196,7 +196,7 @@ def test_ctrl_c_stops_a_reply_and_what_was_said_is_kept(replying, tmp_path) -> N
     assert replying.exit_code() == 0
 
 
-def test_what_is_saved_can_be_loaded_again(talk_to, chat_model, tmp_path) -> None:
+def test_a_saved_conversation_can_be_loaded(talk_to, chat_model, tmp_path) -> None:
     child = talk_to(chat_model)
     for said, answer in [
         ("hi", REPLY),
@@ -214,13 +214,13 @@ def test_what_is_saved_can_be_loaded_again(talk_to, chat_model, tmp_path) -> Non
     assert len(json.loads((tmp_path / "said.jsonl").read_text())) == 4
 
 
-def test_sigterm_ends_a_chat_in_the_middle_of_a_reply(replying) -> None:
+def test_sigterm_ends_a_chat_during_a_reply(replying) -> None:
     replying.process.send_signal(signal.SIGTERM)
     replying.expect_exact("\r\nterminated\r\n")
     assert replying.exit_code() == 143
 
 
-def test_sigterm_ends_a_chat_that_waits_and_leaves_the_terminal_as_it_was(talk) -> None:
+def test_sigterm_at_the_prompt_restores_the_terminal(talk) -> None:
     assert not termios.tcgetattr(talk.child_fd)[3] & termios.ECHO
     talk.process.send_signal(signal.SIGTERM)
     talk.expect(r"\n\S*terminated\r\n")  # on a line of its own
@@ -228,7 +228,7 @@ def test_sigterm_ends_a_chat_that_waits_and_leaves_the_terminal_as_it_was(talk) 
     assert talk.exit_code() == 143
 
 
-def test_colours_are_there_unless_they_are_unwanted(talk_to, chat_model) -> None:
+def test_chat_uses_color_unless_told_otherwise(talk_to, chat_model) -> None:
     for env, has_colours in (({}, True), ({"NO_COLOR": "1"}, False)):
         child = talk_to(chat_model, **env)
         child.send("ho\x03")  # what is given up is shown in grey
@@ -241,7 +241,7 @@ def test_colours_are_there_unless_they_are_unwanted(talk_to, chat_model) -> None
         assert bool(colours) == has_colours
 
 
-def test_a_terminal_that_can_do_nothing_gets_plain_lines(talk_to, chat_model) -> None:
+def test_a_dumb_terminal_gets_plain_lines(talk_to, chat_model) -> None:
     child = talk_to(chat_model, TERM="dumb")
     child.send("hi\n")
     child.expect_exact("hi\r\nmicrogpt> yo\r\nyou> ")
@@ -254,7 +254,7 @@ def test_a_terminal_that_can_do_nothing_gets_plain_lines(talk_to, chat_model) ->
     assert "\x1b" not in child.before
 
 
-def test_replies_go_to_a_file_while_a_person_types(chat_model, tmp_path) -> None:
+def test_replies_can_be_redirected_while_a_person_types(chat_model, tmp_path) -> None:
     with (tmp_path / "replies").open("w") as replies:
         child = Terminal("microgpt", "chat", "--model-dir", chat_model, stdout=replies)
     child.send("hi\n")
@@ -276,7 +276,7 @@ main()
 @pytest.mark.parametrize("is_replying", [False, True])
 @pytest.mark.parametrize("is_told", [False, True])
 @pytest.mark.parametrize("term", ["xterm", "dumb"])
-def test_a_terminal_that_goes_away_ends_the_chat_without_a_traceback(
+def test_a_closed_terminal_ends_a_chat_without_traceback(
     endless_model, tmp_path, is_replying, is_told, term
 ) -> None:
     """Told by SIGHUP, or not, as under nohup: then what it reads and prints fails."""

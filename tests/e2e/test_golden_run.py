@@ -30,14 +30,14 @@ def check_transcript(stdout: str, golden) -> None:
     ]
 
 
-def test_train_with_no_option_prints_the_golden_transcript(microgpt, golden) -> None:
+def test_train_without_options_prints_the_golden_transcript(microgpt, golden) -> None:
     done = microgpt("train")
     assert done.returncode == 0
     check_transcript(done.stdout, golden)
 
 
 @pytest.mark.parametrize(("engine", "dtype", "tolerance"), ENGINES)
-def test_each_engine_prints_it_and_ends_with_the_golden_weights(
+def test_each_engine_reproduces_the_golden_run_and_weights(
     microgpt, golden, tmp_path, engine, dtype, tolerance
 ) -> None:
     done = microgpt("train", "--engine", engine, "--dtype", dtype)
@@ -53,7 +53,7 @@ def test_each_engine_prints_it_and_ends_with_the_golden_weights(
         assert found == pytest.approx([(a + b) / 2 for a, b in pairs], rel=0, abs=1e-9)
 
 
-def test_each_of_the_thousand_losses_is_the_golden_one_in_float64(golden) -> None:
+def test_each_loss_of_the_golden_run_is_exact_in_float64(golden) -> None:
     """Those of the reference, which takes long, are compared above, two by two."""
     losses = train(load_text(bundled("names.txt")), dtype="float64").losses
     assert len(losses) == 1000

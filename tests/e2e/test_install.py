@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_wheels_work_outside_the_checkout(tmp_path: Path) -> None:
+def test_wheels_work_outside_the_repository(tmp_path: Path) -> None:
     def run(*command: str | Path, code: int = 0) -> str:
         done = subprocess.run(
             [str(part) for part in command],

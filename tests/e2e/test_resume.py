@@ -88,9 +88,7 @@ def train_through_kills(
     ],
 )
 @pytest.mark.usefixtures("names")
-def test_a_training_that_is_killed_ends_like_one_that_never_was(
-    tmp_path, seed, n_kills, more
-) -> None:
+def test_a_killed_training_resumes_to_the_same_result(tmp_path, seed, n_kills, more) -> None:
     options = [*OPTIONS, *more]
     if more == TAUGHT:
         teacher = ["microgpt", "train", "--data=names.txt", "--steps=50", "--model=teacher"]

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import re
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from microgpt_cli.terminal import signals
 COMMAND = "microgpt"
 ENDINGS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 FOREVER = str(10**9)
+SHAPE = ("--n-embd", "16", "--n-layer", "1", "--block-size", "8")
 STATE_FILES = ["history.jsonl", "train_state.json", "train_state.safetensors"]
 
 
@@ -59,7 +61,7 @@ def last_line(process: subprocess.Popen[str]) -> str:
 
 @pytest.mark.parametrize("more", [[], ["--threads=2", "--batch-size=64", "--n-embd=64"]])
 @pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
-def test_a_training_that_is_stopped_says_where_and_leaves_the_old_model(
+def test_a_stopped_training_keeps_the_old_model(
     start, text_model, number, code, word, more
 ) -> None:
     before = {file: (text_model / file).read_bytes() for file in os.listdir(text_model)}
@@ -85,7 +87,7 @@ def test_a_training_that_is_stopped_says_where_and_leaves_the_old_model(
 @pytest.mark.parametrize(
     ("size", "more"), [(10**7, []), (10**7, ["--threads=2"]), (10**5, ["--engine=reference"])]
 )
-def test_a_training_is_stopped_within_a_step_that_would_take_a_minute(
+def test_a_stop_does_not_wait_for_the_end_of_a_long_step(
     start, number, code, word, size, more
 ) -> None:
     process = start("train", f"--batch-size={size}", "--steps=2", *more)
@@ -97,7 +99,7 @@ def test_a_training_is_stopped_within_a_step_that_would_take_a_minute(
 
 @pytest.mark.parametrize("threads", ["1", "2"])
 @pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
-def test_generating_can_be_stopped(start, text_model, number, code, word, threads) -> None:
+def test_generate_can_be_interrupted(start, text_model, number, code, word, threads) -> None:
     process = start(
         *["generate", "--model-dir", text_model, "--num-samples", FOREVER, "--threads", threads]
     )
@@ -107,15 +109,35 @@ def test_generating_can_be_stopped(start, text_model, number, code, word, thread
 
 
 @pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
-def test_verifying_can_be_stopped(start, number, code, word) -> None:
+def test_verify_can_be_interrupted(start, number, code, word) -> None:
     process = start("verify", "--steps", "1000")
     process.send_signal(number)
     assert last_line(process) == word
     assert process.returncode == code
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
-def test_a_piped_chat_can_be_stopped(chat_model, number, code, word) -> None:
+def test_train_can_be_interrupted_while_it_learns_subwords(tmp_path, number, code, word) -> None:
+    letters = random.Random(1).choices("abcdefghij", k=8_000_000)
+    (tmp_path / "text.txt").write_text("".join(letters))
+    options = ("--tokenizer", "bpe", "--text", "stream", "--steps", "9", *SHAPE)
+    process = fork_server.Popen(
+        [COMMAND, "train", "--data", "text.txt", *options],
+        cwd=tmp_path,
+        stdout=PIPE,
+        stderr=PIPE,
+        text=True,
+    )
+    time.sleep(2)  # it learns from about the first second to the sixth
+    process.send_signal(number)
+    assert last_line(process) == word
+    assert process.returncode == code
+    assert os.listdir(tmp_path) == ["text.txt"]
+
+
+@pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
+def test_a_piped_chat_can_be_interrupted(chat_model, number, code, word) -> None:
     process = fork_server.Popen(
         [COMMAND, "chat", "--model-dir", chat_model],
         stdin=PIPE,
@@ -149,7 +171,7 @@ main()
 
 @pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
 @pytest.mark.parametrize("command", ["info", "generate", "chat"])
-def test_a_command_can_be_stopped_while_it_reads_a_model(
+def test_a_command_can_be_interrupted_while_it_reads_a_model(
     text_model, command, number, code, word
 ) -> None:
     process = fork_server.Popen(
@@ -166,7 +188,7 @@ def test_a_command_can_be_stopped_while_it_reads_a_model(
 
 
 @pytest.mark.parametrize("command", ["generate", "info", "chat"])
-def test_a_reader_that_has_gone_ends_a_command_in_silence(text_model, chat_model, command) -> None:
+def test_a_closed_pipe_ends_a_command_quietly(text_model, chat_model, command) -> None:
     model = chat_model if command == "chat" else text_model
     with without_reader() as stdout:
         command = [COMMAND, command, "--model-dir", model]
@@ -175,7 +197,7 @@ def test_a_reader_that_has_gone_ends_a_command_in_silence(text_model, chat_model
 
 
 @pytest.mark.parametrize("option", ["--help", "--version"])
-def test_nor_does_python_complain_as_it_ends(option) -> None:
+def test_python_prints_nothing_about_a_closed_pipe_at_exit(option) -> None:
     with without_reader() as stdout:
         done = subprocess.run([COMMAND, option], stdout=stdout, stderr=PIPE, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
@@ -190,7 +212,7 @@ def without_reader() -> Iterator[int]:
     os.close(writer)
 
 
-def test_a_closed_pipe_does_not_cost_the_trained_model(start, tmp_path) -> None:
+def test_a_closed_pipe_does_not_lose_the_trained_model(start, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("anna\n")
     process = start("train", "--input", "names.txt", "--steps", "30")
     assert process.stdout is not None
@@ -225,7 +247,7 @@ main()
 )
 @pytest.mark.parametrize("closed", ["stdin", "stdout", "stderr"])
 @pytest.mark.usefixtures("text_model", "chat_model")
-def test_a_stream_that_is_closed_changes_nothing_else(tmp_path, command, closed) -> None:
+def test_a_closed_stream_changes_nothing_else(tmp_path, command, closed) -> None:
     """To Python a stream that is closed when it starts is None."""
     (tmp_path / "names.txt").write_text("anna\n")
     program = [sys.executable, "-c", CLOSED, closed, *command]
@@ -238,7 +260,7 @@ def test_a_stream_that_is_closed_changes_nothing_else(tmp_path, command, closed)
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
-def test_a_stream_that_is_closed_from_the_start_changes_nothing_else(tmp_path, closed) -> None:
+def test_a_stream_closed_from_the_start_changes_nothing_else(tmp_path, closed) -> None:
     (tmp_path / "names.txt").write_text("anna\n")
     command = f"microgpt train --steps 3 --input names.txt {closed}"
     done = subprocess.run(
@@ -251,7 +273,7 @@ def test_a_stream_that_is_closed_from_the_start_changes_nothing_else(tmp_path, c
     assert (tmp_path / "output").exists()
 
 
-def test_bad_input_ends_with_2_even_when_nobody_reads_the_error(tmp_path) -> None:
+def test_bad_input_exits_with_2_even_if_stderr_is_closed(tmp_path) -> None:
     done = subprocess.run(
         ["bash", "-c", "microgpt generate --model-dir nope 2> >(exec <&-); echo $?"],
         cwd=tmp_path,
@@ -263,7 +285,7 @@ def test_bad_input_ends_with_2_even_when_nobody_reads_the_error(tmp_path) -> Non
 
 
 @pytest.mark.slow
-def test_a_signal_during_start_up_is_told(tmp_path, text_model) -> None:
+def test_a_signal_during_start_up_is_reported(tmp_path, text_model) -> None:
     """From the moment that our code runs; Python's own start says nothing, or a traceback."""
     for i in range(38):
         number, code, word = ENDINGS[i % 2]
@@ -307,7 +329,7 @@ DROPPED = """
 @pytest.mark.parametrize(
     ("number", "name"), [(signal.SIGINT, "KeyboardInterrupt"), (signal.SIGTERM, "Terminated")]
 )
-def test_a_stop_that_python_drops_comes_again(number, name) -> None:
+def test_a_stop_that_python_drops_is_repeated(number, name) -> None:
     program = [sys.executable, "-c", textwrap.dedent(DROPPED), str(int(number))]
     done = fork_server.run(program, check=True)
     assert (done.stdout, done.stderr) == (f"{name}\n", "")
@@ -329,13 +351,13 @@ EARLY = """
 @pytest.mark.parametrize(
     ("number", "name"), [(signal.SIGINT, "KeyboardInterrupt"), (signal.SIGTERM, "Terminated")]
 )
-def test_a_stop_that_comes_early_waits_until_it_can_be_told(number, name) -> None:
+def test_an_early_stop_waits_until_it_can_be_reported(number, name) -> None:
     program = [sys.executable, "-c", textwrap.dedent(EARLY), str(int(number))]
     done = fork_server.run(program, check=True)
     assert (done.stdout, done.stderr) == (f"on\n{name}\n", "")
 
 
-def test_only_a_later_signal_ends_the_saving(monkeypatch) -> None:
+def test_only_a_later_signal_interrupts_saving(monkeypatch) -> None:
     with signals.StopRequest() as stop:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)  # the copy that `uv run` sends
@@ -362,9 +384,7 @@ CHANGED = """
 
 @pytest.mark.parametrize("error", ["ValueError", "CheckpointError"])
 @pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
-def test_a_stop_that_a_library_makes_another_error_of_is_still_a_stop(
-    number, code, word, error
-) -> None:
+def test_a_stop_that_a_library_wraps_is_still_a_stop(number, code, word, error) -> None:
     program = textwrap.dedent(CHANGED).replace("ERROR", error).replace("NUMBER", str(int(number)))
     command = [sys.executable, "-c", program, "generate"]
     done = fork_server.run(command)
@@ -385,7 +405,7 @@ BETWEEN = """
 
 
 @pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
-def test_a_stop_that_typer_makes_an_exit_code_of_is_still_told(number, code, word) -> None:
+def test_a_stop_that_typer_turns_into_an_exit_is_reported(number, code, word) -> None:
     program = textwrap.dedent(BETWEEN).replace("NUMBER", str(int(number)))
     command = [sys.executable, "-c", program, "generate"]
     done = fork_server.run(command)
@@ -415,21 +435,21 @@ SWALLOWED = """
 @pytest.mark.parametrize(
     ("number", "name"), [(signal.SIGINT, "KeyboardInterrupt"), (signal.SIGTERM, "Terminated")]
 )
-def test_a_stop_that_somebody_swallows_comes_again_until_it_is_handled(number, name) -> None:
+def test_a_stop_that_is_swallowed_is_repeated_until_handled(number, name) -> None:
     program = [sys.executable, "-c", textwrap.dedent(SWALLOWED), str(int(number))]
     done = fork_server.run(program, check=True)
     assert (done.stdout, done.stderr) == (f"{name}\n", "")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
-def test_a_full_disk_behind_stdout_is_a_line_and_not_a_traceback(text_model) -> None:
+def test_a_full_disk_behind_stdout_is_a_one_line_error(text_model) -> None:
     with open("/dev/full", "w") as full:
         done = fork_server.run([COMMAND, "generate", "--model-dir", text_model], stdout=full)
     assert done.returncode == 1
     assert done.stderr == "error: [Errno 28] No space left on device\n"
 
 
-def test_a_stop_that_is_to_be_repeated_does_not_outlive_the_command() -> None:
+def test_no_repeated_stop_outlives_the_command() -> None:
     """An alarm that is still set when Python shuts down would end the process by itself."""
     code = (
         "import os, signal, sys, time\n"

@@ -40,7 +40,7 @@ def results(tmp_path):
         yield file
 
 
-def test_a_terminal_that_cannot_redraw_gets_lines(terminal, tmp_path) -> None:
+def test_a_terminal_that_cannot_redraw_gets_plain_lines(terminal, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("maximilianalena\n")
     shape = ("--n-embd", "16", "--n-layer", "1", "--block-size", "16")
     options = ("--input", "names.txt", "--steps", "400", "--engine", "reference", *shape)
@@ -50,7 +50,7 @@ def test_a_terminal_that_cannot_redraw_gets_lines(terminal, tmp_path) -> None:
     child.expect(rf"step +\d+ / +400 \| {losses} \| {speed} \| {left}\r\n")
 
 
-def test_training_shows_a_bar_that_leaves_no_trace_in_the_results(terminal, tmp_path) -> None:
+def test_train_removes_its_progress_bar_from_the_results(terminal, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("anna\n")
     child = terminal("train", "--input", "names.txt", "--steps", "60", "--num-samples", "1")
     child.expect(
@@ -61,7 +61,7 @@ def test_training_shows_a_bar_that_leaves_no_trace_in_the_results(terminal, tmp_
     assert child.exit_code() == 0
 
 
-def test_results_go_to_stdout_while_the_bar_is_on_the_terminal(terminal, tmp_path, results) -> None:
+def test_results_go_to_stdout_while_the_terminal_shows_the_bar(terminal, tmp_path, results) -> None:
     (tmp_path / "names.txt").write_text("anna\n")
     child = terminal("train", "--input", "names.txt", "--steps", "60", stdout=results)
     child.expect(r"\d+/60")
@@ -83,7 +83,7 @@ def evolve(terminal, tmp_path):
     return functools.partial(terminal, "evolve", "--input", "names.txt")
 
 
-def test_a_sweep_shows_a_bar_that_goes_when_it_ends(terminal, tmp_path, results) -> None:
+def test_sweep_shows_a_progress_bar_until_it_ends(terminal, tmp_path, results) -> None:
     (tmp_path / "names.txt").write_text("\n".join(f"{a}{b}na" for a in "aeiou" for b in "mnrlst"))
     options = ("--steps", "200,400", "--lr", "0.01,1e30", "--input", "names.txt")
     child = terminal("sweep", "grid", *options, stdout=results, NO_COLOR="1")
@@ -101,7 +101,7 @@ def log_of(folder) -> list[str]:
     return log.read_text().splitlines()
 
 
-def test_a_search_shows_a_table_below_a_log_that_it_leaves_whole(tmp_path, evolve) -> None:
+def test_evolve_shows_a_table_below_its_whole_log(tmp_path, evolve) -> None:
     child, shown = evolve(*SMALL, NO_COLOR="1"), io.StringIO(newline="")
     child.logfile_read = shown
     child.expect(r"generation  [123] of 3: \d of \d organisms")
@@ -117,9 +117,7 @@ def test_a_search_shows_a_table_below_a_log_that_it_leaves_whole(tmp_path, evolv
         assert shown.getvalue()[:place].endswith(("\n", "\x1b[2K"))
 
 
-def test_the_table_of_the_hydra_has_its_heads_and_counts_generations_not_cycles(
-    evolve, results
-) -> None:
+def test_the_hydra_table_lists_heads_and_counts_generations(evolve, results) -> None:
     options = ("--objective", "hydra", "--population", "3", "--generations", "2", "--samples", "20")
     child = evolve(*options, stdout=results, NO_COLOR="1", size=(24, 100))
     child.expect(r"generation  [1-6] of 6: \d+ of 9 organisms")
@@ -128,9 +126,7 @@ def test_the_table_of_the_hydra_has_its_heads_and_counts_generations_not_cycles(
     assert child.exit_code() == 0
 
 
-def test_the_result_goes_to_a_file_while_the_table_is_on_the_terminal(
-    tmp_path, evolve, results
-) -> None:
+def test_the_result_goes_to_a_file_while_the_table_is_shown(tmp_path, evolve, results) -> None:
     child = evolve(*SMALL, stdout=results)
     child.expect("organisms/s")
     child.expect(pexpect.EOF)
@@ -139,7 +135,7 @@ def test_the_result_goes_to_a_file_while_the_table_is_on_the_terminal(
     assert log_of(tmp_path)[-5:] == lines[lines.index(log_of(tmp_path)[-1]) - 4 :][:5]
 
 
-def test_a_narrow_terminal_cuts_the_table_and_no_color_is_obeyed(evolve, results) -> None:
+def test_a_narrow_terminal_cuts_the_table_and_obeys_no_color(evolve, results) -> None:
     child = evolve(*SMALL, stdout=results, size=(10, 40), NO_COLOR="1")
     child.expect(r"champion    \d\.\d{4} \[\w+\] Emb:\d+[^\r]*…\r\n")
     assert "\x1b[3" not in child.before
@@ -153,14 +149,12 @@ def test_a_narrow_terminal_cuts_the_table_and_no_color_is_obeyed(evolve, results
     [("--trace", "xterm", "[eval] organism 1 starting: Emb:"),
      ("--workers=1", "dumb", "generation 1 / 3 | best: ")],
 )  # fmt: skip
-def test_where_nothing_can_be_redrawn_there_are_lines_and_on_request_the_trace(
-    evolve, option, term, line
-) -> None:
+def test_a_terminal_that_cannot_redraw_gets_lines_or_the_trace(evolve, option, term, line) -> None:
     child = evolve(*SMALL, option, TERM=term)
     assert child.expect_exact([line, "champion  "]) == 0
 
 
-def test_ctrl_c_takes_the_table_away_and_says_how_to_go_on(evolve) -> None:
+def test_ctrl_c_removes_the_table_and_prints_how_to_resume(evolve) -> None:
     child = evolve("--population", "4", "--generations", "100000")
     child.expect("organisms/s")
     child.sendintr()
@@ -168,7 +162,7 @@ def test_ctrl_c_takes_the_table_away_and_says_how_to_go_on(evolve) -> None:
     assert child.exit_code() == 130
 
 
-def test_what_a_model_makes_up_does_not_command_the_terminal(terminal, microgpt, tmp_path) -> None:
+def test_samples_cannot_send_commands_to_the_terminal(terminal, microgpt, tmp_path) -> None:
     (tmp_path / "texts").write_text("\x1b[2Jhi\x7f\n")
     trained = terminal("train", "--input", "texts", "--dropout", "0", "--num-samples", "2")
     trained.expect_exact("sample  1: \\x1b[2Jhi\\x7f\r\n")
@@ -180,7 +174,9 @@ def test_what_a_model_makes_up_does_not_command_the_terminal(terminal, microgpt,
     assert piped.stdout == "sample  1: \x1b[2Jhi\x7f\n"  # whoever reads it there wants it as it is
 
 
-def test_replies_that_are_compared_are_a_bar_that_goes_away(terminal, chat_model, tmp_path) -> None:
+def test_eval_shows_a_progress_bar_while_it_compares_replies(
+    terminal, chat_model, tmp_path
+) -> None:
     (tmp_path / "exam.jsonl").write_text(f"{json.dumps(EXCHANGE)}\n" * 3_000)
     child = terminal("eval", chat_model, "--data", "exam.jsonl")
     child.expect_exact("replies ")
@@ -199,7 +195,7 @@ def test_ctrl_c_ends_the_comparison_of_replies(terminal, endless_model, tmp_path
     assert child.exit_code() == 130
 
 
-def test_a_bar_that_comes_back_erases_nothing_that_was_printed_since(terminal) -> None:
+def test_a_redrawn_bar_erases_no_printed_text(terminal) -> None:
     child = terminal("verify", "--steps", "20")
     child.expect(pexpect.EOF)
     assert child.before.count("\x1b[?25l") == 3  # a bar for each engine

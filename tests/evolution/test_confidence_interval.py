@@ -6,13 +6,13 @@ import pytest
 from microgpt_evolution.confidence_interval import describe, half_width
 
 
-def test_half_an_interval_is_students_by_hand() -> None:
+def test_the_half_width_agrees_with_students_table() -> None:
     # Mean 2, standard deviation 1, so 4.303 / sqrt(3).
     assert half_width([1.0, 2.0, 3.0]) == pytest.approx(2.4843, abs=1e-4)
 
 
 @pytest.mark.parametrize("n", [2, 3, 10, 15])
-def test_of_a_hundred_intervals_ninety_five_hold_the_truth(n) -> None:
+def test_95_of_100_intervals_contain_the_true_mean(n) -> None:
     draw = NormalDist(5, 2).inv_cdf
     rng = random.Random(n)
     samples = [[draw(rng.random()) for _ in range(n)] for _ in range(4000)]

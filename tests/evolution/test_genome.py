@@ -13,24 +13,24 @@ from microgpt_evolution.genome import PRIMORDIAL, WHOLE_LIMITS, Genome
 WINNER = Genome(n_emb=24, n_ctx=32, n_layer=1, n_head=2, n_ff_exp=3, steps=500, lr=0.0119)
 
 
-def test_a_genome_describes_itself_as_evolve_rusts_log_does() -> None:
+def test_a_genome_describes_itself_as_in_evolve_rusts_log() -> None:
     genome = Genome(n_emb=16, n_ctx=12, n_layer=3, n_head=1, n_ff_exp=2, steps=1000, lr=0.0298)
     assert genome.describe() == "Emb:16  Head:1 Lay:3 Ctx:12 FF:2 LR:0.0298 Steps:1000"
     assert PRIMORDIAL.describe() == "Emb:16  Head:4 Lay:1 Ctx:16 FF:4 LR:0.0050 Steps:200 "
 
 
-def test_the_examples_in_the_docstrings_are_true() -> None:
+def test_the_docstring_examples_are_correct() -> None:
     results = doctest.testmod(genome_module)
     assert results.attempted > 0
     assert results.failed == 0
 
 
-def test_the_species_is_the_shape_alone() -> None:
+def test_the_species_is_determined_by_the_shape() -> None:
     assert WINNER.species == "24-2-1-32-3"
     assert replace(WINNER, lr=0.5, steps=50).species == WINNER.species
 
 
-def test_a_genome_says_which_model_to_train_and_how() -> None:
+def test_a_genome_gives_a_model_and_a_training() -> None:
     model, config = WINNER.model(), WINNER.train_config(7)
     assert (model.n_embd, model.n_head, model.n_layer, model.block_size) == (24, 2, 1, 32)
     assert (model.n_ff_exp, model.vocab_size) == (3, 0)
@@ -45,11 +45,11 @@ def test_a_genome_says_which_model_to_train_and_how() -> None:
         (replace(PRIMORDIAL, n_emb=64, n_layer=4), 201_088),
     ],
 )
-def test_the_number_of_weights(genome: Genome, n_params: int) -> None:
+def test_the_number_of_weights_is_correct(genome: Genome, n_params: int) -> None:
     assert genome.n_params(27) == n_params
 
 
-def test_training_operations_of_a_case_that_was_counted_by_hand() -> None:
+def test_training_operations_agree_with_a_hand_count() -> None:
     genome = Genome(n_emb=2, n_ctx=4, n_layer=1, n_head=1, n_ff_exp=1, steps=50, lr=0.01)
     # Forward, a document of three tokens, vocabulary of 5: q, k, v, o and the two of the MLP are
     # 2 x 2, lm_head 5 x 2: 34 weights, twice a token. Keys and values: 2 x 2 numbers, twice, for
@@ -58,7 +58,7 @@ def test_training_operations_of_a_case_that_was_counted_by_hand() -> None:
     assert genome.flops(5, n_tokens=50 * 3) == 50 * 3 * forward
 
 
-def test_what_does_not_fit_into_the_context_costs_nothing() -> None:
+def test_tokens_beyond_the_context_cost_nothing() -> None:
     assert PRIMORDIAL.flops(27, 200 * 99) == PRIMORDIAL.flops(27, 200 * 16)
 
 
@@ -93,7 +93,7 @@ def test_impossible_genes_are_refused(gene: str, value: object, problem: str) ->
 
 @pytest.mark.parametrize("vocab_size", [27, 5000])
 @pytest.mark.parametrize("shape", [(128, 256, 12, 8, 8), (128, 16, 12, 16, 4), (96, 256, 4, 1, 8)])
-def test_the_memory_is_what_the_engine_takes(shape, vocab_size) -> None:
+def test_the_memory_estimate_agrees_with_the_engine(shape, vocab_size) -> None:
     """But for padding, which is much in a small model only: 13 % of 100 megabytes at most."""
     genome = Genome(*shape, steps=50, lr=0.01)
     model = replace(genome.model(), vocab_size=vocab_size)

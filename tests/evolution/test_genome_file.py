@@ -18,7 +18,7 @@ from microgpt_evolution.genome_file import (
     replaces,
     write_genome,
 )
-from microgpt_evolution.runs.run_directory import read_settings, whole_lines
+from microgpt_evolution.runs.run_files import read_settings, whole_lines
 from microgpt_evolution.search.retest_file import read_retest
 
 EVOLVE_RUST_FILE = """{
@@ -51,18 +51,18 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "genome.json"
 
 
-def test_a_file_of_evolve_rust_is_read(path: Path) -> None:
+def test_a_file_of_evolve_rust_can_be_read(path: Path) -> None:
     path.write_text(EVOLVE_RUST_FILE)
     expected = GenomeRecord(**asdict(GENOME), loss=1.4909, generation=8, fitness="last-doc")
     assert read_genome(path) == expected
 
 
-def test_what_is_not_known_is_ignored_as_evolve_rust_does(path: Path) -> None:
+def test_unknown_keys_are_ignored_as_in_evolve_rust(path: Path) -> None:
     path.write_text(EVOLVE_RUST_FILE.replace("{", '{"author": "me", "origin": ["mutant"],'))
     assert read_genome(path).genome == GENOME
 
 
-def test_evolve_rusts_keys_come_first_a_line_each(path: Path) -> None:
+def test_evolve_rusts_keys_come_first_one_per_line(path: Path) -> None:
     write_genome(path, RECORD)
     lines = path.read_text().splitlines()
     source = EVOLVE_RUST_FILE.splitlines()
@@ -86,7 +86,7 @@ def test_evolve_rusts_keys_come_first_a_line_each(path: Path) -> None:
     score=st.none() | st.floats(-100, 10),
     head=st.none() | st.sampled_from(["weaver", "mirror", "spark"]),
 )
-def test_what_is_written_is_read_and_written_the_same(
+def test_a_written_genome_is_read_and_rewritten_unchanged(
     tmp_path_factory, loss, generation, lr, score, head
 ) -> None:
     path = tmp_path_factory.mktemp("genome") / "genome.json"
@@ -106,7 +106,7 @@ def test_what_is_written_is_read_and_written_the_same(
     assert os.listdir(path.parent) == ["genome.json"]
 
 
-def test_a_file_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None:
+def test_a_failed_write_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "genome.json").mkdir()
     with pytest.raises(CheckpointError, match=r"genome\.json is a directory; use another path"):
         write_genome(tmp_path / "genome.json", RECORD)
@@ -159,7 +159,7 @@ MERGE = EVOLVE_RUST_FILE.replace(
         ("\udcff", "is not a genome: it is not UTF-8 text; use"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_refused_in_one_line(path: Path, content, problem) -> None:
+def test_an_unusable_file_is_a_one_line_error(path: Path, content, problem) -> None:
     path.write_bytes(content.encode(errors="surrogateescape"))
     with pytest.raises(GenomeError, match=problem) as error:
         read_genome(path)
@@ -171,7 +171,7 @@ values = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | s
 
 
 @given(st.dictionaries(st.sampled_from(sorted(json.loads(EVOLVE_RUST_FILE)) + OURS), values))
-def test_whatever_a_key_holds_is_read_or_refused(tmp_path_factory, changed) -> None:
+def test_any_value_of_a_key_is_read_or_refused(tmp_path_factory, changed) -> None:
     path = tmp_path_factory.mktemp("genome") / "genome.json"
     path.write_text(json.dumps({**json.loads(EVOLVE_RUST_FILE), **changed}))
     try:
@@ -184,14 +184,14 @@ def test_whatever_a_key_holds_is_read_or_refused(tmp_path_factory, changed) -> N
 
 
 @given(st.binary())
-def test_whatever_bytes_a_file_holds_are_refused(tmp_path_factory, content) -> None:
+def test_a_file_of_random_bytes_is_refused(tmp_path_factory, content) -> None:
     path = tmp_path_factory.mktemp("genome") / "genome.json"
     path.write_bytes(content)
     with pytest.raises(GenomeError, match=r"genome\.json"):
         read_genome(path)
 
 
-def test_a_file_that_is_not_there_is_named(path: Path) -> None:
+def test_an_error_names_a_missing_file(path: Path) -> None:
     with pytest.raises(GenomeError, match=r"cannot read .*genome\.json: No such file"):
         read_genome(path)
 
@@ -209,11 +209,11 @@ def test_a_file_that_is_not_there_is_named(path: Path) -> None:
         ({"val_loss": 2.3, "data_sha256": "cd" * 32}, True),
     ],
 )
-def test_a_genome_is_replaced_by_a_better_or_another_one(change, is_replaced) -> None:
+def test_a_genome_is_replaced_by_a_better_or_different_one(change, is_replaced) -> None:
     assert replaces(replace(RECORD, **change), RECORD) is is_replaced
 
 
-def test_each_objective_has_its_measure() -> None:
+def test_each_objective_has_its_own_measure() -> None:
     lucky = replace(RECORD, fitness="last-doc")
     assert replaces(replace(lucky, loss=1.2, val_loss=9.0), lucky)
     judged = replace(RECORD, objective="hydra", head="mirror", fitness=None, score=4.5)
@@ -222,14 +222,14 @@ def test_each_objective_has_its_measure() -> None:
     assert replaces(replace(judged, score=1.0, head="weaver"), judged)
 
 
-def test_evolve_rusts_genome_gives_way_to_one_of_known_data(path: Path) -> None:
+def test_a_genome_on_known_data_replaces_evolve_rusts(path: Path) -> None:
     path.write_text(EVOLVE_RUST_FILE)
     source = read_genome(path)
     assert replaces(replace(RECORD, fitness="last-doc", loss=9.0), source)
     assert not replaces(replace(source, loss=1.5), source)
 
 
-def test_the_time_to_find_a_key_that_is_there_twice_grows_with_the_number_of_keys() -> None:
+def test_finding_duplicate_keys_takes_linear_time() -> None:
     """Comparing each key with each other took 12 s for 418 kB."""
     n_compared = 0
 
@@ -267,9 +267,7 @@ def _sparse(path: Path) -> None:
         (Path.mkdir, "Is a directory"),
     ],
 )
-def test_files_of_a_run_that_are_not_regular_or_too_large_are_refused(
-    tmp_path: Path, make, problem
-) -> None:
+def test_irregular_and_oversized_run_files_are_refused(tmp_path: Path, make, problem) -> None:
     for name in ("genome.json", "run.json", "evaluations.jsonl", "exam.json"):
         make(tmp_path / name)
     for read in (read_settings, whole_lines, read_retest):
@@ -285,7 +283,7 @@ def budgeted(small, **facts) -> BudgetedRecord:
     return BudgetedRecord(genome=small, **known | facts)
 
 
-def test_a_genome_of_a_search_with_a_budget_is_read_again(path: Path, small) -> None:
+def test_a_budgeted_genome_can_be_read_again(path: Path, small) -> None:
     record = budgeted(small)
     write_genome(path, record)
     assert read_genome(path) == record
@@ -301,7 +299,7 @@ def test_a_genome_of_a_search_with_a_budget_is_read_again(path: Path, small) -> 
         (('"text": "lines"', '"text": "book"'), "text: "),
     ],
 )
-def test_a_damaged_genome_of_such_a_search_is_refused(path: Path, small, change, problem) -> None:
+def test_a_damaged_budgeted_genome_is_refused(path: Path, small, change, problem) -> None:
     write_genome(path, budgeted(small))
     content = path.read_text()
     assert change[0] in content
@@ -311,7 +309,7 @@ def test_a_damaged_genome_of_such_a_search_is_refused(path: Path, small, change,
     assert problem in str(error.value)
 
 
-def test_it_replaces_a_worse_one_and_one_of_another_search(small) -> None:
+def test_a_budgeted_genome_replaces_a_worse_or_different_one(small) -> None:
     old = budgeted(small)
     assert replaces(budgeted(small, val_loss=1.9), old)
     assert not replaces(budgeted(small, val_loss=2.1), old)

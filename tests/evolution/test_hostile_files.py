@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from searches import SETTINGS
 
 from microgpt.errors import MicrogptError
 from microgpt_evolution.genome_file import read_genome
-from microgpt_evolution.runs.evaluation_record import decode
-from microgpt_evolution.runs.run_directory import read_settings
+from microgpt_evolution.runs.run_directory import parse_line
+from microgpt_evolution.runs.run_files import read_settings
+from microgpt_evolution.search.records import EvaluationRecord
 from microgpt_evolution.search.retest_file import read_retest
 from microgpt_evolution.sweep.records import SweepResult, SweepSettings
 
@@ -74,16 +76,16 @@ READERS: dict[str, Callable[[Path], object]] = {
     "genome.json": lambda folder: read_genome(folder / "genome.json"),
     "run.json": read_settings,
     "exam.json": read_retest,
-    "evaluation": lambda folder: decode((folder / "evaluation").read_bytes(), "line 1", {}),
+    "evaluation": lambda folder: parse_line(
+        EvaluationRecord, (folder / "evaluation").read_bytes(), "line 1", SETTINGS
+    ),
     "sweep": lambda folder: SweepSettings.parse(read_settings(folder), folder),
-    "result": lambda folder: SweepResult.parse((folder / "result").read_bytes(), "line 1"),
+    "result": lambda folder: parse_line(SweepResult, (folder / "result").read_bytes(), "line 1"),
 }
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_of_a_stranger_is_read_or_refused_in_one_printable_line(
-    tmp_path: Path, name: str
-) -> None:
+def test_a_hostile_file_is_read_or_refused_in_one_line(tmp_path: Path, name: str) -> None:
     rng = random.Random(20)
     refusals = []
     for _ in range(50):

@@ -18,7 +18,7 @@ from microgpt_evolution.population import (
 FITNESSES = st.floats(allow_nan=True, allow_infinity=True) | st.none()
 
 
-def test_what_has_not_finished_is_ranked_last_in_its_order(make_organism) -> None:
+def test_unfinished_organisms_rank_last_in_order(make_organism) -> None:
     organisms = [
         make_organism(math.nan, slot=1),
         make_organism(2.0, slot=2),
@@ -30,7 +30,7 @@ def test_what_has_not_finished_is_ranked_last_in_its_order(make_organism) -> Non
     assert [organism.slot for organism in rank(organisms)] == [4, 2, 1, 3, 5, 6]
 
 
-def test_a_fitness_counts_only_where_the_evaluation_went_well(make_organism) -> None:
+def test_only_a_successful_evaluation_has_a_fitness(make_organism) -> None:
     genome = make_organism().genome
     crashed = Organism(genome, "random", 0, 1, 1, evaluation=Evaluation("crashed", fitness=0.5))
     assert not crashed.has_finished
@@ -38,7 +38,7 @@ def test_a_fitness_counts_only_where_the_evaluation_went_well(make_organism) -> 
 
 
 @given(st.lists(FITNESSES, min_size=1, max_size=12), st.integers(0, 2**32))
-def test_what_has_not_finished_wins_only_against_its_like(make_ranked, fitnesses, seed) -> None:
+def test_an_unfinished_organism_beats_only_unfinished_ones(make_ranked, fitnesses, seed) -> None:
     ranked = make_ranked(fitnesses)
     can_win = any(fitness is not None and math.isfinite(fitness) for fitness in fitnesses)
     assert ranked[0].has_finished == can_win
@@ -48,7 +48,7 @@ def test_what_has_not_finished_wins_only_against_its_like(make_ranked, fitnesses
     assert winner in ranked
 
 
-def test_a_tournament_is_won_as_often_as_three_draws_with_replacement_say(make_ranked) -> None:
+def test_tournaments_are_won_as_often_as_theory_predicts(make_ranked) -> None:
     ranked, rng, n = make_ranked([1.0, 2.0, 3.0, 4.0]), Random(1), 4000
     wins = [tournament(ranked, rng).slot for _ in range(n)]
     # The best of four is among three draws with odds 1 − (3/4)³ = 0.578; the worst wins (1/4)³.
@@ -56,7 +56,7 @@ def test_a_tournament_is_won_as_often_as_three_draws_with_replacement_say(make_r
     assert wins.count(4) / n == pytest.approx(0.0156, abs=0.008)
 
 
-def test_species_are_shapes_whatever_the_training(make_organism) -> None:
+def test_the_shape_alone_decides_the_species(make_organism) -> None:
     organisms = [
         make_organism(n_layer=1, lr=0.1),
         make_organism(n_layer=1, steps=900),
@@ -67,5 +67,5 @@ def test_species_are_shapes_whatever_the_training(make_organism) -> None:
     assert (diversity(organisms), monoculture(organisms)) == (0.5, 0.75)
 
 
-def test_an_id_names_generation_and_slot(make_organism) -> None:
+def test_an_id_contains_generation_and_slot(make_organism) -> None:
     assert make_organism(generation=3, slot=5).id == "g3-5"

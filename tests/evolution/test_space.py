@@ -15,7 +15,7 @@ WHOLE = Space(VALUES, RATES)
 
 
 @given(st.integers(0, 2**32))
-def test_random_genomes_mutants_and_crossings_are_in_the_space(small, seed) -> None:
+def test_random_genomes_and_offspring_lie_in_the_space(small, seed) -> None:
     rng = Random(seed)
     a, b = WHOLE.random(small, rng), WHOLE.random(small, rng)
     for genome in (a, WHOLE.mutate(a, rng), WHOLE.crossover(a, b, rng)):
@@ -24,7 +24,7 @@ def test_random_genomes_mutants_and_crossings_are_in_the_space(small, seed) -> N
 
 
 @given(st.integers(0, 2**32))
-def test_a_mutant_differs_by_one_or_two_places(small, seed) -> None:
+def test_a_mutant_differs_in_one_or_two_genes(small, seed) -> None:
     rng = Random(seed)
     genome = WHOLE.random(small, rng)
     mutant = WHOLE.mutate(genome, rng)
@@ -35,13 +35,13 @@ def test_a_mutant_differs_by_one_or_two_places(small, seed) -> None:
         assert abs(places[0] - places[1]) in (1, 2)
 
 
-def test_a_value_outside_the_space_moves_to_a_neighbour_of_the_closest(small) -> None:
+def test_a_value_outside_the_space_moves_near_the_closest(small) -> None:
     space = Space({"lr": (0.001, 0.002, 0.004, 0.008)})
     found = {space.mutate(replace(small, lr=0.0031), Random(seed)).lr for seed in range(50)}
     assert found == {0.001, 0.002, 0.008}  # 0.004 is the closest
 
 
-def test_the_closest_genome_has_only_values_of_the_space(small) -> None:
+def test_the_closest_genome_lies_in_the_space(small) -> None:
     space = Space({"lr": (0.001, 0.004), "n_embd": (16, 32), "optimizer": ("muon",)})
     found = space.closest(replace(small, lr=0.0031, n_embd=20))
     assert found == replace(small, lr=0.004, n_embd=16, optimizer="muon")
@@ -49,7 +49,7 @@ def test_the_closest_genome_has_only_values_of_the_space(small) -> None:
     assert Space({}).closest(small) == small
 
 
-def test_closest_values_that_contradict_each_other_are_replaced(small) -> None:
+def test_contradictory_closest_values_are_replaced(small) -> None:
     start = replace(small, n_embd=16, n_head=4)
     assert Space({"n_embd": (18, 24)}).closest(start).n_embd == 24  # 18 has no four heads
     both = Space({"n_embd": (17, 18), "n_head": (4, 6)}).closest(start)
@@ -60,12 +60,12 @@ def test_closest_values_that_contradict_each_other_are_replaced(small) -> None:
         Space({"n_embd": ("wide",)}).closest(start)
 
 
-def test_rates_decide_how_often_a_gene_changes(small) -> None:
+def test_rates_determine_how_often_a_gene_changes(small) -> None:
     space = Space({"lr": VALUES["lr"], "dropout": VALUES["dropout"]}, {"dropout": 0.0})
     assert all(space.mutate(small, Random(seed)).dropout == 0 for seed in range(20))
 
 
-def test_a_space_without_other_genomes_is_refused(small) -> None:
+def test_a_space_of_a_single_genome_is_refused(small) -> None:
     with pytest.raises(GenomeError, match="no other valid genomes"):
         Space({"n_head": (2, 16)}).mutate(replace(small, n_head=2), Random(1))
     with pytest.raises(GenomeError, match="no valid genomes"):
@@ -92,7 +92,7 @@ def test_a_space_without_mutants_is_an_error(small, space) -> None:
         space.mutate(small, Random(1))
 
 
-def test_a_name_outside_the_space_counts_as_the_first(small) -> None:
+def test_an_unknown_name_counts_as_the_first(small) -> None:
     space = Space({"optimizer": ("muon",), "lr": (0.0001, small.lr)})
     assert small.optimizer == "adamw"
     assert space.coordinates(small) == [0.0, 1.0]

@@ -33,7 +33,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "space.toml"
 
 
-def test_a_space_file_is_read(path) -> None:
+def test_a_space_file_can_be_read(path) -> None:
     file = read_space(path, GENES)
     assert (file.target, file.rates) == (2.2, {"lr": 0.0})
     assert file.space.values == {"n_emb": (8, 16, 32), "lr": (0.01, 0.02)}
@@ -73,7 +73,7 @@ def test_a_missing_file_is_refused(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("objective", ["loss", "aesthetic", "hydra"])
-def test_every_search_stays_in_the_space(path, objective) -> None:
+def test_every_search_stays_within_the_space(path, objective) -> None:
     file = read_space(path, GENES)
     settings = SearchSettings.begin(
         {"objective": objective}, input="names.txt", data_sha256="0" * 64, seed=1, space=file

@@ -35,19 +35,19 @@ def start(name: str, *args: str | Path, folder: Path, stdin: str = "") -> str:
     return done.stdout
 
 
-def test_each_is_in_a_table() -> None:
+def test_each_example_is_listed_in_a_table() -> None:
     tables = (EXAMPLES / "README.md").read_text()
     for path in {*EXAMPLES.glob("*.*"), *EXAMPLES.glob("notebooks/*")} - {EXAMPLES / "README.md"}:
         assert f"]({path.relative_to(EXAMPLES)})" in tables
 
 
-def test_each_is_short() -> None:
+def test_each_example_is_short() -> None:
     for path in {*EXAMPLES.glob("*.py"), *EXAMPLES.glob("*.sh")} - {EXAMPLES / "karpathy.py"}:
         assert len(path.read_text().splitlines()) < 60, path.name
 
 
 @pytest.mark.slow
-def test_game_names_are_new_and_fit_and_come_again_with_the_seed(tmp_path: Path) -> None:
+def test_game_names_are_new_short_and_reproducible(tmp_path: Path) -> None:
     elves = ["galadriel", "galathil", "celeborn", "celebrian", "elrond", "elros", "galdor"]
     (tmp_path / "elves.txt").write_text("\n".join(elves))
     args = ("elves.txt", "-n", "4", "--seed", "7", "--start", "gal", "--longest", "8")
@@ -61,7 +61,7 @@ def test_game_names_are_new_and_fit_and_come_again_with_the_seed(tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_commit_messages_are_completed_and_learnt_once(tmp_path: Path) -> None:
+def test_commit_messages_are_completed_and_trained_once(tmp_path: Path) -> None:
     git = ["git", "-c", "user.name=me", "-c", "user.email=me@example.org"]
     subprocess.run([*git, "init", "--quiet"], cwd=tmp_path, check=True)
     for what in ("the parser", "the tests", "a typo", "the docs"):
@@ -78,7 +78,7 @@ def test_commit_messages_are_completed_and_learnt_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_faq_answers_questions_with_typing_errors(tmp_path: Path) -> None:
+def test_the_faq_bot_understands_typing_errors(tmp_path: Path) -> None:
     asked = "Where are you?\nwhere are you?\nhi! do you delver\n"
     args = (EXAMPLES / "faq.txt", "--save", "model")
     learnt, *where, deliver = start("faq.py", *args, folder=tmp_path, stdin=asked).splitlines()
@@ -88,7 +88,7 @@ def test_the_faq_answers_questions_with_typing_errors(tmp_path: Path) -> None:
     assert (tmp_path / "model" / "meta.json").exists()
 
 
-def test_a_faq_does_not_replace_a_model(tmp_path: Path) -> None:
+def test_the_faq_bot_does_not_replace_a_model(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     done = run("faq.py", EXAMPLES / "faq.txt", "--save", "model", folder=tmp_path)
     assert done.returncode == 2
@@ -96,7 +96,7 @@ def test_a_faq_does_not_replace_a_model(tmp_path: Path) -> None:
     assert not done.stdout
 
 
-def test_the_faq_has_a_context_for_answers_of_several_lines(tmp_path: Path, monkeypatch) -> None:
+def test_the_faq_bot_has_a_context_for_long_answers(tmp_path: Path, monkeypatch) -> None:
     story = "Once upon a time, a baker lived in our street. " * 7
     blocks = ["When is chess?\nOn Mondays. Would you like to join?", f"Who are you?\n{story}\nBye."]
     (tmp_path / "faq.txt").write_text("\n \n".join(blocks))
@@ -128,7 +128,7 @@ def test_the_faq_has_a_context_for_answers_of_several_lines(tmp_path: Path, monk
         ("Où?\nIci.\n".encode("latin-1"), "{file} is not UTF-8"),
     ],
 )
-def test_a_faq_that_cannot_be_read_is_refused(tmp_path, monkeypatch, content, problem) -> None:
+def test_the_faq_bot_refuses_an_unreadable_file(tmp_path, monkeypatch, content, problem) -> None:
     file = tmp_path / "faq.txt"
     file.write_bytes(content)
     monkeypatch.setattr("sys.argv", ["faq.py", str(file)])
@@ -137,7 +137,7 @@ def test_a_faq_that_cannot_be_read_is_refused(tmp_path, monkeypatch, content, pr
 
 
 @pytest.mark.slow
-def test_evolution_raises_the_score_of_ones_own_judge(tmp_path: Path) -> None:
+def test_a_custom_judge_can_guide_evolution(tmp_path: Path) -> None:
     program = (EXAMPLES / "own_judge.py").read_text()
     done = fork_server.run(["python", "-c", program], cwd=tmp_path, check=True)
     scores = [float(score) for score in re.findall(r"^\d: ([\d.]+) Emb", done.stderr, re.M)]
@@ -150,7 +150,7 @@ def test_evolution_raises_the_score_of_ones_own_judge(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_bot_has_a_conversation_with_each_member(tmp_path: Path, monkeypatch) -> None:
+def test_the_chat_bot_has_a_conversation_with_each_member(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("MICROGPT_API_KEY", "secret")
     monkeypatch.setenv("PORT", "0")
     streams = {"stdout": fork_server.PIPE, "stderr": fork_server.PIPE, "encoding": "utf-8"}
@@ -175,7 +175,7 @@ def test_the_bot_has_a_conversation_with_each_member(tmp_path: Path, monkeypatch
     assert "error" not in answers[5]
 
 
-def test_the_bot_goes_on_after_an_error_that_is_not_json(monkeypatch, capsys) -> None:
+def test_the_chat_bot_survives_an_error_that_is_not_json(monkeypatch, capsys) -> None:
     """Such as that of a proxy before the service, for too many requests."""
     bot = runpy.run_path(str(EXAMPLES / "http_bot.py"))
     refused = HTTPError("http://bot", 429, "Too Many Requests", Message(), BytesIO(b"<h1>429"))
@@ -194,7 +194,7 @@ def test_the_bot_goes_on_after_an_error_that_is_not_json(monkeypatch, capsys) ->
 
 
 @pytest.mark.slow
-def test_the_bot_says_in_one_line_that_there_is_no_service() -> None:
+def test_the_chat_bot_reports_a_missing_service_in_one_line() -> None:
     done = subprocess.run(
         ["python", EXAMPLES / "http_bot.py", "http://localhost:9/v1"],
         input="ada: hi\n",

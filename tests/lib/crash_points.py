@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from microgpt import BpeTokenizer, ModelConfig, TrainConfig, TrainResult, load, save
+from microgpt.config import TextKind
 from microgpt.errors import CheckpointError
+from microgpt.storage.document_hashes import read_document_hashes
 from microgpt.storage.model_directory import export
 from microgpt.storage.training_directory import TrainingDirectory, read_training
 from microgpt.training.history_file import read_history
@@ -78,12 +80,12 @@ def survives(action: Callable[[], object], n: int) -> bool:
     return code == 0
 
 
-def model(text: str, *, is_bpe: bool = False) -> TrainResult:
+def model(text: str, *, is_bpe: bool = False, kind: TextKind = "lines") -> TrainResult:
     tokenizer = BpeTokenizer.from_documents([text] * 3, vocab_size=258) if is_bpe else None
     return train(
         [text],
         model=ModelConfig(n_embd=1, n_head=1, block_size=2),
-        config=TrainConfig(steps=2),
+        config=TrainConfig(steps=2, text=kind),
         tokenizer=tokenizer,
         engine="reference",
     )
@@ -91,6 +93,11 @@ def model(text: str, *, is_bpe: bool = False) -> TrainResult:
 
 OLD, NEW = model("abc"), model("de")
 OLD_BPE, NEW_BPE = model("abab", is_bpe=True), model("xyxy", is_bpe=True)
+NEW_STREAM = model("fg" * 30, kind="stream")
+TEXTS = {
+    result.tokenizer.names: [str(doc) for doc in result.documents]
+    for result in (OLD, NEW, OLD_BPE, NEW_BPE, NEW_STREAM)
+}
 
 
 def train_in(result: TrainResult, directory: Path, n_states: int = 1) -> None:
@@ -107,9 +114,16 @@ def export_to(directory: Path) -> None:
 
 
 def found(directory: Path) -> object:
-    """Return which model is in a directory; the weights belong to it, as their hash is checked."""
+    """Return which model is in a directory; the weights belong to it, as their hash is checked.
+
+    The hashes of training documents are its own too, or are not read.
+    """
     try:
-        return load(directory).tokenizer.names
+        saved = load(directory)
+        known = read_document_hashes(directory, saved.meta)
+        names = saved.tokenizer.names
+        assert known is None or all(text in known for text in TEXTS[names]), names
+        return names
     except CheckpointError as error:
         if "does not exist" in str(error):
             return None
@@ -156,6 +170,7 @@ SCENARIOS: dict[str, tuple[Callable[[Path], object], Callable[..., object], Trai
     "save characters over subwords": (partial(old_model, old=OLD_BPE), partial(save, NEW), NEW),
     "save subwords over others": (partial(old_model, old=OLD_BPE), partial(save, NEW_BPE), NEW_BPE),
     "save over a training": (partial(train_in, OLD), partial(save, NEW), NEW),
+    "save running text over a model": (old_model, partial(save, NEW_STREAM), NEW_STREAM),
     "export to a new directory": (no_model, export_to, NEW),
     "export over a model": (old_model, export_to, NEW),
     "train in a new directory": (no_model, partial(train_in, NEW, n_states=2), NEW),

@@ -61,7 +61,7 @@ def litter(directory: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("is_new", [True, False])
-def test_saves_at_once_by_threads_all_succeed_and_leave_one_model(tmp_path, is_new) -> None:
+def test_simultaneous_saves_by_threads_leave_one_model(tmp_path, is_new) -> None:
     directory = tmp_path / "model"
     if not is_new:
         save(RESULTS[0], directory)
@@ -72,7 +72,7 @@ def test_saves_at_once_by_threads_all_succeed_and_leave_one_model(tmp_path, is_n
     assert litter(directory) == []
 
 
-def test_a_save_waits_for_a_short_one_and_not_for_a_training(tmp_path, monkeypatch) -> None:
+def test_a_save_waits_for_another_but_not_for_a_training(tmp_path, monkeypatch) -> None:
     directory = tmp_path / "model"
     holder = rf"is being trained by process {os.getpid()} on"
     with TrainingDirectory(directory), pytest.raises(CheckpointError, match=holder):
@@ -88,13 +88,13 @@ def test_a_save_waits_for_a_short_one_and_not_for_a_training(tmp_path, monkeypat
     assert litter(directory) == []
 
 
-def test_a_directory_that_was_removed_before_it_is_locked_is_not_made_again(tmp_path) -> None:
+def test_a_directory_removed_before_locking_is_not_recreated(tmp_path) -> None:
     with pytest.raises(CheckpointError, match="gone: No such file or directory"):
         DirectoryLock(tmp_path / "gone", exists=True)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_export_into_a_directory_that_trains_is_refused_and_names_the_holder(tmp_path) -> None:
+def test_an_export_into_an_active_training_is_refused(tmp_path) -> None:
     save(RESULTS[0], tmp_path / "model")
     saved = load(tmp_path / "model")
     with TrainingDirectory(tmp_path / "model"):
@@ -113,7 +113,7 @@ def test_an_export_into_a_directory_that_trains_is_refused_and_names_the_holder(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("is_new", [True, False])
-def test_a_hundred_saves_at_once_by_processes_all_succeed(tmp_path, is_new) -> None:
+def test_a_hundred_processes_can_save_at_the_same_time(tmp_path, is_new) -> None:
     directory = tmp_path / "model"
     if not is_new:
         save(RESULTS[0], directory)
@@ -129,7 +129,7 @@ with ThreadPoolExecutor(25) as pool:
 
 
 @pytest.mark.slow
-def test_two_exports_at_once_into_a_new_directory_leave_a_whole_model(tmp_path) -> None:
+def test_two_exports_into_a_new_directory_leave_a_whole_model(tmp_path) -> None:
     save(RESULTS[0], tmp_path / "model")
     code = """
 import time
@@ -150,7 +150,7 @@ for round_ in range(20):
 
 
 @pytest.mark.slow
-def test_a_reader_finds_a_whole_model_while_two_write_it_without_end(tmp_path) -> None:
+def test_a_reader_always_finds_a_whole_model(tmp_path) -> None:
     directory = tmp_path / "model"
     save(RESULTS[0], directory)
     code = """
@@ -179,9 +179,7 @@ for i in range(int(sys.argv[2])):
     assert litter(directory) == []
 
 
-def test_a_directory_that_appears_while_it_is_looked_for_did_not_exist(
-    tmp_path, monkeypatch
-) -> None:
+def test_a_directory_that_appears_during_a_check_is_new(tmp_path, monkeypatch) -> None:
     def just_before(path: object, isdir=os.path.isdir) -> bool:
         was_there = isdir(path)
         (tmp_path / "model").mkdir(exist_ok=True)
@@ -192,7 +190,7 @@ def test_a_directory_that_appears_while_it_is_looked_for_did_not_exist(
         load(tmp_path / "model")
 
 
-def test_a_directory_that_appears_while_it_is_looked_for_is_no_file(tmp_path, monkeypatch) -> None:
+def test_a_directory_that_appears_during_a_check_is_no_file(tmp_path, monkeypatch) -> None:
     def just_before(path: object, lexists=os.path.lexists) -> bool:
         (tmp_path / "model").mkdir(exist_ok=True)
         return lexists(path)

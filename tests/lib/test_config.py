@@ -20,14 +20,14 @@ def test_the_defaults_are_karpathys() -> None:
     assert (training.beta1, training.beta2, training.adam_eps) == (0.85, 0.99, 1e-8)
 
 
-def test_heads_that_cannot_share_the_width_are_refused_with_a_width_that_works() -> None:
+def test_a_bad_number_of_heads_is_refused_with_a_good_width() -> None:
     with pytest.raises(ConfigError, match=r"n_embd \(15\) must be divisible by n_head \(4\); .*16"):
         ModelConfig(n_embd=15, n_head=4)
 
 
 @pytest.mark.parametrize("name", ["n_embd", "n_head", "n_layer", "block_size", "n_ff_exp"])
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, "3", 2**31, 10**400])
-def test_sizes_are_whole_numbers_of_at_least_one(name: str, value: object) -> None:
+def test_sizes_are_positive_integers(name: str, value: object) -> None:
     with pytest.raises(ConfigError, match=f"{name} must be"):
         ModelConfig(**{name: value})
 
@@ -72,12 +72,12 @@ def test_a_setting_with_thousands_of_digits_is_refused(value: int) -> None:
 
 
 @pytest.mark.parametrize("temperature", [math.nan, math.inf, pytest.param(10**5000, id="large")])
-def test_a_temperature_is_a_finite_number(temperature: float) -> None:
+def test_a_temperature_must_be_finite(temperature: float) -> None:
     with pytest.raises(ConfigError, match="temperature must be a finite number >= 0, got"):
         Sampling(temperature)
 
 
-def test_a_temperature_is_not_negative() -> None:
+def test_a_temperature_must_not_be_negative() -> None:
     with pytest.raises(ConfigError, match=r"temperature must be >= 0, got -0\.5"):
         Sampling(-0.5)
 

@@ -25,7 +25,7 @@ def root(tmp_path: Path, monkeypatch) -> Path:
     [("max 100000", 8), ("300000 100000", 3), ("150000 100000", 2), ("5000 100000", 1),
      ("900000 100000", 8), ("garbage", 8)],
 )  # fmt: skip
-def test_a_quota_of_version_2_limits_the_affinity_and_is_rounded_up(root, quota, n) -> None:
+def test_a_version_2_quota_is_rounded_up(root, quota, n) -> None:
     (root / "self").write_text("0::/a/b\n")
     (root / "a/b").mkdir(parents=True)
     (root / "a/cpu.max").write_text(f"{quota}\n")  # of the parent
@@ -34,7 +34,7 @@ def test_a_quota_of_version_2_limits_the_affinity_and_is_rounded_up(root, quota,
 
 
 @pytest.mark.parametrize(("quota", "n"), [(-1, 8), (250_000, 3)])
-def test_a_quota_of_version_1_limits_the_affinity(root, quota, n) -> None:
+def test_a_version_1_quota_limits_the_affinity(root, quota, n) -> None:
     (root / "self").write_text("4:memory:/x\n3:cpu,cpuacct:/docker/1\n0::/\n")
     (root / "cpu").mkdir()  # in a container, only the root of the mount is there
     (root / "cpu/cpu.cfs_quota_us").write_text(f"{quota}\n")
@@ -42,7 +42,7 @@ def test_a_quota_of_version_1_limits_the_affinity(root, quota, n) -> None:
     assert n_cpus() == n
 
 
-def test_without_control_groups_the_affinity_counts(root) -> None:
+def test_the_affinity_is_used_without_control_groups(root) -> None:
     assert n_cpus() == 8
 
 

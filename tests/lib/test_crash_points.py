@@ -15,6 +15,7 @@ SCENARIOS = [
     "save characters over subwords",
     "save subwords over others",
     "save over a training",
+    "save running text over a model",
     "export to a new directory",
     "export over a model",
     "train in a new directory",
@@ -28,7 +29,7 @@ SCENARIOS = [
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_what_is_killed_before_any_call_leaves_the_old_or_the_new(tmp_path, scenario) -> None:
+def test_a_kill_before_any_call_leaves_the_old_or_new_files(tmp_path, scenario) -> None:
     program = "import runpy, sys; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
     process = fork_server.run([sys.executable, "-c", program, SCRIPT, scenario, tmp_path])
     assert process.stderr == ""

@@ -5,7 +5,6 @@ import pytest
 
 from microgpt import ModelConfig, Value
 from microgpt.dropout_mask import Dropout
-from microgpt.model import keep_all
 
 N = 20_000  # draws: the share that is dropped is then known to 0.004
 
@@ -16,18 +15,18 @@ def kept(rate: float, *, seed: int = 1, n_read: int = 0, position: int = 0, site
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
-def test_the_share_is_dropped_and_the_mean_stays(rate) -> None:
+def test_dropout_drops_its_share_and_keeps_the_mean(rate) -> None:
     numbers = kept(rate)
     assert set(numbers) == {0.0, 1 / (1 - rate)}
     assert numbers.count(0.0) / N == pytest.approx(rate, abs=0.015)
     assert sum(numbers) / N == pytest.approx(1, abs=4 * math.sqrt(rate / (1 - rate) / N))
 
 
-def test_nothing_is_dropped_at_a_rate_of_0_or_in_use() -> None:
-    assert kept(0) == keep_all([1.0] * N, 0, 0) == [1.0] * N
+def test_a_rate_of_0_drops_nothing() -> None:
+    assert kept(0) == [1.0] * N
 
 
-def test_seeds_documents_positions_and_sites_drop_independently() -> None:
+def test_seeds_documents_positions_and_sites_are_independent() -> None:
     """Two of them agree in as many places as coins would."""
     draws = [kept(0.5), kept(0.5, seed=2), kept(0.5, n_read=1), kept(0.5, position=1)]
     draws += [kept(0.5, site=1), kept(0.5, seed=2**63 - 1), kept(0.5, n_read=10**9)]
@@ -36,11 +35,11 @@ def test_seeds_documents_positions_and_sites_drop_independently() -> None:
         assert n_same / N == pytest.approx(0.5, abs=0.02)
 
 
-def test_the_same_place_drops_the_same() -> None:
+def test_the_same_place_has_the_same_mask() -> None:
     assert kept(0.3, n_read=5, position=3, site=2) == kept(0.3, n_read=5, position=3, site=2)
 
 
-def test_neighbouring_draws_are_independent() -> None:
+def test_neighbouring_masks_are_independent() -> None:
     """Pairs and runs within a vector: a hash of counters must not show the counter."""
     bits = [number > 0 for number in kept(0.5)]
     for lag in (1, 2, 3, 8, 16, 64):
@@ -48,14 +47,14 @@ def test_neighbouring_draws_are_independent() -> None:
         assert n_same / (N - lag) == pytest.approx(0.5, abs=0.02)
 
 
-def test_the_gradient_passes_through_what_is_kept() -> None:
+def test_gradients_pass_only_through_kept_units() -> None:
     values = [Value(1.0) for _ in range(64)]
     dropped = Dropout(0.25, 3, 0)(values, 0, 0)
     sum(dropped, Value(0.0)).backward()
     assert [value.grad for value in values] == [value.data for value in dropped]
 
 
-def test_units_of_a_site_do_not_repeat_those_of_the_next() -> None:
+def test_units_do_not_repeat_those_of_the_next_site() -> None:
     C = ModelConfig().n_embd
     drop = Dropout(0.5, 1, 0)
     sites = [tuple(drop([1.0] * C, 0, site)) for site in range(20)]

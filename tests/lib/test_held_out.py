@@ -25,7 +25,7 @@ def held_out_losses(result) -> dict[int, float]:
     return {point.step: point.val_loss for point in result.state.history if point.val_loss}
 
 
-def test_it_is_measured_twenty_times_and_the_best_weights_are_the_result(train) -> None:
+def test_twenty_measurements_choose_the_best_weights(train) -> None:
     result = train(PARTS, config=TrainConfig(steps=60, lr=0.1))
     losses = held_out_losses(result)
     assert list(losses) == list(range(3, 61, 3))
@@ -46,13 +46,13 @@ def test_the_test_loss_is_that_of_the_best_weights(train) -> None:
     assert result.test_loss == pytest.approx(evaluation.loss, rel=1e-7)
 
 
-def test_what_is_held_out_is_not_learnt_from(train) -> None:
+def test_held_out_documents_are_not_learnt_from(train) -> None:
     config = TrainConfig(steps=20)
     alone = train(split(DOCS, validation=0.2, test=0.2).train, config=config)
     assert train(PARTS, config=config).losses == pytest.approx(alone.losses, rel=1e-5)
 
 
-def test_patience_ends_it_after_so_many_that_were_no_better(train) -> None:
+def test_patience_ends_a_training_without_improvement(train) -> None:
     config = TrainConfig(steps=200, lr=0.1, patience=2)
     result = train(PARTS, config=config)
     assert result.ending == "patience"
@@ -62,18 +62,18 @@ def test_patience_ends_it_after_so_many_that_were_no_better(train) -> None:
     assert patient.state.step >= result.state.step + config.steps_between_evaluations
 
 
-def test_without_validation_nothing_is_measured(train) -> None:
+def test_a_training_without_validation_measures_nothing(train) -> None:
     result = train(DOCS, config=TrainConfig(steps=5, patience=1))
     assert (result.val_loss, result.test_loss, result.state.best) == (None, None, None)
     assert result.ending == "steps"
 
 
-def test_a_training_that_is_stopped_measures_no_test_loss(train) -> None:
+def test_a_stopped_training_measures_no_test_loss(train) -> None:
     result = train(PARTS, config=TrainConfig(steps=20), should_stop=lambda: True)
     assert (result.ending, result.test_loss) == ("stopped", None)
 
 
-def test_a_stop_in_the_middle_of_measuring_changes_nothing(train) -> None:
+def test_a_stop_during_a_measurement_changes_nothing(train) -> None:
     config = TrainConfig(steps=20)
     whole = train(PARTS, config=config)
     # Every place with the engine that is fast; the loop around them is the same.
@@ -86,7 +86,7 @@ def test_a_stop_in_the_middle_of_measuring_changes_nothing(train) -> None:
         assert resumed.test_loss == whole.test_loss
 
 
-def test_events_tell_each_held_out_loss_once(train) -> None:
+def test_events_report_each_held_out_loss_once(train) -> None:
     events = []
     result = train(PARTS, config=TrainConfig(steps=40), on_event=events.append)
     told = {event.step: event.val_loss for event in events if event.val_loss is not None}
@@ -104,7 +104,7 @@ def order_of(result, n: int) -> list[str]:
     return [docs[i % len(docs)] for i in range(n)]
 
 
-def test_more_steps_go_on_with_the_learning_rates_of_a_longer_training() -> None:
+def test_additional_steps_follow_the_longer_schedule() -> None:
     """The first half of the longer one differs, so only what remains is the same."""
     short = train_model(PARTS, model=SMALL, config=TrainConfig(steps=20), dtype="float64")
     assert short.config.lr_at(19) == pytest.approx(0.01 / 20)
@@ -121,12 +121,12 @@ def test_threads_do_not_change_a_held_out_loss() -> None:
     assert results[0].weights == results[1].weights
 
 
-def test_a_split_that_leaves_nothing_is_refused() -> None:
+def test_a_split_with_an_empty_training_set_is_refused() -> None:
     with pytest.raises(DataError, match=r"too few documents \(4\): the "):
         split(["a", "b", "c", "d"], validation=0.01)
     with pytest.raises(ConfigError, match="must be less than 1"):
         split(DOCS, validation=0.5, test=0.5)
 
 
-def test_bits_are_nats_over_the_logarithm_of_two() -> None:
+def test_bits_are_nats_divided_by_the_logarithm_of_two() -> None:
     assert bits(0.6931471805599453) == 1.0

@@ -66,7 +66,7 @@ KINDS = pytest.mark.parametrize(
 @pytest.mark.parametrize(
     "name", ["weights.json", "model.safetensors", "meta.json", "tokenizer.json"]
 )
-def test_a_model_of_them_is_refused(
+def test_a_model_of_irregular_files_is_refused(
     tmp_path, name: str, make: Callable[[Path], None], problem: str
 ) -> None:
     weights_format = "safetensors" if name == "model.safetensors" else "json"
@@ -79,7 +79,7 @@ def test_a_model_of_them_is_refused(
 
 @KINDS
 @pytest.mark.parametrize("name", ["train_state.json", "train_state.safetensors", "history.jsonl"])
-def test_a_training_of_them_is_refused(
+def test_a_training_of_irregular_files_is_refused(
     tmp_path, name: str, make: Callable[[Path], None], problem: str
 ) -> None:
     with TrainingDirectory(tmp_path / "model") as held:
@@ -92,7 +92,7 @@ def test_a_training_of_them_is_refused(
 
 
 @pytest.mark.parametrize("make", [pipe, device, sparse])
-def test_a_lock_file_of_them_is_replaced_or_refused(tmp_path, make, monkeypatch) -> None:
+def test_an_irregular_lock_file_is_replaced_or_refused(tmp_path, make, monkeypatch) -> None:
     monkeypatch.setattr("microgpt.files.directory_lock.WAIT_S", 0)
     make(tmp_path / ".lock")
     try:
@@ -104,7 +104,7 @@ def test_a_lock_file_of_them_is_replaced_or_refused(tmp_path, make, monkeypatch)
         assert str(error).startswith(f"cannot write to {tmp_path}")  # noqa: PT017
 
 
-def test_a_model_that_is_said_to_be_larger_than_the_memory_is_refused_unread(tmp_path) -> None:
+def test_a_model_larger_than_memory_is_refused_unread(tmp_path) -> None:
     save(RESULT, tmp_path, weights_format="safetensors")
     meta = (tmp_path / "meta.json").read_text()
     (tmp_path / "meta.json").write_text(meta.replace('"n_embd": 1,', '"n_embd": 2000000,'))

@@ -31,7 +31,7 @@ def assistant(content: str) -> Message:
     return Message("assistant", content)
 
 
-def test_a_model_is_shown_in_a_line(text_result, tmp_path) -> None:
+def test_a_model_is_displayed_in_one_line(text_result, tmp_path) -> None:
     save(text_result, tmp_path / "model")
     shown = [text_result, text_result.state, load(tmp_path / "model"), InferenceGpt(text_result)]
     for one in shown:
@@ -50,7 +50,7 @@ def test_a_model_is_shown_in_a_line(text_result, tmp_path) -> None:
         (lambda gpt: gpt.chat([{"role": "user", "content": "hi"}]), "must be Message objects"),
     ],
 )
-def test_a_wrong_argument_is_answered_with_what_to_pass(chat, call, message) -> None:
+def test_an_error_tells_what_to_pass_instead(chat, call, message) -> None:
     with pytest.raises(MicrogptError, match=message):
         call(chat)
 
@@ -59,13 +59,13 @@ def test_a_string_is_one_user_message(chat: InferenceGpt) -> None:
     assert chat.chat("hi") == chat.chat([user("hi")])
 
 
-def test_sample_i_has_the_seed_of_the_first_plus_i(text: InferenceGpt) -> None:
+def test_sample_i_has_the_first_seed_plus_i(text: InferenceGpt) -> None:
     samples = text.generate(6, seed=10, temperature=2)
     assert samples == [text.generate(seed=10 + i, temperature=2)[0] for i in range(6)]
     assert len(set(samples)) > 1
 
 
-def test_one_generator_can_serve_all_samples(text: InferenceGpt) -> None:
+def test_one_generator_can_be_used_for_all_samples(text: InferenceGpt) -> None:
     samples = text.generate(6, rng=random.Random(1), temperature=2)
     rng = random.Random(1)
     assert samples == [text.generate(rng=rng, temperature=2)[0] for _ in range(6)]
@@ -75,19 +75,19 @@ def test_a_sample_begins_with_its_prompt(text: InferenceGpt) -> None:
     assert all(sample.startswith("mi") for sample in text.generate(5, prompt="mi", temperature=2))
 
 
-def test_max_tokens_counts_what_comes_after_the_prompt(text: InferenceGpt) -> None:
+def test_max_tokens_does_not_count_the_prompt(text: InferenceGpt) -> None:
     for seed in range(10):
         (sample,) = text.generate(prompt="a", max_tokens=3, temperature=5, seed=seed)
         assert len(sample) <= 1 + 3
 
 
-def test_a_prompt_may_fill_the_context(text: InferenceGpt) -> None:
+def test_a_prompt_may_fill_the_whole_context(text: InferenceGpt) -> None:
     longest = "a" * 15
     assert text.generate(prompt=longest)[0].startswith(longest)
     assert text.text_job(prompts=[longest]).tokens_dropped == 0
 
 
-def test_a_longer_prompt_is_cut_to_the_start_token_and_half_a_context(text: InferenceGpt) -> None:
+def test_a_long_prompt_keeps_bos_and_half_a_context(text: InferenceGpt) -> None:
     long = "e" * 10 + "a" * 8
     job = text.text_job(prompts=[long, ""])
     assert job.prompts == [text.opening("a" * 8), text.opening("")]
@@ -124,7 +124,7 @@ def test_generation_continues_beyond_the_context(block_size: int) -> None:
 
 
 @pytest.mark.parametrize("block_size", [1, 5, 8])
-def test_log_probabilities_beyond_the_context_are_those_of_generation(block_size: int) -> None:
+def test_log_probabilities_agree_beyond_the_context(block_size: int) -> None:
     model = ModelConfig(n_embd=8, n_head=2, block_size=block_size)
     trained = train(["anna", "emma"], model=model, config=TrainConfig(steps=3), dtype="float64")
     gpt, reference = InferenceGpt(trained), InferenceGpt(trained, engine="reference")
@@ -160,12 +160,12 @@ def test_settings_outside_their_range_are_refused(text: InferenceGpt, settings, 
 
 
 @pytest.mark.parametrize("tokens", [[], [0] * 17, [-1], [99]])
-def test_a_prompt_of_impossible_tokens_is_refused(text: InferenceGpt, tokens) -> None:
+def test_a_prompt_of_invalid_tokens_is_refused(text: InferenceGpt, tokens) -> None:
     with pytest.raises(PromptError, match="prompt"):
         text.generate_from_prompt(tokens, stop=(), rng=random.Random(0))
 
 
-def test_weights_that_are_too_large_to_compute_with_are_told(text_result) -> None:
+def test_too_large_weights_are_reported(text_result) -> None:
     huge = text_result.weights | {"lm_head": [[1e308] * 16] * text_result.model.vocab_size}
     model = InferenceGpt(replace(text_result, weights=huge))
     for temperature in (0, 0.5):
@@ -175,7 +175,7 @@ def test_weights_that_are_too_large_to_compute_with_are_told(text_result) -> Non
             model.generate(temperature=temperature)
 
 
-def test_a_stream_tells_why_it_ended_only_when_it_has(text: InferenceGpt) -> None:
+def test_a_stream_has_a_finish_reason_only_at_its_end(text: InferenceGpt) -> None:
     bos = text.tokenizer.bos_id
     stream = text.generate_from_prompt([bos], stop=(), max_tokens=2, rng=random.Random(0))
     assert stream.finish_reason is None
@@ -185,13 +185,13 @@ def test_a_stream_tells_why_it_ended_only_when_it_has(text: InferenceGpt) -> Non
     assert stream.finish_reason == "length"
 
 
-def test_a_chat_model_answers_what_it_was_taught(chat: InferenceGpt) -> None:
+def test_a_chat_model_gives_the_answers_it_learnt(chat: InferenceGpt) -> None:
     reply = chat.chat([user("hi")])
     assert (reply.content, reply.finish_reason) == ("yo", "stop")
     assert (reply.tokens_dropped, reply.unknown_characters) == (0, "")
 
 
-def test_a_streamed_reply_is_the_whole_one(chat: InferenceGpt) -> None:
+def test_a_streamed_reply_equals_the_whole_one(chat: InferenceGpt) -> None:
     messages = [user("hi"), assistant("yo"), user("oh")]
     stream = chat.reply(chat.chat_prompt(messages), sampling=Sampling(2))
     pieces = [chat.tokenizer.decode([token]) for token in stream]
@@ -199,7 +199,7 @@ def test_a_streamed_reply_is_the_whole_one(chat: InferenceGpt) -> None:
     assert "".join(pieces) == chat.chat(messages, sampling=Sampling(2)).content
 
 
-def test_a_reply_has_at_least_one_character_and_no_special_token(chat: InferenceGpt) -> None:
+def test_a_reply_has_characters_and_no_special_tokens(chat: InferenceGpt) -> None:
     for seed in range(60):
         stream = chat.reply(chat.chat_prompt([user("hi")]), sampling=Sampling(50), seed=seed)
         tokens = list(stream)
@@ -221,7 +221,7 @@ def test_reply_t_of_a_conversation_has_the_seed_plus_t(chat: InferenceGpt) -> No
     assert list(expected) == list(chat.reply(prompt, sampling=Sampling(3), seed=100))
 
 
-def test_a_chat_prompt_is_bos_the_turns_and_the_assistants_role(chat: InferenceGpt) -> None:
+def test_a_chat_prompt_is_bos_the_turns_and_the_role(chat: InferenceGpt) -> None:
     h, i, o, y, of_user, of_assistant, end, bos = range(8)
     prompt = chat.chat_prompt([user("hi"), assistant("yo"), user("oh")])
     turns = [of_user, h, i, end, of_assistant, y, o, end, of_user, o, h, end]
@@ -229,7 +229,7 @@ def test_a_chat_prompt_is_bos_the_turns_and_the_assistants_role(chat: InferenceG
     assert (prompt.tokens_dropped, prompt.n_replies) == (0, 1)
 
 
-def test_old_turns_go_whole_and_a_reply_goes_with_its_question(chat: InferenceGpt) -> None:
+def test_old_turns_are_dropped_whole_with_their_replies(chat: InferenceGpt) -> None:
     """A context of 32 leaves 8 for the reply and 22 for the turns, which are 4, 4, 4 … long."""
     messages = [user("hi"), assistant("yo")] * 3 + [user("oh")]  # 28 tokens
     prompt = chat.chat_prompt(messages)
@@ -239,14 +239,14 @@ def test_old_turns_go_whole_and_a_reply_goes_with_its_question(chat: InferenceGp
     assert prompt.n_replies == 3
 
 
-def test_the_last_message_is_kept_or_refused_with_its_length_and_the_limit(chat) -> None:
+def test_a_message_beyond_the_limit_is_refused_with_its_length(chat) -> None:
     long = "o" * 20
     assert chat.chat_prompt([user("hi"), assistant("yo"), user(long)]).tokens_dropped == 8
     with pytest.raises(PromptError, match=r"has 21 characters; at most 20 fit .* of 32 tokens"):
         chat.chat_prompt([user(long + "o")])
 
 
-def test_characters_that_the_model_cannot_read_are_left_out_and_told(chat: InferenceGpt) -> None:
+def test_unknown_characters_are_left_out_with_a_note(chat: InferenceGpt) -> None:
     prompt = chat.chat_prompt([user("hZié"), assistant("yo"), user("éhi")])
     assert prompt.unknown_characters == "Zé"
     assert prompt.tokens == chat.chat_prompt([user("hi"), assistant("yo"), user("hi")]).tokens
@@ -259,7 +259,7 @@ def test_a_chat_needs_messages_and_a_chat_model(chat: InferenceGpt, text: Infere
         text.chat([user("anna")])
 
 
-def test_a_chat_model_makes_up_what_a_user_might_say_if_it_learnt_that_too() -> None:
+def test_a_model_that_learnt_user_messages_can_generate_them() -> None:
     config = TrainConfig(steps=80, lr=0.02, loss_on="all")
     docs = [(user("hi"), assistant("yo"))]
     chat = InferenceGpt(train(docs, model=ModelConfig(block_size=32), config=config))
@@ -267,7 +267,7 @@ def test_a_chat_model_makes_up_what_a_user_might_say_if_it_learnt_that_too() -> 
     assert chat.generate(prompt="h") == ["hi"]
 
 
-def test_a_context_that_is_too_small_to_chat_is_told() -> None:
+def test_a_context_too_small_for_chat_is_reported() -> None:
     docs = [(user("hi"), assistant("yo"))]
     config = TrainConfig(steps=1, loss_on="all")
     tiny = InferenceGpt(train(docs, model=ModelConfig(block_size=4), config=config))
@@ -275,7 +275,7 @@ def test_a_context_that_is_too_small_to_chat_is_told() -> None:
         tiny.chat([user("hi")])
 
 
-def test_threads_that_share_a_model_get_what_each_would_get_alone(text: InferenceGpt) -> None:
+def test_threads_that_share_a_model_get_the_same_texts(text: InferenceGpt) -> None:
     seeds = range(24)
     alone = [text.generate(seed=seed, temperature=2) for seed in seeds]
     with ThreadPoolExecutor(8) as pool:
@@ -283,7 +283,7 @@ def test_threads_that_share_a_model_get_what_each_would_get_alone(text: Inferenc
     assert together == alone
 
 
-def test_the_weights_of_a_model_in_use_cannot_be_written(text: InferenceGpt) -> None:
+def test_the_weights_of_a_model_in_use_are_read_only(text: InferenceGpt) -> None:
     for rows in text._gpt.weights.values():
         with pytest.raises(TypeError):
             rows[0][0] = 0.0
@@ -291,7 +291,7 @@ def test_the_weights_of_a_model_in_use_cannot_be_written(text: InferenceGpt) -> 
             rows[0] = ()
 
 
-def test_a_model_in_use_does_not_change_with_what_it_was_made_from(text_result) -> None:
+def test_a_model_does_not_change_with_its_source_arrays(text_result) -> None:
     weights = {name: [list(row) for row in rows] for name, rows in text_result.weights.items()}
     model = InferenceGpt(replace(text_result, weights=weights))
     before = model.generate(5)
@@ -321,7 +321,7 @@ def scalar_loss(trained, docs) -> tuple[float, int]:
 
 
 @pytest.mark.parametrize("block_size", [1, 2, 5, 16])
-def test_a_held_out_loss_is_that_of_the_reference(block_size) -> None:
+def test_a_held_out_loss_equals_the_reference(block_size) -> None:
     model = ModelConfig(n_embd=8, n_head=2, n_layer=2, block_size=block_size)
     trained = train(
         ["anna", "emma", "mia"], model=model, config=TrainConfig(steps=20), dtype="float64"
@@ -335,7 +335,7 @@ def test_a_held_out_loss_is_that_of_the_reference(block_size) -> None:
 
 
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
-def test_a_chat_model_is_evaluated_on_what_the_assistant_says(chat_result, engine) -> None:
+def test_a_chat_model_is_evaluated_on_replies(chat_result, engine) -> None:
     model = InferenceGpt(chat_result, engine=engine)
     docs = [(user("hi"), assistant("yo"))]
     spoken, all_of_it = model.evaluate(docs), model.evaluate(docs, loss_on="all")
@@ -344,7 +344,7 @@ def test_a_chat_model_is_evaluated_on_what_the_assistant_says(chat_result, engin
     assert all_of_it.loss > 1  # it never learnt what a user says
 
 
-def test_a_long_conversation_is_scored_in_windows_that_count_each_reply_token_once(
+def test_a_long_conversation_counts_each_reply_token_once(
     chat_result,
 ) -> None:
     docs = [(user("hi"), assistant("yo"), user("hihi" * 9), assistant("yoyo" * 9))]
@@ -352,17 +352,17 @@ def test_a_long_conversation_is_scored_in_windows_that_count_each_reply_token_on
         assert InferenceGpt(chat_result, engine=engine).evaluate(docs).n_tokens == 3 + 37
 
 
-def test_conversations_without_a_reply_have_nothing_to_evaluate(chat) -> None:
+def test_conversations_without_a_reply_cannot_be_evaluated(chat) -> None:
     with pytest.raises(DataError, match="the conversations have no assistant replies"):
         chat.evaluate([(user("hi"),)])
 
 
-def test_nothing_can_be_evaluated_on_no_documents(text_result) -> None:
+def test_an_empty_list_cannot_be_evaluated(text_result) -> None:
     with pytest.raises(DataError, match="no documents to evaluate"):
         InferenceGpt(text_result).evaluate([])
 
 
-def test_an_unknown_character_is_not_evaluated(text_result) -> None:
+def test_unknown_characters_cannot_be_evaluated(text_result) -> None:
     with pytest.raises(TokenizerError, match="does not contain 'x'"):
         InferenceGpt(text_result).evaluate(["xenia"])
 
@@ -379,7 +379,7 @@ NARROW = {"top_k": 4, "top_p": 0.9, "min_p": 0.01, "stop": ["n", "mma", "m"], "m
     "settings",
     [{}, NARROW, {"temperature": 0}, {"prompt": "an"}, {"stop": ["a", "i"]}, {"stop": ["ma", "a"]}],
 )
-def test_both_engines_make_up_the_same_texts(text, plain, settings) -> None:
+def test_both_engines_generate_the_same_texts(text, plain, settings) -> None:
     settings = {"temperature": 2} | settings
     expected = plain.generate(40, **settings)
     assert text.generate(40, **settings) == expected
@@ -389,7 +389,7 @@ def test_both_engines_make_up_the_same_texts(text, plain, settings) -> None:
     )
 
 
-def test_a_generator_is_left_behind_the_last_token_of_a_stop_string(text, plain) -> None:
+def test_a_generator_stops_after_the_stop_string(text, plain) -> None:
     states = []
     for model in (text, plain):
         rng = random.Random(4)
@@ -398,23 +398,23 @@ def test_a_generator_is_left_behind_the_last_token_of_a_stop_string(text, plain)
     assert states[0] == states[1]
 
 
-def test_samples_go_on_for_ever_and_begin_as_those_that_were_counted(text) -> None:
+def test_an_endless_stream_begins_like_a_finite_one(text) -> None:
     sampling = Sampling(2)
     endless = text.samples(sampling=sampling, threads=2)
     assert list(islice(endless, 300)) == list(text.samples(300, sampling=sampling))
 
 
-def test_a_stop_string_has_characters(text) -> None:
+def test_a_stop_string_must_not_be_empty(text) -> None:
     with pytest.raises(ConfigError, match="a stop string must not be empty"):
         text.generate(stop=["a", ""])
 
 
 @pytest.mark.parametrize("seed", [2**32 - 2, 2**63 - 1])
-def test_the_largest_seeds_are_those_of_the_reference(text, plain, seed) -> None:
+def test_the_largest_seeds_equal_the_reference(text, plain, seed) -> None:
     assert text.generate(5, seed=seed, temperature=2) == plain.generate(5, seed=seed, temperature=2)
 
 
-def test_everything_can_be_asked_of_one_model_from_eight_threads_at_once(text_result) -> None:
+def test_eight_threads_can_use_one_model_for_everything(text_result) -> None:
     model = InferenceGpt(text_result)  # fresh: what it builds on first use is built in a race
 
     def ask(seed: int) -> tuple[object, ...]:
@@ -439,31 +439,31 @@ def test_a_loss_does_not_depend_on_the_number_of_threads(text) -> None:
 
 
 @pytest.mark.parametrize("method", ["generate", "evaluate"])
-def test_a_number_of_threads_is_at_least_one(text, method) -> None:
+def test_the_number_of_threads_must_be_positive(text, method) -> None:
     with pytest.raises(ConfigError, match="threads must be >= 1, got 0"):
         getattr(text, method)(**({"docs": ["mia"]} if method == "evaluate" else {}), threads=0)
 
 
 @pytest.mark.parametrize("num_samples", [-1, 2.0, 10**20])
-def test_a_number_of_samples_is_a_whole_number_that_makes_sense(text, num_samples) -> None:
+def test_the_number_of_samples_must_be_a_valid_integer(text, num_samples) -> None:
     for method in (text.generate, text.samples):
         with pytest.raises(ConfigError, match="num_samples must be"):
             method(num_samples)
 
 
-def test_one_text_is_not_taken_for_a_list_of_characters(text) -> None:
+def test_a_single_text_is_not_a_list_of_documents(text) -> None:
     with pytest.raises(ConfigError, match="stop is a string; pass a list"):
         text.generate(stop="ab")
     with pytest.raises(DataError, match="docs is a string; pass a list"):
         text.evaluate("anna")
 
 
-def test_an_engine_has_one_of_two_names(text_result) -> None:
+def test_an_unknown_engine_is_refused(text_result) -> None:
     with pytest.raises(ConfigError, match='unknown engine "fast"'):
         InferenceGpt(text_result, engine="fast")
 
 
-def test_a_context_that_is_too_small_for_a_text_is_told() -> None:
+def test_a_context_too_small_for_the_text_is_reported() -> None:
     docs = [(user("hi"), assistant("yo"))]
     config = TrainConfig(steps=1, loss_on="all")
     tiny = InferenceGpt(train(docs, model=ModelConfig(block_size=1), config=config))
@@ -471,7 +471,7 @@ def test_a_context_that_is_too_small_for_a_text_is_told() -> None:
         tiny.generate()
 
 
-def test_what_goes_one_after_another_refuses_threads(text, plain) -> None:
+def test_sequential_work_refuses_threads(text, plain) -> None:
     for refused in (
         lambda: plain.generate(threads=2),
         lambda: plain.evaluate(["mia"], threads=2),
@@ -481,7 +481,7 @@ def test_what_goes_one_after_another_refuses_threads(text, plain) -> None:
             refused()
 
 
-def test_a_generator_that_somebody_else_has_drawn_from_is_not_set_back(text) -> None:
+def test_a_generator_used_elsewhere_is_not_rewound(text) -> None:
     bos, rng, expected = text.tokenizer.bos_id, random.Random(1), random.Random(1)
     stream = text.generate_from_prompt([bos], stop=(), sampling=Sampling(1), rng=rng)
     next(stream)

@@ -36,7 +36,7 @@ def member(root: Path, *lines: str) -> None:
     root.with_name("self").write_text("".join(f"{line}\n" for line in lines))
 
 
-def test_a_limit_of_version_2_leaves_what_is_not_used_or_is_cache(root) -> None:
+def test_a_version_2_limit_leaves_unused_memory_and_cache(root) -> None:
     member(root, "0::/user/run")
     group(root / "user/run", V2, 600 * MB, 500 * MB, cache=100 * MB)
     assert free_bytes() == 200 * MB
@@ -47,7 +47,7 @@ def test_a_limit_of_version_2_leaves_what_is_not_used_or_is_cache(root) -> None:
     check_memory(200 * MB, "this")
 
 
-def test_the_closest_limit_of_a_group_or_of_those_above_counts(root) -> None:
+def test_the_smallest_limit_of_nested_groups_applies(root) -> None:
     member(root, "0::/a/b/c")
     group(root / "a/b/c", V2, "max", 10 * MB)
     group(root / "a/b", V2, 900 * MB, 10 * MB)
@@ -57,7 +57,7 @@ def test_the_closest_limit_of_a_group_or_of_those_above_counts(root) -> None:
     assert free_bytes() == 0
 
 
-def test_a_limit_of_version_1_counts(root) -> None:
+def test_a_version_1_limit_applies(root) -> None:
     member(root, "9:name=systemd:/x", "4:cpu,memory:/docker/1:2", "0::/x")
     group(root / "memory/docker/1:2", V1, 600 * MB, 500 * MB, cache=50 * MB)
     group(root / "memory", V1, 9223372036854771712, 3000 * MB)
@@ -67,14 +67,14 @@ def test_a_limit_of_version_1_counts(root) -> None:
 @pytest.mark.parametrize(
     ("line", "names", "mount"), [("0::/h", V2, ""), ("4:memory:/h", V1, "memory")]
 )
-def test_in_a_container_the_root_of_the_mount_is_the_own_group(root, line, names, mount) -> None:
+def test_a_container_reads_the_limit_at_the_root_of_the_mount(root, line, names, mount) -> None:
     member(root, line)
     group(root / mount, names, 600 * MB, 100 * MB)
     assert free_bytes() == 500 * MB
 
 
 @pytest.mark.parametrize("lines", [[], ["0::/"], ["4:memory:/a"], ["0::/../x", "3:cpu:/"]])
-def test_without_a_limit_the_memory_of_the_machine_counts(root, lines) -> None:
+def test_the_machines_memory_applies_without_a_limit(root, lines) -> None:
     assert free_bytes() == MACHINE
     member(root, *lines)
     assert free_bytes() == MACHINE

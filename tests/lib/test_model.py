@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from microgpt import Gpt, ModelConfig, Value
 from microgpt.data.documents import bundled, load_text
 from microgpt.errors import ConfigError
-from microgpt.model import count_params, cross_entropy, init_weights, softmax, weight_shapes
+from microgpt.model import cross_entropy, init_weights, softmax, weight_shapes
+from microgpt.model_config import count_params
 from microgpt.model_variants import GptVariant
 from microgpt.reference import ReferenceEngine
 from microgpt.verify.gradient_check import model_error, random_model
@@ -27,7 +28,7 @@ def logits_along(gpt, tokens):
     ("shape", "params"),
     [((16, 4, 1), 4_192), ((32, 4, 2), 26_816), ((64, 8, 4), 201_088)],
 )
-def test_the_number_of_weights(shape: tuple[int, int, int], params: int) -> None:
+def test_the_number_of_weights_is_correct(shape: tuple[int, int, int], params: int) -> None:
     n_embd, n_head, n_layer = shape
     model = ModelConfig(n_embd=n_embd, n_head=n_head, n_layer=n_layer, vocab_size=27)
     assert count_params(model) == params
@@ -46,7 +47,7 @@ def test_the_initial_weights_are_karpathys(golden) -> None:
 
 
 @given(st.integers(0, 2**32))
-def test_the_forward_pass_is_the_same_on_values_and_floats_to_the_bit(seed: int) -> None:
+def test_values_and_floats_give_the_same_forward_pass(seed: int) -> None:
     rng = random.Random(seed)
     model = random_model(rng)
     weights = init_weights(model, rng)
@@ -58,7 +59,7 @@ def test_the_forward_pass_is_the_same_on_values_and_floats_to_the_bit(seed: int)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_gradients_of_a_random_model_agree_with_finite_differences(seed: int) -> None:
+def test_gradients_agree_with_finite_differences(seed: int) -> None:
     rng = random.Random(seed)
     assert model_error(random_model(rng), rng) < 1e-5
 
@@ -68,14 +69,14 @@ def test_gradients_of_a_random_model_agree_with_finite_differences(seed: int) ->
     "setting",
     [{"positions": "rotary"}, {"token_shift": True}, {"activation": "relu2"}, {"qk_norm": True}],
 )
-def test_karpathys_model_refuses_the_settings_of_a_variant(model_type, setting) -> None:
+def test_karpathys_model_refuses_settings_of_variants(model_type, setting) -> None:
     model = ModelConfig(vocab_size=5, **setting)
     weights = init_weights(model, random.Random(1))
     with pytest.raises(ConfigError, match=r"requires microgpt\.model_variants\.GptVariant"):
         model_type(model, weights)
 
 
-def test_a_token_sees_those_before_it_and_none_after() -> None:
+def test_a_token_sees_only_earlier_tokens_and_itself() -> None:
     model = ModelConfig(vocab_size=5, block_size=4)
     gpt = Gpt(model, init_weights(model, random.Random(1)))
     a, b = logits_along(gpt, [0, 1, 2]), logits_along(gpt, [0, 1, 3])
@@ -83,21 +84,22 @@ def test_a_token_sees_those_before_it_and_none_after() -> None:
     assert logits_along(gpt, [4, 1])[1] != a[1]
 
 
-def test_token_shift_of_an_mlp_as_worked_out_by_hand() -> None:
+def test_token_shift_agrees_with_a_hand_calculation() -> None:
     """Two layers whose matrices change nothing, so the output is the input after the shift."""
     model = ModelConfig(
         n_embd=2, n_head=1, n_layer=2, vocab_size=3, block_size=3, n_ff_exp=1, token_shift=True
     )
     one = [[1.0, 0.0], [0.0, 1.0]]
     gpt = GptVariant(model, dict.fromkeys(weight_shapes(model), one))
-    cache = gpt.new_cache()
-    assert gpt.mlp([1.0, 2.0], 0, cache) == [0, 2]  # nothing before the first token
-    assert gpt.mlp([3.0, 4.0], 1, cache) == [0, 4]
-    assert gpt.mlp([5.0, 6.0], 0, cache) == [1, 6]
-    assert gpt.mlp([7.0, 8.0], 1, cache) == [3, 8]
+    gpt.cache = gpt.new_cache()
+    gpt.position = 0
+    assert gpt.mlp([1.0, 2.0], 0) == [0, 2]  # nothing before the first token
+    assert gpt.mlp([3.0, 4.0], 1) == [0, 4]
+    assert gpt.mlp([5.0, 6.0], 0) == [1, 6]
+    assert gpt.mlp([7.0, 8.0], 1) == [3, 8]
 
 
-def test_attention_gathers_by_head_as_worked_out_by_hand() -> None:
+def test_attention_by_head_agrees_with_a_hand_calculation() -> None:
     """Two heads of one number; every projection but wv is 0, so all tokens weigh the same."""
     model = ModelConfig(n_embd=2, n_head=2, vocab_size=3, block_size=3, n_ff_exp=1)
     zero, one = [[0.0, 0.0], [0.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]]
@@ -110,7 +112,7 @@ def test_attention_gathers_by_head_as_worked_out_by_hand() -> None:
 
 
 @given(st.lists(st.floats(-700, 700), min_size=1, max_size=8), st.data())
-def test_cross_entropy_is_the_nll_of_softmax(logits: list[float], data) -> None:
+def test_cross_entropy_equals_the_nll_of_softmax(logits: list[float], data) -> None:
     target = data.draw(st.integers(0, len(logits) - 1))
     probability = softmax(logits)[target]
     loss = cross_entropy(logits, target)
@@ -119,7 +121,7 @@ def test_cross_entropy_is_the_nll_of_softmax(logits: list[float], data) -> None:
         assert math.isclose(loss, -math.log(probability), rel_tol=1e-9, abs_tol=1e-9)
 
 
-def test_a_token_beyond_the_vocabulary_or_the_context_is_refused() -> None:
+def test_tokens_beyond_vocabulary_or_context_are_refused() -> None:
     model = ModelConfig(n_embd=4, n_head=2, block_size=2, vocab_size=3)
     gpt = Gpt(model, init_weights(model, random.Random(1)))
     for tokens in ([3], [-1], [0, 0, 0]):
@@ -128,5 +130,5 @@ def test_a_token_beyond_the_vocabulary_or_the_context_is_refused() -> None:
             logits_along(gpt, tokens)
 
 
-def test_softmax_survives_large_scores() -> None:
+def test_softmax_accepts_large_scores() -> None:
     assert softmax([1e308, 1e308]) == [0.5, 0.5]

@@ -22,7 +22,7 @@ ROOT = SOURCE.parents[3]
 REFERENCE = ("value", "model", "reference")
 
 
-def test_the_public_names() -> None:
+def test_the_package_exports_its_public_names() -> None:
     assert microgpt.__all__ == [
         "BpeTokenizer",
         "CharTokenizer",
@@ -50,16 +50,16 @@ def test_the_public_names() -> None:
     assert set(microgpt.__all__) <= set(dir(microgpt))
 
 
-def test_it_has_the_version_of_its_distribution() -> None:
+def test_the_package_has_the_version_of_its_distribution() -> None:
     assert microgpt.__version__ == version("microgpt-lib")
 
 
-def test_train_is_a_function_also_after_its_module_was_imported() -> None:
+def test_train_remains_a_function_after_its_module_is_imported() -> None:
     importlib.import_module("microgpt.training.train")
     assert callable(microgpt.train)
 
 
-def test_no_public_name_is_that_of_a_module() -> None:
+def test_no_public_name_is_the_name_of_a_module() -> None:
     modules = {path.stem for path in SOURCE.glob("*.py")}
     assert not modules & set(microgpt.__all__)
 
@@ -73,14 +73,14 @@ def test_no_public_name_is_that_of_a_module() -> None:
         microgpt.training.train,
     ],
 )
-def test_the_examples_in_the_docstrings_are_true(module) -> None:
+def test_the_docstring_examples_are_correct(module) -> None:
     results = doctest.testmod(module)
     assert results.attempted > 0
     assert results.failed == 0
 
 
 @pytest.mark.slow
-def test_the_python_of_the_docs_works(tmp_path, monkeypatch, capsys) -> None:
+def test_the_python_examples_of_the_docs_work(tmp_path, monkeypatch, capsys) -> None:
     (tmp_path / "data").symlink_to(ROOT / "data")
     monkeypatch.chdir(tmp_path)
     pages = "".join(
@@ -94,7 +94,7 @@ def test_the_python_of_the_docs_works(tmp_path, monkeypatch, capsys) -> None:
     assert microgpt.load("names-model").model.vocab_size == 27
 
 
-def test_no_result_depends_on_the_sum_of_floats() -> None:
+def test_no_result_depends_on_the_builtin_sum_of_floats() -> None:
     """`sum` rounds them otherwise since Python 3.12."""
     for name in ("value", "model", "sampling", "storage/model_directory"):
         assert not re.search(r"\bsum\(", (SOURCE / f"{name}.py").read_text())
@@ -131,7 +131,7 @@ def path_of(module: str) -> Path | None:
     return next(found, None)
 
 
-def test_the_reference_and_all_it_imports_is_short_enough_for_an_evening() -> None:
+def test_the_reference_and_its_imports_have_at_most_500_lines() -> None:
     files, pending = set(), [SOURCE / f"{name}.py" for name in REFERENCE]
     while pending:
         if (file := pending.pop()) not in files:
@@ -141,7 +141,7 @@ def test_the_reference_and_all_it_imports_is_short_enough_for_an_evening() -> No
     assert sum(len(file.read_text().splitlines()) for file in files) <= 500
 
 
-def test_the_reference_needs_the_standard_library_alone() -> None:
+def test_the_reference_needs_only_the_standard_library() -> None:
     allowed = {*sys.stdlib_module_names, "microgpt"}
     for name in (*REFERENCE, "model_config", "config", "errors", "sampling"):
         assert {module.split(".")[0] for module in imports_of(SOURCE / f"{name}.py")} <= allowed

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from microgpt.printable import printable
 
 
-def test_plain_text_stays_as_it_is():
+def test_plain_text_is_unchanged():
     assert printable("Jörg, 漢字 'quoted'") == "Jörg, 漢字 'quoted'"
 
 
@@ -17,5 +17,5 @@ def test_long_text_is_cut():
 
 
 @given(st.text(alphabet=st.characters(), max_size=300))
-def test_what_comes_back_prints(text):
+def test_every_result_is_printable(text):
     assert printable(text).isprintable()

@@ -12,7 +12,9 @@ from microgpt import ModelConfig, TrainConfig, Value
 from microgpt.data.documents import bundled, load_text
 from microgpt.dropout_mask import Dropout, batch_dropout
 from microgpt.model import Gpt, cross_entropy, init_weights
+from microgpt.model_variants import GptVariant
 from microgpt.reference import ReferenceEngine, document_loss
+from microgpt.training.reference_training import accumulate, soft_cross_entropy
 from microgpt.training.train import DivergedError, train
 
 MODEL = ModelConfig(n_embd=4, n_head=2, vocab_size=5, block_size=4)
@@ -32,7 +34,7 @@ def gradients(batch: list[list[int]]) -> list[float]:
     return trained.adam_m
 
 
-def test_the_loss_of_a_document_is_the_nll_of_each_token_after_the_first() -> None:
+def test_a_documents_loss_is_the_mean_nll_of_its_tokens() -> None:
     gpt = Gpt(MODEL, init_weights(MODEL, random.Random(7)))
     cache = gpt.new_cache()
     by_hand = 0.0
@@ -49,33 +51,33 @@ def test_the_loss_of_a_batch_is_the_mean_over_its_tokens() -> None:
     assert math.isclose(loss, mean, rel_tol=1e-14)
 
 
-def test_the_loss_of_masked_documents_is_the_mean_over_the_tokens_to_learn() -> None:
+def test_a_masked_loss_is_the_mean_over_the_learnt_tokens() -> None:
     gpt = Gpt(MODEL, init_weights(MODEL, random.Random(7)))
     short, long = [4, 0, 4], [4, 1, 2, 3, 4]
     cache = gpt.new_cache()
     losses = [cross_entropy(gpt.forward(a, cache), b) for a, b in pairwise(long)]
-    *_, loss = engine().backward([short, long], [[None, None], [None, 2, 3, None]])
+    *_, loss = accumulate(engine(), [short, long], [[None, None], [None, 2, 3, None]])
     assert math.isclose(loss, (losses[1] + losses[2]) / 2, rel_tol=1e-14)
 
 
-def test_the_loss_of_a_soft_target_is_the_mean_over_its_tokens() -> None:
+def test_the_loss_of_soft_targets_is_the_mean_over_tokens() -> None:
     logits = [0.5, -1.0, 2.0]
     losses = [cross_entropy(logits, token) for token in range(3)]
-    soft = cross_entropy(logits, [0.25, 0.5, 0.25])
+    soft = soft_cross_entropy(logits, [0.25, 0.5, 0.25])
     assert math.isclose(soft, 0.25 * losses[0] + 0.5 * losses[1] + 0.25 * losses[2])
-    assert cross_entropy(logits, [0.0, 1.0, 0.0]) == losses[1]
+    assert soft_cross_entropy(logits, [0.0, 1.0, 0.0]) == losses[1]
 
 
-def test_the_gradient_of_soft_targets_is_that_of_finite_differences() -> None:
+def test_soft_target_gradients_agree_with_finite_differences() -> None:
     docs, soft = [[4, 0, 4], [4, 1, 2, 3, 4]], [0.5, 0.125, 0.25, 0.125, 0.0]
     targets = [[soft, None], [1, soft, None, soft[::-1]]]
     drops = batch_dropout(TrainConfig(dropout=0.3, batch_size=2), step=0)
 
     def loss_of(trained: ReferenceEngine) -> float:
-        *_, loss = trained.backward(docs, targets, drops)
+        *_, loss = accumulate(trained, docs, targets, drops)
         return loss
 
-    trained = engine()
+    trained = engine(gpt_type=GptVariant)
     loss_of(trained)
     grads = [param.grad for param in trained.params]
     for param, grad in zip(trained.params, grads, strict=True):
@@ -87,19 +89,19 @@ def test_the_gradient_of_soft_targets_is_that_of_finite_differences() -> None:
         assert grad == pytest.approx((above - below) / 2e-5, abs=1e-8)  # the error is about 1e-10
 
 
-def test_the_gradient_of_a_batch_is_the_weighted_mean_of_its_documents() -> None:
+def test_a_batch_gradient_is_the_weighted_mean() -> None:
     short, long = [4, 0, 4], [4, 1, 2, 3, 4]
     both, a, b = gradients([short, long]), gradients([short]), gradients([long])
     expected = [(2 * x + 4 * y) / 6 for x, y in zip(a, b, strict=True)]
     assert both == pytest.approx(expected, rel=1e-12, abs=1e-15)
 
 
-def test_what_lies_beyond_the_context_is_not_read() -> None:
+def test_tokens_beyond_the_context_are_not_read() -> None:
     fits = [4, 0, 1, 2, 3]
     assert engine().step([fits], lr=0.01) == engine().step([[*fits, 1, 1, 4]], lr=0.01)
 
 
-def test_adam_moves_a_weight_as_worked_out_by_hand() -> None:
+def test_adam_agrees_with_a_hand_calculation() -> None:
     trained = engine(beta1=0.85, beta2=0.99, eps=1e-8)
     before = [param.data for param in trained.params]
     trained.step([[4, 0, 1, 4]], lr=0.5)
@@ -117,7 +119,7 @@ def test_the_optimizer_has_the_defaults_of_a_training() -> None:
     assert (by_default.eps, by_default.weight_decay) == (config.adam_eps, config.weight_decay)
 
 
-def test_karpathys_losses_come_out_to_the_last_digits(golden) -> None:
+def test_karpathys_losses_are_reproduced_exactly(golden) -> None:
     steps = 16
     seen = []
     result = train(
@@ -146,12 +148,12 @@ def test_training_with_random_gradients_learns_nothing(monkeypatch) -> None:
     assert sum(losses) / len(losses) >= LN_27
 
 
-def test_training_with_true_gradients_learns() -> None:
+def test_training_with_correct_gradients_learns() -> None:
     losses = train(NAMES, model=LEARNER, config=TrainConfig(steps=150), engine="reference").losses
     assert sum(losses[-50:]) / 50 < LN_27 - 0.5
 
 
-def test_weight_decay_shrinks_each_weight_by_its_share_of_the_learning_rate() -> None:
+def test_weight_decay_is_proportional_to_the_learning_rate() -> None:
     plain, decayed = engine(), engine(weight_decay=0.5)
     before = [param.data for param in plain.params]
     for each in (plain, decayed):
@@ -160,22 +162,26 @@ def test_weight_decay_shrinks_each_weight_by_its_share_of_the_learning_rate() ->
     assert lost == pytest.approx([0.1 * 0.5 * weight for weight in before], abs=1e-15)
 
 
-def test_what_a_document_drops_depends_on_how_many_were_read_before() -> None:
+def test_dropout_depends_on_the_number_of_documents_read() -> None:
     """So another epoch, or a place in the batch, drops something else; a resumed training not."""
     weights = init_weights(MODEL, random.Random(7))
     doc = [4, 0, 2, 4]
     losses = [
-        document_loss(Gpt(MODEL, weights), doc, (), Dropout(0.5, seed=42, n_read=n_read))
+        document_loss(
+            GptVariant(MODEL, weights).with_dropout(Dropout(0.5, seed=42, n_read=n_read)), doc
+        )
         for n_read in range(4)
     ]
     assert len(set(losses)) == 4
     config = TrainConfig(dropout=0.5, batch_size=2)
     for step, pair in enumerate([losses[:2], losses[2:]]):
-        *_, loss = engine().backward([doc, doc], drops=batch_dropout(config, step))
+        *_, loss = accumulate(
+            engine(gpt_type=GptVariant), [doc, doc], drops=batch_dropout(config, step)
+        )
         assert math.isclose(loss, sum(pair) / 6)
 
 
-def test_a_step_leaves_no_memory_behind() -> None:
+def test_a_step_leaks_no_memory() -> None:
     """What our code holds after 30 steps is what it held after 10, without the collector's help.
 
     What pytest's threads take meanwhile does not count.
@@ -200,7 +206,7 @@ def test_a_step_leaves_no_memory_behind() -> None:
     assert sizes[29] - sizes[9] < 500  # bytes; one step's graph has 100,000
 
 
-def test_a_diverging_training_says_at_which_step_and_what_to_try() -> None:
+def test_a_diverging_training_names_the_step_and_a_remedy() -> None:
     with pytest.raises(
         DivergedError, match=r"nan or infinite at step 2 of 5; try .* below 1e\+200"
     ):

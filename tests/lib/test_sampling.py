@@ -32,14 +32,14 @@ def run(gpt: Gpt[float], prompt: list[int], *, rng: random.Random | None = None,
 
 
 @given(LOGITS, st.floats(0.1, 3), st.integers(0, 2**32))
-def test_a_token_is_drawn_as_random_choices_draws_it(logits, temperature, seed) -> None:
+def test_a_token_is_drawn_as_by_random_choices(logits, temperature, seed) -> None:
     probs = softmax([logit / temperature for logit in logits])
     expected = random.Random(seed).choices(range(len(logits)), weights=probs)[0]
     drawn = sample(logits, sampling=Sampling(temperature), rng=random.Random(seed), forbidden=())
     assert drawn == expected
 
 
-def test_a_token_comes_as_often_as_its_probability_says() -> None:
+def test_a_token_is_drawn_with_its_probability() -> None:
     rng, n = random.Random(5), 20_000
     counts = Counter(
         sample([0.0, 1.0, 2.0], sampling=Sampling(2.0), rng=rng, forbidden=()) for _ in range(n)
@@ -57,7 +57,7 @@ def test_temperature_zero_takes_the_best_and_draws_nothing(logits) -> None:
 
 
 @given(LOGITS, st.integers(0, 2**32))
-def test_a_temperature_close_to_zero_is_greedy_and_does_not_overflow(logits, seed) -> None:
+def test_a_tiny_temperature_is_greedy_without_overflow(logits, seed) -> None:
     drawn = sample(logits, sampling=Sampling(5e-324), rng=random.Random(seed), forbidden=())
     assert logits[drawn] == max(logits)
 
@@ -78,7 +78,7 @@ def test_decoding_ends_when_the_context_is_full(gpt) -> None:
         assert (len(tokens), reason) == (8 - n + 1, "length")
 
 
-def test_decoding_ends_at_a_stop_token_which_is_not_part_of_it(gpt) -> None:
+def test_decoding_ends_before_a_stop_token(gpt) -> None:
     everything, _ = run(gpt, [0])
     stop = everything[3]
     tokens, reason = run(gpt, [0], stop=(stop,))
@@ -86,7 +86,7 @@ def test_decoding_ends_at_a_stop_token_which_is_not_part_of_it(gpt) -> None:
     assert reason == "stop"
 
 
-def test_no_stop_token_comes_before_the_first_tokens_that_were_asked_for(gpt) -> None:
+def test_min_tokens_delays_the_first_stop_token(gpt) -> None:
     for seed in range(50):
         tokens, _ = run(gpt, [0], stop=(1, 2, 3), min_tokens=2, rng=random.Random(seed))
         assert len(tokens) >= 2
@@ -110,32 +110,32 @@ def kept(weights: list[float], **settings: float) -> set[int]:
     return {sample(logits, sampling=sampling, rng=rng, forbidden=()) for _ in range(300)}
 
 
-def test_top_k_keeps_the_likeliest_and_of_equal_ones_the_first() -> None:
+def test_top_k_keeps_the_likeliest_and_the_first_of_equals() -> None:
     assert kept([1, 5, 3, 3], top_k=1) == {1}
     assert kept([1, 5, 3, 3], top_k=2) == {1, 2}
     assert kept([1, 5, 3, 3], top_k=9) == {0, 1, 2, 3}
 
 
-def test_top_p_keeps_the_fewest_that_together_have_the_share() -> None:
+def test_top_p_keeps_the_fewest_tokens_that_reach_the_share() -> None:
     assert kept([1, 4, 3, 2], top_p=0) == {1}
     assert kept([1, 4, 3, 2], top_p=0.39) == {1}
     assert kept([1, 4, 3, 2], top_p=0.69) == {1, 2}
     assert kept([1, 4, 3, 2], top_p=0.71) == {1, 2, 3}
 
 
-def test_min_p_is_a_share_of_the_likeliest_ones_probability() -> None:
+def test_min_p_is_relative_to_the_likeliest_token() -> None:
     assert kept([1, 4, 3, 2], min_p=0.74) == {1, 2}
     assert kept([1, 4, 3, 2], min_p=0.76) == {1}
 
 
-def test_the_settings_work_on_what_the_one_before_has_kept() -> None:
+def test_each_filter_works_on_the_result_of_the_last() -> None:
     """Of 4, 3, 2, 1 top_k leaves 4, 3, 2, of which 4 and 3 have 7/9; of 10 they would have 7/10."""
     assert kept([1, 4, 3, 2], top_p=0.75) == {1, 2, 3}
     assert kept([1, 4, 3, 2], top_k=3, top_p=0.75) == {1, 2}
     assert kept([1, 4, 3, 2], top_k=3, top_p=0.75, min_p=0.8) == {1}
 
 
-def test_a_high_temperature_evens_out_before_the_unlikely_are_left_out() -> None:
+def test_temperature_is_applied_before_the_filters() -> None:
     logits, rng = [math.log(weight) for weight in (9, 1)], random.Random(0)
     for temperature, expected in ((1, {0}), (4, {0, 1})):
         sampling = Sampling(temperature, min_p=0.3)

@@ -20,7 +20,7 @@ CONVERSATIONS = [
 SMALL = ModelConfig(n_embd=4, n_head=2, block_size=8)
 
 
-def test_documents_come_in_batches_in_their_shuffled_order(train) -> None:
+def test_batches_follow_the_shuffled_order_of_documents(train) -> None:
     """With lr almost 0 the model stays what it is, so each loss tells which documents were read."""
     config = TrainConfig(steps=10, lr=1e-300, long_docs="truncate")
     train = partial(train, model=SMALL, dtype="float64")
@@ -35,7 +35,7 @@ def test_documents_come_in_batches_in_their_shuffled_order(train) -> None:
         assert math.isclose(pair, (a * lengths[0] + b * lengths[1]) / sum(lengths), rel_tol=1e-12)
 
 
-def test_documents_can_come_in_their_own_order(train) -> None:
+def test_documents_can_be_read_in_their_own_order(train) -> None:
     config = TrainConfig(steps=7, lr=1e-300, shuffle=False, long_docs="truncate")
     losses = train(DOCS, model=SMALL, config=config).losses
     for i in range(5):
@@ -44,7 +44,7 @@ def test_documents_can_come_in_their_own_order(train) -> None:
     assert losses[5:] == losses[:2]
 
 
-def test_the_user_is_read_and_the_assistant_learnt_unless_all_is(train) -> None:
+def test_only_replies_are_learnt_unless_all_is_requested(train) -> None:
     one_token = [(Message("user", "aab"), Message("assistant", "c"))]
     losses = {
         loss_on: train(
@@ -60,7 +60,7 @@ def test_the_user_is_read_and_the_assistant_learnt_unless_all_is(train) -> None:
         assert InferenceGpt(result).chat(one_token[0][:1]).content == "c"
 
 
-def test_the_held_out_loss_is_on_what_is_learnt(train) -> None:
+def test_the_held_out_loss_counts_only_learnt_tokens(train) -> None:
     parts = Split(CONVERSATIONS, CONVERSATIONS[:3], validation=CONVERSATIONS[3:], val_fraction=0.3)
     result = train(parts, model=SMALL, config=TrainConfig(steps=40))
     model = InferenceGpt(result, engine=result.state.engine)
@@ -70,14 +70,14 @@ def test_the_held_out_loss_is_on_what_is_learnt(train) -> None:
     )
 
 
-def test_conversations_whose_replies_lie_beyond_the_context_are_refused_if_it_cuts(train) -> None:
+def test_conversations_without_a_reply_in_context_are_refused(train) -> None:
     docs = [(Message("user", "b" * 9), Message("assistant", "a"))]
     with pytest.raises(DataError, match="no assistant reply starts within the context of 8 tokens"):
         train(docs, model=SMALL, config=TrainConfig(steps=2, long_docs="truncate"))
     assert len(train(docs, model=SMALL, config=TrainConfig(steps=2)).losses) == 2
 
 
-def test_where_all_documents_are_too_long_there_is_nothing_to_skip_to(train) -> None:
+def test_a_set_of_only_long_documents_is_refused(train) -> None:
     config = TrainConfig(steps=2, long_docs="skip")
     with pytest.raises(DataError, match="all documents are longer than the context of 8 tokens"):
         train(["a" * 8], model=SMALL, config=config)
@@ -95,9 +95,7 @@ def test_where_all_documents_are_too_long_there_is_nothing_to_skip_to(train) -> 
     ],
     ids=["window", "truncate", "skip", "stream", "conversations"],
 )
-def test_a_training_on_long_documents_goes_on_as_if_it_never_had_stopped(
-    train, config, docs, monkeypatch
-) -> None:
+def test_a_training_on_long_documents_resumes_exactly(train, config, docs, monkeypatch) -> None:
     monkeypatch.setattr(trainer, "MAX_STEPS", 1)
     whole = train(docs, model=SMALL, config=config)
     stop = partial(next, iter([False] * 4), True)
@@ -107,12 +105,25 @@ def test_a_training_on_long_documents_goes_on_as_if_it_never_had_stopped(
     assert resumed.weights == whole.weights
 
 
-def test_conversations_are_no_running_text(train) -> None:
+def test_a_step_whose_replies_are_cut_off_has_no_loss(train) -> None:
+    long = (Message("user", "ab" * 4), Message("assistant", "a"))
+    config = TrainConfig(steps=4, shuffle=False, long_docs="truncate")
+    result = train([long, CONVERSATIONS[0]], model=SMALL, config=config)
+    assert [*map(math.isnan, result.losses)] == [True, False, True, False]
+    assert result.state.recent_losses == (result.losses[1], result.losses[3])
+    assert result.state.train_loss == sum(result.losses[1::2]) / 2
+    pairs = train(
+        [long, CONVERSATIONS[0]], model=SMALL, config=replace(config, steps=2, batch_size=2)
+    )
+    assert min(pairs.losses) > 0
+
+
+def test_conversations_are_not_running_text(train) -> None:
     with pytest.raises(ConfigError, match="conversations cannot be read as running text"):
         train(CONVERSATIONS, model=SMALL, config=TrainConfig(steps=2, text="stream"))
 
 
-def test_a_model_of_running_text_learns_no_end(train) -> None:
+def test_a_model_of_running_text_learns_no_end_token(train) -> None:
     """Of a text that is the same everywhere it makes up as much as the context holds."""
     config = TrainConfig(steps=80, lr=0.05, text="stream")
     result = train(["a" * 50], model=SMALL, config=config)

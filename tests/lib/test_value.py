@@ -12,7 +12,7 @@ from microgpt.verify.gradient_check import OPERATIONS, expression_error, worst_d
 
 
 @given(st.integers(0, 2**32))
-def test_gradients_of_random_expressions_agree_with_finite_differences(seed: int) -> None:
+def test_random_expressions_agree_with_finite_differences(seed: int) -> None:
     assert expression_error(random.Random(seed)) < 1e-6  # the differences are good to about 1e-8
 
 
@@ -28,7 +28,7 @@ def test_each_operation_agrees_with_finite_differences(operation, a, b, c) -> No
     assert worst_difference(numbers, grads, lambda: operation(*numbers, c)) < 1e-6
 
 
-def test_gradients_of_a_hand_worked_case() -> None:
+def test_gradients_agree_with_a_hand_calculation() -> None:
     x, y = Value(3.0), Value(2.0)
     z = (x * y + x / y - y**2) * 2  # dz/dx = 2 (y + 1/y), dz/dy = 2 (x − x/y² − 2 y)
     z.backward()
@@ -37,13 +37,13 @@ def test_gradients_of_a_hand_worked_case() -> None:
     assert y.grad == -3.5
 
 
-def test_a_value_that_is_used_twice_collects_both_gradients() -> None:
+def test_a_value_used_twice_collects_both_gradients() -> None:
     x = Value(3.0)
     (x * x + dot([x, x], [x, x])).backward()
     assert x.grad == 18.0  # d 3 x² / dx
 
 
-def test_negative_bases_may_be_raised_to_whole_powers() -> None:
+def test_negative_bases_can_have_integer_exponents() -> None:
     x = Value(-2.0)
     (x**3).backward()
     assert x.grad == 12.0
@@ -53,13 +53,13 @@ def test_negative_bases_may_be_raised_to_whole_powers() -> None:
     ("base", "exponent", "grad"),
     [(0.0, 2.0, 0.0), (0.0, 1.0, 1.0), (-2.0, 3.0, 12.0), (math.nan, 2.0, math.nan)],
 )
-def test_a_power_has_the_slope_of_its_limit(base, exponent, grad) -> None:
+def test_a_power_at_zero_has_the_slope_of_its_limit(base, exponent, grad) -> None:
     x = Value(base)
     (x**exponent).backward()
     assert x.grad == pytest.approx(grad, nan_ok=True)
 
 
-def test_an_exponent_is_a_constant() -> None:
+def test_an_exponent_must_be_a_constant() -> None:
     with pytest.raises(TypeError, match=r"\*\*"):
         Value(2.0) ** Value(3.0)
 
@@ -76,12 +76,12 @@ def test_relu_passes_a_gradient_only_where_it_is_positive() -> None:
     assert [x.grad for x in xs] == [0.0, 0.0, 1.0]
 
 
-def test_relu_does_not_hide_a_nan() -> None:
+def test_relu_does_not_hide_nan() -> None:
     assert math.isnan(relu(math.nan))
     assert math.isnan(Value(math.nan).relu().data)
 
 
-def test_leaves_add_up_over_passes_and_inner_nodes_do_not() -> None:
+def test_only_leaves_accumulate_gradients_over_passes() -> None:
     x = Value(3.0)
     inner = x * 2
     outer = inner * 5
@@ -91,7 +91,7 @@ def test_leaves_add_up_over_passes_and_inner_nodes_do_not() -> None:
     assert x.grad == 20.0  # 10 from each pass
 
 
-def test_a_graph_of_a_hundred_thousand_nodes_does_not_hit_a_recursion_limit() -> None:
+def test_a_graph_of_100_000_nodes_needs_no_recursion() -> None:
     x = Value(1.0)
     y = x
     for _ in range(100_000):

@@ -7,7 +7,7 @@ import pytest
 from microgpt_report.charts.importance import importance
 
 
-def test_a_gene_that_decides_all_has_nearly_all_of_the_differences() -> None:
+def test_a_decisive_gene_explains_nearly_all_differences() -> None:
     values = [1, 1, 1, 2, 2, 2, 3, 3, 3]
     found = importance("n_layer", values, [3, 2, 1, 6, 5, 4, 9, 8, 7])
     assert found
@@ -17,7 +17,7 @@ def test_a_gene_that_decides_all_has_nearly_all_of_the_differences() -> None:
     assert found.word == "larger is better"
 
 
-def test_a_best_in_the_middle_is_seen_and_has_no_direction() -> None:
+def test_a_best_value_in_the_middle_has_no_direction() -> None:
     values = [0.001 * i for i in range(1, 41)]
     found = importance("lr", values, [-abs(value - 0.0205) for value in values])
     assert found
@@ -26,14 +26,14 @@ def test_a_best_in_the_middle_is_seen_and_has_no_direction() -> None:
     assert found.word == ""
 
 
-def test_less_can_be_better() -> None:
+def test_a_smaller_value_can_be_the_better_one() -> None:
     found = importance("lr", range(1, 21), range(20, 0, -1))
     assert found
     assert found.correlation == pytest.approx(-1)
     assert found.word == "smaller is better"
 
 
-def test_chance_exceeds_its_mark_one_time_in_twenty() -> None:
+def test_chance_exceeds_its_threshold_one_time_in_twenty() -> None:
     rng = Random(1)
     found = [
         importance("g", [rng.random() for _ in range(60)], [rng.random() for _ in range(60)])
@@ -47,11 +47,11 @@ def test_chance_exceeds_its_mark_one_time_in_twenty() -> None:
     ("values", "worths"),
     [([1, 1, 1, 1], [1, 2, 3, 4]), ([1, 2, 3, 4], [5, 5, 5, 5]), ([1, 2], [1, 2])],
 )
-def test_where_there_is_too_little_to_tell_nothing_is_told(values, worths) -> None:
+def test_too_few_results_give_no_statement(values, worths) -> None:
     assert importance("g", values, worths) is None
 
 
-def test_equal_worths_share_their_ranks() -> None:
+def test_equal_fitness_values_share_their_rank() -> None:
     # Ranks 1.5 1.5 | 3.5 3.5: between 4 · 1², whole 4 · 1², so H = n − 1 = 3 and η² = (3 − 1) / 2
     found = importance("g", [1, 1, 2, 2], [7, 7, 9, 9])
     assert found

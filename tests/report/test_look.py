@@ -1,7 +1,8 @@
 """What all charts share: colors that can be seen, axes that say what they are, and words."""
 
+import math
 import re
-from itertools import product
+from itertools import combinations, pairwise, product, starmap
 
 import altair as alt
 import pytest
@@ -10,7 +11,7 @@ from microgpt_evolution.budgeted.genome import GENES as BUDGETED_GENES
 from microgpt_evolution.genome import GENES
 from microgpt_evolution.sweep.config import SETTINGS
 from microgpt_report import theme
-from microgpt_report.look import COLORS, GREY, SCHEMES, picture
+from microgpt_report.look import COLORS, GREY, MORE_COLORS, SCHEMES, picture
 from microgpt_report.setting_names import describe_settings, in_words, with_name
 
 ROWS = [{"x": 1, "y": 1, "name": "a long name at the right"}]
@@ -18,9 +19,14 @@ ROWS = [{"x": 1, "y": 1, "name": "a long name at the right"}]
 
 def luminance(color: str) -> float:
     """Return the relative luminance of a color, as WCAG 2.2 defines it."""
+    weights = (0.2126, 0.7152, 0.0722)
+    return sum(weight * c for weight, c in zip(weights, linear_of(color), strict=True))
+
+
+def linear_of(color: str) -> list[float]:
+    """Return red, green and blue of a color, linear in the light."""
     channels = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+    return [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
 
 
 def contrast(one: str, other: str) -> float:
@@ -28,17 +34,42 @@ def contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-@pytest.mark.parametrize(("color", "scheme"), [*product((*COLORS, GREY), SCHEMES)])
-def test_a_mark_can_be_seen_in_both_schemes(color, scheme) -> None:
+ALL_COLORS = (*COLORS, *MORE_COLORS)
+
+
+def oklab(color: str) -> tuple[float, float, float]:
+    """Return a color in OKLab (Ottosson 2020), where distances are those that one sees."""
+    r, g, b = linear_of(color)
+    long = (0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b) ** (1 / 3)
+    middle = (0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b) ** (1 / 3)
+    short = (0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b) ** (1 / 3)
+    return (
+        0.2104542553 * long + 0.793617785 * middle - 0.0040720468 * short,
+        1.9779984951 * long - 2.428592205 * middle + 0.4505937099 * short,
+        0.0259040371 * long + 0.7827717662 * middle - 0.808675766 * short,
+    )
+
+
+@pytest.mark.parametrize("n", [6, 7, 12, 24])
+def test_neighbouring_legend_colors_differ(n) -> None:
+    scale = theme.color_scale([f"run {i}" for i in range(n)]).to_dict()
+    colors = [*map(oklab, scale["range"])]
+    assert len(colors) == n
+    assert min(starmap(math.dist, pairwise(colors))) > 0.17
+    assert min(starmap(math.dist, combinations(colors, 2))) > 0.085
+
+
+@pytest.mark.parametrize(("color", "scheme"), [*product((*ALL_COLORS, GREY), SCHEMES)])
+def test_marks_are_visible_in_both_color_schemes(color, scheme) -> None:
     assert contrast(color, SCHEMES[scheme]["paper"]) >= 3  # WCAG 2.2, 1.4.11
 
 
 @pytest.mark.parametrize(("name", "scheme"), [*product(("ink", "quiet"), SCHEMES)])
-def test_a_text_can_be_read_in_both_schemes(name, scheme) -> None:
+def test_text_is_readable_in_both_color_schemes(name, scheme) -> None:
     assert contrast(SCHEMES[scheme][name], SCHEMES[scheme]["paper"]) >= 4.5
 
 
-def test_an_svg_file_is_dark_where_its_reader_is() -> None:
+def test_an_svg_file_follows_the_readers_color_scheme() -> None:
     chart = theme.inline(ROWS).mark_text().encode(x="x:Q", y="y:Q", text="name:N")
     svg = picture(chart.to_dict(), "svg").decode()
     rules, drawn = svg.split("<style>")[1].split("</style>")
@@ -48,20 +79,20 @@ def test_an_svg_file_is_dark_where_its_reader_is() -> None:
         assert f'[{attribute}="{light[name]}"]{{{attribute}:{SCHEMES["dark"][name]}}}' in rules
 
 
-def test_a_file_has_room_for_the_longest_text() -> None:
+def test_a_picture_has_room_for_its_longest_text() -> None:
     chart = alt.Chart(alt.InlineData(values=ROWS)).mark_text(align="left", x=300)
     drawn = picture(chart.encode(text="name:N").properties(width=300).to_dict(), "svg").decode()
     width = float(re.search(r'width="([\d.]+)"', drawn)[1])  # type: ignore[index]
     assert width > 300 + 6 * len(ROWS[0]["name"])  # type: ignore[arg-type]
 
 
-def test_a_logarithmic_axis_says_so() -> None:
+def test_a_logarithmic_axis_is_labelled_as_such() -> None:
     axis = theme.log_axis("params:Q", "parameters").to_dict()
     assert (axis["scale"]["type"], axis["title"]) == ("log", "parameters (log scale)")
 
 
 @pytest.mark.parametrize("name", sorted({*GENES, *BUDGETED_GENES, *SETTINGS}))
-def test_a_setting_has_a_name_in_words(name) -> None:
+def test_a_setting_is_named_in_words(name) -> None:
     assert re.fullmatch("[a-zA-Z -]{5,}", in_words(name))
 
 

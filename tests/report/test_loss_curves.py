@@ -1,5 +1,6 @@
 """The picture of losses, before it is written."""
 
+import json
 from itertools import pairwise
 
 import pytest
@@ -18,13 +19,13 @@ def run_of(*losses: float, label: str = "model", val_loss: float | None = None) 
     return TrainingRun(label, points, settings={}, test_loss=None)
 
 
-def test_the_first_losses_do_not_fill_the_picture() -> None:
+def test_the_first_losses_do_not_stretch_the_axis() -> None:
     low, high = range_of_losses([run_of(30.0, *[2.5 - i / 1000 for i in range(400)])])
     assert 2.0 < low < 2.12
     assert 2.5 < high < 4
 
 
-def test_the_first_smoothed_losses_are_in_the_picture() -> None:
+def test_the_first_smoothed_losses_are_visible() -> None:
     run = run_of(3.3, 2.9, 2.8, *[2.7 - i / 250 for i in range(97)])
     low, high = range_of_losses([run])
     assert low < 2.316
@@ -48,7 +49,7 @@ def test_labels_keep_their_order_and_do_not_overlap(places: list[float]) -> None
     assert in_order[-1] <= 300 - 12.5 + 1e-9
 
 
-def test_labels_with_room_stay_where_they_are() -> None:
+def test_labels_with_room_are_not_moved() -> None:
     assert spread([200.0, 50.0, 100.0], 25.0, 0.0, 300.0) == [200.0, 50.0, 100.0]
 
 
@@ -60,3 +61,12 @@ def test_every_training_is_named_beside_its_curve(n_runs: int) -> None:
     names = [text["name"] for text in texts]
     expected = [run.label for run in runs] if n_runs > 1 else ["training (smoothed)", "held-out"]
     assert names == expected
+
+
+def test_contaminated_losses_are_marked() -> None:
+    points = [HistoryPoint(10, 2.0, 1.5)]
+    marks = (" (contamination 60 %)", " (contamination unknown)")
+    run = TrainingRun("model", points, {"seed": 1}, 1.6, *marks)
+    text = json.dumps(draw([run]).to_dict())
+    assert "best 1.500 at step 10 (contamination 60 %)" in text
+    assert "test loss (contamination unknown): 1.600 nats per token" in text

@@ -12,7 +12,7 @@ from microgpt_report import page
 from microgpt_report.page import Report, Section, Table
 
 
-def test_a_page_shows_the_control_characters_of_a_run_as_escapes(monkeypatch) -> None:
+def test_a_page_escapes_control_characters(monkeypatch) -> None:
     """A page may be looked at in a terminal, and HTML knows no control characters."""
     odd = "x\x1b]0;x\x07\x9b\u202e<é"
     sections = [Section("odd", odd, odd, table=Table([odd], [[odd]]), text=f"{odd}\n{odd}")]
@@ -34,7 +34,7 @@ def bundled(monkeypatch):
     return keep_in
 
 
-def test_the_script_that_draws_is_kept_for_this_user_alone(bundled, tmp_path) -> None:
+def test_the_plotting_script_is_cached_for_its_user_alone(bundled, tmp_path) -> None:
     cache = tmp_path / "cache" / "microgpt"
     bundled(cache)
     assert page.vega() == page.vega() == "draw()"
@@ -43,7 +43,7 @@ def test_the_script_that_draws_is_kept_for_this_user_alone(bundled, tmp_path) ->
 
 
 @pytest.mark.parametrize("damage", ["bytes", "pipe"])
-def test_a_damaged_script_that_draws_is_made_anew(bundled, tmp_path, damage) -> None:
+def test_a_damaged_plotting_script_is_replaced(bundled, tmp_path, damage) -> None:
     bundled(tmp_path)
     page.vega()
     (file,) = tmp_path.glob("vega-*.js")
@@ -56,7 +56,7 @@ def test_a_damaged_script_that_draws_is_made_anew(bundled, tmp_path, damage) -> 
     assert file.read_text() == "draw()"
 
 
-def test_without_a_home_the_script_that_draws_is_not_kept(bundled, monkeypatch, tmp_path) -> None:
+def test_the_plotting_script_is_not_cached_without_a_home(bundled, monkeypatch, tmp_path) -> None:
     """Platformdirs 4.2 has a relative path then."""
     monkeypatch.chdir(tmp_path)
     bundled(Path("~/.cache/microgpt"))

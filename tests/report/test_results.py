@@ -29,7 +29,7 @@ def picture_and_samples(html: str) -> tuple[bytes, list[str]]:
     return b64decode(picture), re.findall("<li>(.*?)</li>", html)
 
 
-def test_a_training_is_plotted_with_each_point_of_its_losses(result) -> None:
+def test_plot_shows_each_point_of_a_training(result) -> None:
     drawn = result.plot().to_dict()
     assert drawn["title"]["text"] == f"{InferenceGpt(result).num_params:,} weights"
     assert any(rows[-1].get("step") == 40 for rows in drawn["datasets"].values())
@@ -47,7 +47,7 @@ def test_a_training_without_losses_is_refused(result) -> None:
     assert empty._repr_html_() is None
 
 
-def test_a_notebook_shows_the_curve_and_the_samples_of_train(result) -> None:
+def test_a_notebook_shows_curve_and_samples(result) -> None:
     expected = InferenceGpt(result).generate(10, rng=result.rng())
     picture, samples = picture_and_samples(result._repr_html_())
     assert picture.startswith(b"\x89PNG")
@@ -55,7 +55,7 @@ def test_a_notebook_shows_the_curve_and_the_samples_of_train(result) -> None:
     assert picture_and_samples(result._repr_html_())[1] == samples
 
 
-def test_a_search_is_plotted_by_generation_and_shows_its_names(found) -> None:
+def test_plot_shows_a_search_by_generation(found) -> None:
     drawn = found.plot().to_dict()
     assert [row["generation"] for row in drawn["datasets"]["generations"]] == [1, 2]
     picture, samples = picture_and_samples(found._repr_html_())
@@ -64,14 +64,14 @@ def test_a_search_is_plotted_by_generation_and_shows_its_names(found) -> None:
     assert re.fullmatch("<EvolutionResult: [^\n]{,200}>", repr(found))
 
 
-def test_without_the_report_package_plot_says_what_to_install(result, monkeypatch) -> None:
+def test_plot_says_that_the_report_package_is_missing(result, monkeypatch) -> None:
     monkeypatch.setattr(plotting, "entry_points", lambda **_: ())
     with pytest.raises(MicrogptError, match=r"pip install 'microgpt-report\[plots\]'$"):
         result.plot()
     assert result._repr_html_() is None
 
 
-def test_without_altair_plot_says_what_to_install(result, monkeypatch) -> None:
+def test_plot_says_that_altair_is_missing(result, monkeypatch) -> None:
     broken = metadata.EntryPoint("chart", "altair_that_is_not_there:chart", plotting.GROUP)
     monkeypatch.setattr(plotting, "entry_points", lambda **_: (broken,))
     with pytest.raises(MicrogptError, match=r"pip install 'microgpt-report\[plots\]'$"):

@@ -52,14 +52,14 @@ FALLING = [2 + 3 * steps**-0.5 for steps in STEPS]
 RISING = [3 + steps / 1e4 for steps in STEPS]
 
 
-def test_a_fitted_law_is_a_curve() -> None:
+def test_a_fitted_law_is_drawn_as_a_curve() -> None:
     assert panels(results({0.01: FALLING}))["Loss against steps"] == (
         "curve: fitted power law",
         N_ON_CURVE,
     )
 
 
-def test_no_line_joins_losses_that_no_law_fits() -> None:
+def test_losses_without_a_law_are_not_joined() -> None:
     assert panels(results({0.01: RISING}))["Loss against steps"] == ("no power law fits", 0)
 
 
@@ -70,7 +70,7 @@ def test_two_points_are_too_few_for_a_law() -> None:
     )
 
 
-def test_the_caption_counts_the_series_that_a_law_fits() -> None:
+def test_the_caption_counts_the_fitted_series() -> None:
     found = panels(results({0.01: FALLING, 0.1: RISING}))
     assert found["Loss against steps"] == (
         "curves: fitted power laws, for 1 of 2 series",
@@ -79,14 +79,14 @@ def test_the_caption_counts_the_series_that_a_law_fits() -> None:
     assert found["Loss against time"][0] == "dashed: lowest loss for a budget"
 
 
-def test_where_the_cheapest_is_the_best_there_is_no_dashed_line() -> None:
+def test_no_frontier_is_drawn_if_the_cheapest_is_the_best() -> None:
     assert panels(results({0.01: RISING}))["Loss against time"] == (
         "the cheapest has the lowest loss",
         1,
     )
 
 
-def test_with_equal_operations_no_lowest_loss_for_a_budget_is_drawn() -> None:
+def test_no_frontier_is_drawn_for_equal_operations() -> None:
     """The times differ by far more than their spread, which is 0."""
     equal = [result.model_copy(update={"flops": 7}) for result in results({0.01: FALLING})]
     found = panels(equal)
@@ -95,7 +95,7 @@ def test_with_equal_operations_no_lowest_loss_for_a_budget_is_drawn() -> None:
     assert found["Loss against time"] == ("no dashed line, since the operations are equal", 1)
 
 
-def test_times_that_agree_within_their_spread_are_no_budgets() -> None:
+def test_times_within_their_spread_are_no_budgets() -> None:
     noisy = [
         result.model_copy(update={"cpu_seconds": 1 + result.seed + result.flops / 1e5})
         for result in results({0.01: FALLING})
@@ -122,7 +122,7 @@ def test_times_that_agree_within_their_spread_are_no_budgets() -> None:
         ),
     ],
 )
-def test_configurations_of_equal_steps_differ_in_color_or_symbol(configs, meanings) -> None:
+def test_equal_steps_differ_in_color_or_symbol(configs, meanings) -> None:
     marks = SettingMarks(configs)
     assert marks.meanings == meanings
     rows = {(config.steps, *marks.row(config).values()) for config in configs}

@@ -49,7 +49,7 @@ def test_the_smoothed_loss_stays_within_the_losses(losses: list[float]) -> None:
         assert min(losses) - slack <= loss <= max(losses) + slack
 
 
-def test_the_weights_that_smooth_are_a_gaussian_of_a_twentieth_of_the_training() -> None:
+def test_losses_are_smoothed_with_a_gaussian() -> None:
     losses = [0.0] * 100
     losses[49] = 1.0
     found = dict(run_of(losses).smoothed)
@@ -58,37 +58,37 @@ def test_the_weights_that_smooth_are_a_gaussian_of_a_twentieth_of_the_training()
     assert found[500] == pytest.approx(1 / (5 * math.sqrt(2 * math.pi)), rel=1e-3)
 
 
-def test_smoothing_does_not_lag_behind_a_loss_that_falls() -> None:
+def test_smoothing_does_not_lag_behind_a_falling_loss() -> None:
     losses = [5 - i / 50 for i in range(100)]
     for (_, smoothed), loss in zip(run_of(losses).smoothed[:85], losses, strict=False):
         assert smoothed == pytest.approx(loss, abs=0.01)
 
 
-def test_the_first_losses_are_hardly_smoothed_for_they_fall_fast() -> None:
+def test_the_first_losses_are_hardly_smoothed() -> None:
     losses = [3 + 10 / i**2 for i in range(1, 101)]
     run = run_of(losses)
     assert run.smoothed[0][1] == pytest.approx(13, rel=1e-4)
 
 
-def test_neighbours_are_taken_together_in_a_long_history() -> None:
+def test_neighbours_are_merged_in_a_long_history() -> None:
     losses = [float(i % 2) for i in range(2 * MAX_POINTS)]
     run = run_of(losses)
     assert run.training == [(20 * i, 0.5) for i in range(1, MAX_POINTS + 1)]
 
 
-def test_neighbours_count_by_the_steps_that_each_is_the_mean_of() -> None:
+def test_merged_neighbours_are_weighted_by_their_steps() -> None:
     points = [HistoryPoint(10, 3.0), HistoryPoint(40, 1.0), HistoryPoint(100 * MAX_POINTS, 2.0)]
     run = TrainingRun("model", points, settings={}, test_loss=None)
     assert run.training == [(40, 1.5), (100 * MAX_POINTS, 2.0)]
 
 
-def test_the_best_is_the_first_of_the_lowest_held_out_losses() -> None:
+def test_the_best_is_the_first_lowest_held_out_loss() -> None:
     points = [HistoryPoint(i, 1.0, val) for i, val in enumerate([2.5, 2.0, 2.0, 2.25], start=1)]
     assert TrainingRun("model", points, settings={}, test_loss=None).best == (2, 2.0)
     assert run_of([1.0]).best is None
 
 
-def test_of_many_held_out_losses_some_are_drawn_with_the_last_and_the_best() -> None:
+def test_the_last_and_best_held_out_losses_are_always_drawn() -> None:
     points = [HistoryPoint(i, 1.0, 2.0 + abs(i - 777)) for i in range(1, 10 * MAX_POINTS)]
     run = TrainingRun("model", points, settings={}, test_loss=None)
     assert MAX_POINTS / 2 < len(run.held_out) <= MAX_POINTS
@@ -96,18 +96,18 @@ def test_of_many_held_out_losses_some_are_drawn_with_the_last_and_the_best() -> 
     assert run.best == (777, 2.0)
 
 
-def test_a_training_is_called_by_its_directory(trained, tmp_path, monkeypatch) -> None:
+def test_a_training_is_named_after_its_directory(trained, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(trained("names"))
     assert [run.label for run in read_training_runs([Path()])] == ["names"]
 
 
-def test_directories_of_the_same_name_get_longer_names(trained) -> None:
+def test_directories_with_equal_names_get_longer_names(trained) -> None:
     paths = [trained("mon/a/model"), trained("tue/a/model"), trained("tue/b/model")]
     labels = [run.label for run in read_training_runs(paths)]
     assert labels == ["mon/a/model", "tue/a/model", "tue/b/model"]
 
 
-def test_a_directory_that_is_named_twice_counts_once(trained, tmp_path) -> None:
+def test_a_directory_named_twice_counts_once(trained, tmp_path) -> None:
     one, two = trained("one"), trained("two")
     (tmp_path / "link").symlink_to(one)
     labels = [
@@ -116,7 +116,7 @@ def test_a_directory_that_is_named_twice_counts_once(trained, tmp_path) -> None:
     assert labels == ["link", "two"]
 
 
-def test_the_settings_are_those_of_the_model_and_its_training_not_the_outcome(trained) -> None:
+def test_the_settings_exclude_the_outcome(trained) -> None:
     directory = trained(
         "model", steps=100, lr=0.5, data_sha256="0f", best_step=50, test_loss=2.25, other=[1]
     )
@@ -126,19 +126,25 @@ def test_the_settings_are_those_of_the_model_and_its_training_not_the_outcome(tr
     assert run.test_loss == 2.25
 
 
-def test_the_description_of_an_earlier_training_in_the_directory_is_left_out(trained) -> None:
+def test_descriptions_of_earlier_trainings_are_left_out(trained) -> None:
     (run,) = read_training_runs([trained("model", steps=1000, lr=0.5)])
     assert run.settings == {}
 
 
-def test_losses_of_subword_tokens_are_told_from_those_of_characters(trained) -> None:
+def test_subword_and_character_losses_are_distinguished(trained) -> None:
     directories = [trained(name, steps=100) for name in ("char", "bpe")]
     described = META | {"training": {"steps": 100}, "tokenizer": "bpe", "vocab_size": 300}
     (directories[1] / "meta.json").write_text(json.dumps(described))
     assert differing(read_training_runs(directories)) == ["tokenizer", "vocab_size"]
 
 
-def test_what_differs_between_trainings_is_found(trained) -> None:
+def test_the_differing_settings_are_found(trained) -> None:
     one = trained("one", steps=100, lr=0.5, seed=42)
     two = trained("two", steps=100, lr=0.25, seed=42, patience=3)
     assert differing(read_training_runs([one, two, trained("running")])) == ["lr", "patience"]
+
+
+def test_the_contamination_marks_come_from_meta_json(trained) -> None:
+    bounds = {"validation": [0.5, 0.5], "test": [0, 0]}
+    (run,) = read_training_runs([trained("child", steps=100, contamination=bounds)])
+    assert (run.val_mark, run.test_mark) == (" (contamination 50 %)", "")

@@ -32,7 +32,7 @@ def requirements(name: str) -> dict[str, str]:
     return dict(found)
 
 
-def test_what_is_deployed_is_what_is_tested() -> None:
+def test_the_deployed_versions_are_the_tested_ones() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]
     assert requirements("requirements.txt").keys() <= set(settings["constraint-dependencies"])
     backend = set(settings["build-constraint-dependencies"])
@@ -40,7 +40,7 @@ def test_what_is_deployed_is_what_is_tested() -> None:
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "build-requirements.txt"])
-def test_each_requirement_has_hashes_and_no_address(name) -> None:
+def test_each_requirement_has_hashes_and_no_url(name) -> None:
     text = (DEPLOY / name).read_text()
     n_pins = len(re.findall("==", re.sub(r" ;.*", "", text)))
     assert len(requirements(name)) == n_pins > 0
@@ -106,7 +106,7 @@ def build(folder: Path) -> Image:
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_the_image_serves_at_once_and_knows_whether_it_lives(
+def test_the_image_starts_the_service_and_has_a_health_check(
     serve, talk_dir, talk_result, tmp_path
 ) -> None:
     with compiled(tmp_path / "opt/microgpt/kernels"):
@@ -128,7 +128,7 @@ def test_the_image_serves_at_once_and_knows_whether_it_lives(
     assert health_check() == 1
 
 
-def test_the_image_is_built_of_what_an_engine_gets_to_see() -> None:
+def test_the_image_copies_only_files_in_its_build_context() -> None:
     seen = re.findall(r"^!(.*)$", (ROOT / ".dockerignore").read_text(), re.M)
     copied = [rest for word, rest in instructions() if word == "COPY" and "--from" not in rest]
     for source in (Path(name) for rest in copied for name in rest.split()[:-1]):
@@ -144,14 +144,14 @@ def unit() -> str:
     return (DEPLOY / "microgpt.service").read_text()
 
 
-def test_systemd_waits_for_replies_that_are_on_their_way() -> None:
+def test_systemd_waits_for_running_replies() -> None:
     longest_s = Settings.model_fields["timeout_s"].default + LAST_WRITES_S
     (waits_s,) = re.findall(r"^TimeoutStopSec=(\d+)$", unit(), re.M)
     assert int(waits_s) > longest_s
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
-def test_systemd_takes_the_unit_and_calls_it_safe(tmp_path) -> None:
+def test_systemd_accepts_the_unit_and_rates_it_safe(tmp_path) -> None:
     file = tmp_path / "microgpt.service"
     file.write_text(unit().replace("/opt/microgpt/bin", str(SERVE.parent)))
     for question in (["verify", "--man=no"], ["security", "--offline=yes", "--threshold=20"]):

@@ -11,7 +11,7 @@ from microgpt import InferenceGpt, Message, Sampling
 CURL = ["curl", "--silent", "--show-error", "-X", "POST"]
 
 
-def test_the_two_curl_calls_of_the_seed_document_work(talk) -> None:
+def test_the_two_curl_calls_of_the_specification_work(talk) -> None:
     calls = {
         "generate": '{"num_samples": 5, "temperature": 0.5, "seed": 42}',
         "chat": '{"messages": [{"role": "user", "content": "hello"}], "temperature": 0.5}',
@@ -27,7 +27,7 @@ def test_the_two_curl_calls_of_the_seed_document_work(talk) -> None:
     assert found["chat"]["unknown_characters"] == "l"
 
 
-def test_generate_gives_one_sample_by_default(names, names_result) -> None:
+def test_generate_returns_one_sample_by_default(names, names_result) -> None:
     reply = names.request("POST", "/microgpt/v1/generate", {})
     assert reply.status == 200
     assert reply.headers["content-type"] == "application/json"
@@ -44,19 +44,19 @@ def test_generate_gives_one_sample_by_default(names, names_result) -> None:
         {"num_samples": 4, "temperature": 2, "top_p": 0.4, "max_tokens": 2},
     ],
 )
-def test_generate_gives_the_texts_of_the_library(names, names_result, settings) -> None:
+def test_generate_returns_the_texts_of_the_library(names, names_result, settings) -> None:
     assert names.generate(**settings).json == {
         "samples": InferenceGpt(names_result).generate(**settings)
     }
 
 
-def test_generate_gives_the_texts_of_the_command(names, names_dir, microgpt) -> None:
+def test_generate_returns_the_texts_of_the_command(names, names_dir, microgpt) -> None:
     options = ["--num-samples", "6", "--temperature", "1.5", "--seed", "9"]
     command = microgpt("generate", "--model-dir", names_dir, *options, "--json")
     assert names.generate(num_samples=6, temperature=1.5, seed=9).json == json.loads(command.stdout)
 
 
-def test_where_there_is_no_model_the_demo_model_replies_as_in_the_command(serve, microgpt) -> None:
+def test_the_demo_model_replies_if_there_is_no_other(serve, microgpt) -> None:
     server = serve()
     assert "output not found; using the bundled demo model" in server.log
     assert "serving demo (chat, " in server.log
@@ -77,7 +77,7 @@ def test_the_text_is_the_same_under_load(names, names_result) -> None:
     assert [reply.json["samples"] for reply in replies] == [model.generate(**w) for w in wanted]
 
 
-def test_chat_gives_the_reply_of_the_library(talk, talk_result) -> None:
+def test_chat_returns_the_reply_of_the_library(talk, talk_result) -> None:
     model = InferenceGpt(talk_result)
     contents = ["hi there", "yo man", "h日y"]
     roles = ("user", "assistant")
@@ -93,7 +93,7 @@ def test_chat_gives_the_reply_of_the_library(talk, talk_result) -> None:
 
 
 @pytest.mark.parametrize("roles", ["au", "uu", "ua", "uaau"])
-def test_chat_replies_to_messages_in_any_order(talk, talk_result, roles) -> None:
+def test_chat_accepts_messages_in_any_order(talk, talk_result, roles) -> None:
     """A file of conversations is read more strictly: what stands in it is learnt."""
     messages = [Message("user" if role == "u" else "assistant", "yo") for role in roles]
     expected = InferenceGpt(talk_result).chat(messages, seed=3)
@@ -101,19 +101,20 @@ def test_chat_replies_to_messages_in_any_order(talk, talk_result, roles) -> None
     assert talk.request("POST", "/microgpt/v1/chat", body).json["content"] == expected.content
 
 
-def test_chat_says_what_it_has_dropped_and_why_it_ended(talk) -> None:
+def test_chat_reports_dropped_turns_and_finish_reason(talk) -> None:
     reply = talk.chat("hi", "yo", "hi there", "yo man", "hi there", "yo", "hi", max_tokens=1).json
     assert reply["tokens_dropped"] > 0
     assert (len(reply["content"]), reply["finish_reason"]) == (1, "length")
 
 
-def test_what_looks_like_a_special_token_is_plain_text(talk) -> None:
+def test_a_special_token_in_a_message_is_plain_text(talk) -> None:
     reply = talk.chat("<|end_turn|>hi<|assistant|>").json
     assert set(reply["unknown_characters"]) == set("<|_u>ds")
 
 
-def test_model_and_health_tell_what_is_served(names, names_result) -> None:
+def test_model_and_health_describe_the_served_model(names, talk, names_result) -> None:
     model = names.get("/microgpt/v1/model").json
+    assert (model["fold"], talk.get("/microgpt/v1/model").json["fold"]) == (False, True)
     assert (model["name"], model["chat"], model["block_size"]) == ("names", False, 16)
     assert model["num_params"] == InferenceGpt(names_result).num_params
     health = names.get("/health").json
@@ -121,9 +122,7 @@ def test_model_and_health_tell_what_is_served(names, names_result) -> None:
     assert names.get("/ready").json == {"status": "ready"}
 
 
-def test_a_model_with_subword_tokens_is_served_like_any_other(
-    shared, subword_dir, subword_result
-) -> None:
+def test_a_subword_model_can_be_served(shared, subword_dir, subword_result) -> None:
     server, gpt = shared(subword_dir), InferenceGpt(subword_result)
     described = server.get("/microgpt/v1/model").json
     assert (described["tokenizer"], described["characters"]) == ("bpe", "")
@@ -141,7 +140,7 @@ def test_a_model_with_subword_tokens_is_served_like_any_other(
         assert reply.json["tokens_dropped"] == n_tokens - 25
 
 
-def test_docs_and_openapi_are_there_with_examples(names) -> None:
+def test_docs_and_openapi_contain_examples(names) -> None:
     assert b"swagger" in names.get("/docs").body
     page = names.get("/openapi.json").json
     request = page["components"]["schemas"]["GenerateRequest"]
@@ -150,7 +149,7 @@ def test_docs_and_openapi_are_there_with_examples(names) -> None:
     assert all("422" not in one["responses"] for p in page["paths"].values() for one in p.values())
 
 
-def test_openapi_has_the_errors_that_a_page_sends_and_no_others(names) -> None:
+def test_openapi_lists_exactly_the_possible_errors(names) -> None:
     pages = names.get("/openapi.json").json["paths"]
     assert set(pages["/health"]["get"]["responses"]) == {"200", "403"}
     assert set(pages["/ready"]["get"]["responses"]) == {"200", "403", "503"}
@@ -158,7 +157,30 @@ def test_openapi_has_the_errors_that_a_page_sends_and_no_others(names) -> None:
     assert pages["/health"]["get"]["security"] == []
 
 
-def test_every_reply_has_a_request_id_and_a_line_in_the_log(names) -> None:
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/health", "/ready", "/metrics", "/docs", "/openapi.json", "/v1/models",
+     "/v1/models/names", "/microgpt/v1/model", "/playground/main.js",
+     "/docs/assets/swagger-ui.css"],
+)  # fmt: skip
+def test_head_returns_the_headers_of_get(names, path) -> None:
+    head, get = (names.request(method, path) for method in ("HEAD", "GET"))
+    assert (head.status, head.body) == (200, b"")
+    assert head.headers["content-type"] == get.headers["content-type"]
+    refused = names.request("POST", path, {})
+    assert refused.status == 405
+    assert {"GET", "HEAD"} <= set(refused.headers.get("allow", "GET, HEAD").split(", "))
+
+
+@pytest.mark.parametrize("kind", ["text/html", "application/xml;q=1, application/json;q=0"])
+def test_an_answer_is_json_for_any_accept_header(talk, kind) -> None:
+    body = {"messages": [{"role": "user", "content": "hi"}]}
+    for path in ("/v1/chat/completions", "/microgpt/v1/chat"):
+        reply = talk.request("POST", path, body, Accept=kind)
+        assert (reply.status, reply.headers["content-type"]) == (200, "application/json")
+
+
+def test_every_reply_has_a_request_id_and_a_log_line(names) -> None:
     given = names.get("/health", X_Request_ID="mine-1").headers["x-request-id"]
     assert given == "mine-1"
     made = names.get("/nowhere").headers["x-request-id"]
@@ -167,7 +189,7 @@ def test_every_reply_has_a_request_id_and_a_line_in_the_log(names) -> None:
     assert names.wait_for(rf"GET /nowhere 404 [\d.]+ms {made}\n")
 
 
-def test_metrics_are_there_from_the_start_and_count(serve, names_dir) -> None:
+def test_metrics_exist_from_the_start_and_count(serve, names_dir) -> None:
     server = serve(names_dir)
     before = server.get("/metrics").body.decode()
     for status in (200, 400, 503, 504):
@@ -188,6 +210,11 @@ def test_metrics_are_there_from_the_start_and_count(serve, names_dir) -> None:
     assert server.metric(f"microgpt_request_seconds_count{{{route}}}") == 2
     assert server.metric("microgpt_queue_length") == 0
     assert server.metric("microgpt_tokens_per_second_count") == 1
+    server.get("/playground/main.js")
+    server.get("/docs/assets/none.js")
+    files = 'route="/playground/{file}",status="200"', 'route="/docs/assets/{file}",status="404"'
+    assert [server.metric(f"microgpt_requests_total{{{one}}}") for one in files] == [1, 1]
+    assert server.metric('microgpt_requests_total{route="unmatched",status="404"}') == 1
     names_before = {line.split(" ")[0] for line in before.splitlines()}
     after = server.get("/metrics").body.decode()
     assert {line.split(" ")[0] for line in after.splitlines()} == names_before

@@ -47,7 +47,7 @@ def assert_error(reply, status: int, text: str | None = None) -> None:
         (5, "the body must be an object"),
     ],
 )
-def test_generate_names_the_field_and_its_limit(names, body, problem) -> None:
+def test_an_error_of_generate_names_field_and_limit(names, body, problem) -> None:
     assert_error(
         names.request("POST", GENERATE, json.dumps(body), Content_Type="application/json"),
         400,
@@ -76,11 +76,11 @@ def test_generate_names_the_field_and_its_limit(names, body, problem) -> None:
         ({"messages": [HI], "num_samples": 2}, "unknown field 'num_samples'"),
     ],
 )
-def test_chat_names_the_message_and_the_field(talk, body, problem) -> None:
+def test_an_error_of_chat_names_message_and_field(talk, body, problem) -> None:
     assert_error(talk.request("POST", CHAT, body), 400, problem)
 
 
-def test_a_text_model_does_not_chat(names) -> None:
+def test_a_text_model_cannot_chat(names) -> None:
     assert_error(names.chat("hi"), 400, "this is not a chat model; use")
 
 
@@ -106,32 +106,32 @@ def test_a_text_model_does_not_chat(names) -> None:
     ],
     ids=lambda body: repr(body[:20]),
 )
-def test_what_is_not_good_json_is_refused(names, body) -> None:
+def test_invalid_json_is_refused(names, body) -> None:
     assert_error(names.request("POST", GENERATE, body, Content_Type="application/json"), 400)
 
 
-def test_a_whole_number_may_be_written_with_a_point(names) -> None:
+def test_a_whole_number_may_have_a_decimal_point(names) -> None:
     assert (
         names.generate(num_samples=2.0, seed=7.0).json == names.generate(num_samples=2, seed=7).json
     )
 
 
-def test_half_a_character_in_a_message_is_refused(talk) -> None:
+def test_an_unpaired_surrogate_in_a_message_is_refused(talk) -> None:
     body = b'{"messages": [{"role": "user", "content": "\\ud83d"}]}'
     assert_error(talk.request("POST", CHAT, body, Content_Type="application/json"), 400)
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "", "json"])
-def test_a_body_that_is_not_said_to_be_json_is_415(names, kind) -> None:
+def test_a_body_without_the_json_type_is_415(names, kind) -> None:
     assert_error(names.request("POST", GENERATE, b"{}", Content_Type=kind), 415)
 
 
-def test_json_may_name_its_character_set(names) -> None:
+def test_json_may_declare_its_charset(names) -> None:
     kind = "Application/JSON; charset=utf-8"
     assert names.request("POST", GENERATE, b"{}", Content_Type=kind).status == 200
 
 
-def test_unknown_pages_and_methods_are_404_and_405(names) -> None:
+def test_unknown_paths_and_methods_are_404_and_405(names) -> None:
     assert_error(names.get("/nowhere"), 404, "/nowhere does not exist")
     assert_error(names.get("/microgpt/v1/generate/"), 404)
     assert_error(names.get("/%00%ff/../../etc/passwd"), 404)
@@ -141,7 +141,7 @@ def test_unknown_pages_and_methods_are_404_and_405(names) -> None:
     assert_error(names.request("DELETE", "/health"), 405)
 
 
-def test_a_body_beyond_the_limit_is_413_announced_or_not(serve, names_dir) -> None:
+def test_a_body_beyond_the_limit_is_413(serve, names_dir) -> None:
     server = serve(names_dir, MICROGPT_MAX_BODY_BYTES="1000")
     body = b'{"prompt": "%s"}' % (b"a" * 1000)
     kind = {"Content_Type": "application/json"}
@@ -154,7 +154,7 @@ def test_a_body_beyond_the_limit_is_413_announced_or_not(serve, names_dir) -> No
     assert server.raw(huge, half_close=True)[:12] in (b"HTTP/1.1 413", b"HTTP/1.1 400", b"")
 
 
-def test_five_megabytes_of_messages_are_413_and_four_thousand_messages_are_read(talk) -> None:
+def test_a_body_is_limited_by_bytes_and_not_by_messages(talk) -> None:
     many = [HI, {"role": "assistant", "content": "yo"}] * 2_000 + [HI]
     reply = talk.request("POST", CHAT, {"messages": many})
     assert reply.status == 200
@@ -175,7 +175,7 @@ def test_five_megabytes_of_messages_are_413_and_four_thousand_messages_are_read(
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     ],
 )
-def test_what_is_not_http_is_400_in_the_same_shape(names, data) -> None:
+def test_invalid_http_is_400_in_the_same_shape(names, data) -> None:
     head, _, body = names.raw(data).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")
     assert list(json.loads(body)) == ["error"]
@@ -198,7 +198,7 @@ def test_a_flood_of_headers_is_cut_off(names, flood) -> None:
     assert names.get("/health").status == 200
 
 
-def test_requests_in_a_row_are_answered_in_order_and_not_without_end(names) -> None:
+def test_pipelined_requests_are_answered_in_order(names) -> None:
     one = b"GET /%d HTTP/1.1\r\nHost: localhost\r\n\r\n"
     last = b"GET /last HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     received = names.raw(b"".join(one % i for i in range(10)) + last)
@@ -219,7 +219,7 @@ def test_a_half_closed_connection_does_not_hang(names) -> None:
 
 
 @pytest.mark.slow
-def test_slow_requests_are_given_up_in_the_shape_of_their_api(names) -> None:
+def test_slow_requests_time_out_in_the_shape_of_their_api(names) -> None:
     """All at once, as each is given ten seconds."""
     rest = b" HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     body = rest + b"Content-Length: 100\r\n\r\n{"
@@ -241,23 +241,23 @@ def test_slow_requests_are_given_up_in_the_shape_of_their_api(names) -> None:
         assert set(error) == {"message", "type", "param", "code"}
 
 
-def test_an_unusual_accept_header_is_answered_all_the_same(names) -> None:
+def test_an_unusual_accept_header_is_answered(names) -> None:
     assert names.get("/health", Accept="text/csv;q=0.1").status == 200
 
 
-def test_an_upgrade_is_not_taken(names) -> None:
+def test_an_upgrade_request_is_ignored(names) -> None:
     reply = names.get("/health", Connection="upgrade", Upgrade="websocket")
     assert reply.status == 200
 
 
-def test_a_body_that_is_wrong_ten_thousand_times_is_told_once(talk) -> None:
+def test_a_repeated_error_in_a_body_is_reported_once(talk) -> None:
     for wrong in (b"0", b"{}", b'{"role":""}'):
         body = b'{"messages":[' + (wrong + b",") * 10_000 + wrong + b"]}"
         reply = talk.request("POST", CHAT, body, timeout=10, Content_Type="application/json")
         assert_error(reply, 400, "messages[0]")
 
 
-def test_a_body_may_come_in_many_pieces(names) -> None:
+def test_a_body_may_arrive_in_many_pieces(names) -> None:
     head = f"POST {GENERATE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     chunked = f"{head}Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n".encode()
     pieces = b"".join(b"1\r\n%c\r\n" % byte for byte in b'{"seed": 7}' + b" " * 20_000)
@@ -265,18 +265,18 @@ def test_a_body_may_come_in_many_pieces(names) -> None:
     assert json.loads(received.partition(b"\r\n\r\n")[2]) == names.generate(seed=7).json
 
 
-def test_what_a_proxy_calls_the_address_cannot_forge_a_line_of_the_log(serve, names_dir) -> None:
+def test_a_forwarded_address_cannot_forge_a_log_line(serve, names_dir) -> None:
     server = serve(names_dir, MICROGPT_TRUSTED_PROXIES="127.0.0.1")
     assert server.get("/health", X_Forwarded_For="1.2.3.4 GET /forged 200\x85again").status == 200
     server.wait_for(r"Z 1\.2\.3\.4\\x20GET\\x20/forged\\x20200\\x85again GET /health 200")
 
 
-def test_an_unknown_page_is_named_without_control_characters(names) -> None:
+def test_an_unknown_path_is_escaped_in_the_error(names) -> None:
     assert_error(names.get("/%0d%0aX:1%C2%9b"), 404, r"/\r\nX:1\x9b does not exist")
 
 
 @pytest.mark.slow
-def test_blank_lines_after_a_reply_do_not_keep_a_connection(names) -> None:
+def test_blank_lines_do_not_keep_a_connection_open(names) -> None:
     with socket.create_connection((names.host, names.port), timeout=40) as client:
         client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
         received = b""
@@ -289,7 +289,7 @@ def test_blank_lines_after_a_reply_do_not_keep_a_connection(names) -> None:
 
 
 @pytest.mark.parametrize("length", ["Content-Length: 2", "Transfer-Encoding: chunked"])
-def test_a_body_with_an_upgrade_is_refused_and_not_lost(names, length) -> None:
+def test_a_body_with_an_upgrade_is_refused(names, length) -> None:
     head = f"POST {GENERATE} HTTP/1.1\r\nHost: localhost\r\n"
     head += f"Content-Type: application/json\r\n{length}\r\n"
     received = names.raw(f"{head}Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n{{}}".encode())
@@ -297,12 +297,12 @@ def test_a_body_with_an_upgrade_is_refused_and_not_lost(names, length) -> None:
     assert "send no Upgrade header" in json.loads(received.partition(b"\r\n\r\n")[2])["error"]
 
 
-def test_thousands_of_unknown_fields_are_counted_and_not_listed(names) -> None:
+def test_unknown_fields_are_counted_and_not_all_listed(names) -> None:
     body = {f"{i:x}": 0 for i in range(16_000)}
     assert_error(names.generate(**body), 400, "16000 fields are unknown")
 
 
-def test_one_ipv6_network_is_one_client_for_the_rate_limit(serve, names_dir) -> None:
+def test_an_ipv6_network_is_one_rate_limited_client(serve, names_dir) -> None:
     server = serve(names_dir, MICROGPT_RATE_LIMIT="1/hour", MICROGPT_TRUSTED_PROXIES="127.0.0.1")
     came = ["2001:db8::1", "2001:DB8::2", "2001:db8:0:1::1", "1.2.3.4", "::ffff:1.2.3.4", "1.2.3.5"]
     statuses = [server.get("/nowhere", X_Forwarded_For=address).status for address in came]

@@ -11,13 +11,13 @@ from microgpt.training.train import train
 PAGE = "/microgpt/v1/explain"
 
 
-def test_it_is_the_explanation_of_the_library(names, names_gpt) -> None:
+def test_explain_returns_the_explanation_of_the_library(names, names_gpt) -> None:
     body = {"text": "anna", "top": 3, "attention": [[0, 0]], "position": -1}
     result = explain(names_gpt, "anna", n_alternatives=3, attention=[(0, 0)], position=-1)
     assert names.request("POST", PAGE, body).json == json.loads(json.dumps(result.facts()))
 
 
-def test_the_end_of_running_text_does_not_count(serve, tmp_path) -> None:
+def test_running_text_is_explained_without_an_end(serve, tmp_path) -> None:
     save(train(["anna" * 20], config=TrainConfig(steps=5, text="stream")), tmp_path / "stream")
     model = load(tmp_path / "stream")
     reply = serve(tmp_path / "stream").request("POST", PAGE, {"text": "anna", "position": -1})
@@ -26,11 +26,33 @@ def test_the_end_of_running_text_does_not_count(serve, tmp_path) -> None:
     assert reply.json["n_scored"] == 4
 
 
-def test_a_conversation_is_explained(talk, talk_gpt) -> None:
+def test_a_conversation_can_be_explained(talk, talk_gpt) -> None:
     messages = [("system", "be kind"), ("user", "hi"), ("assistant", "yo")]
     body = {"messages": [{"role": role, "content": content} for role, content in messages]}
     wanted = explain(talk_gpt, [Message("user", "hi"), Message("assistant", "yo")])
     assert talk.request("POST", PAGE, body).json == json.loads(json.dumps(wanted.facts()))
+
+
+def test_explain_reads_a_conversation_as_chat_does(talk, talk_gpt) -> None:
+    talked = ["Hi", "yo man", "hi there", "yo man", "HI, there", "yo"]  # more than the context
+    roles = ("user", "assistant")
+    body = {"messages": [{"role": roles[i % 2], "content": one} for i, one in enumerate(talked)]}
+    found = talk.request("POST", PAGE, body).json
+    reply = talk.chat(*talked[:-1]).json
+    assert (found["tokens_dropped"], found["unknown_characters"]) == (12, ",")
+    assert reply["tokens_dropped"] == 12
+    prompt = talk_gpt.chat_prompt([Message(roles[i % 2], one) for i, one in enumerate(talked[:-1])])
+    read = [*prompt.tokens, *talk_gpt.tokenizer.encode("yo")]
+    assert found["read"] == [talk_gpt.tokenizer.label(token) for token in read]
+
+
+def test_an_unreadable_last_reply_cannot_be_explained(talk) -> None:
+    user = {"role": "user", "content": "hi, you"}
+    for reply, problem in (("q", "does not contain 'q'"), ("yo" * 2048, "4101 characters")):
+        body = {"messages": [user, {"role": "assistant", "content": reply}]}
+        refused = talk.request("POST", PAGE, body)
+        assert refused.status == 400
+        assert problem in refused.json["error"]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +70,7 @@ def test_a_conversation_is_explained(talk, talk_gpt) -> None:
         ({"messages": [{"role": "user", "content": "hi"}]}, "chat"),
     ],
 )
-def test_bad_requests_are_refused(names, body, problem) -> None:
+def test_bad_explain_requests_are_refused(names, body, problem) -> None:
     reply = names.request("POST", PAGE, body)
     assert reply.status == 400
     assert problem in reply.json["error"]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,7 +11,8 @@ from microgpt import InferenceGpt
 from microgpt.config import Sampling
 from microgpt.errors import ConfigError
 from microgpt_serve import batch_scheduler
-from microgpt_serve.batch_scheduler import BatchScheduler
+from microgpt_serve.batch_scheduler import MAX_LARGE, BatchScheduler
+from microgpt_serve.errors import QueueFullError
 from microgpt_serve.log import set_up_logs
 from microgpt_serve.middleware.access_log import AccessLogMiddleware
 
@@ -26,7 +28,7 @@ class BrokenBatch:
 @pytest.mark.parametrize(
     "error", [ValueError("x"), ConfigError("x"), StopIteration(), SystemExit()]
 )
-def test_a_thread_outlives_whatever_the_engine_raises(monkeypatch, names_result, error) -> None:
+def test_the_thread_survives_any_error_of_the_engine(monkeypatch, names_result, error) -> None:
     monkeypatch.setattr(BrokenBatch, "error", error, raising=False)
     model = InferenceGpt(names_result)
 
@@ -46,7 +48,7 @@ def test_a_thread_outlives_whatever_the_engine_raises(monkeypatch, names_result,
     asyncio.run(ask())
 
 
-def test_batches_that_come_together_are_shared_out(monkeypatch, names_result) -> None:
+def test_two_threads_share_simultaneous_batches(monkeypatch, names_result) -> None:
     together = threading.Barrier(2)
 
     class MeetingBatch(batch_scheduler.Batch):
@@ -69,7 +71,45 @@ def test_batches_that_come_together_are_shared_out(monkeypatch, names_result) ->
     asyncio.run(ask())
 
 
-def test_a_fault_is_a_500_with_its_request_id(capfd, own_logs) -> None:
+def test_small_requests_take_less_room_in_the_queue(names_result) -> None:
+    model = InferenceGpt(names_result)
+
+    async def ask() -> None:
+        work = BatchScheduler(64)
+        work.loop = asyncio.get_running_loop()  # no threads: all wait
+        large = [work.submit(model, model.text_job(50, max_tokens=16_384)) for _ in range(50)]
+        small = [work.submit(model, model.text_job()) for _ in range(14 * 64)]
+        with pytest.raises(QueueFullError):
+            work.submit(model, model.text_job())
+        await asyncio.sleep(0)
+        work.cancel(large[0])
+        assert work.submit(model, model.text_job())
+        for request in (*large, *small):
+            work.cancel(request)
+
+    asyncio.run(ask())
+
+
+def test_large_requests_leave_room_for_small_ones(names_result) -> None:
+    model = InferenceGpt(names_result)
+
+    async def ask() -> None:
+        work = BatchScheduler(64)
+        work.loop = asyncio.get_running_loop()  # no threads: all wait
+        large = [work.submit(model, model.text_job(50, max_tokens=2000 + i)) for i in range(9)]
+        small = work.submit(model, model.text_job())
+        work._flush()
+        batches = []
+        while taken := work._take(batches):
+            batches.append(SimpleNamespace(is_large=taken[0].is_large, requests=taken))
+        begun = [request for batch in batches for request in batch.requests]
+        assert begun == [*large[:MAX_LARGE], small]
+        assert work.n_waiting == len(large) - MAX_LARGE
+
+    asyncio.run(ask())
+
+
+def test_an_internal_error_is_a_500_with_its_request_id(capfd, own_logs) -> None:
     counted, sent = [], []
 
     async def app(scope, receive, send) -> None:

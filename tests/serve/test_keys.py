@@ -24,13 +24,13 @@ FILLERS = st.lists(st.one_of(BLANK, COMMENTS))
 
 
 @given(st.lists(st.tuples(FILLERS, BLANK, KEYS, BLANK), min_size=1, unique_by=lambda it: it[2]))
-def test_the_keys_of_a_file_are_its_lines_without_comments_and_blanks(parts) -> None:
+def test_a_key_file_has_one_key_per_line_and_comments(parts) -> None:
     lines = [line for filler, a, key, b in parts for line in (*filler, a + key + b)]
     assert parse_keys("\n".join(lines), "f") == [key for _, _, key, _ in parts]
 
 
 @given(st.text())
-def test_any_text_gives_good_keys_or_one_sentence_without_them(text) -> None:
+def test_any_text_gives_valid_keys_or_one_error(text) -> None:
     try:
         keys = parse_keys(text, "f")
     except ConfigError as error:
@@ -43,7 +43,7 @@ def test_any_text_gives_good_keys_or_one_sentence_without_them(text) -> None:
 
 
 @given(st.lists(KEYS, min_size=1, unique=True), st.binary())
-def test_each_key_opens_and_nothing_else(tmp_path_factory, keys, other) -> None:
+def test_only_a_listed_key_is_accepted(tmp_path_factory, keys, other) -> None:
     file = tmp_path_factory.mktemp("keys") / "keys"
     file.write_text("\n".join(keys))
     file.chmod(0o600)
@@ -65,9 +65,7 @@ def status(server, key: str) -> int:
     return server.get(MODEL, Authorization=f"Bearer {key}".strip()).status
 
 
-def test_every_key_of_the_file_and_the_one_of_the_environment_open(
-    serve, names_dir, keys_file
-) -> None:
+def test_keys_from_file_and_environment_are_accepted(serve, names_dir, keys_file) -> None:
     server = serve(names_dir, MICROGPT_API_KEYS_FILE=str(keys_file), MICROGPT_API_KEY="k-env")
     assert [status(server, key) for key in ("k-alice", "k-bob", "k-env")] == [200] * 3
     assert [status(server, key) for key in ("k-eve", "", "# bob", "k-alice k-bob")] == [401] * 4
@@ -76,7 +74,7 @@ def test_every_key_of_the_file_and_the_one_of_the_environment_open(
     assert not [key for key in ("k-alice", "k-bob", "k-env", "k-eve") if key in server.log]
 
 
-def test_the_rate_limit_counts_each_key_by_itself(serve, names_dir, keys_file) -> None:
+def test_the_rate_limit_counts_each_key_separately(serve, names_dir, keys_file) -> None:
     settings = {"MICROGPT_API_KEYS_FILE": str(keys_file), "MICROGPT_RATE_LIMIT": "2/hour"}
     server = serve(names_dir, **settings)
     assert [status(server, "k-alice") for _ in range(3)] == [200, 200, 429]
@@ -87,7 +85,7 @@ def test_the_rate_limit_counts_each_key_by_itself(serve, names_dir, keys_file) -
     assert status(server, "k-alice") == 429  # a reload forgives nothing
 
 
-def test_sighup_reads_the_keys_again(serve, names_dir, keys_file) -> None:
+def test_sighup_reloads_the_keys(serve, names_dir, keys_file) -> None:
     server = serve(names_dir, MICROGPT_API_KEYS_FILE=str(keys_file))
     keys_file.write_text("k-bob\nk-carol\nk-dave\n")
     server.signal(signal.SIGHUP)
@@ -95,9 +93,7 @@ def test_sighup_reads_the_keys_again(serve, names_dir, keys_file) -> None:
     assert [status(server, key) for key in ("k-alice", "k-bob", "k-carol")] == [401, 200, 200]
 
 
-def test_bad_keys_at_a_reload_leave_the_old_ones_and_the_model_is_loaded(
-    serve, names_dir, keys_file
-) -> None:
+def test_bad_keys_at_a_reload_keep_the_old_ones(serve, names_dir, keys_file) -> None:
     server = serve(names_dir, MICROGPT_API_KEYS_FILE=str(keys_file))
     keys_file.write_text("k-carol\nk carol\n")
     server.signal(signal.SIGHUP)
@@ -122,7 +118,7 @@ def test_bad_keys_at_a_reload_leave_the_old_ones_and_the_model_is_loaded(
         ("k-1\nk-2\nk-1\n", ", line 3: duplicate of the key on line 1"),
     ],
 )
-def test_a_bad_file_of_keys_stops_the_start_with_a_sentence(
+def test_a_bad_key_file_prevents_the_start_with_one_error(
     names_dir, tmp_path, content, problem
 ) -> None:
     file = tmp_path / "api-keys"
@@ -137,7 +133,7 @@ def test_a_bad_file_of_keys_stops_the_start_with_a_sentence(
 
 
 @pytest.mark.parametrize("kind", ["fifo", "device", "sparse"])
-def test_keys_are_read_from_a_regular_file_of_bounded_size(tmp_path, kind) -> None:
+def test_a_key_file_must_be_regular_and_small(tmp_path, kind) -> None:
     file = tmp_path / "api-keys"
     if kind == "fifo":
         os.mkfifo(file)
@@ -150,15 +146,13 @@ def test_keys_are_read_from_a_regular_file_of_bounded_size(tmp_path, kind) -> No
         ApiKeys(None, str(file))
 
 
-def test_keys_that_everyone_can_read_are_warned_of(serve, names_dir, keys_file) -> None:
+def test_a_key_file_that_everyone_can_read_gives_a_warning(serve, names_dir, keys_file) -> None:
     keys_file.chmod(0o644)
     server = serve(names_dir, MICROGPT_API_KEYS_FILE=str(keys_file))
     server.wait_for("warning: all users of this machine can read the API keys; run: chmod o-r /")
     assert server.get("/health").status == 200
 
 
-def test_with_a_file_of_keys_a_service_for_everyone_is_not_warned_of(
-    serve, names_dir, keys_file
-) -> None:
+def test_a_public_service_with_a_key_file_gives_no_warning(serve, names_dir, keys_file) -> None:
     server = serve(names_dir, HOST="0.0.0.0", MICROGPT_API_KEYS_FILE=str(keys_file))
     assert "warning" not in server.log

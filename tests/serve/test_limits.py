@@ -22,7 +22,7 @@ def message_of(reply) -> str:
 
 
 @pytest.mark.parametrize("page", [CHAT, OPENAI_CHAT])
-def test_a_long_conversation_is_read_up_to_a_number_of_messages(talk, page) -> None:
+def test_a_conversation_has_a_maximum_of_messages(talk, page) -> None:
     reply = talk.request("POST", page, {"messages": [HI] * MAX_MESSAGES})
     assert reply.status == 200
     assert reply.json["tokens_dropped"] > MAX_MESSAGES
@@ -32,7 +32,7 @@ def test_a_long_conversation_is_read_up_to_a_number_of_messages(talk, page) -> N
 
 
 @pytest.mark.parametrize("page", [CHAT, OPENAI_CHAT])
-def test_a_long_conversation_is_read_up_to_a_number_of_characters(talk, page) -> None:
+def test_a_conversation_has_a_maximum_of_characters(talk, page) -> None:
     old = {"role": "user", "content": "h" * (MAX_CHARACTERS - 2)}
     reply = talk.request("POST", page, {"messages": [old, HI]})
     assert (reply.status, reply.json["tokens_dropped"]) == (200, MAX_CHARACTERS)
@@ -42,21 +42,21 @@ def test_a_long_conversation_is_read_up_to_a_number_of_characters(talk, page) ->
 
 
 @pytest.mark.parametrize("page", [GENERATE, COMPLETIONS])
-def test_a_prompt_has_a_number_of_characters_at_the_most(names, page) -> None:
+def test_a_prompt_has_a_maximum_of_characters(names, page) -> None:
     reply = names.request("POST", page, {"prompt": "a" * (MAX_CHARACTERS + 1)})
     assert reply.status == 400
     assert f"prompt must have at most {MAX_CHARACTERS} characters" in message_of(reply)
 
 
 @pytest.mark.parametrize("value", [b"0", b"[]", b'{"role":""}', b'{"a":0,"b":0}', b"[[[[]]]]"])
-def test_a_body_of_too_many_values_is_413(talk, value) -> None:
+def test_a_body_with_too_many_values_is_413(talk, value) -> None:
     body = b'{"messages":[%s]}' % b",".join([value] * MAX_PUNCTUATION)
     reply = talk.request("POST", CHAT, body, Content_Type="application/json")
     assert reply.status == 413
     assert "characters { [ : ," in message_of(reply)
 
 
-def test_a_body_of_too_many_escapes_is_413(names) -> None:
+def test_a_body_with_too_many_escapes_is_413(names) -> None:
     body = b'{"prompt": "%s"}' % (b"\\n" * (2 * MAX_CHARACTERS + 1))
     reply = names.request("POST", GENERATE, body, Content_Type="application/json")
     assert reply.status == 413
@@ -65,7 +65,7 @@ def test_a_body_of_too_many_escapes_is_413(names) -> None:
 
 @pytest.mark.parametrize("page", [CHAT, OPENAI_CHAT])
 @pytest.mark.parametrize("place", ["top", "message", "value"])
-def test_what_a_client_sends_is_cut_in_errors(talk, page, place) -> None:
+def test_errors_shorten_what_a_client_sent(talk, page, place) -> None:
     long = "\x1b" + "a" * 1_000_000
     body = {
         "top": {"messages": [HI], long: 1},
@@ -85,7 +85,7 @@ def test_the_key_is_checked_before_the_body_is_read(serve, names_dir) -> None:
         assert client.recv(65536).startswith(b"HTTP/1.1 401 ")
 
 
-def test_a_client_that_sends_its_whole_body_first_reads_the_refusal(serve, names_dir) -> None:
+def test_a_client_that_sends_everything_reads_the_refusal(serve, names_dir) -> None:
     """A connection that is closed with bytes unread is reset, and the reply is lost."""
     server = serve(names_dir, MICROGPT_API_KEY="secret")
     head = f"POST {GENERATE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -106,7 +106,7 @@ def half_a_body(server, n_bytes: int, n_sent: int | None = None) -> socket.socke
     return client
 
 
-def test_large_bodies_together_are_bounded_and_small_ones_still_read(serve, names_dir) -> None:
+def test_large_bodies_share_a_memory_limit(serve, names_dir) -> None:
     server = serve(names_dir, MICROGPT_MAX_BODY_BYTES="100000")
     open_ones = [half_a_body(server, 100_000) for _ in range(17)]
     answered = select.select(open_ones, [], [], 30)[0]
@@ -125,7 +125,7 @@ def test_large_bodies_together_are_bounded_and_small_ones_still_read(serve, name
 
 
 @pytest.mark.slow
-def test_unfinished_bodies_of_hundreds_of_connections_take_bounded_memory(serve, names_dir) -> None:
+def test_unfinished_bodies_take_bounded_memory(serve, names_dir) -> None:
     server = serve(names_dir)
     process = psutil.Process(server.process.pid)
     before, most = process.memory_info().rss, 0

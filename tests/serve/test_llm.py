@@ -43,7 +43,7 @@ def _base(server) -> str:
 
 
 @pytest.mark.slow
-def test_llm_prints_the_reply_of_the_library_and_ignores_a_system_prompt(llm, talk_gpt) -> None:
+def test_llm_prints_the_librarys_reply_without_system_prompt(llm, talk_gpt) -> None:
     done = llm("prompt", "-m", "talk", *OPTIONS, "--no-stream", "-s", "Be kind.", "hi there")
     reply = talk_gpt.chat([Message("user", "hi there")], sampling=Sampling(1.5), seed=3)
     assert (done.returncode, done.stdout) == (0, f"{reply.content}\n"), done.stderr
@@ -51,16 +51,14 @@ def test_llm_prints_the_reply_of_the_library_and_ignores_a_system_prompt(llm, ta
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [[], ["--no-stream"]])
-def test_llm_prints_what_a_text_model_makes_of_a_prompt(llm, names_gpt, how) -> None:
+def test_llm_prints_the_continuation_of_a_text_model(llm, names_gpt, how) -> None:
     done = llm("prompt", "-m", "names", *OPTIONS, *how, "an")
     (text,) = names_gpt.generate(prompt="an", temperature=1.5, seed=3)
     assert (done.returncode, "an" + done.stdout) == (0, f"{text}\n"), done.stderr
 
 
 @pytest.mark.slow
-def test_llm_streams_the_replies_of_the_library_and_goes_on_with_a_conversation(
-    llm, talk_gpt
-) -> None:
+def test_llm_streams_replies_and_continues_a_conversation(llm, talk_gpt) -> None:
     said: list[Message] = []
     for text, where in (("hi there", ("-m", "talk")), ("yo", ("-c",))):
         done = llm("prompt", *where, *OPTIONS, text)

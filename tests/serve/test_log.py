@@ -34,7 +34,7 @@ def read_all(fd: int) -> list[str]:
 
 
 @pytest.mark.parametrize("is_blocking", [True, False])
-def test_a_reader_who_reads_gets_every_line_also_the_last(is_blocking) -> None:
+def test_a_reader_gets_every_line_including_the_last(is_blocking) -> None:
     out, into = os.pipe()
     os.set_blocking(into, is_blocking)
     read: list[str] = []
@@ -49,7 +49,7 @@ def test_a_reader_who_reads_gets_every_line_also_the_last(is_blocking) -> None:
     assert read == [f"line {i} of a log" for i in range(9000)]
 
 
-def test_what_nobody_reads_is_dropped_counted_and_told_of() -> None:
+def test_unread_lines_are_dropped_and_counted() -> None:
     out, into = os.pipe()
     counted: list[int] = []
     handler = LogHandler(into)
@@ -72,7 +72,7 @@ def test_what_nobody_reads_is_dropped_counted_and_told_of() -> None:
     assert sum(int(line.removesuffix(told)) for line in read if line.endswith(told)) == n_dropped
 
 
-def test_the_end_of_the_log_does_not_wait_for_a_reader_who_has_stopped(monkeypatch) -> None:
+def test_closing_the_log_does_not_wait_for_a_stopped_reader(monkeypatch) -> None:
     monkeypatch.setattr(log, "LAST_LINES_S", 0.05)
     out, into = os.pipe()
     handler = LogHandler(into)
@@ -86,7 +86,7 @@ def test_the_end_of_the_log_does_not_wait_for_a_reader_who_has_stopped(monkeypat
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
-def test_lines_that_cannot_be_written_are_counted_and_told_of_later(tmp_path) -> None:
+def test_lines_that_cannot_be_written_are_counted(tmp_path) -> None:
     counted: list[int] = []
     full = os.open("/dev/full", os.O_WRONLY)
     handler = LogHandler(full)
@@ -146,7 +146,7 @@ def ask(server, n_requests: int) -> int:
 
 
 @pytest.mark.slow
-def test_a_reader_of_the_log_who_stops_does_not_stop_the_service(serve, names_dir, reader) -> None:
+def test_a_stopped_log_reader_does_not_stop_the_service(serve, names_dir, reader) -> None:
     server = serve(names_dir, command=["sh", "-c", f"exec {SERVE} 2>{reader.fifo}"])
     reader.may_read.clear()
     n_answered = ask(server, 1500)
@@ -174,7 +174,7 @@ def test_a_reader_of_the_log_who_stops_does_not_stop_the_service(serve, names_di
     assert server.process.wait(20) == 0
 
 
-def test_strangers_cannot_write_into_the_log_or_fill_it(serve, names_dir, tmp_path) -> None:
+def test_clients_can_neither_forge_nor_flood_the_log(serve, names_dir, tmp_path) -> None:
     name = "names\x1b[2J\n2026 GET forged"
     shutil.copytree(names_dir, tmp_path / name)
     meta = json.loads((tmp_path / name / "meta.json").read_text())

@@ -5,6 +5,12 @@ import json
 import pytest
 
 from microgpt import InferenceGpt
+from microgpt.engine.compiled_model import CompiledModel
+from microgpt.sampling import Continuation, DecodeRules, Job
+from microgpt.steps import finish
+from microgpt_serve.routes.openai.choice import GeneratedChoice
+from microgpt_serve.routes.openai.log_probabilities import LogProbabilities
+from microgpt_serve.schemas import MAX_ALTERNATIVES
 
 COMPLETIONS = "/v1/completions"
 SCORE = {"temperature": 0, "max_tokens": 1, "logprobs": 1, "echo": True, "seed": 1234}  # as lm-eval
@@ -33,7 +39,7 @@ def ended(talk, talk_gpt) -> str:
     raise AssertionError("no text ends")
 
 
-def test_the_token_that_ends_a_text_is_in_the_lists(talk, talk_gpt, ended) -> None:
+def test_the_end_token_of_a_text_is_listed(talk, talk_gpt, ended) -> None:
     """lm-eval drops the last entry of each list; it must be that of the token after the prompt."""
     (choice,) = complete(talk, ended, **SCORE)
     told = choice["logprobs"]
@@ -46,7 +52,7 @@ def test_the_token_that_ends_a_text_is_in_the_lists(talk, talk_gpt, ended) -> No
     assert told["top_logprobs"][-1] == {told["tokens"][-1]: told["token_logprobs"][-1]}
 
 
-def test_the_token_that_ends_a_reply_is_in_its_list_also_in_a_stream(talk, ended) -> None:
+def test_the_end_token_of_a_reply_is_listed(talk, ended) -> None:
     body = {"messages": [{"role": "user", "content": "hi"}], "logprobs": True, "top_logprobs": 1}
     for seed in range(50):
         reply = talk.request("POST", "/v1/chat/completions", {**body, "seed": seed}).json
@@ -62,7 +68,7 @@ def test_the_token_that_ends_a_reply_is_in_its_list_also_in_a_stream(talk, ended
     assert [one.token for piece in pieces if piece for one in piece.content][-1] == "<|end_turn|>"
 
 
-def test_the_token_that_was_taken_is_among_the_likeliest(names) -> None:
+def test_the_chosen_token_is_among_the_likeliest(names) -> None:
     choices = complete(names, "an", n=20, seed=1, temperature=9, logprobs=2, echo=True)
     n_others = set()
     for choice in choices:
@@ -77,7 +83,7 @@ def test_the_token_that_was_taken_is_among_the_likeliest(names) -> None:
     assert [list(one) for one in bare["logprobs"]["top_logprobs"][:2]] == [["a"], ["n"]]
 
 
-def test_a_prompt_that_fills_the_context_has_its_own_values(talk, talk_gpt) -> None:
+def test_a_prompt_that_fills_the_context_has_log_probabilities(talk, talk_gpt) -> None:
     room = talk_gpt.config.block_size - len(talk_gpt.opening(""))
     full = ("hi there yo man " * 9)[:room]
     for prompt in (full, full[:-1]):
@@ -89,7 +95,7 @@ def test_a_prompt_that_fills_the_context_has_its_own_values(talk, talk_gpt) -> N
         assert same == choice
 
 
-def test_no_tokens_may_be_asked_for(talk, talk_gpt) -> None:
+def test_a_request_may_ask_for_no_tokens(talk, talk_gpt) -> None:
     body = SCORE | {"max_tokens": 0}
     (choice,) = complete(talk, "yo man", **body)
     assert (choice["text"], choice["finish_reason"]) == ("yo man", "length")
@@ -101,7 +107,7 @@ def test_no_tokens_may_be_asked_for(talk, talk_gpt) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_each_of_several_prompts_is_answered_as_if_it_were_alone(talk, talk_gpt, stream) -> None:
+def test_several_prompts_are_answered_independently(talk, talk_gpt, stream) -> None:
     prompts = ["hi", "", "yo man", "there"]
     settings = {"seed": 5, "temperature": 2, "n": 3}
     wanted = [
@@ -128,7 +134,7 @@ def test_each_of_several_prompts_is_answered_as_if_it_were_alone(talk, talk_gpt,
         assert texts == wanted
 
 
-def test_a_prompt_of_tokens_is_what_it_says(talk, talk_gpt) -> None:
+def test_a_prompt_may_be_given_as_tokens(talk, talk_gpt) -> None:
     tokenizer = talk_gpt.tokenizer
     turn = [tokenizer.bos_id, tokenizer.role_id("user"), *tokenizer.encode("hi")]
     (as_is,) = complete(talk, turn, **SCORE)
@@ -164,13 +170,57 @@ def test_a_prompt_of_tokens_is_what_it_says(talk, talk_gpt) -> None:
         ("a" * 200_000, "prompt must have at most 131072 characters"),
     ],
 )
-def test_a_bad_prompt_is_refused_in_a_sentence(talk, prompt, message) -> None:
+def test_a_bad_prompt_is_refused_in_one_sentence(talk, prompt, message) -> None:
     reply = talk.request("POST", COMPLETIONS, {"prompt": prompt})
     assert reply.status == 400
     assert reply.json["error"]["message"].startswith(message)
 
 
-def test_the_limit_of_texts_counts_prompts_and_choices(talk) -> None:
+def test_the_limit_on_texts_counts_prompts_and_choices(talk) -> None:
     reply = talk.request("POST", COMPLETIONS, {"prompt": ["hi"] * 11, "n": 5})
     assert reply.status == 400
     assert reply.json["error"]["message"].startswith("n times the number of prompts must be <= 50")
+
+
+def test_a_stream_reads_each_token_once(talk_gpt, monkeypatch) -> None:
+    prompt = talk_gpt.opening("hi")
+    job, tokens = Job([prompt], range(1), DecodeRules()), talk_gpt.tokenizer.encode(" there yo")
+    computed = {}
+    for is_stream in (False, True):
+        found = LogProbabilities(talk_gpt, job, 2, is_stream=is_stream)
+        choice = GeneratedChoice(0, talk_gpt.tokenizer, prompt=prompt)
+        computed[is_stream] = []
+        for n in range(1, len(tokens) + 1) if is_stream else [len(tokens)]:
+            choice.extend(Continuation(tokens[:n], None))
+            computed[is_stream] += finish(found.add_to(choice, choice.update())).likely
+        monkeypatch.setattr(CompiledModel, "activations", None)  # reads from the start
+    assert list(map(list, computed[True])) == list(map(list, computed[False]))
+    for one, other in zip(computed[True], computed[False], strict=True):
+        assert list(one.values()) == pytest.approx(list(other.values()), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("page", "body"),
+    [
+        (COMPLETIONS, {"prompt": "hi", "logprobs": 20, "n": 8, "max_tokens": 16_384}),
+        (
+            "/v1/chat/completions",
+            {
+                "messages": [{"role": "user", "content": "hi"}],
+                "logprobs": True,
+                "n": 50,
+                "max_tokens": 3000,
+                "stream": True,
+            },
+        ),
+    ],
+)
+def test_the_log_probabilities_per_response_are_limited(talk, page, body) -> None:
+    reply = talk.request("POST", page, body)
+    assert reply.status == 400
+    n = body["n"] * body["max_tokens"]
+    n_likely = n * max(1, body["logprobs"] * ("prompt" in body))
+    assert reply.json["error"]["message"] == (
+        f"up to {n_likely} log-probabilities ({n} tokens) could be returned; at most "
+        f"{MAX_ALTERNATIVES} are allowed; reduce max_tokens or n"
+    )

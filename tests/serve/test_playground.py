@@ -27,9 +27,22 @@ HERE = "http://127.0.0.1:"
 TAKEN = "document.title = 'taken'"
 SCRIPT = f'</script><script>{TAKEN}</script><img src=x onerror="{TAKEN}">'
 HOSTILE = SCRIPT + "'&lt;\u2028\u202e\x07"
+LIMIT = """
+    const replace = history.replaceState.bind(history);
+    window.allowed = 0;
+    history.replaceState = (...all) => {
+        if (allowed-- <= 0) throw new DOMException("called too often", "SecurityError");
+        replace(...all);
+    };
+"""
+READ = "document.getElementById('positions').textContent.replaceAll('␣', ' ')"
+TYPE = """text => [...text].forEach((_, i) => {
+    document.getElementById("text").value = text.slice(0, i + 1);
+    document.getElementById("text").dispatchEvent(new InputEvent("input", {bubbles: true}));
+})"""
 
 
-def test_the_page_is_small_and_loads_its_own_files_alone(names) -> None:
+def test_the_page_is_small_and_loads_only_its_own_files(names) -> None:
     sent = names.get("/")
     assert sent.headers["content-type"] == "text/html; charset=utf-8"
     assert sent.body == (FILES / "index.html").read_bytes()
@@ -49,7 +62,7 @@ def test_the_page_is_small_and_loads_its_own_files_alone(names) -> None:
     assert names.get("/playground/..%2fapp.py").status == 404
 
 
-def test_the_page_needs_no_key_and_what_it_asks_for_does(serve, names_dir) -> None:
+def test_only_the_requests_of_the_page_need_a_key(serve, names_dir) -> None:
     server = serve(names_dir, MICROGPT_API_KEY="secret")
     assert server.get("/").status == server.get("/playground/main.js").status == 200
     assert server.get("/microgpt/v1/model").status == 401
@@ -136,9 +149,7 @@ def replies(page: "Page", n: int) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_conversation_is_streamed_edited_copied_and_linked(
-    talk, talk_gpt, page, complaints
-) -> None:
+def test_a_reply_can_be_streamed_edited_copied_and_linked(talk, talk_gpt, page, complaints) -> None:
     opened(page, talk, "chat")
     page.fill("#message", "hi there")
     page.keyboard.press("Enter")
@@ -154,6 +165,7 @@ def test_a_conversation_is_streamed_edited_copied_and_linked(
     page.click(".assistant >> text=Copy")
     page.wait_for_selector("text=Copied")
     assert page.evaluate("navigator.clipboard.readText()") == expected
+    until(page, "location.hash.endsWith('seed=7')")
     link = page.url
     page.fill("#message", "hi? " + "hi " * 9)
     page.click("#send")
@@ -170,7 +182,7 @@ def test_a_conversation_is_streamed_edited_copied_and_linked(
 
 
 @pytest.mark.slow
-def test_stop_ends_the_work_of_the_service(serve, tmp_path, page, complaints) -> None:
+def test_stop_cancels_the_generation_in_the_service(serve, tmp_path, page, complaints) -> None:
     talk = (Message("user", "ab" * 9), Message("assistant", "ab" * 40))
     shape = ModelConfig(n_embd=256, n_layer=6, block_size=2048, init_std=0.02)
     save(train([talk], model=shape, config=TrainConfig(steps=1, lr=0.01)), tmp_path / "slow")
@@ -179,6 +191,9 @@ def test_stop_ends_the_work_of_the_service(serve, tmp_path, page, complaints) ->
     page.fill("#message", "abba")
     page.keyboard.press("Enter")
     until(page, "document.querySelector('#turns .assistant .said').innerText.length > 3")
+    page.click("nav >> text=Generate")  # the reply goes on meanwhile
+    page.click("nav >> text=Chat")
+    page.wait_for_selector("#turns [aria-busy=true]")
     page.keyboard.press("Escape")
     _, partial = replies(page, 2)
     assert 3 < len(partial) < 2000
@@ -188,7 +203,7 @@ def test_stop_ends_the_work_of_the_service(serve, tmp_path, page, complaints) ->
 
 
 @pytest.mark.slow
-def test_generated_texts_are_those_of_the_library_and_copies_are_marked(
+def test_generated_texts_are_the_librarys_with_copies_marked(
     names, names_gpt, page, complaints
 ) -> None:
     opened(page, names, "generate")
@@ -260,7 +275,7 @@ def test_the_bars_follow_position_temperature_and_top_k(names, names_gpt, page, 
 
 
 @pytest.mark.slow
-def test_texts_that_do_not_fit(names, names_gpt, page, complaints) -> None:
+def test_texts_that_are_too_long_are_reported(names, names_gpt, page, complaints) -> None:
     opened(page, names, "inside", text="xyz!")
     page.wait_for_selector("#unreadable:not([hidden])")
     assert page.inner_text("#unreadable").startswith("The model does not know “xyz!”")
@@ -312,12 +327,142 @@ def test_attention_and_numbers_are_those_of_the_model(talk, talk_gpt, page, comp
             assert shown == pytest.approx(found.activations[name], abs=0.0051)
         page.click("#forth", force=True)
     assert page.is_disabled("#forth")
-    assert "step=probabilities" in page.url
+    until(page, "location.hash.includes('step=probabilities')")
     assert complaints == []
 
 
 @pytest.mark.slow
-def test_problems_are_told_in_words(serve, names_dir, page, complaints) -> None:
+def test_the_page_works_if_the_browser_limits_history_changes(names, page, complaints) -> None:
+    """WebKit allows 100 in 30 seconds; here, 0 at first."""
+    page.add_init_script(LIMIT)
+    opened(page, names, "inside", text="a")
+    page.wait_for_selector("#explained:not([hidden])")
+    page.evaluate(TYPE, "anna")
+    until(page, "document.querySelectorAll('#positions .token').length === 5")
+    assert page.url.endswith("?text=a")
+    page.evaluate("window.allowed = 100")
+    until(page, "location.hash.endsWith('?text=anna')")
+    page.evaluate(TYPE, "an" * 100)
+    until(page, f"location.hash.endsWith('?text={'an' * 100}')")
+    until(page, "document.getElementById('cut').innerText.includes('201 tokens')")
+    assert page.evaluate("window.allowed") > 90
+    assert complaints == []
+
+
+@pytest.mark.slow
+def test_a_view_keeps_its_content_while_another_is_shown(talk, talk_gpt, page, complaints) -> None:
+    opened(page, talk, "chat")
+    page.fill("#message", "hi there")
+    page.keyboard.press("Enter")
+    said = replies(page, 2)
+    page.click("nav >> text=Generate")
+    page.fill("#prompt", "yo")
+    page.click("#make")
+    page.wait_for_selector("#samples li")
+    made = page.inner_text("#samples")
+    for _ in range(2):  # the second time it is the view that is shown
+        page.click("nav >> text=Chat")
+        page.wait_for_selector("#chat:not([hidden])")
+        assert replies(page, 2) == said
+    until(page, "location.hash.includes('m=hi+there&m=')")
+    page.fill("#message", "hi")
+    page.keyboard.press("Enter")
+    talked = replies(page, 4)
+    page.go_back()
+    page.wait_for_selector("#generate:not([hidden])")
+    assert page.inner_text("#samples") == made
+    page.go_forward()
+    page.wait_for_selector("#chat:not([hidden])")
+    assert replies(page, 4) == talked
+    opened(page, talk, "chat", m=["hi"])  # another conversation, in the address
+    assert replies(page, 1) == ["hi"]
+    assert complaints == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("view", ["constructor", "__proto__", "nonsense?text=anna"])
+def test_an_unknown_view_shows_the_first_one(names, page, complaints, view) -> None:
+    page.goto(f"{HERE}{names.port}/#/{view}")
+    page.wait_for_selector("#generate:not([hidden])")
+    until(page, "location.hash === '#/generate'")
+    assert page.is_hidden("#inside")
+    assert page.title() == "Generate – microgpt"
+    assert complaints == []
+
+
+@pytest.mark.slow
+def test_a_later_reply_is_explained_with_its_context(talk, talk_gpt, page, complaints) -> None:
+    def check(*messages: str) -> None:
+        roles = ("user", "assistant")
+        prompt = talk_gpt.chat_prompt([Message(roles[i % 2], m) for i, m in enumerate(messages)])
+        wanted = "".join(talk_gpt.tokenizer.label(one) for one in (*prompt.tokens, *yo))
+        names = ("bos", "start"), ("user", "user:"), ("assistant", "assistant:")
+        for name, text in (*names, ("end_turn", "end of turn")):
+            wanted = wanted.replace(f"<|{name}|>", text)
+        until(page, f"{READ} === '{wanted}'")
+
+    yo = talk_gpt.tokenizer.encode("yo")
+    opened(page, talk, "chat", m=["hi there", "yo man", "hi", "yo"])
+    page.click("#turns li:last-child >> text=Look inside")
+    check("hi there", "yo man", "hi")
+    assert page.inner_text("#before span >> nth=0") == "The model also reads the 2 messages before."
+    learned = page.locator("#positions .token[title]").all_inner_texts()
+    assert learned == [*"yo␣man", "end of turn", *"yo"]
+    page.fill("#question", "hi there")
+    check("hi there", "yo man", "hi there")
+    until(page, "location.hash.includes('question=hi+there')")
+    link = page.url
+    page.click("text=Leave them out")
+    check("hi there")
+    assert page.is_hidden("#before")
+    page.goto("about:blank")
+    page.goto(link)
+    check("hi there", "yo man", "hi there")
+    page.fill("#question", "hi there, man, yo")
+    check("hi there", "yo man", "hi there, man, yo")
+    assert "has not read its first 18 tokens" in page.inner_text("#cut")
+    assert page.inner_text("#cut").endswith("The model does not know these characters: ,")
+    assert complaints == []
+
+
+@pytest.mark.slow
+def test_capitals_are_folded_as_in_a_chat(talk, names, page, complaints) -> None:
+    opened(page, talk, "inside", question="Hi THERE", text="Yo")
+    page.wait_for_selector("#positions .token >> nth=13")
+    assert "hi␣there" in "".join(page.locator("#positions .token").all_inner_texts())
+    page.click("nav >> text=Generate")
+    page.fill("#prompt", "HI")
+    page.click("#make")
+    page.wait_for_selector("#samples li")
+    opened(page, names, "generate", prompt="Anna")  # a model that does not fold
+    page.wait_for_selector("#trouble:not([hidden])")
+    assert page.inner_text("#trouble").endswith("Try “anna”.")
+    assert complaints == []
+
+
+@pytest.mark.slow
+def test_the_first_example_suits_the_model(shared, talk, subword_dir, page, complaints) -> None:
+    opened(page, talk, "inside")  # this model lacks a letter of "hello"
+    assert page.input_value("#question") == ""
+    assert page.is_hidden("#explained")
+    assert page.is_hidden("#unreadable")
+    page.fill("#question", "hi")
+    page.wait_for_selector("#explained:not([hidden])")
+    page.fill("#question", " ")
+    page.wait_for_selector("#explained", state="hidden")
+    page.goto("about:blank")
+    opened(page, talk, "chat", m=["hi there", "yo man", "hi", "yo"])
+    page.click("nav >> text=Look inside")
+    until(page, "location.hash.endsWith('?m=hi+there&m=yo+man&question=hi&text=yo')")
+    page.wait_for_selector("#explained:not([hidden])")
+    opened(page, shared(subword_dir), "inside")
+    page.wait_for_selector("#explained:not([hidden])")
+    assert page.input_value("#question") == "hello"
+    assert complaints == []
+
+
+@pytest.mark.slow
+def test_the_page_reports_problems_in_words(serve, names_dir, page, complaints) -> None:
     server = serve(names_dir, MICROGPT_API_KEY="secret", MICROGPT_RATE_LIMIT="9/minute")
     page.goto(f"{HERE}{server.port}/#/generate")
     for key, why in (("wrong", "Ask whoever runs the service"), ("secret", "refused the key")):
@@ -338,7 +483,7 @@ def test_problems_are_told_in_words(serve, names_dir, page, complaints) -> None:
 
 
 @pytest.mark.slow
-def test_a_hostile_model_does_nothing_but_show_text(serve, tmp_path, page, complaints) -> None:
+def test_a_hostile_model_can_only_show_text(serve, tmp_path, page, complaints) -> None:
     result = train([HOSTILE], model=ModelConfig(block_size=128), config=TrainConfig(steps=200))
     folder = tmp_path / "<img src=x onerror=alert(1)>"
     save(result, folder)
@@ -364,7 +509,7 @@ def test_a_hostile_model_does_nothing_but_show_text(serve, tmp_path, page, compl
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1600])
-def test_every_view_can_be_used_by_everyone(names, talk, page, complaints, scheme, width) -> None:
+def test_every_view_is_accessible(names, talk, page, complaints, scheme, width) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
     page.emulate_media(color_scheme=scheme)
@@ -373,7 +518,7 @@ def test_every_view_can_be_used_by_everyone(names, talk, page, complaints, schem
         (talk, "chat", {"m": ["hi there", "yo"]}),
         (names, "generate", {"prompt": "a"}),
         (names, "inside", {"text": "anna", "step": "layer0.attention"}),
-        (talk, "inside", {"question": "hi there", "text": "yo"}),
+        (talk, "inside", {"m": ["hi there", "yo"], "question": "hi there", "text": "yo"}),
     ]
     for server, view, parameters in views:
         opened(page, server, view, **parameters)

@@ -53,22 +53,22 @@ def behind(shared, names_dir):
         ([], PROXY),
     ],
 )
-def test_a_trusted_proxy_tells_the_address(behind, forwarded, client) -> None:
+def test_a_trusted_proxy_can_give_the_client_address(behind, forwarded, client) -> None:
     assert client_of(behind, PROXY, *forwarded) == client
 
 
 @pytest.mark.parametrize("forwarded", [["1.2.3.4"], ["1.2.3.4, 127.0.0.2"], ["10.0.0.1", PROXY]])
-def test_anyone_else_is_not_believed(behind, forwarded) -> None:
+def test_an_untrusted_proxy_is_ignored(behind, forwarded) -> None:
     assert client_of(behind, STRANGER, *forwarded) == STRANGER
 
 
-def test_the_rate_limit_counts_whom_a_trusted_proxy_names(serve, names_dir) -> None:
+def test_the_rate_limit_counts_clients_behind_a_trusted_proxy(serve, names_dir) -> None:
     server = serve(names_dir, MICROGPT_TRUSTED_PROXIES=PROXY, MICROGPT_RATE_LIMIT="1/hour")
     assert [ask(server, STRANGER, f"1.2.3.{i}") for i in range(3)] == [404, 429, 429]
     assert [ask(server, PROXY, f"1.2.3.{i}") for i in range(3)] == [404, 404, 404]
     assert [ask(server, PROXY, f"6.6.6.{i}, 1.2.3.0") for i in range(3)] == [429, 429, 429]
 
 
-def test_no_proxy_is_believed_unless_it_is_named(serve, names_dir) -> None:
+def test_no_proxy_is_trusted_by_default(serve, names_dir) -> None:
     server = serve(names_dir, FORWARDED_ALLOW_IPS="*")  # uvicorn's own variable
     assert client_of(server, STRANGER, "1.2.3.4") == STRANGER

@@ -16,14 +16,14 @@ from microgpt import save
 README = Path(__file__).resolve().parents[2] / "apis/microgpt_serve/README.md"
 
 
-def test_the_public_names_are_these_and_can_be_loaded() -> None:
+def test_the_public_names_can_be_imported() -> None:
     assert microgpt_serve.__all__ == ["Settings", "create_app"]
     assert all(getattr(microgpt_serve, name) for name in microgpt_serve.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = microgpt_serve.nothing
 
 
-def test_importing_the_package_loads_no_framework() -> None:
+def test_importing_the_package_imports_no_framework() -> None:
     code = (
         "import sys, microgpt_serve; sys.exit('fastapi' in sys.modules or 'numpy' in sys.modules)"
     )
@@ -54,7 +54,7 @@ def test_the_example_of_the_readme_serves_the_model(
     assert generated.json() == {"samples": names_gpt.generate()}
 
 
-def test_create_app_takes_its_settings_from_the_environment(monkeypatch, names_dir) -> None:
+def test_create_app_reads_its_settings_from_the_environment(monkeypatch, names_dir) -> None:
     monkeypatch.setenv("MODEL_DIR", str(names_dir))
     monkeypatch.setenv("MICROGPT_API_KEY", "k")
     app = microgpt_serve.create_app()

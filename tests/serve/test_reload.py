@@ -34,7 +34,7 @@ def reloads(state: AppState) -> tuple[int, int]:
     return tuple(int(float(text.split(name)[1].split()[0])) for name in (ok, failed))
 
 
-def test_a_reload_that_hangs_is_given_up_and_the_next_one_works(
+def test_a_hanging_reload_is_given_up_and_the_next_one_works(
     monkeypatch, caplog, model, names_result
 ) -> None:
     state = AppState(Settings(), model, [])
@@ -70,9 +70,7 @@ def test_a_reload_that_hangs_is_given_up_and_the_next_one_works(
     assert caplog.messages[1].startswith("reloaded: new")
 
 
-def test_keys_that_come_too_late_do_not_bring_back_one_that_was_taken_away(
-    monkeypatch, model, tmp_path
-) -> None:
+def test_a_late_reload_does_not_restore_a_removed_key(monkeypatch, model, tmp_path) -> None:
     file = tmp_path / "keys"
     file.write_text("old\n")
     file.chmod(0o600)
@@ -109,9 +107,7 @@ def test_keys_that_come_too_late_do_not_bring_back_one_that_was_taken_away(
 @pytest.mark.parametrize(
     "error", [PanicException("x"), SystemExit(), StopIteration(), OSError("x")]
 )
-def test_whatever_a_reload_raises_is_logged_and_the_next_one_works(
-    monkeypatch, caplog, model, error
-) -> None:
+def test_any_error_of_a_reload_is_logged(monkeypatch, caplog, model, error) -> None:
     state = AppState(Settings(), model, [])
     reloader = Reloader(state)
 

@@ -10,7 +10,7 @@ PAGE = "/microgpt/v1/score"
 TEXTS = ["anna", "", "x\u2028é", "annaannaannaannaannaanna"]
 
 
-def test_it_is_the_score_of_the_library(names, names_gpt) -> None:
+def test_score_returns_the_score_of_the_library(names, names_gpt) -> None:
     reply = names.request("POST", PAGE, {"texts": TEXTS, "characters": True}).json
     for found, score in zip(reply["scores"], Scorer(names_gpt).score(TEXTS), strict=True):
         assert found == {
@@ -21,7 +21,7 @@ def test_it_is_the_score_of_the_library(names, names_gpt) -> None:
         }
 
 
-def test_it_is_the_score_of_the_command(serve, names_dir, microgpt, tmp_path) -> None:
+def test_score_returns_the_score_of_the_command(serve, names_dir, microgpt, tmp_path) -> None:
     model = tmp_path / "calibrated"
     shutil.copytree(names_dir, model)
     (tmp_path / "good.txt").write_text("anna\nemma\nolivia\n")
@@ -49,7 +49,7 @@ def test_it_is_the_score_of_the_command(serve, names_dir, microgpt, tmp_path) ->
         ({"texts": ["a" * 140_000]}, "at most 131072 are allowed"),
     ],
 )
-def test_bad_requests_are_refused(names, body, problem) -> None:
+def test_bad_score_requests_are_refused(names, body, problem) -> None:
     reply = names.request("POST", PAGE, body)
     assert reply.status == 400
     assert problem in reply.json["error"]

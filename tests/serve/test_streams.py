@@ -26,7 +26,7 @@ COMPLETIONS, CHAT = "/v1/completions", "/v1/chat/completions"
 LONG = {"max_tokens": 2000, "seed": 1, "stream": True}
 HI = {"role": "user", "content": "hi there"}
 # Megabytes of events: more than fits between a server and a client that does not read.
-LARGE = {"n": 40, "temperature": 0, "logprobs": 20, "stream": True}
+LARGE = {"n": 48, "temperature": 0, "logprobs": 1, "stream": True}
 
 
 def read_until(client: socket.socket, pattern: bytes, received: bytes = b"") -> bytes:
@@ -46,7 +46,7 @@ def slow(shared, slow_dir):
     return shared(slow_dir, MICROGPT_TIMEOUT_S="60")
 
 
-def test_a_stream_is_events_and_ends_with_done(talk) -> None:
+def test_a_stream_ends_with_done(talk) -> None:
     body = {"messages": [HI], "seed": 1, "stream": True}
     with talk.send(CHAT, body) as client:
         head, _, events = read_until(client, rb"\r\n0\r\n\r\n").partition(b"\r\n\r\n")
@@ -58,14 +58,14 @@ def test_a_stream_is_events_and_ends_with_done(talk) -> None:
     assert events.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
 
 
-def test_a_connection_goes_on_after_a_stream(talk) -> None:
+def test_a_connection_can_be_reused_after_a_stream(talk) -> None:
     with talk.send(CHAT, {"messages": [HI], "seed": 1, "stream": True}) as client:
         read_until(client, rb"\r\n0\r\n\r\n")
         client.sendall(b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert read_until(client, rb"ready").startswith(b"HTTP/1.1 200")
 
 
-def test_a_piece_comes_before_the_reply_is_complete(slow) -> None:
+def test_a_piece_arrives_before_the_reply_is_complete(slow) -> None:
     with slow.openai().completions.create(
         model="slow", prompt="", max_tokens=700, stream=True
     ) as events:
@@ -83,7 +83,7 @@ def test_an_error_before_the_first_piece_has_its_status(slow, body) -> None:
 
 
 @pytest.mark.slow
-def test_a_deadline_before_the_first_piece_has_its_status(serve, slow_dir) -> None:
+def test_a_timeout_before_the_first_piece_has_its_status(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="0.001")
     with pytest.raises(openai.InternalServerError, match=r"not ready within 0\.001") as caught:
         server.openai().completions.create(model="slow", prompt="", **LONG)
@@ -91,7 +91,7 @@ def test_a_deadline_before_the_first_piece_has_its_status(serve, slow_dir) -> No
 
 
 @pytest.mark.slow
-def test_a_deadline_in_mid_stream_is_an_event_and_counts_as_504(serve, slow_dir) -> None:
+def test_a_timeout_during_a_stream_is_an_event_and_a_504(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="1")
     with server.openai().completions.create(model="slow", prompt="", n=30, **LONG) as events:
         assert next(events).choices[0].text
@@ -104,7 +104,7 @@ def test_a_deadline_in_mid_stream_is_an_event_and_counts_as_504(serve, slow_dir)
 
 
 @pytest.mark.slow
-def test_a_reader_that_vanishes_in_mid_stream_frees_the_work(serve, slow_dir) -> None:
+def test_a_disconnected_reader_frees_the_engine(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="600")
     with server.send(COMPLETIONS, LONG | {"n": 50}) as client:
         read_until(client, rb"data: ")
@@ -114,7 +114,7 @@ def test_a_reader_that_vanishes_in_mid_stream_frees_the_work(serve, slow_dir) ->
 
 
 @pytest.mark.slow
-def test_a_text_that_ends_with_a_stop_string_ends_the_work(serve, slow_dir) -> None:
+def test_a_stop_string_ends_the_work(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="600")
     reply = server.request("POST", COMPLETIONS, {"stop": ["aa", "b"], "seed": 1})
     assert reply.json["choices"][0]["finish_reason"] == "stop"
@@ -125,7 +125,7 @@ def test_a_text_that_ends_with_a_stop_string_ends_the_work(serve, slow_dir) -> N
 @pytest.fixture(scope="module")
 def wide_result() -> TrainResult:
     """A model with a long context that never ends a text by itself."""
-    model, config = ModelConfig(block_size=2048), TrainConfig(steps=5, text="stream")
+    model, config = ModelConfig(block_size=2048), TrainConfig(steps=20, text="stream")
     return train([ascii_lowercase * 20], model=model, config=config)
 
 
@@ -137,7 +137,7 @@ def wide(shared, wide_result, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_a_slow_reader_holds_up_nobody_and_gets_all(wide, wide_result) -> None:
+def test_a_slow_reader_delays_nobody_and_gets_everything(wide, wide_result) -> None:
     with wide.send(COMPLETIONS, LARGE, receive_buffer=4096) as client:
         for seed in range(20):
             assert wide.generate(timeout=5, max_tokens=9, seed=seed).status == 200
@@ -145,7 +145,7 @@ def test_a_slow_reader_holds_up_nobody_and_gets_all(wide, wide_result) -> None:
         while not received.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n"):
             received += client.recv(65536)
             time.sleep(0.001)
-    assert len(received) > 10_000_000
+    assert len(received) > 5_000_000
     found = re.findall(rb'"index":(\d+),"text":"(.*?)"', received)
     (whole,) = InferenceGpt(wide_result).generate(temperature=0)
     for i in range(LARGE["n"]):
@@ -153,7 +153,7 @@ def test_a_slow_reader_holds_up_nobody_and_gets_all(wide, wide_result) -> None:
 
 
 @pytest.mark.slow
-def test_who_reads_nothing_is_hung_up_on(wide) -> None:
+def test_a_reader_that_stops_is_disconnected(wide) -> None:
     process = psutil.Process(wide.process.pid)
     with wide.send(COMPLETIONS, LARGE, receive_buffer=4096) as stuck:
         read_until(stuck, rb"data: ")
@@ -179,9 +179,7 @@ def test_sigterm_finishes_a_stream(serve, slow_dir) -> None:
 
 
 @pytest.mark.slow
-def test_sigterm_does_not_wait_for_a_reader_that_does_not_read(
-    serve, wide_result, tmp_path
-) -> None:
+def test_sigterm_does_not_wait_for_a_stopped_reader(serve, wide_result, tmp_path) -> None:
     save(wide_result, tmp_path / "wide")
     server = serve(tmp_path / "wide", MICROGPT_TIMEOUT_S="3")
     with server.send(COMPLETIONS, LARGE, receive_buffer=4096):
@@ -190,7 +188,7 @@ def test_sigterm_does_not_wait_for_a_reader_that_does_not_read(
         assert server.process.wait(20) == 0
 
 
-def test_a_reply_that_is_never_read_does_not_keep_the_process(names_result) -> None:
+def test_an_unread_reply_does_not_keep_the_process_alive(names_result) -> None:
     model = ServedModel("names", "1", InferenceGpt(names_result), None)
     app = create_app(Settings(timeout_s=0.05), model)
     app.state.app_state.n_running = 1
@@ -200,7 +198,7 @@ def test_a_reply_that_is_never_read_does_not_keep_the_process(names_result) -> N
 
 
 @pytest.mark.slow
-def test_sighup_in_mid_stream_leaves_the_stream_its_model(
+def test_sighup_does_not_change_the_model_of_a_stream(
     serve, slow_dir, names_result, tmp_path
 ) -> None:
     directory = tmp_path / "model"
@@ -221,7 +219,7 @@ def test_sighup_in_mid_stream_leaves_the_stream_its_model(
 
 
 @pytest.mark.slow
-def test_a_thousand_idle_connections_hold_up_nobody(serve, names_dir) -> None:
+def test_a_thousand_idle_connections_delay_nobody(serve, names_dir) -> None:
     limits = soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < 4096:
         pytest.skip("this process may not have so many files open")

@@ -1,10 +1,14 @@
-"""The genome: five genes for the shape of the model and two for the training run."""
+"""Genomes: settings of a training run, within limits. `Genome` has evolve-rust's seven genes."""
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any, ClassVar, get_args, get_type_hints
 
 from microgpt.config import LongDocs, ModelConfig, TrainConfig
+from microgpt.errors import ConfigError
 from microgpt.flat_weights import RESULT_BYTES_PER_WEIGHT
-from microgpt.model import count_params
+from microgpt.model_config import count_params
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.flops import training_flops
 
@@ -23,12 +27,82 @@ BYTES_PER_WEIGHT = 10 * 4 + RESULT_BYTES_PER_WEIGHT
 
 
 @dataclass(frozen=True, slots=True)
-class Genome:
+class BaseGenome:
+    """Base class of genomes, which are frozen dataclasses with a field for each gene.
+
+    Raises:
+        GenomeError: a gene is out of range, or two genes contradict each other.
+    """
+
+    limits: ClassVar[Mapping[str, tuple[float, float]]] = {}  # minimum and maximum of numbers
+    library_names: ClassVar[Mapping[str, str]] = {}  # of settings that have another name there
+
+    def __post_init__(self) -> None:
+        for name, kind in self._kinds.items():
+            _check(name, getattr(self, name), kind, self.limits.get(name))
+        try:
+            self._check_together()
+        except ConfigError as error:
+            raise GenomeError(str(error)) from error
+
+    def _check_together(self) -> None:
+        """Raise ConfigError if the genes contradict each other."""
+        self.model(vocab_size=1)
+        TrainConfig(**self.settings_of(TrainConfig))
+
+    def model(self, vocab_size: int = 0) -> ModelConfig:
+        """Return the model configuration; with 0, `train` sets vocab_size from the documents."""
+        return ModelConfig(**self.settings_of(ModelConfig) | {"vocab_size": vocab_size})
+
+    def settings_of(self, config: type[ModelConfig] | type[TrainConfig]) -> dict[str, Any]:
+        """Return the genes that are settings of a configuration, by its names."""
+        names = {field.name for field in fields(config)}
+        found = {self.library_names.get(n, n): getattr(self, n) for n in self._kinds}
+        return {name: gene for name, gene in found.items() if name in names}
+
+    @property
+    def _kinds(self) -> Mapping[str, tuple[Any, ...]]:
+        return _kinds_of(type(self))  # type: ignore[arg-type]
+
+
+@cache
+def _kinds_of(genome: type[Any]) -> dict[str, tuple[Any, ...]]:
+    """Return the types of each gene."""
+    hints = get_type_hints(genome)
+    return {f.name: get_args(hints[f.name]) or (hints[f.name],) for f in fields(genome)}
+
+
+def _check(
+    name: str, gene: Any, kinds: tuple[Any, ...], limits: tuple[float, float] | None
+) -> None:
+    """Raise GenomeError unless a gene has the right type and is within its limits.
+
+    Names, such as that of the optimizer, are checked by the configurations.
+    """
+    is_number = isinstance(gene, int | float) and not isinstance(gene, bool)
+    if gene is None and type(None) in kinds:
+        return
+    if bool in kinds and not isinstance(gene, bool):
+        raise GenomeError(f"{name} must be true or false, got {gene!r:.80}")
+    if int in kinds and (not is_number or isinstance(gene, float)):
+        raise GenomeError(f"{name} must be an integer, got {gene!r:.80}")
+    if float in kinds and not is_number:
+        raise GenomeError(f"{name} must be a number, got {gene!r:.80}")
+    if limits and not limits[0] <= gene <= limits[1]:  # also rejects NaN
+        least, most = (f"{limit:g}" if isinstance(limit, float) else limit for limit in limits)
+        raise GenomeError(f"{name} must be between {least} and {most}, got {gene!r:.40}")
+
+
+@dataclass(frozen=True, slots=True)
+class Genome(BaseGenome):
     """The hyper-parameters of a model and its training run.
 
     Raises:
         GenomeError: a gene is out of range, or n_emb is not divisible by n_head.
     """
+
+    limits: ClassVar = {**WHOLE_LIMITS, "lr": LR_LIMITS}
+    library_names: ClassVar = {"n_emb": "n_embd", "n_ctx": "block_size"}
 
     n_emb: int
     n_ctx: int  # context length, in tokens
@@ -38,20 +112,7 @@ class Genome:
     steps: int  # number of training steps, with one document per step
     lr: float  # initial learning rate
 
-    def __post_init__(self) -> None:
-        for name, (least, most) in WHOLE_LIMITS.items():
-            gene = getattr(self, name)
-            if not isinstance(gene, int) or isinstance(gene, bool):
-                raise GenomeError(f"{name} must be an integer, got {gene!r:.80}")
-            if not least <= gene <= most:
-                raise GenomeError(f"{name} must be between {least} and {most}, got {gene!r:.40}")
-        least_lr, most_lr = LR_LIMITS
-        if isinstance(self.lr, bool) or not isinstance(self.lr, int | float):
-            raise GenomeError(f"lr must be a number, got {self.lr!r:.80}")
-        if not least_lr <= self.lr <= most_lr:  # also rejects NaN
-            raise GenomeError(
-                f"lr must be between {least_lr:g} and {most_lr:g}, got {self.lr!r:.40}"
-            )
+    def _check_together(self) -> None:
         if self.n_emb % self.n_head:
             raise GenomeError(f"n_emb ({self.n_emb}) must be divisible by n_head ({self.n_head})")
 
@@ -73,31 +134,19 @@ class Genome:
             f"FF:{self.n_ff_exp} LR:{self.lr:.4f} Steps:{self.steps:<4}"
         )
 
-    def model(self) -> ModelConfig:
-        """Return the model configuration; `train` sets vocab_size from the documents."""
-        return ModelConfig(
-            n_embd=self.n_emb,
-            n_head=self.n_head,
-            n_layer=self.n_layer,
-            block_size=self.n_ctx,
-            n_ff_exp=self.n_ff_exp,
-        )
-
     def train_config(self, seed: int) -> TrainConfig:
         """Return the training settings, with one document per step."""
-        return TrainConfig(
-            steps=self.steps, batch_size=1, lr=self.lr, seed=seed, long_docs=LONG_DOCS
-        )
+        settings = self.settings_of(TrainConfig)
+        return TrainConfig(batch_size=1, seed=seed, long_docs=LONG_DOCS, **settings)
 
     def n_params(self, vocab_size: int) -> int:
         """Return the number of parameters."""
-        return count_params(replace(self.model(), vocab_size=vocab_size))
+        return count_params(self.model(vocab_size))
 
     def flops(self, vocab_size: int, n_tokens: int) -> int:
         """Return the number of FLOPs to train on n_tokens, with at most n_ctx tokens per step."""
-        model = replace(self.model(), vocab_size=vocab_size)
         n_tokens = min(n_tokens, self.steps * self.n_ctx)
-        return training_flops(model, n_docs=self.steps, n_tokens=n_tokens)
+        return training_flops(self.model(vocab_size), n_docs=self.steps, n_tokens=n_tokens)
 
     def n_bytes(self, vocab_size: int) -> int:
         """Estimate the training memory in bytes.

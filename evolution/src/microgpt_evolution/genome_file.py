@@ -23,6 +23,7 @@ from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.genome import GENES, Genome
 from microgpt_evolution.objectives.fitness import Fitness
 
+GENOME = "genome.json"
 FORMAT_VERSION = 1  # of genomes with evolve-rust's genes
 BUDGETED_VERSION: Final = 2
 MAX_BYTES = 2**20  # typical files are smaller than 1 kB
@@ -72,6 +73,7 @@ class BudgetedRecord:
     text: TextKind
     version: Literal[2] = BUDGETED_VERSION
     budget: Annotated[float, Field(gt=0, allow_inf_nan=False)]  # operations of the search
+    gap: Annotated[int, Field(ge=0)] | None = None  # of the split of running text
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)]  # seed of the search
     data_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -148,6 +150,18 @@ def encode_genome(record: AnyRecord) -> bytes:
     """Encode a record as genome.json."""
     facts = {name: fact for name, fact in asdict(record).items() if fact is not None}
     return f"{json.dumps(facts, indent=2)}\n".encode()
+
+
+def score_of(record: AnyRecord) -> str:
+    """Return the score of a genome, else its held-out loss, else its last-document loss."""
+    if isinstance(record, BudgetedRecord):
+        return f"held-out loss {record.val_loss:.4f}"
+    if record.score is not None:
+        return f"score {record.score:.4f}"
+    loss, what = record.val_loss, "held-out"
+    if loss is None:
+        loss, what = record.loss, "last-document"
+    return f"{what} loss {loss:.4f}"
 
 
 def replaces(new: AnyRecord, old: AnyRecord) -> bool:

@@ -6,11 +6,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.objectives.scores import Scores
+from microgpt_evolution.objectives.scores import NameScores
 from microgpt_evolution.seeds import training_seed
+
+if TYPE_CHECKING:
+    from microgpt.state import TrainingPlan, TrainState
+
+    Checkpoint = tuple[TrainingPlan, TrainState]  # from which training continues
 
 # "refused": too large to train; "diverged": non-finite loss; "crashed": any other failure.
 Status = Literal["ok", "diverged", "crashed", "refused"]
@@ -35,11 +40,13 @@ class Evaluation:
     last_loss: float | None = None  # loss on the last training document
     val_loss: float | None = None
     samples: tuple[str, ...] = ()  # generated names, if they are scored
-    scores: Scores | None = None  # scores of the generated names
+    scores: NameScores | None = None  # scores of the generated names
     train_loss: float | None = None  # mean loss of the last 100 steps, set only in sweeps
+    losses: tuple[float, ...] = ()  # one per evaluation, set only in searches with a budget
     reason: str = field(default="", compare=False)  # error message on one line
     seconds: float = field(default=0.0, compare=False)
     cpu_seconds: float = field(default=0.0, compare=False)
+    checkpoint: "Checkpoint | None" = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +100,7 @@ class Offspring:
 
 
 class Population(ABC):
-    """A search with one population; the caller evaluates organisms between `ask` and `tell`."""
+    """A search with one population; the caller evaluates what `ask` returns, and tells it."""
 
     n_elites = 1  # number of organisms copied to the next generation with their evaluation
     n_finalists = N_FINALISTS  # maximum number of organisms in the retest
@@ -118,7 +125,9 @@ class Population(ABC):
         return {POPULATION: self}
 
     def ask(self) -> list[Organism]:
-        """Return the organisms of the current generation that have no evaluation."""
+        """Return the organisms to evaluate; breed the next generation if this one was told."""
+        if self.generations and self.organisms is self.generations[-1]:
+            self.breed()
         return [organism for organism in self.organisms if organism.evaluation is None]
 
     def tell(self, evaluations: Sequence[Evaluation]) -> list[Organism]:

@@ -6,11 +6,10 @@ from math import dist
 from random import Random
 from typing import Any, TypeVar
 
-from microgpt_evolution.budgeted.genome import BudgetedGenome
 from microgpt_evolution.errors import GenomeError
-from microgpt_evolution.genome import Genome
+from microgpt_evolution.genome import BaseGenome
 
-G = TypeVar("G", Genome, BudgetedGenome)
+G = TypeVar("G", bound=BaseGenome)
 
 MORE_GENES = 0.35  # probability to mutate another gene, after each gene
 JUMP = 0.25  # probability that a gene moves by two places instead of one
@@ -28,9 +27,11 @@ class Space:
         """Return a genome with random values; genes without values are those of `genome`."""
         for _ in range(MAX_TRIES):
             genes = {gene: rng.choice(values) for gene, values in self.values.items()}
-            if drawn := _valid(genome, genes):
-                return drawn
-        raise GenomeError("the space has no valid genomes; check its values")
+            try:
+                return replace(genome, **genes)
+            except GenomeError as error:
+                problem = error
+        raise GenomeError(f"the space has no valid genomes ({problem}); add values that fit")
 
     def mutate(self, genome: G, rng: Random) -> G:
         """Return a copy in which one or more genes have a neighbouring value."""

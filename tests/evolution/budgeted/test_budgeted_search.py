@@ -9,7 +9,7 @@ import pytest
 from microgpt_evolution.budgeted.contestant import RUNGS, Contestant, rank
 from microgpt_evolution.budgeted.default_space import VALUES
 from microgpt_evolution.budgeted.objective import EVALUATIONS
-from microgpt_evolution.budgeted.search import SMALLEST, surrogate_search
+from microgpt_evolution.budgeted.search import SMALLEST, SurrogateSearch
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.space import Space
 
@@ -22,9 +22,9 @@ def played(small, budget, loss_of, space=SPACE, **options):
 
     `loss_of` gives the loss of a genome at an evaluation.
     """
-    search = surrogate_search(space, [small], budget, lambda genome, n: COST * n, seed=1, **options)
-    generations, organisms, runs = [], {}, next(search, None)
-    while runs:
+    search = SurrogateSearch(space, [small], budget, lambda genome, n: COST * n, seed=1, **options)
+    generations, organisms = [], {}
+    while runs := search.ask():
         generations.append(runs)
         losses = []
         for organism, until in runs:
@@ -35,10 +35,7 @@ def played(small, budget, loss_of, space=SPACE, **options):
             organisms[id] = Contestant(
                 id, organism.genome, organism.origin, organism.parents, organism.seed, told
             )
-        try:
-            runs = search.send(losses)
-        except StopIteration:
-            break
+        search.tell(losses)
     return generations, organisms
 
 
@@ -50,7 +47,7 @@ def bowl(genome, k) -> float:
     return 1 + sum(each * each for each in distances) / 10 + 0.3 / k
 
 
-def test_it_begins_with_the_given_genome_and_mutants_of_it(small) -> None:
+def test_a_search_begins_with_the_given_genome_and_its_mutants(small) -> None:
     first, *_ = played(small, 60.0, bowl)[0]
     assert len(first) == SMALLEST
     assert first[0].organism.genome == small
@@ -59,7 +56,7 @@ def test_it_begins_with_the_given_genome_and_mutants_of_it(small) -> None:
     assert len({run.organism.genome for run in first}) == len(first)
 
 
-def test_it_finds_a_better_genome_than_random_search(small) -> None:
+def test_a_search_finds_a_better_genome_than_random_search(small) -> None:
     _, organisms = played(small, 20 * EVALUATIONS, bowl)
     best = rank(organisms.values())[0]
     assert best.is_complete
@@ -70,7 +67,7 @@ def test_it_finds_a_better_genome_than_random_search(small) -> None:
     assert best.loss <= losses[len(losses) // 40]  # of 20 random ones, the best has rank 1/21
 
 
-def test_the_budget_is_never_exceeded_and_nearly_used(small) -> None:
+def test_a_search_uses_most_of_its_budget_and_no_more(small) -> None:
     for budget in (3.0, 10.0, 33.0, 100.0):
         generations, _ = played(small, budget, bowl)
         spent = sum(
@@ -80,7 +77,7 @@ def test_the_budget_is_never_exceeded_and_nearly_used(small) -> None:
         assert budget < EVALUATIONS or spent > budget - EVALUATIONS
 
 
-def test_an_organism_goes_on_from_where_it_paused(small) -> None:
+def test_a_paused_organism_continues_where_it_stopped(small) -> None:
     generations, organisms = played(small, 100.0, bowl)
     runs = [run for generation in generations for run in generation]
     for organism, until in runs:
@@ -93,7 +90,7 @@ def test_an_organism_goes_on_from_where_it_paused(small) -> None:
     assert len(runs) > len(later)
 
 
-def test_most_runs_of_promising_genomes_are_completed(small) -> None:
+def test_most_promising_runs_are_completed(small) -> None:
     _, organisms = played(small, 30 * EVALUATIONS, bowl)
     final = {
         is_complete: [bowl(o.genome, EVALUATIONS) for o in organisms.values()
@@ -117,7 +114,7 @@ def test_later_organisms_descend_from_earlier_ones(small) -> None:
     assert len({organism.genome for organism in organisms.values()}) == len(organisms)
 
 
-def test_organisms_that_diverge_are_not_trained_on(small) -> None:
+def test_a_diverged_organism_is_not_trained_further(small) -> None:
     def loss_of(genome, k) -> float:
         return math.inf if genome != small else 1 / k
 
@@ -132,7 +129,7 @@ def test_equal_losses_do_not_end_the_search(small, loss) -> None:
     assert len(generations) > 2
 
 
-def test_a_genome_is_trained_again_if_the_space_has_no_others(small) -> None:
+def test_a_space_of_one_genome_trains_it_again(small) -> None:
     space = Space({"lr": (0.001, 0.002)})
     _, organisms = played(small, 60.0, bowl, space)
     assert len(organisms) > len({each.genome for each in organisms.values()})
@@ -143,7 +140,7 @@ def test_refused_genomes_are_not_trained(small) -> None:
     assert all(each.genome.n_layer < 3 for each in organisms.values())
 
 
-def test_a_space_whose_genomes_are_all_refused_is_an_error(small) -> None:
+def test_a_space_of_refused_genomes_is_an_error(small) -> None:
     with pytest.raises(GenomeError, match="no genome of the space is small enough"):
         played(small, 60.0, bowl, accepts=lambda genome: False)
 
@@ -153,7 +150,7 @@ def test_the_same_seed_gives_the_same_organisms(small) -> None:
     assert a == b
 
 
-def test_rank_leaves_out_those_without_a_loss(small) -> None:
+def test_rank_leaves_out_organisms_without_a_loss(small) -> None:
     losses = [(2.0, 1.5), (math.inf,), (1.0, 1.2)]
     organisms = [
         Contestant(f"g1-{i}", small, "given", (), seed=i, losses=each)

@@ -12,7 +12,7 @@ from microgpt.training.train import DivergedError, train
 from microgpt_evolution.budgeted.objective import EVALUATIONS, BudgetedObjective, Rung
 
 
-def test_rungs_give_the_same_as_a_run_without_pauses(objective, small) -> None:
+def test_pauses_do_not_change_a_run(objective, small) -> None:
     whole = objective.run(Rung(small, seed=1))
     first = objective.run(Rung(small, seed=1, until=2))
     second = objective.run(Rung(small, seed=1, until=5, state=first.state))
@@ -31,12 +31,12 @@ def test_losses_are_in_nats_per_character(objective, small) -> None:
     assert len(result.losses) == EVALUATIONS
 
 
-def test_the_cost_is_that_of_the_steps_and_the_evaluations(objective, small) -> None:
+def test_the_cost_counts_steps_and_evaluations(objective, small) -> None:
     assert objective.cost(small, 8) == pytest.approx(8 * objective.cost(small, 1))
     assert objective.operations < objective.cost(small, EVALUATIONS) < 3 * objective.operations
 
 
-def test_large_genomes_are_refused(objective, small) -> None:
+def test_genomes_that_exceed_the_limits_are_refused(objective, small) -> None:
     assert objective.refusal(small) is None
     few = replace(objective, max_weights=500)
     assert few.refusal(small).endswith("the limit is 500")
@@ -48,7 +48,7 @@ def test_runs_with_fewer_steps_than_evaluations_are_refused(objective, small) ->
     assert "fewer than 8" in brief.refusal(small)
 
 
-def test_a_run_that_diverges_has_an_infinite_loss(objective, small, monkeypatch) -> None:
+def test_a_diverged_run_has_an_infinite_loss(objective, small, monkeypatch) -> None:
     import microgpt_evolution.budgeted.objective as module
 
     def diverge(*_: object, **__: object) -> None:
@@ -61,7 +61,7 @@ def test_a_run_that_diverges_has_an_infinite_loss(objective, small, monkeypatch)
     assert result.state is None
 
 
-def test_subwords(small) -> None:
+def test_a_genome_can_ask_for_subwords(small) -> None:
     from microgpt.data.split import split_stream
 
     text = "the cat sat on the mat and the dog sat on the log. " * 60

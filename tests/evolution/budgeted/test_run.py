@@ -9,14 +9,16 @@ from pathlib import Path
 from threading import Event
 
 import pytest
+from searches import without_checksums
 
 from microgpt_evolution.budgeted.contestant import RUNGS, Contestant
 from microgpt_evolution.budgeted.default_space import VALUES
 from microgpt_evolution.budgeted.objective import EVALUATIONS
-from microgpt_evolution.budgeted.records import BudgetedRecords, read_rungs
+from microgpt_evolution.budgeted.records import BudgetedRecords
 from microgpt_evolution.budgeted.run import BudgetedSearch
 from microgpt_evolution.budgeted.settings import BudgetedSettings
 from microgpt_evolution.errors import NoWinnerError, RunError, StoppedError
+from microgpt_evolution.runs.run_files import encode_run
 from microgpt_evolution.workers.pools import Processes, Threads
 
 GENES = ("n_embd", "lr", "n_tokens", "average_tail")
@@ -39,7 +41,7 @@ def settings(small, small_parts) -> BudgetedSettings:
 
 
 def begun(folder: Path, settings: BudgetedSettings) -> BudgetedRecords:
-    return BudgetedRecords.begin(folder, "evolve", settings.model_dump(mode="json"))
+    return BudgetedRecords.begin(folder, "evolve", settings)
 
 
 def finished(records, parts, pool, **options) -> tuple[str, str, list]:
@@ -48,9 +50,9 @@ def finished(records, parts, pool, **options) -> tuple[str, str, list]:
         search = BudgetedSearch(parts, pool, records, on_event=lambda event: None, **options)
         search.run()
         best, trained = search.winner()
-        assert search.spent <= records.search.budget
+        assert search.spent <= records.settings.budget
     digest = hashlib.sha256(repr(trained.weights).encode()).hexdigest()
-    _, rungs = read_rungs(records.directory)
+    rungs = BudgetedRecords.read(records.directory).lines
     return digest, best.id, sorted((r.id, r.until, r.losses, r.operations) for r in rungs)
 
 
@@ -65,17 +67,19 @@ def expected(expected_run):
     return expected_run[1]
 
 
-def test_any_number_of_workers_gives_the_same(tmp_path, settings, small_parts, expected) -> None:
+def test_the_number_of_workers_does_not_change_a_search(
+    tmp_path, settings, small_parts, expected
+) -> None:
     assert finished(begun(tmp_path, settings), small_parts, Threads(3)) == expected
 
 
 @pytest.mark.slow
-def test_processes_give_the_same(tmp_path, settings, small_parts, expected) -> None:
+def test_processes_do_not_change_a_search(tmp_path, settings, small_parts, expected) -> None:
     assert finished(begun(tmp_path, settings), small_parts, Processes(2)) == expected
 
 
 @pytest.mark.parametrize("has_states", [True, False])
-def test_a_stopped_search_goes_on(tmp_path, settings, small_parts, expected, has_states) -> None:
+def test_a_stopped_search_resumes(tmp_path, settings, small_parts, expected, has_states) -> None:
     records, stop, n_events = begun(tmp_path, settings), Event(), 0
 
     def stop_soon(event) -> None:
@@ -98,7 +102,7 @@ def test_a_stopped_search_goes_on(tmp_path, settings, small_parts, expected, has
     assert finished(again, small_parts, Threads(2)) == expected
 
 
-def test_a_killed_search_goes_on(tmp_path, settings, small_parts, expected_run) -> None:
+def test_a_killed_search_resumes(tmp_path, settings, small_parts, expected_run) -> None:
     """The state is written before the record, so a record may be missing or incomplete."""
     directory, expected = expected_run
     shutil.copytree(directory, tmp_path / "run")
@@ -126,7 +130,7 @@ def test_a_killed_worker_changes_nothing(tmp_path, settings, small_parts, expect
     assert (digest, best.id) == expected[:2]
 
 
-def test_the_test_set_is_not_read_by_the_search(tmp_path, settings, small_parts) -> None:
+def test_the_search_never_reads_the_test_set(tmp_path, settings, small_parts) -> None:
     with Threads(1) as pool, begun(tmp_path, settings) as records:
         search = BudgetedSearch(small_parts, pool, records, on_event=lambda event: None)
         assert search.objective.parts.test == ()
@@ -134,7 +138,7 @@ def test_the_test_set_is_not_read_by_the_search(tmp_path, settings, small_parts)
             search.winner()
 
 
-def test_only_the_states_of_the_best_are_kept(expected_run) -> None:
+def test_only_the_states_of_the_best_organisms_are_kept(expected_run) -> None:
     directory, (_, _, rungs) = expected_run
     assert len([*directory.glob("organisms/*")]) < len({id for id, *_ in rungs})
 
@@ -150,8 +154,8 @@ def test_only_the_states_of_the_best_are_kept(expected_run) -> None:
 def test_damaged_records_are_refused(tmp_path, expected_run, change, problem) -> None:
     shutil.copytree(expected_run[0], tmp_path / "run")
     path = tmp_path / "run" / "evaluations.jsonl"
-    first, *others = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(change(first) + b"".join(others))
+    first, *others = without_checksums(path.read_text()).splitlines(keepends=True)
+    path.write_bytes(change(first.encode()) + "".join(others).encode())
     with pytest.raises(RunError, match=problem) as error:
         BudgetedRecords.open(tmp_path / "run")
     assert "line 1" in str(error.value)
@@ -160,13 +164,13 @@ def test_damaged_records_are_refused(tmp_path, expected_run, change, problem) ->
 def test_records_of_other_genomes_are_refused(tmp_path, small_parts, expected_run) -> None:
     shutil.copytree(expected_run[0], tmp_path / "run")
     path = tmp_path / "run" / "evaluations.jsonl"
-    lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(lines[0].replace(b'"n_embd":16', b'"n_embd":8') + b"".join(lines[1:]))
+    first, *others = without_checksums(path.read_text()).splitlines(keepends=True)
+    path.write_text(first.replace('"n_embd":16', '"n_embd":8') + "".join(others))
     with pytest.raises(RunError, match="another genome for g1-"):
         finished(BudgetedRecords.open(tmp_path / "run"), small_parts, Threads(1))
 
 
-def test_a_winner_whose_training_diverged_later_is_trained_until_then(
+def test_a_winner_that_diverged_later_is_trained_until_then(
     tmp_path, settings, small_parts
 ) -> None:
     (genome,) = settings.first
@@ -181,7 +185,7 @@ def test_a_winner_whose_training_diverged_later_is_trained_until_then(
 @pytest.mark.parametrize(
     ("context", "other", "found"), [(16, 8, 8), (8, 16, 8), (8, 6, 6), (8, 4, None)]
 )
-def test_a_teacher_may_have_a_shorter_context_that_splits_no_documents(
+def test_a_teacher_may_have_a_shorter_context(
     tmp_path, settings, small_parts, context, other, found
 ) -> None:
     (genome,) = settings.first
@@ -193,17 +197,18 @@ def test_a_teacher_may_have_a_shorter_context_that_splits_no_documents(
             losses = (*[2.0 + i] * (EVALUATIONS - 1), 1.0 + i)
             search.organisms[f"g1-{i}"] = Contestant(f"g1-{i}", changed, "given", (), i, losses)
         student = search.student()
+        _, winner = search.winner()
     assert (student and student.model.block_size) == found
+    assert {each.test_loss for each in (winner, student) if each} == {None}  # for the CLI
+    assert not student or student.plan.contamination == {"validation": (0, 0), "test": (0, 0)}
 
 
-def test_other_runs_are_refused(tmp_path, settings, small) -> None:
+def test_a_run_of_another_kind_is_refused(tmp_path, settings, small) -> None:
     facts = settings.model_dump(mode="json")
     del facts["budget"]
-    from microgpt_evolution.runs.run_directory import encode_run
-
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run.json").write_bytes(encode_run(facts))
     (tmp_path / "run" / "evaluations.jsonl").touch()
-    with pytest.raises(RunError, match="not a search with a budget"):
+    with pytest.raises(RunError, match="is a search, not a search with a budget"):
         BudgetedRecords.open(tmp_path / "run")
     assert asdict(small)["vocab_size"] is None

@@ -31,14 +31,14 @@ def trained(small) -> list[Contestant]:
     ]
 
 
-def test_known_losses_are_predicted(trained) -> None:
+def test_the_surrogate_reproduces_known_losses(trained) -> None:
     predictions = Surrogate(SPACE, trained).predict(trained)
     means = [each.mean for each in predictions]
     assert means == sorted(means, reverse=True)
     assert all(each.deviation < 0.2 for each in predictions)
 
 
-def test_a_new_genome_is_like_its_neighbours_and_less_certain(trained, small) -> None:
+def test_a_new_genome_is_predicted_like_its_neighbours(trained, small) -> None:
     surrogate = Surrogate(SPACE, [trained[i] for i in (0, 1, 2, 4, 8, 11)])
     near, far = (organism(replace(small, lr=VALUES["lr"][i]), "new") for i in (3, 10))
     (low,), (high,) = surrogate.predict([near]), surrogate.predict([far])
@@ -69,7 +69,7 @@ def test_an_expected_loss_makes_neighbours_more_certain(trained, small) -> None:
 
 
 @pytest.mark.parametrize("losses", [(math.inf,), (3.0, math.inf), (0.0,) * EVALUATIONS])
-def test_a_single_organism_is_enough(small, losses) -> None:
+def test_the_surrogate_works_with_a_single_organism(small, losses) -> None:
     (prediction,) = Surrogate(SPACE, [organism(small, "g1-1", losses)]).predict(
         [organism(replace(small, lr=0.016), "new")]
     )

@@ -11,7 +11,7 @@ from microgpt.config import TrainConfig
 from microgpt.training.train import train
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.evolve_rust import loss_log, loss_log_end
-from microgpt_evolution.evolve_rust.log_import import LossLog, parse_log
+from microgpt_evolution.evolve_rust.log_import import ParsedLog, parse_log
 from microgpt_evolution.genome import WHOLE_LIMITS, Genome
 from microgpt_evolution.objectives.retest import Retest
 from microgpt_evolution.population import Evaluation, Organism, rank
@@ -36,11 +36,11 @@ Selection: tournament(k=3), 2 random immigrants/gen
 BEST = Genome(n_emb=32, n_head=2, n_layer=1, n_ctx=8, n_ff_exp=1, lr=0.001, steps=300)
 
 
-def parse(text: str) -> LossLog:
+def parse(text: str) -> ParsedLog:
     return parse_log(text.splitlines(), PATH)
 
 
-def test_a_log_of_evolve_rusts_first_version_is_read() -> None:
+def test_a_log_of_evolve_rusts_first_version_can_be_read() -> None:
     log = parse(V1)
     assert log.candidates[0] == Organism(
         seed=0,
@@ -66,7 +66,7 @@ def test_a_log_of_evolve_rusts_first_version_is_read() -> None:
         ("| Loss: 1.6470", "unknown"),
     ],
 )
-def test_a_row_of_any_version_is_read(end, origin) -> None:
+def test_a_row_of_any_version_can_be_read(end, origin) -> None:
     log = parse(V1.replace("| Loss: 1.6470", end))
     assert log.candidates[0].origin == origin
     assert log.candidates[0].evaluation.fitness == 1.6470
@@ -84,7 +84,7 @@ def test_a_row_of_any_version_is_read(end, origin) -> None:
         ("refused", "refused"),
     ],
 )
-def test_a_candidate_without_a_loss_is_kept_but_never_the_best(loss, status) -> None:
+def test_a_candidate_without_a_loss_is_never_the_best(loss, status) -> None:
     log = parse(V1.replace("1.4676", loss))
     assert log.candidates[-1].evaluation == Evaluation(status)
     assert log.winner.loss == 1.6470
@@ -92,7 +92,7 @@ def test_a_candidate_without_a_loss_is_kept_but_never_the_best(loss, status) -> 
         parse(V1.replace("1.6470", loss).replace("1.6784", loss).replace("1.4676", loss))
 
 
-def test_a_genome_outside_the_ranges_is_left_out_and_told_of() -> None:
+def test_a_genome_out_of_range_is_skipped_with_a_note() -> None:
     log = parse(V1.replace("Emb:24 ", "Emb:256"))
     assert len(log.candidates) == 2
     assert log.left_out == ("n_emb must be between 1 and 128, got 256",)
@@ -107,7 +107,7 @@ def test_a_text_without_candidates_is_refused(text) -> None:
 
 
 @given(st.integers(0, len(V1)))
-def test_a_log_that_is_torn_has_the_rows_that_are_whole(end) -> None:
+def test_a_truncated_log_keeps_its_complete_rows(end) -> None:
     rows = parse(V1).candidates
     ends = [loss.end() for loss in re.finditer(r"\| Loss: [0-9]\.[0-9]{4}", V1)]
     n_whole = sum(row_end <= end for row_end in ends)
@@ -163,7 +163,7 @@ def header(fitness: str, seed: int) -> list[str]:
 
 
 @given(generations, st.integers(0, 2**63 - 1))
-def test_what_our_report_says_is_what_is_read(told, seed) -> None:
+def test_our_own_report_is_read_unchanged(told, seed) -> None:
     lines = header("last-doc", seed)
     expected, finished = [], []
     for number, members in enumerate(told, start=1):
@@ -191,7 +191,7 @@ def test_what_our_report_says_is_what_is_read(told, seed) -> None:
     assert (log.winner.generation, log.winner.seed) == (best.generation, seed)
 
 
-def test_our_own_log_by_held_out_loss_has_the_last_document_at_its_end(make_organism) -> None:
+def test_our_held_out_log_ends_with_the_last_document_loss(make_organism) -> None:
     result = train(["anna"], config=TrainConfig(steps=1))
     ranked = [make_organism(2.25, n_emb=24)]
     lines = header("held-out", 5)

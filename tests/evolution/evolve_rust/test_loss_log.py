@@ -37,7 +37,7 @@ def header(target: float, log: str = "a.log", **changes) -> list[str]:
     return loss_log.header(settings, target, Path(log))
 
 
-def test_the_header_is_evolve_rusts_and_says_what_the_loss_is() -> None:
+def test_the_header_is_evolve_rusts_and_names_the_loss() -> None:
     lines = header(1.2, "experiments/evolve_20260227_022211.log")
     assert lines == [
         "=== MicroGPT Loss Evolution Engine ===",
@@ -52,14 +52,14 @@ def test_the_header_is_evolve_rusts_and_says_what_the_loss_is() -> None:
     ]
 
 
-def test_a_held_out_search_has_its_own_thresholds_in_the_header() -> None:
+def test_the_header_of_a_held_out_search_has_its_thresholds() -> None:
     lines = header(2.27136, fitness="held-out", population=2)
     assert lines[2] == "Target: loss < 2.2714"
     assert lines[4] == "Selection: tournament(k=3), 0 random immigrants/gen"
     assert lines[6] == "Blacklist: loss in the worst quartile after 2 samples"
 
 
-def test_a_warm_start_is_in_the_header() -> None:
+def test_the_header_mentions_a_warm_start() -> None:
     lines = header(2.2, warm_start=PRIMORDIAL)
     assert lines[-2] == f"Warm start: {PRIMORDIAL.describe()}"
 
@@ -68,7 +68,7 @@ def test_a_generation_begins_as_in_evolve_rust() -> None:
     assert loss_log.generation_start(1, 10) == "--- Generation 1/10 ---"
 
 
-def test_rows_are_evolve_rusts_and_what_crashed_has_no_loss(ranked) -> None:
+def test_rows_are_evolve_rusts_and_crashes_have_no_loss(ranked) -> None:
     assert loss_log.ranking(ranked) == [
         "> #1: Emb:16  Head:1 Lay:3 Ctx:12 FF:2 LR:0.0298 Steps:1000 | Loss: 1.6470 [random]",
         "  #2: Emb:24  Head:4 Lay:2 Ctx:12 FF:4 LR:0.0088 Steps:1000 | Loss: 1.6784 [random]",
@@ -76,7 +76,7 @@ def test_rows_are_evolve_rusts_and_what_crashed_has_no_loss(ranked) -> None:
     ]
 
 
-def test_evolve_rusts_tools_read_the_rows_that_have_a_loss(ranked) -> None:
+def test_evolve_rusts_tools_read_the_rows_with_a_loss(ranked) -> None:
     first, _, crashed = map(ROW.match, loss_log.ranking(ranked))
     assert crashed is None
     assert first is not None
@@ -85,7 +85,7 @@ def test_evolve_rusts_tools_read_the_rows_that_have_a_loss(ranked) -> None:
     )  # fmt: skip
 
 
-def test_a_summary_is_evolve_rusts(make_ranked) -> None:
+def test_a_summary_looks_like_evolve_rusts(make_ranked) -> None:
     ranked = make_ranked([1.647, 2.0335, 1.9, 1.8])
     lines = loss_log.summary(ranked, stagnation=1, n_blacklisted=3, seconds=207.6)
     assert lines == [
@@ -95,12 +95,12 @@ def test_a_summary_is_evolve_rusts(make_ranked) -> None:
     ]
 
 
-def test_worst_is_the_worst_that_has_finished(ranked) -> None:
+def test_the_worst_is_taken_of_finished_organisms(ranked) -> None:
     line, _ = loss_log.summary(ranked, stagnation=0, n_blacklisted=0, seconds=1)
     assert line.startswith("  Best: 1.6470 | Worst: 1.6784 | Spread: 0.0314 | Species: 3 (33% larg")
 
 
-def test_a_generation_that_all_crashed_has_no_losses(make_ranked) -> None:
+def test_a_generation_that_crashed_whole_shows_no_losses(make_ranked) -> None:
     ranked = make_ranked([None, float("nan")])
     crashed, diverged = loss_log.ranking(ranked)
     assert crashed.endswith(" | Loss: crashed [random]")
@@ -109,7 +109,7 @@ def test_a_generation_that_all_crashed_has_no_losses(make_ranked) -> None:
     assert line.startswith("  Best: none | Worst: none | Spread: none | Species: 1")
 
 
-def test_events_are_evolve_rusts() -> None:
+def test_events_look_like_evolve_rusts() -> None:
     assert loss_log.event("normal", 1) == []
     assert loss_log.event("championship", 2) == [
         "  *** CHAMPIONSHIP: 2 gens stagnant — breeding winners with growth ***"
@@ -119,6 +119,6 @@ def test_events_are_evolve_rusts() -> None:
     ]
 
 
-def test_the_target_is_told_as_in_evolve_rust() -> None:
+def test_the_target_is_announced_as_in_evolve_rust() -> None:
     line = "  ** Target 1.2 reached! Continuing to evolve... **"
     assert loss_log.target_reached(1.2) == line

@@ -48,7 +48,7 @@ def report(generations, **changes) -> str:
     return "\n".join(end_report(generations, **facts))
 
 
-def test_it_is_evolve_rusts_line_by_line(generations) -> None:
+def test_the_end_of_the_log_is_evolve_rusts_line_by_line(generations) -> None:
     text = report(generations)
     assert text.startswith(
         f"""\
@@ -86,7 +86,7 @@ def test_it_is_evolve_rusts_line_by_line(generations) -> None:
     )
 
 
-def test_evolve_rusts_tools_read_it(generations) -> None:
+def test_evolve_rusts_tools_read_the_end_of_the_log(generations) -> None:
     text = report(generations)
     found = {
         name: re.search(pattern, text)
@@ -105,17 +105,17 @@ def test_evolve_rusts_tools_read_it(generations) -> None:
     ("target", "line"),
     [(1.7, "first reached: generation 1"), (1.5, "first reached: generation 2"), (1.4676, "NOT ")],
 )
-def test_the_target_is_reached_where_the_best_is_first_below_it(generations, target, line) -> None:
+def test_the_target_is_reached_when_the_best_is_below_it(generations, target, line) -> None:
     assert f"  Target {target} {line}" in report(generations, target=target)
 
 
 @pytest.mark.parametrize(("loss", "length"), [(9.0, 0), (3.99, 0), (3.0, 12), (1.0, 36), (0.1, 40)])
-def test_bars_are_longer_for_lower_losses_within_limits(make_ranked, loss, length) -> None:
+def test_lower_losses_have_longer_bars_up_to_a_limit(make_ranked, loss, length) -> None:
     text = report([make_ranked([loss])])
     assert re.search(r"^     1 .*%  (#*)$", text, re.MULTILINE)[1] == "#" * length
 
 
-def test_a_lucky_loss_stands_beside_the_honest_one(retest) -> None:
+def test_the_loss_of_the_search_stands_beside_the_retest(retest) -> None:
     found = Evaluation("ok", 1.2466, 1.2466)
     assert retest_table(found, retest) == [
         "",
@@ -127,19 +127,19 @@ def test_a_lucky_loss_stands_beside_the_honest_one(retest) -> None:
     ]
 
 
-def test_the_winner_is_the_first_of_equals(make_ranked) -> None:
+def test_the_first_of_equal_organisms_wins(make_ranked) -> None:
     generations = [make_ranked([2.0, 1.9], generation=g, n_layer=g) for g in (1, 2)]
     assert "  Best config: Emb:16  Head:4 Lay:1 " in report(generations)
 
 
-def test_a_run_of_which_nothing_finished_is_reported_too(make_ranked) -> None:
+def test_a_run_without_finished_organisms_is_reported(make_ranked) -> None:
     generations = [make_ranked([None, float("nan")])]
     text = report(generations)
     assert "  Best loss: none\n  Best config: none\n" in text
     assert "--- Insights ---" not in text
 
 
-def test_ten_species_are_listed_at_most(make_organism, make_ranked) -> None:
+def test_at_most_ten_species_are_listed(make_organism, make_ranked) -> None:
     ranked = [organism for n in range(1, 13) for organism in make_ranked([1 + n / 9], n_layer=n)]
     failures = {f"8-1-{n}-8-1": (3.0, 3.0) for n in range(12)}
     text = report([ranked], blacklist=Blacklist("held-out", (), failures))
@@ -148,7 +148,7 @@ def test_ten_species_are_listed_at_most(make_organism, make_ranked) -> None:
     assert "--- Blacklisted Species (loss in the worst quartile, 2+ failures) ---" in text
 
 
-def test_what_follows_the_search_is_evolve_rusts() -> None:
+def test_the_lines_after_the_search_are_evolve_rusts() -> None:
     assert genome_written("genome.json", 8) == [
         "",
         "--- Genome Written ---",
@@ -170,7 +170,7 @@ def means_of(make_ranked, top, bottom):
     return gene_means(make_ranked([1.0] * 10, **top)), gene_means(make_ranked([2.0] * 10, **bottom))
 
 
-def test_the_table_is_evolve_rusts(make_ranked) -> None:
+def test_the_table_looks_like_evolve_rusts(make_ranked) -> None:
     top = {"n_emb": 32, "n_head": 2, "n_layer": 3, "n_ctx": 8, "n_ff_exp": 2, "lr": 0.0035}
     bottom = {"n_emb": 20, "n_head": 2, "n_layer": 2, "n_ctx": 16, "n_ff_exp": 3, "lr": 0.0091}
     assert gene_table(*means_of(make_ranked, {**top, "steps": 500}, {**bottom, "steps": 225})) == [
@@ -185,7 +185,7 @@ def test_the_table_is_evolve_rusts(make_ranked) -> None:
     ]
 
 
-def test_means_are_of_the_ten_best_and_the_ten_worst(make_ranked) -> None:
+def test_means_are_taken_of_the_ten_best_and_ten_worst(make_ranked) -> None:
     middle = make_ranked([1.5] * 30, n_emb=64)
     ranked = make_ranked([1.0] * 10, n_emb=8) + middle + make_ranked([2.0] * 10, n_emb=16)
     assert "  Embedding           8.0       16.0      -8.0 v" in report([ranked])
@@ -218,7 +218,7 @@ def test_a_short_run_is_compared_with_itself(make_ranked) -> None:
          "Context window: shorter preferred (top avg 8 vs bottom 16)"),
     ],
 )  # fmt: skip
-def test_insights_are_in_evolve_rusts_words(make_ranked, top, bottom, line) -> None:
+def test_insights_use_evolve_rusts_words(make_ranked, top, bottom, line) -> None:
     assert insights(*means_of(make_ranked, top, bottom)) == [f"  - {line}"]
 
 
@@ -233,7 +233,7 @@ def test_insights_are_in_evolve_rusts_words(make_ranked, top, bottom, line) -> N
         ({"n_ctx": 10}, {"n_ctx": 8}),
     ],
 )
-def test_small_trends_are_none(make_ranked, top, bottom) -> None:
+def test_a_small_trend_is_no_insight(make_ranked, top, bottom) -> None:
     assert insights(*means_of(make_ranked, top, bottom)) == [
         "  No strong hyperparameter trends detected (more generations may help)."
     ]

@@ -15,7 +15,7 @@ def breed(stage, ranked) -> list[str]:
     return trace.bred(stage, ranked, population, n_blacklisted=3)
 
 
-def test_evaluations_are_told_as_in_evolve_rust(make_organism, make_ranked) -> None:
+def test_evaluations_are_traced_as_in_evolve_rust(make_organism, make_ranked) -> None:
     ranked = make_ranked([2.0] * 8, generation=2)
     assert trace.evaluating(ranked) == "[gen 2] evaluating 8 organisms..."
     new, done = make_organism(slot=3), make_organism(1.64704, slot=3)
@@ -28,13 +28,13 @@ def test_evaluations_are_told_as_in_evolve_rust(make_organism, make_ranked) -> N
     ("status", "word"),
     [("crashed", "PANICKED"), ("diverged", "DIVERGED"), ("refused", "REFUSED")],
 )
-def test_what_gave_no_loss_is_told_with_its_reason_and_genome(make_organism, status, word) -> None:
+def test_a_failed_evaluation_is_traced_with_reason_and_genome(make_organism, status, word) -> None:
     organism = make_organism(status=status, slot=3)
     line = f"[eval] organism 3 {word}: out of memory | config: {DESCRIPTION}"
     assert trace.done(organism, 1.0, "out of memory") == line
 
 
-def test_normal_breeding_is_told_as_in_evolve_rust(make_ranked) -> None:
+def test_normal_breeding_is_traced_as_in_evolve_rust(make_ranked) -> None:
     start, elite, first, second, total = breed("normal", make_ranked([2.0] * 8, generation=2))
     assert start == "[gen 2] breeding next generation..."
     assert elite == f"[breed] kept elite: {DESCRIPTION}"
@@ -49,7 +49,7 @@ def test_normal_breeding_is_told_as_in_evolve_rust(make_ranked) -> None:
     assert sum(map(int, n_bred.groups())) == 5
 
 
-def test_a_championship_is_told_as_in_evolve_rust(make_ranked) -> None:
+def test_a_championship_is_traced_as_in_evolve_rust(make_ranked) -> None:
     lines = breed("championship", make_ranked([2.0] * 8, generation=4))
     assert lines[:2] == [
         "[gen 4] CHAMPIONSHIP breeding triggered",
@@ -64,7 +64,7 @@ def test_a_championship_is_told_as_in_evolve_rust(make_ranked) -> None:
     )
 
 
-def test_a_cataclysm_is_told_as_in_evolve_rust(make_ranked) -> None:
+def test_a_cataclysm_is_traced_as_in_evolve_rust(make_ranked) -> None:
     assert breed("cataclysm", make_ranked([2.0] * 8, generation=5)) == [
         "[gen 5] CATACLYSM triggered",
         f"[breed] elite forced re-eval: {DESCRIPTION}",
@@ -72,7 +72,7 @@ def test_a_cataclysm_is_told_as_in_evolve_rust(make_ranked) -> None:
     ]
 
 
-def test_a_warm_start_is_told() -> None:
+def test_a_warm_start_is_traced() -> None:
     population = first_generation(8, run_seed=42, rng=Random(1), ancestor=PRIMORDIAL)
     line = "[breed] first gen: 1 genome + 3 mutants + 4 randoms = 8"
     assert trace.descended(population) == line

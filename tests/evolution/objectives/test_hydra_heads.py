@@ -31,7 +31,7 @@ KNOWN = frozenset(["anna", "isabella"])
         ("", None),
     ],
 )
-def test_the_weaver_listens_to_the_flow(name, score) -> None:
+def test_the_weaver_rewards_flow(name, score) -> None:
     assert weave(name, KNOWN) == score
 
 
@@ -52,7 +52,7 @@ def test_the_weaver_listens_to_the_flow(name, score) -> None:
         ("", None),
     ],
 )
-def test_the_mirror_sees_what_comes_twice(name, score) -> None:
+def test_the_mirror_rewards_repetition(name, score) -> None:
     assert mirror(name, KNOWN) == score
 
 
@@ -69,16 +69,16 @@ def test_the_mirror_sees_what_comes_twice(name, score) -> None:
         ("", None),
     ],
 )
-def test_the_spark_is_after_what_is_new(name, score) -> None:
+def test_the_spark_rewards_novelty(name, score) -> None:
     assert spark(name, KNOWN) == score
 
 
 @pytest.mark.parametrize(("loss", "score"), [(2.0, 0.5), (0.25, 4.0), (0.0, 1e4), (-1.0, 1e4)])
-def test_origin_goes_by_the_loss(loss, score) -> None:
+def test_the_origin_rewards_a_low_loss(loss, score) -> None:
     assert origin(loss) == score
 
 
-def test_each_head_has_its_title_and_its_quality() -> None:
+def test_each_head_has_a_title_and_a_quality() -> None:
     assert tuple(HEADS) == get_args(HeadName)
     assert {head.title: head.quality for head in HEADS.values()} == {
         "Weaver": "Flow",
@@ -91,7 +91,7 @@ def test_each_head_has_its_title_and_its_quality() -> None:
 
 
 @given(name=st.text() | st.text("abny"), is_known=st.booleans())
-def test_any_text_is_scored_within_bounds_or_not_at_all(name, is_known) -> None:
+def test_any_text_is_scored_within_bounds_or_left_out(name, is_known) -> None:
     word = normal(name)
     known = frozenset([word] if is_known else [])
     woven, mirrored, sparked = weave(name, known), mirror(name, known), spark(name, known)

@@ -37,7 +37,7 @@ def names():
         ("zubeqizub", 0.0, 0.0, 2.0),
     ],
 )
-def test_the_verdict_on_a_new_name(name, flow, symmetry, total) -> None:
+def test_a_new_name_gets_the_expected_verdict(name, flow, symmetry, total) -> None:
     verdict = judge(name, NOTHING)
     assert verdict is not None
     assert (verdict.flow, verdict.creativity) == (flow, 1.0)
@@ -48,30 +48,30 @@ def test_the_verdict_on_a_new_name(name, flow, symmetry, total) -> None:
 @pytest.mark.parametrize(
     ("name", "total"), [("anna", -6.86), ("nana", -7.46), ("kamon", -9.26), ("karai", -9.5)]
 )
-def test_the_verdict_on_a_name_learnt_by_heart(names, name, total) -> None:
+def test_a_memorised_name_gets_the_expected_verdict(names, name, total) -> None:
     verdict = judge(name, names)
     assert verdict is not None
     assert verdict.creativity == -5.0
     assert verdict.total == pytest.approx(total, abs=ROUNDING)
 
 
-def test_the_terms_are_weighted() -> None:
+def test_the_verdict_weights_its_terms() -> None:
     assert Verdict(1.0, 0.0, 0.0).total == 1.0
     assert Verdict(0.0, 1.0, 0.0).total == 1.2
     assert Verdict(0.0, 0.0, 1.0).total == 2.0
 
 
-def test_neither_case_nor_space_around_a_name_matters() -> None:
+def test_case_and_surrounding_space_do_not_change_a_verdict() -> None:
     assert judge(" MaMa\n", known_names(["mAma\t"])) == judge("mama", frozenset(["mama"]))
 
 
 @pytest.mark.parametrize("name", ["", "ab", " ab ", "x1yz", "anna maria", "o'neil", "sa\x1bra"])
-def test_what_is_short_or_not_letters_alone_is_not_judged(name) -> None:
+def test_short_names_and_names_with_digits_are_not_judged(name) -> None:
     assert judge(name, NOTHING) is None
 
 
 @given(name=st.text() | st.text("abny") | st.text("aÉßİя你ª 1", min_size=3), is_known=st.booleans())
-def test_any_text_is_judged_within_bounds_or_not_at_all(name, is_known) -> None:
+def test_any_text_is_judged_within_bounds_or_left_out(name, is_known) -> None:
     word = normal(name)
     verdict = judge(name, frozenset([word] if is_known else []))
     assert (verdict is None) == (len(word) < 3 or not word.isalpha())
@@ -85,6 +85,6 @@ def test_any_text_is_judged_within_bounds_or_not_at_all(name, is_known) -> None:
 
 
 @given(st.text())
-def test_a_name_that_is_known_is_known_however_it_is_written(name) -> None:
+def test_a_known_name_is_known_in_any_spelling(name) -> None:
     assert normal(name) in known_names([name])
     assert normal(normal(name)) == normal(name)

@@ -18,7 +18,7 @@ PARTS = split(DOCS, validation=0.2, test=0.2)
 SMALL = Genome(n_emb=8, n_ctx=4, n_layer=1, n_head=2, n_ff_exp=2, steps=60, lr=0.02)
 
 
-def test_the_held_out_fitness_is_the_loss_on_what_was_not_learnt_from() -> None:
+def test_held_out_fitness_is_the_loss_on_unseen_documents() -> None:
     found = LossObjective.of(PARTS, "held-out").measure(SMALL, seed=7)
     model = ModelConfig(n_embd=8, n_head=2, block_size=4, n_ff_exp=2)
     result = train(
@@ -31,7 +31,7 @@ def test_the_held_out_fitness_is_the_loss_on_what_was_not_learnt_from() -> None:
     assert found.fitness == found.val_loss == pytest.approx(expected, rel=1e-6)
 
 
-def test_the_last_document_is_the_one_that_the_steps_lead_to() -> None:
+def test_the_last_document_is_the_one_of_the_last_step() -> None:
     """As in evolve-rust: all of the file, in its order, a document a step."""
     objective = LossObjective.of(PARTS, "last-doc")
     still = replace(SMALL, lr=1e-6)
@@ -45,7 +45,7 @@ def test_the_last_document_is_the_one_that_the_steps_lead_to() -> None:
         assert found.val_loss is None
 
 
-def test_the_same_seed_gives_the_same_in_threads_and_after_being_sent() -> None:
+def test_threads_and_pickling_do_not_change_the_result() -> None:
     objective = LossObjective.of(PARTS, "held-out")
     seeds = range(8)
     alone = [objective.measure(SMALL, seed) for seed in seeds]
@@ -55,7 +55,7 @@ def test_the_same_seed_gives_the_same_in_threads_and_after_being_sent() -> None:
     assert len({evaluation.fitness for evaluation in alone}) == 8
 
 
-def test_what_takes_too_many_operations_is_refused_and_no_crash() -> None:
+def test_a_trial_with_too_many_operations_is_refused() -> None:
     objective = LossObjective.of(
         PARTS, "held-out", max_flops=10 * LossObjective.of(PARTS, "held-out").flops(SMALL)
     )
@@ -67,7 +67,7 @@ def test_what_takes_too_many_operations_is_refused_and_no_crash() -> None:
     )
 
 
-def test_what_takes_too_much_memory_is_refused() -> None:
+def test_a_trial_that_needs_too_much_memory_is_refused() -> None:
     n_bytes = SMALL.n_bytes(LossObjective.of(PARTS, "held-out").tokenizer.vocab_size)
     objective = LossObjective.of(PARTS, "held-out", max_bytes=n_bytes)
     wider = replace(SMALL, n_emb=16)
@@ -78,13 +78,13 @@ def test_what_takes_too_much_memory_is_refused() -> None:
     )
 
 
-def test_all_that_the_operators_make_of_the_names_may_be_trained() -> None:
+def test_every_genome_that_operators_make_can_be_trained() -> None:
     objective = LossObjective.of(PARTS, "held-out")
     largest = Genome(n_emb=64, n_ctx=32, n_layer=12, n_head=8, n_ff_exp=8, steps=3000, lr=0.1)
     assert objective.refusal(largest) is None
 
 
-def test_the_cost_grows_with_the_steps_and_is_known_before() -> None:
+def test_the_cost_is_known_in_advance_and_grows_with_steps() -> None:
     objective = LossObjective.of(PARTS, "held-out")
     assert objective.flops(replace(SMALL, steps=120)) == pytest.approx(
         2 * objective.flops(SMALL), rel=0.01
@@ -97,7 +97,7 @@ def test_a_search_without_held_out_documents_is_refused() -> None:
         LossObjective.of(split(DOCS), "held-out")
 
 
-def test_a_held_out_loss_that_is_no_number_is_a_divergence(monkeypatch) -> None:
+def test_a_held_out_loss_of_nan_is_a_divergence(monkeypatch) -> None:
     """The last step may go too far, of which the training knows nothing any more."""
     objective = LossObjective.of(PARTS, "held-out")
     monkeypatch.setattr(LossObjective, "held_out_loss", lambda self, result: float("nan"))

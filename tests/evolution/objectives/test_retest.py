@@ -13,7 +13,7 @@ PARTS = split(NAMES, validation=0.2, test=0.2)
 GENOME = replace(PRIMORDIAL, steps=50)
 
 
-def test_a_seed_gives_what_training_on_the_training_part_gives() -> None:
+def test_a_retest_trains_on_the_training_set_with_each_seed() -> None:
     alone = train(PARTS.train, model=GENOME.model(), config=GENOME.train_config(7))
     found = retest(GENOME, PARTS, [7])
     assert found.last_losses == (alone.losses[-1],)
@@ -21,7 +21,7 @@ def test_a_seed_gives_what_training_on_the_training_part_gives() -> None:
     assert found.val_losses != found.test_losses
 
 
-def test_each_seed_counts_and_the_first_gives_the_model() -> None:
+def test_every_seed_counts_and_the_first_gives_the_model() -> None:
     found = retest(GENOME, PARTS, [7, 8, 9])
     assert found.result.config.seed == 7
     for losses in (found.last_losses, found.val_losses, found.test_losses):
@@ -29,7 +29,7 @@ def test_each_seed_counts_and_the_first_gives_the_model() -> None:
     assert retest(GENOME, PARTS, [8]).test_losses == found.test_losses[1:2]
 
 
-def test_a_training_that_diverges_is_left_out(monkeypatch) -> None:
+def test_a_diverging_retest_is_left_out(monkeypatch) -> None:
     result = train(PARTS.train, model=GENOME.model(), config=GENOME.train_config(7))
 
     def train_or_diverge(docs, *, model, config):

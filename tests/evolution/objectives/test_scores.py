@@ -14,7 +14,7 @@ NO_NAME = {"judge": -100.0, "weaver": -100.0, "mirror": -100.0, "spark": -100.0}
 texts = st.lists(st.text(max_size=12) | st.text("abny", min_size=3, max_size=9), max_size=12)
 
 
-def test_a_batch_comes_to_the_mean_of_its_names() -> None:
+def test_the_score_of_a_batch_is_the_mean_of_its_names() -> None:
     result = score_names(["mama", "aaaa", "anna"], known_names(["anna"]))
     assert result.scores == pytest.approx(
         {
@@ -29,53 +29,53 @@ def test_a_batch_comes_to_the_mean_of_its_names() -> None:
 
 
 @pytest.mark.parametrize("names", [[], [""], ["a", "bo", " bo "]])
-def test_a_batch_without_a_name_long_enough_is_at_the_bottom(names) -> None:
+def test_a_batch_of_short_names_gets_the_lowest_score(names) -> None:
     assert score_names(names, NOTHING).scores == NO_NAME
 
 
-def test_each_measure_has_its_own_idea_of_a_name() -> None:
+def test_each_measure_judges_a_name_differently() -> None:
     scores = score_names(["1-1", "bo"], NOTHING).scores
     assert scores == {"judge": -100.0, "weaver": -100.0, "mirror": 3.0, "spark": 2.0}
 
 
-def test_a_name_that_is_left_out_does_not_weigh() -> None:
+def test_a_name_that_is_left_out_has_no_weight() -> None:
     assert score_names(["mama", "x1", "?"], NOTHING).scores["judge"] == pytest.approx(
         4.54, abs=ROUNDING
     )
 
 
-def test_a_repeat_scores_nothing_however_beautiful_it_is() -> None:
+def test_a_repeated_name_scores_zero() -> None:
     result = score_names(["mama", "MAMA ", "mama", "mama"], NOTHING)
     expected = {"judge": 4.54 / 4, "weaver": 0.25, "mirror": 0.625, "spark": 0.5}
     assert result.scores == pytest.approx(expected, abs=ROUNDING)
     assert result.distinct == 0.25
 
 
-def test_a_repeat_below_nothing_stays_there() -> None:
+def test_a_repeated_name_keeps_a_negative_score() -> None:
     scores = score_names(["anna", "anna"], known_names(["anna"])).scores
     assert scores == pytest.approx(
         {"judge": -6.86, "weaver": 0.5, "mirror": 1.75, "spark": -5.0}, abs=ROUNDING
     )
 
 
-def test_in_evolve_rusts_jury_repeats_score_as_any_other_name() -> None:
+def test_evolve_rusts_jury_scores_repeats_like_other_names() -> None:
     result = score_names(["mama"] * 5, NOTHING, repeats_count=True)
     expected = {"judge": 4.54, "weaver": 1.0, "mirror": 2.5, "spark": 2.0}
     assert result.scores == pytest.approx(expected, abs=ROUNDING)
     assert result.distinct == 0.2
 
 
-def test_origin_has_a_say_where_there_is_a_loss() -> None:
+def test_the_loss_counts_in_the_score_if_there_is_one() -> None:
     assert score_names([], NOTHING, loss=2.0).scores == {**NO_NAME, "origin": 0.5}
     assert "origin" not in score_names(["mama"], NOTHING).scores
 
 
-def test_repeats_are_found_whatever_their_case() -> None:
+def test_repeats_are_found_in_any_case() -> None:
     assert find_repeats(["Ann", "bo", "ann ", "BO", "eve"]) == [False, False, True, True, False]
 
 
 @given(names=texts, known=texts, repeats_count=st.booleans(), data=st.data())
-def test_any_batch_has_scores_within_bounds_in_any_order(names, known, repeats_count, data) -> None:
+def test_any_batch_has_bounded_scores_in_any_order(names, known, repeats_count, data) -> None:
     known = known_names(known)
     result = score_names(names, known, repeats_count=repeats_count)
     assert list(result.scores) == ["judge", "weaver", "mirror", "spark"]
@@ -88,7 +88,7 @@ def test_any_batch_has_scores_within_bounds_in_any_order(names, known, repeats_c
 
 
 @given(names=texts, known=texts)
-def test_repeats_never_gain_by_being_marked_down(names, known) -> None:
+def test_a_repeat_never_raises_a_score(names, known) -> None:
     known = known_names(known)
     strict, lenient = score_names(names, known), score_names(names, known, repeats_count=True)
     assert strict.distinct == lenient.distinct
@@ -96,6 +96,6 @@ def test_repeats_never_gain_by_being_marked_down(names, known) -> None:
         assert score <= lenient.scores[measure]
 
 
-def test_a_name_that_is_known_or_was_said_before_is_not_novel() -> None:
+def test_a_known_or_repeated_name_is_not_novel() -> None:
     result = score_names(["anna", "Lina", "lina", "belo"], frozenset({"anna"}))
     assert (result.distinct, result.novel) == (0.75, 0.5)

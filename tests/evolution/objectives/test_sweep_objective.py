@@ -17,7 +17,7 @@ PARTS = split(DOCS, validation=0.2, test=0.2)
 SMALL = SweepConfig(n_embd=8, n_head=2, block_size=4, n_ff_exp=2, steps=60, lr=0.02)
 
 
-def test_a_point_is_the_training_that_train_makes_of_the_same_settings() -> None:
+def test_a_point_equals_the_training_of_the_same_settings() -> None:
     objective = SweepObjective.of(PARTS)
     found = objective.measure(SMALL, seed=7)
     model = ModelConfig(n_embd=8, n_head=2, block_size=4, n_ff_exp=2)
@@ -32,10 +32,10 @@ def test_a_point_is_the_training_that_train_makes_of_the_same_settings() -> None
     assert objective.n_params(SMALL) == InferenceGpt(trained).num_params
 
 
-def test_of_conversations_the_replies_are_measured_as_they_are_learnt() -> None:
+def test_conversations_are_measured_on_what_is_learnt() -> None:
     docs = [(Message("user", f"say {n}"), Message("assistant", f"{n}!")) for n in range(60)]
     parts = split(docs, validation=0.2, test=0.2)
-    found = SweepObjective.of(parts).measure(SweepConfig(steps=60, n_embd=8), seed=7)
+    found = SweepObjective.of(parts).measure(SweepConfig(steps=60, n_embd=8, lr=0.01), seed=7)
     model, config = ModelConfig(n_embd=8), TrainConfig(steps=60, seed=7)
     trained = train(parts.train, model=model, config=config)
     expected = InferenceGpt(trained).evaluate(parts.validation).loss
@@ -49,13 +49,13 @@ def test_conversations_without_a_reply_are_refused() -> None:
         SweepObjective.of(split(docs, validation=0.2, test=0.2))
 
 
-def test_a_objective_that_was_sent_gives_the_same() -> None:
+def test_a_pickled_objective_gives_the_same_result() -> None:
     objective = SweepObjective.of(PARTS)
     there = pickle.loads(pickle.dumps(objective))
     assert there.measure(SMALL, 3) == objective.measure(SMALL, 3)
 
 
-def test_operations_are_those_of_evolution_and_grow_with_the_batch() -> None:
+def test_operations_are_evolutions_and_grow_with_the_batch() -> None:
     genome = Genome(n_emb=8, n_ctx=8, n_layer=1, n_head=2, n_ff_exp=2, steps=60, lr=0.02)
     objective = SweepObjective.of(PARTS)
     assert objective.flops(replace(SMALL, block_size=8)) == LossObjective.of(
@@ -65,14 +65,14 @@ def test_operations_are_those_of_evolution_and_grow_with_the_batch() -> None:
     assert objective.flops(twice) == pytest.approx(2 * objective.flops(SMALL), rel=0.01)
 
 
-def test_a_training_that_diverges_is_no_number() -> None:
+def test_a_diverging_training_has_no_loss() -> None:
     wild = SweepConfig(n_embd=8, n_head=2, lr=1e30, steps=100)
     found = SweepObjective.of(PARTS).measure(wild, 1)
     assert (found.status, found.val_loss) == ("diverged", None)
     assert found.reason == "the loss was not a finite number"
 
 
-def test_memory_that_is_not_there_any_more_is_a_refusal(monkeypatch) -> None:
+def test_memory_that_has_run_out_is_a_refusal(monkeypatch) -> None:
     """It was there when the sweep was planned, or the worker is another machine."""
     objective = SweepObjective.of(PARTS)
     monkeypatch.setattr("microgpt.memory_limit.free_bytes", lambda: 2**20)

@@ -3,15 +3,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from searches import SETTINGS, without_checksums
 
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.objectives.scores import score_names
 from microgpt_evolution.objectives.trial import Trial
 from microgpt_evolution.population import Evaluation
-from microgpt_evolution.runs.records import Records
-
-SETTINGS = {"population": 8, "seed": 42}
+from microgpt_evolution.search.records import Records
 
 
 @pytest.fixture
@@ -29,7 +28,7 @@ def add(records: Records, seed: int, evaluation: Evaluation) -> None:
     records.add(trial, evaluation, flops=7, n_params=4192)
 
 
-def test_what_was_recorded_is_known_again(run) -> None:
+def test_recorded_evaluations_are_reused(run) -> None:
     with Records.open(run) as records:
         assert records.settings == SETTINGS
         assert records.known(Trial(PRIMORDIAL, 1)) == Evaluation("ok", 2.25, 2.5, 2.25)
@@ -38,9 +37,10 @@ def test_what_was_recorded_is_known_again(run) -> None:
         assert records.n_known == 2
 
 
-def test_a_line_has_all_that_is_known_of_an_evaluation(run) -> None:
+def test_a_line_has_everything_about_its_evaluation(run) -> None:
     line = json.loads((run / "evaluations.jsonl").read_text().splitlines()[0])
     assert line.pop("genome")["n_emb"] == 16
+    assert len(line.pop("crc32")) == 8
     assert line == {
         "id": "g1-1", "origin": "random", "parents": [], "seed": 1, "status": "ok",
         "fitness": 2.25, "last_loss": 2.5, "val_loss": 2.25, "flops": 7, "seconds": 0.5,
@@ -48,7 +48,7 @@ def test_a_line_has_all_that_is_known_of_an_evaluation(run) -> None:
     }  # fmt: skip
 
 
-def test_a_torn_last_line_is_left_out_and_one_that_is_added_stands_alone(run) -> None:
+def test_an_incomplete_last_line_is_skipped_before_an_append(run) -> None:
     with (run / "evaluations.jsonl").open("ab") as file:
         file.write(b'{"id": "torn')
     with Records.open(run) as records:
@@ -65,7 +65,7 @@ def test_a_torn_last_line_is_left_out_and_one_that_is_added_stands_alone(run) ->
         ("\x00\x00", "line 2: invalid JSON"),
     ],
 )
-def test_a_damaged_line_is_named(run, line, problem) -> None:
+def test_an_error_names_the_damaged_line(run, line, problem) -> None:
     path = run / "evaluations.jsonl"
     first, second, _ = path.read_text().split("\n")
     path.write_text(f"{first}\n{line}\n{second}\n")
@@ -75,9 +75,10 @@ def test_a_damaged_line_is_named(run, line, problem) -> None:
     Records.open(run).close()  # nobody holds it
 
 
-def test_an_impossible_genome_in_a_line_is_named(run) -> None:
+def test_an_error_names_the_line_of_an_impossible_genome(run) -> None:
     path = run / "evaluations.jsonl"
-    path.write_text(path.read_text().replace('"n_head":4', '"n_head":5', 1))
+    text = without_checksums(path.read_text())
+    path.write_text(text.replace('"n_head":4', '"n_head":5', 1))
     with pytest.raises(RunError, match=r"line 1: n_emb \(16\) must be divisible by n_head \(5\)"):
         Records.open(run)
 
@@ -92,9 +93,9 @@ def test_an_impossible_genome_in_a_line_is_named(run) -> None:
         ('"lr":0.005', '"x":0.005', r"line 1: genome\.lr: field required"),
     ],
 )
-def test_a_measurement_that_no_search_can_go_by_is_named(run, old, new, problem) -> None:
+def test_an_error_names_an_unusable_measurement(run, old, new, problem) -> None:
     path = run / "evaluations.jsonl"
-    text = path.read_text()
+    text = without_checksums(path.read_text())
     assert old in text
     path.write_text(text.replace(old, new, 1))
     with pytest.raises(RunError, match=problem):
@@ -115,14 +116,18 @@ def test_a_measurement_that_no_search_can_go_by_is_named(run, old, new, problem)
         ),
     ],
 )
-def test_a_vote_that_no_search_can_go_by_is_named(tmp_path, old, new, problem) -> None:
-    with Records.begin(tmp_path, "evolve", {"objective": "hydra", "origin": True}) as records:
+def test_an_error_names_an_unusable_vote(tmp_path, old, new, problem) -> None:
+    settings = SETTINGS.model_copy(
+        update={"objective": "hydra", "fitness": None, "samples": 5, "exchange": "migrate"}
+        | {"origin": True}
+    )
+    with Records.begin(tmp_path, "evolve", settings) as records:
         opinion = score_names(["mama"], set(), loss=2.0)
         add(records, 1, Evaluation("ok", samples=("mama",), scores=opinion))
     with Records.open(records.directory):
         pass
     path = records.directory / "evaluations.jsonl"
-    text = path.read_text()
+    text = without_checksums(path.read_text())
     assert old in text
     path.write_text(text.replace(old, new, 1))
     with pytest.raises(RunError, match=problem):

@@ -1,17 +1,19 @@
 """Any kind of run is a directory like this; those here are of searches."""
 
+import json
 import os
 import sys
+import zlib
 from itertools import count
 from pathlib import Path
 
 import pytest
+from searches import SETTINGS
 
 from microgpt.errors import CheckpointError
 from microgpt_evolution.errors import RunError
-from microgpt_evolution.runs.records import Records
-
-SETTINGS = {"population": 8, "seed": 42}
+from microgpt_evolution.runs.run_files import whole_lines, with_checksum
+from microgpt_evolution.search.records import Records
 
 
 @pytest.fixture
@@ -21,13 +23,13 @@ def run(tmp_path: Path) -> Path:
         return records.directory
 
 
-def test_the_log_names_the_run_as_well(run) -> None:
+def test_the_log_names_its_run(run) -> None:
     with Records.open(run.with_name(f"{run.name}.log")) as records:
         assert records.directory == run
 
 
-def test_runs_of_the_same_second_have_names_of_their_own(tmp_path) -> None:
-    runs = [Records.begin(tmp_path, "evolve", {}) for _ in range(4)]
+def test_runs_of_the_same_second_get_different_names(tmp_path) -> None:
+    runs = [Records.begin(tmp_path, "evolve", SETTINGS) for _ in range(4)]
     assert len({records.directory for records in runs}) == 4
     for records in runs:
         records.close()
@@ -48,18 +50,18 @@ def test_runs_of_the_same_second_have_names_of_their_own(tmp_path) -> None:
         ("\xff", "run.json: invalid JSON"),
     ],
 )
-def test_a_run_that_cannot_be_read_is_refused(run, content, problem) -> None:
+def test_an_unreadable_run_is_refused(run, content, problem) -> None:
     (run / "run.json").write_text(content, encoding="latin-1")
     with pytest.raises(RunError, match=problem):
         Records.open(run)
 
 
-def test_what_is_no_run_is_refused(tmp_path) -> None:
+def test_a_directory_of_other_files_is_refused(tmp_path) -> None:
     with pytest.raises(RunError, match=r"is not a run: cannot read run.json: No such"):
         Records.open(tmp_path)
 
 
-def test_a_run_is_held_by_one_at_a_time_from_its_beginning(tmp_path) -> None:
+def test_a_run_is_locked_from_its_beginning(tmp_path) -> None:
     with (
         Records.begin(tmp_path, "evolve", SETTINGS) as records,
         pytest.raises(CheckpointError, match=r"evolve_\S+ is being searched by process \d+ on"),
@@ -72,17 +74,17 @@ def test_a_run_is_held_by_one_at_a_time_from_its_beginning(tmp_path) -> None:
 def test_a_place_that_cannot_hold_runs_is_refused(tmp_path) -> None:
     (tmp_path / "experiments").write_text("mine")
     with pytest.raises(RunError, match=r"experiments: it is not a directory; rename it"):
-        Records.begin(tmp_path / "experiments", "evolve", {})
+        Records.begin(tmp_path / "experiments", "evolve", SETTINGS)
     assert (tmp_path / "experiments").read_text() == "mine"
 
 
-def test_a_run_that_cannot_begin_leaves_nothing(tmp_path, monkeypatch) -> None:
+def test_a_run_that_cannot_begin_leaves_no_files(tmp_path, monkeypatch) -> None:
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(CheckpointError, match="No space left on device"):
-        Records.begin(tmp_path, "evolve", {})
+        Records.begin(tmp_path, "evolve", SETTINGS)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -94,9 +96,7 @@ def test_a_run_that_cannot_begin_leaves_nothing(tmp_path, monkeypatch) -> None:
         *(("os.open", last) for last in range(1, 7)),  # of locks and of directories
     ],
 )
-def test_what_a_killed_process_has_begun_is_a_run_or_goes_with_the_next(
-    tmp_path, call, last
-) -> None:
+def test_a_killed_process_leaves_a_run_or_nothing(tmp_path, call, last) -> None:
     """After so many such calls the process dies."""
     if (child := os.fork()) == 0:
         real, n_calls = getattr(os, call.removeprefix("os.")), count(1)
@@ -118,3 +118,27 @@ def test_what_a_killed_process_has_begun_is_a_run_or_goes_with_the_next(
         assert left == {records.directory, *begun, tmp_path / "runs"}
     for path in begun:  # it can go on
         Records.open(path).close()
+
+
+def test_a_changed_number_is_detected(run) -> None:
+    path = run / "evaluations.jsonl"
+    path.write_bytes(with_checksum(b'{"id":"g1-1","loss":2.25}') * 2)
+    assert len(whole_lines(run)) == 2
+    first, second = path.read_text().splitlines()
+    for changed in (second.replace("2.25", "2.24"), second[:-3] + "x" + second[-2:]):
+        path.write_text(f"{first}\n{changed}\n")
+        with pytest.raises(RunError, match=r"line 2: crc32 differs, so .*; remove the line"):
+            whole_lines(run)
+
+
+def test_lines_without_a_checksum_can_be_read(run) -> None:
+    lines = [b'{"id":"g1-1"}', with_checksum(b'{"id":"g1-2"}')[:-1]]
+    (run / "evaluations.jsonl").write_bytes(b"\r\n".join([*lines, b""]))
+    assert [line.strip() for _, line in whole_lines(run)] == lines
+
+
+def test_the_checksum_covers_the_rest_of_its_line() -> None:
+    line = json.loads(with_checksum('{"id":"g1-1","names":["ä"]}'.encode()))
+    checksum = line.pop("crc32")
+    content = json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode()
+    assert checksum == f"{zlib.crc32(content):08x}"

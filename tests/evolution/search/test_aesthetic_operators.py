@@ -20,7 +20,7 @@ def differing(a: Genome, b: Genome) -> set[str]:
 
 
 @given(RNGS)
-def test_a_random_genome_is_of_the_space_of_evolve_rust(rng) -> None:
+def test_a_random_genome_lies_in_evolve_rusts_space(rng) -> None:
     genome = random_genome(rng)
     assert genome.n_emb in (16, 24, 32)
     assert genome.n_head in (2, 4)
@@ -30,7 +30,7 @@ def test_a_random_genome_is_of_the_space_of_evolve_rust(rng) -> None:
 
 
 @given(RNGS, st.integers(0, 30))
-def test_mutants_change_one_gene_at_a_time_and_stay_in_range(rng, n) -> None:
+def test_a_mutant_changes_one_gene_and_stays_in_range(rng, n) -> None:
     genome = random_genome(rng)
     for _ in range(n):
         mutant = mutate(genome, rng)
@@ -43,7 +43,7 @@ def test_mutants_change_one_gene_at_a_time_and_stay_in_range(rng, n) -> None:
         genome = mutant
 
 
-def test_every_gene_that_evolves_is_mutated_as_often() -> None:
+def test_all_genes_are_mutated_equally_often() -> None:
     rng = Random(1)
     genome = Genome(n_emb=20, n_ctx=16, n_layer=2, n_head=1, n_ff_exp=4, steps=300, lr=0.01)
     changed = [differing(genome, mutate(genome, rng)) for _ in range(4000)]
@@ -53,6 +53,6 @@ def test_every_gene_that_evolves_is_mutated_as_often() -> None:
 
 
 @given(RNGS, st.integers(1, 128))
-def test_a_width_from_elsewhere_is_made_to_fit_its_heads(rng, n_emb) -> None:
+def test_a_foreign_width_is_rounded_to_its_heads(rng, n_emb) -> None:
     mutant = mutate(replace(PRIMORDIAL, n_emb=n_emb, n_head=1), rng)
     assert mutant.n_emb % mutant.n_head == 0

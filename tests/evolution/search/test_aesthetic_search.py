@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt_evolution.genome import PRIMORDIAL
-from microgpt_evolution.objectives.scores import Scores
+from microgpt_evolution.objectives.scores import NameScores
 from microgpt_evolution.population import Evaluation, Offspring
 from microgpt_evolution.search.aesthetic_search import AestheticPopulation
 from microgpt_evolution.seeds import training_seed
@@ -23,7 +23,9 @@ def said(score: float | None) -> Evaluation:
     """Return an evaluation with a score; None stands for a crash."""
     if score is None:
         return Evaluation("crashed")
-    return Evaluation("ok", scores=Scores({"judge": score, "mirror": 0.0}, distinct=1.0, novel=1.0))
+    return Evaluation(
+        "ok", scores=NameScores({"judge": score, "mirror": 0.0}, distinct=1.0, novel=1.0)
+    )
 
 
 def scores_for(
@@ -36,7 +38,7 @@ def scores_for(
 
 
 @given(SIZES, SEEDS)
-def test_a_population_keeps_its_size_and_its_two_best(size, seed) -> None:
+def test_a_population_keeps_its_size_and_its_best_two(size, seed) -> None:
     rng = Random(seed)
     population = make(size, seed)
     for generation in range(1, 6):
@@ -67,7 +69,7 @@ def test_the_best_score_never_falls(size, seed) -> None:
         population.breed()
 
 
-def test_the_highest_score_wins_and_zero_is_a_score_like_any_other() -> None:
+def test_the_highest_score_wins_and_zero_is_a_valid_score() -> None:
     population = make(4)
     ranked = population.tell([said(-1.0), said(0.0), said(None), said(-100.0)])
     assert [-o.fitness for o in ranked] == [0.0, 1.0 * -1, -100.0, -math.inf]
@@ -76,7 +78,7 @@ def test_the_highest_score_wins_and_zero_is_a_score_like_any_other() -> None:
 
 
 @pytest.mark.parametrize(("size", "n_mutants"), [(1, 0), (2, 0), (3, 0), (8, 3), (12, 5)])
-def test_an_ancestor_comes_first_with_mutants_up_to_half(size, n_mutants) -> None:
+def test_a_population_begins_with_an_ancestor_and_mutants(size, n_mutants) -> None:
     population = make(size, ancestor=PRIMORDIAL)
     origins = [o.origin for o in population.organisms]
     assert origins == ["genome"] + n_mutants * ["mutant"] + (size - 1 - n_mutants) * ["random"]
@@ -85,7 +87,7 @@ def test_an_ancestor_comes_first_with_mutants_up_to_half(size, n_mutants) -> Non
 
 
 @given(st.integers(2, 10), st.integers(0, 8), SEEDS)
-def test_guests_take_the_places_of_the_worst(size, n_guests, seed) -> None:
+def test_guests_replace_the_worst(size, n_guests, seed) -> None:
     n_guests = min(n_guests, size)
     population = make(size, seed)
     ranked = population.tell(scores_for(population, Random(seed)))
@@ -95,7 +97,7 @@ def test_guests_take_the_places_of_the_worst(size, n_guests, seed) -> None:
     assert [o.genome for o in stayed] == [o.genome for o in ranked[: size - n_guests]]
 
 
-def test_a_population_sees_the_score_that_it_goes_by() -> None:
+def test_a_population_scores_guests_by_its_own_head() -> None:
     population = make(2)
     population.measure = "mirror"
     assert [o.fitness for o in population.tell([said(3.0), said(5.0)])] == [0, 0]

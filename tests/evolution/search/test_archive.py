@@ -3,13 +3,13 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt_evolution.objectives.scores import Scores
+from microgpt_evolution.objectives.scores import NameScores
 from microgpt_evolution.search.archive import N_CELLS, N_NOVELTIES, N_SIZES, Archive
 
 
 def scored(organism, novelty: float):
     """Return an organism whose names have this novelty."""
-    vote = Scores({}, distinct=1.0, novel=novelty)
+    vote = NameScores({}, distinct=1.0, novel=novelty)
     return replace(organism, evaluation=replace(organism.evaluation, scores=vote))
 
 
@@ -19,7 +19,7 @@ SEEN = st.lists(
 
 
 @given(SEEN)
-def test_a_cell_keeps_the_best_that_was_ever_in_it(make_organism, seen) -> None:
+def test_a_cell_keeps_its_best_organism(make_organism, seen) -> None:
     archive = Archive()
     for slot, (fitness, n_params, novelty) in enumerate(seen):
         status = "crashed" if fitness is None else "ok"
@@ -36,7 +36,7 @@ def test_a_cell_keeps_the_best_that_was_ever_in_it(make_organism, seen) -> None:
     assert min(best, default=None) == min(finished, default=None)
 
 
-def test_a_size_is_half_an_octave_of_weights_and_a_novelty_a_fiftieth(make_organism) -> None:
+def test_cells_are_half_octaves_of_size_and_fiftieths_of_novelty(make_organism) -> None:
     archive = Archive()
     for n_params, novelty in [(4192, 0.0), (5792, 0.81), (5793, 0.94), (8192, 1.0)]:
         archive.add(scored(make_organism(1.0), novelty), n_params=n_params)

@@ -22,7 +22,7 @@ def found() -> EvolutionResult:
     return evolve(DOCS, **SHORT)
 
 
-def test_the_public_names() -> None:
+def test_the_package_exports_its_public_names() -> None:
     assert microgpt_evolution.__all__ == [
         "EvolutionResult", "Genome", "NoWinnerError", "SearchEvent", "evolve", "read_genome",
     ]  # fmt: skip
@@ -39,13 +39,13 @@ def test_the_winner_can_be_trained(found) -> None:
     assert len(found.names) == 10
 
 
-def test_the_same_seed_gives_the_same_with_any_number_of_workers(found) -> None:
+def test_the_number_of_workers_does_not_change_the_result(found) -> None:
     again = evolve(DOCS, **SHORT, workers=2)
     assert (again.record, again.names) == (found.record, found.names)
     assert again.retest.test_losses == found.retest.test_losses
 
 
-def test_a_run_directory_keeps_all_and_a_stopped_run_goes_on(found, tmp_path: Path) -> None:
+def test_a_run_directory_keeps_everything_for_a_resume(found, tmp_path: Path) -> None:
     run = tmp_path / "run"
     stop, events = Event(), []
 
@@ -66,7 +66,7 @@ def test_a_run_directory_keeps_all_and_a_stopped_run_goes_on(found, tmp_path: Pa
     assert read_genome(run / "genome.json") == found.record
 
 
-def test_a_run_goes_on_only_as_it_began(tmp_path: Path) -> None:
+def test_a_run_resumes_only_with_its_own_settings(tmp_path: Path) -> None:
     evolve(DOCS, population=2, generations=1, run_dir=tmp_path / "run")
     with pytest.raises(ConfigError, match=r"population is 3, but the run in .* has 2"):
         evolve(DOCS, population=3, generations=1, run_dir=tmp_path / "run")
@@ -75,7 +75,7 @@ def test_a_run_goes_on_only_as_it_began(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("objective", ["aesthetic", "hydra"])
-def test_other_objectives_return_a_score(objective) -> None:
+def test_another_objective_can_return_a_score(objective) -> None:
     found = evolve(DOCS, objective=objective, population=2, generations=1, samples=5)
     assert found.record.objective == objective
     assert found.record.score is not None

@@ -59,7 +59,7 @@ def test_a_random_genome_is_of_its_space(rng, space) -> None:
 
 
 @given(genomes(), rngs)
-def test_a_mutation_changes_up_to_three_genes_to_values_of_evolve_rust(genome, rng) -> None:
+def test_a_mutation_changes_up_to_three_genes(genome, rng) -> None:
     mutant = mutate(genome, rng)
     changed = changes(genome, mutant)
     assert len(changed - {"n_head"}) <= 3  # the heads may have to follow the width
@@ -78,7 +78,7 @@ def test_a_mutation_changes_up_to_three_genes_to_values_of_evolve_rust(genome, r
 
 
 @given(genomes(), genomes(), rngs)
-def test_a_child_has_each_gene_from_a_parent(a, b, rng) -> None:
+def test_a_child_takes_each_gene_from_a_parent(a, b, rng) -> None:
     child = crossover(a, b, rng)
     for gene in set(GENES) - {"n_head"}:
         assert getattr(child, gene) in (getattr(a, gene), getattr(b, gene))
@@ -86,14 +86,14 @@ def test_a_child_has_each_gene_from_a_parent(a, b, rng) -> None:
 
 
 @given(genomes(), rngs)
-def test_heads_that_do_not_fit_become_the_most_that_do(genome, rng) -> None:
+def test_heads_that_do_not_divide_the_width_are_reduced(genome, rng) -> None:
     child = crossover(genome, PRIMORDIAL, rng)
     if child.n_head not in (genome.n_head, PRIMORDIAL.n_head):
         assert child.n_head == max(n for n in (1, 2, 4, 8) if child.n_emb % n == 0)
 
 
 @given(genomes(), rngs)
-def test_fine_tuning_leaves_the_shape_alone(genome, rng) -> None:
+def test_fine_tuning_keeps_the_shape(genome, rng) -> None:
     tuned = fine_tune(genome, rng)
     assert tuned.species == genome.species
     if tuned.lr != genome.lr:
@@ -105,7 +105,7 @@ def test_fine_tuning_leaves_the_shape_alone(genome, rng) -> None:
 
 
 @given(genomes(), rngs)
-def test_growth_makes_one_part_of_the_shape_larger(genome, rng) -> None:
+def test_growth_enlarges_one_part_of_the_shape(genome, rng) -> None:
     grown = grow(genome, rng)
     changed = changes(genome, grown)
     assert len(changed) <= 1
@@ -114,13 +114,13 @@ def test_growth_makes_one_part_of_the_shape_larger(genome, rng) -> None:
         assert getattr(grown, gene) > getattr(genome, gene)
 
 
-def test_growth_ends_where_the_ranges_do() -> None:
+def test_growth_stays_within_the_ranges() -> None:
     largest = Genome(n_emb=128, n_ctx=256, n_layer=12, n_head=16, n_ff_exp=8, steps=10_000, lr=0.01)
     rng = random.Random(1)
     assert {grow(largest, rng) for _ in range(100)} == {largest}
 
 
-def test_growth_goes_each_way_a_quarter_of_the_time() -> None:
+def test_growth_takes_each_direction_a_quarter_of_the_time() -> None:
     rng = random.Random(1)
     grown = Counter(grow(PRIMORDIAL, rng) for _ in range(N_DRAWS))
     species = {genome.species for genome in grown}
@@ -128,14 +128,14 @@ def test_growth_goes_each_way_a_quarter_of_the_time() -> None:
     assert all(n / N_DRAWS == pytest.approx(0.25, abs=0.04) for n in grown.values())
 
 
-def test_heads_that_cannot_be_doubled_become_a_layer_more() -> None:
+def test_growth_adds_a_layer_if_heads_cannot_double() -> None:
     genome = Genome(n_emb=20, n_ctx=32, n_layer=1, n_head=4, n_ff_exp=1, steps=500, lr=0.01)
     rng = random.Random(1)
     n_deeper = sum(grow(genome, rng).n_layer == 2 for _ in range(N_DRAWS))
     assert n_deeper / N_DRAWS == pytest.approx(0.5, abs=0.04)
 
 
-def test_fine_tuning_changes_lr_steps_or_both_a_third_of_the_time_each() -> None:
+def test_fine_tuning_changes_lr_steps_or_both_equally_often() -> None:
     rng = random.Random(1)
     kinds = Counter(
         frozenset(changes(PRIMORDIAL, fine_tune(PRIMORDIAL, rng))) for _ in range(N_DRAWS)
@@ -144,7 +144,7 @@ def test_fine_tuning_changes_lr_steps_or_both_a_third_of_the_time_each() -> None
         assert kinds[frozenset(kind)] / N_DRAWS == pytest.approx(1 / 3, abs=0.04)
 
 
-def test_every_value_of_a_space_is_drawn_about_as_often() -> None:
+def test_values_of_a_space_are_drawn_equally_often() -> None:
     rng = random.Random(1)
     drawn = [random_genome(rng, WIDE) for _ in range(N_DRAWS)]
     for gene in ("n_emb", "n_ctx", "n_layer", "n_ff_exp", "steps"):
@@ -163,7 +163,7 @@ def test_a_mutation_reaches_every_gene() -> None:
     assert reached == set(GENES)
 
 
-def test_a_child_has_half_of_its_genes_from_either_parent() -> None:
+def test_a_child_takes_half_of_its_genes_from_each_parent() -> None:
     a = Genome(n_emb=8, n_ctx=8, n_layer=1, n_head=1, n_ff_exp=1, steps=200, lr=0.001)
     b = Genome(n_emb=16, n_ctx=16, n_layer=2, n_head=2, n_ff_exp=2, steps=500, lr=0.01)
     rng = random.Random(1)

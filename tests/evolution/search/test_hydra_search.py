@@ -1,11 +1,12 @@
 from dataclasses import asdict
+from itertools import chain
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt_evolution.objectives.scores import Scores
+from microgpt_evolution.objectives.scores import NameScores
 from microgpt_evolution.population import Evaluation
 from microgpt_evolution.search.hydra_search import Hydra
 
@@ -24,29 +25,26 @@ def cycle(hydra: Hydra, rng: Random, share_of_crashes: float = 0.0) -> list[int]
         The seeds of all trainings.
     """
     seeds = []
-    for generation in range(3):
+    for _ in range(3):
         evaluations = []
         for organism in hydra.ask():
             seeds.append(organism.seed)
-            vote = Scores({name: rng.random() for name in FOUR}, distinct=1.0, novel=1.0)
+            vote = NameScores({name: rng.random() for name in FOUR}, distinct=1.0, novel=1.0)
             lost = rng.random() < share_of_crashes
             evaluations.append(Evaluation("crashed") if lost else Evaluation("ok", scores=vote))
         hydra.tell(evaluations)
-        if generation < 2:
-            hydra.breed()
     return seeds
 
 
 @given(HEADS, SIZES, SEEDS, EXCHANGES, st.sampled_from([0.0, 0.3, 1.0]))
-def test_no_head_loses_its_size_or_its_two_best_when_they_meet(
+def test_migration_keeps_the_size_and_the_best_two_of_a_head(
     names, size, seed, exchange, crashes
 ) -> None:
     rng = Random(seed)
     hydra = Hydra(names, size=size, run_seed=seed, exchange=exchange)
     for _ in range(3):
         cycle(hydra, rng, crashes)
-        champions = hydra.champions()
-        hydra.gather()
+        champions = hydra.met
         for name, population in hydra.heads.items():
             assert len(population.organisms) == size > 0
             kept = population.organisms[: len(champions[name])]
@@ -62,16 +60,15 @@ def test_no_two_trainings_share_a_seed(names, seed, exchange) -> None:
     trained = []
     for _ in range(2):
         trained += cycle(hydra, Random(seed))
-        hydra.gather()
     assert len(trained) == len(set(trained)) > 5 * len(names)
 
 
 @given(HEADS, SEEDS)
-def test_an_offspring_has_each_gene_of_the_champion_or_of_the_guest(names, seed) -> None:
+def test_an_offspring_mixes_genes_of_champion_and_guest(names, seed) -> None:
     hydra = Hydra(names, size=8, run_seed=seed)
     cycle(hydra, Random(seed))
-    before = {o.id: o.genome for o in hydra.organisms}
-    hydra.gather()
+    ranked = [population.generations[-1] for population in hydra.heads.values()]
+    before = {o.id: o.genome for o in chain(*ranked)}
     for organism in hydra.organisms:
         if organism.origin == "cross":
             own, guest = (asdict(before[parent]) for parent in organism.parents)
@@ -80,11 +77,10 @@ def test_an_offspring_has_each_gene_of_the_champion_or_of_the_guest(names, seed)
                 assert all(genes[name] in (own[name], guest[name]) for name in genes)
 
 
-def test_two_champions_come_to_each_head_and_have_offspring_with_its_own() -> None:
+def test_each_head_receives_two_champions_and_their_offspring() -> None:
     hydra = Hydra(THREE, size=8, run_seed=1)
     cycle(hydra, Random(1))
-    best = {name: organisms[0] for name, organisms in hydra.champions().items()}
-    hydra.gather()
+    best = {name: organisms[0] for name, organisms in hydra.met.items()}
     for host, (first, second) in {
         "weaver": ("mirror", "spark"),  # learns symmetry first
         "mirror": ("spark", "weaver"),
@@ -100,10 +96,9 @@ def test_two_champions_come_to_each_head_and_have_offspring_with_its_own() -> No
     assert not {o.genome for o in born} <= {o.genome for o in best.values()}
 
 
-def test_a_guest_is_seen_with_the_eyes_of_its_host_without_being_trained_again() -> None:
+def test_a_guest_is_scored_by_its_host_without_new_training() -> None:
     hydra = Hydra(THREE, size=8, run_seed=1)
     cycle(hydra, Random(1))
-    hydra.gather()
     guest = hydra.heads["weaver"].organisms[4]
     assert guest not in hydra.ask()
     cycle(hydra, Random(2))
@@ -111,26 +106,23 @@ def test_a_guest_is_seen_with_the_eyes_of_its_host_without_being_trained_again()
     assert guest.fitness == -scores["mirror"]
     hydra = Hydra(THREE, size=8, run_seed=1)
     cycle(hydra, Random(1))
-    hydra.gather()
     hydra.tell([Evaluation("crashed") for _ in hydra.ask()])
     seen = next(o for o in hydra.heads["weaver"].organisms if o.seed == guest.seed)
     assert seen.fitness == -scores["weaver"]
 
 
-def test_evolve_rust_gives_every_head_the_same_six() -> None:
+def test_evolve_rust_sends_every_head_the_same_six() -> None:
     hydra = Hydra(THREE, size=8, run_seed=1, exchange="source")
     cycle(hydra, Random(1))
-    pool = {o.genome for organisms in hydra.champions().values() for o in organisms}
-    hydra.gather()
+    pool = {o.genome for organisms in hydra.met.values() for o in organisms}
     for population in hydra.heads.values():
         assert {o.genome for o in population.organisms} == pool
 
 
-def test_a_fourth_head_costs_no_head_its_elites_even_with_the_exchange_of_evolve_rust() -> None:
+def test_evolve_rusts_migration_keeps_the_elites_of_four_heads() -> None:
     hydra = Hydra(FOUR, size=8, run_seed=1, exchange="source")
     cycle(hydra, Random(1))
-    champions = hydra.champions()
-    hydra.gather()
+    champions = hydra.met
     firsts, seconds = ([each[i].genome for each in champions.values()] for i in range(2))
     for name, population in hydra.heads.items():
         genomes = [o.genome for o in population.organisms]
@@ -144,7 +136,6 @@ def test_the_same_seed_gives_the_same_search(exchange) -> None:
         rng = Random(4)
         for _ in range(3):
             cycle(hydra, rng, 0.1)
-            hydra.gather()
         return [population.organisms for population in hydra.heads.values()]
 
     assert run() == run()

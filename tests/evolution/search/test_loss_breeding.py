@@ -35,7 +35,7 @@ def test_the_first_generation_is_random(size, seed) -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 8])
 @given(seed=SEEDS)
-def test_half_of_a_warm_start_is_the_ancestor_and_its_mutants(size, seed) -> None:
+def test_half_of_a_warm_start_is_the_ancestor_and_mutants(size, seed) -> None:
     ancestor = random_genome(Random(seed), WIDE)
     population = first_generation(size, run_seed=42, rng=Random(seed), ancestor=ancestor)
     n_mutants = max(0, size // 2 - 1)
@@ -51,7 +51,7 @@ def test_half_of_a_warm_start_is_the_ancestor_and_its_mutants(size, seed) -> Non
 
 
 @given(RUNGS, FITNESSES, SEEDS)
-def test_the_size_is_kept_and_each_place_has_its_seed(make_ranked, stage, fitnesses, seed) -> None:
+def test_the_size_is_constant_and_each_slot_has_a_seed(make_ranked, stage, fitnesses, seed) -> None:
     ranked = make_ranked(fitnesses, generation=3)
     population = bred(stage, ranked, seed)
     assert [(o.generation, o.slot) for o in population] == [
@@ -66,7 +66,7 @@ def test_the_size_is_kept_and_each_place_has_its_seed(make_ranked, stage, fitnes
 
 
 @given(RUNGS, FITNESSES, SEEDS)
-def test_the_best_is_in_the_first_place_and_only_what_has_finished_is_bred_from(
+def test_only_finished_organisms_breed_and_the_best_comes_first(
     make_ranked, stage, fitnesses, seed
 ) -> None:
     ranked = make_ranked(fitnesses)
@@ -83,7 +83,9 @@ def test_the_best_is_in_the_first_place_and_only_what_has_finished_is_bred_from(
 
 
 @given(RUNGS, FITNESSES, SEEDS)
-def test_the_same_generator_breeds_the_same(make_ranked, stage, fitnesses, seed) -> None:
+def test_the_same_random_state_breeds_the_same_generation(
+    make_ranked, stage, fitnesses, seed
+) -> None:
     ranked = make_ranked(fitnesses)
     assert repr(bred(stage, ranked, seed)) == repr(bred(stage, ranked, seed))
 
@@ -91,7 +93,7 @@ def test_the_same_generator_breeds_the_same(make_ranked, stage, fitnesses, seed)
 @pytest.mark.parametrize(
     ("size", "n_immigrants", "n_bred"), [(1, 0, 0), (2, 0, 1), (3, 1, 1), (4, 2, 1), (8, 2, 5)]
 )
-def test_a_normal_generation_is_elite_immigrants_and_offspring(
+def test_a_generation_has_elites_immigrants_and_offspring(
     make_ranked, size, n_immigrants, n_bred
 ) -> None:
     population = bred("normal", make_ranked([2.0] * size))
@@ -101,7 +103,7 @@ def test_a_normal_generation_is_elite_immigrants_and_offspring(
     assert set(rest) <= {"cross", "mutant", "hyper"}
 
 
-def test_offspring_are_crosses_mutants_and_hypermutants_as_40_to_40_to_20(make_ranked) -> None:
+def test_offspring_are_crosses_mutants_and_hypermutants(make_ranked) -> None:
     size = 4003
     counts = Counter(origins(bred("normal", make_ranked([2.0] * size))))
     n_bred = size - 3
@@ -109,7 +111,7 @@ def test_offspring_are_crosses_mutants_and_hypermutants_as_40_to_40_to_20(make_r
         assert counts[origin] / n_bred == pytest.approx(share, abs=0.032)  # four deviations
 
 
-def test_crosses_have_two_parents_and_mutants_one(make_ranked) -> None:
+def test_a_cross_has_two_parents_and_a_mutant_one(make_ranked) -> None:
     population = bred("normal", make_ranked([2.0 + i / 100 for i in range(60)]))
     n_parents = {"elite": 1, "immigrant": 0, "cross": 2, "mutant": 1, "hyper": 1}
     assert set(origins(population)) == set(n_parents)
@@ -129,19 +131,19 @@ def test_crosses_have_two_parents_and_mutants_one(make_ranked) -> None:
         (8, "re-eval grown champion champion champion tuned tuned immigrant"),
     ],
 )
-def test_a_championship_is_evolve_rusts_cut_to_size(make_ranked, size, expected) -> None:
+def test_a_championship_is_evolve_rusts_at_our_size(make_ranked, size, expected) -> None:
     population = bred("championship", make_ranked([2.0] * size))
     assert origins(population) == expected.split()
 
 
-def test_champions_are_the_best_three_crossed_in_turn(make_ranked) -> None:
+def test_the_best_three_champions_are_crossed_in_turn(make_ranked) -> None:
     ranked = make_ranked([2.4, 2.1, 2.3, 2.2, 2.5, 2.6, 2.7, 2.8])
     population = bred("championship", ranked)
     pairs = [organism.parents for organism in population if organism.origin == "champion"]
     assert pairs == [("g1-2", "g1-4"), ("g1-4", "g1-3"), ("g1-3", "g1-2")]
 
 
-def test_a_championship_keeps_the_shape_of_the_best_but_for_what_grows(make_ranked) -> None:
+def test_a_championship_keeps_the_shape_unless_it_grows(make_ranked) -> None:
     ranked = make_ranked([2.0] * 8)
     shape = ranked[0].genome.species
     for organism in bred("championship", ranked):
@@ -149,7 +151,7 @@ def test_a_championship_keeps_the_shape_of_the_best_but_for_what_grows(make_rank
 
 
 @given(SIZES, SEEDS)
-def test_a_cataclysm_is_the_best_anew_and_wide_randoms(make_ranked, size, seed) -> None:
+def test_a_cataclysm_keeps_the_best_and_adds_random_genomes(make_ranked, size, seed) -> None:
     population = bred("cataclysm", make_ranked([2.0] * size), seed)
     assert origins(population) == ["re-eval", *["cataclysm"] * (size - 1)]
     for organism in population[1:]:
@@ -158,14 +160,14 @@ def test_a_cataclysm_is_the_best_anew_and_wide_randoms(make_ranked, size, seed) 
 
 
 @pytest.mark.parametrize(("stage", "origin"), [("normal", "immigrant"), ("cataclysm", "cataclysm")])
-def test_what_is_random_avoids_blacklisted_species(make_ranked, stage, origin) -> None:
+def test_random_genomes_avoid_blacklisted_species(make_ranked, stage, origin) -> None:
     ranked = make_ranked([2.0] * 20)
     blacklisted = {o.genome.species for o in bred(stage, ranked) if o.origin == origin}
     population = bred(stage, ranked, blacklisted=blacklisted)
     assert all(o.genome.species not in blacklisted for o in population if o.origin == origin)
 
 
-def test_after_twenty_tries_any_species_will_do(make_ranked) -> None:
+def test_any_species_is_accepted_after_twenty_tries(make_ranked) -> None:
     class Everything:
         n_asked = 0
 
@@ -181,7 +183,7 @@ def test_after_twenty_tries_any_species_will_do(make_ranked) -> None:
     assert population[1].genome == drawn[-1]
 
 
-def test_immigrants_come_from_the_normal_space(make_ranked) -> None:
+def test_immigrants_are_drawn_from_the_normal_space(make_ranked) -> None:
     immigrants = [o.genome for o in bred("normal", make_ranked([None] * 100))]
     assert {genome.n_emb for genome in immigrants} == set(NORMAL["n_emb"])
     assert {genome.n_layer for genome in immigrants} == set(NORMAL["n_layer"])

@@ -33,7 +33,7 @@ def run(size, fitness, seed, n_generations=12):
 
 
 @given(st.integers(1, 20), FITNESSES, st.integers(0, 1000))
-def test_the_best_gets_worse_only_where_it_is_measured_anew(size, fitness, seed) -> None:
+def test_the_best_loss_rises_only_if_measured_again(size, fitness, seed) -> None:
     search, stages = run(size, fitness, seed)
     steps = zip(stages, search.generations, search.generations[1:], strict=False)
     for stage, before, after in steps:
@@ -54,12 +54,12 @@ def test_the_same_seed_gives_the_same_search(size, fitness, seed) -> None:
     assert repr(first.organisms) == repr(second.organisms)
 
 
-def test_another_seed_gives_another() -> None:
+def test_another_seed_gives_another_search() -> None:
     first, second = (run(8, "held-out", seed)[0] for seed in (1, 2))
     assert repr(first.generations) != repr(second.generations)
 
 
-def test_no_two_trainings_share_a_seed_and_an_elite_keeps_its_own() -> None:
+def test_trainings_have_distinct_seeds_and_elites_keep_theirs() -> None:
     search, _ = run(8, "held-out", 5, n_generations=30)
     trained = [o for ranked in search.generations for o in ranked if o.origin != "elite"]
     assert len({organism.seed for organism in trained}) == len(trained)
@@ -76,7 +76,7 @@ def test_an_elite_is_not_evaluated_again() -> None:
     assert [organism.slot for organism in search.ask()] == list(range(2, 9))
 
 
-def test_a_search_that_is_stuck_climbs_the_ladder_to_its_end() -> None:
+def test_a_stuck_search_climbs_the_ladder_to_its_end() -> None:
     search, stages = LossSearch(population=4, fitness="last-doc", seed=1), []
     for _ in range(6):
         search.tell([Evaluation("ok", 2.0, 2.0)] * len(search.ask()))
@@ -85,7 +85,7 @@ def test_a_search_that_is_stuck_climbs_the_ladder_to_its_end() -> None:
     assert stages == ["normal", "normal", "championship", "championship", "cataclysm", "normal"]
 
 
-def test_a_search_survives_a_generation_that_crashes() -> None:
+def test_a_search_survives_a_generation_of_crashes() -> None:
     search = LossSearch(population=3, fitness="held-out", seed=1)
     for _ in range(7):
         ranked = search.tell([Evaluation("crashed")] * len(search.ask()))
@@ -95,13 +95,13 @@ def test_a_search_survives_a_generation_that_crashes() -> None:
     assert ranked[0].has_finished
 
 
-def test_every_organism_must_be_told_of() -> None:
+def test_results_for_every_organism_are_required() -> None:
     search = LossSearch(population=3, fitness="held-out", seed=1)
     with pytest.raises(ValueError, match="shorter"):
         search.tell([Evaluation("ok", 2.0)])
 
 
-def test_species_that_fail_come_back_no_more_as_immigrants() -> None:
+def test_failing_species_do_not_return_as_immigrants() -> None:
     search = LossSearch(population=20, fitness="last-doc", seed=3)
     avoided: set[str] = set()
     for _ in range(10):

@@ -6,16 +6,16 @@ import pytest
 
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.objectives.retest import Retest
-from microgpt_evolution.objectives.scores import Scores
+from microgpt_evolution.objectives.scores import NameScores
 from microgpt_evolution.search.retest_file import read_retest, write_retest
 from microgpt_evolution.search.selection import Winner
 
 
-def votes(*judges: float) -> tuple[Scores, ...]:
-    return tuple(Scores({"judge": judge}, 1.0, 0.9) for judge in judges)
+def votes(*judges: float) -> tuple[NameScores, ...]:
+    return tuple(NameScores({"judge": judge}, 1.0, 0.9) for judge in judges)
 
 
-def test_found_and_trained_again_stand_side_by_side(make_organism, text_result, tmp_path) -> None:
+def test_the_file_holds_both_losses_of_each_candidate(make_organism, text_result, tmp_path) -> None:
     organism = make_organism(2.25, generation=3, slot=4)
     (vote,) = votes(1.5)
     assert organism.evaluation
@@ -31,7 +31,7 @@ def test_found_and_trained_again_stand_side_by_side(make_organism, text_result, 
     assert (found.scores["judge"].found, found.scores["judge"].again) == (1.5, (1.0, 1.25))
 
 
-def test_a_run_without_a_winner_has_none(tmp_path: Path) -> None:
+def test_a_run_without_a_winner_has_no_retest(tmp_path: Path) -> None:
     assert read_retest(tmp_path) is None
 
 
@@ -46,7 +46,7 @@ def test_a_run_without_a_winner_has_none(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_damaged_one_is_refused(tmp_path: Path, content: str, problem: str) -> None:
+def test_a_damaged_retest_file_is_refused(tmp_path: Path, content: str, problem: str) -> None:
     (tmp_path / "exam.json").write_text(content)
     with pytest.raises(RunError, match=rf"exam\.json: {re.escape(problem)}"):
         read_retest(tmp_path)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from microgpt_evolution.objectives.trial import Trial
 from microgpt_evolution.population import Evaluation
-from microgpt_evolution.search.runner import Listeners, LossRunner, SearchEvent
+from microgpt_evolution.search.runner import SearchEvent, SearchRunner
 from microgpt_evolution.search.settings import SearchSettings
 
 SETTINGS = SearchSettings(
@@ -39,11 +39,11 @@ def follow(n_known: int = 0, statuses: Sequence[str] = ()) -> list[SearchEvent]:
     """Return the events of a search of two generations of three."""
     events: list[SearchEvent] = []
     evaluator = FakeEvaluator(n_known, statuses)
-    assert LossRunner(SETTINGS, evaluator, Listeners(on_event=events.append)).run()
+    assert SearchRunner(SETTINGS, evaluator, on_event=events.append).run()
     return events
 
 
-def test_each_evaluation_and_each_stage_is_told() -> None:
+def test_each_evaluation_and_stage_is_reported() -> None:
     assert [(e.stage, e.generation, e.n_done, e.n_all) for e in follow()] == [
         *[("primordial", 1, n, 1) for n in range(2)],
         *[("generation", 1, n, 3) for n in range(4)],
@@ -52,14 +52,14 @@ def test_each_evaluation_and_each_stage_is_told() -> None:
     ]
 
 
-def test_what_is_on_record_counts_as_done() -> None:
+def test_recorded_evaluations_count_as_done() -> None:
     first = {}
     for event in follow(n_known=2):
         first.setdefault((event.stage, event.generation), event.n_done)
     assert list(first.values()) == [1, 2, 2, 2]
 
 
-def test_what_is_left_falls_to_nothing() -> None:
+def test_the_remaining_work_falls_to_zero() -> None:
     left = [event.n_all - event.n_done + event.n_later for event in follow()]
     assert left == [11, 10, 11, 10, 9, 8, 8, 7, 6, 6, 5, 4, 3, 2, 1, 0]
 
@@ -70,7 +70,7 @@ def test_the_champion_never_gets_worse() -> None:
     assert len(fitnesses) == 3 + 3 + 7  # from the first organism on
 
 
-def test_an_organism_that_did_not_finish_is_no_champion() -> None:
+def test_an_unfinished_organism_is_no_champion() -> None:
     events = follow(statuses=["ok", "crashed"])  # the primordial genome, the first organism
     first = [event for event in events if (event.stage, event.generation) == ("generation", 1)]
     assert [bool(event.champions) for event in first] == [False, False, True, True]
@@ -78,7 +78,7 @@ def test_an_organism_that_did_not_finish_is_no_champion() -> None:
 
 
 def test_each_population_has_its_champion(make_organism) -> None:
-    runner = LossRunner(SETTINGS, FakeEvaluator(), Listeners())
+    runner = SearchRunner(SETTINGS, FakeEvaluator())
     for name, fitness in [("weaver", -0.7), ("mirror", -0.3), ("weaver", -0.5)]:
         runner._note_champion(name, make_organism(fitness))
     assert {name: o.fitness for name, o in runner.champions.items()} == {

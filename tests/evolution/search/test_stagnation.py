@@ -20,21 +20,21 @@ CHAMPIONSHIP_2, CHAMPIONSHIP_3 = (2, "championship"), (3, "championship")
 CATACLYSM = (4, "cataclysm")
 
 
-def test_progress_keeps_it_normal() -> None:
+def test_progress_keeps_the_search_normal() -> None:
     assert climb(2.0, 1.9, 1.8, 1.7) == [NORMAL_0] * 4
 
 
-def test_two_generations_without_progress_bring_a_championship_and_four_a_cataclysm() -> None:
+def test_two_flat_generations_start_a_championship() -> None:
     story = [NORMAL_0, NORMAL_1, CHAMPIONSHIP_2, CHAMPIONSHIP_3, CATACLYSM, NORMAL_1]
     assert climb(1.6, 1.6, 1.6, 1.6, 1.6, 1.6) == story
 
 
-def test_a_cataclysm_is_a_new_start() -> None:
+def test_a_cataclysm_resets_the_count() -> None:
     after_it = climb(1.6, 1.6, 1.6, 1.6, 1.6, 1.5, 1.5, 1.5)[5:]
     assert after_it == [NORMAL_0, NORMAL_1, CHAMPIONSHIP_2]
 
 
-def test_an_elite_that_was_only_lucky_does_not_end_the_stagnation() -> None:
+def test_a_lucky_elite_does_not_end_the_stagnation() -> None:
     # Measured anew in the championship it is worse: the search is as stuck as before.
     assert climb(1.6, 1.6, 1.6, 1.65, 1.7)[2:] == [CHAMPIONSHIP_2, CHAMPIONSHIP_3, CATACLYSM]
     # What then is better than that, is progress.
@@ -42,11 +42,11 @@ def test_an_elite_that_was_only_lucky_does_not_end_the_stagnation() -> None:
 
 
 @pytest.mark.parametrize(("gain", "stagnation"), [(0.9e-8, 1), (1.1e-8, 0)])
-def test_a_gain_within_rounding_is_none(gain, stagnation) -> None:
+def test_a_gain_within_rounding_is_no_progress(gain, stagnation) -> None:
     assert climb(1.6, 1.6 - gain)[-1] == (stagnation, "normal")
 
 
-def test_generations_that_all_crashed_are_no_progress_and_the_first_that_has_not_is() -> None:
+def test_a_generation_of_crashes_is_no_progress() -> None:
     assert climb(math.inf, math.inf, math.inf, 2.0) == [
         NORMAL_0,
         NORMAL_1,

@@ -14,7 +14,7 @@ def curve(scale, exponent, floor=0.0, xs=STEPS):
     return [(x, floor + scale * x**-exponent) for x in xs]
 
 
-def test_a_line_in_logarithms_worked_by_hand() -> None:
+def test_a_straight_line_agrees_with_a_hand_calculation() -> None:
     """Through (1, 8), (4, 4), (16, 2): a half with every four times as much."""
     law = fit_line([(1, 8.0), (4, 4.0), (16, 2.0)])
     assert (law.scale, law.exponent, law.floor) == (pytest.approx(8), pytest.approx(0.5), 0)
@@ -25,7 +25,7 @@ def test_a_line_in_logarithms_worked_by_hand() -> None:
     scale=st.floats(0.1, 50), exponent=st.floats(0.1, 2.0), floor=st.floats(0.1, 3.0),
     unit=st.sampled_from([1, 100, 1e6]),
 )  # fmt: skip
-def test_a_law_is_found_again(scale, exponent, floor, unit) -> None:
+def test_the_fit_recovers_a_known_law(scale, exponent, floor, unit) -> None:
     xs = [unit * i for i in (1, 2, 4, 8, 16)]
     fitted = fit_law({1: curve(scale * unit**exponent, exponent, floor, xs)})
     assert fitted is not None
@@ -36,7 +36,7 @@ def test_a_law_is_found_again(scale, exponent, floor, unit) -> None:
         assert fitted.law.at(x) == pytest.approx(floor + scale * (x / unit) ** -exponent, rel=1e-6)
 
 
-def test_the_fit_of_noisy_losses_is_the_least_squared_error() -> None:
+def test_the_fit_of_noisy_losses_minimises_squared_error() -> None:
     """Any other law near it is worse."""
     noisy = [(x, y + 0.02 * math.sin(9 * i)) for i, (x, y) in enumerate(curve(30, 0.6, 2.0))]
     law = fit_law({1: noisy}).law
@@ -50,7 +50,7 @@ def test_the_fit_of_noisy_losses_is_the_least_squared_error() -> None:
         assert error(PowerLaw(law.scale, law.exponent, law.floor * factor)) > error(law)
 
 
-def test_where_seeds_differ_in_their_floor_alone_its_interval_is_that_of_their_mean() -> None:
+def test_seeds_with_different_floors_give_the_interval_of_a_mean() -> None:
     """By hand: the mean of such curves is a law, too, whichever of them it is of."""
     floors = [1.9, 2.0, 2.3]
     fitted = fit_law({seed: curve(30, 0.5, floor) for seed, floor in enumerate(floors)})
@@ -67,27 +67,27 @@ def test_a_single_seed_has_no_interval() -> None:
     assert fitted.half_width(lambda law: law.exponent) is None
 
 
-def test_three_points_have_a_law_without_a_floor() -> None:
+def test_three_points_give_a_law_without_a_floor() -> None:
     fitted = fit_law({1: curve(30, 0.5, 2.0, STEPS[:3]), 2: curve(31, 0.5, 2.0, STEPS[:3])})
     assert not fitted.has_floor
     assert fitted.law.floor == 0
     assert len(fitted.without) == 2
 
 
-def test_two_points_have_none() -> None:
+def test_two_points_give_no_law() -> None:
     assert fit_law({1: curve(30, 0.5, 2.0, STEPS[:2])}) is None
 
 
 @pytest.mark.parametrize("xs", [STEPS[:3], STEPS])
-def test_losses_that_rise_have_none(xs) -> None:
+def test_rising_losses_give_no_law(xs) -> None:
     assert fit_law({1: [(x, 2 + x / 1e5) for x in xs]}) is None
 
 
-def test_a_loss_of_zero_has_none() -> None:
+def test_a_loss_of_zero_gives_no_law() -> None:
     assert fit_law({1: [*curve(30, 0.5), (10**9, 0.0)]}) is None
 
 
-def test_no_floor_is_below_zero() -> None:
+def test_a_floor_is_never_negative() -> None:
     """A line in the logarithm of x ends below any number; then the law has no floor at all."""
     falling = [(x, 12 - math.log(x)) for x in STEPS]
     assert fit_law({1: falling}).law == fit_line(falling)
@@ -101,7 +101,7 @@ def test_no_floor_is_below_zero() -> None:
         (5, {2: curve(30, 0.5, 2.0, STEPS[:3])}),
     ],
 )
-def test_a_law_that_one_seed_alone_tells_has_no_interval(n, others) -> None:
+def test_a_law_from_one_seed_has_no_interval(n, others) -> None:
     """As of a sweep that was stopped, or of two of which one went less far."""
     fitted = fit_law({1: curve(30, 0.5, 2.0)[:n], **others})
     assert fitted.law.exponent > 0
@@ -111,18 +111,18 @@ def test_a_law_that_one_seed_alone_tells_has_no_interval(n, others) -> None:
 @pytest.mark.parametrize(
     "losses", [[3.0, 2.3, 2.3, 2.3], [3.0, 2.3, 2.29, 2.29, 2.29], [3.0, 1e-3, 1e-9]]
 )
-def test_losses_that_fall_all_at_once_have_none(losses) -> None:
+def test_a_sudden_drop_gives_no_law(losses) -> None:
     """The steeper the better: any exponent that is told would be one that we have chosen."""
     assert fit_law({1: list(zip(STEPS, losses, strict=False))}) is None
 
 
 @pytest.mark.parametrize("n", [3, 4])
-def test_steps_next_to_each_other_tell_no_law(n) -> None:
+def test_adjacent_steps_give_no_law(n) -> None:
     xs = [1_000_000, 1_000_001, 1_000_002, 1_000_003][:n]
     assert fit_law({1: [(x, 2.3 - i / 100) for i, x in enumerate(xs)]}) is None
 
 
-def test_losses_that_fall_as_a_logarithm_have_no_floor() -> None:
+def test_a_logarithmic_fall_has_no_floor() -> None:
     """Its exponent is the line's, and not the smallest that is tried."""
     falling = [(x, 2.4 - 0.01 * math.log(x)) for x in STEPS]
     fitted = fit_law({1: falling, 2: falling})
@@ -131,6 +131,6 @@ def test_losses_that_fall_as_a_logarithm_have_no_floor() -> None:
     assert fitted.without == (fitted.law, fitted.law)
 
 
-def test_an_exponent_that_may_be_zero_makes_no_law() -> None:
+def test_an_exponent_near_zero_gives_no_law() -> None:
     fast, slow = curve(30, 0.5, 2.0), curve(3, 0.01, 0.2)
     assert fit_law({1: fast, 2: slow}) is None

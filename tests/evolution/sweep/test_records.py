@@ -3,11 +3,13 @@ import json
 from pathlib import Path
 
 import pytest
+from searches import SETTINGS as SEARCH
+from searches import without_checksums
 
 from microgpt.errors import CheckpointError
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.objectives.trial import Trial
-from microgpt_evolution.runs.records import Records
+from microgpt_evolution.search.records import Records
 from microgpt_evolution.sweep.config import SweepConfig
 from microgpt_evolution.sweep.records import SweepRecords, SweepResult, SweepSettings, read_sweep
 
@@ -17,7 +19,7 @@ SETTINGS = SweepSettings(
     seeds=(42, 43),
     input="/names.txt",
     data_sha256="abc",
-).model_dump(mode="json")
+)
 
 
 def result(n_steps=1000, seed=42, **outcome) -> SweepResult:
@@ -31,12 +33,12 @@ def result(n_steps=1000, seed=42, **outcome) -> SweepResult:
 def run(tmp_path: Path) -> Path:
     """The directory of a sweep of four trainings, of which two have been made."""
     with SweepRecords.begin(tmp_path, "sweep", SETTINGS) as records:
-        records.add_result(result(3000))
-        records.add_result(result(seed=43))
+        records.append(result(3000))
+        records.append(result(seed=43))
     return records.directory
 
 
-def test_what_was_recorded_is_known_again_and_the_rest_is_to_be_made(run) -> None:
+def test_recorded_points_are_reused_and_others_trained(run) -> None:
     with SweepRecords.open(run) as records:
         assert records.result(Trial(SweepConfig(steps=3000), 42)) == result(3000)
         assert records.todo() == [
@@ -47,7 +49,7 @@ def test_what_was_recorded_is_known_again_and_the_rest_is_to_be_made(run) -> Non
 
 def test_results_come_in_the_order_of_the_sweep(run) -> None:
     sweep, results = read_sweep(run)
-    assert sweep.model_dump(mode="json") == SETTINGS
+    assert sweep == SETTINGS
     assert results == [result(seed=43), result(3000)]
 
 
@@ -55,19 +57,19 @@ def test_results_come_in_the_order_of_the_sweep(run) -> None:
     ("status", "is_known"),
     [("diverged", True), ("crashed", False), ("refused", False)],
 )
-def test_what_depends_on_the_machine_is_tried_again(run, status, is_known) -> None:
+def test_machine_dependent_failures_are_tried_again(run, status, is_known) -> None:
     with SweepRecords.open(run) as records:
-        records.add_result(result(status=status, reason="why"))
+        records.append(result(status=status, reason="why"))
     with SweepRecords.open(run) as records:
         assert (Trial(SweepConfig(steps=1000), 42) not in records.todo()) == is_known
-        records.add_result(result())
+        records.append(result())
     _, results = read_sweep(run)
     assert results[0] == result()  # the last line counts
 
 
 def test_the_table_has_a_row_for_each_training(run) -> None:
     with SweepRecords.open(run) as records:
-        records.add_result(result(status="refused", reason="it is large, and more"))
+        records.append(result(status="refused", reason="it is large, and more"))
         records.write_table()
     with (run / "evaluations.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -77,14 +79,14 @@ def test_the_table_has_a_row_for_each_training(run) -> None:
     assert rows[0]["reason"] == "it is large, and more"
 
 
-def test_a_torn_last_line_is_left_out(run) -> None:
+def test_an_incomplete_last_line_is_skipped(run) -> None:
     path = run / "evaluations.jsonl"
     whole = path.read_bytes()
     path.write_bytes(whole + whole[:100])
     assert len(read_sweep(run)[1]) == 2
     assert path.read_bytes() == whole + whole[:100]  # who only reads leaves it alone
     with SweepRecords.open(run) as records:
-        records.add_result(result())
+        records.append(result())
     assert len(read_sweep(run)[1]) == 3
 
 
@@ -101,9 +103,9 @@ def test_a_torn_last_line_is_left_out(run) -> None:
         ('"status":"ok"', '"status":"fine"', "line 1: status: input should be"),
     ],
 )
-def test_a_damaged_line_is_named(run, old, new, problem) -> None:
+def test_an_error_names_the_damaged_line(run, old, new, problem) -> None:
     path = run / "evaluations.jsonl"
-    text = path.read_text()
+    text = without_checksums(path.read_text())
     assert old in text
     path.write_text(text.replace(old, new, 1))
     with pytest.raises(RunError, match=problem):
@@ -121,7 +123,7 @@ def test_a_damaged_line_is_named(run, old, new, problem) -> None:
         ({"points": [{"n_embd": 30}]}, r"settings\.points: n_embd \(30\) must be divisible"),
     ],
 )
-def test_damaged_settings_are_named(run, change, problem) -> None:
+def test_an_error_names_damaged_settings(run, change, problem) -> None:
     facts = json.loads((run / "run.json").read_text())
     facts["settings"] |= change
     (run / "run.json").write_text(json.dumps(facts))
@@ -129,12 +131,14 @@ def test_damaged_settings_are_named(run, change, problem) -> None:
         SweepRecords.open(run)
     with pytest.raises(RunError, match=problem):
         read_sweep(run)
-    (run / "run.json").write_text(json.dumps(facts | {"settings": SETTINGS}))
+    (run / "run.json").write_text(
+        json.dumps(facts | {"settings": SETTINGS.model_dump(mode="json")})
+    )
     SweepRecords.open(run).close()  # nobody holds it
 
 
-def test_a_search_and_a_sweep_are_not_taken_for_each_other(tmp_path, run) -> None:
-    with Records.begin(tmp_path, "evolve", {"objective": "loss"}) as search:
+def test_searches_and_sweeps_are_not_confused(tmp_path, run) -> None:
+    with Records.begin(tmp_path, "evolve", SEARCH) as search:
         pass
     with pytest.raises(RunError, match="is a search, not a sweep; resume it with: microgpt evolve"):
         SweepRecords.open(search.directory)
@@ -144,11 +148,11 @@ def test_a_search_and_a_sweep_are_not_taken_for_each_other(tmp_path, run) -> Non
         Records.open(run)
 
 
-def test_a_full_disk_is_told(run, monkeypatch) -> None:
+def test_a_full_disk_is_reported(run, monkeypatch) -> None:
     def full(self, mode):
         raise OSError(28, "No space left on device")
 
     with SweepRecords.open(run) as records, monkeypatch.context() as patch:
         patch.setattr(Path, "open", full)
         with pytest.raises(CheckpointError, match="No space left on device"):
-            records.add_result(result())
+            records.append(result())

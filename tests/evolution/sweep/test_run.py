@@ -22,7 +22,7 @@ def begin(folder: Path, *more: SweepConfig) -> SweepRecords:
     settings = SweepSettings(
         sweep="grid", points=(*POINTS, *more), seeds=(1, 2), input="/x", data_sha256=""
     )
-    return SweepRecords.begin(folder, "sweep", settings.model_dump(mode="json"))
+    return SweepRecords.begin(folder, "sweep", settings)
 
 
 def timeless(results: list[SweepResult]) -> list[SweepResult]:
@@ -41,7 +41,7 @@ def sweep(
         return timeless(records.results)
 
 
-def test_workers_change_no_figure(tmp_path) -> None:
+def test_threads_do_not_change_a_sweep(tmp_path) -> None:
     alone = sweep(tmp_path, Threads(1))
     assert [(r.config, r.seed) for r in alone] == [(p, s) for p in POINTS for s in (1, 2)]
     assert {r.status for r in alone} == {"ok"}
@@ -49,11 +49,11 @@ def test_workers_change_no_figure(tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_nor_do_other_processes(tmp_path) -> None:
+def test_processes_do_not_change_a_sweep(tmp_path) -> None:
     assert sweep(tmp_path, Processes(2)) == sweep(tmp_path, Threads(1))
 
 
-def test_what_does_not_fit_is_refused_before_anything_begins_and_the_rest_goes_on(
+def test_points_that_do_not_fit_are_refused_beforehand(
     tmp_path,
 ) -> None:
     told: list[SweepResult] = []
@@ -63,14 +63,14 @@ def test_what_does_not_fit_is_refused_before_anything_begins_and_the_rest_goes_o
     assert "bytes of memory, but only" in told[0].reason
 
 
-def test_the_memory_is_shared_by_the_workers(tmp_path, monkeypatch) -> None:
+def test_workers_share_the_memory(tmp_path, monkeypatch) -> None:
     enough = OBJECTIVE.n_bytes(POINTS[1])
     monkeypatch.setattr("microgpt_evolution.workers.pools.free_bytes", lambda: enough)
     assert {r.status for r in sweep(tmp_path, Threads(1))} == {"ok"}
     assert "refused" in {r.status for r in sweep(tmp_path, Threads(2))}
 
 
-def test_a_sweep_that_was_stopped_goes_on_and_changes_no_figure(tmp_path) -> None:
+def test_a_stopped_sweep_resumes_with_the_same_results(tmp_path) -> None:
     stop = Event()
     whole = sweep(tmp_path, Threads(1))
     with begin(tmp_path) as records, Threads(1) as pool, pytest.raises(StoppedError):
@@ -84,7 +84,7 @@ def test_a_sweep_that_was_stopped_goes_on_and_changes_no_figure(tmp_path) -> Non
         assert timeless(records.results) == whole
 
 
-def test_one_training_that_fails_costs_nothing_but_itself(tmp_path, monkeypatch) -> None:
+def test_a_failed_training_fails_alone(tmp_path, monkeypatch) -> None:
     measure = SweepObjective.measure
 
     def broken(self, point, seed, should_stop=None):

@@ -28,7 +28,7 @@ SIZES = [
 ]
 
 
-def test_a_return_is_the_drop_for_a_thousand_steps() -> None:
+def test_a_return_is_the_drop_per_thousand_steps() -> None:
     """By hand: 0.3 nats in 2,000 steps are 0.15 for a thousand, 0.1 in 4,000 are 0.025."""
     losses = {1000: 2.7, 3000: 2.4, 7000: 2.3}
     (series,) = Scaling.of(result(steps(n), loss) for n, loss in losses.items()).series
@@ -40,7 +40,7 @@ def test_a_return_is_the_drop_for_a_thousand_steps() -> None:
     assert third.per_unit.half_width is None
 
 
-def test_a_return_is_told_for_a_thousand_true_parameters() -> None:
+def test_a_return_can_be_per_thousand_parameters() -> None:
     """By hand: 0.22624 nats for 26,816 - 4,192 weights, 0.174272 for 201,088 - 26,816."""
     losses = [2.5, 2.5 - 0.22624, 2.5 - 0.22624 - 0.174272]
     found = [
@@ -53,7 +53,7 @@ def test_a_return_is_told_for_a_thousand_true_parameters() -> None:
     assert [r.per_unit.value for r in series.returns[1:]] == pytest.approx([0.01, 0.001])
 
 
-def test_the_interval_of_a_return_compares_seed_by_seed() -> None:
+def test_the_interval_of_a_return_pairs_the_seeds() -> None:
     """By hand: each seed gains 0.1, 0.2 or 0.3 in 1,000 steps, however far apart they begin."""
     before, gains = [2.0, 3.0, 4.0], [0.1, 0.2, 0.3]
     results = [result(steps(1000), loss, seed=i) for i, loss in enumerate(before)]
@@ -68,14 +68,14 @@ def test_the_interval_of_a_return_compares_seed_by_seed() -> None:
     assert series.cells[0].val_loss.half_width == pytest.approx(4.303 / 3**0.5, rel=1e-3)
 
 
-def test_a_return_of_unequal_seeds_has_no_interval() -> None:
+def test_unequal_seeds_give_no_interval() -> None:
     results = [result(steps(1000), 2.0, seed=1), result(steps(1000), 3.0, seed=2)]
     (series,) = Scaling.of([*results, result(steps(2000), 2.0, seed=1)]).series
     assert series.returns[1].drop.value == pytest.approx(0.5)
     assert series.returns[1].drop.half_width is None
 
 
-def test_a_return_compares_the_seeds_that_both_have() -> None:
+def test_a_return_compares_only_seeds_that_both_points_have() -> None:
     before = [result(steps(1000), loss, seed=i) for i, loss in enumerate((2.0, 3.0, 9.0))]
     after = [result(steps(2000), loss, seed=i) for i, loss in enumerate((1.9, 2.7))]
     (series,) = Scaling.of([*before, *after]).series
@@ -84,7 +84,7 @@ def test_a_return_compares_the_seeds_that_both_have() -> None:
     assert drop.half_width == pytest.approx(12.706 * 0.1, rel=1e-3)
 
 
-def test_what_has_no_more_of_it_returns_nothing() -> None:
+def test_a_constant_quantity_has_no_return() -> None:
     """evolve-rust's rule: two models of one size, such as with other heads, have a return of 0."""
     shapes = [
         (SweepConfig(n_head=4), 4192),
@@ -102,8 +102,8 @@ def test_what_has_no_more_of_it_returns_nothing() -> None:
     assert equal.drop.value != 0
 
 
-def test_series_are_told_apart_by_all_that_does_not_vary_along_them() -> None:
-    points = [SweepConfig(steps=n, lr=lr) for lr in (0.01, 0.02) for n in (100, 200)]
+def test_series_differ_in_whatever_does_not_vary_along_them() -> None:
+    points = [SweepConfig(steps=n, lr=lr) for lr in (0.005, 0.02) for n in (100, 200)]
     points += [SweepConfig(steps=100, n_embd=32)]
     found = Scaling.of(
         result(point, 2.0, n_params=14_528 if point.n_embd == 32 else 4192) for point in points
@@ -116,7 +116,7 @@ def test_series_are_told_apart_by_all_that_does_not_vary_along_them() -> None:
     ]
 
 
-def test_no_other_model_is_better_for_as_little() -> None:
+def test_a_frontier_point_has_the_lowest_loss_for_its_cost() -> None:
     costs = {100: 2.5, 200: 2.6, 300: 2.3, 400: 2.3}
     scaling = Scaling.of(result(steps(n), loss, flops=n) for n, loss in costs.items())
     assert [cell.config.steps for cell in scaling.front] == [100, 300]
@@ -125,12 +125,12 @@ def test_no_other_model_is_better_for_as_little() -> None:
     assert [scaling.gain(cell) for cell in (cheapest, worse, equal)] == [None] * 3
 
 
-def test_of_two_that_cost_the_same_the_better_is_the_best() -> None:
+def test_the_better_of_two_equal_costs_is_on_the_frontier() -> None:
     found = [result(steps(1), 2.5, flops=7), result(steps(2), 2.4, flops=7)]
     assert [cell.config.steps for cell in front(Scaling.of(found).cells, lambda c: c.flops)] == [2]
 
 
-def test_what_failed_and_what_comes_twice_does_not_count() -> None:
+def test_failed_and_repeated_points_are_ignored() -> None:
     found = [
         result(steps(1), 2.5, seed=1), result(steps(1), 2.5, seed=1),
         result(steps(1), 0, seed=2, status="diverged"), result(steps(2), 0, status="refused"),

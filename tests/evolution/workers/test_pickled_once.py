@@ -21,7 +21,7 @@ class Adder:
         return item + self.n
 
 
-def test_work_is_unpickled_once_however_often_it_comes(monkeypatch) -> None:
+def test_work_is_unpickled_only_once_per_process(monkeypatch) -> None:
     monkeypatch.setattr(Adder, "n_loaded", 0)
     work = PickledOnce.of(Adder(1))
     for item in range(5):
@@ -29,7 +29,7 @@ def test_work_is_unpickled_once_however_often_it_comes(monkeypatch) -> None:
     assert Adder.n_loaded == 1
 
 
-def test_the_name_will_do_where_the_contents_have_been() -> None:
+def test_the_name_suffices_where_the_contents_are_known() -> None:
     work = PickledOnce.of(Adder(2))
     with pytest.raises(NotUnpickledError):
         work.name_only()(1)
@@ -37,7 +37,7 @@ def test_the_name_will_do_where_the_contents_have_been() -> None:
     assert len(pickle.dumps(work.name_only())) < 200
 
 
-def test_a_process_keeps_the_last_works_only() -> None:
+def test_a_process_keeps_only_the_last_works() -> None:
     works = [PickledOnce.of(Adder(n)) for n in range(10, 10 + N_KEPT + 1)]
     for work in works:
         work(1)

@@ -13,7 +13,7 @@ GB = 2**30
     [(8, 100, 100 * GB, 8), (8, 3, 100 * GB, 3), (8, 100, 5 * GB + 1, 5), (8, 100, 0, 1),
      (8, 0, 100 * GB, 1), (1, 100, 100 * GB, 1)],
 )  # fmt: skip
-def test_there_is_a_worker_per_cpu_but_not_more_than_trials_or_memory(
+def test_workers_are_limited_by_cpus_trials_and_memory(
     monkeypatch, n_cpus, n_trials, free, n
 ) -> None:
     monkeypatch.setattr(pools, "n_cpus", lambda: n_cpus)

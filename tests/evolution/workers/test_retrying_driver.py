@@ -94,7 +94,7 @@ def scheduler() -> Iterator[str]:
         yield workers.scheduler_address
 
 
-def test_outcomes_are_in_the_order_of_the_items_whenever_they_come() -> None:
+def test_outcomes_come_in_the_order_of_the_items() -> None:
     later_is_done = threading.Event()
 
     def work(item: int) -> int:
@@ -115,7 +115,7 @@ def test_outcomes_are_in_the_order_of_the_items_whenever_they_come() -> None:
         (MemoryError(), "MemoryError"),
     ],
 )
-def test_an_exception_fails_its_item_alone(error: Exception, line: str) -> None:
+def test_an_exception_fails_only_its_own_item(error: Exception, line: str) -> None:
     def work(item: int) -> int:
         if item == KILLER:
             raise error
@@ -130,7 +130,7 @@ def test_an_exception_fails_its_item_alone(error: Exception, line: str) -> None:
 
 
 @given(st.lists(st.none() | st.integers()), st.integers(1, 3))
-def test_outcomes_are_those_of_a_plain_map(items: list[int | None], n_threads: int) -> None:
+def test_outcomes_equal_those_of_a_plain_map(items: list[int | None], n_threads: int) -> None:
     def work(item: int | None) -> int:
         if item is None:
             raise ValueError("none")
@@ -148,7 +148,7 @@ def test_outcomes_are_those_of_a_plain_map(items: list[int | None], n_threads: i
 
 
 @given(st.lists(st.integers(0, 4), max_size=20))
-def test_only_what_always_kills_its_worker_has_crashed(n_deaths: list[int]) -> None:
+def test_only_an_item_that_always_kills_its_worker_crashes(n_deaths: list[int]) -> None:
     left = list(n_deaths)
 
     def work(i: int) -> int:
@@ -165,7 +165,7 @@ def test_only_what_always_kills_its_worker_has_crashed(n_deaths: list[int]) -> N
         assert outcome.status in allowed
 
 
-def test_items_are_read_as_workers_become_free() -> None:
+def test_items_are_read_when_workers_become_free() -> None:
     n_read = n_done = 0
 
     class Items(Sequence[int]):
@@ -187,7 +187,7 @@ def test_items_are_read_as_workers_become_free() -> None:
     assert n_read == n_done == 100
 
 
-def test_should_stop_ends_it_early() -> None:
+def test_should_stop_ends_the_map_early() -> None:
     n_threads = threading.active_count()
     should_stop = threading.Event()
     started = []
@@ -205,7 +205,7 @@ def test_should_stop_ends_it_early() -> None:
     assert threading.active_count() == n_threads
 
 
-def test_ctrl_c_tells_the_work_to_stop() -> None:
+def test_ctrl_c_tells_the_workers_to_stop() -> None:
     n_threads = threading.active_count()
     should_stop = threading.Event()
 
@@ -228,7 +228,7 @@ def test_ctrl_c_tells_the_work_to_stop() -> None:
 
 
 @pytest.mark.slow
-def test_work_in_processes_is_ended_at_once() -> None:
+def test_work_in_processes_is_stopped_at_once() -> None:
     def interrupt(i: int, outcome: Outcome[int]) -> None:
         raise KeyboardInterrupt
 
@@ -239,7 +239,7 @@ def test_work_in_processes_is_ended_at_once() -> None:
 
 
 @pytest.mark.slow
-def test_processes_do_not_outlive_a_parent_that_is_killed() -> None:
+def test_processes_end_with_a_killed_parent() -> None:
     script = (
         "from time import sleep; from microgpt_evolution.workers.pools import Processes\n"
         "if __name__ == '__main__':\n"
@@ -257,7 +257,7 @@ def test_processes_do_not_outlive_a_parent_that_is_killed() -> None:
 
 
 @pytest.mark.slow
-def test_a_process_that_dies_once_costs_nothing_but_time(tmp_path: Path) -> None:
+def test_a_process_that_dies_once_is_retried(tmp_path: Path) -> None:
     others = set(multiprocessing.active_children())
     with Processes(2) as pool:
         assert evaluate_all(partial(die_once, tmp_path / "died"), range(N), pool) == SQUARES
@@ -265,7 +265,7 @@ def test_a_process_that_dies_once_costs_nothing_but_time(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_only_what_always_kills_its_process_has_crashed() -> None:
+def test_only_an_item_that_always_kills_its_process_crashes() -> None:
     with Processes(2) as pool:
         outcomes = evaluate_all(die_always, range(N), pool)
         assert [outcome.status for outcome in outcomes] == BUT_ONE
@@ -274,15 +274,13 @@ def test_only_what_always_kills_its_process_has_crashed() -> None:
 
 
 @pytest.mark.slow
-def test_a_dask_worker_that_dies_once_costs_nothing_but_time(
-    scheduler: str, tmp_path: Path
-) -> None:
+def test_a_dask_worker_that_dies_once_is_retried(scheduler: str, tmp_path: Path) -> None:
     with Dask(scheduler) as pool:
         assert evaluate_all(partial(die_once, tmp_path / "died"), range(N), pool) == SQUARES
 
 
 @pytest.mark.slow
-def test_pickled_work_comes_to_each_worker_that_needs_it(scheduler: str, tmp_path: Path) -> None:
+def test_pickled_work_reaches_every_worker_that_needs_it(scheduler: str, tmp_path: Path) -> None:
     work = PickledOnce.of(partial(die_once, tmp_path / "died"))  # the worker in its place lacks it
     with Dask(scheduler) as pool:
         assert evaluate_all(work, range(N), pool) == SQUARES
@@ -291,14 +289,14 @@ def test_pickled_work_comes_to_each_worker_that_needs_it(scheduler: str, tmp_pat
 
 
 @pytest.mark.slow
-def test_only_what_always_kills_its_dask_worker_has_crashed(scheduler: str) -> None:
+def test_only_an_item_that_always_kills_dask_workers_crashes(scheduler: str) -> None:
     with Dask(scheduler) as pool:
         outcomes = evaluate_all(die_always, range(N), pool)
     assert [outcome.status for outcome in outcomes] == BUT_ONE
 
 
 @pytest.mark.slow
-def test_a_result_that_cannot_be_read_fails_its_item_alone(scheduler: str) -> None:
+def test_an_unreadable_result_fails_only_its_own_item(scheduler: str) -> None:
     with Dask(scheduler) as pool:
         outcomes = evaluate_all(give_one_unreadable, range(N), pool)
     assert outcomes[KILLER].status == "failed"
@@ -306,7 +304,7 @@ def test_a_result_that_cannot_be_read_fails_its_item_alone(scheduler: str) -> No
 
 
 @pytest.mark.slow
-def test_a_scheduler_that_goes_away_is_one_line() -> None:
+def test_a_vanished_scheduler_is_a_one_line_error() -> None:
     from distributed import LocalCluster
 
     workers = LocalCluster(n_workers=1, processes=False, dashboard_address=":0", protocol="tcp://")
@@ -320,7 +318,7 @@ def test_a_scheduler_that_goes_away_is_one_line() -> None:
 
 
 @pytest.mark.slow
-def test_workers_that_go_away_for_good_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vanished_workers_are_a_one_line_error(monkeypatch: pytest.MonkeyPatch) -> None:
     from distributed import LocalCluster
 
     monkeypatch.setattr(cluster, "PATIENCE_S", 0.5)
@@ -339,7 +337,7 @@ def test_workers_that_go_away_for_good_are_one_line(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.slow
-def test_a_cluster_with_another_microgpt_is_one_line(
+def test_a_cluster_with_another_version_is_a_one_line_error(
     scheduler: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from distributed import Client
@@ -361,7 +359,7 @@ def test_a_cluster_with_another_microgpt_is_one_line(
             evaluate_all(square, range(N), Dask(scheduler))
 
 
-def test_a_scheduler_that_is_not_there_is_one_line() -> None:
+def test_a_missing_scheduler_is_a_one_line_error() -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{nobody.getsockname()[1]}"
@@ -369,7 +367,7 @@ def test_a_scheduler_that_is_not_there_is_one_line() -> None:
             evaluate_all(square, range(N), Dask(address))
 
 
-def test_a_port_where_something_else_listens_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_of_another_program_is_a_one_line_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "TIMEOUT_S", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"tcp://127.0.0.1:{other.getsockname()[1]}"
@@ -377,12 +375,12 @@ def test_a_port_where_something_else_listens_is_one_line(monkeypatch: pytest.Mon
             evaluate_all(square, range(N), Dask(address))
 
 
-def test_an_address_that_is_none_is_one_line() -> None:
+def test_an_invalid_address_is_a_one_line_error() -> None:
     with pytest.raises(ClusterError, match="the address must have the form tcp://host:port"):
         evaluate_all(square, range(N), Dask("nowhere"))
 
 
-def test_what_to_install_is_said_where_dask_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_dask_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ClusterError, match=r"pip install 'microgpt-evolution\[cluster\]'"):
         evaluate_all(square, range(N), Dask("tcp://127.0.0.1:1"))

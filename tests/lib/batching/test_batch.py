@@ -1,5 +1,6 @@
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -8,6 +9,8 @@ from hypothesis import strategies as st
 from microgpt import InferenceGpt, Message, ModelConfig, Sampling, TrainConfig
 from microgpt.batching.batch import Batch
 from microgpt.data.tokenizer import ROLES
+from microgpt.engine import mersenne
+from microgpt.engine.decoding import decoder
 from microgpt.engine.decoding.decoder import max_sequences
 from microgpt.errors import ConfigError, PromptError
 from microgpt.sampling import Continuation, DecodeRules, Job
@@ -41,7 +44,7 @@ def texts(model: InferenceGpt, jobs: list[Job]) -> list[list[str]]:
 
 @settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(1, 20), st.integers(0, 2**63 - 1)), min_size=1, max_size=8))
-def test_a_job_gives_the_samples_of_its_seed_whatever_is_beside_it(text, wanted) -> None:
+def test_other_jobs_do_not_change_the_samples_of_a_job(text, wanted) -> None:
     sampling = Sampling(2.0)
     jobs = [text.text_job(n, seed=seed, sampling=sampling) for n, seed in wanted]
     expected = [[*text.samples(n, seed=seed, sampling=sampling)] for n, seed in wanted]
@@ -55,7 +58,7 @@ def test_jobs_of_different_prompts_share_a_batch(text) -> None:
     assert whole == [text.generate(3, prompt=prompt) for prompt in prompts]
 
 
-def test_each_prompt_of_a_job_is_continued_as_if_it_were_alone(text) -> None:
+def test_each_prompt_of_a_job_is_continued_independently(text) -> None:
     prompts, sampling = ["a", "", "emm"], Sampling(2.0)
     tokens = [text.tokenizer.encode(prompt) for prompt in prompts]
     as_text = text.text_job(3, prompts=prompts, seed=7, sampling=sampling)
@@ -71,7 +74,7 @@ def test_each_prompt_of_a_job_is_continued_as_if_it_were_alone(text) -> None:
     assert as_text.n_sequences == 9
 
 
-def test_tokens_that_begin_a_text_themselves_are_taken_as_they_are(text, chat) -> None:
+def test_a_prompt_of_tokens_is_used_unchanged(text, chat) -> None:
     for model in (text, chat):
         opening = model.opening("")
         pieces = model.tokenizer.encode("hi" if model is chat else "em")
@@ -91,7 +94,7 @@ def test_a_continuation_names_the_token_that_ended_it(text, chat) -> None:
     assert ends <= set(chat.tokenizer.special_ids)
 
 
-def test_max_tokens_and_the_context_end_a_job_for_length(text) -> None:
+def test_max_tokens_and_the_context_end_a_job_with_length(text) -> None:
     (short,) = finish(Batch(text.compiled, [text.text_job(max_tokens=1, seed=3)]))[0]
     assert (len(short.tokens), short.finish_reason) == (1, "length")
     (stopped,) = finish(Batch(text.compiled, [text.text_job(sampling=Sampling(0))]))[0]
@@ -99,7 +102,7 @@ def test_max_tokens_and_the_context_end_a_job_for_length(text) -> None:
 
 
 @pytest.mark.parametrize("n_replies", [0, 2])
-def test_a_reply_is_the_one_that_chat_gives(chat, n_replies) -> None:
+def test_a_batched_reply_equals_the_one_of_chat(chat, n_replies) -> None:
     messages = [Message("user", "hi"), Message("assistant", "yo")] * n_replies
     messages.append(Message("user", "hi"))
     sampling = Sampling(3.0)
@@ -111,7 +114,7 @@ def test_a_reply_is_the_one_that_chat_gives(chat, n_replies) -> None:
 
 
 @pytest.mark.parametrize("n_before", [0, 2])
-def test_several_replies_have_the_seeds_that_follow(chat, n_before) -> None:
+def test_several_replies_have_consecutive_seeds(chat, n_before) -> None:
     messages = [*[Message("user", "hi"), Message("assistant", "yo")] * n_before]
     messages.append(Message("user", "hi"))
     sampling, prompt = Sampling(9.0), chat.chat_prompt(messages)
@@ -122,7 +125,7 @@ def test_several_replies_have_the_seeds_that_follow(chat, n_before) -> None:
     assert len({*together}) > 1
 
 
-def test_replies_are_limited_like_one(chat) -> None:
+def test_several_replies_have_the_limits_of_one(chat) -> None:
     prompt = chat.chat_prompt([Message("user", "hi")])
     (job,) = [chat.reply_job(prompt, 3, sampling=Sampling(9.0), max_tokens=2, seed=1)]
     ends = [(len(one.tokens), one.finish_reason) for one in finish(Batch(chat.compiled, [job]))[0]]
@@ -142,7 +145,7 @@ said = st.lists(st.text("hioy", min_size=1, max_size=9), min_size=1, max_size=5)
     st.integers(0, 2**63 - 1),
     st.integers(1, 3),
 )
-def test_many_replies_are_those_that_are_asked_for_one_by_one(
+def test_batched_replies_equal_single_replies(
     chat, conversations, temperature, seed, threads
 ) -> None:
     prompts = [
@@ -160,7 +163,7 @@ def test_many_replies_are_those_that_are_asked_for_one_by_one(
     assert list(found) == expected
 
 
-def test_replies_come_in_order_however_many_batches_they_take(chat, monkeypatch) -> None:
+def test_replies_of_several_batches_come_in_order(chat, monkeypatch) -> None:
     monkeypatch.setattr("microgpt.engine.compiled_model.GROUP", 3)
     prompts = [chat.chat_prompt([Message("user", "hioy"[: 1 + i % 4])]) for i in range(20)]
     sampling = Sampling(0)
@@ -170,7 +173,7 @@ def test_replies_come_in_order_however_many_batches_they_take(chat, monkeypatch)
         assert list(found) == expected
 
 
-def test_replies_of_a_model_with_weights_that_are_too_large_are_refused(chat_result) -> None:
+def test_a_model_with_too_large_weights_is_refused(chat_result) -> None:
     huge = chat_result.weights | {"lm_head": [[1e308] * 16] * chat_result.model.vocab_size}
     model = InferenceGpt(replace(chat_result, weights=huge))
     prompt = model.chat_prompt([Message("user", "hi")])
@@ -178,7 +181,7 @@ def test_replies_of_a_model_with_weights_that_are_too_large_are_refused(chat_res
         list(model.replies([prompt] * 3))
 
 
-def test_what_there_is_so_far_grows_into_the_result(text, monkeypatch) -> None:
+def test_partial_texts_grow_into_the_result(text, monkeypatch) -> None:
     # A token a call, however fast the machine is.
     monkeypatch.setattr("microgpt.engine.decoding.decoder.WORK_5_MS", 0)
     monkeypatch.setattr("microgpt.engine.decoding.decoder.RUN_S", 0.0)
@@ -199,7 +202,7 @@ def test_what_there_is_so_far_grows_into_the_result(text, monkeypatch) -> None:
         assert all(one.finish_reason for one in results[number])
 
 
-def test_a_dropped_job_is_not_worked_on_and_the_others_are(text) -> None:
+def test_a_dropped_job_does_not_affect_the_others(text) -> None:
     jobs = [text.text_job(40, seed=1), text.text_job(30, seed=100), text.text_job(3, seed=7)]
     batch = Batch(text.compiled, jobs)
     batch.drop(1)
@@ -208,7 +211,7 @@ def test_a_dropped_job_is_not_worked_on_and_the_others_are(text) -> None:
     assert [text.tokenizer.decode(one.tokens) for one in results[2]] == text.generate(3, seed=7)
 
 
-def test_a_job_that_cannot_go_on_says_why() -> None:
+def test_a_job_that_cannot_continue_gives_the_reason() -> None:
     result = train(["ab"], model=ModelConfig(init_std=0.1), config=TrainConfig(steps=1))
     huge = {name: [[3e38] * len(row) for row in rows] for name, rows in result.weights.items()}
     object.__setattr__(result, "weights", huge)
@@ -220,7 +223,7 @@ def test_a_job_that_cannot_go_on_says_why() -> None:
         model.log_probabilities(model.opening("a"))
 
 
-def test_a_job_is_checked_when_it_is_made(text) -> None:
+def test_a_job_is_validated_when_it_is_created(text) -> None:
     with pytest.raises(PromptError, match="must be from 0 to"):
         text.text_job(prompts=[[99]])
     with pytest.raises(ConfigError, match="seed must be >= 0"):
@@ -230,6 +233,22 @@ def test_a_job_is_checked_when_it_is_made(text) -> None:
     assert text.text_job(2).seeds == range(42, 44)
 
 
-def test_a_batch_of_a_long_context_has_few_rows(text) -> None:
+def test_a_long_context_has_fewer_rows_in_a_batch(text) -> None:
     assert max_sequences(text.config, DecodeRules()) == 2**16
     assert max_sequences(text.config, DecodeRules(max_tokens=1008)) == 2**10
+
+
+def test_random_numbers_are_drawn_as_the_texts_need_them(text, monkeypatch) -> None:
+    drawn = []
+
+    def uniforms(seeds, n):
+        drawn.append(n)
+        return mersenne.uniforms(seeds, n)
+
+    wanted = text.generate(20, max_tokens=5000, temperature=1)
+    monkeypatch.setattr(decoder, "mersenne", SimpleNamespace(uniforms=uniforms))
+    monkeypatch.setattr(decoder, "WORK_5_MS", 1)  # so few tokens in the first run
+    assert text.generate(20, max_tokens=5000, temperature=1) == wanted
+    assert drawn == sorted(set(drawn))
+    assert 1 < len(drawn) < 14  # the number doubles
+    assert drawn[-1] < 5000

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from microgpt.batching.stop_strings import cut_at_stop, stable_prefix
 
 
-def test_a_text_is_cut_before_the_first_stop_string_to_be_complete() -> None:
+def test_a_text_is_cut_before_the_first_complete_stop_string() -> None:
     assert cut_at_stop("xabcab", ("abc", "b")) == "xa"
     assert cut_at_stop("xabcab", ("ab", "b")) == "x"
     assert cut_at_stop("banana", ("na", "an")) == "b"
@@ -12,7 +12,7 @@ def test_a_text_is_cut_before_the_first_stop_string_to_be_complete() -> None:
     assert cut_at_stop("banana", ()) == "banana"
 
 
-def test_what_may_become_a_stop_string_is_not_stable() -> None:
+def test_a_possible_stop_string_is_not_stable() -> None:
     assert stable_prefix("xab", ("abc",)) == "x"
     assert stable_prefix("xabab", ("abc", "babab")) == "xa"
     assert stable_prefix("banana", ("nab", "x")) == "bana"
@@ -21,7 +21,7 @@ def test_what_may_become_a_stop_string_is_not_stable() -> None:
     assert stable_prefix("banana", ()) == "banana"
 
 
-def test_half_a_character_is_not_stable() -> None:
+def test_an_incomplete_character_is_not_stable() -> None:
     assert stable_prefix("ab\ufffd", ()) == "ab"
     assert stable_prefix("a\ufffdb", ()) == "a\ufffdb"
     assert stable_prefix("ab\ufffd", ("bc",)) == "a"
@@ -31,12 +31,12 @@ stops = st.lists(st.text("ab\ufffd", min_size=1, max_size=4), max_size=3).map(tu
 
 
 @given(st.text("ab\ufffd", max_size=9), st.text("ab\ufffd", max_size=9), stops)
-def test_a_stable_prefix_stays_whatever_comes_and_where_it_is_cut(text, rest, stop) -> None:
+def test_a_stable_prefix_stays_whatever_follows(text, rest, stop) -> None:
     if cut_at_stop(text.rstrip("\ufffd"), stop) == text.rstrip("\ufffd"):  # it goes on
         assert cut_at_stop(text + rest, stop).startswith(stable_prefix(text, stop))
 
 
 @given(st.text("ab", max_size=9), stops)
-def test_no_more_than_need_be_is_held_back(text, stop) -> None:
+def test_only_the_necessary_text_is_held_back(text, stop) -> None:
     held_back = text[len(stable_prefix(text, stop)) :]
     assert not held_back or any(string.startswith(held_back) for string in stop)

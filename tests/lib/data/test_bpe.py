@@ -1,4 +1,7 @@
+import os
 import random
+import signal
+import threading
 from functools import partial
 from unittest.mock import Mock
 
@@ -32,30 +35,30 @@ UNICODE = st.text(
 
 @given(UNICODE)
 @example("\x00\ufeff\uffff\U0010ffff")
-def test_decode_undoes_encode_for_any_text(text) -> None:
+def test_decode_reverses_encode_for_any_text(text) -> None:
     assert TEXT.decode(TEXT.encode(text)) == text
     assert TEXT.unknown_characters(text) == ""
 
 
 @given(UNICODE)
-def test_other_programs_that_read_the_file_get_the_same_tokens(text) -> None:
+def test_other_programs_read_the_same_tokens_from_the_file(text) -> None:
     assert TEXT.encode(text) == LIBRARY.encode(text).ids
     assert TEXT.count(text) == len(TEXT.encode(text))
     assert max(TEXT.encode(text), default=0) < TEXT.bos_id
 
 
 @given(st.lists(st.integers(0, CHAT.vocab_size - 1)))
-def test_a_stream_is_in_all_what_its_tokens_are_together(tokens) -> None:
+def test_a_streamed_text_equals_the_decoded_tokens(tokens) -> None:
     assert "".join(CHAT.decode_stream(tokens)) == CHAT.decode(tokens)
 
 
 @given(UNICODE)
-def test_a_stream_has_no_half_characters(text) -> None:
+def test_a_stream_contains_no_incomplete_characters(text) -> None:
     assert "".join(TEXT.decode_stream(TEXT.encode(text))) == text
     assert all(text.count(piece) for piece in TEXT.decode_stream(TEXT.encode(text)))
 
 
-def test_a_character_of_several_tokens_comes_when_it_is_whole() -> None:
+def test_a_character_of_several_tokens_is_streamed_whole() -> None:
     tokens = TEXT.encode("a漢b")
     assert len(tokens) == 5
     assert list(TEXT.decode_stream(tokens)) == ["a", "漢", "b"]
@@ -65,7 +68,7 @@ def test_a_character_of_several_tokens_comes_when_it_is_whole() -> None:
 @pytest.mark.parametrize(
     "text", ["<|user|>", "<|endoftext|>", "<|assistant|>x<|end_turn|>", "[BOS]", "<s>", "bos"]
 )
-def test_what_looks_like_a_special_token_is_text(text) -> None:
+def test_text_that_looks_like_a_special_token_is_text(text) -> None:
     tokenizer = BpeTokenizer.from_documents([[Message("user", text * 9)]] * 9, vocab_size=400)
     tokens = tokenizer.encode_document([Message("user", text)])
     inside = tokens[2:-2]
@@ -75,7 +78,7 @@ def test_what_looks_like_a_special_token_is_text(text) -> None:
     assert tokens[-2:] == [tokenizer.end_turn_id, tokenizer.bos_id]
 
 
-def test_special_tokens_come_after_the_pieces_in_the_order_of_characters() -> None:
+def test_special_tokens_follow_the_learned_pieces() -> None:
     n = len(CHAT.piece_names)
     assert [CHAT.role_id("user"), CHAT.role_id("assistant"), CHAT.end_turn_id, CHAT.bos_id] == [
         n,
@@ -90,7 +93,7 @@ def test_special_tokens_come_after_the_pieces_in_the_order_of_characters() -> No
 
 
 @pytest.mark.parametrize("loss_on", ["assistant", "all"])
-def test_the_mask_is_on_what_the_assistant_says_and_its_ends_of_turn(loss_on) -> None:
+def test_the_mask_covers_replies_and_their_end_tokens(loss_on) -> None:
     tokens, mask = CHAT.encode_document(CONVERSATION), CHAT.mask(CONVERSATION, loss_on)
     assert CHAT.count_tokens(CONVERSATION) == len(tokens)
     if loss_on == "all":
@@ -100,7 +103,7 @@ def test_the_mask_is_on_what_the_assistant_says_and_its_ends_of_turn(loss_on) ->
     assert learnt == [*CHAT.encode("anna and"), CHAT.end_turn_id]
 
 
-def test_a_text_of_one_token_is_told_from_others() -> None:
+def test_a_text_of_one_token_differs_from_others() -> None:
     assert TEXT.tokens_of([" and", "zq", "\ud800", "a"]) == TEXT.encode(" and") + TEXT.encode("a")
 
 
@@ -108,19 +111,19 @@ def test_the_same_documents_give_the_same_file() -> None:
     assert BpeTokenizer.from_documents(DOCS, vocab_size=300).file == TEXT.file
 
 
-def test_there_are_fewer_tokens_where_nothing_more_comes_twice() -> None:
+def test_learning_ends_early_if_nothing_repeats() -> None:
     tokenizer = BpeTokenizer.from_documents(["abcd", "ab"], vocab_size=5000)
     assert tokenizer.vocab_size == 258
     assert tokenizer.names[-2:] == (b"ab", "bos")
     assert BpeTokenizer.from_documents([], vocab_size=257).vocab_size == 257
 
 
-def test_more_tokens_than_memory_could_hold_may_be_asked_for() -> None:
+def test_a_vocabulary_size_beyond_memory_is_accepted() -> None:
     assert BpeTokenizer.from_documents(["abab"], vocab_size=2**31 - 1).vocab_size == 258
 
 
 @pytest.mark.parametrize("between", [" ", "\n", "\n\n  ", "\t"])
-def test_a_long_text_is_learnt_from_as_if_its_words_came_apart(between) -> None:
+def test_a_long_text_is_learnt_from_word_by_word(between) -> None:
     words = random.Random(1).choices(["anna", "and", "emma", "it's", "12", "漢字"], k=2000)
     text = between.join(words)
     whole = BpeTokenizer.from_documents([text], vocab_size=280)
@@ -128,7 +131,7 @@ def test_a_long_text_is_learnt_from_as_if_its_words_came_apart(between) -> None:
     assert BpeTokenizer.from_documents(apart, vocab_size=280).file == whole.file
 
 
-def test_a_text_without_a_blank_is_learnt_from_in_parts() -> None:
+def test_a_text_without_spaces_is_learnt_from_in_parts() -> None:
     """As one word it would take a time that grows with the square of its length."""
     text = "".join(random.Random(1).choices("ACGT", k=200_000))
     tokenizer = BpeTokenizer.from_documents([text], vocab_size=280)
@@ -145,20 +148,20 @@ def test_all_parts_of_a_very_long_text_are_learnt_from(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize(("docs", "least"), [(["a"], 257), ([CONVERSATION], 260)])
-def test_so_few_tokens_that_the_bytes_have_no_room_are_refused(docs, least) -> None:
+def test_a_vocabulary_smaller_than_the_bytes_is_refused(docs, least) -> None:
     assert BpeTokenizer.from_documents(docs, vocab_size=least).vocab_size == least
     with pytest.raises(ConfigError, match=f"vocab_size must be >= {least} .* got {least - 1}"):
         BpeTokenizer.from_documents(docs, vocab_size=least - 1)
 
 
-def test_half_a_character_is_refused() -> None:
+def test_an_incomplete_character_is_refused() -> None:
     assert TEXT.unknown_characters("a\ud800b\udfff\ud800") == "\ud800\udfff"
     for use in (TEXT.encode, TEXT.count, lambda text: BpeTokenizer.from_documents([text])):
         with pytest.raises(TokenizerError, match=r"'.ud800' is a lone surrogate"):
             use("a \ud800")
 
 
-def test_tokens_that_are_not_in_the_vocabulary_are_refused() -> None:
+def test_tokens_outside_the_vocabulary_are_refused() -> None:
     for token in (TEXT.vocab_size, -1):
         with pytest.raises(TokenizerError, match=f"token {token} is not in the vocabulary"):
             TEXT.decode([token])
@@ -216,7 +219,7 @@ def test_tokens_that_are_not_in_the_vocabulary_are_refused() -> None:
         ),
     ],
 )
-def test_a_file_that_is_damaged_or_foreign_is_refused(old, new, problem, capfd) -> None:
+def test_a_damaged_or_foreign_file_is_refused(old, new, problem, capfd) -> None:
     assert old in TEXT.file
     with pytest.raises(TokenizerError, match=problem) as refusal:
         BpeTokenizer(TEXT.file.replace(old, new, 1))
@@ -224,7 +227,7 @@ def test_a_file_that_is_damaged_or_foreign_is_refused(old, new, problem, capfd) 
     assert capfd.readouterr().err == ""  # the library's panics print a backtrace
 
 
-def test_a_panic_of_the_library_is_a_tokenizer_error(monkeypatch) -> None:
+def test_a_panic_of_the_rust_library_is_a_tokenizer_error(monkeypatch) -> None:
     """A panic of its Rust is not an Exception; here a real one, and later the same while encoding.
 
     No file is known that makes it panic after our checks.
@@ -241,7 +244,7 @@ def test_a_panic_of_the_library_is_a_tokenizer_error(monkeypatch) -> None:
         tokenizer.encode("anna")
 
 
-def test_special_tokens_of_others_are_refused() -> None:
+def test_foreign_special_tokens_are_refused() -> None:
     library = Library.from_buffer(TEXT.file)
     library.add_special_tokens(["<|endoftext|>"])
     with pytest.raises(TokenizerError, match="unsupported tokenizer: added_tokens"):
@@ -259,7 +262,7 @@ def model_with(tokenizer: BpeTokenizer, n_embd: int = 4) -> InferenceGpt:
     return InferenceGpt(TrainedModel(model, weights, tokenizer, "float64"), engine="reference")
 
 
-def test_a_text_ends_before_a_stop_string_that_begins_inside_a_token() -> None:
+def test_a_stop_string_may_begin_inside_a_token() -> None:
     result = train(["xanna and"] * 2, tokenizer=TEXT, config=TrainConfig(steps=60, lr=0.03))
     for options in ({}, {"rng": random.Random(1)}):
         model = InferenceGpt(result)
@@ -268,19 +271,19 @@ def test_a_text_ends_before_a_stop_string_that_begins_inside_a_token() -> None:
         assert model.generate(temperature=0, prompt="x", stop=[" and"], **options) == ["xanna"]
 
 
-def test_random_bytes_make_texts_that_are_valid() -> None:
+def test_random_bytes_decode_to_valid_text() -> None:
     for text in model_with(TEXT).generate(5, temperature=1):
         assert text.encode().decode() == text
 
 
-def test_too_long_a_message_is_told_in_tokens() -> None:
+def test_the_length_of_a_long_message_is_given_in_tokens() -> None:
     model = model_with(CHAT)
     assert model.text_job(prompts=["漢" * 10 + "a"]).tokens_dropped == 33 - 17
     with pytest.raises(Exception, match="the message has 30 tokens; at most 20 fit into the"):
         model.chat_prompt([Message("user", "漢" * 10)])
 
 
-def test_bits_a_character_do_not_depend_on_what_a_token_is() -> None:
+def test_bits_per_character_do_not_depend_on_the_tokens() -> None:
     """A model that finds all tokens equally likely needs the same bits for each of them."""
     tokenizer = BpeTokenizer.from_documents([CONVERSATION] * 3, vocab_size=262)
     model = ModelConfig(vocab_size=262, n_embd=1, n_head=1, block_size=8)
@@ -294,3 +297,17 @@ def test_bits_a_character_do_not_depend_on_what_a_token_is() -> None:
     assert (result.n_tokens, result.n_characters) == (n_tokens, 9)
     assert result.bits_per_character == pytest.approx(n_tokens / 9 * 8.033423, rel=1e-6)
     assert gpt.evaluate([CONVERSATION], loss_on="all").n_characters == 3 + 2 + 8 + 2 + 1
+
+
+def test_learning_can_be_interrupted() -> None:
+    text = "".join(random.Random(1).choices("abcdefghij", k=2_000_000))  # takes more than a second
+    waiting = threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGINT])
+    waiting.start()
+    with pytest.raises(KeyboardInterrupt):
+        BpeTokenizer.from_documents([text], 20_000)
+
+
+def test_an_error_of_the_rust_library_is_raised(monkeypatch) -> None:
+    monkeypatch.setattr(bpe, "_parts", lambda text: [None])
+    with pytest.raises(TypeError):
+        BpeTokenizer.from_documents(["anna"])

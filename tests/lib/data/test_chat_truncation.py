@@ -40,7 +40,8 @@ def fitted(messages: list[Message], block_size: int) -> ChatPrompt:
 
 
 def known(content: str) -> str:
-    return "".join(char for char in content if char in TOKENIZER.chars)
+    spaced = "".join(" " if char.isspace() else char for char in content)
+    return "".join(char for char in spaced if char in TOKENIZER.chars)
 
 
 def turns(messages: list[Message]) -> list[list[int]]:
@@ -56,23 +57,24 @@ def turns(messages: list[Message]) -> list[list[int]]:
 
 
 @given(in_any_order, contexts)
-def test_a_prompt_is_bos_the_last_turns_whole_and_the_assistants_role(messages, size) -> None:
+def test_a_prompt_is_bos_the_last_whole_turns_and_the_role(messages, size) -> None:
     prompt = fitted(messages, size)
     kept = prompt.tokens[1:-1]
     assert prompt.tokens[0] == TOKENIZER.bos_id
     assert prompt.tokens[-1] == TOKENIZER.role_id("assistant")
     all_turns = turns(messages)
     assert kept in [list(chain.from_iterable(all_turns[i:])) for i in range(len(messages))]
+    assert kept == [token for each in prompt.messages for token in TOKENIZER.encode_turn(each)]
     assert prompt.tokens_dropped == sum(map(len, all_turns)) - len(kept)
 
 
 @given(in_any_order, contexts)
-def test_a_quarter_of_the_context_is_left_for_the_reply(messages, size) -> None:
+def test_a_quarter_of_the_context_remains_for_the_reply(messages, size) -> None:
     assert len(fitted(messages, size).tokens) <= size - size // 4
 
 
 @given(in_any_order, contexts)
-def test_the_last_message_is_kept_or_refused_with_its_length_and_the_limit(messages, size) -> None:
+def test_a_message_beyond_the_limit_is_refused_with_its_length(messages, size) -> None:
     *_, last = turns(messages)
     room = size - size // 4 - 2  # BOS, and the role of the reply
     if len(last) <= room:
@@ -85,7 +87,7 @@ def test_the_last_message_is_kept_or_refused_with_its_length_and_the_limit(messa
 
 
 @given(in_any_order, contexts)
-def test_a_turn_is_dropped_only_for_want_of_room_or_with_its_question(messages, size) -> None:
+def test_turns_are_dropped_for_room_or_with_their_question(messages, size) -> None:
     prompt = fitted(messages, size)
     all_turns = turns(messages)
     n_dropped = next(
@@ -98,12 +100,12 @@ def test_a_turn_is_dropped_only_for_want_of_room_or_with_its_question(messages, 
 
 
 @given(proper(), contexts)
-def test_what_is_kept_begins_with_a_question(messages, size) -> None:
+def test_the_remaining_turns_begin_with_a_question(messages, size) -> None:
     assert fitted(messages, size).tokens[1] == TOKENIZER.role_id("user")
 
 
 @given(in_any_order, contexts)
-def test_no_text_becomes_a_special_token(messages, size) -> None:
+def test_no_text_can_become_a_special_token(messages, size) -> None:
     tokens = fitted(messages, size).tokens
     n_special = sum(token in TOKENIZER.special_ids for token in tokens)
     n_ends = tokens.count(TOKENIZER.end_turn_id)
@@ -112,17 +114,31 @@ def test_no_text_becomes_a_special_token(messages, size) -> None:
 
 
 @given(in_any_order, contexts)
-def test_characters_that_are_unknown_are_named_once_and_left_out(messages, size) -> None:
+def test_unknown_characters_are_named_once_and_left_out(messages, size) -> None:
     prompt = fitted(messages, size)
     said = "".join(message.content for message in messages)
-    unknown = [char for char in dict.fromkeys(said) if char not in TOKENIZER.chars]
+    unknown = [
+        char for char in dict.fromkeys(said) if char not in TOKENIZER.chars and not char.isspace()
+    ]
     assert list(prompt.unknown_characters) == unknown
     readable = [Message(message.role, known(message.content)) for message in messages]
     assert prompt.tokens == fit_conversation(readable, TOKENIZER, size).tokens
 
 
+@pytest.mark.parametrize(
+    ("chars", "read", "left_out"),
+    [("ab ", "a  b", "X"), ("ab", "ab", "\nX\u3000"), ("ab \n", "a\n b", "X")],
+)
+def test_unknown_white_space_does_not_join_words(chars, read, left_out) -> None:
+    tokenizer = CharTokenizer(chars, is_chat=True)
+    prompt = fit_conversation([Message("user", "a\nX\u3000b")], tokenizer, 80)
+    assert [message.content for message in prompt.messages] == [read]
+    assert tokenizer.decode(prompt.tokens) == read
+    assert prompt.unknown_characters == left_out
+
+
 @pytest.mark.parametrize("content", ["日本", "日 本", "\u0301"])
-def test_a_last_message_of_unknown_characters_alone_is_refused(content) -> None:
+def test_a_message_of_unknown_characters_is_refused(content) -> None:
     for tokenizer in (TOKENIZER, FoldingTokenizer(TOKENIZER.chars, is_chat=True)):
         early = [Message("user", content), Message("assistant", "a"), Message("user", "b")]
         assert tokenizer.decode(fit_conversation(early, tokenizer, 80).tokens).strip() == "ab"
@@ -131,6 +147,6 @@ def test_a_last_message_of_unknown_characters_alone_is_refused(content) -> None:
 
 
 @pytest.mark.parametrize("content", SPECIAL)
-def test_the_name_of_a_special_token_is_read_letter_by_letter(content) -> None:
+def test_the_name_of_a_special_token_is_read_as_letters(content) -> None:
     tokens = fit_conversation([Message("user", content)], TOKENIZER, 80).tokens
     assert TOKENIZER.decode(tokens) == content

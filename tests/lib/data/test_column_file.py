@@ -44,17 +44,17 @@ def file(tmp_path: Path):
         ("a.csv", 'text,"the\nnumber"\n"Anna\nMia",1\nEmma,2\n'),
     ],
 )
-def test_a_column_is_read(file, name: str, content: str) -> None:
+def test_a_column_can_be_read(file, name: str, content: str) -> None:
     assert load_text(file(name, content), column="text") == ["Anna\nMia", "Emma"]
 
 
 @pytest.mark.parametrize("header", ["name\ttext", 'the "name"\ttext', '"name," so\ttext'])
-def test_plain_quotes_in_a_tab_separated_file_are_text(file, header: str) -> None:
+def test_quotes_in_a_tab_separated_file_are_text(file, header: str) -> None:
     path = file("a.tsv", f'{header}\nA\t"Hello," she said\nB\t"yes\n')
     assert load_text(path, column="text") == ['"Hello," she said', '"yes']
 
 
-def test_a_field_may_be_long_and_the_limit_of_csv_stays(file) -> None:
+def test_a_field_may_be_long_without_changing_csvs_limit(file) -> None:
     limit = csv.field_size_limit()
     assert load_text(file("a.csv", f"{LONG},text\n1,{LONG}\n"), column="text") == [LONG]
     with pytest.raises(DataError, match="has neither a table"):
@@ -68,7 +68,7 @@ def test_a_pretty_printed_object_is_one_row(file) -> None:
     ]
 
 
-def test_rows_without_a_text_are_left_out_with_a_note(file) -> None:
+def test_rows_without_a_text_are_skipped_with_a_note(file) -> None:
     path = file("a.jsonl", LINES + '{"id": 3}\n{"id": 4, "text": null}\n{"id": 5, "text": " "}\n')
     told: list[str] = []
     assert len(load_text(path, column="text", tell=told.append)) == 2
@@ -94,7 +94,7 @@ def test_rows_without_a_text_are_left_out_with_a_note(file) -> None:
         ("a.json", '[{"text": "\\ud800"}]', r"item 1: text has the character '\\ud800'"),
     ],
 )
-def test_a_column_that_cannot_be_read_is_refused(file, name, content, problem) -> None:
+def test_an_unreadable_column_is_refused(file, name, content, problem) -> None:
     with pytest.raises(DataError, match=problem):
         load_text(file(name, content), column="text")
 
@@ -122,7 +122,7 @@ def test_a_column_that_cannot_be_read_is_refused(file, name, content, problem) -
         ("a.txt", '[\n"anna",\n{}\n]', "is a JSON array, but not of objects; write one text per"),
     ],
 )
-def test_a_table_is_not_taken_for_text(file, name, content, problem) -> None:
+def test_a_table_is_not_mistaken_for_text(file, name, content, problem) -> None:
     with pytest.raises(DataError, match=problem):
         load_text(file(name, content))
 
@@ -138,11 +138,11 @@ def test_a_table_is_not_taken_for_text(file, name, content, problem) -> None:
         ("a.txt", "[" * 100_000),
     ],
 )
-def test_text_is_not_taken_for_a_table(file, name: str, content: str) -> None:
+def test_text_is_not_mistaken_for_a_table(file, name: str, content: str) -> None:
     assert load_text(file(name, content)) == content.strip("\n").split("\n")
 
 
-def test_threads_may_read_long_fields_at_once(file) -> None:
+def test_threads_can_read_long_fields_at_the_same_time(file) -> None:
     path, limit = file("a.csv", "name,x\n" + f"{LONG},1\n" * 4), csv.field_size_limit()
     with ThreadPoolExecutor(4) as threads:
         found = list(threads.map(lambda _: load_text(path, column="name"), range(8)))

@@ -32,7 +32,7 @@ def file(tmp_path: Path):
     return write
 
 
-def test_a_reply_that_names_a_task_is_scored_and_knows_where_it_is(file) -> None:
+def test_a_reply_with_a_task_is_scored_and_has_a_position(file) -> None:
     said = [user(), assistant(), user("2 + 2"), assistant("4", task="sums")]
     exam = load_chat_tests(file([user(), assistant()], {"messages": said}))
     (item,) = exam.items
@@ -41,14 +41,14 @@ def test_a_reply_that_names_a_task_is_scored_and_knows_where_it_is(file) -> None
     assert item.conversation is exam.conversations[1]
 
 
-def test_a_task_changes_nothing_of_what_is_learnt(file) -> None:
+def test_a_task_does_not_change_the_training(file) -> None:
     with_task = load_conversations(file([user(), assistant(task="small talk")]))
     without = load_conversations(file([user(), assistant()]))
     assert with_task == without == [(Message("user", "hi"), Message("assistant", "yo"))]
     assert fingerprint(with_task) == fingerprint(without)
 
 
-def test_the_tasks_of_the_grammar_are_those_that_it_has_written(tmp_path) -> None:
+def test_the_tasks_of_the_grammar_are_read_back(tmp_path) -> None:
     made = list(conversations("train", 50, seed=1))
     path = tmp_path / "chat.jsonl"
     path.write_text("".join(f"{json_line(conversation)}\n" for conversation in made))
@@ -58,7 +58,7 @@ def test_the_tasks_of_the_grammar_are_those_that_it_has_written(tmp_path) -> Non
 
 
 @pytest.mark.parametrize("task", [None, 3, ["x"], ""])
-def test_a_task_on_a_message_of_the_user_is_ignored(file, task) -> None:
+def test_a_task_on_a_user_message_is_ignored(file, task) -> None:
     assert load_chat_tests(file([user(task=task), assistant(task=None)])).items == []
 
 
@@ -84,7 +84,7 @@ def test_a_task_without_a_name_is_refused(file, task) -> None:
         ([user(), {"role": "tool", "content": "be nice"}], r"messages\[1\]\.role: .* 'tool'"),
     ],
 )
-def test_what_is_no_conversation_is_refused_with_line_and_message(file, messages, problem) -> None:
+def test_an_error_names_the_line_and_the_message(file, messages, problem) -> None:
     path = file([user(), assistant()], messages)
     with pytest.raises(DataError, match=f"chat.jsonl, line 2: {problem}"):
         load_conversations(path)
@@ -114,7 +114,7 @@ SHAREGPT = {"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", 
         json.dumps([{"role": "developer", "content": "."}, user(), SYSTEM, assistant()]),
     ],
 )
-def test_the_formats_that_people_have_are_read(tmp_path, content) -> None:
+def test_common_conversation_formats_are_read(tmp_path, content) -> None:
     (tmp_path / "chat.json").write_text(content)
     expected = [(Message("user", "hi"), Message("assistant", "yo"))]
     assert load_conversations(tmp_path / "chat.json") == expected
@@ -172,7 +172,7 @@ def test_ten_thousand_different_system_messages_are_left_out(file) -> None:
         ("\nhi\n", "chat.json has no conversations; use JSONL, one conversation per line"),
     ],
 )
-def test_what_is_in_none_of_the_formats_is_refused(tmp_path, content, problem) -> None:
+def test_an_unknown_format_is_refused(tmp_path, content, problem) -> None:
     (tmp_path / "chat.json").write_text(content)
     with pytest.raises(DataError, match=problem):
         load_conversations(tmp_path / "chat.json")
@@ -190,7 +190,7 @@ def test_what_is_in_none_of_the_formats_is_refused(tmp_path, content, problem) -
         ),
     ],
 )
-def test_what_nobody_answers_is_left_out_and_told_in_a_line(file, unanswered, alone, told) -> None:
+def test_unanswered_messages_are_skipped_with_a_note(file, unanswered, alone, told) -> None:
     whole = [user(), assistant()]
     path = file(whole, *[[*whole, user("oh")]] * unanswered, *[[user("oh")]] * alone)
     lines: list[str] = []
@@ -200,18 +200,18 @@ def test_what_nobody_answers_is_left_out_and_told_in_a_line(file, unanswered, al
     assert lines[-1].startswith("every conversation has one exchange")
 
 
-def test_a_file_in_which_nobody_answers_is_refused(file) -> None:
+def test_a_file_without_replies_is_refused(file) -> None:
     with pytest.raises(DataError, match=r"has no assistant reply; write one convers"):
         load_conversations(file([user()], [user("oh")]))
 
 
-def test_ten_thousand_turns_are_one_conversation(file) -> None:
+def test_a_conversation_may_have_ten_thousand_turns(file) -> None:
     (conversation,) = load_conversations(file([user(), assistant()] * 5_000))
     assert len(conversation) == 10_000
 
 
 @given(st.text(st.characters(categories=["Cc"], exclude_characters="\0"), min_size=1))
-def test_control_characters_are_characters(tmp_path_factory, text: str) -> None:
+def test_control_characters_are_ordinary_characters(tmp_path_factory, text: str) -> None:
     path = tmp_path_factory.getbasetemp() / "control.jsonl"
     path.write_text(json.dumps([user(f"a{text}"), assistant(f"{text}b")]))
     said = (Message("user", f"a{text}"), Message("assistant", f"{text}b"))

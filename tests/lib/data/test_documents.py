@@ -30,21 +30,21 @@ def file(tmp_path: Path):
     return write
 
 
-def test_the_names_are_those_of_the_golden_run(golden) -> None:
+def test_the_bundled_names_are_those_of_the_golden_run(golden) -> None:
     digest = hashlib.sha256(bundled("names.txt").read_bytes()).hexdigest()
     assert digest == golden["names_sha256"]
     assert digest == "0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d"
     assert len(load_text(bundled("names.txt"))) == 32_033
 
 
-def test_the_text_of_shakespeare_is_running_text_as_nanogpt_has_it() -> None:
+def test_the_bundled_shakespeare_is_nanogpts_running_text() -> None:
     content = bundled("shakespeare.txt").read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     assert digest == "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
     assert load_lines_or_stream(bundled("shakespeare.txt")) == content.decode().rstrip("\n")
 
 
-def test_the_run_that_verify_replays_is_the_golden_one(golden) -> None:
+def test_verify_replays_the_golden_run(golden) -> None:
     shipped = json.loads(bundled("karpathy_seed42.json").read_text())
     assert shipped["losses"] == golden["losses"]
     assert shipped["samples"] == golden["names"]
@@ -53,7 +53,7 @@ def test_the_run_that_verify_replays_is_the_golden_one(golden) -> None:
 @pytest.mark.parametrize(
     ("name", "split", "seed"), [("chat.jsonl", "train", 7), ("chat_heldout.jsonl", "heldout", 42)]
 )
-def test_the_bundled_conversations_are_those_of_the_grammar(name, split, seed) -> None:
+def test_the_bundled_conversations_come_from_the_grammar(name, split, seed) -> None:
     written = "".join(f"{json_line(each)}\n" for each in conversations(split, 4000, seed))
     assert bundled(name).read_text() == written
     assert len(load_conversations(bundled(name))) == 4000
@@ -62,43 +62,43 @@ def test_the_bundled_conversations_are_those_of_the_grammar(name, split, seed) -
     assert "\\u00f7" in written
 
 
-def test_the_bundled_questions_have_400_items_of_each_task() -> None:
+def test_the_bundled_questions_have_400_items_per_task() -> None:
     lines = map(json.loads, bundled("chat_heldout.jsonl").read_text().splitlines())
     tasks = Counter(message["task"] for line in lines for message in line if "task" in message)
     assert len(tasks) == 10
     assert min(tasks.values()) >= 400
 
 
-def test_the_fresh_questions_have_15_items_of_each_task_and_60_outside_of_them() -> None:
+def test_the_new_questions_have_15_items_per_task_and_60_others() -> None:
     tasks = Counter(item.task for item in load_chat_tests(bundled("chat_fresh.jsonl")).items)
     assert len(tasks) == 17
     assert min(tasks.values()) >= 15
     assert tasks["outside"] >= 60
 
 
-def test_the_bundled_model_can_chat_and_is_small() -> None:
+def test_the_bundled_model_is_small_and_can_chat() -> None:
     directory = bundled(DEMO_MODEL)
     assert load(directory).tokenizer.is_chat
     assert sum(file.stat().st_size for file in directory.iterdir()) < 1_000_000
 
 
-def test_a_file_that_is_not_bundled_is_said_to_be_missing() -> None:
+def test_a_missing_bundled_file_is_reported() -> None:
     with pytest.raises(DataError, match=r"nothing\.txt is not bundled with microgpt"):
         bundled("nothing.txt")
 
 
-def test_lines_are_stripped_and_empty_ones_left_out(file) -> None:
+def test_lines_are_stripped_and_empty_ones_skipped(file) -> None:
     assert load_text(file("\ufeff anna \r\n\r\n\t\nemma mia")) == ["anna", "emma mia"]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_the_lines_of_any_system_are_read(file, end: str) -> None:
+def test_line_ends_of_any_system_are_read(file, end: str) -> None:
     assert load_text(file(f"anna{end}{end} emma{end}mia")) == ["anna", "emma", "mia"]
     line = json.dumps(HI)
     assert load_conversations(file(f"{line}{end}{end}{line}{end}")) == [CONVERSATION] * 2
 
 
-def test_a_line_of_a_million_characters_is_a_document(file) -> None:
+def test_a_document_may_have_a_million_characters(file) -> None:
     long = "ab" * 500_000
     assert load_text(file(f"anna\n{long}\nemma")) == ["anna", long, "emma"]
 
@@ -113,7 +113,7 @@ def test_a_pipe_can_be_read() -> None:
 
 
 @pytest.mark.slow
-def test_a_million_lines_take_little_more_memory_than_the_documents(tmp_path) -> None:
+def test_a_million_lines_need_little_more_than_their_memory(tmp_path) -> None:
     """Measured: 69 MiB, and 53 more for the split; 61 are the strings and the list of them."""
     names = load_text(bundled("names.txt"))
     path = tmp_path / "million.txt"
@@ -153,12 +153,12 @@ def test_an_empty_file_is_refused(file, content: str, load) -> None:
 
 
 @pytest.mark.parametrize("load", [load_text, load_conversations])
-def test_text_that_is_not_utf8_is_refused_with_line_and_byte(file, load) -> None:
+def test_invalid_utf8_is_refused_with_line_and_byte(file, load) -> None:
     with pytest.raises(DataError, match=r"not UTF-8 text \(line 3 has the byte 0xe9\); it seems"):
         load(file(b"a\nb\ncaf\xe9\n"))
 
 
-def test_missing_files_and_directories_are_named(tmp_path: Path) -> None:
+def test_an_error_names_missing_files_and_directories(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot read .*gone: No such file"):
         load_text(tmp_path / "gone")
     with pytest.raises(DataError, match=r"cannot read .*: Is a directory"):
@@ -166,7 +166,7 @@ def test_missing_files_and_directories_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", [HI, {"messages": HI}, {"id": 3, "messages": HI}])
-def test_both_ways_to_write_a_conversation_are_read(file, line: object) -> None:
+def test_both_conversation_formats_are_read(file, line: object) -> None:
     assert load_conversations(file(json.dumps(line) + "\n\n")) == [CONVERSATION]
 
 
@@ -195,7 +195,7 @@ def test_other_fields_of_a_message_are_ignored(file) -> None:
         (r'[{"role": "user", "content": "\ud800"}]', "line 3: invalid JSON: .*hex escape"),
     ],
 )
-def test_a_bad_line_is_refused_with_its_number(file, line: str, problem: str) -> None:
+def test_an_invalid_line_is_refused_with_its_number(file, line: str, problem: str) -> None:
     path = file(f"{json.dumps(HI)}\n\n{line}\n")
     with pytest.raises(DataError, match=problem):
         load_conversations(path)

@@ -38,11 +38,11 @@ def test_fold_removes_case_accents_and_typography(text: str, folded: str) -> Non
 
 
 @given(st.text())
-def test_folding_again_changes_nothing(text: str) -> None:
+def test_folding_twice_changes_nothing(text: str) -> None:
     assert fold(fold(text)) == fold(text)
 
 
-def test_a_text_in_either_normal_form_has_the_same_tokens() -> None:
+def test_both_unicode_normal_forms_give_the_same_tokens() -> None:
     decomposed = unicodedata.normalize("NFD", "Jörg")
     assert TOKENIZER.decode(TOKENIZER.encode(decomposed)) == "jorg"
 
@@ -53,7 +53,7 @@ def test_characters_of_the_vocabulary_are_not_folded() -> None:
 
 
 @given(st.text(alphabet=st.sampled_from("abcXYZäÖßæ–’ é"), max_size=20))
-def test_count_is_the_number_of_tokens(text: str) -> None:
+def test_count_returns_the_number_of_tokens(text: str) -> None:
     assert TOKENIZER.count(text) == len(TOKENIZER.encode(text))
 
 
@@ -67,7 +67,7 @@ def test_white_space_is_read_as_a_space() -> None:
     assert TOKENIZER.decode(TOKENIZER.encode("a\tb\nc\u00a0d")) == "a b c d"
 
 
-def test_a_saved_model_still_folds(tmp_path: Path) -> None:
+def test_a_loaded_model_still_folds(tmp_path: Path) -> None:
     docs = ["Anna", "Émile"]
     tokenizer = FoldingTokenizer.from_documents(docs)
     assert "".join(tokenizer.chars) == "aeilmn"
@@ -81,7 +81,7 @@ def test_a_saved_model_still_folds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("texts", "folds"), [(("hi", "yo, 你"), True), (("hi", "Yo"), False)])
-def test_conversations_without_capitals_and_accents_are_folded(texts, folds) -> None:
+def test_conversations_without_capitals_are_folded(texts, folds) -> None:
     conversation = tuple(map(Message, ("user", "assistant"), texts))
     found = train([conversation], config=TrainConfig(steps=1)).tokenizer
     assert isinstance(found, FoldingTokenizer) is folds

@@ -54,14 +54,14 @@ LINES = {
 
 
 @pytest.mark.parametrize("kind", RUNNING)
-def test_running_text_is_noticed(kind: str) -> None:
+def test_running_text_is_detected(kind: str) -> None:
     assert is_running_text(RUNNING[kind].split("\n"))
 
 
 @pytest.mark.parametrize("kind", LINES)
-def test_lines_that_are_documents_stay_lines(kind: str) -> None:
+def test_lines_that_are_documents_remain_lines(kind: str) -> None:
     assert not is_running_text(LINES[kind].split("\n"))
 
 
-def test_karpathys_names_are_lines() -> None:
+def test_karpathys_names_are_read_as_lines() -> None:
     assert len(load_lines_or_stream(bundled("names.txt"))) == 32_033

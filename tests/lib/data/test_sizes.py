@@ -21,12 +21,12 @@ def test_characters_are_counted_exactly(docs: list[str]) -> None:
     assert sizes.quantile(1.0) == max(map(len, docs)) + 1
 
 
-def test_running_text_has_no_ends() -> None:
+def test_running_text_has_no_end_tokens() -> None:
     tokenizer = CharTokenizer.from_documents(["abc"])
     assert measure(["abc", "ab"], tokenizer, "stream").lengths == [2, 3]
 
 
-def test_the_special_tokens_of_conversations_count() -> None:
+def test_special_tokens_of_conversations_are_counted() -> None:
     talk = (Message("user", "a" * 10), Message("assistant", "b" * 10))
     tokenizer = CharTokenizer.from_documents([talk])
     assert measure([talk], tokenizer, "lines").lengths == [tokenizer.count_tokens(talk) - 1]
@@ -39,7 +39,7 @@ def test_many_documents_are_sampled() -> None:
     assert sizes.n_docs == len(docs)
 
 
-def test_subwords_are_counted_at_the_start_of_long_documents() -> None:
+def test_subwords_are_counted_at_the_start_of_documents() -> None:
     docs = ["the cat and the dog " * 1000] * 3
     tokenizer = BpeTokenizer.from_documents(docs, 300)
     exact = sum(map(tokenizer.count, docs))

@@ -15,7 +15,7 @@ def counted(chunks) -> list[int]:
 
 
 @given(n=st.integers(2, 80), block_size=st.integers(1, 20))
-def test_each_prediction_is_made_once_and_from_half_a_context(n: int, block_size: int) -> None:
+def test_each_prediction_is_made_once_with_half_a_context(n: int, block_size: int) -> None:
     windows = SlidingWindows(range(n), block_size)
     assert counted(windows) == list(range(1, n))
     assert len(list(windows)) == len(windows)
@@ -29,14 +29,14 @@ def test_each_prediction_is_made_once_and_from_half_a_context(n: int, block_size
 
 
 @given(mask=st.binary(min_size=2, max_size=80), block_size=st.integers(1, 20))
-def test_what_does_not_count_in_a_document_counts_in_no_window(mask, block_size) -> None:
+def test_masked_tokens_count_in_no_window(mask, block_size) -> None:
     mask = bytes(byte % 2 for byte in mask)
     windows = SlidingWindows(range(len(mask)), block_size, mask)
     assert counted(windows) == [i for i in range(1, len(mask)) if mask[i]]
 
 
 @given(n=st.integers(2, 80), block_size=st.integers(1, 20), learns=st.booleans())
-def test_running_text_is_read_from_a_beginning_in_each_piece(n, block_size, learns) -> None:
+def test_each_piece_of_running_text_begins_with_bos(n, block_size, learns) -> None:
     windows = SlidingWindows(range(n), block_size, first=-1, stride=block_size if learns else None)
     assert counted(windows) == list(range(1, n))
     for tokens, mask in windows:
@@ -46,7 +46,7 @@ def test_running_text_is_read_from_a_beginning_in_each_piece(n, block_size, lear
 
 
 @given(n=st.integers(2, 80), block_size=st.integers(1, 20))
-def test_any_piece_can_be_had_alone(n, block_size) -> None:
+def test_any_piece_can_be_read_alone(n, block_size) -> None:
     windows = SlidingWindows(range(n), block_size)
     assert [windows[i] for i in range(len(windows))] == list(windows)
 
@@ -67,9 +67,7 @@ turn_lengths = st.lists(st.integers(1, 12), min_size=1, max_size=12)
 
 
 @given(lengths=turn_lengths, block_size=st.integers(1, 30), data=st.data())
-def test_whatever_is_to_be_learnt_of_a_conversation_is_learnt_once(
-    lengths, block_size, data
-) -> None:
+def test_each_reply_token_of_a_conversation_is_learnt_once(lengths, block_size, data) -> None:
     tokens = conversation_of(lengths)
     size = len(tokens)
     mask = data.draw(st.none() | st.binary(min_size=size, max_size=size))
@@ -86,7 +84,7 @@ def test_whatever_is_to_be_learnt_of_a_conversation_is_learnt_once(
 
 
 @given(lengths=st.lists(st.integers(1, 6), min_size=2, max_size=20), block_size=st.integers(20, 40))
-def test_where_turns_fit_every_chunk_is_a_conversation(lengths, block_size) -> None:
+def test_a_chunk_is_a_whole_conversation_if_turns_fit(lengths, block_size) -> None:
     """As it is read in use: from BOS on, whole turns, the user's first, none cut off."""
     tokens = conversation_of(lengths)
     is_reply, mask = False, bytearray()
@@ -104,7 +102,7 @@ def test_where_turns_fit_every_chunk_is_a_conversation(lengths, block_size) -> N
         assert question < first, "the question is there"
 
 
-def test_a_long_reply_goes_on_where_the_context_ended() -> None:
+def test_a_long_reply_continues_in_the_next_window() -> None:
     tokens = conversation_of([2, 12])  # 0 100 200 201 101 202 … 213 0
     mask = bytes(5) + b"\1" * 12 + b"\0"
     assert turn_windows(tokens, 8, mask, ROLE_IDS) == [
@@ -114,7 +112,7 @@ def test_a_long_reply_goes_on_where_the_context_ended() -> None:
     ]
 
 
-def test_the_turns_before_a_reply_are_read_with_it_as_far_as_half_a_context_holds_them() -> None:
+def test_earlier_turns_fill_at_most_half_the_context() -> None:
     tokens = conversation_of([1, 1] * 4)  # eight turns of two tokens
     mask = bytes([0] + [0, 0, 0, 1] * 4 + [0])
     chunks = turn_windows(tokens, 12, mask, ROLE_IDS)

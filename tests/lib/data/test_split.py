@@ -11,31 +11,31 @@ from microgpt.data.split import DataFacts, fingerprint, split, split_stream
 from microgpt.errors import ConfigError, DataError
 
 
-def test_a_conversations_fingerprint_is_that_of_its_compact_json() -> None:
+def test_a_fingerprint_hashes_the_compact_json() -> None:
     content = '[["user","h\u00ef"],["assistant","yo"]]\n'
     conversation = (Message("user", "hï"), Message("assistant", "yo"))
     assert fingerprint([conversation]) == hashlib.sha256(content.encode()).hexdigest()
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\n")), min_size=1))
-def test_a_fingerprint_is_that_of_the_documents_in_order(docs: list[str]) -> None:
+def test_a_fingerprint_depends_on_the_order_of_documents(docs: list[str]) -> None:
     content = "".join(doc + "\n" for doc in docs).encode()
     assert fingerprint(docs) == hashlib.sha256(content).hexdigest()
     assert fingerprint([*docs, ""]) != fingerprint(docs)
 
 
-def test_a_fingerprint_of_many_documents_is_that_of_them_all() -> None:
+def test_a_fingerprint_covers_every_document() -> None:
     docs = [str(i) for i in range(5000)]
     content = "".join(f"{doc}\n" for doc in docs).encode()
     assert fingerprint(docs) == hashlib.sha256(content).hexdigest()
 
 
-def test_names_are_split_as_the_format_says() -> None:
+def test_names_are_split_as_the_format_specifies() -> None:
     parts = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
     assert list(map(len, (parts.test, parts.validation, parts.train))) == [2910, 2993, 23591]
 
 
-def test_where_a_document_goes_depends_on_itself_alone() -> None:
+def test_the_set_of_a_document_depends_only_on_itself() -> None:
     names = load_text(bundled("names.txt"))
     whole, part = split(names, test=0.2), split(names[::-3], test=0.2, validation=0.3)
     assert set(part.test) == set(whole.test) & set(names[::-3])
@@ -45,7 +45,7 @@ def test_where_a_document_goes_depends_on_itself_alone() -> None:
     assert set(whole.test) < set(more.test)
 
 
-def test_without_shares_nothing_is_set_aside_or_left_out() -> None:
+def test_a_split_without_shares_keeps_every_document() -> None:
     assert split(["a", "a", "b"]).train == ["a", "a", "b"]
 
 
@@ -54,7 +54,7 @@ def test_a_split_is_shown_by_its_sizes() -> None:
     assert repr(parts) == "Split(477 for training, 0 for validation, 523 for testing)"
 
 
-def test_conversations_are_split_too() -> None:
+def test_conversations_can_be_split() -> None:
     docs = [(Message("user", str(i)), Message("assistant", "yes")) for i in range(200)]
     parts = split([*docs, *map(list, docs)], validation=0.5)
     assert 70 < len(parts.validation) < 130
@@ -62,7 +62,7 @@ def test_conversations_are_split_too() -> None:
 
 
 @given(st.lists(st.text(max_size=2)), st.floats(0.05, 0.4), st.floats(0.05, 0.4))
-def test_a_split_is_the_one_that_the_format_describes(texts, validation, test) -> None:
+def test_a_split_agrees_with_the_documented_format(texts, validation, test) -> None:
     docs = [*map(str, range(200)), *texts]
     expected: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
     for doc in dict.fromkeys(docs):
@@ -105,7 +105,7 @@ def positions(stretch: str) -> range:
 
 
 @given(st.integers(1, 60_000), SHARES, SHARES, st.integers(0, 1_500))
-def test_stretches_of_running_text_are_apart_by_the_gap_and_as_large_as_wanted(
+def test_stretches_have_the_requested_gap_and_size(
     length: int, validation: float, test: float, gap: int
 ) -> None:
     text = "".join(map(chr, range(FIRST, FIRST + length)))
@@ -131,7 +131,7 @@ def test_stretches_of_running_text_are_apart_by_the_gap_and_as_large_as_wanted(
     assert parts.facts == DataFacts(1, fingerprint([text]), *facts)
 
 
-def test_each_part_of_a_long_text_is_in_each_set() -> None:
+def test_each_set_has_parts_of_the_whole_text() -> None:
     parts = split_stream("x" * 1_000_000, validation=0.1, test=0.05, gap=128)
     assert list(map(len, (parts.train, parts.validation, parts.test))) == [21, 10, 10]
     assert {len(each) for each in (*parts.validation, *parts.test)} == {10_000, 5_000}
@@ -140,13 +140,13 @@ def test_each_part_of_a_long_text_is_in_each_set() -> None:
     assert len(split_stream("x" * 50_000, validation=0.1, test=0.1, gap=1_000).test) == 1
 
 
-def test_the_tail_of_a_text_is_its_validation_then_its_test_stretch() -> None:
+def test_the_tail_holds_validation_before_test() -> None:
     parts = split_stream("abcdefghij", validation=0.2, test=0.1, holdout="tail")
     assert (parts.train, parts.validation, parts.test) == (("abcdefg",), ("hi",), ("j",))
     assert parts.facts == DataFacts(1, fingerprint(["abcdefghij"]), 0.2, 0.1, "tail")
 
 
-def test_a_text_too_short_for_its_gaps_and_an_unknown_holdout_are_refused() -> None:
+def test_a_text_shorter_than_its_gaps_is_refused() -> None:
     with pytest.raises(DataError, match='split is empty; add text or use holdout "tail"'):
         split_stream("x" * 300, validation=0.1)
     with pytest.raises(ConfigError, match='unknown holdout "head"'):

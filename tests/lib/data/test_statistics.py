@@ -21,44 +21,44 @@ def of_lengths(*lengths: int) -> list[str]:
     return ["a" * (length - 1) for length in lengths]
 
 
-def test_the_names_are_described() -> None:
+def test_karpathys_names_are_described() -> None:
     report = describe(load_text(bundled("names.txt")))
     assert (report.n_docs, report.n_tokens, report.n_repeats) == (32_033, 228_146, 2_539)
     assert "".join(report.char_counts) == "abcdefghijklmnopqrstuvwxyz"
     assert [report.percentile(percent) for percent in (0, 50, 99, 100)] == [3, 7, 11, 16]
 
 
-def test_documents_that_come_again_are_counted_and_the_most_frequent_named() -> None:
+def test_repeated_documents_are_counted_and_listed() -> None:
     report = describe(["b", "a", "b", "c", "a", "b"])
     assert report.n_repeats == 3
     assert report.most_frequent == [("b", 3), ("a", 2)]
 
 
-def test_conversations_that_say_the_same_are_the_same() -> None:
+def test_conversations_with_equal_content_are_equal() -> None:
     report = describe([HI, list(HI), (Message("user", "yo"), Message("assistant", "hi"))])
     assert report.most_frequent == [(HI, 2)]
     assert report.n_repeats == 1
 
 
-def test_the_tokens_of_a_conversation_count_its_turns() -> None:
+def test_the_length_of_a_conversation_includes_role_tokens() -> None:
     report = describe([HI])
     assert report.n_tokens == 2 + 2 + 2 + 2 + 1  # two texts, two tokens around each, the end
     assert report.tokenizer.is_chat
     assert report.char_counts == {"h": 1, "i": 1, "o": 1, "y": 1}
 
 
-def test_a_rare_character_is_named() -> None:
+def test_rare_characters_are_listed() -> None:
     report = describe(["a" * 100, "b" * 10, "q", "xqx"])
     assert list(report.rare.items()) == [("q", 2), ("x", 2)]
 
 
-def test_nothing_cannot_be_described() -> None:
+def test_an_empty_file_cannot_be_described() -> None:
     with pytest.raises(DataError, match="there are no documents to describe"):
         describe([])
 
 
 @given(texts)
-def test_counts_are_those_of_the_documents(docs) -> None:
+def test_counts_agree_with_a_simple_implementation(docs) -> None:
     report = describe(docs)
     assert report.n_tokens == sum(len(doc) + 1 for doc in docs)
     assert report.n_repeats == len(docs) - len(set(docs))
@@ -69,7 +69,7 @@ def test_counts_are_those_of_the_documents(docs) -> None:
 
 
 @given(texts, st.integers(0, 100))
-def test_a_percentile_is_the_smallest_that_enough_documents_do_not_exceed(docs, percent) -> None:
+def test_a_percentile_covers_enough_documents(docs, percent) -> None:
     lengths = sorted(len(doc) + 1 for doc in docs)
     found = describe(docs).percentile(percent)
     assert found in lengths
@@ -78,14 +78,14 @@ def test_a_percentile_is_the_smallest_that_enough_documents_do_not_exceed(docs, 
 
 
 @given(texts, st.integers(1, 70))
-def test_a_cut_is_what_lies_beyond_the_block_size(docs, block_size) -> None:
+def test_a_document_beyond_the_block_size_is_cut(docs, block_size) -> None:
     cut = describe(docs).cut(block_size)
     assert cut.n_docs == sum(len(doc) + 1 > block_size for doc in docs)
     assert cut.n_tokens == sum(len((doc + "$")[block_size:]) for doc in docs)
 
 
 @given(texts, st.integers(1, 10**6))
-def test_a_histogram_has_each_document_in_one_of_some_sixteen_bins(docs, longest) -> None:
+def test_a_histogram_counts_each_document_in_one_bin(docs, longest) -> None:
     docs = [*docs, "a" * longest]
     bins = describe(docs).histogram()
     assert len(bins) <= 18
@@ -95,7 +95,7 @@ def test_a_histogram_has_each_document_in_one_of_some_sixteen_bins(docs, longest
         assert each.n_docs == sum(each.first <= len(doc) + 1 <= each.last for doc in docs)
 
 
-def test_documents_with_other_characters_are_counted() -> None:
+def test_documents_with_unknown_characters_are_counted() -> None:
     assert count_with_others(["anna", "émile", "zoë", "emma"], "aeimlnoz") == 2
     assert count_with_others([HI], "hiyo") == 0
     assert count_with_others([HI], "hiy") == 1

@@ -39,7 +39,7 @@ def file(tmp_path: Path):
 
 
 @given(lines_and_ends, st.sampled_from([1, 3, 2**16]), st.booleans())
-def test_what_is_written_with_any_line_ends_is_read(tmp_path_factory, content, chunk, bom) -> None:
+def test_any_line_ends_are_read(tmp_path_factory, content, chunk, bom) -> None:
     path = tmp_path_factory.getbasetemp() / "any.txt"
     text = "".join(line + end for line, end in content)
     path.write_bytes(text.encode("utf-8-sig" if bom or text.startswith("\ufeff") else "utf-8"))
@@ -52,7 +52,7 @@ def test_what_is_written_with_any_line_ends_is_read(tmp_path_factory, content, c
     assert ("\r\n" in file.line_ends) == ("\r\n" in text)
 
 
-def test_a_byte_order_mark_is_left_out_and_told(file) -> None:
+def test_a_byte_order_mark_is_removed_with_a_note(file) -> None:
     marked = file(b"\xef\xbb\xbfanna\n")
     assert list(marked) == ["anna"]
     assert marked.has_bom
@@ -75,7 +75,7 @@ def test_a_byte_order_mark_is_left_out_and_told(file) -> None:
         ],
     ],
 )
-def test_another_encoding_is_told(file, text, encoding, told) -> None:
+def test_another_encoding_is_detected_with_a_note(file, text, encoding, told) -> None:
     problem = rf"words\.txt is not UTF-8 text \(line \d .*\); it seems to be {told}; save it as UTF"
     with pytest.raises(DataError, match=problem):
         list(file(text.encode(encoding)))
@@ -91,7 +91,7 @@ def test_another_encoding_is_told(file, text, encoding, told) -> None:
         (JAPANESE, "euc-jp"),
     ],
 )
-def test_a_rarer_encoding_is_refused_with_what_to_do_and_not_guessed(file, text, encoding) -> None:
+def test_a_rare_encoding_is_refused_with_instructions(file, text, encoding) -> None:
     problem = (
         r"words\.txt is not UTF-8 text \(line 1 .*\); it is in another encoding; save it as UTF-8"
         ".*: iconv -f ENCODING -t utf-8 FILE > NEW$"
@@ -100,14 +100,14 @@ def test_a_rarer_encoding_is_refused_with_what_to_do_and_not_guessed(file, text,
         list(file(text.encode(encoding)))
 
 
-def test_utf_16_is_told_even_where_it_is_valid_utf_8(file) -> None:
+def test_utf_16_is_detected_even_if_it_is_valid_utf_8(file) -> None:
     content = "анна\nмарк\n".encode("utf-16-le")
     content.decode()  # it is
     with pytest.raises(DataError, match="it seems to be utf-16-le"):
         list(file(content))
 
 
-def test_an_encoding_is_told_from_what_is_around_the_first_bad_byte(file) -> None:
+def test_an_encoding_is_detected_near_the_first_bad_byte(file) -> None:
     words = file(b"anna\r\n" * 100_000 + FRENCH.encode("cp1252") * 1000)
     with pytest.raises(
         DataError, match=r"\(line 100001 has the byte 0xe9\); it seems to be cp1252"
@@ -116,19 +116,19 @@ def test_an_encoding_is_told_from_what_is_around_the_first_bad_byte(file) -> Non
 
 
 @pytest.mark.parametrize(("bad", "byte"), [(b"caf\xe9\n", "e9"), (b"em\0ma\n", "00")])
-def test_a_bad_byte_in_a_utf_8_file_is_no_other_encoding(file, bad, byte) -> None:
+def test_a_bad_byte_in_utf_8_is_not_another_encoding(file, bad, byte) -> None:
     problem = rf"words\.txt is not UTF-8 text \(line 5 has the byte 0x{byte}\); fix"
     with pytest.raises(DataError, match=problem):
         list(file(FRENCH.encode() + bad + FRENCH.encode()))
 
 
 @pytest.mark.parametrize("content", [b"anna\nem\0ma\nmi\n", b"a\0b\n", b"anna\n" * 8 + b"\0" * 9])
-def test_a_few_zeros_do_not_make_plain_text_utf_16(file, content) -> None:
+def test_a_few_zero_bytes_do_not_make_text_utf_16(file, content) -> None:
     with pytest.raises(DataError, match=r"not UTF-8 text \(line \d has the byte 0x00\)"):
         list(file(content))
 
 
-def test_what_is_no_text_is_told(file) -> None:
+def test_a_binary_file_is_refused(file) -> None:
     content = gzip.compress(FRENCH.encode() * 100, mtime=0)
     with pytest.raises(
         DataError, match=r"words\.txt is not a text file \(line 1 has the byte 0x8b"
@@ -137,7 +137,7 @@ def test_what_is_no_text_is_told(file) -> None:
 
 
 @given(st.binary())
-def test_whatever_is_not_utf_8_is_refused_in_one_line(tmp_path_factory, content) -> None:
+def test_text_that_is_not_utf_8_is_refused_in_one_line(tmp_path_factory, content) -> None:
     path = tmp_path_factory.getbasetemp() / "any.txt"
     path.write_bytes(content)
     try:

@@ -16,7 +16,7 @@ def dataset(*, is_masked: bool, is_soft: bool) -> TokenDataset:
     return made
 
 
-def test_the_targets_are_the_next_tokens_or_the_rows_of_the_document() -> None:
+def test_targets_are_next_tokens_or_given_rows() -> None:
     assert list(dataset(is_masked=False, is_soft=False).targets_of(1)) == [1, 2, 4]
     assert dataset(is_masked=True, is_soft=False).targets_of(1) == [None, 2, 4]
     assert dataset(is_masked=False, is_soft=True).targets_of(1) == [[4, 5], [6, 7], [8, 9]]
@@ -25,7 +25,7 @@ def test_the_targets_are_the_next_tokens_or_the_rows_of_the_document() -> None:
 
 @pytest.mark.parametrize("is_masked", [False, True])
 @pytest.mark.parametrize("is_soft", [False, True])
-def test_a_part_has_the_documents_with_their_masks_and_targets(is_masked, is_soft) -> None:
+def test_a_part_has_documents_masks_and_targets(is_masked, is_soft) -> None:
     whole = dataset(is_masked=is_masked, is_soft=is_soft)
     for first in range(5):
         for end in range(first, 5):

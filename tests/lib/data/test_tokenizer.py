@@ -12,13 +12,13 @@ MESSAGES = st.lists(
 
 @settings(max_examples=40)
 @given(st.lists(st.text(), min_size=1, max_size=5).filter(any))
-def test_decode_undoes_encode(docs: list[str]) -> None:
+def test_decode_reverses_encode(docs: list[str]) -> None:
     tokenizer = CharTokenizer.from_documents(docs)
     assert [tokenizer.decode(tokenizer.encode(doc)) for doc in docs] == docs
 
 
 @given(MESSAGES.filter(lambda messages: any(m.content for m in messages)))
-def test_a_conversation_can_be_read_back_from_its_tokens(messages: list[Message]) -> None:
+def test_a_conversation_can_be_decoded_from_its_tokens(messages: list[Message]) -> None:
     tokenizer = CharTokenizer.from_documents([messages])
     tokens = tokenizer.encode_document(messages)
     assert tokens[0] == tokens[-1] == tokenizer.bos_id
@@ -36,7 +36,7 @@ def test_a_conversation_can_be_read_back_from_its_tokens(messages: list[Message]
 
 
 @given(MESSAGES.filter(lambda messages: any(m.content for m in messages)))
-def test_what_the_assistant_is_to_learn_are_its_characters_and_its_ends_of_turn(messages) -> None:
+def test_the_assistant_learns_its_replies_and_end_tokens(messages) -> None:
     tokenizer = CharTokenizer.from_documents([messages])
     tokens = tokenizer.encode_document(messages)
     mask = tokenizer.mask(messages, "assistant")
@@ -47,14 +47,14 @@ def test_what_the_assistant_is_to_learn_are_its_characters_and_its_ends_of_turn(
     assert learnt == [token for text in said for token in (*tokenizer.encode(text), end)]
 
 
-def test_of_a_text_or_where_asked_for_all_is_to_be_learnt() -> None:
+def test_everything_is_learnt_of_a_text_or_on_request() -> None:
     messages = [Message("user", "a"), Message("assistant", "b")]
     tokenizer = CharTokenizer.from_documents([messages])
     assert tokenizer.mask(messages, "all") is None
     assert tokenizer.mask("ab", "assistant") is None
 
 
-def test_text_tokens_are_the_sorted_characters_and_then_bos() -> None:
+def test_text_tokens_are_the_sorted_characters_then_bos() -> None:
     tokenizer = CharTokenizer.from_documents(["hello", "héllo"])
     assert tokenizer.chars == ("e", "h", "l", "o", "é")
     assert (tokenizer.bos_id, tokenizer.vocab_size) == (5, 6)
@@ -62,7 +62,7 @@ def test_text_tokens_are_the_sorted_characters_and_then_bos() -> None:
     assert tokenizer.encode_document("hé") == [5, 1, 4, 5]
 
 
-def test_chat_tokens_are_user_assistant_end_turn_and_then_bos() -> None:
+def test_chat_tokens_are_the_roles_end_turn_and_bos() -> None:
     conversation = [Message("user", "ab"), Message("assistant", "c")]
     tokenizer = CharTokenizer.from_documents([conversation])
     assert tokenizer.role_id("user") == 3
@@ -72,7 +72,7 @@ def test_chat_tokens_are_user_assistant_end_turn_and_then_bos() -> None:
     assert tokenizer.encode_document(conversation) == [6, 3, 0, 1, 5, 4, 2, 5, 6]
 
 
-def test_the_names_of_special_tokens_in_a_text_are_plain_characters() -> None:
+def test_special_token_names_in_a_text_are_characters() -> None:
     text = "<|user|>x<|end_turn|><|assistant|>"
     tokenizer = CharTokenizer.from_documents([[Message("user", text)]])
     tokens = tokenizer.encode(text)
@@ -80,12 +80,12 @@ def test_the_names_of_special_tokens_in_a_text_are_plain_characters() -> None:
     assert tokenizer.decode(tokens) == text
 
 
-def test_encode_names_every_character_that_it_does_not_know() -> None:
+def test_encode_names_every_unknown_character() -> None:
     with pytest.raises(TokenizerError, match="does not contain 'é', 'Z'; it contains 'abc'"):
         CharTokenizer("abc").encode("aéZéb")
 
 
-def test_unknown_characters_are_told_once_in_their_order() -> None:
+def test_unknown_characters_are_listed_once_in_order() -> None:
     assert CharTokenizer("abc").unknown_characters("xaybx") == "xy"
 
 
@@ -116,6 +116,6 @@ def test_a_text_tokenizer_has_no_chat_tokens() -> None:
         ("a\ud800", "a lone surrogate"),
     ],
 )
-def test_a_vocabulary_of_anything_but_distinct_characters_is_refused(chars, problem) -> None:
+def test_a_vocabulary_must_consist_of_distinct_characters(chars, problem) -> None:
     with pytest.raises(TokenizerError, match=problem):
         CharTokenizer(chars)

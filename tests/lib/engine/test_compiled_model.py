@@ -1,13 +1,18 @@
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from microgpt import ModelConfig
+from microgpt import InferenceGpt, ModelConfig, TrainConfig, TrainResult
+from microgpt.engine import architecture
+from microgpt.engine.architecture import MIN_POSITIONS, architecture_of
 from microgpt.engine.compiled_model import CompiledModel
+from microgpt.errors import ConfigError
 from microgpt.model import init_weights, softmax
 from microgpt.model_variants import GptVariant
 from microgpt.training.presets import VARIANT
+from microgpt.training.train import train
 
 RNG = random.Random(1)
 DOCS = [[RNG.randrange(11) for _ in range(RNG.randint(2, 31))] for _ in range(40)]
@@ -23,7 +28,7 @@ def models(dtype: str, **settings):
 
 
 @pytest.mark.parametrize("settings", [{}, VARIANT])
-def test_the_probabilities_are_those_of_the_reference(settings) -> None:
+def test_probabilities_equal_those_of_the_reference(settings) -> None:
     compiled, gpt = models("float64", **settings)
     expected = []
     for doc in DOCS:
@@ -35,13 +40,13 @@ def test_the_probabilities_are_those_of_the_reference(settings) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("settings", [{}, VARIANT])
-def test_a_probability_does_not_depend_on_the_other_documents(dtype, settings) -> None:
+def test_a_probability_does_not_depend_on_other_documents(dtype, settings) -> None:
     compiled, _ = models(dtype, **settings)
     alone = [compiled.probabilities([doc]) for doc in DOCS]
     assert compiled.probabilities(DOCS).tobytes() == np.concatenate(alone).tobytes()
 
 
-def test_probabilities_are_added_to_others() -> None:
+def test_probabilities_can_be_added_to_others() -> None:
     compiled, _ = models("float32")
     found = compiled.probabilities(DOCS[:3])
     mean = np.zeros_like(found)
@@ -49,3 +54,38 @@ def test_probabilities_are_added_to_others() -> None:
         assert compiled.probabilities(DOCS[:3], mean, share=share) is mean
     np.testing.assert_allclose(mean, found, rtol=1e-6)
     np.testing.assert_allclose(mean.sum(axis=1), 1, rtol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def rotary() -> TrainResult:
+    shape = ModelConfig(block_size=64, positions="rotary")
+    return train(["anna", "emma"], model=shape, config=TrainConfig(steps=5))
+
+
+@pytest.mark.parametrize("block_size", [10**9, 2**31 - 1])
+def test_a_context_beyond_the_free_memory_is_refused(rotary, block_size) -> None:
+    hostile = replace(rotary, model=replace(rotary.model, block_size=block_size))
+    with pytest.raises(ConfigError, match=r"a context of this model needs .* smaller block_size"):
+        InferenceGpt(hostile).generate()
+
+
+def test_rotary_tables_are_only_as_long_as_the_text(rotary, monkeypatch) -> None:
+    wide = replace(rotary.model, block_size=10**6)
+    assert architecture_of(wide, "float32", 20).row_rotation.shape[1] == MIN_POSITIONS
+    assert architecture_of(rotary.model, "float32", 20).row_rotation.shape[1] == 64
+    plain = InferenceGpt(rotary)
+    text, tokens = plain.generate(20, temperature=3), plain.opening("annaemma" * 5)
+    rows = plain.log_probabilities(tokens)
+    monkeypatch.setattr(architecture, "MIN_POSITIONS", 1)
+    assert InferenceGpt(rotary).generate(20, temperature=3) == text
+    assert InferenceGpt(rotary).log_probabilities(tokens) == rows
+    assert architecture_of(rotary.model, "float32", 3).row_rotation.shape[1] == 4
+
+
+def test_a_text_that_exceeds_the_free_memory_is_refused(rotary, monkeypatch) -> None:
+    gpt = InferenceGpt(replace(rotary, model=replace(rotary.model, block_size=10**5)))
+    tokens = gpt.opening("anna" * 500)
+    assert len(gpt.log_probabilities(tokens)) == 2001
+    monkeypatch.setattr("microgpt.memory_limit.free_bytes", lambda: 2**24)
+    with pytest.raises(ConfigError, match=r"reading 2001 tokens at once needs .* shorter texts"):
+        gpt.log_probabilities(tokens)

@@ -7,7 +7,7 @@ from microgpt.engine.compiler import object_code
 from microgpt.engine.kernels import matmul
 
 
-def test_numba_can_compile_a_caller_of_kernels_after_the_engine_has_compiled_them() -> None:
+def test_numba_can_compile_callers_of_the_kernels() -> None:
     def product(w, x, y, n_columns):
         matmul.linear(w, x, y, n_columns)
 

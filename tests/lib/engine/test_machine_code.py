@@ -69,14 +69,14 @@ def files(tmp_path: Path) -> list[Path]:
     return sorted((tmp_path / "cache").iterdir())
 
 
-def test_the_second_time_it_is_read_from_disk(run, tmp_path) -> None:
+def test_compiled_code_is_read_from_disk_the_second_time(run, tmp_path) -> None:
     assert run() == ([2, 4], [COMPILING])
     assert len(files(tmp_path)) == 1
     assert run() == ([2, 4], [])
 
 
 @pytest.mark.usefixtures("file")
-def test_each_dtype_has_its_file(run, tmp_path) -> None:
+def test_each_dtype_has_a_file_of_its_own(run, tmp_path) -> None:
     assert run("float64") == ([2, 4], [])
     assert run("float32") == ([2, 4], [COMPILING])
     assert len(files(tmp_path)) == 2
@@ -90,7 +90,7 @@ def test_a_damaged_file_is_not_used(run, file, damage) -> None:
     assert run() == ([2, 4], [])  # it was mended
 
 
-def test_a_file_that_ends_early_is_not_read(file) -> None:
+def test_a_truncated_file_is_not_read(file) -> None:
     whole = file.read_bytes()
     layout = compiling._layout((np.array([1.0]),))
     with pytest.MonkeyPatch.context() as patch:
@@ -102,7 +102,7 @@ def test_a_file_that_ends_early_is_not_read(file) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has none")
-def test_a_pipe_in_place_of_a_file_is_not_waited_for(run, file) -> None:
+def test_a_pipe_in_place_of_a_file_does_not_block(run, file) -> None:
     file.unlink()
     os.mkfifo(file, 0o600)
     assert run() == ([2, 4], [COMPILING])
@@ -119,7 +119,7 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(run, file) -> None:
         ("processor.FEATURES", "+neon"),
     ],
 )
-def test_a_file_of_another_version_or_processor_is_not_used(
+def test_a_file_for_another_version_or_cpu_is_not_used(
     run, tmp_path, monkeypatch, what, other
 ) -> None:
     monkeypatch.setattr(f"microgpt.engine.machine_code.{what}", other)
@@ -128,7 +128,7 @@ def test_a_file_of_another_version_or_processor_is_not_used(
 
 
 @pytest.mark.usefixtures("file")
-def test_a_file_of_other_settings_of_numba_is_not_used(run, tmp_path, monkeypatch) -> None:
+def test_a_file_for_other_numba_settings_is_not_used(run, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("NUMBA_NUM_THREADS", "1")  # does not change machine code
     assert run()[1] == []
     monkeypatch.setenv("NUMBA_OPT", "1")
@@ -144,15 +144,13 @@ def test_a_file_of_other_sources_is_not_used(run, tmp_path, monkeypatch) -> None
     assert len(files(tmp_path)) == 2
 
 
-def test_sources_that_have_changed_since_they_were_imported_leave_no_file(
-    run, tmp_path, monkeypatch
-) -> None:
+def test_sources_changed_after_import_are_not_cached(run, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(compiling, "_sources", lambda: "as a git pull has left them")
     assert run() == ([2, 4], [COMPILING])
     assert not (tmp_path / "cache").exists()
 
 
-def test_kernels_take_no_constants_from_modules_that_the_name_of_a_file_does_not_tell() -> None:
+def test_kernels_use_only_constants_covered_by_the_file_name() -> None:
     constants = set()
     for path in Path(compiling.__file__).parent.rglob("*.py"):
         imports = [
@@ -171,7 +169,7 @@ def test_kernels_take_no_constants_from_modules_that_the_name_of_a_file_does_not
 
 
 @pytest.mark.usefixtures("umask")
-def test_nobody_else_can_write_what_is_kept(run, tmp_path) -> None:
+def test_the_cache_is_writable_only_by_its_owner(run, tmp_path) -> None:
     run()
     (file,) = files(tmp_path)
     modes = [path.stat().st_mode & 0o777 for path in (tmp_path / "cache", file)]
@@ -179,7 +177,7 @@ def test_nobody_else_can_write_what_is_kept(run, tmp_path) -> None:
 
 
 @pytest.mark.usefixtures("umask")
-def test_the_users_own_directory_is_closed_to_others(run, tmp_path, monkeypatch) -> None:
+def test_the_users_own_directory_is_private(run, tmp_path, monkeypatch) -> None:
     monkeypatch.delenv("NUMBA_CACHE_DIR")
     monkeypatch.setattr(compiling, "user_cache_path", lambda *args, **options: tmp_path / "cache")
     (tmp_path / "cache").mkdir()  # as an earlier version has left it
@@ -189,14 +187,14 @@ def test_the_users_own_directory_is_closed_to_others(run, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("mode", [0o620, 0o602])
-def test_a_file_that_others_can_write_is_compiled_anew(run, file, mode) -> None:
+def test_a_file_that_others_can_write_is_recompiled(run, file, mode) -> None:
     file.chmod(mode)
     assert run() == ([2, 4], [COMPILING])
     assert run() == ([2, 4], [])
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs chown")
-def test_a_file_of_another_user_is_compiled_anew(run, file, monkeypatch) -> None:
+def test_a_file_of_another_user_is_recompiled(run, file, monkeypatch) -> None:
     os.chown(file, 12345, -1)
     assert run() == ([2, 4], [COMPILING])
     assert file.stat().st_uid == os.geteuid()
@@ -230,7 +228,7 @@ def test_a_relative_path_is_not_used(run, tmp_path, monkeypatch, configured) -> 
     assert not list(tmp_path.iterdir())
 
 
-def test_where_nothing_can_be_written_it_is_compiled_each_time_and_says_so(run, tmp_path) -> None:
+def test_an_unwritable_cache_recompiles_with_a_warning(run, tmp_path) -> None:
     (tmp_path / "cache").touch()
     for _ in range(2):
         result, (first, second) = run()
@@ -240,7 +238,7 @@ def test_where_nothing_can_be_written_it_is_compiled_each_time_and_says_so(run, 
         assert "every run will compile it again" in second
 
 
-def test_a_user_without_a_home_has_it_compiled_each_time(run, monkeypatch) -> None:
+def test_a_user_without_a_home_recompiles_each_time(run, monkeypatch) -> None:
     def no_home(*args: object, **options: object) -> Path:
         raise RuntimeError("could not determine the home directory")
 
@@ -253,7 +251,7 @@ def test_a_user_without_a_home_has_it_compiled_each_time(run, monkeypatch) -> No
 
 
 @pytest.mark.usefixtures("file")
-def test_files_that_nobody_has_used_for_long_are_removed(run, tmp_path) -> None:
+def test_files_unused_for_long_are_removed(run, tmp_path) -> None:
     old = tmp_path / "cache" / "microgpt-double-0123"
     broken_off = tmp_path / "cache" / ".microgpt-double-0123.4567"
     other = tmp_path / "cache" / "somebody-elses"
@@ -267,7 +265,7 @@ def test_files_that_nobody_has_used_for_long_are_removed(run, tmp_path) -> None:
     assert len(files(tmp_path)) == 3
 
 
-def test_without_numbas_compiler_the_engine_says_so() -> None:
+def test_a_missing_compiler_is_reported() -> None:
     done = subprocess.run(
         ["microgpt", "verify"],
         env={**os.environ, "NUMBA_DISABLE_JIT": "1"},  # another setting: nothing is compiled
@@ -279,7 +277,7 @@ def test_without_numbas_compiler_the_engine_says_so() -> None:
     assert "error: NUMBA_DISABLE_JIT is set; unset it or use" in done.stderr
 
 
-def test_the_directory_is_the_users_unless_numba_has_one(monkeypatch, tmp_path) -> None:
+def test_numbas_cache_directory_overrides_the_users(monkeypatch, tmp_path) -> None:
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     if sys.platform == "linux":
@@ -288,7 +286,7 @@ def test_the_directory_is_the_users_unless_numba_has_one(monkeypatch, tmp_path) 
     assert compiling.cache_directory() == Path("/elsewhere")
 
 
-def test_two_first_runs_at_once_do_not_disturb_each_other(tmp_path) -> None:
+def test_two_first_runs_can_compile_at_the_same_time(tmp_path) -> None:
     (tmp_path / "kernels.py").write_text("def double(x):\n    for i in range(x.size): x[i] *= 2\n")
     program = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"

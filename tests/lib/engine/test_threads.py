@@ -15,20 +15,21 @@ def test_results_come_in_the_order_of_the_items(n_threads) -> None:
     assert list(map_in_threads(work, range(20), n_threads)) == [i * i for i in range(20)]
 
 
-def test_an_error_stops_those_that_are_still_at_work() -> None:
+def test_an_error_stops_the_other_threads() -> None:
+    stopped = []
+
     def work(item: int, should_stop: threading.Event) -> int:
         if item == 0:
             raise ValueError("no")
-        assert should_stop.wait(30)
+        stopped.append(should_stop.wait(30))
         return item
 
-    started = time.perf_counter()
     with pytest.raises(ValueError, match="no"):
         list(map_in_threads(work, range(4), 4))
-    assert time.perf_counter() - started < 20
+    assert all(stopped)
 
 
-def test_nothing_goes_on_where_nobody_asks_for_more() -> None:
+def test_work_stops_if_nobody_asks_for_more_results() -> None:
     stopped = []
     all_started = threading.Barrier(3)
 
@@ -44,7 +45,7 @@ def test_nothing_goes_on_where_nobody_asks_for_more() -> None:
     assert stopped == [True, True]
 
 
-def test_a_thread_of_the_pool_may_close_it() -> None:
+def test_a_thread_of_the_pool_may_close_the_pool() -> None:
     """As garbage collection does, wherever it runs."""
     may_close, closed = threading.Event(), threading.Event()
 

@@ -8,7 +8,7 @@ from microgpt.data.tokenizer import ROLES
 from microgpt.errors import ConfigError
 from microgpt.evaluation.exact_match import (
     Answer,
-    Score,
+    ExactMatches,
     WrongReply,
     answer_all,
     by_task,
@@ -31,7 +31,7 @@ def answer(expected: str, reply: str | None, task: str = "greet") -> Answer:
     return Answer(item("hi", expected, task=task), reply)
 
 
-def test_a_reply_is_exact_to_the_letter(chat) -> None:
+def test_a_reply_must_match_exactly(chat) -> None:
     right, wrong = answer_all(chat, [item("hi", "yo"), item("hi", "yo ")])
     assert (right.reply, right.is_exact, right.n_tokens) == ("yo", True, 3)  # its end is a token
     assert (wrong.reply, wrong.is_exact) == ("yo", False)
@@ -42,9 +42,7 @@ texts = st.lists(st.text("hioy", min_size=1, max_size=9), min_size=2, max_size=8
 
 @settings(max_examples=30)
 @given(st.lists(texts.filter(lambda some: len(some) % 2 == 0), max_size=9), st.integers(1, 3))
-def test_an_answer_is_the_greedy_reply_to_all_that_the_file_has_before_it(
-    chat, conversations, threads
-) -> None:
+def test_an_answer_is_greedy_and_sees_all_earlier_messages(chat, conversations, threads) -> None:
     items = [item(*some, place=place) for some in conversations for place in range(1, len(some), 2)]
     answers = list(answer_all(chat, items, threads=threads))
     assert [each.item for each in answers] == items
@@ -55,7 +53,7 @@ def test_an_answer_is_the_greedy_reply_to_all_that_the_file_has_before_it(
         assert each.n_tokens == len(reply.content) + (reply.finish_reason == "stop")
 
 
-def test_a_question_that_does_not_fit_is_wrong_and_says_why(chat) -> None:
+def test_a_question_that_is_too_long_is_wrong_with_a_reason(chat) -> None:
     good, long = answer_all(chat, [item("hi", "yo"), item("o" * 21, "yo")])
     assert good.is_exact
     assert (long.reply, long.is_exact, long.n_tokens) == (None, False, 0)
@@ -63,13 +61,13 @@ def test_a_question_that_does_not_fit_is_wrong_and_says_why(chat) -> None:
     assert "has 21 characters; at most 20 fit into the context of 32 tokens" in long.problem
 
 
-def test_an_answer_to_less_than_the_whole_conversation_says_so(chat) -> None:
+def test_an_answer_with_dropped_turns_says_so(chat) -> None:
     """A context of 32 leaves 22 tokens for the turns, which have 4 here."""
     short, long = answer_all(chat, [item(*["hi", "yo"] * n) for n in (3, 4)])
     assert (short.is_cut, long.is_cut) == (False, True)
 
 
-def test_ten_thousand_turns_of_which_each_reply_is_scored_are_asked_for(chat) -> None:
+def test_ten_thousand_scored_replies_can_be_requested(chat) -> None:
     conversation = (Message("user", "hi"), Message("assistant", "yo")) * 5_000
     items = [Item("greet", conversation, place, line=1) for place in range(1, 10_000, 2)]
     answers = answer_all(chat, items)
@@ -77,7 +75,7 @@ def test_ten_thousand_turns_of_which_each_reply_is_scored_are_asked_for(chat) ->
     assert last.reply == chat.chat(conversation[:-1], sampling=Sampling(0)).content
 
 
-def test_nothing_is_asked_where_nothing_is_scored(chat) -> None:
+def test_a_file_without_scored_replies_asks_nothing(chat) -> None:
     assert list(answer_all(chat, [])) == []
     with pytest.raises(ConfigError, match="threads must be >= 1"):
         list(answer_all(chat, [item("hi", "yo")], threads=0))
@@ -92,26 +90,29 @@ def test_nothing_is_asked_where_nothing_is_scored(chat) -> None:
         (29, 1, 0.0061, 0.1718),
     ],
 )
-def test_an_interval_is_wilsons(n, n_exact, low, high) -> None:
-    assert Score(n, n_exact).interval == pytest.approx((low, high), abs=5e-5)
-    assert Score(n, n - n_exact).interval == pytest.approx((1 - high, 1 - low), abs=5e-5)
+def test_intervals_agree_with_wilsons_formula(n, n_exact, low, high) -> None:
+    assert ExactMatches(n, n_exact).interval == pytest.approx((low, high), abs=5e-5)
+    assert ExactMatches(n, n - n_exact).interval == pytest.approx((1 - high, 1 - low), abs=5e-5)
 
 
 @given(st.integers(1, 10**6), st.data())
-def test_an_interval_holds_the_share_and_nothing_beyond_0_and_1(n, data) -> None:
-    score = Score(n, data.draw(st.integers(0, n)))
+def test_an_interval_contains_the_share_and_stays_in_0_to_1(n, data) -> None:
+    score = ExactMatches(n, data.draw(st.integers(0, n)))
     low, high = score.interval
     assert 0 <= low <= score.share <= high <= 1
 
 
-def test_answers_are_counted_task_by_task() -> None:
+def test_answers_are_counted_per_task() -> None:
     answers = [answer("4", "4", "sums"), answer("yo", "yo"), answer("4", "5", "sums")]
     tasks = by_task(answers)
     assert list(tasks) == ["greet", "sums"]
-    assert [Score.of(some) for some in tasks.values()] == [Score(1, 1), Score(2, 1)]
+    assert [ExactMatches.of(some) for some in tasks.values()] == [
+        ExactMatches(1, 1),
+        ExactMatches(2, 1),
+    ]
 
 
-def test_a_reply_that_is_often_wrong_is_counted_where_it_would_be_wrong() -> None:
+def test_frequent_wrong_replies_are_counted() -> None:
     """Of eight items five have another answer than "no", which comes three times there."""
     replies = ["no", "no", "no", "7", "4"]
     answers = [answer("4", reply) for reply in replies]
@@ -119,6 +120,6 @@ def test_a_reply_that_is_often_wrong_is_counted_where_it_would_be_wrong() -> Non
     assert wrong_replies(answers) == [WrongReply("no", 3, 5), WrongReply("7", 2, 8)]
 
 
-def test_what_was_wrong_once_or_never_said_is_no_habit() -> None:
+def test_a_single_mistake_is_not_a_frequent_reply() -> None:
     answers = [answer("4", "5"), answer("4", None), answer("4", None), answer("5", "4")]
     assert wrong_replies(answers) == []

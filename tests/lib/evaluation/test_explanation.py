@@ -11,7 +11,7 @@ from microgpt.errors import ConfigError, PromptError, TokenizerError
 from microgpt.evaluation.explanation import explain
 from microgpt.evaluation.predictor import Predictor
 from microgpt.evaluation.scoring import Scorer
-from microgpt.model import KVCache, Vector
+from microgpt.model import Vector
 from microgpt.model_variants import GptVariant
 from microgpt.training.train import train
 
@@ -53,8 +53,8 @@ class RecordingGpt(GptVariant[float]):
         self.attention_of: list[list[float]] = []
         self.found: dict[str, list[float]] = {}
 
-    def embedding(self, token: int, cache: KVCache[float]) -> Vector[float]:
-        self.found["embedding"] = super().embedding(token, cache)
+    def embedding(self, token: int, position: int) -> Vector[float]:
+        self.found["embedding"] = super().embedding(token, position)
         return self.found["embedding"]
 
     def attention_weights(self, query: Any, keys: Any) -> Vector[float]:
@@ -68,8 +68,8 @@ class RecordingGpt(GptVariant[float]):
         self.found[f"layer{layer}.value"] = cache[layer][1][-1]
         return self.found[f"layer{layer}.attention_output"]
 
-    def mlp(self, x: Any, layer: int, cache: Any) -> Vector[float]:
-        self.found[f"layer{layer}.mlp_output"] = super().mlp(x, layer, cache)
+    def mlp(self, x: Any, layer: int) -> Vector[float]:
+        self.found[f"layer{layer}.mlp_output"] = super().mlp(x, layer)
         return self.found[f"layer{layer}.mlp_output"]
 
     def logits(self, x: Any) -> Vector[float]:
@@ -78,14 +78,14 @@ class RecordingGpt(GptVariant[float]):
         return self.found["logits"]
 
 
-def test_the_probabilities_are_those_of_the_reference_engine(trained) -> None:
+def test_probabilities_equal_those_of_the_reference_engine(trained) -> None:
     fast, slow = both_engines(trained, "livia")
     assert [each.text for each in fast.predictions] == [*"livia", "<|bos|>"]
     assert_same(fast, slow)
 
 
 @pytest.mark.parametrize("kind", ["chat", "bpe"])
-def test_so_are_those_of_conversations_and_subwords(kind, request) -> None:
+def test_conversations_and_subwords_equal_the_reference(kind, request) -> None:
     text = CHAT[0] if kind == "chat" else "annañ olivia" * 3  # longer than the context
     assert_same(*both_engines(request.getfixturevalue(kind), text))
 
@@ -106,7 +106,7 @@ def assert_same(fast, slow) -> None:
         )
 
 
-def test_attention_and_activations_are_those_of_the_reference_engine(trained) -> None:
+def test_attention_and_activations_equal_the_reference(trained) -> None:
     heads = [(layer, head) for layer in range(2) for head in range(2)]
     text, position = "oliviaemma", 7
     explanation = explain(InferenceGpt(trained), text, attention=heads, position=position)
@@ -127,7 +127,7 @@ def test_attention_and_activations_are_those_of_the_reference_engine(trained) ->
     assert (names[0], names[-1]) == ("embedding", "logits")
 
 
-def test_the_surprise_is_the_loss(trained) -> None:
+def test_the_mean_surprise_equals_the_loss(trained) -> None:
     gpt = InferenceGpt(trained)
     text = "annaemmaoliviaemma" * 3  # longer than the context
     result = gpt.evaluate([text])
@@ -140,7 +140,7 @@ def test_the_surprise_is_the_loss(trained) -> None:
         explain(gpt, text, position=0)
 
 
-def test_a_conversation_shows_who_speaks(chat) -> None:
+def test_a_conversation_shows_the_speakers(chat) -> None:
     explanation = explain(InferenceGpt(chat), CHAT[0])
     labels = ["<|user|>", *"hi", "<|end_turn|>", "<|assistant|>", *"yo", "<|end_turn|>"]
     assert [each.text for each in explanation.predictions] == labels
@@ -159,7 +159,7 @@ def test_alternatives_are_sorted_and_entropy_is_in_bits(trained) -> None:
         assert each.bits == pytest.approx(-math.log2(each.probability))
 
 
-def test_half_characters_have_a_name() -> None:
+def test_incomplete_characters_are_shown_as_bytes() -> None:
     tokenizer = BpeTokenizer.from_documents(["añb"], 260)
     model = train(["añb"], tokenizer=tokenizer, config=TrainConfig(steps=1), model=ModelConfig())
     texts = [each.text for each in explain(InferenceGpt(model), "ñ").predictions]
@@ -181,7 +181,7 @@ def test_wrong_options_are_refused(trained, options, problem) -> None:
         explain(InferenceGpt(trained), "anna", **options)
 
 
-def test_what_the_model_cannot_read_is_refused(trained) -> None:
+def test_unreadable_text_is_refused(trained) -> None:
     with pytest.raises(TokenizerError):
         explain(InferenceGpt(trained), "ann9")
     with pytest.raises(ConfigError, match="compiled engine"):
@@ -189,7 +189,7 @@ def test_what_the_model_cannot_read_is_refused(trained) -> None:
 
 
 @pytest.mark.parametrize("text", ["It rained all", "It rained all day and all night"])
-def test_running_text_has_no_end(text) -> None:
+def test_running_text_has_no_end_token(text) -> None:
     trained = train(["It rained all day and all night"], model=SHAPES["karpathy"],
         config=TrainConfig(steps=5, text="stream"), dtype="float64",
     )  # fmt: skip

@@ -8,7 +8,7 @@ from microgpt.evaluation.memorisation import KnownTexts, Nearest, compare
 WORDS = st.text("abc", min_size=1, max_size=5)
 
 
-def test_what_is_known_is_counted_and_the_nearest_to_the_rest_is_named() -> None:
+def test_known_samples_are_counted_with_the_nearest_to_others() -> None:
     known = KnownTexts(["emma", "anna", "zoey"], room=16)
     found = compare(["anna", "anno", "zoe", "anno"], known)
     assert (found.n_samples, found.n_known) == (4, 1)
@@ -17,7 +17,7 @@ def test_what_is_known_is_counted_and_the_nearest_to_the_rest_is_named() -> None
 
 @pytest.mark.parametrize("vocab_size", [257, 259, 300])
 @pytest.mark.parametrize("text", ["anna and emma went away", "漢字 漢字 漢字 漢字"])
-def test_a_known_text_that_is_cut_off_is_known_in_whatever_tokens(text, vocab_size) -> None:
+def test_a_truncated_known_text_is_known_in_any_tokens(text, vocab_size) -> None:
     """A model may write a text in smaller pieces than it has read it in; then it gets less far."""
     tokenizer = BpeTokenizer.from_documents([text], vocab_size=vocab_size)
     pieces = BpeTokenizer.from_documents([text], vocab_size=257)
@@ -28,7 +28,7 @@ def test_a_known_text_that_is_cut_off_is_known_in_whatever_tokens(text, vocab_si
     assert not [other for other in ("", "mi", "anna", "漢", "mia mia mia") if other in known]
 
 
-def test_any_part_of_running_text_is_known_even_if_a_character_is_cut_off() -> None:
+def test_any_part_of_running_text_is_known() -> None:
     known = KnownTexts(["anna\nund 漢字"], room=8, text="stream")
     parts = ["nna\nu", "anna\nund 漢字", "und 漢\ufffd", "\ufffd字", "anno", "u\ufffdnd", "\ufffd"]
     assert [part in known for part in parts] == [True] * 4 + [False] * 3
@@ -46,7 +46,7 @@ def distance(a: str, b: str) -> int:
 
 
 @given(st.lists(WORDS, max_size=4), st.lists(WORDS, min_size=1, max_size=6))
-def test_the_nearest_is_the_first_of_those_with_the_fewest_changes(samples, docs) -> None:
+def test_the_nearest_is_the_first_with_the_fewest_changes(samples, docs) -> None:
     found = compare(samples, KnownTexts(docs, room=6))
     assert found.n_known == sum(sample in docs for sample in samples)
     for pair in found.novel:

@@ -45,13 +45,13 @@ def plain_bits(train: list[str], held_out: list[str]) -> float:
 
 
 @given(docs_of, docs_of)
-def test_the_loss_equals_that_of_a_plain_implementation(
+def test_the_loss_agrees_with_a_simple_implementation(
     train: list[str], held_out: list[str]
 ) -> None:
     assert ngram_bits(train, held_out) == pytest.approx(plain_bits(train, held_out))
 
 
-def test_repeated_text_is_predictable_and_random_text_is_not() -> None:
+def test_repeated_text_is_more_predictable_than_random_text() -> None:
     rng = random.Random(1)
     random_docs = ["".join(rng.choices("abcdefgh", k=100)) for _ in range(200)]
     assert ngram_bits(["abcdefgh"] * 1000, ["abcdefgh"]) < 0.01

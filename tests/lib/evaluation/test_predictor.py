@@ -22,7 +22,7 @@ def gpt(request, trained) -> InferenceGpt:
     return InferenceGpt(trained, engine=request.param)
 
 
-def test_the_probabilities_after_each_token_add_up_to_one(gpt) -> None:
+def test_the_probabilities_of_each_token_add_up_to_one(gpt) -> None:
     tokens = gpt.opening("livia")
     rows = gpt.log_probabilities(tokens)
     assert [len(row) for row in rows] == [gpt.config.vocab_size] * len(tokens)
@@ -31,7 +31,7 @@ def test_the_probabilities_after_each_token_add_up_to_one(gpt) -> None:
         assert math.fsum(map(math.exp, row)) == pytest.approx(1, abs=1e-12)
 
 
-def test_both_engines_tell_the_same(trained) -> None:
+def test_both_engines_give_the_same_probabilities(trained) -> None:
     tokens = InferenceGpt(trained).opening("annaemmaolivia")
     compiled, reference = (
         InferenceGpt(trained, engine=engine).log_probabilities(tokens)
@@ -42,14 +42,14 @@ def test_both_engines_tell_the_same(trained) -> None:
         assert row == pytest.approx(other, abs=width)
 
 
-def test_the_first_rows_can_be_left_out(gpt) -> None:
+def test_the_first_rows_can_be_skipped(gpt) -> None:
     tokens = gpt.opening("olivia")
     rows = gpt.log_probabilities(tokens)
     for first in range(len(tokens) + 1):
         assert gpt.log_probabilities(tokens, first) == rows[first:]
 
 
-def test_they_depend_on_what_was_read_and_not_on_what_follows(gpt) -> None:
+def test_probabilities_depend_only_on_earlier_tokens(gpt) -> None:
     tokens = gpt.opening("olivia")
     rows = gpt.log_probabilities(tokens)
     for n in range(1, len(tokens)):
@@ -57,7 +57,7 @@ def test_they_depend_on_what_was_read_and_not_on_what_follows(gpt) -> None:
     assert gpt.log_probabilities(gpt.opening("a"))[-1] != pytest.approx(rows[1], abs=1e-3)
 
 
-def test_their_mean_is_the_loss_of_an_evaluation(gpt) -> None:
+def test_the_mean_log_probability_is_the_evaluated_loss(gpt) -> None:
     name = "olivia"
     tokens = [*gpt.opening(name), gpt.tokenizer.bos_id]
     rows = gpt.log_probabilities(tokens[:-1])
@@ -66,7 +66,7 @@ def test_their_mean_is_the_loss_of_an_evaluation(gpt) -> None:
     assert loss == pytest.approx(gpt.evaluate([name]).loss, rel=1e-5)
 
 
-def test_the_likeliest_token_is_the_one_that_is_taken_at_temperature_0(gpt) -> None:
+def test_the_likeliest_token_is_the_one_at_temperature_zero(gpt) -> None:
     tokens = gpt.opening("")
     greedy = gpt.generate_from_prompt(tokens, stop=(), sampling=Sampling(0), rng=random.Random(1))
     read = tokens + list(greedy)[:15]
@@ -85,7 +85,7 @@ def test_each_token_gets_log_probabilities(gpt) -> None:
 
 
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
-def test_subwords_of_a_conversation_have_them_too(engine) -> None:
+def test_subwords_of_a_conversation_get_log_probabilities(engine) -> None:
     talk = (Message("user", "hi there"), Message("assistant", "yo there"))
     tokenizer = BpeTokenizer.from_documents([talk], vocab_size=270)
     shape, config = ModelConfig(block_size=48), TrainConfig(steps=60, lr=0.02)

@@ -57,14 +57,14 @@ def test_the_scores_add_up_to_the_loss(kind, text, texts) -> None:
         assert score.character_bits.size == len(score.text)
 
 
-def test_each_character_of_a_character_model_has_the_bits_of_its_token() -> None:
+def test_a_character_has_the_bits_of_its_token() -> None:
     gpt = InferenceGpt(MODELS["char"])
     (score,) = Scorer(gpt).score(["olivia anna emma"])
     predictions = explain(gpt, score.text).predictions[:-1]
     assert score.character_bits == pytest.approx([each.bits for each in predictions])
 
 
-def test_a_subword_shares_its_bits_evenly() -> None:
+def test_a_subword_shares_its_bits_among_its_characters() -> None:
     gpt = InferenceGpt(MODELS["bpe"])
     (score,) = Scorer(gpt).score(["annañ🚀"])
     wanted: list[float] = []  # of bytes
@@ -75,7 +75,7 @@ def test_a_subword_shares_its_bits_evenly() -> None:
     assert score.character_bits == pytest.approx(np.add.reduceat(wanted, ends[:-1]))
 
 
-def test_both_engines_give_the_same(gpt) -> None:
+def test_both_engines_give_the_same_scores(gpt) -> None:
     slow = InferenceGpt(MODELS[gpt.tokenizer.kind], engine="reference")
     texts = ["anna", "", "olivia anna emma"]
     fast, other = Scorer(gpt).score(texts), Scorer(slow).score(texts)
@@ -83,7 +83,7 @@ def test_both_engines_give_the_same(gpt) -> None:
     assert fast.character_bits == pytest.approx(other.character_bits, abs=1e-9)
 
 
-def test_unknown_characters_cost_as_much_as_naming_them() -> None:
+def test_unknown_characters_have_a_fixed_cost() -> None:
     scorer = Scorer(InferenceGpt(MODELS["char"]))
     known, some, none, empty = scorer.score(["anna", "aXnn\ud800a", "X", ""])
     assert [each.n_unknown for each in (known, some, none, empty)] == [0, 2, 1, 0]
@@ -94,10 +94,10 @@ def test_unknown_characters_cost_as_much_as_naming_them() -> None:
 
 
 @pytest.mark.parametrize("text", ["lines", "stream"])
-def test_long_texts_are_read_in_pieces(gpt, text, monkeypatch) -> None:
+def test_long_texts_are_scored_in_pieces(gpt, text, monkeypatch) -> None:
     texts = ["olivia" * 9, "anna", "emma" * 20, "", "olivia" * 3]
     whole = Scorer(gpt, text=text).score(texts)
-    monkeypatch.setattr(scoring, "WINDOW_TOKENS", 1)
+    monkeypatch.setattr(scoring, "STEP_WORK", 1)
     pieces = Scorer(gpt, text=text).score(texts)
     assert pieces.bits == pytest.approx(whole.bits)
     assert pieces.character_bits == pytest.approx(whole.character_bits)
@@ -117,13 +117,13 @@ def test_folded_characters_have_the_bits_of_their_tokens() -> None:
     assert scores.n_unknown.tolist() == [0, 0, 1]
 
 
-def test_half_a_character_is_unknown_to_subwords() -> None:
+def test_subword_models_cannot_score_half_a_character() -> None:
     known, some = Scorer(InferenceGpt(MODELS["bpe"])).score(["anna", "an\udcffna"])
     assert (some.n_unknown, some.character_bits[2]) == (1, UNKNOWN_BITS)
     assert some.bits == pytest.approx(known.bits + UNKNOWN_BITS)
 
 
-def test_scores_are_a_sequence(gpt) -> None:
+def test_scores_can_be_used_as_a_sequence(gpt) -> None:
     scores = Scorer(gpt).score(["anna", "emma", "olivia"])
     assert [each.text for each in scores[1:]] == ["emma", "olivia"]
     assert scores[-1].text == "olivia"
@@ -140,7 +140,7 @@ def test_a_model_with_too_large_weights_is_refused() -> None:
         Scorer(InferenceGpt(replace(model, weights=weights))).score(["anna"])
 
 
-def test_what_cannot_be_scored_is_refused(gpt) -> None:
+def test_texts_that_cannot_be_scored_are_refused(gpt) -> None:
     with pytest.raises(DataError, match="pass a list"):
         Scorer(gpt).score("anna")
     chat = train([[Message("user", "hi"), Message("assistant", "yo")]], config=TrainConfig(steps=1))

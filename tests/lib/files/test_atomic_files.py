@@ -9,7 +9,7 @@ from microgpt.files.atomic_files import SAVED, SAVING, finish_publish, publish
 
 
 @pytest.mark.parametrize("is_alive", [True, False])
-def test_only_what_a_dead_process_has_left_is_removed(tmp_path, is_alive) -> None:
+def test_only_leftovers_of_dead_processes_are_removed(tmp_path, is_alive) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         leftover = f".saving-{platform.node()}-{process.pid}-0"
         if not is_alive:
@@ -21,7 +21,7 @@ def test_only_what_a_dead_process_has_left_is_removed(tmp_path, is_alive) -> Non
             process.communicate(b"\n")
 
 
-def test_odd_names_that_look_like_a_staging_directory_stay(tmp_path) -> None:
+def test_similar_names_of_other_files_are_kept(tmp_path) -> None:
     names = [f".saving-{platform.node()}-{rest}" for rest in ("", "x-0", "9" * 30 + "-0")]
     for name in names:
         (tmp_path / name).mkdir()
@@ -31,9 +31,7 @@ def test_odd_names_that_look_like_a_staging_directory_stay(tmp_path) -> None:
 
 @pytest.mark.parametrize("name", [SAVING, SAVED])
 @pytest.mark.parametrize("kind", ["file", "link", "broken link"])
-def test_a_link_or_file_in_the_place_of_a_staging_directory_is_removed(
-    tmp_path, name, kind
-) -> None:
+def test_a_link_in_place_of_a_staging_directory_is_removed(tmp_path, name, kind) -> None:
     directory, elsewhere = tmp_path / "model", tmp_path / "elsewhere"
     publish(directory, {"a": b"1"})
     elsewhere.mkdir()

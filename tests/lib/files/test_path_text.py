@@ -14,10 +14,10 @@ from microgpt.files.path_text import path_from_text, path_to_text
         (b"file:x", "file:file%3Ax"),
     ],
 )
-def test_a_path_comes_back_from_its_text(path: bytes, text: str) -> None:
+def test_a_path_can_be_recovered_from_its_text(path: bytes, text: str) -> None:
     assert path_to_text(os.fsdecode(path)) == text
     assert os.fsencode(path_from_text(text)) == path
 
 
-def test_no_text_makes_a_path_that_cannot_be_opened() -> None:
+def test_every_text_gives_a_path_that_can_be_opened() -> None:
     assert not path_from_text("file:%00nowhere").exists()

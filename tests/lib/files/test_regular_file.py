@@ -6,14 +6,14 @@ import pytest
 from microgpt.files.regular_file import read_regular_file
 
 
-def test_a_file_and_a_link_to_one_are_read(tmp_path):
+def test_files_and_links_to_files_are_read(tmp_path):
     (tmp_path / "file").write_bytes(b"abc")
     (tmp_path / "link").symlink_to("file")
     assert read_regular_file(tmp_path / "file", 3) == b"abc"
     assert read_regular_file(tmp_path / "link", 3) == b"abc"
 
 
-def test_a_pipe_is_refused_at_once(tmp_path):
+def test_a_pipe_is_refused_without_blocking(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="not a regular file"):
         read_regular_file(tmp_path / "pipe", 10)
@@ -24,7 +24,7 @@ def test_a_device_is_refused():
         read_regular_file("/dev/zero", 10)
 
 
-def test_a_directory_is_refused_as_one_and_no_descriptor_is_left(tmp_path):
+def test_a_directory_is_refused_without_leaking_a_descriptor(tmp_path):
     free = os.dup(0)
     os.close(free)
     with pytest.raises(IsADirectoryError):
@@ -42,6 +42,6 @@ def test_a_sparse_file_is_refused_by_its_size(tmp_path):
     assert error.value.errno == errno.EFBIG
 
 
-def test_a_file_without_a_size_is_cut_off_by_what_is_read():
+def test_reading_stops_at_the_limit_for_a_file_without_size():
     with pytest.raises(OSError, match="larger than 4 bytes"):  # /proc says 0 bytes
         read_regular_file("/proc/self/status", 4)

@@ -28,6 +28,7 @@ from microgpt.data.split import DataFacts
 from microgpt.errors import CheckpointError
 from microgpt.model import weight_shapes
 from microgpt.state import TrainedModel, TrainingPlan, TrainState
+from microgpt.storage.meta import trained_on
 from microgpt.storage.model_directory import export
 from microgpt.storage.training_directory import TrainingDirectory
 from microgpt.training.train import train
@@ -65,7 +66,7 @@ def edit(path: Path, **changes: object) -> None:
 
 
 @given(st.data())
-def test_what_is_saved_is_loaded_bit_for_bit(tmp_path_factory, data) -> None:
+def test_saving_and_loading_is_exact(tmp_path_factory, data) -> None:
     n_head = data.draw(st.integers(1, 2))
     is_chat = data.draw(st.booleans())
     chars = data.draw(st.sets(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=3))
@@ -93,7 +94,7 @@ def test_what_is_saved_is_loaded_bit_for_bit(tmp_path_factory, data) -> None:
     assert loaded.weights == weights
 
 
-def test_a_model_says_how_it_came_about(text_model: Path, text_result: TrainResult) -> None:
+def test_a_model_records_its_training(text_model: Path, text_result: TrainResult) -> None:
     meta = json.loads((text_model / "meta.json").read_text())
     seed_keys = ["vocab_size", "n_embd", "n_head", "n_layer", "block_size", "chars"]
     assert list(meta)[:6] == seed_keys
@@ -114,13 +115,13 @@ def test_the_training_loss_is_the_mean_of_the_last_hundred_steps(tmp_path: Path)
     assert train_loss == pytest.approx(expected, rel=1e-14)
 
 
-def test_a_chat_model_names_its_special_tokens_after_its_characters(chat_model: Path) -> None:
+def test_special_tokens_of_a_chat_model_follow_its_characters(chat_model: Path) -> None:
     meta = json.loads((chat_model / "meta.json").read_text())
     assert list(meta)[5:7] == ["chars", "special_tokens"]
     assert meta["special_tokens"] == ["user", "assistant", "end_turn"]
 
 
-def test_files_of_the_seed_systems_are_read(tmp_path: Path) -> None:
+def test_files_of_earlier_systems_can_be_read(tmp_path: Path) -> None:
     """Written by hand: no key of ours, and the matrices in another order."""
     (tmp_path / "meta.json").write_text(
         """{"chars": ["a", "b"], "block_size": 2, "n_layer": 1, "n_head": 1, "n_embd": 1,
@@ -167,7 +168,7 @@ def test_files_of_the_seed_systems_are_read(tmp_path: Path) -> None:
         ({"training": {"train_loss": float("nan")}}, r"meta\.json: training: .*not JSON compliant"),
     ],
 )
-def test_a_meta_file_that_does_not_fit_is_refused(text_model: Path, changes, problem) -> None:
+def test_an_invalid_meta_file_is_refused(text_model: Path, changes, problem) -> None:
     edit(text_model / "meta.json", **changes)
     with pytest.raises(CheckpointError, match=problem):
         load(text_model)
@@ -187,14 +188,14 @@ def test_a_meta_file_that_does_not_fit_is_refused(text_model: Path, changes, pro
         ("{}", "too few matrices"),
     ],
 )
-def test_a_weights_file_that_is_damaged_is_refused(text_model: Path, content, problem) -> None:
+def test_a_damaged_weights_file_is_refused(text_model: Path, content, problem) -> None:
     edit(text_model / "meta.json", weights_sha256=None)
     (text_model / "weights.json").write_text(content, encoding="latin-1")
     with pytest.raises(CheckpointError, match=rf"weights\.json.*{problem}"):
         load(text_model)
 
 
-def test_ragged_and_foreign_matrices_are_refused(text_model: Path) -> None:
+def test_ragged_and_extra_matrices_are_refused(text_model: Path) -> None:
     edit(text_model / "meta.json", weights_sha256=None)
     weights = json.loads((text_model / "weights.json").read_text())
     edit(text_model / "weights.json", wpe=[*weights["wpe"][:-1], [1.0]])
@@ -222,9 +223,7 @@ HOSTILE = "\x1b[2J\u202e\n" + "a" * 100_000
         ("meta.json", {"dtype": HOSTILE}),
     ],
 )
-def test_an_error_shows_no_control_character_of_a_file_and_little_of_a_long_name(
-    text_model: Path, name, content
-) -> None:
+def test_an_error_escapes_and_shortens_names_from_a_file(text_model: Path, name, content) -> None:
     edit(text_model / "meta.json", weights_sha256=None)
     if isinstance(content, bytes):
         (text_model / "weights.json").unlink()
@@ -237,7 +236,7 @@ def test_an_error_shows_no_control_character_of_a_file_and_little_of_a_long_name
     assert len(str(refusal.value)) < 1000
 
 
-def test_weights_that_were_changed_after_saving_are_refused(text_model: Path) -> None:
+def test_changed_weights_are_refused(text_model: Path) -> None:
     weights = json.loads((text_model / "weights.json").read_text())
     weights["wte"][0][0] += 1e-9
     (text_model / "weights.json").write_text(json.dumps(weights))
@@ -246,13 +245,13 @@ def test_weights_that_were_changed_after_saving_are_refused(text_model: Path) ->
 
 
 @pytest.mark.parametrize("name", ["weights.json", "meta.json"])
-def test_a_missing_file_is_named(text_model: Path, name: str) -> None:
+def test_an_error_names_a_missing_file(text_model: Path, name: str) -> None:
     (text_model / name).unlink()
     with pytest.raises(CheckpointError, match=f"cannot read .*{name}: No such file"):
         load(text_model)
 
 
-def test_what_is_no_model_directory_is_refused(tmp_path: Path) -> None:
+def test_a_directory_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         CheckpointError, match=r"gone does not exist; use a directory written by `microgpt train`"
     ):
@@ -265,18 +264,14 @@ def test_what_is_no_model_directory_is_refused(tmp_path: Path) -> None:
             load(path)
 
 
-def test_a_new_model_replaces_an_old_one_and_nothing_else(
-    text_model: Path, chat_result: TrainResult
-) -> None:
+def test_a_new_model_replaces_only_the_old_one(text_model: Path, chat_result: TrainResult) -> None:
     (text_model / "notes.txt").write_text("mine")
     save(chat_result, text_model)
     assert load(text_model).tokenizer.is_chat
     assert sorted(os.listdir(text_model)) == ["meta.json", "notes.txt", "weights.json"]
 
 
-def test_parents_are_made_and_others_may_read_the_model(
-    text_result: TrainResult, tmp_path: Path
-) -> None:
+def test_save_creates_readable_parent_directories(text_result: TrainResult, tmp_path: Path) -> None:
     save(text_result, tmp_path / "a/b/model")
     assert os.listdir(tmp_path / "a/b") == ["model"]
     umask = os.umask(0)
@@ -290,7 +285,7 @@ def hold(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("use", [hold, lambda directory: save(RESULT, directory)])
-def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path, use) -> None:
+def test_an_unwritable_place_is_refused(tmp_path: Path, use) -> None:
     (tmp_path / "file").write_text("mine")
     (tmp_path / "dangling").symlink_to("nowhere")
     (tmp_path / "loop").symlink_to("loop")
@@ -314,7 +309,7 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path, use) -> None:
 RESULT = train(["ab"], model=ModelConfig(), config=TrainConfig(steps=1), engine="reference")
 
 
-def test_a_write_that_fails_leaves_the_old_model(text_model: Path, monkeypatch) -> None:
+def test_a_failed_write_keeps_the_old_model(text_model: Path, monkeypatch) -> None:
     before = {file: (text_model / file).read_bytes() for file in os.listdir(text_model)}
 
     def full(descriptor: int) -> None:
@@ -330,9 +325,7 @@ class Killed(BaseException):
     """Ends a save where a SIGKILL would."""
 
 
-def test_a_save_that_dies_between_its_two_renames_leaves_the_new_model(
-    text_model: Path, monkeypatch
-) -> None:
+def test_a_crash_between_the_renames_leaves_the_new_model(text_model: Path, monkeypatch) -> None:
     replace = os.replace
 
     def replace_weights_only(source: Path, target: Path) -> None:
@@ -380,7 +373,7 @@ def test_subword_tokens_are_saved_with_their_model(tmp_path: Path, weights_forma
     assert load(tmp_path / "half").meta.tokenizer_sha256 == meta["tokenizer_sha256"]
 
 
-def test_a_model_of_characters_leaves_no_subword_tokens_behind(tmp_path: Path) -> None:
+def test_saving_a_character_model_removes_subword_tokens(tmp_path: Path) -> None:
     save(BPE, tmp_path / "model")
     save(RESULT, tmp_path / "model")
     assert sorted(os.listdir(tmp_path / "model")) == [
@@ -390,7 +383,7 @@ def test_a_model_of_characters_leaves_no_subword_tokens_behind(tmp_path: Path) -
     ]
 
 
-def test_subword_tokens_that_are_missing_damaged_or_another_models_are_refused(
+def test_missing_or_foreign_subword_tokens_are_refused(
     tmp_path: Path,
 ) -> None:
     save(BPE, tmp_path / "model")
@@ -422,7 +415,7 @@ def content(model: TrainedModel) -> object:
 @pytest.mark.parametrize("old", [BPE, RESULT])
 @pytest.mark.parametrize("new", [OTHER_BPE, RESULT])
 @pytest.mark.parametrize("weights_format", ["json", "safetensors"])
-def test_a_save_that_dies_at_any_rename_leaves_a_model_with_its_own_tokens(
+def test_a_crash_at_any_rename_leaves_matching_tokens(
     tmp_path: Path, monkeypatch, old, new, weights_format
 ) -> None:
     """Died n times: before the first rename, after it, and so on."""
@@ -462,7 +455,7 @@ SAVE_FOREVER = """
 
 
 @pytest.mark.slow
-def test_a_save_that_is_killed_leaves_the_old_model_or_the_new_one(tmp_path: Path) -> None:
+def test_a_killed_save_leaves_the_old_or_the_new_model(tmp_path: Path) -> None:
     """Two models replace each other without end; SIGKILL comes at forty different moments."""
     directory = tmp_path / "model"
     save(RESULT, directory)
@@ -477,3 +470,37 @@ def test_a_save_that_is_killed_leaves_the_old_model_or_the_new_one(tmp_path: Pat
     save(RESULT, directory)
     assert sorted(os.listdir(directory)) == ["documents.crc32", "meta.json", "weights.json"]
     assert os.listdir(tmp_path) == ["model"]
+
+
+def test_a_loaded_model_knows_its_training_data(tmp_path) -> None:
+    parent = train(["anna", "nana"], model=ModelConfig(n_embd=4), config=TrainConfig(steps=1))
+    child = train(["anna"], parent=parent, config=TrainConfig(steps=1))
+    for name, result in (("parent", parent), ("child", child)):
+        save(result, tmp_path / name)
+        assert load(tmp_path / name).trained_on == result.trained_on
+    assert child.trained_on == (child.data, parent.data)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"ancestor_data": "?"}, [None]),
+        ({"ancestor_data": [5, {"n_docs": "many"}]}, [None, None]),
+        ({"parent_sha256": "0"}, [None]),
+        ({"teachers": ["one"]}, [None]),
+        ({}, []),
+    ],
+)
+def test_ancestors_without_a_valid_record_are_unknown(tmp_path, change, expected) -> None:
+    model = train(["anna"], model=ModelConfig(n_embd=4), config=TrainConfig(steps=1))
+    save(model, tmp_path)
+    meta = json.loads((tmp_path / "meta.json").read_text())
+    meta["training"] |= change
+    (tmp_path / "meta.json").write_text(json.dumps(meta))
+    assert load(tmp_path).trained_on == (model.data, *expected)
+
+
+def test_old_running_text_models_held_out_the_end(tmp_path) -> None:
+    training = {"text": "stream", "data_sha256": "0", "n_docs": 1, "val_fraction": 0.1}
+    assert trained_on(training) == (DataFacts(1, "0", 0.1, holdout="tail"),)
+    assert trained_on({}) == (None,)

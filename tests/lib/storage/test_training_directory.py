@@ -56,7 +56,7 @@ def directory(tmp_path, parts, stopped) -> Path:
     return tmp_path / "model"
 
 
-def test_a_deadline_and_changes_of_the_steps_are_kept(tmp_path, parts, stopped) -> None:
+def test_a_deadline_and_changed_steps_are_saved(tmp_path, parts, stopped) -> None:
     changes = (StepsChange(5, 60, 50), StepsChange(10, 50, 40))
     facts = {"minutes": 0.5, "budget": 1.234e12, "steps_changed": changes}
     plan = replace(plan_of(parts, stopped), **facts)
@@ -77,7 +77,7 @@ def settings_of(plan: TrainingPlan) -> dict:
     return {"model": plan.model, "config": plan.config, "tokenizer": plan.tokenizer}
 
 
-def test_a_run_without_a_deadline_is_written_as_before(directory) -> None:
+def test_a_run_without_a_deadline_is_saved_as_before(directory) -> None:
     facts = json.loads((directory / "train_state.json").read_text())
     assert facts["format_version"] == 1
     assert not {"minutes", "budget", "steps_changed"} & facts.keys()
@@ -88,7 +88,7 @@ def test_a_run_without_a_deadline_is_written_as_before(directory) -> None:
     [[[5, 60, 50]], [[5, 60, 50], [5, 50, 40]], [[5, 60, 40], [10, 50, 40]], [[50, 60, 40]]],
     ids=["other end", "one step", "gap", "too late"],
 )
-def test_changes_of_the_steps_that_contradict_each_other_are_refused(directory, changes) -> None:
+def test_contradictory_changes_of_the_steps_are_refused(directory, changes) -> None:
     path = directory / "train_state.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"steps_changed": changes}))
     with pytest.raises(CheckpointError, match=r"steps_changed does not match config\.steps"):
@@ -97,7 +97,7 @@ def test_changes_of_the_steps_that_contradict_each_other_are_refused(directory, 
 
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_what_is_kept_is_read_bit_for_bit(tmp_path, parts, engine, dtype) -> None:
+def test_a_state_is_read_back_exactly(tmp_path, parts, engine, dtype) -> None:
     if (engine, dtype) == ("reference", "float32"):
         return
     model = ModelConfig(n_embd=4, n_head=1)
@@ -127,9 +127,7 @@ def test_what_is_kept_is_read_bit_for_bit(tmp_path, parts, engine, dtype) -> Non
     "reading",
     [{"long_docs": "window"}, {"long_docs": "truncate"}, {"long_docs": "skip"}, {"text": "stream"}],
 )
-def test_subword_tokens_are_kept_and_a_training_goes_on_with_them_bit_for_bit(
-    tmp_path, parts, reading
-) -> None:
+def test_a_training_with_subwords_resumes_exactly(tmp_path, parts, reading) -> None:
     if "text" in reading:
         parts = split_stream("\n".join(DOCS), validation=0.3, gap=3)
     tokenizer = BpeTokenizer.from_documents(parts.train, vocab_size=265)
@@ -159,7 +157,7 @@ def test_subword_tokens_are_kept_and_a_training_goes_on_with_them_bit_for_bit(
             read_training(tmp_path / "model")
 
 
-def test_a_state_from_before_long_texts_were_learnt_whole_goes_on_as_it_began(directory) -> None:
+def test_an_old_state_keeps_cutting_long_documents(directory) -> None:
     path = directory / "train_state.json"
     facts = json.loads(path.read_text())
     for setting in ("loss_on", "long_docs", "text"):
@@ -169,7 +167,7 @@ def test_a_state_from_before_long_texts_were_learnt_whole_goes_on_as_it_began(di
     assert config == replace(CONFIG, loss_on="all", long_docs="truncate", text="lines")
 
 
-def test_a_training_with_subword_tokens_leaves_an_older_model_usable(tmp_path, parts) -> None:
+def test_a_training_with_subwords_keeps_an_older_model_usable(tmp_path, parts) -> None:
     models = []
     for docs in (["abab"] * 3, ["xyxy"] * 3):
         tokenizer = BpeTokenizer.from_documents(docs, vocab_size=258)
@@ -185,7 +183,7 @@ def test_a_training_with_subword_tokens_leaves_an_older_model_usable(tmp_path, p
     assert load(tmp_path / "model").tokenizer.file == new.tokenizer.file
 
 
-def test_a_state_needs_no_model_and_a_new_directory_has_nothing_else(directory) -> None:
+def test_a_new_directory_contains_only_the_state(directory) -> None:
     assert sorted(os.listdir(directory)) == [
         "history.jsonl",
         "train_state.json",
@@ -193,7 +191,7 @@ def test_a_state_needs_no_model_and_a_new_directory_has_nothing_else(directory) 
     ]
 
 
-def test_a_state_without_a_model_is_read_as_a_run_that_ended_there(directory, stopped) -> None:
+def test_a_state_without_a_model_is_a_run_that_ended_there(directory, stopped) -> None:
     saved = load(directory)
     assert saved.weights == stopped.weights
     assert saved.progress == f"at step {stopped.state.step} of 40"
@@ -205,7 +203,7 @@ def test_a_state_without_a_model_is_read_as_a_run_that_ended_there(directory, st
     assert load(directory).progress is None
 
 
-def test_a_model_counts_more_than_a_newer_state_unless_asked_for(
+def test_the_model_precedes_a_newer_state_unless_requested(
     directory, parts, stopped, text_result
 ) -> None:
     save(text_result, directory)
@@ -220,7 +218,7 @@ def test_a_model_counts_more_than_a_newer_state_unless_asked_for(
         load(directory, unfinished=True)
 
 
-def test_a_run_ends_with_its_best_weights_else_the_average_of_its_tail() -> None:
+def test_a_run_ends_with_its_best_or_averaged_weights() -> None:
     last, mean, best = (np.full(2, value, np.float32) for value in range(3))
     average = WeightAverage(mean, n=2, step=5, steps=10)
     state = TrainState(5, last, last, last, "float32", "compiled", average=average)
@@ -229,7 +227,7 @@ def test_a_run_ends_with_its_best_weights_else_the_average_of_its_tail() -> None
     assert replace(state, best=BestWeights(3, 2.5, best, 5, 0)).final_weights(10) is best
 
 
-def test_a_directory_that_is_let_go_without_a_state_is_as_it_was(tmp_path) -> None:
+def test_a_directory_released_without_a_state_is_unchanged(tmp_path) -> None:
     with TrainingDirectory(tmp_path / "model"):
         pass
     assert os.listdir(tmp_path) == []
@@ -239,14 +237,14 @@ def test_a_directory_that_is_let_go_without_a_state_is_as_it_was(tmp_path) -> No
     assert os.listdir(tmp_path / "model") == []
 
 
-def test_a_directory_is_held_by_one_training_at_a_time_which_is_named(directory) -> None:
+def test_an_error_names_the_training_that_holds_a_directory(directory) -> None:
     owner = rf"model is being trained by process {os.getpid()} on .*; try again later"
     with TrainingDirectory(directory), pytest.raises(CheckpointError, match=owner):
         TrainingDirectory(directory)
     TrainingDirectory(directory).close()
 
 
-def test_of_two_that_make_the_same_directory_the_second_is_refused_at_once(tmp_path) -> None:
+def test_the_second_to_create_a_directory_is_refused_at_once(tmp_path) -> None:
     holder = rf"model is being trained by process {os.getpid()} on"
     with TrainingDirectory(tmp_path / "model"), pytest.raises(CheckpointError, match=holder):
         TrainingDirectory(tmp_path / "model")
@@ -267,7 +265,7 @@ def test_of_two_that_make_the_same_directory_the_second_is_refused_at_once(tmp_p
         ({"best": None, "model": None}, "model: "),
         ({"step": 41}, "step is 41, but config.steps is 40"),
         ({"input": None}, "input or preset is required"),
-        ({"step": 7}, "expected 7 recent losses, got 20"),
+        ({"step": 7}, "expected at most 7 recent losses, got 20"),
         ({"seconds": -1.0}, "seconds: input should be greater than or equal to 0"),
         ({"seconds": float("nan")}, "seconds: input should be a finite number"),
         ({"since_history": [0.0, -5]}, "since_history"),
@@ -277,7 +275,7 @@ def test_of_two_that_make_the_same_directory_the_second_is_refused_at_once(tmp_p
         ({"dtype": "float64"}, r"safetensors: weights is not an array of \d+ float64 numbers"),
     ],
 )
-def test_a_description_that_does_not_fit_is_refused(directory, changes, problem) -> None:
+def test_an_invalid_description_is_refused(directory, changes, problem) -> None:
     path = directory / "train_state.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     with pytest.raises(CheckpointError, match=problem):
@@ -285,7 +283,7 @@ def test_a_description_that_does_not_fit_is_refused(directory, changes, problem)
 
 
 @given(st.binary(max_size=200), st.booleans())
-def test_foreign_files_are_refused_in_a_sentence(tmp_path_factory, content, is_json) -> None:
+def test_foreign_files_are_refused_in_one_sentence(tmp_path_factory, content, is_json) -> None:
     directory = tmp_path_factory.mktemp("foreign")
     (directory / "train_state.json").write_bytes(content if is_json else b"{}")
     (directory / "train_state.safetensors").write_bytes(content)
@@ -293,7 +291,7 @@ def test_foreign_files_are_refused_in_a_sentence(tmp_path_factory, content, is_j
         read_training(directory)
 
 
-def test_a_damaged_state_is_refused_even_with_a_fitting_hash(directory, monkeypatch) -> None:
+def test_a_damaged_state_is_refused_even_with_a_valid_hash(directory, monkeypatch) -> None:
     content = (directory / "train_state.safetensors").read_bytes()[:-9]
     (directory / "train_state.safetensors").write_bytes(content)
     path = directory / "train_state.json"
@@ -321,7 +319,7 @@ def test_a_damaged_state_is_refused_even_with_a_fitting_hash(directory, monkeypa
         {"history.val_loss": np.zeros(20, np.int64)},
     ],
 )
-def test_numbers_that_no_training_leaves_are_refused(directory, parts, stopped, changes) -> None:
+def test_impossible_numbers_are_refused(directory, parts, stopped, changes) -> None:
     tensors = load_file(directory / "train_state.safetensors") | changes
     save_file(tensors, directory / "train_state.safetensors")
     content = (directory / "train_state.safetensors").read_bytes()
@@ -333,7 +331,7 @@ def test_numbers_that_no_training_leaves_are_refused(directory, parts, stopped, 
 
 
 @pytest.mark.parametrize("average", [{"n": 1, "step": 21}, {"n": 9, "step": 8}])
-def test_a_mean_of_weights_that_no_training_has_had_is_refused(directory, average) -> None:
+def test_an_impossible_mean_of_weights_is_refused(directory, average) -> None:
     path = directory / "train_state.json"
     facts = json.loads(path.read_text())
     tensors = load_file(directory / "train_state.safetensors")
@@ -346,7 +344,7 @@ def test_a_mean_of_weights_that_no_training_has_had_is_refused(directory, averag
 
 
 @pytest.mark.parametrize("best", [{"step": 20, "measured_at": 21}, {"step": 20, "measured_at": 18}])
-def test_a_best_that_no_training_has_had_is_refused(directory, best) -> None:
+def test_an_impossible_best_is_refused(directory, best) -> None:
     path = directory / "train_state.json"
     facts = json.loads(path.read_text())
     tensors = load_file(directory / "train_state.safetensors")
@@ -358,7 +356,7 @@ def test_a_best_that_no_training_has_had_is_refused(directory, best) -> None:
         read_training(directory)
 
 
-def test_a_directory_on_a_full_disk_is_held_all_the_same(tmp_path, monkeypatch) -> None:
+def test_a_directory_on_a_full_disk_can_be_locked(tmp_path, monkeypatch) -> None:
     def full(self: Path, text: str) -> int:
         raise OSError(28, "No space left on device")
 
@@ -374,7 +372,7 @@ def test_a_directory_on_a_full_disk_is_held_all_the_same(tmp_path, monkeypatch) 
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs Linux")
-def test_no_directory_is_renamed_that_has_an_open_file(
+def test_a_directory_with_an_open_file_is_never_renamed(
     tmp_path, parts, stopped, monkeypatch
 ) -> None:
     """Windows refuses that, and a training holds its lock file open from its first moment on."""
@@ -400,7 +398,7 @@ def test_no_directory_is_renamed_that_has_an_open_file(
     assert load(tmp_path / "model").weights == load(tmp_path / "other").weights
 
 
-def test_a_write_that_fails_says_how_much_it_takes_and_leaves_the_last_state(
+def test_a_failed_write_tells_its_size_and_keeps_the_state(
     directory, parts, stopped, monkeypatch
 ) -> None:
     def full(descriptor: int) -> None:
@@ -414,9 +412,20 @@ def test_a_write_that_fails_says_how_much_it_takes_and_leaves_the_last_state(
     assert {file: (directory / file).read_bytes() for file in os.listdir(directory)} == before
 
 
-def test_a_tokenizer_of_conversations_comes_back(tmp_path, chat_result) -> None:
+def test_a_tokenizer_of_conversations_is_restored(tmp_path, chat_result) -> None:
     parts = Split(["x"], ["x"])
     plan = replace(plan_of(parts, chat_result), tokenizer=CharTokenizer("hioy", is_chat=True))
     with TrainingDirectory(tmp_path / "model") as held:
         held.keep(plan, chat_result.state)
     assert read_training(tmp_path / "model")[0].tokenizer.is_chat
+
+
+@pytest.mark.parametrize("files", [(), ("train_state.json", "optimizer_m.safetensors")])
+def test_a_checkpoint_of_a_newer_moonbase_is_named(tmp_path, files) -> None:
+    shape = {"vocab_size": 300, "n_embd": 8, "n_head": 4, "n_layer": 1, "block_size": 16}
+    (tmp_path / "meta.json").write_text(json.dumps(shape))
+    for name in ("tokenizer.json", "weights.safetensors", *files):
+        (tmp_path / name).write_text('{"step": 10}')
+    for read in (load, *([read_training] if files else [])):
+        with pytest.raises(CheckpointError, match=r"newer MoonBase \(weights\.safetensors and"):
+            read(tmp_path)

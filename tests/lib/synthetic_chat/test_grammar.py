@@ -122,7 +122,7 @@ def check_numbers(task: str, prompt: str, reply: str) -> None:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_every_answer_is_right(made, split) -> None:
+def test_every_answer_is_correct(made, split) -> None:
     for exchange in questions(made[split]):
         prompt, reply, task = exchange.prompt, exchange.reply, exchange.task
         if task in ("addition", "subtraction", "multiplication", "comparison"):
@@ -148,7 +148,7 @@ def is_easy_sum(prompt: str) -> bool:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_what_was_told_last_is_remembered_and_nothing_else(made, split) -> None:
+def test_only_the_last_statement_is_remembered(made, split) -> None:
     for conversation in made[split]:
         told = {"name": UNKNOWN, "color": UNKNOWN}
         for exchange in questions([conversation]):
@@ -165,7 +165,7 @@ def test_what_was_told_last_is_remembered_and_nothing_else(made, split) -> None:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_two_questions_have_two_answers_in_their_order(made, split) -> None:
+def test_two_questions_get_two_answers_in_order(made, split) -> None:
     both = [e for conversation in made[split] for e in conversation if e.parts]
     assert bool(both) == (split != "basics")
     for exchange in both:
@@ -175,14 +175,14 @@ def test_two_questions_have_two_answers_in_their_order(made, split) -> None:
         assert exchange.reply == " ".join(sentences)
 
 
-def test_all_products_to_twelve_are_taught() -> None:
+def test_all_products_up_to_twelve_are_taught() -> None:
     draw = Draw("train", 1)
     asked = {tuple(numbers(multiplication(draw).prompt)) for _ in range(3000)}
     assert asked == {*product(range(13), repeat=2)}
 
 
 @given(st.integers(0, 2**32), st.sampled_from(patterns(PHRASES["wordings"]["addition"]["seen"])))
-def test_a_typing_error_changes_a_letter_or_two_and_no_filler(seed, pattern) -> None:
+def test_a_typing_error_changes_one_or_two_letters(seed, pattern) -> None:
     draw = Draw("train", seed)
     text = draw.expand([pattern])
     with pytest.MonkeyPatch.context() as patch:
@@ -194,7 +194,7 @@ def test_a_typing_error_changes_a_letter_or_two_and_no_filler(seed, pattern) -> 
     assert sum(block.size for block in kept) >= len(text) - 2
 
 
-def test_the_shares_of_the_tasks(made) -> None:
+def test_tasks_have_their_documented_shares(made) -> None:
     counts = Counter(exchange.task for conversation in made["train"] for exchange in conversation)
     shares = {task: n / counts.total() for task, n in counts.items()}
     assert 0.12 < shares["outside"] < 0.17
@@ -204,7 +204,7 @@ def test_the_shares_of_the_tasks(made) -> None:
     assert min(shares.values()) > 0.01
 
 
-def test_random_words_are_around_messages_of_the_training_alone(made) -> None:
+def test_only_training_messages_have_random_words_around_them(made) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("microgpt.synthetic_chat.draw.DISTRACTION", 1)
         asked = {
@@ -225,7 +225,7 @@ def test_the_basics_are_short(made) -> None:
     assert not any(prompt.endswith(("!", "?")) for prompt in inside)
 
 
-def test_what_is_known_by_heart_is_right(made) -> None:
+def test_the_memorised_facts_are_correct(made) -> None:
     answers = defaultdict(set)
     for split in ("train", "wordings"):
         for exchange in questions(made[split]):
@@ -235,7 +235,7 @@ def test_what_is_known_by_heart_is_right(made) -> None:
     assert answers == {key: {answer} for key, answer in KNOWN_BY_HEART.items()}
 
 
-def test_a_question_has_one_answer(made) -> None:
+def test_each_question_has_a_single_answer(made) -> None:
     answers = defaultdict(set)
     for split in SPLITS:
         for before, exchange in scored(made[split]):
@@ -244,7 +244,7 @@ def test_a_question_has_one_answer(made) -> None:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_a_split_has_all_the_tasks_that_can_be_new_in_it(made, split) -> None:
+def test_every_split_has_all_tasks_that_can_be_held_out(made, split) -> None:
     counts = Counter(exchange.task for _, exchange in scored(made[split]))
     assert (
         set(counts)
@@ -259,7 +259,7 @@ def test_a_split_has_all_the_tasks_that_can_be_new_in_it(made, split) -> None:
 
 
 @pytest.mark.parametrize("split", ["heldout", "wordings"])
-def test_nothing_scored_is_in_training_whatever_the_seed(made, split) -> None:
+def test_no_scored_question_is_in_the_training_set(made, split) -> None:
     train = {
         (before, exchange.prompt, exchange.reply)
         for seed in (0, 7)
@@ -272,7 +272,7 @@ def test_nothing_scored_is_in_training_whatever_the_seed(made, split) -> None:
             assert (exchange.prompt.rstrip("?"), exchange.reply) not in alone
 
 
-def test_a_pair_of_numbers_is_on_one_side_in_either_order_and_every_task(made) -> None:
+def test_a_pair_of_numbers_is_in_one_set_only(made) -> None:
     pairs = {
         split: {
             tuple(sorted(numbers(exchange.prompt)))
@@ -284,7 +284,7 @@ def test_a_pair_of_numbers_is_on_one_side_in_either_order_and_every_task(made) -
     assert not pairs["heldout"] & (pairs["train"] | pairs["wordings"])
 
 
-def test_a_word_that_is_held_out_is_never_said_in_training(made) -> None:
+def test_a_held_out_word_never_appears_in_training(made) -> None:
     held_out = {*names().held_out, *words("common").held_out, *words("colors").held_out}
     said = {
         word
@@ -307,7 +307,7 @@ def test_a_word_that_is_held_out_is_never_said_in_training(made) -> None:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_conversations_are_short_and_in_a_small_alphabet(made, split) -> None:
+def test_conversations_are_short_with_a_small_alphabet(made, split) -> None:
     tokenizer = CharTokenizer(ALPHABET, is_chat=True)
     for conversation in made[split]:
         messages = [
@@ -319,11 +319,11 @@ def test_conversations_are_short_and_in_a_small_alphabet(made, split) -> None:
         assert (prompt.tokens_dropped, prompt.unknown_characters) == (0, "")
 
 
-def test_all_of_the_alphabet_is_used(made) -> None:
+def test_every_character_of_the_alphabet_is_used(made) -> None:
     assert {char for c in made["train"] for e in c for char in e.prompt + e.reply} == set(ALPHABET)
 
 
-def test_lines_are_what_microgpt_reads(made, tmp_path) -> None:
+def test_microgpt_can_read_the_lines(made, tmp_path) -> None:
     path = tmp_path / "chat.jsonl"
     path.write_text("".join(f"{json_line(conversation)}\n" for conversation in made["train"]))
     read = load_conversations(path)
@@ -336,7 +336,7 @@ def test_lines_are_what_microgpt_reads(made, tmp_path) -> None:
 
 
 @given(st.sampled_from(SPLITS), st.integers(0, 2**64), st.integers(1, 20))
-def test_a_longer_set_begins_with_a_shorter_one(split, seed, n) -> None:
+def test_a_longer_set_begins_with_the_shorter_one(split, seed, n) -> None:
     assert list(conversations(split, n, seed)) == list(islice(conversations(split, n + 9, seed), n))
 
 
@@ -349,7 +349,7 @@ def test_a_longer_set_begins_with_a_shorter_one(split, seed, n) -> None:
         ("wordings", "b3c7e5a1581e14b8c8b152c24f2e87012955a97c3636c2999c7e9ee74591b89b"),
     ],
 )
-def test_the_bytes_do_not_depend_on_the_python(split, sha256) -> None:
+def test_every_python_version_writes_the_same_bytes(split, sha256) -> None:
     lines = "".join(f"{json_line(made)}\n" for made in conversations(split, 500, 42))
     assert hashlib.sha256(lines.encode()).hexdigest() == sha256
 

@@ -13,7 +13,7 @@ from microgpt.data.folding import char_tokenizer
 from microgpt.data.split import Split, split, split_stream
 from microgpt.data.tokenizer import Message
 from microgpt.errors import ConfigError
-from microgpt.model import count_params
+from microgpt.model_config import count_params
 from microgpt.training.choice import (
     EVALUATION_SHARE,
     HELD_OUT,
@@ -25,6 +25,7 @@ from microgpt.training.choice import (
 from microgpt.training.engines import bytes_needed
 from microgpt.training.expectation import expected_loss
 from microgpt.training.operations import step_operations
+from microgpt.training.options import TrainOptions
 
 SHAKESPEARE = load_stream(bundled("shakespeare.txt"))
 TOWNS = [f"{a}{b}{c}ton" for a in "bdfgklmnpr" for b in "aeiou" for c in ("ll", "mp", "rs", "nt")]
@@ -34,6 +35,7 @@ TALK = (Message("user", "a" * 10), Message("assistant", "b" * 10))  # 25 predict
 def chosen(docs: Split | list, budget: float = 1e12, **options: Any) -> Choice:
     parts = docs if isinstance(docs, Split) else split(docs)
     text = "stream" if parts.holdout else "lines"
+    options["fixed"] = TrainOptions(**options.get("fixed", {}))
     return choose(parts, char_tokenizer(parts.docs), budget, text=text, **options)
 
 
@@ -42,7 +44,7 @@ def chosen(docs: Split | list, budget: float = 1e12, **options: Any) -> Choice:
     st.floats(1e8, 1e15),
     st.integers(3_000, 10**6),
 )
-def test_any_documents_and_any_budget_give_settings(
+def test_any_documents_and_budget_give_settings(
     docs: list[str], budget: float, max_weights: int
 ) -> None:
     choice = chosen(docs, budget, max_weights=max_weights)
@@ -50,7 +52,7 @@ def test_any_documents_and_any_budget_give_settings(
     assert choice.config.steps == 1 or choice.operations <= budget
 
 
-def test_a_larger_budget_gives_a_larger_model_until_the_data_are_too_small() -> None:
+def test_a_larger_budget_gives_a_larger_model() -> None:
     text = split_stream(SHAKESPEARE, validation=0.04)
     choices = [chosen(text, budget) for budget in (1e11, 1e12, 1e13, 1e15, 1e16)]
     sizes = [count_params(choice.model) for choice in choices]
@@ -67,7 +69,7 @@ def test_smaller_data_get_more_dropout() -> None:
 
 
 @pytest.mark.parametrize(("length", "context"), [(3, 16), (15, 16), (16, 32), (40, 64), (999, 256)])
-def test_the_context_holds_most_documents(length: int, context: int) -> None:
+def test_most_documents_fit_into_the_context(length: int, context: int) -> None:
     docs = ["b" * length] * 99 + ["c" * 2_000]
     assert chosen(docs).model.block_size == context
 
@@ -84,7 +86,35 @@ def test_given_settings_are_kept() -> None:
     assert choice.model.n_layer == 2
 
 
-def test_evaluations_take_a_small_share() -> None:
+LARGE = {"n_embd": 128, "n_layer": 4, "n_head": 8, "block_size": 256}
+
+
+@pytest.mark.parametrize("steps", [100, 2_000, 10_000, 10**6])
+def test_a_given_model_and_its_steps_keep_within_the_budget(steps: int) -> None:
+    """At least one conversation is read per step, whatever it costs."""
+    choice = chosen([TALK] * 40_000, 1e13, fixed=LARGE | {"steps": steps})
+    alone = chosen([TALK] * 40_000, 1e13, fixed=LARGE | {"steps": steps, "batch_size": 1})
+    assert choice.operations <= max(1e13, alone.operations)
+    assert choice.config.steps == steps
+    assert LARGE.items() <= vars(choice.model).items()
+
+
+def test_many_steps_of_few_documents_are_not_spent_on_muon() -> None:
+    few, many = (
+        chosen([TALK] * 40_000, 1e13, fixed=LARGE | {"steps": steps}).config
+        for steps in (100, 10_000)
+    )
+    assert (few.optimizer, many.optimizer) == ("muon", "adamw")
+    assert many.lr is None  # that of AdamW, which depends on the width
+    assert few.batch_size > many.batch_size > 1
+
+
+def test_a_longer_training_of_any_size_keeps_its_batch() -> None:
+    short, long = (chosen(TOWNS * 100, fixed={"steps": n}).config for n in (100, 10**6))
+    assert short.batch_size == long.batch_size
+
+
+def test_evaluations_take_a_small_share_of_the_time() -> None:
     rng = random.Random(1)
     docs = ["".join(rng.choices("abcdef", k=8)) for _ in range(5_000)]
     choice = chosen(split(docs, validation=0.5), 1e11)
@@ -94,7 +124,7 @@ def test_evaluations_take_a_small_share() -> None:
     assert chosen(split(docs), 1e11).config.evaluations == TrainConfig.evaluations
 
 
-def test_the_memory_is_limited() -> None:
+def test_the_choice_respects_the_memory_limit() -> None:
     free, limited = chosen(TOWNS * 100, 1e13), chosen(TOWNS * 100, 1e13, max_bytes=2_000_000)
     assert limited.model.n_embd < free.model.n_embd
     needed = bytes_needed("compiled", "float32", limited.model, limited.config, longest=8)
@@ -102,14 +132,14 @@ def test_the_memory_is_limited() -> None:
 
 
 @pytest.mark.parametrize("limit", [{"max_weights": 100}, {"max_bytes": 100}])
-def test_too_low_limits_are_refused(limit: dict[str, int]) -> None:
+def test_limits_that_are_too_low_are_refused(limit: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match="no model is small enough"):
         chosen(TOWNS, **limit)
     with pytest.raises(ConfigError, match="no model is small enough"):
         chosen(TOWNS, fixed={"n_embd": 64}, **limit)
 
 
-def test_only_prose_gets_subwords_and_the_vocabulary_grows_with_the_budget() -> None:
+def test_only_prose_gets_subwords() -> None:
     sizes = [choose_vocabulary([SHAKESPEARE], budget) for budget in (1e9, 1e11, 1e12, 1e13, 1e15)]
     assert sizes[0] is None
     found = [size or 0 for size in sizes[1:]]
@@ -119,7 +149,7 @@ def test_only_prose_gets_subwords_and_the_vocabulary_grows_with_the_budget() -> 
     assert choose_vocabulary([TALK] * 10_000, 1e13) is None
 
 
-def test_a_tenth_is_held_out_up_to_a_number_of_characters() -> None:
+def test_a_tenth_is_held_out_up_to_a_maximum() -> None:
     assert held_out_fraction(1_000) == 0.1
     assert held_out_fraction(10**7) == HELD_OUT / 10**7
 

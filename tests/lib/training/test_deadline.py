@@ -11,7 +11,8 @@ from microgpt.data.split import Split
 from microgpt.engine.training import trainer
 from microgpt.state import StepsChange, TrainEvent, TrainingPlan
 from microgpt.training import loop
-from microgpt.training.deadline import Deadline, next_change, train_as_planned, with_steps
+from microgpt.training.deadline import next_change, train_as_planned, with_steps
+from microgpt.training.time_limit import Deadline
 from microgpt.training.train import DivergedError, train
 
 DOCS = ["anna", "emma", "ava", "mia", "isabella", "noah", "liam"]
@@ -55,7 +56,7 @@ def slower_from(step: int, factor: float) -> Callable[[int], float]:
 
 @pytest.mark.parametrize("from_step", [0, 20, 200, 360, 392])
 @pytest.mark.parametrize("factor", [1.3, 2, 5])
-def test_a_run_that_becomes_slower_is_shortened_and_ends_in_time(from_step, factor) -> None:
+def test_a_slow_run_is_shortened_to_end_in_time(from_step, factor) -> None:
     result, seconds = Machine(slower_from(from_step, factor)).train(plan_of())
     late = (STEPS - from_step) * (factor - 1) * 100 / STEPS  # in seconds, if nothing is done
     is_changed = bool(result.plan.steps_changed)
@@ -89,7 +90,7 @@ def test_a_slow_phase_costs_little_more_than_its_own_time(length_s) -> None:
     assert 95 <= seconds <= 103
 
 
-def test_a_run_that_is_in_time_is_not_changed() -> None:
+def test_a_run_in_time_is_not_changed() -> None:
     for factor in (1.0, 0.5):
         result, _ = Machine(slower_from(0, factor)).train(plan_of())
         assert result.plan == plan_of()
@@ -100,7 +101,7 @@ def trained(plan: TrainingPlan) -> dict:
     return {"model": plan.model, "config": plan.config, "tokenizer": plan.tokenizer}
 
 
-def test_a_shortened_run_can_be_repeated_bit_for_bit() -> None:
+def test_a_shortened_run_can_be_repeated_exactly() -> None:
     speeds = lambda at: slower_from(50, 2)(at) + 3 * max(0, at - 150) * 100 / STEPS  # noqa: E731
     first, _ = Machine(speeds).train(plan_of())
     changes = first.plan.steps_changed
@@ -115,7 +116,7 @@ def test_a_shortened_run_can_be_repeated_bit_for_bit() -> None:
     assert again.state.history == first.state.history
 
 
-def test_a_run_that_ended_and_went_on_can_be_repeated() -> None:
+def test_an_extended_run_can_be_repeated() -> None:
     ended = train_as_planned(PARTS, plan_of())
     longer = with_steps(ended.plan, STEPS, 450)
     first = train_as_planned(PARTS, longer, resume=ended.state)
@@ -125,7 +126,7 @@ def test_a_run_that_ended_and_went_on_can_be_repeated() -> None:
     assert again.plan == first.plan
 
 
-def test_an_interrupted_repetition_goes_on_with_the_later_changes() -> None:
+def test_an_interrupted_repetition_keeps_the_later_changes() -> None:
     changes = (StepsChange(100, 400, 300), StepsChange(200, 300, 250))
     plan = replace(plan_of(), steps_changed=changes)
     whole = train_as_planned(PARTS, plan)
@@ -141,7 +142,7 @@ def test_an_interrupted_repetition_goes_on_with_the_later_changes() -> None:
         assert resumed.plan == whole.plan
 
 
-def test_an_interruption_is_not_taken_for_a_change() -> None:
+def test_an_interruption_is_not_recorded_as_a_change() -> None:
     plan = replace(plan_of(), steps_changed=(StepsChange(100, 400, 300),))
     answers = iter([False] * 100)
     result = train_as_planned(PARTS, plan, should_stop=partial(next, answers, True))
@@ -151,7 +152,7 @@ def test_an_interruption_is_not_taken_for_a_change() -> None:
     assert resumed.weights == train_as_planned(PARTS, plan).weights
 
 
-def test_checkpoints_have_the_changes_so_far_and_resume_to_the_same_model() -> None:
+def test_checkpoints_with_changes_resume_to_the_same_model() -> None:
     machine, kept = Machine(slower_from(90, 2)), []
     first, _ = machine.train(
         plan_of(), on_state=lambda *checkpoint: kept.append(checkpoint), state_every=40
@@ -179,7 +180,7 @@ def test_a_checkpoint_is_saved_before_each_change() -> None:
         assert train_as_planned(PARTS, rest, resume=state).weights == again.weights
 
 
-def test_patience_ends_a_run_with_a_deadline() -> None:
+def test_patience_can_end_a_run_with_a_deadline() -> None:
     plan = plan_of(patience=1, evaluations=100)
     result, _ = Machine(slower_from(0, 1)).train(plan)
     assert result.ending == "patience"

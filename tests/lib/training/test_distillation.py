@@ -65,7 +65,7 @@ def mean_probabilities(teachers, doc) -> np.ndarray:
     )
 
 
-def test_the_targets_are_the_mean_of_the_probabilities_of_the_teachers(teachers) -> None:
+def test_the_targets_are_the_teachers_mean_probabilities(teachers) -> None:
     dataset, n_chunks = dataset_of(teachers, 10)
     assert len(dataset) == n_chunks + 10
     for i, doc in enumerate(dataset):
@@ -76,7 +76,7 @@ def test_the_targets_are_the_mean_of_the_probabilities_of_the_teachers(teachers)
         assert any(len(row) > 1 for row in rows)
 
 
-def test_the_teachers_take_turns_in_making_up_samples_with_seeds_of_their_own(teachers) -> None:
+def test_teachers_generate_samples_in_turn_with_own_seeds(teachers) -> None:
     config = replace(CONFIG, shuffle=False, steps=100)
     dataset, n_chunks = dataset_of(teachers, 9, config=config)
     first, bos = random.Random(config.seed).getrandbits(62), 4
@@ -88,7 +88,7 @@ def test_the_teachers_take_turns_in_making_up_samples_with_seeds_of_their_own(te
         assert list(dataset[i]) == [bos, *tokens, *([bos] if len(tokens) < 6 else [])]
 
 
-def test_fewer_steps_read_the_beginning_of_the_same_dataset(teachers) -> None:
+def test_fewer_steps_use_the_start_of_the_same_dataset(teachers) -> None:
     parts, several = Split(NAMES, NAMES), Teachers(teachers, 50)
     plan = plan_of(parts, several.tokenizer, CONFIG)
     chunks = parts.chunked(plan.tokenizer, MODEL.block_size, CONFIG)
@@ -105,7 +105,7 @@ def test_fewer_steps_read_the_beginning_of_the_same_dataset(teachers) -> None:
     assert len(found[99]) == len(chunks) + 50
 
 
-def test_threads_and_seeds(teachers, monkeypatch) -> None:
+def test_threads_do_not_change_the_dataset_and_seeds_do(teachers, monkeypatch) -> None:
     monkeypatch.setattr(distillation, "PORTION", 3)
     alone, together = (dataset_of(teachers, 20, threads=threads)[0] for threads in (1, 2))
     assert alone.tokens == together.tokens
@@ -114,7 +114,7 @@ def test_threads_and_seeds(teachers, monkeypatch) -> None:
     assert {*map(tuple, other)} != {*map(tuple, alone)}
 
 
-def test_samples_of_running_text_have_the_length_of_the_context_and_no_end(teachers) -> None:
+def test_samples_of_running_text_fill_the_context(teachers) -> None:
     config = replace(CONFIG, text="stream", steps=100)
     dataset, n_chunks = dataset_of(teachers, 8, docs=["annahannah" * 9], config=config)
     assert len(dataset) == n_chunks + 8
@@ -125,9 +125,7 @@ def test_samples_of_running_text_have_the_length_of_the_context_and_no_end(teach
 
 @pytest.mark.parametrize("n_samples", [0, 7])
 @pytest.mark.parametrize("docs", [NAMES, [TALK]], ids=["texts", "conversations"])
-def test_both_engines_and_any_number_of_threads_learn_the_same(
-    teachers, talker, docs, n_samples
-) -> None:
+def test_engines_and_threads_learn_the_same(teachers, talker, docs, n_samples) -> None:
     known = teachers if docs is NAMES else [talker]
     settings = {"model": MODEL, "config": CONFIG, "dtype": "float64", "teachers": known}
     settings["teacher_samples"] = n_samples if docs is NAMES else 0
@@ -141,7 +139,7 @@ def test_both_engines_and_any_number_of_threads_learn_the_same(
     assert rounded.losses == pytest.approx(compiled.losses, rel=1e-4)
 
 
-def test_a_student_ends_near_its_teacher_and_not_at_the_text(teachers) -> None:
+def test_a_student_approaches_its_teacher_and_not_the_text(teachers) -> None:
     """The loss falls to the entropy of the targets, up to the noise of the batches."""
     config = TrainConfig(steps=800, batch_size=8, lr=0.02)
     student = train_model(NAMES, model=MODEL, config=config, teachers=teachers[:1])
@@ -151,7 +149,7 @@ def test_a_student_ends_near_its_teacher_and_not_at_the_text(teachers) -> None:
     assert np.mean(student.losses[-100:]) == pytest.approx(entropy, abs=0.005)
 
 
-def test_a_training_that_is_stopped_and_resumed_ends_like_one_that_never_was(teachers) -> None:
+def test_a_stopped_training_resumes_to_the_same_result(teachers) -> None:
     settings = {"model": MODEL, "config": CONFIG, "teachers": teachers, "teacher_samples": 9}
     whole = train_model(NAMES, **settings)
     part = train_model(NAMES, **settings, until=5)
@@ -160,14 +158,14 @@ def test_a_training_that_is_stopped_and_resumed_ends_like_one_that_never_was(tea
     assert [*part.losses, *resumed.losses] == whole.losses
 
 
-def test_held_out_losses_are_those_of_the_text(teachers) -> None:
+def test_held_out_losses_are_measured_on_the_text(teachers) -> None:
     parts = Split(NAMES, NAMES[2:], NAMES[:1], NAMES[1:2])
     student = train_model(parts, model=MODEL, config=CONFIG, teachers=teachers)
     for docs, loss in ((NAMES[:1], student.val_loss), (NAMES[1:2], student.test_loss)):
         assert loss == pytest.approx(InferenceGpt(student).evaluate(docs).loss, rel=1e-5)
 
 
-def test_by_default_the_student_has_the_tokenizer_and_the_shortest_context(teachers) -> None:
+def test_a_student_inherits_tokenizer_and_shortest_context(teachers) -> None:
     config = TrainConfig(steps=1)
     student = train_model(["ann"], config=config, teachers=teachers[1:])
     assert student.tokenizer.chars == ("a", "h", "n", "o")
@@ -176,7 +174,7 @@ def test_by_default_the_student_has_the_tokenizer_and_the_shortest_context(teach
     assert fine_tuned.model == teachers[2].model
 
 
-def test_what_teachers_cannot_do_is_refused_in_one_line(teachers, talker) -> None:
+def test_incompatible_teachers_are_refused_in_one_line(teachers, talker) -> None:
     other = train_model(["anb"], model=MODEL, config=TrainConfig(steps=1))
     longer = replace(MODEL, block_size=8)
     for docs, settings, problem in (
@@ -195,7 +193,7 @@ def test_what_teachers_cannot_do_is_refused_in_one_line(teachers, talker) -> Non
         assert "\n" not in str(error.value)
 
 
-def test_predictions_that_do_not_fit_into_the_memory_are_refused(teachers, monkeypatch) -> None:
+def test_predictions_beyond_the_memory_are_refused(teachers, monkeypatch) -> None:
     free = 2**30
     monkeypatch.setattr("microgpt.memory_limit.free_bytes", lambda: free)
     settings = {"model": MODEL, "teachers": teachers, "teacher_samples": 2**30}

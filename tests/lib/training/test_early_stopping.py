@@ -34,5 +34,5 @@ def test_a_training_ends_after_its_steps_or_without_improvement(
     assert ending(step, best, TrainConfig(steps=100, patience=patience)) == expected
 
 
-def test_patience_needs_a_measurement() -> None:
+def test_patience_needs_a_held_out_set() -> None:
     assert ending(1, None, TrainConfig(steps=100, patience=1)) is None

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from microgpt import BpeTokenizer, Message, ModelConfig, TrainConfig
+from microgpt.data.split import split, split_stream
 from microgpt.errors import ConfigError
 from microgpt.training.finetune import extended_tokenizer, inherited, new_tokens
 from microgpt.training.train import train
@@ -20,13 +21,13 @@ def parent():
 
 
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
-def test_the_same_alphabet_begins_with_the_same_weights(parent, engine) -> None:
+def test_the_same_alphabet_starts_from_the_same_weights(parent, engine) -> None:
     child = train(["nan"], parent=parent, config=STILL, engine=engine, dtype="float64")
     assert child.weights == parent.weights
     assert child.tokenizer.chars == parent.tokenizer.chars
 
 
-def test_new_characters_get_rows_of_their_own_and_old_ones_keep_theirs(parent) -> None:
+def test_new_characters_get_new_rows(parent) -> None:
     child = train(["bank"], parent=parent, config=STILL)
     assert child.tokenizer.chars == ("a", "b", "k", "n")
     assert new_tokens(parent, child.tokenizer) == ["b", "k"]
@@ -47,13 +48,13 @@ def test_a_text_model_can_learn_to_chat(parent) -> None:
     assert child.tokenizer.is_chat
 
 
-def test_a_chat_model_is_not_trained_on_texts(parent) -> None:
+def test_a_chat_model_cannot_be_trained_on_texts(parent) -> None:
     chat = train([CONVERSATION], parent=parent, config=STILL)
     with pytest.raises(ConfigError, match="a chat model can be fine-tuned only on conversations"):
         train(["anna"], parent=chat)
 
 
-def test_subword_tokens_are_those_of_the_parent_whatever_it_learns_next() -> None:
+def test_fine_tuning_keeps_the_parents_subwords() -> None:
     tokenizer = BpeTokenizer.from_documents(["user anna user"] * 2, vocab_size=262)
     assert b"user" in tokenizer.names  # a piece of text, and no special token
     parent = train(["anna"], tokenizer=tokenizer, model=SMALL, config=STILL)
@@ -69,7 +70,7 @@ def test_another_shape_is_refused_with_both_values(parent) -> None:
         train(["anna"], parent=parent, model=ModelConfig(block_size=8))
 
 
-def test_training_goes_on_from_there(parent) -> None:
+def test_fine_tuning_starts_from_the_parents_weights(parent) -> None:
     """It begins with what the parent knows, so its first loss is far below that of new weights."""
     child = train(["anna", "nana"], parent=parent, config=TrainConfig(steps=1))
     fresh = train(["anna", "nana"], model=SMALL, config=TrainConfig(steps=1))
@@ -83,3 +84,36 @@ def test_the_order_of_tokens_does_not_depend_on_the_parent(parent) -> None:
     model = replace(parent.model, vocab_size=tokenizer.vocab_size)
     drawn = [0.0] * sum(rows * 4 for rows in (6, 8, 6, 4, 4, 4, 4, 16)) + [0.0] * 64
     assert len(inherited(parent, model, tokenizer, drawn)) == len(drawn)
+
+
+WORDS = [a + b + c for a in "nbk" for b in "aeiou" for c in "nbkaeiou"]
+
+
+def test_the_parents_documents_are_split_as_before() -> None:
+    parts = split(WORDS, validation=0.2, test=0.1)
+    first = train(parts, model=SMALL, config=STILL)
+    assert (first.plan.contamination, first.plan.ancestor_data) == ({}, ())
+    for relatives in ({"parent": first}, {"teachers": [first], "model": SMALL}):
+        child = train(WORDS, config=STILL, **relatives)
+        assert child.data == parts.facts
+        assert child.plan.contamination == {"validation": (0, 0), "test": (0, 0)}
+        assert "contamination" not in repr(child)
+
+
+def test_a_loss_on_documents_the_parent_read_is_marked() -> None:
+    first = train(WORDS, model=SMALL, config=STILL)
+    child = train(split(WORDS, validation=0.2), parent=first, config=STILL)
+    assert child.plan.contamination == {"validation": (1, 1)}
+    assert repr(child).endswith(" (contamination 100 %)>")
+    grandchild = train(split(WORDS[1:], validation=0.2), parent=child, config=STILL)
+    assert grandchild.plan.contamination == {"validation": (0, 1)}
+    assert grandchild.trained_on == (grandchild.data, child.data, first.data)
+
+
+def test_a_teachers_running_text_is_split_as_before() -> None:
+    config = replace(STILL, text="stream")
+    parts = split_stream("an e-mail to anna " * 2000, validation=0.1, gap=8)
+    teacher = train(parts, model=SMALL, config=config)
+    student = train(parts.docs, teachers=[teacher], model=SMALL, config=config)
+    assert student.data == parts.facts
+    assert student.plan.contamination == {"validation": (0, 0)}

@@ -31,7 +31,7 @@ def written(directory: Path, content: bytes) -> Path:
 
 
 @given(POINTS)
-def test_what_is_written_is_read_to_the_bit(points: tuple[HistoryPoint, ...]) -> None:
+def test_a_history_is_read_back_exactly(points: tuple[HistoryPoint, ...]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         found = read_history(written(Path(directory), encode_history(points)))
     assert found == points
@@ -40,16 +40,16 @@ def test_what_is_written_is_read_to_the_bit(points: tuple[HistoryPoint, ...]) ->
     )  # -0.0 and 0.0 are equal, but not the same
 
 
-def test_a_held_out_loss_stands_where_it_was_measured_and_nowhere_else() -> None:
+def test_a_held_out_loss_is_stored_only_at_its_step() -> None:
     lines = encode_history([HistoryPoint(50, 2.75), HistoryPoint(100, 2.5, val_loss=2.625)])
     assert lines == GOOD + b'{"step": 100, "loss": 2.5, "val_loss": 2.625}\n'
 
 
-def test_a_training_that_has_only_begun_has_no_points(tmp_path: Path) -> None:
+def test_a_training_without_steps_has_no_points(tmp_path: Path) -> None:
     assert read_history(written(tmp_path, b"")) == ()
 
 
-def test_what_later_versions_may_add_to_a_line_is_ignored(tmp_path: Path) -> None:
+def test_unknown_fields_of_later_versions_are_ignored(tmp_path: Path) -> None:
     line = b'{"step": 50, "loss": 2.75, "lr": 0.01}\n'
     assert read_history(written(tmp_path, line)) == (HistoryPoint(50, 2.75),)
 
@@ -72,7 +72,7 @@ def test_what_later_versions_may_add_to_a_line_is_ignored(tmp_path: Path) -> Non
         (b'\xff{"step": 100, "loss": 2.5}', "line 3: invalid JSON"),
     ],
 )
-def test_a_damaged_line_is_refused_with_its_file_and_number(
+def test_a_damaged_line_is_refused_with_file_and_number(
     tmp_path: Path, line: bytes, problem: str
 ) -> None:
     with pytest.raises(CheckpointError) as caught:
@@ -93,7 +93,7 @@ def test_a_directory_without_a_history_is_refused(tmp_path: Path) -> None:
         read_history(written(tmp_path, GOOD) / HISTORY)
 
 
-def test_a_history_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+def test_an_unreadable_history_is_refused(tmp_path: Path) -> None:
     (tmp_path / HISTORY).mkdir()
     with pytest.raises(CheckpointError, match=r"cannot read .*history\.jsonl: Is a directory"):
         read_history(tmp_path)

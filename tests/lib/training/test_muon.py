@@ -9,7 +9,8 @@ from microgpt import InferenceGpt, ModelConfig, TrainConfig, load, save, train
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.engine.weights import initial_weights
 from microgpt.errors import CheckpointError, ConfigError
-from microgpt.model import count_params, init_weights
+from microgpt.model import init_weights
+from microgpt.model_config import count_params
 from microgpt.model_variants import init_variant
 from microgpt.newton_schulz import orthogonalized
 from microgpt.storage import meta
@@ -73,7 +74,7 @@ def test_both_engines_take_the_same_steps(seed: int) -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])
-def test_threads_and_a_resumed_run_give_the_same_bits(optimizer) -> None:
+def test_threads_and_resuming_do_not_change_the_weights(optimizer) -> None:
     model = replace(VARIANT, n_embd=64, n_layer=3)  # large enough for threads
     config = replace(CONFIG, steps=8, batch_size=32, optimizer=optimizer, dropout=0.1)
     states = []
@@ -85,7 +86,7 @@ def test_threads_and_a_resumed_run_give_the_same_bits(optimizer) -> None:
     assert resumed.state.adam_m.tolist() == whole.state.adam_m.tolist()
 
 
-def test_only_muon_leaves_the_second_means_of_the_blocks_at_0() -> None:
+def test_only_muon_keeps_zero_second_moments_of_blocks() -> None:
     result = train(DOCS, model=VARIANT, config=CONFIG)
     n_tables = 2 * result.model.vocab_size * VARIANT.n_embd
     assert result.state.adam_v[:n_tables].any()
@@ -93,9 +94,7 @@ def test_only_muon_leaves_the_second_means_of_the_blocks_at_0() -> None:
     assert result.losses[-1] < result.losses[0]
 
 
-def test_a_variant_is_saved_and_generates_the_same_and_older_releases_refuse_it(
-    tmp_path, monkeypatch
-) -> None:
+def test_older_releases_refuse_a_saved_variant(tmp_path, monkeypatch) -> None:
     result = train(DOCS, model=VARIANT, config=CONFIG)
     assert len(result.state.weights) == count_params(result.model)
     save(result, tmp_path / "m")
@@ -119,7 +118,7 @@ def test_karpathys_architecture_is_saved_as_before(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("change", [{"optimizer": "adamw"}, {"warmup_steps": 0}, {}])
-def test_older_releases_refuse_the_state_of_a_training_that_they_would_continue_differently(
+def test_older_releases_refuse_states_they_cannot_continue(
     change,
 ) -> None:
     plan = train(DOCS, model=ModelConfig(), config=replace(CONFIG, **change)).plan
@@ -129,7 +128,7 @@ def test_older_releases_refuse_the_state_of_a_training_that_they_would_continue_
     assert description["format_version"] == 2
 
 
-def test_muon_needs_memory_for_its_products() -> None:
+def test_memory_is_checked_for_the_products_of_muon() -> None:
     sizes = [
         bytes_needed("compiled", "float32", VARIANT, replace(CONFIG, optimizer=name), longest=8)
         for name in ("muon", "adamw")
@@ -137,7 +136,7 @@ def test_muon_needs_memory_for_its_products() -> None:
     assert sizes[0] - sizes[1] >= 2 * (24 + 96) * 24 * 4
 
 
-def test_settings_that_do_not_fit_are_refused() -> None:
+def test_incompatible_settings_are_refused() -> None:
     with pytest.raises(ConfigError, match="even number of dimensions per head"):
         ModelConfig(n_embd=6, n_head=2, positions="rotary")
     with pytest.raises(ConfigError, match='unknown positions "sine"'):
@@ -152,14 +151,7 @@ def test_settings_that_do_not_fit_are_refused() -> None:
         TrainConfig(optimizer="muon", lr=0.5, weight_decay=0.5)
 
 
-def test_the_learning_rate_rises_and_then_falls() -> None:
-    config = TrainConfig(steps=10, lr=1.0, warmup_steps=4)
-    rates = [0.25, 0.5 * 0.9, 0.75 * 0.8, 0.7, 0.6]
-    assert [config.lr_at(step) for step in range(5)] == pytest.approx(rates)
-    assert config.lr_at(np.arange(5)).tolist() == pytest.approx(rates)
-
-
-def test_initial_weights_of_a_variant_are_the_same_in_both_engines() -> None:
+def test_both_engines_have_the_same_initial_weights() -> None:
     model = replace(VARIANT, vocab_size=5)
     weights = init_variant(model, random.Random(0))
     assert [*weights][:2] == ["wte", "lm_head"]  # no position embeddings

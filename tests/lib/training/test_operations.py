@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from microgpt.config import ModelConfig, TrainConfig
-from microgpt.model import count_params
+from microgpt.model_config import count_params
 from microgpt.training.operations import evaluation_operations, step_operations
 
 MODEL = ModelConfig(n_embd=64, n_head=4, n_layer=3, block_size=64, vocab_size=100)
@@ -24,11 +24,13 @@ CONFIG = TrainConfig(batch_size=32)
         (MODEL, CONFIG, 21.0),
     ],
 )
-def test_every_size_costs_operations(larger: tuple[ModelConfig, TrainConfig, float]) -> None:
+def test_every_size_increases_the_operations(
+    larger: tuple[ModelConfig, TrainConfig, float],
+) -> None:
     assert step_operations(*larger) > step_operations(MODEL, CONFIG, 20)
 
 
-def test_products_dominate_in_large_models() -> None:
+def test_matrix_products_dominate_in_large_models() -> None:
     large = ModelConfig(n_embd=2048, n_layer=24, block_size=8, vocab_size=1000, positions="rotary")
     config = TrainConfig(batch_size=4096)
     n_weights = count_params(large) - large.vocab_size * large.n_embd  # without the lookup
@@ -36,7 +38,7 @@ def test_products_dominate_in_large_models() -> None:
     assert step_operations(large, config, 8) == pytest.approx(products, rel=0.01)
 
 
-def test_an_evaluation_costs_a_third_of_training_without_the_update() -> None:
+def test_an_evaluation_costs_a_third_of_a_training_step() -> None:
     config = TrainConfig(batch_size=1000)
     assert evaluation_operations(MODEL, 20, 20_000) == pytest.approx(
         step_operations(MODEL, config, 20) / 3, rel=0.01

@@ -7,7 +7,7 @@ from microgpt.training.presets import PRESETS
 FEW = replace(PRESETS["chat"], n_conversations=300)
 
 
-def test_the_chat_preset_reads_the_basics_of_the_grammar_first_and_the_others_twice() -> None:
+def test_the_chat_preset_reads_basics_once_and_others_twice() -> None:
     written = [
         json.loads(json_line(each))
         for split, n in (("basics", 60), ("train", 240), ("train", 240))
@@ -18,5 +18,5 @@ def test_the_chat_preset_reads_the_basics_of_the_grammar_first_and_the_others_tw
     assert drawn == spoken
 
 
-def test_the_chat_preset_draws_other_conversations_for_another_seed() -> None:
+def test_another_seed_draws_other_conversations() -> None:
     assert FEW.draw(seed=1) != FEW.draw(seed=2)

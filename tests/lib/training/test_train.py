@@ -13,7 +13,6 @@ from microgpt import (
     ModelConfig,
     TrainConfig,
     load_text,
-    reference,
 )
 from microgpt.config import default_lr
 from microgpt.data.split import Split
@@ -21,7 +20,7 @@ from microgpt.engine.training import trainer as compiled
 from microgpt.errors import ConfigError, DataError, TokenizerError
 from microgpt.model import weight_shapes
 from microgpt.state import TrainEvent, TrainState
-from microgpt.training import engines, loop
+from microgpt.training import loop, reference_training
 from microgpt.training.loop import EVENT_INTERVAL_S
 from microgpt.training.train import DivergedError
 from microgpt.training.train import train as train_model
@@ -34,7 +33,7 @@ CONVERSATIONS = [
 SMALL = ModelConfig(n_embd=4, n_head=2, block_size=8)
 
 
-def test_events_cover_every_step_once_and_in_order(train) -> None:
+def test_events_cover_each_step_once_in_order(train) -> None:
     events = []
     result = train(DOCS, model=SMALL, config=TrainConfig(steps=60), on_event=events.append)
     assert [loss for event in events for loss in event.losses] == list(result.losses)
@@ -44,7 +43,7 @@ def test_events_cover_every_step_once_and_in_order(train) -> None:
     assert all(event.steps == 60 for event in events)
 
 
-def test_the_same_seed_gives_the_same_model_and_another_seed_another(train) -> None:
+def test_the_seed_determines_the_model(train) -> None:
     config = TrainConfig(steps=8, seed=5)
     first, second = (train(DOCS, model=SMALL, config=config) for _ in range(2))
     assert first.weights == second.weights
@@ -52,7 +51,7 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(train) -> N
     assert train(DOCS, model=SMALL, config=TrainConfig(steps=8, seed=6)).weights != first.weights
 
 
-def test_the_global_random_numbers_are_left_alone(train) -> None:
+def test_the_global_random_state_is_untouched(train) -> None:
     before = random.getstate()
     train(DOCS, model=SMALL, config=TrainConfig(steps=3))
     assert random.getstate() == before
@@ -63,11 +62,9 @@ REGULARISED = {"dropout": 0.2, "weight_decay": 0.1, "average_tail": 0.5}
 
 @pytest.mark.parametrize("settings", [{}, REGULARISED], ids=["plain", "regularised"])
 @pytest.mark.parametrize("docs", [DOCS, CONVERSATIONS], ids=["texts", "conversations"])
-def test_a_training_that_is_stopped_and_resumed_ends_like_one_that_never_was(
-    train, docs, settings, monkeypatch
-) -> None:
+def test_a_stopped_training_resumes_to_the_same_result(train, docs, settings, monkeypatch) -> None:
     monkeypatch.setattr(compiled, "MAX_STEPS", 1)  # so that it asks after each
-    monkeypatch.setattr(engines, "RUN_S", math.inf)  # and not within one
+    monkeypatch.setattr(reference_training, "RUN_S", math.inf)  # and not within one
     config = TrainConfig(steps=10, batch_size=2, **settings)
     whole = train(docs, model=SMALL, config=config)
     for stop_at in (0, 1, 4, 7, 10):
@@ -83,7 +80,7 @@ def test_a_training_that_is_stopped_and_resumed_ends_like_one_that_never_was(
         assert resumed.rng().random() == whole.rng().random()
 
 
-def test_settings_are_chosen_unless_a_shape_is_given() -> None:
+def test_train_chooses_settings_unless_a_shape_is_given() -> None:
     docs, config = ["a" * 30], TrainConfig(steps=1)
     chosen = train_model(docs, config=config)
     assert chosen.model.block_size == 32
@@ -100,7 +97,7 @@ def test_karpathys_names_get_karpathys_settings() -> None:
     assert result.config == TrainConfig(lr=0.01)
 
 
-def test_the_default_learning_rate_is_inversely_proportional_to_the_width() -> None:
+def test_the_default_learning_rate_decreases_with_the_width() -> None:
     assert [default_lr(n) for n in (8, 16, 32, 160)] == [0.01, 0.01, 0.005, 0.001]
     wide = ModelConfig(n_embd=32)
     assert train_model(["ab"], model=wide, config=TrainConfig(steps=1)).config.lr == 0.005
@@ -108,7 +105,7 @@ def test_the_default_learning_rate_is_inversely_proportional_to_the_width() -> N
 
 
 @pytest.mark.parametrize("until", [0, 1, 4, 9])
-def test_a_training_until_a_step_stops_there_and_keeps_the_schedule(train, until) -> None:
+def test_until_stops_a_training_and_keeps_the_schedule(train, until) -> None:
     parts = Split(DOCS, DOCS[1:], DOCS[:1], DOCS[:1])
     config = TrainConfig(steps=10, evaluations=3, **REGULARISED)
     whole = train(parts, model=SMALL, config=config)
@@ -124,9 +121,7 @@ def test_a_training_until_a_step_stops_there_and_keeps_the_schedule(train, until
     ("engine", "threads", "batch_size"),
     [("compiled", 1, 20_000), ("compiled", 2, 20_000), ("reference", 1, 30)],
 )
-def test_a_stop_within_a_step_reads_little_more_and_loses_nothing(
-    engine, threads, batch_size, monkeypatch
-) -> None:
+def test_a_stop_within_a_step_loses_nothing(engine, threads, batch_size, monkeypatch) -> None:
     n_read = 0
 
     def counted(function):
@@ -138,9 +133,9 @@ def test_a_stop_within_a_step_reads_little_more_and_loses_nothing(
 
         return wrapper
 
-    for module in (compiled, engines):
+    for module in (compiled, reference_training):
         monkeypatch.setattr(module, "RUN_S", 0.001)
-    for place, name in ((compiled.CompiledEngine, "_work"), (reference, "document_loss")):
+    for place, name in ((compiled.CompiledEngine, "_work"), (reference_training, "target_loss")):
         monkeypatch.setattr(place, name, counted(getattr(place, name)))
     config = TrainConfig(steps=3, batch_size=batch_size, dropout=0.1)
     options = {"model": SMALL, "config": config, "engine": engine, "threads": threads}
@@ -166,15 +161,17 @@ def test_the_engines_agree_on_every_setting() -> None:
             assert other == pytest.approx(row, rel=1e-8, abs=1e-12)
 
 
-def test_a_state_that_does_not_fit_is_refused(train) -> None:
+def test_an_incompatible_state_is_refused(train) -> None:
     state = train(DOCS, model=SMALL, config=TrainConfig(steps=5)).state
     with pytest.raises(ConfigError, match="checkpoint to resume has a different model shape"):
         train(DOCS, config=TrainConfig(steps=9), resume=state)
-    with pytest.raises(ConfigError, match="steps must be >= 5, the step of the checkpoint, got 3"):
+    with pytest.raises(
+        ConfigError, match="steps must be >= 5, the step of the checkpoint, got 3; it is the total"
+    ):
         train(DOCS, model=SMALL, config=TrainConfig(steps=3), resume=state)
 
 
-def test_whole_numbers_among_the_settings_change_no_later_training(train) -> None:
+def test_integer_settings_do_not_change_later_trainings(train) -> None:
     """A compiled version is chosen by types: one for whole numbers must not take the others."""
     expected = train(DOCS, model=SMALL, config=TrainConfig(steps=5)).losses
     train(DOCS, model=SMALL, config=TrainConfig(steps=2, beta1=0, beta2=0, adam_eps=1, lr=1))
@@ -183,7 +180,7 @@ def test_whole_numbers_among_the_settings_change_no_later_training(train) -> Non
     assert train(DOCS, model=SMALL, config=TrainConfig(steps=5, beta1=0)).losses == as_floats
 
 
-def test_a_state_goes_on_in_the_numbers_that_it_was_computed_in() -> None:
+def test_a_state_keeps_its_dtype() -> None:
     options = {"model": SMALL, "config": TrainConfig(steps=9)}
     state = train_model(DOCS, model=SMALL, config=TrainConfig(steps=5), dtype="float64").state
     assert train_model(DOCS, **options, resume=state).state.dtype == "float64"
@@ -201,36 +198,36 @@ def test_an_unknown_engine_or_dtype_is_refused() -> None:
         train_model(DOCS, dtype="float16")
 
 
-def test_an_unknown_part_to_learn_is_refused() -> None:
+def test_an_unknown_value_of_learn_is_refused() -> None:
     with pytest.raises(ConfigError, match=r'unknown loss_on "user" \(expected'):
         TrainConfig(loss_on="user")
 
 
-def test_conversations_make_a_chat_model(train) -> None:
+def test_conversations_give_a_chat_model(train) -> None:
     docs = [(Message("user", "hi"), Message("assistant", "yo"))]
     result = train(docs, config=TrainConfig(steps=2))
     assert result.tokenizer.is_chat
     assert result.model.vocab_size == len("hioy") + 4
 
 
-def test_no_documents_are_refused(train) -> None:
+def test_an_empty_list_of_documents_is_refused(train) -> None:
     with pytest.raises(DataError, match="no documents"):
         train([])
 
 
-def test_a_tokenizer_that_lacks_a_character_is_refused_before_training(train) -> None:
+def test_a_tokenizer_without_a_needed_character_is_refused(train) -> None:
     events = []
     with pytest.raises(TokenizerError, match="does not contain 'b', 'e', 'i', 'l', 's', 'v'"):
         train(DOCS, tokenizer=CharTokenizer("anm"), on_event=events.append)
     assert not events
 
 
-def test_a_vocabulary_size_that_is_not_the_tokenizers_is_refused(train) -> None:
+def test_a_vocabulary_size_must_match_the_tokenizer(train) -> None:
     with pytest.raises(ConfigError, match=r"vocab_size is 99, but the tokenizer has 10 tokens"):
         train(DOCS, model=ModelConfig(vocab_size=99))
 
 
-def test_divergence_keeps_the_last_good_model(train) -> None:
+def test_a_divergence_keeps_the_last_good_model(train) -> None:
     with pytest.raises(DivergedError) as caught:
         train(DOCS, model=SMALL, config=TrainConfig(steps=5, lr=1e200))
     result = caught.value.result
@@ -243,7 +240,7 @@ def test_divergence_keeps_the_last_good_model(train) -> None:
     assert resumed.state.step == 5
 
 
-def test_a_last_update_that_ruins_the_model_is_noticed_too(train) -> None:
+def test_a_ruinous_last_update_is_noticed(train) -> None:
     with pytest.raises(DivergedError, match="nan or infinite after step 1 of 1; try") as caught:
         train(DOCS, model=SMALL, config=TrainConfig(steps=1, lr=1e200))
     assert InferenceGpt(caught.value.result).generate()
@@ -254,7 +251,7 @@ def test_documents_may_come_from_a_generator(train) -> None:
     assert train((doc for doc in DOCS), config=config).losses == train(DOCS, config=config).losses
 
 
-def test_a_resumed_training_that_diverges_at_once_keeps_what_it_began_with(train) -> None:
+def test_a_resumed_training_that_diverges_keeps_its_start(train) -> None:
     state = train(DOCS, model=SMALL, config=TrainConfig(steps=3)).state
     ruined = replace(state, weights=array("d", [1e200] * len(state.weights)))
     with pytest.raises(DivergedError, match="at step 4 of 9") as caught:
@@ -262,12 +259,12 @@ def test_a_resumed_training_that_diverges_at_once_keeps_what_it_began_with(train
     assert caught.value.result.state.step == 3
 
 
-def test_one_text_is_not_taken_for_a_list_of_letters(train) -> None:
+def test_a_single_text_is_not_a_list_of_documents(train) -> None:
     with pytest.raises(DataError, match=r"docs is a string; pass a list"):
         train("names.txt")
 
 
-def test_samples_go_on_with_the_random_numbers_of_the_training(train) -> None:
+def test_samples_continue_the_random_numbers_of_the_training(train) -> None:
     result = train(DOCS, model=SMALL, config=TrainConfig(steps=2, seed=9))
     rng = random.Random(9)
     rng.shuffle(DOCS.copy())
@@ -277,7 +274,7 @@ def test_samples_go_on_with_the_random_numbers_of_the_training(train) -> None:
     assert result.rng().random() == rng.random()
 
 
-def test_an_event_comes_about_every_50_ms(train) -> None:
+def test_an_event_is_sent_about_every_50_ms(train) -> None:
     events = []
     steps = 10 if train.keywords["engine"] == "reference" else 60_000
     result = train(["maximilian"] * 3, config=TrainConfig(steps=steps), on_event=events.append)
@@ -304,7 +301,7 @@ def test_one_slow_write_does_not_delay_the_next_checkpoint(monkeypatch) -> None:
     assert saved_at == [0, 5, 25, 45, 65, 85]
 
 
-def test_the_result_says_what_it_was_made_of(train) -> None:
+def test_the_result_contains_its_settings(train) -> None:
     result = train(DOCS, model=SMALL, config=TrainConfig(steps=3))
     assert (result.data.n_docs, result.state.step, result.config.steps) == (5, 3, 3)
     assert result.model.vocab_size == result.tokenizer.vocab_size == 10

@@ -30,7 +30,7 @@ def moments(config: TrainConfig) -> list[int]:
     return found
 
 
-def test_the_moments_are_every_hundredth_of_the_training_in_its_tail() -> None:
+def test_moments_are_spread_evenly_over_the_tail() -> None:
     assert moments(TrainConfig(steps=1000, average_tail=0.05)) == [960, 970, 980, 990, 1000]
     assert moments(TrainConfig(steps=5, average_tail=0.4)) == [4, 5]
     assert moments(TrainConfig(steps=5, average_tail=1)) == [1, 2, 3, 4, 5]
@@ -38,7 +38,7 @@ def test_the_moments_are_every_hundredth_of_the_training_in_its_tail() -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 99, 101, 199, 1055, 12_345])
-def test_the_last_step_is_a_moment_and_there_are_a_hundred_at_most(steps) -> None:
+def test_the_last_step_is_a_moment_of_at_most_a_hundred(steps) -> None:
     found = moments(TrainConfig(steps=steps, average_tail=1))
     assert found[-1] == steps
     assert len(found) <= 100
@@ -46,7 +46,7 @@ def test_the_last_step_is_a_moment_and_there_are_a_hundred_at_most(steps) -> Non
 
 
 @pytest.mark.parametrize("numbers", [np.array, partial(array, "d")], ids=["numpy", "array"])
-def test_the_mean_is_that_of_all_weights_it_was_given(numbers) -> None:
+def test_the_mean_covers_all_weights_that_were_added(numbers) -> None:
     average = WeightAverage(numbers([1.0, 2.0]), 1, 10, 12)
     for step, weights in ((11, [2.0, 8.0]), (12, [6.0, 5.0])):
         average = average.updated(numbers(weights), step)
@@ -54,7 +54,7 @@ def test_the_mean_is_that_of_all_weights_it_was_given(numbers) -> None:
     assert (average.n, average.step) == (3, 12)
 
 
-def test_the_result_is_the_mean_of_the_weights_of_its_tail(train) -> None:
+def test_the_result_is_the_mean_weight_of_the_tail(train) -> None:
     states = []
     config = TrainConfig(steps=10, average_tail=0.3)
     result = train(DOCS, config=config, on_state=states.append, state_every=1)
@@ -64,7 +64,7 @@ def test_the_result_is_the_mean_of_the_weights_of_its_tail(train) -> None:
     assert flat == pytest.approx(np.mean(last, axis=0).tolist(), rel=1e-5, abs=1e-7)
 
 
-def test_the_held_out_losses_are_those_of_the_mean(train) -> None:
+def test_the_held_out_losses_belong_to_the_mean(train) -> None:
     parts = split(DOCS, validation=0.2, test=0.2)
     result = train(parts, config=TrainConfig(steps=20, average_tail=0.5))
     model = InferenceGpt(result, engine=result.state.engine)
@@ -76,7 +76,7 @@ def test_the_held_out_losses_are_those_of_the_mean(train) -> None:
     assert plain.val_loss != result.val_loss
 
 
-def test_a_training_that_gets_more_steps_averages_its_new_tail_alone(train) -> None:
+def test_an_extended_training_averages_only_its_new_tail(train) -> None:
     short = train(DOCS, config=TrainConfig(steps=10, average_tail=0.5))
     for steps, n in ((40, 20), (11, 2)):
         longer = TrainConfig(steps=steps, average_tail=0.5)

@@ -3,6 +3,7 @@ import math
 import pytest
 
 from microgpt import TrainConfig, Value
+from microgpt.engine.training import trainer
 from microgpt.engine.training.trainer import CompiledEngine
 from microgpt.errors import ConfigError
 from microgpt.verify.checks import run_checks
@@ -14,7 +15,7 @@ def test_all_checks_pass() -> None:
     assert all(check.passed for check in checks), checks
 
 
-def test_the_whole_of_karpathys_run_is_replayed_names_included(golden) -> None:
+def test_karpathys_whole_run_is_replayed_with_its_names(golden) -> None:
     """By the compiled engine; test_golden_run.py has that of the reference, which takes long."""
     losses: list[float] = []
     *_, run, names = run_checks(
@@ -28,7 +29,7 @@ def test_the_whole_of_karpathys_run_is_replayed_names_included(golden) -> None:
     assert names.outcome == "20 of 20 agree"
 
 
-def test_a_wrong_derivative_fails_every_check_of_gradients_and_the_replay(monkeypatch) -> None:
+def test_a_wrong_derivative_fails_gradients_and_replay(monkeypatch) -> None:
     right = Value.exp
 
     def wrong(self: Value) -> Value:
@@ -44,7 +45,14 @@ def test_a_wrong_derivative_fails_every_check_of_gradients_and_the_replay(monkey
     assert not any(checks.values()), checks
 
 
-def test_gradients_that_are_nan_fail_every_check_of_the_compiled_engine(monkeypatch) -> None:
+def test_zero_gradients_fail_every_check_of_gradients(monkeypatch) -> None:
+    monkeypatch.setattr(Value, "backward", lambda self: None)
+    checks = [check for check in run_checks(steps=2) if "gradients" in check.name]
+    assert len(checks) == 4
+    assert not any(check.passed for check in checks)
+
+
+def test_nan_gradients_fail_every_check_of_the_engine(monkeypatch) -> None:
     run = CompiledEngine._take_steps
 
     def broken(self, *args, **options):
@@ -60,13 +68,14 @@ def test_gradients_that_are_nan_fail_every_check_of_the_compiled_engine(monkeypa
 
 
 def test_a_wrong_rate_fails_the_replay_on_both_engines(monkeypatch) -> None:
-    monkeypatch.setattr(TrainConfig, "lr_at", lambda self, step: 0.011 + 0 * step)
+    monkeypatch.setattr(TrainConfig, "lr_at", lambda self, step: 0.011)
+    monkeypatch.setattr(trainer, "learning_rates", lambda config, steps: 0.011 + 0 * steps)
     runs = [check for check in run_checks(steps=3) if "Karpathy's run" in check.name]
     assert len(runs) == 3
     assert not any(check.passed for check in runs)
 
 
 @pytest.mark.parametrize("steps", [0, 1001])
-def test_only_the_steps_of_his_run_can_be_replayed(steps: int) -> None:
+def test_only_steps_of_karpathys_run_can_be_replayed(steps: int) -> None:
     with pytest.raises(ConfigError, match=f"steps must be from 1 to 1000, got {steps}"):
         next(run_checks(steps=steps))

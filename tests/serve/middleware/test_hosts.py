@@ -28,11 +28,11 @@ EVIL = {"Host": "evil.example", "Origin": "http://evil.example", "Sec_Fetch_Site
         ("löcalhost", ""),
     ],
 )
-def test_the_host_of_an_authority_is_its_name_in_one_spelling(authority, host) -> None:
+def test_a_host_has_one_normalised_spelling(authority, host) -> None:
     assert host_of(authority) == host
 
 
-def test_a_page_of_a_stranger_gets_no_text(names) -> None:
+def test_a_foreign_page_gets_no_text(names) -> None:
     refused = names.request("POST", GENERATE, {}, **EVIL)
     assert refused.status == 403
     assert refused.json == {
@@ -59,7 +59,7 @@ def test_a_page_of_a_stranger_gets_no_text(names) -> None:
         ("x" * 9000, False),
     ],
 )
-def test_by_default_only_loopback_names_are_allowed(names, host, is_allowed) -> None:
+def test_only_loopback_hosts_are_allowed_by_default(names, host, is_allowed) -> None:
     reply = names.get("/microgpt/v1/model", Host=host)
     assert reply.status in ((200,) if is_allowed else (400, 403))  # 400: not a host at all
     assert len(reply.body) < 1000
@@ -77,7 +77,7 @@ def test_by_default_only_loopback_names_are_allowed(names, host, is_allowed) -> 
         ("", 403),
     ],
 )
-def test_by_default_only_pages_of_this_machine_may_ask(names, origin, status) -> None:
+def test_only_local_origins_are_allowed_by_default(names, origin, status) -> None:
     assert names.request("POST", GENERATE, {}, Origin=origin).status == status
 
 
@@ -88,11 +88,11 @@ def test_a_page_opened_as_a_file_is_told_to_use_http(names) -> None:
     )
 
 
-def test_a_request_without_host_comes_from_no_browser(names) -> None:
+def test_a_request_without_host_is_not_from_a_browser(names) -> None:
     assert names.raw(b"GET /ready HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200 ")
 
 
-def test_names_that_are_set_are_allowed_and_health_checks_by_address(serve, names_dir) -> None:
+def test_configured_hosts_and_health_checks_are_allowed(serve, names_dir) -> None:
     server = serve(
         names_dir,
         HOST="0.0.0.0",
@@ -112,7 +112,7 @@ def test_names_that_are_set_are_allowed_and_health_checks_by_address(serve, name
     assert server.get("/health", Host="evil.example").status == 403
 
 
-def test_an_exposed_service_without_names_answers_any_and_is_warned_of(serve, names_dir) -> None:
+def test_a_public_service_without_hosts_warns(serve, names_dir) -> None:
     server = serve(names_dir, HOST="0.0.0.0")
     server.wait_for("warning: .*DNS rebinding.* MICROGPT_ALLOWED_HOSTS")
     assert server.get("/health", Host="10.1.2.3:8080").status == 200
@@ -132,5 +132,5 @@ def test_an_exposed_service_without_names_answers_any_and_is_warned_of(serve, na
         ({"allowed_hosts": "*"}, False),
     ],
 )
-def test_names_are_checked_where_a_page_could_do_harm_or_names_are_set(options, is_checked) -> None:
+def test_hosts_are_checked_only_where_a_page_could_do_harm(options, is_checked) -> None:
     assert Settings(**options).checks_hosts == is_checked

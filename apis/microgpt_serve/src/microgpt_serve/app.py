@@ -12,9 +12,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
-from typing import Any
+from typing import Any, cast
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
@@ -26,8 +27,7 @@ from microgpt_serve.middleware.access_log import AccessLogMiddleware
 from microgpt_serve.middleware.auth import AuthMiddleware
 from microgpt_serve.middleware.hosts import HostMiddleware
 from microgpt_serve.openapi import error_responses, openapi_schema
-from microgpt_serve.routes import native, openai
-from microgpt_serve.routes.pages import add_pages
+from microgpt_serve.routes import native, openai, pages
 from microgpt_serve.served_model import ServedModel, load_model
 from microgpt_serve.settings import Settings, read_settings
 
@@ -60,6 +60,7 @@ def create_app(settings: Settings | None = None, model: ServedModel | None = Non
         state.scheduler.start()
         yield
         state.scheduler.close()
+        state.work.close()
 
     app = FastAPI(
         title="microgpt",
@@ -70,14 +71,19 @@ def create_app(settings: Settings | None = None, model: ServedModel | None = Non
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        servers=[{"url": "."}],  # relative to /openapi.json, for proxies that add a path prefix
     )
     for router in ROUTERS:
+        for route in cast("list[APIRoute]", router.routes):
+            if "GET" in (route.methods or ()):  # in the schema, HEAD would be another operation
+                app.add_api_route(
+                    route.path, route.endpoint, methods=pages.READ_METHODS, include_in_schema=False
+                )
         app.include_router(router, responses=error_responses(router))
-    add_pages(app)
+    app.include_router(pages.router)
     app.openapi = partial(openapi_schema, app, settings)  # type: ignore[method-assign]
-    paths = [route.path_format for router in ROUTERS for route in router.routes]  # type: ignore[attr-defined]
-    paths += ["/", "/docs", "/openapi.json"]
-    state = app.state.app_state = AppState(settings, model, paths)
+    paths = [route.path_format for router in (*ROUTERS, pages.router) for route in router.routes]  # type: ignore[attr-defined]
+    state = app.state.app_state = AppState(settings, model, [*paths, "/openapi.json"])
     app.add_middleware(AuthMiddleware, keys=state.keys, rate_limit=settings.rate_limit)
     if settings.checks_hosts:
         app.add_middleware(

@@ -2,9 +2,9 @@
 
 import asyncio
 import math
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, TypeVar
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
 
 from fastapi import Depends, Request
 
@@ -14,8 +14,7 @@ from microgpt_serve.metrics import Metrics
 from microgpt_serve.middleware.auth import ApiKeys
 from microgpt_serve.served_model import ServedModel
 from microgpt_serve.settings import Settings
-
-T = TypeVar("T")
+from microgpt_serve.work_queue import WorkQueue
 
 
 class AppState:
@@ -26,23 +25,23 @@ class AppState:
         self.model = model
         key = settings.api_key.get_secret_value() if settings.api_key else None
         self.keys = ApiKeys(key, settings.api_keys_file)
-        self.metrics = Metrics(routes, lambda: self.scheduler.n_waiting)
+        self.metrics = Metrics(routes, lambda: self.scheduler.n_waiting + self.work.n_waiting)
         self.metrics.set_model(model.name, model.version)
         self.scheduler = BatchScheduler(settings.queue_limit, on_speed=self.metrics.observe_speed)
+        self.work = WorkQueue(settings.queue_limit)
         self.is_draining = False
-        self.n_running = 0  # number of queued or running requests
+        self.n_running = 0  # number of requests that shutdown waits for
         self.n_body_bytes = 0  # total size of bodies being received or validated
         self.large_body_lock = asyncio.Lock()  # held while pausing between chunks of a large body
-        self._executor = ThreadPoolExecutor(1, "blocking")
 
-    async def call(self, function: Callable[[], T], *, is_slow: bool) -> T:
-        """Call a function and return its result; slow functions run on the executor thread.
-
-        The executor has one thread; with several, the event loop would often wait for the GIL.
-        """
-        if not is_slow:
-            return function()
-        return await asyncio.get_running_loop().run_in_executor(self._executor, function)
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Make shutdown wait for the request that is in this context."""
+        self.n_running += 1
+        try:
+            yield
+        finally:
+            self.n_running -= 1
 
     def check_open(self) -> None:
         """Raise ServeError if the service is shutting down."""

@@ -10,8 +10,9 @@ import contextlib
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from time import perf_counter
 from weakref import WeakKeyDictionary
 
@@ -20,9 +21,12 @@ from microgpt.engine.decoding.arrays import DecodeArrays
 from microgpt.engine.decoding.decoder import max_sequences
 from microgpt.inference import InferenceGpt
 from microgpt.sampling import Continuation, Job
-from microgpt_serve.errors import RETRY_AFTER_S, ServeError
+from microgpt_serve.errors import QueueFullError
+from microgpt_serve.work_queue import TOKENS_PER_PLACE
 
+MIN_TOKENS = 64  # tokens that the smallest request counts as, because each takes memory
 MAX_BATCHES = 8  # maximum number of batches per thread; limits memory use
+MAX_LARGE = 4  # maximum number of batches per thread that begin with a request of a whole place
 SpareArrays = WeakKeyDictionary[InferenceGpt, list[DecodeArrays]]  # reusable arrays per model
 Outcome = list[Continuation] | Exception
 
@@ -39,6 +43,19 @@ class QueuedRequest:
     is_cancelled: bool = False
     is_taken: bool = False  # True once a thread has added the request to a batch
 
+    @cached_property
+    def n_tokens(self) -> int:
+        """Maximum number of tokens to read and to generate, within bounds, to limit the queue."""
+        prompts, job = self.job.prompts, self.job
+        most_new = job.rules.max_tokens or self.model.config.block_size
+        n_tokens = len(job.seeds) * sum(len(one) + most_new for one in prompts)
+        return min(max(MIN_TOKENS, n_tokens), TOKENS_PER_PLACE)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the request takes a whole place in the queue."""
+        return self.n_tokens == TOKENS_PER_PLACE
+
 
 class BatchScheduler:
     """Queues requests and runs the worker threads that process them."""
@@ -52,12 +69,16 @@ class BatchScheduler:
     ) -> None:
         """Create a scheduler with `n_threads` worker threads, by default one per available core.
 
+        It accepts requests while fewer than `queue_limit` places are taken. A request takes a
+        place, or a part of it if it has less than TOKENS_PER_PLACE tokens.
+
         When a thread finishes requests, `on_speed(n_tokens, seconds)` is called on the event loop
         with the number of their tokens and the thread's working time since its previous call.
         """
         has_affinity = hasattr(os, "sched_getaffinity")  # missing on macOS and Windows
         n_cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-        self._queue_limit, self._on_speed = queue_limit, on_speed
+        self._limit, self._on_speed = queue_limit * TOKENS_PER_PLACE, on_speed
+        self._n_tokens = 0  # of requests that are not yet in a batch; guarded by `_changed`
         self._n_threads = n_threads or n_cores
         self._new: list[QueuedRequest] = []  # submitted in this event-loop iteration
         self._waiting: deque[QueuedRequest] = deque()
@@ -89,10 +110,12 @@ class BatchScheduler:
     def submit(
         self, model: InferenceGpt, job: Job, changed: asyncio.Event | None = None
     ) -> QueuedRequest:
-        """Add a job to the queue. Raise ServeError if the queue is full."""
-        if self.n_waiting >= self._queue_limit:
-            raise ServeError(503, "the queue is full; try again later", retry_after_s=RETRY_AFTER_S)
+        """Add a job to the queue. Raise QueueFullError if the queue is full."""
         request = QueuedRequest(model, job, self.loop.create_future(), changed)
+        with self._changed:
+            if self._n_tokens >= self._limit:
+                raise QueueFullError
+            self._n_tokens += request.n_tokens
         if not self._new:
             self.loop.call_soon(self._flush)
         self._new.append(request)
@@ -112,10 +135,12 @@ class BatchScheduler:
         if not request.is_taken:
             with self._changed, contextlib.suppress(ValueError):
                 self._waiting.remove(request)
+                self._n_tokens -= request.n_tokens
 
     def _work(self) -> None:
         """Process requests until the scheduler is closed. Runs in each worker thread."""
         batches: deque[_RunningBatch] = deque()
+        is_turn_of_old = False  # a new batch runs at once, but not several in a row
         spare = SpareArrays()
         seconds = 0.0  # working time since a request last finished
         while True:
@@ -124,8 +149,9 @@ class BatchScheduler:
                     self._changed.wait()
                 if self._is_closed:
                     return
-                if self._waiting and len(batches) < MAX_BATCHES:
-                    batches.append(_RunningBatch(self._take(), spare))
+                is_turn_of_old = not is_turn_of_old and bool(batches)
+                if not is_turn_of_old and (requests := self._take(batches)):
+                    batches.appendleft(_RunningBatch(requests, spare))
                 if self._waiting:  # `_flush` wakes only one thread for all new requests
                     self._changed.notify()
             batch = batches.popleft()
@@ -142,9 +168,14 @@ class BatchScheduler:
             else:
                 batch.close()
 
-    def _take(self) -> list[QueuedRequest]:
-        """Dequeue the first waiting request and all requests that can join the same batch."""
-        first = self._waiting.popleft()
+    def _take(self, batches: Collection["_RunningBatch"]) -> list[QueuedRequest]:
+        """Dequeue the first request that a thread may begin, and all that can join its batch."""
+        has_room = sum(batch.is_large for batch in batches) < MAX_LARGE
+        able = (one for one in self._waiting if has_room or not one.is_large)
+        first = next(able, None)
+        if first is None or len(batches) == MAX_BATCHES:
+            return []
+        self._waiting.remove(first)
         room = max_sequences(first.model.config, first.job.rules) - first.job.n_sequences
         taken, left = [first], list[QueuedRequest]()
         for request in self._waiting:
@@ -157,6 +188,7 @@ class BatchScheduler:
         self._waiting = deque(left)
         for request in taken:
             request.is_taken = True
+            self._n_tokens -= request.n_tokens
         return taken
 
     def _deliver(
@@ -188,6 +220,7 @@ class _RunningBatch:
 
     def __init__(self, requests: list[QueuedRequest], spare: SpareArrays) -> None:
         self.requests = dict(enumerate(requests))
+        self.is_large = requests[0].is_large
         self._model = requests[0].model
         self._spare = spare.setdefault(self._model, [])
         self._batch: Batch | None = None

@@ -49,11 +49,13 @@ class ServeError(Exception):
         message: str,
         *,
         field: str | None = None,  # name of the invalid field in the request body
+        code: str | None = None,  # OpenAI's name of the problem
         retry_after_s: int | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.status, self.field, self.headers = status, field, headers
+        self.code = code or _OPENAI_CODES.get(status)
         if retry_after_s is not None:
             self.headers = {"retry-after": str(retry_after_s)}
 
@@ -69,9 +71,16 @@ class ServeError(Exception):
             "message": str(self),
             "type": _OPENAI_TYPES.get(self.status, default),
             "param": self.field,
-            "code": _OPENAI_CODES.get(self.status),
+            "code": self.code,
         }
         return _to_json({"error": error})
+
+
+class QueueFullError(ServeError):
+    """Raised when too much work waits for a thread."""
+
+    def __init__(self) -> None:
+        super().__init__(503, "the queue is full; try again later", retry_after_s=RETRY_AFTER_S)
 
 
 class ClientDisconnectedError(ServeError):
@@ -105,6 +114,8 @@ def _to_json(body: object) -> bytes:
     return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
 
+# OpenAI's codes of validation errors, keyed by pydantic error type
+VALIDATION_CODES = {"unsupported": "unsupported_parameter", "extra_forbidden": "unknown_parameter"}
 _RULES = {  # messages, keyed by pydantic error type
     "missing": "is missing",
     "too_short": "must not be empty",

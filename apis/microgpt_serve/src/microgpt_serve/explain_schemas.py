@@ -2,7 +2,14 @@
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from microgpt.config import MAX_SIZE, N_ALTERNATIVES
 from microgpt_serve.schemas import WHOLE_FLOAT, ChatMessage, Messages, RequestBody, example
@@ -19,9 +26,11 @@ class ExplainedMessage(ChatMessage):
 
     content: str
 
+    model_config = ConfigDict(json_schema_extra={})
+
     @field_validator("content")
     @classmethod
-    def _check_content(cls, content: str) -> str:
+    def _check_content(cls, content: str, info: ValidationInfo) -> str:
         return content
 
 
@@ -57,7 +66,7 @@ class ExplainRequest(RequestBody):
         return self
 
 
-class Alternative(BaseModel):
+class ExplainedAlternative(BaseModel):
     """A token that might have come."""
 
     token: int
@@ -65,7 +74,7 @@ class Alternative(BaseModel):
     probability: float
 
 
-class Prediction(BaseModel):
+class ExplainedPrediction(BaseModel):
     """What the model predicted at one position, and what came."""
 
     token: int = Field(description="The token that came.")
@@ -73,7 +82,9 @@ class Prediction(BaseModel):
     probability: float = Field(description="Probability that the model gave to it.")
     bits: float = Field(description="Surprise: minus the binary logarithm of the probability.")
     entropy: float = Field(description="Entropy of all probabilities, in bits.")
-    alternatives: list[Alternative] = Field(description="The most likely tokens, in order.")
+    alternatives: list[ExplainedAlternative] = Field(
+        description="The most likely tokens, in order."
+    )
 
 
 class ExplainResponse(BaseModel):
@@ -83,7 +94,7 @@ class ExplainResponse(BaseModel):
         description="Surprise at the whole text, including its end unless it is running text."
     )
     n_scored: int = Field(description="Number of predictions whose surprise counts.")
-    predictions: list[Prediction] = Field(
+    predictions: list[ExplainedPrediction] = Field(
         description="The predictions in order. The last one is of the end; in running text, "
         "of what may come next, which does not count."
     )
@@ -96,4 +107,10 @@ class ExplainResponse(BaseModel):
     )
     activations: dict[str, list[float] | list[list[float]]] = Field(
         description="Numbers of one position by name, in the order in which they are computed."
+    )
+    tokens_dropped: int | None = Field(
+        None, description="Number of tokens in the dropped turns of a conversation."
+    )
+    unknown_characters: str | None = Field(
+        None, description="Characters removed from a conversation."
     )

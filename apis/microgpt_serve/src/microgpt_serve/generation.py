@@ -1,18 +1,51 @@
-"""Run generation jobs, and cancel jobs at the deadline or when the client disconnects."""
+"""Run generation jobs and other work, and cancel both at the deadline or on a disconnect."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 
 from fastapi import Request
 
 from microgpt.sampling import Continuation, Job
+from microgpt.steps import Steps
 from microgpt_serve.app_state import AppState
 from microgpt_serve.batch_scheduler import QueuedRequest
 from microgpt_serve.errors import ClientDisconnectedError, ServeError
 from microgpt_serve.served_model import ServedModel
+from microgpt_serve.work_queue import one_step
 
 WATCH_AFTER_S = 0.05  # delay before watching for a disconnect; most replies finish sooner
+CHARACTERS_PER_TOKEN = 512  # validated or encoded in the time that a small model needs for a token
+T = TypeVar("T")
+
+
+async def run_steps(
+    state: AppState,
+    request: Request,
+    steps: Steps[T],
+    n_tokens: int,
+    *,
+    is_begun: bool = False,
+) -> T:
+    """Run work in a thread and return its result; see `WorkQueue.submit` for the last arguments.
+
+    Raises:
+        ServeError: The queue is full, the deadline has passed, or the client has disconnected.
+    """
+    result = state.work.submit(steps, n_tokens, is_begun=is_begun)
+    with _watched(state, request, result):
+        return await result
+
+
+async def run_function(
+    state: AppState, request: Request, function: Callable[[], T], n_characters: int, limit: int
+) -> T:
+    """Validate or encode text: in a thread, as `run_steps` does, if it is longer than the limit."""
+    if n_characters <= limit:
+        return function()
+    n_tokens = n_characters // CHARACTERS_PER_TOKEN
+    return await run_steps(state, request, one_step(function), n_tokens)
 
 
 async def run_job(
@@ -21,8 +54,7 @@ async def run_job(
     """Run a job and return its continuations.
 
     Raises:
-        ServeError: The service is shutting down, the queue is full, the deadline has passed, or the
-            client has disconnected.
+        ServeError: The queue is full, the deadline has passed, or the client has disconnected.
     """
     with _queued(state, request, model, job) as queued:
         queued.latest = continuations = await queued.result
@@ -57,36 +89,42 @@ def _queued(
     changed: asyncio.Event | None = None,
 ) -> Iterator[QueuedRequest]:
     """Queue a job. On exit, cancel it if it is unfinished, and count the generated tokens."""
-    state.check_open()
     queued = state.scheduler.submit(model.gpt, job, changed)
-    watcher: list[asyncio.Task[None]] = []
-    timeout_s = state.settings.timeout_s
-    delay_s = min(WATCH_AFTER_S, timeout_s)
-
-    def watch() -> None:
-        watcher.append(asyncio.ensure_future(_watch(request, queued, timeout_s, delay_s)))
-
-    timer = state.scheduler.loop.call_later(delay_s, watch)
-    state.n_running += 1
     try:
-        yield queued
+        with _watched(state, request, queued.result):
+            yield queued
     finally:
-        state.n_running -= 1
         state.scheduler.cancel(queued)
-        timer.cancel()
-        for task in watcher:
-            task.cancel()
         n_tokens = sum(len(one.tokens) for one in queued.latest)
         state.metrics.tokens_of[request.scope["path"]].inc(n_tokens)
 
 
-async def _watch(request: Request, queued: QueuedRequest, timeout_s: float, after_s: float) -> None:
-    """Fail a request when the deadline passes or the client disconnects."""
-    error = ServeError(504, f"the reply was not ready within {timeout_s:g} seconds")
-    with suppress(TimeoutError):
-        async with asyncio.timeout(timeout_s - after_s):
-            while (await request.receive())["type"] != "http.disconnect":
-                pass
-            error = ClientDisconnectedError()
-    if not queued.result.done():
-        queued.result.set_exception(error)
+@contextmanager
+def _watched(state: AppState, request: Request, result: asyncio.Future[Any]) -> Iterator[None]:
+    """Fail a result at the deadline of its request or on a disconnect; cancel it on exit."""
+    loop, timeout_s = asyncio.get_running_loop(), state.settings.timeout_s
+    deadline = request.scope.setdefault("deadline", loop.time() + timeout_s)
+    watcher: list[asyncio.Task[None]] = []
+
+    async def watch() -> None:
+        error = ServeError(504, f"the reply was not ready within {timeout_s:g} seconds")
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                while (await request.receive())["type"] != "http.disconnect":
+                    pass
+                error = ClientDisconnectedError()
+        if not result.done():
+            result.set_exception(error)
+
+    timer = loop.call_at(
+        min(deadline, loop.time() + WATCH_AFTER_S),
+        lambda: watcher.append(asyncio.ensure_future(watch())),
+    )
+    try:
+        with state.running():
+            yield
+    finally:
+        result.cancel()
+        timer.cancel()
+        for task in watcher:
+            task.cancel()

@@ -6,8 +6,10 @@ Protocol errors are reported in the service's error format.
 """
 
 import asyncio
+import contextlib
 import logging
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -18,6 +20,10 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from microgpt_serve.errors import ServeError
+
+with contextlib.suppress(ImportError):
+    from fcntl import ioctl
+    from termios import TIOCOUTQ
 
 try:
     from resource import RLIMIT_NOFILE, getrlimit
@@ -177,15 +183,25 @@ class LimitedProtocol(HttpToolsProtocol):
             self._receive_timer = None
 
     def _start_send_timer(self) -> None:
-        n_waiting = self.transport.get_write_buffer_size()
-        self._send_timer = self.loop.call_later(SEND_S, self._on_slow_reader, n_waiting)
+        self._send_timer = self.loop.call_later(SEND_S, self._on_slow_reader, self._n_unread())
 
     def _on_slow_reader(self, n_waited: int) -> None:
         """Disconnect the client if it has read nothing since the last check."""
-        if self.transport.get_write_buffer_size() < n_waited:
+        if self._n_unread() < n_waited:
             self._start_send_timer()
         else:
             self.transport.abort()
+
+    def _n_unread(self) -> int:
+        """Return the number of bytes that the client has not acknowledged.
+
+        The system takes them from our buffer in large pieces, much later than a slow client reads.
+        """
+        n_bytes: int = self.transport.get_write_buffer_size()
+        with contextlib.suppress(OSError, NameError):  # Windows has no ioctl
+            fd = self.transport.get_extra_info("socket").fileno()
+            n_bytes += int.from_bytes(ioctl(fd, TIOCOUTQ, bytes(4)), sys.byteorder)
+        return n_bytes
 
     def _stop_send_timer(self) -> None:
         if self._send_timer is not None:

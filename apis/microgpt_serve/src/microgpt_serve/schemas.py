@@ -7,6 +7,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationInfo,
     field_validator,
 )
 from pydantic.config import JsonDict
@@ -24,10 +25,11 @@ from microgpt.model_config import Activation, Positions
 from microgpt.printable import printable
 from microgpt.sampling import FinishReason
 from microgpt_serve.errors import MAX_SHOWN, int_if_whole
+from microgpt_serve.served_model import MAX_NEW_TOKENS
 
 MAX_SAMPLES = 50
 MAX_MESSAGES = 4096
-MAX_NEW_TOKENS = 2**14  # maximum number of new tokens per sample or reply
+MAX_ALTERNATIVES = 2**17  # maximum number of likely tokens in a response, at all its positions
 MAX_TEXTS = 1024  # maximum number of texts to score
 MAX_CHARACTERS = 2**17  # maximum number of characters in a prompt or in all messages of a chat
 
@@ -70,6 +72,19 @@ Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES,
 
 # Matches a character that `str.strip` keeps. \S is not portable between regex dialects.
 NOT_BLANK = r"[^\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+# JSON schema of a message. The content is a string or, in OpenAI's API, a list of parts.
+NOT_BLANK_OF_USER: JsonDict = {
+    "if": {"properties": {"role": {"const": "user"}}},
+    "then": {
+        "properties": {
+            "content": {
+                "type": ["string", "array"],
+                "pattern": NOT_BLANK,
+                "contains": {"properties": {"text": {"pattern": NOT_BLANK}}},
+            }
+        }
+    },
+}
 
 
 def example(body: JsonDict) -> ConfigDict:
@@ -134,7 +149,9 @@ class ChatMessage(RequestBody):
     """A message of a conversation."""
 
     role: str = Field(json_schema_extra={"enum": [*ROLES, *IGNORED_ROLES]})
-    content: str = Field(json_schema_extra={"pattern": NOT_BLANK})
+    content: str
+
+    model_config = ConfigDict(json_schema_extra=NOT_BLANK_OF_USER)
 
     @field_validator("role")
     @classmethod
@@ -146,8 +163,8 @@ class ChatMessage(RequestBody):
 
     @field_validator("content")
     @classmethod
-    def _check_content(cls, content: str) -> str:
-        if not content.strip():
+    def _check_content(cls, content: str, info: ValidationInfo) -> str:
+        if info.data.get("role") == "user" and not content.strip():
             raise ValueError("content must not be empty")
         return content
 
@@ -240,6 +257,7 @@ class ModelResponse(BaseModel):
     characters: str = Field(
         description="Characters in the vocabulary; empty for `bpe`, which encodes any character."
     )
+    fold: bool = Field(description="Whether it reads capitals and accents as plain letters.")
     created_at: str | None
     progress: str | None = Field(
         None,

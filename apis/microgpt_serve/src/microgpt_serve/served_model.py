@@ -20,6 +20,7 @@ from microgpt.storage.model_directory import SavedModel, load
 from microgpt.training.engines import prepare_engine
 
 DEFAULT_MODEL_DIR = "output"
+MAX_NEW_TOKENS = 2**14  # maximum number of new tokens per sample or reply
 VERSION_DIGITS = 12
 USES: tuple[Use, ...] = ("generation", "evaluation")  # log-probabilities require "evaluation"
 
@@ -38,6 +39,12 @@ class ServedModel:
     scorer: Scorer | None = None  # None for a chat model
     calibration: Calibration | None = None  # of the scores, if the model has one
     documents: DocumentHashes | None = None  # the training documents, if the model has their hashes
+
+    def max_new_tokens(self, wanted: int | None) -> int | None:
+        """Return the limit of new tokens of a request; None is the end of the context."""
+        if not wanted and self.gpt.config.block_size <= MAX_NEW_TOKENS:
+            return None
+        return min(wanted or MAX_NEW_TOKENS, MAX_NEW_TOKENS)
 
     def __str__(self) -> str:
         kind = "chat" if self.gpt.tokenizer.is_chat else "text"
@@ -70,7 +77,7 @@ def load_model(
         text=saved.text,
         scorer=None if saved.tokenizer.is_chat else Scorer(gpt, text=saved.text),
         calibration=read_calibration(Path(path), saved.meta),
-        documents=read_document_hashes(Path(path)),
+        documents=read_document_hashes(Path(path), saved.meta),
         progress=saved.progress,
         is_demo=is_demo,
     )

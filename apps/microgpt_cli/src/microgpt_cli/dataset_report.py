@@ -10,20 +10,24 @@ from rich.cells import chop_cells
 from rich.console import Console
 from rich.text import Text
 
+from microgpt.amounts import count, duration, percentage
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.documents import load_conversations, load_lines_or_stream, load_text
 from microgpt.data.statistics import RARE, Cut, DataReport, count_with_others, describe
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import Document
+from microgpt.errors import ConversationsError
 from microgpt.printable import printable
 from microgpt.storage.model_directory import SavedModel
 from microgpt.training.expectation import Expectation, expected_loss
 from microgpt.training.finetune import extended_tokenizer
+from microgpt.training.fitting import Fitting
+from microgpt.training.options import TrainOptions
+from microgpt.training.reasons import explain
+from microgpt.training.time_limit import TimeLimit
 from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
-from microgpt_cli.terminal.progress import duration, load_kernels
-from microgpt_cli.training.fitting import explain, fitting_for
-from microgpt_cli.training.time_limit import TimeLimit
+from microgpt_cli.terminal.progress import load_kernels
 from microgpt_cli.training_speed import TrainingSpeed, measure_speed
 from microgpt_report.setting_names import describe_settings
 
@@ -71,24 +75,18 @@ def analyze_file(
     chat: bool,
     column: str | None = None,
     block_size: int | None,
-    budget: float | None = None,
+    options: TrainOptions,
     limit: TimeLimit | None = None,
 ) -> DatasetReport:
     """Compute the statistics of a file and measure the training speed."""
     saved = load_model(model_dir) if model_dir else None
-    # Without --chat, the model or the file extension determines the format.
-    is_chat = chat or (saved.tokenizer.is_chat if saved else data.suffix.lower() == ".jsonl")
     file = TextFile(data)
-    docs: Sequence[Document] | str
-    if column is not None:
-        docs = load_text(file, column=column, tell=note)
-    else:
-        docs = load_conversations(file, tell=note) if is_chat else load_lines_or_stream(file)
+    docs = _read(file, column, chat=chat or (saved.tokenizer.is_chat if saved else None))
     stream = docs if isinstance(docs, str) else None
-    fitting = fitting_for(docs, minutes=limit.minutes if limit else None, budget=budget)
+    fitting = Fitting.of(docs, options, load_kernels=load_kernels, tell=note)
     fitted = fitting.fit(limit)
     expectation = None
-    if (budget or limit) and fitting.parts.validation:
+    if options.has_budget and fitting.parts.validation:
         expectation = expected_loss(fitting.parts, fitted.choice.operations)
     if stream is not None:
         note(f"{data} is read as running text; tokens, lengths and repeats are those of its lines")
@@ -102,10 +100,8 @@ def analyze_file(
     block_size = block_size or default
     model = replace(fitted.choice.model, vocab_size=tokenizer.vocab_size, block_size=block_size)
     load_kernels("compiled", uses=["training"])
-    if stream is None:
-        pieces = docs
-    else:
-        pieces = [stream[i : i + block_size] for i in range(0, len(stream), block_size)]
+    starts = range(0, len(stream or ""), block_size)
+    pieces = docs if stream is None else [stream[i : i + block_size] for i in starts]
     return DatasetReport(
         file=file,
         report=report,
@@ -117,9 +113,22 @@ def analyze_file(
         config=fitted.choice.config,
         speed=measure_speed(pieces, model, tokenizer, fitted.choice.config.batch_size),
         suitability=_suitability(saved, report, docs) if saved else None,
-        explanation=explain(fitted) if budget or limit else (),
+        explanation=explain(fitted) if options.has_budget else (),
         expectation=expectation,
     )
+
+
+def _read(file: TextFile, column: str | None, *, chat: bool | None) -> Sequence[Document] | str:
+    """Return what `train` would read; if `chat` is None, with --chat if it has conversations."""
+    if column is not None:
+        return load_text(file, column=column, tell=note)
+    if not chat:
+        try:
+            return load_lines_or_stream(file)
+        except ConversationsError:
+            if chat is False or not file.path.is_file():  # a pipe cannot be read again
+                raise
+    return load_conversations(file, tell=note)
 
 
 def as_facts(found: DatasetReport) -> dict[str, object]:
@@ -216,7 +225,7 @@ def _facts(found: DatasetReport) -> Iterator[tuple[str, str]]:
     counts = report.char_counts
     visible = "".join(char for char in counts if _is_visible(char))
     lines = chop_cells(visible, WIDTH - INDENT - 2)
-    yield "alphabet", f"{len(counts):,} character{'s' * (len(counts) > 1)}"
+    yield "alphabet", count(len(counts), "character")
     for line in lines[:N_ALPHABET_LINES]:
         yield "", line
     if n_more := sum(map(len, lines[N_ALPHABET_LINES:])):
@@ -243,7 +252,7 @@ def _histogram(report: DataReport) -> Iterator[str]:
     labels = [f"{b.first:,}" if b.first == b.last else f"{b.first:,}-{b.last:,}" for b in bins]
     width, most = max(map(len, labels)), max(b.n_docs for b in bins)
     for label, b in zip(labels, bins, strict=True):
-        share = _percent(b.n_docs, report.n_docs) if b.n_docs else ""
+        share = percentage(b.n_docs / report.n_docs) if b.n_docs else ""
         yield f"  {label:>{width}}  {_bar(b.n_docs / most)} {share}".rstrip()
 
 
@@ -276,8 +285,8 @@ def _training(found: DatasetReport) -> Iterator[str]:
     unit = "documents" if found.n_characters is None else "chunks"  # of block_size characters
     rate = f"{speed.docs_per_s:,.0f} {unit}/s, {speed.tokens_per_s:,.0f} tokens/s"
     seconds = config.steps * config.batch_size / speed.docs_per_s
-    yield from _fact(f"{config.steps:,} steps", _duration(seconds))
-    yield from _fact(f"all {unit}", _duration(found.report.n_tokens / speed.tokens_per_s))
+    yield from _fact(f"{config.steps:,} steps", duration(seconds))
+    yield from _fact(f"all {unit}", duration(found.report.n_tokens / speed.tokens_per_s))
     yield from _fact("on this computer", rate)
 
 
@@ -325,14 +334,4 @@ def _clip(doc: Document) -> str:
 
 def _with_percent(n: int, total: int) -> str:
     """Format a number and its percentage of the total."""
-    return f"{n:,} ({_percent(n, total)})" if n else "none"
-
-
-def _percent(n: int, total: int) -> str:
-    return f"{n / total:.1%}" if n / total >= 0.0005 else "<0.1%"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 0.001:
-        return "less than 0.001 s"
-    return f"{seconds:.2g} s" if seconds < 9.95 else duration(seconds)
+    return f"{n:,} ({percentage(n / total)})" if n else "none"

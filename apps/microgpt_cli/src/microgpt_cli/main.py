@@ -65,7 +65,8 @@ def command() -> NoReturn:
     try:
         main()
     except SystemExit as end:
-        if threading.active_count() > 1:
+        others = {*threading.enumerate()} - {threading.current_thread()}
+        if not all(thread.daemon for thread in others):
             raise  # waits for the threads
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError):

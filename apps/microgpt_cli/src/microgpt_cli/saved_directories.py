@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from microgpt.amounts import count
+from microgpt.data.contamination import Bounds, bounds_of
 from microgpt.errors import MicrogptError
 from microgpt.files.atomic_files import committed_path
 from microgpt.files.regular_file import read_regular_file
-from microgpt.model import count_params
-from microgpt.model_config import ModelConfig
+from microgpt.model_config import ModelConfig, count_params
 from microgpt.printable import printable
 
 Kind = Literal["model", "training", "search", "sweep", "run"]
@@ -50,6 +51,7 @@ class Saved:
     evaluations: int | None = None  # number of evaluations of a search or a sweep
     loss: float | None = None  # training loss, or the score if a search maximizes a score
     val_loss: float | None = None
+    contamination: Bounds | None = None  # of the validation set
     problem: str | None = None  # error message if the metadata is unreadable
 
 
@@ -85,7 +87,7 @@ def age(seconds: float) -> str:
     """Format an age in the largest unit that fits, such as "3 hours"."""
     for unit, length in UNITS:
         if n := int(seconds // length):
-            return f"{n:,} {unit}{'s' * (n > 1)}"
+            return count(n, unit)
     return "less than a minute"
 
 
@@ -106,10 +108,10 @@ def _cells(saved: Saved) -> tuple[str, str, str, str, str]:
     if saved.steps_planned is not None:
         steps += f" of {saved.steps_planned:,}"
     if saved.evaluations is not None:
-        steps = f"{saved.evaluations:,} evaluation{'s' * (saved.evaluations != 1)}"
+        steps = count(saved.evaluations, "evaluation")
     loss = "-" if saved.loss is None else f"{saved.loss:.4f}"
     if saved.val_loss is not None:
-        loss = f"{saved.val_loss:.4f} held-out"
+        loss = f"{saved.val_loss:.4f} held-out{saved.contamination or ''}"
     return saved.kind, size, steps, saved.problem or loss, age(time.time() - saved.modified)
 
 
@@ -135,6 +137,7 @@ def _model(directory: Path, meta: dict[str, Any], modified: float) -> Saved:
         steps=_int(training.get("steps")),
         loss=_number(training.get("train_loss")),
         val_loss=_number(training.get("val_loss")),
+        contamination=bounds_of(training, "validation"),
     )
 
 
@@ -151,6 +154,7 @@ def _training(directory: Path, state: dict[str, Any], modified: float) -> Saved 
         steps_planned=_int(state["config"]["steps"]),
         loss=_number(state.get("train_loss")),
         val_loss=_number(best.get("val_loss")),
+        contamination=bounds_of(state, "validation"),
     )
 
 

@@ -8,14 +8,15 @@ from pathlib import Path
 import altair as alt
 from altair.typing import ChartType
 
+from microgpt.amounts import duration
 from microgpt_evolution.budgeted.genome import BudgetedGenome
 from microgpt_evolution.budgeted.objective import EVALUATIONS
-from microgpt_evolution.budgeted.records import RungRecord, read_rungs
+from microgpt_evolution.budgeted.records import BudgetedRecords, RungRecord
 from microgpt_evolution.errors import RunError
 from microgpt_report import look, theme
 from microgpt_report.evaluation_rows import RULE, kind_of
 from microgpt_report.page import Report, Row, Section, Table
-from microgpt_report.run_facts import change, cost, describe_data, duration
+from microgpt_report.run_facts import change, cost, describe_data
 from microgpt_report.setting_names import in_words, value_in_words
 
 N_ROWS = 20  # maximum number of organisms in the table
@@ -27,7 +28,8 @@ def budgeted_report(directory: Path) -> Report:
     Raises:
         RunError: the run is damaged, or no organism has a loss yet.
     """
-    settings, rungs = read_rungs(directory)
+    run = BudgetedRecords.read(directory)
+    settings, rungs = run.settings, run.lines
     curves = _curves(rungs)
     if not curves:
         raise RunError(f"{directory} has no evaluations yet; try again later")

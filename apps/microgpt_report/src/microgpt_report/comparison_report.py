@@ -50,18 +50,19 @@ def _headline(summaries: Sequence[RunSummary]) -> str:
 
 def _check_data(summaries: Sequence[RunSummary]) -> str:
     """Return a description of the runs' documents; raise RunError if the documents differ."""
-    known = [s for s in summaries if s.run.settings.get("data_sha256") is not None]
+    known = [(summary.name, summary.settings) for summary in summaries if summary.settings]
     if not known:
         return "unknown (imported logs)"
-    first, sha256 = known[0], known[0].run.settings["data_sha256"]
-    for summary in known:
-        if (other := summary.run.settings["data_sha256"]) != sha256:
+    first, settings = known[0]
+    sha256 = settings.data_sha256
+    for name, each in known:
+        if (other := each.data_sha256) != sha256:
             raise RunError(
-                f"{first.name} and {summary.name} use different documents (sha256 "
+                f"{first} and {name} use different documents (sha256 "
                 f"{sha256[:N_HEX]}… and {other[:N_HEX]}…), so their losses are not comparable; "
                 "report them separately"
             )
-    return describe_data(first.run.settings["input"], sha256)
+    return describe_data(settings.input, sha256)
 
 
 def _rows(summary: RunSummary) -> list[Row]:
@@ -71,7 +72,7 @@ def _rows(summary: RunSummary) -> list[Row]:
     rows: list[Row] = []
     best: float | None = None
     flops = 0
-    for n, entry in enumerate(summary.run.entries, start=1):
+    for n, entry in enumerate(summary.run.lines, start=1):
         worth = measure.of(entry.evaluation)
         flops += entry.flops or 0
         if worth is not None and entry.origin != CONFIRM:
@@ -95,8 +96,8 @@ def _rows(summary: RunSummary) -> list[Row]:
 def _table(summaries: Sequence[RunSummary], evaluations: Sequence[Row]) -> Section:
     rows = []
     for summary in summaries:
-        winner, retest, entries = summary.winner, summary.retest, summary.run.entries
-        seed, flops = summary.run.settings.get("seed"), sum(entry.flops or 0 for entry in entries)
+        winner, retest, entries = summary.winner, summary.retest, summary.run.lines
+        seed, flops = summary.run.settings.seed, sum(entry.flops or 0 for entry in entries)
         cells = [
             "–" if seed is None else str(seed),
             f"{len(entries):,}",
@@ -124,7 +125,7 @@ def _charts(summaries: Sequence[RunSummary]) -> Iterator[Section]:
         scale = theme.color_scale([summary.name for summary in alike])
         legend = alt.Legend(symbolType="stroke")
         color = alt.Color("run:N", title=None, scale=scale, legend=legend)
-        has_flops = any(entry.flops for summary in alike for entry in summary.run.entries)
+        has_flops = any(entry.flops for summary in alike for entry in summary.run.lines)
         yield Section(
             f"progress{i or ''}",
             f"Progress: {measure.name}",

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from microgpt_evolution.population import Organism
-from microgpt_evolution.runs.evaluation_record import EvaluationRecord
+from microgpt_evolution.search.records import EvaluationRecord
 from microgpt_report.page import Row
 from microgpt_report.run_summary import CONFIRM, PRIMORDIAL, RunSummary, title_of
 
@@ -32,7 +32,7 @@ def kind_of(origin: str) -> str:
 
 def evaluation_rows(summary: RunSummary) -> list[Row]:
     """Return one row per evaluation, worst first, so that the best organisms are drawn on top."""
-    rows = [_row(summary, entry) for entry in summary.run.entries]
+    rows = [_row(summary, entry) for entry in summary.run.lines]
     is_loss = all(measure.is_loss for measure in summary.measures.values())
 
     def worth(row: Row) -> float:

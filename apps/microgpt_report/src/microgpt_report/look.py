@@ -6,6 +6,13 @@ from typing import Any
 # left out, so that all have a contrast of 3:1 with both backgrounds.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#3a9bd1", "#b57d00")
 BLUE, ORANGE, GREEN, PINK, SKY, AMBER = COLORS
+# For more names: each is, among colors with this contrast, as far as possible from all before it
+# and far from the last one (in OKLab, at least 0.085 and 0.17).
+MORE_COLORS = (
+    *("#963cc3", "#c31e5a", "#a578ff", "#69691e", "#965a87", "#4b78ff", "#ff5a69", "#008700"),
+    *("#a54b2d", "#007869", "#789600", "#d25ad2", "#695ab4", "#d23c96", "#8778c3", "#d22d1e"),
+    *("#3c5ae1", "#c35a69"),
+)
 GREY = "#8a8a8a"
 # Colors of text, secondary text, lines and background.
 SCHEMES = {

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from statistics import fmean
 
+from microgpt.amounts import duration
 from microgpt_evolution.search.retest_file import RetestFile
 from microgpt_report.run_summary import LOSSES, PRIMORDIAL, Measure, RunSummary
 from microgpt_report.setting_names import describe_settings
@@ -22,7 +23,7 @@ def headline(summary: RunSummary) -> str:
         end = fmean(again)
     start, _ = _start(summary, name)
     found = f"{measure.name} {change(start, end)}"
-    seconds = sum(entry.seconds or 0 for entry in summary.run.entries)
+    seconds = sum(entry.seconds or 0 for entry in summary.run.lines)
     how = f", evolved in {duration(seconds)} of training" if seconds else ", evolved"
     return found[0].upper() + found[1:] + how + ("" if _is_complete(summary) else " so far")
 
@@ -40,12 +41,12 @@ def facts(summary: RunSummary) -> dict[str, str]:
             measured += f", {fmean(again):.4f} retested"
         found["winner"] = f"{winner.id}, {measured}{state}"
         found["genome"] = describe_settings(asdict(winner.genome))
-    entries = summary.run.entries
+    entries = summary.run.lines
     n_failed = sum(entry.evaluation.status != "ok" for entry in entries)
     found["evaluations"] = f"{len(entries):,}{f' ({n_failed:,} failed)' if n_failed else ''}"
     if flops := sum(entry.flops or 0 for entry in entries):  # imported logs record no FLOPs
         found["cost"] = cost(flops, sum(entry.seconds or 0 for entry in entries))
-    if (seed := summary.run.settings.get("seed")) is not None:
+    if (seed := summary.run.settings.seed) is not None:
         found["seed"] = str(seed)
     settings = summary.settings
     if settings is None:
@@ -67,11 +68,6 @@ def change(start: float, end: float) -> str:
     return next((text for text in shown if len({*text.split(" → ")}) > 1), shown[-1])
 
 
-def duration(seconds: float) -> str:
-    """Format a duration in seconds, such as "6.1 s" or "1,204 s"."""
-    return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:,.0f} s"
-
-
 def cost(operations: float, seconds: float) -> str:
     """Format a cost, such as "52.3 GFLOP, 2.7 s of training"."""
     giga = operations / 1e9
@@ -84,13 +80,13 @@ def describe_data(path: str, sha256: str) -> str:
 
 
 def _is_complete(summary: RunSummary) -> bool:
-    return summary.retest is not None or summary.run.is_imported
+    return summary.retest is not None or summary.settings is None
 
 
 def _start(summary: RunSummary, population: str) -> tuple[float, str]:
     """Return the value from which a population started, and what was measured."""
     measure = summary.measures[population]
-    for entry in summary.run.entries:
+    for entry in summary.run.lines:
         if entry.origin == PRIMORDIAL and (worth := measure.of(entry.evaluation)) is not None:
             return worth, "primordial genome"
     everyone = (generation.populations.get(population, ()) for generation in summary.generations)

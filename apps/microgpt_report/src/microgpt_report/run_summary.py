@@ -12,10 +12,14 @@ from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.hydra_heads import HEADS, HeadName
 from microgpt_evolution.population import POPULATION, Evaluation, Organism, Provenance, rank
-from microgpt_evolution.runs.evaluation_record import EvaluationRecord
-from microgpt_evolution.runs.records import RecordedRun, read_recorded
-from microgpt_evolution.runs.run_directory import EVALUATIONS
+from microgpt_evolution.runs.run_files import EVALUATIONS
 from microgpt_evolution.search.aesthetic_search import JUDGE
+from microgpt_evolution.search.records import (
+    EvaluationRecord,
+    RecordedImport,
+    RecordedSearch,
+    read_search,
+)
 from microgpt_evolution.search.replay import Generation, replay
 from microgpt_evolution.search.retest_file import RetestFile, read_retest
 from microgpt_evolution.search.settings import SearchSettings
@@ -29,7 +33,9 @@ class Measure:
     """The value by which a population is ranked."""
 
     name: str
-    score: str | None = None  # key in `Scores.scores`; None in loss searches, which use the fitness
+    score: str | None = (
+        None  # key in `NameScores.scores`; None in loss searches, which use the fitness
+    )
 
     @property
     def title(self) -> str:
@@ -60,15 +66,19 @@ class RunSummary:
     """The records of a search, and the generations reconstructed from these records."""
 
     name: str  # shortened but unambiguous path of the run directory
-    run: RecordedRun
-    settings: SearchSettings | None  # None for imported runs
+    run: RecordedSearch | RecordedImport
     generations: Sequence[Generation]  # all generations recorded so far
     retest: RetestFile | None  # retest of the winner; None until the search has ended
 
     @property
+    def settings(self) -> SearchSettings | None:
+        """The settings of the search; None for imported runs."""
+        return self.run.settings if isinstance(self.run.settings, SearchSettings) else None
+
+    @property
     def objective(self) -> str:
         """The objective of the search. Imported logs are always loss searches."""
-        return self.settings.objective if self.settings else "loss"
+        return self.run.settings.objective
 
     @property
     def last_generation(self) -> int:
@@ -86,7 +96,7 @@ class RunSummary:
             return {n: Measure(f"{head.title} score", n) for n, head in heads.items()}
         if self.objective == "aesthetic":
             return {name: Measure("judge score", JUDGE) for name in names}
-        loss = LOSSES.get(str(self.run.settings.get("fitness")), "loss")
+        loss = LOSSES.get(self.run.settings.fitness or "", "loss")
         return {name: Measure(loss) for name in names}
 
     @property
@@ -137,7 +147,7 @@ class RunSummary:
         for population, measure in self.measures.items():
             found = [
                 (self.n_params(e.genome), value if measure.is_loss else -value, e.id)
-                for e in self.run.entries
+                for e in self.run.lines
                 if self.population_of(e) == population
                 and e.origin not in (CONFIRM, PRIMORDIAL)
                 and (value := self.worth(e)) is not None
@@ -180,21 +190,23 @@ def read_run_summary(directory: Path, name: str) -> RunSummary:
     Raises:
         RunError: the run does not exist, is damaged, or has no generations yet.
     """
-    run = read_recorded(directory)
+    run = read_search(directory)
     return summarise(run, name, read_retest(run.directory))
 
 
-def summarise(run: RecordedRun, name: str, retest: RetestFile | None = None) -> RunSummary:
+def summarise(
+    run: RecordedSearch | RecordedImport, name: str, retest: RetestFile | None = None
+) -> RunSummary:
     """Return the summary of a run; raise RunError if the run is damaged or has no generations."""
-    if run.is_imported:
-        return RunSummary(name, run, None, _imported_generations(run), retest)
-    settings = SearchSettings.of(run)
-    known = {(entry.genome, entry.seed): entry.evaluation for entry in run.entries}
+    settings = run.settings
+    if not isinstance(settings, SearchSettings):
+        return RunSummary(name, run, _imported_generations(run.lines, run.directory), retest)
+    known = {(line.genome, line.seed): line.evaluation for line in run.lines}
     generations = replay(
         settings.search(), settings.n_generations, lambda genome, seed: known.get((genome, seed))
     )
-    summary = RunSummary(name, run, settings, generations, retest)
-    if unknown := [entry.id for entry in run.entries if not summary.knows(entry)]:
+    summary = RunSummary(name, run, generations, retest)
+    if unknown := [line.id for line in run.lines if not summary.knows(line)]:
         raise RunError(
             f"{run.directory / EVALUATIONS}: {unknown[0]} does not belong to this search; the file "
             "was edited or was written by another version of microgpt"
@@ -204,14 +216,14 @@ def summarise(run: RecordedRun, name: str, retest: RetestFile | None = None) -> 
     return summary
 
 
-def _imported_generations(run: RecordedRun) -> list[Generation]:
+def _imported_generations(lines: Sequence[EvaluationRecord], directory: Path) -> list[Generation]:
     """Reconstruct the generations of an imported run from ids of the form g<number>-<rank>."""
     organisms = []
-    for entry in run.entries:
+    for entry in lines:
         place = re.fullmatch("g([0-9]{1,9})-([0-9]{1,9})", entry.id)
         if place is None:
             raise RunError(
-                f"{run.directory / EVALUATIONS}: id {entry.id!r:.40} must consist of a "
+                f"{directory / EVALUATIONS}: id {entry.id!r:.40} must consist of a "
                 "generation and a rank, such as g3-1; import the log again"
             )
         origin, evaluation = cast(Provenance, entry.origin), entry.evaluation

@@ -208,7 +208,10 @@ def _law(series: Series) -> Iterator[str]:
         return
     if (fitted := series.law) is None:
         noun = NOUNS[series.axis]
-        yield f"No power law: the loss does not fall reliably with the {noun}, or falls in one step"
+        yield (
+            f"No power law: the loss does not fall reliably with the {noun}, falls in one step, or "
+            "more seeds are needed to determine the exponent"
+        )
         return
     exponent = _number(fitted, lambda law: law.exponent)
     formula = f"{fitted.law.scale:.4g} · {series.axis}^-{exponent}"

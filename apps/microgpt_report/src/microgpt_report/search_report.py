@@ -39,7 +39,7 @@ def _sections(summary: RunSummary) -> Iterator[Section | None]:
     yield genes.section(summary, done)
     yield importance.section(summary, done)
     yield species.section(summary)
-    if not summary.run.is_imported:
+    if summary.settings:
         yield lineage.section(summary)
     if summary.objective == "hydra":
         yield exchanges.section(summary)

@@ -7,6 +7,7 @@ from pathlib import Path
 import altair as alt
 from altair.typing import ChartType
 
+from microgpt.amounts import count, duration
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, differing
 from microgpt_evolution.sweep.records import SweepResult, SweepSettings
@@ -15,7 +16,7 @@ from microgpt_report import scaling_tables, theme
 from microgpt_report.charts import scaling as scaling_chart
 from microgpt_report.charts.setting_marks import SettingMarks
 from microgpt_report.page import Report, Row, Section
-from microgpt_report.run_facts import change, cost, describe_data, duration
+from microgpt_report.run_facts import change, cost, describe_data
 from microgpt_report.setting_names import describe_settings
 from microgpt_report.training_runs import labels
 
@@ -27,7 +28,9 @@ def sweep_report(directories: Sequence[Path]) -> Report:
         RunError: a sweep is damaged, there are no results, or the sweeps use different documents.
     """
     sweeps = scaling_tables.read_sweeps(directories, "report")
-    results = [result for _, found in sweeps for result in found]
+    # Sweeps may share training runs, which count once; a finished run counts rather than a failed.
+    found = sorted((r for _, some in sweeps for r in some), key=lambda result: result.is_ok)
+    results = [*{(result.config, result.seed): result for result in found}.values()]
     if not results:
         raise RunError(f"{directories[0]} has no results yet; try again later")
     scaling = Scaling.of(results)
@@ -59,14 +62,14 @@ def _headline(results: Sequence[SweepResult], scaling: Scaling) -> str:
     took = duration(sum(result.seconds for result in results))
     n = len(losses)
     found = f"{max(losses):.4f}" if n == 1 else change(max(losses), min(losses))
-    return f"Held-out loss {found}, {n:,} configuration{'s' * (n > 1)} in {took} of training"
+    return f"Held-out loss {found}, {count(n, 'configuration')} in {took} of training"
 
 
 def _facts(
     sweeps: Sequence[SweepSettings], results: Sequence[SweepResult], scaling: Scaling
 ) -> dict[str, str]:
     finished = [result for result in results if result.is_ok]
-    n_asked = sum(len(sweep.tasks) for sweep in sweeps)
+    n_asked = len({task for sweep in sweeps for task in sweep.tasks})
     seeds = sorted({seed for sweep in sweeps for seed in sweep.seeds})
     facts = {}
     if scaling.front:

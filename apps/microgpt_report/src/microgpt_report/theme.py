@@ -109,10 +109,8 @@ def loss_axis(field: str, title: str, padding: int = 8) -> alt.Y:
 
 
 def color_scale(names: Sequence[str]) -> alt.Scale:
-    """Return one color per name, or a sequential scheme if there are more names than colors."""
-    if len(names) > len(look.COLORS):
-        return alt.Scale(domain=names, scheme=SHADES)
-    return alt.Scale(domain=names, range=look.COLORS[: len(names)])
+    """Return one color per name. After 24 names, the colors repeat."""
+    return alt.Scale(domain=names, range=[*look.COLORS, *look.MORE_COLORS][: len(names)])
 
 
 def kind_color(kinds: set[str]) -> alt.Color:

@@ -8,9 +8,10 @@ from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
+from microgpt.data.contamination import HELD_OUT, bounds_of
 from microgpt.errors import CheckpointError
 from microgpt.files.atomic_files import committed_path, read, read_consistently
-from microgpt.model import count_params
+from microgpt.model_config import count_params
 from microgpt.printable import printable
 from microgpt.state import TrainResult
 from microgpt.storage.meta import MAX_META_BYTES, META, Meta, meta_of, parse_meta
@@ -35,6 +36,8 @@ class TrainingRun:
     points: Sequence[HistoryPoint]  # at least one point
     settings: Mapping[str, object]  # training settings by name; empty until meta.json is written
     test_loss: float | None  # test loss in nats per token; None if not measured
+    val_mark: str = ""  # whether the held-out loss is of contaminated documents
+    test_mark: str = ""
 
     @cached_property
     def training(self) -> Curve:
@@ -131,7 +134,9 @@ def _with_settings(label: str, points: Sequence[HistoryPoint], meta: Meta) -> Tr
         and isinstance(fact, int | float | str)
     }
     test_loss = meta.training.get("test_loss")
-    return TrainingRun(label, points, settings, test_loss if isinstance(test_loss, float) else None)
+    test_loss = test_loss if isinstance(test_loss, float) else None
+    marks = [str(bounds_of(meta.training, name) or "") for name in HELD_OUT]
+    return TrainingRun(label, points, settings, test_loss, *marks)
 
 
 def _read_meta(path: Path) -> Meta | None:

@@ -1,16 +1,12 @@
 """The genome of a budgeted search: all settings of a training run but its number of steps."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from functools import cache
-from types import UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
-from microgpt.config import Activation, ModelConfig, Optimizer, Positions, TextKind, TrainConfig
-from microgpt.errors import ConfigError
-from microgpt.training.choice import WARMUP, Choice
-from microgpt.training.operations import step_operations
-from microgpt_evolution.errors import GenomeError
+from microgpt.config import Activation, Optimizer, Positions, TextKind, TrainConfig
+from microgpt.training.choice import Choice, with_steps
+from microgpt_evolution.genome import BaseGenome
 
 MAX_TOKENS_PER_STEP = 1_000_000
 LIMITS: Mapping[str, tuple[float, float]] = {  # minimum and maximum of each number
@@ -26,12 +22,14 @@ LIMITS: Mapping[str, tuple[float, float]] = {  # minimum and maximum of each num
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetedGenome:
+class BudgetedGenome(BaseGenome):
     """The settings of a training run; the number of steps follows from the operations.
 
     Raises:
         GenomeError: a gene is out of range, or two genes contradict each other.
     """
+
+    limits: ClassVar = LIMITS
 
     n_embd: int
     n_layer: int
@@ -52,19 +50,6 @@ class BudgetedGenome:
     final_norm: bool
     out_scale: float
 
-    def __post_init__(self) -> None:
-        for name, kind in _kinds().items():
-            _check(name, getattr(self, name), kind)
-        try:
-            self.model(vocab_size=1)
-            TrainConfig(**self._fields_of(TrainConfig))
-        except ConfigError as error:
-            raise GenomeError(str(error)) from error
-
-    def model(self, vocab_size: int) -> ModelConfig:
-        """Return the model configuration for a tokenizer with this number of tokens."""
-        return ModelConfig(**self._fields_of(ModelConfig) | {"vocab_size": vocab_size})
-
     def train_config(
         self, operations: float, length: float, *, vocab_size: int, text: TextKind, evaluations: int
     ) -> TrainConfig:
@@ -75,7 +60,7 @@ class BudgetedGenome:
             length: mean number of predicted tokens per document or chunk.
             vocab_size: number of tokens of the tokenizer.
         """
-        facts: dict[str, Any] = self._fields_of(TrainConfig) | {"text": text}
+        facts: dict[str, Any] = self.settings_of(TrainConfig) | {"text": text}
         config = TrainConfig(
             batch_size=max(1, round(self.n_tokens / length)), evaluations=evaluations, **facts
         )
@@ -108,46 +93,5 @@ class BudgetedGenome:
         known |= {"vocab_size": vocab_size, "n_tokens": round(choice.config.batch_size * length)}
         return cls(**{name: known[name] for name in GENES})
 
-    def _fields_of(self, kind: type[ModelConfig] | type[TrainConfig]) -> dict[str, Any]:
-        names = {field.name for field in fields(kind)} - {"vocab_size"}
-        return {name: gene for name, gene in asdict(self).items() if name in names}
-
-
-def with_steps(
-    config: TrainConfig, model: ModelConfig, operations: float, length: float
-) -> TrainConfig:
-    """Return the settings with as many steps as the operations allow, without evaluations.
-
-    The number of steps is a multiple of that of the evaluations, so the last one is at the end.
-    """
-    steps = max(1, int(operations / step_operations(model, config, length)))
-    steps = max(steps - steps % config.evaluations, min(steps, config.evaluations))
-    return replace(config, steps=steps, warmup_steps=steps // WARMUP)
-
 
 GENES = tuple(field.name for field in fields(BudgetedGenome))
-
-
-@cache
-def _kinds() -> dict[str, Any]:
-    return get_type_hints(BudgetedGenome)
-
-
-def _check(name: str, gene: object, kind: Any) -> None:
-    """Raise GenomeError unless a gene has the right type and is within its limits."""
-    kinds = get_args(kind) if get_origin(kind) is UnionType else (kind,)
-    if get_origin(kind) is Literal:
-        if gene not in get_args(kind):
-            expected = ", ".join(map(repr, get_args(kind)))
-            raise GenomeError(f"{name} must be one of {expected}, got {gene!r:.80}")
-        return
-    if type(None) in kinds and gene is None:
-        return
-    is_number = isinstance(gene, int | float) and not isinstance(gene, bool)
-    if not (isinstance(gene, bool) if bool in kinds else is_number):
-        raise GenomeError(f"{name} must be a {kinds[0].__name__}, got {gene!r:.80}")
-    if int in kinds and not isinstance(gene, int):
-        raise GenomeError(f"{name} must be an integer, got {gene!r:.80}")
-    least, most = LIMITS.get(name, (0, MAX_TOKENS_PER_STEP))
-    if not least <= gene <= most:  # type: ignore[operator]
-        raise GenomeError(f"{name} must be between {least:g} and {most:g}, got {gene!r:.40}")

@@ -11,7 +11,7 @@ from microgpt.data.folding import char_tokenizer
 from microgpt.data.sizes import Sizes, measure
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import Tokenizer, count_predictions
-from microgpt.model import count_params
+from microgpt.model_config import count_params
 from microgpt.state import TrainEvent, TrainingPlan, TrainState
 from microgpt.training.engines import bytes_needed
 from microgpt.training.operations import evaluation_operations, step_operations
@@ -48,6 +48,7 @@ class Rung:
     genome: BudgetedGenome
     seed: int
     until: int = EVALUATIONS  # number of evaluations at which to stop
+    n_known: int = 0  # number of evaluations whose losses are known
     state: TrainState | None = field(default=None, compare=False, repr=False)
 
 

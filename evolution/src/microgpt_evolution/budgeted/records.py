@@ -8,34 +8,31 @@ import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from microgpt.error_format import first_problem
 from microgpt.errors import CheckpointError
-from microgpt.files.atomic_files import as_argument, publish
-from microgpt.files.directory_lock import DirectoryLock
+from microgpt.files.atomic_files import publish
 from microgpt.files.path_text import path_from_text
 from microgpt.state import TrainingPlan, TrainState
 from microgpt.storage.meta import STATE_DESCRIPTION
 from microgpt.storage.training_state import STATE, encode_state, read_state
-from microgpt_evolution.budgeted.contestant import Contestant, Origin
+from microgpt_evolution.budgeted.contestant import Origin
 from microgpt_evolution.budgeted.genome import BudgetedGenome
-from microgpt_evolution.budgeted.objective import EVALUATIONS, RungResult
-from microgpt_evolution.budgeted.settings import BUDGET, BudgetedSettings
-from microgpt_evolution.errors import GenomeError, RunError
-from microgpt_evolution.runs.evaluation_record import REMEDY
-from microgpt_evolution.runs.run_directory import RunDirectory, read_settings, whole_lines
+from microgpt_evolution.budgeted.objective import EVALUATIONS, Rung
+from microgpt_evolution.budgeted.settings import BudgetedSettings
+from microgpt_evolution.errors import RunError
+from microgpt_evolution.objectives.trial import Trial
+from microgpt_evolution.population import Evaluation
+from microgpt_evolution.runs.run_directory import Line, RunDirectory
 
 ORGANISMS = "organisms"
 _Loss = Annotated[float, Field(ge=0, le=1e100)]
 
 
-class RungRecord(BaseModel):
+class RungRecord(Line):
     """A line of evaluations.jsonl: the losses of an organism in one rung, and their cost."""
-
-    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
     id: str
     origin: Origin
@@ -49,83 +46,63 @@ class RungRecord(BaseModel):
     cpu_seconds: float
     reason: str | None = None  # why there are no losses
 
-    @classmethod
-    def parse(cls, line: bytes, where: str) -> "RungRecord":
-        """Parse a line; raise RunError with the location on failure."""
-        try:
-            return cls.model_validate_json(line)
-        except ValidationError as error:
-            raise RunError(f"{where}: {first_problem(error)}; {REMEDY}") from error
-        except GenomeError as error:
-            raise RunError(f"{where}: {error}; {REMEDY}") from error
+    @property
+    def key(self) -> tuple[str, int]:
+        """The organism and the end of the rung."""
+        return self.id, self.until
 
 
-class BudgetedRecords(RunDirectory):
+class BudgetedRecords(RunDirectory[BudgetedSettings, RungRecord]):
     """The records of a budgeted search; see `RunDirectory`."""
 
-    def __init__(self, directory: Path, settings: dict[str, Any], lock: DirectoryLock) -> None:
-        super().__init__(directory, settings, lock)
-        self.search = BudgetedSettings.parse(settings, directory)
-        self._rungs: dict[tuple[str, int], RungRecord] = {}
+    settings_type, line_type = BudgetedSettings, RungRecord
 
-    @property
-    def n_known(self) -> int:
-        """The number of recorded rungs."""
-        return len(self._rungs)
-
-    def known(self, organism: Contestant, until: int) -> tuple[float, ...] | None:
+    def known(self, trial: Trial[Rung]) -> Evaluation | None:
         """Return the recorded losses of an organism in a rung, or None.
 
         Raises:
             RunError: another genome or seed is recorded.
         """
-        rung = self._rungs.get((organism.id, until))
-        if rung is None:
+        line = self.final((trial.id, trial.config.until))
+        if line is None:
             return None
-        if (rung.genome, rung.seed) != (organism.genome, organism.seed):
+        if (line.genome, line.seed) != (trial.config.genome, trial.seed):
             raise RunError(
-                f"{self.directory} has another genome for {organism.id}, from another version of "
+                f"{self.directory} has another genome for {trial.id}, from another version of "
                 "microgpt or NumPy; start a new search"
             )
-        return rung.losses or (math.inf,)
+        if not line.losses:
+            return Evaluation("diverged", losses=(math.inf,))
+        return Evaluation("ok", min(line.losses), losses=line.losses)
 
     def add(
-        self,
-        organism: Contestant,
-        until: int,
-        result: RungResult,
-        *,
-        operations: float,
-        seconds: float,
-        cpu_seconds: float,
-        reason: str | None = None,
+        self, trial: Trial[Rung], evaluation: Evaluation, *, flops: float, n_params: int
     ) -> None:
         """Write the state of an organism, then its losses.
 
         Raises:
             CheckpointError: they cannot be written.
         """
-        if result.plan and result.state:
-            self.keep(organism.id, result.plan, result.state)
+        if evaluation.checkpoint:
+            self.keep(trial.id, *evaluation.checkpoint)
         rung = RungRecord(
-            id=organism.id,
-            origin=organism.origin,
-            parents=organism.parents,
-            genome=organism.genome,
-            seed=organism.seed,
-            until=until,
-            losses=tuple(loss for loss in result.losses if loss < math.inf),
-            operations=operations,
-            seconds=round(seconds, 4),
-            cpu_seconds=round(cpu_seconds, 4),
-            reason=reason,
+            id=trial.id,
+            origin=cast(Origin, trial.origin),
+            parents=trial.parents,
+            genome=trial.config.genome,
+            seed=trial.seed,
+            until=trial.config.until,
+            losses=tuple(loss for loss in evaluation.losses if loss < math.inf),
+            operations=flops,
+            seconds=round(evaluation.seconds, 4),
+            cpu_seconds=round(evaluation.cpu_seconds, 4),
+            reason=evaluation.reason or None,
         )
-        self._append(rung.model_dump_json().encode() + b"\n")
-        self._rungs[organism.id, until] = rung
+        self.append(rung)
 
     def keep(self, id: str, plan: TrainingPlan, state: TrainState) -> None:
         """Write the state of a training run; raise CheckpointError on failure."""
-        plan = replace(plan, input=path_from_text(self.search.input))
+        plan = replace(plan, input=path_from_text(self.settings.input))
         content, description = encode_state(plan, state, "running")
         publish(self._place(id), {STATE: content, STATE_DESCRIPTION: description})
 
@@ -136,31 +113,9 @@ class BudgetedRecords(RunDirectory):
         except CheckpointError:
             return None
 
-    def forget(self, organism: Contestant) -> None:
+    def forget(self, id: str) -> None:
         """Remove the state of an organism that will not be trained on."""
-        shutil.rmtree(self._place(organism.id), ignore_errors=True)
+        shutil.rmtree(self._place(id), ignore_errors=True)
 
     def _place(self, id: str) -> Path:
         return self.directory / ORGANISMS / id
-
-    @classmethod
-    def _check(cls, settings: dict[str, Any], path: Path) -> None:
-        if BUDGET not in settings:
-            raise RunError(
-                f"{path} is not a search with a budget; resume it with: "
-                f"microgpt evolve --resume {as_argument(path)}"
-            )
-
-    def _take(self, line: bytes, where: str) -> None:
-        rung = RungRecord.parse(line, where)
-        self._rungs[rung.id, rung.until] = rung
-
-
-def read_rungs(directory: Path) -> tuple[BudgetedSettings, list[RungRecord]]:
-    """Return the settings and rungs of a search, which may still be running.
-
-    Raises:
-        RunError: there is no such search, or its records are damaged beyond the last line.
-    """
-    settings = BudgetedSettings.parse(read_settings(directory), directory)
-    return settings, [RungRecord.parse(line, where) for where, line in whole_lines(directory)]

@@ -3,11 +3,10 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from threading import Event
-from time import perf_counter, thread_time
 
 from microgpt.data.split import Split
+from microgpt.model_config import count_params
 from microgpt.state import TrainResult, TrainState
 from microgpt.training.train import train
 from microgpt_evolution.budgeted.contestant import Contestant, rank
@@ -15,16 +14,16 @@ from microgpt_evolution.budgeted.objective import (
     STUDENT_LENGTH,
     BudgetedObjective,
     Rung,
-    RungResult,
 )
 from microgpt_evolution.budgeted.records import BudgetedRecords
-from microgpt_evolution.budgeted.search import Run, surrogate_search
+from microgpt_evolution.budgeted.search import Run, SurrogateSearch
 from microgpt_evolution.errors import NoWinnerError, StoppedError
+from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
+from microgpt_evolution.objectives.trial import Trial
+from microgpt_evolution.population import Evaluation, Status
 from microgpt_evolution.seeds import training_seed
 from microgpt_evolution.space import Space
-from microgpt_evolution.workers.pickled_once import PickledOnce
-from microgpt_evolution.workers.pools import Pool, Threads
-from microgpt_evolution.workers.retrying_driver import Outcome, evaluate_all
+from microgpt_evolution.workers.pools import Pool
 
 STUDENT = "student"  # name of its state among those of the organisms
 # Minimum mean length of a teacher's chunks, relative to the winner's. If a shorter context splits
@@ -45,12 +44,33 @@ class BudgetedEvent:
 
 
 @dataclass(frozen=True)
-class _Trained:
-    """The result of a rung and its duration."""
+class _Rungs:
+    """The objective of rungs, for a `CachedEvaluator`."""
 
-    result: RungResult
-    seconds: float
-    cpu_seconds: float
+    objective: BudgetedObjective
+
+    def flops(self, rung: Rung) -> float:
+        """Return the operations of a rung, including its evaluations."""
+        return self.objective.cost(rung.genome, rung.until - rung.n_known)
+
+    def n_params(self, rung: Rung) -> int:
+        """Return the number of parameters."""
+        return count_params(self.objective.settings(rung.genome)[0])
+
+    def refusal(self, rung: Rung) -> None:
+        """Refuse nothing; the search asks only for what the objective accepts."""
+
+    def measure(
+        self, rung: Rung, seed: int, should_stop: Callable[[], bool] | None = None
+    ) -> Evaluation:
+        """Train up to the end of a rung; the evaluation is invalid if training was stopped."""
+        result = self.objective.run(rung, should_stop)
+        losses = result.losses[-(rung.until - rung.n_known) :]
+        checkpoint = (result.plan, result.state) if result.plan and result.state else None
+        status: Status = "diverged" if math.inf in losses else "ok"
+        return Evaluation(
+            status, min(losses, default=math.inf), losses=losses, checkpoint=checkpoint
+        )
 
 
 class BudgetedSearch:
@@ -66,9 +86,9 @@ class BudgetedSearch:
         should_stop: Event | None = None,
     ) -> None:
         """Prepare a search with the settings in the records."""
-        self._records, self._pool, self._on_event = records, pool, on_event
+        self._records, self._on_event = records, on_event
         self._stop, self.parts = should_stop or Event(), parts
-        self.settings = settings = records.search
+        self.settings = settings = records.settings
         self.objective = BudgetedObjective(
             replace(parts, test=()),  # the search never reads the test set
             settings.text,
@@ -79,9 +99,9 @@ class BudgetedSearch:
         self.organisms: dict[str, Contestant] = {}
         self._generation, self._is_known = 0, True
         self.spent = 0.0  # operations so far
-        is_here = isinstance(pool, Threads)  # only threads can poll the event
-        work = partial(_run, self.objective, self._stop.is_set if is_here else None)
-        self._work = work if is_here else PickledOnce.of(work)
+        self._evaluator = CachedEvaluator(
+            _Rungs(self.objective), pool, records, should_stop=self._stop
+        )
 
     def run(self) -> None:
         """Train organisms until the budget is spent or the target is reached.
@@ -93,7 +113,7 @@ class BudgetedSearch:
         student = objective.student_cost(
             settings.first[0], settings.distill, settings.teacher_samples
         )
-        search = surrogate_search(
+        search = SurrogateSearch(
             Space(settings.values, settings.rates),
             settings.first,
             settings.budget - student,
@@ -102,15 +122,10 @@ class BudgetedSearch:
             accepts=lambda genome: objective.refusal(genome) is None,
             seed=settings.seed,
         )
-        runs = next(search, None)
-        while runs and not self._is_target_reached():
+        while not self._is_target_reached() and (runs := search.ask()):
             self._forget_what_has_ended()
             self._generation += 1
-            losses = self._train(runs)
-            try:
-                runs = search.send(losses)
-            except StopIteration:
-                return
+            search.tell(self._train(runs))
 
     @property
     def best(self) -> Contestant | None:
@@ -131,7 +146,7 @@ class BudgetedSearch:
         """Return the model of an organism; without its state, it is trained again."""
         model, config = self.objective.settings(organism.genome, organism.seed)
         return train(
-            self.parts,
+            self.objective.parts,
             model=model,
             config=config,
             tokenizer=self.objective.tokens(organism.genome.vocab_size).tokenizer,
@@ -187,7 +202,7 @@ class BudgetedSearch:
         )
         plan = replace(models[0].plan, model=model, config=config)
         result = train(
-            self.parts,
+            self.objective.parts,
             model=model,
             config=config,
             tokenizer=self.objective.tokens(best.genome.vocab_size).tokenizer,
@@ -212,53 +227,36 @@ class BudgetedSearch:
         kept = {organism.id for organism in (self.best, *self._teachers()) if organism}
         for organism in self.organisms.values():
             if organism.has_ended and organism.id not in kept:
-                self._records.forget(organism)
+                self._records.forget(organism.id)
 
     def _train(self, runs: Sequence[Run]) -> list[tuple[float, ...]]:
         """Train the organisms of a generation and return their new losses."""
-        records = self._records
-        found = [records.known(*run) for run in runs]
-        todo = [i for i, losses in enumerate(found) if losses is None]
-        costs = [self.objective.cost(o.genome, until - len(o.losses)) for o, until in runs]
-        n_done = len(runs) - len(todo)
+        trials = [self._trial(*run) for run in runs]
+        known = [self._records.known(trial) for trial in trials]
+        n_done = len(runs) - known.count(None)
 
-        def note(i: int, losses: tuple[float, ...]) -> None:
+        def note(i: int, evaluation: Evaluation) -> None:
             nonlocal n_done
-            found[i] = losses
-            n_done += i in todo
-            self.spent += costs[i]
-            self._is_known = self._is_known and i not in todo
-            old = runs[i].organism
-            self.organisms[old.id] = replace(old, losses=(*old.losses, *losses))
+            is_new, old = known[i] is None, runs[i].organism
+            n_done += is_new
+            self.spent += self.objective.cost(old.genome, runs[i].until - len(old.losses))
+            self._is_known = self._is_known and not is_new
+            self.organisms[old.id] = replace(old, losses=(*old.losses, *_losses(evaluation)))
             self._send(runs, n_done)
 
-        def add(place: int, outcome: Outcome[_Trained]) -> None:
-            i = todo[place]
-            if self._stop.is_set():  # after a stop, the result may be incomplete
-                return
-            organism, until = runs[i]
-            done = outcome.result or _Trained(RungResult((math.inf,)), 0.0, 0.0)
-            new = done.result.losses[-(until - len(organism.losses)) :]
-            done = replace(done, result=replace(done.result, losses=new))
-            records.add(
-                organism, until, done.result, operations=costs[i], seconds=done.seconds,
-                cpu_seconds=done.cpu_seconds, reason=outcome.error,
-            )  # fmt: skip
-            note(i, done.result.losses)
-
         self._send(runs, n_done)
-        for i, losses in enumerate(found):
-            if losses is not None:
-                note(i, losses)
-        # Start the longest first, so that workers are not idle while the last one runs.
-        todo.sort(key=lambda i: -costs[i])
-        rungs = [self._rung(*runs[i]) for i in todo]
-        evaluate_all(self._work, rungs, self._pool, on_outcome=add, should_stop=self._stop)
-        return [losses or () for losses in found]
+        for i, evaluation in enumerate(known):
+            if evaluation:
+                note(i, evaluation)
+        return [_losses(evaluation) for evaluation in self._evaluator.measure(trials, note)]
 
-    def _rung(self, organism: Contestant, until: int) -> Rung:
-        """Return the rung, with the state to continue from; without one, it starts again."""
-        return Rung(organism.genome, organism.seed, until, self._state(organism))
+    def _trial(self, organism: Contestant, until: int) -> Trial[Rung]:
+        """Return the trial of a rung, with the state to continue from, if it is to be trained."""
+        n_known = len(organism.losses)
+        is_known = self._records.final((organism.id, until))
+        state = None if is_known else self._state(organism)
+        rung = Rung(organism.genome, organism.seed, until, n_known, state)
+        return Trial(rung, organism.seed, organism.id, organism.origin, organism.parents)
 
     def _state(self, organism: Contestant) -> TrainState | None:
         """Return the state after the known losses of an organism, if it is recorded."""
@@ -279,10 +277,6 @@ class BudgetedSearch:
         )
 
 
-def _run(
-    objective: BudgetedObjective, should_stop: Callable[[], bool] | None, rung: Rung
-) -> _Trained:
-    """Train up to the end of a rung, and measure the time."""
-    started, cpu_started = perf_counter(), thread_time()  # training uses only this thread
-    result = objective.run(rung, should_stop)
-    return _Trained(result, perf_counter() - started, thread_time() - cpu_started)
+def _losses(evaluation: Evaluation) -> tuple[float, ...]:
+    """Return the new losses; infinity if training crashed."""
+    return evaluation.losses or (math.inf,)

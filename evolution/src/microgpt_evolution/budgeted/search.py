@@ -1,17 +1,16 @@
 """Search with a surrogate: train the organisms that promise the lowest losses.
 
-    search = surrogate_search(space, [rule], budget, cost, seed=42)
-    runs = next(search)
-    while True:
-        runs = search.send([train(organism, until) for organism, until in runs])
+    search = SurrogateSearch(space, [rule], budget, cost, seed=42)
+    while runs := search.ask():
+        search.tell([train(organism, until) for organism, until in runs])
 
 The first generation consists of the given genomes and mutants of them. Later, a `Surrogate`
 predicts the final losses of many mutants and crossings of the best organisms, and of the organisms
 whose training has paused. The most promising of all are trained up to their next rung.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, count, islice
 from random import Random
 from typing import NamedTuple
@@ -46,55 +45,56 @@ Losses = Sequence[Sequence[float]]  # new losses of each run; infinity if traini
 Cost = Callable[[BudgetedGenome, int], float]  # operations for a number of evaluations
 
 
-def surrogate_search(
-    space: Space,
-    first: Sequence[BudgetedGenome],
-    budget: float,
-    cost: Cost,
-    *,
-    n_finalists: int = 1,
-    accepts: Callable[[BudgetedGenome], bool] = lambda genome: True,
-    seed: int,
-) -> Generator[Sequence[Run], Losses, None]:
-    """Yield the runs of each generation until the budget is spent.
-
-    Args:
-        first: genomes of the first generation, which also has mutants of them.
-        budget: number of operations.
-        n_finalists: number of organisms with the lowest predicted losses that are trained to the
-            end before the budget is spent.
-        accepts: whether a genome may be trained.
-        seed: seed of the search, from which those of the training runs are derived.
-
-    Raises:
-        GenomeError: no genome is accepted.
-    """
-    n_complete = budget / cost(first[0], EVALUATIONS)
-    size = LARGEST if n_complete >= 4 * LARGEST else SMALLEST
-    breeding = Breeding(space, first, accepts, Random(seed))
-    search = _Search(space, breeding, budget, cost, max(size, len(first)), n_finalists, seed)
-    while runs := search.next_generation():
-        losses = yield runs
-        search.add(runs, losses)
-
-
-@dataclass
-class _Search:
+class SurrogateSearch:
     """The organisms of a search, and the budget that is left."""
 
-    space: Space
-    breeding: "Breeding"
-    budget: float
-    cost: Cost
-    size: int  # maximum number of organisms per generation
-    n_finalists: int
-    seed: int
-    organisms: dict[str, Contestant] = field(default_factory=dict)
-    generation: int = 0
+    def __init__(
+        self,
+        space: Space,
+        first: Sequence[BudgetedGenome],
+        budget: float,
+        cost: Cost,
+        *,
+        n_finalists: int = 1,
+        accepts: Callable[[BudgetedGenome], bool] = lambda genome: True,
+        seed: int,
+    ) -> None:
+        """Prepare a search.
 
-    def next_generation(self) -> list[Run]:
-        """Return what to train next; an empty list if the budget is spent."""
+        Args:
+            first: genomes of the first generation, which also has mutants of them.
+            budget: number of operations.
+            n_finalists: number of organisms with the lowest predicted losses that are trained to
+                the end before the budget is spent.
+            accepts: whether a genome may be trained.
+            seed: seed of the search, from which those of the training runs are derived.
+        """
+        n_complete = budget / cost(first[0], EVALUATIONS)
+        size = LARGEST if n_complete >= 4 * LARGEST else SMALLEST
+        self.size = max(size, len(first))  # maximum number of organisms per generation
+        self.space, self.budget, self.cost, self.seed = space, budget, cost, seed
+        self.breeding = Breeding(space, first, accepts, Random(seed))
+        self.n_finalists = n_finalists
+        self.organisms: dict[str, Contestant] = {}
+        self.generation = 0
+        self._asked: list[Run] = []
+
+    def ask(self) -> list[Run]:
+        """Return what to train next; an empty list if the budget is spent.
+
+        Raises:
+            GenomeError: no genome is accepted.
+        """
         self.generation += 1
+        self._asked = self._next_generation()
+        return self._asked
+
+    def tell(self, losses: Losses) -> None:
+        """Add the new losses of what was asked for."""
+        for (organism, _), new in zip(self._asked, losses, strict=True):
+            self.organisms[organism.id] = replace(organism, losses=(*organism.losses, *new))
+
+    def _next_generation(self) -> list[Run]:
         if not self.organisms:
             founders = self.breeding.founders(self.size)
             return self._affordable(founders)
@@ -109,11 +109,6 @@ class _Search:
         return self._most_promising(
             surrogate, min(losses), candidates, reserved
         ) or self._affordable(finalists)
-
-    def add(self, runs: Sequence[Run], losses: Losses) -> None:
-        """Add the new losses of runs."""
-        for (organism, _), new in zip(runs, losses, strict=True):
-            self.organisms[organism.id] = replace(organism, losses=(*organism.losses, *new))
 
     def _most_promising(
         self,

@@ -1,28 +1,23 @@
 """Settings of a budgeted search, stored in run.json and used again when the run is resumed."""
 
-import json
-from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from microgpt.config import MAX_SEED, TextKind
-from microgpt.error_format import first_problem
 from microgpt_evolution.budgeted.genome import BudgetedGenome
-from microgpt_evolution.errors import GenomeError, RunError
 from microgpt_evolution.objectives.loss_objective import MAX_BYTES
-from microgpt_evolution.runs.run_directory import RUN
-
-BUDGET = "budget"  # key in the settings of budgeted searches
+from microgpt_evolution.runs.run_directory import BUDGETED, RunSettings
 
 _Operations = Annotated[float, Field(gt=0)]
 _Count = Annotated[int, Field(ge=1)]
 
 
-class BudgetedSettings(BaseModel):
+class BudgetedSettings(RunSettings):
     """The settings of a budgeted search, as stored in run.json."""
 
-    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+    kind = BUDGETED
+    genomes = "first"
 
     budget: _Operations  # operations of the search
     operations: _Operations  # operations of a complete training run, without evaluations
@@ -44,14 +39,3 @@ class BudgetedSettings(BaseModel):
     values: dict[str, tuple[Any, ...]]  # values of each gene
     rates: dict[str, float]  # relative mutation rates; 1 for other genes
     train_winner: str | None = None  # path of the directory for the model of the winner
-
-    @classmethod
-    def parse(cls, settings: dict[str, Any], directory: Path) -> Self:
-        """Parse the settings of a run; raise RunError if it is another kind of run or damaged."""
-        where = f"{directory / RUN}: settings"
-        try:
-            return cls.model_validate_json(json.dumps(settings))
-        except ValidationError as error:
-            raise RunError(f"{where}.{first_problem(error)}") from error
-        except GenomeError as error:
-            raise RunError(f"{where}.first: {error}") from error

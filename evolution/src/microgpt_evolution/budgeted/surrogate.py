@@ -37,7 +37,7 @@ CURVE_VARIANCES = (0.3, 0.8)  # of the genes' effect on the learning curve
 RUN_DEVIATIONS = (0.05, 0.15, 0.3)  # between training runs of the same genome
 
 
-class Prediction(NamedTuple):
+class LossForecast(NamedTuple):
     """The distribution of the modelled logarithm at the end of a training run."""
 
     mean: float
@@ -100,7 +100,7 @@ class Surrogate:
         self._kernel = max(kernels, key=lambda kernel: round(self._fit(kernel), DIGITS))
         self._fit(self._kernel)
 
-    def predict(self, organisms: Sequence[Contestant]) -> list[Prediction]:
+    def predict(self, organisms: Sequence[Contestant]) -> list[LossForecast]:
         """Predict the end of the training runs of organisms, known or new.
 
         Predictions are rounded, so that a search does not depend on the last digits.
@@ -111,7 +111,7 @@ class Surrogate:
         variances = self._kernel.variance - np.square(white).sum(0)
         deviations = self._scale * np.sqrt(np.maximum(variances, 0.0))
         pairs = zip(means.round(DIGITS).tolist(), deviations.round(DIGITS).tolist(), strict=True)
-        return [Prediction(mean, deviation) for mean, deviation in pairs]
+        return [LossForecast(mean, deviation) for mean, deviation in pairs]
 
     def expecting(self, organism: Contestant) -> "Surrogate":
         """Return a surrogate that takes the prediction for an organism as its loss."""

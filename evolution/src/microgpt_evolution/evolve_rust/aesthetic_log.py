@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from microgpt_evolution.evolve_rust.loss_log_end import RETESTED
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.population import Organism
-from microgpt_evolution.search.selection import RETESTED, Candidate
+from microgpt_evolution.search.selection import Candidate
 from microgpt_evolution.search.settings import SearchSettings
 
 N_SHOWN = 5  # number of names shown per organism
@@ -43,10 +44,10 @@ def generation_end(ranked: Sequence[Organism], seconds: float) -> list[str]:
     ]
 
 
-def finalists(candidates: Sequence[Candidate], winner: Candidate, measure: str) -> list[str]:
+def finalists(candidates: Sequence[Candidate], winner: Organism, measure: str) -> list[str]:
     """Return lines with the retest scores of the finalists."""
     return ["", RETESTED] + [
-        f"{'>' if candidate is winner else ' '} {candidate.describe(measure)} | "
+        f"{'>' if candidate.organism is winner else ' '} {candidate.describe(measure)} | "
         f"[{genes(candidate.organism.genome)}] of generation {candidate.organism.generation}"
         for candidate in candidates
     ]

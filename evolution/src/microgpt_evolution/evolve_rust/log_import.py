@@ -20,12 +20,18 @@ from microgpt.files.atomic_files import as_argument
 from microgpt.files.path_text import path_to_text
 from microgpt_evolution.errors import GenomeError, RunError
 from microgpt_evolution.genome import WHOLE_LIMITS, Genome
-from microgpt_evolution.genome_file import GenomeRecord, encode_genome
+from microgpt_evolution.genome_file import GENOME, GenomeRecord, encode_genome
 from microgpt_evolution.objectives.fitness import Fitness
+from microgpt_evolution.objectives.trial import Trial
 from microgpt_evolution.population import Evaluation, Organism, Provenance, Status, rank
-from microgpt_evolution.runs.evaluation_record import EvaluationRecord
-from microgpt_evolution.runs.records import GENOME, IMPORTED_FROM
-from microgpt_evolution.runs.run_directory import EVALUATIONS, RUN, encode_run, new_directory
+from microgpt_evolution.runs.run_files import (
+    EVALUATIONS,
+    RUN,
+    encode_run,
+    new_directory,
+    with_checksum,
+)
+from microgpt_evolution.search.records import EvaluationRecord, ImportedSettings
 
 UNTAGGED = "unknown"
 WITHOUT_LOSS: dict[str, Status] = {
@@ -49,7 +55,7 @@ _ROW = re.compile(
 
 
 @dataclass(frozen=True)
-class LossLog:
+class ParsedLog:
     """The parsed content of a log."""
 
     candidates: tuple[Organism, ...]  # in log order; `slot` is the rank in the generation
@@ -57,7 +63,7 @@ class LossLog:
     left_out: tuple[str, ...]  # error messages for skipped rows, whose genomes are out of range
 
 
-def parse_log(lines: Iterable[str], path: Path) -> LossLog:
+def parse_log(lines: Iterable[str], path: Path) -> ParsedLog:
     """Parse a log; raise RunError if the log has no candidates or no winner."""
     fitness: Fitness = "last-doc"  # evolve-rust's logs do not name the fitness
     seed = generation = last_loss = None
@@ -98,29 +104,26 @@ def parse_log(lines: Iterable[str], path: Path) -> LossLog:
         val_loss=best.evaluation.val_loss,
         seed=None if seed is None or seed > MAX_SEED else seed,
     )
-    return LossLog(tuple(candidates), record, tuple(left_out))
+    return ParsedLog(tuple(candidates), record, tuple(left_out))
 
 
-def write_imported(folder: Path, log: LossLog, source: Path) -> Path:
+def write_imported(folder: Path, log: ParsedLog, source: Path) -> Path:
     """Save a log as a run and return the run directory. Imported runs cannot be resumed."""
-    settings = {
-        "objective": log.winner.objective,
-        "fitness": log.winner.fitness,
-        "seed": log.winner.seed,
-        IMPORTED_FROM: path_to_text(source.absolute()),
-    }
+    settings = ImportedSettings(
+        fitness=log.winner.fitness,
+        seed=log.winner.seed,
+        imported_from=path_to_text(source.absolute()),
+    )
     unknown = dict.fromkeys(("seed", "flops", "seconds", "cpu_seconds"))
     records = [
-        EvaluationRecord.of(
-            o.evaluation, id=o.id, origin=o.origin, parents=(), genome=o.genome, **unknown
-        )
+        EvaluationRecord.of(Trial.of(o), o.evaluation, **unknown)
         for o in log.candidates
         if o.evaluation
     ]
     files = {
-        EVALUATIONS: b"".join(record.encode() for record in records),
+        EVALUATIONS: b"".join(with_checksum(record.encode()) for record in records),
         GENOME: encode_genome(log.winner),
-        RUN: encode_run(settings),
+        RUN: encode_run(settings.model_dump(mode="json")),
     }
     return new_directory(folder, "import", files)
 

@@ -10,7 +10,9 @@ from microgpt_evolution.objectives.fitness import describe_losers
 from microgpt_evolution.objectives.retest import Retest
 from microgpt_evolution.population import Evaluation, Organism, diversity, rank
 from microgpt_evolution.search.blacklist import MIN_FAILURES, Blacklist
+from microgpt_evolution.search.selection import N_REPEATS
 
+RETESTED = f"--- Finalists Retested (Search and {N_REPEATS} Fresh Seeds) ---"
 RULE = "=" * 40
 N_LISTED = 10  # maximum number of top configurations and of blacklisted species in the log
 WORST_LOSS, BAR_SCALE, LONGEST_BAR = 4.0, 12, 40  # bar length: (4.0 - loss) * 12, at most 40

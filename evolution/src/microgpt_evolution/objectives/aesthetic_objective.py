@@ -11,7 +11,7 @@ from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.objectives.judge import known_names
 from microgpt_evolution.objectives.loss_objective import DIVERGED, LossObjective
-from microgpt_evolution.objectives.scores import EVOLVE_RUST_SAMPLES, Scores, score_names
+from microgpt_evolution.objectives.scores import EVOLVE_RUST_SAMPLES, NameScores, score_names
 from microgpt_evolution.population import Evaluation
 
 TEMPERATURE = 1.0
@@ -55,7 +55,7 @@ def generate_and_score(
     n_samples: int,
     seed: int,
     loss: float | None = None,
-) -> tuple[tuple[str, ...], Scores]:
+) -> tuple[tuple[str, ...], NameScores]:
     """Generate names with a model and return the names and their scores.
 
     Args:

@@ -22,7 +22,7 @@ OnMeasured = Callable[[int, Evaluation], None]  # called with the index and eval
 class Objective(Protocol[Config]):
     """Interface of objectives: picklable objects that train a model and measure it."""
 
-    def flops(self, config: Config) -> int:
+    def flops(self, config: Config) -> float:
         """Return the number of FLOPs of a training run."""
 
     def n_params(self, config: Config) -> int:
@@ -45,7 +45,7 @@ class TrialRecords(Protocol):
     def known(self, trial: Trial[Any]) -> Evaluation | None:
         """Return the recorded evaluation of a trial, or None if the trial must still be run."""
 
-    def add(self, trial: Trial[Any], evaluation: Evaluation, *, flops: int, n_params: int) -> None:
+    def add(self, trial: Trial[Any], evaluation: Evaluation, *, flops: Any, n_params: int) -> None:
         """Append an evaluation; raise CheckpointError if it cannot be written."""
 
 

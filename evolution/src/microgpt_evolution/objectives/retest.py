@@ -10,7 +10,7 @@ from microgpt.training.train import DivergedError, train
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.aesthetic_objective import generate_and_score
 from microgpt_evolution.objectives.judge import known_names
-from microgpt_evolution.objectives.scores import Scores
+from microgpt_evolution.objectives.scores import NameScores
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Retest:
     last_losses: tuple[float, ...]  # losses on the last training document
     val_losses: tuple[float, ...]  # losses on validation documents, which the search may have used
     test_losses: tuple[float, ...]  # losses on test documents, which the search has not used
-    scores: tuple[Scores, ...] = ()  # scores of generated names; empty if names are not scored
+    scores: tuple[NameScores, ...] = ()  # scores of generated names; empty if names are not scored
 
 
 def retest(genome: Genome, parts: Split, seeds: Sequence[int], *, n_samples: int = 0) -> Retest:

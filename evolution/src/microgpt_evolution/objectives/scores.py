@@ -13,7 +13,7 @@ EVOLVE_RUST_SAMPLES = 5  # names per organism in evolve-rust, which does not pen
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
+class NameScores:
     """The scores of a batch of names."""
 
     scores: dict[str, float]  # mean scores, by "judge" and head name; -100 if no name can be scored
@@ -27,7 +27,7 @@ def score_names(
     *,
     loss: float | None = None,
     repeats_count: bool = False,
-) -> Scores:
+) -> NameScores:
     """Return the scores of a batch of names.
 
     Args:
@@ -53,7 +53,7 @@ def score_names(
         scores["origin"] = origin(loss)
     first = [normal(name) for name, is_repeat in zip(names, repeats, strict=True) if not is_repeat]
     n = len(names) or 1
-    return Scores(scores, len(first) / n, sum(name not in known for name in first) / n)
+    return NameScores(scores, len(first) / n, sum(name not in known for name in first) / n)
 
 
 def find_repeats(names: Iterable[str]) -> list[bool]:

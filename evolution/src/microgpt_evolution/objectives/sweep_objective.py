@@ -13,7 +13,7 @@ from microgpt.data.split import Split
 from microgpt.errors import ConfigError, DataError
 from microgpt.flat_weights import RESULT_BYTES_PER_WEIGHT
 from microgpt.inference import InferenceGpt
-from microgpt.model import count_params
+from microgpt.model_config import count_params
 from microgpt.training.engines import bytes_needed, prepare_engine
 from microgpt.training.train import DivergedError, train
 from microgpt_evolution.flops import training_flops

@@ -10,54 +10,147 @@ A resumed run starts from the beginning and reuses the recorded evaluations.
 import json
 import os
 import shutil
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from importlib.metadata import version
-from itertools import chain, count
+from abc import abstractmethod
+from collections.abc import Hashable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from microgpt.error_format import first_problem, newer_version
-from microgpt.files.atomic_files import SAVING, as_argument, cannot_write, publish
+from microgpt.error_format import first_problem
+from microgpt.errors import ConfigError
+from microgpt.files.atomic_files import as_argument, cannot_write
 from microgpt.files.directory_lock import DirectoryLock
-from microgpt.files.regular_file import read_regular_file
-from microgpt_evolution.errors import RunError
+from microgpt_evolution.errors import GenomeError, RunError
+from microgpt_evolution.runs.run_files import (
+    EVALUATIONS,
+    REMEDY,
+    RUN,
+    directory_of,
+    encode_run,
+    new_directory,
+    read_settings,
+    whole_lines,
+    with_checksum,
+)
 
-RUN, EVALUATIONS = "run.json", "evaluations.jsonl"
-FORMAT_VERSION = 1
-MAX_RUN_BYTES = 2**24  # a sweep of 10,000 configurations takes 3 MB
-MAX_EVALUATIONS_BYTES = 2**28  # enough for 400,000 lines without samples
 USE = "being searched"  # inserted into the error message about a locked directory
 
 
-class _Run(BaseModel):
-    """The content of run.json; the fields are in the order of the keys in the file."""
+class Kind(NamedTuple):
+    """A kind of run."""
 
-    model_config = ConfigDict(strict=True)
-
-    version: int = FORMAT_VERSION
-    created_by: str
-    created_at: str
-    settings: dict[str, Any]
+    title: str
+    command: str  # that creates such runs
+    resume: str  # command that resumes them, followed by the directory
 
 
-class RunDirectory(ABC):
-    """The records of one run, locked until `close`. The log file is next to the directory."""
+SEARCH = Kind("search", "microgpt evolve", "microgpt evolve --resume")
+BUDGETED = SEARCH._replace(title="search with a budget")
+SWEEP = Kind("sweep", "microgpt sweep", "microgpt sweep resume")
+IMPORT = Kind("search imported from a log", "microgpt genome import-log", "microgpt genome use")
+# A key in the settings tells the kind; a search has none of these.
+KEYS = {"sweep": SWEEP, "budget": BUDGETED, "imported_from": IMPORT}
 
-    def __init__(self, directory: Path, settings: dict[str, Any], lock: DirectoryLock) -> None:
+
+class RunSettings(BaseModel):
+    """Base class of the settings of a run, as stored in run.json."""
+
+    model_config = ConfigDict(
+        strict=True, frozen=True, allow_inf_nan=False, serialize_by_alias=True
+    )
+
+    kind: ClassVar[Kind]
+    genomes: ClassVar[str]  # the field with genomes, for error messages
+
+    @classmethod
+    def parse(cls, settings: dict[str, Any], directory: Path) -> Self:
+        """Parse the settings of a run; raise RunError if they are damaged or of another kind."""
+        if (kind := kind_of(settings)) != cls.kind:
+            raise RunError(
+                f"{directory} is a {kind.title}, not a {cls.kind.title}; use a run of "
+                f"{cls.kind.command}"
+            )
+        where = f"{directory / RUN}: settings"
+        try:
+            return cls.model_validate_json(json.dumps(settings))
+        except ValidationError as error:
+            raise RunError(f"{where}.{first_problem(error)}") from error
+        except GenomeError as error:
+            raise RunError(f"{where}.{cls.genomes}: {error}") from error
+        except ConfigError as error:
+            raise RunError(f"{where}: {error}") from error
+
+
+class Line(BaseModel):
+    """Base class of the lines of evaluations.jsonl; each has the result of a training run."""
+
+    model_config = ConfigDict(
+        strict=True, frozen=True, allow_inf_nan=False, serialize_by_alias=True
+    )
+
+    @property
+    @abstractmethod
+    def key(self) -> Hashable:
+        """What the line is about; a later line with the same key replaces it."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether a resumed run reuses the line, because it does not depend on the machine."""
+        return True
+
+    def encode(self) -> bytes:
+        """Encode the line as JSON."""
+        return self.model_dump_json().encode()
+
+    def problem(self, settings: RunSettings) -> str | None:
+        """Return the reason why a run with these settings cannot use the line, or None."""
+        return None
+
+
+def kind_of(settings: dict[str, Any]) -> Kind:
+    """Return the kind of a run with these settings."""
+    return next((kind for key, kind in KEYS.items() if key in settings), SEARCH)
+
+
+def kind_at(path: Path) -> Kind:
+    """Return the kind of a run, given its directory or log file; raise RunError if damaged."""
+    return kind_of(read_settings(directory_of(path)))
+
+
+S = TypeVar("S", bound=RunSettings)
+L = TypeVar("L", bound=Line)
+
+
+@dataclass(frozen=True)
+class Recorded(Generic[S, L]):
+    """The settings and lines of a run, read without locking it."""
+
+    directory: Path
+    settings: S
+    lines: tuple[L, ...]  # in order of completion
+
+
+class RunDirectory(Generic[S, L]):
+    """The records of one run, locked until `close`. The log file is next to the directory.
+
+    A subclass names the types of the settings and of the lines.
+    """
+
+    settings_type: type[S]
+    line_type: type[L]
+
+    def __init__(self, directory: Path, settings: S, lock: DirectoryLock) -> None:
         self.directory, self.settings = directory, settings
         self.log = directory.with_name(f"{directory.name}.log")
+        self.lines: dict[Hashable, L] = {}  # the last line of each key
         self._lock = lock
 
     @classmethod
-    def begin(
-        cls, folder: Path, name: str, settings: dict[str, Any], *, is_stamped: bool = True
-    ) -> Self:
+    def begin(cls, folder: Path, name: str, settings: S, *, is_stamped: bool = True) -> Self:
         """Create the records of a new run; see `new_directory` for the arguments."""
-        files = {EVALUATIONS: b"", RUN: encode_run(settings)}
+        files = {EVALUATIONS: b"", RUN: encode_run(settings.model_dump(mode="json"))}
         directory = new_directory(folder, name, files, is_stamped=is_stamped)
         try:
             return cls(directory, settings, DirectoryLock(directory, USE, exists=True))
@@ -74,17 +167,39 @@ class RunDirectory(ABC):
             CheckpointError: another process holds the lock, or the directory is not writable.
         """
         directory = directory_of(path)
-        settings = read_settings(directory)
-        cls._check(settings, path)
+        facts = read_settings(directory)
+        kind, wanted = kind_of(facts), cls.settings_type.kind
+        if kind == IMPORT:
+            raise RunError(
+                f"{path} was imported from a log and cannot be resumed; use its best genome with: "
+                f"{kind.resume} {as_argument(path)}"
+            )
+        if kind != wanted:
+            raise RunError(
+                f"{path} is a {kind.title}, not a {wanted.title}; resume it with: {kind.resume} "
+                f"{as_argument(path)}"
+            )
+        settings = cls.settings_type.parse(facts, directory)
         # Lock before removing an incomplete last line: another process may still be writing it.
-        lock = DirectoryLock(directory, USE, exists=True)
-        run = cls(directory, settings, lock)
+        run = cls(directory, settings, DirectoryLock(directory, USE, exists=True))
         try:
-            run._read_evaluations()
+            run._read_lines()
         except BaseException:
             run.close()
             raise
         return run
+
+    @classmethod
+    def read(cls, path: Path) -> Recorded[S, L]:
+        """Read the records of a run that may be running, without the incomplete last line.
+
+        Raises:
+            RunError: the run is missing, damaged or of another kind.
+        """
+        directory = directory_of(path)
+        settings = cls.settings_type.parse(read_settings(directory), directory)
+        lines = (cls._parse(*located, settings) for located in whole_lines(directory))
+        return Recorded(directory, settings, tuple(lines))
 
     def close(self) -> None:
         """Release the lock."""
@@ -97,124 +212,52 @@ class RunDirectory(ABC):
         self.close()
 
     @property
-    @abstractmethod
     def n_known(self) -> int:
         """The number of recorded evaluations that a resumed run reuses."""
+        return sum(line.is_final for line in self.lines.values())
 
     @property
     def n_recorded(self) -> int:
         """The number of evaluations in the file; after an interrupt, it can be `n_known` + 1."""
         return len(whole_lines(self.directory))
 
-    @classmethod
-    @abstractmethod
-    def _check(cls, settings: dict[str, Any], path: Path) -> None:
-        """Raise RunError if this class cannot resume a run with these settings."""
+    def final(self, key: Hashable) -> L | None:
+        """Return the recorded line with a key, or None if the training run must be made."""
+        line = self.lines.get(key)
+        return line if line and line.is_final else None
 
-    @abstractmethod
-    def _take(self, line: bytes, where: str) -> None:
-        """Parse a line of evaluations.jsonl and add the evaluation."""
-
-    def _append(self, line: bytes) -> None:
-        """Append a line to evaluations.jsonl; the line must end with a line feed."""
+    def append(self, line: L) -> None:
+        """Append a line; raise CheckpointError if it cannot be written."""
         try:
             with (self.directory / EVALUATIONS).open("ab") as file:
-                file.write(line)
+                file.write(with_checksum(line.encode()))
         except OSError as error:
             raise cannot_write(self.directory, error) from error
+        self.lines[line.key] = line
 
-    def _read_evaluations(self) -> None:
-        lines = whole_lines(self.directory)
-        for where, line in lines:
-            self._take(line, where)
+    def _read_lines(self) -> None:
+        located = whole_lines(self.directory)
+        for where, content in located:
+            line = self._parse(where, content, self.settings)
+            self.lines[line.key] = line
         try:
-            n_bytes = sum(len(line) + 1 for _, line in lines)
+            n_bytes = sum(len(line) + 1 for _, line in located)
             os.truncate(self.directory / EVALUATIONS, n_bytes)
         except OSError as error:
             raise cannot_write(self.directory, error) from error
 
-
-def directory_of(path: Path) -> Path:
-    """Return the directory of a run, given the directory or the log file."""
-    return path.with_suffix("") if path.suffix == ".log" else path
-
-
-def encode_run(settings: dict[str, Any]) -> bytes:
-    """Return the content of a new run.json with these settings."""
-    run = _Run(
-        created_by=f"microgpt {version('microgpt-evolution')}",
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        settings=settings,
-    )
-    return f"{json.dumps(run.model_dump(), indent=2)}\n".encode()
+    @classmethod
+    def _parse(cls, where: str, content: bytes, settings: S) -> L:
+        return parse_line(cls.line_type, content, where, settings)
 
 
-def read_settings(directory: Path) -> dict[str, Any]:
-    """Return the settings of a run; raise RunError if run.json is missing or damaged."""
-    path = directory / RUN
+def parse_line(kind: type[L], content: bytes, where: str, settings: RunSettings | None = None) -> L:
+    """Parse a line of evaluations.jsonl; raise RunError with the location on failure."""
     try:
-        content = read_regular_file(path, MAX_RUN_BYTES)
-        if problem := newer_version(content, "version", FORMAT_VERSION):
-            raise RunError(f"{path}: {problem}")
-        return _Run.model_validate(json.loads(content)).settings
-    except OSError as error:
-        if (directory / "meta.json").exists():
-            how = f"see it with: microgpt info {as_argument(directory)}"
-            raise RunError(f"{directory} is a model, not a run; {how}") from error
-        raise RunError(
-            f"{directory} is not a run: cannot read {RUN}: {error.strerror}; runs are directories "
-            "such as experiments/evolve_… and experiments/sweep_…"
-        ) from error
-    except ValidationError as error:
-        raise RunError(f"{path}: {first_problem(error)}") from error
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{path}: invalid JSON: {error}") from error
-
-
-def whole_lines(directory: Path) -> list[tuple[str, bytes]]:
-    """Return (location, line) for each complete line of evaluations.jsonl."""
-    path = directory / EVALUATIONS
-    try:
-        content = read_regular_file(path, MAX_EVALUATIONS_BYTES)
-    except OSError as error:
-        raise RunError(f"cannot read {path}: {error.strerror}") from error
-    *lines, _ = content.split(b"\n")  # the last line is empty or incomplete
-    return [(f"{path}, line {number}", line) for number, line in enumerate(lines, start=1)]
-
-
-def new_directory(
-    folder: Path, name: str, files: Mapping[str, bytes], *, is_stamped: bool = True
-) -> Path:
-    """Create the directory of a new run atomically, and return its path.
-
-    Args:
-        folder: parent of the new directory. Unfinished files of a killed process are removed.
-        files: file contents by file name.
-        is_stamped: append a timestamp to the name, and a number if that name already exists.
-
-    Raises:
-        RunError: the folder is a file.
-        CheckpointError: the directory cannot be written.
-    """
-    if os.path.lexists(folder) and not folder.is_dir():
-        raise RunError(f"cannot save runs in {folder}: it is not a directory; rename it")
-    staging = folder / SAVING  # removed by the next lock holder if this process is killed
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with DirectoryLock(folder, exists=True):
-            directory = _free_directory(folder, name) if is_stamped else folder / name
-            try:
-                publish(staging / directory.name, files)
-                (staging / directory.name).rename(directory)
-            finally:
-                shutil.rmtree(staging, ignore_errors=True)
-    except OSError as error:
-        raise cannot_write(folder, error) from error
-    return directory
-
-
-def _free_directory(folder: Path, name: str) -> Path:
-    """Return a timestamped path for which neither a directory nor a log file exists."""
-    stem = f"{name}_{datetime.now():%Y%m%d_%H%M%S}"
-    paths = (folder / f for f in chain([stem], (f"{stem}_{i}" for i in count(2))))
-    return next(path for path in paths if not (path.exists() or Path(f"{path}.log").exists()))
+        line = kind.model_validate_json(content)
+    except (ValidationError, GenomeError, ConfigError) as error:
+        problem = first_problem(error) if isinstance(error, ValidationError) else error
+        raise RunError(f"{where}: {problem}; {REMEDY}") from error
+    if settings and (reason := line.problem(settings)):
+        raise RunError(f"{where}: {reason}; {REMEDY}")
+    return line

@@ -3,7 +3,6 @@
     population = AestheticPopulation(measure="judge", size=12, run_seed=42, rng=Random(42))
     for _ in range(5):
         ranked = population.tell([evaluate(organism) for organism in population.ask()])
-        population.breed()
 
 The aesthetic search has one such population; the Hydra has one per head. The fitness is the
 negated score.
@@ -23,7 +22,7 @@ N_ELITES = 2
 
 
 class AestheticPopulation(Population):
-    """A population that maximises one of the scores in `Scores.scores`."""
+    """A population that maximises one of the scores in `NameScores.scores`."""
 
     n_elites = N_ELITES
 

@@ -1,10 +1,9 @@
 """Hydra search: one population ("head") per score; the heads exchange genomes periodically.
 
 hydra = Hydra(HEADS, size=8, run_seed=42)
-for _ in range(5):                              # cycles
-    for _ in range(HEAD_GENERATIONS):
-        hydra.tell([evaluate(organism) for organism in hydra.ask()])
-        hydra.breed()                           # exchanges genomes at the end of a cycle
+for _ in range(5 * HEAD_GENERATIONS):           # five cycles
+    hydra.tell([evaluate(organism) for organism in hydra.ask()])
+print(hydra.met)                                # the champions of each head
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +30,9 @@ class Hydra:
             heads and their crossovers with the head's own champion replace the worst organisms.
             "source", as in evolve-rust: the two best organisms of every head replace the worst
             organisms of each head, which makes the heads nearly identical.
-        met: the result of `champions` before the last exchange, by head.
+        met: the champions of each head before the last exchange.
+        has_exchanged: whether the last generation ended a cycle. The heads have then received the
+            genomes of others, and have begun the next generation.
     """
 
     stagnation = None  # stagnation is not tracked in Hydra searches
@@ -62,6 +63,7 @@ class Hydra:
             for place, name in enumerate(names)
         }
         self.met: dict[HeadName, list[Organism]] = {}
+        self.has_exchanged = False
         self._first: dict[int, Organism] = {}  # first copy of each organism, by training seed
 
     @property
@@ -85,25 +87,20 @@ class Hydra:
         return [o for population in self.heads.values() for o in population.organisms]
 
     def ask(self) -> list[Organism]:
-        """Return the organisms of all heads that have no evaluation, in the order of the heads."""
+        """Return the organisms to evaluate, head by head; breed the next generation if needed."""
         return [o for population in self.heads.values() for o in population.ask()]
 
     def tell(self, evaluations: Sequence[Evaluation]) -> None:
-        """Assign the evaluations, in the order of `ask`, and rank the organisms of each head."""
+        """Assign the evaluations in the order of `ask`; exchange genomes at the end of a cycle."""
         news = iter(evaluations)
         for population in self.heads.values():
             for organism in population.tell([next(news) for _ in population.ask()]):
                 self._first.setdefault(organism.seed, organism)
+        self.has_exchanged = self.generation % HEAD_GENERATIONS == 0
+        if self.has_exchanged:
+            self._exchange()
 
-    def breed(self) -> None:
-        """Breed the next generation of each head; at the end of a cycle, call `gather` instead."""
-        if self.generation % HEAD_GENERATIONS == 0:
-            self.gather()
-        else:
-            for population in self.heads.values():
-                population.breed()
-
-    def champions(self) -> dict[HeadName, list[Organism]]:
+    def _champions(self) -> dict[HeadName, list[Organism]]:
         """Return the finished organisms among the two best of each head."""
         return {
             name: [o for o in population.organisms[:N_ELITES] if o.has_finished]
@@ -115,9 +112,9 @@ class Hydra:
         seeds = dict.fromkeys(o.seed for organisms in self.met.values() for o in organisms)
         return [self._first[seed] for seed in seeds]
 
-    def gather(self) -> None:
+    def _exchange(self) -> None:
         """Exchange genomes between the heads and start the next generation of each head."""
-        champions = self.met = self.champions()
+        champions = self.met = self._champions()
         for name, population in self.heads.items():
             room = max(len(population.organisms) - N_ELITES, 0)
             if self.exchange == "source":

@@ -1,9 +1,8 @@
-"""Loss search with an ask, tell and breed interface.
+"""Loss search with an ask and tell interface.
 
 search = LossSearch(population=8, fitness="held-out", seed=42)
 for _ in range(10):
     ranked = search.tell([evaluate(organism) for organism in search.ask()])
-    search.breed()
 """
 
 from collections.abc import Sequence

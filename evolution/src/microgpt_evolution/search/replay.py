@@ -36,15 +36,13 @@ def replay(search: Search, n_generations: int, known: Known) -> list[Generation]
     """
     generations: list[Generation] = []
     for number in range(1, n_generations + 1):
-        if number > 1:
-            search.breed()
         todo = search.ask()
         found = [known(organism.genome, organism.seed) for organism in todo]
         if todo and not any(found):
             break
         search.tell([evaluation or _PENDING for evaluation in found])
         populations = {
-            name: [o for o in population.organisms if o.evaluation is not _PENDING]
+            name: [o for o in population.generations[-1] if o.evaluation is not _PENDING]
             for name, population in search.populations.items()
         }
         stage = search.stage if isinstance(search, LossSearch) else "normal"

@@ -11,11 +11,12 @@ from microgpt_evolution import confidence_interval
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.hydra_heads import HeadName
 from microgpt_evolution.objectives.trial import Trial
-from microgpt_evolution.population import Evaluation, Organism
+from microgpt_evolution.population import Evaluation, Organism, Population
+from microgpt_evolution.search.aesthetic_search import JUDGE, AestheticPopulation
+from microgpt_evolution.search.hydra_search import Hydra
 from microgpt_evolution.seeds import training_seed
 
 N_REPEATS = 2  # retest runs per finalist, in addition to the run in the search
-RETESTED = f"--- Finalists Retested (Search and {N_REPEATS} Fresh Seeds) ---"  # heading in the log
 N_FRESH = 2  # fresh seeds for the winner, in addition to the seed of the run
 
 
@@ -27,7 +28,7 @@ class Candidate:
     evaluations: tuple[Evaluation, ...]
 
     def values(self, measure: str | None) -> list[float]:
-        """Return the values of a score in `Scores.scores`, or of the fitness if measure is None."""
+        """Return the values of a score of `NameScores`, or of the fitness if measure is None."""
         if measure is None:
             return [evaluation.fitness for evaluation in self.evaluations]
         return [e.scores.scores[measure] for e in self.evaluations if e.scores]
@@ -46,7 +47,7 @@ class Winner:
     """The winner of a search and the measure to report."""
 
     organism: Organism  # the winner with its evaluation in the search
-    measure: str | None = None  # key of `Scores.scores`; None if a loss was minimised
+    measure: str | None = None  # key of `NameScores.scores`; None if a loss was minimised
     head: HeadName | None = None  # head whose champion won; None if no head was requested
 
     @property
@@ -83,6 +84,36 @@ def make_candidates(finalists: Sequence[Organism], again: Sequence[Evaluation]) 
         for i, finalist in enumerate(finalists)
         if finalist.evaluation and (found := again[i * N_REPEATS : (i + 1) * N_REPEATS])
     ]
+
+
+def choose(
+    search: Population | Hydra, candidates: Sequence[Candidate], head: HeadName | None = None
+) -> Winner | None:
+    """Return the winner among the retested finalists, or None if there is none.
+
+    Args:
+        head: head of the Hydra whose champion wins; None for the best over all heads.
+    """
+    if not candidates:
+        return None
+    if isinstance(search, AestheticPopulation):
+        return Winner(best_for(JUDGE, candidates).organism, JUDGE)
+    if isinstance(search, Population):
+        return Winner(min(candidates, key=lambda candidate: candidate.mean(None)).organism)
+    if head is None:  # report the judge's score
+        return Winner(best_for_all(list(search.heads), candidates).organism, JUDGE)
+    champion = head_winners(search, candidates).get(head)
+    return Winner(champion.organism, head, head) if champion else None
+
+
+def head_winners(search: Hydra, candidates: Sequence[Candidate]) -> dict[HeadName, Candidate]:
+    """Return the best candidate of each head that has one."""
+    by_seed = {candidate.organism.seed: candidate for candidate in candidates}
+    return {
+        head: best_for(head, [by_seed[organism.seed] for organism in organisms])
+        for head, organisms in search.met.items()
+        if organisms
+    }
 
 
 def best_for(measure: str, candidates: Sequence[Candidate]) -> Candidate:

@@ -1,19 +1,16 @@
 """Settings of a search, stored in run.json and used again when the run is resumed."""
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from random import Random
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from microgpt.config import MAX_SEED
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import CharTokenizer
 from microgpt.error_format import first_problem
 from microgpt.errors import ConfigError
-from microgpt_evolution.errors import GenomeError, RunError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.genome_file import ObjectiveName
 from microgpt_evolution.objectives.aesthetic_objective import N_SAMPLES
@@ -21,15 +18,14 @@ from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.objectives.hydra_heads import HEADS, HeadName
 from microgpt_evolution.objectives.loss_objective import MAX_BYTES, MAX_FLOPS
 from microgpt_evolution.population import Population
-from microgpt_evolution.runs.records import RecordedRun, Records
-from microgpt_evolution.runs.run_directory import RUN
+from microgpt_evolution.runs.run_directory import SEARCH, RunSettings
 from microgpt_evolution.search.aesthetic_search import JUDGE, AestheticPopulation
 from microgpt_evolution.search.genome_operators import EVOLVE_RUST, Operators
 from microgpt_evolution.search.hydra_search import HEAD_GENERATIONS, Exchange, Hydra
 from microgpt_evolution.search.loss_search import LossSearch
 from microgpt_evolution.space_file import SpaceFile
 
-Search = Population | Hydra  # both classes have the methods ask, tell, breed and finalists
+Search = Population | Hydra  # both classes have the methods ask, tell and finalists
 
 HELD_OUT = 0.1  # fraction of documents in each of the validation and test splits
 # Options of each objective, with their default values.
@@ -50,10 +46,11 @@ _Count = Annotated[int, Field(ge=1)]
 MAX_POPULATION, MAX_SAMPLES = 10_000, 100_000  # searches within these limits fit in memory
 
 
-class SearchSettings(BaseModel):
+class SearchSettings(RunSettings):
     """The settings of a search, as stored in run.json."""
 
-    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+    kind = SEARCH
+    genomes = "warm_start"
 
     objective: ObjectiveName
     input: Annotated[str, Field(pattern=r"^[^\x00]+$")]  # path of the documents when the run began
@@ -79,7 +76,12 @@ class SearchSettings(BaseModel):
     @property
     def n_generations(self) -> int:
         """The number of generations; each Hydra cycle has HEAD_GENERATIONS generations."""
-        return self.generations * (HEAD_GENERATIONS if self.objective == "hydra" else 1)
+        return self.generations * self.cycle
+
+    @property
+    def cycle(self) -> int:
+        """The number of generations after which the search may end."""
+        return HEAD_GENERATIONS if self.objective == "hydra" else 1
 
     @property
     def n_concurrent(self) -> int:
@@ -137,7 +139,7 @@ class SearchSettings(BaseModel):
         """
         given = {name: option for name, option in given.items() if option is not None}
         objective: ObjectiveName = given.get("objective", "loss")
-        if objective not in DEFAULTS:
+        if objective not in (*DEFAULTS,):  # it may not be hashable
             raise ConfigError(f"objective must be one of {', '.join(DEFAULTS)}, got {objective!r}")
         known = DEFAULTS[objective]
         for name in OPTIONS:
@@ -152,19 +154,6 @@ class SearchSettings(BaseModel):
             return cls(objective=objective, **chosen, **facts)
         except ValidationError as error:
             raise ConfigError(first_problem(error)) from error
-
-    @classmethod
-    def of(cls, run: Records | RecordedRun) -> "SearchSettings":
-        """Return the settings of a run; raise RunError if the settings are damaged."""
-        where = f"{run.directory / RUN}: settings"
-        try:
-            return cls.model_validate_json(json.dumps(run.settings))
-        except ValidationError as error:
-            raise RunError(f"{where}.{first_problem(error)}") from error
-        except GenomeError as error:
-            raise RunError(f"{where}.warm_start: {error}") from error
-        except ConfigError as error:
-            raise RunError(f"{where}: {error}") from error
 
     def check(
         self, given: Mapping[str, Any], warm_start: Genome | None, space: SpaceFile | None
@@ -185,14 +174,6 @@ class SearchSettings(BaseModel):
             raise ConfigError(
                 f"--warm-start is {warm_start.describe().strip()}, but the run to resume {has}; "
                 "omit --warm-start"
-            )
-
-    def check_data(self, input: Path, sha256: str) -> None:
-        """Raise ConfigError if the documents differ from the documents of this run."""
-        if sha256 != self.data_sha256:
-            raise ConfigError(
-                f"{input} is not the input of the run: its documents have a different sha256; "
-                "pass the original file with --data"
             )
 
 

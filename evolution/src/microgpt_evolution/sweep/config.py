@@ -2,19 +2,21 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Any
 
-from microgpt.config import DType, ModelConfig, Optimizer, TrainConfig, default_lr
+from microgpt.config import DType, ModelConfig, Optimizer, TrainConfig
 from microgpt.model_config import Activation, Positions
 from microgpt.training.engines import DEFAULT_DTYPE, check_engine
+from microgpt_evolution.genome import PRIMORDIAL, BaseGenome
 
 
 @dataclass(frozen=True)
-class SweepConfig:
-    """Settings named after the options of `microgpt train`; the defaults are Karpathy's values.
+class SweepConfig(BaseGenome):
+    """Settings named after the options of `microgpt train`.
+
+    The defaults are Karpathy's values, but the learning rate is that of evolve-rust.
 
     Raises:
-        ConfigError: a setting is out of range, or n_embd is not divisible by n_head.
+        GenomeError: a setting is out of range, or n_embd is not divisible by n_head.
     """
 
     n_embd: int = ModelConfig.n_embd
@@ -23,7 +25,7 @@ class SweepConfig:
     block_size: int = ModelConfig.block_size
     n_ff_exp: int = ModelConfig.n_ff_exp
     steps: int = TrainConfig.steps
-    lr: float = default_lr()  # the same for all widths, so that a sweep varies only one setting
+    lr: float = PRIMORDIAL.lr  # the same for all widths, so that a sweep varies only one setting
     batch_size: int = TrainConfig.batch_size
     dtype: DType = DEFAULT_DTYPE["compiled"]
     dropout: float = TrainConfig.dropout
@@ -38,21 +40,14 @@ class SweepConfig:
     final_norm: bool = ModelConfig.final_norm
     out_scale: float = ModelConfig.out_scale
 
-    def __post_init__(self) -> None:
-        self.model(vocab_size=1)
+    def _check_together(self) -> None:
+        self.model()
         self.train_config(seed=0)
         check_engine("compiled", self.dtype)
 
-    def model(self, vocab_size: int) -> ModelConfig:
-        """Return the model configuration."""
-        return ModelConfig(**self._fields_of(ModelConfig), vocab_size=vocab_size)
-
     def train_config(self, seed: int) -> TrainConfig:
         """Return the training hyper-parameters."""
-        return TrainConfig(**self._fields_of(TrainConfig), seed=seed)
-
-    def _fields_of(self, kind: type[ModelConfig] | type[TrainConfig]) -> dict[str, Any]:
-        return {f.name: getattr(self, f.name) for f in fields(kind) if f.name in SETTINGS}
+        return TrainConfig(**self.settings_of(TrainConfig), seed=seed)
 
     def describe(self, names: Iterable[str]) -> str:
         """Format the named settings, for example "n_layer 1, steps 3,000"."""

@@ -6,6 +6,7 @@ from math import prod
 from typing import Any, Literal
 
 from microgpt.errors import ConfigError
+from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.sweep.config import SweepConfig
 
 StepsSet = Literal["fibonacci", "tripling"]
@@ -31,7 +32,8 @@ def grid(axes: Mapping[str, Sequence[Any]]) -> tuple[list[SweepConfig], list[str
         axes: values to combine, by setting name.
 
     Raises:
-        ConfigError: no combination is valid, there are too many, or a choice is unknown.
+        ConfigError: no combination is valid, or there are too many.
+        GenomeError: a choice is unknown.
     """
     n = prod(map(len, axes.values()))
     if n > MAX_COMBINATIONS:
@@ -48,7 +50,7 @@ def grid(axes: Mapping[str, Sequence[Any]]) -> tuple[list[SweepConfig], list[str
     for values in product(*axes.values()):
         try:
             configs[SweepConfig(**dict(zip(axes, values, strict=True)))] = None
-        except ConfigError as error:
+        except GenomeError as error:
             impossible[str(error)] = None
     if not configs:
         raise ConfigError(f"no combination of the grid is valid: {next(iter(impossible))}")

@@ -2,24 +2,19 @@
 
 import csv
 import io
-import json
+from collections.abc import Hashable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from microgpt.config import MAX_SEED
-from microgpt.error_format import first_problem
 from microgpt.errors import ConfigError
-from microgpt.files.atomic_files import as_argument, publish
-from microgpt.files.directory_lock import DirectoryLock
-from microgpt_evolution.errors import RunError
+from microgpt.files.atomic_files import publish
 from microgpt_evolution.objectives.trial import Trial
 from microgpt_evolution.population import Evaluation, Status
-from microgpt_evolution.runs.evaluation_record import REMEDY
-from microgpt_evolution.runs.records import SWEEP
-from microgpt_evolution.runs.run_directory import RUN, RunDirectory, read_settings, whole_lines
+from microgpt_evolution.runs.run_directory import SWEEP, Line, RunDirectory, RunSettings
 from microgpt_evolution.sweep.config import SETTINGS, SweepConfig
 
 TABLE = "evaluations.csv"
@@ -32,13 +27,13 @@ Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 _Count = Annotated[int, Field(ge=1, le=10**30)]
 _Loss = Annotated[float, Field(ge=0, le=1e100)]
 _Seconds = Annotated[float, Field(ge=0, le=1e15)]
-_STRICT = ConfigDict(strict=True, frozen=True, allow_inf_nan=False, serialize_by_alias=True)
 
 
-class SweepSettings(BaseModel):
+class SweepSettings(RunSettings):
     """The settings of a sweep, as stored in run.json."""
 
-    model_config = _STRICT
+    kind = SWEEP
+    genomes = "points"
 
     sweep: Kind
     configs: tuple[SweepConfig, ...] = Field(min_length=1, alias="points")  # trained with each seed
@@ -60,26 +55,12 @@ class SweepSettings(BaseModel):
         """A key for the data and its split; only losses with the same key are comparable."""
         return self.data_sha256, self.val_fraction, self.test_fraction
 
-    @classmethod
-    def parse(cls, settings: dict[str, Any], directory: Path) -> Self:
-        """Parse the settings of a sweep; raise RunError if the run is not a sweep or is damaged."""
-        if SWEEP not in settings:
-            raise RunError(f"{directory} is a search, not a sweep; use a run of microgpt sweep")
-        try:
-            return cls.model_validate_json(json.dumps(settings))
-        except ValidationError as error:
-            raise RunError(f"{directory / RUN}: settings.{first_problem(error)}") from error
-        except ConfigError as error:
-            raise RunError(f"{directory / RUN}: settings.points: {error}") from error
 
-
-class SweepResult(BaseModel):
+class SweepResult(Line):
     """The result of one training run, stored as a line of evaluations.jsonl.
 
     Losses are in nats per token; they are None unless the status is "ok".
     """
-
-    model_config = _STRICT
 
     config: SweepConfig = Field(alias="point")
     seed: int
@@ -111,48 +92,36 @@ class SweepResult(BaseModel):
         """Whether the result can be reused, because it does not depend on the machine."""
         return self.status in ("ok", "diverged")
 
-    @classmethod
-    def parse(cls, line: bytes, where: str) -> Self:
-        """Parse a line of evaluations.jsonl; raise RunError with the location on failure."""
-        try:
-            return cls.model_validate_json(line)
-        except (ValidationError, ConfigError) as error:
-            problem = first_problem(error) if isinstance(error, ValidationError) else error
-            raise RunError(f"{where}: {problem}; {REMEDY}") from error
+    @property
+    def key(self) -> tuple[SweepConfig, int]:
+        """The configuration and the seed."""
+        return self.config, self.seed
 
 
-class SweepRecords(RunDirectory):
+class SweepRecords(RunDirectory[SweepSettings, SweepResult]):
     """The records of a sweep; see `RunDirectory`."""
 
-    def __init__(self, directory: Path, settings: dict[str, Any], lock: DirectoryLock) -> None:
-        super().__init__(directory, settings, lock)
-        self.sweep = SweepSettings.parse(settings, directory)
-        self._results: dict[tuple[SweepConfig, int], SweepResult] = {}
-
-    @property
-    def n_known(self) -> int:
-        """The number of recorded results that a resumed sweep reuses."""
-        return sum(result.is_final for result in self._results.values())
+    settings_type, line_type = SweepSettings, SweepResult
 
     @property
     def results(self) -> list[SweepResult]:
         """The recorded results, in the order of `SweepSettings.tasks`."""
-        return [self._results[task] for task in self.sweep.tasks if task in self._results]
+        return _in_order(self.settings, self.lines)
 
     def result(self, trial: Trial[SweepConfig]) -> SweepResult:
         """Return the recorded result of a trial."""
-        return self._results[trial.config, trial.seed]
+        return self.lines[trial.config, trial.seed]
 
     def known(self, trial: Trial[SweepConfig]) -> Evaluation | None:
         """Return the recorded evaluation of a trial if a resumed sweep can reuse it, else None."""
-        result = self._results.get((trial.config, trial.seed))
-        if result is None or not result.is_final:
+        result = self.final((trial.config, trial.seed))
+        if result is None:
             return None
         return Evaluation(result.status, **{name: getattr(result, name) for name in OUTCOME})
 
     def todo(self) -> list[Trial[SweepConfig]]:
         """Return the trials that must still be run."""
-        trials = [Trial(config, seed) for config, seed in self.sweep.tasks]
+        trials = [Trial(config, seed) for config, seed in self.settings.tasks]
         return [trial for trial in trials if not self.known(trial)]
 
     def add(
@@ -163,12 +132,7 @@ class SweepRecords(RunDirectory):
         line |= {"status": evaluation.status, "reason": evaluation.reason or None}
         if evaluation.status == "ok":
             line |= {name: getattr(evaluation, name) for name in OUTCOME}
-        self.add_result(SweepResult(**line, n_params=n_params, flops=flops))
-
-    def add_result(self, result: SweepResult) -> None:
-        """Append a result; raise CheckpointError if it cannot be written."""
-        self._append(result.model_dump_json().encode() + b"\n")
-        self._results[result.config, result.seed] = result
+        self.append(SweepResult(**line, n_params=n_params, flops=flops))
 
     def write_table(self) -> None:
         """Write the results to evaluations.csv; raise CheckpointError on failure."""
@@ -181,18 +145,6 @@ class SweepRecords(RunDirectory):
             table.writerow([*asdict(result.config).values(), *(cells[name] for name in outcomes)])
         publish(self.directory, {TABLE: text.getvalue().encode()})
 
-    @classmethod
-    def _check(cls, settings: dict[str, Any], path: Path) -> None:
-        if SWEEP not in settings:
-            raise RunError(
-                f"{path} is a search, not a sweep; resume it with: "
-                f"microgpt evolve --resume {as_argument(path)}"
-            )
-
-    def _take(self, line: bytes, where: str) -> None:
-        result = SweepResult.parse(line, where)
-        self._results[result.config, result.seed] = result
-
 
 def read_sweep(directory: Path) -> tuple[SweepSettings, list[SweepResult]]:
     """Return the settings and the ordered results of a sweep, which may still be running.
@@ -200,7 +152,9 @@ def read_sweep(directory: Path) -> tuple[SweepSettings, list[SweepResult]]:
     Raises:
         RunError: there is no sweep, or its records are damaged beyond an incomplete last line.
     """
-    sweep = SweepSettings.parse(read_settings(directory), directory)
-    lines = [SweepResult.parse(line, where) for where, line in whole_lines(directory)]
-    results = {(result.config, result.seed): result for result in lines}
-    return sweep, [results[task] for task in sweep.tasks if task in results]
+    found = SweepRecords.read(directory)
+    return found.settings, _in_order(found.settings, {line.key: line for line in found.lines})
+
+
+def _in_order(settings: SweepSettings, lines: Mapping[Hashable, SweepResult]) -> list[SweepResult]:
+    return [lines[task] for task in settings.tasks if task in lines]

@@ -3,7 +3,7 @@
 The defaults match Karpathy's script and are also the defaults of the command line.
 """
 
-import sys
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
@@ -16,6 +16,8 @@ from microgpt.model_config import ModelConfig as ModelConfig
 from microgpt.model_config import Positions as Positions
 from microgpt.model_config import check_choice as check_choice
 from microgpt.model_config import check_whole as check_whole
+from microgpt.schedule import default_lr as default_lr
+from microgpt.schedule import learning_rate
 
 LossOn = Literal["assistant", "all"]
 LongDocs = Literal["window", "truncate", "skip"]
@@ -79,38 +81,26 @@ class TrainConfig:
         check_choice("text", self.text, TextKind)
         for name in ("lr", "adam_eps"):
             if getattr(self, name) is not None:
-                _check_number(name, getattr(self, name), "a number greater than 0", lambda x: x > 0)
-        _check_number("weight_decay", self.weight_decay, "a number >= 0", lambda x: x >= 0)
+                _check_field(self, name, "a number greater than 0", lambda x: x > 0)
+        _check_field(self, "weight_decay", "a number >= 0", lambda x: x >= 0)
         fastest = (self.lr or 0) * (MUON_LR_RATIO if self.optimizer == "muon" else 1)
         if self.weight_decay * fastest > 1:  # larger values would flip the sign of the weights
             raise ConfigError(
                 f"weight_decay ({self.weight_decay:g}) must be at most {1 / fastest:g} at this lr"
             )
-        _check_number("average_tail", self.average_tail, "from 0 to 1", lambda x: 0 <= x <= 1)
+        _check_field(self, "average_tail", "from 0 to 1", lambda x: 0 <= x <= 1)
         for name in ("dropout", "beta1", "beta2"):
-            _check_number(name, getattr(self, name), "in [0, 1)", lambda x: 0 <= x < 1)
+            _check_field(self, name, "in [0, 1)", lambda x: 0 <= x < 1)
 
     @property
     def steps_between_evaluations(self) -> int:
         """The number of steps between evaluations: `steps // evaluations`, at least 1."""
         return max(1, self.steps // self.evaluations)
 
-    def lr_at(self, step: Any) -> Any:
-        """Return the learning rate at a step or an array of steps, counted from 0."""
+    def lr_at(self, step: int) -> float:
+        """Return the learning rate of a step, counted from 0; see `schedule`."""
         lr = default_lr() if self.lr is None else self.lr
-        if self.warmup_steps:
-            rising = (step + 1) / self.warmup_steps
-            lr = lr * (rising * (rising < 1) + (rising >= 1))  # min(rising, 1), also for arrays
-        return lr * (1 - step / self.steps)
-
-
-def default_lr(n_embd: int = ModelConfig.n_embd) -> float:
-    """Return the default learning rate: 0.01 up to n_embd 16, then proportional to 1 / n_embd.
-
-    Adam changes each weight by about the learning rate per step. A wider layer sums more such
-    changes, so the rate is proportionally lower (Yang et al. 2022, "Tensor Programs V", table 8).
-    """
-    return 0.01 * min(1.0, ModelConfig.n_embd / n_embd)
+        return learning_rate(step, lr=lr, steps=self.steps, warmup_steps=self.warmup_steps)
 
 
 @dataclass(frozen=True)
@@ -129,12 +119,11 @@ class Sampling:
         if not _is_finite(self.temperature):
             got = _brief(self.temperature)
             raise ConfigError(f"temperature must be a finite number >= 0, got {got}")
-        if self.temperature < 0:
-            raise ConfigError(f"temperature must be >= 0, got {self.temperature}")
+        _check_field(self, "temperature", ">= 0", lambda x: x >= 0)
         if self.top_k is not None:
             check_count("top_k", self.top_k)
         for name in ("top_p", "min_p"):
-            _check_number(name, getattr(self, name), "from 0 to 1", lambda x: 0 <= x <= 1)
+            _check_field(self, name, "from 0 to 1", lambda x: 0 <= x <= 1)
 
 
 def check_seed(seed: int) -> None:
@@ -152,13 +141,30 @@ def check_threads(threads: int) -> None:
     check_whole("threads", threads, minimum=1, maximum=MAX_THREADS)
 
 
-def _check_number(name: str, value: float, rule: str, is_in_range: Callable[[float], bool]) -> None:
-    if not (_is_finite(value) and is_in_range(value)):
+def check_number(name: str, value: float, rule: str, fits: Callable[[float], bool]) -> float:
+    """Return a setting, as an int or a float; raise ConfigError if it is out of range."""
+    if not (_is_finite(value) and fits(value)):
         raise ConfigError(f"{name} must be {rule}, got {_brief(value)}")
+    return value if isinstance(value, int) else float(value)
+
+
+def check_type(name: str, value: object, *kinds: Any) -> None:
+    """Raise ConfigError unless an argument is an object of one of the types."""
+    if not isinstance(value, kinds):
+        expected = " or ".join(kind.__name__ for kind in kinds)
+        raise ConfigError(f"{name} must be of type {expected}, not {type(value).__name__}")
+
+
+def _check_field(settings: object, name: str, rule: str, fits: Callable[[float], bool]) -> None:
+    # A NumPy number becomes a float.
+    object.__setattr__(settings, name, check_number(name, getattr(settings, name), rule, fits))
 
 
 def _is_finite(value: float) -> bool:
-    return isinstance(value, Real) and abs(value) <= sys.float_info.max  # rejects NaN and 10**400
+    try:
+        return isinstance(value, Real) and math.isfinite(value)
+    except OverflowError:  # an integer such as 10**400
+        return False
 
 
 def _brief(value: object) -> str:

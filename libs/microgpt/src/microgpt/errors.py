@@ -13,6 +13,10 @@ class DataError(MicrogptError):
     """Training or evaluation data cannot be used."""
 
 
+class ConversationsError(DataError):
+    """A file to be read as text has conversations."""
+
+
 class TokenizerError(MicrogptError):
     """Text or tokens are not in the vocabulary."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import count, islice, repeat
 
 from microgpt.batching.stop_strings import cut_at_stop, text_until
-from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, Sampling, check_count, check_seed
+from microgpt.config import DEFAULT_SEED, Sampling, check_count, check_seed, check_type
 from microgpt.data.chat_truncation import ChatPrompt, fit_conversation
 from microgpt.data.tokenizer import Message
 from microgpt.errors import ConfigError, PromptError
@@ -47,7 +47,7 @@ class InferenceGpt(Predictor):
         num_samples: int = 1,
         *,
         prompt: str = "",
-        temperature: float = DEFAULT_TEMPERATURE,
+        temperature: float = Sampling.temperature,
         top_k: int | None = None,
         top_p: float = 1.0,
         min_p: float = 0.0,
@@ -74,6 +74,8 @@ class InferenceGpt(Predictor):
             TokenizerError: the prompt contains an unknown character.
             ConfigError: a setting is out of range.
         """
+        if num_samples is None:
+            raise ConfigError("num_samples must be an integer, got None; `samples` has no limit")
         texts = self.samples(
             num_samples,
             prompt=prompt,
@@ -102,8 +104,12 @@ class InferenceGpt(Predictor):
         check_engine(self.engine, None, threads)
         if isinstance(num_samples, str):
             raise ConfigError(f"num_samples is a string; pass prompt={num_samples!r:.60}")
+        check_type("prompt", prompt, str)
         if isinstance(stop, str):
             raise ConfigError("stop is a string; pass a list of strings")
+        check_type("stop", stop, Collection)
+        for each in stop:
+            check_type("a stop string", each, str)
         if "" in stop:
             raise ConfigError("a stop string must not be empty")
         job = self.text_job(
@@ -117,6 +123,8 @@ class InferenceGpt(Predictor):
         stop_ids = self.tokenizer.tokens_of(stop)
         if len(stop_ids) == len(stop):  # every stop string is a single token
             rules = replace(rules, stop=(*rules.stop, *stop_ids))
+        if rng is not None:
+            check_type("rng", rng, random.Random)
         if rng is not None or self.engine == "reference":
             if threads > 1 and rng is not None:
                 raise ConfigError("rng cannot be used with several threads; omit threads")
@@ -272,6 +280,7 @@ class InferenceGpt(Predictor):
         seed: int = DEFAULT_SEED,
     ) -> Job:
         """Return a `Job` for several replies to a prompt, with consecutive seeds."""
+        check_type("prompt", prompt, ChatPrompt)
         check_count("num_replies", num_replies)
         check_seed(seed)
         self.check_prompt(prompt.tokens, max_tokens)

@@ -1,28 +1,22 @@
 """Karpathy's microgpt model, with one forward pass for training and inference.
 
-The model consists of embeddings and, per layer, causal attention and an MLP, each with pre-RMSNorm
-and a residual connection. There are no biases. The forward pass reads one token at a time and keeps
-the keys and values of earlier tokens in a cache. Weights are `Value`s or, for inference, floats.
-
+The model has embeddings and, per layer, causal attention and an MLP, each with an RMSNorm before it
+and a residual connection around it. There are no biases. The forward pass reads one token at a time
+and keeps the keys and values of earlier tokens in a cache. Weights are `Value`s or floats.
 Shapes: C = n_embd, T = tokens so far, V = vocab_size. A matrix (m, n) has m rows of n numbers.
-
-On first reading, skip `model_variants`, which overrides some methods, and `dropout_mask`: a `drop`
-function of a vector, its token position and its site (the index of its place in the model).
 """
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Generic
 
-from microgpt.errors import ConfigError
-from microgpt.model_config import ModelConfig
+from microgpt.model_config import ModelConfig, check_options
 from microgpt.value import Number, dot, exp, log, relu, total
 
 Vector = list[Number]
 Matrix = Sequence[Sequence[Number]]
 Weights = Mapping[str, Matrix[Number]]
 KVCache = list[tuple[list[Vector[Number]], list[Vector[Number]]]]  # per layer: keys and values
-Drop = Callable[[Vector[Number], int, int], Vector[Number]]  # a dropout function or `keep_all`
 
 
 def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
@@ -30,24 +24,14 @@ def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
     C, hidden = config.n_embd, config.n_ff_exp * config.n_embd
     shapes = {
         "wte": (config.vocab_size, C),  # token embeddings
-        "wpe": (config.block_size, C),  # position embeddings
+        "wpe": (config.n_positions, C),  # position embeddings
         "lm_head": (config.vocab_size, C),  # projection from the residual stream to logits
     }
     for layer in range(config.n_layer):
-        for name in ("attn_wq", "attn_wk", "attn_wv", "attn_wo"):
-            shapes[f"layer{layer}.{name}"] = (C, C)
+        shapes |= {f"layer{layer}.attn_{name}": (C, C) for name in ("wq", "wk", "wv", "wo")}
         shapes[f"layer{layer}.mlp_fc1"] = (hidden, C)
         shapes[f"layer{layer}.mlp_fc2"] = (C, hidden)
-    if config.positions == "rotary":
-        del shapes["wpe"]
-    return shapes
-
-
-def count_params(config: ModelConfig) -> int:
-    """Return the number of weights of a model."""
-    C, block = config.n_embd, (4 + 2 * config.n_ff_exp) * config.n_embd**2
-    n_positions = 0 if config.positions == "rotary" else config.block_size
-    return (2 * config.vocab_size + n_positions) * C + config.n_layer * block
+    return {name: (rows, columns) for name, (rows, columns) in shapes.items() if rows}
 
 
 def init_weights(config: ModelConfig, rng: random.Random) -> dict[str, list[list[float]]]:
@@ -58,18 +42,11 @@ def init_weights(config: ModelConfig, rng: random.Random) -> dict[str, list[list
     }
 
 
-def keep_all(x: Vector[Number], position: int, site: int) -> Vector[Number]:
-    """Return x unchanged. This default for `drop` disables dropout."""
-    return x
-
-
 class Gpt(Generic[Number]):
     """A GPT whose weights are `Value`s or floats."""
 
     def __init__(self, config: ModelConfig, weights: Weights[Number]) -> None:
-        chosen = (config.positions, config.token_shift, config.activation, config.qk_norm)
-        if type(self) is Gpt and (config.final_norm or chosen != ("learned", False, "relu", False)):
-            raise ConfigError("this architecture requires microgpt.model_variants.GptVariant")
+        check_options(config, self)
         self.config = config
         self.weights: Weights[Number] = weights
 
@@ -77,36 +54,37 @@ class Gpt(Generic[Number]):
         """Return an empty KV cache for a new sequence."""
         return [([], []) for _ in range(self.config.n_layer)]
 
-    def forward(
-        self, token: int, cache: KVCache[Number], drop: Drop[Number] = keep_all
-    ) -> Vector[Number]:
+    def forward(self, token: int, cache: KVCache[Number]) -> Vector[Number]:
         """Add a token to the cache (at most block_size tokens); return the next token's logits."""
-        position, V, limit = len(cache[0][0]), self.config.vocab_size, self.config.block_size
-        if not (0 <= token < V and position < limit):
-            raise ConfigError(f"out of range: token {token} of {V}, position {position} of {limit}")
-        x = drop(rmsnorm(self.embedding(token, cache)), position, 0)  # (C), all at one scale
-        for layer in range(self.config.n_layer):  # residual: x + f(x) lets gradients flow
-            x = add(x, drop(self.attention(rmsnorm(x), layer, cache), position, 2 * layer + 1))
-            x = add(x, drop(self.mlp(rmsnorm(x), layer, cache), position, 2 * layer + 2))
+        position = len(cache[0][0])
+        self.config.check_token(token, position)
+        x = rmsnorm(self.embedding(token, position))  # (C)
+        for layer in range(self.config.n_layer):
+            x = self.block(x, layer, cache)
         return self.logits(x)  # (V)
 
-    def embedding(self, token: int, cache: KVCache[Number]) -> Vector[Number]:
+    def embedding(self, token: int, position: int) -> Vector[Number]:
         """Return the sum of the token embedding and the position embedding."""
-        return add(self.weights["wte"][token], self.weights["wpe"][len(cache[0][0])])
+        return add(self.weights["wte"][token], self.weights["wpe"][position])
+
+    def block(self, x: Vector[Number], layer: int, cache: KVCache[Number]) -> Vector[Number]:
+        """Apply one layer: (C) -> (C). Its residual connections, x + f(x), let gradients flow."""
+        x = add(x, self.attention(rmsnorm(x), layer, cache))
+        return add(x, self.mlp(rmsnorm(x), layer))
 
     def logits(self, x: Vector[Number]) -> Vector[Number]:
         """Project the residual stream to logits: (C) -> (V)."""
         return linear(x, self.weights["lm_head"])
 
-    def query_or_key(self, x: Vector[Number], matrix: str, position: int) -> Vector[Number]:
+    def query_or_key(self, x: Vector[Number], matrix: str) -> Vector[Number]:
         """Return the query or the key of a token for all heads: (C) -> (C)."""
         return linear(x, self.weights[matrix])
 
     def attention(self, x: Vector[Number], layer: int, cache: KVCache[Number]) -> Vector[Number]:
         """Apply causal multi-head attention over the tokens so far: (C) -> (C)."""
         (keys, values), head_dim = cache[layer], self.config.head_dim
-        query = self.query_or_key(x, f"layer{layer}.attn_wq", len(keys))
-        keys.append(self.query_or_key(x, f"layer{layer}.attn_wk", len(keys)))
+        query = self.query_or_key(x, f"layer{layer}.attn_wq")
+        keys.append(self.query_or_key(x, f"layer{layer}.attn_wk"))
         values.append(linear(x, self.weights[f"layer{layer}.attn_wv"]))
         out: Vector[Number] = []
         for start in range(0, self.config.n_embd, head_dim):  # heads can attend to different tokens
@@ -121,8 +99,8 @@ class Gpt(Generic[Number]):
         # Dividing by sqrt(head_dim) keeps the variance near 1, so softmax does not saturate.
         return softmax([dot(query, key) / self.config.head_dim**0.5 for key in keys])
 
-    def mlp(self, x: Vector[Number], layer: int, cache: KVCache[Number]) -> Vector[Number]:
-        """Apply the two-layer MLP with ReLU activation: (C) -> (C). Only variants use the cache."""
+    def mlp(self, x: Vector[Number], layer: int) -> Vector[Number]:
+        """Apply the two-layer MLP with ReLU activation: (C) -> (C)."""
         hidden = linear(x, self.weights[f"layer{layer}.mlp_fc1"])  # (n_ff_exp * C)
         return linear([relu(h) for h in hidden], self.weights[f"layer{layer}.mlp_fc2"])
 
@@ -151,10 +129,7 @@ def softmax(logits: Sequence[Number]) -> Vector[Number]:
     return [e / norm for e in exps]
 
 
-def cross_entropy(logits: Sequence[Number], target: int | Sequence[float]) -> Number:
-    """Return -log(softmax(logits)[target]) in nats, or its mean over a distribution of targets."""
+def cross_entropy(logits: Sequence[Number], target: int) -> Number:
+    """Return -log(softmax(logits)[target]) in nats, as log-sum-exp, which does not underflow."""
     largest = max(map(float, logits))
-    shares = [(target, 1.0)] if isinstance(target, int) else enumerate(target)
-    mean = total((logits[token] - largest) * share for token, share in shares)
-    # log(softmax(...)) would fail if the probability underflowed to 0, so use log-sum-exp.
-    return log(total(exp(logit - largest) for logit in logits)) - mean
+    return log(total(exp(logit - largest) for logit in logits)) - (logits[target] - largest)

@@ -1,6 +1,5 @@
 """The shape of a GPT, validated on creation."""
 
-import sys
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Literal, get_args
@@ -10,6 +9,7 @@ from microgpt.errors import ConfigError
 Positions = Literal["learned", "rotary"]
 Activation = Literal["relu", "relu2"]
 
+OPTIONS = ("positions", "token_shift", "activation", "qk_norm", "final_norm")
 MAX_SIZE = 2**31 - 1  # upper limit for all sizes and counts
 
 
@@ -36,8 +36,9 @@ class ModelConfig:
             check_whole(name, getattr(self, name), minimum=1)
         check_whole("vocab_size", self.vocab_size, minimum=0)
         for name, number in (("init_std", self.init_std), ("out_scale", self.out_scale)):
-            if not (isinstance(number, Real) and 0 < number <= sys.float_info.max):
+            if not (isinstance(number, Real) and 0 < number <= 1e38):
                 raise ConfigError(f"{name} must be a number greater than 0")
+            object.__setattr__(self, name, float(number))  # a NumPy number becomes a float
         check_choice("positions", self.positions, Positions)
         check_choice("activation", self.activation, Activation)
         for name in ("token_shift", "qk_norm", "final_norm"):
@@ -52,9 +53,36 @@ class ModelConfig:
             )
 
     @property
+    def n_positions(self) -> int:
+        """The number of learned position embeddings."""
+        return self.block_size if self.positions == "learned" else 0
+
+    @property
     def head_dim(self) -> int:
         """The number of dimensions per attention head."""
         return self.n_embd // self.n_head
+
+    def check_token(self, token: int, position: int) -> None:
+        """Raise ConfigError if a token is not in the vocabulary or beyond the context."""
+        V, limit = self.vocab_size, self.block_size
+        if not (0 <= token < V and position < limit):
+            raise ConfigError(f"out of range: token {token} of {V}, position {position} of {limit}")
+
+
+def count_params(config: ModelConfig) -> int:
+    """Return the number of weights of a model."""
+    C, block = config.n_embd, (4 + 2 * config.n_ff_exp) * config.n_embd**2
+    return (2 * config.vocab_size + config.n_positions) * C + config.n_layer * block
+
+
+def check_options(config: ModelConfig, model: object) -> None:
+    """Raise ConfigError if a setting differs from its default that is not in `model.options`."""
+    for name in OPTIONS:
+        changed = getattr(config, name) != getattr(ModelConfig, name)
+        if changed and name not in getattr(model, "options", ()):
+            raise ConfigError(
+                f"{name} {getattr(config, name)} requires microgpt.model_variants.GptVariant"
+            )
 
 
 def check_whole(name: str, value: int, *, minimum: int, maximum: int = MAX_SIZE) -> None:

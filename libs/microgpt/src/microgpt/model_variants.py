@@ -16,20 +16,35 @@ With the defaults, the model is Karpathy's.
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
+from typing import Any, Self
 
 from microgpt.model import Gpt, KVCache, Vector, add, init_weights, linear, rmsnorm
-from microgpt.model_config import ModelConfig
+from microgpt.model_config import OPTIONS, ModelConfig
 from microgpt.value import Number, relu
 
-ARCHITECTURE = ("positions", "token_shift", "activation", "qk_norm", "final_norm", "out_scale")
+Drop = Callable[[Vector[Number], int, int], Vector[Number]]  # see `dropout_mask`
+
+ARCHITECTURE = (*OPTIONS, "out_scale")
 OUTPUTS = ("attn_wo", "mlp_fc2")  # matrices whose output is added to the residual stream
 ROTARY_BASE = 10_000.0  # base of the rotation angles, as in the paper
 QK_SCALE = 1.2  # root mean square of normalized queries and keys; with 1, attention is too uniform
 
 
 class GptVariant(Gpt[Number]):
-    """A GPT with the architecture that its `ModelConfig` selects."""
+    """A GPT with the architecture that its `ModelConfig` selects, and with dropout."""
+
+    options = OPTIONS  # the settings of `ModelConfig` that this class adds
+    drop: Drop[Number] | None = None  # for dropout: changes a vector at a position and a site
+    cache: KVCache[Number]  # of the sequence that is being read
+    position: int  # of the token that is being read
+
+    def with_dropout(self, drop: Drop[Number]) -> Self:
+        """Return a model with the same weights that applies dropout."""
+        dropping = copy(self)
+        dropping.drop = drop
+        return dropping
 
     def new_cache(self) -> KVCache[Number]:
         """Return an empty KV cache, with another entry for embeddings and inputs of the MLPs."""
@@ -37,44 +52,69 @@ class GptVariant(Gpt[Number]):
         cache.append(([], []))
         return cache
 
-    def embedding(self, token: int, cache: KVCache[Number]) -> Vector[Number]:
+    def forward(self, token: int, cache: KVCache[Number]) -> Vector[Number]:
+        """Add a token to the cache; return the next token's logits."""
+        reading = copy(self)  # threads share a model; the state of one sequence is in a copy
+        reading.cache, reading.position = cache, len(cache[0][0])
+        return Gpt.forward(reading, token, cache)
+
+    def embedding(self, token: int, position: int) -> Vector[Number]:
         """Return the sum of the embeddings that are selected."""
-        embeddings, _ = cache[self.config.n_layer]
+        embeddings, _ = self.cache[self.config.n_layer]
         embeddings.append(list(self.weights["wte"][token]))
         learned = self.config.positions == "learned"
-        x = Gpt.embedding(self, token, cache) if learned else embeddings[-1]
+        x = Gpt.embedding(self, token, position) if learned else embeddings[-1]
         if self.config.token_shift and len(embeddings) > 1:
             half = self.config.n_embd // 2
             x = add(x, embeddings[-2][-half:] + embeddings[-2][:-half])
         return x
 
-    def query_or_key(self, x: Vector[Number], matrix: str, position: int) -> Vector[Number]:
+    def block(self, x: Vector[Number], layer: int, cache: KVCache[Number]) -> Vector[Number]:
+        """Apply one layer; the first one begins with dropout: (C) -> (C)."""
+        return Gpt.block(self, x if layer else self.dropped(x, site=0), layer, cache)
+
+    def query_or_key(self, x: Vector[Number], matrix: str) -> Vector[Number]:
         """Return the query or the key of a token, normalized and rotated per head if selected."""
-        x, D = Gpt.query_or_key(self, x, matrix, position), self.config.head_dim
+        x, D = Gpt.query_or_key(self, x, matrix), self.config.head_dim
         if self.config.qk_norm:
             heads = [rmsnorm(x[start : start + D]) for start in range(0, len(x), D)]
             x = [QK_SCALE * xi for head in heads for xi in head]
         if self.config.positions == "rotary":
-            x = rotate(x, angles(self.config, position))
+            x = rotate(x, angles(self.config, self.position))
         return x
 
-    def mlp(self, x: Vector[Number], layer: int, cache: KVCache[Number]) -> Vector[Number]:
-        """Apply the two-layer MLP with the selected activation: (C) -> (C)."""
+    def attention(self, x: Vector[Number], layer: int, cache: KVCache[Number]) -> Vector[Number]:
+        """Apply causal multi-head attention and dropout: (C) -> (C)."""
+        return self.dropped(Gpt.attention(self, x, layer, cache), site=2 * layer + 1)
+
+    def mlp(self, x: Vector[Number], layer: int) -> Vector[Number]:
+        """Apply the two-layer MLP with the selected activation, and dropout: (C) -> (C)."""
         if self.config.token_shift:
             n_layer, half = self.config.n_layer, self.config.n_embd // 2
-            _, inputs = cache[n_layer]  # of all layers and tokens so far
+            _, inputs = self.cache[n_layer]  # of all layers and tokens so far
             inputs.append(x)
             is_first = len(inputs) <= n_layer
             previous = [0 * xi for xi in x] if is_first else inputs[-1 - n_layer]
             x = previous[:half] + x[half:]
         if self.config.activation == "relu":
-            return Gpt.mlp(self, x, layer, cache)
-        hidden = map(relu, linear(x, self.weights[f"layer{layer}.mlp_fc1"]))
-        return linear([h * h for h in hidden], self.weights[f"layer{layer}.mlp_fc2"])
+            out = Gpt.mlp(self, x, layer)
+        else:
+            hidden = map(relu, linear(x, self.weights[f"layer{layer}.mlp_fc1"]))
+            out = linear([h * h for h in hidden], self.weights[f"layer{layer}.mlp_fc2"])
+        return self.dropped(out, site=2 * layer + 2)
 
     def logits(self, x: Vector[Number]) -> Vector[Number]:
         """Project the residual stream to logits, with RMSNorm if selected: (C) -> (V)."""
         return Gpt.logits(self, rmsnorm(x) if self.config.final_norm else x)
+
+    def dropped(self, x: Vector[Number], site: int) -> Vector[Number]:
+        """Apply dropout, if any, to a vector at a site: the index of its place in the model."""
+        return self.drop(x, self.position, site) if self.drop else x
+
+
+def gpt_type(config: ModelConfig) -> type[Gpt[Any]]:
+    """Return the class of a model: `Gpt` for Karpathy's architecture, else `GptVariant`."""
+    return Gpt if is_karpathys(config) else GptVariant
 
 
 def is_karpathys(config: ModelConfig) -> bool:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from microgpt.config import DType, EngineName, ModelConfig, TrainConfig, WeightsFormat
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.flat_weights import Numbers
-from microgpt.model import Weights, count_params
+from microgpt.model import Weights
+from microgpt.model_config import count_params
 from microgpt.plotting import Plottable
 from microgpt.value import total
 
 if TYPE_CHECKING:  # a model that only generates needs none of them
+    from microgpt.data.contamination import Bounds
     from microgpt.data.split import DataFacts
     from microgpt.data.tokenizer import Document
     from microgpt.training.early_stopping import BestWeights, Ending
@@ -32,6 +34,11 @@ class TrainedModel:
     weights: Weights[float]
     tokenizer: Tokenizer
     dtype: DType  # precision of training and inference
+
+    @property
+    def trained_on(self) -> "tuple[DataFacts | None, ...]":
+        """The data of its training, and those of its parent and teachers; None if unknown."""
+        return (None,)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self._summary()}>"
@@ -77,6 +84,8 @@ class TrainingPlan:
     parent_sha256: str | None = None  # `weights_sha256` of the parent model in fine-tuning
     teachers: tuple[TeacherRecord, ...] = ()  # models whose predictions are the targets
     teacher_samples: int = 0  # number of documents that the teachers make up
+    ancestor_data: "tuple[DataFacts | None, ...]" = ()  # `trained_on` of parent and teachers
+    contamination: "dict[str, Bounds]" = field(default_factory=dict)  # of each held-out set
     genome_sha256: str | None = None  # hash of the genome.json that set the options
     minutes: float | None = None  # time limit of the command; None if there is none
     budget: float | None = None  # operations for which the settings were chosen
@@ -90,7 +99,7 @@ class TrainEvent:
 
     step: int  # number of completed steps
     steps: int  # total number of steps
-    losses: Sequence[float]  # losses since the last event, in nats per token
+    losses: Sequence[float]  # as in `TrainResult`, since the last event
     n_docs: int  # number of documents or chunks read since the last event
     n_tokens: int  # number of predicted tokens since the last event
     val_loss: float | None = None  # held-out loss in nats per token, if measured
@@ -107,7 +116,9 @@ class TrainState:
     dtype: DType
     engine: EngineName
     best: "BestWeights | None" = None  # best weights; None before the first evaluation
-    recent_losses: Sequence[float] = field(default=(), repr=False)  # last N_RECENT losses, in nats
+    recent_losses: Sequence[float] = field(
+        default=(), repr=False
+    )  # last losses, in nats, without NaN
     history: "Sequence[HistoryPoint]" = field(default=(), repr=False)
     since_history: tuple[float, int] = (0.0, 0)  # sum and count of losses not yet in history
     seconds: float = 0.0  # training time so far, in seconds
@@ -140,12 +151,19 @@ class TrainResult(TrainedModel, Plottable):
     """
 
     plan: TrainingPlan
-    losses: Sequence[float]  # loss of each step of this `train` call, in nats per token
+    # Loss of each step of this `train` call, in nats per token; NaN if a step predicts no token
+    # that counts, because `truncate` has cut off the replies.
+    losses: Sequence[float]
     state: TrainState  # final state
     ending: "Ending"
     rng_state: tuple[object, ...]  # final state of the random generator, for sampling
     test_loss: float | None = None  # loss of the test documents, in nats per token
     documents: "Sequence[Document]" = ()  # training documents, of which `save` writes hashes
+
+    @property
+    def trained_on(self) -> "tuple[DataFacts | None, ...]":
+        """The data of its training, and those of its parent and teachers; None if unknown."""
+        return (self.data, *self.plan.ancestor_data)
 
     @property
     def config(self) -> TrainConfig:
@@ -170,7 +188,8 @@ class TrainResult(TrainedModel, Plottable):
     def _summary(self) -> str:
         mean, val_loss = self.state.train_loss, self.val_loss
         loss = "" if mean is None else f"; mean loss {mean:.3f}"
-        held_out = "" if val_loss is None else f"; held-out loss {val_loss:.3f}"
+        mark = self.plan.contamination.get("validation", "")
+        held_out = "" if val_loss is None else f"; held-out loss {val_loss:.3f}{mark}"
         return f"{super()._summary()}; {self.state.step:,} steps{loss}{held_out}"
 
     def rng(self) -> random.Random:

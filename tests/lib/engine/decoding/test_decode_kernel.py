@@ -82,7 +82,7 @@ def whole(steps) -> tuple[list[int], str]:
     None,
     2,
 )
-def test_every_way_to_decode_gives_the_tokens_of_the_reference(
+def test_every_decoding_method_gives_the_reference_tokens(
     model, sampling, seed, max_tokens, n_prompts
 ) -> None:
     weights = init_weights(model, random.Random(seed))
@@ -110,7 +110,7 @@ def test_every_way_to_decode_gives_the_tokens_of_the_reference(
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_sequence_is_the_same_to_the_last_bit_whatever_is_beside_it(dtype) -> None:
+def test_a_sequence_is_bit_identical_in_any_batch(dtype) -> None:
     model = ModelConfig(n_embd=48, n_head=3, n_layer=2, block_size=30, vocab_size=20, init_std=0.5)
     weights = CompiledModel(model, init_weights(model, random.Random(1)), dtype).decode_weights
     prompts = draw_prompts(model, 20, 1)
@@ -138,7 +138,7 @@ def test_a_sequence_is_the_same_to_the_last_bit_whatever_is_beside_it(dtype) -> 
 
 
 @pytest.mark.parametrize("left", [7.0, np.inf, np.nan])
-def test_what_another_decoder_has_left_in_the_arrays_changes_nothing(left) -> None:
+def test_leftovers_of_another_decoder_change_nothing(left) -> None:
     model = ModelConfig(n_embd=24, n_head=3, n_layer=2, block_size=20, vocab_size=9, init_std=0.5)
     weights = CompiledModel(model, init_weights(model, random.Random(1)), "float32").decode_weights
 
@@ -159,7 +159,7 @@ def test_what_another_decoder_has_left_in_the_arrays_changes_nothing(left) -> No
     assert np.array_equal(found.sequences.status, expected.sequences.status)
 
 
-def test_forbidden_tokens_and_early_stops_are_those_of_the_reference() -> None:
+def test_forbidden_tokens_and_stops_agree_with_the_reference() -> None:
     model = ModelConfig(n_embd=8, n_head=2, vocab_size=6, init_std=0.5)
     weights = init_weights(model, random.Random(2))
     compiled = CompiledModel(model, weights, "float64")
@@ -170,7 +170,7 @@ def test_forbidden_tokens_and_early_stops_are_those_of_the_reference() -> None:
         assert len(expected[0]) >= 2
 
 
-def test_nothing_is_left_where_every_token_is_forbidden() -> None:
+def test_a_model_without_allowed_tokens_generates_nothing() -> None:
     model = ModelConfig(n_embd=4, n_head=1, vocab_size=3)
     compiled = CompiledModel(model, init_weights(model, random.Random(2)), "float32")
     rules = DecodeRules(stop=(0,), forbidden=(1, 2), min_tokens=1)
@@ -179,7 +179,7 @@ def test_nothing_is_left_where_every_token_is_forbidden() -> None:
         next(steps)
 
 
-def test_a_stream_leaves_the_random_numbers_where_the_reference_does() -> None:
+def test_a_stream_uses_random_numbers_as_the_reference_does() -> None:
     model = ModelConfig(n_embd=8, n_head=2, block_size=30, vocab_size=6, init_std=0.5)
     weights = init_weights(model, random.Random(2))
     compiled = CompiledModel(model, weights, "float64")
@@ -196,7 +196,7 @@ def test_a_stream_leaves_the_random_numbers_where_the_reference_does() -> None:
             assert states[0] == states[1]
 
 
-def test_scores_that_are_as_good_as_equal_are_chosen_from_in_order() -> None:
+def test_nearly_equal_scores_are_chosen_in_order() -> None:
     """A model of zeros: each of ten tokens is as likely, and sums are exact in both engines."""
     model = ModelConfig(n_embd=4, n_head=1, block_size=40, vocab_size=10)
     weights = {
@@ -211,7 +211,7 @@ def test_scores_that_are_as_good_as_equal_are_chosen_from_in_order() -> None:
             assert whole(compiled.decode([0], rules, random.Random(1))) == expected
 
 
-def test_a_uniform_at_the_very_end_draws_the_last_token_that_may_come() -> None:
+def test_the_largest_random_number_draws_the_last_token() -> None:
     model = ModelConfig(n_embd=4, n_head=1, block_size=4, vocab_size=10)
     compiled = CompiledModel(model, init_weights(model, random.Random(0)), "float32")
 
@@ -224,7 +224,7 @@ def test_a_uniform_at_the_very_end_draws_the_last_token_that_may_come() -> None:
     assert set(steps) == {6}
 
 
-def test_many_threads_share_one_model() -> None:
+def test_many_threads_can_share_one_model() -> None:
     model = ModelConfig(n_embd=16, n_head=4, vocab_size=27, init_std=0.3)
     compiled = CompiledModel(model, init_weights(model, random.Random(0)), "float32")
 
@@ -237,7 +237,7 @@ def test_many_threads_share_one_model() -> None:
         assert list(pool.map(run, range(40))) == alone
 
 
-def test_the_arrays_of_a_model_cannot_be_written() -> None:
+def test_the_weights_of_a_decoder_are_read_only() -> None:
     model = ModelConfig(n_embd=16, n_head=4, vocab_size=27)
     compiled = CompiledModel(model, init_weights(model, random.Random(0)), "float32")
     for array in (*compiled._weights, *compiled.decode_weights):
@@ -246,7 +246,7 @@ def test_the_arrays_of_a_model_cannot_be_written() -> None:
 
 
 @pytest.mark.parametrize(("m", "n"), [(1, 1), (48, 16), (300, 7), (128, 128), (129, 3)])
-def test_panels_are_the_matrix_cut_from_top_to_bottom(m, n) -> None:
+def test_panels_cut_a_matrix_from_top_to_bottom(m, n) -> None:
     w = np.random.default_rng(0).normal(size=(2, m, n))
     panels = in_panels(w, "float64")
     width = panels.shape[2]
@@ -259,7 +259,7 @@ def test_panels_are_the_matrix_cut_from_top_to_bottom(m, n) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("temperature", [5e-324, 1e-40, 1e40, 1e300])
-def test_no_temperature_lets_a_forbidden_token_through(dtype, temperature) -> None:
+def test_no_temperature_allows_a_forbidden_token(dtype, temperature) -> None:
     model = ModelConfig(n_embd=4, n_head=1, vocab_size=15, init_std=0.5)
     weights = init_weights(model, random.Random(0))
     rules = DecodeRules(forbidden=(0, 14), sampling=Sampling(temperature))
@@ -279,7 +279,7 @@ def broken_at_3() -> tuple[ModelConfig, dict[str, list[list[float]]]]:
     return model, weights
 
 
-def test_what_was_made_before_a_bad_score_is_not_lost(broken_at_3) -> None:
+def test_an_infinite_score_does_not_lose_earlier_tokens(broken_at_3) -> None:
     model, weights = broken_at_3
     results, rules = [], DecodeRules(sampling=Sampling(1))
     for start in (
@@ -295,7 +295,7 @@ def test_what_was_made_before_a_bad_score_is_not_lost(broken_at_3) -> None:
     assert results[0] == results[1]
 
 
-def test_a_bad_score_of_one_sequence_does_not_cost_those_before_it(broken_at_3) -> None:
+def test_an_infinite_score_does_not_lose_earlier_sequences(broken_at_3) -> None:
     compiled = CompiledModel(*broken_at_3, "float64")
     rules = DecodeRules(max_tokens=2, sampling=Sampling(1))
     some = compiled.decode_many([[0], [0], [0, 1, 2, 3]], range(3), rules)
@@ -304,14 +304,14 @@ def test_a_bad_score_of_one_sequence_does_not_cost_those_before_it(broken_at_3) 
         next(some)
 
 
-def test_a_generator_without_a_state_serves_as_well() -> None:
+def test_any_random_generator_can_be_used() -> None:
     model = ModelConfig(n_embd=4, n_head=1, vocab_size=5)
     compiled = CompiledModel(model, init_weights(model, random.Random(2)), "float32")
     tokens = compiled.decode([0], DecodeRules(sampling=Sampling(1)), random.SystemRandom())
     assert len(list(tokens)) == 16
 
 
-def test_a_share_that_is_met_exactly_is_met_in_both_engines() -> None:
+def test_both_engines_treat_an_exact_top_p_alike() -> None:
     """Two likely tokens and 298 that add up to next to nothing: top_p of a half is one token."""
     model = ModelConfig(n_embd=1, n_head=1, block_size=30, vocab_size=300)
     weights = {

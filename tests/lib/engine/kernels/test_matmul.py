@@ -33,7 +33,7 @@ def _transpose(x, x_t, n_rows, n_columns):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("m", range(1, 18))
-def test_a_product_is_right_for_any_number_of_rows_and_columns(dtype: str, m: int) -> None:
+def test_a_product_is_correct_for_any_shape(dtype: str, m: int) -> None:
     rng, n = np.random.default_rng(m), 7
     for n_columns in (1, lanes_of(dtype), lanes_of(dtype) + 1, 3 * lanes_of(dtype)):
         width = padded(n_columns, dtype)
@@ -47,7 +47,7 @@ def test_a_product_is_right_for_any_number_of_rows_and_columns(dtype: str, m: in
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_transpose_is_one(dtype: str) -> None:
+def test_a_matrix_is_transposed_correctly(dtype: str) -> None:
     side = lanes_of(dtype)
     x = np.arange(6 * side * side, dtype=dtype).reshape(2 * side, 3 * side)
     x_t = np.zeros((3 * side, 2 * side), dtype)

@@ -24,7 +24,7 @@ def _exp(x, y):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(seed=st.integers(0, 999))
-def test_exp_is_right_to_two_units_in_the_last_place(dtype: str, seed: int) -> None:
+def test_exp_is_accurate_to_two_units_in_the_last_place(dtype: str, seed: int) -> None:
     """Of the numbers up to 0 that softmax needs."""
     lanes = lanes_of(dtype)
     smallest = -86.0 if dtype == "float32" else -700.0
@@ -40,7 +40,7 @@ def test_exp_is_right_to_two_units_in_the_last_place(dtype: str, seed: int) -> N
 @pytest.mark.parametrize(
     ("x", "expected"), [(0.0, 1.0), (-np.inf, 0.0), (-1e4, 0.0), (np.nan, np.nan)]
 )
-def test_exp_at_the_ends(dtype: str, x: float, expected: float) -> None:
+def test_exp_is_correct_at_its_limits(dtype: str, x: float, expected: float) -> None:
     lanes = lanes_of(dtype)
     y = np.empty((1, lanes), dtype)
     _exp(np.full((1, lanes), x, dtype), y)
@@ -70,7 +70,7 @@ def _compare(a, b, y):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_what_is_no_number_is_not_lost_in_relu_nor_kept_from_a_maximum(dtype: str) -> None:
+def test_relu_and_max_treat_nan_correctly(dtype: str) -> None:
     """A nan among logits must not become their largest; in relu it must go on, to be found."""
     lanes = lanes_of(dtype)
     a, b = np.full((1, lanes), np.nan, dtype), np.ones((1, lanes), dtype)
@@ -116,7 +116,7 @@ def _across(a, b, y, numbers):
 
 
 @given(data=st.data(), dtype=st.sampled_from(DTYPES))
-def test_the_lanes_of_a_vector_are_summed_compared_and_counted(data, dtype: str) -> None:
+def test_lanes_are_summed_compared_and_counted(data, dtype: str) -> None:
     lanes = lanes_of(dtype)
     a, b = (data.draw(arrays(dtype, (1, lanes), elements=NUMBERS)) for _ in "ab")
     y, numbers = np.empty((1, lanes), dtype), np.empty(4)

@@ -8,7 +8,7 @@ from microgpt.data.token_dataset import TokenDataset
 from microgpt.engine.training import threaded_step as threaded
 from microgpt.engine.training.threaded_step import ThreadedEngine, bytes_needed
 from microgpt.engine.training.trainer import CompiledEngine
-from microgpt.model import count_params
+from microgpt.model_config import count_params
 
 MODEL = ModelConfig(n_embd=12, n_head=3, n_layer=2, block_size=30, vocab_size=11)
 
@@ -50,7 +50,7 @@ def numbers(engine: CompiledEngine) -> list[list[float]]:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("batch_size", [1, 3, 20, 64])
 @pytest.mark.parametrize("kind", ["plain", "masked", "soft"])
-def test_what_is_learnt_does_not_depend_on_the_number_of_threads(batch_size, dtype, kind) -> None:
+def test_the_number_of_threads_does_not_change_the_weights(batch_size, dtype, kind) -> None:
     config = TrainConfig(steps=12, batch_size=batch_size, dropout=0.2, weight_decay=0.1)
     alone = make(1, config, dtype, kind)
     losses = run_to(alone, 12)
@@ -60,13 +60,13 @@ def test_what_is_learnt_does_not_depend_on_the_number_of_threads(batch_size, dty
         assert numbers(together) == numbers(alone)
 
 
-def test_a_batch_that_needs_several_rounds_is_the_same(monkeypatch) -> None:
+def test_a_batch_of_several_rounds_gives_the_same_weights(monkeypatch) -> None:
     monkeypatch.setattr(threaded, "MAX_PER_THREAD", 1)
     config = TrainConfig(steps=6, batch_size=64)
     assert run_to(make(2, config), 6) == run_to(make(1, config), 6)
 
 
-def test_threads_undo_a_step_and_reset_as_one_thread_does() -> None:
+def test_threads_undo_and_reset_as_one_thread_does() -> None:
     config = TrainConfig(steps=20, batch_size=64)
     alone, together = make(1, config), make(3, config)
     for engine in (alone, together):
@@ -93,7 +93,7 @@ def test_a_call_may_end_in_the_middle_of_a_step(monkeypatch) -> None:
     assert losses == run_to(make(1, config), 6)
 
 
-def test_a_loss_that_is_not_finite_changes_no_weight() -> None:
+def test_an_infinite_loss_changes_no_weights() -> None:
     huge = np.full(count_params(MODEL), 1e30)
     for threads in (1, 3):
         engine = make(threads, TrainConfig(steps=6, batch_size=64))
@@ -105,7 +105,7 @@ def test_a_loss_that_is_not_finite_changes_no_weight() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_an_engine_that_has_met_infinity_recovers(threads) -> None:
+def test_an_engine_recovers_after_an_infinite_loss(threads) -> None:
     config = TrainConfig(steps=20, batch_size=64)
     fresh, engine = make(threads, config), make(threads, config)
     for one in (fresh, engine):
@@ -119,7 +119,7 @@ def test_an_engine_that_has_met_infinity_recovers(threads) -> None:
     assert engine.flat_weights().tolist() == again.flat_weights().tolist()
 
 
-def test_a_step_that_was_interrupted_begins_again(monkeypatch) -> None:
+def test_an_interrupted_step_is_repeated(monkeypatch) -> None:
     config = TrainConfig(steps=6, batch_size=64)
     engine = make(3, config)
     run_to(engine, 2)
@@ -141,14 +141,14 @@ def test_a_step_that_was_interrupted_begins_again(monkeypatch) -> None:
     assert engine.flat_weights().tolist() == alone.flat_weights().tolist()
 
 
-def test_no_more_threads_are_used_than_a_step_can_feed() -> None:
+def test_a_step_uses_no_more_threads_than_it_has_work_for() -> None:
     large, small = ModelConfig(n_embd=64, vocab_size=27), ModelConfig(vocab_size=27)
     assert threaded.useful_threads(large, TrainConfig(batch_size=64), 450, 8) == 8
     assert threaded.useful_threads(large, TrainConfig(batch_size=3), 450, 8) == 3
     assert threaded.useful_threads(small, TrainConfig(batch_size=64), 450, 8) == 1
 
 
-def test_threads_need_the_memory_of_their_arrays() -> None:
+def test_memory_is_checked_for_the_arrays_of_threads() -> None:
     config = TrainConfig(batch_size=64)
     one, two, four = (
         bytes_needed(MODEL, config, "float32", longest=30, threads=n) for n in (1, 2, 4)

@@ -16,11 +16,14 @@ from microgpt import ModelConfig, TrainConfig
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.dropout_mask import Dropout, batch_dropout
 from microgpt.engine.buffers import allocate_buffers, buffer_bytes
+from microgpt.engine.training import trainer
 from microgpt.engine.training.trainer import MICRO_BATCH, CompiledEngine
 from microgpt.flat_weights import by_name
-from microgpt.model import count_params, init_weights, weight_shapes
+from microgpt.model import init_weights, weight_shapes
+from microgpt.model_config import count_params
 from microgpt.model_variants import GptVariant
 from microgpt.reference import ReferenceEngine
+from microgpt.training.reference_training import accumulate
 
 # Relative to the largest gradient of the matrix. Measured: 1e-14 and 5e-6; see docs/performance.md.
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
@@ -124,7 +127,7 @@ def assert_same_gradients(
     dropout=0.1,
     is_soft=False,
 )
-def test_loss_and_every_gradient_are_the_references(
+def test_loss_and_gradients_agree_with_the_reference(
     model, lengths, seed, learnt, dropout, is_soft
 ) -> None:
     rng = random.Random(seed)
@@ -138,7 +141,7 @@ def test_loss_and_every_gradient_are_the_references(
     if is_soft:
         dataset.soft_targets = distributions(dataset, model, seed)
     targets = [dataset.targets_of(i) for i in range(len(docs))]
-    *_, expected = reference.backward(docs, targets, batch_dropout(config, step=0))
+    *_, expected = accumulate(reference, docs, targets, batch_dropout(config, step=0))
     for dtype, tolerance in TOLERANCE.items():
         compiled = make(model, config, dataset, weights, dtype)
         loss = compiled.backward()
@@ -147,7 +150,7 @@ def test_loss_and_every_gradient_are_the_references(
         assert_same_gradients(compiled, reference, model, tolerance)
 
 
-def test_a_batch_of_many_micro_batches_is_one_batch() -> None:
+def test_a_batch_of_micro_batches_equals_one_batch() -> None:
     """More tokens than are worked on at once: the gradients add up over the pieces."""
     model = ModelConfig(n_embd=4, n_head=2, n_ff_exp=1, vocab_size=7, init_std=0.3)
     rng = random.Random(3)
@@ -155,7 +158,7 @@ def test_a_batch_of_many_micro_batches_is_one_batch() -> None:
     assert sum(len(doc) - 1 for doc in docs) > MICRO_BATCH
     config, weights = TrainConfig(batch_size=len(docs)), init_weights(model, rng)
     reference = ReferenceEngine(model, weights, gpt_type=GptVariant)
-    *_, expected = reference.backward(docs)
+    *_, expected = accumulate(reference, docs)
     for dtype, tolerance in TOLERANCE.items():
         compiled = make(model, config, docs, weights, dtype)
         assert compiled.backward() == pytest.approx(expected, rel=tolerance)
@@ -177,7 +180,7 @@ def masked(docs: list[list[int]], masks: list[bytes]) -> TokenDataset:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_the_scores_of_a_token_that_is_only_read_have_no_gradient(dtype) -> None:
+def test_a_masked_token_has_no_gradient(dtype) -> None:
     model = ModelConfig(n_embd=8, n_head=2, vocab_size=7, init_std=0.3)
     weights = init_weights(model, random.Random(1))
     config = TrainConfig(batch_size=2)
@@ -189,13 +192,13 @@ def test_the_scores_of_a_token_that_is_only_read_have_no_gradient(dtype) -> None
         np.testing.assert_allclose(compiled.grads()[name], rows, atol=TOLERANCE[dtype])
 
 
-def test_a_batch_with_nothing_to_learn_has_no_loss_and_moves_nothing() -> None:
+def test_a_batch_without_targets_changes_no_weights() -> None:
     model = ModelConfig(n_embd=8, n_head=2, vocab_size=7)
     weights = init_weights(model, random.Random(1))
     compiled = make(model, TrainConfig(), masked([[6, 1, 6]], [bytes(3)]), weights, "float64")
     reference = ReferenceEngine(model, weights, gpt_type=GptVariant)
     assert run_to(compiled, 2) == [0, 0]
-    assert list(reference.backward([[6, 1, 6]], [[None, None]])) == [0]
+    assert list(accumulate(reference, [[6, 1, 6]], [[None, None]])) == [0]
     reference.update(0.01)
     for matrices in (compiled_weights(compiled, model), weights_of(reference)):
         assert matrices == {name: tuple(map(tuple, rows)) for name, rows in weights.items()}
@@ -204,7 +207,7 @@ def test_a_batch_with_nothing_to_learn_has_no_loss_and_moves_nothing() -> None:
 @pytest.mark.parametrize("regularised", [{}, {"dropout": 0.3, "weight_decay": 0.2}])
 @pytest.mark.parametrize("batch_size", [1, 3, 8])
 @pytest.mark.parametrize("is_soft", [False, True])
-def test_steps_are_the_references_also_where_a_batch_is_larger_than_the_data(
+def test_a_batch_larger_than_the_data_equals_the_reference(
     batch_size, regularised, is_soft
 ) -> None:
     model = ModelConfig(n_embd=6, n_head=2, block_size=5, vocab_size=5)
@@ -225,7 +228,7 @@ def test_steps_are_the_references_also_where_a_batch_is_larger_than_the_data(
         first = step * batch_size
         ids = [i % len(docs) for i in range(first, first + batch_size)]
         batch, targets = [docs[i] for i in ids], [docs.targets_of(i) for i in ids]
-        *_, expected = reference.backward(batch, targets, batch_dropout(config, step))
+        *_, expected = accumulate(reference, batch, targets, batch_dropout(config, step))
         reference.update(config.lr_at(step))
         assert loss == pytest.approx(expected, rel=1e-12)
     _, adam_m, adam_v = numbers(compiled)
@@ -237,7 +240,7 @@ def test_steps_are_the_references_also_where_a_batch_is_larger_than_the_data(
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_what_is_infinite_is_noticed_also_where_it_is_dropped(dtype) -> None:
+def test_an_infinite_value_is_noticed_even_if_dropped(dtype) -> None:
     """Else one engine would train on weights that no longer work in use, and the other stop."""
     model = ModelConfig(n_embd=4, n_head=2, vocab_size=5)
     drops = (Dropout(0.5, seed, 0) for seed in range(99))
@@ -251,7 +254,7 @@ def test_what_is_infinite_is_noticed_also_where_it_is_dropped(dtype) -> None:
     compiled = make(model, config, [[4, 1, 4]], weights, dtype)
     if dtype == "float64":
         reference = ReferenceEngine(model, weights, gpt_type=GptVariant)
-        *_, loss = reference.backward([[4, 1, 4]], drops=batch_dropout(config, step=0))
+        *_, loss = accumulate(reference, [[4, 1, 4]], drops=batch_dropout(config, step=0))
         assert np.isnan(loss)
     assert np.isnan(compiled.backward())
 
@@ -274,7 +277,7 @@ def trained(steps: int = 40) -> CompiledEngine:
     return make(model, config, docs, weights, "float32")
 
 
-def test_calls_that_end_in_the_middle_of_a_step_change_nothing() -> None:
+def test_ending_a_call_within_a_step_changes_nothing() -> None:
     whole, pieces = trained(), trained()
     losses = run_to(whole, 40)
     model = ModelConfig(n_embd=8, n_head=2, vocab_size=7)
@@ -289,7 +292,7 @@ def test_calls_that_end_in_the_middle_of_a_step_change_nothing() -> None:
     assert found == pytest.approx(losses, rel=1e-5)
 
 
-def test_an_update_is_taken_back_bit_for_bit() -> None:
+def test_an_update_can_be_undone_exactly() -> None:
     once, twice = trained(), trained()
     for _ in range(7):
         once.run(once.n_steps + 1)
@@ -301,7 +304,7 @@ def test_an_update_is_taken_back_bit_for_bit() -> None:
     assert twice.run(8) == once.run(8)
 
 
-def test_looking_at_the_next_step_does_not_change_it() -> None:
+def test_looking_ahead_does_not_change_the_next_step() -> None:
     looked, straight = trained(), trained()
     for _ in range(3):
         assert looked.backward() == looked.backward()
@@ -310,7 +313,7 @@ def test_looking_at_the_next_step_does_not_change_it() -> None:
     assert numbers(looked) == numbers(straight)
 
 
-def test_an_engine_that_begins_anew_remembers_nothing() -> None:
+def test_a_reset_engine_forgets_its_moments() -> None:
     used, fresh = trained(), trained()
     start = fresh.numbers()
     run_to(used, 5)
@@ -323,12 +326,12 @@ def test_an_engine_that_begins_anew_remembers_nothing() -> None:
     assert numbers(used) == numbers(fresh)
 
 
-def test_an_engine_that_has_met_infinity_recovers(monkeypatch) -> None:
+def test_an_engine_recovers_after_an_infinite_loss(monkeypatch) -> None:
     """What is left in the buffers of a failed step must not reach those after it."""
     sound, burnt = trained(), trained()
     sound.run(1)
     burnt.run(1)
-    monkeypatch.setattr(TrainConfig, "lr_at", lambda self, step: 1e30 + 0 * step)
+    monkeypatch.setattr(trainer, "learning_rates", lambda config, steps: 1e30 + 0 * steps)
     burnt.run(2)
     assert math.isnan(burnt.run(3)[0])
     monkeypatch.undo()
@@ -341,7 +344,7 @@ def test_an_engine_that_has_met_infinity_recovers(monkeypatch) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(model=shapes(), n_tokens=st.integers(500, 2000), longest=st.integers(1, 300))
 @settings(max_examples=20)
-def test_the_memory_that_is_checked_is_about_what_is_taken(dtype, model, n_tokens, longest) -> None:
+def test_the_memory_check_agrees_with_the_memory_used(dtype, model, n_tokens, longest) -> None:
     model = replace(model, n_embd=16 * model.n_head)  # no padding of rows
     taken = sum(buffer.nbytes for buffer in allocate_buffers(model, dtype, n_tokens, longest))
     assert buffer_bytes(model, dtype, n_tokens, longest) == pytest.approx(taken, rel=0.15)
@@ -349,7 +352,7 @@ def test_the_memory_that_is_checked_is_about_what_is_taken(dtype, model, n_token
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("factor", [10, 1000])
-def test_scores_of_any_size_have_right_gradients(dtype, factor) -> None:
+def test_scores_of_any_size_have_correct_gradients(dtype, factor) -> None:
     """Attention that looks at one key alone: all but one weight are 0."""
     model = ModelConfig(n_embd=8, n_head=2, vocab_size=7, init_std=0.3)
     rng = random.Random(8)
@@ -361,7 +364,7 @@ def test_scores_of_any_size_have_right_gradients(dtype, factor) -> None:
     compiled = make(model, config, docs, weights, dtype)
     reference = ReferenceEngine(model, weights, gpt_type=GptVariant)
     tolerance = 1e-9 if dtype == "float64" else 1e-3
-    *_, expected = reference.backward(docs)
+    *_, expected = accumulate(reference, docs)
     assert compiled.backward() == pytest.approx(expected, rel=tolerance)
     if dtype == "float32" and factor > 10:  # it rounds scores so large to whole numbers
         assert np.isfinite(compiled._grads.array).all()
@@ -370,7 +373,7 @@ def test_scores_of_any_size_have_right_gradients(dtype, factor) -> None:
         assert_same_gradients(compiled, reference, model, tolerance)
 
 
-def test_a_gradient_whose_square_is_infinite_counts_as_infinite() -> None:
+def test_a_gradient_with_an_infinite_square_is_infinite() -> None:
     """Adam would keep that square for ever, and the weight would never move again."""
     engine = trained()
     engine._params.by_name()["lm_head"][:] *= 1e21
@@ -378,7 +381,7 @@ def test_a_gradient_whose_square_is_infinite_counts_as_infinite() -> None:
     assert np.isfinite(engine._grads.array).all()  # the gradients themselves fit into float32
 
 
-def test_an_epsilon_below_float32_keeps_unused_weights_finite() -> None:
+def test_a_tiny_epsilon_keeps_unused_weights_finite() -> None:
     model = ModelConfig(n_embd=8, n_head=2, vocab_size=7)
     weights = init_weights(model, random.Random(3))
     config = TrainConfig(steps=9, adam_eps=1e-46)
@@ -387,7 +390,7 @@ def test_an_epsilon_below_float32_keeps_unused_weights_finite() -> None:
     assert np.isfinite(engine.backward())
 
 
-def test_the_first_call_takes_one_step_however_cheap_its_tokens_are() -> None:
+def test_the_first_call_takes_exactly_one_step() -> None:
     """Before the speed is known, it must not take a hundred steps of a large model."""
     assert len(trained().run(40)) == 1
 
@@ -433,7 +436,7 @@ for n_embd, n_head in ((1, 1), (6, 2), (16, 4), (21, 3), (40, 2), (160, 2)):
     ],
     ids=["AVX-512 host", "SSE2", "AVX2", "NEON"],
 )
-def test_processors_share_a_cache_and_all_compute_the_same(host, features, dtype, sizes) -> None:
+def test_different_processors_share_a_cache_and_agree(host, features, dtype, sizes) -> None:
     """What is compiled fits the processor that numba is told to compile for, not the host.
 
     They compile the first time, like the tests of this processor; the cache is that of the user.
@@ -450,7 +453,7 @@ def test_processors_share_a_cache_and_all_compute_the_same(host, features, dtype
 
 
 @pytest.mark.slow
-def test_a_chat_model_in_training_takes_less_than_400_mb() -> None:
+def test_training_a_chat_model_takes_less_than_400_mb() -> None:
     """The whole process at its peak, the result included."""
     program = r"""
 import random, re

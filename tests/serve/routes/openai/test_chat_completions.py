@@ -28,7 +28,7 @@ def events(gpt, stop: list[str], *growth: tuple[str, str | None]) -> list[dict]:
     return told
 
 
-def test_the_role_and_what_was_left_out_are_told_once(subword_gpt) -> None:
+def test_role_and_warnings_are_sent_once(subword_gpt) -> None:
     (there,) = subword_gpt.tokenizer.encode(" there")  # so a part of a token's text is told first
     assert subword_gpt.tokenizer.decode([there]) == " there"
     told = events(
@@ -39,7 +39,7 @@ def test_the_role_and_what_was_left_out_are_told_once(subword_gpt) -> None:
     assert ["tokens_dropped" in one for one in told] == [True, False, False]
 
 
-def test_a_reply_of_nothing_has_a_role_and_an_end(subword_gpt) -> None:
+def test_an_empty_reply_has_a_role_and_an_end(subword_gpt) -> None:
     told = events(subword_gpt, ["hi"], ("hi", "length"))
     assert [one["choices"][0]["delta"] for one in told] == [
         {"role": "assistant", "content": ""},
@@ -48,5 +48,5 @@ def test_a_reply_of_nothing_has_a_role_and_an_end(subword_gpt) -> None:
     assert told[-1]["choices"][0]["finish_reason"] == "stop"
 
 
-def test_what_is_held_back_makes_no_event(subword_gpt) -> None:
+def test_held_back_text_sends_no_event(subword_gpt) -> None:
     assert events(subword_gpt, ["hi there"], ("h", None), ("hi", None), ("hi the", None)) == []

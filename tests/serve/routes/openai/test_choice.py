@@ -8,7 +8,7 @@ from microgpt import BpeTokenizer
 from microgpt.batching.stop_strings import cut_at_stop
 from microgpt.data.tokenizer import CharTokenizer
 from microgpt.sampling import Continuation
-from microgpt_serve.routes.openai.choice import Choice, TextUpdate
+from microgpt_serve.routes.openai.choice import GeneratedChoice, TextUpdate
 
 # Of many characters, the pieces hold a beginning or an end, of some, an end and a beginning.
 SUBWORDS = BpeTokenizer.from_documents(["漢字漢字 abab aab é\ufffdé 👩‍🚀👩‍🚀"] * 3, vocab_size=280)
@@ -41,9 +41,9 @@ cases = st.sampled_from([SUBWORDS, CHARACTERS]).flatmap(
 
 def extended(
     tokenizer, growth: list[Continuation], stop, echo: str
-) -> tuple[Choice, list[TextUpdate]]:
+) -> tuple[GeneratedChoice, list[TextUpdate]]:
     """Return a choice that has grown, and what came each time."""
-    choice = Choice(0, tokenizer, stop=stop, echo=tokenizer.encode(echo))
+    choice = GeneratedChoice(0, tokenizer, stop=stop, echo=tokenizer.encode(echo))
     updates = []
     for continuation in growth:
         choice.extend(continuation)
@@ -53,7 +53,7 @@ def extended(
 
 @settings(max_examples=60)
 @given(cases, stops)
-def test_the_pieces_of_a_text_are_the_text(case, stop) -> None:
+def test_the_pieces_add_up_to_the_text(case, stop) -> None:
     tokenizer, growth, echo = case
     _, updates = extended(tokenizer, growth, stop, echo)
     whole = cut_at_stop(tokenizer.decode(growth[-1].tokens), tuple(stop))
@@ -62,7 +62,7 @@ def test_the_pieces_of_a_text_are_the_text(case, stop) -> None:
 
 @settings(max_examples=40)
 @given(cases, stops)
-def test_a_text_ends_for_the_reason_that_the_whole_has(case, stop) -> None:
+def test_a_streamed_text_has_the_same_finish_reason(case, stop) -> None:
     tokenizer, growth, echo = case
     choice, _ = extended(tokenizer, growth, stop, echo)
     whole = tokenizer.decode(growth[-1].tokens)
@@ -72,7 +72,7 @@ def test_a_text_ends_for_the_reason_that_the_whole_has(case, stop) -> None:
 
 @settings(max_examples=60)
 @given(cases, stops)
-def test_tokens_and_where_they_begin_are_the_same_in_pieces(case, stop) -> None:
+def test_tokens_and_offsets_are_the_same_in_a_stream(case, stop) -> None:
     tokenizer, growth, echo = case
     choice, updates = extended(tokenizer, growth, stop, echo)
     whole, (everything,) = extended(tokenizer, growth[-1:], stop, echo)
@@ -84,7 +84,7 @@ def test_tokens_and_where_they_begin_are_the_same_in_pieces(case, stop) -> None:
 
 @settings(max_examples=40)
 @given(cases, stops)
-def test_the_tokens_are_those_that_lie_in_the_text_as_a_whole(case, stop) -> None:
+def test_the_listed_tokens_are_those_of_the_whole_text(case, stop) -> None:
     tokenizer, growth, _ = case
     choice, _ = extended(tokenizer, growth, stop, "")
     n_tokens, made = len(choice.tokens), growth[-1].tokens
@@ -98,7 +98,7 @@ def test_the_tokens_are_those_that_lie_in_the_text_as_a_whole(case, stop) -> Non
 
 @settings(max_examples=40)
 @given(cases)
-def test_each_token_of_whole_characters_begins_where_those_before_it_end(case) -> None:
+def test_each_token_begins_where_the_previous_one_ends(case) -> None:
     tokenizer, growth, echo = case
     choice, (update,) = extended(tokenizer, growth[-1:], (), echo)
     for i, where in enumerate(choice.offsets(update)):
@@ -108,8 +108,8 @@ def test_each_token_of_whole_characters_begins_where_those_before_it_end(case) -
             assert where == len(before)
 
 
-def test_what_may_become_a_stop_string_waits_and_no_more_than_that() -> None:
-    choice, made = Choice(0, CHARACTERS, stop=["abc", "bca"]), CHARACTERS.encode("aabbc")
+def test_only_a_possible_stop_string_is_held_back() -> None:
+    choice, made = GeneratedChoice(0, CHARACTERS, stop=["abc", "bca"]), CHARACTERS.encode("aabbc")
     seen = []
     for n in range(len(made) + 1):
         choice.extend(Continuation(made[:n], None))
@@ -119,9 +119,9 @@ def test_what_may_become_a_stop_string_waits_and_no_more_than_that() -> None:
     assert (choice.update().text, choice.finish_reason) == ("bc", "length")
 
 
-def test_half_a_character_waits_for_the_other_half() -> None:
+def test_an_incomplete_character_is_held_back() -> None:
     byte_tokens = [SUBWORDS.piece_names.index(bytes([byte])) for byte in "漢".encode()]
-    choice = Choice(0, SUBWORDS)
+    choice = GeneratedChoice(0, SUBWORDS)
     for n in (1, 2):
         choice.extend(Continuation(byte_tokens[:n], None))
         assert choice.update().text == ""
@@ -133,8 +133,27 @@ def test_half_a_character_waits_for_the_other_half() -> None:
 
 
 @pytest.mark.parametrize("reason", REASONS)
-def test_a_text_that_has_ended_takes_no_more(reason) -> None:
-    choice = Choice(0, CHARACTERS, stop=["c"])
+def test_a_finished_text_accepts_no_more(reason) -> None:
+    choice = GeneratedChoice(0, CHARACTERS, stop=["c"])
     choice.extend(Continuation(CHARACTERS.encode("abc"), None))
     choice.extend(Continuation(CHARACTERS.encode("abcab"), reason))
     assert (choice.text, choice.finish_reason) == ("ab", "stop")
+
+
+def test_long_stop_strings_take_few_comparisons() -> None:
+    n_compared = 0
+
+    class Stop(str):
+        __slots__ = ()
+
+        def startswith(self, *args) -> bool:
+            nonlocal n_compared
+            n_compared += 1
+            return str.startswith(self, *args)
+
+    made = CHARACTERS.encode("abc" * 300)
+    choice = GeneratedChoice(0, CHARACTERS, stop=[Stop("ab" + "c" * 20_000)])
+    for n in range(len(made) + 1):
+        choice.extend(Continuation(made[:n], None))
+    assert n_compared <= 3 * len(made)
+    assert choice.text == "abc" * 299  # the last may become the stop string

@@ -30,7 +30,7 @@ def assert_error(reply, status: int, message: str, field: str | None) -> None:
         ({"n": 0}, "n must be >= 1, got 0", "n"),
         ({"n": 51}, "n must be <= 50, got 51", "n"),
         ({"n": 1.5}, "n must be an integer, got 1.5", "n"),
-        ({"seed": -1}, "seed must be >= 0", "seed"),
+        ({"seed": -(2**63) - 1}, "seed must be >= -9223372036854775808", "seed"),
         ({"seed": 2**63}, "seed must be <= 9223372036854775807", "seed"),
         ({"max_tokens": -1}, "max_tokens must be >= ", "max_tokens"),
         ({"stop": ""}, "stop[0] must not be empty", "stop[0]"),
@@ -87,10 +87,9 @@ def test_a_bad_field_is_refused_by_name(talk, path, fields, message, field) -> N
         ({"messages": [{**HI, "content": None}]}, "must be a string", "messages[0].content"),
         ({"messages": [{**HI, "content": ["hi"]}]}, "must be a string or a list of {",
          "messages[0].content"),
-        ({"messages": [{**HI, "tool_calls": [{"id": "x"}]}]}, "tool_calls is not supported",
-         "messages[0].tool_calls"),
-        ({"messages": [{**HI, "name": "ann"}]}, "name is not supported, got 'ann'",
-         "messages[0].name"),
+        ({"messages": [HI, {"role": "assistant", "content": None, "tool_calls": [{"id": "x"}]}]},
+         "tool_calls is not supported", "messages[1].tool_calls"),
+        ({"messages": [{**HI, "name": 5}]}, "name must be a string, got 5", "messages[0].name"),
         ({"messages": [{**HI, "content": "h" * 99}]}, "the message has 99 characters", None),
         ({"messages": [{**HI, "content": "日本"}]}, "no character of the message is in", None),
         ({"logprobs": 3}, "logprobs must be true or false", "logprobs"),
@@ -100,7 +99,7 @@ def test_a_bad_field_is_refused_by_name(talk, path, fields, message, field) -> N
         ({"tool_choice": "required"}, "tool_choice is not supported", "tool_choice"),
         ({"response_format": {"type": "json_object"}}, "response_format is not supported",
          "response_format"),
-        ({"reasoning_effort": "high"}, "reasoning_effort is not supported", "reasoning_effort"),
+        ({"web_search_options": {}}, "web_search_options is not supported", "web_search_options"),
         ({"prompt": "a"}, "unknown field 'prompt'", "prompt"),
     ],
 )  # fmt: skip
@@ -136,23 +135,25 @@ def test_a_bad_prompt_is_refused_by_name(names, fields, message, field) -> None:
         {"frequency_penalty": None, "n": None, "temperature": None, "stop": None, "seed": 1},
         {"stop": [], "user": "ann", "stream": False, "stream_options": None},
         {"safety_identifier": "ann", "prompt_cache_key": "k", "verbosity": "low"},
-        {"metadata": {"run": "7"}, "verbosity": None},
+        {"metadata": {"run": "7"}, "verbosity": None, "prompt_cache_options": {"ttl": "30m"}},
+        {"store": True, "reasoning_effort": "minimal", "service_tier": "flex"},
         {"top_p": 1, "top_k": 10_000, "min_p": 0, "model": "gpt-9"},
     ],
 )
 @pytest.mark.parametrize("path", [CHAT, COMPLETIONS])
-def test_a_field_that_asks_for_nothing_may_stand_there(talk, path, fields) -> None:
+def test_a_field_with_its_neutral_value_is_accepted(talk, path, fields) -> None:
     body = {"seed": 1} | ({"messages": [HI]} if path == CHAT else {})
     plain, adorned = (talk.request("POST", path, body | more) for more in ({}, fields))
     assert adorned.status == 200, adorned
     assert adorned.json["choices"] == plain.json["choices"]
 
 
-def test_what_chat_clients_send_by_habit_may_stand_there(talk, names) -> None:
+def test_fields_that_chat_clients_always_send_are_accepted(talk, names) -> None:
     habits = {
         "tools": [], "tool_choice": "none", "parallel_tool_calls": True, "store": False,
         "response_format": {"type": "text"}, "modalities": ["text"], "service_tier": "auto",
         "metadata": {}, "functions": [], "top_logprobs": 0, "logprobs": True,
+        "prompt_cache_retention": "24h",
     }  # fmt: skip
     said = {"role": "assistant", "content": "yo", "refusal": None, "annotations": []}
     said |= {"audio": None, "tool_calls": None, "function_call": None, "name": None}
@@ -161,7 +162,7 @@ def test_what_chat_clients_send_by_habit_may_stand_there(talk, names) -> None:
     assert names.request("POST", COMPLETIONS, {"best_of": 1, "suffix": ""}).status == 200
 
 
-def test_the_client_raises_what_it_has_for_a_bad_field(talk) -> None:
+def test_the_client_raises_its_own_error_for_a_bad_field(talk) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
         talk.openai().chat.completions.create(model="any", messages=[HI], temperature=-1)
     assert caught.value.body["message"] == "temperature must be >= 0, got -1"
@@ -169,12 +170,42 @@ def test_the_client_raises_what_it_has_for_a_bad_field(talk) -> None:
     assert caught.value.type == "invalid_request_error"
 
 
-def test_a_text_model_does_not_chat(names) -> None:
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "unsupported_parameter"),
+        ({"response_format": {"type": "json_object"}}, "unsupported_parameter"),
+        ({"colour": "blue"}, "unknown_parameter"),
+    ],
+)
+def test_unsupported_fields_have_openais_error_code(talk, fields, code) -> None:
+    error = talk.request("POST", CHAT, {"messages": [HI], **fields}).json["error"]
+    assert (error["param"], error["code"]) == (next(iter(fields)), code)
+
+
+def test_a_missing_model_has_openais_error_code(names) -> None:
+    error = names.get("/v1/models/gpt-9").json["error"]
+    assert (error["param"], error["code"]) == ("model", "model_not_found")
+
+
+@pytest.mark.parametrize(
+    ("module", "schema"),
+    [(openai.types.chat, "ChatCompletionRequest"), (openai.types, "CompletionRequest")],
+)
+def test_every_field_of_the_client_is_known(names, module, schema) -> None:
+    kinds = module.completion_create_params.CompletionCreateParams.__args__
+    fields = {field for kind in kinds for field in kind.__annotations__}
+    schemas = names.get("/openapi.json").json["components"]["schemas"]
+    assert "seed" in fields
+    assert fields <= set(schemas[schema]["properties"])
+
+
+def test_a_text_model_cannot_chat(names) -> None:
     with pytest.raises(openai.BadRequestError, match="this is not a chat model; use"):
         names.openai().chat.completions.create(model="names", messages=[HI])
 
 
-def test_the_rest_has_the_same_shape(names) -> None:
+def test_other_errors_have_the_same_shape(names) -> None:
     assert_error(names.get("/v1/nowhere"), 404, "/v1/nowhere does not exist", None)
     assert_error(names.get(COMPLETIONS), 405, "does not support GET", None)
     assert_error(names.request("POST", COMPLETIONS, b"{}", Content_Type="text/plain"), 415,
@@ -184,7 +215,7 @@ def test_the_rest_has_the_same_shape(names) -> None:
     assert_error(bad, 400, "the body is not valid JSON", None)
 
 
-def test_only_who_has_the_key_comes_in(serve, talk_dir) -> None:
+def test_only_a_valid_key_is_accepted(serve, talk_dir) -> None:
     server = serve(talk_dir, MICROGPT_API_KEY="s3cret")
     assert server.openai("s3cret").models.list().data[0].id == "talk"
     with pytest.raises(
@@ -196,7 +227,7 @@ def test_only_who_has_the_key_comes_in(serve, talk_dir) -> None:
         server.openai("wrong").completions.create(model="talk", prompt="", stream=True)
 
 
-def test_who_comes_too_often_is_told_when_to_come_again(serve, names_dir) -> None:
+def test_a_rate_limited_client_is_told_when_to_retry(serve, names_dir) -> None:
     client = serve(names_dir, MICROGPT_RATE_LIMIT="2/minute").openai()
     for _ in range(2):
         client.completions.create(model="names", prompt="")

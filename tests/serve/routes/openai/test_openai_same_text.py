@@ -87,14 +87,14 @@ def case(request):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_text_is_that_of_the_library_alone_and_among_31_others(case, stream) -> None:
+def test_concurrent_texts_equal_the_librarys(case, stream) -> None:
     server, path, bodies, expected = case
     bodies = [body | {"stream": stream} for body in bodies]
     assert [text_of(server.request("POST", path, body), path) for body in bodies] == expected
     assert [text_of(reply, path) for reply in server.at_once(path, bodies)] == expected
 
 
-def test_a_text_is_that_of_the_library_among_streams_and_whole_replies(case) -> None:
+def test_streams_and_whole_replies_equal_the_librarys(case) -> None:
     server, path, bodies, expected = case
     bodies = [body | {"stream": i % 2 == 1} for i, body in enumerate(bodies)]
     assert [text_of(reply, path) for reply in server.at_once(path, bodies)] == expected
@@ -102,7 +102,7 @@ def test_a_text_is_that_of_the_library_among_streams_and_whole_replies(case) -> 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [(), ("a",), ("n", "li")])
-def test_a_completion_is_the_text_of_the_command(names, names_dir, microgpt, stop) -> None:
+def test_a_completion_equals_the_text_of_the_command(names, names_dir, microgpt, stop) -> None:
     options = ["--prompt", "o", "--seed", "5", "--temperature", "2", "--num-samples", "9"]
     options += [word for string in stop for word in ("--stop", string)]
     command = microgpt("generate", "--model-dir", names_dir, *options, "--json")
@@ -113,7 +113,7 @@ def test_a_completion_is_the_text_of_the_command(names, names_dir, microgpt, sto
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["talk", "subword"])
-def test_a_reply_is_the_text_of_the_command(name, request, microgpt) -> None:
+def test_a_reply_equals_the_text_of_the_command(name, request, microgpt) -> None:
     server, directory = (request.getfixturevalue(one) for one in (name, f"{name}_dir"))
     for seed, heat in ((0, 0.5), (7, 2.0)):
         options = ["--message", "hi there", "--seed", str(seed), "--temperature", str(heat)]
@@ -123,7 +123,7 @@ def test_a_reply_is_the_text_of_the_command(name, request, microgpt) -> None:
             assert command.stdout == f"{text_of(server.request('POST', CHAT, body), CHAT)}\n"
 
 
-def test_sampling_is_narrowed_as_in_the_library(names, names_gpt) -> None:
+def test_sampling_filters_equal_the_librarys(names, names_gpt) -> None:
     for settings in ({"top_k": 3}, {"top_p": 0.4}, {"min_p": 0.3}, {"top_k": 4, "top_p": 0.9}):
         body = {"n": 20, "seed": 1, "temperature": 2, **settings}
         choices = names.request("POST", COMPLETIONS, body).json["choices"]

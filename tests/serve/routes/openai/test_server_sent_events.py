@@ -28,7 +28,7 @@ def sent(*pieces: bytes | BaseException) -> tuple[dict, list[dict]]:
     return scope, messages
 
 
-def test_pieces_are_sent_one_by_one() -> None:
+def test_pieces_are_sent_as_separate_events() -> None:
     scope, (start, *bodies) = sent(b"a", b"b" + DONE)
     assert (start["status"], "outcome" in scope) == (200, False)
     found = [(one["body"], one["more_body"]) for one in bodies]
@@ -54,16 +54,16 @@ def test_an_error_after_the_first_piece_is_the_last_event(
     assert ("/secret" in caplog.text) == (status == 500)
 
 
-def test_an_error_before_the_first_piece_is_answered_like_any_other() -> None:
+def test_an_error_before_the_first_piece_is_an_http_error() -> None:
     with pytest.raises(ServeError, match="full"):
         sent(ServeError(503, "full"))
 
 
-def test_who_has_gone_is_told_nothing() -> None:
+def test_a_disconnected_client_is_sent_nothing() -> None:
     scope, messages = sent(b"a", ClientDisconnectedError())
     assert (scope["outcome"], messages[-1]["body"]) == (499, b"")
 
 
-def test_a_stream_that_the_end_of_the_process_breaks_off_leaves_no_traceback() -> None:
+def test_a_stream_cut_off_by_shutdown_leaves_no_traceback() -> None:
     scope, _ = sent(b"a", asyncio.CancelledError())
     assert scope["outcome"] == 499

@@ -1,26 +1,70 @@
 // The state of a view is in the fragment of the address, so that a link shows the same thing:
 // #/generate?prompt=an&temperature=0.5
 
+const PAUSE_MS = 400; // between changes of the address: WebKit allows 100 in 30 seconds
+
+let current = ""; // the view that is shown
+let seen = ""; // its address; if the browser has another one, that is not shown yet
+let isPausing = false;
+const wanted = new Map(); // the address of each view that has one, shown or not
+const left = new Map(); // the address at which each view was left
+
 /** Return the view in the address and its parameters. */
 export function read() {
   const [view, query] = location.hash.replace(/^#\/?/, "").split(/\?(.*)/s);
   return { view, parameters: new URLSearchParams(query) };
 }
 
-/** Return the address of a view. Parameters that are null, undefined or "" are left out. */
-export function address(view, parameters = {}) {
-  const query = new URLSearchParams();
+/** Return parameters for an address. Those that are null, undefined or "" are left out. */
+export function query(parameters) {
+  const found = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters)) {
     for (const one of [value].flat()) {
-      if (Array.isArray(value) || (one ?? "") !== "") query.append(name, one);
+      if (Array.isArray(value) || (one ?? "") !== "") found.append(name, one);
     }
   }
-  return `#/${view}${query.size ? "?" : ""}${query}`;
+  return found;
 }
 
-/** Set the parameters of the view that is shown, without an entry in the history. */
+/** Return the address of a view. */
+export function address(view, parameters = {}) {
+  const found = query(parameters);
+  return `#/${view}${found.size ? "?" : ""}${found}`;
+}
+
+/** Show a view at the address. Return whether it is still as the address says: it was only hidden. */
+export function enter(view) {
+  left.set(current, seen);
+  [current, seen] = [view, location.hash];
+  const { view: named, parameters } = read();
+  const isOther = named === view && parameters.size > 0 && left.get(view) !== seen;
+  const isKept = left.has(view) && !isOther;
+  if (!isKept) wanted.delete(view);
+  if (!isKept && named !== view) wanted.set(view, address(view));
+  update();
+  return isKept;
+}
+
+/** Set the parameters of a view. The address follows without an entry in the history. */
 export function write(view, parameters) {
-  if (read().view === view) history.replaceState(null, "", address(view, parameters));
+  wanted.set(view, address(view, parameters));
+  update();
+}
+
+function update() {
+  const next = wanted.get(current) ?? seen;
+  if (isPausing || next === seen || location.hash !== seen) return;
+  isPausing = true;
+  setTimeout(() => {
+    isPausing = false;
+    update();
+  }, PAUSE_MS);
+  try {
+    history.replaceState(null, "", next);
+    seen = next;
+  } catch {
+    // too many changes: after the pause, it tries again
+  }
 }
 
 /** Return a number from a field, or undefined if the field is empty. */

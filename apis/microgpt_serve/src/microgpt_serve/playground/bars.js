@@ -1,8 +1,8 @@
 // The probabilities of what comes next, as bars that follow temperature and top-k.
 
-import { tell } from "./main.js";
 import { post } from "./service.js";
 import { byId, element, percent, shown } from "./text.js";
+import { tell } from "./trouble.js";
 
 const temperature = byId("bar-temperature");
 const topK = byId("bar-top-k");

@@ -1,15 +1,18 @@
 // The view "Chat": a conversation whose replies are streamed.
 
 import { address, number, write } from "./address.js";
-import { tell } from "./main.js";
-import { stream } from "./service.js";
-import { byId, element, printable, said } from "./text.js";
+import { conversation, stream } from "./service.js";
+import { byId, element, printable, said, unread } from "./text.js";
+import { tell } from "./trouble.js";
 
 const turns = byId("turns");
 const message = byId("message");
 
 /** Focus the message field, unless that would open the keyboard of a telephone. */
 const focus = () => matchMedia("(pointer: fine)").matches && message.focus();
+
+/** Scroll to the last message, unless another view is shown. */
+const scroll = () => byId("chat").hidden || scrollTo(0, document.body.scrollHeight);
 
 export class Chat {
   #messages = []; // {role, content}
@@ -34,13 +37,24 @@ export class Chat {
   /** Show the conversation of an address: its messages m, of the user and the model in turns. */
   show(parameters) {
     this.#stop();
-    const role = (i) => (i % 2 ? "assistant" : "user");
-    this.#messages = parameters.getAll("m").map((content, i) => ({ role: role(i), content }));
+    this.#messages = conversation(parameters.getAll("m"));
     byId("chat-temperature").value = parameters.get("temperature") ?? 0.5;
     byId("chat-seed").value = parameters.get("seed") ?? 42;
     byId("dropped").textContent = "";
     this.#draw();
     focus();
+  }
+
+  /** Show the conversation as it was left. A reply may have come meanwhile. */
+  resume() {
+    scroll();
+    focus();
+  }
+
+  /** The parameters of "Look inside" for the last reply, or undefined. */
+  get lastReply() {
+    const i = this.#messages.findLastIndex(({ role }) => role === "assistant");
+    return i > 0 ? this.#inside(i) : undefined;
   }
 
   #settings() {
@@ -63,7 +77,7 @@ export class Chat {
       const body = { messages: this.#messages, ...this.#settings() };
       const said = item.querySelector(".said");
       for await (const event of stream("v1/chat/completions", body, running.signal)) {
-        this.#tellDropped(event);
+        if (event.tokens_dropped !== undefined) byId("dropped").textContent = unread(event);
         reply.content += event.choices[0]?.delta.content ?? "";
         said.textContent = printable(reply.content);
       }
@@ -92,16 +106,6 @@ export class Chat {
     byId("stop").hidden = !isRunning;
   }
 
-  #tellDropped({ tokens_dropped: dropped, unknown_characters: unknown }) {
-    const notes = [];
-    if (dropped) {
-      notes.push(`The conversation is longer than the context: the model has not read its first
-        ${dropped} tokens.`);
-    }
-    if (unknown) notes.push(`The model does not know these characters: ${printable(unknown)}`);
-    if (dropped !== undefined) byId("dropped").textContent = notes.join(" ");
-  }
-
   /** Keep the first n messages. */
   #truncate(n) {
     this.#stop();
@@ -128,8 +132,15 @@ export class Chat {
       item.append(element("div", { className: "tools" }, ...this.#tools(role, content, i)));
     }
     turns.append(item);
-    scrollTo(0, document.body.scrollHeight);
+    scroll();
     return item;
+  }
+
+  /** Return the parameters of "Look inside" for the reply with an index. */
+  #inside(i) {
+    const contents = this.#messages.slice(0, i + 1).map((each) => each.content);
+    const [question, text] = contents.splice(i - 1);
+    return { m: contents, question, text };
   }
 
   #tools(role, content, i) {
@@ -139,8 +150,7 @@ export class Chat {
       copy.textContent = "Copied";
     });
     if (role === "assistant") {
-      const parameters = { question: this.#messages[i - 1].content, text: content };
-      return [copy, element("a", { href: address("inside", parameters) }, "Look inside")];
+      return [copy, element("a", { href: address("inside", this.#inside(i)) }, "Look inside")];
     }
     const edit = element("button", { type: "button" }, "Edit and resend");
     edit.addEventListener("click", () => {

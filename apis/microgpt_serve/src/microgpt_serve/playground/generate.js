@@ -1,9 +1,9 @@
 // The view "Generate": texts that begin with a prompt.
 
 import { address, number, write } from "./address.js";
-import { tell } from "./main.js";
 import { post } from "./service.js";
 import { byId, element, printable, said, unknown } from "./text.js";
+import { tell } from "./trouble.js";
 
 const FIELDS = { prompt: "", number: 10, temperature: 0.5, "top-k": "", seed: 42 };
 

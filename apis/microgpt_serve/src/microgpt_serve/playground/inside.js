@@ -1,21 +1,23 @@
 // The view "Look inside": what the model predicts at each position of a text, and how.
 
-import { write } from "./address.js";
+import { query, write } from "./address.js";
 import { Bars } from "./bars.js";
-import { tell } from "./main.js";
 import { Maps } from "./maps.js";
-import { post } from "./service.js";
+import { conversation, post } from "./service.js";
 import { Steps } from "./steps.js";
-import { byId, element, isSpecial, quoted, shown, unknown } from "./text.js";
+import { byId, element, isSpecial, missing, quoted, shown, unknown, unread } from "./text.js";
+import { tell } from "./trouble.js";
 
 const positions = byId("positions");
 const PATH = "microgpt/v1/explain";
 const TOP = 20; // the most alternatives that the service returns
-const FIRST_QUESTION = "what is 3 plus 4?";
+const GREETING = "hello"; // a question for any chat model that knows its letters
 const DARK_BITS = 8; // surprise with the strongest colour
 
 export class Inside {
   #model;
+  #lastReply;
+  #before = []; // what was said before the question, by the user and the model in turns
   #found = null; // the explanation without details
   #cut = null; // the part of a long text that fits into the context
   #at = 0; // position whose prediction is shown: after token `#at` of what the model reads
@@ -24,8 +26,10 @@ export class Inside {
   #maps;
   #steps;
 
-  constructor(model) {
+  /** Args: a model, and a function that returns parameters for the last reply in the chat, if any. */
+  constructor(model, lastReply) {
     this.#model = model;
+    this.#lastReply = lastReply;
     this.#bars = new Bars(model, {
       changed: () => this.#write(),
       drawn: (label) => this.#append(label),
@@ -43,6 +47,10 @@ export class Inside {
       byId("text").value = "";
       this.#explain(0);
     });
+    byId("leave-out").addEventListener("click", () => {
+      this.#before = [];
+      this.#explain(Infinity);
+    });
     byId("read").addEventListener("submit", (event) => event.preventDefault());
     byId("read").addEventListener("input", () => this.#explain(Infinity));
     positions.addEventListener("keydown", (event) => this.#move(event));
@@ -52,31 +60,34 @@ export class Inside {
     });
   }
 
-  async show(parameters) {
-    byId("question").value = parameters.get("question") ?? FIRST_QUESTION;
-    byId("text").value = parameters.get("text") ?? (await this.#firstText());
+  async show(given) {
+    const parameters = given.size ? given : query(await this.#example());
+    this.#before = parameters.getAll("m");
+    byId("question").value = parameters.get("question") ?? "";
+    byId("text").value = parameters.get("text") ?? "";
     this.#bars.read(parameters);
     this.#maps.read(parameters);
     this.#steps.read(parameters);
-    this.#explain(Number(parameters.get("at") ?? Infinity));
+    this.#explain(Math.trunc(parameters.get("at") ?? Infinity) || 0);
   }
 
-  /** Return a text that the model generates, or "" for a chat model. */
-  async #firstText() {
-    if (this.#model.chat) return "";
+  /** Return parameters that suit the model: the last reply in the chat, or what it generates. */
+  async #example() {
+    const question = missing(GREETING, this.#model) ? "" : GREETING;
+    if (this.#model.chat) return this.#lastReply() ?? { question };
     const { samples } = await post("microgpt/v1/generate", { max_tokens: 12 }).catch(() => ({}));
-    return samples?.[0] ?? "";
+    return { text: samples?.[0] };
   }
 
   #document() {
-    const [question, text] = [byId("question").value, this.#cut ?? byId("text").value];
+    const text = this.#cut ?? byId("text").value;
     if (!this.#model.chat) return { text };
-    const reply = { role: "assistant", content: text };
-    return { messages: [{ role: "user", content: question }, reply] };
+    return { messages: conversation([...this.#before, byId("question").value, text]) };
   }
 
   #write() {
     write("inside", {
+      m: this.#before,
       question: this.#model.chat ? byId("question").value : undefined,
       text: byId("text").value,
       at: this.#at === this.#last ? undefined : this.#at,
@@ -99,6 +110,8 @@ export class Inside {
   async #explain(at) {
     tell();
     this.#cut = null;
+    byId("before").hidden = !this.#before.length;
+    byId("before-count").textContent = this.#before.length;
     this.#write();
     let found = await this.#ask("text", { top: TOP });
     if (!found) return;
@@ -117,27 +130,33 @@ export class Inside {
     }
     this.#found = found;
     this.#refuse("");
-    byId("cut").textContent = n > size ? `${problem} The first ${size} are shown.` : "";
-    positions.replaceChildren(...found.read.map((label, i) => this.#token(label, i)));
+    byId("explained").hidden = false;
+    const cut = n > size ? `${problem} The first ${size} are shown.` : "";
+    byId("cut").textContent = `${unread(found)} ${cut}`.trim();
+    let special = null; // the last one so far
+    const tokens = found.read.map((label, i) => {
+      const isLearned = special === (this.#model.chat ? "<|assistant|>" : "<|bos|>");
+      if (isSpecial(label)) special = label;
+      return this.#token(label, i, isLearned);
+    });
+    positions.replaceChildren(...tokens);
     this.#choose(Math.max(0, Math.min(at, this.#last)));
     this.#explainAttention();
   }
 
-  /** Show a problem instead of explanations, or explanations if there is none. */
+  /** Show a problem, if any, instead of explanations. */
   #refuse(problem) {
     byId("unreadable").textContent = problem;
     byId("unreadable").hidden = !problem;
-    byId("explained").hidden = Boolean(problem);
+    byId("explained").hidden = true;
   }
 
   /** Return an explanation; show a problem, and return nothing. */
   async #ask(purpose, options) {
     this.#requests[purpose]?.abort();
     const { signal } = (this.#requests[purpose] = new AbortController());
-    const problem =
-      unknown(byId("text").value, this.#model) ||
-      (this.#model.chat && unknown(byId("question").value, this.#model));
-    if (problem) {
+    const problem = unknown(byId("text").value, this.#model);
+    if (problem || (this.#model.chat && !byId("question").value.trim())) {
       this.#refuse(problem);
       return;
     }
@@ -155,12 +174,12 @@ export class Inside {
     if (found) this.#maps.draw(found.attention, found.read);
   }
 
-  #token(label, i) {
+  #token(label, i, isLearned) {
     const token = element("span", { className: "token", id: `position-${i}`, role: "option" });
     token.textContent = shown(label);
     token.ariaSelected = "false";
     if (isSpecial(label)) token.classList.add("special");
-    const came = i >= this.#start && this.#found.predictions[i - 1]; // questions are not learned
+    const came = isLearned && this.#found.predictions[i - 1];
     if (came) token.style.setProperty("--surprise", Math.min(1, came.bits / DARK_BITS));
     if (came) token.title = `${came.bits.toFixed(1)} bits of surprise`;
     return token;

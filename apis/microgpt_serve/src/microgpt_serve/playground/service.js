@@ -42,6 +42,10 @@ async function* pieces(stream) {
   }
 }
 
+/** Return the messages of a conversation, in which the user has the first word. */
+export const conversation = (contents) =>
+  contents.map((content, i) => ({ role: i % 2 ? "assistant" : "user", content }));
+
 const send = (path, body, signal) =>
   request(path, {
     method: "POST",

@@ -23,7 +23,12 @@ export const printable = (text) =>
 const escaped = (char) => `\\u${char.codePointAt(0).toString(16).padStart(4, "0")}`;
 
 const SPECIAL = /^<\|(\w+)\|>$/;
-const ROLES = { bos: "start", user: "user:", assistant: "assistant:", end_turn: "end of turn" };
+const ROLES = new Map([
+  ["bos", "start"],
+  ["user", "user:"],
+  ["assistant", "assistant:"],
+  ["end_turn", "end of turn"],
+]);
 
 /** Return whether a token is special: text cannot contain it. */
 export const isSpecial = (label) => SPECIAL.test(label);
@@ -31,7 +36,7 @@ export const isSpecial = (label) => SPECIAL.test(label);
 /** Return a token as it is shown; the token "bos" both starts and ends a text. */
 export function shown(label, isEnd = false) {
   const [, name] = SPECIAL.exec(label) ?? [];
-  if (name) return name === "bos" && isEnd ? "end" : (ROLES[name] ?? name);
+  if (name) return name === "bos" && isEnd ? "end" : (ROLES.get(name) ?? name);
   return printable(label).replaceAll(" ", "␣").replaceAll("\n", "↵").replaceAll("\t", "⇥") || "∅";
 }
 
@@ -39,15 +44,29 @@ export function shown(label, isEnd = false) {
 export const quoted = (label, isEnd = false) =>
   isSpecial(label) ? `the ${shown(label, isEnd).replace(":", "")} token` : `“${shown(label)}”`;
 
+/** Return the characters of a text that are not in the vocabulary. Subwords can spell all. */
+export const missing = (text, { characters }) =>
+  characters && [...new Set(text)].filter((char) => !characters.includes(char)).join("");
+
 /** Return a sentence on the characters of a text that a model does not know, or "". */
-export function unknown(text, { characters }) {
-  const missing = (text) => [...new Set(text)].filter((char) => !characters.includes(char)).join("");
-  if (!characters || !missing(text)) return "";
+export function unknown(text, model) {
+  if (model.fold || !missing(text, model)) return ""; // only the service knows what it folds
   const lower = text.toLowerCase();
-  const what = missing(lower)
-    ? `It knows these characters: ${printable(characters)}`
+  const what = missing(lower, model)
+    ? `It knows these characters: ${printable(model.characters)}`
     : `Try “${printable(lower)}”.`;
-  return `The model does not know “${printable(missing(text))}”. ${what}`;
+  return `The model does not know “${printable(missing(text, model))}”. ${what}`;
+}
+
+/** Return sentences on what the model has not read of a conversation, or "". */
+export function unread({ tokens_dropped: dropped, unknown_characters: chars }) {
+  const notes = [];
+  if (dropped) {
+    notes.push(`The conversation is longer than the context: the model has not read its first
+      ${dropped} tokens.`);
+  }
+  if (chars) notes.push(`The model does not know these characters: ${printable(chars)}`);
+  return notes.join(" ");
 }
 
 /** Return a probability as a percentage. */

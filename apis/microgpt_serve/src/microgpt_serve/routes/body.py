@@ -6,6 +6,7 @@ nesting. `BodyRoute` validates the JSON text instead; /docs is still generated f
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from fastapi import Request, Response
@@ -15,11 +16,13 @@ from pydantic import BaseModel, ValidationError
 from microgpt_serve.app_state import AppState, get_state
 from microgpt_serve.errors import (
     RETRY_AFTER_S,
+    VALIDATION_CODES,
     ClientDisconnectedError,
     ServeError,
     field_path,
     validation_message,
 )
+from microgpt_serve.generation import run_function
 from microgpt_serve.schemas import MAX_CHARACTERS
 
 JSON_TYPE = "application/json"
@@ -48,23 +51,29 @@ class BodyRoute(APIRoute):
             state = await get_state(request)
             state.check_open()
             _check_headers(request)
-            content = bytearray()
             try:
-                await _read_into(content, request, state)
-                body = await state.call(
-                    lambda: _validate(body_model, content),
-                    is_slow=len(content) > MAX_INLINE_BYTES,
-                )
+                body = await _read(body_model, request, state)
+                with state.running():
+                    response: BaseModel | Response = await function(body, request, state)
             except asyncio.CancelledError:  # the service shuts down while a slow client is sending
                 raise state.shutdown_error() from None
-            finally:
-                state.n_body_bytes -= len(content)
-            response: BaseModel | Response = await function(body, request, state)
             if isinstance(response, Response):
                 return response
             return Response(response.model_dump_json(exclude_none=True), media_type=JSON_TYPE)
 
         return handle
+
+
+async def _read(body_model: type[BaseModel], request: Request, state: AppState) -> BaseModel:
+    """Return the validated body."""
+    content = bytearray()
+    try:
+        await _read_into(content, request, state)
+        state.check_open()  # the body may have taken long
+        validate = partial(_validate, body_model, content)
+        return await run_function(state, request, validate, len(content), MAX_INLINE_BYTES)
+    finally:
+        state.n_body_bytes -= len(content)
 
 
 def _validate(body_model: type[BaseModel], content: bytearray) -> BaseModel:
@@ -77,7 +86,8 @@ def _validate(body_model: type[BaseModel], content: bytearray) -> BaseModel:
             raise ServeError(400, message) from None
         problem = error.errors(include_url=False)[0]
         field = field_path(problem["loc"]) if problem["loc"] else None
-        raise ServeError(400, validation_message(problem), field=field) from None
+        code = VALIDATION_CODES.get(problem["type"])
+        raise ServeError(400, validation_message(problem), field=field, code=code) from None
 
 
 def _check_headers(request: Request) -> None:

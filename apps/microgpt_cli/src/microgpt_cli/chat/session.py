@@ -81,13 +81,14 @@ class ChatSession:
     def explain(self) -> "Explanation":
         """Explain the predictions of the last reply, given what the model read before it."""
         from microgpt.evaluation.explanation import explain_tokens
+        from microgpt.steps import finish
 
         if not self.messages:
             raise ConfigError("there is no reply to explain yet; send a message first")
         *before, reply = self.messages
         prompt, tokenizer = self._model.chat_prompt(before).tokens, self._model.tokenizer
         tokens = [*prompt, *tokenizer.encode(reply.content), tokenizer.end_turn_id]
-        explanation, first = explain_tokens(self._model, tokens), len(prompt) - 1
+        explanation, first = finish(explain_tokens(self._model, tokens)), len(prompt) - 1
         return replace(
             explanation,
             predictions=explanation.predictions[first:],
@@ -97,7 +98,7 @@ class ChatSession:
     def note_unknown(self, messages: list[Message]) -> None:
         """Report unknown characters that have not been reported yet."""
         text = "".join(message.content for message in messages)
-        unknown = self._model.tokenizer.unknown_characters(text)
+        unknown = self._model.tokenizer.left_out(text)
         if new := [char for char in unknown if char not in self._noted]:
             self._noted += "".join(new)
             self.tell(

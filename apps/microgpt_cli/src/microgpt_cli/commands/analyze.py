@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from microgpt.errors import ConfigError
-from microgpt_cli.commands.plot import CHART_HELP
+from microgpt_cli.charts import CHART_HELP
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import RUNS, AsJson
 
@@ -40,8 +40,8 @@ def analyze(
     if as_csv and as_json:
         raise ConfigError("--csv and --json cannot be used together; omit one of them")
 
-    from microgpt_cli.commands.plot import check_kinds, require_plots, write_chart
-    from microgpt_cli.commands.report import newest_run
+    from microgpt_cli.charts import check_kinds, require_plots, write_chart
+    from microgpt_cli.search.run_report import newest_run
     from microgpt_report import scaling_tables
 
     check_kinds(output or ())

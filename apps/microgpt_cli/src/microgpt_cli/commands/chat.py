@@ -89,7 +89,7 @@ def chat(
 
 def _banner(saved: "SavedModel") -> str:
     """Return the introduction printed before the first message."""
-    from microgpt.model import count_params
+    from microgpt.model_config import count_params
 
     size, unit = saved.model.block_size, saved.tokenizer.unit
     lines = [f"microgpt chat: {count_params(saved.model):,} weights, a context of {size} {unit}"]

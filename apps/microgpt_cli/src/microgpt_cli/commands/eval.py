@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from microgpt.amounts import percentage
 from microgpt.config import check_threads
 from microgpt.errors import ConfigError, TokenizerError
 from microgpt.printable import printable
@@ -29,10 +30,12 @@ from microgpt_cli.terminal.progress import load_kernels, with_progress
 
 if TYPE_CHECKING:
     from microgpt.config import Use
+    from microgpt.data.contamination import Bounds
     from microgpt.data.conversation_file import Item
     from microgpt.data.tokenizer import Document, Tokenizer
-    from microgpt.evaluation.exact_match import Answer, Score
+    from microgpt.evaluation.exact_match import Answer, ExactMatches
     from microgpt.inference import InferenceGpt
+    from microgpt.storage.model_directory import SavedModel
 
 N_ERRORS = 3  # number of errors printed per task; --json prints all errors
 N_WRONG_REPLIES, N_WRONG_REPLIES_JSON = 3, 10
@@ -60,7 +63,8 @@ def evaluate(
 
     The loss is in nats and bits per token, including the end of each document. For subword tokens,
     it is also printed in bits per character, to compare tokenizers. Use documents that the model
-    was not trained on. Documents longer than the context are read in overlapping windows.
+    was not trained on: of the training data, the losses of the held-out sets are printed, too.
+    Documents longer than the context are read in overlapping windows.
 
     For a chat model, the loss covers only the assistant's tokens. If replies in the file have a
     task, the model generates these replies at temperature 0, and the command prints the share of
@@ -87,14 +91,20 @@ def evaluate(
     else:
         is_stream = text == "stream" and column is None
         docs = [load_stream(data)] if is_stream else load_text(data, column=column, tell=note)
-    _check_characters(docs, saved.tokenizer)
+    is_table = saved.tokenizer.is_chat or column is not None
+    _check_characters(docs, saved.tokenizer, None if is_table else data)
     uses: list[Use] = ["evaluation", "decoding"] if items else ["evaluation"]
     load_kernels("compiled", saved.dtype, uses=uses)
     gpt = InferenceGpt(saved)
     result = gpt.evaluate(docs, text=text, threads=threads)
+    held_out = _held_out(docs, saved)
+    losses = {
+        name: gpt.evaluate(each, text=text, threads=threads) for name, (each, _) in held_out.items()
+    }
     answers, seconds = _generate_replies(gpt, items, threads) if items else ([], 0.0)
     if as_json:
         facts = {**asdict(result), "bits_per_character": result.bits_per_character}
+        facts |= {name: asdict(loss) for name, loss in losses.items()}
         print(json.dumps(facts | ({"replies": _reply_facts(answers, seconds)} if answers else {})))
         return
     print(f"documents:  {result.n_docs}")
@@ -104,25 +114,54 @@ def evaluate(
     print(f"loss:       {result.loss:.4f} nats per token ({bits(result.loss):.4f} bits)")
     if gpt.tokenizer.kind != "char":
         print(f"characters: {result.n_characters} ({result.bits_per_character:.4f} bits each)")
+    for name, loss in losses.items():
+        print(f"{name + ':':<11} {loss.loss:.4f} nats per token, held out{held_out[name][1]}")
     for line in report_lines(answers, seconds) if answers else ():
         print(line)
 
 
-def _check_characters(docs: "Sequence[Document]", tokenizer: "Tokenizer") -> None:
-    """Raise TokenizerError with the unknown characters and the number of affected documents."""
-    from microgpt.data.statistics import count_with_others
+def _held_out(
+    docs: "Sequence[Document]", saved: "SavedModel"
+) -> "dict[str, tuple[Sequence[Document], Bounds]]":
+    """Return the documents that were held out if the model was trained on these, with a note."""
+    from microgpt.data.contamination import contamination, recorded_facts
+    from microgpt.data.sizes import count_characters
+    from microgpt.data.split import split_again
+
+    facts = recorded_facts(docs, saved.trained_on)
+    if not facts:
+        return {}
+    parts = split_again(docs, facts)
+    n_read, n = (sum(map(count_characters, each)) for each in (parts.train, parts.docs))
+    share = percentage(n_read / n)
+    note(f"{share} of this text was read in training; the loss of new text is higher")
+    sets = contamination(parts, saved.trained_on)
+    return {name: (getattr(parts, name), bounds) for name, bounds in sets.items()}
+
+
+def _check_characters(
+    docs: "Sequence[Document]", tokenizer: "Tokenizer", lines: Path | None
+) -> None:
+    """Raise TokenizerError with the unknown characters; `lines` is the data file if it is text."""
+    from microgpt.data.text_file import TextFile
     from microgpt.data.tokenizer import texts_of
 
     chars = set().union(*chain.from_iterable(map(texts_of, docs)))
     if unknown := tokenizer.unknown_characters("".join(sorted(chars))):
-        n = count_with_others(docs, chars.difference(unknown))
+        known = chars.difference(unknown)
+        has_other = [not all(map(known.issuperset, texts_of(doc))) for doc in docs]
+        n, place = sum(has_other), f"document {1 + has_other.index(True)}"
+        for number, line in enumerate(TextFile(lines) if lines else (), 1):  # none of a pipe
+            if not set(unknown).isdisjoint(line):
+                place = f"line {number}"
+                break
         named = ", ".join(map(repr, unknown[:N_CHARACTERS]))
         if n_more := len(unknown[N_CHARACTERS:]):
             named += f" and {n_more:,} more"
         remedy = "remove these documents" if 2 * n <= len(docs) else "use another model or text"
         raise TokenizerError(
             f"the vocabulary does not contain {named}, found in {n:,} of {len(docs):,} "
-            f"documents; {remedy}"
+            f"documents, first in {place}; {remedy}"
         )
 
 
@@ -142,22 +181,22 @@ def _generate_replies(
 
 def report_lines(answers: "Sequence[Answer]", seconds: float) -> Iterator[str]:
     """Yield the lines of a report on the answers; `seconds` is the generation time."""
-    from microgpt.evaluation.exact_match import Score, by_task, wrong_replies
+    from microgpt.evaluation.exact_match import ExactMatches, by_task, wrong_replies
 
-    score, tasks = Score.of(answers), by_task(answers)
+    score, tasks = ExactMatches.of(answers), by_task(answers)
     n_tokens = sum(answer.n_tokens for answer in answers)
     speed = f"{n_tokens / seconds:,.0f} tokens/s"
-    yield f"replies:    {score.n}, {score.share:.1%} exact ({speed})"
+    yield f"replies:    {score.n}, {percentage(score.share)} exact ({speed})"
     yield ""
-    rows = [(_task_name(task), Score.of(some)) for task, some in tasks.items()]
+    rows = [(_task_name(task), ExactMatches.of(some)) for task, some in tasks.items()]
     yield from _table([*rows, ("all tasks", score)])
     wrong = wrong_replies(answers)[:N_WRONG_REPLIES]
     if wrong:
         yield ""
         yield "most frequent wrong replies"
     for one in wrong:
-        share = f"{one.n / one.n_items:.1%} of the {one.n_items:,} items with a different answer"
-        yield f"  {_clip(one.reply)}: {one.n:,} times, {share}"
+        share = f"{percentage(one.n / one.n_items)} of the {one.n_items:,} items"
+        yield f"  {_clip(one.reply)}: {one.n:,} times, {share} with a different answer"
     yield from _errors(tasks)
 
 
@@ -191,19 +230,19 @@ def _reply_facts(answers: "Sequence[Answer]", seconds: float) -> dict[str, objec
 
 
 def _share(answers: "Sequence[Answer]") -> dict[str, object]:
-    from microgpt.evaluation.exact_match import Score
+    from microgpt.evaluation.exact_match import ExactMatches
 
-    score = Score.of(answers)
+    score = ExactMatches.of(answers)
     return {**asdict(score), "share": score.share, "interval": score.interval}
 
 
-def _table(rows: "Sequence[tuple[str, Score]]") -> Iterator[str]:
+def _table(rows: "Sequence[tuple[str, ExactMatches]]") -> Iterator[str]:
     width = max(len(name) for name, _ in rows)
     yield f"{'task':<{width}} {'n':>7} {'exact':>7} {'share':>7}   95% interval"
     for name, score in rows:
         low, high = score.interval
         counts = f"{score.n:>7,} {score.n_exact:>7,} {score.share:>7.1%}"
-        yield f"{name:<{width}} {counts}   {low:.1%} to {high:.1%}"
+        yield f"{name:<{width}} {counts}   {percentage(low)} to {percentage(high)}"
 
 
 def _errors(tasks: "dict[str, list[Answer]]") -> Iterator[str]:

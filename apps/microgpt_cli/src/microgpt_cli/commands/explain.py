@@ -62,7 +62,7 @@ def explain(
     """
     heads = [_head(name) for name in attention or ()]
     if plot:
-        from microgpt_cli.commands.plot import check_kinds
+        from microgpt_cli.charts import check_kinds
 
         check_kinds(plot)
 
@@ -111,7 +111,7 @@ def _document(texts: Sequence[str], *, is_chat: bool) -> "Document":
 
 
 def _write_chart(explanation: "Explanation", files: Sequence[Path]) -> None:
-    from microgpt_cli.commands.plot import require_plots, write_chart
+    from microgpt_cli.charts import require_plots, write_chart
 
     with require_plots("plotting"):
         from microgpt_report.charts import explanation as chart

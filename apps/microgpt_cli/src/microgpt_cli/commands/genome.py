@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -73,14 +73,14 @@ def use(
     """
     from microgpt.errors import MicrogptError
     from microgpt.files.atomic_files import publish
-    from microgpt_evolution.genome_file import decode_genome, read_genome
+    from microgpt_evolution.genome_file import decode_genome, read_genome, score_of
 
     path, content = _content(source)
     record = decode_genome(content, path)
     with suppress(MicrogptError):  # there is no previous genome, or it is damaged
         old = read_genome(DEFAULT_GENOME)
         if old != record:
-            note(f"the genome has {describe(record)}, the previous one {describe(old)}")
+            note(f"the genome has {score_of(record)}, the previous one {score_of(old)}")
     publish(DEFAULT_GENOME.parent, {**_backup(content), DEFAULT_GENOME.name: content})
     print(terminal_safe(f"Active genome set from: {source}"))
 
@@ -125,31 +125,17 @@ def import_log(
     note(f"to use the best genome, run: microgpt genome use {as_argument(directory)}")
 
 
-def describe(record: "AnyRecord") -> str:
-    """Return the score of a genome, else its held-out loss, else its last-document loss."""
-    from microgpt_evolution.genome_file import BudgetedRecord
-
-    if isinstance(record, BudgetedRecord):
-        return f"held-out loss {record.val_loss:.4f}"
-    if record.score is not None:
-        return f"score {record.score:.4f}"
-    loss, what = record.val_loss, "held-out"
-    if loss is None:
-        loss, what = record.loss, "last-document"
-    return f"{what} loss {loss:.4f}"
-
-
 def _content(path: Path) -> tuple[Path, bytes]:
     """Return the path and content of a genome file; the argument may be a run directory."""
     from microgpt.files.atomic_files import as_argument
     from microgpt_evolution.errors import RunError
-    from microgpt_evolution.genome_file import read_content
-    from microgpt_evolution.runs.records import GENOME, SWEEP
-    from microgpt_evolution.runs.run_directory import RUN, read_settings
+    from microgpt_evolution.genome_file import GENOME, read_content
+    from microgpt_evolution.runs.run_directory import SWEEP, kind_at
+    from microgpt_evolution.runs.run_files import RUN
 
     if path.is_dir():
         if not (path / GENOME).exists() and (path / RUN).exists():
-            if SWEEP in read_settings(path):
+            if kind_at(path) == SWEEP:
                 raise RunError(
                     f"{path} is a sweep, which has no genome; use a run of microgpt evolve"
                 )
@@ -161,14 +147,15 @@ def _content(path: Path) -> tuple[Path, bytes]:
     return path, read_content(path)
 
 
-def _model_facts(record: "AnyRecord", input: Path | None) -> dict[str, Any]:
+def _model_facts(record: "AnyRecord", input: Path | None) -> dict[str, object]:
     """Return the properties of a genome's model that can be computed without training."""
     from microgpt.data.documents import load_stream, load_text
     from microgpt.data.split import Split, fingerprint
     from microgpt.data.tokenizer import CharTokenizer
-    from microgpt.model import count_params
+    from microgpt.model_config import count_params
+    from microgpt.training.holding_out import hold_out
+    from microgpt.training.options import TrainOptions
     from microgpt_cli.input_files import default_input
-    from microgpt_cli.training.fitting import fitting_for
     from microgpt_evolution.budgeted.objective import BudgetedObjective
     from microgpt_evolution.genome_file import BudgetedRecord
     from microgpt_evolution.objectives.loss_objective import LossObjective
@@ -178,9 +165,10 @@ def _model_facts(record: "AnyRecord", input: Path | None) -> dict[str, Any]:
     docs = [load_stream(path)] if is_stream else load_text(path)
     if record.data_sha256 not in (None, fingerprint(docs)):
         note(f"the genome was found with data other than {path}; pass that data with --data")
-    facts: dict[str, Any] = {"species": record.genome.species}
+    facts: dict[str, object] = {"species": record.genome.species}
     if isinstance(record, BudgetedRecord):
-        parts = fitting_for(docs[0] if is_stream else docs, budget=record.operations).parts
+        options = TrainOptions(budget=record.operations)
+        parts = hold_out(docs[0] if is_stream else docs, options, note)
         budgeted = BudgetedObjective(parts, record.text, record.operations)
         model, config = budgeted.settings(record.genome)
         facts |= {"vocab_size": model.vocab_size, "num_params": count_params(model)}

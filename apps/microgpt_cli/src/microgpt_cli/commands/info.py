@@ -10,6 +10,7 @@ from typing import Annotated
 
 from microgpt.config import check_count
 from microgpt.errors import ConfigError
+from microgpt.training.options import TrainOptions
 from microgpt_cli.terminal.console import note, print_facts
 from microgpt_cli.terminal.options import (
     DEFAULT_MODEL_DIR,
@@ -21,7 +22,6 @@ from microgpt_cli.terminal.options import (
     one_of,
 )
 from microgpt_cli.terminal.options import data as data_option
-from microgpt_cli.training.limits import check_limits
 
 
 def info(
@@ -38,8 +38,8 @@ def info(
         bool,
         data_option(
             "--chat",
-            help="Read the file as conversations; default for .jsonl files, except with a text "
-            "model.",
+            help="Read the file as conversations.  [default: if it has conversations, except with "
+            "a text model]",
         ),
     ] = False,
     column: Column = None,
@@ -67,7 +67,9 @@ def info(
     if data:
         if unfinished:
             raise ConfigError("--unfinished cannot be used with --data; omit one of them")
-        check_limits({"minutes": minutes, "budget": budget})
+        options = TrainOptions.of({"minutes": minutes, "budget": budget})
+        options.check_ranges()
+        options.check()
         _print_data(
             data,
             model_dir,
@@ -75,8 +77,7 @@ def info(
             chat=chat,
             column=column,
             block_size=block_size,
-            minutes=minutes,
-            budget=budget,
+            options=options,
         )
         return
     given = {"--chat": chat or None, "--column": column, "--block-size": block_size}
@@ -94,8 +95,7 @@ def _print_data(
     chat: bool,
     column: str | None,
     block_size: int | None,
-    minutes: float | None,
-    budget: float | None,
+    options: TrainOptions,
 ) -> None:
     started = perf_counter()
     if chat and column is not None:
@@ -103,18 +103,19 @@ def _print_data(
     if block_size is not None:
         check_count("block_size", block_size)
 
+    from microgpt.training.reasons import LEARN_ALL, advice
+    from microgpt.training.time_limit import TimeLimit
     from microgpt_cli.dataset_report import analyze_file, as_facts, report_lines
-    from microgpt_cli.training.fitting import FEW_CONVERSATIONS, LEARN_ALL
     from microgpt_cli.training.replacement import unused_model
-    from microgpt_cli.training.time_limit import TimeLimit
 
+    minutes = options.minutes
     found = analyze_file(
         data,
         model_dir,
         chat=chat,
         column=column,
         block_size=block_size,
-        budget=budget,
+        options=options,
         limit=TimeLimit.of(minutes, started, has_plot=False) if minutes else None,
     )
     if as_json:
@@ -126,10 +127,10 @@ def _print_data(
     if column is not None:
         what = f"--column {shlex.quote(column)} {what}"
     command = f"{what} {shlex.quote(str(data))}"
-    is_few = found.report.tokenizer.is_chat and found.report.n_docs < FEW_CONVERSATIONS
+    is_few = bool(advice(found.report.n_docs, found.report.tokenizer, TrainOptions()))
     command += f" {LEARN_ALL}" if is_few else ""
-    for name, value in () if is_few else (("minutes", minutes), ("budget", budget)):
-        command += f" --{name} {value:.12g}".replace("e+", "e") if value else ""
+    for name, value in () if is_few else options.values().items():
+        command += f" --{name} {value:.12g}".replace("e+", "e")
     if block_size:
         command += f" --block-size {found.model.block_size}"
     if model_dir and found.report.tokenizer.kind == "bpe":
@@ -145,7 +146,7 @@ def _print_model(model_dir: Path, *, unfinished: bool, as_json: bool) -> None:
         what = shlex.quote(str(model_dir))
         raise ConfigError(f"{model_dir} is a file; describe a training file with --data {what}")
 
-    from microgpt.model import count_params
+    from microgpt.model_config import count_params
     from microgpt.model_variants import ARCHITECTURE, is_karpathys
     from microgpt_cli.model_loading import load_model
 
@@ -176,6 +177,7 @@ def _print_model(model_dir: Path, *, unfinished: bool, as_json: bool) -> None:
 
 def _losses(training: Mapping[str, object]) -> dict[str, str]:
     """Return formatted losses, with the steps at which they were measured if known."""
+    from microgpt.data.contamination import bounds_of
     from microgpt.state import N_RECENT
 
     steps = training.get("steps")
@@ -185,4 +187,6 @@ def _losses(training: Mapping[str, object]) -> dict[str, str]:
         notes["val_loss"] = f" (lowest, at step {training['best_step']})"
     names = ("train_loss", "val_loss", "test_loss")
     losses = {name: loss for name in names if isinstance(loss := training.get(name), float)}
+    for name, part in (("val_loss", "validation"), ("test_loss", "test")):
+        notes[name] = f"{notes.get(name, '')}{bounds_of(training, part) or ''}"
     return {name: f"{loss:.4f}{notes.get(name, '')}" for name, loss in losses.items()}

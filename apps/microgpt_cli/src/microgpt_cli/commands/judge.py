@@ -17,7 +17,7 @@ from microgpt_cli.terminal.options import DEFAULT_TEXT, AsJson
 
 if TYPE_CHECKING:
     from microgpt_evolution.objectives.judge import Verdict
-    from microgpt_evolution.objectives.scores import Scores
+    from microgpt_evolution.objectives.scores import NameScores
 
 SAMPLE = re.compile(r"sample +\d+: ?")  # line prefix in the output of `microgpt generate`
 COLUMNS = ("flow", "symmetry", "creativity", "total")
@@ -133,7 +133,7 @@ def _cells(verdict: "Verdict | None") -> list[str]:
     return [*(f"{term:.1f}" for term in asdict(verdict).values()), f"{verdict.total:.2f}"]
 
 
-def _summary(result: "Scores", rows: Sequence[_Row]) -> Iterator[str]:
+def _summary(result: "NameScores", rows: Sequence[_Row]) -> Iterator[str]:
     from microgpt_evolution.objectives.hydra_heads import HEADS
 
     n_judged = sum(row.verdict is not None for row in rows)

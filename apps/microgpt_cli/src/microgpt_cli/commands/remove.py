@@ -40,7 +40,7 @@ def remove(
         list[Path],
         typer.Argument(help="Directories of models or runs.", metavar="DIR", show_default=False),
     ],
-    force: Annotated[bool, typer.Option("--force", help="Do not ask for confirmation.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Remove models, training runs, searches and sweeps.
 
@@ -68,7 +68,7 @@ def remove(
             locks[path] = DirectoryLock(path, "being removed", exists=True)
             stack.enter_context(locks[path])
         files = {path: _files_of(path, saved) for path, saved in found.items()}
-        if not force:
+        if not yes:
             _confirm(found, files)
         for path, saved in found.items():
             _remove(path, files[path], locks[path], " and ".join(one.kind for one in saved))
@@ -85,7 +85,7 @@ def _confirm(found: "dict[Path, list[Saved]]", files: dict[Path, list[Path]]) ->
     what = "this directory" if len(found) == 1 else f"these {len(found)} directories"
     answer = ask(f"remove {what}?")
     if answer is None:
-        raise ConfigError("no terminal to ask for confirmation; use --force to skip the question")
+        raise ConfigError("no terminal to ask for confirmation; use --yes to skip the question")
     if not answer:
         say("nothing was removed")
         raise typer.Exit(2)

@@ -77,7 +77,7 @@ def run(
     from microgpt.data.documents import load_text
     from microgpt.data.split import fingerprint
     from microgpt.inference import InferenceGpt
-    from microgpt.model import count_params
+    from microgpt.model_config import count_params
     from microgpt.training.train import train
     from microgpt_cli.input_files import default_input
     from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
@@ -129,7 +129,8 @@ def _phenotype(
 ) -> "tuple[ModelConfig, TrainConfig, Tokenizer]":
     """Return the settings of a genome, with the genes that are given, and the tokenizer."""
     from microgpt.data.tokenizer import CharTokenizer
-    from microgpt_cli.training.fitting import fitting_for
+    from microgpt.training.holding_out import hold_out
+    from microgpt.training.options import TrainOptions
     from microgpt_evolution.budgeted.objective import BudgetedObjective
     from microgpt_evolution.genome import PRIMORDIAL
     from microgpt_evolution.genome_file import BudgetedRecord
@@ -137,7 +138,8 @@ def _phenotype(
     if isinstance(record, BudgetedRecord):
         genes = {BUDGETED_NAMES.get(gene, gene): value for gene, value in given.items()}
         steps = genes.pop("steps", None)
-        parts = fitting_for(docs, budget=record.operations).parts  # for the steps of the search
+        # The number of steps depends on the split of the search.
+        parts = hold_out(docs, TrainOptions(budget=record.operations), note)
         objective = BudgetedObjective(parts, "lines", record.operations)
         genome = replace(record.genome, **genes)
         model, config = objective.settings(genome, seed)

@@ -1,5 +1,6 @@
 """`microgpt score`: how much each line of a file or of standard input surprises a model."""
 
+import hashlib
 import math
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from microgpt.amounts import count
 from microgpt.errors import ConfigError
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import MODEL_HELP, Column, Unfinished
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from microgpt.evaluation.scoring import Scorer
     from microgpt.storage.calibration_file import Calibration
     from microgpt.storage.meta import Meta
+    from microgpt.storage.model_directory import SavedModel
     from microgpt_cli.line_batches import Batch
     from microgpt_cli.scored_line import ScoredLine
 
@@ -79,12 +82,12 @@ def score(
     threshold = _Threshold.of(above, known)
     load_kernels("compiled", saved.dtype, uses=["evaluation"])
     if calibrate:
-        good = line_batches(calibrate, saved.text, column=column)
+        good = _checked(line_batches(calibrate, saved.text, column=column), saved)
         _calibrate(scorer, good, model, saved.meta)
         return
     if data is None and sys.stdin.isatty():
         note("enter lines to score; finish with Ctrl-D")
-    lines = line_batches(data, saved.text, column=column)
+    lines = _checked(line_batches(data, saved.text, column=column), saved)
     batches = _scored(scorer, lines, known, threshold)
     if as_csv:
         print(csv_row(COLUMNS))
@@ -95,6 +98,19 @@ def score(
         for line in batch:
             print(line.as_json() if as_jsonl else line.as_csv() if as_csv else line.as_text())
         sys.stdout.flush()
+
+
+def _checked(batches: "Iterator[Batch]", saved: "SavedModel") -> "Iterator[Batch]":
+    """Yield the lines; at the end, print a note if they are training data of the model."""
+    digest, last, is_stream = hashlib.sha256(), 0, saved.text == "stream"
+    for batch in batches:
+        yield batch
+        for number, line in batch.items():
+            empty = "\n" * (number - last - 1) if is_stream else ""
+            digest.update(f"{empty}{line}\n".encode(errors="surrogatepass"))
+            last = number
+    if any(facts and facts.sha256 == digest.hexdigest() for facts in saved.trained_on):
+        note("the model was trained on these lines, so their scores are lower than those of others")
 
 
 class _Threshold(NamedTuple):
@@ -145,7 +161,7 @@ def _calibrate(scorer: "Scorer", batches: "Iterator[Batch]", model: Path, meta: 
     n = calibration.n_texts
     if n < N_STEPS:
         note(
-            f"{n:,} line{'s' * (n > 1)} cannot tell percentiles above {100 * (1 - 1 / n):.4g} %; "
+            f"{count(n, 'line')} cannot tell percentiles above {100 * (1 - 1 / n):.4g} %; "
             f"use {N_STEPS:,} or more for 99.9 %"
         )
 

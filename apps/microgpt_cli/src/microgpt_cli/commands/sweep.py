@@ -14,6 +14,7 @@ from microgpt_cli.terminal.help import GroupedCommand, command_group
 from microgpt_cli.terminal.options import (
     DATA,
     LR,
+    N_SEEDS,
     RUNS,
     Chat,
     Column,
@@ -34,7 +35,6 @@ Seeds = Annotated[
     repeats(help="Number of training runs per model; more runs narrow the confidence intervals."),
 ]
 Seed = Annotated[int, repeats(help="Seed of the first run; incremented by 1 for each further run.")]
-N_SEEDS = 3
 
 sweep = command_group(
     """Train models with many settings and seeds.
@@ -143,7 +143,8 @@ def grid(
 ) -> None:
     """Train every combination of settings.
 
-    A <list> is comma-separated. All other settings are those of Karpathy's run.
+    A <list> is comma-separated. All other settings are those of Karpathy's run, except
+    the learning rate, which is 0.005.
     """
     from microgpt_cli.search.sweep_run import start_sweep
     from microgpt_evolution.sweep.config import SweepConfig

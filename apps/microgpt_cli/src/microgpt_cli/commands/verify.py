@@ -25,7 +25,7 @@ def verify(
 
     Compare the reference engine's gradients with finite differences, the compiled engine's loss and
     gradients with the reference engine, and the losses of both engines with Karpathy's run. With
-    --steps 1000, the reference engine takes about 16 seconds.
+    --steps 1000, the reference engine takes about 15 seconds.
     """
     from microgpt.config import Use
     from microgpt.verify.checks import KARPATHY, run_checks

@@ -2,24 +2,27 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from math import log
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from microgpt.amounts import count, in_short
+from microgpt.data.documents import load_documents
 from microgpt.data.split import Split
 from microgpt.errors import ConfigError, DataError
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.inference import InferenceGpt
-from microgpt.model import count_params
+from microgpt.model_config import count_params
 from microgpt.state import TrainResult
 from microgpt.storage.model_directory import save
 from microgpt.training.choice import Choice
-from microgpt_cli.commands.report import write_final_report
-from microgpt_cli.input_files import check_regular, default_input
+from microgpt.training.fitting import Fitted, Fitting
+from microgpt.training.holding_out import split_documents
+from microgpt.training.time_limit import TimeLimit
+from microgpt_cli.input_files import check_data, check_regular, default_input
 from microgpt_cli.search.evolve_run import (
     as_setting,
     check_outputs,
@@ -28,13 +31,12 @@ from microgpt_cli.search.evolve_run import (
     write_if_better,
 )
 from microgpt_cli.search.log import resumable
+from microgpt_cli.search.options import EvolveOptions
+from microgpt_cli.search.run_report import write_final_report
 from microgpt_cli.search.workers import make_pool
 from microgpt_cli.terminal.console import note, print_or_discard, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_CHAT, RUNS
 from microgpt_cli.terminal.progress import ProgressBar, load_kernels, time_left
-from microgpt_cli.training.documents import load_documents, split_documents
-from microgpt_cli.training.fitting import Fitted, Fitting, fitting_for, in_short
-from microgpt_cli.training.time_limit import TimeLimit
 from microgpt_evolution.budgeted.default_space import space_for
 from microgpt_evolution.budgeted.genome import GENES, BudgetedGenome
 from microgpt_evolution.budgeted.objective import (
@@ -48,13 +50,13 @@ from microgpt_evolution.budgeted.search import LARGEST, SMALLEST
 from microgpt_evolution.budgeted.settings import BudgetedSettings
 from microgpt_evolution.errors import GenomeError, NoWinnerError
 from microgpt_evolution.genome_file import (
+    GENOME,
     BudgetedRecord,
     encode_genome,
     read_genome,
     write_genome,
 )
 from microgpt_evolution.objectives.loss_objective import MAX_BYTES
-from microgpt_evolution.runs.records import GENOME
 from microgpt_evolution.space import Space
 from microgpt_evolution.space_file import read_space
 from microgpt_evolution.workers.pools import Pool
@@ -69,21 +71,19 @@ N_SAMPLES = 10  # number of samples of the winner to print
 PER_MILLE = 1000  # resolution of the progress bar
 
 
-def run(options: Mapping[str, Any], limit: TimeLimit | None) -> None:
+def run(options: EvolveOptions, limit: TimeLimit | None) -> None:
     """Run or resume a search; `limit` is that of --minutes."""
     with ExitStack() as stack:
         resumed = (
-            stack.enter_context(BudgetedRecords.open(options["resume"]))
-            if options["resume"]
-            else None
+            stack.enter_context(BudgetedRecords.open(options.resume)) if options.resume else None
         )
         model_dir = model_directory(options, resumed)
-        check_outputs(model_dir, force=options["force"], run=resumed)
+        check_outputs(model_dir, force=options.force, run=resumed)
         pool = make_pool(
-            options["workers"],
-            options["scheduler"],
+            options.workers,
+            options.scheduler,
             n_trials=LARGEST,
-            trial_bytes=options["max_memory"] or MAX_BYTES,
+            trial_bytes=options.limits.max_bytes or MAX_BYTES,
         )
         compilation_s = load_kernels("compiled", uses=["training", "evaluation", "generation"])
         if limit:
@@ -91,21 +91,20 @@ def run(options: Mapping[str, Any], limit: TimeLimit | None) -> None:
         stack.enter_context(pool)
         pool.executor()  # fail before creating a run if the cluster is unreachable
         if resumed:
-            records, parts = resumed, _parts_again(resumed.search, options["input"])
+            records, parts = resumed, _parts_again(resumed.settings, options.input)
         else:
             settings, parts = _begin(options, limit, pool)
-            facts = settings.model_dump(mode="json")
-            records = stack.enter_context(BudgetedRecords.begin(RUNS, "evolve", facts))
-        settings = records.search
+            records = stack.enter_context(BudgetedRecords.begin(RUNS, "evolve", settings))
+        settings = records.settings
         n = pool.n_workers()
         print_or_discard(
             f"Search: {in_short(settings.budget)} operations, "
             f"{in_short(settings.operations, 2)} for a complete training run, seed "
-            f"{settings.seed}, {n} worker{'s' * (n > 1)}; run: {records.directory}"
+            f"{settings.seed}, {count(n, 'worker')}; run: {records.directory}"
         )
         progress = stack.enter_context(SearchProgress(settings.budget))
         search = BudgetedSearch(parts, pool, records, on_event=progress.update)
-        student = None
+        student, has_ended = None, False
         try:
             with resumable(records, resume_command(options, records)):
                 search.run()
@@ -116,10 +115,14 @@ def run(options: Mapping[str, Any], limit: TimeLimit | None) -> None:
                         note("there is no student, because there are fewer than two teachers")
                 elif not search.best:
                     raise NoWinnerError("no organism finished training; use other documents")
+                has_ended = True
         finally:  # Ctrl-C leaves the best so far
             progress.stop()
             if search.best:
-                _save_winner(search, records.directory, student, model_dir, force=options["force"])
+                _save_winner(
+                    search, records.directory, student, model_dir,
+                    force=options.force, has_ended=has_ended,
+                )  # fmt: skip
                 write_final_report(records.directory)
 
 
@@ -143,31 +146,25 @@ class SearchProgress(ProgressBar):
 
 
 def _begin(
-    options: Mapping[str, Any], limit: TimeLimit | None, pool: Pool
+    options: EvolveOptions, limit: TimeLimit | None, pool: Pool
 ) -> tuple[BudgetedSettings, Split]:
     """Return the settings of a new search, and the documents."""
-    chat = options["chat"]
-    file = read_space(options["space"], GENES) if options["space"] else None
-    path = options["input"] or default_input(*([DEFAULT_CHAT] if chat else []))
-    docs = load_documents(path, options["text"], options["column"], chat=chat)
-    fitting = fitting_for(
-        docs,
-        minutes=options["minutes"],
-        budget=options["budget"],
-        max_weights=options["max_weights"],
-        max_memory=options["max_memory"],
-    )
+    chat = options.chat
+    file = read_space(options.space, GENES) if options.space else None
+    path = options.input or default_input(*([DEFAULT_CHAT] if chat else []))
+    docs = load_documents(path, text=options.text, column=options.column, chat=chat, tell=note)
+    fitting = Fitting.of(docs, options.limits, load_kernels=load_kernels, tell=note)
     parts = fitting.parts
     if not parts.validation:
         raise DataError(f"{path} has too few documents to hold some out; use more documents")
     plan = _plan(fitting, limit, pool, options, file.space if file else None)
     rule, choice = plan.rule, plan.choice
-    if not (choice.is_limited or options["max_weights"] or options["max_memory"]):
+    if not (choice.is_limited or options.max_weights or options.max_memory):
         note(
             "the text is large enough for a single training run of this length, which may give a "
             "better model: microgpt train --minutes or --budget"
         )
-    first = (rule, *((_ancestor(options["warm_start"]),) if options["warm_start"] else ()))
+    first = (rule, *((_ancestor(options.warm_start),) if options.warm_start else ()))
     space, target = space_for(rule, choice.config.text, plan.n_characters), None
     if file:
         space, target = file.space, file.target
@@ -179,28 +176,28 @@ def _begin(
         budget=plan.budget,
         operations=choice.operations,
         input=path_to_text(os.path.abspath(path)),
-        column=options["column"],
+        column=options.column,
         chat=chat,
         text=choice.config.text,
         data_sha256=parts.facts.sha256,
         held_out=parts.val_fraction,
         gap=parts.gap,
-        seed=options["seed"],
-        minutes=options["minutes"],
-        max_weights=options["max_weights"],
-        max_bytes=options["max_memory"] or MAX_BYTES,
+        seed=options.seed,
+        minutes=options.minutes,
+        max_weights=options.max_weights,
+        max_bytes=options.limits.max_bytes or MAX_BYTES,
         first=first,
         target=target,
         distill=plan.n_teachers,
         teacher_samples=plan.n_samples,
         values={gene: tuple(values) for gene, values in space.values.items()},
         rates=dict(space.rates),
-        train_winner=as_setting(options["train_winner"]),
+        train_winner=as_setting(options.train_winner),
     )
     return settings, parts
 
 
-class _Plan(NamedTuple):
+class _SearchPlan(NamedTuple):
     """What the time and the documents allow."""
 
     budget: float
@@ -215,9 +212,9 @@ def _plan(
     fitting: Fitting,
     limit: TimeLimit | None,
     pool: Pool,
-    options: Mapping[str, Any],
+    options: EvolveOptions,
     space: Space | None,
-) -> _Plan:
+) -> _SearchPlan:
     """Return the budget of a search, and what a training run and the student take of it."""
     of_worker = fitting.fit(limit).budget
     assert of_worker
@@ -231,11 +228,11 @@ def _plan(
         rule = space.closest(rule)
     objective = BudgetedObjective(fitting.parts, choice.config.text, choice.operations)
     complete = objective.cost(rule, EVALUATIONS)
-    distill = options["distill"]
+    distill = options.distill
     if distill is None:  # a large text is better used for longer training runs
         is_short = STUDENT_LENGTH * complete <= MAX_STUDENT_SHARE * of_worker
         distill = N_TEACHERS if choice.is_limited and is_short else 0
-    n_samples = _n_teacher_samples(ruled) if distill and not options["chat"] else 0
+    n_samples = _n_teacher_samples(ruled) if distill and not options.chat else 0
     student = objective.student_cost(rule, distill, n_samples)
     budget -= (n_workers - 1) * student  # only one worker can train the student
     steps = objective.settings(rule)[1].steps
@@ -249,7 +246,7 @@ def _plan(
         budget = MAX_RUNS * complete + student
         note(f"the data are small: the search ends after {MAX_RUNS} complete training runs")
     budget = float(in_short(budget))  # can be typed
-    return _Plan(budget, choice, rule, sizes.n_characters, distill, n_samples)
+    return _SearchPlan(budget, choice, rule, sizes.n_characters, distill, n_samples)
 
 
 def _n_teacher_samples(ruled: Fitted) -> int:
@@ -276,13 +273,16 @@ def _parts_again(settings: BudgetedSettings, path: Path | None) -> Split:
     if path is None:
         path = path_from_text(settings.input)
         check_regular(path, "pass the documents of this run with --data")
-    docs = load_documents(path, settings.text, settings.column, chat=settings.chat, check=False)
+    docs = load_documents(
+        path,
+        text=settings.text,
+        column=settings.column,
+        chat=settings.chat,
+        check=False,
+        tell=note,
+    )
     parts = split_documents(docs, settings.held_out, settings.held_out, "spread", settings.gap)
-    if parts.facts.sha256 != settings.data_sha256:
-        raise ConfigError(
-            f"{path} is not the input of the run: its documents have a different sha256; "
-            "pass the original file with --data"
-        )
+    check_data(settings.data_sha256, path, parts)
     return parts
 
 
@@ -293,8 +293,12 @@ def _save_winner(
     model_dir: Path | None,
     *,
     force: bool,
+    has_ended: bool,
 ) -> None:
-    """Print the winner, write its genome and, if model_dir is given, its model."""
+    """Print the winner, write its genome and, if model_dir is given, its model.
+
+    The test loss is measured only of the model that is kept when the search has ended.
+    """
     settings, (best, trained) = search.settings, search.winner()
     record = BudgetedRecord(
         genome=best.genome,
@@ -303,6 +307,7 @@ def _save_winner(
         generation=best.generation,
         text=settings.text,
         budget=settings.budget,
+        gap=settings.gap if settings.text == "stream" else None,
         seed=settings.seed,
         data_sha256=settings.data_sha256,
     )
@@ -311,15 +316,21 @@ def _save_winner(
     print_or_discard(f"Winner: {best.id} ({best.origin}), {best.genome.describe()}")
     print_or_discard(
         f"{count_params(trained.model):,} weights, {trained.state.step:,} of "
-        f"{trained.config.steps:,} steps: {_losses(trained, search.parts)}"
+        f"{trained.config.steps:,} steps: held-out loss {best.loss:.4f} nats per character"
     )
     if student:
-        print_or_discard(f"Student: {_losses(student, search.parts)}")
+        n_tokens = search.objective.tokens(best.genome.vocab_size).per_character
+        loss = (student.val_loss or 0.0) * n_tokens
+        print_or_discard(f"Student: held-out loss {loss:.4f} nats per character")
         if (student.val_loss or 0.0) < (trained.val_loss or 0.0):
             trained = student
         else:
             note("the winner is better than its student and is kept")
     model = InferenceGpt(trained)
+    if has_ended:
+        tested = model.evaluate(search.parts.test, text=settings.text)
+        print_or_discard(f"Test loss: {tested.bits_per_character * log(2):.4f} nats per character")
+        trained = replace(trained, test_loss=tested.loss)
     if not trained.tokenizer.is_chat:
         for sample in model.generate(N_SAMPLES, temperature=1.0, seed=settings.seed):
             print_or_discard(f"> {terminal_safe(sample)}")
@@ -327,13 +338,3 @@ def _save_winner(
         genome_sha256 = hashlib.sha256(encode_genome(record)).hexdigest()
         save(replace(trained, plan=replace(trained.plan, genome_sha256=genome_sha256)), model_dir)
         note(f"the model of the winner is in {model_dir}")
-
-
-def _losses(trained: TrainResult, parts: Split) -> str:
-    """Return the losses of a model as text."""
-    model, text = InferenceGpt(trained), trained.config.text
-    held_out, test = (
-        model.evaluate(part, text=text).bits_per_character * log(2)
-        for part in (parts.validation, parts.test)
-    )
-    return f"held-out loss {held_out:.4f} nats per character, test {test:.4f}"

@@ -4,10 +4,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import typer
 
+from microgpt.amounts import count
 from microgpt.errors import MicrogptError
 from microgpt.files.atomic_files import as_argument, cannot_write
 from microgpt_cli.search.table import SearchTable
@@ -58,7 +59,7 @@ class SearchLog:
 
 
 @contextmanager
-def resumable(records: RunDirectory, command: str) -> Iterator[None]:
+def resumable(records: RunDirectory[Any, Any], command: str) -> Iterator[None]:
     """Add the resume command to the message of an error that interrupts the run."""
     how = f"resume with: {command} {as_argument(records.directory)}"
     try:
@@ -66,7 +67,7 @@ def resumable(records: RunDirectory, command: str) -> Iterator[None]:
     except KeyboardInterrupt as stop:
         clear_pending_stop()  # a repeated exception would replace this message
         n, unit = records.n_recorded, "training run" if "sweep" in command else "evaluation"
-        raise type(stop)(f"after {n} {unit}{'s' * (n != 1)}; {how}") from None
+        raise type(stop)(f"after {count(n, unit)}; {how}") from None
     except (MicrogptError, OSError) as error:  # OSError: writing to stdout failed
         if not records.n_known:  # without recorded evaluations, there is nothing to resume
             raise

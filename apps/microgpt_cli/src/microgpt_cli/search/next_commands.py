@@ -5,8 +5,9 @@ from pathlib import Path
 from microgpt.files.atomic_files import as_argument
 from microgpt_cli.input_files import from_here
 from microgpt_cli.search.sweep_ranking import data_options, ranked, train_command
-from microgpt_evolution.runs.records import GENOME, SWEEP
-from microgpt_evolution.runs.run_directory import read_settings
+from microgpt_evolution.genome_file import GENOME
+from microgpt_evolution.runs.run_directory import SWEEP, kind_of
+from microgpt_evolution.runs.run_files import read_settings
 from microgpt_evolution.sweep.records import read_sweep
 
 
@@ -15,7 +16,7 @@ def next_commands(directory: Path) -> list[str]:
     settings, run = read_settings(directory), from_here(directory)
     is_chat, model = settings.get("chat", False), as_argument(Path(f"{directory.name}-winner"))
     use = f"microgpt {'chat' if is_chat else 'generate'} --model {model}"
-    if SWEEP in settings:
+    if kind_of(settings) == SWEEP:
         sweep, results = read_sweep(directory)
         if len(results) < len(sweep.tasks):
             return [f"microgpt sweep resume {as_argument(run)}"]

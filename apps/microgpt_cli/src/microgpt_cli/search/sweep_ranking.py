@@ -5,12 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from microgpt.config import DEFAULT_SEED
-from microgpt.errors import ConfigError
 from microgpt.files.atomic_files import as_argument
 from microgpt.files.path_text import path_from_text
-from microgpt_cli.commands.sweep import N_SEEDS
 from microgpt_cli.input_files import from_here, is_default_input
-from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT, FLAGS
+from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT, FLAGS, N_SEEDS
+from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, differing, show
 from microgpt_evolution.sweep.records import SweepResult, SweepSettings
 from microgpt_evolution.sweep.scaling import Cell, Scaling, gain
@@ -18,7 +17,7 @@ from microgpt_report.scaling_tables import columns, with_interval
 
 N_ROWS = 10  # maximum number of configurations in the ranking
 COMPUTE = {"steps": "more steps", "batch_size": "larger batches"}
-# The command sets these options, because the defaults of `train` depend on the data.
+# The command sets these options, too, so that it shows what is trained.
 ALWAYS = {"n_embd", "n_head", "n_layer", "block_size", "steps", "lr", "batch_size"}
 
 
@@ -85,7 +84,8 @@ def train_command(sweep: SweepSettings, config: SweepConfig, run: Path) -> str:
         {name: str(getattr(config, name)) for name in SETTINGS if name in names}
     ).replace(" True", "")  # boolean flags of `train` take no value
     model = as_argument(Path(f"{run.name}-winner"))
-    return f"microgpt train {_data(sweep)}{settings} {fractions}{_seed(sweep)} --model {model}"
+    options = f"{_data(sweep)}{settings} {fractions}{_seed(sweep)} --model {model}"
+    return f"microgpt train --preset karpathy {options}"
 
 
 def _next_steps(sweep: SweepSettings, cells: Sequence[Cell]) -> Iterator[str]:
@@ -126,7 +126,7 @@ def _beyond(name: str, configs: Sequence[SweepConfig]) -> list[float]:
     value = round(value) if isinstance(best, int) else float(f"{value:.2g}")
     try:
         SweepConfig(**{**vars(configs[0]), name: value})
-    except ConfigError:  # the value beyond the edge is invalid
+    except GenomeError:  # the value beyond the edge is invalid
         return []
     return sorted([neighbour, best, value]) if value not in values else []
 

@@ -9,6 +9,7 @@ from typing import Any
 import typer
 from pydantic import ValidationError
 
+from microgpt.amounts import count, duration, plural
 from microgpt.config import Use, check_count, check_seed
 from microgpt.data.documents import load_conversations, load_text
 from microgpt.data.split import Split, split
@@ -16,14 +17,14 @@ from microgpt.error_format import first_problem
 from microgpt.errors import ConfigError
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.memory_limit import free_bytes
-from microgpt_cli.commands.report import write_final_report
-from microgpt_cli.input_files import check_regular, default_input
+from microgpt_cli.input_files import check_data, check_regular, default_input
 from microgpt_cli.search.log import resumable
+from microgpt_cli.search.run_report import write_final_report
 from microgpt_cli.search.sweep_ranking import describe_sweep
 from microgpt_cli.search.workers import make_pool
 from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT, RUNS
-from microgpt_cli.terminal.progress import ProgressBar, duration, load_kernels, time_left
+from microgpt_cli.terminal.progress import ProgressBar, load_kernels, time_left
 from microgpt_evolution.objectives.sweep_objective import SweepObjective
 from microgpt_evolution.sweep.config import SweepConfig, differing
 from microgpt_evolution.sweep.records import (
@@ -69,23 +70,19 @@ def start_sweep(kind: Kind, configs: Sequence[SweepConfig], options: Mapping[str
     trials = [config for config in configs for _ in range(n_seeds)]
     with _make_pool(options["workers"], options["scheduler"], objective, trials) as pool:
         pool.executor()  # fail before creating a run if the cluster is unreachable
-        with SweepRecords.begin(RUNS, "sweep", settings.model_dump(mode="json")) as records:
+        with SweepRecords.begin(RUNS, "sweep", settings) as records:
             _run(objective, pool, records)
 
 
 def resume(run: Path, path: Path | None, workers: int | None, scheduler: str | None) -> None:
     """Run the remaining trials of a sweep; `path` is required if the documents were moved."""
     with SweepRecords.open(run) as records:
-        sweep = records.sweep
+        sweep = records.settings
         if path is None:
             path = path_from_text(sweep.input)
             check_regular(path, "pass the documents of this sweep with --data")
         parts = _load(path, sweep.column, sweep.val_fraction, sweep.test_fraction, chat=sweep.chat)
-        if parts.facts.sha256 != sweep.data_sha256:
-            raise ConfigError(
-                f"{path} is not the input of the sweep: its documents have a different sha256; "
-                "pass the original file with --data"
-            )
+        check_data(sweep.data_sha256, path, parts, run="sweep")
         objective = SweepObjective.of(parts)
         todo = [trial.config for trial in records.todo()]
         with _make_pool(workers, scheduler, objective, todo) as pool:
@@ -113,7 +110,7 @@ def _make_pool(
 def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
     """Run the trials without a recorded result, and print a summary."""
     started = perf_counter()
-    sweep = records.sweep
+    sweep = records.settings
     dtypes = sorted({config.dtype for config in sweep.configs})
     todo = {(t.config, t.seed): objective.flops(t.config) for t in records.todo()}
     with resumable(records, RESUME):
@@ -122,8 +119,8 @@ def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
         if todo:
             n_models = len({config for config, _ in todo})
             print_or_discard(
-                f"{len(todo)} training run{'s' * (len(todo) > 1)} of {n_models} "
-                f"model{'s' * (n_models > 1)}, {pool.n_workers()} in parallel"
+                f"{count(len(todo), 'training run')} of {count(n_models, 'model')}, "
+                f"{pool.n_workers()} in parallel"
             )
             with SweepProgress(todo) as progress:
                 run_sweep(objective, pool, records, on_result=progress.update)
@@ -132,9 +129,9 @@ def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
     if not n_ok:
         say(f"error: no training run completed; see {records.directory}")
         raise typer.Exit(1)
-    took = duration(perf_counter() - started)
+    took = duration(round(perf_counter() - started))
     print_or_discard(
-        f"{n_ok} of {len(sweep.tasks)} training run{'s' * (len(sweep.tasks) > 1)} completed; "
+        f"{n_ok} of {len(sweep.tasks)} {plural('training run', len(sweep.tasks))} completed; "
         f"ran {len(todo)} in {took}"
     )
     print_or_discard(f"Saved to {records.directory}")

@@ -1,39 +1,40 @@
 """Progress of a search on stderr: a table on a terminal, otherwise a few lines."""
 
-import re
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from microgpt.amounts import duration
 from microgpt_cli.terminal.console import say
-from microgpt_cli.terminal.progress import N_LINES, duration, short, time_left
+from microgpt_cli.terminal.progress import N_LINES, short, time_left
+from microgpt_evolution.evolve_rust import trace
+from microgpt_evolution.population import Organism
+from microgpt_evolution.search.runner import Listener, SearchEvent, SearchRunner
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
     from rich.live import Live
 
-    from microgpt_evolution.population import Organism
-    from microgpt_evolution.search.runner import SearchEvent
-
 REDRAWS_PER_SECOND = 4
-FAILED = re.compile(r"^\[eval\] organism \d+ (PANICKED|REFUSED): ")
 N_FAILURES = 3  # maximum number of printed failures; the run records all of them
 LABEL = 12  # width of the label column, including trailing space
 
 
-class ProgressLines:
+class ProgressLines(Listener):
     """Progress of a search without a terminal: at most N_LINES lines on stderr."""
 
     def __init__(self, generations: int) -> None:
         self._generations, self._shown, self._current = generations, 0, 0
         self._n_failed = 0
 
-    def trace(self, line: str) -> None:
-        """Print a trace line if it reports a failed organism, up to N_FAILURES times."""
-        if FAILED.search(line) and self._n_failed < N_FAILURES:
+    def evaluated(self, run: SearchRunner, organism: Organism) -> None:
+        """Print a line for an organism that crashed or was refused, up to N_FAILURES times."""
+        evaluation = organism.evaluation
+        if evaluation and evaluation.status in ("crashed", "refused"):
             self._n_failed += 1
-            say(line)
+            if self._n_failed <= N_FAILURES:
+                say(trace.done(organism, evaluation.seconds, evaluation.reason))
 
-    def update(self, event: "SearchEvent") -> None:
+    def update(self, event: SearchEvent) -> None:
         """Print a line when another tenth of the search is complete."""
         if event.stage == "generation":
             self._current = event.generation
@@ -60,7 +61,7 @@ class SearchTable:
         if live:
             live.stop()
 
-    def update(self, event: "SearchEvent") -> None:
+    def update(self, event: SearchEvent) -> None:
         """Show the state of the search after an event."""
         from rich.live import Live
 
@@ -91,7 +92,7 @@ class SearchTable:
             )
         )
 
-    def _rows(self, event: "SearchEvent") -> list[tuple[str, str]]:
+    def _rows(self, event: SearchEvent) -> list[tuple[str, str]]:
         measured = f"{event.n_done} of {event.n_all} organisms"
         if event.stage == "primordial":
             return [("generation", "0, to set the target"), *self._pace(event)]
@@ -108,14 +109,14 @@ class SearchTable:
             *self._pace(event),
         ]
 
-    def _pace(self, event: "SearchEvent") -> list[tuple[str, str]]:
+    def _pace(self, event: SearchEvent) -> list[tuple[str, str]]:
         seconds = perf_counter() - self._started
         rate = self._n_evaluated / seconds if seconds else 0.0
         n_left = event.n_all - event.n_done + event.n_later
         pace = f"about {time_left(n_left, rate)}, {short(rate)} organisms/s"
-        return [("time", f"{duration(seconds)}, {pace}")]
+        return [("time", f"{duration(round(seconds))}, {pace}")]
 
 
-def _champion(organism: "Organism") -> str:
+def _champion(organism: Organism) -> str:
     genes = " ".join(organism.genome.describe().split())
     return f"{organism.worth:.4f} [{organism.origin}] {genes}"

@@ -10,6 +10,7 @@ from microgpt.errors import ConfigError
 from microgpt.files.regular_file import read_regular_file
 
 MAX_BYTES = 2**20
+FILES = "microgpt.files"  # in the metadata of a typer.Context: the file of each parameter
 
 
 def read_config(ctx: typer.Context, paths: list[Path] | None) -> list[Path] | None:
@@ -19,11 +20,24 @@ def read_config(ctx: typer.Context, paths: list[Path] | None) -> list[Path] | No
         ConfigError: a file cannot be read, or an option is unknown or has a wrong value.
     """
     for path in paths or ():
-        ctx.default_map = {**(ctx.default_map or {}), **_read(ctx, path)}
+        values = _read(ctx, path)
+        ctx.default_map = {**(ctx.default_map or {}), **values}
+        ctx.meta.setdefault(FILES, {}).update(dict.fromkeys(values, str(path)))
     return paths
 
 
-def _read(ctx: typer.Context, path: Path) -> dict[str, Any]:
+def origins(ctx: typer.Context) -> dict[str, str]:
+    """Return the file of each parameter whose value is that of a TOML file."""
+    files: dict[str, str] = ctx.meta.get(FILES, {})
+    sources = {name: ctx.get_parameter_source(name) for name in files}
+    return {
+        name: files[name]
+        for name, source in sources.items()
+        if source and source.name == "DEFAULT_MAP"
+    }
+
+
+def _read(ctx: typer.Context, path: Path) -> dict[str, object]:
     """Read the options in a file; return their values by parameter name."""
     import tomllib
 
@@ -36,7 +50,7 @@ def _read(ctx: typer.Context, path: Path) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
     options = _options(ctx.command)
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for key, value in found.items():
         option = options.get(key.replace("_", "-"))
         if option is None:

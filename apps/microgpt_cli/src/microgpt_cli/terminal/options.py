@@ -2,18 +2,25 @@
 
 import os
 import shlex
+from collections.abc import Callable
+from dataclasses import fields
 from functools import partial
+from inspect import Parameter, Signature
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
 from microgpt.errors import ConfigError
+from microgpt.options import Options
+from microgpt_cli.terminal.config_file import origins
 from microgpt_cli.terminal.console import note
 
 T = TypeVar("T")
+AnyOptions = TypeVar("AnyOptions", bound=Options)
 DEFAULT_MODEL_DIR = Path("output")
 RUNS = Path("experiments")  # default directory for searches and sweeps
+N_SEEDS = 3  # default number of training runs per model of a sweep
 DEFAULT_GENOME = Path("genome.json")  # default output file of a search
 DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # file names in data/ and in the package
 
@@ -113,11 +120,49 @@ def flag_of(name: str) -> str:
     return FLAGS.get(name) or f"--{name.strip('_').replace('_', '-')}"
 
 
-def given_options(ctx: typer.Context) -> dict[str, Any]:
-    """Return the names and values of options set by the user."""
+def option(kind: type[Options], name: str) -> Any:
+    """Return the typer.Option of a field."""
+    rule = kind.setting(name)
+    return typer.Option(
+        *(rule.flags or [kind.flag(name)]),
+        help=rule.help,
+        rich_help_panel=rule.panel,
+        hidden=not rule.short,
+        metavar=rule.metavar,
+    )
+
+
+def with_options(
+    kind: type[AnyOptions],
+) -> Callable[[Callable[[AnyOptions], None]], Callable[..., None]]:
+    """Return a decorator for a command: the fields of a dataclass become its options."""
+
+    def decorate(command: Callable[[AnyOptions], None]) -> Callable[..., None]:
+        def run(ctx: typer.Context, **_: object) -> None:
+            command(given_options(ctx, kind))
+
+        hints = get_type_hints(kind)
+        parameters = [Parameter("ctx", Parameter.KEYWORD_ONLY, annotation=typer.Context)]
+        for field in fields(kind):
+            if kind.setting(field.name).panel:
+                annotation: Any = Annotated[hints[field.name], option(kind, field.name)]
+                parameters.append(
+                    Parameter(
+                        field.name,
+                        Parameter.KEYWORD_ONLY,
+                        default=field.default,
+                        annotation=annotation,
+                    )
+                )
+        run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        return run
+
+    return decorate
+
+
+def given_options(ctx: typer.Context, kind: type[AnyOptions]) -> AnyOptions:
+    """Return the options that the user or a config file has set."""
     sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
-    return {
-        name: ctx.params[name]
-        for name, source in sources.items()
-        if source and source.name != "DEFAULT"
-    }
+    given = [name for name, source in sources.items() if source and source.name != "DEFAULT"]
+    return kind(**{name: ctx.params[name] for name in given}).by(origins(ctx))

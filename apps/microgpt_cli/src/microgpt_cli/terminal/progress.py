@@ -4,10 +4,11 @@ import sys
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
-from math import log
+from math import isfinite, log
 from time import perf_counter
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from microgpt.amounts import duration
 from microgpt_cli.terminal.console import note, say
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class TrainingProgress(ProgressBar):
 
     def update(self, event: "TrainEvent") -> None:
         """Show the progress after a training event."""
-        for loss in event.losses:
+        for loss in filter(isfinite, event.losses):  # NaN: a step without targets
             self._n_losses += 1
             self._mean_loss += (loss - self._mean_loss) / min(self._n_losses, LOSS_WINDOW)
             self._last_loss = loss
@@ -152,18 +153,9 @@ def short(number: float) -> str:
     return f"{number:.3g}"
 
 
-def duration(seconds: float) -> str:
-    """Format a duration in at most two units, such as 2 min 05 s."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
-
-
 def time_left(n: float, per_s: float) -> str:
     """Format the time left for n items at per_s items per second; a rate of 0 means unknown."""
-    return f"{duration(n / per_s)} left" if per_s else "? left"
+    return f"{duration(round(n / per_s))} left" if per_s else "? left"
 
 
 def load_kernels(engine: "EngineName", *dtypes: "DType", uses: "Collection[Use]") -> float:
@@ -173,12 +165,9 @@ def load_kernels(engine: "EngineName", *dtypes: "DType", uses: "Collection[Use]"
     """
     from microgpt.training.engines import prepare_engine
 
-    started, is_compiled = perf_counter(), False
     with ExitStack() as stack:
 
         def tell(line: str) -> None:
-            nonlocal is_compiled
-            is_compiled = True
             console = rich_console() if line.startswith("compiling") else None
             if console is None:
                 note(line)
@@ -189,8 +178,7 @@ def load_kernels(engine: "EngineName", *dtypes: "DType", uses: "Collection[Use]"
             bar = stack.enter_context(Progress(*columns, console=console, transient=True))
             bar.add_task(line, total=None)
 
-        prepare_engine(engine, *dtypes, uses=uses, tell=tell)
-    return perf_counter() - started if is_compiled else 0.0
+        return prepare_engine(engine, *dtypes, uses=uses, tell=tell)
 
 
 def rich_console() -> "Console | None":

@@ -1,10 +1,8 @@
 """Repeat a training run bit for bit: `microgpt train --repeat`."""
 
 import os
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.files.atomic_files import committed_path
@@ -12,34 +10,28 @@ from microgpt.state import TrainingPlan, TrainResult
 from microgpt.storage.meta import STATE_DESCRIPTION
 from microgpt.storage.model_directory import SavedModel, has_model, load
 from microgpt.storage.training_directory import read_training
+from microgpt.training.options import TrainOptions
+from microgpt.training.planning import TrainingJob
 from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
-from microgpt_cli.terminal.options import flag_of
-from microgpt_cli.training.job import TrainingJob
 from microgpt_cli.training.resumption import recorded_documents
 from microgpt_cli.training.teachers import recorded_teachers
 
-# Options that can be used with --repeat.
-MAY_CHANGE = {"repeat", "input", "output", "from_", "teacher", "force", "threads"}
-MAY_CHANGE |= {"checkpoint_every", "format", "num_samples", "novel", "plot", "as_json"}
 
-
-def repeated_job(directory: Path, output: Path, given: Mapping[str, Any]) -> TrainingJob:
-    """Return a job that repeats the training run in a directory from the start.
+def repeated_job(directory: Path, given: TrainOptions) -> tuple[TrainingJob, SavedModel | None]:
+    """Return a job that repeats the training run in a directory, and the model to get, if known.
 
     Raises:
         CheckpointError: the directory has no record of a training run.
-        ConfigError: an option would change the result, the documents or the parent model are not
-            those of the run, or the output directory is that of the run.
+        ConfigError: the documents or the parent model are not those of the run, or the output
+            directory is that of the run.
     """
-    for name in given.keys() - MAY_CHANGE:
-        raise ConfigError(f"{flag_of(name)} cannot be used with --repeat; omit one of them")
     if not committed_path(directory, STATE_DESCRIPTION).exists():
         raise CheckpointError(
             f"{directory} has no {STATE_DESCRIPTION}, so its training cannot be repeated; use a "
             "directory written by `microgpt train`"
         )
-    if os.path.realpath(directory) == os.path.realpath(output) and "force" not in given:
+    if os.path.realpath(directory) == os.path.realpath(given.output) and not given.force:
         raise ConfigError(
             f"--repeat would replace the model in {directory}; write to another directory with "
             "--model, or replace the model with --force"
@@ -47,20 +39,19 @@ def repeated_job(directory: Path, output: Path, given: Mapping[str, Any]) -> Tra
     plan, _, status = read_training(directory)
     if status == "diverged":
         raise ConfigError(f"the training run in {directory} diverged; use another directory")
-    parent = _parent(plan, directory, given.get("from_"))
+    parent = _parent(plan, directory, given.from_)
     path, parts = recorded_documents(plan, given)
-    plan, teachers = recorded_teachers(plan, given)
+    plan, teachers = recorded_teachers(plan, given.teacher)
     steps = plan.steps_changed[0].before if plan.steps_changed else plan.config.steps
     plan = replace(
         plan,
         config=replace(plan.config, steps=steps),
         input=path,
-        weights_format=given.get("format") or plan.weights_format,
+        weights_format=given.format or plan.weights_format,
         minutes=None,  # the recorded changes are made, but no others
     )
     is_ended = status == "ended" and has_model(directory)
-    repeated = load(directory) if is_ended else None
-    return TrainingJob(plan, parts, parent, teachers, repeated=repeated)
+    return TrainingJob(plan, parts, parent, teachers), load(directory) if is_ended else None
 
 
 def _parent(plan: TrainingPlan, directory: Path, path: Path | None) -> SavedModel | None:

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 from microgpt.errors import CheckpointError
@@ -11,11 +10,9 @@ from microgpt.files.atomic_files import as_argument, read_consistently
 from microgpt.state import TrainingPlan
 from microgpt.storage.meta import Meta, is_result_of
 from microgpt.storage.model_directory import has_model, read_meta
+from microgpt.training.options import TrainOptions
 from microgpt_cli.saved_directories import age, saved_in
 from microgpt_cli.terminal.console import ask
-
-# Options that do not change the result of a training run.
-HARMLESS = {"output", "threads", "checkpoint_every", "num_samples", "novel", "plot", "as_json"}
 
 
 def confirm_replacement(directory: Path, option: str) -> float:
@@ -54,10 +51,11 @@ def unused_model(data: Path | None) -> str:
     return f"--model {as_argument(Path(name))}" if name and not os.path.lexists(name) else "--model"
 
 
-def is_repeated(plan: TrainingPlan, directory: Path, given: Iterable[str]) -> bool:
-    """Return whether the planned run would recreate the model in a directory."""
-    meta = _read_meta(directory)
-    return meta is not None and set(given) <= HARMLESS and is_result_of(plan, meta)
+def is_repeated(plan: TrainingPlan, given: TrainOptions) -> bool:
+    """Return whether the planned run would recreate the model that the output directory has."""
+    meta = _read_meta(given.output)
+    is_default = all(name == "output" or given.setting(name).harmless for name in given)
+    return meta is not None and is_default and is_result_of(plan, meta)
 
 
 def _read_meta(directory: Path) -> Meta | None:
@@ -79,4 +77,6 @@ def _describe(directory: Path) -> str:
     for loss, what in ((saved.loss, "mean loss"), (saved.val_loss, "held-out loss")):
         if loss is not None:
             facts.append(f"{what} {loss:.3f}")
+    if saved.val_loss is not None:
+        facts[-1] += str(saved.contamination or "")
     return ", ".join(facts)

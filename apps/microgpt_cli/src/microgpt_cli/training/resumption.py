@@ -1,12 +1,11 @@
 """Resume an unfinished training run: `microgpt train --resume`."""
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from microgpt.config import TrainConfig
+from microgpt.data.documents import load_documents
 from microgpt.data.split import Split
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.files.atomic_files import as_argument
@@ -14,17 +13,16 @@ from microgpt.state import TrainingPlan
 from microgpt.storage.training_directory import TrainingDirectory, read_training
 from microgpt.training.deadline import with_steps
 from microgpt.training.early_stopping import Ending, ending
+from microgpt.training.holding_out import split_documents
+from microgpt.training.options import TrainOptions
+from microgpt.training.planning import TrainingJob, check_patience
+from microgpt.training.time_limit import TimeLimit
 from microgpt_cli.input_files import check_regular
 from microgpt_cli.terminal.console import note
-from microgpt_cli.terminal.options import flag_of
-from microgpt_cli.training.documents import load_documents, split_documents
-from microgpt_cli.training.job import TrainingJob, check_patience, drawn
+from microgpt_cli.training.job import drawn
 from microgpt_cli.training.teachers import recorded_teachers
-from microgpt_cli.training.time_limit import TimeLimit
 
-# Options that can be changed with --resume.
-MAY_CHANGE = {"resume", "input", "teacher", "steps", "patience", "threads", "checkpoint_every"}
-MAY_CHANGE |= {"format", "num_samples", "novel", "plot", "as_json"}
+MAY_CHANGE = {"resume", "input", "teacher", "steps", "patience", "format"}  # and what is harmless
 
 
 def refuse_unfinished(directory: TrainingDirectory) -> None:
@@ -55,12 +53,12 @@ class Ended:
             why = f"stopped early after step {self.step}: {n} evaluations without improvement"
             more = f"pass for example --patience {2 * n} --steps {steps}"
         else:
-            why, more = f"completed its {self.step} steps", "increase --steps"
+            why, more = f"completed its {self.step} steps", "pass a larger total with --steps"
         return f"the training run in {path} {why}; to continue it, {more}"
 
 
 def resumed_job(
-    directory: TrainingDirectory, given: Mapping[str, Any], started: float
+    directory: TrainingDirectory, given: TrainOptions, started: float
 ) -> TrainingJob | Ended:
     """Return a resumed job after saving its changed settings, or `Ended` if the run has ended.
 
@@ -74,13 +72,12 @@ def resumed_job(
             "--learning-rate"
         )
     _check_options(directory.path, plan, given)
-    changed = {name: given[name] for name in ("steps", "patience") if name in given}
-    config = replace(plan.config, **changed)
-    check_patience(config, plan.data.val_fraction)
+    config = given.only("steps", "patience").applied_to(plan.config)
+    check_patience(config.patience, plan.data.val_fraction)
     if state.step > config.steps:
         raise ConfigError(
-            f"--steps is {config.steps}, but the training run in {directory.path} is at step "
-            f"{state.step}; increase --steps"
+            f"--steps is {config.steps}, but the training run in {directory.path} has done "
+            f"{state.step} steps; --steps is the total number, such as {state.step + config.steps}"
         )
     reason = ending(state.step, state.best, config)
     ended = Ended(state.step, reason, config) if status == "ended" and reason else None
@@ -94,37 +91,38 @@ def resumed_job(
     path, parts = recorded_documents(plan, given)
     if ended:
         return ended
-    plan, teachers = recorded_teachers(plan, given)
+    plan, teachers = recorded_teachers(plan, given.teacher)
     deadline = None
     if config.steps != plan.config.steps:
         plan = replace(with_steps(plan, state.step, config.steps), minutes=None)
     elif plan.minutes:
-        limit = TimeLimit.of(plan.minutes, started, has_plot="plot" in given)
-        limit.reserve_for(plan.model)
+        limit = TimeLimit.of(plan.minutes, started, has_plot=given.plot)
+        limit.reserve_for(plan.model, is_chat=plan.tokenizer.is_chat)
         limit.extend(-state.seconds)
         deadline = limit.deadline()
     plan = replace(
         plan,
         config=config,
         input=path,
-        weights_format=given.get("format") or plan.weights_format,
+        weights_format=given.format or plan.weights_format,
     )
     directory.keep(plan, state)
     return TrainingJob(plan, parts, teachers=teachers, resume=state, deadline=deadline)
 
 
-def recorded_documents(plan: TrainingPlan, given: Mapping[str, Any]) -> tuple[Path | None, Split]:
+def recorded_documents(plan: TrainingPlan, given: TrainOptions) -> tuple[Path | None, Split]:
     """Return the documents of a recorded run and their absolute path, if they come from a file.
 
     Raises:
         ConfigError: they are not the documents of the run.
     """
-    path = given.get("input") or plan.input
+    path = given.input or plan.input
     if path and "input" not in given:
         check_regular(path, "pass the documents of this run with --data")
     if path:
         chat = plan.tokenizer.is_chat
-        docs = load_documents(path, plan.config.text, plan.column, chat=chat, check=False)
+        text, column = plan.config.text, plan.column
+        docs = load_documents(path, text=text, column=column, chat=chat, check=False, tell=note)
     else:
         docs = drawn(plan.preset, plan.config.seed)
     held_out = (plan.data.val_fraction, plan.data.test_fraction)
@@ -138,29 +136,18 @@ def recorded_documents(plan: TrainingPlan, given: Mapping[str, Any]) -> tuple[Pa
     return Path(os.path.abspath(path)) if path else None, parts
 
 
-def _check_options(directory: Path, plan: TrainingPlan, given: Mapping[str, Any]) -> None:
-    known: dict[str, Any] = {
-        **vars(plan.model),
-        **vars(plan.config),
-        **vars(plan.data),
+def _check_options(directory: Path, plan: TrainingPlan, given: TrainOptions) -> None:
+    recorded = {**vars(plan), **vars(plan.model), **vars(plan.config), **vars(plan.data)}
+    recorded |= {
         "holdout": plan.data.holdout or "tail",
-        "engine": plan.engine,
-        "dtype": plan.dtype,
         "chat": plan.tokenizer.is_chat,
         "tokenizer": plan.tokenizer.kind,
         "vocab_size": plan.vocab_size_wanted or plan.model.vocab_size,
-        "preset": plan.preset,
-        "teacher_samples": plan.teacher_samples,
-        "column": plan.column,
         "output": directory,
     }
-    for name, value in given.items():
-        if name in MAY_CHANGE:
-            continue
-        flag = flag_of(name)
-        if name not in known:
-            raise ConfigError(f"{flag} cannot be used with --resume; omit one of them")
-        if value != known[name]:
-            raise ConfigError(
-                f"{flag} is {value}, but the run to resume has {known[name]}; omit {flag}"
-            )
+    for name, who in given.given.items():
+        value, flag = getattr(given, name), given.flag(name)
+        known = recorded.get(name, value)
+        if name not in MAY_CHANGE and not given.setting(name).harmless and value != known:
+            what = f"{flag} ({who})" if who else flag
+            raise ConfigError(f"{what} is {value}, but the run to resume has {known}; omit {flag}")

@@ -2,11 +2,11 @@
 
 import json
 import os
+import random
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import typer
 
@@ -20,19 +20,23 @@ from microgpt.evaluation.held_out_loss import bits
 from microgpt.evaluation.memorisation import KnownTexts, Memorisation, compare
 from microgpt.files.atomic_files import as_argument
 from microgpt.inference import InferenceGpt
-from microgpt.model import count_params
+from microgpt.model_config import count_params
 from microgpt.state import TrainingPlan, TrainResult, TrainState
-from microgpt.storage.model_directory import save
+from microgpt.storage.model_directory import SavedModel, save
 from microgpt.storage.training_directory import TrainingDirectory
 from microgpt.training.choice import NAMES_SHA256
 from microgpt.training.deadline import train_as_planned
+from microgpt.training.distillation import Teachers
 from microgpt.training.engines import check_fits
+from microgpt.training.options import TrainOptions
+from microgpt.training.planning import TrainingJob
 from microgpt.training.train import DivergedError
 from microgpt_cli.terminal.console import note, print_or_discard, say, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
 from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
 from microgpt_cli.terminal.signals import StopRequest
-from microgpt_cli.training.job import TrainingJob, count_samples
+from microgpt_cli.training.chat_answers import ChatAnswers, answer_questions
+from microgpt_cli.training.job import count_samples
 from microgpt_cli.training.repetition import note_difference
 from microgpt_cli.training.resumption import Ended
 
@@ -41,12 +45,21 @@ MAX_SHOWN = 80  # maximum number of characters printed per document
 MANY_CHARS = 50_000  # number of characters that the reference engine reads in about a minute
 
 
-def run(job: TrainingJob | Ended, directory: TrainingDirectory, options: Mapping[str, Any]) -> None:
-    """Train with the command's options, save the model, and print the results."""
-    path, as_json = directory.path, options["as_json"]
+def run(
+    job: TrainingJob | Ended,
+    directory: TrainingDirectory,
+    options: TrainOptions,
+    repeated: SavedModel | None = None,
+) -> None:
+    """Train with the command's options, save the model, and print the results.
+
+    Args:
+        repeated: the model that the run should give again, if it is known.
+    """
+    path, as_json = directory.path, options.as_json
     if isinstance(job, Ended):
         note(job.message(path))
-        if options["plot"]:
+        if options.plot:
             _draw(path)
         if as_json:
             print(json.dumps({"steps": job.step, "ended": job.reason, "output": str(path)}))
@@ -54,46 +67,48 @@ def run(job: TrainingJob | Ended, directory: TrainingDirectory, options: Mapping
     for line in job.reasons:
         note(line)
     is_stream = job.plan.config.text == "stream"
-    n_samples = count_samples(options["num_samples"], chat=job.plan.tokenizer.is_chat)
-    if is_stream and options["num_samples"] is None:
+    n_samples = count_samples(options.num_samples, chat=job.plan.tokenizer.is_chat)
+    if is_stream and options.num_samples is None:
         n_samples = N_STREAM_SAMPLES
     result = _train(job, directory, n_samples, options)
-    if job.repeated:
-        note_difference(result, job.repeated, options["repeat"])
-    if options["plot"]:
+    if repeated and options.repeat:
+        note_difference(result, repeated, options.repeat)
+    if options.plot:
         _draw(path)
     samples: list[str] = []
     if n_samples:
         model = InferenceGpt(result, engine=result.plan.engine)
         length = STREAM_SAMPLE_TOKENS if is_stream else None
         samples = model.generate(n_samples, rng=result.rng(), max_tokens=length)
-    _report(result, samples, job.parts, path, as_json=as_json, novel=options["novel"])
+    answers = answer_questions(result, job.parts)
+    _report(result, samples, answers, job.parts, path, as_json=as_json, novel=options.novel)
 
 
 def _train(
-    job: TrainingJob, directory: TrainingDirectory, n_samples: int, options: Mapping[str, Any]
+    job: TrainingJob, directory: TrainingDirectory, n_samples: int, options: TrainOptions
 ) -> TrainResult:
     """Train and return the result; print the header to stdout, progress and notes to stderr."""
-    threads = options["threads"]
+    threads = options.threads
     plan, parts = job.plan, job.parts
     chunks = parts.chunked(plan.tokenizer, plan.model.block_size, plan.config)
     check_fits(
         plan.engine, plan.dtype, plan.model, plan.config, longest=chunks.longest, threads=threads
     )
     uses: list[Use] = ["training"] if threads == 1 else ["training", "threads"]
-    uses += ["decoding"] if n_samples else []
+    uses += ["decoding"] if n_samples or plan.tokenizer.is_chat else []
     uses += ["evaluation"] if parts.validation or parts.test else []
     try:
         job = job.later(load_kernels(plan.engine, plan.dtype, uses=uses))
         if teachers := job.teachers:
-            job = job.later(teachers.load_kernels())
-            teachers.prepare(chunks, plan, threads)
+            job = job.later(load_kernels("compiled", *teachers.dtypes, uses=teachers.uses))
+            _note_teachers(teachers)
+            teachers.dataset(chunks, plan, random.Random(plan.config.seed), threads)
     except KeyboardInterrupt as signal:
         step = f"at step {job.resume.step}" if job.resume else "before the first step"
         raise type(signal)(f"{step}; nothing was written") from None
     with TrainingProgress(plan.config.steps, plan) as progress, StopRequest() as stop:
         progress.restart(job.resume.step if job.resume else 0)
-        _note_data(job, chunks, quiet=options["as_json"])
+        _note_data(job, chunks, quiet=options.as_json)
         try:
             result = train_as_planned(
                 parts,
@@ -105,7 +120,7 @@ def _train(
                 resume=job.resume,
                 on_event=progress.update,
                 on_state=_StateSaver(directory),
-                state_every=options["checkpoint_every"],
+                state_every=options.checkpoint_every,
                 should_stop=stop,
             )
         except DivergedError as error:
@@ -124,6 +139,14 @@ def _train(
         if stop.reason:
             raise stop.reason(f"after the last step; the model is in {directory.path}")
         return result
+
+
+def _note_teachers(teachers: Teachers) -> None:
+    n, made_up = len(teachers.models), f"; they also make up {teachers.n_samples:,} documents"
+    note(
+        f"the targets are the predictions of {f'{n} teachers' if n > 1 else 'a teacher'}"
+        f"{made_up if teachers.n_samples else ''}"
+    )
 
 
 class _StateSaver:
@@ -236,7 +259,7 @@ def _save_last_good(result: TrainResult, directory: TrainingDirectory) -> str:
 
 def _draw(output: Path) -> None:
     """Plot the losses; on failure, only print a note, because the model is already trained."""
-    from microgpt_cli.commands.plot import DEFAULT_FILES, PlotError, write_curves
+    from microgpt_cli.charts import DEFAULT_FILES, PlotError, write_curves
 
     try:
         write_curves([output], [output / file for file in DEFAULT_FILES])
@@ -247,6 +270,7 @@ def _draw(output: Path) -> None:
 def _report(
     result: TrainResult,
     samples: list[str],
+    answers: ChatAnswers | None,
     parts: Split,
     output: Path,
     *,
@@ -260,9 +284,12 @@ def _report(
         known = KnownTexts(texts, room=result.model.block_size, text=result.config.text)
         memorised = compare(samples, known, nearest=novel or as_json)
     if as_json:
-        print(json.dumps(_summary(result, samples, memorised, output)))
+        facts = _summary(result, samples, memorised, output)
+        print(json.dumps(facts | (answers.facts() if answers else {})))
         return
     _print_losses(result, parts)
+    for line in answers.lines() if answers else ():
+        print(line)
     is_names = result.data.sha256 == NAMES_SHA256
     what = "text" if result.config.text == "stream" else "names" if is_names else "documents"
     if samples:
@@ -273,6 +300,8 @@ def _report(
     sys.stdout.flush()
     if memorised and (memorised.n_known or novel or what != "text"):
         _note_memorised(memorised)
+    if answers and (advice := answers.advice(result)):
+        note(advice)
     note(f"the model is in {output}; try: {_use(result, output)}")
 
 
@@ -285,14 +314,15 @@ def _use(result: TrainResult, output: Path) -> str:
 
 def _print_losses(result: TrainResult, parts: Split) -> None:
     """Print the last training loss and the held-out losses."""
-    state, config = result.state, result.config
-    last_loss = state.recent_losses[-1]
-    print(f"step {state.step:4d} / {config.steps:4d} | loss {last_loss:.4f}")  # Karpathy's format
+    state, config, marks = result.state, result.config, result.plan.contamination
+    last_loss = f"{state.recent_losses[-1]:.4f}" if state.recent_losses else "unknown"
+    print(f"step {state.step:4d} / {config.steps:4d} | loss {last_loss}")  # Karpathy's format
     if state.best:
         loss = _format_loss(state.best.val_loss, result, parts.validation)
-        print(f"lowest held-out loss {loss} at step {state.best.step}")
+        print(f"lowest held-out loss {loss} at step {state.best.step}{marks.get('validation', '')}")
     if result.test_loss is not None:
-        print(f"test loss            {_format_loss(result.test_loss, result, parts.test)}")
+        loss = _format_loss(result.test_loss, result, parts.test)
+        print(f"test loss            {loss}{marks.get('test', '')}")
 
 
 def _format_loss(loss: float, result: TrainResult, docs: Sequence[Document]) -> str:
@@ -327,10 +357,11 @@ def _summary(
         "vocab_size": result.model.vocab_size,
         "num_params": count_params(result.model),
         "steps": result.state.step,
-        "loss": result.state.recent_losses[-1],
+        "loss": result.state.recent_losses[-1] if result.state.recent_losses else None,
         "val_loss": result.val_loss,
         "best_step": best.step if best else None,
         "test_loss": result.test_loss,
+        "contamination": result.plan.contamination or None,
         "seconds": round(result.seconds, 3),
         "budget": result.plan.budget,
         "steps_changed": result.plan.steps_changed or None,

@@ -178,7 +178,7 @@ def _figure(run: TrainingRun) -> str:
     if run.best is None:
         return f"training loss {_short(run.smoothed[-1][1])}"
     step, loss = run.best
-    return f"best {_short(loss)} at step {step:,}"
+    return f"best {_short(loss)} at step {step:,}{run.val_mark}"
 
 
 def _short(loss: float) -> str:
@@ -221,7 +221,10 @@ def _title(runs: Runs) -> alt.Title:
 
 def _losses(run: TrainingRun) -> list[str]:
     """Format the held-out and test loss in nats and bits; unknown losses are omitted."""
-    losses = {"best held-out loss": run.best[1] if run.best else None, "test loss": run.test_loss}
+    losses = {
+        f"best held-out loss{run.val_mark}": run.best[1] if run.best else None,
+        f"test loss{run.test_mark}": run.test_loss,
+    }
     known = [
         f"{name}: {_short(loss)} nats per token ({_short(loss / math.log(2))} bits)"
         for name, loss in losses.items()

@@ -73,7 +73,7 @@ def _winner(retest: RetestFile) -> Section:
 
 def _rows(summary: RunSummary) -> list[Row]:
     again: dict[str, list[float]] = {}
-    for entry in summary.run.entries:
+    for entry in summary.run.lines:
         worth = summary.worth(entry)
         # Imported logs do not record parents.
         if entry.origin == CONFIRM and entry.parents and worth is not None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import altair as alt
 
+from microgpt.amounts import plural
 from microgpt_evolution.sweep.power_law import LEAST
 from microgpt_evolution.sweep.scaling import Axis, Cell, Scaling, Series, time_front
 from microgpt_report import look, theme
@@ -61,7 +62,7 @@ class _Panels:
             enough = any(len({cell.x(axis) for cell in s.cells}) >= LEAST for s in several)
             caption = "no power law fits" if enough else f"a power law needs {LEAST} points"
         elif n_laws == len(several):
-            caption = f"curve{'s' * (n_laws > 1)}: fitted power law{'s' * (n_laws > 1)}"
+            caption = f"{plural('curve', n_laws)}: fitted {plural('power law', n_laws)}"
         return self._panel(
             f"Loss against {NOUNS[axis]}",
             caption,

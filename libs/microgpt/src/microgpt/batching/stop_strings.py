@@ -6,9 +6,12 @@ from microgpt.sampling import TokenStream
 REPLACEMENT_CHARACTER = "\N{REPLACEMENT CHARACTER}"  # result of decoding an incomplete character
 
 
-def cut_at_stop(text: str, stop: tuple[str, ...]) -> str:
-    """Return the text before the stop string that ends first, or all if there is none."""
-    places = [text.find(string) for string in stop]
+def cut_at_stop(text: str, stop: tuple[str, ...], start: int = 0) -> str:
+    """Return the text before the stop string that ends first, or all if there is none.
+
+    No stop string may begin before `start`.
+    """
+    places = [text.find(string, start) for string in stop]
     ends = [(place + len(stop[i]), place) for i, place in enumerate(places) if place >= 0]
     return text[: min(ends)[1]] if ends else text
 
@@ -24,14 +27,15 @@ def text_until(stream: TokenStream, tokenizer: Tokenizer, stop: tuple[str, ...])
     return cut_at_stop(text, stop)
 
 
-def stable_prefix(text: str, stop: tuple[str, ...]) -> str:
+def stable_prefix(text: str, stop: tuple[str, ...], n_stable: int = 0) -> str:
     """Return the prefix of an unfinished text that later tokens cannot change.
 
-    The rest may be an incomplete character or the start of a stop string.
+    The rest may be an incomplete character or the start of a stop string. `n_stable` is the length
+    of the stable prefix of a shorter text; what precedes it is not searched again.
     """
     text = text.rstrip(REPLACEMENT_CHARACTER)
     longest = max(map(len, stop), default=1)
-    for start in range(max(0, len(text) - longest + 1), len(text)):
+    for start in range(max(n_stable, len(text) - longest + 1), len(text)):
         if any(string.startswith(text[start:]) for string in stop):
             return text[:start]
     return text

@@ -7,12 +7,13 @@ special token.
 
 import re
 from codecs import getincrementaldecoder
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from itertools import chain, islice
+from threading import Thread
 
 from microgpt.config import check_count
-from microgpt.data.tokenizer import Document, Tokenizer, n_special, texts_of
+from microgpt.data.tokenizer import Document, Tokenizer, as_documents, n_special, texts_of
 from microgpt.errors import ConfigError, TokenizerError
 
 DEFAULT_VOCAB_SIZE = 1024
@@ -30,6 +31,7 @@ MAX_CACHED_WORDS, MAX_CACHED_LENGTH = 2**17, 64  # words, characters per word (a
 PART_LENGTH = 2**10
 # Tokenizers are learned from evenly spread parts of longer texts, in about 4 s.
 MAX_LEARNED = 2**24  # characters
+SIGNAL_INTERVAL_S = 0.1  # Windows handles signals only between two waits
 WORD_BOUNDARY = re.compile(f"(?<={MARK})(?={BLANK})")
 
 
@@ -76,7 +78,7 @@ class BpeTokenizer(Tokenizer):
             ConfigError: vocab_size is too small for the 256 bytes and the special tokens.
             TokenizerError: a document contains a lone surrogate, or the library is not installed.
         """
-        docs = list(docs)
+        docs = as_documents(docs)
         is_chat = not all(isinstance(doc, str) for doc in docs)
         texts = list(chain.from_iterable(map(texts_of, docs)))
         check_count("vocab_size", vocab_size)
@@ -178,8 +180,29 @@ def _learn(texts: Collection[str], n_pieces: int) -> bytes:
     )
     every = 1 + sum(map(len, texts)) // MAX_LEARNED
     parts = chain.from_iterable(map(_parts, texts))
-    library.train_from_iterator(islice(parts, 0, None, every), trainer)
+    _until_interrupted(lambda: library.train_from_iterator(islice(parts, 0, None, every), trainer))
     return library.to_str(pretty=True).encode()
+
+
+def _until_interrupted(work: Callable[[], None]) -> None:
+    """Do work of the library, which ignores signals, so that KeyboardInterrupt can end the wait.
+
+    The thread cannot be stopped. As a daemon, it does not keep the process alive.
+    """
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(SIGNAL_INTERVAL_S)
+    if errors:
+        raise errors[0]
 
 
 def _parts(text: str) -> Iterator[str]:

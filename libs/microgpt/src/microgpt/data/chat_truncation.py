@@ -13,6 +13,7 @@ class ChatPrompt:
     """The tokens of a conversation, truncated to the context."""
 
     tokens: Sequence[int]  # [BOS, turns…, assistant]
+    messages: Sequence[Message]  # of these turns, as the model reads them
     tokens_dropped: int  # number of tokens in the dropped turns
     unknown_characters: str  # distinct unknown characters, removed from the prompt
     n_replies: int  # number of assistant turns, including dropped ones
@@ -31,17 +32,13 @@ def fit_conversation(
             unknown characters.
         TokenizerError: the model is not a chat model.
     """
-    messages = list(messages)
+    messages = list(messages) if isinstance(messages, Iterable) else [messages]
     if not messages:
         raise PromptError("messages must not be empty")
     if not all(isinstance(message, Message) for message in messages):
         raise PromptError('messages must be Message objects, such as [Message("user", "hi")]')
-    unknown = tokenizer.unknown_characters("".join(message.content for message in messages))
-    leave_out = str.maketrans("", "", unknown)
-    turns = [
-        tokenizer.encode_turn(Message(message.role, message.content.translate(leave_out)))
-        for message in messages
-    ]
+    known = [Message(each.role, tokenizer.readable(each.content)) for each in messages]
+    turns = [tokenizer.encode_turn(message) for message in known]
     room = room_for_turns(block_size)
     if len(turns[-1]) > room:
         n, most = len(turns[-1]) - 2, max(0, room - 2)  # exclude the role and end_turn tokens
@@ -61,8 +58,9 @@ def fit_conversation(
     kept = list(chain.from_iterable(turns[-n_kept:]))
     return ChatPrompt(
         tokens=[tokenizer.bos_id, *kept, tokenizer.role_id("assistant")],
+        messages=known[-n_kept:],
         tokens_dropped=sum(map(len, turns)) - len(kept),
-        unknown_characters=unknown,
+        unknown_characters=tokenizer.left_out("".join(each.content for each in messages)),
         n_replies=sum(message.role == "assistant" for message in messages),
     )
 

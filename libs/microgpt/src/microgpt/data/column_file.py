@@ -13,7 +13,7 @@ from typing import Any
 
 from microgpt.data.conversation_file import is_conversation
 from microgpt.data.text_file import TextFile
-from microgpt.errors import DataError
+from microgpt.errors import ConversationsError, DataError
 from microgpt.printable import printable
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab")
@@ -96,7 +96,7 @@ def check_is_text(path: Path, docs: Sequence[str]) -> None:
         unit, numbered = _json_values(docs)
         values = [value for _, value in islice(numbered, SAMPLE)]
         if values and all(map(is_conversation, values)):
-            raise DataError(f"{path} has conversations; read them with --chat")
+            raise ConversationsError(f"{path} has conversations; read them with --chat")
         elements = [one for value in values for one in _elements(value)]
         objects = [one for one in elements if isinstance(one, dict)]
         if len(objects) == len(elements):

@@ -20,6 +20,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError, ValidationInfo
 from pydantic_core import PydanticCustomError, from_json
 
+from microgpt.amounts import count
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import IGNORED_ROLES, ROLES, Conversation, Message
 from microgpt.error_format import first_problem
@@ -249,7 +250,7 @@ def _problem(turn: _Turn, i: int) -> str | None:
 
 def _left_out_note(n: int, n_without_reply: int) -> str:
     """Return a message about the omitted final user messages."""
-    note = f"left out {n:,} final user message{'s' * (n > 1)} without a reply"
+    note = f"left out {count(n, 'final user message')} without a reply"
     if n_without_reply:
-        note += f", and {n_without_reply:,} conversation{'s' * (n_without_reply > 1)} with no reply"
+        note += f", and {count(n_without_reply, 'conversation')} with no reply"
     return note

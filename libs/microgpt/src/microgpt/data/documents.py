@@ -1,16 +1,49 @@
 """Load documents from files: lines, running text or conversations."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from microgpt.config import TextKind
 from microgpt.data.column_file import check_is_text, load_column
 from microgpt.data.conversation_file import load_chat_tests
 from microgpt.data.running_text import is_running_text
 from microgpt.data.text_file import TextFile
-from microgpt.data.tokenizer import Conversation
+from microgpt.data.tokenizer import Conversation, Document
 from microgpt.errors import DataError
 
 DEMO_MODEL = "models/chat"  # bundled chat model, used if the user has no model
+
+
+def load_documents(
+    path: Path,
+    *,
+    text: TextKind | None,
+    column: str | None,
+    chat: bool,
+    check: bool = True,
+    tell: Callable[[str], None],
+) -> Sequence[Document] | str:
+    """Return the documents of a file, or a string if the file is running text.
+
+    Args:
+        text: how to read the file; by default, running text is detected.
+        column: column of a table, or field of JSON objects, that contains the documents.
+        chat: whether the file has conversations.
+        check: whether to refuse tables and JSON files that would be read as plain lines.
+        tell: called with messages for the user.
+    """
+    if chat:
+        return load_conversations(path, tell=tell)
+    if column is not None:
+        return load_text(path, column=column, tell=tell)
+    if text == "stream":
+        return load_stream(path)
+    if text == "lines":
+        return load_text(path) if check else load_lines(path)
+    docs = load_lines_or_stream(path)
+    if isinstance(docs, str):
+        tell(f"reading {path} as running text (--text lines: each line is a document)")
+    return docs
 
 
 def load_text(

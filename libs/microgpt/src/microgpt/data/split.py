@@ -5,10 +5,11 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import cast
 
-from microgpt.config import Holdout, TrainConfig, check_choice
+from microgpt.config import Holdout, TrainConfig, check_choice, check_number, check_type
 from microgpt.data.chunked_dataset import ChunkedDataset
-from microgpt.data.tokenizer import Document, Tokenizer, joined
+from microgpt.data.tokenizer import Document, Tokenizer, as_documents, joined
 from microgpt.errors import ConfigError, DataError
 from microgpt.model_config import check_whole
 
@@ -52,7 +53,7 @@ class Split:
     @cached_property
     def facts(self) -> DataFacts:
         """The dataset metadata that is saved with a model."""
-        fractions = self.val_fraction, self.test_fraction
+        fractions = float(self.val_fraction), float(self.test_fraction)  # also of NumPy
         sha256 = fingerprint(self.docs)
         return DataFacts(len(self.docs), sha256, *fractions, self.holdout, self.gap)
 
@@ -78,6 +79,7 @@ def split(docs: Sequence[Document], *, validation: float = 0.0, test: float = 0.
     _check_fractions(validation, test)
     if not validation + test:
         return Split(docs, docs)
+    docs = as_documents(docs)
     parts: dict[str, list[Document]] = {"train": [], "validation": [], "test": []}
     for doc, place in _hash_distinct(docs):
         name = "test" if place < test else "validation" if place >= 1 - validation else "train"
@@ -113,6 +115,7 @@ def split_stream(
         DataError: the training set or a requested held-out set has no characters.
     """
     _check_fractions(validation, test)
+    check_type("text", text, Sequence)
     check_choice("holdout", holdout, Holdout)
     check_whole("gap", gap, minimum=0)
     shares = {"validation": validation, "test": test}
@@ -139,6 +142,14 @@ def split_stream(
     return Split((text,), *sets, validation, test, holdout if validation + test else None, gap)
 
 
+def split_again(docs: Sequence[Document], facts: DataFacts) -> Split:
+    """Split documents, or a running text as the only one, in the same way as before."""
+    shares = {"validation": facts.val_fraction, "test": facts.test_fraction}
+    if not facts.holdout:
+        return split(docs, **shares)
+    return split_stream(cast("str", docs[0]), **shares, holdout=facts.holdout, gap=facts.gap)
+
+
 def _spread(shares: dict[str, float], length: int, gap: int) -> Iterator[tuple[str, int, int]]:
     """Yield the set, start and end of each held-out stretch, in text order."""
     shares = {name: share for name, share in shares.items() if share}
@@ -154,8 +165,7 @@ def _spread(shares: dict[str, float], length: int, gap: int) -> Iterator[tuple[s
 
 def _check_fractions(validation: float, test: float) -> None:
     for name, fraction in (("validation", validation), ("test", test)):
-        if not 0 <= fraction < 1:
-            raise ConfigError(f"the {name} fraction must be in [0, 1), got {fraction}")
+        check_number(f"the {name} fraction", fraction, "in [0, 1)", lambda x: 0 <= x < 1)
     if validation + test >= 1:
         raise ConfigError(f"validation ({validation}) + test ({test}) must be less than 1")
 

@@ -9,14 +9,14 @@ turns…, BOS]. Text never encodes to special tokens: "<|user|>" is just eight c
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from typing import ClassVar, Literal, cast, get_args
 
-from microgpt.config import LossOn, TextKind
-from microgpt.errors import TokenizerError
+from microgpt.config import LossOn, TextKind, check_type
+from microgpt.errors import DataError, TokenizerError
 
 Role = Literal["user", "assistant"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -32,9 +32,33 @@ class Message:
     role: Role
     content: str
 
+    def __post_init__(self) -> None:
+        check_type("content", self.content, str)
+
 
 Conversation = tuple[Message, ...]
 Document = str | Sequence[Message]
+
+
+def as_documents(docs: Iterable[Document]) -> Sequence[Document]:
+    """Return documents as a sequence; raise DataError if one is not a text or a conversation."""
+    if isinstance(docs, str):
+        raise DataError("docs is a string; pass a list of texts, such as load_text(path)")
+    if not isinstance(docs, Iterable) or isinstance(docs, Mapping):
+        raise DataError(f"docs must be a list of texts or conversations, not {type(docs).__name__}")
+    docs = docs if isinstance(docs, Sequence) else list(docs)
+    for i, doc in enumerate(docs):
+        check_document(f"docs[{i}]", doc)
+    return docs
+
+
+def check_document(name: str, doc: object) -> None:
+    """Raise DataError unless an argument is a text or a conversation."""
+    if isinstance(doc, str):
+        return
+    if not (isinstance(doc, Sequence) and all(isinstance(turn, Message) for turn in doc)):
+        what = "a text or a list of Message objects"
+        raise DataError(f"{name} must be {what}, not {type(doc).__name__}")
 
 
 def joined(docs: Iterable[Document], separator: str) -> str | None:
@@ -86,6 +110,19 @@ class Tokenizer(ABC):
     @abstractmethod
     def unknown_characters(self, text: str) -> str:
         """Return the distinct characters of the text that have no token, in order of appearance."""
+
+    def left_out(self, text: str) -> str:
+        """Return the distinct characters that `readable` leaves out, in order of appearance."""
+        unknown = self.unknown_characters(text)
+        return unknown if self.unknown_characters(" ") else "".join(unknown.split())
+
+    def readable(self, text: str) -> str:
+        """Return a text as the model reads it in a conversation: without unknown characters.
+
+        Unknown white space becomes a space if the model knows the space, so words stay apart.
+        """
+        spaces = dict.fromkeys(self.unknown_characters(text), " ")
+        return text.translate(str.maketrans(spaces | dict.fromkeys(self.left_out(text))))
 
     @abstractmethod
     def encode(self, text: str) -> list[int]:
@@ -209,9 +246,9 @@ class CharTokenizer(Tokenizer):
         self._id_of = {char: i for i, char in enumerate(self.chars)}
         if not self.chars:
             raise TokenizerError("a vocabulary needs at least one character")
-        wrong = next((char for char in self.chars if len(char) != 1), None)
-        if wrong is not None:
-            raise TokenizerError(f"{wrong!r:.80} is not a single character")
+        wrong = [char for char in self.chars if not isinstance(char, str) or len(char) != 1]
+        if wrong:
+            raise TokenizerError(f"{wrong[0]!r:.80} is not a single character")
         surrogate = next((char for char in self.chars if "\ud800" <= char <= "\udfff"), None)
         if surrogate is not None:
             raise TokenizerError(
@@ -226,7 +263,7 @@ class CharTokenizer(Tokenizer):
     @classmethod
     def from_documents(cls, docs: Iterable[Document]) -> "CharTokenizer":
         """Build a tokenizer from all characters in texts or conversations."""
-        docs = list(docs)
+        docs = as_documents(docs)
         text = joined(docs, "")
         if text is not None:
             return cls(sorted(set(text)))

@@ -11,7 +11,21 @@
     weights          all weights in one array    buffers    all activations
     mersenne         fast `random.Random`        threads    thread pool
 
-The tests compare this engine with the reference engine. See docs/performance.md for the design.
+Each file names the layout of its arrays, one of these, and the section of docs/performance.md that
+explains it. C = n_embd, N = tokens.
+
+    columns   (features, N), to train and to evaluate: a row per feature and a column per token;
+              documents are side by side, each in adjacent columns, without padding between them
+    rows      (N, features), to decode: a row per token and a column per feature
+    weights   (rows, C), all matrices one below the other: a row of C numbers per token,
+              position or output; mlp_fc2 is transposed
+
+The numbers of a row are adjacent in memory. Rows are padded to whole vectors. Numbers are float32
+or float64; tokens, positions and starts of documents are int64. A gradient has the layout of what
+it is the gradient of. Losses are in nats.
+
+Layout: see above. The whole design: docs/performance.md#how-it-works. The tests compare this engine
+with the reference engine.
 """
 
 from microgpt.engine import machine_code as machine_code  # first: hashes the sources

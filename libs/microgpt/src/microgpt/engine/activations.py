@@ -1,6 +1,7 @@
 """All activations of a forward pass, read from the buffers of the compiled engine.
 
-Shapes: C = n_embd, H = n_head, T = tokens, V = vocab_size.
+Layout: columns in the buffers; the results of `Activations.at` have a number per feature of one
+token. See docs/performance.md#vectors. Shapes: C = n_embd, H = n_head, T = tokens, V = vocab_size.
 """
 
 from typing import Any
@@ -28,12 +29,10 @@ class Activations:
         Raises:
             PromptError: a logit is not finite.
         """
-        scores = self._buffers.logits[:, first : self._n].T.astype(np.float64)
-        if not np.isfinite(scores).all():
+        logits = self._buffers.logits[:, first : self._n].T
+        if not np.isfinite(logits).all():
             raise PromptError(NOT_FINITE_MESSAGE)
-        scores -= scores.max(axis=1, keepdims=True)
-        scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
-        return scores
+        return log_softmax(logits)
 
     def attention(self, layer: int) -> NDArray[Any]:
         """Return how much each token attends to each token of a layer: (H, T, T).
@@ -82,3 +81,11 @@ class Activations:
         if self._config.final_norm:
             found["final_norm"] = b.x[:, i]
         return found | {"logits": b.logits[:, i]}
+
+
+def log_softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the log-probabilities of logits (..., V)."""
+    scores = logits.astype(np.float64)
+    scores -= scores.max(axis=-1, keepdims=True)
+    scores -= np.log(np.exp(scores).sum(axis=-1, keepdims=True))
+    return scores

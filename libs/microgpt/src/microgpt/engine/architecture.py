@@ -1,6 +1,8 @@
 """Settings of a model's architecture for the compiled kernels; see `microgpt.model_variants`.
 
-Shapes: C = n_embd, D = head_dim, T = block_size.
+Layout: the tables of rotary positions are in columns to train and in rows to decode, with a column
+or row per position. See docs/performance.md#a-step. Shapes: C = n_embd, D = head_dim,
+T = block_size.
 """
 
 import math
@@ -15,6 +17,8 @@ from microgpt.engine.processor import lanes_of
 from microgpt.engine.weights import aligned_zeros, padded
 from microgpt.model_variants import QK_SCALE, angles
 
+MIN_POSITIONS = 1024  # minimum size of the tables, if the context is not smaller
+
 
 class Architecture(NamedTuple):
     """Architecture settings in the types that the compiled kernels require.
@@ -28,8 +32,10 @@ class Architecture(NamedTuple):
     is_squared: bool  # whether the activation is squared ReLU
     qk_norm: bool
     final_norm: bool
-    rotation: NDArray[Any]  # (D, T), cosine and sine for each pair of dimensions, for `rotate`
-    row_rotation: NDArray[Any]  # (2, T, 2 C), cosines and signed sines, for `adjust_row`
+    rotation: NDArray[
+        Any
+    ]  # (D, up to T), cosine and sine for each pair of dimensions, for `rotate`
+    row_rotation: NDArray[Any]  # (2, up to T, 2 C), cosines and signed sines, for `adjust_row`
 
 
 def architecture_bytes(model: ModelConfig, dtype: str) -> int:
@@ -38,12 +44,21 @@ def architecture_bytes(model: ModelConfig, dtype: str) -> int:
     return n * (model.head_dim + 4 * model.n_embd) * np.dtype(dtype).itemsize
 
 
+def architecture_of(model: ModelConfig, dtype: str, n_positions: int | None = None) -> Architecture:
+    """Return the kernel settings of a model; the result is cached and must not be modified.
+
+    Rotary positions are tabulated up to n_positions or a little more, by default all.
+    """
+    n = model.block_size if model.positions == "rotary" else 0
+    if n_positions is not None:
+        n = min(n, max(MIN_POSITIONS, 2 ** (n_positions - 1).bit_length()))
+    return _architecture(model, dtype, n)
+
+
 @lru_cache(maxsize=16)
-def architecture_of(model: ModelConfig, dtype: str) -> Architecture:
-    """Return the kernel settings of a model; the result is cached and must not be modified."""
+def _architecture(model: ModelConfig, dtype: str, n: int) -> Architecture:
     scale = QK_SCALE**2 if model.qk_norm else 1.0
     D, width = model.head_dim, 2 * model.n_embd
-    n = model.block_size if model.positions == "rotary" else 0
     turns = np.outer(np.arange(n), angles(model, 1))
     cosine, sine = np.cos(turns), np.sin(turns)
     columns = aligned_zeros((D if n else 0, padded(n, dtype) + lanes_of(dtype)), dtype)

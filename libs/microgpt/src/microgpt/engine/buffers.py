@@ -1,7 +1,8 @@
 """Preallocated buffers for the activations and gradients of a micro-batch.
 
-Shapes: C = n_embd, D = head_dim, V = vocab_size, T = block_size, L = n_layer, N = columns, one per
-token.
+Layout: columns; a row is a feature, or a token of the vocabulary, and a column is a token. See
+docs/performance.md#vectors. Shapes: C = n_embd, D = head_dim, V = vocab_size, T = block_size,
+L = n_layer, N = columns, one per token.
 """
 
 import math

@@ -1,6 +1,8 @@
 """Compiled inference with a trained model, used by `InferenceGpt`.
 
 Threads can share a model: its weights are read-only, and each call allocates its own buffers.
+Layout: columns to evaluate; rows, and weights in panels, to decode. Losses and probabilities have
+a row per prediction. See docs/performance.md#decoding.
 """
 
 import random
@@ -16,15 +18,17 @@ from microgpt.config import DType, ModelConfig
 from microgpt.data.token_dataset import TokenDataset, Tokens
 from microgpt.engine.activations import Activations
 from microgpt.engine.architecture import architecture_of
-from microgpt.engine.buffers import Buffers, allocate_buffers
+from microgpt.engine.buffers import Buffers, allocate_buffers, buffer_bytes
 from microgpt.engine.dataset import NO_ROWS, Dataset
 from microgpt.engine.decoding.arrays import FULL, RUNNING, STOPPED, DecodeArrays
-from microgpt.engine.decoding.decoder import WORK_5_MS, Decoder, max_sequences
+from microgpt.engine.decoding.decoder import WORK_5_MS, Decoder, context_bytes, max_sequences
 from microgpt.engine.machine_code import EntryPoint
 from microgpt.engine.threads import map_in_threads
 from microgpt.engine.weights import DecodeWeights, PackedWeights, for_decoding
 from microgpt.flat_weights import Numbers
-from microgpt.model import Weights, count_params
+from microgpt.memory_limit import check_memory
+from microgpt.model import Weights
+from microgpt.model_config import count_params
 from microgpt.sampling import DecodeRules, FinishReason
 
 EVAL_TOKENS = 256  # tokens per micro-batch if the documents are short
@@ -42,10 +46,11 @@ class CompiledModel:
     ) -> None:
         self.config = config
         self.dtype: DType = dtype
+        remedy = "use a model with a smaller block_size"
+        check_memory(context_bytes(config, dtype), "a context of this model", remedy)
         packed = PackedWeights(config, dtype)
         packed.set(weights)
         self._weights = packed.matrices
-        self._architecture = architecture_of(config, dtype)
         _make_read_only(packed.array, *packed.matrices)
 
     @cached_property
@@ -108,13 +113,16 @@ class CompiledModel:
         dataset = Dataset.of(docs)._replace(soft_targets=NO_ROWS)  # the losses are of the tokens
         n_losses = dataset.tokens.size - len(docs)
         n_columns = min(max(dataset.longest, EVAL_TOKENS), n_losses)
+        n_bytes = buffer_bytes(self.config, self.dtype, n_columns, dataset.longest)
+        check_memory(n_bytes, f"reading {dataset.longest} tokens at once", "use shorter texts")
         buffers = allocate_buffers(self.config, self.dtype, n_columns, dataset.longest)
+        architecture = architecture_of(self.config, self.dtype, dataset.longest)
         losses = np.empty(n_losses, self.dtype)
         n_tokens = max(1, CALL_WORK // count_params(self.config))
         done = 0
         while done < len(docs) and not (should_stop and should_stop.is_set()):
             done = evaluate(
-                self._weights, buffers, dataset, losses, probabilities, share, self._architecture,
+                self._weights, buffers, dataset, losses, probabilities, share, architecture,
                 done, n_tokens,
             )  # fmt: skip
         return losses, buffers

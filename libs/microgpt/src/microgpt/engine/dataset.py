@@ -1,4 +1,8 @@
-"""Training documents as NumPy arrays."""
+"""Training documents as NumPy arrays.
+
+Layout: flat int64 arrays, in which the documents follow one another; a row of soft targets is the
+distribution of one prediction. See docs/performance.md#vectors.
+"""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple

@@ -5,6 +5,7 @@ processor, the compiler settings and the sources of this package. A file is run 
 that another user could have written are not loaded.
 
 Wheels of a release bring machine code for some levels of x86-64, in microgpt/_machine_code.
+Layout: any; a kernel gets the addresses of its arrays. See docs/performance.md#compilation.
 """
 
 import contextlib

@@ -2,6 +2,8 @@
 
 The generator is MT19937 (Matsumoto & Nishimura 1998). Its state is copied from Python and written
 back. For many seeds, the generators are seeded in parallel.
+Layout: a state is flat; the numbers of several seeds have a row per seed. See
+docs/performance.md#the-same-numbers.
 """
 
 import math

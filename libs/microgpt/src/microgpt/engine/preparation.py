@@ -3,6 +3,7 @@
     python -m microgpt.engine.preparation float32 training
 
 compiles the kernels of one use; `prepare` runs this in processes.
+Layout: that of each kernel, with the smallest model. See docs/performance.md#compilation.
 """
 
 import gc

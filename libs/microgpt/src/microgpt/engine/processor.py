@@ -1,6 +1,7 @@
 """The processor that the kernels are compiled for.
 
 NUMBA_CPU_NAME and NUMBA_CPU_FEATURES select another one, as in Numba.
+Layout: the size of a vector, to which all rows are padded. See docs/performance.md#vectors.
 """
 
 import os

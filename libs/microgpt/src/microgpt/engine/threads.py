@@ -1,4 +1,7 @@
-"""Map a function over items on several threads, in parallel if the function releases the GIL."""
+"""Map a function over items on several threads, in parallel if the function releases the GIL.
+
+Layout: no arrays. See docs/performance.md#sharing-work-between-threads.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress

@@ -1,8 +1,10 @@
 """Storage of all weights of a model in one array.
 
-All matrices are views of one array, so that the optimizer is a single loop. The rows of the array
-have n_embd numbers and are zero-padded to whole vectors. The query, key and value weights share a
-matrix. mlp_fc2 is transposed to rows of n_embd. Shapes: C = n_embd, V = vocab_size, L = n_layer.
+Layout: weights. All matrices are views of one array, so that the optimizer is a single loop. Its
+rows have n_embd numbers and are zero-padded to whole vectors. The query, key and value weights
+share a matrix. mlp_fc2 is transposed to rows of n_embd. To decode, a second copy is transposed and
+cut into panels. See docs/performance.md#a-step and #decoding. Shapes: C = n_embd, V = vocab_size,
+L = n_layer.
 """
 
 import math
@@ -17,7 +19,8 @@ from microgpt.config import ModelConfig
 from microgpt.engine import mersenne
 from microgpt.engine.processor import VECTOR_BYTES, lanes_of
 from microgpt.flat_weights import Numbers
-from microgpt.model import count_params, weight_shapes
+from microgpt.model import weight_shapes
+from microgpt.model_config import count_params
 from microgpt.model_variants import OUTPUTS
 
 

@@ -31,11 +31,11 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Score:
+class ExactMatches:
     """The number of exact answers, with their share and confidence interval.
 
     Examples:
-        >>> score = Score(n=50, n_exact=48)
+        >>> score = ExactMatches(n=50, n_exact=48)
         >>> f"{score.share:.2f} in [{score.interval[0]:.3f}, {score.interval[1]:.3f}]"
         '0.96 in [0.865, 0.989]'
     """
@@ -44,7 +44,7 @@ class Score:
     n_exact: int
 
     @classmethod
-    def of(cls, answers: Sequence[Answer]) -> "Score":
+    def of(cls, answers: Sequence[Answer]) -> "ExactMatches":
         """Return the score of one or more answers."""
         return cls(len(answers), sum(answer.is_exact for answer in answers))
 

@@ -1,18 +1,19 @@
 """Explain what a model predicted at each position of a text, and how it got there."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from heapq import nlargest
 from typing import Any
 
-from microgpt.config import N_ALTERNATIVES, TextKind, TrainConfig
+from microgpt.config import N_ALTERNATIVES, TextKind, TrainConfig, check_type
 from microgpt.data.sliding_windows import SlidingWindows
-from microgpt.data.tokenizer import Document, Message, Tokenizer
+from microgpt.data.tokenizer import Document, Message, Tokenizer, check_document
 from microgpt.errors import ConfigError, PromptError
 from microgpt.evaluation.held_out_loss import bits
 from microgpt.evaluation.predictor import Predictor
 from microgpt.model_config import check_whole
+from microgpt.steps import Steps, finish
 
 Head = tuple[int, int]  # layer and head, both counted from 0
 
@@ -108,20 +109,27 @@ def explain(
         >>> [each.text for each in explain(model, "anna").predictions]
         ['a', 'n', 'n', 'a', '<|bos|>']
     """
-    tokenizer = gpt.tokenizer
-    if isinstance(text, str) and tokenizer.is_chat:
-        text = (Message("user", text),)
-    tokens = tokenizer.encode_document(text)
-    if tokenizer.is_chat:
-        tokens.pop()  # the end of the conversation, which is not learned
-    return explain_tokens(
+    check_type("gpt", gpt, Predictor)
+    check_document("text", text)
+    steps = explain_tokens(
         gpt,
-        tokens,
+        explained_tokens(gpt.tokenizer, text),
         n_alternatives=n_alternatives,
         attention=attention,
         position=position,
         has_end=text_kind == "lines",
     )
+    return finish(steps)
+
+
+def explained_tokens(tokenizer: Tokenizer, text: Document) -> list[int]:
+    """Return the tokens of a text or conversation; all but the first are explained."""
+    if isinstance(text, str) and tokenizer.is_chat:
+        text = (Message("user", text),)
+    tokens = tokenizer.encode_document(text)
+    if tokenizer.is_chat:
+        tokens.pop()  # the end of the conversation, which is not learned
+    return tokens
 
 
 def explain_tokens(
@@ -132,22 +140,26 @@ def explain_tokens(
     attention: Collection[Head] = (),
     position: int | None = None,
     has_end: bool = True,
-) -> Explanation:
-    """Explain the predictions of all tokens but the first; see `explain`."""
+    change: Callable[[Prediction], Prediction] = lambda prediction: prediction,
+) -> Steps[Explanation]:
+    """Explain the predictions of all tokens but the first, one per step; see `explain`.
+
+    The explanation contains what `change` returns for each prediction.
+    """
     label, n = gpt.tokenizer.label, len(tokens) - 1
     check_whole("n_alternatives", n_alternatives, minimum=0)
     if attention or position is not None:
         _check_details(gpt, n, attention, position)
-    rows: list[list[float]] = []
+    predictions: list[Prediction] = []
     first_token = None if has_end else tokens[0]  # as in `chunked_dataset.scored`
     for chunk, mask in SlidingWindows(tokens, gpt.config.block_size, first=first_token):
         first = mask.find(1, 1) if mask else 1
-        rows += gpt.log_probabilities(chunk[:-1], first - 1)
-    predictions = tuple(
-        _prediction(gpt.tokenizer, token, row, n_alternatives)
-        for token, row in zip(tokens[1:], rows, strict=True)
-    )
-    explanation = Explanation(predictions, tuple(map(label, tokens[:-1])), has_end=has_end)
+        for row in gpt.log_probability_rows(chunk[:-1], first - 1):
+            token = tokens[len(predictions) + 1]
+            predictions.append(change(_prediction(gpt.tokenizer, token, row, n_alternatives)))
+            yield
+    read = tuple(map(label, tokens[:-1]))
+    explanation = Explanation(tuple(predictions), read, has_end=has_end)
     if not attention and position is None:
         return explanation
     found = gpt.compiled.activations(tokens[:-1])

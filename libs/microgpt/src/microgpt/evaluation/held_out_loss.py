@@ -85,6 +85,7 @@ def scalar_losses(gpt: Gpt[float], docs: TokenDataset) -> Iterator[float]:
     for i, tokens in enumerate(docs):
         cache = gpt.new_cache()
         for token, target in zip(tokens[:-1], docs.targets_of(i), strict=True):
+            assert not isinstance(target, list)  # soft targets are only for training
             logits = gpt.forward(token, cache)
             yield 0.0 if target is None else cross_entropy(logits, target)
 

@@ -1,7 +1,8 @@
 """Compute the held-out loss and log-probabilities of a trained model."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, partial
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from microgpt.config import (
@@ -14,7 +15,7 @@ from microgpt.config import (
 )
 from microgpt.data.chunked_dataset import scored
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.data.tokenizer import Document, count_predictions
+from microgpt.data.tokenizer import Document, as_documents, count_predictions
 from microgpt.errors import ConfigError, DataError, PromptError
 from microgpt.evaluation.held_out_loss import (
     EvaluationSet,
@@ -23,9 +24,9 @@ from microgpt.evaluation.held_out_loss import (
     scalar_losses,
     scalar_nll,
 )
-from microgpt.model import count_params
-from microgpt.model_config import check_whole
-from microgpt.model_variants import GptVariant
+from microgpt.model import Gpt
+from microgpt.model_config import check_whole, count_params
+from microgpt.model_variants import gpt_type
 from microgpt.sampling import n_kept
 from microgpt.state import TrainedModel
 from microgpt.training.engines import check_engine
@@ -49,7 +50,7 @@ class Predictor:
         if not isinstance(trained, TrainedModel):
             raise ConfigError(f'pass the result of train() or load("output"), not {trained!r:.60}')
         frozen = {name: tuple(tuple(row) for row in rows) for name, rows in trained.weights.items()}
-        self._gpt: GptVariant[float] = GptVariant(trained.model, frozen)
+        self._gpt: Gpt[float] = gpt_type(trained.model)(trained.model, frozen)
         self.config, self.tokenizer, self.engine = trained.model, trained.tokenizer, engine
         self._dtype = trained.dtype
 
@@ -87,9 +88,7 @@ class Predictor:
         """
         check_engine(self.engine, None, threads)
         check_choice("text", text, TextKind)
-        if isinstance(docs, str):
-            raise DataError("docs is a string; pass a list of texts")
-        docs, block_size = list(docs), self.config.block_size
+        docs, block_size = as_documents(docs), self.config.block_size
         chunks = scored(docs, self.tokenizer, block_size, loss_on=loss_on, text=text)
         n_characters = sum(count_predictions(doc, loss_on, text, len) for doc in docs)
         evaluation_set = EvaluationSet(chunks, n_characters=n_characters)
@@ -113,10 +112,13 @@ class Predictor:
         Raises:
             PromptError: there are no tokens, or a token is unknown.
         """
+        return list(self.log_probability_rows(tokens, first))
+
+    def log_probability_rows(self, tokens: Sequence[int], first: int = 0) -> Iterator[list[float]]:
+        """Yield the rows of `log_probabilities`, of which all together may need much memory."""
         if not tokens:
             raise PromptError("tokens must not be empty")
         self.check_tokens(tokens)
-        rows: list[list[float]] = []
         start, known, size = 0, 0, self.config.block_size
         while known < len(tokens):
             end = min(start + size, len(tokens))
@@ -125,12 +127,12 @@ class Predictor:
                 if size > 1:
                     context[0] = tokens[0]
                 if self.engine == "reference":
-                    rows += scalar_log_probabilities(self._gpt, context)[new:]
+                    yield from scalar_log_probabilities(self._gpt, context)[new:]
                 else:
                     activations = self.compiled.activations(context)
-                    rows += activations.log_probabilities(new).tolist()
+                    for row in activations.log_probabilities(new):
+                        yield row.tolist()
             start, known = end + 1 - n_kept(size), end
-        return rows
 
     def losses(self, docs: TokenDataset) -> "NDArray[Any]":
         """Return the negative log-likelihood of each prediction in nats; 0 if it is masked.
@@ -154,14 +156,16 @@ class Predictor:
         """Raise PromptError for an invalid prompt, and ConfigError for an invalid max_tokens."""
         if max_tokens is not None:
             check_whole("max_tokens", max_tokens, minimum=1, maximum=MAX_NEW_TOKENS)
+        self.check_tokens(tokens)
         if not 1 <= len(tokens) <= self.config.block_size:
             raise PromptError(
                 f"a prompt must have 1 to {self.config.block_size} tokens, got {len(tokens)}"
             )
-        self.check_tokens(tokens)
 
     def check_tokens(self, tokens: Sequence[int]) -> None:
         """Raise PromptError if a token is not in the vocabulary."""
+        if not (isinstance(tokens, Sequence) and all(isinstance(t, Integral) for t in tokens)):
+            raise PromptError("a prompt must be a text or a list of tokens, which are integers")
         if tokens and (min(tokens) < 0 or max(tokens) >= self.config.vocab_size):
             raise PromptError(
                 f"the tokens of a prompt must be from 0 to {self.config.vocab_size - 1}"

@@ -4,26 +4,28 @@ Shapes: N = texts, M = characters of all texts.
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, islice
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from microgpt.config import TextKind
+from microgpt.config import TextKind, check_type
 from microgpt.data.sliding_windows import SlidingWindows
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.data.tokenizer import CharTokenizer
-from microgpt.errors import ConfigError, DataError, PromptError
+from microgpt.data.tokenizer import CharTokenizer, as_documents
+from microgpt.errors import ConfigError, PromptError
 from microgpt.evaluation.predictor import Predictor
 from microgpt.sampling import NOT_FINITE_MESSAGE
+from microgpt.steps import Steps, finish
 
 # Bits of a character that the model does not know: enough to name one of Unicode's code points.
 UNKNOWN_BITS = math.log2(0x110000)
-WINDOW_TOKENS = 2**20  # maximum number of tokens read at once from texts beyond the context
+STEP_WORK = 10**9  # number of weights times tokens per step, which takes about 20 ms
 
 Bits = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -94,10 +96,11 @@ class Scorer:
         Raises:
             ConfigError: the model is a chat model.
         """
+        check_type("gpt", gpt, Predictor)
         self._tokenizer, self._n_ends = gpt.tokenizer, int(text == "lines")
         if self._tokenizer.is_chat:
             raise ConfigError("a chat model cannot score texts; use a model trained on texts")
-        self._gpt = gpt
+        self._gpt, self._step_tokens = gpt, STEP_WORK // gpt.num_params
         self._token_of: NDArray[np.int64] | None = None  # by code point; -1 if unknown
         if type(self._tokenizer) is CharTokenizer:
             chars = self._tokenizer.chars
@@ -111,12 +114,16 @@ class Scorer:
         read in overlapping windows, as by `Predictor.evaluate`.
 
         Raises:
-            DataError: texts is a string.
+            DataError: texts is not a list of texts.
             PromptError: a logit is not finite.
         """
-        if isinstance(texts, str):
-            raise DataError("texts is a string; pass a list of texts")
-        texts = list(texts)
+        return finish(self.steps(texts))
+
+    def steps(self, texts: Iterable[str]) -> Steps[Scores]:
+        """Compute the result of `score` in steps."""
+        texts = cast("list[str]", list(as_documents(texts)))
+        for i, each in enumerate(texts):
+            check_type(f"texts[{i}]", each, str)
         joined = "".join(texts)
         code_points = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
         starts = _starts([len(text) for text in texts])
@@ -131,7 +138,7 @@ class Scorer:
             tokens = self._token_of[np.minimum(code_points, self._token_of.size - 1)]
             is_known = tokens >= 0
             tokens, n_tokens = tokens[is_known], np.diff(_starts(is_known)[starts])
-        bits = self._bits(tokens, n_tokens)
+        bits = yield from self._bits(tokens, n_tokens)
         if not np.isfinite(bits).all():
             raise PromptError(NOT_FINITE_MESSAGE)
         is_text = np.ones(bits.size, bool)
@@ -149,7 +156,7 @@ class Scorer:
             character_bits,
         )
 
-    def _bits(self, tokens: Counts, n_tokens: Counts) -> Bits:
+    def _bits(self, tokens: Counts, n_tokens: Counts) -> Steps[Bits]:
         """Return the bits of each token of each text, and of its end if that is predicted."""
         bos, size = self._tokenizer.bos_id, self._gpt.config.block_size
         n_predicted = n_tokens + self._n_ends
@@ -165,22 +172,32 @@ class Scorer:
         dataset = TokenDataset()
         dataset.tokens.frombytes(read.tobytes())
         dataset.starts.frombytes(places[1:][is_short].tobytes())
-        bits[np.repeat(is_short, n_predicted)] = self._gpt.losses(dataset)
-        if (is_long := n_predicted > size).any():
-            limits = zip(firsts[:-1][is_long], firsts[1:][is_long], strict=True)
-            long = self._long_losses(tokens[first:end] for first, end in limits)
-            bits[np.repeat(is_long, n_predicted)] = np.concatenate(list(long))
+        short, first = [np.empty(0)], 0
+        while first < len(dataset):
+            end = bisect_right(dataset.starts, dataset.starts[first] + self._step_tokens) - 1
+            end = max(first + 1, end)
+            short.append(self._gpt.losses(dataset[first:end]))
+            first = end
+            yield
+        bits[np.repeat(is_short, n_predicted)] = np.concatenate(short)
+        is_long = n_predicted > size
+        limits = zip(firsts[:-1][is_long], firsts[1:][is_long], strict=True)
+        long = [np.empty(0)]
+        for losses in self._long_losses(tokens[first:end] for first, end in limits):
+            long.append(losses)
+            yield
+        bits[np.repeat(is_long, n_predicted)] = np.concatenate(long)
         return bits / math.log(2)
 
     def _long_losses(self, texts: Iterable[Counts]) -> Iterator[NDArray[Any]]:
-        """Yield the losses of texts beyond the context, in pieces that limit the memory."""
+        """Yield the losses of texts beyond the context, a few windows at a time."""
         bos, size = self._tokenizer.bos_id, self._gpt.config.block_size
         docs = ([bos, *text.tolist(), *[bos] * self._n_ends] for text in texts)
         first = None if self._n_ends else bos
         windows = chain.from_iterable(SlidingWindows(doc, size, first=first) for doc in docs)
         while True:
             dataset = TokenDataset()
-            for chunk in islice(windows, max(2, WINDOW_TOKENS // size)):
+            for chunk in islice(windows, max(2, self._step_tokens // size)):
                 dataset.append(*chunk)
             if not len(dataset):
                 return

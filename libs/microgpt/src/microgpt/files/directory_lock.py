@@ -4,13 +4,15 @@
     .DIRECTORY.lock      beside the directory: held until `.lock` is acquired
 
 Holding `.DIRECTORY.lock` lets a process create a directory and acquire `.lock` in it before any
-other process does. A lock file names its holder and purpose, and is removed on release.
+other process does. A lock file names its holder and purpose, and is removed on release. Where the
+file system has no `flock`, the lock file is filelock's own and the purpose is in `.lock.use`.
 """
 
 import errno
 import os
 import platform
 import time
+import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,7 +73,10 @@ class DirectoryLock:
     def enter(self) -> None:
         """Acquire `.lock` if the directory exists, and release the lock file beside it."""
         if self._lock is None and self._path.parent.is_dir():
-            self._lock = self._acquire(self._path)
+            try:
+                self._lock = self._acquire(self._path)
+            except OSError as error:  # such as no free inodes
+                raise cannot_write(self._directory, error) from error
             _release(self._gate)
             self._gate = None
 
@@ -101,25 +106,28 @@ class DirectoryLock:
     def _acquire(self, path: Path) -> "FileLock":
         from filelock import FileLock, Timeout  # lazy import, because readers need no lock
 
+        # Without flock, filelock warns and uses a SoftFileLock instead.
+        warnings.filterwarnings("ignore", "flock not supported")
         lock = FileLock(path, thread_local=False)
         held, since, pause = None, 0.0, 0.001
         while True:
             with suppress(Timeout):
                 lock.acquire(timeout=0)
                 break
-            held_before, held = held, _holder(path)
+            held_before, held = held, _holder(_use_path(lock))
             now = time.monotonic()
             if held != held_before:
                 since = now
             use = held[1]
             if now - since > (WAIT_S if use.startswith(SHORT_USE) else SETTLE_S):
-                raise CheckpointError(
-                    f"{self._directory} is {use}; try again later, or use another directory"
-                )
+                remedy = "or use another directory"
+                if _use_path(lock) != path:  # filelock cannot always replace a dead holder's file
+                    remedy = f"use another directory, or remove {path} if that process has ended"
+                raise CheckpointError(f"{self._directory} is {use}; try again later, {remedy}")
             time.sleep(pause)
             pause = min(1.5 * pause, MAX_PAUSE_S)
         with suppress(OSError):  # if the disk is full, the lock file is left empty
-            path.write_text(self._use)
+            _use_path(lock).write_text(self._use)
         return lock
 
 
@@ -132,8 +140,15 @@ def _release(lock: "FileLock | None") -> None:
     """
     if lock:
         with suppress(OSError):
-            os.unlink(lock.lock_file)
+            os.unlink(_use_path(lock))
         lock.release()
+
+
+def _use_path(lock: "FileLock") -> Path:
+    """Return the path of the file that names the holder of a lock and its purpose."""
+    from filelock import SoftFileLock  # its content tells filelock whether the holder still lives
+
+    return Path(lock.lock_file + ".use" * isinstance(lock, SoftFileLock))
 
 
 def _holder(path: Path) -> tuple[tuple[int, int], str]:

@@ -5,19 +5,19 @@ little-endian integers in ascending order. A text that is not among n documents 
 with a probability of n / 2³².
 """
 
+import hashlib
 import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Container, Iterable, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Self
 from zlib import crc32
 
 from microgpt.config import DOCUMENT_HASHES, TextKind
 from microgpt.data.tokenizer import Document
-from microgpt.errors import CheckpointError
 from microgpt.files.atomic_files import committed_path, read
+from microgpt.storage.meta import Meta
 
 MAX_DOCUMENTS = 2**20
 WORD = 4  # bytes per hash
@@ -43,13 +43,11 @@ class DocumentHashes(Container[str]):
 
     @classmethod
     def decode(cls, content: bytes) -> Self:
-        """Read the content of a file; raise ValueError if it is damaged."""
+        """Read the content of a file."""
         hashes = array(UINT32)
-        hashes.frombytes(content)
+        hashes.frombytes(content[: len(content) // WORD * WORD])
         if sys.byteorder == "big":
             hashes.byteswap()
-        if any(first >= second for first, second in pairwise(hashes)):
-            raise ValueError("the hashes are not in ascending order")
         return cls(hashes)
 
     def encode(self) -> bytes:
@@ -78,19 +76,19 @@ def hashes_file(docs: Sequence[Document], text: TextKind) -> bytes | None:
     return DocumentHashes.of(texts).encode() if len(texts) == len(docs) else None
 
 
-def read_document_hashes(directory: Path) -> DocumentHashes | None:
-    """Return the hashes beside a model, or None if there are none.
+def read_document_hashes(directory: Path, meta: Meta) -> DocumentHashes | None:
+    """Return the hashes beside a model, or None if there are none of this model.
 
     Raises:
-        CheckpointError: the file is damaged.
+        CheckpointError: the file cannot be read.
     """
     path = committed_path(directory, DOCUMENT_HASHES)
     if not path.exists():
         return None
-    try:
-        return DocumentHashes.decode(read(path, WORD * MAX_DOCUMENTS))
-    except ValueError as error:
-        raise CheckpointError(f"{path} is damaged; remove it, or train the model again") from error
+    content = read(path, WORD * MAX_DOCUMENTS)
+    if hashlib.sha256(content).hexdigest() != meta.documents_sha256:
+        return None  # of another model, if a save was killed before it removed this file
+    return DocumentHashes.decode(content)
 
 
 def _hash(text: str) -> int:

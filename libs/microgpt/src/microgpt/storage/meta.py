@@ -1,15 +1,17 @@
 """meta.json: model shape, tokenizer and metadata of the training run."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from microgpt.config import MAX_SIZE, Activation, DType, ModelConfig, Positions, TrainConfig
+from microgpt.data.split import DataFacts
 from microgpt.data.tokenizer_io import check_fields, tokenizer_fields
 from microgpt.error_format import first_problem, newer_version
 from microgpt.errors import CheckpointError
@@ -55,6 +57,7 @@ class Meta(BaseModel):
     tokenizer: str = "char"
     fold: bool | None = None
     tokenizer_sha256: str | None = None
+    documents_sha256: str | None = None  # of documents.crc32
     created_by: str | None = None
     created_at: str | None = None
     training: Annotated[dict[str, Any], AfterValidator(_check_json)] = {}
@@ -132,11 +135,30 @@ def _settings(plan: TrainingPlan) -> dict[str, Any]:
         "teachers": [Path(each.directory).name for each in plan.teachers] or None,
         "teacher_sha256": [each.weights_sha256 for each in plan.teachers] or None,
         "teacher_samples": plan.teacher_samples or None,
+        "ancestor_data": [each and asdict(each) for each in plan.ancestor_data] or None,
+        "contamination": {name: [*each] for name, each in plan.contamination.items()} or None,
         "genome": plan.genome_sha256,
         "minutes": plan.minutes,
         "budget": plan.budget,
         "steps_changed": [list(change) for change in plan.steps_changed] or None,
     }
+
+
+def trained_on(training: Mapping[str, Any]) -> tuple[DataFacts | None, ...]:
+    """Return the data of a training, and those of its parent and teachers; None if unknown."""
+    is_stream = training.get("text") == "stream"
+    is_old = is_stream and training.keys() & {"val_fraction", "test_fraction"}
+    own = {"holdout": "tail" if is_old else None, **training, "sha256": training.get("data_sha256")}
+    is_derived = training.keys() & {"parent_sha256", "teachers"}
+    ancestors = training.get("ancestor_data", [None] if is_derived else [])
+    return (_data_facts(own), *map(_data_facts, ancestors if isinstance(ancestors, list) else "?"))
+
+
+def _data_facts(record: object) -> DataFacts | None:
+    try:
+        return TypeAdapter(DataFacts).validate_python(record)
+    except ValidationError:  # written by another program, or damaged
+        return None
 
 
 def parse_meta(content: bytes, path: Path) -> Meta:

@@ -6,7 +6,8 @@
     meta.json            model shape, characters and metadata of the training run
     documents.crc32      hashes of the training documents; see `document_hashes`
 
-evolve-rust and MoonBase write only weights.json and meta.json; `load` reads their directories too.
+evolve-rust and MoonBase write only weights.json and meta.json; `load` reads their directories too,
+but not those of a newer MoonBase (`check_format`).
 """
 
 import hashlib
@@ -23,7 +24,9 @@ from microgpt.config import (
     DOCUMENT_HASHES,
     TextKind,
     WeightsFormat,
+    check_type,
 )
+from microgpt.data.split import DataFacts
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.data.tokenizer_io import MAX_TOKENIZER_BYTES, file_of, restore
 from microgpt.errors import CheckpointError, ConfigError, MicrogptError
@@ -37,7 +40,7 @@ from microgpt.files.atomic_files import (
 from microgpt.files.directory_lock import DirectoryLock
 from microgpt.flat_weights import by_name
 from microgpt.memory_limit import check_memory
-from microgpt.model import count_params
+from microgpt.model_config import count_params
 from microgpt.state import TrainedModel, TrainResult
 from microgpt.storage.document_hashes import hashes_file
 from microgpt.storage.meta import (
@@ -47,11 +50,13 @@ from microgpt.storage.meta import (
     Meta,
     meta_of,
     parse_meta,
+    trained_on,
 )
 from microgpt.storage.weights_file import WEIGHTS_FILES, decode_weights, encode_weights, max_bytes
 
 HASHES = ("weights_sha256", "tokenizer_sha256")  # keys in meta.json
 TOKENIZER = "tokenizer.json"
+MOONBASE_WEIGHTS = "weights.safetensors"
 BYTES_PER_WEIGHT = 32  # memory per weight of a loaded model: a Python float and a pointer
 REMEDY = "use a directory written by `microgpt train`, or list the models here with `microgpt list`"
 MAX_IN_JSON = 1_000_000  # maximum number of weights to save as JSON by default (22 MB)
@@ -63,6 +68,11 @@ class SavedModel(TrainedModel):
 
     meta: Meta
     steps_planned: int | None = None  # planned steps of the run, if the run is unfinished
+
+    @property
+    def trained_on(self) -> tuple[DataFacts | None, ...]:
+        """The data of its training, and those of its parent and teachers; None if unknown."""
+        return trained_on(self.meta.training)
 
     @property
     def progress(self) -> str | None:
@@ -87,6 +97,8 @@ def save(
     Raises:
         CheckpointError: the directory cannot be written, or is locked by a training run.
     """
+    check_type("result", result, TrainResult)
+    check_type("directory", directory, str, os.PathLike)
     path = Path(directory)
     files = encode_model(result, weights_format)
     with DirectoryLock(path):
@@ -100,10 +112,11 @@ def encode_model(
     n_params = count_params(result.model)
     weights_format = weights_format or ("json" if n_params <= MAX_IN_JSON else "safetensors")
     content = encode_weights(result.model, result.weights, weights_format, result.dtype)
-    files = _files(WEIGHTS_FILES[weights_format], content, meta_of(result), result.tokenizer)
-    if hashes := hashes_file(result.documents, result.config.text):
-        files[DOCUMENT_HASHES] = hashes
-    return files
+    hashes = hashes_file(result.documents, result.config.text)
+    sha256 = hashlib.sha256(hashes).hexdigest() if hashes else None
+    meta = meta_of(result).model_copy(update={"documents_sha256": sha256})
+    files = _files(WEIGHTS_FILES[weights_format], content, meta, result.tokenizer)
+    return files | ({DOCUMENT_HASHES: hashes} if hashes else {})
 
 
 def export(
@@ -148,6 +161,7 @@ def load(directory: str | Path, *, unfinished: bool = False) -> SavedModel:
         CheckpointError: a file is missing, damaged, in an unknown format, or belongs to another
             model; the message names the file and the location of the error.
     """
+    check_type("directory", directory, str, os.PathLike)
     directory = Path(directory)
     exists = os.path.exists(directory)  # checked first: a concurrent save may create the directory
     if not os.path.isdir(directory):  # Path.is_dir may raise OSError
@@ -159,6 +173,16 @@ def load(directory: str | Path, *, unfinished: bool = False) -> SavedModel:
 def has_model(directory: Path) -> bool:
     """Return whether a directory contains a weights file."""
     return any(committed_path(directory, name).exists() for name in WEIGHTS_FILES.values())
+
+
+def check_format(directory: Path) -> None:
+    """Raise CheckpointError if a directory contains only a checkpoint of a newer MoonBase."""
+    if (directory / MOONBASE_WEIGHTS).exists() and not has_model(directory):
+        what = (
+            f"a checkpoint of a newer MoonBase ({MOONBASE_WEIGHTS} and a byte-level BPE tokenizer)"
+        )
+        remedy = "of MoonBase's models it reads weights.json with characters"
+        raise CheckpointError(f"{directory} is {what}, which this microgpt cannot read; {remedy}")
 
 
 def read_meta(directory: Path) -> Meta:
@@ -207,6 +231,7 @@ def _files(name: str, content: bytes, meta: Meta, tokenizer: Tokenizer) -> dict[
 
 
 def _load(directory: Path, *, unfinished: bool) -> SavedModel:
+    check_format(directory)
     has_state = committed_path(directory, STATE_DESCRIPTION).exists()
     if has_state and (unfinished or not has_model(directory)):
         return _load_unfinished(directory)

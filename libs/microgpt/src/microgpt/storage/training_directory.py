@@ -11,6 +11,7 @@ from microgpt.state import TrainingPlan, TrainResult, TrainState
 from microgpt.storage.meta import META, STATE_DESCRIPTION
 from microgpt.storage.model_directory import (
     TOKENIZER,
+    check_format,
     encode_model,
     has_model,
     publish_model,
@@ -91,6 +92,7 @@ def check_has_training(directory: Path) -> None:
 def read_training(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
     """Read the checkpoint in a directory; raise CheckpointError if it is missing or damaged."""
     check_has_training(directory)
+    check_format(directory)
     return read_consistently(directory, lambda: read_state(directory))
 
 

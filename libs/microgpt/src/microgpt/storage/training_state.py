@@ -24,6 +24,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from microgpt.config import MAX_SIZE, DType, EngineName, ModelConfig, TrainConfig, WeightsFormat
+from microgpt.data.contamination import Bounds
 from microgpt.data.split import DataFacts
 from microgpt.data.tokenizer_io import (
     MAX_TOKENIZER_BYTES,
@@ -36,7 +37,7 @@ from microgpt.error_format import first_problem, newer_version
 from microgpt.errors import CheckpointError, MicrogptError
 from microgpt.files.atomic_files import committed_path, read
 from microgpt.files.path_text import path_from_text, path_to_text
-from microgpt.model import count_params
+from microgpt.model_config import count_params
 from microgpt.model_variants import is_karpathys
 from microgpt.state import N_RECENT, StepsChange, TeacherRecord, TrainingPlan, TrainState
 from microgpt.storage.meta import MAX_META_BYTES, STATE_DESCRIPTION
@@ -104,6 +105,8 @@ class _Description(BaseModel):
     parent_sha256: str | None = None
     teachers: tuple[TeacherRecord, ...] = Field((), exclude_if=not_)
     teacher_samples: _Count = Field(0, exclude_if=not_)
+    ancestor_data: tuple[DataFacts | None, ...] = Field((), exclude_if=not_)
+    contamination: dict[str, Bounds] = Field({}, exclude_if=not_)
     genome_sha256: str | None = None
     minutes: _Positive = Field(None, exclude_if=not_)
     budget: _Positive = Field(None, exclude_if=not_)
@@ -245,10 +248,8 @@ def _state(
             )
     history = _history(tensors)
     recent_losses = _losses(tensors["recent_losses"])
-    if len(recent_losses) != min(description.step, N_RECENT):
-        raise ValueError(
-            f"expected {min(description.step, N_RECENT)} recent losses, got {len(recent_losses)}"
-        )
+    if len(recent_losses) > (n_steps := min(description.step, N_RECENT)):
+        raise ValueError(f"expected at most {n_steps} recent losses, got {len(recent_losses)}")
     if history and not 1 <= history[0].step <= history[-1].step <= description.step:
         raise ValueError(f"the history has steps outside 1 to {description.step}")
     n_since = description.since_history[1]

@@ -9,7 +9,8 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from microgpt.config import ModelConfig, WeightsFormat
 from microgpt.error_format import first_problem
 from microgpt.errors import CheckpointError
-from microgpt.model import Weights, count_params, weight_shapes
+from microgpt.model import Weights, weight_shapes
+from microgpt.model_config import count_params
 from microgpt.printable import printable
 from microgpt.storage.meta import META
 

@@ -1,13 +1,12 @@
 """Choose the model and the training settings that fit the documents and a budget of operations.
 
 The rule was fitted to some hundred trainings with random settings on twelve texts. docs/choice.md
-describes the trainings, the fit and how good the rule is; `bench/fit_choice.py` makes the fit.
+describes the trainings, the fit and how good the rule is; `bench/studies/fit_choice.py` makes it.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import lcm
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from microgpt.config import MUON_LR_RATIO, EngineName, ModelConfig, TextKind, TrainConfig
@@ -16,9 +15,10 @@ from microgpt.data.sizes import Sizes, count_characters, measure
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import Document, Tokenizer
 from microgpt.errors import ConfigError
-from microgpt.model import count_params
+from microgpt.model_config import count_params
 from microgpt.training.engines import bytes_needed
 from microgpt.training.operations import evaluation_operations, step_operations
+from microgpt.training.options import TrainOptions
 from microgpt.training.presets import VARIANT
 
 # `fingerprint` of the bundled names.txt, Karpathy's data.
@@ -41,7 +41,7 @@ VOCABULARY, VOCABULARY_POWER = 1800, 0.25  # BPE vocabulary for 1e12 operations,
 CHARACTERS_PER_SUBWORD = 400  # minimum number of characters of text per entry of the vocabulary
 VOCABULARIES = (384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
 WARMUP = 30  # the learning rate rises during the first 1/30 of the steps
-NOTHING: Mapping[str, Any] = MappingProxyType({})
+NOTHING = TrainOptions()
 
 
 class Choice(NamedTuple):
@@ -78,7 +78,7 @@ def choose(
     budget: float,
     *,
     text: TextKind,
-    fixed: Mapping[str, Any] = NOTHING,
+    fixed: TrainOptions = NOTHING,
     max_weights: int | None = None,
     max_bytes: int | None = None,
 ) -> Choice:
@@ -88,8 +88,7 @@ def choose(
 
     Args:
         budget: operations for training and evaluations; see `training.operations`.
-        fixed: settings to keep, by name; the others are chosen to match. n_tokens is the number of
-            tokens per step.
+        fixed: settings to keep; the others are chosen to match.
         max_weights: maximum number of weights.
         max_bytes: maximum memory of a training run on one thread, excluding the documents.
 
@@ -99,7 +98,7 @@ def choose(
     sizes = measure(parts.train, tokenizer, text)
     limit = max(MIN_USEFUL, USEFUL * (sizes.n_tokens / 150_000) ** USEFUL_POWER)
     useful = min(budget, limit)
-    unit = lcm(8, 2 * (fixed.get("n_head") or ModelConfig.n_head))  # whole pairs for each head
+    unit = lcm(8, 2 * (fixed.n_head or ModelConfig.n_head))  # whole pairs for each head
     width = unit * max(1, round(WIDTH * (useful / 1e12) ** WIDTH_POWER / unit))
     while True:
         model = _model(width, tokenizer.vocab_size, _context(sizes, text), fixed)
@@ -116,42 +115,80 @@ def choose(
     if held_out:
         evaluations = max(1, min(evaluations, int(EVALUATION_SHARE * useful / held_out)))
     spent = held_out * (evaluations + 1)  # the last one is that of the test set
-    steps = fixed.get("steps") or max(1, int((useful - spent) / per_step))
-    found = {
-        "steps": steps,
-        "evaluations": evaluations,
-        "warmup_steps": steps // WARMUP,
-        "dropout": round(DROPOUT * useful / limit, 2),
-    }
-    config = replace(config, **_kept(found, fixed))
-    return Choice(model, config, steps * per_step + spent, limit < budget)
+    steps = fixed.steps if "steps" in fixed else max(1, int((useful - spent) / per_step))
+    used = min(steps * per_step, limit) if "steps" in fixed else useful
+    found = TrainOptions(
+        steps=steps,
+        evaluations=evaluations,
+        warmup_steps=steps // WARMUP,
+        dropout=round(DROPOUT * used / limit, 2),
+    )
+    config = fixed.over(found).applied_to(config)
+    is_limited = limit < budget and "steps" not in fixed
+    return Choice(model, config, steps * per_step + spent, is_limited)
 
 
-def _model(width: int, vocab_size: int, context: int, fixed: Mapping[str, Any]) -> ModelConfig:
+def _model(width: int, vocab_size: int, context: int, fixed: TrainOptions) -> ModelConfig:
     """Return the shape of a model of this width."""
-    found = {"n_embd": width, "block_size": context, **VARIANT, **fixed}
-    found = {"n_layer": max(2, round(found["n_embd"] / WIDTH_PER_LAYER)), **found}
-    n_head = fixed.get("n_head") or ModelConfig.n_head
-    if "positions" not in fixed and found["n_embd"] % (2 * n_head):
-        found["positions"] = "learned"  # rotary positions need an even number of dimensions
-    names = vars(ModelConfig()).keys() & found.keys()
-    return ModelConfig(**{name: found[name] for name in names} | {"vocab_size": vocab_size})
+    width = fixed.n_embd if "n_embd" in fixed else width
+    rule = TrainOptions(
+        n_embd=width, n_layer=max(2, round(width / WIDTH_PER_LAYER)), block_size=context, **VARIANT
+    )
+    if fixed.n_head and width % (
+        2 * fixed.n_head
+    ):  # rotary positions need an even number of dimensions
+        rule = TrainOptions(positions="learned").over(rule)
+    return replace(fixed.over(rule).shape(), vocab_size=vocab_size)
 
 
 def _config(
-    model: ModelConfig, length: float, useful: float, text: TextKind, fixed: Mapping[str, Any]
+    model: ModelConfig, length: float, useful: float, text: TextKind, fixed: TrainOptions
 ) -> TrainConfig:
     """Return the training settings for a model and chunks of this mean length, without steps."""
-    lr = fixed.get("lr") or float(f"{LR * (useful / 1e12) ** LR_POWER:.2g}")
-    n_tokens = fixed.get("n_tokens") or TOKENS * (useful / 1e12) ** TOKENS_POWER  # per step
-    found: dict[str, Any] = {
-        "batch_size": max(1, round(n_tokens / length)),
-        "lr": lr,
-        "optimizer": "muon",
-        "weight_decay": WEIGHT_DECAY if WEIGHT_DECAY * MUON_LR_RATIO * lr <= 1 else 0.0,
-        "text": text,
-    }
-    return TrainConfig(**_kept(found, fixed))
+    lr = fixed.lr or float(f"{LR * (useful / 1e12) ** LR_POWER:.2g}")
+    n_tokens = fixed.n_tokens or TOKENS * (useful / 1e12) ** TOKENS_POWER  # per step
+    rule = TrainOptions(
+        batch_size=max(1, round(n_tokens / length)),
+        lr=lr,
+        optimizer="muon",
+        weight_decay=WEIGHT_DECAY if WEIGHT_DECAY * MUON_LR_RATIO * lr <= 1 else 0.0,
+        text=text,
+    )
+    config = fixed.over(rule).applied_to(TrainConfig())
+    if "batch_size" in fixed or not all(n in fixed for n in ("n_embd", "n_layer", "steps")):
+        return config
+    return _affordable(model, config, length, useful / config.steps, fixed)
+
+
+def with_steps(
+    config: TrainConfig, model: ModelConfig, operations: float, length: float
+) -> TrainConfig:
+    """Return the settings with as many steps as the operations allow, without evaluations.
+
+    The number of steps is a multiple of that of the evaluations, so the last one is at the end.
+    """
+    steps = max(1, int(operations / step_operations(model, config, length)))
+    steps = max(steps - steps % config.evaluations, min(steps, config.evaluations))
+    return replace(config, steps=steps, warmup_steps=steps // WARMUP)
+
+
+def _affordable(
+    model: ModelConfig, config: TrainConfig, length: float, per_step: float, fixed: TrainOptions
+) -> TrainConfig:
+    """Return the settings with a batch for which a step has enough operations, at least one chunk.
+
+    Muon costs the same for a batch of any size. If that would be half of the step, AdamW replaces
+    it, at its default learning rate: a larger batch then lowers the loss more.
+    """
+
+    def cost(**changes: Any) -> float:
+        return step_operations(model, replace(config, **{"batch_size": 1, **changes}), length)
+
+    muon = cost(optimizer="muon") - cost(optimizer="adamw")
+    if 2 * muon > per_step and not ("optimizer" in fixed or "lr" in fixed):
+        config = replace(config, optimizer="adamw", lr=None)
+    n = 1 + max(0, int((per_step - cost()) / (cost(batch_size=2) - cost())))
+    return replace(config, batch_size=min(n, config.batch_size))
 
 
 def _context(sizes: Sizes, text: TextKind) -> int:
@@ -190,9 +227,3 @@ def _fits(
         return True
     longest = min(model.block_size, max(1, round(length)))
     return bytes_needed("compiled", "float32", model, config, longest=longest) <= max_bytes
-
-
-def _kept(found: Mapping[str, Any], fixed: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the training settings found, replaced by those that are fixed."""
-    names = vars(TrainConfig()).keys()
-    return {name: value for name, value in {**found, **fixed}.items() if name in names}

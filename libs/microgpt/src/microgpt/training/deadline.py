@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import median
-from time import perf_counter
 
 from microgpt.config import TrainConfig
 from microgpt.data.split import Split
@@ -23,6 +22,7 @@ from microgpt.state import (
 )
 from microgpt.training.distillation import Teachers
 from microgpt.training.operations import evaluation_operations, step_operations
+from microgpt.training.time_limit import Deadline
 from microgpt.training.train import DivergedError, train
 
 # A run may end later by TOLERANCE of its time. As long as much of it is left, it may be expected
@@ -35,19 +35,6 @@ MEASURED, MEASURED_S = 0.05, 1.0
 # It has parts of equal length. The median of their speeds counts, at least of three: a pause, which
 # makes one part longer, does not change it.
 PARTS, FEWEST = 5, 3
-
-
-@dataclass(frozen=True)
-class Deadline:
-    """The time at which a training run should end."""
-
-    end: float  # reading of the clock
-    seconds: float  # time limit of the whole run
-    clock: Callable[[], float] = perf_counter  # in seconds
-
-    def later(self, seconds: float) -> "Deadline":
-        """Return the deadline moved by some seconds."""
-        return replace(self, end=self.end + seconds)
 
 
 def train_as_planned(

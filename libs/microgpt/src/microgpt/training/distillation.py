@@ -10,22 +10,25 @@ Shapes: N = predictions in a dataset, V = vocab_size.
 import random
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from math import ceil
 from threading import Event
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from microgpt.config import Sampling
+from microgpt.config import DType, Sampling, Use
 from microgpt.data.chunked_dataset import ChunkedDataset
+from microgpt.data.split import DataFacts
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
 from microgpt.errors import ConfigError, PromptError
 from microgpt.model_config import check_whole
 from microgpt.sampling import NOT_FINITE_MESSAGE, DecodeRules
 from microgpt.state import TrainedModel, TrainingPlan
-from microgpt.training.engines import check_fits, reading_order
+from microgpt.training.engines import check_fits
+from microgpt.training.reading_order import reading_order
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from microgpt.engine.compiled_model import CompiledModel
 
 PORTION = 1024  # number of documents to predict at once
+N_TIMED = 10_000  # number of tokens to predict, to estimate the time for all of them
 
 
 def _without_progress(work: Iterable[Any], n: int, what: str) -> Iterable[Any]:
@@ -58,11 +62,10 @@ class Teachers:
 
     def __post_init__(self) -> None:
         check_whole("teacher_samples", self.n_samples, minimum=0)
-        for model in self.models:
-            if not isinstance(model, TrainedModel):
-                raise ConfigError(
-                    f'teachers must be results of train() or load("output"), got {model!r:.60}'
-                )
+        is_list = isinstance(self.models, Sequence)
+        if not (is_list and all(isinstance(model, TrainedModel) for model in self.models)):
+            found = f'results of train() or load("output") in a list, got {self.models!r:.60}'
+            raise ConfigError(f"teachers must be {found}")
         self.names = self.names or [f"teacher {i + 1}" for i in range(len(self.models))]
 
     @property
@@ -74,6 +77,32 @@ class Teachers:
     def block_size(self) -> int:
         """The shortest context of a teacher."""
         return min(teacher.model.block_size for teacher in self.models)
+
+    @property
+    def trained_on(self) -> tuple[DataFacts | None, ...]:
+        """The data of the trainings of all teachers; None if unknown."""
+        return tuple(dict.fromkeys(each for model in self.models for each in model.trained_on))
+
+    @property
+    def uses(self) -> tuple[Use, ...]:
+        """What the compiled engine is used for."""
+        return ("evaluation", "generation") if self.n_samples else ("evaluation",)
+
+    @property
+    def dtypes(self) -> list[DType]:
+        """The number formats of the teachers."""
+        return sorted({teacher.dtype for teacher in self.models})
+
+    def estimated_seconds(self, chunks: ChunkedDataset, plan: TrainingPlan, threads: int) -> float:
+        """Estimate the time of `dataset` by preparing a part of it."""
+        config, seconds = plan.config, 0.0
+        n_read = min(len(chunks) + self.n_samples, config.steps * config.batch_size)
+        n_timed = max(2, min(n_read, N_TIMED // plan.model.block_size))
+        for n in (1, n_timed):  # the first time, the weights are converted
+            started, part = perf_counter(), replace(config, steps=1, batch_size=n)
+            self.dataset(chunks, replace(plan, config=part), random.Random(config.seed), threads)
+            seconds = perf_counter() - started
+        return seconds * n_read / n_timed
 
     def check(self, docs: Sequence[Document], tokenizer: Tokenizer, block_size: int) -> None:
         """Raise ConfigError unless the teachers can predict documents for a student.

@@ -4,10 +4,8 @@ Both engines give the same losses, weights and random numbers, up to rounding; t
 `microgpt verify` check this. The reference engine imports neither numpy nor numba.
 """
 
-import math
 import random
-from array import array
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from time import perf_counter
 from typing import Protocol
@@ -22,16 +20,14 @@ from microgpt.config import (
     check_threads,
 )
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.dropout_mask import batch_dropout
 from microgpt.errors import ConfigError
 from microgpt.evaluation.held_out_loss import Nll, scalar_nll
 from microgpt.flat_weights import RESULT_BYTES_PER_WEIGHT, Numbers, by_name
 from microgpt.memory_limit import check_memory
-from microgpt.model import Weights, count_params
-from microgpt.model_variants import GptVariant, init_variant
-from microgpt.muon import MuonEngine
-from microgpt.reference import ReferenceEngine
+from microgpt.model_config import count_params
+from microgpt.model_variants import gpt_type, init_variant
 from microgpt.state import TrainState
+from microgpt.training.reference_training import ReferenceTraining
 
 TRAINING: tuple[Use, ...] = ("training",)
 DEFAULT_DTYPE: dict[EngineName, DType] = {"compiled": "float32", "reference": "float64"}
@@ -133,35 +129,25 @@ def prepare_engine(
     engine: EngineName,
     *dtypes: DType,
     uses: Collection[Use] = TRAINING,
-    tell: Callable[[str], None] | None = None,
-) -> None:
+    tell: Callable[[str], None] = lambda line: None,
+) -> float:
     """Load the kernels of an engine. If some are not cached, all of that dtype are compiled.
 
-    Before compiling, `tell` is called with a message for the user.
+    Before compiling, `tell` is called with a message for the user. Return the seconds that the
+    compilation took, or 0 if there was none.
     """
-    if engine == "compiled":
-        from microgpt.engine.preparation import prepare
+    if engine != "compiled":
+        return 0.0
+    from microgpt.engine.preparation import prepare
 
-        prepare(dtypes or (DEFAULT_DTYPE[engine],), uses, tell or (lambda line: None))
+    started, lines = perf_counter(), list[str]()
 
+    def note(line: str) -> None:
+        lines.append(line)
+        tell(line)
 
-def reading_order(
-    n: int, config: TrainConfig, rng: random.Random, engine: EngineName
-) -> Sequence[int]:
-    """Return the indices of n documents in training order, up to the last that is read.
-
-    If `config.shuffle` is set, they are shuffled as by `rng.shuffle`.
-    """
-    n_read = min(n, config.steps * config.batch_size)
-    if not config.shuffle:
-        return range(n_read)
-    if engine == "compiled":
-        from microgpt.engine import mersenne
-
-        return mersenne.shuffled(n, rng, n_read)
-    order = list(range(n))
-    rng.shuffle(order)
-    return order[:n_read]
+    prepare(dtypes or (DEFAULT_DTYPE[engine],), uses, note)
+    return perf_counter() - started if lines else 0.0
 
 
 def make_engine(
@@ -203,7 +189,7 @@ def make_engine(
         compiled.set_weights(initial_weights(model, rng))
         made: Engine = compiled
     else:
-        made = _Reference(model, config, init_variant(model, rng), docs)
+        made = ReferenceTraining(model, config, init_variant(model, rng), docs)
     if resume:
         made.resume(resume.step, resume.weights, resume.adam_m, resume.adam_v)
     return made
@@ -218,72 +204,4 @@ def make_nll(
 
         compiled = CompiledModel(model, weights, dtype)
         return partial(compiled.nll, threads=threads)
-    return partial(scalar_nll, GptVariant(model, by_name(model, weights.tolist())))
-
-
-class _Reference:
-    """The reference engine. Each `run` call takes about 20 ms."""
-
-    def __init__(
-        self, model: ModelConfig, config: TrainConfig, weights: Weights[float], docs: TokenDataset
-    ) -> None:
-        adam = (config.beta1, config.beta2, config.adam_eps, config.weight_decay)
-        kind = MuonEngine if config.optimizer == "muon" else ReferenceEngine
-        self._engine = kind(model, weights, *adam, GptVariant)
-        self._config, self._docs = config, docs
-        self._reading: Iterator[tuple[int, float]] | None = None  # rest of the current batch
-
-    def resume(self, step: int, weights: Numbers, adam_m: Numbers, adam_v: Numbers) -> None:
-        self.set_weights(weights.tolist())
-        self._engine.n_steps = step
-        self._engine.adam_m, self._engine.adam_v = adam_m.tolist(), adam_v.tolist()
-
-    @property
-    def n_steps(self) -> int:
-        return self._engine.n_steps
-
-    def set_weights(self, numbers: Sequence[float]) -> None:
-        for param, number in zip(self._engine.params, numbers, strict=True):
-            param.data = number
-
-    def flat_weights(self) -> Numbers:
-        return array("d", [param.data for param in self._engine.params])
-
-    def numbers(self) -> tuple[Numbers, Numbers, Numbers]:
-        adam_m, adam_v = array("d", self._engine.adam_m), array("d", self._engine.adam_v)
-        return self.flat_weights(), adam_m, adam_v
-
-    def undo(self) -> None:
-        self.resume(*self._before)
-
-    def run(self, until: int) -> list[float]:
-        if self.n_steps >= until:
-            return []
-        pause_at = perf_counter() + RUN_S
-        self._reading = self._reading or self._read_batch()
-        for n_read, loss in self._reading:
-            if n_read == self._config.batch_size:
-                self._reading = None
-                if not math.isnan(loss):
-                    self._before = self.n_steps, *self.numbers()
-                    self._engine.update(self._config.lr_at(self.n_steps))
-                return [loss]
-            if perf_counter() >= pause_at:
-                break
-        return []
-
-    def backward(self, should_stop: Callable[[], bool]) -> float:
-        batch, self._reading, loss = self._reading or self._read_batch(), None, 0.0
-        for _, loss_so_far in batch:
-            loss = loss_so_far
-            if should_stop():
-                break
-        return loss
-
-    def _read_batch(self) -> Iterator[tuple[int, float]]:
-        """Read the next batch; after each document, yield the document count and loss so far."""
-        first = self.n_steps * self._config.batch_size
-        ids = [i % len(self._docs) for i in range(first, first + self._config.batch_size)]
-        batch, targets = [self._docs[i] for i in ids], [self._docs.targets_of(i) for i in ids]
-        drops = batch_dropout(self._config, self.n_steps)
-        return enumerate(self._engine.backward(batch, targets, drops), start=1)
+    return partial(scalar_nll, gpt_type(model)(model, by_name(model, weights.tolist())))

@@ -10,7 +10,7 @@ from microgpt.data.tokenizer import Document, texts_of
 
 N_CHARACTERS = 1_000_000  # number of training characters that the n-gram models read
 # The law and its error, fitted to trainings with the chosen settings on the texts of the fit
-# (`bench/fit_choice.py`).
+# (`bench/studies/fit_choice.py`).
 CONSTANT, PER_NGRAM_LOSS, PER_OPERATIONS, PER_CHARACTERS = -0.327, 1.108, -0.039, -0.008
 ERROR = 0.17  # standard deviation of the logarithm of the loss, for texts outside the fit
 

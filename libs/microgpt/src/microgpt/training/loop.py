@@ -108,9 +108,20 @@ class TrainingLoop:
         return None
 
     def _add_losses(self, losses: Sequence[float]) -> None:
+        first = self.engine.n_steps - len(losses)
+        losses = [
+            loss if loss or self._has_targets(step) else math.nan
+            for step, loss in enumerate(losses, start=first)
+        ]
         self.losses.extend(losses)
         self.unreported.extend(losses)
         self.history.add(losses)
+
+    def _has_targets(self, step: int) -> bool:
+        """Return whether a step predicts a token that counts; `truncate` may cut off replies."""
+        n, dataset = self.config.batch_size, self.dataset
+        masks = (dataset.mask_of(i % len(dataset)) for i in range(step * n, (step + 1) * n))
+        return any(mask is None or 1 in mask[1:] for mask in masks)
 
     def _next_pause(self) -> int:
         """Return the next step at which to average, evaluate, save a checkpoint or stop."""

@@ -1,5 +1,6 @@
 """Rolling and down-sampled loss history of a training run."""
 
+import math
 from collections import deque
 from collections.abc import Sequence
 
@@ -21,13 +22,14 @@ class LossHistory:
         self.since_point = resume.since_history if resume else (0.0, 0)  # sum and count of losses
 
     def add(self, losses: Sequence[float]) -> None:
-        """Append the losses of consecutive steps."""
-        self.recent.extend(losses[-N_RECENT:])
+        """Append the losses of consecutive steps; NaN is that of a step without targets."""
+        self.recent.extend(loss for loss in losses if not math.isnan(loss))
         total, n = self.since_point
         for loss in losses:
             self._step += 1
-            total, n = total + loss, n + 1
-            if self._step % self._interval == 0:
+            if not math.isnan(loss):
+                total, n = total + loss, n + 1
+            if n and self._step % self._interval == 0:
                 self.points.append(HistoryPoint(self._step, total / n))
                 total, n = 0.0, 0
         self.since_point = total, n
@@ -38,9 +40,11 @@ class LossHistory:
         if n:
             self.points.append(HistoryPoint(self._step, total / n))
             self.since_point = 0.0, 0
-        if val_loss is not None and self.points and self.points[-1].step == self._step:
-            last = self.points.pop()
-            self.points.append(HistoryPoint(last.step, last.loss, val_loss))
+        if val_loss is not None and self.points:
+            last = self.points[-1]  # of an earlier step, if no step since has had a target
+            if last.step == self._step:
+                self.points.pop()
+            self.points.append(HistoryPoint(self._step, last.loss, val_loss))
 
     def replay(
         self, losses: Sequence[float], config: TrainConfig, resume: TrainState | None

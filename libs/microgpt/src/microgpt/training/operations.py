@@ -1,12 +1,12 @@
 """The cost of a training run in operations, which is proportional to its time on any machine."""
 
 from microgpt.config import ModelConfig, TrainConfig
-from microgpt.model import count_params
+from microgpt.model_config import count_params
 from microgpt.newton_schulz import N_ITERATIONS
 
 # A floating-point operation of a matrix product counts as one operation. Other work is counted by
 # its time relative to that of a matrix product, as measured for 80 shapes on an AMD EPYC (Zen 5)
-# (`bench/operations.py`).
+# (`bench/studies/operations.py`).
 ATTENTION = 2.0  # per floating-point operation in attention
 ELEMENTS = 20_000  # per token and layer: normalization, activation, residual connections
 SOFTMAX = 40  # per token and entry of the vocabulary

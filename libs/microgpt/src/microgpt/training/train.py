@@ -2,25 +2,24 @@
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
-from microgpt.config import DType, EngineName, ModelConfig, TrainConfig, check_count, default_lr
-from microgpt.data.bpe import BpeTokenizer, can_learn_bpe
-from microgpt.data.folding import char_tokenizer
-from microgpt.data.split import Split, split
+from microgpt.config import DType, EngineName, TrainConfig, check_count, check_type
+from microgpt.data.contamination import recorded_facts
+from microgpt.data.split import Split, split, split_again
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
+from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer, as_documents
 from microgpt.errors import ConfigError, DataError, TokenizerError
-from microgpt.model import count_params
-from microgpt.model_config import check_whole
+from microgpt.model_config import ModelConfig, check_whole, count_params
 from microgpt.state import TrainedModel, TrainEvent, TrainingPlan, TrainResult, TrainState
-from microgpt.training.choice import DEFAULT_BUDGET, NAMES_SHA256, choose, choose_vocabulary
 from microgpt.training.distillation import Teachers
-from microgpt.training.engines import DEFAULT_DTYPE, check_engine, make_engine, reading_order
-from microgpt.training.finetune import check_shape, extended_tokenizer, inherited
+from microgpt.training.engines import check_engine, make_engine
+from microgpt.training.finetune import inherited
 from microgpt.training.loop import DivergedError, TrainingLoop
+from microgpt.training.options import TrainOptions
+from microgpt.training.planning import plan_training
+from microgpt.training.reading_order import reading_order
 
 __all__ = ["DivergedError", "train"]
 
@@ -49,7 +48,8 @@ def train(
     Args:
         docs: texts or conversations from `load_text` or `load_conversations`, or a `Split` of them.
             With a `Split`, the validation loss is measured 20 times; the result has the weights
-            with the lowest validation loss, and their test loss.
+            with the lowest validation loss, and their test loss. By default, the documents of the
+            parent or a teacher are split as in its training.
         model: model shape; defaults to the shape of the parent, or to a shape that suits the
             documents (`choose`). The vocab_size is set from the tokenizer.
         config: training settings; by default, they suit the documents if neither model nor parent
@@ -95,31 +95,37 @@ def train(
         10
     """
     started = perf_counter()
+    _check_types(
+        ("model", model, ModelConfig), ("config", config, TrainConfig),
+        ("tokenizer", tokenizer, Tokenizer), ("parent", parent, TrainedModel),
+        ("resume", resume, TrainState), ("on_event", on_event, Callable),
+        ("on_state", on_state, Callable), ("should_stop", should_stop, Callable),
+    )  # fmt: skip
     check_engine(engine, dtype, threads)
     if state_every is not None:
         check_count("state_every", state_every)
     if until is not None:
         check_whole("until", until, minimum=0)
-    dtype = dtype or _default_dtype(engine, resume, parent)
-    parts = docs if isinstance(docs, Split) else split(_as_list(docs))
     taught = _with_samples(teachers, teacher_samples)
-    tokenizer = tokenizer or _inherited_tokenizer(parent, taught, parts.docs)
-    if not model and parent:
-        model = replace(parent.model, vocab_size=0)
-    elif not model:
-        fixed = {"block_size": taught.block_size} if taught else {}
-        tokenizer, model, config = _chosen(parts, tokenizer, config, engine, fixed)
-    tokenizer = tokenizer or char_tokenizer(parts.docs)
-    config = config or TrainConfig()
-    model = _with_vocabulary(model, tokenizer)
-    if config.lr is None:
-        config = replace(config, lr=default_lr(model.n_embd))
-    if parent:
-        check_shape(parent, model)
+    parts = docs if isinstance(docs, Split) else split(_not_empty(docs))
+    read = [*(parent.trained_on if parent else ()), *(taught.trained_on if taught else ())]
+    if parts is not docs and (facts := recorded_facts(parts.docs, read)):
+        parts = split_again(parts.docs, facts)
+    dtype = dtype or (resume.dtype if resume else None)
+    options = TrainOptions(engine=engine, dtype=dtype, threads=threads)
+    plan = plan_training(
+        parts,
+        options,
+        model=model,
+        config=config,
+        tokenizer=tokenizer,
+        parent=parent,
+        teachers=taught,
+    ).plan
+    model, config, dtype = plan.model, plan.config, plan.dtype
     if resume:
         _check_resume(resume, model, config, engine, dtype)
     rng = random.Random(config.seed)
-    plan = TrainingPlan(model, config, tokenizer, engine, dtype, parts.facts)
     dataset = _encode_in_order(parts, plan, rng, taught, threads)
     new_engine = make_engine(
         engine,
@@ -133,7 +139,7 @@ def train(
     )
     if parent and not resume:
         drawn = new_engine.flat_weights().tolist()
-        new_engine.set_weights(inherited(parent, model, tokenizer, drawn))
+        new_engine.set_weights(inherited(parent, model, plan.tokenizer, drawn))
     loop = TrainingLoop(
         plan=plan,
         parts=parts,
@@ -152,6 +158,12 @@ def train(
     return loop.run()
 
 
+def _check_types(*arguments: tuple[str, object, Any]) -> None:
+    for name, value, kind in arguments:
+        if value is not None:
+            check_type(name, value, kind)
+
+
 def _with_samples(
     teachers: Sequence[TrainedModel] | Teachers, teacher_samples: int
 ) -> Teachers | None:
@@ -162,53 +174,11 @@ def _with_samples(
     return Teachers(teachers, teacher_samples) if teachers else None
 
 
-def _default_dtype(
-    engine: EngineName, resume: TrainState | None, parent: TrainedModel | None
-) -> DType:
-    if resume:
-        return resume.dtype
-    return parent.dtype if parent and engine == "compiled" else DEFAULT_DTYPE[engine]
-
-
-def _as_list(docs: Iterable[Document]) -> list[Document]:
-    if isinstance(docs, str):
-        raise DataError("docs is a string; pass a list of texts, such as load_text(path)")
-    docs = list(docs)
+def _not_empty(docs: Iterable[Document]) -> Sequence[Document]:
+    docs = as_documents(docs)
     if not docs:
         raise DataError("there are no documents to train on")
     return docs
-
-
-def _inherited_tokenizer(
-    parent: TrainedModel | None, teachers: Teachers | None, docs: Sequence[Document]
-) -> Tokenizer | None:
-    if parent:
-        return extended_tokenizer(parent, docs)
-    return teachers.tokenizer if teachers else None
-
-
-def _chosen(
-    parts: Split,
-    tokenizer: Tokenizer | None,
-    config: TrainConfig | None,
-    engine: EngineName,
-    fixed: dict[str, Any],
-) -> tuple[Tokenizer, ModelConfig, TrainConfig]:
-    """Choose the settings that are not given; Karpathy's names get Karpathy's settings."""
-    text = config.text if config else TrainConfig.text
-    if parts.facts.sha256 == NAMES_SHA256:
-        tokenizer = tokenizer or char_tokenizer(parts.docs)
-        return tokenizer, ModelConfig(**fixed), config or TrainConfig(text=text)
-    budget = DEFAULT_BUDGET[engine]
-    if not tokenizer:
-        vocab_size = choose_vocabulary(parts.train, budget) if can_learn_bpe() else None
-        tokenizer = (
-            char_tokenizer(parts.docs)
-            if vocab_size is None
-            else BpeTokenizer.from_documents(parts.train, vocab_size)
-        )
-    choice = choose(parts, tokenizer, budget, text=text, fixed=fixed)
-    return tokenizer, choice.model, config or choice.config
 
 
 def _encode_in_order(
@@ -235,15 +205,6 @@ def _encode_in_order(
     )
 
 
-def _with_vocabulary(model: ModelConfig, tokenizer: Tokenizer) -> ModelConfig:
-    if model.vocab_size not in (0, tokenizer.vocab_size):
-        raise ConfigError(
-            f"vocab_size is {model.vocab_size}, but the tokenizer has {tokenizer.vocab_size} "
-            "tokens; omit vocab_size"
-        )
-    return replace(model, vocab_size=tokenizer.vocab_size)
-
-
 def _check_resume(
     resume: TrainState, model: ModelConfig, config: TrainConfig, engine: EngineName, dtype: DType
 ) -> None:
@@ -260,5 +221,6 @@ def _check_resume(
         )
     if resume.step > config.steps:
         raise ConfigError(
-            f"steps must be >= {resume.step}, the step of the checkpoint, got {config.steps}"
+            f"steps must be >= {resume.step}, the step of the checkpoint, got {config.steps}; "
+            "it is the total number of steps"
         )

@@ -8,9 +8,11 @@ from typing import Any
 from microgpt.config import DType, ModelConfig, TrainConfig
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.dropout_mask import Dropout, batch_dropout
-from microgpt.model import count_params, init_weights, weight_shapes
+from microgpt.model import init_weights, weight_shapes
+from microgpt.model_config import count_params
 from microgpt.model_variants import GptVariant
-from microgpt.reference import ReferenceEngine, document_loss
+from microgpt.reference import ReferenceEngine
+from microgpt.training.reference_training import accumulate, target_loss
 from microgpt.value import Number, Value, dot, exp, log, relu, total
 
 DIFFERENCE = 1e-5  # step size of central differences; the error is about DIFFERENCE**2 = 1e-10
@@ -96,13 +98,12 @@ def model_error(model: ModelConfig, rng: random.Random) -> float:
     targets = [rng.choice((token, _distribution(model, rng))) for token in tokens[1:]]
     engine = ReferenceEngine(model, weights, gpt_type=GptVariant)
     drop = Dropout(rng.choice(DROPOUTS), seed=rng.randrange(9), n_read=rng.randrange(9))
-    document_loss(engine.gpt, tokens, targets, drop).backward()
+    on_values = GptVariant(model, engine.gpt.weights).with_dropout(drop)
+    target_loss(on_values, tokens, targets).backward()
     grads = iter(param.grad for param in engine.params)
-    gpt: GptVariant[float] = GptVariant(model, weights)
+    gpt = GptVariant(model, weights).with_dropout(drop)
     return max(
-        worst_difference(
-            row, [next(grads) for _ in row], lambda: document_loss(gpt, tokens, targets, drop)
-        )
+        worst_difference(row, [next(grads) for _ in row], lambda: target_loss(gpt, tokens, targets))
         for name in weight_shapes(model)
         for row in weights[name]
     )
@@ -134,14 +135,14 @@ def engine_error(model: ModelConfig, rng: random.Random, dtype: DType) -> float:
     loss = compiled.backward()
     reference = ReferenceEngine(model, weights, gpt_type=GptVariant)
     targets = [dataset.targets_of(i) for i in range(len(docs))]
-    *_, expected_loss = reference.backward(docs, targets, batch_dropout(config, step=0))
+    *_, expected_loss = accumulate(reference, docs, targets, batch_dropout(config, step=0))
     errors = [abs(loss / expected_loss - 1)]
     found, values = compiled.grads(), reference.gpt.weights
     largest = max(abs(param.grad) for param in reference.params)
     for name in weight_shapes(model):
         expected = [value.grad for row in values[name] for value in row]
         grads = [grad for row in found[name] for grad in row]
-        scale = max(largest * NEGLIGIBLE, *map(abs, expected))
+        scale = max(largest * NEGLIGIBLE, *map(abs, expected)) or 1.0  # 0 if autograd is broken
         errors += [abs(a - b) / scale for a, b in zip(expected, grads, strict=True)]
     return max(error if math.isfinite(error) else math.inf for error in errors)
 

@@ -1,6 +1,7 @@
 """POST /microgpt/v1/chat: reply to a conversation."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from fastapi import APIRouter, Request
 
@@ -9,7 +10,7 @@ from microgpt.data.chat_truncation import ChatPrompt
 from microgpt.data.tokenizer import IGNORED_ROLES, Message
 from microgpt_serve.app_state import AppState, StateDep
 from microgpt_serve.errors import ServeError
-from microgpt_serve.generation import run_job
+from microgpt_serve.generation import run_function, run_job
 from microgpt_serve.routes.body import MAX_INLINE_CHARS, BodyRoute
 from microgpt_serve.schemas import MAX_CHARACTERS, ChatMessage, ChatRequest, ChatResponse
 from microgpt_serve.served_model import ServedModel
@@ -25,9 +26,10 @@ async def chat(body: ChatRequest, request: Request, state: StateDep) -> ChatResp
     outside the vocabulary are removed.
     """
     model = state.model
-    prompt = await encode_messages(body.messages, model, state)
+    prompt = await encode_messages(body.messages, model, request, state)
     sampling = Sampling(body.temperature)
-    job = model.gpt.reply_job(prompt, sampling=sampling, max_tokens=body.max_tokens, seed=body.seed)
+    limit = model.max_new_tokens(body.max_tokens)
+    job = model.gpt.reply_job(prompt, sampling=sampling, max_tokens=limit, seed=body.seed)
     (reply,) = await run_job(state, request, model, job)
     return ChatResponse.model_construct(
         role="assistant",
@@ -39,7 +41,7 @@ async def chat(body: ChatRequest, request: Request, state: StateDep) -> ChatResp
 
 
 async def encode_messages(
-    messages: Sequence[ChatMessage], model: ServedModel, state: AppState
+    messages: Sequence[ChatMessage], model: ServedModel, request: Request, state: AppState
 ) -> ChatPrompt:
     """Encode a conversation without system messages, truncated to fit into the context."""
     if not model.gpt.tokenizer.is_chat:
@@ -58,7 +60,6 @@ async def encode_messages(
     if not conversation:
         message = "messages has no user message; add one (the model ignores system messages)"
         raise ServeError(400, message, field="messages")
-    return await state.call(
-        lambda: model.gpt.chat_prompt(conversation),
-        is_slow=n_characters + 2 * len(messages) > MAX_INLINE_CHARS,
-    )
+    encode = partial(model.gpt.chat_prompt, conversation)
+    size = n_characters + 2 * len(messages)
+    return await run_function(state, request, encode, size, MAX_INLINE_CHARS)

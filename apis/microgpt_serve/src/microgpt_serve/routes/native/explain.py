@@ -1,10 +1,17 @@
 """POST /microgpt/v1/explain: explain what the model predicts at each position of a text."""
 
-from fastapi import APIRouter, Request
+from collections.abc import Sequence
+from dataclasses import replace
 
+from fastapi import APIRouter, Request
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from microgpt.data.chat_truncation import ChatPrompt
 from microgpt.data.tokenizer import IGNORED_ROLES, Document, Message
-from microgpt.evaluation.explanation import explain as explain_document
-from microgpt_serve.app_state import StateDep
+from microgpt.evaluation.explanation import Prediction, explain_tokens, explained_tokens
+from microgpt.steps import Steps
+from microgpt_serve.app_state import AppState, StateDep
 from microgpt_serve.errors import ServeError
 from microgpt_serve.explain_schemas import (
     MAX_EXPLAINED,
@@ -12,49 +19,91 @@ from microgpt_serve.explain_schemas import (
     ExplainRequest,
     ExplainResponse,
 )
-from microgpt_serve.routes.body import BodyRoute
+from microgpt_serve.generation import run_steps
+from microgpt_serve.routes.body import JSON_TYPE, BodyRoute
+from microgpt_serve.routes.json_steps import json_steps
+from microgpt_serve.routes.native.chat import encode_messages
+from microgpt_serve.schemas import MAX_ALTERNATIVES
+from microgpt_serve.served_model import ServedModel
 
 router = APIRouter(route_class=BodyRoute)
 
 
-@router.post("/microgpt/v1/explain", summary="Explain the predictions for a text")
-async def explain(body: ExplainRequest, request: Request, state: StateDep) -> ExplainResponse:
+@router.post(
+    "/microgpt/v1/explain",
+    summary="Explain the predictions for a text",
+    response_model=ExplainResponse,
+)
+async def explain(body: ExplainRequest, request: Request, state: StateDep) -> Response:
     """Return the probability of each token of a text, and the most likely tokens instead of it.
 
-    On request, also return attention weights and all activations of one position.
+    A conversation is read as for a chat: the oldest turns are dropped if it does not fit into the
+    context, and characters outside the vocabulary are removed, except from the last reply. On
+    request, also return attention weights and all activations of one position.
     """
-    gpt, text_kind = state.model.gpt, state.model.text
-    document = _document(body)
-    n = 1 + gpt.tokenizer.count_tokens(document)
-    n_numbers = len(body.attention) * min(n, gpt.config.block_size) ** 2 // 2
+    model = state.model
+    document, prompt = await _document(body, request, state)
+    n_characters = len(document if isinstance(document, str) else _joined(document))
+    steps = _steps(body, model, document, prompt)
+    n_tokens = (1 + n_characters) * (1 + body.top // 4)  # four likely tokens take as long as one
+    content = await run_steps(state, request, steps, n_tokens)
+    return Response(content, media_type=JSON_TYPE)
+
+
+def _steps(
+    body: ExplainRequest, model: ServedModel, document: Document, prompt: ChatPrompt | None
+) -> Steps[bytes]:
+    """Compute and encode an explanation."""
+    tokens = explained_tokens(model.gpt.tokenizer, document)
+    n = len(tokens) - 1
+    if n * body.top > MAX_ALTERNATIVES:
+        message = f"top must be <= {MAX_ALTERNATIVES // n} for {n} tokens, got {body.top}"
+        raise ServeError(400, message, field="top")
+    n_numbers = len(body.attention) * min(n, model.gpt.config.block_size) ** 2 // 2
     if n_numbers > MAX_NUMBERS:
         message = f"{n_numbers:,} attention weights are too many; ask for fewer heads"
         raise ServeError(400, message, field="attention")
-    explanation = await state.call(
-        lambda: explain_document(
-            gpt,
-            document,
-            n_alternatives=body.top,
-            attention=body.attention,
-            position=body.position,
-            text_kind=text_kind,
-        ),
-        is_slow=True,
+    encoded: list[bytes] = []
+
+    def encode(prediction: Prediction) -> Prediction:  # fewer objects to collect
+        encoded.append(to_json(prediction))
+        return replace(prediction, alternatives=())
+
+    explanation = yield from explain_tokens(
+        model.gpt,
+        tokens,
+        n_alternatives=body.top,
+        attention=body.attention,
+        position=body.position,
+        has_end=model.text == "lines",
+        change=encode,
     )
-    return ExplainResponse.model_validate(explanation.facts())
+    facts = {**explanation.facts(), "predictions": b"[%b]" % b",".join(encoded)}
+    if prompt:
+        facts["tokens_dropped"] = prompt.tokens_dropped or None
+        facts["unknown_characters"] = prompt.unknown_characters or None
+    return (yield from json_steps(facts))
 
 
-def _document(body: ExplainRequest) -> Document:
-    """Return the text, or the conversation without system messages."""
-    if body.text is not None:
-        return body.text
-    assert body.messages is not None
-    n_characters = sum(len(message.content) for message in body.messages)
+async def _document(
+    body: ExplainRequest, request: Request, state: AppState
+) -> tuple[Document, ChatPrompt | None]:
+    """Return the text, or the conversation as the model reads it, and the prompt before a reply."""
+    if body.messages is None:
+        assert body.text is not None
+        return body.text, None
+    messages = [one for one in body.messages if one.role not in IGNORED_ROLES]
+    reply = []
+    if messages and messages[-1].role == "assistant":
+        reply.append(Message("assistant", messages.pop().content))
+    prompt = await encode_messages(messages, state.model, request, state)
+    document = [*prompt.messages, *reply]
+    n_characters = len(_joined(document))
     if n_characters > MAX_EXPLAINED:
         message = f"messages have {n_characters} characters; at most {MAX_EXPLAINED} are allowed"
         raise ServeError(400, message, field="messages")
-    return [
-        Message(one.role, one.content)  # type: ignore[arg-type]
-        for one in body.messages
-        if one.role not in IGNORED_ROLES
-    ]
+    return document, prompt
+
+
+def _joined(messages: Sequence[Message]) -> str:
+    return "".join(message.content for message in messages)

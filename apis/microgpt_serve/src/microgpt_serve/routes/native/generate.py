@@ -1,9 +1,11 @@
 """POST /microgpt/v1/generate: generate texts."""
 
+from functools import partial
+
 from fastapi import APIRouter, Request
 
 from microgpt_serve.app_state import StateDep
-from microgpt_serve.generation import run_job
+from microgpt_serve.generation import run_function, run_job
 from microgpt_serve.routes.body import MAX_INLINE_CHARS, BodyRoute
 from microgpt_serve.schemas import GenerateRequest, GenerateResponse
 
@@ -18,16 +20,15 @@ async def generate(body: GenerateRequest, request: Request, state: StateDep) -> 
     messages.
     """
     model = state.model
-    job = await state.call(
-        lambda: model.gpt.text_job(
-            body.num_samples,
-            prompts=[body.prompt],
-            sampling=body.sampling,
-            max_tokens=body.max_tokens,
-            seed=body.seed,
-        ),
-        is_slow=len(body.prompt) > MAX_INLINE_CHARS,
+    encode = partial(
+        model.gpt.text_job,
+        body.num_samples,
+        prompts=[body.prompt],
+        sampling=body.sampling,
+        max_tokens=model.max_new_tokens(body.max_tokens),
+        seed=body.seed,
     )
+    job = await run_function(state, request, encode, len(body.prompt), MAX_INLINE_CHARS)
     continuations = await run_job(state, request, model, job)
     decode, known = model.gpt.tokenizer.decode, model.documents
     samples = [body.prompt + decode(one.tokens) for one in continuations]

@@ -1,17 +1,23 @@
 """POST /microgpt/v1/score: how much texts surprise the model."""
 
 from fastapi import APIRouter, Request
+from starlette.responses import Response
 
+from microgpt.evaluation.scoring import Scorer
+from microgpt.steps import Steps
+from microgpt.storage.calibration_file import Calibration
 from microgpt_serve.app_state import StateDep
 from microgpt_serve.errors import ServeError
-from microgpt_serve.routes.body import BodyRoute
+from microgpt_serve.generation import run_steps
+from microgpt_serve.routes.body import JSON_TYPE, BodyRoute
+from microgpt_serve.routes.json_steps import json_steps
 from microgpt_serve.schemas import MAX_CHARACTERS, ScoreRequest, ScoreResponse, TextScore
 
 router = APIRouter(route_class=BodyRoute)
 
 
-@router.post("/microgpt/v1/score", summary="Score texts")
-async def score(body: ScoreRequest, request: Request, state: StateDep) -> ScoreResponse:
+@router.post("/microgpt/v1/score", summary="Score texts", response_model=ScoreResponse)
+async def score(body: ScoreRequest, request: Request, state: StateDep) -> Response:
     """Return how much each text surprises the model, in bits per character.
 
     The same as `microgpt score`. If the model is calibrated, also return percentiles.
@@ -23,17 +29,22 @@ async def score(body: ScoreRequest, request: Request, state: StateDep) -> ScoreR
     if n_characters > MAX_CHARACTERS:
         message = f"texts have {n_characters} characters; at most {MAX_CHARACTERS} are allowed"
         raise ServeError(400, message, field="texts")
-    scores = await state.call(lambda: scorer.score(body.texts), is_slow=True)
-    calibration = model.calibration
-    return ScoreResponse(
-        scores=[
-            TextScore(
-                bits_per_character=one.bits_per_character,
-                bits=one.bits,
-                n_unknown=one.n_unknown,
-                percentile=calibration.percentile(one.bits_per_character) if calibration else None,
-                character_bits=one.character_bits.tolist() if body.characters else None,
-            )
-            for one in scores
-        ]
-    )
+    steps = _steps(scorer, model.calibration, body)
+    content = await run_steps(state, request, steps, n_characters + len(body.texts))
+    return Response(content, media_type=JSON_TYPE)
+
+
+def _steps(scorer: Scorer, calibration: Calibration | None, body: ScoreRequest) -> Steps[bytes]:
+    """Compute and encode the scores."""
+    scores = yield from scorer.steps(body.texts)
+    response = [
+        TextScore.model_construct(
+            bits_per_character=one.bits_per_character,
+            bits=one.bits,
+            n_unknown=one.n_unknown,
+            percentile=calibration.percentile(one.bits_per_character) if calibration else None,
+            character_bits=one.character_bits.tolist() if body.characters else None,
+        )
+        for one in scores
+    ]
+    return (yield from json_steps({"scores": response}))

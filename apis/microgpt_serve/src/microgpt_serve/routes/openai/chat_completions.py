@@ -7,9 +7,9 @@ from microgpt_serve.app_state import StateDep
 from microgpt_serve.errors import ServeError
 from microgpt_serve.routes.body import BodyRoute
 from microgpt_serve.routes.native.chat import encode_messages
-from microgpt_serve.routes.openai.choice import Choice, TextUpdate
+from microgpt_serve.routes.openai.choice import GeneratedChoice, TextUpdate
 from microgpt_serve.routes.openai.request_schemas import ChatCompletionRequest
-from microgpt_serve.routes.openai.response_builder import JsonObject, ResponseBuilder, most_likely
+from microgpt_serve.routes.openai.response_builder import JsonObject, ResponseBuilder
 from microgpt_serve.routes.openai.response_schemas import (
     ChatChoice,
     ChatCompletion,
@@ -17,7 +17,6 @@ from microgpt_serve.routes.openai.response_schemas import (
     ChosenTokenLogprob,
     TokenLogprob,
 )
-from microgpt_serve.schemas import MAX_NEW_TOKENS
 
 router = APIRouter(route_class=BodyRoute)
 
@@ -41,13 +40,12 @@ async def chat_completions(
     if body.top_logprobs is not None and not body.logprobs:
         raise ServeError(400, "top_logprobs requires logprobs: true", field="top_logprobs")
     limits = [limit for limit in (body.max_tokens, body.max_completion_tokens) if limit]
-    limits = [min(limit, MAX_NEW_TOKENS) for limit in limits]
-    prompt = await encode_messages(body.messages, model, state)
+    prompt = await encode_messages(body.messages, model, request, state)
     job = model.gpt.reply_job(
         prompt,
         body.n or 1,
         sampling=body.sampling,
-        max_tokens=min(limits, default=None),
+        max_tokens=model.max_new_tokens(min(limits, default=None)),
         seed=body.seed_or_random(),
     )
     dropped = {
@@ -63,40 +61,42 @@ class _ChatCompletionBuilder(ResponseBuilder):
     id_prefix = "chatcmpl"
     object_name, chunk_name = "chat.completion", "chat.completion.chunk"
 
-    def choice_object(self, choice: Choice, update: TextUpdate) -> ChatChoice:
+    def choice_object(self, choice: GeneratedChoice, update: TextUpdate) -> ChatChoice:
         return {
             "index": choice.index,
             "message": {"role": "assistant", "content": choice.text},
-            "logprobs": self._logprobs(choice, update),
+            "logprobs": self._logprobs(update),
             "finish_reason": choice.finish_reason,
         }
 
-    def chunks(self, choice: Choice, update: TextUpdate) -> list[JsonObject]:
+    def chunks(self, choice: GeneratedChoice, update: TextUpdate) -> list[JsonObject]:
         chunks, is_first = list[JsonObject](), not update.offset
         has_more = update.text or (update.tokens and self.n_top_logprobs is not None)
         if has_more or (choice.finish_reason and is_first):
             delta = {"role": "assistant"} if is_first else {}
             delta["content"] = update.text
-            chunk = self._chunk(choice, delta, logprobs=self._logprobs(choice, update))
+            chunk = self._chunk(choice, delta, logprobs=self._logprobs(update))
             chunks.append({**chunk, **self.extra} if is_first else chunk)
         if choice.finish_reason:
             chunks.append(self._chunk(choice, {}, finish_reason=choice.finish_reason))
         return chunks
 
-    def _chunk(self, choice: Choice, delta: dict[str, str], **others: object) -> JsonObject:
+    def _chunk(
+        self, choice: GeneratedChoice, delta: dict[str, str], **others: object
+    ) -> JsonObject:
         chunk = {"index": choice.index, "delta": delta, "logprobs": None, "finish_reason": None}
         return {**self.head, "choices": [{**chunk, **others}]}
 
-    def _logprobs(self, choice: Choice, update: TextUpdate) -> ChatLogprobs | None:
+    def _logprobs(self, update: TextUpdate) -> ChatLogprobs | None:
         if (n := self.n_top_logprobs) is None:
             return None
         content: list[ChosenTokenLogprob] = []
-        for token, row in zip(update.tokens, self.log_probabilities(choice, update), strict=True):
+        for token, row in zip(update.tokens, update.likely, strict=True):
             assert row is not None  # the prompt is never empty, so every token has a context
-            others = [self._logprob(other, row) for other in most_likely(row, n, token) if n]
+            others = [self._logprob(other, row) for other in row if n]
             content.append({**self._logprob(token, row), "top_logprobs": others})
         return {"content": content, "refusal": None}
 
-    def _logprob(self, token: int, row: list[float]) -> TokenLogprob:
+    def _logprob(self, token: int, row: dict[int, float]) -> TokenLogprob:
         text, in_bytes = self.model.gpt.tokenizer.label(token), self.token_bytes(token)
         return {"token": text, "logprob": row[token], "bytes": in_bytes}

@@ -11,6 +11,10 @@ from microgpt.batching.stop_strings import REPLACEMENT_CHARACTER, cut_at_stop, s
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.sampling import Continuation, FinishReason
 
+# Log-probabilities of the most likely tokens at a position, in order, and of the token that came;
+# None for the first token of a text, because it has no context.
+Likely = dict[int, float] | None
+
 
 class TextUpdate(NamedTuple):
     """The text and tokens added to a choice since the previous update."""
@@ -19,9 +23,10 @@ class TextUpdate(NamedTuple):
     tokens: list[int]  # may end with the stop token, which is not part of the text
     offset: int  # number of characters in previous updates
     n_before: int  # number of tokens in previous updates; a token may be sent after its text
+    likely: Sequence[Likely] = ()  # for each token, if log-probabilities are requested
 
 
-class Choice:
+class GeneratedChoice:
     """Text that grows during generation, with its tokens and finish reason."""
 
     def __init__(
@@ -50,14 +55,15 @@ class Choice:
         decoded = text = self._tokenizer.decode(continuation.tokens)
         if continuation.finish_reason is None:
             text = text.rstrip(REPLACEMENT_CHARACTER)
-        self.text = cut_at_stop(text, self._stop)
+        n_stable = len(self.text)
+        self.text = cut_at_stop(text, self._stop, n_stable)
         if len(self.text) < len(text):
             self.finish_reason = "stop"
         elif continuation.finish_reason:
             self.finish_reason = continuation.finish_reason
             self.stop_token = continuation.stop_token
         else:
-            self.text = stable_prefix(text, self._stop)
+            self.text = stable_prefix(text, self._stop, n_stable)
         self.tokens = tokens = continuation.tokens
         if len(self.text) < len(decoded):  # drop the tokens after the stop string
             decode, counts = self._tokenizer.decode, range(len(tokens) + 1)

@@ -1,18 +1,20 @@
 """POST /v1/completions: generate texts (OpenAI-compatible)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from microgpt_serve.app_state import StateDep
 from microgpt_serve.errors import ServeError
+from microgpt_serve.generation import run_function
 from microgpt_serve.routes.body import MAX_INLINE_CHARS, BodyRoute
-from microgpt_serve.routes.openai.choice import Choice, TextUpdate
+from microgpt_serve.routes.openai.choice import GeneratedChoice, TextUpdate
 from microgpt_serve.routes.openai.request_schemas import CompletionRequest
-from microgpt_serve.routes.openai.response_builder import JsonObject, ResponseBuilder, most_likely
+from microgpt_serve.routes.openai.response_builder import JsonObject, ResponseBuilder
 from microgpt_serve.routes.openai.response_schemas import Completion, CompletionChoice, Logprobs
-from microgpt_serve.schemas import MAX_CHARACTERS, MAX_NEW_TOKENS, MAX_SAMPLES
+from microgpt_serve.schemas import MAX_CHARACTERS, MAX_SAMPLES
 from microgpt_serve.served_model import ServedModel
 
 router = APIRouter(route_class=BodyRoute)
@@ -38,16 +40,15 @@ async def completions(body: CompletionRequest, request: Request, state: StateDep
     if (length := sum(map(len, prompts))) > MAX_CHARACTERS:
         message = f"the total length of the prompts must be <= {MAX_CHARACTERS}, got {length}"
         raise ServeError(400, message, field="prompt")
-    job = await state.call(
-        lambda: model.gpt.text_job(
-            n,
-            prompts=prompts,
-            sampling=body.sampling,
-            max_tokens=min(body.max_tokens, MAX_NEW_TOKENS) if body.max_tokens else None,
-            seed=body.seed_or_random(),
-        ),
-        is_slow=length > MAX_INLINE_CHARS,
+    encode = partial(
+        model.gpt.text_job,
+        n,
+        prompts=prompts,
+        sampling=body.sampling,
+        max_tokens=model.max_new_tokens(body.max_tokens),
+        seed=body.seed_or_random(),
     )
+    job = await run_function(state, request, encode, length, MAX_INLINE_CHARS)
     if body.echo and job.tokens_dropped:
         size = model.gpt.config.block_size
         message = f"with echo, a prompt must fit into the context of {size} tokens; omit echo"
@@ -64,13 +65,13 @@ async def completions(body: CompletionRequest, request: Request, state: StateDep
 class _CompletionBuilder(ResponseBuilder):
     id_prefix, object_name, chunk_name = "cmpl", "text_completion", "text_completion"
 
-    def chunks(self, choice: Choice, update: TextUpdate) -> list[JsonObject]:
+    def chunks(self, choice: GeneratedChoice, update: TextUpdate) -> list[JsonObject]:
         if not (update.text or update.tokens or choice.finish_reason):
             return []
         head = self.head if update.offset else {**self.head, **self.extra}
         return [{**head, "choices": [self.choice_object(choice, update)]}]
 
-    def choice_object(self, choice: Choice, update: TextUpdate) -> CompletionChoice:
+    def choice_object(self, choice: GeneratedChoice, update: TextUpdate) -> CompletionChoice:
         return {
             "index": choice.index,
             "text": update.text,
@@ -78,17 +79,17 @@ class _CompletionBuilder(ResponseBuilder):
             "finish_reason": choice.finish_reason,
         }
 
-    def _logprobs(self, choice: Choice, update: TextUpdate) -> Logprobs | None:
-        if (n := self.n_top_logprobs) is None:
+    def _logprobs(self, choice: GeneratedChoice, update: TextUpdate) -> Logprobs | None:
+        if self.n_top_logprobs is None:
             return None
         text_of = self.model.gpt.tokenizer.label
-        pairs = list(zip(update.tokens, self.log_probabilities(choice, update), strict=True))
+        pairs = zip(update.tokens, update.likely, strict=True)
         return {
             "tokens": list(map(text_of, update.tokens)),
             "token_logprobs": [row[token] if row else None for token, row in pairs],
             "top_logprobs": [
-                {text_of(one): row[one] for one in most_likely(row, n, token)} if row else None
-                for token, row in pairs
+                {text_of(one): value for one, value in row.items()} if row else None
+                for row in update.likely
             ],
             "text_offset": choice.offsets(update),
         }

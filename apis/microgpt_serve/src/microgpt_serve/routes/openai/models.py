@@ -30,7 +30,7 @@ async def model_of(name: str, state: StateDep) -> Model:
     model = state.model
     if name != model.name:
         message = f"model {name!r:.80} does not exist; use {model.name}"
-        raise ServeError(404, message, field="model")
+        raise ServeError(404, message, field="model", code="model_not_found")
     return _model(model)
 
 

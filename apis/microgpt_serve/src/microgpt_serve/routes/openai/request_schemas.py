@@ -13,6 +13,7 @@ from pydantic import (
     Field,
     GetPydanticSchema,
     ValidationError,
+    ValidationInfo,
     ValidatorFunctionWrapHandler,
     WrapValidator,
 )
@@ -20,18 +21,16 @@ from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import no_info_plain_validator_function
 
-from microgpt.config import DEFAULT_TEMPERATURE, MAX_SIZE, Sampling
+from microgpt.config import DEFAULT_TEMPERATURE, MAX_SEED, MAX_SIZE, Sampling
 from microgpt_serve.schemas import (
     MAX_CHARACTERS,
     MAX_SAMPLES,
-    NOT_BLANK,
     WHOLE_FLOAT,
     ChatMessage,
     Count,
     Messages,
     Probability,
     RequestBody,
-    Seed,
     Temperature,
     TopK,
     TopP,
@@ -41,6 +40,7 @@ MAX_STOPS = 4
 MAX_LOGPROBS = 20
 MAX_LABEL = 512  # maximum number of characters in an ignored field, as in OpenAI's API
 MAX_PAIRS = 16  # maximum number of metadata entries, as in OpenAI's API
+MIN_SEED = -(2**63)  # as in OpenAI's API
 SEED_BITS = 53  # every JSON parser represents integers of this size exactly
 
 
@@ -77,8 +77,10 @@ def _validate_prompt(prompt: Any, check: ValidatorFunctionWrapHandler) -> Any:
         raise PydanticCustomError("prompt", message) from None
 
 
-def _join_parts(content: Any) -> Any:
-    """Join the text parts of a message."""
+def _join_parts(content: Any, info: ValidationInfo) -> Any:
+    """Join the text parts of a message. Only the user's content must not be null."""
+    if content is None and info.data.get("role") != "user":
+        return ""
     if not isinstance(content, list):
         return content
     texts: list[Any] = [
@@ -100,7 +102,6 @@ _PARTS = {
         "properties": {"type": {"const": "text"}, "text": _TEXT},
         "required": ["type", "text"],
     },
-    "contains": {"properties": {"text": {"pattern": NOT_BLANK}}},
 }
 Stops = Annotated[
     list[Annotated[str, Field(min_length=1)]],
@@ -124,6 +125,13 @@ _Tokens = Annotated[
 ]
 _Prompts = Annotated[list[Entry], Field(min_length=1, max_length=MAX_SAMPLES, fail_fast=True)]
 _Label = Annotated[str, Field(max_length=MAX_LABEL)]
+_Labels = Annotated[dict[_Label, _Label], Field(max_length=MAX_PAIRS)]
+_Seed = Annotated[
+    int,
+    Field(ge=MIN_SEED, le=MAX_SEED),
+    WHOLE_FLOAT,
+    WithJsonSchema({"type": "integer", "minimum": MIN_SEED, "exclusiveMaximum": MAX_SEED + 1}),
+]
 _NLogprobs = Annotated[int, Field(ge=0, le=MAX_LOGPROBS), WHOLE_FLOAT]
 _IGNORED = Field(None, description="Ignored.")
 
@@ -161,10 +169,10 @@ class OpenAIRequest(RequestBody):
         Field(ge=1, le=MAX_SAMPLES, description="Number of choices per prompt."),
         WHOLE_FLOAT,
     ] = None
-    seed: Seed | None = Field(
+    seed: _Seed | None = Field(
         None,
         description="Seed of the first choice; incremented by 1 for each further choice. "
-        "Default: random.",
+        "2^63 is added to a negative seed. Default: random.",
     )
     stop: Stops | None = None
     stream: bool | None = Field(
@@ -174,7 +182,12 @@ class OpenAIRequest(RequestBody):
     user: str | None = _IGNORED
     safety_identifier: _Label | None = _IGNORED
     prompt_cache_key: _Label | None = _IGNORED
-    metadata: Annotated[dict[_Label, _Label], Field(max_length=MAX_PAIRS)] | None = _IGNORED
+    prompt_cache_options: _Labels | None = _IGNORED
+    prompt_cache_retention: _Label | None = _IGNORED
+    metadata: _Labels | None = _IGNORED
+    reasoning_effort: _Label | None = _IGNORED
+    service_tier: _Label | None = _IGNORED
+    store: bool | None = _IGNORED
     verbosity: Literal["low", "medium", "high"] | None = _IGNORED
 
     frequency_penalty: Annotated[Any, unsupported_except(0)] = None
@@ -193,12 +206,12 @@ class OpenAIRequest(RequestBody):
 
     def seed_or_random(self) -> int:
         """Return the seed of the request, or a random seed if there is none."""
-        return secrets.randbits(SEED_BITS) if self.seed is None else self.seed
+        return secrets.randbits(SEED_BITS) if self.seed is None else self.seed % (MAX_SEED + 1)
 
     @property
     def includes_usage(self) -> bool:
         """Whether a stream ends with an event that contains the token counts."""
-        return bool(self.stream_options and self.stream_options.include_usage)
+        return bool(self.stream and self.stream_options and self.stream_options.include_usage)
 
 
 class CompletionRequest(OpenAIRequest):
@@ -238,12 +251,12 @@ class ChatCompletionMessage(ChatMessage):
 
     content: Annotated[
         str,
-        Field(min_length=1),
         BeforeValidator(_join_parts),
-        WithJsonSchema({"anyOf": [{**_TEXT, "pattern": NOT_BLANK}, _PARTS]}),
+        WithJsonSchema({"anyOf": [_TEXT, _PARTS, {"type": "null"}]}),
     ]
+    name: _Label | None = _IGNORED
+    provider_specific_fields: Any = Field(None, description="Ignored; litellm adds it to replies.")
 
-    name: Annotated[Any, unsupported_except()] = None
     refusal: Annotated[Any, unsupported_except()] = None
     annotations: Annotated[Any, unsupported_except([])] = None
     audio: Annotated[Any, unsupported_except()] = None
@@ -265,18 +278,17 @@ class ChatCompletionRequest(OpenAIRequest):
         None, description="Number of most likely tokens to return per position; requires logprobs."
     )
 
-    audio: Annotated[Any, unsupported_except()] = None
-    function_call: Annotated[Any, unsupported_except("none", "auto")] = None
+    tools: Annotated[Any, unsupported_except([])] = None
+    tool_choice: Annotated[Any, unsupported_except("none", "auto")] = None
     functions: Annotated[Any, unsupported_except([])] = None
+    function_call: Annotated[Any, unsupported_except("none", "auto")] = None
+    audio: Annotated[Any, unsupported_except()] = None
     modalities: Annotated[Any, unsupported_except(["text"])] = None
+    moderation: Annotated[Any, unsupported_except()] = None
     parallel_tool_calls: Annotated[Any, unsupported_except(True, False)] = None
     prediction: Annotated[Any, unsupported_except()] = None
-    reasoning_effort: Annotated[Any, unsupported_except()] = None
     response_format: Annotated[Any, unsupported_except({"type": "text"})] = None
-    service_tier: Annotated[Any, unsupported_except("auto", "default")] = None
-    store: Annotated[Any, unsupported_except(False)] = None
-    tool_choice: Annotated[Any, unsupported_except("none", "auto")] = None
-    tools: Annotated[Any, unsupported_except([])] = None
+    web_search_options: Annotated[Any, unsupported_except()] = None
 
     model_config = ConfigDict(
         json_schema_extra={

@@ -1,23 +1,24 @@
 """Build complete and streamed responses to OpenAI-compatible requests."""
 
-import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from heapq import nlargest
 from typing import ClassVar, TypeVar
+from uuid import uuid4
 
 from fastapi import Request
 from pydantic_core import to_json
 from starlette.responses import Response
 
 from microgpt.sampling import Continuation, Job
+from microgpt.steps import Steps, finish
 from microgpt_serve.app_state import AppState
-from microgpt_serve.generation import stream_job
+from microgpt_serve.generation import run_steps, stream_job
 from microgpt_serve.routes.body import JSON_TYPE
-from microgpt_serve.routes.openai.choice import Choice, TextUpdate
+from microgpt_serve.routes.openai.choice import GeneratedChoice, TextUpdate
+from microgpt_serve.routes.openai.log_probabilities import LogProbabilities
 from microgpt_serve.routes.openai.request_schemas import OpenAIRequest
 from microgpt_serve.routes.openai.response_schemas import Usage
 from microgpt_serve.routes.openai.server_sent_events import DONE, EventStream, event
@@ -50,23 +51,31 @@ class ResponseBuilder(ABC):
         pairs = zip(prompts, self.echoes or [()] * len(prompts), strict=True)
         repeated = [pair for pair in pairs for _ in self.job.seeds]
         self.choices = [
-            Choice(i, tokenizer, stop=stop, prompt=prompt, echo=echo)
+            GeneratedChoice(i, tokenizer, stop=stop, prompt=prompt, echo=echo)
             for i, (prompt, echo) in enumerate(repeated)
         ]
+        self._log_probabilities: LogProbabilities | None = None
+        if self.n_top_logprobs is not None:
+            self._log_probabilities = LogProbabilities(
+                self.model.gpt, self.job, self.n_top_logprobs, is_stream=bool(self.body.stream)
+            )
+            has_new = self.body.max_tokens != 0
+            self._log_probabilities.check_size(self.echoes, has_new=has_new)
         self.head: JsonObject = {
-            "id": f"{self.id_prefix}-{self.request.scope['request_id']}",
+            "id": f"{self.id_prefix}-{uuid4().hex}",
             "object": self.chunk_name if self.body.stream else self.object_name,
             "created": int(time.time()),
             "model": self.model.name,
             "system_fingerprint": self.model.version,
+            **({"usage": None} if self.body.includes_usage else {}),
         }
 
     @abstractmethod
-    def choice_object(self, choice: Choice, update: TextUpdate) -> JsonObject:
+    def choice_object(self, choice: GeneratedChoice, update: TextUpdate) -> JsonObject:
         """Return a choice, or a streamed update to it, as a JSON object."""
 
     @abstractmethod
-    def chunks(self, choice: Choice, update: TextUpdate) -> list[JsonObject]:
+    def chunks(self, choice: GeneratedChoice, update: TextUpdate) -> list[JsonObject]:
         """Return the stream events for an update to a choice."""
 
     async def respond(self) -> Response:
@@ -75,23 +84,30 @@ class ResponseBuilder(ABC):
             return EventStream(self._events())
         async for _ in self._generate():
             pass
-        return Response(await self._call(self._whole_body), media_type=JSON_TYPE)
+        return Response(await self._run(self._whole_body(), self._n_new), media_type=JSON_TYPE)
 
-    def _whole_body(self) -> bytes:
-        choices = [self.choice_object(choice, choice.update()) for choice in self.choices]
-        return to_json({**self.head, **self.extra, "choices": choices, "usage": self._usage()})
+    def _whole_body(self) -> Steps[bytes]:
+        choices = list[bytes]()
+        for choice in self.choices:
+            update = yield from self._update(choice)
+            choices.append(to_json(self.choice_object(choice, update)))
+        rest = to_json({**self.head, **self.extra, "usage": self._usage()})
+        return b'%b,"choices":[%b]}' % (rest[:-1], b",".join(choices))
 
     async def _events(self) -> AsyncGenerator[bytes, None]:
         """Yield encoded events as the choices grow, ending with DONE."""
         open_choices = self.choices
 
-        def new_events() -> bytes:
-            chunks = [self.chunks(choice, choice.update()) for choice in open_choices]
-            return b"".join(event(chunk) for one in chunks for chunk in one)
+        def new_events() -> Steps[bytes]:
+            events = list[bytes]()
+            for choice in open_choices:
+                update = yield from self._update(choice)
+                events += map(event, self.chunks(choice, update))
+            return b"".join(events)
 
         async with aclosing(self._generate()) as steps:
             async for _ in steps:
-                events = await self._call(new_events)
+                events = await self._run(new_events())
                 open_choices = [one for one in open_choices if not one.finish_reason]
                 if events and open_choices:
                     yield events
@@ -115,33 +131,29 @@ class ResponseBuilder(ABC):
                 if all(choice.finish_reason for choice in self.choices):
                     return
 
-    async def _call(self, function: Callable[[], T]) -> T:
-        """Call a function, in a thread if it computes log-probabilities, because this is slow."""
-        if self.n_top_logprobs is None:
-            return function()
-        return await asyncio.to_thread(function)
+    async def _run(self, steps: Steps[T], n_tokens: int = 0) -> T:
+        """Run steps, in a thread if they compute log-probabilities, because this is slow."""
+        if self._log_probabilities is None:
+            return finish(steps)
+        return await run_steps(self.state, self.request, steps, n_tokens, is_begun=True)
+
+    def _update(self, choice: GeneratedChoice) -> Steps[TextUpdate]:
+        if self._log_probabilities is None:
+            return choice.update()
+        return (yield from self._log_probabilities.add_to(choice, choice.update()))
+
+    @property
+    def _n_new(self) -> int:
+        return sum(len(choice.tokens) for choice in self.choices)
 
     def _usage(self) -> Usage:
         n_prompt = sum(map(len, self.job.prompts))
-        n_new = sum(len(choice.tokens) for choice in self.choices)
+        n_new = self._n_new
         return {
             "prompt_tokens": n_prompt,
             "completion_tokens": n_new,
             "total_tokens": n_prompt + n_new,
         }
-
-    def log_probabilities(self, choice: Choice, update: TextUpdate) -> list[list[float] | None]:
-        """Return log-probabilities over the vocabulary at the position of each new token.
-
-        The entry is None for the first token of a text, because it has no context.
-        """
-        if not update.tokens:
-            return []
-        known = len(choice.prompt) + len(choice.tokens) + (choice.stop_token is not None)
-        first = known - len(update.tokens) - 1  # position before the first new token
-        read = [*choice.prompt, *choice.tokens][: known - 1]
-        rows = self.model.gpt.log_probabilities(read, max(first, 0)) if read else []
-        return [*([None] if first < 0 else []), *rows]
 
     def token_bytes(self, token: int) -> list[int] | None:
         """Return the UTF-8 bytes of a token, or None for a special token."""
@@ -150,9 +162,3 @@ class ResponseBuilder(ABC):
             return None
         name = tokenizer.names[token]
         return list(name.encode() if isinstance(name, str) else name)
-
-
-def most_likely(row: Sequence[float], n: int, token: int) -> list[int]:
-    """Return the n most likely tokens, plus `token` if missing. The lowest id wins ties."""
-    tokens = nlargest(n, range(len(row)), key=row.__getitem__)
-    return tokens if token in tokens else [*tokens, token]

@@ -78,7 +78,7 @@ class Completion(ResponseBase):
         ]
     ]
     choices: list[CompletionChoice]
-    usage: NotRequired[Usage]
+    usage: NotRequired[Usage | None]
 
 
 class TokenLogprob(TypedDict):

@@ -1,1 +1,4 @@
-"""Batched decoding with a KV cache."""
+"""Batched decoding with a KV cache.
+
+Layout: rows. See `microgpt.engine` and docs/performance.md#decoding.
+"""

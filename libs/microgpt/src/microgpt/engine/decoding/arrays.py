@@ -1,5 +1,7 @@
 """Arrays of a decoder.
 
+Layout: rows, and a KV cache with keys in blocks of one vector of tokens, a row per feature, and
+values with a row per token. See docs/performance.md#decoding.
 Shapes: C = n_embd, V = vocab_size, L = n_layer, T = block_size, N = rows, n = sequences.
 """
 

@@ -1,9 +1,10 @@
 """Decode many sequences token by token; compiled version of `sampling.decode` and `Gpt.forward`.
 
-Each decoding step reads one token of every active sequence, or several tokens of a prompt. Each
-token is a row of the arrays. Only the matrix products process several rows together, so the result
-of a sequence does not depend on the other sequences.
+Each decoding step reads one token of every active sequence, or several tokens of a prompt. Only the
+matrix products process several rows together, so the result of a sequence does not depend on the
+other sequences.
 
+Layout: rows; each token of a step is a row. See docs/performance.md#decoding.
 Shapes: C = n_embd, D = head_dim, V = vocab_size, L = n_layer, T = block_size, N = rows,
 n = sequences.
 """

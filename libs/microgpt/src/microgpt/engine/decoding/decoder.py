@@ -1,4 +1,7 @@
-"""Batched decoding of many sequences, about 20 ms per call."""
+"""Batched decoding of many sequences, about 20 ms per call.
+
+Layout: a row per sequence, as in `Sequences`; rows in the kernel. See docs/performance.md#decoding.
+"""
 
 from collections.abc import Sequence
 from time import perf_counter
@@ -7,7 +10,7 @@ import numpy as np
 
 from microgpt.config import ModelConfig
 from microgpt.engine import mersenne
-from microgpt.engine.architecture import architecture_of
+from microgpt.engine.architecture import architecture_bytes, architecture_of
 from microgpt.engine.decoding.arrays import (
     BROKEN,
     FORBIDDEN,
@@ -24,7 +27,7 @@ from microgpt.engine.decoding.arrays import (
 from microgpt.engine.machine_code import EntryPoint
 from microgpt.engine.weights import DecodeWeights
 from microgpt.errors import PromptError
-from microgpt.model import count_params
+from microgpt.model_config import count_params
 from microgpt.sampling import (
     NO_TOKEN_LEFT_MESSAGE,
     NOT_FINITE_MESSAGE,
@@ -72,11 +75,9 @@ class Decoder:
         most_slots = max(1, min(max_slots, CACHE_BYTES // (slot_size * np.dtype(dtype).itemsize)))
         n_slots = min(len(prompts), most_slots)
         self.sequences = _new_sequences(model, dtype, prompts, rules, n_slots)
-        if seeds and rules.sampling.temperature:
-            uniforms = self.sequences.uniforms
-            uniforms[:] = mersenne.uniforms(seeds, uniforms.shape[1])
-        self._architecture = architecture_of(model, dtype)
-        self._weights = weights
+        self._seeds = seeds if rules.sampling.temperature else ()
+        self._n_drawn = 0  # number of random numbers drawn for each sequence
+        self._model, self._dtype, self._weights = model, dtype, weights
         most_rows = 1 + 4 * WORK_5_MS // count_params(model)  # a step cannot be interrupted
         # Unused slots are never accessed, so the operating system allocates no memory for them.
         self.arrays = arrays or DecodeArrays(
@@ -87,18 +88,33 @@ class Decoder:
 
     def run(self) -> bool:
         """Decode for about 20 ms; return whether any sequence is still running."""
+        s = self.sequences
+        self._draw(int((s.n_tokens - s.n_prompt).max()) + self._n_tokens + 1)
+        n_positions = int(s.n_tokens.max()) + self._n_tokens  # read at the most
+        architecture = architecture_of(self._model, self._dtype, n_positions)
         started = perf_counter()
-        n_read = decode(
-            self._weights, self.arrays, self.sequences, self._architecture, self._n_tokens
-        )
+        n_read = decode(self._weights, self.arrays, s, architecture, self._n_tokens)
         speed = n_read / (perf_counter() - started)
         self._n_tokens = max(1, min(int(speed * RUN_S), 10 * self._n_tokens))
         return RUNNING in self.sequences.status
 
+    def _draw(self, n: int) -> None:
+        """Draw at least n random numbers per sequence; all would often be far too many."""
+        most = self.sequences.uniforms.shape[1]
+        if self._seeds and self._n_drawn < min(n, most):
+            self._n_drawn = min(max(n, 2 * self._n_drawn), most)
+            drawn = mersenne.uniforms(self._seeds, self._n_drawn)
+            self.sequences.uniforms[:, : self._n_drawn] = drawn
+
     def tokens(self, rows: slice = slice(None)) -> list[list[int]]:
         """Return the new tokens of the selected sequences so far."""
         s = self.sequences
-        arrays = (s.tokens[rows].tolist(), s.n_prompt[rows].tolist(), s.n_tokens[rows].tolist())
+        width = int(s.n_tokens[rows].max(initial=0))  # the rest, if max_tokens is large, is empty
+        arrays = (
+            s.tokens[rows, :width].tolist(),
+            s.n_prompt[rows].tolist(),
+            s.n_tokens[rows].tolist(),
+        )
         return [tokens[start:end] for tokens, start, end in zip(*arrays, strict=True)]
 
     def continuations(self, rows: slice = slice(None)) -> list[Continuation]:
@@ -122,6 +138,13 @@ class Decoder:
             raise PromptError(NOT_FINITE_MESSAGE)
         if status == STUCK:
             raise PromptError(NO_TOKEN_LEFT_MESSAGE)
+
+
+def context_bytes(model: ModelConfig, dtype: str) -> int:
+    """Return the memory that one sequence of a full context takes, without the weights."""
+    per_token = 2 * model.n_layer * model.n_embd + model.n_head  # keys, values, attention weights
+    n_bytes = model.block_size * (per_token * np.dtype(dtype).itemsize + 2 * 8)  # tokens, uniforms
+    return n_bytes + architecture_bytes(model, dtype)
 
 
 def max_sequences(model: ModelConfig, rules: DecodeRules) -> int:

@@ -1,4 +1,8 @@
-"""Next-token sampling; compiled version of `sampling.sample`. Shapes: V = vocab_size."""
+"""Next-token sampling; compiled version of `sampling.sample`.
+
+Layout: rows; a row of logits has a number per token of the vocabulary. See
+docs/performance.md#decoding. Shapes: V = vocab_size.
+"""
 
 import numpy as np
 

@@ -1,1 +1,5 @@
-"""Compiled counterparts of the functions of the reference engine."""
+"""Compiled counterparts of the functions of the reference engine.
+
+Layout: columns; rows in functions whose names end in row or rows. A name that ends in _t is of a
+transposed array. See `microgpt.engine` and docs/performance.md#vectors.
+"""

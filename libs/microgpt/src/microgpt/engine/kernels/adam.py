@@ -1,4 +1,8 @@
-"""AdamW on many weights at once; compiled version of `ReferenceEngine.update`."""
+"""AdamW on many weights at once; compiled version of `ReferenceEngine.update`.
+
+Layout: weights; the arrays have the same shape, so matrices need not be told apart. See
+docs/performance.md#a-step.
+"""
 
 from microgpt.engine.compiler import kernel
 from microgpt.engine.simd.lanes import total

@@ -1,6 +1,7 @@
 """Cross-entropy loss and its gradient.
 
-See `matmul` for the layout. Shapes: V = vocab_size, N = columns.
+Layout: columns; the logits have a row per token of the vocabulary and a column per prediction.
+Losses are in nats. See docs/performance.md#vectors. Shapes: V = vocab_size, N = columns.
 """
 
 import math

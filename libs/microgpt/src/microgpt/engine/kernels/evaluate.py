@@ -1,4 +1,8 @@
-"""Evaluate a model on documents without computing gradients."""
+"""Evaluate a model on documents without computing gradients.
+
+Layout: columns in the buffers; losses, in nats, and probabilities have a row per prediction, in
+document order. See docs/performance.md#vectors.
+"""
 
 from microgpt.engine.architecture import Architecture
 from microgpt.engine.buffers import Buffers

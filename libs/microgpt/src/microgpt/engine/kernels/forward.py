@@ -1,4 +1,8 @@
-"""Forward pass on all tokens of a micro-batch at once; compiled version of `Gpt.forward`."""
+"""Forward pass on all tokens of a micro-batch at once; compiled version of `Gpt.forward`.
+
+Layout: columns; documents that fill the buffers are read side by side, a column per token. See
+docs/performance.md#vectors. Shapes: C = n_embd, N = columns.
+"""
 
 from microgpt.engine.architecture import Architecture
 from microgpt.engine.buffers import Buffers

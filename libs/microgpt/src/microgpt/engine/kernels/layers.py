@@ -1,6 +1,7 @@
 """Embedding, rmsnorm and relu, and their gradients, on all columns at once.
 
-See `matmul` for the layout. Shapes: C = n_embd, N = columns.
+Layout: columns; rows in `embed`, whose result is then transposed, `rmsnorm_rows` and `shift_row`.
+See docs/performance.md#vectors. Shapes: C = n_embd, N = tokens.
 """
 
 from microgpt.engine.compiler import inlined, kernel

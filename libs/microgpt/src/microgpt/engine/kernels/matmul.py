@@ -1,9 +1,9 @@
 """Matrix products on all columns at once; compiled version of `model.linear` and its gradients.
 
-An activation is an array of n features by N columns, with one column per token. The documents of a
-micro-batch are concatenated. Rows are padded to whole vectors. Kernels may write to the padding,
-which never affects a result. The padding of weight matrices is always zero.
-Shapes: C = n_embd, N = columns.
+Layout: columns, n features by N tokens, times weights, m outputs by n inputs; rows times panels of
+weights in `linear_rows`. Kernels may write to the padding of rows, which never affects a result.
+The padding of weights is always zero. See docs/performance.md#products-of-matrices.
+Shapes: C = n_embd, N = tokens.
 """
 
 from microgpt.engine.compiler import inlined, kernel

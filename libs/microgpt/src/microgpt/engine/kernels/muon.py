@@ -1,7 +1,7 @@
 """Muon on the matrices of all blocks; compiled version of `MuonEngine.update`.
 
-All matrices are stored with n_embd columns and at least as many rows. See `matmul` for the layout.
-Shapes: C = n_embd, m = rows of a matrix.
+Layout: weights; each matrix has C columns and at least as many rows, a Gram matrix has C of both.
+See docs/performance.md#a-step. Shapes: C = n_embd, m = rows of a matrix.
 """
 
 import math

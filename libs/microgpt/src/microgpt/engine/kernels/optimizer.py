@@ -1,4 +1,7 @@
-"""One optimizer step on all weights: AdamW, or Muon for the blocks and AdamW for the rest."""
+"""One optimizer step on all weights: AdamW, or Muon for the blocks and AdamW for the rest.
+
+Layout: weights; `_rows` finds the matrices among them. See docs/performance.md#a-step.
+"""
 
 import math
 

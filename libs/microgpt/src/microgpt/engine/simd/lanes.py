@@ -1,4 +1,7 @@
-"""Operations across the lanes of a vector, such as sums, maxima and counts."""
+"""Operations across the lanes of a vector, such as sums, maxima and counts.
+
+Layout: no arrays; a lane is a token in columns, a feature in rows. See docs/performance.md#vectors.
+"""
 
 from collections.abc import Callable
 from typing import Any

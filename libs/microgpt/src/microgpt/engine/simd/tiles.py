@@ -1,4 +1,8 @@
-"""Matrix multiplication and transposition of tiles that fit into registers."""
+"""Matrix multiplication and transposition of tiles that fit into registers.
+
+Layout: any two dimensions; the numbers of a row are adjacent, but in the left factor, which may be
+transposed. See docs/performance.md#products-of-matrices.
+"""
 
 from collections.abc import Sequence
 from typing import Any

@@ -2,6 +2,8 @@
 
 A batch is processed in micro-batches whose activations fit into the cache. The gradients of the
 micro-batches are summed, and the optimizer updates the weights after the last micro-batch.
+Layout: columns; weights for gradients of matrices. See docs/performance.md#a-step.
+Shapes: C = n_embd, N = columns.
 """
 
 import math

@@ -1,6 +1,7 @@
 """Kernels that exchange weights and gradients between threads.
 
-See `threaded_step`, which calls them.
+See `threaded_step`, which calls them. Layout: weights, an array per micro-batch of each thread. See
+docs/performance.md#sharing-work-between-threads.
 """
 
 from microgpt.engine.compiler import inlined

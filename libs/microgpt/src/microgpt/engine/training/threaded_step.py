@@ -3,6 +3,7 @@
 Writing a cache line that another core has read is slow, because the copy in that core must be
 invalidated first. Data for other threads is therefore written to separate arrays that the writing
 thread does not read, bypassing the caches.
+Layout: columns, and weights, for each thread. See docs/performance.md#sharing-work-between-threads.
 """
 
 import math
@@ -19,7 +20,7 @@ from microgpt.engine.machine_code import EntryPoint
 from microgpt.engine.training.trainer import CompiledEngine, n_columns
 from microgpt.engine.training.workspace import muon_shapes
 from microgpt.engine.weights import PackedWeights, aligned_zeros, packed_bytes
-from microgpt.model import count_params
+from microgpt.model_config import count_params
 
 # A barrier takes 0.1 ms, so each thread processes several micro-batches between barriers. Their
 # number is capped to bound the memory for gradients and the delay before training can be stopped.

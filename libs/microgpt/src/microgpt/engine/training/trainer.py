@@ -1,4 +1,8 @@
-"""Compiled training engine, which trains for a fraction of a second per call."""
+"""Compiled training engine, which trains for a fraction of a second per call.
+
+Layout: columns in the buffers; weights for weights, gradients and running means; flat copies of
+them, in the order of `weight_shapes`, for callers. See docs/performance.md#a-step.
+"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -8,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from microgpt.config import ModelConfig, TrainConfig
+from microgpt.config import ModelConfig, TrainConfig, default_lr
 from microgpt.data.token_dataset import Tokens
 from microgpt.engine.buffers import Buffers, allocate_buffers
 from microgpt.engine.dataset import Dataset
@@ -173,7 +177,7 @@ class CompiledEngine:
     ) -> int:
         """Take up to len(losses) training steps; return the number of tokens read."""
         first = int(workspace.progress[0])
-        lrs = np.asarray(self.config.lr_at(np.arange(first, first + losses.size)), np.float64)
+        lrs = learning_rates(self.config, np.arange(first, first + losses.size))
         return take_steps(workspace, self._dataset, self._settings, lrs, losses, update, n_tokens)
 
     def _reset(self) -> None:
@@ -207,3 +211,11 @@ class CompiledEngine:
 def n_columns(config: TrainConfig, longest: int) -> int:
     """Return the maximum number of tokens of a micro-batch."""
     return min(max(longest, MICRO_BATCH), longest * config.batch_size)
+
+
+def learning_rates(config: TrainConfig, steps: NDArray[Any]) -> NDArray[Any]:
+    """Return the learning rate of each step; compiled version of `schedule.learning_rate`."""
+    lr = default_lr() if config.lr is None else config.lr
+    warmup = np.minimum(1.0, (steps + 1) / config.warmup_steps) if config.warmup_steps else 1.0
+    rates: NDArray[Any] = lr * warmup * (1 - steps / config.steps)
+    return rates

@@ -1,4 +1,7 @@
-"""Arrays and settings of a training step, in the types that the kernels require."""
+"""Arrays and settings of a training step, in the types that the kernels require.
+
+Layout: weights; columns in the buffers. See docs/performance.md#a-step.
+"""
 
 from typing import Any, NamedTuple
 
@@ -10,7 +13,7 @@ from microgpt.config import ModelConfig, TrainConfig
 from microgpt.engine.architecture import Architecture, architecture_of
 from microgpt.engine.buffers import Buffers
 from microgpt.engine.weights import Weights, padded
-from microgpt.model import count_params
+from microgpt.model_config import count_params
 
 
 class OptimizerState(NamedTuple):

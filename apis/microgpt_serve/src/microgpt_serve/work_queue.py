@@ -1,0 +1,117 @@
+"""Run work that is not batched generation, in steps, on one thread.
+
+Explanations, scores and log-probabilities are such work, and so are the validation and encoding of
+large bodies. Works take turns of a few ms, so that a large one does not delay a small one.
+Cancelled works are dropped between two steps.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, TypeVar
+
+from microgpt.steps import Steps
+from microgpt_serve.errors import QueueFullError
+
+TURN_S = 0.005
+MAX_TURNS = 4  # maximum number of works that take turns, but for pieces; limits memory use
+TOKENS_PER_PLACE = 4096  # tokens of work per unit of MICROGPT_QUEUE_LIMIT
+T = TypeVar("T")
+
+
+def one_step(function: Callable[[], T]) -> Steps[T]:
+    """Return the call of a function as work of a single step."""
+    return function()
+    yield
+
+
+@dataclass(eq=False)
+class _Work:
+    steps: Steps[Any]
+    result: asyncio.Future[Any]  # done early if the work is cancelled
+
+
+class WorkQueue:
+    """Queues work and runs it on one thread.
+
+    With several threads, the event loop would often wait for the GIL.
+    """
+
+    def __init__(self, queue_limit: int) -> None:
+        """Create a queue that accepts work while less than `queue_limit` places are taken."""
+        self._limit = queue_limit * TOKENS_PER_PLACE
+        self._n_tokens = 0  # of unfinished works
+        self._waiting: deque[_Work] = deque()
+        self._pieces: deque[_Work] = deque()  # of 0 tokens
+        self._running: deque[_Work] = deque()  # used only by the thread
+        self._executor = ThreadPoolExecutor(1, "work")
+
+    @property
+    def n_waiting(self) -> int:
+        """Number of works that have not begun."""
+        return len(self._waiting)
+
+    def submit(
+        self, steps: Steps[T], n_tokens: int, *, is_begun: bool = False
+    ) -> asyncio.Future[T]:
+        """Queue work of `n_tokens` and return its future result. Raise QueueFullError if full.
+
+        Work of a request that has already begun is never refused, and work of 0 tokens, such as a
+        piece of a stream, does not wait for a place. To cancel work, cancel the future or set its
+        exception.
+        """
+        if not is_begun and self._n_tokens >= self._limit:
+            raise QueueFullError
+        result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._n_tokens += n_tokens
+
+        def leave(_: asyncio.Future[T]) -> None:
+            self._n_tokens -= n_tokens
+
+        result.add_done_callback(leave)
+        (self._waiting if n_tokens else self._pieces).append(_Work(steps, result))
+        self._executor.submit(self._take_turn)
+        return result
+
+    def close(self) -> None:
+        """Discard unfinished works."""
+        self._executor.shutdown(cancel_futures=True)
+
+    def _take_turn(self) -> None:
+        """Run the next work for about TURN_S. The executor has one turn per unfinished work."""
+        while self._pieces:
+            self._running.append(self._pieces.popleft())
+        while self._waiting and len(self._running) < MAX_TURNS:
+            self._running.append(self._waiting.popleft())
+        work, until = self._running.popleft(), perf_counter() + TURN_S
+        try:
+            while perf_counter() < until:
+                if work.result.done():
+                    work.steps.close()
+                    return
+                next(work.steps)
+        except BaseException as error:  # includes panics in the tokenizers library
+            with suppress(RuntimeError):  # the event loop is closed
+                work.result.get_loop().call_soon_threadsafe(_deliver, work.result, error)
+        else:
+            self._running.append(work)
+            with suppress(RuntimeError):  # the queue is closed
+                self._executor.submit(self._take_turn)
+
+
+def _deliver(result: asyncio.Future[Any], end: BaseException) -> None:
+    """Set the result of work that has ended with an exception."""
+    if result.done():  # the work was cancelled
+        return
+    if isinstance(end, StopIteration):
+        result.set_result(end.value)
+    elif isinstance(end, Exception):
+        result.set_exception(end)
+    else:
+        fault = RuntimeError(f"{type(end).__name__}: {end}")
+        fault.__cause__ = end
+        result.set_exception(fault)

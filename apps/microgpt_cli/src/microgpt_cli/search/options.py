@@ -1,0 +1,139 @@
+"""The options of `microgpt evolve`, in the order of the help."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from microgpt.config import TextKind, check_count, check_number, check_seed
+from microgpt.model_config import check_whole
+from microgpt.options import Options, borrowed, setting
+from microgpt.training.options import TrainOptions
+from microgpt_cli.terminal.options import DEFAULT_GENOME, DEFAULT_TEXT, RUNS, TEXT_HELP
+
+LIMITS = ("minutes", "budget", "max_weights", "max_memory")
+search, beauty, budgeted, parallel, output = (
+    partial(setting, panel=panel) for panel in ("Search", "Beauty", "Budget", "Workers", "Output")
+)
+of_training = partial(borrowed, TrainOptions)
+# The options of a search with a budget.
+ALLOWED = (
+    "input column minutes budget max_weights max_memory distill chat text seed warm_start space "
+    "workers scheduler resume train_winner force"
+)
+BUDGET = "minutes budget"
+POSITIVE = "a number greater than 0"
+
+
+@dataclass(frozen=True)
+class EvolveOptions(Options):
+    """What a person may set for a search."""
+
+    input: Path | None = of_training(
+        "input", panel="Search", help=f"{TEXT_HELP}.  [default: data/{DEFAULT_TEXT}]"
+    )
+    column: str | None = of_training("column")
+    objective: Literal["loss", "aesthetic", "hydra"] = search(
+        "loss",
+        "loss: minimize the loss; aesthetic: maximize the judge's score of generated names; hydra: "
+        "evolve three populations (heads), each with its own score for names.",
+        short=True,
+    )
+    population: int | None = search(
+        None,
+        "Number of organisms per generation; with hydra, per head.  [default: 8; aesthetic: 12]",
+        short=True,
+    )
+    generations: int | None = search(
+        None,
+        "Number of generations; with hydra, number of cycles of three generations each.  "
+        "[default: 10; aesthetic, hydra: 5]",
+        short=True,
+    )
+    fitness: Literal["held-out", "last-doc"] | None = search(
+        None,
+        "held-out: loss of held-out documents. last-doc: loss of the last training document, as in "
+        "evolve-rust; depends mostly on luck.  [default: held-out]",
+    )
+    samples: int | None = beauty(
+        None,
+        "Number of names to generate and score per organism; evolve-rust uses 5.  [default: 200]",
+    )
+    exchange: Literal["migrate", "source"] | None = beauty(
+        None,
+        "How heads exchange genomes. migrate: each head receives champions of other heads. source: "
+        "all heads receive the same champions, as in evolve-rust.  [default: migrate]",
+    )
+    head: Literal["weaver", "mirror", "spark", "origin"] | None = beauty(
+        None,
+        "Hydra head whose champion is saved as the genome.  "
+        "[default: the champion that all heads together rank best]",
+    )
+    origin: bool = beauty(False, "Add a fourth head, which rewards a low loss.")
+    seed: int = of_training("seed", panel="Search", short=True)
+    warm_start: Path | None = search(
+        None, "Fill half of the first generation with this genome and mutants of it."
+    )
+    minutes: float | None = budgeted(
+        None,
+        "Search all settings of `train` for this time, which is that of the whole command except "
+        "compilation.",
+        short=True,
+        excludes="budget",
+        allows=ALLOWED,
+    )
+    budget: float | None = budgeted(
+        None, "Like --minutes, but for a number of operations.", allows=ALLOWED
+    )
+    max_weights: int | None = of_training("max_weights", requires=("minutes", "budget"))
+    max_memory: str | None = of_training("max_memory", requires=("minutes", "budget"))
+    distill: int | None = budgeted(
+        None,
+        "At the end, train a student of the winner's size on the predictions of this many of the "
+        "best models; 0 for none. Default: 6 if the text is small.",
+        requires=BUDGET,
+    )
+    chat: bool = of_training("chat", panel="Budget", short=False, requires=("minutes", "budget"))
+    text: TextKind | None = of_training("text", panel="Budget", requires=("minutes", "budget"))
+    stop_after_minutes: float | None = search(None, "Start no new generation after this time.")
+    space: Path | None = search(
+        None,
+        "TOML file with the values of each gene, mutation rates, the first generation and a target "
+        "that ends the search.",
+    )
+    workers: int | None = parallel(
+        None,
+        "Number of parallel training runs; does not change the result.  "
+        "[default: one per available CPU]",
+        short=True,
+    )
+    scheduler: str | None = parallel(
+        None, "Address of a Dask scheduler, such as tcp://host:8786.", excludes="workers"
+    )
+    resume: Path | None = output(None, f"Directory of the search to resume, in {RUNS}.", short=True)
+    train_winner: Path | None = output(
+        None, "Train a model with the best genome and save it in this directory.", short=True
+    )
+    force: bool = output(
+        False,
+        f"Replace an existing model in --train-winner, and {DEFAULT_GENOME} even if its score is "
+        "better.",
+    )
+    trace: bool = output(False, "Print the whole log and one line per organism.")
+
+    @property
+    def limits(self) -> TrainOptions:
+        """The options that limit the training runs of a search with a budget."""
+        return TrainOptions.of(self.only(*LIMITS).values())
+
+    def check_ranges(self) -> None:
+        """Raise ConfigError if an option is out of range, before any data are read."""
+        check_seed(self.seed)
+        for name in ("population", "generations", "samples"):
+            if (count := getattr(self, name)) is not None:
+                check_count(name, count)
+        if self.distill is not None:
+            check_whole("distill", self.distill, minimum=0)
+        if (minutes := self.stop_after_minutes) is not None:
+            check_number("--stop-after-minutes", minutes, POSITIVE, lambda x: x > 0)
+        self.limits.check_ranges()

@@ -1,0 +1,88 @@
+"""Read and write the HTML report of searches or sweeps."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from microgpt.errors import MicrogptError
+from microgpt_cli.terminal.console import note
+from microgpt_cli.terminal.options import RUNS
+
+if TYPE_CHECKING:
+    from microgpt_report.page import Report
+
+REPORT = "report.html"
+
+
+class ReportError(MicrogptError):
+    """A report cannot be created."""
+
+
+def read_report(directories: Sequence[Path]) -> "Report":
+    """Return the report of one or more runs.
+
+    Raises:
+        RunError: a run is missing, damaged or empty, or the runs use different documents.
+        ReportError: sweeps and searches are mixed.
+        PlotError: the extra `plots` is not installed.
+    """
+    from microgpt_cli.charts import require_plots
+    from microgpt_cli.search.next_commands import next_commands
+    from microgpt_evolution.runs.run_directory import BUDGETED, SWEEP, kind_at
+
+    kinds = [kind_at(directory) for directory in directories]
+    sweeps = [path for path, kind in zip(directories, kinds, strict=True) if kind == SWEEP]
+    if sweeps and len(sweeps) < len(directories):
+        sweep, search = sweeps[0], next(path for path in directories if path not in sweeps)
+        raise ReportError(f"{sweep} is a sweep, but {search} is a search; report them separately")
+    if BUDGETED in kinds and len(directories) > 1:
+        budgeted = directories[kinds.index(BUDGETED)]
+        raise ReportError(f"{budgeted} is a search with a budget; report it separately")
+    with require_plots("a report"):
+        if BUDGETED in kinds:
+            from microgpt_report.budgeted_report import budgeted_report
+
+            found = budgeted_report(directories[0])
+            return replace(found, commands=next_commands(directories[0]))
+        if sweeps:
+            from microgpt_report.sweep_report import sweep_report
+
+            return replace(sweep_report(directories), commands=next_commands(directories[0]))
+        from microgpt_report.comparison_report import best_of, comparison_report
+        from microgpt_report.run_summary import read_run_summary
+        from microgpt_report.search_report import search_report
+        from microgpt_report.training_runs import labels
+
+        names = labels(directories)
+        runs = [read_run_summary(path, name) for path, name in zip(directories, names, strict=True)]
+        found = search_report(runs[0]) if len(runs) == 1 else comparison_report(runs)
+        best = runs[0] if len(runs) == 1 else best_of(runs)
+        return replace(found, commands=next_commands(best.run.directory) if best else ())
+
+
+def write_report(found: "Report", file: Path) -> Path:
+    """Write the report to a file atomically and return the path."""
+    from microgpt.files.atomic_files import publish
+    from microgpt_report.page import render
+
+    publish(file.parent, {file.name: render(found).encode()})
+    return file
+
+
+def write_final_report(directory: Path) -> None:
+    """Write the report of a finished run; on failure, print a note with the reason."""
+    try:
+        file = write_report(read_report([directory]), directory / REPORT)
+    except Exception as error:  # the results are already saved
+        note(f"{REPORT} was not written: {error}")
+    else:
+        note(f"the report is in {file}")
+
+
+def newest_run(pattern: str, kind: str, how: str) -> Path:
+    """Return the newest run whose name matches the pattern."""
+    found = [path.parent for path in RUNS.glob(f"{pattern}/run.json")]
+    if not found:
+        raise ReportError(f"there is no {kind} in {RUNS}; create one with `microgpt {how}`")
+    return max(found, key=lambda directory: (directory / "run.json").stat().st_mtime_ns)

@@ -1,0 +1,115 @@
+"""What a chat model can do at the end of its training: exact answers, and two of its replies."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import NamedTuple, TypeVar
+
+from microgpt.amounts import percentage
+from microgpt.data.contamination import Bounds
+from microgpt.data.conversation_file import Item, load_chat_tests
+from microgpt.data.documents import bundled
+from microgpt.data.split import Split
+from microgpt.data.tokenizer import Document
+from microgpt.evaluation.exact_match import Answer, ExactMatches, answer_all
+from microgpt.inference import InferenceGpt
+from microgpt.printable import printable
+from microgpt.state import TrainResult
+from microgpt.training.reasons import FEW_CONVERSATIONS, LEARN_ALL
+
+T = TypeVar("T")
+
+# `fingerprint` of the bundled chat.jsonl.
+CHAT_SHA256 = "957ed9779ec2bd41fa4b29e9ee7ed6e9b89cde86ef5007f9e5459257fb3885db"
+N_QUESTIONS = 200  # maximum number of questions; the 95 % interval is at most ± 7 %
+N_SHOWN, CLIP = 2, 80  # number of replies to print, and maximum length of a printed text
+POOR = 0.9  # share of exact answers below which options that help are named
+# Options for the bundled conversations with their share of exact answers (docs/choice.md, chat.md).
+BETTER = (
+    (0.58, "--minutes 3 without a shape and steps (58 % on a fast core, 29 % on a slow one)"),
+    (0.98, "--preset chat (98 %, in about five minutes; the demo model is made with it)"),
+)
+
+
+class ChatAnswers(NamedTuple):
+    """A model's greedy replies to questions."""
+
+    answers: Sequence[Answer]
+    are_held_out: bool  # else, the questions are those of the training data
+    are_bundled: bool  # whether the training data are the bundled conversations or their grammar
+    read_before: Bounds = Bounds(0.0, 0.0)  # share of the held-out questions that a parent has read
+
+    @property
+    def shown(self) -> list[tuple[str, str]]:
+        """The first questions of a conversation, each with its reply."""
+        first = [answer for answer in self.answers if answer.item.place == 1] or self.answers
+        return [(one.item.prompt, one.reply or one.problem or "") for one in first[:N_SHOWN]]
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines to print."""
+        score = ExactMatches.of(self.answers)
+        where = "held-out questions" if self.are_held_out else "questions of the training data"
+        share = f"({percentage(score.share)}){self.read_before}"
+        yield f"exact answers        {score.n_exact} of {score.n} {where} {share}"
+        yield "\n--- replies (temperature 0) ---"
+        for question, reply in self.shown:
+            yield f"user:      {printable(question, CLIP)}"
+            yield f"assistant: {printable(reply, CLIP)}"
+
+    def facts(self) -> dict[str, object]:
+        """Return the fields of `train --json`."""
+        score = asdict(ExactMatches.of(self.answers)) | {"held_out": self.are_held_out}
+        if self.read_before.high:
+            score["contamination"] = self.read_before
+        shown = [{"user": question, "assistant": reply} for question, reply in self.shown]
+        return {"exact_answers": score, "replies": shown}
+
+    def advice(self, result: TrainResult) -> str | None:
+        """Return the options that give better answers, or None if the answers are good."""
+        share, minutes = ExactMatches.of(self.answers).share, result.plan.minutes
+        if share >= POOR:
+            return None
+        longer = f"--minutes {2 * minutes:g}" if minutes else "--minutes 5, which chooses settings"
+        better = ["more conversations", longer]
+        if self.are_bundled:
+            better = [option for reached, option in BETTER[bool(minutes) :] if reached > share]
+        elif self.are_held_out and result.data.n_docs < FEW_CONVERSATIONS:
+            better[1] = f"learn all of them with {LEARN_ALL}"
+        return f"for more exact answers: {', or '.join(better)}"
+
+
+def answer_questions(result: TrainResult, parts: Split) -> ChatAnswers | None:
+    """Return a chat model's replies; None for other models and the reference engine, too slow.
+
+    The questions are those that are held out, for the bundled conversations those of
+    chat_heldout.jsonl, and otherwise those of the training data.
+    """
+    if not result.tokenizer.is_chat or result.plan.engine == "reference":
+        return None
+    are_bundled = result.plan.input is None or result.data.sha256 == CHAT_SHA256
+    held_out = parts.test or parts.validation
+    read_before = result.plan.contamination.get("test" if parts.test else "validation")
+    if are_bundled and (result.plan.parent_sha256 or result.plan.teachers):
+        read_before = Bounds(0.0, 1.0)  # no split says what a parent has read of this file
+    if are_bundled:
+        items = load_chat_tests(bundled("chat_heldout.jsonl")).items
+    else:
+        items = _items(_spread(held_out or parts.train))
+    answers = list(answer_all(InferenceGpt(result), _spread(items)))
+    are_held_out = are_bundled or bool(held_out)
+    return ChatAnswers(answers, are_held_out, are_bundled, read_before or Bounds(0.0, 0.0))
+
+
+def _items(docs: Sequence[Document]) -> list[Item]:
+    """Return all replies in conversations."""
+    return [
+        Item("", tuple(doc), place, line)
+        for line, doc in enumerate(docs, start=1)
+        if not isinstance(doc, str)
+        for place, message in enumerate(doc)
+        if message.role == "assistant"
+    ]
+
+
+def _spread(values: Sequence[T]) -> Sequence[T]:
+    """Return at most N_QUESTIONS evenly spaced values."""
+    return values[:: max(1, len(values) // N_QUESTIONS)][:N_QUESTIONS]

@@ -1,0 +1,117 @@
+"""Processes that run the same job in turns: microgpt and its rivals (bench/rivals)."""
+
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+from harness import BENCH, script
+from rivals.job import Job
+
+from microgpt.config import ModelConfig
+from microgpt.model import Weights
+
+RIVALS = ("jax", "torch", "numpy")
+CHAT = ModelConfig(n_embd=128, n_head=8, n_layer=4, block_size=256)
+
+
+class Contender:
+    """A contender process that runs a job on request."""
+
+    def __init__(self, name: str, kind: str, job: str, python: str | None) -> None:
+        path = BENCH / "rivals" / f"{name}_{kind}.py"
+        own = sys.executable if name in ("microgpt", "numpy") else python
+        self._process = subprocess.Popen(
+            script(path, job, python=own), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.name = name
+        self.warm_up_s = self._read()["ready"]
+        self.seconds: list[float] = []
+        self.result: list[float] = []
+
+    def __enter__(self) -> "Contender":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+    def work(self) -> None:
+        """Run the job once, and record its time and result."""
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        answer = self._read()
+        self.seconds.append(answer["seconds"])
+        self.result = answer["result"]
+
+    def _read(self) -> dict:
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(f"{self.name} failed")
+        return json.loads(line)
+
+
+def compete(
+    kind: str,
+    job: Job,
+    rivals: Iterable[str],
+    rounds: int,
+    pythons: dict[str, str],
+    agree: Callable[[np.ndarray, np.ndarray], bool],
+) -> dict[str, Contender]:
+    """Let microgpt and its rivals run a job in turns, and return them by name, microgpt first.
+
+    Args:
+        kind: "train" or "decode".
+        pythons: the interpreters of rivals that uv does not provide.
+        agree: whether the results of microgpt and of a rival are those of the same model.
+    """
+    with contextlib.ExitStack() as stack:
+        path = f"{stack.enter_context(tempfile.TemporaryDirectory())}/job.npz"
+        job.save(path)
+        contenders = [
+            stack.enter_context(Contender(name, kind, path, pythons.get(name)))
+            for name in ("microgpt", *rivals)
+        ]
+        for _ in range(rounds):
+            for contender in contenders:
+                contender.work()
+    ours = np.array(contenders[0].result)
+    for contender in contenders:
+        if not agree(ours, np.array(contender.result)):
+            raise SystemExit(f"{contender.name} computes a different model")
+    return {contender.name: contender for contender in contenders}
+
+
+def job_of(
+    model: ModelConfig,
+    weights: Weights[float],
+    *,
+    batch_size: int,
+    steps: int,
+    docs: list[list[int]],
+    optimizer: str = "adamw",
+) -> Job:
+    """Return the job of training or sampling with a model."""
+    return Job(
+        n_head=model.n_head,
+        n_layer=model.n_layer,
+        block_size=model.block_size,
+        vocab_size=model.vocab_size,
+        batch_size=batch_size,
+        steps=steps,
+        docs=docs,
+        weights={name: np.array(rows, np.float32) for name, rows in weights.items()},
+        is_variant=model.positions == "rotary",
+        optimizer=optimizer,
+    )
+
+
+def text_of(length: int, words: Iterator[str]) -> str:
+    """Return a text of words separated by spaces, cut to the given length."""
+    text = next(words)
+    while len(text) < length:
+        text += " " + next(words)
+    return text[:length]

@@ -1,0 +1,287 @@
+"""Run every command and Python snippet of README.md and docs/, as a reader would.
+
+The blocks of a page run in order, in a directory with the data of a clone and some files of the
+reader's own. A service runs until another one starts or the page ends. Prints the seconds of each
+page, or where it failed. All pages take an hour or more; `--short` takes the minute of tests/docs.
+
+    uv run python docs/docs_commands.py [--short] [docs/score.md ...]
+"""
+
+import argparse
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+from markdown_it import MarkdownIt
+
+from microgpt import load_text
+from microgpt.data.documents import bundled
+
+ROOT = Path(__file__).resolve().parents[1]
+RUN = {"bash", "sh", "console", "python"}
+SHOWN = {"", "json", "jsonl", "toml", "text"}  # languages of blocks that are no commands
+
+# What is left out: a pattern of the text, and why it is not run.
+EXCUSED = (
+    (r"git clone URL .*", "needs the address of the repository"),
+    (r"pip install uv", "changes the installation"),
+    (r"uv run microgpt play.*", "opens a browser; tests/serve/test_playground.py runs it"),
+    (r"(?s).*splat\(x, 0\).*", "a kernel in the engine's own language"),
+    (r"uv run .*bench/.*", "takes up to hours; tests/bench runs each script"),
+    (r"tail -f .*", "does not end"),
+    (r"(?s).*secrets_check\.sh.*", "needs a repository; tests/examples makes one"),
+    (r"(?s).*import PreTrainedTokenizerFast.*", "tests/serve/test_lm_eval.py runs it"),
+    (r"lm_eval (.*\\\n)*.*", "tests/serve/test_lm_eval.py runs it"),
+    (r"MICROGPT_TRUSTED_PROXIES=.* … .*", "only a part of a command"),
+)
+# Pages whose consoles show times, dates or other numbers that differ each time.
+VARYING = {"docs/scaling.md"}
+# How the tests shorten what takes long: a pattern, and what replaces it.
+SHORTER = (
+    (r"--minutes [\d.]+|--budget \S+", "--budget 2e10"),
+    (r"--preset \S+", r"\g<0> --steps 20 --n-embd 16 --n-head 4 --n-layer 1"),
+    (r"--chat --preset chat", r"\g<0> --data data/chat.jsonl"),
+    (r"microgpt evolve(?!.*--(minutes|budget))", r"\g<0> --population 4 --generations 1"),
+    (r"microgpt sweep \w+(?!.*--seeds)", r"\g<0> --seeds 2"),
+    (r"--seeds 10", "--seeds 2"),
+    (r"microgpt sweep steps", r"\g<0> --set tripling"),
+    (r"--steps 1000,3000,9000,27000,100000", "--steps 100,300"),
+    (r"--data data/shakespeare.txt", r"\g<0> --steps 20"),
+    (r"--conversations \d+", "--conversations 200"),
+)
+# What a reader of a page has from other pages, or has made.
+BEFORE = {
+    "docs/training.md": "microgpt train --model one; microgpt train --seed 1 --model two",
+    "docs/architecture.md": "microgpt train --model names-model",
+    "docs/serving.md": "cp -r data/models/chat output",
+}
+# The snippets of a page are one session.
+SESSION = """
+import sys
+scope = {"__name__": "__main__"}
+for path in map(str.strip, sys.stdin):
+    exec(compile(open(path, encoding="utf-8").read(), path, "exec"), scope)
+    print(end="\\0", flush=True)
+"""
+PRELUDE = """
+set -e -o pipefail
+uv() { shift; "$@"; }  # uv run COMMAND
+curl() { command curl --silent --show-error --fail-with-body "$@"; }
+microgpt() {
+  case $1 in
+    serve) serve microgpt "$@" ;;
+    remove) command microgpt "$@" --yes ;;  # at a terminal it asks
+    *) command microgpt "$@" ;;
+  esac
+}
+microgpt-serve() { serve microgpt-serve "$@"; }
+is_up() { curl --output /dev/null "localhost:$PORT/health" 2> /dev/null; }
+stop() {
+  [ ! -e service.pid ] || kill "$(cat service.pid)" 2> /dev/null || true
+  while is_up; do sleep 0.1; done
+}
+serve() {
+  stop
+  command "$@" &> service.log < /dev/null &
+  echo $! > service.pid
+  until is_up; do
+    kill -0 $! || { cat service.log; exit 1; }
+    sleep 0.1
+  done
+}
+"""
+
+
+class FailedError(Exception):
+    """A block of a page failed."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page, or one that is only indented."""
+
+    page: str
+    line: int
+    language: str
+    code: str
+    below: str = ""  # of Python: what it prints, if a block of text follows
+
+    @property
+    def commands(self) -> str:
+        """What is run: of a console, what follows a prompt."""
+        return "".join(self._lines(shown=False))
+
+    @property
+    def output(self) -> str:
+        """What the page shows of the output."""
+        return "".join(self._lines(shown=True)) or self.below
+
+    def _lines(self, *, shown: bool) -> Iterator[str]:
+        for line in self.code.splitlines(keepends=True):
+            typed = line.startswith(("$ ", "> ")) or self.language != "console"
+            if typed != shown:
+                yield line[2:] if typed and self.language == "console" else line
+
+    @property
+    def excused(self) -> str:
+        """The commands without what is excused."""
+        text = self.commands
+        for pattern, _ in EXCUSED:
+            text = re.sub(pattern, "", text)
+        return text
+
+    @property
+    def shortened(self) -> str:
+        """The same, in less time."""
+        text = self.excused
+        for pattern, replacement in SHORTER:
+            text = re.sub(pattern, replacement, text)
+        return text
+
+
+def pages() -> list[str]:
+    """Return the pages of documentation, relative to the root."""
+    docs = sorted((ROOT / "docs").rglob("*.md"))
+    return ["README.md", *(str(path.relative_to(ROOT)) for path in docs)]
+
+
+def blocks(page: str) -> list[Block]:
+    """Return all blocks of a page, also those within lists, quotes and indented tabs."""
+    return list(_blocks((ROOT / page).read_text(encoding="utf-8"), page, 1))
+
+
+def _blocks(text: str, page: str, first_line: int) -> Iterator[Block]:
+    tokens = MarkdownIt().parse(text)
+    for token, following in zip(tokens, [*tokens[1:], None], strict=True):
+        line = first_line + (token.map or [0])[0]
+        if token.type == "code_block" and "```" in token.content:
+            yield from _blocks(token.content, page, line)
+        elif token.type in ("fence", "code_block"):
+            language = (token.info.split() or [""])[0]
+            is_shown = language == "python" and following and following.info == "text"
+            below = following.content if is_shown and following else ""
+            yield Block(page, line, language, token.content, below)
+
+
+def run(page: str, folder: Path, *, short: bool) -> list[tuple[Block, str]]:
+    """Run the blocks of a page in an empty folder, and return each with its standard output.
+
+    Raises:
+        FailedError: a block failed, or a console shows what an unshortened command did not print.
+    """
+    prepare(folder)
+    env, done = _environment(), []
+    session = _start_session(folder, env)
+    try:
+        _execute(f"{page}, before", BEFORE.get(page, ""), folder, env)
+        for block in blocks(page):
+            text = block.shortened if short else block.excused
+            if block.language not in RUN or not text.strip():
+                continue
+            place, as_shown = f"{page}:{block.line}", text == block.commands
+            text = text.replace("8080", env["PORT"])
+            if block.language == "python":
+                printed = _continue(session, place, text, folder)
+            else:
+                printed = _execute(place, text, folder, env)
+            if as_shown and block.output not in ("", printed) and page not in VARYING:
+                raise FailedError(f"{place}: does not show what is printed:\n\n{printed}")
+            done.append((block, printed))
+    finally:
+        session.communicate()
+        _execute(f"{page}, at the end", "stop", folder, env)
+    return done
+
+
+def prepare(folder: Path) -> None:
+    """Write what a reader has: a clone's data and examples, and files of their own."""
+    for name in ("apis", "apps", "data", "evolution", "examples", "libs"):
+        (folder / name).symlink_to(ROOT / name)
+    names = load_text(bundled("names.txt"))
+    words = [f"{verb}_{name}" for verb in ("get", "add", "parse") for name in names[:1000]]
+    files = {
+        "my.txt": names[:3000],
+        "held-out.txt": names[3000:3300],
+        "new.txt": [*names[3300:3600], "xq7zzk"],
+        "questions.txt": ["hi", "what is 3 plus 4?"],
+        "identifiers.txt": words,
+        "good.txt": [f"{word}_name" for word in words[::3]],
+        "strings.txt": [*words[::7], "xK9vQ2mZpL7t"],
+    }
+    for name, lines in files.items():
+        (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _environment() -> dict[str, str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "PORT": port, "NO_PROXY": "localhost"}
+
+
+def _execute(place: str, text: str, folder: Path, env: dict[str, str]) -> str:
+    """Run commands and return their standard output."""
+    out, err = folder / ".stdout", folder / ".stderr"  # a service would keep pipes open
+    with out.open("w") as stdout, err.open("w") as stderr:
+        streams = {"stdin": subprocess.DEVNULL, "stdout": stdout, "stderr": stderr}
+        command = ["bash", "-c", PRELUDE + text]
+        code = subprocess.run(command, cwd=folder, env=env, check=False, **streams).returncode
+    printed = out.read_text(encoding="utf-8")
+    if code:
+        printed += err.read_text(encoding="utf-8")
+        raise FailedError(f"{place}: exit code {code}\n\n{text}\n{printed}")
+    return printed
+
+
+def _start_session(folder: Path, env: dict[str, str]) -> subprocess.Popen[str]:
+    with (folder / ".session").open("w") as stderr:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": stderr}
+        command = [sys.executable, "-c", SESSION]
+        return subprocess.Popen(command, cwd=folder, env=env, encoding="utf-8", **pipes)
+
+
+def _continue(session: subprocess.Popen[str], place: str, text: str, folder: Path) -> str:
+    """Run a snippet in a session and return its standard output."""
+    (folder / ".snippet.py").write_text(text, encoding="utf-8")
+    assert session.stdin
+    assert session.stdout
+    session.stdin.write(".snippet.py\n")
+    session.stdin.flush()
+    printed = ""
+    while (letter := session.stdout.read(1)) != "\0":
+        if not letter:
+            printed += (folder / ".session").read_text(encoding="utf-8")
+            raise FailedError(f"{place}: exit code {session.wait()}\n\n{text}\n{printed}")
+        printed += letter
+    return printed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pages", nargs="*", default=pages())
+    parser.add_argument("--short", action="store_true", help="as in the tests")
+    args = parser.parse_args()
+    failed = 0
+    for page in args.pages:
+        start = perf_counter()
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                n_run = len(run(page, Path(folder), short=args.short))
+            except FailedError as error:
+                failed += 1
+                print(error)
+            else:
+                print(f"{page}: {n_run} blocks in {perf_counter() - start:.0f} s", flush=True)
+    sys.exit(failed > 0)
+
+
+if __name__ == "__main__":
+    main()

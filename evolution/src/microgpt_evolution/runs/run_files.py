@@ -1,0 +1,138 @@
+"""The files of a run: run.json, with its settings, and evaluations.jsonl, with a line each."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from itertools import chain, count
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from microgpt.error_format import first_problem, newer_version
+from microgpt.files.atomic_files import SAVING, as_argument, cannot_write, publish
+from microgpt.files.directory_lock import DirectoryLock
+from microgpt.files.regular_file import read_regular_file
+from microgpt_evolution.errors import RunError
+
+RUN, EVALUATIONS = "run.json", "evaluations.jsonl"
+FORMAT_VERSION = 1
+MAX_RUN_BYTES = 2**24  # a sweep of 10,000 configurations takes 3 MB
+MAX_EVALUATIONS_BYTES = 2**28  # enough for 400,000 lines without samples
+CHECKSUM = b',"crc32":"'  # begins the last key of a line
+REMEDY = "remove the line to repeat the evaluation"
+
+
+class _Run(BaseModel):
+    """The content of run.json; the fields are in the order of the keys in the file."""
+
+    model_config = ConfigDict(strict=True)
+
+    version: int = FORMAT_VERSION
+    created_by: str
+    created_at: str
+    settings: dict[str, Any]
+
+
+def directory_of(path: Path) -> Path:
+    """Return the directory of a run, given the directory or the log file."""
+    return path.with_suffix("") if path.suffix == ".log" else path
+
+
+def encode_run(settings: dict[str, Any]) -> bytes:
+    """Return the content of a new run.json with these settings."""
+    run = _Run(
+        created_by=f"microgpt {version('microgpt-evolution')}",
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        settings=settings,
+    )
+    return f"{json.dumps(run.model_dump(), indent=2)}\n".encode()
+
+
+def read_settings(directory: Path) -> dict[str, Any]:
+    """Return the settings of a run; raise RunError if run.json is missing or damaged."""
+    path = directory / RUN
+    try:
+        content = read_regular_file(path, MAX_RUN_BYTES)
+        if problem := newer_version(content, "version", FORMAT_VERSION):
+            raise RunError(f"{path}: {problem}")
+        return _Run.model_validate(json.loads(content)).settings
+    except OSError as error:
+        if (directory / "meta.json").exists():
+            how = f"see it with: microgpt info {as_argument(directory)}"
+            raise RunError(f"{directory} is a model, not a run; {how}") from error
+        raise RunError(
+            f"{directory} is not a run: cannot read {RUN}: {error.strerror}; runs are directories "
+            "such as experiments/evolve_… and experiments/sweep_…"
+        ) from error
+    except ValidationError as error:
+        raise RunError(f"{path}: {first_problem(error)}") from error
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path}: invalid JSON: {error}") from error
+
+
+def whole_lines(directory: Path) -> list[tuple[str, bytes]]:
+    """Return (location, line) for each complete line of evaluations.jsonl.
+
+    Raises:
+        RunError: the file cannot be read, or a line has changed since it was written.
+    """
+    path = directory / EVALUATIONS
+    try:
+        content = read_regular_file(path, MAX_EVALUATIONS_BYTES)
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from error
+    *lines, _ = content.split(b"\n")  # the last line is empty or incomplete
+    located = [(f"{path}, line {number}", line) for number, line in enumerate(lines, start=1)]
+    for where, line in located:
+        record, key, _ = line.rpartition(CHECKSUM)  # older versions wrote none
+        if key and line.rstrip() + b"\n" != with_checksum(record + b"}"):
+            raise RunError(f"{where}: crc32 differs, so the line was changed; {REMEDY}")
+    return located
+
+
+def with_checksum(record: bytes) -> bytes:
+    """Return a line of evaluations.jsonl: a JSON object with its CRC-32 as the last key."""
+    return record[:-1] + CHECKSUM + b'%08x"}\n' % crc32(record)
+
+
+def new_directory(
+    folder: Path, name: str, files: Mapping[str, bytes], *, is_stamped: bool = True
+) -> Path:
+    """Create the directory of a new run atomically, and return its path.
+
+    Args:
+        folder: parent of the new directory. Unfinished files of a killed process are removed.
+        files: file contents by file name.
+        is_stamped: append a timestamp to the name, and a number if that name already exists.
+
+    Raises:
+        RunError: the folder is a file.
+        CheckpointError: the directory cannot be written.
+    """
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise RunError(f"cannot save runs in {folder}: it is not a directory; rename it")
+    staging = folder / SAVING  # removed by the next lock holder if this process is killed
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with DirectoryLock(folder, exists=True):
+            directory = _free_directory(folder, name) if is_stamped else folder / name
+            try:
+                publish(staging / directory.name, files)
+                (staging / directory.name).rename(directory)
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    return directory
+
+
+def _free_directory(folder: Path, name: str) -> Path:
+    """Return a timestamped path for which neither a directory nor a log file exists."""
+    stem = f"{name}_{datetime.now():%Y%m%d_%H%M%S}"
+    paths = (folder / f for f in chain([stem], (f"{stem}_{i}" for i in count(2))))
+    return next(path for path in paths if not (path.exists() or Path(f"{path}.log").exists()))

@@ -1,0 +1,149 @@
+"""Records of a search: its evaluations, and those of a run that was imported from a log."""
+
+import math
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field
+
+from microgpt_evolution.errors import RunError
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.objectives.fitness import Fitness
+from microgpt_evolution.objectives.scores import NameScores
+from microgpt_evolution.objectives.trial import Trial
+from microgpt_evolution.population import Evaluation, Status
+from microgpt_evolution.runs.run_directory import (
+    IMPORT,
+    Line,
+    Recorded,
+    RunDirectory,
+    RunSettings,
+    kind_at,
+)
+from microgpt_evolution.search.settings import SearchSettings
+
+LARGEST = 1e300  # maximum loss; sums of larger losses may overflow
+
+
+class EvaluationRecord(Line):
+    """A line of evaluations.jsonl: an evaluation with its organism and cost."""
+
+    id: str  # id of the organism, such as "g3-5"
+    origin: str  # how the organism was created, or why it was trained
+    parents: tuple[str, ...]  # ids of the parent organisms
+    genome: Genome
+    seed: int | None  # imported runs have no seed, flops, seconds or cpu_seconds
+    status: Status
+    fitness: float | None
+    last_loss: float | None
+    val_loss: float | None
+    scores: NameScores | None = Field(None, alias="vote")
+    samples: tuple[str, ...] | None = None
+    flops: int | None
+    seconds: float | None
+    cpu_seconds: float | None
+
+    @classmethod
+    def of(cls, trial: Trial[Genome], evaluation: Evaluation, **others: Any) -> Self:
+        """Return the record of an evaluation; `others` sets flops, seconds and cpu_seconds."""
+        return cls(
+            id=trial.id,
+            origin=trial.origin,
+            parents=trial.parents,
+            genome=trial.config,
+            status=evaluation.status,
+            fitness=evaluation.fitness if math.isfinite(evaluation.fitness) else None,
+            last_loss=evaluation.last_loss,
+            val_loss=evaluation.val_loss,
+            samples=evaluation.samples or None,
+            vote=evaluation.scores,
+            **{"seed": trial.seed} | others,
+        )
+
+    @property
+    def key(self) -> tuple[Genome, int | None]:
+        """The genome and the seed."""
+        return self.genome, self.seed
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """The evaluation without the cost (FLOPs and times)."""
+        fitness = math.inf if self.fitness is None else self.fitness
+        names = self.samples or ()
+        return Evaluation(self.status, fitness, self.last_loss, self.val_loss, names, self.scores)
+
+    def encode(self) -> bytes:
+        """Encode the record as JSON."""
+        absent = set() if self.samples else {"samples", "scores"}
+        return self.model_dump_json(exclude=absent).encode()
+
+    def problem(self, settings: RunSettings) -> str | None:
+        """Return the reason why a search cannot use a finished evaluation, or None."""
+        if self.status != "ok":
+            return None
+        losses = (self.fitness, self.last_loss, self.val_loss)
+        if any(abs(loss) > LARGEST for loss in losses if loss is not None):
+            return f"a loss exceeds {LARGEST:g}"
+        if not isinstance(settings, SearchSettings) or settings.objective == "loss":
+            return "fitness is missing" if self.fitness is None else None
+        if self.scores is None:
+            return "vote is missing"
+        if missing := {"judge", *settings.heads} - self.scores.scores.keys():
+            return f"vote lacks {', '.join(sorted(missing))}"
+        if not 0 <= self.scores.novel <= 1:
+            return f"vote.novel must be between 0 and 1, got {self.scores.novel:g}"
+        return None
+
+
+class Records(RunDirectory[SearchSettings, EvaluationRecord]):
+    """The records of a search; see `RunDirectory`."""
+
+    settings_type, line_type = SearchSettings, EvaluationRecord
+
+    def known(self, trial: Trial[Genome]) -> Evaluation | None:
+        """Return the recorded evaluation of a trial, or None."""
+        line = self.final((trial.config, trial.seed))
+        return line.evaluation if line else None
+
+    def add(
+        self, trial: Trial[Genome], evaluation: Evaluation, *, flops: int, n_params: int
+    ) -> None:
+        """Append an evaluation; raise CheckpointError if it cannot be written."""
+        seconds, cpu_seconds = round(evaluation.seconds, 4), round(evaluation.cpu_seconds, 4)
+        cost = {"flops": flops, "seconds": seconds, "cpu_seconds": cpu_seconds}
+        self.append(EvaluationRecord.of(trial, evaluation, **cost))
+
+
+class ImportedSettings(RunSettings):
+    """The settings of a run that was imported from a log, as far as the log has them."""
+
+    kind = IMPORT
+
+    objective: Literal["loss"] = "loss"
+    fitness: Fitness | None
+    seed: int | None
+    imported_from: str  # path of the log
+
+
+class ImportedRecords(RunDirectory[ImportedSettings, EvaluationRecord]):
+    """The records of a run that was imported from a log. It cannot be resumed."""
+
+    settings_type, line_type = ImportedSettings, EvaluationRecord
+
+
+RecordedSearch = Recorded[SearchSettings, EvaluationRecord]
+RecordedImport = Recorded[ImportedSettings, EvaluationRecord]
+
+
+def read_search(path: Path) -> RecordedSearch | RecordedImport:
+    """Read the records of a search, given the run directory or its log file.
+
+    Raises:
+        RunError: the run is missing, is a sweep, is damaged, or has no evaluations yet.
+    """
+    is_imported = kind_at(path) == IMPORT
+    run = ImportedRecords.read(path) if is_imported else Records.read(path)
+    if not run.lines:
+        raise RunError(f"{run.directory} has no evaluations yet; try again later")
+    return run

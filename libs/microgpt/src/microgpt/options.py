@@ -1,0 +1,188 @@
+"""Options as the fields of a dataclass, set by several sources and joined into one object.
+
+A field holds all about an option: its default, its help, and the options that it excludes or
+requires. An object knows which of its options are set, and by whom.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from copy import copy
+from dataclasses import Field, dataclass, field, fields, replace
+from typing import Any, ClassVar, Self, TypeVar
+
+from microgpt.errors import ConfigError
+
+AnyOptions = TypeVar("AnyOptions", bound="Options")
+Config = TypeVar("Config")
+KEY = "setting"  # of the metadata of a dataclass field
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is known of an option besides its name, type and default.
+
+    Other options are named, or named with a value, such as "text=stream".
+    """
+
+    help: str
+    panel: str = ""  # section of the help; an option without one cannot be typed
+    flags: tuple[str, ...] = ()  # by default, the name of the field
+    short: bool = False  # also listed by --help, not by --help-all only
+    metavar: str | None = None
+    excludes: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()  # one of them is enough
+    allows: tuple[str, ...] = ()  # if not empty, only these and harmless options can be set, too
+    harmless: bool = False  # does not change the result
+    is_record: bool = False  # names a record with all options, so that none is required
+
+
+def setting(
+    default: object,
+    help: str,
+    *flags: str,
+    excludes: str = "",
+    requires: str = "",
+    allows: str = "",
+    **facts: Any,
+) -> Any:
+    """Return the dataclass field of an option; see `Setting`. Spaces separate other options."""
+    found = Setting(
+        help,
+        flags=flags,
+        excludes=tuple(excludes.split()),
+        requires=tuple(requires.split()),
+        allows=tuple(allows.split()),
+        **facts,
+    )
+    return field(default=default, metadata={KEY: found})
+
+
+def borrowed(kind: "type[Options]", name: str, **changes: Any) -> Any:
+    """Return the field of an option that another command has, too, without its conflicts."""
+    rule = replace(kind.setting(name), excludes=(), requires=(), allows=())
+    default = kind.__dataclass_fields__[name].default
+    return field(default=default, metadata={KEY: replace(rule, **changes)})
+
+
+class Options:
+    """Base class of frozen dataclasses whose fields are options, all made by `setting`."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+    given: Mapping[str, str]  # who set each option that is set: "" for the caller, else a source
+
+    def __new__(cls, **given: object) -> Self:
+        """Create options: those that are passed are set, the others have their defaults."""
+        options = super().__new__(cls)
+        object.__setattr__(options, "given", dict.fromkeys(given, ""))
+        return options
+
+    def __contains__(self, name: str) -> bool:
+        """Return whether an option is set."""
+        return name in self.given
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of the options that are set."""
+        return iter(self.given)
+
+    @classmethod
+    def of(cls, facts: Mapping[str, object], who: str = "") -> Self:
+        """Return options set by a source; None and what is not an option are ignored."""
+        known = facts.keys() & cls.__dataclass_fields__.keys()
+        found = {name: facts[name] for name in facts if name in known and facts[name] is not None}
+        return cls(**found).by(who)
+
+    @classmethod
+    def setting(cls, name: str) -> Setting:
+        """Return what is known of an option."""
+        found: Setting = cls.__dataclass_fields__[name].metadata[KEY]
+        return found
+
+    @classmethod
+    def flag(cls, term: str) -> str:
+        """Return an option as it is typed, such as --n-embd for n_embd, perhaps with a value."""
+        name, _, value = term.partition("=")
+        flags = cls.setting(name).flags or (f"--{name.replace('_', '-')}",)
+        return f"{flags[0]} {value}".rstrip()
+
+    def by(self, who: str | Mapping[str, str]) -> Self:
+        """Return the same options, set by a source, or those in a mapping by its sources."""
+        found = copy(self)
+        sources = dict.fromkeys(self, who) if isinstance(who, str) else {**self.given, **who}
+        object.__setattr__(found, "given", sources)
+        return found
+
+    def values(self) -> dict[str, object]:
+        """Return the values of the options that are set, by name."""
+        return {name: getattr(self, name) for name in self}
+
+    def only(self, *names: str) -> Self:
+        """Return these options, if they are set."""
+        return type(self)(**{name: getattr(self, name) for name in names if name in self})
+
+    def over(self, base: Self) -> Self:
+        """Return the options that are set here, and those of `base` for the others."""
+        values = {name: getattr(each, name) for each in (base, self) for name in each}
+        return type(self)(**values).by({**base.given, **self.given})
+
+    def applied_to(self, config: Config) -> Config:
+        """Return a configuration with the options that are set and that it has."""
+        known = (each.name for each in fields(config))  # type: ignore[arg-type]
+        found = {name: getattr(self, name) for name in known if name in self}
+        return replace(config, **found)  # type: ignore[type-var]
+
+    def holds(self, term: str) -> bool:
+        """Return whether an option is set, other than to "no", or is set to a value."""
+        name, _, value = term.partition("=")
+        found = getattr(self, name)
+        return name in self and (found == value if value else bool(found))
+
+    def said(self, term: str) -> str:
+        """Return an option as it is typed; if the caller did not set it, with value and source."""
+        name, _, value = term.partition("=")
+        who, found = self.given.get(name), getattr(self, name)
+        if not who:
+            return self.flag(term)
+        shown = "" if isinstance(found, bool) or value else f" {found}"
+        return f"{self.flag(term)}{shown} ({who})"
+
+    def check(self, latest: Collection[str] | None = None) -> None:
+        """Raise ConfigError if an option excludes, or lacks, another one.
+
+        Args:
+            latest: options to check, by default all; those of a recipe may contradict one another.
+        """
+        latest = self.given if latest is None else latest
+        self.check_conflicts(latest)
+        if any(self.setting(name).is_record for name in self):
+            return
+        for name in filter(self.holds, latest):
+            terms = self.setting(name).requires
+            if terms and not any(map(self.holds, terms)):
+                flags = [*map(self.flag, terms)]
+                add = flags[0] if len(flags) == 1 else "one of them"
+                needed = f"{self.said(name)} requires {' or '.join(flags)}"
+                raise ConfigError(f"{needed}; add {add} or omit {self.flag(name)}")
+
+    def check_conflicts(self, latest: Collection[str]) -> None:
+        """Raise ConfigError if one of the options excludes another, or is excluded by it."""
+        for name in filter(self.holds, self):
+            rule = self.setting(name)
+            pairs = [(name, other) for other in rule.excludes if self.holds(other)]
+            if rule.allows:
+                rest = (each for each in self if each not in (name, *rule.allows))
+                pairs += [(each, name) for each in rest if not self.setting(each).harmless]
+            for one, other in pairs:
+                if one in latest or other.partition("=")[0] in latest:
+                    both = f"{self.said(one)} cannot be used with {self.said(other)}"
+                    raise ConfigError(f"{both}; omit one of them")
+
+
+def join(recipe: AnyOptions, options: AnyOptions) -> AnyOptions:
+    """Return the options, and those of a recipe for the others.
+
+    Raises:
+        ConfigError: an option contradicts another one; the message says who set an option that is
+            not the caller's.
+    """
+    joined = options.over(recipe)
+    joined.check(options.given)
+    return joined

@@ -1,0 +1,17 @@
+"""Computations in steps, between which a caller can pause, or stop by not asking for the next."""
+
+from collections.abc import Generator
+from typing import TypeVar
+
+T = TypeVar("T")
+Steps = Generator[None, None, T]  # each step takes a few ms; the last one returns the result
+
+
+def finish(steps: Steps[T]) -> T:
+    """Execute all steps and return the result."""
+    try:
+        while True:
+            next(steps)
+    except StopIteration as end:
+        result: T = end.value
+        return result

@@ -1,0 +1,81 @@
+"""Hold out documents as the options say, as in an earlier training, or by default."""
+
+from collections.abc import Callable, Sequence
+
+from microgpt.config import Holdout
+from microgpt.data.contamination import recorded_facts
+from microgpt.data.sizes import count_characters
+from microgpt.data.split import DataFacts, Split, split, split_stream
+from microgpt.data.tokenizer import Document
+from microgpt.errors import ConfigError, DataError
+from microgpt.training.choice import MAX_CONTEXT, held_out_fraction
+from microgpt.training.options import TrainOptions
+from microgpt.training.presets import PRESETS
+
+CHARACTERS_PER_SUBWORD = 4  # upper estimate for English; sets the gap between splits
+FRACTIONS = ("val_fraction", "test_fraction")
+
+
+def recorded_split(
+    docs: Sequence[Document] | str, read: Sequence[DataFacts | None], options: TrainOptions
+) -> TrainOptions:
+    """Return the options of the split of an earlier training on these documents, if any."""
+    facts = recorded_facts([docs] if isinstance(docs, str) else docs, read)
+    if not facts or all(name in options for name in FRACTIONS):
+        return TrainOptions()
+    found = TrainOptions(val_fraction=facts.val_fraction, test_fraction=facts.test_fraction)
+    joined = options.over(found)
+    if (joined.val_fraction or joined.test_fraction) and facts.holdout:
+        found = found.over(TrainOptions(holdout=facts.holdout))
+        found = found.over(TrainOptions(gap=facts.gap)) if facts.gap else found
+    return found
+
+
+def hold_out(
+    docs: Sequence[Document] | str, options: TrainOptions, tell: Callable[[str], None]
+) -> Split:
+    """Split documents as the options say, or their default.
+
+    With --minutes or --budget, some documents are held out by default if there are enough.
+    """
+    if not options.has_budget:
+        return _split(docs, options)
+    texts = [docs] if isinstance(docs, str) else docs
+    fraction = held_out_fraction(sum(map(count_characters, texts)))
+    default = TrainOptions(val_fraction=fraction, test_fraction=fraction)
+    try:
+        return _split(docs, options.over(default))
+    except DataError as error:
+        if all(name in options for name in FRACTIONS):
+            raise
+        tell(f"nothing is held out by default: {error}")
+        return _split(docs, options)
+
+
+def _split(docs: Sequence[Document] | str, options: TrainOptions) -> Split:
+    """Split documents as the options say."""
+    preset, fractions = options.preset, (options.val_fraction, options.test_fraction)
+    if options.holdout and not (isinstance(docs, str) and any(fractions)):
+        raise ConfigError(
+            "--holdout requires running text and --val-fraction or --test-fraction; omit --holdout"
+        )
+    holdout = options.holdout or (PRESETS[preset].holdout if preset else "spread")
+    return split_documents(docs, *fractions, holdout, _gap(options))
+
+
+def split_documents(
+    docs: Sequence[Document] | str, validation: float, test: float, holdout: Holdout, gap: int
+) -> Split:
+    """Split documents by hash, or running text by position."""
+    if isinstance(docs, str):
+        return split_stream(docs, validation=validation, test=test, holdout=holdout, gap=gap)
+    return split(docs, validation=validation, test=test)
+
+
+def _gap(options: TrainOptions) -> int:
+    """Return the number of unused characters around a held-out stretch of running text."""
+    if options.gap is not None:
+        return options.gap
+    if "block_size" not in options:  # the context is chosen after the split
+        return MAX_CONTEXT
+    return options.block_size * (CHARACTERS_PER_SUBWORD if options.tokenizer == "bpe" else 1)

@@ -1,0 +1,294 @@
+"""The options of a training run, in the order of `microgpt train --help-all`."""
+
+import re
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+from microgpt.config import (
+    Activation,
+    DType,
+    EngineName,
+    Holdout,
+    LongDocs,
+    LossOn,
+    ModelConfig,
+    Optimizer,
+    Positions,
+    TextKind,
+    TrainConfig,
+    WeightsFormat,
+    check_count,
+    check_number,
+)
+from microgpt.data.bpe import DEFAULT_VOCAB_SIZE
+from microgpt.data.tokenizer import TokenizerKind
+from microgpt.errors import ConfigError
+from microgpt.options import Options, setting
+from microgpt.training.presets import PRESETS, PresetName
+
+N_SAMPLES = 20  # default number of samples printed after training
+data, model, training, saving, printing = (
+    partial(setting, panel=panel) for panel in ("Data", "Model", "Training", "Saving", "Output")
+)
+NO_SHAPE = ModelConfig()
+LIMIT = "preset from_ resume repeat"  # what --minutes, --budget and limits of the size exclude
+
+
+@dataclass(frozen=True)
+class TrainOptions(Options):
+    """What a person may set for a training run; a default applies only if no rule chooses."""
+
+    input: Path | None = data(
+        None,
+        "UTF-8 text, one document per line; with --chat, JSONL, one conversation per line.  "
+        "[default: data/names.txt; with --chat: data/chat.jsonl]",
+        "--data",
+        "--input",
+        short=True,
+    )
+    output: Path = data(
+        Path("output"), "Directory for the model.", "--model", "--output", short=True
+    )
+    minutes: float | None = training(
+        None,
+        "Choose all settings for this time. The time is that of the whole command except "
+        "compilation; some documents are held out for validation and testing.",
+        excludes=f"budget {LIMIT} steps",
+        short=True,
+    )
+    budget: float | None = training(
+        None,
+        "Like --minutes, but for a number of operations, such as 5e13, whatever the speed. "
+        "`train --minutes` prints the number that gives its model again.",
+        excludes=f"{LIMIT} steps",
+    )
+    chat: bool = data(False, "Train on conversations.", excludes="text=stream", short=True)
+    text: TextKind | None = data(
+        None,
+        "lines: one document per line. stream: one running text.  "
+        "[default: stream for files that look like a book, else lines]",
+    )
+    column: str | None = data(
+        None,
+        "Read this column of a CSV or TSV file, or this field of JSON objects.",
+        excludes="chat text=stream",
+        short=True,
+    )
+    long_docs: LongDocs = data(
+        TrainConfig.long_docs,
+        "How to handle documents longer than the block size: split into windows, truncate or skip.",
+        excludes="text=stream",
+    )
+    val_fraction: float = data(
+        0.0,
+        "Fraction of documents to hold out for validation; the weights with the lowest held-out "
+        "loss are kept.",
+        short=True,
+    )
+    test_fraction: float = data(0.0, "Fraction of documents to hold out for the final test loss.")
+    holdout: Holdout | None = data(
+        None,
+        "How to hold out running text. spread: evenly spaced stretches. tail: the end of "
+        "the text.  [default: spread]",
+    )
+    tokenizer: TokenizerKind = data(
+        "char", "char: one token per character. bpe: subword tokens.", excludes="teacher"
+    )
+    vocab_size: int = data(
+        DEFAULT_VOCAB_SIZE,
+        "Size of the BPE vocabulary, including special tokens.",
+        excludes="teacher",
+        requires="tokenizer=bpe",
+    )
+    steps: int = training(TrainConfig.steps, "Number of training steps.", short=True)
+    lr: float | None = training(
+        None,
+        "Learning rate; decays linearly to 0.  [default: 0.01; lower if n_embd > 16]",
+        "--learning-rate",
+        "--lr",
+        short=True,
+    )
+    batch_size: int = training(TrainConfig.batch_size, "Number of documents per training step.")
+    optimizer: Optimizer = training(
+        TrainConfig.optimizer,
+        "muon: Muon for the matrices of the blocks, AdamW for the rest.",
+    )
+    warmup_steps: int = training(
+        TrainConfig.warmup_steps,
+        "Increase the learning rate linearly over the first N steps.",
+    )
+    dropout: float = training(TrainConfig.dropout, "Dropout probability; reduces overfitting.")
+    weight_decay: float = training(TrainConfig.weight_decay, "AdamW weight decay.")
+    average_tail: float = training(
+        TrainConfig.average_tail,
+        "Average the weights over this final fraction of the steps.",
+    )
+    loss_on: LossOn = training(
+        TrainConfig.loss_on,
+        "With --chat, compute the loss on the assistant's turns only or on all turns.",
+        requires="chat",
+    )
+    teacher: list[Path] | None = training(
+        None,
+        "Learn from the predictions of the model in this directory. With several --teacher, their "
+        "mean counts.",
+        metavar="<path>",
+    )
+    teacher_samples: int = training(
+        0,
+        "Also learn from this number of documents, which the teachers make up.",
+        requires="teacher",
+    )
+    patience: int | None = training(
+        None, "Stop after N validation checks (20 per run) without improvement."
+    )
+    seed: int = training(TrainConfig.seed, "Random seed; the same seed gives the same result.")
+    n_embd: int = model(ModelConfig.n_embd, "Embedding width.", short=True)
+    n_head: int = model(ModelConfig.n_head, "Number of attention heads; must divide n_embd.")
+    n_layer: int = model(ModelConfig.n_layer, "Number of transformer blocks.", short=True)
+    block_size: int = model(ModelConfig.block_size, "Context length in tokens.", short=True)
+    n_ff_exp: int = model(ModelConfig.n_ff_exp, "MLP width, in multiples of n_embd.")
+    positions: Positions = model(ModelConfig.positions, "Learned or rotary position embeddings.")
+    activation: Activation = model(
+        ModelConfig.activation, "Activation of the MLP: ReLU or squared ReLU."
+    )
+    token_shift: bool = model(
+        ModelConfig.token_shift, "Also read the previous token, in embeddings and MLPs."
+    )
+    qk_norm: bool = model(ModelConfig.qk_norm, "Normalize queries and keys.")
+    final_norm: bool = model(ModelConfig.final_norm, "Normalize before the projection to logits.")
+    out_scale: float = model(
+        ModelConfig.out_scale, "Scale factor of the initial attn_wo and mlp_fc2 weights."
+    )
+    max_weights: int | None = model(
+        None, "Choose a model of at most this many weights.", excludes=f"{LIMIT} genome"
+    )
+    max_memory: str | None = model(
+        None,
+        "Choose a model whose training needs at most this memory, such as 500MB or 2GB.",
+        metavar="<size>",
+        excludes=f"{LIMIT} genome teacher",
+    )
+    engine: EngineName = training(
+        "compiled", "compiled: fast. reference: plain Python, slow but readable."
+    )
+    dtype: DType | None = training(None, "Precision of the compiled engine.  [default: float32]")
+    threads: int = training(1, "Number of threads; does not change the result.", harmless=True)
+    preset: PresetName | None = model(
+        None,
+        "Start from a tested recipe, such as names-60s, text, shakespeare or chat, and its data; "
+        "other options override them.  "
+        "names-10s, names-60s, names-600s: train on names for about that many seconds.  "
+        "text-60s, text (180 s), text-300s: train on your own longer texts; require --data.  "
+        "shakespeare: the text recipe on Tiny Shakespeare.  chat: train a small assistant in about "
+        "five minutes.  karpathy: the defaults.",
+        metavar="NAME",
+        excludes="genome",
+        short=True,
+    )
+    genome: Path | None = model(
+        None,
+        "Use the shape, steps and learning rate of this genome; other options override it.",
+        excludes="resume",
+    )
+    resume: Path | None = saving(
+        None,
+        "Resume the training run in this directory; --steps can be changed.",
+        short=True,
+        is_record=True,
+    )
+    repeat: Path | None = saving(
+        None,
+        "Repeat the training run in this directory bit for bit, and write the model to --model.",
+        excludes="resume",
+        allows="input output from_ teacher force format",
+    )
+    from_: Path | None = saving(
+        None,
+        "Start from the model in this directory.",
+        "--from",
+        excludes="resume",
+        short=True,
+    )
+    force: bool = saving(
+        False,
+        "Replace the model or unfinished training run in the directory.",
+        excludes="resume",
+        short=True,
+    )
+    checkpoint_every: int | None = saving(
+        None,
+        "Number of steps between checkpoints.  [default: every 5 seconds]",
+        harmless=True,
+    )
+    format: WeightsFormat | None = saving(
+        None, "Format of the weights.  [default: json up to a million weights]"
+    )
+    num_samples: int | None = printing(
+        None,
+        f"Number of samples to print at the end; not with --chat.  [default: {N_SAMPLES}; for "
+        "running text: 3]",
+        "--num-samples",
+        "-n",
+        harmless=True,
+    )
+    novel: bool = printing(
+        False,
+        "List the samples that are not in the training data, each with the most similar document.",
+        harmless=True,
+    )
+    plot: bool = printing(False, "Save plots of the losses in the model directory.", harmless=True)
+    as_json: bool = printing(False, "Print one JSON document.", "--json", harmless=True)
+    # Not options of the command: a genome or an earlier training sets them.
+    n_tokens: int | None = setting(None, "Number of tokens per training step.")
+    evaluations: int = setting(TrainConfig.evaluations, "Number of validation checks.")
+    gap: int | None = setting(None, "Unused characters on either side of a held-out stretch.")
+    shuffle: bool = setting(True, "Whether to read the documents in random order.")
+
+    @classmethod
+    def of_preset(cls, name: PresetName) -> Self:
+        """Return the options that a preset sets."""
+        preset, facts = PRESETS[name], vars(PRESETS[name].model) | vars(PRESETS[name].config)
+        facts |= {"val_fraction": preset.val_fraction, "test_fraction": preset.test_fraction}
+        facts |= {"chat": True} if preset.data == "grammar" else {}
+        # These depend on the file and the options.
+        facts |= dict.fromkeys(("text", "long_docs", "vocab_size"))
+        return cls.of(facts, f"--preset {name}")
+
+    def shape(self, base: ModelConfig = NO_SHAPE) -> ModelConfig:
+        """Return a model shape with the options that are set; vocab_size remains as it is."""
+        return replace(self.applied_to(base), vocab_size=base.vocab_size)
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether the time or the operations are limited."""
+        return self.minutes is not None or self.budget is not None
+
+    @property
+    def max_bytes(self) -> int | None:
+        """The memory limit in bytes; raises ConfigError if it is not a size."""
+        if self.max_memory is None:
+            return None
+        found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kmgt]?)b?", self.max_memory.strip().lower())
+        if not found:
+            raise ConfigError(f"{self.max_memory!r} is not a size; pass for example 500MB or 2GB")
+        return int(float(found[1]) * 1000 ** " kmgt".index(found[2] or " "))
+
+    def check_ranges(self) -> None:
+        """Raise ConfigError if an option is out of range, before any data are read."""
+        for name in ("minutes", "budget"):
+            if (limit := getattr(self, name)) is not None:
+                check_number(self.flag(name), limit, "a number greater than 0", lambda x: x > 0)
+        if self.num_samples is not None and self.num_samples < 0:
+            raise ConfigError(f"--num-samples (-n) must be >= 0, got {self.num_samples}")
+        for name, count in (
+            ("--num-samples (-n)", self.num_samples or 1),
+            ("checkpoint_every", self.checkpoint_every),
+            ("max_weights", self.max_weights),
+        ):
+            if count is not None:
+                check_count(name, count)
+        _ = self.max_bytes
+        self.applied_to(TrainConfig())

@@ -1,0 +1,212 @@
+"""Plan a training run: split the documents, and choose the settings that are not given."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from microgpt.config import ModelConfig, TrainConfig, default_lr
+from microgpt.data.contamination import Bounds, contamination
+from microgpt.data.folding import char_tokenizer
+from microgpt.data.split import DataFacts, Split
+from microgpt.data.tokenizer import Document, Tokenizer
+from microgpt.errors import ConfigError
+from microgpt.state import TrainedModel, TrainingPlan, TrainState
+from microgpt.training.choice import with_steps
+from microgpt.training.distillation import Teachers
+from microgpt.training.engines import DEFAULT_DTYPE, prepare_engine
+from microgpt.training.finetune import check_shape, extended_tokenizer, new_tokens
+from microgpt.training.fitting import Fitting, LoadKernels
+from microgpt.training.holding_out import hold_out, recorded_split
+from microgpt.training.options import TrainOptions
+from microgpt.training.reasons import advice, describe_subwords, explain
+from microgpt.training.time_limit import Deadline, TimeLimit
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """A training run to start, resume or repeat."""
+
+    plan: TrainingPlan
+    parts: Split
+    parent: TrainedModel | None = None  # model to fine-tune
+    teachers: Teachers | None = None  # models to learn from
+    resume: TrainState | None = None
+    deadline: Deadline | None = None
+    reasons: Sequence[str] = ()  # what was chosen and why, for the user
+
+    def later(self, seconds: float) -> "TrainingJob":
+        """Return the job with its deadline, if any, moved by some seconds."""
+        return replace(self, deadline=self.deadline and self.deadline.later(seconds))
+
+
+class _Settings(NamedTuple):
+    """The settings that depend on the documents."""
+
+    tokenizer: Tokenizer
+    model: ModelConfig
+    config: TrainConfig
+    vocab_size: int | None = None  # requested size of the BPE vocabulary
+    budget: float | None = None
+    reasons: Sequence[str] = ()
+
+
+def plan_training(
+    documents: Sequence[Document] | str | Split,
+    options: TrainOptions,
+    *,
+    model: ModelConfig | None = None,
+    config: TrainConfig | None = None,
+    tokenizer: Tokenizer | None = None,
+    parent: TrainedModel | None = None,
+    teachers: Teachers | None = None,
+    limit: TimeLimit | None = None,
+    load_kernels: LoadKernels = prepare_engine,
+    tell: Tell = lambda line: None,
+) -> TrainingJob:
+    """Return a training run with the options that are set; the others suit the documents.
+
+    Args:
+        documents: texts, conversations, one running text, or a `Split` of them.
+        model: shape, instead of the options; `config` and `tokenizer` likewise.
+        limit: time limit, from which the preparation is subtracted.
+        load_kernels: see `prepare_engine`; called if the speed is measured.
+        tell: called with notes for the user.
+
+    Raises:
+        ConfigError: options contradict the documents, the parent or the teachers.
+        DataError: there are too few documents to hold some out.
+    """
+    models = (each for each in (parent, teachers) if each)
+    read = tuple(dict.fromkeys(facts for each in models for facts in each.trained_on))
+    options, parts = _split(documents, read, options, parent or teachers, tell)
+    base = options.applied_to(config or TrainConfig())
+    if not isinstance(documents, Split):
+        base = replace(base, text="stream" if isinstance(documents, str) else "lines")
+    if parent:
+        tokenizer = tokenizer or _inherited_tokenizer(parent, parts, options, tell)
+        model = options.shape(model or replace(parent.model, vocab_size=0))
+        check_shape(parent, model)
+        found = _Settings(tokenizer, model, base)
+    elif model:
+        tokenizer = teachers.tokenizer if teachers and not tokenizer else tokenizer
+        found = _Settings(tokenizer or char_tokenizer(parts.docs), model, base)
+    else:
+        fitting = Fitting(
+            parts, base, options, tokenizer=tokenizer, teachers=teachers, load_kernels=load_kernels
+        )
+        found = _chosen(fitting, options, limit, tell)
+        found = found._replace(config=base) if config else found
+    if teachers:
+        teachers.check(parts.docs, found.tokenizer, found.model.block_size)
+    check_patience(options.patience, parts.val_fraction)
+    default = parent.dtype if parent and options.engine == "compiled" else None
+    plan = TrainingPlan(
+        model=_with_vocabulary(found.model, found.tokenizer),
+        config=replace(found.config, lr=found.config.lr or default_lr(found.model.n_embd)),
+        tokenizer=found.tokenizer,
+        engine=options.engine,
+        dtype=options.dtype or default or DEFAULT_DTYPE[options.engine],
+        vocab_size_wanted=found.vocab_size,
+        data=parts.facts,
+        column=options.column,
+        weights_format=options.format,
+        preset=options.preset,
+        ancestor_data=read,
+        contamination=contamination(parts, read),
+        teacher_samples=options.teacher_samples,
+        minutes=limit.minutes if limit else None,
+        budget=found.budget,
+    )
+    _tell_contamination(plan.contamination, tell)
+    deadline = limit.deadline() if limit else None
+    return TrainingJob(plan, parts, parent, teachers, deadline=deadline, reasons=found.reasons)
+
+
+def _split(
+    documents: Sequence[Document] | str | Split,
+    read: Sequence[DataFacts | None],
+    options: TrainOptions,
+    source: TrainedModel | Teachers | None,
+    tell: Tell,
+) -> tuple[TrainOptions, Split]:
+    """Return the split documents, and the options with those of an earlier split.
+
+    The student of teachers has their context and tokenizer, if the options do not set others.
+    """
+    if not isinstance(documents, Split):
+        recorded = recorded_split(documents, read, options)
+        if new := [name for name in sorted(recorded) if name not in options]:
+            values = ", ".join(f"{name} {getattr(recorded, name)}" for name in new)
+            tell(f"as in the training of the parent or teacher: {values}")
+        options = options.over(recorded)
+    inherited = options
+    if source:
+        size = source.block_size if isinstance(source, Teachers) else source.model.block_size
+        inherited = options.over(TrainOptions(block_size=size, tokenizer=source.tokenizer.kind))
+    parts = documents if isinstance(documents, Split) else hold_out(documents, inherited, tell)
+    return (inherited if isinstance(source, Teachers) else options), parts
+
+
+def _chosen(
+    fitting: Fitting, options: TrainOptions, limit: TimeLimit | None, tell: Tell
+) -> _Settings:
+    """Choose the settings that suit the documents, if there is no recipe and none is given."""
+    parts, fitted = fitting.parts, fitting.fit(limit)
+    (model, config, *_), tokenizer = fitted.choice, fitted.tokenizer
+    if fitted.vocab_size and "tokenizer" in options:
+        for line in describe_subwords(parts, tokenizer, fitted.vocab_size):
+            tell(line)
+    if options.budget and "evaluations" in options:  # as in a search, which does not count them
+        config = with_steps(
+            config, model, options.budget, fitted.sizes.chunk_length(model.block_size)
+        )
+        if "warmup_steps" in options:
+            config = replace(config, warmup_steps=options.warmup_steps)
+        fitted = fitted._replace(choice=fitted.choice._replace(config=config))
+    reasons = explain(fitted) + advice(len(parts.docs), tokenizer, options)
+    budget = fitted.budget if options.has_budget else None
+    return _Settings(tokenizer, model, config, fitted.vocab_size, budget, reasons)
+
+
+def _inherited_tokenizer(
+    parent: TrainedModel, parts: Split, options: TrainOptions, tell: Tell
+) -> Tokenizer:
+    """Return the tokenizer of the parent model, extended with new characters in the documents."""
+    tokenizer = extended_tokenizer(parent, parts.docs)
+    known = {"tokenizer": tokenizer.kind, "vocab_size": parent.tokenizer.vocab_size}
+    for name, found in known.items():
+        if name in options and getattr(options, name) != found:
+            flag, wanted = options.flag(name), getattr(options, name)
+            raise ConfigError(f"{flag} is {wanted}, but the --from model has {found}; omit {flag}")
+    if added := new_tokens(parent, tokenizer):
+        tell(f"added tokens with random weights: {', '.join(map(repr, added))}")
+    return tokenizer
+
+
+def _with_vocabulary(model: ModelConfig, tokenizer: Tokenizer) -> ModelConfig:
+    if model.vocab_size not in (0, tokenizer.vocab_size):
+        raise ConfigError(
+            f"vocab_size is {model.vocab_size}, but the tokenizer has {tokenizer.vocab_size} "
+            "tokens; omit vocab_size"
+        )
+    return replace(model, vocab_size=tokenizer.vocab_size)
+
+
+def check_patience(patience: int | None, val_fraction: float) -> None:
+    """Raise ConfigError if there is no held-out loss for early stopping."""
+    if patience and not val_fraction:
+        raise ConfigError(
+            "--patience requires --val-fraction; add --val-fraction or omit --patience"
+        )
+
+
+def _tell_contamination(found: dict[str, Bounds], tell: Tell) -> None:
+    """Tell if a parent or teachers have read held-out documents."""
+    shares = [f"{name} {bounds.text}" for name, bounds in found.items() if bounds.high]
+    if shares:
+        tell(
+            "share of the held-out data that the parent or teacher has read: "
+            f"{', '.join(shares)}; losses of what was read are too low"
+        )

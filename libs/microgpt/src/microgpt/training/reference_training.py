@@ -1,0 +1,153 @@
+"""Training with the reference engine: pauses, dropout, masked and soft targets.
+
+`ReferenceEngine.backward` is the same computation without them.
+"""
+
+import math
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from time import perf_counter
+
+from microgpt.config import ModelConfig, TrainConfig
+from microgpt.data.token_dataset import TokenDataset
+from microgpt.dropout_mask import Dropout, batch_dropout
+from microgpt.flat_weights import Numbers
+from microgpt.model import Gpt, Weights, cross_entropy
+from microgpt.model_variants import GptVariant, gpt_type
+from microgpt.muon import MuonEngine
+from microgpt.reference import Batch, ReferenceEngine, Tokens
+from microgpt.value import Number, exp, log, total
+
+Target = int | Sequence[float] | None  # a token, the probability of each token, or no target
+Targets = Sequence[Sequence[Target]]  # the targets of the documents of a batch
+
+RUN_S = 0.02  # target duration of `run`, which reads at least one document
+
+
+class ReferenceTraining:
+    """The reference engine with the interface `training.engines.Engine`."""
+
+    def __init__(
+        self, model: ModelConfig, config: TrainConfig, weights: Weights[float], docs: TokenDataset
+    ) -> None:
+        adam = (config.beta1, config.beta2, config.adam_eps, config.weight_decay)
+        kind = MuonEngine if config.optimizer == "muon" else ReferenceEngine
+        gpt = GptVariant if config.dropout else gpt_type(model)
+        self._engine = kind(model, weights, *adam, gpt)
+        self._config, self._docs = config, docs
+        self._reading: Iterator[tuple[int, float]] | None = None  # rest of the current batch
+
+    def resume(self, step: int, weights: Numbers, adam_m: Numbers, adam_v: Numbers) -> None:
+        """Restore the step, weights and Adam moments of a checkpoint."""
+        self.set_weights(weights.tolist())
+        self._engine.n_steps = step
+        self._engine.adam_m, self._engine.adam_v = adam_m.tolist(), adam_v.tolist()
+
+    @property
+    def n_steps(self) -> int:
+        """The number of optimizer steps so far."""
+        return self._engine.n_steps
+
+    def set_weights(self, numbers: Sequence[float]) -> None:
+        """Set the weights from flat numbers."""
+        for param, number in zip(self._engine.params, numbers, strict=True):
+            param.data = number
+
+    def flat_weights(self) -> Numbers:
+        """Return a flat copy of the weights."""
+        return array("d", [param.data for param in self._engine.params])
+
+    def numbers(self) -> tuple[Numbers, Numbers, Numbers]:
+        """Return copies of the weights and of the Adam moments m and v."""
+        adam_m, adam_v = array("d", self._engine.adam_m), array("d", self._engine.adam_v)
+        return self.flat_weights(), adam_m, adam_v
+
+    def undo(self) -> None:
+        """Undo the last optimizer step."""
+        self.resume(*self._before)
+
+    def run(self, until: int) -> list[float]:
+        """Train for a short time; return the loss of the step, if it was completed."""
+        if self.n_steps >= until:
+            return []
+        pause_at = perf_counter() + RUN_S
+        self._reading = self._reading or self._read_batch()
+        for n_read, loss in self._reading:
+            if n_read == self._config.batch_size:
+                self._reading = None
+                if not math.isnan(loss):
+                    self._before = self.n_steps, *self.numbers()
+                    self._engine.update(self._config.lr_at(self.n_steps))
+                return [loss]
+            if perf_counter() >= pause_at:
+                break
+        return []
+
+    def backward(self, should_stop: Callable[[], bool]) -> float:
+        """Return the loss of the next batch without an update."""
+        batch, self._reading, loss = self._reading or self._read_batch(), None, 0.0
+        for _, loss_so_far in batch:
+            loss = loss_so_far
+            if should_stop():
+                break
+        return loss
+
+    def _read_batch(self) -> Iterator[tuple[int, float]]:
+        """Read the next batch; after each document, yield the document count and loss so far."""
+        first = self.n_steps * self._config.batch_size
+        ids = [i % len(self._docs) for i in range(first, first + self._config.batch_size)]
+        batch, targets = [self._docs[i] for i in ids], [self._docs.targets_of(i) for i in ids]
+        drops = batch_dropout(self._config, self.n_steps) if self._config.dropout else ()
+        return enumerate(accumulate(self._engine, batch, targets, drops), start=1)
+
+
+def accumulate(
+    engine: ReferenceEngine, batch: Batch, targets: Targets = (), drops: Sequence[Dropout] = ()
+) -> Iterator[float]:
+    """Compute the gradients; after each document, yield the loss of the batch so far in nats.
+
+    This is a generator so that training can be interrupted within a step.
+    The last loss is the mean over the targets, or NaN if a loss or gradient is not finite.
+
+    Args:
+        engine: the engine whose parameters receive the gradients.
+        batch: documents of 2 or more tokens each; tokens beyond block_size are ignored.
+        targets: targets of each document; by default, the next tokens.
+        drops: dropout of each document, for an engine with a `GptVariant`; by default, none.
+    """
+    engine.zero_grad()
+    size = engine.gpt.config.block_size
+    targets = [wanted[:size] for wanted in targets or [doc[1:] for doc in batch]]
+    n_targets, loss = sum(len(wanted) - wanted.count(None) for wanted in targets), 0.0
+    for i, (doc, wanted) in enumerate(zip(batch, targets, strict=True)):
+        if len(wanted) > wanted.count(None):
+            gpt = engine.gpt
+            if drops:
+                assert isinstance(gpt, GptVariant)
+                gpt = gpt.with_dropout(drops[i])
+            share = (1 / n_targets) * target_loss(gpt, doc[: size + 1], wanted)
+            share.backward()  # gradients accumulate; the graph of each document is freed
+            loss += share.data
+        is_last = i + 1 == len(batch)
+        if is_last and not all(map(math.isfinite, [loss, *(p.grad for p in engine.params)])):
+            loss = math.nan
+        yield loss
+
+
+def target_loss(gpt: Gpt[Number], tokens: Tokens, targets: Sequence[Target]) -> Number:
+    """Return the summed cross-entropy of the targets in nats; `document_loss` for any targets."""
+    cache = gpt.new_cache()
+    logits = [gpt.forward(token, cache) for token in tokens[:-1]]
+    return total(
+        cross_entropy(x, target) if isinstance(target, int) else soft_cross_entropy(x, target)
+        for x, target in zip(logits, targets, strict=True)
+        if target is not None
+    )
+
+
+def soft_cross_entropy(logits: Sequence[Number], target: Sequence[float]) -> Number:
+    """Return the mean cross-entropy over a distribution of targets, in nats."""
+    largest = max(map(float, logits))
+    shares = zip(logits, target, strict=True)
+    mean = total((logit - largest) * share for logit, share in shares)
+    return log(total(exp(logit - largest) for logit in logits)) - mean

@@ -1,0 +1,59 @@
+"""The time limit of a training run, of which the preparation takes a part."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from time import perf_counter
+
+from microgpt.config import ModelConfig
+from microgpt.model_config import count_params
+
+# Seconds for Python's start, and for samples and files after training; more with --plot or --chat.
+RESERVE_S, RESERVE_PER_WEIGHT_S, PLOT_S, REPLIES_S = 0.4, 3e-6, 2.0, 0.6
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """The time at which a training run should end."""
+
+    end: float  # reading of the clock
+    seconds: float  # time limit of the whole run
+    clock: Callable[[], float] = perf_counter  # in seconds
+
+    def later(self, seconds: float) -> "Deadline":
+        """Return the deadline moved by some seconds."""
+        return replace(self, end=self.end + seconds)
+
+
+@dataclass
+class TimeLimit:
+    """Counts down the seconds of a run, except those of the compilation."""
+
+    minutes: float
+    started: float  # reading of `perf_counter`
+    reserve_s: float = RESERVE_S
+
+    @classmethod
+    def of(cls, minutes: float, started: float, *, has_plot: bool) -> "TimeLimit":
+        """Return the limit of a run that started at a reading of `perf_counter`."""
+        return cls(minutes, started, RESERVE_S + PLOT_S * has_plot)
+
+    @property
+    def seconds(self) -> float:
+        """The time limit in seconds."""
+        return 60 * self.minutes
+
+    def deadline(self) -> Deadline:
+        """Return the time at which training must end."""
+        return Deadline(self.started + self.seconds - self.reserve_s, self.seconds)
+
+    def seconds_left(self) -> float:
+        """Return the time that is left for training, in seconds."""
+        return self.deadline().end - perf_counter()
+
+    def extend(self, seconds: float) -> None:
+        """Do not count some seconds."""
+        self.started += seconds
+
+    def reserve_for(self, model: ModelConfig, *, is_chat: bool) -> None:
+        """Reserve the time to write a model and to generate the replies of a chat model."""
+        self.reserve_s += RESERVE_PER_WEIGHT_S * count_params(model) + REPLIES_S * is_chat

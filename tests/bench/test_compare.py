@@ -1,0 +1,13 @@
+"""Counts of bench/studies/compare.py on the pages that state them."""
+
+from pathlib import Path
+
+import pytest
+from studies import compare
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.mark.parametrize("page", ["comparison.md", "decisions/0002-a-dot-product-is-one-node.md"])
+def test_a_page_states_the_counted_graph_nodes(page: str) -> None:
+    assert f" {compare.nodes_per_step():,.0f} " in (DOCS / page).read_text(encoding="utf-8")

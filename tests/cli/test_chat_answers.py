@@ -1,0 +1,88 @@
+"""At its end, the training of a chat model says what the model can do, and what helps."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from microgpt.data.documents import bundled, load_conversations
+from microgpt.data.split import split
+from microgpt_cli.training.chat_answers import CHAT_SHA256, N_QUESTIONS
+
+SHAPE = ("--n-embd", "16", "--n-layer", "1", "--block-size", "32")
+QUICK = ("--chat", *SHAPE, "--steps", "2", "--model", "a")
+
+
+@pytest.fixture
+def talks(tmp_path: Path) -> Path:
+    """A file with 40 conversations of one exchange."""
+    pairs = [{"prompt": f"say {a}{b}", "completion": a} for a in "abcdefgh" for b in "vwxyz"]
+    path = tmp_path / "talks.jsonl"
+    path.write_text("\n".join(map(json.dumps, pairs)))
+    return path
+
+
+def exact(done) -> str:
+    """Return the line with the share of exact answers."""
+    assert done.returncode == 0, done.stderr
+    (line,) = (one for one in done.stdout.splitlines() if one.startswith("exact answers "))
+    return line.removeprefix("exact answers").strip()
+
+
+def advice(done) -> list[str]:
+    return [line for line in done.stderr.splitlines() if "for more exact answers: " in line]
+
+
+def test_the_bundled_conversations_are_recognised() -> None:
+    assert split(load_conversations(bundled("chat.jsonl"))).facts.sha256 == CHAT_SHA256
+
+
+def test_a_poor_model_of_the_bundled_data_gets_advice(microgpt) -> None:
+    done = microgpt("train", *QUICK)
+    n, _, of, *rest = exact(done).split()
+    assert int(n) < 20
+    assert (int(of), rest[:2]) == (N_QUESTIONS, ["held-out", "questions"])
+    (line,) = advice(done)
+    assert "--minutes 3 without a shape and steps (58 % on a fast core, 29 % on a slow" in line
+    assert "--preset chat (98 %" in line
+
+
+def test_held_out_questions_are_asked(microgpt, talks) -> None:
+    done = microgpt("train", "--data", talks, *QUICK, "--val-fraction", "0.5", "--json")
+    facts = json.loads(done.stdout)
+    assert facts["exact_answers"]["held_out"] is True
+    assert 0 < facts["exact_answers"]["n"] < 40
+    assert [set(reply) for reply in facts["replies"]] == 2 * [{"user", "assistant"}]
+    asked = {pair["prompt"] for pair in map(json.loads, talks.read_text().splitlines())}
+    assert {reply["user"] for reply in facts["replies"]} < asked
+
+
+def test_questions_that_a_parent_has_read_are_marked(microgpt, talks) -> None:
+    assert microgpt("train", "--data", talks, *QUICK[:-1], "parent").returncode == 0
+    more = ("--chat", "--from", "parent", "--steps", "2", "--model", "b")
+    child = microgpt("train", "--data", talks, *more, "--val-fraction", "0.5")
+    assert exact(child).endswith("(contamination 100 %)")
+    assert exact(microgpt("train", *more, "--force")).endswith("(contamination unknown)")
+
+
+def test_training_questions_are_asked_if_none_are_held_out(microgpt, talks) -> None:
+    done = microgpt("train", "--data", talks, *QUICK)
+    assert "of 40 questions of the training data (" in exact(done)
+    shown = done.stdout.split("--- replies (temperature 0) ---\n")[1].splitlines()
+    assert [line.split(":")[0] for line in shown] == 2 * ["user", "assistant"]
+    assert shown[0] == "user:      say av"
+    assert "--minutes 5" in advice(done)[0]
+
+
+def test_a_good_model_gets_no_advice(microgpt, talks) -> None:
+    options = ("--data", talks, "--chat", "--steps", "300", "--batch-size", "8", *SHAPE)
+    done = microgpt("train", *options, "--learning-rate", "0.01")
+    assert exact(done) == "40 of 40 questions of the training data (100.0%)"
+    assert not advice(done)
+    assert done.stdout.endswith("user:      say aw\nassistant: a\n")
+
+
+def test_the_reference_engine_generates_no_replies(microgpt, talks) -> None:
+    done = microgpt("train", "--data", talks, *QUICK, "--engine", "reference")
+    assert done.returncode == 0, done.stderr
+    assert "exact answers" not in done.stdout

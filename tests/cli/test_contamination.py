@@ -1,0 +1,166 @@
+"""Held-out losses of a model whose parent or teacher has read the held-out documents."""
+
+import json
+import random
+import shutil
+from pathlib import Path
+
+import fork_server
+import pytest
+
+RNG = random.Random(0)
+NAMES = "\n".join("".join(RNG.choices("abcdefgh", k=RNG.randint(3, 9))) for _ in range(300))
+TEXT = " ".join(RNG.choices(NAMES.split("\n"), k=8000))
+SMALL = ("--n-embd", "8", "--n-layer", "1", "--block-size", "8", "--steps", "20", "-n", "0")
+FRACTIONS = ("--val-fraction", "0.1", "--test-fraction", "0.1")
+STREAM = ("train", "--data", "text.txt", "--text", "stream")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """A directory with models of all names, of nine tenths, and of a running text."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "names.txt").write_text(NAMES)
+    (folder / "text.txt").write_text(TEXT)
+    for command in (
+        ("train", "--data", "names.txt", "--model", "all"),
+        ("train", "--data", "names.txt", "--model", "honest", *FRACTIONS),
+        (*STREAM, "--model", "running", *FRACTIONS),
+    ):
+        fork_server.run(["microgpt", *command, *SMALL], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture
+def folder(trained, tmp_path) -> Path:
+    """A copy of that directory, which a test may change."""
+    return Path(shutil.copytree(trained, tmp_path, dirs_exist_ok=True))
+
+
+@pytest.fixture
+def train(microgpt, folder):
+    """Train `child` on the names, and return the notes, the output and its training record."""
+
+    def run(*options: str, data: str = "names.txt") -> tuple[str, str, dict]:
+        steps = () if "--budget" in options else ("--steps", "20")
+        done = microgpt("train", "--data", data, "--model", "child", *steps, "-n", "0", *options)
+        assert done.returncode == 0, done.stderr
+        meta = json.loads((folder / "child/meta.json").read_text())
+        return done.stderr, done.stdout, meta["training"]
+
+    return run
+
+
+@pytest.mark.parametrize("source", [("--from", "all"), ("--teacher", "all", "--n-embd", "8")])
+def test_losses_of_documents_that_an_ancestor_read_are_marked(train, microgpt, source) -> None:
+    notes, out, training = train(*source, *FRACTIONS)
+    assert "has read: validation 100 %, test 100 %; losses of what was read are too low" in notes
+    assert training["contamination"] == {"validation": [1.0, 1.0], "test": [1.0, 1.0]}
+    for line in out.splitlines()[-2:]:
+        assert line.endswith(" (contamination 100 %)")
+    assert f"{training['val_loss']:.4f} held-out (contamination 100 %)" in microgpt("list").stdout
+    info = microgpt("info", "child").stdout
+    assert f"{training['test_loss']:.4f} (contamination 100 %)\n" in info
+    saved = json.loads(microgpt("list", "--json").stdout)["saved"]
+    assert [1.0, 1.0] in [each["contamination"] for each in saved]
+
+
+@pytest.mark.parametrize("source", [("--from", "honest"), ("--teacher", "honest")])
+def test_a_child_holds_out_the_same_documents_as_its_parent(train, source) -> None:
+    notes, out, training = train(*source)
+    assert "training of the parent or teacher: test_fraction 0.1, val_fraction 0.1" in notes
+    assert (training["val_fraction"], training["test_fraction"]) == (0.1, 0.1)
+    assert training["contamination"] == {"validation": [0, 0], "test": [0, 0]}
+    assert "contamination" not in notes + out
+
+
+def test_a_grandchild_knows_what_its_grandparent_read(train, folder) -> None:
+    _, _, training = train("--from", "honest", "--val-fraction", "0.4")
+    assert 0 < training["contamination"]["validation"][0] < 1
+    assert training["contamination"]["test"] == [0, 0]
+    (folder / "child").rename(folder / "middle")
+    _, _, training = train("--from", "middle")
+    assert training["val_fraction"] == 0.4
+    assert 0 < training["contamination"]["validation"][0] < 1
+    assert [each["val_fraction"] for each in training["ancestor_data"]] == [0.4, 0.1]
+
+
+def test_other_data_have_an_unknown_contamination(train, folder) -> None:
+    (folder / "more.txt").write_text(NAMES + "\nabba")
+    notes, out, training = train("--from", "all", "--val-fraction", "0.1", data="more.txt")
+    assert "has read: validation unknown;" in notes
+    assert training["contamination"] == {"validation": [0, 1]}
+    assert out.endswith(" (contamination unknown)\n")
+
+
+def test_a_parent_without_a_record_has_unknown_contamination(train, folder) -> None:
+    meta = json.loads((folder / "honest/meta.json").read_text())
+    del meta["training"]
+    (folder / "honest/meta.json").write_text(json.dumps(meta))
+    _, _, training = train("--from", "honest", "--val-fraction", "0.1")
+    assert training["contamination"] == {"validation": [0, 1]}
+    assert training["ancestor_data"] == [None]
+
+
+def test_a_child_of_running_text_inherits_holdout_and_gap(train) -> None:
+    _, _, training = train("--from", "running", data="text.txt")
+    assert (training["holdout"], training["gap"]) == ("spread", 8)
+    assert training["contamination"] == {"validation": [0, 0], "test": [0, 0]}
+    notes, _, training = train("--from", "running", "--holdout", "tail", "--force", data="text.txt")
+    assert training["contamination"]["validation"][0] > 0.4
+    assert "has read: validation " in notes
+    _, _, training = train("--from", "running", "--val-fraction", "0", "--force", data="text.txt")
+    assert training["contamination"].keys() == {"test"}
+
+
+def test_a_refused_share_holds_out_no_running_text(train, folder) -> None:
+    """The parent's --holdout has no effect then, and is no error."""
+    (folder / "running").rename(folder / "parent")
+    train("--from", "parent", "--test-fraction", "0", data="text.txt")
+    (folder / "child").rename(folder / "middle")
+    _, _, training = train("--from", "middle", "--val-fraction", "0", data="text.txt")
+    assert "val_fraction" not in training
+    assert training["ancestor_data"][0]["val_fraction"] == 0.1
+
+
+def test_a_student_with_a_shorter_context_inherits_the_gap(train) -> None:
+    shape = ("--n-embd", "8", "--n-layer", "1", "--block-size", "4")
+    _, _, training = train("--teacher", "running", *shape, data="text.txt")
+    assert training["gap"] == 8
+    assert training["contamination"] == {"validation": [0, 0], "test": [0, 0]}
+
+
+def test_a_resumed_training_keeps_the_contamination_mark(train, microgpt, folder) -> None:
+    _, _, before = train("--from", "all", "--val-fraction", "0.1")
+    done = microgpt("train", "--resume", "child", "--steps", "30", "-n", "0")
+    assert "(contamination 100 %)" in done.stdout
+    after = json.loads((folder / "child/meta.json").read_text())["training"]
+    assert after["contamination"] == before["contamination"]
+    assert after["ancestor_data"] == before["ancestor_data"]
+
+
+def test_minutes_holds_out_the_same_documents_as_the_teacher(train) -> None:
+    _, _, training = train("--teacher", "honest", "--budget", "1e9")
+    assert (training["val_fraction"], training["test_fraction"]) == (0.1, 0.1)
+
+
+def test_eval_of_the_training_file_reports_contamination(microgpt, folder) -> None:
+    done = microgpt("eval", "honest", "--data", "names.txt")
+    assert "% of this text was read in training; the loss of new text is higher" in done.stderr
+    training = json.loads((folder / "honest/meta.json").read_text())["training"]
+    *_, validation, test = done.stdout.splitlines()
+    assert validation == f"validation: {training['val_loss']:.4f} nats per token, held out"
+    assert test == f"test:       {training['test_loss']:.4f} nats per token, held out"
+    facts = json.loads(microgpt("eval", "honest", "--data", "names.txt", "--json").stdout)
+    assert facts["test"]["loss"] == pytest.approx(training["test_loss"], rel=1e-6)
+    (folder / "other.txt").write_text("abba\n")
+    done = microgpt("eval", "honest", "--data", "other.txt")
+    assert (done.stderr, len(done.stdout.splitlines())) == ("", 3)
+
+
+@pytest.mark.parametrize(("model", "data"), [("honest", "names.txt"), ("running", "text.txt")])
+def test_score_of_the_training_file_reports_contamination(microgpt, folder, model, data) -> None:
+    done = microgpt("score", model, "--data", data)
+    assert "note: the model was trained on these lines" in done.stderr
+    (folder / data).write_text("abba\n")
+    assert microgpt("score", model, "--data", data).stderr == ""

@@ -1,0 +1,18 @@
+"""Names of classes over all packages, which a reader searches for."""
+
+import ast
+from collections import defaultdict
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_class_has_a_name_of_its_own() -> None:
+    places = defaultdict(list)
+    for folder in ("libs", "evolution", "apps", "apis"):
+        for file in (ROOT / folder).rglob("src/**/*.py"):
+            for node in ast.parse(file.read_text()).body:
+                if isinstance(node, ast.ClassDef):
+                    places[node.name].append(str(file.relative_to(ROOT)))
+    twice = {name: files for name, files in places.items() if len(files) > 1}
+    assert not twice, f"name each class by what it is: {twice}"

@@ -1,0 +1,62 @@
+"""Each strategy needs nothing but what `ask` returns and `tell` is given."""
+
+from random import Random
+
+import pytest
+
+from microgpt_evolution.budgeted.objective import EVALUATIONS
+from microgpt_evolution.budgeted.search import SurrogateSearch
+from microgpt_evolution.objectives.hydra_heads import HEADS
+from microgpt_evolution.objectives.scores import NameScores
+from microgpt_evolution.population import Evaluation
+from microgpt_evolution.search.aesthetic_search import AestheticPopulation
+from microgpt_evolution.search.hydra_search import Hydra
+from microgpt_evolution.search.loss_search import LossSearch
+from microgpt_evolution.space import Space
+from microgpt_evolution.sweep.config import SweepConfig
+from microgpt_evolution.sweep.grid import grid
+
+
+def evaluate(organism) -> Evaluation:
+    """Take the width for the quality."""
+    width = organism.genome.n_emb
+    scores = NameScores(dict.fromkeys(("judge", *HEADS), width), distinct=1.0, novel=1.0)
+    return Evaluation("ok", -width, scores=scores)
+
+
+def test_a_loss_search_runs_in_five_lines() -> None:
+    search = LossSearch(population=8, fitness="held-out", seed=42)
+    for _ in range(10):
+        search.tell([evaluate(organism) for organism in search.ask()])
+    assert search.finalists()[0].genome.n_emb > 24
+
+
+def test_an_aesthetic_search_runs_in_five_lines() -> None:
+    search = AestheticPopulation(measure="judge", size=12, run_seed=42, rng=Random(42))
+    for _ in range(5):
+        search.tell([evaluate(organism) for organism in search.ask()])
+    assert search.finalists()[0].genome.n_emb >= 32
+
+
+@pytest.mark.parametrize("exchange", ["migrate", "source"])
+def test_a_hydra_runs_in_five_lines(exchange) -> None:
+    search = Hydra(list(HEADS), size=4, run_seed=42, exchange=exchange)
+    for _ in range(6):
+        search.tell([evaluate(organism) for organism in search.ask()])
+    assert search.met.keys() == HEADS.keys()
+
+
+def test_a_search_with_a_budget_runs_in_five_lines(small) -> None:
+    space = Space({"lr": (0.001, 0.003, 0.01, 0.03)})
+    search = SurrogateSearch(space, [small], budget=50.0, cost=lambda genome, n: n, seed=42)
+    while runs := search.ask():
+        losses = [[run.organism.genome.lr] * (run.until - len(run.organism.losses)) for run in runs]
+        search.tell(losses)
+    best = min(search.organisms.values(), key=lambda organism: organism.loss)
+    assert (best.genome.lr, len(best.losses)) == (0.001, EVALUATIONS)
+
+
+def test_a_grid_is_a_list_of_configurations() -> None:
+    configs, impossible = grid({"n_embd": [8, 16], "n_head": [2, 3]})
+    assert configs == [SweepConfig(n_embd=8, n_head=2), SweepConfig(n_embd=16, n_head=2)]
+    assert len(impossible) == 2

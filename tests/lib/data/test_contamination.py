@@ -1,0 +1,129 @@
+"""Held-out documents that a parent or a teacher was trained on."""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from microgpt import Message
+from microgpt.data.contamination import Bounds, bounds_of, contamination, recorded_facts
+from microgpt.data.split import DataFacts, split, split_stream
+
+DOCS = ["".join(letters) for letters in itertools.product("abcdef", repeat=4)]
+TALKS = [(Message("user", doc), Message("assistant", "yes")) for doc in DOCS]
+TEXT = "".join(map(chr, range(0x10000, 0x30000)))  # each character once
+CLEAN, UNKNOWN, READ = Bounds(0.0, 0.0), Bounds(0.0, 1.0), Bounds(1.0, 1.0)
+
+
+def test_a_model_without_ancestors_is_not_contaminated() -> None:
+    assert contamination(split(DOCS, validation=0.1), ()) == {}
+
+
+@pytest.mark.parametrize("docs", [DOCS, TALKS])
+def test_documents_in_an_ancestors_training_set_are_counted(docs) -> None:
+    parent = split(docs, validation=0.05, test=0.1)
+    child = split(docs, validation=0.2, test=0.1)
+    read = set(parent.train)
+    share = sum(doc in read for doc in child.validation) / len(child.validation)
+    assert 0.5 < share < 1
+    found = contamination(child, [parent.facts])
+    assert found == {"validation": Bounds(share, share), "test": CLEAN}
+    assert contamination(parent, [parent.facts]) == {"validation": CLEAN, "test": CLEAN}
+    assert contamination(child, [split(docs).facts]) == {"validation": READ, "test": READ}
+
+
+def test_the_union_of_two_ancestors_has_bounds() -> None:
+    child = split(DOCS, validation=0.2, test=0.2)
+    facts = [split(DOCS, validation=0.2).facts, split(DOCS, test=0.2).facts]
+    assert contamination(child, facts[:1]) == {"validation": CLEAN, "test": READ}
+    assert contamination(child, facts) == {"validation": READ, "test": READ}
+    two = [replace(facts[0], val_fraction=share) for share in (0.05, 0.1)]
+    one, other = (contamination(child, [each])["validation"].low for each in two)
+    assert contamination(child, two)["validation"] == Bounds(max(one, other), 1.0)
+    assert one + other > 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"validation": 0.1, "test": 0.1, "holdout": "tail"},
+        {"validation": 0.05, "test": 0.2, "gap": 16},
+        {"validation": 0.1, "test": 0.1, "gap": 2048},
+        {"test": 0.1, "gap": 16},
+        {},
+    ],
+)
+def test_stretches_of_running_text_are_compared_by_position(other) -> None:
+    child = split_stream(TEXT, validation=0.1, test=0.1, gap=16)
+    parent = split_stream(TEXT, **other)
+    read = set("".join(parent.train))
+    found = contamination(child, [parent.facts])
+    for name in ("validation", "test"):
+        chars = "".join(getattr(child, name))
+        read |= set("".join(parent.validation)) if name == "test" else set()
+        share = sum(char in read for char in chars) / len(chars)
+        assert found[name] == Bounds(share, share)
+    assert found["validation"].low > 0
+
+
+def test_text_that_chose_the_parents_weights_is_no_test() -> None:
+    parent = split_stream(TEXT, validation=0.1, holdout="tail")
+    child = split_stream(TEXT, test=0.1, holdout="tail")
+    assert contamination(child, [parent.facts]) == {"test": Bounds(1.0, 1.0)}
+
+
+def test_an_equal_split_of_running_text_is_clean() -> None:
+    parts = split_stream(TEXT, validation=0.1, test=0.1, gap=16)
+    assert contamination(parts, [parts.facts]) == {"validation": CLEAN, "test": CLEAN}
+
+
+def test_other_data_may_contain_any_document() -> None:
+    child = split(DOCS, validation=0.2)
+    for other in (None, DataFacts(7, "0" * 64), split([*DOCS, "more"], validation=0.2).facts):
+        assert contamination(child, [other]) == {"validation": UNKNOWN}
+    half = replace(child.facts, val_fraction=0.1)
+    found = contamination(child, [half, None])["validation"]
+    assert 0 < found.low < 1 == found.high
+
+
+def test_the_split_of_the_same_data_is_detected() -> None:
+    parts = split(DOCS, validation=0.2)
+    assert recorded_facts(DOCS, [None, DataFacts(1, "0"), parts.facts]) is parts.facts
+    assert recorded_facts(DOCS[:-1], [None, parts.facts]) is None
+    assert recorded_facts([*DOCS[:-1], "zzzz"], [parts.facts]) is None
+
+
+@pytest.mark.parametrize(
+    ("bounds", "mark"),
+    [
+        (CLEAN, ""),
+        (UNKNOWN, " (contamination unknown)"),
+        (READ, " (contamination 100 %)"),
+        (Bounds(0.6037, 0.6037), " (contamination 60.4 %)"),
+        (Bounds(0.00012, 0.00012), " (contamination 0.012 %)"),
+        (Bounds(0.25, 1.0), " (contamination at least 25 %)"),
+    ],
+)
+def test_a_loss_is_marked_with_the_contaminated_share(bounds, mark) -> None:
+    assert str(bounds) == mark
+    assert bounds_of({"contamination": {"test": [*bounds]}}, "test") == bounds
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"parent_sha256": "0"},
+        {"teachers": ["one"]},
+        {"contamination": {"validation": [0, 0]}},
+        {"contamination": {"test": ["?", 1]}},
+        {"contamination": {"test": [1]}},
+        {"contamination": 5},
+    ],
+)
+def test_a_child_without_a_record_has_an_unknown_share(record) -> None:
+    assert bounds_of(record, "test") == UNKNOWN
+
+
+def test_a_model_without_ancestors_has_no_mark() -> None:
+    assert bounds_of({"val_loss": 2.0}, "test") is None
+    assert bounds_of({"parent_sha256": None, "teachers": [], "contamination": {}}, "test") is None

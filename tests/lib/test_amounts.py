@@ -1,0 +1,45 @@
+"""Amounts in words."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from microgpt.amounts import count, duration, percentage, plural
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_one_thing_has_no_plural() -> None:
+    assert [count(n, "step") for n in (0, 1, 2, 1000)] == [
+        "0 steps", "1 step", "2 steps", "1,000 steps",
+    ]  # fmt: skip
+    assert plural("training run", 3) == "training runs"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"), (0.0001, "less than 0.001 s"), (0.0123, "0.012 s"), (6.14, "6.1 s"),
+        (9.94, "9.9 s"), (9.95, "10 s"), (59.6, "1 min 00 s"), (125, "2 min 05 s"),
+        (3599.6, "1 h 00 min"), (7260, "2 h 01 min"),
+    ],
+)  # fmt: skip
+def test_a_duration_has_at_most_two_units(seconds, text) -> None:
+    assert duration(seconds) == text
+
+
+def test_a_small_share_is_not_shown_as_nothing() -> None:
+    assert [percentage(share) for share in (0, 0.0001, 0.0005, 0.123, 1)] == [
+        "0.0%", "<0.1%", "0.1%", "12.3%", "100.0%",
+    ]  # fmt: skip
+
+
+def test_no_other_file_forms_plurals() -> None:
+    by_hand = re.compile(r"""\{["']s["'] (?:\*|if)""")
+    files = (
+        file
+        for name in ("libs", "evolution", "apps", "apis")
+        for file in (ROOT / name).rglob("src/**/*.py")
+    )
+    assert not [str(file) for file in files if by_hand.search(file.read_text())], "use amounts.py"

@@ -1,0 +1,113 @@
+"""Arguments of wrong types in the Python API: one sentence instead of an error from deep inside."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+from microgpt import (
+    BpeTokenizer,
+    CharTokenizer,
+    InferenceGpt,
+    Message,
+    ModelConfig,
+    Sampling,
+    TrainConfig,
+    load,
+    load_conversations,
+    load_text,
+    save,
+    train,
+)
+from microgpt.data.split import split, split_stream
+from microgpt.errors import MicrogptError
+from microgpt.evaluation.explanation import explain
+from microgpt.evaluation.scoring import Scorer
+from microgpt.training.distillation import Teachers
+from microgpt_evolution import evolve
+
+DOCS = ["anna", "emma"]
+SMALL: dict[str, Any] = {
+    "model": ModelConfig(n_embd=4, n_head=1, block_size=8),
+    "config": TrainConfig(steps=2),
+    "engine": "reference",
+}
+RESULT = train(DOCS, **SMALL)
+GPT = InferenceGpt(RESULT, engine="reference")
+CHAT = InferenceGpt(
+    train([(Message("user", "hi"), Message("assistant", "ho"))], **SMALL), engine="reference"
+)
+NAMES = [f"{a}{b}" for a in "abcdefgh" for b in "klmnopqr"]
+
+
+@pytest.mark.parametrize(
+    ("call", "problem"),
+    [
+        (lambda: train(None), "docs must be a list of texts or conversations, not NoneType"),
+        (lambda: train([b"abc"]), "docs[0] must be a text or a list of Message objects, not bytes"),
+        (lambda: train(["abc", None]), "docs[1] must be a text or a list of Message objects"),
+        (lambda: train({"a": 1}), "docs must be a list of texts or conversations, not dict"),
+        (lambda: train(DOCS, model={}), "model must be of type ModelConfig, not dict"),
+        (lambda: train(DOCS, config={"steps": 2}), "config must be of type TrainConfig"),
+        (lambda: train(DOCS, tokenizer="bpe"), "tokenizer must be of type Tokenizer"),
+        (lambda: train(DOCS, parent="output"), "parent must be of type TrainedModel"),
+        (lambda: train(DOCS, resume="output"), "resume must be of type TrainState"),
+        (lambda: train(DOCS, on_event=3), "on_event must be of type Callable, not int"),
+        (lambda: train(DOCS, teachers=RESULT), "teachers must be results of train()"),
+        (lambda: Teachers(3, 0), "teachers must be results of train()"),
+        (lambda: split(3, test=0.1), "docs must be a list of texts or conversations, not int"),
+        (lambda: split(DOCS, test="a"), "the test fraction must be in [0, 1), got 'a'"),
+        (lambda: split_stream(3), "text must be of type Sequence, not int"),
+        (lambda: load(3), "directory must be of type str or PathLike, not int"),
+        (lambda: load_text(None), "path must be of type str or PathLike, not NoneType"),
+        (lambda: load_conversations(3), "path must be of type str or PathLike, not int"),
+        (lambda: save(GPT, "output"), "result must be of type TrainResult, not InferenceGpt"),
+        (lambda: save(RESULT, None), "directory must be of type str or PathLike, not NoneType"),
+        (lambda: GPT.generate(prompt=None), "prompt must be of type str, not NoneType"),
+        (lambda: GPT.generate(stop=3), "stop must be of type Collection, not int"),
+        (lambda: GPT.generate(stop=[3]), "a stop string must be of type str, not int"),
+        (lambda: GPT.generate(rng=3), "rng must be of type Random, not int"),
+        (lambda: GPT.generate(None), "num_samples must be an integer, got None"),
+        (lambda: GPT.samples(1, sampling=0.5), "sampling must be of type Sampling, not float"),
+        (lambda: GPT.opening(None), "a prompt must be a text or a list of tokens"),
+        (lambda: GPT.log_probabilities(["a"]), "a prompt must be a text or a list of tokens"),
+        (lambda: GPT.evaluate([3]), "docs[0] must be a text or a list of Message objects, not int"),
+        (lambda: CHAT.chat(3), "messages must be Message objects"),
+        (lambda: CHAT.reply("hi"), "prompt must be of type ChatPrompt, not str"),
+        (lambda: Message("user", None), "content must be of type str, not NoneType"),
+        (lambda: explain(GPT, None), "text must be a text or a list of Message objects"),
+        (lambda: explain(RESULT, "anna"), "gpt must be of type Predictor, not TrainResult"),
+        (lambda: Scorer(RESULT), "gpt must be of type Predictor, not TrainResult"),
+        (lambda: Scorer(GPT).score([3]), "docs[0] must be a text or a list of Message objects"),
+        (lambda: Scorer(GPT).score([()]), "texts[0] must be of type str, not tuple"),
+        (lambda: CharTokenizer([3]), "3 is not a single character"),
+        (lambda: CharTokenizer.from_documents(3), "docs must be a list of texts"),
+        (lambda: BpeTokenizer.from_documents([3]), "docs[0] must be a text or a list of Message"),
+        (lambda: evolve(None), "docs must be a list of texts or conversations, not NoneType"),
+        (lambda: evolve(NAMES, objective=[]), "objective must be one of"),
+        (lambda: evolve(NAMES, workers="two"), "workers must be of type int or Pool"),
+        (lambda: evolve(NAMES, run_dir=3), "run_dir must be of type str or PathLike"),
+        (lambda: evolve(NAMES, stop_after_minutes="1"), "stop_after_minutes must be greater than"),
+    ],
+)
+def test_an_argument_of_a_wrong_type_is_named(call, problem) -> None:
+    with pytest.raises(MicrogptError) as caught:
+        call()
+    assert str(caught.value).startswith(problem)
+    assert "\n" not in str(caught.value)
+
+
+def test_numpy_numbers_become_python_numbers(tmp_path) -> None:
+    rate = np.float32(0.01)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        config = TrainConfig(steps=2, lr=rate, dropout=np.float16(0.5))
+        model = ModelConfig(n_embd=4, n_head=1, block_size=8, init_std=rate)
+        result = train(split(NAMES, validation=rate * 20), config=config, model=model)
+        save(result, tmp_path)
+        assert list(InferenceGpt(result).samples(1, sampling=Sampling(np.float32(0.5))))
+    settings = load(tmp_path).meta
+    assert (settings.training["lr"], settings.init_std) == (float(rate), float(rate))
+    assert (type(config.lr), type(config.dropout)) == (float, float)
+    assert TrainConfig(lr=1).lr is 1  # noqa: F632

@@ -1,0 +1,32 @@
+"""The loss history of a training run, also with steps that predict no token that counts."""
+
+from math import nan
+
+from microgpt import TrainConfig
+from microgpt.training.history_file import HistoryPoint
+from microgpt.training.loss_history import LossHistory
+
+
+def test_a_step_without_targets_is_excluded_from_the_mean() -> None:
+    history = LossHistory(TrainConfig(steps=1000), None)  # a point every second step
+    history.add([2.0, nan, nan, nan, 3.0, 4.0])
+    assert history.points == [HistoryPoint(2, 2.0), HistoryPoint(6, 3.5)]
+    assert [*history.recent] == [2.0, 3.0, 4.0]
+
+
+def test_the_held_out_loss_after_such_a_step_is_kept() -> None:
+    history = LossHistory(TrainConfig(steps=4), None)
+    history.add([2.0, nan])
+    history.mark(1.5)
+    history.add([3.0])
+    history.mark(1.25)
+    assert history.points == [
+        HistoryPoint(1, 2.0), HistoryPoint(2, 2.0, 1.5), HistoryPoint(3, 3.0, 1.25)
+    ]  # fmt: skip
+
+
+def test_no_held_out_loss_is_kept_before_the_first_target() -> None:
+    history = LossHistory(TrainConfig(steps=4), None)
+    history.add([nan])
+    history.mark(1.5)
+    assert history.points == []

@@ -1,0 +1,43 @@
+"""The report of sweeps that have training runs in common."""
+
+import re
+from pathlib import Path
+
+from microgpt_evolution.sweep.config import SweepConfig
+from microgpt_evolution.sweep.records import SweepRecords, SweepResult, SweepSettings
+from microgpt_report.sweep_report import sweep_report
+
+
+def sweep(folder: Path, name: str, steps: tuple[int, ...], failed: int = 0) -> Path:
+    """Record a sweep whose training runs took 2 s and 7 operations each, and return its path."""
+    settings = SweepSettings(
+        sweep="steps",
+        points=tuple(SweepConfig(steps=n) for n in steps),
+        seeds=(1, 2),
+        input="/names.txt",
+        data_sha256="abc",
+    )
+    with SweepRecords.begin(folder, name, settings) as records:
+        for config, seed in records.settings.tasks:
+            losses = dict.fromkeys(("val_loss", "last_loss", "train_loss"), 2.0)
+            is_ok = config.steps != failed
+            outcome = {"status": "ok", "seconds": 2.0, **losses} if is_ok else {"status": "crashed"}
+            records.append(SweepResult(point=config, seed=seed, n_params=4192, flops=7, **outcome))
+    return records.directory
+
+
+def test_a_training_run_of_two_sweeps_counts_once(tmp_path) -> None:
+    one = sweep(tmp_path, "one", (100, 300))
+    other = sweep(tmp_path, "other", (300, 900))
+    report = sweep_report([one, other])
+    assert report.facts["training runs"] == "6 of 6 finished"
+    assert "12 s" in report.facts["cost"]
+    assert re.search("3 configurations in 12 s of training", report.headline)
+    (rows,) = (each.datasets["evaluations"] for each in report.sections if each.datasets)
+    assert len(rows) == 6
+
+
+def test_the_result_of_the_finished_run_counts(tmp_path) -> None:
+    one = sweep(tmp_path, "one", (100, 300), failed=300)
+    report = sweep_report([one, sweep(tmp_path, "other", (300, 900))])
+    assert report.facts["training runs"] == "6 of 6 finished"

@@ -1,0 +1,151 @@
+"""Work that is not batched generation: turns, limits, deadlines, departures and shutdown."""
+
+import asyncio
+import contextlib
+import signal
+import threading
+import time
+from itertools import pairwise
+from types import SimpleNamespace
+
+import pytest
+
+from microgpt import InferenceGpt
+from microgpt.evaluation.scoring import Scorer
+from microgpt_serve.app_state import AppState
+from microgpt_serve.errors import ServeError
+from microgpt_serve.explain_schemas import ExplainRequest
+from microgpt_serve.generation import run_steps
+from microgpt_serve.routes.native.explain import _steps as explain_steps
+from microgpt_serve.routes.native.score import _steps as score_steps
+from microgpt_serve.schemas import MAX_ALTERNATIVES, ScoreRequest
+from microgpt_serve.served_model import ServedModel
+from microgpt_serve.settings import Settings
+from microgpt_serve.work_queue import TOKENS_PER_PLACE, WorkQueue
+
+EXPLAIN, SCORE = "/microgpt/v1/explain", "/microgpt/v1/score"
+
+
+def steps_of(seconds: float, done=None):
+    """Work for so long, in steps of a millisecond, until it is no longer asked to."""
+    try:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            time.sleep(0.001)
+            yield
+    finally:
+        if done:
+            done.set()
+    return "done"
+
+
+def test_small_work_does_not_wait_for_large_work() -> None:
+    async def ask() -> None:
+        queue = WorkQueue(64)
+        large = queue.submit(steps_of(60), 1)
+        assert await asyncio.wait_for(queue.submit(steps_of(0.01), 1), 30) == "done"
+        assert not large.done()
+        large.cancel()
+        queue.close()
+
+    asyncio.run(ask())
+
+
+def test_the_queue_is_limited_by_its_tokens() -> None:
+    async def ask() -> None:
+        queue = WorkQueue(1)
+        works = [queue.submit(steps_of(60), TOKENS_PER_PLACE // 2) for _ in range(2)]
+        with pytest.raises(ServeError, match="the queue is full") as full:
+            queue.submit(steps_of(0), 1)
+        assert (full.value.status, full.value.headers) == (503, {"retry-after": "1"})
+        works[0].cancel()
+        await asyncio.sleep(0)
+        assert await asyncio.wait_for(queue.submit(steps_of(0), 1), 30) == "done"
+        works[1].cancel()
+        queue.close()
+
+    asyncio.run(ask())
+
+
+@pytest.mark.parametrize(("leaves", "status"), [(True, 499), (False, 504)])
+def test_work_stops_when_its_client_leaves_or_times_out(names_result, leaves, status) -> None:
+    stopped = threading.Event()
+
+    async def receive():
+        await asyncio.sleep(0.1 if leaves else 60)
+        return {"type": "http.disconnect"}
+
+    async def ask() -> None:
+        model = ServedModel("names", "1", InferenceGpt(names_result), None)
+        state = AppState(Settings(timeout_s=30 if leaves else 0.2), model, [])
+        request = SimpleNamespace(scope={}, receive=receive)
+        with pytest.raises(ServeError) as error:
+            await run_steps(state, request, steps_of(60, stopped), 1)
+        assert error.value.status == status
+        assert state.n_running == 0
+        assert await asyncio.to_thread(stopped.wait, 30)
+        state.work.close()
+
+    asyncio.run(ask())
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), SystemExit()])
+def test_the_thread_of_the_queue_survives_any_error(error) -> None:
+    def fail():
+        raise error
+        yield
+
+    async def ask() -> None:
+        queue = WorkQueue(1)
+        (fault,) = await asyncio.gather(queue.submit(fail(), 1), return_exceptions=True)
+        assert error in (fault, fault.__cause__)
+        assert await asyncio.wait_for(queue.submit(steps_of(0), 1), 30) == "done"
+        queue.close()
+
+    asyncio.run(ask())
+
+
+def test_explanations_and_scores_consist_of_short_steps(talk_gpt, names_gpt) -> None:
+    """Each step, JSON included, lets the event loop and other work run."""
+    explained = ExplainRequest(text="hi there yo man " * 256, top=9)
+    scored = ScoreRequest(texts=["anna" * 30] * 1024, characters=True)
+    works = [
+        explain_steps(explained, ServedModel("talk", "1", talk_gpt, None), explained.text, None),
+        score_steps(Scorer(names_gpt), None, scored),
+    ]
+    for work in works:
+        times = [time.thread_time()]
+        with contextlib.suppress(StopIteration):
+            while True:
+                next(work)
+                times.append(time.thread_time())
+        longest = max(end - start for start, end in pairwise(times))
+        assert longest < (times[-1] - times[0]) / 2
+
+
+def test_sigterm_finishes_explanations_and_scores(serve, slow_dir) -> None:
+    server = serve(slow_dir, MICROGPT_TIMEOUT_S="60")
+    bodies = {EXPLAIN: {"text": "ab" * 400}, SCORE: {"texts": ["ab" * 400]}}
+    clients = [server.send(page, body) for page, body in bodies.items() for _ in range(2)]
+    server.get("/health")  # answered in turn: the others have been taken
+    server.signal(signal.SIGTERM)
+    server.wait_for("shutting down")
+    for client in clients:
+        assert client.recv(12) == b"HTTP/1.1 200"
+        client.close()
+    assert server.process.wait(20) == 0
+
+
+def test_a_slow_explanation_is_504_and_stops(serve, slow_dir) -> None:
+    server = serve(slow_dir, MICROGPT_TIMEOUT_S="0.3")
+    replies = server.at_once(EXPLAIN, [{"text": "ab" * 2000}] * 12)
+    assert {reply.status for reply in replies} <= {503, 504}
+    assert replies[0].json == {"error": "the reply was not ready within 0.3 seconds"}
+    server.until_idle()
+
+
+def test_an_explanation_has_a_maximum_of_likely_tokens(subword) -> None:
+    reply = subword.request("POST", EXPLAIN, {"text": "漢" * 4096, "top": 20})
+    assert reply.status == 400
+    n = 3 * 4096 + 2  # bytes, and special tokens
+    assert reply.json["error"] == f"top must be <= {MAX_ALTERNATIVES // n} for {n} tokens, got 20"

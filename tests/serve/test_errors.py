@@ -155,10 +155,10 @@ def test_a_body_beyond_the_limit_is_413(serve, names_dir) -> None:
 
 
 def test_a_body_is_limited_by_bytes_and_not_by_messages(talk) -> None:
-    many = [HI, {"role": "assistant", "content": "yo"}] * 2_000 + [HI]
+    many = [HI, {"role": "assistant", "content": "yo"}] * 1_000 + [HI]
     reply = talk.request("POST", CHAT, {"messages": many})
     assert reply.status == 200
-    assert reply.json["tokens_dropped"] > 12_000
+    assert reply.json["tokens_dropped"] > 6_000
     assert_error(talk.request("POST", CHAT, {"messages": [HI] * 150_000}), 413)
     wide = [{"role": "user", "content": "".join(map(chr, range(0x4E00, 0x9FFF)))}, HI]
     assert len(talk.request("POST", CHAT, {"messages": wide}).json["unknown_characters"]) > 20_000

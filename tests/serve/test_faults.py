@@ -3,11 +3,12 @@
 import asyncio
 import json
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
-from microgpt import InferenceGpt
+from microgpt import InferenceGpt, ModelConfig, TrainConfig, train
 from microgpt.config import Sampling
 from microgpt.errors import ConfigError
 from microgpt_serve import batch_scheduler
@@ -90,23 +91,37 @@ def test_small_requests_take_less_room_in_the_queue(names_result) -> None:
     asyncio.run(ask())
 
 
-def test_large_requests_leave_room_for_small_ones(names_result) -> None:
-    model = InferenceGpt(names_result)
+def order_of_batches(model, jobs) -> list[int]:
+    """The index of the first job of each batch, in the order in which one thread begins them."""
 
-    async def ask() -> None:
+    async def ask() -> list[int]:
         work = BatchScheduler(64)
         work.loop = asyncio.get_running_loop()  # no threads: all wait
-        large = [work.submit(model, model.text_job(50, max_tokens=2000 + i)) for i in range(9)]
-        small = work.submit(model, model.text_job())
+        requests = [work.submit(model, job) for job in jobs]
         work._flush()
         batches = []
         while taken := work._take(batches):
-            batches.append(SimpleNamespace(is_large=taken[0].is_large, requests=taken))
-        begun = [request for batch in batches for request in batch.requests]
-        assert begun == [*large[:MAX_LARGE], small]
-        assert work.n_waiting == len(large) - MAX_LARGE
+            batches.append(SimpleNamespace(is_large=taken[0].is_large, first=taken[0]))
+        assert work.n_waiting == len(jobs) - len(batches)
+        return [requests.index(batch.first) for batch in batches]
 
-    asyncio.run(ask())
+    return asyncio.run(ask())
+
+
+def test_small_and_large_requests_begin_in_turn(names_result) -> None:
+    model = InferenceGpt(names_result)
+    large = [model.text_job(50, max_tokens=2000 + i) for i in range(9)]
+    small = [model.text_job(max_tokens=1 + i) for i in range(2)]
+    assert order_of_batches(model, [*large, *small]) == [9, 0, 10, 1, 2, 3]
+    assert MAX_LARGE == 4
+
+
+def test_large_requests_that_need_much_memory_run_singly() -> None:
+    shape = ModelConfig(block_size=64, positions="rotary")
+    result = train(["anna", "emma"], model=shape, config=TrainConfig(steps=5))
+    model = InferenceGpt(replace(result, model=replace(result.model, block_size=10**6)))
+    large = [model.text_job(max_tokens=5000 + i) for i in range(3)]
+    assert order_of_batches(model, [*large, model.text_job(max_tokens=1)]) == [3, 0]
 
 
 def test_an_internal_error_is_a_500_with_its_request_id(capfd, own_logs) -> None:

@@ -21,7 +21,7 @@ from microgpt_serve.routes.native.score import _steps as score_steps
 from microgpt_serve.schemas import MAX_ALTERNATIVES, ScoreRequest
 from microgpt_serve.served_model import ServedModel
 from microgpt_serve.settings import Settings
-from microgpt_serve.work_queue import TOKENS_PER_PLACE, WorkQueue
+from microgpt_serve.work_queue import TOKENS_PER_PLACE, TURN_S, WorkQueue
 
 EXPLAIN, SCORE = "/microgpt/v1/explain", "/microgpt/v1/score"
 
@@ -46,6 +46,28 @@ def test_small_work_does_not_wait_for_large_work() -> None:
         assert await asyncio.wait_for(queue.submit(steps_of(0.01), 1), 30) == "done"
         assert not large.done()
         large.cancel()
+        queue.close()
+
+    asyncio.run(ask())
+
+
+def test_the_event_loop_runs_between_two_turns() -> None:
+    async def ask() -> None:
+        queue, loop = WorkQueue(64), asyncio.get_running_loop()
+        n_turns = 0
+
+        def count() -> None:
+            nonlocal n_turns
+            n_turns += 1
+
+        def steps():
+            for i in range(20):
+                assert n_turns == i
+                time.sleep(TURN_S)  # a step takes the whole turn
+                loop.call_soon_threadsafe(count)
+                yield
+
+        await asyncio.wait_for(queue.submit(steps(), 1), 30)
         queue.close()
 
     asyncio.run(ask())

@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 from microgpt.batching.batch import Batch
 from microgpt.engine.decoding.arrays import DecodeArrays
-from microgpt.engine.decoding.decoder import max_sequences
+from microgpt.engine.decoding.decoder import context_bytes, max_sequences
 from microgpt.inference import InferenceGpt
 from microgpt.sampling import Continuation, Job
 from microgpt_serve.errors import QueueFullError
@@ -27,6 +27,7 @@ from microgpt_serve.work_queue import TOKENS_PER_PLACE
 MIN_TOKENS = 64  # tokens that the smallest request counts as, because each takes memory
 MAX_BATCHES = 8  # maximum number of batches per thread; limits memory use
 MAX_LARGE = 4  # maximum number of batches per thread that begin with a request of a whole place
+MAX_LARGE_BYTES = 2**28  # maximum size of the contexts of such batches, if there are several
 SpareArrays = WeakKeyDictionary[InferenceGpt, list[DecodeArrays]]  # reusable arrays per model
 Outcome = list[Continuation] | Exception
 
@@ -56,6 +57,12 @@ class QueuedRequest:
         """Whether the request takes a whole place in the queue."""
         return self.n_tokens == TOKENS_PER_PLACE
 
+    @cached_property
+    def max_large(self) -> int:
+        """Maximum number of large batches per thread when this one begins, to limit memory use."""
+        n_bytes = context_bytes(self.model.config, self.model.compiled.dtype)
+        return max(1, min(MAX_LARGE, MAX_LARGE_BYTES // n_bytes))
+
 
 class BatchScheduler:
     """Queues requests and runs the worker threads that process them."""
@@ -84,6 +91,7 @@ class BatchScheduler:
         self._waiting: deque[QueuedRequest] = deque()
         self._changed = threading.Condition()
         self._is_closed = False
+        self._is_turn_of_small = False  # every second batch begins with the oldest request
         self._threads: list[threading.Thread] = []
 
     @property
@@ -170,9 +178,12 @@ class BatchScheduler:
 
     def _take(self, batches: Collection["_RunningBatch"]) -> list[QueuedRequest]:
         """Dequeue the first request that a thread may begin, and all that can join its batch."""
-        has_room = sum(batch.is_large for batch in batches) < MAX_LARGE
-        able = (one for one in self._waiting if has_room or not one.is_large)
-        first = next(able, None)
+        n_large = sum(batch.is_large for batch in batches)
+        able = [one for one in self._waiting if not one.is_large or n_large < one.max_large]
+        self._is_turn_of_small = not self._is_turn_of_small
+        small = (one for one in able if not one.is_large)
+        first = next(small, None) if self._is_turn_of_small else None
+        first = first or next(iter(able), None)
         if first is None or len(batches) == MAX_BATCHES:
             return []
         self._waiting.remove(first)

@@ -27,8 +27,9 @@ from microgpt.sampling import FinishReason
 from microgpt_serve.errors import MAX_SHOWN, int_if_whole
 from microgpt_serve.served_model import MAX_NEW_TOKENS
 
+ALL_ROLES = (*ROLES, *IGNORED_ROLES)
 MAX_SAMPLES = 50
-MAX_MESSAGES = 4096
+MAX_MESSAGES = 2048  # as in OpenAI's API
 MAX_ALTERNATIVES = 2**17  # maximum number of likely tokens in a response, at all its positions
 MAX_TEXTS = 1024  # maximum number of texts to score
 MAX_CHARACTERS = 2**17  # maximum number of characters in a prompt or in all messages of a chat
@@ -148,7 +149,7 @@ class GenerateResponse(BaseModel):
 class ChatMessage(RequestBody):
     """A message of a conversation."""
 
-    role: str = Field(json_schema_extra={"enum": [*ROLES, *IGNORED_ROLES]})
+    role: str = Field(json_schema_extra={"enum": [*ALL_ROLES]})
     content: str
 
     model_config = ConfigDict(json_schema_extra=NOT_BLANK_OF_USER)
@@ -156,7 +157,7 @@ class ChatMessage(RequestBody):
     @field_validator("role")
     @classmethod
     def _check_role(cls, role: str) -> str:
-        if role not in (*ROLES, *IGNORED_ROLES):
+        if role not in ALL_ROLES:
             shown = printable(role, MAX_SHOWN)
             raise ValueError(f'unknown role "{shown}"; use {" or ".join(ROLES)}')
         return role

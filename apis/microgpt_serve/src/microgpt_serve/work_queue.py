@@ -47,7 +47,8 @@ class WorkQueue:
         self._n_tokens = 0  # of unfinished works
         self._waiting: deque[_Work] = deque()
         self._pieces: deque[_Work] = deque()  # of 0 tokens
-        self._running: deque[_Work] = deque()  # used only by the thread
+        self._running: deque[_Work] = deque()  # but for the one in the thread
+        self._is_busy = False  # whether the thread has work
         self._executor = ThreadPoolExecutor(1, "work")
 
     @property
@@ -74,33 +75,48 @@ class WorkQueue:
 
         result.add_done_callback(leave)
         (self._waiting if n_tokens else self._pieces).append(_Work(steps, result))
-        self._executor.submit(self._take_turn)
+        if not self._is_busy:
+            self._begin_turn()
         return result
 
-    def close(self) -> None:
-        """Discard unfinished works."""
-        self._executor.shutdown(cancel_futures=True)
-
-    def _take_turn(self) -> None:
-        """Run the next work for about TURN_S. The executor has one turn per unfinished work."""
+    def _begin_turn(self) -> None:
+        """Let the next work run, if there is one."""
         while self._pieces:
             self._running.append(self._pieces.popleft())
         while self._waiting and len(self._running) < MAX_TURNS:
             self._running.append(self._waiting.popleft())
-        work, until = self._running.popleft(), perf_counter() + TURN_S
+        self._is_busy = bool(self._running)
+        if self._is_busy:
+            with suppress(RuntimeError):  # the queue is closed
+                self._executor.submit(self._run, self._running.popleft())
+
+    def _run(self, work: _Work) -> None:
+        """Run work for about TURN_S. Runs in the thread."""
+        until, end = perf_counter() + TURN_S, None
         try:
-            while perf_counter() < until:
-                if work.result.done():
-                    work.steps.close()
-                    return
+            while not work.result.done() and perf_counter() < until:
                 next(work.steps)
         except BaseException as error:  # includes panics in the tokenizers library
-            with suppress(RuntimeError):  # the event loop is closed
-                work.result.get_loop().call_soon_threadsafe(_deliver, work.result, error)
+            end = error
+        with suppress(RuntimeError):  # the event loop is closed
+            work.result.get_loop().call_soon_threadsafe(self._end_turn, work, end)
+
+    def _end_turn(self, work: _Work, end: BaseException | None) -> None:
+        """Deliver the result of work if it has ended, and begin the next turn.
+
+        Every turn begins on the event loop, so that other requests have their turn as well.
+        """
+        if end:
+            _deliver(work.result, end)
+        elif work.result.done():  # the work was cancelled
+            work.steps.close()
         else:
             self._running.append(work)
-            with suppress(RuntimeError):  # the queue is closed
-                self._executor.submit(self._take_turn)
+        self._begin_turn()
+
+    def close(self) -> None:
+        """Discard unfinished works."""
+        self._executor.shutdown(cancel_futures=True)
 
 
 def _deliver(result: asyncio.Future[Any], end: BaseException) -> None:

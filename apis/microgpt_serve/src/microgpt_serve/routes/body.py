@@ -31,8 +31,8 @@ MAX_LISTED = 1000  # with more validation errors than this, only their number is
 MAX_INLINE_BYTES = 16_384  # maximum size of a body to validate on the event loop
 MAX_INLINE_CHARS = 2_000  # maximum number of characters, plus 2 per message, to encode inline
 # Validation holds the GIL for a time that grows with the number of JSON values, not bytes. The
-# punctuation is therefore counted first. A body with 32,768 such characters takes about 10 ms.
-MAX_PUNCTUATION = 32_768
+# punctuation is therefore counted first. A body with 16,384 such characters takes about 5 ms.
+MAX_PUNCTUATION = 16_384
 MAX_ESCAPES = 2 * MAX_CHARACTERS  # a character may need two \uXXXX escapes
 SMALL_BYTES = 65_536  # bodies up to this size are exempt from CHUNK_S and MAX_BODIES
 CHUNK_S = 0.002  # pause between chunks of large bodies, shared by all clients

@@ -37,30 +37,35 @@ def fit_conversation(
         raise PromptError("messages must not be empty")
     if not all(isinstance(message, Message) for message in messages):
         raise PromptError('messages must be Message objects, such as [Message("user", "hi")]')
-    known = [Message(each.role, tokenizer.readable(each.content)) for each in messages]
-    turns = [tokenizer.encode_turn(message) for message in known]
+    table = tokenizer.reading("".join(each.content for each in messages))
+    texts = [each.content.translate(table) for each in messages]
+    sizes = [tokenizer.count(text) + 2 for text in texts]  # with the role and end_turn tokens
     room = room_for_turns(block_size)
-    if len(turns[-1]) > room:
-        n, most = len(turns[-1]) - 2, max(0, room - 2)  # exclude the role and end_turn tokens
+    if sizes[-1] > room:
+        n, most = sizes[-1] - 2, max(0, room - 2)
         raise PromptError(
             f"the message has {n} {tokenizer.unit}; at most {most} fit into the context of "
             f"{block_size} tokens (the rest is for special tokens and the reply)"
         )
+    n_kept = n_tokens = 0
+    for size in reversed(sizes):
+        if n_tokens + size > room:
+            break
+        n_kept, n_tokens = n_kept + 1, n_tokens + size
+    while 1 < n_kept < len(sizes) and messages[-n_kept].role == "assistant":
+        n_kept -= 1
+    kept = [
+        Message(one.role, text)
+        for one, text in zip(messages[-n_kept:], texts[-n_kept:], strict=True)
+    ]
+    turns = [tokenizer.encode_turn(message) for message in kept]
     if messages[-1].content.strip() and not tokenizer.decode(turns[-1]).strip():
         raise PromptError("no character of the message is in the vocabulary; use other characters")
-    n_kept = n_tokens = 0
-    for turn in reversed(turns):
-        if n_tokens + len(turn) > room:
-            break
-        n_kept, n_tokens = n_kept + 1, n_tokens + len(turn)
-    while 1 < n_kept < len(turns) and messages[-n_kept].role == "assistant":
-        n_kept -= 1
-    kept = list(chain.from_iterable(turns[-n_kept:]))
     return ChatPrompt(
-        tokens=[tokenizer.bos_id, *kept, tokenizer.role_id("assistant")],
-        messages=known[-n_kept:],
-        tokens_dropped=sum(map(len, turns)) - len(kept),
-        unknown_characters=tokenizer.left_out("".join(each.content for each in messages)),
+        tokens=[tokenizer.bos_id, *chain.from_iterable(turns), tokenizer.role_id("assistant")],
+        messages=kept,
+        tokens_dropped=sum(sizes[:-n_kept]),
+        unknown_characters="".join(chr(code) for code, other in table.items() if other is None),
         n_replies=sum(message.role == "assistant" for message in messages),
     )
 

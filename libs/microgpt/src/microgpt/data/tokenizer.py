@@ -111,18 +111,19 @@ class Tokenizer(ABC):
     def unknown_characters(self, text: str) -> str:
         """Return the distinct characters of the text that have no token, in order of appearance."""
 
-    def left_out(self, text: str) -> str:
-        """Return the distinct characters that `readable` leaves out, in order of appearance."""
-        unknown = self.unknown_characters(text)
-        return unknown if self.unknown_characters(" ") else "".join(unknown.split())
+    def reading(self, text: str) -> dict[int, str | None]:
+        """Return what a model reads for each unknown character of a conversation's text.
 
-    def readable(self, text: str) -> str:
-        """Return a text as the model reads it in a conversation: without unknown characters.
-
-        Unknown white space becomes a space if the model knows the space, so words stay apart.
+        The result is a table for `str.translate`. Unknown white space becomes a space if the model
+        knows the space, so that words stay apart; other unknown characters are left out (None).
         """
-        spaces = dict.fromkeys(self.unknown_characters(text), " ")
-        return text.translate(str.maketrans(spaces | dict.fromkeys(self.left_out(text))))
+        space = None if self.unknown_characters(" ") else " "
+        unknown = self.unknown_characters(text)
+        return {ord(char): space if char.isspace() else None for char in unknown}
+
+    def left_out(self, text: str) -> str:
+        """Return the distinct characters that `reading` leaves out, in order of appearance."""
+        return "".join(chr(code) for code, other in self.reading(text).items() if other is None)
 
     @abstractmethod
     def encode(self, text: str) -> list[int]:

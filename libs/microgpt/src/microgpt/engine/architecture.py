@@ -47,15 +47,24 @@ def architecture_bytes(model: ModelConfig, dtype: str) -> int:
 def architecture_of(model: ModelConfig, dtype: str, n_positions: int | None = None) -> Architecture:
     """Return the kernel settings of a model; the result is cached and must not be modified.
 
-    Rotary positions are tabulated up to n_positions or a little more, by default all.
+    Rotary positions are tabulated at least up to n_positions, by default all.
     """
     n = model.block_size if model.positions == "rotary" else 0
     if n_positions is not None:
         n = min(n, max(MIN_POSITIONS, 2 ** (n_positions - 1).bit_length()))
-    return _architecture(model, dtype, n)
+    latest = _latest(model, dtype)
+    found = latest.get("architecture")
+    if found is None or found.row_rotation.shape[1] < n:
+        found = latest["architecture"] = _architecture(model, dtype, n)
+    return found
 
 
 @lru_cache(maxsize=16)
+def _latest(model: ModelConfig, dtype: str) -> dict[str, Architecture]:
+    """Return a mapping with the largest tables of a model, once they have been computed."""
+    return {}
+
+
 def _architecture(model: ModelConfig, dtype: str, n: int) -> Architecture:
     scale = QK_SCALE**2 if model.qk_norm else 1.0
     D, width = model.head_dim, 2 * model.n_embd
@@ -66,9 +75,10 @@ def _architecture(model: ModelConfig, dtype: str, n: int) -> Architecture:
     rows[0] = 1  # the padding overlaps the values in qkv, which are not rotated
     if n:
         columns[::2, :n], columns[1::2, :n] = cosine.T, sine.T
-        rows[0, :, :width] = np.tile(np.repeat(cosine, 2, axis=1), 2 * model.n_head)
-        rows[1, :, 1:width:2] = np.tile(sine, 2 * model.n_head)
-        rows[1, :, :width:2] = -rows[1, :, 1:width:2]
+        for start in range(0, width, 2):
+            pair = start % D // 2
+            rows[0, :, start] = rows[0, :, start + 1] = cosine[:, pair]
+            rows[1, :, start], rows[1, :, start + 1] = -sine[:, pair], sine[:, pair]
     return Architecture(
         n_head=int(model.n_head),
         attention_scale=scale / math.sqrt(D),

@@ -52,6 +52,12 @@ async def encode_messages(
     if n_characters > MAX_CHARACTERS:
         message = f"messages have {n_characters} characters; at most {MAX_CHARACTERS} are allowed"
         raise ServeError(400, message, field="messages")
+    size = n_characters + 2 * len(messages)
+    encode = partial(_encode, messages, model)
+    return await run_function(state, request, encode, size, MAX_INLINE_CHARS)
+
+
+def _encode(messages: Sequence[ChatMessage], model: ServedModel) -> ChatPrompt:
     conversation = [
         Message(one.role, one.content)  # type: ignore[arg-type]
         for one in messages
@@ -60,6 +66,4 @@ async def encode_messages(
     if not conversation:
         message = "messages has no user message; add one (the model ignores system messages)"
         raise ServeError(400, message, field="messages")
-    encode = partial(model.gpt.chat_prompt, conversation)
-    size = n_characters + 2 * len(messages)
-    return await run_function(state, request, encode, size, MAX_INLINE_CHARS)
+    return model.gpt.chat_prompt(conversation)

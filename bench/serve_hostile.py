@@ -117,7 +117,7 @@ def attacks() -> dict[str, Attack]:
         "many messages": (CHAT, filled(b'{"messages":[', hello, b"]}")),
         "most messages": (OPENAI_CHAT, b'{"messages":[%s]}' % b",".join([hello] * 2048)),
         "many fields": (CHAT, b"{%s}" % fields),
-        "most fields": (OPENAI_CHAT, b'{"messages":[{%s}]}' % fields[:70_000].rpartition(b",")[0]),
+        "most fields": (OPENAI_CHAT, b'{"messages":[{%s}]}' % fields[:65_000].rpartition(b",")[0]),
         "nested lists": (GENERATE, filled(b'{"prompt":[', b"[" * 150 + b"]" * 150, b"]}")),
         "long text": (CHAT, head + b"h" * (SIZE - 100) + tail),
         "longest text": (OPENAI_CHAT, head + b"h" * 131_000 + tail),

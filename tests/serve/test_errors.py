@@ -100,7 +100,7 @@ def test_a_text_model_cannot_chat(names) -> None:
         b'{"prompt": "\x00"}',
         b"\xef\xbb\xbf{}",
         b"[" * 16_000,
-        b'{"a":' * 10_000,
+        b'{"a":' * 8_000,
         b'{"seed": ' + b"9" * 100_000 + b"}",
         b"null",
     ],

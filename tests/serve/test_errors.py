@@ -252,7 +252,7 @@ def test_an_upgrade_request_is_ignored(names) -> None:
 
 def test_a_repeated_error_in_a_body_is_reported_once(talk) -> None:
     for wrong in (b"0", b"{}", b'{"role":""}'):
-        body = b'{"messages":[' + (wrong + b",") * 10_000 + wrong + b"]}"
+        body = b'{"messages":[' + (wrong + b",") * 5_000 + wrong + b"]}"
         reply = talk.request("POST", CHAT, body, timeout=10, Content_Type="application/json")
         assert_error(reply, 400, "messages[0]")
 
@@ -298,8 +298,8 @@ def test_a_body_with_an_upgrade_is_refused(names, length) -> None:
 
 
 def test_unknown_fields_are_counted_and_not_all_listed(names) -> None:
-    body = {f"{i:x}": 0 for i in range(16_000)}
-    assert_error(names.generate(**body), 400, "16000 fields are unknown")
+    body = {f"{i:x}": 0 for i in range(8_000)}
+    assert_error(names.generate(**body), 400, "8000 fields are unknown")
 
 
 def test_an_ipv6_network_is_one_rate_limited_client(serve, names_dir) -> None:

@@ -18,6 +18,7 @@ from microgpt.steps import Steps
 from microgpt_serve.errors import QueueFullError
 
 TURN_S = 0.005
+LONG_TURN_S = 0.008  # after a turn of more than this, the thread rests as long
 MAX_TURNS = 4  # maximum number of works that take turns, but for pieces; limits memory use
 TOKENS_PER_PLACE = 4096  # tokens of work per unit of MICROGPT_QUEUE_LIMIT
 T = TypeVar("T")
@@ -92,19 +93,21 @@ class WorkQueue:
 
     def _run(self, work: _Work) -> None:
         """Run work for about TURN_S. Runs in the thread."""
-        until, end = perf_counter() + TURN_S, None
+        started, end = perf_counter(), None
         try:
-            while not work.result.done() and perf_counter() < until:
+            while not work.result.done() and perf_counter() < started + TURN_S:
                 next(work.steps)
         except BaseException as error:  # includes panics in the tokenizers library
             end = error
+        seconds = perf_counter() - started
         with suppress(RuntimeError):  # the event loop is closed
-            work.result.get_loop().call_soon_threadsafe(self._end_turn, work, end)
+            work.result.get_loop().call_soon_threadsafe(self._end_turn, work, end, seconds)
 
-    def _end_turn(self, work: _Work, end: BaseException | None) -> None:
+    def _end_turn(self, work: _Work, end: BaseException | None, seconds: float) -> None:
         """Deliver the result of work if it has ended, and begin the next turn.
 
-        Every turn begins on the event loop, so that other requests have their turn as well.
+        Every turn begins on the event loop, so that other requests have their turn as well. After a
+        turn that took long, as it held the GIL or had to wait for it, the thread rests as long.
         """
         if end:
             _deliver(work.result, end)
@@ -112,7 +115,8 @@ class WorkQueue:
             work.steps.close()
         else:
             self._running.append(work)
-        self._begin_turn()
+        rest = seconds if seconds > LONG_TURN_S else 0
+        work.result.get_loop().call_later(rest, self._begin_turn)
 
     def close(self) -> None:
         """Discard unfinished works."""

@@ -301,7 +301,7 @@ def test_bits_per_character_do_not_depend_on_the_tokens() -> None:
 
 def test_learning_can_be_interrupted() -> None:
     text = "".join(random.Random(1).choices("abcdefghij", k=2_000_000))  # takes more than a second
-    waiting = threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGINT])
+    waiting = threading.Timer(0.02, os.kill, [os.getpid(), signal.SIGINT])
     waiting.start()
     with pytest.raises(KeyboardInterrupt):
         BpeTokenizer.from_documents([text], 20_000)

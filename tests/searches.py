@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fork_server import PIPE, Popen
 
+from microgpt_evolution.runs.run_files import with_checksum
 from microgpt_evolution.search.settings import SearchSettings
 
 SETTINGS = SearchSettings(  # of a run that a test records itself
@@ -62,9 +63,13 @@ def evaluations_of(run: Path) -> list[dict[str, object]]:
     return sorted(timeless, key=lambda line: line["id"])
 
 
-def without_checksums(records: str) -> str:
-    """Return the lines of evaluations.jsonl as older versions wrote them."""
-    return re.sub(r',"crc32":"[0-9a-f]{8}"}$', "}", records, flags=re.MULTILINE)
+def edit_evaluations(run: Path, old: str, new: str) -> None:
+    """Replace a text once in evaluations.jsonl, and write the checksums that suit it."""
+    path = run / "evaluations.jsonl"
+    text = re.sub(r',"crc32":"[0-9a-f]{8}"}$', "}", path.read_text(), flags=re.MULTILINE)
+    assert old in text
+    lines = text.replace(old, new, 1).encode().splitlines()
+    path.write_bytes(b"".join(map(with_checksum, lines)))
 
 
 def log_of(run: Path) -> str:

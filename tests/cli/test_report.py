@@ -334,8 +334,8 @@ def test_a_report_that_cannot_be_drawn_changes_nothing_else(microgpt, tmp_path) 
         (None, "run is not a run: cannot read run.json: No such file or directory; runs are "),
         ("", "run/run.json: invalid JSON: Expecting value"),
         (
-            '{"version": 2}',
-            "run/run.json: version is 2, but this microgpt reads at most 1; update microgpt",
+            '{"version": 3}',
+            "run/run.json: version is 3, but this microgpt reads at most 2; update microgpt",
         ),
         ('{"version": 1}', "run/run.json: created_by: field required"),
     ],

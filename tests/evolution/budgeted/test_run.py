@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from searches import without_checksums
+from searches import edit_evaluations
 
 from microgpt_evolution.budgeted.contestant import RUNGS, Contestant
 from microgpt_evolution.budgeted.default_space import VALUES
@@ -144,18 +144,16 @@ def test_only_the_states_of_the_best_organisms_are_kept(expected_run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "problem"),
+    ("old", "new", "problem"),
     [
-        (lambda line: line.replace(b'"until":6', b'"until":9'), "until"),
-        (lambda line: line.replace(b'"n_embd":16', b'"n_embd":0'), "n_embd must be between"),
-        (lambda line: b"{}\n", "id: field required"),
+        ('"until":6', '"until":9', "until"),
+        ('"n_embd":16', '"n_embd":0', "n_embd must be between"),
+        ('{"id":', '{"name":', "id: field required"),
     ],
 )
-def test_damaged_records_are_refused(tmp_path, expected_run, change, problem) -> None:
+def test_damaged_records_are_refused(tmp_path, expected_run, old, new, problem) -> None:
     shutil.copytree(expected_run[0], tmp_path / "run")
-    path = tmp_path / "run" / "evaluations.jsonl"
-    first, *others = without_checksums(path.read_text()).splitlines(keepends=True)
-    path.write_bytes(change(first.encode()) + "".join(others).encode())
+    edit_evaluations(tmp_path / "run", old, new)
     with pytest.raises(RunError, match=problem) as error:
         BudgetedRecords.open(tmp_path / "run")
     assert "line 1" in str(error.value)
@@ -163,9 +161,7 @@ def test_damaged_records_are_refused(tmp_path, expected_run, change, problem) ->
 
 def test_records_of_other_genomes_are_refused(tmp_path, small_parts, expected_run) -> None:
     shutil.copytree(expected_run[0], tmp_path / "run")
-    path = tmp_path / "run" / "evaluations.jsonl"
-    first, *others = without_checksums(path.read_text()).splitlines(keepends=True)
-    path.write_text(first.replace('"n_embd":16', '"n_embd":8') + "".join(others))
+    edit_evaluations(tmp_path / "run", '"n_embd":16', '"n_embd":8')
     with pytest.raises(RunError, match="another genome for g1-"):
         finished(BudgetedRecords.open(tmp_path / "run"), small_parts, Threads(1))
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from searches import SETTINGS, without_checksums
+from searches import SETTINGS, edit_evaluations
 
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import PRIMORDIAL
@@ -60,9 +60,9 @@ def test_an_incomplete_last_line_is_skipped_before_an_append(run) -> None:
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("nonsense", "line 2: invalid JSON: .*; remove the line to repeat the evaluation"),
-        ("{}", "line 2: id: field required; remove the line"),
-        ("\x00\x00", "line 2: invalid JSON"),
+        ("nonsense", "line 2: crc32 differs, .*; remove the line and resume the run"),
+        ("{}", "line 2: crc32 differs"),
+        ("\x00\x00", "line 2: crc32 differs"),
     ],
 )
 def test_an_error_names_the_damaged_line(run, line, problem) -> None:
@@ -76,9 +76,7 @@ def test_an_error_names_the_damaged_line(run, line, problem) -> None:
 
 
 def test_an_error_names_the_line_of_an_impossible_genome(run) -> None:
-    path = run / "evaluations.jsonl"
-    text = without_checksums(path.read_text())
-    path.write_text(text.replace('"n_head":4', '"n_head":5', 1))
+    edit_evaluations(run, '"n_head":4', '"n_head":5')
     with pytest.raises(RunError, match=r"line 1: n_emb \(16\) must be divisible by n_head \(5\)"):
         Records.open(run)
 
@@ -94,10 +92,7 @@ def test_an_error_names_the_line_of_an_impossible_genome(run) -> None:
     ],
 )
 def test_an_error_names_an_unusable_measurement(run, old, new, problem) -> None:
-    path = run / "evaluations.jsonl"
-    text = without_checksums(path.read_text())
-    assert old in text
-    path.write_text(text.replace(old, new, 1))
+    edit_evaluations(run, old, new)
     with pytest.raises(RunError, match=problem):
         Records.open(run)
 
@@ -126,9 +121,6 @@ def test_an_error_names_an_unusable_vote(tmp_path, old, new, problem) -> None:
         add(records, 1, Evaluation("ok", samples=("mama",), scores=opinion))
     with Records.open(records.directory):
         pass
-    path = records.directory / "evaluations.jsonl"
-    text = without_checksums(path.read_text())
-    assert old in text
-    path.write_text(text.replace(old, new, 1))
+    edit_evaluations(records.directory, old, new)
     with pytest.raises(RunError, match=problem):
         Records.open(records.directory)

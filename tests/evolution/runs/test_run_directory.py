@@ -12,6 +12,9 @@ from searches import SETTINGS
 
 from microgpt.errors import CheckpointError
 from microgpt_evolution.errors import RunError
+from microgpt_evolution.genome import PRIMORDIAL
+from microgpt_evolution.objectives.trial import Trial
+from microgpt_evolution.population import Evaluation
 from microgpt_evolution.runs.run_files import whole_lines, with_checksum
 from microgpt_evolution.search.records import Records
 
@@ -40,8 +43,8 @@ def test_runs_of_the_same_second_get_different_names(tmp_path) -> None:
     ("content", "problem"),
     [
         (
-            '{"version": 2, "runs": []}',
-            "version is 2, but this microgpt reads at most 1; update microgpt",
+            '{"version": 3, "runs": []}',
+            "version is 3, but this microgpt reads at most 2; update microgpt",
         ),
         ('{"version": 1}', "created_by: field required"),
         ("[]", "run.json: input should be"),
@@ -125,16 +128,40 @@ def test_a_changed_number_is_detected(run) -> None:
     path.write_bytes(with_checksum(b'{"id":"g1-1","loss":2.25}') * 2)
     assert len(whole_lines(run)) == 2
     first, second = path.read_text().splitlines()
-    for changed in (second.replace("2.25", "2.24"), second[:-3] + "x" + second[-2:]):
+    edited = json.loads(second) | {"loss": 2.24}
+    without = {key: value for key, value in edited.items() if key != "crc32"}
+    for changed in (
+        second.replace("2.25", "2.24"),
+        second[:-3] + "x" + second[-2:],
+        json.dumps(edited),
+        json.dumps({"crc32": edited["crc32"], **without}),
+        json.dumps(without),
+        second.replace("2.25", "2.24").replace("crc32", "crc\\u00332"),
+    ):
         path.write_text(f"{first}\n{changed}\n")
         with pytest.raises(RunError, match=r"line 2: crc32 differs, so .*; remove the line"):
             whole_lines(run)
 
 
+def test_the_last_of_several_lines_for_one_evaluation_counts(run) -> None:
+    with Records.open(run) as records:
+        trial = Trial(PRIMORDIAL, 7, "g1-1", "random")
+        for loss in (2.5, 2.25):
+            records.add(trial, Evaluation("ok", loss, val_loss=loss), flops=1, n_params=1)
+    assert [line.val_loss for line in Records.read(run).lines] == [2.25]
+
+
 def test_lines_without_a_checksum_can_be_read(run) -> None:
+    """Those of runs that an older version began, whose checksums are tested if there are some."""
+    begun = json.loads((run / "run.json").read_text()) | {"version": 1}
+    (run / "run.json").write_text(json.dumps(begun))
     lines = [b'{"id":"g1-1"}', with_checksum(b'{"id":"g1-2"}')[:-1]]
     (run / "evaluations.jsonl").write_bytes(b"\r\n".join([*lines, b""]))
     assert [line.strip() for _, line in whole_lines(run)] == lines
+    path = run / "evaluations.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"crc32":', b'"crc32": '))
+    with pytest.raises(RunError, match=r"line 2: crc32 differs"):
+        whole_lines(run)
 
 
 def test_the_checksum_covers_the_rest_of_its_line() -> None:

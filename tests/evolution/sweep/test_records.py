@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from searches import SETTINGS as SEARCH
-from searches import without_checksums
+from searches import edit_evaluations
 
 from microgpt.errors import CheckpointError
 from microgpt_evolution.errors import RunError
@@ -93,7 +93,7 @@ def test_an_incomplete_last_line_is_skipped(run) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ('{"point"', "nonsense", "line 1: invalid JSON: .*; remove the line to repeat"),
+        ('{"point"', "nonsense", "line 1: invalid JSON: .*; remove the line and resume"),
         ('"n_head":4', '"n_head":5', r"line 1: n_embd \(16\) must be divisible by n_head \(5\)"),
         ('"val_loss":2.25', '"val_loss":null', "line 1: status is ok, but a loss is missing"),
         ('"val_loss":2.25', '"val_loss":NaN', "line 1: val_loss: input should be a finite"),
@@ -104,10 +104,7 @@ def test_an_incomplete_last_line_is_skipped(run) -> None:
     ],
 )
 def test_an_error_names_the_damaged_line(run, old, new, problem) -> None:
-    path = run / "evaluations.jsonl"
-    text = without_checksums(path.read_text())
-    assert old in text
-    path.write_text(text.replace(old, new, 1))
+    edit_evaluations(run, old, new)
     with pytest.raises(RunError, match=problem):
         SweepRecords.open(run)
     with pytest.raises(RunError, match=problem):

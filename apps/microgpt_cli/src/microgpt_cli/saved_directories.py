@@ -165,7 +165,7 @@ def _run(directory: Path, run: dict[str, Any], modified: float) -> Saved | None:
     loss = genome.get("loss", genome.get("score"))
     evaluations, n_evaluations = directory / EVALUATIONS, 0
     with suppress(OSError):  # the file may be missing after an interrupted removal
-        n_evaluations = read_regular_file(evaluations, MAX_BYTES).count(b"\n")
+        n_evaluations = len({*read_regular_file(evaluations, MAX_BYTES).split(b"\n")[:-1]})
     return Saved(
         str(directory),
         "sweep" if "sweep" in run["settings"] else "search",

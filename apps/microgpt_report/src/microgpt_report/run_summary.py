@@ -208,8 +208,8 @@ def summarise(
     summary = RunSummary(name, run, generations, retest)
     if unknown := [line.id for line in run.lines if not summary.knows(line)]:
         raise RunError(
-            f"{run.directory / EVALUATIONS}: {unknown[0]} does not belong to this search; the file "
-            "was edited or was written by another version of microgpt"
+            f"{run.directory / EVALUATIONS}: {unknown[0]} does not belong to this search; if a "
+            "line was removed, resume the run, else another version of microgpt wrote the file"
         )
     if not generations:
         raise RunError(f"{run.directory} has no generations yet; try again later")

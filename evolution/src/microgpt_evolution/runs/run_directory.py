@@ -129,7 +129,7 @@ class Recorded(Generic[S, L]):
 
     directory: Path
     settings: S
-    lines: tuple[L, ...]  # in order of completion
+    lines: tuple[L, ...]  # the last line of each key, in order of completion
 
 
 class RunDirectory(Generic[S, L]):
@@ -199,7 +199,8 @@ class RunDirectory(Generic[S, L]):
         directory = directory_of(path)
         settings = cls.settings_type.parse(read_settings(directory), directory)
         lines = (cls._parse(*located, settings) for located in whole_lines(directory))
-        return Recorded(directory, settings, tuple(lines))
+        last = {line.key: line for line in lines}
+        return Recorded(directory, settings, tuple(last.values()))
 
     def close(self) -> None:
         """Release the lock."""

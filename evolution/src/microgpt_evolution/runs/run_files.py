@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -20,11 +21,12 @@ from microgpt.files.regular_file import read_regular_file
 from microgpt_evolution.errors import RunError
 
 RUN, EVALUATIONS = "run.json", "evaluations.jsonl"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # since 2, every line of evaluations.jsonl has a checksum
 MAX_RUN_BYTES = 2**24  # a sweep of 10,000 configurations takes 3 MB
 MAX_EVALUATIONS_BYTES = 2**28  # enough for 400,000 lines without samples
 CHECKSUM = b',"crc32":"'  # begins the last key of a line
-REMEDY = "remove the line to repeat the evaluation"
+ANY_CHECKSUM = re.compile(rb'"crc32"\s*:')
+REMEDY = "remove the line and resume the run, which repeats the evaluation"
 
 
 class _Run(BaseModel):
@@ -55,12 +57,16 @@ def encode_run(settings: dict[str, Any]) -> bytes:
 
 def read_settings(directory: Path) -> dict[str, Any]:
     """Return the settings of a run; raise RunError if run.json is missing or damaged."""
+    return _read_run(directory).settings
+
+
+def _read_run(directory: Path) -> _Run:
     path = directory / RUN
     try:
         content = read_regular_file(path, MAX_RUN_BYTES)
         if problem := newer_version(content, "version", FORMAT_VERSION):
             raise RunError(f"{path}: {problem}")
-        return _Run.model_validate(json.loads(content)).settings
+        return _Run.model_validate(json.loads(content))
     except OSError as error:
         if (directory / "meta.json").exists():
             how = f"see it with: microgpt info {as_argument(directory)}"
@@ -88,9 +94,11 @@ def whole_lines(directory: Path) -> list[tuple[str, bytes]]:
         raise RunError(f"cannot read {path}: {error.strerror}") from error
     *lines, _ = content.split(b"\n")  # the last line is empty or incomplete
     located = [(f"{path}, line {number}", line) for number, line in enumerate(lines, start=1)]
+    is_checked = bool(located) and _read_run(directory).version > 1
     for where, line in located:
-        record, key, _ = line.rpartition(CHECKSUM)  # older versions wrote none
-        if key and line.rstrip() + b"\n" != with_checksum(record + b"}"):
+        record = line.rpartition(CHECKSUM)[0] + b"}"
+        is_intact = line.rstrip() + b"\n" == with_checksum(record)
+        if not is_intact and (is_checked or ANY_CHECKSUM.search(line)):
             raise RunError(f"{where}: crc32 differs, so the line was changed; {REMEDY}")
     return located
 

@@ -62,9 +62,9 @@ class EvaluationRecord(Line):
         )
 
     @property
-    def key(self) -> tuple[Genome, int | None]:
-        """The genome and the seed."""
-        return self.genome, self.seed
+    def key(self) -> tuple[Genome, int | str]:
+        """The genome and the seed, or the id in an imported run."""
+        return self.genome, self.id if self.seed is None else self.seed
 
     @cached_property
     def evaluation(self) -> Evaluation:

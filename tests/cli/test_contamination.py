@@ -8,6 +8,8 @@ from pathlib import Path
 import fork_server
 import pytest
 
+from microgpt.data.split import split
+
 RNG = random.Random(0)
 NAMES = "\n".join("".join(RNG.choices("abcdefgh", k=RNG.randint(3, 9))) for _ in range(300))
 TEXT = " ".join(RNG.choices(NAMES.split("\n"), k=8000))
@@ -54,7 +56,7 @@ def train(microgpt, folder):
 @pytest.mark.parametrize("source", [("--from", "all"), ("--teacher", "all", "--n-embd", "8")])
 def test_losses_of_documents_that_an_ancestor_read_are_marked(train, microgpt, source) -> None:
     notes, out, training = train(*source, *FRACTIONS)
-    assert "has read: validation 100 %, test 100 %; losses of what was read are too low" in notes
+    assert "or teacher: validation 100 %, test 100 %; their losses are too low" in notes
     assert training["contamination"] == {"validation": [1.0, 1.0], "test": [1.0, 1.0]}
     for line in out.splitlines()[-2:]:
         assert line.endswith(" (contamination 100 %)")
@@ -88,7 +90,7 @@ def test_a_grandchild_knows_what_its_grandparent_read(train, folder) -> None:
 def test_other_data_have_an_unknown_contamination(train, folder) -> None:
     (folder / "more.txt").write_text(NAMES + "\nabba")
     notes, out, training = train("--from", "all", "--val-fraction", "0.1", data="more.txt")
-    assert "has read: validation unknown;" in notes
+    assert "or teacher: validation unknown;" in notes
     assert training["contamination"] == {"validation": [0, 1]}
     assert out.endswith(" (contamination unknown)\n")
 
@@ -108,9 +110,14 @@ def test_a_child_of_running_text_inherits_holdout_and_gap(train) -> None:
     assert training["contamination"] == {"validation": [0, 0], "test": [0, 0]}
     notes, _, training = train("--from", "running", "--holdout", "tail", "--force", data="text.txt")
     assert training["contamination"]["validation"][0] > 0.4
-    assert "has read: validation " in notes
+    assert "training data of the parent or teacher: validation " in notes
     _, _, training = train("--from", "running", "--val-fraction", "0", "--force", data="text.txt")
     assert training["contamination"].keys() == {"test"}
+
+
+def test_lines_do_not_inherit_how_running_text_was_held_out(train, folder) -> None:
+    _, _, training = train("--from", "running", "--text", "lines", data="text.txt")
+    assert training.keys().isdisjoint({"holdout", "val_fraction"})
 
 
 def test_a_refused_share_holds_out_no_running_text(train, folder) -> None:
@@ -139,6 +146,33 @@ def test_a_resumed_training_keeps_the_contamination_mark(train, microgpt, folder
     assert after["ancestor_data"] == before["ancestor_data"]
 
 
+def test_a_resumed_child_of_an_older_version_has_an_unknown_mark(train, microgpt, folder) -> None:
+    train("--from", "all", "--val-fraction", "0.1")
+    path = folder / "child/train_state.json"
+    state = json.loads(path.read_text())
+    del state["ancestor_data"], state["contamination"]
+    path.write_text(json.dumps(state))
+    done = microgpt("train", "--resume", "child", "--steps", "30", "-n", "0")
+    assert "(contamination unknown)" in done.stdout
+
+
+def test_samples_in_the_parents_data_are_known(microgpt, folder) -> None:
+    """The held-out names, which the parent was trained on, are training data, too."""
+    options = ("--data", "names.txt", "--model", "child", "--from", "all", "--steps", "20")
+    out = microgpt("train", *options, *FRACTIONS, "--json", "-n", "200").stdout
+    novel = {sample["text"] for sample in json.loads(out)["memorised"]["novel"]}
+    assert novel.isdisjoint(NAMES.split("\n"))
+
+
+def test_other_data_of_the_parent_are_mentioned(microgpt, folder) -> None:
+    (folder / "more.txt").write_text(NAMES[::-1])
+    options = ("--data", "more.txt", "--model", "child", "--steps", "20")
+    done = microgpt("train", *options, "--from", "all", "-n", "3")
+    assert "in the training data (without other data of its parent or teacher)" in done.stderr
+    done = microgpt("generate", "--model", "child", "--novel", "-n", "1")
+    assert "training data of the model without other data of its parent" in done.stderr
+
+
 def test_minutes_holds_out_the_same_documents_as_the_teacher(train) -> None:
     _, _, training = train("--teacher", "honest", "--budget", "1e9")
     assert (training["val_fraction"], training["test_fraction"]) == (0.1, 0.1)
@@ -146,21 +180,45 @@ def test_minutes_holds_out_the_same_documents_as_the_teacher(train) -> None:
 
 def test_eval_of_the_training_file_reports_contamination(microgpt, folder) -> None:
     done = microgpt("eval", "honest", "--data", "names.txt")
-    assert "% of this text was read in training; the loss of new text is higher" in done.stderr
+    parts = split(NAMES.split("\n"), validation=0.1, test=0.1)
+    known = set(parts.train)  # of which the file has some twice
+    share = sum(len(doc) for doc in parts.docs if doc in known) / sum(map(len, parts.docs))
+    note = f"{100 * share:.1f}% of this text is training data; the loss of new text is higher"
+    assert note in done.stderr
     training = json.loads((folder / "honest/meta.json").read_text())["training"]
     *_, validation, test = done.stdout.splitlines()
     assert validation == f"validation: {training['val_loss']:.4f} nats per token, held out"
     assert test == f"test:       {training['test_loss']:.4f} nats per token, held out"
     facts = json.loads(microgpt("eval", "honest", "--data", "names.txt", "--json").stdout)
     assert facts["test"]["loss"] == pytest.approx(training["test_loss"], rel=1e-6)
+    assert facts["test"]["contamination"] == [0, 0]
+    assert facts["training_share"] == pytest.approx(share)
     (folder / "other.txt").write_text("abba\n")
     done = microgpt("eval", "honest", "--data", "other.txt")
     assert (done.stderr, len(done.stdout.splitlines())) == ("", 3)
 
 
+def test_eval_counts_training_documents_in_other_files(microgpt, folder) -> None:
+    known = split(NAMES.split("\n"), validation=0.1, test=0.1).train[0]
+    (folder / "other.txt").write_text(f"{known}\n{known[::-1]}\n")
+    done = microgpt("eval", "honest", "--data", "other.txt")
+    assert "50.0% of this text is training data" in done.stderr
+
+
+def test_eval_counts_what_all_ancestors_have_read(train, microgpt, folder) -> None:
+    train("--from", "all", *FRACTIONS)
+    done = microgpt("eval", "child", "--data", "names.txt")
+    assert "100.0% of this text is training data" in done.stderr
+
+
 @pytest.mark.parametrize(("model", "data"), [("honest", "names.txt"), ("running", "text.txt")])
 def test_score_of_the_training_file_reports_contamination(microgpt, folder, model, data) -> None:
     done = microgpt("score", model, "--data", data)
-    assert "note: the model was trained on these lines" in done.stderr
+    assert "training data" in done.stderr
+    if model == "honest":
+        known = set(split(NAMES.split("\n"), validation=0.1, test=0.1).train)
+        n = sum(name in known for name in NAMES.split("\n"))
+        assert f"note: {n} of 300 lines are training data; their scores are lower" in done.stderr
+        assert microgpt("score", model, stdin=NAMES).stderr == done.stderr
     (folder / data).write_text("abba\n")
     assert microgpt("score", model, "--data", data).stderr == ""

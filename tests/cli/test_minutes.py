@@ -226,6 +226,17 @@ def test_a_fine_tuned_model_can_be_repeated_with_its_parent(microgpt, folder) ->
     assert "note: the weights are identical to those in a" in notes(done)
 
 
+def test_a_parent_without_a_hash_is_recognised(microgpt, folder) -> None:
+    microgpt("train", "--data", "names.txt", *SMALL, "--steps", "30", "--model", "parent")
+    meta = json.loads((folder / "parent/meta.json").read_text())
+    del meta["weights_sha256"]
+    (folder / "parent/meta.json").write_text(json.dumps(meta))
+    tuning = ("--data", "names.txt", "--steps", "9", "-n", "0")
+    microgpt("train", "--from", "parent", *tuning, "--model", "a")
+    done = microgpt("train", "--repeat", "a", "--from", "parent", "--model", "b")
+    assert "note: the weights are identical to those in a" in notes(done)
+
+
 def test_a_repetition_that_cannot_be_exact_is_refused(microgpt, folder) -> None:
     microgpt("train", "--data", "names.txt", *SMALL, "--steps", "30", "--model", "a")
     microgpt("export", "a", "--output", "copy")

@@ -24,7 +24,8 @@ def scores(text_model):
 
 def test_score_prints_the_result_of_the_library(microgpt, text_model, scores) -> None:
     done = microgpt("score", text_model, stdin="\n".join(LINES))
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert "are training data; their scores are lower than those of new lines" in done.stderr
     for line, score in zip(done.stdout.splitlines(), scores, strict=True):
         assert line.startswith(f"{score.bits_per_character:6.2f}  ")
         assert line.endswith(score.text)
@@ -90,9 +91,12 @@ def test_a_calibrated_model_prints_percentiles(microgpt, text_model, tmp_path) -
 def test_few_lines_give_no_high_percentiles(microgpt, text_model, tmp_path) -> None:
     (tmp_path / "good.txt").write_text("anna\nemma\nanna\nemma\n")
     few = microgpt("score", text_model, "--calibrate=good.txt").stderr
-    assert few.startswith("note: 4 lines cannot tell percentiles above 75 %; use 1,000 or more for")
+    told = "note: 4 lines cannot tell percentiles above 75 %; use 1,000 or more for"
+    assert told in few
     (tmp_path / "good.txt").write_text("anna\nemma\n" * 500)
-    assert microgpt("score", text_model, "--calibrate=good.txt").stderr == ""
+    many = microgpt("score", text_model, "--calibrate=good.txt").stderr
+    assert many.startswith("note: 1,000 of 1,000 lines are training data")
+    assert "percentiles" not in many
 
 
 TABLE = 'name,more\nanna,"a\nb"\nemma,x\n'

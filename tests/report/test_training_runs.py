@@ -148,3 +148,11 @@ def test_the_contamination_marks_come_from_meta_json(trained) -> None:
     bounds = {"validation": [0.5, 0.5], "test": [0, 0]}
     (run,) = read_training_runs([trained("child", steps=100, contamination=bounds)])
     assert (run.val_mark, run.test_mark) == (" (contamination 50 %)", "")
+
+
+def test_an_unfinished_training_is_marked_by_its_state(trained) -> None:
+    directory = trained("child")
+    state = {"contamination": {"validation": [1, 1]}}
+    (directory / "train_state.json").write_text(json.dumps(state))
+    (run,) = read_training_runs([directory])
+    assert run.val_mark == " (contamination 100 %)"

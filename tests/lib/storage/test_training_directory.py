@@ -203,6 +203,22 @@ def test_a_state_without_a_model_is_a_run_that_ended_there(directory, stopped) -
     assert load(directory).progress is None
 
 
+@pytest.mark.parametrize("has_ended", [True, False])
+def test_another_model_replaces_an_ended_training(directory, parts, stopped, has_ended) -> None:
+    """Its losses would be plotted, and it would be resumed, as if they were the new model's."""
+    with TrainingDirectory(directory) as held:
+        ended = train(parts, **settings_of(stopped.plan), resume=stopped.state)
+        held.finish(replace(ended, plan=plan_of(parts, stopped)))
+        if not has_ended:
+            held.keep(plan_of(parts, stopped), stopped.state)
+    names = {"history.jsonl", "train_state.json", "train_state.safetensors"}
+    export(load(directory), directory)  # the same model in another format
+    assert names <= {*os.listdir(directory)}
+    other = train(["abba", "bab"], model=ModelConfig(block_size=4), config=TrainConfig(steps=2))
+    save(other, directory)
+    assert names.isdisjoint(os.listdir(directory)) == has_ended
+
+
 def test_the_model_precedes_a_newer_state_unless_requested(
     directory, parts, stopped, text_result
 ) -> None:

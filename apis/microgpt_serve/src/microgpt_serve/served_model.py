@@ -1,8 +1,6 @@
 """Load the model to serve, and determine its name and version."""
 
-import hashlib
 import os
-from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,11 +10,10 @@ from microgpt.config import TextKind, Use
 from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.evaluation.scoring import Scorer
 from microgpt.inference import InferenceGpt
-from microgpt.model import weight_shapes
 from microgpt.printable import printable
 from microgpt.storage.calibration_file import Calibration, read_calibration
 from microgpt.storage.document_hashes import DocumentHashes, read_document_hashes
-from microgpt.storage.model_directory import SavedModel, load
+from microgpt.storage.model_directory import load
 from microgpt.training.engines import prepare_engine
 
 DEFAULT_MODEL_DIR = "output"
@@ -71,7 +68,7 @@ def load_model(
     _ = gpt.compiled.decode_weights
     return ServedModel(
         name="demo" if is_demo else printable(os.path.basename(os.path.abspath(path))) or "model",
-        version=(saved.meta.weights_sha256 or _weights_sha256(saved))[:VERSION_DIGITS],
+        version=saved.sha256[:VERSION_DIGITS],
         gpt=gpt,
         created_at=_valid_time(saved.meta.created_at),
         text=saved.text,
@@ -88,12 +85,3 @@ def _valid_time(text: str | None) -> str | None:
         return text if text and datetime.fromisoformat(text).timestamp() >= 0 else None
     except (ValueError, OverflowError):
         return None
-
-
-def _weights_sha256(saved: SavedModel) -> str:
-    """Return the SHA-256 of the weights, for models without a stored hash, such as MoonBase's."""
-    digest = hashlib.sha256()
-    for name in weight_shapes(saved.model):
-        for row in saved.weights[name]:
-            digest.update(array("d", row).tobytes())
-    return digest.hexdigest()

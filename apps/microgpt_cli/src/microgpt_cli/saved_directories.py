@@ -51,6 +51,7 @@ class Saved:
     evaluations: int | None = None  # number of evaluations of a search or a sweep
     loss: float | None = None  # training loss, or the score if a search maximizes a score
     val_loss: float | None = None
+    per: Literal["token", "character"] = "token"  # unit of the held-out loss
     contamination: Bounds | None = None  # of the validation set
     problem: str | None = None  # error message if the metadata is unreadable
 
@@ -111,7 +112,8 @@ def _cells(saved: Saved) -> tuple[str, str, str, str, str]:
         steps = count(saved.evaluations, "evaluation")
     loss = "-" if saved.loss is None else f"{saved.loss:.4f}"
     if saved.val_loss is not None:
-        loss = f"{saved.val_loss:.4f} held-out{saved.contamination or ''}"
+        per = " per character" if saved.per == "character" else ""
+        loss = f"{saved.val_loss:.4f} held-out{per}{saved.contamination or ''}"
     return saved.kind, size, steps, saved.problem or loss, age(time.time() - saved.modified)
 
 
@@ -165,7 +167,7 @@ def _run(directory: Path, run: dict[str, Any], modified: float) -> Saved | None:
     loss = genome.get("loss", genome.get("score"))
     evaluations, n_evaluations = directory / EVALUATIONS, 0
     with suppress(OSError):  # the file may be missing after an interrupted removal
-        n_evaluations = len({*read_regular_file(evaluations, MAX_BYTES).split(b"\n")[:-1]})
+        n_evaluations = read_regular_file(evaluations, MAX_BYTES).count(b"\n")
     return Saved(
         str(directory),
         "sweep" if "sweep" in run["settings"] else "search",
@@ -173,6 +175,7 @@ def _run(directory: Path, run: dict[str, Any], modified: float) -> Saved | None:
         evaluations=n_evaluations,
         loss=_number(loss),
         val_loss=_number(genome.get("val_loss")),
+        per="character" if "budget" in run["settings"] else "token",
     )
 
 

@@ -1,8 +1,10 @@
 """Training runs for charts: names, settings and loss curves."""
 
+import json
 import math
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -14,7 +16,7 @@ from microgpt.files.atomic_files import committed_path, read, read_consistently
 from microgpt.model_config import count_params
 from microgpt.printable import printable
 from microgpt.state import TrainResult
-from microgpt.storage.meta import MAX_META_BYTES, META, Meta, meta_of, parse_meta
+from microgpt.storage.meta import MAX_META_BYTES, META, STATE_DESCRIPTION, Meta, meta_of, parse_meta
 from microgpt.training.history_file import HISTORY, HistoryPoint, read_history
 
 MAX_POINTS = 100  # maximum number of points per curve; more would not be visible
@@ -118,8 +120,16 @@ def _read_run(directory: Path, label: str) -> TrainingRun:
         )
     meta = read_consistently(directory, lambda: _read_meta(committed_path(directory, META)))
     if meta is None or meta.training.get("steps") != points[-1].step:  # meta.json is old or missing
-        return TrainingRun(label, points, settings={}, test_loss=None)
+        return TrainingRun(label, points, settings={}, test_loss=None, val_mark=_mark(directory))
     return _with_settings(label, points, meta)
+
+
+def _mark(directory: Path) -> str:
+    """Return the mark of the held-out losses of an unfinished training run."""
+    path = committed_path(directory, STATE_DESCRIPTION)
+    with suppress(CheckpointError, ValueError, RecursionError):
+        return str(bounds_of(json.loads(read(path, MAX_META_BYTES)), "validation") or "")
+    return ""
 
 
 def _with_settings(label: str, points: Sequence[HistoryPoint], meta: Meta) -> TrainingRun:

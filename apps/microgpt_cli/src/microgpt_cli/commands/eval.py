@@ -73,38 +73,28 @@ def evaluate(
     check_threads(threads)
     model_dir = one_of(model, model_option, "--model") or DEFAULT_MODEL_DIR
 
-    from microgpt.data.conversation_file import load_chat_tests
-    from microgpt.data.documents import load_stream, load_text
     from microgpt.evaluation.held_out_loss import bits
     from microgpt.inference import InferenceGpt
     from microgpt_cli.model_loading import load_model
+    from microgpt_cli.training_data import note_training_data
 
     saved = load_model(model_dir, unfinished=unfinished)
-    text = saved.text
-    docs: Sequence[Document]
-    items: Sequence[Item] = ()
-    if saved.tokenizer.is_chat:
-        if column is not None:
-            raise ConfigError("--column cannot be used with a chat model; omit --column")
-        exam = load_chat_tests(data, tell=note)
-        docs, items = exam.conversations, exam.items
-    else:
-        is_stream = text == "stream" and column is None
-        docs = [load_stream(data)] if is_stream else load_text(data, column=column, tell=note)
-    is_table = saved.tokenizer.is_chat or column is not None
-    _check_characters(docs, saved.tokenizer, None if is_table else data)
+    docs, items = _load(data, column, saved)
     uses: list[Use] = ["evaluation", "decoding"] if items else ["evaluation"]
     load_kernels("compiled", saved.dtype, uses=uses)
     gpt = InferenceGpt(saved)
-    result = gpt.evaluate(docs, text=text, threads=threads)
-    held_out = _held_out(docs, saved)
+    result = gpt.evaluate(docs, text=saved.text, threads=threads)
+    share, held_out = note_training_data(docs, saved, model_dir), _held_out(docs, saved)
     losses = {
-        name: gpt.evaluate(each, text=text, threads=threads) for name, (each, _) in held_out.items()
+        name: gpt.evaluate(each, text=saved.text, threads=threads)
+        for name, (each, _) in held_out.items()
     }
     answers, seconds = _generate_replies(gpt, items, threads) if items else ([], 0.0)
     if as_json:
         facts = {**asdict(result), "bits_per_character": result.bits_per_character}
-        facts |= {name: asdict(loss) for name, loss in losses.items()}
+        facts |= {"training_share": share} if share else {}
+        for name, loss in losses.items():
+            facts[name] = {**asdict(loss), "contamination": held_out[name][1]}
         print(json.dumps(facts | ({"replies": _reply_facts(answers, seconds)} if answers else {})))
         return
     print(f"documents:  {result.n_docs}")
@@ -120,21 +110,36 @@ def evaluate(
         print(line)
 
 
+def _load(
+    data: Path, column: str | None, saved: "SavedModel"
+) -> "tuple[Sequence[Document], Sequence[Item]]":
+    """Return the documents of a file, and for a chat model the replies that have a task."""
+    from microgpt.data.conversation_file import load_chat_tests
+    from microgpt.data.documents import load_documents
+
+    if saved.tokenizer.is_chat:
+        if column is not None:
+            raise ConfigError("--column cannot be used with a chat model; omit --column")
+        exam = load_chat_tests(data, tell=note)
+        _check_characters(exam.conversations, saved.tokenizer, None)
+        return exam.conversations, exam.items
+    found = load_documents(data, text=saved.text, column=column, chat=False, tell=note)
+    docs = [found] if isinstance(found, str) else found
+    _check_characters(docs, saved.tokenizer, data if column is None else None)
+    return docs, ()
+
+
 def _held_out(
     docs: "Sequence[Document]", saved: "SavedModel"
 ) -> "dict[str, tuple[Sequence[Document], Bounds]]":
-    """Return the documents that were held out if the model was trained on these, with a note."""
+    """Return the documents that were held out if the model was trained on these."""
     from microgpt.data.contamination import contamination, recorded_facts
-    from microgpt.data.sizes import count_characters
     from microgpt.data.split import split_again
 
     facts = recorded_facts(docs, saved.trained_on)
     if not facts:
         return {}
     parts = split_again(docs, facts)
-    n_read, n = (sum(map(count_characters, each)) for each in (parts.train, parts.docs))
-    share = percentage(n_read / n)
-    note(f"{share} of this text was read in training; the loss of new text is higher")
     sets = contamination(parts, saved.trained_on)
     return {name: (getattr(parts, name), bounds) for name, bounds in sets.items()}
 

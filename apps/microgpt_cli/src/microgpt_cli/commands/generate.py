@@ -222,8 +222,12 @@ def _training_texts(
 
 
 def _known(docs: "Sequence[Document]", saved: "SavedModel") -> Container[str]:
+    from microgpt.data.contamination import other_data
     from microgpt.evaluation.memorisation import KnownTexts
 
+    own, *others = saved.trained_on
+    if remark := other_data(own, others):
+        note(f"the samples are compared with the training data of the model {remark}")
     texts: list[str] = []
     for doc in docs:
         if isinstance(doc, str):

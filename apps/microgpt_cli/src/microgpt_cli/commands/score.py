@@ -1,9 +1,10 @@
 """`microgpt score`: how much each line of a file or of standard input surprises a model."""
 
-import hashlib
 import math
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from contextlib import suppress
 from heapq import nlargest
 from itertools import chain
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from microgpt.amounts import count
-from microgpt.errors import ConfigError
+from microgpt.errors import ConfigError, DataError
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import MODEL_HELP, Column, Unfinished
 from microgpt_cli.terminal.progress import load_kernels
@@ -72,6 +73,7 @@ def score(
     from microgpt.evaluation.scoring import Scorer
     from microgpt.inference import InferenceGpt
     from microgpt.storage.calibration_file import read_calibration
+    from microgpt.storage.document_hashes import read_document_hashes
     from microgpt_cli.line_batches import line_batches
     from microgpt_cli.model_loading import load_model
     from microgpt_cli.scored_line import COLUMNS, csv_row
@@ -81,13 +83,17 @@ def score(
     known = None if calibrate else read_calibration(model, saved.meta)
     threshold = _Threshold.of(above, known)
     load_kernels("compiled", saved.dtype, uses=["evaluation"])
+    trained = read_document_hashes(model, saved.meta)
+    path = calibrate or data
+    if trained is None and path and os.path.isfile(path):
+        _note_training_file(path, column, saved, model)
     if calibrate:
-        good = _checked(line_batches(calibrate, saved.text, column=column), saved)
+        good = _counted(line_batches(calibrate, saved.text, column=column), trained or ())
         _calibrate(scorer, good, model, saved.meta)
         return
     if data is None and sys.stdin.isatty():
         note("enter lines to score; finish with Ctrl-D")
-    lines = _checked(line_batches(data, saved.text, column=column), saved)
+    lines = _counted(line_batches(data, saved.text, column=column), trained or ())
     batches = _scored(scorer, lines, known, threshold)
     if as_csv:
         print(csv_row(COLUMNS))
@@ -100,17 +106,28 @@ def score(
         sys.stdout.flush()
 
 
-def _checked(batches: "Iterator[Batch]", saved: "SavedModel") -> "Iterator[Batch]":
-    """Yield the lines; at the end, print a note if they are training data of the model."""
-    digest, last, is_stream = hashlib.sha256(), 0, saved.text == "stream"
+def _note_training_file(path: Path, column: str | None, saved: "SavedModel", model: Path) -> None:
+    """Print a note if a model that has no hashes of its documents was trained on the file."""
+    from microgpt.data.documents import load_documents
+    from microgpt_cli.training_data import note_training_data
+
+    with suppress(DataError):  # an empty file has no lines to score
+        docs = load_documents(
+            path, text=saved.text, column=column, chat=False, check=False, tell=note
+        )
+        note_training_data([docs] if isinstance(docs, str) else docs, saved, model)
+
+
+def _counted(batches: "Iterator[Batch]", trained: Container[str]) -> "Iterator[Batch]":
+    """Yield the lines; at the end, print a note on those that the model was trained on."""
+    n_lines = n_trained = 0
     for batch in batches:
         yield batch
-        for number, line in batch.items():
-            empty = "\n" * (number - last - 1) if is_stream else ""
-            digest.update(f"{empty}{line}\n".encode(errors="surrogatepass"))
-            last = number
-    if any(facts and facts.sha256 == digest.hexdigest() for facts in saved.trained_on):
-        note("the model was trained on these lines, so their scores are lower than those of others")
+        n_lines += len(batch)
+        n_trained += sum(line in trained for line in batch.values())
+    if n_trained:
+        what = f"{n_trained:,} of {count(n_lines, 'line')} are training data"
+        note(f"{what}; their scores are lower than those of new lines")
 
 
 class _Threshold(NamedTuple):

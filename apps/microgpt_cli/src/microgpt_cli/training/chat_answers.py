@@ -88,7 +88,7 @@ def answer_questions(result: TrainResult, parts: Split) -> ChatAnswers | None:
     are_bundled = result.plan.input is None or result.data.sha256 == CHAT_SHA256
     held_out = parts.test or parts.validation
     read_before = result.plan.contamination.get("test" if parts.test else "validation")
-    if are_bundled and (result.plan.parent_sha256 or result.plan.teachers):
+    if are_bundled and result.plan.ancestor_data:
         read_before = Bounds(0.0, 1.0)  # no split says what a parent has read of this file
     if are_bundled:
         items = load_chat_tests(bundled("chat_heldout.jsonl")).items

@@ -82,7 +82,7 @@ def new_job(options: TrainOptions, limit: TimeLimit | None = None) -> TrainingJo
     plan = replace(
         job.plan,
         input=Path(os.path.abspath(path)) if path else None,
-        parent_sha256=parent.meta.weights_sha256 if parent else None,
+        parent_sha256=parent.sha256 if parent else None,
         teachers=records,
         genome_sha256=_sha256(options.genome) if options.genome else None,
     )

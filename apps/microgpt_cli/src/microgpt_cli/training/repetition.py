@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from microgpt.data.contamination import contamination
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.files.atomic_files import committed_path
 from microgpt.state import TrainingPlan, TrainResult
@@ -11,7 +12,7 @@ from microgpt.storage.meta import STATE_DESCRIPTION
 from microgpt.storage.model_directory import SavedModel, has_model, load
 from microgpt.storage.training_directory import read_training
 from microgpt.training.options import TrainOptions
-from microgpt.training.planning import TrainingJob
+from microgpt.training.planning import TrainingJob, data_of
 from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
 from microgpt_cli.training.resumption import recorded_documents
@@ -42,6 +43,8 @@ def repeated_job(directory: Path, given: TrainOptions) -> tuple[TrainingJob, Sav
     parent = _parent(plan, directory, given.from_)
     path, parts = recorded_documents(plan, given)
     plan, teachers = recorded_teachers(plan, given.teacher)
+    read = data_of(parent, teachers)  # an older version did not record it
+    plan = replace(plan, ancestor_data=read, contamination=contamination(parts, read))
     steps = plan.steps_changed[0].before if plan.steps_changed else plan.config.steps
     plan = replace(
         plan,
@@ -65,10 +68,10 @@ def _parent(plan: TrainingPlan, directory: Path, path: Path | None) -> SavedMode
             f"the run in {directory} started from a model; pass its directory with --from"
         )
     parent = load_model(path)
-    if parent.meta.weights_sha256 != plan.parent_sha256:
+    if parent.sha256 != plan.parent_sha256:
         raise ConfigError(
             f"the run in {directory} did not start from the model in {path}, whose sha256 is "
-            f"{str(parent.meta.weights_sha256)[:12]}…, not {plan.parent_sha256[:12]}…; pass "
+            f"{parent.sha256[:12]}…, not {plan.parent_sha256[:12]}…; pass "
             "another directory with --from"
         )
     return parent

@@ -12,6 +12,7 @@ import typer
 
 from microgpt.config import Use
 from microgpt.data.chunked_dataset import ChunkedDataset
+from microgpt.data.contamination import other_data
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import Document, count_predictions
@@ -280,7 +281,7 @@ def _report(
     """Print the result and samples to stdout, and notes on memorised samples to stderr."""
     memorised = None
     if samples:
-        texts = [doc for doc in parts.train if isinstance(doc, str)]
+        texts = [doc for doc in result.documents if isinstance(doc, str)]
         known = KnownTexts(texts, room=result.model.block_size, text=result.config.text)
         memorised = compare(samples, known, nearest=novel or as_json)
     if as_json:
@@ -299,7 +300,7 @@ def _report(
         print(f"sample {i:2d}:{end}{terminal_safe(sample)}")
     sys.stdout.flush()
     if memorised and (memorised.n_known or novel or what != "text"):
-        _note_memorised(memorised)
+        _note_memorised(memorised, other_data(result.data, result.plan.ancestor_data))
     if answers and (advice := answers.advice(result)):
         note(advice)
     note(f"the model is in {output}; try: {_use(result, output)}")
@@ -338,9 +339,10 @@ def _format_loss(loss: float, result: TrainResult, docs: Sequence[Document]) -> 
     return f"{loss:.4f} nats per token ({bits_each:.4f} bits per character)"
 
 
-def _note_memorised(memorised: Memorisation) -> None:
+def _note_memorised(memorised: Memorisation, other_data: str) -> None:
     """Print the number of memorised samples, and the nearest document of each novel sample."""
     line = f"{memorised.n_known} of {memorised.n_samples} samples are in the training data"
+    line += other_data and f" ({other_data})"
     note(f"{line}; the others, each with the most similar document:" if memorised.novel else line)
     for sample in memorised.novel:
         end = "…" if len(sample.document) > MAX_SHOWN else ""

@@ -1,6 +1,5 @@
 """The teachers of a training run, from directories: `microgpt train --teacher`."""
 
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +8,6 @@ from pathlib import Path
 from microgpt.errors import ConfigError
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.state import TeacherRecord, TrainingPlan
-from microgpt.storage.model_directory import SavedModel
 from microgpt.training.distillation import Teachers
 from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.progress import with_progress
@@ -23,7 +21,7 @@ def load_teachers(
         return None, ()
     models = [load_model(directory) for directory in directories]
     records = [
-        TeacherRecord(path_to_text(os.path.abspath(directory)), _sha256(saved))
+        TeacherRecord(path_to_text(os.path.abspath(directory)), saved.sha256)
         for directory, saved in zip(directories, models, strict=True)
     ]
     return Teachers(models, n_samples, [*map(str, directories)], with_progress), (*records,)
@@ -58,8 +56,3 @@ def recorded_teachers(
                 f"weights is {sha256[:12]}…, not {wanted[:12]}…; {remedy}"
             )
     return replace(plan, teachers=records), teachers
-
-
-def _sha256(saved: SavedModel) -> str:
-    """Return the hash of the weights, which models of other programs lack in meta.json."""
-    return saved.meta.weights_sha256 or hashlib.sha256(repr(saved.weights).encode()).hexdigest()

@@ -1,8 +1,10 @@
-"""Contamination: held-out documents that a parent or a teacher was trained on."""
+"""Contamination: evaluated documents that are training data of a model or of its ancestors."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple, cast
 
+from microgpt.data.sizes import count_characters
 from microgpt.data.split import DataFacts, Split, fingerprint, split_again
 from microgpt.data.tokenizer import Document
 
@@ -13,10 +15,10 @@ class Bounds(NamedTuple):
     """The bounds of a share, of documents or of the characters of a running text."""
 
     low: float
-    high: float  # 1 if other data were read, too, which may contain the same documents
+    high: float  # 1 if there are other training data, which may contain the same documents
 
     def __str__(self) -> str:
-        """Return the mark of a held-out loss; empty if nothing was read."""
+        """Return the mark of a held-out loss; empty if no document is training data."""
         return f" (contamination {self.text})" if self.high else ""
 
     @property
@@ -27,12 +29,12 @@ class Bounds(NamedTuple):
 
 
 def contamination(parts: Split, read: Sequence[DataFacts | None]) -> dict[str, Bounds]:
-    """Return the share of each held-out set that was read in earlier trainings.
+    """Return the share of each held-out set that is training data of earlier trainings.
 
     Args:
         read: the data of these trainings and their splits; None for unknown data.
     """
-    same = [each for each in read if each and _is_of(each, parts.facts)]
+    same = _on_same(parts.docs, read)
     if read and (parts.val_fraction or parts.test_fraction):
         parts = split_again(parts.docs, parts.facts)  # a search tests later, and has no test set
     found = {}
@@ -44,11 +46,34 @@ def contamination(parts: Split, read: Sequence[DataFacts | None]) -> dict[str, B
     return found
 
 
+def unknown_bounds(facts: DataFacts) -> dict[str, Bounds]:
+    """Return the contamination of each held-out set of a model with unknown ancestors."""
+    shares = {"validation": facts.val_fraction, "test": facts.test_fraction}
+    return {name: Bounds(0.0, 1.0) for name, share in shares.items() if share}
+
+
 def recorded_facts(docs: Sequence[Document], read: Iterable[DataFacts | None]) -> DataFacts | None:
     """Return the facts about these documents in an earlier training, or None."""
-    of_same_size = [each for each in read if each and each.n_docs == len(docs)]
-    sha256 = fingerprint(docs) if of_same_size else None
-    return next((each for each in of_same_size if each.sha256 == sha256), None)
+    return next(iter(_on_same(docs, read)), None)
+
+
+def trained_documents(
+    docs: Sequence[Document], read: Iterable[DataFacts | None]
+) -> Sequence[Document]:
+    """Return the documents, or stretches of running text, that trainings on these data read."""
+    parts = [split_again(docs, each).train for each in _on_same(docs, read)]
+    return parts[0] if len(parts) == 1 else [*dict.fromkeys(chain.from_iterable(parts))]
+
+
+def trained_share(docs: Sequence[Document], read: Iterable[DataFacts | None]) -> float:
+    """Return the share of the characters that are training data of trainings on these data."""
+    same = _on_same(docs, read)
+    n_characters = sum(map(count_characters, docs))
+    if any(each.holdout for each in same):
+        stretches = chain.from_iterable(split_again(_positions(docs), each).train for each in same)
+        return len(set(chain.from_iterable(stretches))) / n_characters
+    known = set(trained_documents(docs, same))
+    return sum(count_characters(doc) for doc in docs if doc in known) / n_characters
 
 
 def bounds_of(record: Mapping[str, Any], name: str) -> Bounds | None:
@@ -63,8 +88,22 @@ def bounds_of(record: Mapping[str, Any], name: str) -> Bounds | None:
         return Bounds(0.0, 1.0) if is_derived else None
 
 
-def _is_of(facts: DataFacts, data: DataFacts) -> bool:
-    return (facts.n_docs, facts.sha256) == (data.n_docs, data.sha256)
+def other_data(data: DataFacts | None, read: Iterable[DataFacts | None]) -> str:
+    """Return a remark on trainings of ancestors on other data; empty if there are none."""
+    are_same = (each and data and each.sha256 == data.sha256 for each in read)
+    return "" if all(are_same) else "without other data of its parent or teacher"
+
+
+def _on_same(docs: Sequence[Document], read: Iterable[DataFacts | None]) -> list[DataFacts]:
+    """Return the facts of trainings on these documents."""
+    of_same_size = [each for each in read if each and each.n_docs == len(docs)]
+    sha256 = fingerprint(docs) if of_same_size else None
+    return [each for each in of_same_size if each.sha256 == sha256]
+
+
+def _positions(docs: Sequence[Document]) -> Any:
+    """Return running text as the range of its positions; a slice of it is a range, too."""
+    return [range(len(cast("str", docs[0])))]
 
 
 def _share_read(parts: Split, name: str, facts: DataFacts) -> float:
@@ -80,8 +119,8 @@ def _share_read(parts: Split, name: str, facts: DataFacts) -> float:
         known = {*used(split_again(parts.docs, facts))}
         docs = getattr(parts, name)
         return sum(doc in known for doc in docs) / len(docs)
-    positions: Any = range(len(cast("str", parts.docs[0])))  # a slice of them is a range
-    own: Sequence[range] = getattr(split_again([positions], parts.facts), name)
-    others = used(split_again([positions], facts))
+    positions = _positions(parts.docs)
+    own: Sequence[range] = getattr(split_again(positions, parts.facts), name)
+    others = used(split_again(positions, facts))
     common = (range(max(a.start, b.start), min(a.stop, b.stop)) for a in own for b in others)
     return sum(map(len, common)) / sum(map(len, own))

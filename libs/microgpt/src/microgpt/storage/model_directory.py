@@ -11,11 +11,14 @@ but not those of a newer MoonBase (`check_format`).
 """
 
 import hashlib
+import json
 import os
 from array import array
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 from microgpt.config import (
@@ -40,6 +43,7 @@ from microgpt.files.atomic_files import (
 from microgpt.files.directory_lock import DirectoryLock
 from microgpt.flat_weights import by_name
 from microgpt.memory_limit import check_memory
+from microgpt.model import weight_shapes
 from microgpt.model_config import count_params
 from microgpt.state import TrainedModel, TrainResult
 from microgpt.storage.document_hashes import hashes_file
@@ -56,6 +60,9 @@ from microgpt.storage.weights_file import WEIGHTS_FILES, decode_weights, encode_
 
 HASHES = ("weights_sha256", "tokenizer_sha256")  # keys in meta.json
 TOKENIZER = "tokenizer.json"
+# Files about a model that another model replaces, and files of the training run that made it.
+ABOUT_MODEL = (*CURVE_FILES, CALIBRATION, DOCUMENT_HASHES)
+TRAINING = ("history.jsonl", STATE_DESCRIPTION, "train_state.safetensors")
 MOONBASE_WEIGHTS = "weights.safetensors"
 BYTES_PER_WEIGHT = 32  # memory per weight of a loaded model: a Python float and a pointer
 REMEDY = "use a directory written by `microgpt train`, or list the models here with `microgpt list`"
@@ -73,6 +80,17 @@ class SavedModel(TrainedModel):
     def trained_on(self) -> tuple[DataFacts | None, ...]:
         """The data of its training, and those of its parent and teachers; None if unknown."""
         return trained_on(self.meta.training)
+
+    @cached_property
+    def sha256(self) -> str:
+        """The SHA-256 of the weights file, or of the weights if meta.json has none."""
+        if self.meta.weights_sha256:
+            return self.meta.weights_sha256
+        numbers = array("d")
+        for name in weight_shapes(self.model):
+            for row in self.weights[name]:
+                numbers.extend(row)
+        return hashlib.sha256(numbers.tobytes()).hexdigest()
 
     @property
     def progress(self) -> str | None:
@@ -102,7 +120,7 @@ def save(
     path = Path(directory)
     files = encode_model(result, weights_format)
     with DirectoryLock(path):
-        publish_model(path, files)
+        publish_model(path, files, kept=())
 
 
 def encode_model(
@@ -147,7 +165,8 @@ def export(
     path, name = Path(directory), WEIGHTS_FILES[weights_format]
     files = _files(name, content, saved.meta, saved.tokenizer)
     with DirectoryLock(path):
-        publish_model(path, files, keep_curves=has_copy(path, saved))
+        kept = (*ABOUT_MODEL, *TRAINING) if has_copy(path, saved) else ()
+        publish_model(path, files, kept=kept)
     return path / name
 
 
@@ -203,19 +222,31 @@ def has_copy(directory: Path, saved: SavedModel) -> bool:
 
 
 def publish_model(
-    directory: Path, files: Mapping[str, bytes], *, keep_curves: bool = False
+    directory: Path, files: Mapping[str, bytes], *, kept: Collection[str] = TRAINING
 ) -> None:
-    """Write the files of a model to a locked directory, then remove the old model's other files."""
-    about_old = () if keep_curves else (*CURVE_FILES, CALIBRATION, DOCUMENT_HASHES)
-    old = {*WEIGHTS_FILES.values(), TOKENIZER, *about_old}
+    """Write the files of a model to a locked directory, then remove the old model's other files.
+
+    Args:
+        kept: files that also belong to the new model.
+    """
+    old = {*WEIGHTS_FILES.values(), TOKENIZER, *ABOUT_MODEL}
+    old |= {*TRAINING} if _has_ended(directory) else set()
     try:
         if not has_model(directory):
             old = set()  # without a model, these files belong to other programs
         publish(directory, files, is_held=True)
-        for other in old - files.keys():
+        for other in old.difference(files, kept):
             (directory / other).unlink(missing_ok=True)
     except OSError as error:
         raise cannot_write(directory, error) from error
+
+
+def _has_ended(directory: Path) -> bool:
+    """Return whether the training run in a directory has ended; another one can be resumed."""
+    path = committed_path(directory, STATE_DESCRIPTION)
+    with suppress(CheckpointError, ValueError, TypeError, KeyError):
+        return bool(json.loads(read(path, MAX_META_BYTES))["status"] == "ended")
+    return False
 
 
 def _files(name: str, content: bytes, meta: Meta, tokenizer: Tokenizer) -> dict[str, bytes]:

@@ -24,7 +24,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from microgpt.config import MAX_SIZE, DType, EngineName, ModelConfig, TrainConfig, WeightsFormat
-from microgpt.data.contamination import Bounds
+from microgpt.data.contamination import Bounds, unknown_bounds
 from microgpt.data.split import DataFacts
 from microgpt.data.tokenizer_io import (
     MAX_TOKENIZER_BYTES,
@@ -172,6 +172,8 @@ def read_state(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
     tokenizer = restore(description_path, facts, file, facts.model.vocab_size)
     plan = {field.name: getattr(facts, field.name) for field in fields(TrainingPlan)}
     plan |= {"tokenizer": tokenizer, "input": path_from_text(facts.input) if facts.input else None}
+    if (facts.parent_sha256 or facts.teachers) and not facts.ancestor_data:  # of an older version
+        plan |= {"ancestor_data": (None,), "contamination": unknown_bounds(facts.data)}
     return TrainingPlan(**plan), state, facts.status
 
 

@@ -21,7 +21,8 @@ def recorded_split(
 ) -> TrainOptions:
     """Return the options of the split of an earlier training on these documents, if any."""
     facts = recorded_facts([docs] if isinstance(docs, str) else docs, read)
-    if not facts or all(name in options for name in FRACTIONS):
+    is_other = facts and facts.holdout and not isinstance(docs, str)  # running text, read as lines
+    if not facts or is_other or all(name in options for name in FRACTIONS):
         return TrainOptions()
     found = TrainOptions(val_fraction=facts.val_fraction, test_fraction=facts.test_fraction)
     joined = options.over(found)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 
 from microgpt.data.chunked_dataset import scored
+from microgpt.data.contamination import trained_documents
 from microgpt.data.split import Split
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import Document
@@ -265,8 +266,13 @@ class TrainingLoop:
             ending=reason,
             rng_state=self.rng.getstate(),
             test_loss=test_loss,
-            documents=self.parts.train,
+            documents=self._documents_read(),
         )
+
+    def _documents_read(self) -> Sequence[Document]:
+        """Return the training documents, and those of the same data that ancestors have read."""
+        ancestors = trained_documents(self.parts.docs, self.plan.ancestor_data)
+        return [*dict.fromkeys((*self.parts.train, *ancestors))] if ancestors else self.parts.train
 
     def _diverged(self, when: str) -> DivergedError:
         """Undo the diverged step if it belongs to this `train` call, and return the error."""

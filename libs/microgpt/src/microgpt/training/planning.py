@@ -78,8 +78,7 @@ def plan_training(
         ConfigError: options contradict the documents, the parent or the teachers.
         DataError: there are too few documents to hold some out.
     """
-    models = (each for each in (parent, teachers) if each)
-    read = tuple(dict.fromkeys(facts for each in models for facts in each.trained_on))
+    read = data_of(parent, teachers)
     options, parts = _split(documents, read, options, parent or teachers, tell)
     base = options.applied_to(config or TrainConfig())
     if not isinstance(documents, Split):
@@ -122,6 +121,12 @@ def plan_training(
     _tell_contamination(plan.contamination, tell)
     deadline = limit.deadline() if limit else None
     return TrainingJob(plan, parts, parent, teachers, deadline=deadline, reasons=found.reasons)
+
+
+def data_of(parent: TrainedModel | None, teachers: Teachers | None) -> tuple[DataFacts | None, ...]:
+    """Return what the parent and the teachers, and their ancestors, were trained on."""
+    models = (each for each in (parent, teachers) if each)
+    return tuple(dict.fromkeys(facts for each in models for facts in each.trained_on))
 
 
 def _split(
@@ -203,10 +208,10 @@ def check_patience(patience: int | None, val_fraction: float) -> None:
 
 
 def _tell_contamination(found: dict[str, Bounds], tell: Tell) -> None:
-    """Tell if a parent or teachers have read held-out documents."""
+    """Tell if held-out documents are training data of a parent or of teachers."""
     shares = [f"{name} {bounds.text}" for name, bounds in found.items() if bounds.high]
     if shares:
         tell(
-            "share of the held-out data that the parent or teacher has read: "
-            f"{', '.join(shares)}; losses of what was read are too low"
+            "share of the held-out data that is training data of the parent or teacher: "
+            f"{', '.join(shares)}; their losses are too low"
         )

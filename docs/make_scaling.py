@@ -3,7 +3,7 @@
     uv run python docs/make_scaling.py
 
 The commands run one after another in a directory that contains only the data. Pictures are written
-to docs/pictures/. Takes about fifteen minutes on two idle cores; other load would distort the timings.
+to docs/pictures/. Takes about fifteen minutes on two idle cores; other load distorts the timings.
 """
 
 import re

@@ -3,9 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
-from microgpt.config import DType, ModelConfig, Optimizer, TrainConfig
+from microgpt.config import DEFAULT_DTYPE, DType, ModelConfig, Optimizer, TrainConfig
 from microgpt.model_config import Activation, Positions
-from microgpt.training.engines import DEFAULT_DTYPE, check_engine
 from microgpt_evolution.genome import PRIMORDIAL, BaseGenome
 
 
@@ -41,6 +40,8 @@ class SweepConfig(BaseGenome):
     out_scale: float = ModelConfig.out_scale
 
     def _check_together(self) -> None:
+        from microgpt.training.engines import check_engine  # slow to import
+
         self.model()
         self.train_config(seed=0)
         check_engine("compiled", self.dtype)

@@ -29,6 +29,7 @@ DType = Literal["float32", "float64"]
 Use = Literal["training", "threads", "evaluation", "decoding", "generation"]  # of an engine
 WeightsFormat = Literal["json", "safetensors"]
 
+DEFAULT_DTYPE: dict[EngineName, DType] = {"compiled": "float32", "reference": "float64"}
 DEFAULT_SEED, MAX_SEED = 42, 2**63 - 1
 MAX_THREADS = 1024  # guards against typos; more threads than cores have no benefit
 MAX_NEW_TOKENS = 100_000  # maximum number of new tokens per sample; limits memory use

@@ -57,9 +57,13 @@ def setting(
 
 
 def borrowed(kind: "type[Options]", name: str, **changes: Any) -> Any:
-    """Return the field of an option that another command has, too, without its conflicts."""
+    """Return the field of an option that another command has, too, without its conflicts.
+
+    Args:
+        changes: another default, or other facts of the `Setting`.
+    """
     rule = replace(kind.setting(name), excludes=(), requires=(), allows=())
-    default = kind.__dataclass_fields__[name].default
+    default = changes.pop("default", kind.__dataclass_fields__[name].default)
     return field(default=default, metadata={KEY: replace(rule, **changes)})
 
 

@@ -1,15 +1,17 @@
-"""The options of `microgpt evolve`, in the order of the help."""
+"""The options of `microgpt evolve` and `microgpt sweep`, in the order of the help."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args, get_type_hints
 
 from microgpt.config import TextKind, check_count, check_number, check_seed
+from microgpt.errors import ConfigError
 from microgpt.model_config import check_whole
 from microgpt.options import Options, borrowed, setting
 from microgpt.training.options import TrainOptions
 from microgpt_cli.terminal.options import DEFAULT_GENOME, DEFAULT_TEXT, RUNS, TEXT_HELP
+from microgpt_evolution.sweep.config import SETTINGS, SweepConfig
 
 LIMITS = ("minutes", "budget", "max_weights", "max_memory")
 search, beauty, budgeted, parallel, output = (
@@ -23,6 +25,8 @@ ALLOWED = (
 )
 BUDGET = "minutes budget"
 POSITIVE = "a number greater than 0"
+N_SEEDS, MAX_SEEDS = 3, 1000  # training runs per model of a sweep
+SHORT_AXES = {"n_embd", "n_head", "n_layer", "block_size", "steps", "lr", "batch_size"}
 
 
 @dataclass(frozen=True)
@@ -137,3 +141,65 @@ class EvolveOptions(Options):
         if (minutes := self.stop_after_minutes) is not None:
             check_number("--stop-after-minutes", minutes, POSITIVE, lambda x: x > 0)
         self.limits.check_ranges()
+
+
+@dataclass(frozen=True)
+class SweepOptions(Options):
+    """What a person may set for a sweep, besides the settings that it varies."""
+
+    input: Path | None = of_training("input")
+    chat: bool = of_training("chat", excludes=("column",))
+    column: str | None = of_training("column")
+    seeds: int = setting(
+        N_SEEDS,
+        "Number of training runs per model; more runs narrow the confidence intervals.",
+        panel="Repeats",
+        short=True,
+    )
+    seed: int = of_training(
+        "seed",
+        panel="Repeats",
+        help="Seed of the first run; incremented by 1 for each further run.",
+        short=True,
+    )
+    workers: int | None = borrowed(EvolveOptions, "workers")
+    scheduler: str | None = borrowed(EvolveOptions, "scheduler", excludes=("workers",))
+
+    def check_ranges(self) -> None:
+        """Raise ConfigError if an option is out of range, before any data are read."""
+        self.check()
+        check_count("seeds", self.seeds)
+        if self.seeds > MAX_SEEDS:
+            raise ConfigError(f"seeds must be at most {MAX_SEEDS}, got {self.seeds}")
+        check_seed(self.seed)
+        check_seed(self.seed + self.seeds - 1)
+
+
+@dataclass(frozen=True)
+class StepsOptions(Options):
+    """The option of `sweep steps`."""
+
+    set_: Literal["fibonacci", "tripling"] = setting(
+        "fibonacci",
+        "Step counts. fibonacci: 1,000, 2,000, 3,000, 5,000, 8,000, 13,000, 21,000. "
+        "tripling: 1,000, 3,000, 9,000.",
+        "--set",
+        panel="Data",
+        short=True,
+    )
+
+
+def _axis(name: str) -> tuple[str, object, object]:
+    """Return the field of a setting: its help without the default, but with its choices."""
+    kind = get_type_hints(SweepConfig)[name]
+    choices = ("false", "true") if kind is bool else get_args(kind)
+    help = TrainOptions.setting(name).help.partition("  [")[0]
+    if choices:
+        help = f"{help.rstrip('.')} ({', '.join(choices)})."
+    facts = {"panel": "Grid (comma-separated values)", "metavar": "<list>"}
+    axis = of_training(name, default=None, help=help, short=name in SHORT_AXES, **facts)
+    return name, str | None, axis
+
+
+# The settings that `sweep grid` can vary, each with a list of values.
+GridOptions = make_dataclass("GridOptions", map(_axis, SETTINGS), bases=(Options,), frozen=True)

@@ -7,8 +7,10 @@ from pathlib import Path
 from microgpt.config import DEFAULT_SEED
 from microgpt.files.atomic_files import as_argument
 from microgpt.files.path_text import path_from_text
+from microgpt.training.options import TrainOptions
 from microgpt_cli.input_files import from_here, is_default_input
-from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT, FLAGS, N_SEEDS
+from microgpt_cli.search.options import N_SEEDS
+from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, differing, show
 from microgpt_evolution.sweep.records import SweepResult, SweepSettings
@@ -54,8 +56,7 @@ def ranked(sweep: SweepSettings, results: Sequence[SweepResult]) -> list[Cell]:
 
 def settings_as_options(values: Mapping[str, str]) -> str:
     """Format settings as options of `train` or `sweep grid`."""
-    flags = {name: FLAGS.get(name, f"--{name.replace('_', '-')}") for name in values}
-    return " ".join(f"{flags[name]} {value}" for name, value in values.items())
+    return " ".join(f"{TrainOptions.flag(name)} {value}" for name, value in values.items())
 
 
 def _table(cells: Sequence[Cell], n_seeds: int) -> Iterator[str]:

@@ -1,16 +1,15 @@
 """Run or resume a sweep of `microgpt sweep`."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import typer
 from pydantic import ValidationError
 
 from microgpt.amounts import count, duration, plural
-from microgpt.config import Use, check_count, check_seed
+from microgpt.config import Use
 from microgpt.data.documents import load_conversations, load_text
 from microgpt.data.split import Split, split
 from microgpt.error_format import first_problem
@@ -19,6 +18,7 @@ from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.memory_limit import free_bytes
 from microgpt_cli.input_files import check_data, check_regular, default_input
 from microgpt_cli.search.log import resumable
+from microgpt_cli.search.options import SweepOptions
 from microgpt_cli.search.run_report import write_final_report
 from microgpt_cli.search.sweep_ranking import describe_sweep
 from microgpt_cli.search.workers import make_pool
@@ -38,28 +38,20 @@ from microgpt_evolution.sweep.run import run_sweep
 from microgpt_evolution.workers.pools import Pool
 
 RESUME = "microgpt sweep resume"
-MAX_SEEDS = 1000
 
 
-def start_sweep(kind: Kind, configs: Sequence[SweepConfig], options: Mapping[str, Any]) -> None:
+def start_sweep(kind: Kind, configs: Sequence[SweepConfig], options: SweepOptions) -> None:
     """Run a new sweep with the options of the command."""
-    seed, n_seeds, chat = options["seed"], options["seeds"], options["chat"]
-    check_count("seeds", n_seeds)
-    if n_seeds > MAX_SEEDS:
-        raise ConfigError(f"seeds must be at most {MAX_SEEDS}, got {n_seeds}")
-    check_seed(seed)
-    check_seed(seed + n_seeds - 1)
-    path = options["input"] or default_input(DEFAULT_CHAT if chat else DEFAULT_TEXT)
-    column = options["column"]
-    if chat and column is not None:
-        raise ConfigError("--column cannot be used with --chat; omit one of them")
+    options.check_ranges()
+    chat, column, seed = options.chat, options.column, options.seed
+    path = options.input or default_input(DEFAULT_CHAT if chat else DEFAULT_TEXT)
     parts = _load(path, column, HELD_OUT, HELD_OUT, chat=chat)
     objective = SweepObjective.of(parts)
     try:
         settings = SweepSettings(
             sweep=kind,
             points=tuple(configs),
-            seeds=tuple(range(seed, seed + n_seeds)),
+            seeds=tuple(range(seed, seed + options.seeds)),
             input=path_to_text(os.path.abspath(path)),
             chat=chat,
             column=column,
@@ -67,8 +59,8 @@ def start_sweep(kind: Kind, configs: Sequence[SweepConfig], options: Mapping[str
         )
     except ValidationError as error:
         raise ConfigError(first_problem(error)) from error
-    trials = [config for config in configs for _ in range(n_seeds)]
-    with _make_pool(options["workers"], options["scheduler"], objective, trials) as pool:
+    trials = [config for config in configs for _ in range(options.seeds)]
+    with _make_pool(options.workers, options.scheduler, objective, trials) as pool:
         pool.executor()  # fail before creating a run if the cluster is unreachable
         with SweepRecords.begin(RUNS, "sweep", settings) as records:
             _run(objective, pool, records)

@@ -20,7 +20,6 @@ T = TypeVar("T")
 AnyOptions = TypeVar("AnyOptions", bound=Options)
 DEFAULT_MODEL_DIR = Path("output")
 RUNS = Path("experiments")  # default directory for searches and sweeps
-N_SEEDS = 3  # default number of training runs per model of a sweep
 DEFAULT_GENOME = Path("genome.json")  # default output file of a search
 DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # file names in data/ and in the package
 
@@ -30,12 +29,11 @@ def panel(title: str) -> Any:
     return partial(typer.Option, rich_help_panel=title)
 
 
-data, workers_panel = panel("Data"), panel("Workers")
+data = panel("Data")
 
 MODEL = ("--model", "--model-dir")  # the help omits the second name, which is from earlier versions
 DATA = ("--data", "--input")
 LR = ("--learning-rate", "--lr")
-FLAGS = {"output": "--model", "input": "--data", "lr": "--learning-rate"}  # by parameter name
 NUM_SAMPLES = ("--num-samples", "-n")
 ModelDir = Annotated[Path, typer.Option(*MODEL, help="Directory of the model.")]
 MODEL_HELP = "Directory of the model."
@@ -68,28 +66,8 @@ THREADS_HELP = "Number of threads; does not change the result."
 SEED_HELP = "Random seed; the same seed gives the same result."
 Threads = Annotated[int, typer.Option(help=THREADS_HELP)]
 TEXT_HELP = "UTF-8 text, one document per line"
-Input = Annotated[
-    Path | None,
-    data(
-        *DATA,
-        help=f"{TEXT_HELP}; with --chat, JSONL, one conversation per line.  "
-        f"[default: data/{DEFAULT_TEXT}; with --chat: data/{DEFAULT_CHAT}]",
-    ),
-]
-Chat = Annotated[bool, data("--chat", help="Train on conversations.")]
 COLUMN_HELP = "Read this column of a CSV or TSV file, or this field of JSON objects."
 Column = Annotated[str | None, data(help=COLUMN_HELP)]
-Workers = Annotated[
-    int | None,
-    workers_panel(
-        help="Number of parallel training runs; does not change the result.  "
-        "[default: one per available CPU]"
-    ),
-]
-Scheduler = Annotated[
-    str | None,
-    workers_panel(hidden=True, help="Address of a Dask scheduler, such as tcp://host:8786."),
-]
 
 
 def one_of(argument: T | None, option: T | None, flag: str) -> T | None:
@@ -115,11 +93,6 @@ def note_directory(text: str, command: str) -> None:
         )
 
 
-def flag_of(name: str) -> str:
-    """Return the flag of a parameter, such as --n-embd for n_embd."""
-    return FLAGS.get(name) or f"--{name.strip('_').replace('_', '-')}"
-
-
 def option(kind: type[Options], name: str) -> Any:
     """Return the typer.Option of a field."""
     rule = kind.setting(name)
@@ -132,28 +105,29 @@ def option(kind: type[Options], name: str) -> Any:
     )
 
 
-def with_options(
-    kind: type[AnyOptions],
-) -> Callable[[Callable[[AnyOptions], None]], Callable[..., None]]:
-    """Return a decorator for a command: the fields of a dataclass become its options."""
+def with_options(*kinds: type[Options]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator for a command: the fields of dataclasses become its options.
 
-    def decorate(command: Callable[[AnyOptions], None]) -> Callable[..., None]:
+    The command is called with an object of each dataclass, in which the given options are set.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
         def run(ctx: typer.Context, **_: object) -> None:
-            command(given_options(ctx, kind))
+            command(*(given_options(ctx, kind) for kind in kinds))
 
-        hints = get_type_hints(kind)
         parameters = [Parameter("ctx", Parameter.KEYWORD_ONLY, annotation=typer.Context)]
-        for field in fields(kind):
-            if kind.setting(field.name).panel:
-                annotation: Any = Annotated[hints[field.name], option(kind, field.name)]
-                parameters.append(
-                    Parameter(
-                        field.name,
-                        Parameter.KEYWORD_ONLY,
-                        default=field.default,
-                        annotation=annotation,
-                    )
+        for kind in kinds:
+            hints = get_type_hints(kind)
+            parameters += [
+                Parameter(
+                    field.name,
+                    Parameter.KEYWORD_ONLY,
+                    default=field.default,
+                    annotation=Annotated[hints[field.name], option(kind, field.name)],
                 )
+                for field in fields(kind)
+                if kind.setting(field.name).panel
+            ]
         run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
         run.__name__, run.__doc__ = command.__name__, command.__doc__
         return run
@@ -165,4 +139,5 @@ def given_options(ctx: typer.Context, kind: type[AnyOptions]) -> AnyOptions:
     """Return the options that the user or a config file has set."""
     sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
     given = [name for name, source in sources.items() if source and source.name != "DEFAULT"]
-    return kind(**{name: ctx.params[name] for name in given}).by(origins(ctx))
+    found = kind.of({name: ctx.params[name] for name in given})
+    return found.by({name: file for name, file in origins(ctx).items() if name in found})

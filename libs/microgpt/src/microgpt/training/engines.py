@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Protocol
 
 from microgpt.config import (
+    DEFAULT_DTYPE,
     DType,
     EngineName,
     ModelConfig,
@@ -30,7 +31,6 @@ from microgpt.state import TrainState
 from microgpt.training.reference_training import ReferenceTraining
 
 TRAINING: tuple[Use, ...] = ("training",)
-DEFAULT_DTYPE: dict[EngineName, DType] = {"compiled": "float32", "reference": "float64"}
 
 # Lower bounds on the memory use of the reference engine. A weight needs a Value, a float and two
 # Adam moments. A multiplication needs references to both operands and both local gradients.

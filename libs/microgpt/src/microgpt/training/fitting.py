@@ -6,7 +6,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 from microgpt.amounts import DIGITS, in_short
-from microgpt.config import TrainConfig, Use
+from microgpt.config import DEFAULT_DTYPE, TrainConfig, Use
 from microgpt.data.bpe import BpeTokenizer, can_learn_bpe
 from microgpt.data.folding import FoldingTokenizer, char_tokenizer
 from microgpt.data.sizes import Sizes, measure
@@ -16,7 +16,7 @@ from microgpt.errors import ConfigError
 from microgpt.state import TrainingPlan
 from microgpt.training.choice import DEFAULT_BUDGET, NAMES_SHA256, Choice, choose, choose_vocabulary
 from microgpt.training.distillation import Teachers
-from microgpt.training.engines import DEFAULT_DTYPE, prepare_engine
+from microgpt.training.engines import prepare_engine
 from microgpt.training.holding_out import hold_out
 from microgpt.training.options import TrainOptions
 from microgpt.training.presets import PRESETS

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from microgpt.config import ModelConfig, TrainConfig, default_lr
+from microgpt.config import DEFAULT_DTYPE, ModelConfig, TrainConfig, default_lr
 from microgpt.data.contamination import Bounds, contamination
 from microgpt.data.folding import char_tokenizer
 from microgpt.data.split import DataFacts, Split
@@ -13,7 +13,7 @@ from microgpt.errors import ConfigError
 from microgpt.state import TrainedModel, TrainingPlan, TrainState
 from microgpt.training.choice import with_steps
 from microgpt.training.distillation import Teachers
-from microgpt.training.engines import DEFAULT_DTYPE, prepare_engine
+from microgpt.training.engines import prepare_engine
 from microgpt.training.finetune import check_shape, extended_tokenizer, new_tokens
 from microgpt.training.fitting import Fitting, LoadKernels
 from microgpt.training.holding_out import hold_out, recorded_split

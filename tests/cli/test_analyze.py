@@ -275,12 +275,12 @@ def test_an_incomplete_last_line_is_skipped(microgpt, tmp_path) -> None:
         ("run.json", None, "cannot read run.json: No such file or directory"),
         (
             "run.json",
-            '{"version": 2}',
-            "version is 2, but this microgpt reads at most 1; update microgpt",
+            '{"version": 3}',
+            "version is 3, but this microgpt reads at most 2; update microgpt",
         ),
         ("run.json", "{", "invalid JSON: "),
         ("evaluations.jsonl", None, "evaluations.jsonl: No such file or directory"),
-        ("evaluations.jsonl", '{"point": {"n_em\n', "evaluations.jsonl, line 1: invalid JSON: "),
+        ("evaluations.jsonl", '{"point": {"n_em\n', "evaluations.jsonl, line 1: crc32 differs"),
     ],
 )
 def test_a_damaged_sweep_is_a_one_line_error(microgpt, tmp_path, file, content, problem) -> None:

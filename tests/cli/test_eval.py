@@ -181,7 +181,8 @@ def test_eval_without_tasks_asks_no_questions(microgpt, chat_model, exam) -> Non
     assert len(done.stdout.splitlines()) == 3
     as_json = microgpt("eval", chat_model, "--data", exam(("hi", "yo", None)), "--json")
     facts = json.loads(as_json.stdout)
-    assert list(facts) == ["loss", "n_docs", "n_tokens", "n_characters", "bits_per_character"]
+    sizes = ["n_docs", "n_tokens", "n_characters"]
+    assert list(facts) == ["loss", *sizes, "bits_per_character", "training_share"]
     assert facts["n_characters"] == facts["n_tokens"]
     assert facts["bits_per_character"] == facts["loss"] / math.log(2)
 

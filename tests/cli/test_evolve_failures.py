@@ -277,9 +277,9 @@ def unfinished(tmp_path_factory) -> Path:
     [
         (
             "run.json",
-            '"version": 1',
             '"version": 2',
-            "version is 2, but this microgpt reads at most 1",
+            '"version": 3',
+            "version is 3, but this microgpt reads at most 2",
         ),
         ("run.json", '"population": 4', '"population": 0', "settings.population: input should be"),
         ("run.json", '"seed": 5,', "", "settings.seed: field required"),

@@ -84,7 +84,7 @@ def test_run_evolve_and_sweep_read_a_column(microgpt, files, undrawn) -> None:
         again = microgpt(*resume, run)
         assert again.returncode == 0, again.stderr
     refused = microgpt("sweep", "params", "--chat", "--column", "name")
-    assert "--column cannot be used with --chat; omit one of them" in refused.stderr
+    assert "--chat cannot be used with --column; omit one of them" in refused.stderr
 
 
 def test_a_training_on_table_lines_by_an_old_version_resumes(microgpt, files) -> None:

@@ -267,7 +267,10 @@ def test_conversations_can_be_swept(microgpt, tmp_path) -> None:
         (["steps", "--seed", "-1"], "seed must be >= 0"),
         (["steps", "--workers", "0"], "workers must be >= 1, got 0"),
         (["params", "--scheduler", "tcp://127.0.0.1:9"], "cannot reach a Dask scheduler at tcp:"),
-        (["params", "--scheduler", "tcp://h:1", "--workers", "2"], "--scheduler cannot be used with --workers; omit one of them"),
+        (
+            ["params", "--scheduler", "tcp://h:1", "--workers", "2"],
+            "--scheduler cannot be used with --workers; omit one of them",
+        ),
         (["params", "--input", "nowhere.txt"], "cannot read nowhere.txt"),
         (["resume", "nowhere"], "nowhere is not a run: cannot read run.json"),
         (["resume", "data"], "data is not a run: cannot read run.json"),

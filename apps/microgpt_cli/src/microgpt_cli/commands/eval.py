@@ -92,7 +92,7 @@ def evaluate(
     answers, seconds = _generate_replies(gpt, items, threads) if items else ([], 0.0)
     if as_json:
         facts = {**asdict(result), "bits_per_character": result.bits_per_character}
-        facts |= {"training_share": share} if share else {}
+        facts["training_share"] = share
         for name, loss in losses.items():
             facts[name] = {**asdict(loss), "contamination": held_out[name][1]}
         print(json.dumps(facts | ({"replies": _reply_facts(answers, seconds)} if answers else {})))

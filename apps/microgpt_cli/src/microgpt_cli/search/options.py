@@ -3,7 +3,7 @@
 from dataclasses import dataclass, make_dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, get_args, get_type_hints
+from typing import Literal, get_args, get_origin, get_type_hints
 
 from microgpt.config import TextKind, check_count, check_number, check_seed
 from microgpt.errors import ConfigError
@@ -11,7 +11,6 @@ from microgpt.model_config import check_whole
 from microgpt.options import Options, borrowed, setting
 from microgpt.training.options import TrainOptions
 from microgpt_cli.terminal.options import DEFAULT_GENOME, DEFAULT_TEXT, RUNS, TEXT_HELP
-from microgpt_evolution.sweep.config import SETTINGS, SweepConfig
 
 LIMITS = ("minutes", "budget", "max_weights", "max_memory")
 search, beauty, budgeted, parallel, output = (
@@ -26,6 +25,12 @@ ALLOWED = (
 BUDGET = "minutes budget"
 POSITIVE = "a number greater than 0"
 N_SEEDS, MAX_SEEDS = 3, 1000  # training runs per model of a sweep
+# The settings of `microgpt_evolution.sweep.config`, which the help must not import.
+SETTINGS = (
+    *("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp", "steps", "lr", "batch_size"),
+    *("dtype", "dropout", "weight_decay", "average_tail", "optimizer", "warmup_steps"),
+    *("positions", "activation", "token_shift", "qk_norm", "final_norm", "out_scale"),
+)
 SHORT_AXES = {"n_embd", "n_head", "n_layer", "block_size", "steps", "lr", "batch_size"}
 
 
@@ -191,8 +196,9 @@ class StepsOptions(Options):
 
 def _axis(name: str) -> tuple[str, object, object]:
     """Return the field of a setting: its help without the default, but with its choices."""
-    kind = get_type_hints(SweepConfig)[name]
-    choices = ("false", "true") if kind is bool else get_args(kind)
+    kind = get_type_hints(TrainOptions)[name]
+    literals = [each for each in (kind, *get_args(kind)) if get_origin(each) is Literal]
+    choices = ("false", "true") if kind is bool else get_args(literals[0]) if literals else ()
     help = TrainOptions.setting(name).help.partition("  [")[0]
     if choices:
         help = f"{help.rstrip('.')} ({', '.join(choices)})."

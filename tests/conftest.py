@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-import fork_server
+import commands
 import pytest
 from filelock import FileLock
 from hypothesis import settings
@@ -26,12 +26,11 @@ settings.register_profile("microgpt", max_examples=50, deadline=None, derandomiz
 settings.load_profile("microgpt")
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMAND = Path(sys.executable).parent / "microgpt"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 # The commands run in the environment of a user, whatever that of the tests is. Without bytecode, as
 # many a container has it, each of a thousand would start three times as slowly.
-os.environ["PATH"] = f"{COMMAND.parent}{os.pathsep}{os.environ['PATH']}"
+os.environ["PATH"] = f"{commands.COMMAND.parent}{os.pathsep}{os.environ['PATH']}"
 NOT_A_USERS = "PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED PYTHONIOENCODING COLUMNS NO_COLOR TERM"
 for name in NOT_A_USERS.split():
     os.environ.pop(name, None)
@@ -52,12 +51,6 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     if not all(Path(arg).is_dir() for arg in config.args):
         return 0
     return (os.cpu_count() or 1) + 1 if config.option.markexpr == "slow" else None
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Have forks draw without importing what draws: many slow tests do."""
-    if config.option.markexpr == "slow":
-        fork_server.IMPORTED.append("altair")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -116,25 +109,17 @@ def chat_model(chat_result: "TrainResult", tmp_path: Path) -> Path:
 def microgpt(tmp_path: Path) -> Run:
     """The command, run to its end in an empty directory.
 
-    It is a fork of a process that has imported it. `cold` starts Python as a user does.
+    It runs in this process. `cold` starts Python as a user does.
     """
 
     def run(
         *args: str | Path, stdin: str = "", cold: bool = False, **env: str
     ) -> subprocess.CompletedProcess[str]:
-        command, env = [COMMAND, *map(str, args)], {**os.environ, **env}
-        if not cold:
-            return fork_server.run(command, cwd=tmp_path, env=env, input=stdin)
-        return subprocess.run(
-            command,
-            cwd=tmp_path,
-            env=env,
-            input=stdin,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=120,
-            check=False,
-        )
+        if not (cold or env.keys() & {"PYTHONPATH", "PYTHONIOENCODING"}):
+            return commands.run(*args, cwd=tmp_path, env=env, stdin=stdin)
+        environment = {**os.environ, **env}
+        command = [commands.COMMAND, *args]
+        return commands.run_process(command, cwd=tmp_path, env=environment, stdin=stdin)
 
     return run
 
@@ -165,3 +150,4 @@ def undrawn(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
     stubs = tmp_path_factory.mktemp("stubs")
     (stubs / "vl_convert.py").write_text("raise ModuleNotFoundError(__name__)\n")
     monkeypatch.setenv("PYTHONPATH", str(stubs))
+    monkeypatch.setitem(sys.modules, "vl_convert", None)

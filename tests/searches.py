@@ -5,8 +5,7 @@ import re
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
-
-from fork_server import PIPE, Popen
+from subprocess import PIPE, Popen
 
 from microgpt_evolution.runs.run_files import with_checksum
 from microgpt_evolution.search.settings import SearchSettings

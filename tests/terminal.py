@@ -1,19 +1,26 @@
 """A command on a pseudo-terminal of its own, driven with pexpect."""
 
+import fcntl
 import os
 import pty
+import subprocess
 import termios
 from typing import Any
 
-import fork_server
 import pexpect
 from pexpect.fdpexpect import fdspawn
 
 TIMEOUT_S = 60
 
 
+def _control_terminal() -> None:
+    """Let the terminal on stdin, if it is one, control the new session."""
+    if os.isatty(0):
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 class Terminal(fdspawn):
-    """A command in a fork that a pseudo-terminal controls."""
+    """A command that a pseudo-terminal controls."""
 
     def __init__(
         self, *command: object, size: tuple[int, int] = (24, 80), timeout=TIMEOUT_S, **options: Any
@@ -22,8 +29,11 @@ class Terminal(fdspawn):
         ours, theirs = pty.openpty()
         termios.tcsetwinsize(theirs, size)
         streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
-        self.process = fork_server.Popen(
-            list(map(str, command)), **{**streams, **options}, start_new_session=True
+        self.process = subprocess.Popen(
+            list(map(str, command)),
+            **{**streams, **options},
+            start_new_session=True,
+            preexec_fn=_control_terminal,
         )
         os.close(theirs)
         super().__init__(ours, encoding="utf-8", timeout=timeout)

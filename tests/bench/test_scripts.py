@@ -5,7 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
-import fork_server
+import commands
 import pytest
 import study
 
@@ -147,27 +147,16 @@ SHORTEST = {
         "bench.RIVALS = ('numpy',); bench.SETTINGS = bench.SETTINGS[:1]",
     ),
 }
-# The commands of a script are forks, too: a new Python would take most of the time.
-FORK = """
-import atexit, os, subprocess, sys, tempfile, threading
+# The commands of a script run in its process: a new Python would take most of the time.
+IN_PROCESS = f"""
+import subprocess, sys
+sys.path[:0] = ["bench", {str(ROOT / "tests")!r}]
+import commands
 start = subprocess.run
-def run(command, *, check=False, **options):
+def run(command, *, check=False, cwd=".", **options):
     if command[1:3] != ["-m", "microgpt_cli"]:
-        return start(command, check=check, **options)
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as out:
-        if not (pid := os.fork()):
-            atexit._clear()  # it would remove the directories of the script
-            threading._threading_atexits.clear()  # and this would wait for its threads
-            os.dup2(out.fileno(), 1)
-            fork_server = sys.modules["__main__"]
-            args = ["microgpt", *map(str, command[3:])]
-            fork_server._run(args, options.get("cwd") or ".", dict(os.environ), new_session=False)
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        out.seek(0)
-        done = subprocess.CompletedProcess(command, code, out.read(), "")
-    if check:
-        done.check_returncode()
-    return done
+        return start(command, check=check, cwd=cwd, **options)
+    return commands.run(*command[3:], cwd=cwd, check=check)
 subprocess.run = run
 """
 PARTS = {"contenders", "harness", "machine", "pictures", "service", "study", "tables"}
@@ -214,7 +203,7 @@ def test_each_script_runs(name: str, request: pytest.FixtureRequest, tmp_path: P
     path = SCRIPTS[name].relative_to(ROOT / "bench").with_suffix("")
     is_study = len(path.parts) > 1
     main = "import study; study.run(bench)" if is_study else "bench.main()"
-    script = f"{FORK}\nsys.path.insert(0, 'bench'); import {'.'.join(path.parts)} as bench"
+    script = f"{IN_PROCESS}\nimport {'.'.join(path.parts)} as bench"
     command = [sys.executable, "-c", f"{script}; {patch}\n{main}", *options.split()]
-    done = fork_server.run(command, cwd=tmp_path, timeout=600)
+    done = commands.run_process(command, cwd=tmp_path, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr

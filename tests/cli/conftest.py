@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import fork_server
+import commands
 import pytest
 from searches import write_names
 
@@ -54,6 +54,6 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Searched:
     def search(*options: str) -> tuple[subprocess.CompletedProcess[str], Path]:
         folder = tmp_path_factory.mktemp("searched")
         write_names(folder)
-        return fork_server.run(["microgpt", "evolve", *options], cwd=folder, check=True), folder
+        return commands.run("evolve", *options, cwd=folder, check=True), folder
 
     return search

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
-import fork_server
+import commands
 import pytest
 
 from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig, load, save
@@ -35,7 +35,7 @@ def ended(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("ended")
     (folder / "names.txt").write_text(NAMES)
     command = ["microgpt", "train", *SMALL, *BPE, "--val-fraction", "0.2", "--output", "model"]
-    fork_server.run(command, cwd=folder, check=True)
+    commands.run_process(command, cwd=folder, check=True)
     return folder / "model"
 
 

@@ -5,7 +5,7 @@ import random
 import shutil
 from pathlib import Path
 
-import fork_server
+import commands
 import pytest
 
 from microgpt.data.split import split
@@ -29,7 +29,7 @@ def trained(tmp_path_factory) -> Path:
         ("train", "--data", "names.txt", "--model", "honest", *FRACTIONS),
         (*STREAM, "--model", "running", *FRACTIONS),
     ):
-        fork_server.run(["microgpt", *command, *SMALL], cwd=folder, check=True)
+        commands.run(*command, *SMALL, cwd=folder, check=True)
     return folder
 
 

@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-import fork_server
+import commands
 import pytest
 from searches import SMALL, begin, evaluations_of, log_of, run_of, write_names
 
@@ -105,7 +105,7 @@ def test_a_stop_prints_how_to_resume_before_slow_workers_end(tmp_path) -> None:
         "main()"
     )
     command = [sys.executable, "-c", script, "evolve", *SMALL]
-    done = fork_server.run(command, cwd=tmp_path)
+    done = commands.run_process(command, cwd=tmp_path)
     assert done.returncode == 130
     assert done.stderr.startswith("interrupted after 0 evaluations; resume with: microgpt evolve")
 

@@ -7,10 +7,10 @@ import shutil
 import signal
 import time
 from pathlib import Path
+from subprocess import PIPE, Popen
 from types import SimpleNamespace
 
 import pytest
-from fork_server import PIPE, Popen
 from searches import run_of, write_names
 
 from microgpt import InferenceGpt, load, load_text

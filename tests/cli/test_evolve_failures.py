@@ -9,7 +9,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-import fork_server
+import commands
 import pytest
 from searches import log_of, write_names
 
@@ -60,7 +60,7 @@ def whole(tmp_path_factory) -> bytes:
     """The genome.json of a search that nothing disturbs."""
     folder = tmp_path_factory.mktemp("whole")
     write_names(folder)
-    fork_server.run(["microgpt", "evolve", *SMALL], cwd=folder, check=True)
+    commands.run("evolve", *SMALL, cwd=folder, check=True)
     return (folder / "genome.json").read_bytes()
 
 
@@ -68,7 +68,7 @@ def run_disturbed(folder: Path, do: str, number: int, n: int) -> subprocess.Comp
     """Run a search of which something happens in the n-th training, or in each."""
     program = textwrap.dedent(PROGRAM).replace("DO", do)
     command = [sys.executable, "-c", program, str(int(number)), str(n), "evolve", *SMALL]
-    return fork_server.run(command, cwd=folder)
+    return commands.run_process(command, cwd=folder)
 
 
 def errors_of(done: subprocess.CompletedProcess[str]) -> list[str]:
@@ -170,7 +170,7 @@ main.main()
 @pytest.mark.parametrize("most", [1200, 2500])
 def test_a_full_disk_is_reported_and_the_search_resumes(microgpt, tmp_path, whole, most) -> None:
     command = [sys.executable, "-c", FULL_DISK, str(most), "evolve", *SMALL]
-    done = fork_server.run(command, cwd=tmp_path)
+    done = commands.run_process(command, cwd=tmp_path)
     run = run_of(tmp_path)
     assert done.returncode == 1
     (error,) = errors_of(done)
@@ -220,7 +220,7 @@ def test_a_search_that_exceeds_memory_creates_no_run(microgpt, tmp_path, options
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk here")
 def test_a_full_stdout_ends_a_search_before_any_training(tmp_path) -> None:
     with open("/dev/full", "w") as full:
-        done = fork_server.run(["microgpt", "evolve", *SMALL], cwd=tmp_path, stdout=full)
+        done = commands.run_process(["microgpt", "evolve", *SMALL], cwd=tmp_path, stdout=full)
     assert done.returncode == 1
     assert errors_of(done) == ["error: [Errno 28] No space left on device"]
 
@@ -311,7 +311,7 @@ def test_an_error_in_a_damaged_run_names_file_and_line(
 
 
 def test_a_run_that_another_process_uses_is_refused(microgpt, tmp_path) -> None:
-    process = fork_server.Popen(
+    process = subprocess.Popen(
         ["microgpt", "evolve", "--input", "names.txt", "--generations", "100000"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
@@ -330,7 +330,7 @@ def test_a_run_that_another_process_uses_is_refused(microgpt, tmp_path) -> None:
 
 
 def test_a_search_continues_when_its_log_pipe_is_closed(tmp_path) -> None:
-    process = fork_server.Popen(
+    process = subprocess.Popen(
         ["microgpt", "evolve", *SMALL],
         cwd=tmp_path,
         stdout=subprocess.PIPE,

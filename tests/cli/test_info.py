@@ -124,7 +124,7 @@ def test_info_says_that_a_model_knows_all_characters(microgpt, chat_model, tmp_p
 
 
 def test_a_training_file_can_be_piped_in(microgpt) -> None:
-    done = microgpt("info", "--data", "/dev/stdin", stdin=NAMES)
+    done = microgpt("info", "--data", "/dev/stdin", stdin=NAMES, cold=True)
     assert "documents:          5;" in done.stdout
 
 

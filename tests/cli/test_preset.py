@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import fork_server
+import commands
 import pytest
 
 from microgpt import ModelConfig, TrainConfig
@@ -32,7 +32,7 @@ def with_few(tmp_path):
 
     def run(*args: str | Path) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", FEW_CONVERSATIONS, *args]
-        return fork_server.run(command, cwd=tmp_path)
+        return commands.run_process(command, cwd=tmp_path)
 
     return run
 

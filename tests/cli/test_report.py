@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fork_server
+import commands
 import pytest
 from searches import AESTHETIC, HYDRA, SMALL, begin, changed, run_of, write_names
 
@@ -33,7 +33,7 @@ def searches(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     write_names(folder)
     found = {}
     for name, options in {"loss": SMALL, "aesthetic": AESTHETIC, "hydra": HYDRA}.items():
-        fork_server.run(["microgpt", "evolve", *options], cwd=folder, check=True)
+        commands.run("evolve", *options, cwd=folder, check=True)
         found[name] = run_of(folder)
     return found
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import fork_server
+import commands
 import pytest
 from playwright.sync_api import Page
 from searches import AESTHETIC, HYDRA, SMALL, run_of, write_names
@@ -35,7 +35,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     found = {}
     searches = {"loss": SMALL, "aesthetic": AESTHETIC, "hydra": (*HYDRA, "--origin")}
     for name, options in (searches | {"another": (*SMALL[:-1], "6")}).items():
-        fork_server.run(["microgpt", "evolve", *options], cwd=folder, check=True)
+        commands.run("evolve", *options, cwd=folder, check=True)
         found[name] = run_of(folder)
     return found
 

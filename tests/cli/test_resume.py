@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-import fork_server
+import commands
 import pytest
 
 from microgpt import load
@@ -39,7 +39,7 @@ def ended(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("ended")
     (folder / "names.txt").write_text(NAMES)
     options = (*SMALL, "--steps", "60", "--lr", "0.02", "--output", "model")
-    fork_server.run(["microgpt", "train", "--input", "names.txt", *options], cwd=folder, check=True)
+    commands.run("train", "--input", "names.txt", *options, cwd=folder, check=True)
     return folder / "model"
 
 
@@ -237,7 +237,7 @@ def test_a_model_can_be_fine_tuned(microgpt, names, tmp_path) -> None:
 
 
 def test_two_trainings_do_not_share_a_directory(microgpt, names, tmp_path) -> None:
-    first = fork_server.Popen(
+    first = subprocess.Popen(
         ["microgpt", "train", "--input", names, "--steps", str(10**9), "--output", "model"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
@@ -265,7 +265,7 @@ main.main()
 def train_with_little_room(folder: Path, *args: str, most: int) -> subprocess.CompletedProcess[str]:
     """Run a training that cannot write a file of more bytes."""
     command = [sys.executable, "-c", LITTLE_ROOM, str(most), "train", *args]
-    return fork_server.run(command, cwd=folder)
+    return commands.run_process(command, cwd=folder)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no limit for files")
@@ -327,7 +327,7 @@ def test_the_format_option_is_remembered(microgpt, unfinished, tmp_path) -> None
 
 
 def test_a_new_number_of_steps_is_remembered_at_once(microgpt, unfinished, tmp_path) -> None:
-    process = fork_server.Popen(
+    process = subprocess.Popen(
         ["microgpt", "train", "--resume", "model", "--steps", str(10**9)],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
@@ -361,7 +361,7 @@ def test_a_divergence_is_remembered(microgpt, names, tmp_path) -> None:
 
 
 def test_suggested_commands_can_be_pasted(microgpt, names, tmp_path) -> None:
-    process = fork_server.Popen(
+    process = subprocess.Popen(
         ["microgpt", "train", "--input", names, "--steps", str(10**9), "--output", "it's new"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,

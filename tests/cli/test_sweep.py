@@ -5,12 +5,13 @@ import inspect
 import json
 import re
 import signal
+import subprocess
 import sys
 import textwrap
 from pathlib import Path
 from typing import Any
 
-import fork_server
+import commands
 import pytest
 from searches import run_of, write_names
 
@@ -49,11 +50,11 @@ def results_of(run: Path) -> list[dict[str, Any]]:
     return sorted(timeless, key=lambda line: (str(line["point"]), line["seed"]))
 
 
-def begin(folder: Path, *options: str) -> fork_server.Popen:
+def begin(folder: Path, *options: str) -> subprocess.Popen:
     """Start a sweep of thousands of trainings, and return its process when some are made."""
     command = ["microgpt", "sweep", *options]
-    process = fork_server.Popen(
-        command, cwd=folder, stdout=fork_server.PIPE, stderr=fork_server.PIPE, text=True
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     made = ""
     while made.count("\n") < 2:
@@ -155,7 +156,7 @@ STOPPED_AS_IT_IS_WRITTEN = """
 
 def test_an_interrupt_counts_the_evaluation_just_written(tmp_path) -> None:
     program = [sys.executable, "-c", textwrap.dedent(STOPPED_AS_IT_IS_WRITTEN), "sweep", *GRID]
-    done = fork_server.run(program, cwd=tmp_path)
+    done = commands.run_process(program, cwd=tmp_path)
     assert (run_of(tmp_path) / "evaluations.jsonl").read_text().count("\n") == 1
     assert done.stderr.splitlines()[-1].startswith("terminated after 1 training run; resume with: ")
 

@@ -6,7 +6,7 @@ import random
 import shutil
 from pathlib import Path
 
-import fork_server
+import commands
 import pytest
 
 RNG = random.Random(0)
@@ -27,7 +27,7 @@ def trained(tmp_path_factory) -> Path:
         ["--model", "two", "--seed", "7"],
         ["--model", "student", *TAUGHT, "--val-fraction", "0.2"],
     ):
-        fork_server.run(["microgpt", *data, *options], cwd=folder, check=True)
+        commands.run(*data, *options, cwd=folder, check=True)
     return folder
 
 

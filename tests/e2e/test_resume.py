@@ -8,7 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
-import fork_server
+import commands
 import pytest
 
 # Long enough to be killed often, and a state after every few milliseconds, so that many kills come
@@ -41,9 +41,8 @@ def weights_of(directory: Path) -> bytes:
 def kill_at_a_random_moment(command: list[str], folder: Path, rng: random.Random) -> bool:
     """Run a training and kill it; return whether it was killed before it had ended."""
     trains = rng.random() < 0.9  # it is killed once it trains, mostly; else while it starts
-    start = fork_server.Popen if trains else subprocess.Popen
     pipe = subprocess.PIPE
-    with start(command, cwd=folder, stdout=pipe, stderr=pipe, text=True) as process:
+    with subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True) as process:
         if trains:
             assert process.stdout is not None
             process.stdout.readline()
@@ -68,7 +67,7 @@ def train_through_kills(
         begin = ["--resume", output, "--checkpoint-every=97", "--num-samples=0"]
         command = ["microgpt", "train", *(begin if is_begun else [*options, "--output", output])]
         if killed == n_kills:
-            fork_server.run(command, cwd=folder, check=True)
+            commands.run_process(command, cwd=folder, check=True)
             return killed
         if not kill_at_a_random_moment(command, folder, rng):
             return killed
@@ -92,9 +91,9 @@ def test_a_killed_training_resumes_to_the_same_result(tmp_path, seed, n_kills, m
     options = [*OPTIONS, *more]
     if more == TAUGHT:
         teacher = ["microgpt", "train", "--data=names.txt", "--steps=50", "--model=teacher"]
-        fork_server.run(teacher, cwd=tmp_path, check=True)
+        commands.run_process(teacher, cwd=tmp_path, check=True)
     whole = ["microgpt", "train", *options, "--output", "whole"]
-    fork_server.run(whole, cwd=tmp_path, check=True)
+    commands.run_process(whole, cwd=tmp_path, check=True)
     expected = weights_of(tmp_path / "whole")
     rng, killed, turn = random.Random(seed), 0, 0
     while killed < n_kills:

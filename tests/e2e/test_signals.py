@@ -11,10 +11,10 @@ import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import PIPE
 
-import fork_server
+import commands
 import pytest
-from fork_server import PIPE
 
 from microgpt_cli.terminal import signals
 
@@ -31,7 +31,7 @@ def start(tmp_path: Path):
     running = []
 
     def launch(*args: str | Path) -> subprocess.Popen[str]:
-        process = fork_server.Popen(
+        process = subprocess.Popen(
             [COMMAND, *map(str, args)],
             cwd=tmp_path,
             stdin=PIPE,
@@ -122,7 +122,7 @@ def test_train_can_be_interrupted_while_it_learns_subwords(tmp_path, number, cod
     letters = random.Random(1).choices("abcdefghij", k=8_000_000)
     (tmp_path / "text.txt").write_text("".join(letters))
     options = ("--tokenizer", "bpe", "--text", "stream", "--steps", "9", *SHAPE)
-    process = fork_server.Popen(
+    process = subprocess.Popen(
         [COMMAND, "train", "--data", "text.txt", *options],
         cwd=tmp_path,
         stdout=PIPE,
@@ -138,7 +138,7 @@ def test_train_can_be_interrupted_while_it_learns_subwords(tmp_path, number, cod
 
 @pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
 def test_a_piped_chat_can_be_interrupted(chat_model, number, code, word) -> None:
-    process = fork_server.Popen(
+    process = subprocess.Popen(
         [COMMAND, "chat", "--model-dir", chat_model],
         stdin=PIPE,
         stdout=PIPE,
@@ -174,7 +174,7 @@ main()
 def test_a_command_can_be_interrupted_while_it_reads_a_model(
     text_model, command, number, code, word
 ) -> None:
-    process = fork_server.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-c", A_SLOW_DISK, command, "--model-dir", text_model],
         stdout=PIPE,
         stderr=PIPE,
@@ -192,7 +192,7 @@ def test_a_closed_pipe_ends_a_command_quietly(text_model, chat_model, command) -
     model = chat_model if command == "chat" else text_model
     with without_reader() as stdout:
         command = [COMMAND, command, "--model-dir", model]
-        done = fork_server.run(command, input="hi\n" * 10, stdout=stdout)
+        done = commands.run_process(command, stdin="hi\n" * 10, stdout=stdout)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -251,7 +251,7 @@ def test_a_closed_stream_changes_nothing_else(tmp_path, command, closed) -> None
     """To Python a stream that is closed when it starts is None."""
     (tmp_path / "names.txt").write_text("anna\n")
     program = [sys.executable, "-c", CLOSED, closed, *command]
-    done = fork_server.run(program, input="hi\n", cwd=tmp_path)
+    done = commands.run_process(program, stdin="hi\n", cwd=tmp_path)
     assert done.returncode == 0
     assert "Traceback" not in done.stderr
     assert "error" not in done.stdout + done.stderr
@@ -331,7 +331,7 @@ DROPPED = """
 )
 def test_a_stop_that_python_drops_is_repeated(number, name) -> None:
     program = [sys.executable, "-c", textwrap.dedent(DROPPED), str(int(number))]
-    done = fork_server.run(program, check=True)
+    done = commands.run_process(program, check=True)
     assert (done.stdout, done.stderr) == (f"{name}\n", "")
 
 
@@ -353,7 +353,7 @@ EARLY = """
 )
 def test_an_early_stop_waits_until_it_can_be_reported(number, name) -> None:
     program = [sys.executable, "-c", textwrap.dedent(EARLY), str(int(number))]
-    done = fork_server.run(program, check=True)
+    done = commands.run_process(program, check=True)
     assert (done.stdout, done.stderr) == (f"on\n{name}\n", "")
 
 
@@ -387,7 +387,7 @@ CHANGED = """
 def test_a_stop_that_a_library_wraps_is_still_a_stop(number, code, word, error) -> None:
     program = textwrap.dedent(CHANGED).replace("ERROR", error).replace("NUMBER", str(int(number)))
     command = [sys.executable, "-c", program, "generate"]
-    done = fork_server.run(command)
+    done = commands.run_process(command)
     assert (done.returncode, done.stderr) == (code, f"{word}\n")
 
 
@@ -408,7 +408,7 @@ BETWEEN = """
 def test_a_stop_that_typer_turns_into_an_exit_is_reported(number, code, word) -> None:
     program = textwrap.dedent(BETWEEN).replace("NUMBER", str(int(number)))
     command = [sys.executable, "-c", program, "generate"]
-    done = fork_server.run(command)
+    done = commands.run_process(command)
     assert (done.returncode, done.stderr) == (code, f"{word}\n")
 
 
@@ -437,14 +437,14 @@ SWALLOWED = """
 )
 def test_a_stop_that_is_swallowed_is_repeated_until_handled(number, name) -> None:
     program = [sys.executable, "-c", textwrap.dedent(SWALLOWED), str(int(number))]
-    done = fork_server.run(program, check=True)
+    done = commands.run_process(program, check=True)
     assert (done.stdout, done.stderr) == (f"{name}\n", "")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
 def test_a_full_disk_behind_stdout_is_a_one_line_error(text_model) -> None:
     with open("/dev/full", "w") as full:
-        done = fork_server.run([COMMAND, "generate", "--model-dir", text_model], stdout=full)
+        done = commands.run_process([COMMAND, "generate", "--model-dir", text_model], stdout=full)
     assert done.returncode == 1
     assert done.stderr == "error: [Errno 28] No space left on device\n"
 

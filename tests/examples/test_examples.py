@@ -9,7 +9,7 @@ from io import BytesIO, StringIO
 from pathlib import Path
 from urllib.error import HTTPError
 
-import fork_server
+import commands
 import pytest
 
 from microgpt import CharTokenizer, MicrogptError
@@ -25,7 +25,7 @@ def run(
     path = str(EXAMPLES / name)
     program = f"import sys, runpy; sys.path[0] = {str(EXAMPLES)!r}; "
     program += f"runpy.run_path({path!r}, run_name='__main__')"
-    return fork_server.run(["python", "-c", program, *args], cwd=folder, input=stdin)
+    return commands.run_process(["python", "-c", program, *args], cwd=folder, stdin=stdin)
 
 
 def start(name: str, *args: str | Path, folder: Path, stdin: str = "") -> str:
@@ -139,7 +139,7 @@ def test_the_faq_bot_refuses_an_unreadable_file(tmp_path, monkeypatch, content, 
 @pytest.mark.slow
 def test_a_custom_judge_can_guide_evolution(tmp_path: Path) -> None:
     program = (EXAMPLES / "own_judge.py").read_text()
-    done = fork_server.run(["python", "-c", program], cwd=tmp_path, check=True)
+    done = commands.run_process(["python", "-c", program], cwd=tmp_path, check=True)
     scores = [float(score) for score in re.findall(r"^\d: ([\d.]+) Emb", done.stderr, re.M)]
     assert len(scores) == 5
     assert scores[-1] > scores[0]
@@ -153,8 +153,8 @@ def test_a_custom_judge_can_guide_evolution(tmp_path: Path) -> None:
 def test_the_chat_bot_has_a_conversation_with_each_member(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("MICROGPT_API_KEY", "secret")
     monkeypatch.setenv("PORT", "0")
-    streams = {"stdout": fork_server.PIPE, "stderr": fork_server.PIPE, "encoding": "utf-8"}
-    with fork_server.Popen(["microgpt-serve"], cwd=tmp_path, **streams) as service:
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
+    with subprocess.Popen(["microgpt-serve"], cwd=tmp_path, **streams) as service:
         try:
             found = (re.search(r"at http://\S+:(\d+)", line) for line in service.stderr)
             port = next(filter(None, found))[1]

@@ -1,14 +1,14 @@
 """Several processes and threads that write one model directory, and others that read it."""
 
 import os
+import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from subprocess import PIPE
 
-import fork_server
 import pytest
-from fork_server import PIPE
 
 from microgpt import ModelConfig, TrainConfig, load, save
 from microgpt.errors import CheckpointError
@@ -31,9 +31,9 @@ sys.stdin.readline()
 """
 
 
-def start(code: str, *arguments: object) -> fork_server.Popen:
+def start(code: str, *arguments: object) -> subprocess.Popen:
     """Start Python code, which begins when `go` says so."""
-    process = fork_server.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-c", SETTINGS + code, *map(str, arguments)],
         stdin=PIPE,
         stdout=PIPE,
@@ -45,7 +45,7 @@ def start(code: str, *arguments: object) -> fork_server.Popen:
     return process
 
 
-def go(*processes: fork_server.Popen) -> list[tuple[str, str]]:
+def go(*processes: subprocess.Popen) -> list[tuple[str, str]]:
     """Let processes begin at once; return what each has printed and its errors."""
     for process in processes:
         assert process.stdin is not None

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-import fork_server
+import commands
 import pytest
 
 SCRIPT = Path(__file__).with_name("crash_points.py")
@@ -31,7 +31,7 @@ SCENARIOS = [
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_a_kill_before_any_call_leaves_the_old_or_new_files(tmp_path, scenario) -> None:
     program = "import runpy, sys; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
-    process = fork_server.run([sys.executable, "-c", program, SCRIPT, scenario, tmp_path])
+    process = commands.run_process([sys.executable, "-c", program, SCRIPT, scenario, tmp_path])
     assert process.stderr == ""
     n_points = int(process.stdout.split()[0])
     assert n_points >= 10, process.stdout

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import fork_server
 import httpx2
 import pytest
 
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from openai import OpenAI
 
 SERVE = Path(sys.executable).parent / "microgpt-serve"
-FORKS = (SERVE, sys.executable)
 START_S = 300  # a busy machine may have to compile first
 
 
@@ -75,8 +73,7 @@ class Server:
         if model_dir:
             env["MODEL_DIR"] = str(model_dir)
         with log.open("wb") as stderr:
-            start = fork_server.Popen if command[0] in FORKS else subprocess.Popen
-            self.process = start(
+            self.process = subprocess.Popen(
                 command,
                 cwd=log.parent,
                 env={**os.environ, "PORT": "0", **env},

@@ -5,7 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
-import fork_server
+import commands
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -125,7 +125,7 @@ def test_a_bad_key_file_prevents_the_start_with_one_error(
     if content is not None:
         file.write_text(content)
     env = {"MODEL_DIR": str(names_dir), "PORT": "0", "MICROGPT_API_KEYS_FILE": str(file)}
-    done = fork_server.run([SERVE], env={**os.environ, **env})
+    done = commands.run_process([SERVE], env={**os.environ, **env})
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith(f"error: {file}{problem}")
     assert "Traceback" not in done.stderr

@@ -14,7 +14,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import fork_server
+import commands
 import httpx2
 import pytest
 
@@ -83,7 +83,7 @@ def test_a_bad_setting_exits_with_2_and_a_used_port_with_1(
 ) -> None:
     def start(**env: str) -> tuple[int, str]:
         env = {**os.environ, "MODEL_DIR": str(names_dir), "PORT": "0", **env}
-        done = fork_server.run([SERVE], env=env)
+        done = commands.run_process([SERVE], env=env)
         return done.returncode, done.stderr.splitlines()[-1]
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -290,9 +290,7 @@ def test_a_signal_during_start_up_ends_the_service(names_dir, tmp_path, command,
     env = {**os.environ, "MODEL_DIR": str(names_dir), "PORT": "0"}
     with log.open("wb") as stderr:
         program = [SERVE.parent / command[0], *command[1:]]
-        # One that SIGHUP does not end imports all that it needs, which a fork need not do.
-        start = fork_server.Popen if number == signal.SIGHUP else subprocess.Popen
-        process = start(program, env=env, stderr=stderr)
+        process = subprocess.Popen(program, env=env, stderr=stderr)
     try:
         status = Path(f"/proc/{process.pid}/status")
         while not re.search(r"SigBlk:\s+\w*1\b", status.read_text()):  # SIGHUP is held
@@ -380,7 +378,7 @@ def test_microgpt_serve_starts_the_same_service(tmp_path, names_dir, names_resul
     log = tmp_path / "log"
     command = [SERVE.parent / "microgpt", "serve", "--model-dir", names_dir, "--port", "0"]
     with log.open("wb") as stderr:
-        process = fork_server.Popen(command, stderr=stderr, env={**os.environ, "PORT": "99999"})
+        process = subprocess.Popen(command, stderr=stderr, env={**os.environ, "PORT": "99999"})
     try:
         for _ in range(3000):
             if found := re.search(r"at http://127.0.0.1:(\d+)", log.read_text()):

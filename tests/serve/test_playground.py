@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-import fork_server
 import pytest
 
 import microgpt_serve
@@ -87,7 +86,7 @@ def test_play_opens_the_page_on_a_free_loopback_port(tmp_path, names_dir) -> Non
     )
     visit.chmod(0o755)
     env = {**os.environ, "BROWSER": f"{visit} %s", "MICROGPT_API_KEY": "secret"}
-    with fork_server.Popen(
+    with subprocess.Popen(
         [command, "play", names_dir], env=env, cwd=tmp_path, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip

@@ -1,13 +1,13 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import textwrap
 import time
 from array import array
 from pathlib import Path
 
-import fork_server
 import numpy as np
 import pytest
 from hypothesis import given
@@ -461,7 +461,7 @@ def test_a_killed_save_leaves_the_old_or_the_new_model(tmp_path: Path) -> None:
     save(RESULT, directory)
     for kill in range(40):
         command = [sys.executable, "-c", textwrap.dedent(SAVE_FOREVER), directory]
-        with fork_server.Popen(command, stdout=fork_server.PIPE) as saver:
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as saver:
             assert saver.stdout is not None
             saver.stdout.readline()
             time.sleep(kill * 0.0007)

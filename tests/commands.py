@@ -1,0 +1,99 @@
+"""Run `microgpt` in this process, as a user's command is run to its end.
+
+A process of its own takes half a second to start, so tests start one only where the process is what
+they test: signals, terminals, pipes that close, kills, and servers.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+COMMAND = Path(sys.executable).parent / "microgpt"
+SERVE = COMMAND.with_name("microgpt-serve")
+TIMEOUT_S = 600
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+
+
+def run(
+    *args: str | Path,
+    cwd: Path,
+    stdin: str = "",
+    env: Mapping[str, str] | None = None,
+    check: bool = False,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a directory, and return its exit code and what it printed."""
+    command = [str(COMMAND), *map(str, args)]
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
+        files[0].write(stdin.encode("utf-8", "surrogateescape"))
+        files[0].seek(0)
+        stack.enter_context(_as_a_process(command, cwd, env or {}, files))
+        code = _main()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        out, err = (_content(file) for file in files[1:])
+    done = subprocess.CompletedProcess(command, code, out, err)
+    if check:
+        done.check_returncode()
+    return done
+
+
+def _main() -> int:
+    from microgpt_cli.main import main
+
+    try:
+        main()
+    except SystemExit as end:
+        return int(end.code or 0)
+
+
+def _content(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8", "surrogateescape").replace("\r\n", "\n")
+
+
+@contextlib.contextmanager
+def _as_a_process(
+    command: list[str], cwd: Path, env: Mapping[str, str], files: list[IO[bytes]]
+) -> Iterator[None]:
+    """Give this process the arguments, directory, environment and streams of a command."""
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    hook, interval = sys.unraisablehook, sys.getswitchinterval()
+    streams, argv, environ = (sys.stdin, sys.stdout, sys.stderr), sys.argv, dict(os.environ)
+    errors = ("strict", "strict", "backslashreplace")
+    sys.stdin, sys.stdout, sys.stderr = (
+        os.fdopen(os.dup(file.fileno()), mode, encoding="utf-8", errors=error)
+        for file, mode, error in zip(files, "rww", errors, strict=True)
+    )
+    sys.argv = command
+    os.environ.update(env)
+    ours = (sys.stdin, sys.stdout, sys.stderr)
+    try:
+        with contextlib.chdir(cwd):
+            yield
+    finally:
+        for stream in ours:
+            with contextlib.suppress(OSError):
+                stream.close()
+        sys.stdin, sys.stdout, sys.stderr = streams
+        sys.argv, sys.unraisablehook = argv, hook
+        sys.setswitchinterval(interval)
+        os.environ.clear()
+        os.environ.update(environ)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def run_process(
+    command: Sequence[str | Path], *, stdin: str | None = None, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own, to its end."""
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
+    options = {**streams, "timeout": TIMEOUT_S, "check": False, **options}
+    return subprocess.run(list(map(str, command)), input=stdin, **options)

@@ -10,7 +10,7 @@ and the loss curve of each training run to bench/results.
     uv run python bench/quality.py [--only names-60s] [--seeds 5] [--core 1]
 
 Existing results are reused unless their settings have changed or --again is given, so an
-interrupted run can be continued. Takes one hour in total.
+interrupted run can be continued. 33 minutes on one core of an AMD EPYC (Zen 5).
 """
 
 from argparse import Namespace

@@ -6,7 +6,7 @@ Dropout most, 0.069 nats; weight decay 0.021, averaging 0.003 (docs/quality.md).
 
 Trains the recipe without one of its settings, without any, and with only one. All have the same
 model, steps and seeds; differences are paired by seed. The results are among those of quality.py.
-One minute per training run, forty in total.
+The 21 training runs take 16 minutes on one core of an AMD EPYC (Zen 5).
 """
 
 from argparse import Namespace

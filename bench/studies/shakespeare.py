@@ -7,7 +7,8 @@
 Trains each preset on the first 90 % of the text, like `microgpt train --preset shakespeare`. The
 last tenth is scored once, after the last step, in two ways: in nanoGPT's (random windows of the
 context, every token counts, so half of the tokens have less than half a context before them), and
-with sliding windows, as in `microgpt eval`. Half an hour in total.
+with sliding windows, as in `microgpt eval`. The nine training runs take 14 minutes on one core of
+an AMD EPYC (Zen 5).
 """
 
 import random

@@ -9,7 +9,8 @@ characters as tokens, then with subwords (`--tokenizer bpe`), and last with subw
 architecture and Muon. The models have the same width, depth and context. A larger vocabulary makes
 steps slower, so the number of steps is reduced to keep the number of operations equal. The
 operations of Muon itself are not counted. The loss is that of the assistant's messages in held-out
-conversations, where the end of a message counts as one character. Several minutes per training run.
+conversations, where the end of a message counts as one character. 27 minutes on one
+core of an AMD EPYC (Zen 5).
 """
 
 from argparse import Namespace

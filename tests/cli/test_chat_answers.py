@@ -43,7 +43,7 @@ def test_a_poor_model_of_the_bundled_data_gets_advice(microgpt) -> None:
     assert int(n) < 20
     assert (int(of), rest[:2]) == (N_QUESTIONS, ["held-out", "questions"])
     (line,) = advice(done)
-    assert "--minutes 3 without a shape and steps (58 % on a fast core, 29 % on a slow" in line
+    assert "--minutes 3 without a shape and steps (58 % on a fast core, 32 % on a slow" in line
     assert "--preset chat (98 %" in line
 
 

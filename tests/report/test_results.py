@@ -66,7 +66,8 @@ def test_plot_shows_a_search_by_generation(found) -> None:
 
 def test_plot_says_that_the_report_package_is_missing(result, monkeypatch) -> None:
     monkeypatch.setattr(plotting, "entry_points", lambda **_: ())
-    with pytest.raises(MicrogptError, match=r"pip install 'microgpt-report\[plots\]'$"):
+    hint = r"clone, run: pip install ./evolution './apps/microgpt_report\[plots\]'$"
+    with pytest.raises(MicrogptError, match=hint):
         result.plot()
     assert result._repr_html_() is None
 

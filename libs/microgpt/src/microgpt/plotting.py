@@ -37,9 +37,14 @@ def _function(name: str) -> Callable[[object], Any]:
     try:
         found, *_ = entry_points(group=GROUP, name=name)
         function: Callable[[object], Any] = found.load()
-    except (ValueError, ImportError) as error:
+    except ValueError as error:  # no such package, and it is not on the public index
         raise MicrogptError(
             "plotting requires the package microgpt-report; "
+            "in a clone, run: pip install ./evolution './apps/microgpt_report[plots]'"
+        ) from error
+    except ImportError as error:
+        raise MicrogptError(
+            f"plotting requires the extra plots ({error}); "
             "run: pip install 'microgpt-report[plots]'"
         ) from error
     return function

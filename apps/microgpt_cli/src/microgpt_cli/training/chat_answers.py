@@ -25,7 +25,7 @@ N_SHOWN, CLIP = 2, 80  # number of replies to print, and maximum length of a pri
 POOR = 0.9  # share of exact answers below which options that help are named
 # Options for the bundled conversations with their share of exact answers (docs/choice.md, chat.md).
 BETTER = (
-    (0.58, "--minutes 3 without a shape and steps (58 % on a fast core, 29 % on a slow one)"),
+    (0.58, "--minutes 3 without a shape and steps (58 % on a fast core, 32 % on a slow one)"),
     (0.98, "--preset chat (98 %, in about five minutes; the demo model is made with it)"),
 )
 

@@ -79,7 +79,7 @@ def train(
         should_stop: called about every 20 ms, even within a step. Once it returns true, it is
             called once more and training ends. The result covers all completed steps.
 
-    The first use of the compiled engine compiles it, which takes about 14 seconds;
+    The first use of the compiled engine compiles it, which takes about ten seconds;
     `engines.prepare_engine` does this in advance.
 
     Raises:

@@ -149,12 +149,13 @@ SHORTEST = {
 }
 # The commands of a script run in its process: a new Python would take most of the time.
 IN_PROCESS = f"""
-import subprocess, sys
+import subprocess, sys, threading
 sys.path[:0] = ["bench", {str(ROOT / "tests")!r}]
 import commands
 start = subprocess.run
 def run(command, *, check=False, cwd=".", **options):
-    if command[1:3] != ["-m", "microgpt_cli"]:
+    is_main = threading.current_thread() is threading.main_thread()
+    if command[1:3] != ["-m", "microgpt_cli"] or not is_main:
         return start(command, check=check, cwd=cwd, **options)
     return commands.run(*command[3:], cwd=cwd, check=check)
 subprocess.run = run

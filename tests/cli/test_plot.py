@@ -103,9 +103,9 @@ def test_names_with_special_characters_can_be_drawn(microgpt, tmp_path) -> None:
 def test_plotting_the_same_training_replaces_the_same_picture(microgpt, tmp_path) -> None:
     trained(tmp_path / "model")
     (tmp_path / "curves.svg").write_text("an older one")
-    microgpt("plot", "model")
+    microgpt("plot", "model", cold=True)
     first = [(tmp_path / name).read_bytes() for name in ("curves.png", "curves.svg")]
-    microgpt("plot", "model/../model", "model")  # which counts once
+    microgpt("plot", "model/../model", "model", cold=True)  # which counts once
     assert [(tmp_path / name).read_bytes() for name in ("curves.png", "curves.svg")] == first
     assert sorted(os.listdir(tmp_path)) == ["curves.png", "curves.svg", "model"]
 

@@ -15,6 +15,8 @@ import commands
 import pytest
 from searches import AESTHETIC, HYDRA, SMALL, begin, changed, run_of, write_names
 
+from microgpt_evolution.runs.run_files import with_checksum
+
 SECTIONS = {
     "loss": "generations retest finalists last_document names pareto genes importance species "
     "lineage",
@@ -357,9 +359,12 @@ def test_a_damaged_or_empty_run_is_refused(copied, microgpt) -> None:
     (run / "evaluations.jsonl").write_text("\n".join([lines[0], lines[1][:50], *lines[2:], ""]))
     done = microgpt("report", "run")
     assert done.returncode == 2
-    assert done.stderr.startswith("error: run/evaluations.jsonl, line 2: invalid JSON")
+    assert done.stderr.startswith("error: run/evaluations.jsonl, line 2: crc32 differs")
     stranger = {**json.loads(lines[0]), "origin": "confirm", "parents": ["nobody", "g1-1"]}
-    (run / "evaluations.jsonl").write_text("\n".join([*lines, json.dumps(stranger), ""]))
+    del stranger["crc32"]
+    (run / "evaluations.jsonl").write_text("\n".join([*lines, ""]))
+    with (run / "evaluations.jsonl").open("ab") as file:
+        file.write(with_checksum(json.dumps(stranger).encode()))
     done = microgpt("report", "run")
     assert done.returncode == 2
     assert "does not belong to this search" in done.stderr

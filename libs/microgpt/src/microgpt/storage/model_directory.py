@@ -62,7 +62,7 @@ HASHES = ("weights_sha256", "tokenizer_sha256")  # keys in meta.json
 TOKENIZER = "tokenizer.json"
 # Files about a model that another model replaces, and files of the training run that made it.
 ABOUT_MODEL = (*CURVE_FILES, CALIBRATION, DOCUMENT_HASHES)
-TRAINING = ("history.jsonl", STATE_DESCRIPTION, "train_state.safetensors")
+TRAINING = (STATE_DESCRIPTION, "train_state.safetensors", "history.jsonl")
 MOONBASE_WEIGHTS = "weights.safetensors"
 BYTES_PER_WEIGHT = 32  # memory per weight of a loaded model: a Python float and a pointer
 REMEDY = "use a directory written by `microgpt train`, or list the models here with `microgpt list`"
@@ -229,14 +229,15 @@ def publish_model(
     Args:
         kept: files that also belong to the new model.
     """
-    old = {*WEIGHTS_FILES.values(), TOKENIZER, *ABOUT_MODEL}
-    old |= {*TRAINING} if _has_ended(directory) else set()
+    old = (*WEIGHTS_FILES.values(), TOKENIZER, *ABOUT_MODEL)
+    old += TRAINING if _has_ended(directory) else ()
     try:
         if not has_model(directory):
-            old = set()  # without a model, these files belong to other programs
+            old = ()  # without a model, these files belong to other programs
         publish(directory, files, is_held=True)
-        for other in old.difference(files, kept):
-            (directory / other).unlink(missing_ok=True)
+        for other in old:
+            if other not in files and other not in kept:
+                (directory / other).unlink(missing_ok=True)
     except OSError as error:
         raise cannot_write(directory, error) from error
 
@@ -245,7 +246,7 @@ def _has_ended(directory: Path) -> bool:
     """Return whether the training run in a directory has ended; another one can be resumed."""
     path = committed_path(directory, STATE_DESCRIPTION)
     with suppress(CheckpointError, ValueError, TypeError, KeyError):
-        return bool(json.loads(read(path, MAX_META_BYTES))["status"] == "ended")
+        return not path.exists() or json.loads(read(path, MAX_META_BYTES))["status"] == "ended"
     return False
 
 

@@ -108,6 +108,7 @@ def test_a_late_reload_does_not_restore_a_removed_key(monkeypatch, model, tmp_pa
     "error", [PanicException("x"), SystemExit(), StopIteration(), OSError("x")]
 )
 def test_any_error_of_a_reload_is_logged(monkeypatch, caplog, model, error) -> None:
+    caplog.set_level(logging.ERROR, reload_module.LOG.name)
     state = AppState(Settings(), model, [])
     reloader = Reloader(state)
 

@@ -77,13 +77,14 @@ NOT_BLANK = r"[^\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205
 NOT_BLANK_OF_USER: JsonDict = {
     "if": {"properties": {"role": {"const": "user"}}},
     "then": {
+        "required": ["content"],
         "properties": {
             "content": {
                 "type": ["string", "array"],
                 "pattern": NOT_BLANK,
                 "contains": {"properties": {"text": {"pattern": NOT_BLANK}}},
             }
-        }
+        },
     },
 }
 

@@ -40,12 +40,15 @@ LANGCHAIN_TEXT = {
         (COMPLETIONS, {"prompt": ["hi"], **LANGCHAIN_TEXT}),
         (COMPLETIONS, {"prompt": "hi", "stream": True, **LANGCHAIN_TEXT}),
         (CHAT, {"messages": [HI], "model": "demo", "n": 2, "seed": -5, "stop": ["x"]}),
-        (
-            CHAT,
-            {
-                "messages": [HI, {**YO, "provider_specific_fields": {"refusal": None}}, HI],
-                "model": "demo",
-            },
+        *(
+            (CHAT, {"messages": [HI, {**YO, field: value}, HI], "model": "demo"})
+            for field, value in [
+                ("provider_specific_fields", {"refusal": None}),
+                ("parsed", None),
+                ("refusal", ""),
+                ("reasoning", None),
+                ("reasoning_content", "because"),
+            ]
         ),
     ],
 )
@@ -88,12 +91,14 @@ def test_tools_and_json_mode_are_refused_by_name(talk, body, field) -> None:
     assert error["message"] == f"{field} is not supported; omit {field}"
 
 
-@pytest.mark.parametrize("content", ["", " ", None, []])
+@pytest.mark.parametrize(
+    "content", [{"content": ""}, {"content": " "}, {"content": None}, {"content": []}, {}]
+)
 def test_an_empty_reply_is_an_ordinary_turn(talk, talk_gpt, content) -> None:
-    body = {"messages": [HI, {"role": "assistant", "content": content}, HI], "seed": 4}
+    body = {"messages": [HI, {"role": "assistant", **content}, HI], "seed": 4}
     said = [
         Message("user", "hi there"),
-        Message("assistant", content or ""),
+        Message("assistant", content.get("content") or ""),
         Message("user", "hi there"),
     ]
     reply = talk.request("POST", CHAT, body).json["choices"][0]["message"]

@@ -50,6 +50,15 @@ def test_the_model_is_listed_and_found_by_name(writer, names) -> None:
     assert names.metric('microgpt_requests_total{route="/v1/models/{name}",status="404"}') == 1
 
 
+def test_a_message_of_the_helpers_can_be_sent_back(talker) -> None:
+    helpers = talker.chat.completions
+    parsed = helpers.parse(model="any", messages=[HI])
+    with helpers.stream(model="any", messages=[HI]) as events:
+        streamed = events.get_final_completion()
+    for reply in (parsed, streamed):
+        assert ask(talker, HI, reply.choices[0].message, HI).choices[0].finish_reason
+
+
 def test_an_answer_names_its_model_and_time(talker, talk) -> None:
     reply = ask(talker, seed=1)
     assert (reply.model, reply.object) == ("talk", "chat.completion")

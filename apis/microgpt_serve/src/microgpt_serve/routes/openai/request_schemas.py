@@ -78,7 +78,7 @@ def _validate_prompt(prompt: Any, check: ValidatorFunctionWrapHandler) -> Any:
 
 
 def _join_parts(content: Any, info: ValidationInfo) -> Any:
-    """Join the text parts of a message. Only the user's content must not be null."""
+    """Join the text parts of a message. Only the user's content must not be null or missing."""
     if content is None and info.data.get("role") != "user":
         return ""
     if not isinstance(content, list):
@@ -253,11 +253,15 @@ class ChatCompletionMessage(ChatMessage):
         str,
         BeforeValidator(_join_parts),
         WithJsonSchema({"anyOf": [_TEXT, _PARTS, {"type": "null"}]}),
-    ]
+    ] = Field(None, validate_default=True)
     name: _Label | None = _IGNORED
-    provider_specific_fields: Any = Field(None, description="Ignored; litellm adds it to replies.")
+    # What clients keep with the replies of models and send back.
+    parsed: Any = _IGNORED
+    provider_specific_fields: Any = _IGNORED
+    reasoning: Any = _IGNORED
+    reasoning_content: Any = _IGNORED
+    refusal: Any = _IGNORED
 
-    refusal: Annotated[Any, unsupported_except()] = None
     annotations: Annotated[Any, unsupported_except([])] = None
     audio: Annotated[Any, unsupported_except()] = None
     tool_calls: Annotated[Any, unsupported_except([])] = None

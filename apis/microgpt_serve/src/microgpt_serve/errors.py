@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi import Request, Response
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from microgpt.errors import MicrogptError
 from microgpt.printable import printable
@@ -101,13 +102,20 @@ def as_serve_error(error: Exception) -> ServeError:
 
 async def handle_error(request: Request, error: Exception) -> Response:
     """Return the error response for an exception raised by the service or its libraries."""
-    path = request.scope["path"]
+    path = route_path(request.scope)
     if isinstance(error, HTTPException):
         shown, method = printable(path), request.method
         messages = {404: f"{shown} does not exist", 405: f"{shown} does not support {method:.20}"}
         message = messages.get(error.status_code, str(error.detail))
         error = ServeError(error.status_code, message, headers=error.headers)
     return as_serve_error(error).response(path)
+
+
+def route_path(scope: Scope) -> str:
+    """Return the path of a request without the prefix of its app (`--root-path`, or a mount)."""
+    path: str = scope["path"]
+    prefix = scope.get("root_path", "").rstrip("/")
+    return path.removeprefix(prefix) if path.startswith(f"{prefix}/") else path
 
 
 def _to_json(body: object) -> bytes:

@@ -11,7 +11,7 @@ from microgpt.sampling import Continuation, Job
 from microgpt.steps import Steps
 from microgpt_serve.app_state import AppState
 from microgpt_serve.batch_scheduler import QueuedRequest
-from microgpt_serve.errors import ClientDisconnectedError, ServeError
+from microgpt_serve.errors import ClientDisconnectedError, ServeError, route_path
 from microgpt_serve.served_model import ServedModel
 from microgpt_serve.work_queue import one_step
 
@@ -96,7 +96,7 @@ def _queued(
     finally:
         state.scheduler.cancel(queued)
         n_tokens = sum(len(one.tokens) for one in queued.latest)
-        state.metrics.tokens_of[request.scope["path"]].inc(n_tokens)
+        state.metrics.tokens_of[route_path(request.scope)].inc(n_tokens)
 
 
 @contextmanager

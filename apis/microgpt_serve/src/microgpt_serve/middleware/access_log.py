@@ -10,7 +10,7 @@ from time import perf_counter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from microgpt.printable import printable
-from microgpt_serve.errors import INTERNAL_ERROR, ServeError
+from microgpt_serve.errors import INTERNAL_ERROR, ServeError, route_path
 
 LOG = logging.getLogger("microgpt_serve.access")
 ID_HEADER = b"x-request-id"
@@ -32,6 +32,7 @@ class AccessLogMiddleware:
             await self._app(scope, receive, send)
             return
         started, status, request_id = perf_counter(), 0, self._id_of(scope)
+        path = route_path(scope)
         scope["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:
@@ -47,21 +48,19 @@ class AccessLogMiddleware:
             LOG.exception("internal error in request %s", request_id)
             if status:  # an error response cannot be sent after the response has started
                 raise
-            await ServeError(500, INTERNAL_ERROR).response(scope["path"])(
-                scope, receive, send_with_id
-            )
+            error = ServeError(500, INTERNAL_ERROR)
+            await error.response(path)(scope, receive, send_with_id)
         finally:
             seconds = perf_counter() - started
             status = scope.get("outcome", status) or 500  # `EventStream` sets the outcome on errors
             # Path template such as `/v1/models/{name}`; unset if a middleware refused the request.
-            path = str(getattr(scope.get("route"), "path_format", scope["path"]))
-            self._count(path, status, seconds)
+            self._count(getattr(scope.get("route"), "path_format", path), status, seconds)
             if LOG.isEnabledFor(logging.INFO):
                 client = scope.get("client")
                 request = {
                     "client": printable(client[0]) if client else "",
                     "method": scope["method"],
-                    "path": printable(scope["path"]),
+                    "path": printable(path),
                     "status": status,
                     "ms": round(seconds * 1000, 3),
                     "id": request_id,

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from microgpt.errors import ConfigError
 from microgpt.files.regular_file import read_regular_file
-from microgpt_serve.errors import ServeError
+from microgpt_serve.errors import ServeError, route_path
 
 if TYPE_CHECKING:
     from limits import RateLimitItem
@@ -48,16 +48,16 @@ class AuthMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request to the app, or refuse it."""
-        if scope["type"] == "http" and scope["path"] not in HEALTH_PATHS:
+        if scope["type"] == "http" and route_path(scope) not in HEALTH_PATHS:
             try:
                 await self._check(scope)
             except ServeError as error:
-                await error.response(scope["path"])(scope, receive, send)
+                await error.response(route_path(scope))(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
     async def _check(self, scope: Scope) -> None:
-        path = scope["path"]
+        path = route_path(scope)
         if path in NO_KEY_NEEDED or path.startswith((f"{PLAYGROUND}/", f"{ASSETS}/")):
             return
         key = self._keys.find(_bearer_token(scope))

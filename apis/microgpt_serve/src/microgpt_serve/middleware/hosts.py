@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from microgpt.printable import printable
-from microgpt_serve.errors import MAX_SHOWN, ServeError
+from microgpt_serve.errors import MAX_SHOWN, ServeError, route_path
 from microgpt_serve.middleware.auth import HEALTH_PATHS
 
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+?)\.?(:\d*)?").fullmatch
@@ -58,7 +58,7 @@ class HostMiddleware:
         """Pass a request to the app, or refuse it."""
         problem = self._problem(scope) if scope["type"] == "http" else None
         if problem:
-            await ServeError(403, problem).response(scope["path"])(scope, receive, send)
+            await ServeError(403, problem).response(route_path(scope))(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
@@ -73,7 +73,7 @@ class HostMiddleware:
             text = value.decode("latin-1")
             if name == b"host":
                 host = host_of(text) if len(text) <= MAX_HEADER else ""
-                is_health_check = scope["path"] in HEALTH_PATHS and _is_address(host)
+                is_health_check = route_path(scope) in HEALTH_PATHS and _is_address(host)
                 if not (is_health_check or self._allows(host)):
                     shown = printable(text, MAX_SHOWN)
                     return f"the host {shown} is not allowed; add it to MICROGPT_ALLOWED_HOSTS"

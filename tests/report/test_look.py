@@ -1,6 +1,7 @@
 """What all charts share: colors that can be seen, axes that say what they are, and words."""
 
 import math
+import operator
 import re
 from itertools import combinations, pairwise, product, starmap
 
@@ -37,9 +38,27 @@ def contrast(one: str, other: str) -> float:
 ALL_COLORS = (*COLORS, *MORE_COLORS)
 
 
-def oklab(color: str) -> tuple[float, float, float]:
+# Rows of matrices for linear red, green and blue (Machado et al. 2009, severity 1).
+SIGHTS = {
+    "all cones": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "no red cones": (
+        (0.152286, 1.052583, -0.204868),
+        (0.114503, 0.786281, 0.099216),
+        (-0.003882, -0.048116, 1.051998),
+    ),
+    "no green cones": (
+        (0.367322, 0.860646, -0.227968),
+        (0.280085, 0.672501, 0.047413),
+        (-0.01182, 0.04294, 0.968881),
+    ),
+}
+
+
+def oklab(color: str, sight: str = "all cones") -> tuple[float, float, float]:
     """Return a color in OKLab (Ottosson 2020), where distances are those that one sees."""
-    r, g, b = linear_of(color)
+    linear = linear_of(color)
+    mixed = (sum(map(operator.mul, row, linear)) for row in SIGHTS[sight])
+    r, g, b = (min(max(c, 0), 1) for c in mixed)
     long = (0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b) ** (1 / 3)
     middle = (0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b) ** (1 / 3)
     short = (0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b) ** (1 / 3)
@@ -57,6 +76,12 @@ def test_neighbouring_legend_colors_differ(n) -> None:
     assert len(colors) == n
     assert min(starmap(math.dist, pairwise(colors))) > 0.17
     assert min(starmap(math.dist, combinations(colors, 2))) > 0.085
+
+
+@pytest.mark.parametrize("sight", SIGHTS)
+def test_the_first_eight_colors_differ_for_the_color_blind_too(sight) -> None:
+    colors = [oklab(color, sight) for color in ALL_COLORS[:8]]
+    assert min(starmap(math.dist, combinations(colors, 2))) > 0.117
 
 
 @pytest.mark.parametrize(("color", "scheme"), [*product((*ALL_COLORS, GREY), SCHEMES)])

@@ -2,16 +2,16 @@
 
 from typing import Any
 
-# Okabe & Ito (2008), safe for the color-blind; amber and sky are darker, and yellow and black are
-# left out, so that all have a contrast of 3:1 with both backgrounds.
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#3a9bd1", "#b57d00")
+# All have a contrast of 3:1 with both backgrounds. The first eight are chosen to differ as much as
+# possible, also without red or green cones: at least 0.117 in OKLab (tests/report/test_look.py).
+COLORS = ("#0072b2", "#fe5f07", "#24a970", "#ba2379", "#598bff", "#955503")
 BLUE, ORANGE, GREEN, PINK, SKY, AMBER = COLORS
-# For more names: each is, among colors with this contrast, as far as possible from all before it
-# and far from the last one (in OKLab, at least 0.085 and 0.17).
+# For more names. After the first two, each is as far as possible from all before it, also without
+# red or green cones, and far from the last one (with all cones at least 0.085 and 0.17).
 MORE_COLORS = (
-    *("#963cc3", "#c31e5a", "#a578ff", "#69691e", "#965a87", "#4b78ff", "#ff5a69", "#008700"),
-    *("#a54b2d", "#007869", "#789600", "#d25ad2", "#695ab4", "#d23c96", "#8778c3", "#d22d1e"),
-    *("#3c5ae1", "#c35a69"),
+    *("#1a4eff", "#0ba2be", "#e669aa", "#00a500", "#cd05cd", "#b95055", "#00783c", "#ff37e6"),
+    *("#785a91", "#c38750", "#a078dc", "#d70a28", "#a56996", "#8732e6", "#3c8c73", "#a546af"),
+    *("#2d6e73", "#7d5fd2"),
 )
 GREY = "#8a8a8a"
 # Colors of text, secondary text, lines and background.

@@ -20,9 +20,10 @@ def test_the_held_out_loss_after_such_a_step_is_kept() -> None:
     history.mark(1.5)
     history.add([3.0])
     history.mark(1.25)
-    assert history.points == [
-        HistoryPoint(1, 2.0), HistoryPoint(2, 2.0, 1.5), HistoryPoint(3, 3.0, 1.25)
-    ]  # fmt: skip
+    assert history.points == [HistoryPoint(2, 2.0, 1.5), HistoryPoint(3, 3.0, 1.25)]
+    history.add([nan])
+    history.mark(1.0)
+    assert history.points[1:] == [HistoryPoint(3, 3.0, 1.25), HistoryPoint(4, 3.0, 1.0)]
 
 
 def test_no_held_out_loss_is_kept_before_the_first_target() -> None:

@@ -29,7 +29,9 @@ class HistoryPoint:
     __pydantic_config__: ClassVar = ConfigDict(strict=True, allow_inf_nan=False, defer_build=True)
 
     step: Annotated[int, Field(ge=1, le=MAX_SIZE)]
-    loss: float  # mean training loss since the previous point, in nats per token
+    # Mean training loss since the previous point, in nats per token; as there, if no step since has
+    # predicted a token that counts.
+    loss: float
     val_loss: float | None = None  # validation loss after this step, if it was measured
 
 

@@ -42,7 +42,7 @@ class LossHistory:
             self.since_point = 0.0, 0
         if val_loss is not None and self.points:
             last = self.points[-1]  # of an earlier step, if no step since has had a target
-            if last.step == self._step:
+            if last.step == self._step or last.val_loss is None:
                 self.points.pop()
             self.points.append(HistoryPoint(self._step, last.loss, val_loss))
 

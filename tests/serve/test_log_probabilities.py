@@ -1,13 +1,16 @@
 """Log-probabilities as programs need them that compare texts: one for each token that was read."""
 
 import json
+from unittest.mock import Mock
 
 import pytest
 
 from microgpt import InferenceGpt
 from microgpt.engine.compiled_model import CompiledModel
+from microgpt.engine.decoding.reader import TokenReader
 from microgpt.sampling import Continuation, DecodeRules, Job
 from microgpt.steps import finish
+from microgpt_serve.routes.openai import log_probabilities
 from microgpt_serve.routes.openai.choice import GeneratedChoice
 from microgpt_serve.routes.openai.log_probabilities import LogProbabilities
 from microgpt_serve.schemas import MAX_ALTERNATIVES
@@ -183,6 +186,8 @@ def test_the_limit_on_texts_counts_prompts_and_choices(talk) -> None:
 
 
 def test_a_stream_reads_each_token_once(talk_gpt, monkeypatch) -> None:
+    readers = Mock(wraps=TokenReader)
+    monkeypatch.setattr(log_probabilities, "TokenReader", readers)
     prompt = talk_gpt.opening("hi")
     job, tokens = Job([prompt], range(1), DecodeRules()), talk_gpt.tokenizer.encode(" there yo")
     computed = {}
@@ -194,6 +199,7 @@ def test_a_stream_reads_each_token_once(talk_gpt, monkeypatch) -> None:
             choice.extend(Continuation(tokens[:n], None))
             computed[is_stream] += finish(found.add_to(choice, choice.update())).likely
         monkeypatch.setattr(CompiledModel, "activations", None)  # reads from the start
+    assert readers.call_count == 1
     assert list(map(list, computed[True])) == list(map(list, computed[False]))
     for one, other in zip(computed[True], computed[False], strict=True):
         assert list(one.values()) == pytest.approx(list(other.values()), abs=1e-5)

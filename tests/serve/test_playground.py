@@ -3,6 +3,7 @@
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from microgpt.evaluation.explanation import explain
 from microgpt.training.train import train
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 FILES = Path(microgpt_serve.__file__).parent / "playground"
 MAX_BYTES = 120_000
@@ -131,6 +132,20 @@ def until(page: "Page", script: str) -> None:
             return
         page.wait_for_timeout(20)
     raise AssertionError(f"never: {script}")
+
+
+def held(page: "Page", pattern: str | re.Pattern[str]) -> list["Route"]:
+    """Hold requests back; return the list to which each is appended."""
+    routes: list[Route] = []
+    page.route(pattern, lambda route: routes.append(route))
+    return routes
+
+
+def until_held(page: "Page", routes: list["Route"]) -> "Route":
+    """Return the first request that is held back."""
+    while not routes:
+        page.wait_for_timeout(20)
+    return routes[0]
 
 
 def bars(page: "Page") -> dict[str, float]:
@@ -287,6 +302,121 @@ def test_texts_that_are_too_long_are_reported(names, names_gpt, page, complaints
     until(page, "document.getElementById('sentence').innerText.includes('context is full')")
     assert page.is_disabled("#draw")
     assert complaints == []
+
+
+@pytest.mark.slow
+def test_line_ends_are_read_and_drawn(serve, tmp_path, page, complaints) -> None:
+    save(train(["one\ntwo\n"], config=TrainConfig(steps=1)), tmp_path / "lines")
+    server = serve(tmp_path / "lines")
+    page.add_init_script("Math.random = () => 0")  # draws the first token, which is the line end
+    opened(page, server, "generate", prompt="one\ntwo", number=1)
+    page.click("#samples a")
+    page.wait_for_selector("#explained:not([hidden])")
+    text = page.input_value("#text")
+    assert text.startswith("one\ntwo")
+    assert page.locator("#positions .token").all_inner_texts() == [
+        "start",
+        *text.replace("\n", "↵"),
+    ]
+    page.fill("#text", "one\nt")
+    until(page, f"{READ} === 'startone↵t'")
+    bars(page)
+    page.click("#draw")
+    until(page, f"{READ} === 'startone↵t↵'")
+    page.fill("#text", "é\n")
+    until(page, "document.getElementById('unreadable').innerText.includes('characters: ↵')")
+    assert complaints == []
+
+
+@pytest.mark.slow
+def test_a_message_of_two_lines_is_explained_as_it_was_said(subword, page, complaints) -> None:
+    opened(page, subword, "chat")
+    page.fill("#message", "one")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("two")
+    page.keyboard.press("Enter")
+    assert replies(page, 2)[0] == "one\ntwo"
+    page.click("text=Look inside >> nth=1")
+    until(page, f"{READ}.startsWith('startuser:one↵twoend of turnassistant:')")
+    assert page.input_value("#question") == "one\ntwo"
+    assert complaints == []
+
+
+@pytest.mark.slow
+def test_a_drawn_subword_leaves_the_text_before_it_as_it_is(
+    subword, subword_gpt, page, complaints
+) -> None:
+    tokenizer = subword_gpt.tokenizer
+    talked = [Message("user", "hi"), Message("assistant", "naïve 😀 x")]
+
+    def draw(token: int, at: int = -1) -> None:
+        found = explain(subword_gpt, talked, n_alternatives=999).predictions[at]
+        share = {one.token: one.probability for one in found.alternatives}
+        below = sum(share[other] for other in range(token))
+        page.evaluate(f"Math.random = () => {below + share[token] / 2}")
+        bars(page)
+        page.click("#draw")
+
+    opened(page, subword, "inside", question="hi", text="naïve 😀 x")
+    draw(tokenizer.encode("é")[0])
+    page.wait_for_selector("text=a part of a character")
+    assert page.input_value("#text") == "naïve 😀 x"
+    draw(tokenizer.encode("y")[0])
+    until(page, "document.getElementById('text').value === 'naïve 😀 xy'")
+    page.fill("#text", "naïve 😀 x")
+    until(page, "document.getElementById('positions').lastChild.textContent === 'x'")
+    page.locator("#positions .token", has_text="bytes:\\xc3").click()
+    at = len(subword_gpt.chat_prompt(talked[:1]).tokens) + 2
+    draw(tokenizer.encode("é")[1], at)
+    until(page, "document.getElementById('text').value === 'naé'")
+    assert complaints == []
+
+
+@pytest.mark.slow
+def test_a_long_text_is_cut_between_characters(subword, subword_gpt, page, complaints) -> None:
+    opened(page, subword, "inside", question="hi", text="a" + "😀" * 30)
+    page.wait_for_selector("#explained:not([hidden])")
+    n = page.locator("#positions .token").count()
+    assert n in range(45, 49)
+    assert page.inner_text("#cut").endswith(f"The first {n} are shown.")
+    read = [Message("user", "hi"), Message("assistant", "a" + "😀" * 10)]
+    assert n == len(explain(subword_gpt, read).read)
+    assert page.input_value("#text") == "a" + "😀" * 30
+    assert complaints == []
+
+
+@pytest.mark.slow
+def test_the_first_example_replaces_nothing(names, page, complaints) -> None:
+    requests = held(page, "**/microgpt/v1/generate")
+    page.goto(f"{HERE}{names.port}/#/inside")
+    until_held(page, requests)
+    page.fill("#text", "eva")
+    until(page, f"{READ} === 'starteva'")
+    requests[0].continue_()
+    page.wait_for_timeout(300)
+    assert page.input_value("#text") == "eva"
+    page.goto("about:blank")
+    page.goto(f"{HERE}{names.port}/#/inside")
+    until(page, "document.getElementById('model').innerText.includes('weights')")
+    opened(page, names, "inside", text="anna")
+    page.wait_for_timeout(300)
+    assert page.input_value("#text") == "anna"
+    assert complaints == []
+
+
+@pytest.mark.slow
+def test_the_page_says_that_the_service_has_another_model(serve, tmp_path, page) -> None:
+    for n_head in (4, 2):
+        shape = ModelConfig(n_head=n_head)
+        save(train(["anna"], model=shape, config=TrainConfig(steps=1)), tmp_path / "model")
+        if n_head == 4:
+            server = serve(tmp_path / "model")
+            opened(page, server, "inside", text="anna")
+            page.wait_for_selector("#maps canvas")
+    server.signal(signal.SIGHUP)
+    server.wait_for("reloaded: model")
+    page.fill("#text", "an")
+    until(page, "document.getElementById('unreadable').innerText.includes('another model now')")
 
 
 @pytest.mark.slow

@@ -1,8 +1,6 @@
 // The probabilities of what comes next, as bars that follow temperature and top-k.
 
-import { post } from "./service.js";
 import { byId, element, percent, shown } from "./text.js";
-import { tell } from "./trouble.js";
 
 const temperature = byId("bar-temperature");
 const topK = byId("bar-top-k");
@@ -113,22 +111,8 @@ export class Bars {
     return probabilities(this.#logits, Number(temperature.value), Number(topK.value));
   }
 
-  async #draw() {
+  #draw() {
     let left = Math.random() * (1 - 1e-9); // the sum of the probabilities may be rounded down
-    const found = this.#probabilities();
-    const token = found.findIndex((p) => (left -= p) < 0);
-    const known = this.#now.alternatives.find((each) => each.token === token);
-    try {
-      this.#drawn(known ? known.text : await textOf(token));
-    } catch (error) {
-      tell(error);
-    }
+    this.#drawn(this.#probabilities().findIndex((p) => (left -= p) < 0));
   }
-}
-
-/** Return the text of a token that is not among the alternatives. */
-async function textOf(token) {
-  const body = { prompt: [token], echo: true, max_tokens: 0 };
-  const { choices } = await post("v1/completions", body);
-  return choices[0].text || "<|bos|>";
 }

@@ -1,6 +1,7 @@
 // The view "Generate": texts that begin with a prompt.
 
-import { address, number, write } from "./address.js";
+import { address, write } from "./address.js";
+import { number, sendOnEnter } from "./forms.js";
 import { post } from "./service.js";
 import { byId, element, printable, said, unknown } from "./text.js";
 import { tell } from "./trouble.js";
@@ -18,6 +19,7 @@ export class Generate {
       this.#make();
     });
     byId("order").addEventListener("input", () => tell());
+    sendOnEnter(byId("prompt"));
   }
 
   /** Fill the form from an address; if the address has a setting, generate. */
@@ -25,7 +27,7 @@ export class Generate {
     for (const [name, value] of Object.entries(FIELDS)) {
       byId(name).value = parameters.get(name) ?? value;
     }
-    if (parameters.size) this.#make();
+    if (parameters.size) byId("order").requestSubmit();
     else byId("prompt").focus();
   }
 

@@ -1,9 +1,9 @@
 // The view "Look inside": what the model predicts at each position of a text, and how.
 
-import { query, write } from "./address.js";
+import { write } from "./address.js";
 import { Bars } from "./bars.js";
 import { Maps } from "./maps.js";
-import { conversation, post } from "./service.js";
+import { conversation, get, post } from "./service.js";
 import { Steps } from "./steps.js";
 import { byId, element, isSpecial, missing, quoted, shown, unknown, unread } from "./text.js";
 import { tell } from "./trouble.js";
@@ -32,7 +32,7 @@ export class Inside {
     this.#lastReply = lastReply;
     this.#bars = new Bars(model, {
       changed: () => this.#write(),
-      drawn: (label) => this.#append(label),
+      drawn: (token) => this.#append(token),
     });
     this.#maps = new Maps(model, {
       changed: () => this.#explainAttention(),
@@ -51,7 +51,6 @@ export class Inside {
       this.#before = [];
       this.#explain(Infinity);
     });
-    byId("read").addEventListener("submit", (event) => event.preventDefault());
     byId("read").addEventListener("input", () => this.#explain(Infinity));
     positions.addEventListener("keydown", (event) => this.#move(event));
     positions.addEventListener("click", ({ target }) => {
@@ -60,23 +59,38 @@ export class Inside {
     });
   }
 
-  async show(given) {
-    const parameters = given.size ? given : query(await this.#example());
-    this.#before = parameters.getAll("m");
-    byId("question").value = parameters.get("question") ?? "";
-    byId("text").value = parameters.get("text") ?? "";
+  show(parameters) {
     this.#bars.read(parameters);
     this.#maps.read(parameters);
     this.#steps.read(parameters);
+    if (!parameters.size) {
+      this.#showExample();
+      return;
+    }
+    const { text, question } = Object.fromEntries(parameters);
+    this.#fill({ m: parameters.getAll("m"), question, text });
     this.#explain(Math.trunc(parameters.get("at") ?? Infinity) || 0);
   }
 
-  /** Return parameters that suit the model: the last reply in the chat, or what it generates. */
-  async #example() {
-    const question = missing(GREETING, this.#model) ? "" : GREETING;
-    if (this.#model.chat) return this.#lastReply() ?? { question };
-    const { samples } = await post("microgpt/v1/generate", { max_tokens: 12 }).catch(() => ({}));
-    return { text: samples?.[0] };
+  #fill({ m = [], question = "", text = "" }) {
+    this.#before = m;
+    byId("question").value = question;
+    byId("text").value = text;
+  }
+
+  /** Show what suits the model: the last reply in the chat, or a text that it generates. */
+  async #showExample() {
+    if (this.#model.chat) {
+      const question = missing(GREETING, this.#model) ? "" : GREETING;
+      this.#fill(this.#lastReply() ?? { question });
+    } else {
+      const signal = this.#begin("example");
+      const body = { max_tokens: 12 };
+      const found = await post("microgpt/v1/generate", body, signal).catch(() => ({}));
+      if (signal.aborted) return; // a text was typed meanwhile
+      this.#fill({ text: found.samples?.[0] });
+    }
+    this.#explain(Infinity);
   }
 
   #document() {
@@ -101,13 +115,16 @@ export class Inside {
     return this.#found ? this.#found.read.length - 1 : 0;
   }
 
-  /** Index of the first token of the text, or of the reply, in what the model reads. */
-  get #start() {
-    return this.#found.read.findLastIndex(isSpecial) + 1;
+  /** Return the signal of a request, which replaces another one for the same purpose. */
+  #begin(purpose) {
+    this.#requests[purpose]?.abort();
+    this.#requests[purpose] = new AbortController();
+    return this.#requests[purpose].signal;
   }
 
   /** Explain the text of the form, and choose a position, at most the last. */
   async #explain(at) {
+    for (const other of Object.values(this.#requests)) other.abort();
     tell();
     this.#cut = null;
     byId("before").hidden = !this.#before.length;
@@ -118,7 +135,9 @@ export class Inside {
     const { block_size: size } = this.#model;
     const n = found.read.length;
     if (n > size) {
-      this.#cut = found.read.slice(found.read.findLastIndex(isSpecial) + 1, size).join("");
+      const cut = await this.#try("text", (signal) => decoded(tokensOf(found, size), signal));
+      if (!cut) return;
+      this.#cut = cut.text.replace(/\ufffd+$/, ""); // a part of a character
       found = await this.#ask("text", { top: TOP });
       if (!found) return;
     }
@@ -131,7 +150,7 @@ export class Inside {
     this.#found = found;
     this.#refuse("");
     byId("explained").hidden = false;
-    const cut = n > size ? `${problem} The first ${size} are shown.` : "";
+    const cut = n > size ? `${problem} The first ${found.read.length} are shown.` : "";
     byId("cut").textContent = `${unread(found)} ${cut}`.trim();
     let special = null; // the last one so far
     const tokens = found.read.map((label, i) => {
@@ -153,17 +172,24 @@ export class Inside {
 
   /** Return an explanation; show a problem, and return nothing. */
   async #ask(purpose, options) {
-    this.#requests[purpose]?.abort();
-    const { signal } = (this.#requests[purpose] = new AbortController());
     const problem = unknown(byId("text").value, this.#model);
     if (problem || (this.#model.chat && !byId("question").value.trim())) {
       this.#refuse(problem);
       return;
     }
+    return this.#try(purpose, (signal) => post(PATH, { ...this.#document(), ...options }, signal));
+  }
+
+  /** Return the answer to a request; show a problem, and return nothing. */
+  async #try(purpose, request) {
+    const signal = this.#begin(purpose);
     try {
-      return await post(PATH, { ...this.#document(), ...options }, signal);
+      return await request(signal);
     } catch (error) {
-      if (!signal.aborted) this.#refuse(error.message);
+      const { version } = signal.aborted ? {} : await get("microgpt/v1/model").catch(() => ({}));
+      if (signal.aborted) return;
+      const isOther = version && version !== this.#model.version;
+      this.#refuse(isOther ? "The service has another model now. Reload this page." : error.message);
     }
   }
 
@@ -211,7 +237,7 @@ export class Inside {
     const found = await this.#ask("numbers", { top: 0, position: i });
     if (!found) return;
     const isFull = isLast && read.length === this.#model.block_size;
-    this.#bars.setLogits(found.activations.logits, i >= this.#start - 1 && !isFull);
+    this.#bars.setLogits(found.activations.logits, i >= firstOf(read) - 1 && !isFull);
     if (isFull) byId("sentence").textContent += " The context is full: nothing can be added.";
     this.#steps.draw(found.activations, read, i, now.alternatives);
   }
@@ -231,18 +257,38 @@ export class Inside {
   }
 
   /** Continue the text at the position with a token, and go to its end. */
-  #append(label) {
-    if (isSpecial(label)) {
-      byId("sentence").textContent = `Drawn: ${quoted(label, true)}. The text ends here.`;
-      byId("draw").disabled = true;
-      return;
+  async #append(token) {
+    const tokens = [...tokensOf(this.#found, this.#at + 1), token];
+    try {
+      const { text, label } = await decoded(tokens, this.#begin("draw"));
+      if (isSpecial(label)) {
+        byId("sentence").textContent = `Drawn: ${quoted(label, true)}. The text ends here.`;
+        byId("draw").disabled = true;
+      } else if (nBroken(text) > nBroken(byId("text").value)) {
+        byId("sentence").textContent = "Drawn: a part of a character. It cannot be shown; draw again.";
+      } else {
+        byId("text").value = text;
+        this.#explain(Infinity);
+      }
+    } catch (error) {
+      tell(error);
     }
-    if (label.startsWith("bytes:") || label.includes("\ufffd")) {
-      byId("sentence").textContent = "Drawn: a part of a character. It cannot be typed; draw again.";
-      return;
-    }
-    const before = this.#found.read.slice(this.#start, this.#at + 1).join("");
-    byId("text").value = before + label;
-    this.#explain(Infinity);
   }
 }
+
+/** Return the index of the first token of the text, or of the reply, in what the model reads. */
+const firstOf = (read) => read.findLastIndex(isSpecial) + 1;
+
+/** Return the tokens of the text, or of the reply, among the first n that the model reads. */
+const tokensOf = ({ read, predictions }, n) =>
+  predictions.slice(firstOf(read) - 1, n - 1).map(({ token }) => token); // each is read next
+
+/** Return the text of tokens, and the label of the last one. */
+async function decoded(tokens, signal) {
+  const body = { prompt: tokens, echo: true, max_tokens: 0, logprobs: 0 };
+  const { choices } = await post("v1/completions", body, signal);
+  return { text: choices[0].text, label: choices[0].logprobs.tokens.at(-1) };
+}
+
+/** Return how often a text has the sign for a part of a character. */
+const nBroken = (text) => text.split("\ufffd").length - 1;

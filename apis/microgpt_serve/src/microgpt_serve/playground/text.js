@@ -53,9 +53,9 @@ export function unknown(text, model) {
   if (model.fold || !missing(text, model)) return ""; // only the service knows what it folds
   const lower = text.toLowerCase();
   const what = missing(lower, model)
-    ? `It knows these characters: ${printable(model.characters)}`
+    ? `It knows these characters: ${shown(model.characters)}`
     : `Try “${printable(lower)}”.`;
-  return `The model does not know “${printable(missing(text, model))}”. ${what}`;
+  return `The model does not know “${shown(missing(text, model))}”. ${what}`;
 }
 
 /** Return sentences on what the model has not read of a conversation, or "". */
@@ -65,7 +65,7 @@ export function unread({ tokens_dropped: dropped, unknown_characters: chars }) {
     notes.push(`The conversation is longer than the context: the model has not read its first
       ${dropped} tokens.`);
   }
-  if (chars) notes.push(`The model does not know these characters: ${printable(chars)}`);
+  if (chars) notes.push(`The model does not know these characters: ${shown(chars)}`);
   return notes.join(" ");
 }
 

@@ -66,6 +66,3 @@ function update() {
     // too many changes: after the pause, it tries again
   }
 }
-
-/** Return a number from a field, or undefined if the field is empty. */
-export const number = (input) => (input.value === "" ? undefined : Number(input.value));

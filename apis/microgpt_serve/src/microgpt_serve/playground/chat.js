@@ -1,6 +1,7 @@
 // The view "Chat": a conversation whose replies are streamed.
 
-import { address, number, write } from "./address.js";
+import { address, write } from "./address.js";
+import { number, sendOnEnter } from "./forms.js";
 import { conversation, stream } from "./service.js";
 import { byId, element, printable, said, unread } from "./text.js";
 import { tell } from "./trouble.js";
@@ -11,8 +12,14 @@ const message = byId("message");
 /** Focus the message field, unless that would open the keyboard of a telephone. */
 const focus = () => matchMedia("(pointer: fine)").matches && message.focus();
 
+const page = document.documentElement;
+const SLACK = 40; // pixels that the reader may be above the end of the page, and still follow it
+
+/** Return whether the end of the page is in view. */
+const isAtEnd = () => scrollY + innerHeight > page.scrollHeight - SLACK;
+
 /** Scroll to the last message, unless another view is shown. */
-const scroll = () => byId("chat").hidden || scrollTo(0, document.body.scrollHeight);
+const scroll = () => byId("chat").hidden || scrollTo(0, page.scrollHeight);
 
 export class Chat {
   #messages = []; // {role, content}
@@ -23,29 +30,31 @@ export class Chat {
       event.preventDefault();
       this.#send(message.value);
     });
-    message.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
-        event.preventDefault();
-        this.#send(message.value);
-      }
+    sendOnEnter(message);
+    addEventListener("keydown", ({ key }) => {
+      if (key === "Escape" && !byId("chat").hidden) this.#stop();
     });
-    byId("chat").addEventListener("keydown", (event) => event.key === "Escape" && this.#stop());
     byId("stop").addEventListener("click", () => this.#stop());
     byId("forget").addEventListener("click", () => this.#truncate(0));
   }
 
-  /** Show the conversation of an address: its messages m, of the user and the model in turns. */
+  /**
+   * Show the conversation of an address: its messages m, of the user and the model in turns. If the
+   * conversation that is shown begins with them, the address is an older one: it stays.
+   */
   show(parameters) {
-    this.#stop();
-    this.#messages = conversation(parameters.getAll("m"));
     byId("chat-temperature").value = parameters.get("temperature") ?? 0.5;
-    byId("chat-seed").value = parameters.get("seed") ?? 42;
-    byId("dropped").textContent = "";
-    this.#draw();
-    focus();
+    byId("chat-seed").value = parameters.get("seed") ?? 42; // "random" leaves the field empty
+    const given = conversation(parameters.getAll("m"));
+    if (given.some(({ content }, i) => content !== this.#messages[i]?.content)) {
+      if (given.length % 2) message.value = given.pop().content; // without a reply: to send it again
+      this.#reset(given);
+    }
+    this.#write();
+    this.resume();
   }
 
-  /** Show the conversation as it was left. A reply may have come meanwhile. */
+  /** Show the end of the conversation, where a reply may have come meanwhile. */
   resume() {
     scroll();
     focus();
@@ -69,6 +78,7 @@ export class Chat {
     const reply = { role: "assistant", content: "" };
     const item = this.#append(reply);
     item.ariaBusy = "true";
+    scroll();
     const running = (this.#running = new AbortController());
     this.#setRunning(true);
     let isComplete = false;
@@ -79,7 +89,9 @@ export class Chat {
       for await (const event of stream("v1/chat/completions", body, running.signal)) {
         if (event.tokens_dropped !== undefined) byId("dropped").textContent = unread(event);
         reply.content += event.choices[0]?.delta.content ?? "";
+        const isFollowed = isAtEnd();
         said.textContent = printable(reply.content);
+        if (isFollowed) scroll();
       }
       isComplete = true;
     } catch (error) {
@@ -90,7 +102,8 @@ export class Chat {
     this.#setRunning(false);
     if (reply.content.trim()) this.#messages.push(reply);
     else {
-      message.value ||= this.#messages.pop().content; // to send it again
+      const { content } = this.#messages.pop(); // to send it again, before what was typed since
+      message.value = [content, message.value].filter(Boolean).join("\n");
       if (isComplete) tell(new Error("The reply is empty. Try another seed or temperature."));
     }
     this.#draw();
@@ -108,20 +121,32 @@ export class Chat {
 
   /** Keep the first n messages. */
   #truncate(n) {
+    tell();
+    this.#reset(this.#messages.slice(0, n));
+    this.resume();
+  }
+
+  /** Show other messages. A reply that is being streamed is none of them. */
+  #reset(messages) {
     this.#stop();
     this.#running = null;
     this.#setRunning(false);
-    this.#messages.length = n;
+    this.#messages = messages;
     byId("dropped").textContent = "";
-    tell();
     this.#draw();
-    focus();
   }
 
   #draw() {
+    const isFollowed = isAtEnd();
     turns.replaceChildren();
     this.#messages.forEach((each, i) => this.#append(each, i));
-    write("chat", { m: this.#messages.map((each) => each.content), ...this.#settings() });
+    if (isFollowed) scroll();
+    this.#write();
+  }
+
+  #write() {
+    const m = this.#messages.map((each) => each.content);
+    write("chat", { m, ...this.#settings(), seed: byId("chat-seed").value || "random" });
   }
 
   /** Append a message; with its index, it is complete and has tools. */
@@ -132,7 +157,6 @@ export class Chat {
       item.append(element("div", { className: "tools" }, ...this.#tools(role, content, i)));
     }
     turns.append(item);
-    scroll();
     return item;
   }
 
@@ -145,6 +169,7 @@ export class Chat {
 
   #tools(role, content, i) {
     const copy = element("button", { type: "button" }, "Copy");
+    copy.hidden = !navigator.clipboard; // which a browser has only over https or on this machine
     copy.addEventListener("click", async () => {
       await navigator.clipboard.writeText(content);
       copy.textContent = "Copied";

@@ -38,6 +38,10 @@ async function start() {
     if (enter(name)) shown.resume?.();
     else shown.show(name === view ? parameters : new URLSearchParams());
   };
+  document.querySelector("nav").addEventListener("click", (event) => {
+    const isCurrent = event.target.closest("[aria-current]");
+    if (isCurrent && !event.ctrlKey && !event.metaKey) event.preventDefault(); // no new history entry
+  });
   addEventListener("hashchange", show);
   show();
 }

@@ -1,5 +1,6 @@
 """A finished model gives way to another only by --force or by a yes."""
 
+import json
 import os
 import re
 from pathlib import Path
@@ -59,11 +60,11 @@ def test_force_replaces_the_model_and_its_curves_only(microgpt, model) -> None:
 
 def test_train_keeps_unrelated_files_in_its_directory(microgpt, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("anna\nemma\n")
-    for name in ("curves.png", "tokenizer.json"):
+    for name in ("curves.png", "notes.txt"):
         (tmp_path / name).write_text("mine")
     assert microgpt(*TRAIN, "2", "--model", ".").returncode == 0
     assert (tmp_path / "curves.png").read_text() == "mine"
-    assert (tmp_path / "tokenizer.json").read_text() == "mine"
+    assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
 def test_the_age_of_a_model_uses_the_largest_unit(microgpt, model) -> None:
@@ -79,12 +80,56 @@ def test_a_model_with_a_damaged_description_is_not_replaced(microgpt, model) -> 
     assert "output has a model (less than a minute old); use" in refusal(microgpt(*TRAIN, "2"))
 
 
+SHAPE_OF_MOONBASE = {"vocab_size": 300, "n_embd": 8, "n_head": 4, "n_layer": 1, "block_size": 16}
+MOONBASE = ("meta.json", "tokenizer.json", "weights.safetensors", "optimizer_m.safetensors")
+
+
+@pytest.mark.parametrize(
+    "files", [MOONBASE, (*MOONBASE, "train_state.json"), MOONBASE[:2], ["history.jsonl"]]
+)
+def test_files_of_another_program_are_not_replaced(microgpt, text_model, tmp_path, files) -> None:
+    (tmp_path / "names.txt").write_text("anna\nemma\n")
+    for file in files:
+        (tmp_path / "mb" / file).parent.mkdir(exist_ok=True)
+        (tmp_path / "mb" / file).write_text(json.dumps(SHAPE_OF_MOONBASE))
+    for command in (
+        ("export", text_model, "--output", "mb"),
+        (*TRAIN, "2", "--model", "mb"),
+        ("evolve", "--data", "names.txt", "--train-winner", "mb"),
+    ):
+        line = refusal(microgpt(*command))
+        assert line.startswith(f"error: mb has {files[0]}") or "newer MoonBase" in line
+    done = microgpt("remove", "mb", "--yes")
+    assert "error: mb is not the directory of a model or a run" in done.stderr
+    assert microgpt("list", "mb").stdout == ""
+    assert sorted(os.listdir(tmp_path / "mb")) == sorted(files)
+    assert {path.read_text() for path in (tmp_path / "mb").iterdir()} == {
+        json.dumps(SHAPE_OF_MOONBASE)
+    }
+
+
+def test_a_training_that_force_began_beside_another_program_can_be_removed(
+    microgpt, text_model, tmp_path
+) -> None:
+    (tmp_path / "names.txt").write_text("anna\nemma\n")
+    state = tmp_path / "mb/train_state.json"
+    assert microgpt(*TRAIN, "3", "--model", "mb").returncode == 0
+    state.write_text(state.read_text().replace('"ended"', '"running"'))
+    for name in ("weights.json", "documents.crc32"):
+        (tmp_path / "mb" / name).unlink()
+    for name in MOONBASE:
+        (tmp_path / "mb" / name).write_text(json.dumps(SHAPE_OF_MOONBASE))
+    assert "at step 3 of 3" in microgpt("info", "mb").stderr
+    assert microgpt("remove", "mb", "--yes").returncode == 0
+    assert sorted(os.listdir(tmp_path / "mb")) == sorted(MOONBASE)
+
+
 @pytest.mark.parametrize(
     ("answer", "steps", "code"), [("y", 2, 0), ("n", 1234, 2), ("\x04", 1234, 2)]
 )
 def test_the_question_at_a_terminal_comes_before_training(model, answer, steps, code) -> None:
     screen = Terminal("microgpt", *TRAIN, "2", cwd=model.parent, size=(24, 200))
-    screen.expect(r"1,234 steps, mean loss \d\.\d{3}\); replace it\? \[y/N\]: ")
+    screen.expect(r"1,234 steps, mean loss \d\.\d{3}\); replace the model\? \[y/N\]: ")
     assert "num docs" not in screen.before
     screen.send(answer if answer == "\x04" else f"{answer}\r")
     if code:

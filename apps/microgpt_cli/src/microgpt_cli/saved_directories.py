@@ -78,7 +78,7 @@ def saved_in(directory: Path) -> Iterator[Saved]:
         except FileNotFoundError:
             continue
         except (OSError, *DAMAGES) as error:
-            if any(os.path.lexists(committed_path(directory, file)) for file in CONTENTS[name]):
+            if _has_contents(directory, name):
                 problem = error.strerror if isinstance(error, OSError) else "damaged"
                 kind: Kind = "model" if name == MODEL else "training" if name == STATE else "run"
                 yield Saved(str(directory), kind, _modified(path), problem=f"{name}: {problem}")
@@ -129,7 +129,9 @@ def _n_params(model: dict[str, Any]) -> int:
     return count_params(ModelConfig(**{name: model[name] for name in names}))
 
 
-def _model(directory: Path, meta: dict[str, Any], modified: float) -> Saved:
+def _model(directory: Path, meta: dict[str, Any], modified: float) -> Saved | None:
+    if not (_is_ours(meta) or _has_contents(directory, MODEL)):
+        return None  # a checkpoint of another program
     training = meta.get("training", {})
     return Saved(
         str(directory),
@@ -161,7 +163,7 @@ def _training(directory: Path, state: dict[str, Any], modified: float) -> Saved 
 
 
 def _run(directory: Path, run: dict[str, Any], modified: float) -> Saved | None:
-    if not (isinstance(run.get("version"), int) and str(run.get("created_by")).startswith(WRITER)):
+    if not (isinstance(run.get("version"), int) and _is_ours(run)):
         return None  # another program wrote this run.json
     genome = _read_genome(directory)
     loss = genome.get("loss", genome.get("score"))
@@ -177,6 +179,14 @@ def _run(directory: Path, run: dict[str, Any], modified: float) -> Saved | None:
         val_loss=_number(genome.get("val_loss")),
         per="character" if "budget" in run["settings"] else "token",
     )
+
+
+def _has_contents(directory: Path, name: str) -> bool:
+    return any(os.path.lexists(committed_path(directory, file)) for file in CONTENTS[name])
+
+
+def _is_ours(facts: dict[str, Any]) -> bool:
+    return str(facts.get("created_by")).startswith(WRITER)
 
 
 def _read_genome(directory: Path) -> dict[str, Any]:

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from microgpt_cli.saved_directories import Saved
 
 # Metadata files come last, so that an interrupted removal can be repeated.
+TRAINING = ("history.jsonl", *CURVE_FILES, "train_state.safetensors", "train_state.json")
 OWN_FILES = {
     "model": (
-        *("weights.json", "model.safetensors", "tokenizer.json", "history.jsonl"),
-        *(CALIBRATION, DOCUMENT_HASHES, "train_state.safetensors", *CURVE_FILES),
-        *("train_state.json", "meta.json"),
+        *("weights.json", "model.safetensors", "tokenizer.json", CALIBRATION, DOCUMENT_HASHES),
+        *(*TRAINING, "meta.json"),
     ),
+    "training": TRAINING,  # without a model, the other files belong to another program
     "run": (
         *("evaluations.csv", "exam.json", "genome.json", "report.html"),
         *("evaluations.jsonl", "run.json"),
@@ -93,7 +94,7 @@ def _confirm(found: "dict[Path, list[Saved]]", files: dict[Path, list[Path]]) ->
 
 def _files_of(directory: Path, found: "list[Saved]") -> list[Path]:
     """Return the paths of the files to remove; raise ConfigError if one is a directory."""
-    groups = dict.fromkeys("model" if one.kind in ("model", "training") else "run" for one in found)
+    groups = dict.fromkeys(one.kind if one.kind in OWN_FILES else "run" for one in found)
     files = [directory / name for group in groups for name in OWN_FILES[group]]
     for file in files:
         if file.is_dir() and not file.is_symlink():

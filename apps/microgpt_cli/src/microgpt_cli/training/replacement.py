@@ -1,4 +1,4 @@
-"""Ask before a finished model is replaced."""
+"""Ask before a finished model, or files of another program, are replaced."""
 
 import hashlib
 import os
@@ -8,29 +8,38 @@ from pathlib import Path
 from microgpt.errors import CheckpointError
 from microgpt.files.atomic_files import as_argument, read_consistently
 from microgpt.state import TrainingPlan
-from microgpt.storage.meta import Meta, is_result_of
-from microgpt.storage.model_directory import has_model, read_meta
+from microgpt.storage.meta import META, Meta, is_result_of
+from microgpt.storage.model_directory import (
+    MOONBASE_WEIGHTS,
+    TOKENIZER,
+    TRAINING,
+    has_model,
+    read_meta,
+)
 from microgpt.training.options import TrainOptions
 from microgpt_cli.saved_directories import age, saved_in
 from microgpt_cli.terminal.console import ask
 
 
 def confirm_replacement(directory: Path, option: str) -> float:
-    """Ask for confirmation if a model in a directory would be replaced.
+    """Ask for confirmation if a model, or files of another program, would be replaced.
 
     Return the seconds that the answer took.
 
     Raises:
         CheckpointError: there is no terminal, or the answer is no.
     """
-    if not has_model(directory):
+    if has_model(directory):
+        what, it = f"{directory} has a model ({_describe(directory)})", "the model"
+    elif others := _others(directory):
+        what, it = f"{directory} has {', '.join(others)}, but no microgpt model", "these files"
+    else:
         return 0.0
     asked = time.perf_counter()
-    what = f"{directory} has a model ({_describe(directory)})"
-    answer = ask(f"{what}; replace it?")
+    answer = ask(f"{what}; replace {it}?")
     if answer is None:
         raise CheckpointError(
-            f"{what}; use another directory with {option}, or replace the model with --force"
+            f"{what}; use another directory with {option}, or replace {it} with --force"
         )
     if not answer:
         raise CheckpointError(f"{directory} is unchanged; use another directory with {option}")
@@ -64,6 +73,14 @@ def _read_meta(directory: Path) -> Meta | None:
         return read_consistently(directory, lambda: read_meta(directory))
     except CheckpointError:
         return None
+
+
+def _others(directory: Path) -> list[str]:
+    """Return the files with names of ours in a directory without a model or training of ours."""
+    if any(one.kind in ("model", "training") for one in saved_in(directory)):
+        return []
+    names = (META, TOKENIZER, *TRAINING, MOONBASE_WEIGHTS)
+    return [name for name in names if os.path.lexists(directory / name)]
 
 
 def _describe(directory: Path) -> str:

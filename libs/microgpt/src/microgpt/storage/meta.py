@@ -20,7 +20,8 @@ from microgpt.state import TrainingPlan, TrainResult
 
 FORMAT_VERSION = 2  # version 1 supports only Karpathy's architecture
 META = "meta.json"
-STATE_DESCRIPTION = "train_state.json"  # see `training_state`, which loads slower
+# Files of a checkpoint; see `training_state`, which loads slower.
+STATE, STATE_DESCRIPTION = "train_state.safetensors", "train_state.json"
 MAX_META_BYTES = 2**24  # all Unicode characters as \u escapes take 14 MB
 
 _Count = Annotated[int, Field(ge=1, le=MAX_SIZE)]

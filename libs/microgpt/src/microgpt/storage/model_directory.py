@@ -50,6 +50,7 @@ from microgpt.storage.document_hashes import hashes_file
 from microgpt.storage.meta import (
     MAX_META_BYTES,
     META,
+    STATE,
     STATE_DESCRIPTION,
     Meta,
     meta_of,
@@ -62,7 +63,7 @@ HASHES = ("weights_sha256", "tokenizer_sha256")  # keys in meta.json
 TOKENIZER = "tokenizer.json"
 # Files about a model that another model replaces, and files of the training run that made it.
 ABOUT_MODEL = (*CURVE_FILES, CALIBRATION, DOCUMENT_HASHES)
-TRAINING = (STATE_DESCRIPTION, "train_state.safetensors", "history.jsonl")
+TRAINING = (STATE_DESCRIPTION, STATE, "history.jsonl")
 MOONBASE_WEIGHTS = "weights.safetensors"
 BYTES_PER_WEIGHT = 32  # memory per weight of a loaded model: a Python float and a pointer
 REMEDY = "use a directory written by `microgpt train`, or list the models here with `microgpt list`"
@@ -196,7 +197,8 @@ def has_model(directory: Path) -> bool:
 
 def check_format(directory: Path) -> None:
     """Raise CheckpointError if a directory contains only a checkpoint of a newer MoonBase."""
-    if (directory / MOONBASE_WEIGHTS).exists() and not has_model(directory):
+    is_ours = has_model(directory) or committed_path(directory, STATE).exists()
+    if (directory / MOONBASE_WEIGHTS).exists() and not is_ours:
         what = (
             f"a checkpoint of a newer MoonBase ({MOONBASE_WEIGHTS} and a byte-level BPE tokenizer)"
         )
@@ -270,7 +272,7 @@ def _load(directory: Path, *, unfinished: bool) -> SavedModel:
     if unfinished:
         remedy = "use its model" if has_model(directory) else "use another directory"
         raise CheckpointError(f"{directory} has no unfinished training run; {remedy}")
-    if not has_model(directory) and not committed_path(directory, META).exists():
+    if not has_model(directory):
         raise CheckpointError(f"{directory} has no model; {REMEDY}")
     return _load_finished(directory)
 
@@ -325,7 +327,7 @@ def _load_finished(directory: Path) -> SavedModel:
         path = committed_path(directory, TOKENIZER)
         file = path, read(path, MAX_TOKENIZER_BYTES)
     present = [name for name in WEIGHTS_FILES.values() if committed_path(directory, name).exists()]
-    for name in present or ["weights.json"]:
+    for name in present:
         path = committed_path(directory, name)
         content = read(path, max_bytes(path, model))
         if not _has_hash(content, meta.weights_sha256):

@@ -41,6 +41,7 @@ from microgpt.model_config import count_params
 from microgpt.model_variants import is_karpathys
 from microgpt.state import N_RECENT, StepsChange, TeacherRecord, TrainingPlan, TrainState
 from microgpt.storage.meta import MAX_META_BYTES, STATE_DESCRIPTION
+from microgpt.storage.meta import STATE as STATE
 from microgpt.training.early_stopping import BestWeights
 from microgpt.training.history_file import MAX_HISTORY_BYTES, HistoryPoint
 from microgpt.training.presets import PresetName
@@ -50,7 +51,6 @@ MAX_LOSS = 1e300  # maximum loss; ensures that the mean of the losses is finite
 # Version 1 lacks model variants, Muon, warm-up and spread holdout; version 2 lacks deadlines,
 # changes of the number of steps, and any number of evaluations but 20; version 3 lacks teachers.
 FORMAT_VERSION = 4
-STATE = "train_state.safetensors"
 TOKENIZER = "tokenizer"  # name of the array with the bytes of tokenizer.json
 Status = Literal["running", "ended", "diverged"]
 # Default values for keys that old checkpoints lack.

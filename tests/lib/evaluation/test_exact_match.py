@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microgpt import InferenceGpt, Message, Sampling
 from microgpt.data.conversation_file import Item
+from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.tokenizer import ROLES
 from microgpt.errors import ConfigError
 from microgpt.evaluation.exact_match import (
@@ -28,13 +31,23 @@ def item(*texts: str, task: str = "greet", place: int | None = None) -> Item:
 
 
 def answer(expected: str, reply: str | None, task: str = "greet") -> Answer:
-    return Answer(item("hi", expected, task=task), reply)
+    return Answer(item("hi", expected, task=task), expected, reply)
 
 
 def test_a_reply_must_match_exactly(chat) -> None:
     right, wrong = answer_all(chat, [item("hi", "yo"), item("hi", "yo ")])
     assert (right.reply, right.is_exact, right.n_tokens) == ("yo", True, 3)  # its end is a token
     assert (wrong.reply, wrong.is_exact) == ("yo", False)
+
+
+def test_a_folding_tokenizer_answers_in_folded_letters(chat_result) -> None:
+    folding = replace(chat_result, tokenizer=FoldingTokenizer("hioy", is_chat=True))
+    answers = list(answer_all(InferenceGpt(folding), [item("Hi", "YÓ"), item("hi", "Yes")]))
+    assert [(one.expected, one.reply, one.is_exact) for one in answers] == [
+        ("yo", "yo", True),
+        ("Yes", "yo", False),  # it cannot be said
+    ]
+    assert wrong_replies([*answers, answers[1]]) == [WrongReply("yo", 2, 2)]
 
 
 texts = st.lists(st.text("hioy", min_size=1, max_size=9), min_size=2, max_size=8)

@@ -224,7 +224,7 @@ def _reply_facts(answers: "Sequence[Answer]", seconds: float) -> dict[str, objec
                 "line": answer.item.line,
                 "message": answer.item.place,
                 "prompt": answer.item.prompt,
-                "expected": answer.item.expected,
+                "expected": answer.expected,
                 "reply": answer.reply,
                 "problem": answer.problem,
             }
@@ -265,7 +265,7 @@ def _errors(tasks: "dict[str, list[Answer]]") -> Iterator[str]:
             if answer.reply is None:
                 yield f"{where}: {answer.problem}"
             else:
-                yield f"{where}: expected {_clip(item.expected)}, got {_clip(answer.reply)}"
+                yield f"{where}: expected {_clip(answer.expected)}, got {_clip(answer.reply)}"
 
 
 def _task_name(task: str) -> str:

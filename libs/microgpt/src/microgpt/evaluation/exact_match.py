@@ -8,7 +8,8 @@ from math import sqrt
 from microgpt.config import Sampling
 from microgpt.data.chat_truncation import ChatPrompt
 from microgpt.data.conversation_file import Item
-from microgpt.errors import PromptError
+from microgpt.data.tokenizer import Tokenizer
+from microgpt.errors import PromptError, TokenizerError
 from microgpt.inference import InferenceGpt
 
 Z_95 = 1.959964  # two-sided 95 % quantile of the normal distribution
@@ -19,6 +20,7 @@ class Answer:
     """A model's reply to a test item."""
 
     item: Item
+    expected: str  # the expected reply as the tokenizer reads it, perhaps in lower case
     reply: str | None  # None if the question does not fit into the context
     n_tokens: int = 0  # number of reply tokens, including the end token
     is_cut: bool = False  # whether old messages were dropped to fit the context
@@ -27,7 +29,7 @@ class Answer:
     @property
     def is_exact(self) -> bool:
         """Whether the reply equals the expected reply."""
-        return self.reply == self.item.expected
+        return self.reply == self.expected
 
 
 @dataclass(frozen=True)
@@ -77,19 +79,20 @@ def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) 
     """Yield a model's reply to each item (see `load_chat_tests`), in order, at temperature 0.
 
     The prompt is the conversation up to the item, including expected replies. Long prompts are
-    truncated as in a chat. A reply is None and counts as wrong if the question exceeds the context.
+    truncated as in a chat. Where the tokenizer folds, so is the expected reply. A reply is None and counts as wrong if the question exceeds the context.
     """
     found = [_prompt(model, item) for item in items]
     prompts = [prompt for prompt in found if isinstance(prompt, ChatPrompt)]
     replies = model.replies(prompts, sampling=Sampling(temperature=0), threads=threads)
     for item, prompt in zip(items, found, strict=True):
+        expected = _readable(model.tokenizer, item.expected)
         if isinstance(prompt, PromptError):
-            yield Answer(item, None, problem=str(prompt))
+            yield Answer(item, expected, None, problem=str(prompt))
             continue
         tokens = next(replies)
         room = model.config.block_size - len(prompt.tokens) + 1  # the last reply token is not read
         text, is_cut = model.tokenizer.decode(tokens), prompt.tokens_dropped > 0
-        yield Answer(item, text, min(len(tokens) + 1, room), is_cut)
+        yield Answer(item, expected, text, min(len(tokens) + 1, room), is_cut)
 
 
 def by_task(answers: Iterable[Answer]) -> dict[str, list[Answer]]:
@@ -103,7 +106,7 @@ def by_task(answers: Iterable[Answer]) -> dict[str, list[Answer]]:
 def wrong_replies(answers: Sequence[Answer]) -> list[WrongReply]:
     """Return wrong replies that were given more than once, most frequent first."""
     said = Counter(one.reply for one in answers if one.reply is not None and not one.is_exact)
-    right = Counter(one.item.expected for one in answers)
+    right = Counter(one.expected for one in answers)
     return [
         WrongReply(reply, n, len(answers) - right[reply])
         for reply, n in sorted(said.items(), key=lambda pair: (-pair[1], pair[0]))
@@ -118,3 +121,11 @@ def _prompt(model: InferenceGpt, item: Item) -> ChatPrompt | PromptError:
         return model.chat_prompt(item.conversation[first : item.place])
     except PromptError as error:
         return error
+
+
+def _readable(tokenizer: Tokenizer, text: str) -> str:
+    """Return a text as the tokenizer reads it, or unchanged if it has unknown characters."""
+    try:
+        return tokenizer.decode(tokenizer.encode(text))
+    except TokenizerError:
+        return text

@@ -1,13 +1,16 @@
 """At its end, the training of a chat model says what the model can do, and what helps."""
 
 import json
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from microgpt import Message, ModelConfig, TrainConfig, train
 from microgpt.data.documents import bundled, load_conversations
 from microgpt.data.split import split
-from microgpt_cli.training.chat_answers import CHAT_SHA256, N_QUESTIONS
+from microgpt_cli.training.chat_answers import CHAT_SHA256, N_QUESTIONS, answer_questions
 
 SHAPE = ("--n-embd", "16", "--n-layer", "1", "--block-size", "32")
 QUICK = ("--chat", *SHAPE, "--steps", "2", "--model", "a")
@@ -52,6 +55,7 @@ def test_held_out_questions_are_asked(microgpt, talks) -> None:
     facts = json.loads(done.stdout)
     assert facts["exact_answers"]["held_out"] is True
     assert 0 < facts["exact_answers"]["n"] < 40
+    assert facts["advice"].startswith("for more exact answers: more conversations, or learn all")
     assert [set(reply) for reply in facts["replies"]] == 2 * [{"user", "assistant"}]
     asked = {pair["prompt"] for pair in map(json.loads, talks.read_text().splitlines())}
     assert {reply["user"] for reply in facts["replies"]} < asked
@@ -71,7 +75,43 @@ def test_training_questions_are_asked_if_none_are_held_out(microgpt, talks) -> N
     shown = done.stdout.split("--- replies (temperature 0) ---\n")[1].splitlines()
     assert [line.split(":")[0] for line in shown] == 2 * ["user", "assistant"]
     assert shown[0] == "user:      say av"
-    assert "--minutes 5" in advice(done)[0]
+    assert advice(done)[0].endswith(
+        "more conversations, or learn all of them with --steps 2000 --val-fraction 0"
+    )
+    more = ("--steps", "2500", "--lr", "1e-9")
+    done = microgpt("train", "--data", talks, "--chat", *SHAPE, *more, "--model", "b")
+    assert advice(done)[0].endswith("learn all of them with --steps 5000 --val-fraction 0")
+
+
+@pytest.fixture
+def sums(tmp_path: Path) -> Path:
+    """A file with 400 conversations, which are too few for a minute and cannot be guessed."""
+    pairs = ({"prompt": f"{n}", "completion": f"{n * 7919 % 1009}"} for n in range(400))
+    path = tmp_path / "sums.jsonl"
+    path.write_text("\n".join(map(json.dumps, pairs)))
+    return path
+
+
+def test_more_minutes_are_advised_only_if_the_data_are_worth_them(microgpt, sums) -> None:
+    train = ("train", "--data", sums, "--chat", "--json", "--model", "b")
+    short = json.loads(microgpt(*train, *SHAPE, "--steps", "2").stdout)
+    assert short["advice"].endswith("conversations, or --minutes 5, which chooses settings")
+    full = json.loads(microgpt(*train, "--budget", "1e12", "--force").stdout)
+    assert full["advice"].endswith(
+        f"or learn all of them with --steps {2 * full['steps']} --val-fraction 0 without --budget"
+    )
+
+
+def test_the_questions_are_evenly_spaced() -> None:
+    talks = [(Message("user", f"{n:03}"), Message("assistant", "a")) for n in range(399)]
+    model = ModelConfig(n_embd=8, n_head=1, block_size=16)
+    result = train(talks, model=model, config=TrainConfig(steps=1))
+    result = replace(result, plan=replace(result.plan, input=Path("talks.jsonl")))
+    answers = answer_questions(result, split(talks)).answers
+    asked = [int(answer.item.prompt) for answer in answers]
+    assert len(asked) == N_QUESTIONS
+    assert {later - earlier for earlier, later in pairwise(asked)} == {1, 2}
+    assert asked[-1] == 397
 
 
 def test_a_good_model_gets_no_advice(microgpt, talks) -> None:

@@ -49,4 +49,7 @@ def test_report_paths_are_escaped_on_a_terminal(tmp_path, monkeypatch, capsys) -
 def test_tables_and_pictures_have_no_control_characters(name) -> None:
     assert labels([Path("runs", name)])[0].isprintable()
     item = Item(name, (Message("user", name), Message("assistant", "yo")), place=1, line=1)
-    assert all(line.isprintable() for line in report_lines([Answer(item, item.expected, name, 3)], seconds=1.0))
+    assert all(
+        line.isprintable()
+        for line in report_lines([Answer(item, item.expected, name, 3)], seconds=1.0)
+    )

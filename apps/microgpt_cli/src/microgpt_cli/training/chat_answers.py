@@ -8,13 +8,16 @@ from microgpt.amounts import percentage
 from microgpt.data.contamination import Bounds
 from microgpt.data.conversation_file import Item, load_chat_tests
 from microgpt.data.documents import bundled
+from microgpt.data.sizes import measure
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import Document
 from microgpt.evaluation.exact_match import Answer, ExactMatches, answer_all
 from microgpt.inference import InferenceGpt
 from microgpt.printable import printable
 from microgpt.state import TrainResult
-from microgpt.training.reasons import FEW_CONVERSATIONS, LEARN_ALL
+from microgpt.training.choice import useful_operations
+from microgpt.training.operations import step_operations
+from microgpt.training.reasons import FEW_CONVERSATIONS, LONGER_STEPS
 
 T = TypeVar("T")
 
@@ -22,6 +25,7 @@ T = TypeVar("T")
 CHAT_SHA256 = "957ed9779ec2bd41fa4b29e9ee7ed6e9b89cde86ef5007f9e5459257fb3885db"
 N_QUESTIONS = 200  # maximum number of questions; the 95 % interval is at most ± 7 %
 N_SHOWN, CLIP = 2, 80  # number of replies to print, and maximum length of a printed text
+MOST = 0.9  # share of the useful operations from which the data limit a training
 POOR = 0.9  # share of exact answers below which options that help are named
 # Options for the bundled conversations with their share of exact answers (docs/choice.md, chat.md).
 BETTER = (
@@ -35,8 +39,8 @@ class ChatAnswers(NamedTuple):
 
     answers: Sequence[Answer]
     are_held_out: bool  # else, the questions are those of the training data
-    are_bundled: bool  # whether the training data are the bundled conversations or their grammar
-    read_before: Bounds = Bounds(0.0, 0.0)  # share of the held-out questions that a parent has read
+    read_before: Bounds  # share of the held-out questions that a parent has read
+    advice: str | None  # the options that give better answers; None if the answers are good
 
     @property
     def shown(self) -> list[tuple[str, str]]:
@@ -61,20 +65,7 @@ class ChatAnswers(NamedTuple):
         if self.read_before.high:
             score["contamination"] = self.read_before
         shown = [{"user": question, "assistant": reply} for question, reply in self.shown]
-        return {"exact_answers": score, "replies": shown}
-
-    def advice(self, result: TrainResult) -> str | None:
-        """Return the options that give better answers, or None if the answers are good."""
-        share, minutes = ExactMatches.of(self.answers).share, result.plan.minutes
-        if share >= POOR:
-            return None
-        longer = f"--minutes {2 * minutes:g}" if minutes else "--minutes 5, which chooses settings"
-        better = ["more conversations", longer]
-        if self.are_bundled:
-            better = [option for reached, option in BETTER[bool(minutes) :] if reached > share]
-        elif self.are_held_out and result.data.n_docs < FEW_CONVERSATIONS:
-            better[1] = f"learn all of them with {LEARN_ALL}"
-        return f"for more exact answers: {', or '.join(better)}"
+        return {"exact_answers": score, "replies": shown, "advice": self.advice}
 
 
 def answer_questions(result: TrainResult, parts: Split) -> ChatAnswers | None:
@@ -95,8 +86,25 @@ def answer_questions(result: TrainResult, parts: Split) -> ChatAnswers | None:
     else:
         items = _items(_spread(held_out or parts.train))
     answers = list(answer_all(InferenceGpt(result), _spread(items)))
+    share, better = ExactMatches.of(answers).share, ["more conversations", _longer(result, parts)]
+    if are_bundled:
+        better = [option for at, option in BETTER[bool(result.plan.minutes) :] if at > share]
+    advice = f"for more exact answers: {', or '.join(better)}" if share < POOR else None
     are_held_out = are_bundled or bool(held_out)
-    return ChatAnswers(answers, are_held_out, are_bundled, read_before or Bounds(0.0, 0.0))
+    return ChatAnswers(answers, are_held_out, read_before or Bounds(0.0, 0.0), advice)
+
+
+def _longer(result: TrainResult, parts: Split) -> str:
+    """Return the options for a longer training, without a limit that the data do not reach."""
+    plan, minutes, steps = result.plan, result.plan.minutes, result.plan.config.steps
+    is_few = result.data.n_docs < FEW_CONVERSATIONS
+    sizes = measure(parts.train, plan.tokenizer, "lines")
+    step = step_operations(plan.model, plan.config, sizes.chunk_length(plan.model.block_size))
+    if not is_few and steps * step < MOST * useful_operations(sizes):
+        return f"--minutes {2 * minutes:g}" if minutes else "--minutes 5, which chooses settings"
+    steps = LONGER_STEPS if is_few and steps < LONGER_STEPS else 2 * steps
+    limit = f" without --{'minutes' if minutes else 'budget'}" if plan.budget else ""
+    return f"learn all of them with --steps {steps} --val-fraction 0{limit}"
 
 
 def _items(docs: Sequence[Document]) -> list[Item]:
@@ -112,4 +120,5 @@ def _items(docs: Sequence[Document]) -> list[Item]:
 
 def _spread(values: Sequence[T]) -> Sequence[T]:
     """Return at most N_QUESTIONS evenly spaced values."""
-    return values[:: max(1, len(values) // N_QUESTIONS)][:N_QUESTIONS]
+    n = min(len(values), N_QUESTIONS)
+    return [values[i * len(values) // n] for i in range(n)]

@@ -301,8 +301,8 @@ def _report(
     sys.stdout.flush()
     if memorised and (memorised.n_known or novel or what != "text"):
         _note_memorised(memorised, other_data(result.data, result.plan.ancestor_data))
-    if answers and (advice := answers.advice(result)):
-        note(advice)
+    if answers and answers.advice:
+        note(answers.advice)
     note(f"the model is in {output}; try: {_use(result, output)}")
 
 

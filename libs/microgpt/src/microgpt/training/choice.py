@@ -96,7 +96,7 @@ def choose(
         ConfigError: no model is small enough.
     """
     sizes = measure(parts.train, tokenizer, text)
-    limit = max(MIN_USEFUL, USEFUL * (sizes.n_tokens / 150_000) ** USEFUL_POWER)
+    limit = useful_operations(sizes)
     useful = min(budget, limit)
     unit = lcm(8, 2 * (fixed.n_head or ModelConfig.n_head))  # whole pairs for each head
     width = unit * max(1, round(WIDTH * (useful / 1e12) ** WIDTH_POWER / unit))
@@ -126,6 +126,12 @@ def choose(
     config = fixed.over(found).applied_to(config)
     is_limited = limit < budget and "steps" not in fixed
     return Choice(model, config, steps * per_step + spent, is_limited)
+
+
+def useful_operations(sizes: Sizes) -> float:
+    """Return the operations beyond which more training does not lower the held-out loss."""
+    useful: float = USEFUL * (sizes.n_tokens / 150_000) ** USEFUL_POWER
+    return max(MIN_USEFUL, useful)
 
 
 def _model(width: int, vocab_size: int, context: int, fixed: TrainOptions) -> ModelConfig:

@@ -11,7 +11,8 @@ from microgpt.training.fitting import Fitted
 from microgpt.training.options import TrainOptions
 
 FEW_CONVERSATIONS = 100  # if there are fewer, to learn all of them for longer gives better replies
-LEARN_ALL = "--steps 2000 --val-fraction 0"  # options for few conversations; see docs/own_text.md
+LONGER_STEPS = 2000  # for few conversations; see docs/own_text.md
+LEARN_ALL = f"--steps {LONGER_STEPS} --val-fraction 0"
 
 
 def describe_subwords(parts: Split, tokenizer: Tokenizer, vocab_size: int) -> Iterator[str]:

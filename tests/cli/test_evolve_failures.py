@@ -244,6 +244,14 @@ def test_a_space_without_valid_genomes_begins_no_run(microgpt, tmp_path, space, 
     assert not (tmp_path / "experiments").exists()
 
 
+def test_a_budgeted_search_of_a_single_genome_begins_no_run(microgpt, tmp_path) -> None:
+    (tmp_path / "space.toml").write_text("[values]\nn_embd = [8]\nn_layer = [1]")
+    done = microgpt("evolve", "--input", "names.txt", "--budget", "1e9", "--space", "space.toml")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert errors_of(done) == ["error: the space has no other valid genomes; check its values"]
+    assert not (tmp_path / "experiments").exists()
+
+
 def test_unusable_outputs_are_found_before_the_search(microgpt, tmp_path) -> None:
     (tmp_path / "winner").write_text("mine")
     for place in ("winner", "winner/model"):

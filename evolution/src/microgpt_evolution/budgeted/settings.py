@@ -1,13 +1,15 @@
 """Settings of a budgeted search, stored in run.json and used again when the run is resumed."""
 
-from typing import Annotated, Any
+from random import Random
+from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from microgpt.config import MAX_SEED, TextKind
 from microgpt_evolution.budgeted.genome import BudgetedGenome
 from microgpt_evolution.objectives.loss_objective import MAX_BYTES
 from microgpt_evolution.runs.run_directory import BUDGETED, RunSettings
+from microgpt_evolution.space import Space
 
 _Operations = Annotated[float, Field(gt=0)]
 _Count = Annotated[int, Field(ge=1)]
@@ -39,3 +41,9 @@ class BudgetedSettings(RunSettings):
     values: dict[str, tuple[Any, ...]]  # values of each gene
     rates: dict[str, float]  # relative mutation rates; 1 for other genes
     train_winner: str | None = None  # path of the directory for the model of the winner
+
+    @model_validator(mode="after")
+    def _check_space(self) -> Self:
+        """Raise GenomeError if the first genome has no mutants, before a run is created."""
+        Space(self.values, self.rates).mutate(self.first[0], Random(0))
+        return self

@@ -96,7 +96,7 @@ def test_a_search_writes_a_report_of_all_evaluations(searches, objective) -> Non
     assert {row["id"] for row in rows_of(page)} == {json.loads(line)["id"] for line in lines}
     assert page.read_text(encoding="utf-8").count("vegaEmbed=") == 1  # the script is in it once
     winner = json.loads((run / "exam.json").read_text())["id"]
-    assert [row["id"] for row in rows_of(page) if row["is_winner"]] == [winner]
+    assert f"<dt>winner</dt><dd>{winner}, " in text_of(run)
     assert any(tie["is_ancestor"] for tie in rows_of(page, "ties")) or winner.startswith("g1-")
 
 
@@ -354,24 +354,19 @@ def test_an_unreadable_run_is_refused(microgpt, tmp_path, content, problem) -> N
 
 @pytest.mark.slow
 def test_a_damaged_or_empty_run_is_refused(copied, microgpt) -> None:
-    run = copied("loss")
-    lines = (run / "evaluations.jsonl").read_text().splitlines()
-    (run / "evaluations.jsonl").write_text("\n".join([lines[0], lines[1][:50], *lines[2:], ""]))
-    done = microgpt("report", "run")
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: run/evaluations.jsonl, line 2: crc32 differs")
-    stranger = {**json.loads(lines[0]), "origin": "confirm", "parents": ["nobody", "g1-1"]}
+    file = copied("loss") / "evaluations.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    stranger = json.loads(lines[0]) | {"origin": "confirm", "parents": ["nobody", "g1-1"]}
     del stranger["crc32"]
-    (run / "evaluations.jsonl").write_text("\n".join([*lines, ""]))
-    with (run / "evaluations.jsonl").open("ab") as file:
-        file.write(with_checksum(json.dumps(stranger).encode()))
-    done = microgpt("report", "run")
-    assert done.returncode == 2
-    assert "does not belong to this search" in done.stderr
-    (run / "evaluations.jsonl").write_text("")
-    done = microgpt("report", "run")
-    assert done.returncode == 2
-    assert done.stderr == "error: run has no evaluations yet; try again later\n"
+    for damaged, problem in (
+        ([lines[0], lines[1][:50] + b"\n", *lines[2:]], "evaluations.jsonl, line 2: crc32 differs"),
+        ([*lines, with_checksum(json.dumps(stranger).encode())], "does not belong to this search"),
+        ([], "run has no evaluations yet; try again later\n"),
+    ):
+        file.write_bytes(b"".join(damaged))
+        done = microgpt("report", "run")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert problem in done.stderr
 
 
 def test_a_missing_run_says_how_to_make_one(microgpt) -> None:

@@ -14,9 +14,7 @@ from microgpt_evolution.budgeted.objective import EVALUATIONS
 from microgpt_evolution.budgeted.records import BudgetedRecords, RungRecord
 from microgpt_evolution.errors import RunError
 from microgpt_report import look, theme
-from microgpt_report.evaluation_rows import RULE, kind_of
-from microgpt_report.page import Report, Row, Section, Table
-from microgpt_report.run_facts import change, cost, describe_data
+from microgpt_report.page import Report, Row, Section, Table, change, cost, describe_data
 from microgpt_report.setting_names import in_words, value_in_words
 
 N_ROWS = 20  # maximum number of organisms in the table
@@ -97,7 +95,7 @@ def _curve_rows(rungs: Sequence[RungRecord], rule: BudgetedGenome) -> list[Row]:
     return [
         {
             "id": rung.id,
-            "kind": RULE if rung.genome == rule else kind_of(rung.origin),
+            "kind": theme.RULE if rung.genome == rule else theme.kind_of(rung.origin),
             "share": evaluation / EVALUATIONS,
             "loss": loss,
             "genome": rung.genome.describe(),
@@ -120,8 +118,7 @@ def _curves_chart(rows: Sequence[Row]) -> ChartType:
         detail="id:N",
         tooltip=theme.tooltip("id", "loss", "genome"),
     )
-    chart = alt.layer(line.mark_line(opacity=0.7), line.mark_point(**theme.POINT))
-    return chart.properties(width=theme.WIDTH, height=theme.HEIGHT)
+    return alt.layer(line.mark_line(opacity=0.7), theme.points(line))
 
 
 def _progress_rows(rungs: Sequence[RungRecord]) -> list[Row]:
@@ -150,12 +147,12 @@ def _progress_chart() -> ChartType:
     line = base.mark_line(interpolate="step-after", color=look.ORANGE).encode(
         y=theme.loss_axis("best:Q", "held-out loss, nats per character")
     )
-    points = base.mark_point(**theme.POINT).encode(
+    points = theme.points(base).encode(
         y="loss:Q",
         color=alt.value(look.BLUE),
         tooltip=theme.tooltip("id", "origin", "loss", "genome"),
     )
-    return alt.layer(line, points).properties(width=theme.WIDTH, height=theme.HEIGHT)
+    return alt.layer(line, points)
 
 
 def _table(

@@ -10,8 +10,7 @@ from microgpt_evolution.errors import RunError
 from microgpt_evolution.search.retest_file import Measures
 from microgpt_evolution.sweep.scaling import Mean
 from microgpt_report import theme
-from microgpt_report.page import Report, Row, Section, Table
-from microgpt_report.run_facts import N_HEX, describe_data
+from microgpt_report.page import N_HEX, Report, Row, Section, Table, describe_data
 from microgpt_report.run_summary import CONFIRM, Measure, RunSummary
 from microgpt_report.scaling_tables import with_interval
 
@@ -160,7 +159,7 @@ def _progress(measure: Measure, color: alt.Color, *, has_flops: bool) -> alt.VCo
             points = points.mark_point(filled=True, size=16, opacity=0.35)
             y, tooltip = theme.loss_axis("worth:Q", measure.title), ("run", "id", "worth")
             layers.insert(0, points.encode(y=y, tooltip=theme.tooltip(*tooltip)))
-        panels.append(alt.layer(*layers).properties(width=theme.WIDTH, height=260))
+        panels.append(alt.layer(*layers).properties(height=260))
     return alt.vconcat(*panels)
 
 
@@ -174,4 +173,4 @@ def _fronts(measure: Measure, color: alt.Color) -> ChartType:
     points = base.mark_point(filled=True, size=45, opacity=1).encode(
         tooltip=theme.tooltip("run", "id", "worth", "params")
     )
-    return alt.layer(line, points).properties(width=theme.WIDTH, height=theme.HEIGHT)
+    return alt.layer(line, points)

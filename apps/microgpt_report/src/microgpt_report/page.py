@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from platformdirs import user_cache_path
 
+from microgpt.amounts import duration
 from microgpt.errors import MicrogptError
 from microgpt.files.atomic_files import publish
 from microgpt.files.regular_file import read_regular_file
 from microgpt.printable import printable
-from microgpt_report.look import SCHEMES, css_variables, picture, vega_config
+from microgpt_report.look import SCHEMES, Specification, css_variables, picture, vega_config
 
 if TYPE_CHECKING:
     from altair.typing import ChartType
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]  # a row of a chart's dataset
 
 MAX_SCRIPT_BYTES = 2**24  # size limit for Vega's script, more than ten times the actual size
+N_HEX = 12  # number of SHA-256 digits shown
 N_SVG = 3_000  # maximum number of evaluations drawn as SVG; with more, canvas is faster
 # Vega compiles expressions to functions, which requires 'unsafe-eval'.
 POLICY = (
@@ -75,19 +77,36 @@ class Report:
         return {name: rows for section in self.sections for name, rows in section.datasets.items()}
 
 
-def specification(section: Section) -> dict[str, Any]:
+def change(start: float, end: float) -> str:
+    """Format two numbers with as many decimals as distinguish them, such as "2.52 → 2.31"."""
+    shown = [f"{start:.{n}f} → {end:.{n}f}" for n in (2, 3, 4)]
+    return next((text for text in shown if len({*text.split(" → ")}) > 1), shown[-1])
+
+
+def cost(operations: float, seconds: float) -> str:
+    """Format a cost, such as "52.3 GFLOP, 2.7 s of training"."""
+    giga = operations / 1e9
+    return f"{giga:{',.0f' if giga >= 999.5 else '.3g'}} GFLOP, {duration(seconds)} of training"
+
+
+def describe_data(path: str, sha256: str) -> str:
+    """Return the path and the SHA-256 fingerprint of a run's documents as text."""
+    return f"{path}, sha256 {sha256[:N_HEX]}…"
+
+
+def specification(section: Section) -> Specification:
     """Return the Vega-Lite specification of a section's chart, without shared data and colors."""
     assert section.chart
-    found: dict[str, Any] = section.chart.to_dict(validate=False)
+    found: Specification = section.chart.to_dict(validate=False)
     found.pop("config", None)
     return found
 
 
 def png(section: Section, report: Report) -> bytes:
     """Render the chart of a section as PNG in the light color scheme."""
-    whole = specification(section)
-    whole["datasets"] = whole.get("datasets", {}) | report.datasets
-    return picture(whole, "png")
+    assert section.chart
+    chart = section.chart.properties(datasets=report.datasets)
+    return picture(chart.to_dict(validate=False), "png")
 
 
 def render(report: Report) -> str:
@@ -99,20 +118,22 @@ def render(report: Report) -> str:
         "configs": {scheme: vega_config(scheme) for scheme in SCHEMES},
         "renderer": "svg" if len(datasets.get("evaluations", ())) <= N_SVG else "canvas",
     }
-    facts = (f"<div><dt>{_text(k)}</dt><dd>{_text(v)}</dd></div>" for k, v in report.facts.items())
+    facts = (
+        f"<div><dt>{escaped(k)}</dt><dd>{escaped(v)}</dd></div>" for k, v in report.facts.items()
+    )
     content = [
-        f"<h1>{_text(report.headline)}</h1>",
-        f"<p>{_text(report.title)}</p>",
+        f"<h1>{escaped(report.headline)}</h1>",
+        f"<p>{escaped(report.title)}</p>",
         *("<dl>", *facts, "</dl>"),
         "<noscript><p>The charts need JavaScript, which is disabled.</p></noscript>",
         *(line for section in report.sections for line in _section(section)),
     ]
     if report.commands:
-        commands = _text("\n".join(report.commands))
+        commands = escaped("\n".join(report.commands))
         content.append(f'<h2>Next</h2>\n<pre id="next">{commands}</pre>')
     return Template(_asset("page.html")).substitute(
         policy=POLICY,
-        title=_text(report.title),
+        title=escaped(report.title),
         style=css_variables() + _asset("page.css"),
         content="\n".join(content),
         version=html.escape(version("microgpt-cli")),
@@ -128,24 +149,24 @@ def _asset(name: str) -> str:
 
 def _section(section: Section) -> Iterator[str]:
     yield f'<section id="{section.name}">'
-    yield f"<h2>{_text(section.title)}</h2>"
-    yield f"<p>{_text(section.caption)}</p>"
+    yield f"<h2>{escaped(section.title)}</h2>"
+    yield f"<p>{escaped(section.caption)}</p>"
     if section.chart:
-        label = _text(f"{section.title}: {section.caption}")
+        label = escaped(f"{section.title}: {section.caption}")
         yield f'<div class="picture" role="img" aria-label="{label}"></div>'
     if table := section.table:
         style = ' class="prose"' if table.is_prose else ""
         yield f'<div class="scroll"><table{style}>'
-        yield f"<tr>{''.join(f'<th>{_text(cell)}</th>' for cell in table.head)}</tr>"
+        yield f"<tr>{''.join(f'<th>{escaped(cell)}</th>' for cell in table.head)}</tr>"
         for row in table.rows:
-            yield f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>"
+            yield f"<tr>{''.join(f'<td>{escaped(cell)}</td>' for cell in row)}</tr>"
         yield "</table></div>"
     if section.text:
-        yield f"<pre>{_text(section.text)}</pre>"
+        yield f"<pre>{escaped(section.text)}</pre>"
     yield "</section>"
 
 
-def _text(text: str) -> str:
+def escaped(text: str) -> str:
     """Escape text for HTML, and escape non-printable characters other than line feeds."""
     lines = text.split("\n")
     return "\n".join(html.escape(printable(line, len(line))) for line in lines)

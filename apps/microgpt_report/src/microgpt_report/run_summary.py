@@ -1,5 +1,6 @@
 """Summary of a search for reports: generations, measures, champions and winner."""
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import cast
 
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.objectives.hydra_heads import HEADS, HeadName
+from microgpt_evolution.objectives.hydra_heads import HEADS
 from microgpt_evolution.population import POPULATION, Evaluation, Organism, Provenance, rank
 from microgpt_evolution.runs.run_files import EVALUATIONS
 from microgpt_evolution.search.aesthetic_search import JUDGE
@@ -26,6 +27,7 @@ from microgpt_evolution.search.settings import SearchSettings
 
 LOSSES = {"held-out": "held-out loss", "last-doc": "loss of the last document"}
 CONFIRM, PRIMORDIAL = "confirm", "primordial"  # origins of evaluations outside the population
+N_NAMES = 5  # number of names shown in a tooltip
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,7 @@ class Measure:
     """The value by which a population is ranked."""
 
     name: str
-    score: str | None = (
-        None  # key in `NameScores.scores`; None in loss searches, which use the fitness
-    )
+    score: str | None = None  # key in `NameScores.scores`; None for a loss, which is the fitness
 
     @property
     def title(self) -> str:
@@ -76,11 +76,6 @@ class RunSummary:
         return self.run.settings if isinstance(self.run.settings, SearchSettings) else None
 
     @property
-    def objective(self) -> str:
-        """The objective of the search. Imported logs are always loss searches."""
-        return self.run.settings.objective
-
-    @property
     def last_generation(self) -> int:
         """The number of the last generation. Numbers in imported logs need not start at 1."""
         return max(generation.number for generation in self.generations)
@@ -91,10 +86,9 @@ class RunSummary:
         names = dict.fromkeys(
             name for g in self.generations for name, ranked in g.populations.items() if ranked
         )
-        if self.objective == "hydra":
-            heads = {name: HEADS[cast(HeadName, name)] for name in names}
-            return {n: Measure(f"{head.title} score", n) for n, head in heads.items()}
-        if self.objective == "aesthetic":
+        if self.run.settings.objective == "hydra":
+            return {name: Measure(f"{title_of(name)} score", name) for name in names}
+        if self.run.settings.objective == "aesthetic":
             return {name: Measure("judge score", JUDGE) for name in names}
         loss = LOSSES.get(self.run.settings.fitness or "", "loss")
         return {name: Measure(loss) for name in names}
@@ -123,16 +117,19 @@ class RunSummary:
             return len(entry.parents) == 1 and entry.parents[0] in self.organisms
         return entry.origin == PRIMORDIAL or entry.id in self.organisms
 
-    def population_of(self, entry: EvaluationRecord) -> str:
-        """Return the name of the population to which an evaluation belongs."""
-        for id_ in (entry.id, *entry.parents):
-            if id_ in self.organisms:
-                return self.organisms[id_][0]
-        return next(iter(self.measures))
+    def place_of(self, entry: EvaluationRecord) -> tuple[str, Organism | None]:
+        """Return the population of an evaluation, and the organism that was (re)tested, if any."""
+        ids = [id_ for id_ in (entry.id, *entry.parents) if id_ in self.organisms]
+        return self.organisms[ids[0]] if ids else (next(iter(self.measures)), None)
 
     def worth(self, entry: EvaluationRecord) -> float | None:
         """Return the value of the population's measure for an evaluation."""
-        return self.measures[self.population_of(entry)].of(entry.evaluation)
+        return self.measures[self.place_of(entry)[0]].of(entry.evaluation)
+
+    def cost(self, entry: EvaluationRecord) -> float:
+        """Return the loss, or the negative score; infinity if the evaluation failed."""
+        worth, measure = self.worth(entry), self.measures[self.place_of(entry)[0]]
+        return math.inf if worth is None else worth if measure.is_loss else -worth
 
     def n_params(self, genome: Genome) -> int:
         """Return the number of parameters, excluding token embeddings if vocab_size is unknown."""
@@ -143,20 +140,13 @@ class RunSummary:
     @cached_property
     def pareto_front(self) -> set[str]:
         """The ids of all evaluations on the Pareto front of any population."""
-        front: set[str] = set()
-        for population, measure in self.measures.items():
-            found = [
-                (self.n_params(e.genome), value if measure.is_loss else -value, e.id)
-                for e in self.run.lines
-                if self.population_of(e) == population
-                and e.origin not in (CONFIRM, PRIMORDIAL)
-                and (value := self.worth(e)) is not None
-            ]
-            best = float("inf")
-            for _, cost, id_ in sorted(found):
-                if cost < best:
-                    best = cost
-                    front.add(id_)
+        front, best = set(), dict.fromkeys(self.measures, math.inf)
+        bred = [entry for entry in self.run.lines if entry.origin not in (CONFIRM, PRIMORDIAL)]
+        sized = [(self.n_params(e.genome), self.cost(e), e.id, self.place_of(e)[0]) for e in bred]
+        for _, cost, id_, population in sorted(sized):
+            if cost < best[population]:
+                best[population] = cost
+                front.add(id_)
         return front
 
     @cached_property
@@ -166,7 +156,8 @@ class RunSummary:
         for name, _, found in self.ranked_organisms():
             if found.has_finished and (name not in best or found.fitness < best[name].fitness):
                 best[name] = found
-        if self.retest and self.retest.id in self.organisms and self.objective != "hydra":
+        is_hydra = self.run.settings.objective == "hydra"
+        if self.retest and self.retest.id in self.organisms and not is_hydra:
             name, organism = self.organisms[self.retest.id]
             best[name] = organism
         return best
@@ -182,6 +173,11 @@ class RunSummary:
 def title_of(population: str) -> str:
     """Return the title of a Hydra head, or an empty string for other populations."""
     return HEADS[population].title if population in HEADS else ""  # type: ignore[index]
+
+
+def first_names(samples: Sequence[str], n: int = N_NAMES) -> str:
+    """Format the first names that a model generated; an empty one is shown as ''."""
+    return ", ".join(name or "''" for name in samples[:n])
 
 
 def read_run_summary(directory: Path, name: str) -> RunSummary:

@@ -1,7 +1,11 @@
-"""Report of one search."""
+"""Report of one search: its headline, facts and sections."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from statistics import fmean
 
+from microgpt.amounts import duration
+from microgpt_evolution.search.retest_file import RetestFile
 from microgpt_report.charts import (
     archives,
     exchanges,
@@ -14,9 +18,16 @@ from microgpt_report.charts import (
     species,
 )
 from microgpt_report.evaluation_rows import evaluation_rows
-from microgpt_report.page import Report, Section, Table
-from microgpt_report.run_facts import facts, headline
-from microgpt_report.run_summary import RunSummary, title_of
+from microgpt_report.page import Report, Section, Table, change, cost, describe_data
+from microgpt_report.run_summary import (
+    LOSSES,
+    PRIMORDIAL,
+    Measure,
+    RunSummary,
+    first_names,
+    title_of,
+)
+from microgpt_report.setting_names import describe_settings
 
 N_NAMES = 12  # number of samples shown per champion
 KINDS = {"loss": "Loss search", "aesthetic": "Aesthetic search", "hydra": "Hydra search"}
@@ -25,8 +36,81 @@ KINDS = {"loss": "Loss search", "aesthetic": "Aesthetic search", "hydra": "Hydra
 def search_report(summary: RunSummary) -> Report:
     """Return the report of one search."""
     sections = [section for section in _sections(summary) if section]
-    title = f"{KINDS.get(summary.objective, summary.objective)}: {summary.name}"
-    return Report(headline(summary), title, facts(summary), sections)
+    title = f"{KINDS[summary.run.settings.objective]}: {summary.name}"
+    return Report(_headline(summary), title, _facts(summary), sections)
+
+
+def _headline(summary: RunSummary) -> str:
+    """Return the result of a search, such as "Held-out loss 2.52 → 2.31, evolved in 6 s …"."""
+    winner = summary.winner
+    if winner is None:
+        return "No organism has finished"
+    name = summary.organisms[winner.id][0]
+    measure, (start, _) = summary.measures[name], _start(summary, name)
+    again = _retested(summary.retest, measure)
+    found = f"{measure.name} {change(start, fmean(again) if again else winner.worth)}"
+    seconds = sum(entry.seconds or 0 for entry in summary.run.lines)
+    how = f", evolved in {duration(seconds)} of training" if seconds else ", evolved"
+    return found[0].upper() + found[1:] + how + ("" if _is_complete(summary) else " so far")
+
+
+def _facts(summary: RunSummary) -> dict[str, str]:
+    """Return result, settings and cost."""
+    found = {"result": "no organism has finished"}
+    if winner := summary.winner:
+        name = summary.organisms[winner.id][0]
+        start, what = _start(summary, name)
+        found = {"start": f"{start:.4f}, {what}"}
+        state = "" if _is_complete(summary) else " so far (the search has not ended)"
+        measured = f"{summary.measures[name].name} {winner.worth:.4f} in the search"
+        if again := _retested(summary.retest, summary.measures[name]):
+            measured += f", {fmean(again):.4f} retested"
+        found["winner"] = f"{winner.id}, {measured}{state}"
+        found["genome"] = describe_settings(asdict(winner.genome))
+    entries = summary.run.lines
+    n_failed = sum(entry.evaluation.status != "ok" for entry in entries)
+    found["evaluations"] = f"{len(entries):,}{f' ({n_failed:,} failed)' if n_failed else ''}"
+    if flops := sum(entry.flops or 0 for entry in entries):  # imported logs record no FLOPs
+        found["cost"] = cost(flops, sum(entry.seconds or 0 for entry in entries))
+    if (seed := summary.run.settings.seed) is not None:
+        found["seed"] = str(seed)
+    settings = summary.settings
+    if settings is None:
+        return found | {"data": "unknown (imported log)"}
+    found["data"] = describe_data(settings.input, settings.data_sha256)
+    each = " per head" if settings.objective == "hydra" else ""
+    found["population"] = f"{settings.population}{each}, {settings.n_generations} generations"
+    for name in ("fitness", "samples", "exchange", "head"):
+        if (value := getattr(settings, name)) is not None:
+            found[name] = str(value)
+    if settings.warm_start:
+        found["warm start"] = describe_settings(asdict(settings.warm_start))
+    return found
+
+
+def _is_complete(summary: RunSummary) -> bool:
+    return summary.retest is not None or summary.settings is None
+
+
+def _start(summary: RunSummary, population: str) -> tuple[float, str]:
+    """Return the value from which a population started, and what was measured."""
+    measure = summary.measures[population]
+    for entry in summary.run.lines:
+        if entry.origin == PRIMORDIAL and (worth := measure.of(entry.evaluation)) is not None:
+            return worth, "primordial genome"
+    everyone = (generation.populations.get(population, ()) for generation in summary.generations)
+    finished = ([o.worth for o in ranked if o.has_finished] for ranked in everyone)
+    return fmean(next(filter(None, finished))), "mean of the first generation"
+
+
+def _retested(retest: RetestFile | None, measure: Measure) -> Sequence[float]:
+    """Return the values of a measure in the retest, if there was one."""
+    if retest is None:
+        return ()
+    if measure.score is not None:
+        return retest.scores[measure.score].again if measure.score in retest.scores else ()
+    of_last = measure.name == LOSSES["last-doc"]
+    return (retest.last_loss if of_last else retest.val_loss).again
 
 
 def _sections(summary: RunSummary) -> Iterator[Section | None]:
@@ -41,19 +125,19 @@ def _sections(summary: RunSummary) -> Iterator[Section | None]:
     yield species.section(summary)
     if summary.settings:
         yield lineage.section(summary)
-    if summary.objective == "hydra":
+    if summary.run.settings.objective == "hydra":
         yield exchanges.section(summary)
         yield archives.section(summary)
 
 
 def _names(summary: RunSummary) -> Section | None:
     rows = [
-        [title_of(name) or organism.id, f"{organism.worth:.4f}", _listed(evaluation.samples)]
-        for name, organism in summary.champions.items()
-        if (evaluation := organism.evaluation) and evaluation.samples
+        [title_of(name) or found.id, f"{found.worth:.4f}", first_names(samples, N_NAMES)]
+        for name, found in summary.champions.items()
+        if found.evaluation and (samples := found.evaluation.samples)
     ]
     if summary.retest and (winner := summary.winner):
-        names = _listed(summary.retest.names)
+        names = first_names(summary.retest.names, N_NAMES)
         rows.append([f"winner ({winner.id})", f"{winner.worth:.4f}", names])
     if not rows:
         return None
@@ -64,7 +148,3 @@ def _names(summary: RunSummary) -> Section | None:
         "the first retest run.",
         table=Table(["champion", "fitness", "names"], rows, is_prose=True),
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(name or "''" for name in names[:N_NAMES])

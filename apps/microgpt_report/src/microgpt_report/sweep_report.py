@@ -15,8 +15,7 @@ from microgpt_evolution.sweep.scaling import Scaling
 from microgpt_report import scaling_tables, theme
 from microgpt_report.charts import scaling as scaling_chart
 from microgpt_report.charts.setting_marks import SettingMarks
-from microgpt_report.page import Report, Row, Section
-from microgpt_report.run_facts import change, cost, describe_data
+from microgpt_report.page import Report, Row, Section, change, cost, describe_data
 from microgpt_report.setting_names import describe_settings
 from microgpt_report.training_runs import labels
 
@@ -145,6 +144,5 @@ def _chart(results: Sequence[SweepResult], marks: SettingMarks, scaling: Scaling
     points = base.transform_filter(alt.datum.status == "ok").encode(y=y, shape=marks.symbol)
     layers = [points.mark_point(filled=True, size=45, opacity=0.75)]
     if not all(result.is_ok for result in results):
-        failed = base.transform_filter(alt.datum.status != "ok").mark_point(**theme.CROSS)
-        layers.append(failed.encode(y=alt.value(6)))
-    return alt.layer(*layers).properties(width=theme.WIDTH, height=theme.HEIGHT)
+        layers.append(theme.crosses(base))
+    return alt.layer(*layers)

@@ -4,35 +4,32 @@ Importing this module imports Altair. The colors are those of `look`.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import altair as alt
 from altair.typing import ChartType
 
 from microgpt_evolution.genome import GENES
 from microgpt_report import look
-from microgpt_report.evaluation_rows import KINDS
 from microgpt_report.page import Row
-from microgpt_report.run_summary import title_of
+from microgpt_report.run_summary import CONFIRM, PRIMORDIAL, title_of
 from microgpt_report.setting_names import with_name
 
 WIDTH, HEIGHT = 760, 300  # default chart size in pixels
 N_COLUMNS = 2  # number of columns in a grid with one panel per population
 SHADES = alt.SchemeParams(name="viridis", extent=[0.08, 0.92])  # excludes the low-contrast ends
-KIND_COLORS = dict(
-    zip(
-        KINDS,
-        (
-            *(look.SKY, look.BLUE, look.GREEN, look.GREY, look.PINK, look.ORANGE),
-            *(look.AMBER, look.AMBER),  # primordial, rule: no search has both
-        ),
-        strict=True,
-    )
-)
+RULE = "rule"  # the genome of `train --minutes`, with which a search with a budget begins
+# Groups of the origins of organisms, with a color each. No search has both of the last two.
+KINDS = {
+    "newcomer": (look.SKY, ("random", "immigrant", "cataclysm", "genome", "given")),
+    "mutant": (look.BLUE, ("mutant", "hyper", "grown", "tuned")),
+    "cross": (look.GREEN, ("cross", "champion")),
+    "elite": (look.GREY, ("elite", "re-eval")),
+    "migrant": (look.PINK, ("migrant",)),
+    "retest": (look.ORANGE, (CONFIRM,)),
+    PRIMORDIAL: (look.AMBER, (PRIMORDIAL,)),
+    RULE: (look.AMBER, (RULE,)),
+}
 LOG = " (log scale)"  # end of the title of each logarithmic axis
-# Marks of successful and of failed evaluations.
-POINT: dict[str, Any] = {"filled": True, "size": 38, "opacity": 0.8}
-CROSS: dict[str, Any] = {"shape": "cross", "filled": True, "size": 50, "angle": 45}
 
 # Formats of numeric tooltip fields, and titles that differ from the field name.
 TOOLTIPS: dict[str, dict[str, str]] = {
@@ -58,13 +55,26 @@ TOOLTIPS: dict[str, dict[str, str]] = {
 
 
 def of(dataset: str) -> alt.Chart:
-    """Return a chart that uses a named dataset of the page."""
-    return alt.Chart(alt.NamedData(name=dataset))
+    """Return a chart of the default size that uses a named dataset of the page."""
+    return alt.Chart(alt.NamedData(name=dataset), width=WIDTH, height=HEIGHT)
 
 
 def inline(rows: list[Row]) -> alt.Chart:
     """Return a chart with inline data."""
     return alt.Chart(alt.InlineData(values=rows))
+
+
+def points(chart: alt.Chart) -> alt.Chart:
+    """Return a chart with the marks of successful evaluations."""
+    marked: alt.Chart = chart.mark_point(filled=True, size=38, opacity=0.8)
+    return marked
+
+
+def crosses(chart: alt.Chart) -> alt.Chart:
+    """Return a chart with the marks of failed evaluations, which are at its top."""
+    failed = chart.transform_filter(alt.datum.status != "ok").encode(y=alt.value(6))
+    marked: alt.Chart = failed.mark_point(shape="cross", filled=True, size=50, angle=45)
+    return marked
 
 
 def tooltip(*names: str) -> list[alt.Tooltip]:
@@ -113,17 +123,22 @@ def color_scale(names: Sequence[str]) -> alt.Scale:
     return alt.Scale(domain=names, range=[*look.COLORS, *look.MORE_COLORS][: len(names)])
 
 
+def kind_of(origin: str) -> str:
+    """Return the group of an origin. Unknown origins from older logs are returned unchanged."""
+    return next((kind for kind, (_, origins) in KINDS.items() if origin in origins), origin)
+
+
 def kind_color(kinds: set[str]) -> alt.Color:
     """Return the color encoding of the kinds of organisms."""
     shown = [kind for kind in KINDS if kind in kinds] + sorted(kinds - KINDS.keys())
-    colors = [KIND_COLORS.get(kind, look.GREY) for kind in shown]
+    colors = [KINDS[kind][0] if kind in KINDS else look.GREY for kind in shown]
     return alt.Color("kind:N", title=None, scale=alt.Scale(domain=shown, range=colors))
 
 
-def panels(populations: Sequence[str], draw: Callable[[str, int], ChartType]) -> ChartType:
+def panels(populations: Sequence[str], draw: Callable[[str], ChartType]) -> ChartType:
     """Return the chart of one population, or a grid of charts for several populations."""
     if len(populations) == 1:
-        return draw(populations[0], WIDTH)
+        return draw(populations[0])
     width = WIDTH // N_COLUMNS - 60
-    charts = [draw(name, width).properties(title=title_of(name)) for name in populations]
+    charts = [draw(name).properties(width=width, title=title_of(name)) for name in populations]
     return alt.concat(*charts, columns=N_COLUMNS)

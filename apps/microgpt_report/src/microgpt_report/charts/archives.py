@@ -15,9 +15,8 @@ from microgpt_evolution.search.archive import (
     Archive,
 )
 from microgpt_report import look, theme
-from microgpt_report.evaluation_rows import N_NAMES
 from microgpt_report.page import Row, Section
-from microgpt_report.run_summary import RunSummary, title_of
+from microgpt_report.run_summary import RunSummary, first_names, title_of
 from microgpt_report.setting_names import describe_settings
 
 CELL = 26  # width and height of a cell in pixels
@@ -27,13 +26,11 @@ def section(summary: RunSummary) -> Section | None:
     """Return the section on archives, or None if the vocabulary size is unknown."""
     if summary.settings is None or summary.settings.vocab_size is None:
         return None
-    archives = _archives(summary, summary.settings.vocab_size)
-    maps = [
-        _map(title_of(name)).properties(
-            title=f"{title_of(name)}: {len(archive.cells)} of {N_CELLS} cells"
-        )
-        for name, archive in archives.items()
-    ]
+    archives = {name: Archive() for name in summary.measures}
+    for name, _, organism in summary.ranked_organisms():
+        n_params = organism.genome.n_params(summary.settings.vocab_size)
+        archives[name].add(organism, n_params=n_params)
+    maps = [_map(title_of(name), len(archive.cells)) for name, archive in archives.items()]
     return Section(
         "archives",
         "Archives",
@@ -42,14 +39,6 @@ def section(summary: RunSummary) -> Section | None:
         alt.concat(*maps, columns=theme.N_COLUMNS).resolve_scale(color="independent"),
         datasets={"archive": _rows(archives)},
     )
-
-
-def _archives(summary: RunSummary, vocab_size: int) -> dict[str, Archive]:
-    """Return one archive per head, filled with all organisms of the search."""
-    archives = {name: Archive() for name in summary.measures}
-    for name, _, organism in summary.ranked_organisms():
-        archives[name].add(organism, n_params=organism.genome.n_params(vocab_size))
-    return archives
 
 
 def _weights(size: int) -> str:
@@ -61,23 +50,19 @@ def _rows(archives: dict[str, Archive]) -> list[Row]:
     """Return one row per cell and head, including empty cells."""
     rows = []
     for name, archive in archives.items():
-        for size, newness in product(range(N_SIZES), range(N_NOVELTIES)):
-            organism = archive.cells.get((size, newness))
-            evaluation = organism.evaluation if organism else None
-            row = {
-                "population": title_of(name),
-                "weights": _weights(size),
-                "novelty": (LEAST_NOVELTY + newness) / 50,
-                "score": organism.worth if organism else None,
-                "id": organism.id if organism else None,
-                "genes": describe_settings(asdict(organism.genome)) if organism else None,
-                "names": ", ".join(evaluation.samples[:N_NAMES]) if evaluation else None,
-            }
+        for size, novelty in product(range(N_SIZES), range(N_NOVELTIES)):
+            row: Row = {"population": title_of(name), "weights": _weights(size)}
+            row |= {"novelty": (LEAST_NOVELTY + novelty) / 50, "id": None}
+            organism = archive.cells.get((size, novelty))
+            if organism and organism.evaluation:
+                row |= {"id": organism.id, "score": organism.worth}
+                row |= {"genes": describe_settings(asdict(organism.genome))}
+                row |= {"names": first_names(organism.evaluation.samples)}
             rows.append(row)
     return rows
 
 
-def _map(title: str) -> ChartType:
+def _map(title: str, n_cells: int) -> ChartType:
     axis = alt.Axis(format=".0%", labelAngle=0, labelOverlap=True, labelSeparation=4)
     sizes = [_weights(size) for size in reversed(range(N_SIZES))]  # size labels from top to bottom
     base = theme.of("archive").transform_filter(alt.datum.population == title)
@@ -90,4 +75,8 @@ def _map(title: str) -> ChartType:
     color = alt.Color("score:Q", title="score", scale=alt.Scale(scheme=theme.SHADES), legend=legend)
     filled = base.transform_filter("datum.id !== null").mark_rect()
     filled = filled.encode(color=color, tooltip=theme.tooltip("id", "score", "genes", "names"))
-    return alt.layer(empty, filled).properties(width=CELL * N_NOVELTIES, height=CELL * N_SIZES)
+    return alt.layer(empty, filled).properties(
+        title=f"{title}: {n_cells} of {N_CELLS} cells",
+        width=CELL * N_NOVELTIES,
+        height=CELL * N_SIZES,
+    )

@@ -74,8 +74,7 @@ def _chart(summary: RunSummary) -> ChartType:
         scale=alt.Scale(type="ordinal", domain=list(WIDTHS), range=list(WIDTHS.values())),
         legend=alt.Legend(symbolStrokeColor=look.GREY, symbolType="stroke"),
     )
-    label = f"[{', '.join(repr(title) for title in titles)}][datum.value]"
-    values = list(range(len(titles)))
+    values, label = list(range(len(titles))), f"{titles}[datum.value]"
     lanes = alt.Axis(values=values, labelExpr=label, labelFontSize=12, tickSize=0)
     scale = alt.Scale(domain=[len(titles) - 0.6, -0.4], nice=False)
     y = alt.Y("y:Q", title=None, scale=scale, axis=lanes)

@@ -29,9 +29,7 @@ def section(summary: RunSummary, evaluations: list[Row]) -> Section:
         "generations",
         "Evaluations by generation",
         caption,
-        theme.panels(
-            list(summary.measures), lambda name, width: _chart(summary, name, kinds, bands, width)
-        ),
+        theme.panels(list(summary.measures), lambda name: _chart(summary, name, kinds, bands)),
         datasets={"evaluations": evaluations, "generations": _rows(summary)},
     )
 
@@ -52,7 +50,7 @@ def _rows(summary: RunSummary) -> list[Row]:
 
 
 def _chart(
-    summary: RunSummary, name: str, kinds: set[str], bands: Sequence[StagnationStage], width: int
+    summary: RunSummary, name: str, kinds: set[str], bands: Sequence[StagnationStage]
 ) -> ChartType:
     """Return the chart of one population. The charts of all populations share a color scale."""
     first = 0 if PRIMORDIAL in kinds else 1
@@ -60,14 +58,13 @@ def _chart(
     mine = alt.datum.population == title_of(name)
     marks = theme.of("evaluations").transform_filter(mine)
     marks = marks.encode(x=x, color=theme.kind_color(kinds))
-    failed = marks.transform_filter(alt.datum.status != "ok").mark_point(**theme.CROSS)
-    layers = [failed.encode(y=alt.value(6), tooltip=theme.tooltip("id", "status"))]
+    layers = [theme.crosses(marks).encode(tooltip=theme.tooltip("id", "status"))]
     history = theme.of("generations").transform_filter(mine)
     if bands:
         layers.insert(0, _shade(history, x, bands))
     if name in summary.champions:
         y = theme.loss_axis("worth:Q", summary.measures[name].title)
-        points = marks.transform_filter(alt.datum.status == "ok").mark_point(**theme.POINT)
+        points = theme.points(marks.transform_filter(alt.datum.status == "ok"))
         mean = history.mark_line(strokeDash=[4, 3], strokeWidth=1.5, color=look.GREY)
         best = history.mark_line(strokeWidth=2, style="ink")
         layers += [
@@ -75,7 +72,7 @@ def _chart(
             mean.encode(x="generation:Q", y="mean:Q"),
             best.encode(x="generation:Q", y="best:Q"),
         ]
-    return alt.layer(*layers).properties(width=width, height=theme.HEIGHT)
+    return alt.layer(*layers)
 
 
 def _shade(history: alt.Chart, x: alt.X, bands: Sequence[StagnationStage]) -> alt.Chart:

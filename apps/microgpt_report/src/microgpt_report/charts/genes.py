@@ -1,8 +1,7 @@
 """Parallel-coordinates chart of the genes: one line per organism, colored by its ranking."""
 
-import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from math import log
 
 import altair as alt
 
@@ -14,10 +13,10 @@ from microgpt_report.run_summary import RunSummary
 from microgpt_report.setting_names import in_words
 
 HEIGHT, GENE_WIDTH = 320, 80
-LABEL: dict[str, Any] = {"align": "right", "dx": -7, "fontSize": 11, "fontWeight": "bold"}
 APART = 0.06  # equal values are spread over this fraction of the axis, with the best on top
 N_LABELS = 8  # maximum number of labels per axis; with more values, only the ends are labelled
-HAS_WORTH = "datum.overall !== null"
+
+Values = Mapping[str, Sequence[float]]  # the sorted values of each gene that varies
 
 
 def section(summary: RunSummary, done: Sequence[Row]) -> Section | None:
@@ -36,72 +35,49 @@ def section(summary: RunSummary, done: Sequence[Row]) -> Section | None:
     )
 
 
-def _labels(varying: dict[str, list[float]]) -> list[Row]:
+def _labels(varying: Values) -> list[Row]:
     """Return the axis labels: all values of a gene, or only the lowest and the highest."""
-    labels = []
-    for gene, values in varying.items():
-        low, span = _axis(values)
-        form = ".3g" if gene == "lr" else ","
-        shown = values if len(values) <= N_LABELS else [values[0], values[-1]]
-        labels += [
-            {"gene": gene, "at": (math.log(value) - low) / span, "label": f"{value:{form}}"}
-            for value in shown
-        ]
-    return labels
+    return [
+        {"gene": gene, "value": value, "label": f"{value:{'.3g' if gene == 'lr' else ','}}"}
+        for gene, values in varying.items()
+        for value in (values if len(values) <= N_LABELS else (values[0], values[-1]))
+    ]
 
 
-def _axis(values: list[float]) -> tuple[float, float]:
-    """Return the start and length of a gene's axis on a logarithmic scale."""
-    low = math.log(values[0])
-    return low, math.log(values[-1]) - low
-
-
-def _chart(summary: RunSummary, varying: dict[str, list[float]]) -> alt.HConcatChart:
+def _chart(summary: RunSummary, varying: Values) -> alt.HConcatChart:
     """Return the line chart and a strip on which a range of values can be selected."""
+    low = {gene: log(values[0]) for gene, values in varying.items()}
+    span = {gene: log(values[-1]) - low[gene] for gene, values in varying.items()}
+    at = f"(log(datum.value) - {low}[datum.gene]) / {span}[datum.gene]"  # from 0 to 1
+    apart = {gene: APART if len(values) <= N_LABELS else 0 for gene, values in varying.items()}
+    words = {gene: in_words(gene) for gene in varying}
+    axis = alt.Axis(labelAngle=-30, labelExpr=f"{words}[datum.value]", domain=False)
+    x, y = alt.X("gene:N", sort=list(varying), title=None, axis=axis), alt.Y("at:Q", axis=None)
     brush = alt.selection_interval(name="worths", encodings=["y"])
-    colors = [look.ORANGE, look.SKY, f"{look.GREY}60"]
-    scale = alt.Scale(domain=list(STANDINGS), range=colors)
+    scale = alt.Scale(domain=list(STANDINGS), range=[look.ORANGE, look.SKY, f"{look.GREY}60"])
     color = alt.Color("standing:N", title=None, scale=scale, legend=alt.Legend(symbolType="stroke"))
-    words = "{" + ", ".join(f"{gene}: '{in_words(gene)}'" for gene in varying) + "}[datum.value]"
-    axis = alt.Axis(labelAngle=-30, labelExpr=words, domain=False)
-    x = alt.X("gene:N", sort=list(varying), title=None, axis=axis)
-    opacity = alt.condition(brush, alt.value(0.6), alt.value(0.03))
-    tooltip = theme.EVALUATION_TOOLTIP
-    lines = _lines(varying).encode(x=x, color=color, opacity=opacity, tooltip=tooltip)
+    evaluations = theme.of("evaluations").transform_filter("datum.overall !== null")
+    lines = (
+        evaluations.transform_fold(list(varying), as_=["gene", "value"])
+        .transform_calculate(at=f"{at} + {apart}[datum.gene] * datum.lead")
+        .mark_line(strokeWidth=1.4)
+        .encode(x=x, y=y, detail="id:N", color=color, tooltip=theme.EVALUATION_TOOLTIP)
+        .encode(opacity=alt.condition(brush, alt.value(0.6), alt.value(0.03)))
+    )
     strip = (
-        theme.of("evaluations")
-        .transform_filter(HAS_WORTH)
-        .mark_tick(thickness=1.4, size=26)
-        .encode(
-            y=alt.Y("overall:Q", title=summary.common.title, scale=alt.Scale(zero=False)),
-            color=color,
-            opacity=alt.condition(brush, alt.value(0.8), alt.value(0.1)),
-        )
+        evaluations.mark_tick(thickness=1.4, size=26)
+        .encode(y=alt.Y("overall:Q", title=summary.common.title, scale=alt.Scale(zero=False)))
+        .encode(color=color, opacity=alt.condition(brush, alt.value(0.8), alt.value(0.1)))
         .add_params(brush)
         .properties(name="strip", width=40, height=HEIGHT)
     )
-    base = theme.of("labels").encode(x=x)
-    axes = base.transform_aggregate(low="min(at)", high="max(at)", groupby=["gene"])
+    labels = theme.of("labels").transform_calculate(at=at).encode(x=x)
+    axes = labels.transform_aggregate(low="min(at)", high="max(at)", groupby=["gene"])
     axes = axes.mark_rule(color=look.GREY).encode(y=alt.Y("low:Q", axis=None), y2="high:Q")
-    labels = base.encode(y=alt.Y("at:Q", axis=None), text="label:N")
-    halo, text = labels.mark_text(**LABEL, style="halo"), labels.mark_text(**LABEL)
-    left = alt.layer(axes, lines, halo, text).properties(width=alt.Step(GENE_WIDTH), height=HEIGHT)
+    texts = [
+        labels.mark_text(align="right", dx=-7, fontSize=11, fontWeight="bold", style=style)
+        for style in ("halo", "ink")
+    ]
+    layers = [axes, lines, *(text.encode(y=y, text="label:N") for text in texts)]
+    left = alt.layer(*layers).properties(width=alt.Step(GENE_WIDTH), height=HEIGHT)
     return alt.hconcat(left, strip)
-
-
-def _lines(varying: dict[str, list[float]]) -> alt.Chart:
-    """Return a chart with one line per evaluation. Each axis spans the values of one gene."""
-    lows = {gene: _axis(values)[0] for gene, values in varying.items()}
-    spans = {gene: _axis(values)[1] for gene, values in varying.items()}
-    apart = {gene: APART if len(values) <= N_LABELS else 0 for gene, values in varying.items()}
-    lines: alt.Chart = (
-        theme.of("evaluations")
-        .transform_filter(HAS_WORTH)
-        .transform_fold(list(varying), as_=["gene", "value"])
-        .transform_calculate(
-            at=f"(log(datum.value) - {lows}[datum.gene]) / {spans}[datum.gene]"
-            f" + {apart}[datum.gene] * datum.lead"
-        )
-        .mark_line(strokeWidth=1.4)
-    )
-    return lines.encode(y=alt.Y("at:Q", axis=None), detail="id:N")

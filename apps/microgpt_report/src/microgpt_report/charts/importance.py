@@ -8,10 +8,10 @@ such as an optimum in the middle.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import groupby
-from statistics import correlation
+from statistics import correlation, fmean
 
 import altair as alt
+import numpy as np
 from altair.typing import ChartType
 
 from microgpt_evolution.genome import GENES
@@ -55,12 +55,10 @@ def importance(gene: str, values: Sequence[float], worths: Sequence[float]) -> I
     k = len(set(groups))
     if k < 2 or n <= k + 1 or len(set(worths)) == 1:
         return None
-    ranks = _ranks(worths)
-    middle = (n + 1) / 2
-    between = 0.0
+    ranks, middle, between = _ranks(worths), (n + 1) / 2, 0.0
     for group in set(groups):
         members = [rank for rank, g in zip(ranks, groups, strict=True) if g == group]
-        between += len(members) * (sum(members) / len(members) - middle) ** 2
+        between += len(members) * (fmean(members) - middle) ** 2
     whole = sum((rank - middle) ** 2 for rank in ranks)
     h = (n - 1) * between / whole  # dividing by `whole` also corrects for ties
     return Importance(
@@ -81,13 +79,8 @@ def _groups(values: Sequence[float]) -> list[int]:
 
 def _ranks(values: Sequence[float]) -> list[float]:
     """Return the rank of each value, starting at 1; tied values get their mean rank."""
-    order = sorted(range(len(values)), key=values.__getitem__)
-    ranks, before = [0.0] * len(values), 0
-    for _, equals in groupby(order, key=values.__getitem__):
-        members = list(equals)
-        for i in members:
-            ranks[i] = before + (len(members) + 1) / 2
-        before += len(members)
+    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: list[float] = (np.cumsum(sizes) - (sizes - 1) / 2)[group].tolist()
     return ranks
 
 
@@ -123,16 +116,15 @@ def _chart(found: Sequence[Importance]) -> ChartType:
     largest = max(LEAST_RANGE, *(max(one.share, one.chance) for one in found))
     axis, scale = alt.Axis(format="%", tickCount=6), alt.Scale(domain=[0, largest])
     x = alt.X("share:Q", title="explained share of the rank variance", axis=axis, scale=scale)
-    base = theme.of("importance")
+    base = theme.of("importance").encode(y=y)
     blue, grey = alt.value(look.BLUE), alt.value(look.GREY)
     bars = base.mark_bar(height=16).encode(
         x=x,
-        y=y,
         color=alt.condition("datum.share > datum.chance", blue, grey),
         tooltip=theme.tooltip("name", "share", "chance", "correlation"),
     )
-    chance = base.mark_tick(color=look.ORANGE, thickness=2, size=22).encode(y=y, x="chance:Q")
-    words = base.mark_text(align="left", dx=8).encode(y=y, x="end:Q", text="word:N")
+    chance = base.mark_tick(color=look.ORANGE, thickness=2, size=22).encode(x="chance:Q")
+    words = base.mark_text(align="left", dx=8).encode(x="end:Q", text="word:N")
     return alt.layer(bars, chance, words).properties(
         width=theme.WIDTH - 160, height=30 * len(found)
     )

@@ -7,7 +7,6 @@ from altair.typing import ChartType
 
 from microgpt_evolution.population import Organism
 from microgpt_report import look, theme
-from microgpt_report.evaluation_rows import kind_of
 from microgpt_report.page import Row, Section
 from microgpt_report.run_summary import RunSummary, title_of
 from microgpt_report.setting_names import describe_settings
@@ -47,7 +46,7 @@ def _rows(summary: RunSummary) -> tuple[list[Row], list[Row]]:
             "x": organism.generation,
             "y": first_row[name] + min(place, N_PLACES),
             "population": title_of(name),
-            "kind": kind_of(organism.origin),
+            "kind": theme.kind_of(organism.origin),
             "origin": organism.origin,
             "worth": organism.worth if organism.has_finished else None,
             "genes": describe_settings(asdict(organism.genome)),
@@ -101,4 +100,4 @@ def _chart(summary: RunSummary, nodes: list[Row]) -> ChartType:
             .mark_text(align="right", baseline="middle", dx=-8, fontWeight="bold")
             .encode(x=alt.value(0), y=y, text="population:N")
         )
-    return tree.properties(width=theme.WIDTH, height=max(120, round(n_rows * ROW_HEIGHT)))
+    return tree.properties(height=max(120, round(n_rows * ROW_HEIGHT)))

@@ -17,11 +17,11 @@ def section(summary: RunSummary) -> Section | None:
         "pareto",
         f"{'Loss' if summary.common.is_loss else 'Score'} and number of parameters",
         "Orange line: the Pareto front. No organism with as many or fewer parameters is better.",
-        theme.panels(names, lambda name, width: _chart(summary, name, width)),
+        theme.panels(names, lambda name: _chart(summary, name)),
     )
 
 
-def _chart(summary: RunSummary, name: str, width: int) -> ChartType:
+def _chart(summary: RunSummary, name: str) -> ChartType:
     is_whole = summary.settings is not None and summary.settings.vocab_size is not None
     x = theme.log_axis(
         "params:Q", "parameters" if is_whole else "parameters without token embeddings"
@@ -33,10 +33,8 @@ def _chart(summary: RunSummary, name: str, width: int) -> ChartType:
     )
     legend = alt.Legend(format="d", tickMinStep=1)
     color = alt.Color("generation:Q", scale=alt.Scale(scheme=theme.SHADES), legend=legend)
-    points = base.mark_point(**theme.POINT).encode(color=color, tooltip=theme.EVALUATION_TOOLTIP)
+    points = theme.points(base).encode(color=color, tooltip=theme.EVALUATION_TOOLTIP)
     front = base.transform_filter("datum.on_front")
     line = front.mark_line(interpolate="step-after", color=look.ORANGE, strokeWidth=2)
     rings = front.mark_point(size=110, color=look.ORANGE, strokeWidth=1.8)
-    return alt.layer(points, line.encode(order="params:Q"), rings).properties(
-        width=width, height=theme.HEIGHT
-    )
+    return alt.layer(points, line.encode(order="params:Q"), rings)

@@ -139,6 +139,4 @@ def _last_document(both: Sequence[Row]) -> ChartType:
         for i, (what, id_) in enumerate(lowest.items())  # one evaluation may have both
     ]
     tooltip = theme.tooltip("id", "last_loss", "val_loss")
-    return alt.layer(points.encode(tooltip=tooltip), *rings).properties(
-        width=theme.WIDTH, height=theme.HEIGHT
-    )
+    return alt.layer(points.encode(tooltip=tooltip), *rings)

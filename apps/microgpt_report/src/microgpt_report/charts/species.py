@@ -63,4 +63,4 @@ def _chart(summary: RunSummary, names: list[str]) -> alt.Chart:
         y2="high:Q",
         color=alt.Color("name:N", title=title, scale=scale),
         tooltip=theme.tooltip("species", "generation", "n"),
-    ).properties(width=theme.WIDTH, height=220)
+    ).properties(height=220)

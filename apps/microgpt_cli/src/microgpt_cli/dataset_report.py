@@ -22,13 +22,14 @@ from microgpt.storage.model_directory import SavedModel
 from microgpt.training.expectation import Expectation, expected_loss
 from microgpt.training.finetune import extended_tokenizer
 from microgpt.training.fitting import Fitting
+from microgpt.training.operations import step_operations
 from microgpt.training.options import TrainOptions
 from microgpt.training.reasons import explain
+from microgpt.training.speed import operations_per_second
 from microgpt.training.time_limit import TimeLimit
 from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.progress import load_kernels
-from microgpt_cli.training_speed import TrainingSpeed, measure_speed
 from microgpt_report.setting_names import describe_settings
 
 PERCENTS = (0, 5, 25, 50, 75, 95, 99, 100)
@@ -54,14 +55,15 @@ class DatasetReport:
     """The output of `microgpt info --data`."""
 
     file: TextFile
-    report: DataReport
-    model: ModelConfig  # model used to measure the speed
-    block_size: int  # default block size of `train` for the file
-    n_characters: int | None  # length of running text; None for documents
     column: str | None
+    n_characters: int | None  # length of running text; None for documents
+    report: DataReport
+    block_size: int  # default block size of `train` for the file
     cuts: Sequence[Cut]  # documents too long for each block size, smallest block size first
-    config: TrainConfig  # training settings used to measure the speed
-    speed: TrainingSpeed
+    model: ModelConfig  # model and training settings used to measure the speed
+    config: TrainConfig
+    docs_per_s: float  # training speed with one thread, in documents or in chunks of running text
+    tokens_per_s: float
     suitability: Suitability | None
     # For a time limit or a budget: what `train` would choose and why, and the expected result.
     explanation: Sequence[str]
@@ -82,16 +84,16 @@ def analyze_file(
     saved = load_model(model_dir) if model_dir else None
     file = TextFile(data)
     docs = _read(file, column, chat=chat or (saved.tokenizer.is_chat if saved else None))
-    stream = docs if isinstance(docs, str) else None
     fitting = Fitting.of(docs, options, load_kernels=load_kernels, tell=note)
     fitted = fitting.fit(limit)
+    config, tokenizer, n_characters = fitted.choice.config, fitted.tokenizer, None
     expectation = None
     if options.has_budget and fitting.parts.validation:
         expectation = expected_loss(fitting.parts, fitted.choice.operations)
-    if stream is not None:
+    if isinstance(docs, str):
         note(f"{data} is read as running text; tokens, lengths and repeats are those of its lines")
-        docs = [line.strip() for line in stream.split("\n") if line.strip()]
-    tokenizer = fitted.tokenizer
+        n_characters = len(docs)
+        docs = [line.strip() for line in docs.split("\n") if line.strip()]
     if saved and saved.tokenizer.kind == "bpe":
         tokenizer = extended_tokenizer(saved, docs)
     report = describe(docs, tokenizer if tokenizer.kind == "bpe" else None)
@@ -99,19 +101,23 @@ def analyze_file(
     asked = block_size or (saved.model.block_size if saved else default)
     block_size = block_size or default
     model = replace(fitted.choice.model, vocab_size=tokenizer.vocab_size, block_size=block_size)
+    length = float(block_size)
+    if n_characters is None:
+        length = (report.n_tokens - report.cut(block_size).n_tokens) / report.n_docs
     load_kernels("compiled", uses=["training"])
-    starts = range(0, len(stream or ""), block_size)
-    pieces = docs if stream is None else [stream[i : i + block_size] for i in starts]
+    speed = operations_per_second(model, config, length=length)
+    docs_per_s = config.batch_size * speed / step_operations(model, config, length)
     return DatasetReport(
         file=file,
-        report=report,
-        model=model,
-        block_size=default,
-        n_characters=None if stream is None else len(stream),
         column=column,
+        n_characters=n_characters,
+        report=report,
+        block_size=default,
         cuts=_cuts(report, default, asked),
-        config=fitted.choice.config,
-        speed=measure_speed(pieces, model, tokenizer, fitted.choice.config.batch_size),
+        model=model,
+        config=config,
+        docs_per_s=docs_per_s,
+        tokens_per_s=docs_per_s * length,
         suitability=_suitability(saved, report, docs) if saved else None,
         explanation=explain(fitted) if options.has_budget else (),
         expectation=expectation,
@@ -133,7 +139,7 @@ def _read(file: TextFile, column: str | None, *, chat: bool | None) -> Sequence[
 
 def as_facts(found: DatasetReport) -> dict[str, object]:
     """Return the report as a JSON object."""
-    report, speed = found.report, found.speed
+    report = found.report
     facts: dict[str, object] = {
         "file": str(found.file.path),
         "is_chat": report.tokenizer.is_chat,
@@ -152,11 +158,12 @@ def as_facts(found: DatasetReport) -> dict[str, object]:
         "cuts": [asdict(cut) for cut in found.cuts],
         "training": {
             "model": asdict(found.model),
-            **asdict(speed),
+            "docs_per_s": found.docs_per_s,
+            "tokens_per_s": found.tokens_per_s,
             "batch_size": found.config.batch_size,
             "steps": found.config.steps,
-            "seconds_1000_steps": 1000 * found.config.batch_size / speed.docs_per_s,
-            "seconds_all_docs": report.n_tokens / speed.tokens_per_s,
+            "seconds_1000_steps": 1000 * found.config.batch_size / found.docs_per_s,
+            "seconds_all_docs": report.n_tokens / found.tokens_per_s,
         },
     }
     if found.explanation:
@@ -279,14 +286,14 @@ def _cut_table(found: DatasetReport) -> Iterator[str]:
 
 
 def _training(found: DatasetReport) -> Iterator[str]:
-    model, config, speed = found.model, found.config, found.speed
+    model, config = found.model, found.config
     settings = {name: getattr(model, name) for name in ("n_embd", "n_layer", "block_size")}
     yield f"training: {describe_settings(settings | {'batch_size': config.batch_size})}, one thread"
-    unit = "documents" if found.n_characters is None else "chunks"  # of block_size characters
-    rate = f"{speed.docs_per_s:,.0f} {unit}/s, {speed.tokens_per_s:,.0f} tokens/s"
-    seconds = config.steps * config.batch_size / speed.docs_per_s
+    unit = "documents" if found.n_characters is None else "chunks"
+    rate = f"{found.docs_per_s:,.0f} {unit}/s, {found.tokens_per_s:,.0f} tokens/s"
+    seconds = config.steps * config.batch_size / found.docs_per_s
     yield from _fact(f"{config.steps:,} steps", duration(seconds))
-    yield from _fact(f"all {unit}", duration(found.report.n_tokens / speed.tokens_per_s))
+    yield from _fact(f"all {unit}", duration(found.report.n_tokens / found.tokens_per_s))
     yield from _fact("on this computer", rate)
 
 

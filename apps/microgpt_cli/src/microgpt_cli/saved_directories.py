@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from microgpt.model_config import ModelConfig, count_params
 from microgpt.printable import printable
 
 Kind = Literal["model", "training", "search", "sweep", "run"]
+Facts = dict[str, Any]  # the content of a JSON file, of which every part may be missing or wrong
 MODEL, STATE, RUN = "meta.json", "train_state.json", "run.json"
 EVALUATIONS, GENOME = "evaluations.jsonl", "genome.json"
 # Files that identify a model or run directory even if the JSON metadata is unreadable.
@@ -68,20 +69,23 @@ def find_saved(top: Path, on_error: Callable[[OSError], None]) -> Iterator[Saved
 
 def saved_in(directory: Path) -> Iterator[Saved]:
     """Yield the models and runs in a directory, but not in subdirectories."""
-    for name, describe in ((MODEL, _model), (STATE, _training), (RUN, _run)):
+    kinds: tuple[tuple[str, Kind, Callable[[Saved, Facts], Saved | None]], ...] = (
+        (MODEL, "model", _model),
+        (STATE, "training", _training),
+        (RUN, "run", _run),
+    )
+    for name, kind, describe in kinds:
         path = committed_path(directory, name)
+        saved = Saved(str(directory), kind, _modified(path))
         try:
-            modified = os.stat(path).st_mtime
-            found = json.loads(read_regular_file(path, MAX_BYTES))
-            if saved := describe(directory, found, modified):
-                yield saved
+            if found := describe(saved, json.loads(read_regular_file(path, MAX_BYTES))):
+                yield found
         except FileNotFoundError:
             continue
         except (OSError, *DAMAGES) as error:
             if _has_contents(directory, name):
                 problem = error.strerror if isinstance(error, OSError) else "damaged"
-                kind: Kind = "model" if name == MODEL else "training" if name == STATE else "run"
-                yield Saved(str(directory), kind, _modified(path), problem=f"{name}: {problem}")
+                yield replace(saved, problem=f"{name}: {problem}")
 
 
 def age(seconds: float) -> str:
@@ -124,19 +128,17 @@ def _modified(path: Path) -> float:
         return 0.0
 
 
-def _n_params(model: dict[str, Any]) -> int:
+def _n_params(model: Facts) -> int:
     names = (*SHAPE, *(name for name in OPTIONAL if name in model))
     return count_params(ModelConfig(**{name: model[name] for name in names}))
 
 
-def _model(directory: Path, meta: dict[str, Any], modified: float) -> Saved | None:
-    if not (_is_ours(meta) or _has_contents(directory, MODEL)):
+def _model(saved: Saved, meta: Facts) -> Saved | None:
+    if not (_is_ours(meta) or _has_contents(Path(saved.path), MODEL)):
         return None  # a checkpoint of another program
     training = meta.get("training", {})
-    return Saved(
-        str(directory),
-        "model",
-        modified,
+    return replace(
+        saved,
         num_params=_n_params(meta),
         steps=_int(training.get("steps")),
         loss=_number(training.get("train_loss")),
@@ -145,37 +147,33 @@ def _model(directory: Path, meta: dict[str, Any], modified: float) -> Saved | No
     )
 
 
-def _training(directory: Path, state: dict[str, Any], modified: float) -> Saved | None:
+def _training(saved: Saved, state: Facts) -> Saved | None:
     if state["status"] == "ended":
         return None  # `_model` lists the finished model
-    best = state.get("best") or {}
-    return Saved(
-        str(directory),
-        "training",
-        modified,
+    return replace(
+        saved,
         num_params=_n_params(state["model"]),
         steps=_int(state["step"]),
         steps_planned=_int(state["config"]["steps"]),
         loss=_number(state.get("train_loss")),
-        val_loss=_number(best.get("val_loss")),
+        val_loss=_number((state.get("best") or {}).get("val_loss")),
         contamination=bounds_of(state, "validation"),
     )
 
 
-def _run(directory: Path, run: dict[str, Any], modified: float) -> Saved | None:
+def _run(saved: Saved, run: Facts) -> Saved | None:
     if not (isinstance(run.get("version"), int) and _is_ours(run)):
         return None  # another program wrote this run.json
-    genome = _read_genome(directory)
-    loss = genome.get("loss", genome.get("score"))
-    evaluations, n_evaluations = directory / EVALUATIONS, 0
+    evaluations, genome = Path(saved.path) / EVALUATIONS, _read_genome(Path(saved.path) / GENOME)
+    n_evaluations = 0
     with suppress(OSError):  # the file may be missing after an interrupted removal
         n_evaluations = read_regular_file(evaluations, MAX_BYTES).count(b"\n")
-    return Saved(
-        str(directory),
-        "sweep" if "sweep" in run["settings"] else "search",
-        max(modified, _modified(evaluations)),
+    return replace(
+        saved,
+        kind="sweep" if "sweep" in run["settings"] else "search",
+        modified=max(saved.modified, _modified(evaluations)),
         evaluations=n_evaluations,
-        loss=_number(loss),
+        loss=_number(genome.get("loss", genome.get("score"))),
         val_loss=_number(genome.get("val_loss")),
         per="character" if "budget" in run["settings"] else "token",
     )
@@ -185,21 +183,21 @@ def _has_contents(directory: Path, name: str) -> bool:
     return any(os.path.lexists(committed_path(directory, file)) for file in CONTENTS[name])
 
 
-def _is_ours(facts: dict[str, Any]) -> bool:
+def _is_ours(facts: Facts) -> bool:
     return str(facts.get("created_by")).startswith(WRITER)
 
 
-def _read_genome(directory: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(read_regular_file(directory / GENOME, MAX_BYTES))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+def _read_genome(path: Path) -> Facts:
+    with suppress(OSError, ValueError, RecursionError):
+        found = json.loads(read_regular_file(path, MAX_BYTES))
+        return found if isinstance(found, dict) else {}
+    return {}
 
 
 def _number(value: object) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and math.isfinite(value) else None  # type: ignore[arg-type]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None
 
 
 def _int(value: object) -> int | None:

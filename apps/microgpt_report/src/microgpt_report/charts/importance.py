@@ -6,12 +6,12 @@ the groups explain, minus the share expected by chance. The test detects any for
 such as an optimum in the middle.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import correlation, fmean
 
 import altair as alt
-import numpy as np
 from altair.typing import ChartType
 
 from microgpt_evolution.genome import GENES
@@ -79,9 +79,8 @@ def _groups(values: Sequence[float]) -> list[int]:
 
 def _ranks(values: Sequence[float]) -> list[float]:
     """Return the rank of each value, starting at 1; tied values get their mean rank."""
-    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: list[float] = (np.cumsum(sizes) - (sizes - 1) / 2)[group].tolist()
-    return ranks
+    in_order = sorted(values)
+    return [(bisect_left(in_order, v) + bisect_right(in_order, v) + 1) / 2 for v in values]
 
 
 def section(summary: RunSummary, done: Sequence[Row]) -> Section | None:

@@ -33,11 +33,10 @@ def comparison_report(summaries: Sequence[RunSummary]) -> Report:
 def best_of(summaries: Sequence[RunSummary]) -> RunSummary | None:
     """Return the search with the best winner; None if their measures differ or one has none."""
     measures = {measure for summary in summaries for measure in summary.measures.values()}
-    found = [(summary.winner.worth, summary) for summary in summaries if summary.winner]
+    found = [(summary.winner.fitness, summary) for summary in summaries if summary.winner]
     if len(measures) > 1 or len(found) < len(summaries):
         return None
-    best = min if summaries[0].common.is_loss else max
-    return best(found, key=itemgetter(0))[1]
+    return min(found, key=itemgetter(0))[1]
 
 
 def _headline(summaries: Sequence[RunSummary]) -> str:
@@ -66,29 +65,27 @@ def _check_data(summaries: Sequence[RunSummary]) -> str:
 
 def _rows(summary: RunSummary) -> list[Row]:
     """Return one row per evaluation, in order, with the best value and the total FLOPs so far."""
-    measure = summary.common
+    measure, rows = summary.common, list[Row]()
     front = summary.pareto_front if len(summary.measures) == 1 else set()
-    rows: list[Row] = []
-    best: float | None = None
-    flops = 0
+    better, best, flops = min if measure.is_loss else max, None, 0
     for n, entry in enumerate(summary.run.lines, start=1):
         worth = measure.of(entry.evaluation)
         flops += entry.flops or 0
         if worth is not None and entry.origin != CONFIRM:
-            better = min if measure.is_loss else max
             best = worth if best is None else better(best, worth)
-        row = {
-            "run": summary.name,
-            "measure": measure.name,
-            "n": n,
-            "id": entry.id,
-            "worth": worth,
-            "best": best,
-            "spent": flops,
-            "params": summary.n_params(entry.genome),
-            "on_front": entry.id in front,
-        }
-        rows.append(row)
+        rows.append(
+            {
+                "run": summary.name,
+                "measure": measure.name,
+                "n": n,
+                "id": entry.id,
+                "worth": worth,
+                "best": best,
+                "spent": flops,
+                "params": summary.n_params(entry.genome),
+                "on_front": entry.id in front,
+            }
+        )
     return rows
 
 
@@ -123,13 +120,14 @@ def _charts(summaries: Sequence[RunSummary]) -> Iterator[Section]:
         alike = [summary for summary in summaries if summary.common == measure]
         scale = theme.color_scale([summary.name for summary in alike])
         legend = alt.Legend(symbolType="stroke")
-        color = alt.Color("run:N", title=None, scale=scale, legend=legend)
+        base = theme.of("evaluations").transform_filter(alt.datum.measure == measure.name)
+        base = base.encode(color=alt.Color("run:N", title=None, scale=scale, legend=legend))
         has_flops = any(entry.flops for summary in alike for entry in summary.run.lines)
         yield Section(
             f"progress{i or ''}",
             f"Progress: {measure.name}",
             f"One mark per evaluation; {measure.better} is better. Line: best so far.",
-            _progress(measure, color, has_flops=has_flops),
+            _progress(base, measure, has_flops=has_flops),
         )
         if all(len(summary.measures) > 1 for summary in alike):
             continue  # each head has a separate Pareto front
@@ -138,37 +136,29 @@ def _charts(summaries: Sequence[RunSummary]) -> Iterator[Section]:
             f"Pareto fronts: {measure.name} and number of parameters",
             "For each run, the organisms that no smaller organism beats. Token embeddings are not "
             "counted in runs that do not record the vocabulary size, such as imported logs.",
-            _fronts(measure, color),
+            _fronts(base, measure),
         )
 
 
-def _progress(measure: Measure, color: alt.Color, *, has_flops: bool) -> alt.VConcatChart:
+def _progress(base: alt.Chart, measure: Measure, *, has_flops: bool) -> ChartType:
     """Return charts of the best value so far over evaluations and, if known, over FLOPs."""
-    grid = alt.Axis(grid=False)
-    fields = {"n": alt.X("n:Q", title="evaluations", scale=alt.Scale(nice=False), axis=grid)}
-    if has_flops:  # imported logs record no FLOPs
-        fields["spent"] = theme.log_axis("spent:Q", "operations so far", padding=0)
-    panels = []
-    for field, x in fields.items():
-        base = theme.of("evaluations").encode(x=x, color=color)
-        base = base.transform_filter(f"datum.measure == {measure.name!r} && datum.{field} > 0")
-        line = base.mark_line(interpolate="step-after", strokeWidth=2)
-        layers = [line.encode(y=theme.loss_axis("best:Q", measure.title))]
-        if field == "n":
-            points = base.transform_filter("datum.worth !== null")
-            points = points.mark_point(filled=True, size=16, opacity=0.35)
-            y, tooltip = theme.loss_axis("worth:Q", measure.title), ("run", "id", "worth")
-            layers.insert(0, points.encode(y=y, tooltip=theme.tooltip(*tooltip)))
-        panels.append(alt.layer(*layers).properties(height=260))
-    return alt.vconcat(*panels)
-
-
-def _fronts(measure: Measure, color: alt.Color) -> ChartType:
-    base = theme.of("evaluations").transform_filter(
-        (alt.datum.measure == measure.name) & (alt.datum.on_front)
+    line = base.mark_line(interpolate="step-after", strokeWidth=2)
+    line = line.encode(y=theme.loss_axis("best:Q", measure.title))
+    points = base.transform_filter("datum.worth !== null")
+    points = points.mark_point(filled=True, size=16, opacity=0.35).encode(
+        y=theme.loss_axis("worth:Q", measure.title), tooltip=theme.tooltip("run", "id", "worth")
     )
+    n = alt.X("n:Q", title="evaluations", scale=alt.Scale(nice=False), axis=alt.Axis(grid=False))
+    panels = [alt.layer(points.encode(x=n), line.encode(x=n))]
+    if has_flops:  # imported logs record no FLOPs
+        spent = theme.log_axis("spent:Q", "operations so far", padding=0)
+        panels.append(alt.layer(line.transform_filter("datum.spent > 0").encode(x=spent)))
+    return alt.vconcat(*(panel.properties(height=260) for panel in panels))
+
+
+def _fronts(base: alt.Chart, measure: Measure) -> ChartType:
     x, y = theme.log_axis("params:Q", "parameters"), theme.loss_axis("worth:Q", measure.title)
-    base = base.encode(x=x, y=y, color=color)
+    base = base.transform_filter("datum.on_front").encode(x=x, y=y)
     line = base.mark_line(interpolate="step-after", strokeWidth=2).encode(order="params:Q")
     points = base.mark_point(filled=True, size=45, opacity=1).encode(
         tooltip=theme.tooltip("run", "id", "worth", "params")

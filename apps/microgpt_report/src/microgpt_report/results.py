@@ -1,23 +1,20 @@
 """Charts and notebook views of results: `result.plot()`, and the display in Jupyter."""
 
-import html
 from base64 import b64encode
 from collections.abc import Iterable
-from functools import singledispatch
 from typing import Any
 
 import altair as alt
 
 from microgpt.errors import MicrogptError
 from microgpt.inference import InferenceGpt
-from microgpt.printable import printable
 from microgpt.state import TrainResult
 from microgpt_evolution.search.evolve import EvolutionResult
 from microgpt_evolution.sweep.scaling import Scaling
-from microgpt_report.charts import generations, loss_curves
+from microgpt_report.charts import evaluations, loss_curves
 from microgpt_report.charts import scaling as scaling_chart
-from microgpt_report.evaluation_rows import evaluation_rows
 from microgpt_report.look import PNG_SCALE, file_config, picture
+from microgpt_report.page import escaped
 from microgpt_report.run_summary import summarise
 from microgpt_report.training_runs import training_run_of
 
@@ -30,27 +27,17 @@ def chart(result: object) -> alt.TopLevelMixin:
     return configured
 
 
-@singledispatch
 def _chart(result: object) -> Any:
-    raise MicrogptError(f"a {type(result).__name__} cannot be plotted")
-
-
-@_chart.register
-def _(result: TrainResult) -> Any:
-    return loss_curves.draw([training_run_of(result)])
-
-
-@_chart.register
-def _(result: EvolutionResult) -> Any:
+    if isinstance(result, TrainResult):
+        return loss_curves.draw([training_run_of(result)])
+    if isinstance(result, Scaling):
+        return scaling_chart.draw(result)
+    if not isinstance(result, EvolutionResult):
+        raise MicrogptError(f"a {type(result).__name__} cannot be plotted")
     summary = summarise(result.run, "search")
-    section = generations.section(summary, evaluation_rows(summary))
+    section = evaluations.by_generation(summary, evaluations.evaluation_rows(summary))
     assert section.chart
     return section.chart.properties(datasets=dict(section.datasets), title=section.title)
-
-
-@_chart.register
-def _(result: Scaling) -> Any:
-    return scaling_chart.draw(result)
 
 
 def as_html(result: object) -> str:
@@ -58,9 +45,9 @@ def as_html(result: object) -> str:
     png = picture(_chart(result).to_dict(), "png")
     width = int.from_bytes(png[16:20]) // PNG_SCALE  # a PNG header stores the width at byte 16
     image = b64encode(png).decode()
-    samples = "".join(f"<li>{_text(sample)}</li>" for sample in _samples(result))
+    samples = "".join(f"<li>{escaped(sample)}</li>" for sample in _samples(result))
     return (
-        f"<p>{_text(repr(result))}</p>"
+        f"<p>{escaped(repr(result))}</p>"
         f'<img alt="chart" width="{width}" src="data:image/png;base64,{image}">'
         f'<ol style="white-space: pre-wrap">{samples}</ol>'
     )
@@ -75,7 +62,3 @@ def _samples(result: object) -> Iterable[str]:
     model = InferenceGpt(result, engine=result.plan.engine)
     limit = MAX_TOKENS if result.model.block_size > MAX_TOKENS else None
     return model.generate(N_SAMPLES, max_tokens=limit, rng=result.rng())  # same seed as in `train`
-
-
-def _text(text: str) -> str:
-    return "\n".join(html.escape(printable(line, len(line))) for line in text.split("\n"))

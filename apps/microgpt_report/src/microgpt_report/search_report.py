@@ -7,17 +7,14 @@ from statistics import fmean
 from microgpt.amounts import duration
 from microgpt_evolution.search.retest_file import RetestFile
 from microgpt_report.charts import (
-    archives,
-    exchanges,
-    generations,
+    evaluations,
     genes,
+    hydra,
     importance,
     lineage,
-    pareto,
     retest,
     species,
 )
-from microgpt_report.evaluation_rows import evaluation_rows
 from microgpt_report.page import Report, Section, Table, change, cost, describe_data
 from microgpt_report.run_summary import (
     LOSSES,
@@ -114,20 +111,22 @@ def _retested(retest: RetestFile | None, measure: Measure) -> Sequence[float]:
 
 
 def _sections(summary: RunSummary) -> Iterator[Section | None]:
-    evaluations = evaluation_rows(summary)
-    done = [row for row in evaluations if row["overall"] is not None]
-    yield generations.section(summary, evaluations)
-    yield from retest.sections(summary, evaluations)
+    rows = evaluations.evaluation_rows(summary)
+    done = [row for row in rows if row["overall"] is not None]
+    yield evaluations.by_generation(summary, rows)
+    yield retest.winner(summary)
+    yield retest.finalists(summary)
+    yield evaluations.by_both_losses(rows)
     yield _names(summary)
-    yield pareto.section(summary)
+    yield evaluations.by_size(summary)
     yield genes.section(summary, done)
     yield importance.section(summary, done)
     yield species.section(summary)
     if summary.settings:
         yield lineage.section(summary)
     if summary.run.settings.objective == "hydra":
-        yield exchanges.section(summary)
-        yield archives.section(summary)
+        yield hydra.exchanges(summary)
+        yield hydra.archives(summary)
 
 
 def _names(summary: RunSummary) -> Section | None:

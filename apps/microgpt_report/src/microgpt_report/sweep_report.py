@@ -5,7 +5,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import altair as alt
-from altair.typing import ChartType
 
 from microgpt.amounts import count, duration
 from microgpt_evolution.errors import RunError
@@ -33,8 +32,13 @@ def sweep_report(directories: Sequence[Path]) -> Report:
     if not results:
         raise RunError(f"{directories[0]} has no results yet; try again later")
     scaling = Scaling.of(results)
-    sections = [_trainings(results, scaling)]
+    headline, sections = "No training run has finished", [_trainings(results, scaling)]
     if scaling.cells:
+        losses = [cell.val_loss.value for cell in scaling.cells]
+        lowest = change(max(losses), min(losses)) if losses[1:] else f"{losses[0]:.4f}"
+        took = duration(sum(result.seconds for result in results))
+        how = f"{count(len(losses), 'configuration')} in {took} of training"
+        headline = f"Held-out loss {lowest}, {how}"
         chart = Section(
             "scaling",
             "Scaling of the loss",
@@ -48,20 +52,8 @@ def sweep_report(directories: Sequence[Path]) -> Report:
             text="\n".join(scaling_tables.as_text(scaling)),
         )
         sections += [chart, tables]
-    names = " and ".join(labels(directories))
-    facts = _facts([s for s, _ in sweeps], results, scaling)
-    return Report(_headline(results, scaling), f"Sweep: {names}", facts, sections)
-
-
-def _headline(results: Sequence[SweepResult], scaling: Scaling) -> str:
-    """Return the range of the losses, and the number of configurations."""
-    if not scaling.cells:
-        return "No training run has finished"
-    losses = [cell.val_loss.value for cell in scaling.cells]
-    took = duration(sum(result.seconds for result in results))
-    n = len(losses)
-    found = f"{max(losses):.4f}" if n == 1 else change(max(losses), min(losses))
-    return f"Held-out loss {found}, {count(n, 'configuration')} in {took} of training"
+    facts = _facts([settings for settings, _ in sweeps], results, scaling)
+    return Report(headline, f"Sweep: {' and '.join(labels(directories))}", facts, sections)
 
 
 def _facts(
@@ -87,21 +79,37 @@ def _facts(
 
 
 def _trainings(results: Sequence[SweepResult], scaling: Scaling) -> Section:
-    by_size = sorted(results, key=lambda result: result.n_params)
-    marks = SettingMarks([result.config for result in by_size])
+    """Return the section with a mark per training run."""
+    marks = SettingMarks([r.config for r in sorted(results, key=lambda r: r.n_params)])
     places = {cell.config: scaling.place(cell) for cell in scaling.cells}
-    after = len(places) + 1  # of configurations without a finished run
-    rows = [
-        _row(result) | marks.row(result.config) | {"place": places.get(result.config, after)}
+    rows: list[Row] = [
+        {
+            "status": result.status,
+            "reason": result.reason,
+            "seed": result.seed,
+            "loss": result.val_loss,
+            "last_loss": result.last_loss,
+            "params": result.n_params,
+            "flops": result.flops,
+            **asdict(result.config),
+            **marks.row(result.config),
+            "place": places.get(result.config, len(places) + 1),  # the last if none has finished
+        }
         for result in results
     ]
-    return Section(
-        "trainings",
-        "Training runs",
-        _caption(results, marks, scaling),
-        _chart(results, marks, scaling),
-        datasets={"evaluations": rows},
+    x = theme.log_axis("flops:Q", "floating-point operations per training run")
+    base = theme.of("evaluations").encode(
+        x=theme.places_axis("place:O") if scaling.has_one_cost else x,
+        color=marks.color,
+        tooltip=theme.tooltip(*SETTINGS, "seed", "params", "loss", "last_loss", "reason"),
     )
+    y = theme.loss_axis("loss:Q", "held-out loss, nats per token", padding=10)
+    points = base.transform_filter(alt.datum.status == "ok").encode(y=y, shape=marks.symbol)
+    layers = [points.mark_point(filled=True, size=45, opacity=0.75)]
+    if not all(result.is_ok for result in results):
+        layers.append(theme.crosses(base))
+    caption, chart = _caption(results, marks, scaling), alt.layer(*layers)
+    return Section("trainings", "Training runs", caption, chart, datasets={"evaluations": rows})
 
 
 def _caption(results: Sequence[SweepResult], marks: SettingMarks, scaling: Scaling) -> str:
@@ -118,31 +126,3 @@ def _caption(results: Sequence[SweepResult], marks: SettingMarks, scaling: Scali
     if not all(result.is_ok for result in results):
         found.append("Crosses at the top: failed runs.")
     return " ".join(["One mark per training run.", *found])
-
-
-def _row(result: SweepResult) -> Row:
-    return {
-        "status": result.status,
-        "reason": result.reason,
-        "seed": result.seed,
-        "loss": result.val_loss,
-        "last_loss": result.last_loss,
-        "params": result.n_params,
-        "flops": result.flops,
-        **asdict(result.config),
-    }
-
-
-def _chart(results: Sequence[SweepResult], marks: SettingMarks, scaling: Scaling) -> ChartType:
-    x = theme.log_axis("flops:Q", "floating-point operations per training run")
-    base = theme.of("evaluations").encode(
-        x=theme.places_axis("place:O") if scaling.has_one_cost else x,
-        color=marks.color,
-        tooltip=theme.tooltip(*SETTINGS, "seed", "params", "loss", "last_loss", "reason"),
-    )
-    y = theme.loss_axis("loss:Q", "held-out loss, nats per token", padding=10)
-    points = base.transform_filter(alt.datum.status == "ok").encode(y=y, shape=marks.symbol)
-    layers = [points.mark_point(filled=True, size=45, opacity=0.75)]
-    if not all(result.is_ok for result in results):
-        layers.append(theme.crosses(base))
-    return alt.layer(*layers)

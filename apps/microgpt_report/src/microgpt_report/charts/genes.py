@@ -7,7 +7,7 @@ import altair as alt
 
 from microgpt_evolution.genome import GENES
 from microgpt_report import look, theme
-from microgpt_report.evaluation_rows import STANDINGS
+from microgpt_report.charts.evaluations import STANDINGS
 from microgpt_report.page import Row, Section
 from microgpt_report.run_summary import RunSummary
 from microgpt_report.setting_names import in_words
@@ -49,27 +49,29 @@ def _chart(summary: RunSummary, varying: Values) -> alt.HConcatChart:
     low = {gene: log(values[0]) for gene, values in varying.items()}
     span = {gene: log(values[-1]) - low[gene] for gene, values in varying.items()}
     at = f"(log(datum.value) - {low}[datum.gene]) / {span}[datum.gene]"  # from 0 to 1
-    apart = {gene: APART if len(values) <= N_LABELS else 0 for gene, values in varying.items()}
     words = {gene: in_words(gene) for gene in varying}
     axis = alt.Axis(labelAngle=-30, labelExpr=f"{words}[datum.value]", domain=False)
-    x, y = alt.X("gene:N", sort=list(varying), title=None, axis=axis), alt.Y("at:Q", axis=None)
-    brush = alt.selection_interval(name="worths", encodings=["y"])
+    x = alt.X("gene:N", sort=list(varying), title=None, axis=axis)
+    y = alt.Y("at:Q", axis=None)
     scale = alt.Scale(domain=list(STANDINGS), range=[look.ORANGE, look.SKY, f"{look.GREY}60"])
     color = alt.Color("standing:N", title=None, scale=scale, legend=alt.Legend(symbolType="stroke"))
+    brush = alt.selection_interval(name="worths", encodings=["y"])
+
     evaluations = theme.of("evaluations").transform_filter("datum.overall !== null")
-    lines = (
-        evaluations.transform_fold(list(varying), as_=["gene", "value"])
-        .transform_calculate(at=f"{at} + {apart}[datum.gene] * datum.lead")
-        .mark_line(strokeWidth=1.4)
-        .encode(x=x, y=y, detail="id:N", color=color, tooltip=theme.EVALUATION_TOOLTIP)
-        .encode(opacity=alt.condition(brush, alt.value(0.6), alt.value(0.03)))
-    )
     strip = (
         evaluations.mark_tick(thickness=1.4, size=26)
         .encode(y=alt.Y("overall:Q", title=summary.common.title, scale=alt.Scale(zero=False)))
         .encode(color=color, opacity=alt.condition(brush, alt.value(0.8), alt.value(0.1)))
         .add_params(brush)
         .properties(name="strip", width=40, height=HEIGHT)
+    )
+    apart = {gene: APART if len(values) <= N_LABELS else 0 for gene, values in varying.items()}
+    lines = (
+        evaluations.transform_fold(list(varying), as_=["gene", "value"])
+        .transform_calculate(at=f"{at} + {apart}[datum.gene] * datum.lead")
+        .mark_line(strokeWidth=1.4)
+        .encode(x=x, y=y, detail="id:N", color=color, tooltip=theme.EVALUATION_TOOLTIP)
+        .encode(opacity=alt.condition(brush, alt.value(0.6), alt.value(0.03)))
     )
     labels = theme.of("labels").transform_calculate(at=at).encode(x=x)
     axes = labels.transform_aggregate(low="min(at)", high="max(at)", groupby=["gene"])

@@ -1,14 +1,10 @@
-"""Charts and table of the retest, in which the best organisms are retrained with fresh seeds."""
+"""Table and charts of the retest, in which the best organisms are retrained with fresh seeds."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from operator import itemgetter
 from statistics import fmean
 
 import altair as alt
-from altair.typing import ChartType
 
-from microgpt_evolution.search.retest_file import RetestFile
 from microgpt_evolution.sweep.scaling import Mean
 from microgpt_report import look, theme
 from microgpt_report.page import Row, Section, Table
@@ -18,33 +14,11 @@ from microgpt_report.setting_names import describe_settings
 SEARCH, RETEST, MEAN = KINDS = ("search", "retest", "mean")
 
 
-def sections(summary: RunSummary, evaluations: Sequence[Row]) -> Iterator[Section]:
-    """Yield the sections on the retest and on the loss of the last document."""
-    if summary.retest:
-        yield _winner(summary.retest)
-    if rows := _rows(summary):
-        yield Section(
-            "finalists",
-            "Finalists retested with fresh seeds",
-            "Circle: value in the search. Triangle: retest with a fresh seed. Dash: mean of these "
-            "values, used to choose the winner.",
-            _finalists(summary, rows),
-            datasets={"finalists": rows},
-        )
-    both = [
-        row for row in evaluations if row["last_loss"] is not None and row["val_loss"] is not None
-    ]
-    if len(both) > 2:
-        yield Section(
-            "last_document",
-            "Loss of the last document against held-out loss",
-            "One point per evaluation. If the loss of the last document were a good measure of a "
-            "model, the two losses would be correlated.",
-            _last_document(both),
-        )
-
-
-def _winner(retest: RetestFile) -> Section:
+def winner(summary: RunSummary) -> Section | None:
+    """Return the section with the measurements of the winner; None if there was no retest."""
+    retest = summary.retest
+    if retest is None:
+        return None
     measured = {
         "loss of the last document": retest.last_loss,
         "held-out loss": retest.val_loss,
@@ -54,13 +28,9 @@ def _winner(retest: RetestFile) -> Section:
     rows = []
     for name, measures in measured.items():
         again = Mean.of(measures.again) if measures.again else None
-        cells = [
-            "–" if measures.found is None else f"{measures.found:.4f}",
-            "–" if again is None else f"{again.value:.4f}",
-            "–" if again is None or again.half_width is None else f"± {again.half_width:.4f}",
-            str(len(measures.again)),
-        ]
-        rows.append([name, *cells])
+        mean, half_width = (again.value, again.half_width) if again else (None, None)
+        cells = [_cell(measures.found), _cell(mean), _cell(half_width, "± ")]
+        rows.append([name, *cells, str(len(measures.again))])
     return Section(
         "retest",
         "Winner: search and retest",
@@ -68,6 +38,32 @@ def _winner(retest: RetestFile) -> Section:
         "confidence interval. The test documents were not used in the search. Losses are in nats "
         "per token.",
         table=Table(["", "search", "retest", "95 % interval", "seeds"], rows),
+    )
+
+
+def _cell(number: float | None, sign: str = "") -> str:
+    return "–" if number is None else f"{sign}{number:.4f}"
+
+
+def finalists(summary: RunSummary) -> Section | None:
+    """Return the section on the retested organisms; None if there was no retest."""
+    rows = _rows(summary)
+    if not rows:
+        return None
+    means = {row["id"]: row["worth"] for row in rows if row["what"] == MEAN}
+    charts = []
+    for name, measure in summary.measures.items():
+        ids = list(dict.fromkeys(r["id"] for r in rows if r["population"] == title_of(name)))
+        if ids:
+            ids.sort(key=means.__getitem__, reverse=not measure.is_loss)
+            charts.append(_finalists(title_of(name), measure, ids))
+    return Section(
+        "finalists",
+        "Finalists retested with fresh seeds",
+        "Circle: value in the search. Triangle: retest with a fresh seed. Dash: mean of these "
+        "values, used to choose the winner.",
+        alt.vconcat(*charts),
+        datasets={"finalists": rows},
     )
 
 
@@ -92,18 +88,7 @@ def _rows(summary: RunSummary) -> list[Row]:
     return rows
 
 
-def _finalists(summary: RunSummary, rows: Sequence[Row]) -> alt.VConcatChart:
-    means = {row["id"]: row["worth"] for row in rows if row["what"] == MEAN}
-    charts = []
-    for name, measure in summary.measures.items():
-        ids = list(dict.fromkeys(r["id"] for r in rows if r["population"] == title_of(name)))
-        if ids:
-            ids.sort(key=means.__getitem__, reverse=not measure.is_loss)
-            charts.append(_finalists_of(title_of(name), measure, ids))
-    return alt.vconcat(*charts)
-
-
-def _finalists_of(title: str, measure: Measure, ids: list[str]) -> alt.Chart:
+def _finalists(title: str, measure: Measure, ids: list[str]) -> alt.Chart:
     """Return the chart of one population, with one row per retested organism."""
     x = alt.X("worth:Q", title=measure.title, scale=alt.Scale(zero=False, padding=12))
     shapes = alt.Scale(domain=KINDS, range=["circle", "triangle-up", "stroke"])
@@ -117,26 +102,3 @@ def _finalists_of(title: str, measure: Measure, ids: list[str]) -> alt.Chart:
         color=alt.Color("what:N", title=None, scale=colors),
         tooltip=theme.tooltip("id", "what", "worth", "genes"),
     ).properties(width=theme.WIDTH - 80, height=34 * len(ids))
-
-
-def _last_document(both: Sequence[Row]) -> ChartType:
-    has_both = "datum.last_loss !== null && datum.val_loss !== null && datum.status == 'ok'"
-    scale = alt.Scale(zero=False, padding=8)
-    base = theme.of("evaluations").transform_filter(has_both)
-    base = base.encode(
-        x=alt.X("last_loss:Q", title="loss of the last document, nats per token", scale=scale),
-        y=alt.Y("val_loss:Q", title="held-out loss, nats per token", scale=scale),
-    )
-    points = base.mark_point(filled=True, size=38, opacity=0.6, color=look.GREY)
-    lowest = {
-        "lowest loss of the last document": min(both, key=itemgetter("last_loss"))["id"],
-        "lowest held-out loss": min(both, key=itemgetter("val_loss"))["id"],
-    }
-    rings = [
-        base.transform_filter(alt.datum.id == id_)
-        .mark_point(size=120 + 130 * i, strokeWidth=2.2, opacity=1)
-        .encode(color=alt.datum(what, title=None, scale=theme.color_scale([*lowest])))
-        for i, (what, id_) in enumerate(lowest.items())  # one evaluation may have both
-    ]
-    tooltip = theme.tooltip("id", "last_loss", "val_loss")
-    return alt.layer(points.encode(tooltip=tooltip), *rings)

@@ -1,0 +1,203 @@
+"""Dataset of the evaluations of a search, and charts by generation, size and kind of loss."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from operator import itemgetter
+from statistics import fmean
+
+import altair as alt
+from altair.typing import ChartType
+
+from microgpt_evolution.population import Organism
+from microgpt_evolution.search.records import EvaluationRecord
+from microgpt_evolution.search.stagnation import StagnationStage
+from microgpt_report import look, theme
+from microgpt_report.page import Row, Section
+from microgpt_report.run_summary import PRIMORDIAL, RunSummary, first_names, title_of
+
+STANDINGS = {"best 10 %": 0.1, "best 10–50 %": 0.5, "others": 1.0}
+SPREAD = 0.7  # width of a generation, as a fraction of the distance between generations
+BAND = 0.2  # opacity of the bands
+BANDS: dict[StagnationStage, str] = {"championship": look.AMBER, "cataclysm": look.ORANGE}
+
+
+def evaluation_rows(summary: RunSummary) -> list[Row]:
+    """Return one row per evaluation, worst first, so that the best organisms are drawn on top."""
+    entries = sorted(summary.run.lines, key=summary.cost, reverse=True)
+    rows = [_row(summary, entry) for entry in entries]
+    done = [row for row in rows if row["overall"] is not None]
+    done.sort(key=lambda row: float(row["overall"]), reverse=not summary.common.is_loss)
+    for place, row in enumerate(done):
+        share = (place + 0.5) / len(done)
+        row["lead"] = 0.5 - share
+        row["standing"] = next(name for name, most in STANDINGS.items() if share <= most)
+    return rows
+
+
+def _row(summary: RunSummary, entry: EvaluationRecord) -> Row:
+    population, organism = summary.place_of(entry)
+    evaluation = entry.evaluation
+    return {
+        "id": entry.id,
+        "population": title_of(population),
+        "generation": organism.generation if organism else 0,
+        "x": _x(summary, population, organism) if organism else 0,
+        "kind": theme.kind_of(entry.origin),
+        "origin": entry.origin,
+        "status": evaluation.status,
+        "worth": summary.worth(entry),
+        "overall": summary.common.of(evaluation),
+        "last_loss": evaluation.last_loss,
+        "val_loss": evaluation.val_loss,
+        **asdict(entry.genome),
+        "params": summary.n_params(entry.genome),
+        "names": first_names(evaluation.samples),
+        "on_front": entry.id in summary.pareto_front,
+    }
+
+
+def _x(summary: RunSummary, population: str, organism: Organism) -> float:
+    """Return the place of an organism in its generation, by its slot."""
+    generation = next(g for g in summary.generations if g.number == organism.generation)
+    slots = [o.slot for o in generation.populations[population]]
+    share = (organism.slot - min(slots) + 0.5) / (max(slots) - min(slots) + 1)
+    return organism.generation + SPREAD * (share - 0.5)
+
+
+def by_generation(summary: RunSummary, evaluations: list[Row]) -> Section:
+    """Return the section with all evaluations, and the best and mean of each generation."""
+    bands = list(dict.fromkeys(g.stage for g in summary.generations if g.stage != "normal"))
+    kinds = {row["kind"] for row in evaluations}
+    caption = (
+        f"One mark per evaluation; {summary.common.better} is better. Solid line: best of each "
+        "generation. Dashed: mean. Crosses at the top: failed evaluations."
+    )
+    if bands:
+        caption += " Shaded: generations bred after stagnation."
+    generations: list[Row] = [
+        {
+            "population": title_of(name),
+            "generation": generation.number,
+            "rung": generation.stage,
+            "best": min(worths) if summary.measures[name].is_loss else max(worths),
+            "mean": fmean(worths),
+        }
+        for generation in summary.generations
+        for name, ranked in generation.populations.items()
+        if (worths := [organism.worth for organism in ranked if organism.has_finished])
+    ]
+    return Section(
+        "generations",
+        "Evaluations by generation",
+        caption,
+        theme.panels(
+            list(summary.measures), lambda name: _generations(summary, name, kinds, bands)
+        ),
+        datasets={"evaluations": evaluations, "generations": generations},
+    )
+
+
+def _generations(
+    summary: RunSummary, name: str, kinds: set[str], bands: Sequence[StagnationStage]
+) -> ChartType:
+    """Return the chart of one population. The charts of all populations share a color scale."""
+    first = 0 if PRIMORDIAL in kinds else 1
+    x = theme.generations_axis(first, max(summary.last_generation, first + 1))
+    marks = _of(name).encode(x=x, color=theme.kind_color(kinds))
+    layers = [theme.crosses(marks).encode(tooltip=theme.tooltip("id", "status"))]
+    history = _of(name, "generations")
+    if bands:
+        layers.insert(0, _shade(history, x, bands))
+    if name in summary.champions:
+        y = theme.loss_axis("worth:Q", summary.measures[name].title)
+        points = theme.points(marks.transform_filter(alt.datum.status == "ok"))
+        mean = history.mark_line(strokeDash=[4, 3], strokeWidth=1.5, color=look.GREY)
+        best = history.mark_line(strokeWidth=2, style="ink")
+        layers += [
+            points.encode(y=y, tooltip=theme.EVALUATION_TOOLTIP),
+            mean.encode(x="generation:Q", y="mean:Q"),
+            best.encode(x="generation:Q", y="best:Q"),
+        ]
+    return alt.layer(*layers)
+
+
+def _of(name: str, dataset: str = "evaluations") -> alt.Chart:
+    """Return a chart of the rows of one population."""
+    return theme.of(dataset).transform_filter(alt.datum.population == title_of(name))
+
+
+def _shade(history: alt.Chart, x: alt.X, bands: Sequence[StagnationStage]) -> alt.Chart:
+    """Return shaded bands behind the generations bred by a championship or a cataclysm."""
+    scale = alt.Scale(domain=list(bands), range=[BANDS[band] for band in bands])
+    fill = alt.Fill("rung:N", title=None, scale=scale, legend=alt.Legend(symbolOpacity=BAND))
+    stuck = history.transform_filter(alt.datum.rung != "normal").transform_calculate(
+        x="datum.generation - 0.5", x2="datum.generation + 0.5"
+    )
+    shades: alt.Chart = stuck.mark_rect(opacity=BAND)
+    return shades.encode(x=x, x2="x2:Q", fill=fill)
+
+
+def by_size(summary: RunSummary) -> Section | None:
+    """Return the section with the Pareto front of loss or score and size; None without results."""
+    names = [name for name in summary.measures if name in summary.champions]
+    if not names:
+        return None
+    return Section(
+        "pareto",
+        f"{'Loss' if summary.common.is_loss else 'Score'} and number of parameters",
+        "Orange line: the Pareto front. No organism with as many or fewer parameters is better.",
+        theme.panels(names, lambda name: _pareto(summary, name)),
+    )
+
+
+def _pareto(summary: RunSummary, name: str) -> ChartType:
+    is_whole = summary.settings is not None and summary.settings.vocab_size is not None
+    x = theme.log_axis(
+        "params:Q", "parameters" if is_whole else "parameters without token embeddings"
+    )
+    y = theme.loss_axis("worth:Q", summary.measures[name].title)
+    base = _of(name).transform_filter(alt.datum.status == "ok").encode(x=x, y=y)
+    legend = alt.Legend(format="d", tickMinStep=1)
+    color = alt.Color("generation:Q", scale=alt.Scale(scheme=theme.SHADES), legend=legend)
+    points = theme.points(base).encode(color=color, tooltip=theme.EVALUATION_TOOLTIP)
+    front = base.transform_filter("datum.on_front")
+    line = front.mark_line(interpolate="step-after", color=look.ORANGE, strokeWidth=2)
+    rings = front.mark_point(size=110, color=look.ORANGE, strokeWidth=1.8)
+    return alt.layer(points, line.encode(order="params:Q"), rings)
+
+
+def by_both_losses(evaluations: Sequence[Row]) -> Section | None:
+    """Return the section on the loss of the last document; None if too few have both losses."""
+    both = [r for r in evaluations if r["last_loss"] is not None and r["val_loss"] is not None]
+    if len(both) < 3:
+        return None
+    return Section(
+        "last_document",
+        "Loss of the last document against held-out loss",
+        "One point per evaluation. If the loss of the last document were a good measure of a "
+        "model, the two losses would be correlated.",
+        _both_losses(both),
+    )
+
+
+def _both_losses(both: Sequence[Row]) -> ChartType:
+    has_both = "datum.last_loss !== null && datum.val_loss !== null && datum.status == 'ok'"
+    scale = alt.Scale(zero=False, padding=8)
+    base = theme.of("evaluations").transform_filter(has_both)
+    base = base.encode(
+        x=alt.X("last_loss:Q", title="loss of the last document, nats per token", scale=scale),
+        y=theme.loss_axis("val_loss:Q", "held-out loss, nats per token"),
+    )
+    points = base.mark_point(filled=True, size=38, opacity=0.6, color=look.GREY)
+    points = points.encode(tooltip=theme.tooltip("id", "last_loss", "val_loss"))
+    lowest = {
+        "lowest loss of the last document": min(both, key=itemgetter("last_loss"))["id"],
+        "lowest held-out loss": min(both, key=itemgetter("val_loss"))["id"],
+    }
+    rings = [
+        base.transform_filter(alt.datum.id == id_)
+        .mark_point(size=120 + 130 * i, strokeWidth=2.2, opacity=1)
+        .encode(color=alt.datum(what, title=None, scale=theme.color_scale([*lowest])))
+        for i, (what, id_) in enumerate(lowest.items())  # one evaluation may have both
+    ]
+    return alt.layer(points, *rings)

@@ -1,7 +1,5 @@
 """Colors, fonts and sizes of all charts, reports and terminal pictures, light and dark."""
 
-from typing import Any
-
 # All have a contrast of 3:1 with both backgrounds. The first eight are chosen to differ as much as
 # possible, also without red or green cones: at least 0.117 in OKLab (tests/report/test_look.py).
 COLORS = ("#0072b2", "#fe5f07", "#24a970", "#ba2379", "#598bff", "#955503")
@@ -23,16 +21,15 @@ FONT = "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif"
 PADDING = 12  # pixels around a chart in a file
 PNG_SCALE = 2  # PNG pixels per chart pixel; 1 is blurry on most screens
 
-Specification = dict[str, Any]  # of a Vega-Lite chart
+Specification = dict[str, object]  # of a Vega-Lite chart, or of the looks of all charts
 
 
-def vega_config(scheme: str) -> dict[str, Any]:
+def vega_config(scheme: str) -> Specification:
     """Return the Vega-Lite configuration of a page in the light or dark scheme."""
     color = SCHEMES[scheme]
     titles = {"titleColor": color["quiet"], "titleFontWeight": 400, "titleFontSize": 12}
-    labels: Specification = {"labelColor": color["quiet"], "labelFontSize": 11, "labelLimit": 0}
-    axis: Specification = dict.fromkeys(("domainColor", "tickColor"), color["quiet"])
-    axis |= {"gridColor": color["line"], "titlePadding": 8, "labelFlush": False}
+    labels = {"labelColor": color["quiet"], "labelFontSize": 11, "labelLimit": 0}
+    axis = {"domainColor": color["quiet"], "tickColor": color["quiet"], "gridColor": color["line"]}
     legend = {"labelColor": color["ink"], "labelFontSize": 12, "labelLimit": 0, "orient": "top"}
     legend |= {"titleLimit": 0, "columns": 4, "columnPadding": 14}
     legend |= {"symbolOpacity": 1, "symbolBaseFillColor": GREY}
@@ -42,7 +39,7 @@ def vega_config(scheme: str) -> dict[str, Any]:
         "background": None,
         "font": FONT,
         "view": {"stroke": None},
-        "axis": axis | labels | titles,
+        "axis": {**axis, "titlePadding": 8, "labelFlush": False, **labels, **titles},
         "header": labels | titles,
         "legend": legend | titles,
         "title": title | subtitle,
@@ -55,7 +52,7 @@ def vega_config(scheme: str) -> dict[str, Any]:
     }
 
 
-def file_config() -> dict[str, Any]:
+def file_config() -> Specification:
     """Return the configuration of a chart in a file of its own."""
     return vega_config("light") | {"background": SCHEMES["light"]["paper"], "padding": PADDING}
 

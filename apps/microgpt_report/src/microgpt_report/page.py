@@ -22,7 +22,7 @@ from microgpt.errors import MicrogptError
 from microgpt.files.atomic_files import publish
 from microgpt.files.regular_file import read_regular_file
 from microgpt.printable import printable
-from microgpt_report.look import SCHEMES, Specification, css_variables, picture, vega_config
+from microgpt_report.look import SCHEMES, css_variables, picture, vega_config
 
 if TYPE_CHECKING:
     from altair.typing import ChartType
@@ -94,26 +94,24 @@ def describe_data(path: str, sha256: str) -> str:
     return f"{path}, sha256 {sha256[:N_HEX]}…"
 
 
-def specification(section: Section) -> Specification:
-    """Return the Vega-Lite specification of a section's chart, without shared data and colors."""
-    assert section.chart
-    found: Specification = section.chart.to_dict(validate=False)
-    found.pop("config", None)
-    return found
-
-
-def png(section: Section, report: Report) -> bytes:
-    """Render the chart of a section as PNG in the light color scheme."""
-    assert section.chart
-    chart = section.chart.properties(datasets=report.datasets)
-    return picture(chart.to_dict(validate=False), "png")
+def pictures(report: Report) -> dict[str, bytes]:
+    """Render the charts as PNG files in the light color scheme; return them by file name."""
+    charts = {
+        section.name: section.chart.properties(datasets=report.datasets).to_dict(validate=False)
+        for section in report.sections
+        if section.chart
+    }
+    return {f"{name}.png": picture(chart, "png") for name, chart in charts.items()}
 
 
 def render(report: Report) -> str:
     """Render the page as HTML."""
     datasets = report.datasets
+    charts = {s.name: s.chart.to_dict(validate=False) for s in report.sections if s.chart}
+    for chart in charts.values():
+        chart.pop("config", None)  # the page has a configuration for each color scheme
     data = {
-        "specifications": {s.name: specification(s) for s in report.sections if s.chart},
+        "specifications": charts,
         "datasets": datasets,
         "configs": {scheme: vega_config(scheme) for scheme in SCHEMES},
         "renderer": "svg" if len(datasets.get("evaluations", ())) <= N_SVG else "canvas",
@@ -172,7 +170,7 @@ def escaped(text: str) -> str:
     return "\n".join(html.escape(printable(line, len(line))) for line in lines)
 
 
-def _embedded(data: Any) -> str:
+def _embedded(data: object) -> str:
     """Encode data as JSON that is safe inside a script element."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from itertools import groupby
 from math import floor, log10
 from pathlib import Path
-from typing import Any
 
 from microgpt.printable import printable
 from microgpt_evolution.errors import RunError
@@ -45,9 +44,9 @@ def read_sweeps(
     return sweeps
 
 
-def as_json(scaling: Scaling) -> dict[str, Any]:
+def as_json(scaling: Scaling) -> dict[str, object]:
     """Return the scaling results as a JSON object; series refer to "points" by index."""
-    points = [_point(scaling, cell) | {"samples": list(cell.samples)} for cell in scaling.cells]
+    points = [{**_point(scaling, cell), "samples": cell.samples} for cell in scaling.cells]
     return {"points": points, "series": [_series(scaling, series) for series in scaling.series]}
 
 
@@ -61,7 +60,7 @@ def as_csv(scaling: Scaling) -> str:
     return text.getvalue()
 
 
-def _point(scaling: Scaling, cell: Cell) -> dict[str, Any]:
+def _point(scaling: Scaling, cell: Cell) -> dict[str, object]:
     return {
         **asdict(cell.config),
         "n_params": cell.n_params,
@@ -80,29 +79,23 @@ def _mean(name: str, mean: Mean | None) -> dict[str, float | None]:
     return {name: mean.value if mean else None, f"{name}_95": half_width}
 
 
-def _series(scaling: Scaling, series: Series) -> dict[str, Any]:
-    return {
-        "axis": series.axis,
-        "rows": [
-            {
-                "point": scaling.cells.index(cell),
-                "x": cell.x(series.axis),
-                "val_loss": cell.val_loss.value,
-                **_mean("drop", r.drop if r else None),
-                **_mean("return", r.per_unit if r else None),
-            }
-            for cell, r in zip(series.cells, series.returns, strict=True)
-        ],
-        "power_law": _law_json(series.law) if series.law else None,
+def _series(scaling: Scaling, series: Series) -> dict[str, object]:
+    rows = [
+        {
+            "point": scaling.cells.index(cell),
+            "x": cell.x(series.axis),
+            "val_loss": cell.val_loss.value,
+            **_mean("drop", r.drop if r else None),
+            **_mean("return", r.per_unit if r else None),
+        }
+        for cell, r in zip(series.cells, series.returns, strict=True)
+    ]
+    law = series.law and {
+        **asdict(series.law.law),
+        "exponent_95": series.law.half_width(lambda law: law.exponent),
+        "floor_95": series.law.half_width(lambda law: law.floor),
     }
-
-
-def _law_json(fitted: FittedLaw) -> dict[str, float | None]:
-    return {
-        **asdict(fitted.law),
-        "exponent_95": fitted.half_width(lambda law: law.exponent),
-        "floor_95": fitted.half_width(lambda law: law.floor),
-    }
+    return {"axis": series.axis, "rows": rows, "power_law": law}
 
 
 def as_text(scaling: Scaling) -> Iterator[str]:

@@ -42,9 +42,9 @@ def report(
     print(terminal_safe(str(write_report(found, file))))
     if png:
         from microgpt.files.atomic_files import publish
-        from microgpt_report.page import png as draw
+        from microgpt_report.page import pictures
 
-        pictures = {f"{s.name}.png": draw(s, found) for s in found.sections if s.chart}
-        publish(png, pictures)
-        for name in pictures:
+        files = pictures(found)
+        publish(png, files)
+        for name in files:
             print(terminal_safe(str(png / name)))

@@ -171,16 +171,6 @@ def by_both_losses(evaluations: Sequence[Row]) -> Section | None:
     both = [r for r in evaluations if r["last_loss"] is not None and r["val_loss"] is not None]
     if len(both) < 3:
         return None
-    return Section(
-        "last_document",
-        "Loss of the last document against held-out loss",
-        "One point per evaluation. If the loss of the last document were a good measure of a "
-        "model, the two losses would be correlated.",
-        _both_losses(both),
-    )
-
-
-def _both_losses(both: Sequence[Row]) -> ChartType:
     has_both = "datum.last_loss !== null && datum.val_loss !== null && datum.status == 'ok'"
     scale = alt.Scale(zero=False, padding=8)
     base = theme.of("evaluations").transform_filter(has_both)
@@ -200,4 +190,10 @@ def _both_losses(both: Sequence[Row]) -> ChartType:
         .encode(color=alt.datum(what, title=None, scale=theme.color_scale([*lowest])))
         for i, (what, id_) in enumerate(lowest.items())  # one evaluation may have both
     ]
-    return alt.layer(points, *rings)
+    return Section(
+        "last_document",
+        "Loss of the last document against held-out loss",
+        "One point per evaluation. If the loss of the last document were a good measure of a "
+        "model, the two losses would be correlated.",
+        alt.layer(points, *rings),
+    )

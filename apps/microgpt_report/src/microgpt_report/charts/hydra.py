@@ -33,13 +33,32 @@ def exchanges(summary: RunSummary) -> Section | None:
     rows = _migrants(summary)
     if not rows:
         return None
+    titles = [title_of(name) for name in summary.measures]
+    x = theme.generations_axis(1, max(len(summary.generations), 2))
+    base = theme.of("exchanges").encode(
+        color=alt.Color("home:N", scale=theme.color_scale(titles), legend=None),
+        tooltip=theme.tooltip("id", "home", "host", "place", "host_score", "fate"),
+    )
+    width = alt.StrokeWidth(
+        "fate:O",
+        title=None,
+        scale=alt.Scale(type="ordinal", domain=list(WIDTHS), range=list(WIDTHS.values())),
+        legend=alt.Legend(symbolStrokeColor=look.GREY, symbolType="stroke"),
+    )
+    values, label = list(range(len(titles))), f"{titles}[datum.value]"
+    lanes = alt.Axis(values=values, labelExpr=label, labelFontSize=12, tickSize=0)
+    scale = alt.Scale(domain=[len(titles) - 0.6, -0.4], nice=False)
+    y = alt.Y("y:Q", title=None, scale=scale, axis=lanes)
+    ways = base.mark_rule().encode(x=x, y=y, x2="x2:Q", y2="y2:Q", strokeWidth=width)
+    ends = base.mark_point(filled=True, size=60, opacity=1).encode(x="x2:Q", y="y2:Q")
+    chart = alt.layer(ways, ends)
     return Section(
         "exchanges",
         "Exchanges between heads",
         "After every third generation, champions migrate to other heads. Color: the head that they "
         "leave. Kept: the migrant, or its child with the local champion, was among the two best of "
         "its generation (an elite).",
-        _lanes(summary),
+        chart.properties(width=theme.WIDTH - 60, height=LANE_HEIGHT * len(titles)),
         datasets={"exchanges": rows},
     )
 
@@ -75,30 +94,6 @@ def _migrants(summary: RunSummary) -> list[Row]:
         }
         rows.append(row)
     return rows
-
-
-def _lanes(summary: RunSummary) -> ChartType:
-    titles = [title_of(name) for name in summary.measures]
-    x = theme.generations_axis(1, max(len(summary.generations), 2))
-    base = theme.of("exchanges").encode(
-        color=alt.Color("home:N", scale=theme.color_scale(titles), legend=None),
-        tooltip=theme.tooltip("id", "home", "host", "place", "host_score", "fate"),
-    )
-    width = alt.StrokeWidth(
-        "fate:O",
-        title=None,
-        scale=alt.Scale(type="ordinal", domain=list(WIDTHS), range=list(WIDTHS.values())),
-        legend=alt.Legend(symbolStrokeColor=look.GREY, symbolType="stroke"),
-    )
-    values, label = list(range(len(titles))), f"{titles}[datum.value]"
-    lanes = alt.Axis(values=values, labelExpr=label, labelFontSize=12, tickSize=0)
-    scale = alt.Scale(domain=[len(titles) - 0.6, -0.4], nice=False)
-    y = alt.Y("y:Q", title=None, scale=scale, axis=lanes)
-    ways = base.mark_rule().encode(x=x, y=y, x2="x2:Q", y2="y2:Q", strokeWidth=width)
-    ends = base.mark_point(filled=True, size=60, opacity=1).encode(x="x2:Q", y="y2:Q")
-    return alt.layer(ways, ends).properties(
-        width=theme.WIDTH - 60, height=LANE_HEIGHT * len(titles)
-    )
 
 
 def archives(summary: RunSummary) -> Section | None:

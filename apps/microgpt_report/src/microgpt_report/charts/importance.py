@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from statistics import correlation, fmean
 
 import altair as alt
-from altair.typing import ChartType
 
 from microgpt_evolution.genome import GENES
 from microgpt_report import look, theme
@@ -99,23 +98,12 @@ def section(summary: RunSummary, done: Sequence[Row]) -> Section | None:
         | {"name": with_name(one.gene), "word": one.word, "end": max(one.share, one.chance)}
         for one in found
     ]
-    return Section(
-        "importance",
-        "Gene importance",
-        f"Share of the rank variance of the {summary.common.name} that each gene explains alone: "
-        "eta squared of the Kruskal-Wallis H, with up to four groups. Orange mark: significance at "
-        "95 %; bars that do not reach it are grey. Genes inherited together share effects.",
-        _chart(found),
-        datasets={"importance": rows},
-    )
-
-
-def _chart(found: Sequence[Importance]) -> ChartType:
-    y = alt.Y("name:N", sort=[with_name(one.gene) for one in found], title=None)
-    largest = max(LEAST_RANGE, *(max(one.share, one.chance) for one in found))
+    largest = max(LEAST_RANGE, *(row["end"] for row in rows))
     axis, scale = alt.Axis(format="%", tickCount=6), alt.Scale(domain=[0, largest])
     x = alt.X("share:Q", title="explained share of the rank variance", axis=axis, scale=scale)
-    base = theme.of("importance").encode(y=y)
+    base = theme.of("importance").encode(
+        y=alt.Y("name:N", sort=[row["name"] for row in rows], title=None)
+    )
     blue, grey = alt.value(look.BLUE), alt.value(look.GREY)
     bars = base.mark_bar(height=16).encode(
         x=x,
@@ -124,6 +112,13 @@ def _chart(found: Sequence[Importance]) -> ChartType:
     )
     chance = base.mark_tick(color=look.ORANGE, thickness=2, size=22).encode(x="chance:Q")
     words = base.mark_text(align="left", dx=8).encode(x="end:Q", text="word:N")
-    return alt.layer(bars, chance, words).properties(
-        width=theme.WIDTH - 160, height=30 * len(found)
+    chart = alt.layer(bars, chance, words)
+    return Section(
+        "importance",
+        "Gene importance",
+        f"Share of the rank variance of the {summary.common.name} that each gene explains alone: "
+        "eta squared of the Kruskal-Wallis H, with up to four groups. Orange mark: significance at "
+        "95 %; bars that do not reach it are grey. Genes inherited together share effects.",
+        chart.properties(width=theme.WIDTH - 160, height=30 * len(rows)),
+        datasets={"importance": rows},
     )

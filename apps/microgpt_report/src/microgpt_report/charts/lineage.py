@@ -3,7 +3,6 @@
 from dataclasses import asdict
 
 import altair as alt
-from altair.typing import ChartType
 
 from microgpt_evolution.population import Organism
 from microgpt_report import look, theme
@@ -24,8 +23,28 @@ def section(summary: RunSummary) -> Section:
     )
     if len(nodes) < len(summary.organisms):
         caption += f" Shown: the best {N_PLACES} of each generation and the winner's ancestors."
-    datasets = {"organisms": nodes, "ties": ties}
-    return Section("lineage", "Lineage", caption, _chart(summary, nodes), datasets=datasets)
+    n_rows = max(node["y"] for node in nodes) + 1
+    x = theme.generations_axis(1, max(len(summary.generations), 2))
+    y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[n_rows - 0.4, -0.6], nice=False))
+    lines = theme.of("ties").encode(x=x, y=y, x2="x2:Q", y2="y2:Q")
+    others = lines.transform_filter("!datum.is_ancestor")
+    others = others.mark_rule(color=look.GREY, opacity=0.3, strokeWidth=0.8)
+    ways = lines.transform_filter("datum.is_ancestor")
+    ways = ways.mark_rule(color=look.ORANGE, strokeWidth=1.8)
+    organisms = theme.of("organisms").encode(y=y)
+    points = organisms.mark_point(filled=True, opacity=1, strokeWidth=1.4).encode(
+        x=x,
+        color=theme.kind_color({node["kind"] for node in nodes}),
+        size=alt.condition("datum.is_ancestor", alt.value(95), alt.value(40)),
+        tooltip=theme.tooltip("id", "origin", "parents", "worth", "genes"),
+    )
+    tree = alt.layer(others, ways, points)
+    if len(summary.measures) > 1:
+        names = organisms.transform_aggregate(y="min(y)", groupby=["population"])
+        names = names.mark_text(align="right", baseline="middle", dx=-8, fontWeight="bold")
+        tree += names.encode(x=alt.value(0), text="population:N")
+    tree = tree.properties(height=max(120, round(n_rows * ROW_HEIGHT)))
+    return Section("lineage", "Lineage", caption, tree, datasets={"organisms": nodes, "ties": ties})
 
 
 def _rows(summary: RunSummary) -> tuple[list[Row], list[Row]]:
@@ -72,32 +91,3 @@ def _ancestors(summary: RunSummary, organism: Organism | None) -> set[str]:
             found.add(id_)
             queue += summary.organisms[id_][1].parents
     return found
-
-
-def _chart(summary: RunSummary, nodes: list[Row]) -> ChartType:
-    n_rows = max(node["y"] for node in nodes) + 1
-    x = theme.generations_axis(1, max(len(summary.generations), 2))
-    y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[n_rows - 0.4, -0.6], nice=False))
-    ties = theme.of("ties").mark_rule().encode(x=x, y=y, x2="x2:Q", y2="y2:Q")
-    others = ties.transform_filter("!datum.is_ancestor").encode(
-        color=alt.value(look.GREY), opacity=alt.value(0.3), strokeWidth=alt.value(0.8)
-    )
-    ways = ties.transform_filter("datum.is_ancestor").encode(
-        color=alt.value(look.ORANGE), strokeWidth=alt.value(1.8)
-    )
-    organisms = theme.of("organisms")
-    points = organisms.mark_point(filled=True, opacity=1, strokeWidth=1.4).encode(
-        x=x,
-        y=y,
-        color=theme.kind_color({node["kind"] for node in nodes}),
-        size=alt.condition("datum.is_ancestor", alt.value(95), alt.value(40)),
-        tooltip=theme.tooltip("id", "origin", "parents", "worth", "genes"),
-    )
-    tree = alt.layer(others, ways, points)
-    if len(summary.measures) > 1:
-        tree += (
-            organisms.transform_aggregate(y="min(y)", groupby=["population"])
-            .mark_text(align="right", baseline="middle", dx=-8, fontWeight="bold")
-            .encode(x=alt.value(0), y=y, text="population:N")
-        )
-    return tree.properties(height=max(120, round(n_rows * ROW_HEIGHT)))

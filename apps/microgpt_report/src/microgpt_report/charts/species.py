@@ -16,12 +16,25 @@ def section(summary: RunSummary) -> Section:
     """Return the section with the species chart."""
     rows = _rows(summary)
     names = list(dict.fromkeys(row["name"] for row in rows if row["name"] != "other"))
+    colors = [*look.COLORS[: len(names)], f"{look.GREY}40"]
+    scale = alt.Scale(domain=[*names, "other"], range=colors)
+    base = theme.of("species").transform_calculate(
+        x="datum.generation - 0.42", x2="datum.generation + 0.42"
+    )
+    chart = base.mark_rect(stroke=look.GREY, strokeWidth=0.6).encode(
+        x=theme.generations_axis(1, summary.last_generation),
+        x2="x2:Q",
+        y=alt.Y("low:Q", title="share of organisms", axis=alt.Axis(format="%")),
+        y2="high:Q",
+        color=alt.Color("name:N", title="width-heads-layers-context-MLP ratio", scale=scale),
+        tooltip=theme.tooltip("species", "generation", "n"),
+    )
     return Section(
         "species",
         "Species",
         "Genomes with the same model shape form a species. One column per generation; a column "
         "of one color means that the search has converged.",
-        _chart(summary, names),
+        chart.properties(height=220),
         datasets={"species": rows},
     )
 
@@ -36,8 +49,7 @@ def _rows(summary: RunSummary) -> list[Row]:
     rows = []
     for generation in summary.generations:
         alive = [o for ranked in generation.populations.values() for o in ranked]
-        counts = count_species(alive)
-        low = 0.0
+        counts, low = count_species(alive), 0.0
         for species in sorted(
             counts, key=lambda s: (named.index(s) if s in named else N_NAMED, -counts[s])
         ):
@@ -46,21 +58,3 @@ def _rows(summary: RunSummary) -> list[Row]:
             rows.append(row | {"low": low, "high": (high := low + n / len(alive))})
             low = high
     return rows
-
-
-def _chart(summary: RunSummary, names: list[str]) -> alt.Chart:
-    colors = [*look.COLORS[: len(names)], f"{look.GREY}40"]
-    scale = alt.Scale(domain=[*names, "other"], range=colors)
-    title = "width-heads-layers-context-MLP ratio"
-    base = theme.of("species").transform_calculate(
-        x="datum.generation - 0.42", x2="datum.generation + 0.42"
-    )
-    chart: alt.Chart = base.mark_rect(stroke=look.GREY, strokeWidth=0.6)
-    return chart.encode(
-        x=theme.generations_axis(1, summary.last_generation),
-        x2="x2:Q",
-        y=alt.Y("low:Q", title="share of organisms", axis=alt.Axis(format="%")),
-        y2="high:Q",
-        color=alt.Color("name:N", title=title, scale=scale),
-        tooltip=theme.tooltip("species", "generation", "n"),
-    ).properties(height=220)

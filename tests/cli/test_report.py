@@ -7,9 +7,8 @@ import re
 import shlex
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from statistics import fmean
 
 import commands
 import pytest
@@ -69,17 +68,6 @@ def commands_of(run: Path) -> list[list[str]]:
     return [shlex.split(html.unescape(line)) for line in lines[1].splitlines()]
 
 
-def logarithmic(chart: object) -> Iterator[dict[str, Any]]:
-    """Yield the encodings with a logarithmic scale."""
-    if isinstance(chart, dict):
-        if isinstance(chart.get("scale"), dict) and chart["scale"].get("type") == "log":
-            yield chart
-        chart = list(chart.values())
-    if isinstance(chart, list):
-        for part in chart:
-            yield from logarithmic(part)
-
-
 def rows_of(path: Path, name: str = "evaluations") -> list[dict[str, object]]:
     datasets = page_of(path)["datasets"]
     assert isinstance(datasets, dict)
@@ -89,36 +77,38 @@ def rows_of(path: Path, name: str = "evaluations") -> list[dict[str, object]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("objective", list(SECTIONS))
 def test_a_search_writes_a_report_of_all_evaluations(searches, objective) -> None:
-    run = searches[objective]
-    page = run / "report.html"
+    page = searches[objective] / "report.html"
     assert page_of(page)["sections"] == SECTIONS[objective].split()
-    lines = (run / "evaluations.jsonl").read_text().splitlines()
+    lines = (page.parent / "evaluations.jsonl").read_text().splitlines()
     assert {row["id"] for row in rows_of(page)} == {json.loads(line)["id"] for line in lines}
     assert page.read_text(encoding="utf-8").count("vegaEmbed=") == 1  # the script is in it once
-    winner = json.loads((run / "exam.json").read_text())["id"]
-    assert f"<dt>winner</dt><dd>{winner}, " in text_of(run)
+    winner = json.loads((page.parent / "exam.json").read_text())["id"]
+    assert f"<dt>winner</dt><dd>{winner}, " in text_of(page.parent)
     assert any(tie["is_ancestor"] for tie in rows_of(page, "ties")) or winner.startswith("g1-")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("objective", list(SECTIONS))
-def test_a_report_opens_with_its_result(searches, objective) -> None:
+@pytest.mark.parametrize(
+    ("objective", "measure"),
+    [
+        ("loss", "Held-out loss"),
+        ("aesthetic", "Judge score"),
+        ("hydra", "(Weaver|Mirror|Spark) score"),
+    ],
+)
+def test_a_report_opens_with_its_result(searches, objective, measure) -> None:
     run = searches[objective]
-    name = {"loss": "Held-out loss", "aesthetic": "Judge score"}.get(
-        objective, "(Weaver|Mirror|Spark) score"
-    )
-    number = r"(-?\d\.\d+)"
+    change = r"(-?\d\.\d+) → (-?\d\.\d+)"
     found = re.search(
-        rf"<h1>{name} {number} → {number}, evolved in [\d.,]+ s of training</h1>", text_of(run)
+        f"<h1>{measure} {change}, evolved in [\\d.,]+ s of training</h1>", text_of(run)
     )
     assert found
-    retest = json.loads((run / "exam.json").read_text())
     if objective == "loss":
         first = json.loads((run / "evaluations.jsonl").read_text().splitlines()[0])
         assert first["origin"] == "primordial"
         assert float(found[1]) == pytest.approx(first["val_loss"], abs=0.01)
-        again = retest["val_loss"]["again"]
-        assert float(found[2]) == pytest.approx(sum(again) / len(again), abs=0.01)
+        again = json.loads((run / "exam.json").read_text())["val_loss"]["again"]
+        assert float(found[2]) == pytest.approx(fmean(again), abs=0.01)
 
 
 @pytest.mark.slow
@@ -145,11 +135,8 @@ def test_the_commands_at_the_end_of_a_report_work(searches, microgpt, tmp_path) 
 @pytest.mark.slow
 @pytest.mark.parametrize("objective", list(SECTIONS))
 def test_charts_label_logarithmic_axes_and_settings_in_words(searches, objective) -> None:
-    specifications = page_of(searches[objective] / "report.html")["specifications"]
-    titles = [axis["title"] for axis in logarithmic(specifications)]
-    assert titles
-    assert [title for title in titles if not title.endswith(" (log scale)")] == []
-    shown = json.dumps(specifications)
+    shown = json.dumps(page_of(searches[objective] / "report.html")["specifications"])
+    assert shown.count('"type": "log"') == shown.count(' (log scale)"') > 0
     assert re.findall(r'"title": "(?:n_\w+|lr|steps_\w+)"', shown) == []
 
 
@@ -303,53 +290,33 @@ def test_a_sweep_gets_a_report_of_its_own(copied, microgpt, tmp_path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("missing", ["altair", "vl_convert"])
-def test_a_search_without_plotting_gives_the_same_result(microgpt, tmp_path, missing) -> None:
+@pytest.mark.parametrize(
+    ("altair", "why"),
+    [
+        (
+            'raise ModuleNotFoundError("No module named \'altair\'", name="altair")',
+            "a report requires the extra plots (No module named 'altair'); run: pip install "
+            "'microgpt-cli[plots]'",
+        ),
+        ('raise ValueError("broken")', "broken"),
+    ],
+)
+def test_a_search_without_plotting_gives_the_same_result(microgpt, tmp_path, altair, why) -> None:
     write_names(tmp_path)
     (tmp_path / "stubs").mkdir()
-    stub = f'raise ModuleNotFoundError("No module named {missing!r}", name={missing!r})\n'
-    (tmp_path / "stubs" / f"{missing}.py").write_text(stub)
-    stubbed = {"PYTHONPATH": str(tmp_path / "stubs")}
-    done = microgpt("evolve", *AESTHETIC, cold=True, **stubbed)
-    assert done.returncode == 0
-    why = f"a report requires the extra plots (No module named '{missing}'); run: pip install "
-    assert done.stderr.splitlines()[-1].startswith(f"note: report.html was not written: {why}")
-    done = microgpt("report", cold=True, **stubbed)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"error: {why}'microgpt-cli[plots]'\n"
-
-
-@pytest.mark.slow
-def test_a_report_that_cannot_be_drawn_changes_nothing_else(microgpt, tmp_path) -> None:
-    write_names(tmp_path)
-    (tmp_path / "stubs").mkdir()
-    (tmp_path / "stubs" / "altair.py").write_text('raise ValueError("broken")\n')
+    (tmp_path / "stubs" / "altair.py").write_text(altair)
     done = microgpt("evolve", *AESTHETIC, cold=True, PYTHONPATH=str(tmp_path / "stubs"))
     assert done.returncode == 0
-    assert done.stderr.endswith("note: report.html was not written: broken\n")
+    assert done.stderr.endswith(f"note: report.html was not written: {why}\n")
     assert (tmp_path / "genome.json").exists()
 
 
-@pytest.mark.parametrize(
-    ("content", "problem"),
-    [
-        (None, "run is not a run: cannot read run.json: No such file or directory; runs are "),
-        ("", "run/run.json: invalid JSON: Expecting value"),
-        (
-            '{"version": 3}',
-            "run/run.json: version is 3, but this microgpt reads at most 2; update microgpt",
-        ),
-        ('{"version": 1}', "run/run.json: created_by: field required"),
-    ],
-)
-def test_an_unreadable_run_is_refused(microgpt, tmp_path, content, problem) -> None:
+def test_an_unreadable_run_is_refused(microgpt, tmp_path) -> None:
     (tmp_path / "run").mkdir()
-    if content is not None:
-        (tmp_path / "run" / "run.json").write_text(content)
+    (tmp_path / "run" / "run.json").write_text('{"version": 1}')
     done = microgpt("report", "run")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"error: {problem}")
-    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr == "error: run/run.json: created_by: field required\n"
 
 
 @pytest.mark.slow

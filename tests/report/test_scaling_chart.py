@@ -1,6 +1,6 @@
 """The scaling chart: its curves, and what it says of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import pytest
 
@@ -13,9 +13,7 @@ from microgpt_report.charts.setting_marks import SettingMarks
 STEPS = (100, 300, 1_000, 3_000, 10_000)
 
 
-def results(
-    losses_of_rate: dict[float, list[float]], n_steps: Sequence[int] = STEPS
-) -> list[SweepResult]:
+def results(losses_of_rate: dict[float, list[float]]) -> list[SweepResult]:
     """Return the results of three seeds that are 0.001 apart."""
     return [
         SweepResult(
@@ -30,7 +28,7 @@ def results(
             cpu_seconds=steps / 1e3,
         )
         for lr, losses in losses_of_rate.items()
-        for steps, loss in zip(n_steps, losses, strict=True)
+        for steps, loss in zip(STEPS, losses, strict=False)
         for seed in (1, 2, 3)
     ]
 
@@ -52,38 +50,24 @@ FALLING = [2 + 3 * steps**-0.5 for steps in STEPS]
 RISING = [3 + steps / 1e4 for steps in STEPS]
 
 
-def test_a_fitted_law_is_drawn_as_a_curve() -> None:
-    assert panels(results({0.01: FALLING}))["Loss against steps"] == (
-        "curve: fitted power law",
-        N_ON_CURVE,
-    )
-
-
-def test_losses_without_a_law_are_not_joined() -> None:
-    assert panels(results({0.01: RISING}))["Loss against steps"] == ("no power law fits", 0)
-
-
-def test_two_points_are_too_few_for_a_law() -> None:
-    assert panels(results({0.01: FALLING[:2]}, STEPS[:2]))["Loss against steps"] == (
-        "a power law needs 3 points",
-        0,
-    )
-
-
-def test_the_caption_counts_the_fitted_series() -> None:
-    found = panels(results({0.01: FALLING, 0.1: RISING}))
-    assert found["Loss against steps"] == (
-        "curves: fitted power laws, for 1 of 2 series",
-        N_ON_CURVE,
-    )
-    assert found["Loss against time"][0] == "dashed: lowest loss for a budget"
-
-
-def test_no_frontier_is_drawn_if_the_cheapest_is_the_best() -> None:
-    assert panels(results({0.01: RISING}))["Loss against time"] == (
-        "the cheapest has the lowest loss",
-        1,
-    )
+@pytest.mark.parametrize(
+    ("losses", "panel", "caption", "n_points"),
+    [
+        ({0.01: FALLING}, "steps", "curve: fitted power law", N_ON_CURVE),
+        ({0.01: RISING}, "steps", "no power law fits", 0),
+        ({0.01: FALLING[:2]}, "steps", "a power law needs 3 points", 0),
+        (
+            {0.01: FALLING, 0.1: RISING},
+            "steps",
+            "curves: fitted power laws, for 1 of 2 series",
+            N_ON_CURVE,
+        ),
+        ({0.01: FALLING, 0.1: RISING}, "time", "dashed: lowest loss for a budget", len(STEPS)),
+        ({0.01: RISING}, "time", "the cheapest has the lowest loss", 1),
+    ],
+)
+def test_a_caption_tells_what_the_line_shows(losses, panel, caption, n_points) -> None:
+    assert panels(results(losses))[f"Loss against {panel}"] == (caption, n_points)
 
 
 def test_no_frontier_is_drawn_for_equal_operations() -> None:

@@ -62,21 +62,13 @@ def test_smoothing_does_not_lag_behind_a_falling_loss() -> None:
     losses = [5 - i / 50 for i in range(100)]
     for (_, smoothed), loss in zip(run_of(losses).smoothed[:85], losses, strict=False):
         assert smoothed == pytest.approx(loss, abs=0.01)
+    steep = run_of([3 + 10 / i**2 for i in range(1, 101)])
+    assert steep.smoothed[0][1] == pytest.approx(13, rel=1e-4)  # the first loss
 
 
-def test_the_first_losses_are_hardly_smoothed() -> None:
-    losses = [3 + 10 / i**2 for i in range(1, 101)]
-    run = run_of(losses)
-    assert run.smoothed[0][1] == pytest.approx(13, rel=1e-4)
-
-
-def test_neighbours_are_merged_in_a_long_history() -> None:
-    losses = [float(i % 2) for i in range(2 * MAX_POINTS)]
-    run = run_of(losses)
+def test_neighbours_are_merged_and_weighted_by_their_steps() -> None:
+    run = run_of([float(i % 2) for i in range(2 * MAX_POINTS)])
     assert run.training == [(20 * i, 0.5) for i in range(1, MAX_POINTS + 1)]
-
-
-def test_merged_neighbours_are_weighted_by_their_steps() -> None:
     points = [HistoryPoint(10, 3.0), HistoryPoint(40, 1.0), HistoryPoint(100 * MAX_POINTS, 2.0)]
     run = TrainingRun("model", points, settings={}, test_loss=None)
     assert run.training == [(40, 1.5), (100 * MAX_POINTS, 2.0)]
@@ -96,15 +88,12 @@ def test_the_last_and_best_held_out_losses_are_always_drawn() -> None:
     assert run.best == (777, 2.0)
 
 
-def test_a_training_is_named_after_its_directory(trained, tmp_path, monkeypatch) -> None:
-    monkeypatch.chdir(trained("names"))
-    assert [run.label for run in read_training_runs([Path()])] == ["names"]
-
-
-def test_directories_with_equal_names_get_longer_names(trained) -> None:
+def test_trainings_get_the_shortest_names_that_differ(trained, monkeypatch) -> None:
     paths = [trained("mon/a/model"), trained("tue/a/model"), trained("tue/b/model")]
     labels = [run.label for run in read_training_runs(paths)]
     assert labels == ["mon/a/model", "tue/a/model", "tue/b/model"]
+    monkeypatch.chdir(paths[0])
+    assert [run.label for run in read_training_runs([Path()])] == ["model"]
 
 
 def test_a_directory_named_twice_counts_once(trained, tmp_path) -> None:
@@ -122,37 +111,25 @@ def test_the_settings_exclude_the_outcome(trained) -> None:
     )
     (run,) = read_training_runs([directory])
     sizes = {"n_embd": 16, "n_head": 4, "n_layer": 1, "block_size": 8}
-    assert run.settings == sizes | {"lr": 0.5}
-    assert run.test_loss == 2.25
-
-
-def test_descriptions_of_earlier_trainings_are_left_out(trained) -> None:
-    (run,) = read_training_runs([trained("model", steps=1000, lr=0.5)])
+    assert (run.settings, run.test_loss) == (sizes | {"lr": 0.5}, 2.25)
+    (run,) = read_training_runs([trained("model", steps=1000, lr=0.5)])  # of an earlier training
     assert run.settings == {}
-
-
-def test_subword_and_character_losses_are_distinguished(trained) -> None:
-    directories = [trained(name, steps=100) for name in ("char", "bpe")]
-    described = META | {"training": {"steps": 100}, "tokenizer": "bpe", "vocab_size": 300}
-    (directories[1] / "meta.json").write_text(json.dumps(described))
-    assert differing(read_training_runs(directories)) == ["tokenizer", "vocab_size"]
 
 
 def test_the_differing_settings_are_found(trained) -> None:
     one = trained("one", steps=100, lr=0.5, seed=42)
     two = trained("two", steps=100, lr=0.25, seed=42, patience=3)
     assert differing(read_training_runs([one, two, trained("running")])) == ["lr", "patience"]
+    described = META | {"training": {"steps": 100, "lr": 0.5, "seed": 42}}
+    (two / "meta.json").write_text(json.dumps(described | {"tokenizer": "bpe", "vocab_size": 300}))
+    assert differing(read_training_runs([one, two])) == ["tokenizer", "vocab_size"]
 
 
-def test_the_contamination_marks_come_from_meta_json(trained) -> None:
+def test_the_contamination_marks_come_from_meta_or_state(trained) -> None:
     bounds = {"validation": [0.5, 0.5], "test": [0, 0]}
     (run,) = read_training_runs([trained("child", steps=100, contamination=bounds)])
     assert (run.val_mark, run.test_mark) == (" (contamination 50 %)", "")
-
-
-def test_an_unfinished_training_is_marked_by_its_state(trained) -> None:
-    directory = trained("child")
-    state = {"contamination": {"validation": [1, 1]}}
-    (directory / "train_state.json").write_text(json.dumps(state))
+    directory = trained("unfinished")
+    (directory / "train_state.json").write_text('{"contamination": {"validation": [1, 1]}}')
     (run,) = read_training_runs([directory])
     assert run.val_mark == " (contamination 100 %)"

@@ -35,14 +35,6 @@ def test_explain_prints_attention_and_activations(microgpt, text_model) -> None:
     assert activations.splitlines()[-1].startswith("logits ")
 
 
-def test_the_json_of_explain_has_everything(microgpt, text_model) -> None:
-    options = ["--attention", "0.0", "--attention", "0.1", "--position", "0", "--json"]
-    done = microgpt("explain", text_model, "anna", *options)
-    heads = [(0, 0), (0, 1)]
-    result = explain(InferenceGpt(load(text_model)), "anna", attention=heads, position=0)
-    assert json.loads(done.stdout) == json.loads(json.dumps(result.facts()))
-
-
 def test_running_text_is_explained_without_an_end_token(microgpt, tmp_path) -> None:
     (tmp_path / "text.txt").write_text("It rained all day. " * 20)
     microgpt("train", "--data=text.txt", "--text=stream", "--steps=20", "--model=model")
@@ -65,8 +57,13 @@ def test_running_text_is_explained_without_an_end_token(microgpt, tmp_path) -> N
     assert "<|bos|>  " not in sampled
 
 
-def test_explain_reads_a_conversation_turn_by_turn(microgpt, chat_model) -> None:
-    done = microgpt("explain", chat_model, "hi", "yo", "--json")
+def test_the_json_of_explain_has_everything(microgpt, text_model, chat_model) -> None:
+    options = ["--attention", "0.0", "--attention", "0.1", "--position", "0", "--json"]
+    done = microgpt("explain", text_model, "anna", *options)
+    heads = [(0, 0), (0, 1)]
+    result = explain(InferenceGpt(load(text_model)), "anna", attention=heads, position=0)
+    assert json.loads(done.stdout) == json.loads(json.dumps(result.facts()))
+    done = microgpt("explain", chat_model, "hi", "yo", "--json")  # a conversation, turn by turn
     messages = [Message("user", "hi"), Message("assistant", "yo")]
     result = explain(InferenceGpt(load(chat_model)), messages)
     assert json.loads(done.stdout) == json.loads(json.dumps(result.facts()))

@@ -18,12 +18,6 @@ def names(tmp_path):
     return "names.txt"
 
 
-def test_info_suggests_the_option_for_files(microgpt, names) -> None:
-    done = microgpt("info", names)
-    assert done.returncode == 2
-    assert done.stderr.endswith("describe a training file with --data names.txt\n")
-
-
 def test_info_describes_a_training_file(microgpt, names) -> None:
     done = microgpt("info", "--data", names)
     assert done.returncode == 0
@@ -131,6 +125,7 @@ def test_a_training_file_can_be_piped_in(microgpt) -> None:
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
+        (["names.txt"], "describe a training file with --data names.txt\n"),
         (["--data", "gone.txt"], "cannot read gone.txt: No such file"),
         (["--data", "bad.jsonl", "--chat"], "bad.jsonl, line 1: invalid JSON"),
         (["--data", "latin.txt"], "latin.txt is not UTF-8 text (line 1 has the byte 0xe9); it see"),

@@ -39,10 +39,6 @@ def test_info_describes_a_training_file(microgpt, names) -> None:
     assert "        16  none                   none                      recommended" in lines
     assert {"all documents", "on this computer"} <= facts.keys()
     assert any(re.fullmatch(r"[\d,]+ steps", name) for name in facts)
-
-
-def test_info_draws_a_histogram_of_lengths(microgpt, names) -> None:
-    lines = microgpt("info", "--data", names).stdout.splitlines()
     first = lines.index(f"   4  {'█' * 16}▋ 20.0%")
     assert lines[first + 1] == f"   5  {'█' * 50} 60.0%"
     assert lines[first + 2 : first + 7] == ["   6", "   7", "   8", "   9", "  10"]
@@ -78,11 +74,7 @@ def test_info_describes_data_as_one_json_document(microgpt, names) -> None:
     seconds = 1000 * training["batch_size"] / training["docs_per_s"]
     assert training["seconds_1000_steps"] == pytest.approx(seconds)
     assert "suitability" not in facts
-
-
-def test_info_accepts_a_block_size(microgpt, names) -> None:
-    done = microgpt("info", "--data", names, "--block-size", "5", "--json")
-    facts = json.loads(done.stdout)
+    facts = json.loads(microgpt("info", "--data", names, "--block-size", "5", "--json").stdout)
     assert {"block_size": 5, "n_docs": 1, "n_tokens": 6} in facts["cuts"]
     assert facts["training"]["model"]["block_size"] == 5
     assert facts["recommended_block_size"] == 16

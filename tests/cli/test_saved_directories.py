@@ -65,12 +65,8 @@ def test_list_shows_each_model_and_run_on_one_line(microgpt, folder) -> None:
     assert by_path["output"][:4] == ["model", "3,488", "3", loss]
     half = ["training", "3,488", "400 of 1,000", "2.5000 held-out", "less than a minute"]
     assert by_path["deep/er/half"][:-1] == half
-    assert by_path["experiments/evolve_1"][:4] == [
-        "search",
-        "-",
-        "2 evaluations",
-        "2.2000 held-out",
-    ]
+    search = ["search", "-", "2 evaluations", "2.2000 held-out"]
+    assert by_path["experiments/evolve_1"][:4] == search
     assert by_path["experiments/sweep_1"][:4] == ["sweep", "-", "2 evaluations", "-"]
     assert len(rows) == 4
     os.utime(folder / "deep/er/half/train_state.json", (1, 1))
@@ -82,10 +78,8 @@ def test_list_shows_each_model_and_run_on_one_line(microgpt, folder) -> None:
 def test_list_prints_json(microgpt, folder) -> None:
     found = {one["path"]: one for one in json.loads(microgpt("list", "--json").stdout)["saved"]}
     half = found["deep/er/half"]
-    assert (half["steps"], half["steps_planned"], half["loss"], half["val_loss"]) == (
-        *(400, 1000),
-        *(2.25, 2.5),
-    )
+    assert (half["steps"], half["steps_planned"]) == (400, 1000)
+    assert (half["loss"], half["val_loss"]) == (2.25, 2.5)
     assert found["output"]["num_params"] == 3488
     path = folder / "output" / "meta.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"positions": "rotary"}))
@@ -130,7 +124,7 @@ def test_list_names_a_directory_that_it_cannot_read(microgpt, tmp_path) -> None:
     assert "note: cannot read ./closed: Permission denied" in done.stderr
 
 
-def test_list_reports_that_nothing_was_found(microgpt, tmp_path) -> None:
+def test_list_reports_that_nothing_was_found(microgpt) -> None:
     done = microgpt("list")
     assert (done.returncode, done.stdout) == (0, "")
     assert "there is no model or run in ." in done.stderr
@@ -167,14 +161,13 @@ def test_remove_takes_only_the_log_that_belongs_to_a_run(microgpt, folder) -> No
     assert done.stdout == "Removed the search in experiments/evolve_1\n"
     assert "note: these files were kept in experiments/evolve_1: notes.txt" in done.stderr
     assert os.listdir(run) == ["notes.txt"]
-    assert sorted(os.listdir(folder / "experiments")) == [
-        "evolve_1",
-        "sweep_1",
-        "sweep_1.log",
-    ]
+    assert sorted(os.listdir(folder / "experiments")) == ["evolve_1", "sweep_1", "sweep_1.log"]
 
 
-def test_remove_refuses_links_and_active_trainings(microgpt, folder) -> None:
+def test_remove_refuses_links_active_trainings_and_the_demo(microgpt, folder) -> None:
+    done = microgpt("remove", bundled(DEMO_MODEL))
+    assert done.returncode == 2
+    assert done.stderr.endswith("chat is the bundled demo model; choose another directory\n")
     (folder / "link").symlink_to("output")
     for other in ("experiments", "link", "nowhere"):
         done = microgpt("remove", "--yes", "output", other)
@@ -188,12 +181,6 @@ def test_remove_refuses_links_and_active_trainings(microgpt, folder) -> None:
     assert done.returncode == 2
     assert "output is being trained by process" in done.stderr
     assert (folder / "deep/er/half/train_state.json").exists()
-
-
-def test_remove_refuses_the_demo_model(microgpt) -> None:
-    done = microgpt("remove", bundled(DEMO_MODEL))
-    assert done.returncode == 2
-    assert done.stderr.endswith("chat is the bundled demo model; choose another directory\n")
 
 
 def test_remove_refuses_a_run_and_keeps_a_foreign_log(microgpt, folder) -> None:

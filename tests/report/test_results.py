@@ -29,13 +29,10 @@ def picture_and_samples(html: str) -> tuple[bytes, list[str]]:
     return b64decode(picture), re.findall("<li>(.*?)</li>", html)
 
 
-def test_plot_shows_each_point_of_a_training(result) -> None:
+def test_plot_shows_each_point_and_can_be_saved(result, tmp_path) -> None:
     drawn = result.plot().to_dict()
     assert drawn["title"]["text"] == f"{InferenceGpt(result).num_params:,} weights"
     assert any(rows[-1].get("step") == 40 for rows in drawn["datasets"].values())
-
-
-def test_a_plot_can_be_saved(result, tmp_path) -> None:
     result.plot().save(tmp_path / "losses.svg")
     assert "nats per token" in (tmp_path / "losses.svg").read_text()
 
@@ -64,16 +61,19 @@ def test_plot_shows_a_search_by_generation(found) -> None:
     assert re.fullmatch("<EvolutionResult: [^\n]{,200}>", repr(found))
 
 
-def test_plot_says_that_the_report_package_is_missing(result, monkeypatch) -> None:
-    monkeypatch.setattr(plotting, "entry_points", lambda **_: ())
-    hint = r"clone, run: pip install ./evolution './apps/microgpt_report\[plots\]'$"
+BROKEN = metadata.EntryPoint("chart", "altair_that_is_not_there:chart", plotting.GROUP)
+
+
+@pytest.mark.parametrize(
+    ("found", "hint"),
+    [
+        ((), r"clone, run: pip install ./evolution './apps/microgpt_report\[plots\]'$"),
+        ((BROKEN,), r"pip install 'microgpt-report\[plots\]'$"),
+    ],
+    ids=["no package", "no Altair"],
+)
+def test_plot_says_which_package_is_missing(result, monkeypatch, found, hint) -> None:
+    monkeypatch.setattr(plotting, "entry_points", lambda **_: found)
     with pytest.raises(MicrogptError, match=hint):
         result.plot()
     assert result._repr_html_() is None
-
-
-def test_plot_says_that_altair_is_missing(result, monkeypatch) -> None:
-    broken = metadata.EntryPoint("chart", "altair_that_is_not_there:chart", plotting.GROUP)
-    monkeypatch.setattr(plotting, "entry_points", lambda **_: (broken,))
-    with pytest.raises(MicrogptError, match=r"pip install 'microgpt-report\[plots\]'$"):
-        result.plot()

@@ -74,13 +74,10 @@ def test_neighbours_are_merged_and_weighted_by_their_steps() -> None:
     assert run.training == [(40, 1.5), (100 * MAX_POINTS, 2.0)]
 
 
-def test_the_best_is_the_first_lowest_held_out_loss() -> None:
+def test_the_last_and_first_lowest_held_out_losses_are_drawn() -> None:
     points = [HistoryPoint(i, 1.0, val) for i, val in enumerate([2.5, 2.0, 2.0, 2.25], start=1)]
     assert TrainingRun("model", points, settings={}, test_loss=None).best == (2, 2.0)
     assert run_of([1.0]).best is None
-
-
-def test_the_last_and_best_held_out_losses_are_always_drawn() -> None:
     points = [HistoryPoint(i, 1.0, 2.0 + abs(i - 777)) for i in range(1, 10 * MAX_POINTS)]
     run = TrainingRun("model", points, settings={}, test_loss=None)
     assert MAX_POINTS / 2 < len(run.held_out) <= MAX_POINTS
@@ -97,12 +94,10 @@ def test_trainings_get_the_shortest_names_that_differ(trained, monkeypatch) -> N
 
 
 def test_a_directory_named_twice_counts_once(trained, tmp_path) -> None:
-    one, two = trained("one"), trained("two")
-    (tmp_path / "link").symlink_to(one)
-    labels = [
-        run.label for run in read_training_runs([one, two, tmp_path / "link", two / ".." / "two"])
-    ]
-    assert labels == ["link", "two"]
+    one, two, link = trained("one"), trained("two"), tmp_path / "link"
+    link.symlink_to(one)
+    runs = read_training_runs([one, two, link, two / ".." / "two"])
+    assert [run.label for run in runs] == ["link", "two"]
 
 
 def test_the_settings_exclude_the_outcome(trained) -> None:

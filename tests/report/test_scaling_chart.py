@@ -7,8 +7,7 @@ import pytest
 from microgpt_evolution.sweep.config import SweepConfig
 from microgpt_evolution.sweep.records import SweepResult
 from microgpt_evolution.sweep.scaling import Scaling
-from microgpt_report.charts.scaling import N_ON_CURVE, draw
-from microgpt_report.charts.setting_marks import SettingMarks
+from microgpt_report.charts.scaling import N_ON_CURVE, SettingMarks, draw
 
 STEPS = (100, 300, 1_000, 3_000, 10_000)
 

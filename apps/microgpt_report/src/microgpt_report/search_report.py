@@ -10,7 +10,6 @@ from microgpt_report.charts import (
     evaluations,
     genes,
     hydra,
-    importance,
     lineage,
     retest,
     species,
@@ -119,8 +118,8 @@ def _sections(summary: RunSummary) -> Iterator[Section | None]:
     yield evaluations.by_both_losses(rows)
     yield _names(summary)
     yield evaluations.by_size(summary)
-    yield genes.section(summary, done)
-    yield importance.section(summary, done)
+    yield genes.parallel_coordinates(summary, done)
+    yield genes.importances(summary, done)
     yield species.section(summary)
     if summary.settings:
         yield lineage.section(summary)

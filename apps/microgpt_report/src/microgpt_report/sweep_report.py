@@ -12,8 +12,7 @@ from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, differing
 from microgpt_evolution.sweep.records import SweepResult, SweepSettings
 from microgpt_evolution.sweep.scaling import Scaling
 from microgpt_report import scaling_tables, theme
-from microgpt_report.charts import scaling as scaling_chart
-from microgpt_report.charts.setting_marks import SettingMarks
+from microgpt_report.charts.scaling import SettingMarks, draw
 from microgpt_report.page import Report, Row, Section, change, cost, describe_data
 from microgpt_report.setting_names import describe_settings
 from microgpt_report.training_runs import labels
@@ -43,7 +42,7 @@ def sweep_report(directories: Sequence[Path]) -> Report:
             "scaling",
             "Scaling of the loss",
             "Means over the seeds with 95 % confidence intervals.",
-            scaling_chart.draw(scaling),
+            draw(scaling),
         )
         tables = Section(
             "tables",

@@ -66,29 +66,21 @@ def _margins(columns: list[Row], height: int) -> list[alt.Chart]:
 
 def _rows(explanation: Explanation) -> tuple[list[Row], list[Row]]:
     """Return a row per alternative, and a row per position."""
-    expected, columns = [], []
+    expected: list[Row] = []
+    columns: list[Row] = []
     pairs = zip(explanation.read, explanation.scored, strict=False)  # without what may come next
     for position, (read, each) in enumerate(pairs):
-        columns.append(
-            {
-                "position": position,
-                "read": _shown(read, "start"),
-                "text": _shown(each.text, "end"),
-                "share": _percent(each.probability),
-            }
-        )
-        expected += [
-            {
-                "position": position,
-                "rank": rank,
-                "text": _shown(one.text, "end"),
-                "share": _percent(one.probability),
-                "probability": one.probability,
-                "came": one.token == each.token,
-            }
-            for rank, one in enumerate(each.alternatives, start=1)
-        ]
+        column = {"position": position, "read": _shown(read, "start")}
+        columns.append(column | _token(each.text, each.probability))
+        for rank, one in enumerate(each.alternatives, start=1):
+            cell = {"position": position, "rank": rank, "came": one.token == each.token}
+            expected.append(cell | _token(one.text, one.probability))
     return expected, columns
+
+
+def _token(text: str, probability: float) -> Row:
+    share = f"{probability:.0%}" if probability >= 0.095 else f"{probability:.1%}"
+    return {"text": _shown(text, "end"), "share": share, "probability": probability}
 
 
 def _shown(text: str, bos: str) -> str:
@@ -96,7 +88,3 @@ def _shown(text: str, bos: str) -> str:
     if text.startswith("<|") and text.endswith("|>"):
         return {"bos": bos, "end_turn": "end"}.get(text[2:-2], text[2:-2])
     return printable(text, 8).replace(" ", "␣")
-
-
-def _percent(probability: float) -> str:
-    return f"{probability:.0%}" if probability >= 0.095 else f"{probability:.1%}"

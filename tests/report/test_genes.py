@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from microgpt_report.charts.importance import importance
+from microgpt_report.charts.genes import importance
 
 
 def test_a_decisive_gene_explains_nearly_all_differences() -> None:

@@ -22,7 +22,7 @@ from statistics import correlation, fmean
 import altair as alt
 from harness import FIRST_SEED
 from machine import machine
-from tables import conditions, rows
+from tables import headed
 
 from microgpt.data.documents import bundled, load_text
 from microgpt.data.split import split
@@ -114,11 +114,11 @@ def fitness_table(fitness: dict, *_: dict) -> str:
     """Return a table of the champions' losses by kind of search, and of the primordial genome's."""
     head = ["", "last document (search)", "last document (retest)", "held out (retest)",
             "test (retest)", "MFLOP per training run"]  # fmt: skip
-    lines = [head, ["---"] * len(head)]
+    lines = []
     for kind, summary in fitness["summary"].items():
         losses = [interval(summary[name], 3) for name in ("found", "last", "val", "test")]
         lines.append([kind, *losses, interval(summary["mflops"], 0)])
-    return f"{rows(lines)}\n\n{conditions([fitness])}"
+    return headed(head, lines, fitness)
 
 
 def interval(mean_and_half: list[float], decimals: int) -> str:

@@ -24,7 +24,7 @@ import altair as alt
 import numpy as np
 from harness import FIRST_SEED
 from machine import machine
-from tables import conditions, rows
+from tables import headed
 
 from microgpt.data.documents import bundled, load_text
 from microgpt.data.split import split
@@ -154,26 +154,24 @@ def bootstrapped(differences: Sequence[float] | np.ndarray) -> list[float]:
 
 def exchange_genomes_table(exchanges: dict, *_: dict) -> str:
     """Return a table of the mean numbers of distinct genomes and species after each cycle."""
-    n_cycles = len(exchanges["runs"]["migrate"][0]["genomes"])
-    lines = [["after cycle", *(str(cycle + 1) for cycle in range(n_cycles))]]
-    lines.append(["---"] * len(lines[0]))
+    lines = []
     for what in ("genomes", "species"):
         for exchange, runs in exchanges["runs"].items():
             counts = zip(*(run[what] for run in runs), strict=True)
             means = [f"{fmean(each):.1f}" for each in counts]
             lines.append([f"{what}, `{exchange}`", *means])
-    return rows(lines)
+    return headed(["after cycle", *map(str, range(1, len(lines[0])))], lines)
 
 
 def exchange_champions_table(exchanges: dict, *_: dict) -> str:
     """Return a table of the scores of each head's champions by exchange, with differences."""
-    lines = [["champion", "`migrate`", "`source`", "difference", "95 % interval"]]
-    lines.append(["---"] * len(lines[0]))
+    lines = []
     for head, found in exchanges["champions"].items():
         scores = [f"{found[name]:.3f}" for name in ("migrate", "source")]
         ends = " … ".join(f"{end:+.3f}" for end in found["interval"])
         lines.append([head.title(), *scores, f"{found['difference']:+.3f}", ends])
-    return f"{rows(lines)}\n\n{conditions([exchanges])}"
+    head = ["champion", "`migrate`", "`source`", "difference", "95 % interval"]
+    return headed(head, lines, exchanges)
 
 
 def exchanges(found: dict, *_: dict) -> alt.HConcatChart:
@@ -195,11 +193,7 @@ def exchanges(found: dict, *_: dict) -> alt.HConcatChart:
         ),
     )
     what = f"distinct genomes of {found['organisms']} organisms"
-    count = alt.Y(
-        "genomes:Q",
-        scale=alt.Scale(domain=[0, found["organisms"]]),
-        title=what,
-    )
+    count = alt.Y("genomes:Q", scale=alt.Scale(domain=[0, found["organisms"]]), title=what)
     mean = alt.Y("mean(genomes):Q", title=what)
     left = alt.layer(
         alive.mark_line(opacity=0.25, strokeWidth=1, aria=False).encode(y=count, detail="seed:N"),

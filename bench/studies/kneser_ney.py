@@ -21,7 +21,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-from tables import rows
+from tables import headed
 
 from microgpt.data.documents import bundled, load_text
 from microgpt.data.split import split
@@ -127,11 +127,11 @@ def measure(options: Namespace) -> dict:
 
 def ngrams_table(kept: dict, *_: dict) -> str:
     """Return a table of the losses of n-gram models."""
-    lines = [["n", *(str(each["n"]) for each in kept["orders"])]]
-    lines.append(["---", *["---:"] * len(kept["orders"])])
-    for part, what in (("A", "val_loss"), ("B", "test_loss")):
-        lines.append([part, *(f"{each[what]:.3f}" for each in kept["orders"])])
-    return rows(lines)
+    lines = [
+        [part, *(f"{each[what]:.3f}" for each in kept["orders"])]
+        for part, what in (("A", "val_loss"), ("B", "test_loss"))
+    ]
+    return headed(["n", *(str(each["n"]) for each in kept["orders"])], lines)
 
 
 TABLES = {"quality_ngrams": ngrams_table}

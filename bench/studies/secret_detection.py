@@ -39,6 +39,7 @@ import altair as alt
 import numpy as np
 from harness import BENCH, ROOT, script, seeds
 from studies.kneser_ney import KneserNey
+from tables import headed, rows
 
 from microgpt.evaluation.scoring import UNKNOWN_BITS, Scorer
 from microgpt.inference import InferenceGpt
@@ -267,37 +268,34 @@ ANSWERS = {"entropy_of_tools": "Shannon entropy ≥ 4.5", "nostril": "Nostril"}
 def secrets_table(kept: dict, *_: dict) -> str:
     """Return the shares of innocent strings that each detector reports."""
     shares = kept["shares"]
-    lines = [
-        f"| reported at 99 % recall | {' | '.join(SECRETS)} |",
-        "| --- |" + " ---: |" * len(SECRETS),
-    ]
+    scores, answers = [], []
     for name, title in TITLES.items():
         cells = [_spread([one["share"] for one in shares[name][kind]]) for kind in SECRETS]
-        lines.append(f"| {title} | {' | '.join(cells)} |")
-    lines += [
-        "",
-        f"| yes or no | {' | '.join(SECRETS)} |",
-        "| --- |" + " ---: |" * len(SECRETS),
-    ]
+        scores.append([title, *cells])
     for name, title in ANSWERS.items():
         found = [shares[name][kind] for kind in SECRETS]
-        recalls = [f"{100 * one['recall']:.0f} %" for one in found]
-        lines.append(f"| {title}: finds | {' | '.join(recalls)} |")
-        lines.append(f"| reports | {' | '.join(_percent(one['share']) for one in found)} |")
         ours = [_spread([each["share"] for each in one["ours"]]) for one in found]
-        lines.append(f"| **microgpt**, if it finds as many | {' | '.join(ours)} |")
-    return "\n".join([*lines, "", f"{kept['machine']}; {kept['date']}."])
+        answers.append([f"{title}: finds", *(f"{100 * one['recall']:.0f} %" for one in found)])
+        answers.append(["reports", *(_percent(one["share"]) for one in found)])
+        answers.append(["**microgpt**, if it finds as many", *ours])
+    return "\n\n".join(
+        [
+            headed(["reported at 99 % recall", *SECRETS], scores),
+            headed(["yes or no", *SECRETS], answers),
+            f"{kept['machine']}; {kept['date']}.",
+        ]
+    )
 
 
 def examples_table(kept: dict, *_: dict) -> str:
     """Return the most suspicious identifiers, and the least suspicious secrets."""
-    lines = ["| | bits per character |", "| --- | --- |"]
+    lines = [["", "bits per character"], ["---", "---"]]
     for kind, found in kept["examples"].items():
         title = "identifiers, the most suspicious" if kind == "identifiers" else kind
         mark = "" if kind == "identifiers" else "…"
         listed = ", ".join(f"`{text}{mark}` {bits:.2f}" for text, bits in found)
-        lines.append(f"| {title} | {listed} |")
-    return "\n".join(lines)
+        lines.append([title, listed])
+    return rows(lines)
 
 
 def _spread(shares: list[float]) -> str:

@@ -281,10 +281,7 @@ def evolution_rows(evolution: dict) -> Rows:
             ["`--budget 2e13`", f"{budget['process']:.0f} s, {rest:.1%} outside training"]
         )
     return [
-        [
-            "search, whole command",
-            f"{middle['process']:.1f} s (at most {slowest:.1f} s)",
-        ],
+        ["search, whole command", f"{middle['process']:.1f} s (at most {slowest:.1f} s)"],
         *beauty,
         ["organisms per second", f"{middle['evaluations'] / middle['search']:.0f}"],
         ["share of the search outside training and scoring", f"{of_search:.0%}"],

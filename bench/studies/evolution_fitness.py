@@ -36,10 +36,7 @@ from microgpt_report.look import BLUE, GREEN, GREY, ORANGE
 FRESH_SEEDS = (1, 2, 3)
 SEARCH: tuple[str, ...] = ("--workers", "2")  # options of each search
 OPTIONS = {"searches": 10}
-KINDS = {
-    "last-doc": "champion by last-document loss",
-    "held-out": "champion by held-out loss",
-}
+KINDS = {"last-doc": "champion by last-document loss", "held-out": "champion by held-out loss"}
 PARTS = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
 
 
@@ -152,18 +149,14 @@ def last_document(fitness: dict, *_: dict) -> alt.LayerChart:
                 title="loss of the last training document, nats per token",
             ),
             y=alt.Y(
-                "val:Q",
-                scale=alt.Scale(domain=[2.25, 3]),
-                title="held-out loss, nats per token",
+                "val:Q", scale=alt.Scale(domain=[2.25, 3]), title="held-out loss, nats per token"
             ),
             color=color,
         )
         for values, size, opacity in ((organisms, 20, 0.4), (champions, 90, 1))
     ]
     return alt.layer(*layers).properties(
-        width=520,
-        height=300,
-        title="Loss of the last document against held-out loss",
+        width=520, height=300, title="Loss of the last document against held-out loss"
     )
 
 

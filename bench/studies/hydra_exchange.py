@@ -209,9 +209,7 @@ def exchanges(found: dict, *_: dict) -> alt.HConcatChart:
         alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color=GREY).encode(x="zero:Q"),
         compared.mark_rule(strokeWidth=2, color=ORANGE).encode(
             x=alt.X(
-                "low:Q",
-                title="score of microgpt − that of evolve-rust",
-                axis=alt.Axis(tickCount=4),
+                "low:Q", title="score of microgpt − that of evolve-rust", axis=alt.Axis(tickCount=4)
             ),
             x2="high:Q",
         ),

@@ -172,9 +172,7 @@ def names_quality(found: dict, *_: dict) -> alt.LayerChart:
         ends.mark_point(filled=True, size=90, opacity=1).encode(color=COLOR),
         *names,
     ).properties(
-        width=520,
-        height=300,
-        title=f"Presets for names on one core of an {processor(found)}",
+        width=520, height=300, title=f"Presets for names on one core of an {processor(found)}"
     )
 
 

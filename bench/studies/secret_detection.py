@@ -325,9 +325,7 @@ def secrets(detection: dict, *_: dict) -> alt.LayerChart:
     base = alt.Chart(alt.Data(values=values)).encode(
         y=alt.Y("kind:N", title=None, sort=[row["kind"] for row in order]),
         color=alt.Color(
-            "secret:N",
-            scale=alt.Scale(domain=[False, True], range=[BLUE, ORANGE]),
-            legend=None,
+            "secret:N", scale=alt.Scale(domain=[False, True], range=[BLUE, ORANGE]), legend=None
         ),
     )
     title = "bits per character: 1 % to 99 %, the middle half, the median"

@@ -53,8 +53,7 @@ def page(browser, complaints) -> Iterator[Page]:
     page.on("console", lambda message: complaints.append(f"console: {message.text}"))
     page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
     page.on(
-        "request",
-        lambda request: request.url.startswith("file:") or complaints.append(request.url),
+        "request", lambda request: request.url.startswith("file:") or complaints.append(request.url)
     )
     yield page
     page.close()

@@ -128,7 +128,9 @@ def is_done(task: Task) -> bool:
 
 def results() -> list[dict[str, Any]]:
     """Return the results so far."""
-    return [json.loads(line) for line in RESULTS.open()] if RESULTS.exists() else []
+    return (
+        [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
+    )
 
 
 def measured(task: Task) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def object_code(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[by
     int64: that of the function, or 0 if it returns None.
     """
     kinds = tuple(map(_kind, args))
-    dispatcher = numba.njit(**_OPTIONS)(function)
+    dispatcher = numba.njit(**_OPTIONS)(getattr(function, "py_func", function))
     callee = types.Dispatcher(dispatcher)  # has a weak reference to it
 
     @intrinsic  # type: ignore[untyped-decorator]

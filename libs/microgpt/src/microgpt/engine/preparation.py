@@ -84,9 +84,10 @@ def _load_threads(dtype: DType) -> None:  # besides those of training
     settings = StepSettings.of(_SMALLEST, TrainConfig(), dtype)
     workspace = CompiledEngine(_SMALLEST, TrainConfig(), [[0, 0]], dtype=dtype).workspace
     state, grads = workspace.state, workspace.state.grads
-    for exchange in (kernels.add_grads, kernels.add_and_clear_grads, kernels.publish_and_clear):
-        exchange(grads, grads)
-    kernels.share_of_directions(state, settings, 0, 1, workspace.scratch)
+    kernels.add(grads, grads, 1)
+    kernels.add_and_clear(grads, grads)
+    kernels.publish_and_clear(grads, grads)
+    kernels.find_directions(state, settings, 0, 1, workspace.scratch)
     kernels.update(state, 0.0, settings, grads, workspace.progress)
 
 

@@ -5,14 +5,7 @@ from functools import cached_property, partial
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-from microgpt.config import (
-    MAX_NEW_TOKENS,
-    EngineName,
-    LossOn,
-    TextKind,
-    TrainConfig,
-    check_choice,
-)
+from microgpt.config import MAX_NEW_TOKENS, EngineName, LossOn, TextKind, TrainConfig, check_choice
 from microgpt.data.chunked_dataset import scored
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import Document, as_documents, count_predictions

@@ -10,16 +10,7 @@ import numpy as np
 
 from microgpt.engine.compiler import inlined
 from microgpt.engine.simd.lanes import from_lane, largest_lane
-from microgpt.engine.simd.vector import (
-    Array,
-    Vector,
-    exp,
-    lanes,
-    larger,
-    load,
-    splat,
-    store,
-)
+from microgpt.engine.simd.vector import Array, Vector, exp, lanes, larger, load, splat, store
 
 
 @inlined

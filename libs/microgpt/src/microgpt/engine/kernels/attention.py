@@ -16,17 +16,7 @@ from microgpt.engine.kernels.layers import clear
 from microgpt.engine.kernels.matmul import add_linear_strip, linear_strip
 from microgpt.engine.simd.lanes import from_lane
 from microgpt.engine.simd.tiles import transpose_tile
-from microgpt.engine.simd.vector import (
-    Array,
-    Vector,
-    exp,
-    lanes,
-    larger,
-    load,
-    splat,
-    store,
-    view,
-)
+from microgpt.engine.simd.vector import Array, Vector, exp, lanes, larger, load, splat, store, view
 
 
 @kernel

@@ -8,11 +8,13 @@ from microgpt.engine.compiler import inlined, kernel
 from microgpt.engine.simd.lanes import total
 from microgpt.engine.simd.vector import (
     Array,
+    fence,
     lanes,
     load,
     splat,
     square_root,
     store,
+    stream,
     where_positive,
 )
 
@@ -231,3 +233,12 @@ def add_and_clear(x: Array, y: Array) -> None:
         for j in range(0, x.shape[1], lanes(x)):
             store(y, i, j, load(y, i, j) + load(x, i, j))
             store(x, i, j, zero)
+
+
+@inlined
+def publish(x: Array, for_others: Array) -> None:
+    """Copy x to `for_others`, an array for other threads, bypassing the caches."""
+    for i in range(x.shape[0]):
+        for j in range(0, x.shape[1], lanes(x)):
+            stream(for_others, i, j, load(x, i, j))
+    fence()

@@ -2,6 +2,7 @@
 
 A batch is processed in micro-batches whose activations fit into the cache. The gradients of the
 micro-batches are summed, and the optimizer updates the weights after the last micro-batch.
+`update` and `publish_and_clear` are for `threaded_step`.
 Layout: columns; weights for gradients of matrices. See docs/performance.md#a-step.
 Shapes: C = n_embd, N = columns.
 """
@@ -12,9 +13,8 @@ import numpy as np
 
 from microgpt.engine.architecture import Architecture
 from microgpt.engine.buffers import Buffers
-from microgpt.engine.compiler import kernel
+from microgpt.engine.compiler import inlined
 from microgpt.engine.dataset import Dataset
-from microgpt.engine.kernels.adam import squares_are_finite
 from microgpt.engine.kernels.attention import attention_backward
 from microgpt.engine.kernels.cross_entropy import cross_entropy
 from microgpt.engine.kernels.dropout import draw_keys, drop
@@ -23,16 +23,17 @@ from microgpt.engine.kernels.layers import (
     add_and_clear,
     clear,
     embed_backward,
+    publish,
     relu_backward,
     restore_at_starts,
     rmsnorm_backward,
     rmsnorm_backward_in_place,
 )
 from microgpt.engine.kernels.matmul import add_outer, linear, transpose
-from microgpt.engine.kernels.optimizer import find_directions, optimize
+from microgpt.engine.kernels.optimizer import find_directions, optimize, squares_are_finite
 from microgpt.engine.kernels.rotary import adjust_backward
 from microgpt.engine.simd.vector import Array
-from microgpt.engine.training.workspace import StepSettings, Workspace
+from microgpt.engine.training.workspace import OptimizerState, StepSettings, Workspace
 from microgpt.engine.weights import Weights
 
 
@@ -50,23 +51,21 @@ def take_steps(
     Return the number of tokens read. At least one micro-batch is read. A step fails if the loss or
     a gradient is not finite. A failed step has a loss of NaN and leaves the weights unchanged.
     """
-    state, weights, dweights, buffers, scratch, progress = workspace
-    batch_size, dropout, n_docs = settings.batch_size, settings.dropout, dataset.starts.size - 1
-    targets_before, first_step, read = dataset.targets_before, int(progress[0]), 0
+    state, buffers, progress = workspace.state, workspace.buffers, workspace.progress
+    batch_size, n_docs, first_step = settings.batch_size, dataset.starts.size - 1, int(progress[0])
+    targets_before, read = dataset.targets_before, 0
     while read < n_tokens and progress[0] < first_step + lrs.size:
         step, done = int(progress[0]), int(progress[1])
         first, end = step * batch_size, (step + 1) * batch_size
         total = (end // n_docs - first // n_docs) * targets_before[n_docs]
         total += targets_before[end % n_docs] - targets_before[first % n_docs]
         n_read = read_documents(dataset, first + done, batch_size - done, buffers)
-        if dropout:
+        if settings.dropout:
             draw_keys(buffers.keys, buffers.doc_starts, n_read, settings.seed, first + done)
         progress[1] += n_read
-        weight = 1 / max(total, 1)
         progress[2] += _forward_backward(
-            weights, dweights, buffers, dataset.soft_targets, settings.architecture, n_read, weight,
-            dropout, done == 0,
-        )  # fmt: skip
+            workspace, dataset.soft_targets, settings, n_read, 1 / max(total, 1), done == 0
+        )
         read += buffers.doc_starts[n_read]
         if progress[1] == batch_size:
             i = step - first_step
@@ -76,63 +75,48 @@ def take_steps(
                 break
             if not update:
                 break
-            find_directions(state, settings, 0, 1, scratch)
+            find_directions(state, settings, 0, 1, workspace.scratch)
             optimize(state, step + 1, lrs[i], settings)
             clear(state.grads, state.grads.shape[1])
             progress[0], progress[1], progress[2] = step + 1, 0, 0
     return read
 
 
-@kernel
+@inlined
 def _forward_backward(
-    weights: Weights,
-    dweights: Weights,
-    buffers: Buffers,
+    workspace: Workspace,
     soft_targets: Array,  # see `Dataset`
-    how: Architecture,
+    settings: StepSettings,
     n_docs: int,
     weight: float,  # weight of one token in the loss
-    dropout: float,
     is_first: bool,  # whether this is the first micro-batch of a step
 ) -> float:
-    """Return the loss of a micro-batch and add the gradients to dweights.
+    """Return the loss of a micro-batch and add the gradients to workspace.dweights.
 
     Each gradient is summed over the micro-batch before it is added. Threads can therefore process
     micro-batches independently and obtain the same result.
     """
-    N = buffers.doc_starts[n_docs]
-    forward(weights, buffers, how, n_docs, N, dropout)
-    b, dw, C = buffers, dweights, buffers.x.shape[0]
+    b, dw, how = workspace.buffers, workspace.dweights, settings.architecture
+    N, C = b.doc_starts[n_docs], b.x.shape[0]
+    forward(workspace.weights, b, how, n_docs, N, settings.dropout)
     loss = cross_entropy(b.logits, b.targets, soft_targets, b.counted, b.logit_norms, N, weight)
-    _backward(weights, dweights, buffers, how, n_docs, N, dropout)
-    if is_first:
-        embed_backward(
-            b.transposed, b.tokens, b.previous, b.positions, how.shift, dw.wte, dw.wpe, N, C
-        )
-    else:
-        embed_backward(
-            b.transposed, b.tokens, b.previous, b.positions, how.shift, b.dwte, b.dwpe, N, C
-        )
+    _backward(workspace.weights, dw, b, how, n_docs, N, settings.dropout)
+    dwte, dwpe = (dw.wte, dw.wpe) if is_first else (b.dwte, b.dwpe)
+    embed_backward(b.transposed, b.tokens, b.previous, b.positions, how.shift, dwte, dwpe, N, C)
+    if not is_first:
         add_and_clear(b.dwte, dw.wte)
         add_and_clear(b.dwpe, dw.wpe)
     return loss
 
 
-@kernel
+@inlined
 def _backward(
-    weights: Weights,
-    dweights: Weights,
-    buffers: Buffers,
-    how: Architecture,
-    n_docs: int,
-    N: int,
-    dropout: float,
+    w: Weights, dw: Weights, b: Buffers, how: Architecture, n_docs: int, N: int, dropout: float
 ) -> None:
-    """Backpropagate from the logits and add the gradients of the matrices to dweights.
+    """Backpropagate from the logits and add the gradients of the matrices to dw.
 
-    The gradient of the embedded tokens is written to buffers.transposed.
+    The gradient of the embedded tokens is written to b.transposed.
     """
-    w, dw, b = weights, dweights, buffers
     dx, x_t, C = b.dx, b.transposed, b.dx.shape[0]
     transpose(b.x, x_t, C, N)
     add_outer(b.logits, x_t, dw.lm_head, N)
@@ -179,3 +163,23 @@ def _backward(
         drop(dx, b.keys, 0, dropout, dx, N)
     rmsnorm_backward_in_place(dx, b.embedded, b.embedded_scale, 0, N)
     transpose(dx, x_t, C, N)
+
+
+def update(
+    state: OptimizerState, lr: float, settings: StepSettings, published: Array, progress: Array
+) -> bool:
+    """Update and publish the weights; return False if a gradient is not finite."""
+    n_steps = int(progress[0]) + 1
+    if not squares_are_finite(state.grads):
+        return False
+    optimize(state, n_steps, lr, settings)
+    clear(state.grads, state.grads.shape[1])
+    publish(state.params, published)
+    progress[0], progress[1], progress[2] = n_steps, 0, 0
+    return True
+
+
+def publish_and_clear(own: Array, part: Array) -> None:
+    """Copy the calling thread's gradients `own` to `part` for another thread, then zero `own`."""
+    publish(own, part)
+    clear(own, own.shape[1])

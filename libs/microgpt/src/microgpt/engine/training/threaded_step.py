@@ -29,10 +29,11 @@ GRADS_BYTES, MAX_PER_THREAD = 2**26, 4
 # 0.3 ms, several times the overhead of threads.
 MIN_SHARED_WORK = 3e6
 
-add_grads, add_and_clear_grads, publish_and_clear, share_of_directions, update = (
-    EntryPoint(f"microgpt.engine.training.threaded_kernels:{name}")
-    for name in (
-        "add_grads", "add_and_clear_grads", "publish_and_clear", "share_of_directions", "update",
+add, add_and_clear, find_directions, update, publish_and_clear = (
+    EntryPoint(f"microgpt.engine.{place}")
+    for place in (
+        "kernels.layers:add", "kernels.layers:add_and_clear", "kernels.optimizer:find_directions",
+        "training.step:update", "training.step:publish_and_clear",
     )
 )  # fmt: skip
 
@@ -147,9 +148,9 @@ class ThreadedEngine(CompiledEngine):
             n_read += sum(future.result() for future in futures)
             for number, workspace in enumerate(workspaces[1:], start=1):
                 if number in self._published_grads:
-                    add_grads(self._published_grads[number], self._grads.array)
+                    add(self._published_grads[number], self._grads.array, len(self._grads.array))
                 else:
-                    add_and_clear_grads(workspace.state.grads, self._grads.array)
+                    add_and_clear(workspace.state.grads, self._grads.array)
                 self._progress[1] = workspace.progress[1]
                 self._progress[2] += workspace.progress[2]
         except BaseException:  # e.g. Ctrl-C; the next call restarts the step
@@ -194,9 +195,7 @@ class ThreadedEngine(CompiledEngine):
 
         def work(thread: int) -> None:
             scratch = self._scratches[thread]
-            share_of_directions(
-                self.workspace.state, self._settings, thread, self._threads, scratch
-            )
+            find_directions(self.workspace.state, self._settings, thread, self._threads, scratch)
 
         futures = [self._pool.submit(work, thread) for thread in range(1, self._threads)]
         try:

@@ -2,113 +2,89 @@
 
 Layout: columns; a row is a feature, or a token of the vocabulary, and a column is a token. See
 docs/performance.md#vectors. Shapes: C = n_embd, D = head_dim, V = vocab_size, T = block_size,
-L = n_layer, N = columns, one per token.
+L = n_layer, H = n_head, n = tokens, N = columns, at least one per token.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from microgpt.config import ModelConfig
 from microgpt.engine.processor import lanes_of
-from microgpt.engine.weights import aligned_zeros, n_positions, padded
+from microgpt.engine.weights import Array, aligned_zeros, padded, shapes_of
 
 
 class Buffers(NamedTuple):
-    """Documents, activations, gradients and scratch arrays of a micro-batch."""
+    """Documents, activations, gradients and scratch arrays of a micro-batch.
+
+    The type of an array names its shape, in the sizes of `buffer_shapes`.
+    """
 
     # Documents; each token is one column.
-    tokens: NDArray[Any]  # (N)
-    targets: NDArray[Any]  # (N), token after each input token, or row of `Dataset.soft_targets`
-    counted: NDArray[Any]  # (1, N), 1 if the prediction contributes to the loss, else 0
-    previous: NDArray[Any]  # (N), previous token, or -1 for the first of a document
-    positions: NDArray[Any]  # (N), position of each token in its document
-    keys: NDArray[Any]  # (1, N), int32, dropout key of each column; see `draw_keys`
-    doc_starts: NDArray[Any]  # (N + 1), first column of each document, and total number of columns
+    tokens: Annotated[Array, "n"]
+    targets: Annotated[Array, "n"]  # token after each input token, or row of `soft_targets`
+    counted: Annotated[Array, "1", "N"]  # 1 if the prediction contributes to the loss, else 0
+    previous: Annotated[Array, "n"]  # previous token, or -1 for the first of a document
+    positions: Annotated[Array, "n"]  # position of each token in its document
+    keys: Annotated[Array, "1", "N"]  # int32, dropout key of each column; see `draw_keys`
+    doc_starts: Annotated[Array, "n + 1"]  # first column of each document, then the end of the last
 
     # Activations that the backward pass needs.
-    embedded: NDArray[Any]  # (C, N), embeddings after rmsnorm
-    embedded_scale: NDArray[Any]  # (1, N)
-    attn_norm: NDArray[Any]  # (L, C, N)
-    attn_norm_scale: NDArray[Any]  # (L, N)
-    qkv: NDArray[Any]  # (L, 3 C, N)
-    qk_scale: NDArray[Any]  # (L, 2 n_head, N), if queries and keys are normalized
-    attn_weights: NDArray[Any]  # (L, total number of keys, lanes); see `_n_keys`
-    attn_out: NDArray[Any]  # (L, C, N)
-    mlp_norm: NDArray[Any]  # (L, C, N), after token shift, if any
-    mlp_norm_scale: NDArray[Any]  # (L, N)
-    cut: NDArray[Any]  # (L, C // 2, N), see `cut_at_starts`; no layers without token shift
-    hidden: NDArray[Any]  # (L, n_ff_exp C, N)
-    final_scale: NDArray[Any]  # (1, N)
+    embedded: Annotated[Array, "C", "N"]  # embeddings after rmsnorm
+    embedded_scale: Annotated[Array, "1", "N"]
+    attn_norm: Annotated[Array, "L", "C", "N"]
+    attn_norm_scale: Annotated[Array, "L", "N"]
+    qkv: Annotated[Array, "L", "3 C", "N"]
+    qk_scale: Annotated[Array, "L", "2 H or 0", "N"]  # if queries and keys are normalized
+    attn_weights: Annotated[Array, "L", "keys", "lanes"]
+    attn_out: Annotated[Array, "L", "C", "N"]
+    mlp_norm: Annotated[Array, "L", "C", "N"]  # after token shift, if any
+    mlp_norm_scale: Annotated[Array, "L", "N"]
+    cut: Annotated[Array, "L or 0", "C // 2", "N"]  # for token shift; see `cut_at_starts`
+    hidden: Annotated[Array, "L", "hidden", "N"]
+    final_scale: Annotated[Array, "1", "N"]
 
     # Scratch arrays shared by all layers.
-    rotation: NDArray[Any]  # (D, N), see `read_rotation`; no rows if positions are learned
-    x: NDArray[Any]  # (C, N), residual stream
-    logits: NDArray[Any]  # (V, N), logits, later replaced by their gradient
-    logit_norms: NDArray[Any]  # (2, N)
-    dx: NDArray[Any]  # (C, N)
-    dbranch: NDArray[Any]  # (C, N), gradient with respect to the input of a block
-    dqkv: NDArray[Any]  # (3 C, N)
-    dhidden: NDArray[Any]  # (n_ff_exp C, N)
-    dscores: NDArray[Any]  # (longest document, lanes)
-    tile: NDArray[Any]  # (lanes, lanes)
-    transposed: NDArray[Any]  # (N, C), a transposed activation
-    dwte: NDArray[Any]  # (V, C), gradient of wte; zero between micro-batches
-    dwpe: NDArray[Any]  # (T or 0, C), gradient of wpe; zero between micro-batches
+    rotation: Annotated[Array, "D or 0", "N"]  # for rotary positions; see `read_rotation`
+    x: Annotated[Array, "C", "N"]  # residual stream
+    logits: Annotated[Array, "V", "N"]  # logits, later replaced by their gradient
+    logit_norms: Annotated[Array, "2", "N"]
+    dx: Annotated[Array, "C", "N"]
+    dbranch: Annotated[Array, "C", "N"]  # gradient with respect to the input of a block
+    dqkv: Annotated[Array, "3 C", "N"]
+    dhidden: Annotated[Array, "hidden", "N"]
+    dscores: Annotated[Array, "longest", "lanes"]
+    tile: Annotated[Array, "lanes", "lanes"]
+    transposed: Annotated[Array, "N", "padded C"]  # a transposed activation
+    dwte: Annotated[Array, "V", "padded C"]  # gradient of wte; zero between micro-batches
+    dwpe: Annotated[Array, "T or 0", "padded C"]  # gradient of wpe; zero between micro-batches
 
 
 def buffer_shapes(
     model: ModelConfig, dtype: str, n_tokens: int, longest: int
 ) -> dict[str, tuple[int, ...]]:
     """Return the buffer shapes for n_tokens tokens in documents of up to `longest` tokens."""
-    V, C, L, hidden = model.vocab_size, model.n_embd, model.n_layer, model.n_ff_exp * model.n_embd
-    lanes, n_keys = lanes_of(dtype), _n_keys(model, dtype, n_tokens, longest)
+    C, L, lanes = model.n_embd, model.n_layer, lanes_of(dtype)
     # Attention writes up to one vector past the last column, token shift one column. An odd number
     # of vectors per row avoids the cache-set conflicts of power-of-two strides.
     N = (padded(n_tokens + lanes, dtype) // lanes | 1) * lanes
-    return {
-        "tokens": (n_tokens,),
-        "targets": (n_tokens,),
-        "counted": (1, N),
-        "previous": (n_tokens,),
-        "positions": (n_tokens,),
-        "keys": (1, N),
-        "doc_starts": (n_tokens + 1,),
-        "embedded": (C, N),
-        "embedded_scale": (1, N),
-        "attn_norm": (L, C, N),
-        "attn_norm_scale": (L, N),
-        "qkv": (L, 3 * C, N),
-        "qk_scale": (L, 2 * model.n_head * model.qk_norm, N),
-        "attn_weights": (L, n_keys, lanes),
-        "attn_out": (L, C, N),
-        "mlp_norm": (L, C, N),
-        "mlp_norm_scale": (L, N),
-        "cut": (L * model.token_shift, C // 2, N),
-        "hidden": (L, hidden, N),
-        "final_scale": (1, N),
-        "rotation": (model.head_dim if model.positions == "rotary" else 0, N),
-        "x": (C, N),
-        "logits": (V, N),
-        "logit_norms": (2, N),
-        "dx": (C, N),
-        "dbranch": (C, N),
-        "dqkv": (3 * C, N),
-        "dhidden": (hidden, N),
-        "dscores": (padded(longest, dtype), lanes),
-        "tile": (lanes, lanes),
-        "transposed": (N, padded(C, dtype)),
-        "dwte": (V, padded(C, dtype)),
-        "dwpe": (n_positions(model), padded(C, dtype)),
-    }
+    sizes = {
+        "1": 1, "2": 2, "n": n_tokens, "n + 1": n_tokens + 1, "N": N, "lanes": lanes,
+        "V": model.vocab_size, "T or 0": model.n_positions,
+        "C": C, "3 C": 3 * C, "C // 2": C // 2, "padded C": padded(C, dtype),
+        "hidden": model.n_ff_exp * C, "L": L, "L or 0": L * model.token_shift,
+        "D or 0": model.head_dim if model.positions == "rotary" else 0,
+        "2 H or 0": 2 * model.n_head * model.qk_norm,
+        "keys": _n_keys(model, dtype, n_tokens, longest), "longest": padded(longest, dtype),
+    }  # fmt: skip
+    return shapes_of(Buffers, sizes)
 
 
 def allocate_buffers(model: ModelConfig, dtype: str, n_tokens: int, longest: int) -> Buffers:
     """Return zero-filled buffers; see `buffer_shapes` for the arguments."""
 
-    def allocate(name: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    def allocate(name: str, shape: tuple[int, ...]) -> Array:
         if len(shape) == 1:
             return np.zeros(shape, np.int64)
         *outer, rows, columns = shape  # rows are padded, as `transpose` processes square tiles

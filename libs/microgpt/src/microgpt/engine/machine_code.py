@@ -284,12 +284,6 @@ def _name(place: str, layout: str, target: object) -> str:
         object.__basicsize__,  # kernels read arrays behind it; larger in free-threaded Python
         target,
         _IMPORTED,
-        [
-            (name, value)
-            for module in (dropout_mask, newton_schulz)
-            for name, value in sorted(vars(module).items())
-            if name.isupper()
-        ],
         place,
         layout,
     )
@@ -319,8 +313,9 @@ def _check_is_private(place: Path | int) -> None:
 
 
 def _sources() -> str:
-    digest = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.rglob("*.py")):
+    """Return the hash of the sources of the kernels and of the modules with their constants."""
+    digest, constants = hashlib.sha256(), (dropout_mask.__file__, newton_schulz.__file__)
+    for file in (*sorted(Path(__file__).parent.rglob("*.py")), *map(Path, constants)):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 

@@ -10,7 +10,7 @@ import gc
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from itertools import product
 from typing import Any, cast
 
@@ -63,58 +63,41 @@ def _compile_together(dtypes: Collection[DType], shares: Iterable[Collection[Use
 
 
 def _load(kinds: Iterable[tuple[DType, Use]]) -> None:
+    """Call the kernels of some uses with the smallest model."""
     for dtype, use in kinds:
-        _LOADERS[use](dtype)
+        if use in ("training", "threads"):
+            _load_training(dtype, use)
+        else:
+            _load_inference(dtype, use)
 
 
-def _load_training(dtype: DType) -> None:
+def _load_training(dtype: DType, use: Use) -> None:
+    from microgpt.engine.training import threaded_step as threads
     from microgpt.engine.training.trainer import CompiledEngine
 
-    rng = random.Random(0)
-    mersenne.shuffled(2, rng, 2)
-    mersenne.gauss(1, 1.0, rng)
-    CompiledEngine(_SMALLEST, TrainConfig(), [[0, 0]], dtype=dtype).backward()
+    engine, rng = CompiledEngine(_SMALLEST, TrainConfig(), [[0, 0]], dtype=dtype), random.Random(0)
+    if use == "training":
+        mersenne.shuffled(2, rng, 2)
+        mersenne.gauss(1, 1.0, rng)
+        engine.backward()
+    else:
+        state, scratch = engine.workspace.state, engine.workspace.scratch
+        threads.add(state.grads, state.grads, 1)
+        threads.add_and_clear(state.grads, state.grads)
+        threads.publish_and_clear(state.grads, state.grads)
+        threads.find_directions(state, engine.settings, 0, 1, scratch)
+        threads.update(state, 0.0, engine.settings, state.grads, engine.workspace.progress)
 
 
-def _load_threads(dtype: DType) -> None:  # besides those of training
-    from microgpt.engine.training import threaded_step as kernels
-    from microgpt.engine.training.trainer import CompiledEngine
-    from microgpt.engine.training.workspace import StepSettings
-
-    settings = StepSettings.of(_SMALLEST, TrainConfig(), dtype)
-    workspace = CompiledEngine(_SMALLEST, TrainConfig(), [[0, 0]], dtype=dtype).workspace
-    state, grads = workspace.state, workspace.state.grads
-    kernels.add(grads, grads, 1)
-    kernels.add_and_clear(grads, grads)
-    kernels.publish_and_clear(grads, grads)
-    kernels.find_directions(state, settings, 0, 1, workspace.scratch)
-    kernels.update(state, 0.0, settings, grads, workspace.progress)
-
-
-def _load_evaluation(dtype: DType) -> None:
-    _smallest(dtype).nll([[0, 0]])
-
-
-def _load_decoding(dtype: DType) -> None:  # one sequence at a time, as in chat
-    list(_smallest(dtype).decode([0], DecodeRules(max_tokens=1), random.Random(0)))
-
-
-def _load_generation(dtype: DType) -> None:  # many sequences in one batch
-    seeds = range(mersenne.FEW + 1)
-    list(_smallest(dtype).decode_many([[0]] * len(seeds), seeds, DecodeRules(max_tokens=1)))
-
-
-_LOADERS: dict[Use, Callable[[DType], None]] = {
-    "training": _load_training,
-    "threads": _load_threads,
-    "evaluation": _load_evaluation,
-    "decoding": _load_decoding,
-    "generation": _load_generation,
-}
-
-
-def _smallest(dtype: DType) -> CompiledModel:
-    return CompiledModel(_SMALLEST, init_weights(_SMALLEST, random.Random(0)), dtype)
+def _load_inference(dtype: DType, use: Use) -> None:
+    model = CompiledModel(_SMALLEST, init_weights(_SMALLEST, random.Random(0)), dtype)
+    rules, n = DecodeRules(max_tokens=1), mersenne.FEW + 1
+    if use == "evaluation":
+        model.nll([[0, 0]])
+    elif use == "decoding":  # one sequence at a time, as in chat
+        list(model.decode([0], rules, random.Random(0)))
+    else:  # many sequences in one batch
+        list(model.decode_many([[0]] * n, range(n), rules))
 
 
 if __name__ == "__main__":

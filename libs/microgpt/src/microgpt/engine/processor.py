@@ -18,14 +18,6 @@ LEVELS = {
 }
 
 
-def _features() -> str:
-    configured = os.environ.get("NUMBA_CPU_FEATURES")
-    if configured is None and NAME.lower() != "generic":
-        with_signs: str = llvm.get_host_cpu_features().flatten()
-        return with_signs
-    return configured or ""
-
-
 def _available(features: str) -> set[str]:
     return {feature[1:] for feature in features.split(",") if feature.startswith("+")}
 
@@ -45,7 +37,10 @@ def _level() -> str | None:
 
 
 NAME = os.environ.get("NUMBA_CPU_NAME") or llvm.get_host_cpu_name()
-FEATURES = _features()  # such as "+avx2,-avx512f"
+_CONFIGURED = os.environ.get("NUMBA_CPU_FEATURES")
+FEATURES: str = _CONFIGURED or ""  # such as "+avx2,-avx512f"
+if _CONFIGURED is None and NAME.lower() != "generic":
+    FEATURES = llvm.get_host_cpu_features().flatten()
 _AVAILABLE = _available(FEATURES)
 VECTOR_BYTES = _vector_bytes(_AVAILABLE)
 N_REGISTERS = 32 if _AVAILABLE & {"avx512f", "neon"} else 16

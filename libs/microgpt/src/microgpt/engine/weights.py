@@ -9,7 +9,7 @@ L = n_layer.
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,28 +19,30 @@ from microgpt.config import ModelConfig
 from microgpt.engine import mersenne
 from microgpt.engine.processor import VECTOR_BYTES, lanes_of
 from microgpt.flat_weights import Numbers
-from microgpt.model import weight_shapes
+from microgpt.model import Matrix, weight_shapes
 from microgpt.model_config import count_params
 from microgpt.model_variants import OUTPUTS
+
+Array = NDArray[Any]
 
 
 class Weights(NamedTuple):
     """Weight matrices, or their gradients, in the layout of the training kernels."""
 
-    wte: NDArray[Any]  # (V, C)
-    wpe: NDArray[Any]  # (block_size, C), or no rows for rotary positions
-    lm_head: NDArray[Any]  # (V, C)
-    attn_wqkv: NDArray[Any]  # (L, 3 C, C)
-    attn_wo: NDArray[Any]  # (L, C, C)
-    mlp_fc1: NDArray[Any]  # (L, n_ff_exp C, C)
-    mlp_fc2_t: NDArray[Any]  # (L, n_ff_exp C, C)
+    wte: Array  # (V, C)
+    wpe: Array  # (block_size, C), or no rows for rotary positions
+    lm_head: Array  # (V, C)
+    attn_wqkv: Array  # (L, 3 C, C)
+    attn_wo: Array  # (L, C, C)
+    mlp_fc1: Array  # (L, n_ff_exp C, C)
+    mlp_fc2_t: Array  # (L, n_ff_exp C, C)
 
 
 class PackedWeights:
     """One number per weight of a model: its value, its gradient or an Adam moment."""
 
     def __init__(self, model: ModelConfig, dtype: str) -> None:
-        V, T, C, L = model.vocab_size, n_positions(model), model.n_embd, model.n_layer
+        V, T, C, L = model.vocab_size, model.n_positions, model.n_embd, model.n_layer
         hidden = model.n_ff_exp * C
         self._model = model
         n_rows = [V, T, V, L * 3 * C, L * C, L * hidden, L * hidden]
@@ -50,11 +52,11 @@ class PackedWeights:
         blocks = [matrix.reshape(L, -1, C, copy=False) for matrix in (wqkv, wo, fc1, fc2_t)]
         self.matrices = Weights(*tables, *blocks)
 
-    def by_name(self) -> dict[str, NDArray[Any]]:
+    def by_name(self) -> dict[str, Array]:
         """Return views of the matrices by name, in the order of `weight_shapes`."""
         C, matrices = self._model.n_embd, self.matrices
         views = {"wte": matrices.wte, "wpe": matrices.wpe, "lm_head": matrices.lm_head}
-        if not n_positions(self._model):
+        if not self._model.n_positions:
             del views["wpe"]
         for layer in range(self._model.n_layer):
             for i, name in enumerate(("attn_wq", "attn_wk", "attn_wv")):
@@ -64,27 +66,22 @@ class PackedWeights:
             views[f"layer{layer}.mlp_fc2"] = matrices.mlp_fc2_t[layer].T
         return views
 
-    def set(self, weights: Mapping[str, Any] | Sequence[float] | Numbers) -> None:
+    def set(self, weights: Mapping[str, Matrix[float]] | Sequence[float] | Numbers) -> None:
         """Set the weights from a mapping or a flat sequence in the order of `weight_shapes`."""
         views = self.by_name()
-        if not isinstance(weights, Mapping):
+        parts: Iterable[Array]
+        if isinstance(weights, Mapping):
+            parts = (np.asarray(weights[name]) for name in views)
+        else:
             ends = np.cumsum([view.size for view in views.values()])
             parts = np.split(np.asarray(weights), ends[:-1])
-            shapes = [view.shape for view in views.values()]
-            matrices = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
-            weights = dict(zip(views, matrices, strict=True))
         with np.errstate(over="ignore"):  # the first step detects infinite weights
-            for name, view in views.items():
-                view[:] = weights[name]
+            for view, part in zip(views.values(), parts, strict=True):
+                view[:] = part.reshape(view.shape)
 
-    def flat(self) -> NDArray[Any]:
+    def flat(self) -> Array:
         """Return a flat copy of all numbers in the order of `weight_shapes`."""
         return np.concatenate([view.ravel() for view in self.by_name().values()])
-
-
-def n_positions(model: ModelConfig) -> int:
-    """Return the number of rows of wpe: block_size, or 0 for rotary positions."""
-    return model.block_size if model.positions == "learned" else 0
 
 
 def packed_bytes(model: ModelConfig, dtype: str) -> int:
@@ -107,13 +104,13 @@ def initial_weights(model: ModelConfig, rng: random.Random) -> NDArray[np.float6
 class DecodeWeights(NamedTuple):
     """Weight matrices for `decode`; all except wte and wpe are stored in panels."""
 
-    wte: NDArray[Any]  # (V, C)
-    wpe: NDArray[Any]  # (block_size, C), or no rows for rotary positions
-    lm_head: NDArray[Any]  # (C, V)
-    attn_wqkv: NDArray[Any]  # (L, C, 3 C)
-    attn_wo: NDArray[Any]  # (L, C, C)
-    mlp_fc1: NDArray[Any]  # (L, C, n_ff_exp C)
-    mlp_fc2: NDArray[Any]  # (L, n_ff_exp C, C)
+    wte: Array  # (V, C)
+    wpe: Array  # (block_size, C), or no rows for rotary positions
+    lm_head: Array  # (C, V)
+    attn_wqkv: Array  # (L, C, 3 C)
+    attn_wo: Array  # (L, C, C)
+    mlp_fc1: Array  # (L, C, n_ff_exp C)
+    mlp_fc2: Array  # (L, n_ff_exp C, C)
 
 
 def for_decoding(weights: Weights, dtype: str) -> DecodeWeights:
@@ -132,7 +129,7 @@ def for_decoding(weights: Weights, dtype: str) -> DecodeWeights:
     )
 
 
-def in_panels(w: NDArray[Any], dtype: str) -> NDArray[Any]:
+def in_panels(w: Array, dtype: str) -> Array:
     """Transpose matrices and split them into stacked panels, each up to 8 vectors wide.
 
     A product with a single row then reads memory sequentially.
@@ -151,7 +148,7 @@ def padded(n: int, dtype: str) -> int:
     return -(-n // lanes_of(dtype)) * lanes_of(dtype)
 
 
-def aligned_zeros(shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+def aligned_zeros(shape: tuple[int, ...], dtype: str) -> Array:
     """Return a zero-filled array aligned to the vector size.
 
     NumPy guarantees an alignment of only 16 bytes. A vector across two cache lines takes two loads.
@@ -160,3 +157,11 @@ def aligned_zeros(shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
     raw = np.zeros(n_bytes + VECTOR_BYTES, np.uint8)
     start = -raw.ctypes.data % VECTOR_BYTES
     return raw[start : start + n_bytes].view(dtype).reshape(shape)
+
+
+def shapes_of(arrays: type[NamedTuple], sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each array of a named tuple whose types name the sizes."""
+    return {
+        name: tuple(sizes[size] for size in kind.__metadata__)
+        for name, kind in arrays.__annotations__.items()
+    }

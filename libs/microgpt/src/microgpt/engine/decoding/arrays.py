@@ -2,17 +2,17 @@
 
 Layout: rows, and a KV cache with keys in blocks of one vector of tokens, a row per feature, and
 values with a row per token. See docs/performance.md#decoding.
-Shapes: C = n_embd, V = vocab_size, L = n_layer, T = block_size, N = rows, n = sequences.
+Shapes: C = n_embd, V = vocab_size, L = n_layer, H = n_head, T = block_size, N = rows,
+n = sequences.
 """
 
-from typing import Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from microgpt.config import ModelConfig
 from microgpt.engine.processor import lanes_of
-from microgpt.engine.weights import aligned_zeros, padded
+from microgpt.engine.weights import Array, aligned_zeros, padded, shapes_of
 
 # Status of a sequence. STOPPED: a stop token was sampled. FULL: the maximum length is reached.
 # BROKEN: a logit is not finite. STUCK: all tokens are forbidden.
@@ -23,9 +23,9 @@ FREE, STOP, FORBIDDEN, NO_RULE = range(4)  # sampling rules; barred=NO_RULE excl
 class KVCache(NamedTuple):
     """What is kept of earlier tokens of several sequences, with one slot per sequence."""
 
-    keys: NDArray[Any]  # (slots, L, n_head * token blocks * D, lanes)
-    values: NDArray[Any]  # (slots, L, vectors per token * T, lanes)
-    mlp_in: NDArray[Any]  # (slots, L, C // 2), of the last token only, for token shift
+    keys: Array  # (slots, L, n_head * token blocks * D, lanes)
+    values: Array  # (slots, L, vectors per token * T, lanes)
+    mlp_in: Array  # (slots, L, C // 2), of the last token only, for token shift
 
 
 def allocate_cache(model: ModelConfig, dtype: str, n_slots: int) -> KVCache:
@@ -42,17 +42,17 @@ def allocate_cache(model: ModelConfig, dtype: str, n_slots: int) -> KVCache:
 class Sequences(NamedTuple):
     """The state of all sequences of a decoder, indexed by sequence number."""
 
-    tokens: NDArray[Any]  # (n, maximum length), prompt, new tokens and stop token, if any
-    n_prompt: NDArray[Any]  # (n), number of prompt tokens
-    n_tokens: NDArray[Any]  # (n), current number of tokens, without a stop token
-    first: NDArray[Any]  # (n), start of the context; advances when the context is full
-    n_read: NDArray[Any]  # (n), index of the next token to read into the cache
-    goals: NDArray[Any]  # (n), number of tokens at which a sequence is FULL
-    status: NDArray[Any]  # (n)
-    uniforms: NDArray[Any]  # (n, maximum number of new tokens), random numbers in [0, 1)
-    slots: NDArray[Any]  # (slots), sequence in each slot of the cache; -1 if the slot is empty
-    n_started: NDArray[Any]  # (1), number of sequences started so far
-    rules: NDArray[Any]  # (V), sampling rule of each token; see `sample`
+    tokens: Array  # (n, maximum length), prompt, new tokens and stop token, if any
+    n_prompt: Array  # (n), number of prompt tokens
+    n_tokens: Array  # (n), current number of tokens, without a stop token
+    first: Array  # (n), start of the context; advances when the context is full
+    n_read: Array  # (n), index of the next token to read into the cache
+    goals: Array  # (n), number of tokens at which a sequence is FULL
+    status: Array  # (n)
+    uniforms: Array  # (n, maximum number of new tokens), random numbers in [0, 1)
+    slots: Array  # (slots), sequence in each slot of the cache; -1 if the slot is empty
+    n_started: Array  # (1), number of sequences started so far
+    rules: Array  # (V), sampling rule of each token; see `sample`
     barred: int  # `barred` argument of `sample` after the first min_tokens new tokens
     min_tokens: int  # minimum number of new tokens before a stop token
     temperature: float  # see `config.Sampling`
@@ -62,50 +62,43 @@ class Sequences(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Activations of the tokens in a decoding step; rows are padded to whole vectors."""
+    """Activations of the tokens in a decoding step; rows are padded to whole vectors.
 
-    tokens: NDArray[Any]  # (N)
-    previous: NDArray[Any]  # (N), previous token in the context, or -1
-    positions: NDArray[Any]  # (N), position of each token in its context
-    slots: NDArray[Any]  # (N), cache slot of each token
-    sequences: NDArray[Any]  # (N), sequences for which a token is sampled in this step
-    x: NDArray[Any]  # (N, C), residual stream
-    normed: NDArray[Any]  # (N, C)
-    qkv: NDArray[Any]  # (N, 3 C)
-    attn_weights: NDArray[Any]  # (n_head, T)
-    attn_out: NDArray[Any]  # (N, C)
-    hidden: NDArray[Any]  # (N, n_ff_exp C)
-    logits: NDArray[Any]  # (N, V)
-    order: NDArray[Any]  # (V)
-    sums: NDArray[Any]  # (1, V)
+    The type of an array names its shape, in the sizes of `allocate_rows`.
+    """
+
+    tokens: Annotated[Array, "N"]
+    previous: Annotated[Array, "N"]  # previous token in the context, or -1
+    positions: Annotated[Array, "N"]  # position of each token in its context
+    slots: Annotated[Array, "N"]  # cache slot of each token
+    sequences: Annotated[Array, "N"]  # sequences for which a token is sampled in this step
+    x: Annotated[Array, "N", "C"]  # residual stream
+    normed: Annotated[Array, "N", "C"]
+    qkv: Annotated[Array, "N", "3 C"]
+    attn_weights: Annotated[Array, "H", "T"]
+    attn_out: Annotated[Array, "N", "C"]
+    hidden: Annotated[Array, "N", "hidden"]
+    logits: Annotated[Array, "N", "V"]
+    order: Annotated[Array, "V"]
+    sums: Annotated[Array, "1", "V"]
 
 
 def allocate_rows(model: ModelConfig, dtype: str, N: int) -> Rows:
     """Return arrays for up to N tokens per decoding step."""
-    C, V, T = model.n_embd, model.vocab_size, model.block_size
+    C = model.n_embd
+    sizes = {
+        "1": 1, "N": N, "C": C, "3 C": 3 * C, "hidden": model.n_ff_exp * C,
+        "H": model.n_head, "T": model.block_size, "V": model.vocab_size,
+    }  # fmt: skip
 
-    def rows(n: int, length: int, room: int = 0) -> NDArray[Any]:
-        return aligned_zeros((n, padded(length + room, dtype)), dtype)[:, :length]
+    def allocate(name: str, shape: tuple[int, ...]) -> Array:
+        if len(shape) == 1:
+            return np.zeros(shape, np.int64)
+        room = padded(C, dtype) if name == "qkv" else 0  # values are read as whole vectors
+        width = padded(shape[1] + room, dtype)
+        return aligned_zeros((shape[0], width), dtype)[:, : shape[1]]
 
-    def whole(n: int) -> NDArray[Any]:
-        return np.zeros(n, np.int64)
-
-    return Rows(
-        tokens=whole(N),
-        previous=whole(N),
-        positions=whole(N),
-        slots=whole(N),
-        sequences=whole(N),
-        x=rows(N, C),
-        normed=rows(N, C),
-        qkv=rows(N, 3 * C, room=padded(C, dtype)),  # values are read as whole vectors
-        attn_weights=rows(model.n_head, T),
-        attn_out=rows(N, C),
-        hidden=rows(N, model.n_ff_exp * C),
-        logits=rows(N, V),
-        order=whole(V),
-        sums=rows(1, V),
-    )
+    return Rows(**{name: allocate(name, shape) for name, shape in shapes_of(Rows, sizes).items()})
 
 
 class DecodeArrays(NamedTuple):

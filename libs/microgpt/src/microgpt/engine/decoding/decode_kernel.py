@@ -133,19 +133,9 @@ def _gather_last(s: Sequences, rows: Rows, N: int) -> int:
 def _continue(s: Sequences, i: int, rows: Rows, row: int) -> None:
     """Sample the next token of sequence i from a row of logits, or end the sequence."""
     n_new = s.n_tokens[i] - s.n_prompt[i]
-    token = sample(
-        rows.logits,
-        row,
-        s.rules,
-        STOP if n_new < s.min_tokens else s.barred,
-        s.temperature,
-        s.top_k,
-        s.top_p,
-        s.min_p,
-        s.uniforms[i, n_new],
-        rows.order,
-        rows.sums,
-    )
+    barred = STOP if n_new < s.min_tokens else s.barred
+    uniform = s.uniforms[i, n_new]
+    token = sample(rows.logits, row, s, barred, uniform, rows.order, rows.sums)
     if token == NOT_FINITE:
         s.status[i] = BROKEN
     elif token == NONE_ALLOWED:

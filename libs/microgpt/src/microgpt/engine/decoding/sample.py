@@ -7,7 +7,7 @@ docs/performance.md#decoding. Shapes: V = vocab_size.
 import numpy as np
 
 from microgpt.engine.compiler import inlined, kernel
-from microgpt.engine.decoding.arrays import NO_RULE
+from microgpt.engine.decoding.arrays import NO_RULE, Sequences
 from microgpt.engine.simd.lanes import (
     count_at_most,
     from_lane,
@@ -25,12 +25,8 @@ NOT_FINITE, NONE_ALLOWED = -1, -2  # error codes returned instead of a token
 def sample(
     logits: Array,  # (rows, V), padded to whole vectors; overwritten
     row: int,
-    rules: Array,  # (V), FREE, STOP or FORBIDDEN for each token
-    barred: int,  # exclude tokens with rules[token] >= barred
-    temperature: float,
-    top_k: int,  # 0 disables top-k filtering
-    top_p: float,
-    min_p: float,
+    s: Sequences,  # with the settings of sampling
+    barred: int,  # exclude tokens with s.rules[token] >= barred
     uniform: float,  # random number in [0, 1)
     order: Array,  # (V), scratch
     sums: Array,  # (1, V), padded to whole vectors, scratch
@@ -41,20 +37,20 @@ def sample(
         return NOT_FINITE
     if barred < NO_RULE:
         for i in range(V):
-            if rules[i] >= barred:
+            if s.rules[i] >= barred:
                 logits[row, i] = -np.inf
     peak = _peak(logits, row)
     if peak == -np.inf:
         return NONE_ALLOWED
-    if temperature == 0:
+    if s.temperature == 0:
         best = 0
         while logits[row, best] < peak:
             best += 1
         return best
     for i in range(0, V, lanes(logits)):
-        store(logits, row, i, exp((load(logits, row, i) - peak) / temperature))
-    if 0 < top_k < V or top_p < 1 or min_p > 0:
-        _keep_likeliest(logits[row], V, top_k, top_p, min_p, order)
+        store(logits, row, i, exp((load(logits, row, i) - peak) / s.temperature))
+    if 0 < s.top_k < V or s.top_p < 1 or s.min_p > 0:
+        _keep_likeliest(logits[row], V, s.top_k, s.top_p, s.min_p, order)
     return _draw(logits, row, V, uniform, sums)
 
 

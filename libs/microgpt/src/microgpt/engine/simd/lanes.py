@@ -30,11 +30,9 @@ def total(e: Emitter, x: Any) -> Any:
 @emitted(lambda x: x.dtype(x))
 def largest_lane(e: Emitter, x: Any) -> Any:
     """Return the largest lane. If a lane is NaN, the result is an arbitrary lane."""
-
-    def larger(a: Any, b: Any) -> Any:
-        return e.builder.select(e.builder.fcmp_ordered(">", a, b), a, b)
-
-    return _fold(e.builder, x, larger)
+    return _fold(
+        e.builder, x, lambda a, b: e.builder.select(e.builder.fcmp_ordered(">", a, b), a, b)
+    )
 
 
 @emitted(lambda x: x(x))

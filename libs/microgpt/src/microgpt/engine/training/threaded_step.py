@@ -182,7 +182,7 @@ class ThreadedEngine(CompiledEngine):
         if not math.isfinite(loss) or not update(
             self.workspace.state,
             float(self.config.lr_at(step)),
-            self._settings,
+            self.settings,
             self._published.array,
             self._progress,
         ):
@@ -195,7 +195,7 @@ class ThreadedEngine(CompiledEngine):
 
         def work(thread: int) -> None:
             scratch = self._scratches[thread]
-            find_directions(self.workspace.state, self._settings, thread, self._threads, scratch)
+            find_directions(self.workspace.state, self.settings, thread, self._threads, scratch)
 
         futures = [self._pool.submit(work, thread) for thread in range(1, self._threads)]
         try:

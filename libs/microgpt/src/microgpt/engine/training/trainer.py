@@ -42,7 +42,7 @@ class CompiledEngine:
         """Set all weights to 0. Training cycles through `docs` of 2 to block_size + 1 tokens."""
         self.config = config
         self._dataset = Dataset.of(docs)
-        self._settings = StepSettings.of(model, config, dtype)
+        self.settings = StepSettings.of(model, config, dtype)
         self._params, self._grads, self._m, self._v = (
             PackedWeights(model, dtype) for _ in range(4)
         )
@@ -173,7 +173,7 @@ class CompiledEngine:
         """Take up to len(losses) training steps; return the number of tokens read."""
         first = int(workspace.progress[0])
         lrs = learning_rates(self.config, np.arange(first, first + losses.size))
-        return take_steps(workspace, self._dataset, self._settings, lrs, losses, update, n_tokens)
+        return take_steps(workspace, self._dataset, self.settings, lrs, losses, update, n_tokens)
 
     def _reset(self) -> None:
         """Discard the snapshots and gradients of earlier weights."""

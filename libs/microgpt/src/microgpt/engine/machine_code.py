@@ -45,11 +45,6 @@ _IN_WHEEL = Path(__file__).parents[1] / "_machine_code"
 _HARMLESS = ("NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
 
 _tell: ContextVar[Tell | None] = ContextVar("_tell", default=None)
-_only_compiled: ContextVar[bool] = ContextVar("_only_compiled", default=False)
-
-
-class NotCompiledError(Exception):
-    """A kernel is not in the cache; see `only_compiled`."""
 
 
 class EntryPoint:
@@ -109,8 +104,6 @@ def _load(place: str, args: tuple[Any, ...]) -> Callable[..., int]:
     layout = _layout(args)
     content = _read(place, layout)
     if content is None:
-        if _only_compiled.get():
-            raise NotCompiledError
         report_compiling()
         try:
             from microgpt.engine.compiler import object_code
@@ -145,7 +138,7 @@ def _link(symbol: str, code: bytes) -> Callable[..., int]:
 
 @contextlib.contextmanager
 def on_compiling(tell: Tell) -> Iterator[None]:
-    """Call `tell` once with each message about compilation or failed caching."""
+    """Call `tell` once with each message about compilation, before it begins, or failed caching."""
     told: set[str] = set()
 
     def tell_once(line: str) -> None:
@@ -158,16 +151,6 @@ def on_compiling(tell: Tell) -> Iterator[None]:
         yield
     finally:
         _tell.reset(token)
-
-
-@contextlib.contextmanager
-def only_compiled() -> Iterator[None]:
-    """Raise NotCompiledError instead of compiling a kernel."""
-    token = _only_compiled.set(True)
-    try:
-        yield
-    finally:
-        _only_compiled.reset(token)
 
 
 def report_compiling() -> None:
@@ -208,8 +191,6 @@ def can_be_kept() -> bool:
 def _make_directory(path: Path) -> None:
     """Create the cache directory, and check that this user alone can write to it."""
     path.mkdir(0o700, parents=True, exist_ok=True)
-    if not os.environ.get("NUMBA_CACHE_DIR"):
-        path.chmod(0o700)  # earlier versions created the directory with the umask
     _check_is_private(path)
     if not os.access(path, os.W_OK):
         raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(path))
@@ -222,17 +203,15 @@ def _read(place: str, layout: str) -> bytes | None:
             name = _name(place, layout, processor.LEVEL)
             if content := _content((_IN_WHEEL / name).read_bytes()):
                 return content
+    content = None
     with contextlib.suppress(OSError):
         path = _path(place, layout)
         _check_is_private(path.parent)
         with open(path, "rb", opener=open_at_once) as file:
             _check_is_private(file.fileno())
             content = _content(file.read())
-        if content:
-            with contextlib.suppress(OSError):
-                os.utime(path)  # mark the file as used
-        return content
-    return None
+        os.utime(path)  # mark the file as used
+    return content
 
 
 def _content(file: bytes) -> bytes | None:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Collection, Iterable
 from itertools import product
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from microgpt.config import DType, ModelConfig, TrainConfig, Use
 from microgpt.engine import machine_code, mersenne
@@ -25,19 +25,27 @@ _SHARES: tuple[tuple[Use, ...], ...] = (("training",), ("evaluation", "decoding"
 _SMALLEST = ModelConfig(n_embd=1, n_head=1, block_size=1, vocab_size=1)
 
 
+class _NotCompiledError(Exception):
+    """A kernel is not in the cache."""
+
+
 def prepare(dtypes: Iterable[DType], uses: Collection[Use], tell: machine_code.Tell) -> None:
     """Load the kernels of some uses; `tell` is called with a message if they must be compiled."""
     kinds = list(product(dtypes, uses))
     try:
-        with machine_code.only_compiled():
+        with machine_code.on_compiling(_stop):
             _load(kinds)
-    except machine_code.NotCompiledError:
+    except _NotCompiledError:
         with machine_code.on_compiling(tell):
             machine_code.report_compiling()
             if machine_code.can_be_kept():
                 shares = (*_SHARES, ("threads",)) if "threads" in uses else _SHARES
                 _compile_together({dtype for dtype, _ in kinds}, shares)
             _load(kinds)
+
+
+def _stop(line: str) -> NoReturn:
+    raise _NotCompiledError(line)
 
 
 def _compile_together(dtypes: Collection[DType], shares: Iterable[Collection[Use]]) -> None:

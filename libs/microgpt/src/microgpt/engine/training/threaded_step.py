@@ -7,8 +7,9 @@ Layout: columns, and weights, for each thread. See docs/performance.md#sharing-w
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,6 +22,8 @@ from microgpt.engine.training.trainer import CompiledEngine, n_columns
 from microgpt.engine.training.workspace import muon_shapes
 from microgpt.engine.weights import PackedWeights, aligned_zeros, packed_bytes
 from microgpt.model_config import count_params
+
+Result = TypeVar("Result")
 
 # A barrier takes 0.1 ms, so each thread processes several micro-batches between barriers. Their
 # number is capped to bound the memory for gradients and the delay before training can be stopped.
@@ -62,10 +65,8 @@ class ThreadedEngine(CompiledEngine):
         threads: int,
     ) -> None:
         super().__init__(model, config, docs, dtype=dtype)
-        self._threads = threads
-        self._lengths = np.diff(self._dataset.starts)
-        longest = self._dataset.longest
-        self._n_columns = n_columns(config, longest)
+        self._threads, longest = threads, self._dataset.longest
+        self._lengths, self._n_columns = np.diff(self._dataset.starts), n_columns(config, longest)
         self._published = PackedWeights(model, dtype)
         self._published_step = -1  # number of completed steps when the weights were published
         self._copies = [PackedWeights(model, dtype) for _ in range(threads - 1)]
@@ -85,8 +86,7 @@ class ThreadedEngine(CompiledEngine):
             for number in range(n_workspaces)
             if number % threads
         }
-        shape = self._scratch.shape
-        self._scratches = [self._scratch, *(aligned_zeros(shape, dtype) for _ in self._copies)]
+        self._scratches = [aligned_zeros(self._scratch.shape, dtype) for _ in range(threads)]
         self._pool = ThreadPoolExecutor(threads - 1)
 
     def _reset(self) -> None:
@@ -107,9 +107,15 @@ class ThreadedEngine(CompiledEngine):
                 taken, n = super()._take_steps(step + 1, 1)
                 losses, n_read = losses + taken, n_read + n
             else:
-                n_read += self._run_in_threads(step, places)
-                if self._progress[1] == self.config.batch_size:
-                    losses.append(self._finish(step))
+                try:
+                    n_read += self._read_in_threads(step, places)
+                    if self._progress[1] == self.config.batch_size:
+                        losses.append(self._finish(step))
+                except BaseException:  # e.g. Ctrl-C; the next call restarts the step
+                    for workspace in self._workspaces:
+                        workspace.state.grads[:] = 0
+                    self._discard_batch()
+                    raise
             if losses and math.isnan(losses[-1]):
                 break
         return losses, n_read
@@ -132,7 +138,7 @@ class ThreadedEngine(CompiledEngine):
             n_tokens += length
         return places
 
-    def _run_in_threads(self, step: int, places: Sequence[int]) -> int:
+    def _read_in_threads(self, step: int, places: Sequence[int]) -> int:
         """Process micro-batches and sum their gradients; return the number of tokens read."""
         if self._published_step != step:
             self._published.array[:] = self._params.array
@@ -141,25 +147,24 @@ class ThreadedEngine(CompiledEngine):
         for workspace, place in zip(workspaces[1:], places[1:], strict=True):
             workspace.progress[:] = step, place, 0
         shares = [range(first, len(places), self._threads) for first in range(self._threads)]
-        futures = []
+        n_read = self._in_threads(lambda thread: self._read(shares[thread], step), len(places))
+        for number, workspace in enumerate(workspaces[1:], start=1):
+            if number in self._published_grads:
+                add(self._published_grads[number], self._grads.array, len(self._grads.array))
+            else:
+                add_and_clear(workspace.state.grads, self._grads.array)
+            self._progress[1] = workspace.progress[1]
+            self._progress[2] += workspace.progress[2]
+        return sum(n_read)
+
+    def _in_threads(self, work: Callable[[int], Result], most: int) -> list[Result]:
+        """Call `work` with the index of each thread, up to `most` threads; return the results."""
+        others = range(1, min(self._threads, most))
+        futures = [self._pool.submit(work, thread) for thread in others]
         try:
-            futures = [self._pool.submit(self._read, share, step) for share in shares[1:] if share]
-            n_read = self._read(shares[0], step)
-            n_read += sum(future.result() for future in futures)
-            for number, workspace in enumerate(workspaces[1:], start=1):
-                if number in self._published_grads:
-                    add(self._published_grads[number], self._grads.array, len(self._grads.array))
-                else:
-                    add_and_clear(workspace.state.grads, self._grads.array)
-                self._progress[1] = workspace.progress[1]
-                self._progress[2] += workspace.progress[2]
-        except BaseException:  # e.g. Ctrl-C; the next call restarts the step
+            return [work(0), *(future.result() for future in futures)]
+        finally:
             wait(futures)
-            for workspace in workspaces:
-                workspace.state.grads[:] = 0
-            self._discard_batch()
-            raise
-        return n_read
 
     def _read(self, numbers: Sequence[int], step: int) -> int:
         """Process a micro-batch in each given workspace; return the number of tokens read."""
@@ -176,36 +181,15 @@ class ThreadedEngine(CompiledEngine):
 
     def _finish(self, step: int) -> float:
         """Update the weights; return the loss, or NaN if the loss or a gradient is not finite."""
-        loss = float(self._progress[2])
-        if self.config.optimizer == "muon":
-            self._find_directions()
-        if not math.isfinite(loss) or not update(
-            self.workspace.state,
-            float(self.config.lr_at(step)),
-            self.settings,
-            self._published.array,
-            self._progress,
-        ):
+        state, settings, loss = self.workspace.state, self.settings, float(self._progress[2])
+        if self.config.optimizer == "muon":  # the threads share the matrices
+            n, scratches = self._threads, self._scratches
+            self._in_threads(lambda i: find_directions(state, settings, i, n, scratches[i]), n)
+        lr, published = float(self.config.lr_at(step)), self._published.array
+        if not (math.isfinite(loss) and update(state, lr, settings, published, self._progress)):
             return math.nan
         self._published_step = step + 1
         return loss
-
-    def _find_directions(self) -> None:
-        """Compute the directions of Muon; the threads share the matrices."""
-
-        def work(thread: int) -> None:
-            scratch = self._scratches[thread]
-            find_directions(self.workspace.state, self.settings, thread, self._threads, scratch)
-
-        futures = [self._pool.submit(work, thread) for thread in range(1, self._threads)]
-        try:
-            work(0)
-            for future in futures:
-                future.result()
-        except BaseException:  # e.g. Ctrl-C; the next call restarts the step
-            wait(futures)
-            self._discard_batch()
-            raise
 
 
 def bytes_needed(

@@ -7,7 +7,7 @@ result of `InferenceGpt.samples` or `InferenceGpt.reply`.
 """
 
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import product
 
 from microgpt.engine.compiled_model import CompiledModel
 from microgpt.engine.decoding.arrays import FULL, RUNNING, DecodeArrays
@@ -25,18 +25,12 @@ class Batch:
 
         Pass the `arrays` of a finished batch of the same model to reuse them.
         """
-        numbers = sorted(range(len(jobs)), key=lambda number: jobs[number].n_sequences)
-        ends = list(accumulate(jobs[number].n_sequences for number in numbers))
-        self.open = {
-            number: slice(end - jobs[number].n_sequences, end)
-            for number, end in zip(numbers, ends, strict=True)
-        }
-        pairs = [
-            (prompt, seed)
-            for number in numbers
-            for prompt in jobs[number].prompts
-            for seed in jobs[number].seeds
-        ]
+        self.open: dict[int, slice] = {}
+        pairs: list[tuple[Sequence[int], int]] = []
+        for number in sorted(range(len(jobs)), key=lambda number: jobs[number].n_sequences):
+            start, job = len(pairs), jobs[number]
+            pairs += product(job.prompts, job.seeds)
+            self.open[number] = slice(start, len(pairs))
         prompts, seeds = zip(*pairs, strict=True)
         self._decoder = model.decoder(prompts, jobs[0].rules, seeds, arrays)
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from heapq import nlargest
 from typing import Any
 
@@ -158,21 +158,19 @@ def explain_tokens(
             token = tokens[len(predictions) + 1]
             predictions.append(change(_prediction(gpt.tokenizer, token, row, n_alternatives)))
             yield
-    read = tuple(map(label, tokens[:-1]))
-    explanation = Explanation(tuple(predictions), read, has_end=has_end)
-    if not attention and position is None:
-        return explanation
-    found = gpt.compiled.activations(tokens[:-1])
-    maps = {layer: found.attention(layer) for layer in {layer for layer, _ in attention}}
-    numbers = {} if position is None else found.at(position % n)
-    return replace(
-        explanation,
-        attention={
+    weights: dict[Head, list[list[float]]] = {}
+    numbers: dict[str, list[float] | list[list[float]]] = {}
+    if attention or position is not None:
+        found = gpt.compiled.activations(tokens[:-1])
+        maps = {layer: found.attention(layer) for layer in {layer for layer, _ in attention}}
+        weights = {
             (layer, head): [row[: i + 1].tolist() for i, row in enumerate(maps[layer][head])]
             for layer, head in attention
-        },
-        activations={name: array.tolist() for name, array in numbers.items()},
-    )
+        }
+        if position is not None:
+            numbers = {name: array.tolist() for name, array in found.at(position % n).items()}
+    read = tuple(map(label, tokens[:-1]))
+    return Explanation(tuple(predictions), read, weights, numbers, has_end)
 
 
 def _check_details(

@@ -197,8 +197,8 @@ class Scorer:
         windows = chain.from_iterable(SlidingWindows(doc, size, first=first) for doc in docs)
         while True:
             dataset = TokenDataset()
-            for chunk in islice(windows, max(2, self._step_tokens // size)):
-                dataset.append(*chunk)
+            for tokens, mask in islice(windows, max(2, self._step_tokens // size)):
+                dataset.append(tokens, mask or b"\1" * len(tokens))
             if not len(dataset):
                 return
             is_new = np.delete(np.frombuffer(dataset.mask, bool), dataset.starts[:-1])

@@ -108,18 +108,15 @@ def _conversation(draw: Draw) -> list[Exchange]:
     """Draw conversations until one fits into the context and has no word that is held out."""
     while True:
         draw.told.clear()
-        tasks = _conversation_tasks(draw)
-        exchanges = [_dressed(draw, task(draw)) for task in tasks]
-        n_tokens = 2 + sum(map(_n_tokens, exchanges))  # includes BOS at both ends
+        made = (task(draw) for task in _conversation_tasks(draw))
+        exchanges = [Exchange(draw.dress(e.prompt), e.reply, e.task, e.parts) for e in made]
+        # Each message has a role and an end token, and the conversation BOS at both ends.
+        n_tokens = 2 + sum(len(e.prompt) + len(e.reply) + 4 for e in exchanges)
         fits = n_tokens <= MAX_TOKENS and n_tokens - len(exchanges[-1].reply) - 2 <= MAX_PROMPT
         prompts = " ".join(exchange.prompt for exchange in exchanges)
         is_free = draw.split == "heldout" or _held_out().isdisjoint(re.findall("[a-z]+", prompts))
         if fits and is_free:
             return exchanges
-
-
-def _dressed(draw: Draw, exchange: Exchange) -> Exchange:
-    return Exchange(draw.dress(exchange.prompt), exchange.reply, exchange.task, exchange.parts)
 
 
 @cache
@@ -160,8 +157,3 @@ def _others(draw: Draw, n: int) -> list[Task]:
     }[draw.split]
     two = partial(two_questions, tasks=parts)
     return [two if draw.chance(TWO) else draw.pick(tasks) for _ in range(n)]
-
-
-def _n_tokens(exchange: Exchange) -> int:
-    """Return the number of tokens of both messages: characters, roles and end tokens."""
-    return len(exchange.prompt) + len(exchange.reply) + 4

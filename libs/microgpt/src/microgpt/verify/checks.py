@@ -62,34 +62,22 @@ def run_checks(
         yield from _replay_karpathy("reference", "float64", steps or REFERENCE_STEPS, on_event)
     if "compiled" in engines:
         for dtype in get_args(DType)[::-1]:
-            yield from _check_compiled_gradients(dtype)
+            name = f"compiled {dtype}: loss and gradients of {N_MODELS} random models"
+            rng = random.Random(DEFAULT_SEED)  # makes the checks reproducible
+            worst = max(engine_error(random_model(rng), rng, dtype) for _ in range(N_MODELS))
+            yield _difference(name, worst, ENGINE_TOLERANCE[dtype])
             yield from _replay_karpathy("compiled", dtype, steps or KARPATHY.steps, on_event)
 
 
 def _check_reference_gradients() -> Iterator[Check]:
-    rng = random.Random(DEFAULT_SEED)  # makes the checks reproducible
+    rng, of = random.Random(DEFAULT_SEED), "reference: gradients of"
     worst = max(expression_error(rng) for _ in range(N_EXPRESSIONS))
-    yield _difference(
-        f"reference: gradients of {N_EXPRESSIONS} random expressions", worst, GRADIENT_TOLERANCE
-    )
+    yield _difference(f"{of} {N_EXPRESSIONS} random expressions", worst, GRADIENT_TOLERANCE)
     model = random_model(rng)
     names = ("n_embd", "n_head", "n_layer", "block_size")
     shape = ", ".join(f"{name} {getattr(model, name)}" for name in names)
-    yield _difference(
-        f"reference: gradients of a random model ({shape})",
-        model_error(model, rng),
-        GRADIENT_TOLERANCE,
-    )
-
-
-def _check_compiled_gradients(dtype: DType) -> Iterator[Check]:
-    rng = random.Random(DEFAULT_SEED)
-    worst = max(engine_error(random_model(rng), rng, dtype) for _ in range(N_MODELS))
-    yield _difference(
-        f"compiled {dtype}: loss and gradients of {N_MODELS} random models",
-        worst,
-        ENGINE_TOLERANCE[dtype],
-    )
+    error = model_error(model, rng)
+    yield _difference(f"{of} a random model ({shape})", error, GRADIENT_TOLERANCE)
 
 
 def _difference(name: str, error: float, limit: float) -> Check:

@@ -144,7 +144,7 @@ def mean_loss(models: list[TrainedModel], docs: list[Document]) -> float:
     mean = np.zeros((n, first.tokenizer.vocab_size), np.float32)
     for each in models:
         compiled = CompiledModel(each.model, each.weights, each.dtype)
-        compiled.probabilities(dataset, mean, share=1 / len(models))
+        compiled.add_probabilities(dataset, mean, share=1 / len(models))
     targets = np.concatenate([dataset.tokens[a + 1 : b] for a, b in pairwise(dataset.starts)])
     return float(-np.log(mean[np.arange(n), targets]).mean())
 

@@ -27,6 +27,14 @@ def models(dtype: str, **settings):
     return CompiledModel(model, weights, dtype), GptVariant(model, weights)
 
 
+def probabilities(compiled: CompiledModel, docs: list[list[int]], *shares: float) -> np.ndarray:
+    """Return the sum of the probabilities times each share: (predictions, V), float32."""
+    found = np.zeros((sum(len(doc) - 1 for doc in docs), 11), np.float32)
+    for share in shares or (1.0,):
+        compiled.add_probabilities(docs, found, share=share)
+    return found
+
+
 @pytest.mark.parametrize("settings", [{}, VARIANT])
 def test_probabilities_equal_those_of_the_reference(settings) -> None:
     compiled, gpt = models("float64", **settings)
@@ -34,26 +42,17 @@ def test_probabilities_equal_those_of_the_reference(settings) -> None:
     for doc in DOCS:
         cache = gpt.new_cache()
         expected += [softmax(gpt.forward(token, cache)) for token in doc[:-1]]
-    found = compiled.probabilities(DOCS)
+    found = probabilities(compiled, DOCS)
     np.testing.assert_allclose(found, expected, rtol=1e-6)  # they are rounded to float32
+    np.testing.assert_allclose(probabilities(compiled, DOCS, 0.25, 0.75), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("settings", [{}, VARIANT])
 def test_a_probability_does_not_depend_on_other_documents(dtype, settings) -> None:
     compiled, _ = models(dtype, **settings)
-    alone = [compiled.probabilities([doc]) for doc in DOCS]
-    assert compiled.probabilities(DOCS).tobytes() == np.concatenate(alone).tobytes()
-
-
-def test_probabilities_can_be_added_to_others() -> None:
-    compiled, _ = models("float32")
-    found = compiled.probabilities(DOCS[:3])
-    mean = np.zeros_like(found)
-    for share in (0.25, 0.75):
-        assert compiled.probabilities(DOCS[:3], mean, share=share) is mean
-    np.testing.assert_allclose(mean, found, rtol=1e-6)
-    np.testing.assert_allclose(mean.sum(axis=1), 1, rtol=1e-6)
+    alone = [probabilities(compiled, [doc]) for doc in DOCS]
+    assert probabilities(compiled, DOCS).tobytes() == np.concatenate(alone).tobytes()
 
 
 @pytest.fixture(scope="module")

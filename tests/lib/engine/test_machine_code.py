@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from microgpt import dropout_mask, newton_schulz
 from microgpt.engine import machine_code as compiling
 from microgpt.engine.machine_code import EntryPoint, on_compiling
 
@@ -113,7 +114,6 @@ def test_a_pipe_in_place_of_a_file_does_not_block(run, file) -> None:
     ("what", "other"),
     [
         ("llvmlite.__version__", "0.1"),
-        ("dropout_mask.ROUNDS_32", ((16, 1),)),
         ("processor.NAME", "m5"),
         ("processor.FEATURES", "+neon"),
     ],
@@ -167,6 +167,13 @@ def test_kernels_use_only_constants_covered_by_the_file_name() -> None:
     assert constants == {"microgpt.dropout_mask", "microgpt.newton_schulz"}
 
 
+@pytest.mark.parametrize("module", [dropout_mask, newton_schulz])
+def test_the_hash_of_the_sources_covers_these_constants(module, tmp_path, monkeypatch) -> None:
+    (tmp_path / "changed.py").touch()
+    monkeypatch.setattr(module, "__file__", str(tmp_path / "changed.py"))
+    assert compiling._sources() != compiling._IMPORTED
+
+
 @pytest.mark.usefixtures("umask")
 def test_the_cache_is_writable_only_by_its_owner(run, tmp_path) -> None:
     run()
@@ -179,7 +186,7 @@ def test_the_cache_is_writable_only_by_its_owner(run, tmp_path) -> None:
 def test_the_users_own_directory_is_private(run, tmp_path, monkeypatch) -> None:
     monkeypatch.delenv("NUMBA_CACHE_DIR")
     monkeypatch.setattr(compiling, "user_cache_path", lambda *args, **options: tmp_path / "cache")
-    (tmp_path / "cache").mkdir()  # as an earlier version has left it
+    (tmp_path / "cache").mkdir()
     assert run() == ([2, 4], [COMPILING])
     assert (tmp_path / "cache").stat().st_mode & 0o777 == 0o700
     assert run() == ([2, 4], [])

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microgpt.config import DType, ModelConfig
-from microgpt.data.token_dataset import TokenDataset, Tokens
+from microgpt.data.token_dataset import Tokens
 from microgpt.engine.activations import Activations
 from microgpt.engine.architecture import architecture_of
 from microgpt.engine.buffers import Buffers, allocate_buffers, buffer_bytes
@@ -35,7 +35,7 @@ EVAL_TOKENS = 256  # tokens per micro-batch if the documents are short
 CALL_WORK = 10**9  # number of weights times tokens per kernel call; a call takes about 20 ms
 GROUP = 1024  # maximum number of sequences per decoder; larger groups are not faster
 
-evaluate = EntryPoint("microgpt.engine.kernels.evaluate:evaluate")
+evaluate = EntryPoint("microgpt.engine.kernels.forward:evaluate")
 
 
 class CompiledModel:
@@ -74,28 +74,20 @@ class CompiledModel:
         losses = map_in_threads(lambda part, stop: self._evaluate(part, stop)[0], parts, threads)
         return np.concatenate(list(losses))
 
-    def probabilities(
+    def add_probabilities(
         self,
         docs: Sequence[Tokens],
-        out: NDArray[np.float32] | None = None,
+        out: NDArray[np.float32],
         *,
         share: float = 1.0,
         should_stop: Event | None = None,
-    ) -> NDArray[np.float32]:
-        """Return the probabilities of all tokens at each prediction of the documents: (N, V).
+    ) -> None:
+        """Add the probabilities of all tokens at each prediction, times share, to `out` (N, V).
 
-        Args:
-            docs: documents of 2 to block_size + 1 tokens; one of n tokens has n - 1 predictions.
-            out: array of zeros or of other probabilities, which is returned. Those of this model,
-                multiplied by share, are added to it.
-            should_stop: if set, the rest of the documents is not read.
+        A document of n tokens, from 2 to block_size + 1, has n - 1 predictions. If should_stop is
+        set, the rest of the documents is not read.
         """
-        if out is None:
-            dataset = TokenDataset.of(docs)
-            n_predictions = len(dataset.tokens) - len(dataset)
-            out = np.zeros((n_predictions, self.config.vocab_size), np.float32)
         self._evaluate(docs, should_stop, out, share)
-        return out
 
     def activations(self, tokens: Tokens) -> Activations:
         """Return the activations of up to block_size tokens."""

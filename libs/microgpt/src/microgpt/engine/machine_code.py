@@ -191,6 +191,8 @@ def can_be_kept() -> bool:
 def _make_directory(path: Path) -> None:
     """Create the cache directory, and check that this user alone can write to it."""
     path.mkdir(0o700, parents=True, exist_ok=True)
+    if not os.environ.get("NUMBA_CACHE_DIR"):
+        path.chmod(0o700)  # who made it with a umask of 002 did not want the group to write to it
     _check_is_private(path)
     if not os.access(path, os.W_OK):
         raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(path))

@@ -43,7 +43,7 @@ def publish(directory: Path, files: Mapping[str, bytes], *, is_held: bool = Fals
     try:
         check_place(directory)
         is_new = not os.path.isdir(directory)
-        staging = _staging(directory, is_new, SAVING)
+        staging = _staging(directory, is_new)
         if not is_held:
             mine = f"{staging.name}-{platform.node()}-"
             _remove_dead(staging.with_name(mine))
@@ -99,8 +99,8 @@ def finish_publish(directory: Path) -> None:
     else:  # a symlink or file named .saved would block the rename
         with suppress(OSError):
             saved.unlink()
-    _remove(_staging(directory, False, SAVING))
-    _remove(_staging(directory, True, SAVING))
+    for is_new in (False, True):
+        _remove(_staging(directory, is_new))
 
 
 def read_consistently(directory: Path, read: Callable[[], T]) -> T:
@@ -150,12 +150,10 @@ def remove_unfinished(directory: Path) -> None:
     _remove_dead(directory / f"{SAVING}-{platform.node()}-")
 
 
-def _staging(directory: Path, is_new: bool, name: str) -> Path:
+def _staging(directory: Path, is_new: bool) -> Path:
     """Return the path of a staging directory on the same file system as `directory`."""
-    if not is_new:
-        return directory / name
     path = Path(os.path.realpath(directory))
-    return path.parent / f".{path.name}{name}"
+    return path.parent / f".{path.name}{SAVING}" if is_new else directory / SAVING
 
 
 def _move(staging: Path, directory: Path) -> None:

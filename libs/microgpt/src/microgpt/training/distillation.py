@@ -234,7 +234,9 @@ class Teachers:
             end = min(first + PORTION, len(dataset))
             part, rows = dataset[first:end], targets[starts[first] - first : starts[end] - end]
             for model in self._compiled:
-                model.probabilities(part, rows, share=1 / len(self.models), should_stop=should_stop)
+                model.add_probabilities(
+                    part, rows, share=1 / len(self.models), should_stop=should_stop
+                )
             if not np.isfinite(rows).all():
                 raise PromptError(NOT_FINITE_MESSAGE)
 

@@ -74,10 +74,10 @@ class Decoder:
         slot_size = 2 * model.n_layer * model.block_size * model.n_embd
         most_slots = max(1, min(max_slots, CACHE_BYTES // (slot_size * np.dtype(dtype).itemsize)))
         n_slots = min(len(prompts), most_slots)
-        self.sequences = _new_sequences(model, dtype, prompts, rules, n_slots)
+        self._model, self._dtype, self._weights = model, dtype, weights
+        self.sequences = self._new_sequences(prompts, rules, n_slots)
         self._seeds = seeds if rules.sampling.temperature else ()
         self._n_drawn = 0  # number of random numbers drawn for each sequence
-        self._model, self._dtype, self._weights = model, dtype, weights
         most_rows = 1 + 4 * WORK_5_MS // count_params(model)  # a step cannot be interrupted
         # Unused slots are never accessed, so the operating system allocates no memory for them.
         self.arrays = arrays or DecodeArrays(
@@ -85,6 +85,47 @@ class Decoder:
             allocate_rows(model, dtype, max(most_slots, min(MAX_ROWS, most_rows))),
         )
         self._n_tokens = 1 + WORK_5_MS // count_params(model)  # token budget of the next `run` call
+
+    def _new_sequences(
+        self, prompts: Sequence[Sequence[int]], rules: DecodeRules, n_slots: int
+    ) -> Sequences:
+        """Return the initial state of the sequences, with `uniforms` set to 0."""
+        model, sampling, max_tokens = self._model, rules.sampling, rules.max_tokens
+        lengths = np.array([len(prompt) for prompt in prompts])
+        n, shortest, longest = len(lengths), int(lengths.min()), int(lengths.max())
+        most_new = max_tokens or model.block_size - shortest + 1
+        tokens = np.zeros((n, longest + most_new), np.int64)
+        if shortest == longest:
+            tokens[:, :longest] = prompts
+        else:
+            for row, prompt in zip(tokens, prompts, strict=True):
+                row[: len(prompt)] = prompt
+        token_rules = np.zeros(model.vocab_size, np.int64)
+        for rule, which in ((STOP, rules.stop), (FORBIDDEN, rules.forbidden)):
+            token_rules[[token for token in which if token in range(model.vocab_size)]] = rule
+        temperature, limits = float(sampling.temperature), np.finfo(self._dtype)
+        if temperature:  # rounding to dtype must not yield 0 or infinity, which would lead to NaN
+            temperature = max(temperature, float(limits.smallest_subnormal))
+            temperature = min(temperature, float(limits.max))
+        return Sequences(
+            tokens=tokens,
+            n_prompt=lengths,
+            n_tokens=lengths.copy(),
+            first=np.zeros(n, np.int64),
+            n_read=np.zeros(n, np.int64),
+            goals=lengths + most_new if max_tokens else np.full(n, model.block_size + 1),
+            status=np.full(n, RUNNING),
+            uniforms=np.zeros((n, most_new)),
+            slots=np.full(n_slots, -1),
+            n_started=np.zeros(1, np.int64),
+            rules=token_rules,
+            barred=FORBIDDEN if FORBIDDEN in token_rules else NO_RULE,
+            min_tokens=rules.min_tokens,
+            temperature=temperature,
+            top_k=sampling.top_k or 0,
+            top_p=float(sampling.top_p),
+            min_p=float(sampling.min_p),
+        )
 
     def run(self) -> bool:
         """Decode for about 20 ms; return whether any sequence is still running."""
@@ -109,27 +150,17 @@ class Decoder:
     def tokens(self, rows: slice = slice(None)) -> list[list[int]]:
         """Return the new tokens of the selected sequences so far."""
         s = self.sequences
-        width = int(s.n_tokens[rows].max(initial=0))  # the rest, if max_tokens is large, is empty
-        arrays = (
-            s.tokens[rows, :width].tolist(),
-            s.n_prompt[rows].tolist(),
-            s.n_tokens[rows].tolist(),
-        )
-        return [tokens[start:end] for tokens, start, end in zip(*arrays, strict=True)]
+        starts, ends = s.n_prompt[rows].tolist(), s.n_tokens[rows].tolist()
+        found = s.tokens[rows, : max(ends, default=0)].tolist()  # the rest is empty
+        return [tokens[i:end] for tokens, i, end in zip(found, starts, ends, strict=True)]
 
     def continuations(self, rows: slice = slice(None)) -> list[Continuation]:
         """Return the new tokens and finish reasons of the selected sequences so far."""
-        s = self.sequences
-        return [
-            Continuation(
-                tokens,
-                REASONS[status],
-                int(s.tokens[i, s.n_tokens[i]]) if status == STOPPED else None,
-            )
-            for i, tokens, status in zip(
-                range(len(s.status))[rows], self.tokens(rows), s.status[rows].tolist(), strict=True
-            )
-        ]
+        s, found = self.sequences, []
+        for i, tokens in zip(range(len(s.status))[rows], self.tokens(rows), strict=True):
+            stop_token = int(s.tokens[i, s.n_tokens[i]]) if s.status[i] == STOPPED else None
+            found.append(Continuation(tokens, REASONS[s.status[i]], stop_token))
+        return found
 
     def check(self, i: int) -> None:
         """Raise PromptError if sequence i failed: a logit is not finite or no token is allowed."""
@@ -150,49 +181,3 @@ def context_bytes(model: ModelConfig, dtype: str) -> int:
 def max_sequences(model: ModelConfig, rules: DecodeRules) -> int:
     """Return the maximum number of sequences per batch, which bounds the memory use."""
     return max(1, MAX_BATCH_TOKENS // (model.block_size + (rules.max_tokens or 0)))
-
-
-def _new_sequences(
-    model: ModelConfig,
-    dtype: str,
-    prompts: Sequence[Sequence[int]],
-    rules: DecodeRules,
-    n_slots: int,
-) -> Sequences:
-    """Return the initial state of the sequences, with `uniforms` set to 0."""
-    sampling, max_tokens = rules.sampling, rules.max_tokens
-    lengths = np.array([len(prompt) for prompt in prompts])
-    n, shortest, longest = len(lengths), int(lengths.min()), int(lengths.max())
-    most_new = max_tokens or model.block_size - shortest + 1
-    tokens = np.zeros((n, longest + most_new), np.int64)
-    if shortest == longest:
-        tokens[:, :longest] = prompts
-    else:
-        for row, prompt in zip(tokens, prompts, strict=True):
-            row[: len(prompt)] = prompt
-    token_rules = np.zeros(model.vocab_size, np.int64)
-    for rule, which in ((STOP, rules.stop), (FORBIDDEN, rules.forbidden)):
-        token_rules[[token for token in which if token in range(model.vocab_size)]] = rule
-    temperature, limits = float(sampling.temperature), np.finfo(dtype)
-    if temperature:  # rounding to dtype must not yield 0 or infinity, which would lead to NaN
-        temperature = max(temperature, float(limits.smallest_subnormal))
-        temperature = min(temperature, float(limits.max))
-    return Sequences(
-        tokens=tokens,
-        n_prompt=lengths,
-        n_tokens=lengths.copy(),
-        first=np.zeros(n, np.int64),
-        n_read=np.zeros(n, np.int64),
-        goals=lengths + most_new if max_tokens else np.full(n, model.block_size + 1),
-        status=np.full(n, RUNNING),
-        uniforms=np.zeros((n, most_new)),
-        slots=np.full(n_slots, -1),
-        n_started=np.zeros(1, np.int64),
-        rules=token_rules,
-        barred=FORBIDDEN if FORBIDDEN in token_rules else NO_RULE,
-        min_tokens=rules.min_tokens,
-        temperature=temperature,
-        top_k=sampling.top_k or 0,
-        top_p=float(sampling.top_p),
-        min_p=float(sampling.min_p),
-    )

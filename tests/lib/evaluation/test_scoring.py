@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt import BpeTokenizer, FoldingTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig
-from microgpt.errors import ConfigError, DataError, PromptError
+from microgpt import BpeTokenizer, FoldingTokenizer, InferenceGpt, ModelConfig, TrainConfig
+from microgpt.errors import PromptError
 from microgpt.evaluation import scoring
 from microgpt.evaluation.explanation import explain
 from microgpt.evaluation.scoring import UNKNOWN_BITS, Scorer
@@ -103,6 +103,12 @@ def test_long_texts_are_scored_in_pieces(gpt, text, monkeypatch) -> None:
     assert pieces.character_bits == pytest.approx(whole.character_bits)
 
 
+def test_a_context_of_one_token_is_enough() -> None:
+    gpt = InferenceGpt(train(DOCS, model=replace(SHAPE, block_size=1), config=CONFIG))
+    (score,) = Scorer(gpt).score(["anna"])
+    assert score.bits == pytest.approx(explain(gpt, "anna").bits, rel=1e-6)
+
+
 def test_folded_characters_have_the_bits_of_their_tokens() -> None:
     tokenizer = FoldingTokenizer.from_documents(["jorg", "strasse"])
     docs = ["jorg", "strasse"]
@@ -138,11 +144,3 @@ def test_a_model_with_too_large_weights_is_refused() -> None:
     weights = model.weights | {"lm_head": [[1e308] * 8 for _ in model.weights["lm_head"]]}
     with pytest.raises(PromptError, match="the logits are not finite"):
         Scorer(InferenceGpt(replace(model, weights=weights))).score(["anna"])
-
-
-def test_texts_that_cannot_be_scored_are_refused(gpt) -> None:
-    with pytest.raises(DataError, match="pass a list"):
-        Scorer(gpt).score("anna")
-    chat = train([[Message("user", "hi"), Message("assistant", "yo")]], config=TrainConfig(steps=1))
-    with pytest.raises(ConfigError, match="chat model"):
-        Scorer(InferenceGpt(chat))

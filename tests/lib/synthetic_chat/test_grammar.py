@@ -7,7 +7,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from difflib import SequenceMatcher
-from itertools import islice, product
+from itertools import product
 from typing import get_args
 
 import pytest
@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from microgpt.data.chat_truncation import fit_conversation
 from microgpt.data.documents import load_conversations
 from microgpt.data.tokenizer import CharTokenizer, Message
-from microgpt.errors import ConfigError
 from microgpt.synthetic_chat import ALPHABET, MAX_TOKENS, conversations, json_line
 from microgpt.synthetic_chat.draw import PHRASES, ChatSplit, Draw, Exchange, patterns
 from microgpt.synthetic_chat.tasks import multiplication, names, words
@@ -42,11 +41,6 @@ NOTATIONS = {
     "addition": r"(\d+) \+ (\d+) = (\d+)", "subtraction": r"(\d+) - (\d+) = (-?\d+)",
     "multiplication": r"(\d+) x (\d+) = (\d+)",
     "comparison": r"(?:max|min)\((\d+), (\d+)\) = (\d+)",
-}  # fmt: skip
-KNOWN_BY_HEART = {
-    ("opposites", "hot"): "cold", ("opposites", "cold"): "hot", ("opposites", "up"): "down",
-    ("capitals", "france"): "paris", ("capitals", "japan"): "tokyo",
-    ("capitals", "kenya"): "nairobi",
 }  # fmt: skip
 
 
@@ -225,16 +219,6 @@ def test_the_basics_are_short(made) -> None:
     assert not any(prompt.endswith(("!", "?")) for prompt in inside)
 
 
-def test_the_memorised_facts_are_correct(made) -> None:
-    answers = defaultdict(set)
-    for split in ("train", "wordings"):
-        for exchange in questions(made[split]):
-            for word in re.findall(r"[a-z]+", exchange.prompt):
-                if (exchange.task, word) in KNOWN_BY_HEART:
-                    answers[exchange.task, word].add(exchange.reply)
-    assert answers == {key: {answer} for key, answer in KNOWN_BY_HEART.items()}
-
-
 def test_each_question_has_a_single_answer(made) -> None:
     answers = defaultdict(set)
     for split in SPLITS:
@@ -319,10 +303,6 @@ def test_conversations_are_short_with_a_small_alphabet(made, split) -> None:
         assert (prompt.tokens_dropped, prompt.unknown_characters) == (0, "")
 
 
-def test_every_character_of_the_alphabet_is_used(made) -> None:
-    assert {char for c in made["train"] for e in c for char in e.prompt + e.reply} == set(ALPHABET)
-
-
 def test_microgpt_can_read_the_lines(made, tmp_path) -> None:
     path = tmp_path / "chat.jsonl"
     path.write_text("".join(f"{json_line(conversation)}\n" for conversation in made["train"]))
@@ -333,11 +313,6 @@ def test_microgpt_can_read_the_lines(made, tmp_path) -> None:
         for exchange in made["train"][0]
         for message in (("user", exchange.prompt), ("assistant", exchange.reply))
     ]
-
-
-@given(st.sampled_from(SPLITS), st.integers(0, 2**64), st.integers(1, 20))
-def test_a_longer_set_begins_with_the_shorter_one(split, seed, n) -> None:
-    assert list(conversations(split, n, seed)) == list(islice(conversations(split, n + 9, seed), n))
 
 
 @pytest.mark.parametrize(
@@ -352,12 +327,3 @@ def test_a_longer_set_begins_with_the_shorter_one(split, seed, n) -> None:
 def test_every_python_version_writes_the_same_bytes(split, sha256) -> None:
     lines = "".join(f"{json_line(made)}\n" for made in conversations(split, 500, 42))
     assert hashlib.sha256(lines.encode()).hexdigest() == sha256
-
-
-@pytest.mark.parametrize(
-    ("n", "seed", "problem"),
-    [(0, 1, "conversations must be >= 1, got 0"), (1, -1, "seed must be >= 0, got -1")],
-)
-def test_numbers_outside_their_range_are_refused(n, seed, problem) -> None:
-    with pytest.raises(ConfigError, match=problem):
-        conversations("train", n, seed)

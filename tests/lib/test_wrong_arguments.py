@@ -1,5 +1,6 @@
-"""Arguments of wrong types in the Python API: one sentence instead of an error from deep inside."""
+"""Wrong arguments in the Python API: one sentence instead of an error from deep inside."""
 
+import random
 import warnings
 from typing import Any
 
@@ -24,6 +25,7 @@ from microgpt.data.split import split, split_stream
 from microgpt.errors import MicrogptError
 from microgpt.evaluation.explanation import explain
 from microgpt.evaluation.scoring import Scorer
+from microgpt.synthetic_chat import conversations
 from microgpt.training.distillation import Teachers
 from microgpt_evolution import evolve
 
@@ -34,11 +36,15 @@ SMALL: dict[str, Any] = {
     "engine": "reference",
 }
 RESULT = train(DOCS, **SMALL)
-GPT = InferenceGpt(RESULT, engine="reference")
-CHAT = InferenceGpt(
-    train([(Message("user", "hi"), Message("assistant", "ho"))], **SMALL), engine="reference"
-)
+GPT, COMPILED = InferenceGpt(RESULT, engine="reference"), InferenceGpt(RESULT)
+TALK, MUTE = [(Message("user", "hi"), Message("assistant", "ho"))], [(Message("user", "hi"),)]
+CHAT = InferenceGpt(train(TALK, **SMALL), engine="reference")
+TINY = InferenceGpt(train(TALK, **SMALL | {"model": ModelConfig(n_embd=4, n_head=1, block_size=1)}))
 NAMES = [f"{a}{b}" for a in "abcdefgh" for b in "klmnopqr"]
+
+
+def continued(tokens: list[int]) -> object:
+    return GPT.generate_from_prompt(tokens, stop=(), rng=random.Random(0))
 
 
 @pytest.mark.parametrize(
@@ -69,18 +75,54 @@ NAMES = [f"{a}{b}" for a in "abcdefgh" for b in "klmnopqr"]
         (lambda: GPT.generate(stop=[3]), "a stop string must be of type str, not int"),
         (lambda: GPT.generate(rng=3), "rng must be of type Random, not int"),
         (lambda: GPT.generate(None), "num_samples must be an integer, got None"),
+        (lambda: GPT.generate("An"), "num_samples is a string; pass prompt='An'"),
+        (lambda: GPT.generate(0), "num_samples must be >= 1, got 0"),
+        (lambda: GPT.samples(-1), "num_samples must be >= 1, got -1"),
+        (lambda: GPT.generate(2.0), "num_samples must be an integer, got 2.0"),
+        (lambda: GPT.generate(10**20), "num_samples must be at most"),
+        (lambda: GPT.generate(seed=-1), "seed must be >= 0, got -1"),
+        (lambda: GPT.generate(temperature=-0.5), "temperature must be >= 0, got -0.5"),
+        (lambda: GPT.generate(max_tokens=0), "max_tokens must be >= 1, got 0"),
+        (lambda: GPT.generate(max_tokens=10**9), "max_tokens must be at most 100000"),
+        (lambda: GPT.generate(stop="ab"), "stop is a string; pass a list of strings"),
+        (lambda: GPT.generate(stop=["a", ""]), "a stop string must not be empty"),
+        (lambda: GPT.generate(threads=0), "threads must be >= 1, got 0"),
+        (lambda: GPT.generate(threads=2), "the reference engine supports only one thread; omit"),
+        (lambda: COMPILED.generate(rng=random.Random(), threads=2), "rng cannot be used with"),
+        (lambda: GPT.generate(prompt="aZ!"), "the vocabulary does not contain 'Z', '!'"),
+        (lambda: TINY.generate(), "block_size 1 is too small for a prompt"),
         (lambda: GPT.samples(1, sampling=0.5), "sampling must be of type Sampling, not float"),
         (lambda: GPT.opening(None), "a prompt must be a text or a list of tokens"),
         (lambda: GPT.log_probabilities(["a"]), "a prompt must be a text or a list of tokens"),
         (lambda: GPT.evaluate([3]), "docs[0] must be a text or a list of Message objects, not int"),
+        (lambda: GPT.evaluate([]), "there are no documents to evaluate"),
+        (lambda: GPT.evaluate("anna"), "docs is a string; pass a list"),
+        (lambda: GPT.evaluate(["xenia"]), "the vocabulary does not contain 'x'"),
+        (lambda: GPT.evaluate(["emma"], threads=0), "threads must be >= 1, got 0"),
+        (lambda: CHAT.evaluate(MUTE), "there are no documents to evaluate, or the conversations"),
+        (lambda: GPT.text_job(prompts=[[99]]), "the tokens of a prompt must be from 0 to"),
+        (lambda: continued([]), "a prompt must have 1 to 8 tokens, got 0"),
+        (lambda: continued([0] * 9), "a prompt must have 1 to 8 tokens, got 9"),
+        (lambda: continued([-1]), "the tokens of a prompt must be from 0 to"),
+        (lambda: continued([99]), "the tokens of a prompt must be from 0 to"),
         (lambda: CHAT.chat(3), "messages must be Message objects"),
+        (lambda: CHAT.chat(["hi"]), "messages must be Message objects"),
+        (lambda: CHAT.chat([{"role": "user", "content": "hi"}]), "messages must be Message"),
+        (lambda: CHAT.chat([]), "messages must not be empty"),
+        (lambda: GPT.chat([Message("user", "a")]), "this is not a chat model; train one with"),
         (lambda: CHAT.reply("hi"), "prompt must be of type ChatPrompt, not str"),
+        (lambda: InferenceGpt("output"), 'pass the result of train() or load("output"), not'),
+        (lambda: InferenceGpt(RESULT, engine="fast"), 'unknown engine "fast"'),
         (lambda: Message("user", None), "content must be of type str, not NoneType"),
         (lambda: explain(GPT, None), "text must be a text or a list of Message objects"),
         (lambda: explain(RESULT, "anna"), "gpt must be of type Predictor, not TrainResult"),
         (lambda: Scorer(RESULT), "gpt must be of type Predictor, not TrainResult"),
         (lambda: Scorer(GPT).score([3]), "docs[0] must be a text or a list of Message objects"),
+        (lambda: Scorer(CHAT), "a chat model cannot score texts; use a model trained on texts"),
+        (lambda: Scorer(GPT).score("anna"), "docs is a string; pass a list"),
         (lambda: Scorer(GPT).score([()]), "texts[0] must be of type str, not tuple"),
+        (lambda: conversations("train", 0, 1), "conversations must be >= 1, got 0"),
+        (lambda: conversations("train", 1, -1), "seed must be >= 0, got -1"),
         (lambda: CharTokenizer([3]), "3 is not a single character"),
         (lambda: CharTokenizer.from_documents(3), "docs must be a list of texts"),
         (lambda: BpeTokenizer.from_documents([3]), "docs[0] must be a text or a list of Message"),
@@ -91,7 +133,7 @@ NAMES = [f"{a}{b}" for a in "abcdefgh" for b in "klmnopqr"]
         (lambda: evolve(NAMES, stop_after_minutes="1"), "stop_after_minutes must be greater than"),
     ],
 )
-def test_an_argument_of_a_wrong_type_is_named(call, problem) -> None:
+def test_a_wrong_argument_is_named(call, problem) -> None:
     with pytest.raises(MicrogptError) as caught:
         call()
     assert str(caught.value).startswith(problem)

@@ -11,12 +11,8 @@ def test_the_defaults_are_karpathys() -> None:
     model, training = ModelConfig(), TrainConfig()
     assert (model.n_embd, model.n_head, model.n_layer, model.block_size) == (16, 4, 1, 16)
     assert (model.n_ff_exp, model.init_std, model.head_dim) == (4, 0.08, 4)
-    assert (training.steps, training.lr_at(0), training.batch_size, training.seed) == (
-        1000,
-        0.01,
-        1,
-        42,
-    )
+    assert (training.steps, training.batch_size, training.seed) == (1000, 1, 42)
+    assert training.lr_at(0) == 0.01
     assert (training.beta1, training.beta2, training.adam_eps) == (0.85, 0.99, 1e-8)
 
 
@@ -35,30 +31,14 @@ def test_sizes_are_positive_integers(name: str, value: object) -> None:
 @pytest.mark.parametrize(
     "setting",
     [
-        {"steps": 0},
-        {"batch_size": -3},
-        {"lr": 0.0},
-        {"lr": math.nan},
-        {"lr": math.inf},
-        {"lr": 10**400},
-        {"lr": "0.1"},
-        {"steps": 10**400},
-        {"beta1": None},
-        {"seed": -1},
-        {"seed": 2**63},
-        {"beta1": 1.0},
-        {"dropout": 1},
-        {"dropout": -0.1},
-        {"dropout": "0.1"},
-        {"weight_decay": -0.1},
-        {"weight_decay": math.inf},
-        {"weight_decay": 101, "lr": 0.01},
-        {"average_tail": 1.1},
-        {"average_tail": math.nan},
-        {"beta2": -0.1},
-        {"adam_eps": 0.0},
+        {"steps": 0}, {"steps": 10**400}, {"batch_size": -3}, {"seed": -1}, {"seed": 2**63},
+        {"lr": 0.0}, {"lr": math.nan}, {"lr": math.inf}, {"lr": 10**400}, {"lr": "0.1"},
+        {"beta1": None}, {"beta1": 1.0}, {"beta2": -0.1}, {"adam_eps": 0.0},
+        {"dropout": 1}, {"dropout": -0.1}, {"dropout": "0.1"},
+        {"weight_decay": -0.1}, {"weight_decay": math.inf}, {"weight_decay": 101, "lr": 0.01},
+        {"average_tail": 1.1}, {"average_tail": math.nan},
     ],
-)
+)  # fmt: skip
 def test_training_settings_outside_their_range_are_refused(setting: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(setting))):
         TrainConfig(**setting)
@@ -71,20 +51,13 @@ def test_a_setting_with_thousands_of_digits_is_refused(value: int) -> None:
             cls(**{name: value})
 
 
-@pytest.mark.parametrize("temperature", [math.nan, math.inf, pytest.param(10**5000, id="large")])
-def test_a_temperature_must_be_finite(temperature: float) -> None:
-    with pytest.raises(ConfigError, match="temperature must be a finite number >= 0, got"):
-        Sampling(temperature)
-
-
-def test_a_temperature_must_not_be_negative() -> None:
-    with pytest.raises(ConfigError, match=r"temperature must be >= 0, got -0\.5"):
-        Sampling(-0.5)
-
-
 @pytest.mark.parametrize(
     ("setting", "problem"),
     [
+        ({"temperature": math.nan}, "temperature must be a finite number >= 0, got nan"),
+        ({"temperature": math.inf}, "temperature must be a finite number >= 0, got inf"),
+        ({"temperature": 10**5000}, "temperature must be a finite number >= 0, got a number of"),
+        ({"temperature": -0.5}, r"temperature must be >= 0, got -0\.5"),
         ({"top_k": 0}, "top_k must be >= 1, got 0"),
         ({"top_k": 2.5}, r"top_k must be an integer, got 2\.5"),
         ({"top_p": 1.5}, r"top_p must be from 0 to 1, got 1\.5"),

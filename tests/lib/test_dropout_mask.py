@@ -35,10 +35,6 @@ def test_seeds_documents_positions_and_sites_are_independent() -> None:
         assert n_same / N == pytest.approx(0.5, abs=0.02)
 
 
-def test_the_same_place_has_the_same_mask() -> None:
-    assert kept(0.3, n_read=5, position=3, site=2) == kept(0.3, n_read=5, position=3, site=2)
-
-
 def test_neighbouring_masks_are_independent() -> None:
     """Pairs and runs within a vector: a hash of counters must not show the counter."""
     bits = [number > 0 for number in kept(0.5)]

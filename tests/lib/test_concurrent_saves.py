@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from subprocess import PIPE
 
@@ -60,18 +59,6 @@ def litter(directory: Path) -> list[str]:
     return [name for name in names if name.startswith(".")]
 
 
-@pytest.mark.parametrize("is_new", [True, False])
-def test_simultaneous_saves_by_threads_leave_one_model(tmp_path, is_new) -> None:
-    directory = tmp_path / "model"
-    if not is_new:
-        save(RESULTS[0], directory)
-    with ThreadPoolExecutor(16) as pool:
-        list(pool.map(lambda i: save(RESULTS[i % 2], directory), range(48)))
-    assert load(directory).tokenizer.chars in (("a", "b", "c"), ("d", "e"))
-    assert sorted(os.listdir(directory)) == ["documents.crc32", "meta.json", "weights.json"]
-    assert litter(directory) == []
-
-
 def test_a_save_waits_for_another_but_not_for_a_training(tmp_path, monkeypatch) -> None:
     directory = tmp_path / "model"
     holder = rf"is being trained by process {os.getpid()} on"
@@ -124,7 +111,8 @@ with ThreadPoolExecutor(25) as pool:
 """
     outcomes = go(*(start(code, directory) for _ in range(4)))
     assert [errors.splitlines()[-1:] for _, errors in outcomes] == [[]] * 4
-    load(directory)
+    assert load(directory).tokenizer.chars in (("a", "b", "c"), ("d", "e"))
+    assert sorted(os.listdir(directory)) == ["documents.crc32", "meta.json", "weights.json"]
     assert litter(directory) == []
 
 

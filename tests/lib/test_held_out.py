@@ -6,9 +6,6 @@ import pytest
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig
 from microgpt.data.split import split
-from microgpt.errors import ConfigError, DataError
-from microgpt.evaluation.held_out_loss import bits
-from microgpt.training.train import train as train_model
 
 DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
 PARTS = split(DOCS, validation=0.2, test=0.2)
@@ -102,31 +99,3 @@ def order_of(result, n: int) -> list[str]:
     docs = list(PARTS.train)
     random.Random(result.config.seed).shuffle(docs)
     return [docs[i % len(docs)] for i in range(n)]
-
-
-def test_additional_steps_follow_the_longer_schedule() -> None:
-    """The first half of the longer one differs, so only what remains is the same."""
-    short = train_model(PARTS, model=SMALL, config=TrainConfig(steps=20), dtype="float64")
-    assert short.config.lr_at(19) == pytest.approx(0.01 / 20)
-    longer = TrainConfig(steps=40)
-    resumed = train_model(PARTS, model=SMALL, config=longer, resume=short.state)
-    assert resumed.state.step == 40
-    assert longer.lr_at(20) == 0.005
-
-
-def test_threads_do_not_change_a_held_out_loss() -> None:
-    config = TrainConfig(steps=20, batch_size=8)
-    results = [train_model(PARTS, model=SMALL, config=config, threads=n) for n in (1, 3)]
-    assert held_out_losses(results[0]) == held_out_losses(results[1])
-    assert results[0].weights == results[1].weights
-
-
-def test_a_split_with_an_empty_training_set_is_refused() -> None:
-    with pytest.raises(DataError, match=r"too few documents \(4\): the "):
-        split(["a", "b", "c", "d"], validation=0.01)
-    with pytest.raises(ConfigError, match="must be less than 1"):
-        split(DOCS, validation=0.5, test=0.5)
-
-
-def test_bits_are_nats_divided_by_the_logarithm_of_two() -> None:
-    assert bits(0.6931471805599453) == 1.0

@@ -10,7 +10,7 @@ import pytest
 from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig
 from microgpt.data.split import Split
 from microgpt.engine.training import trainer
-from microgpt.errors import ConfigError, DataError
+from microgpt.errors import DataError
 
 DOCS = ["anna", "emma", "ava", "mia", "isabella"]
 CONVERSATIONS = [
@@ -118,11 +118,6 @@ def test_a_step_whose_replies_are_cut_off_has_no_loss(train) -> None:
     assert min(pairs.losses) > 0
 
 
-def test_conversations_are_not_running_text(train) -> None:
-    with pytest.raises(ConfigError, match="conversations cannot be read as running text"):
-        train(CONVERSATIONS, model=SMALL, config=TrainConfig(steps=2, text="stream"))
-
-
 def test_a_model_of_running_text_learns_no_end_token(train) -> None:
     """Of a text that is the same everywhere it makes up as much as the context holds."""
     config = TrainConfig(steps=80, lr=0.05, text="stream")
@@ -130,10 +125,3 @@ def test_a_model_of_running_text_learns_no_end_token(train) -> None:
     model = InferenceGpt(result, engine=result.state.engine)
     assert model.generate(3) == ["a" * 8] * 3
     assert model.generate(1, prompt="aa", max_tokens=3) == ["aaaaa"]
-
-
-def test_held_out_conversations_without_a_reply_are_refused(train) -> None:
-    mute = [(Message("user", "a"),)]
-    parts = Split([*CONVERSATIONS, *mute], CONVERSATIONS, validation=mute, val_fraction=0.2)
-    with pytest.raises(DataError, match="held-out conversations have no assistant replies"):
-        train(parts, model=SMALL, config=TrainConfig(steps=2))

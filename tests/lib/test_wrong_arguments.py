@@ -21,7 +21,7 @@ from microgpt import (
     save,
     train,
 )
-from microgpt.data.split import split, split_stream
+from microgpt.data.split import Split, split, split_stream
 from microgpt.errors import MicrogptError
 from microgpt.evaluation.explanation import explain
 from microgpt.evaluation.scoring import Scorer
@@ -38,6 +38,7 @@ SMALL: dict[str, Any] = {
 RESULT = train(DOCS, **SMALL)
 GPT, COMPILED = InferenceGpt(RESULT, engine="reference"), InferenceGpt(RESULT)
 TALK, MUTE = [(Message("user", "hi"), Message("assistant", "ho"))], [(Message("user", "hi"),)]
+STREAM = TrainConfig(steps=2, text="stream")
 CHAT = InferenceGpt(train(TALK, **SMALL), engine="reference")
 TINY = InferenceGpt(train(TALK, **SMALL | {"model": ModelConfig(n_embd=4, n_head=1, block_size=1)}))
 NAMES = [f"{a}{b}" for a in "abcdefgh" for b in "klmnopqr"]
@@ -54,6 +55,8 @@ def continued(tokens: list[int]) -> object:
         (lambda: train([b"abc"]), "docs[0] must be a text or a list of Message objects, not bytes"),
         (lambda: train(["abc", None]), "docs[1] must be a text or a list of Message objects"),
         (lambda: train({"a": 1}), "docs must be a list of texts or conversations, not dict"),
+        (lambda: train(TALK, config=STREAM), "conversations cannot be read as running text"),
+        (lambda: train(Split(TALK, TALK, validation=MUTE)), "the held-out conversations have no"),
         (lambda: train(DOCS, model={}), "model must be of type ModelConfig, not dict"),
         (lambda: train(DOCS, config={"steps": 2}), "config must be of type TrainConfig"),
         (lambda: train(DOCS, tokenizer="bpe"), "tokenizer must be of type Tokenizer"),
@@ -115,6 +118,13 @@ def continued(tokens: list[int]) -> object:
         (lambda: InferenceGpt(RESULT, engine="fast"), 'unknown engine "fast"'),
         (lambda: Message("user", None), "content must be of type str, not NoneType"),
         (lambda: explain(GPT, None), "text must be a text or a list of Message objects"),
+        (lambda: explain(GPT, "ann9"), "the vocabulary does not contain '9'"),
+        (lambda: explain(GPT, "anna", n_alternatives=-1), "n_alternatives must be >= 0, got -1"),
+        (lambda: explain(GPT, "anna", position=0), "attention and activations require the comp"),
+        (lambda: explain(COMPILED, "anna", attention=[(1, 0)]), "layer must be at most 0"),
+        (lambda: explain(COMPILED, "anna", attention=[(0, 1)]), "head must be at most 0"),
+        (lambda: explain(COMPILED, "anna", position=5), "position must be at most 4"),
+        (lambda: explain(COMPILED, "anna", position=-6), "position must be >= -5, got -6"),
         (lambda: explain(RESULT, "anna"), "gpt must be of type Predictor, not TrainResult"),
         (lambda: Scorer(RESULT), "gpt must be of type Predictor, not TrainResult"),
         (lambda: Scorer(GPT).score([3]), "docs[0] must be a text or a list of Message objects"),

@@ -16,16 +16,6 @@ from microgpt.sampling import Continuation, DecodeRules, Job
 from microgpt.training.train import train
 
 
-@pytest.fixture(scope="module")
-def text(text_result) -> InferenceGpt:
-    return InferenceGpt(text_result)
-
-
-@pytest.fixture(scope="module")
-def chat(chat_result) -> InferenceGpt:
-    return InferenceGpt(chat_result)
-
-
 def finish(batch: Batch) -> dict[int, list]:
     results: dict[int, list] = {}
     while batch.open:

@@ -82,10 +82,8 @@ def test_each_dtype_has_a_file_of_its_own(run, tmp_path) -> None:
     assert len(files(tmp_path)) == 2
 
 
-@pytest.mark.parametrize("damage", [b"", b"x", b"half"])
-def test_a_damaged_file_is_not_used(run, file, damage) -> None:
-    whole = file.read_bytes()
-    file.write_bytes(whole[: len(whole) // 2] if damage == b"half" else damage)
+def test_a_damaged_file_is_not_used(run, file) -> None:
+    file.write_bytes(b"x")
     assert run() == ([2, 4], [COMPILING])
     assert run() == ([2, 4], [])  # it was mended
 
@@ -208,6 +206,16 @@ def test_a_file_of_another_user_is_recompiled(run, file, monkeypatch) -> None:
     assert run() == ([2, 4], [])  # what root has compiled is for all, as in a container's image
 
 
+def reason(run) -> str:
+    """Return why the machine code, which has been compiled and works, was not kept."""
+    result, (first, second) = run()
+    assert (result, first) == ([2, 4], COMPILING)
+    why = second.removeprefix("cannot cache the compiled engine (")
+    return why.removesuffix(
+        "); every run will compile it again; set NUMBA_CACHE_DIR to another directory"
+    )
+
+
 @pytest.mark.usefixtures("file")
 @pytest.mark.parametrize("foreign", [False, True])
 def test_a_directory_that_others_can_write_to_is_not_used(run, tmp_path, foreign) -> None:
@@ -216,10 +224,7 @@ def test_a_directory_that_others_can_write_to_is_not_used(run, tmp_path, foreign
         if not hasattr(os, "geteuid") or os.geteuid() != 0:
             pytest.skip("needs chown")
         os.chown(tmp_path / "cache", 12345, -1)
-    result, (first, second) = run()
-    assert result == [2, 4]
-    assert first == COMPILING
-    assert f"({tmp_path / 'cache'}: writable by other users)" in second
+    assert reason(run) == f"{tmp_path / 'cache'}: writable by other users"
     assert len(files(tmp_path)) == 1
 
 
@@ -228,20 +233,14 @@ def test_a_relative_path_is_not_used(run, tmp_path, monkeypatch, configured) -> 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NUMBA_CACHE_DIR", configured)
     monkeypatch.setattr(compiling, "user_cache_path", lambda *args, **options: Path("~/.cache"))
-    result, (_, second) = run()
-    assert result == [2, 4]
-    assert f"({configured or '~/.cache'}: not an absolute path)" in second
+    assert reason(run) == f"{configured or '~/.cache'}: not an absolute path"
     assert not list(tmp_path.iterdir())
 
 
 def test_an_unwritable_cache_recompiles_with_a_warning(run, tmp_path) -> None:
     (tmp_path / "cache").touch()
     for _ in range(2):
-        result, (first, second) = run()
-        assert result == [2, 4]
-        assert first == COMPILING
-        assert second.startswith(f"cannot cache the compiled engine ({tmp_path / 'cache'}: ")
-        assert "every run will compile it again" in second
+        assert reason(run).startswith(f"{tmp_path / 'cache'}: ")
 
 
 def test_a_user_without_a_home_recompiles_each_time(run, monkeypatch) -> None:
@@ -250,10 +249,7 @@ def test_a_user_without_a_home_recompiles_each_time(run, monkeypatch) -> None:
 
     monkeypatch.delenv("NUMBA_CACHE_DIR")
     monkeypatch.setattr(compiling, "user_cache_path", no_home)
-    result, (first, second) = run()
-    assert result == [2, 4]
-    assert first == COMPILING
-    assert second.startswith("cannot cache the compiled engine (there is no home directory);")
+    assert reason(run) == "there is no home directory"
 
 
 @pytest.mark.usefixtures("file")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microgpt import InferenceGpt, Message, Sampling
+from microgpt import Message, Sampling
 from microgpt.data.conversation_file import Item
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.tokenizer import ROLES
@@ -17,11 +17,6 @@ from microgpt.evaluation.exact_match import (
     by_task,
     wrong_replies,
 )
-
-
-@pytest.fixture(scope="module")
-def chat(chat_result) -> InferenceGpt:
-    return InferenceGpt(chat_result)
 
 
 def item(*texts: str, task: str = "greet", place: int | None = None) -> Item:

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig
-from microgpt.errors import ConfigError, PromptError, TokenizerError
+from microgpt.errors import PromptError
 from microgpt.evaluation.explanation import explain
-from microgpt.evaluation.predictor import Predictor
 from microgpt.evaluation.scoring import Scorer
 from microgpt.model import Vector
 from microgpt.model_variants import GptVariant
@@ -164,28 +163,6 @@ def test_incomplete_characters_are_shown_as_bytes() -> None:
     model = train(["añb"], tokenizer=tokenizer, config=TrainConfig(steps=1), model=ModelConfig())
     texts = [each.text for each in explain(InferenceGpt(model), "ñ").predictions]
     assert texts == ["bytes:\\xc3", "bytes:\\xb1", "<|bos|>"]
-
-
-@pytest.mark.parametrize(
-    ("options", "problem"),
-    [
-        ({"n_alternatives": -1}, "n_alternatives must be"),
-        ({"attention": [(2, 0)]}, "layer must be"),
-        ({"attention": [(0, 2)]}, "head must be"),
-        ({"position": 5}, "position must be"),
-        ({"position": -6}, "position must be"),
-    ],
-)
-def test_wrong_options_are_refused(trained, options, problem) -> None:
-    with pytest.raises(ConfigError, match=f"^{problem}"):
-        explain(InferenceGpt(trained), "anna", **options)
-
-
-def test_unreadable_text_is_refused(trained) -> None:
-    with pytest.raises(TokenizerError):
-        explain(InferenceGpt(trained), "ann9")
-    with pytest.raises(ConfigError, match="compiled engine"):
-        explain(Predictor(trained, engine="reference"), "anna", position=0)
 
 
 @pytest.mark.parametrize("text", ["It rained all", "It rained all day and all night"])

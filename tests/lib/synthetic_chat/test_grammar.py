@@ -2,7 +2,6 @@
 
 import calendar
 import hashlib
-import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -15,9 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt.data.chat_truncation import fit_conversation
-from microgpt.data.documents import load_conversations
-from microgpt.data.tokenizer import CharTokenizer, Message
-from microgpt.synthetic_chat import ALPHABET, MAX_TOKENS, conversations, json_line
+from microgpt.data.tokenizer import CharTokenizer
+from microgpt.synthetic_chat import ALPHABET, MAX_TOKENS, conversations, json_line, messages
 from microgpt.synthetic_chat.draw import PHRASES, ChatSplit, Draw, Exchange, patterns
 from microgpt.synthetic_chat.tasks import multiplication, names, words
 
@@ -272,14 +270,10 @@ def test_a_held_out_word_never_appears_in_training(made) -> None:
     held_out = {*names().held_out, *words("common").held_out, *words("colors").held_out}
     said = {
         word
-        for exchange in questions(made["train"])
-        for word in re.findall(
-            # what comes of reversing a word may well be another word
-            r"[a-z]+",
-            exchange.prompt + " " + exchange.reply * (exchange.task != "reversing"),
-        )
+        for each in questions(made["train"])
+        # What comes of reversing a word may well be another word.
+        for word in re.findall("[a-z]+", f"{each.prompt} {each.reply * (each.task != 'reversing')}")
     }
-    assert not held_out & said
     dressed = {
         word
         for split in ("train", "basics")
@@ -287,32 +281,16 @@ def test_a_held_out_word_never_appears_in_training(made) -> None:
         for exchange in conversation
         for word in re.findall("[a-z]+", exchange.prompt)
     }
-    assert not held_out & dressed
+    assert not held_out & (said | dressed)
 
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_conversations_are_short_with_a_small_alphabet(made, split) -> None:
     tokenizer = CharTokenizer(ALPHABET, is_chat=True)
-    for conversation in made[split]:
-        messages = [
-            Message(**{key: message[key] for key in ("role", "content")})
-            for message in json.loads(json_line(conversation))
-        ]
-        assert tokenizer.count_tokens(messages) <= MAX_TOKENS
-        prompt = fit_conversation(messages[:-1], tokenizer, block_size=256)
+    for turns in map(messages, made[split]):
+        assert tokenizer.count_tokens(turns) <= MAX_TOKENS
+        prompt = fit_conversation(turns[:-1], tokenizer, block_size=256)
         assert (prompt.tokens_dropped, prompt.unknown_characters) == (0, "")
-
-
-def test_microgpt_can_read_the_lines(made, tmp_path) -> None:
-    path = tmp_path / "chat.jsonl"
-    path.write_text("".join(f"{json_line(conversation)}\n" for conversation in made["train"]))
-    read = load_conversations(path)
-    assert len(read) == N
-    assert [(m.role, m.content) for m in read[0]] == [
-        message
-        for exchange in made["train"][0]
-        for message in (("user", exchange.prompt), ("assistant", exchange.reply))
-    ]
 
 
 @pytest.mark.parametrize(

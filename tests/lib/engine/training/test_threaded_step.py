@@ -2,6 +2,7 @@ import random
 
 import numpy as np
 import pytest
+from small_engines import numbers, run_to
 
 from microgpt import ModelConfig, TrainConfig
 from microgpt.data.token_dataset import TokenDataset
@@ -33,18 +34,6 @@ def make(
     )
     engine.set_weights(np.random.default_rng(0).normal(0, 0.3, count_params(MODEL)))
     return engine
-
-
-def run_to(engine: CompiledEngine, until: int) -> list[float]:
-    losses: list[float] = []
-    while engine.n_steps < until and not any(map(np.isnan, losses)):
-        losses += engine.run(until)
-    return losses
-
-
-def numbers(engine: CompiledEngine) -> list[list[float]]:
-    """Return the weights, and Adam's means."""
-    return [array.tolist() for array in engine.numbers()]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from small_engines import numbers, run_to, shapes
 
 from microgpt import ModelConfig, TrainConfig
 from microgpt.data.token_dataset import TokenDataset
@@ -27,26 +28,6 @@ from microgpt.training.reference_training import accumulate
 # Relative to the largest gradient of the matrix. Measured: 1e-14 and 5e-6; see docs/performance.md.
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
 DTYPES = list(TOLERANCE)
-
-
-@st.composite
-def shapes(draw) -> ModelConfig:
-    """Any small model; n_embd is not a multiple of anything but the heads."""
-    n_head, head_dim = draw(st.integers(1, 4)), draw(st.integers(1, 6))
-    return ModelConfig(
-        n_embd=n_head * head_dim,
-        n_head=n_head,
-        n_layer=draw(st.integers(1, 3)),
-        block_size=draw(st.integers(1, 20)),
-        n_ff_exp=draw(st.integers(1, 5)),
-        vocab_size=draw(st.integers(2, 9)),
-        init_std=0.4,
-        positions=draw(st.sampled_from(["learned", "rotary"][: 2 - head_dim % 2])),
-        token_shift=draw(st.booleans()),
-        activation=draw(st.sampled_from(["relu", "relu2"])),
-        qk_norm=draw(st.booleans()),
-        final_norm=draw(st.booleans()),
-    )
 
 
 def random_docs(model: ModelConfig, lengths: list[int], rng: random.Random) -> list[list[int]]:
@@ -70,11 +51,6 @@ def weights_of(engine: CompiledEngine | ReferenceEngine, model: ModelConfig) -> 
     if isinstance(engine, CompiledEngine):
         return by_name(model, engine.flat_weights().tolist())
     return by_name(model, [param.data for param in engine.params])
-
-
-def numbers(engine: CompiledEngine) -> list[list[float]]:
-    """Return the weights, and Adam's means."""
-    return [array.tolist() for array in engine.numbers()]
 
 
 def assert_same_gradients(
@@ -191,9 +167,7 @@ def test_a_batch_larger_than_the_data_equals_the_reference(
     config = TrainConfig(steps=12, batch_size=batch_size, **regularised)
     weights = init_weights(model, rng)
     compiled = make(model, config, docs, weights, "float64")
-    losses = []
-    while compiled.n_steps < config.steps:
-        losses += compiled.run(config.steps)
+    losses = run_to(compiled, config.steps)
     reference = ReferenceEngine(
         model, weights, gpt_type=GptVariant, weight_decay=config.weight_decay
     )
@@ -230,14 +204,6 @@ def test_an_infinite_value_is_noticed_even_if_dropped(dtype) -> None:
         *_, loss = accumulate(reference, [[4, 1, 4]], drops=batch_dropout(config, step=0))
         assert np.isnan(loss)
     assert np.isnan(compiled.backward())
-
-
-def run_to(engine: CompiledEngine, until: int) -> list[float]:
-    """Train up to a step or a nan; return the losses."""
-    losses: list[float] = []
-    while engine.n_steps < until and not any(map(np.isnan, losses)):
-        losses += engine.run(until)
-    return losses
 
 
 def trained(steps: int = 40) -> CompiledEngine:

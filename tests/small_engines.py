@@ -1,0 +1,43 @@
+"""What tests of the compiled engine share: random small models, and a training up to a step."""
+
+import math
+
+from hypothesis import strategies as st
+
+from microgpt import ModelConfig
+from microgpt.engine.training.trainer import CompiledEngine
+
+
+@st.composite
+def shapes(
+    draw, *, max_head_dim: int = 6, max_block_size: int = 20, max_vocab_size: int = 9
+) -> ModelConfig:
+    """Any small model; n_embd is not a multiple of anything but the heads."""
+    n_head, head_dim = draw(st.integers(1, 4)), draw(st.integers(1, max_head_dim))
+    return ModelConfig(
+        n_embd=n_head * head_dim,
+        n_head=n_head,
+        n_layer=draw(st.integers(1, 3)),
+        block_size=draw(st.integers(1, max_block_size)),
+        n_ff_exp=draw(st.integers(1, 5)),
+        vocab_size=draw(st.integers(2, max_vocab_size)),
+        init_std=0.4,
+        positions=draw(st.sampled_from(["learned", "rotary"][: 2 - head_dim % 2])),
+        token_shift=draw(st.booleans()),
+        activation=draw(st.sampled_from(["relu", "relu2"])),
+        qk_norm=draw(st.booleans()),
+        final_norm=draw(st.booleans()),
+    )
+
+
+def run_to(engine: CompiledEngine, until: int) -> list[float]:
+    """Train up to a step or a nan; return the losses."""
+    losses: list[float] = []
+    while engine.n_steps < until and not any(map(math.isnan, losses)):
+        losses += engine.run(until)
+    return losses
+
+
+def numbers(engine: CompiledEngine) -> list[list[float]]:
+    """Return the weights, and Adam's means."""
+    return [array.tolist() for array in engine.numbers()]

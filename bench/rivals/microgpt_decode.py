@@ -18,14 +18,12 @@ def prepare(job: Job):
         block_size=job.block_size,
         vocab_size=job.vocab_size,
     )
-    weights = CompiledModel(model, job.weights, "float32").decode_weights
+    compiled = CompiledModel(model, job.weights, "float32")
     uniforms = job.uniforms()
 
     def make_up() -> np.ndarray:
         decoder = Decoder(
-            model,
-            "float32",
-            weights,
+            compiled,
             [[model.vocab_size - 1]] * len(uniforms),
             DecodeRules(sampling=Sampling(TEMPERATURE)),
             max_slots=job.batch_size,

@@ -69,32 +69,6 @@ def test_a_long_prompt_keeps_bos_and_half_a_context(text: InferenceGpt) -> None:
     assert len(sample) <= 18 + 8
 
 
-@pytest.mark.parametrize("block_size", [1, 2, 5, 8])
-def test_generation_continues_beyond_the_context(block_size: int) -> None:
-    """Both engines agree, and what fits into the context is the same as without a limit."""
-    model = ModelConfig(n_embd=8, n_head=2, n_layer=2, block_size=block_size)
-    config = TrainConfig(steps=3)
-    trained = train(["anna", "emma", "olivia"], model=model, config=config, dtype="float64")
-    compiled, reference = InferenceGpt(trained), InferenceGpt(trained, engine="reference")
-    prompt, sampling = compiled.opening(""), Sampling(1.5)
-
-    def run(gpt: InferenceGpt, max_tokens: int | None) -> list[int]:
-        rng = random.Random(5)
-        stream = gpt.generate_from_prompt(
-            prompt, stop=(), max_tokens=max_tokens, sampling=sampling, rng=rng
-        )
-        return list(stream)
-
-    tokens = run(compiled, 50)
-    assert len(tokens) == 50
-    assert run(reference, 50) == tokens
-    fitting = run(compiled, None)
-    assert fitting == tokens[:block_size]
-    rules = replace(compiled.text_job(max_tokens=50, sampling=sampling).rules, stop=())
-    many = compiled.compiled.decode_many([prompt] * 3, [4, 5, 6], rules)
-    assert list(many)[1] == tokens
-
-
 @pytest.mark.parametrize("block_size", [1, 5, 8])
 def test_log_probabilities_agree_beyond_the_context(block_size: int) -> None:
     model = ModelConfig(n_embd=8, n_head=2, block_size=block_size)

@@ -5,9 +5,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from math import ceil
-from pathlib import Path
 
 from microgpt.memory_limit import cgroup_directories
+
+# The files with the quota and its period, for each cgroup version.
+FILES = {1: ("cpu.cfs_quota_us", "cpu.cfs_period_us"), 2: ("cpu.max",)}
 
 
 def n_cpus() -> int:
@@ -21,14 +23,7 @@ def _quotas() -> Iterator[float]:
     """Yield the CPU quota of the process's cgroup and of each parent cgroup that has a quota."""
     for directory, version in cgroup_directories("cpu"):
         with suppress(OSError, ValueError):  # missing file, or a quota of "max"
-            quota, period = _read_v1(directory) if version == 1 else _read_v2(directory)
+            texts = [(directory / name).read_text() for name in FILES[version]]
+            quota, period = map(int, " ".join(texts).split())
             if quota > 0 and period > 0:  # in version 1, -1 means no quota
                 yield quota / period
-
-
-def _read_v1(directory: Path) -> list[int]:
-    return [int((directory / f"cpu.cfs_{name}_us").read_text()) for name in ("quota", "period")]
-
-
-def _read_v2(directory: Path) -> list[int]:
-    return [int(number) for number in (directory / "cpu.max").read_text().split()]

@@ -79,7 +79,7 @@ def test_every_decoding_method_gives_the_reference_tokens(
     for threads in (1, 3):
         found = compiled.decode_many(prompts, seeds, rules, threads=threads)
         assert list(found) == [tokens for tokens, _ in expected]
-    decoder = compiled.decoder(prompts, rules, seeds)
+    decoder = Decoder(compiled, prompts, rules, seeds=seeds)
     while decoder.run():
         pass
     ends = [(one.tokens, one.finish_reason) for one in decoder.continuations()]
@@ -89,13 +89,13 @@ def test_every_decoding_method_gives_the_reference_tokens(
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_sequence_is_bit_identical_in_any_batch(dtype) -> None:
     model = ModelConfig(n_embd=48, n_head=3, n_layer=2, block_size=30, vocab_size=20, init_std=0.5)
-    weights = CompiledModel(model, init_weights(model, random.Random(1)), dtype).decode_weights
+    compiled = CompiledModel(model, init_weights(model, random.Random(1)), dtype)
     prompts = draw_prompts(model, 20, 1)
     uniforms = np.random.default_rng(0).random((20, 31))
 
     def run(numbers: list[int]) -> Decoder:
         rules, chosen = DecodeRules(sampling=Sampling(1.0)), [prompts[i] for i in numbers]
-        decoder = Decoder(model, dtype, weights, chosen, rules)
+        decoder = Decoder(compiled, chosen, rules)
         room = decoder.sequences.uniforms
         room[:] = uniforms[numbers, : room.shape[1]]
         while decoder.run():
@@ -112,11 +112,11 @@ def test_a_sequence_is_bit_identical_in_any_batch(dtype) -> None:
 @pytest.mark.parametrize("left", [7.0, np.inf, np.nan])
 def test_leftovers_of_another_decoder_change_nothing(left) -> None:
     model = ModelConfig(n_embd=24, n_head=3, n_layer=2, block_size=20, vocab_size=9, init_std=0.5)
-    weights = CompiledModel(model, init_weights(model, random.Random(1)), "float32").decode_weights
+    compiled = CompiledModel(model, init_weights(model, random.Random(1)), "float32")
 
     def run(prompts: list[list[int]], arrays: DecodeArrays | None = None) -> Decoder:
         rules = DecodeRules(stop=(3,), sampling=Sampling(0))
-        decoder = Decoder(model, "float32", weights, prompts, rules, arrays=arrays)
+        decoder = Decoder(compiled, prompts, rules, arrays=arrays)
         while decoder.run():
             pass
         return decoder

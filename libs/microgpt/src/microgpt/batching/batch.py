@@ -11,6 +11,7 @@ from itertools import product
 
 from microgpt.engine.compiled_model import CompiledModel
 from microgpt.engine.decoding.arrays import FULL, RUNNING, DecodeArrays
+from microgpt.engine.decoding.decoder import Decoder
 from microgpt.errors import PromptError
 from microgpt.sampling import Continuation, Job
 
@@ -32,7 +33,7 @@ class Batch:
             pairs += product(job.prompts, job.seeds)
             self.open[number] = slice(start, len(pairs))
         prompts, seeds = zip(*pairs, strict=True)
-        self._decoder = model.decoder(prompts, jobs[0].rules, seeds, arrays)
+        self._decoder = Decoder(model, prompts, jobs[0].rules, seeds=seeds, arrays=arrays)
 
     @property
     def arrays(self) -> DecodeArrays:

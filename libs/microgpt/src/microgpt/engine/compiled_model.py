@@ -20,7 +20,7 @@ from microgpt.engine.activations import Activations
 from microgpt.engine.architecture import architecture_of
 from microgpt.engine.buffers import Buffers, allocate_buffers, buffer_bytes
 from microgpt.engine.dataset import NO_ROWS, Dataset
-from microgpt.engine.decoding.arrays import FULL, RUNNING, STOPPED, DecodeArrays
+from microgpt.engine.decoding.arrays import FULL, RUNNING, STOPPED
 from microgpt.engine.decoding.decoder import WORK_5_MS, Decoder, context_bytes, max_sequences
 from microgpt.engine.machine_code import EntryPoint
 from microgpt.engine.threads import map_in_threads
@@ -119,17 +119,6 @@ class CompiledModel:
             )  # fmt: skip
         return losses, buffers
 
-    def decoder(
-        self,
-        prompts: Sequence[Tokens],
-        rules: DecodeRules,
-        seeds: Sequence[int] = (),
-        arrays: DecodeArrays | None = None,
-    ) -> Decoder:
-        """Return a decoder for the prompts; see `Decoder` for the arguments."""
-        weights = self.decode_weights
-        return Decoder(self.config, self.dtype, weights, prompts, rules, seeds=seeds, arrays=arrays)
-
     def decode(
         self, prompt: Tokens, rules: DecodeRules, rng: random.Random
     ) -> Generator[int, None, FinishReason]:
@@ -138,7 +127,7 @@ class CompiledModel:
         Random numbers are drawn from rng in advance. When the generator ends or is closed, unused
         numbers are returned to rng, unless other code has drawn from rng in the meantime.
         """
-        decoder = self.decoder([prompt], rules)
+        decoder = Decoder(self, [prompt], rules)
         sequences = decoder.sequences
         end, n_known = int(sequences.goals[0]), len(prompt)
         n_at_once = 1 + WORK_5_MS // count_params(self.config)
@@ -183,7 +172,7 @@ class CompiledModel:
         """
 
         def work(part: slice, should_stop: Event) -> Decoder:
-            decoder = self.decoder(prompts[part], rules, seeds[part])
+            decoder = Decoder(self, prompts[part], rules, seeds=seeds[part])
             while not should_stop.is_set() and decoder.run():
                 pass
             return decoder

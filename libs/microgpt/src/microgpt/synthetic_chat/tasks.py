@@ -285,6 +285,7 @@ def _slot(draw: Draw, kind: str) -> str:
         kind = draw.pick(("small", "small", "big"))
     if kind == "land":
         kind = draw.pick(("country", "known country"))
+    letters = string.ascii_lowercase
     drawn: dict[str, Callable[[], str]] = {
         "word": lambda: draw.filler(words("common")),
         "name": lambda: draw.filler(names()),
@@ -293,15 +294,10 @@ def _slot(draw: Draw, kind: str) -> str:
         "month": lambda: draw.pick(_TABLES["months"]),
         "known country": lambda: draw.pick(_TABLES["capitals"])[0],
         "city": lambda: draw.pick(_TABLES["capitals"])[1],
-        "letter": lambda: draw.pick(string.ascii_lowercase),
-        "mash": lambda: _mash(draw),
+        "letter": lambda: draw.pick(letters),
+        "mash": lambda: "".join(draw.pick(letters) for _ in range(draw.pick(range(3, 9)))),
         "small": lambda: str(draw.pick(range(LARGEST + 1))),
         "over": lambda: str(draw.pick(range(LARGEST_FACTOR + 1, LARGEST + 1))),
         "big": lambda: str(draw.pick(range(LARGEST + 1, draw.pick((300, 1000, 10000, 1000000))))),
     }
     return drawn[kind]() if kind in drawn else draw.pick(_SLOTS[kind])
-
-
-def _mash(draw: Draw) -> str:
-    """Return random letters."""
-    return "".join(draw.pick(string.ascii_lowercase) for _ in range(draw.pick(range(3, 9))))

@@ -5,6 +5,7 @@ Layout: a row per sequence, as in `Sequences`; rows in the kernel. See docs/perf
 
 from collections.abc import Sequence
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,7 +26,6 @@ from microgpt.engine.decoding.arrays import (
     allocate_rows,
 )
 from microgpt.engine.machine_code import EntryPoint
-from microgpt.engine.weights import DecodeWeights
 from microgpt.errors import PromptError
 from microgpt.model_config import count_params
 from microgpt.sampling import (
@@ -35,6 +35,9 @@ from microgpt.sampling import (
     DecodeRules,
     FinishReason,
 )
+
+if TYPE_CHECKING:
+    from microgpt.engine.compiled_model import CompiledModel
 
 RUN_S = 0.02  # target duration of one `run` call
 WORK_5_MS = 10**8  # number of weights times tokens that a 2023 CPU core processes in 5 ms
@@ -52,9 +55,7 @@ class Decoder:
 
     def __init__(
         self,
-        model: ModelConfig,
-        dtype: str,
-        weights: DecodeWeights,
+        model: "CompiledModel",
         prompts: Sequence[Sequence[int]],
         rules: DecodeRules,
         *,
@@ -71,26 +72,29 @@ class Decoder:
             max_slots: maximum number of concurrent sequences.
             arrays: arrays of a finished decoder of the same model, for reuse.
         """
-        slot_size = 2 * model.n_layer * model.block_size * model.n_embd
+        config, dtype = model.config, model.dtype
+        slot_size = 2 * config.n_layer * config.block_size * config.n_embd
         most_slots = max(1, min(max_slots, CACHE_BYTES // (slot_size * np.dtype(dtype).itemsize)))
         n_slots = min(len(prompts), most_slots)
-        self._model, self._dtype, self._weights = model, dtype, weights
+        self._config, self._dtype, self._weights = config, dtype, model.decode_weights
         self.sequences = self._new_sequences(prompts, rules, n_slots)
         self._seeds = seeds if rules.sampling.temperature else ()
         self._n_drawn = 0  # number of random numbers drawn for each sequence
-        most_rows = 1 + 4 * WORK_5_MS // count_params(model)  # a step cannot be interrupted
+        most_rows = 1 + 4 * WORK_5_MS // count_params(config)  # a step cannot be interrupted
         # Unused slots are never accessed, so the operating system allocates no memory for them.
         self.arrays = arrays or DecodeArrays(
-            allocate_cache(model, dtype, most_slots),
-            allocate_rows(model, dtype, max(most_slots, min(MAX_ROWS, most_rows))),
+            allocate_cache(config, dtype, most_slots),
+            allocate_rows(config, dtype, max(most_slots, min(MAX_ROWS, most_rows))),
         )
-        self._n_tokens = 1 + WORK_5_MS // count_params(model)  # token budget of the next `run` call
+        self._n_tokens = 1 + WORK_5_MS // count_params(
+            config
+        )  # token budget of the next `run` call
 
     def _new_sequences(
         self, prompts: Sequence[Sequence[int]], rules: DecodeRules, n_slots: int
     ) -> Sequences:
         """Return the initial state of the sequences, with `uniforms` set to 0."""
-        model, sampling, max_tokens = self._model, rules.sampling, rules.max_tokens
+        model, sampling, max_tokens = self._config, rules.sampling, rules.max_tokens
         lengths = np.array([len(prompt) for prompt in prompts])
         n, shortest, longest = len(lengths), int(lengths.min()), int(lengths.max())
         most_new = max_tokens or model.block_size - shortest + 1
@@ -132,7 +136,7 @@ class Decoder:
         s = self.sequences
         self._draw(int((s.n_tokens - s.n_prompt).max()) + self._n_tokens + 1)
         n_positions = int(s.n_tokens.max()) + self._n_tokens  # read at the most
-        architecture = architecture_of(self._model, self._dtype, n_positions)
+        architecture = architecture_of(self._config, self._dtype, n_positions)
         started = perf_counter()
         n_read = decode(self._weights, self.arrays, s, architecture, self._n_tokens)
         speed = n_read / (perf_counter() - started)

@@ -29,8 +29,8 @@ class TokenReader:
     def __init__(self, model: CompiledModel, prompt: Tokens, max_tokens: int) -> None:
         """Begin a text with a prompt of 1 to block_size tokens; max_tokens more can be read."""
         rules = DecodeRules(max_tokens=max_tokens + 1, sampling=GREEDY)
-        weights, self._vocab_size = model.decode_weights, model.config.vocab_size
-        self._decoder = Decoder(model.config, model.dtype, weights, [prompt], rules, max_slots=1)
+        self._vocab_size = model.config.vocab_size
+        self._decoder = Decoder(model, [prompt], rules, max_slots=1)
 
     @property
     def n_read(self) -> int:

@@ -134,11 +134,12 @@ def _many_rows(x: Array, N: int, panels: Array, y: Array) -> None:
 
 
 @kernel
-def add_outer(dy: Array, x_t: Array, dw: Array, n_columns: int) -> None:
-    """Add dy x^T, the gradient of w in y = w x, to dw: (m, N), (N, n) -> (m, n).
+def add_outer(dy: Array, x: Array, x_t: Array, dw: Array, n_columns: int) -> None:
+    """Add dy x^T, the gradient of w in y = w x, to dw: (m, N), (n, N) -> (m, n).
 
-    x is passed as its transpose x_t, which avoids sums over the lanes of a vector.
+    x is first transposed to x_t (N, n), which avoids sums over the lanes of a vector.
     """
+    transpose(x, x_t, x.shape[0], n_columns)
     add_linear(dy[:, :n_columns], x_t, dw, dw.shape[1])
 
 

@@ -118,8 +118,7 @@ def _backward(
     The gradient of the embedded tokens is written to b.transposed.
     """
     dx, x_t, C = b.dx, b.transposed, b.dx.shape[0]
-    transpose(b.x, x_t, C, N)
-    add_outer(b.logits, x_t, dw.lm_head, N)
+    add_outer(b.logits, b.x, x_t, dw.lm_head, N)
     linear(w.lm_head.T, b.logits, dx, N)
     if how.final_norm:
         rmsnorm_backward_in_place(dx, b.x, b.final_scale, 0, N)
@@ -128,12 +127,10 @@ def _backward(
         if dropout:
             dbranch = b.dbranch
             drop(dx, b.keys, 2 * layer + 2, dropout, dbranch, N)
-        transpose(dbranch, x_t, C, N)
-        add_outer(b.hidden[layer], x_t, dw.mlp_fc2_t[layer], N)
+        add_outer(b.hidden[layer], dbranch, x_t, dw.mlp_fc2_t[layer], N)
         linear(w.mlp_fc2_t[layer], dbranch, b.dhidden, N)
         relu_backward(b.dhidden, b.hidden[layer], how.is_squared, N)
-        transpose(b.mlp_norm[layer], x_t, C, N)
-        add_outer(b.dhidden, x_t, dw.mlp_fc1[layer], N)
+        add_outer(b.dhidden, b.mlp_norm[layer], x_t, dw.mlp_fc1[layer], N)
         linear(w.mlp_fc1[layer].T, b.dhidden, b.dbranch, N)
         if how.shift > 0:
             restore_at_starts(
@@ -145,8 +142,7 @@ def _backward(
         if dropout:
             dbranch = b.dhidden[:C]
             drop(dx, b.keys, 2 * layer + 1, dropout, dbranch, N)
-        transpose(b.attn_out[layer], x_t, C, N)
-        add_outer(dbranch, x_t, dw.attn_wo[layer], N)
+        add_outer(dbranch, b.attn_out[layer], x_t, dw.attn_wo[layer], N)
         linear(w.attn_wo[layer].T, dbranch, b.dbranch, N)
         attention_backward(
             b.dbranch, b.qkv[layer], how.n_head, how.attention_scale, b.doc_starts, n_docs,
@@ -155,8 +151,7 @@ def _backward(
         adjust_backward(
             b.dqkv[: 2 * C], b.qkv[layer, : 2 * C], how, b.rotation, b.qk_scale[layer], N
         )
-        transpose(b.attn_norm[layer], x_t, C, N)
-        add_outer(b.dqkv, x_t, dw.attn_wqkv[layer], N)
+        add_outer(b.dqkv, b.attn_norm[layer], x_t, dw.attn_wqkv[layer], N)
         linear(w.attn_wqkv[layer].T, b.dqkv, b.dbranch, N)
         rmsnorm_backward(b.dbranch, b.attn_norm[layer], b.attn_norm_scale, layer, dx, N, 0)
     if dropout:

@@ -69,9 +69,8 @@ class TrainConfig:
     adam_eps: float = 1e-8  # Adam: added to the denominator to avoid division by zero
 
     def __post_init__(self) -> None:
-        check_count("steps", self.steps)
-        check_count("batch_size", self.batch_size)
-        check_count("evaluations", self.evaluations)
+        for name in ("steps", "batch_size", "evaluations"):
+            check_count(name, getattr(self, name))
         if self.patience is not None:
             check_count("patience", self.patience)
         check_seed(self.seed)

@@ -112,12 +112,9 @@ class InferenceGpt(Predictor):
             check_type("a stop string", each, str)
         if "" in stop:
             raise ConfigError("a stop string must not be empty")
+        n = 1 if num_samples is None else num_samples
         job = self.text_job(
-            1 if num_samples is None else num_samples,
-            prompts=[prompt],
-            sampling=sampling,
-            max_tokens=max_tokens,
-            seed=seed,
+            n, prompts=[prompt], sampling=sampling, max_tokens=max_tokens, seed=seed
         )
         (tokens,), rules, stop = job.prompts, job.rules, tuple(stop)
         stop_ids = self.tokenizer.tokens_of(stop)
@@ -125,9 +122,9 @@ class InferenceGpt(Predictor):
             rules = replace(rules, stop=(*rules.stop, *stop_ids))
         if rng is not None:
             check_type("rng", rng, random.Random)
-        if rng is not None or self.engine == "reference":
-            if threads > 1 and rng is not None:
+            if threads > 1:
                 raise ConfigError("rng cannot be used with several threads; omit threads")
+        if rng is not None or self.engine == "reference":
             rngs = repeat(rng) if rng is not None else map(random.Random, count(seed))
             streams = (self._stream(tokens, rules, each) for each in rngs)
             texts = (text_until(stream, self.tokenizer, stop) for stream in streams)
@@ -284,13 +281,8 @@ class InferenceGpt(Predictor):
         check_count("num_replies", num_replies)
         check_seed(seed)
         self.check_prompt(prompt.tokens, max_tokens)
-        end_turn, special = self.tokenizer.end_turn_id, self.tokenizer.special_ids
-        rules = DecodeRules(
-            stop=(end_turn,),
-            forbidden=tuple(token for token in special if token != end_turn),
-            min_tokens=1,
-            max_tokens=max_tokens,
-            sampling=sampling or Sampling(),
-        )
+        end_turn = self.tokenizer.end_turn_id
+        forbidden = tuple(token for token in self.tokenizer.special_ids if token != end_turn)
+        rules = DecodeRules((end_turn,), forbidden, 1, max_tokens, sampling or Sampling())
         first = seed + prompt.n_replies
         return Job([prompt.tokens], range(first, first + num_replies), rules)

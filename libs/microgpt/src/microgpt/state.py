@@ -116,9 +116,7 @@ class TrainState:
     dtype: DType
     engine: EngineName
     best: "BestWeights | None" = None  # best weights; None before the first evaluation
-    recent_losses: Sequence[float] = field(
-        default=(), repr=False
-    )  # last losses, in nats, without NaN
+    recent_losses: Sequence[float] = field(default=(), repr=False)  # in nats, without NaN
     history: "Sequence[HistoryPoint]" = field(default=(), repr=False)
     since_history: tuple[float, int] = (0.0, 0)  # sum and count of losses not yet in history
     seconds: float = 0.0  # training time so far, in seconds

@@ -7,14 +7,13 @@ T = block_size.
 
 import math
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from microgpt.config import ModelConfig
 from microgpt.engine.processor import lanes_of
-from microgpt.engine.weights import aligned_zeros, padded
+from microgpt.engine.weights import Array, aligned_zeros, padded
 from microgpt.model_variants import QK_SCALE, angles
 
 MIN_POSITIONS = 1024  # minimum size of the tables, if the context is not smaller
@@ -32,10 +31,8 @@ class Architecture(NamedTuple):
     is_squared: bool  # whether the activation is squared ReLU
     qk_norm: bool
     final_norm: bool
-    rotation: NDArray[
-        Any
-    ]  # (D, up to T), cosine and sine for each pair of dimensions, for `rotate`
-    row_rotation: NDArray[Any]  # (2, up to T, 2 C), cosines and signed sines, for `adjust_row`
+    rotation: Array  # (D, up to T), cosine and sine for each pair of dimensions, for `rotate`
+    row_rotation: Array  # (2, up to T, 2 C), cosines and signed sines, for `adjust_row`
 
 
 def architecture_bytes(model: ModelConfig, dtype: str) -> int:

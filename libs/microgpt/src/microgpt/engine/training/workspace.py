@@ -3,27 +3,26 @@
 Layout: weights; columns in the buffers. See docs/performance.md#a-step.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from microgpt import config as constants
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.engine.architecture import Architecture, architecture_of
 from microgpt.engine.buffers import Buffers
-from microgpt.engine.weights import Weights, padded
+from microgpt.engine.weights import Array, Weights, padded
 from microgpt.model_config import count_params
 
 
 class OptimizerState(NamedTuple):
     """Weights, gradients, running means and scratch memory; rows are padded to whole vectors."""
 
-    params: NDArray[Any]
-    grads: NDArray[Any]
-    m: NDArray[Any]  # running means of the gradients
-    v: NDArray[Any]  # running means of the squared gradients; not used by Muon
-    directions: NDArray[Any]  # change of each matrix that Muon updates; no rows without Muon
+    params: Array
+    grads: Array
+    m: Array  # running means of the gradients
+    v: Array  # running means of the squared gradients; not used by Muon
+    directions: Array  # change of each matrix that Muon updates; no rows without Muon
 
 
 class StepSettings(NamedTuple):
@@ -76,10 +75,8 @@ class Workspace(NamedTuple):
     weights: Weights  # views of the matrices in state.params
     dweights: Weights  # views of the matrices in state.grads
     buffers: Buffers
-    scratch: NDArray[Any]  # see `find_directions`
-    progress: NDArray[
-        Any
-    ]  # (3): completed steps; number and loss of documents read in the current step
+    scratch: Array  # see `find_directions`
+    progress: Array  # (3): completed steps; number and loss of documents read in the next step
 
 
 def muon_shapes(

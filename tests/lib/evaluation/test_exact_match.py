@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microgpt import Message, Sampling
+from microgpt import InferenceGpt, Message, Sampling
 from microgpt.data.conversation_file import Item
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.tokenizer import ROLES

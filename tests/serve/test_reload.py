@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from prometheus_client import generate_latest
 
-from microgpt import InferenceGpt
+from microgpt import InferenceGpt, save
+from microgpt.engine.decoding.decoder import context_bytes
 from microgpt.storage.training_directory import TrainingDirectory
 from microgpt_serve import reload as reload_module
 from microgpt_serve.app_state import AppState
@@ -143,3 +144,15 @@ def test_a_training_is_served_until_it_leaves_a_model(tmp_path, names_result) ->
     ended = load_model(str(directory), log.append)
     assert (ended.progress, len(log)) == (None, 1)
     assert ended.version != served.version
+
+
+def test_a_context_that_takes_too_much_memory_is_shortened(tmp_path, names_result) -> None:
+    config = replace(names_result.model, positions="rotary", block_size=10**8)
+    weights = {name: rows for name, rows in names_result.weights.items() if name != "wpe"}
+    save(replace(names_result, model=config, weights=weights), tmp_path / "long")
+    log: list[str] = []
+    served = load_model(str(tmp_path / "long"), log.append)
+    length = served.gpt.config.block_size
+    assert 2**24 < context_bytes(served.gpt.config, served.gpt.compiled.dtype) <= 2**25
+    told = "the context of 100,000,000 tokens would take 78,583 MiB"
+    assert log == [f"{told}; using {length:,} tokens"]

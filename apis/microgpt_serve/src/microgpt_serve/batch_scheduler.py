@@ -27,7 +27,8 @@ from microgpt_serve.work_queue import TOKENS_PER_PLACE
 MIN_TOKENS = 64  # tokens that the smallest request counts as, because each takes memory
 MAX_BATCHES = 8  # maximum number of batches per thread; limits memory use
 MAX_LARGE = 4  # maximum number of batches per thread that begin with a request of a whole place
-MAX_LARGE_BYTES = 2**28  # maximum size of the contexts of such batches, if there are several
+MAX_LARGE_BYTES = 2**26  # maximum size of the contexts of such batches, if there are several
+MAX_SPARE_BYTES = 2**23  # maximum size of a context whose arrays are kept for reuse
 SpareArrays = WeakKeyDictionary[InferenceGpt, list[DecodeArrays]]  # reusable arrays per model
 Outcome = list[Continuation] | Exception
 
@@ -263,6 +264,8 @@ class _RunningBatch:
         ]
 
     def close(self) -> None:
-        """Keep the arrays for reuse by a later batch of the same model."""
-        if self._batch:
+        """Keep the arrays for reuse by a later batch of the same model, unless they are large."""
+        model = self._model
+        n_bytes = context_bytes(model.config, model.compiled.dtype)
+        if self._batch and n_bytes <= MAX_SPARE_BYTES:
             self._spare.append(self._batch.arrays)

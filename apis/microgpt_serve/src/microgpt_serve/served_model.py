@@ -2,21 +2,26 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
+
 from microgpt.config import TextKind, Use
 from microgpt.data.documents import DEMO_MODEL, bundled
+from microgpt.engine.decoding.decoder import context_bytes
 from microgpt.evaluation.scoring import Scorer
 from microgpt.inference import InferenceGpt
+from microgpt.model_config import count_params
 from microgpt.printable import printable
 from microgpt.storage.calibration_file import Calibration, read_calibration
 from microgpt.storage.document_hashes import DocumentHashes, read_document_hashes
-from microgpt.storage.model_directory import load
+from microgpt.storage.model_directory import SavedModel, load
 from microgpt.training.engines import prepare_engine
 
 DEFAULT_MODEL_DIR = "output"
+MAX_CONTEXT_BYTES = 2**25  # memory for one full context of a model with fewer bytes of weights
 MAX_NEW_TOKENS = 2**14  # maximum number of new tokens per sample or reply
 VERSION_DIGITS = 12
 USES: tuple[Use, ...] = ("generation", "evaluation")  # log-probabilities require "evaluation"
@@ -63,7 +68,7 @@ def load_model(
     saved = load(path)
     if saved.progress:
         log(f"the training run in {path} is unfinished; using its model {saved.progress}")
-    gpt = InferenceGpt(saved)
+    gpt = InferenceGpt(_within_memory(saved, log))
     prepare_engine("compiled", saved.dtype, uses=USES, tell=log)
     _ = gpt.compiled.decode_weights
     return ServedModel(
@@ -78,6 +83,21 @@ def load_model(
         progress=saved.progress,
         is_demo=is_demo,
     )
+
+
+def _within_memory(saved: SavedModel, log: Callable[[str], None]) -> SavedModel:
+    """Shorten the context of a rotary model if one alone takes too much memory."""
+    model = saved.model
+    n_bytes = context_bytes(model, saved.dtype)
+    limit = max(MAX_CONTEXT_BYTES, count_params(model) * np.dtype(saved.dtype).itemsize)
+    if model.positions != "rotary" or n_bytes <= limit:
+        return saved
+    length = max(1, model.block_size * limit // n_bytes)
+    log(
+        f"the context of {model.block_size:,} tokens would take {n_bytes / 2**20:,.0f} MiB; "
+        f"using {length:,} tokens"
+    )
+    return replace(saved, model=replace(model, block_size=length))
 
 
 def _valid_time(text: str | None) -> str | None:

@@ -92,7 +92,7 @@ def sums(tmp_path: Path) -> Path:
     return path
 
 
-def test_more_minutes_are_advised_only_if_the_data_are_worth_them(microgpt, sums) -> None:
+def test_more_minutes_are_advised_only_if_the_data_suffice(microgpt, sums) -> None:
     train = ("train", "--data", sums, "--chat", "--json", "--model", "b")
     short = json.loads(microgpt(*train, *SHAPE, "--steps", "2").stdout)
     assert short["advice"].endswith("conversations, or --minutes 5, which chooses settings")

@@ -108,7 +108,7 @@ def test_files_of_another_program_are_not_replaced(microgpt, text_model, tmp_pat
     }
 
 
-def test_a_training_that_force_began_beside_another_program_can_be_removed(
+def test_a_training_beside_another_programs_files_can_be_removed(
     microgpt, text_model, tmp_path
 ) -> None:
     (tmp_path / "names.txt").write_text("anna\nemma\n")

@@ -158,7 +158,7 @@ def test_ctrl_c_removes_the_table_and_prints_how_to_resume(evolve) -> None:
     child = evolve("--population", "4", "--generations", "100000")
     child.expect("organisms/s")
     child.sendintr()
-    child.expect(r"interrupted after \d+ evaluations; resume with: microgpt evolve --resume ")
+    child.expect(r"interrupted after [\d,]+ evaluations; resume with: microgpt evolve --resume ")
     assert child.exit_code() == 130
 
 

@@ -272,7 +272,7 @@ def _load(directory: Path, *, unfinished: bool) -> SavedModel:
     if unfinished:
         remedy = "use its model" if has_model(directory) else "use another directory"
         raise CheckpointError(f"{directory} has no unfinished training run; {remedy}")
-    if not has_model(directory):
+    if not has_model(directory) and not committed_path(directory, META).exists():
         raise CheckpointError(f"{directory} has no model; {REMEDY}")
     return _load_finished(directory)
 
@@ -327,7 +327,7 @@ def _load_finished(directory: Path) -> SavedModel:
         path = committed_path(directory, TOKENIZER)
         file = path, read(path, MAX_TOKENIZER_BYTES)
     present = [name for name in WEIGHTS_FILES.values() if committed_path(directory, name).exists()]
-    for name in present:
+    for name in present or ["weights.json"]:
         path = committed_path(directory, name)
         content = read(path, max_bytes(path, model))
         if not _has_hash(content, meta.weights_sha256):

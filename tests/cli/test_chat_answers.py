@@ -61,6 +61,22 @@ def test_held_out_questions_are_asked(microgpt, talks) -> None:
     assert {reply["user"] for reply in facts["replies"]} < asked
 
 
+def test_no_held_out_question_is_in_the_training_data() -> None:
+    talks = [
+        (*one, Message("user", str(n)), Message("assistant", "b"))
+        for n in range(40)
+        for one in [(Message("user", f"{n % 4}"), Message("assistant", "a"))]
+    ]
+    parts = split(talks, validation=0.5)
+    model = ModelConfig(n_embd=8, n_head=1, block_size=16)
+    result = train(parts, model=model, config=TrainConfig(steps=1))
+    result = replace(result, plan=replace(result.plan, input=Path("talks.jsonl")))
+    found = answer_questions(result, parts)
+    assert {one.item.prompt for one in found.answers} == {
+        talk[2].content for talk in parts.validation
+    }
+
+
 def test_questions_that_a_parent_has_read_are_marked(microgpt, talks) -> None:
     assert microgpt("train", "--data", talks, *QUICK[:-1], "parent").returncode == 0
     more = ("--chat", "--from", "parent", "--steps", "2", "--model", "b")

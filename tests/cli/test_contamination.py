@@ -192,7 +192,7 @@ def test_eval_of_the_training_file_reports_contamination(microgpt, folder) -> No
     facts = json.loads(microgpt("eval", "honest", "--data", "names.txt", "--json").stdout)
     assert facts["test"]["loss"] == pytest.approx(training["test_loss"], rel=1e-6)
     assert facts["test"]["contamination"] == [0, 0]
-    assert facts["training_share"] == pytest.approx(share)
+    assert facts["training_share"] == pytest.approx([share, share])
     (folder / "other.txt").write_text("abba\n")
     done = microgpt("eval", "honest", "--data", "other.txt")
     assert (done.stderr, len(done.stdout.splitlines())) == ("", 3)
@@ -211,6 +211,25 @@ def test_eval_counts_what_all_ancestors_have_read(train, microgpt, folder) -> No
     assert "100.0% of this text is training data" in done.stderr
 
 
+def test_eval_and_score_count_other_data_of_the_parent(train, microgpt, folder) -> None:
+    """The parent has read the names, and the child other texts."""
+    others = NAMES[::-1].split("\n")
+    (folder / "more.txt").write_text("\n".join(others))
+    train("--from", "all", data="more.txt")
+    both = [*NAMES.split("\n"), *others]
+    (folder / "both.txt").write_text("\n".join(both))
+    share = sum(len(doc) for doc in both if doc in others) / sum(map(len, both))
+    for file, read in (("names.txt", "100.0%"), ("both.txt", f"at least {100 * share:.1f}%")):
+        for command in (("eval", "child", "--data"), ("score", "child", "--calibrate")):
+            told = microgpt(*command, file).stderr
+            assert f"note: {read} of this text is training data" in told
+    told = microgpt("score", "child", stdin=f"{others[0]}\n").stderr
+    assert "note: at least 1 of 1 line are training data" in told
+    (folder / "part.txt").write_text(2 * others[0])
+    told = microgpt("eval", "child", "--data", "part.txt").stderr
+    assert "this text may be training data of the model, its parent or its teachers" in told
+
+
 @pytest.mark.parametrize(("model", "data"), [("honest", "names.txt"), ("running", "text.txt")])
 def test_score_of_the_training_file_reports_contamination(microgpt, folder, model, data) -> None:
     done = microgpt("score", model, "--data", data)
@@ -221,4 +240,5 @@ def test_score_of_the_training_file_reports_contamination(microgpt, folder, mode
         assert f"note: {n} of 300 lines are training data; their scores are lower" in done.stderr
         assert microgpt("score", model, stdin=NAMES).stderr == done.stderr
     (folder / data).write_text("abba\n")
-    assert microgpt("score", model, "--data", data).stderr == ""
+    told = "" if model == "honest" else "this text may be training data"  # or a part of it
+    assert told in microgpt("score", model, "--data", data).stderr

@@ -97,7 +97,8 @@ def test_eval_counts_exact_replies_per_task(microgpt, chat_model, exam) -> None:
         ("hi", "hi", None),
     )
     done = microgpt("eval", chat_model, "--data", file)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert "note: 38.1% of this text is training data" in done.stderr  # "hi" and "yo"
     before, after = done.stdout.split("replies:    4, 50.0% exact (", 1)
     head = r"documents:  5\ntokens: +\d+ in assistant messages\nloss: .*\n"
     assert re.fullmatch(head, before)

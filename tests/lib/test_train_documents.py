@@ -125,3 +125,11 @@ def test_a_model_of_running_text_learns_no_end_token(train) -> None:
     model = InferenceGpt(result, engine=result.state.engine)
     assert model.generate(3) == ["a" * 8] * 3
     assert model.generate(1, prompt="aa", max_tokens=3) == ["aaaaa"]
+
+
+def test_conversations_of_a_child_may_be_lists(train) -> None:
+    talks = [[*talk] for talk in CONVERSATIONS]
+    settings = {"model": replace(SMALL, block_size=12), "config": TrainConfig(steps=1)}
+    parent = train(talks, **settings)
+    child = train(talks, parent=parent, config=TrainConfig(steps=1))
+    assert [*child.documents] == CONVERSATIONS

@@ -86,6 +86,13 @@ def test_other_data_may_contain_any_document() -> None:
     assert 0 < found.low < 1 == found.high
 
 
+def test_another_training_set_than_that_of_the_fractions_is_read() -> None:
+    parts = split(DOCS, validation=0.2)
+    other = replace(parts, train=DOCS)
+    assert contamination(parts, [other.facts]) == {"validation": READ}
+    assert contamination(parts, [replace(parts, test=()).facts]) == {"validation": CLEAN}
+
+
 def test_the_split_of_the_same_data_is_detected() -> None:
     parts = split(DOCS, validation=0.2)
     assert recorded_facts(DOCS, [None, DataFacts(1, "0"), parts.facts]) is parts.facts

@@ -31,10 +31,15 @@ def test_a_file_has_one_word_per_distinct_document() -> None:
     assert 0xCBF43926 in DocumentHashes.of(["123456789"])._hashes  # the check value of CRC-32
 
 
-def test_running_text_and_conversations_have_no_hashes() -> None:
+def test_running_text_has_no_hashes() -> None:
     assert hashes_file(["a long text"], "stream") is None
-    assert hashes_file([(Message("user", "hi"), Message("assistant", "ho"))], "lines") is None
     assert hashes_file([], "lines") is None
+
+
+def test_a_conversation_is_found_whatever_its_type() -> None:
+    talk = Message("user", "hi"), Message("assistant", "ho")
+    known = DocumentHashes.decode(hashes_file([talk], "lines") or b"")
+    assert [one in known for one in (talk, [*talk], talk[:1], "hi")] == [True, True, False, False]
 
 
 def test_training_saves_the_hashes_of_its_training_set(tmp_path) -> None:

@@ -71,15 +71,16 @@ def load_model(
     gpt = InferenceGpt(_within_memory(saved, log))
     prepare_engine("compiled", saved.dtype, uses=USES, tell=log)
     _ = gpt.compiled.decode_weights
+    is_chat = saved.tokenizer.is_chat
     return ServedModel(
         name="demo" if is_demo else printable(os.path.basename(os.path.abspath(path))) or "model",
         version=saved.sha256[:VERSION_DIGITS],
         gpt=gpt,
         created_at=_valid_time(saved.meta.created_at),
         text=saved.text,
-        scorer=None if saved.tokenizer.is_chat else Scorer(gpt, text=saved.text),
+        scorer=None if is_chat else Scorer(gpt, text=saved.text),
         calibration=read_calibration(Path(path), saved.meta),
-        documents=read_document_hashes(Path(path), saved.meta),
+        documents=None if is_chat else read_document_hashes(Path(path), saved.meta),
         progress=saved.progress,
         is_demo=is_demo,
     )

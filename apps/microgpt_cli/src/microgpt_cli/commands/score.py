@@ -3,7 +3,7 @@
 import math
 import os
 import sys
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from heapq import nlargest
 from itertools import chain
@@ -21,6 +21,7 @@ from microgpt_cli.terminal.progress import load_kernels
 if TYPE_CHECKING:
     from microgpt.evaluation.scoring import Scorer
     from microgpt.storage.calibration_file import Calibration
+    from microgpt.storage.document_hashes import DocumentHashes
     from microgpt.storage.meta import Meta
     from microgpt.storage.model_directory import SavedModel
     from microgpt_cli.line_batches import Batch
@@ -70,6 +71,7 @@ def score(
     if calibrate and (data or top or above or as_jsonl or as_csv):
         raise ConfigError("--calibrate cannot be used with other options than --column; omit them")
 
+    from microgpt.data.contamination import other_data
     from microgpt.evaluation.scoring import Scorer
     from microgpt.inference import InferenceGpt
     from microgpt.storage.calibration_file import read_calibration
@@ -84,16 +86,18 @@ def score(
     threshold = _Threshold.of(above, known)
     load_kernels("compiled", saved.dtype, uses=["evaluation"])
     trained = read_document_hashes(model, saved.meta)
-    path = calibrate or data
-    if trained is None and path and os.path.isfile(path):
+    path, own, *ancestors = calibrate or data, *saved.trained_on
+    is_partial = bool(other_data(own, ancestors))
+    if (trained is None or is_partial) and path and os.path.isfile(path):
         _note_training_file(path, column, saved, model)
+        trained = None
     if calibrate:
-        good = _counted(line_batches(calibrate, saved.text, column=column), trained or ())
+        good = _counted(line_batches(calibrate, saved.text, column=column), trained, is_partial)
         _calibrate(scorer, good, model, saved.meta)
         return
     if data is None and sys.stdin.isatty():
         note("enter lines to score; finish with Ctrl-D")
-    lines = _counted(line_batches(data, saved.text, column=column), trained or ())
+    lines = _counted(line_batches(data, saved.text, column=column), trained, is_partial)
     batches = _scored(scorer, lines, known, threshold)
     if as_csv:
         print(csv_row(COLUMNS))
@@ -107,7 +111,7 @@ def score(
 
 
 def _note_training_file(path: Path, column: str | None, saved: "SavedModel", model: Path) -> None:
-    """Print a note if a model that has no hashes of its documents was trained on the file."""
+    """Print a note if a model was trained on the file, or may have been."""
     from microgpt.data.documents import load_documents
     from microgpt_cli.training_data import note_training_data
 
@@ -118,15 +122,21 @@ def _note_training_file(path: Path, column: str | None, saved: "SavedModel", mod
         note_training_data([docs] if isinstance(docs, str) else docs, saved, model)
 
 
-def _counted(batches: "Iterator[Batch]", trained: Container[str]) -> "Iterator[Batch]":
-    """Yield the lines; at the end, print a note on those that the model was trained on."""
+def _counted(
+    batches: "Iterator[Batch]", trained: "DocumentHashes | None", is_partial: bool
+) -> "Iterator[Batch]":
+    """Yield the lines; at the end, print a note on those that the model was trained on.
+
+    It is a minimum if the hashes are partial: without other data of the model's ancestors.
+    """
     n_lines = n_trained = 0
     for batch in batches:
         yield batch
         n_lines += len(batch)
-        n_trained += sum(line in trained for line in batch.values())
+        n_trained += sum(line in trained for line in batch.values()) if trained else 0
     if n_trained:
-        what = f"{n_trained:,} of {count(n_lines, 'line')} are training data"
+        at_least = "at least " if is_partial else ""
+        what = f"{at_least}{n_trained:,} of {count(n_lines, 'line')} are training data"
         note(f"{what}; their scores are lower than those of new lines")
 
 

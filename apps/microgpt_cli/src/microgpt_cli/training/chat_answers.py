@@ -46,7 +46,8 @@ class ChatAnswers(NamedTuple):
     def shown(self) -> list[tuple[str, str]]:
         """The first questions of a conversation, each with its reply."""
         first = [answer for answer in self.answers if answer.item.place == 1] or self.answers
-        return [(one.item.prompt, one.reply or one.problem or "") for one in first[:N_SHOWN]]
+        replies = {one.item.prompt: one.reply or one.problem or "" for one in first}
+        return [*replies.items()][:N_SHOWN]
 
     def lines(self) -> Iterator[str]:
         """Yield the lines to print."""
@@ -77,14 +78,14 @@ def answer_questions(result: TrainResult, parts: Split) -> ChatAnswers | None:
     if not result.tokenizer.is_chat or result.plan.engine == "reference":
         return None
     are_bundled = result.plan.input is None or result.data.sha256 == CHAT_SHA256
-    held_out = parts.test or parts.validation
+    held_out = _new_items(parts.test or parts.validation, parts.train)
     read_before = result.plan.contamination.get("test" if parts.test else "validation")
     if are_bundled and result.plan.ancestor_data:
         read_before = Bounds(0.0, 1.0)  # no split says what a parent has read of this file
     if are_bundled:
         items = load_chat_tests(bundled("chat_heldout.jsonl")).items
     else:
-        items = _items(_spread(held_out or parts.train))
+        items = held_out or _items(_spread(parts.train))
     answers = list(answer_all(InferenceGpt(result), _spread(items)))
     share, better = ExactMatches.of(answers).share, ["more conversations", _longer(result, parts)]
     if are_bundled:
@@ -105,6 +106,15 @@ def _longer(result: TrainResult, parts: Split) -> str:
     steps = LONGER_STEPS if is_few and steps < LONGER_STEPS else 2 * steps
     limit = f" without --{'minutes' if minutes else 'budget'}" if plan.budget else ""
     return f"learn all of them with --steps {steps} --val-fraction 0{limit}"
+
+
+def _new_items(docs: Sequence[Document], train: Sequence[Document]) -> list[Item]:
+    """Return the replies in held-out conversations that do not begin like a training conversation.
+
+    A conversation is held out by its whole content, so that its beginning may be in another one.
+    """
+    known = {one.conversation[: one.place + 1] for one in _items(train)}
+    return [one for one in _items(docs) if one.conversation[: one.place + 1] not in known]
 
 
 def _items(docs: Sequence[Document]) -> list[Item]:

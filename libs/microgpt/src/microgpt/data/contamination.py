@@ -1,6 +1,6 @@
 """Contamination: evaluated documents that are training data of a model or of its ancestors."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple, cast
 
@@ -65,15 +65,27 @@ def trained_documents(
     return parts[0] if len(parts) == 1 else [*dict.fromkeys(chain.from_iterable(parts))]
 
 
-def trained_share(docs: Sequence[Document], read: Iterable[DataFacts | None]) -> float:
-    """Return the share of the characters that are training data of trainings on these data."""
-    same = _on_same(docs, read)
-    n_characters = sum(map(count_characters, docs))
+def trained_share(
+    docs: Sequence[Document], read: Sequence[DataFacts | None], known: Container[Document] | None
+) -> Bounds:
+    """Return the share of the characters that is training data of a model.
+
+    Args:
+        read: the data of the model's training, and those of its ancestors; None for unknown data.
+        known: what the model and its ancestors read of the model's data; None if it is unknown.
+    """
+    same, own = _on_same(docs, read), read[0]
+    n_characters = max(1, sum(map(count_characters, docs)))
     if any(each.holdout for each in same):
         stretches = chain.from_iterable(split_again(_positions(docs), each).train for each in same)
-        return len(set(chain.from_iterable(stretches))) / n_characters
-    known = set(trained_documents(docs, same))
-    return sum(count_characters(doc) for doc in docs if doc in known) / n_characters
+        low = len(set(chain.from_iterable(stretches))) / n_characters
+    else:
+        trained, others = set(trained_documents(docs, same)), () if known is None else known
+        n_read = sum(count_characters(doc) for doc in docs if doc in trained or doc in others)
+        low = n_read / n_characters
+    with_known = {own.sha256} if own and known is not None else set()
+    are_all = all(each in same or (each and each.sha256 in with_known) for each in read)
+    return Bounds(low, low if are_all else 1.0)
 
 
 def bounds_of(record: Mapping[str, Any], name: str) -> Bounds | None:

@@ -42,6 +42,8 @@ class Split:
     test_fraction: float = 0.0
     holdout: Holdout | None = None
     gap: int = 0
+    # The training set that the fractions give, if it is known; a replaced `train` is another one.
+    _by_fractions: Sequence[Document] = field(default=(), repr=False, compare=False)
     _chunked: dict[object, ChunkedDataset] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -52,9 +54,14 @@ class Split:
 
     @cached_property
     def facts(self) -> DataFacts:
-        """The dataset metadata that is saved with a model."""
+        """The dataset metadata that is saved with a model.
+
+        Another training set than that of the fractions is recorded as all documents.
+        """
         fractions = float(self.val_fraction), float(self.test_fraction)  # also of NumPy
         sha256 = fingerprint(self.docs)
+        if self.train is not self._by_fractions:
+            return DataFacts(len(self.docs), sha256)
         return DataFacts(len(self.docs), sha256, *fractions, self.holdout, self.gap)
 
     def chunked(self, tokenizer: Tokenizer, block_size: int, config: TrainConfig) -> ChunkedDataset:
@@ -89,7 +96,8 @@ def split(docs: Sequence[Document], *, validation: float = 0.0, test: float = 0.
             n = sum(map(len, parts.values()))
             what = "documents" if n == len(docs) else "distinct documents"
             raise DataError(f"too few {what} ({n:,}): the {name} split is empty; add documents")
-    return Split(docs, parts["train"], parts["validation"], parts["test"], validation, test)
+    sets = parts["train"], parts["validation"], parts["test"]
+    return Split(docs, *sets, validation, test, _by_fractions=sets[0])
 
 
 def split_stream(
@@ -139,7 +147,8 @@ def split_stream(
             what = f"too few characters ({len(text):,}): the {name} split is empty"
             raise DataError(f"{what}; add text{remedy}")
     sets = found["train"], found["validation"], found["test"]
-    return Split((text,), *sets, validation, test, holdout if validation + test else None, gap)
+    how = holdout if validation + test else None
+    return Split((text,), *sets, validation, test, how, gap, _by_fractions=sets[0])
 
 
 def split_again(docs: Sequence[Document], facts: DataFacts) -> Split:
@@ -178,12 +187,12 @@ def fingerprint(docs: Sequence[Document]) -> str:
     digest = hashlib.sha256()
     for i in range(0, len(docs), HASH_BATCH):
         batch = docs[i : i + HASH_BATCH]
-        lines = joined(batch, "\n") or "\n".join(map(_as_line, batch))
+        lines = joined(batch, "\n") or "\n".join(map(as_line, batch))
         digest.update((lines + "\n").encode(errors="surrogatepass"))
     return digest.hexdigest()
 
 
-def _as_line(doc: Document) -> str:
+def as_line(doc: Document) -> str:
     """Return the line of text that is hashed for a document."""
     if isinstance(doc, str):
         return doc
@@ -195,7 +204,7 @@ def _hash_distinct(docs: Iterable[Document]) -> Iterator[tuple[Document, float]]
     """Yield each distinct document and the hash of its content, scaled to [0, 1)."""
     seen: set[str | bytes] = set()
     for doc in docs:
-        digest = hashlib.sha256(_as_line(doc).encode(errors="surrogatepass")).digest()
+        digest = hashlib.sha256(as_line(doc).encode(errors="surrogatepass")).digest()
         key = doc if isinstance(doc, str) else digest  # a text needs no extra memory as a key
         if key not in seen:
             seen.add(key)

@@ -41,7 +41,11 @@ Document = str | Sequence[Message]
 
 
 def as_documents(docs: Iterable[Document]) -> Sequence[Document]:
-    """Return documents as a sequence; raise DataError if one is not a text or a conversation."""
+    """Return documents as a sequence of texts, and of conversations as tuples.
+
+    Raises:
+        DataError: a document is neither a text nor a conversation.
+    """
     if isinstance(docs, str):
         raise DataError("docs is a string; pass a list of texts, such as load_text(path)")
     if not isinstance(docs, Iterable) or isinstance(docs, Mapping):
@@ -49,6 +53,8 @@ def as_documents(docs: Iterable[Document]) -> Sequence[Document]:
     docs = docs if isinstance(docs, Sequence) else list(docs)
     for i, doc in enumerate(docs):
         check_document(f"docs[{i}]", doc)
+    if any(isinstance(doc, list) for doc in docs):  # which cannot be members of a set
+        return [doc if isinstance(doc, str) else tuple(doc) for doc in docs]
     return docs
 
 

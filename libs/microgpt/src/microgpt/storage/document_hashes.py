@@ -1,8 +1,8 @@
 """Hashes of the training documents, kept beside a model to recognise copies among its samples.
 
-The file contains the CRC-32 of the UTF-8 encoding of each document, without duplicates, as 32-bit
-little-endian integers in ascending order. A text that is not among n documents is taken for one
-with a probability of n / 2³².
+The file contains the CRC-32 of each document, without duplicates, as 32-bit little-endian integers
+in ascending order; see `microgpt.data.split.as_line`. A text that is not among n documents is taken
+for one with a probability of n / 2³².
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from typing import Self
 from zlib import crc32
 
 from microgpt.config import DOCUMENT_HASHES, TextKind
+from microgpt.data.split import as_line
 from microgpt.data.tokenizer import Document
 from microgpt.files.atomic_files import committed_path, read
 from microgpt.storage.meta import Meta
@@ -24,7 +25,7 @@ WORD = 4  # bytes per hash
 UINT32 = "I" if array("I").itemsize == WORD else "L"
 
 
-class DocumentHashes(Container[str]):
+class DocumentHashes(Container[Document]):
     """A set of documents of which only hashes are stored.
 
     Example:
@@ -37,7 +38,7 @@ class DocumentHashes(Container[str]):
         self._hashes = array(UINT32, hashes)
 
     @classmethod
-    def of(cls, docs: Sequence[str]) -> Self:
+    def of(cls, docs: Sequence[Document]) -> Self:
         """Return the hashes of some documents."""
         return cls(sorted({_hash(doc) for doc in docs}))
 
@@ -57,23 +58,21 @@ class DocumentHashes(Container[str]):
             hashes.byteswap()
         return hashes.tobytes()
 
-    def __contains__(self, text: object) -> bool:
-        """Return whether a text is one of the documents."""
-        if not isinstance(text, str):
+    def __contains__(self, doc: object) -> bool:
+        """Return whether a text or a conversation is one of the documents."""
+        if not isinstance(doc, Sequence):
             return False
-        place = bisect_left(self._hashes, wanted := _hash(text))
+        place = bisect_left(self._hashes, wanted := _hash(doc))
         return place < len(self._hashes) and self._hashes[place] == wanted
 
 
 def hashes_file(docs: Sequence[Document], text: TextKind) -> bytes | None:
     """Return the file for the training documents of a model.
 
-    Return None for running text, conversations and more than a million documents.
+    Return None for running text and more than a million documents.
     """
-    if text == "stream" or not 0 < len(docs) <= MAX_DOCUMENTS:
-        return None
-    texts = [doc for doc in docs if isinstance(doc, str)]
-    return DocumentHashes.of(texts).encode() if len(texts) == len(docs) else None
+    is_text = text == "stream" or not 0 < len(docs) <= MAX_DOCUMENTS
+    return None if is_text else DocumentHashes.of(docs).encode()
 
 
 def read_document_hashes(directory: Path, meta: Meta) -> DocumentHashes | None:
@@ -91,5 +90,5 @@ def read_document_hashes(directory: Path, meta: Meta) -> DocumentHashes | None:
     return DocumentHashes.decode(content)
 
 
-def _hash(text: str) -> int:
-    return crc32(text.encode("utf-8", "surrogatepass"))
+def _hash(doc: Document) -> int:
+    return crc32(as_line(doc).encode("utf-8", "surrogatepass"))

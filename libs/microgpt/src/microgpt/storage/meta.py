@@ -157,7 +157,9 @@ def trained_on(training: Mapping[str, Any]) -> tuple[DataFacts | None, ...]:
 
 def _data_facts(record: object) -> DataFacts | None:
     try:
-        return TypeAdapter(DataFacts).validate_python(record)
+        facts = TypeAdapter(DataFacts).validate_python(record)
+        is_valid = facts.val_fraction >= 0 <= facts.test_fraction
+        return facts if is_valid and facts.val_fraction + facts.test_fraction < 1 else None
     except ValidationError:  # written by another program, or damaged
         return None
 

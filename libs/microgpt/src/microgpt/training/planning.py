@@ -211,7 +211,8 @@ def _tell_contamination(found: dict[str, Bounds], tell: Tell) -> None:
     """Tell if held-out documents are training data of a parent or of teachers."""
     shares = [f"{name} {bounds.text}" for name, bounds in found.items() if bounds.high]
     if shares:
+        are = "are" if any(bounds.low for bounds in found.values()) else "may be"
         tell(
             "share of the held-out data that is training data of the parent or teacher: "
-            f"{', '.join(shares)}; their losses are too low"
+            f"{', '.join(shares)}; their losses {are} too low"
         )

@@ -784,8 +784,9 @@ def test_every_view_is_accessible(names, talk, subword, page, complaints, scheme
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 800})
     views = [
-        (talk, "chat", {"m": ["hi there", "yo"]}),
+        (talk, "chat", {"m": ["hi there", "yo" * 100]}),
         (names, "generate", {"prompt": "a"}),
+        (subword, "generate", {"prompt": "w" * 200}),
         (names, "inside", {"text": "anna", "step": "layer0.attention"}),
         (talk, "inside", {"m": ["hi there", "yo"], "question": "hi there", "text": "yo"}),
         (subword, "inside", {"question": "hi", "text": " there" * 30}),

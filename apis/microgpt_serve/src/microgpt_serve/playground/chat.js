@@ -4,7 +4,7 @@ import { address, write } from "./address.js";
 import { number, sendOnEnter } from "./forms.js";
 import { conversation, stream } from "./service.js";
 import { byId, element, printable, said, unread } from "./text.js";
-import { tell } from "./trouble.js";
+import { checkModel, tell } from "./trouble.js";
 
 const turns = byId("turns");
 const message = byId("message");
@@ -22,10 +22,12 @@ const isAtEnd = () => scrollY + innerHeight > page.scrollHeight - SLACK;
 const scroll = () => byId("chat").hidden || scrollTo(0, page.scrollHeight);
 
 export class Chat {
+  #model;
   #messages = []; // {role, content}
   #running = null; // AbortController of the reply that is being streamed
 
-  constructor() {
+  constructor(model) {
+    this.#model = model;
     byId("say").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#send(message.value);
@@ -83,6 +85,7 @@ export class Chat {
     this.#setRunning(true);
     let isComplete = false;
     tell();
+    checkModel(this.#model);
     try {
       const body = { messages: this.#messages, ...this.#settings() };
       const said = item.querySelector(".said");

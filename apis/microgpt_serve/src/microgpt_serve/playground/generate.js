@@ -4,7 +4,7 @@ import { address, write } from "./address.js";
 import { number, sendOnEnter } from "./forms.js";
 import { post } from "./service.js";
 import { byId, element, printable, said, unknown } from "./text.js";
-import { tell } from "./trouble.js";
+import { checkModel, tell } from "./trouble.js";
 
 const FIELDS = { prompt: "", number: 10, temperature: 0.5, "top-k": "", seed: 42 };
 
@@ -47,6 +47,7 @@ export class Generate {
     byId("samples").replaceChildren();
     byId("summary").textContent = "Generating …";
     tell();
+    checkModel(this.#model);
     try {
       const problem = unknown(body.prompt, this.#model);
       if (problem) throw new Error(problem);

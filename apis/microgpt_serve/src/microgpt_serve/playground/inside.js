@@ -3,10 +3,10 @@
 import { write } from "./address.js";
 import { Bars } from "./bars.js";
 import { Maps } from "./maps.js";
-import { conversation, get, post } from "./service.js";
+import { conversation, post } from "./service.js";
 import { Steps } from "./steps.js";
 import { byId, element, isSpecial, missing, quoted, shown, unknown, unread } from "./text.js";
-import { tell } from "./trouble.js";
+import { checkModel, tell } from "./trouble.js";
 
 const positions = byId("positions");
 const PATH = "microgpt/v1/explain";
@@ -126,6 +126,7 @@ export class Inside {
   async #explain(at) {
     for (const other of Object.values(this.#requests)) other.abort();
     tell();
+    checkModel(this.#model);
     this.#cut = null;
     byId("before").hidden = !this.#before.length;
     byId("before-count").textContent = this.#before.length;
@@ -186,10 +187,7 @@ export class Inside {
     try {
       return await request(signal);
     } catch (error) {
-      const { version } = signal.aborted ? {} : await get("microgpt/v1/model").catch(() => ({}));
-      if (signal.aborted) return;
-      const isOther = version && version !== this.#model.version;
-      this.#refuse(isOther ? "The service has another model now. Reload this page." : error.message);
+      if (!signal.aborted) this.#refuse(error.message);
     }
   }
 

@@ -20,7 +20,7 @@ async function start() {
     `width ${model.n_embd}`,
     `context of ${plural(model.block_size, "token")}`,
   ].join(", ");
-  const chat = model.chat && new Chat();
+  const chat = model.chat && new Chat(model);
   const views = new Map(chat ? [["chat", chat]] : []); // the first one is the default
   views.set("generate", new Generate(model));
   views.set("inside", new Inside(model, () => chat?.lastReply));

@@ -1,5 +1,6 @@
 // The problem that is shown above the views.
 
+import { get } from "./service.js";
 import { byId } from "./text.js";
 
 /** Show a problem above the views, or hide it if there is none. */
@@ -7,4 +8,15 @@ export function tell(error) {
   if (error?.name === "AbortError") return;
   byId("trouble").textContent = error ? error.message : "";
   byId("trouble").hidden = !error;
+}
+
+let isChecking = false; // once at a time, however fast someone types
+
+/** Show a problem if the service has another model than the page, whose facts are then wrong. */
+export async function checkModel({ version }) {
+  if (isChecking) return;
+  isChecking = true;
+  const { version: served } = await get("health").catch(() => ({})); // which needs no key
+  isChecking = false;
+  if (served && served !== version) tell(new Error("The service has another model now. Reload this page."));
 }

@@ -354,6 +354,16 @@ def test_a_page_that_cannot_copy_does_not_offer_it(talk, page, complaints) -> No
 
 
 @pytest.mark.slow
+def test_a_copy_that_the_browser_refuses_is_reported(talk, page, complaints) -> None:
+    page.add_init_script("navigator.clipboard.writeText = () => Promise.reject(new Error('no'))")
+    opened(page, talk, "chat", m=["hi", "yo"])
+    page.click(".assistant >> text=Copy")
+    page.wait_for_selector("#trouble >> text=does not let this page copy")
+    assert page.locator("text=Copied").count() == 0
+    assert complaints == []
+
+
+@pytest.mark.slow
 def test_generated_texts_are_the_librarys_with_copies_marked(
     names, names_gpt, page, complaints
 ) -> None:

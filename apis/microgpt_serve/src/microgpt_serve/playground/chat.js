@@ -174,8 +174,12 @@ export class Chat {
     const copy = element("button", { type: "button" }, "Copy");
     copy.hidden = !navigator.clipboard; // which a browser has only over https or on this machine
     copy.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(content);
-      copy.textContent = "Copied";
+      try {
+        await navigator.clipboard.writeText(content);
+        copy.textContent = "Copied";
+      } catch {
+        tell(new Error("The browser does not let this page copy. Select the text and copy it yourself."));
+      }
     });
     if (role === "assistant") {
       return [copy, element("a", { href: address("inside", this.#inside(i)) }, "Look inside")];

@@ -317,7 +317,7 @@ def test_a_chat_without_a_seed_is_random(talk, page, complaints) -> None:
     assert "seed" not in request.request.post_data_json
     request.continue_()
     said = replies(page, 2)
-    until(page, "location.hash.endsWith('seed=random')")
+    until(page, "/m=hi&m=.*seed=random$/.test(location.hash)")
     page.reload()
     assert replies(page, 2) == said
     assert page.input_value("#chat-seed") == ""

@@ -158,9 +158,11 @@ def held(page: "Page", pattern: str | re.Pattern[str]) -> list["Route"]:
 
 def until_held(page: "Page", routes: list["Route"]) -> "Route":
     """Return the first request that is held back."""
-    while not routes:
+    for _ in range(3000):
+        if routes:
+            return routes[0]
         page.wait_for_timeout(20)
-    return routes[0]
+    raise AssertionError("no request")
 
 
 def bars(page: "Page") -> dict[str, float]:

@@ -154,12 +154,14 @@ def test_numpy_numbers_become_python_numbers(tmp_path) -> None:
     rate = np.float32(0.01)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        config = TrainConfig(steps=2, lr=rate, dropout=np.float16(0.5))
-        model = ModelConfig(n_embd=4, n_head=1, block_size=8, init_std=rate)
+        config = TrainConfig(steps=np.int64(2), lr=rate, dropout=np.float16(0.5))
+        model = ModelConfig(n_embd=np.int32(4), n_head=1, block_size=8, init_std=rate)
         result = train(split(NAMES, validation=rate * 20), config=config, model=model)
         save(result, tmp_path)
-        assert list(InferenceGpt(result).samples(1, sampling=Sampling(np.float32(0.5))))
+        sampling = Sampling(np.float32(0.5), top_k=np.int64(3))
+        assert list(InferenceGpt(result).samples(1, sampling=sampling))
     settings = load(tmp_path).meta
     assert (settings.training["lr"], settings.init_std) == (float(rate), float(rate))
-    assert (type(config.lr), type(config.dropout)) == (float, float)
+    numbers = (config.lr, config.dropout, config.steps, model.n_embd, sampling.top_k)
+    assert [type(number) for number in numbers] == [float, float, int, int, int]
     assert TrainConfig(lr=1).lr is 1  # noqa: F632

@@ -15,6 +15,7 @@ from microgpt.model_config import Activation as Activation
 from microgpt.model_config import ModelConfig as ModelConfig
 from microgpt.model_config import Positions as Positions
 from microgpt.model_config import check_choice as check_choice
+from microgpt.model_config import check_fields
 from microgpt.model_config import check_whole as check_whole
 from microgpt.schedule import default_lr as default_lr
 from microgpt.schedule import learning_rate
@@ -69,18 +70,9 @@ class TrainConfig:
     adam_eps: float = 1e-8  # Adam: added to the denominator to avoid division by zero
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "evaluations"):
-            check_count(name, getattr(self, name))
-        if self.patience is not None:
-            check_count("patience", self.patience)
-        check_seed(self.seed)
-        check_whole("warmup_steps", self.warmup_steps, minimum=0)
-        check_choice("optimizer", self.optimizer, Optimizer)
-        check_choice("loss_on", self.loss_on, LossOn)
-        check_choice("long_docs", self.long_docs, LongDocs)
-        check_choice("text", self.text, TextKind)
+        check_fields(self, warmup_steps={"minimum": 0}, seed={"minimum": 0, "maximum": MAX_SEED})
         for name in ("lr", "adam_eps"):
-            if getattr(self, name) is not None:
+            if name == "adam_eps" or self.lr is not None:
                 _check_field(self, name, "a number greater than 0", lambda x: x > 0)
         _check_field(self, "weight_decay", "a number >= 0", lambda x: x >= 0)
         fastest = (self.lr or 0) * (MUON_LR_RATIO if self.optimizer == "muon" else 1)
@@ -120,8 +112,7 @@ class Sampling:
             got = _brief(self.temperature)
             raise ConfigError(f"temperature must be a finite number >= 0, got {got}")
         _check_field(self, "temperature", ">= 0", lambda x: x >= 0)
-        if self.top_k is not None:
-            check_count("top_k", self.top_k)
+        check_fields(self)
         for name in ("top_p", "min_p"):
             _check_field(self, name, "from 0 to 1", lambda x: 0 <= x <= 1)
 

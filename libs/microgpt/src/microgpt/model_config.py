@@ -1,8 +1,8 @@
 """The shape of a GPT, validated on creation."""
 
-from dataclasses import dataclass
-from numbers import Real
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, fields
+from numbers import Integral, Real
+from typing import Any, Literal, get_args, get_origin
 
 from microgpt.errors import ConfigError
 
@@ -32,18 +32,11 @@ class ModelConfig:
     out_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp"):
-            check_whole(name, getattr(self, name), minimum=1)
-        check_whole("vocab_size", self.vocab_size, minimum=0)
+        check_fields(self, vocab_size={"minimum": 0})
         for name, number in (("init_std", self.init_std), ("out_scale", self.out_scale)):
             if not (isinstance(number, Real) and 0 < number <= 1e38):
                 raise ConfigError(f"{name} must be a number greater than 0")
             object.__setattr__(self, name, float(number))  # a NumPy number becomes a float
-        check_choice("positions", self.positions, Positions)
-        check_choice("activation", self.activation, Activation)
-        for name in ("token_shift", "qk_norm", "final_norm"):
-            if not isinstance(getattr(self, name), bool):
-                raise ConfigError(f"{name} must be True or False")
         if self.positions == "rotary" and self.n_embd // self.n_head % 2:
             raise ConfigError("rotary positions need an even number of dimensions per head")
         if self.n_embd % self.n_head:
@@ -78,11 +71,24 @@ def count_params(config: ModelConfig) -> int:
 def check_options(config: ModelConfig, model: object) -> None:
     """Raise ConfigError if a setting differs from its default that is not in `model.options`."""
     for name in OPTIONS:
-        changed = getattr(config, name) != getattr(ModelConfig, name)
-        if changed and name not in getattr(model, "options", ()):
-            raise ConfigError(
-                f"{name} {getattr(config, name)} requires microgpt.model_variants.GptVariant"
-            )
+        value = getattr(config, name)
+        if value != getattr(ModelConfig, name) and name not in getattr(model, "options", ()):
+            raise ConfigError(f"{name} {value} requires microgpt.model_variants.GptVariant")
+
+
+def check_fields(settings: Any, **limits: dict[str, int]) -> None:
+    """Check the integers (by default >= 1), choices and flags of a dataclass."""
+    for field in fields(settings):
+        name, kind, value = field.name, field.type, getattr(settings, field.name)
+        if kind is int or (kind == int | None and value is not None):
+            if isinstance(value, Integral) and not isinstance(value, bool):
+                value = int(value)  # a NumPy integer becomes an int
+                object.__setattr__(settings, name, value)
+            check_whole(name, value, **limits.get(name, {"minimum": 1}))
+        elif kind is bool and not isinstance(value, bool):
+            raise ConfigError(f"{name} must be True or False, got {value!r:.24}")
+        elif get_origin(kind) is Literal:
+            check_choice(name, value, kind)
 
 
 def check_whole(name: str, value: int, *, minimum: int, maximum: int = MAX_SIZE) -> None:

@@ -10,6 +10,7 @@ import pytest
 from microgpt import (
     BpeTokenizer,
     CharTokenizer,
+    FoldingTokenizer,
     InferenceGpt,
     Message,
     ModelConfig,
@@ -44,8 +45,8 @@ TINY = InferenceGpt(train(TALK, **SMALL | {"model": ModelConfig(n_embd=4, n_head
 NAMES = [f"{a}{b}" for a in "abcdefgh" for b in "klmnopqr"]
 
 
-def continued(tokens: list[int]) -> object:
-    return GPT.generate_from_prompt(tokens, stop=(), rng=random.Random(0))
+def continued(tokens: list[int], **arguments: Any) -> object:
+    return GPT.generate_from_prompt(tokens, **{"stop": (), "rng": random.Random(0)} | arguments)
 
 
 @pytest.mark.parametrize(
@@ -64,15 +65,21 @@ def continued(tokens: list[int]) -> object:
         (lambda: train(DOCS, resume="output"), "resume must be of type TrainState"),
         (lambda: train(DOCS, on_event=3), "on_event must be of type Callable, not int"),
         (lambda: train(DOCS, teachers=RESULT), "teachers must be results of train()"),
+        (lambda: train(DOCS, teachers={}), "teachers must be results of train()"),
         (lambda: Teachers(3, 0), "teachers must be results of train()"),
         (lambda: split(3, test=0.1), "docs must be a list of texts or conversations, not int"),
+        (lambda: split(None), "docs must be a list of texts or conversations, not NoneType"),
+        (lambda: train(split([])), "there are no documents to train on"),
         (lambda: split(DOCS, test="a"), "the test fraction must be in [0, 1), got 'a'"),
         (lambda: split_stream(3), "text must be of type Sequence, not int"),
         (lambda: load(3), "directory must be of type str or PathLike, not int"),
         (lambda: load_text(None), "path must be of type str or PathLike, not NoneType"),
         (lambda: load_conversations(3), "path must be of type str or PathLike, not int"),
+        (lambda: load_text("a\0b"), r"path has a NUL or a lone surrogate: 'a\x00b'"),
+        (lambda: save(RESULT, "a\ud800b"), r"directory has a NUL or a lone surrogate: 'a\ud800b'"),
         (lambda: save(GPT, "output"), "result must be of type TrainResult, not InferenceGpt"),
         (lambda: save(RESULT, None), "directory must be of type str or PathLike, not NoneType"),
+        (lambda: save(RESULT, "output", weights_format="gz"), 'unknown weights_format "gz"'),
         (lambda: GPT.generate(prompt=None), "prompt must be of type str, not NoneType"),
         (lambda: GPT.generate(stop=3), "stop must be of type Collection, not int"),
         (lambda: GPT.generate(stop=[3]), "a stop string must be of type str, not int"),
@@ -95,11 +102,13 @@ def continued(tokens: list[int]) -> object:
         (lambda: GPT.generate(prompt="aZ!"), "the vocabulary does not contain 'Z', '!'"),
         (lambda: TINY.generate(), "block_size 1 is too small for a prompt"),
         (lambda: GPT.samples(1, sampling=0.5), "sampling must be of type Sampling, not float"),
+        (lambda: GPT.samples(1, sampling={}), "sampling must be of type Sampling, not dict"),
         (lambda: GPT.opening(None), "a prompt must be a text or a list of tokens"),
         (lambda: GPT.log_probabilities(["a"]), "a prompt must be a text or a list of tokens"),
         (lambda: GPT.evaluate([3]), "docs[0] must be a text or a list of Message objects, not int"),
         (lambda: GPT.evaluate([]), "there are no documents to evaluate"),
         (lambda: GPT.evaluate("anna"), "docs is a string; pass a list"),
+        (lambda: GPT.evaluate(DOCS, loss_on="user"), 'unknown loss_on "user"'),
         (lambda: GPT.evaluate(["xenia"]), "the vocabulary does not contain 'x'"),
         (lambda: GPT.evaluate(["emma"], threads=0), "threads must be >= 1, got 0"),
         (lambda: CHAT.evaluate(MUTE), "there are no documents to evaluate, or the conversations"),
@@ -108,15 +117,19 @@ def continued(tokens: list[int]) -> object:
         (lambda: continued([0] * 9), "a prompt must have 1 to 8 tokens, got 9"),
         (lambda: continued([-1]), "the tokens of a prompt must be from 0 to"),
         (lambda: continued([99]), "the tokens of a prompt must be from 0 to"),
+        (lambda: continued([0], stop=None), "stop must be of type Collection, not NoneType"),
+        (lambda: continued([0], rng=None), "rng must be of type Random, not NoneType"),
         (lambda: CHAT.chat(3), "messages must be Message objects"),
         (lambda: CHAT.chat(["hi"]), "messages must be Message objects"),
         (lambda: CHAT.chat([{"role": "user", "content": "hi"}]), "messages must be Message"),
         (lambda: CHAT.chat([]), "messages must not be empty"),
         (lambda: GPT.chat([Message("user", "a")]), "this is not a chat model; train one with"),
         (lambda: CHAT.reply("hi"), "prompt must be of type ChatPrompt, not str"),
+        (lambda: CHAT.chat("hi", sampling={}), "sampling must be of type Sampling, not dict"),
         (lambda: InferenceGpt("output"), 'pass the result of train() or load("output"), not'),
         (lambda: InferenceGpt(RESULT, engine="fast"), 'unknown engine "fast"'),
         (lambda: Message("user", None), "content must be of type str, not NoneType"),
+        (lambda: Message(5, "hi"), "role must be of type str, not int"),
         (lambda: explain(GPT, None), "text must be a text or a list of Message objects"),
         (lambda: explain(GPT, "ann9"), "the vocabulary does not contain '9'"),
         (lambda: explain(GPT, "anna", n_alternatives=-1), "n_alternatives must be >= 0, got -1"),
@@ -134,6 +147,8 @@ def continued(tokens: list[int]) -> object:
         (lambda: conversations("train", 0, 1), "conversations must be >= 1, got 0"),
         (lambda: conversations("train", 1, -1), "seed must be >= 0, got -1"),
         (lambda: CharTokenizer([3]), "3 is not a single character"),
+        (lambda: CharTokenizer([[]]), "[] is not a single character"),
+        (lambda: FoldingTokenizer(None), "chars must be of type Iterable, not NoneType"),
         (lambda: CharTokenizer.from_documents(3), "docs must be a list of texts"),
         (lambda: BpeTokenizer.from_documents([3]), "docs[0] must be a text or a list of Message"),
         (lambda: evolve(None), "docs must be a list of texts or conversations, not NoneType"),

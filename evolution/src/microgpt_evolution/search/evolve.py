@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from threading import Event
 from typing import Any
 
-from microgpt.config import DEFAULT_SEED, check_count, check_number, check_type
+from microgpt.config import DEFAULT_SEED, check_count, check_number, check_path, check_type
 from microgpt.data.split import Split, split
 from microgpt.data.tokenizer import Document
 from microgpt.errors import ConfigError
@@ -133,7 +133,7 @@ def evolve(
             check_count("workers", workers)
             workers = stack.enter_context(Threads(workers))
         folder = run_dir or Path(stack.enter_context(TemporaryDirectory()), "run")
-        check_type("run_dir", folder, str, os.PathLike)
+        check_path("run_dir", folder)
         records = stack.enter_context(_open_records(Path(folder), settings))
         result = run_search(
             settings, parts, workers, records, listeners, on_event, stop_after_minutes, should_stop

@@ -4,6 +4,8 @@ The defaults match Karpathy's script and are also the defaults of the command li
 """
 
 import math
+import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
@@ -41,6 +43,7 @@ N_ALTERNATIVES = 5  # number of likely tokens that explain returns for each posi
 CURVE_FILES = ("curves.png", "curves.svg")  # loss curves in a model directory
 CALIBRATION = "calibration.json"  # percentiles of scores, in a model directory
 DOCUMENT_HASHES = "documents.crc32"  # hashes of the training documents, in a model directory
+NOT_IN_PATHS = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")  # \udc80-\udcff are undecodable bytes
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,13 @@ def check_type(name: str, value: object, *kinds: Any) -> None:
     if not isinstance(value, kinds):
         expected = " or ".join(kind.__name__ for kind in kinds)
         raise ConfigError(f"{name} must be of type {expected}, not {type(value).__name__}")
+
+
+def check_path(name: str, path: str | os.PathLike[str]) -> None:
+    """Raise ConfigError unless an argument is a path that a file can have."""
+    check_type(name, path, str, os.PathLike)
+    if NOT_IN_PATHS.search(os.fspath(path)):
+        raise ConfigError(f"{name} has a NUL or a lone surrogate: {os.fspath(path)!r:.80}")
 
 
 def _check_field(settings: object, name: str, rule: str, fits: Callable[[float], bool]) -> None:

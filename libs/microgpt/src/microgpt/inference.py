@@ -163,7 +163,8 @@ class InferenceGpt(Predictor):
                 openings[i] = new_context(tokens, self.config.block_size)
                 n_dropped += len(tokens) - len(openings[i])
             self.check_prompt(openings[i], max_tokens)
-        stop, sampling = tuple(self.tokenizer.special_ids), sampling or Sampling()
+        sampling = Sampling() if sampling is None else sampling
+        stop = tuple(self.tokenizer.special_ids)
         rules = DecodeRules(stop, max_tokens=max_tokens, sampling=sampling)
         return Job(openings, range(seed, seed + num_samples), rules, n_dropped)
 
@@ -207,7 +208,9 @@ class InferenceGpt(Predictor):
             PromptError: the prompt is empty, exceeds block_size, or contains an unknown token.
         """
         self.check_prompt(tokens, max_tokens)
-        rules = DecodeRules(stop, forbidden, min_tokens, max_tokens, sampling or Sampling())
+        check_type("rng", rng, random.Random)
+        sampling = Sampling() if sampling is None else sampling
+        rules = DecodeRules(stop, forbidden, min_tokens, max_tokens, sampling)
         return self._stream(tokens, rules, rng)
 
     def _stream(self, tokens: Sequence[int], rules: DecodeRules, rng: random.Random) -> TokenStream:
@@ -283,6 +286,7 @@ class InferenceGpt(Predictor):
         self.check_prompt(prompt.tokens, max_tokens)
         end_turn = self.tokenizer.end_turn_id
         forbidden = tuple(token for token in self.tokenizer.special_ids if token != end_turn)
-        rules = DecodeRules((end_turn,), forbidden, 1, max_tokens, sampling or Sampling())
+        sampling = Sampling() if sampling is None else sampling
+        rules = DecodeRules((end_turn,), forbidden, 1, max_tokens, sampling)
         first = seed + prompt.n_replies
         return Job([prompt.tokens], range(first, first + num_replies), rules)

@@ -33,6 +33,8 @@ class DecodeRules:
     sampling: Sampling = field(default_factory=Sampling)
 
     def __post_init__(self) -> None:
+        check_type("stop", self.stop, Collection)
+        check_type("forbidden", self.forbidden, Collection)
         check_type("sampling", self.sampling, Sampling)
 
 

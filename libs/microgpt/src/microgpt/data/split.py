@@ -73,7 +73,7 @@ class Split:
         return self._chunked[key]
 
 
-def split(docs: Sequence[Document], *, validation: float = 0.0, test: float = 0.0) -> Split:
+def split(docs: Iterable[Document], *, validation: float = 0.0, test: float = 0.0) -> Split:
     """Split documents by hash and remove duplicates.
 
     A document's set depends only on its content, not on other documents, their order or a seed. If
@@ -84,9 +84,9 @@ def split(docs: Sequence[Document], *, validation: float = 0.0, test: float = 0.
         DataError: the training set or a requested held-out set has no documents.
     """
     _check_fractions(validation, test)
+    docs = as_documents(docs)
     if not validation + test:
         return Split(docs, docs)
-    docs = as_documents(docs)
     parts: dict[str, list[Document]] = {"train": [], "validation": [], "test": []}
     for doc, place in _hash_distinct(docs):
         name = "test" if place < test else "validation" if place >= 1 - validation else "train"
@@ -154,6 +154,8 @@ def split_stream(
 def split_again(docs: Sequence[Document], facts: DataFacts) -> Split:
     """Split documents, or a running text as the only one, in the same way as before."""
     shares = {"validation": facts.val_fraction, "test": facts.test_fraction}
+    if not any(shares.values()):
+        return Split(docs, docs)
     if not facts.holdout:
         return split(docs, **shares)
     return split_stream(cast("str", docs[0]), **shares, holdout=facts.holdout, gap=facts.gap)

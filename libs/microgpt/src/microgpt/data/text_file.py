@@ -1,12 +1,11 @@
 """Read a UTF-8 text file line by line; detect files in other encodings."""
 
-import os
 import unicodedata
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
 from collections.abc import Iterator
 from pathlib import Path
 
-from microgpt.config import check_type
+from microgpt.config import check_path
 from microgpt.errors import DataError
 
 CHUNK = 2**16  # bytes per read; each read continues to the end of the line
@@ -26,7 +25,7 @@ class TextFile:
     """
 
     def __init__(self, path: str | Path) -> None:
-        check_type("path", path, str, os.PathLike)
+        check_path("path", path)
         self.path = Path(path)
         self.has_bom = False  # whether the file starts with a byte order mark
         self.line_ends: set[str] = set()  # kinds of line endings found so far

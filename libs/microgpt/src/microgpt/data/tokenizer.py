@@ -33,6 +33,7 @@ class Message:
     content: str
 
     def __post_init__(self) -> None:
+        check_type("role", self.role, str)
         check_type("content", self.content, str)
 
 
@@ -52,7 +53,8 @@ def as_documents(docs: Iterable[Document]) -> Sequence[Document]:
         raise DataError(f"docs must be a list of texts or conversations, not {type(docs).__name__}")
     docs = docs if isinstance(docs, Sequence) else list(docs)
     for i, doc in enumerate(docs):
-        check_document(f"docs[{i}]", doc)
+        if not isinstance(doc, str):
+            check_document(f"docs[{i}]", doc)
     if any(isinstance(doc, list) for doc in docs):  # which cannot be members of a set
         return [doc if isinstance(doc, str) else tuple(doc) for doc in docs]
     return docs
@@ -249,13 +251,14 @@ class CharTokenizer(Tokenizer):
     unit = "characters"
 
     def __init__(self, chars: Iterable[str], *, is_chat: bool = False) -> None:
+        check_type("chars", chars, Iterable)
         self.chars = tuple(chars)  # the characters in token order
-        self._id_of = {char: i for i, char in enumerate(self.chars)}
         if not self.chars:
             raise TokenizerError("a vocabulary needs at least one character")
         wrong = [char for char in self.chars if not isinstance(char, str) or len(char) != 1]
         if wrong:
             raise TokenizerError(f"{wrong[0]!r:.80} is not a single character")
+        self._id_of = {char: i for i, char in enumerate(self.chars)}
         surrogate = next((char for char in self.chars if "\ud800" <= char <= "\udfff"), None)
         if surrogate is not None:
             raise TokenizerError(

@@ -75,11 +75,12 @@ class Predictor:
             text: "stream" for running text, which has no start and no end.
 
         Raises:
-            ConfigError: threads is out of range, or text is unknown.
+            ConfigError: a setting is out of range or unknown.
             DataError: there are no documents.
             TokenizerError: a document contains an unknown character.
         """
         check_engine(self.engine, None, threads)
+        check_choice("loss_on", loss_on, LossOn)
         check_choice("text", text, TextKind)
         docs, block_size = as_documents(docs), self.config.block_size
         chunks = scored(docs, self.tokenizer, block_size, loss_on=loss_on, text=text)

@@ -27,6 +27,7 @@ from microgpt.config import (
     DOCUMENT_HASHES,
     TextKind,
     WeightsFormat,
+    check_path,
     check_type,
 )
 from microgpt.data.split import DataFacts
@@ -117,7 +118,7 @@ def save(
         CheckpointError: the directory cannot be written, or is locked by a training run.
     """
     check_type("result", result, TrainResult)
-    check_type("directory", directory, str, os.PathLike)
+    check_path("directory", directory)
     path = Path(directory)
     files = encode_model(result, weights_format)
     with DirectoryLock(path):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from microgpt.config import ModelConfig, WeightsFormat
+from microgpt.config import ModelConfig, WeightsFormat, check_choice
 from microgpt.error_format import first_problem
 from microgpt.errors import CheckpointError
 from microgpt.model import Weights, weight_shapes
@@ -31,8 +31,10 @@ def encode_weights(
     The dtype applies only to safetensors; JSON stores full precision.
 
     Raises:
+        ConfigError: the format is unknown.
         CheckpointError: a weight is too large for the dtype.
     """
+    check_choice("weights_format", weights_format, WeightsFormat)
     if weights_format == "json":
         return json.dumps(weights, separators=(",", ":")).encode()
     import numpy as np

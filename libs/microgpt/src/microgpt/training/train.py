@@ -9,7 +9,7 @@ from microgpt.config import DType, EngineName, TrainConfig, check_count, check_t
 from microgpt.data.contamination import recorded_facts
 from microgpt.data.split import Split, split, split_again
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer, as_documents
+from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
 from microgpt.errors import ConfigError, DataError, TokenizerError
 from microgpt.model_config import ModelConfig, check_whole, count_params
 from microgpt.state import TrainedModel, TrainEvent, TrainingPlan, TrainResult, TrainState
@@ -107,7 +107,9 @@ def train(
     if until is not None:
         check_whole("until", until, minimum=0)
     taught = _with_samples(teachers, teacher_samples)
-    parts = docs if isinstance(docs, Split) else split(_not_empty(docs))
+    parts = docs if isinstance(docs, Split) else split(docs)
+    if not parts.docs:
+        raise DataError("there are no documents to train on")
     read = [*(parent.trained_on if parent else ()), *(taught.trained_on if taught else ())]
     if parts is not docs and (facts := recorded_facts(parts.docs, read)):
         parts = split_again(parts.docs, facts)
@@ -171,14 +173,8 @@ def _with_samples(
         return teachers
     if teacher_samples and not teachers:
         raise ConfigError("teacher_samples requires teachers; pass teachers or omit it")
-    return Teachers(teachers, teacher_samples) if teachers else None
-
-
-def _not_empty(docs: Iterable[Document]) -> Sequence[Document]:
-    docs = as_documents(docs)
-    if not docs:
-        raise DataError("there are no documents to train on")
-    return docs
+    taught = Teachers(teachers, teacher_samples)
+    return taught if teachers else None
 
 
 def _encode_in_order(

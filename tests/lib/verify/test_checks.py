@@ -1,11 +1,13 @@
 import math
+from unittest.mock import Mock
 
 import pytest
 
-from microgpt import TrainConfig, Value
+from microgpt import InferenceGpt, TrainConfig, Value
 from microgpt.engine.training import trainer
 from microgpt.engine.training.trainer import CompiledEngine
-from microgpt.errors import ConfigError
+from microgpt.errors import ConfigError, PromptError
+from microgpt.verify import gradient_check
 from microgpt.verify.checks import run_checks
 
 
@@ -44,6 +46,28 @@ def test_zero_gradients_fail_every_check_of_gradients(monkeypatch) -> None:
     checks = [check for check in run_checks(steps=2) if "gradients" in check.name]
     assert len(checks) == 4
     assert not any(check.passed for check in checks)
+
+
+@pytest.mark.parametrize("error", [OverflowError("too large"), ValueError("no logarithm")])
+def test_an_error_in_a_broken_engine_is_a_failed_check(monkeypatch, error) -> None:
+    monkeypatch.setattr(Value, "log", Mock(side_effect=error))
+    checks = {check.name: check for check in run_checks(steps=2)}
+    failed = [check for check in checks.values() if not check.passed]
+    assert len(failed) == 5  # all but names.txt and the two replays of the compiled engine
+    assert {check.outcome for check in failed} == {f"{type(error).__name__}: {error}"}
+
+
+def test_a_loss_of_zero_is_a_failed_check(monkeypatch) -> None:
+    monkeypatch.setattr(gradient_check, "accumulate", lambda *arguments: (1, 0.0))
+    checks = [check for check in run_checks(steps=2, engine="compiled") if "models" in check.name]
+    assert [check.passed for check in checks] == [False, False]
+
+
+def test_weights_that_sample_nothing_are_a_failed_check(monkeypatch) -> None:
+    problem = PromptError("the logits are not finite")
+    monkeypatch.setattr(InferenceGpt, "generate", Mock(side_effect=problem))
+    *_, run = run_checks(engine="compiled")
+    assert (run.passed, run.outcome) == (False, f"PromptError: {problem}")
 
 
 def test_nan_gradients_fail_every_check_of_the_engine(monkeypatch) -> None:

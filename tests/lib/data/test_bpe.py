@@ -2,6 +2,7 @@ import os
 import random
 import signal
 import threading
+from collections.abc import Iterator
 from functools import partial
 from unittest.mock import Mock
 
@@ -299,12 +300,21 @@ def test_bits_per_character_do_not_depend_on_the_tokens() -> None:
     assert gpt.evaluate([CONVERSATION], loss_on="all").n_characters == 3 + 2 + 8 + 2 + 1
 
 
-def test_learning_can_be_interrupted() -> None:
-    text = "".join(random.Random(1).choices("abcdefghij", k=2_000_000))  # takes more than a second
-    waiting = threading.Timer(0.02, os.kill, [os.getpid(), signal.SIGINT])
-    waiting.start()
+def test_learning_can_be_interrupted(monkeypatch) -> None:
+    ended, before = threading.Event(), {*threading.enumerate()}
+
+    def parts(text: str) -> Iterator[str]:  # called by the library
+        os.kill(os.getpid(), signal.SIGINT)
+        ended.wait(60)
+        yield text
+
+    monkeypatch.setattr(bpe, "_parts", parts)
     with pytest.raises(KeyboardInterrupt):
-        BpeTokenizer.from_documents([text], 20_000)
+        BpeTokenizer.from_documents(["anna"])
+    learning = {*threading.enumerate()} - before
+    assert [thread.daemon for thread in learning] == [True]  # the interrupt did not wait for it
+    ended.set()
+    learning.pop().join(60)
 
 
 def test_an_error_of_the_rust_library_is_raised(monkeypatch) -> None:

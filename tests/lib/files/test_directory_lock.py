@@ -18,7 +18,8 @@ from pathlib import Path
 from microgpt.files.directory_lock import DirectoryLock
 
 def flock(fd, how):
-    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    number = getattr(errno, sys.argv[2])
+    raise OSError(number, os.strerror(number))
 
 fcntl.flock = flock
 lock = DirectoryLock(Path(sys.argv[1]), "being trained")
@@ -27,16 +28,20 @@ sys.stdin.read()
 """
 
 
-def no_flock(fd: int, how: int) -> None:
-    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+@pytest.mark.parametrize(
+    ("is_new", "problem"),
+    [(False, "ENOSYS"), (True, "ENOSYS"), (True, "ENOLCK"), (False, "EOPNOTSUPP")],
+)
+def test_a_killed_process_leaves_no_lock_without_flock(
+    tmp_path: Path, monkeypatch, is_new, problem
+) -> None:
+    def no_flock(fd: int, how: int) -> None:
+        raise OSError(getattr(errno, problem), "no locks")
 
-
-@pytest.mark.parametrize("is_new", [False, True])
-def test_a_killed_process_leaves_no_lock_without_flock(tmp_path: Path, monkeypatch, is_new) -> None:
     directory = tmp_path / "model"
     if not is_new:
         directory.mkdir()
-    command = [sys.executable, "-W", "error", "-c", HOLD, str(directory)]
+    command = [sys.executable, "-W", "error", "-c", HOLD, str(directory), problem]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout
         pid = int(holder.stdout.readline())

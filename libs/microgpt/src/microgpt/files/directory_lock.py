@@ -11,10 +11,11 @@ file system has no `flock`, the lock file is filelock's own and the purpose is i
 import errno
 import os
 import platform
+import sys
 import time
-import warnings
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 from microgpt.errors import CheckpointError
@@ -23,7 +24,7 @@ from microgpt.files.regular_file import read_regular_file
 from microgpt.printable import printable
 
 if TYPE_CHECKING:
-    from filelock import FileLock
+    from filelock import BaseFileLock
 
 LOCK = ".lock"
 SHORT_USE = "being written"  # purpose of a short-lived lock
@@ -53,8 +54,8 @@ class DirectoryLock:
         self._use = f"{use} by process {os.getpid()} on {platform.node()}"
         path = Path(os.path.realpath(directory))
         self._path = path / LOCK
-        self._gate: FileLock | None = None
-        self._lock: FileLock | None = None
+        self._gate: BaseFileLock | None = None
+        self._lock: BaseFileLock | None = None
         try:
             check_place(directory)
             if not exists:
@@ -103,12 +104,10 @@ class DirectoryLock:
             if not exists:  # the parent of an existing directory may be read-only
                 raise
 
-    def _acquire(self, path: Path) -> "FileLock":
-        from filelock import FileLock, Timeout  # lazy import, because readers need no lock
+    def _acquire(self, path: Path) -> "BaseFileLock":
+        from filelock import Timeout  # lazy import, because readers need no lock
 
-        # Without flock, filelock warns and uses a SoftFileLock instead.
-        warnings.filterwarnings("ignore", "flock not supported")
-        lock = FileLock(path, thread_local=False)
+        lock = _lock_type(path.parent)(path, thread_local=False)
         held, since, pause = None, 0.0, 0.001
         while True:
             with suppress(Timeout):
@@ -131,7 +130,26 @@ class DirectoryLock:
         return lock
 
 
-def _release(lock: "FileLock | None") -> None:
+def _lock_type(directory: Path) -> "type[BaseFileLock]":
+    """Return the type of lock that the file system of a directory has.
+
+    FileLock falls back to SoftFileLock only where flock fails with ENOSYS. On a network it can also
+    fail with ENOLCK or EOPNOTSUPP, and FileLock has then already created the file.
+    """
+    from filelock import FileLock, SoftFileLock
+
+    if sys.platform != "win32":
+        import fcntl
+
+        with TemporaryFile(dir=directory) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return SoftFileLock
+    return FileLock
+
+
+def _release(lock: "BaseFileLock | None") -> None:
     """Release a lock and remove its file.
 
     The file is removed before the lock is released: another process that has already opened the
@@ -144,7 +162,7 @@ def _release(lock: "FileLock | None") -> None:
         lock.release()
 
 
-def _use_path(lock: "FileLock") -> Path:
+def _use_path(lock: "BaseFileLock") -> Path:
     """Return the path of the file that names the holder of a lock and its purpose."""
     from filelock import SoftFileLock  # its content tells filelock whether the holder still lives
 

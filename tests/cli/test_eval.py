@@ -59,7 +59,23 @@ def test_eval_names_the_conversation_of_an_unknown_character(
     turns = [[{"role": "user", "content": q}, {"role": "assistant", "content": "yo"}] for q in "hé"]
     (tmp_path / "chat.jsonl").write_text("\n\n".join(map(json.dumps, turns)))
     done = microgpt("eval", chat_model, "--data", "chat.jsonl")
-    assert "'é', found in 1 of 2 documents, first in document 2; remove" in done.stderr
+    assert "'é', found in 1 of 2 documents, first in line 3; remove" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "place"),
+    [
+        ("names.jsonl", '{"name": "anna"}\n\n{"name": "x"}', "line 3"),
+        ("names.json", '[{"name": "anna"}, {"name": ""},\n{"name": "x"}]', "item 3"),
+        ("names.csv", "name,n\nanna,x\n\nx,3", "line 4"),
+    ],
+)
+def test_eval_names_the_row_of_an_unknown_character(
+    microgpt, text_model, tmp_path, name, content, place
+) -> None:
+    (tmp_path / name).write_text(content)
+    done = microgpt("eval", text_model, "--data", name, "--column", "name")
+    assert f"'x', found in 1 of 2 documents, first in {place}; remove" in done.stderr
 
 
 def test_eval_refuses_a_missing_model(microgpt) -> None:

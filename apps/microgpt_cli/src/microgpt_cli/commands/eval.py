@@ -114,6 +114,7 @@ def _load(
     data: Path, column: str | None, saved: "SavedModel"
 ) -> "tuple[Sequence[Document], Sequence[Item]]":
     """Return the documents of a file, and for a chat model the replies that have a task."""
+    from microgpt.data.column_file import load_column
     from microgpt.data.conversation_file import load_chat_tests
     from microgpt.data.documents import load_documents
 
@@ -121,11 +122,16 @@ def _load(
         if column is not None:
             raise ConfigError("--column cannot be used with a chat model; omit --column")
         exam = load_chat_tests(data, tell=note)
-        _check_characters(exam.conversations, saved.tokenizer, None)
+        _check_characters(exam.conversations, saved.tokenizer, exam.places)
         return exam.conversations, exam.items
-    found = load_documents(data, text=saved.text, column=column, chat=False, tell=note)
+    places: list[str] = []
+    if column is not None:
+        texts = load_column(data, column, tell=note, places=places)
+        _check_characters(texts, saved.tokenizer, places)
+        return texts, ()
+    found = load_documents(data, text=saved.text, column=None, chat=False, tell=note)
     docs = [found] if isinstance(found, str) else found
-    _check_characters(docs, saved.tokenizer, data if column is None else None)
+    _check_characters(docs, saved.tokenizer, data)
     return docs, ()
 
 
@@ -145,9 +151,12 @@ def _held_out(
 
 
 def _check_characters(
-    docs: "Sequence[Document]", tokenizer: "Tokenizer", lines: Path | None
+    docs: "Sequence[Document]", tokenizer: "Tokenizer", places: Path | Sequence[str]
 ) -> None:
-    """Raise TokenizerError with the unknown characters; `lines` is the data file if it is text."""
+    """Raise TokenizerError with the unknown characters, if there are any.
+
+    `places` are the locations of the documents, or the path of a text file to search.
+    """
     from microgpt.data.text_file import TextFile
     from microgpt.data.tokenizer import texts_of
 
@@ -155,11 +164,15 @@ def _check_characters(
     if unknown := tokenizer.unknown_characters("".join(sorted(chars))):
         known = chars.difference(unknown)
         has_other = [not all(map(known.issuperset, texts_of(doc))) for doc in docs]
-        n, place = sum(has_other), f"document {1 + has_other.index(True)}"
-        for number, line in enumerate(TextFile(lines) if lines else (), 1):  # none of a pipe
-            if not set(unknown).isdisjoint(line):
-                place = f"line {number}"
-                break
+        n, first = sum(has_other), has_other.index(True)
+        if isinstance(places, Path):
+            place = f"document {1 + first}"  # a pipe has no lines any more
+            for number, line in enumerate(TextFile(places), 1):
+                if not set(unknown).isdisjoint(line):
+                    place = f"line {number}"
+                    break
+        else:
+            place = places[first]
         named = ", ".join(map(repr, unknown[:N_CHARACTERS]))
         if n_more := len(unknown[N_CHARACTERS:]):
             named += f" and {n_more:,} more"

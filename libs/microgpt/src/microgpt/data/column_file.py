@@ -38,7 +38,11 @@ def _fields_of_any_size() -> Iterator[None]:
 
 @_fields_of_any_size()
 def load_column(
-    path: str | Path | TextFile, column: str, *, tell: Callable[[str], None] | None = None
+    path: str | Path | TextFile,
+    column: str,
+    *,
+    tell: Callable[[str], None] | None = None,
+    places: list[str] | None = None,
 ) -> list[str]:
     """Return the texts in a column of a table with a header, or in a field of JSON objects.
 
@@ -47,6 +51,7 @@ def load_column(
 
     Args:
         tell: called with a message for the user if rows were omitted.
+        places: list to which the location of each text is added, such as "line 3".
 
     Raises:
         DataError: the file is neither a table nor JSON, or the column is missing or has no text.
@@ -72,6 +77,8 @@ def load_column(
             raise DataError(f"{where}: {problem}, which is not text; remove it")
         if value and value.strip():
             docs.append(value.strip())
+            if places is not None:
+                places.append(where.removeprefix(f"{file.path}, "))
     if names and column not in names:
         raise DataError(
             f"{file.path} has no column {printable(column)!r}; choose one of: {_listed(names)}"

@@ -57,6 +57,7 @@ class ChatTestSet:
 
     conversations: list[Conversation]
     items: list[Item]
+    places: list[str]  # location of each conversation, such as "line 3"
 
 
 def load_chat_tests(
@@ -67,7 +68,7 @@ def load_chat_tests(
     See `microgpt.data.documents.load_conversations` for the arguments and errors.
     """
     file = path if isinstance(path, TextFile) else TextFile(path)
-    tests = ChatTestSet([], [])
+    tests = ChatTestSet([], [], [])
     n_unanswered = n_without_reply = 0
     ignored: Counter[str] = Counter()
     for unit, number, value in _values(file):
@@ -80,6 +81,7 @@ def load_chat_tests(
             continue
         conversation = tuple(Message(turn.role, turn.content) for turn in turns)
         tests.conversations.append(conversation)
+        tests.places.append(f"{unit} {number}")
         tests.items.extend(
             Item(str(turn.task), conversation, place, number, unit)
             for place, turn in enumerate(turns)

@@ -167,7 +167,11 @@ def test_resume_detects_other_data(microgpt, unfinished, names) -> None:
 
 @pytest.mark.parametrize(
     ("place", "problem"),
-    [("nowhere", "nowhere does not exist; "), (".", "has no checkpoint to resume")],
+    [
+        ("nowhere", "nowhere does not exist; "),
+        (".", "has no checkpoint to resume"),
+        (__file__, "test_resume.py is not a directory; "),
+    ],
 )
 def test_resume_without_a_training_is_an_error(microgpt, place, problem) -> None:
     assert problem in refused(microgpt("train", "--resume", place))

@@ -85,7 +85,8 @@ class TrainingDirectory:
 def check_has_training(directory: Path) -> None:
     """Raise CheckpointError if a directory has no checkpoint to resume."""
     if not _has_state(directory):
-        what = "has no checkpoint to resume" if directory.is_dir() else "does not exist"
+        exists = "has no checkpoint to resume" if directory.is_dir() else "is not a directory"
+        what = exists if os.path.exists(directory) else "does not exist"
         raise CheckpointError(f"{directory} {what}; use another directory, or train from scratch")
 
 

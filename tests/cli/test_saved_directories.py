@@ -131,7 +131,11 @@ def test_list_reports_that_nothing_was_found(microgpt) -> None:
     assert microgpt("list", "nowhere").returncode == 2
 
 
-def test_remove_needs_a_terminal_or_force(microgpt, folder) -> None:
+def test_remove_needs_a_terminal_or_yes(microgpt, folder) -> None:
+    done = microgpt("remove", "--force", "output")
+    assert (
+        done.stderr == "error: no such option: --force; use --yes; see 'microgpt remove --help'\n"
+    )
     done = microgpt("remove", "output")
     assert (done.returncode, done.stdout) == (2, "")
     assert "model  3,488" in done.stderr

@@ -72,6 +72,8 @@ class GroupedCommand(TyperCommand):
         value = values.get(param.name) if param else None
         if isinstance(value, str) and repr(value) not in error.message:
             return f", got {value!r:.80}"
+        if getattr(error, "option_name", None) == "--force":  # as of other commands
+            return "; use --yes" if any("--yes" in option.opts for option in self.params) else ""
         has_data = any("--data" in option.opts for option in self.params)
         if not param and extra and has_data and "data" not in values and "input" not in values:
             return f"; to read a file, use --data {shlex.quote(extra[0])}"

@@ -222,7 +222,7 @@ def test_a_full_stdout_ends_a_search_before_any_training(tmp_path) -> None:
     with open("/dev/full", "w") as full:
         done = commands.run_process(["microgpt", "evolve", *SMALL], cwd=tmp_path, stdout=full)
     assert done.returncode == 1
-    assert errors_of(done) == ["error: [Errno 28] No space left on device"]
+    assert errors_of(done) == ["error: cannot write to standard output: No space left on device"]
 
 
 @pytest.mark.parametrize(

@@ -446,7 +446,7 @@ def test_a_full_disk_behind_stdout_is_a_one_line_error(text_model) -> None:
     with open("/dev/full", "w") as full:
         done = commands.run_process([COMMAND, "generate", "--model-dir", text_model], stdout=full)
     assert done.returncode == 1
-    assert done.stderr == "error: [Errno 28] No space left on device\n"
+    assert done.stderr == "error: cannot write to standard output: No space left on device\n"
 
 
 def test_no_repeated_stop_outlives_the_command() -> None:

@@ -6,6 +6,7 @@ If the output pipe is closed (`microgpt generate | head -1`), a command exits si
 """
 
 import atexit
+import errno
 import gc
 import os
 import sys
@@ -49,8 +50,10 @@ def main() -> NoReturn:
     except MemoryError:
         say("error: not enough memory; use a smaller model")
         code = 1
-    except OSError as error:  # for example, stdout is redirected to a full disk
-        say(f"error: {error}")
+    except OSError as error:
+        is_full = error.errno == errno.ENOSPC and not error.filename  # as of a redirected stdout
+        problem = f"cannot write to standard output: {error.strerror}" if is_full else error
+        say(f"error: {problem}")
         discard_output(sys.stdout)
         code = 1
     ignore_signals()

@@ -214,7 +214,7 @@ def test_a_missing_model_is_an_error(microgpt, tmp_path, command) -> None:
 @pytest.mark.parametrize(
     ("file", "content", "problem"),
     [
-        ("weights.json", None, "{} has no model; use a directory written by `microgpt train`"),
+        ("weights.json", None, "cannot read {}/weights.json: No such file"),
         ("meta.json", None, "cannot read {}/meta.json: No such file or directory"),
         ("weights.json", '{"wte": [[0.1, 0.', "{}/weights.json: invalid JSON: EOF"),
         (

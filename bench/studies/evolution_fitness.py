@@ -30,7 +30,7 @@ from microgpt_evolution.confidence_interval import half_width
 from microgpt_evolution.genome import PRIMORDIAL, Genome
 from microgpt_evolution.genome_file import read_genome
 from microgpt_evolution.objectives.loss_objective import LossObjective
-from microgpt_evolution.objectives.retest import retest
+from microgpt_evolution.search.retest import retest
 from microgpt_report.look import BLUE, GREEN, GREY, ORANGE
 
 FRESH_SEEDS = (1, 2, 3)

@@ -112,7 +112,7 @@ def rule(ledger: Ledger, rng: Random, start: Start) -> None:
 def ours(ledger: Ledger, rng: Random, start: Start) -> None:
     """Search with a surrogate, beginning with the rule's genome."""
     search = SurrogateSearch(
-        Space(GRID), [start.genome], ledger.budget / POINTS, lambda genome, n: n / POINTS,
+        Space(values=GRID), [start.genome], ledger.budget / POINTS, lambda genome, n: n / POINTS,
         seed=ledger.seed,
     )  # fmt: skip
     while runs := search.ask():

@@ -43,10 +43,9 @@ from microgpt.training.engines import prepare_engine
 from microgpt.training.fitting import Fitting
 from microgpt.training.options import TrainOptions
 from microgpt.training.train import train
-from microgpt_cli.search.budgeted_run import MAX_SHARE
-from microgpt_evolution.budgeted.default_space import space_for
-from microgpt_evolution.budgeted.genome import BudgetedGenome
+from microgpt_evolution.budgeted.genome import BudgetedGenome, space_for
 from microgpt_evolution.budgeted.objective import BudgetedObjective, Rung
+from microgpt_evolution.budgeted.planning import MAX_SHARE
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.objectives.loss_objective import MAX_BYTES
 from microgpt_evolution.space import Space
@@ -99,12 +98,13 @@ class Trainer:
             genome = replace(self.rule, **genes)
         except GenomeError:
             return [math.inf]
-        if self.objective.refusal(genome):
+        if self.objective.refusal(Rung(genome)):
             return [math.inf]
         losses, state = self._known.get((genome, seed), ([], None))
         if len(losses) < until and math.inf not in losses:
-            found = self.objective.run(Rung(genome, seed, until, state))
-            losses, state = [*losses, *found.losses[len(losses) - until :]], found.state
+            found = self.objective.measure(Rung(genome, until, len(losses), state), seed)
+            losses = [*losses, *found.losses]
+            state = found.checkpoint[1] if found.checkpoint else None
             self._known[genome, seed] = losses, state
             if state and (self.best is None or min(losses) < self.best[0]):
                 self.best = (min(losses), genome, seed, state)

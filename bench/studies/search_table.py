@@ -24,8 +24,9 @@ from microgpt.data.split import split, split_stream
 from microgpt.files.atomic_files import publish
 from microgpt.training.choice import choose
 from microgpt.training.engines import prepare_engine
+from microgpt.training.train import train
 from microgpt_evolution.budgeted.genome import BudgetedGenome
-from microgpt_evolution.budgeted.objective import BudgetedObjective, Rung, RungResult
+from microgpt_evolution.budgeted.objective import BudgetedObjective, Rung
 from microgpt_evolution.workers.pools import Threads
 from microgpt_evolution.workers.retrying_driver import Outcome, evaluate_all
 
@@ -83,16 +84,28 @@ def run(
 ) -> None:
     """Train some genomes, given by seed and index, and add their losses to the table."""
     genomes = genomes_of(objective)
-    rungs = [Rung(genomes[i], seed) for seed, i in points]
 
-    def add(place: int, outcome: Outcome[RungResult]) -> None:
+    def losses_of(point: tuple[int, int]) -> list[float]:
+        seed, i = point
+        found = objective.measure(Rung(genomes[i]), seed)
+        if not found.checkpoint:
+            return []
+        plan, state = found.checkpoint  # of a complete training run, which has a test loss
+        result = train(
+            objective.parts,
+            model=plan.model,
+            config=plan.config,
+            tokenizer=plan.tokenizer,
+            resume=state,
+        )
+        return [*found.losses, *([] if result.test_loss is None else [result.test_loss])]
+
+    def add(place: int, outcome: Outcome[list[float]]) -> None:
         seed, i = points[place]
-        assert outcome.result, outcome.error
-        found = outcome.result
-        losses = [*found.losses, found.test_loss] if found.state else []
-        table.losses[text][str(seed)][i] = [round(each, 4) for each in losses if each is not None]
+        assert outcome.result is not None, outcome.error
+        table.losses[text][str(seed)][i] = [round(each, 4) for each in outcome.result]
 
-    evaluate_all(objective.run, rungs, pool, on_outcome=add)
+    evaluate_all(losses_of, points, pool, on_outcome=add)
     content = lzma.compress(json.dumps(table.losses).encode())
     publish(TABLE.parent, {TABLE.name: content})
 

@@ -1,7 +1,6 @@
 """`microgpt evolve --minutes` and `--budget`: a winner to keep, to run and to train again."""
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -11,12 +10,12 @@ from subprocess import PIPE, Popen
 from types import SimpleNamespace
 
 import pytest
-from searches import run_of, write_names
+from searches import evaluations_of, run_of, write_names
 
 from microgpt import InferenceGpt, load, load_text
 from microgpt.data.split import split
-from microgpt_cli.search.evolve_run import resume_command
 from microgpt_cli.search.options import EvolveOptions
+from microgpt_cli.search.winner import resume_command
 
 SEARCH = ("--budget", "2e9", "--seed", "5", "--workers", "2")
 
@@ -92,7 +91,7 @@ def test_a_stopped_budgeted_search_resumes(microgpt, tmp_path, winner, stop) -> 
     assert not (tmp_path / "winner").exists()
 
 
-def test_a_resumed_search_keeps_the_model_of_another_run(microgpt, tmp_path, winner) -> None:
+def test_a_resumed_search_keeps_other_models_and_its_options(microgpt, tmp_path, winner) -> None:
     shutil.rmtree(tmp_path / "winner")
     assert microgpt("train", "--steps", "10", "--model", "winner").returncode == 0
     before = (tmp_path / "winner" / "meta.json").read_bytes()
@@ -100,6 +99,9 @@ def test_a_resumed_search_keeps_the_model_of_another_run(microgpt, tmp_path, win
     assert refused.returncode == 2
     assert "use another directory with --train-winner" in refused.stderr
     assert (tmp_path / "winner" / "meta.json").read_bytes() == before
+    refused = microgpt("evolve", "--resume", str(run_of(tmp_path)), "--seed", "9")
+    assert refused.returncode == 2
+    assert "--seed cannot be used with the run to resume; omit one of them" in refused.stderr
 
 
 def test_the_resume_hint_names_only_a_changed_directory(tmp_path) -> None:
@@ -150,12 +152,6 @@ def n_recorded(folder: Path) -> int:
     return sum(path.read_bytes().count(b"\n") for path in paths)
 
 
-def test_a_resumed_search_keeps_its_options(microgpt, tmp_path, winner) -> None:
-    refused = microgpt("evolve", "--resume", str(run_of(tmp_path)), "--seed", "9")
-    assert refused.returncode == 2
-    assert "--seed cannot be used with the run to resume; omit one of them" in refused.stderr
-
-
 def test_a_warm_start_takes_a_genome_of_the_same_kind(microgpt, tmp_path, winner) -> None:
     shutil.copy(tmp_path / "genome.json", tmp_path / "old.json")
     done = microgpt("evolve", *SEARCH, "--warm-start", "old.json")
@@ -163,25 +159,6 @@ def test_a_warm_start_takes_a_genome_of_the_same_kind(microgpt, tmp_path, winner
     refused = microgpt("evolve", "--warm-start", "old.json")
     assert refused.returncode == 2
     assert "is from a search with a budget; add --minutes or --budget" in refused.stderr
-
-
-@pytest.mark.parametrize(
-    ("options", "problem"),
-    [
-        (["--minutes", "1", "--budget", "1e9"], "--minutes cannot be used with --budget"),
-        (["--minutes", "1", "--generations", "3"], "--generations cannot be used with --minutes"),
-        (["--budget", "0"], "--budget must be a number greater than 0, got 0"),
-        (["--max-weights", "1000"], "--max-weights requires --minutes or --budget"),
-        (["--budget", "1e9", "--max-weights", "10"], "no model is small enough"),
-        (["--budget", "100"], "operations are too few"),
-        (["--budget", "1e9", "--distill", "-1"], "distill must be >= 0, got -1"),
-    ],
-)
-def test_incompatible_options_are_refused(microgpt, tmp_path, options, problem) -> None:
-    done = microgpt("evolve", *options)
-    assert done.returncode == 2
-    assert problem in done.stderr
-    assert not os.path.exists(tmp_path / "experiments")
 
 
 def test_the_best_models_can_teach_a_student(microgpt, tmp_path) -> None:
@@ -205,7 +182,7 @@ def test_a_search_space_can_be_read_from_a_file(microgpt, tmp_path) -> None:
     )
     done = microgpt("evolve", *SEARCH, "--space", "space.toml")
     assert done.returncode == 0, done.stderr
-    genomes = [json.loads(line)["genome"] for line in records_of(tmp_path)]
+    genomes = [line["genome"] for line in evaluations_of(run_of(tmp_path))]
     assert {genome["n_layer"] for genome in genomes} <= {2, 3}
     assert {genome["n_embd"] for genome in genomes} <= {8, 48}
     assert {genome["lr"] for genome in genomes} <= {0.001, 0.01}
@@ -214,11 +191,6 @@ def test_a_search_space_can_be_read_from_a_file(microgpt, tmp_path) -> None:
     refused = microgpt("evolve", *SEARCH, "--space", "space.toml")
     assert refused.returncode == 2
     assert "values has the unknown gene 'width'" in refused.stderr
-
-
-def records_of(folder: Path) -> list[str]:
-    """Return the lines of evaluations.jsonl of the newest run."""
-    return (run_of(folder) / "evaluations.jsonl").read_text().splitlines()
 
 
 def test_the_report_shows_learning_curves(microgpt, tmp_path, winner) -> None:

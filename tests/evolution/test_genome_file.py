@@ -19,7 +19,7 @@ from microgpt_evolution.genome_file import (
     write_genome,
 )
 from microgpt_evolution.runs.run_files import read_settings, whole_lines
-from microgpt_evolution.search.retest_file import read_retest
+from microgpt_evolution.search.retest import read_retest
 
 EVOLVE_RUST_FILE = """{
   "n_emb": 24,
@@ -33,7 +33,6 @@ EVOLVE_RUST_FILE = """{
   "generation": 8,
   "evolved": true
 }"""
-OURS = ["version", "objective", "head", "fitness", "val_loss", "score", "seed", "data_sha256"]
 GENOME = Genome(n_emb=24, n_ctx=16, n_layer=2, n_head=4, n_ff_exp=3, steps=500, lr=0.0092)
 RECORD = GenomeRecord(
     **asdict(GENOME),
@@ -129,32 +128,14 @@ MERGE = EVOLVE_RUST_FILE.replace(
         (EVOLVE_RUST_FILE.replace("0.0092", "NaN"), "invalid JSON: NaN is not a finite number"),
         (EVOLVE_RUST_FILE.replace("0.0092", "1e999"), "lr: input should be a finite number"),
         ("[1, 2]", r"genome\.json is not a genome: it must be a JSON object"),
-        (
-            '{"vocab_size": 27, "n_embd": 16}',
-            r"is not a genome: it has none of the keys n_emb, n_ctx",
-        ),
-        (
-            EVOLVE_RUST_FILE.replace('"lr"', '"rl"'),
-            r"is not a complete genome: it lacks lr$",
-        ),
-        (
-            '{"version": 3, "genes": []}',
-            "version is 3, but this microgpt reads at most 2; update microgpt",
-        ),
-        (
-            EVOLVE_RUST_FILE.replace("{", '{"version": "1",'),
-            "version: input should be a valid integer",
-        ),
+        ('{"vocab_size": 27, "n_embd": 16}', r"is not a genome: it has none of the keys n_emb,"),
+        (EVOLVE_RUST_FILE.replace('"lr"', '"rl"'), "is not a complete genome: it lacks lr$"),
+        ('{"version": 3, "genes": []}', "version is 3, but this microgpt reads at most 2; update"),
+        (EVOLVE_RUST_FILE.replace("{", '{"version": "1",'), "version: input should be a valid int"),
         (EVOLVE_RUST_FILE.replace("24", "25"), r"n_emb \(25\) must be divisible by n_head \(4\)"),
-        (
-            EVOLVE_RUST_FILE.replace("24", "24.5"),
-            r"n_emb: input should be a valid integer.*, got 24\.5",
-        ),
+        (EVOLVE_RUST_FILE.replace("24", "24.5"), r"n_emb: input should be a valid .*, got 24\.5"),
         (EVOLVE_RUST_FILE.replace("500", "5"), "steps must be between 50 and 10000, got 5"),
-        (
-            EVOLVE_RUST_FILE.replace("{", '{"objective": "fun",'),
-            "objective: input should be 'loss', 'a",
-        ),
+        (EVOLVE_RUST_FILE.replace("{", '{"objective": "fun",'), "objective: input should be 'loss"),
         (EVOLVE_RUST_FILE.replace("{", '{"data_sha256": "0",'), "data_sha256: string should match"),
         ("\udcff", "is not a genome: it is not UTF-8 text; use"),
     ],
@@ -165,30 +146,6 @@ def test_an_unusable_file_is_a_one_line_error(path: Path, content, problem) -> N
         read_genome(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
-
-
-values = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just([])
-
-
-@given(st.dictionaries(st.sampled_from(sorted(json.loads(EVOLVE_RUST_FILE)) + OURS), values))
-def test_any_value_of_a_key_is_read_or_refused(tmp_path_factory, changed) -> None:
-    path = tmp_path_factory.mktemp("genome") / "genome.json"
-    path.write_text(json.dumps({**json.loads(EVOLVE_RUST_FILE), **changed}))
-    try:
-        record = read_genome(path)
-    except GenomeError as error:
-        assert "\n" not in str(error)  # noqa: PT017  (either is right)
-    else:
-        write_genome(path, record)
-        assert read_genome(path) == record
-
-
-@given(st.binary())
-def test_a_file_of_random_bytes_is_refused(tmp_path_factory, content) -> None:
-    path = tmp_path_factory.mktemp("genome") / "genome.json"
-    path.write_bytes(content)
-    with pytest.raises(GenomeError, match=r"genome\.json"):
-        read_genome(path)
 
 
 def test_an_error_names_a_missing_file(path: Path) -> None:
@@ -216,17 +173,13 @@ def test_a_genome_is_replaced_by_a_better_or_different_one(change, is_replaced) 
 def test_each_objective_has_its_own_measure() -> None:
     lucky = replace(RECORD, fitness="last-doc")
     assert replaces(replace(lucky, loss=1.2, val_loss=9.0), lucky)
+    of_evolve_rust = replace(lucky, data_sha256=None)
+    assert replaces(replace(lucky, loss=9.0), of_evolve_rust)  # on known data
+    assert not replaces(replace(of_evolve_rust, loss=1.5), of_evolve_rust)
     judged = replace(RECORD, objective="hydra", head="mirror", fitness=None, score=4.5)
     assert replaces(replace(judged, score=4.6, loss=9.0), judged)
     assert not replaces(replace(judged, score=4.4, loss=0.1), judged)
     assert replaces(replace(judged, score=1.0, head="weaver"), judged)
-
-
-def test_a_genome_on_known_data_replaces_evolve_rusts(path: Path) -> None:
-    path.write_text(EVOLVE_RUST_FILE)
-    source = read_genome(path)
-    assert replaces(replace(RECORD, fitness="last-doc", loss=9.0), source)
-    assert not replaces(replace(source, loss=1.5), source)
 
 
 def test_finding_duplicate_keys_takes_linear_time() -> None:

@@ -12,10 +12,9 @@ from searches import SETTINGS
 
 from microgpt.errors import MicrogptError
 from microgpt_evolution.genome_file import read_genome
-from microgpt_evolution.runs.run_directory import parse_line
 from microgpt_evolution.runs.run_files import read_settings
 from microgpt_evolution.search.records import EvaluationRecord
-from microgpt_evolution.search.retest_file import read_retest
+from microgpt_evolution.search.retest import read_retest
 from microgpt_evolution.sweep.records import SweepResult, SweepSettings
 
 ODD = "\x1b]0;x\x07\x9b\u202e\r\n"
@@ -76,11 +75,11 @@ READERS: dict[str, Callable[[Path], object]] = {
     "genome.json": lambda folder: read_genome(folder / "genome.json"),
     "run.json": read_settings,
     "exam.json": read_retest,
-    "evaluation": lambda folder: parse_line(
-        EvaluationRecord, (folder / "evaluation").read_bytes(), "line 1", SETTINGS
+    "evaluation": lambda folder: EvaluationRecord.parse(
+        (folder / "evaluation").read_bytes(), "line 1", SETTINGS
     ),
     "sweep": lambda folder: SweepSettings.parse(read_settings(folder), folder),
-    "result": lambda folder: parse_line(SweepResult, (folder / "result").read_bytes(), "line 1"),
+    "result": lambda folder: SweepResult.parse((folder / "result").read_bytes(), "line 1"),
 }
 
 

@@ -1,17 +1,21 @@
-"""The space of a budgeted search: neighbours, random genomes and crossings."""
+"""Spaces: neighbours, random genomes and crossings; files, and searches in their space."""
 
 from dataclasses import asdict, replace
+from pathlib import Path
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt_evolution.budgeted.default_space import RATES, VALUES, space_for
+from microgpt_evolution.budgeted.genome import RATES, VALUES, space_for
 from microgpt_evolution.errors import GenomeError
-from microgpt_evolution.space import Space
+from microgpt_evolution.genome import GENES, PRIMORDIAL
+from microgpt_evolution.search.genome_operators import Operators
+from microgpt_evolution.search.settings import SearchSettings
+from microgpt_evolution.space import Space, read_space
 
-WHOLE = Space(VALUES, RATES)
+WHOLE = Space(values=VALUES, rates=RATES)
 
 
 @given(st.integers(0, 2**32))
@@ -36,40 +40,47 @@ def test_a_mutant_differs_in_one_or_two_genes(small, seed) -> None:
 
 
 def test_a_value_outside_the_space_moves_near_the_closest(small) -> None:
-    space = Space({"lr": (0.001, 0.002, 0.004, 0.008)})
+    space = Space(values={"lr": (0.001, 0.002, 0.004, 0.008)})
     found = {space.mutate(replace(small, lr=0.0031), Random(seed)).lr for seed in range(50)}
     assert found == {0.001, 0.002, 0.008}  # 0.004 is the closest
 
 
 def test_the_closest_genome_lies_in_the_space(small) -> None:
-    space = Space({"lr": (0.001, 0.004), "n_embd": (16, 32), "optimizer": ("muon",)})
+    space = Space(values={"lr": (0.001, 0.004), "n_embd": (16, 32), "optimizer": ("muon",)})
     found = space.closest(replace(small, lr=0.0031, n_embd=20))
     assert found == replace(small, lr=0.004, n_embd=16, optimizer="muon")
     assert space.closest(found) == found
-    assert Space({}).closest(small) == small
+    assert Space(values={}).closest(small) == small
 
 
 def test_contradictory_closest_values_are_replaced(small) -> None:
     start = replace(small, n_embd=16, n_head=4)
-    assert Space({"n_embd": (18, 24)}).closest(start).n_embd == 24  # 18 has no four heads
-    both = Space({"n_embd": (17, 18), "n_head": (4, 6)}).closest(start)
+    assert Space(values={"n_embd": (18, 24)}).closest(start).n_embd == 24  # 18 has no four heads
+    both = Space(values={"n_embd": (17, 18), "n_head": (4, 6)}).closest(start)
     assert (both.n_embd, both.n_head) == (18, 6)
     with pytest.raises(GenomeError, match="no valid genomes"):
-        Space({"n_embd": (18,)}).closest(start)
+        Space(values={"n_embd": (18,)}).closest(start)
     with pytest.raises(GenomeError, match="no valid genomes"):
-        Space({"n_embd": ("wide",)}).closest(start)
+        Space(values={"n_embd": ("wide",)}).closest(start)
 
 
 def test_rates_determine_how_often_a_gene_changes(small) -> None:
-    space = Space({"lr": VALUES["lr"], "dropout": VALUES["dropout"]}, {"dropout": 0.0})
+    space = Space(values={"lr": VALUES["lr"], "dropout": VALUES["dropout"]}, rates={"dropout": 0.0})
     assert all(space.mutate(small, Random(seed)).dropout == 0 for seed in range(20))
 
 
-def test_a_space_of_a_single_genome_is_refused(small) -> None:
-    with pytest.raises(GenomeError, match="no other valid genomes"):
-        Space({"n_head": (2, 16)}).mutate(replace(small, n_head=2), Random(1))
+def test_a_space_without_valid_genomes_or_mutants_is_refused(small) -> None:
+    lone = {"values": {"lr": (0.001, 0.002)}, "rates": {"lr": 0}}
+    for facts in (
+        {"values": {"lr": (0.01,)}},
+        {"values": {}},
+        {"values": {"n_head": (2, 16)}},
+        lone,
+    ):
+        with pytest.raises(GenomeError, match="the space has no other valid genomes"):
+            Space(**facts).mutate(small, Random(1))
     with pytest.raises(GenomeError, match="no valid genomes"):
-        Space({"n_head": (3,)}).random(small, Random(1))
+        Space(values={"n_head": (3,)}).random(small, Random(1))
 
 
 def test_the_default_space_depends_on_the_documents(small) -> None:
@@ -83,16 +94,84 @@ def test_the_default_space_depends_on_the_documents(small) -> None:
     assert asdict(small).keys() >= stream.values.keys()
 
 
-@pytest.mark.parametrize(
-    "space",
-    [Space({"lr": (0.01,)}), Space({}), Space({"lr": (0.001, 0.002)}, {"lr": 0})],
-)
-def test_a_space_without_mutants_is_an_error(small, space) -> None:
-    with pytest.raises(GenomeError, match="the space has no other valid genomes"):
-        space.mutate(small, Random(1))
-
-
 def test_an_unknown_name_counts_as_the_first(small) -> None:
-    space = Space({"optimizer": ("muon",), "lr": (0.0001, small.lr)})
+    space = Space(values={"optimizer": ("muon",), "lr": (0.0001, small.lr)})
     assert small.optimizer == "adamw"
     assert space.coordinates(small) == [0.0, 1.0]
+
+
+FILE = """
+target = 2.2
+
+[values]
+n_emb = [8, 16, 32]
+lr = [0.01, 0.02]
+
+[rates]
+lr = 0
+
+[[first]]
+n_emb = 32
+steps = 400
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    (tmp_path / "space.toml").write_text(FILE)
+    return tmp_path / "space.toml"
+
+
+def test_a_space_file_can_be_read(path) -> None:
+    file = read_space(path, GENES)
+    assert (file.target, file.rates) == (2.2, {"lr": 0.0})
+    assert file.values == {"n_emb": (8, 16, 32), "lr": (0.01, 0.02)}
+    (first,) = Operators.of(file).first
+    assert (first.n_emb, first.steps, first.n_ctx) == (32, 400, PRIMORDIAL.n_ctx)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("values = 3", "values: "),
+        ("target = 2", "values: field required"),
+        ("[values]\nn_emb = []", "values.n_emb: "),
+        ("[values]\nwidth = [1]", "values has the unknown gene 'width'; the genes are n_emb, "),
+        ("[values]\nlr = [1]\n[rates]\nx = 1", "rates has the unknown gene 'x'"),
+        ("[values]\nlr = [1]\n[rates]\nlr = -1", "rates.lr: "),
+        ("[values]\nlr = [1]\n[[first]]\nx = 1", "first has the unknown gene 'x'"),
+        ("[values]\nlr = [1]\n[other]\nx = 1", "other: "),
+        ("[values\n", "is not valid TOML"),
+        ("[values]\nn_emb = [32, 16]", "values.n_emb must be in ascending order, got 32, 16"),
+        ("[values]\nlr = [0.1, 0.1]", "values.lr must be in ascending order"),
+        ("[values]\nn_emb = [16, 'a']", "values.n_emb must be in ascending order"),
+        ("[values]\nlr = ['a', 'a']", "values.lr must be in ascending order"),
+    ],
+)
+def test_invalid_space_files_are_refused(path, text, problem) -> None:
+    path.write_text(text)
+    with pytest.raises(GenomeError) as error:
+        read_space(path, GENES)
+    assert problem in str(error.value)
+    assert str(path) in str(error.value)
+
+
+def test_a_missing_file_is_refused(tmp_path) -> None:
+    with pytest.raises(GenomeError, match="cannot read"):
+        read_space(tmp_path / "none.toml", GENES)
+
+
+@pytest.mark.parametrize("objective", ["loss", "aesthetic", "hydra"])
+@pytest.mark.parametrize("warm_start", [None, replace(PRIMORDIAL, n_emb=20, lr=0.03)])
+def test_every_search_stays_within_the_space(path, objective, warm_start) -> None:
+    facts = {"input": "names.txt", "data_sha256": "0" * 64, "seed": 1, "warm_start": warm_start}
+    space = read_space(path, GENES)
+    settings = SearchSettings.begin({"objective": objective}, **facts, space=space)
+    assert settings.warm_start == warm_start  # --resume compares it with the given one
+    organisms = settings.search().organisms
+    assert organisms[0].origin == "genome"
+    assert warm_start or organisms[0].genome.steps == 400
+    for organism in organisms:
+        assert organism.genome.n_emb in (8, 16, 32)
+        assert organism.genome.lr in (0.01, 0.02)
+        assert organism.origin != "random" or organism.genome.n_layer == PRIMORDIAL.n_layer

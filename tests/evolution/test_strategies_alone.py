@@ -1,7 +1,5 @@
 """Each strategy needs nothing but what `ask` returns and `tell` is given."""
 
-from random import Random
-
 import pytest
 
 from microgpt_evolution.budgeted.objective import EVALUATIONS
@@ -32,7 +30,7 @@ def test_a_loss_search_runs_in_five_lines() -> None:
 
 
 def test_an_aesthetic_search_runs_in_five_lines() -> None:
-    search = AestheticPopulation(measure="judge", size=12, run_seed=42, rng=Random(42))
+    search = AestheticPopulation(measure="judge", size=12, seed=42)
     for _ in range(5):
         search.tell([evaluate(organism) for organism in search.ask()])
     assert search.finalists()[0].genome.n_emb >= 32
@@ -40,14 +38,14 @@ def test_an_aesthetic_search_runs_in_five_lines() -> None:
 
 @pytest.mark.parametrize("exchange", ["migrate", "source"])
 def test_a_hydra_runs_in_five_lines(exchange) -> None:
-    search = Hydra(list(HEADS), size=4, run_seed=42, exchange=exchange)
+    search = Hydra(list(HEADS), size=4, seed=42, exchange=exchange)
     for _ in range(6):
         search.tell([evaluate(organism) for organism in search.ask()])
     assert search.met.keys() == HEADS.keys()
 
 
 def test_a_search_with_a_budget_runs_in_five_lines(small) -> None:
-    space = Space({"lr": (0.001, 0.003, 0.01, 0.03)})
+    space = Space(values={"lr": (0.001, 0.003, 0.01, 0.03)})
     search = SurrogateSearch(space, [small], budget=50.0, cost=lambda genome, n: n, seed=42)
     while runs := search.ask():
         losses = [[run.organism.genome.lr] * (run.until - len(run.organism.losses)) for run in runs]

@@ -38,8 +38,8 @@ class BaseGenome:
     library_names: ClassVar[Mapping[str, str]] = {}  # of settings that have another name there
 
     def __post_init__(self) -> None:
-        for name, kind in self._kinds.items():
-            _check(name, getattr(self, name), kind, self.limits.get(name))
+        for name, kinds in _kinds_of(type(self)).items():  # type: ignore[arg-type]
+            _check(name, getattr(self, name), kinds, self.limits.get(name))
         try:
             self._check_together()
         except ConfigError as error:
@@ -57,16 +57,13 @@ class BaseGenome:
     def settings_of(self, config: type[ModelConfig] | type[TrainConfig]) -> dict[str, Any]:
         """Return the genes that are settings of a configuration, by its names."""
         names = {field.name for field in fields(config)}
-        found = {self.library_names.get(n, n): getattr(self, n) for n in self._kinds}
+        genes = (field.name for field in fields(self))
+        found = {self.library_names.get(name, name): getattr(self, name) for name in genes}
         return {name: gene for name, gene in found.items() if name in names}
-
-    @property
-    def _kinds(self) -> Mapping[str, tuple[Any, ...]]:
-        return _kinds_of(type(self))  # type: ignore[arg-type]
 
 
 @cache
-def _kinds_of(genome: type[Any]) -> dict[str, tuple[Any, ...]]:
+def _kinds_of(genome: type[BaseGenome]) -> dict[str, tuple[Any, ...]]:
     """Return the types of each gene."""
     hints = get_type_hints(genome)
     return {f.name: get_args(hints[f.name]) or (hints[f.name],) for f in fields(genome)}

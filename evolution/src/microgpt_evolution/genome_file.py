@@ -109,31 +109,23 @@ def decode_genome(content: bytes, path: Path) -> AnyRecord:
     facts = _parse(text, path)
     if problem := newer_version(text, "version", BUDGETED_VERSION):
         raise GenomeError(f"{path}: {problem}")
-    if facts.get("version") == BUDGETED_VERSION:
-        return _decode_budgeted(facts, path)
-    if facts.keys().isdisjoint(GENES):
-        raise GenomeError(f"{path} is not a genome: it has none of the keys {', '.join(GENES)}")
-    if missing := [key for key in (*GENES, "loss", "generation") if key not in facts]:
-        raise GenomeError(f"{path} is not a complete genome: it lacks {', '.join(missing)}")
-    if facts.get("objective", "loss") == "loss" and facts.get("fitness") is None:
-        facts["fitness"] = "last-doc"  # files from evolve-rust do not name the fitness
+    is_budgeted = facts.get("version") == BUDGETED_VERSION
+    if not is_budgeted:
+        if facts.keys().isdisjoint(GENES):
+            raise GenomeError(f"{path} is not a genome: it has none of the keys {', '.join(GENES)}")
+        if missing := [key for key in (*GENES, "loss", "generation") if key not in facts]:
+            raise GenomeError(f"{path} is not a complete genome: it lacks {', '.join(missing)}")
+        if facts.get("objective", "loss") == "loss" and facts.get("fitness") is None:
+            facts["fitness"] = "last-doc"  # files from evolve-rust do not name the fitness
     try:
+        if is_budgeted:
+            return TypeAdapter(BudgetedRecord).validate_json(json.dumps(facts))
         record = GenomeRecord(**facts)
         _ = record.genome  # raises GenomeError if a gene is out of range
-    except ValidationError as error:
-        raise GenomeError(f"{path}: {first_problem(error)}") from error
-    except GenomeError as error:
-        raise GenomeError(f"{path}: {error}") from error
+    except (ValidationError, GenomeError) as error:
+        problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
+        raise GenomeError(f"{path}: {problem}") from error
     return record
-
-
-def _decode_budgeted(facts: dict[str, Any], path: Path) -> BudgetedRecord:
-    try:
-        return TypeAdapter(BudgetedRecord).validate_json(json.dumps(facts))
-    except ValidationError as error:
-        raise GenomeError(f"{path}: {first_problem(error)}") from error
-    except GenomeError as error:
-        raise GenomeError(f"{path}: {error}") from error
 
 
 def write_genome(path: str | Path, record: AnyRecord) -> None:
@@ -209,8 +201,8 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
     return facts
 
 
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    facts: dict[str, Any] = {}
+def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    facts: dict[str, object] = {}
     for key, fact in pairs:
         if key in facts:  # a merge can duplicate keys; json.loads would keep the last value
             raise ValueError(f"duplicate key {key!r:.40}")

@@ -1,16 +1,14 @@
-"""Organisms, evaluations and populations, with ranking and diversity."""
+"""Organisms and their evaluations; ranking, tournaments and diversity."""
 
 import math
-from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from random import Random
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.scores import NameScores
-from microgpt_evolution.seeds import training_seed
 
 if TYPE_CHECKING:
     from microgpt.state import TrainingPlan, TrainState
@@ -27,8 +25,7 @@ Provenance = Literal[  # how an organism was created
 ]  # fmt: skip
 
 TOURNAMENT_SIZE = 3
-N_FINALISTS = 3
-POPULATION = "champion"  # name of the population in searches with one population
+Config = TypeVar("Config")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +46,26 @@ class Evaluation:
     checkpoint: "Checkpoint | None" = field(default=None, compare=False, repr=False)
 
 
+@dataclass(frozen=True)
+class Trial(Generic[Config]):
+    """A training run that a search or a sweep evaluates."""
+
+    config: Config  # a genome, a rung or a sweep configuration
+    seed: int
+    id: str = ""  # id of the organism in a search; empty in a sweep
+    origin: str = ""  # how the organism was created, or why it is trained
+    parents: tuple[str, ...] = ()  # ids of the parent organisms
+
+
 @dataclass(frozen=True, slots=True)
 class Organism:
     """A genome with its position in a population and its evaluation."""
 
     genome: Genome
     origin: Provenance
-    seed: int  # training seed; an elite keeps its seed and its evaluation
-    generation: int  # generation number, counted from 1
-    slot: int  # position in the generation before ranking, counted from 1
+    seed: int = 0  # training seed; an elite keeps its seed and its evaluation
+    generation: int = 0  # generation number, counted from 1
+    slot: int = 0  # position in the generation before ranking, counted from 1
     parents: tuple[str, ...] = ()  # ids of the parents; the parent of an elite is its previous copy
     evaluation: Evaluation | None = None
 
@@ -65,6 +73,11 @@ class Organism:
     def id(self) -> str:
         """The id of the organism, such as "g3-5"; unique within a run."""
         return f"g{self.generation}-{self.slot}"
+
+    @property
+    def trial(self) -> Trial[Genome]:
+        """The training run of the organism."""
+        return Trial(self.genome, self.seed, self.id, self.origin, self.parents)
 
     @property
     def fitness(self) -> float:
@@ -81,97 +94,6 @@ class Organism:
     def has_finished(self) -> bool:
         """Whether the organism has a finite fitness; only finished organisms can win."""
         return self.fitness < math.inf
-
-
-@dataclass(frozen=True)
-class Offspring:
-    """An organism without a slot; `seed` and `evaluation` are set only in copies."""
-
-    genome: Genome
-    origin: Provenance
-    parents: tuple[Organism, ...] = ()
-    seed: int | None = None
-    evaluation: Evaluation | None = None
-
-    @classmethod
-    def same(cls, organism: Organism, origin: Provenance) -> "Offspring":
-        """Return a copy of an organism with the same seed and evaluation."""
-        return cls(organism.genome, origin, (organism,), organism.seed, organism.evaluation)
-
-
-class Population(ABC):
-    """A search with one population; the caller evaluates what `ask` returns, and tells it."""
-
-    n_elites = 1  # number of organisms copied to the next generation with their evaluation
-    n_finalists = N_FINALISTS  # maximum number of organisms in the retest
-
-    def __init__(self, organisms: Sequence[Organism]) -> None:
-        self.organisms = list(organisms)  # current generation in slot order; ranked after `tell`
-        self.generations: list[list[Organism]] = []  # evaluated generations, each ranked
-
-    @property
-    def generation(self) -> int:
-        """The current generation number, counted from 1."""
-        return self.organisms[0].generation
-
-    @property
-    def stagnation(self) -> int | None:
-        """The number of generations without progress, or None if this number is not tracked."""
-        return None
-
-    @property
-    def populations(self) -> Mapping[str, "Population"]:
-        """The populations of the search, by name."""
-        return {POPULATION: self}
-
-    def ask(self) -> list[Organism]:
-        """Return the organisms to evaluate; breed the next generation if this one was told."""
-        if self.generations and self.organisms is self.generations[-1]:
-            self.breed()
-        return [organism for organism in self.organisms if organism.evaluation is None]
-
-    def tell(self, evaluations: Sequence[Evaluation]) -> list[Organism]:
-        """Assign the evaluations, in the order of `ask`, and return the ranked population."""
-        told = {o.slot: e for o, e in zip(self.ask(), evaluations, strict=True)}
-        evaluated = [
-            replace(o, evaluation=self.seen(o.evaluation or told[o.slot])) for o in self.organisms
-        ]
-        self.organisms = rank(evaluated)
-        self.generations.append(self.organisms)
-        return self.organisms
-
-    @abstractmethod
-    def breed(self) -> None:
-        """Replace the current generation with the next generation."""
-
-    def finalists(self) -> list[Organism]:
-        """Return the best organisms of all generations, with distinct genomes."""
-        best: dict[Genome, Organism] = {}
-        for organism in rank([o for ranked in self.generations for o in ranked if o.has_finished]):
-            best.setdefault(organism.genome, organism)
-        return list(best.values())[:N_FINALISTS]
-
-    def seen(self, evaluation: Evaluation) -> Evaluation:
-        """Return the evaluation with `fitness` set to the value that this population minimises."""
-        return evaluation
-
-
-def place(
-    children: Sequence[Offspring], generation: int, run_seed: int, *, first_slot: int = 1
-) -> list[Organism]:
-    """Return the children as organisms of a generation, with slots numbered from first_slot."""
-    return [
-        Organism(
-            genome=child.genome,
-            origin=child.origin,
-            seed=training_seed(run_seed, generation, slot) if child.seed is None else child.seed,
-            generation=generation,
-            slot=slot,
-            parents=tuple(parent.id for parent in child.parents),
-            evaluation=child.evaluation,
-        )
-        for slot, child in enumerate(children, start=first_slot)
-    ]
 
 
 def rank(organisms: Sequence[Organism]) -> list[Organism]:

@@ -1,27 +1,55 @@
-"""A space of genomes: the values of each gene, random genomes, mutation and crossover."""
+"""A space of genomes: the values of each gene, random genomes, mutation and crossover.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+`microgpt evolve --space FILE` reads it from a TOML file:
+
+target = 2.2              # loss or score at which the search is done
+
+[values]                  # numbers in ascending order; genes without values do not vary
+n_embd = [16, 32, 64]
+lr = [0.001, 0.003, 0.01]
+
+[rates]                   # relative mutation rates; 1 for the other genes
+lr = 2
+
+[[first]]                 # genomes of the first generation; other genes are the default ones
+n_embd = 64
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+from itertools import pairwise
 from math import dist
+from pathlib import Path
 from random import Random
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from microgpt.error_format import first_problem
+from microgpt.files.regular_file import read_regular_file
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.genome import BaseGenome
 
 G = TypeVar("G", bound=BaseGenome)
+Gene = bool | int | float | str | None
+Values = dict[str, Annotated[tuple[Gene, ...], Field(min_length=1)]]
+Rates = dict[str, Annotated[float, Field(ge=0)]]
 
 MORE_GENES = 0.35  # probability to mutate another gene, after each gene
 JUMP = 0.25  # probability that a gene moves by two places instead of one
 MAX_TRIES = 100  # number of draws before a space without valid genomes is reported
+MAX_BYTES = 2**20  # of a file
 
 
-@dataclass(frozen=True)
-class Space:
+class Space(BaseModel):
     """The values that each gene may have; genes without values keep those of the parent."""
 
-    values: Mapping[str, Sequence[Any]]
-    rates: Mapping[str, float] = field(default_factory=dict)  # 1 for genes that are not here
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    target: float | None = None
+    values: Values
+    rates: Rates = {}  # 1 for genes that are not here
+    first: tuple[dict[str, Any], ...] = ()
 
     def random(self, genome: G, rng: Random) -> G:
         """Return a genome with random values; genes without values are those of `genome`."""
@@ -42,7 +70,7 @@ class Space:
         ]
         rates = [self.rates.get(gene, 1.0) for gene in names]
         for _ in range(MAX_TRIES if names else 0):
-            genes: dict[str, Any] = {}
+            genes: dict[str, Gene] = {}
             while not genes or rng.random() < MORE_GENES:
                 (gene,) = rng.choices(names, rates)
                 genes[gene] = self._neighbour(gene, getattr(genome, gene), rng)
@@ -78,7 +106,7 @@ class Space:
             found.append(place / max(1, len(values) - 1))
         return found
 
-    def _neighbour(self, gene: str, value: Any, rng: Random) -> Any:
+    def _neighbour(self, gene: str, value: Any, rng: Random) -> Gene:
         """Return a value one or two places from the value, or from the closest number."""
         values = self.values[gene]
         step = rng.choice((-1, 1)) * (2 if rng.random() < JUMP else 1)
@@ -87,7 +115,7 @@ class Space:
 
     def _nearest(self, gene: str, value: Any) -> Any:
         """Return a value of the space: the value itself, the closest number, or the first."""
-        values = self.values[gene]
+        values: tuple[Any, ...] = self.values[gene]
         if value in values:
             return value
         if isinstance(value, str) or isinstance(values[0], str):
@@ -99,9 +127,51 @@ def _names(genome: G) -> list[str]:
     return [field.name for field in fields(genome)]
 
 
-def _valid(genome: G, genes: Mapping[str, Any]) -> G | None:
+def _valid(genome: G, genes: Mapping[str, object]) -> G | None:
     """Return the genome with some genes replaced, or None if they contradict one another."""
     try:
         return replace(genome, **genes)
     except GenomeError:
         return None
+
+
+def read_space(path: Path, genes: Sequence[str]) -> Space:
+    """Read a space file for genomes with these genes.
+
+    Raises:
+        GenomeError: the file cannot be read, is invalid, names an unknown gene, or has values that
+            are not in ascending order.
+    """
+    import tomllib
+
+    try:
+        space = Space.model_validate(tomllib.loads(read_regular_file(path, MAX_BYTES).decode()))
+    except OSError as error:
+        raise GenomeError(f"cannot read {path}: {error.strerror}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise GenomeError(f"{path} is not valid TOML: {error}") from error
+    except ValidationError as error:
+        raise GenomeError(f"{path}: {first_problem(error)}") from error
+    sections: list[tuple[str, Iterable[str]]] = [("values", space.values), ("rates", space.rates)]
+    for section, names in [*sections, *(("first", genome) for genome in space.first)]:
+        if unknown := [name for name in names if name not in genes]:
+            raise GenomeError(
+                f"{path}: {section} has the unknown gene {unknown[0]!r:.80}; the genes are "
+                f"{', '.join(genes)}"
+            )
+    for gene, values in space.values.items():
+        if not _is_ascending(values):
+            raise GenomeError(
+                f"{path}: values.{gene} must be in ascending order, got "
+                f"{', '.join(map(repr, values)):.80}"
+            )
+    return space
+
+
+def _is_ascending(values: Sequence[Any]) -> bool:
+    """Return whether numbers are in ascending order; names may be in any order."""
+    if all(isinstance(value, str) for value in values):
+        return len(set(values)) == len(values)
+    return all(
+        not isinstance(a, str) and not isinstance(b, str) and a < b for a, b in pairwise(values)
+    )

@@ -7,13 +7,13 @@ from statistics import fmean
 import pytest
 
 from microgpt_evolution.budgeted.contestant import RUNGS, Contestant, rank
-from microgpt_evolution.budgeted.default_space import VALUES
+from microgpt_evolution.budgeted.genome import VALUES
 from microgpt_evolution.budgeted.objective import EVALUATIONS
 from microgpt_evolution.budgeted.search import SMALLEST, SurrogateSearch
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.space import Space
 
-SPACE = Space({gene: VALUES[gene] for gene in ("lr", "dropout", "n_layer")})
+SPACE = Space(values={gene: VALUES[gene] for gene in ("lr", "dropout", "n_layer")})
 COST = 1.0  # of an evaluation
 
 
@@ -130,7 +130,7 @@ def test_equal_losses_do_not_end_the_search(small, loss) -> None:
 
 
 def test_a_space_of_one_genome_trains_it_again(small) -> None:
-    space = Space({"lr": (0.001, 0.002)})
+    space = Space(values={"lr": (0.001, 0.002)})
     _, organisms = played(small, 60.0, bowl, space)
     assert len(organisms) > len({each.genome for each in organisms.values()})
 

@@ -13,17 +13,18 @@ from microgpt_evolution.budgeted.objective import EVALUATIONS, BudgetedObjective
 
 
 def test_pauses_do_not_change_a_run(objective, small) -> None:
-    whole = objective.run(Rung(small, seed=1))
-    first = objective.run(Rung(small, seed=1, until=2))
-    second = objective.run(Rung(small, seed=1, until=5, state=first.state))
-    third = objective.run(Rung(small, seed=1, state=second.state))
-    assert list(map(len, (first.losses, second.losses, third.losses))) == [2, 3, 3]
-    assert first.losses + second.losses + third.losses == whole.losses
-    assert np.array_equal(third.state.weights, whole.state.weights)
+    whole = objective.measure(Rung(small), seed=1)
+    losses, state = (), None
+    for until in (2, 5, EVALUATIONS):
+        rung = objective.measure(Rung(small, until, len(losses), state), seed=1)
+        assert len(rung.losses) == until - len(losses)
+        losses, (_, state) = losses + rung.losses, rung.checkpoint
+    assert losses == whole.losses
+    assert np.array_equal(state.weights, whole.checkpoint[1].weights)
 
 
 def test_losses_are_in_nats_per_character(objective, small) -> None:
-    result = objective.run(Rung(small, seed=1))
+    result = objective.measure(Rung(small), seed=1)
     tokens, (model, config) = objective.tokens(None), objective.settings(small, 1)
     trained = train(objective.parts, model=model, config=config, tokenizer=tokens.tokenizer)
     loss = InferenceGpt(trained).evaluate(objective.parts.validation).loss
@@ -37,15 +38,15 @@ def test_the_cost_counts_steps_and_evaluations(objective, small) -> None:
 
 
 def test_genomes_that_exceed_the_limits_are_refused(objective, small) -> None:
-    assert objective.refusal(small) is None
+    assert objective.refusal(Rung(small)) is None
     few = replace(objective, max_weights=500)
-    assert few.refusal(small).endswith("the limit is 500")
-    assert "bytes of memory" in replace(objective, max_bytes=1000).refusal(small)
+    assert few.refusal(Rung(small)).endswith("the limit is 500")
+    assert "bytes of memory" in replace(objective, max_bytes=1000).refusal(Rung(small))
 
 
 def test_runs_with_fewer_steps_than_evaluations_are_refused(objective, small) -> None:
     brief = replace(objective, operations=objective.operations / 1e4)
-    assert "fewer than 8" in brief.refusal(small)
+    assert "fewer than 8" in brief.refusal(Rung(small))
 
 
 def test_a_diverged_run_has_an_infinite_loss(objective, small, monkeypatch) -> None:
@@ -56,9 +57,9 @@ def test_a_diverged_run_has_an_infinite_loss(objective, small, monkeypatch) -> N
 
     objective_result = train(objective.parts, config=TrainConfig(steps=1), model=ModelConfig())
     monkeypatch.setattr(module, "train", diverge)
-    result = objective.run(Rung(small, seed=1))
+    result = objective.measure(Rung(small), seed=1)
     assert result.losses == (math.inf,)
-    assert result.state is None
+    assert result.checkpoint is None
 
 
 def test_a_genome_can_ask_for_subwords(small) -> None:
@@ -67,6 +68,6 @@ def test_a_genome_can_ask_for_subwords(small) -> None:
     text = "the cat sat on the mat and the dog sat on the log. " * 60
     parts = replace(split_stream(text, validation=0.1, test=0.1), test=())
     objective = BudgetedObjective(parts, "stream", 2e8)
-    result = objective.run(Rung(replace(small, vocab_size=300), seed=1))
+    result = objective.measure(Rung(replace(small, vocab_size=300)), seed=1)
     assert objective.tokens(300).per_character < 0.7
     assert len(result.losses) == EVALUATIONS

@@ -4,7 +4,7 @@ import hashlib
 import math
 import multiprocessing
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -12,13 +12,11 @@ import pytest
 from searches import edit_evaluations
 
 from microgpt_evolution.budgeted.contestant import RUNGS, Contestant
-from microgpt_evolution.budgeted.default_space import VALUES
+from microgpt_evolution.budgeted.genome import VALUES
 from microgpt_evolution.budgeted.objective import EVALUATIONS
-from microgpt_evolution.budgeted.records import BudgetedRecords
+from microgpt_evolution.budgeted.records import BudgetedRecords, BudgetedSettings
 from microgpt_evolution.budgeted.run import BudgetedSearch
-from microgpt_evolution.budgeted.settings import BudgetedSettings
 from microgpt_evolution.errors import NoWinnerError, RunError, StoppedError
-from microgpt_evolution.runs.run_files import encode_run
 from microgpt_evolution.workers.pools import Processes, Threads
 
 GENES = ("n_embd", "lr", "n_tokens", "average_tail")
@@ -199,12 +197,16 @@ def test_a_teacher_may_have_a_shorter_context(
     assert not student or student.plan.contamination == {"validation": (0, 0), "test": (0, 0)}
 
 
-def test_a_run_of_another_kind_is_refused(tmp_path, settings, small) -> None:
-    facts = settings.model_dump(mode="json")
-    del facts["budget"]
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "run.json").write_bytes(encode_run(facts))
-    (tmp_path / "run" / "evaluations.jsonl").touch()
-    with pytest.raises(RunError, match="is a search, not a search with a budget"):
-        BudgetedRecords.open(tmp_path / "run")
-    assert asdict(small)["vocab_size"] is None
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"first": []}, "settings.first: "),
+        ({"values": {"lr": []}}, "settings.values.lr: "),
+        ({"rates": {"lr": -1}}, "settings.rates.lr: "),
+        ({"values": {"lr": [0.01]}}, "settings.first: the space has no other valid genomes"),
+    ],
+)
+def test_an_error_names_damaged_settings(tmp_path, settings, change, problem) -> None:
+    facts = settings.model_dump(mode="json") | change
+    with pytest.raises(RunError, match=f"run.json: {problem}"):
+        BudgetedSettings.parse(facts, tmp_path)

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 
 from microgpt_evolution.budgeted.contestant import RUNGS, Contestant
-from microgpt_evolution.budgeted.default_space import VALUES
+from microgpt_evolution.budgeted.genome import VALUES
 from microgpt_evolution.budgeted.objective import EVALUATIONS
 from microgpt_evolution.budgeted.surrogate import Surrogate
 from microgpt_evolution.space import Space
 
-SPACE = Space({gene: VALUES[gene] for gene in ("lr", "dropout")})
+SPACE = Space(values={gene: VALUES[gene] for gene in ("lr", "dropout")})
 
 
 def organism(genome, id, losses=()) -> Contestant:

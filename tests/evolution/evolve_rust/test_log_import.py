@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from microgpt.config import TrainConfig
 from microgpt.training.train import train
 from microgpt_evolution.errors import RunError
-from microgpt_evolution.evolve_rust import loss_log, loss_log_end
+from microgpt_evolution.evolve_rust import loss_log
+from microgpt_evolution.evolve_rust.log import retest_table
 from microgpt_evolution.evolve_rust.log_import import ParsedLog, parse_log
 from microgpt_evolution.genome import WHOLE_LIMITS, Genome
-from microgpt_evolution.objectives.retest import Retest
 from microgpt_evolution.population import Evaluation, Organism, rank
+from microgpt_evolution.search.retest import Retest
 from microgpt_evolution.search.settings import SearchSettings
 
 PATH = Path("evolve.log")
@@ -173,7 +174,7 @@ def test_our_own_report_is_read_unchanged(told, seed) -> None:
                 for slot, (genome, origin, evaluation) in enumerate(members, start=1)
             ]
         )
-        lines += [loss_log.generation_start(number, 9), *loss_log.ranking(ranked)]
+        lines += [f"--- Generation {number}/9 ---", *loss_log.ranking(ranked)]
         lines += loss_log.summary(ranked, stagnation=0, n_blacklisted=0, seconds=1)
         expected += [
             Organism(o.genome, o.origin, 0, number, place, evaluation=o.evaluation)
@@ -195,11 +196,11 @@ def test_our_held_out_log_ends_with_the_last_document_loss(make_organism) -> Non
     result = train(["anna"], config=TrainConfig(steps=1))
     ranked = [make_organism(2.25, n_emb=24)]
     lines = header("held-out", 5)
-    lines += [loss_log.generation_start(1, 1), *loss_log.ranking(ranked)]
+    lines += ["--- Generation 1/1 ---", *loss_log.ranking(ranked)]
     with pytest.raises(RunError, match=r"with: microgpt evolve --resume evolve\.log$"):
         parse_log(lines, PATH)
     retest = Retest(result, (2.6,), (2.3,), (2.3,))
-    lines += loss_log_end.retest_table(ranked[0].evaluation, retest)
+    lines += retest_table(ranked[0].evaluation, retest)
     log = parse_log(lines, PATH)
     assert log.candidates[0].evaluation == Evaluation("ok", 2.25, val_loss=2.25)
     assert (log.winner.fitness, log.winner.val_loss, log.winner.seed) == ("held-out", 2.25, 5)

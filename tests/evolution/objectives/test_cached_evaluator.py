@@ -1,21 +1,28 @@
-"""What becomes of trials: refused, made once, or looked up."""
+"""One driver for searches and sweeps: evaluations are recorded, reused, shared out and retried."""
 
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
+import pytest
 from searches import SETTINGS
 
 from microgpt.data.split import split
+from microgpt_evolution.errors import StoppedError
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
+from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator, OnMeasured
 from microgpt_evolution.objectives.loss_objective import LossObjective
-from microgpt_evolution.objectives.trial import Trial
+from microgpt_evolution.objectives.sweep_objective import SweepObjective
+from microgpt_evolution.population import Trial
 from microgpt_evolution.search.records import Records
-from microgpt_evolution.workers.pools import Threads
+from microgpt_evolution.sweep.config import SweepConfig
+from microgpt_evolution.sweep.records import SweepRecords, SweepResult, SweepSettings
+from microgpt_evolution.workers.pools import Pool, Processes, Threads
 
 DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
 PARTS = split(DOCS, validation=0.2, test=0.2)
 SMALL = Genome(n_emb=8, n_ctx=4, n_layer=1, n_head=2, n_ff_exp=2, steps=60, lr=0.02)
+CONFIGS = (SweepConfig(n_embd=8, n_head=2, steps=20), SweepConfig(n_embd=8, n_head=2, steps=40))
 
 
 def test_known_trials_are_reused_and_large_ones_refused(tmp_path: Path) -> None:
@@ -32,3 +39,57 @@ def test_known_trials_are_reused_and_large_ones_refused(tmp_path: Path) -> None:
         assert evaluator.measure(trials, lambda i, evaluation: made.append(i)) == found
     assert made == [1, 0]
     assert evaluator.count_known(trials) == 2
+
+
+def begin(folder: Path) -> SweepRecords:
+    settings = SweepSettings(sweep="grid", points=CONFIGS, seeds=(1, 2), input="/x", data_sha256="")
+    return SweepRecords.begin(folder, "sweep", settings)
+
+
+def sweep(
+    records: SweepRecords,
+    pool: Pool,
+    on_measured: OnMeasured | None = None,
+    should_stop: Event | None = None,
+) -> list[SweepResult]:
+    """Evaluate what is left of a sweep; return all results without times."""
+    objective = SweepObjective.of(PARTS)
+    with records, pool:
+        evaluator = CachedEvaluator(objective, pool, records, should_stop=should_stop)
+        evaluator.measure(records.todo(), on_measured)
+        times = {"seconds": 0.0, "cpu_seconds": 0.0}
+        return [result.model_copy(update=times) for result in records.results]
+
+
+@pytest.mark.parametrize("pool", [Threads(3), pytest.param(Processes(2), marks=pytest.mark.slow)])
+def test_workers_do_not_change_a_sweep(tmp_path, pool) -> None:
+    alone = sweep(begin(tmp_path), Threads(1))
+    assert [(r.config, r.seed) for r in alone] == [(c, s) for c in CONFIGS for s in (1, 2)]
+    assert {r.status for r in alone} == {"ok"}
+    assert sweep(begin(tmp_path), pool) == alone
+
+
+def test_a_stopped_sweep_resumes_with_the_same_results(tmp_path) -> None:
+    stop, records = Event(), begin(tmp_path)
+    with pytest.raises(StoppedError):
+        sweep(records, Threads(1), lambda i, evaluation: stop.set(), stop)
+    again, told = SweepRecords.open(records.directory), []
+    n_before = again.n_known
+    results = sweep(again, Threads(1), lambda i, evaluation: told.append(i))
+    assert 0 < n_before < 4
+    assert len(told) == 4 - n_before
+    assert results == sweep(begin(tmp_path), Threads(1))
+
+
+def test_a_failed_training_fails_alone(tmp_path, monkeypatch) -> None:
+    measure = SweepObjective.measure
+
+    def broken(self, config, seed, should_stop=None):
+        if (config, seed) == (CONFIGS[0], 2):
+            raise OSError("broken")
+        return measure(self, config, seed, should_stop)
+
+    monkeypatch.setattr(SweepObjective, "measure", broken)
+    results = sweep(begin(tmp_path), Threads(1))
+    assert [r.status for r in results] == ["ok", "crashed", "ok", "ok"]
+    assert results[1].reason == "OSError: broken"

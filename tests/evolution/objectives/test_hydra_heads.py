@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt_evolution.objectives.hydra_heads import HEADS, HeadName, mirror, origin, spark, weave
-from microgpt_evolution.objectives.name_features import normal
+from microgpt_evolution.objectives.judge import normal
 
 KNOWN = frozenset(["anna", "isabella"])
 
@@ -14,63 +14,19 @@ KNOWN = frozenset(["anna", "isabella"])
 
 
 @pytest.mark.parametrize(
-    ("name", "score"),
+    ("head", "scores"),
     [
-        ("kamon", 1.0),
-        ("anna", 1.0),  # that it is known is not the Weaver's concern
-        ("bob", 0.0),
-        ("abcd", 0.0),
-        ("aaaa", -1.0),
-        ("axxxxb", -2.0),
-        ("yayab", -1.0),
-        ("zubeqizu", 1.0),
-        ("zubeqizub", 0.0),
-        (" KaMon ", 1.0),
-        ("ab", None),
-        ("ab1", None),
-        ("", None),
+        (weave, {"kamon": 1.0, "anna": 1.0, "bob": 0.0, "abcd": 0.0, "aaaa": -1.0, "axxxxb": -2.0,
+                 "yayab": -1.0, "zubeqizu": 1.0, "zubeqizub": 0.0, " KaMon ": 1.0, "ab": None,
+                 "ab1": None, "": None}),  # that anna is known is not the Weaver's concern
+        (mirror, {"nannan": 5.5, "lelel": 5.0, "aaaa": 5.5, "anna": 3.5, "bob": 3.0, "mama": 2.5,
+                  "kamon": 0.5, "karai": 0.0, "1-1": 3.0, " MaMa ": 2.5, "aa": None, "": None}),
+        (spark, {"kamonu": 2.0, "kamonus": 2.5, "anna": -5.0, "isabella": -4.5, " ANNA ": -5.0,
+                 "x-1": 2.0, "ab": None, "": None}),
     ],
-)
-def test_the_weaver_rewards_flow(name, score) -> None:
-    assert weave(name, KNOWN) == score
-
-
-@pytest.mark.parametrize(
-    ("name", "score"),
-    [
-        ("nannan", 5.5),
-        ("lelel", 5.0),
-        ("aaaa", 5.5),
-        ("anna", 3.5),
-        ("bob", 3.0),  # three letters do
-        ("mama", 2.5),
-        ("kamon", 0.5),
-        ("karai", 0.0),
-        ("1-1", 3.0),  # so does what is no letter
-        (" MaMa ", 2.5),
-        ("aa", None),
-        ("", None),
-    ],
-)
-def test_the_mirror_rewards_repetition(name, score) -> None:
-    assert mirror(name, KNOWN) == score
-
-
-@pytest.mark.parametrize(
-    ("name", "score"),
-    [
-        ("kamonu", 2.0),
-        ("kamonus", 2.5),
-        ("anna", -5.0),
-        ("isabella", -4.5),
-        (" ANNA ", -5.0),
-        ("x-1", 2.0),
-        ("ab", None),
-        ("", None),
-    ],
-)
-def test_the_spark_rewards_novelty(name, score) -> None:
-    assert spark(name, KNOWN) == score
+)  # fmt: skip
+def test_a_head_scores_a_name_as_in_evolve_rust(head, scores) -> None:
+    assert {name: head(name, KNOWN) for name in scores} == scores
 
 
 @pytest.mark.parametrize(("loss", "score"), [(2.0, 0.5), (0.25, 4.0), (0.0, 1e4), (-1.0, 1e4)])

@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from microgpt import load_text
 from microgpt.data.documents import bundled
-from microgpt_evolution.objectives.judge import Verdict, judge, known_names
-from microgpt_evolution.objectives.name_features import normal
+from microgpt_evolution.objectives.judge import judge, known_names, normal
 
 ROUNDING = 1e-12  # 1.2 has no exact value in binary; the sums of a few such are as near as this
 NOTHING = frozenset[str]()
@@ -53,12 +52,6 @@ def test_a_memorised_name_gets_the_expected_verdict(names, name, total) -> None:
     assert verdict is not None
     assert verdict.creativity == -5.0
     assert verdict.total == pytest.approx(total, abs=ROUNDING)
-
-
-def test_the_verdict_weights_its_terms() -> None:
-    assert Verdict(1.0, 0.0, 0.0).total == 1.0
-    assert Verdict(0.0, 1.0, 0.0).total == 1.2
-    assert Verdict(0.0, 0.0, 1.0).total == 2.0
 
 
 def test_case_and_surrounding_space_do_not_change_a_verdict() -> None:

@@ -28,20 +28,13 @@ def test_the_score_of_a_batch_is_the_mean_of_its_names() -> None:
     assert result.distinct == 1.0
 
 
-@pytest.mark.parametrize("names", [[], [""], ["a", "bo", " bo "]])
-def test_a_batch_of_short_names_gets_the_lowest_score(names) -> None:
-    assert score_names(names, NOTHING).scores == NO_NAME
-
-
-def test_each_measure_judges_a_name_differently() -> None:
+def test_names_that_cannot_be_scored_have_no_weight() -> None:
+    for names in ([], [""], ["a", "bo", " bo "]):
+        assert score_names(names, NOTHING).scores == NO_NAME
     scores = score_names(["1-1", "bo"], NOTHING).scores
     assert scores == {"judge": -100.0, "weaver": -100.0, "mirror": 3.0, "spark": 2.0}
-
-
-def test_a_name_that_is_left_out_has_no_weight() -> None:
-    assert score_names(["mama", "x1", "?"], NOTHING).scores["judge"] == pytest.approx(
-        4.54, abs=ROUNDING
-    )
+    scores = score_names(["mama", "x1", "?"], NOTHING).scores
+    assert scores["judge"] == pytest.approx(4.54, abs=ROUNDING)
 
 
 def test_a_repeated_name_scores_zero() -> None:
@@ -70,8 +63,10 @@ def test_the_loss_counts_in_the_score_if_there_is_one() -> None:
     assert "origin" not in score_names(["mama"], NOTHING).scores
 
 
-def test_repeats_are_found_in_any_case() -> None:
+def test_repeated_and_known_names_are_found_in_any_case() -> None:
     assert find_repeats(["Ann", "bo", "ann ", "BO", "eve"]) == [False, False, True, True, False]
+    result = score_names(["anna", "Lina", "lina", "belo"], frozenset({"anna"}))
+    assert (result.distinct, result.novel) == (0.75, 0.5)
 
 
 @given(names=texts, known=texts, repeats_count=st.booleans(), data=st.data())
@@ -94,8 +89,3 @@ def test_a_repeat_never_raises_a_score(names, known) -> None:
     assert strict.distinct == lenient.distinct
     for measure, score in strict.scores.items():
         assert score <= lenient.scores[measure]
-
-
-def test_a_known_or_repeated_name_is_not_novel() -> None:
-    result = score_names(["anna", "Lina", "lina", "belo"], frozenset({"anna"}))
-    assert (result.distinct, result.novel) == (0.75, 0.5)

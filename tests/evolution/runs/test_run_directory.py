@@ -13,8 +13,7 @@ from searches import SETTINGS
 from microgpt.errors import CheckpointError
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import PRIMORDIAL
-from microgpt_evolution.objectives.trial import Trial
-from microgpt_evolution.population import Evaluation
+from microgpt_evolution.population import Evaluation, Trial
 from microgpt_evolution.runs.run_files import whole_lines, with_checksum
 from microgpt_evolution.search.records import Records
 
@@ -137,10 +136,34 @@ def test_a_changed_number_is_detected(run) -> None:
         json.dumps({"crc32": edited["crc32"], **without}),
         json.dumps(without),
         second.replace("2.25", "2.24").replace("crc32", "crc\\u00332"),
+        "nonsense",
+        "{}",
+        "\x00\x00",
     ):
         path.write_text(f"{first}\n{changed}\n")
         with pytest.raises(RunError, match=r"line 2: crc32 differs, so .*; remove the line"):
             whole_lines(run)
+
+
+def test_an_incomplete_last_line_is_skipped(run) -> None:
+    path, trial = run / "evaluations.jsonl", Trial(PRIMORDIAL, 7, "g1-1", "random")
+    path.write_bytes(b'{"id": "torn')
+    assert Records.read(run).lines == ()
+    assert path.read_bytes() == b'{"id": "torn'  # who only reads leaves it alone
+    with Records.open(run) as records:
+        records.add(trial, Evaluation("crashed"), flops=1, n_params=1)
+    assert len(Records.read(run).lines) == 1
+
+
+def test_a_full_disk_is_reported(run, monkeypatch) -> None:
+    def full(self, mode):
+        raise OSError(28, "No space left on device")
+
+    trial = Trial(PRIMORDIAL, 7, "g1-1", "random")
+    with Records.open(run) as records, monkeypatch.context() as patch:
+        patch.setattr(Path, "open", full)
+        with pytest.raises(CheckpointError, match="No space left on device"):
+            records.add(trial, Evaluation("crashed"), flops=1, n_params=1)
 
 
 def test_the_last_of_several_lines_for_one_evaluation_counts(run) -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.objectives.scores import NameScores
 from microgpt_evolution.population import Evaluation
 from microgpt_evolution.search.hydra_search import Hydra
@@ -41,7 +42,7 @@ def test_migration_keeps_the_size_and_the_best_two_of_a_head(
     names, size, seed, exchange, crashes
 ) -> None:
     rng = Random(seed)
-    hydra = Hydra(names, size=size, run_seed=seed, exchange=exchange)
+    hydra = Hydra(names, size=size, seed=seed, exchange=exchange)
     for _ in range(3):
         cycle(hydra, rng, crashes)
         champions = hydra.met
@@ -56,7 +57,7 @@ def test_migration_keeps_the_size_and_the_best_two_of_a_head(
 
 @given(HEADS, SEEDS, EXCHANGES)
 def test_no_two_trainings_share_a_seed(names, seed, exchange) -> None:
-    hydra = Hydra(names, size=5, run_seed=seed, exchange=exchange)
+    hydra = Hydra(names, size=5, seed=seed, exchange=exchange)
     trained = []
     for _ in range(2):
         trained += cycle(hydra, Random(seed))
@@ -65,7 +66,7 @@ def test_no_two_trainings_share_a_seed(names, seed, exchange) -> None:
 
 @given(HEADS, SEEDS)
 def test_an_offspring_mixes_genes_of_champion_and_guest(names, seed) -> None:
-    hydra = Hydra(names, size=8, run_seed=seed)
+    hydra = Hydra(names, size=8, seed=seed)
     cycle(hydra, Random(seed))
     ranked = [population.generations[-1] for population in hydra.heads.values()]
     before = {o.id: o.genome for o in chain(*ranked)}
@@ -77,8 +78,14 @@ def test_an_offspring_mixes_genes_of_champion_and_guest(names, seed) -> None:
                 assert all(genes[name] in (own[name], guest[name]) for name in genes)
 
 
+def test_each_head_begins_with_the_ancestor() -> None:
+    hydra = Hydra(THREE, size=3, seed=1, ancestor=PRIMORDIAL)
+    first = [o for o in hydra.ask() if o.origin == "genome"]
+    assert [(o.id, o.genome) for o in first] == [(f"g1-{i}", PRIMORDIAL) for i in (1, 4, 7)]
+
+
 def test_each_head_receives_two_champions_and_their_offspring() -> None:
-    hydra = Hydra(THREE, size=8, run_seed=1)
+    hydra = Hydra(THREE, size=8, seed=1)
     cycle(hydra, Random(1))
     best = {name: organisms[0] for name, organisms in hydra.met.items()}
     for host, (first, second) in {
@@ -97,14 +104,14 @@ def test_each_head_receives_two_champions_and_their_offspring() -> None:
 
 
 def test_a_guest_is_scored_by_its_host_without_new_training() -> None:
-    hydra = Hydra(THREE, size=8, run_seed=1)
+    hydra = Hydra(THREE, size=8, seed=1)
     cycle(hydra, Random(1))
     guest = hydra.heads["weaver"].organisms[4]
     assert guest not in hydra.ask()
     cycle(hydra, Random(2))
     scores = guest.evaluation.scores.scores
     assert guest.fitness == -scores["mirror"]
-    hydra = Hydra(THREE, size=8, run_seed=1)
+    hydra = Hydra(THREE, size=8, seed=1)
     cycle(hydra, Random(1))
     hydra.tell([Evaluation("crashed") for _ in hydra.ask()])
     seen = next(o for o in hydra.heads["weaver"].organisms if o.seed == guest.seed)
@@ -112,7 +119,7 @@ def test_a_guest_is_scored_by_its_host_without_new_training() -> None:
 
 
 def test_evolve_rust_sends_every_head_the_same_six() -> None:
-    hydra = Hydra(THREE, size=8, run_seed=1, exchange="source")
+    hydra = Hydra(THREE, size=8, seed=1, exchange="source")
     cycle(hydra, Random(1))
     pool = {o.genome for organisms in hydra.met.values() for o in organisms}
     for population in hydra.heads.values():
@@ -120,7 +127,7 @@ def test_evolve_rust_sends_every_head_the_same_six() -> None:
 
 
 def test_evolve_rusts_migration_keeps_the_elites_of_four_heads() -> None:
-    hydra = Hydra(FOUR, size=8, run_seed=1, exchange="source")
+    hydra = Hydra(FOUR, size=8, seed=1, exchange="source")
     cycle(hydra, Random(1))
     champions = hydra.met
     firsts, seconds = ([each[i].genome for each in champions.values()] for i in range(2))
@@ -132,7 +139,7 @@ def test_evolve_rusts_migration_keeps_the_elites_of_four_heads() -> None:
 @pytest.mark.parametrize("exchange", ["migrate", "source"])
 def test_the_same_seed_gives_the_same_search(exchange) -> None:
     def run() -> list:
-        hydra = Hydra(THREE, size=6, run_seed=3, exchange=exchange)
+        hydra = Hydra(THREE, size=6, seed=3, exchange=exchange)
         rng = Random(4)
         for _ in range(3):
             cycle(hydra, rng, 0.1)

@@ -1,14 +1,174 @@
 import math
+from collections import Counter
 from random import Random
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt_evolution.population import Evaluation
-from microgpt_evolution.search.loss_search import LossSearch
+from microgpt_evolution.search.genome_operators import NORMAL, WIDE, random_genome
+from microgpt_evolution.search.loss_search import MAX_TRIES, LossSearch
+from microgpt_evolution.search.stagnation import StagnationSchedule
+from microgpt_evolution.seeds import training_seed
 
-FITNESSES = st.sampled_from(["held-out", "last-doc"])
+SIZES = st.integers(1, 20)
+SEEDS = st.integers(0, 2**32)
+STAGNATION = {"normal": 0, "championship": 2, "cataclysm": 4}
+STAGES = st.sampled_from([*STAGNATION])
+OBJECTIVES = st.sampled_from(["held-out", "last-doc"])
+FITNESSES = st.lists(st.floats(1, 4) | st.just(math.nan) | st.none(), min_size=1, max_size=20)
+
+
+def bred(stage, ranked, seed=0, blacklisted=()):
+    """Return the generation that follows a ranked one in a stage."""
+    search = LossSearch(population=len(ranked), fitness="held-out", seed=42)
+    search.organisms, search.rng = ranked, Random(seed)
+    search.schedule = StagnationSchedule(STAGNATION[stage])
+    search.blacklist = SimpleNamespace(species=blacklisted)
+    search.breed()
+    assert search.stage == stage
+    return search.organisms
+
+
+def origins(population) -> list[str]:
+    return [organism.origin for organism in population]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8])
+@given(seed=SEEDS, is_warm=st.booleans())
+def test_a_search_begins_at_random_or_with_an_ancestor(size, seed, is_warm) -> None:
+    ancestor = random_genome(Random(seed), WIDE) if is_warm else None
+    search = LossSearch(population=size, fitness="held-out", seed=seed, ancestor=ancestor)
+    population = search.organisms
+    first = ["genome", *["mutant"] * (size // 2 - 1)] if is_warm else []
+    assert origins(population) == first + ["random"] * (size - len(first))
+    assert not is_warm or population[0].genome == ancestor
+    assert {o.parents for o in population if o.origin == "mutant"} <= {("g1-1",)}
+    assert all(o.parents == () for o in population if o.origin != "mutant")
+    for slot, organism in enumerate(population, start=1):  # measured anew, as all are
+        assert (organism.id, organism.evaluation) == (f"g1-{slot}", None)
+        assert organism.seed == training_seed(seed, 1, slot)
+        assert organism.genome.n_emb % organism.genome.n_head == 0
+
+
+@given(STAGES, FITNESSES, SEEDS)
+def test_the_size_is_constant_and_each_slot_has_a_seed(make_ranked, stage, fitnesses, seed) -> None:
+    ranked = make_ranked(fitnesses, generation=3)
+    population = bred(stage, ranked, seed)
+    assert [(o.generation, o.slot) for o in population] == [
+        (4, slot) for slot in range(1, len(ranked) + 1)
+    ]
+    for organism in population:
+        if organism.origin == "elite":
+            assert (organism.seed, organism.evaluation) == (ranked[0].seed, ranked[0].evaluation)
+        else:
+            assert organism.seed == training_seed(42, 4, organism.slot)
+            assert organism.evaluation is None
+
+
+@given(STAGES, FITNESSES, SEEDS)
+def test_only_finished_organisms_breed_and_the_best_comes_first(
+    make_ranked, stage, fitnesses, seed
+) -> None:
+    ranked = make_ranked(fitnesses)
+    population = bred(stage, ranked, seed)
+    finished = {organism.id for organism in ranked if organism.has_finished}
+    assert {parent for organism in population for parent in organism.parents} <= finished
+    if finished:
+        assert population[0].genome == ranked[0].genome
+        assert population[0].parents == (ranked[0].id,)
+        assert population[0].origin == ("elite" if stage == "normal" else "re-eval")
+    else:
+        expected = "cataclysm" if stage == "cataclysm" else "immigrant"
+        assert set(origins(population)) == {expected}
+
+
+@pytest.mark.parametrize(
+    ("size", "n_immigrants", "n_bred"), [(1, 0, 0), (2, 0, 1), (3, 1, 1), (4, 2, 1), (8, 2, 5)]
+)
+def test_a_generation_has_elites_immigrants_and_offspring(
+    make_ranked, size, n_immigrants, n_bred
+) -> None:
+    population = bred("normal", make_ranked([2.0] * size))
+    assert origins(population[: 1 + n_immigrants]) == ["elite", *["immigrant"] * n_immigrants]
+    rest = origins(population[1 + n_immigrants :])
+    assert len(rest) == n_bred
+    assert set(rest) <= {"cross", "mutant", "hyper"}
+
+
+def test_offspring_are_crosses_mutants_and_hypermutants(make_ranked) -> None:
+    size = 4003
+    population = bred("normal", make_ranked([2.0] * size))
+    counts = Counter(origins(population))
+    for origin, share in (("cross", 0.4), ("mutant", 0.4), ("hyper", 0.2)):
+        assert counts[origin] / (size - 3) == pytest.approx(share, abs=0.032)  # four deviations
+    n_parents = {"elite": 1, "immigrant": 0, "cross": 2, "mutant": 1, "hyper": 1}
+    assert all(len(organism.parents) == n_parents[organism.origin] for organism in population)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        (1, "re-eval"),
+        (2, "re-eval grown"),
+        (3, "re-eval grown champion"),
+        (4, "re-eval grown champion champion"),
+        (5, "re-eval grown champion champion champion"),
+        (6, "re-eval grown champion champion champion immigrant"),
+        (8, "re-eval grown champion champion champion tuned tuned immigrant"),
+    ],
+)
+def test_a_championship_is_evolve_rusts_at_our_size(make_ranked, size, expected) -> None:
+    ranked = make_ranked([2.4, 2.1, 2.3, 2.2, 2.5, 2.6, 2.7, 2.8][:size])
+    population = bred("championship", ranked)
+    assert origins(population) == expected.split()
+    if size > 4:  # the best three are crossed in turn
+        pairs = [organism.parents for organism in population if organism.origin == "champion"]
+        assert pairs == [("g1-2", "g1-4"), ("g1-4", "g1-3"), ("g1-3", "g1-2")]
+    for organism in population:  # only growth and newcomers change the shape
+        is_same = organism.genome.species == ranked[0].genome.species
+        assert is_same == (organism.origin not in ("grown", "immigrant"))
+
+
+@given(SIZES, SEEDS)
+def test_a_cataclysm_keeps_the_best_and_adds_random_genomes(make_ranked, size, seed) -> None:
+    population = bred("cataclysm", make_ranked([2.0] * size), seed)
+    assert origins(population) == ["re-eval", *["cataclysm"] * (size - 1)]
+    for organism in population[1:]:
+        assert organism.genome.n_emb in WIDE["n_emb"]
+        assert organism.genome.steps in WIDE["steps"]
+
+
+@pytest.mark.parametrize(("stage", "origin"), [("normal", "immigrant"), ("cataclysm", "cataclysm")])
+def test_random_genomes_avoid_blacklisted_species(make_ranked, stage, origin) -> None:
+    ranked = make_ranked([2.0] * 20)
+    blacklisted = {o.genome.species for o in bred(stage, ranked) if o.origin == origin}
+    population = bred(stage, ranked, blacklisted=blacklisted)
+    assert all(o.genome.species not in blacklisted for o in population if o.origin == origin)
+
+
+def test_any_species_is_accepted_after_twenty_tries(make_ranked) -> None:
+    class Everything:
+        n_asked = 0
+
+        def __contains__(self, species: str) -> bool:
+            self.n_asked += 1
+            return True
+
+    everything = Everything()
+    population = bred("cataclysm", make_ranked([2.0, 2.1]), seed=7, blacklisted=everything)
+    assert everything.n_asked == MAX_TRIES == 20
+    rng = Random(7)
+    drawn = [random_genome(rng, WIDE) for _ in range(21)]
+    assert population[1].genome == drawn[-1]
+
+
+def test_immigrants_are_drawn_from_the_normal_space(make_ranked) -> None:
+    immigrants = [o.genome for o in bred("normal", make_ranked([None] * 100))]
+    assert {genome.n_emb for genome in immigrants} == set(NORMAL["n_emb"])
+    assert {genome.n_layer for genome in immigrants} == set(NORMAL["n_layer"])
 
 
 def measure(organism) -> Evaluation:
@@ -32,7 +192,7 @@ def run(size, fitness, seed, n_generations=12):
     return search, stages
 
 
-@given(st.integers(1, 20), FITNESSES, st.integers(0, 1000))
+@given(SIZES, OBJECTIVES, st.integers(0, 1000))
 def test_the_best_loss_rises_only_if_measured_again(size, fitness, seed) -> None:
     search, stages = run(size, fitness, seed)
     steps = zip(stages, search.generations, search.generations[1:], strict=False)
@@ -47,16 +207,11 @@ def test_the_best_loss_rises_only_if_measured_again(size, fitness, seed) -> None
             assert after[0].has_finished
 
 
-@given(st.integers(1, 20), FITNESSES, st.integers(0, 1000))
-def test_the_same_seed_gives_the_same_search(size, fitness, seed) -> None:
-    first, second = (run(size, fitness, seed)[0] for _ in range(2))
-    assert repr(first.generations) == repr(second.generations)
+@given(SIZES, OBJECTIVES, st.integers(0, 1000))
+def test_only_the_seed_decides_the_search(size, fitness, seed) -> None:
+    first, second, other = (run(size, fitness, each)[0] for each in (seed, seed, seed + 1))
+    assert repr(first.generations) == repr(second.generations) != repr(other.generations)
     assert repr(first.organisms) == repr(second.organisms)
-
-
-def test_another_seed_gives_another_search() -> None:
-    first, second = (run(8, "held-out", seed)[0] for seed in (1, 2))
-    assert repr(first.generations) != repr(second.generations)
 
 
 def test_trainings_have_distinct_seeds_and_elites_keep_theirs() -> None:
@@ -99,15 +254,3 @@ def test_results_for_every_organism_are_required() -> None:
     search = LossSearch(population=3, fitness="held-out", seed=1)
     with pytest.raises(ValueError, match="shorter"):
         search.tell([Evaluation("ok", 2.0)])
-
-
-def test_failing_species_do_not_return_as_immigrants() -> None:
-    search = LossSearch(population=20, fitness="last-doc", seed=3)
-    avoided: set[str] = set()
-    for _ in range(10):
-        search.tell([Evaluation("ok", 2.4, 2.4)] * len(search.ask()))
-        avoided |= set(search.blacklist.species)
-        search.breed()
-        random = [o for o in search.organisms if o.origin in ("immigrant", "cataclysm")]
-        assert all(organism.genome.species not in avoided for organism in random)
-    assert avoided

@@ -19,8 +19,8 @@ def search(kind: str):
     if kind == "loss":
         return LossSearch(population=6, fitness="held-out", seed=3)
     if kind == "aesthetic":
-        return AestheticPopulation(measure="judge", size=6, run_seed=3, rng=Random(3))
-    return Hydra(HEADS, size=6, run_seed=3)
+        return AestheticPopulation(measure="judge", size=6, seed=3)
+    return Hydra(HEADS, size=6, seed=3)
 
 
 def measured(organism) -> Evaluation:

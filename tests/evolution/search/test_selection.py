@@ -1,6 +1,6 @@
 import pytest
 
-from microgpt_evolution.evolve_rust.loss_log_end import RETESTED
+from microgpt_evolution.evolve_rust.log import RETESTED
 from microgpt_evolution.objectives.scores import NameScores
 from microgpt_evolution.population import Evaluation
 from microgpt_evolution.search.selection import (

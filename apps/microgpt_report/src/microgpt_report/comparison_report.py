@@ -7,7 +7,7 @@ import altair as alt
 from altair.typing import ChartType
 
 from microgpt_evolution.errors import RunError
-from microgpt_evolution.search.retest_file import Measures
+from microgpt_evolution.search.retest import Measures
 from microgpt_evolution.sweep.scaling import Mean
 from microgpt_report import theme
 from microgpt_report.page import N_HEX, Report, Row, Section, Table, describe_data

@@ -12,9 +12,10 @@ from typing import cast
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.hydra_heads import HEADS
-from microgpt_evolution.population import POPULATION, Evaluation, Organism, Provenance, rank
+from microgpt_evolution.population import Evaluation, Organism, Provenance, rank
 from microgpt_evolution.runs.run_files import EVALUATIONS
 from microgpt_evolution.search.aesthetic_search import JUDGE
+from microgpt_evolution.search.breeding import POPULATION
 from microgpt_evolution.search.records import (
     EvaluationRecord,
     RecordedImport,
@@ -22,7 +23,7 @@ from microgpt_evolution.search.records import (
     read_search,
 )
 from microgpt_evolution.search.replay import Generation, replay
-from microgpt_evolution.search.retest_file import RetestFile, read_retest
+from microgpt_evolution.search.retest import RetestFile, read_retest
 from microgpt_evolution.search.settings import SearchSettings
 
 LOSSES = {"held-out": "held-out loss", "last-doc": "loss of the last document"}

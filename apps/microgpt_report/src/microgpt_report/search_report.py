@@ -5,7 +5,7 @@ from dataclasses import asdict
 from statistics import fmean
 
 from microgpt.amounts import duration
-from microgpt_evolution.search.retest_file import RetestFile
+from microgpt_evolution.search.retest import RetestFile
 from microgpt_report.charts import (
     evaluations,
     genes,

@@ -8,15 +8,17 @@ from typing import NamedTuple
 from microgpt.config import ModelConfig, TextKind, TrainConfig
 from microgpt.data.bpe import BpeTokenizer
 from microgpt.data.folding import char_tokenizer
-from microgpt.data.sizes import Sizes, measure
+from microgpt.data.sizes import Sizes
+from microgpt.data.sizes import measure as sizes_of
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import Tokenizer, count_predictions
 from microgpt.model_config import count_params
-from microgpt.state import TrainEvent, TrainingPlan, TrainState
+from microgpt.state import TrainEvent, TrainState
 from microgpt.training.engines import bytes_needed
 from microgpt.training.operations import evaluation_operations, step_operations
 from microgpt.training.train import DivergedError, train
 from microgpt_evolution.budgeted.genome import BudgetedGenome
+from microgpt_evolution.population import Evaluation
 
 LOSS_ON = TrainConfig.loss_on
 EVALUATIONS = 8  # number of evaluations of a complete training run; a rung ends at one of them
@@ -46,20 +48,9 @@ class Rung:
     """A training run to be continued up to one of its evaluations."""
 
     genome: BudgetedGenome
-    seed: int
     until: int = EVALUATIONS  # number of evaluations at which to stop
     n_known: int = 0  # number of evaluations whose losses are known
     state: TrainState | None = field(default=None, compare=False, repr=False)
-
-
-@dataclass(frozen=True)
-class RungResult:
-    """The new validation losses of a training run, in nats per character, and its state."""
-
-    losses: tuple[float, ...]  # one per evaluation since the last rung; infinity if it diverged
-    plan: TrainingPlan | None = field(default=None, compare=False, repr=False)
-    state: TrainState | None = field(default=None, compare=False, repr=False)
-    test_loss: float | None = None  # in nats per token, of a complete run if there is a test set
 
 
 @dataclass(frozen=True)
@@ -88,7 +79,7 @@ class BudgetedObjective:
                 for count in (tokenizer.count, len)
             )
             training, validation = (
-                measure(docs, tokenizer, self.text) for docs in (parts.train, parts.validation)
+                sizes_of(docs, tokenizer, self.text) for docs in (parts.train, parts.validation)
             )
             per_character = n_tokens / max(1, n_characters)
             self._known[vocab_size] = Tokens(tokenizer, training, validation, per_character)
@@ -136,26 +127,40 @@ class BudgetedObjective:
         evaluation = evaluation_operations(model, held_out.chunk_length(model.block_size), n_tokens)
         return _Plan(model, config, steps + evaluation, length)
 
-    def refusal(self, genome: BudgetedGenome) -> str | None:
+    def flops(self, rung: Rung) -> float:
+        """Return the operations of a rung, including its evaluations."""
+        return self.cost(rung.genome, rung.until - rung.n_known)
+
+    def n_params(self, rung: Rung) -> int:
+        """Return the number of parameters."""
+        return count_params(self._plan(rung.genome).model)
+
+    def refusal(self, rung: Rung) -> str | None:
         """Return the reason why a genome cannot be trained, or None."""
-        model, config = self.settings(genome)
+        plan = self._plan(rung.genome)
+        model, config = plan.model, plan.config
         if config.steps < EVALUATIONS:
             return f"its training run would have {config.steps} steps, fewer than {EVALUATIONS}"
         if self.max_weights is not None and (n := count_params(model)) > self.max_weights:
             return f"the model has {n:,} weights, the limit is {self.max_weights:,}"
         if self.max_bytes is None:
             return None
-        longest = round(self._plan(genome).length)
+        longest = round(plan.length)
         n_bytes = bytes_needed("compiled", "float32", model, config, longest=longest)
         if n_bytes <= self.max_bytes:
             return None
         return f"training needs {n_bytes:,} bytes of memory, the limit is {self.max_bytes:,}"
 
-    def run(self, rung: Rung, should_stop: Callable[[], bool] | None = None) -> RungResult:
-        """Train up to an evaluation; the result is incomplete if training was stopped."""
+    def measure(
+        self, rung: Rung, seed: int, should_stop: Callable[[], bool] | None = None
+    ) -> Evaluation:
+        """Train up to an evaluation; the evaluation is invalid if training was stopped.
+
+        Its losses are those that were not known, in nats per character; infinity if it diverged.
+        """
         tokens, (model, config) = (
             self.tokens(rung.genome.vocab_size),
-            self.settings(rung.genome, rung.seed),
+            self.settings(rung.genome, seed),
         )
         losses: list[float] = []
 
@@ -176,5 +181,7 @@ class BudgetedObjective:
                 should_stop=should_stop,
             )
         except DivergedError:
-            return RungResult((math.inf,))
-        return RungResult(tuple(losses), result.plan, result.state, result.test_loss)
+            return Evaluation("diverged", losses=(math.inf,))
+        new = tuple(losses[rung.n_known - rung.until :])
+        lowest = min(new, default=math.inf)
+        return Evaluation("ok", lowest, losses=new, checkpoint=(result.plan, result.state))

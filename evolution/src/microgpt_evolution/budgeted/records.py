@@ -1,5 +1,6 @@
-"""Records of a budgeted search: losses in evaluations.jsonl, and the state of each organism.
+"""Records of a budgeted search: settings, losses, and the state of each organism.
 
+run.json               the settings, used again when the run is resumed
 evaluations.jsonl      one line per rung of an organism
 organisms/g1-3/        checkpoint of an organism that may be trained on; see `training_state`
 """
@@ -8,10 +9,12 @@ import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, cast
+from random import Random
+from typing import Annotated, Self, cast
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from microgpt.config import TextKind
 from microgpt.errors import CheckpointError
 from microgpt.files.atomic_files import publish
 from microgpt.files.path_text import path_from_text
@@ -21,17 +24,59 @@ from microgpt.storage.training_state import STATE, encode_state, read_state
 from microgpt_evolution.budgeted.contestant import Origin
 from microgpt_evolution.budgeted.genome import BudgetedGenome
 from microgpt_evolution.budgeted.objective import EVALUATIONS, Rung
-from microgpt_evolution.budgeted.settings import BudgetedSettings
 from microgpt_evolution.errors import RunError
-from microgpt_evolution.objectives.trial import Trial
-from microgpt_evolution.population import Evaluation
-from microgpt_evolution.runs.run_directory import Line, RunDirectory
+from microgpt_evolution.objectives.evaluation_records import EvaluationLine, EvaluationRecords
+from microgpt_evolution.objectives.loss_objective import MAX_BYTES
+from microgpt_evolution.population import Evaluation, Trial
+from microgpt_evolution.runs.run_directory import BUDGETED, Count, InputPath, RunSettings, Seed
+from microgpt_evolution.space import Rates, Space, Values
 
 ORGANISMS = "organisms"
+_Operations = Annotated[float, Field(gt=0)]
 _Loss = Annotated[float, Field(ge=0, le=1e100)]
 
 
-class RungRecord(Line):
+class BudgetedSettings(RunSettings):
+    """The settings of a budgeted search, as stored in run.json."""
+
+    kind = BUDGETED
+    genomes = "first"
+
+    budget: _Operations  # operations of the search
+    operations: _Operations  # operations of a complete training run, without evaluations
+    input: InputPath
+    column: str | None = None  # column or field with the documents
+    chat: bool = False  # whether the documents are conversations
+    text: TextKind
+    data_sha256: str  # SHA-256 of all documents
+    held_out: float  # fraction of the documents in each of the validation and test sets
+    gap: int = 0  # number of unused characters around held-out stretches of running text
+    seed: Seed
+    minutes: Annotated[float, Field(gt=0)] | None = None  # the budget was computed from this time
+    max_weights: Count | None = None
+    max_bytes: Count = MAX_BYTES  # memory limit per training run; the same on every machine
+    target: float | None = None  # loss at which the search ends
+    distill: int = 0  # maximum number of organisms that teach a student at the end
+    teacher_samples: int = 0  # number of documents that they make up for it
+    # Genomes of the first generation.
+    first: Annotated[tuple[BudgetedGenome, ...], Field(min_length=1)]
+    values: Values  # of each gene
+    rates: Rates  # relative mutation rates; 1 for other genes
+    train_winner: str | None = None  # path of the directory for the model of the winner
+
+    @property
+    def space(self) -> Space:
+        """The values and mutation rates."""
+        return Space(values=self.values, rates=self.rates)
+
+    @model_validator(mode="after")
+    def _check_space(self) -> Self:
+        """Raise GenomeError if the first genome has no mutants, before a run is created."""
+        self.space.mutate(self.first[0], Random(0))
+        return self
+
+
+class RungRecord(EvaluationLine):
     """A line of evaluations.jsonl: the losses of an organism in one rung, and their cost."""
 
     id: str
@@ -46,46 +91,10 @@ class RungRecord(Line):
     cpu_seconds: float
     reason: str | None = None  # why there are no losses
 
-    @property
-    def key(self) -> tuple[str, int]:
-        """The organism and the end of the rung."""
-        return self.id, self.until
-
-
-class BudgetedRecords(RunDirectory[BudgetedSettings, RungRecord]):
-    """The records of a budgeted search; see `RunDirectory`."""
-
-    settings_type, line_type = BudgetedSettings, RungRecord
-
-    def known(self, trial: Trial[Rung]) -> Evaluation | None:
-        """Return the recorded losses of an organism in a rung, or None.
-
-        Raises:
-            RunError: another genome or seed is recorded.
-        """
-        line = self.final((trial.id, trial.config.until))
-        if line is None:
-            return None
-        if (line.genome, line.seed) != (trial.config.genome, trial.seed):
-            raise RunError(
-                f"{self.directory} has another genome for {trial.id}, from another version of "
-                "microgpt or NumPy; start a new search"
-            )
-        if not line.losses:
-            return Evaluation("diverged", losses=(math.inf,))
-        return Evaluation("ok", min(line.losses), losses=line.losses)
-
-    def add(
-        self, trial: Trial[Rung], evaluation: Evaluation, *, flops: float, n_params: int
-    ) -> None:
-        """Write the state of an organism, then its losses.
-
-        Raises:
-            CheckpointError: they cannot be written.
-        """
-        if evaluation.checkpoint:
-            self.keep(trial.id, *evaluation.checkpoint)
-        rung = RungRecord(
+    @classmethod
+    def of(cls, trial: Trial[Rung], evaluation: Evaluation, *, flops: float, n_params: int) -> Self:
+        """Return the record of a rung."""
+        return cls(
             id=trial.id,
             origin=cast(Origin, trial.origin),
             parents=trial.parents,
@@ -98,7 +107,51 @@ class BudgetedRecords(RunDirectory[BudgetedSettings, RungRecord]):
             cpu_seconds=round(evaluation.cpu_seconds, 4),
             reason=evaluation.reason or None,
         )
-        self.append(rung)
+
+    @staticmethod
+    def key_of(trial: Trial[Rung]) -> tuple[str, int]:
+        """Return the organism and the end of the rung."""
+        return trial.id, trial.config.until
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """The organism and the end of the rung."""
+        return self.id, self.until
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """The losses of the rung; infinity if training diverged or crashed."""
+        if not self.losses:
+            return Evaluation("diverged", losses=(math.inf,))
+        return Evaluation("ok", min(self.losses), losses=self.losses)
+
+
+class BudgetedRecords(EvaluationRecords[BudgetedSettings, RungRecord]):
+    """The records of a budgeted search; see `RunDirectory`."""
+
+    settings_type, line_type = BudgetedSettings, RungRecord
+
+    def known(self, trial: Trial[Rung]) -> Evaluation | None:
+        """Return the recorded losses of an organism in a rung, or None.
+
+        Raises:
+            RunError: another genome or seed is recorded.
+        """
+        line = self.final(RungRecord.key_of(trial))
+        if line and (line.genome, line.seed) != (trial.config.genome, trial.seed):
+            raise RunError(
+                f"{self.directory} has another genome for {trial.id}, from another version of "
+                "microgpt or NumPy; start a new search"
+            )
+        return super().known(trial)
+
+    def add(
+        self, trial: Trial[Rung], evaluation: Evaluation, *, flops: float, n_params: int
+    ) -> None:
+        """Write the state of an organism, then its losses; raise CheckpointError on failure."""
+        if evaluation.checkpoint:
+            self.keep(trial.id, *evaluation.checkpoint)
+        super().add(trial, evaluation, flops=flops, n_params=n_params)
 
     def keep(self, id: str, plan: TrainingPlan, state: TrainState) -> None:
         """Write the state of a training run; raise CheckpointError on failure."""

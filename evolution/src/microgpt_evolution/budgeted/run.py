@@ -6,23 +6,16 @@ from dataclasses import dataclass, replace
 from threading import Event
 
 from microgpt.data.split import Split
-from microgpt.model_config import count_params
 from microgpt.state import TrainResult, TrainState
 from microgpt.training.train import train
 from microgpt_evolution.budgeted.contestant import Contestant, rank
-from microgpt_evolution.budgeted.objective import (
-    STUDENT_LENGTH,
-    BudgetedObjective,
-    Rung,
-)
+from microgpt_evolution.budgeted.objective import STUDENT_LENGTH, BudgetedObjective, Rung
 from microgpt_evolution.budgeted.records import BudgetedRecords
 from microgpt_evolution.budgeted.search import Run, SurrogateSearch
 from microgpt_evolution.errors import NoWinnerError, StoppedError
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
-from microgpt_evolution.objectives.trial import Trial
-from microgpt_evolution.population import Evaluation, Status
+from microgpt_evolution.population import Evaluation, Trial
 from microgpt_evolution.seeds import training_seed
-from microgpt_evolution.space import Space
 from microgpt_evolution.workers.pools import Pool
 
 STUDENT = "student"  # name of its state among those of the organisms
@@ -43,36 +36,6 @@ class BudgetedEvent:
     is_known: bool  # whether all of this was recorded when the run was resumed
 
 
-@dataclass(frozen=True)
-class _Rungs:
-    """The objective of rungs, for a `CachedEvaluator`."""
-
-    objective: BudgetedObjective
-
-    def flops(self, rung: Rung) -> float:
-        """Return the operations of a rung, including its evaluations."""
-        return self.objective.cost(rung.genome, rung.until - rung.n_known)
-
-    def n_params(self, rung: Rung) -> int:
-        """Return the number of parameters."""
-        return count_params(self.objective.settings(rung.genome)[0])
-
-    def refusal(self, rung: Rung) -> None:
-        """Refuse nothing; the search asks only for what the objective accepts."""
-
-    def measure(
-        self, rung: Rung, seed: int, should_stop: Callable[[], bool] | None = None
-    ) -> Evaluation:
-        """Train up to the end of a rung; the evaluation is invalid if training was stopped."""
-        result = self.objective.run(rung, should_stop)
-        losses = result.losses[-(rung.until - rung.n_known) :]
-        checkpoint = (result.plan, result.state) if result.plan and result.state else None
-        status: Status = "diverged" if math.inf in losses else "ok"
-        return Evaluation(
-            status, min(losses, default=math.inf), losses=losses, checkpoint=checkpoint
-        )
-
-
 class BudgetedSearch:
     """A search that is run or resumed."""
 
@@ -86,9 +49,9 @@ class BudgetedSearch:
         should_stop: Event | None = None,
     ) -> None:
         """Prepare a search with the settings in the records."""
-        self._records, self._on_event = records, on_event
-        self._stop, self.parts = should_stop or Event(), parts
-        self.settings = settings = records.settings
+        self._records, self._on_event, self.parts = records, on_event, parts
+        self._stop, self.settings = should_stop or Event(), records.settings
+        settings = self.settings
         self.objective = BudgetedObjective(
             replace(parts, test=()),  # the search never reads the test set
             settings.text,
@@ -99,9 +62,7 @@ class BudgetedSearch:
         self.organisms: dict[str, Contestant] = {}
         self._generation, self._is_known = 0, True
         self.spent = 0.0  # operations so far
-        self._evaluator = CachedEvaluator(
-            _Rungs(self.objective), pool, records, should_stop=self._stop
-        )
+        self._evaluator = CachedEvaluator(self.objective, pool, records, should_stop=self._stop)
 
     def run(self) -> None:
         """Train organisms until the budget is spent or the target is reached.
@@ -114,12 +75,12 @@ class BudgetedSearch:
             settings.first[0], settings.distill, settings.teacher_samples
         )
         search = SurrogateSearch(
-            Space(settings.values, settings.rates),
+            settings.space,
             settings.first,
             settings.budget - student,
             objective.cost,
             n_finalists=max(1, settings.distill),
-            accepts=lambda genome: objective.refusal(genome) is None,
+            accepts=lambda genome: objective.refusal(Rung(genome)) is None,
             seed=settings.seed,
         )
         while not self._is_target_reached() and (runs := search.ask()):
@@ -252,10 +213,9 @@ class BudgetedSearch:
 
     def _trial(self, organism: Contestant, until: int) -> Trial[Rung]:
         """Return the trial of a rung, with the state to continue from, if it is to be trained."""
-        n_known = len(organism.losses)
         is_known = self._records.final((organism.id, until))
         state = None if is_known else self._state(organism)
-        rung = Rung(organism.genome, organism.seed, until, n_known, state)
+        rung = Rung(organism.genome, until, len(organism.losses), state)
         return Trial(rung, organism.seed, organism.id, organism.origin, organism.parents)
 
     def _state(self, organism: Contestant) -> TrainState | None:

@@ -9,7 +9,7 @@ predicts the final losses of many mutants and crossings of the best organisms, a
 whose training has paused. The most promising of all are trained up to their next rung.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, count, islice
 from random import Random
@@ -72,11 +72,10 @@ class SurrogateSearch:
         n_complete = budget / cost(first[0], EVALUATIONS)
         size = LARGEST if n_complete >= 4 * LARGEST else SMALLEST
         self.size = max(size, len(first))  # maximum number of organisms per generation
-        self.space, self.budget, self.cost, self.seed = space, budget, cost, seed
-        self.breeding = Breeding(space, first, accepts, Random(seed))
-        self.n_finalists = n_finalists
+        self.space, self.budget, self.cost, self.n_finalists = space, budget, cost, n_finalists
         self.organisms: dict[str, Contestant] = {}
         self.generation = 0
+        self._first, self._accepts, self._seed, self._rng = first, accepts, seed, Random(seed)
         self._asked: list[Run] = []
 
     def ask(self) -> list[Run]:
@@ -86,7 +85,7 @@ class SurrogateSearch:
             GenomeError: no genome is accepted.
         """
         self.generation += 1
-        self._asked = self._next_generation()
+        self._asked = self._next_generation() if self.organisms else self._first_generation()
         return self._asked
 
     def tell(self, losses: Losses) -> None:
@@ -94,21 +93,67 @@ class SurrogateSearch:
         for (organism, _), new in zip(self._asked, losses, strict=True):
             self.organisms[organism.id] = replace(organism, losses=(*organism.losses, *new))
 
+    def _first_generation(self) -> list[Run]:
+        """Return runs of the given genomes and of mutants of them."""
+        given = [Contestant("", genome, "given", (), 0) for genome in self._first]
+        founders = self._accepted(chain(given, self._draws(given)), self.size)
+        if not founders:
+            raise GenomeError(
+                "no genome of the space is small enough; increase --max-weights or --max-memory"
+            )
+        return self._affordable([replace(each, parents=()) for each in founders])
+
     def _next_generation(self) -> list[Run]:
-        if not self.organisms:
-            founders = self.breeding.founders(self.size)
-            return self._affordable(founders)
         organisms = sorted(self.organisms.values(), key=lambda each: (each.loss, each.id))
         surrogate = Surrogate(self.space, organisms[:MAX_FITTED])
         losses = [prediction.mean for prediction in surrogate.predict(organisms)]
         ranked = [organisms[i] for i in sorted(range(len(losses)), key=losses.__getitem__)]
         finalists = [each for each in ranked[: self.n_finalists] if not each.has_ended]
         paused = [each for each in ranked if not each.has_ended]
-        candidates = [*paused, *self.breeding.candidates(ranked)]
+        candidates = [*paused, *self._candidates(ranked)]
         reserved = sum(map(self._price, finalists))
         return self._most_promising(
             surrogate, min(losses), candidates, reserved
         ) or self._affordable(finalists)
+
+    def _candidates(self, ranked: Sequence[Contestant]) -> list[Contestant]:
+        """Return mutants of the first organisms and of their crossings.
+
+        Their genomes are not those of any organism, unless the space has no others.
+        """
+        known = {organism.genome for organism in ranked}
+        draws = self._draws(ranked[:N_PARENTS])
+        return self._accepted(draws, N_CANDIDATES, known) or self._accepted(draws, N_CANDIDATES)
+
+    def _accepted(
+        self, draws: Iterator[Contestant], n: int, known: Collection[BudgetedGenome] = ()
+    ) -> list[Contestant]:
+        """Return accepted organisms with different genomes, n at most."""
+        found: dict[BudgetedGenome, Contestant] = {}
+        for organism in islice(draws, MAX_DRAWS):
+            if organism.genome not in known and self._accepts(organism.genome):
+                found.setdefault(organism.genome, organism)
+            if len(found) == n:
+                break
+        return [*found.values()]
+
+    def _draws(self, parents: Sequence[Contestant]) -> Iterator[Contestant]:
+        """Yield mutants of the parents and of their crossings, without end.
+
+        They get their id and seed when they are chosen.
+        """
+        space, rng = self.space, self._rng
+        for n in count():
+            is_cross = len(parents) > 1 and rng.random() < CROSS
+            of = rng.sample(parents, 2 if is_cross else 1)
+            genome = of[0].genome
+            origin: Origin = "cross" if is_cross else "mutant"
+            if is_cross:
+                genome = space.crossover(genome, of[1].genome, rng)
+            for _ in range(rng.choice(N_MUTATIONS)):
+                genome = space.mutate(genome, rng)
+            ids = tuple(parent.id for parent in of)
+            yield Contestant(f"draw {n}", genome, origin, ids, seed=0)
 
     def _most_promising(
         self,
@@ -153,73 +198,10 @@ class SurrogateSearch:
         until = organism.next_rung
         self.budget -= self.cost(organism.genome, until - len(organism.losses))
         if organism.id not in self.organisms:
-            seed = training_seed(self.seed, self.generation, slot)
+            seed = training_seed(self._seed, self.generation, slot)
             organism = replace(organism, id=f"g{self.generation}-{slot}", seed=seed)
         return Run(organism, until)
 
     def _price(self, organism: Contestant) -> float:
         """Return the operations to complete an organism."""
         return self.cost(organism.genome, EVALUATIONS - len(organism.losses))
-
-
-class Breeding:
-    """Makes new organisms, which get their id and seed when they are chosen."""
-
-    def __init__(
-        self,
-        space: Space,
-        first: Sequence[BudgetedGenome],
-        accepts: Callable[[BudgetedGenome], bool],
-        rng: Random,
-    ) -> None:
-        self._space, self._first, self._accepts, self._rng = space, first, accepts, rng
-
-    def founders(self, n: int) -> list[Contestant]:
-        """Return the given genomes and mutants of them.
-
-        Raises:
-            GenomeError: no genome is accepted.
-        """
-        given = [Contestant("", genome, "given", (), 0) for genome in self._first]
-        found = self._accepted(chain(given, self._draws(given)), n)
-        if not found:
-            raise GenomeError(
-                "no genome of the space is small enough; increase --max-weights or --max-memory"
-            )
-        return [replace(each, parents=()) for each in found]
-
-    def candidates(self, ranked: Sequence[Contestant]) -> list[Contestant]:
-        """Return mutants of the first organisms and of their crossings.
-
-        Their genomes are not those of any organism, unless the space has no others.
-        """
-        known = {organism.genome for organism in ranked}
-        draws = self._draws(ranked[:N_PARENTS])
-        return self._accepted(draws, N_CANDIDATES, known) or self._accepted(draws, N_CANDIDATES)
-
-    def _accepted(
-        self, draws: Iterator[Contestant], n: int, known: Iterable[BudgetedGenome] = ()
-    ) -> list[Contestant]:
-        """Return accepted organisms with different genomes, n at most."""
-        found: dict[BudgetedGenome, Contestant] = {}
-        for organism in islice(draws, MAX_DRAWS):
-            if organism.genome not in known and self._accepts(organism.genome):
-                found.setdefault(organism.genome, organism)
-            if len(found) == n:
-                break
-        return [*found.values()]
-
-    def _draws(self, parents: Sequence[Contestant]) -> Iterator[Contestant]:
-        """Yield mutants of the parents and of their crossings, without end."""
-        space, rng = self._space, self._rng
-        for n in count():
-            is_cross = len(parents) > 1 and rng.random() < CROSS
-            of = rng.sample(parents, 2 if is_cross else 1)
-            genome = of[0].genome
-            origin: Origin = "cross" if is_cross else "mutant"
-            if is_cross:
-                genome = space.crossover(genome, of[1].genome, rng)
-            for _ in range(rng.choice(N_MUTATIONS)):
-                genome = space.mutate(genome, rng)
-            ids = tuple(parent.id for parent in of)
-            yield Contestant(f"draw {n}", genome, origin, ids, seed=0)

@@ -1,56 +1,60 @@
 """Log of an aesthetic search, in evolve-rust's format."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from microgpt_evolution.evolve_rust.loss_log_end import RETESTED
+from microgpt_evolution.evolve_rust.log import RETESTED, Log
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.population import Organism
-from microgpt_evolution.search.selection import Candidate
-from microgpt_evolution.search.settings import SearchSettings
+from microgpt_evolution.search.aesthetic_search import JUDGE
+from microgpt_evolution.search.runner import SearchRunner
+from microgpt_evolution.search.selection import Candidate, Winner
 
 N_SHOWN = 5  # number of names shown per organism
 
 
-def header(settings: SearchSettings, log: Path) -> list[str]:
-    """Return the header lines of the log."""
-    return [
-        "--- Starting Aesthetic Evolution ---",
-        f"Experiment: {log}",
-        f"Pop: {settings.population}, Gens: {settings.generations}, "
-        f"Names per organism: {settings.samples}, Seed: {settings.seed}",
-    ]
+class AestheticLog(Log):
+    """The log of an aesthetic search."""
 
+    heading = ("", "=== Generation {}/{} ===")
 
-def generation_start(number: int, generations: int) -> list[str]:
-    """Return the lines logged before a generation is evaluated."""
-    return ["", f"=== Generation {number}/{generations} ==="]
+    def begun(self, run: SearchRunner) -> None:
+        """Write the header."""
+        settings = run.settings
+        self._write(
+            "--- Starting Aesthetic Evolution ---",
+            f"Experiment: {run.evaluator.records.log}",
+            f"Pop: {settings.population}, Gens: {settings.generations}, "
+            f"Names per organism: {settings.samples}, Seed: {settings.seed}",
+        )
 
+    def generation_ended(self, run: SearchRunner) -> None:
+        """Write each organism with some of its names, and the champion."""
+        ranked = run.search.organisms
+        for organism in sorted(ranked, key=lambda organism: organism.slot):
+            self._write(
+                f"Org {organism.slot}: [{genes(organism.genome)}] -> Score: {score(organism)}"
+            )
+            if names := shown(organism):
+                self._write(f"    Sample: {names}")
+        best = ranked[0]
+        self._write(
+            f"--- Generation Time: {self._seconds:.2f}s ---",
+            f">> Gen {best.generation} Champion: [{genes(best.genome)}]",
+            f">> Score: {score(best)}",
+        )
 
-def organism(organism: Organism) -> list[str]:
-    """Return lines with the score of an organism and some of its names."""
-    lines = [f"Org {organism.slot}: [{genes(organism.genome)}] -> Score: {score(organism)}"]
-    if names := shown(organism):
-        lines.append(f"    Sample: {names}")
-    return lines
-
-
-def generation_end(ranked: Sequence[Organism], seconds: float) -> list[str]:
-    """Return the lines logged at the end of a generation."""
-    return [
-        f"--- Generation Time: {seconds:.2f}s ---",
-        f">> Gen {ranked[0].generation} Champion: [{genes(ranked[0].genome)}]",
-        f">> Score: {score(ranked[0])}",
-    ]
-
-
-def finalists(candidates: Sequence[Candidate], winner: Organism, measure: str) -> list[str]:
-    """Return lines with the retest scores of the finalists."""
-    return ["", RETESTED] + [
-        f"{'>' if candidate.organism is winner else ' '} {candidate.describe(measure)} | "
-        f"[{genes(candidate.organism.genome)}] of generation {candidate.organism.generation}"
-        for candidate in candidates
-    ]
+    def ended(
+        self, run: SearchRunner, candidates: Sequence[Candidate], winner: Winner | None
+    ) -> None:
+        """Write the retest scores of the finalists."""
+        if not winner:
+            return
+        self._write("", RETESTED)
+        for candidate in candidates:
+            organism = candidate.organism
+            mark = ">" if organism is winner.organism else " "
+            where = f"[{genes(organism.genome)}] of generation {organism.generation}"
+            self._write(f"{mark} {candidate.describe(JUDGE)} | {where}")
 
 
 def genes(genome: Genome, lr_digits: int = 5) -> str:

@@ -22,7 +22,6 @@ from microgpt_evolution.errors import GenomeError, RunError
 from microgpt_evolution.genome import WHOLE_LIMITS, Genome
 from microgpt_evolution.genome_file import GENOME, GenomeRecord, encode_genome
 from microgpt_evolution.objectives.fitness import Fitness
-from microgpt_evolution.objectives.trial import Trial
 from microgpt_evolution.population import Evaluation, Organism, Provenance, Status, rank
 from microgpt_evolution.runs.run_files import (
     EVALUATIONS,
@@ -116,7 +115,7 @@ def write_imported(folder: Path, log: ParsedLog, source: Path) -> Path:
     )
     unknown = dict.fromkeys(("seed", "flops", "seconds", "cpu_seconds"))
     records = [
-        EvaluationRecord.of(Trial.of(o), o.evaluation, **unknown)
+        EvaluationRecord.of(o.trial, o.evaluation, flops=0, n_params=0).model_copy(update=unknown)
         for o in log.candidates
         if o.evaluation
     ]

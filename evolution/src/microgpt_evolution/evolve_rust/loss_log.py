@@ -1,4 +1,4 @@
-"""Log lines written during a loss search, in evolve-rust's format.
+"""Log of a loss search, in evolve-rust's format.
 
 evolve-rust's tools parse "--- Generation", rows like "#1: … | Loss: 1.6470 [random]", and "Best:".
 Rows of organisms without a fitness contain the status instead of a loss.
@@ -6,17 +6,71 @@ Rows of organisms without a fitness contain the status instead of a loss.
 
 from collections.abc import Sequence
 from pathlib import Path
+from time import perf_counter
 
-from microgpt_evolution.objectives.fitness import describe_losers
+from microgpt_evolution.evolve_rust.log import RETESTED, Log, number
+from microgpt_evolution.evolve_rust.loss_log_end import end_report, short
+from microgpt_evolution.objectives.fitness import describe_losers, target
 from microgpt_evolution.population import TOURNAMENT_SIZE, Organism, count_species, monoculture
 from microgpt_evolution.search.blacklist import MIN_FAILURES
-from microgpt_evolution.search.loss_breeding import count_immigrants
+from microgpt_evolution.search.loss_search import LossSearch, count_immigrants
+from microgpt_evolution.search.runner import SearchRunner
+from microgpt_evolution.search.selection import Candidate, Winner
 from microgpt_evolution.search.settings import SearchSettings
 from microgpt_evolution.search.stagnation import (
     CATACLYSM_AFTER,
     CHAMPIONSHIP_AFTER,
     StagnationStage,
 )
+
+
+class LossLog(Log):
+    """The log of a loss search."""
+
+    heading = ("--- Generation {}/{} ---",)
+    _is_reached, _stagnation = False, 0
+
+    def begun(self, run: SearchRunner) -> None:
+        """Write the header, with the fitness that is worth a line."""
+        assert isinstance(run.search, LossSearch)
+        self._search, space = run.search, run.settings.space
+        if space and space.target is not None:
+            self._target = space.target
+        else:
+            assert run.settings.fitness
+            primordial = run.primordial.fitness if run.primordial else None
+            self._target = target(run.settings.fitness, primordial)
+        self._write(*header(run.settings, self._target, run.evaluator.records.log))
+
+    def generation_begun(self, run: SearchRunner) -> None:
+        """Write the heading, after a line that announces a championship or a cataclysm."""
+        self._write(*event(self._search.stage, self._stagnation))
+        super().generation_begun(run)
+
+    def generation_ended(self, run: SearchRunner) -> None:
+        """Write the ranking and a summary."""
+        search = self._search
+        ranked, self._stagnation = search.organisms, search.stagnation
+        self._write(*ranking(ranked))
+        if ranked[0].fitness < self._target and not self._is_reached:
+            self._is_reached = True
+            self._write(f"  ** Target {short(self._target)} reached! Continuing to evolve... **")
+        n_blacklisted = len(search.blacklist.species)
+        self._write(*summary(ranked, search.stagnation, n_blacklisted, self._seconds))
+
+    def ended(
+        self, run: SearchRunner, candidates: Sequence[Candidate], winner: Winner | None
+    ) -> None:
+        """Write the report on all generations, and the retest."""
+        search, seconds = self._search, perf_counter() - self._started
+        self._write(*end_report(search.generations, self._target, search.blacklist, seconds))
+        if not candidates:
+            return
+        self._write("", RETESTED)
+        ranked = sorted(candidates, key=lambda candidate: candidate.mean(None))
+        for place, candidate in enumerate(ranked, start=1):
+            genome, origin = candidate.organism.genome.describe(), candidate.organism.origin
+            self._write(f"  {place}. {candidate.describe(None)} | {genome} [{origin}]")
 
 
 def header(settings: SearchSettings, target: float, log: Path) -> list[str]:
@@ -37,11 +91,6 @@ def header(settings: SearchSettings, target: float, log: Path) -> list[str]:
     ]
 
 
-def generation_start(generation: int, generations: int) -> str:
-    """Return the line logged before a generation is evaluated."""
-    return f"--- Generation {generation}/{generations} ---"
-
-
 def ranking(ranked: Sequence[Organism]) -> list[str]:
     """Return one line per organism, best first."""
     return [
@@ -51,13 +100,8 @@ def ranking(ranked: Sequence[Organism]) -> list[str]:
     ]
 
 
-def target_reached(target: float) -> str:
-    """Return the line logged when a generation beats the target for the first time."""
-    return f"  ** Target {short(target)} reached! Continuing to evolve... **"
-
-
 def summary(
-    ranked: Sequence[Organism], *, stagnation: int, n_blacklisted: int, seconds: float
+    ranked: Sequence[Organism], stagnation: int, n_blacklisted: int, seconds: float
 ) -> list[str]:
     """Return the summary of a generation; "Worst" refers to the worst finished organism."""
     finished = [organism.fitness for organism in ranked if organism.has_finished]
@@ -79,16 +123,6 @@ def event(stage: StagnationStage, stagnation: int) -> list[str]:
         return []
     what = "breeding winners with growth" if stage == "championship" else "expanding search space"
     return [f"  *** {stage.upper()}: {stagnation} gens stagnant — {what} ***"]
-
-
-def number(loss: float | None) -> str:
-    """Format a loss with four decimal places; None becomes "none"."""
-    return "none" if loss is None else f"{loss:.4f}"
-
-
-def short(target: float) -> str:
-    """Format a target with at most four decimal places: '1.2', '2.2714' or '2.0'."""
-    return str(round(target, 4))
 
 
 def _loss(organism: Organism) -> str:

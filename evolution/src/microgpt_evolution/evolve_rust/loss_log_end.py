@@ -1,18 +1,14 @@
-"""End of the log of a loss search, in evolve-rust's format: totals, trends and retest."""
+"""End of the log of a loss search, in evolve-rust's format: totals and trends."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from statistics import fmean
 
-from microgpt_evolution import confidence_interval
-from microgpt_evolution.evolve_rust.loss_log import number, short
+from microgpt_evolution.evolve_rust.log import number
 from microgpt_evolution.objectives.fitness import describe_losers
-from microgpt_evolution.objectives.retest import Retest
-from microgpt_evolution.population import Evaluation, Organism, diversity, rank
+from microgpt_evolution.population import Organism, diversity, rank
 from microgpt_evolution.search.blacklist import MIN_FAILURES, Blacklist
-from microgpt_evolution.search.selection import N_REPEATS
 
-RETESTED = f"--- Finalists Retested (Search and {N_REPEATS} Fresh Seeds) ---"
 RULE = "=" * 40
 N_LISTED = 10  # maximum number of top configurations and of blacklisted species in the log
 WORST_LOSS, BAR_SCALE, LONGEST_BAR = 4.0, 12, 40  # bar length: (4.0 - loss) * 12, at most 40
@@ -28,7 +24,7 @@ GeneMeans = Mapping[str, float]
 
 
 def end_report(
-    generations: Generations, *, target: float, blacklist: Blacklist, seconds: float
+    generations: Generations, target: float, blacklist: Blacklist, seconds: float
 ) -> list[str]:
     """Return the report on a search, given its ranked generations."""
     finished = rank([o for o in chain.from_iterable(generations) if o.has_finished])
@@ -57,55 +53,6 @@ def end_report(
         lines += ["", "--- Hyperparameter Analysis ---", *gene_table(top, bottom)]
         lines += ["", "--- Insights ---", *insights(top, bottom)]
     return lines + _blacklisted(blacklist)
-
-
-def genome_written(path: str, generation: int) -> list[str]:
-    """Return the lines logged after the winner's genome is written."""
-    return [
-        "",
-        "--- Genome Written ---",
-        f"  Saved to {path} (generation {generation})",
-        "  The organism has evolved.",
-    ]
-
-
-def demo(names: Sequence[str], last_loss: float) -> list[str]:
-    """Return lines with samples and the loss of the retrained winner."""
-    return [
-        "",
-        "--- Final Demo with Best Config ---",
-        *(f"> {name}" for name in names),
-        f"Final loss: {last_loss:.4f}",
-    ]
-
-
-def retest_table(found: Evaluation, retest: Retest) -> list[str]:
-    """Return a table of the winner's measurements in the search and in the retest."""
-    rows: list[tuple[str, float | None, Sequence[float]]] = [
-        ("Last document", found.last_loss, retest.last_losses),
-        ("Held out", found.val_loss, retest.val_losses),
-        ("Test", None, retest.test_losses),
-    ]
-    if found.scores and retest.scores:
-        rows += [
-            (f"{measure.title()} (score)", score, [v.scores[measure] for v in retest.scores])
-            for measure, score in found.scores.scores.items()
-        ]
-    width = max(len(name) for name, _, _ in rows)
-    return [
-        "",
-        "--- Winner Retested With Fresh Seeds ---",
-        f"  {'':<{width}}  {'Search':>8}  Retest",
-        *(
-            f"  {name:<{width}}  {number(value):>8}  {confidence_interval.describe(again)}"
-            for name, value, again in rows
-        ),
-    ]
-
-
-def saved(log: str) -> list[str]:
-    """Return the last lines of the log."""
-    return ["", f"Experiment saved to: {log}"]
 
 
 def gene_means(organisms: Sequence[Organism]) -> GeneMeans:
@@ -151,6 +98,11 @@ def insights(top: GeneMeans, bottom: GeneMeans) -> list[str]:
     if not found:
         return ["  No strong hyperparameter trends detected (more generations may help)."]
     return [f"  - {insight}" for insight in found]
+
+
+def short(target: float) -> str:
+    """Format a target with at most four decimal places: '1.2', '2.2714' or '2.0'."""
+    return str(round(target, 4))
 
 
 def _target(generations: Generations, target: float) -> str:

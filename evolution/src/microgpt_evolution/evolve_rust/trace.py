@@ -1,24 +1,47 @@
 """Trace of a search on stderr, in evolve-rust's format."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from microgpt_evolution.population import Organism, Provenance
+from microgpt_evolution.population import Organism
+from microgpt_evolution.search.loss_search import LossSearch
+from microgpt_evolution.search.runner import Listener, SearchRunner
 from microgpt_evolution.search.stagnation import StagnationStage
 
-
-def evaluating(population: Sequence[Organism]) -> str:
-    """Return the line printed before a generation is evaluated."""
-    return f"[gen {population[0].generation}] evaluating {len(population)} organisms..."
+TITLES = {"elite": "kept elite", "re-eval": "elite forced re-eval", "grown": "growth mutation"}
 
 
-def descended(population: Sequence[Organism]) -> str:
-    """Return the line that lists the origins of the first generation after a warm start."""
-    n = Counter(organism.origin for organism in population)
-    return (
-        f"[breed] first gen: {n['genome']} genome + {n['mutant']} mutants + "
-        f"{n['random']} randoms = {len(population)}"
-    )
+class Trace(Listener):
+    """The trace: one line per organism; in a loss search, also how it was bred."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+
+    def begun(self, run: SearchRunner) -> None:
+        """Write the origins of the first generation after a warm start."""
+        if run.settings.warm_start and isinstance(run.search, LossSearch):
+            organisms = run.search.organisms
+            n = Counter(organism.origin for organism in organisms)
+            self._write(
+                f"[breed] first gen: {n['genome']} genome + {n['mutant']} mutants + "
+                f"{n['random']} randoms = {len(organisms)}"
+            )
+
+    def generation_begun(self, run: SearchRunner) -> None:
+        """Write the number of organisms; in a loss search, also their genomes."""
+        search, organisms = run.search, run.search.organisms
+        lines = [f"[gen {search.generation}] evaluating {len(organisms)} organisms..."]
+        if isinstance(search, LossSearch):
+            if search.generations:
+                n, ranked = len(search.blacklist.species), search.generations[-1]
+                lines = [*bred(search.stage, ranked, organisms, n), *lines]
+            lines += map(started, organisms)
+        for line in lines:
+            self._write(line)
+
+    def evaluated(self, run: SearchRunner, organism: Organism) -> None:
+        """Write the fitness of an organism, or why it has none."""
+        self._write(done(organism))
 
 
 def started(organism: Organism) -> str:
@@ -29,14 +52,16 @@ def started(organism: Organism) -> str:
     return f"{name} starting: {organism.genome.describe()}"
 
 
-def done(organism: Organism, seconds: float, reason: str = "") -> str:
+def done(organism: Organism) -> str:
     """Return the line for the end of an evaluation, with the reason if it failed."""
+    evaluation = organism.evaluation
+    assert evaluation
     name = f"[eval] organism {organism.slot}"
     if organism.has_finished:
-        return f"{name} done: {_worth(organism)} ({seconds:.1f}s)"
-    status = organism.evaluation.status if organism.evaluation else "crashed"
+        return f"{name} done: {_worth(organism)} ({evaluation.seconds:.1f}s)"
+    status = evaluation.status
     what = "PANICKED" if status == "crashed" else status.upper()  # evolve-rust's term for a crash
-    return f"{name} {what}: {reason} | config: {organism.genome.describe()}"
+    return f"{name} {what}: {evaluation.reason} | config: {organism.genome.describe()}"
 
 
 def bred(
@@ -47,14 +72,13 @@ def bred(
 ) -> list[str]:
     """Return the lines for a newly bred generation."""
     places = {organism.id: place for place, organism in enumerate(ranked, start=1)}
-    titles = {"elite": "kept elite", "re-eval": "elite forced re-eval", "grown": "growth mutation"}
     lines = []
-    n: Counter[Provenance] = Counter()
+    n: Counter[str] = Counter()
     for organism in population:
         n[organism.origin] += 1
         genome = organism.genome.describe()
-        if organism.origin in titles:
-            lines.append(f"[breed] {titles[organism.origin]}: {genome}")
+        if organism.origin in TITLES:
+            lines.append(f"[breed] {TITLES[organism.origin]}: {genome}")
         elif organism.origin == "champion":
             a, b = (places[parent] for parent in organism.parents)
             lines.append(f"[breed] champion cross: #{a} x #{b}")

@@ -1,15 +1,14 @@
-"""Evaluate trials on a worker pool, reusing recorded results."""
+"""Evaluate trials on a worker pool; record the evaluations, and reuse recorded ones."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from threading import Event
 from time import perf_counter, thread_time
 from typing import Any, Protocol, TypeVar
 
-from microgpt_evolution.objectives.trial import Trial
-from microgpt_evolution.population import Evaluation
+from microgpt_evolution.objectives.evaluation_records import EvaluationRecords
+from microgpt_evolution.population import Evaluation, Trial
 from microgpt_evolution.workers.pickled_once import PickledOnce
 from microgpt_evolution.workers.pools import Pool, Threads
 from microgpt_evolution.workers.retrying_driver import Outcome, evaluate_all
@@ -37,18 +36,6 @@ class Objective(Protocol[Config]):
         """Train a model and return its evaluation."""
 
 
-class TrialRecords(Protocol):
-    """Interface of the records of a run that evaluates trials."""
-
-    log: Path  # path of the log file
-
-    def known(self, trial: Trial[Any]) -> Evaluation | None:
-        """Return the recorded evaluation of a trial, or None if the trial must still be run."""
-
-    def add(self, trial: Trial[Any], evaluation: Evaluation, *, flops: Any, n_params: int) -> None:
-        """Append an evaluation; raise CheckpointError if it cannot be written."""
-
-
 class CachedEvaluator:
     """Evaluates trials on a worker pool and reuses recorded evaluations."""
 
@@ -56,7 +43,7 @@ class CachedEvaluator:
         self,
         objective: Objective[Any],
         pool: Pool,
-        records: TrialRecords,
+        records: EvaluationRecords[Any, Any],
         *,
         should_stop: Event | None = None,
     ) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Literal
 
-from microgpt_evolution.objectives.name_features import (
+from microgpt_evolution.objectives.judge import (
     MIN_LENGTH,
     ends_softly,
     is_doubled,

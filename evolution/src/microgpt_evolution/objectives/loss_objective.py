@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
+from microgpt.config import DEFAULT_DTYPE, DType
 from microgpt.data.chunked_dataset import scored
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import CharTokenizer, Document
@@ -18,6 +19,7 @@ from microgpt.training.train import DivergedError, train
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.population import Evaluation
+from microgpt_evolution.sweep.config import SweepConfig
 
 MAX_FLOPS = 2e13  # maximum FLOPs per training run; takes a few minutes on one core
 MAX_BYTES = 2**30  # memory limit per training run; the same on every machine
@@ -90,9 +92,13 @@ class LossObjective:
         return Evaluation("ok", val_loss, last_loss, val_loss)
 
     def train(
-        self, genome: Genome, seed: int, should_stop: Callable[[], bool] | None
+        self,
+        genome: Genome | SweepConfig,
+        seed: int,
+        should_stop: Callable[[], bool] | None,
+        dtype: DType = DEFAULT_DTYPE["compiled"],
     ) -> TrainResult | Evaluation:
-        """Train an organism; return the training result, or an evaluation if training failed."""
+        """Train a model; return the training result, or an evaluation if training failed."""
         config = replace(genome.train_config(seed), shuffle=self.fitness == "held-out")
         try:
             result = train(
@@ -100,6 +106,7 @@ class LossObjective:
                 model=genome.model(),
                 config=config,
                 tokenizer=self.tokenizer,
+                dtype=dtype,
                 should_stop=should_stop,
             )
         except DivergedError:

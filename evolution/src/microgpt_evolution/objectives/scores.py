@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from microgpt_evolution.objectives.hydra_heads import HEADS, Score, origin
-from microgpt_evolution.objectives.judge import judge
-from microgpt_evolution.objectives.name_features import normal
+from microgpt_evolution.objectives.judge import judge, normal
 
 NO_NAME = -100.0  # score of a batch in which no name can be scored
 EVOLVE_RUST_SAMPLES = 5  # names per organism in evolve-rust, which does not penalize repeats

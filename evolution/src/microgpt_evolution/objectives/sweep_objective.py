@@ -15,7 +15,6 @@ from microgpt.flat_weights import RESULT_BYTES_PER_WEIGHT
 from microgpt.inference import InferenceGpt
 from microgpt.model_config import count_params
 from microgpt.training.engines import bytes_needed, prepare_engine
-from microgpt.training.train import DivergedError, train
 from microgpt_evolution.flops import training_flops
 from microgpt_evolution.objectives.aesthetic_objective import TEMPERATURE
 from microgpt_evolution.objectives.loss_objective import DIVERGED, LossObjective
@@ -92,21 +91,12 @@ class SweepObjective:
         _load_kernels("compiled", config.dtype)
         started, cpu_started = perf_counter(), thread_time()  # training uses only this thread
         try:
-            trained = train(
-                self.data.training,
-                model=config.model(vocab_size=0),
-                config=config.train_config(seed),
-                tokenizer=self.data.tokenizer,
-                dtype=config.dtype,
-                should_stop=should_stop,
-            )
-        except DivergedError:
-            return DIVERGED
+            trained = self.data.train(config, seed, should_stop, config.dtype)
         except (ConfigError, DataError) as error:  # not enough memory, or no replies
             return Evaluation("refused", reason=str(error))
         seconds, cpu_seconds = perf_counter() - started, thread_time() - cpu_started
-        if trained.ending == "stopped":
-            return Evaluation("crashed", reason="training was stopped")
+        if isinstance(trained, Evaluation):
+            return trained
         val_loss = self.data.held_out_loss(trained)
         if not math.isfinite(val_loss):  # the last step may have diverged
             return DIVERGED

@@ -11,13 +11,14 @@ import json
 import os
 import shutil
 from abc import abstractmethod
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
+from typing import Annotated, ClassVar, Generic, NamedTuple, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from microgpt.config import MAX_SEED
 from microgpt.error_format import first_problem
 from microgpt.errors import ConfigError
 from microgpt.files.atomic_files import as_argument, cannot_write
@@ -54,18 +55,27 @@ IMPORT = Kind("search imported from a log", "microgpt genome import-log", "micro
 KEYS = {"sweep": SWEEP, "budget": BUDGETED, "imported_from": IMPORT}
 
 
-class RunSettings(BaseModel):
-    """Base class of the settings of a run, as stored in run.json."""
+InputPath = Annotated[str, Field(pattern=r"^[^\x00]+$")]  # of the documents when the run began
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Stored(BaseModel):
+    """Base class of what a run stores."""
 
     model_config = ConfigDict(
         strict=True, frozen=True, allow_inf_nan=False, serialize_by_alias=True
     )
 
+
+class RunSettings(Stored):
+    """Base class of the settings of a run, as stored in run.json."""
+
     kind: ClassVar[Kind]
     genomes: ClassVar[str]  # the field with genomes, for error messages
 
     @classmethod
-    def parse(cls, settings: dict[str, Any], directory: Path) -> Self:
+    def parse(cls, settings: dict[str, object], directory: Path) -> Self:
         """Parse the settings of a run; raise RunError if they are damaged or of another kind."""
         if (kind := kind_of(settings)) != cls.kind:
             raise RunError(
@@ -83,12 +93,8 @@ class RunSettings(BaseModel):
             raise RunError(f"{where}: {error}") from error
 
 
-class Line(BaseModel):
+class Line(Stored):
     """Base class of the lines of evaluations.jsonl; each has the result of a training run."""
-
-    model_config = ConfigDict(
-        strict=True, frozen=True, allow_inf_nan=False, serialize_by_alias=True
-    )
 
     @property
     @abstractmethod
@@ -100,6 +106,18 @@ class Line(BaseModel):
         """Whether a resumed run reuses the line, because it does not depend on the machine."""
         return True
 
+    @classmethod
+    def parse(cls, content: bytes, where: str, settings: RunSettings | None = None) -> Self:
+        """Parse a line; raise RunError with the location on failure."""
+        try:
+            line = cls.model_validate_json(content)
+        except (ValidationError, GenomeError, ConfigError) as error:
+            problem = first_problem(error) if isinstance(error, ValidationError) else error
+            raise RunError(f"{where}: {problem}; {REMEDY}") from error
+        if settings and (reason := line.problem(settings)):
+            raise RunError(f"{where}: {reason}; {REMEDY}")
+        return line
+
     def encode(self) -> bytes:
         """Encode the line as JSON."""
         return self.model_dump_json().encode()
@@ -109,7 +127,7 @@ class Line(BaseModel):
         return None
 
 
-def kind_of(settings: dict[str, Any]) -> Kind:
+def kind_of(settings: dict[str, object]) -> Kind:
     """Return the kind of a run with these settings."""
     return next((kind for key, kind in KEYS.items() if key in settings), SEARCH)
 
@@ -198,9 +216,8 @@ class RunDirectory(Generic[S, L]):
         """
         directory = directory_of(path)
         settings = cls.settings_type.parse(read_settings(directory), directory)
-        lines = (cls._parse(*located, settings) for located in whole_lines(directory))
-        last = {line.key: line for line in lines}
-        return Recorded(directory, settings, tuple(last.values()))
+        lines = cls._lines(whole_lines(directory), settings)
+        return Recorded(directory, settings, tuple(lines.values()))
 
     def close(self) -> None:
         """Release the lock."""
@@ -238,9 +255,7 @@ class RunDirectory(Generic[S, L]):
 
     def _read_lines(self) -> None:
         located = whole_lines(self.directory)
-        for where, content in located:
-            line = self._parse(where, content, self.settings)
-            self.lines[line.key] = line
+        self.lines = self._lines(located, self.settings)
         try:
             n_bytes = sum(len(line) + 1 for _, line in located)
             os.truncate(self.directory / EVALUATIONS, n_bytes)
@@ -248,17 +263,7 @@ class RunDirectory(Generic[S, L]):
             raise cannot_write(self.directory, error) from error
 
     @classmethod
-    def _parse(cls, where: str, content: bytes, settings: S) -> L:
-        return parse_line(cls.line_type, content, where, settings)
-
-
-def parse_line(kind: type[L], content: bytes, where: str, settings: RunSettings | None = None) -> L:
-    """Parse a line of evaluations.jsonl; raise RunError with the location on failure."""
-    try:
-        line = kind.model_validate_json(content)
-    except (ValidationError, GenomeError, ConfigError) as error:
-        problem = first_problem(error) if isinstance(error, ValidationError) else error
-        raise RunError(f"{where}: {problem}; {REMEDY}") from error
-    if settings and (reason := line.problem(settings)):
-        raise RunError(f"{where}: {reason}; {REMEDY}")
-    return line
+    def _lines(cls, located: Sequence[tuple[str, bytes]], settings: S) -> dict[Hashable, L]:
+        """Return the last line of each key."""
+        lines = (cls.line_type.parse(content, where, settings) for where, content in located)
+        return {line.key: line for line in lines}

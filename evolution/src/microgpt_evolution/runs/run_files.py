@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import chain, count
 from pathlib import Path
-from typing import Any
 from zlib import crc32
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -37,7 +36,7 @@ class _Run(BaseModel):
     version: int = FORMAT_VERSION
     created_by: str
     created_at: str
-    settings: dict[str, Any]
+    settings: dict[str, object]
 
 
 def directory_of(path: Path) -> Path:
@@ -45,7 +44,7 @@ def directory_of(path: Path) -> Path:
     return path.with_suffix("") if path.suffix == ".log" else path
 
 
-def encode_run(settings: dict[str, Any]) -> bytes:
+def encode_run(settings: dict[str, object]) -> bytes:
     """Return the content of a new run.json with these settings."""
     run = _Run(
         created_by=f"microgpt {version('microgpt-evolution')}",
@@ -55,7 +54,7 @@ def encode_run(settings: dict[str, Any]) -> bytes:
     return f"{json.dumps(run.model_dump(), indent=2)}\n".encode()
 
 
-def read_settings(directory: Path) -> dict[str, Any]:
+def read_settings(directory: Path) -> dict[str, object]:
     """Return the settings of a run; raise RunError if run.json is missing or damaged."""
     return _read_run(directory).settings
 

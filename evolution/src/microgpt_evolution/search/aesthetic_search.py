@@ -1,11 +1,12 @@
-"""Population of the aesthetic search: two elites and their mutants, without crossover.
+"""Aesthetic search: a population with two elites and their mutants, without crossover.
 
-    population = AestheticPopulation(measure="judge", size=12, run_seed=42, rng=Random(42))
+    population = AestheticPopulation(measure="judge", size=12, seed=42)
     for _ in range(5):
         ranked = population.tell([evaluate(organism) for organism in population.ask()])
 
 The aesthetic search has one such population; the Hydra has one per head. The fitness is the
-negated score.
+negated score. Only the width, head count, depth and learning rate evolve; the other genes are
+fixed. All constants come from evolve-rust.
 """
 
 from collections.abc import Sequence
@@ -13,12 +14,60 @@ from dataclasses import replace
 from random import Random
 
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.population import Evaluation, Offspring, Population, place
-from microgpt_evolution.search.aesthetic_operators import mutate, random_genome
-from microgpt_evolution.search.genome_operators import Operators
+from microgpt_evolution.population import Evaluation, Organism
+from microgpt_evolution.search.breeding import Population, child, kept
+from microgpt_evolution.search.genome_operators import EVOLVE_RUST, Operators
 
 JUDGE = "judge"  # the score that the aesthetic search maximises
 N_ELITES = 2
+N_CTX, N_FF_EXP, STEPS = 16, 4, 300
+WIDTHS, HEAD_COUNTS, DEPTHS = (16, 24, 32), (2, 4), (1, 2, 3)
+LR = (0.001, 0.015)
+MUTATED_WIDTHS = (16, 24, 32, 40)
+MAX_DEPTH = 4
+LR_FACTOR, MUTATED_LR = (0.7, 1.3), (1e-4, 0.1)
+
+
+def random_genome(rng: Random) -> Genome:
+    """Return a genome with random width, head count, depth and learning rate."""
+    return Genome(
+        n_emb=rng.choice(WIDTHS),
+        n_ctx=N_CTX,
+        n_layer=rng.choice(DEPTHS),
+        n_head=rng.choice(HEAD_COUNTS),
+        n_ff_exp=N_FF_EXP,
+        steps=STEPS,
+        lr=rng.uniform(*LR),
+    )
+
+
+def mutate(genome: Genome, rng: Random) -> Genome:
+    """Return a copy of the genome with one mutated gene; the new value may equal the old value."""
+    match rng.randrange(4):
+        case 0:
+            return _with_shared_width(genome, rng.choice(MUTATED_WIDTHS), genome.n_head)
+        case 1:
+            return _with_shared_width(genome, genome.n_emb, rng.choice(HEAD_COUNTS))
+        case 2:
+            n_layer = genome.n_layer + rng.choice((-1, 1))
+            return replace(genome, n_layer=min(max(n_layer, 1), MAX_DEPTH))
+        case _:
+            lr = genome.lr * rng.uniform(*LR_FACTOR)
+            return replace(genome, lr=min(max(lr, MUTATED_LR[0]), MUTATED_LR[1]))
+
+
+def _with_shared_width(genome: Genome, n_emb: int, n_head: int) -> Genome:
+    """Return a copy with this width and head count; use two heads if n_head does not divide n_emb.
+
+    For two heads, an odd width (possible only after a warm start) is rounded to an even number.
+    """
+    if n_emb % n_head:
+        n_head = 2
+        n_emb = max(n_emb // n_head, 1) * n_head
+    return replace(genome, n_emb=n_emb, n_head=n_head)
+
+
+AESTHETIC = EVOLVE_RUST._replace(random=random_genome, mutate=mutate)
 
 
 class AestheticPopulation(Population):
@@ -31,25 +80,17 @@ class AestheticPopulation(Population):
         *,
         measure: str,
         size: int,
-        run_seed: int,
-        rng: Random,
-        first_slot: int = 1,
+        seed: int,
+        operators: Operators = AESTHETIC,
         ancestor: Genome | None = None,
-        operators: Operators | None = None,
+        rng: Random | None = None,
+        first_slot: int = 1,
     ) -> None:
-        """Create random organisms; with an ancestor, half are the ancestor and its mutants."""
-        self._random = operators.random if operators else random_genome
-        self._mutate = operators.mutate if operators else mutate
+        """Create random organisms; see `Population`."""
+        super().__init__(
+            size, seed=seed, operators=operators, ancestor=ancestor, rng=rng, first_slot=first_slot
+        )
         self.measure = measure
-        self._size, self._run_seed, self._rng, self._first_slot = size, run_seed, rng, first_slot
-        children = [Offspring(ancestor, "genome")] if ancestor else []
-        while ancestor and len(children) < size // 2:
-            children.append(Offspring(self._mutate(ancestor, rng), "mutant"))
-        first = operators.first if operators else ()
-        children += [Offspring(genome, "genome") for genome in first][: size - len(children)]
-        while len(children) < size:
-            children.append(Offspring(self._random(rng), "random"))
-        super().__init__(place(children, 1, run_seed, first_slot=first_slot))
 
     def seen(self, evaluation: Evaluation) -> Evaluation:
         """Return the evaluation with its fitness set to the negated score of this population."""
@@ -57,26 +98,22 @@ class AestheticPopulation(Population):
             return evaluation
         return replace(evaluation, fitness=-evaluation.scores.scores[self.measure])
 
-    def breed(self) -> None:
+    def _children(self) -> list[Organism]:
         """Keep the finished elites and add their mutants; without elites, add random organisms."""
+        rng, operators = self.rng, self.operators
         elites = [o for o in self.organisms[:N_ELITES] if o.has_finished]
-        children = [Offspring.same(elite, "elite") for elite in elites]
-        while len(children) < self._size:
+        children = [kept(elite, "elite") for elite in elites]
+        while len(children) < self.size:
             if elites:
-                parent = self._rng.choice(elites)
-                children.append(
-                    Offspring(self._mutate(parent.genome, self._rng), "mutant", (parent,))
-                )
+                parent = rng.choice(elites)
+                mutant = operators.mutate(parent.genome, rng)
+                children.append(child(mutant, "mutant", parent))
             else:
-                children.append(Offspring(self._random(self._rng), "random"))
-        self._replace(children)
+                children.append(child(operators.random(rng), "random"))
+        return children
 
-    def receive(self, children: Sequence[Offspring]) -> None:
+    def receive(self, children: Sequence[Organism]) -> None:
         """Start a new generation in which the children replace the worst organisms."""
-        stay = self.organisms[: self._size - len(children)]
-        self._replace([*(Offspring.same(organism, "elite") for organism in stay), *children])
-
-    def _replace(self, children: Sequence[Offspring]) -> None:
-        self.organisms = place(
-            children, self.generation + 1, self._run_seed, first_slot=self._first_slot
-        )
+        stay = self.organisms[: self.size - len(children)]
+        elites = [kept(organism, "elite") for organism in stay]
+        self.organisms = self._placed([*elites, *children], self.generation + 1)

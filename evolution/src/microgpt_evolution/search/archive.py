@@ -29,11 +29,6 @@ class Archive:
         if organism.has_finished and (old is None or organism.fitness < old.fitness):
             self.cells[cell] = organism
 
-    @property
-    def coverage(self) -> float:
-        """The fraction of occupied cells."""
-        return len(self.cells) / N_CELLS
-
 
 def _within(i: int, n: int) -> int:
     return min(max(i, 0), n - 1)

@@ -1,6 +1,6 @@
 """Operators of the loss search: random genomes, mutation, crossover, fine-tuning and growth.
 
-The Hydra also uses crossover. The aesthetic search has its own operators (`aesthetic_operators`).
+The Hydra also uses crossover. The aesthetic search has its own operators (`aesthetic_search`).
 
 All constants come from evolve-rust, except that growth is limited by `WHOLE_LIMITS`.
 """
@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from typing import Any, NamedTuple, TypeVar
 
 from microgpt_evolution.genome import GENES, PRIMORDIAL, WHOLE_LIMITS, Genome
-from microgpt_evolution.space_file import SpaceFile
+from microgpt_evolution.space import Space
 
 _Number = TypeVar("_Number", int, float)
 
@@ -132,14 +132,13 @@ class Operators(NamedTuple):
     first: tuple[Genome, ...] = ()  # genomes of the first generation
 
     @classmethod
-    def of(cls, file: SpaceFile) -> "Operators":
+    def of(cls, space: Space) -> "Operators":
         """Return the operators of a space; genes without values are those of PRIMORDIAL."""
-        space = file.space
 
         def draw(rng: random.Random) -> Genome:
             return space.random(PRIMORDIAL, rng)
 
-        first = tuple(replace(space.closest(PRIMORDIAL), **genes) for genes in file.first)
+        first = tuple(replace(space.closest(PRIMORDIAL), **genes) for genes in space.first)
         return cls(draw, draw, space.mutate, space.crossover, space.mutate, space.mutate, first)
 
 

@@ -1,20 +1,21 @@
 """Hydra search: one population ("head") per score; the heads exchange genomes periodically.
 
-hydra = Hydra(HEADS, size=8, run_seed=42)
+hydra = Hydra(HEADS, size=8, seed=42)
 for _ in range(5 * HEAD_GENERATIONS):           # five cycles
     hydra.tell([evaluate(organism) for organism in hydra.ask()])
 print(hydra.met)                                # the champions of each head
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from random import Random
 from typing import Literal
 
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.hydra_heads import HeadName
-from microgpt_evolution.population import Evaluation, Offspring, Organism
-from microgpt_evolution.search.aesthetic_search import N_ELITES, AestheticPopulation
-from microgpt_evolution.search.genome_operators import Operators, crossover
+from microgpt_evolution.population import Evaluation, Organism
+from microgpt_evolution.search.aesthetic_search import AESTHETIC, N_ELITES, AestheticPopulation
+from microgpt_evolution.search.breeding import child, kept
+from microgpt_evolution.search.genome_operators import Operators
 
 Exchange = Literal["migrate", "source"]
 
@@ -42,39 +43,29 @@ class Hydra:
         names: Sequence[HeadName],
         *,
         size: int,
-        run_seed: int,
+        seed: int,
         exchange: Exchange = "migrate",
         ancestor: Genome | None = None,
-        operators: Operators | None = None,
+        operators: Operators = AESTHETIC,
     ) -> None:
-        self.exchange = exchange
-        self._crossover = operators.crossover if operators else crossover
-        self._rng = Random(run_seed)
+        self.exchange, self._operators, self._rng = exchange, operators, Random(seed)
         self.heads = {
             name: AestheticPopulation(
                 measure=name,
                 size=size,
-                run_seed=run_seed,
+                seed=seed,
+                operators=operators,
+                ancestor=ancestor,
                 rng=self._rng,
                 first_slot=1 + place * size,
-                ancestor=ancestor,
-                operators=operators,
             )
             for place, name in enumerate(names)
         }
+        self.populations = {str(name): population for name, population in self.heads.items()}
+        self.n_finalists = N_ELITES * len(names)  # maximum number of organisms in the retest
         self.met: dict[HeadName, list[Organism]] = {}
         self.has_exchanged = False
         self._first: dict[int, Organism] = {}  # first copy of each organism, by training seed
-
-    @property
-    def populations(self) -> Mapping[str, AestheticPopulation]:
-        """The populations by head name."""
-        return {str(name): population for name, population in self.heads.items()}
-
-    @property
-    def n_finalists(self) -> int:
-        """The maximum number of organisms in the retest."""
-        return N_ELITES * len(self.heads)
 
     @property
     def generation(self) -> int:
@@ -124,20 +115,20 @@ class Hydra:
 
     def _guests(
         self, host: HeadName, champions: dict[HeadName, list[Organism]], room: int
-    ) -> list[Offspring]:
+    ) -> list[Organism]:
         """Return champions of other heads and their crossovers with the champion of `host`."""
         names = list(self.heads)
         ring = [*names[names.index(host) + 1 :], *names[: names.index(host)]]
         guests = [champions[name][0] for name in ring if champions[name]][:N_GUESTS]
-        children = [Offspring.same(guest, "migrant") for guest in guests]
+        children = [kept(guest, "migrant") for guest in guests]
         if champions[host]:
             own = champions[host][0]
             for guest in guests:
-                genome = self._crossover(own.genome, guest.genome, self._rng)
-                children.append(Offspring(genome, "cross", (own, guest)))
+                genome = self._operators.crossover(own.genome, guest.genome, self._rng)
+                children.append(child(genome, "cross", own, guest))
         return children[:room]
 
-    def _pool(self, champions: dict[HeadName, list[Organism]], room: int) -> list[Offspring]:
+    def _pool(self, champions: dict[HeadName, list[Organism]], room: int) -> list[Organism]:
         """Return copies of the best organism of each head, then of the second-best organisms."""
         everyone = [best[i] for i in range(N_ELITES) for best in champions.values() if best[i:]]
-        return [Offspring.same(organism, "migrant") for organism in everyone[:room]]
+        return [kept(organism, "migrant") for organism in everyone[:room]]

@@ -3,19 +3,18 @@
 import math
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field
 
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import Genome
+from microgpt_evolution.objectives.evaluation_records import EvaluationLine, EvaluationRecords
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.objectives.scores import NameScores
-from microgpt_evolution.objectives.trial import Trial
-from microgpt_evolution.population import Evaluation, Status
+from microgpt_evolution.population import Evaluation, Status, Trial
 from microgpt_evolution.runs.run_directory import (
     IMPORT,
-    Line,
     Recorded,
     RunDirectory,
     RunSettings,
@@ -26,7 +25,7 @@ from microgpt_evolution.search.settings import SearchSettings
 LARGEST = 1e300  # maximum loss; sums of larger losses may overflow
 
 
-class EvaluationRecord(Line):
+class EvaluationRecord(EvaluationLine):
     """A line of evaluations.jsonl: an evaluation with its organism and cost."""
 
     id: str  # id of the organism, such as "g3-5"
@@ -45,20 +44,23 @@ class EvaluationRecord(Line):
     cpu_seconds: float | None
 
     @classmethod
-    def of(cls, trial: Trial[Genome], evaluation: Evaluation, **others: Any) -> Self:
-        """Return the record of an evaluation; `others` sets flops, seconds and cpu_seconds."""
+    def of(cls, trial: Trial[Genome], evaluation: Evaluation, *, flops: int, n_params: int) -> Self:
+        """Return the record of an evaluation."""
         return cls(
             id=trial.id,
             origin=trial.origin,
             parents=trial.parents,
             genome=trial.config,
+            seed=trial.seed,
             status=evaluation.status,
             fitness=evaluation.fitness if math.isfinite(evaluation.fitness) else None,
             last_loss=evaluation.last_loss,
             val_loss=evaluation.val_loss,
-            samples=evaluation.samples or None,
             vote=evaluation.scores,
-            **{"seed": trial.seed} | others,
+            samples=evaluation.samples or None,
+            flops=flops,
+            seconds=round(evaluation.seconds, 4),
+            cpu_seconds=round(evaluation.cpu_seconds, 4),
         )
 
     @property
@@ -96,23 +98,10 @@ class EvaluationRecord(Line):
         return None
 
 
-class Records(RunDirectory[SearchSettings, EvaluationRecord]):
+class Records(EvaluationRecords[SearchSettings, EvaluationRecord]):
     """The records of a search; see `RunDirectory`."""
 
     settings_type, line_type = SearchSettings, EvaluationRecord
-
-    def known(self, trial: Trial[Genome]) -> Evaluation | None:
-        """Return the recorded evaluation of a trial, or None."""
-        line = self.final((trial.config, trial.seed))
-        return line.evaluation if line else None
-
-    def add(
-        self, trial: Trial[Genome], evaluation: Evaluation, *, flops: int, n_params: int
-    ) -> None:
-        """Append an evaluation; raise CheckpointError if it cannot be written."""
-        seconds, cpu_seconds = round(evaluation.seconds, 4), round(evaluation.cpu_seconds, 4)
-        cost = {"flops": flops, "seconds": seconds, "cpu_seconds": cpu_seconds}
-        self.append(EvaluationRecord.of(trial, evaluation, **cost))
 
 
 class ImportedSettings(RunSettings):

@@ -7,8 +7,7 @@ from typing import Literal
 
 from microgpt_evolution.genome import PRIMORDIAL, Genome
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator, OnMeasured
-from microgpt_evolution.objectives.trial import Trial
-from microgpt_evolution.population import Evaluation, Organism, count_species
+from microgpt_evolution.population import Evaluation, Organism, Trial, count_species
 from microgpt_evolution.search.selection import (
     N_REPEATS,
     Candidate,
@@ -117,7 +116,6 @@ class SearchRunner:
     def _generation(self) -> None:
         """Evaluate a generation; all populations together, so that they share the workers."""
         populations = self.search.populations
-        trials = [Trial.of(organism) for organism in self.search.ask()]
         todo = [(name, o) for name, population in populations.items() for o in population.ask()]
         for listener in self._listeners:
             listener.generation_begun(self)
@@ -129,7 +127,9 @@ class SearchRunner:
                 listener.evaluated(self, organism)
             self._note_champion(name, organism)
 
-        self.search.tell(self._measure("generation", trials, on_measured))
+        self.search.tell(
+            self._measure("generation", [organism.trial for _, organism in todo], on_measured)
+        )
         for name, population in populations.items():
             self._note_champion(name, population.generations[-1][0])
         for listener in self._listeners:
@@ -140,31 +140,30 @@ class SearchRunner:
     ) -> list[Evaluation]:
         """Evaluate trials; send events when the stage begins and after each evaluation."""
         n_done = self.evaluator.count_known(trials)
-        self._send(stage, n_done, len(trials))
+
+        def send() -> None:
+            if self._on_event:
+                event = SearchEvent(
+                    stage,
+                    generation=min(self.search.generation, self.settings.n_generations),
+                    organisms=self.search.organisms,
+                    n_later=self._count_later(stage),
+                    champions=dict(self.champions),
+                    stagnation=self.search.stagnation,
+                    n_done=n_done,
+                    n_all=len(trials),
+                )
+                self._on_event(event)
 
         def note(i: int, evaluation: Evaluation) -> None:
             nonlocal n_done
             n_done += 1
             if on_measured:
                 on_measured(i, evaluation)
-            self._send(stage, n_done, len(trials))
+            send()
 
+        send()
         return self.evaluator.measure(trials, note)
-
-    def _send(self, stage: Stage, n_done: int, n_all: int) -> None:
-        if self._on_event is None:
-            return
-        event = SearchEvent(
-            stage,
-            generation=min(self.search.generation, self.settings.n_generations),
-            organisms=self.search.organisms,
-            n_later=self._count_later(stage),
-            champions=dict(self.champions),
-            stagnation=self.search.stagnation,
-            n_done=n_done,
-            n_all=n_all,
-        )
-        self._on_event(event)
 
     def _count_later(self, stage: Stage) -> int:
         """Estimate the number of evaluations after a stage, assuming no stagnation."""

@@ -10,9 +10,9 @@ from statistics import fmean
 from microgpt_evolution import confidence_interval
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.hydra_heads import HeadName
-from microgpt_evolution.objectives.trial import Trial
-from microgpt_evolution.population import Evaluation, Organism, Population
+from microgpt_evolution.population import Evaluation, Organism, Trial
 from microgpt_evolution.search.aesthetic_search import JUDGE, AestheticPopulation
+from microgpt_evolution.search.breeding import Population
 from microgpt_evolution.search.hydra_search import Hydra
 from microgpt_evolution.seeds import training_seed
 
@@ -64,17 +64,12 @@ class Winner:
 
 def confirmation_trials(finalists: Sequence[Organism], run_seed: int) -> list[Trial[Genome]]:
     """Return N_REPEATS retest trials per finalist, grouped by finalist."""
-    return [
-        Trial(
-            finalist.genome,
-            _seed(finalist, run_seed, repeat),
-            f"{finalist.id}-again{repeat}",
-            "confirm",
-            (finalist.id,),
-        )
-        for finalist in finalists
-        for repeat in range(1, N_REPEATS + 1)
-    ]
+    trials = []
+    for finalist in finalists:
+        for repeat in range(1, N_REPEATS + 1):
+            seed, id = _seed(finalist, run_seed, repeat), f"{finalist.id}-again{repeat}"
+            trials.append(Trial(finalist.genome, seed, id, "confirm", (finalist.id,)))
+    return trials
 
 
 def make_candidates(finalists: Sequence[Organism], again: Sequence[Evaluation]) -> list[Candidate]:

@@ -1,12 +1,10 @@
 """Settings of a search, stored in run.json and used again when the run is resumed."""
 
 from collections.abc import Mapping
-from random import Random
 from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from microgpt.config import MAX_SEED
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import CharTokenizer
 from microgpt.error_format import first_problem
@@ -17,19 +15,19 @@ from microgpt_evolution.objectives.aesthetic_objective import N_SAMPLES
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.objectives.hydra_heads import HEADS, HeadName
 from microgpt_evolution.objectives.loss_objective import MAX_BYTES, MAX_FLOPS
-from microgpt_evolution.population import Population
-from microgpt_evolution.runs.run_directory import SEARCH, RunSettings
+from microgpt_evolution.runs.run_directory import SEARCH, Count, InputPath, RunSettings, Seed
 from microgpt_evolution.search.aesthetic_search import JUDGE, AestheticPopulation
-from microgpt_evolution.search.genome_operators import EVOLVE_RUST, Operators
+from microgpt_evolution.search.breeding import Population
+from microgpt_evolution.search.genome_operators import Operators
 from microgpt_evolution.search.hydra_search import HEAD_GENERATIONS, Exchange, Hydra
 from microgpt_evolution.search.loss_search import LossSearch
-from microgpt_evolution.space_file import SpaceFile
+from microgpt_evolution.space import Space
 
 Search = Population | Hydra  # both classes have the methods ask, tell and finalists
 
 HELD_OUT = 0.1  # fraction of documents in each of the validation and test splits
 # Options of each objective, with their default values.
-DEFAULTS: dict[ObjectiveName, dict[str, Any]] = {
+DEFAULTS: Mapping[ObjectiveName, Mapping[str, object]] = {
     "loss": {"population": 8, "generations": 10, "fitness": "held-out"},
     "aesthetic": {"population": 12, "generations": 5, "samples": N_SAMPLES},
     "hydra": {
@@ -42,7 +40,6 @@ DEFAULTS: dict[ObjectiveName, dict[str, Any]] = {
     },
 }
 OPTIONS = ("population", "generations", "fitness", "samples", "exchange", "origin", "head")
-_Count = Annotated[int, Field(ge=1)]
 MAX_POPULATION, MAX_SAMPLES = 10_000, 100_000  # searches within these limits fit in memory
 
 
@@ -53,22 +50,22 @@ class SearchSettings(RunSettings):
     genomes = "warm_start"
 
     objective: ObjectiveName
-    input: Annotated[str, Field(pattern=r"^[^\x00]+$")]  # path of the documents when the run began
+    input: InputPath
     column: str | None = None  # column or field with the documents
     data_sha256: str  # SHA-256 of all documents
-    vocab_size: _Count | None = None  # None in runs written by older versions
+    vocab_size: Count | None = None  # None in runs written by older versions
     val_fraction: float = HELD_OUT
     test_fraction: float = HELD_OUT
-    population: Annotated[_Count, Field(le=MAX_POPULATION)]  # number of organisms per population
-    generations: _Count  # number of generations; for the Hydra, number of cycles
-    seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
+    population: Annotated[Count, Field(le=MAX_POPULATION)]  # number of organisms per population
+    generations: Count  # number of generations; for the Hydra, number of cycles
+    seed: Seed
     fitness: Fitness | None = None  # loss to minimise; None if a score is maximised
-    samples: Annotated[_Count, Field(le=MAX_SAMPLES)] | None = None  # number of names per organism
+    samples: Annotated[Count, Field(le=MAX_SAMPLES)] | None = None  # number of names per organism
     exchange: Exchange | None = None
     origin: bool = False  # whether the Hydra has the fourth head, Origin
     head: HeadName | None = None  # head whose champion wins; None for the best over all heads
     warm_start: Genome | None = None  # stored as a genome, because the genome file may change
-    space: SpaceFile | None = None  # None for evolve-rust's space
+    space: Space | None = None  # None for evolve-rust's space
     max_flops: float = MAX_FLOPS  # maximum FLOPs per training run; larger genomes are refused
     max_bytes: int = MAX_BYTES  # training memory limit in bytes; larger genomes are refused
     train_winner: str | None = None  # path of the directory for the model of the winner
@@ -95,22 +92,17 @@ class SearchSettings(RunSettings):
 
     def search(self) -> Search:
         """Create the search described by these settings."""
-        size, seed = self.population, self.seed
-        operators, ancestor = None, self.warm_start
+        shared: dict[str, Any] = {"seed": self.seed, "ancestor": self.warm_start}
         if self.space:
-            operators = Operators.of(self.space)
-            ancestor = ancestor and self.space.space.closest(ancestor)
-        shared: dict[str, Any] = {"ancestor": ancestor, "operators": operators}
+            shared["operators"] = Operators.of(self.space)
+            shared["ancestor"] = self.warm_start and self.space.closest(self.warm_start)
         if self.objective == "loss":
             assert self.fitness
-            shared["operators"] = operators or EVOLVE_RUST
-            return LossSearch(population=size, fitness=self.fitness, seed=seed, **shared)
+            return LossSearch(population=self.population, fitness=self.fitness, **shared)
         if self.objective == "aesthetic":
-            return AestheticPopulation(
-                measure=JUDGE, size=size, run_seed=seed, rng=Random(seed), **shared
-            )
+            return AestheticPopulation(measure=JUDGE, size=self.population, **shared)
         assert self.exchange
-        return Hydra(self.heads, size=size, run_seed=seed, exchange=self.exchange, **shared)
+        return Hydra(self.heads, size=self.population, exchange=self.exchange, **shared)
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
@@ -127,7 +119,7 @@ class SearchSettings(RunSettings):
         return self
 
     @classmethod
-    def begin(cls, given: Mapping[str, Any], **facts: Any) -> "SearchSettings":
+    def begin(cls, given: Mapping[str, object], **facts: object) -> "SearchSettings":
         """Return the settings of a new run.
 
         Args:
@@ -138,10 +130,10 @@ class SearchSettings(RunSettings):
             ConfigError: an option does not belong to the objective, or is out of range.
         """
         given = {name: option for name, option in given.items() if option is not None}
-        objective: ObjectiveName = given.get("objective", "loss")
-        if objective not in (*DEFAULTS,):  # it may not be hashable
+        objective = given.get("objective", "loss")
+        known = next((options for name, options in DEFAULTS.items() if name == objective), None)
+        if known is None:
             raise ConfigError(f"objective must be one of {', '.join(DEFAULTS)}, got {objective!r}")
-        known = DEFAULTS[objective]
         for name in OPTIONS:
             if name in given and name not in known:
                 others = [other for other, options in DEFAULTS.items() if name in options]
@@ -151,12 +143,12 @@ class SearchSettings(RunSettings):
                 )
         chosen = {name: given.get(name, default) for name, default in known.items()}
         try:
-            return cls(objective=objective, **chosen, **facts)
+            return cls.model_validate({"objective": objective, **chosen, **facts})
         except ValidationError as error:
             raise ConfigError(first_problem(error)) from error
 
     def check(
-        self, given: Mapping[str, Any], warm_start: Genome | None, space: SpaceFile | None
+        self, given: Mapping[str, object], warm_start: Genome | None, space: Space | None
     ) -> None:
         """Raise ConfigError if an option, the warm start or the space differs from this run's."""
         if space and space != self.space:
@@ -177,7 +169,7 @@ class SearchSettings(RunSettings):
             )
 
 
-def describe_documents(parts: Split) -> dict[str, Any]:
+def describe_documents(parts: Split) -> dict[str, object]:
     """Return the settings that depend on the documents."""
     return {
         "data_sha256": parts.facts.sha256,

@@ -3,15 +3,13 @@
 from collections.abc import Mapping, Sequence
 from itertools import product
 from math import prod
-from typing import Any, Literal
+from typing import Any
 
 from microgpt.errors import ConfigError
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.sweep.config import SweepConfig
 
-StepsSet = Literal["fibonacci", "tripling"]
-
-STEPS: dict[StepsSet, tuple[int, ...]] = {  # tests B and A of evolve-rust's run_scaling_tests.sh
+STEPS = {  # tests B and A of evolve-rust's run_scaling_tests.sh
     "fibonacci": (1000, 2000, 3000, 5000, 8000, 13_000, 21_000),
     "tripling": (1000, 3000, 9000),
 }

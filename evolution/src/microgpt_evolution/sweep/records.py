@@ -2,19 +2,18 @@
 
 import csv
 import io
-from collections.abc import Hashable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from microgpt.config import MAX_SEED
 from microgpt.errors import ConfigError
 from microgpt.files.atomic_files import publish
-from microgpt_evolution.objectives.trial import Trial
-from microgpt_evolution.population import Evaluation, Status
-from microgpt_evolution.runs.run_directory import SWEEP, Line, RunDirectory, RunSettings
+from microgpt_evolution.objectives.evaluation_records import EvaluationLine, EvaluationRecords
+from microgpt_evolution.population import Evaluation, Status, Trial
+from microgpt_evolution.runs.run_directory import SWEEP, InputPath, RunSettings, Seed
 from microgpt_evolution.sweep.config import SETTINGS, SweepConfig
 
 TABLE = "evaluations.csv"
@@ -22,7 +21,6 @@ HELD_OUT = 0.1  # fraction of documents in each of the validation and test split
 OUTCOME = ("val_loss", "last_loss", "train_loss", "samples", "seconds", "cpu_seconds")
 
 Kind = Literal["steps", "params", "grid"]
-Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 # These limits exceed any plausible value but keep sums and squares finite.
 _Count = Annotated[int, Field(ge=1, le=10**30)]
 _Loss = Annotated[float, Field(ge=0, le=1e100)]
@@ -38,7 +36,7 @@ class SweepSettings(RunSettings):
     sweep: Kind
     configs: tuple[SweepConfig, ...] = Field(min_length=1, alias="points")  # trained with each seed
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
-    input: Annotated[str, Field(pattern=r"^[^\x00]+$")]  # path of the input file when the run began
+    input: InputPath
     chat: bool = False  # whether the documents are conversations
     column: str | None = None  # table column or JSON field that contains the documents
     data_sha256: str  # SHA-256 of all documents
@@ -50,13 +48,18 @@ class SweepSettings(RunSettings):
         """All (configuration, seed) pairs, in table order."""
         return [(config, seed) for config in self.configs for seed in self.seeds]
 
+    def in_order(self, results: Iterable["SweepResult"]) -> list["SweepResult"]:
+        """Return results in table order."""
+        found = {result.key: result for result in results}
+        return [found[task] for task in self.tasks if task in found]
+
     @property
     def documents(self) -> tuple[str, float, float]:
         """A key for the data and its split; only losses with the same key are comparable."""
         return self.data_sha256, self.val_fraction, self.test_fraction
 
 
-class SweepResult(Line):
+class SweepResult(EvaluationLine):
     """The result of one training run, stored as a line of evaluations.jsonl.
 
     Losses are in nats per token; they are None unless the status is "ok".
@@ -82,6 +85,27 @@ class SweepResult(Line):
             raise ConfigError("status is ok, but a loss is missing")
         return self
 
+    @classmethod
+    def of(
+        cls, trial: Trial[SweepConfig], evaluation: Evaluation, *, flops: int, n_params: int
+    ) -> Self:
+        """Return the result of a training run."""
+        names = OUTCOME if evaluation.status == "ok" else ()
+        return cls(
+            point=trial.config,
+            seed=trial.seed,
+            status=evaluation.status,
+            reason=evaluation.reason or None,
+            n_params=n_params,
+            flops=flops,
+            **{name: getattr(evaluation, name) for name in names},
+        )
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """The status and the outcome."""
+        return Evaluation(self.status, **{name: getattr(self, name) for name in OUTCOME})
+
     @property
     def is_ok(self) -> bool:
         """Whether training finished with finite losses."""
@@ -98,41 +122,20 @@ class SweepResult(Line):
         return self.config, self.seed
 
 
-class SweepRecords(RunDirectory[SweepSettings, SweepResult]):
+class SweepRecords(EvaluationRecords[SweepSettings, SweepResult]):
     """The records of a sweep; see `RunDirectory`."""
 
     settings_type, line_type = SweepSettings, SweepResult
 
     @property
     def results(self) -> list[SweepResult]:
-        """The recorded results, in the order of `SweepSettings.tasks`."""
-        return _in_order(self.settings, self.lines)
-
-    def result(self, trial: Trial[SweepConfig]) -> SweepResult:
-        """Return the recorded result of a trial."""
-        return self.lines[trial.config, trial.seed]
-
-    def known(self, trial: Trial[SweepConfig]) -> Evaluation | None:
-        """Return the recorded evaluation of a trial if a resumed sweep can reuse it, else None."""
-        result = self.final((trial.config, trial.seed))
-        if result is None:
-            return None
-        return Evaluation(result.status, **{name: getattr(result, name) for name in OUTCOME})
+        """The recorded results, in table order."""
+        return self.settings.in_order(self.lines.values())
 
     def todo(self) -> list[Trial[SweepConfig]]:
         """Return the trials that must still be run."""
         trials = [Trial(config, seed) for config, seed in self.settings.tasks]
         return [trial for trial in trials if not self.known(trial)]
-
-    def add(
-        self, trial: Trial[SweepConfig], evaluation: Evaluation, *, flops: int, n_params: int
-    ) -> None:
-        """Append an evaluation; raise CheckpointError if it cannot be written."""
-        line: dict[str, Any] = {"point": trial.config, "seed": trial.seed}
-        line |= {"status": evaluation.status, "reason": evaluation.reason or None}
-        if evaluation.status == "ok":
-            line |= {name: getattr(evaluation, name) for name in OUTCOME}
-        self.append(SweepResult(**line, n_params=n_params, flops=flops))
 
     def write_table(self) -> None:
         """Write the results to evaluations.csv; raise CheckpointError on failure."""
@@ -153,8 +156,4 @@ def read_sweep(directory: Path) -> tuple[SweepSettings, list[SweepResult]]:
         RunError: there is no sweep, or its records are damaged beyond an incomplete last line.
     """
     found = SweepRecords.read(directory)
-    return found.settings, _in_order(found.settings, {line.key: line for line in found.lines})
-
-
-def _in_order(settings: SweepSettings, lines: Mapping[Hashable, SweepResult]) -> list[SweepResult]:
-    return [lines[task] for task in settings.tasks if task in lines]
+    return found.settings, found.settings.in_order(found.lines)

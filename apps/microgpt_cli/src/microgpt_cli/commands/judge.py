@@ -56,8 +56,7 @@ def judge(
     from microgpt.data.documents import load_text
     from microgpt_cli.input_files import default_input
     from microgpt_evolution.objectives.judge import judge as find_verdict
-    from microgpt_evolution.objectives.judge import known_names
-    from microgpt_evolution.objectives.name_features import normal
+    from microgpt_evolution.objectives.judge import known_names, normal
     from microgpt_evolution.objectives.scores import find_repeats, score_names
 
     path = against or default_input()
@@ -88,7 +87,7 @@ class _Row:
 
     def remark(self, known: str) -> str:
         """Return a remark on the name, or an empty string. `known` is the file of known names."""
-        from microgpt_evolution.objectives.name_features import MIN_LENGTH, normal
+        from microgpt_evolution.objectives.judge import MIN_LENGTH, normal
 
         if self.verdict is None:
             is_short = len(normal(self.name)) < MIN_LENGTH

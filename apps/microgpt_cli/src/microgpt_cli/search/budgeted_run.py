@@ -1,72 +1,44 @@
 """Run or resume the search of `microgpt evolve --minutes`, and save the winner."""
 
-import hashlib
-import os
 from contextlib import ExitStack
 from dataclasses import replace
 from math import log
 from pathlib import Path
 from time import perf_counter
-from typing import NamedTuple
 
 from microgpt.amounts import count, in_short
 from microgpt.data.documents import load_documents
 from microgpt.data.split import Split
-from microgpt.errors import ConfigError, DataError
-from microgpt.files.path_text import path_from_text, path_to_text
+from microgpt.errors import DataError
 from microgpt.inference import InferenceGpt
 from microgpt.model_config import count_params
 from microgpt.state import TrainResult
-from microgpt.storage.model_directory import save
-from microgpt.training.choice import Choice
-from microgpt.training.fitting import Fitted, Fitting
+from microgpt.training.fitting import Fitting
 from microgpt.training.holding_out import split_documents
 from microgpt.training.time_limit import TimeLimit
-from microgpt_cli.input_files import check_data, check_regular, default_input
-from microgpt_cli.search.evolve_run import (
-    as_setting,
-    check_outputs,
-    model_directory,
-    resume_command,
-    write_if_better,
-)
-from microgpt_cli.search.log import resumable
+from microgpt_cli.input_files import default_input
+from microgpt_cli.search.experiment import as_setting, documents_again, open_pool, resumable
 from microgpt_cli.search.options import EvolveOptions
 from microgpt_cli.search.run_report import write_final_report
-from microgpt_cli.search.workers import make_pool
+from microgpt_cli.search.winner import (
+    model_directory,
+    resume_command,
+    save_model,
+    write_if_better,
+)
 from microgpt_cli.terminal.console import note, print_or_discard, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_CHAT, RUNS
 from microgpt_cli.terminal.progress import ProgressBar, load_kernels, time_left
-from microgpt_evolution.budgeted.default_space import space_for
 from microgpt_evolution.budgeted.genome import GENES, BudgetedGenome
-from microgpt_evolution.budgeted.objective import (
-    EVALUATIONS,
-    STUDENT_LENGTH,
-    BudgetedObjective,
-)
-from microgpt_evolution.budgeted.records import BudgetedRecords
+from microgpt_evolution.budgeted.planning import plan_search
+from microgpt_evolution.budgeted.records import BudgetedRecords, BudgetedSettings
 from microgpt_evolution.budgeted.run import BudgetedEvent, BudgetedSearch
-from microgpt_evolution.budgeted.search import LARGEST, SMALLEST
-from microgpt_evolution.budgeted.settings import BudgetedSettings
+from microgpt_evolution.budgeted.search import LARGEST
 from microgpt_evolution.errors import GenomeError, NoWinnerError
-from microgpt_evolution.genome_file import (
-    GENOME,
-    BudgetedRecord,
-    encode_genome,
-    read_genome,
-    write_genome,
-)
+from microgpt_evolution.genome_file import GENOME, BudgetedRecord, read_genome, write_genome
 from microgpt_evolution.objectives.loss_objective import MAX_BYTES
-from microgpt_evolution.space import Space
-from microgpt_evolution.space_file import read_space
-from microgpt_evolution.workers.pools import Pool
+from microgpt_evolution.space import read_space
 
-MAX_SHARE = 1 / 8  # share of the budget that a complete training run may use
-MAX_RUNS = 200  # maximum number of complete training runs; more would fit the validation set
-MAX_STUDENT_SHARE = 1 / 3  # of the time, if --distill is not given
-N_TEACHERS = 6  # number of organisms that teach a student at the end, if the text is small
-SAMPLES_PER_TEXT = 6  # tokens of the documents that teachers make up, per token of the text
-MAX_TARGETS = 2**28  # maximum size of the predictions of the teachers, in bytes
 N_SAMPLES = 10  # number of samples of the winner to print
 PER_MILLE = 1000  # resolution of the progress bar
 
@@ -78,29 +50,27 @@ def run(options: EvolveOptions, limit: TimeLimit | None) -> None:
             stack.enter_context(BudgetedRecords.open(options.resume)) if options.resume else None
         )
         model_dir = model_directory(options, resumed)
-        check_outputs(model_dir, force=options.force, run=resumed)
-        pool = make_pool(
-            options.workers,
-            options.scheduler,
-            n_trials=LARGEST,
-            trial_bytes=options.limits.max_bytes or MAX_BYTES,
+        pool = stack.enter_context(
+            open_pool(
+                options.workers,
+                options.scheduler,
+                n_trials=LARGEST,
+                trial_bytes=options.limits.max_bytes or MAX_BYTES,
+            )
         )
         compilation_s = load_kernels("compiled", uses=["training", "evaluation", "generation"])
         if limit:
             limit.extend(compilation_s)
-        stack.enter_context(pool)
-        pool.executor()  # fail before creating a run if the cluster is unreachable
         if resumed:
             records, parts = resumed, _parts_again(resumed.settings, options.input)
         else:
-            settings, parts = _begin(options, limit, pool)
+            settings, parts = _begin(options, limit, pool.n_workers())
             records = stack.enter_context(BudgetedRecords.begin(RUNS, "evolve", settings))
         settings = records.settings
-        n = pool.n_workers()
         print_or_discard(
             f"Search: {in_short(settings.budget)} operations, "
             f"{in_short(settings.operations, 2)} for a complete training run, seed "
-            f"{settings.seed}, {count(n, 'worker')}; run: {records.directory}"
+            f"{settings.seed}, {count(pool.n_workers(), 'worker')}; run: {records.directory}"
         )
         progress = stack.enter_context(SearchProgress(settings.budget))
         search = BudgetedSearch(parts, pool, records, on_event=progress.update)
@@ -109,12 +79,12 @@ def run(options: EvolveOptions, limit: TimeLimit | None) -> None:
             with resumable(records, resume_command(options, records)):
                 search.run()
                 progress.stop()
-                if settings.distill and search.best:
+                if not search.best:
+                    raise NoWinnerError("no organism finished training; use other documents")
+                if settings.distill:
                     student = search.student()
                     if student is None:
                         note("there is no student, because there are fewer than two teachers")
-                elif not search.best:
-                    raise NoWinnerError("no organism finished training; use other documents")
                 has_ended = True
         finally:  # Ctrl-C leaves the best so far
             progress.stop()
@@ -146,119 +116,33 @@ class SearchProgress(ProgressBar):
 
 
 def _begin(
-    options: EvolveOptions, limit: TimeLimit | None, pool: Pool
+    options: EvolveOptions, limit: TimeLimit | None, n_workers: int
 ) -> tuple[BudgetedSettings, Split]:
     """Return the settings of a new search, and the documents."""
-    chat = options.chat
-    file = read_space(options.space, GENES) if options.space else None
+    chat, column = options.chat, options.column
+    space = read_space(options.space, GENES) if options.space else None
+    ancestor = _ancestor(options.warm_start) if options.warm_start else None
     path = options.input or default_input(*([DEFAULT_CHAT] if chat else []))
-    docs = load_documents(path, text=options.text, column=options.column, chat=chat, tell=note)
+    docs = load_documents(path, text=options.text, column=column, chat=chat, tell=note)
     fitting = Fitting.of(docs, options.limits, load_kernels=load_kernels, tell=note)
-    parts = fitting.parts
-    if not parts.validation:
+    if not fitting.parts.validation:
         raise DataError(f"{path} has too few documents to hold some out; use more documents")
-    plan = _plan(fitting, limit, pool, options, file.space if file else None)
-    rule, choice = plan.rule, plan.choice
-    if not (choice.is_limited or options.max_weights or options.max_memory):
-        note(
-            "the text is large enough for a single training run of this length, which may give a "
-            "better model: microgpt train --minutes or --budget"
-        )
-    first = (rule, *((_ancestor(options.warm_start),) if options.warm_start else ()))
-    space, target = space_for(rule, choice.config.text, plan.n_characters), None
-    if file:
-        space, target = file.space, file.target
-        first = (
-            *map(space.closest, first),
-            *(replace(rule, **genes) for genes in file.first),
-        )
-    settings = BudgetedSettings(
-        budget=plan.budget,
-        operations=choice.operations,
-        input=path_to_text(os.path.abspath(path)),
-        column=options.column,
+    settings = plan_search(
+        fitting,
+        options.limits,
+        limit,
+        n_workers=n_workers,
         chat=chat,
-        text=choice.config.text,
-        data_sha256=parts.facts.sha256,
-        held_out=parts.val_fraction,
-        gap=parts.gap,
+        distill=options.distill,
+        space=space,
+        warm_start=ancestor,
+        tell=note,
+        input=as_setting(path),
+        column=column,
         seed=options.seed,
-        minutes=options.minutes,
-        max_weights=options.max_weights,
-        max_bytes=options.limits.max_bytes or MAX_BYTES,
-        first=first,
-        target=target,
-        distill=plan.n_teachers,
-        teacher_samples=plan.n_samples,
-        values={gene: tuple(values) for gene, values in space.values.items()},
-        rates=dict(space.rates),
-        train_winner=as_setting(options.train_winner),
+        train_winner=as_setting(options.train_winner) if options.train_winner else None,
     )
-    return settings, parts
-
-
-class _SearchPlan(NamedTuple):
-    """What the time and the documents allow."""
-
-    budget: float
-    choice: Choice  # of a complete training run
-    rule: BudgetedGenome  # its genome, with the closest values of the user's space
-    n_characters: int  # of the training set
-    n_teachers: int
-    n_samples: int  # number of documents that the teachers make up
-
-
-def _plan(
-    fitting: Fitting,
-    limit: TimeLimit | None,
-    pool: Pool,
-    options: EvolveOptions,
-    space: Space | None,
-) -> _SearchPlan:
-    """Return the budget of a search, and what a training run and the student take of it."""
-    of_worker = fitting.fit(limit).budget
-    assert of_worker
-    n_workers = min(SMALLEST, pool.n_workers()) if limit else 1
-    budget = of_worker * n_workers  # with --minutes, all workers search until the deadline
-    ruled = fitting.for_budget(MAX_SHARE * budget)
-    choice, sizes = ruled.choice, ruled.sizes
-    length = sizes.chunk_length(choice.model.block_size)
-    rule = BudgetedGenome.of(choice, length, ruled.vocab_size)
-    if space:
-        rule = space.closest(rule)
-    objective = BudgetedObjective(fitting.parts, choice.config.text, choice.operations)
-    complete = objective.cost(rule, EVALUATIONS)
-    distill = options.distill
-    if distill is None:  # a large text is better used for longer training runs
-        is_short = STUDENT_LENGTH * complete <= MAX_STUDENT_SHARE * of_worker
-        distill = N_TEACHERS if choice.is_limited and is_short else 0
-    n_samples = _n_teacher_samples(ruled) if distill and not options.chat else 0
-    student = objective.student_cost(rule, distill, n_samples)
-    budget -= (n_workers - 1) * student  # only one worker can train the student
-    steps = objective.settings(rule)[1].steps
-    if complete + student > budget or steps < EVALUATIONS:
-        remedy = "increase --minutes or --budget, or use microgpt train"
-        raise ConfigError(
-            f"{in_short(of_worker)} operations are too few for a search"
-            f"{' with a student' if student else ''}; {remedy}"
-        )
-    if budget > MAX_RUNS * complete + student:
-        budget = MAX_RUNS * complete + student
-        note(f"the data are small: the search ends after {MAX_RUNS} complete training runs")
-    budget = float(in_short(budget))  # can be typed
-    return _SearchPlan(budget, choice, rule, sizes.n_characters, distill, n_samples)
-
-
-def _n_teacher_samples(ruled: Fitted) -> int:
-    """Return the number of documents that teachers make up for a student.
-
-    Not more than it reads, and not more than have predictions of MAX_TARGETS bytes.
-    """
-    config, sizes = ruled.choice.config, ruled.sizes
-    length = sizes.chunk_length(ruled.choice.model.block_size)
-    n_tokens = SAMPLES_PER_TEXT * sizes.n_tokens
-    n_tokens = min(n_tokens, MAX_TARGETS / (4 * ruled.tokenizer.vocab_size) - sizes.n_tokens)
-    return max(0, min(config.steps * config.batch_size, int(n_tokens / length)))
+    return settings, fitting.parts
 
 
 def _ancestor(path: Path) -> BudgetedGenome:
@@ -270,20 +154,19 @@ def _ancestor(path: Path) -> BudgetedGenome:
 
 def _parts_again(settings: BudgetedSettings, path: Path | None) -> Split:
     """Return the documents of a run to resume."""
-    if path is None:
-        path = path_from_text(settings.input)
-        check_regular(path, "pass the documents of this run with --data")
-    docs = load_documents(
-        path,
-        text=settings.text,
-        column=settings.column,
-        chat=settings.chat,
-        check=False,
-        tell=note,
-    )
-    parts = split_documents(docs, settings.held_out, settings.held_out, "spread", settings.gap)
-    check_data(settings.data_sha256, path, parts)
-    return parts
+
+    def load(path: Path) -> Split:
+        docs = load_documents(
+            path,
+            text=settings.text,
+            column=settings.column,
+            chat=settings.chat,
+            check=False,
+            tell=note,
+        )
+        return split_documents(docs, settings.held_out, settings.held_out, "spread", settings.gap)
+
+    return documents_again(settings, path, load)
 
 
 def _save_winner(
@@ -335,6 +218,4 @@ def _save_winner(
         for sample in model.generate(N_SAMPLES, temperature=1.0, seed=settings.seed):
             print_or_discard(f"> {terminal_safe(sample)}")
     if model_dir:
-        genome_sha256 = hashlib.sha256(encode_genome(record)).hexdigest()
-        save(replace(trained, plan=replace(trained.plan, genome_sha256=genome_sha256)), model_dir)
-        note(f"the model of the winner is in {model_dir}")
+        save_model(trained, record, model_dir)

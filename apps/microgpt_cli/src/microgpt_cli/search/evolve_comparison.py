@@ -11,8 +11,8 @@ from microgpt_cli.search.sweep_ranking import settings_as_options
 from microgpt_evolution.genome import WHOLE_LIMITS, Genome
 from microgpt_evolution.objectives.aesthetic_objective import N_SAMPLES
 from microgpt_evolution.objectives.loss_objective import LossObjective
-from microgpt_evolution.objectives.retest import Retest, retest
 from microgpt_evolution.search.evolve import EvolutionResult
+from microgpt_evolution.search.retest import Retest, retest
 from microgpt_evolution.search.settings import SearchSettings
 from microgpt_evolution.sweep.scaling import Mean
 from microgpt_report.scaling_tables import columns, with_interval

@@ -1,20 +1,13 @@
-"""Log of a search to a file and stdout, and the resume hint after an interrupted run."""
+"""Log of a search to a file and stdout."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-import typer
-
-from microgpt.amounts import count
-from microgpt.errors import MicrogptError
-from microgpt.files.atomic_files import as_argument, cannot_write
+from microgpt.files.atomic_files import cannot_write
 from microgpt_cli.search.table import SearchTable
-from microgpt_cli.terminal.console import discard_output, print_or_discard, say
-from microgpt_cli.terminal.signals import clear_pending_stop
-from microgpt_evolution.runs.run_directory import RunDirectory
+from microgpt_cli.terminal.console import print_or_discard
 
 
 class SearchLog:
@@ -56,22 +49,3 @@ class SearchLog:
             yield
         except OSError as error:
             raise cannot_write(self._path.parent, error) from error
-
-
-@contextmanager
-def resumable(records: RunDirectory[Any, Any], command: str) -> Iterator[None]:
-    """Add the resume command to the message of an error that interrupts the run."""
-    how = f"resume with: {command} {as_argument(records.directory)}"
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        clear_pending_stop()  # a repeated exception would replace this message
-        n, unit = records.n_recorded, "training run" if "sweep" in command else "evaluation"
-        raise type(stop)(f"after {count(n, unit)}; {how}") from None
-    except (MicrogptError, OSError) as error:  # OSError: writing to stdout failed
-        if not records.n_known:  # without recorded evaluations, there is nothing to resume
-            raise
-        say(f"error: {error}; {how}")
-        if isinstance(error, OSError):
-            discard_output(sys.stdout)
-        raise typer.Exit(1) from error

@@ -28,7 +28,6 @@ def read_report(directories: Sequence[Path]) -> "Report":
         PlotError: the extra `plots` is not installed.
     """
     from microgpt_cli.charts import require_plots
-    from microgpt_cli.search.next_commands import next_commands
     from microgpt_evolution.runs.run_directory import BUDGETED, SWEEP, kind_at
 
     kinds = [kind_at(directory) for directory in directories]
@@ -44,11 +43,11 @@ def read_report(directories: Sequence[Path]) -> "Report":
             from microgpt_report.budgeted_report import budgeted_report
 
             found = budgeted_report(directories[0])
-            return replace(found, commands=next_commands(directories[0]))
+            return replace(found, commands=_next_commands(directories[0]))
         if sweeps:
             from microgpt_report.sweep_report import sweep_report
 
-            return replace(sweep_report(directories), commands=next_commands(directories[0]))
+            return replace(sweep_report(directories), commands=_next_commands(directories[0]))
         from microgpt_report.comparison_report import best_of, comparison_report
         from microgpt_report.run_summary import read_run_summary
         from microgpt_report.search_report import search_report
@@ -58,7 +57,37 @@ def read_report(directories: Sequence[Path]) -> "Report":
         runs = [read_run_summary(path, name) for path, name in zip(directories, names, strict=True)]
         found = search_report(runs[0]) if len(runs) == 1 else comparison_report(runs)
         best = runs[0] if len(runs) == 1 else best_of(runs)
-        return replace(found, commands=next_commands(best.run.directory) if best else ())
+        return replace(found, commands=_next_commands(best.run.directory) if best else ())
+
+
+def _next_commands(directory: Path) -> list[str]:
+    """Return the commands that resume a run, or that train its winner and use it."""
+    from microgpt.files.atomic_files import as_argument
+    from microgpt_cli.input_files import from_here
+    from microgpt_cli.search.sweep_ranking import data_options, ranked, train_command
+    from microgpt_evolution.genome_file import GENOME
+    from microgpt_evolution.runs.run_directory import SWEEP, kind_of
+    from microgpt_evolution.runs.run_files import read_settings
+    from microgpt_evolution.sweep.records import read_sweep
+
+    settings, run = read_settings(directory), from_here(directory)
+    is_chat, model = bool(settings.get("chat")), as_argument(Path(f"{directory.name}-winner"))
+    use = f"microgpt {'chat' if is_chat else 'generate'} --model {model}"
+    if kind_of(settings) == SWEEP:
+        sweep, results = read_sweep(directory)
+        if len(results) < len(sweep.tasks):
+            return [f"microgpt sweep resume {as_argument(run)}"]
+        cells = ranked(sweep, results)
+        return [train_command(sweep, cells[0].config, directory), use] if cells else []
+    if not (directory / GENOME).exists():
+        return [f"microgpt evolve --resume {as_argument(run)}"]
+    data = ""
+    if "input" in settings:  # an imported log does not name its documents
+        column = settings.get("column")
+        column = None if column is None else str(column)
+        data = data_options(str(settings["input"]), column, chat=is_chat)
+    genome = as_argument(run / GENOME)
+    return [f"microgpt train {data}--genome {genome} --model {model}", use]
 
 
 def write_report(found: "Report", file: Path) -> Path:

@@ -1,7 +1,8 @@
 """Run or resume a sweep of `microgpt sweep`."""
 
-import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -12,29 +13,23 @@ from microgpt.amounts import count, duration, plural
 from microgpt.config import Use
 from microgpt.data.documents import load_conversations, load_text
 from microgpt.data.split import Split, split
+from microgpt.data.tokenizer import Document
 from microgpt.error_format import first_problem
 from microgpt.errors import ConfigError
-from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.memory_limit import free_bytes
-from microgpt_cli.input_files import check_data, check_regular, default_input
-from microgpt_cli.search.log import resumable
+from microgpt_cli.input_files import default_input
+from microgpt_cli.search.experiment import as_setting, documents_again, open_pool, resumable
 from microgpt_cli.search.options import SweepOptions
 from microgpt_cli.search.run_report import write_final_report
 from microgpt_cli.search.sweep_ranking import describe_sweep
-from microgpt_cli.search.workers import make_pool
 from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT, RUNS
 from microgpt_cli.terminal.progress import ProgressBar, load_kernels, time_left
+from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.objectives.sweep_objective import SweepObjective
+from microgpt_evolution.population import Evaluation, Trial
 from microgpt_evolution.sweep.config import SweepConfig, differing
-from microgpt_evolution.sweep.records import (
-    HELD_OUT,
-    Kind,
-    SweepRecords,
-    SweepResult,
-    SweepSettings,
-)
-from microgpt_evolution.sweep.run import run_sweep
+from microgpt_evolution.sweep.records import HELD_OUT, Kind, SweepRecords, SweepSettings
 from microgpt_evolution.workers.pools import Pool
 
 RESUME = "microgpt sweep resume"
@@ -45,14 +40,14 @@ def start_sweep(kind: Kind, configs: Sequence[SweepConfig], options: SweepOption
     options.check_ranges()
     chat, column, seed = options.chat, options.column, options.seed
     path = options.input or default_input(DEFAULT_CHAT if chat else DEFAULT_TEXT)
-    parts = _load(path, column, HELD_OUT, HELD_OUT, chat=chat)
+    parts = split(_load(path, column, chat=chat), validation=HELD_OUT, test=HELD_OUT)
     objective = SweepObjective.of(parts)
     try:
         settings = SweepSettings(
             sweep=kind,
             points=tuple(configs),
             seeds=tuple(range(seed, seed + options.seeds)),
-            input=path_to_text(os.path.abspath(path)),
+            input=as_setting(path),
             chat=chat,
             column=column,
             data_sha256=parts.facts.sha256,
@@ -60,62 +55,60 @@ def start_sweep(kind: Kind, configs: Sequence[SweepConfig], options: SweepOption
     except ValidationError as error:
         raise ConfigError(first_problem(error)) from error
     trials = [config for config in configs for _ in range(options.seeds)]
-    with _make_pool(options.workers, options.scheduler, objective, trials) as pool:
-        pool.executor()  # fail before creating a run if the cluster is unreachable
-        with SweepRecords.begin(RUNS, "sweep", settings) as records:
-            _run(objective, pool, records)
+    with (
+        _open_pool(options.workers, options.scheduler, objective, trials) as pool,
+        SweepRecords.begin(RUNS, "sweep", settings) as records,
+    ):
+        _run(objective, pool, records)
 
 
 def resume(run: Path, path: Path | None, workers: int | None, scheduler: str | None) -> None:
     """Run the remaining trials of a sweep; `path` is required if the documents were moved."""
     with SweepRecords.open(run) as records:
         sweep = records.settings
-        if path is None:
-            path = path_from_text(sweep.input)
-            check_regular(path, "pass the documents of this sweep with --data")
-        parts = _load(path, sweep.column, sweep.val_fraction, sweep.test_fraction, chat=sweep.chat)
-        check_data(sweep.data_sha256, path, parts, run="sweep")
-        objective = SweepObjective.of(parts)
+
+        def load(path: Path) -> Split:
+            docs = _load(path, sweep.column, chat=sweep.chat)
+            return split(docs, validation=sweep.val_fraction, test=sweep.test_fraction)
+
+        objective = SweepObjective.of(documents_again(sweep, path, load, run="sweep"))
         todo = [trial.config for trial in records.todo()]
-        with _make_pool(workers, scheduler, objective, todo) as pool:
-            pool.executor()
+        with _open_pool(workers, scheduler, objective, todo) as pool:
             _run(objective, pool, records)
 
 
-def _load(path: Path, column: str | None, validation: float, test: float, *, chat: bool) -> Split:
-    docs = load_conversations(path) if chat else load_text(path, column=column, tell=note)
-    return split(docs, validation=validation, test=test)
+def _load(path: Path, column: str | None, *, chat: bool) -> Sequence[Document]:
+    return load_conversations(path) if chat else load_text(path, column=column, tell=note)
 
 
-def _make_pool(
+def _open_pool(
     workers: int | None,
     scheduler: str | None,
     objective: SweepObjective,
     trials: Sequence[SweepConfig],
-) -> Pool:
+) -> AbstractContextManager[Pool]:
     """Return a pool whose number of workers is limited by the memory of the largest trial."""
     free, sizes = free_bytes(), map(objective.n_bytes, set(trials))
     largest = max((size for size in sizes if size <= free), default=1)
-    return make_pool(workers, scheduler, n_trials=len(trials), trial_bytes=largest)
+    return open_pool(workers, scheduler, n_trials=len(trials), trial_bytes=largest)
 
 
 def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
     """Run the trials without a recorded result, and print a summary."""
-    started = perf_counter()
-    sweep = records.settings
+    started, sweep, todo = perf_counter(), records.settings, records.todo()
     dtypes = sorted({config.dtype for config in sweep.configs})
-    todo = {(t.config, t.seed): objective.flops(t.config) for t in records.todo()}
     with resumable(records, RESUME):
         uses: list[Use] = ["training", "evaluation", "generation"]
         load_kernels("compiled", *dtypes, uses=uses)
         if todo:
-            n_models = len({config for config, _ in todo})
+            n_models = len({trial.config for trial in todo})
             print_or_discard(
                 f"{count(len(todo), 'training run')} of {count(n_models, 'model')}, "
                 f"{pool.n_workers()} in parallel"
             )
-            with SweepProgress(todo) as progress:
-                run_sweep(objective, pool, records, on_result=progress.update)
+            objective = replace(objective, free_bytes=pool.free_bytes())
+            with SweepProgress(todo, objective) as progress:
+                CachedEvaluator(objective, pool, records).measure(todo, progress.update)
         records.write_table()
     n_ok = sum(result.is_ok for result in records.results)
     if not n_ok:
@@ -135,26 +128,26 @@ def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
 class SweepProgress(ProgressBar):
     """Progress of a sweep. The time left is estimated from the FLOPs of the trials."""
 
-    def __init__(self, todo: dict[tuple[SweepConfig, int], int]) -> None:
-        """Create the progress bar; `todo` maps each remaining trial to its FLOPs."""
+    def __init__(self, todo: Sequence[Trial[SweepConfig]], objective: SweepObjective) -> None:
         super().__init__("training", len(todo))
-        self._todo, self._flops_left, self._flops_done = todo, sum(todo.values()), 0
-        self._names = differing(config for config, _ in todo)
-        self._noted: set[tuple[SweepConfig, str | None]] = set()
+        self._todo, self._flops = todo, [objective.flops(trial.config) for trial in todo]
+        self._flops_left, self._flops_done = sum(self._flops), 0
+        self._names = differing(trial.config for trial in todo)
+        self._noted: set[tuple[SweepConfig, str]] = set()
         self._started = perf_counter()
         self._show()
 
-    def update(self, result: SweepResult) -> None:
+    def update(self, i: int, evaluation: Evaluation) -> None:
         """Count a finished trial; print the reason for a failure once per configuration."""
-        flops = self._todo[result.config, result.seed]
-        self._flops_left -= flops
-        if result.is_ok:
-            self._flops_done += flops
-        elif (result.config, result.reason) not in self._noted:
-            self._noted.add((result.config, result.reason))
+        config, reason = self._todo[i].config, evaluation.reason
+        self._flops_left -= self._flops[i]
+        if evaluation.status == "ok":
+            self._flops_done += self._flops[i]
+        elif (config, reason) not in self._noted:
+            self._noted.add((config, reason))
             self.stop()
-            which = result.config.describe(self._names) or "the model"
-            note(f"{which}: {result.status}, {result.reason}")
+            which = config.describe(self._names) or "the model"
+            note(f"{which}: {evaluation.status}, {reason}")
         self._show(1)
 
     def _show(self, n_more: int = 0) -> None:

@@ -32,7 +32,7 @@ class ProgressLines(Listener):
         if evaluation and evaluation.status in ("crashed", "refused"):
             self._n_failed += 1
             if self._n_failed <= N_FAILURES:
-                say(trace.done(organism, evaluation.seconds, evaluation.reason))
+                say(trace.done(organism))
 
     def update(self, event: SearchEvent) -> None:
         """Print a line when another tenth of the search is complete."""

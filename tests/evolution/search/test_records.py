@@ -8,9 +8,8 @@ from searches import SETTINGS, edit_evaluations
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.objectives.scores import score_names
-from microgpt_evolution.objectives.trial import Trial
-from microgpt_evolution.population import Evaluation
-from microgpt_evolution.search.records import Records
+from microgpt_evolution.population import Evaluation, Trial
+from microgpt_evolution.search.records import Records, read_search
 
 
 @pytest.fixture
@@ -48,36 +47,39 @@ def test_a_line_has_everything_about_its_evaluation(run) -> None:
     }  # fmt: skip
 
 
-def test_an_incomplete_last_line_is_skipped_before_an_append(run) -> None:
-    with (run / "evaluations.jsonl").open("ab") as file:
-        file.write(b'{"id": "torn')
+def test_a_run_can_be_read_while_another_process_holds_it(run) -> None:
     with Records.open(run) as records:
-        add(records, 3, Evaluation("crashed"))
-    with Records.open(run) as records:
-        assert records.n_known == 3
+        found = read_search(run)
+        assert read_search(records.log) == found
+    assert found.settings == SETTINGS
+    assert [(line.id, line.genome, line.flops) for line in found.lines] == [
+        ("g1-1", PRIMORDIAL, 7), ("g1-2", PRIMORDIAL, 7)
+    ]  # fmt: skip
+    assert found.lines[0].evaluation == Evaluation("ok", 2.25, 2.5, 2.25)
+
+
+def test_a_run_without_evaluations_is_an_error(tmp_path) -> None:
+    with Records.begin(tmp_path, "evolve", SETTINGS) as records:
+        pass
+    with pytest.raises(RunError, match="has no evaluations yet; try again later"):
+        read_search(records.directory)
 
 
 @pytest.mark.parametrize(
-    ("line", "problem"),
+    ("change", "problem"),
     [
-        ("nonsense", "line 2: crc32 differs, .*; remove the line and resume the run"),
-        ("{}", "line 2: crc32 differs"),
-        ("\x00\x00", "line 2: crc32 differs"),
+        ({"population": 0}, "settings.population: input should be"),
+        ({"seed": None}, "settings.seed: input should be"),
+        ({"warm_start": {}}, "settings.warm_start.n_emb: field required"),
+        ({"fitness": None}, "settings: objective loss requires fitness"),
+        ({"samples": 5}, "settings: objective loss does not accept samples, got 5"),
     ],
 )
-def test_an_error_names_the_damaged_line(run, line, problem) -> None:
-    path = run / "evaluations.jsonl"
-    first, second, _ = path.read_text().split("\n")
-    path.write_text(f"{first}\n{line}\n{second}\n")
-    with pytest.raises(RunError, match=problem):
-        Records.open(run)
-    path.write_text(f"{first}\n{second}\n")
-    Records.open(run).close()  # nobody holds it
-
-
-def test_an_error_names_the_line_of_an_impossible_genome(run) -> None:
-    edit_evaluations(run, '"n_head":4', '"n_head":5')
-    with pytest.raises(RunError, match=r"line 1: n_emb \(16\) must be divisible by n_head \(5\)"):
+def test_an_error_names_damaged_settings(run, change, problem) -> None:
+    facts = json.loads((run / "run.json").read_text())
+    facts["settings"] |= change
+    (run / "run.json").write_text(json.dumps(facts))
+    with pytest.raises(RunError, match=rf"run\.json: {problem}"):
         Records.open(run)
 
 
@@ -89,12 +91,15 @@ def test_an_error_names_the_line_of_an_impossible_genome(run) -> None:
         ('"last_loss":2.5', '"last_loss":NaN', "line 1: last_loss: input should be a finite"),
         ('"val_loss":2.25', '"val_loss":-1e999', "line 1: val_loss: input should be a finite"),
         ('"lr":0.005', '"x":0.005', r"line 1: genome\.lr: field required"),
+        ('"n_head":4', '"n_head":5', r"line 1: n_emb \(16\) must be divisible by n_head \(5\)"),
     ],
 )
 def test_an_error_names_an_unusable_measurement(run, old, new, problem) -> None:
     edit_evaluations(run, old, new)
     with pytest.raises(RunError, match=problem):
         Records.open(run)
+    edit_evaluations(run, new, old)
+    Records.open(run).close()  # nobody holds it
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,120 @@
+"""Plan a budgeted search: its budget, and what a training run and the student take of it."""
+
+from dataclasses import replace
+from typing import Any
+
+from microgpt.amounts import in_short
+from microgpt.errors import ConfigError
+from microgpt.training.fitting import Fitted, Fitting
+from microgpt.training.options import TrainOptions
+from microgpt.training.planning import Tell
+from microgpt.training.time_limit import TimeLimit
+from microgpt_evolution.budgeted.genome import BudgetedGenome, space_for
+from microgpt_evolution.budgeted.objective import EVALUATIONS, STUDENT_LENGTH, BudgetedObjective
+from microgpt_evolution.budgeted.records import BudgetedSettings
+from microgpt_evolution.budgeted.search import SMALLEST
+from microgpt_evolution.objectives.loss_objective import MAX_BYTES
+from microgpt_evolution.space import Space
+
+MAX_SHARE = 1 / 8  # share of the budget that a complete training run may use
+MAX_RUNS = 200  # maximum number of complete training runs; more would fit the validation set
+MAX_STUDENT_SHARE = 1 / 3  # of the time, if the number of teachers is not given
+N_TEACHERS = 6  # number of organisms that teach a student at the end, if the text is small
+SAMPLES_PER_TEXT = 6  # tokens of the documents that teachers make up, per token of the text
+MAX_TARGETS = 2**28  # maximum size of the predictions of the teachers, in bytes
+
+
+def plan_search(
+    fitting: Fitting,
+    limits: TrainOptions,
+    limit: TimeLimit | None,
+    *,
+    n_workers: int,
+    chat: bool,
+    distill: int | None,
+    space: Space | None,
+    warm_start: BudgetedGenome | None,
+    tell: Tell,
+    **recorded: Any,
+) -> BudgetedSettings:
+    """Return the settings of a search for the documents of a fitting.
+
+    Args:
+        limits: the options that limit a training run.
+        limit: that of --minutes; all workers search until then.
+        chat: whether the documents are conversations.
+        distill: maximum number of teachers; None for a number that suits the text.
+        space: that of the user, instead of the default one.
+        tell: called with notes for the user.
+        recorded: settings to record, such as the input and the seed.
+
+    Raises:
+        ConfigError: the budget is too small.
+    """
+    parts, of_worker = fitting.parts, fitting.fit(limit).budget
+    assert of_worker
+    n_workers = min(SMALLEST, n_workers) if limit else 1
+    budget = of_worker * n_workers
+    ruled = fitting.for_budget(MAX_SHARE * budget)
+    choice, sizes = ruled.choice, ruled.sizes
+    text, length = choice.config.text, sizes.chunk_length(choice.model.block_size)
+    rule = BudgetedGenome.of(choice, length, ruled.vocab_size)
+    if space:
+        rule = space.closest(rule)
+    objective = BudgetedObjective(parts, text, choice.operations)
+    complete = objective.cost(rule, EVALUATIONS)
+    if distill is None:  # a large text is better used for longer training runs
+        is_short = STUDENT_LENGTH * complete <= MAX_STUDENT_SHARE * of_worker
+        distill = N_TEACHERS if choice.is_limited and is_short else 0
+    n_samples = _n_teacher_samples(ruled) if distill and not chat else 0
+    student = objective.student_cost(rule, distill, n_samples)
+    budget -= (n_workers - 1) * student  # only one worker can train the student
+    if complete + student > budget or objective.settings(rule)[1].steps < EVALUATIONS:
+        remedy = "increase --minutes or --budget, or use microgpt train"
+        raise ConfigError(
+            f"{in_short(of_worker)} operations are too few for a search"
+            f"{' with a student' if student else ''}; {remedy}"
+        )
+    if budget > MAX_RUNS * complete + student:
+        budget = MAX_RUNS * complete + student
+        tell(f"the data are small: the search ends after {MAX_RUNS} complete training runs")
+    if not (choice.is_limited or limits.max_weights or limits.max_memory):
+        tell(
+            "the text is large enough for a single training run of this length, which may give a "
+            "better model: microgpt train --minutes or --budget"
+        )
+    first = [rule, warm_start] if warm_start else [rule]
+    if space:
+        first = [*map(space.closest, first), *(replace(rule, **genes) for genes in space.first)]
+    space = space or space_for(rule, text, sizes.n_characters)
+    return BudgetedSettings(
+        budget=float(in_short(budget)),  # can be typed
+        operations=choice.operations,
+        chat=chat,
+        text=text,
+        data_sha256=parts.facts.sha256,
+        held_out=parts.val_fraction,
+        gap=parts.gap,
+        minutes=limits.minutes,
+        max_weights=limits.max_weights,
+        max_bytes=limits.max_bytes or MAX_BYTES,
+        target=space.target,
+        distill=distill,
+        teacher_samples=n_samples,
+        first=tuple(first),
+        values=space.values,
+        rates=space.rates,
+        **recorded,
+    )
+
+
+def _n_teacher_samples(ruled: Fitted) -> int:
+    """Return the number of documents that teachers make up for a student.
+
+    Not more than it reads, and not more than have predictions of MAX_TARGETS bytes.
+    """
+    config, sizes = ruled.choice.config, ruled.sizes
+    length = sizes.chunk_length(ruled.choice.model.block_size)
+    n_tokens = SAMPLES_PER_TEXT * sizes.n_tokens
+    n_tokens = min(n_tokens, MAX_TARGETS / (4 * ruled.tokenizer.vocab_size) - sizes.n_tokens)
+    return max(0, min(config.steps * config.batch_size, int(n_tokens / length)))

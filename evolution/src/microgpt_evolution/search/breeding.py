@@ -1,0 +1,125 @@
+"""Populations of genomes that are bred by generations.
+
+A subclass breeds; the caller evaluates what `ask` returns, and tells it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from random import Random
+
+from microgpt_evolution.genome import Genome
+from microgpt_evolution.population import Evaluation, Organism, Provenance, rank
+from microgpt_evolution.search.genome_operators import Operators
+from microgpt_evolution.seeds import training_seed
+
+N_FINALISTS = 3
+POPULATION = "champion"  # name of the population in searches with one population
+
+
+def child(genome: Genome, origin: Provenance, *parents: Organism) -> Organism:
+    """Return a new organism, which gets its slot and its seed when it is placed."""
+    return Organism(genome, origin, parents=tuple(parent.id for parent in parents))
+
+
+def kept(organism: Organism, origin: Provenance) -> Organism:
+    """Return a copy of an evaluated organism for the next generation."""
+    return replace(organism, origin=origin, parents=(organism.id,))
+
+
+class Population(ABC):
+    """A search with one population."""
+
+    n_elites = 1  # number of organisms copied to the next generation with their evaluation
+    n_finalists = N_FINALISTS  # maximum number of organisms in the retest
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        seed: int,
+        operators: Operators,
+        ancestor: Genome | None = None,
+        rng: Random | None = None,
+        first_slot: int = 1,
+    ) -> None:
+        """Create random organisms; with an ancestor, half are the ancestor and its mutants.
+
+        Args:
+            seed: seed of the run, from which those of the training runs are derived.
+            rng: random generator, if other populations share it.
+        """
+        self.size, self.rng, self.operators = size, rng or Random(seed), operators
+        self._seed, self._first_slot = seed, first_slot
+        self.generations: list[list[Organism]] = []  # evaluated generations, each ranked
+        children = [child(ancestor, "genome")] if ancestor else []
+        while ancestor and len(children) < size // 2:
+            children.append(child(operators.mutate(ancestor, self.rng), "mutant"))
+        first = [child(genome, "genome") for genome in operators.first]
+        children += first[: size - len(children)]
+        while len(children) < size:
+            children.append(child(operators.random(self.rng), "random"))
+        # The current generation in slot order; ranked after `tell`.
+        self.organisms = self._placed(children, generation=1)
+
+    @property
+    def generation(self) -> int:
+        """The current generation number, counted from 1."""
+        return self.organisms[0].generation
+
+    @property
+    def stagnation(self) -> int | None:
+        """The number of generations without progress, or None if this number is not tracked."""
+        return None
+
+    @property
+    def populations(self) -> Mapping[str, "Population"]:
+        """The populations of the search, by name."""
+        return {POPULATION: self}
+
+    def ask(self) -> list[Organism]:
+        """Return the organisms to evaluate; breed the next generation if this one was told."""
+        if self.generations and self.organisms is self.generations[-1]:
+            self.breed()
+        return [organism for organism in self.organisms if organism.evaluation is None]
+
+    def tell(self, evaluations: Sequence[Evaluation]) -> list[Organism]:
+        """Assign the evaluations, in the order of `ask`, and return the ranked population."""
+        told = {o.slot: e for o, e in zip(self.ask(), evaluations, strict=True)}
+        evaluated = [
+            replace(o, evaluation=self.seen(o.evaluation or told[o.slot])) for o in self.organisms
+        ]
+        self.organisms = rank(evaluated)
+        self.generations.append(self.organisms)
+        return self.organisms
+
+    def breed(self) -> None:
+        """Replace the current generation with the next generation."""
+        self.organisms = self._placed(self._children(), self.generation + 1)
+
+    @abstractmethod
+    def _children(self) -> list[Organism]:
+        """Return the next generation."""
+
+    def finalists(self) -> list[Organism]:
+        """Return the best organisms of all generations, with distinct genomes."""
+        best: dict[Genome, Organism] = {}
+        for organism in rank([o for ranked in self.generations for o in ranked if o.has_finished]):
+            best.setdefault(organism.genome, organism)
+        return list(best.values())[:N_FINALISTS]
+
+    def seen(self, evaluation: Evaluation) -> Evaluation:
+        """Return the evaluation with `fitness` set to the value that this population minimises."""
+        return evaluation
+
+    def _placed(self, children: Sequence[Organism], generation: int) -> list[Organism]:
+        """Return the children with slots in order, and a new seed unless they are evaluated."""
+        return [
+            replace(
+                each,
+                generation=generation,
+                slot=slot,
+                seed=each.seed if each.evaluation else training_seed(self._seed, generation, slot),
+            )
+            for slot, each in enumerate(children, start=self._first_slot)
+        ]

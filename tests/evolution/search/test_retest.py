@@ -1,0 +1,78 @@
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from microgpt.data.split import split
+from microgpt.training.train import DivergedError, train
+from microgpt_evolution.errors import RunError
+from microgpt_evolution.genome import PRIMORDIAL
+from microgpt_evolution.objectives.scores import NameScores
+from microgpt_evolution.search import retest as module
+from microgpt_evolution.search.retest import Retest, read_retest, retest, write_retest
+from microgpt_evolution.search.selection import Winner
+
+NAMES = [a + b + c + d for a in "aeiou" for b in "mnrl" for c in "aeo" for d in ("", "l", "nn")]
+PARTS = split(NAMES, validation=0.2, test=0.2)
+GENOME = replace(PRIMORDIAL, steps=50)
+
+
+def test_a_retest_trains_each_seed_and_keeps_the_first_model() -> None:
+    alone = train(PARTS.train, model=GENOME.model(), config=GENOME.train_config(7))
+    found = retest(GENOME, PARTS, [7, 8, 9])
+    assert found.last_losses[0] == alone.losses[-1]
+    assert found.result.weights == alone.weights
+    assert found.val_losses != found.test_losses
+    for losses in (found.last_losses, found.val_losses, found.test_losses):
+        assert len(set(losses)) == 3
+    assert retest(GENOME, PARTS, [8]).test_losses == found.test_losses[1:2]
+
+
+def test_a_diverging_retest_is_left_out(monkeypatch) -> None:
+    result = train(PARTS.train, model=GENOME.model(), config=GENOME.train_config(7))
+
+    def train_or_diverge(docs, *, model, config):
+        if config.seed == 7:
+            raise DivergedError("at step 1 of 50", result)
+        return train(docs, model=model, config=config)
+
+    monkeypatch.setattr(module, "train", train_or_diverge)
+    found = retest(GENOME, PARTS, [7, 8])
+    assert found.result.config.seed == 8
+    assert len(found.test_losses) == 1
+    with pytest.raises(DivergedError):
+        retest(GENOME, PARTS, [7])
+
+
+def test_exam_json_holds_each_measure_twice(make_organism, text_result, tmp_path) -> None:
+    first, *again = (NameScores({"judge": judge}, 1.0, 0.9) for judge in (1.5, 1.0, 1.25))
+    organism = make_organism(2.25, generation=3, slot=4)
+    organism = replace(organism, evaluation=replace(organism.evaluation, scores=first))
+    tested = Retest(text_result, (2.5, 2.75), (2.25, 2.5), (2.0, 2.125), tuple(again))
+    assert read_retest(tmp_path) is None
+    write_retest(tmp_path, Winner(organism, "judge"), tested, ["anna", ""])
+    found = read_retest(tmp_path)
+    assert found
+    assert (found.id, found.names) == ("g3-4", ("anna", ""))
+    assert (found.last_loss.found, found.last_loss.again) == (2.25, (2.5, 2.75))
+    assert (found.val_loss.found, found.val_loss.again) == (None, (2.25, 2.5))
+    assert (found.test_loss.found, found.test_loss.again) == (None, (2.0, 2.125))
+    assert (found.scores["judge"].found, found.scores["judge"].again) == (1.5, (1.0, 1.25))
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ('{"id": 3}', "id: input should be a valid string"),
+        ('{"version": 2}', "version: input should be less than or equal to 1"),
+        (
+            '{"id": "g1-1", "last_loss": {"found": null, "again": [2.0, 1e308]}}',
+            "last_loss.again[1]: ",
+        ),
+    ],
+)
+def test_a_damaged_exam_json_is_refused(tmp_path: Path, content: str, problem: str) -> None:
+    (tmp_path / "exam.json").write_text(content)
+    with pytest.raises(RunError, match=rf"exam\.json: {re.escape(problem)}"):
+        read_retest(tmp_path)

@@ -1,0 +1,41 @@
+"""Settings of a search: what a resumed run refuses."""
+
+from dataclasses import replace
+
+import pytest
+from searches import SETTINGS
+
+from microgpt.errors import ConfigError
+from microgpt_evolution.genome import PRIMORDIAL
+from microgpt_evolution.space import Space
+
+WARM = SETTINGS.model_copy(update={"warm_start": PRIMORDIAL})
+HYDRA = SETTINGS.model_copy(update={"objective": "hydra", "samples": 20})
+
+
+def test_a_resumed_run_accepts_its_own_settings() -> None:
+    WARM.check({"population": 8, "generations": 2, "seed": 42}, PRIMORDIAL, None)
+    WARM.check({}, None, None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "given", "warm_start", "space", "problem"),
+    [
+        (SETTINGS, {"population": 9}, None, None, "--population is 9, but the run to resume has 8"),
+        (SETTINGS, {"column": "a"}, None, None, "--column is a, but the run to resume has no col"),
+        (HYDRA, {"head": "mirror"}, None, None, "--head is mirror, but the run to .* has no head"),
+        (HYDRA, {"samples": 5}, None, None, "--samples is 5, but .* has 20; omit --samples"),
+        (SETTINGS, {}, PRIMORDIAL, None, "--warm-start is Emb:16 .*, but the run to .* has none"),
+        (
+            WARM,
+            {},
+            replace(PRIMORDIAL, steps=91),
+            None,
+            "Steps:91, but .* started with .*Steps:200",
+        ),
+        (SETTINGS, {}, None, Space(values={}), "--space is not that of the run to resume; omit"),
+    ],
+)
+def test_a_resumed_run_refuses_other_settings(settings, given, warm_start, space, problem) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        settings.check(given, warm_start, space)

@@ -72,8 +72,9 @@ def sections(text: str) -> dict[str, list[list[str]]]:
     return {title: [[c.strip() for c in row if c] for row in rows] for title, rows in found.items()}
 
 
-def test_analyze_prints_a_table_of_steps(microgpt, tmp_path) -> None:
-    """The interval by hand: the seeds are 0.01 apart, so 4.303 · 0.01 / √3."""
+def test_analyze_prints_losses_returns_and_the_law_of_steps(microgpt, tmp_path) -> None:
+    """By hand: the seeds are 0.01 apart, so the interval is 4.303 · 0.01 / √3; from 30 / √1,000 to
+    30 / √4,000, which is half of it, in three thousand steps."""
     write(tmp_path)
     done = microgpt("analyze")
     assert (done.returncode, done.stderr) == (0, "")
@@ -81,12 +82,7 @@ def test_analyze_prints_a_table_of_steps(microgpt, tmp_path) -> None:
     assert table[0] == ["Steps", "Loss", "Last document", "Samples (First 3)"]
     assert table[1] == ["1,000", "2.9487 ± 0.0248", "3.95 ± 0.02", "anna, em ma, ava"]
     assert [row[0] for row in table[2:]] == ["4,000", "16,000", "64,000"]
-
-
-def test_analyze_prints_returns_and_the_power_law_of_steps(microgpt, tmp_path) -> None:
-    """By hand: from 30 / √1,000 to 30 / √4,000, which is half of it, in three thousand steps."""
-    write(tmp_path)
-    table = sections(microgpt("analyze").stdout)["Return on investment"]
+    table = sections(done.stdout)["Return on investment"]
     assert table[0] == ["Steps", "Loss", "Delta Loss", "Return"]
     assert table[1] == ["1,000", "2.9487", "-", "-"]
     assert table[2] == ["4,000", "2.4743", "0.4743 ± 0.0000", "0.1581 ± 0.0000"]
@@ -109,18 +105,11 @@ def test_analyze_prints_a_table_of_parameters(microgpt, tmp_path) -> None:
     ]
 
 
-def test_long_samples_are_cut_and_control_characters_escaped(microgpt, tmp_path) -> None:
-    write(tmp_path, samples=("a" * 30, "tab\there", "é"))
-    table = sections(microgpt("analyze").stdout)["Loss against steps"]
-    assert table[1][-1] == f"{'a' * 24}…, tab\\there, é"
-
-
-def test_no_law_is_fitted_if_the_loss_does_not_fall(microgpt, tmp_path) -> None:
-    write(tmp_path, loss=lambda point: 2 + point.steps / 1e5)
-    expected = (
-        "No power law: the loss does not fall reliably with the steps, falls in one step, or "
-    )
-    assert expected in microgpt("analyze").stdout
+def test_long_samples_are_cut_and_a_rising_loss_has_no_law(microgpt, tmp_path) -> None:
+    write(tmp_path, loss=lambda point: 2 + point.steps / 1e5, samples=("a" * 30, "tab\there", "é"))
+    text = microgpt("analyze").stdout
+    assert sections(text)["Loss against steps"][1][-1] == f"{'a' * 24}…, tab\\there, é"
+    assert "No power law: the loss does not fall reliably with the steps, falls in one" in text
 
 
 def test_several_sweeps_are_analyzed_as_one(microgpt, tmp_path) -> None:
@@ -150,7 +139,7 @@ def test_equal_operations_are_compared_with_the_lowest_loss(microgpt, tmp_path) 
     assert other["behind"] == pytest.approx(0.007)
 
 
-def test_the_json_has_everything_that_the_text_has(microgpt, tmp_path) -> None:
+def test_json_and_csv_have_what_the_text_has(microgpt, tmp_path) -> None:
     run = write(tmp_path)
     found = json.loads(microgpt("analyze", "--json").stdout)
     assert found["runs"] == [run]
@@ -162,10 +151,6 @@ def test_the_json_has_everything_that_the_text_has(microgpt, tmp_path) -> None:
     assert series["rows"][1]["return"] == pytest.approx(0.1581, abs=1e-4)
     assert series["rows"][0]["return"] is None
     assert [row["point"] for row in series["rows"]] == [0, 1, 2, 3]
-
-
-def test_the_csv_has_a_row_for_each_point(microgpt, tmp_path) -> None:
-    write(tmp_path)
     rows = list(csv.DictReader(io.StringIO(microgpt("analyze", "--csv").stdout)))
     assert [row["steps"] for row in rows] == ["1000", "4000", "16000", "64000"]
     assert float(rows[0]["last_loss"]) == pytest.approx(3.9487, abs=1e-4)
@@ -260,38 +245,14 @@ def test_a_sweep_without_results_is_an_error(microgpt, tmp_path) -> None:
     assert_refused(microgpt("analyze"), f"no training run of {run} is complete")
 
 
-def test_an_incomplete_last_line_is_skipped(microgpt, tmp_path) -> None:
-    run = tmp_path / write(tmp_path)
-    path = run / "evaluations.jsonl"
-    path.write_bytes(path.read_bytes()[:-30])
+def test_a_damaged_sweep_is_a_one_line_error(microgpt, tmp_path) -> None:
+    path = tmp_path / write(tmp_path) / "evaluations.jsonl"
+    path.write_text('{"point": {"n_em\n')
     done = microgpt("analyze")
-    assert done.returncode == 0
-    assert done.stderr.startswith("note: 11 of 12 training runs of ")
-
-
-@pytest.mark.parametrize(
-    ("file", "content", "problem"),
-    [
-        ("run.json", None, "cannot read run.json: No such file or directory"),
-        (
-            "run.json",
-            '{"version": 3}',
-            "version is 3, but this microgpt reads at most 2; update microgpt",
-        ),
-        ("run.json", "{", "invalid JSON: "),
-        ("evaluations.jsonl", None, "evaluations.jsonl: No such file or directory"),
-        ("evaluations.jsonl", '{"point": {"n_em\n', "evaluations.jsonl, line 1: crc32 differs"),
-    ],
-)
-def test_a_damaged_sweep_is_a_one_line_error(microgpt, tmp_path, file, content, problem) -> None:
-    run = write(tmp_path)
-    path = tmp_path / run / file
-    path.unlink()
-    if content:
-        path.write_text(content)
-    done = microgpt("analyze", run)
     assert_refused(done, "")
-    assert problem in done.stderr
+    assert "evaluations.jsonl, line 1: crc32 differs" in done.stderr
+    path.unlink()
+    assert "evaluations.jsonl: No such file or directory" in microgpt("analyze").stderr
 
 
 def test_analyze_refuses_a_search(microgpt, tmp_path) -> None:

@@ -121,13 +121,6 @@ def test_a_genome_that_is_as_good_is_not_replaced(microgpt, searched, tmp_path) 
     assert winner == (tmp_path / "genome.json").read_bytes()  # the same search again
 
 
-@pytest.mark.parametrize("population", ["1", "2"])
-def test_a_tiny_population_can_evolve(microgpt, tmp_path, population) -> None:
-    options = ("--input", "names.txt", "--population", population, "--generations", "3")
-    assert microgpt("evolve", *options).returncode == 0
-    assert (tmp_path / "genome.json").exists()
-
-
 def test_the_loss_of_evolve_rust_is_available(microgpt, tmp_path) -> None:
     done = microgpt("evolve", *SMALL, "--fitness", "last-doc")
     assert "Target: loss < 1.2" in log_of(run_of(tmp_path))
@@ -142,24 +135,42 @@ def test_the_loss_of_evolve_rust_is_available(microgpt, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
-        (["--population", "0"], "population must be >= 1, got 0"),
-        (["--generations", "0"], "generations must be >= 1, got 0"),
-        (["--workers", "0"], "workers must be >= 1, got 0"),
-        (["--minutes", "0"], "--minutes must be a number greater than 0, got 0"),
-        (["--stop-after-minutes", "0"], "--stop-after-minutes must be a number greater than 0"),
-        (["--minutes", "1", "--generations", "3"], "--generations cannot be used with --minutes"),
-        (["--budget", "1e9", "--objective", "hydra"], "--objective cannot be used with --budget"),
-        (["--max-weights", "1000"], "--max-weights requires --minutes or --budget"),
-        (["--seed", "-1"], "seed must be >= 0, got -1"),
-        (["--fitness", "beauty"], "invalid value for '--fitness'"),
-        (["--warm-start", "nowhere.json"], "cannot read nowhere.json"),
-        (["--resume", "nowhere"], "nowhere is not a run: cannot read run.json"),
-        (["--input", "nowhere.txt"], "cannot read nowhere.txt"),
-        (["--scheduler", "tcp://127.0.0.1:1", "--workers", "2"], "omit one of them"),
+        ("--population 0", "population must be >= 1, got 0"),
+        ("--generations 0", "generations must be >= 1, got 0"),
+        ("--workers 0", "workers must be >= 1, got 0"),
+        ("--minutes 0", "--minutes must be a number greater than 0, got 0"),
+        ("--budget 0", "--budget must be a number greater than 0, got 0"),
+        ("--stop-after-minutes 0", "--stop-after-minutes must be a number greater than 0"),
+        ("--minutes 1 --budget 1e9", "--minutes cannot be used with --budget"),
+        ("--minutes 1 --generations 3", "--generations cannot be used with --minutes"),
+        ("--budget 1e9 --objective hydra", "--objective cannot be used with --budget"),
+        ("--max-weights 1000", "--max-weights requires --minutes or --budget"),
+        ("--budget 1e9 --max-weights 10", "no model is small enough"),
+        ("--budget 100", "operations are too few"),
+        ("--budget 1e9 --distill -1", "distill must be >= 0, got -1"),
+        ("--seed -1", "seed must be >= 0, got -1"),
+        ("--fitness beauty", "invalid value for '--fitness'"),
+        ("--warm-start nowhere.json", "cannot read nowhere.json"),
+        ("--resume nowhere", "nowhere is not a run: cannot read run.json"),
+        ("--input nowhere.txt", "cannot read nowhere.txt"),
+        ("--input few.txt", "too few documents"),
+        ("--scheduler tcp://127.0.0.1:1 --workers 2", "omit one of them"),
+        ("--samples 5", "--samples can only be used with --objective aesthetic or hydra, got loss"),
+        ("--head weaver", "--head can only be used with --objective hydra, got loss; omit --head"),
+        ("--origin", "--origin can only be used with --objective hydra, got loss; omit --origin"),
+        (
+            "--objective aesthetic --fitness held-out",
+            "--fitness can only be used with --objective ",
+        ),
+        ("--objective hydra --head origin", "--head origin requires --origin; add --origin"),
+        ("--objective hydra --samples 0", "samples must be >= 1, got 0"),
+        ("--objective hydra --head medusa", "invalid value for '--head'"),
+        ("--objective beauty", "invalid value for '--objective'"),
     ],
 )
 def test_bad_evolve_options_are_refused(microgpt, tmp_path, args, problem) -> None:
-    done = microgpt("evolve", *args)
+    (tmp_path / "few.txt").write_text("anna\nemma\n")
+    done = microgpt("evolve", *args.split())
     assert done.returncode == 2, done.stderr
     (error,) = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
     assert error.startswith("error: ")
@@ -167,19 +178,14 @@ def test_bad_evolve_options_are_refused(microgpt, tmp_path, args, problem) -> No
     assert not (tmp_path / "experiments").exists()
 
 
-def test_a_file_with_too_few_documents_is_refused(microgpt, tmp_path) -> None:
-    (tmp_path / "few.txt").write_text("anna\nemma\n")
-    done = microgpt("evolve", "--input", "few.txt")
-    assert done.returncode == 2
-    assert "too few documents" in done.stderr
-
-
 def test_resume_refuses_other_settings_or_data(microgpt, tmp_path) -> None:
     microgpt("evolve", *SMALL)
     run = f"experiments/{run_of(tmp_path).name}"
     done = microgpt("evolve", "--resume", run, "--population", "9")
     assert done.returncode == 2
-    assert "--population is 9, but the run to resume has 4; omit --population" in done.stderr
+    assert done.stderr.splitlines()[-1] == (
+        "error: --population is 9, but the run to resume has 4; omit --population"
+    )
     (tmp_path / "names.txt").write_text("\n".join(f"other{i}" for i in range(100)))
     done = microgpt("evolve", "--resume", run)
     assert done.returncode == 2
@@ -220,24 +226,3 @@ def test_a_warm_start_resumes_without_its_genome_file(microgpt, tmp_path, ancest
     assert (tmp_path / "genome.json").read_bytes() == genome
     ancestor.write_text(content)
     assert microgpt("evolve", "--resume", run, "--warm-start", ancestor).returncode == 0
-    ancestor.write_text(content.replace("90", "91"))
-    done = microgpt("evolve", "--resume", run, "--warm-start", ancestor)
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == (
-        "error: --warm-start is Emb:12  Head:2 Lay:1 Ctx:8  FF:3 LR:0.0200 Steps:91, but the run "
-        "to resume started with Emb:12  Head:2 Lay:1 Ctx:8  FF:3 LR:0.0200 Steps:90; "
-        "omit --warm-start"
-    )
-
-
-def test_resume_refuses_to_add_a_warm_start(microgpt, searched, ancestor) -> None:
-    run = run_of(searched(*SMALL)[1])
-    done = microgpt("evolve", "--resume", run, "--warm-start", ancestor)
-    assert done.returncode == 2
-    assert "the run to resume has none; omit --warm-start" in done.stderr
-
-
-@pytest.mark.parametrize("population", ["1", "2", "3"])
-def test_a_tiny_population_can_have_a_warm_start(microgpt, tmp_path, ancestor, population) -> None:
-    options = ("--input", "names.txt", "--population", population, "--generations", "2")
-    assert microgpt("evolve", *options, "--warm-start", ancestor).returncode == 0

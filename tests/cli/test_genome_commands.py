@@ -11,46 +11,20 @@ from microgpt_evolution.runs.run_files import encode_run
 
 # As evolve-rust's registry has it: an entry of genomes/loss, with keys of its own.
 ENTRY = """{
-  "id": "2026-02-27_loss_g01_0123456789",
-  "objective": "loss",
-  "created_at": "2026-02-27T02:22:11Z",
-  "author": "unknown",
-  "notes": "",
-  "source": "experiments/evolve_20260227_022211.log",
-  "generation": 1,
-  "rank": 1,
-  "n_emb": 16,
-  "n_head": 4,
-  "n_layer": 1,
-  "n_ctx": 16,
-  "n_ff_exp": 4,
-  "steps": 500,
-  "lr": 0.0051,
-  "loss": 1.5278,
-  "origin": "random"
+  "id": "2026-02-27_loss_g01_0123456789", "objective": "loss", "author": "unknown", "notes": "",
+  "source": "experiments/evolve_20260227_022211.log", "generation": 1, "rank": 1,
+  "n_emb": 16, "n_head": 4, "n_layer": 1, "n_ctx": 16, "n_ff_exp": 4, "steps": 500, "lr": 0.0051,
+  "loss": 1.5278, "origin": "random"
 }
 """
 OURS = """{
-  "n_emb": 24,
-  "n_ctx": 16,
-  "n_layer": 2,
-  "n_head": 4,
-  "n_ff_exp": 3,
+  "n_emb": 24, "n_ctx": 16, "n_layer": 2, "n_head": 4, "n_ff_exp": 3,
   "steps": 500,
-  "lr": 0.0092,
-  "loss": 1.4909,
-  "generation": 8,
-  "evolved": true,
-  "version": 1,
-  "objective": "loss",
-  "fitness": "held-out",
-  "val_loss": 2.21,
-  "seed": 42
+  "lr": 0.0092, "loss": 1.4909, "generation": 8, "evolved": true,
+  "version": 1, "objective": "loss", "fitness": "held-out", "val_loss": 2.21, "seed": 42
 }
 """
-MERGE = OURS.replace(
-    '  "steps": 500,', '<<<<<<< ours\n  "steps": 500,\n=======\n  "steps": 600,\n>>>>>>> theirs'
-)
+MERGE = OURS.replace('  "steps"', '<<<<<<< ours\n  "steps"')
 LOG = """=== MicroGPT Loss Evolution Engine ===
 Experiment: experiments/evolve_20260227_022211.log
 
@@ -77,12 +51,6 @@ def files(tmp_path: Path) -> None:
 
 def files_of(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
-
-
-def test_genome_without_a_command_prints_its_help(microgpt) -> None:
-    done = microgpt("genome")
-    assert done.returncode == 0
-    assert [word in done.stdout for word in ("show", "use", "import-log")] == [True] * 3
 
 
 def test_show_prints_genes_model_and_origin(microgpt) -> None:
@@ -136,21 +104,18 @@ def test_show_says_that_data_differ_from_those_of_the_search(microgpt, tmp_path)
     )
 
 
-@pytest.mark.parametrize("command", ["show", "use"])
 @pytest.mark.parametrize(
-    ("file", "problem"),
+    ("command", "file", "problem"),
     [
-        (
-            "merge.json",
-            "merge.json, line 7: merge conflict marker '<<<<<<< ours'; "
-            "keep only one of the genomes",
-        ),
-        ("nowhere.json", "cannot read nowhere.json: No such file or directory"),
-        ("data", "cannot read data/genome.json: No such file or directory"),
-        ("evolve.log", "evolve.log: invalid JSON: Expecting value: line 1 column 1 (char 0)"),
+        ("show", "merge.json", "merge.json, line 3: merge conflict marker '<<<<<<< ours'; keep "
+         "only one of the genomes"),
+        ("use", "nowhere.json", "cannot read nowhere.json: No such file or directory"),
+        ("show", "data", "cannot read data/genome.json: No such file or directory"),
+        ("use", "evolve.log", "evolve.log: invalid JSON: Expecting value: line 1 column 1 "
+         "(char 0)"),
     ],
-)
-def test_show_refuses_a_file_that_is_no_genome(microgpt, tmp_path, command, file, problem) -> None:
+)  # fmt: skip
+def test_a_file_that_is_no_genome_is_refused(microgpt, tmp_path, command, file, problem) -> None:
     before = files_of(tmp_path)
     done = microgpt("genome", command, file)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {problem}\n")

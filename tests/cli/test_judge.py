@@ -32,18 +32,19 @@ def against(tmp_path):
     return ["--against", "known.txt"]
 
 
-def test_judge_prints_its_terms_and_the_scores_of_the_heads(microgpt, against) -> None:
-    done = microgpt("judge", *NAMES, *against)
+@pytest.mark.parametrize(
+    ("names", "stdin"),
+    [
+        (NAMES, ""),
+        (NAMES, "emma\n"),  # arguments take precedence
+        ((), "\ufeff" + "\r\n".join(NAMES) + "\n\n  \n"),
+    ],
+)
+def test_judge_prints_its_terms_and_the_scores_of_the_heads(
+    microgpt, against, names, stdin
+) -> None:
+    done = microgpt("judge", *names, *against, stdin=stdin)
     assert (done.returncode, done.stdout, done.stderr) == (0, TABLE, "")
-
-
-def test_judge_reads_names_from_standard_input(microgpt, against) -> None:
-    lines = "\ufeff" + "\r\n".join(NAMES) + "\n\n  \n"
-    assert microgpt("judge", *against, stdin=lines).stdout == TABLE
-
-
-def test_arguments_take_precedence_over_standard_input(microgpt, against) -> None:
-    assert microgpt("judge", *NAMES, *against, stdin="emma\n").stdout == TABLE
 
 
 def test_judge_accepts_the_output_of_generate(microgpt, text_model, against) -> None:

@@ -1,9 +1,7 @@
 """What a sweep says at its end: a ranking, the winner's command, and what to look at next."""
 
-import shlex
 from pathlib import Path
 
-import pytest
 from searches import write_names
 
 from microgpt.data.documents import bundled
@@ -113,13 +111,3 @@ def test_the_ranking_has_at_most_ten_rows() -> None:
     lines = lines_of(many)
     assert "… and 3 more" in lines
     assert len(lines) <= 20
-
-
-@pytest.mark.slow
-def test_the_command_of_the_winner_can_be_copied(microgpt, tmp_path) -> None:
-    write_names(tmp_path)
-    done = microgpt("sweep", "grid", "--n-embd", "8,16", "--steps", "20", "--seeds", "1")
-    (line,) = (line for line in done.stdout.splitlines() if line.startswith("Train the winner:  "))
-    command = shlex.split(line.partition(":  microgpt ")[2])
-    assert microgpt(*command).returncode == 0
-    assert (tmp_path / command[-1] / "meta.json").exists()

@@ -93,6 +93,8 @@ def test_another_objective_can_return_a_score(objective) -> None:
         ({"objective": "hydra", "head": "origin"}, "--head origin requires --origin"),
         ({"seed": -1}, "seed"),
         ({"objective": "beauty"}, "objective"),
+        ({"population": 10**9}, "population: input should be less than or equal to 10000, got 10"),
+        ({"objective": "hydra", "samples": 10**9}, "samples: input should be less than or equal"),
     ],
 )
 def test_arguments_outside_their_range_are_refused(options, problem) -> None:

@@ -44,11 +44,6 @@ def test_every_operator_makes_a_genome_that_can_be_trained(a, b, rng, operator) 
         assert Genome(**asdict(genome)) == genome  # its ranges are checked when it is made
 
 
-@given(genomes(), st.integers(0, 2**32), unary)
-def test_the_same_seed_gives_the_same_genome(genome, seed, operator) -> None:
-    assert operator(genome, random.Random(seed)) == operator(genome, random.Random(seed))
-
-
 @given(rngs, st.sampled_from([NORMAL, WIDE]))
 def test_a_random_genome_is_of_its_space(rng, space) -> None:
     genome = random_genome(rng, space)
@@ -82,13 +77,7 @@ def test_a_child_takes_each_gene_from_a_parent(a, b, rng) -> None:
     child = crossover(a, b, rng)
     for gene in set(GENES) - {"n_head"}:
         assert getattr(child, gene) in (getattr(a, gene), getattr(b, gene))
-    assert child.n_head in (a.n_head, b.n_head, 1, 2, 4, 8)
-
-
-@given(genomes(), rngs)
-def test_heads_that_do_not_divide_the_width_are_reduced(genome, rng) -> None:
-    child = crossover(genome, PRIMORDIAL, rng)
-    if child.n_head not in (genome.n_head, PRIMORDIAL.n_head):
+    if child.n_head not in (a.n_head, b.n_head):  # neither divides the width
         assert child.n_head == max(n for n in (1, 2, 4, 8) if child.n_emb % n == 0)
 
 

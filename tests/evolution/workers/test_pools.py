@@ -1,9 +1,9 @@
-"""How many workers there are if nobody says."""
+"""How many workers there are if nobody says, and the memory of each."""
 
 import pytest
 
 from microgpt_evolution.workers import pools
-from microgpt_evolution.workers.pools import default_workers
+from microgpt_evolution.workers.pools import Threads, default_workers
 
 GB = 2**30
 
@@ -19,3 +19,8 @@ def test_workers_are_limited_by_cpus_trials_and_memory(
     monkeypatch.setattr(pools, "n_cpus", lambda: n_cpus)
     monkeypatch.setattr(pools, "free_bytes", lambda: free)
     assert default_workers(n_trials, trial_bytes=GB) == n
+
+
+def test_workers_share_the_free_memory(monkeypatch) -> None:
+    monkeypatch.setattr(pools, "free_bytes", lambda: 3 * GB)
+    assert [Threads(n).free_bytes() for n in (1, 3)] == [3 * GB, GB]

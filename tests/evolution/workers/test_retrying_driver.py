@@ -108,43 +108,20 @@ def test_outcomes_come_in_the_order_of_the_items() -> None:
         assert evaluate_all(work, range(N), pool) == SQUARES
 
 
-@pytest.mark.parametrize(
-    ("error", "line"),
-    [
-        (ValueError("two\n  lines"), "ValueError: two lines"),
-        (MemoryError(), "MemoryError"),
-    ],
-)
-def test_an_exception_fails_only_its_own_item(error: Exception, line: str) -> None:
-    def work(item: int) -> int:
-        if item == KILLER:
-            raise error
-        return item * item
-
-    with Threads(2) as pool:
-        outcomes = evaluate_all(work, range(N), pool)
-    assert outcomes[KILLER] == Outcome("failed", None, line)
-    assert [o for i, o in enumerate(outcomes) if i != KILLER] == SQUARES[:KILLER] + SQUARES[
-        KILLER + 1 :
-    ]
-
-
 @given(st.lists(st.none() | st.integers()), st.integers(1, 3))
-def test_outcomes_equal_those_of_a_plain_map(items: list[int | None], n_threads: int) -> None:
+def test_an_exception_fails_only_its_own_item(items: list[int | None], n_threads: int) -> None:
     def work(item: int | None) -> int:
         if item is None:
-            raise ValueError("none")
+            raise ValueError("two\n  lines") if n_threads > 1 else MemoryError
         return item * 2
 
-    def expected(item: int | None) -> Outcome[int]:
-        return (
-            Outcome("failed", None, "ValueError: none")
-            if item is None
-            else Outcome("done", work(item))
-        )
-
+    failed = Outcome[int](
+        "failed", None, "ValueError: two lines" if n_threads > 1 else "MemoryError"
+    )
     with Threads(n_threads) as pool:
-        assert evaluate_all(work, items, pool) == list(map(expected, items))
+        assert evaluate_all(work, items, pool) == [
+            failed if item is None else Outcome("done", item * 2) for item in items
+        ]
 
 
 @given(st.lists(st.integers(0, 4), max_size=20))
@@ -256,43 +233,30 @@ def test_processes_end_with_a_killed_parent() -> None:
     assert psutil.wait_procs(children, timeout=30)[1] == []
 
 
-@pytest.mark.slow
-def test_a_process_that_dies_once_is_retried(tmp_path: Path) -> None:
-    others = set(multiprocessing.active_children())
-    with Processes(2) as pool:
-        assert evaluate_all(partial(die_once, tmp_path / "died"), range(N), pool) == SQUARES
-    assert set(multiprocessing.active_children()) <= others
+@pytest.fixture(params=["processes", "dask"])
+def pool(request: pytest.FixtureRequest) -> Pool:
+    """A pool of two workers that a test may kill."""
+    if request.param == "processes":
+        return Processes(2)
+    return Dask(request.getfixturevalue("scheduler"))
 
 
 @pytest.mark.slow
-def test_only_an_item_that_always_kills_its_process_crashes() -> None:
-    with Processes(2) as pool:
+def test_a_worker_that_dies_once_is_retried(pool: Pool, tmp_path: Path) -> None:
+    work = partial(die_once, tmp_path / "died")
+    with pool:
+        assert evaluate_all(work, range(N), pool) == SQUARES
+        (tmp_path / "died").unlink()  # the worker in its place lacks what was pickled once
+        assert evaluate_all(PickledOnce.of(work), range(N), pool) == SQUARES
+
+
+@pytest.mark.slow
+def test_only_an_item_that_always_kills_its_worker_is_lost(pool: Pool) -> None:
+    with pool:
         outcomes = evaluate_all(die_always, range(N), pool)
         assert [outcome.status for outcome in outcomes] == BUT_ONE
         assert outcomes[KILLER].error == "its worker died 3 times"
         assert evaluate_all(square, range(N), pool) == SQUARES
-
-
-@pytest.mark.slow
-def test_a_dask_worker_that_dies_once_is_retried(scheduler: str, tmp_path: Path) -> None:
-    with Dask(scheduler) as pool:
-        assert evaluate_all(partial(die_once, tmp_path / "died"), range(N), pool) == SQUARES
-
-
-@pytest.mark.slow
-def test_pickled_work_reaches_every_worker_that_needs_it(scheduler: str, tmp_path: Path) -> None:
-    work = PickledOnce.of(partial(die_once, tmp_path / "died"))  # the worker in its place lacks it
-    with Dask(scheduler) as pool:
-        assert evaluate_all(work, range(N), pool) == SQUARES
-    with Processes(2) as processes:
-        assert evaluate_all(work, range(N), processes) == SQUARES
-
-
-@pytest.mark.slow
-def test_only_an_item_that_always_kills_dask_workers_crashes(scheduler: str) -> None:
-    with Dask(scheduler) as pool:
-        outcomes = evaluate_all(die_always, range(N), pool)
-    assert [outcome.status for outcome in outcomes] == BUT_ONE
 
 
 @pytest.mark.slow
@@ -304,36 +268,24 @@ def test_an_unreadable_result_fails_only_its_own_item(scheduler: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_vanished_scheduler_is_a_one_line_error() -> None:
-    from distributed import LocalCluster
-
-    workers = LocalCluster(n_workers=1, processes=False, dashboard_address=":0", protocol="tcp://")
-    with pytest.raises(ClusterError, match="cannot reach a Dask scheduler"):
-        evaluate_all(
-            square,
-            range(10_000),
-            Dask(workers.scheduler_address),
-            on_outcome=lambda i, outcome: workers.close(),
-        )
-
-
-@pytest.mark.slow
-def test_vanished_workers_are_a_one_line_error(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("vanish", "problem"),
+    [
+        (lambda workers: workers.close(), "cannot reach a Dask scheduler"),
+        (lambda workers: workers.scale(0), "has no workers left; start one with `dask worker"),
+    ],
+    ids=["scheduler", "workers"],
+)
+def test_a_cluster_that_vanishes_is_a_one_line_error(
+    monkeypatch: pytest.MonkeyPatch, vanish: Callable[[Any], object], problem: str
+) -> None:
     from distributed import LocalCluster
 
     monkeypatch.setattr(cluster, "PATIENCE_S", 0.5)
-    with (
-        LocalCluster(
-            n_workers=1, processes=False, dashboard_address=":0", protocol="tcp://"
-        ) as workers,
-        pytest.raises(ClusterError, match="has no workers left; start one with `dask wo"),
-    ):
-        evaluate_all(
-            square,
-            range(10_000),
-            Dask(workers.scheduler_address),
-            on_outcome=lambda i, outcome: workers.scale(0),
-        )
+    workers = LocalCluster(n_workers=1, processes=False, dashboard_address=":0", protocol="tcp://")
+    pool = Dask(workers.scheduler_address)
+    with workers, pytest.raises(ClusterError, match=problem):
+        evaluate_all(square, range(10_000), pool, on_outcome=lambda i, outcome: vanish(workers))
 
 
 @pytest.mark.slow
@@ -359,23 +311,18 @@ def test_a_cluster_with_another_version_is_a_one_line_error(
             evaluate_all(square, range(N), Dask(scheduler))
 
 
-def test_a_missing_scheduler_is_a_one_line_error() -> None:
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        address = f"tcp://127.0.0.1:{nobody.getsockname()[1]}"
-        with pytest.raises(ClusterError, match=f"cannot reach a Dask scheduler at {address}: .*"):
-            evaluate_all(square, range(N), Dask(address))
-
-
-def test_a_port_of_another_program_is_a_one_line_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scheduler_that_does_not_answer_is_a_one_line_error(monkeypatch) -> None:
     monkeypatch.setattr(cluster, "TIMEOUT_S", 0.1)
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        address = f"tcp://127.0.0.1:{other.getsockname()[1]}"
-        with pytest.raises(ClusterError, match="timed out; start one with `dask scheduler`"):
-            evaluate_all(square, range(N), Dask(address))
-
-
-def test_an_invalid_address_is_a_one_line_error() -> None:
+    with socket.socket() as nobody, socket.create_server(("127.0.0.1", 0)) as other:
+        nobody.bind(("127.0.0.1", 0))
+        for line, problem in (
+            (nobody, ".*"),
+            (other, "timed out; start one with `dask scheduler`"),
+        ):
+            address = f"tcp://127.0.0.1:{line.getsockname()[1]}"
+            reason = f"cannot reach a Dask scheduler at {address}: {problem}"
+            with pytest.raises(ClusterError, match=reason):
+                evaluate_all(square, range(N), Dask(address))
     with pytest.raises(ClusterError, match="the address must have the form tcp://host:port"):
         evaluate_all(square, range(N), Dask("nowhere"))
 

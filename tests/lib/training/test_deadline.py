@@ -12,7 +12,8 @@ from microgpt.engine.training import trainer
 from microgpt.state import StepsChange, TrainEvent, TrainingPlan
 from microgpt.training import loop
 from microgpt.training.deadline import next_change, train_as_planned, with_steps
-from microgpt.training.time_limit import Deadline
+from microgpt.training.planning import TrainingJob
+from microgpt.training.time_limit import TimeLimit
 from microgpt.training.train import DivergedError, train
 
 DOCS = ["anna", "emma", "ava", "mia", "isabella", "noah", "liam"]
@@ -44,8 +45,9 @@ class Machine:
         self.step = event.step
 
     def train(self, plan: TrainingPlan, seconds: float = 100.0, **options):
-        deadline = Deadline(seconds, seconds, lambda: self.seconds_until(self.step))
-        result = train_as_planned(PARTS, plan, deadline=deadline, on_event=self.follow, **options)
+        limit = TimeLimit(seconds / 60, 0, 0, lambda: self.seconds_until(self.step))
+        job = TrainingJob(plan, PARTS, limit=limit)
+        result = train_as_planned(job, on_event=self.follow, **options)
         return result, self.seconds_until(self.step)
 
 
@@ -109,7 +111,7 @@ def test_a_shortened_run_can_be_repeated_exactly() -> None:
     assert [one.after for one in changes[:-1]] == [one.before for one in changes[1:]]
     assert changes[0].before == STEPS
     assert changes[-1].after == first.config.steps
-    again = train_as_planned(PARTS, replace(plan_of(), steps_changed=changes))
+    again = train_as_planned(TrainingJob(replace(plan_of(), steps_changed=changes), PARTS))
     assert again.weights == first.weights
     assert again.plan == first.plan
     assert again.losses == first.losses
@@ -117,11 +119,13 @@ def test_a_shortened_run_can_be_repeated_exactly() -> None:
 
 
 def test_an_extended_run_can_be_repeated() -> None:
-    ended = train_as_planned(PARTS, plan_of())
+    ended = train_as_planned(TrainingJob(plan_of(), PARTS))
     longer = with_steps(ended.plan, STEPS, 450)
-    first = train_as_planned(PARTS, longer, resume=ended.state)
+    first = train_as_planned(TrainingJob(longer, PARTS, resume=ended.state))
     assert first.state.step == 450
-    again = train_as_planned(PARTS, replace(plan_of(), steps_changed=longer.steps_changed))
+    again = train_as_planned(
+        TrainingJob(replace(plan_of(), steps_changed=longer.steps_changed), PARTS)
+    )
     assert again.weights == first.weights
     assert again.plan == first.plan
 
@@ -129,15 +133,17 @@ def test_an_extended_run_can_be_repeated() -> None:
 def test_an_interrupted_repetition_keeps_the_later_changes() -> None:
     changes = (StepsChange(100, 400, 300), StepsChange(200, 300, 250))
     plan = replace(plan_of(), steps_changed=changes)
-    whole = train_as_planned(PARTS, plan)
+    whole = train_as_planned(TrainingJob(plan, PARTS))
     assert whole.state.step == 250
     kept = []
     train_as_planned(
-        PARTS, plan, on_state=lambda *checkpoint: kept.append(checkpoint), state_every=50
+        TrainingJob(plan, PARTS),
+        on_state=lambda *checkpoint: kept.append(checkpoint),
+        state_every=50,
     )
     assert {state.step for _, state in kept} == {0, 50, 100, 150, 200}
     for plan_so_far, state in kept:
-        resumed = train_as_planned(PARTS, plan_so_far, resume=state)
+        resumed = train_as_planned(TrainingJob(plan_so_far, PARTS, resume=state))
         assert resumed.weights == whole.weights
         assert resumed.plan == whole.plan
 
@@ -145,11 +151,11 @@ def test_an_interrupted_repetition_keeps_the_later_changes() -> None:
 def test_an_interruption_is_not_recorded_as_a_change() -> None:
     plan = replace(plan_of(), steps_changed=(StepsChange(100, 400, 300),))
     answers = iter([False] * 100)
-    result = train_as_planned(PARTS, plan, should_stop=partial(next, answers, True))
+    result = train_as_planned(TrainingJob(plan, PARTS), should_stop=partial(next, answers, True))
     assert result.ending == "stopped"
     assert result.plan == plan
-    resumed = train_as_planned(PARTS, result.plan, resume=result.state)
-    assert resumed.weights == train_as_planned(PARTS, plan).weights
+    resumed = train_as_planned(TrainingJob(result.plan, PARTS, resume=result.state))
+    assert resumed.weights == train_as_planned(TrainingJob(plan, PARTS)).weights
 
 
 def test_checkpoints_with_changes_resume_to_the_same_model() -> None:
@@ -163,7 +169,7 @@ def test_checkpoints_with_changes_resume_to_the_same_model() -> None:
             change for change in first.plan.steps_changed if change.step < state.step
         )
     plan, state = kept[-1]
-    assert train_as_planned(PARTS, plan, resume=state).weights == first.weights
+    assert train_as_planned(TrainingJob(plan, PARTS, resume=state)).weights == first.weights
 
 
 def test_a_checkpoint_is_saved_before_each_change() -> None:
@@ -174,10 +180,10 @@ def test_a_checkpoint_is_saved_before_each_change() -> None:
     assert len(changes) == 2
     assert [state.step for _, state in kept] == [0, *(change.step for change in changes)]
     assert [plan.steps_changed for plan, _ in kept] == [(), (), changes[:1]]
-    again = train_as_planned(PARTS, replace(plan_of(), steps_changed=changes))
+    again = train_as_planned(TrainingJob(replace(plan_of(), steps_changed=changes), PARTS))
     for plan, state in kept:
         rest = replace(plan, steps_changed=changes)
-        assert train_as_planned(PARTS, rest, resume=state).weights == again.weights
+        assert train_as_planned(TrainingJob(rest, PARTS, resume=state)).weights == again.weights
 
 
 def test_patience_can_end_a_run_with_a_deadline() -> None:
@@ -191,7 +197,7 @@ def test_a_diverged_run_reports_the_plan_that_it_followed() -> None:
     plan = replace(plan_of(), steps_changed=(StepsChange(2, 400, 300),))
     plan = replace(plan, config=replace(plan.config, lr=1e30))
     with pytest.raises(DivergedError) as caught:
-        train_as_planned(PARTS, plan)
+        train_as_planned(TrainingJob(plan, PARTS))
     assert caught.value.result.plan.model == plan.model
     assert len(caught.value.result.losses) == caught.value.result.state.step
 

@@ -41,5 +41,5 @@ def train(given: TrainOptions) -> None:
         if job and not options.force:
             refuse_unfinished(directory)
             if not is_repeated(job.plan, given):
-                job = job.later(confirm_replacement(given.output, unused_model(job.plan.input)))
+                job.extend(confirm_replacement(given.output, unused_model(job.plan.input)))
         run(job or resumed_job(directory, given, started), directory, given, repeated)

@@ -92,14 +92,13 @@ def resumed_job(
     if ended:
         return ended
     plan, teachers = recorded_teachers(plan, given.teacher)
-    deadline = None
+    limit = None
     if config.steps != plan.config.steps:
         plan = replace(with_steps(plan, state.step, config.steps), minutes=None)
     elif plan.minutes:
         limit = TimeLimit.of(plan.minutes, started, has_plot=given.plot)
         limit.reserve_for(plan.model, is_chat=plan.tokenizer.is_chat)
         limit.extend(-state.seconds)
-        deadline = limit.deadline()
     plan = replace(
         plan,
         config=config,
@@ -107,7 +106,7 @@ def resumed_job(
         weights_format=given.format or plan.weights_format,
     )
     directory.keep(plan, state)
-    return TrainingJob(plan, parts, teachers=teachers, resume=state, deadline=deadline)
+    return TrainingJob(plan, parts, teachers=teachers, resume=state, limit=limit)
 
 
 def recorded_documents(plan: TrainingPlan, given: TrainOptions) -> tuple[Path | None, Split]:

@@ -99,9 +99,9 @@ def _train(
     uses += ["decoding"] if n_samples or plan.tokenizer.is_chat else []
     uses += ["evaluation"] if parts.validation or parts.test else []
     try:
-        job = job.later(load_kernels(plan.engine, plan.dtype, uses=uses))
+        job.extend(load_kernels(plan.engine, plan.dtype, uses=uses))
         if teachers := job.teachers:
-            job = job.later(load_kernels("compiled", *teachers.dtypes, uses=teachers.uses))
+            job.extend(load_kernels("compiled", *teachers.dtypes, uses=teachers.uses))
             _note_teachers(teachers)
             teachers.dataset(chunks, plan, random.Random(plan.config.seed), threads)
     except KeyboardInterrupt as signal:
@@ -112,13 +112,8 @@ def _train(
         _note_data(job, chunks, quiet=options.as_json)
         try:
             result = train_as_planned(
-                parts,
-                plan,
-                deadline=job.deadline,
+                job,
                 threads=threads,
-                parent=job.parent,
-                teachers=teachers,
-                resume=job.resume,
                 on_event=progress.update,
                 on_state=_StateSaver(directory),
                 state_every=options.checkpoint_every,

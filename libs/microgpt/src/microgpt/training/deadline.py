@@ -12,17 +12,10 @@ from statistics import median
 from microgpt.config import TrainConfig
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import Document
-from microgpt.state import (
-    StepsChange,
-    TrainedModel,
-    TrainEvent,
-    TrainingPlan,
-    TrainResult,
-    TrainState,
-)
-from microgpt.training.distillation import Teachers
+from microgpt.state import StepsChange, TrainEvent, TrainingPlan, TrainResult, TrainState
 from microgpt.training.operations import evaluation_operations, step_operations
-from microgpt.training.time_limit import Deadline
+from microgpt.training.planning import TrainingJob
+from microgpt.training.time_limit import TimeLimit
 from microgpt.training.train import DivergedError, train
 
 # A run may end later by TOLERANCE of its time. As long as much of it is left, it may be expected
@@ -38,31 +31,26 @@ PARTS, FEWEST = 5, 3
 
 
 def train_as_planned(
-    parts: Split,
-    plan: TrainingPlan,
+    job: TrainingJob,
     *,
-    deadline: Deadline | None = None,
     threads: int = 1,
-    parent: TrainedModel | None = None,
-    teachers: Teachers | None = None,
-    resume: TrainState | None = None,
     on_event: Callable[[TrainEvent], None] = lambda event: None,
     on_state: Callable[[TrainingPlan, TrainState], None] = lambda plan, state: None,
     state_every: int | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TrainResult:
-    """Train with the settings of a plan, and return the result with the plan that was followed.
+    """Train with the settings of a job, and return the result with the plan that was followed.
 
-    The number of steps changes as `plan.steps_changed` says. With a deadline, it is also reduced
+    The number of steps changes as `plan.steps_changed` says. With a time limit, it is also reduced
     whenever the run would otherwise end too late. See `train` for the other arguments.
 
     Args:
         on_state: called with the plan up to now and a checkpoint.
     """
-    losses: list[float] = []
+    plan, resume, losses = job.plan, job.resume, list[float]()
     while True:
         change = next_change(plan, resume.step if resume else 0)
-        pace = _Pace(parts, plan, deadline) if deadline else None
+        pace = _Pace(job.parts, plan, job.limit) if job.limit else None
         is_interrupted = False
 
         def stop(pace: _Pace | None = pace) -> bool:
@@ -77,15 +65,15 @@ def train_as_planned(
 
         try:
             result = train(
-                parts,
+                job.parts,
                 model=plan.model,
                 config=plan.config,
                 tokenizer=plan.tokenizer,
                 engine=plan.engine,
                 dtype=plan.dtype,
                 threads=threads,
-                parent=parent,
-                teachers=teachers or (),
+                parent=job.parent,
+                teachers=job.teachers or (),
                 resume=resume,
                 until=change.step if change else None,
                 on_event=follow,
@@ -134,11 +122,11 @@ def with_steps(plan: TrainingPlan, step: int, steps: int) -> TrainingPlan:
 class _Pace:
     """The speed of a run in operations per second, and whether the run would end too late."""
 
-    def __init__(self, parts: Split, plan: TrainingPlan, deadline: Deadline) -> None:
-        self._deadline, self._config = deadline, plan.config
+    def __init__(self, parts: Split, plan: TrainingPlan, limit: TimeLimit) -> None:
+        self._limit, self._config = limit, plan.config
         self._cost = _Cost.of(parts, plan)
-        self._measured_s = max(MEASURED_S, MEASURED * deadline.seconds)
-        self._created, self._first_event = deadline.clock(), 0.0
+        self._measured_s = max(MEASURED_S, MEASURED * limit.seconds)
+        self._created, self._first_event = limit.clock(), 0.0
         self._part: tuple[float, float] | None = None  # time and operations at the start of a part
         self._rates: list[float] = []  # of the parts since the warm-up
         self._step, self._rate = 0, 0.0
@@ -147,7 +135,7 @@ class _Pace:
     def add(self, event: TrainEvent) -> None:
         """Measure the speed after an event, and decide whether the run would end too late."""
         self._step = event.step
-        now, done = self._deadline.clock(), self._cost.until(event.step, self._config)
+        now, done = self._limit.clock(), self._cost.until(event.step, self._config)
         self._first_event = self._first_event or now
         if now < self._first_event + WARM_UP_S:
             return
@@ -161,7 +149,7 @@ class _Pace:
         if not is_measured or len(self._rates) < FEWEST or event.step >= event.steps:
             return
         usual, recent = median(self._rates), median(self._rates[-FEWEST:])
-        limit, left = self._deadline, self._operations_left(event.steps)
+        limit, left = self._limit, self._operations_left(event.steps)
         tolerance = TOLERANCE + EARLY * left / self._cost.until(event.steps, self._config)
         is_late = now + left / usual > limit.end + tolerance * limit.seconds
         # A slower machine may recover; if not, the run is shortened again, while there is time.
@@ -171,9 +159,9 @@ class _Pace:
 
     def steps_in_time(self) -> int:
         """Return the largest number of steps that ends in time at the current speed."""
-        limit = self._deadline
+        limit = self._limit
         setup_s = self._first_event - self._created  # the documents are encoded again
-        time_left = max(limit.end - limit.clock() - setup_s, SHORTEST * limit.seconds)
+        time_left = max(limit.seconds_left() - setup_s, SHORTEST * limit.seconds)
         fewer = range(self._step + 1, self._config.steps)
         n = bisect_right(fewer, time_left * self._rate, key=self._operations_left)
         return self._step + max(1, n)

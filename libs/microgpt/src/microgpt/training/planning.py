@@ -19,7 +19,7 @@ from microgpt.training.fitting import Fitting, LoadKernels
 from microgpt.training.holding_out import hold_out, recorded_split
 from microgpt.training.options import TrainOptions
 from microgpt.training.reasons import advice, describe_subwords, explain
-from microgpt.training.time_limit import Deadline, TimeLimit
+from microgpt.training.time_limit import TimeLimit
 
 Tell = Callable[[str], None]
 
@@ -33,12 +33,13 @@ class TrainingJob:
     parent: TrainedModel | None = None  # model to fine-tune
     teachers: Teachers | None = None  # models to learn from
     resume: TrainState | None = None
-    deadline: Deadline | None = None
+    limit: TimeLimit | None = None
     reasons: Sequence[str] = ()  # what was chosen and why, for the user
 
-    def later(self, seconds: float) -> "TrainingJob":
-        """Return the job with its deadline, if any, moved by some seconds."""
-        return replace(self, deadline=self.deadline and self.deadline.later(seconds))
+    def extend(self, seconds: float) -> None:
+        """Do not count some seconds of the time limit, if there is one."""
+        if self.limit:
+            self.limit.extend(seconds)
 
 
 class _Settings(NamedTuple):
@@ -119,8 +120,7 @@ def plan_training(
         budget=found.budget,
     )
     _tell_contamination(plan.contamination, tell)
-    deadline = limit.deadline() if limit else None
-    return TrainingJob(plan, parts, parent, teachers, deadline=deadline, reasons=found.reasons)
+    return TrainingJob(plan, parts, parent, teachers, limit=limit, reasons=found.reasons)
 
 
 def data_of(parent: TrainedModel | None, teachers: Teachers | None) -> tuple[DataFacts | None, ...]:

@@ -1,7 +1,7 @@
 """The time limit of a training run, of which the preparation takes a part."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 
 from microgpt.config import ModelConfig
@@ -11,26 +11,14 @@ from microgpt.model_config import count_params
 RESERVE_S, RESERVE_PER_WEIGHT_S, PLOT_S, REPLIES_S = 0.4, 3e-6, 2.0, 0.6
 
 
-@dataclass(frozen=True)
-class Deadline:
-    """The time at which a training run should end."""
-
-    end: float  # reading of the clock
-    seconds: float  # time limit of the whole run
-    clock: Callable[[], float] = perf_counter  # in seconds
-
-    def later(self, seconds: float) -> "Deadline":
-        """Return the deadline moved by some seconds."""
-        return replace(self, end=self.end + seconds)
-
-
 @dataclass
 class TimeLimit:
     """Counts down the seconds of a run, except those of the compilation."""
 
     minutes: float
-    started: float  # reading of `perf_counter`
+    started: float  # reading of the clock
     reserve_s: float = RESERVE_S
+    clock: Callable[[], float] = perf_counter  # in seconds
 
     @classmethod
     def of(cls, minutes: float, started: float, *, has_plot: bool) -> "TimeLimit":
@@ -42,13 +30,14 @@ class TimeLimit:
         """The time limit in seconds."""
         return 60 * self.minutes
 
-    def deadline(self) -> Deadline:
-        """Return the time at which training must end."""
-        return Deadline(self.started + self.seconds - self.reserve_s, self.seconds)
+    @property
+    def end(self) -> float:
+        """The reading of the clock at which training must end."""
+        return self.started + self.seconds - self.reserve_s
 
     def seconds_left(self) -> float:
         """Return the time that is left for training, in seconds."""
-        return self.deadline().end - perf_counter()
+        return self.end - self.clock()
 
     def extend(self, seconds: float) -> None:
         """Do not count some seconds."""

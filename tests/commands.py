@@ -44,6 +44,14 @@ def run(
     return done
 
 
+def refused(done: subprocess.CompletedProcess[str], code: int = 2) -> str:
+    """Return the one error of a command that refused its input; only notes may precede it."""
+    assert done.returncode == code, done.stderr
+    (error,) = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
+    assert error.startswith("error: ")
+    return error.removeprefix("error: ")
+
+
 def _main() -> int:
     from microgpt_cli.main import main
 

@@ -148,7 +148,6 @@ def training(
             config=config,
             docs=docs,
             rng=random.Random(1),
-            resume=None,
             threads=n,
         )
         for n in (1, 2)

@@ -5,18 +5,15 @@ import os
 from pathlib import Path
 
 import pytest
+from commands import refused
 
 CHAT_LINE = json.dumps([{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}])
 
 
 def check_refused(done, problem: str, code: int = 2) -> None:
     """Assert that a command ended with one line that says what was wrong."""
-    assert done.returncode == code, done.stderr
-    errors = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
-    assert len(errors) == 1, done.stderr
-    assert errors[0].startswith("error: ")
-    assert problem in errors[0]
-    assert "Traceback" not in done.stdout + done.stderr
+    assert problem in refused(done, code)
+    assert "Traceback" not in done.stdout
 
 
 @pytest.fixture
@@ -45,6 +42,8 @@ def names(tmp_path: Path) -> Path:
         (["--patience", "0"], "patience must be >= 1, got 0"),
         (["--patience", "2"], "--patience requires --val-fraction"),
         (["--loss-on", "all"], "--loss-on requires --chat"),
+        (["--vocab-size", "300"], "--vocab-size requires --tokenizer bpe; add --tokenizer bpe or"),
+        (["--tokenizer", "bpe", "--vocab-size", "256"], "vocab_size must be >= 257 (256 bytes"),
         (["--text", "stream", "--chat"], "--chat cannot be used with --text stream"),
         (
             ["--text", "stream", "--long-docs", "skip"],
@@ -91,17 +90,11 @@ def test_a_file_without_its_option_gets_a_hint(microgpt, names) -> None:
     ("content", "problem"),
     [
         (None, "cannot read data: No such file or directory"),
-        (b"", "data is empty; write one document per line"),
         (b"\n \n", "data is empty; write one document per line"),
         (
             b"anna\nren\xe9\n",
             "data is not UTF-8 text (line 2 has the byte 0xe9); it seems to be cp1252; save it as",
         ),
-        (
-            "anna\nemma\n".encode("utf-16-le"),
-            "data is not UTF-8 text (line 1 has the byte 0x00); it seems to be utf-16-le; save it",
-        ),
-        (b"anna\nem\0ma\nava\n", "not UTF-8 text (line 2 has the byte 0x00); fix"),
     ],
 )
 def test_train_refuses_a_text_file(microgpt, tmp_path, content, problem) -> None:
@@ -119,40 +112,14 @@ def test_train_refuses_a_text_file(microgpt, tmp_path, content, problem) -> None
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        (
-            '[{"role": "user"',
-            "data, line 2: invalid JSON: EOF while parsing an object at column 16",
-        ),
-        (
-            '[{"role": "bot", "content": "x"}]',
-            "line 2: messages[0].role: input should be 'user' or",
-        ),
-        ("[]", "data, line 2: the conversation is empty"),
-        (
-            '[{"role": "assistant", "content": "hi"}]',
-            "data, line 2: messages[0]: a conversation must start with a user message",
-        ),
-        (
-            '[{"role": "user", "content": "hi"}, {"role": "user", "content": "yo"}]',
-            "data, line 2: messages[1]: two user messages in a row; merge them",
-        ),
-        (
-            '[{"role": "user", "content": "hi"}, {"role": "assistant", "content": " "}]',
-            "data, line 2: messages[1]: content must not be empty",
-        ),
+        (b'[{"role": "user"', "data, line 2: invalid JSON: EOF while parsing an object at column"),
+        (b"\xff", "not UTF-8 text (line 2 has the byte 0xff)"),
     ],
 )
 def test_train_refuses_a_conversation_file(microgpt, tmp_path, line, problem) -> None:
-    (tmp_path / "data").write_text(f"{CHAT_LINE}\n{line}\n")
+    (tmp_path / "data").write_bytes(CHAT_LINE.encode() + b"\n" + line + b"\n")
     check_refused(microgpt("train", "--chat", "--input", "data"), problem)
     assert not (tmp_path / "output").exists()
-
-
-def test_train_refuses_conversations_that_are_not_utf8(microgpt, tmp_path) -> None:
-    (tmp_path / "data").write_bytes(CHAT_LINE.encode() + b"\n\xff\n")
-    check_refused(
-        microgpt("train", "--chat", "--input", "data"), "not UTF-8 text (line 2 has the byte 0xff)"
-    )
 
 
 def test_train_refuses_a_directory_as_input(microgpt, tmp_path) -> None:
@@ -211,42 +178,10 @@ def test_a_missing_model_is_an_error(microgpt, tmp_path, command) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize(
-    ("file", "content", "problem"),
-    [
-        ("weights.json", None, "cannot read {}/weights.json: No such file"),
-        ("meta.json", None, "cannot read {}/meta.json: No such file or directory"),
-        ("weights.json", '{"wte": [[0.1, 0.', "{}/weights.json: invalid JSON: EOF"),
-        (
-            "weights.json",
-            '{"wte": [[0.5]]}',
-            "{}/weights.json does not match meta.json: layer0.attn_wk is missing",
-        ),
-        (
-            "weights.json",
-            '{"wte": [[NaN]]}',
-            "{}/weights.json: wte[0][0]: input should be a finite",
-        ),
-        ("weights.json", "GIF89a", "{}/weights.json: invalid JSON"),
-        ("meta.json", '{"model_type": "gpt2"}', "{}/meta.json: vocab_size: field required"),
-        ("meta.json", "", "{}/meta.json: invalid JSON: EOF"),
-    ],
-)
-def test_a_damaged_model_is_an_error(microgpt, chat_model, command, file, content, problem) -> None:
-    if content is None:
-        (chat_model / file).unlink()
-    else:
-        meta = json.loads((chat_model / "meta.json").read_text())
-        (chat_model / "meta.json").write_text(json.dumps(meta | {"weights_sha256": None}))
-        (chat_model / file).write_text(content)
-    check_refused(microgpt(command, "--model-dir", chat_model), problem.format(chat_model))
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_model_with_wrong_shapes_is_an_error(microgpt, chat_model, command) -> None:
-    meta = json.loads((chat_model / "meta.json").read_text())
-    (chat_model / "meta.json").write_text(json.dumps(meta | {"n_embd": 8}))
-    check_refused(microgpt(command, "--model-dir", chat_model), "wte is 8 × 16, not 8 × 8")
+def test_a_damaged_model_is_an_error(microgpt, chat_model, command) -> None:
+    (chat_model / "meta.json").write_text("")
+    problem = f"{chat_model}/meta.json: invalid JSON: EOF"
+    check_refused(microgpt(command, "--model-dir", chat_model), problem)
 
 
 @pytest.mark.parametrize(

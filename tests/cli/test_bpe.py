@@ -1,13 +1,13 @@
 """Subword tokens as they are used: learnt, saved, gone on with, talked to; without the extra."""
 
 import json
-import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
 
 import commands
 import pytest
+from commands import refused
 
 from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig, load, save
 from microgpt.data.split import split, split_stream
@@ -48,14 +48,6 @@ def model(ended, names, tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
-def refused(done) -> str:
-    """Return the one line with which a command refused its input."""
-    assert done.returncode == 2, done.stderr
-    (error,) = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
-    assert error.startswith("error: ")
-    return error
-
-
 @pytest.mark.usefixtures("names")
 def test_train_learns_tokens_from_the_training_set_only(microgpt, tmp_path) -> None:
     done = microgpt("train", *SMALL, *BPE, "--val-fraction", "0.5", "--num-samples", "2")
@@ -68,26 +60,6 @@ def test_train_learns_tokens_from_the_training_set_only(microgpt, tmp_path) -> N
     assert 100 < n_characters < 200
     assert f"tokenizer on {n_characters} characters: 270 tokens, " in done.stderr
     assert load(tmp_path / "output").tokenizer.kind == "bpe"
-
-
-@pytest.mark.usefixtures("names")
-@pytest.mark.parametrize(
-    ("args", "problem"),
-    [
-        (
-            ["--vocab-size", "300"],
-            "--vocab-size requires --tokenizer bpe; add --tokenizer bpe or omit --vocab-size",
-        ),
-        (
-            [*BPE[:2], "--vocab-size", "100"],
-            "vocab_size must be >= 257 (256 bytes and 1 special",
-        ),
-        ([*BPE[:2], "--vocab-size", "0"], "vocab_size must be >= 1"),
-    ],
-)
-def test_an_impossible_vocabulary_size_is_refused(microgpt, args, problem, tmp_path) -> None:
-    assert problem in refused(microgpt("train", *SMALL, *args))
-    assert os.listdir(tmp_path) == ["names.txt"]
 
 
 @pytest.mark.usefixtures("names")

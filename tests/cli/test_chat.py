@@ -32,16 +32,6 @@ def test_chat_accepts_its_commands(microgpt, chat_model) -> None:
     assert done.stderr == "error: unknown command /fly; /help lists the commands\n"
 
 
-def test_chat_reports_unknown_characters_and_dropped_turns(microgpt, chat_model) -> None:
-    done = microgpt("chat", "--model-dir", chat_model, stdin="hi\nhi\nhi\nhié\n")
-    notes = done.stderr.splitlines()
-    assert notes == [
-        "note: removed characters that are not in the vocabulary: 'é'",
-        "note: the conversation no longer fits into the context of 32 tokens; the model no longer "
-        "sees the oldest turns (8 tokens so far)",
-    ]
-
-
 def test_chat_reports_the_first_dropped_turn_once(microgpt, chat_model) -> None:
     said = "hi\n" * 6 + "/clear\n" + "hi\n" * 4
     notes = microgpt("chat", "--model-dir", chat_model, stdin=said).stderr.splitlines()
@@ -78,11 +68,6 @@ def test_a_message_on_the_command_line_gets_one_answer(microgpt, chat_model) -> 
 @pytest.mark.parametrize(
     ("message", "problem"),
     [
-        (
-            "o" * 21,
-            "the message has 21 characters; at most 20 fit into the context of 32 tokens (the rest "
-            "is for special tokens and the reply)",
-        ),
         ("日本", "no character of the message is in the vocabulary; use other characters"),
         (" ", "the message is empty; pass some text"),
     ],

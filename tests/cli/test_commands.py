@@ -133,11 +133,6 @@ def test_the_next_seed_gives_the_next_sample(microgpt, text_model) -> None:
     assert many[2:] == last
 
 
-def test_each_sample_begins_with_the_prompt(microgpt, text_model) -> None:
-    done = microgpt("generate", "--model-dir", text_model, "--prompt", "mi", "--num-samples", "3")
-    assert all(line[11:].startswith("mi") for line in done.stdout.splitlines())
-
-
 def test_info_describes_a_model(microgpt, chat_model) -> None:
     done = microgpt("info", "--model-dir", chat_model)
     lines = dict(line.strip().split(":", 1) for line in done.stdout.splitlines() if ":" in line)

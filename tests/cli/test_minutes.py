@@ -5,6 +5,7 @@ import random
 from pathlib import Path
 
 import pytest
+from commands import refused
 
 from microgpt.storage.training_directory import read_training
 
@@ -42,11 +43,6 @@ def training(model: Path) -> dict:
 
 def notes(done) -> list[str]:
     return [line for line in done.stderr.splitlines() if line.startswith("note: ")]
-
-
-def refused(done) -> str:
-    assert done.returncode == 2, done.stderr
-    return done.stderr.splitlines()[-1].removeprefix("error: ")
 
 
 KINDS = {

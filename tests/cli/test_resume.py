@@ -13,6 +13,7 @@ from pathlib import Path
 
 import commands
 import pytest
+from commands import refused
 
 from microgpt import load
 from microgpt.model_config import count_params
@@ -54,12 +55,14 @@ def unfinished(ended, names, tmp_path: Path) -> Path:
     return model
 
 
-def refused(done) -> str:
-    """Return the one line with which a command refused its input."""
-    assert done.returncode == 2, done.stderr
-    (error,) = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
-    assert error.startswith("error: ")
-    return error
+def begin(folder: Path, *args: str | Path) -> subprocess.Popen[str]:
+    """Start a training that would take days, and return its process after the first line."""
+    command = ["microgpt", "train", *args, "--steps", str(10**9)]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "sparse"])
@@ -180,7 +183,7 @@ def test_resume_without_a_training_is_an_error(microgpt, place, problem) -> None
 def test_an_unfinished_training_is_not_overwritten(microgpt, unfinished, names) -> None:
     again = ("train", "--input", names, *SMALL, "--steps", "5", "--output", "model")
     assert refused(microgpt(*again)) == (
-        "error: the training run in model is unfinished (step 60 of 60); "
+        "the training run in model is unfinished (step 60 of 60); "
         "resume it with --resume model, or replace it with --force"
     )
     assert microgpt(*again, "--force").returncode == 0
@@ -241,20 +244,16 @@ def test_a_model_can_be_fine_tuned(microgpt, names, tmp_path) -> None:
 
 
 def test_two_trainings_do_not_share_a_directory(microgpt, names, tmp_path) -> None:
-    first = subprocess.Popen(
-        ["microgpt", "train", "--input", names, "--steps", str(10**9), "--output", "model"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert first.stdout is not None
-    first.stdout.readline()
+    first = begin(tmp_path, "--input", names, "--output", "model")
     done = microgpt("train", "--input", names, "--output", "model", "--force")
     assert f"model is being trained by process {first.pid} on " in refused(done)
     first.terminate()
     first.communicate(timeout=20)
     assert read_training(tmp_path / "model")[2] == "running"
+
+
+def content_of(directory: Path) -> dict[str, bytes]:
+    return {file: (directory / file).read_bytes() for file in os.listdir(directory)}
 
 
 LITTLE_ROOM = """
@@ -298,9 +297,7 @@ def test_a_full_disk_keeps_the_state_and_prints_the_size(microgpt, names, tmp_pa
 def test_a_full_disk_does_not_mix_two_trainings(microgpt, names, tmp_path) -> None:
     options = ("--input", str(names), *SMALL, "--output", "model")
     microgpt("train", *options, "--steps", "5")
-    before = {
-        file: (tmp_path / "model" / file).read_bytes() for file in os.listdir(tmp_path / "model")
-    }
+    before = content_of(tmp_path / "model")
     done = train_with_little_room(
         tmp_path, *options, "--steps", "200", "--checkpoint-every", "50", "--force", most=5000
     )
@@ -308,10 +305,7 @@ def test_a_full_disk_does_not_mix_two_trainings(microgpt, names, tmp_path) -> No
     (error,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert re.fullmatch(r"error: cannot write to model: File too large; needs [\d,]+ bytes", error)
     assert "previous checkpoint" not in done.stderr
-    after = {
-        file: (tmp_path / "model" / file).read_bytes() for file in os.listdir(tmp_path / "model")
-    }
-    assert after == before
+    assert content_of(tmp_path / "model") == before
 
 
 def test_a_full_disk_leaves_no_new_directory(names, tmp_path) -> None:
@@ -331,15 +325,7 @@ def test_the_format_option_is_remembered(microgpt, unfinished, tmp_path) -> None
 
 
 def test_a_new_number_of_steps_is_remembered_at_once(microgpt, unfinished, tmp_path) -> None:
-    process = subprocess.Popen(
-        ["microgpt", "train", "--resume", "model", "--steps", str(10**9)],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert process.stdout is not None
-    process.stdout.readline()
+    process = begin(tmp_path, "--resume", "model")
     process.kill()
     process.communicate()
     assert read_training(tmp_path / "model")[0].config.steps == 10**9
@@ -365,15 +351,7 @@ def test_a_divergence_is_remembered(microgpt, names, tmp_path) -> None:
 
 
 def test_suggested_commands_can_be_pasted(microgpt, names, tmp_path) -> None:
-    process = subprocess.Popen(
-        ["microgpt", "train", "--input", names, "--steps", str(10**9), "--output", "it's new"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    process.stdout.readline()
+    process = begin(tmp_path, "--input", names, "--output", "it's new")
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=20)

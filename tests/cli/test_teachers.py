@@ -8,6 +8,7 @@ from pathlib import Path
 
 import commands
 import pytest
+from commands import refused
 
 RNG = random.Random(0)
 NAMES = "\n".join("".join(RNG.choices("abcdefgh", k=RNG.randint(3, 9))) for _ in range(300))
@@ -47,13 +48,6 @@ def weights(model: Path) -> bytes:
 
 def sha256(model: Path) -> str:
     return json.loads((model / "meta.json").read_text())["weights_sha256"]
-
-
-def refused(done) -> str:
-    """Return the one line with which a command refused its input."""
-    assert done.returncode == 2, done.stderr
-    (error,) = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
-    return error.removeprefix("error: ")
 
 
 def unfinished(folder: Path) -> None:

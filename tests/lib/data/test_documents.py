@@ -163,39 +163,3 @@ def test_an_error_names_missing_files_and_directories(tmp_path: Path) -> None:
         load_text(tmp_path / "gone")
     with pytest.raises(DataError, match=r"cannot read .*: Is a directory"):
         load_text(tmp_path)
-
-
-@pytest.mark.parametrize("line", [HI, {"messages": HI}, {"id": 3, "messages": HI}])
-def test_both_conversation_formats_are_read(file, line: object) -> None:
-    assert load_conversations(file(json.dumps(line) + "\n\n")) == [CONVERSATION]
-
-
-def test_other_fields_of_a_message_are_ignored(file) -> None:
-    messages = [dict(message, task="greet", id=1) for message in HI]
-    assert load_conversations(file(json.dumps(messages))) == [CONVERSATION]
-
-
-@pytest.mark.parametrize(
-    ("line", "problem"),
-    [
-        ('[{"role":', r"line 3: invalid JSON: .* at column"),
-        ("[" * 100_000, "line 3: invalid JSON: recursion limit"),
-        ("3", "line 3: input should be a valid array, got 3"),
-        ('{"text": "hi"}', r"line 3: not a conversation \(fields: text\)"),
-        ("[3]", r"line 3: messages\[0\]: input should be an object, got 3"),
-        ("[]", "line 3: the conversation is empty"),
-        ('{"messages": []}', "line 3: the conversation is empty"),
-        ('[{"role": "user"}]', r"line 3: messages\[0\]\.content: field required"),
-        ('[{"role": "user", "content": 7}]', r"messages\[0\]\.content: .* string, got 7"),
-        ('[{"role": "user", "content": " "}]', r"messages\[0\]: content must not be empty"),
-        (
-            '[{"role": "tool", "content": "hi"}]',
-            r"messages\[0\]\.role: input should be 'user' or 'assistant', got 'tool'",
-        ),
-        (r'[{"role": "user", "content": "\ud800"}]', "line 3: invalid JSON: .*hex escape"),
-    ],
-)
-def test_an_invalid_line_is_refused_with_its_number(file, line: str, problem: str) -> None:
-    path = file(f"{json.dumps(HI)}\n\n{line}\n")
-    with pytest.raises(DataError, match=problem):
-        load_conversations(path)

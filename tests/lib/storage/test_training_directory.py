@@ -56,6 +56,15 @@ def directory(tmp_path, parts, stopped) -> Path:
     return tmp_path / "model"
 
 
+def change(directory: Path, tensors: dict[str, np.ndarray] | None = None, **facts: object) -> None:
+    """Change facts and arrays of a checkpoint, with a hash that fits."""
+    state, description = directory / "train_state.safetensors", directory / "train_state.json"
+    if tensors:
+        save_file(load_file(state) | tensors, state)
+        facts["state_sha256"] = hashlib.sha256(state.read_bytes()).hexdigest()
+    description.write_text(json.dumps(json.loads(description.read_text()) | facts))
+
+
 def test_a_deadline_and_changed_steps_are_saved(tmp_path, parts, stopped) -> None:
     changes = (StepsChange(5, 60, 50), StepsChange(10, 50, 40))
     facts = {"minutes": 0.5, "budget": 1.234e12, "steps_changed": changes}
@@ -89,8 +98,7 @@ def test_a_run_without_a_deadline_is_saved_as_before(directory) -> None:
     ids=["other end", "one step", "gap", "too late"],
 )
 def test_contradictory_changes_of_the_steps_are_refused(directory, changes) -> None:
-    path = directory / "train_state.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"steps_changed": changes}))
+    change(directory, steps_changed=changes)
     with pytest.raises(CheckpointError, match=r"steps_changed does not match config\.steps"):
         read_training(directory)
 
@@ -146,13 +154,11 @@ def test_a_training_with_subwords_resumes_exactly(tmp_path, parts, reading) -> N
         resumed = train(parts, **options, tokenizer=plan.tokenizer, resume=read)
         assert resumed.weights == whole.weights
         assert resumed.val_loss == whole.val_loss
-    edit = tmp_path / "model" / "train_state.json"
-    facts = json.loads(edit.read_text())
-    for changes, problem in [
-        ({"tokenizer": "char"}, r"train_state\.json: chars: field required"),
-        ({"tokenizer": "words"}, r"train_state\.json: unknown tokenizer 'words'"),
+    for kind, problem in [
+        ("char", r"train_state\.json: chars: field required"),
+        ("words", r"train_state\.json: unknown tokenizer 'words'"),
     ]:
-        edit.write_text(json.dumps(facts | changes))
+        change(tmp_path / "model", tokenizer=kind)
         with pytest.raises(CheckpointError, match=problem):
             read_training(tmp_path / "model")
 
@@ -292,8 +298,7 @@ def test_the_second_to_create_a_directory_is_refused_at_once(tmp_path) -> None:
     ],
 )
 def test_an_invalid_description_is_refused(directory, changes, problem) -> None:
-    path = directory / "train_state.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    change(directory, **changes)
     with pytest.raises(CheckpointError, match=problem):
         read_training(directory)
 
@@ -310,9 +315,7 @@ def test_foreign_files_are_refused_in_one_sentence(tmp_path_factory, content, is
 def test_a_damaged_state_is_refused_even_with_a_valid_hash(directory, monkeypatch) -> None:
     content = (directory / "train_state.safetensors").read_bytes()[:-9]
     (directory / "train_state.safetensors").write_bytes(content)
-    path = directory / "train_state.json"
-    fitting = {"state_sha256": hashlib.sha256(content).hexdigest()}
-    path.write_text(json.dumps(json.loads(path.read_text()) | fitting))
+    change(directory, state_sha256=hashlib.sha256(content).hexdigest())
     with pytest.raises(CheckpointError, match="is not a valid checkpoint"):
         read_training(directory)
 
@@ -335,40 +338,28 @@ def test_a_damaged_state_is_refused_even_with_a_valid_hash(directory, monkeypatc
         {"history.val_loss": np.zeros(20, np.int64)},
     ],
 )
-def test_impossible_numbers_are_refused(directory, parts, stopped, changes) -> None:
-    tensors = load_file(directory / "train_state.safetensors") | changes
-    save_file(tensors, directory / "train_state.safetensors")
-    content = (directory / "train_state.safetensors").read_bytes()
-    path = directory / "train_state.json"
-    fitting = {"state_sha256": hashlib.sha256(content).hexdigest()}
-    path.write_text(json.dumps(json.loads(path.read_text()) | fitting))
+def test_impossible_numbers_are_refused(directory, changes) -> None:
+    change(directory, changes)
     with pytest.raises(CheckpointError, match="is not a valid checkpoint"):
         read_training(directory)
 
 
-@pytest.mark.parametrize("average", [{"n": 1, "step": 21}, {"n": 9, "step": 8}])
-def test_an_impossible_mean_of_weights_is_refused(directory, average) -> None:
-    path = directory / "train_state.json"
-    facts = json.loads(path.read_text())
-    tensors = load_file(directory / "train_state.safetensors")
-    save_file(tensors | {"average": tensors["weights"]}, directory / "train_state.safetensors")
-    content = (directory / "train_state.safetensors").read_bytes()
-    facts |= {"state_sha256": hashlib.sha256(content).hexdigest()}
-    path.write_text(json.dumps(facts | {"average": average | {"steps": 40}}))
-    with pytest.raises(CheckpointError, match="average must have n <= step <= "):
-        read_training(directory)
+BEST = {"val_loss": 1.0, "n_worse": 0}
 
 
-@pytest.mark.parametrize("best", [{"step": 20, "measured_at": 21}, {"step": 20, "measured_at": 18}])
-def test_an_impossible_best_is_refused(directory, best) -> None:
-    path = directory / "train_state.json"
-    facts = json.loads(path.read_text())
-    tensors = load_file(directory / "train_state.safetensors")
-    save_file(tensors | {"best_weights": tensors["weights"]}, directory / "train_state.safetensors")
-    content = (directory / "train_state.safetensors").read_bytes()
-    facts |= {"state_sha256": hashlib.sha256(content).hexdigest()}
-    path.write_text(json.dumps(facts | {"best": best | {"val_loss": 1.0, "n_worse": 0}}))
-    with pytest.raises(CheckpointError, match="not a valid checkpoint: best must have step <= "):
+@pytest.mark.parametrize(
+    ("array", "facts", "problem"),
+    [
+        ("average", {"average": {"n": 1, "step": 21, "steps": 40}}, "average must have n <= step"),
+        ("average", {"average": {"n": 9, "step": 8, "steps": 40}}, "average must have n <= step"),
+        ("best_weights", {"best": BEST | {"step": 20, "measured_at": 21}}, "best must have step <"),
+        ("best_weights", {"best": BEST | {"step": 20, "measured_at": 18}}, "best must have step <"),
+    ],
+)
+def test_impossible_steps_of_weights_are_refused(directory, array, facts, problem) -> None:
+    weights = load_file(directory / "train_state.safetensors")["weights"]
+    change(directory, {array: weights}, **facts)
+    with pytest.raises(CheckpointError, match=f"is not a valid checkpoint: {problem}"):
         read_training(directory)
 
 

@@ -32,11 +32,11 @@ TOWNS = [f"{a}{b}{c}ton" for a in "bdfgklmnpr" for b in "aeiou" for c in ("ll", 
 TALK = (Message("user", "a" * 10), Message("assistant", "b" * 10))  # 25 predictions
 
 
-def chosen(docs: Split | list, budget: float = 1e12, **options: Any) -> Choice:
+def chosen(docs: Split | list, budget: float = 1e12, **fixed: Any) -> Choice:
     parts = docs if isinstance(docs, Split) else split(docs)
     text = "stream" if parts.holdout else "lines"
-    options["fixed"] = TrainOptions(**options.get("fixed", {}))
-    return choose(parts, char_tokenizer(parts.docs), budget, text=text, **options)
+    tokenizer = char_tokenizer(parts.docs)
+    return choose(parts, tokenizer, budget, text=text, fixed=TrainOptions(**fixed))
 
 
 @given(
@@ -80,7 +80,7 @@ def test_the_context_of_conversations_includes_role_tokens() -> None:
 
 def test_given_settings_are_kept() -> None:
     fixed = {"n_embd": 24, "n_head": 2, "lr": 0.001, "dropout": 0.5, "steps": 7, "batch_size": 3}
-    choice = chosen(TOWNS, fixed=fixed)
+    choice = chosen(TOWNS, **fixed)
     settings = vars(choice.model) | vars(choice.config)
     assert fixed.items() <= settings.items()
     assert choice.model.n_layer == 2
@@ -92,8 +92,8 @@ LARGE = {"n_embd": 128, "n_layer": 4, "n_head": 8, "block_size": 256}
 @pytest.mark.parametrize("steps", [100, 2_000, 10_000, 10**6])
 def test_a_given_model_and_its_steps_keep_within_the_budget(steps: int) -> None:
     """At least one conversation is read per step, whatever it costs."""
-    choice = chosen([TALK] * 40_000, 1e13, fixed=LARGE | {"steps": steps})
-    alone = chosen([TALK] * 40_000, 1e13, fixed=LARGE | {"steps": steps, "batch_size": 1})
+    choice = chosen([TALK] * 40_000, 1e13, **LARGE, steps=steps)
+    alone = chosen([TALK] * 40_000, 1e13, **LARGE, steps=steps, batch_size=1)
     assert choice.operations <= max(1e13, alone.operations)
     assert choice.config.steps == steps
     assert LARGE.items() <= vars(choice.model).items()
@@ -101,8 +101,7 @@ def test_a_given_model_and_its_steps_keep_within_the_budget(steps: int) -> None:
 
 def test_many_steps_of_few_documents_are_not_spent_on_muon() -> None:
     few, many = (
-        chosen([TALK] * 40_000, 1e13, fixed=LARGE | {"steps": steps}).config
-        for steps in (100, 10_000)
+        chosen([TALK] * 40_000, 1e13, **LARGE, steps=steps).config for steps in (100, 10_000)
     )
     assert (few.optimizer, many.optimizer) == ("muon", "adamw")
     assert many.lr is None  # that of AdamW, which depends on the width
@@ -110,7 +109,7 @@ def test_many_steps_of_few_documents_are_not_spent_on_muon() -> None:
 
 
 def test_a_longer_training_of_any_size_keeps_its_batch() -> None:
-    short, long = (chosen(TOWNS * 100, fixed={"steps": n}).config for n in (100, 10**6))
+    short, long = (chosen(TOWNS * 100, steps=n).config for n in (100, 10**6))
     assert short.batch_size == long.batch_size
 
 
@@ -125,18 +124,18 @@ def test_evaluations_take_a_small_share_of_the_time() -> None:
 
 
 def test_the_choice_respects_the_memory_limit() -> None:
-    free, limited = chosen(TOWNS * 100, 1e13), chosen(TOWNS * 100, 1e13, max_bytes=2_000_000)
+    free, limited = chosen(TOWNS * 100, 1e13), chosen(TOWNS * 100, 1e13, max_memory="2MB")
     assert limited.model.n_embd < free.model.n_embd
     needed = bytes_needed("compiled", "float32", limited.model, limited.config, longest=8)
     assert needed <= 2_000_000
 
 
-@pytest.mark.parametrize("limit", [{"max_weights": 100}, {"max_bytes": 100}])
-def test_limits_that_are_too_low_are_refused(limit: dict[str, int]) -> None:
+@pytest.mark.parametrize("limit", [{"max_weights": 100}, {"max_memory": "100"}])
+def test_limits_that_are_too_low_are_refused(limit: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="no model is small enough"):
         chosen(TOWNS, **limit)
     with pytest.raises(ConfigError, match="no model is small enough"):
-        chosen(TOWNS, fixed={"n_embd": 64}, **limit)
+        chosen(TOWNS, n_embd=64, **limit)
 
 
 def test_only_prose_gets_subwords() -> None:

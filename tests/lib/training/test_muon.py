@@ -62,7 +62,6 @@ def test_both_engines_take_the_same_steps(seed: int) -> None:
             config=config,
             docs=TokenDataset.of(tokens),
             rng=random.Random(seed),
-            resume=None,
         )
         found: list[float] = []
         while made.n_steps < config.steps:

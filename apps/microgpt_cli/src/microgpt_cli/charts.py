@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from microgpt.config import CURVE_FILES
 from microgpt.errors import ConfigError, MicrogptError
+from microgpt_cli.terminal.console import note
 
 if TYPE_CHECKING:
     import altair as alt
@@ -44,6 +45,14 @@ def write_curves(directories: Sequence[Path], files: Sequence[Path]) -> None:
 
         chart = loss_curves.draw(runs)
     write_chart(chart, files)
+
+
+def draw_training(directory: Path) -> None:
+    """Draw the losses of a training run in its directory; on failure, only print a note."""
+    try:
+        write_curves([directory], [directory / file for file in DEFAULT_FILES])
+    except PlotError as error:
+        note(f"no plot was saved: {error}")
 
 
 def check_kinds(files: Sequence[Path]) -> None:

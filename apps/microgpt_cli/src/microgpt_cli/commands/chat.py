@@ -134,8 +134,7 @@ class PipeInput:
 
     def ask(self, label: str) -> str:
         """Return the next line; raise EOFError at the end of the input."""
-        if self._with_prompt:
-            print(label, end="", flush=True)
+        self.show_label(label)
         line = ""
         try:
             line = sys.stdin.readline()
@@ -147,7 +146,7 @@ class PipeInput:
         return line
 
     def show_label(self, label: str) -> None:
-        """Print the label that precedes a reply on a terminal."""
+        """Print the label of a message or a reply on a terminal."""
         if self._with_prompt:
             print(label, end="", flush=True)
 

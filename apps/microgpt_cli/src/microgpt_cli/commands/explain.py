@@ -15,7 +15,7 @@ from microgpt_cli.terminal.progress import load_kernels
 
 if TYPE_CHECKING:
     from microgpt.data.tokenizer import Document
-    from microgpt.evaluation.explanation import Explanation, Head
+    from microgpt.evaluation.explanation import Head
 
 
 def explain(
@@ -62,7 +62,7 @@ def explain(
     """
     heads = [_head(name) for name in attention or ()]
     if plot:
-        from microgpt_cli.charts import check_kinds
+        from microgpt_cli.charts import check_kinds, require_plots, write_chart
 
         check_kinds(plot)
 
@@ -83,7 +83,11 @@ def explain(
         text_kind=saved.text,
     )
     if plot:
-        _write_chart(result, plot)
+        with require_plots("plotting"):
+            from microgpt_report.charts import explanation as chart
+
+            drawn = chart.draw(result)
+        write_chart(drawn, plot)
     if as_json:
         print(json.dumps(result.facts()))
         return
@@ -108,13 +112,3 @@ def _document(texts: Sequence[str], *, is_chat: bool) -> "Document":
             "quotation marks"
         )
     return texts[0]
-
-
-def _write_chart(explanation: "Explanation", files: Sequence[Path]) -> None:
-    from microgpt_cli.charts import require_plots, write_chart
-
-    with require_plots("plotting"):
-        from microgpt_report.charts import explanation as chart
-
-        drawn = chart.draw(explanation)
-    write_chart(drawn, files)

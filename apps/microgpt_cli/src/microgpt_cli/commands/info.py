@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from microgpt.config import check_count
 from microgpt.errors import ConfigError
@@ -22,6 +22,9 @@ from microgpt_cli.terminal.options import (
     one_of,
 )
 from microgpt_cli.terminal.options import data as data_option
+
+if TYPE_CHECKING:
+    from microgpt_cli.dataset_report import DatasetReport
 
 
 def info(
@@ -63,52 +66,28 @@ def info(
     Print the settings and the training history of a model. With --data, print the statistics of a
     file, a recommended block size, and the training speed.
     """
-    model_dir = one_of(model, model_option, "--model")
-    if data:
-        if unfinished:
-            raise ConfigError("--unfinished cannot be used with --data; omit one of them")
-        options = TrainOptions.of({"minutes": minutes, "budget": budget})
-        options.check_ranges()
-        options.check()
-        _print_data(
-            data,
-            model_dir,
-            as_json,
-            chat=chat,
-            column=column,
-            block_size=block_size,
-            options=options,
-        )
-        return
-    given = {"--chat": chat or None, "--column": column, "--block-size": block_size}
-    for option, value in {**given, "--minutes": minutes, "--budget": budget}.items():
-        if value is not None:
-            raise ConfigError(f"{option} requires --data; add --data or omit {option}")
-    _print_model(model_dir or DEFAULT_MODEL_DIR, unfinished=unfinished, as_json=as_json)
-
-
-def _print_data(
-    data: Path,
-    model_dir: Path | None,
-    as_json: bool,
-    *,
-    chat: bool,
-    column: str | None,
-    block_size: int | None,
-    options: TrainOptions,
-) -> None:
     started = perf_counter()
+    model_dir = one_of(model, model_option, "--model")
+    if not data:
+        given = {"--chat": chat or None, "--column": column, "--block-size": block_size}
+        for option, value in {**given, "--minutes": minutes, "--budget": budget}.items():
+            if value is not None:
+                raise ConfigError(f"{option} requires --data; add --data or omit {option}")
+        _print_model(model_dir or DEFAULT_MODEL_DIR, unfinished=unfinished, as_json=as_json)
+        return
+    if unfinished:
+        raise ConfigError("--unfinished cannot be used with --data; omit one of them")
+    options = TrainOptions.of({"minutes": minutes, "budget": budget})
+    options.check_ranges()
+    options.check()
     if chat and column is not None:
         raise ConfigError("--column cannot be used with --chat; omit one of them")
     if block_size is not None:
         check_count("block_size", block_size)
 
-    from microgpt.training.reasons import LEARN_ALL, advice
     from microgpt.training.time_limit import TimeLimit
     from microgpt_cli.dataset_report import analyze_file, as_facts, report_lines
-    from microgpt_cli.training.replacement import unused_model
 
-    minutes = options.minutes
     found = analyze_file(
         data,
         model_dir,
@@ -123,9 +102,24 @@ def _print_data(
         return
     for line in report_lines(found):
         print(line)
+    _note_command(found, data, block_size, options, is_of_model=model_dir is not None)
+
+
+def _note_command(
+    found: "DatasetReport",
+    data: Path,
+    block_size: int | None,
+    options: TrainOptions,
+    *,
+    is_of_model: bool,
+) -> None:
+    """Print the command that trains on the file."""
+    from microgpt.training.reasons import LEARN_ALL, advice
+    from microgpt_cli.training.replacement import unused_model
+
     what = "--chat --data" if found.report.tokenizer.is_chat else "--data"
-    if column is not None:
-        what = f"--column {shlex.quote(column)} {what}"
+    if found.column is not None:
+        what = f"--column {shlex.quote(found.column)} {what}"
     command = f"{what} {shlex.quote(str(data))}"
     is_few = bool(advice(found.report.n_docs, found.report.tokenizer, TrainOptions()))
     command += f" {LEARN_ALL}" if is_few else ""
@@ -133,7 +127,7 @@ def _print_data(
         command += f" --{name} {value:.12g}".replace("e+", "e")
     if block_size:
         command += f" --block-size {found.model.block_size}"
-    if model_dir and found.report.tokenizer.kind == "bpe":
+    if is_of_model and found.report.tokenizer.kind == "bpe":
         command += f" --tokenizer bpe --vocab-size {found.model.vocab_size}"
     where = unused_model(data)
     where += " NAME" if where == "--model" else ""  # a model of that name exists

@@ -42,4 +42,6 @@ def train(given: TrainOptions) -> None:
             refuse_unfinished(directory)
             if not is_repeated(job.plan, given):
                 job.extend(confirm_replacement(given.output, unused_model(job.plan.input)))
-        run(job or resumed_job(directory, given, started), directory, given, repeated)
+        job = job or resumed_job(directory, given, started)
+        if job:
+            run(job, directory, given, repeated)

@@ -1,7 +1,8 @@
 """Resume an unfinished training run: `microgpt train --resume`."""
 
+import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from microgpt.config import TrainConfig
@@ -17,6 +18,7 @@ from microgpt.training.holding_out import split_documents
 from microgpt.training.options import TrainOptions
 from microgpt.training.planning import TrainingJob, check_patience
 from microgpt.training.time_limit import TimeLimit
+from microgpt_cli.charts import draw_training
 from microgpt_cli.input_files import check_regular
 from microgpt_cli.terminal.console import note
 from microgpt_cli.training.job import drawn
@@ -38,29 +40,10 @@ def refuse_unfinished(directory: TrainingDirectory) -> None:
         )
 
 
-@dataclass(frozen=True)
-class Ended:
-    """A training run that has already ended."""
-
-    step: int
-    reason: Ending
-    config: TrainConfig
-
-    def message(self, path: Path) -> str:
-        """Return a message that explains why the run ended and how to continue the run."""
-        if self.reason == "patience":
-            n, steps = self.config.patience or 0, self.config.steps
-            why = f"stopped early after step {self.step}: {n} evaluations without improvement"
-            more = f"pass for example --patience {2 * n} --steps {steps}"
-        else:
-            why, more = f"completed its {self.step} steps", "pass a larger total with --steps"
-        return f"the training run in {path} {why}; to continue it, {more}"
-
-
 def resumed_job(
     directory: TrainingDirectory, given: TrainOptions, started: float
-) -> TrainingJob | Ended:
-    """Return a resumed job after saving its changed settings, or `Ended` if the run has ended.
+) -> TrainingJob | None:
+    """Return a resumed job after saving its changed settings, or None if the run has ended.
 
     A run with a time limit uses what remains of it, unless the number of steps is changed.
     """
@@ -80,17 +63,17 @@ def resumed_job(
             f"{state.step} steps; --steps is the total number, such as {state.step + config.steps}"
         )
     reason = ending(state.step, state.best, config)
-    ended = Ended(state.step, reason, config) if status == "ended" and reason else None
-    if ended and "input" not in given:
-        return ended
+    if status == "ended" and reason:
+        if "input" in given:
+            recorded_documents(plan, given)  # refuses other documents
+        _tell_end(directory.path, state.step, reason, config, given)
+        return None
     if config.steps < plan.config.steps:
         note(
             f"the run ends at step {config.steps}, not {plan.config.steps}; its learning rate "
             "now falls to 0 by then"
         )
     path, parts = recorded_documents(plan, given)
-    if ended:
-        return ended
     plan, teachers = recorded_teachers(plan, given.teacher)
     limit = None
     if config.steps != plan.config.steps:
@@ -107,6 +90,23 @@ def resumed_job(
     )
     directory.keep(plan, state)
     return TrainingJob(plan, parts, teachers=teachers, resume=state, limit=limit)
+
+
+def _tell_end(
+    path: Path, step: int, reason: Ending, config: TrainConfig, given: TrainOptions
+) -> None:
+    """Print why a run has ended and how to continue it; draw its losses with --plot."""
+    if reason == "patience":
+        n, steps = config.patience or 0, config.steps
+        why = f"stopped early after step {step}: {n} evaluations without improvement"
+        more = f"pass for example --patience {2 * n} --steps {steps}"
+    else:
+        why, more = f"completed its {step} steps", "pass a larger total with --steps"
+    note(f"the training run in {path} {why}; to continue it, {more}")
+    if given.plot:
+        draw_training(path)
+    if given.as_json:
+        print(json.dumps({"steps": step, "ended": reason, "output": str(path)}))
 
 
 def recorded_documents(plan: TrainingPlan, given: TrainOptions) -> tuple[Path | None, Split]:

@@ -32,6 +32,7 @@ from microgpt.training.engines import check_fits
 from microgpt.training.options import TrainOptions
 from microgpt.training.planning import TrainingJob
 from microgpt.training.train import DivergedError
+from microgpt_cli.charts import draw_training
 from microgpt_cli.terminal.console import note, print_or_discard, say, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
 from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
@@ -39,7 +40,6 @@ from microgpt_cli.terminal.signals import StopRequest
 from microgpt_cli.training.chat_answers import ChatAnswers, answer_questions
 from microgpt_cli.training.job import count_samples
 from microgpt_cli.training.repetition import note_difference
-from microgpt_cli.training.resumption import Ended
 
 N_STREAM_SAMPLES, STREAM_SAMPLE_TOKENS = 3, 300  # number and length of samples of running text
 MAX_SHOWN = 80  # maximum number of characters printed per document
@@ -47,7 +47,7 @@ MANY_CHARS = 50_000  # number of characters that the reference engine reads in a
 
 
 def run(
-    job: TrainingJob | Ended,
+    job: TrainingJob,
     directory: TrainingDirectory,
     options: TrainOptions,
     repeated: SavedModel | None = None,
@@ -57,14 +57,7 @@ def run(
     Args:
         repeated: the model that the run should give again, if it is known.
     """
-    path, as_json = directory.path, options.as_json
-    if isinstance(job, Ended):
-        note(job.message(path))
-        if options.plot:
-            _draw(path)
-        if as_json:
-            print(json.dumps({"steps": job.step, "ended": job.reason, "output": str(path)}))
-        return
+    path = directory.path
     for line in job.reasons:
         note(line)
     is_stream = job.plan.config.text == "stream"
@@ -75,14 +68,14 @@ def run(
     if repeated and options.repeat:
         note_difference(result, repeated, options.repeat)
     if options.plot:
-        _draw(path)
+        draw_training(path)
     samples: list[str] = []
     if n_samples:
         model = InferenceGpt(result, engine=result.plan.engine)
         length = STREAM_SAMPLE_TOKENS if is_stream else None
         samples = model.generate(n_samples, rng=result.rng(), max_tokens=length)
     answers = answer_questions(result, job.parts)
-    _report(result, samples, answers, job.parts, path, as_json=as_json, novel=options.novel)
+    _report(result, samples, answers, job.parts, path, options)
 
 
 def _train(
@@ -253,33 +246,21 @@ def _save_last_good(result: TrainResult, directory: TrainingDirectory) -> str:
     return f"the last good weights are in {kept}"
 
 
-def _draw(output: Path) -> None:
-    """Plot the losses; on failure, only print a note, because the model is already trained."""
-    from microgpt_cli.charts import DEFAULT_FILES, PlotError, write_curves
-
-    try:
-        write_curves([output], [output / file for file in DEFAULT_FILES])
-    except PlotError as error:
-        note(f"no plot was saved: {error}")
-
-
 def _report(
     result: TrainResult,
     samples: list[str],
     answers: ChatAnswers | None,
     parts: Split,
     output: Path,
-    *,
-    as_json: bool,
-    novel: bool,
+    options: TrainOptions,
 ) -> None:
     """Print the result and samples to stdout, and notes on memorised samples to stderr."""
     memorised = None
     if samples:
         texts = [doc for doc in result.documents if isinstance(doc, str)]
         known = KnownTexts(texts, room=result.model.block_size, text=result.config.text)
-        memorised = compare(samples, known, nearest=novel or as_json)
-    if as_json:
+        memorised = compare(samples, known, nearest=options.novel or options.as_json)
+    if options.as_json:
         facts = _summary(result, samples, memorised, output)
         print(json.dumps(facts | (answers.facts() if answers else {})))
         return
@@ -294,7 +275,7 @@ def _report(
         end = "\n" if result.config.text == "stream" else " "
         print(f"sample {i:2d}:{end}{terminal_safe(sample)}")
     sys.stdout.flush()
-    if memorised and (memorised.n_known or novel or what != "text"):
+    if memorised and (memorised.n_known or options.novel or what != "text"):
         _note_memorised(memorised, other_data(result.data, result.plan.ancestor_data))
     if answers and answers.advice:
         note(answers.advice)

@@ -79,8 +79,6 @@ def choose(
     *,
     text: TextKind,
     fixed: TrainOptions = NOTHING,
-    max_weights: int | None = None,
-    max_bytes: int | None = None,
 ) -> Choice:
     """Return the settings that are expected to give the lowest held-out loss.
 
@@ -88,9 +86,8 @@ def choose(
 
     Args:
         budget: operations for training and evaluations; see `training.operations`.
-        fixed: settings to keep; the others are chosen to match.
-        max_weights: maximum number of weights.
-        max_bytes: maximum memory of a training run on one thread, excluding the documents.
+        fixed: settings to keep; the others are chosen to match, within its `max_weights` and
+            `max_memory`, that of a training run on one thread, excluding the documents.
 
     Raises:
         ConfigError: no model is small enough.
@@ -104,7 +101,7 @@ def choose(
         model = _model(width, tokenizer.vocab_size, _context(sizes, text), fixed)
         length = sizes.chunk_length(model.block_size)
         config = _config(model, length, useful, text, fixed)
-        if _fits(model, config, length, max_weights, max_bytes):
+        if _fits(model, config, length, fixed):
             break
         if width == unit or "n_embd" in fixed:
             raise ConfigError("no model is small enough; increase --max-weights or --max-memory")
@@ -219,17 +216,11 @@ def _held_out_operations(
     return evaluation_operations(model, length, (2 if is_long else 1) * sizes.n_tokens)
 
 
-def _fits(
-    model: ModelConfig,
-    config: TrainConfig,
-    length: float,
-    max_weights: int | None,
-    max_bytes: int | None,
-) -> bool:
-    """Return whether a model is within the limits."""
-    if max_weights is not None and count_params(model) > max_weights:
+def _fits(model: ModelConfig, config: TrainConfig, length: float, limits: TrainOptions) -> bool:
+    """Return whether a model is within the limits of its size."""
+    if limits.max_weights is not None and count_params(model) > limits.max_weights:
         return False
-    if max_bytes is None:
+    if limits.max_bytes is None:
         return True
     longest = min(model.block_size, max(1, round(length)))
-    return bytes_needed("compiled", "float32", model, config, longest=longest) <= max_bytes
+    return bytes_needed("compiled", "float32", model, config, longest=longest) <= limits.max_bytes

@@ -158,7 +158,7 @@ def make_engine(
     config: TrainConfig,
     docs: TokenDataset,
     rng: random.Random,
-    resume: TrainState | None,
+    resume: TrainState | None = None,
     threads: int = 1,
 ) -> Engine:
     """Return an engine with random weights, or with the weights of a checkpoint.

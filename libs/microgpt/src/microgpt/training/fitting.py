@@ -123,21 +123,14 @@ class Fitting:
         """Return the settings for a number of operations; see `fit` for the errors."""
         vocab_size = self._vocabulary(budget)
         tokenizer = self._tokenizer(vocab_size)
-        choice = choose(
-            self.parts,
-            tokenizer,
-            budget,
-            text=self._config.text,
-            fixed=self._options,
-            max_weights=self._options.max_weights,
-            max_bytes=self._options.max_bytes,
-        )
+        text = self._config.text
+        choice = choose(self.parts, tokenizer, budget, text=text, fixed=self._options)
         if choice.config.steps == 1 and choice.operations > 1.1 * budget:
             raise ConfigError(
                 f"{in_short(budget)} operations are too few: one step takes "
                 f"{in_short(choice.operations)}; increase --minutes or --budget"
             )
-        sizes = measure(self.parts.train, tokenizer, self._config.text)
+        sizes = measure(self.parts.train, tokenizer, text)
         if "steps" in self._options:
             budget = float(f"{choice.operations:.2g}")
         return Fitted(tokenizer, vocab_size, choice, budget, sizes)
@@ -191,9 +184,7 @@ class Fitting:
             fitted.tokenizer.encode(text)
         per_character = (perf_counter() - started) / max(1, sum(map(len, texts)))
         n_times = 1.0  # running text is encoded as a whole
-        if (
-            self._config.text == "lines"
-        ):  # else, the tokens of all documents are counted if they are BPE
+        if self._config.text == "lines":  # the tokens of all documents are counted if they are BPE
             n_times = min(1.0, fitted.n_passes) + (fitted.tokenizer.kind == "bpe")
         return per_character * n_times * fitted.sizes.n_characters
 

@@ -49,7 +49,6 @@ def operations_per_second(
         config=replace(config, steps=MAX_SIZE, batch_size=batch_size, lr=1e-6, weight_decay=0.0),
         docs=docs,
         rng=rng,
-        resume=None,
         threads=threads,
     )
     _steps_per_second(trained)  # fills the caches

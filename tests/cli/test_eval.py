@@ -31,15 +31,9 @@ def test_eval_reads_conversations_for_a_chat_model(microgpt, chat_model, tmp_pat
     [
         (None, "cannot read held-out.txt"),
         ("", "held-out.txt is empty"),
-        (
-            "xenia\nzoe\nanna",
-            "does not contain 'o', 'x', 'z', found in 2 of 3 documents, first in line 1",
-        ),
+        ("xenia\nzoe\nanna", "'o', 'x', 'z', found in 2 of 3 documents, first in line 1; use"),
         ("anna\n\nemma\n ax\n", "found in 1 of 3 documents, first in line 4; remove these"),
-        (
-            "bcdfghjklopq",
-            "'l', 'o' and 2 more, found in 1 of 1 documents, first in line 1; use another model",
-        ),
+        ("bcdfghjklopq", "'l', 'o' and 2 more, found in 1 of 1 documents, first in line 1; use an"),
     ],
 )
 def test_eval_refuses_documents_that_it_cannot_score(
@@ -76,12 +70,6 @@ def test_eval_names_the_row_of_an_unknown_character(
     (tmp_path / name).write_text(content)
     done = microgpt("eval", text_model, "--data", name, "--column", "name")
     assert f"'x', found in 1 of 2 documents, first in {place}; remove" in done.stderr
-
-
-def test_eval_refuses_a_missing_model(microgpt) -> None:
-    done = microgpt("eval", "nowhere", "--data", "held-out.txt")
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: nowhere does not exist; use a directory")
 
 
 @pytest.fixture
@@ -212,11 +200,3 @@ def test_eval_escapes_control_characters(microgpt, tmp_path, exam) -> None:
     assert r"'hi': expected 'hi', got '\x1b[2J'" in done.stdout
     assert r"  clear\x1b[2J, line 1" in done.stdout
     assert "\x1b" not in done.stdout
-
-
-def test_eval_reports_unanswered_messages(microgpt, chat_model, tmp_path) -> None:
-    hi, yo = {"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}
-    (tmp_path / "chat.jsonl").write_text(json.dumps([hi, yo, hi]))
-    done = microgpt("eval", chat_model, "--data", "chat.jsonl")
-    assert done.stdout.startswith("documents:  1\n")
-    assert done.stderr.startswith("note: left out 1 final user message without a reply\n")

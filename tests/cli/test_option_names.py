@@ -49,13 +49,6 @@ def test_train_accepts_new_and_old_option_names(
     assert meta["training"]["lr"] == 0.005
 
 
-def test_generate_and_info_accept_both_names_of_the_model(microgpt, text_model) -> None:
-    for command in (("generate", "-n1"), ("info",)):
-        done = [microgpt(*command, name, text_model) for name in ("--model", "--model-dir")]
-        assert done[0].returncode == 0, done[0].stderr
-        assert done[0].stdout == done[1].stdout
-
-
 def test_an_error_uses_the_new_name_of_an_option(microgpt) -> None:
     done = microgpt("train", "--lr", "fast")
     assert done.returncode == 2

@@ -90,11 +90,6 @@ def test_following_yields_all_items_and_prints_each_tenth(monkeypatch, capsys, n
     assert lines[-1] == f"{n:,} / {n:,} replies"
 
 
-def test_a_task_under_a_second_prints_no_progress(capsys) -> None:
-    list(progress.with_progress(range(20), 20, "replies"))
-    assert capsys.readouterr() == ("", "")
-
-
 @pytest.mark.parametrize(
     ("number", "text"),
     [(0.5, "0.5"), (999.4, "999"), (999.7, "1k"), (99_951, "100k"), (999_700, "1M"), (2e6, "2M")],

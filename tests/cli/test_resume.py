@@ -403,13 +403,6 @@ def test_half_precision_is_refused_for_json(microgpt, text_model) -> None:
     assert "half precision requires the safetensors format" in refused(microgpt("export", *options))
 
 
-def test_train_can_write_safetensors(microgpt, names, tmp_path) -> None:
-    options = ("--input", names, *SMALL, "--steps", "5", "--format", "safetensors")
-    assert microgpt("train", *options).returncode == 0
-    assert not (tmp_path / "output/weights.json").exists()
-    assert load(tmp_path / "output").model.n_embd == 8
-
-
 def test_a_copied_directory_can_be_resumed(microgpt, unfinished, tmp_path) -> None:
     shutil.copytree(unfinished, tmp_path / "copy")
     assert microgpt("train", "--resume", "copy").returncode == 0

@@ -72,10 +72,7 @@ def test_a_task_without_a_name_is_refused(file, task) -> None:
 @pytest.mark.parametrize(
     ("messages", "problem"),
     [
-        (
-            [assistant(), user()],
-            r"messages\[0\]: a conversation must start with a user message; remove",
-        ),
+        ([assistant(), user()], r"messages\[0\]: a conversation must start with a user message"),
         ([user(), user(), assistant()], r"messages\[1\]: two user messages in a row; merge"),
         ([user(), assistant(), assistant()], r"messages\[2\]: two assistant messages in a row"),
         ([user(), assistant(), user(), user()], r"messages\[3\]: two user messages in a row"),
@@ -166,14 +163,8 @@ def test_ten_thousand_different_system_messages_are_left_out(file) -> None:
         ('{"messages": [{"text": "a"}]}', r"messages\[0\]\.role: field required"),
         ('{"prompt": "a", "completion": 3}', r"messages\[1\].content: .* string, got 3"),
         (json.dumps([SYSTEM]), "line 1: the conversation is empty"),
-        (
-            json.dumps([user("a\0b")]),
-            r"line 1: messages\[0\].content has the character '\\x00', wh",
-        ),
-        (
-            json.dumps([[user(), assistant("\0")]]),
-            r"item 1: messages\[1\].content has the character",
-        ),
+        (json.dumps([user("a\0b")]), r"line 1: messages\[0\].content has the character '\\x00'"),
+        (json.dumps([[user(), assistant("\0")]]), r"item 1: messages\[1\].content has the char"),
         ("\nhi\n", "chat.json has no conversations; use JSONL, one conversation per line"),
     ],
 )

@@ -68,7 +68,7 @@ def continued(tokens: list[int], **arguments: Any) -> object:
         (lambda: TrainConfig(optimizer="sgd"), 'unknown optimizer "sgd"'),
         (lambda: TrainConfig(warmup_steps=-1), "warmup_steps must be >= 0, got -1"),
         (lambda: TrainConfig(optimizer="muon", lr=0.5, weight_decay=0.5), "weight_decay"),
-        (lambda: ModelConfig(n_embd=6, n_head=2, positions="rotary"), "rotary positions need an even"),
+        (lambda: ModelConfig(n_embd=6, n_head=2, positions="rotary"), "rotary positions need an"),
         (lambda: ModelConfig(positions="sine"), 'unknown positions "sine"'),
         (lambda: ModelConfig(qk_norm="no"), "qk_norm must be True or False"),
         (lambda: train(TALK, config=STREAM), "conversations cannot be read as running text"),

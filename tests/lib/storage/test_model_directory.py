@@ -279,7 +279,8 @@ def test_save_creates_readable_parent_directories(text_result: TrainResult, tmp_
 
 def hold(directory: Path) -> None:
     """Begin to train there."""
-    TrainingDirectory(directory).close()
+    with TrainingDirectory(directory):
+        pass
 
 
 @pytest.mark.parametrize("use", [hold, lambda directory: save(RESULT, directory)])

@@ -263,7 +263,8 @@ def test_an_error_names_the_training_that_holds_a_directory(directory) -> None:
     owner = rf"model is being trained by process {os.getpid()} on .*; try again later"
     with TrainingDirectory(directory), pytest.raises(CheckpointError, match=owner):
         TrainingDirectory(directory)
-    TrainingDirectory(directory).close()
+    with TrainingDirectory(directory):
+        pass
 
 
 def test_the_second_to_create_a_directory_is_refused_at_once(tmp_path) -> None:

@@ -3,12 +3,12 @@
 import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from heapq import nlargest
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -83,7 +83,7 @@ def score(
     saved = load_model(model, unfinished=unfinished)
     scorer = Scorer(InferenceGpt(saved), text=saved.text)
     known = None if calibrate else read_calibration(model, saved.meta)
-    threshold = _Threshold.of(above, known)
+    is_printed = _threshold(above, known)
     load_kernels("compiled", saved.dtype, uses=["evaluation"])
     trained = read_document_hashes(model, saved.meta)
     path, own, *ancestors = calibrate or data, *saved.trained_on
@@ -98,7 +98,7 @@ def score(
     if data is None and sys.stdin.isatty():
         note("enter lines to score; finish with Ctrl-D")
     lines = _counted(line_batches(data, saved.text, column=column), trained, is_partial)
-    batches = _scored(scorer, lines, known, threshold)
+    batches = _scored(scorer, lines, known, is_printed)
     if as_csv:
         print(csv_row(COLUMNS))
     if top:
@@ -140,37 +140,24 @@ def _counted(
         note(f"{what}; their scores are lower than those of new lines")
 
 
-class _Threshold(NamedTuple):
-    """The lowest score to print."""
-
-    bits: float = -math.inf
-    percentile: float | None = None
-
-    @classmethod
-    def of(cls, above: str | None, calibration: "Calibration | None") -> "_Threshold":
-        """Parse the value of --above."""
-        if above is None:
-            return cls()
-        is_percentile = above.endswith("%")
-        try:
-            number = float(above.removesuffix("%"))
-        except ValueError:
-            number = math.nan
-        if not math.isfinite(number) or (is_percentile and not 0 <= number <= 100):
-            raise ConfigError(f"--above must be a number such as 4.5 or 99.9%, got {above!r:.40}")
-        if not is_percentile:
-            return cls(bits=number)
-        if calibration is None:
-            raise ConfigError(
-                "--above with a percentage requires a calibrated model; use --calibrate first"
-            )
-        return cls(percentile=number)
-
-    def allows(self, bits: float, percentile: float | None) -> bool:
-        """Return whether a line is printed."""
-        if self.percentile is None:
-            return bits >= self.bits
-        return percentile is not None and percentile >= self.percentile
+def _threshold(above: str | None, calibration: "Calibration | None") -> Callable[[float], bool]:
+    """Return whether --above prints a line, as a function of its bits per character."""
+    if above is None:
+        return lambda bits: True
+    is_percentile = above.endswith("%")
+    try:
+        number = float(above.removesuffix("%"))
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or (is_percentile and not 0 <= number <= 100):
+        raise ConfigError(f"--above must be a number such as 4.5 or 99.9%, got {above!r:.40}")
+    if not is_percentile:
+        return lambda bits: bits >= number
+    if calibration is None:
+        raise ConfigError(
+            "--above with a percentage requires a calibrated model; use --calibrate first"
+        )
+    return lambda bits: calibration.percentile(bits) >= number
 
 
 def _calibrate(scorer: "Scorer", batches: "Iterator[Batch]", model: Path, meta: "Meta") -> None:
@@ -197,7 +184,7 @@ def _scored(
     scorer: "Scorer",
     batches: "Iterator[Batch]",
     calibration: "Calibration | None",
-    threshold: _Threshold,
+    is_printed: Callable[[float], bool],
 ) -> "Iterator[list[ScoredLine]]":
     """Yield the lines to print, in batches."""
     from microgpt_cli.scored_line import ScoredLine
@@ -208,7 +195,7 @@ def _scored(
         for i, (number, bits) in enumerate(
             zip(batch, scores.bits_per_character.tolist(), strict=True)
         ):
-            percentile = calibration.percentile(bits) if calibration else None
-            if threshold.allows(bits, percentile):
+            if is_printed(bits):
+                percentile = calibration.percentile(bits) if calibration else None
                 lines.append(ScoredLine(number, scores[i], percentile))
         yield lines

@@ -109,15 +109,14 @@ def is_result_of(plan: TrainingPlan, meta: Meta) -> bool:
 def _settings(plan: TrainingPlan) -> dict[str, Any]:
     """Return the settings of a training run as recorded in meta.json, in key order."""
     config, data, is_chat = plan.config, plan.data, plan.tokenizer.is_chat
+    evaluations = config.evaluations
     return {
         "seed": config.seed,
         "steps": config.steps,
         "batch_size": config.batch_size,
         "lr": config.lr,
         "warmup_steps": config.warmup_steps or None,
-        "evaluations": config.evaluations
-        if config.evaluations != TrainConfig.evaluations
-        else None,
+        "evaluations": evaluations if evaluations != TrainConfig.evaluations else None,
         "optimizer": config.optimizer if config.optimizer != "adamw" else None,
         "dropout": config.dropout or None,
         "weight_decay": config.weight_decay or None,

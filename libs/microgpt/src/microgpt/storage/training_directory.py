@@ -16,12 +16,7 @@ from microgpt.storage.model_directory import (
     has_model,
     publish_model,
 )
-from microgpt.storage.training_state import (
-    STATE,
-    Status,
-    encode_state,
-    read_state,
-)
+from microgpt.storage.training_state import STATE, Status, encode_state, read_state
 from microgpt.storage.weights_file import WEIGHTS_FILES
 from microgpt.training.history_file import HISTORY, encode_history
 
@@ -43,10 +38,6 @@ class TrainingDirectory:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Release the lock."""
         self._lock.release()
 
     @property

@@ -136,11 +136,7 @@ def test_a_diverged_training_saves_weights_beside_the_old_model(
 ) -> None:
     old = (text_model / "weights.json").read_bytes()
     done = microgpt("train", "--input", names, "--output", text_model, "--lr", "1e200", "--force")
-    check_refused(
-        done,
-        "the loss or its gradient became nan or infinite at step 2 of ",
-        code=1,
-    )
+    check_refused(done, "the loss or its gradient became nan or infinite at step 2 of ", code=1)
     kept = text_model.with_name("text-model.diverged")
     assert f"(the last good weights are in {kept})" in done.stderr
     assert (text_model / "weights.json").read_bytes() == old

@@ -353,9 +353,7 @@ def test_subword_tokens_are_saved_with_their_model(tmp_path: Path, weights_forma
     assert load(tmp_path / "half").meta.tokenizer_sha256 == meta["tokenizer_sha256"]
 
 
-def test_missing_or_foreign_subword_tokens_are_refused(
-    tmp_path: Path,
-) -> None:
+def test_missing_or_foreign_subword_tokens_are_refused(tmp_path: Path) -> None:
     save(BPE, tmp_path / "model")
     file = tmp_path / "model/tokenizer.json"
     file.write_bytes(OTHER_BPE.tokenizer.file)

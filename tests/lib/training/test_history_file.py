@@ -13,10 +13,7 @@ from microgpt.training.history_file import HISTORY, HistoryPoint, encode_history
 LOSSES = st.floats(allow_nan=False, allow_infinity=False)
 POINTS = st.lists(
     st.builds(
-        HistoryPoint,
-        step=st.integers(1, 2**31 - 1),
-        loss=LOSSES,
-        val_loss=st.none() | LOSSES,
+        HistoryPoint, step=st.integers(1, 2**31 - 1), loss=LOSSES, val_loss=st.none() | LOSSES
     ),
     unique_by=lambda point: point.step,
 ).map(lambda points: tuple(sorted(points, key=lambda point: point.step)))

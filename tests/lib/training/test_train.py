@@ -6,14 +6,7 @@ from functools import partial
 
 import pytest
 
-from microgpt import (
-    CharTokenizer,
-    InferenceGpt,
-    Message,
-    ModelConfig,
-    TrainConfig,
-    load_text,
-)
+from microgpt import CharTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig, load_text
 from microgpt.config import default_lr
 from microgpt.data.split import Split
 from microgpt.engine.training import trainer as compiled

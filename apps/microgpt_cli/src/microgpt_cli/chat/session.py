@@ -90,9 +90,7 @@ class ChatSession:
         tokens = [*prompt, *tokenizer.encode(reply.content), tokenizer.end_turn_id]
         explanation, first = finish(explain_tokens(self._model, tokens)), len(prompt) - 1
         return replace(
-            explanation,
-            predictions=explanation.predictions[first:],
-            read=explanation.read[first:],
+            explanation, predictions=explanation.predictions[first:], read=explanation.read[first:]
         )
 
     def note_unknown(self, messages: list[Message]) -> None:

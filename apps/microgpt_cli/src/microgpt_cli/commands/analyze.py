@@ -25,10 +25,7 @@ def analyze(
             show_default=False,
         ),
     ] = None,
-    output: Annotated[
-        list[Path] | None,
-        typer.Option(help=CHART_HELP, metavar="<path>"),
-    ] = None,
+    output: Annotated[list[Path] | None, typer.Option(help=CHART_HELP, metavar="<path>")] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, one row per model.")] = False,
     as_json: AsJson = False,
 ) -> None:

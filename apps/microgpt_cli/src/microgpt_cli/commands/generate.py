@@ -55,8 +55,7 @@ def generate(
     ] = None,
     unique: Annotated[bool, typer.Option("--unique", help="Skip repeated samples.")] = False,
     novel: Annotated[
-        bool,
-        typer.Option("--novel", help="Skip samples that occur in the training data."),
+        bool, typer.Option("--novel", help="Skip samples that occur in the training data.")
     ] = False,
     against: Annotated[
         Path | None,

@@ -58,14 +58,7 @@ def show(
 
 @genome.command(cls=GroupedCommand, epilog="microgpt genome use experiments/evolve_…")
 def use(
-    source: Annotated[
-        Path,
-        typer.Argument(
-            help=GENOME_HELP,
-            metavar="GENOME",
-            show_default=False,
-        ),
-    ],
+    source: Annotated[Path, typer.Argument(help=GENOME_HELP, metavar="GENOME", show_default=False)],
 ) -> None:
     """Copy a genome to genome.json.
 

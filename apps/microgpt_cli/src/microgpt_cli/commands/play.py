@@ -8,9 +8,7 @@ from microgpt_cli.terminal.console import say
 from microgpt_cli.terminal.options import ServedModel
 
 
-def play(
-    model: ServedModel = None,
-) -> None:
+def play(model: ServedModel = None) -> None:
     """Open a page that chats, generates and looks inside.
 
     The page is served on a free port of this machine, until Ctrl-C. `microgpt serve` serves the

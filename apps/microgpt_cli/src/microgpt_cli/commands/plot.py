@@ -23,8 +23,7 @@ def plot(
     output: Annotated[
         list[Path] | None,
         typer.Option(
-            help=f"{CHART_HELP}  [default: {', '.join(map(str, DEFAULT_FILES))}]",
-            metavar="<path>",
+            help=f"{CHART_HELP}  [default: {', '.join(map(str, DEFAULT_FILES))}]", metavar="<path>"
         ),
     ] = None,
 ) -> None:

@@ -25,8 +25,7 @@ def report(
         typer.Option(help=f"HTML file.  [default: {REPORT} in RUN; for several RUNs, ./{REPORT}]"),
     ] = None,
     png: Annotated[
-        Path | None,
-        typer.Option(help="Also save the charts as PNG files in this directory."),
+        Path | None, typer.Option(help="Also save the charts as PNG files in this directory.")
     ] = None,
 ) -> None:
     """Write an HTML report of searches or sweeps.

@@ -36,16 +36,10 @@ gene = panel("Genes (override the genome)")
 def run(
     ctx: typer.Context,
     genome: Annotated[
-        Path | None,
-        typer.Option(help=f"Genome file.  [default: {DEFAULT_GENOME}, if it exists]"),
+        Path | None, typer.Option(help=f"Genome file.  [default: {DEFAULT_GENOME}, if it exists]")
     ] = None,
     input: Annotated[
-        Path | None,
-        typer.Option(
-            *DATA,
-            "-d",
-            help=f"{TEXT_HELP}.  [default: data/{DEFAULT_TEXT}]",
-        ),
+        Path | None, typer.Option(*DATA, "-d", help=f"{TEXT_HELP}.  [default: data/{DEFAULT_TEXT}]")
     ] = None,
     column: Column = None,
     seed: Annotated[int, typer.Option(help=SEED_HELP)] = DEFAULT_SEED,

@@ -50,7 +50,7 @@ def score(
         Path | None,
         typer.Option(
             help="Score the lines of this file, which are known to be good, and keep their "
-            "percentiles with the model. No other lines are scored.",
+            "percentiles with the model. No other lines are scored."
         ),
     ] = None,
     column: Column = None,

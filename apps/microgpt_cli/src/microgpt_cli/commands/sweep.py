@@ -54,8 +54,7 @@ def params(options: SweepOptions) -> None:
 
 
 @sweep.command(
-    cls=GroupedCommand,
-    epilog="microgpt sweep grid --n-embd 16,32 --learning-rate 0.005,0.01",
+    cls=GroupedCommand, epilog="microgpt sweep grid --n-embd 16,32 --learning-rate 0.005,0.01"
 )
 @with_options(GridOptions, SweepOptions)
 def grid(axes: Options, options: SweepOptions) -> None:

@@ -83,10 +83,7 @@ def resumed_job(
         limit.reserve_for(plan.model, is_chat=plan.tokenizer.is_chat)
         limit.extend(-state.seconds)
     plan = replace(
-        plan,
-        config=config,
-        input=path,
-        weights_format=given.format or plan.weights_format,
+        plan, config=config, input=path, weights_format=given.format or plan.weights_format
     )
     directory.keep(plan, state)
     return TrainingJob(plan, parts, teachers=teachers, resume=state, limit=limit)

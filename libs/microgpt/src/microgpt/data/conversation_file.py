@@ -206,8 +206,7 @@ def _is_ignored(message: object) -> bool:
 
 
 _TURNS: TypeAdapter[tuple[_Turn, ...]] = TypeAdapter(
-    Annotated[tuple[_Turn, ...], BeforeValidator(_messages)],
-    config=ConfigDict(defer_build=True),
+    Annotated[tuple[_Turn, ...], BeforeValidator(_messages)], config=ConfigDict(defer_build=True)
 )
 
 

@@ -112,18 +112,15 @@ class TrainOptions(Options):
     )
     batch_size: int = training(TrainConfig.batch_size, "Number of documents per training step.")
     optimizer: Optimizer = training(
-        TrainConfig.optimizer,
-        "muon: Muon for the matrices of the blocks, AdamW for the rest.",
+        TrainConfig.optimizer, "muon: Muon for the matrices of the blocks, AdamW for the rest."
     )
     warmup_steps: int = training(
-        TrainConfig.warmup_steps,
-        "Increase the learning rate linearly over the first N steps.",
+        TrainConfig.warmup_steps, "Increase the learning rate linearly over the first N steps."
     )
     dropout: float = training(TrainConfig.dropout, "Dropout probability; reduces overfitting.")
     weight_decay: float = training(TrainConfig.weight_decay, "AdamW weight decay.")
     average_tail: float = training(
-        TrainConfig.average_tail,
-        "Average the weights over this final fraction of the steps.",
+        TrainConfig.average_tail, "Average the weights over this final fraction of the steps."
     )
     loss_on: LossOn = training(
         TrainConfig.loss_on,
@@ -206,11 +203,7 @@ class TrainOptions(Options):
         allows="input output from_ teacher force format",
     )
     from_: Path | None = saving(
-        None,
-        "Start from the model in this directory.",
-        "--from",
-        excludes="resume",
-        short=True,
+        None, "Start from the model in this directory.", "--from", excludes="resume", short=True
     )
     force: bool = saving(
         False,
@@ -219,9 +212,7 @@ class TrainOptions(Options):
         short=True,
     )
     checkpoint_every: int | None = saving(
-        None,
-        "Number of steps between checkpoints.  [default: every 5 seconds]",
-        harmless=True,
+        None, "Number of steps between checkpoints.  [default: every 5 seconds]", harmless=True
     )
     format: WeightsFormat | None = saving(
         None, "Format of the weights.  [default: json up to a million weights]"

@@ -139,7 +139,9 @@ def test_a_student_with_a_shorter_context_inherits_the_gap(train) -> None:
 
 def test_a_resumed_training_keeps_the_contamination_mark(train, microgpt, folder) -> None:
     _, _, before = train("--from", "all", "--val-fraction", "0.1")
+    known = (folder / "child/documents.crc32").read_bytes()
     done = microgpt("train", "--resume", "child", "--steps", "30", "-n", "0")
+    assert (folder / "child/documents.crc32").read_bytes() == known
     assert "(contamination 100 %)" in done.stdout
     after = json.loads((folder / "child/meta.json").read_text())["training"]
     assert after["contamination"] == before["contamination"]

@@ -13,6 +13,7 @@ from microgpt.config import TrainConfig
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import Document
 from microgpt.state import StepsChange, TrainEvent, TrainingPlan, TrainResult, TrainState
+from microgpt.training.loop import documents_read
 from microgpt.training.operations import evaluation_operations, step_operations
 from microgpt.training.planning import TrainingJob
 from microgpt.training.time_limit import TimeLimit
@@ -88,7 +89,9 @@ def train_as_planned(
         resume = result.state
         is_change = change is not None and resume.step == change.step
         if is_interrupted or (result.ending != "stopped" and not is_change):
-            return replace(result, plan=plan, losses=losses)
+            # `train` does not know the ancestors of a run that is resumed, but its plan does.
+            documents = documents_read(job.parts, plan)
+            return replace(result, plan=plan, losses=losses, documents=documents)
         if state_every is None:  # each `train` call waits for some seconds before it saves
             on_state(plan, resume)
         if change and is_change:

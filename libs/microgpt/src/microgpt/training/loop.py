@@ -266,13 +266,8 @@ class TrainingLoop:
             ending=reason,
             rng_state=self.rng.getstate(),
             test_loss=test_loss,
-            documents=self._documents_read(),
+            documents=documents_read(self.parts, self.plan),
         )
-
-    def _documents_read(self) -> Sequence[Document]:
-        """Return the training documents, and those of the same data that ancestors have read."""
-        ancestors = trained_documents(self.parts.docs, self.plan.ancestor_data)
-        return [*dict.fromkeys((*self.parts.train, *ancestors))] if ancestors else self.parts.train
 
     def _diverged(self, when: str) -> DivergedError:
         """Undo the diverged step if it belongs to this `train` call, and return the error."""
@@ -282,6 +277,12 @@ class TrainingLoop:
             self.average = None  # the average may include diverged weights
             self.history = self.history.replay(self.losses, self.config, self.resume)
         return DivergedError(f"{when} of {self.config.steps}", self._result("stopped"))
+
+
+def documents_read(parts: Split, plan: TrainingPlan) -> Sequence[Document]:
+    """Return the training documents, and those of the same data that ancestors have read."""
+    ancestors = trained_documents(parts.docs, plan.ancestor_data)
+    return [*dict.fromkeys((*parts.train, *ancestors))] if ancestors else parts.train
 
 
 def _next_multiple(step: int, n: int) -> int:

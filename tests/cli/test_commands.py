@@ -71,22 +71,12 @@ def test_train_samples_continue_its_random_numbers(microgpt, tmp_path) -> None:
     assert json.loads(done.stdout)["samples"] == samples
 
 
-def test_train_prints_one_json_document(microgpt, tmp_path) -> None:
-    (tmp_path / "names.txt").write_text("anna\némma\n")
-    done = microgpt("train", "--input", "names.txt", "--steps", "3", "--json")
-    summary = json.loads(done.stdout)
-    assert summary["num_docs"] == 2
-    assert summary["steps"] == 3
-    assert len(summary["samples"]) == 20
-    assert summary["output"] == "output"
-
-
 def test_train_reports_documents_longer_than_the_context(microgpt, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("anna\nabcdefg\nabcdefgh\n")  # 8 characters and the end
     done = microgpt("train", "--input", "names.txt", "--steps", "1", "--block-size", "8")
     assert "1 of 3 documents is longer than the block size of 8; it is split into" in done.stderr
     done = microgpt("train", "--input", "names.txt", "--steps", "1", "--block-size", "9", "--force")
-    assert "do not fit" not in done.stderr
+    assert "longer than the block size" not in done.stderr
 
 
 def test_a_chat_model_can_be_trained_and_talked_to(microgpt, tmp_path) -> None:
@@ -124,13 +114,6 @@ def test_the_same_seed_gives_the_same_text(microgpt, text_model) -> None:
     assert first.stdout == again.stdout != other.stdout
     assert len(first.stdout.splitlines()) == 5
     assert first.stdout.startswith("sample  1: ")
-
-
-def test_the_next_seed_gives_the_next_sample(microgpt, text_model) -> None:
-    options = ["generate", "--model-dir", text_model, "--temperature", "2", "--json"]
-    many = json.loads(microgpt(*options, "--num-samples", "3", "--seed", "5").stdout)["samples"]
-    last = json.loads(microgpt(*options, "--num-samples", "1", "--seed", "7").stdout)["samples"]
-    assert many[2:] == last
 
 
 def test_info_describes_a_model(microgpt, chat_model) -> None:

@@ -62,11 +62,3 @@ def test_bad_dataset_options_are_one_line_errors(microgpt, tmp_path, args, probl
     assert len(done.stderr.splitlines()) == 1
     assert problem in done.stderr
     assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
-
-
-def test_train_learns_a_generated_dataset(microgpt) -> None:
-    microgpt(*COMMAND, "--output", "chat.jsonl")
-    train = ("train", "--chat", "--input", "chat.jsonl", "--block-size", "128", "--steps", "2")
-    done = microgpt(*train)
-    assert done.returncode == 0, done.stderr
-    assert "num convos: 30" in done.stdout

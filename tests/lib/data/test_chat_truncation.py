@@ -144,9 +144,3 @@ def test_a_message_of_unknown_characters_is_refused(content) -> None:
         assert tokenizer.decode(fit_conversation(early, tokenizer, 80).tokens).strip() == "ab"
         with pytest.raises(PromptError, match="no character of the message is in the vocabulary"):
             fit_conversation(early[:1], tokenizer, 80)
-
-
-@pytest.mark.parametrize("content", SPECIAL)
-def test_the_name_of_a_special_token_is_read_as_letters(content) -> None:
-    tokens = fit_conversation([Message("user", content)], TOKENIZER, 80).tokens
-    assert TOKENIZER.decode(tokens) == content

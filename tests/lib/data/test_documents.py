@@ -152,12 +152,6 @@ def test_an_empty_file_is_refused(file, content: str, load) -> None:
         load(file(content))
 
 
-@pytest.mark.parametrize("load", [load_text, load_conversations])
-def test_invalid_utf8_is_refused_with_line_and_byte(file, load) -> None:
-    with pytest.raises(DataError, match=r"not UTF-8 text \(line 3 has the byte 0xe9\); it seems"):
-        load(file(b"a\nb\ncaf\xe9\n"))
-
-
 def test_an_error_names_missing_files_and_directories(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot read .*gone: No such file"):
         load_text(tmp_path / "gone")

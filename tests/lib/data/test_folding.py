@@ -1,7 +1,6 @@
 """Folding of case and accents."""
 
 import unicodedata
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,6 @@ from microgpt import InferenceGpt, ModelConfig, TrainConfig, load, save
 from microgpt.data.folding import FoldingTokenizer, char_tokenizer, fold
 from microgpt.data.tokenizer import CharTokenizer, Message
 from microgpt.errors import TokenizerError
-from microgpt.state import TrainState
-from microgpt.storage.meta import STATE_DESCRIPTION
-from microgpt.storage.training_state import STATE, encode_state, read_state
 from microgpt.training.train import train
 
 ALPHABET = " '-.abcdefghijklmnopqrstuvwxyz"
@@ -89,16 +85,3 @@ def test_conversations_without_capitals_are_folded(texts, folds) -> None:
     assert found.piece_names == plain.piece_names
     accented = (Message("user", "né"), Message("assistant", "né"))
     assert type(char_tokenizer([accented])) is type(char_tokenizer(["hi"])) is CharTokenizer
-
-
-def test_a_checkpoint_keeps_the_folding(tmp_path: Path) -> None:
-    docs = [(Message("user", "Hé"), Message("assistant", "Ho"))]
-    tokenizer = FoldingTokenizer.from_documents(docs)
-    states: list[TrainState] = []
-    config = TrainConfig(steps=2)
-    result = train(docs, tokenizer=tokenizer, config=config, on_state=states.append)
-    plan = replace(result.plan, input=tmp_path / "chat.jsonl")
-    content, description = encode_state(plan, states[-1], "running")
-    (tmp_path / STATE).write_bytes(content)
-    (tmp_path / STATE_DESCRIPTION).write_bytes(description)
-    assert read_state(tmp_path)[0].tokenizer.encode("HÉÔ") == tokenizer.encode("heo")

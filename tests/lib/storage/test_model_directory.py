@@ -5,7 +5,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from array import array
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,36 +27,13 @@ from microgpt import (
 from microgpt.data.split import DataFacts
 from microgpt.errors import CheckpointError
 from microgpt.model import weight_shapes
-from microgpt.state import TrainedModel, TrainingPlan, TrainState
+from microgpt.state import TrainedModel
 from microgpt.storage.meta import trained_on
 from microgpt.storage.model_directory import export
 from microgpt.storage.training_directory import TrainingDirectory
 from microgpt.training.train import train
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
-
-
-def result_of(model: ModelConfig, weights, tokenizer: CharTokenizer) -> TrainResult:
-    """Wrap any weights as what a training returns."""
-    return TrainResult(
-        model=model,
-        weights=weights,
-        tokenizer=tokenizer,
-        dtype="float64",
-        plan=TrainingPlan(model, TrainConfig(), tokenizer, "compiled", "float64", DataFacts(1, "")),
-        losses=(3.3,),
-        state=TrainState(
-            step=1,
-            weights=array("d"),
-            adam_m=array("d"),
-            adam_v=array("d"),
-            dtype="float64",
-            engine="compiled",
-            recent_losses=(3.3,),
-        ),
-        ending="steps",
-        rng_state=(),
-    )
 
 
 def edit(path: Path, **changes: object) -> None:
@@ -86,7 +63,8 @@ def test_saving_and_loading_is_exact(tmp_path_factory, data) -> None:
         for name, (rows, columns) in weight_shapes(model).items()
     }
     directory = tmp_path_factory.mktemp("round") / "trip"
-    save(result_of(model, weights, tokenizer), directory)
+    made = {"model": model, "weights": weights, "tokenizer": tokenizer, "dtype": "float64"}
+    save(replace(RESULT, **made), directory)
     loaded = load(directory)
     assert loaded.model == model
     assert loaded.tokenizer.chars == tokenizer.chars
@@ -387,20 +365,20 @@ def test_a_crash_at_any_rename_leaves_matching_tokens(
     tmp_path: Path, monkeypatch, old, new, weights_format
 ) -> None:
     """Died n times: before the first rename, after it, and so on."""
-    replace, n_renames = os.replace, 2 + (new is OTHER_BPE)
+    rename, n_renames = os.replace, 2 + (new is OTHER_BPE)
     for n in range(n_renames):
         directory = tmp_path / str(n)
         save(old, directory)
         done: list[Path] = []
 
-        def replace_some(source: Path, target: Path, n: int = n, done: list = done) -> None:
+        def rename_some(source: Path, target: Path, n: int = n, done: list = done) -> None:
             if len(done) == n:
                 raise Killed
             done.append(target)
-            replace(source, target)
+            rename(source, target)
 
         with monkeypatch.context() as patch:
-            patch.setattr(os, "replace", replace_some)
+            patch.setattr(os, "replace", rename_some)
             with pytest.raises(Killed):
                 save(new, directory, weights_format=weights_format)
         directory = directory.rename(tmp_path / f"moved {n}")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from microgpt import BpeTokenizer, CharTokenizer, ModelConfig, TrainConfig, load, save
+from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.split import Split, split, split_stream
 from microgpt.errors import CheckpointError
 from microgpt.state import StepsChange, TrainingPlan, TrainResult, TrainState
@@ -420,12 +421,14 @@ def test_a_failed_write_tells_its_size_and_keeps_the_state(
     assert {file: (directory / file).read_bytes() for file in os.listdir(directory)} == before
 
 
-def test_a_tokenizer_of_conversations_is_restored(tmp_path, chat_result) -> None:
+@pytest.mark.parametrize("kind", [CharTokenizer, FoldingTokenizer])
+def test_a_tokenizer_of_conversations_is_restored(tmp_path, chat_result, kind) -> None:
     parts = Split(["x"], ["x"])
-    plan = replace(plan_of(parts, chat_result), tokenizer=CharTokenizer("hioy", is_chat=True))
+    plan = replace(plan_of(parts, chat_result), tokenizer=kind("hioy", is_chat=True))
     with TrainingDirectory(tmp_path / "model") as held:
         held.keep(plan, chat_result.state)
-    assert read_training(tmp_path / "model")[0].tokenizer.is_chat
+    found = read_training(tmp_path / "model")[0].tokenizer
+    assert (type(found), found.chars, found.is_chat) == (kind, tuple("hioy"), True)
 
 
 @pytest.mark.parametrize("files", [(), ("train_state.json", "optimizer_m.safetensors")])

@@ -113,10 +113,6 @@ def test_train_refuses_a_conversation_file(microgpt, tmp_path, line, problem) ->
     assert not (tmp_path / "output").exists()
 
 
-def test_train_refuses_a_directory_as_input(microgpt, tmp_path) -> None:
-    check_refused(microgpt("train", "--input", tmp_path), "Is a directory")
-
-
 @pytest.mark.parametrize("output", ["names.txt", "/proc/nowhere/model"])
 def test_train_refuses_an_output_that_it_cannot_write(microgpt, names, output) -> None:
     done = microgpt("train", "--input", names, "--output", output)

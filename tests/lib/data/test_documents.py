@@ -98,11 +98,6 @@ def test_line_ends_of_any_system_are_read(file, end: str) -> None:
     assert load_conversations(file(f"{line}{end}{end}{line}{end}")) == [CONVERSATION] * 2
 
 
-def test_a_document_may_have_a_million_characters(file) -> None:
-    long = "ab" * 500_000
-    assert load_text(file(f"anna\n{long}\nemma")) == ["anna", long, "emma"]
-
-
 def test_a_pipe_can_be_read() -> None:
     source, sink = os.pipe()
     with open(sink, "wb") as file:

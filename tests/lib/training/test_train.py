@@ -184,13 +184,6 @@ def test_a_state_keeps_its_dtype() -> None:
         train_model(DOCS, **options, engine="reference", resume=single)
 
 
-def test_conversations_give_a_chat_model(train) -> None:
-    docs = [(Message("user", "hi"), Message("assistant", "yo"))]
-    result = train(docs, config=TrainConfig(steps=2))
-    assert result.tokenizer.is_chat
-    assert result.model.vocab_size == len("hioy") + 4
-
-
 def test_a_tokenizer_without_a_needed_character_is_refused(train) -> None:
     events = []
     with pytest.raises(TokenizerError, match="does not contain 'b', 'e', 'i', 'l', 's', 'v'"):
@@ -265,11 +258,3 @@ def test_one_slow_write_does_not_delay_the_next_checkpoint(monkeypatch) -> None:
     train_model(DOCS, model=SMALL, config=TrainConfig(steps=90), on_state=save, on_event=follow)
     # Writes that usually take 1 s come every 20 s, and the pause in the fourth does not change it.
     assert saved_at == [0, 5, 25, 45, 65, 85]
-
-
-def test_the_result_contains_its_settings(train) -> None:
-    result = train(DOCS, model=SMALL, config=TrainConfig(steps=3))
-    assert (result.data.n_docs, result.state.step, result.config.steps) == (5, 3, 3)
-    assert result.model.vocab_size == result.tokenizer.vocab_size == 10
-    assert result.seconds > 0
-    assert len(result.data.sha256) == 64

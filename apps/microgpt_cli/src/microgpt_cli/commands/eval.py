@@ -206,7 +206,7 @@ def report_lines(answers: "Sequence[Answer]", seconds: float) -> Iterator[str]:
     speed = f"{n_tokens / seconds:,.0f} tokens/s"
     yield f"replies:    {score.n}, {percentage(score.share)} exact ({speed})"
     yield ""
-    rows = [(_task_name(task), ExactMatches.of(some)) for task, some in tasks.items()]
+    rows = [(printable(task, CLIP), ExactMatches.of(some)) for task, some in tasks.items()]
     yield from _table([*rows, ("all tasks", score)])
     wrong = wrong_replies(answers)[:N_WRONG_REPLIES]
     if wrong:
@@ -274,15 +274,11 @@ def _errors(tasks: "dict[str, list[Answer]]") -> Iterator[str]:
             item = answer.item
             said = " / ".join(message.content for message in item.conversation[: item.place])
             last = repr(said if len(said) <= CLIP else f"...{said[-CLIP:]}")
-            where = f"  {_task_name(task)}, {item.unit} {item.line}: {last}"
+            where = f"  {printable(task, CLIP)}, {item.unit} {item.line}: {last}"
             if answer.reply is None:
                 yield f"{where}: {answer.problem}"
             else:
                 yield f"{where}: expected {_clip(answer.expected)}, got {_clip(answer.reply)}"
-
-
-def _task_name(task: str) -> str:
-    return printable(task, CLIP)
 
 
 def _clip(text: str) -> str:

@@ -36,7 +36,6 @@ TRAINING: tuple[Use, ...] = ("training",)
 # Adam moments. A multiplication needs references to both operands and both local gradients.
 BYTES_PER_WEIGHT, BYTES_PER_MULTIPLICATION = 200, 32
 BYTES_PER_PROBABILITY = 4  # of a soft target, in float32
-RUN_S = 0.02  # target duration of `run` on the reference engine, which reads at least one document
 
 
 class Engine(Protocol):

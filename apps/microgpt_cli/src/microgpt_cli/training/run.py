@@ -85,9 +85,7 @@ def _train(
     threads = options.threads
     plan, parts = job.plan, job.parts
     chunks = parts.chunked(plan.tokenizer, plan.model.block_size, plan.config)
-    check_fits(
-        plan.engine, plan.dtype, plan.model, plan.config, longest=chunks.longest, threads=threads
-    )
+    check_fits(plan, longest=chunks.longest, threads=threads)
     uses: list[Use] = ["training"] if threads == 1 else ["training", "threads"]
     uses += ["decoding"] if n_samples or plan.tokenizer.is_chat else []
     uses += ["evaluation"] if parts.validation or parts.test else []

@@ -156,15 +156,8 @@ class Teachers:
         key = (chunks, config.seed, config.shuffle)
         is_made = self._key == key and n_read <= len(self._dataset)
         if not is_made:
-            check_fits(
-                plan.engine,
-                plan.dtype,
-                plan.model,
-                config,
-                longest=chunks.longest,
-                threads=threads,
-                n_soft_targets=ceil(n_read * chunks.n_tokens / max(1, len(chunks))),
-            )
+            n_targets = ceil(n_read * chunks.n_tokens / max(1, len(chunks)))
+            check_fits(plan, longest=chunks.longest, threads=threads, n_soft_targets=n_targets)
         order = reading_order(n, config, rng, plan.engine)
         if not is_made:
             self._dataset = TokenDataset()  # frees the memory

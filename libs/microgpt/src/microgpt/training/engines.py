@@ -27,10 +27,11 @@ from microgpt.flat_weights import RESULT_BYTES_PER_WEIGHT, Numbers, by_name
 from microgpt.memory_limit import check_memory
 from microgpt.model_config import count_params
 from microgpt.model_variants import gpt_type, init_variant
-from microgpt.state import TrainState
+from microgpt.state import TrainingPlan, TrainState
 from microgpt.training.reference_training import ReferenceTraining
 
 TRAINING: tuple[Use, ...] = ("training",)
+TRAINING_THIS_MODEL = "training this model"  # what needs the memory, in an error message
 
 # Lower bounds on the memory use of the reference engine. A weight needs a Value, a float and two
 # Adam moments. A multiplication needs references to both operands and both local gradients.
@@ -85,24 +86,16 @@ def check_engine(engine: str, dtype: str | None, threads: int = 1) -> None:
         raise ConfigError("the reference engine supports only one thread; omit threads")
 
 
-def check_fits(
-    engine: EngineName,
-    dtype: DType,
-    model: ModelConfig,
-    config: TrainConfig,
-    *,
-    longest: int,
-    threads: int = 1,
-    n_soft_targets: int = 0,
-) -> None:
+def check_fits(plan: TrainingPlan, *, longest: int, threads: int, n_soft_targets: int = 0) -> None:
     """Raise ConfigError if training, with so many soft targets, needs more memory than is free."""
-    n_bytes = bytes_needed(engine, dtype, model, config, longest=longest, threads=threads)
+    model, config = plan.model, plan.config
+    n_bytes = bytes_needed(plan.engine, plan.dtype, model, config, longest=longest, threads=threads)
     if n_soft_targets:
         n_bytes += n_soft_targets * model.vocab_size * BYTES_PER_PROBABILITY
         remedy = "use a smaller vocabulary, fewer steps or fewer teacher samples"
         check_memory(n_bytes, "training with the predictions of teachers", remedy)
     else:
-        check_memory(n_bytes, "training this model")
+        check_memory(n_bytes, TRAINING_THIS_MODEL)
 
 
 def bytes_needed(
@@ -172,7 +165,9 @@ def make_engine(
     Raises:
         ConfigError: there is not enough memory.
     """
-    check_fits(engine, dtype, model, config, longest=docs.longest - 1, threads=threads)
+    longest = docs.longest - 1
+    n_bytes = bytes_needed(engine, dtype, model, config, longest=longest, threads=threads)
+    check_memory(n_bytes, TRAINING_THIS_MODEL)
     if engine == "compiled":
         from microgpt.engine.training.threaded_step import ThreadedEngine, useful_threads
         from microgpt.engine.training.trainer import CompiledEngine

@@ -126,7 +126,7 @@ def train(
     ).plan
     model, config, dtype = plan.model, plan.config, plan.dtype
     if resume:
-        _check_resume(resume, model, config, engine, dtype)
+        _check_resume(resume, plan)
     rng = random.Random(config.seed)
     dataset = _encode_in_order(parts, plan, rng, taught, threads)
     new_engine = make_engine(
@@ -201,22 +201,20 @@ def _encode_in_order(
     )
 
 
-def _check_resume(
-    resume: TrainState, model: ModelConfig, config: TrainConfig, engine: EngineName, dtype: DType
-) -> None:
-    check_engine(engine, resume.dtype)
-    if resume.dtype != dtype:
+def _check_resume(resume: TrainState, plan: TrainingPlan) -> None:
+    check_engine(plan.engine, resume.dtype)
+    if resume.dtype != plan.dtype:
         raise ConfigError(
-            f"the checkpoint to resume has dtype {resume.dtype}, not {dtype}; omit dtype"
+            f"the checkpoint to resume has dtype {resume.dtype}, not {plan.dtype}; omit dtype"
         )
     sizes = {len(numbers) for numbers in (resume.weights, resume.adam_m, resume.adam_v)}
-    if sizes != {count_params(model)}:
+    if sizes != {count_params(plan.model)}:
         raise ConfigError(
             "the checkpoint to resume has a different model shape; "
             "use the same shape as the checkpoint"
         )
-    if resume.step > config.steps:
+    if resume.step > plan.config.steps:
         raise ConfigError(
-            f"steps must be >= {resume.step}, the step of the checkpoint, got {config.steps}; "
+            f"steps must be >= {resume.step}, the step of the checkpoint, got {plan.config.steps}; "
             "it is the total number of steps"
         )

@@ -93,7 +93,9 @@ def load_chat_tests(
     if ignored and tell:
         tell(f"left out {ignored.total():,} system messages: the model has no role for them")
     if n_unanswered and tell:
-        tell(_left_out_note(n_unanswered, n_without_reply))
+        note = f"left out {count(n_unanswered, 'final user message')} without a reply"
+        others = f", and {count(n_without_reply, 'conversation')} with no reply"
+        tell(note + (others if n_without_reply else ""))
     return tests
 
 
@@ -247,11 +249,3 @@ def _problem(turn: _Turn, i: int) -> str | None:
     if turn.role == "assistant" and turn.task is not None and not is_named:
         return f".task: must be a non-empty string, got {turn.task!r:.80}"
     return None
-
-
-def _left_out_note(n: int, n_without_reply: int) -> str:
-    """Return a message about the omitted final user messages."""
-    note = f"left out {count(n, 'final user message')} without a reply"
-    if n_without_reply:
-        note += f", and {count(n_without_reply, 'conversation')} with no reply"
-    return note

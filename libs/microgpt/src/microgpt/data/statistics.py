@@ -115,12 +115,12 @@ def describe(docs: Sequence[Document], tokenizer: Tokenizer | None = None) -> Da
         chars, is_chat=not all(isinstance(doc, str) for doc in docs)
     )
     lengths = Counter(tokenizer.count_tokens(doc) - 1 for doc in docs)
-    n_distinct, most_frequent = _repeats(docs)
+    copies = Counter(doc if isinstance(doc, str) else tuple(doc) for doc in docs)
     return DataReport(
         tokenizer=tokenizer,
         n_docs=len(docs),
-        n_repeats=len(docs) - n_distinct,
-        most_frequent=most_frequent,
+        n_repeats=len(docs) - len(copies),
+        most_frequent=[(doc, n) for doc, n in copies.most_common(N_FREQUENT) if n > 1],
         lengths=dict(sorted(lengths.items())),
         char_counts={char: char_counts[char] for char in chars},
     )
@@ -130,12 +130,6 @@ def count_with_others(docs: Iterable[Document], chars: Collection[str]) -> int:
     """Return the number of documents with a character that is not in `chars`."""
     known = frozenset(chars)
     return sum(not all(map(known.issuperset, texts_of(doc))) for doc in docs)
-
-
-def _repeats(docs: Iterable[Document]) -> tuple[int, list[tuple[Document, int]]]:
-    """Return the number of distinct documents, and the most frequent duplicates with counts."""
-    counts = Counter(doc if isinstance(doc, str) else tuple(doc) for doc in docs)
-    return len(counts), [(doc, n) for doc, n in counts.most_common(N_FREQUENT) if n > 1]
 
 
 def _round_up(number: float) -> int:

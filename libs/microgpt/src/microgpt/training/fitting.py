@@ -138,11 +138,17 @@ class Fitting:
     def _tokenizer(self, vocab_size: int | None) -> Tokenizer:
         if vocab_size not in self._tokenizers:
             started = perf_counter()
-            preset = self._options.preset
-            folds = preset is not None and PRESETS[preset].fold
-            self._tokenizers[vocab_size] = _new_tokenizer(self.parts, vocab_size, folds=folds)
+            self._tokenizers[vocab_size] = self._new_tokenizer(vocab_size)
             self._learning_s = perf_counter() - started
         return self._tokenizers[vocab_size]
+
+    def _new_tokenizer(self, vocab_size: int | None) -> Tokenizer:
+        """Train a BPE tokenizer on the training split, or return a character tokenizer."""
+        if vocab_size is not None:
+            return BpeTokenizer.from_documents(self.parts.train, vocab_size)
+        if self._options.preset and PRESETS[self._options.preset].fold:
+            return FoldingTokenizer.from_documents(self.parts.docs)
+        return char_tokenizer(self.parts.docs)
 
     def _vocabulary(self, budget: float | None) -> int | None:
         """Return the requested size of the BPE vocabulary, or None for characters."""
@@ -197,13 +203,6 @@ class Fitting:
         plan = TrainingPlan(model, config, tokenizer, self._engine, self._dtype, facts)
         chunks = self.parts.chunked(fitted.tokenizer, model.block_size, config)
         return self._teachers.estimated_seconds(chunks, plan, self._options.threads)
-
-
-def _new_tokenizer(parts: Split, vocab_size: int | None, *, folds: bool) -> Tokenizer:
-    """Train a BPE tokenizer on the training split, or return a character tokenizer."""
-    if vocab_size is None:
-        return (FoldingTokenizer.from_documents if folds else char_tokenizer)(parts.docs)
-    return BpeTokenizer.from_documents(parts.train, vocab_size)
 
 
 def _positive(seconds: float, limit: TimeLimit) -> float:

@@ -127,10 +127,3 @@ def test_a_line_of_three_megabytes_can_be_trained_on(microgpt, tmp_path, text) -
     assert done.returncode == 0
     assert len(done.stderr) < 2_000
     assert (tmp_path / "m/train_state.safetensors").stat().st_size < 100_000
-
-
-def test_running_text_shorter_than_the_context_is_one_piece(microgpt, tmp_path) -> None:
-    (tmp_path / "short.txt").write_text("abc")
-    done = microgpt("train", "--input", "short.txt", "--text", "stream", *SMALL)
-    assert done.returncode == 0
-    assert done.stdout.startswith("num chars: 3\n")

@@ -1,6 +1,5 @@
 """`microgpt train --preset`, whose data are a part of it."""
 
-import inspect
 import json
 import subprocess
 import sys
@@ -10,10 +9,8 @@ from pathlib import Path
 import commands
 import pytest
 
-from microgpt import ModelConfig, TrainConfig
 from microgpt.model_config import count_params
 from microgpt.training.presets import PRESETS
-from microgpt_cli.commands.train import train
 
 PRESETS_PAGE = Path(__file__).parents[2] / "docs/training.md"
 FEW_CONVERSATIONS = """
@@ -35,15 +32,6 @@ def with_few(tmp_path):
         return commands.run_process(command, cwd=tmp_path)
 
     return run
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_every_setting_of_a_preset_is_an_option_of_train(name) -> None:
-    """What is no option would be left as it is by default."""
-    preset = PRESETS[name]
-    pairs = ((vars(preset.model), vars(ModelConfig())), (vars(preset.config), vars(TrainConfig())))
-    differing = {key for own, default in pairs for key in own if own[key] != default[key]}
-    assert differing <= inspect.signature(train).parameters.keys()
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -38,7 +38,9 @@ def generate(
     ] = None,
     prompt_option: Annotated[str | None, typer.Option("--prompt", hidden=True)] = None,
     model_dir: opt.ModelDir = opt.DEFAULT_MODEL_DIR,
-    num_samples: Annotated[int, typer.Option(*opt.NUM_SAMPLES, help="Number of samples.")] = 20,
+    num_samples: Annotated[
+        int, typer.Option("--num-samples", "-n", help="Number of samples.")
+    ] = 20,
     max_tokens: Annotated[
         int | None,
         typer.Option(

@@ -34,9 +34,8 @@ data = panel("Data")
 MODEL = ("--model", "--model-dir")  # the help omits the second name, which is from earlier versions
 DATA = ("--data", "--input")
 LR = ("--learning-rate", "--lr")
-NUM_SAMPLES = ("--num-samples", "-n")
-ModelDir = Annotated[Path, typer.Option(*MODEL, help="Directory of the model.")]
 MODEL_HELP = "Directory of the model."
+ModelDir = Annotated[Path, typer.Option(*MODEL, help=MODEL_HELP)]
 ModelArgument = Annotated[
     Path | None,
     typer.Argument(
@@ -60,11 +59,9 @@ Unfinished = Annotated[
 ]
 TEMPERATURE_HELP = "Sampling temperature; 0 always selects the most likely token."
 Temperature = Annotated[float, typer.Option(help=TEMPERATURE_HELP)]
-JSON_HELP = "Print one JSON document."
-AsJson = Annotated[bool, typer.Option("--json", help=JSON_HELP)]
-THREADS_HELP = "Number of threads; does not change the result."
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 SEED_HELP = "Random seed; the same seed gives the same result."
-Threads = Annotated[int, typer.Option(help=THREADS_HELP)]
+Threads = Annotated[int, typer.Option(help="Number of threads; does not change the result.")]
 TEXT_HELP = "UTF-8 text, one document per line"
 COLUMN_HELP = "Read this column of a CSV or TSV file, or this field of JSON objects."
 Column = Annotated[str | None, data(help=COLUMN_HELP)]

@@ -21,7 +21,7 @@ from microgpt_serve.routes.native.score import _steps as score_steps
 from microgpt_serve.schemas import MAX_ALTERNATIVES, ScoreRequest
 from microgpt_serve.served_model import ServedModel
 from microgpt_serve.settings import Settings
-from microgpt_serve.work_queue import TOKENS_PER_PLACE, TURN_S, WorkQueue
+from microgpt_serve.work_queue import TOKENS_PER_PLACE, TURN_S, WorkQueue, one_step
 
 EXPLAIN, SCORE = "/microgpt/v1/explain", "/microgpt/v1/score"
 
@@ -145,6 +145,28 @@ def test_explanations_and_scores_consist_of_short_steps(talk_gpt, names_gpt) -> 
         assert longest < (times[-1] - times[0]) / 2
 
 
+def test_closing_the_queue_does_not_wait_for_a_step() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        begun.set()
+        go_on.wait(20)
+
+    async def ask() -> None:
+        queue = WorkQueue(1)
+        queue.submit(one_step(wait), 1)
+        assert await asyncio.to_thread(begun.wait, 20)
+        started = time.monotonic()
+        queue.close()
+        assert time.monotonic() < started + 10
+        assert all(one.daemon for one in threading.enumerate() if one.name.startswith("work"))
+
+    try:
+        asyncio.run(ask())
+    finally:
+        go_on.set()
+
+
 def test_sigterm_finishes_explanations_and_scores(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="60")
     bodies = {EXPLAIN: {"text": "ab" * 400}, SCORE: {"texts": ["ab" * 400]}}
@@ -159,10 +181,10 @@ def test_sigterm_finishes_explanations_and_scores(serve, slow_dir) -> None:
 
 
 def test_a_slow_explanation_is_504_and_stops(serve, slow_dir) -> None:
-    server = serve(slow_dir, MICROGPT_TIMEOUT_S="0.3")
-    replies = server.at_once(EXPLAIN, [{"text": "ab" * 2000}] * 12)
+    server = serve(slow_dir, MICROGPT_TIMEOUT_S="0.1")
+    replies = server.at_once(EXPLAIN, [{"text": "ab" * 500}] * 12)
     assert {reply.status for reply in replies} <= {503, 504}
-    assert replies[0].json == {"error": "the reply was not ready within 0.3 seconds"}
+    assert replies[0].json == {"error": "the reply was not ready within 0.1 seconds"}
     server.until_idle()
 
 

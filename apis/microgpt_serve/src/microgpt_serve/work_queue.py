@@ -6,11 +6,12 @@ Cancelled works are dropped between two steps.
 """
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from queue import SimpleQueue
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -50,7 +51,8 @@ class WorkQueue:
         self._pieces: deque[_Work] = deque()  # of 0 tokens
         self._running: deque[_Work] = deque()  # but for the one in the thread
         self._is_busy = False  # whether the thread has work
-        self._executor = ThreadPoolExecutor(1, "work")
+        self._turns = SimpleQueue[_Work | None]()
+        self._thread: threading.Thread | None = None
 
     @property
     def n_waiting(self) -> int:
@@ -88,8 +90,16 @@ class WorkQueue:
             self._running.append(self._waiting.popleft())
         self._is_busy = bool(self._running)
         if self._is_busy:
-            with suppress(RuntimeError):  # the queue is closed
-                self._executor.submit(self._run, self._running.popleft())
+            self._turns.put(self._running.popleft())
+            if self._thread is None:
+                # A daemon thread, so that a long step does not delay process exit.
+                self._thread = threading.Thread(target=self._work, name="work", daemon=True)
+                self._thread.start()
+
+    def _work(self) -> None:
+        """Run turns until the queue is closed. Runs in the thread."""
+        while work := self._turns.get():
+            self._run(work)
 
     def _run(self, work: _Work) -> None:
         """Run work for about TURN_S. Runs in the thread."""
@@ -119,8 +129,8 @@ class WorkQueue:
         work.result.get_loop().call_later(rest, self._begin_turn)
 
     def close(self) -> None:
-        """Discard unfinished works."""
-        self._executor.shutdown(cancel_futures=True)
+        """Discard unfinished works. Do not wait for the step that is running."""
+        self._turns.put(None)
 
 
 def _deliver(result: asyncio.Future[Any], end: BaseException) -> None:

@@ -127,6 +127,8 @@ def attacks() -> dict[str, Attack]:
     story = "tell me a story about everything that there is " * 88  # 4,136 characters
     explained = {"text": story[:4096], "top": 20}
     likely = {"prompt": "h", "temperature": 9, "n": 8, "logprobs": 20, "max_tokens": 620}
+    echoed = {"prompt": "emma" * 1500, "n": 1, "max_tokens": 0, "echo": True}
+    streamed = {"n": 50, "max_tokens": 131, "stream": True}
     stops = [letter * 10_000 + "!" for letter in "abcd"]
     long = {"prompt": "h", "temperature": 3, "n": 50, "max_tokens": 16_384}
     requests: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -135,6 +137,7 @@ def attacks() -> dict[str, Attack]:
         "log-probabilities": ("demo", COMPLETIONS, likely),
         "too many of them": ("demo", COMPLETIONS, {**likely, "max_tokens": 16_384}),
         "streamed ones": ("demo", COMPLETIONS, {**likely, "stream": True}),
+        "50 streamed ones": ("demo", COMPLETIONS, {**likely, **streamed}),
         "long stop strings": ("demo", COMPLETIONS, {**long, "stop": stops, "stream": True}),
         "long texts": ("demo", COMPLETIONS, long),
         "long streams": ("demo", COMPLETIONS, {**long, "stream": True}),
@@ -142,6 +145,9 @@ def attacks() -> dict[str, Attack]:
         "long scores": ("names", SCORE, {"texts": ["emma" * 32_000]}),
         "endless texts": ("a million", GENERATE, {"num_samples": 50, "temperature": 9}),
         "long prompts": ("a million", GENERATE, {"prompt": "emma" * 32_000}),
+        "longest scores": ("a million", SCORE, {"texts": ["emma" * 32_000]}),
+        "long explanations": ("a million", EXPLAIN, {"text": "emma" * 1024, "position": -1}),
+        "long log-probabilities": ("a million", COMPLETIONS, {**likely, **echoed}),
     }
     found = {kind: Attack("demo", *one) for kind, one in bodies.items()}
     for kind, (model, page, body) in requests.items():

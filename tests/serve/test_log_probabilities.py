@@ -1,6 +1,8 @@
 """Log-probabilities as programs need them that compare texts: one for each token that was read."""
 
 import json
+import re
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -10,10 +12,14 @@ from microgpt.engine.compiled_model import CompiledModel
 from microgpt.engine.decoding.reader import TokenReader
 from microgpt.sampling import Continuation, DecodeRules, Job
 from microgpt.steps import finish
+from microgpt_serve.app_state import MAX_READER_BYTES, AppState
+from microgpt_serve.errors import QueueFullError, ServeError
 from microgpt_serve.routes.openai import log_probabilities
 from microgpt_serve.routes.openai.choice import GeneratedChoice
 from microgpt_serve.routes.openai.log_probabilities import LogProbabilities
 from microgpt_serve.schemas import MAX_ALTERNATIVES
+from microgpt_serve.served_model import ServedModel
+from microgpt_serve.settings import Settings
 
 COMPLETIONS = "/v1/completions"
 SCORE = {"temperature": 0, "max_tokens": 1, "logprobs": 1, "echo": True, "seed": 1234}  # as lm-eval
@@ -230,3 +236,58 @@ def test_the_log_probabilities_per_response_are_limited(talk, page, body) -> Non
         f"up to {n_likely} log-probabilities ({n} tokens) could be returned; at most "
         f"{MAX_ALTERNATIVES} are allowed; reduce max_tokens or n"
     )
+
+
+def test_choices_times_the_tokens_of_a_prompt_are_limited(talk_gpt) -> None:
+    job = Job([[0] * 3000], range(50), DecodeRules(max_tokens=1))
+    with pytest.raises(ServeError, match="with logprobs, n times the tokens of the prompts"):
+        LogProbabilities(talk_gpt, job, 0, is_stream=False).check_size((), has_new=True)
+
+
+def test_a_stream_drops_what_it_keeps_of_a_finished_choice(talk_gpt) -> None:
+    prompt = talk_gpt.opening("hi")
+    found = LogProbabilities(talk_gpt, Job([prompt], range(2), DecodeRules()), 2, is_stream=True)
+    choices = [GeneratedChoice(i, talk_gpt.tokenizer, prompt=prompt) for i in range(2)]
+    for choice, reason in zip(choices, (None, "length"), strict=True):
+        choice.extend(Continuation(talk_gpt.tokenizer.encode("yo"), reason))
+        finish(found.add_to(choice, choice.update()))
+    assert list(found._readers) == [0]
+
+
+def test_a_stream_that_needs_too_much_memory_is_refused(talk_gpt, monkeypatch) -> None:
+    monkeypatch.setattr(log_probabilities, "MAX_READER_BYTES", 2**16)
+
+    def check(n: int, *, is_stream: bool = True) -> None:
+        job = Job([talk_gpt.opening("hi")], range(n), DecodeRules())
+        found = LogProbabilities(talk_gpt, job, 2, is_stream=is_stream)
+        found.check_size((), has_new=True)
+
+    check(1)
+    check(50, is_stream=False)
+    with pytest.raises(ServeError, match="reduce max_tokens or n, or omit stream") as refused:
+        check(50)
+    assert refused.value.status == 400
+
+
+def test_all_streams_share_the_memory_for_log_probabilities(talk_result) -> None:
+    state = AppState(Settings(), ServedModel("talk", "1", InferenceGpt(talk_result), None), [])
+    large = state.reader_memory(2 * MAX_READER_BYTES)  # alone, it may
+    with large, state.reader_memory(0), pytest.raises(QueueFullError), state.reader_memory(1):
+        pass
+    with state.reader_memory(1), state.reader_memory(MAX_READER_BYTES - 1):
+        assert state.n_reader_bytes == MAX_READER_BYTES
+    assert state.n_reader_bytes == 0
+
+
+def test_streams_with_log_probabilities_take_bounded_memory(serve) -> None:
+    """The demo model: each of 50 choices needs a cache of half a MB."""
+    server = serve()
+    body = {"prompt": "h", "temperature": 9, "n": 50, "logprobs": 20, "max_tokens": 131}
+    replies = server.at_once(COMPLETIONS, [{**body, "stream": True}] * 16, n_clients=16)
+    assert {reply.status for reply in replies} == {200, 503}
+    full = next(reply for reply in replies if reply.status == 503)
+    assert full.json["error"]["message"] == "the queue is full; try again later"
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    assert int(re.search(r"VmHWM:\s+(\d+)", status)[1]) < 400 * 1024
+    small = {"prompt": "h", "logprobs": 1, "max_tokens": 1, "stream": True}
+    assert server.request("POST", COMPLETIONS, small).status == 200  # all of it was given back

@@ -9,12 +9,14 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from microgpt_serve.batch_scheduler import BatchScheduler
-from microgpt_serve.errors import ServeError
+from microgpt_serve.errors import QueueFullError, ServeError
 from microgpt_serve.metrics import Metrics
 from microgpt_serve.middleware.auth import ApiKeys
 from microgpt_serve.served_model import ServedModel
 from microgpt_serve.settings import Settings
 from microgpt_serve.work_queue import WorkQueue
+
+MAX_READER_BYTES = 2**27  # memory for the log-probabilities of all streams, or of one choice
 
 
 class AppState:
@@ -32,6 +34,7 @@ class AppState:
         self.is_draining = False
         self.n_running = 0  # number of requests that shutdown waits for
         self.n_body_bytes = 0  # total size of bodies being received or validated
+        self.n_reader_bytes = 0  # reserved for the log-probabilities of streams
         self.large_body_lock = asyncio.Lock()  # held while pausing between chunks of a large body
 
     @contextmanager
@@ -42,6 +45,17 @@ class AppState:
             yield
         finally:
             self.n_running -= 1
+
+    @contextmanager
+    def reader_memory(self, n_bytes: int) -> Iterator[None]:
+        """Reserve memory for a stream. Raise QueueFullError if others take too much."""
+        if n_bytes and self.n_reader_bytes and self.n_reader_bytes + n_bytes > MAX_READER_BYTES:
+            raise QueueFullError
+        self.n_reader_bytes += n_bytes
+        try:
+            yield
+        finally:
+            self.n_reader_bytes -= n_bytes
 
     def check_open(self) -> None:
         """Raise ServeError if the service is shutting down."""

@@ -22,6 +22,8 @@ from microgpt.training.engines import prepare_engine
 
 DEFAULT_MODEL_DIR = "output"
 MAX_CONTEXT_BYTES = 2**25  # memory for one full context of a model with fewer bytes of weights
+MAX_READ_BYTES = 2**26  # memory for reading more than ALWAYS_READ tokens in one step
+ALWAYS_READ = 1024  # tokens; they take about 50 MiB in a model of 4 layers of 96
 MAX_NEW_TOKENS = 2**14  # maximum number of new tokens per sample or reply
 VERSION_DIGITS = 12
 USES: tuple[Use, ...] = ("generation", "evaluation")  # log-probabilities require "evaluation"
@@ -72,6 +74,7 @@ def load_model(
     prepare_engine("compiled", saved.dtype, uses=USES, tell=log)
     _ = gpt.compiled.decode_weights
     is_chat = saved.tokenizer.is_chat
+    gpt.compiled.max_at_once = max(ALWAYS_READ, gpt.compiled.tokens_within(MAX_READ_BYTES))
     return ServedModel(
         name="demo" if is_demo else printable(os.path.basename(os.path.abspath(path))) or "model",
         version=saved.sha256[:VERSION_DIGITS],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig
-from microgpt.engine.decoding.reader import TokenReader
+from microgpt.engine.decoding.reader import TokenReader, reader_bytes
 from microgpt.training.train import train
 
 VARIANT = {"positions": "rotary", "token_shift": True, "qk_norm": True, "final_norm": True}
@@ -26,3 +26,17 @@ def test_incremental_reading_equals_reading_all_at_once(fields) -> None:
         assert reader.n_read == len(tokens)
         with pytest.raises(AssertionError):
             reader.read(tokens[0])
+
+
+def test_several_tokens_are_read_at_once_into_a_small_cache() -> None:
+    shape = ModelConfig(positions="rotary", block_size=10**5)
+    gpt = InferenceGpt(train(["anna"], model=shape, config=TrainConfig(steps=1)))
+    tokens = gpt.opening("anna" * 30)
+    reader = TokenReader(gpt.compiled, tokens[:1], len(tokens) - 1)
+    reader.read(*tokens[1:50])
+    np.testing.assert_allclose(
+        reader.read(*tokens[50:]), gpt.log_probabilities(tokens)[-1], atol=1e-5
+    )
+    arrays = reader._decoder.arrays
+    n_bytes = sum(one.nbytes for part in arrays for one in part)
+    assert n_bytes < reader_bytes(gpt.config, gpt.compiled.dtype, len(tokens)) < 2**17

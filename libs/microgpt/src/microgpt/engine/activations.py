@@ -67,7 +67,7 @@ class Activations:
                 "query": scale * qkv[:C],  # the kernel scales the dot products
                 "key": scale * qkv[C : 2 * C],
                 "value": qkv[2 * C :],
-                "attention": self.attention(layer)[:, i, : i + 1],
+                "attention": self.attention(layer)[:, i, : i + 1].copy(),  # not all of it
                 "heads": b.attn_out[layer, :, i],
                 "attention_output": from_attention,
                 "x_after_attention": x + from_attention,

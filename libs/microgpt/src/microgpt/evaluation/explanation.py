@@ -142,7 +142,7 @@ def explain_tokens(
     has_end: bool = True,
     change: Callable[[Prediction], Prediction] = lambda prediction: prediction,
 ) -> Steps[Explanation]:
-    """Explain the predictions of all tokens but the first, one per step; see `explain`.
+    """Explain the predictions of all tokens but the first in steps; see `explain`.
 
     The explanation contains what `change` returns for each prediction.
     """
@@ -162,11 +162,10 @@ def explain_tokens(
     numbers: dict[str, list[float] | list[list[float]]] = {}
     if attention or position is not None:
         found = gpt.compiled.activations(tokens[:-1])
-        maps = {layer: found.attention(layer) for layer in {layer for layer, _ in attention}}
-        weights = {
-            (layer, head): [row[: i + 1].tolist() for i, row in enumerate(maps[layer][head])]
-            for layer, head in attention
-        }
+        for layer, head in attention:  # the weights of all layers together may be large
+            rows = found.attention(layer)[head]
+            weights[layer, head] = [row[: i + 1].tolist() for i, row in enumerate(rows)]
+            yield
         if position is not None:
             numbers = {name: array.tolist() for name, array in found.at(position % n).items()}
     read = tuple(map(label, tokens[:-1]))

@@ -123,8 +123,8 @@ class Predictor:
                 if self.engine == "reference":
                     yield from scalar_log_probabilities(self._gpt, context)[new:]
                 else:
-                    activations = self.compiled.activations(context)
-                    for row in activations.log_probabilities(new):
+                    # Keep only the rows until the caller asks for the next one.
+                    for row in self.compiled.activations(context).log_probabilities(new):
                         yield row.tolist()
             start, known = end + 1 - n_kept(size), end
 

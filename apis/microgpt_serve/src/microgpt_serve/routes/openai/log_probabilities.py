@@ -3,13 +3,17 @@
 from collections.abc import Iterator, Sequence
 from heapq import nlargest
 
-from microgpt.engine.decoding.reader import TokenReader
+from microgpt.engine.decoding.decoder import MAX_ROWS
+from microgpt.engine.decoding.reader import TokenReader, reader_bytes
 from microgpt.inference import InferenceGpt
 from microgpt.sampling import Job
 from microgpt.steps import Steps
+from microgpt_serve.app_state import MAX_READER_BYTES
 from microgpt_serve.errors import ServeError
 from microgpt_serve.routes.openai.choice import GeneratedChoice, Likely, TextUpdate
 from microgpt_serve.schemas import MAX_ALTERNATIVES
+
+READING: list[float] = []  # instead of a row: a part of the prompt has been read
 
 
 class LogProbabilities:
@@ -18,7 +22,7 @@ class LogProbabilities:
     def __init__(self, gpt: InferenceGpt, job: Job, n_top: int, *, is_stream: bool) -> None:
         """Prepare the choices of a job, with the n_top most likely tokens at each position."""
         self._gpt, self._job, self._n_top, self._is_stream = gpt, job, n_top, is_stream
-        self._readers: dict[int, TokenReader] = {}  # by choice; only used for a stream
+        self._readers: dict[int, TokenReader] = {}  # by unfinished choice
 
     def check_size(self, echoes: Sequence[Sequence[int]], *, has_new: bool) -> None:
         """Raise ServeError if the response could have too many likely tokens."""
@@ -30,14 +34,40 @@ class LogProbabilities:
                 f"{MAX_ALTERNATIVES} are allowed; reduce max_tokens or n"
             )
             raise ServeError(400, message, field="logprobs")
+        n_read = len(self._job.seeds) * sum(map(len, self._job.prompts))
+        if n_read > MAX_ALTERNATIVES:
+            message = (
+                f"with logprobs, n times the tokens of the prompts must be <= {MAX_ALTERNATIVES}, "
+                f"got {n_read}; reduce n or use shorter prompts"
+            )
+            raise ServeError(400, message, field="logprobs")
+        if (n_bytes := self.n_bytes) > MAX_READER_BYTES and self._job.n_sequences > 1:
+            message = (
+                f"streams with logprobs may take {MAX_READER_BYTES // 2**20} MiB, but up to "
+                f"{n_bytes // 2**20} MiB would be needed; reduce max_tokens or n, or omit stream"
+            )
+            raise ServeError(400, message, field="logprobs")
+
+    @property
+    def n_bytes(self) -> int:
+        """The most memory that readers take while a stream is sent."""
+        if not self._is_stream:
+            return 0
+        compiled, n = self._gpt.compiled, len(self._job.seeds)
+        sizes = (len(prompt) + self._most_new(prompt) for prompt in self._job.prompts)
+        return n * sum(reader_bytes(compiled.config, compiled.dtype, size) for size in sizes)
 
     def add_to(self, choice: GeneratedChoice, update: TextUpdate) -> Steps[TextUpdate]:
         """Return an update to a choice with the log-probabilities at its tokens."""
         likely: list[Likely] = []
-        for token, row in zip(update.tokens, self._rows(choice, update), strict=True):
-            found = row and {one: row[one] for one in most_likely(row, self._n_top, token)}
-            likely.append(found or None)
+        for row in self._rows(choice, update):
+            if row is not READING:
+                token = update.tokens[len(likely)]
+                found = row and {one: row[one] for one in most_likely(row, self._n_top, token)}
+                likely.append(found or None)
             yield
+        if choice.finish_reason:
+            self._readers.pop(choice.index, None)
         return update._replace(likely=likely)
 
     def _rows(self, choice: GeneratedChoice, update: TextUpdate) -> Iterator[list[float] | None]:
@@ -50,15 +80,23 @@ class LogProbabilities:
         if first < 0:
             yield None
             first = 0
-        if not self._is_stream:
+        limit = self._gpt.compiled.max_at_once
+        is_long = limit and min(len(read), self._gpt.config.block_size) > limit
+        if not (self._is_stream or is_long):
             yield from self._gpt.log_probability_rows(read, first) if read else ()
             return
         reader = self._readers.get(choice.index)
         if reader is None and read:
-            n_left = len(choice.prompt) + self._most_new(choice.prompt) - first
-            reader = TokenReader(self._gpt.compiled, read[: first + 1], n_left)
+            start, n_most = read[: first + 1][:MAX_ROWS], len(read)
+            if self._is_stream:
+                n_most = len(choice.prompt) + self._most_new(choice.prompt)
+            reader = TokenReader(self._gpt.compiled, start, n_most - len(start))
             self._readers[choice.index] = reader
-            yield reader.read().tolist()
+            row = reader.read()
+            while (n := reader.n_read) <= first:
+                yield READING
+                row = reader.read(*read[n : min(n + MAX_ROWS, first + 1)])
+            yield row.tolist()
         if reader:
             for token in read[reader.n_read :]:
                 yield reader.read(token).tolist()

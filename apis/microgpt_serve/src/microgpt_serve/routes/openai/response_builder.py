@@ -105,12 +105,14 @@ class ResponseBuilder(ABC):
                 events += map(event, self.chunks(choice, update))
             return b"".join(events)
 
-        async with aclosing(self._generate()) as steps:
-            async for _ in steps:
-                events = await self._run(new_events())
-                open_choices = [one for one in open_choices if not one.finish_reason]
-                if events and open_choices:
-                    yield events
+        n_bytes = self._log_probabilities.n_bytes if self._log_probabilities else 0
+        with self.state.reader_memory(n_bytes):
+            async with aclosing(self._generate()) as steps:
+                async for _ in steps:
+                    events = await self._run(new_events())
+                    open_choices = [one for one in open_choices if not one.finish_reason]
+                    if events and open_choices:
+                        yield events
         if self.body.includes_usage:
             events += event({**self.head, "choices": [], "usage": self._usage()})
         yield events + DONE

@@ -65,7 +65,7 @@ def test_no_held_out_question_is_in_the_training_data() -> None:
     talks = [
         (*one, Message("user", str(n)), Message("assistant", "b"))
         for n in range(40)
-        for one in [(Message("user", f"{n % 4}"), Message("assistant", "a"))]
+        for one in [(Message("user", f"{n % 4}"), Message("assistant", f"{n % 3}"))]
     ]
     parts = split(talks, validation=0.5)
     model = ModelConfig(n_embd=8, n_head=1, block_size=16)

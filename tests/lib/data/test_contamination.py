@@ -6,8 +6,15 @@ from dataclasses import replace
 import pytest
 
 from microgpt import Message
-from microgpt.data.contamination import Bounds, bounds_of, contamination, recorded_facts
-from microgpt.data.split import DataFacts, split, split_stream
+from microgpt.data.contamination import (
+    Bounds,
+    bounds_of,
+    contamination,
+    other_data,
+    recorded_facts,
+    trained_share,
+)
+from microgpt.data.split import DataFacts, Split, split, split_stream
 
 DOCS = ["".join(letters) for letters in itertools.product("abcdef", repeat=4)]
 TALKS = [(Message("user", doc), Message("assistant", "yes")) for doc in DOCS]
@@ -91,6 +98,35 @@ def test_another_training_set_than_that_of_the_fractions_is_read() -> None:
     other = replace(parts, train=DOCS)
     assert contamination(parts, [other.facts]) == {"validation": READ}
     assert contamination(parts, [replace(parts, test=()).facts]) == {"validation": CLEAN}
+
+
+def test_held_out_sets_of_ones_own_are_compared() -> None:
+    parts = split(DOCS, validation=0.1, test=0.1)
+    read_all, read_train = split(DOCS).facts, parts.facts
+    part = replace(parts, train=parts.train[:100])
+    assert contamination(part, [read_all]) == {"validation": READ, "test": READ}
+    own = replace(parts, validation=parts.train[:30])
+    assert contamination(own, [read_train]) == {"validation": READ, "test": CLEAN}
+    lists = Split([[*talk] for talk in TALKS], TALKS[:100], [[*talk] for talk in TALKS[100:]])
+    assert contamination(lists, [split(TALKS).facts]) == {"validation": READ}
+    elsewhere = replace(parts, validation=["other"])
+    assert contamination(elsewhere, [read_train])["validation"] == UNKNOWN
+
+
+def test_stretches_of_ones_own_are_unknown() -> None:
+    read = split_stream(TEXT, validation=0.1, test=0.1).facts
+    own = Split((TEXT,), (TEXT[:30_000],), (TEXT[30_000:35_000],))
+    assert contamination(own, [read]) == {"validation": UNKNOWN}
+    assert contamination(replace(own, holdout="spread"), [read]) == {"validation": UNKNOWN}
+
+
+def test_lines_and_running_text_of_one_file_are_other_data() -> None:
+    text = "\n".join(DOCS)
+    lines, stream = split(DOCS), split_stream(text)
+    assert lines.facts.sha256 == stream.facts.sha256
+    share = trained_share(DOCS[:9], [lines.facts, stream.facts], {*DOCS[:3]})
+    assert share == Bounds(3 / 9, 1.0)
+    assert other_data(lines.facts, [stream.facts])
 
 
 def test_the_split_of_the_same_data_is_detected() -> None:

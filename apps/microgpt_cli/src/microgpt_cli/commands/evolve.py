@@ -40,7 +40,7 @@ def _is_budgeted(options: EvolveOptions) -> bool:
     Raises:
         ConfigError: an option belongs to another kind of search.
     """
-    if options.resume and not options.limits.has_budget:
+    if options.resume:
         from microgpt_evolution.runs.run_directory import BUDGETED, kind_at
 
         if kind_at(options.resume) == BUDGETED:

@@ -44,9 +44,11 @@ class ChatAnswers(NamedTuple):
 
     @property
     def shown(self) -> list[tuple[str, str]]:
-        """The first questions of a conversation, each with its reply."""
-        first = [answer for answer in self.answers if answer.item.place == 1] or self.answers
-        replies = {one.item.prompt: one.reply or one.problem or "" for one in first}
+        """Two questions, each with its reply, if possible the first ones of a conversation."""
+        best_first = sorted(self.answers, key=lambda one: (one.reply is None, one.item.place != 1))
+        replies: dict[str, str] = {}
+        for one in best_first:
+            replies.setdefault(one.item.prompt, one.reply or one.problem or "")
         return [*replies.items()][:N_SHOWN]
 
     def lines(self) -> Iterator[str]:
@@ -109,12 +111,12 @@ def _longer(result: TrainResult, parts: Split) -> str:
 
 
 def _new_items(docs: Sequence[Document], train: Sequence[Document]) -> list[Item]:
-    """Return the replies in held-out conversations that do not begin like a training conversation.
+    """Return the replies in held-out conversations to questions that training data do not have.
 
     A conversation is held out by its whole content, so that its beginning may be in another one.
     """
-    known = {one.conversation[: one.place + 1] for one in _items(train)}
-    return [one for one in _items(docs) if one.conversation[: one.place + 1] not in known]
+    known = {one.conversation[: one.place] for one in _items(train)}
+    return [one for one in _items(docs) if one.conversation[: one.place] not in known]
 
 
 def _items(docs: Sequence[Document]) -> list[Item]:

@@ -34,14 +34,19 @@ def contamination(parts: Split, read: Sequence[DataFacts | None]) -> dict[str, B
     Args:
         read: the data of these trainings and their splits; None for unknown data.
     """
-    same = _on_same(parts.docs, read)
-    if read and (parts.val_fraction or parts.test_fraction):
-        parts = split_again(parts.docs, parts.facts)  # a search tests later, and has no test set
-    found = {}
+    same, found = _on_same(parts.docs, read), dict[str, Bounds]()
+    again = split_again(parts.docs, parts.facts) if read else parts
+    all_docs = {*parts.docs} if read else set()
     for name in HELD_OUT:
-        if read and getattr(parts, name):
-            shares = [_share_read(parts, name, each) for each in same]
-            high = min(1.0, sum(shares)) if len(same) == len(read) else 1.0
+        # A search tests later, and has no test set.
+        docs = getattr(parts, name) or getattr(again, name)
+        if parts.facts.holdout:
+            is_known = [*docs] == [*getattr(again, name)]
+        else:
+            is_known = all_docs.issuperset(docs)
+        if read and docs:
+            shares = [_share_read(parts, name, docs, each) for each in same if is_known]
+            high = min(1.0, sum(shares)) if len(shares) == len(read) else 1.0
             found[name] = Bounds(max(shares, default=0.0), high)
     return found
 
@@ -83,8 +88,7 @@ def trained_share(
         trained, others = set(trained_documents(docs, same)), () if known is None else known
         n_read = sum(count_characters(doc) for doc in docs if doc in trained or doc in others)
         low = n_read / n_characters
-    with_known = {own.sha256} if own and known is not None else set()
-    are_all = all(each in same or (each and each.sha256 in with_known) for each in read)
+    are_all = all(each in same or (known is not None and _are_same(each, own)) for each in read)
     return Bounds(low, low if are_all else 1.0)
 
 
@@ -94,16 +98,20 @@ def bounds_of(record: Mapping[str, Any], name: str) -> Bounds | None:
     It is unknown if the record names a parent or teachers, but does not contain it.
     """
     try:
-        return Bounds(*map(float, record["contamination"][name]))
+        low, high = map(float, record["contamination"][name])
+        if not 0 <= low <= high <= 1:
+            raise ValueError
+        return Bounds(low, high)
     except (KeyError, TypeError, ValueError):  # an older version wrote it, or it is damaged
-        is_derived = any(record.get(key) for key in ("contamination", "parent_sha256", "teachers"))
+        of_derived = "contamination", "ancestor_data", "parent_sha256", "teachers"
+        is_derived = any(record.get(key) for key in of_derived)
         return Bounds(0.0, 1.0) if is_derived else None
 
 
 def other_data(data: DataFacts | None, read: Iterable[DataFacts | None]) -> str:
     """Return a remark on trainings of ancestors on other data; empty if there are none."""
-    are_same = (each and data and each.sha256 == data.sha256 for each in read)
-    return "" if all(are_same) else "without other data of its parent or teacher"
+    are_same = all(_are_same(each, data) for each in read)
+    return "" if are_same else "without other data of its parent or teacher"
 
 
 def _on_same(docs: Sequence[Document], read: Iterable[DataFacts | None]) -> list[DataFacts]:
@@ -113,13 +121,18 @@ def _on_same(docs: Sequence[Document], read: Iterable[DataFacts | None]) -> list
     return [each for each in of_same_size if each.sha256 == sha256]
 
 
+def _are_same(one: DataFacts | None, other: DataFacts | None) -> bool:
+    """Return whether two trainings had the same documents; a text read as lines has others."""
+    return bool(one and other and (one.n_docs, one.sha256) == (other.n_docs, other.sha256))
+
+
 def _positions(docs: Sequence[Document]) -> Any:
     """Return running text as the range of its positions; a slice of it is a range, too."""
     return [range(len(cast("str", docs[0])))]
 
 
-def _share_read(parts: Split, name: str, facts: DataFacts) -> float:
-    """Return the share of a held-out set that another split trained on.
+def _share_read(parts: Split, name: str, docs: Sequence[Document], facts: DataFacts) -> float:
+    """Return the share of a held-out set, with these documents, that another split trained on.
 
     For the test set, its validation set counts, too, because the weights were chosen by it.
     """
@@ -127,9 +140,8 @@ def _share_read(parts: Split, name: str, facts: DataFacts) -> float:
     def used(earlier: Split) -> Sequence[Any]:
         return (*earlier.train, *(earlier.validation if name == "test" else ()))
 
-    if not parts.holdout:
+    if not parts.facts.holdout:
         known = {*used(split_again(parts.docs, facts))}
-        docs = getattr(parts, name)
         return sum(doc in known for doc in docs) / len(docs)
     positions = _positions(parts.docs)
     own: Sequence[range] = getattr(split_again(positions, parts.facts), name)

@@ -9,7 +9,7 @@ from typing import cast
 
 from microgpt.config import Holdout, TrainConfig, check_choice, check_number, check_type
 from microgpt.data.chunked_dataset import ChunkedDataset
-from microgpt.data.tokenizer import Document, Tokenizer, as_documents, joined
+from microgpt.data.tokenizer import Document, Tokenizer, as_documents, hashable, joined
 from microgpt.errors import ConfigError, DataError
 from microgpt.model_config import check_whole
 
@@ -47,6 +47,10 @@ class Split:
     _chunked: dict[object, ChunkedDataset] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+
+    def __post_init__(self) -> None:
+        for name in ("docs", "train", "validation", "test"):
+            object.__setattr__(self, name, hashable(getattr(self, name)))
 
     def __repr__(self) -> str:
         n_train, n_val, n_test = map(len, (self.train, self.validation, self.test))

@@ -55,8 +55,13 @@ def as_documents(docs: Iterable[Document]) -> Sequence[Document]:
     for i, doc in enumerate(docs):
         if not isinstance(doc, str):
             check_document(f"docs[{i}]", doc)
-    if any(isinstance(doc, list) for doc in docs):  # which cannot be members of a set
-        return [doc if isinstance(doc, str) else tuple(doc) for doc in docs]
+    return hashable(docs)
+
+
+def hashable(docs: Sequence[Document]) -> Sequence[Document]:
+    """Return documents that can be members of a set: conversations that are lists as tuples."""
+    if any(isinstance(doc, list) for doc in docs):
+        return [tuple(doc) if isinstance(doc, list) else doc for doc in docs]
     return docs
 
 

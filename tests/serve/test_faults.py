@@ -120,8 +120,10 @@ def test_large_requests_that_need_much_memory_run_singly() -> None:
     shape = ModelConfig(block_size=64, positions="rotary")
     result = train(["anna", "emma"], model=shape, config=TrainConfig(steps=5))
     model = InferenceGpt(replace(result, model=replace(result.model, block_size=10**6)))
-    large = [model.text_job(max_tokens=5000 + i) for i in range(3)]
+    large = [model.text_job(max_tokens=99_000 + i) for i in range(3)]
     assert order_of_batches(model, [*large, model.text_job(max_tokens=1)]) == [3, 0]
+    shorter = [model.text_job(max_tokens=5000 + i) for i in range(5)]
+    assert order_of_batches(model, shorter) == [0, 1, 2, 3]
 
 
 def test_an_internal_error_is_a_500_with_its_request_id(capfd, own_logs) -> None:

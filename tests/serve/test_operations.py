@@ -118,6 +118,13 @@ def test_a_full_queue_is_503_with_retry_after(serve, slow_dir) -> None:
     assert refused[0].headers["retry-after"] == "1"
 
 
+def test_a_full_queue_is_503_for_echoes_too(serve, slow_dir) -> None:
+    server = serve(slow_dir, MICROGPT_QUEUE_LIMIT="1", MICROGPT_TIMEOUT_S="1")
+    echo = {"prompt": "a" * 200, "max_tokens": 0, "echo": True, "logprobs": 5, "n": 50}
+    replies = server.at_once("/v1/completions", [echo] * 20, n_clients=20)
+    assert 503 in {reply.status for reply in replies}
+
+
 def test_a_timeout_stops_the_generation(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="0.5")
     reply = server.generate(num_samples=50)

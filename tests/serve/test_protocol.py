@@ -85,6 +85,18 @@ def test_no_timer_runs_once_a_reader_has_read_most(connection) -> None:
     assert not connection.alarms
 
 
+def test_the_longest_waiting_of_many_slow_readers_is_dropped(monkeypatch) -> None:
+    monkeypatch.setattr(LimitedProtocol, "_slow", [])
+    slow = [Connection() for _ in range(4)]
+    for connection in slow:
+        connection.n_waiting = 30_000_000
+        connection.protocol.pause_writing()
+    assert [one.is_aborted for one in slow] == [True, True, False, False]
+    slow[2].protocol.resume_writing()
+    slow[0].protocol.pause_writing()
+    assert not slow[3].is_aborted
+
+
 def ask(server, pieces) -> bytes:
     """Send pieces, each by itself, and return all that comes."""
     with socket.create_connection((server.host, server.port), timeout=30) as client:

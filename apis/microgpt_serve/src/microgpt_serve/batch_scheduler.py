@@ -18,7 +18,12 @@ from weakref import WeakKeyDictionary
 
 from microgpt.batching.batch import Batch
 from microgpt.engine.decoding.arrays import DecodeArrays
-from microgpt.engine.decoding.decoder import context_bytes, max_sequences
+from microgpt.engine.decoding.decoder import (
+    MAX_REUSED_BYTES,
+    context_bytes,
+    max_sequences,
+    shortened,
+)
 from microgpt.inference import InferenceGpt
 from microgpt.sampling import Continuation, Job
 from microgpt_serve.errors import QueueFullError
@@ -26,9 +31,8 @@ from microgpt_serve.work_queue import TOKENS_PER_PLACE
 
 MIN_TOKENS = 64  # tokens that the smallest request counts as, because each takes memory
 MAX_BATCHES = 8  # maximum number of batches per thread; limits memory use
-MAX_LARGE = 4  # maximum number of batches per thread that begin with a request of a whole place
+MAX_LARGE = 4  # maximum number of batches per thread that begin with a large request
 MAX_LARGE_BYTES = 2**26  # maximum size of the contexts of such batches, if there are several
-MAX_SPARE_BYTES = 2**23  # maximum size of a context whose arrays are kept for reuse
 SpareArrays = WeakKeyDictionary[InferenceGpt, list[DecodeArrays]]  # reusable arrays per model
 Outcome = list[Continuation] | Exception
 
@@ -48,21 +52,28 @@ class QueuedRequest:
     @cached_property
     def n_tokens(self) -> int:
         """Maximum number of tokens to read and to generate, within bounds, to limit the queue."""
-        prompts, job = self.job.prompts, self.job
-        most_new = job.rules.max_tokens or self.model.config.block_size
-        n_tokens = len(job.seeds) * sum(len(one) + most_new for one in prompts)
+        n_tokens = len(self.job.seeds) * sum(map(self._most_tokens, self.job.prompts))
         return min(max(MIN_TOKENS, n_tokens), TOKENS_PER_PLACE)
 
     @property
     def is_large(self) -> bool:
-        """Whether the request takes a whole place in the queue."""
-        return self.n_tokens == TOKENS_PER_PLACE
+        """Whether the request takes a whole place in the queue, or a context much memory."""
+        return self.n_tokens == TOKENS_PER_PLACE or self._context_bytes > MAX_REUSED_BYTES
 
-    @cached_property
+    @property
     def max_large(self) -> int:
         """Maximum number of large batches per thread when this one begins, to limit memory use."""
-        n_bytes = context_bytes(self.model.config, self.model.compiled.dtype)
-        return max(1, min(MAX_LARGE, MAX_LARGE_BYTES // n_bytes))
+        return max(1, min(MAX_LARGE, MAX_LARGE_BYTES // self._context_bytes))
+
+    @cached_property
+    def _context_bytes(self) -> int:
+        """Memory for the context of the longest sequence."""
+        n_tokens = max(map(self._most_tokens, self.job.prompts))
+        shape = shortened(self.model.config, n_tokens)
+        return context_bytes(shape, self.model.compiled.dtype)
+
+    def _most_tokens(self, prompt: Sequence[int]) -> int:
+        return len(prompt) + (self.job.rules.max_tokens or self.model.config.block_size)
 
 
 class BatchScheduler:
@@ -267,5 +278,5 @@ class _RunningBatch:
         """Keep the arrays for reuse by a later batch of the same model, unless they are large."""
         model = self._model
         n_bytes = context_bytes(model.config, model.compiled.dtype)
-        if self._batch and n_bytes <= MAX_SPARE_BYTES:
+        if self._batch and n_bytes <= MAX_REUSED_BYTES:
             self._spare.append(self._batch.arrays)

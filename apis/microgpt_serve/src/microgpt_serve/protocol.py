@@ -42,6 +42,7 @@ MAX_PIPELINED = 16  # maximum number of unanswered requests per connection
 BODY_HEADERS = (b"content-length", b"transfer-encoding")
 RECEIVE_S = 10.0  # timeout for receiving a request
 SEND_S = 10.0  # timeout for a client that reads nothing while more than 64 KiB are buffered
+MAX_UNREAD_BYTES = 2**26  # limit for all replies that clients read slowly
 # Maximum number of body bytes read after an early reply. Closing a connection with unread data
 # resets it, and a client that is still sending the body would not receive the reply.
 MAX_SKIPPED_BYTES = 2**23
@@ -62,6 +63,7 @@ class LimitedProtocol(HttpToolsProtocol):
     _cycles: Sequence[RequestResponseCycle] = ()  # requests in order; only the first may be running
     _received_at = 0.0
     url = b""
+    _slow: ClassVar[list["LimitedProtocol"]] = []  # with replies to read, the longest-waiting first
     _n_closed: ClassVar[int] = 0  # number of idle connections closed since the last log line
     _logged_at: ClassVar[float] = -LOG_EVERY_S
 
@@ -75,6 +77,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102
         self._stop_receive_timer()
         self._stop_send_timer()
+        self._leave_slow()
         super().connection_lost(exc)
         for cycle in self._cycles:  # uvicorn notifies only the newest cycle, which may be queued
             cycle.disconnected = True
@@ -83,9 +86,13 @@ class LimitedProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:  # noqa: D102
         super().pause_writing()
         self._start_send_timer()
+        self._slow.append(self)
+        while len(self._slow) > 1 and self._n_unsent() > MAX_UNREAD_BYTES:
+            self._slow.pop(0).transport.abort()
 
     def resume_writing(self) -> None:  # noqa: D102
         self._stop_send_timer()
+        self._leave_slow()
         super().resume_writing()
 
     def data_received(self, data: bytes) -> None:  # noqa: D102
@@ -202,6 +209,14 @@ class LimitedProtocol(HttpToolsProtocol):
             fd = self.transport.get_extra_info("socket").fileno()
             n_bytes += int.from_bytes(ioctl(fd, TIOCOUTQ, bytes(4)), sys.byteorder)
         return n_bytes
+
+    def _n_unsent(self) -> int:
+        """Return the number of bytes in the buffers of all slow connections."""
+        return sum(one.transport.get_write_buffer_size() for one in self._slow)
+
+    def _leave_slow(self) -> None:
+        with contextlib.suppress(ValueError):
+            self._slow.remove(self)
 
     def _stop_send_timer(self) -> None:
         if self._send_timer is not None:

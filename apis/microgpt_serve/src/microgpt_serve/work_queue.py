@@ -20,7 +20,7 @@ from microgpt_serve.errors import QueueFullError
 
 TURN_S = 0.005
 LONG_TURN_S = 0.008  # after a turn of more than this, the thread rests as long
-MAX_TURNS = 4  # maximum number of works that take turns, but for pieces; limits memory use
+MAX_TURNS = 2  # maximum number of works that take turns, but for pieces; limits memory use
 TOKENS_PER_PLACE = 4096  # tokens of work per unit of MICROGPT_QUEUE_LIMIT
 T = TypeVar("T")
 

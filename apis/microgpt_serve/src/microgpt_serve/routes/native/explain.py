@@ -46,6 +46,7 @@ async def explain(body: ExplainRequest, request: Request, state: StateDep) -> Re
     n_characters = len(document if isinstance(document, str) else _joined(document))
     steps = _steps(body, model, document, prompt)
     n_tokens = (1 + n_characters) * (1 + body.top // 4)  # four likely tokens take as long as one
+    n_tokens += _n_weights(body, model, n_characters) // 256  # and so do 256 attention weights
     content = await run_steps(state, request, steps, n_tokens)
     return Response(content, media_type=JSON_TYPE)
 
@@ -59,7 +60,7 @@ def _steps(
     if n * body.top > MAX_ALTERNATIVES:
         message = f"top must be <= {MAX_ALTERNATIVES // n} for {n} tokens, got {body.top}"
         raise ServeError(400, message, field="top")
-    n_numbers = len(body.attention) * min(n, model.gpt.config.block_size) ** 2 // 2
+    n_numbers = _n_weights(body, model, n)
     if n_numbers > MAX_NUMBERS:
         message = f"{n_numbers:,} attention weights are too many; ask for fewer heads"
         raise ServeError(400, message, field="attention")
@@ -83,6 +84,11 @@ def _steps(
         facts["tokens_dropped"] = prompt.tokens_dropped or None
         facts["unknown_characters"] = prompt.unknown_characters or None
     return (yield from json_steps(facts))
+
+
+def _n_weights(body: ExplainRequest, model: ServedModel, n_tokens: int) -> int:
+    """Return the number of attention weights that a request for n_tokens tokens wants."""
+    return len(body.attention) * min(n_tokens, model.gpt.config.block_size) ** 2 // 2
 
 
 async def _document(

@@ -84,7 +84,7 @@ class ResponseBuilder(ABC):
             return EventStream(self._events())
         async for _ in self._generate():
             pass
-        return Response(await self._run(self._whole_body(), self._n_new), media_type=JSON_TYPE)
+        return Response(await self._run(self._whole_body(), self._n_read), media_type=JSON_TYPE)
 
     def _whole_body(self) -> Steps[bytes]:
         choices = list[bytes]()
@@ -137,7 +137,9 @@ class ResponseBuilder(ABC):
         """Run steps, in a thread if they compute log-probabilities, because this is slow."""
         if self._log_probabilities is None:
             return finish(steps)
-        return await run_steps(self.state, self.request, steps, n_tokens, is_begun=True)
+        is_begun = self.body.max_tokens != 0  # otherwise, it has not been in the queue
+        n_tokens = n_tokens if is_begun else self._n_read
+        return await run_steps(self.state, self.request, steps, n_tokens, is_begun=is_begun)
 
     def _update(self, choice: GeneratedChoice) -> Steps[TextUpdate]:
         if self._log_probabilities is None:
@@ -147,6 +149,11 @@ class ResponseBuilder(ABC):
     @property
     def _n_new(self) -> int:
         return sum(len(choice.tokens) for choice in self.choices)
+
+    @property
+    def _n_read(self) -> int:
+        """Number of tokens of which log-probabilities are computed; at least 1."""
+        return 1 + self._n_new + sum(len(choice.prompt) for choice in self.choices)
 
     def _usage(self) -> Usage:
         n_prompt = sum(map(len, self.job.prompts))

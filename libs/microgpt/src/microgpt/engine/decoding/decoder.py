@@ -4,6 +4,7 @@ Layout: a row per sequence, as in `Sequences`; rows in the kernel. See docs/perf
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,7 @@ WORK_5_MS = 10**8  # number of weights times tokens that a 2023 CPU core process
 MAX_ROWS = 64  # maximum number of tokens per decoding step; only long prompts reach this limit
 MAX_SLOTS = 50  # maximum number of concurrent sequences; more slots are not faster
 CACHE_BYTES = 2**24  # maximum size of all keys and values, to fit into the processor cache
+MAX_REUSED_BYTES = 2**23  # maximum size of a context whose arrays are always of full length
 MAX_BATCH_TOKENS = 2**20  # maximum number of tokens per batch if all sequences reach full length
 REASONS: list[FinishReason | None] = [None, "stop", "length", None, None]  # indexed by status
 
@@ -70,7 +72,8 @@ class Decoder:
             seeds: one seed of `random.Random` per prompt. Without seeds, the caller must set
                 `sequences.uniforms` before the first `run`.
             max_slots: maximum number of concurrent sequences.
-            arrays: arrays of a finished decoder of the same model, for reuse.
+            arrays: arrays of a finished decoder of the same model, for reuse. They are only as long
+                as the sequences if a context takes more than MAX_REUSED_BYTES.
         """
         config, dtype = model.config, model.dtype
         slot_size = 2 * config.n_layer * config.block_size * config.n_embd
@@ -81,10 +84,13 @@ class Decoder:
         self._seeds = seeds if rules.sampling.temperature else ()
         self._n_drawn = 0  # number of random numbers drawn for each sequence
         most_rows = 1 + 4 * WORK_5_MS // count_params(config)  # a step cannot be interrupted
+        shape = config
+        if context_bytes(config, dtype) > MAX_REUSED_BYTES:
+            shape = shortened(config, self.sequences.tokens.shape[1])
         # Unused slots are never accessed, so the operating system allocates no memory for them.
         self.arrays = arrays or DecodeArrays(
-            allocate_cache(config, dtype, most_slots),
-            allocate_rows(config, dtype, max(most_slots, min(MAX_ROWS, most_rows))),
+            allocate_cache(shape, dtype, most_slots),
+            allocate_rows(shape, dtype, max(most_slots, min(MAX_ROWS, most_rows))),
         )
         self._n_tokens = 1 + WORK_5_MS // count_params(
             config
@@ -173,6 +179,11 @@ class Decoder:
             raise PromptError(NOT_FINITE_MESSAGE)
         if status == STUCK:
             raise PromptError(NO_TOKEN_LEFT_MESSAGE)
+
+
+def shortened(model: ModelConfig, n_tokens: int) -> ModelConfig:
+    """Return the shape of a model with a context of n_tokens tokens, unless its own is shorter."""
+    return replace(model, block_size=min(n_tokens, model.block_size))
 
 
 def context_bytes(model: ModelConfig, dtype: str) -> int:

@@ -4,7 +4,6 @@ Layout: a number per token of the vocabulary. See docs/performance.md#decoding.
 Shapes: V = vocab_size.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from microgpt.data.token_dataset import Tokens
 from microgpt.engine.activations import log_softmax
 from microgpt.engine.compiled_model import CompiledModel
 from microgpt.engine.decoding.arrays import RUNNING, DecodeArrays, allocate_cache, allocate_rows
-from microgpt.engine.decoding.decoder import MAX_ROWS, Decoder, context_bytes
+from microgpt.engine.decoding.decoder import MAX_ROWS, Decoder, context_bytes, shortened
 from microgpt.sampling import DecodeRules
 
 GREEDY = Sampling(temperature=0)  # leaves the logits as they are
@@ -31,7 +30,7 @@ class TokenReader:
         """Begin a text with a prompt of 1 to block_size tokens; max_tokens more can be read."""
         rules = DecodeRules(max_tokens=max_tokens + 1, sampling=GREEDY)
         self._vocab_size = model.config.vocab_size
-        shape = _shape(model.config, len(prompt) + max_tokens)
+        shape = shortened(model.config, len(prompt) + max_tokens)
         arrays = DecodeArrays(
             allocate_cache(shape, model.dtype, 1),
             allocate_rows(shape, model.dtype, min(MAX_ROWS, len(prompt))),
@@ -66,9 +65,4 @@ class TokenReader:
 
 def reader_bytes(model: ModelConfig, dtype: str, n_tokens: int) -> int:
     """Return about how much memory a reader of up to n_tokens tokens takes."""
-    return context_bytes(_shape(model, n_tokens), dtype)
-
-
-def _shape(model: ModelConfig, n_tokens: int) -> ModelConfig:
-    """Return the model's shape with a context of n_tokens tokens, unless its own is shorter."""
-    return replace(model, block_size=min(n_tokens, model.block_size))
+    return context_bytes(shortened(model, n_tokens), dtype)

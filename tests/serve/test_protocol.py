@@ -95,6 +95,9 @@ def test_the_longest_waiting_of_many_slow_readers_is_dropped(monkeypatch) -> Non
     slow[2].protocol.resume_writing()
     slow[0].protocol.pause_writing()
     assert not slow[3].is_aborted
+    for connection in slow:
+        connection.socket.close()
+        connection.client.close()
 
 
 def ask(server, pieces) -> bytes:

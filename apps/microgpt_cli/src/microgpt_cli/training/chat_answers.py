@@ -80,21 +80,20 @@ def answer_questions(result: TrainResult, parts: Split) -> ChatAnswers | None:
     if not result.tokenizer.is_chat or result.plan.engine == "reference":
         return None
     are_bundled = result.plan.input is None or result.data.sha256 == CHAT_SHA256
-    held_out = _new_items(parts.test or parts.validation, parts.train)
     read_before = result.plan.contamination.get("test" if parts.test else "validation")
     if are_bundled and result.plan.ancestor_data:
         read_before = Bounds(0.0, 1.0)  # no split says what a parent has read of this file
     if are_bundled:
-        items = load_chat_tests(bundled("chat_heldout.jsonl")).items
+        held_out = load_chat_tests(bundled("chat_heldout.jsonl")).items
     else:
-        items = held_out or _items(_spread(parts.train))
+        held_out = _new_items(parts.test or parts.validation, parts.train)
+    items = held_out or _items(_spread(parts.train))
     answers = list(answer_all(InferenceGpt(result), _spread(items)))
     share, better = ExactMatches.of(answers).share, ["more conversations", _longer(result, parts)]
     if are_bundled:
         better = [option for at, option in BETTER[bool(result.plan.minutes) :] if at > share]
     advice = f"for more exact answers: {', or '.join(better)}" if share < POOR else None
-    are_held_out = are_bundled or bool(held_out)
-    return ChatAnswers(answers, are_held_out, read_before or Bounds(0.0, 0.0), advice)
+    return ChatAnswers(answers, bool(held_out), read_before or Bounds(0.0, 0.0), advice)
 
 
 def _longer(result: TrainResult, parts: Split) -> str:

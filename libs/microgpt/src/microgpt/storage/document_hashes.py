@@ -71,8 +71,9 @@ def hashes_file(docs: Sequence[Document], text: TextKind) -> bytes | None:
 
     Return None for running text and more than a million documents.
     """
-    is_text = text == "stream" or not 0 < len(docs) <= MAX_DOCUMENTS
-    return None if is_text else DocumentHashes.of(docs).encode()
+    if text == "stream" or not 0 < len(docs) <= MAX_DOCUMENTS:
+        return None
+    return DocumentHashes.of(docs).encode()
 
 
 def read_document_hashes(directory: Path, meta: Meta) -> DocumentHashes | None:

@@ -1,6 +1,6 @@
 """Measure the latency of an honest client while others send the most expensive requests.
 
-    uv run python bench/serve_hostile.py [--seconds 5] [--attackers 16] [--rate 50] [--only KIND]
+    uv run python bench/serve_hostile.py [--seconds 10] [--attackers 16] [--rate 50] [--only KIND]
 
 An honest client requests chat replies from the demo model, or short texts from a model of names, at
 a steady rate: first alone, and then while a second process repeatedly sends one kind of hostile
@@ -57,7 +57,7 @@ class Attack:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--attackers", type=int, default=16)
     parser.add_argument("--rate", type=float, default=50)
     parser.add_argument("--only", help="measure only attacks whose name contains this")

@@ -99,9 +99,10 @@ def order_of_batches(model, jobs) -> list[int]:
         work.loop = asyncio.get_running_loop()  # no threads: all wait
         requests = [work.submit(model, job) for job in jobs]
         work._flush()
-        batches = []
-        while taken := work._take(batches):
-            batches.append(SimpleNamespace(is_large=taken[0].is_large, first=taken[0]))
+        batches, turn = [], batch_scheduler._Turn()
+        for _ in range(3 * len(jobs)):
+            if taken := work._take(batches, turn):
+                batches.append(SimpleNamespace(is_large=taken[0].is_large, first=taken[0]))
         assert work.n_waiting == len(jobs) - len(batches)
         return [requests.index(batch.first) for batch in batches]
 
@@ -114,6 +115,15 @@ def test_small_and_large_requests_begin_in_turn(names_result) -> None:
     small = [model.text_job(max_tokens=1 + i) for i in range(2)]
     assert order_of_batches(model, [*large, *small]) == [9, 0, 10, 1, 2, 3]
     assert MAX_LARGE == 4
+
+
+def test_a_small_request_waits_for_at_most_one_turn() -> None:
+    turn, large, small = batch_scheduler._Turn(), object(), object()
+    assert turn.next([large], [], is_busy=False) is large
+    assert turn.next([large, small], [small], is_busy=True) is small
+    assert turn.next([large, small], [small], is_busy=True) is None  # a running batch goes on
+    assert turn.next([large, small], [small], is_busy=True) is small
+    assert turn.next([large, small], [small], is_busy=True) is large
 
 
 def test_large_requests_that_need_much_memory_run_singly() -> None:

@@ -103,7 +103,6 @@ class BatchScheduler:
         self._waiting: deque[QueuedRequest] = deque()
         self._changed = threading.Condition()
         self._is_closed = False
-        self._is_turn_of_small = False  # every second batch begins with the oldest request
         self._threads: list[threading.Thread] = []
 
     @property
@@ -160,8 +159,7 @@ class BatchScheduler:
     def _work(self) -> None:
         """Process requests until the scheduler is closed. Runs in each worker thread."""
         batches: deque[_RunningBatch] = deque()
-        is_turn_of_old = False  # a new batch runs at once, but not several in a row
-        spare = SpareArrays()
+        turn, spare = _Turn(), SpareArrays()
         seconds = 0.0  # working time since a request last finished
         while True:
             with self._changed:
@@ -169,8 +167,7 @@ class BatchScheduler:
                     self._changed.wait()
                 if self._is_closed:
                     return
-                is_turn_of_old = not is_turn_of_old and bool(batches)
-                if not is_turn_of_old and (requests := self._take(batches)):
+                if requests := self._take(batches, turn):
                     batches.appendleft(_RunningBatch(requests, spare))
                 if self._waiting:  # `_flush` wakes only one thread for all new requests
                     self._changed.notify()
@@ -188,14 +185,11 @@ class BatchScheduler:
             else:
                 batch.close()
 
-    def _take(self, batches: Collection["_RunningBatch"]) -> list[QueuedRequest]:
+    def _take(self, batches: Collection["_RunningBatch"], turn: "_Turn") -> list[QueuedRequest]:
         """Dequeue the first request that a thread may begin, and all that can join its batch."""
         n_large = sum(batch.is_large for batch in batches)
         able = [one for one in self._waiting if not one.is_large or n_large < one.max_large]
-        self._is_turn_of_small = not self._is_turn_of_small
-        small = (one for one in able if not one.is_large)
-        first = next(small, None) if self._is_turn_of_small else None
-        first = first or next(iter(able), None)
+        first = turn.next(able, [one for one in able if not one.is_large], is_busy=bool(batches))
         if first is None or len(batches) == MAX_BATCHES:
             return []
         self._waiting.remove(first)
@@ -236,6 +230,28 @@ class BatchScheduler:
                 n_tokens += sum(len(one.tokens) for one in outcome)
         if outcomes:
             self._on_speed(n_tokens, seconds)
+
+
+@dataclass
+class _Turn:
+    """What a thread did last, so that large requests, small ones and running batches take turns.
+
+    A new batch runs at once. A small request waits at most for one turn of anything else; the
+    remaining turns go to the oldest request and to a running batch alternately.
+    """
+
+    began_small: bool = False
+    ran_old: bool = True
+
+    def next(
+        self, able: Sequence[QueuedRequest], small: Sequence[QueuedRequest], *, is_busy: bool
+    ) -> QueuedRequest | None:
+        """Return the request to begin, or None if it is the turn of a running batch."""
+        self.began_small = bool(small) and not self.began_small
+        if self.began_small:
+            return small[0]
+        self.ran_old = is_busy and not self.ran_old
+        return able[0] if able and not self.ran_old else None
 
 
 class _RunningBatch:

@@ -45,7 +45,7 @@ class GeneratedChoice:
         self.stop_token: int | None = None  # stop token at the end of the text, if any
         self.finish_reason: FinishReason | None = None
         self._tokenizer, self._stop, self._echo = tokenizer, tuple(stop), list(echo)
-        self._echo_text = tokenizer.decode(echo)
+        self._echo_text = tokenizer.decode(echo) if echo else ""
         self._n_characters_sent = self._n_tokens_sent = 0
 
     def extend(self, continuation: Continuation) -> None:

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar, TypeVar
 from uuid import uuid4
 
@@ -15,7 +16,7 @@ from starlette.responses import Response
 from microgpt.sampling import Continuation, Job
 from microgpt.steps import Steps, finish
 from microgpt_serve.app_state import AppState
-from microgpt_serve.generation import run_steps, stream_job
+from microgpt_serve.generation import run_job, run_steps, stream_job
 from microgpt_serve.routes.body import JSON_TYPE
 from microgpt_serve.routes.openai.choice import GeneratedChoice, TextUpdate
 from microgpt_serve.routes.openai.log_probabilities import LogProbabilities
@@ -46,14 +47,6 @@ class ResponseBuilder(ABC):
     extra: JsonObject = field(default_factory=dict)  # additional fields of the response
 
     def __post_init__(self) -> None:
-        tokenizer, stop = self.model.gpt.tokenizer, self.body.stop or ()
-        prompts = self.job.prompts
-        pairs = zip(prompts, self.echoes or [()] * len(prompts), strict=True)
-        repeated = [pair for pair in pairs for _ in self.job.seeds]
-        self.choices = [
-            GeneratedChoice(i, tokenizer, stop=stop, prompt=prompt, echo=echo)
-            for i, (prompt, echo) in enumerate(repeated)
-        ]
         self._log_probabilities: LogProbabilities | None = None
         if self.n_top_logprobs is not None:
             self._log_probabilities = LogProbabilities(
@@ -69,6 +62,18 @@ class ResponseBuilder(ABC):
             "system_fingerprint": self.model.version,
             **({"usage": None} if self.body.includes_usage else {}),
         }
+
+    @cached_property
+    def choices(self) -> list[GeneratedChoice]:
+        """Return the choices. They are built when there is text, as many clients leave before."""
+        tokenizer, stop = self.model.gpt.tokenizer, self.body.stop or ()
+        prompts = self.job.prompts
+        pairs = zip(prompts, self.echoes or [()] * len(prompts), strict=True)
+        repeated = [pair for pair in pairs for _ in self.job.seeds]
+        return [
+            GeneratedChoice(i, tokenizer, stop=stop, prompt=prompt, echo=echo)
+            for i, (prompt, echo) in enumerate(repeated)
+        ]
 
     @abstractmethod
     def choice_object(self, choice: GeneratedChoice, update: TextUpdate) -> JsonObject:
@@ -120,18 +125,24 @@ class ResponseBuilder(ABC):
     async def _generate(self) -> AsyncGenerator[None, None]:
         """Extend the choices until all are finished. Yield after each extension."""
         if self.body.max_tokens == 0:
-            for choice in self.choices:
-                choice.extend(Continuation([], "length"))
+            self._extend([Continuation([], "length")] * len(self.choices))
+            yield
+            return
+        if not (self.body.stream or self.body.stop):  # no need for the output so far
+            self._extend(await run_job(self.state, self.request, self.model, self.job))
             yield
             return
         stream = stream_job(self.state, self.request, self.model, self.job)
         async with aclosing(stream) as updates:
             async for continuations in updates:
-                for choice, continuation in zip(self.choices, continuations, strict=True):
-                    choice.extend(continuation)
+                self._extend(continuations)
                 yield
                 if all(choice.finish_reason for choice in self.choices):
                     return
+
+    def _extend(self, continuations: Sequence[Continuation]) -> None:
+        for choice, continuation in zip(self.choices, continuations, strict=True):
+            choice.extend(continuation)
 
     async def _run(self, steps: Steps[T], n_tokens: int = 0) -> T:
         """Run steps, in a thread if they compute log-probabilities, because this is slow."""

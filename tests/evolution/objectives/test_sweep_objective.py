@@ -17,11 +17,13 @@ PARTS = split(DOCS, validation=0.2, test=0.2)
 SMALL = SweepConfig(n_embd=8, n_head=2, block_size=4, n_ff_exp=2, steps=60, lr=0.02)
 
 
-def test_a_point_equals_the_training_of_the_same_settings() -> None:
+@pytest.mark.parametrize("average_tail", [0.0, 0.5])
+def test_a_point_equals_the_training_of_the_same_settings(average_tail) -> None:
     objective = SweepObjective.of(PARTS)
-    found = objective.measure(SMALL, seed=7)
+    found = objective.measure(replace(SMALL, average_tail=average_tail), seed=7)
     model = ModelConfig(n_embd=8, n_head=2, block_size=4, n_ff_exp=2)
-    trained = train(PARTS.train, model=model, config=TrainConfig(steps=60, lr=0.02, seed=7))
+    config = TrainConfig(steps=60, lr=0.02, seed=7, average_tail=average_tail)
+    trained = train(PARTS.train, model=model, config=config)
     assert found.status == "ok"
     assert found.last_loss == trained.losses[-1]
     assert found.train_loss == pytest.approx(sum(trained.losses) / 60)

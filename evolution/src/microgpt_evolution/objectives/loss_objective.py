@@ -122,7 +122,8 @@ class LossObjective:
             pieces = self._pieces[block_size] = EvaluationSet(
                 scored(self.validation, self.tokenizer, block_size, loss_on=loss_on, text=text)
             )
-        nll = make_nll("compiled", result.dtype, result.model, result.state.weights)
+        weights = result.state.final_weights(result.config.steps)  # those of the model
+        nll = make_nll("compiled", result.dtype, result.model, weights)
         evaluation = pieces.evaluate(nll)
         assert evaluation is not None
         return evaluation.loss

@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import median
+from time import perf_counter
 
 from microgpt.config import TrainConfig
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import Document
 from microgpt.state import StepsChange, TrainEvent, TrainingPlan, TrainResult, TrainState
-from microgpt.training.loop import documents_read
 from microgpt.training.operations import evaluation_operations, step_operations
 from microgpt.training.planning import TrainingJob
 from microgpt.training.time_limit import TimeLimit
-from microgpt.training.train import DivergedError, train
+from microgpt.training.train import DivergedError, train_job
 
 # A run may end later by TOLERANCE of its time. As long as much of it is left, it may be expected
 # to end later by up to EARLY more, since the speed may recover, and a change cannot be undone.
@@ -65,34 +65,25 @@ def train_as_planned(
                 pace.add(event)
 
         try:
-            result = train(
-                job.parts,
-                model=plan.model,
-                config=plan.config,
-                tokenizer=plan.tokenizer,
-                engine=plan.engine,
-                dtype=plan.dtype,
+            result = train_job(
+                replace(job, plan=plan, resume=resume),
                 threads=threads,
-                parent=job.parent,
-                teachers=job.teachers or (),
-                resume=resume,
                 until=change.step if change else None,
+                started=perf_counter(),
                 on_event=follow,
                 on_state=partial(on_state, plan),
                 state_every=state_every,
                 should_stop=stop,
             )
         except DivergedError as error:
-            error.result = replace(error.result, plan=plan, losses=[*losses, *error.result.losses])
+            error.result = replace(error.result, losses=[*losses, *error.result.losses])
             raise
         losses += result.losses
         resume = result.state
         is_change = change is not None and resume.step == change.step
         if is_interrupted or (result.ending != "stopped" and not is_change):
-            # `train` does not know the ancestors of a run that is resumed, but its plan does.
-            documents = documents_read(job.parts, plan)
-            return replace(result, plan=plan, losses=losses, documents=documents)
-        if state_every is None:  # each `train` call waits for some seconds before it saves
+            return replace(result, losses=losses)
+        if state_every is None:  # each `train_job` call waits for some seconds before it saves
             on_state(plan, resume)
         if change and is_change:
             plan = replace(plan, config=replace(plan.config, steps=change.after))

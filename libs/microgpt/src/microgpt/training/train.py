@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -18,7 +19,7 @@ from microgpt.training.engines import check_engine, make_engine
 from microgpt.training.finetune import inherited
 from microgpt.training.loop import DivergedError, TrainingLoop
 from microgpt.training.options import TrainOptions
-from microgpt.training.planning import plan_training
+from microgpt.training.planning import TrainingJob, plan_training
 from microgpt.training.reading_order import reading_order
 
 __all__ = ["DivergedError", "train"]
@@ -113,40 +114,69 @@ def train(
     read = [*(parent.trained_on if parent else ()), *(taught.trained_on if taught else ())]
     if parts is not docs and (facts := recorded_facts(parts.docs, read)):
         parts = split_again(parts.docs, facts)
-    dtype = dtype or (resume.dtype if resume else None)
-    options = TrainOptions(engine=engine, dtype=dtype, threads=threads)
-    plan = plan_training(
+    job = plan_training(
         parts,
-        options,
+        TrainOptions(
+            engine=engine, dtype=dtype or (resume.dtype if resume else None), threads=threads
+        ),
         model=model,
         config=config,
         tokenizer=tokenizer,
         parent=parent,
         teachers=taught,
-    ).plan
-    model, config, dtype = plan.model, plan.config, plan.dtype
+    )
+    return train_job(
+        replace(job, resume=resume),
+        threads=threads,
+        until=until,
+        started=started,
+        on_event=on_event,
+        on_state=on_state,
+        state_every=state_every,
+        should_stop=should_stop,
+    )
+
+
+def train_job(
+    job: TrainingJob,
+    *,
+    threads: int,
+    until: int | None,
+    started: float,
+    on_event: Callable[[TrainEvent], None] | None,
+    on_state: Callable[[TrainState], None] | None,
+    state_every: int | None,
+    should_stop: Callable[[], bool] | None,
+) -> TrainResult:
+    """Train as planned, without changes of the number of steps; see `train` for the arguments.
+
+    Args:
+        started: reading of `perf_counter` from which the training time counts.
+    """
+    plan, resume = job.plan, job.resume
+    check_engine(plan.engine, plan.dtype, threads)
     if resume:
         _check_resume(resume, plan)
-    rng = random.Random(config.seed)
-    dataset = _encode_in_order(parts, plan, rng, taught, threads)
-    new_engine = make_engine(
-        engine,
-        dtype=dtype,
-        model=model,
-        config=config,
+    rng = random.Random(plan.config.seed)
+    dataset = _encode_in_order(job, rng, threads)
+    engine = make_engine(
+        plan.engine,
+        dtype=plan.dtype,
+        model=plan.model,
+        config=plan.config,
         docs=dataset,
         rng=rng,
         resume=resume,
         threads=threads,
     )
-    if parent and not resume:
-        drawn = new_engine.flat_weights().tolist()
-        new_engine.set_weights(inherited(parent, model, plan.tokenizer, drawn))
+    if job.parent and not resume:
+        drawn = engine.flat_weights().tolist()
+        engine.set_weights(inherited(job.parent, plan.model, plan.tokenizer, drawn))
     loop = TrainingLoop(
         plan=plan,
-        parts=parts,
+        parts=job.parts,
         threads=threads,
-        engine=new_engine,
+        engine=engine,
         dataset=dataset,
         rng=rng,
         resume=resume,
@@ -177,14 +207,13 @@ def _with_samples(
     return taught if teachers else None
 
 
-def _encode_in_order(
-    parts: Split, plan: TrainingPlan, rng: random.Random, teachers: Teachers | None, threads: int
-) -> TokenDataset:
+def _encode_in_order(job: TrainingJob, rng: random.Random, threads: int) -> TokenDataset:
     """Encode the training chunks in the order in which they are read."""
-    config, chunks = plan.config, parts.chunked(plan.tokenizer, plan.model.block_size, plan.config)
+    plan, config = job.plan, job.plan.config
+    chunks = job.parts.chunked(plan.tokenizer, plan.model.block_size, config)
     try:
-        if teachers:
-            dataset = teachers.dataset(chunks, plan, rng, threads)
+        if job.teachers:
+            dataset = job.teachers.dataset(chunks, plan, rng, threads)
         else:
             dataset = chunks.encode(reading_order(len(chunks), config, rng, plan.engine))
     except TokenizerError:  # report the unknown characters of all documents

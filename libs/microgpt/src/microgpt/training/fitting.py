@@ -1,7 +1,7 @@
 """Choose the settings that neither the user nor a recipe gives, for a budget of operations."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import NamedTuple
 
@@ -45,32 +45,24 @@ class Fitted(NamedTuple):
         return config.steps * config.batch_size * length / max(1.0, self.sizes.n_tokens)
 
 
+@dataclass
 class Fitting:
     """Fits the settings that are not given to the documents and to a budget of operations."""
 
-    def __init__(
-        self,
-        parts: Split,
-        config: TrainConfig,
-        options: TrainOptions,
-        *,
-        tokenizer: Tokenizer | None = None,
-        teachers: Teachers | None = None,
-        load_kernels: LoadKernels = prepare_engine,
-    ) -> None:
-        """Create a fitting.
+    parts: Split
+    config: TrainConfig  # Karpathy's training settings, except for those that are given
+    options: TrainOptions  # those that are given, by the user, a preset or a genome
+    tokenizer: Tokenizer | None = None  # by default, that of the teachers, or one is chosen
+    teachers: Teachers | None = None
+    load_kernels: LoadKernels = prepare_engine
 
-        Args:
-            config: Karpathy's training settings, except for those that are given.
-            options: those that are given, by the user, a preset or a genome.
-            tokenizer: to be used; by default, it is chosen, too.
-        """
-        self.parts, self._config, self._options = parts, config, options
-        self._teachers, self._load = teachers, load_kernels
-        self._engine, self._dtype = options.engine, options.dtype or DEFAULT_DTYPE[options.engine]
-        tokenizer = teachers.tokenizer if teachers else tokenizer
-        self._has_tokenizer = tokenizer is not None
-        self._tokenizers: dict[int | None, Tokenizer] = {None: tokenizer} if tokenizer else {}
+    def __post_init__(self) -> None:
+        options, tokenizer = self.options, self.tokenizer
+        self.engine, self.dtype = options.engine, options.dtype or DEFAULT_DTYPE[options.engine]
+        self.tokenizer = self.teachers.tokenizer if self.teachers else tokenizer
+        self._tokenizers: dict[int | None, Tokenizer] = {}  # by requested size of the vocabulary
+        if self.tokenizer:
+            self._tokenizers[None] = self.tokenizer
 
     @classmethod
     def of(
@@ -94,14 +86,14 @@ class Fitting:
             ConfigError: there is not enough time for one step, or no model is small enough.
         """
         if not limit:
-            options = self._options
+            options = self.options
             is_limited = any((options.budget, options.max_weights, options.max_memory))
             has_recipe = options.preset or options.genome
             if (has_recipe or self.parts.facts.sha256 == NAMES_SHA256) and not is_limited:
                 return self._karpathys()
-            return self.for_budget(options.budget or DEFAULT_BUDGET[self._engine])
+            return self.for_budget(options.budget or DEFAULT_BUDGET[self.engine])
         left = limit.seconds_left()
-        guess = self.for_budget(TYPICAL[self._engine] * _positive(left, limit))
+        guess = self.for_budget(TYPICAL[self.engine] * _positive(left, limit))
         limit.reserve_for(guess.choice.model, is_chat=guess.tokenizer.is_chat)
         limit.extend(self._load_kernels())
         speed = self._speed(guess)
@@ -115,23 +107,23 @@ class Fitting:
         """Return Karpathy's settings, except for those that are given."""
         vocab_size = self._vocabulary(None)
         tokenizer = self._tokenizer(vocab_size)
-        model = replace(self._options.shape(), vocab_size=tokenizer.vocab_size)
-        sizes = measure(self.parts.train, tokenizer, self._config.text)
-        return Fitted(tokenizer, vocab_size, Choice(model, self._config, 0.0), None, sizes)
+        model = replace(self.options.shape(), vocab_size=tokenizer.vocab_size)
+        sizes = measure(self.parts.train, tokenizer, self.config.text)
+        return Fitted(tokenizer, vocab_size, Choice(model, self.config, 0.0), None, sizes)
 
     def for_budget(self, budget: float) -> Fitted:
         """Return the settings for a number of operations; see `fit` for the errors."""
         vocab_size = self._vocabulary(budget)
         tokenizer = self._tokenizer(vocab_size)
-        text = self._config.text
-        choice = choose(self.parts, tokenizer, budget, text=text, fixed=self._options)
+        text = self.config.text
+        choice = choose(self.parts, tokenizer, budget, text=text, fixed=self.options)
         if choice.config.steps == 1 and choice.operations > 1.1 * budget:
             raise ConfigError(
                 f"{in_short(budget)} operations are too few: one step takes "
                 f"{in_short(choice.operations)}; increase --minutes or --budget"
             )
         sizes = measure(self.parts.train, tokenizer, text)
-        if "steps" in self._options:
+        if "steps" in self.options:
             budget = float(f"{choice.operations:.2g}")
         return Fitted(tokenizer, vocab_size, choice, budget, sizes)
 
@@ -146,14 +138,14 @@ class Fitting:
         """Train a BPE tokenizer on the training split, or return a character tokenizer."""
         if vocab_size is not None:
             return BpeTokenizer.from_documents(self.parts.train, vocab_size)
-        if self._options.preset and PRESETS[self._options.preset].fold:
+        if self.options.preset and PRESETS[self.options.preset].fold:
             return FoldingTokenizer.from_documents(self.parts.docs)
         return char_tokenizer(self.parts.docs)
 
     def _vocabulary(self, budget: float | None) -> int | None:
         """Return the requested size of the BPE vocabulary, or None for characters."""
-        options = self._options
-        if self._has_tokenizer:
+        options = self.options
+        if self.tokenizer:
             return None
         if "tokenizer" in options:
             return options.vocab_size if options.tokenizer == "bpe" else None
@@ -164,10 +156,10 @@ class Fitting:
     def _load_kernels(self) -> float:
         """Load the kernels; return the seconds that their compilation took."""
         uses: list[Use] = ["training", "evaluation", "decoding"]
-        uses += ["threads"] if self._options.threads > 1 else []
-        seconds = self._load(self._engine, self._dtype, uses=uses)
-        if self._teachers:
-            seconds += self._load("compiled", *self._teachers.dtypes, uses=self._teachers.uses)
+        uses += ["threads"] if self.options.threads > 1 else []
+        seconds = self.load_kernels(self.engine, self.dtype, uses=uses)
+        if self.teachers:
+            seconds += self.load_kernels("compiled", *self.teachers.dtypes, uses=self.teachers.uses)
         return seconds
 
     def _speed(self, fitted: Fitted) -> float:
@@ -176,9 +168,9 @@ class Fitting:
             model,
             fitted.choice.config,
             length=fitted.sizes.chunk_length(model.block_size),
-            engine=self._engine,
-            dtype=self._dtype,
-            threads=self._options.threads,
+            engine=self.engine,
+            dtype=self.dtype,
+            threads=self.options.threads,
         )
 
     def _encoding_s(self, fitted: Fitted) -> float:
@@ -190,19 +182,19 @@ class Fitting:
             fitted.tokenizer.encode(text)
         per_character = (perf_counter() - started) / max(1, sum(map(len, texts)))
         n_times = 1.0  # running text is encoded as a whole
-        if self._config.text == "lines":  # the tokens of all documents are counted if they are BPE
+        if self.config.text == "lines":  # the tokens of all documents are counted if they are BPE
             n_times = min(1.0, fitted.n_passes) + (fitted.tokenizer.kind == "bpe")
         return per_character * n_times * fitted.sizes.n_characters
 
     def _teaching_s(self, fitted: Fitted) -> float:
         """Estimate the time in which the teachers prepare the training documents that are read."""
-        if not self._teachers:
+        if not self.teachers:
             return 0.0
         model, config = fitted.choice.model, fitted.choice.config
         tokenizer, facts = fitted.tokenizer, self.parts.facts
-        plan = TrainingPlan(model, config, tokenizer, self._engine, self._dtype, facts)
+        plan = TrainingPlan(model, config, tokenizer, self.engine, self.dtype, facts)
         chunks = self.parts.chunked(fitted.tokenizer, model.block_size, config)
-        return self._teachers.estimated_seconds(chunks, plan, self._options.threads)
+        return self.teachers.estimated_seconds(chunks, plan, self.options.threads)
 
 
 def _positive(seconds: float, limit: TimeLimit) -> float:

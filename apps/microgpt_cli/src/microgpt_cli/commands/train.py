@@ -19,29 +19,44 @@ def train(given: TrainOptions) -> None:
 
     from microgpt.storage.training_directory import TrainingDirectory, check_has_training
     from microgpt.training.engines import check_engine
-    from microgpt.training.time_limit import TimeLimit
     from microgpt_cli.training.job import new_job, recipe_options
-    from microgpt_cli.training.repetition import repeated_job
-    from microgpt_cli.training.replacement import confirm_replacement, is_repeated, unused_model
-    from microgpt_cli.training.resumption import refuse_unfinished, resumed_job
-    from microgpt_cli.training.run import run
+    from microgpt_cli.training.recorded_runs import Repetition, resumed_job
+    from microgpt_cli.training.run import Run
 
     options = join(recipe_options(given), given)
     check_engine(options.engine, options.dtype, options.threads)
-    job, repeated = None, None
+    repetition, job = None, None
     if options.resume:
         check_has_training(options.resume)
     elif options.repeat:
-        job, repeated = repeated_job(options.repeat, given)
+        repetition = Repetition(
+            options.repeat,
+            options.output,
+            options.force,
+            data=options.input,
+            parent=options.from_,
+            teachers=options.teacher,
+            weights_format=options.format,
+        )
+        job = repetition.job()
     else:
-        minutes = options.minutes
-        limit = TimeLimit.of(minutes, started, has_plot=options.plot) if minutes else None
-        job = new_job(options, limit)
+        job = new_job(options, started)
     with TrainingDirectory(options.resume or options.output) as directory:
-        if job and not options.force:
-            refuse_unfinished(directory)
-            if not is_repeated(job.plan, given):
-                job.extend(confirm_replacement(given.output, unused_model(job.plan.input)))
         job = job or resumed_job(directory, given, started)
-        if job:
-            run(job, directory, given, repeated)
+        if not job:
+            return
+        run = Run(
+            job,
+            directory,
+            repetition,
+            threads=options.threads,
+            checkpoint_every=options.checkpoint_every,
+            num_samples=options.num_samples,
+            novel=options.novel,
+            plot=options.plot,
+            as_json=options.as_json,
+        )
+        if not (options.resume or options.force):
+            is_default = all(name == "output" or given.setting(name).harmless for name in given)
+            run.check_output(is_default=is_default)
+        run.run()

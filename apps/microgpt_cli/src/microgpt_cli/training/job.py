@@ -1,24 +1,16 @@
-"""Create the job of `microgpt train`: read the files that its options name."""
+"""Create the job of `microgpt train` from its options."""
 
 import hashlib
-import os
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from microgpt.data.documents import load_documents
-from microgpt.data.tokenizer import Document
 from microgpt.errors import ConfigError
 from microgpt.training.options import N_SAMPLES, TrainOptions
 from microgpt.training.planning import TrainingJob, plan_training
-from microgpt.training.presets import PRESETS, PresetName
 from microgpt.training.time_limit import TimeLimit
-from microgpt_cli.input_files import default_input
-from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
-from microgpt_cli.terminal.options import DEFAULT_CHAT
 from microgpt_cli.terminal.progress import load_kernels
-from microgpt_cli.training.teachers import load_teachers
+from microgpt_cli.training.sources import Sources
 
 
 def recipe_options(given: TrainOptions) -> TrainOptions:
@@ -53,23 +45,32 @@ def _genome_options(path: Path, given: TrainOptions) -> TrainOptions:
     return TrainOptions.of(facts, f"--genome {path}")
 
 
-def new_job(options: TrainOptions, limit: TimeLimit | None = None) -> TrainingJob:
-    """Return a new job with the options of the user, a preset or a genome."""
+def new_job(options: TrainOptions, started: float) -> TrainingJob:
+    """Return a new job with the options of the user, a preset or a genome.
+
+    Args:
+        started: reading of `perf_counter` at which --minutes began.
+    """
     count_samples(options.num_samples, chat=options.chat)
-    parent = load_model(options.from_) if options.from_ else None
-    teachers, records = load_teachers(options.teacher or (), options.teacher_samples)
-    path = options.input or _input_of(options.preset, chat=options.chat)
-    if path:
-        source = parent or (load_model(options.teacher[0]) if options.teacher else None)
-        text = options.text or (source.text if source else None)
-        text = "lines" if text is None and "long_docs" in options else text
-        docs = load_documents(path, text=text, column=options.column, chat=options.chat, tell=note)
-    else:
-        # The conversations are generated in the order in which to read them.
-        docs, options = (
-            drawn(options.preset, options.seed),
-            TrainOptions(shuffle=False).over(options),
-        )
+    sources = Sources(
+        data=options.input,
+        parent=options.from_,
+        teachers=options.teacher or (),
+        teacher_samples=options.teacher_samples,
+        text=options.text,
+        text_otherwise="lines" if "long_docs" in options else None,
+        column=options.column,
+        chat=options.chat,
+        preset=options.preset,
+        seed=options.seed,
+    )
+    minutes = options.minutes
+    limit = TimeLimit.of(minutes, started, has_plot=options.plot) if minutes else None
+    parent = sources.parent_model
+    teachers, records = sources.load_teachers()
+    path, docs = sources.documents()
+    if not path:  # the conversations are generated in the order in which to read them
+        options = TrainOptions(shuffle=False).over(options)
     job = plan_training(
         docs,
         options,
@@ -81,7 +82,7 @@ def new_job(options: TrainOptions, limit: TimeLimit | None = None) -> TrainingJo
     )
     plan = replace(
         job.plan,
-        input=Path(os.path.abspath(path)) if path else None,
+        input=path,
         parent_sha256=parent.sha256 if parent else None,
         teachers=records,
         genome_sha256=_sha256(options.genome) if options.genome else None,
@@ -96,20 +97,6 @@ def count_samples(num_samples: int | None, *, chat: bool) -> int:
             "--num-samples cannot be used with --chat; run `microgpt chat` afterwards"
         )
     return (0 if chat else N_SAMPLES) if num_samples is None else num_samples
-
-
-def _input_of(preset: PresetName | None, *, chat: bool) -> Path | None:
-    """Return the default input file, or None if the preset generates the documents."""
-    data = PRESETS[preset].data if preset else "names"
-    if data is None:
-        raise ConfigError(f"--preset {preset} requires your own data; pass it with --data")
-    return None if data == "grammar" else default_input(DEFAULT_CHAT if chat else f"{data}.txt")
-
-
-def drawn(preset: PresetName | None, seed: int) -> Sequence[Document]:
-    """Return the conversations that a preset generates."""
-    assert preset  # only presets have no input file
-    return PRESETS[preset].draw(seed)
 
 
 def _sha256(path: Path) -> str:

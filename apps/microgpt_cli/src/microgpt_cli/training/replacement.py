@@ -16,7 +16,6 @@ from microgpt.storage.model_directory import (
     has_model,
     read_meta,
 )
-from microgpt.training.options import TrainOptions
 from microgpt_cli.saved_directories import age, saved_in
 from microgpt_cli.terminal.console import ask
 
@@ -60,11 +59,10 @@ def unused_model(data: Path | None) -> str:
     return f"--model {as_argument(Path(name))}" if name and not os.path.lexists(name) else "--model"
 
 
-def is_repeated(plan: TrainingPlan, given: TrainOptions) -> bool:
-    """Return whether the planned run would recreate the model that the output directory has."""
-    meta = _read_meta(given.output)
-    is_default = all(name == "output" or given.setting(name).harmless for name in given)
-    return meta is not None and is_default and is_result_of(plan, meta)
+def has_same_model(directory: Path, plan: TrainingPlan) -> bool:
+    """Return whether a directory has the model that a planned run would give again."""
+    meta = _read_meta(directory)
+    return meta is not None and is_result_of(plan, meta)
 
 
 def _read_meta(directory: Path) -> Meta | None:

@@ -5,7 +5,7 @@ import os
 import random
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import typer
@@ -23,13 +23,11 @@ from microgpt.files.atomic_files import as_argument
 from microgpt.inference import InferenceGpt
 from microgpt.model_config import count_params
 from microgpt.state import TrainingPlan, TrainResult, TrainState
-from microgpt.storage.model_directory import SavedModel, save
-from microgpt.storage.training_directory import TrainingDirectory
+from microgpt.storage.model_directory import save
+from microgpt.storage.training_directory import TrainingDirectory, read_training
 from microgpt.training.choice import NAMES_SHA256
 from microgpt.training.deadline import train_as_planned
-from microgpt.training.distillation import Teachers
 from microgpt.training.engines import check_fits
-from microgpt.training.options import TrainOptions
 from microgpt.training.planning import TrainingJob
 from microgpt.training.train import DivergedError
 from microgpt_cli.charts import draw_training
@@ -39,120 +37,207 @@ from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
 from microgpt_cli.terminal.signals import StopRequest
 from microgpt_cli.training.chat_answers import ChatAnswers, answer_questions
 from microgpt_cli.training.job import count_samples
-from microgpt_cli.training.repetition import note_difference
+from microgpt_cli.training.recorded_runs import Repetition
+from microgpt_cli.training.replacement import (
+    confirm_replacement,
+    has_same_model,
+    unused_model,
+)
 
 N_STREAM_SAMPLES, STREAM_SAMPLE_TOKENS = 3, 300  # number and length of samples of running text
 MAX_SHOWN = 80  # maximum number of characters printed per document
 MANY_CHARS = 50_000  # number of characters that the reference engine reads in about a minute
 
 
-def run(
-    job: TrainingJob,
-    directory: TrainingDirectory,
-    options: TrainOptions,
-    repeated: SavedModel | None = None,
-) -> None:
-    """Train with the command's options, save the model, and print the results.
+@dataclass
+class Run:
+    """A run of `microgpt train`: its job, the directory to write, and what to print."""
 
-    Args:
-        repeated: the model that the run should give again, if it is known.
-    """
-    path = directory.path
-    for line in job.reasons:
-        note(line)
-    is_stream = job.plan.config.text == "stream"
-    n_samples = count_samples(options.num_samples, chat=job.plan.tokenizer.is_chat)
-    if is_stream and options.num_samples is None:
-        n_samples = N_STREAM_SAMPLES
-    result = _train(job, directory, n_samples, options)
-    if repeated and options.repeat:
-        note_difference(result, repeated, options.repeat)
-    if options.plot:
-        draw_training(path)
-    samples: list[str] = []
-    if n_samples:
-        model = InferenceGpt(result, engine=result.plan.engine)
-        length = STREAM_SAMPLE_TOKENS if is_stream else None
-        samples = model.generate(n_samples, rng=result.rng(), max_tokens=length)
-    answers = answer_questions(result, job.parts)
-    _report(result, samples, answers, job.parts, path, options)
+    job: TrainingJob
+    directory: TrainingDirectory
+    repetition: Repetition | None  # what the run repeats, if anything
+    threads: int
+    checkpoint_every: int | None
+    num_samples: int | None
+    novel: bool
+    plot: bool
+    as_json: bool
+    _has_write_error: bool = field(default=False, init=False)
 
+    def run(self) -> None:
+        """Train, save the model, and print the results."""
+        for line in self.job.reasons:
+            note(line)
+        is_stream = self.job.plan.config.text == "stream"
+        n_samples = count_samples(self.num_samples, chat=self.job.plan.tokenizer.is_chat)
+        if is_stream and self.num_samples is None:
+            n_samples = N_STREAM_SAMPLES
+        result = self._train(n_samples)
+        if self.repetition:
+            self.repetition.note_difference(result)
+        if self.plot:
+            draw_training(self.directory.path)
+        samples: list[str] = []
+        if n_samples:
+            model = InferenceGpt(result, engine=result.plan.engine)
+            length = STREAM_SAMPLE_TOKENS if is_stream else None
+            samples = model.generate(n_samples, rng=result.rng(), max_tokens=length)
+        self._report(result, samples, answer_questions(result, self.job.parts))
 
-def _train(
-    job: TrainingJob, directory: TrainingDirectory, n_samples: int, options: TrainOptions
-) -> TrainResult:
-    """Train and return the result; print the header to stdout, progress and notes to stderr."""
-    threads = options.threads
-    plan, parts = job.plan, job.parts
-    chunks = parts.chunked(plan.tokenizer, plan.model.block_size, plan.config)
-    check_fits(plan, longest=chunks.longest, threads=threads)
-    uses: list[Use] = ["training"] if threads == 1 else ["training", "threads"]
-    uses += ["decoding"] if n_samples or plan.tokenizer.is_chat else []
-    uses += ["evaluation"] if parts.validation or parts.test else []
-    try:
+    def check_output(self, *, is_default: bool) -> None:
+        """Ask before a new run replaces a model; the time of the answer does not count.
+
+        Args:
+            is_default: whether no option is given, so that the same model may be trained again.
+
+        Raises:
+            CheckpointError: the directory has an unfinished training run, or the model is kept.
+        """
+        path, plan = self.directory.path, self.job.plan
+        if self.directory.has_state:
+            recorded, state, status = read_training(path)
+            if status == "running":
+                raise CheckpointError(
+                    f"the training run in {path} is unfinished (step {state.step} of "
+                    f"{recorded.config.steps}); resume it with --resume {as_argument(path)}, or "
+                    "replace it with --force"
+                )
+        if not (is_default and has_same_model(path, plan)):
+            self.job.extend(confirm_replacement(path, unused_model(plan.input)))
+
+    def _train(self, n_samples: int) -> TrainResult:
+        """Train and return the result; print the header to stdout, progress and notes to stderr."""
+        job, directory, plan = self.job, self.directory, self.job.plan
+        first_step = job.resume.step if job.resume else 0
+        chunks = job.parts.chunked(plan.tokenizer, plan.model.block_size, plan.config)
+        check_fits(plan, longest=chunks.longest, threads=self.threads)
+        try:
+            self._prepare(chunks, n_samples)
+        except KeyboardInterrupt as signal:
+            step = f"at step {first_step}" if job.resume else "before the first step"
+            raise type(signal)(f"{step}; nothing was written") from None
+        with TrainingProgress(plan.config.steps, plan) as progress, StopRequest() as stop:
+            progress.restart(first_step)
+            _note_data(job, chunks, quiet=self.as_json)
+            try:
+                result = train_as_planned(
+                    job,
+                    threads=self.threads,
+                    on_event=progress.update,
+                    on_state=self._save_checkpoint,
+                    state_every=self.checkpoint_every,
+                    should_stop=stop,
+                )
+            except DivergedError as error:
+                progress.stop()
+                say(f"error: {error} ({self._save_last_good(error.result)})")
+                raise typer.Exit(1) from error
+            progress.stop()
+            if result.ending == "stopped":
+                assert stop.reason
+                raise stop.reason(self._save_interrupted(result))
+            try:
+                directory.finish(result)
+            except CheckpointError as error:  # exit code 1, as the directory was writable before
+                say(f"error: {error}{self._resume_hint()}")
+                raise typer.Exit(1) from error
+            if stop.reason:
+                raise stop.reason(f"after the last step; the model is in {directory.path}")
+            return result
+
+    def _prepare(self, chunks: ChunkedDataset, n_samples: int) -> None:
+        """Load the kernels, and let the teachers predict the targets."""
+        job, plan, threads = self.job, self.job.plan, self.threads
+        uses: list[Use] = ["training"] if threads == 1 else ["training", "threads"]
+        uses += ["decoding"] if n_samples or plan.tokenizer.is_chat else []
+        uses += ["evaluation"] if job.parts.validation or job.parts.test else []
         job.extend(load_kernels(plan.engine, plan.dtype, uses=uses))
         if teachers := job.teachers:
             job.extend(load_kernels("compiled", *teachers.dtypes, uses=teachers.uses))
-            _note_teachers(teachers)
-            teachers.dataset(chunks, plan, random.Random(plan.config.seed), threads)
-    except KeyboardInterrupt as signal:
-        step = f"at step {job.resume.step}" if job.resume else "before the first step"
-        raise type(signal)(f"{step}; nothing was written") from None
-    with TrainingProgress(plan.config.steps, plan) as progress, StopRequest() as stop:
-        progress.restart(job.resume.step if job.resume else 0)
-        _note_data(job, chunks, quiet=options.as_json)
-        try:
-            result = train_as_planned(
-                job,
-                threads=threads,
-                on_event=progress.update,
-                on_state=_StateSaver(directory),
-                state_every=options.checkpoint_every,
-                should_stop=stop,
+            n, made_up = len(teachers.models), teachers.n_samples
+            note(
+                f"the targets are the predictions of {f'{n} teachers' if n > 1 else 'a teacher'}"
+                f"{f'; they also make up {made_up:,} documents' if made_up else ''}"
             )
-        except DivergedError as error:
-            progress.stop()
-            say(f"error: {error} ({_save_last_good(error.result, directory)})")
-            raise typer.Exit(1) from error
-        progress.stop()
-        if result.ending == "stopped":
-            assert stop.reason
-            raise stop.reason(_save_interrupted(result, directory))
-        try:
-            directory.finish(result)
-        except CheckpointError as error:  # exit code 1, because the directory was writable before
-            say(f"error: {error}{_resume_hint(directory)}")
-            raise typer.Exit(1) from error
-        if stop.reason:
-            raise stop.reason(f"after the last step; the model is in {directory.path}")
-        return result
+            teachers.dataset(chunks, plan, random.Random(plan.config.seed), threads)
 
-
-def _note_teachers(teachers: Teachers) -> None:
-    n, made_up = len(teachers.models), f"; they also make up {teachers.n_samples:,} documents"
-    note(
-        f"the targets are the predictions of {f'{n} teachers' if n > 1 else 'a teacher'}"
-        f"{made_up if teachers.n_samples else ''}"
-    )
-
-
-class _StateSaver:
-    """Saves checkpoints. After the first checkpoint, write errors do not end the run."""
-
-    def __init__(self, directory: TrainingDirectory) -> None:
-        self._directory, self._has_failed = directory, False
-
-    def __call__(self, plan: TrainingPlan, state: TrainState) -> None:
-        if _would_replace_finished_model(state, self._directory):
+    def _save_checkpoint(self, plan: TrainingPlan, state: TrainState) -> None:
+        """Save a checkpoint. After the first one, write errors do not end the run."""
+        if self._would_replace_finished_model(state):
             return
         try:
-            self._directory.keep(plan, state)
+            self.directory.keep(plan, state)
         except CheckpointError as error:
-            if not self._directory.has_own_state:
+            if not self.directory.has_own_state:
                 raise
-            if not self._has_failed:
+            if not self._has_write_error:
                 note(f"{error}; the previous checkpoint was kept")
-            self._has_failed = True
+            self._has_write_error = True
+
+    def _would_replace_finished_model(self, state: TrainState) -> bool:
+        """Return whether saving a run without any steps would replace a finished model."""
+        return state.step == 0 and self.directory.has_model and not self.directory.has_own_state
+
+    def _save_interrupted(self, result: TrainResult) -> str:
+        """Save the state of an interrupted run and return the message to print."""
+        directory = self.directory
+        message = f"at step {result.state.step} of {result.config.steps}"
+        if self._would_replace_finished_model(result.state):
+            return f"{message}; {directory.path} is unchanged"
+        try:
+            directory.keep(result.plan, result.state)
+        except CheckpointError as error:
+            message += f"; this checkpoint was not saved: {error}"
+        hint = self._resume_hint()
+        if hint:
+            is_newer = " --unfinished" if directory.has_model else ""
+            hint += f"; use the model so far with: {_use(result, directory.path)}{is_newer}"
+        return message + hint
+
+    def _resume_hint(self) -> str:
+        """Return a message suffix with the command that resumes the run, if it has a checkpoint."""
+        if not self.directory.has_own_state:
+            return ""
+        return f"; resume with: microgpt train --resume {as_argument(self.directory.path)}"
+
+    def _save_last_good(self, result: TrainResult) -> str:
+        """Save the last good weights to DIR.diverged, and return the message to print."""
+        kept = Path(f"{os.path.realpath(self.directory.path)}.diverged")
+        try:
+            if self.directory.has_own_state:
+                self.directory.keep(result.plan, result.state, "diverged")
+            save(result, kept)
+        except CheckpointError as problem:
+            return f"the last good weights were not saved: {problem}"
+        return f"the last good weights are in {kept}"
+
+    def _report(self, result: TrainResult, samples: list[str], answers: ChatAnswers | None) -> None:
+        """Print the result and samples to stdout, and notes on memorised samples to stderr."""
+        memorised, output, text = None, self.directory.path, result.config.text
+        if samples:
+            texts = [doc for doc in result.documents if isinstance(doc, str)]
+            known = KnownTexts(texts, room=result.model.block_size, text=text)
+            memorised = compare(samples, known, nearest=self.novel or self.as_json)
+        if self.as_json:
+            facts = _summary(result, samples, memorised, output)
+            print(json.dumps(facts | (answers.facts() if answers else {})))
+            return
+        _print_losses(result, self.job.parts)
+        for line in answers.lines() if answers else ():
+            print(line)
+        is_names = result.data.sha256 == NAMES_SHA256
+        what = "text" if text == "stream" else "names" if is_names else "documents"
+        if samples:
+            print(f"\n--- inference (new, hallucinated {what}) ---")
+        for i, sample in enumerate(samples, start=1):
+            end = "\n" if text == "stream" else " "
+            print(f"sample {i:2d}:{end}{terminal_safe(sample)}")
+        sys.stdout.flush()
+        if memorised and (memorised.n_known or self.novel or what != "text"):
+            _note_memorised(memorised, other_data(result.data, result.plan.ancestor_data))
+        if answers and answers.advice:
+            note(answers.advice)
+        note(f"the model is in {output}; try: {_use(result, output)}")
 
 
 def _n_chars(texts: Sequence[Document]) -> int:
@@ -202,82 +287,6 @@ def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None
             f"{n_long} of {n_docs} documents {are} longer than the block size of "
             f"{chunks.block_size}; {fate[chunks.long_docs]}"
         )
-
-
-def _would_replace_finished_model(state: TrainState, directory: TrainingDirectory) -> bool:
-    """Return whether saving a run without any steps would replace a finished model."""
-    return state.step == 0 and directory.has_model and not directory.has_own_state
-
-
-def _save_interrupted(result: TrainResult, directory: TrainingDirectory) -> str:
-    """Save the state of an interrupted run and return the message to print."""
-    message = f"at step {result.state.step} of {result.config.steps}"
-    if _would_replace_finished_model(result.state, directory):
-        return f"{message}; {directory.path} is unchanged"
-    try:
-        directory.keep(result.plan, result.state)
-    except CheckpointError as error:
-        message += f"; this checkpoint was not saved: {error}"
-    hint = _resume_hint(directory)
-    if hint:
-        is_newer = " --unfinished" if directory.has_model else ""
-        hint += f"; use the model so far with: {_use(result, directory.path)}{is_newer}"
-    return message + hint
-
-
-def _resume_hint(directory: TrainingDirectory) -> str:
-    """Return a message suffix with the command that resumes the run, if there is a checkpoint."""
-    if not directory.has_own_state:
-        return ""
-    return f"; resume with: microgpt train --resume {as_argument(directory.path)}"
-
-
-def _save_last_good(result: TrainResult, directory: TrainingDirectory) -> str:
-    """Save the last good weights to DIR.diverged, and return the message to print."""
-    kept = Path(f"{os.path.realpath(directory.path)}.diverged")
-    try:
-        if directory.has_own_state:
-            directory.keep(result.plan, result.state, "diverged")
-        save(result, kept)
-    except CheckpointError as problem:
-        return f"the last good weights were not saved: {problem}"
-    return f"the last good weights are in {kept}"
-
-
-def _report(
-    result: TrainResult,
-    samples: list[str],
-    answers: ChatAnswers | None,
-    parts: Split,
-    output: Path,
-    options: TrainOptions,
-) -> None:
-    """Print the result and samples to stdout, and notes on memorised samples to stderr."""
-    memorised = None
-    if samples:
-        texts = [doc for doc in result.documents if isinstance(doc, str)]
-        known = KnownTexts(texts, room=result.model.block_size, text=result.config.text)
-        memorised = compare(samples, known, nearest=options.novel or options.as_json)
-    if options.as_json:
-        facts = _summary(result, samples, memorised, output)
-        print(json.dumps(facts | (answers.facts() if answers else {})))
-        return
-    _print_losses(result, parts)
-    for line in answers.lines() if answers else ():
-        print(line)
-    is_names = result.data.sha256 == NAMES_SHA256
-    what = "text" if result.config.text == "stream" else "names" if is_names else "documents"
-    if samples:
-        print(f"\n--- inference (new, hallucinated {what}) ---")
-    for i, sample in enumerate(samples, start=1):
-        end = "\n" if result.config.text == "stream" else " "
-        print(f"sample {i:2d}:{end}{terminal_safe(sample)}")
-    sys.stdout.flush()
-    if memorised and (memorised.n_known or options.novel or what != "text"):
-        _note_memorised(memorised, other_data(result.data, result.plan.ancestor_data))
-    if answers and answers.advice:
-        note(answers.advice)
-    note(f"the model is in {output}; try: {_use(result, output)}")
 
 
 def _use(result: TrainResult, output: Path) -> str:

@@ -1,0 +1,180 @@
+"""Resume a training run, or repeat it bit for bit: `microgpt train --resume` and `--repeat`."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from microgpt.config import TrainConfig, WeightsFormat
+from microgpt.data.contamination import contamination
+from microgpt.errors import CheckpointError, ConfigError
+from microgpt.files.atomic_files import committed_path
+from microgpt.state import TrainingPlan, TrainResult
+from microgpt.storage.meta import STATE_DESCRIPTION
+from microgpt.storage.model_directory import SavedModel, has_model, load
+from microgpt.storage.training_directory import TrainingDirectory, read_training
+from microgpt.training.deadline import with_steps
+from microgpt.training.early_stopping import Ending, ending
+from microgpt.training.options import TrainOptions
+from microgpt.training.planning import TrainingJob, check_patience, data_of
+from microgpt.training.time_limit import TimeLimit
+from microgpt_cli.charts import draw_training
+from microgpt_cli.terminal.console import note
+from microgpt_cli.training.sources import recorded_documents, recorded_parent, recorded_teachers
+
+MAY_CHANGE = {"resume", "input", "teacher", "steps", "patience", "format"}  # and what is harmless
+
+
+def resumed_job(
+    directory: TrainingDirectory, given: TrainOptions, started: float
+) -> TrainingJob | None:
+    """Return a resumed job after saving its changed settings, or None if the run has ended.
+
+    A run with a time limit uses what remains of it, unless the number of steps is changed.
+    """
+    plan, state, status = read_training(directory.path)
+    if status == "diverged":
+        raise ConfigError(
+            f"the training run in {directory.path} diverged after step {state.step} (the last good "
+            f"weights are in {directory.path}.diverged); train from scratch with a smaller "
+            "--learning-rate"
+        )
+    _check_options(directory.path, plan, given)
+    config = given.only("steps", "patience").applied_to(plan.config)
+    check_patience(config.patience, plan.data.val_fraction)
+    if state.step > config.steps:
+        raise ConfigError(
+            f"--steps is {config.steps}, but the training run in {directory.path} has done "
+            f"{state.step} steps; --steps is the total number, such as {state.step + config.steps}"
+        )
+    reason = ending(state.step, state.best, config)
+    if status == "ended" and reason:
+        if given.input:
+            recorded_documents(plan, given.input)  # refuses other documents
+        _tell_end(directory.path, state.step, reason, config, given)
+        return None
+    if config.steps < plan.config.steps:
+        note(
+            f"the run ends at step {config.steps}, not {plan.config.steps}; its learning rate "
+            "now falls to 0 by then"
+        )
+    path, parts = recorded_documents(plan, given.input)
+    teachers, records = recorded_teachers(plan, given.teacher)
+    limit = None
+    if config.steps != plan.config.steps:
+        plan = replace(with_steps(plan, state.step, config.steps), minutes=None)
+    elif plan.minutes:
+        limit = TimeLimit.of(plan.minutes, started, has_plot=given.plot)
+        limit.reserve_for(plan.model, is_chat=plan.tokenizer.is_chat)
+        limit.extend(-state.seconds)
+    plan = replace(
+        plan,
+        config=config,
+        input=path,
+        teachers=records,
+        weights_format=given.format or plan.weights_format,
+    )
+    directory.keep(plan, state)
+    return TrainingJob(plan, parts, teachers=teachers, resume=state, limit=limit)
+
+
+def _check_options(directory: Path, plan: TrainingPlan, given: TrainOptions) -> None:
+    recorded = {**vars(plan), **vars(plan.model), **vars(plan.config), **vars(plan.data)}
+    recorded |= {
+        "holdout": plan.data.holdout or "tail",
+        "chat": plan.tokenizer.is_chat,
+        "tokenizer": plan.tokenizer.kind,
+        "vocab_size": plan.vocab_size_wanted or plan.model.vocab_size,
+        "output": directory,
+    }
+    for name, who in given.given.items():
+        value, flag = getattr(given, name), given.flag(name)
+        known = recorded.get(name, value)
+        if name not in MAY_CHANGE and not given.setting(name).harmless and value != known:
+            what = f"{flag} ({who})" if who else flag
+            raise ConfigError(f"{what} is {value}, but the run to resume has {known}; omit {flag}")
+
+
+def _tell_end(
+    path: Path, step: int, reason: Ending, config: TrainConfig, given: TrainOptions
+) -> None:
+    """Print why a run has ended and how to continue it; draw its losses with --plot."""
+    if reason == "patience":
+        n, steps = config.patience or 0, config.steps
+        why = f"stopped early after step {step}: {n} evaluations without improvement"
+        more = f"pass for example --patience {2 * n} --steps {steps}"
+    else:
+        why, more = f"completed its {step} steps", "pass a larger total with --steps"
+    note(f"the training run in {path} {why}; to continue it, {more}")
+    if given.plot:
+        draw_training(path)
+    if given.as_json:
+        print(json.dumps({"steps": step, "ended": reason, "output": str(path)}))
+
+
+@dataclass
+class Repetition:
+    """A training run to repeat bit for bit, with what has changed since, and the model to get."""
+
+    directory: Path
+    output: Path  # the new directory
+    force: bool  # whether it may be the same
+    data: Path | None
+    parent: Path | None
+    teachers: Sequence[Path] | None
+    weights_format: WeightsFormat | None
+    model: SavedModel | None = None  # known from `job` on, if the run has ended
+
+    def job(self) -> TrainingJob:
+        """Return the job that repeats the run.
+
+        Raises:
+            CheckpointError: the directory has no record of a training run.
+            ConfigError: the documents or the parent model are not those of the run, or the output
+                directory is that of the run.
+        """
+        directory = self.directory
+        if not committed_path(directory, STATE_DESCRIPTION).exists():
+            raise CheckpointError(
+                f"{directory} has no {STATE_DESCRIPTION}, so its training cannot be repeated; use "
+                "a directory written by `microgpt train`"
+            )
+        if os.path.realpath(directory) == os.path.realpath(self.output) and not self.force:
+            raise ConfigError(
+                f"--repeat would replace the model in {directory}; write to another directory with "
+                "--model, or replace the model with --force"
+            )
+        plan, _, status = read_training(directory)
+        if status == "diverged":
+            raise ConfigError(f"the training run in {directory} diverged; use another directory")
+        parent = recorded_parent(plan, directory, self.parent)
+        path, parts = recorded_documents(plan, self.data)
+        teachers, records = recorded_teachers(plan, self.teachers)
+        read = data_of(parent, teachers)  # an older version did not record it
+        steps = plan.steps_changed[0].before if plan.steps_changed else plan.config.steps
+        plan = replace(
+            plan,
+            config=replace(plan.config, steps=steps),
+            input=path,
+            teachers=records,
+            ancestor_data=read,
+            contamination=contamination(parts, read),
+            weights_format=self.weights_format or plan.weights_format,
+            minutes=None,  # the recorded changes are made, but no others
+        )
+        self.model = load(directory) if status == "ended" and has_model(directory) else None
+        return TrainingJob(plan, parts, parent, teachers)
+
+    def note_difference(self, result: TrainResult) -> None:
+        """Print whether the run gave the same weights again, if they are known."""
+        if self.model is None:
+            return
+        if result.weights == self.model.weights:
+            note(f"the weights are identical to those in {self.directory}")
+            return
+        version = self.model.meta.created_by or "another version"
+        note(
+            f"the weights differ from those in {self.directory}, which were trained by {version}, "
+            "perhaps on another processor"
+        )

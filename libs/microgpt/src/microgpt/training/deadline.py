@@ -14,10 +14,10 @@ from microgpt.config import TrainConfig
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import Document
 from microgpt.state import StepsChange, TrainEvent, TrainingPlan, TrainResult, TrainState
+from microgpt.training.loop import DivergedError, TrainingLoop
 from microgpt.training.operations import evaluation_operations, step_operations
 from microgpt.training.planning import TrainingJob
 from microgpt.training.time_limit import TimeLimit
-from microgpt.training.train import DivergedError, train_job
 
 # A run may end later by TOLERANCE of its time. As long as much of it is left, it may be expected
 # to end later by up to EARLY more, since the speed may recover, and a change cannot be undone.
@@ -65,7 +65,7 @@ def train_as_planned(
                 pace.add(event)
 
         try:
-            result = train_job(
+            loop = TrainingLoop(
                 replace(job, plan=plan, resume=resume),
                 threads=threads,
                 until=change.step if change else None,
@@ -75,6 +75,7 @@ def train_as_planned(
                 state_every=state_every,
                 should_stop=stop,
             )
+            result = loop.run()
         except DivergedError as error:
             error.result = replace(error.result, losses=[*losses, *error.result.losses])
             raise
@@ -83,7 +84,7 @@ def train_as_planned(
         is_change = change is not None and resume.step == change.step
         if is_interrupted or (result.ending != "stopped" and not is_change):
             return replace(result, losses=losses)
-        if state_every is None:  # each `train_job` call waits for some seconds before it saves
+        if state_every is None:  # each loop waits for some seconds before it saves
             on_state(plan, resume)
         if change and is_change:
             plan = replace(plan, config=replace(plan.config, steps=change.after))

@@ -86,6 +86,26 @@ def check_engine(engine: str, dtype: str | None, threads: int = 1) -> None:
         raise ConfigError("the reference engine supports only one thread; omit threads")
 
 
+def check_resume(resume: TrainState, plan: TrainingPlan) -> None:
+    """Raise ConfigError unless a checkpoint can belong to a plan."""
+    check_engine(plan.engine, resume.dtype)
+    if resume.dtype != plan.dtype:
+        raise ConfigError(
+            f"the checkpoint to resume has dtype {resume.dtype}, not {plan.dtype}; omit dtype"
+        )
+    sizes = {len(numbers) for numbers in (resume.weights, resume.adam_m, resume.adam_v)}
+    if sizes != {count_params(plan.model)}:
+        raise ConfigError(
+            "the checkpoint to resume has a different model shape; "
+            "use the same shape as the checkpoint"
+        )
+    if resume.step > plan.config.steps:
+        raise ConfigError(
+            f"steps must be >= {resume.step}, the step of the checkpoint, got {plan.config.steps}; "
+            "it is the total number of steps"
+        )
+
+
 def check_fits(plan: TrainingPlan, *, longest: int, threads: int, n_soft_targets: int = 0) -> None:
     """Raise ConfigError if training, with so many soft targets, needs more memory than is free."""
     model, config = plan.model, plan.config

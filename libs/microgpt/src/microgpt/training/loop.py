@@ -8,16 +8,16 @@ from time import perf_counter
 
 from microgpt.data.chunked_dataset import scored
 from microgpt.data.contamination import trained_documents
-from microgpt.data.split import Split
-from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import Document
 from microgpt.errors import DataError, MicrogptError
 from microgpt.evaluation.held_out_loss import AT_ONCE, EvaluationSet
 from microgpt.flat_weights import Numbers, by_name
-from microgpt.state import TrainEvent, TrainingPlan, TrainResult, TrainState
+from microgpt.state import TrainEvent, TrainResult, TrainState
 from microgpt.training.early_stopping import Ending, ending, keep_best
-from microgpt.training.engines import Engine, make_nll
+from microgpt.training.engines import check_engine, check_resume, make_engine, make_nll
+from microgpt.training.finetune import inherited
 from microgpt.training.loss_history import LossHistory
+from microgpt.training.planning import TrainingJob
 from microgpt.training.weight_averaging import WeightAverage, next_averaged_step
 
 EVENT_INTERVAL_S = 0.05  # minimum seconds between events; the overhead is not measurable
@@ -37,17 +37,12 @@ class DivergedError(MicrogptError):
 
 @dataclass
 class TrainingLoop:
-    """State of one `train` call; see `train` for the fields."""
+    """One training of a job; see `train` for the other fields."""
 
-    plan: TrainingPlan
-    parts: Split
+    job: TrainingJob
     threads: int
-    engine: Engine
-    dataset: TokenDataset
-    rng: random.Random
-    resume: TrainState | None
     until: int | None
-    started: float
+    started: float  # reading of `perf_counter` from which the training time counts
     on_event: Callable[[TrainEvent], None]
     on_state: Callable[[TrainState], None]
     state_every: int | None
@@ -56,17 +51,36 @@ class TrainingLoop:
     unreported: list[float] = field(default_factory=list)  # losses since the last event
 
     def __post_init__(self) -> None:
-        self.config = self.plan.config
-        self.first_step = self.resume.step if self.resume else 0
-        self.history = LossHistory(self.config, self.resume)
-        self.best = self.resume.best if self.resume else None
-        average = self.resume.average if self.resume else None
+        job, plan, resume = self.job, self.job.plan, self.job.resume
+        self.plan, self.config, self.resume = plan, plan.config, resume
+        check_engine(plan.engine, plan.dtype, self.threads)
+        if resume:
+            check_resume(resume, plan)
+        self.rng = random.Random(plan.config.seed)
+        self.dataset = job.dataset(self.rng, self.threads)
+        self.engine = make_engine(
+            plan.engine,
+            dtype=plan.dtype,
+            model=plan.model,
+            config=plan.config,
+            docs=self.dataset,
+            rng=self.rng,
+            resume=resume,
+            threads=self.threads,
+        )
+        if job.parent and not resume:
+            drawn = self.engine.flat_weights().tolist()
+            self.engine.set_weights(inherited(job.parent, plan.model, plan.tokenizer, drawn))
+        self.first_step = resume.step if resume else 0
+        self.history = LossHistory(self.config, resume)
+        self.best = resume.best if resume else None
+        average = resume.average if resume else None
         # The total number of steps determines which steps are averaged.
         self.average = average if average and average.steps == self.config.steps else None
-        self.validation_set = self._evaluation_set(self.parts.validation)
+        self.validation_set = self._evaluation_set(self.job.parts.validation)
         self.event_due = perf_counter() + EVENT_INTERVAL_S
-        self.checkpoint_step = self.resume.step if self.resume else -1  # latest checkpointed step
-        self.state_due = perf_counter() + STATE_INTERVAL_S if self.resume else 0.0
+        self.checkpoint_step = resume.step if resume else -1  # latest checkpointed step
+        self.state_due = perf_counter() + STATE_INTERVAL_S if resume else 0.0
         self.state_s = 0.0  # duration of the latest checkpoint
 
     def run(self) -> TrainResult:
@@ -78,7 +92,7 @@ class TrainingLoop:
         test_loss = None
         if reason != "stopped":
             self.history.mark()
-            test_set = self._evaluation_set(self.parts.test)
+            test_set = self._evaluation_set(self.job.parts.test)
             weights = self.best.weights if self.best else self._weights()
             test_loss = self._loss(test_set, weights) if test_set else None
             reason = "stopped" if test_set and test_loss is None else reason
@@ -253,8 +267,9 @@ class TrainingLoop:
 
     def _result(self, reason: Ending, test_loss: float | None = None) -> TrainResult:
         """Return the training result after the current step."""
-        state = self._state()
+        state, parts = self._state(), self.job.parts
         weights = state.final_weights(self.config.steps)
+        ancestors = trained_documents(parts.docs, self.plan.ancestor_data)
         return TrainResult(
             model=self.plan.model,
             weights=by_name(self.plan.model, weights.tolist()),
@@ -266,7 +281,7 @@ class TrainingLoop:
             ending=reason,
             rng_state=self.rng.getstate(),
             test_loss=test_loss,
-            documents=documents_read(self.parts, self.plan),
+            documents=[*dict.fromkeys((*parts.train, *ancestors))] if ancestors else parts.train,
         )
 
     def _diverged(self, when: str) -> DivergedError:
@@ -277,12 +292,6 @@ class TrainingLoop:
             self.average = None  # the average may include diverged weights
             self.history = self.history.replay(self.losses, self.config, self.resume)
         return DivergedError(f"{when} of {self.config.steps}", self._result("stopped"))
-
-
-def documents_read(parts: Split, plan: TrainingPlan) -> Sequence[Document]:
-    """Return the training documents, and those of the same data that ancestors have read."""
-    ancestors = trained_documents(parts.docs, plan.ancestor_data)
-    return [*dict.fromkeys((*parts.train, *ancestors))] if ancestors else parts.train
 
 
 def _next_multiple(step: int, n: int) -> int:

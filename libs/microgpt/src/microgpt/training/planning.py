@@ -1,5 +1,6 @@
 """Plan a training run: split the documents, and choose the settings that are not given."""
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -8,8 +9,9 @@ from microgpt.config import DEFAULT_DTYPE, ModelConfig, TrainConfig, default_lr
 from microgpt.data.contamination import Bounds, contamination
 from microgpt.data.folding import char_tokenizer
 from microgpt.data.split import DataFacts, Split
-from microgpt.data.tokenizer import Document, Tokenizer
-from microgpt.errors import ConfigError
+from microgpt.data.token_dataset import TokenDataset
+from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
+from microgpt.errors import ConfigError, DataError, TokenizerError
 from microgpt.state import TrainedModel, TrainingPlan, TrainState
 from microgpt.training.choice import with_steps
 from microgpt.training.distillation import Teachers
@@ -18,6 +20,7 @@ from microgpt.training.finetune import check_shape, extended_tokenizer, new_toke
 from microgpt.training.fitting import Fitting, LoadKernels
 from microgpt.training.holding_out import hold_out, recorded_split
 from microgpt.training.options import TrainOptions
+from microgpt.training.reading_order import reading_order
 from microgpt.training.reasons import advice, describe_subwords, explain
 from microgpt.training.time_limit import TimeLimit
 
@@ -40,6 +43,28 @@ class TrainingJob:
         """Do not count some seconds of the time limit, if there is one."""
         if self.limit:
             self.limit.extend(seconds)
+
+    def dataset(self, rng: random.Random, threads: int) -> TokenDataset:
+        """Encode the training chunks in the order in which they are read."""
+        plan, config = self.plan, self.plan.config
+        chunks = self.parts.chunked(plan.tokenizer, plan.model.block_size, config)
+        try:
+            if self.teachers:
+                dataset = self.teachers.dataset(chunks, plan, rng, threads)
+            else:
+                dataset = chunks.encode(reading_order(len(chunks), config, rng, plan.engine))
+        except TokenizerError:  # report the unknown characters of all documents
+            chunks.tokenizer.encode("".join(CharTokenizer.from_documents(chunks.docs).chars))
+            raise
+        if len(chunks) and dataset.n_predictions:
+            return dataset
+        if config.long_docs == "skip" and chunks.n_long:
+            what = f"all documents are longer than the context of {chunks.block_size} tokens"
+            raise DataError(f"{what}, and long documents are skipped; use a larger block size")
+        raise DataError(
+            f"no assistant reply starts within the context of {chunks.block_size} tokens; "
+            "use a larger block size"
+        )
 
 
 class _Settings(NamedTuple):

@@ -1,6 +1,5 @@
 """Train a model on documents."""
 
-import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from time import perf_counter
@@ -9,18 +8,15 @@ from typing import Any
 from microgpt.config import DType, EngineName, TrainConfig, check_count, check_type
 from microgpt.data.contamination import recorded_facts
 from microgpt.data.split import Split, split, split_again
-from microgpt.data.token_dataset import TokenDataset
-from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
-from microgpt.errors import ConfigError, DataError, TokenizerError
-from microgpt.model_config import ModelConfig, check_whole, count_params
-from microgpt.state import TrainedModel, TrainEvent, TrainingPlan, TrainResult, TrainState
+from microgpt.data.tokenizer import Document, Tokenizer
+from microgpt.errors import ConfigError, DataError
+from microgpt.model_config import ModelConfig, check_whole
+from microgpt.state import TrainedModel, TrainEvent, TrainResult, TrainState
 from microgpt.training.distillation import Teachers
-from microgpt.training.engines import check_engine, make_engine
-from microgpt.training.finetune import inherited
+from microgpt.training.engines import check_engine
 from microgpt.training.loop import DivergedError, TrainingLoop
 from microgpt.training.options import TrainOptions
-from microgpt.training.planning import TrainingJob, plan_training
-from microgpt.training.reading_order import reading_order
+from microgpt.training.planning import plan_training
 
 __all__ = ["DivergedError", "train"]
 
@@ -114,72 +110,19 @@ def train(
     read = [*(parent.trained_on if parent else ()), *(taught.trained_on if taught else ())]
     if parts is not docs and (facts := recorded_facts(parts.docs, read)):
         parts = split_again(parts.docs, facts)
+    dtype = dtype or (resume.dtype if resume else None)
     job = plan_training(
         parts,
-        TrainOptions(
-            engine=engine, dtype=dtype or (resume.dtype if resume else None), threads=threads
-        ),
+        TrainOptions(engine=engine, dtype=dtype, threads=threads),
         model=model,
         config=config,
         tokenizer=tokenizer,
         parent=parent,
         teachers=taught,
     )
-    return train_job(
+    loop = TrainingLoop(
         replace(job, resume=resume),
         threads=threads,
-        until=until,
-        started=started,
-        on_event=on_event,
-        on_state=on_state,
-        state_every=state_every,
-        should_stop=should_stop,
-    )
-
-
-def train_job(
-    job: TrainingJob,
-    *,
-    threads: int,
-    until: int | None,
-    started: float,
-    on_event: Callable[[TrainEvent], None] | None,
-    on_state: Callable[[TrainState], None] | None,
-    state_every: int | None,
-    should_stop: Callable[[], bool] | None,
-) -> TrainResult:
-    """Train as planned, without changes of the number of steps; see `train` for the arguments.
-
-    Args:
-        started: reading of `perf_counter` from which the training time counts.
-    """
-    plan, resume = job.plan, job.resume
-    check_engine(plan.engine, plan.dtype, threads)
-    if resume:
-        _check_resume(resume, plan)
-    rng = random.Random(plan.config.seed)
-    dataset = _encode_in_order(job, rng, threads)
-    engine = make_engine(
-        plan.engine,
-        dtype=plan.dtype,
-        model=plan.model,
-        config=plan.config,
-        docs=dataset,
-        rng=rng,
-        resume=resume,
-        threads=threads,
-    )
-    if job.parent and not resume:
-        drawn = engine.flat_weights().tolist()
-        engine.set_weights(inherited(job.parent, plan.model, plan.tokenizer, drawn))
-    loop = TrainingLoop(
-        plan=plan,
-        parts=job.parts,
-        threads=threads,
-        engine=engine,
-        dataset=dataset,
-        rng=rng,
-        resume=resume,
         until=until,
         started=started,
         on_event=on_event or (lambda event: None),
@@ -205,45 +148,3 @@ def _with_samples(
         raise ConfigError("teacher_samples requires teachers; pass teachers or omit it")
     taught = Teachers(teachers, teacher_samples)
     return taught if teachers else None
-
-
-def _encode_in_order(job: TrainingJob, rng: random.Random, threads: int) -> TokenDataset:
-    """Encode the training chunks in the order in which they are read."""
-    plan, config = job.plan, job.plan.config
-    chunks = job.parts.chunked(plan.tokenizer, plan.model.block_size, config)
-    try:
-        if job.teachers:
-            dataset = job.teachers.dataset(chunks, plan, rng, threads)
-        else:
-            dataset = chunks.encode(reading_order(len(chunks), config, rng, plan.engine))
-    except TokenizerError:  # report the unknown characters of all documents
-        chunks.tokenizer.encode("".join(CharTokenizer.from_documents(chunks.docs).chars))
-        raise
-    if len(chunks) and dataset.n_predictions:
-        return dataset
-    if config.long_docs == "skip" and chunks.n_long:
-        what = f"all documents are longer than the context of {chunks.block_size} tokens"
-        raise DataError(f"{what}, and long documents are skipped; use a larger block size")
-    raise DataError(
-        f"no assistant reply starts within the context of {chunks.block_size} tokens; "
-        "use a larger block size"
-    )
-
-
-def _check_resume(resume: TrainState, plan: TrainingPlan) -> None:
-    check_engine(plan.engine, resume.dtype)
-    if resume.dtype != plan.dtype:
-        raise ConfigError(
-            f"the checkpoint to resume has dtype {resume.dtype}, not {plan.dtype}; omit dtype"
-        )
-    sizes = {len(numbers) for numbers in (resume.weights, resume.adam_m, resume.adam_v)}
-    if sizes != {count_params(plan.model)}:
-        raise ConfigError(
-            "the checkpoint to resume has a different model shape; "
-            "use the same shape as the checkpoint"
-        )
-    if resume.step > plan.config.steps:
-        raise ConfigError(
-            f"steps must be >= {resume.step}, the step of the checkpoint, got {plan.config.steps}; "
-            "it is the total number of steps"
-        )

@@ -43,9 +43,8 @@ from microgpt.data.split import Split, split, split_stream
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.inference import InferenceGpt
 from microgpt.model_config import count_params
-from microgpt.training.choice import MAX_CONTEXT, choose, choose_vocabulary
+from microgpt.training.choice import MAX_CONTEXT, baseline_bits, choose, choose_vocabulary
 from microgpt.training.engines import prepare_engine
-from microgpt.training.expectation import baseline_bits
 from microgpt.training.operations import step_operations
 from microgpt.training.presets import VARIANT
 from microgpt.training.train import DivergedError, train

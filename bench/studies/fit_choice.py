@@ -12,7 +12,7 @@ Three fits to the validation losses of experience.py:
    Trainings whose loss rose at the end are left out, and outliers count less. The optimum by
    budget is what `microgpt.training.choice` rounds.
 2. The change of the loss if one setting changes (stage "varied").
-3. The law of `microgpt.training.expectation` and its error for a text that is left out, from the
+3. The law of `microgpt.training.choice` and its error for a text that is left out, from the
    trainings with the chosen settings (stage "rule").
 """
 

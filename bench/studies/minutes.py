@@ -37,9 +37,14 @@ from microgpt.data.folding import char_tokenizer
 from microgpt.data.split import Split, split, split_stream
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.inference import InferenceGpt
-from microgpt.training.choice import MAX_CONTEXT, choose, choose_vocabulary, held_out_fraction
+from microgpt.training.choice import (
+    MAX_CONTEXT,
+    choose,
+    choose_vocabulary,
+    expected_loss,
+    held_out_fraction,
+)
 from microgpt.training.engines import prepare_engine
-from microgpt.training.expectation import expected_loss
 from microgpt.training.presets import PRESETS, PresetName
 from microgpt.training.train import train
 

@@ -19,8 +19,8 @@ from harness import pin
 from machine import machine
 
 from microgpt.config import ModelConfig, TrainConfig
+from microgpt.training.operations import operations_per_second
 from microgpt.training.presets import VARIANT
-from microgpt.training.speed import operations_per_second
 
 N_MODELS = 80
 

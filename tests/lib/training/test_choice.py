@@ -20,10 +20,10 @@ from microgpt.training.choice import (
     Choice,
     choose,
     choose_vocabulary,
+    expected_loss,
     held_out_fraction,
 )
 from microgpt.training.engines import bytes_needed
-from microgpt.training.expectation import expected_loss
 from microgpt.training.operations import step_operations
 from microgpt.training.options import TrainOptions
 

@@ -19,13 +19,11 @@ from microgpt.data.tokenizer import Document
 from microgpt.errors import ConversationsError
 from microgpt.printable import printable
 from microgpt.storage.model_directory import SavedModel
-from microgpt.training.expectation import Expectation, expected_loss
+from microgpt.training.choice import Expectation, expected_loss
 from microgpt.training.finetune import extended_tokenizer
-from microgpt.training.fitting import Fitting
-from microgpt.training.operations import step_operations
+from microgpt.training.fitting import Fitting, explain
+from microgpt.training.operations import operations_per_second, step_operations
 from microgpt.training.options import TrainOptions
-from microgpt.training.reasons import explain
-from microgpt.training.speed import operations_per_second
 from microgpt.training.time_limit import TimeLimit
 from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note

@@ -114,7 +114,7 @@ def _note_command(
     is_of_model: bool,
 ) -> None:
     """Print the command that trains on the file."""
-    from microgpt.training.reasons import LEARN_ALL, advice
+    from microgpt.training.fitting import LEARN_ALL, advice
     from microgpt_cli.training.replacement import unused_model
 
     what = "--chat --data" if found.report.tokenizer.is_chat else "--data"

@@ -16,8 +16,8 @@ from microgpt.inference import InferenceGpt
 from microgpt.printable import printable
 from microgpt.state import TrainResult
 from microgpt.training.choice import useful_operations
+from microgpt.training.fitting import FEW_CONVERSATIONS, LONGER_STEPS
 from microgpt.training.operations import step_operations
-from microgpt.training.reasons import FEW_CONVERSATIONS, LONGER_STEPS
 
 T = TypeVar("T")
 

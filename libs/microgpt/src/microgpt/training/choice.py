@@ -4,16 +4,16 @@ The rule was fitted to some hundred trainings with random settings on twelve tex
 describes the trainings, the fit and how good the rule is; `bench/studies/fit_choice.py` makes it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from math import lcm
+from math import exp, lcm, log
 from typing import Any, NamedTuple
 
 from microgpt.config import MUON_LR_RATIO, EngineName, ModelConfig, TextKind, TrainConfig
 from microgpt.data.prose import is_prose
 from microgpt.data.sizes import Sizes, count_characters, measure
 from microgpt.data.split import Split
-from microgpt.data.tokenizer import Document, Tokenizer
+from microgpt.data.tokenizer import Document, Tokenizer, texts_of
 from microgpt.errors import ConfigError
 from microgpt.model_config import count_params
 from microgpt.training.engines import bytes_needed
@@ -41,6 +41,11 @@ VOCABULARY, VOCABULARY_POWER = 1800, 0.25  # BPE vocabulary for 1e12 operations,
 CHARACTERS_PER_SUBWORD = 400  # minimum number of characters of text per entry of the vocabulary
 VOCABULARIES = (384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
 WARMUP = 30  # the learning rate rises during the first 1/30 of the steps
+N_CHARACTERS = 1_000_000  # number of training characters that the n-gram models read
+# The law and its error, fitted to trainings with the chosen settings on the texts of the fit
+# (`bench/studies/fit_choice.py`).
+CONSTANT, PER_NGRAM_LOSS, PER_OPERATIONS, PER_CHARACTERS = -0.327, 1.108, -0.039, -0.008
+ERROR = 0.17  # standard deviation of the logarithm of the loss, for texts outside the fit
 NOTHING = TrainOptions()
 
 
@@ -123,6 +128,42 @@ def choose(
     config = fixed.over(found).applied_to(config)
     is_limited = limit < budget and "steps" not in fixed
     return Choice(model, config, steps * per_step + spent, is_limited)
+
+
+class Expectation(NamedTuple):
+    """The expected validation loss, in bits per character."""
+
+    loss: float
+    low: float  # the loss is between low and high in about 95 % of the trainings
+    high: float
+
+
+def expected_loss(parts: Split, operations: float) -> Expectation:
+    """Return the expected validation loss of a training run with the settings of `choose`.
+
+    It follows from the loss of n-gram models, the operations and the number of characters.
+    """
+    n_characters = sum(map(count_characters, parts.train))
+    mean = CONSTANT + PER_NGRAM_LOSS * log(baseline_bits(parts))
+    mean += PER_OPERATIONS * log(operations / 1e13) + PER_CHARACTERS * log(n_characters / 1e6)
+    return Expectation(exp(mean), exp(mean - 2 * ERROR), exp(mean + 2 * ERROR))
+
+
+def baseline_bits(parts: Split) -> float:
+    """Return the validation loss of n-gram models, in bits per character."""
+    from microgpt.evaluation.ngram_loss import ngram_bits
+
+    docs, n_characters = parts.train, sum(map(count_characters, parts.train))
+    every = max(1, n_characters // N_CHARACTERS)
+    if len(docs) < 100 * every:  # long documents, such as stretches of running text
+        sample = [text[: 1 + N_CHARACTERS // len(docs)] for text in _texts(docs)]
+    else:
+        sample = _texts(docs[::every])
+    return ngram_bits(sample, _texts(parts.validation))
+
+
+def _texts(docs: Iterable[Document]) -> list[str]:
+    return [text for doc in docs for text in texts_of(doc)]
 
 
 def useful_operations(sizes: Sizes) -> float:

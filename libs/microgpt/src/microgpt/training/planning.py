@@ -15,13 +15,11 @@ from microgpt.errors import ConfigError, DataError, TokenizerError
 from microgpt.state import TrainedModel, TrainingPlan, TrainState
 from microgpt.training.choice import with_steps
 from microgpt.training.distillation import Teachers
-from microgpt.training.engines import prepare_engine
+from microgpt.training.engines import prepare_engine, reading_order
 from microgpt.training.finetune import check_shape, extended_tokenizer, new_tokens
-from microgpt.training.fitting import Fitting, LoadKernels
+from microgpt.training.fitting import Fitting, LoadKernels, advice, describe_subwords, explain
 from microgpt.training.holding_out import hold_out, recorded_split
 from microgpt.training.options import TrainOptions
-from microgpt.training.reading_order import reading_order
-from microgpt.training.reasons import advice, describe_subwords, explain
 from microgpt.training.time_limit import TimeLimit
 
 Tell = Callable[[str], None]

@@ -146,10 +146,9 @@ class Teachers:
         The dataset is kept. Another call for the same chunks returns the part that is read.
 
         Raises:
-            ConfigError: the teachers do not suit the student, or there is not enough memory.
+            ConfigError: there is not enough memory.
             PromptError: a prediction of a teacher is not finite.
         """
-        self.check(chunks.docs, chunks.tokenizer, chunks.block_size)
         config, n = plan.config, len(chunks) + self.n_samples
         n_read = min(n, config.steps * config.batch_size)
         key = (chunks, config.seed, config.shuffle)

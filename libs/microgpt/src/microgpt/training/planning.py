@@ -3,7 +3,6 @@
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from microgpt.config import DEFAULT_DTYPE, ModelConfig, TrainConfig, default_lr
 from microgpt.data.contamination import Bounds, contamination
@@ -17,7 +16,14 @@ from microgpt.training.choice import with_steps
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import prepare_engine, reading_order
 from microgpt.training.finetune import check_shape, extended_tokenizer, new_tokens
-from microgpt.training.fitting import Fitting, LoadKernels, advice, describe_subwords, explain
+from microgpt.training.fitting import (
+    Fitted,
+    Fitting,
+    LoadKernels,
+    advice,
+    describe_subwords,
+    explain,
+)
 from microgpt.training.holding_out import hold_out, recorded_split
 from microgpt.training.options import TrainOptions
 from microgpt.training.time_limit import TimeLimit
@@ -65,17 +71,6 @@ class TrainingJob:
         )
 
 
-class _Settings(NamedTuple):
-    """The settings that depend on the documents."""
-
-    tokenizer: Tokenizer
-    model: ModelConfig
-    config: TrainConfig
-    vocab_size: int | None = None  # requested size of the BPE vocabulary
-    budget: float | None = None
-    reasons: Sequence[str] = ()
-
-
 def plan_training(
     documents: Sequence[Document] | str | Split,
     options: TrainOptions,
@@ -107,31 +102,29 @@ def plan_training(
     base = options.applied_to(config or TrainConfig())
     if not isinstance(documents, Split):
         base = replace(base, text="stream" if isinstance(documents, str) else "lines")
+    chosen = None
     if parent:
         tokenizer = tokenizer or _inherited_tokenizer(parent, parts, options, tell)
         model = options.shape(model or replace(parent.model, vocab_size=0))
         check_shape(parent, model)
-        found = _Settings(tokenizer, model, base)
     elif model:
-        tokenizer = teachers.tokenizer if teachers and not tokenizer else tokenizer
-        found = _Settings(tokenizer or char_tokenizer(parts.docs), model, base)
+        tokenizer = tokenizer or (teachers.tokenizer if teachers else char_tokenizer(parts.docs))
     else:
-        fitting = Fitting(
-            parts, base, options, tokenizer=tokenizer, teachers=teachers, load_kernels=load_kernels
-        )
-        found = _chosen(fitting, options, limit, tell)
-        found = found._replace(config=base) if config else found
+        fitting = Fitting(parts, base, options, tokenizer, teachers, load_kernels)
+        chosen = _chosen(fitting, limit, tell)
+        model, tokenizer = chosen.choice.model, chosen.tokenizer
+        base = base if config else chosen.choice.config
     if teachers:
-        teachers.check(parts.docs, found.tokenizer, found.model.block_size)
+        teachers.check(parts.docs, tokenizer, model.block_size)
     check_patience(options.patience, parts.val_fraction)
     default = parent.dtype if parent and options.engine == "compiled" else None
     plan = TrainingPlan(
-        model=_with_vocabulary(found.model, found.tokenizer),
-        config=replace(found.config, lr=found.config.lr or default_lr(found.model.n_embd)),
-        tokenizer=found.tokenizer,
+        model=_with_vocabulary(model, tokenizer),
+        config=replace(base, lr=base.lr or default_lr(model.n_embd)),
+        tokenizer=tokenizer,
         engine=options.engine,
         dtype=options.dtype or default or DEFAULT_DTYPE[options.engine],
-        vocab_size_wanted=found.vocab_size,
+        vocab_size_wanted=chosen.vocab_size if chosen else None,
         data=parts.facts,
         column=options.column,
         weights_format=options.format,
@@ -140,10 +133,11 @@ def plan_training(
         contamination=contamination(parts, read),
         teacher_samples=options.teacher_samples,
         minutes=limit.minutes if limit else None,
-        budget=found.budget,
+        budget=chosen.budget if chosen and options.has_budget else None,
     )
+    reasons = explain(chosen) + advice(len(parts.docs), tokenizer, options) if chosen else ()
     _tell_contamination(plan.contamination, tell)
-    return TrainingJob(plan, parts, parent, teachers, limit=limit, reasons=found.reasons)
+    return TrainingJob(plan, parts, parent, teachers, limit=limit, reasons=reasons)
 
 
 def data_of(parent: TrainedModel | None, teachers: Teachers | None) -> tuple[DataFacts | None, ...]:
@@ -177,14 +171,12 @@ def _split(
     return (inherited if isinstance(source, Teachers) else options), parts
 
 
-def _chosen(
-    fitting: Fitting, options: TrainOptions, limit: TimeLimit | None, tell: Tell
-) -> _Settings:
+def _chosen(fitting: Fitting, limit: TimeLimit | None, tell: Tell) -> Fitted:
     """Choose the settings that suit the documents, if there is no recipe and none is given."""
-    parts, fitted = fitting.parts, fitting.fit(limit)
-    (model, config, *_), tokenizer = fitted.choice, fitted.tokenizer
+    fitted, options = fitting.fit(limit), fitting.options
+    model, config, *_ = fitted.choice
     if fitted.vocab_size and "tokenizer" in options:
-        for line in describe_subwords(parts, tokenizer, fitted.vocab_size):
+        for line in describe_subwords(fitting.parts, fitted.tokenizer, fitted.vocab_size):
             tell(line)
     if options.budget and "evaluations" in options:  # as in a search, which does not count them
         config = with_steps(
@@ -192,10 +184,8 @@ def _chosen(
         )
         if "warmup_steps" in options:
             config = replace(config, warmup_steps=options.warmup_steps)
-        fitted = fitted._replace(choice=fitted.choice._replace(config=config))
-    reasons = explain(fitted) + advice(len(parts.docs), tokenizer, options)
-    budget = fitted.budget if options.has_budget else None
-    return _Settings(tokenizer, model, config, fitted.vocab_size, budget, reasons)
+        return fitted._replace(choice=fitted.choice._replace(config=config))
+    return fitted
 
 
 def _inherited_tokenizer(

@@ -1,51 +1,38 @@
 """Run a training job with progress and checkpoints, and print the results."""
 
-import json
 import os
 import random
-import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import typer
 
 from microgpt.config import Use
 from microgpt.data.chunked_dataset import ChunkedDataset
-from microgpt.data.contamination import other_data
 from microgpt.data.folding import FoldingTokenizer
-from microgpt.data.split import Split
-from microgpt.data.tokenizer import Document, count_predictions
+from microgpt.data.tokenizer import Document
 from microgpt.errors import CheckpointError
-from microgpt.evaluation.held_out_loss import bits
-from microgpt.evaluation.memorisation import KnownTexts, Memorisation, compare
 from microgpt.files.atomic_files import as_argument
 from microgpt.inference import InferenceGpt
 from microgpt.model_config import count_params
 from microgpt.state import TrainingPlan, TrainResult, TrainState
 from microgpt.storage.model_directory import save
 from microgpt.storage.training_directory import TrainingDirectory, read_training
-from microgpt.training.choice import NAMES_SHA256
 from microgpt.training.deadline import train_as_planned
 from microgpt.training.engines import check_fits
 from microgpt.training.planning import TrainingJob
 from microgpt.training.train import DivergedError
 from microgpt_cli.charts import draw_training
-from microgpt_cli.terminal.console import note, print_or_discard, say, terminal_safe
-from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
+from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
 from microgpt_cli.terminal.signals import StopRequest
-from microgpt_cli.training.chat_answers import ChatAnswers, answer_questions
 from microgpt_cli.training.job import count_samples
 from microgpt_cli.training.recorded_runs import Repetition
-from microgpt_cli.training.replacement import (
-    confirm_replacement,
-    has_same_model,
-    unused_model,
-)
+from microgpt_cli.training.replacement import confirm_replacement, has_same_model, unused_model
+from microgpt_cli.training.results import print_results, use_command
 
 N_STREAM_SAMPLES, STREAM_SAMPLE_TOKENS = 3, 300  # number and length of samples of running text
-MAX_SHOWN = 80  # maximum number of characters printed per document
 MANY_CHARS = 50_000  # number of characters that the reference engine reads in about a minute
 
 
@@ -75,14 +62,17 @@ class Run:
         result = self._train(n_samples)
         if self.repetition:
             self.repetition.note_difference(result)
+        path = self.directory.path
         if self.plot:
-            draw_training(self.directory.path)
+            draw_training(path)
         samples: list[str] = []
         if n_samples:
             model = InferenceGpt(result, engine=result.plan.engine)
             length = STREAM_SAMPLE_TOKENS if is_stream else None
             samples = model.generate(n_samples, rng=result.rng(), max_tokens=length)
-        self._report(result, samples, answer_questions(result, self.job.parts))
+        print_results(
+            result, samples, self.job.parts, path, nearest=self.novel, as_json=self.as_json
+        )
 
     def check_output(self, *, is_default: bool) -> None:
         """Ask before a new run replaces a model; the time of the answer does not count.
@@ -191,7 +181,7 @@ class Run:
         hint = self._resume_hint()
         if hint:
             is_newer = " --unfinished" if directory.has_model else ""
-            hint += f"; use the model so far with: {_use(result, directory.path)}{is_newer}"
+            hint += f"; use the model so far with: {use_command(result, directory.path)}{is_newer}"
         return message + hint
 
     def _resume_hint(self) -> str:
@@ -210,34 +200,6 @@ class Run:
         except CheckpointError as problem:
             return f"the last good weights were not saved: {problem}"
         return f"the last good weights are in {kept}"
-
-    def _report(self, result: TrainResult, samples: list[str], answers: ChatAnswers | None) -> None:
-        """Print the result and samples to stdout, and notes on memorised samples to stderr."""
-        memorised, output, text = None, self.directory.path, result.config.text
-        if samples:
-            texts = [doc for doc in result.documents if isinstance(doc, str)]
-            known = KnownTexts(texts, room=result.model.block_size, text=text)
-            memorised = compare(samples, known, nearest=self.novel or self.as_json)
-        if self.as_json:
-            facts = _summary(result, samples, memorised, output)
-            print(json.dumps(facts | (answers.facts() if answers else {})))
-            return
-        _print_losses(result, self.job.parts)
-        for line in answers.lines() if answers else ():
-            print(line)
-        is_names = result.data.sha256 == NAMES_SHA256
-        what = "text" if text == "stream" else "names" if is_names else "documents"
-        if samples:
-            print(f"\n--- inference (new, hallucinated {what}) ---")
-        for i, sample in enumerate(samples, start=1):
-            end = "\n" if text == "stream" else " "
-            print(f"sample {i:2d}:{end}{terminal_safe(sample)}")
-        sys.stdout.flush()
-        if memorised and (memorised.n_known or self.novel or what != "text"):
-            _note_memorised(memorised, other_data(result.data, result.plan.ancestor_data))
-        if answers and answers.advice:
-            note(answers.advice)
-        note(f"the model is in {output}; try: {_use(result, output)}")
 
 
 def _n_chars(texts: Sequence[Document]) -> int:
@@ -287,71 +249,3 @@ def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None
             f"{n_long} of {n_docs} documents {are} longer than the block size of "
             f"{chunks.block_size}; {fate[chunks.long_docs]}"
         )
-
-
-def _use(result: TrainResult, output: Path) -> str:
-    """Return the command to generate samples from the model or to chat with the model."""
-    where = "" if output == DEFAULT_MODEL_DIR else f" --model {as_argument(output)}"
-    length = " --max-tokens 1000" if result.config.text == "stream" else ""
-    return f"microgpt {'chat' if result.tokenizer.is_chat else 'generate'}{where}{length}"
-
-
-def _print_losses(result: TrainResult, parts: Split) -> None:
-    """Print the last training loss and the held-out losses."""
-    state, config, marks = result.state, result.config, result.plan.contamination
-    last_loss = f"{state.recent_losses[-1]:.4f}" if state.recent_losses else "unknown"
-    print(f"step {state.step:4d} / {config.steps:4d} | loss {last_loss}")  # Karpathy's format
-    if state.best:
-        loss = _format_loss(state.best.val_loss, result, parts.validation)
-        print(f"lowest held-out loss {loss} at step {state.best.step}{marks.get('validation', '')}")
-    if result.test_loss is not None:
-        loss = _format_loss(result.test_loss, result, parts.test)
-        print(f"test loss            {loss}{marks.get('test', '')}")
-
-
-def _format_loss(loss: float, result: TrainResult, docs: Sequence[Document]) -> str:
-    """Format a loss in nats per token and bits per character."""
-    tokenizer, loss_on, text = result.tokenizer, result.config.loss_on, result.config.text
-    if tokenizer.kind == "char":
-        return f"{loss:.4f} nats per character ({bits(loss):.4f} bits)"
-    n_tokens, n_characters = (
-        sum(count_predictions(doc, loss_on, text, count) for doc in docs)
-        for count in (tokenizer.count, len)
-    )
-    bits_each = bits(loss) * n_tokens / n_characters
-    return f"{loss:.4f} nats per token ({bits_each:.4f} bits per character)"
-
-
-def _note_memorised(memorised: Memorisation, other_data: str) -> None:
-    """Print the number of memorised samples, and the nearest document of each novel sample."""
-    line = f"{memorised.n_known} of {memorised.n_samples} samples are in the training data"
-    line += other_data and f" ({other_data})"
-    note(f"{line}; the others, each with the most similar document:" if memorised.novel else line)
-    for sample in memorised.novel:
-        end = "…" if len(sample.document) > MAX_SHOWN else ""
-        say(f"  {sample.text} ({sample.document[:MAX_SHOWN]}{end})")
-
-
-def _summary(
-    result: TrainResult, samples: list[str], memorised: Memorisation | None, output: Path
-) -> dict[str, object]:
-    """Return the output of `--json`."""
-    best = result.state.best
-    facts = {
-        "num_docs": result.data.n_docs,
-        "vocab_size": result.model.vocab_size,
-        "num_params": count_params(result.model),
-        "steps": result.state.step,
-        "loss": result.state.recent_losses[-1] if result.state.recent_losses else None,
-        "val_loss": result.val_loss,
-        "best_step": best.step if best else None,
-        "test_loss": result.test_loss,
-        "contamination": result.plan.contamination or None,
-        "seconds": round(result.seconds, 3),
-        "budget": result.plan.budget,
-        "steps_changed": result.plan.steps_changed or None,
-        "samples": samples,
-        "memorised": asdict(memorised) if memorised else None,
-        "output": str(output),
-    }
-    return {name: fact for name, fact in facts.items() if fact is not None}

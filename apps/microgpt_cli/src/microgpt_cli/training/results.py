@@ -1,24 +1,34 @@
-"""What a chat model can do at the end of its training: exact answers, and two of its replies."""
+"""Print the results of a training run: losses, samples, and what a chat model answers."""
 
+import json
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from microgpt.amounts import percentage
-from microgpt.data.contamination import Bounds
+from microgpt.data.contamination import Bounds, other_data
 from microgpt.data.conversation_file import Item, load_chat_tests
 from microgpt.data.documents import bundled
 from microgpt.data.sizes import measure
 from microgpt.data.split import Split
-from microgpt.data.tokenizer import Document
+from microgpt.data.tokenizer import Document, count_predictions
 from microgpt.evaluation.exact_match import Answer, ExactMatches, answer_all
+from microgpt.evaluation.held_out_loss import bits
+from microgpt.evaluation.memorisation import KnownTexts, Memorisation, compare
+from microgpt.files.atomic_files import as_argument
 from microgpt.inference import InferenceGpt
+from microgpt.model_config import count_params
 from microgpt.printable import printable
 from microgpt.state import TrainResult
-from microgpt.training.choice import useful_operations
+from microgpt.training.choice import NAMES_SHA256, useful_operations
 from microgpt.training.fitting import FEW_CONVERSATIONS, LONGER_STEPS
 from microgpt.training.operations import step_operations
+from microgpt_cli.terminal.console import note, say, terminal_safe
+from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
 
+MAX_SHOWN = 80  # maximum number of characters printed per document
 T = TypeVar("T")
 
 # `fingerprint` of the bundled chat.jsonl.
@@ -32,6 +42,115 @@ BETTER = (
     (0.58, "--minutes 3 without a shape and steps (58 % on a fast core, 32 % on a slow one)"),
     (0.98, "--preset chat (98 %, in about five minutes; the demo model is made with it)"),
 )
+
+
+def print_results(
+    result: TrainResult,
+    samples: Sequence[str],
+    parts: Split,
+    output: Path,
+    *,
+    nearest: bool,
+    as_json: bool,
+) -> None:
+    """Print the result and samples to stdout, and notes on memorised samples to stderr.
+
+    Args:
+        nearest: also print the most similar document of each new sample.
+    """
+    answers, memorised, text = answer_questions(result, parts), None, result.config.text
+    if samples:
+        texts = [doc for doc in result.documents if isinstance(doc, str)]
+        known = KnownTexts(texts, room=result.model.block_size, text=text)
+        memorised = compare(samples, known, nearest=nearest or as_json)
+    if as_json:
+        facts = _summary(result, samples, memorised, output)
+        print(json.dumps(facts | (answers.facts() if answers else {})))
+        return
+    _print_losses(result, parts)
+    for line in answers.lines() if answers else ():
+        print(line)
+    is_names = result.data.sha256 == NAMES_SHA256
+    what = "text" if text == "stream" else "names" if is_names else "documents"
+    if samples:
+        print(f"\n--- inference (new, hallucinated {what}) ---")
+    for i, sample in enumerate(samples, start=1):
+        end = "\n" if text == "stream" else " "
+        print(f"sample {i:2d}:{end}{terminal_safe(sample)}")
+    sys.stdout.flush()
+    if memorised and (memorised.n_known or nearest or what != "text"):
+        _note_memorised(memorised, other_data(result.data, result.plan.ancestor_data))
+    if answers and answers.advice:
+        note(answers.advice)
+    note(f"the model is in {output}; try: {use_command(result, output)}")
+
+
+def use_command(result: TrainResult, output: Path) -> str:
+    """Return the command to generate samples from the model or to chat with the model."""
+    where = "" if output == DEFAULT_MODEL_DIR else f" --model {as_argument(output)}"
+    length = " --max-tokens 1000" if result.config.text == "stream" else ""
+    return f"microgpt {'chat' if result.tokenizer.is_chat else 'generate'}{where}{length}"
+
+
+def _print_losses(result: TrainResult, parts: Split) -> None:
+    """Print the last training loss and the held-out losses."""
+    state, config, marks = result.state, result.config, result.plan.contamination
+    last_loss = f"{state.recent_losses[-1]:.4f}" if state.recent_losses else "unknown"
+    print(f"step {state.step:4d} / {config.steps:4d} | loss {last_loss}")  # Karpathy's format
+    if state.best:
+        loss = _format_loss(state.best.val_loss, result, parts.validation)
+        print(f"lowest held-out loss {loss} at step {state.best.step}{marks.get('validation', '')}")
+    if result.test_loss is not None:
+        loss = _format_loss(result.test_loss, result, parts.test)
+        print(f"test loss            {loss}{marks.get('test', '')}")
+
+
+def _format_loss(loss: float, result: TrainResult, docs: Sequence[Document]) -> str:
+    """Format a loss in nats per token and bits per character."""
+    tokenizer, loss_on, text = result.tokenizer, result.config.loss_on, result.config.text
+    if tokenizer.kind == "char":
+        return f"{loss:.4f} nats per character ({bits(loss):.4f} bits)"
+    n_tokens, n_characters = (
+        sum(count_predictions(doc, loss_on, text, count) for doc in docs)
+        for count in (tokenizer.count, len)
+    )
+    bits_each = bits(loss) * n_tokens / n_characters
+    return f"{loss:.4f} nats per token ({bits_each:.4f} bits per character)"
+
+
+def _note_memorised(memorised: Memorisation, other_data: str) -> None:
+    """Print the number of memorised samples, and the nearest document of each novel sample."""
+    line = f"{memorised.n_known} of {memorised.n_samples} samples are in the training data"
+    line += other_data and f" ({other_data})"
+    note(f"{line}; the others, each with the most similar document:" if memorised.novel else line)
+    for sample in memorised.novel:
+        end = "…" if len(sample.document) > MAX_SHOWN else ""
+        say(f"  {sample.text} ({sample.document[:MAX_SHOWN]}{end})")
+
+
+def _summary(
+    result: TrainResult, samples: Sequence[str], memorised: Memorisation | None, output: Path
+) -> dict[str, object]:
+    """Return the output of `--json`."""
+    best = result.state.best
+    facts = {
+        "num_docs": result.data.n_docs,
+        "vocab_size": result.model.vocab_size,
+        "num_params": count_params(result.model),
+        "steps": result.state.step,
+        "loss": result.state.recent_losses[-1] if result.state.recent_losses else None,
+        "val_loss": result.val_loss,
+        "best_step": best.step if best else None,
+        "test_loss": result.test_loss,
+        "contamination": result.plan.contamination or None,
+        "seconds": round(result.seconds, 3),
+        "budget": result.plan.budget,
+        "steps_changed": result.plan.steps_changed or None,
+        "samples": samples,
+        "memorised": asdict(memorised) if memorised else None,
+        "output": str(output),
+    }
+    return {name: fact for name, fact in facts.items() if fact is not None}
 
 
 class ChatAnswers(NamedTuple):

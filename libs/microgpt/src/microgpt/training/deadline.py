@@ -5,7 +5,7 @@ Each change of the number of steps is recorded, so that the run can be repeated 
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from statistics import median
 from time import perf_counter
@@ -119,7 +119,19 @@ class _Pace:
 
     def __init__(self, parts: Split, plan: TrainingPlan, limit: TimeLimit) -> None:
         self._limit, self._config = limit, plan.config
-        self._cost = _Cost.of(parts, plan)
+        chunks = parts.chunked(plan.tokenizer, plan.model.block_size, plan.config)
+        length = max(1.0, chunks.n_tokens / max(1, len(chunks)))
+
+        def evaluation(docs: Sequence[Document]) -> float:
+            """Return the operations of an evaluation of held-out documents."""
+            if not docs:
+                return 0.0
+            read = replace(chunks, docs=docs, long_docs="window").n_tokens
+            n_times = 2 if plan.config.text == "stream" else 1  # scored with half a context before
+            return evaluation_operations(plan.model, length, n_times * read)
+
+        self._per_step = step_operations(plan.model, plan.config, length)
+        self._per_evaluation, self._test = evaluation(parts.validation), evaluation(parts.test)
         self._measured_s = max(MEASURED_S, MEASURED * limit.seconds)
         self._created, self._first_event = limit.clock(), 0.0
         self._part: tuple[float, float] | None = None  # time and operations at the start of a part
@@ -130,7 +142,7 @@ class _Pace:
     def add(self, event: TrainEvent) -> None:
         """Measure the speed after an event, and decide whether the run would end too late."""
         self._step = event.step
-        now, done = self._limit.clock(), self._cost.until(event.step, self._config)
+        now, done = self._limit.clock(), self._operations(event.step, self._config)
         self._first_event = self._first_event or now
         if now < self._first_event + WARM_UP_S:
             return
@@ -145,7 +157,7 @@ class _Pace:
             return
         usual, recent = median(self._rates), median(self._rates[-FEWEST:])
         limit, left = self._limit, self._operations_left(event.steps)
-        tolerance = TOLERANCE + EARLY * left / self._cost.until(event.steps, self._config)
+        tolerance = TOLERANCE + EARLY * left / self._operations(event.steps, self._config)
         is_late = now + left / usual > limit.end + tolerance * limit.seconds
         # A slower machine may recover; if not, the run is shortened again, while there is time.
         is_last_chance = limit.end - now < 2 * (WARM_UP_S + self._measured_s)
@@ -164,40 +176,12 @@ class _Pace:
     def _operations_left(self, steps: int) -> float:
         """Return the operations from now on if the run has this number of steps."""
         config = replace(self._config, steps=steps)
-        return self._cost.until(steps, config) - self._cost.until(self._step, config)
+        return self._operations(steps, config) - self._operations(self._step, config)
 
-
-@dataclass(frozen=True)
-class _Cost:
-    """The operations of a training run; see `training.operations`."""
-
-    per_step: float
-    per_evaluation: float
-    test: float
-
-    @classmethod
-    def of(cls, parts: Split, plan: TrainingPlan) -> "_Cost":
-        """Return the cost of a plan for documents."""
-        model, config = plan.model, plan.config
-        chunks = parts.chunked(plan.tokenizer, model.block_size, config)
-        length = max(1.0, chunks.n_tokens / max(1, len(chunks)))
-
-        def evaluation(docs: Sequence[Document]) -> float:
-            if not docs:
-                return 0.0
-            read = replace(chunks, docs=docs, long_docs="window").n_tokens
-            n_times = 2 if config.text == "stream" else 1  # scored with half a context before
-            return evaluation_operations(model, length, n_times * read)
-
-        return cls(
-            step_operations(model, config, length),
-            evaluation(parts.validation),
-            evaluation(parts.test),
-        )
-
-    def until(self, step: int, config: TrainConfig) -> float:
+    def _operations(self, step: int, config: TrainConfig) -> float:
         """Return the operations of the first steps of a run, and of the evaluations after them."""
         n_evaluations, rest = divmod(step, config.steps_between_evaluations)
         is_last = step >= config.steps
         n_evaluations += is_last and rest > 0
-        return step * self.per_step + n_evaluations * self.per_evaluation + is_last * self.test
+        spent = step * self._per_step + n_evaluations * self._per_evaluation
+        return spent + is_last * self._test

@@ -114,7 +114,8 @@ def test_more_minutes_are_advised_only_if_the_data_suffice(microgpt, sums) -> No
     assert short["advice"].endswith("conversations, or --minutes 5, which chooses settings")
     full = json.loads(microgpt(*train, "--budget", "1e12", "--force").stdout)
     assert full["advice"].endswith(
-        f"or learn all of them with --steps {2 * full['steps']} --val-fraction 0 without --budget"
+        f"or learn all of them with --steps {2 * full['steps']} --val-fraction 0 "
+        "--test-fraction 0 without --budget"
     )
 
 

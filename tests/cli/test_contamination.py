@@ -244,3 +244,18 @@ def test_score_of_the_training_file_reports_contamination(microgpt, folder, mode
     (folder / data).write_text("abba\n")
     told = "" if model == "honest" else "this text may be training data"  # or a part of it
     assert told in microgpt("score", model, "--data", data).stderr
+
+
+def test_training_data_are_recognised_but_for_case(microgpt, tmp_path) -> None:
+    for name, change in (("title", str.title), ("lower", str.lower), ("other", str.upper)):
+        pairs = [{"prompt": change(one), "completion": "yes"} for one in NAMES.split("\n")]
+        if name == "other":
+            pairs = [{"prompt": 2 * one["prompt"], "completion": "yes"} for one in pairs]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, pairs)))
+    train = ("train", "--preset", "chat", "--data", "title.jsonl", "--val-fraction", "0")
+    done = microgpt(
+        *train, "--n-embd", "12", "--block-size", "32", "--steps", "2", "--model", "child"
+    )
+    assert done.returncode == 0, done.stderr
+    for name, told in (("title", "100.0%"), ("lower", "100.0%"), ("other", "may be")):
+        assert told in microgpt("eval", "child", "--data", f"{name}.jsonl").stderr

@@ -14,7 +14,9 @@ from microgpt.data.contamination import (
     recorded_facts,
     trained_share,
 )
+from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.split import DataFacts, Split, split, split_stream
+from microgpt.data.tokenizer import CharTokenizer
 
 DOCS = ["".join(letters) for letters in itertools.product("abcdef", repeat=4)]
 TALKS = [(Message("user", doc), Message("assistant", "yes")) for doc in DOCS]
@@ -24,6 +26,19 @@ CLEAN, UNKNOWN, READ = Bounds(0.0, 0.0), Bounds(0.0, 1.0), Bounds(1.0, 1.0)
 
 def test_a_model_without_ancestors_is_not_contaminated() -> None:
     assert contamination(split(DOCS, validation=0.1), ()) == {}
+
+
+def test_variants_in_case_count_if_the_tokenizer_folds_case() -> None:
+    capitals = [(Message("user", talk[0].content.upper()), talk[1]) for talk in TALKS]
+    parts = split([*TALKS, *capitals], validation=0.1)
+    trained = {talk[0].content.lower() for talk in parts.train}
+    n_known = sum(talk[0].content.lower() in trained for talk in parts.validation)
+    share = n_known / len(parts.validation)
+    folding = FoldingTokenizer.from_documents(TALKS)
+    assert 0.8 < share < 1
+    assert contamination(parts, (), folding) == {"validation": Bounds(share, share)}
+    assert contamination(parts, (), CharTokenizer.from_documents(parts.docs)) == {}
+    assert contamination(split(TALKS, validation=0.1), (), folding) == {}
 
 
 @pytest.mark.parametrize("docs", [DOCS, TALKS])

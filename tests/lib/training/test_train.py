@@ -8,7 +8,7 @@ import pytest
 
 from microgpt import CharTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig, load_text
 from microgpt.config import default_lr
-from microgpt.data.split import Split
+from microgpt.data.split import Split, split
 from microgpt.engine.training import trainer as compiled
 from microgpt.errors import ConfigError, TokenizerError
 from microgpt.model import weight_shapes
@@ -95,6 +95,18 @@ def test_the_default_learning_rate_decreases_with_the_width() -> None:
     wide = ModelConfig(n_embd=32)
     assert train_model(["ab"], model=wide, config=TrainConfig(steps=1)).config.lr == 0.005
     assert train_model(["ab"], model=wide, config=TrainConfig(steps=1, lr=0.02)).config.lr == 0.02
+
+
+def test_a_checkpoint_resumes_only_with_the_data_of_its_training() -> None:
+    parent = train_model(DOCS, model=SMALL, config=TrainConfig(steps=4))
+    for before, after in (
+        ({"docs": DOCS}, {"docs": DOCS[::-1]}),
+        ({"docs": DOCS, "parent": parent}, {"docs": DOCS}),
+        ({"docs": DOCS}, {"docs": split(DOCS, validation=0.5)}),
+    ):
+        state = train_model(**before, model=SMALL, config=TrainConfig(steps=9), until=4).state
+        with pytest.raises(ConfigError, match="belongs to other documents, another split"):
+            train_model(**after, model=SMALL, config=TrainConfig(steps=9), resume=state)
 
 
 @pytest.mark.parametrize("until", [0, 1, 4, 9])

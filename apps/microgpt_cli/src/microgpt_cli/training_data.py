@@ -5,8 +5,8 @@ from pathlib import Path
 
 from microgpt.amounts import percentage
 from microgpt.data.contamination import Bounds, trained_share
-from microgpt.data.folding import FoldingTokenizer, fold
-from microgpt.data.tokenizer import Document, texts_of
+from microgpt.data.folding import FoldingTokenizer, folded
+from microgpt.data.tokenizer import Document
 from microgpt.storage.document_hashes import read_document_hashes
 from microgpt.storage.model_directory import SavedModel
 from microgpt_cli.terminal.console import note
@@ -14,11 +14,12 @@ from microgpt_cli.terminal.console import note
 
 def note_training_data(docs: Sequence[Document], saved: SavedModel, directory: Path) -> Bounds:
     """Return which share of the characters is training data of a model; print a note if any is."""
-    share = trained_share(docs, saved.trained_on, read_document_hashes(directory, saved.meta))
-    if isinstance(saved.tokenizer, FoldingTokenizer) and any(
-        fold(text) != text for doc in docs for text in texts_of(doc)
-    ):
-        share = Bounds(share.low, 1.0)  # the model reads other documents as these
+    known = read_document_hashes(directory, saved.meta)
+    share = trained_share(docs, saved.trained_on, known)
+    if isinstance(saved.tokenizer, FoldingTokenizer):  # the model reads other documents as these
+        read = [folded(doc) for doc in docs]
+        low, high = trained_share(read, saved.trained_on, known)
+        share = Bounds(max(share.low, low), max(share.high, high) if read == [*docs] else 1.0)
     if share.low:
         at_least = "" if share.low == share.high else "at least "
         what = f"{at_least}{percentage(share.low)} of this text is training data"

@@ -146,7 +146,7 @@ def _held_out(
     if not facts:
         return {}
     parts = split_again(docs, facts)
-    sets = contamination(parts, saved.trained_on)
+    sets = contamination(parts, saved.trained_on, saved.tokenizer)
     return {name: (getattr(parts, name), bounds) for name, bounds in sets.items()}
 
 

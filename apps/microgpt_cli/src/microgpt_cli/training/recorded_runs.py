@@ -159,7 +159,7 @@ class Repetition:
             input=path,
             teachers=records,
             ancestor_data=read,
-            contamination=contamination(parts, read),
+            contamination=contamination(parts, read, plan.tokenizer),
             weights_format=self.weights_format or plan.weights_format,
             minutes=None,  # the recorded changes are made, but no others
         )

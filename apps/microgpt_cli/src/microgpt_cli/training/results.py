@@ -11,6 +11,7 @@ from microgpt.amounts import percentage
 from microgpt.data.contamination import Bounds, other_data
 from microgpt.data.conversation_file import Item, load_chat_tests
 from microgpt.data.documents import bundled
+from microgpt.data.folding import FoldingTokenizer, folded
 from microgpt.data.sizes import measure
 from microgpt.data.split import Split
 from microgpt.data.tokenizer import Document, count_predictions
@@ -199,13 +200,14 @@ def answer_questions(result: TrainResult, parts: Split) -> ChatAnswers | None:
     if not result.tokenizer.is_chat or result.plan.engine == "reference":
         return None
     are_bundled = result.plan.input is None or result.data.sha256 == CHAT_SHA256
-    read_before = result.plan.contamination.get("test" if parts.test else "validation")
-    if are_bundled and result.plan.ancestor_data:
-        read_before = Bounds(0.0, 1.0)  # no split says what a parent has read of this file
+    read_before = None
+    if result.plan.ancestor_data:  # no split says what a parent has read of the bundled file
+        name = "test" if parts.test else "validation"
+        read_before = Bounds(0.0, 1.0) if are_bundled else result.plan.contamination.get(name)
     if are_bundled:
         held_out = load_chat_tests(bundled("chat_heldout.jsonl")).items
     else:
-        held_out = _new_items(parts.test or parts.validation, parts.train)
+        held_out = _new_items(parts, folds=isinstance(result.tokenizer, FoldingTokenizer))
     items = held_out or _items(_spread(parts.train))
     answers = list(answer_all(InferenceGpt(result), _spread(items)))
     share, better = ExactMatches.of(answers).share, ["more conversations", _longer(result, parts)]
@@ -222,19 +224,29 @@ def _longer(result: TrainResult, parts: Split) -> str:
     sizes = measure(parts.train, plan.tokenizer, "lines")
     step = step_operations(plan.model, plan.config, sizes.chunk_length(plan.model.block_size))
     if not is_few and steps * step < MOST * useful_operations(sizes):
-        return f"--minutes {2 * minutes:g}" if minutes else "--minutes 5, which chooses settings"
+        if minutes or not (plan.preset or plan.parent_sha256):
+            return (
+                f"--minutes {2 * minutes:g}" if minutes else "--minutes 5, which chooses settings"
+            )
+        return f"--steps {2 * steps}"
     steps = LONGER_STEPS if is_few and steps < LONGER_STEPS else 2 * steps
     limit = f" without --{'minutes' if minutes else 'budget'}" if plan.budget else ""
-    return f"learn all of them with --steps {steps} --val-fraction 0{limit}"
+    test = " --test-fraction 0" if parts.test else ""
+    return f"learn all of them with --steps {steps} --val-fraction 0{test}{limit}"
 
 
-def _new_items(docs: Sequence[Document], train: Sequence[Document]) -> list[Item]:
+def _new_items(parts: Split, *, folds: bool) -> list[Item]:
     """Return the replies in held-out conversations to questions that training data do not have.
 
     A conversation is held out by its whole content, so that its beginning may be in another one.
     """
-    known = {one.conversation[: one.place] for one in _items(train)}
-    return [one for one in _items(docs) if one.conversation[: one.place] not in known]
+
+    def question(one: Item) -> Document:
+        asked = one.conversation[: one.place]
+        return folded(asked) if folds else asked
+
+    known = set(map(question, _items(parts.train)))
+    return [one for one in _items(parts.test or parts.validation) if question(one) not in known]
 
 
 def _items(docs: Sequence[Document]) -> list[Item]:

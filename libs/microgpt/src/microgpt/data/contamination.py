@@ -4,9 +4,10 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple, cast
 
+from microgpt.data.folding import FoldingTokenizer, folded
 from microgpt.data.sizes import count_characters
 from microgpt.data.split import DataFacts, Split, fingerprint, split_again
-from microgpt.data.tokenizer import Document
+from microgpt.data.tokenizer import Document, Tokenizer
 
 HELD_OUT = ("validation", "test")
 
@@ -28,8 +29,13 @@ class Bounds(NamedTuple):
         return f"{at_least}{100 * self.low:.3g} %" if self.low or not self.high else "unknown"
 
 
-def contamination(parts: Split, read: Sequence[DataFacts | None]) -> dict[str, Bounds]:
+def contamination(
+    parts: Split, read: Sequence[DataFacts | None], tokenizer: Tokenizer | None = None
+) -> dict[str, Bounds]:
     """Return the share of each held-out set that is training data of earlier trainings.
+
+    If the tokenizer folds case and accents, documents that differ from the training data only in
+    these count, too.
 
     Args:
         read: the data of these trainings and their splits; None for unknown data.
@@ -48,6 +54,13 @@ def contamination(parts: Split, read: Sequence[DataFacts | None]) -> dict[str, B
             shares = [_share_read(parts, name, docs, each) for each in same if is_known]
             high = min(1.0, sum(shares)) if len(shares) == len(read) else 1.0
             found[name] = Bounds(max(shares, default=0.0), high)
+        if (
+            docs
+            and isinstance(tokenizer, FoldingTokenizer)
+            and (share := _share_folded(parts, docs))
+        ):
+            low, high = found.get(name, (0.0, 0.0))
+            found[name] = Bounds(max(low, share), min(1.0, high + share))
     return found
 
 
@@ -112,6 +125,12 @@ def other_data(data: DataFacts | None, read: Iterable[DataFacts | None]) -> str:
     """Return a remark on trainings of ancestors on other data; empty if there are none."""
     are_same = all(_are_same(each, data) for each in read)
     return "" if are_same else "without other data of its parent or teacher"
+
+
+def _share_folded(parts: Split, docs: Sequence[Document]) -> float:
+    """Return the share of held-out documents that are training documents once both are folded."""
+    known = set(map(folded, parts.train))
+    return sum(folded(doc) in known for doc in docs) / len(docs)
 
 
 def _on_same(docs: Sequence[Document], read: Iterable[DataFacts | None]) -> list[DataFacts]:

@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable
+from dataclasses import replace
 
 from microgpt.data.tokenizer import CharTokenizer, Document
 
@@ -24,6 +25,13 @@ def fold(text: str) -> str:
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     kept = "".join(char for char in decomposed if not "\u0300" <= char <= "\u036f")
     return unicodedata.normalize("NFC", kept).translate(_TABLE)
+
+
+def folded(doc: Document) -> Document:
+    """Return a text or a conversation with all texts folded."""
+    if isinstance(doc, str):
+        return fold(doc)
+    return tuple(replace(message, content=fold(message.content)) for message in doc)
 
 
 def char_tokenizer(docs: Iterable[Document]) -> CharTokenizer:

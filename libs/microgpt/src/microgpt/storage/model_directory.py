@@ -30,6 +30,7 @@ from microgpt.config import (
     check_path,
     check_type,
 )
+from microgpt.data.folding import FoldingTokenizer, folded
 from microgpt.data.split import DataFacts
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.data.tokenizer_io import MAX_TOKENIZER_BYTES, file_of, restore
@@ -132,7 +133,10 @@ def encode_model(
     n_params = count_params(result.model)
     weights_format = weights_format or ("json" if n_params <= MAX_IN_JSON else "safetensors")
     content = encode_weights(result.model, result.weights, weights_format, result.dtype)
-    hashes = hashes_file(result.documents, result.config.text)
+    docs = result.documents
+    if isinstance(result.tokenizer, FoldingTokenizer):  # as the model reads and writes them
+        docs = [*docs, *map(folded, docs)]
+    hashes = hashes_file(docs, result.config.text)
     sha256 = hashlib.sha256(hashes).hexdigest() if hashes else None
     meta = meta_of(result).model_copy(update={"documents_sha256": sha256})
     files = _files(WEIGHTS_FILES[weights_format], content, meta, result.tokenizer)

@@ -99,6 +99,11 @@ def check_resume(resume: TrainState, plan: TrainingPlan) -> None:
             "the checkpoint to resume has a different model shape; "
             "use the same shape as the checkpoint"
         )
+    if resume.trained_on and resume.trained_on != (plan.data, *plan.ancestor_data):
+        raise ConfigError(
+            "the checkpoint to resume belongs to other documents, another split of them, or "
+            "another parent or other teachers; pass those of its training"
+        )
     if resume.step > plan.config.steps:
         raise ConfigError(
             f"steps must be >= {resume.step}, the step of the checkpoint, got {plan.config.steps}; "

@@ -263,6 +263,7 @@ class TrainingLoop:
             since_history=self.history.since_point,
             seconds=before + perf_counter() - self.started,
             average=self.average,
+            trained_on=(self.plan.data, *self.plan.ancestor_data),
         )
 
     def _result(self, reason: Ending, test_loss: float | None = None) -> TrainResult:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from microgpt.config import DEFAULT_DTYPE, ModelConfig, TrainConfig, default_lr
-from microgpt.data.contamination import Bounds, contamination
+from microgpt.data.contamination import contamination
 from microgpt.data.folding import char_tokenizer
 from microgpt.data.split import DataFacts, Split
 from microgpt.data.token_dataset import TokenDataset
@@ -130,13 +130,13 @@ def plan_training(
         weights_format=options.format,
         preset=options.preset,
         ancestor_data=read,
-        contamination=contamination(parts, read),
+        contamination=contamination(parts, read, tokenizer),
         teacher_samples=options.teacher_samples,
         minutes=limit.minutes if limit else None,
         budget=chosen.budget if chosen and options.has_budget else None,
     )
     reasons = explain(chosen) + advice(len(parts.docs), tokenizer, options) if chosen else ()
-    _tell_contamination(plan.contamination, tell)
+    _tell_contamination(plan, tell)
     return TrainingJob(plan, parts, parent, teachers, limit=limit, reasons=reasons)
 
 
@@ -220,12 +220,14 @@ def check_patience(patience: int | None, val_fraction: float) -> None:
         )
 
 
-def _tell_contamination(found: dict[str, Bounds], tell: Tell) -> None:
-    """Tell if held-out documents are training data of a parent or of teachers."""
+def _tell_contamination(plan: TrainingPlan, tell: Tell) -> None:
+    """Tell if held-out documents are training data of a parent, of teachers or of the run."""
+    found = plan.contamination
     shares = [f"{name} {bounds.text}" for name, bounds in found.items() if bounds.high]
     if shares:
         are = "are" if any(bounds.low for bounds in found.values()) else "may be"
+        whose = "of the parent or teacher" if plan.ancestor_data else "but for case and accents"
         tell(
-            "share of the held-out data that is training data of the parent or teacher: "
+            f"share of the held-out data that is training data {whose}: "
             f"{', '.join(shares)}; their losses {are} too low"
         )

@@ -67,7 +67,8 @@ def train(
         teacher_samples: number of texts that the teachers make up and that are read like documents.
         resume: checkpoint of a training run with the same documents and settings. Only the number
             of steps may differ; the learning rate schedule then uses the new number. A checkpoint
-            does not contain the settings: only the dtype, number of weights and step are checked.
+            does not contain the settings: only the dtype, the number of weights, the step, and the
+            data of this training, its parent and its teachers are checked.
         until: step at which to stop if training has not ended before. The learning rate schedule
             does not depend on it.
         on_event: called about every 50 ms with the losses since the last call.

@@ -14,10 +14,10 @@ from microgpt import InferenceGpt
 from microgpt.evaluation.scoring import Scorer
 from microgpt_serve.app_state import AppState
 from microgpt_serve.errors import ServeError
-from microgpt_serve.explain_schemas import ExplainRequest
 from microgpt_serve.generation import run_steps
-from microgpt_serve.routes.native.explain import _steps as explain_steps
-from microgpt_serve.routes.native.score import _steps as score_steps
+from microgpt_serve.routes.explain import ExplainRequest
+from microgpt_serve.routes.explain import _steps as explain_steps
+from microgpt_serve.routes.native import _score as score_steps
 from microgpt_serve.schemas import MAX_ALTERNATIVES, ScoreRequest
 from microgpt_serve.served_model import ServedModel
 from microgpt_serve.settings import Settings

@@ -27,12 +27,19 @@ from microgpt_serve.middleware.access_log import AccessLogMiddleware
 from microgpt_serve.middleware.auth import AuthMiddleware
 from microgpt_serve.middleware.hosts import HostMiddleware
 from microgpt_serve.openapi import error_responses, openapi_schema
-from microgpt_serve.routes import native, openai, pages
+from microgpt_serve.routes import explain, native, pages, status
+from microgpt_serve.routes.openai import completions
 from microgpt_serve.served_model import ServedModel, load_model
 from microgpt_serve.settings import Settings, read_settings
 
 LOG = logging.getLogger("microgpt_serve")
-ROUTERS = (*openai.ROUTERS, *native.ROUTERS)
+ROUTERS = (
+    completions.router,
+    status.openai_router,
+    native.router,
+    explain.router,
+    status.router,
+)
 
 
 def create_app(settings: Settings | None = None, model: ServedModel | None = None) -> FastAPI:

@@ -4,7 +4,7 @@ from fastapi import Request
 
 from microgpt import Message
 from microgpt.sampling import Continuation
-from microgpt_serve.routes.openai.chat_completions import _ChatCompletionBuilder
+from microgpt_serve.routes.openai.completions import _ChatCompletionBuilder
 from microgpt_serve.routes.openai.request_schemas import ChatCompletionRequest
 from microgpt_serve.served_model import ServedModel
 

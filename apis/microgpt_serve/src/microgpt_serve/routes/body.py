@@ -1,18 +1,20 @@
-"""Read request bodies up to a size limit and validate them strictly.
+"""Read request bodies up to a size limit, validate them strictly, and encode large responses.
 
 FastAPI first parses a body into Python objects and thus accepts NaN, lone surrogates and deep
 nesting. `BodyRoute` validates the JSON text instead; /docs is still generated from signatures.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
 
+from microgpt.steps import Steps
 from microgpt_serve.app_state import AppState, get_state
 from microgpt_serve.errors import (
     RETRY_AFTER_S,
@@ -135,3 +137,23 @@ async def _read_into(content: bytearray, request: Request, state: AppState) -> N
         content += chunk
         state.n_body_bytes += len(chunk)
         has_more = event.get("more_body", False)
+
+
+def json_steps(value: object) -> Steps[bytes]:
+    """Encode a large value in steps, because the encoder does not release the GIL.
+
+    Each entry of a list is a step. Bytes are JSON already. Fields whose value is None are left out.
+    """
+    if isinstance(value, Mapping):
+        fields = list[bytes]()
+        for name, content in value.items():
+            if content is not None:
+                fields.append(b"%b:%b" % (to_json(name), (yield from json_steps(content))))
+        return b"{%b}" % b",".join(fields)
+    if isinstance(value, list):
+        entries = list[bytes]()
+        for entry in value:
+            entries.append(to_json(entry, exclude_none=True))
+            yield
+        return b"[%b]" % b",".join(entries)
+    return value if isinstance(value, bytes) else to_json(value)

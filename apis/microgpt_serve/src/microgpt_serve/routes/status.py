@@ -1,6 +1,7 @@
-"""GET /health, /ready, /metrics and /microgpt/v1/model: the state of the service."""
+"""GET /health, /ready, /metrics, /microgpt/v1/model and /v1/models: the service and its model."""
 
 from dataclasses import asdict
+from datetime import datetime
 
 from fastapi import APIRouter, Response
 from prometheus_client import generate_latest
@@ -9,10 +10,12 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.tokenizer_io import chars_of
 from microgpt_serve.app_state import StateDep
-from microgpt_serve.errors import STATUS_DESCRIPTIONS
+from microgpt_serve.errors import STATUS_DESCRIPTIONS, ServeError
+from microgpt_serve.routes.openai.response_schemas import Model, Models, OpenAIErrorResponse
 from microgpt_serve.schemas import ErrorResponse, HealthResponse, ModelResponse, ReadyResponse
+from microgpt_serve.served_model import ServedModel
 
-router = APIRouter()
+router, openai_router = APIRouter(), APIRouter()
 
 
 @router.get("/health", summary="Liveness probe")
@@ -56,3 +59,30 @@ async def model(state: StateDep) -> ModelResponse:
         created_at=served.created_at,
         progress=served.progress,
     )
+
+
+@openai_router.get("/v1/models", summary="List the models (OpenAI-compatible)")
+async def models(state: StateDep) -> Models:
+    """Return a list that contains only the served model."""
+    return {"object": "list", "data": [_model(state.model)]}
+
+
+@openai_router.get(
+    "/v1/models/{name:path}",
+    summary="Describe a model (OpenAI-compatible)",
+    responses={
+        404: {"model": OpenAIErrorResponse, "description": "No model with this name is served."}
+    },
+)
+async def model_of(name: str, state: StateDep) -> Model:
+    """Return the served model if `name` matches, otherwise 404."""
+    model = state.model
+    if name != model.name:
+        message = f"model {name!r:.80} does not exist; use {model.name}"
+        raise ServeError(404, message, field="model", code="model_not_found")
+    return _model(model)
+
+
+def _model(model: ServedModel) -> Model:
+    created = datetime.fromisoformat(model.created_at).timestamp() if model.created_at else 0
+    return {"id": model.name, "object": "model", "created": int(created), "owned_by": "microgpt"}

@@ -1,0 +1,144 @@
+"""Generate texts, reply to a conversation, and score texts: microgpt's own POST routes."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from microgpt.config import Sampling
+from microgpt.data.chat_truncation import ChatPrompt
+from microgpt.data.tokenizer import IGNORED_ROLES, Message
+from microgpt.evaluation.scoring import Scorer
+from microgpt.steps import Steps
+from microgpt.storage.calibration_file import Calibration
+from microgpt_serve.app_state import AppState, StateDep
+from microgpt_serve.errors import ServeError
+from microgpt_serve.generation import run_function, run_job, run_steps
+from microgpt_serve.routes.body import JSON_TYPE, MAX_INLINE_CHARS, BodyRoute, json_steps
+from microgpt_serve.schemas import (
+    MAX_CHARACTERS,
+    ChatMessage,
+    ChatRequest,
+    ChatResponse,
+    GenerateRequest,
+    GenerateResponse,
+    ScoreRequest,
+    ScoreResponse,
+    TextScore,
+)
+from microgpt_serve.served_model import ServedModel
+
+router = APIRouter(route_class=BodyRoute)
+
+
+@router.post("/microgpt/v1/chat", summary="Reply to a conversation")
+async def chat(body: ChatRequest, request: Request, state: StateDep) -> ChatResponse:
+    """Return the assistant's reply.
+
+    The oldest turns are dropped if the conversation does not fit into the context. Characters
+    outside the vocabulary are removed.
+    """
+    model = state.model
+    prompt = await encode_messages(body.messages, model, request, state)
+    sampling = Sampling(body.temperature)
+    limit = model.max_new_tokens(body.max_tokens)
+    job = model.gpt.reply_job(prompt, sampling=sampling, max_tokens=limit, seed=body.seed)
+    (reply,) = await run_job(state, request, model, job)
+    return ChatResponse.model_construct(
+        role="assistant",
+        content=model.gpt.tokenizer.decode(reply.tokens),
+        tokens_dropped=prompt.tokens_dropped,
+        unknown_characters=prompt.unknown_characters,
+        finish_reason=reply.finish_reason,
+    )
+
+
+@router.post("/microgpt/v1/generate", summary="Generate texts")
+async def generate(body: GenerateRequest, request: Request, state: StateDep) -> GenerateResponse:
+    """Return generated texts, each including the prompt.
+
+    `microgpt generate` returns the same texts for the same seed. A chat model generates user
+    messages.
+    """
+    model = state.model
+    encode = partial(
+        model.gpt.text_job,
+        body.num_samples,
+        prompts=[body.prompt],
+        sampling=body.sampling,
+        max_tokens=model.max_new_tokens(body.max_tokens),
+        seed=body.seed,
+    )
+    job = await run_function(state, request, encode, len(body.prompt), MAX_INLINE_CHARS)
+    continuations = await run_job(state, request, model, job)
+    decode, known = model.gpt.tokenizer.decode, model.documents
+    samples = [body.prompt + decode(one.tokens) for one in continuations]
+    return GenerateResponse.model_construct(
+        samples=samples,
+        tokens_dropped=job.tokens_dropped or None,
+        known=[text in known for text in samples] if known and body.known else None,
+    )
+
+
+@router.post("/microgpt/v1/score", summary="Score texts", response_model=ScoreResponse)
+async def score(body: ScoreRequest, request: Request, state: StateDep) -> Response:
+    """Return how much each text surprises the model, in bits per character.
+
+    The same as `microgpt score`. If the model is calibrated, also return percentiles.
+    """
+    model = state.model
+    if (scorer := model.scorer) is None:
+        raise ServeError(400, "a chat model cannot score texts; serve a model trained on texts")
+    n_characters = sum(map(len, body.texts))
+    if n_characters > MAX_CHARACTERS:
+        message = f"texts have {n_characters} characters; at most {MAX_CHARACTERS} are allowed"
+        raise ServeError(400, message, field="texts")
+    steps = _score(scorer, model.calibration, body)
+    content = await run_steps(state, request, steps, n_characters + len(body.texts))
+    return Response(content, media_type=JSON_TYPE)
+
+
+async def encode_messages(
+    messages: Sequence[ChatMessage], model: ServedModel, request: Request, state: AppState
+) -> ChatPrompt:
+    """Encode a conversation without system messages, truncated to fit into the context."""
+    if not model.gpt.tokenizer.is_chat:
+        raise ServeError(
+            400, "this is not a chat model; use /microgpt/v1/generate or /v1/completions"
+        )
+    n_characters = sum(len(message.content) for message in messages)
+    if n_characters > MAX_CHARACTERS:
+        message = f"messages have {n_characters} characters; at most {MAX_CHARACTERS} are allowed"
+        raise ServeError(400, message, field="messages")
+    size = n_characters + 2 * len(messages)
+    encode = partial(_encode, messages, model)
+    return await run_function(state, request, encode, size, MAX_INLINE_CHARS)
+
+
+def _encode(messages: Sequence[ChatMessage], model: ServedModel) -> ChatPrompt:
+    conversation = [
+        Message(one.role, one.content)  # type: ignore[arg-type]
+        for one in messages
+        if one.role not in IGNORED_ROLES
+    ]
+    if not conversation:
+        message = "messages has no user message; add one (the model ignores system messages)"
+        raise ServeError(400, message, field="messages")
+    return model.gpt.chat_prompt(conversation)
+
+
+def _score(scorer: Scorer, calibration: Calibration | None, body: ScoreRequest) -> Steps[bytes]:
+    """Compute and encode the scores."""
+    scores = yield from scorer.steps(body.texts)
+    response = [
+        TextScore.model_construct(
+            bits_per_character=one.bits_per_character,
+            bits=one.bits,
+            n_unknown=one.n_unknown,
+            percentile=calibration.percentile(one.bits_per_character) if calibration else None,
+            character_bits=one.character_bits.tolist() if body.characters else None,
+        )
+        for one in scores
+    ]
+    return (yield from json_steps({"scores": response}))

@@ -271,8 +271,12 @@ def test_a_reload_works_again_after_irregular_files(serve, names_dir, tmp_path) 
 
 NO_ANSWER = """
 import time
-from microgpt_serve import command, reload
-reload.load_model = lambda *args, **options: time.sleep(1e6)
+from microgpt_serve import command, server
+load = server.load_model
+def load_once(*args, **options):
+    server.load_model = lambda *args, **options: time.sleep(1e6)
+    return load(*args, **options)
+server.load_model = load_once
 command.main()
 """
 

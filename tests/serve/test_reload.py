@@ -12,10 +12,10 @@ from prometheus_client import generate_latest
 from microgpt import InferenceGpt, save
 from microgpt.engine.decoding.decoder import context_bytes
 from microgpt.storage.training_directory import TrainingDirectory
-from microgpt_serve import reload as reload_module
+from microgpt_serve import server
 from microgpt_serve.app_state import AppState
-from microgpt_serve.reload import Reloader
 from microgpt_serve.served_model import ServedModel, load_model
+from microgpt_serve.server import Reloader
 from microgpt_serve.settings import Settings
 
 
@@ -50,13 +50,13 @@ def test_a_hanging_reload_is_given_up_and_the_next_one_works(
         return late
 
     async def run() -> None:
-        monkeypatch.setattr(reload_module, "RELOAD_S", 0.05, raising=False)
-        monkeypatch.setattr(reload_module, "load_model", hang)
+        monkeypatch.setattr(server, "RELOAD_S", 0.05, raising=False)
+        monkeypatch.setattr(server, "load_model", hang)
         async with asyncio.timeout(10):
             await reloader.reload()
         assert reloads(state) == (0, 1)
-        monkeypatch.setattr(reload_module, "RELOAD_S", 30)
-        monkeypatch.setattr(reload_module, "load_model", lambda *args, **options: new)
+        monkeypatch.setattr(server, "RELOAD_S", 30)
+        monkeypatch.setattr(server, "load_model", lambda *args, **options: new)
         await reloader.reload()
         go_on.set()
         await asyncio.to_thread(has_ended.wait, 30)
@@ -77,7 +77,7 @@ def test_a_late_reload_does_not_restore_a_removed_key(monkeypatch, model, tmp_pa
     file.chmod(0o600)
     state = AppState(Settings(api_keys_file=str(file)), model, [])
     reloader = Reloader(state)
-    monkeypatch.setattr(reload_module, "load_model", lambda *args, **options: model)
+    monkeypatch.setattr(server, "load_model", lambda *args, **options: model)
     go_on, has_ended = threading.Event(), threading.Event()
     read = state.keys.read
     old = read()
@@ -88,12 +88,12 @@ def test_a_late_reload_does_not_restore_a_removed_key(monkeypatch, model, tmp_pa
         return old
 
     async def run() -> None:
-        monkeypatch.setattr(reload_module, "RELOAD_S", 0.05, raising=False)
+        monkeypatch.setattr(server, "RELOAD_S", 0.05, raising=False)
         monkeypatch.setattr(state.keys, "read", hang)
         async with asyncio.timeout(10):
             await reloader.reload()
         file.write_text("new\n")
-        monkeypatch.setattr(reload_module, "RELOAD_S", 30)
+        monkeypatch.setattr(server, "RELOAD_S", 30)
         monkeypatch.setattr(state.keys, "read", read)
         await reloader.reload()
         go_on.set()
@@ -109,7 +109,7 @@ def test_a_late_reload_does_not_restore_a_removed_key(monkeypatch, model, tmp_pa
     "error", [PanicException("x"), SystemExit(), StopIteration(), OSError("x")]
 )
 def test_any_error_of_a_reload_is_logged(monkeypatch, caplog, model, error) -> None:
-    caplog.set_level(logging.ERROR, reload_module.LOG.name)
+    caplog.set_level(logging.ERROR, server.LOG.name)
     state = AppState(Settings(), model, [])
     reloader = Reloader(state)
 
@@ -117,10 +117,10 @@ def test_any_error_of_a_reload_is_logged(monkeypatch, caplog, model, error) -> N
         raise error
 
     async def run() -> None:
-        monkeypatch.setattr(reload_module, "load_model", fail)
+        monkeypatch.setattr(server, "load_model", fail)
         async with asyncio.timeout(10):
             await reloader.reload()
-        monkeypatch.setattr(reload_module, "load_model", lambda *args, **options: model)
+        monkeypatch.setattr(server, "load_model", lambda *args, **options: model)
         await reloader.reload()
 
     asyncio.run(run())

@@ -1,4 +1,6 @@
-"""The FastAPI app: routes wrapped in these middlewares, listed from outermost to innermost.
+"""The FastAPI app and its OpenAPI schema.
+
+Routes are wrapped in these middlewares, listed from outermost to innermost:
 
 AccessLogMiddleware   request ids, log, metrics
   CORSMiddleware      only if `cors_origins` is set
@@ -14,7 +16,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any, cast
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
@@ -22,13 +24,15 @@ from starlette.responses import Response
 
 from microgpt.errors import MicrogptError
 from microgpt_serve.app_state import AppState
-from microgpt_serve.errors import ServeError, handle_error
+from microgpt_serve.errors import STATUS_DESCRIPTIONS, ServeError, handle_error, int_if_whole
 from microgpt_serve.middleware.access_log import AccessLogMiddleware
-from microgpt_serve.middleware.auth import AuthMiddleware
+from microgpt_serve.middleware.auth import HEALTH_PATHS, AuthMiddleware
 from microgpt_serve.middleware.hosts import HostMiddleware
-from microgpt_serve.openapi import error_responses, openapi_schema
 from microgpt_serve.routes import explain, native, pages, status
+from microgpt_serve.routes.body import BodyRoute
 from microgpt_serve.routes.openai import completions
+from microgpt_serve.routes.openai.response_schemas import OpenAIErrorResponse
+from microgpt_serve.schemas import ErrorResponse
 from microgpt_serve.served_model import ServedModel, load_model
 from microgpt_serve.settings import Settings, read_settings
 
@@ -40,6 +44,10 @@ ROUTERS = (
     explain.router,
     status.router,
 )
+ERRORS = (401, 403, 429)
+BODY_ERRORS = (400, *ERRORS, 408, 413, 415, 503, 504)
+# Schemas that FastAPI adds for status 422. They are removed: the service sends 400 instead.
+FASTAPI_ERROR_SCHEMAS = ("HTTPValidationError", "ValidationError")
 
 
 def create_app(settings: Settings | None = None, model: ServedModel | None = None) -> FastAPI:
@@ -86,9 +94,9 @@ def create_app(settings: Settings | None = None, model: ServedModel | None = Non
                 app.add_api_route(
                     route.path, route.endpoint, methods=pages.READ_METHODS, include_in_schema=False
                 )
-        app.include_router(router, responses=error_responses(router))
+        app.include_router(router, responses=_error_responses(router))
     app.include_router(pages.router)
-    app.openapi = partial(openapi_schema, app, settings)  # type: ignore[method-assign]
+    app.openapi = partial(_openapi_schema, app, settings)  # type: ignore[method-assign]
     paths = [route.path_format for router in (*ROUTERS, pages.router) for route in router.routes]  # type: ignore[attr-defined]
     state = app.state.app_state = AppState(settings, model, [*paths, "/openapi.json"])
     app.add_middleware(AuthMiddleware, keys=state.keys, rate_limit=settings.rate_limit)
@@ -119,3 +127,49 @@ class _CORSMiddleware(CORSMiddleware):
         headers = {k: v for k, v in response.headers.items() if not k.startswith("content-")}
         message = "this origin, method or header is not allowed"
         return ServeError(400, message, headers=headers).response(path="")
+
+
+def _error_responses(router: APIRouter) -> dict[int | str, dict[str, Any]]:
+    """Return the error responses to document for the routes of a router."""
+    is_openai = router.routes[0].path.startswith("/v1/")  # type: ignore[attr-defined]
+    shape = OpenAIErrorResponse if is_openai else ErrorResponse
+    statuses = BODY_ERRORS if router.route_class is BodyRoute else ERRORS
+    return {
+        status: {"model": shape, "description": STATUS_DESCRIPTIONS[status]} for status in statuses
+    }
+
+
+def _openapi_schema(app: FastAPI, settings: Settings) -> dict[str, Any]:
+    """Return the OpenAPI schema of an app, without errors that the settings rule out.
+
+    It is made on the first call, because it would be a fifth of the start of the service.
+    """
+    if app.openapi_schema:
+        return app.openapi_schema
+    schema = FastAPI.openapi(app)
+    for path, operations in schema["paths"].items():
+        is_health_check = path in HEALTH_PATHS
+        unused = {"422"} | ({"401", "429"} if is_health_check else set())
+        unused |= set() if settings.checks_hosts else {"403"}
+        for operation in operations.values():
+            for code in unused & operation["responses"].keys():
+                del operation["responses"][code]
+            if is_health_check:
+                operation["security"] = []
+    components = schema["components"]
+    for name in FASTAPI_ERROR_SCHEMAS:
+        components["schemas"].pop(name, None)
+    if settings.has_keys:
+        components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        schema["security"] = [{"key": []}]
+    app.openapi_schema = _with_whole_numbers(schema)
+    return app.openapi_schema
+
+
+def _with_whole_numbers(schema: Any) -> Any:
+    """Convert floats such as 50.0 in a schema to integers, because FastAPI writes 50 as 50.0."""
+    if isinstance(schema, dict):
+        return {name: _with_whole_numbers(value) for name, value in schema.items()}
+    if isinstance(schema, list):
+        return [_with_whole_numbers(value) for value in schema]
+    return int_if_whole(schema)

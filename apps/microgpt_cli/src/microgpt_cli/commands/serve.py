@@ -29,7 +29,7 @@ def serve(
     """
     model_dir = one_of(model, model_option, "--model")
 
-    from microgpt_serve.signals import block_sighup
+    from microgpt_serve.command import block_sighup
 
     block_sighup()
     from microgpt_serve.server import serve as serve_until_stopped

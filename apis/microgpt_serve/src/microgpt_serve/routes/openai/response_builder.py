@@ -1,5 +1,7 @@
-"""Build complete and streamed responses to OpenAI-compatible requests."""
+"""Complete responses to OpenAI-compatible requests, and streams of server-sent events."""
 
+import asyncio
+import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -12,19 +14,22 @@ from uuid import uuid4
 from fastapi import Request
 from pydantic_core import to_json
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from microgpt.sampling import Continuation, Job
 from microgpt.steps import Steps, finish
 from microgpt_serve.app_state import AppState
+from microgpt_serve.errors import ClientDisconnectedError, as_serve_error
 from microgpt_serve.generation import run_job, run_steps, stream_job
 from microgpt_serve.routes.body import JSON_TYPE
 from microgpt_serve.routes.openai.choice import GeneratedChoice, TextUpdate
 from microgpt_serve.routes.openai.log_probabilities import LogProbabilities
 from microgpt_serve.routes.openai.request_schemas import OpenAIRequest
 from microgpt_serve.routes.openai.response_schemas import Usage
-from microgpt_serve.routes.openai.server_sent_events import DONE, EventStream, event
 from microgpt_serve.served_model import ServedModel
 
+LOG = logging.getLogger("microgpt_serve")
+DONE = b"data: [DONE]\n\n"
 T = TypeVar("T")
 JsonObject = Mapping[str, object]
 
@@ -182,3 +187,56 @@ class ResponseBuilder(ABC):
             return None
         name = tokenizer.names[token]
         return list(name.encode() if isinstance(name, str) else name)
+
+
+def event(message: JsonObject) -> bytes:
+    """Encode a message as a server-sent event."""
+    return b"data: %b\n\n" % to_json(message)
+
+
+class EventStream(Response):
+    """Response that sends events as they become available.
+
+    An error before the first event produces a normal error response. A later error is sent as an
+    event, because the status has already been sent.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(self, chunks: AsyncGenerator[bytes, None]) -> None:
+        """Create a response from chunks of complete events. The last chunk ends with DONE."""
+        # `x-accel-buffering` disables response buffering in nginx.
+        headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+        super().__init__(headers=headers)
+        del self.headers["content-length"]
+        self._chunks = chunks
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the headers and the events, then close the stream."""
+        has_begun = False
+
+        async def send_chunk(chunk: bytes, *, is_last: bool = False) -> None:
+            nonlocal has_begun
+            if not has_begun:
+                has_begun = True
+                start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+                await send(start)
+            body = {"type": "http.response.body", "body": chunk, "more_body": not is_last}
+            await send(body)
+
+        try:
+            async with aclosing(self._chunks) as chunks:
+                async for chunk in chunks:
+                    await send_chunk(chunk, is_last=chunk.endswith(DONE))
+        except asyncio.CancelledError:  # the service shuts down while a slow client is reading
+            scope["outcome"] = 499
+        except Exception as error:
+            if not has_begun:
+                raise
+            sent_error = as_serve_error(error)
+            scope["outcome"] = sent_error.status  # used by the access log and the metrics
+            if sent_error.status == 500:
+                LOG.error("internal error while streaming a response", exc_info=error)
+            is_gone = isinstance(error, ClientDisconnectedError)
+            last = b"" if is_gone else b"data: %b\n\n" % sent_error.openai_body()
+            await send_chunk(last, is_last=True)

@@ -8,7 +8,7 @@ import pytest
 
 from microgpt.errors import PromptError
 from microgpt_serve.errors import ClientDisconnectedError, ServeError
-from microgpt_serve.routes.openai.server_sent_events import DONE, EventStream
+from microgpt_serve.routes.openai.response_builder import DONE, EventStream
 
 
 def sent(*pieces: bytes | BaseException) -> tuple[dict, list[dict]]:

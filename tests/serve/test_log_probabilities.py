@@ -9,7 +9,7 @@ import pytest
 
 from microgpt import InferenceGpt
 from microgpt.engine.compiled_model import CompiledModel
-from microgpt.engine.decoding.reader import TokenReader
+from microgpt.engine.decoding.decoder import TokenReader
 from microgpt.sampling import Continuation, DecodeRules, Job
 from microgpt.steps import finish
 from microgpt_serve.app_state import MAX_READER_BYTES, AppState

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig, TrainResult
-from microgpt.engine import architecture
-from microgpt.engine.architecture import MIN_POSITIONS, architecture_of
+from microgpt.engine import settings
 from microgpt.engine.buffers import buffer_bytes
 from microgpt.engine.compiled_model import CompiledModel
+from microgpt.engine.settings import MIN_POSITIONS, architecture_of
 from microgpt.errors import ConfigError, PromptError
 from microgpt.model import init_weights, softmax
 from microgpt.model_variants import GptVariant
@@ -76,8 +76,8 @@ def test_rotary_tables_are_only_as_long_as_the_text(rotary, monkeypatch) -> None
     plain = InferenceGpt(rotary)
     text, tokens = plain.generate(20, temperature=3), plain.opening("annaemma" * 5)
     rows = plain.log_probabilities(tokens)
-    monkeypatch.setattr(architecture, "MIN_POSITIONS", 1)
-    architecture._latest.cache_clear()
+    monkeypatch.setattr(settings, "MIN_POSITIONS", 1)
+    settings._latest.cache_clear()
     assert architecture_of(rotary.model, "float32", 3).row_rotation.shape[1] == 4
     assert InferenceGpt(rotary).generate(20, temperature=3) == text
     assert InferenceGpt(rotary).log_probabilities(tokens) == rows

@@ -7,8 +7,8 @@
     training/        training steps on one or more threads
     decoding/        batched sampling with a KV cache
     compiled_model   compiled inference, used by `InferenceGpt`
-    architecture     settings of the architecture for the kernels
-    weights          all weights in one array    buffers    all activations
+    settings         settings of the architecture and of steps, for the kernels
+    weights          all weights in one array    buffers    all other arrays of training
     mersenne         fast `random.Random`        threads    thread pool
 
 Each file names the layout of its arrays, one of these, and the section of docs/performance.md that

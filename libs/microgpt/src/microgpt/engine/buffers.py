@@ -1,8 +1,9 @@
-"""Preallocated buffers for the activations and gradients of a micro-batch.
+"""Preallocated arrays: activations and gradients of a micro-batch, and the optimizer's state.
 
-Layout: columns; a row is a feature, or a token of the vocabulary, and a column is a token. See
-docs/performance.md#vectors. Shapes: C = n_embd, D = head_dim, V = vocab_size, T = block_size,
-L = n_layer, H = n_head, n = tokens, N = columns, at least one per token.
+Layout: columns; a row is a feature, or a token of the vocabulary, and a column is a token. Weights
+for the optimizer. See docs/performance.md#vectors. Shapes: C = n_embd, D = head_dim,
+V = vocab_size, T = block_size, L = n_layer, H = n_head, n = tokens, N = columns, at least one per
+token.
 """
 
 import math
@@ -10,9 +11,9 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from microgpt.config import ModelConfig
+from microgpt.config import ModelConfig, TrainConfig
 from microgpt.engine.processor import lanes_of
-from microgpt.engine.weights import Array, aligned_zeros, padded, shapes_of
+from microgpt.engine.weights import Array, Weights, aligned_zeros, padded, shapes_of
 
 
 class Buffers(NamedTuple):
@@ -111,3 +112,35 @@ def _n_keys(model: ModelConfig, dtype: str, n_tokens: int, longest: int) -> int:
     n = padded(longest, dtype) // lanes
     a_token = max(lanes, lanes * n * (n + 1) / 2 / (lanes * (n - 1) + 1))
     return model.n_head * math.ceil(n_tokens * a_token)
+
+
+class OptimizerState(NamedTuple):
+    """Weights, gradients, running means and scratch memory; rows are padded to whole vectors."""
+
+    params: Array
+    grads: Array
+    m: Array  # running means of the gradients
+    v: Array  # running means of the squared gradients; not used by Muon
+    directions: Array  # change of each matrix that Muon updates; no rows without Muon
+
+
+class Workspace(NamedTuple):
+    """The arrays used by a training thread."""
+
+    state: OptimizerState  # the gradients cover the documents processed so far in the step
+    weights: Weights  # views of the matrices in state.params
+    dweights: Weights  # views of the matrices in state.grads
+    buffers: Buffers
+    scratch: Array  # see `find_directions`
+    progress: Array  # (3): completed steps; number and loss of documents read in the next step
+
+
+def muon_shapes(
+    model: ModelConfig, config: TrainConfig, dtype: str
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the shapes of `OptimizerState.directions` and of the scratch memory of a thread."""
+    side = padded(model.n_embd, dtype)
+    if config.optimizer != "muon":
+        return (0, side), (0, side)
+    n_rows = model.n_layer * (4 + 2 * model.n_ff_exp) * model.n_embd
+    return (n_rows, side), (2 * side + model.n_ff_exp * model.n_embd, side)

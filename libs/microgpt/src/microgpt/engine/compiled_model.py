@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from microgpt.config import DType, ModelConfig
 from microgpt.data.token_dataset import Tokens
 from microgpt.engine.activations import Activations
-from microgpt.engine.architecture import architecture_of
 from microgpt.engine.buffers import Buffers, allocate_buffers, buffer_bytes
 from microgpt.engine.dataset import NO_ROWS, Dataset
 from microgpt.engine.decoding.arrays import FULL, RUNNING, STOPPED
 from microgpt.engine.decoding.decoder import WORK_5_MS, Decoder, context_bytes, max_sequences
 from microgpt.engine.machine_code import EntryPoint
+from microgpt.engine.settings import architecture_of
 from microgpt.engine.threads import map_in_threads
 from microgpt.engine.weights import DecodeWeights, PackedWeights, for_decoding
 from microgpt.errors import PromptError

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Sequence
 from heapq import nlargest
 
-from microgpt.engine.decoding.decoder import MAX_ROWS
-from microgpt.engine.decoding.reader import TokenReader, reader_bytes
+from microgpt.engine.decoding.decoder import MAX_ROWS, TokenReader, reader_bytes
 from microgpt.inference import InferenceGpt
 from microgpt.sampling import Job
 from microgpt.steps import Steps

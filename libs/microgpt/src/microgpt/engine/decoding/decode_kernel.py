@@ -9,7 +9,6 @@ Shapes: C = n_embd, D = head_dim, V = vocab_size, L = n_layer, T = block_size, N
 n = sequences.
 """
 
-from microgpt.engine.architecture import Architecture
 from microgpt.engine.compiler import inlined
 from microgpt.engine.decoding.arrays import (
     BROKEN,
@@ -28,6 +27,7 @@ from microgpt.engine.decoding.sample import NONE_ALLOWED, NOT_FINITE, sample
 from microgpt.engine.kernels.layers import add, embed, relu, rmsnorm_rows, shift_row
 from microgpt.engine.kernels.matmul import linear_rows
 from microgpt.engine.kernels.rotary import adjust_row
+from microgpt.engine.settings import Architecture
 from microgpt.engine.simd.vector import lanes, load, store
 from microgpt.engine.weights import DecodeWeights
 

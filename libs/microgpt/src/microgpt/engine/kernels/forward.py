@@ -6,7 +6,6 @@ in nats, and probabilities have a row per prediction, in document order. See
 docs/performance.md#vectors. Shapes: C = n_embd, N = columns, V = vocab_size.
 """
 
-from microgpt.engine.architecture import Architecture
 from microgpt.engine.buffers import Buffers
 from microgpt.engine.compiler import inlined, kernel
 from microgpt.engine.dataset import Dataset
@@ -16,6 +15,7 @@ from microgpt.engine.kernels.dropout import add_dropped, drop
 from microgpt.engine.kernels.layers import copy, cut_at_starts, embed, relu, rmsnorm
 from microgpt.engine.kernels.matmul import add_linear, linear, transpose
 from microgpt.engine.kernels.rotary import adjust, read_rotation
+from microgpt.engine.settings import Architecture
 from microgpt.engine.simd.vector import Array
 from microgpt.engine.weights import Weights
 

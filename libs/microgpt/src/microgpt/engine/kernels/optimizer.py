@@ -8,12 +8,13 @@ See docs/performance.md#a-step. Shapes: C = n_embd, m = rows of a matrix.
 
 import math
 
+from microgpt.engine.buffers import OptimizerState
 from microgpt.engine.compiler import inlined, kernel
 from microgpt.engine.kernels.matmul import linear
+from microgpt.engine.settings import StepSettings
 from microgpt.engine.simd.lanes import total
 from microgpt.engine.simd.tiles import transpose_tile
 from microgpt.engine.simd.vector import Array, lanes, load, splat, square_root, store
-from microgpt.engine.training.workspace import OptimizerState, StepSettings
 from microgpt.newton_schulz import COEFFICIENTS, N_ITERATIONS, NORM_EPS
 
 _A, _B, _C = COEFFICIENTS

@@ -6,9 +6,9 @@ cosine and sine of each position. One row per token in `adjust_row`. See docs/pe
 Shapes: C = n_embd, D = head_dim, N = columns, T = block_size.
 """
 
-from microgpt.engine.architecture import Architecture
 from microgpt.engine.compiler import inlined, kernel
 from microgpt.engine.kernels.layers import rmsnorm, rmsnorm_backward_in_place
+from microgpt.engine.settings import Architecture
 from microgpt.engine.simd.lanes import from_lane, swap_pairs, total
 from microgpt.engine.simd.vector import Array, lanes, load, splat, square_root, store
 

@@ -11,8 +11,7 @@ import math
 
 import numpy as np
 
-from microgpt.engine.architecture import Architecture
-from microgpt.engine.buffers import Buffers
+from microgpt.engine.buffers import Buffers, OptimizerState, Workspace
 from microgpt.engine.compiler import inlined
 from microgpt.engine.dataset import Dataset
 from microgpt.engine.kernels.attention import attention_backward
@@ -32,8 +31,8 @@ from microgpt.engine.kernels.layers import (
 from microgpt.engine.kernels.matmul import add_outer, linear, transpose
 from microgpt.engine.kernels.optimizer import find_directions, optimize, squares_are_finite
 from microgpt.engine.kernels.rotary import adjust_backward
+from microgpt.engine.settings import Architecture, StepSettings
 from microgpt.engine.simd.vector import Array
-from microgpt.engine.training.workspace import OptimizerState, StepSettings, Workspace
 from microgpt.engine.weights import Weights
 
 

@@ -15,11 +15,10 @@ import numpy as np
 
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.token_dataset import Tokens
-from microgpt.engine.architecture import architecture_bytes
-from microgpt.engine.buffers import allocate_buffers, buffer_bytes
+from microgpt.engine.buffers import allocate_buffers, buffer_bytes, muon_shapes
 from microgpt.engine.machine_code import EntryPoint
+from microgpt.engine.settings import architecture_bytes
 from microgpt.engine.training.trainer import CompiledEngine, n_columns
-from microgpt.engine.training.workspace import muon_shapes
 from microgpt.engine.weights import PackedWeights, aligned_zeros, packed_bytes
 from microgpt.model_config import count_params
 

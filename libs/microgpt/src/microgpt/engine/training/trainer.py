@@ -14,10 +14,16 @@ from numpy.typing import NDArray
 
 from microgpt.config import ModelConfig, TrainConfig, default_lr
 from microgpt.data.token_dataset import Tokens
-from microgpt.engine.buffers import Buffers, allocate_buffers
+from microgpt.engine.buffers import (
+    Buffers,
+    OptimizerState,
+    Workspace,
+    allocate_buffers,
+    muon_shapes,
+)
 from microgpt.engine.dataset import Dataset
 from microgpt.engine.machine_code import EntryPoint
-from microgpt.engine.training.workspace import OptimizerState, StepSettings, Workspace, muon_shapes
+from microgpt.engine.settings import StepSettings
 from microgpt.engine.weights import PackedWeights, aligned_zeros
 from microgpt.flat_weights import Numbers
 

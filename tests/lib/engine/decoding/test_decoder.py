@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig
-from microgpt.engine.decoding.reader import TokenReader, reader_bytes
+from microgpt.engine.decoding.decoder import TokenReader, reader_bytes
 from microgpt.training.train import train
 
 VARIANT = {"positions": "rotary", "token_shift": True, "qk_norm": True, "final_norm": True}

@@ -1,4 +1,4 @@
-"""Settings of a model's architecture for the compiled kernels; see `microgpt.model_variants`.
+"""Settings of the architecture and of training steps, in the types that the kernels require.
 
 Layout: the tables of rotary positions are in columns to train and in rows to decode, with a column
 or row per position. See docs/performance.md#a-step. Shapes: C = n_embd, D = head_dim,
@@ -11,16 +11,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from microgpt.config import ModelConfig
+from microgpt.config import MUON_LR_RATIO, MUON_MOMENTUM, ModelConfig, TrainConfig
 from microgpt.engine.processor import lanes_of
 from microgpt.engine.weights import Array, aligned_zeros, padded
+from microgpt.model_config import count_params
 from microgpt.model_variants import QK_SCALE, angles
 
 MIN_POSITIONS = 1024  # minimum size of the tables, if the context is not smaller
 
 
 class Architecture(NamedTuple):
-    """Architecture settings in the types that the compiled kernels require.
+    """Settings of a model's architecture; see `microgpt.model_variants`.
 
     The arrays are empty if the positions are learned.
     """
@@ -86,3 +87,46 @@ def _architecture(model: ModelConfig, dtype: str, n: int) -> Architecture:
         rotation=columns,
         row_rotation=rows,
     )
+
+
+class StepSettings(NamedTuple):
+    """Settings of a training step."""
+
+    architecture: Architecture
+    batch_size: int
+    dropout: float
+    seed: int
+    beta1: float
+    beta2: float
+    eps: float
+    weight_decay: float
+    n_adam_rows: int  # number of rows of the weights that AdamW updates; Muon updates the others
+    n_embd: int
+    n_layer: int
+    n_ff_exp: int
+    muon_lr_ratio: float  # see `config.MUON_LR_RATIO`
+    muon_momentum: float
+
+    @classmethod
+    def of(cls, model: ModelConfig, config: TrainConfig, dtype: str) -> "StepSettings":
+        """Return the kernel settings of a training run."""
+        n_rows = count_params(model) // model.n_embd
+        if config.optimizer == "muon":
+            n_rows -= model.n_layer * (4 + 2 * model.n_ff_exp) * model.n_embd
+        return cls(
+            architecture=architecture_of(model, dtype),
+            batch_size=int(config.batch_size),
+            dropout=float(config.dropout),
+            seed=int(config.seed),
+            beta1=float(config.beta1),
+            beta2=float(config.beta2),
+            # A smaller epsilon could round to 0, and the update of unused weights would be 0 / 0.
+            eps=max(float(config.adam_eps), float(np.finfo(dtype).tiny)),
+            weight_decay=float(config.weight_decay),
+            n_adam_rows=int(n_rows),
+            n_embd=int(model.n_embd),
+            n_layer=int(model.n_layer),
+            n_ff_exp=int(model.n_ff_exp),
+            muon_lr_ratio=MUON_LR_RATIO,
+            muon_momentum=MUON_MOMENTUM,
+        )

@@ -37,13 +37,7 @@ from microgpt_serve.served_model import ServedModel, load_model
 from microgpt_serve.settings import Settings, read_settings
 
 LOG = logging.getLogger("microgpt_serve")
-ROUTERS = (
-    completions.router,
-    status.openai_router,
-    native.router,
-    explain.router,
-    status.router,
-)
+ROUTERS = (completions.router, status.openai_router, native.router, explain.router, status.router)
 ERRORS = (401, 403, 429)
 BODY_ERRORS = (400, *ERRORS, 408, 413, 415, 503, 504)
 # Schemas that FastAPI adds for status 422. They are removed: the service sends 400 instead.

@@ -2,24 +2,11 @@
 
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.config import JsonDict
 from pydantic.json_schema import WithJsonSchema
 
-from microgpt.config import (
-    DEFAULT_SEED,
-    DEFAULT_TEMPERATURE,
-    MAX_SEED,
-    MAX_SIZE,
-    Sampling,
-)
+from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, MAX_SEED, MAX_SIZE, Sampling
 from microgpt.data.tokenizer import IGNORED_ROLES, ROLES
 from microgpt.model_config import Activation, Positions
 from microgpt.printable import printable
@@ -110,8 +97,7 @@ class GenerateRequest(RequestBody):
         description="Seed of the first sample; incremented by 1 for each further sample.",
     )
     max_tokens: MaxTokens | None = Field(
-        None,
-        description="Maximum number of new tokens. Default: as many as fit in the context.",
+        None, description="Maximum number of new tokens. Default: as many as fit in the context."
     )
     prompt: str = Field(
         "", max_length=MAX_CHARACTERS, description="Prompt; every sample starts with this text."
@@ -176,10 +162,7 @@ class ChatRequest(RequestBody):
 
     messages: Messages[ChatMessage]
     temperature: Temperature = DEFAULT_TEMPERATURE
-    seed: Seed = Field(
-        DEFAULT_SEED,
-        description="Random seed; the same seed gives the same reply.",
-    )
+    seed: Seed = Field(DEFAULT_SEED, description="Random seed; the same seed gives the same reply.")
     max_tokens: MaxTokens | None = Field(
         None,
         description="Maximum number of tokens in the reply. Default: as many as fit in the "

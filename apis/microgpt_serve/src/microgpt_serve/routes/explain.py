@@ -5,14 +5,7 @@ from dataclasses import replace
 from typing import Annotated, Self
 
 from fastapi import APIRouter, Request
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import to_json
 from starlette.responses import Response
 
@@ -61,9 +54,7 @@ class ExplainRequest(RequestBody):
     """Request body of /microgpt/v1/explain. It has either a text or messages."""
 
     text: str | None = Field(
-        None,
-        max_length=MAX_EXPLAINED,
-        description="Text; for a chat model, a message of the user.",
+        None, max_length=MAX_EXPLAINED, description="Text; for a chat model, a message of the user."
     )
     messages: Messages[ExplainedMessage] | None = None
     top: Annotated[int, Field(ge=0, le=MAX_TOP), WHOLE_FLOAT] = Field(

@@ -73,8 +73,7 @@ class Completion(ResponseBase):
 
     tokens_dropped: NotRequired[
         Annotated[
-            int,
-            Field(description="Number of tokens dropped from the start of long prompts."),
+            int, Field(description="Number of tokens dropped from the start of long prompts.")
         ]
     ]
     choices: list[CompletionChoice]

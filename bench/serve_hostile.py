@@ -4,9 +4,10 @@
 
 An honest client requests chat replies from the demo model, or short texts from a model of names, at
 a steady rate: first alone, and then while a second process repeatedly sends one kind of hostile
-request on several connections. The names model is served once as it is and once with a context of a
-million tokens. Prints the median and 99th percentile latency of the honest client, its ratio to
-that without an attack, the peak memory of the server, and the responses to the attackers.
+request on several connections. The names model is served once as it is, once with a context of a
+million tokens, and once with subwords. Prints the median and 99th percentile latency of the honest
+client, its ratio to that without an attack, the peak memory of the server, and the responses to the
+attackers.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from typing import Any
 from machine import machine
 from serve_mixed import HELLO, rest
 
-from microgpt import ModelConfig, TrainConfig, save, train
+from microgpt import BpeTokenizer, ModelConfig, TrainConfig, save, train
 from microgpt.data.documents import bundled
 
 CHAT, OPENAI_CHAT, GENERATE = "/microgpt/v1/chat", "/v1/chat/completions", "/microgpt/v1/generate"
@@ -42,6 +43,7 @@ HONEST = {  # the request of the honest client to each model
     "demo": (CHAT, {"messages": HELLO}),
     "names": (GENERATE, {"max_tokens": 10}),
     "a million": (GENERATE, {"max_tokens": 10}),
+    "subwords": (GENERATE, {"max_tokens": 10}),
 }
 
 
@@ -77,11 +79,16 @@ def main() -> None:
 
 
 def train_names(folder: Path) -> None:
-    """Save a model of names, and the same with a context of a million tokens."""
+    """Save a model of names, the same with a context of a million tokens, and one of subwords."""
     documents = bundled("names.txt").read_text().split()
     result = train(documents, model=SHAPE, config=TrainConfig(steps=100))
     save(result, folder / "names")
     save(replace(result, model=replace(result.model, block_size=10**6)), folder / "a million")
+    tokenizer, config = (
+        BpeTokenizer.from_documents(documents),
+        TrainConfig(steps=100, text="stream"),
+    )
+    save(train([" ".join(documents)], config=config, tokenizer=tokenizer), folder / "subwords")
 
 
 @contextmanager
@@ -129,7 +136,7 @@ def attacks() -> dict[str, Attack]:
     likely = {"prompt": "h", "temperature": 9, "n": 8, "logprobs": 20, "max_tokens": 620}
     echoed = {"prompt": "emma" * 1500, "n": 1, "max_tokens": 0, "echo": True}
     streamed = {"n": 50, "max_tokens": 131, "stream": True}
-    stops = [letter * 10_000 + "!" for letter in "abcd"]
+    stops = [letter * 1023 + "!" for letter in "abcd"]
     long = {"prompt": "h", "temperature": 3, "n": 50, "max_tokens": 16_384}
     requests: dict[str, tuple[str, str, dict[str, Any]]] = {
         "explanations": ("demo", EXPLAIN, explained),
@@ -142,6 +149,7 @@ def attacks() -> dict[str, Attack]:
         "long texts": ("demo", COMPLETIONS, long),
         "long streams": ("demo", COMPLETIONS, {**long, "stream": True}),
         "scores": ("names", SCORE, {"texts": ["emma" * 32] * 1000, "characters": True}),
+        "endless subwords": ("subwords", COMPLETIONS, {**long, "prompt": "emma", "stream": True}),
         "long scores": ("names", SCORE, {"texts": ["emma" * 32_000]}),
         "endless texts": ("a million", GENERATE, {"num_samples": 50, "temperature": 9}),
         "long prompts": ("a million", GENERATE, {"prompt": "emma" * 32_000}),

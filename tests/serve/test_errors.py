@@ -30,6 +30,10 @@ def assert_error(reply, status: int, text: str | None = None) -> None:
         ({"temperature": None}, "temperature must be a number"),
         ({"num_samples": 0}, "num_samples must be >= 1, got 0"),
         ({"num_samples": 51}, "num_samples must be <= 50, got 51"),
+        (
+            {"num_samples": 50, "prompt": "a" * 30_000},
+            "num_samples times the length of the prompt must be <= 1048576, got 1500000",
+        ),
         ({"num_samples": 1.5}, "num_samples must be an integer, got 1.5"),
         ({"num_samples": "5"}, "num_samples must be an integer"),
         ({"max_tokens": 0}, "max_tokens must be >= 1, got 0"),

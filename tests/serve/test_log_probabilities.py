@@ -201,8 +201,8 @@ def test_a_stream_reads_each_token_once(talk_gpt, monkeypatch) -> None:
         found = LogProbabilities(talk_gpt, job, 2, is_stream=is_stream)
         choice = GeneratedChoice(0, talk_gpt.tokenizer, prompt=prompt)
         computed[is_stream] = []
-        for n in range(1, len(tokens) + 1) if is_stream else [len(tokens)]:
-            choice.extend(Continuation(tokens[:n], None))
+        for piece in [[token] for token in tokens] if is_stream else [tokens]:
+            choice.extend(Continuation(piece, None))
             computed[is_stream] += finish(found.add_to(choice, choice.update())).likely
         monkeypatch.setattr(CompiledModel, "activations", None)  # reads from the start
     assert readers.call_count == 1

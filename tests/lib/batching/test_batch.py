@@ -1,4 +1,4 @@
-from itertools import pairwise
+from itertools import chain
 from types import SimpleNamespace
 
 import pytest
@@ -144,25 +144,26 @@ def test_replies_of_several_batches_come_in_order(chat, monkeypatch) -> None:
         assert list(found) == expected
 
 
-def test_partial_texts_grow_into_the_result(text, monkeypatch) -> None:
+def test_the_parts_of_a_text_are_the_whole_text(text, monkeypatch) -> None:
     # A token a call, however fast the machine is.
     monkeypatch.setattr("microgpt.engine.decoding.decoder.WORK_5_MS", 0)
     monkeypatch.setattr("microgpt.engine.decoding.decoder.RUN_S", 0.0)
-    batch = Batch(text.compiled, [text.text_job(3, seed=seed) for seed in (1, 50)])
-    seen: dict[int, list[list[Continuation]]] = {0: [], 1: []}
-    results = {}
+    jobs = [text.text_job(3, seed=seed) for seed in (1, 50)]
+    wholes, batch = Batch(text.compiled, jobs), Batch(text.compiled, jobs)
+    expected = dict[int, list[Continuation]]()
+    while wholes.open:
+        expected.update(wholes.run())
+    parts: dict[int, list[list[Continuation]]] = {0: [], 1: []}
     while batch.open:
         for number in batch.open:
-            seen[number].append(batch.so_far(number))
-        results.update(batch.run())
-    for number, looks in seen.items():
-        assert [one.tokens for one in looks[0]] == [[], [], []]
-        assert len({len(one.tokens) for look in looks for one in look}) > 3  # it was seen growing
-        for look, later in pairwise([*looks, results[number]]):
-            for one, other in zip(look, later, strict=True):
-                assert other.tokens[: len(one.tokens)] == one.tokens
-                assert one == other or one.finish_reason is None
-        assert all(one.finish_reason for one in results[number])
+            parts[number].append(batch.take(number))
+        for number, rest in batch.run():
+            parts[number].append(rest)
+    for number, whole in expected.items():
+        assert len(parts[number]) > 4
+        for i, one in enumerate(whole):
+            tokens = chain.from_iterable(part[i].tokens for part in parts[number])
+            assert parts[number][-1][i]._replace(tokens=list(tokens)) == one
 
 
 def test_a_dropped_job_does_not_affect_the_others(text) -> None:

@@ -108,6 +108,13 @@ def test_a_text_of_one_token_differs_from_others() -> None:
     assert TEXT.tokens_of([" and", "zq", "\ud800", "a"]) == TEXT.encode(" and") + TEXT.encode("a")
 
 
+def test_words_of_many_tokens_are_not_kept_in_memory() -> None:
+    tokenizer = BpeTokenizer.from_documents(["anna and emma"], vocab_size=270)
+    words = ["".join(map(chr, range(0x1F300 + i, 0x1F33F + i))) for i in range(50)]
+    assert tokenizer.count(" ".join(["anna", *words])) > 50 * 200
+    assert sum(map(len, tokenizer._cache.values())) <= 8
+
+
 def test_the_same_documents_give_the_same_file() -> None:
     assert BpeTokenizer.from_documents(DOCS, vocab_size=300).file == TEXT.file
 

@@ -30,7 +30,7 @@ class AppState:
         self.metrics = Metrics(routes, lambda: self.scheduler.n_waiting + self.work.n_waiting)
         self.metrics.set_model(model.name, model.version)
         self.scheduler = BatchScheduler(settings.queue_limit, on_speed=self.metrics.observe_speed)
-        self.work = WorkQueue(settings.queue_limit)
+        self.work = WorkQueue(settings.queue_limit, lambda: self.model.max_turns)
         self.is_draining = False
         self.n_running = 0  # number of requests that shutdown waits for
         self.n_body_bytes = 0  # total size of bodies being received or validated

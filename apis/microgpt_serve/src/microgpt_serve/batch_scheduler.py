@@ -11,7 +11,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from time import perf_counter
 from weakref import WeakKeyDictionary
@@ -39,15 +39,30 @@ Outcome = list[Continuation] | Exception
 
 @dataclass(eq=False)
 class QueuedRequest:
-    """A queued or running job. All fields except `is_taken` are modified only on the event loop."""
+    """A queued or running job. Only the event loop modifies it, except `is_taken`, `has_update`."""
 
     model: InferenceGpt
     job: Job
     result: asyncio.Future[list[Continuation]]
-    changed: asyncio.Event | None  # set when `latest` or `result` changes; None if not streamed
-    latest: Sequence[Continuation] = ()  # output generated so far
+    changed: asyncio.Event | None  # set when `output` or `result` changes; None if not streamed
+    output: list[Continuation] = field(default_factory=list)  # what was added since `take`
+    n_generated: int = 0  # number of tokens in all outputs
     is_cancelled: bool = False
     is_taken: bool = False  # True once a thread has added the request to a batch
+    has_update: bool = False  # True while output is on its way from a thread to the event loop
+
+    def add(self, output: list[Continuation]) -> None:
+        """Append new tokens to the output."""
+        self.n_generated += sum(len(one.tokens) for one in output)
+        for i, earlier in enumerate(self.output):
+            earlier.tokens.extend(output[i].tokens)
+            output[i] = output[i]._replace(tokens=earlier.tokens)
+        self.output = output
+
+    def take(self) -> list[Continuation]:
+        """Return the output since the last call."""
+        taken, self.output = self.output, []
+        return taken
 
     @cached_property
     def n_tokens(self) -> int:
@@ -216,7 +231,8 @@ class BatchScheduler:
     ) -> None:
         """Set the results and partial output of requests. Runs on the event loop."""
         for streamed, continuations in updates:
-            streamed.latest = continuations
+            streamed.has_update = False
+            streamed.add(continuations)
             if streamed.changed:
                 streamed.changed.set()
         n_tokens = 0
@@ -226,8 +242,9 @@ class BatchScheduler:
             if isinstance(outcome, Exception):
                 request.result.set_exception(outcome)
             else:
-                request.result.set_result(outcome)
-                n_tokens += sum(len(one.tokens) for one in outcome)
+                request.add(outcome)
+                request.result.set_result(request.take())
+                n_tokens += request.n_generated
         if outcomes:
             self._on_speed(n_tokens, seconds)
 
@@ -283,12 +300,13 @@ class _RunningBatch:
             return [(request, fault) for request in failed.values()]
 
     def updates(self) -> list[tuple[QueuedRequest, list[Continuation]]]:
-        """Return the output so far of each streamed request."""
-        return [
-            (request, self._batch.so_far(number))
-            for number, request in self.requests.items()
-            if self._batch and request.changed
-        ]
+        """Return the new output of each streamed request, unless the event loop is behind."""
+        updates = []
+        for number, request in self.requests.items():
+            if self._batch and request.changed and not request.has_update:
+                request.has_update = True
+                updates.append((request, self._batch.take(number)))
+        return updates
 
     def close(self) -> None:
         """Keep the arrays for reuse by a later batch of the same model, unless they are large."""

@@ -57,14 +57,13 @@ async def run_job(
         ServeError: The queue is full, the deadline has passed, or the client has disconnected.
     """
     with _queued(state, request, model, job) as queued:
-        queued.latest = continuations = await queued.result
-        return continuations
+        return await queued.result
 
 
 async def stream_job(
     state: AppState, request: Request, model: ServedModel, job: Job
 ) -> AsyncGenerator[Sequence[Continuation], None]:
-    """Yield the output so far whenever it grows, and finally the complete output.
+    """Yield the new output whenever there is some, and finally the rest.
 
     Closing the generator cancels the job. See `run_job` for the exceptions.
     """
@@ -75,9 +74,8 @@ async def stream_job(
             await changed.wait()
             changed.clear()
             if not queued.result.done():
-                yield queued.latest
-        queued.latest = queued.result.result()
-        yield queued.latest
+                yield queued.take()
+        yield queued.result.result()
 
 
 @contextmanager
@@ -95,8 +93,7 @@ def _queued(
             yield queued
     finally:
         state.scheduler.cancel(queued)
-        n_tokens = sum(len(one.tokens) for one in queued.latest)
-        state.metrics.tokens_of[route_path(request.scope)].inc(n_tokens)
+        state.metrics.tokens_of[route_path(request.scope)].inc(queued.n_generated)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ MAX_MESSAGES = 2048  # as in OpenAI's API
 MAX_ALTERNATIVES = 2**17  # maximum number of likely tokens in a response, at all its positions
 MAX_TEXTS = 1024  # maximum number of texts to score
 MAX_CHARACTERS = 2**17  # maximum number of characters in a prompt or in all messages of a chat
+MAX_PROMPT_COPIES = 2**20  # maximum number of characters of the prompt in all samples
 
 Temperature = Annotated[
     float,

@@ -19,10 +19,11 @@ from microgpt.storage.calibration_file import Calibration, read_calibration
 from microgpt.storage.document_hashes import DocumentHashes, read_document_hashes
 from microgpt.storage.model_directory import SavedModel, load
 from microgpt.training.engines import prepare_engine
+from microgpt_serve.work_queue import MAX_TURNS
 
 DEFAULT_MODEL_DIR = "output"
 MAX_CONTEXT_BYTES = 2**25  # memory for one full context of a model with fewer bytes of weights
-MAX_READ_BYTES = 2**26  # memory for reading more than ALWAYS_READ tokens in one step
+MAX_READ_BYTES = 2**26  # memory for reading tokens in one step, but twice that for ALWAYS_READ
 ALWAYS_READ = 1024  # tokens; they take about 50 MiB in a model of 4 layers of 96
 MAX_NEW_TOKENS = 2**14  # maximum number of new tokens per sample or reply
 VERSION_DIGITS = 12
@@ -40,6 +41,7 @@ class ServedModel:
     text: TextKind = "lines"  # the kind of text that the model was trained on
     progress: str | None = None  # such as "at step 400 of 1000" for an unfinished run
     is_demo: bool = False
+    max_turns: int = MAX_TURNS  # number of works, such as explanations, that may take turns
     scorer: Scorer | None = None  # None for a chat model
     calibration: Calibration | None = None  # of the scores, if the model has one
     documents: DocumentHashes | None = None  # the training documents, if the model has their hashes
@@ -74,7 +76,9 @@ def load_model(
     prepare_engine("compiled", saved.dtype, uses=USES, tell=log)
     _ = gpt.compiled.decode_weights
     is_chat = saved.tokenizer.is_chat
-    gpt.compiled.max_at_once = max(ALWAYS_READ, gpt.compiled.tokens_within(MAX_READ_BYTES))
+    usual = gpt.compiled.tokens_within(MAX_READ_BYTES)
+    longest = min(ALWAYS_READ, gpt.compiled.tokens_within(2 * MAX_READ_BYTES))
+    gpt.compiled.max_at_once = max(usual, longest)
     return ServedModel(
         name="demo" if is_demo else printable(os.path.basename(os.path.abspath(path))) or "model",
         version=saved.sha256[:VERSION_DIGITS],
@@ -86,6 +90,7 @@ def load_model(
         documents=None if is_chat else read_document_hashes(Path(path), saved.meta),
         progress=saved.progress,
         is_demo=is_demo,
+        max_turns=MAX_TURNS if usual >= longest else 1,
     )
 
 

@@ -20,7 +20,7 @@ from microgpt_serve.errors import QueueFullError
 
 TURN_S = 0.005
 LONG_TURN_S = 0.008  # after a turn of more than this, the thread rests as long
-MAX_TURNS = 2  # maximum number of works that take turns, but for pieces; limits memory use
+MAX_TURNS = 2  # usual maximum number of works that take turns, but for pieces; limits memory use
 TOKENS_PER_PLACE = 4096  # tokens of work per unit of MICROGPT_QUEUE_LIMIT
 T = TypeVar("T")
 
@@ -43,8 +43,12 @@ class WorkQueue:
     With several threads, the event loop would often wait for the GIL.
     """
 
-    def __init__(self, queue_limit: int) -> None:
-        """Create a queue that accepts work while less than `queue_limit` places are taken."""
+    def __init__(self, queue_limit: int, max_turns: Callable[[], int] = lambda: MAX_TURNS) -> None:
+        """Create a queue that accepts work while less than `queue_limit` places are taken.
+
+        `max_turns` returns how many works may take turns.
+        """
+        self._max_turns = max_turns
         self._limit = queue_limit * TOKENS_PER_PLACE
         self._n_tokens = 0  # of unfinished works
         self._waiting: deque[_Work] = deque()
@@ -86,7 +90,7 @@ class WorkQueue:
         """Let the next work run, if there is one."""
         while self._pieces:
             self._running.append(self._pieces.popleft())
-        while self._waiting and len(self._running) < MAX_TURNS:
+        while self._waiting and len(self._running) < self._max_turns():
             self._running.append(self._waiting.popleft())
         self._is_busy = bool(self._running)
         if self._is_busy:

@@ -82,7 +82,7 @@ def test_every_decoding_method_gives_the_reference_tokens(
     decoder = Decoder(compiled, prompts, rules, seeds=seeds)
     while decoder.run():
         pass
-    ends = [(one.tokens, one.finish_reason) for one in decoder.continuations()]
+    ends = [(one.tokens, one.finish_reason) for one in decoder.take(slice(None))]
     assert ends == expected
 
 

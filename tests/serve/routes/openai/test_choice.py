@@ -1,5 +1,7 @@
 """A text in pieces is the text in one piece, whatever the tokens, the pieces and the stops."""
 
+from itertools import chain
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,15 +25,20 @@ stops = st.lists(
 
 @st.composite
 def growths(draw, tokenizer) -> list[Continuation]:
-    """What the threads tell of one continuation: more and more of it, and at last all."""
+    """What the threads tell of one continuation, in pieces."""
     n_pieces = len(tokenizer.piece_names)
     texts = st.text("ab漢字é 👩‍🚀\ufffd", max_size=9).map(tokenizer.encode)
     anything = st.lists(st.integers(0, n_pieces - 1), max_size=9)
     parts = texts | anything if tokenizer is SUBWORDS else anything
     tokens = draw(parts) + draw(parts)
     ends = sorted(draw(st.lists(st.integers(0, len(tokens)), max_size=6)))
-    so_far = [Continuation(tokens[:end], None) for end in ends]
-    return [*so_far, Continuation(tokens, draw(st.sampled_from(REASONS)))]
+    starts = [0, *ends]
+    pieces = [Continuation(tokens[i:end], None) for i, end in zip(starts, ends, strict=False)]
+    return [*pieces, Continuation(tokens[starts[-1] :], draw(st.sampled_from(REASONS)))]
+
+
+def joined(growth: list[Continuation]) -> Continuation:
+    return growth[-1]._replace(tokens=list(chain.from_iterable(one.tokens for one in growth)))
 
 
 cases = st.sampled_from([SUBWORDS, CHARACTERS]).flatmap(
@@ -56,7 +63,7 @@ def extended(
 def test_the_pieces_add_up_to_the_text(case, stop) -> None:
     tokenizer, growth, echo = case
     _, updates = extended(tokenizer, growth, stop, echo)
-    whole = cut_at_stop(tokenizer.decode(growth[-1].tokens), tuple(stop))
+    whole = cut_at_stop(tokenizer.decode(joined(growth).tokens), tuple(stop))
     assert "".join(one.text for one in updates) == echo + whole
 
 
@@ -65,7 +72,7 @@ def test_the_pieces_add_up_to_the_text(case, stop) -> None:
 def test_a_streamed_text_has_the_same_finish_reason(case, stop) -> None:
     tokenizer, growth, echo = case
     choice, _ = extended(tokenizer, growth, stop, echo)
-    whole = tokenizer.decode(growth[-1].tokens)
+    whole = tokenizer.decode(joined(growth).tokens)
     is_cut = cut_at_stop(whole, tuple(stop)) != whole
     assert choice.finish_reason == ("stop" if is_cut else growth[-1].finish_reason)
 
@@ -75,7 +82,7 @@ def test_a_streamed_text_has_the_same_finish_reason(case, stop) -> None:
 def test_tokens_and_offsets_are_the_same_in_a_stream(case, stop) -> None:
     tokenizer, growth, echo = case
     choice, updates = extended(tokenizer, growth, stop, echo)
-    whole, (everything,) = extended(tokenizer, growth[-1:], stop, echo)
+    whole, (everything,) = extended(tokenizer, [joined(growth)], stop, echo)
     assert [token for one in updates for token in one.tokens] == everything.tokens
     assert choice.tokens == whole.tokens
     offsets = [where for one in updates for where in choice.offsets(one)]
@@ -87,7 +94,7 @@ def test_tokens_and_offsets_are_the_same_in_a_stream(case, stop) -> None:
 def test_the_listed_tokens_are_those_of_the_whole_text(case, stop) -> None:
     tokenizer, growth, _ = case
     choice, _ = extended(tokenizer, growth, stop, "")
-    n_tokens, made = len(choice.tokens), growth[-1].tokens
+    n_tokens, made = len(choice.tokens), joined(growth).tokens
     assert choice.tokens == made[:n_tokens]
     if choice.text == tokenizer.decode(made):
         assert n_tokens == len(made)
@@ -100,7 +107,7 @@ def test_the_listed_tokens_are_those_of_the_whole_text(case, stop) -> None:
 @given(cases)
 def test_each_token_begins_where_the_previous_one_ends(case) -> None:
     tokenizer, growth, echo = case
-    choice, (update,) = extended(tokenizer, growth[-1:], (), echo)
+    choice, (update,) = extended(tokenizer, [joined(growth)], (), echo)
     for i, where in enumerate(choice.offsets(update)):
         before = tokenizer.decode(update.tokens[:i])
         assert where <= len(before)
@@ -111,22 +118,22 @@ def test_each_token_begins_where_the_previous_one_ends(case) -> None:
 def test_only_a_possible_stop_string_is_held_back() -> None:
     choice, made = GeneratedChoice(0, CHARACTERS, stop=["abc", "bca"]), CHARACTERS.encode("aabbc")
     seen = []
-    for n in range(len(made) + 1):
-        choice.extend(Continuation(made[:n], None))
+    for token in made:
+        choice.extend(Continuation([token], None))
         seen.append(choice.update().text)
-    assert seen == ["", "", "a", "", "ab", ""]
-    choice.extend(Continuation(made, "length"))
+    assert seen == ["", "a", "", "ab", ""]
+    choice.extend(Continuation([], "length"))
     assert (choice.update().text, choice.finish_reason) == ("bc", "length")
 
 
 def test_an_incomplete_character_is_held_back() -> None:
     byte_tokens = [SUBWORDS.piece_names.index(bytes([byte])) for byte in "漢".encode()]
     choice = GeneratedChoice(0, SUBWORDS)
-    for n in (1, 2):
-        choice.extend(Continuation(byte_tokens[:n], None))
+    for token in byte_tokens[:2]:
+        choice.extend(Continuation([token], None))
         assert choice.update().text == ""
         assert choice.tokens == []
-    choice.extend(Continuation(byte_tokens, None))
+    choice.extend(Continuation(byte_tokens[2:], None))
     update = choice.update()
     assert (update.text, update.tokens) == ("漢", byte_tokens)
     assert choice.offsets(update) == [0, 0, 0]
@@ -136,8 +143,27 @@ def test_an_incomplete_character_is_held_back() -> None:
 def test_a_finished_text_accepts_no_more(reason) -> None:
     choice = GeneratedChoice(0, CHARACTERS, stop=["c"])
     choice.extend(Continuation(CHARACTERS.encode("abc"), None))
-    choice.extend(Continuation(CHARACTERS.encode("abcab"), reason))
+    choice.extend(Continuation(CHARACTERS.encode("ab"), reason))
     assert (choice.text, choice.finish_reason) == ("ab", "stop")
+
+
+@pytest.mark.parametrize("stop", [[], ["a" * 1000 + "!"]])
+def test_each_token_of_a_long_stream_is_decoded_a_few_times(stop, monkeypatch) -> None:
+    n_decoded, decode = 0, CharTokenizer.decode
+
+    def counted(self, tokens) -> str:
+        nonlocal n_decoded
+        n_decoded += len(tokens)
+        return decode(self, tokens)
+
+    monkeypatch.setattr(CharTokenizer, "decode", counted)
+    choice = GeneratedChoice(0, CHARACTERS, stop=stop)
+    made = CHARACTERS.encode("ab" * 5000)
+    for i in range(0, len(made), 100):
+        choice.extend(Continuation(made[i : i + 100], None))
+        choice.update()
+    assert choice.text == "ab" * 5000
+    assert n_decoded <= 12 * len(made)  # 500,000 if each time from the start
 
 
 def test_long_stop_strings_take_few_comparisons() -> None:
@@ -152,8 +178,8 @@ def test_long_stop_strings_take_few_comparisons() -> None:
             return str.startswith(self, *args)
 
     made = CHARACTERS.encode("abc" * 300)
-    choice = GeneratedChoice(0, CHARACTERS, stop=[Stop("ab" + "c" * 20_000)])
-    for n in range(len(made) + 1):
-        choice.extend(Continuation(made[:n], None))
+    choice = GeneratedChoice(0, CHARACTERS, stop=[Stop("ab" + "c" * 1000)])
+    for token in made:
+        choice.extend(Continuation([token], None))
     assert n_compared <= 3 * len(made)
     assert choice.text == "abc" * 299  # the last may become the stop string

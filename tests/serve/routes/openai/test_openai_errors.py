@@ -35,6 +35,7 @@ def assert_error(reply, status: int, message: str, field: str | None) -> None:
         ({"max_tokens": -1}, "max_tokens must be >= ", "max_tokens"),
         ({"stop": ""}, "stop[0] must not be empty", "stop[0]"),
         ({"stop": ["a", 5]}, "stop[1] must be a string, got 5", "stop[1]"),
+        ({"stop": ["a" * 1025]}, "stop[0] must have at most 1024 characters", "stop[0]"),
         ({"stop": list("abcde")}, "stop must have at most 4 entries", "stop"),
         ({"stop": 5}, "stop must be a list", "stop"),
         ({"stream": "yes"}, "stream must be true or false", "stream"),

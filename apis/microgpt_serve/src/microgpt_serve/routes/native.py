@@ -18,6 +18,7 @@ from microgpt_serve.generation import run_function, run_job, run_steps
 from microgpt_serve.routes.body import JSON_TYPE, MAX_INLINE_CHARS, BodyRoute, json_steps
 from microgpt_serve.schemas import (
     MAX_CHARACTERS,
+    MAX_PROMPT_COPIES,
     ChatMessage,
     ChatRequest,
     ChatResponse,
@@ -62,6 +63,10 @@ async def generate(body: GenerateRequest, request: Request, state: StateDep) -> 
     messages.
     """
     model = state.model
+    if (length := body.num_samples * len(body.prompt)) > MAX_PROMPT_COPIES:
+        limit = f"must be <= {MAX_PROMPT_COPIES}, got {length}"
+        message = f"num_samples times the length of the prompt {limit}"
+        raise ServeError(400, message, field="num_samples")
     encode = partial(
         model.gpt.text_job,
         body.num_samples,

@@ -43,7 +43,7 @@ class Batch:
     def run(self) -> list[tuple[int, list[Continuation] | PromptError]]:
         """Decode for about 20 ms; return the index and result of each job that ended.
 
-        If a job failed, its result is a PromptError.
+        The result is what `take` has not returned, or a PromptError if the job failed.
         """
         if self.open:
             self._decoder.run()
@@ -51,9 +51,9 @@ class Batch:
         ended = [number for number, rows in self.open.items() if RUNNING not in status[rows]]
         return [(number, self._result(self.open.pop(number))) for number in ended]
 
-    def so_far(self, number: int) -> list[Continuation]:
-        """Return the partial continuations of an unfinished job."""
-        return self._decoder.continuations(self.open[number])
+    def take(self, number: int) -> list[Continuation]:
+        """Return what an unfinished job has generated since the last call."""
+        return self._decoder.take(self.open[number])
 
     def drop(self, number: int) -> None:
         """Cancel an unfinished job."""
@@ -65,4 +65,4 @@ class Batch:
                 self._decoder.check(i)
         except PromptError as error:
             return error
-        return self._decoder.continuations(rows)
+        return self._decoder.take(rows)

@@ -24,7 +24,8 @@ MIN_FREQUENCY = 2  # pairs that occur only once are not merged
 # individually. Unlike Unicode, Python's \s treats U+001C to U+001F as white space.
 BLANK, MARK = r"[^\S\x1c-\x1f]", r"[\S\x1c-\x1f]"
 WORDS = re.compile(f" ?{MARK}+|{BLANK}+(?!{MARK})|{BLANK}")
-MAX_CACHED_WORDS, MAX_CACHED_LENGTH = 2**17, 64  # words, characters per word (about 30 MB)
+MAX_CACHED_WORDS = 2**17  # about 30 MB; at most 100 MB, as longer words are not cached
+MAX_CACHED_LENGTH, MAX_CACHED_TOKENS = 64, 8  # per word
 # Training time is quadratic in the word length, and the trainer uses 80 bytes of memory per
 # character. Texts are therefore split at the first word boundary after PART_LENGTH characters, or
 # at twice that length if there is no boundary.
@@ -145,7 +146,7 @@ class BpeTokenizer(Tokenizer):
             found = cache.get(word)
             if found is None:
                 found = self._encode_word(word)
-                if len(word) <= MAX_CACHED_LENGTH:
+                if len(word) <= MAX_CACHED_LENGTH and len(found) <= MAX_CACHED_TOKENS:
                     cache[word] = found
             tokens.append(found)
         return tokens

@@ -3,6 +3,7 @@
 Streamed and complete responses are both built from choices, so that the texts are identical.
 """
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -41,18 +42,28 @@ class GeneratedChoice:
         """Create an empty choice. The text is cut at stop strings; `echo` precedes the text."""
         self.index, self.prompt = index, prompt
         self.text = ""  # generated text that can no longer change
-        self.tokens: list[int] = []
+        self.n_tokens = 0  # number of its tokens
         self.stop_token: int | None = None  # stop token at the end of the text, if any
         self.finish_reason: FinishReason | None = None
         self._tokenizer, self._stop, self._echo = tokenizer, tuple(stop), list(echo)
         self._echo_text = tokenizer.decode(echo) if echo else ""
+        self._received = array("I")  # all generated tokens
+        self._decoded = 0, 0  # tokens and characters up to a complete character of the text
         self._n_characters_sent = self._n_tokens_sent = 0
 
+    @property
+    def tokens(self) -> list[int]:
+        """The tokens of the generated text."""
+        return self._received[: self.n_tokens].tolist()
+
     def extend(self, continuation: Continuation) -> None:
-        """Set the text and tokens from a longer continuation, cut at the first stop string."""
+        """Add new tokens and cut the text at the first stop string."""
         if self.finish_reason:
             return
-        decoded = text = self._tokenizer.decode(continuation.tokens)
+        decode, tokens = self._tokenizer.decode, self._received
+        tokens.extend(continuation.tokens)
+        start, n_characters = self._decoded
+        decoded = text = self.text[:n_characters] + decode(tokens[start:])
         if continuation.finish_reason is None:
             text = text.rstrip(REPLACEMENT_CHARACTER)
         n_stable = len(self.text)
@@ -64,18 +75,24 @@ class GeneratedChoice:
             self.stop_token = continuation.stop_token
         else:
             self.text = stable_prefix(text, self._stop, n_stable)
-        self.tokens = tokens = continuation.tokens
-        if len(self.text) < len(decoded):  # drop the tokens after the stop string
-            decode, counts = self._tokenizer.decode, range(len(tokens) + 1)
-            n = bisect_right(counts, len(self.text), key=lambda n: len(decode(tokens[:n]))) - 1
-            self.tokens = tokens[:n]
+        self.n_tokens = len(tokens)
+        if len(self.text) < len(decoded):  # omit the tokens after the stop string
+
+            def length(end: int) -> int:
+                return n_characters + len(decode(tokens[start:end]))
+
+            ends = range(start, len(tokens) + 1)
+            self.n_tokens = start + bisect_right(ends, len(self.text), key=length) - 1
+            decoded = self.text[:n_characters] + decode(tokens[start : self.n_tokens])
+        if not decoded.endswith(REPLACEMENT_CHARACTER):
+            self._decoded = self.n_tokens, len(decoded)
 
     def update(self) -> TextUpdate:
         """Return the text and tokens that were added since the last call."""
-        text, tokens = self._echo_text + self.text, self._all_tokens()
+        text, tokens = self._echo_text + self.text, self._all_tokens(self._n_tokens_sent)
         offset, n_before = self._n_characters_sent, self._n_tokens_sent
-        self._n_characters_sent, self._n_tokens_sent = len(text), len(tokens)
-        return TextUpdate(text[offset:], tokens[n_before:], offset, n_before)
+        self._n_characters_sent, self._n_tokens_sent = len(text), n_before + len(tokens)
+        return TextUpdate(text[offset:], tokens, offset, n_before)
 
     def offsets(self, update: TextUpdate) -> list[int]:
         """Return the number of complete characters before each new token of an update."""
@@ -90,6 +107,10 @@ class GeneratedChoice:
             n_characters += len(text)
         return offsets[update.n_before : update.n_before + len(update.tokens)]
 
-    def _all_tokens(self) -> list[int]:
-        end = [] if self.stop_token is None else [self.stop_token]
-        return [*self._echo, *self.tokens, *end]
+    def _all_tokens(self, start: int = 0) -> list[int]:
+        """Return the tokens of the echo, of the text and the stop token, from one on."""
+        first = max(0, start - len(self._echo))
+        tokens = [*self._echo[start:], *self._received[first : self.n_tokens]]
+        if self.stop_token is not None and first <= self.n_tokens:
+            tokens.append(self.stop_token)
+        return tokens

@@ -73,7 +73,7 @@ class LogProbabilities:
         """Yield the log-probabilities of all tokens at the position of each new one."""
         if not update.tokens:
             return
-        known = len(choice.prompt) + len(choice.tokens) + (choice.stop_token is not None)
+        known = len(choice.prompt) + choice.n_tokens + (choice.stop_token is not None)
         first = known - len(update.tokens) - 1  # position before the first new token
         read = [*choice.prompt, *choice.tokens][: known - 1]
         if first < 0:

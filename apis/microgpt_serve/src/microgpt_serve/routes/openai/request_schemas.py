@@ -37,6 +37,7 @@ from microgpt_serve.schemas import (
 )
 
 MAX_STOPS = 4
+MAX_STOP = 1024  # maximum number of characters of a stop string
 MAX_LOGPROBS = 20
 MAX_LABEL = 512  # maximum number of characters in an ignored field, as in OpenAI's API
 MAX_PAIRS = 16  # maximum number of metadata entries, as in OpenAI's API
@@ -103,15 +104,16 @@ _PARTS = {
         "required": ["type", "text"],
     },
 }
+_STOP = {**_TEXT, "minLength": 1, "maxLength": MAX_STOP}
 Stops = Annotated[
-    list[Annotated[str, Field(min_length=1)]],
+    list[Annotated[str, Field(min_length=1, max_length=MAX_STOP)]],
     Field(max_length=MAX_STOPS),
     BeforeValidator(_as_list),
     WithJsonSchema(
         {
             "anyOf": [
-                {**_TEXT, "minLength": 1},
-                {"type": "array", "items": {**_TEXT, "minLength": 1}, "maxItems": MAX_STOPS},
+                _STOP,
+                {"type": "array", "items": _STOP, "maxItems": MAX_STOPS},
             ],
             "description": "Stop strings. The text ends before the first one that occurs.",
         }

@@ -164,7 +164,7 @@ class ResponseBuilder(ABC):
 
     @property
     def _n_new(self) -> int:
-        return sum(len(choice.tokens) for choice in self.choices)
+        return sum(choice.n_tokens for choice in self.choices)
 
     @property
     def _n_read(self) -> int:

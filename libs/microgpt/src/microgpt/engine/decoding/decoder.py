@@ -86,6 +86,7 @@ class Decoder:
         self._config, self._dtype, self._weights = config, dtype, model.decode_weights
         self.sequences = self._new_sequences(prompts, rules, n_slots)
         self._seeds = seeds if rules.sampling.temperature else ()
+        self._n_taken = list(map(len, prompts))  # tokens of each sequence that `take` has returned
         self._n_drawn = 0  # number of random numbers drawn for each sequence
         most_rows = 1 + 4 * WORK_5_MS // count_params(config)  # a step cannot be interrupted
         shape = config
@@ -167,12 +168,15 @@ class Decoder:
         found = s.tokens[rows, : max(ends, default=0)].tolist()  # the rest is empty
         return [tokens[i:end] for tokens, i, end in zip(found, starts, ends, strict=True)]
 
-    def continuations(self, rows: slice = slice(None)) -> list[Continuation]:
-        """Return the new tokens and finish reasons of the selected sequences so far."""
+    def take(self, rows: slice) -> list[Continuation]:
+        """Return the tokens of the selected sequences since the last call, and finish reasons."""
         s, found = self.sequences, []
-        for i, tokens in zip(range(len(s.status))[rows], self.tokens(rows), strict=True):
-            stop_token = int(s.tokens[i, s.n_tokens[i]]) if s.status[i] == STOPPED else None
-            found.append(Continuation(tokens, REASONS[s.status[i]], stop_token))
+        for i, end in zip(range(len(s.status))[rows], s.n_tokens[rows].tolist(), strict=True):
+            start, self._n_taken[i] = self._n_taken[i], end
+            stop_token = int(s.tokens[i, end]) if s.status[i] == STOPPED else None
+            found.append(
+                Continuation(s.tokens[i, start:end].tolist(), REASONS[s.status[i]], stop_token)
+            )
         return found
 
     def check(self, i: int) -> None:

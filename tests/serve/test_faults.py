@@ -99,7 +99,7 @@ def order_of_batches(model, jobs) -> list[int]:
         work.loop = asyncio.get_running_loop()  # no threads: all wait
         requests = [work.submit(model, job) for job in jobs]
         work._flush()
-        batches, turn = [], batch_scheduler._Turn()
+        batches, turn = [], batch_scheduler._BatchOrder()
         for _ in range(3 * len(jobs)):
             if taken := work._take(batches, turn):
                 batches.append(SimpleNamespace(is_large=taken[0].is_large, first=taken[0]))
@@ -118,7 +118,7 @@ def test_small_and_large_requests_begin_in_turn(names_result) -> None:
 
 
 def test_a_small_request_waits_for_at_most_one_turn() -> None:
-    turn, large, small = batch_scheduler._Turn(), object(), object()
+    turn, large, small = batch_scheduler._BatchOrder(), object(), object()
     assert turn.next([large], [], is_busy=False) is large
     assert turn.next([large, small], [small], is_busy=True) is small
     assert turn.next([large, small], [small], is_busy=True) is None  # a running batch goes on

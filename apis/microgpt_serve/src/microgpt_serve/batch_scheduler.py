@@ -174,7 +174,7 @@ class BatchScheduler:
     def _work(self) -> None:
         """Process requests until the scheduler is closed. Runs in each worker thread."""
         batches: deque[_RunningBatch] = deque()
-        turn, spare = _Turn(), SpareArrays()
+        turn, spare = _BatchOrder(), SpareArrays()
         seconds = 0.0  # working time since a request last finished
         while True:
             with self._changed:
@@ -200,7 +200,9 @@ class BatchScheduler:
             else:
                 batch.close()
 
-    def _take(self, batches: Collection["_RunningBatch"], turn: "_Turn") -> list[QueuedRequest]:
+    def _take(
+        self, batches: Collection["_RunningBatch"], turn: "_BatchOrder"
+    ) -> list[QueuedRequest]:
         """Dequeue the first request that a thread may begin, and all that can join its batch."""
         n_large = sum(batch.is_large for batch in batches)
         able = [one for one in self._waiting if not one.is_large or n_large < one.max_large]
@@ -250,7 +252,7 @@ class BatchScheduler:
 
 
 @dataclass
-class _Turn:
+class _BatchOrder:
     """What a thread did last, so that large requests, small ones and running batches take turns.
 
     A new batch runs at once. A small request waits at most for one turn of anything else; the

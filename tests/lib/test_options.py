@@ -67,9 +67,9 @@ def test_an_option_of_another_command_has_no_conflicts() -> None:
     @dataclass(frozen=True)
     class Drink(Options):
         sugar: float = borrowed(Dish, "sugar", panel="Drink")
-        minutes: int | None = borrowed(Dish, "minutes", requires=("sugar",))
+        minutes: int | None = borrowed(Dish, "minutes", requires="sugar")
 
     assert Drink.flag("sugar") == "--sweet"
     assert Drink().sugar == 0.0
-    assert Drink.setting("minutes").requires == ("sugar",)
-    assert Dish.setting("minutes").requires == ("oven=hot", "recipe")
+    assert Drink.setting("minutes").requires == "sugar"
+    assert Dish.setting("minutes").requires == "oven=hot recipe"

@@ -20,7 +20,7 @@ KEY = "setting"  # of the metadata of a dataclass field
 class Setting:
     """What is known of an option besides its name, type and default.
 
-    Other options are named, or named with a value, such as "text=stream".
+    Other options are named, or named with a value, such as "text=stream"; spaces separate them.
     """
 
     help: str
@@ -28,32 +28,16 @@ class Setting:
     flags: tuple[str, ...] = ()  # by default, the name of the field
     short: bool = False  # also listed by --help, not by --help-all only
     metavar: str | None = None
-    excludes: tuple[str, ...] = ()
-    requires: tuple[str, ...] = ()  # one of them is enough
-    allows: tuple[str, ...] = ()  # if not empty, only these and harmless options can be set, too
+    excludes: str = ""
+    requires: str = ""  # one of them is enough
+    allows: str = ""  # if not empty, only these and harmless options can be set, too
     harmless: bool = False  # does not change the result
     is_record: bool = False  # names a record with all options, so that none is required
 
 
-def setting(
-    default: object,
-    help: str,
-    *flags: str,
-    excludes: str = "",
-    requires: str = "",
-    allows: str = "",
-    **facts: Any,
-) -> Any:
-    """Return the dataclass field of an option; see `Setting`. Spaces separate other options."""
-    found = Setting(
-        help,
-        flags=flags,
-        excludes=tuple(excludes.split()),
-        requires=tuple(requires.split()),
-        allows=tuple(allows.split()),
-        **facts,
-    )
-    return field(default=default, metadata={KEY: found})
+def setting(default: object, help: str, *flags: str, **facts: Any) -> Any:
+    """Return the dataclass field of an option; see `Setting` for the facts."""
+    return field(default=default, metadata={KEY: Setting(help, flags=flags, **facts)})
 
 
 def borrowed(kind: "type[Options]", name: str, **changes: Any) -> Any:
@@ -62,7 +46,7 @@ def borrowed(kind: "type[Options]", name: str, **changes: Any) -> Any:
     Args:
         changes: another default, or other facts of the `Setting`.
     """
-    rule = replace(kind.setting(name), excludes=(), requires=(), allows=())
+    rule = replace(kind.setting(name), excludes="", requires="", allows="")
     default = changes.pop("default", kind.__dataclass_fields__[name].default)
     return field(default=default, metadata={KEY: replace(rule, **changes)})
 
@@ -159,7 +143,7 @@ class Options:
         if any(self.setting(name).is_record for name in self):
             return
         for name in filter(self.holds, latest):
-            terms = self.setting(name).requires
+            terms = self.setting(name).requires.split()
             if terms and not any(map(self.holds, terms)):
                 flags = [*map(self.flag, terms)]
                 add = flags[0] if len(flags) == 1 else "one of them"
@@ -170,9 +154,9 @@ class Options:
         """Raise ConfigError if one of the options excludes another, or is excluded by it."""
         for name in filter(self.holds, self):
             rule = self.setting(name)
-            pairs = [(name, other) for other in rule.excludes if self.holds(other)]
+            pairs = [(name, other) for other in rule.excludes.split() if self.holds(other)]
             if rule.allows:
-                rest = (each for each in self if each not in (name, *rule.allows))
+                rest = (each for each in self if each not in (name, *rule.allows.split()))
                 pairs += [(each, name) for each in rest if not self.setting(each).harmless]
             for one, other in pairs:
                 if one in latest or other.partition("=")[0] in latest:

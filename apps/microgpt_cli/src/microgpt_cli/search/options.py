@@ -94,16 +94,16 @@ class EvolveOptions(Options):
     budget: float | None = budgeted(
         None, "Like --minutes, but for a number of operations.", allows=ALLOWED
     )
-    max_weights: int | None = of_training("max_weights", requires=("minutes", "budget"))
-    max_memory: str | None = of_training("max_memory", requires=("minutes", "budget"))
+    max_weights: int | None = of_training("max_weights", requires="minutes budget")
+    max_memory: str | None = of_training("max_memory", requires="minutes budget")
     distill: int | None = budgeted(
         None,
         "At the end, train a student of the winner's size on the predictions of this many of the "
         "best models; 0 for none. Default: 6 if the text is small.",
         requires=BUDGET,
     )
-    chat: bool = of_training("chat", panel="Budget", short=False, requires=("minutes", "budget"))
-    text: TextKind | None = of_training("text", panel="Budget", requires=("minutes", "budget"))
+    chat: bool = of_training("chat", panel="Budget", short=False, requires="minutes budget")
+    text: TextKind | None = of_training("text", panel="Budget", requires="minutes budget")
     stop_after_minutes: float | None = search(None, "Start no new generation after this time.")
     space: Path | None = search(
         None,
@@ -153,7 +153,7 @@ class SweepOptions(Options):
     """What a person may set for a sweep, besides the settings that it varies."""
 
     input: Path | None = of_training("input")
-    chat: bool = of_training("chat", excludes=("column",))
+    chat: bool = of_training("chat", excludes="column")
     column: str | None = of_training("column")
     seeds: int = setting(
         N_SEEDS,
@@ -168,7 +168,7 @@ class SweepOptions(Options):
         short=True,
     )
     workers: int | None = borrowed(EvolveOptions, "workers")
-    scheduler: str | None = borrowed(EvolveOptions, "scheduler", excludes=("workers",))
+    scheduler: str | None = borrowed(EvolveOptions, "scheduler", excludes="workers")
 
     def check_ranges(self) -> None:
         """Raise ConfigError if an option is out of range, before any data are read."""

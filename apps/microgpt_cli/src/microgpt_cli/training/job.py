@@ -1,7 +1,7 @@
 """Create the job of `microgpt train` from its options."""
 
-import hashlib
 from dataclasses import asdict, replace
+from hashlib import sha256
 from pathlib import Path
 
 from microgpt.errors import ConfigError
@@ -85,7 +85,7 @@ def new_job(options: TrainOptions, started: float) -> TrainingJob:
         input=path,
         parent_sha256=parent.sha256 if parent else None,
         teachers=records,
-        genome_sha256=_sha256(options.genome) if options.genome else None,
+        genome_sha256=sha256(options.genome.read_bytes()).hexdigest() if options.genome else None,
     )
     return replace(job, plan=plan)
 
@@ -97,7 +97,3 @@ def count_samples(num_samples: int | None, *, chat: bool) -> int:
             "--num-samples cannot be used with --chat; run `microgpt chat` afterwards"
         )
     return (0 if chat else N_SAMPLES) if num_samples is None else num_samples
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

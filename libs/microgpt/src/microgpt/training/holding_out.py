@@ -26,9 +26,8 @@ def recorded_split(
         return TrainOptions()
     found = TrainOptions(val_fraction=facts.val_fraction, test_fraction=facts.test_fraction)
     joined = options.over(found)
-    if (joined.val_fraction or joined.test_fraction) and facts.holdout:
-        found = found.over(TrainOptions(holdout=facts.holdout))
-        found = found.over(TrainOptions(gap=facts.gap)) if facts.gap else found
+    if joined.val_fraction or joined.test_fraction:
+        found = TrainOptions.of({"holdout": facts.holdout, "gap": facts.gap or None}).over(found)
     return found
 
 

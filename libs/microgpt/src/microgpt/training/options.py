@@ -19,8 +19,8 @@ from microgpt.config import (
     TextKind,
     TrainConfig,
     WeightsFormat,
-    check_count,
     check_number,
+    check_whole,
 )
 from microgpt.data.bpe import DEFAULT_VOCAB_SIZE
 from microgpt.data.tokenizer import TokenizerKind
@@ -272,14 +272,13 @@ class TrainOptions(Options):
         for name in ("minutes", "budget"):
             if (limit := getattr(self, name)) is not None:
                 check_number(self.flag(name), limit, "a number greater than 0", lambda x: x > 0)
-        if self.num_samples is not None and self.num_samples < 0:
-            raise ConfigError(f"--num-samples (-n) must be >= 0, got {self.num_samples}")
-        for name, count in (
-            ("--num-samples (-n)", self.num_samples or 1),
-            ("checkpoint_every", self.checkpoint_every),
-            ("max_weights", self.max_weights),
-        ):
+        counts = {
+            "--num-samples (-n)": (self.num_samples, 0),
+            "checkpoint_every": (self.checkpoint_every, 1),
+            "max_weights": (self.max_weights, 1),
+        }
+        for name, (count, minimum) in counts.items():
             if count is not None:
-                check_count(name, count)
+                check_whole(name, count, minimum=minimum)
         _ = self.max_bytes
         self.applied_to(TrainConfig())

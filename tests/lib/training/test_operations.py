@@ -71,7 +71,7 @@ class TimedEngine:
 def test_the_measured_speed_is_that_of_the_engine(monkeypatch, engine, batch_size) -> None:
     made = []
 
-    def make(name, *, docs, **others) -> TimedEngine:
+    def make(name, dtype, model, config, docs, rng, **others) -> TimedEngine:
         made.append(TimedEngine(docs))
         return made[0]
 

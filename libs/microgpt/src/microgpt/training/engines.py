@@ -188,12 +188,12 @@ def reading_order(
 
 def make_engine(
     engine: EngineName,
-    *,
     dtype: DType,
     model: ModelConfig,
     config: TrainConfig,
     docs: TokenDataset,
     rng: random.Random,
+    *,
     resume: TrainState | None = None,
     threads: int = 1,
 ) -> Engine:

@@ -58,15 +58,9 @@ class TrainingLoop:
             check_resume(resume, plan)
         self.rng = random.Random(plan.config.seed)
         self.dataset = job.dataset(self.rng, self.threads)
+        settings = plan.engine, plan.dtype, plan.model, plan.config
         self.engine = make_engine(
-            plan.engine,
-            dtype=plan.dtype,
-            model=plan.model,
-            config=plan.config,
-            docs=self.dataset,
-            rng=self.rng,
-            resume=resume,
-            threads=self.threads,
+            *settings, self.dataset, self.rng, resume=resume, threads=self.threads
         )
         if job.parent and not resume:
             drawn = self.engine.flat_weights().tolist()

@@ -90,16 +90,9 @@ def operations_per_second(
     docs = TokenDataset(
         [rng.randrange(model.vocab_size) for _ in range(n_read + 1)] for _ in range(batch_size)
     )
-    trained = make_engine(
-        engine,
-        dtype=dtype,
-        model=model,
-        # No step limit, and a learning rate too low to diverge.
-        config=replace(config, steps=MAX_SIZE, batch_size=batch_size, lr=1e-6, weight_decay=0.0),
-        docs=docs,
-        rng=rng,
-        threads=threads,
-    )
+    # No step limit, and a learning rate too low to diverge.
+    timed = replace(config, steps=MAX_SIZE, batch_size=batch_size, lr=1e-6, weight_decay=0.0)
+    trained = make_engine(engine, dtype, model, timed, docs, rng, threads=threads)
     _steps_per_second(trained)  # fills the caches
     steps_per_s = median(_steps_per_second(trained) for _ in range(N_PARTS))
     share = batch_size * n_read / (config.batch_size * n_tokens)

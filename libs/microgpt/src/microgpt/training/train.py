@@ -16,7 +16,7 @@ from microgpt.training.distillation import Teachers
 from microgpt.training.engines import check_engine
 from microgpt.training.loop import DivergedError, TrainingLoop
 from microgpt.training.options import TrainOptions
-from microgpt.training.planning import plan_training
+from microgpt.training.planning import data_of, plan_training
 
 __all__ = ["DivergedError", "train"]
 
@@ -108,7 +108,7 @@ def train(
     parts = docs if isinstance(docs, Split) else split(docs)
     if not parts.docs:
         raise DataError("there are no documents to train on")
-    read = [*(parent.trained_on if parent else ()), *(taught.trained_on if taught else ())]
+    read = data_of(parent, taught)
     if parts is not docs and (facts := recorded_facts(parts.docs, read)):
         parts = split_again(parts.docs, facts)
     dtype = dtype or (resume.dtype if resume else None)

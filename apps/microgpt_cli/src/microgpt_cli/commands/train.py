@@ -17,30 +17,15 @@ def train(given: TrainOptions) -> None:
     started = perf_counter()
     given.check_ranges()  # before NumPy is loaded
 
-    from microgpt.storage.training_directory import TrainingDirectory, check_has_training
+    from microgpt.storage.training_directory import TrainingDirectory
     from microgpt.training.engines import check_engine
-    from microgpt_cli.training.job import new_job, recipe_options
-    from microgpt_cli.training.recorded_runs import Repetition, resumed_job
+    from microgpt_cli.training.job import begin, recipe_options
+    from microgpt_cli.training.recorded_runs import resumed_job
     from microgpt_cli.training.run import Run
 
     options = join(recipe_options(given), given)
     check_engine(options.engine, options.dtype, options.threads)
-    repetition, job = None, None
-    if options.resume:
-        check_has_training(options.resume)
-    elif options.repeat:
-        repetition = Repetition(
-            options.repeat,
-            options.output,
-            options.force,
-            data=options.input,
-            parent=options.from_,
-            teachers=options.teacher,
-            weights_format=options.format,
-        )
-        job = repetition.job()
-    else:
-        job = new_job(options, started)
+    job, repetition = begin(options, started)
     with TrainingDirectory(options.resume or options.output) as directory:
         job = job or resumed_job(directory, given, started)
         if not job:

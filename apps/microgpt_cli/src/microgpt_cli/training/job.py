@@ -5,11 +5,13 @@ from hashlib import sha256
 from pathlib import Path
 
 from microgpt.errors import ConfigError
+from microgpt.storage.training_directory import check_has_training
 from microgpt.training.options import N_SAMPLES, TrainOptions
 from microgpt.training.planning import TrainingJob, plan_training
 from microgpt.training.time_limit import TimeLimit
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.progress import load_kernels
+from microgpt_cli.training.recorded_runs import Repetition
 from microgpt_cli.training.sources import Sources
 
 
@@ -45,12 +47,31 @@ def _genome_options(path: Path, given: TrainOptions) -> TrainOptions:
     return TrainOptions.of(facts, f"--genome {path}")
 
 
-def new_job(options: TrainOptions, started: float) -> TrainingJob:
-    """Return a new job with the options of the user, a preset or a genome.
+def begin(options: TrainOptions, started: float) -> tuple[TrainingJob | None, Repetition | None]:
+    """Return a new job, and what it repeats, if anything; no job if a run is to be resumed.
 
     Args:
         started: reading of `perf_counter` at which --minutes began.
     """
+    if options.resume:
+        check_has_training(options.resume)
+        return None, None
+    if not options.repeat:
+        return _new_job(options, started), None
+    repetition = Repetition(
+        options.repeat,
+        options.output,
+        options.force,
+        data=options.input,
+        parent=options.from_,
+        teachers=options.teacher,
+        weights_format=options.format,
+    )
+    return repetition.job(), repetition
+
+
+def _new_job(options: TrainOptions, started: float) -> TrainingJob:
+    """Return a job with the options of the user, a preset or a genome."""
     count_samples(options.num_samples, chat=options.chat)
     sources = Sources(
         data=options.input,

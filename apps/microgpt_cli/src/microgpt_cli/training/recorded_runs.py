@@ -10,7 +10,7 @@ from microgpt.config import TrainConfig, WeightsFormat
 from microgpt.data.contamination import contamination
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.files.atomic_files import committed_path
-from microgpt.state import TrainingPlan, TrainResult
+from microgpt.state import TrainingPlan, TrainResult, TrainState
 from microgpt.storage.meta import STATE_DESCRIPTION
 from microgpt.storage.model_directory import SavedModel, has_model, load
 from microgpt.storage.training_directory import TrainingDirectory, read_training
@@ -40,14 +40,7 @@ def resumed_job(
             f"weights are in {directory.path}.diverged); train from scratch with a smaller "
             "--learning-rate"
         )
-    _check_options(directory.path, plan, given)
-    config = given.only("steps", "patience").applied_to(plan.config)
-    check_patience(config.patience, plan.data.val_fraction)
-    if state.step > config.steps:
-        raise ConfigError(
-            f"--steps is {config.steps}, but the training run in {directory.path} has done "
-            f"{state.step} steps; --steps is the total number, such as {state.step + config.steps}"
-        )
+    config = _changed_config(directory.path, plan, state, given)
     reason = ending(state.step, state.best, config)
     if status == "ended" and reason:
         if given.input:
@@ -79,7 +72,10 @@ def resumed_job(
     return TrainingJob(plan, parts, teachers=teachers, resume=state, limit=limit)
 
 
-def _check_options(directory: Path, plan: TrainingPlan, given: TrainOptions) -> None:
+def _changed_config(
+    directory: Path, plan: TrainingPlan, state: TrainState, given: TrainOptions
+) -> TrainConfig:
+    """Return the settings of a run with the changes that are possible; refuse others."""
     recorded = {**vars(plan), **vars(plan.model), **vars(plan.config), **vars(plan.data)}
     recorded |= {
         "holdout": plan.data.holdout or "tail",
@@ -94,6 +90,14 @@ def _check_options(directory: Path, plan: TrainingPlan, given: TrainOptions) -> 
         if name not in MAY_CHANGE and not given.setting(name).harmless and value != known:
             what = f"{flag} ({who})" if who else flag
             raise ConfigError(f"{what} is {value}, but the run to resume has {known}; omit {flag}")
+    config = given.only("steps", "patience").applied_to(plan.config)
+    check_patience(config.patience, plan.data.val_fraction)
+    if state.step > config.steps:
+        raise ConfigError(
+            f"--steps is {config.steps}, but the training run in {directory} has done "
+            f"{state.step} steps; --steps is the total number, such as {state.step + config.steps}"
+        )
+    return config
 
 
 def _tell_end(

@@ -50,8 +50,7 @@ def _genome_options(path: Path, given: TrainOptions) -> TrainOptions:
 def begin(options: TrainOptions, started: float) -> tuple[TrainingJob | None, Repetition | None]:
     """Return a new job, and what it repeats, if anything; no job if a run is to be resumed.
 
-    Args:
-        started: reading of `perf_counter` at which --minutes began.
+    The time of --minutes began at `started`, a reading of `perf_counter`.
     """
     if options.resume:
         check_has_training(options.resume)

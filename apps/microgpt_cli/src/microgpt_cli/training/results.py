@@ -51,19 +51,15 @@ def print_results(
     parts: Split,
     output: Path,
     *,
-    nearest: bool,
+    novel: bool,
     as_json: bool,
 ) -> None:
-    """Print the result and samples to stdout, and notes on memorised samples to stderr.
-
-    Args:
-        nearest: also print the most similar document of each new sample.
-    """
+    """Print the result and samples to stdout, and notes on memorised samples to stderr."""
     answers, memorised, text = answer_questions(result, parts), None, result.config.text
     if samples:
         texts = [doc for doc in result.documents if isinstance(doc, str)]
         known = KnownTexts(texts, room=result.model.block_size, text=text)
-        memorised = compare(samples, known, nearest=nearest or as_json)
+        memorised = compare(samples, known, nearest=novel or as_json)
     if as_json:
         facts = _summary(result, samples, memorised, output)
         print(json.dumps(facts | (answers.facts() if answers else {})))
@@ -79,7 +75,7 @@ def print_results(
         end = "\n" if text == "stream" else " "
         print(f"sample {i:2d}:{end}{terminal_safe(sample)}")
     sys.stdout.flush()
-    if memorised and (memorised.n_known or nearest or what != "text"):
+    if memorised and (memorised.n_known or novel or what != "text"):
         _note_memorised(memorised, other_data(result.data, result.plan.ancestor_data))
     if answers and answers.advice:
         note(answers.advice)

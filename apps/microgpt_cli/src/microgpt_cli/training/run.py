@@ -70,9 +70,7 @@ class Run:
             model = InferenceGpt(result, engine=result.plan.engine)
             length = STREAM_SAMPLE_TOKENS if is_stream else None
             samples = model.generate(n_samples, rng=result.rng(), max_tokens=length)
-        print_results(
-            result, samples, self.job.parts, path, nearest=self.novel, as_json=self.as_json
-        )
+        print_results(result, samples, self.job.parts, path, novel=self.novel, as_json=self.as_json)
 
     def check_output(self, *, is_default: bool) -> None:
         """Ask before a new run replaces a model; the time of the answer does not count.

@@ -64,8 +64,7 @@ class Sources:
     def documents(self, *, check: bool = True) -> tuple[Path | None, Sequence[Document] | str]:
         """Return the documents and the absolute path of their file, if they come from one.
 
-        Args:
-            check: see `load_documents`.
+        `load_documents` says what `check` means.
         """
         path = self.data or _default_data(self.preset, chat=self.chat)
         if path is None:
@@ -90,11 +89,7 @@ def _default_data(preset: PresetName | None, *, chat: bool) -> Path | None:
 def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path | None, Split]:
     """Return the documents of a recorded run and their absolute path, if they come from a file.
 
-    Args:
-        given: the path of their file now, if it has changed.
-
-    Raises:
-        ConfigError: they are not the documents of the run.
+    Raise ConfigError if the file that is given has other documents.
     """
     if plan.input and not given:
         check_regular(plan.input, "pass the documents of this run with --data")
@@ -119,11 +114,7 @@ def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path | N
 
 
 def recorded_parent(plan: TrainingPlan, directory: Path, given: Path | None) -> SavedModel | None:
-    """Return the model that the run in a directory started from, if any.
-
-    Raises:
-        ConfigError: it is not the model that is given.
-    """
+    """Return the model that a run started from, if any; raise ConfigError if another is given."""
     if not plan.parent_sha256:
         if given:
             raise ConfigError(f"the run in {directory} did not start from a model; omit --from")

@@ -104,12 +104,7 @@ class Teachers:
         return seconds * n_read / n_timed
 
     def check(self, docs: Sequence[Document], tokenizer: Tokenizer, block_size: int) -> None:
-        """Raise ConfigError unless the teachers can predict documents for a student.
-
-        Args:
-            tokenizer: of the student.
-            block_size: of the student.
-        """
+        """Raise ConfigError unless the teachers can predict documents for such a student."""
         for name, teacher in zip(self.names, self.models, strict=True):
             n, size = teacher.tokenizer.vocab_size, teacher.model.block_size
             if teacher.tokenizer.names != tokenizer.names:

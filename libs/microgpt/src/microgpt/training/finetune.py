@@ -16,10 +16,8 @@ ROW_PER_TOKEN = ("wte", "lm_head")
 def extended_tokenizer(parent: TrainedModel, docs: Iterable[Document]) -> Tokenizer:
     """Return the parent's tokenizer, extended with characters and chat tokens of the documents.
 
-    A subword tokenizer gets no new characters, because it can encode any text.
-
-    Raises:
-        ConfigError: the parent is a chat model, but the documents are texts.
+    A subword tokenizer gets no new characters, because it can encode any text. Raise ConfigError
+    if the parent is a chat model, but the documents are texts.
     """
     docs = list(docs)
     is_chat = not all(isinstance(doc, str) for doc in docs)

@@ -19,9 +19,9 @@ def train(given: TrainOptions) -> None:
 
     from microgpt.storage.training_directory import TrainingDirectory
     from microgpt.training.engines import check_engine
-    from microgpt_cli.training.job import begin, recipe_options
+    from microgpt_cli.training.job import recipe_options
     from microgpt_cli.training.recorded_runs import resumed_job
-    from microgpt_cli.training.run import Run
+    from microgpt_cli.training.run import Run, begin
 
     options = join(recipe_options(given), given)
     check_engine(options.engine, options.dtype, options.threads)

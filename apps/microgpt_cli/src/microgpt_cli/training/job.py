@@ -1,18 +1,29 @@
-"""Create the job of `microgpt train` from its options."""
+"""A new job of `microgpt train`: read what its options name, and plan the training."""
 
-from dataclasses import asdict, replace
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
+from microgpt.config import DEFAULT_SEED, TextKind
+from microgpt.data.documents import load_documents
+from microgpt.data.tokenizer import Document
 from microgpt.errors import ConfigError
-from microgpt.storage.training_directory import check_has_training
+from microgpt.files.path_text import path_to_text
+from microgpt.state import TeacherRecord
+from microgpt.storage.model_directory import SavedModel
+from microgpt.training.distillation import Teachers
 from microgpt.training.options import N_SAMPLES, TrainOptions
 from microgpt.training.planning import TrainingJob, plan_training
+from microgpt.training.presets import PRESETS, PresetName
 from microgpt.training.time_limit import TimeLimit
+from microgpt_cli.input_files import default_input
+from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
-from microgpt_cli.terminal.progress import load_kernels
-from microgpt_cli.training.recorded_runs import Repetition
-from microgpt_cli.training.sources import Sources
+from microgpt_cli.terminal.options import DEFAULT_CHAT
+from microgpt_cli.terminal.progress import load_kernels, with_progress
 
 
 def recipe_options(given: TrainOptions) -> TrainOptions:
@@ -47,29 +58,7 @@ def _genome_options(path: Path, given: TrainOptions) -> TrainOptions:
     return TrainOptions.of(facts, f"--genome {path}")
 
 
-def begin(options: TrainOptions, started: float) -> tuple[TrainingJob | None, Repetition | None]:
-    """Return a new job, and what it repeats, if anything; no job if a run is to be resumed.
-
-    The time of --minutes began at `started`, a reading of `perf_counter`.
-    """
-    if options.resume:
-        check_has_training(options.resume)
-        return None, None
-    if not options.repeat:
-        return _new_job(options, started), None
-    repetition = Repetition(
-        options.repeat,
-        options.output,
-        options.force,
-        data=options.input,
-        parent=options.from_,
-        teachers=options.teacher,
-        weights_format=options.format,
-    )
-    return repetition.job(), repetition
-
-
-def _new_job(options: TrainOptions, started: float) -> TrainingJob:
+def new_job(options: TrainOptions, started: float) -> TrainingJob:
     """Return a job with the options of the user, a preset or a genome."""
     count_samples(options.num_samples, chat=options.chat)
     sources = Sources(
@@ -117,3 +106,65 @@ def count_samples(num_samples: int | None, *, chat: bool) -> int:
             "--num-samples cannot be used with --chat; run `microgpt chat` afterwards"
         )
     return (0 if chat else N_SAMPLES) if num_samples is None else num_samples
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files that a training run reads, and how it reads them."""
+
+    data: Path | None = None  # by default, the file of the preset, which may generate documents
+    parent: Path | None = None  # directory of the model to fine-tune
+    teachers: Sequence[Path] = ()  # directories of the models to learn from
+    teacher_samples: int = 0
+    text: TextKind | None = None  # by default, that of the parent or the first teacher
+    text_otherwise: TextKind | None = None  # by default, the content of the file decides
+    column: str | None = None
+    chat: bool = False
+    preset: PresetName | None = None
+    seed: int = DEFAULT_SEED
+
+    @cached_property
+    def parent_model(self) -> SavedModel | None:
+        """The model to fine-tune, if any."""
+        return load_model(self.parent) if self.parent else None
+
+    @cached_property
+    def teacher_models(self) -> tuple[SavedModel, ...]:
+        """The models to learn from."""
+        return tuple(map(load_model, self.teachers))
+
+    def load_teachers(self) -> tuple[Teachers | None, tuple[TeacherRecord, ...]]:
+        """Return the teachers, which show their progress, and their record."""
+        models, paths = self.teacher_models, self.teachers
+        if not models:
+            return None, ()
+        records = (
+            TeacherRecord(path_to_text(os.path.abspath(path)), saved.sha256)
+            for path, saved in zip(paths, models, strict=True)
+        )
+        names = [*map(str, paths)]
+        return Teachers(models, self.teacher_samples, names, with_progress), tuple(records)
+
+    def documents(self, *, check: bool = True) -> tuple[Path | None, Sequence[Document] | str]:
+        """Return the documents and the absolute path of their file, if they come from one.
+
+        `load_documents` says what `check` means.
+        """
+        path = self.data or _default_data(self.preset, chat=self.chat)
+        if path is None:
+            assert self.preset  # only presets have no input file
+            return None, PRESETS[self.preset].draw(self.seed)
+        like = self.parent_model or next(iter(self.teacher_models), None)
+        text = self.text or (like.text if like else None) or self.text_otherwise
+        docs = load_documents(
+            path, text=text, column=self.column, chat=self.chat, check=check, tell=note
+        )
+        return Path(os.path.abspath(path)), docs
+
+
+def _default_data(preset: PresetName | None, *, chat: bool) -> Path | None:
+    """Return the default input file, or None if the preset generates the documents."""
+    data = PRESETS[preset].data if preset else "names"
+    if data is None:
+        raise ConfigError(f"--preset {preset} requires your own data; pass it with --data")
+    return None if data == "grammar" else default_input(DEFAULT_CHAT if chat else f"{data}.txt")

@@ -8,20 +8,26 @@ from pathlib import Path
 
 from microgpt.config import TrainConfig, WeightsFormat
 from microgpt.data.contamination import contamination
+from microgpt.data.split import Split
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.files.atomic_files import committed_path
-from microgpt.state import TrainingPlan, TrainResult, TrainState
+from microgpt.files.path_text import path_from_text
+from microgpt.state import TeacherRecord, TrainingPlan, TrainResult, TrainState
 from microgpt.storage.meta import STATE_DESCRIPTION
 from microgpt.storage.model_directory import SavedModel, has_model, load
 from microgpt.storage.training_directory import TrainingDirectory, read_training
 from microgpt.training.deadline import with_steps
+from microgpt.training.distillation import Teachers
 from microgpt.training.early_stopping import Ending, ending
+from microgpt.training.holding_out import split_documents
 from microgpt.training.options import TrainOptions
 from microgpt.training.planning import TrainingJob, check_patience, data_of
 from microgpt.training.time_limit import TimeLimit
 from microgpt_cli.charts import draw_training
+from microgpt_cli.input_files import check_regular
+from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
-from microgpt_cli.training.sources import recorded_documents, recorded_parent, recorded_teachers
+from microgpt_cli.training.job import Sources
 
 MAY_CHANGE = {"resume", "input", "teacher", "steps", "patience", "format"}  # and what is harmless
 
@@ -44,7 +50,7 @@ def resumed_job(
     reason = ending(state.step, state.best, config)
     if status == "ended" and reason:
         if given.input:
-            recorded_documents(plan, given.input)  # refuses other documents
+            _recorded_documents(plan, given.input)  # refuses other documents
         _tell_end(directory.path, state.step, reason, config, given)
         return None
     if config.steps < plan.config.steps:
@@ -52,8 +58,8 @@ def resumed_job(
             f"the run ends at step {config.steps}, not {plan.config.steps}; its learning rate "
             "now falls to 0 by then"
         )
-    path, parts = recorded_documents(plan, given.input)
-    teachers, records = recorded_teachers(plan, given.teacher)
+    path, parts = _recorded_documents(plan, given.input)
+    teachers, records = _recorded_teachers(plan, given.teacher)
     limit = None
     if config.steps != plan.config.steps:
         plan = replace(with_steps(plan, state.step, config.steps), minutes=None)
@@ -152,9 +158,9 @@ class Repetition:
         plan, _, status = read_training(directory)
         if status == "diverged":
             raise ConfigError(f"the training run in {directory} diverged; use another directory")
-        parent = recorded_parent(plan, directory, self.parent)
-        path, parts = recorded_documents(plan, self.data)
-        teachers, records = recorded_teachers(plan, self.teachers)
+        parent = _recorded_parent(plan, directory, self.parent)
+        path, parts = _recorded_documents(plan, self.data)
+        teachers, records = _recorded_teachers(plan, self.teachers)
         read = data_of(parent, teachers)  # an older version did not record it
         steps = plan.steps_changed[0].before if plan.steps_changed else plan.config.steps
         plan = replace(
@@ -182,3 +188,80 @@ class Repetition:
             f"the weights differ from those in {self.directory}, which were trained by {version}, "
             "perhaps on another processor"
         )
+
+
+def _recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path | None, Split]:
+    """Return the documents of a recorded run and their absolute path, if they come from a file.
+
+    Raise ConfigError if the file that is given has other documents.
+    """
+    if plan.input and not given:
+        check_regular(plan.input, "pass the documents of this run with --data")
+    sources = Sources(
+        given or plan.input,
+        text=plan.config.text,
+        column=plan.column,
+        chat=plan.tokenizer.is_chat,
+        preset=plan.preset,
+        seed=plan.config.seed,
+    )
+    path, docs = sources.documents(check=False)
+    held_out = (plan.data.val_fraction, plan.data.test_fraction)
+    parts = split_documents(docs, *held_out, plan.data.holdout or "tail", plan.data.gap)
+    if parts.facts.sha256 != plan.data.sha256:
+        raise ConfigError(
+            f"{given or plan.input or 'the preset'} is not the input of the run: the sha256 of its "
+            f"documents is {parts.facts.sha256[:12]}…, not {plan.data.sha256[:12]}…; pass the "
+            "original file with --data, or train the model on another text with --from"
+        )
+    return path, parts
+
+
+def _recorded_parent(plan: TrainingPlan, directory: Path, given: Path | None) -> SavedModel | None:
+    """Return the model that a run started from, if any; raise ConfigError if another is given."""
+    if not plan.parent_sha256:
+        if given:
+            raise ConfigError(f"the run in {directory} did not start from a model; omit --from")
+        return None
+    if not given:
+        raise ConfigError(
+            f"the run in {directory} started from a model; pass its directory with --from"
+        )
+    parent = load_model(given)
+    if parent.sha256 != plan.parent_sha256:
+        raise ConfigError(
+            f"the run in {directory} did not start from the model in {given}, whose sha256 is "
+            f"{parent.sha256[:12]}…, not {plan.parent_sha256[:12]}…; pass "
+            "another directory with --from"
+        )
+    return parent
+
+
+def _recorded_teachers(
+    plan: TrainingPlan, given: Sequence[Path] | None
+) -> tuple[Teachers | None, tuple[TeacherRecord, ...]]:
+    """Return the teachers of a recorded run, and their record with their directories now.
+
+    Raises:
+        CheckpointError: a teacher cannot be loaded.
+        ConfigError: a teacher is missing, or another model is in its directory.
+    """
+    recorded = plan.teachers
+    directories = given or [path_from_text(each.directory) for each in recorded]
+    remedy = "pass the directories of the teachers, in their order, with --teacher"
+    if len(directories) != len(recorded):
+        remedy = remedy if recorded else "omit --teacher"
+        raise ConfigError(f"the run has {len(recorded)} teachers, not {len(directories)}; {remedy}")
+    for directory in directories:
+        if not os.path.isdir(directory):
+            raise ConfigError(f"the teacher {directory} does not exist; {remedy}")
+    sources = Sources(teachers=directories, teacher_samples=plan.teacher_samples)
+    teachers, records = sources.load_teachers()
+    for directory, found, expected in zip(directories, records, recorded, strict=True):
+        sha256, wanted = found.weights_sha256, expected.weights_sha256
+        if sha256 != wanted:
+            raise ConfigError(
+                f"the model in {directory} is not the teacher of the run: the sha256 of its "
+                f"weights is {sha256[:12]}…, not {wanted[:12]}…; {remedy}"
+            )
+    return teachers, records

@@ -18,22 +18,45 @@ from microgpt.inference import InferenceGpt
 from microgpt.model_config import count_params
 from microgpt.state import TrainingPlan, TrainResult, TrainState
 from microgpt.storage.model_directory import save
-from microgpt.storage.training_directory import TrainingDirectory, read_training
+from microgpt.storage.training_directory import TrainingDirectory, check_has_training, read_training
 from microgpt.training.deadline import train_as_planned
 from microgpt.training.engines import check_fits
+from microgpt.training.options import TrainOptions
 from microgpt.training.planning import TrainingJob
 from microgpt.training.train import DivergedError
 from microgpt_cli.charts import draw_training
 from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
 from microgpt_cli.terminal.signals import StopRequest
-from microgpt_cli.training.job import count_samples
+from microgpt_cli.training.job import count_samples, new_job
 from microgpt_cli.training.recorded_runs import Repetition
 from microgpt_cli.training.replacement import confirm_replacement, has_same_model, unused_model
 from microgpt_cli.training.results import print_results, use_command
 
 N_STREAM_SAMPLES, STREAM_SAMPLE_TOKENS = 3, 300  # number and length of samples of running text
 MANY_CHARS = 50_000  # number of characters that the reference engine reads in about a minute
+
+
+def begin(options: TrainOptions, started: float) -> tuple[TrainingJob | None, Repetition | None]:
+    """Return a new job, and what it repeats, if anything; no job if a run is to be resumed.
+
+    The time of --minutes began at `started`, a reading of `perf_counter`.
+    """
+    if options.resume:
+        check_has_training(options.resume)
+        return None, None
+    if not options.repeat:
+        return new_job(options, started), None
+    repetition = Repetition(
+        options.repeat,
+        options.output,
+        options.force,
+        data=options.input,
+        parent=options.from_,
+        teachers=options.teacher,
+        weights_format=options.format,
+    )
+    return repetition.job(), repetition
 
 
 @dataclass

@@ -72,6 +72,14 @@ def test_the_teachers_of_a_model_are_recorded_and_shown(microgpt, folder) -> Non
     assert microgpt("generate", "--model", "student", "-n", "2").returncode == 0
 
 
+def test_an_unfinished_teacher_gets_one_note(microgpt, folder) -> None:
+    unfinished(folder)
+    taught = ("--teacher", "student", "--steps", "3", "--model", "third")
+    told = microgpt("train", "--data", "names.txt", *SMALL, *taught)
+    assert told.returncode == 0
+    assert told.stderr.count("the training run in student is unfinished") == 1
+
+
 def test_a_training_without_teachers_records_none(folder) -> None:
     state = json.loads((folder / "one/train_state.json").read_text())
     meta = json.loads((folder / "one/meta.json").read_text())["training"]

@@ -95,57 +95,60 @@ class Fitting:
             is_limited = any((options.budget, options.max_weights, options.max_memory))
             has_recipe = options.preset or options.genome
             if (has_recipe or self.parts.facts.sha256 == NAMES_SHA256) and not is_limited:
-                return self._karpathys()
+                return self.for_budget(None)
             return self.for_budget(options.budget or DEFAULT_BUDGET[self.engine])
         left = limit.seconds_left()
         guess = self.for_budget(TYPICAL[self.engine] * _positive(left, limit))
         limit.reserve_for(guess.choice.model, is_chat=guess.tokenizer.is_chat)
         limit.extend(self._load_kernels())
-        speed = self._speed(guess)
+        model, config, *_ = guess.choice
+        speed = operations_per_second(
+            model,
+            config,
+            length=guess.sizes.chunk_length(model.block_size),
+            engine=self.engine,
+            dtype=self.dtype,
+            threads=self.options.threads,
+        )
         left = limit.seconds_left() - self._encoding_s(guess) - self._teaching_s(guess)
         budget = _rounded(speed * _positive(left, limit))
         if self._vocabulary(budget) not in self._tokenizers:  # another one must be learned first
             budget = _rounded(speed * _positive(left - self._learning_s, limit))
         return self.for_budget(budget)._replace(operations_per_s=speed)
 
-    def _karpathys(self) -> Fitted:
-        """Return Karpathy's settings, except for those that are given."""
-        vocab_size = self._vocabulary(None)
-        tokenizer = self._tokenizer(vocab_size)
-        model = replace(self.options.shape(), vocab_size=tokenizer.vocab_size)
-        sizes = measure(self.parts.train, tokenizer, self.config.text)
-        return Fitted(tokenizer, vocab_size, Choice(model, self.config, 0.0), None, sizes)
+    def for_budget(self, budget: float | None) -> Fitted:
+        """Return the settings for a number of operations; see `fit` for the errors.
 
-    def for_budget(self, budget: float) -> Fitted:
-        """Return the settings for a number of operations; see `fit` for the errors."""
-        vocab_size = self._vocabulary(budget)
+        Without one, return Karpathy's settings, except for those that are given.
+        """
+        vocab_size, text = self._vocabulary(budget), self.config.text
         tokenizer = self._tokenizer(vocab_size)
-        text = self.config.text
+        sizes = measure(self.parts.train, tokenizer, text)
+        if budget is None:
+            model = replace(self.options.shape(), vocab_size=tokenizer.vocab_size)
+            return Fitted(tokenizer, vocab_size, Choice(model, self.config, 0.0), None, sizes)
         choice = choose(self.parts, tokenizer, budget, text=text, fixed=self.options)
         if choice.config.steps == 1 and choice.operations > 1.1 * budget:
             raise ConfigError(
                 f"{in_short(budget)} operations are too few: one step takes "
                 f"{in_short(choice.operations)}; increase --minutes or --budget"
             )
-        sizes = measure(self.parts.train, tokenizer, text)
         if "steps" in self.options:
             budget = float(f"{choice.operations:.2g}")
         return Fitted(tokenizer, vocab_size, choice, budget, sizes)
 
     def _tokenizer(self, vocab_size: int | None) -> Tokenizer:
+        """Return a tokenizer: BPE, learned from the training split, or one of characters."""
         if vocab_size not in self._tokenizers:
-            started = perf_counter()
-            self._tokenizers[vocab_size] = self._new_tokenizer(vocab_size)
-            self._learning_s = perf_counter() - started
+            started, preset = perf_counter(), self.options.preset
+            if vocab_size is not None:
+                learned: Tokenizer = BpeTokenizer.from_documents(self.parts.train, vocab_size)
+            elif preset and PRESETS[preset].fold:
+                learned = FoldingTokenizer.from_documents(self.parts.docs)
+            else:
+                learned = char_tokenizer(self.parts.docs)
+            self._tokenizers[vocab_size], self._learning_s = learned, perf_counter() - started
         return self._tokenizers[vocab_size]
-
-    def _new_tokenizer(self, vocab_size: int | None) -> Tokenizer:
-        """Train a BPE tokenizer on the training split, or return a character tokenizer."""
-        if vocab_size is not None:
-            return BpeTokenizer.from_documents(self.parts.train, vocab_size)
-        if self.options.preset and PRESETS[self.options.preset].fold:
-            return FoldingTokenizer.from_documents(self.parts.docs)
-        return char_tokenizer(self.parts.docs)
 
     def _vocabulary(self, budget: float | None) -> int | None:
         """Return the requested size of the BPE vocabulary, or None for characters."""
@@ -166,17 +169,6 @@ class Fitting:
         if self.teachers:
             seconds += self.load_kernels("compiled", *self.teachers.dtypes, uses=self.teachers.uses)
         return seconds
-
-    def _speed(self, fitted: Fitted) -> float:
-        model = fitted.choice.model
-        return operations_per_second(
-            model,
-            fitted.choice.config,
-            length=fitted.sizes.chunk_length(model.block_size),
-            engine=self.engine,
-            dtype=self.dtype,
-            threads=self.options.threads,
-        )
 
     def _encoding_s(self, fitted: Fitted) -> float:
         """Estimate the time to encode the training documents that are read."""

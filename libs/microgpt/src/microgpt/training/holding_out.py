@@ -60,7 +60,12 @@ def _split(docs: Sequence[Document] | str, options: TrainOptions) -> Split:
             "--holdout requires running text and --val-fraction or --test-fraction; omit --holdout"
         )
     holdout = options.holdout or (PRESETS[preset].holdout if preset else "spread")
-    return split_documents(docs, *fractions, holdout, _gap(options))
+    gap = options.gap  # unused characters around a held-out stretch of running text
+    if gap is None and "block_size" in options:
+        gap = options.block_size * (CHARACTERS_PER_SUBWORD if options.tokenizer == "bpe" else 1)
+    elif gap is None:  # the context is chosen after the split
+        gap = MAX_CONTEXT
+    return split_documents(docs, *fractions, holdout, gap)
 
 
 def split_documents(
@@ -70,12 +75,3 @@ def split_documents(
     if isinstance(docs, str):
         return split_stream(docs, validation=validation, test=test, holdout=holdout, gap=gap)
     return split(docs, validation=validation, test=test)
-
-
-def _gap(options: TrainOptions) -> int:
-    """Return the number of unused characters around a held-out stretch of running text."""
-    if options.gap is not None:
-        return options.gap
-    if "block_size" not in options:  # the context is chosen after the split
-        return MAX_CONTEXT
-    return options.block_size * (CHARACTERS_PER_SUBWORD if options.tokenizer == "bpe" else 1)

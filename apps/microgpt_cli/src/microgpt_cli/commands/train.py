@@ -21,7 +21,7 @@ def train(given: TrainOptions) -> None:
     from microgpt.training.engines import check_engine
     from microgpt_cli.training.job import recipe_options
     from microgpt_cli.training.recorded_runs import resumed_job
-    from microgpt_cli.training.run import Run, begin
+    from microgpt_cli.training.run import TrainRun, begin
 
     options = join(recipe_options(given), given)
     check_engine(options.engine, options.dtype, options.threads)
@@ -30,7 +30,7 @@ def train(given: TrainOptions) -> None:
         job = job or resumed_job(directory, given, started)
         if not job:
             return
-        run = Run(
+        run = TrainRun(
             job,
             directory,
             repetition,

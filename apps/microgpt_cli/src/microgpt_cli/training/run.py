@@ -60,7 +60,7 @@ def begin(options: TrainOptions, started: float) -> tuple[TrainingJob | None, Re
 
 
 @dataclass
-class Run:
+class TrainRun:
     """A run of `microgpt train`: its job, the directory to write, and what to print."""
 
     job: TrainingJob

@@ -1,7 +1,7 @@
 """Presets: tested training recipes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from microgpt.config import Holdout, ModelConfig, TrainConfig
@@ -18,16 +18,6 @@ VARIANT: dict[str, Any] = {
     "positions": "rotary", "token_shift": True, "activation": "relu2", "qk_norm": True,
     "final_norm": True, "out_scale": 0.1,
 }  # fmt: skip
-
-
-def _text(n_embd: int, *, steps: int, dropout: float) -> tuple[ModelConfig, TrainConfig]:
-    """Return a recipe for running text, tuned on parts of Shakespeare."""
-    model = ModelConfig(n_embd=n_embd, n_layer=4, block_size=128, **VARIANT)
-    config = TrainConfig(
-        steps=steps, batch_size=8, lr=0.003, optimizer="muon", warmup_steps=steps // 20,
-        weight_decay=0.1, dropout=dropout,
-    )  # fmt: skip
-    return model, config
 
 
 @dataclass(frozen=True)
@@ -58,25 +48,32 @@ class Preset:
         return basics + 2 * [*others]
 
 
+def _names(n_embd: int, n_layer: int, *, steps: int, dropout: float) -> Preset:
+    """Return a recipe for names, tuned on their validation split."""
+    config = TrainConfig(
+        steps=steps, batch_size=128, lr=0.004, optimizer="muon", warmup_steps=steps // 50,
+        dropout=dropout, weight_decay=0.1, average_tail=0.3,
+    )  # fmt: skip
+    return Preset(ModelConfig(n_embd=n_embd, n_layer=n_layer, **VARIANT), config)
+
+
+def _text(n_embd: int, *, steps: int, dropout: float) -> Preset:
+    """Return a recipe for running text, tuned on parts of Shakespeare."""
+    model = ModelConfig(n_embd=n_embd, n_layer=4, block_size=128, **VARIANT)
+    config = TrainConfig(
+        steps=steps, batch_size=8, lr=0.003, optimizer="muon", warmup_steps=steps // 20,
+        weight_decay=0.1, dropout=dropout,
+    )  # fmt: skip
+    return Preset(model, config, data=None)
+
+
 _TEXT_180S = _text(96, steps=3_900, dropout=0.05)
 
-# The names presets were tuned on the validation split; docs/quality.md lists their losses and an
-# ablation. Longer training runs repeat the data more often, so they need more dropout.
+# docs/quality.md lists the losses of the names presets and an ablation. Longer training runs repeat
+# the data more often, so they need more dropout.
 PRESETS: dict[PresetName, Preset] = {
-    "names-10s": Preset(
-        ModelConfig(n_embd=48, n_layer=2, **VARIANT),
-        TrainConfig(
-            steps=2_600, batch_size=128, lr=0.004, optimizer="muon", warmup_steps=52,
-            dropout=0.03, weight_decay=0.1, average_tail=0.3,
-        ),
-    ),
-    "names-60s": Preset(
-        ModelConfig(n_embd=64, n_layer=3, **VARIANT),
-        TrainConfig(
-            steps=9_000, batch_size=128, lr=0.004, optimizer="muon", warmup_steps=180,
-            dropout=0.1, weight_decay=0.1, average_tail=0.3,
-        ),
-    ),
+    "names-10s": _names(48, 2, steps=2_600, dropout=0.03),
+    "names-60s": _names(64, 3, steps=9_000, dropout=0.1),
     "names-600s": Preset(
         # A deep, narrow model and averaging over half of the steps reduce overfitting.
         ModelConfig(n_embd=64, n_layer=6, n_ff_exp=2),
@@ -85,12 +82,12 @@ PRESETS: dict[PresetName, Preset] = {
             average_tail=0.5,
         ),
     ),
-    "text-60s": Preset(*_text(64, steps=2_800, dropout=0.0), data=None),
-    "text": Preset(*_TEXT_180S, data=None),
+    "text-60s": _text(64, steps=2_800, dropout=0.0),
+    "text": _TEXT_180S,
     # This dropout was measured (docs/quality.md); that of the shorter runs was not tuned again.
-    "text-300s": Preset(*_text(96, steps=6_500, dropout=0.02), data=None),
+    "text-300s": _text(96, steps=6_500, dropout=0.02),
     # nanoGPT's split of the text: the last tenth is held out.
-    "shakespeare": Preset(*_TEXT_180S, data="shakespeare", val_fraction=0.0, holdout="tail"),
+    "shakespeare": replace(_TEXT_180S, data="shakespeare", val_fraction=0.0, holdout="tail"),
     "karpathy": Preset(ModelConfig(), TrainConfig(), val_fraction=0.0, test_fraction=0.0),
     "chat": Preset(
         # Four layers of width 96 learn more arithmetic than six of width 64, at equal cost.

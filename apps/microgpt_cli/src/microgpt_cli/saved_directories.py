@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from microgpt.amounts import count
 from microgpt.data.contamination import Bounds, bounds_of
@@ -19,7 +19,6 @@ from microgpt.model_config import ModelConfig, count_params
 from microgpt.printable import printable
 
 Kind = Literal["model", "training", "search", "sweep", "run"]
-Facts = dict[str, Any]  # the content of a JSON file, of which every part may be missing or wrong
 MODEL, STATE, RUN = "meta.json", "train_state.json", "run.json"
 EVALUATIONS, GENOME = "evaluations.jsonl", "genome.json"
 # Files that identify a model or run directory even if the JSON metadata is unreadable.
@@ -28,14 +27,11 @@ CONTENTS = {
     STATE: ("train_state.safetensors",),
     RUN: (EVALUATIONS,),
 }
-DAMAGES = (
-    *(ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError),
-    MicrogptError,
-)
+DAMAGES = (ValueError, TypeError, KeyError, RecursionError, OverflowError, MicrogptError)
 MAX_BYTES = 2**28
 WRITER = "microgpt "  # start of `created_by`; the version follows
-SHAPE = ("vocab_size", "n_embd", "n_head", "n_layer", "block_size")
-OPTIONAL = ("n_ff_exp", "positions")  # parts of the shape that a meta.json may lack
+SHAPE = {"vocab_size", "n_embd", "n_head", "n_layer", "block_size"}
+MORE = {"n_ff_exp", "positions"}  # parts of the shape that a meta.json may lack
 UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))
 
 
@@ -69,7 +65,7 @@ def find_saved(top: Path, on_error: Callable[[OSError], None]) -> Iterator[Saved
 
 def saved_in(directory: Path) -> Iterator[Saved]:
     """Yield the models and runs in a directory, but not in subdirectories."""
-    kinds: tuple[tuple[str, Kind, Callable[[Saved, Facts], Saved | None]], ...] = (
+    kinds: tuple[tuple[str, Kind, Callable[[Saved, object], Saved | None]], ...] = (
         (MODEL, "model", _model),
         (STATE, "training", _training),
         (RUN, "run", _run),
@@ -128,54 +124,53 @@ def _modified(path: Path) -> float:
         return 0.0
 
 
-def _n_params(model: Facts) -> int:
-    names = (*SHAPE, *(name for name in OPTIONAL if name in model))
-    return count_params(ModelConfig(**{name: model[name] for name in names}))
-
-
-def _model(saved: Saved, meta: Facts) -> Saved | None:
+def _model(saved: Saved, meta: object) -> Saved | None:
     if not (_is_ours(meta) or _has_contents(Path(saved.path), MODEL)):
         return None  # a checkpoint of another program
-    training = meta.get("training", {})
+    training = _at(meta, "training")
     return replace(
         saved,
         num_params=_n_params(meta),
-        steps=_int(training.get("steps")),
-        loss=_number(training.get("train_loss")),
-        val_loss=_number(training.get("val_loss")),
-        contamination=bounds_of(training, "validation"),
+        steps=_int(training, "steps"),
+        loss=_number(training, "train_loss"),
+        val_loss=_number(training, "val_loss"),
+        contamination=_bounds(training),
     )
 
 
-def _training(saved: Saved, state: Facts) -> Saved | None:
-    if state["status"] == "ended":
+def _training(saved: Saved, state: object) -> Saved | None:
+    if _at(state, "status") == "ended":
         return None  # `_model` lists the finished model
     return replace(
         saved,
-        num_params=_n_params(state["model"]),
-        steps=_int(state["step"]),
-        steps_planned=_int(state["config"]["steps"]),
-        loss=_number(state.get("train_loss")),
-        val_loss=_number((state.get("best") or {}).get("val_loss")),
-        contamination=bounds_of(state, "validation"),
+        num_params=_n_params(_at(state, "model")),
+        steps=_int(state, "step"),
+        steps_planned=_int(state, "config", "steps"),
+        loss=_number(state, "train_loss"),
+        val_loss=_number(state, "best", "val_loss"),
+        contamination=_bounds(state),
     )
 
 
-def _run(saved: Saved, run: Facts) -> Saved | None:
-    if not (isinstance(run.get("version"), int) and _is_ours(run)):
+def _run(saved: Saved, run: object) -> Saved | None:
+    if not (isinstance(_at(run, "version"), int) and _is_ours(run)):
         return None  # another program wrote this run.json
-    evaluations, genome = Path(saved.path) / EVALUATIONS, _read_genome(Path(saved.path) / GENOME)
-    n_evaluations = 0
+    settings, genome, n_evaluations = _at(run, "settings"), None, 0
+    if not isinstance(settings, dict):
+        raise TypeError
+    with suppress(OSError, ValueError, RecursionError):
+        genome = json.loads(read_regular_file(Path(saved.path) / GENOME, MAX_BYTES))
+    evaluations = Path(saved.path) / EVALUATIONS
     with suppress(OSError):  # the file may be missing after an interrupted removal
         n_evaluations = read_regular_file(evaluations, MAX_BYTES).count(b"\n")
     return replace(
         saved,
-        kind="sweep" if "sweep" in run["settings"] else "search",
+        kind="sweep" if "sweep" in settings else "search",
         modified=max(saved.modified, _modified(evaluations)),
         evaluations=n_evaluations,
-        loss=_number(genome.get("loss", genome.get("score"))),
-        val_loss=_number(genome.get("val_loss")),
-        per="character" if "budget" in run["settings"] else "token",
+        loss=_number(genome, "score" if _at(genome, "loss") is None else "loss"),
+        val_loss=_number(genome, "val_loss"),
+        per="character" if "budget" in settings else "token",
     )
 
 
@@ -183,22 +178,35 @@ def _has_contents(directory: Path, name: str) -> bool:
     return any(os.path.lexists(committed_path(directory, file)) for file in CONTENTS[name])
 
 
-def _is_ours(facts: Facts) -> bool:
-    return str(facts.get("created_by")).startswith(WRITER)
+def _is_ours(facts: object) -> bool:
+    return str(_at(facts, "created_by")).startswith(WRITER)
 
 
-def _read_genome(path: Path) -> Facts:
-    with suppress(OSError, ValueError, RecursionError):
-        found = json.loads(read_regular_file(path, MAX_BYTES))
-        return found if isinstance(found, dict) else {}
-    return {}
+def _n_params(model: object) -> int:
+    if not isinstance(model, dict):
+        raise TypeError
+    names = SHAPE | (MORE & model.keys())
+    return count_params(ModelConfig(**{name: model[name] for name in names}))
 
 
-def _number(value: object) -> float | None:
+def _at(facts: object, *keys: str) -> object:
+    """Return a part of a JSON document, or None if it is missing."""
+    for key in keys:
+        facts = facts.get(key) if isinstance(facts, dict) else None
+    return facts
+
+
+def _bounds(record: object) -> Bounds | None:
+    return bounds_of(record, "validation") if isinstance(record, dict) else None
+
+
+def _number(facts: object, *keys: str) -> float | None:
+    value = _at(facts, *keys)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) else None
 
 
-def _int(value: object) -> int | None:
+def _int(facts: object, *keys: str) -> int | None:
+    value = _at(facts, *keys)
     return value if isinstance(value, int) and not isinstance(value, bool) else None

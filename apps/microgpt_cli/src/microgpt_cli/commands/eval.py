@@ -75,8 +75,7 @@ def evaluate(
 
     from microgpt.evaluation.held_out_loss import bits
     from microgpt.inference import InferenceGpt
-    from microgpt_cli.model_loading import load_model
-    from microgpt_cli.training_data import note_training_data
+    from microgpt_cli.model_loading import load_model, note_training_data
 
     saved = load_model(model_dir, unfinished=unfinished)
     docs, items = _load(data, column, saved)

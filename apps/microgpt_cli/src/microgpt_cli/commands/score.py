@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from microgpt.storage.document_hashes import DocumentHashes
     from microgpt.storage.meta import Meta
     from microgpt.storage.model_directory import SavedModel
-    from microgpt_cli.line_batches import Batch
-    from microgpt_cli.scored_line import ScoredLine
+    from microgpt_cli.scored_lines import Batch, ScoredLine
 
 
 def score(
@@ -76,9 +75,8 @@ def score(
     from microgpt.inference import InferenceGpt
     from microgpt.storage.calibration_file import read_calibration
     from microgpt.storage.document_hashes import read_document_hashes
-    from microgpt_cli.line_batches import line_batches
     from microgpt_cli.model_loading import load_model
-    from microgpt_cli.scored_line import COLUMNS, csv_row
+    from microgpt_cli.scored_lines import COLUMNS, csv_row, line_batches
 
     saved = load_model(model, unfinished=unfinished)
     scorer = Scorer(InferenceGpt(saved), text=saved.text)
@@ -113,7 +111,7 @@ def score(
 def _note_training_file(path: Path, column: str | None, saved: "SavedModel", model: Path) -> None:
     """Print a note if a model was trained on the file, or may have been."""
     from microgpt.data.documents import load_documents
-    from microgpt_cli.training_data import note_training_data
+    from microgpt_cli.model_loading import note_training_data
 
     with suppress(DataError):  # an empty file has no lines to score
         docs = load_documents(
@@ -187,7 +185,7 @@ def _scored(
     is_printed: Callable[[float], bool],
 ) -> "Iterator[list[ScoredLine]]":
     """Yield the lines to print, in batches."""
-    from microgpt_cli.scored_line import ScoredLine
+    from microgpt_cli.scored_lines import ScoredLine
 
     for batch in batches:
         scores = scorer.score(batch.values())

@@ -15,11 +15,10 @@ from microgpt.files.atomic_files import as_argument
 from microgpt_cli.input_files import default_input
 from microgpt_cli.search.evolve_comparison import describe_comparison, describe_left_out
 from microgpt_cli.search.experiment import as_setting, documents_again, open_pool, resumable
-from microgpt_cli.search.log import SearchLog
 from microgpt_cli.search.options import EvolveOptions
+from microgpt_cli.search.progress import ProgressLines, SearchLog, SearchTable
 from microgpt_cli.search.run_report import write_final_report
 from microgpt_cli.search.sweep_ranking import data_options
-from microgpt_cli.search.table import ProgressLines, SearchTable
 from microgpt_cli.search.winner import (
     model_directory,
     resume_command,

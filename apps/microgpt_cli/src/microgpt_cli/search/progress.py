@@ -1,10 +1,14 @@
-"""Progress of a search on stderr: a table on a terminal, otherwise a few lines."""
+"""Progress of a search on stderr, as a table on a terminal, and its log."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from microgpt.amounts import duration
-from microgpt_cli.terminal.console import say
+from microgpt.files.atomic_files import cannot_write
+from microgpt_cli.terminal.console import print_or_discard, say
 from microgpt_cli.terminal.progress import N_LINES, short, time_left
 from microgpt_evolution.evolve_rust import trace
 from microgpt_evolution.population import Organism
@@ -120,3 +124,44 @@ class SearchTable:
 def _champion(organism: Organism) -> str:
     genes = " ".join(organism.genome.describe().split())
     return f"{organism.worth:.4f} [{organism.origin}] {genes}"
+
+
+class SearchLog:
+    """Writes lines to the log file and stdout, and hides the table while printing."""
+
+    def __init__(self, path: Path, table: SearchTable | None) -> None:
+        self._path, self._table = path, table
+        with self._writing():
+            self._file = path.open("w", encoding="utf-8", errors="backslashreplace")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop_table()
+        with suppress(OSError):  # write errors have already been reported
+            self._file.close()
+
+    def __call__(self, line: str) -> None:
+        """Print and write a line; raise CheckpointError if the log cannot be written."""
+        self.stop_table()
+        print_or_discard(line)
+        self.write(line)
+
+    def write(self, line: str) -> None:
+        """Write a line to the file only; raise CheckpointError on failure."""
+        with self._writing():
+            self._file.write(f"{line}\n")
+            self._file.flush()
+
+    def stop_table(self) -> None:
+        """Hide the table until the next update."""
+        if self._table:
+            self._table.stop()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise cannot_write(self._path.parent, error) from error

@@ -3,30 +3,23 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from microgpt.errors import ConfigError
-from microgpt_cli.charts import CHART_HELP
+from microgpt_cli.charts import CHART_HELP, check_kinds, require_plots, write_chart
 from microgpt_cli.terminal.console import note
-from microgpt_cli.terminal.options import RUNS, AsJson
+from microgpt_cli.terminal.options import RUNS, AsJson, argument, flag, option
 
 if TYPE_CHECKING:
     from microgpt_evolution.sweep.scaling import Scaling
 
 
 def analyze(
-    runs: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            help=f"Directories of sweeps.  [default: the newest in {RUNS}]",
-            metavar="RUN",
-            show_default=False,
-        ),
-    ] = None,
-    output: Annotated[list[Path] | None, typer.Option(help=CHART_HELP, metavar="<path>")] = None,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, one row per model.")] = False,
+    runs: list[Path] | None = argument(
+        None, f"Directories of sweeps.  [default: the newest in {RUNS}]", "RUN"
+    ),
+    output: list[Path] | None = option(None, CHART_HELP, metavar="<path>"),
+    as_csv: bool = flag("--csv", "Print CSV, one row per model."),
     as_json: AsJson = False,
 ) -> None:
     """Show how the loss scales with steps, model size and cost.
@@ -37,7 +30,6 @@ def analyze(
     if as_csv and as_json:
         raise ConfigError("--csv and --json cannot be used together; omit one of them")
 
-    from microgpt_cli.charts import check_kinds, require_plots, write_chart
     from microgpt_cli.search.run_report import newest_run
     from microgpt_report import scaling_tables
 

@@ -1,17 +1,13 @@
 """`microgpt cache`: show or remove the machine code of the engine."""
 
 import time
-from typing import Annotated
-
-import typer
 
 from microgpt_cli.terminal.console import print_or_discard
+from microgpt_cli.terminal.options import flag
 
 
 def cache(
-    clear: Annotated[
-        bool, typer.Option("--clear", help="Remove the files; the next command compiles again.")
-    ] = False,
+    clear: bool = flag("--clear", "Remove the files; the next command compiles again."),
 ) -> None:
     """Show or remove the machine code of the engine.
 

@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -15,8 +15,10 @@ from microgpt_cli.terminal.options import (
     MODEL,
     Temperature,
     Unfinished,
+    argument,
     note_directory,
     one_of,
+    option,
 )
 from microgpt_cli.terminal.progress import load_kernels
 from microgpt_cli.terminal.signals import Terminated, clear_pending_stop
@@ -30,26 +32,19 @@ QUIT_WORDS = ("exit", "quit", "bye")  # end a chat on a terminal; piped in, they
 
 
 def chat(
-    message: Annotated[
-        str | None,
-        typer.Argument(
-            help="Message to reply to.  [default: start a conversation]",
-            metavar="MESSAGE",
-            show_default=False,
-        ),
-    ] = None,
-    message_option: Annotated[str | None, typer.Option("--message", hidden=True)] = None,
-    model_dir: Annotated[
-        Path | None,
-        typer.Option(
-            *MODEL,
-            help=f"Directory of the model.  [default: {DEFAULT_MODEL_DIR}, else the demo model]",
-        ),
-    ] = None,
+    message: str | None = argument(
+        None, "Message to reply to.  [default: start a conversation]", "MESSAGE"
+    ),
+    message_option: str | None = typer.Option(None, "--message", hidden=True),
+    model_dir: Path | None = option(
+        None,
+        f"Directory of the model.  [default: {DEFAULT_MODEL_DIR}, else the demo model]",
+        *MODEL,
+    ),
     temperature: Temperature = DEFAULT_TEMPERATURE,
-    seed: Annotated[
-        int, typer.Option(help="Seed of the first reply; incremented by 1 for each further reply.")
-    ] = DEFAULT_SEED,
+    seed: int = option(
+        DEFAULT_SEED, "Seed of the first reply; incremented by 1 for each further reply."
+    ),
     unfinished: Unfinished = False,
 ) -> None:
     """Chat with a model that was trained with --chat.

@@ -2,13 +2,11 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
-
-import typer
+from typing import Literal
 
 from microgpt.errors import ConfigError
 from microgpt_cli.terminal.help import GroupedCommand, command_group
-from microgpt_cli.terminal.options import SEED_HELP
+from microgpt_cli.terminal.options import SEED_HELP, flag, option
 
 STDOUT = Path("-")
 
@@ -19,20 +17,16 @@ dataset = command_group("Generate training data.")
     cls=GroupedCommand, epilog="microgpt dataset chat --split heldout --output test.jsonl"
 )
 def chat(
-    split: Annotated[
-        Literal["train", "basics", "heldout", "wordings"],
-        typer.Option(
-            help="train: training set. basics: its short questions, to learn from first. heldout: "
-            "words, names, number pairs and prompts that the training set does not contain. "
-            "wordings: phrasings that it does not contain."
-        ),
-    ] = "train",
-    conversations: Annotated[int, typer.Option(help="Number of conversations.")] = 4000,
-    seed: Annotated[int, typer.Option(help=SEED_HELP)] = 42,
-    output: Annotated[
-        Path | None, typer.Option(help="JSONL file.  [default: standard output]")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    split: Literal["train", "basics", "heldout", "wordings"] = option(
+        "train",
+        "train: training set. basics: its short questions, to learn from first. heldout: "
+        "words, names, number pairs and prompts that the training set does not contain. "
+        "wordings: phrasings that it does not contain.",
+    ),
+    conversations: int = option(4000, "Number of conversations."),
+    seed: int = option(42, SEED_HELP),
+    output: Path | None = option(None, "JSONL file.  [default: standard output]"),
+    force: bool = flag("--force", "Replace an existing file."),
 ) -> None:
     """Generate conversations from a grammar, one per line.
 

@@ -6,9 +6,7 @@ from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from microgpt.amounts import percentage
 from microgpt.config import check_threads
@@ -25,6 +23,7 @@ from microgpt_cli.terminal.options import (
     Threads,
     Unfinished,
     one_of,
+    option,
 )
 from microgpt_cli.terminal.progress import load_kernels, with_progress
 
@@ -44,14 +43,11 @@ CLIP = 48  # maximum number of characters printed per text
 
 
 def evaluate(
-    data: Annotated[
-        Path,
-        typer.Option(
-            help=f"{TEXT_HELP}, or one running text if the model was trained with --text "
-            "stream; for a chat model, JSONL, one conversation per line.",
-            show_default=False,
-        ),
-    ],
+    data: Path = option(
+        ...,
+        f"{TEXT_HELP}, or one running text if the model was trained with --text stream; for a chat "
+        "model, JSONL, one conversation per line.",
+    ),
     model: ModelArgument = None,
     model_option: ModelOption = None,
     column: Column = None,

@@ -4,13 +4,12 @@ import json
 from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from microgpt.config import N_ALTERNATIVES
 from microgpt.errors import ConfigError
-from microgpt_cli.terminal.options import MODEL_HELP, AsJson, Unfinished
+from microgpt_cli.charts import CHART_HELP, check_kinds, require_plots, write_chart
+from microgpt_cli.terminal.options import MODEL_HELP, AsJson, Unfinished, argument, option
 from microgpt_cli.terminal.progress import load_kernels
 
 if TYPE_CHECKING:
@@ -19,38 +18,28 @@ if TYPE_CHECKING:
 
 
 def explain(
-    model: Annotated[Path, typer.Argument(help=MODEL_HELP, metavar="MODEL", show_default=False)],
-    text: Annotated[
-        list[str],
-        typer.Argument(
-            help="Text. For a chat model, a message of the user, and further messages of the "
-            "assistant and the user in turns.",
-            metavar="TEXT",
-            show_default=False,
-        ),
-    ],
-    top: Annotated[
-        int, typer.Option(help="Number of most likely tokens to show at each position.", min=0)
-    ] = N_ALTERNATIVES,
-    attention: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Also show the attention weights of a head, such as 0.1 for head 1 of layer 0; "
-            "can be repeated.",
-            metavar="LAYER.HEAD",
-        ),
-    ] = None,
-    position: Annotated[
-        int | None,
-        typer.Option(
-            help="Also show all activations with which the token at this position was predicted; "
-            "0 is the first token, -1 the end or, in running text, what may come next."
-        ),
-    ] = None,
-    plot: Annotated[
-        list[Path] | None,
-        typer.Option(help="Chart file, .png or .svg; can be repeated.", metavar="<path>"),
-    ] = None,
+    model: Path = argument(..., MODEL_HELP, "MODEL"),
+    text: list[str] = argument(
+        ...,
+        "Text. For a chat model, a message of the user, and further messages of the assistant and "
+        "the user in turns.",
+        "TEXT",
+    ),
+    top: int = option(
+        N_ALTERNATIVES, "Number of most likely tokens to show at each position.", min=0
+    ),
+    attention: list[str] | None = option(
+        None,
+        "Also show the attention weights of a head, such as 0.1 for head 1 of layer 0; can be "
+        "repeated.",
+        metavar="LAYER.HEAD",
+    ),
+    position: int | None = option(
+        None,
+        "Also show all activations with which the token at this position was predicted; 0 is the "
+        "first token, -1 the end or, in running text, what may come next.",
+    ),
+    plot: list[Path] | None = option(None, CHART_HELP, metavar="<path>"),
     unfinished: Unfinished = False,
     as_json: AsJson = False,
 ) -> None:
@@ -62,8 +51,6 @@ def explain(
     """
     heads = [_head(name) for name in attention or ()]
     if plot:
-        from microgpt_cli.charts import check_kinds, require_plots, write_chart
-
         check_kinds(plot)
 
     from microgpt.evaluation import explanation

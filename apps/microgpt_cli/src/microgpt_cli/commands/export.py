@@ -2,9 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
-
-import typer
+from typing import Literal
 
 from microgpt_cli.terminal.console import terminal_safe
 from microgpt_cli.terminal.options import (
@@ -12,28 +10,20 @@ from microgpt_cli.terminal.options import (
     ModelArgument,
     ModelOption,
     Unfinished,
+    flag,
     one_of,
+    option,
 )
 
 
 def export(
-    output: Annotated[
-        Path,
-        typer.Option(help="Output directory; can be the model's directory.", show_default=False),
-    ],
+    output: Path = option(..., "Output directory; can be the model's directory."),
     model: ModelArgument = None,
     model_option: ModelOption = None,
     unfinished: Unfinished = False,
-    format: Annotated[
-        Literal["json", "safetensors"], typer.Option(help="Format of the weights.")
-    ] = "safetensors",
-    half: Annotated[
-        bool,
-        typer.Option("--half", help="Round the weights to half precision (2 bytes per weight)."),
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace another model in the output directory.")
-    ] = False,
+    format: Literal["json", "safetensors"] = option("safetensors", "Format of the weights."),
+    half: bool = flag("--half", "Round the weights to half precision (2 bytes per weight)."),
+    force: bool = flag("--force", "Replace another model in the output directory."),
 ) -> None:
     """Write a model in another format.
 

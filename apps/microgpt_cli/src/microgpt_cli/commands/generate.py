@@ -9,7 +9,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -25,75 +25,48 @@ if TYPE_CHECKING:
     from microgpt.inference import InferenceGpt
     from microgpt.storage.model_directory import SavedModel
 
-choice = opt.panel("Sampling")
+rare = partial(opt.option, hidden=True)
+choice = partial(rare, rich_help_panel="Sampling")
 FLUSH_INTERVAL_S = 0.05  # minimum time between flushes of stdout
 
 
 def generate(
-    prompt: Annotated[
-        str | None,
-        typer.Argument(
-            help="Prompt; every sample starts with this text.", metavar="PROMPT", show_default=False
-        ),
-    ] = None,
-    prompt_option: Annotated[str | None, typer.Option("--prompt", hidden=True)] = None,
+    prompt: str | None = opt.argument(
+        None, "Prompt; every sample starts with this text.", "PROMPT"
+    ),
+    prompt_option: str | None = typer.Option(None, "--prompt", hidden=True),
     model_dir: opt.ModelDir = opt.DEFAULT_MODEL_DIR,
-    num_samples: Annotated[
-        int, typer.Option("--num-samples", "-n", help="Number of samples.")
-    ] = 20,
-    max_tokens: Annotated[
-        int | None,
-        typer.Option(
-            help="Maximum number of new tokens.  [default: as many as fit in the context]"
-        ),
-    ] = None,
-    stop: Annotated[
-        list[str] | None,
-        typer.Option(
-            hidden=True,
-            help="Stop generating at this text, which is not printed; can be given more than once.",
-            metavar="<str>",
-        ),
-    ] = None,
-    unique: Annotated[bool, typer.Option("--unique", help="Skip repeated samples.")] = False,
-    novel: Annotated[
-        bool, typer.Option("--novel", help="Skip samples that occur in the training data.")
-    ] = False,
-    against: Annotated[
-        Path | None,
-        typer.Option(hidden=True, help="Training data to compare with; requires --novel."),
-    ] = None,
-    column: Annotated[str | None, typer.Option(hidden=True, help=opt.COLUMN_HELP)] = None,
-    seed: Annotated[
-        int,
-        typer.Option(help="Seed of the first sample; incremented by 1 for each further sample."),
-    ] = config.DEFAULT_SEED,
-    temperature: Annotated[float, choice(help=opt.TEMPERATURE_HELP)] = config.DEFAULT_TEMPERATURE,
-    top_k: Annotated[
-        int | None, choice(hidden=True, help="Sample only from the k most likely tokens.")
-    ] = None,
-    top_p: Annotated[
-        float,
-        choice(
-            hidden=True,
-            help="Nucleus sampling: sample from the smallest set of tokens with this total "
-            "probability.",
-        ),
-    ] = config.Sampling.top_p,
-    min_p: Annotated[
-        float,
-        choice(
-            hidden=True,
-            help="Exclude tokens whose probability is below this fraction of the highest "
-            "probability.",
-        ),
-    ] = config.Sampling.min_p,
-    explain: Annotated[
-        bool,
-        typer.Option(
-            "--explain", help="Also print the probability of each token; see microgpt explain."
-        ),
-    ] = False,
+    num_samples: int = opt.option(20, "Number of samples.", "--num-samples", "-n"),
+    max_tokens: int | None = opt.option(
+        None, "Maximum number of new tokens.  [default: as many as fit in the context]"
+    ),
+    stop: list[str] | None = rare(
+        None,
+        "Stop generating at this text, which is not printed; can be given more than once.",
+        metavar="<str>",
+    ),
+    unique: bool = opt.flag("--unique", "Skip repeated samples."),
+    novel: bool = opt.flag("--novel", "Skip samples that occur in the training data."),
+    against: Path | None = rare(None, "Training data to compare with; requires --novel."),
+    column: str | None = rare(None, opt.COLUMN_HELP),
+    seed: int = opt.option(
+        config.DEFAULT_SEED, "Seed of the first sample; incremented by 1 for each further sample."
+    ),
+    temperature: float = opt.option(
+        config.DEFAULT_TEMPERATURE, opt.TEMPERATURE_HELP, rich_help_panel="Sampling"
+    ),
+    top_k: int | None = choice(None, "Sample only from the k most likely tokens."),
+    top_p: float = choice(
+        config.Sampling.top_p,
+        "Nucleus sampling: sample from the smallest set of tokens with this total probability.",
+    ),
+    min_p: float = choice(
+        config.Sampling.min_p,
+        "Exclude tokens whose probability is below this fraction of the highest probability.",
+    ),
+    explain: bool = opt.flag(
+        "--explain", "Also print the probability of each token; see microgpt explain."
+    ),
     unfinished: opt.Unfinished = False,
     threads: opt.Threads = 1,
     as_json: opt.AsJson = False,

@@ -6,13 +6,19 @@ import os
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from microgpt_cli.terminal.console import note, print_facts, terminal_safe
 from microgpt_cli.terminal.help import GroupedCommand, command_group
-from microgpt_cli.terminal.options import DATA, DEFAULT_GENOME, DEFAULT_TEXT, RUNS, AsJson
+from microgpt_cli.terminal.options import (
+    DATA,
+    DEFAULT_GENOME,
+    DEFAULT_TEXT,
+    RUNS,
+    AsJson,
+    argument,
+    option,
+)
 
 if TYPE_CHECKING:
     from microgpt_evolution.genome_file import AnyRecord
@@ -25,15 +31,12 @@ genome = command_group("Show, select and import genomes.")
 
 @genome.command(cls=GroupedCommand, epilog="microgpt genome show genome.json")
 def show(
-    file: Annotated[Path, typer.Argument(help=GENOME_HELP, metavar="GENOME")] = DEFAULT_GENOME,
-    input: Annotated[
-        Path | None,
-        typer.Option(
-            *DATA,
-            help="Training data, which determines the vocabulary size.  "
-            f"[default: data/{DEFAULT_TEXT}]",
-        ),
-    ] = None,
+    file: Path = argument(DEFAULT_GENOME, GENOME_HELP, "GENOME", show_default=True),
+    input: Path | None = option(
+        None,
+        f"Training data, which determines the vocabulary size.  [default: data/{DEFAULT_TEXT}]",
+        *DATA,
+    ),
     as_json: AsJson = False,
 ) -> None:
     """Print a genome, its model and its origin."""
@@ -58,7 +61,7 @@ def show(
 
 @genome.command(cls=GroupedCommand, epilog="microgpt genome use experiments/evolve_…")
 def use(
-    source: Annotated[Path, typer.Argument(help=GENOME_HELP, metavar="GENOME", show_default=False)],
+    source: Path = argument(..., GENOME_HELP, "GENOME"),
 ) -> None:
     """Copy a genome to genome.json.
 
@@ -80,14 +83,9 @@ def use(
 
 @genome.command("import-log", cls=GroupedCommand, epilog="microgpt genome import-log evolve_1.log")
 def import_log(
-    log: Annotated[
-        Path,
-        typer.Argument(
-            help="Log file of evolve-rust's evolve_loss or of `microgpt evolve`.",
-            metavar="LOG",
-            show_default=False,
-        ),
-    ],
+    log: Path = argument(
+        ..., "Log file of evolve-rust's evolve_loss or of `microgpt evolve`.", "LOG"
+    ),
 ) -> None:
     """Import the log of a loss evolution as a run.
 

@@ -4,9 +4,10 @@ import json
 import os
 import shlex
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 from microgpt.config import check_count
 from microgpt.errors import ConfigError
@@ -20,44 +21,39 @@ from microgpt_cli.terminal.options import (
     ModelOption,
     Unfinished,
     one_of,
+    option,
 )
-from microgpt_cli.terminal.options import data as data_option
 
 if TYPE_CHECKING:
     from microgpt_cli.dataset_report import DatasetReport
+
+data_option = partial(option, rich_help_panel="Data")
 
 
 def info(
     model: ModelArgument = None,
     model_option: ModelOption = None,
-    data: Annotated[
-        Path | None,
-        data_option(
-            help="Training file to describe; with a model, also list characters that are not "
-            "in the vocabulary."
-        ),
-    ] = None,
-    chat: Annotated[
-        bool,
-        data_option(
-            "--chat",
-            help="Read the file as conversations.  [default: if it has conversations, except with "
-            "a text model]",
-        ),
-    ] = False,
+    data: Path | None = data_option(
+        None,
+        "Training file to describe; with a model, also list characters that are not in the "
+        "vocabulary.",
+    ),
+    chat: bool = data_option(
+        False,
+        "Read the file as conversations.  [default: if it has conversations, except with a text "
+        "model]",
+        "--chat",
+    ),
     column: Column = None,
-    block_size: Annotated[
-        int | None,
-        data_option(help="Block size to use in the report.  [default: the recommended block size]"),
-    ] = None,
-    minutes: Annotated[
-        float | None,
-        data_option(help="Also print what `train --minutes` would choose, and the expected loss."),
-    ] = None,
-    budget: Annotated[
-        float | None,
-        data_option(hidden=True, help="The same for `train --budget`, a number of operations."),
-    ] = None,
+    block_size: int | None = data_option(
+        None, "Block size to use in the report.  [default: the recommended block size]"
+    ),
+    minutes: float | None = data_option(
+        None, "Also print what `train --minutes` would choose, and the expected loss."
+    ),
+    budget: float | None = data_option(
+        None, "The same for `train --budget`, a number of operations.", hidden=True
+    ),
     unfinished: Unfinished = False,
     as_json: AsJson = False,
 ) -> None:

@@ -6,14 +6,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from microgpt.errors import DataError
 from microgpt.printable import printable
 from microgpt_cli.terminal.console import note
-from microgpt_cli.terminal.options import DEFAULT_TEXT, AsJson
+from microgpt_cli.terminal.options import DEFAULT_TEXT, AsJson, argument, option
 
 if TYPE_CHECKING:
     from microgpt_evolution.objectives.judge import Verdict
@@ -26,21 +24,13 @@ CLIP = 24  # maximum width of a name, in columns
 
 
 def judge(
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Names to judge.  [default: standard input, one name per line]",
-            metavar="NAME",
-            show_default=False,
-        ),
-    ] = None,
-    against: Annotated[
-        Path | None,
-        typer.Option(
-            help="File of known names; a name in this file is not novel.  "
-            f"[default: data/{DEFAULT_TEXT}]"
-        ),
-    ] = None,
+    names: list[str] | None = argument(
+        None, "Names to judge.  [default: standard input, one name per line]", "NAME"
+    ),
+    against: Path | None = option(
+        None,
+        f"File of known names; a name in this file is not novel.  [default: data/{DEFAULT_TEXT}]",
+    ),
     as_json: AsJson = False,
 ) -> None:
     """Score the beauty of names.

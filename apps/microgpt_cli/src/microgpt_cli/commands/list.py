@@ -4,17 +4,14 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from microgpt.errors import ConfigError
 from microgpt_cli.terminal.console import note, terminal_safe
-from microgpt_cli.terminal.options import AsJson
+from microgpt_cli.terminal.options import AsJson, argument
 
 
 def list_saved(
-    directory: Annotated[Path, typer.Argument(help="Directory to search.", metavar="DIR")] = Path(),
+    directory: Path = argument(Path(), "Directory to search.", "DIR", show_default=True),
     as_json: AsJson = False,
 ) -> None:
     """List the models and runs below a directory.

@@ -1,31 +1,22 @@
 """`microgpt plot`: draw loss curves."""
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from microgpt_cli.charts import CHART_HELP, DEFAULT_FILES, write_curves
 from microgpt_cli.terminal.console import terminal_safe
-from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, MODEL, one_of
+from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR, MODEL, argument, one_of, option
 
 
 def plot(
-    models: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            help=f"Directories of models.  [default: {DEFAULT_MODEL_DIR}]",
-            metavar="MODEL",
-            show_default=False,
-        ),
-    ] = None,
-    model_option: Annotated[list[Path] | None, typer.Option(*MODEL, hidden=True)] = None,
-    output: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help=f"{CHART_HELP}  [default: {', '.join(map(str, DEFAULT_FILES))}]", metavar="<path>"
-        ),
-    ] = None,
+    models: list[Path] | None = argument(
+        None, f"Directories of models.  [default: {DEFAULT_MODEL_DIR}]", "MODEL"
+    ),
+    model_option: list[Path] | None = typer.Option(None, *MODEL, hidden=True),
+    output: list[Path] | None = option(
+        None, f"{CHART_HELP}  [default: {', '.join(map(str, DEFAULT_FILES))}]", metavar="<path>"
+    ),
 ) -> None:
     """Plot the loss curves of training runs.
 

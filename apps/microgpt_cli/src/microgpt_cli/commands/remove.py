@@ -4,7 +4,7 @@ import os
 import shutil
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -13,7 +13,7 @@ from microgpt.errors import ConfigError
 from microgpt.files.atomic_files import SAVED, SAVING
 from microgpt.files.regular_file import read_regular_file
 from microgpt_cli.terminal.console import ask, note, print_or_discard, say
-from microgpt_cli.terminal.options import DEFAULT_TEXT
+from microgpt_cli.terminal.options import DEFAULT_TEXT, argument, flag
 
 if TYPE_CHECKING:
     from microgpt.files.directory_lock import DirectoryLock
@@ -37,11 +37,8 @@ LOG_STARTS = (b"=== MicroGPT Loss Evo", b"--- Starting Aesthetic Evo", b"Hydra E
 
 
 def remove(
-    directories: Annotated[
-        list[Path],
-        typer.Argument(help="Directories of models or runs.", metavar="DIR", show_default=False),
-    ],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    directories: list[Path] = argument(..., "Directories of models or runs.", "DIR"),
+    yes: bool = flag("--yes", "Do not ask for confirmation.", "-y"),
 ) -> None:
     """Remove models, training runs, searches and sweeps.
 

@@ -2,31 +2,20 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from microgpt_cli.search.run_report import REPORT, newest_run, read_report, write_report
 from microgpt_cli.terminal.console import terminal_safe
-from microgpt_cli.terminal.options import RUNS
+from microgpt_cli.terminal.options import RUNS, argument, option
 
 
 def report(
-    runs: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            help=f"Run directories or log files.  [default: the newest run in {RUNS}]",
-            metavar="RUN",
-            show_default=False,
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(help=f"HTML file.  [default: {REPORT} in RUN; for several RUNs, ./{REPORT}]"),
-    ] = None,
-    png: Annotated[
-        Path | None, typer.Option(help="Also save the charts as PNG files in this directory.")
-    ] = None,
+    runs: list[Path] | None = argument(
+        None, f"Run directories or log files.  [default: the newest run in {RUNS}]", "RUN"
+    ),
+    output: Path | None = option(
+        None, f"HTML file.  [default: {REPORT} in RUN; for several RUNs, ./{REPORT}]"
+    ),
+    png: Path | None = option(None, "Also save the charts as PNG files in this directory."),
 ) -> None:
     """Write an HTML report of searches or sweeps.
 

@@ -8,14 +8,12 @@ from contextlib import suppress
 from heapq import nlargest
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from microgpt.amounts import count
 from microgpt.errors import ConfigError, DataError
 from microgpt_cli.terminal.console import note
-from microgpt_cli.terminal.options import MODEL_HELP, Column, Unfinished
+from microgpt_cli.terminal.options import MODEL_HELP, Column, Unfinished, argument, flag, option
 from microgpt_cli.terminal.progress import load_kernels
 
 if TYPE_CHECKING:
@@ -28,36 +26,24 @@ if TYPE_CHECKING:
 
 
 def score(
-    model: Annotated[Path, typer.Argument(help=MODEL_HELP, metavar="MODEL", show_default=False)],
-    data: Annotated[
-        Path | None,
-        typer.Option("--data", help="Text file.  [default: standard input]", show_default=False),
-    ] = None,
-    top: Annotated[
-        int | None,
-        typer.Option(help="Print only this many lines, the most surprising first.", min=1),
-    ] = None,
-    above: Annotated[
-        str | None,
-        typer.Option(
-            help="Print only lines with at least this many bits per character, such as 4.5; or "
-            "at least this percentile, such as 99.9%, of a calibrated model.",
-            metavar="BITS|PERCENT%",
-        ),
-    ] = None,
-    calibrate: Annotated[
-        Path | None,
-        typer.Option(
-            help="Score the lines of this file, which are known to be good, and keep their "
-            "percentiles with the model. No other lines are scored."
-        ),
-    ] = None,
+    model: Path = argument(..., MODEL_HELP, "MODEL"),
+    data: Path | None = option(None, "Text file.  [default: standard input]", "--data"),
+    top: int | None = option(None, "Print only this many lines, the most surprising first.", min=1),
+    above: str | None = option(
+        None,
+        "Print only lines with at least this many bits per character, such as 4.5; or at least "
+        "this percentile, such as 99.9%, of a calibrated model.",
+        metavar="BITS|PERCENT%",
+    ),
+    calibrate: Path | None = option(
+        None,
+        "Score the lines of this file, which are known to be good, and keep their percentiles with "
+        "the model. No other lines are scored.",
+    ),
     column: Column = None,
     unfinished: Unfinished = False,
-    as_jsonl: Annotated[
-        bool, typer.Option("--jsonl", help="Print a JSON object per line.")
-    ] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_jsonl: bool = flag("--jsonl", "Print a JSON object per line."),
+    as_csv: bool = flag("--csv", "Print CSV."),
 ) -> None:
     """Score how much each line of a file surprises a model.
 

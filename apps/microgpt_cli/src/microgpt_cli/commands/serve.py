@@ -1,26 +1,18 @@
 """`microgpt serve`: serve a model over HTTP."""
 
-from typing import Annotated
-
-import typer
-
-from microgpt_cli.terminal.options import ModelOption, ServedModel, one_of
+from microgpt_cli.terminal.options import ModelOption, ServedModel, one_of, option
 
 
 def serve(
     model: ServedModel = None,
     model_option: ModelOption = None,
-    host: Annotated[
-        str | None,
-        typer.Option(
-            help="Address to listen on; 0.0.0.0 for all interfaces.  "
-            "[env: HOST; default: 127.0.0.1]"
-        ),
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(help="Port to listen on; 0 for any free port.  [env: PORT; default: 8080]"),
-    ] = None,
+    host: str | None = option(
+        None,
+        "Address to listen on; 0.0.0.0 for all interfaces.  [env: HOST; default: 127.0.0.1]",
+    ),
+    port: int | None = option(
+        None, "Port to listen on; 0 for any free port.  [env: PORT; default: 8080]"
+    ),
 ) -> None:
     """Serve a model over HTTP.
 

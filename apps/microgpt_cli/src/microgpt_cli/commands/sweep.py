@@ -5,14 +5,20 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from microgpt.errors import ConfigError
 from microgpt.options import Options
 from microgpt_cli.search.options import GridOptions, StepsOptions, SweepOptions
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.help import GroupedCommand, command_group
-from microgpt_cli.terminal.options import DATA, RUNS, data, option, run_path, with_options
+from microgpt_cli.terminal.options import (
+    DATA,
+    RUNS,
+    argument,
+    option,
+    option_of,
+    run_path,
+    with_options,
+)
 
 BOOLEANS = {"true": True, "false": False}
 
@@ -82,20 +88,14 @@ def grid(axes: Options, options: SweepOptions) -> None:
 
 @sweep.command(cls=GroupedCommand, epilog=f"microgpt sweep resume {RUNS}/sweep_20261120_120000")
 def resume(
-    run: Annotated[
-        Path,
-        typer.Argument(
-            help=f"Directory of the sweep to resume, in {RUNS}.",
-            metavar="RUN",
-            show_default=False,
-            callback=run_path,
-        ),
-    ],
-    input: Annotated[
-        Path | None, data(*DATA, help="New path of the input file, if it was moved.")
-    ] = None,
-    workers: Annotated[int | None, option(SweepOptions, "workers")] = None,
-    scheduler: Annotated[str | None, option(SweepOptions, "scheduler")] = None,
+    run: Path = argument(
+        ..., f"Directory of the sweep to resume, in {RUNS}.", "RUN", callback=run_path
+    ),
+    input: Path | None = option(
+        None, "New path of the input file, if it was moved.", *DATA, rich_help_panel="Data"
+    ),
+    workers: Annotated[int | None, option_of(SweepOptions, "workers")] = None,
+    scheduler: Annotated[str | None, option_of(SweepOptions, "scheduler")] = None,
 ) -> None:
     """Resume an interrupted sweep.
 

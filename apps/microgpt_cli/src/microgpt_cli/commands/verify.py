@@ -1,25 +1,22 @@
 """`microgpt verify`: check the gradients and the engines."""
 
-from typing import Annotated, get_args
+from typing import get_args
 
 import typer
 
 from microgpt.config import DType, EngineName
 from microgpt_cli.terminal.console import say
+from microgpt_cli.terminal.options import option
 from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
 
 
 def verify(
-    steps: Annotated[
-        int | None,
-        typer.Option(
-            help="Number of steps of Karpathy's run to replay, at most 1000.  "
-            "[default: 1000 compiled, 20 reference]"
-        ),
-    ] = None,
-    engine: Annotated[
-        EngineName | None, typer.Option(help="Engine to check.  [default: both]")
-    ] = None,
+    steps: int | None = option(
+        None,
+        "Number of steps of Karpathy's run to replay, at most 1000.  "
+        "[default: 1000 compiled, 20 reference]",
+    ),
+    engine: EngineName | None = option(None, "Engine to check.  [default: both]"),
 ) -> None:
     """Check the gradients and losses of the engines.
 

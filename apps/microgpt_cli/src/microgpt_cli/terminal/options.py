@@ -90,7 +90,22 @@ def note_directory(text: str, command: str) -> None:
         )
 
 
-def option(kind: type[Options], name: str) -> Any:
+def option(default: Any, help: str, *flags: str, **facts: Any) -> Any:
+    """Return an option, as the default value of a parameter; `facts` are those of typer.Option."""
+    return typer.Option(default, *flags, help=help, **facts)
+
+
+def flag(name: str, help: str, *others: str) -> Any:
+    """Return an option without a value, as the default value of a parameter."""
+    return typer.Option(False, name, *others, help=help)
+
+
+def argument(default: Any, help: str, metavar: str, **facts: Any) -> Any:
+    """Return a positional argument, as the default value of a parameter."""
+    return typer.Argument(default, help=help, metavar=metavar, **{"show_default": False, **facts})
+
+
+def option_of(kind: type[Options], name: str) -> Any:
     """Return the typer.Option of a field."""
     rule = kind.setting(name)
     return typer.Option(
@@ -120,7 +135,7 @@ def with_options(*kinds: type[Options]) -> Callable[[Callable[..., None]], Calla
                     field.name,
                     Parameter.KEYWORD_ONLY,
                     default=field.default,
-                    annotation=Annotated[hints[field.name], option(kind, field.name)],
+                    annotation=Annotated[hints[field.name], option_of(kind, field.name)],
                 )
                 for field in fields(kind)
                 if kind.setting(field.name).panel

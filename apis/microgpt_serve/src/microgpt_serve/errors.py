@@ -126,27 +126,21 @@ def _to_json(body: object) -> bytes:
 VALIDATION_CODES = {"unsupported": "unsupported_parameter", "extra_forbidden": "unknown_parameter"}
 _RULES = {  # messages, keyed by pydantic error type
     "missing": "is missing",
-    "too_short": "must not be empty",
-    "string_too_short": "must not be empty",
+    **dict.fromkeys(("too_short", "string_too_short"), "must not be empty"),
     "too_long": "must have at most {max_length} entries",
     "string_too_long": "must have at most {max_length} characters",
     "greater_than_equal": "must be >= {ge}",
     "greater_than": "must be > {gt}",
     "less_than_equal": "must be <= {le}",
     "less_than": "must be < {lt}",
-    "int_type": "must be an integer",
-    "int_from_float": "must be an integer",
-    "int_parsing": "must be an integer",
+    **dict.fromkeys(("int_type", "int_from_float", "int_parsing"), "must be an integer"),
     "int_parsing_size": "has too many digits",
-    "float_type": "must be a number",
-    "float_parsing": "must be a number",
+    **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
     "finite_number": "must be a finite number",
     "string_type": "must be a string",
     "list_type": "must be a list",
-    "model_type": "must be an object",
-    "model_attributes_type": "must be an object",
-    "bool_type": "must be true or false",
-    "bool_parsing": "must be true or false",
+    **dict.fromkeys(("model_type", "model_attributes_type"), "must be an object"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
 }
 
 

@@ -81,9 +81,8 @@ class Settings(BaseSettings):
     api_keys_file: Annotated[str, Field(min_length=1)] | None = None
     rate_limit: Annotated[str, AfterValidator(_check_rate)] | None = None  # see `limits.parse_many`
     max_body_bytes: Annotated[int, Field(ge=1, le=2**30)] = 4 * 2**20
-    queue_limit: Annotated[int, Field(ge=1, le=10**6)] = (
-        64  # maximum number of waiting requests; small ones count less
-    )
+    # Maximum number of waiting requests; small ones count less.
+    queue_limit: Annotated[int, Field(ge=1, le=10**6)] = 64
     timeout_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 10.0
     cors_origins: _List[Annotated[str, AfterValidator(_check_origin)]] = ()
     allowed_hosts: _List[Annotated[str, AfterValidator(_check_host)]] = ()

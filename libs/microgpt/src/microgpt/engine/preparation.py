@@ -73,10 +73,8 @@ def _compile_together(dtypes: Collection[DType], shares: Iterable[Collection[Use
 def _load(kinds: Iterable[tuple[DType, Use]]) -> None:
     """Call the kernels of some uses with the smallest model."""
     for dtype, use in kinds:
-        if use in ("training", "threads"):
-            _load_training(dtype, use)
-        else:
-            _load_inference(dtype, use)
+        load = _load_training if use in ("training", "threads") else _load_inference
+        load(dtype, use)
 
 
 def _load_training(dtype: DType, use: Use) -> None:

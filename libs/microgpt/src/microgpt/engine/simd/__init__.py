@@ -1,5 +1,1 @@
-"""SIMD vectors as a Numba type.
-
-Layout: any two dimensions, with the numbers of a row adjacent. See `microgpt.engine` and
-docs/performance.md#vectors.
-"""
+"""SIMD vectors as a Numba type. Layout: adjacent numbers. See docs/performance.md#vectors."""

@@ -1,5 +1,1 @@
-"""Training steps on arrays, on one or more threads.
-
-Layout: columns for activations, weights for all that the optimizer updates. See `microgpt.engine`
-and docs/performance.md#a-step.
-"""
+"""Training steps. Layout: columns; weights for the optimizer. See docs/performance.md#a-step."""

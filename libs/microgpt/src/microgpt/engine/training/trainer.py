@@ -198,12 +198,10 @@ class CompiledEngine:
             return
         started = perf_counter()
         packed = [packed.array for packed in (self._params, self._m, self._v)]
-        if len(self._snapshots) < 2:
-            arrays = [array.copy() for array in packed]
-        else:
-            arrays = self._snapshots.pop(0)[1]
-            for array, source in zip(arrays, packed, strict=True):
-                array[:] = source
+        is_full = len(self._snapshots) == 2
+        arrays = self._snapshots.pop(0)[1] if is_full else list(map(np.empty_like, packed))
+        for array, source in zip(arrays, packed, strict=True):
+            array[:] = source
         self._snapshots.append((self.n_steps, arrays))
         now = perf_counter()
         self._snapshot_due = now + max(SNAPSHOT_INTERVAL_S, (now - started) / SNAPSHOT_SHARE)

@@ -67,7 +67,6 @@ class BodyRoute(APIRoute):
 
 
 async def _read(body_model: type[BaseModel], request: Request, state: AppState) -> BaseModel:
-    """Return the validated body."""
     content = bytearray()
     try:
         await _read_into(content, request, state)

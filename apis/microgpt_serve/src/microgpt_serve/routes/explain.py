@@ -155,7 +155,6 @@ async def explain(body: ExplainRequest, request: Request, state: StateDep) -> Re
 def _steps(
     body: ExplainRequest, model: ServedModel, document: Document, prompt: ChatPrompt | None
 ) -> Steps[bytes]:
-    """Compute and encode an explanation."""
     tokens = explained_tokens(model.gpt.tokenizer, document)
     n = len(tokens) - 1
     if n * body.top > MAX_ALTERNATIVES:

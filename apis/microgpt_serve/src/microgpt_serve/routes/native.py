@@ -134,7 +134,6 @@ def _encode(messages: Sequence[ChatMessage], model: ServedModel) -> ChatPrompt:
 
 
 def _score(scorer: Scorer, calibration: Calibration | None, body: ScoreRequest) -> Steps[bytes]:
-    """Compute and encode the scores."""
     scores = yield from scorer.steps(body.texts)
     response = [
         TextScore.model_construct(

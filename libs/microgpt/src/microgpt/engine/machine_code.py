@@ -91,7 +91,6 @@ def _pack(args: tuple[Any, ...], words: list[int]) -> None:
 
 
 def _layout(arg: Any) -> str:
-    """Describe the type of an argument."""
     if isinstance(arg, np.ndarray):
         return f"{arg.dtype.str}{arg.ndim}"
     if isinstance(arg, tuple):

@@ -56,7 +56,6 @@ def sample(
 
 @inlined
 def _are_finite(logits: Array, row: int) -> bool:
-    """Return whether all logits of a row are finite."""
     zeros = splat(logits, 0)  # 0 times a non-finite number is NaN, which propagates to the sum
     for i in range(0, logits.shape[1], lanes(logits)):
         zeros = zeros + 0.0 * load(logits, row, i)

@@ -5,7 +5,7 @@ from job import TEMPERATURE, Job, answer
 
 from microgpt.config import ModelConfig, Sampling
 from microgpt.engine.compiled_model import CompiledModel
-from microgpt.engine.decoding.decoder import Decoder
+from microgpt.engine.decoding import decoder as decoding
 from microgpt.sampling import DecodeRules
 
 
@@ -20,13 +20,13 @@ def prepare(job: Job):
     )
     compiled = CompiledModel(model, job.weights, "float32")
     uniforms = job.uniforms()
+    decoding.MAX_SLOTS = job.batch_size
 
     def make_up() -> np.ndarray:
-        decoder = Decoder(
+        decoder = decoding.Decoder(
             compiled,
             [[model.vocab_size - 1]] * len(uniforms),
             DecodeRules(sampling=Sampling(TEMPERATURE)),
-            max_slots=job.batch_size,
         )
         decoder.sequences.uniforms[:] = uniforms
         while decoder.run():

@@ -66,7 +66,6 @@ class Decoder:
         rules: DecodeRules,
         *,
         seeds: Sequence[int] = (),
-        max_slots: int = MAX_SLOTS,
         arrays: DecodeArrays | None = None,
     ) -> None:
         """Prepare the sequences for `run`.
@@ -75,13 +74,12 @@ class Decoder:
             prompts: 1 to block_size tokens each.
             seeds: one seed of `random.Random` per prompt. Without seeds, the caller must set
                 `sequences.uniforms` before the first `run`.
-            max_slots: maximum number of concurrent sequences.
             arrays: arrays of a finished decoder of the same model, for reuse. They are only as long
                 as the sequences if a context takes more than MAX_REUSED_BYTES.
         """
         config, dtype = model.config, model.dtype
         slot_size = 2 * config.n_layer * config.block_size * config.n_embd
-        most_slots = max(1, min(max_slots, CACHE_BYTES // (slot_size * np.dtype(dtype).itemsize)))
+        most_slots = max(1, min(MAX_SLOTS, CACHE_BYTES // (slot_size * np.dtype(dtype).itemsize)))
         n_slots = min(len(prompts), most_slots)
         self._config, self._dtype, self._weights = config, dtype, model.decode_weights
         self.sequences = self._new_sequences(prompts, rules, n_slots)
@@ -203,7 +201,7 @@ class TokenReader:
             allocate_cache(shape, model.dtype, 1),
             allocate_rows(shape, model.dtype, min(MAX_ROWS, len(prompt))),
         )
-        self._decoder = Decoder(model, [prompt], rules, max_slots=1, arrays=arrays)
+        self._decoder = Decoder(model, [prompt], rules, arrays=arrays)
 
     @property
     def n_read(self) -> int:

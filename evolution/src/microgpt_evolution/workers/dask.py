@@ -1,6 +1,5 @@
 """Worker pool on a Dask cluster; Dask is imported on first use."""
 
-import asyncio
 import logging
 import pickle
 import socket
@@ -148,6 +147,8 @@ class _DaskExecutor(Executor):
         ask_again: "Callable[[], Remote[bytes | None]]",
         future: Future[T],
     ) -> None:
+        import asyncio  # slow to import, and Dask has imported it
+
         try:
             (result,) = await self._client.gather([remote], asynchronous=True)
             if result is None:

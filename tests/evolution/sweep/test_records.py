@@ -8,7 +8,7 @@ from searches import edit_evaluations
 
 from microgpt_evolution.budgeted.records import BudgetedRecords
 from microgpt_evolution.errors import RunError
-from microgpt_evolution.population import Trial
+from microgpt_evolution.population import Evaluation, Trial
 from microgpt_evolution.search.records import Records
 from microgpt_evolution.sweep.config import SweepConfig
 from microgpt_evolution.sweep.records import SweepRecords, SweepResult, SweepSettings, read_sweep
@@ -29,18 +29,24 @@ def result(n_steps=1000, seed=42, **outcome) -> SweepResult:
     )
 
 
+def add(records: SweepRecords, n_steps=1000, seed=42, status="ok", reason="") -> None:
+    losses = {"val_loss": 2.25, "last_loss": 2.5, "train_loss": 2.3} if status == "ok" else {}
+    evaluation = Evaluation(status, reason=reason, **losses)
+    records.add(Trial(SweepConfig(steps=n_steps), seed), evaluation, flops=7, n_params=4192)
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """The directory of a sweep of four trainings, of which two have been made."""
     with SweepRecords.begin(tmp_path, "sweep", SETTINGS) as records:
-        records.append(result(3000))
-        records.append(result(seed=43))
+        add(records, 3000)
+        add(records, seed=43)
     return records.directory
 
 
 def test_recorded_points_are_reused_and_others_trained(run) -> None:
     with SweepRecords.open(run) as records:
-        assert records.lines[SweepConfig(steps=3000), 42] == result(3000)
+        assert records.final((SweepConfig(steps=3000), 42)) == result(3000)
         assert records.todo() == [
             Trial(SweepConfig(steps=1000), 42), Trial(SweepConfig(steps=3000), 43),
         ]  # fmt: skip
@@ -59,17 +65,17 @@ def test_results_come_in_the_order_of_the_sweep(run) -> None:
 )
 def test_machine_dependent_failures_are_tried_again(run, status, is_known) -> None:
     with SweepRecords.open(run) as records:
-        records.append(result(status=status, reason="why"))
+        add(records, status=status, reason="why")
     with SweepRecords.open(run) as records:
         assert (Trial(SweepConfig(steps=1000), 42) not in records.todo()) == is_known
-        records.append(result())
+        add(records)
     _, results = read_sweep(run)
     assert results[0] == result()  # the last line counts
 
 
 def test_the_table_has_a_row_for_each_training(run) -> None:
     with SweepRecords.open(run) as records:
-        records.append(result(status="refused", reason="it is large, and more"))
+        add(records, status="refused", reason="it is large, and more")
         records.write_table()
     with (run / "evaluations.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -18,8 +18,8 @@ from microgpt_evolution.search.aesthetic_search import JUDGE
 from microgpt_evolution.search.breeding import POPULATION
 from microgpt_evolution.search.records import (
     EvaluationRecord,
-    RecordedImport,
-    RecordedSearch,
+    ImportedRecords,
+    Records,
     read_search,
 )
 from microgpt_evolution.search.replay import Generation, replay
@@ -67,7 +67,7 @@ class RunSummary:
     """The records of a search, and the generations reconstructed from these records."""
 
     name: str  # shortened but unambiguous path of the run directory
-    run: RecordedSearch | RecordedImport
+    run: Records | ImportedRecords
     generations: Sequence[Generation]  # all generations recorded so far
     retest: RetestFile | None  # retest of the winner; None until the search has ended
 
@@ -192,7 +192,7 @@ def read_run_summary(directory: Path, name: str) -> RunSummary:
 
 
 def summarise(
-    run: RecordedSearch | RecordedImport, name: str, retest: RetestFile | None = None
+    run: Records | ImportedRecords, name: str, retest: RetestFile | None = None
 ) -> RunSummary:
     """Return the summary of a run; raise RunError if the run is damaged or has no generations."""
     settings = run.settings

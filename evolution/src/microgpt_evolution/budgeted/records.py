@@ -25,10 +25,17 @@ from microgpt_evolution.budgeted.contestant import Origin
 from microgpt_evolution.budgeted.genome import BudgetedGenome
 from microgpt_evolution.budgeted.objective import EVALUATIONS, Rung
 from microgpt_evolution.errors import RunError
-from microgpt_evolution.objectives.evaluation_records import EvaluationLine, EvaluationRecords
 from microgpt_evolution.objectives.loss_objective import MAX_BYTES
 from microgpt_evolution.population import Evaluation, Trial
-from microgpt_evolution.runs.run_directory import BUDGETED, Count, InputPath, RunSettings, Seed
+from microgpt_evolution.runs.run_directory import (
+    BUDGETED,
+    Count,
+    InputPath,
+    Line,
+    RunDirectory,
+    RunSettings,
+    Seed,
+)
 from microgpt_evolution.space import Rates, Space, Values
 
 ORGANISMS = "organisms"
@@ -76,7 +83,7 @@ class BudgetedSettings(RunSettings):
         return self
 
 
-class RungRecord(EvaluationLine):
+class RungRecord(Line):
     """A line of evaluations.jsonl: the losses of an organism in one rung, and their cost."""
 
     id: str
@@ -126,7 +133,7 @@ class RungRecord(EvaluationLine):
         return Evaluation("ok", min(self.losses), losses=self.losses)
 
 
-class BudgetedRecords(EvaluationRecords[BudgetedSettings, RungRecord]):
+class BudgetedRecords(RunDirectory[BudgetedSettings, RungRecord]):
     """The records of a budgeted search; see `RunDirectory`."""
 
     settings_type, line_type = BudgetedSettings, RungRecord

@@ -7,8 +7,8 @@ from threading import Event
 from time import perf_counter, thread_time
 from typing import Any, Protocol, TypeVar
 
-from microgpt_evolution.objectives.evaluation_records import EvaluationRecords
 from microgpt_evolution.population import Evaluation, Trial
+from microgpt_evolution.runs.run_directory import RunDirectory
 from microgpt_evolution.workers.pickled_once import PickledOnce
 from microgpt_evolution.workers.pools import Pool, Threads
 from microgpt_evolution.workers.retrying_driver import Outcome, evaluate_all
@@ -43,7 +43,7 @@ class CachedEvaluator:
         self,
         objective: Objective[Any],
         pool: Pool,
-        records: EvaluationRecords[Any, Any],
+        records: RunDirectory[Any, Any],
         *,
         should_stop: Event | None = None,
     ) -> None:

@@ -11,10 +11,9 @@ import json
 import os
 import shutil
 from abc import abstractmethod
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable
 from pathlib import Path
-from typing import Annotated, ClassVar, Generic, NamedTuple, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -24,6 +23,7 @@ from microgpt.errors import ConfigError
 from microgpt.files.atomic_files import as_argument, cannot_write
 from microgpt.files.directory_lock import DirectoryLock
 from microgpt_evolution.errors import GenomeError, RunError
+from microgpt_evolution.population import Evaluation, Trial
 from microgpt_evolution.runs.run_files import (
     EVALUATIONS,
     REMEDY,
@@ -94,12 +94,27 @@ class RunSettings(Stored):
 
 
 class Line(Stored):
-    """Base class of the lines of evaluations.jsonl; each has the result of a training run."""
+    """Base class of the lines of evaluations.jsonl; each has the evaluation of a trial."""
+
+    @classmethod
+    @abstractmethod
+    def of(cls, trial: Trial[Any], evaluation: Evaluation, *, flops: Any, n_params: int) -> Self:
+        """Return the line of an evaluation, with the cost and the size of the training run."""
+
+    @staticmethod
+    def key_of(trial: Trial[Any]) -> Hashable:
+        """Return the key of the line of a trial."""
+        return trial.config, trial.seed
 
     @property
     @abstractmethod
     def key(self) -> Hashable:
         """What the line is about; a later line with the same key replaces it."""
+
+    @property
+    @abstractmethod
+    def evaluation(self) -> Evaluation:
+        """The evaluation, as far as the search or the sweep uses it."""
 
     @property
     def is_final(self) -> bool:
@@ -141,15 +156,6 @@ S = TypeVar("S", bound=RunSettings)
 L = TypeVar("L", bound=Line)
 
 
-@dataclass(frozen=True)
-class Recorded(Generic[S, L]):
-    """The settings and lines of a run, read without locking it."""
-
-    directory: Path
-    settings: S
-    lines: tuple[L, ...]  # the last line of each key, in order of completion
-
-
 class RunDirectory(Generic[S, L]):
     """The records of one run, locked until `close`. The log file is next to the directory.
 
@@ -159,10 +165,10 @@ class RunDirectory(Generic[S, L]):
     settings_type: type[S]
     line_type: type[L]
 
-    def __init__(self, directory: Path, settings: S, lock: DirectoryLock) -> None:
+    def __init__(self, directory: Path, settings: S, lock: DirectoryLock | None = None) -> None:
         self.directory, self.settings = directory, settings
         self.log = directory.with_name(f"{directory.name}.log")
-        self.lines: dict[Hashable, L] = {}  # the last line of each key
+        self._lines: dict[Hashable, L] = {}
         self._lock = lock
 
     @classmethod
@@ -201,27 +207,32 @@ class RunDirectory(Generic[S, L]):
         # Lock before removing an incomplete last line: another process may still be writing it.
         run = cls(directory, settings, DirectoryLock(directory, USE, exists=True))
         try:
-            run._read_lines()
+            n_bytes = sum(len(line) + 1 for _, line in run._read_lines())
+            os.truncate(directory / EVALUATIONS, n_bytes)
+        except OSError as error:
+            run.close()
+            raise cannot_write(directory, error) from error
         except BaseException:
             run.close()
             raise
         return run
 
     @classmethod
-    def read(cls, path: Path) -> Recorded[S, L]:
+    def read(cls, path: Path) -> Self:
         """Read the records of a run that may be running, without the incomplete last line.
 
         Raises:
             RunError: the run is missing, damaged or of another kind.
         """
         directory = directory_of(path)
-        settings = cls.settings_type.parse(read_settings(directory), directory)
-        lines = cls._lines(whole_lines(directory), settings)
-        return Recorded(directory, settings, tuple(lines.values()))
+        run = cls(directory, cls.settings_type.parse(read_settings(directory), directory))
+        run._read_lines()
+        return run
 
     def close(self) -> None:
         """Release the lock."""
-        self._lock.release()
+        if self._lock:
+            self._lock.release()
 
     def __enter__(self) -> Self:
         return self
@@ -230,9 +241,14 @@ class RunDirectory(Generic[S, L]):
         self.close()
 
     @property
+    def lines(self) -> tuple[L, ...]:
+        """The last line of each key, in order of completion."""
+        return tuple(self._lines.values())
+
+    @property
     def n_known(self) -> int:
         """The number of recorded evaluations that a resumed run reuses."""
-        return sum(line.is_final for line in self.lines.values())
+        return sum(line.is_final for line in self.lines)
 
     @property
     def n_recorded(self) -> int:
@@ -241,29 +257,27 @@ class RunDirectory(Generic[S, L]):
 
     def final(self, key: Hashable) -> L | None:
         """Return the recorded line with a key, or None if the training run must be made."""
-        line = self.lines.get(key)
+        line = self._lines.get(key)
         return line if line and line.is_final else None
 
-    def append(self, line: L) -> None:
-        """Append a line; raise CheckpointError if it cannot be written."""
+    def known(self, trial: Trial[Any]) -> Evaluation | None:
+        """Return the recorded evaluation of a trial, or None if the trial must still be run."""
+        line = self.final(self.line_type.key_of(trial))
+        return line.evaluation if line else None
+
+    def add(self, trial: Trial[Any], evaluation: Evaluation, *, flops: Any, n_params: int) -> None:
+        """Append an evaluation; raise CheckpointError if it cannot be written."""
+        line = self.line_type.of(trial, evaluation, flops=flops, n_params=n_params)
         try:
             with (self.directory / EVALUATIONS).open("ab") as file:
                 file.write(with_checksum(line.encode()))
         except OSError as error:
             raise cannot_write(self.directory, error) from error
-        self.lines[line.key] = line
+        self._lines[line.key] = line
 
-    def _read_lines(self) -> None:
+    def _read_lines(self) -> list[tuple[str, bytes]]:
+        """Read the complete lines; return them with their locations."""
         located = whole_lines(self.directory)
-        self.lines = self._lines(located, self.settings)
-        try:
-            n_bytes = sum(len(line) + 1 for _, line in located)
-            os.truncate(self.directory / EVALUATIONS, n_bytes)
-        except OSError as error:
-            raise cannot_write(self.directory, error) from error
-
-    @classmethod
-    def _lines(cls, located: Sequence[tuple[str, bytes]], settings: S) -> dict[Hashable, L]:
-        """Return the last line of each key."""
-        lines = (cls.line_type.parse(content, where, settings) for where, content in located)
-        return {line.key: line for line in lines}
+        lines = (self.line_type.parse(line, where, self.settings) for where, line in located)
+        self._lines = {line.key: line for line in lines}
+        return located

@@ -9,23 +9,16 @@ from pydantic import Field
 
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.objectives.evaluation_records import EvaluationLine, EvaluationRecords
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.objectives.scores import NameScores
 from microgpt_evolution.population import Evaluation, Status, Trial
-from microgpt_evolution.runs.run_directory import (
-    IMPORT,
-    Recorded,
-    RunDirectory,
-    RunSettings,
-    kind_at,
-)
+from microgpt_evolution.runs.run_directory import IMPORT, Line, RunDirectory, RunSettings, kind_at
 from microgpt_evolution.search.settings import SearchSettings
 
 LARGEST = 1e300  # maximum loss; sums of larger losses may overflow
 
 
-class EvaluationRecord(EvaluationLine):
+class EvaluationRecord(Line):
     """A line of evaluations.jsonl: an evaluation with its organism and cost."""
 
     id: str  # id of the organism, such as "g3-5"
@@ -98,7 +91,7 @@ class EvaluationRecord(EvaluationLine):
         return None
 
 
-class Records(EvaluationRecords[SearchSettings, EvaluationRecord]):
+class Records(RunDirectory[SearchSettings, EvaluationRecord]):
     """The records of a search; see `RunDirectory`."""
 
     settings_type, line_type = SearchSettings, EvaluationRecord
@@ -121,11 +114,7 @@ class ImportedRecords(RunDirectory[ImportedSettings, EvaluationRecord]):
     settings_type, line_type = ImportedSettings, EvaluationRecord
 
 
-RecordedSearch = Recorded[SearchSettings, EvaluationRecord]
-RecordedImport = Recorded[ImportedSettings, EvaluationRecord]
-
-
-def read_search(path: Path) -> RecordedSearch | RecordedImport:
+def read_search(path: Path) -> Records | ImportedRecords:
     """Read the records of a search, given the run directory or its log file.
 
     Raises:

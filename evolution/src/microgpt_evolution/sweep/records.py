@@ -11,9 +11,15 @@ from pydantic import Field, model_validator
 
 from microgpt.errors import ConfigError
 from microgpt.files.atomic_files import publish
-from microgpt_evolution.objectives.evaluation_records import EvaluationLine, EvaluationRecords
 from microgpt_evolution.population import Evaluation, Status, Trial
-from microgpt_evolution.runs.run_directory import SWEEP, InputPath, RunSettings, Seed
+from microgpt_evolution.runs.run_directory import (
+    SWEEP,
+    InputPath,
+    Line,
+    RunDirectory,
+    RunSettings,
+    Seed,
+)
 from microgpt_evolution.sweep.config import SETTINGS, SweepConfig
 
 TABLE = "evaluations.csv"
@@ -59,7 +65,7 @@ class SweepSettings(RunSettings):
         return self.data_sha256, self.val_fraction, self.test_fraction
 
 
-class SweepResult(EvaluationLine):
+class SweepResult(Line):
     """The result of one training run, stored as a line of evaluations.jsonl.
 
     Losses are in nats per token; they are None unless the status is "ok".
@@ -122,7 +128,7 @@ class SweepResult(EvaluationLine):
         return self.config, self.seed
 
 
-class SweepRecords(EvaluationRecords[SweepSettings, SweepResult]):
+class SweepRecords(RunDirectory[SweepSettings, SweepResult]):
     """The records of a sweep; see `RunDirectory`."""
 
     settings_type, line_type = SweepSettings, SweepResult
@@ -130,7 +136,7 @@ class SweepRecords(EvaluationRecords[SweepSettings, SweepResult]):
     @property
     def results(self) -> list[SweepResult]:
         """The recorded results, in table order."""
-        return self.settings.in_order(self.lines.values())
+        return self.settings.in_order(self.lines)
 
     def todo(self) -> list[Trial[SweepConfig]]:
         """Return the trials that must still be run."""
@@ -156,4 +162,4 @@ def read_sweep(directory: Path) -> tuple[SweepSettings, list[SweepResult]]:
         RunError: there is no sweep, or its records are damaged beyond an incomplete last line.
     """
     found = SweepRecords.read(directory)
-    return found.settings, found.settings.in_order(found.lines)
+    return found.settings, found.results

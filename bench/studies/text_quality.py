@@ -33,7 +33,7 @@ from microgpt.state import TrainEvent
 from microgpt.training.engines import prepare_engine
 from microgpt.training.presets import VARIANT
 from microgpt.training.train import train
-from microgpt_evolution.flops import training_flops
+from microgpt_evolution.genome import training_flops
 
 DATA = ROOT / "data" / "oasst1_chat.jsonl"
 WITH_MUON = "bpe-4096, newer architecture, Muon"

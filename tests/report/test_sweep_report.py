@@ -3,8 +3,9 @@
 import re
 from pathlib import Path
 
+from microgpt_evolution.population import Evaluation, Trial
 from microgpt_evolution.sweep.config import SweepConfig
-from microgpt_evolution.sweep.records import SweepRecords, SweepResult, SweepSettings
+from microgpt_evolution.sweep.records import SweepRecords, SweepSettings
 from microgpt_report.sweep_report import sweep_report
 
 
@@ -22,7 +23,7 @@ def sweep(folder: Path, name: str, steps: tuple[int, ...], failed: int = 0) -> P
             losses = dict.fromkeys(("val_loss", "last_loss", "train_loss"), 2.0)
             is_ok = config.steps != failed
             outcome = {"status": "ok", "seconds": 2.0, **losses} if is_ok else {"status": "crashed"}
-            records.append(SweepResult(point=config, seed=seed, n_params=4192, flops=7, **outcome))
+            records.add(Trial(config, seed), Evaluation(**outcome), flops=7, n_params=4192)
     return records.directory
 
 

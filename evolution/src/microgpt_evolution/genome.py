@@ -10,7 +10,6 @@ from microgpt.errors import ConfigError
 from microgpt.flat_weights import RESULT_BYTES_PER_WEIGHT
 from microgpt.model_config import count_params
 from microgpt_evolution.errors import GenomeError
-from microgpt_evolution.flops import training_flops
 
 WHOLE_LIMITS = {  # minimum and maximum of each integer gene, as in evolve-rust
     "n_emb": (1, 128),
@@ -155,6 +154,20 @@ class Genome(BaseGenome):
         per_layer = 6 * self.n_emb + hidden + self.n_head * (self.n_ctx + 1) / 2
         per_token = 8 * self.n_emb + hidden + vocab_size + self.n_layer * per_layer
         return BYTES_PER_WEIGHT * self.n_params(vocab_size) + round(4 * self.n_ctx * per_token)
+
+
+def training_flops(model: ModelConfig, *, n_docs: int, n_tokens: int) -> int:
+    """Return the number of FLOPs to train on n_docs documents of equal length, n_tokens in total.
+
+    Each matrix weight takes 2 FLOPs per token in the forward pass and 4 in the backward pass
+    (Kaplan et al. 2020, table 1); wte and wpe are lookups. Attention at position t takes
+    4 n_embd (t + 1) FLOPs per layer in the forward pass and twice as many in the backward pass
+    (Chowdhery et al. 2022, appendix B; only the keys up to t are counted).
+    """
+    block = (4 + 2 * model.n_ff_exp) * model.n_embd**2
+    matrices = 6 * (model.n_layer * block + model.vocab_size * model.n_embd) * n_tokens
+    mean_keys = (n_tokens / n_docs + 1) / 2
+    return matrices + round(12 * model.n_layer * model.n_embd * mean_keys * n_tokens)
 
 
 GENES = tuple(field.name for field in fields(Genome))

@@ -17,7 +17,7 @@ from microgpt_evolution.evolve_rust.loss_log_end import (
 )
 from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.population import Evaluation, rank
-from microgpt_evolution.search.blacklist import Blacklist
+from microgpt_evolution.search.loss_search import Blacklist
 from microgpt_evolution.search.retest import Retest
 from microgpt_evolution.search.settings import SearchSettings
 

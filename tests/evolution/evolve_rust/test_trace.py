@@ -6,8 +6,7 @@ import pytest
 
 from microgpt_evolution.evolve_rust.trace import Trace, bred, done, started
 from microgpt_evolution.genome import PRIMORDIAL
-from microgpt_evolution.search.loss_search import LossSearch
-from microgpt_evolution.search.stagnation import StagnationSchedule
+from microgpt_evolution.search.loss_search import LossSearch, StagnationSchedule
 
 DESCRIPTION = "Emb:16  Head:4 Lay:1 Ctx:16 FF:4 LR:0.0050 Steps:200 "
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from microgpt_evolution.genome import GENES, PRIMORDIAL, Genome
 from microgpt_evolution.objectives.scores import NameScores
-from microgpt_evolution.population import Evaluation
+from microgpt_evolution.population import Evaluation, training_seed
 from microgpt_evolution.search.aesthetic_search import (
     HEAD_COUNTS,
     MUTATED_WIDTHS,
@@ -17,7 +17,6 @@ from microgpt_evolution.search.aesthetic_search import (
     random_genome,
 )
 from microgpt_evolution.search.breeding import child
-from microgpt_evolution.seeds import training_seed
 
 SIZES = st.integers(1, 14)
 SEEDS = st.integers(0, 2**32)

@@ -7,11 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt_evolution.population import Evaluation
+from microgpt_evolution.population import Evaluation, training_seed
 from microgpt_evolution.search.genome_operators import NORMAL, WIDE, random_genome
-from microgpt_evolution.search.loss_search import MAX_TRIES, LossSearch
-from microgpt_evolution.search.stagnation import StagnationSchedule
-from microgpt_evolution.seeds import training_seed
+from microgpt_evolution.search.loss_search import (
+    MAX_TRIES,
+    Blacklist,
+    LossSearch,
+    StagnationSchedule,
+)
 
 SIZES = st.integers(1, 20)
 SEEDS = st.integers(0, 2**32)
@@ -254,3 +257,76 @@ def test_results_for_every_organism_are_required() -> None:
     search = LossSearch(population=3, fitness="held-out", seed=1)
     with pytest.raises(ValueError, match="shorter"):
         search.tell([Evaluation("ok", 2.0)])
+
+
+def climb(*bests: float) -> list[tuple[int, str]]:
+    """Return the stagnation that is told after each generation, and how the next is bred."""
+    schedule, told = StagnationSchedule(), []
+    for best in bests:
+        schedule = schedule.after(best)
+        told.append((schedule.stagnation, schedule.stage))
+        schedule = schedule.after_breeding()
+    return told
+
+
+NORMAL_0, NORMAL_1 = (0, "normal"), (1, "normal")
+CHAMPIONSHIP_2, CHAMPIONSHIP_3 = (2, "championship"), (3, "championship")
+CATACLYSM = (4, "cataclysm")
+
+
+@pytest.mark.parametrize(
+    ("bests", "told"),
+    [
+        ([2.0, 1.9, 1.8, 1.7], [NORMAL_0] * 4),  # progress
+        (
+            [1.6] * 6,  # a cataclysm resets the count
+            [NORMAL_0, NORMAL_1, CHAMPIONSHIP_2, CHAMPIONSHIP_3, CATACLYSM, NORMAL_1],
+        ),
+        ([math.inf, math.inf, math.inf, 2.0], [NORMAL_0, NORMAL_1, CHAMPIONSHIP_2, NORMAL_0]),
+    ],
+)
+def test_flat_generations_start_a_championship_then_a_cataclysm(bests, told) -> None:
+    assert climb(*bests) == told
+
+
+def test_a_lucky_elite_does_not_end_the_stagnation() -> None:
+    # Measured anew in the championship it is worse: the search is as stuck as before.
+    assert climb(1.6, 1.6, 1.6, 1.65, 1.7)[2:] == [CHAMPIONSHIP_2, CHAMPIONSHIP_3, CATACLYSM]
+    # What then is better than that, is progress.
+    assert climb(1.6, 1.6, 1.6, 1.65, 1.62)[3:] == [CHAMPIONSHIP_3, NORMAL_0]
+
+
+@pytest.mark.parametrize(("gain", "stagnation"), [(0.9e-8, 1), (1.1e-8, 0)])
+def test_a_gain_within_rounding_is_no_progress(gain, stagnation) -> None:
+    assert climb(1.6, 1.6 - gain)[-1] == (stagnation, "normal")
+
+
+def test_two_losses_above_the_threshold_blacklist_a_species(make_ranked) -> None:
+    once = Blacklist("last-doc").after(make_ranked([2.3, 2.4], lr=0.1))  # 2.3 is no failure
+    assert (once.species, once.failures) == ((), {"16-4-1-16-4": (2.4,)})
+    assert once.after(make_ranked([2.6], steps=900)).species == ("16-4-1-16-4",)
+    assert Blacklist("last-doc").after(make_ranked([2.31, 2.9])).species == ("16-4-1-16-4",)
+
+
+def test_crashes_and_kept_elites_are_no_failures(make_ranked, make_organism) -> None:
+    crashed = make_ranked([None, None, float("nan")])
+    elite, anew = ([make_organism(2.9, origin=origin)] for origin in ("elite", "re-eval"))
+    assert Blacklist("last-doc").after(crashed).after(elite).after(elite).failures == {}
+    assert Blacklist("last-doc").after(anew).failures == {"16-4-1-16-4": (2.9,)}
+
+
+def test_held_out_losers_are_the_worst_quartile_so_far(make_ranked) -> None:
+    blacklist = Blacklist("held-out").after(make_ranked([2.2, 2.3, 2.4, 2.5], n_layer=1))
+    assert blacklist.failures == {"16-4-1-16-4": (2.5,)}
+    # Of eight the worst two: 2.6, which is new, and 2.5, which has been counted.
+    blacklist = blacklist.after(make_ranked([2.0, 2.1, 2.45, 2.6], n_layer=2))
+    assert blacklist.failures == {"16-4-1-16-4": (2.5,), "16-4-2-16-4": (2.6,)}
+    assert blacklist.species == ()
+    blacklist = blacklist.after(make_ranked([2.0, 2.0, 2.1, 2.7], n_layer=2))
+    assert blacklist.species == ("16-4-2-16-4",)
+
+
+def test_the_species_with_the_most_failures_comes_first(make_ranked) -> None:
+    blacklist = Blacklist("last-doc").after(make_ranked([2.4, 2.5], n_layer=3))
+    blacklist = blacklist.after(make_ranked([2.4, 2.5, 2.6], n_layer=2))
+    assert blacklist.species == ("16-4-2-16-4", "16-4-3-16-4")

@@ -18,11 +18,12 @@ from microgpt_evolution.search.aesthetic_search import JUDGE
 from microgpt_evolution.search.breeding import POPULATION
 from microgpt_evolution.search.records import (
     EvaluationRecord,
+    Generation,
     ImportedRecords,
     Records,
     read_search,
+    replay,
 )
-from microgpt_evolution.search.replay import Generation, replay
 from microgpt_evolution.search.retest import RetestFile, read_retest
 from microgpt_evolution.search.settings import SearchSettings
 

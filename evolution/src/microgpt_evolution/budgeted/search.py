@@ -20,7 +20,7 @@ from microgpt_evolution.budgeted.genome import BudgetedGenome
 from microgpt_evolution.budgeted.objective import EVALUATIONS
 from microgpt_evolution.budgeted.surrogate import Surrogate
 from microgpt_evolution.errors import GenomeError
-from microgpt_evolution.seeds import training_seed
+from microgpt_evolution.population import training_seed
 from microgpt_evolution.space import Space
 
 # The number of organisms per generation; the larger one if the budget is enough for four such

@@ -6,8 +6,7 @@ from microgpt_evolution.evolve_rust.aesthetic_log import genes, score, shown
 from microgpt_evolution.evolve_rust.log import Log
 from microgpt_evolution.objectives.hydra_heads import HEADS, HeadName
 from microgpt_evolution.population import count_species
-from microgpt_evolution.search.archive import N_CELLS, Archive
-from microgpt_evolution.search.hydra_search import Hydra
+from microgpt_evolution.search.hydra_search import N_CELLS, Archive, Hydra
 from microgpt_evolution.search.runner import SearchRunner
 from microgpt_evolution.search.selection import Candidate, Winner, head_winners
 

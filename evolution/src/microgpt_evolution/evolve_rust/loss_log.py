@@ -12,16 +12,17 @@ from microgpt_evolution.evolve_rust.log import RETESTED, Log, number
 from microgpt_evolution.evolve_rust.loss_log_end import end_report, short
 from microgpt_evolution.objectives.fitness import describe_losers, target
 from microgpt_evolution.population import TOURNAMENT_SIZE, Organism, count_species, monoculture
-from microgpt_evolution.search.blacklist import MIN_FAILURES
-from microgpt_evolution.search.loss_search import LossSearch, count_immigrants
+from microgpt_evolution.search.loss_search import (
+    CATACLYSM_AFTER,
+    CHAMPIONSHIP_AFTER,
+    MIN_FAILURES,
+    LossSearch,
+    StagnationStage,
+    count_immigrants,
+)
 from microgpt_evolution.search.runner import SearchRunner
 from microgpt_evolution.search.selection import Candidate, Winner
 from microgpt_evolution.search.settings import SearchSettings
-from microgpt_evolution.search.stagnation import (
-    CATACLYSM_AFTER,
-    CHAMPIONSHIP_AFTER,
-    StagnationStage,
-)
 
 
 class LossLog(Log):

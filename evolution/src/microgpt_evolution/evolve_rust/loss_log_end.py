@@ -7,7 +7,7 @@ from statistics import fmean
 from microgpt_evolution.evolve_rust.log import number
 from microgpt_evolution.objectives.fitness import describe_losers
 from microgpt_evolution.population import Organism, diversity, rank
-from microgpt_evolution.search.blacklist import MIN_FAILURES, Blacklist
+from microgpt_evolution.search.loss_search import MIN_FAILURES, Blacklist
 
 RULE = "=" * 40
 N_LISTED = 10  # maximum number of top configurations and of blacklisted species in the log

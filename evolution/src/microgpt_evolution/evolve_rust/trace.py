@@ -4,9 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from microgpt_evolution.population import Organism
-from microgpt_evolution.search.loss_search import LossSearch
+from microgpt_evolution.search.loss_search import LossSearch, StagnationStage
 from microgpt_evolution.search.runner import Listener, SearchRunner
-from microgpt_evolution.search.stagnation import StagnationStage
 
 TITLES = {"elite": "kept elite", "re-eval": "elite forced re-eval", "grown": "growth mutation"}
 

@@ -14,9 +14,9 @@ from dataclasses import replace
 from random import Random
 
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.population import Evaluation, Organism
+from microgpt_evolution.population import Organism
 from microgpt_evolution.search.breeding import Population, child, kept
-from microgpt_evolution.search.genome_operators import EVOLVE_RUST, Operators
+from microgpt_evolution.search.genome_operators import EVOLVE_RUST
 
 JUDGE = "judge"  # the score that the aesthetic search maximises
 N_ELITES = 2
@@ -73,30 +73,7 @@ AESTHETIC = EVOLVE_RUST._replace(random=random_genome, mutate=mutate)
 class AestheticPopulation(Population):
     """A population that maximises one of the scores in `NameScores.scores`."""
 
-    n_elites = N_ELITES
-
-    def __init__(
-        self,
-        *,
-        measure: str,
-        size: int,
-        seed: int,
-        operators: Operators = AESTHETIC,
-        ancestor: Genome | None = None,
-        rng: Random | None = None,
-        first_slot: int = 1,
-    ) -> None:
-        """Create random organisms; see `Population`."""
-        super().__init__(
-            size, seed=seed, operators=operators, ancestor=ancestor, rng=rng, first_slot=first_slot
-        )
-        self.measure = measure
-
-    def seen(self, evaluation: Evaluation) -> Evaluation:
-        """Return the evaluation with its fitness set to the negated score of this population."""
-        if evaluation.scores is None:
-            return evaluation
-        return replace(evaluation, fitness=-evaluation.scores.scores[self.measure])
+    default_operators, n_elites = AESTHETIC, N_ELITES
 
     def _children(self) -> list[Organism]:
         """Keep the finished elites and add their mutants; without elites, add random organisms."""

@@ -9,9 +9,8 @@ from dataclasses import replace
 from random import Random
 
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.population import Evaluation, Organism, Provenance, rank
-from microgpt_evolution.search.genome_operators import Operators
-from microgpt_evolution.seeds import training_seed
+from microgpt_evolution.population import Evaluation, Organism, Provenance, rank, training_seed
+from microgpt_evolution.search.genome_operators import EVOLVE_RUST, Operators
 
 N_FINALISTS = 3
 POPULATION = "champion"  # name of the population in searches with one population
@@ -30,6 +29,7 @@ def kept(organism: Organism, origin: Provenance) -> Organism:
 class Population(ABC):
     """A search with one population."""
 
+    default_operators = EVOLVE_RUST
     n_elites = 1  # number of organisms copied to the next generation with their evaluation
     n_finalists = N_FINALISTS  # maximum number of organisms in the retest
 
@@ -38,7 +38,8 @@ class Population(ABC):
         size: int,
         *,
         seed: int,
-        operators: Operators,
+        operators: Operators | None = None,
+        measure: str | None = None,
         ancestor: Genome | None = None,
         rng: Random | None = None,
         first_slot: int = 1,
@@ -47,9 +48,12 @@ class Population(ABC):
 
         Args:
             seed: seed of the run, from which those of the training runs are derived.
+            operators: those of a space, instead of the default ones.
+            measure: the score in `NameScores.scores` to maximise; None to minimise the loss.
             rng: random generator, if other populations share it.
         """
-        self.size, self.rng, self.operators = size, rng or Random(seed), operators
+        self.size, self.rng, self.measure = size, rng or Random(seed), measure
+        self.operators = operators = operators or self.default_operators
         self._seed, self._first_slot = seed, first_slot
         self.generations: list[list[Organism]] = []  # evaluated generations, each ranked
         children = [child(ancestor, "genome")] if ancestor else []
@@ -110,7 +114,9 @@ class Population(ABC):
 
     def seen(self, evaluation: Evaluation) -> Evaluation:
         """Return the evaluation with `fitness` set to the value that this population minimises."""
-        return evaluation
+        if self.measure is None or evaluation.scores is None:
+            return evaluation
+        return replace(evaluation, fitness=-evaluation.scores.scores[self.measure])
 
     def _placed(self, children: Sequence[Organism], generation: int) -> list[Organism]:
         """Return the children with slots in order, and a new seed unless they are evaluated."""

@@ -6,14 +6,16 @@ for _ in range(5 * HEAD_GENERATIONS):           # five cycles
 print(hydra.met)                                # the champions of each head
 """
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from random import Random
 from typing import Literal
 
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.hydra_heads import HeadName
 from microgpt_evolution.population import Evaluation, Organism
-from microgpt_evolution.search.aesthetic_search import AESTHETIC, N_ELITES, AestheticPopulation
+from microgpt_evolution.search.aesthetic_search import N_ELITES, AestheticPopulation
 from microgpt_evolution.search.breeding import child, kept
 from microgpt_evolution.search.genome_operators import Operators
 
@@ -21,6 +23,11 @@ Exchange = Literal["migrate", "source"]
 
 HEAD_GENERATIONS = 3  # generations per cycle; within a cycle, the heads evolve separately
 N_GUESTS = 2  # number of champions that a head receives from other heads
+# Cells are indexed by log2 of the number of parameters, in steps of 1/2, and by the fraction of
+# novel names, in steps of 1/50. Values outside the grid are assigned to the nearest cell.
+LEAST_LOG_PARAMS, N_SIZES = 12, 9
+LEAST_NOVELTY, N_NOVELTIES = 40, 10
+N_CELLS = N_SIZES * N_NOVELTIES
 
 
 class Hydra:
@@ -46,9 +53,9 @@ class Hydra:
         seed: int,
         exchange: Exchange = "migrate",
         ancestor: Genome | None = None,
-        operators: Operators = AESTHETIC,
+        operators: Operators | None = None,
     ) -> None:
-        self.exchange, self._operators, self._rng = exchange, operators, Random(seed)
+        self.exchange, self._rng = exchange, Random(seed)
         self.heads = {
             name: AestheticPopulation(
                 measure=name,
@@ -122,9 +129,9 @@ class Hydra:
         guests = [champions[name][0] for name in ring if champions[name]][:N_GUESTS]
         children = [kept(guest, "migrant") for guest in guests]
         if champions[host]:
-            own = champions[host][0]
+            own, crossover = champions[host][0], self.heads[host].operators.crossover
             for guest in guests:
-                genome = self._operators.crossover(own.genome, guest.genome, self._rng)
+                genome = crossover(own.genome, guest.genome, self._rng)
                 children.append(child(genome, "cross", own, guest))
         return children[:room]
 
@@ -132,3 +139,25 @@ class Hydra:
         """Return copies of the best organism of each head, then of the second-best organisms."""
         everyone = [best[i] for i in range(N_ELITES) for best in champions.values() if best[i:]]
         return [kept(organism, "migrant") for organism in everyone[:room]]
+
+
+@dataclass
+class Archive:
+    """MAP-Elites archive (Mouret & Clune 2015): the best organism per size and novelty."""
+
+    cells: dict[tuple[int, int], Organism] = field(default_factory=dict)
+
+    def add(self, organism: Organism, *, n_params: int) -> None:
+        """Add a finished organism if its cell is empty or contains a worse organism."""
+        if organism.evaluation is None or organism.evaluation.scores is None:
+            return
+        size = math.floor(2 * (math.log2(n_params) - LEAST_LOG_PARAMS))
+        newness = math.floor(50 * organism.evaluation.scores.novel) - LEAST_NOVELTY
+        cell = _within(size, N_SIZES), _within(newness, N_NOVELTIES)
+        old = self.cells.get(cell)
+        if organism.has_finished and (old is None or organism.fitness < old.fitness):
+            self.cells[cell] = organism
+
+
+def _within(i: int, n: int) -> int:
+    return min(max(i, 0), n - 1)

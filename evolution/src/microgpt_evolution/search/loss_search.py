@@ -1,26 +1,93 @@
-"""Loss search with an ask and tell interface.
+"""Loss search with an ask and tell interface; its stagnation schedule and its blacklist.
 
 search = LossSearch(population=8, fitness="held-out", seed=42)
 for _ in range(10):
     ranked = search.tell([evaluate(organism) for organism in search.ask()])
 """
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from random import Random
+from typing import Literal
 
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.objectives.fitness import Fitness
+from microgpt_evolution.objectives.fitness import Fitness, loser_threshold
 from microgpt_evolution.population import Evaluation, Organism, tournament
-from microgpt_evolution.search.blacklist import Blacklist
 from microgpt_evolution.search.breeding import Population, child, kept
-from microgpt_evolution.search.genome_operators import EVOLVE_RUST, Operators
-from microgpt_evolution.search.stagnation import StagnationSchedule, StagnationStage
+from microgpt_evolution.search.genome_operators import Operators
 
+# During stagnation: breed only from the best organisms, then restart with random genomes.
+StagnationStage = Literal["normal", "championship", "cataclysm"]
+
+CHAMPIONSHIP_AFTER = 2  # number of generations without progress before a championship
+CATACLYSM_AFTER = 4
+PROGRESS = 1e-8  # minimum improvement; smaller gains may be rounding errors
+MIN_FAILURES = 2  # of a species, before random genomes avoid it
 N_IMMIGRANTS = 2
 N_CHAMPIONS = 3
 CROSS_BELOW, MUTANT_BELOW = 0.4, 0.8  # thresholds for the uniform draw that selects the operator
 MAX_TRIES = 20  # number of random genomes drawn before a blacklisted species is accepted
+
+
+@dataclass(frozen=True)
+class StagnationSchedule:
+    """Number of generations without progress, which determines the breeding stage."""
+
+    stagnation: int = 0  # number of generations without progress
+    best: float | None = None  # best fitness of the last generation
+
+    def after(self, best: float) -> "StagnationSchedule":
+        """Return the schedule updated with the best fitness of a generation.
+
+        Only a lower fitness counts as progress. In evolve-rust, any change does; its championships
+        re-evaluate the elite, which changes the fitness, so it never reaches a cataclysm.
+        """
+        if self.best is None:
+            return StagnationSchedule(0, best)
+        has_gained = best < math.inf and best <= self.best - PROGRESS
+        return StagnationSchedule(0 if has_gained else self.stagnation + 1, best)
+
+    @property
+    def stage(self) -> StagnationStage:
+        """The breeding stage for the next generation."""
+        if self.stagnation >= CATACLYSM_AFTER:
+            return "cataclysm"
+        return "championship" if self.stagnation >= CHAMPIONSHIP_AFTER else "normal"
+
+    def after_breeding(self) -> "StagnationSchedule":
+        """Return the schedule after breeding; a cataclysm resets the counter."""
+        return StagnationSchedule(0, self.best) if self.stage == "cataclysm" else self
+
+
+@dataclass(frozen=True)
+class Blacklist:
+    """The failed evaluations so far, by species."""
+
+    fitness: Fitness
+    values: tuple[float, ...] = ()  # fitness of all finished evaluations
+    # fitness of each failed evaluation, by species
+    failures: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    def after(self, generation: Sequence[Organism]) -> "Blacklist":
+        """Return the blacklist updated with a generation; elites are counted only once."""
+        new = [o for o in generation if o.has_finished and o.origin != "elite"]
+        if not new:
+            return self
+        values = (*self.values, *(organism.fitness for organism in new))
+        threshold = loser_threshold(self.fitness, values)
+        failures = dict(self.failures)
+        for organism in new:
+            if organism.fitness > threshold:
+                species = organism.genome.species
+                failures[species] = (*failures.get(species, ()), organism.fitness)
+        return Blacklist(self.fitness, values, failures)
+
+    @property
+    def species(self) -> tuple[str, ...]:
+        """The species with at least two failures, sorted by decreasing number of failures."""
+        listed = [name for name, losses in self.failures.items() if len(losses) >= MIN_FAILURES]
+        return tuple(sorted(listed, key=lambda name: -len(self.failures[name])))
 
 
 class LossSearch(Population):
@@ -33,7 +100,7 @@ class LossSearch(Population):
         fitness: Fitness,
         seed: int,
         ancestor: Genome | None = None,
-        operators: Operators = EVOLVE_RUST,
+        operators: Operators | None = None,
     ) -> None:
         super().__init__(population, seed=seed, operators=operators, ancestor=ancestor)
         founder = (self.organisms[0].id,)  # of the mutants in a warm start

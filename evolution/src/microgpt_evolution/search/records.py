@@ -1,6 +1,13 @@
-"""Records of a search: its evaluations, and those of a run that was imported from a log."""
+"""Records of a search: its evaluations, and those of a run that was imported from a log.
+
+Searches are deterministic: given the recorded evaluations, a search breeds the same organisms
+again. `replay` thus rebuilds the generations, with elites and migrants, which have no records of
+their own.
+"""
 
 import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
@@ -11,11 +18,15 @@ from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.objectives.scores import NameScores
-from microgpt_evolution.population import Evaluation, Status, Trial
+from microgpt_evolution.population import Evaluation, Organism, Status, Trial
 from microgpt_evolution.runs.run_directory import IMPORT, Line, RunDirectory, RunSettings, kind_at
-from microgpt_evolution.search.settings import SearchSettings
+from microgpt_evolution.search.loss_search import LossSearch, StagnationStage
+from microgpt_evolution.search.settings import Search, SearchSettings
 
 LARGEST = 1e300  # maximum loss; sums of larger losses may overflow
+_PENDING = Evaluation("crashed")  # sentinel for a missing evaluation; compared by identity
+
+Known = Callable[[Genome, int], Evaluation | None]
 
 
 class EvaluationRecord(Line):
@@ -125,3 +136,37 @@ def read_search(path: Path) -> Records | ImportedRecords:
     if not run.lines:
         raise RunError(f"{run.directory} has no evaluations yet; try again later")
     return run
+
+
+@dataclass(frozen=True)
+class Generation:
+    """The evaluated organisms of one generation."""
+
+    number: int  # generation number, counted from 1
+    populations: Mapping[str, Sequence[Organism]]  # ranked organisms, by population name
+    stage: StagnationStage = "normal"  # how the generation was bred; used in loss searches
+
+
+def replay(search: Search, n_generations: int, known: Known) -> list[Generation]:
+    """Return the recorded generations of a search; the last one may be incomplete.
+
+    Args:
+        search: new search; modified in place.
+        known: function that returns the recorded evaluation of a genome and seed, or None.
+    """
+    generations: list[Generation] = []
+    for number in range(1, n_generations + 1):
+        todo = search.ask()
+        found = [known(organism.genome, organism.seed) for organism in todo]
+        if todo and not any(found):
+            break
+        search.tell([evaluation or _PENDING for evaluation in found])
+        populations = {
+            name: [o for o in population.generations[-1] if o.evaluation is not _PENDING]
+            for name, population in search.populations.items()
+        }
+        stage = search.stage if isinstance(search, LossSearch) else "normal"
+        generations.append(Generation(number, populations, stage))
+        if not all(found):
+            break
+    return generations

@@ -7,7 +7,7 @@ from typing import Literal
 
 from microgpt_evolution.genome import PRIMORDIAL, Genome
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator, OnMeasured
-from microgpt_evolution.population import Evaluation, Organism, Trial, count_species
+from microgpt_evolution.population import Evaluation, Organism, Trial, count_species, training_seed
 from microgpt_evolution.search.selection import (
     N_REPEATS,
     Candidate,
@@ -17,7 +17,6 @@ from microgpt_evolution.search.selection import (
     make_candidates,
 )
 from microgpt_evolution.search.settings import SearchSettings
-from microgpt_evolution.seeds import training_seed
 
 Stage = Literal["primordial", "generation", "again"]  # "again": retest of the finalists
 

@@ -10,11 +10,10 @@ from statistics import fmean
 from microgpt_evolution import confidence_interval
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.hydra_heads import HeadName
-from microgpt_evolution.population import Evaluation, Organism, Trial
+from microgpt_evolution.population import Evaluation, Organism, Trial, training_seed
 from microgpt_evolution.search.aesthetic_search import JUDGE, AestheticPopulation
 from microgpt_evolution.search.breeding import Population
 from microgpt_evolution.search.hydra_search import Hydra
-from microgpt_evolution.seeds import training_seed
 
 N_REPEATS = 2  # retest runs per finalist, in addition to the run in the search
 N_FRESH = 2  # fresh seeds for the winner, in addition to the seed of the run

@@ -1,7 +1,7 @@
 """Settings of a search, stored in run.json and used again when the run is resumed."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -92,17 +92,32 @@ class SearchSettings(RunSettings):
 
     def search(self) -> Search:
         """Create the search described by these settings."""
-        shared: dict[str, Any] = {"seed": self.seed, "ancestor": self.warm_start}
+        size, seed, ancestor, operators = self.population, self.seed, self.warm_start, None
         if self.space:
-            shared["operators"] = Operators.of(self.space)
-            shared["ancestor"] = self.warm_start and self.space.closest(self.warm_start)
+            operators = Operators.of(self.space)
+            ancestor = ancestor and self.space.closest(ancestor)
         if self.objective == "loss":
             assert self.fitness
-            return LossSearch(population=self.population, fitness=self.fitness, **shared)
+            return LossSearch(
+                population=size,
+                fitness=self.fitness,
+                seed=seed,
+                ancestor=ancestor,
+                operators=operators,
+            )
         if self.objective == "aesthetic":
-            return AestheticPopulation(measure=JUDGE, size=self.population, **shared)
+            return AestheticPopulation(
+                size, measure=JUDGE, seed=seed, ancestor=ancestor, operators=operators
+            )
         assert self.exchange
-        return Hydra(self.heads, size=self.population, exchange=self.exchange, **shared)
+        return Hydra(
+            self.heads,
+            size=size,
+            seed=seed,
+            exchange=self.exchange,
+            ancestor=ancestor,
+            operators=operators,
+        )
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:

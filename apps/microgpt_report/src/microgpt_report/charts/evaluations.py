@@ -9,8 +9,8 @@ import altair as alt
 from altair.typing import ChartType
 
 from microgpt_evolution.population import Organism
+from microgpt_evolution.search.loss_search import StagnationStage
 from microgpt_evolution.search.records import EvaluationRecord
-from microgpt_evolution.search.stagnation import StagnationStage
 from microgpt_report import look, theme
 from microgpt_report.page import Row, Section
 from microgpt_report.run_summary import PRIMORDIAL, RunSummary, first_names, title_of

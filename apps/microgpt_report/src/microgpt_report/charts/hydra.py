@@ -9,7 +9,7 @@ from itertools import product
 import altair as alt
 from altair.typing import ChartType
 
-from microgpt_evolution.search.archive import (
+from microgpt_evolution.search.hydra_search import (
     LEAST_LOG_PARAMS,
     LEAST_NOVELTY,
     N_CELLS,

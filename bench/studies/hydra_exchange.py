@@ -29,9 +29,9 @@ from tables import headed
 from microgpt.data.documents import bundled, load_text
 from microgpt.data.split import split
 from microgpt.training.engines import prepare_engine
-from microgpt_evolution.objectives.aesthetic_objective import N_SAMPLES, AestheticObjective
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
-from microgpt_evolution.objectives.hydra_heads import HeadName
+from microgpt_evolution.objectives.loss_objective import N_SAMPLES, AestheticObjective
+from microgpt_evolution.objectives.scores import HeadName
 from microgpt_evolution.search.hydra_search import Exchange
 from microgpt_evolution.search.records import Records
 from microgpt_evolution.search.runner import Listener, SearchRunner

@@ -13,8 +13,7 @@ sys.path.append(str(Path(__file__).parent))
 from test_plot import size_of_png
 
 from microgpt_evolution.search.records import Records
-from microgpt_evolution.sweep.config import SweepConfig
-from microgpt_evolution.sweep.grid import SIZES
+from microgpt_evolution.sweep.config import SIZES, SweepConfig
 from microgpt_evolution.sweep.records import SweepRecords, SweepResult, SweepSettings
 
 SEEDS = (42, 43, 44)

@@ -12,7 +12,7 @@ from microgpt.training.train import train
 from microgpt_cli.search.options import EvolveOptions
 from microgpt_evolution.genome_file import ObjectiveName
 from microgpt_evolution.objectives.fitness import Fitness
-from microgpt_evolution.objectives.hydra_heads import HeadName
+from microgpt_evolution.objectives.scores import HeadName
 from microgpt_evolution.search.hydra_search import Exchange
 
 KARPATHYS = ("--preset", "karpathy")

@@ -4,15 +4,13 @@ import pytest
 
 from microgpt_evolution.budgeted.objective import EVALUATIONS
 from microgpt_evolution.budgeted.search import SurrogateSearch
-from microgpt_evolution.objectives.hydra_heads import HEADS
-from microgpt_evolution.objectives.scores import NameScores
+from microgpt_evolution.objectives.scores import HEADS, NameScores
 from microgpt_evolution.population import Evaluation
 from microgpt_evolution.search.aesthetic_search import AestheticPopulation
 from microgpt_evolution.search.hydra_search import Hydra
 from microgpt_evolution.search.loss_search import LossSearch
 from microgpt_evolution.space import Space
-from microgpt_evolution.sweep.config import SweepConfig
-from microgpt_evolution.sweep.grid import grid
+from microgpt_evolution.sweep.config import SweepConfig, grid
 
 
 def evaluate(organism) -> Evaluation:

@@ -8,12 +8,15 @@ import pytest
 from microgpt.config import TrainConfig
 from microgpt.training.train import train
 from microgpt_evolution.evolve_rust.log import demo, genome_written, retest_table, saved
-from microgpt_evolution.evolve_rust.loss_log import event, header, ranking, summary
-from microgpt_evolution.evolve_rust.loss_log_end import (
+from microgpt_evolution.evolve_rust.loss_log import (
     end_report,
+    event,
     gene_means,
     gene_table,
+    header,
     insights,
+    ranking,
+    summary,
 )
 from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.population import Evaluation, rank

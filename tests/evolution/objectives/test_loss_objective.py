@@ -9,8 +9,7 @@ from microgpt.data.split import split
 from microgpt.errors import DataError
 from microgpt.training.train import train
 from microgpt_evolution.genome import PRIMORDIAL, Genome
-from microgpt_evolution.objectives.aesthetic_objective import AestheticObjective
-from microgpt_evolution.objectives.loss_objective import LossObjective
+from microgpt_evolution.objectives.loss_objective import AestheticObjective, LossObjective
 from microgpt_evolution.population import Evaluation
 
 DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]

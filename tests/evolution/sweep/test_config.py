@@ -1,8 +1,10 @@
 import pytest
 
 from microgpt import ModelConfig, TrainConfig
+from microgpt.errors import ConfigError
+from microgpt.model_config import count_params
 from microgpt_evolution.errors import GenomeError
-from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, differing
+from microgpt_evolution.sweep.config import SETTINGS, SIZES, STEPS, SweepConfig, differing, grid
 
 
 def test_the_default_config_is_karpathys_run() -> None:
@@ -32,3 +34,51 @@ def test_configs_are_labelled_by_their_differences() -> None:
 def test_every_setting_is_an_option_of_train() -> None:
     options = {*ModelConfig.__dataclass_fields__, *TrainConfig.__dataclass_fields__, "dtype"}
     assert options > set(SETTINGS)
+
+
+def test_the_sets_of_steps_are_evolve_rusts() -> None:
+    assert STEPS["tripling"] == (1000, 3000, 9000)
+    assert STEPS["fibonacci"] == (1000, 2000, 3000, 5000, 8000, 13_000, 21_000)
+    model = SweepConfig(steps=1000).describe(["n_embd", "n_head", "n_layer"])
+    assert model == "n_embd 16, n_head 4, n_layer 1"
+
+
+def test_the_three_sizes_have_the_stated_parameters() -> None:
+    """evolve-rust's scripts say 4,192, 16,480 and 201,088: the second is wrong."""
+    counts = {name: count_params(config.model(vocab_size=27)) for name, config in SIZES.items()}
+    assert counts == {"small": 4192, "medium": 26_816, "large": 201_088}
+    assert {config.steps for config in SIZES.values()} == {5000}
+
+
+@pytest.mark.parametrize("config", [SweepConfig(steps=1000), *SIZES.values()])
+def test_the_learning_rate_of_a_sweep_is_evolve_rusts(config) -> None:
+    assert config.lr == 0.005
+
+
+def test_a_grid_has_each_combination_once_in_order() -> None:
+    configs, impossible = grid({"n_embd": [16, 32, 16], "lr": [0.005, 0.01]})
+    assert configs == [
+        SweepConfig(n_embd=16), SweepConfig(n_embd=16, lr=0.01),
+        SweepConfig(n_embd=32), SweepConfig(n_embd=32, lr=0.01),
+    ]  # fmt: skip
+    assert impossible == []
+
+
+def test_impossible_combinations_are_skipped_with_one_note() -> None:
+    configs, impossible = grid({"n_embd": [30, 32], "n_head": [4, 5], "lr": [0.01, 0.02]})
+    assert {(config.n_embd, config.n_head) for config in configs} == {(30, 5), (32, 4)}
+    assert len(configs) == 4
+    assert [line.split(";")[0] for line in impossible] == [
+        "n_embd (30) must be divisible by n_head (4)",
+        "n_embd (32) must be divisible by n_head (5)",
+    ]
+
+
+def test_a_grid_without_possible_points_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no combination of the grid is valid: n_embd"):
+        grid({"n_embd": [30], "n_head": [4, 7]})
+
+
+def test_a_huge_grid_is_refused_before_it_is_built() -> None:
+    with pytest.raises(ConfigError, match="at most 10,000 combinations, got 1,000,000,000"):
+        grid({name: range(1, 1001) for name in ("n_embd", "n_layer", "steps")})

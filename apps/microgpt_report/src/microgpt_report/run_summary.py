@@ -11,7 +11,7 @@ from typing import cast
 
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.objectives.hydra_heads import HEADS
+from microgpt_evolution.objectives.scores import HEADS
 from microgpt_evolution.population import Evaluation, Organism, Provenance, rank
 from microgpt_evolution.runs.run_files import EVALUATIONS
 from microgpt_evolution.search.aesthetic_search import JUDGE

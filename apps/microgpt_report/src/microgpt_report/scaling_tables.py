@@ -10,8 +10,7 @@ from pathlib import Path
 
 from microgpt.printable import printable
 from microgpt_evolution.errors import RunError
-from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, differing, show
-from microgpt_evolution.sweep.grid import SIZES
+from microgpt_evolution.sweep.config import SETTINGS, SIZES, SweepConfig, differing, show
 from microgpt_evolution.sweep.power_law import LEAST, LEAST_FOR_FLOOR, FittedLaw, PowerLaw
 from microgpt_evolution.sweep.records import SweepResult, SweepSettings, read_sweep
 from microgpt_evolution.sweep.scaling import UNIT, Cell, Mean, Scaling, Series

@@ -12,7 +12,6 @@ from microgpt_report.charts import (
     hydra,
     lineage,
     retest,
-    species,
 )
 from microgpt_report.page import Report, Section, Table, change, cost, describe_data
 from microgpt_report.run_summary import (
@@ -120,7 +119,7 @@ def _sections(summary: RunSummary) -> Iterator[Section | None]:
     yield evaluations.by_size(summary)
     yield genes.parallel_coordinates(summary, done)
     yield genes.importances(summary, done)
-    yield species.section(summary)
+    yield evaluations.species(summary)
     if summary.settings:
         yield lineage.section(summary)
     if summary.run.settings.objective == "hydra":

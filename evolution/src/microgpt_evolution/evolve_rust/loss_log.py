@@ -4,18 +4,27 @@ evolve-rust's tools parse "--- Generation", rows like "#1: … | Loss: 1.6470 [r
 Rows of organisms without a fitness contain the status instead of a loss.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
+from statistics import fmean
 from time import perf_counter
 
 from microgpt_evolution.evolve_rust.log import RETESTED, Log, number
-from microgpt_evolution.evolve_rust.loss_log_end import end_report, short
 from microgpt_evolution.objectives.fitness import describe_losers, target
-from microgpt_evolution.population import TOURNAMENT_SIZE, Organism, count_species, monoculture
+from microgpt_evolution.population import (
+    TOURNAMENT_SIZE,
+    Organism,
+    count_species,
+    diversity,
+    monoculture,
+    rank,
+)
 from microgpt_evolution.search.loss_search import (
     CATACLYSM_AFTER,
     CHAMPIONSHIP_AFTER,
     MIN_FAILURES,
+    Blacklist,
     LossSearch,
     StagnationStage,
     count_immigrants,
@@ -23,6 +32,19 @@ from microgpt_evolution.search.loss_search import (
 from microgpt_evolution.search.runner import SearchRunner
 from microgpt_evolution.search.selection import Candidate, Winner
 from microgpt_evolution.search.settings import SearchSettings
+
+RULE = "=" * 40
+N_LISTED = 10  # maximum number of top configurations and of blacklisted species in the log
+WORST_LOSS, BAR_SCALE, LONGEST_BAR = 4.0, 12, 40  # bar length: (4.0 - loss) * 12, at most 40
+N_COMPARED = 10  # number of organisms in each of the two groups, best and worst
+SMALLEST_DELTA = 0.01  # smaller differences are shown without an arrow
+GENES = {
+    "n_emb": "Embedding", "n_head": "Heads", "n_layer": "Layers", "n_ctx": "Context",
+    "n_ff_exp": "FF Mult", "lr": "Learn Rate", "steps": "Steps",
+}  # fmt: skip
+
+Generations = Sequence[Sequence[Organism]]
+GeneMeans = Mapping[str, float]
 
 
 class LossLog(Log):
@@ -131,3 +153,124 @@ def _loss(organism: Organism) -> str:
         return number(organism.fitness)
     status = organism.evaluation.status if organism.evaluation else "not evaluated"
     return "diverged" if status == "ok" else status
+
+
+def end_report(
+    generations: Generations, target: float, blacklist: Blacklist, seconds: float
+) -> list[str]:
+    """Return the report on a search, given its ranked generations."""
+    finished = rank([o for o in chain.from_iterable(generations) if o.has_finished])
+    best = finished[0] if finished else None  # the earliest organism wins ties
+    lines = [
+        RULE,
+        "       EVOLUTION COMPLETE",
+        RULE,
+        f"  Generations: {len(generations)}",
+        f"  Total evaluations: {sum(map(len, generations))}",
+        f"  Total time: {seconds:.0f}s ({seconds / len(generations):.0f}s/gen avg)",
+        f"  Best loss: {number(best.fitness if best else None)}",
+        f"  Best config: {best.genome.describe() if best else 'none'}",
+        f"  Blacklisted species: {len(blacklist.species)}",
+        _target(generations, target),
+        "",
+        "--- Evolution Trajectory ---",
+        f"  {'Gen':>4}  {'Best':>8}  {'Diversity':>9}",
+        *map(_trajectory_row, generations),
+        "",
+        "--- Top Configs Across All Generations ---",
+        *_top_configs(finished),
+    ]
+    if finished:
+        top, bottom = gene_means(finished[:N_COMPARED]), gene_means(finished[-N_COMPARED:])
+        lines += ["", "--- Hyperparameter Analysis ---", *gene_table(top, bottom)]
+        lines += ["", "--- Insights ---", *insights(top, bottom)]
+    return lines + _blacklisted(blacklist)
+
+
+def gene_means(organisms: Sequence[Organism]) -> GeneMeans:
+    """Return the mean of each gene over the organisms."""
+    return {gene: fmean(getattr(o.genome, gene) for o in organisms) for gene in GENES}
+
+
+def gene_table(top: GeneMeans, bottom: GeneMeans) -> list[str]:
+    """Return a table that compares the gene means of the best and the worst organisms."""
+    lines = [f"  {'Param':12} {'Top 10':>10} {'Bottom 10':>10} {'Delta':>10}"]
+    for gene, name in GENES.items():
+        digits = 4 if gene == "lr" else 1
+        delta = top[gene] - bottom[gene]
+        arrow = " ^" if delta > 0 else " v"
+        lines.append(
+            f"  {name:12} {top[gene]:>10.{digits}f} {bottom[gene]:>10.{digits}f} "
+            f"{delta:>+9.{digits}f}{arrow if abs(delta) >= SMALLEST_DELTA else '  '}"
+        )
+    return lines
+
+
+def insights(top: GeneMeans, bottom: GeneMeans) -> list[str]:
+    """Return one line per gene whose mean differs widely between the best and worst organisms."""
+    delta = {gene: top[gene] - bottom[gene] for gene in GENES}
+    found = []
+    if top["n_layer"] > bottom["n_layer"] + 0.3:
+        found.append(
+            f"Depth matters: top configs avg {top['n_layer']:.1f} layers "
+            f"vs {bottom['n_layer']:.1f} in bottom"
+        )
+    duration = "Training duration: {} steps preferred"
+    is_lr_alike = 0.67 * bottom["lr"] <= top["lr"] <= 1.5 * bottom["lr"]
+    for gene, is_large, text, more, less in (
+        ("n_emb", abs(delta["n_emb"]) > 3, "Embedding size: {} is better", "larger", "smaller"),
+        ("steps", abs(delta["steps"]) > 100, duration, "more", "fewer"),
+        ("lr", not is_lr_alike, "Learning rate: {} is better", "higher", "lower"),
+        ("n_ctx", abs(delta["n_ctx"]) > 2, "Context window: {} preferred", "longer", "shorter"),
+    ):
+        if is_large:
+            digits = 4 if gene == "lr" else 0
+            means = f"(top avg {top[gene]:.{digits}f} vs bottom {bottom[gene]:.{digits}f})"
+            found.append(f"{text.format(less if delta[gene] < 0 else more)} {means}")
+    if not found:
+        return ["  No strong hyperparameter trends detected (more generations may help)."]
+    return [f"  - {insight}" for insight in found]
+
+
+def short(target: float) -> str:
+    """Format a target with at most four decimal places: '1.2', '2.2714' or '2.0'."""
+    return str(round(target, 4))
+
+
+def _target(generations: Generations, target: float) -> str:
+    for ranked in generations:
+        if ranked[0].fitness < target:
+            return f"  Target {short(target)} first reached: generation {ranked[0].generation}"
+    return f"  Target {short(target)} NOT reached"
+
+
+def _trajectory_row(ranked: Sequence[Organism]) -> str:
+    best = ranked[0]
+    loss = number(best.fitness if best.has_finished else None)
+    length = min(max((WORST_LOSS - best.fitness) * BAR_SCALE, 0), LONGEST_BAR)
+    share = 100 * diversity(ranked)
+    return f"  {best.generation:>4}  {loss:>8}  {share:>8.0f}%  {'#' * int(length)}"
+
+
+def _top_configs(finished: Sequence[Organism]) -> list[str]:
+    """Return lines with the best organism of each species, best first; at most N_LISTED lines."""
+    best_of: dict[str, Organism] = {}
+    for organism in finished:
+        best_of.setdefault(organism.genome.species, organism)
+    return [
+        f"  {place:2}. Gen {o.generation} | Loss {o.fitness:.4f} | "
+        f"{o.genome.describe()} [{o.origin}]"
+        for place, o in enumerate(list(best_of.values())[:N_LISTED], start=1)
+    ]
+
+
+def _blacklisted(blacklist: Blacklist) -> list[str]:
+    """Return the log section on blacklisted species; empty if there are none."""
+    if not blacklist.species:
+        return []
+    losers = describe_losers(blacklist.fitness)
+    lines = ["", f"--- Blacklisted Species ({losers}, {MIN_FAILURES}+ failures) ---"]
+    for species in blacklist.species[:N_LISTED]:
+        losses = blacklist.failures[species]
+        lines.append(f"  {species} — {len(losses)} failures, avg loss {fmean(losses):.4f}")
+    return lines

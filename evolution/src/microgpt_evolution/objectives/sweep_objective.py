@@ -16,8 +16,7 @@ from microgpt.inference import InferenceGpt
 from microgpt.model_config import count_params
 from microgpt.training.engines import bytes_needed, prepare_engine
 from microgpt_evolution.genome import training_flops
-from microgpt_evolution.objectives.aesthetic_objective import TEMPERATURE
-from microgpt_evolution.objectives.loss_objective import DIVERGED, LossObjective
+from microgpt_evolution.objectives.loss_objective import DIVERGED, TEMPERATURE, LossObjective
 from microgpt_evolution.population import Evaluation
 from microgpt_evolution.sweep.config import SweepConfig
 

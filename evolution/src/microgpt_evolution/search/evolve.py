@@ -17,16 +17,18 @@ from microgpt.errors import ConfigError
 from microgpt.inference import InferenceGpt
 from microgpt.plotting import Plottable
 from microgpt_evolution.errors import NoWinnerError
-from microgpt_evolution.evolve_rust.aesthetic_log import AestheticLog
-from microgpt_evolution.evolve_rust.hydra_log import HydraLog
+from microgpt_evolution.evolve_rust.aesthetic_log import AestheticLog, HydraLog
 from microgpt_evolution.evolve_rust.loss_log import LossLog
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.genome_file import GENOME, GenomeRecord, ObjectiveName, write_genome
-from microgpt_evolution.objectives.aesthetic_objective import N_SAMPLES, AestheticObjective
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.objectives.fitness import Fitness
-from microgpt_evolution.objectives.hydra_heads import HeadName
-from microgpt_evolution.objectives.loss_objective import LossObjective
+from microgpt_evolution.objectives.loss_objective import (
+    N_SAMPLES,
+    AestheticObjective,
+    LossObjective,
+)
+from microgpt_evolution.objectives.scores import HeadName
 from microgpt_evolution.search.hydra_search import Exchange
 from microgpt_evolution.search.records import Records
 from microgpt_evolution.search.retest import Retest, retest, write_retest

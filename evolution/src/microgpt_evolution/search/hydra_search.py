@@ -13,7 +13,7 @@ from random import Random
 from typing import Literal
 
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.objectives.hydra_heads import HeadName
+from microgpt_evolution.objectives.scores import HeadName
 from microgpt_evolution.population import Evaluation, Organism
 from microgpt_evolution.search.aesthetic_search import N_ELITES, AestheticPopulation
 from microgpt_evolution.search.breeding import child, kept

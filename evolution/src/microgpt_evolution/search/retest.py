@@ -19,8 +19,8 @@ from microgpt.state import TrainResult
 from microgpt.training.train import DivergedError, train
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.objectives.aesthetic_objective import generate_and_score
 from microgpt_evolution.objectives.judge import known_names
+from microgpt_evolution.objectives.loss_objective import generate_and_score
 from microgpt_evolution.objectives.scores import NameScores
 from microgpt_evolution.search.selection import Winner
 

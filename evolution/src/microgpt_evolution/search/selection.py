@@ -9,7 +9,7 @@ from statistics import fmean
 
 from microgpt_evolution import confidence_interval
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.objectives.hydra_heads import HeadName
+from microgpt_evolution.objectives.scores import HeadName
 from microgpt_evolution.population import Evaluation, Organism, Trial, training_seed
 from microgpt_evolution.search.aesthetic_search import JUDGE, AestheticPopulation
 from microgpt_evolution.search.breeding import Population

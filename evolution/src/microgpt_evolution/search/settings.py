@@ -11,10 +11,9 @@ from microgpt.error_format import first_problem
 from microgpt.errors import ConfigError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.genome_file import ObjectiveName
-from microgpt_evolution.objectives.aesthetic_objective import N_SAMPLES
 from microgpt_evolution.objectives.fitness import Fitness
-from microgpt_evolution.objectives.hydra_heads import HEADS, HeadName
-from microgpt_evolution.objectives.loss_objective import MAX_BYTES, MAX_FLOPS
+from microgpt_evolution.objectives.loss_objective import MAX_BYTES, MAX_FLOPS, N_SAMPLES
+from microgpt_evolution.objectives.scores import HEADS, HeadName
 from microgpt_evolution.runs.run_directory import SEARCH, Count, InputPath, RunSettings, Seed
 from microgpt_evolution.search.aesthetic_search import JUDGE, AestheticPopulation
 from microgpt_evolution.search.breeding import Population

@@ -123,7 +123,7 @@ def _cells(verdict: "Verdict | None") -> list[str]:
 
 
 def _summary(result: "NameScores", rows: Sequence[_Row]) -> Iterator[str]:
-    from microgpt_evolution.objectives.hydra_heads import HEADS
+    from microgpt_evolution.objectives.scores import HEADS
 
     n_judged = sum(row.verdict is not None for row in rows)
     what = (

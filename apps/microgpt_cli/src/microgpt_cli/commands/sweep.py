@@ -40,8 +40,7 @@ def steps(options: SweepOptions, counts: StepsOptions) -> None:
     21,000 steps. Its nearly constant growth factor suits the power law that `analyze` fits.
     """
     from microgpt_cli.search.sweep_run import start_sweep
-    from microgpt_evolution.sweep.config import SweepConfig
-    from microgpt_evolution.sweep.grid import STEPS
+    from microgpt_evolution.sweep.config import STEPS, SweepConfig
 
     start_sweep("steps", [SweepConfig(steps=steps) for steps in STEPS[counts.set_]], options)
 
@@ -54,7 +53,7 @@ def params(options: SweepOptions) -> None:
     The values of n_embd, n_head and n_layer are 16, 4, 1; 32, 4, 2; and 64, 8, 4.
     """
     from microgpt_cli.search.sweep_run import start_sweep
-    from microgpt_evolution.sweep.grid import SIZES
+    from microgpt_evolution.sweep.config import SIZES
 
     start_sweep("params", list(SIZES.values()), options)
 
@@ -71,7 +70,7 @@ def grid(axes: Options, options: SweepOptions) -> None:
     """
     from microgpt_cli.search.sweep_run import start_sweep
     from microgpt_evolution.sweep.config import SweepConfig
-    from microgpt_evolution.sweep.grid import grid as all_combinations
+    from microgpt_evolution.sweep.config import grid as all_combinations
 
     kinds = {field.name: type(field.default) for field in fields(SweepConfig)}
     values = {name: _values(axes, name, kinds[name]) for name in axes}

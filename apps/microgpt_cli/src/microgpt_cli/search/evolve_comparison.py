@@ -9,8 +9,7 @@ from microgpt.training.presets import PRESETS
 from microgpt.training.train import DivergedError
 from microgpt_cli.search.sweep_ranking import settings_as_options
 from microgpt_evolution.genome import WHOLE_LIMITS, Genome
-from microgpt_evolution.objectives.aesthetic_objective import N_SAMPLES
-from microgpt_evolution.objectives.loss_objective import LossObjective
+from microgpt_evolution.objectives.loss_objective import N_SAMPLES, LossObjective
 from microgpt_evolution.search.evolve import EvolutionResult
 from microgpt_evolution.search.retest import Retest, retest
 from microgpt_evolution.search.settings import SearchSettings

@@ -1,6 +1,7 @@
 """Search with a surrogate: what is trained, who has offspring, and when the budget ends."""
 
 import math
+from dataclasses import replace
 from itertools import product
 from statistics import fmean
 
@@ -27,14 +28,12 @@ def played(small, budget, loss_of, space=SPACE, **options):
     while runs := search.ask():
         generations.append(runs)
         losses = []
-        for organism, until in runs:
+        for organism in runs:
+            until = organism.next_rung
             new = [loss_of(organism.genome, k) for k in range(len(organism.losses) + 1, until + 1)]
             new = new[: new.index(math.inf) + 1] if math.inf in new else new
             losses.append(new)
-            id, told = organism.id, (*organism.losses, *new)
-            organisms[id] = Contestant(
-                id, organism.genome, organism.origin, organism.parents, organism.seed, told
-            )
+            organisms[organism.id] = replace(organism, losses=(*organism.losses, *new))
         search.tell(losses)
     return generations, organisms
 
@@ -50,10 +49,10 @@ def bowl(genome, k) -> float:
 def test_a_search_begins_with_the_given_genome_and_its_mutants(small) -> None:
     first, *_ = played(small, 60.0, bowl)[0]
     assert len(first) == SMALLEST
-    assert first[0].organism.genome == small
-    assert [run.organism.origin for run in first] == ["given"] + ["mutant"] * (len(first) - 1)
-    assert {run.until for run in first} == {RUNGS[0]}
-    assert len({run.organism.genome for run in first}) == len(first)
+    assert first[0].genome == small
+    assert [organism.origin for organism in first] == ["given"] + ["mutant"] * (len(first) - 1)
+    assert {organism.next_rung for organism in first} == {RUNGS[0]}
+    assert len({organism.genome for organism in first}) == len(first)
 
 
 def test_a_search_finds_a_better_genome_than_random_search(small) -> None:
@@ -70,9 +69,7 @@ def test_a_search_finds_a_better_genome_than_random_search(small) -> None:
 def test_a_search_uses_most_of_its_budget_and_no_more(small) -> None:
     for budget in (3.0, 10.0, 33.0, 100.0):
         generations, _ = played(small, budget, bowl)
-        spent = sum(
-            until - len(organism.losses) for runs in generations for organism, until in runs
-        )
+        spent = sum(organism.n_next for runs in generations for organism in runs)
         assert spent <= budget
         assert budget < EVALUATIONS or spent > budget - EVALUATIONS
 
@@ -80,11 +77,11 @@ def test_a_search_uses_most_of_its_budget_and_no_more(small) -> None:
 def test_a_paused_organism_continues_where_it_stopped(small) -> None:
     generations, organisms = played(small, 100.0, bowl)
     runs = [run for generation in generations for run in generation]
-    for organism, until in runs:
-        n = len(organism.losses)
+    for organism in runs:
+        n, until = len(organism.losses), organism.next_rung
         assert n == 0 or n in RUNGS
         assert until == RUNGS[0] if n == 0 else until > n
-    later = [organism for organism, _ in runs if organism.losses]
+    later = [organism for organism in runs if organism.losses]
     assert later
     assert all(organisms[each.id].losses[: len(each.losses)] == each.losses for each in later)
     assert len(runs) > len(later)
@@ -104,7 +101,7 @@ def test_most_promising_runs_are_completed(small) -> None:
 def test_later_organisms_descend_from_earlier_ones(small) -> None:
     generations, organisms = played(small, 120.0, bowl)
     assert len(generations) >= 3
-    new = [run.organism for runs in generations[1:] for run in runs if not run.organism.losses]
+    new = [each for runs in generations[1:] for each in runs if not each.losses]
     assert new
     for organism in new:
         assert organism.origin in ("mutant", "cross")
@@ -119,7 +116,7 @@ def test_a_diverged_organism_is_not_trained_further(small) -> None:
         return math.inf if genome != small else 1 / k
 
     generations, organisms = played(small, 60.0, loss_of)
-    assert all(math.inf not in run.organism.losses for runs in generations for run in runs)
+    assert all(math.inf not in each.losses for runs in generations for each in runs)
     assert [each.genome for each in organisms.values() if each.is_complete] == [small]
 
 

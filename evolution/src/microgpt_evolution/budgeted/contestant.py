@@ -39,6 +39,11 @@ class Contestant:
         return next(rung for rung in RUNGS if rung > len(self.losses))
 
     @property
+    def n_next(self) -> int:
+        """The number of evaluations up to the next rung."""
+        return self.next_rung - len(self.losses)
+
+    @property
     def has_ended(self) -> bool:
         """Whether its training run is complete or has diverged."""
         return len(self.losses) == EVALUATIONS or math.inf in self.losses

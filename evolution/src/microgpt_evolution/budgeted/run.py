@@ -11,7 +11,7 @@ from microgpt.training.train import train
 from microgpt_evolution.budgeted.contestant import Contestant, rank
 from microgpt_evolution.budgeted.objective import STUDENT_LENGTH, BudgetedObjective, Rung
 from microgpt_evolution.budgeted.records import BudgetedRecords
-from microgpt_evolution.budgeted.search import Run, SurrogateSearch
+from microgpt_evolution.budgeted.search import SurrogateSearch
 from microgpt_evolution.errors import NoWinnerError, StoppedError
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.population import Evaluation, Trial, training_seed
@@ -29,7 +29,7 @@ class BudgetedEvent:
 
     organisms: Sequence[Contestant]  # all organisms so far, the best first
     generation: int  # counted from 1
-    runs: Sequence[Run]  # of this generation
+    runs: Sequence[Contestant]  # of this generation, before their training
     n_done: int  # number of runs of this generation that have ended
     spent: float  # operations so far
     is_known: bool  # whether all of this was recorded when the run was resumed
@@ -189,17 +189,17 @@ class BudgetedSearch:
             if organism.has_ended and organism.id not in kept:
                 self._records.forget(organism.id)
 
-    def _train(self, runs: Sequence[Run]) -> list[tuple[float, ...]]:
+    def _train(self, runs: Sequence[Contestant]) -> list[tuple[float, ...]]:
         """Train the organisms of a generation and return their new losses."""
-        trials = [self._trial(*run) for run in runs]
+        trials = [self._trial(organism) for organism in runs]
         known = [self._records.known(trial) for trial in trials]
         n_done = len(runs) - known.count(None)
 
         def note(i: int, evaluation: Evaluation) -> None:
             nonlocal n_done
-            is_new, old = known[i] is None, runs[i].organism
+            is_new, old = known[i] is None, runs[i]
             n_done += is_new
-            self.spent += self.objective.cost(old.genome, runs[i].until - len(old.losses))
+            self.spent += self.objective.cost(old.genome, old.n_next)
             self._is_known = self._is_known and not is_new
             self.organisms[old.id] = replace(old, losses=(*old.losses, *_losses(evaluation)))
             self._send(runs, n_done)
@@ -210,11 +210,11 @@ class BudgetedSearch:
                 note(i, evaluation)
         return [_losses(evaluation) for evaluation in self._evaluator.measure(trials, note)]
 
-    def _trial(self, organism: Contestant, until: int) -> Trial[Rung]:
-        """Return the trial of a rung, with the state to continue from, if it is to be trained."""
-        is_known = self._records.final((organism.id, until))
+    def _trial(self, organism: Contestant) -> Trial[Rung]:
+        """Return the trial of the next rung, with the state to continue from unless it is known."""
+        is_known = self._records.final((organism.id, organism.next_rung))
         state = None if is_known else self._state(organism)
-        rung = Rung(organism.genome, until, len(organism.losses), state)
+        rung = Rung(organism.genome, organism.next_rung, len(organism.losses), state)
         return Trial(rung, organism.seed, organism.id, organism.origin, organism.parents)
 
     def _state(self, organism: Contestant) -> TrainState | None:
@@ -229,7 +229,7 @@ class BudgetedSearch:
         n_finite = sum(loss < math.inf for loss in organism.losses)
         return n_finite * config.steps_between_evaluations
 
-    def _send(self, runs: Sequence[Run], n_done: int) -> None:
+    def _send(self, runs: Sequence[Contestant], n_done: int) -> None:
         ranked = rank(self.organisms.values())
         self._on_event(
             BudgetedEvent(ranked, self._generation, runs, n_done, self.spent, self._is_known)

@@ -2,7 +2,7 @@
 
     search = SurrogateSearch(space, [rule], budget, cost, seed=42)
     while runs := search.ask():
-        search.tell([train(organism, until) for organism, until in runs])
+        search.tell([train(organism, organism.next_rung) for organism in runs])
 
 The first generation consists of the given genomes and mutants of them. Later, a `Surrogate`
 predicts the final losses of many mutants and crossings of the best organisms, and of the organisms
@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, count, islice
 from random import Random
-from typing import NamedTuple
 
 from microgpt_evolution.budgeted.contestant import Contestant, Origin
 from microgpt_evolution.budgeted.genome import BudgetedGenome
@@ -34,14 +33,6 @@ N_MUTATIONS = (1, 1, 2, 3)  # drawn with equal probability
 MAX_DRAWS = 1000
 
 
-class Run(NamedTuple):
-    """A part of a training run: train an organism up to an evaluation."""
-
-    organism: Contestant
-    until: int
-
-
-Losses = Sequence[Sequence[float]]  # new losses of each run; infinity if training diverged
 Cost = Callable[[BudgetedGenome, int], float]  # operations for a number of evaluations
 
 
@@ -76,10 +67,10 @@ class SurrogateSearch:
         self.organisms: dict[str, Contestant] = {}
         self.generation = 0
         self._first, self._accepts, self._seed, self._rng = first, accepts, seed, Random(seed)
-        self._asked: list[Run] = []
+        self._asked: list[Contestant] = []
 
-    def ask(self) -> list[Run]:
-        """Return what to train next; an empty list if the budget is spent.
+    def ask(self) -> list[Contestant]:
+        """Return what to train next up to its next rung; an empty list if the budget is spent.
 
         Raises:
             GenomeError: no genome is accepted.
@@ -88,13 +79,13 @@ class SurrogateSearch:
         self._asked = self._next_generation() if self.organisms else self._first_generation()
         return self._asked
 
-    def tell(self, losses: Losses) -> None:
-        """Add the new losses of what was asked for."""
-        for (organism, _), new in zip(self._asked, losses, strict=True):
+    def tell(self, losses: Sequence[Sequence[float]]) -> None:
+        """Add the new losses of what was asked for; infinity if training diverged."""
+        for organism, new in zip(self._asked, losses, strict=True):
             self.organisms[organism.id] = replace(organism, losses=(*organism.losses, *new))
 
-    def _first_generation(self) -> list[Run]:
-        """Return runs of the given genomes and of mutants of them."""
+    def _first_generation(self) -> list[Contestant]:
+        """Return organisms with the given genomes and mutants of them."""
         given = [Contestant("", genome, "given", (), 0) for genome in self._first]
         founders = self._accepted(chain(given, self._draws(given)), self.size)
         if not founders:
@@ -103,7 +94,7 @@ class SurrogateSearch:
             )
         return self._affordable([replace(each, parents=()) for each in founders])
 
-    def _next_generation(self) -> list[Run]:
+    def _next_generation(self) -> list[Contestant]:
         organisms = sorted(self.organisms.values(), key=lambda each: (each.loss, each.id))
         surrogate = Surrogate(self.space, organisms[:MAX_FITTED])
         losses = [prediction.mean for prediction in surrogate.predict(organisms)]
@@ -161,46 +152,42 @@ class SurrogateSearch:
         lowest: float,
         candidates: Sequence[Contestant],
         reserved: float,
-    ) -> list[Run]:
-        """Return runs of the candidates with the highest expected improvement per operation.
+    ) -> list[Contestant]:
+        """Return the candidates with the highest expected improvement per operation.
 
         Each is chosen as if those before had their predicted losses. All can be completed without
         the reserved operations.
         """
-        runs: list[Run] = []
-        while len(runs) < self.size:
-            candidates = [
-                each for each in candidates if self._price(each) <= self.budget - reserved
-            ]
+        chosen: list[Contestant] = []
+        while len(chosen) < self.size:
+            candidates = [c for c in candidates if self._price(c) <= self.budget - reserved]
             if not candidates:
                 break
+            forecasts = zip(candidates, surrogate.predict(candidates), strict=True)
             promises = [
-                prediction.improvement(lowest) / (EVALUATIONS - len(organism.losses))
-                for organism, prediction in zip(
-                    candidates, surrogate.predict(candidates), strict=True
-                )
+                forecast.improvement(lowest) / (EVALUATIONS - len(organism.losses))
+                for organism, forecast in forecasts
             ]
             organism = candidates.pop(promises.index(max(promises)))
-            runs.append(self._begun(organism, len(runs) + 1))
+            chosen.append(self._begun(organism, len(chosen) + 1))
             surrogate = surrogate.expecting(organism)
-        return runs
+        return chosen
 
-    def _affordable(self, organisms: Sequence[Contestant]) -> list[Run]:
-        """Return runs of the organisms that can be completed."""
-        runs: list[Run] = []
+    def _affordable(self, organisms: Sequence[Contestant]) -> list[Contestant]:
+        """Return the organisms that can be completed."""
+        chosen: list[Contestant] = []
         for organism in organisms:
             if self._price(organism) <= self.budget:
-                runs.append(self._begun(organism, len(runs) + 1))
-        return runs
+                chosen.append(self._begun(organism, len(chosen) + 1))
+        return chosen
 
-    def _begun(self, organism: Contestant, slot: int) -> Run:
-        """Return the next run of an organism, paid; a new one gets its id and seed."""
-        until = organism.next_rung
-        self.budget -= self.cost(organism.genome, until - len(organism.losses))
-        if organism.id not in self.organisms:
-            seed = training_seed(self._seed, self.generation, slot)
-            organism = replace(organism, id=f"g{self.generation}-{slot}", seed=seed)
-        return Run(organism, until)
+    def _begun(self, organism: Contestant, slot: int) -> Contestant:
+        """Return an organism whose next rung is paid; a new one gets its id and seed."""
+        self.budget -= self.cost(organism.genome, organism.n_next)
+        if organism.id in self.organisms:
+            return organism
+        seed = training_seed(self._seed, self.generation, slot)
+        return replace(organism, id=f"g{self.generation}-{slot}", seed=seed)
 
     def _price(self, organism: Contestant) -> float:
         """Return the operations to complete an organism."""

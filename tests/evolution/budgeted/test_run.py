@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Event
 
 import pytest
+from process_pool import Processes
 from searches import edit_evaluations
 
 from microgpt_evolution.budgeted.contestant import RUNGS, Contestant
@@ -17,7 +18,7 @@ from microgpt_evolution.budgeted.objective import EVALUATIONS
 from microgpt_evolution.budgeted.records import BudgetedRecords, BudgetedSettings
 from microgpt_evolution.budgeted.run import BudgetedSearch
 from microgpt_evolution.errors import NoWinnerError, RunError, StoppedError
-from microgpt_evolution.workers.pools import Processes, Threads
+from microgpt_evolution.workers.pools import Threads
 
 GENES = ("n_embd", "lr", "n_tokens", "average_tail")
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from threading import Event
 
 import pytest
+from process_pool import Processes
 from searches import SETTINGS
 
 from microgpt.data.split import split
@@ -17,7 +18,7 @@ from microgpt_evolution.population import Trial
 from microgpt_evolution.search.records import Records
 from microgpt_evolution.sweep.config import SweepConfig
 from microgpt_evolution.sweep.records import SweepRecords, SweepResult, SweepSettings
-from microgpt_evolution.workers.pools import Pool, Processes, Threads
+from microgpt_evolution.workers.pools import Pool, Threads
 
 DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
 PARTS = split(DOCS, validation=0.2, test=0.2)

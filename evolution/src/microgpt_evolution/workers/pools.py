@@ -1,18 +1,12 @@
-"""Worker pools of threads or processes on this machine."""
+"""Worker pools: the base class, and threads on this machine."""
 
-import multiprocessing
-import os
-import signal
 from abc import ABC, abstractmethod
 from concurrent.futures import (
     BrokenExecutor,
     CancelledError,
     Executor,
-    ProcessPoolExecutor,
     ThreadPoolExecutor,
 )
-from multiprocessing.connection import Connection, wait
-from threading import Thread
 from typing import Self
 
 from microgpt.cpu_limit import n_cpus
@@ -33,10 +27,10 @@ class Pool(ABC):
         return self._executor
 
     def close(self) -> None:
-        """Stop all workers: processes immediately, threads after the current item."""
+        """Stop all workers; threads end after the current item."""
         executor, self._executor = self._executor, None
         if executor:
-            self._end(executor)
+            executor.shutdown(cancel_futures=True)
 
     def n_workers(self) -> int:
         """Return the number of items that can run concurrently."""
@@ -46,7 +40,7 @@ class Pool(ABC):
         """Return the free memory per worker in bytes, or None if unknown."""
         return free_bytes() // self.n_workers()
 
-    def check(self) -> None:  # noqa: B027 - threads and processes need no check
+    def check(self) -> None:  # noqa: B027 - threads need no check
         """Raise an error if no worker is left; called regularly while waiting for results."""
 
     def deaths(self, error: BaseException) -> int:
@@ -55,9 +49,6 @@ class Pool(ABC):
 
     @abstractmethod
     def _build(self) -> Executor: ...
-
-    def _end(self, executor: Executor) -> None:
-        executor.shutdown(cancel_futures=True)
 
     def __enter__(self) -> Self:
         return self
@@ -73,21 +64,6 @@ class Threads(Pool):
         return ThreadPoolExecutor(self._n)
 
 
-class Processes(Pool):
-    """A pool of processes on this machine. The processes exit when the parent process exits."""
-
-    def _build(self) -> Executor:
-        context = multiprocessing.get_context("spawn")  # fork copies locks held by other threads
-        theirs, self._lifeline = context.Pipe(duplex=False)
-        return ProcessPoolExecutor(
-            self._n, context, initializer=_live_with_parent, initargs=(theirs,)
-        )
-
-    def _end(self, executor: Executor) -> None:
-        self._lifeline.close()
-        super()._end(executor)
-
-
 def default_workers(n_trials: int, trial_bytes: int) -> int:
     """Return the default number of workers: one per CPU, limited by trials and free memory.
 
@@ -96,14 +72,3 @@ def default_workers(n_trials: int, trial_bytes: int) -> int:
         trial_bytes: maximum memory per trial; concurrent trials must fit into the free memory.
     """
     return max(1, min(n_cpus(), n_trials, free_bytes() // trial_bytes))
-
-
-def _live_with_parent(lifeline: Connection) -> None:
-    """Exit this process as soon as the parent process closes the pipe or is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
-
-    def watch() -> None:
-        wait([lifeline])
-        os._exit(1)
-
-    Thread(target=watch, daemon=True).start()

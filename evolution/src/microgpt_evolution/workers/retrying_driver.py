@@ -55,7 +55,7 @@ def evaluate_all(
         pool: worker pool; it is left open unless the evaluation ends early.
         on_outcome: called in the calling thread with the index and the outcome of each item.
         should_stop: event that ends the evaluation early. Ctrl-C and an exception in on_outcome
-            also set the event. Processes are killed and Dask tasks are cancelled. Threads are
+            also set the event. Dask tasks are cancelled. Threads are
             joined, so their work must return soon after the event is set.
 
     Raises:

@@ -44,9 +44,16 @@ def run(
     return done
 
 
+def ok(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
+    """Return what a command gave that succeeded."""
+    assert done.returncode == 0, done.stderr
+    return done
+
+
 def refused(done: subprocess.CompletedProcess[str], code: int = 2) -> str:
     """Return the one error of a command that refused its input; only notes may precede it."""
     assert done.returncode == code, done.stderr
+    assert code != 2 or not done.stdout
     (error,) = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
     assert error.startswith("error: ")
     return error.removeprefix("error: ")

@@ -46,6 +46,12 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
         yield address, [scheduler, *workers]
 
 
+@pytest.fixture
+def made_up_names(tmp_path: Path) -> None:
+    """A file of some hundred made-up names, to search on."""
+    write_names(tmp_path)
+
+
 @pytest.fixture(scope="session")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Searched:
     """Make a search that nothing disturbs, once for all tests, which change nothing of it."""

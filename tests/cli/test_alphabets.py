@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from commands import ok
 
 from microgpt import load
 
@@ -20,8 +21,7 @@ def test_train_and_generate_work_with_another_alphabet(microgpt, tmp_path, alpha
     docs = TEXTS[alphabet]
     (tmp_path / "docs.txt").write_text("\n".join(docs), encoding="utf-8")
     options = ["--input", "docs.txt", "--steps", "400", "--lr", "0.02", "--num-samples", "3"]
-    trained = microgpt("train", *options)
-    assert trained.returncode == 0, trained.stderr
+    trained = ok(microgpt("train", *options))
     assert len(trained.stdout.splitlines()) == 3 + 1 + 2 + 3  # header, step, title, samples
 
     chars = load(tmp_path / "output").tokenizer.chars

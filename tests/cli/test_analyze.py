@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import ok, refused
 from searches import SETTINGS
 
 sys.path.append(str(Path(__file__).parent))
@@ -169,8 +170,7 @@ def test_a_single_seed_gives_no_intervals(microgpt, tmp_path) -> None:
 
 def test_diverged_runs_are_excluded_with_a_note(microgpt, tmp_path) -> None:
     run = write(tmp_path, failed=[(STEPS[0], SEEDS[0])], status="diverged")
-    done = microgpt("analyze")
-    assert done.returncode == 0
+    done = ok(microgpt("analyze"))
     assert done.stderr == f"note: 1 of 12 training runs of {run} diverged and are excluded\n"
     assert "\nSome models lack seeds. " in done.stdout
 
@@ -206,33 +206,23 @@ def test_analyze_works_without_the_plotting_package(microgpt, tmp_path) -> None:
     (tmp_path / "stubs/altair.py").write_text("raise ModuleNotFoundError('No module altair')")
     stubs = {"PYTHONPATH": str(tmp_path / "stubs")}
     assert microgpt("analyze", **stubs).returncode == 0
-    done = microgpt("analyze", "--output", "s.svg", **stubs)
-    assert done.returncode == 2
-    assert done.stderr == (
-        "error: plotting requires the extra plots (No module altair); "
-        "run: pip install 'microgpt-cli[plots]'\n"
+    assert refused(microgpt("analyze", "--output", "s.svg", **stubs)) == (
+        "plotting requires the extra plots (No module altair); "
+        "run: pip install 'microgpt-cli[plots]'"
     )
-
-
-def assert_refused(done, problem: str) -> None:
-    assert (done.returncode, done.stdout) == (2, "")
-    (line,) = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
-    assert line.startswith(f"error: {problem}")
 
 
 def test_sweeps_of_different_documents_cannot_be_combined(microgpt, tmp_path) -> None:
     mine, yours = write(tmp_path), write(tmp_path, sha256="xyz")
-    assert_refused(
-        microgpt("analyze", mine, yours),
+    assert refused(microgpt("analyze", mine, yours)).startswith(
         f"{mine} and {yours} use different documents (/abc.txt, /xyz.txt), so their "
-        "losses are not comparable; analyze them separately",
+        "losses are not comparable; analyze them separately"
     )
 
 
 def test_analyze_reads_the_newest_sweep_by_default(microgpt, tmp_path) -> None:
-    assert_refused(
-        microgpt("analyze"),
-        "there is no sweep in experiments; create one with `microgpt sweep steps`",
+    assert refused(microgpt("analyze")).startswith(
+        "there is no sweep in experiments; create one with `microgpt sweep steps`"
     )
     write(tmp_path)
     newer = write(tmp_path, STEPS[:1])
@@ -241,23 +231,21 @@ def test_analyze_reads_the_newest_sweep_by_default(microgpt, tmp_path) -> None:
 
 def test_a_sweep_without_results_is_an_error(microgpt, tmp_path) -> None:
     run = write(tmp_path, failed=[(point, seed) for point in STEPS for seed in SEEDS])
-    assert_refused(microgpt("analyze"), f"no training run of {run} is complete")
+    assert refused(microgpt("analyze")) == f"no training run of {run} is complete"
 
 
 def test_a_damaged_sweep_is_a_one_line_error(microgpt, tmp_path) -> None:
     path = tmp_path / write(tmp_path) / "evaluations.jsonl"
     path.write_text('{"point": {"n_em\n')
-    done = microgpt("analyze")
-    assert_refused(done, "")
-    assert "evaluations.jsonl, line 1: crc32 differs" in done.stderr
+    assert "evaluations.jsonl, line 1: crc32 differs" in refused(microgpt("analyze"))
     path.unlink()
-    assert "evaluations.jsonl: No such file or directory" in microgpt("analyze").stderr
+    assert "evaluations.jsonl: No such file or directory" in refused(microgpt("analyze"))
 
 
 def test_analyze_refuses_a_search(microgpt, tmp_path) -> None:
     with Records.begin(tmp_path / "experiments", "evolve", SETTINGS) as search:
         run = search.directory.relative_to(tmp_path)
-    assert_refused(microgpt("analyze", run), f"{run} is a search, not a sweep")
+    assert refused(microgpt("analyze", run)).startswith(f"{run} is a search, not a sweep")
 
 
 @pytest.mark.parametrize(
@@ -270,4 +258,4 @@ def test_analyze_refuses_a_search(microgpt, tmp_path) -> None:
 )
 def test_bad_options_are_one_line_errors(microgpt, tmp_path, options, problem) -> None:
     write(tmp_path)
-    assert_refused(microgpt("analyze", *options), problem)
+    assert refused(microgpt("analyze", *options)).startswith(problem)

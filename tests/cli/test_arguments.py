@@ -1,12 +1,12 @@
 """What the arguments of commands mean, and the options that do the same."""
 
 import pytest
+from commands import ok
 
 
 def test_generate_takes_a_prompt_as_its_argument(microgpt, text_model) -> None:
     options = ("--model", text_model, "-n", 2)
-    done = microgpt("generate", "an", *options)
-    assert done.returncode == 0, done.stderr
+    done = ok(microgpt("generate", "an", *options))
     assert all(line[11:].startswith("an") for line in done.stdout.splitlines())
     assert microgpt("generate", "--prompt", "an", *options).stdout == done.stdout
 

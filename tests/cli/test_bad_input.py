@@ -5,15 +5,9 @@ import os
 from pathlib import Path
 
 import pytest
-from commands import refused
+from commands import ok, refused
 
 CHAT_LINE = json.dumps([{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}])
-
-
-def check_refused(done, problem: str, code: int = 2) -> None:
-    """Assert that a command ended with one line that says what was wrong."""
-    assert problem in refused(done, code)
-    assert "Traceback" not in done.stdout
 
 
 @pytest.fixture
@@ -28,13 +22,8 @@ def names(tmp_path: Path) -> Path:
     ("args", "problem"),
     [
         (["--n-embd", "15"], "n_embd (15) must be divisible by n_head (4); try n_embd 16"),
-        (["--n-embd", "0"], "n_embd must be >= 1, got 0"),
-        (["--n-head", "0"], "n_head must be >= 1, got 0"),
-        (["--n-layer", "-1"], "n_layer must be >= 1, got -1"),
-        (["--block-size", "0"], "block_size must be >= 1, got 0"),
         (["--n-ff-exp", "-2"], "n_ff_exp must be >= 1, got -2"),
         (["--steps", "0"], "steps must be >= 1, got 0"),
-        (["--batch-size", "0"], "batch_size must be >= 1, got 0"),
         (["--lr", "0"], "--learning-rate must be a number greater than 0, got 0"),
         (["--lr", "nan"], "--learning-rate must be a number greater than 0, got nan"),
         (["--seed", "-1"], "seed must be >= 0, got -1"),
@@ -54,7 +43,7 @@ def names(tmp_path: Path) -> Path:
             ["--text", "stream", "--val-fraction", "0.2"],
             'the train split is empty; add text or use holdout "tail"',
         ),
-        (["--long-docs", "skip", "--block-size", "2"], "all documents are longer than the context"),
+        (["--chat", "--num-samples", "5"], "--num-samples cannot be used with"),
         (["--val-fraction", "1"], "the validation fraction must be in [0, 1), got 1.0"),
         (["--val-fraction", "0.5", "--test-fraction", "0.5"], "must be less than 1"),
         (["--val-fraction", "0.001"], "too few documents (2): the validation split is empty"),
@@ -71,13 +60,15 @@ def names(tmp_path: Path) -> Path:
     ],
 )
 def test_train_refuses_invalid_settings(microgpt, names, tmp_path, args, problem) -> None:
-    check_refused(microgpt("train", "--input", names, *args), problem)
+    assert problem in refused(microgpt("train", "--input", names, *args))
     assert os.listdir(tmp_path) == ["names.txt"]
 
 
 def test_a_file_without_its_option_gets_a_hint(microgpt, names) -> None:
     done = microgpt("train", "names.txt")
-    check_refused(done, "extra argument(s) (names.txt); to read a file, use --data names.txt; see ")
+    assert "extra argument(s) (names.txt); to read a file, use --data names.txt; see " in refused(
+        done
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,12 +82,12 @@ def test_a_file_without_its_option_gets_a_hint(microgpt, names) -> None:
 def test_train_refuses_a_text_file(microgpt, tmp_path, content, problem) -> None:
     if content is not None:
         (tmp_path / "data").write_bytes(content)
-    check_refused(microgpt("train", "--input", "data", "--output", "a/model"), problem)
+    assert problem in refused(microgpt("train", "--input", "data", "--output", "a/model"))
     problem = problem.replace(
         "is empty; write one document per line", "has no text; use another file"
     )
     stream = ("--text", "stream", "--output", "a/model")
-    check_refused(microgpt("train", "--input", "data", *stream), problem)
+    assert problem in refused(microgpt("train", "--input", "data", *stream))
     assert not (tmp_path / "a").exists()
 
 
@@ -109,22 +100,16 @@ def test_train_refuses_a_text_file(microgpt, tmp_path, content, problem) -> None
 )
 def test_train_refuses_a_conversation_file(microgpt, tmp_path, line, problem) -> None:
     (tmp_path / "data").write_bytes(CHAT_LINE.encode() + b"\n" + line + b"\n")
-    check_refused(microgpt("train", "--chat", "--input", "data"), problem)
+    assert problem in refused(microgpt("train", "--chat", "--input", "data"))
     assert not (tmp_path / "output").exists()
 
 
 @pytest.mark.parametrize("output", ["names.txt", "/proc/nowhere/model"])
 def test_train_refuses_an_output_that_it_cannot_write(microgpt, names, output) -> None:
     done = microgpt("train", "--input", names, "--output", output)
-    check_refused(done, output)
+    assert output in refused(done)
     assert done.stdout == ""  # before any work
     assert names.read_text() == "anna\nemma\n"
-
-
-def test_train_prints_no_samples_of_a_chat_model(microgpt) -> None:
-    check_refused(
-        microgpt("train", "--chat", "--num-samples", "5"), "--num-samples cannot be used with"
-    )
 
 
 def test_a_diverged_training_saves_weights_beside_the_old_model(
@@ -132,7 +117,7 @@ def test_a_diverged_training_saves_weights_beside_the_old_model(
 ) -> None:
     old = (text_model / "weights.json").read_bytes()
     done = microgpt("train", "--input", names, "--output", text_model, "--lr", "1e200", "--force")
-    check_refused(done, "the loss or its gradient became nan or infinite at step 2 of ", code=1)
+    assert "the loss or its gradient became nan or infinite at step 2 of " in refused(done, 1)
     kept = text_model.with_name("text-model.diverged")
     assert f"(the last good weights are in {kept})" in done.stderr
     assert (text_model / "weights.json").read_bytes() == old
@@ -142,11 +127,10 @@ def test_a_diverged_training_saves_weights_beside_the_old_model(
 def test_a_divergence_is_reported_even_if_nothing_can_be_saved(microgpt, names, tmp_path) -> None:
     (tmp_path / "output.diverged").touch()
     done = microgpt("train", "--input", names, "--steps", "1", "--lr", "1e200")
-    check_refused(done, "nan or infinite after step 1 of 1; try a learning rate", code=1)
+    assert "nan or infinite after step 1 of 1; try a learning rate" in refused(done, 1)
     assert "were not saved" in done.stderr
     assert sorted(os.listdir(tmp_path)) == ["names.txt", "output", "output.diverged"]
-    again = microgpt("train", "--input", names, "--steps", "1")  # nothing there to go on with
-    assert again.returncode == 0
+    ok(microgpt("train", "--input", names, "--steps", "1"))
 
 
 COMMANDS = ["generate", "chat", "info"]
@@ -157,80 +141,54 @@ COMMANDS = ["generate", "chat", "info"]
 )
 def test_a_missing_model_is_an_error(microgpt, tmp_path, command) -> None:
     remedy = "use a directory written by `microgpt train`"
-    check_refused(microgpt(*command.split()), f"output does not exist; {remedy}")
+    assert f"output does not exist; {remedy}" in refused(microgpt(*command.split()))
     (tmp_path / "output").mkdir()
-    check_refused(microgpt(*command.split()), f"output has no model; {remedy}")
+    assert f"output has no model; {remedy}" in refused(microgpt(*command.split()))
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_damaged_model_is_an_error(microgpt, chat_model, command) -> None:
     (chat_model / "meta.json").write_text("")
     problem = f"{chat_model}/meta.json: invalid JSON: EOF"
-    check_refused(microgpt(command, "--model-dir", chat_model), problem)
-
-
-@pytest.mark.parametrize(
-    ("args", "problem"),
-    [
-        (["--prompt", "aña"], "the vocabulary does not contain 'ñ'; it contains 'aeimnv'"),
-        (["--max-tokens", "1000000"], "max_tokens must be at most 100000"),
-        (["--temperature", "-1"], "temperature must be >= 0, got -1.0"),
-        (["--temperature", "nan"], "temperature must be a finite number >= 0, got nan"),
-        (["--num-samples", "0"], "--num-samples (-n) must be >= 1, got 0"),
-        (["--seed", str(2**63)], "seed must be at most 9223372036854775807"),
-    ],
-)
-def test_generate_refuses_invalid_settings(microgpt, text_model, args, problem) -> None:
-    check_refused(microgpt("generate", "--model-dir", text_model, *args), problem)
+    assert problem in refused(microgpt(command, "--model-dir", chat_model))
 
 
 def test_chat_refuses_a_model_without_chat_tokens(microgpt, text_model) -> None:
     done = microgpt("chat", "--model-dir", text_model)
-    check_refused(done, "or sample from this one with microgpt generate --model ")
-
-
-@pytest.mark.parametrize(("option", "value"), [("--temperature", "-1"), ("--seed", "-1")])
-def test_chat_refuses_invalid_settings(microgpt, chat_model, option, value) -> None:
-    done = microgpt("chat", "--model-dir", chat_model, option, value)
-    check_refused(done, f"{option[2:]} must be >= 0, got -1")
-
-
-def test_verify_refuses_more_steps_than_the_run_has(microgpt) -> None:
-    check_refused(microgpt("verify", "--steps", "1001"), "steps must be from 1 to 1000, got 1001")
-
-
-@pytest.mark.parametrize("command", [*COMMANDS, "train", "verify"])
-def test_an_unknown_option_is_an_error(microgpt, command) -> None:
-    done = microgpt(command, "--zoom")
-    check_refused(done, "no such option: --zoom")
-    assert f"see 'microgpt {command} --help" in done.stderr
-
-
-def test_an_option_without_a_value_refers_to_its_commands_help(microgpt) -> None:
-    check_refused(microgpt("generate", "-n"), "see 'microgpt generate --help'")
+    assert "or sample from this one with microgpt generate --model " in refused(done)
 
 
 @pytest.mark.parametrize(
-    "args", [("--dropout", "much"), ("--positions", "spiral"), ("--weight-decay",)]
+    ("command", "problem"),
+    [
+        ("chat --model chat-model --temperature -1", "temperature must be >= 0, got -1"),
+        ("chat --model chat-model --seed -1", "seed must be >= 0, got -1"),
+        ("verify --steps 1001", "steps must be from 1 to 1000, got 1001"),
+        ("train --steps many", "see 'microgpt train --help'"),
+        ("train --dropout much", "see 'microgpt train --help-all'"),
+        ("train --positions spiral", "see 'microgpt train --help-all'"),
+        ("train --weight-decay", "see 'microgpt train --help-all'"),
+        ("generate -n", "see 'microgpt generate --help'"),
+        ("fly", "no such command 'fly'; see 'microgpt --help'"),
+        *(
+            (f"{command} --zoom", f"no such option: --zoom; see 'microgpt {command} --help")
+            for command in [*COMMANDS, "verify"]
+        ),
+    ],
 )
-def test_a_hidden_option_refers_to_the_full_help(microgpt, args) -> None:
-    check_refused(microgpt("train", *args), "see 'microgpt train --help-all'")
-    check_refused(microgpt("train", "--steps", "many"), "see 'microgpt train --help'")
-
-
-def test_an_unknown_command_is_an_error(microgpt) -> None:
-    check_refused(microgpt("fly"), "no such command 'fly'; see 'microgpt --help'")
+def test_a_bad_option_is_refused_with_a_hint(microgpt, chat_model, command, problem) -> None:
+    assert problem in refused(microgpt(*command.split()))
 
 
 def test_an_argument_that_is_not_utf8_gives_no_traceback(microgpt, text_model) -> None:
     prompt = os.fsdecode(b"a\xff")
-    check_refused(
-        microgpt("generate", "--model-dir", text_model, "--prompt", prompt), "does not contain"
+    assert "does not contain" in refused(
+        microgpt("generate", "--model-dir", text_model, "--prompt", prompt)
     )
 
 
 def test_evolve_explains_why_it_reads_a_genome(microgpt, names, tmp_path) -> None:
     (tmp_path / "genome.json").write_text("mine")
     problem = "(the winner is compared with the genome.json of this directory; rename that file, or"
-    check_refused(microgpt("evolve", "--data", names), problem)
+    assert problem in refused(microgpt("evolve", "--data", names))
     assert (tmp_path / "genome.json").read_text() == "mine"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import commands
 import pytest
-from commands import refused
+from commands import ok, refused
 
 from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig, load, save
 from microgpt.data.split import split, split_stream
@@ -49,8 +49,7 @@ def model(ended, names, tmp_path: Path) -> Path:
 
 @pytest.mark.usefixtures("names")
 def test_train_learns_tokens_from_the_training_set_only(microgpt, tmp_path) -> None:
-    done = microgpt("train", *SMALL, *BPE, "--val-fraction", "0.5", "--num-samples", "2")
-    assert done.returncode == 0
+    done = ok(microgpt("train", *SMALL, *BPE, "--val-fraction", "0.5", "--num-samples", "2"))
     assert "vocab size: 270\n" in done.stdout
     assert " nats per token (" in done.stdout
     assert " bits per character) at step " in done.stdout
@@ -76,14 +75,12 @@ def test_a_small_text_gives_fewer_tokens_and_a_note(microgpt) -> None:
 
 def test_a_resumed_training_keeps_its_tokens_and_result(microgpt, model, tmp_path) -> None:
     more = ("--steps", "40", *BPE)
-    whole = microgpt("train", *SMALL, *BPE, "--val-fraction", "0.2", "--output", "whole")
-    assert whole.returncode == 0
+    ok(microgpt("train", *SMALL, *BPE, "--val-fraction", "0.2", "--output", "whole"))
     state = model / "train_state.json"
     state.write_text(state.read_text().replace('"ended"', '"running"'))
     for name in ("weights.json", "meta.json", "tokenizer.json"):
         (model / name).unlink()
-    done = microgpt("train", "--resume", model, *more)
-    assert done.returncode == 0
+    done = ok(microgpt("train", "--resume", model, *more))
     assert "tokenizer" not in done.stderr  # they are not learnt again
     for name in ("weights.json", "tokenizer.json"):
         assert (model / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
@@ -125,8 +122,7 @@ def test_training_and_eval_report_the_same_bits_per_character(microgpt, tmp_path
 
 def test_fine_tuning_keeps_the_tokens_of_the_parent(microgpt, model, names, tmp_path) -> None:
     names.write_text("zoë\nzoé\n" * 20)
-    done = microgpt("train", "--from", model, "--input", names, "--steps", "3", "--output", "child")
-    assert done.returncode == 0
+    ok(microgpt("train", "--from", model, "--input", names, "--steps", "3", "--output", "child"))
     child = load(tmp_path / "child")
     assert child.tokenizer.file == load(model).tokenizer.file
     (tmp_path / "chat.jsonl").write_text(json.dumps([asdict(each) for each in KANJI]))
@@ -145,8 +141,7 @@ def test_every_command_that_reads_a_model_reads_subwords(microgpt, model, names,
     assert all(text.startswith("é") for text in samples)
     cut = json.loads(microgpt("generate", *options, "--stop", "a", "--json").stdout)["samples"]
     assert cut == [text.partition("a")[0] for text in samples]
-    novel = microgpt("generate", "--model-dir", model, "--novel", "--against", names, "--unique")
-    assert novel.returncode == 0
+    ok(microgpt("generate", "--model-dir", model, "--novel", "--against", names, "--unique"))
     facts = json.loads(microgpt("eval", model, "--data", names, "--json").stdout)
     assert facts["n_characters"] == len(NAMES) + 1
     assert facts["n_tokens"] < facts["n_characters"]
@@ -174,8 +169,7 @@ def test_chat_shows_characters_that_take_several_tokens(microgpt, kanji, tmp_pat
     asked = ("chat", "--model-dir", "chat", "--temperature", "0")
     done = microgpt(*asked, "--message", "hi")
     assert (done.returncode, done.stdout) == (0, "漢字é\n")
-    done = microgpt(*asked, stdin="<|end_turn|>\nhi\n")
-    assert done.returncode == 0
+    done = ok(microgpt(*asked, stdin="<|end_turn|>\nhi\n"))
     assert "cannot read" not in done.stderr
 
 
@@ -203,7 +197,5 @@ def test_a_missing_extra_names_the_package_to_install(microgpt, tmp_path, comman
 def test_character_models_work_without_the_extra(microgpt, names, tmp_path) -> None:
     (tmp_path / "stubs").mkdir()
     (tmp_path / "stubs" / "tokenizers.py").write_text("raise SystemExit('it was loaded')\n")
-    done = microgpt("train", *SMALL, PYTHONPATH=str(tmp_path / "stubs"))
-    assert done.returncode == 0
-    done = microgpt("generate", PYTHONPATH=str(tmp_path / "stubs"))
-    assert done.returncode == 0
+    ok(microgpt("train", *SMALL, PYTHONPATH=str(tmp_path / "stubs")))
+    ok(microgpt("generate", PYTHONPATH=str(tmp_path / "stubs")))

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from commands import ok, refused
 
 from microgpt import InferenceGpt, Message, load
 from microgpt.data.documents import DEMO_MODEL, bundled
@@ -26,8 +27,7 @@ def test_the_same_seed_gives_the_same_chat(microgpt, chat_model) -> None:
 
 def test_chat_accepts_its_commands(microgpt, chat_model) -> None:
     said = "\nhi\n/clear\n/fly\n/temperature 0.8\n  \n/quit\nhi\n"
-    done = microgpt("chat", "--model-dir", chat_model, stdin=said)
-    assert done.returncode == 0
+    done = ok(microgpt("chat", "--model-dir", chat_model, stdin=said))
     assert done.stdout == "\nyo\n(history cleared)\n\n(temperature 0.8)\n\n"
     assert done.stderr == "error: unknown command /fly; /help lists the commands\n"
 
@@ -48,8 +48,7 @@ def test_chat_reports_an_unknown_character_once(microgpt, chat_model) -> None:
 
 
 def test_chat_refuses_a_message_that_is_too_long_and_continues(microgpt, chat_model) -> None:
-    done = microgpt("chat", "--model-dir", chat_model, stdin=f"{'o' * 21}\n日本\nhi\n")
-    assert done.returncode == 0
+    done = ok(microgpt("chat", "--model-dir", chat_model, stdin=f"{'o' * 21}\n日本\nhi\n"))
     assert done.stdout == "\n\nyo\n"
     assert done.stderr.splitlines()[1].startswith("error: no character of the message is in")
     assert done.stderr.startswith("error: the message has 21 characters; at most 20 fit")
@@ -75,8 +74,7 @@ def test_a_message_on_the_command_line_gets_one_answer(microgpt, chat_model) -> 
 def test_a_message_that_cannot_be_answered_is_an_error(
     microgpt, chat_model, message, problem
 ) -> None:
-    done = microgpt("chat", "--model-dir", chat_model, "--message", message)
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {problem}\n")
+    assert refused(microgpt("chat", "--model-dir", chat_model, "--message", message)) == problem
 
 
 def test_invalid_utf8_is_reported_and_left_out(microgpt, chat_model) -> None:
@@ -135,7 +133,6 @@ def test_train_and_chat_read_a_saved_conversation(microgpt, chat_model, tmp_path
 
 def test_the_line_editor_is_loaded_only_for_a_terminal(microgpt, chat_model) -> None:
     chat = ("chat", "--model-dir", chat_model)
-    done = microgpt(*chat, stdin="hi\n", cold=True, PYTHONPROFILEIMPORTTIME="1")
-    assert done.returncode == 0
+    done = ok(microgpt(*chat, stdin="hi\n", cold=True, PYTHONPROFILEIMPORTTIME="1"))
     assert "microgpt_cli.chat.session" in done.stderr
     assert "prompt_toolkit" not in done.stderr

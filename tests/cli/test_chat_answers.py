@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from commands import ok
 
 from microgpt import Message, ModelConfig, TrainConfig, train
 from microgpt.data.documents import bundled, load_conversations
@@ -140,6 +141,5 @@ def test_a_good_model_gets_no_advice(microgpt, talks) -> None:
 
 
 def test_the_reference_engine_generates_no_replies(microgpt, talks) -> None:
-    done = microgpt("train", "--data", talks, *QUICK, "--engine", "reference")
-    assert done.returncode == 0, done.stderr
+    done = ok(microgpt("train", "--data", talks, *QUICK, "--engine", "reference"))
     assert "exact answers" not in done.stdout

@@ -5,6 +5,7 @@ import re
 from typing import get_args, get_type_hints
 
 import pytest
+from commands import ok
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig
 from microgpt.data.documents import bundled
@@ -23,8 +24,7 @@ CHAT_LINE = '[{"role": "user", "content": "hi"}, {"role": "assistant", "content"
 def test_train_prints_the_header_the_last_step_and_samples(microgpt, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("anna\nemma\nava\n")
     options = (*KARPATHYS, "--steps", "12", "--num-samples", "2")
-    done = microgpt("train", "--input", "names.txt", *options)
-    assert done.returncode == 0
+    done = ok(microgpt("train", "--input", "names.txt", *options))
     lines = done.stdout.splitlines()
     assert lines[:3] == ["num docs: 3", "vocab size: 6", "num params: 3520"]
     assert lines[3].startswith("step   12 /   12 | loss ")
@@ -42,9 +42,8 @@ def test_novel_lists_new_samples_beside_similar_documents(microgpt, tmp_path) ->
     novel = json.loads(microgpt(*command, "--json").stdout)["memorised"]["novel"]
     assert novel
     lines = microgpt(*command, "--novel").stderr.splitlines()
-    assert lines[0].endswith(
-        "in the training data; the others, each with the most similar document:"
-    )
+    others = "in the training data; the others, each with the most similar document:"
+    assert lines[0].endswith(others)
     assert lines[1:-1] == [f"  {each['text']} ({each['document']})" for each in novel]
 
 
@@ -137,8 +136,7 @@ def test_info_describes_a_model_as_json(microgpt, text_model) -> None:
 
 
 def test_verify_checks_both_engines(microgpt) -> None:
-    done = microgpt("verify")
-    assert done.returncode == 0
+    done = ok(microgpt("verify"))
     lines = done.stdout.splitlines()
     assert all(line.startswith("ok   ") for line in lines)
     runs = [line[5:].split(",")[0] for line in lines if "Karpathy's run" in line]
@@ -149,8 +147,7 @@ def test_verify_checks_both_engines(microgpt) -> None:
 
 def test_verify_checks_one_engine_for_the_given_steps(microgpt) -> None:
     for engine in ("reference", "compiled"):
-        done = microgpt("verify", "--steps", "3", "--engine", engine)
-        assert done.returncode == 0
+        done = ok(microgpt("verify", "--steps", "3", "--engine", engine))
         runs = [line for line in done.stdout.splitlines() if "Karpathy's run" in line]
         assert runs
         assert all(f"{engine}" in run and "3 of 1000 steps: loss 3.1778" in run for run in runs)
@@ -158,13 +155,11 @@ def test_verify_checks_one_engine_for_the_given_steps(microgpt) -> None:
 
 def test_every_command_has_help_and_there_is_a_version(microgpt) -> None:
     assert microgpt("--version").stdout == "microgpt 0.1.0\n"
-    overview = microgpt("--help")
-    assert overview.returncode == 0
+    overview = ok(microgpt("--help"))
     assert microgpt().stdout == overview.stdout
     for command in ("train", "generate", "chat", "info", "eval", "judge", "run", "verify"):
         assert f"\n  {command} " in overview.stdout
-        page = microgpt(command, "--help")
-        assert page.returncode == 0
+        page = ok(microgpt(command, "--help"))
         assert re.search(rf"\n  Examples?:\s+microgpt {command}", page.stdout)
     assert "[default: 1000]" in microgpt("train", "--help").stdout
 
@@ -175,14 +170,8 @@ def test_the_shell_completes_commands_and_options(microgpt) -> None:
     assert commands == ["generate", "genome"]
     complete["COMP_CWORD"] = "2"
     options = microgpt(COMP_WORDS="microgpt train --n", **complete).stdout.split()
-    assert options == [
-        "--n-embd",
-        "--n-head",
-        "--n-layer",
-        "--n-ff-exp",
-        "--num-samples",
-        "--novel",
-    ]
+    names = "--n-embd --n-head --n-layer --n-ff-exp --num-samples --novel"
+    assert options == names.split()
 
 
 def test_help_imports_neither_the_engine_nor_plotting(microgpt) -> None:
@@ -196,12 +185,12 @@ def test_help_imports_neither_the_engine_nor_plotting(microgpt) -> None:
 
 @pytest.mark.parametrize(
     ("option", "choices"),
-    [
-        ("fitness", Fitness),
-        ("exchange", Exchange),
-        ("head", HeadName),
-        ("objective", ObjectiveName),
-    ],
+    {
+        "fitness": Fitness,
+        "exchange": Exchange,
+        "head": HeadName,
+        "objective": ObjectiveName,
+    }.items(),
 )
 def test_evolve_offers_the_choices_of_the_search(option, choices) -> None:
     """The command repeats them, because its help must not import the search."""
@@ -214,8 +203,7 @@ def test_evolve_offers_the_choices_of_the_search(option, choices) -> None:
 def test_unencodable_characters_are_escaped(microgpt, tmp_path, encoding) -> None:
     (tmp_path / "names.txt").write_text("ωω\nωω\n")
     microgpt("train", "--input", "names.txt", "--steps", "60", "--lr", "0.05")
-    done = microgpt("generate", "--num-samples", "1", PYTHONIOENCODING=encoding)
-    assert done.returncode == 0
+    done = ok(microgpt("generate", "--num-samples", "1", PYTHONIOENCODING=encoding))
     assert "\\u03c9" in done.stdout
     done = microgpt("generate", "--json", PYTHONIOENCODING=encoding)
     assert json.loads(done.stdout)["samples"][0].startswith("ω")

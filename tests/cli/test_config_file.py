@@ -4,6 +4,7 @@ import json
 import os
 
 import pytest
+from commands import ok, refused
 
 
 def test_the_command_line_overrides_a_config_file(microgpt, tmp_path) -> None:
@@ -12,8 +13,7 @@ def test_the_command_line_overrides_a_config_file(microgpt, tmp_path) -> None:
         'data = "names.txt"\nmodel = "mine"\nsteps = 9\nlearning-rate = 0.003\nbatch_size = 2\n'
         'weight-decay = 1\nlong-docs = "truncate"\njson = true\nnum-samples = 1\n'
     )
-    done = microgpt("train", "--config", "my.toml", "--steps", 2)
-    assert done.returncode == 0, done.stderr
+    done = ok(microgpt("train", "--config", "my.toml", "--steps", 2))
     found = json.loads(done.stdout)
     assert (found["output"], found["steps"], found["num_docs"]) == ("mine", 2, 4)
     settings = json.loads((tmp_path / "mine/meta.json").read_text())["training"]
@@ -22,9 +22,9 @@ def test_the_command_line_overrides_a_config_file(microgpt, tmp_path) -> None:
 
 def test_options_in_a_config_file_count_as_given(microgpt, tmp_path) -> None:
     (tmp_path / "my.toml").write_text("vocab-size = 300\n")
-    done = microgpt("train", "--config", "my.toml")
-    assert done.returncode == 2
-    assert "error: --vocab-size 300 (my.toml) requires --tokenizer bpe; add" in done.stderr
+    assert "--vocab-size 300 (my.toml) requires --tokenizer bpe; add" in refused(
+        microgpt("train", "--config", "my.toml")
+    )
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_options_in_a_config_file_count_as_given(microgpt, tmp_path) -> None:
         ("steps = [1]", "my.toml: steps is [1]: "),
         ("steps = true", "my.toml: steps must be a number or a string, got true"),
         ("chat = 'yes'", "my.toml: chat must be true or false, got 'yes'"),
-        ("data = 5", "my.toml: data is 5: Input is not a valid path\n"),
+        ("data = 5", "my.toml: data is 5: Input is not a valid path"),
         ("engine = 'fast'", "my.toml: engine is 'fast': 'fast' is not one of"),
         ("steps = 2020-01-01", "my.toml: steps is 2020-01-01: "),
         ("lr = 1\nlearning-rate = 2", "my.toml: --learning-rate is given twice"),
@@ -51,16 +51,12 @@ def test_options_in_a_config_file_count_as_given(microgpt, tmp_path) -> None:
 def test_an_invalid_config_file_is_a_one_line_error(microgpt, tmp_path, content, problem) -> None:
     if content is not None:
         (tmp_path / "my.toml").write_bytes(content.encode(errors="surrogateescape"))
-    done = microgpt("train", "--config", "my.toml")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"error: {problem}")
-    assert done.stderr.count("\n") == 1
+    assert refused(microgpt("train", "--config", "my.toml")).startswith(problem)
 
 
 def test_a_config_file_must_be_a_regular_file(microgpt, tmp_path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    done = microgpt("train", "--config", "pipe")
-    assert (done.returncode, done.stderr) == (2, "error: cannot read pipe: not a regular file\n")
+    assert refused(microgpt("train", "--config", "pipe")) == "cannot read pipe: not a regular file"
 
 
 def test_later_files_and_arguments_override_earlier_files(microgpt, tmp_path, text_model) -> None:

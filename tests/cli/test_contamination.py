@@ -7,6 +7,7 @@ from pathlib import Path
 
 import commands
 import pytest
+from commands import ok
 
 from microgpt.data.split import split
 
@@ -45,8 +46,9 @@ def train(microgpt, folder):
 
     def run(*options: str, data: str = "names.txt") -> tuple[str, str, dict]:
         steps = () if "--budget" in options else ("--steps", "20")
-        done = microgpt("train", "--data", data, "--model", "child", *steps, "-n", "0", *options)
-        assert done.returncode == 0, done.stderr
+        done = ok(
+            microgpt("train", "--data", data, "--model", "child", *steps, "-n", "0", *options)
+        )
         meta = json.loads((folder / "child/meta.json").read_text())
         return done.stderr, done.stdout, meta["training"]
 

@@ -5,12 +5,12 @@ import math
 import re
 
 import pytest
+from commands import ok, refused
 
 
 def test_eval_prints_the_loss_in_nats_and_bits(microgpt, text_model, tmp_path) -> None:
     (tmp_path / "held-out.txt").write_text("anna\nmia\n")
-    done = microgpt("eval", text_model, "--data", "held-out.txt")
-    assert done.returncode == 0
+    done = ok(microgpt("eval", text_model, "--data", "held-out.txt"))
     assert done.stdout.startswith("documents:  2\ntokens:     9\nloss:       ")
     as_json = microgpt("eval", text_model, "--data", "held-out.txt", "--json")
     facts = json.loads(as_json.stdout)
@@ -41,19 +41,7 @@ def test_eval_refuses_documents_that_it_cannot_score(
 ) -> None:
     if content is not None:
         (tmp_path / "held-out.txt").write_text(content)
-    done = microgpt("eval", text_model, "--data", "held-out.txt")
-    assert done.returncode == 2
-    assert problem in done.stderr
-    assert len(done.stderr.splitlines()) == 1
-
-
-def test_eval_names_the_conversation_of_an_unknown_character(
-    microgpt, chat_model, tmp_path
-) -> None:
-    turns = [[{"role": "user", "content": q}, {"role": "assistant", "content": "yo"}] for q in "hé"]
-    (tmp_path / "chat.jsonl").write_text("\n\n".join(map(json.dumps, turns)))
-    done = microgpt("eval", chat_model, "--data", "chat.jsonl")
-    assert "'é', found in 1 of 2 documents, first in line 3; remove" in done.stderr
+    assert problem in refused(microgpt("eval", text_model, "--data", "held-out.txt"))
 
 
 @pytest.mark.parametrize(
@@ -62,13 +50,19 @@ def test_eval_names_the_conversation_of_an_unknown_character(
         ("names.jsonl", '{"name": "anna"}\n\n{"name": "x"}', "line 3"),
         ("names.json", '[{"name": "anna"}, {"name": ""},\n{"name": "x"}]', "item 3"),
         ("names.csv", "name,n\nanna,x\n\nx,3", "line 4"),
+        (
+            "chat.jsonl",
+            "\n\n".join(f'{{"prompt": "{said}", "completion": "yo"}}' for said in "hx"),
+            "line 3",
+        ),
     ],
 )
 def test_eval_names_the_row_of_an_unknown_character(
-    microgpt, text_model, tmp_path, name, content, place
+    microgpt, text_model, chat_model, tmp_path, name, content, place
 ) -> None:
     (tmp_path / name).write_text(content)
-    done = microgpt("eval", text_model, "--data", name, "--column", "name")
+    model = [chat_model] if name == "chat.jsonl" else [text_model, "--column", "name"]
+    done = microgpt("eval", *model, "--data", name)
     assert f"'x', found in 1 of 2 documents, first in {place}; remove" in done.stderr
 
 
@@ -77,15 +71,10 @@ def exam(tmp_path):
     """A file of conversations with tasks; the model says "yo" to "hi"."""
 
     def ask(*exchanges: tuple[str, str, str | None]) -> str:
-        lines = [
-            json.dumps(
-                [
-                    {"role": "user", "content": prompt},
-                    {"role": "assistant", "content": reply, "task": task},
-                ]
-            )
-            for prompt, reply, task in exchanges
-        ]
+        lines = []
+        for prompt, reply, task in exchanges:
+            answer = {"role": "assistant", "content": reply, "task": task}
+            lines.append(json.dumps([{"role": "user", "content": prompt}, answer]))
         (tmp_path / "exam.jsonl").write_text("\n".join(lines))
         return "exam.jsonl"
 
@@ -93,15 +82,9 @@ def exam(tmp_path):
 
 
 def test_eval_counts_exact_replies_per_task(microgpt, chat_model, exam) -> None:
-    file = exam(
-        ("hi", "yo", "greet"),
-        ("hi", "oh", "tease"),
-        ("hi", "oho", "tease"),
-        ("hi", "yo", "tease"),
-        ("hi", "hi", None),
-    )
-    done = microgpt("eval", chat_model, "--data", file)
-    assert done.returncode == 0
+    wrong = ("hi", "oh", "tease"), ("hi", "oho", "tease"), ("hi", "yo", "tease")
+    file = exam(("hi", "yo", "greet"), *wrong, ("hi", "hi", None))
+    done = ok(microgpt("eval", chat_model, "--data", file))
     assert "note: 38.1% of this text is training data" in done.stderr  # "hi" and "yo"
     before, after = done.stdout.split("replies:    4, 50.0% exact (", 1)
     head = r"documents:  5\ntokens: +\d+ in assistant messages\nloss: .*\n"
@@ -132,10 +115,9 @@ def test_eval_counts_the_items_of_a_json_array(microgpt, chat_model, exam, tmp_p
 
 def test_eval_evaluates_a_chat_model_on_conversations(microgpt, chat_model, tmp_path) -> None:
     (tmp_path / "plain.txt").write_text("hi there\n")
-    assert microgpt("eval", chat_model, "--data", "plain.txt").stderr == (
-        "error: plain.txt has no conversations; use JSONL, one conversation per line, such as "
-        '{"prompt": "hi", "completion": "hello"}\n'
-    )
+    problem = "plain.txt has no conversations; use JSONL, one conversation per line, such as "
+    done = microgpt("eval", chat_model, "--data", "plain.txt")
+    assert refused(done) == problem + '{"prompt": "hi", "completion": "hello"}'
 
 
 def test_the_json_of_eval_has_every_error_and_its_place(microgpt, chat_model, exam) -> None:
@@ -150,20 +132,12 @@ def test_the_json_of_eval_has_every_error_and_its_place(microgpt, chat_model, ex
     assert replies["n_tokens"] == 30
     assert replies["tokens_per_s"] == pytest.approx(30 / replies["seconds"])
     assert [error["line"] for error in replies["errors"]] == list(range(2, 11))
-    assert replies["errors"][0] == {
-        "task": "tease",
-        "line": 2,
-        "message": 1,
-        "prompt": "hi",
-        "expected": "oh",
-        "reply": "yo",
-        "problem": None,
-    }
+    where, what = {"line": 2, "message": 1}, {"prompt": "hi", "expected": "oh", "reply": "yo"}
+    assert replies["errors"][0] == {"task": "tease", **where, **what, "problem": None}
 
 
 def test_eval_counts_a_question_that_is_too_long_as_wrong(microgpt, chat_model, exam) -> None:
-    done = microgpt("eval", chat_model, "--data", exam(("hi" * 11, "yo", "greet")))
-    assert done.returncode == 0
+    done = ok(microgpt("eval", chat_model, "--data", exam(("hi" * 11, "yo", "greet"))))
     assert "greet           1       0    0.0%" in done.stdout
     why = "the message has 22 characters; at most 20 fit into the context of 32 tokens"
     why += " (the rest is for special tokens and the reply)"
@@ -175,9 +149,8 @@ def test_eval_reports_dropped_turns(microgpt, chat_model, tmp_path) -> None:
     yo = {"role": "assistant", "content": "yo", "task": "greet"}
     (tmp_path / "long.jsonl").write_text(json.dumps([hi, yo] * 5))
     done = microgpt("eval", chat_model, "--data", "long.jsonl", "--json")
-    assert (
-        done.stderr == "note: the oldest turns of 2 of 5 prompts were dropped to fit the context\n"
-    )
+    dropped = "note: the oldest turns of 2 of 5 prompts were dropped to fit the context\n"
+    assert done.stderr == dropped
     assert json.loads(done.stdout)["replies"]["n_cut"] == 2
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import ok
 from searches import AESTHETIC, HYDRA, changed, evaluations_of, log_of, run_of, write_names
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -30,8 +31,7 @@ def genome_in(folder: Path) -> dict[str, object]:
 def test_a_hydra_search_runs_in_an_empty_directory(microgpt, tmp_path) -> None:
     primordial = microgpt("run")
     assert primordial.stdout.startswith('=== MicroGPT [Primordial] ===\n"I am unformed"\n')
-    done = microgpt("evolve", *HYDRA, "--head", "weaver", "--train-winner", "winner")
-    assert done.returncode == 0, done.stderr
+    ok(microgpt("evolve", *HYDRA, "--head", "weaver", "--train-winner", "winner"))
     log = log_of(run_of(tmp_path))
     title, _, motto, *_ = log.splitlines()
     assert title == "Hydra Evolution (v3) — 3 Heads, 2 Cycles, Parallel Execution"
@@ -83,8 +83,7 @@ def test_the_final_score_is_the_judges_with_fresh_seeds(searched) -> None:
 
 
 def test_a_fourth_head_ranks_by_loss(microgpt, tmp_path) -> None:
-    done = microgpt("evolve", *HYDRA, "--origin", "--head", "origin")
-    assert done.returncode == 0, done.stderr
+    ok(microgpt("evolve", *HYDRA, "--origin", "--head", "origin"))
     log = log_of(run_of(tmp_path))
     assert "— 4 Heads, " in log
     assert re.search(r"\[Origin\] Champion: .+ -> Score: 0\.\d\d \(Loss\)", log)
@@ -119,8 +118,7 @@ def test_an_organism_makes_200_names_or_5_as_in_evolve_rust(microgpt, tmp_path, 
 
 @pytest.mark.parametrize(("search", "second"), [(HYDRA, "Cycle 2"), (AESTHETIC, "Generation 2")])
 def test_a_time_of_zero_still_runs_one_generation(microgpt, tmp_path, search, second) -> None:
-    done = microgpt("evolve", *search, "--stop-after-minutes", "1e-9")
-    assert done.returncode == 0, done.stderr
+    done = ok(microgpt("evolve", *search, "--stop-after-minutes", "1e-9"))
     run = run_of(tmp_path)
     assert second not in log_of(run)
     assert (tmp_path / "genome.json").exists()
@@ -141,8 +139,7 @@ def test_only_a_better_genome_of_the_same_kind_is_kept(
     with subprocess.Popen([sys.executable, "-c", ""]) as killed:  # while it wrote genome.json
         killed.wait()
     (tmp_path / f".saving-{platform.node()}-{killed.pid}-0").mkdir()
-    done = microgpt("evolve", *search)
-    assert done.returncode == 0
+    done = ok(microgpt("evolve", *search))
     assert not list(tmp_path.glob(".saving*"))
     kept = "genome.json was kept, because it is as good or better; pass --force to replace it"
     assert kept in done.stderr

@@ -10,27 +10,22 @@ from subprocess import PIPE, Popen
 from types import SimpleNamespace
 
 import pytest
-from searches import evaluations_of, run_of, write_names
+from commands import ok, refused
+from searches import evaluations_of, run_of
 
 from microgpt import InferenceGpt, load, load_text
 from microgpt.data.split import split
 from microgpt_cli.search.options import EvolveOptions
 from microgpt_cli.search.winner import resume_command
 
+pytestmark = pytest.mark.usefixtures("made_up_names")
+
 SEARCH = ("--budget", "2e9", "--seed", "5", "--workers", "2")
-
-
-@pytest.fixture(autouse=True)
-def names(tmp_path: Path) -> None:
-    """A file of some hundred made-up names."""
-    write_names(tmp_path)
 
 
 @pytest.fixture
 def winner(microgpt, tmp_path):
-    done = microgpt("evolve", *SEARCH, "--train-winner", "winner")
-    assert done.returncode == 0, done.stderr
-    return done
+    return ok(microgpt("evolve", *SEARCH, "--train-winner", "winner"))
 
 
 def test_a_budgeted_search_starts_resumes_and_is_used(microgpt, tmp_path, winner) -> None:
@@ -48,15 +43,13 @@ def test_a_budgeted_search_starts_resumes_and_is_used(microgpt, tmp_path, winner
     model = json.loads((tmp_path / "winner" / "meta.json").read_text())
     assert model["training"]["genome"]
     assert model["training"]["test_loss"]
-    trained = microgpt("train", "--genome", "genome.json", "--model", "again")
-    assert trained.returncode == 0, trained.stderr
+    ok(microgpt("train", "--genome", "genome.json", "--model", "again"))
     again = json.loads((tmp_path / "again" / "meta.json").read_text())
     assert again["training"]["budget"] == genome["operations"]
     for key in ("steps", "batch_size", "warmup_steps", "evaluations"):
         assert again["training"].get(key) == model["training"].get(key)
     assert again["n_embd"] == model["n_embd"]
-    longer = microgpt("train", "--genome", "genome.json", "--budget", "2e9", "--model", "longer")
-    assert longer.returncode == 0, longer.stderr
+    ok(microgpt("train", "--genome", "genome.json", "--budget", "2e9", "--model", "longer"))
 
 
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
@@ -82,8 +75,7 @@ def test_a_stopped_budgeted_search_resumes(microgpt, tmp_path, winner, stop) -> 
         assert "test" not in output.lower()  # the search goes on
         assert "test_loss" not in load(tmp_path / "winner").meta.training
     resume = ("evolve", "--resume", str(run_of(tmp_path)), "--workers", "1")
-    done = microgpt(*resume)  # the run knows the directory, and replaces its own model
-    assert done.returncode == 0, done.stderr
+    ok(microgpt(*resume))
     assert [(tmp_path / name).read_bytes() for name in files] == expected
     shutil.rmtree(tmp_path / "winner")
     assert microgpt(*resume, "--train-winner", "other", "--force").returncode == 0
@@ -95,13 +87,13 @@ def test_a_resumed_search_keeps_other_models_and_its_options(microgpt, tmp_path,
     shutil.rmtree(tmp_path / "winner")
     assert microgpt("train", "--steps", "10", "--model", "winner").returncode == 0
     before = (tmp_path / "winner" / "meta.json").read_bytes()
-    refused = microgpt("evolve", "--resume", str(run_of(tmp_path)))
-    assert refused.returncode == 2
-    assert "use another directory with --train-winner" in refused.stderr
+    assert "use another directory with --train-winner" in refused(
+        microgpt("evolve", "--resume", str(run_of(tmp_path)))
+    )
     assert (tmp_path / "winner" / "meta.json").read_bytes() == before
-    refused = microgpt("evolve", "--resume", str(run_of(tmp_path)), "--seed", "9")
-    assert refused.returncode == 2
-    assert "--seed cannot be used with the run to resume; omit one of them" in refused.stderr
+    assert "--seed cannot be used with the run to resume; omit one of them" in refused(
+        microgpt("evolve", "--resume", str(run_of(tmp_path)), "--seed", "9")
+    )
 
 
 def test_the_resume_hint_names_only_a_changed_directory(tmp_path) -> None:
@@ -132,15 +124,11 @@ def test_a_search_of_running_text_records_its_gap(microgpt, tmp_path) -> None:
     )
     words = (f"the {a}{b} of {c}{a}" for a in "ab" * 15 for b in "cdefg" for c in "hijklmnopq" * 2)
     (tmp_path / "book.txt").write_text("\n".join(words))
-    book = ("--data", "book.txt")
-    done = microgpt(
-        "evolve", *book, "--text", "stream", "--budget", "3e10", "--distill", "0",
-        "--space", "space.toml", "--train-winner", "winner",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    book = ("--data", "book.txt", "--text", "stream")
+    space = ("--space", "space.toml", "--train-winner", "winner")
+    ok(microgpt("evolve", *book, "--budget", "3e10", "--distill", "0", *space))
     assert json.loads((tmp_path / "genome.json").read_text())["gap"] == 256
-    done = microgpt("train", *book, "--text", "stream", "--genome", "genome.json")
-    assert done.returncode == 0, done.stderr
+    ok(microgpt("train", *book, "--genome", "genome.json"))
     winner, again = (load(tmp_path / name).meta.training for name in ("winner", "output"))
     parts = ("val_fraction", "test_fraction", "gap", "holdout")
     assert [again[key] for key in parts] == [winner[key] for key in parts]
@@ -154,11 +142,10 @@ def n_recorded(folder: Path) -> int:
 
 def test_a_warm_start_takes_a_genome_of_the_same_kind(microgpt, tmp_path, winner) -> None:
     shutil.copy(tmp_path / "genome.json", tmp_path / "old.json")
-    done = microgpt("evolve", *SEARCH, "--warm-start", "old.json")
-    assert done.returncode == 0, done.stderr
-    refused = microgpt("evolve", "--warm-start", "old.json")
-    assert refused.returncode == 2
-    assert "is from a search with a budget; add --minutes or --budget" in refused.stderr
+    ok(microgpt("evolve", *SEARCH, "--warm-start", "old.json"))
+    assert "is from a search with a budget; add --minutes or --budget" in refused(
+        microgpt("evolve", "--warm-start", "old.json")
+    )
 
 
 def test_the_best_models_can_teach_a_student(microgpt, tmp_path) -> None:
@@ -166,13 +153,11 @@ def test_the_best_models_can_teach_a_student(microgpt, tmp_path) -> None:
     small = tmp_path / "small.txt"
     small.write_text("".join(names.read_text().splitlines(keepends=True)[:300]))
     search = ("evolve", "--data", "small.txt", "--budget", "2e11", "--train-winner", "model")
-    done = microgpt(*search)
-    assert done.returncode == 0, done.stderr
+    done = ok(microgpt(*search))
     assert "Student: held-out loss" in done.stdout
     assert done.stdout.lower().count("test") == 1  # not that of the winner and of its teachers
     assert microgpt("generate", "--model", "model").returncode == 0
-    alone = microgpt(*search, "--distill", "0", "--force")
-    assert alone.returncode == 0, alone.stderr
+    alone = ok(microgpt(*search, "--distill", "0", "--force"))
     assert "Student" not in alone.stdout
 
 
@@ -180,17 +165,16 @@ def test_a_search_space_can_be_read_from_a_file(microgpt, tmp_path) -> None:
     (tmp_path / "space.toml").write_text(
         "target = 9\n[values]\nn_embd = [8, 48]\nlr = [0.001, 0.01]\n[[first]]\nn_layer = 3"
     )
-    done = microgpt("evolve", *SEARCH, "--space", "space.toml")
-    assert done.returncode == 0, done.stderr
+    ok(microgpt("evolve", *SEARCH, "--space", "space.toml"))
     genomes = [line["genome"] for line in evaluations_of(run_of(tmp_path))]
     assert {genome["n_layer"] for genome in genomes} <= {2, 3}
     assert {genome["n_embd"] for genome in genomes} <= {8, 48}
     assert {genome["lr"] for genome in genomes} <= {0.001, 0.01}
     assert len({json.dumps(genome) for genome in genomes}) <= 8  # the target ends the search
     (tmp_path / "space.toml").write_text("[values]\nwidth = [8, 16]")
-    refused = microgpt("evolve", *SEARCH, "--space", "space.toml")
-    assert refused.returncode == 2
-    assert "values has the unknown gene 'width'" in refused.stderr
+    assert "values has the unknown gene 'width'" in refused(
+        microgpt("evolve", *SEARCH, "--space", "space.toml")
+    )
 
 
 def test_the_report_shows_learning_curves(microgpt, tmp_path, winner) -> None:
@@ -199,5 +183,4 @@ def test_the_report_shows_learning_curves(microgpt, tmp_path, winner) -> None:
     assert "held-out loss" in page
     assert '"kind": "rule"' in page or '"kind":"rule"' in page
     assert "primordial" not in page
-    again = microgpt("report", str(run_of(tmp_path)))
-    assert again.returncode == 0, again.stderr
+    ok(microgpt("report", str(run_of(tmp_path))))

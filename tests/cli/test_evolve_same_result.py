@@ -2,23 +2,16 @@
 
 import re
 import signal
-from pathlib import Path
 
 import pytest
-from searches import AESTHETIC, HYDRA, SMALL, begin, evaluations_of, log_of, run_of, write_names
+from searches import AESTHETIC, HYDRA, SMALL, begin, evaluations_of, log_of, run_of
 
-pytestmark = pytest.mark.usefixtures("undrawn")
+pytestmark = pytest.mark.usefixtures("undrawn", "made_up_names")
 
 SECOND = {SMALL: "Generation 2", AESTHETIC: "Generation 2", HYDRA: "Cycle 2"}
 OBJECTIVES = pytest.mark.parametrize(
     "search", [SMALL, AESTHETIC, HYDRA], ids=["loss", "aesthetic", "hydra"]
 )
-
-
-@pytest.fixture(autouse=True)
-def names(tmp_path: Path) -> None:
-    """A file of some hundred made-up names."""
-    write_names(tmp_path)
 
 
 @OBJECTIVES

@@ -5,6 +5,7 @@ import math
 import os
 
 import pytest
+from commands import refused
 from terminal import Terminal
 
 from microgpt import InferenceGpt, Message, load
@@ -118,8 +119,4 @@ def test_a_chat_explains_its_last_reply(microgpt, chat_model) -> None:
     ],
 )
 def test_bad_input_of_explain_is_a_one_line_error(microgpt, text_model, args, problem) -> None:
-    done = microgpt("explain", text_model, *args)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: ")
-    assert problem in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert problem in refused(microgpt("explain", text_model, *args))

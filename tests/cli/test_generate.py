@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from commands import ok, refused
 
 from microgpt import TrainConfig, save
 from microgpt.training.train import train
@@ -19,8 +20,7 @@ def samples(microgpt, text_model):
     """Run `generate` on a model of four names; return the samples."""
 
     def run(*args: str, model=text_model) -> list[str]:
-        done = microgpt("generate", "--model-dir", model, "--json", *args)
-        assert done.returncode == 0, done.stderr
+        done = ok(microgpt("generate", "--model-dir", model, "--json", *args))
         found: list[str] = json.loads(done.stdout)["samples"]
         return found
 
@@ -125,11 +125,10 @@ def test_a_document_part_that_fills_the_context_is_not_novel(microgpt, tmp_path)
 
 
 def test_novel_without_training_data_says_what_to_do(microgpt, anna_model) -> None:
-    done = microgpt("generate", "--model-dir", anna_model, "--novel")
-    assert done.stderr == (
-        "error: the training data of the model was not found; pass it with --against\n"
+    assert (
+        refused(microgpt("generate", "--model-dir", anna_model, "--novel"))
+        == "the training data of the model was not found; pass it with --against"
     )
-    assert (done.returncode, done.stdout) == (2, "")
 
 
 @pytest.mark.parametrize("column", [(), ("--column", "name")])
@@ -157,8 +156,7 @@ def test_a_chat_model_that_learnt_all_can_generate_messages(microgpt, tmp_path) 
 
 
 def test_a_model_that_learnt_only_replies_cannot_begin_alone(microgpt, chat_model) -> None:
-    done = microgpt("generate", "--model-dir", chat_model, "--num-samples", "1")
-    assert done.returncode == 0
+    done = ok(microgpt("generate", "--model-dir", chat_model, "--num-samples", "1"))
     assert "trained only to reply" in done.stderr
     assert f"microgpt chat --model {chat_model}" in done.stderr
 
@@ -182,6 +180,4 @@ def test_a_model_that_learnt_only_replies_cannot_begin_alone(microgpt, chat_mode
     ],
 )
 def test_bad_input_of_generate_is_a_one_line_error(microgpt, text_model, args, problem) -> None:
-    done = microgpt("generate", "--model-dir", text_model, *args)
-    assert done.stderr == f"error: {problem}\n"
-    assert (done.returncode, done.stdout) == (2, "")
+    assert refused(microgpt("generate", "--model-dir", text_model, *args)) == problem

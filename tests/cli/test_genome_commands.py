@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from commands import ok, refused
 
 from microgpt_evolution.runs.run_files import encode_run
 
@@ -96,8 +97,7 @@ def test_show_accepts_json_and_other_data(microgpt, tmp_path) -> None:
 def test_show_says_that_data_differ_from_those_of_the_search(microgpt, tmp_path) -> None:
     text = OURS.replace('"seed": 42', f'"data_sha256": "{"ab" * 32}"')
     (tmp_path / "genome.json").write_text(text)
-    done = microgpt("genome", "show")
-    assert done.returncode == 0
+    done = ok(microgpt("genome", "show"))
     assert done.stderr == (
         "note: the genome was found with data other than data/names.txt; "
         "pass that data with --data\n"
@@ -117,8 +117,7 @@ def test_show_says_that_data_differ_from_those_of_the_search(microgpt, tmp_path)
 )  # fmt: skip
 def test_a_file_that_is_no_genome_is_refused(microgpt, tmp_path, command, file, problem) -> None:
     before = files_of(tmp_path)
-    done = microgpt("genome", command, file)
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {problem}\n")
+    assert refused(microgpt("genome", command, file)) == problem
     assert files_of(tmp_path) == before
 
 
@@ -145,11 +144,9 @@ def test_a_run_can_be_given_for_its_winner(microgpt, tmp_path) -> None:
     run = tmp_path / "experiments/evolve_1"
     run.mkdir(parents=True)
     (run / "run.json").write_bytes(encode_run({"objective": "loss"}))
-    done = microgpt("genome", "use", "experiments/evolve_1")
-    assert done.returncode == 2
-    assert done.stderr == (
-        "error: experiments/evolve_1 has no winner yet; resume the search with: "
-        "microgpt evolve --resume experiments/evolve_1\n"
+    assert refused(microgpt("genome", "use", "experiments/evolve_1")) == (
+        "experiments/evolve_1 has no winner yet; resume the search with: "
+        "microgpt evolve --resume experiments/evolve_1"
     )
     assert not (tmp_path / "genome.json").exists()
     (run / "genome.json").write_text(OURS)
@@ -162,18 +159,14 @@ def test_a_run_can_be_given_for_its_winner(microgpt, tmp_path) -> None:
 
 def test_an_unwritable_directory_keeps_its_genome(microgpt, tmp_path) -> None:
     (tmp_path / "genome.json").mkdir()
-    done = microgpt("genome", "use", "entry.json")
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ")
-    assert "genome.json" in done.stderr
+    assert "genome.json" in refused(microgpt("genome", "use", "entry.json"))
     assert not [name for name in files_of(tmp_path) if name.startswith(".")]
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 def test_import_turns_a_log_of_evolve_rust_into_a_run(microgpt, tmp_path, line_end) -> None:
     (tmp_path / "evolve.log").write_bytes(LOG.replace("\n", line_end).encode("utf-8-sig"))
-    done = microgpt("genome", "import-log", "evolve.log")
-    assert done.returncode == 0, done.stderr
+    done = ok(microgpt("genome", "import-log", "evolve.log"))
     (name,) = os.listdir(tmp_path / "experiments")
     assert name.startswith("import_")
     assert done.stdout.splitlines() == [
@@ -225,11 +218,9 @@ def test_each_import_makes_a_run_that_cannot_be_resumed(microgpt, tmp_path) -> N
         microgpt("genome", "import-log", "evolve.log")
     runs = os.listdir(tmp_path / "experiments")
     assert len(runs) == 2
-    done = microgpt("evolve", "--resume", f"experiments/{runs[0]}")
-    assert (done.returncode, done.stderr) == (
-        2,
-        f"error: experiments/{runs[0]} was imported from a log and cannot be resumed; "
-        f"use its best genome with: microgpt genome use experiments/{runs[0]}\n",
+    assert refused(microgpt("evolve", "--resume", f"experiments/{runs[0]}")) == (
+        f"experiments/{runs[0]} was imported from a log and cannot be resumed; "
+        f"use its best genome with: microgpt genome use experiments/{runs[0]}"
     )
 
 
@@ -246,9 +237,5 @@ def test_import_refuses_a_file_that_is_no_log(microgpt, tmp_path, content, probl
     (tmp_path / "evolve.log").unlink()
     if content is not None:
         (tmp_path / "evolve.log").write_bytes(content)
-    done = microgpt("genome", "import-log", "evolve.log")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: ")
-    assert problem in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert problem in refused(microgpt("genome", "import-log", "evolve.log"))
     assert not (tmp_path / "experiments").exists()

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from commands import ok
 
 from microgpt_evolution.objectives.judge import judge, known_names
 from microgpt_evolution.objectives.scores import score_names
@@ -90,8 +91,7 @@ def test_the_bundled_names_are_not_new(microgpt) -> None:
 
 
 def test_judge_succeeds_if_no_name_can_be_judged(microgpt, against) -> None:
-    done = microgpt("judge", "x", *against)
-    assert done.returncode == 0
+    done = ok(microgpt("judge", "x", *against))
     assert "Judge     -100.0000  (no name could be scored)\n" in done.stdout
 
 
@@ -108,8 +108,7 @@ def test_judge_succeeds_if_no_name_can_be_judged(microgpt, against) -> None:
     ],
 )
 def test_control_characters_in_names_are_escaped(microgpt, against, name, shown) -> None:
-    done = microgpt("judge", name, *against)
-    assert done.returncode == 0
+    done = ok(microgpt("judge", name, *against))
     assert done.stdout.split("\n")[1].startswith(shown + "  ")
     assert done.stdout.replace("\n", "").isprintable()
 

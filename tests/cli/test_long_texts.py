@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from commands import ok, refused
 
 from microgpt import load
 
@@ -49,8 +50,7 @@ def test_the_treatment_of_long_documents_is_printed_and_saved(
 
 
 def test_running_text_keeps_line_ends_and_holds_out_its_end(microgpt, book, tmp_path) -> None:
-    done = microgpt("train", "--input", book, *STREAM, *SMALL, "--holdout", "tail")
-    assert done.returncode == 0, done.stderr
+    done = ok(microgpt("train", "--input", book, *STREAM, *SMALL, "--holdout", "tail"))
     assert done.stdout.startswith("num chars: 184\n")
     assert "129 characters for training, 37 for validation, 18 for testing\n" in done.stderr
     saved = load(tmp_path / "m")
@@ -89,17 +89,16 @@ def test_an_old_training_resumes_with_its_tail_held_out(microgpt, book, tmp_path
         if is_old:
             del facts["data"]["holdout"], facts["data"]["gap"]
             state.write_text(json.dumps(facts))
-        done = microgpt("train", "--resume", "m", "--steps", "40", "--holdout", "tail")
-        assert done.returncode == 0, done.stderr
+        ok(microgpt("train", "--resume", "m", "--steps", "40", "--holdout", "tail"))
         weights.append((tmp_path / "m/weights.json").read_bytes())
     assert weights[0] == weights[1]
 
 
 @pytest.mark.parametrize("options", [("--text", "lines", "--val-fraction", "0.2"), STREAM[:4]])
 def test_a_holdout_option_without_effect_is_refused(microgpt, book, options) -> None:
-    done = microgpt("train", "--input", book, *SMALL, *options, "--holdout", "spread")
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: --holdout requires running text and --val-fraction or")
+    assert refused(
+        microgpt("train", "--input", book, *SMALL, *options, "--holdout", "spread")
+    ).startswith("--holdout requires running text and --val-fraction or")
 
 
 def test_running_text_models_can_be_evaluated_and_resumed(microgpt, book) -> None:
@@ -123,7 +122,6 @@ def test_a_sample_anywhere_in_the_running_text_is_not_novel(microgpt, tmp_path) 
 @pytest.mark.parametrize("text", ["lines", "stream"])
 def test_a_line_of_three_megabytes_can_be_trained_on(microgpt, tmp_path, text) -> None:
     (tmp_path / "huge.txt").write_text("all work and no play " * 150_000)
-    done = microgpt("train", "--input", "huge.txt", "--text", text, *SMALL)
-    assert done.returncode == 0
+    done = ok(microgpt("train", "--input", "huge.txt", "--text", text, *SMALL))
     assert len(done.stderr) < 2_000
     assert (tmp_path / "m/train_state.safetensors").stat().st_size < 100_000

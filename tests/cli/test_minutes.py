@@ -5,7 +5,7 @@ import random
 from pathlib import Path
 
 import pytest
-from commands import refused
+from commands import ok, refused
 
 from microgpt.storage.training_directory import read_training
 
@@ -113,8 +113,7 @@ def test_given_fractions_are_kept(microgpt, folder) -> None:
 
 
 def test_limits_bound_the_choice_with_and_without_a_budget(microgpt, folder) -> None:
-    done = microgpt("train", "--data", "names.txt", *BUDGET, "--max-weights", "2000")
-    assert done.returncode == 0, done.stderr
+    done = ok(microgpt("train", "--data", "names.txt", *BUDGET, "--max-weights", "2000"))
     assert int(done.stdout.split("num params: ")[1].split()[0]) <= 2000
     done = microgpt("train", "--data", "names.txt", "--max-memory", "1kB")
     assert "no model is small enough" in refused(done)
@@ -162,8 +161,7 @@ def test_contradictory_limits_are_refused(microgpt, folder, options, problem) ->
 )
 def test_small_and_unusual_data_give_a_model(microgpt, folder, content, said) -> None:
     (folder / "odd.txt").write_text(content)
-    done = microgpt("train", "--data", "odd.txt", "--budget", "2e10", "-n", "1", "--model", "a")
-    assert done.returncode == 0, done.stderr
+    done = ok(microgpt("train", "--data", "odd.txt", "--budget", "2e10", "-n", "1", "--model", "a"))
     assert said in done.stderr
     assert "sample  1: " in done.stdout
 
@@ -191,8 +189,7 @@ RUNS = {
 def test_every_run_can_be_repeated(microgpt, folder, kind) -> None:
     options = RUNS[kind] if {"--steps", "--budget"} & {*RUNS[kind]} else [*RUNS[kind], "--steps=40"]
     assert microgpt("train", *options, "--model", "a").returncode == 0
-    done = microgpt("train", "--repeat", "a", "--model", "b")
-    assert done.returncode == 0, done.stderr
+    done = ok(microgpt("train", "--repeat", "a", "--model", "b"))
     assert "note: the weights are identical to those in a" in notes(done)
     name = "model.safetensors" if kind == "float64" else "weights.json"
     assert (folder / "a" / name).read_bytes() == (folder / "b" / name).read_bytes()
@@ -263,8 +260,7 @@ def test_an_interrupted_run_with_a_budget_gives_the_same_model(microgpt, folder)
 @pytest.mark.slow
 def test_minutes_sets_a_deadline_and_the_run_can_be_repeated(microgpt, folder) -> None:
     data = ("--data", "book.txt", "-n", "0")
-    done = microgpt("train", *data, "--minutes", "0.08", "--model", "a", "--json")
-    assert done.returncode == 0, done.stderr
+    done = ok(microgpt("train", *data, "--minutes", "0.08", "--model", "a", "--json"))
     facts = training(folder / "a")
     assert facts["minutes"] == 0.08
     assert facts["budget"] == float(f"{facts['budget']:.4g}") == json.loads(done.stdout)["budget"]

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from commands import ok
 
 FOLDER, TEXT, MODEL = (os.fsdecode(name) for name in (b"w\xff", b"n\xfe.txt", b"m\xfd"))
 SMALL = ["--steps=5", "--num-samples=1", "--engine=reference", "--n-embd=4"]
@@ -24,16 +25,14 @@ def tmp_path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def trained(microgpt, tmp_path: Path) -> Path:
-    done = microgpt("train", "--input", TEXT, "--output", MODEL, *SMALL)
-    assert done.returncode == 0, done.stderr
+    ok(microgpt("train", "--input", TEXT, "--output", MODEL, *SMALL))
     return tmp_path
 
 
 def test_a_training_with_unusual_paths_can_be_resumed(microgpt, trained) -> None:
     facts = json.loads((trained / MODEL / "train_state.json").read_text())
     assert facts["input"].endswith("/w%FF/n%FE.txt")
-    done = microgpt("train", "--resume", MODEL, "--steps=9", "--num-samples=1")
-    assert done.returncode == 0, done.stderr
+    ok(microgpt("train", "--resume", MODEL, "--steps=9", "--num-samples=1"))
     meta = json.loads((trained / MODEL / "meta.json").read_text())
     assert meta["training"]["steps"] == 9
 
@@ -65,8 +64,7 @@ def test_ordinary_paths_are_stored_unchanged(microgpt, tmp_path) -> None:
     ],
 )
 def test_every_command_accepts_unusual_paths(microgpt, trained, args) -> None:
-    done = microgpt(*args)
-    assert done.returncode == 0, done.stderr
+    done = ok(microgpt(*args))
     assert "Traceback" not in done.stderr
 
 
@@ -86,6 +84,5 @@ def test_searches_and_sweeps_accept_unusual_paths(microgpt, trained) -> None:
         ["report"],
     ):
         runs = sorted(trained.glob("experiments/evolve_*/"))
-        done = microgpt(*(str(runs[0]) if arg == "RUN" else arg for arg in args))
-        assert done.returncode == 0, (args, done.stderr)
+        done = ok(microgpt(*(str(runs[0]) if arg == "RUN" else arg for arg in args)))
         assert "Traceback" not in done.stderr

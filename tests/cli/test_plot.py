@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import refused
 
 from microgpt.training.history_file import HISTORY, HistoryPoint, encode_history
 
@@ -108,9 +109,10 @@ def test_plotting_the_same_training_replaces_the_same_picture(microgpt, tmp_path
 def test_plot_refuses_a_file_that_it_cannot_write(microgpt, tmp_path, output, problem) -> None:
     trained(tmp_path / "model")
     (tmp_path / "folder.svg").mkdir()
-    done = microgpt("plot", "model", "--output", output)
-    assert done.returncode == 2
-    assert done.stderr == f"error: cannot write {output}: {problem}; use another file\n"
+    assert (
+        refused(microgpt("plot", "model", "--output", output))
+        == f"cannot write {output}: {problem}; use another file"
+    )
     assert sorted(os.listdir(tmp_path)) == ["folder.svg", "model"]
 
 
@@ -120,22 +122,20 @@ def test_plot_says_which_package_is_missing(microgpt, tmp_path, missing) -> None
     stub = f'raise ModuleNotFoundError("No module named {missing!r}", name={missing!r})\n'
     (tmp_path / "stubs").mkdir()
     (tmp_path / "stubs" / f"{missing}.py").write_text(stub)
-    done = microgpt("plot", "model", PYTHONPATH=str(tmp_path / "stubs"))
-    assert done.returncode == 2
-    assert done.stderr == (
-        f"error: plotting requires the extra plots (No module named '{missing}'); "
-        "run: pip install 'microgpt-cli[plots]'\n"
+    assert refused(microgpt("plot", "model", PYTHONPATH=str(tmp_path / "stubs"))) == (
+        f"plotting requires the extra plots (No module named '{missing}'); "
+        "run: pip install 'microgpt-cli[plots]'"
     )
 
 
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
-        (["damaged"], "damaged/meta.json: n_embd: field required\n"),
+        (["damaged"], "damaged/meta.json: n_embd: field required"),
         (["begun"], "begun/history.jsonl is empty: training has just started; try again later"),
         (["broken"], "broken/history.jsonl, line 2: invalid JSON: EOF"),
         (["nowhere"], "nowhere does not exist; use a directory written by `microgpt train`"),
-        (["damaged", "--output", "x.gif"], "the chart must be a .png or .svg file, got x.gif\n"),
+        (["damaged", "--output", "x.gif"], "the chart must be a .png or .svg file, got x.gif"),
         ([], "output "),
     ],
 )
@@ -143,9 +143,7 @@ def test_plot_refuses_bad_input(microgpt, tmp_path, args, problem) -> None:
     (trained(tmp_path / "damaged") / "meta.json").write_text('{"vocab_size": 27}')
     trained(tmp_path / "begun", b"")
     trained(tmp_path / "broken", BEGUN + b'{"step": 20, "lo')
-    done = microgpt("plot", *args)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"error: {problem}")
+    assert refused(microgpt("plot", *args)).startswith(problem)
     assert sorted(os.listdir(tmp_path)) == ["begun", "broken", "damaged"]
 
 

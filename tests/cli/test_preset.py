@@ -8,6 +8,7 @@ from pathlib import Path
 
 import commands
 import pytest
+from commands import ok, refused
 
 from microgpt.model_config import count_params
 from microgpt.training.presets import PRESETS
@@ -45,8 +46,7 @@ def test_the_docs_list_each_preset_with_its_size(name) -> None:
 
 @pytest.mark.slow
 def test_the_names_preset_holds_out_a_tenth_twice(microgpt, tmp_path) -> None:
-    done = microgpt("train", "--preset", "names-10s", "--steps", "3", "--num-samples", "0")
-    assert done.returncode == 0, done.stderr
+    done = ok(microgpt("train", "--preset", "names-10s", "--steps", "3", "--num-samples", "0"))
     note = "23591 documents for training, 2993 for validation, 2910 for testing; 2539 duplicates "
     assert f"{note}are left out\n" in done.stderr
     assert done.stdout.startswith("num docs: 32033\nvocab size: 27\nnum params: 57888\n")
@@ -61,15 +61,13 @@ def test_the_names_preset_holds_out_a_tenth_twice(microgpt, tmp_path) -> None:
 def test_options_override_the_preset_for_texts(microgpt, tmp_path) -> None:
     (tmp_path / "my.txt").write_text("\n".join(f"this is sentence {i}" for i in range(50)))
     options = ("train", "--preset", "text", "--input", "my.txt", "--steps", "2", "--n-layer", "1")
-    done = microgpt(*options, "--batch-size", "1", "--num-samples", "0")
-    assert done.returncode == 0, done.stderr
+    done = ok(microgpt(*options, "--batch-size", "1", "--num-samples", "0"))
     assert " for validation, " in done.stderr
     meta = json.loads((tmp_path / "output" / "meta.json").read_text())
     assert (meta["n_embd"], meta["n_layer"], meta["block_size"]) == (96, 1, 128)
     assert (meta["training"]["dropout"], meta["training"]["n_docs"]) == (0.05, 50)
     whole = ("--val-fraction", "0", "--test-fraction", "0", "--dropout", "0")
-    done = microgpt(*options, *whole, "--batch-size", "1", "--num-samples", "0", "--force")
-    assert done.returncode == 0, done.stderr
+    done = ok(microgpt(*options, *whole, "--batch-size", "1", "--num-samples", "0", "--force"))
     assert "held out" not in done.stderr
     training = json.loads((tmp_path / "output" / "meta.json").read_text())["training"]
     assert not training.keys() & {"dropout", "val_fraction", "test_fraction", "val_loss"}
@@ -77,8 +75,7 @@ def test_options_override_the_preset_for_texts(microgpt, tmp_path) -> None:
 
 @pytest.mark.slow
 def test_a_preset_sets_other_options_and_is_remembered(with_few, tmp_path) -> None:
-    done = with_few("train", "--preset", "chat", "--steps", "2", "--batch-size", "3")
-    assert done.returncode == 0, done.stderr
+    ok(with_few("train", "--preset", "chat", "--steps", "2", "--batch-size", "3"))
     meta = json.loads((tmp_path / "output" / "meta.json").read_text())
     assert (meta["n_embd"], meta["n_layer"], meta["n_ff_exp"]) == (96, 4, 1)
     assert "end_turn" in meta["special_tokens"]
@@ -88,14 +85,12 @@ def test_a_preset_sets_other_options_and_is_remembered(with_few, tmp_path) -> No
 
 def test_a_preset_can_name_bundled_text_and_a_holdout(with_few, tmp_path) -> None:
     options = ("train", "--preset", "text", "--steps", "2", "--n-embd", "8", "--n-layer", "1")
-    done = with_few(*options, "--block-size", "8", "--num-samples", "0")
-    assert done.returncode == 0, done.stderr
+    done = ok(with_few(*options, "--block-size", "8", "--num-samples", "0"))
     assert "note: data/shakespeare.txt not found; using the bundled shakespeare.txt" in done.stderr
     assert " 892314 characters for training, 111540 for validation, 111539 for" in done.stderr
     training = json.loads((tmp_path / "output" / "meta.json").read_text())["training"]
     assert (training["text"], training["holdout"]) == ("stream", "tail")
-    done = with_few("generate", "--novel", "-n", "1", "--max-tokens", "40")
-    assert done.returncode == 0, done.stderr
+    ok(with_few("generate", "--novel", "-n", "1", "--max-tokens", "40"))
     assert with_few("train", "--resume", "output", "--steps", "3").returncode == 0
 
 
@@ -105,14 +100,13 @@ def test_a_preset_with_data_resumes_and_refuses_other_data(with_few, tmp_path) -
     with_few(*options, "--output", "part", "--checkpoint-every", "2")
     state = tmp_path / "part" / "train_state.json"
     assert json.loads(state.read_text())["input"] is None
-    done = with_few("train", "--resume", "part", "--steps", "9")
-    assert done.returncode == 0, done.stderr
+    done = ok(with_few("train", "--resume", "part", "--steps", "9"))
     assert "resuming after step 6 of 9" in done.stderr
     other = tmp_path / "other.jsonl"
     other.write_text('[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]')
-    refused = with_few("train", "--resume", "part", "--steps", "12", "--input", other)
-    assert refused.returncode == 2
-    assert "is not the input of the run" in refused.stderr
+    assert "is not the input of the run" in refused(
+        with_few("train", "--resume", "part", "--steps", "12", "--input", other)
+    )
 
 
 @pytest.mark.parametrize(
@@ -126,7 +120,4 @@ def test_a_preset_with_data_resumes_and_refuses_other_data(with_few, tmp_path) -
     ],
 )
 def test_options_that_contradict_a_preset_are_refused(microgpt, options, problem) -> None:
-    done = microgpt("train", *options)
-    assert done.returncode == 2
-    assert problem in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    assert problem in refused(microgpt("train", *options))

@@ -13,6 +13,7 @@ from typing import Any
 
 import commands
 import pytest
+from commands import ok, refused
 from searches import AESTHETIC, HYDRA, SMALL, begin, changed, run_of, write_names
 
 from microgpt_evolution.runs.run_files import with_checksum
@@ -114,16 +115,14 @@ def test_a_report_opens_with_its_result(searches, objective, measure) -> None:
 def test_the_commands_at_the_end_of_a_report_work(searches, microgpt, tmp_path) -> None:
     run = shutil.copytree(searches["loss"], tmp_path / "a run")
     write_names(tmp_path)
-    done = microgpt("report", run)
-    assert done.returncode == 0
+    ok(microgpt("report", run))
     commands = commands_of(run)
     assert [command[:2] for command in commands] == [
         ["microgpt", "train"],
         ["microgpt", "generate"],
     ]
     for command in commands:
-        done = microgpt(*command[1:])
-        assert done.returncode == 0, done.stderr
+        ok(microgpt(*command[1:]))
     steps = json.loads((run / "genome.json").read_text())["steps"]
     assert (
         json.loads((tmp_path / "a run-winner" / "meta.json").read_text())["training"]["steps"]
@@ -248,10 +247,9 @@ def test_runs_of_different_documents_are_not_compared(copied, microgpt, tmp_path
     facts = json.loads((runs[1] / "run.json").read_text())
     facts["settings"]["data_sha256"] = "0" * 64
     (runs[1] / "run.json").write_text(json.dumps(facts))
-    done = microgpt("report", *runs)
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: one and two use different documents (sha256 ")
-    assert done.stderr.endswith("so their losses are not comparable; report them separately\n")
+    error = refused(microgpt("report", *runs))
+    assert error.startswith("one and two use different documents (sha256 ")
+    assert error.endswith("so their losses are not comparable; report them separately")
     assert not (tmp_path / "report.html").exists()
 
 
@@ -259,8 +257,7 @@ def test_runs_of_different_documents_are_not_compared(copied, microgpt, tmp_path
 def test_a_sweep_gets_a_report_of_its_own(copied, microgpt, tmp_path) -> None:
     write_names(tmp_path)
     grid = ("--n-embd", "8,16", "--steps", "50,100", "--seeds", "2", "--input", "names.txt")
-    done = microgpt("sweep", "grid", *grid)
-    assert done.returncode == 0
+    done = ok(microgpt("sweep", "grid", *grid))
     run = run_of(tmp_path)
     assert f"the report is in experiments/{run.name}/report.html" in done.stderr
     assert page_of(run / "report.html")["sections"] == ["trainings", "scaling", "tables"]
@@ -273,10 +270,9 @@ def test_a_sweep_gets_a_report_of_its_own(copied, microgpt, tmp_path) -> None:
     train, _ = commands_of(run)
     assert microgpt(*train[1:]).returncode == 0
     assert (tmp_path / f"{run.name}-winner").is_dir()
-    done = microgpt("report", run, copied("loss"))
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "is a sweep, but" in done.stderr
-    assert done.stderr.endswith("run is a search; report them separately\n")
+    error = refused(microgpt("report", run, copied("loss")))
+    assert "is a sweep, but" in error
+    assert error.endswith("run is a search; report them separately")
 
 
 @pytest.mark.slow
@@ -295,8 +291,7 @@ def test_a_search_without_plotting_gives_the_same_result(microgpt, tmp_path, alt
     write_names(tmp_path)
     (tmp_path / "stubs").mkdir()
     (tmp_path / "stubs" / "altair.py").write_text(altair)
-    done = microgpt("evolve", *AESTHETIC, cold=True, PYTHONPATH=str(tmp_path / "stubs"))
-    assert done.returncode == 0
+    done = ok(microgpt("evolve", *AESTHETIC, cold=True, PYTHONPATH=str(tmp_path / "stubs")))
     assert done.stderr.endswith(f"note: report.html was not written: {why}\n")
     assert (tmp_path / "genome.json").exists()
 
@@ -304,14 +299,9 @@ def test_a_search_without_plotting_gives_the_same_result(microgpt, tmp_path, alt
 def test_an_unreadable_or_missing_run_is_refused(microgpt, tmp_path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run.json").write_text('{"version": 1}')
-    done = microgpt("report", "run")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: run/run.json: created_by: field required\n"
-    done = microgpt("report")
-    assert done.returncode == 2
-    assert done.stderr == (
-        "error: there is no run in experiments; "
-        "create one with `microgpt evolve` or `microgpt sweep`\n"
+    assert refused(microgpt("report", "run")) == "run/run.json: created_by: field required"
+    assert refused(microgpt("report")) == (
+        "there is no run in experiments; create one with `microgpt evolve` or `microgpt sweep`"
     )
 
 

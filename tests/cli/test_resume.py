@@ -13,7 +13,7 @@ from pathlib import Path
 
 import commands
 import pytest
-from commands import refused
+from commands import ok, refused
 
 from microgpt import load
 from microgpt.model_config import count_params
@@ -109,8 +109,7 @@ def test_steps_lost_before_the_model_was_saved_are_repeated(microgpt, unfinished
 def test_a_command_reads_an_unfinished_model_with_a_note(microgpt, unfinished, command) -> None:
     name, *args = command.split()
     args += [] if name == "eval" else ["--model", "model"]
-    done = microgpt(name, *args)
-    assert done.returncode == 0, done.stderr
+    done = ok(microgpt(name, *args))
     assert NOTE in done.stderr.splitlines()
 
 
@@ -155,8 +154,7 @@ def test_resume_refuses_contradicting_options_with_both_values(
 
 
 def test_resume_accepts_options_that_agree_with_the_training(microgpt, unfinished) -> None:
-    done = microgpt("train", "--resume", "model", "--n-embd", "8", "--seed", "42", "--lr", "0.02")
-    assert done.returncode == 0
+    ok(microgpt("train", "--resume", "model", "--n-embd", "8", "--seed", "42", "--lr", "0.02"))
 
 
 def test_resume_detects_other_data(microgpt, unfinished, names) -> None:
@@ -200,8 +198,7 @@ def test_a_damaged_state_is_refused_and_can_be_replaced(microgpt, unfinished, na
 
 def test_a_training_that_ended_early_resumes_with_more_patience(microgpt, names, tmp_path) -> None:
     options = (*SMALL, "--steps", "400", "--lr", "0.1", "--val-fraction", "0.3")
-    done = microgpt("train", "--input", names, *options, "--patience", "1", "--output", "model")
-    assert done.returncode == 0
+    done = ok(microgpt("train", "--input", names, *options, "--patience", "1", "--output", "model"))
     assert "held-out loss" in done.stdout
     done = microgpt("train", "--resume", "model")
     assert done.stderr.startswith("note: the training run in model stopped early after step")

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from commands import refused
 
 GENES = {"n_emb": 12, "n_ctx": 8, "n_layer": 2, "n_head": 2, "n_ff_exp": 3, "steps": 60, "lr": 0.02}
 PRIMORDIAL = [
@@ -123,16 +124,11 @@ def test_the_bundled_names_are_the_default_of_run(microgpt, tmp_path) -> None:
     ],
 )
 def test_run_refuses_bad_input_before_it_prints(microgpt, args, problem) -> None:
-    done = microgpt("run", *args)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"error: {problem}\n"
+    assert refused(microgpt("run", *args)) == problem
 
 
 def test_an_unresolved_merge_is_refused(microgpt, genome) -> None:
     genome.write_text("<<<<<<< ours\n" + genome.read_text())
-    done = microgpt("run")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
-        "error: genome.json, line 1: merge conflict marker '<<<<<<< ours'; "
-        "keep only one of the genomes\n"
+    assert refused(microgpt("run")) == (
+        "genome.json, line 1: merge conflict marker '<<<<<<< ours'; keep only one of the genomes"
     )

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from commands import ok, refused
 from terminal import Terminal
 
 from microgpt import ModelConfig, TrainConfig, save
@@ -132,10 +133,8 @@ def test_list_reports_that_nothing_was_found(microgpt) -> None:
 
 
 def test_remove_needs_a_terminal_or_yes(microgpt, folder) -> None:
-    done = microgpt("remove", "--force", "output")
-    assert (
-        done.stderr == "error: no such option: --force; use --yes; see 'microgpt remove --help'\n"
-    )
+    error = refused(microgpt("remove", "--force", "output"))
+    assert error == "no such option: --force; use --yes; see 'microgpt remove --help'"
     done = microgpt("remove", "output")
     assert (done.returncode, done.stdout) == (2, "")
     assert "model  3,488" in done.stderr
@@ -160,8 +159,7 @@ def test_remove_asks_at_a_terminal(folder, answer) -> None:
 def test_remove_takes_only_the_log_that_belongs_to_a_run(microgpt, folder) -> None:
     run = folder / "experiments" / "evolve_1"
     (run / "notes.txt").write_text("mine\n")
-    done = microgpt("remove", "--yes", "experiments/evolve_1")
-    assert done.returncode == 0
+    done = ok(microgpt("remove", "--yes", "experiments/evolve_1"))
     assert done.stdout == "Removed the search in experiments/evolve_1\n"
     assert "note: these files were kept in experiments/evolve_1: notes.txt" in done.stderr
     assert os.listdir(run) == ["notes.txt"]
@@ -169,21 +167,18 @@ def test_remove_takes_only_the_log_that_belongs_to_a_run(microgpt, folder) -> No
 
 
 def test_remove_refuses_links_active_trainings_and_the_demo(microgpt, folder) -> None:
-    done = microgpt("remove", bundled(DEMO_MODEL))
-    assert done.returncode == 2
-    assert done.stderr.endswith("chat is the bundled demo model; choose another directory\n")
+    error = refused(microgpt("remove", bundled(DEMO_MODEL)))
+    assert error.endswith("chat is the bundled demo model; choose another directory")
     (folder / "link").symlink_to("output")
     for other in ("experiments", "link", "nowhere"):
-        done = microgpt("remove", "--yes", "output", other)
-        assert done.returncode == 2
-        assert f"error: {other} is not the directory of a model or a run" in done.stderr
+        error = refused(microgpt("remove", "--yes", "output", other))
+        assert error.startswith(f"{other} is not the directory of a model or a run")
     lock = DirectoryLock(folder / "output", "being trained")
     try:
         done = microgpt("remove", "--yes", "deep/er/half", "output")
     finally:
         lock.release()
-    assert done.returncode == 2
-    assert "output is being trained by process" in done.stderr
+    assert "output is being trained by process" in refused(done)
     assert (folder / "deep/er/half/train_state.json").exists()
 
 
@@ -212,9 +207,9 @@ def test_remove_takes_model_and_run_of_the_working_directory(microgpt, examples,
 
 def test_remove_checks_everything_before_it_removes_anything(microgpt, folder) -> None:
     (folder / "output" / "history.jsonl").mkdir()
-    done = microgpt("remove", "--yes", "deep/er/half", "output")
-    assert done.returncode == 2
-    assert "output/history.jsonl is a directory; remove it first" in done.stderr
+    assert "output/history.jsonl is a directory; remove it first" in refused(
+        microgpt("remove", "--yes", "deep/er/half", "output")
+    )
     assert (folder / "deep/er/half/train_state.json").exists()
     assert (folder / "output/weights.json").exists()
 

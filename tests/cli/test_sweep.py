@@ -14,13 +14,14 @@ from typing import Any
 
 import commands
 import pytest
-from searches import run_of, write_names
+from commands import ok, refused
+from searches import run_of
 
 from microgpt_cli.commands.sweep import grid
 from microgpt_cli.commands.train import train
 from microgpt_evolution.sweep.config import SETTINGS
 
-pytestmark = pytest.mark.usefixtures("undrawn")
+pytestmark = pytest.mark.usefixtures("undrawn", "made_up_names")
 
 GRID = ("grid", "--n-embd", "8,16", "--steps", "30,60", "--input", "names.txt", "--seed", "5")
 LIST = "must be a comma-separated list of"
@@ -36,12 +37,6 @@ NOT_SWEPT = {
     "output", "genome", "preset", "resume", "repeat", "from_", "force", "checkpoint_every",
     "format", "num_samples", "novel", "plot", "as_json", "ctx",  # of a model that is kept
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def names(tmp_path: Path) -> None:
-    """A file of some hundred made-up names."""
-    write_names(tmp_path)
 
 
 def results_of(run: Path) -> list[dict[str, Any]]:
@@ -92,8 +87,9 @@ def test_a_grid_trains_each_point_with_each_seed(microgpt, tmp_path) -> None:
 
 def test_architectures_and_optimizers_can_be_swept(microgpt, tmp_path) -> None:
     axes = ("--positions", "rotary", "--qk-norm", "true", "--optimizer", "adamw,muon")
-    done = microgpt("sweep", "grid", *axes, "--steps", "30", "--data", "names.txt", "--seeds", "1")
-    assert done.returncode == 0, done.stderr
+    done = ok(
+        microgpt("sweep", "grid", *axes, "--steps", "30", "--data", "names.txt", "--seeds", "1")
+    )
     points = [line["point"] for line in results_of(run_of(tmp_path))]
     assert {(p["positions"], p["qk_norm"], p["optimizer"]) for p in points} == {
         ("rotary", True, "adamw"), ("rotary", True, "muon")
@@ -149,8 +145,7 @@ def test_a_killed_sweep_resumes_with_the_same_results(
             f"{word} after {n_made} training run{'s' * (n_made > 1)}; resume with: "
             f"microgpt sweep resume experiments/{run.name}"
         )
-    done = microgpt("sweep", "resume", run, "--workers", "2")
-    assert done.returncode == 0, done.stderr
+    done = ok(microgpt("sweep", "resume", run, "--workers", "2"))
     assert done.stdout.splitlines()[1].startswith(
         f"18 of 18 training runs completed; ran {18 - n_made} in "
     )
@@ -161,8 +156,7 @@ def test_a_finished_sweep_cannot_be_resumed(microgpt, tmp_path) -> None:
     microgpt("sweep", *GRID)
     run = run_of(tmp_path)
     before = (run / "evaluations.jsonl").read_bytes()
-    done = microgpt("sweep", "resume", run)
-    assert done.returncode == 0
+    done = ok(microgpt("sweep", "resume", run))
     assert done.stdout.startswith("12 of 12 training runs completed; ran 0 in ")
     assert (run / "evaluations.jsonl").read_bytes() == before
 
@@ -192,8 +186,7 @@ def test_a_sweep_without_any_loss_fails(microgpt, tmp_path) -> None:
 
 
 def test_impossible_combinations_are_listed_and_skipped(microgpt, tmp_path) -> None:
-    done = microgpt("sweep", *GRID, "--n-head", "4,16", "--seeds", "1")
-    assert done.returncode == 0
+    done = ok(microgpt("sweep", *GRID, "--n-head", "4,16", "--seeds", "1"))
     assert done.stderr.startswith(
         "note: skipped: n_embd (8) must be divisible by n_head (16); try n_embd 16\n"
     )
@@ -204,8 +197,7 @@ def test_the_command_of_a_chat_sweep_trains_its_winner(microgpt, tmp_path) -> No
     lines = [[{"role": "user", "content": f"say {n}"}, {"role": "assistant", "content": f"{n}"}]
              for n in range(60)]  # fmt: skip
     (tmp_path / "chat.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    done = microgpt("sweep", "grid", "--chat", "--input", "chat.jsonl", "--steps", "20,40")
-    assert done.returncode == 0, done.stderr
+    done = ok(microgpt("sweep", "grid", "--chat", "--input", "chat.jsonl", "--steps", "20,40"))
     assert {tuple(line["samples"]) for line in results_of(run_of(tmp_path))} == {()}
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("Train the winner:  "))
     command = shlex.split(line.partition(":  microgpt ")[2])
@@ -239,33 +231,26 @@ def test_the_command_of_a_chat_sweep_trains_its_winner(microgpt, tmp_path) -> No
     ],
 )
 def test_bad_sweep_options_leave_no_files(microgpt, tmp_path, options, problem) -> None:
-    done = microgpt("sweep", *options.split())
-    assert done.returncode == 2
-    (error,) = done.stderr.splitlines()
-    assert error.startswith("error: ")
-    assert problem in error
+    assert problem in refused(microgpt("sweep", *options.split()))
     assert not (tmp_path / "experiments").exists()
 
 
 def test_a_sweep_is_not_mistaken_for_a_search(microgpt, tmp_path) -> None:
     microgpt("sweep", *GRID, "--seeds", "1")
     run = f"experiments/{run_of(tmp_path).name}"
-    done = microgpt("genome", "use", run)
-    assert (done.returncode, done.stderr) == (
-        2, f"error: {run} is a sweep, which has no genome; use a run of microgpt evolve\n"
-    )  # fmt: skip
-    done = microgpt("evolve", "--resume", run)
-    assert (done.returncode, done.stderr) == (
-        2, f"error: {run} is a sweep, not a search; resume it with: microgpt sweep resume {run}\n"
-    )  # fmt: skip
+    assert refused(microgpt("genome", "use", run)) == (
+        f"{run} is a sweep, which has no genome; use a run of microgpt evolve"
+    )
+    assert refused(microgpt("evolve", "--resume", run)) == (
+        f"{run} is a sweep, not a search; resume it with: microgpt sweep resume {run}"
+    )
 
 
 def test_a_resumed_sweep_keeps_its_documents(microgpt, tmp_path) -> None:
     microgpt("sweep", *GRID, "--seeds", "1")
     run = run_of(tmp_path)
     (tmp_path / "names.txt").write_text("\n".join(f"other{n}" for n in range(50)))
-    done = microgpt("sweep", "resume", run)
-    assert done.returncode == 2
-    assert "is not the input of the sweep: its documents have a different sha256" in done.stderr
-    done = microgpt("sweep", "resume", run, "--input", "data/names.txt")
-    assert done.returncode == 0
+    assert "is not the input of the sweep: its documents have a different sha256" in refused(
+        microgpt("sweep", "resume", run)
+    )
+    ok(microgpt("sweep", "resume", run, "--input", "data/names.txt"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import commands
 import pytest
-from commands import refused
+from commands import ok, refused
 
 RNG = random.Random(0)
 NAMES = "\n".join("".join(RNG.choices("abcdefgh", k=RNG.randint(3, 9))) for _ in range(300))
@@ -109,8 +109,7 @@ def test_a_note_describes_the_targets_of_the_student(microgpt, folder) -> None:
 def test_a_training_with_teachers_can_be_repeated(microgpt, folder, options) -> None:
     (folder / "book.txt").write_text(NAMES.replace("\n", ""))
     data = [] if "--data" in options else ["--data", "names.txt"]
-    done = microgpt("train", *data, "--teacher", "one", *options, "--model", "a")
-    assert done.returncode == 0, done.stderr
+    ok(microgpt("train", *data, "--teacher", "one", *options, "--model", "a"))
     parent = ["--from", "one"] if "--from" in options else []
     microgpt("train", "--repeat", "a", *parent, "--model", "b", "--threads", "1")
     assert weights(folder / "a") == weights(folder / "b")
@@ -124,8 +123,7 @@ def test_chat_and_subword_models_can_teach(microgpt, folder) -> None:
     for kind, data in options.items():
         tokens = ["--tokenizer", "bpe", "--vocab-size", "270"] if kind == "bpe" else []
         assert microgpt("train", *data, *size, *tokens, "--model", kind).returncode == 0
-        done = microgpt("train", *data, *size, "--teacher", kind, "--model", f"{kind}-student")
-        assert done.returncode == 0, done.stderr
+        ok(microgpt("train", *data, *size, "--teacher", kind, "--model", f"{kind}-student"))
         metas = (
             json.loads((folder / name / "meta.json").read_text())
             for name in (kind, f"{kind}-student")
@@ -199,7 +197,6 @@ def test_incompatible_teacher_options_are_refused(microgpt, folder, options, pro
 @pytest.mark.slow
 def test_minutes_include_the_time_of_the_teachers(microgpt, folder) -> None:
     options = ("--minutes", "0.08", *TAUGHT[:4], "--teacher-samples", "20000", "-n", "0")
-    done = microgpt("train", "--data", "names.txt", *options, "--model", "a")
-    assert done.returncode == 0, done.stderr
+    ok(microgpt("train", "--data", "names.txt", *options, "--model", "a"))
     microgpt("train", "--repeat", "a", "--model", "b", "-n", "0")
     assert weights(folder / "a") == weights(folder / "b")

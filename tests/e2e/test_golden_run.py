@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from commands import ok
 
 from microgpt.data.documents import bundled, load_text
 from microgpt.training.history_file import read_history
@@ -31,8 +32,7 @@ def check_transcript(stdout: str, golden) -> None:
 
 
 def test_train_without_options_prints_the_golden_transcript(microgpt, golden) -> None:
-    done = microgpt("train")
-    assert done.returncode == 0
+    done = ok(microgpt("train"))
     check_transcript(done.stdout, golden)
 
 
@@ -40,8 +40,7 @@ def test_train_without_options_prints_the_golden_transcript(microgpt, golden) ->
 def test_each_engine_reproduces_the_golden_run_and_weights(
     microgpt, golden, tmp_path, engine, dtype, tolerance
 ) -> None:
-    done = microgpt("train", "--engine", engine, "--dtype", dtype)
-    assert done.returncode == 0
+    done = ok(microgpt("train", "--engine", engine, "--dtype", dtype))
     check_transcript(done.stdout, golden)
     weights = json.loads(Path(tmp_path, "output", "weights.json").read_text())
     for name, first in golden["final_first5"].items():

@@ -58,56 +58,6 @@ def _genome_options(path: Path, given: TrainOptions) -> TrainOptions:
     return TrainOptions.of(facts, f"--genome {path}")
 
 
-def new_job(options: TrainOptions, started: float) -> TrainingJob:
-    """Return a job with the options of the user, a preset or a genome."""
-    count_samples(options.num_samples, chat=options.chat)
-    sources = Sources(
-        data=options.input,
-        parent=options.from_,
-        teachers=options.teacher or (),
-        teacher_samples=options.teacher_samples,
-        text=options.text,
-        text_otherwise="lines" if "long_docs" in options else None,
-        column=options.column,
-        chat=options.chat,
-        preset=options.preset,
-        seed=options.seed,
-    )
-    minutes = options.minutes
-    limit = TimeLimit.of(minutes, started, has_plot=options.plot) if minutes else None
-    parent = sources.parent_model
-    teachers, records = sources.load_teachers()
-    path, docs = sources.documents()
-    if not path:  # the conversations are generated in the order in which to read them
-        options = TrainOptions(shuffle=False).over(options)
-    job = plan_training(
-        docs,
-        options,
-        parent=parent,
-        teachers=teachers,
-        limit=limit,
-        load_kernels=load_kernels,
-        tell=note,
-    )
-    plan = replace(
-        job.plan,
-        input=path,
-        parent_sha256=parent.sha256 if parent else None,
-        teachers=records,
-        genome_sha256=sha256(options.genome.read_bytes()).hexdigest() if options.genome else None,
-    )
-    return replace(job, plan=plan)
-
-
-def count_samples(num_samples: int | None, *, chat: bool) -> int:
-    """Return the number of samples to print; raise ConfigError for a chat model."""
-    if chat and num_samples:
-        raise ConfigError(
-            "--num-samples cannot be used with --chat; run `microgpt chat` afterwards"
-        )
-    return (0 if chat else N_SAMPLES) if num_samples is None else num_samples
-
-
 @dataclass(frozen=True)
 class Sources:
     """The files that a training run reads, and how it reads them."""
@@ -160,6 +110,44 @@ class Sources:
             path, text=text, column=self.column, chat=self.chat, check=check, tell=note
         )
         return Path(os.path.abspath(path)), docs
+
+
+def new_job(options: TrainOptions, sources: Sources, started: float) -> TrainingJob:
+    """Return a job with the options of the user, a preset or a genome."""
+    count_samples(options.num_samples, chat=options.chat)
+    minutes = options.minutes
+    limit = TimeLimit.of(minutes, started, has_plot=options.plot) if minutes else None
+    parent = sources.parent_model
+    teachers, records = sources.load_teachers()
+    path, docs = sources.documents()
+    if not path:  # the conversations are generated in the order in which to read them
+        options = TrainOptions(shuffle=False).over(options)
+    job = plan_training(
+        docs,
+        options,
+        parent=parent,
+        teachers=teachers,
+        limit=limit,
+        load_kernels=load_kernels,
+        tell=note,
+    )
+    plan = replace(
+        job.plan,
+        input=path,
+        parent_sha256=parent.sha256 if parent else None,
+        teachers=records,
+        genome_sha256=sha256(options.genome.read_bytes()).hexdigest() if options.genome else None,
+    )
+    return replace(job, plan=plan)
+
+
+def count_samples(num_samples: int | None, *, chat: bool) -> int:
+    """Return the number of samples to print; raise ConfigError for a chat model."""
+    if chat and num_samples:
+        raise ConfigError(
+            "--num-samples cannot be used with --chat; run `microgpt chat` afterwards"
+        )
+    return (0 if chat else N_SAMPLES) if num_samples is None else num_samples
 
 
 def _default_data(preset: PresetName | None, *, chat: bool) -> Path | None:

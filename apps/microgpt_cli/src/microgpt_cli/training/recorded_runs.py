@@ -130,9 +130,7 @@ class Repetition:
     directory: Path
     output: Path  # the new directory
     force: bool  # whether it may be the same
-    data: Path | None
-    parent: Path | None
-    teachers: Sequence[Path] | None
+    now: Sources  # where its documents, parent and teachers are now, if it is elsewhere
     weights_format: WeightsFormat | None
     model: SavedModel | None = None  # known from `job` on, if the run has ended
 
@@ -158,9 +156,9 @@ class Repetition:
         plan, _, status = read_training(directory)
         if status == "diverged":
             raise ConfigError(f"the training run in {directory} diverged; use another directory")
-        parent = _recorded_parent(plan, directory, self.parent)
-        path, parts = _recorded_documents(plan, self.data)
-        teachers, records = _recorded_teachers(plan, self.teachers)
+        parent = _recorded_parent(plan, directory, self.now.parent)
+        path, parts = _recorded_documents(plan, self.now.data)
+        teachers, records = _recorded_teachers(plan, self.now.teachers)
         read = data_of(parent, teachers)  # an older version did not record it
         steps = plan.steps_changed[0].before if plan.steps_changed else plan.config.steps
         plan = replace(

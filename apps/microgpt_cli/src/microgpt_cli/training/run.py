@@ -28,7 +28,7 @@ from microgpt_cli.charts import draw_training
 from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
 from microgpt_cli.terminal.signals import StopRequest
-from microgpt_cli.training.job import count_samples, new_job
+from microgpt_cli.training.job import Sources, count_samples, new_job
 from microgpt_cli.training.recorded_runs import Repetition
 from microgpt_cli.training.replacement import confirm_replacement, has_same_model, unused_model
 from microgpt_cli.training.results import print_results, use_command
@@ -45,17 +45,21 @@ def begin(options: TrainOptions, started: float) -> tuple[TrainingJob | None, Re
     if options.resume:
         check_has_training(options.resume)
         return None, None
-    if not options.repeat:
-        return new_job(options, started), None
-    repetition = Repetition(
-        options.repeat,
-        options.output,
-        options.force,
+    sources = Sources(
         data=options.input,
         parent=options.from_,
-        teachers=options.teacher,
-        weights_format=options.format,
+        teachers=options.teacher or (),
+        teacher_samples=options.teacher_samples,
+        text=options.text,
+        text_otherwise="lines" if "long_docs" in options else None,
+        column=options.column,
+        chat=options.chat,
+        preset=options.preset,
+        seed=options.seed,
     )
+    if not options.repeat:
+        return new_job(options, sources, started), None
+    repetition = Repetition(options.repeat, options.output, options.force, sources, options.format)
     return repetition.job(), repetition
 
 
@@ -96,13 +100,10 @@ class TrainRun:
         print_results(result, samples, self.job.parts, path, novel=self.novel, as_json=self.as_json)
 
     def check_output(self, *, is_default: bool) -> None:
-        """Ask before a new run replaces a model; the time of the answer does not count.
+        """Ask before a new run replaces a model; raise CheckpointError if it is to be kept.
 
-        Args:
-            is_default: whether no option is given, so that the same model may be trained again.
-
-        Raises:
-            CheckpointError: the directory has an unfinished training run, or the model is kept.
+        An unfinished run is always kept. A run without options may replace the same model. The
+        time of the answer does not count.
         """
         path, plan = self.directory.path, self.job.plan
         if self.directory.has_state:

@@ -1,11 +1,9 @@
 import math
 
-import numpy as np
 import pytest
 
 from microgpt import ModelConfig, TrainConfig
 from microgpt.config import Sampling
-from microgpt.engine.training.trainer import learning_rates
 from microgpt.errors import ConfigError
 
 
@@ -71,16 +69,3 @@ def test_a_setting_with_thousands_of_digits_is_refused(value: int) -> None:
 def test_sampling_settings_outside_their_range_are_refused(setting, problem) -> None:
     with pytest.raises(ConfigError, match=problem):
         Sampling(**setting)
-
-
-def test_the_learning_rate_rises_and_then_falls() -> None:
-    config = TrainConfig(lr=1.0, steps=10, warmup_steps=4)
-    rates = [config.lr_at(step) for step in range(5)]
-    assert rates == pytest.approx([0.25, 0.5 * 0.9, 0.75 * 0.8, 0.7, 0.6])
-
-
-@pytest.mark.parametrize("warmup_steps", [0, 4, 30])
-def test_both_engines_have_the_same_learning_rates(warmup_steps) -> None:
-    config = TrainConfig(steps=20, lr=0.007, warmup_steps=warmup_steps)
-    steps = np.arange(20)
-    assert learning_rates(config, steps).tolist() == [config.lr_at(step) for step in range(20)]

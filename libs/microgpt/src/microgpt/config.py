@@ -19,6 +19,8 @@ from microgpt.model_config import Positions as Positions
 from microgpt.model_config import check_choice as check_choice
 from microgpt.model_config import check_fields
 from microgpt.model_config import check_whole as check_whole
+from microgpt.schedule import default_lr as default_lr
+from microgpt.schedule import learning_rate
 
 LossOn = Literal["assistant", "all"]
 LongDocs = Literal["window", "truncate", "skip"]
@@ -91,19 +93,9 @@ class TrainConfig:
         return max(1, self.steps // self.evaluations)
 
     def lr_at(self, step: int) -> float:
-        """Return the learning rate of a step, counted from 0: linear warm-up, linear decay to 0."""
+        """Return the learning rate of a step, counted from 0."""
         lr = default_lr() if self.lr is None else self.lr
-        warmup = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
-        return lr * warmup * (1 - step / self.steps)
-
-
-def default_lr(n_embd: int = ModelConfig.n_embd) -> float:
-    """Return the default learning rate: 0.01 up to n_embd 16, then proportional to 1 / n_embd.
-
-    Adam changes each weight by about the learning rate per step. A wider layer sums more such
-    changes, so the rate is proportionally lower (Yang et al. 2022, "Tensor Programs V", table 8).
-    """
-    return 0.01 * min(1.0, ModelConfig.n_embd / n_embd)
+        return learning_rate(step, lr=lr, steps=self.steps, warmup_steps=self.warmup_steps)
 
 
 @dataclass(frozen=True)

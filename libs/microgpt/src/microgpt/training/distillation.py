@@ -27,7 +27,8 @@ from microgpt.errors import ConfigError, PromptError
 from microgpt.model_config import check_whole
 from microgpt.sampling import NOT_FINITE_MESSAGE, DecodeRules
 from microgpt.state import TrainedModel, TrainingPlan
-from microgpt.training.engines import check_fits, reading_order
+from microgpt.training.engines import check_fits
+from microgpt.training.reading_order import reading_order
 
 if TYPE_CHECKING:
     import numpy as np

@@ -167,25 +167,6 @@ def prepare_engine(
     return perf_counter() - started if lines else 0.0
 
 
-def reading_order(
-    n: int, config: TrainConfig, rng: random.Random, engine: EngineName
-) -> Sequence[int]:
-    """Return the indices of n documents in training order, up to the last that is read.
-
-    If `config.shuffle` is set, they are shuffled as by `rng.shuffle`.
-    """
-    n_read = min(n, config.steps * config.batch_size)
-    if not config.shuffle:
-        return range(n_read)
-    if engine == "compiled":
-        from microgpt.engine import mersenne
-
-        return mersenne.shuffled(n, rng, n_read)
-    order = list(range(n))
-    rng.shuffle(order)
-    return order[:n_read]
-
-
 def make_engine(
     engine: EngineName,
     dtype: DType,

@@ -14,7 +14,7 @@ from microgpt.errors import ConfigError, DataError, TokenizerError
 from microgpt.state import TrainedModel, TrainingPlan, TrainState
 from microgpt.training.choice import with_steps
 from microgpt.training.distillation import Teachers
-from microgpt.training.engines import prepare_engine, reading_order
+from microgpt.training.engines import prepare_engine
 from microgpt.training.finetune import check_shape, extended_tokenizer, new_tokens
 from microgpt.training.fitting import (
     Fitted,
@@ -26,6 +26,7 @@ from microgpt.training.fitting import (
 )
 from microgpt.training.holding_out import hold_out, recorded_split
 from microgpt.training.options import TrainOptions
+from microgpt.training.reading_order import reading_order
 from microgpt.training.time_limit import TimeLimit
 
 Tell = Callable[[str], None]

@@ -1,0 +1,25 @@
+"""The order in which a training run reads its documents."""
+
+import random
+from collections.abc import Sequence
+
+from microgpt.config import EngineName, TrainConfig
+
+
+def reading_order(
+    n: int, config: TrainConfig, rng: random.Random, engine: EngineName
+) -> Sequence[int]:
+    """Return the indices of n documents in training order, up to the last that is read.
+
+    If `config.shuffle` is set, they are shuffled as by `rng.shuffle`.
+    """
+    n_read = min(n, config.steps * config.batch_size)
+    if not config.shuffle:
+        return range(n_read)
+    if engine == "compiled":
+        from microgpt.engine import mersenne
+
+        return mersenne.shuffled(n, rng, n_read)
+    order = list(range(n))
+    rng.shuffle(order)
+    return order[:n_read]

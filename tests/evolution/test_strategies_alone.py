@@ -2,7 +2,7 @@
 
 import pytest
 
-from microgpt_evolution.budgeted.objective import EVALUATIONS
+from microgpt_evolution.budgeted.genome import EVALUATIONS
 from microgpt_evolution.budgeted.search import SurrogateSearch
 from microgpt_evolution.objectives.scores import HEADS, NameScores
 from microgpt_evolution.population import Evaluation
@@ -45,9 +45,8 @@ def test_a_hydra_runs_in_five_lines(exchange) -> None:
 def test_a_search_with_a_budget_runs_in_five_lines(small) -> None:
     space = Space(values={"lr": (0.001, 0.003, 0.01, 0.03)})
     search = SurrogateSearch(space, [small], budget=50.0, cost=lambda genome, n: n, seed=42)
-    while runs := search.ask():
-        losses = [[run.organism.genome.lr] * (run.until - len(run.organism.losses)) for run in runs]
-        search.tell(losses)
+    while organisms := search.ask():
+        search.tell([[organism.genome.lr] * organism.n_next for organism in organisms])
     best = min(search.organisms.values(), key=lambda organism: organism.loss)
     assert (best.genome.lr, len(best.losses)) == (0.001, EVALUATIONS)
 

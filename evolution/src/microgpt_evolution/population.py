@@ -14,8 +14,6 @@ from microgpt_evolution.objectives.scores import NameScores
 if TYPE_CHECKING:
     from microgpt.state import TrainingPlan, TrainState
 
-    Checkpoint = tuple[TrainingPlan, TrainState]  # from which training continues
-
 # "refused": too large to train; "diverged": non-finite loss; "crashed": any other failure.
 Status = Literal["ok", "diverged", "crashed", "refused"]
 Provenance = Literal[  # how an organism was created
@@ -44,7 +42,9 @@ class Evaluation:
     reason: str = field(default="", compare=False)  # error message on one line
     seconds: float = field(default=0.0, compare=False)
     cpu_seconds: float = field(default=0.0, compare=False)
-    checkpoint: "Checkpoint | None" = field(default=None, compare=False, repr=False)
+    checkpoint: "tuple[TrainingPlan, TrainState] | None" = field(  # from which training continues
+        default=None, compare=False, repr=False
+    )
 
 
 @dataclass(frozen=True)

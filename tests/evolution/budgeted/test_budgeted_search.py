@@ -7,9 +7,7 @@ from statistics import fmean
 
 import pytest
 
-from microgpt_evolution.budgeted.contestant import RUNGS, Contestant, rank
-from microgpt_evolution.budgeted.genome import VALUES
-from microgpt_evolution.budgeted.objective import EVALUATIONS
+from microgpt_evolution.budgeted.genome import EVALUATIONS, RUNGS, VALUES, Contestant, rank
 from microgpt_evolution.budgeted.search import SMALLEST, SurrogateSearch
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.space import Space

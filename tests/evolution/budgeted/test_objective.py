@@ -9,7 +9,8 @@ import pytest
 from microgpt import ModelConfig, TrainConfig
 from microgpt.inference import InferenceGpt
 from microgpt.training.train import DivergedError, train
-from microgpt_evolution.budgeted.objective import EVALUATIONS, BudgetedObjective, Rung
+from microgpt_evolution.budgeted.genome import EVALUATIONS
+from microgpt_evolution.budgeted.objective import BudgetedObjective, Rung
 
 
 def test_pauses_do_not_change_a_run(objective, small) -> None:

@@ -12,9 +12,7 @@ import pytest
 from process_pool import Processes
 from searches import edit_evaluations
 
-from microgpt_evolution.budgeted.contestant import RUNGS, Contestant
-from microgpt_evolution.budgeted.genome import VALUES
-from microgpt_evolution.budgeted.objective import EVALUATIONS
+from microgpt_evolution.budgeted.genome import EVALUATIONS, RUNGS, VALUES, Contestant
 from microgpt_evolution.budgeted.records import BudgetedRecords, BudgetedSettings
 from microgpt_evolution.budgeted.run import BudgetedSearch
 from microgpt_evolution.errors import NoWinnerError, RunError, StoppedError

@@ -5,9 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from microgpt_evolution.budgeted.contestant import RUNGS, Contestant
-from microgpt_evolution.budgeted.genome import VALUES
-from microgpt_evolution.budgeted.objective import EVALUATIONS
+from microgpt_evolution.budgeted.genome import EVALUATIONS, RUNGS, VALUES, Contestant
 from microgpt_evolution.budgeted.surrogate import Surrogate
 from microgpt_evolution.space import Space
 

@@ -1,9 +1,17 @@
 """How many workers there are if nobody says, and the memory of each."""
 
+import pickle
+
 import pytest
 
 from microgpt_evolution.workers import pools
-from microgpt_evolution.workers.pools import Threads, default_workers
+from microgpt_evolution.workers.pools import (
+    N_KEPT,
+    NotUnpickledError,
+    PickledOnce,
+    Threads,
+    default_workers,
+)
 
 GB = 2**30
 
@@ -24,3 +32,44 @@ def test_workers_are_limited_by_cpus_trials_and_memory(
 def test_workers_share_the_free_memory(monkeypatch) -> None:
     monkeypatch.setattr(pools, "free_bytes", lambda: 3 * GB)
     assert [Threads(n).free_bytes() for n in (1, 3)] == [3 * GB, GB]
+
+
+class Adder:
+    """Work with data; counts how often it comes out of a pickle."""
+
+    n_loaded = 0
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def __setstate__(self, state: dict[str, int]) -> None:
+        Adder.n_loaded += 1
+        self.__dict__ = state
+
+    def __call__(self, item: int) -> int:
+        return item + self.n
+
+
+def test_work_is_unpickled_only_once_per_process(monkeypatch) -> None:
+    monkeypatch.setattr(Adder, "n_loaded", 0)
+    work = PickledOnce.of(Adder(1))
+    for item in range(5):
+        assert pickle.loads(pickle.dumps(work))(item) == item + 1
+    assert Adder.n_loaded == 1
+
+
+def test_the_name_suffices_where_the_contents_are_known() -> None:
+    work = PickledOnce.of(Adder(2))
+    with pytest.raises(NotUnpickledError):
+        work.name_only()(1)
+    assert work(1) == work.name_only()(1) == 3
+    assert len(pickle.dumps(work.name_only())) < 200
+
+
+def test_a_process_keeps_only_the_last_works() -> None:
+    works = [PickledOnce.of(Adder(n)) for n in range(10, 10 + N_KEPT + 1)]
+    for work in works:
+        work(1)
+    assert [work.name_only()(1) for work in works[1:]] == [12 + n for n in range(N_KEPT)]
+    with pytest.raises(NotUnpickledError):
+        works[0].name_only()(1)

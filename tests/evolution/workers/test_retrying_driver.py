@@ -19,8 +19,7 @@ from process_pool import Processes
 from microgpt_evolution.errors import ClusterError, StoppedError
 from microgpt_evolution.workers import dask as cluster
 from microgpt_evolution.workers.dask import Dask
-from microgpt_evolution.workers.pickled_once import PickledOnce
-from microgpt_evolution.workers.pools import Pool, Threads
+from microgpt_evolution.workers.pools import PickledOnce, Pool, Threads
 from microgpt_evolution.workers.retrying_driver import PER_WORKER, Outcome, evaluate_all
 
 sys.path.append(str(Path(__file__).parent))  # workers get it too

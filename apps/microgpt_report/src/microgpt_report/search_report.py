@@ -6,13 +6,7 @@ from statistics import fmean
 
 from microgpt.amounts import duration
 from microgpt_evolution.search.retest import RetestFile
-from microgpt_report.charts import (
-    evaluations,
-    genes,
-    hydra,
-    lineage,
-    retest,
-)
+from microgpt_report.charts import evaluations, genes, hydra, lineage, retest
 from microgpt_report.page import Report, Section, Table, change, cost, describe_data
 from microgpt_report.run_summary import (
     LOSSES,

@@ -1,8 +1,12 @@
-"""The genome of a budgeted search, all settings of a training run but its steps; its space."""
+"""The genome of a budgeted search, all settings of a training run but its steps; its space.
 
-from collections.abc import Mapping
+A `Contestant` is an organism with such a genome, and its losses so far.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from microgpt.config import Activation, Optimizer, Positions, TextKind, TrainConfig
 from microgpt.training.choice import (
@@ -15,7 +19,10 @@ from microgpt.training.choice import (
 from microgpt_evolution.genome import BaseGenome
 from microgpt_evolution.space import Gene, Space
 
+EVALUATIONS = 8  # number of evaluations of a complete training run; a rung ends at one of them
+RUNGS = (6, EVALUATIONS)  # evaluations at which a training run may pause; half-way losses mislead
 MAX_TOKENS_PER_STEP = 1_000_000
+Origin = Literal["given", "mutant", "cross"]
 LIMITS: Mapping[str, tuple[float, float]] = {  # minimum and maximum of each number
     "n_embd": (1, 1024),
     "n_layer": (1, 32),
@@ -147,3 +154,51 @@ def space_for(rule: BudgetedGenome, text: TextKind, n_characters: int) -> Space:
         most = n_characters / CHARACTERS_PER_SUBWORD
         values["vocab_size"] = (None, *(size for size in VOCABULARIES if size <= most))
     return Space(values=values, rates=RATES)
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """An organism of a budgeted search, with its validation losses so far."""
+
+    id: str  # such as "g3-5": the fifth organism of the third generation
+    genome: BudgetedGenome
+    origin: Origin
+    parents: tuple[str, ...]
+    seed: int  # of its training run
+    losses: tuple[float, ...] = ()  # in nats per character, one per evaluation
+
+    @property
+    def loss(self) -> float:
+        """The lowest loss so far; the weights with this loss are kept."""
+        return min(self.losses, default=math.inf)
+
+    @property
+    def generation(self) -> int:
+        """The number of its generation, counted from 1."""
+        return int(self.id[1:].partition("-")[0])
+
+    @property
+    def next_rung(self) -> int:
+        """The evaluation up to which it trains next."""
+        return next(rung for rung in RUNGS if rung > len(self.losses))
+
+    @property
+    def n_next(self) -> int:
+        """The number of evaluations up to the next rung."""
+        return self.next_rung - len(self.losses)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its training run is complete or has diverged."""
+        return len(self.losses) == EVALUATIONS or math.inf in self.losses
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether its training run has ended with a finite loss."""
+        return len(self.losses) == EVALUATIONS and self.loss < math.inf
+
+
+def rank(organisms: Iterable[Contestant]) -> list[Contestant]:
+    """Return the organisms without those that have no finite loss, the best first."""
+    finite = [organism for organism in organisms if organism.loss < math.inf]
+    return sorted(finite, key=lambda organism: (organism.loss, organism.id))

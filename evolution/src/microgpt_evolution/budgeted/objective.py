@@ -17,11 +17,10 @@ from microgpt.state import TrainEvent, TrainState
 from microgpt.training.engines import bytes_needed
 from microgpt.training.operations import evaluation_operations, step_operations
 from microgpt.training.train import DivergedError, train
-from microgpt_evolution.budgeted.genome import BudgetedGenome
+from microgpt_evolution.budgeted.genome import EVALUATIONS, BudgetedGenome
 from microgpt_evolution.population import Evaluation
 
 LOSS_ON = TrainConfig.loss_on
-EVALUATIONS = 8  # number of evaluations of a complete training run; a rung ends at one of them
 STUDENT_LENGTH = 2  # steps of a student, relative to those of an organism
 
 
@@ -34,7 +33,7 @@ class Tokens(NamedTuple):
     per_character: float  # number of predicted tokens per character of the validation set
 
 
-class _Plan(NamedTuple):
+class Plan(NamedTuple):
     """The settings of a complete training run."""
 
     model: ModelConfig
@@ -63,7 +62,7 @@ class BudgetedObjective:
     max_weights: int | None = None
     max_bytes: int | None = None  # memory limit per training run
     _known: dict[int | None, Tokens] = field(default_factory=dict, repr=False, compare=False)
-    _plans: dict[BudgetedGenome, "_Plan"] = field(default_factory=dict, repr=False, compare=False)
+    _plans: dict[BudgetedGenome, Plan] = field(default_factory=dict, repr=False, compare=False)
 
     def tokens(self, vocab_size: int | None) -> Tokens:
         """Return the tokenizer for a size of the BPE vocabulary, or for characters if None."""
@@ -87,32 +86,26 @@ class BudgetedObjective:
 
     def settings(self, genome: BudgetedGenome, seed: int = 0) -> tuple[ModelConfig, TrainConfig]:
         """Return the model and training settings of a complete training run."""
-        planned = self._plan(genome)
-        return planned.model, replace(planned.config, seed=seed)
+        plan = self.plan(genome)
+        return plan.model, replace(plan.config, seed=seed)
 
     def cost(self, genome: BudgetedGenome, n_evaluations: int) -> float:
         """Return the operations of a part of a training run, including its evaluations."""
-        return n_evaluations * self._plan(genome).operations
-
-    def chunk_length(self, genome: BudgetedGenome) -> float:
-        """Return the mean number of predicted tokens per document or chunk."""
-        return self._plan(genome).length
+        return n_evaluations * self.plan(genome).operations
 
     def student_cost(self, genome: BudgetedGenome, n_teachers: int, n_samples: int) -> float:
         """Return the operations of a student of this size, including those of its teachers."""
         if not n_teachers:
             return 0.0
-        plan, sizes = self._plan(genome), self.tokens(genome.vocab_size).training
+        plan, sizes = self.plan(genome), self.tokens(genome.vocab_size).training
         n_tokens = sizes.n_tokens + n_samples * plan.length
         teaching = evaluation_operations(plan.model, plan.length, n_tokens)
         return STUDENT_LENGTH * self.cost(genome, EVALUATIONS) + n_teachers * teaching
 
-    def _plan(self, genome: BudgetedGenome) -> "_Plan":
-        if genome not in self._plans:
-            self._plans[genome] = self._new_plan(genome)
-        return self._plans[genome]
-
-    def _new_plan(self, genome: BudgetedGenome) -> "_Plan":
+    def plan(self, genome: BudgetedGenome) -> Plan:
+        """Return the settings of a complete training run, and what they cost."""
+        if genome in self._plans:
+            return self._plans[genome]
         tokens = self.tokens(genome.vocab_size)
         model = genome.model(tokens.tokenizer.vocab_size)
         length = tokens.training.chunk_length(model.block_size)
@@ -125,7 +118,8 @@ class BudgetedObjective:
         is_long = held_out.mean_length > model.block_size  # windows read each token twice
         n_tokens = (2 if is_long else 1) * held_out.n_tokens
         evaluation = evaluation_operations(model, held_out.chunk_length(model.block_size), n_tokens)
-        return _Plan(model, config, steps + evaluation, length)
+        plan = self._plans[genome] = Plan(model, config, steps + evaluation, length)
+        return plan
 
     def flops(self, rung: Rung) -> float:
         """Return the operations of a rung, including its evaluations."""
@@ -133,20 +127,18 @@ class BudgetedObjective:
 
     def n_params(self, rung: Rung) -> int:
         """Return the number of parameters."""
-        return count_params(self._plan(rung.genome).model)
+        return count_params(self.plan(rung.genome).model)
 
     def refusal(self, rung: Rung) -> str | None:
         """Return the reason why a genome cannot be trained, or None."""
-        plan = self._plan(rung.genome)
-        model, config = plan.model, plan.config
+        model, config, _, length = self.plan(rung.genome)
         if config.steps < EVALUATIONS:
             return f"its training run would have {config.steps} steps, fewer than {EVALUATIONS}"
         if self.max_weights is not None and (n := count_params(model)) > self.max_weights:
             return f"the model has {n:,} weights, the limit is {self.max_weights:,}"
         if self.max_bytes is None:
             return None
-        longest = round(plan.length)
-        n_bytes = bytes_needed("compiled", "float32", model, config, longest=longest)
+        n_bytes = bytes_needed("compiled", "float32", model, config, longest=round(length))
         if n_bytes <= self.max_bytes:
             return None
         return f"training needs {n_bytes:,} bytes of memory, the limit is {self.max_bytes:,}"
@@ -158,10 +150,8 @@ class BudgetedObjective:
 
         Its losses are those that were not known, in nats per character; infinity if it diverged.
         """
-        tokens, (model, config) = (
-            self.tokens(rung.genome.vocab_size),
-            self.settings(rung.genome, seed),
-        )
+        tokens = self.tokens(rung.genome.vocab_size)
+        model, config = self.settings(rung.genome, seed)
         losses: list[float] = []
 
         def note(event: TrainEvent) -> None:

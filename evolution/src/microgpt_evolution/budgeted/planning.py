@@ -9,8 +9,8 @@ from microgpt.training.fitting import Fitted, Fitting
 from microgpt.training.options import TrainOptions
 from microgpt.training.planning import Tell
 from microgpt.training.time_limit import TimeLimit
-from microgpt_evolution.budgeted.genome import BudgetedGenome, space_for
-from microgpt_evolution.budgeted.objective import EVALUATIONS, STUDENT_LENGTH, BudgetedObjective
+from microgpt_evolution.budgeted.genome import EVALUATIONS, BudgetedGenome, space_for
+from microgpt_evolution.budgeted.objective import STUDENT_LENGTH, BudgetedObjective
 from microgpt_evolution.budgeted.records import BudgetedSettings
 from microgpt_evolution.budgeted.search import SMALLEST
 from microgpt_evolution.objectives.loss_objective import MAX_BYTES

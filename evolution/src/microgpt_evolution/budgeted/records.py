@@ -21,9 +21,8 @@ from microgpt.files.path_text import path_from_text
 from microgpt.state import TrainingPlan, TrainState
 from microgpt.storage.meta import STATE_DESCRIPTION
 from microgpt.storage.training_state import STATE, encode_state, read_state
-from microgpt_evolution.budgeted.contestant import Origin
-from microgpt_evolution.budgeted.genome import BudgetedGenome
-from microgpt_evolution.budgeted.objective import EVALUATIONS, Rung
+from microgpt_evolution.budgeted.genome import EVALUATIONS, BudgetedGenome, Origin
+from microgpt_evolution.budgeted.objective import Rung
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.objectives.loss_objective import MAX_BYTES
 from microgpt_evolution.population import Evaluation, Trial

@@ -8,7 +8,7 @@ from threading import Event
 from microgpt.data.split import Split
 from microgpt.state import TrainResult, TrainState
 from microgpt.training.train import train
-from microgpt_evolution.budgeted.contestant import Contestant, rank
+from microgpt_evolution.budgeted.genome import Contestant, rank
 from microgpt_evolution.budgeted.objective import STUDENT_LENGTH, BudgetedObjective, Rung
 from microgpt_evolution.budgeted.records import BudgetedRecords
 from microgpt_evolution.budgeted.search import SurrogateSearch
@@ -132,8 +132,8 @@ class BudgetedSearch:
         genome, of_best = organism.genome, best.genome
         if genome.vocab_size != of_best.vocab_size:
             return False
-        length, of_winner = map(self.objective.chunk_length, (genome, of_best))
-        return length >= MIN_LENGTH * of_winner
+        plan, plan_of_best = map(self.objective.plan, (genome, of_best))
+        return plan.length >= MIN_LENGTH * plan_of_best.length
 
     def student(self) -> TrainResult | None:
         """Train a model of the winner's size to predict as the best organisms do on average.

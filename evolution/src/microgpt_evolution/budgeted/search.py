@@ -14,9 +14,7 @@ from dataclasses import replace
 from itertools import chain, count, islice
 from random import Random
 
-from microgpt_evolution.budgeted.contestant import Contestant, Origin
-from microgpt_evolution.budgeted.genome import BudgetedGenome
-from microgpt_evolution.budgeted.objective import EVALUATIONS
+from microgpt_evolution.budgeted.genome import EVALUATIONS, BudgetedGenome, Contestant, Origin
 from microgpt_evolution.budgeted.surrogate import Surrogate
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.population import training_seed

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from microgpt_evolution.budgeted.contestant import RUNGS, Contestant
-from microgpt_evolution.budgeted.objective import EVALUATIONS
+from microgpt_evolution.budgeted.genome import EVALUATIONS, RUNGS, Contestant
 from microgpt_evolution.space import Space
 
 if TYPE_CHECKING:

@@ -9,8 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from microgpt_evolution.population import Evaluation, Trial
 from microgpt_evolution.runs.run_directory import RunDirectory
-from microgpt_evolution.workers.pickled_once import PickledOnce
-from microgpt_evolution.workers.pools import Pool, Threads
+from microgpt_evolution.workers.pools import PickledOnce, Pool, Threads
 from microgpt_evolution.workers.retrying_driver import Outcome, evaluate_all
 
 Config = TypeVar("Config", contravariant=True)

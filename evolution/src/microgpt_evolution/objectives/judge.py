@@ -49,16 +49,12 @@ def judge(name: str, known: Set[str]) -> Verdict | None:
     name = normal(name)
     if not is_word(name):
         return None
-    return Verdict(_flow(name), _symmetry(name), -5.0 if name in known else 1.0)
-
-
-def _flow(name: str) -> float:
-    return (0.5 if 4 <= len(name) <= 8 else 0.0) - n_stumbles(name)
-
-
-def _symmetry(name: str) -> float:
     is_long_palindrome = len(name) > 3 and is_palindrome(name)
-    return 2.0 * is_long_palindrome + 1.5 * is_doubled(name) + 0.2 * ends_softly(name)
+    return Verdict(
+        flow=(0.5 if 4 <= len(name) <= 8 else 0.0) - n_stumbles(name),
+        symmetry=2.0 * is_long_palindrome + 1.5 * is_doubled(name) + 0.2 * ends_softly(name),
+        creativity=-5.0 if name in known else 1.0,
+    )
 
 
 def normal(name: str) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Hashable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from microgpt.config import MAX_SEED
 from microgpt.error_format import first_problem
@@ -28,6 +28,7 @@ from microgpt_evolution.runs.run_files import (
     EVALUATIONS,
     REMEDY,
     RUN,
+    Stored,
     directory_of,
     encode_run,
     new_directory,
@@ -58,14 +59,6 @@ KEYS = {"sweep": SWEEP, "budget": BUDGETED, "imported_from": IMPORT}
 InputPath = Annotated[str, Field(pattern=r"^[^\x00]+$")]  # of the documents when the run began
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Count = Annotated[int, Field(ge=1)]
-
-
-class Stored(BaseModel):
-    """Base class of what a run stores."""
-
-    model_config = ConfigDict(
-        strict=True, frozen=True, allow_inf_nan=False, serialize_by_alias=True
-    )
 
 
 class RunSettings(Stored):

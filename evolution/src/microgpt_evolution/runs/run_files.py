@@ -28,10 +28,16 @@ ANY_CHECKSUM = re.compile(rb'"crc32"\s*:')
 REMEDY = "remove the line and resume the run, which repeats the evaluation"
 
 
-class _Run(BaseModel):
-    """The content of run.json; the fields are in the order of the keys in the file."""
+class Stored(BaseModel):
+    """Base class of what a run stores."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(
+        strict=True, frozen=True, allow_inf_nan=False, serialize_by_alias=True
+    )
+
+
+class _Run(Stored):
+    """The content of run.json; the fields are in the order of the keys in the file."""
 
     version: int = FORMAT_VERSION
     created_by: str

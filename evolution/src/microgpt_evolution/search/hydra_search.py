@@ -98,13 +98,6 @@ class Hydra:
         if self.has_exchanged:
             self._exchange()
 
-    def _champions(self) -> dict[HeadName, list[Organism]]:
-        """Return the finished organisms among the two best of each head."""
-        return {
-            name: [o for o in population.organisms[:N_ELITES] if o.has_finished]
-            for name, population in self.heads.items()
-        }
-
     def finalists(self) -> list[Organism]:
         """Return the first copy of each organism in `met`."""
         seeds = dict.fromkeys(o.seed for organisms in self.met.values() for o in organisms)
@@ -112,7 +105,10 @@ class Hydra:
 
     def _exchange(self) -> None:
         """Exchange genomes between the heads and start the next generation of each head."""
-        champions = self.met = self._champions()
+        champions = self.met = {
+            name: [o for o in population.organisms[:N_ELITES] if o.has_finished]
+            for name, population in self.heads.items()
+        }
         for name, population in self.heads.items():
             room = max(len(population.organisms) - N_ELITES, 0)
             if self.exchange == "source":

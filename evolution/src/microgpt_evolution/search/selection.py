@@ -63,12 +63,11 @@ class Winner:
 
 def confirmation_trials(finalists: Sequence[Organism], run_seed: int) -> list[Trial[Genome]]:
     """Return N_REPEATS retest trials per finalist, grouped by finalist."""
-    trials = []
-    for finalist in finalists:
-        for repeat in range(1, N_REPEATS + 1):
-            seed, id = _seed(finalist, run_seed, repeat), f"{finalist.id}-again{repeat}"
-            trials.append(Trial(finalist.genome, seed, id, "confirm", (finalist.id,)))
-    return trials
+    return [
+        Trial(o.genome, _seed(o, run_seed, i), f"{o.id}-again{i}", "confirm", (o.id,))
+        for o in finalists
+        for i in range(1, N_REPEATS + 1)
+    ]
 
 
 def make_candidates(finalists: Sequence[Organism], again: Sequence[Evaluation]) -> list[Candidate]:
@@ -120,13 +119,10 @@ def best_for_all(heads: Collection[HeadName], candidates: Sequence[Candidate]) -
 
     Ranks are used because the scores of different heads are not comparable.
     """
-
-    def sum_of_ranks(candidate: Candidate) -> int:
-        return sum(
-            sum(other.mean(head) > candidate.mean(head) for other in candidates) for head in heads
-        )
-
-    return min(candidates, key=sum_of_ranks)
+    return min(
+        candidates,
+        key=lambda one: sum(each.mean(h) > one.mean(h) for h in heads for each in candidates),
+    )
 
 
 def _seed(organism: Organism, run_seed: int, repeat: int) -> int:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 from urllib.parse import urlsplit
 
 from microgpt_evolution.errors import ClusterError
-from microgpt_evolution.workers.pickled_once import NotUnpickledError, PickledOnce
-from microgpt_evolution.workers.pools import Pool
+from microgpt_evolution.workers.pools import NotUnpickledError, PickledOnce, Pool
 
 if TYPE_CHECKING:
     from distributed import Client

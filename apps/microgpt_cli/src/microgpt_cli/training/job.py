@@ -41,7 +41,7 @@ def _genome_options(path: Path, given: TrainOptions) -> TrainOptions:
 
     With `evaluations`, the budget does not include them, as in the search.
     """
-    from microgpt_evolution.budgeted.objective import EVALUATIONS
+    from microgpt_evolution.budgeted.genome import EVALUATIONS
     from microgpt_evolution.genome import LONG_DOCS
     from microgpt_evolution.genome_file import BudgetedRecord, read_genome
 

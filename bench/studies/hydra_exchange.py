@@ -34,8 +34,8 @@ from microgpt_evolution.objectives.loss_objective import N_SAMPLES, AestheticObj
 from microgpt_evolution.objectives.scores import HeadName
 from microgpt_evolution.search.hydra_search import Exchange
 from microgpt_evolution.search.records import Records
+from microgpt_evolution.search.retest import head_winners
 from microgpt_evolution.search.runner import Listener, SearchRunner
-from microgpt_evolution.search.selection import head_winners
 from microgpt_evolution.search.settings import SearchSettings
 from microgpt_evolution.workers.pools import Threads
 from microgpt_report.look import BLUE, GREY, ORANGE

@@ -23,7 +23,7 @@ from pathlib import Path
 from random import Random
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from microgpt.error_format import first_problem
 from microgpt.files.regular_file import read_regular_file
@@ -49,7 +49,11 @@ class Space(BaseModel):
     target: float | None = None
     values: Values
     rates: Rates = {}  # 1 for genes that are not here
-    first: tuple[dict[str, Any], ...] = ()
+    first: tuple[dict[str, JsonValue], ...] = ()  # checked by the type of genome
+
+    def first_genomes(self, genome: G) -> list[G]:
+        """Return the genomes of the first generation; other genes are those of `genome`."""
+        return [replace(genome, **genes) for genes in self.first]
 
     def random(self, genome: G, rng: Random) -> G:
         """Return a genome with random values; genes without values are those of `genome`."""

@@ -1,6 +1,5 @@
 """Plan a budgeted search: its budget, and what a training run and the student take of it."""
 
-from dataclasses import replace
 from typing import Any
 
 from microgpt.amounts import in_short
@@ -85,7 +84,7 @@ def plan_search(
         )
     first = [rule, warm_start] if warm_start else [rule]
     if space:
-        first = [*map(space.closest, first), *(replace(rule, **genes) for genes in space.first)]
+        first = [*map(space.closest, first), *space.first_genomes(rule)]
     space = space or space_for(rule, text, sizes.n_characters)
     return BudgetedSettings(
         budget=float(in_short(budget)),  # can be typed

@@ -8,8 +8,8 @@ from microgpt_evolution.objectives.scores import HEADS, HeadName
 from microgpt_evolution.population import Organism, count_species
 from microgpt_evolution.search.aesthetic_search import JUDGE
 from microgpt_evolution.search.hydra_search import N_CELLS, Archive, Hydra
+from microgpt_evolution.search.retest import Candidate, Winner, head_winners
 from microgpt_evolution.search.runner import SearchRunner
-from microgpt_evolution.search.selection import Candidate, Winner, head_winners
 
 N_SHOWN = 5  # number of names shown per organism
 

@@ -5,9 +5,8 @@ from time import perf_counter
 
 from microgpt_evolution import confidence_interval
 from microgpt_evolution.population import Evaluation
-from microgpt_evolution.search.retest import Retest
+from microgpt_evolution.search.retest import N_REPEATS, Retest
 from microgpt_evolution.search.runner import Listener, SearchRunner
-from microgpt_evolution.search.selection import N_REPEATS
 
 RETESTED = f"--- Finalists Retested (Search and {N_REPEATS} Fresh Seeds) ---"
 

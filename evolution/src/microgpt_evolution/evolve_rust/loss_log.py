@@ -29,8 +29,8 @@ from microgpt_evolution.search.loss_search import (
     StagnationStage,
     count_immigrants,
 )
+from microgpt_evolution.search.retest import Candidate, Winner
 from microgpt_evolution.search.runner import SearchRunner
-from microgpt_evolution.search.selection import Candidate, Winner
 from microgpt_evolution.search.settings import SearchSettings
 
 RULE = "=" * 40

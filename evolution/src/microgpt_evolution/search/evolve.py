@@ -31,9 +31,8 @@ from microgpt_evolution.objectives.loss_objective import (
 from microgpt_evolution.objectives.scores import HeadName
 from microgpt_evolution.search.hydra_search import Exchange
 from microgpt_evolution.search.records import Records
-from microgpt_evolution.search.retest import Retest, retest, write_retest
+from microgpt_evolution.search.retest import Retest, Winner, retest, write_retest
 from microgpt_evolution.search.runner import Listener, OnEvent, SearchEvent, SearchRunner
-from microgpt_evolution.search.selection import Winner
 from microgpt_evolution.search.settings import HELD_OUT, SearchSettings, describe_documents
 from microgpt_evolution.workers.pools import Pool, Threads, default_workers
 

@@ -138,7 +138,7 @@ class Operators(NamedTuple):
         def draw(rng: random.Random) -> Genome:
             return space.random(PRIMORDIAL, rng)
 
-        first = tuple(replace(space.closest(PRIMORDIAL), **genes) for genes in space.first)
+        first = tuple(space.first_genomes(space.closest(PRIMORDIAL)))
         return cls(draw, draw, space.mutate, space.crossover, space.mutate, space.mutate, first)
 
 

@@ -63,7 +63,6 @@ class BaseGenome:
 
 @cache
 def _kinds_of(genome: type[BaseGenome]) -> dict[str, tuple[Any, ...]]:
-    """Return the types of each gene."""
     hints = get_type_hints(genome)
     return {f.name: get_args(hints[f.name]) or (hints[f.name],) for f in fields(genome)}
 

@@ -44,7 +44,6 @@ def _headline(summary: RunSummary) -> str:
 
 
 def _facts(summary: RunSummary) -> dict[str, str]:
-    """Return result, settings and cost."""
     found = {"result": "no organism has finished"}
     if winner := summary.winner:
         name = summary.organisms[winner.id][0]

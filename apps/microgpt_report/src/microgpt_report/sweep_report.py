@@ -78,7 +78,6 @@ def _facts(
 
 
 def _trainings(results: Sequence[SweepResult], scaling: Scaling) -> Section:
-    """Return the section with a mark per training run."""
     marks = SettingMarks([r.config for r in sorted(results, key=lambda r: r.n_params)])
     places = {cell.config: scaling.place(cell) for cell in scaling.cells}
     rows: list[Row] = [

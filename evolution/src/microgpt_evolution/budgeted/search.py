@@ -172,7 +172,6 @@ class SurrogateSearch:
         return chosen
 
     def _affordable(self, organisms: Sequence[Contestant]) -> list[Contestant]:
-        """Return the organisms that can be completed."""
         chosen: list[Contestant] = []
         for organism in organisms:
             if self._price(organism) <= self.budget:

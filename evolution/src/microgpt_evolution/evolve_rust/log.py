@@ -34,7 +34,6 @@ class Log(Listener):
 
     @property
     def _seconds(self) -> float:
-        """The seconds since the cycle began."""
         return perf_counter() - self._cycle_started
 
 

@@ -141,7 +141,7 @@ def summary(
 
 
 def event(stage: StagnationStage, stagnation: int) -> list[str]:
-    """Return the line that announces a championship or a cataclysm."""
+    """Return the line that announces a championship or a cataclysm; none in normal breeding."""
     if stage == "normal":
         return []
     what = "breeding winners with growth" if stage == "championship" else "expanding search space"
@@ -265,7 +265,6 @@ def _top_configs(finished: Sequence[Organism]) -> list[str]:
 
 
 def _blacklisted(blacklist: Blacklist) -> list[str]:
-    """Return the log section on blacklisted species; empty if there are none."""
     if not blacklist.species:
         return []
     losers = describe_losers(blacklist.fitness)

@@ -3,12 +3,11 @@
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
 from threading import Event
-from typing import Any
 
 from microgpt.config import DEFAULT_SEED, check_count, check_number, check_path, check_type
 from microgpt.data.split import Split, split
@@ -139,7 +138,7 @@ def evolve(
         check_path("run_dir", folder)
         records = stack.enter_context(_open_records(Path(folder), settings))
         result = run_search(
-            settings, parts, workers, records, listeners, on_event, stop_after_minutes, should_stop
+            parts, workers, records, listeners, on_event, stop_after_minutes, should_stop
         )
     if result is None:
         raise NoWinnerError("no organism finished training; use other documents")
@@ -147,7 +146,6 @@ def evolve(
 
 
 def run_search(
-    settings: SearchSettings,
     parts: Split,
     pool: Pool,
     records: Records,
@@ -157,22 +155,22 @@ def run_search(
     should_stop: Event | None = None,
 ) -> EvolutionResult | None:
     """Run or resume a search. If there is a winner, write genome.json and exam.json."""
-    limits: dict[str, Any] = {"max_flops": settings.max_flops, "max_bytes": settings.max_bytes}
-    objective = LossObjective.of(parts, settings.fitness or "held-out", **limits)
+    settings = records.settings
+    objective = LossObjective.of(parts, settings.fitness or "held-out")
     if settings.samples:
         objective = AestheticObjective.of(
-            parts, n_samples=settings.samples, measures_loss=settings.origin, **limits
+            parts, n_samples=settings.samples, measures_loss=settings.origin
         )
+    objective = replace(objective, max_flops=settings.max_flops, max_bytes=settings.max_bytes)
     evaluator = CachedEvaluator(objective, pool, records, should_stop=should_stop)
     winner = SearchRunner(settings, evaluator, listeners, on_event).run(minutes)
-    return _conclude(winner, settings, parts, records.directory) if winner else None
+    return _conclude(winner, parts, records) if winner else None
 
 
-def _conclude(
-    winner: Winner, settings: SearchSettings, parts: Split, directory: Path
-) -> EvolutionResult:
+def _conclude(winner: Winner, parts: Split, records: Records) -> EvolutionResult:
     """Retest the winner on validation and test documents, and write the results."""
     organism, measure = winner.organism, winner.measure
+    settings, directory = records.settings, records.directory
     tested = retest(
         organism.genome,
         parts,

@@ -143,7 +143,6 @@ class LossSearch(Population):
         )
 
     def _normal(self, winners: Sequence[Organism]) -> list[Organism]:
-        """Return the elite, the immigrants, and offspring of tournament winners."""
         children = [kept(winners[0], "elite")]
         children += [self._immigrant() for _ in range(count_immigrants(self.size))]
         children += [self._offspring(winners) for _ in range(self.size - len(children))]
@@ -180,7 +179,6 @@ class LossSearch(Population):
         return children
 
     def _cataclysm(self, winners: Sequence[Organism]) -> list[Organism]:
-        """Return the best genome for re-evaluation, and random genomes from the wide space."""
         children = [child(best.genome, "re-eval", best) for best in winners[:1]]
         while len(children) < self.size:
             children.append(child(self._random_avoiding(self.operators.wide), "cataclysm"))

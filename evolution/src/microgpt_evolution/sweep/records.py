@@ -86,7 +86,6 @@ class SweepResult(Line):
 
     @model_validator(mode="after")
     def _has_losses(self) -> Self:
-        """Raise ConfigError if the status is "ok" but a loss is missing."""
         if self.is_ok and None in (self.val_loss, self.last_loss, self.train_loss):
             raise ConfigError("status is ok, but a loss is missing")
         return self

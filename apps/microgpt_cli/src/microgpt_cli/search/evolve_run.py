@@ -128,7 +128,7 @@ def _search(
             listeners.append(Trace(say) if options.trace else lines)
         on_event = None if options.trace else (table or lines).update
         minutes = options.stop_after_minutes
-        result = run_search(settings, parts, pool, records, listeners, on_event, minutes)
+        result = run_search(parts, pool, records, listeners, on_event, minutes)
         log.stop_table()
         if result is None:
             say(f"error: no organism finished training; see {records.log}")

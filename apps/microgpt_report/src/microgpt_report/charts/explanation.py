@@ -29,7 +29,6 @@ def draw(explanation: Explanation) -> ChartType:
 
 
 def _cells(expected: list[Row]) -> list[alt.Chart]:
-    """Return the layers of the most likely tokens."""
     cells = theme.inline(expected).encode(x=X, y=alt.Y("rank:O", axis=None))
     shade = alt.Scale(domain=[0, 1], range=["#eef4f9", look.BLUE])
     shaded = alt.Color("probability:Q", scale=shade, legend=None)

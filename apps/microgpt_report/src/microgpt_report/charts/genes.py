@@ -60,7 +60,6 @@ def _labels(varying: Values) -> list[Row]:
 
 
 def _chart(summary: RunSummary, varying: Values) -> alt.HConcatChart:
-    """Return the line chart and a strip on which a range of values can be selected."""
     low = {gene: log(values[0]) for gene, values in varying.items()}
     span = {gene: log(values[-1]) - low[gene] for gene, values in varying.items()}
     at = f"(log(datum.value) - {low}[datum.gene]) / {span}[datum.gene]"  # from 0 to 1

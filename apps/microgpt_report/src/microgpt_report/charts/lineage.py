@@ -83,7 +83,6 @@ def _rows(summary: RunSummary) -> tuple[list[Row], list[Row]]:
 
 
 def _ancestors(summary: RunSummary, organism: Organism | None) -> set[str]:
-    """Return the ids of an organism and its ancestors."""
     found, queue = set(), [organism.id] if organism else []
     while queue:
         id_ = queue.pop()

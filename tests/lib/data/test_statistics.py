@@ -7,8 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt import Message, load_text
+from microgpt.data.bpe import BpeTokenizer
+from microgpt.data.chunked_dataset import ChunkedDataset
 from microgpt.data.documents import bundled
-from microgpt.data.statistics import count_with_others, describe
+from microgpt.data.statistics import MAX_SAMPLED, count_with_others, describe, measure
+from microgpt.data.tokenizer import CharTokenizer
 from microgpt.errors import DataError
 
 HI = (Message("user", "hi"), Message("assistant", "yo"))
@@ -99,3 +102,39 @@ def test_documents_with_unknown_characters_are_counted() -> None:
     assert count_with_others(["anna", "émile", "zoë", "emma"], "aeimlnoz") == 2
     assert count_with_others([HI], "hiyo") == 0
     assert count_with_others([HI], "hiy") == 1
+
+
+@given(st.lists(st.text("ab", min_size=1, max_size=30), min_size=1, max_size=20))
+def test_characters_are_counted_exactly(docs: list[str]) -> None:
+    tokenizer = CharTokenizer.from_documents(docs)
+    sizes = measure(docs, tokenizer, "lines")
+    chunks = ChunkedDataset(docs, tokenizer, 64, "all", "window", "lines")
+    assert sizes.n_tokens == pytest.approx(chunks.n_tokens)
+    assert sizes.chunk_length(64) == pytest.approx(chunks.n_tokens / len(chunks))
+    assert sizes.n_characters == sum(map(len, docs))
+    assert sizes.quantile(1.0) == max(map(len, docs)) + 1
+
+
+def test_running_text_has_no_end_tokens() -> None:
+    tokenizer = CharTokenizer.from_documents(["abc"])
+    assert measure(["abc", "ab"], tokenizer, "stream").lengths == [2, 3]
+
+
+def test_special_tokens_of_conversations_are_counted() -> None:
+    talk = (Message("user", "a" * 10), Message("assistant", "b" * 10))
+    tokenizer = CharTokenizer.from_documents([talk])
+    assert measure([talk], tokenizer, "lines").lengths == [tokenizer.count_tokens(talk) - 1]
+
+
+def test_many_documents_are_sampled() -> None:
+    docs = ["ab", "abcd"] * 2 * MAX_SAMPLED
+    sizes = measure(docs, CharTokenizer.from_documents(docs), "lines")
+    assert len(sizes.lengths) <= MAX_SAMPLED + 1
+    assert sizes.n_docs == len(docs)
+
+
+def test_subwords_are_counted_at_the_start_of_documents() -> None:
+    docs = ["the cat and the dog " * 1000] * 3
+    tokenizer = BpeTokenizer.from_documents(docs, 300)
+    exact = sum(map(tokenizer.count, docs))
+    assert measure(docs, tokenizer, "stream").n_tokens == pytest.approx(exact, rel=0.01)

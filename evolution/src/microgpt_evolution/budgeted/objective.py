@@ -8,9 +8,9 @@ from typing import NamedTuple
 from microgpt.config import ModelConfig, TextKind, TrainConfig
 from microgpt.data.bpe import BpeTokenizer
 from microgpt.data.folding import char_tokenizer
-from microgpt.data.sizes import Sizes
-from microgpt.data.sizes import measure as sizes_of
 from microgpt.data.split import Split
+from microgpt.data.statistics import Sizes
+from microgpt.data.statistics import measure as sizes_of
 from microgpt.data.tokenizer import Tokenizer, count_predictions
 from microgpt.model_config import count_params
 from microgpt.state import TrainEvent, TrainState

@@ -12,8 +12,8 @@ from microgpt.data.contamination import Bounds, other_data
 from microgpt.data.conversation_file import Item, load_chat_tests
 from microgpt.data.documents import bundled
 from microgpt.data.folding import FoldingTokenizer, folded
-from microgpt.data.sizes import measure
 from microgpt.data.split import Split
+from microgpt.data.statistics import measure
 from microgpt.data.tokenizer import Document, count_predictions
 from microgpt.evaluation.exact_match import Answer, ExactMatches, answer_all
 from microgpt.evaluation.held_out_loss import bits

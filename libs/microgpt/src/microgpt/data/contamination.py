@@ -5,9 +5,8 @@ from itertools import chain
 from typing import Any, NamedTuple, cast
 
 from microgpt.data.folding import FoldingTokenizer, folded
-from microgpt.data.sizes import count_characters
 from microgpt.data.split import DataFacts, Split, fingerprint, split_again
-from microgpt.data.tokenizer import Document, Tokenizer
+from microgpt.data.tokenizer import Document, Tokenizer, count_characters
 
 HELD_OUT = ("validation", "test")
 

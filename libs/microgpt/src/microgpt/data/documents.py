@@ -6,8 +6,8 @@ from pathlib import Path
 from microgpt.config import TextKind
 from microgpt.data.column_file import check_is_text, load_column
 from microgpt.data.conversation_file import load_chat_tests
-from microgpt.data.running_text import is_running_text
 from microgpt.data.text_file import TextFile
+from microgpt.data.text_kind import is_running_text
 from microgpt.data.tokenizer import Conversation, Document
 from microgpt.errors import DataError
 

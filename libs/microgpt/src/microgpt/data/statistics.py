@@ -1,17 +1,21 @@
-"""Dataset statistics: document lengths, characters, duplicates and truncation."""
+"""Dataset statistics: document lengths, characters, duplicates, truncation, estimated sizes."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, count
+from math import ceil
 
+from microgpt.config import TextKind
 from microgpt.data.sliding_windows import default_stride, n_windows
-from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer, texts_of
+from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer, count_characters, texts_of
 from microgpt.errors import DataError
 
 N_FREQUENT = 5  # maximum number of duplicates to list
 RARE = 10  # characters with fewer occurrences are learned poorly
 N_BINS = 16  # approximate number of histogram bins; fits on a screen
+MAX_SAMPLED = 10_000  # number of evenly spaced documents whose lengths are estimated
+MAX_CHARACTERS = 1_000_000  # approximate number of characters to tokenize for an estimate
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,34 @@ class DataReport:
         return [Bin(*facts) for facts in zip(firsts, ends, counts, strict=True)]
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """Number and lengths of documents. Stretches of running text count as documents."""
+
+    n_docs: int
+    n_characters: int
+    lengths: Sequence[float]  # number of predicted tokens of each sampled document, ascending
+
+    @property
+    def n_tokens(self) -> float:
+        """The number of predicted tokens in all documents."""
+        return self.mean_length * self.n_docs
+
+    @property
+    def mean_length(self) -> float:
+        """The mean number of predicted tokens per document."""
+        return sum(self.lengths) / max(1, len(self.lengths))
+
+    def quantile(self, share: float) -> float:
+        """Return the length that this share of the documents does not exceed."""
+        return self.lengths[int(share * (len(self.lengths) - 1))] if self.lengths else 0
+
+    def chunk_length(self, context: int) -> float:
+        """Return the mean number of tokens per chunk if longer documents are split."""
+        n_chunks = sum(max(1, ceil(length / context)) for length in self.lengths)
+        return max(1.0, sum(self.lengths) / max(1, n_chunks))
+
+
 def describe(docs: Sequence[Document], tokenizer: Tokenizer | None = None) -> DataReport:
     """Return statistics of texts or conversations; raise DataError if there are none.
 
@@ -126,17 +158,34 @@ def describe(docs: Sequence[Document], tokenizer: Tokenizer | None = None) -> Da
     )
 
 
+def measure(docs: Sequence[Document], tokenizer: Tokenizer, text: TextKind) -> Sizes:
+    """Return the sizes of documents; lengths are those of at most MAX_SAMPLED documents."""
+    sampled = docs[:: max(1, len(docs) // MAX_SAMPLED)]
+    per_character = _tokens_per_character(sampled, tokenizer)
+    n_ends = 1 if text == "lines" else 0
+    lengths = (
+        count_characters(doc) * per_character
+        + (n_ends if isinstance(doc, str) else 2 * len(doc) + 1)  # special tokens
+        for doc in sampled
+    )
+    return Sizes(len(docs), sum(map(count_characters, docs)), sorted(lengths))
+
+
 def count_with_others(docs: Iterable[Document], chars: Collection[str]) -> int:
     """Return the number of documents with a character that is not in `chars`."""
     known = frozenset(chars)
     return sum(not all(map(known.issuperset, texts_of(doc))) for doc in docs)
 
 
+def _tokens_per_character(docs: Sequence[Document], tokenizer: Tokenizer) -> float:
+    """Return the mean number of tokens per character, from the start of each document."""
+    if tokenizer.kind == "char":
+        return 1.0
+    texts = [text[: MAX_CHARACTERS // len(docs) + 1] for doc in docs for text in texts_of(doc)]
+    return sum(map(tokenizer.count, texts)) / max(1, sum(map(len, texts)))
+
+
 def _round_up(number: float) -> int:
     """Round up to 1, 2 or 5 times a power of ten."""
-    power = 1
-    while True:
-        for step in (1, 2, 5):
-            if step * power >= number:
-                return step * power
-        power *= 10
+    steps = (step * 10**power for power in count() for step in (1, 2, 5))
+    return next(step for step in steps if step >= number)

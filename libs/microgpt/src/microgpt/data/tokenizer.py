@@ -87,6 +87,11 @@ def texts_of(doc: Document) -> Iterable[str]:
     return (doc,) if isinstance(doc, str) else (message.content for message in doc)
 
 
+def count_characters(doc: Document) -> int:
+    """Return the number of characters of a text or of the messages of a conversation."""
+    return sum(map(len, texts_of(doc)))
+
+
 def count_predictions(
     doc: Document, loss_on: LossOn, text: TextKind, count: Callable[[str], int]
 ) -> int:

@@ -10,10 +10,10 @@ from math import exp, lcm, log
 from typing import Any, NamedTuple
 
 from microgpt.config import MUON_LR_RATIO, EngineName, ModelConfig, TextKind, TrainConfig
-from microgpt.data.prose import is_prose
-from microgpt.data.sizes import Sizes, count_characters, measure
 from microgpt.data.split import Split
-from microgpt.data.tokenizer import Document, Tokenizer, texts_of
+from microgpt.data.statistics import Sizes, measure
+from microgpt.data.text_kind import is_prose
+from microgpt.data.tokenizer import Document, Tokenizer, count_characters, texts_of
 from microgpt.errors import ConfigError
 from microgpt.model_config import count_params
 from microgpt.training.engines import bytes_needed

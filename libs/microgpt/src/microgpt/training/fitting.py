@@ -10,8 +10,8 @@ from microgpt.amounts import DIGITS, count, duration, in_short
 from microgpt.config import DEFAULT_DTYPE, TrainConfig, Use
 from microgpt.data.bpe import BpeTokenizer, can_learn_bpe
 from microgpt.data.folding import FoldingTokenizer, char_tokenizer
-from microgpt.data.sizes import Sizes, measure
 from microgpt.data.split import Split
+from microgpt.data.statistics import Sizes, measure
 from microgpt.data.tokenizer import Document, Tokenizer, texts_of
 from microgpt.errors import ConfigError
 from microgpt.model_config import count_params

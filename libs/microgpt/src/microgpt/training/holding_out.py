@@ -4,9 +4,8 @@ from collections.abc import Callable, Sequence
 
 from microgpt.config import Holdout
 from microgpt.data.contamination import recorded_facts
-from microgpt.data.sizes import count_characters
 from microgpt.data.split import DataFacts, Split, split, split_stream
-from microgpt.data.tokenizer import Document
+from microgpt.data.tokenizer import Document, count_characters
 from microgpt.errors import ConfigError, DataError
 from microgpt.training.choice import MAX_CONTEXT, held_out_fraction
 from microgpt.training.options import TrainOptions

@@ -1,11 +1,16 @@
-"""Detect running text, such as a book, by the layout of its lines."""
+"""Detect running text, such as a book, and prose or source code, which repeat their words."""
 
 import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
-SAMPLE = 5_000  # maximum number of lines to examine
+from microgpt.data.tokenizer import Document, count_characters, texts_of
+
+MAX_LINES = 5_000  # maximum number of lines examined for the layout of running text
+WORD = re.compile(r"[^\W\d_]{2,}")  # two or more letters
+MIN_REPEATS = 3  # mean number of occurrences of each different word in prose
+MAX_CHARACTERS, MIN_DOCUMENTS = 300_000, 100  # size of the sample examined for prose
 
 
 def is_running_text(lines: Sequence[str]) -> bool:
@@ -14,7 +19,7 @@ def is_running_text(lines: Sequence[str]) -> bool:
     Running text has blank lines between paragraphs of prose, verse or source code, or is prose
     wrapped at a fixed width. See docs/formats.md for the rule.
     """
-    lines = [line.rstrip() for line in lines[:SAMPLE]]
+    lines = [line.rstrip() for line in lines[:MAX_LINES]]
     texts = [line for line in lines if line]
     n_breaks = sum(bool(line and not before) for before, line in pairwise(lines))
     has_paragraphs = 2 * len(texts) >= 3 * (n_breaks + 1)
@@ -22,7 +27,7 @@ def is_running_text(lines: Sequence[str]) -> bool:
         n_indented = sum(line[0].isspace() for line in texts)
         n_chars = sum(len(line.strip()) for line in texts)
         return n_chars >= 25 * len(texts) or 10 * n_indented >= len(texts)
-    return len(texts) >= 20 and _has_full_lines(texts) and _is_prose(texts)
+    return len(texts) >= 20 and _has_full_lines(texts) and _continues_sentences(texts)
 
 
 def _has_full_lines(texts: Sequence[str]) -> bool:
@@ -33,7 +38,7 @@ def _has_full_lines(texts: Sequence[str]) -> bool:
     return width >= 40 and 4 * n_full >= 3 * len(texts) and 2 * n_ends < len(texts)
 
 
-def _is_prose(texts: Sequence[str]) -> bool:
+def _continues_sentences(texts: Sequence[str]) -> bool:
     """Return whether lines continue sentences, unlike logs, arithmetic, chess moves and titles."""
     words = [text.split() for text in texts]
     n_words = sum(map(len, words))
@@ -43,3 +48,23 @@ def _is_prose(texts: Sequence[str]) -> bool:
     n_same = Counter(line[0] for line in words).most_common(1)[0][1]  # most common first word
     is_varied = n_words >= 5 * len(texts) and 10 * n_numbers <= n_words and 4 * n_same <= len(texts)
     return is_varied and 5 * n_continued >= 2 * len(texts) and 10 * n_ends >= len(texts)
+
+
+def is_prose(docs: Sequence[Document]) -> bool:
+    """Return whether words make up half of the text and occur three times each on average.
+
+    True for novels, messages, source code and Unicode names; false for lists of names or words,
+    arithmetic and music. A sample of the documents decides.
+    """
+    sample = _sample(docs)
+    words = WORD.findall(sample)
+    return 2 * sum(map(len, words)) >= len(sample) and len(words) >= MIN_REPEATS * len(set(words))
+
+
+def _sample(docs: Sequence[Document]) -> str:
+    """Return about MAX_CHARACTERS characters of evenly spaced documents."""
+    n_characters = sum(map(count_characters, docs))
+    if len(docs) > MIN_DOCUMENTS:
+        docs = docs[:: max(1, n_characters // MAX_CHARACTERS)]
+    texts = [text for doc in docs for text in texts_of(doc)]
+    return "\n".join(text[: 1 + MAX_CHARACTERS // len(texts)] for text in texts)

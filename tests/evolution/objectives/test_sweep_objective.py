@@ -77,7 +77,7 @@ def test_a_diverging_training_has_no_loss() -> None:
 def test_memory_that_has_run_out_is_a_refusal(monkeypatch) -> None:
     """It was there when the sweep was planned, or the worker is another machine."""
     objective = SweepObjective.of(PARTS)
-    monkeypatch.setattr("microgpt.memory_limit.free_bytes", lambda: 2**20)
+    monkeypatch.setattr("microgpt.resource_limits.free_bytes", lambda: 2**20)
     found = objective.measure(SweepConfig(n_embd=512, n_head=1), 1)
     assert found.status == "refused"
     assert "1,048,576 are free" in found.reason

@@ -89,7 +89,7 @@ def test_a_text_that_exceeds_the_free_memory_is_refused(rotary, monkeypatch) -> 
     gpt = InferenceGpt(replace(rotary, model=replace(rotary.model, block_size=10**5)))
     tokens = gpt.opening("anna" * 500)
     assert len(gpt.log_probabilities(tokens)) == 2001
-    monkeypatch.setattr("microgpt.memory_limit.free_bytes", lambda: 2**24)
+    monkeypatch.setattr("microgpt.resource_limits.free_bytes", lambda: 2**24)
     with pytest.raises(ConfigError, match=r"reading 2001 tokens at once needs .* shorter texts"):
         gpt.log_probabilities(tokens)
 

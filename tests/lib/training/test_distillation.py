@@ -195,7 +195,7 @@ def test_incompatible_teachers_are_refused_in_one_line(teachers, talker) -> None
 
 def test_predictions_beyond_the_memory_are_refused(teachers, monkeypatch) -> None:
     free = 2**30
-    monkeypatch.setattr("microgpt.memory_limit.free_bytes", lambda: free)
+    monkeypatch.setattr("microgpt.resource_limits.free_bytes", lambda: free)
     settings = {"model": MODEL, "teachers": teachers, "teacher_samples": 2**30}
     config = TrainConfig(steps=2**20, batch_size=2**10)
     with pytest.raises(ConfigError, match=r"teachers needs .* use .* fewer teacher samples$"):

@@ -6,7 +6,7 @@ from pathlib import Path
 from microgpt.data.documents import bundled
 from microgpt.data.split import Split
 from microgpt.errors import ConfigError
-from microgpt.memory_limit import free_bytes
+from microgpt.resource_limits import free_bytes
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import DEFAULT_TEXT
 

@@ -9,8 +9,7 @@ from hashlib import sha256
 from threading import Lock
 from typing import Any, Generic, Self, TypeVar, cast
 
-from microgpt.cpu_limit import n_cpus
-from microgpt.memory_limit import free_bytes
+from microgpt.resource_limits import free_bytes, n_cpus
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

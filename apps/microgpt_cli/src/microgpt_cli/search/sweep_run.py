@@ -16,7 +16,7 @@ from microgpt.data.split import Split, split
 from microgpt.data.tokenizer import Document
 from microgpt.error_format import first_problem
 from microgpt.errors import ConfigError
-from microgpt.memory_limit import free_bytes
+from microgpt.resource_limits import free_bytes
 from microgpt_cli.input_files import default_input
 from microgpt_cli.search.experiment import as_setting, documents_again, open_pool, resumable
 from microgpt_cli.search.options import SweepOptions

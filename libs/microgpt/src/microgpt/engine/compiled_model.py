@@ -28,9 +28,9 @@ from microgpt.engine.threads import map_in_threads
 from microgpt.engine.weights import DecodeWeights, PackedWeights, for_decoding
 from microgpt.errors import PromptError
 from microgpt.flat_weights import Numbers
-from microgpt.memory_limit import check_memory
 from microgpt.model import Weights
 from microgpt.model_config import count_params
+from microgpt.resource_limits import check_memory
 from microgpt.sampling import DecodeRules, FinishReason
 
 EVAL_TOKENS = 256  # tokens per micro-batch if the documents are short

@@ -44,9 +44,9 @@ from microgpt.files.atomic_files import (
 )
 from microgpt.files.directory_lock import DirectoryLock
 from microgpt.flat_weights import by_name
-from microgpt.memory_limit import check_memory
 from microgpt.model import weight_shapes
 from microgpt.model_config import count_params
+from microgpt.resource_limits import check_memory
 from microgpt.state import TrainedModel, TrainResult
 from microgpt.storage.document_hashes import hashes_file
 from microgpt.storage.meta import (

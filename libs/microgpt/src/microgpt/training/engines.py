@@ -24,9 +24,9 @@ from microgpt.data.token_dataset import TokenDataset
 from microgpt.errors import ConfigError
 from microgpt.evaluation.held_out_loss import Nll, scalar_nll
 from microgpt.flat_weights import RESULT_BYTES_PER_WEIGHT, Numbers, by_name
-from microgpt.memory_limit import check_memory
 from microgpt.model_config import count_params
 from microgpt.model_variants import gpt_type, init_variant
+from microgpt.resource_limits import check_memory
 from microgpt.state import TrainingPlan, TrainState
 from microgpt.training.reference_training import ReferenceTraining
 

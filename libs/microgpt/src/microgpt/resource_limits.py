@@ -1,8 +1,10 @@
-"""Refuse allocations that exceed the free memory of the machine or the process's cgroups."""
+"""Memory and CPUs that this process may use, given its cgroups and its CPU affinity."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from math import ceil
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +16,7 @@ MEMBERSHIP, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 # reclaimable memory. All values include child groups.
 V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
 V2 = ("memory.max", "memory.current", "inactive_file")
+QUOTAS = {1: ("cpu.cfs_quota_us", "cpu.cfs_period_us"), 2: ("cpu.max",)}  # with the period
 
 
 def free_bytes() -> int:
@@ -36,7 +39,37 @@ def check_memory(
         )
 
 
-def cgroup_directories(controller: str) -> Iterator[tuple[Path, Literal[1, 2]]]:
+def n_cpus() -> int:
+    """Return the number of CPUs that this process may use; fractional quotas are rounded up."""
+    # macOS and Windows have no sched_getaffinity.
+    n = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return max(1, min([n, *map(ceil, _quotas())]))
+
+
+def _free_in_groups() -> Iterator[int]:
+    """Yield the free bytes of the process's cgroup and of each parent cgroup."""
+    for directory, version in _cgroup_directories("memory"):
+        with suppress(OSError, ValueError):  # missing file, or a limit of "max"
+            yield _free_in(directory, *(V1 if version == 1 else V2))
+
+
+def _free_in(directory: Path, limit: str, usage: str, cache: str) -> int:
+    stat = dict(line.split() for line in (directory / "memory.stat").read_text().splitlines())
+    used = int((directory / usage).read_text()) - int(stat.get(cache, 0))
+    return max(0, int((directory / limit).read_text()) - used)
+
+
+def _quotas() -> Iterator[float]:
+    """Yield the CPU quota of the process's cgroup and of each parent cgroup that has a quota."""
+    for directory, version in _cgroup_directories("cpu"):
+        with suppress(OSError, ValueError):  # missing file, or a quota of "max"
+            texts = [(directory / name).read_text() for name in QUOTAS[version]]
+            quota, period = map(int, " ".join(texts).split())
+            if quota > 0 and period > 0:  # in version 1, -1 means no quota
+                yield quota / period
+
+
+def _cgroup_directories(controller: str) -> Iterator[tuple[Path, Literal[1, 2]]]:
     """Yield the directories of the process's cgroup and of its parents, with the cgroup version.
 
     In a container, the cgroup path may be a path on the host that is not mounted. In that case,
@@ -52,16 +85,3 @@ def cgroup_directories(controller: str) -> Iterator[tuple[Path, Literal[1, 2]]]:
             for directory in (group, *group.parents):
                 if directory.is_relative_to(root):
                     yield directory, 1 if controllers else 2
-
-
-def _free_in_groups() -> Iterator[int]:
-    """Yield the free bytes of the process's cgroup and of each parent cgroup."""
-    for directory, version in cgroup_directories("memory"):
-        with suppress(OSError, ValueError):  # missing file, or a limit of "max"
-            yield _free_in(directory, *(V1 if version == 1 else V2))
-
-
-def _free_in(directory: Path, limit: str, usage: str, cache: str) -> int:
-    stat = dict(line.split() for line in (directory / "memory.stat").read_text().splitlines())
-    used = int((directory / usage).read_text()) - int(stat.get(cache, 0))
-    return max(0, int((directory / limit).read_text()) - used)

@@ -1,13 +1,15 @@
-"""Free memory, as the machine and its control groups leave it; here in a made-up /sys and /proc."""
+"""Free memory and CPUs, as machine and control groups leave them; in a made-up /sys and /proc."""
 
+import os
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from microgpt import memory_limit as memory
+from microgpt import resource_limits as limits
 from microgpt.errors import ConfigError
-from microgpt.memory_limit import V1, V2, check_memory, free_bytes
+from microgpt.resource_limits import V1, V2, check_memory, free_bytes, n_cpus
 
 MB = 2**20
 MACHINE = 4000 * MB
@@ -16,8 +18,8 @@ MACHINE = 4000 * MB
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch) -> Path:
     """The folder of control groups, on a machine with 4000 MB free."""
-    monkeypatch.setattr(memory, "CGROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr(memory, "MEMBERSHIP", tmp_path / "self")
+    monkeypatch.setattr(limits, "CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(limits, "MEMBERSHIP", tmp_path / "self")
     available = SimpleNamespace(available=MACHINE)
     monkeypatch.setattr("psutil.virtual_memory", lambda: available)
     return tmp_path / "cgroup"
@@ -82,3 +84,44 @@ def test_the_machines_memory_applies_without_a_limit(root, lines) -> None:
     (root / "memory").mkdir()
     (root / "memory/memory.stat").write_text("garbage\n")
     assert free_bytes() == MACHINE
+
+
+@pytest.fixture
+def cpu_root(tmp_path: Path, monkeypatch) -> Path:
+    """The folder of control groups, for a process that may run on eight CPUs."""
+    monkeypatch.setattr(limits, "CGROUPS", tmp_path)
+    monkeypatch.setattr(limits, "MEMBERSHIP", tmp_path / "self")
+    monkeypatch.setattr(limits.sys, "platform", "linux")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("quota", "n"),
+    [("max 100000", 8), ("300000 100000", 3), ("150000 100000", 2), ("5000 100000", 1),
+     ("900000 100000", 8), ("garbage", 8)],
+)  # fmt: skip
+def test_a_version_2_quota_is_rounded_up(cpu_root, quota, n) -> None:
+    (cpu_root / "self").write_text("0::/a/b\n")
+    (cpu_root / "a/b").mkdir(parents=True)
+    (cpu_root / "a/cpu.max").write_text(f"{quota}\n")  # of the parent
+    (cpu_root / "a/b/cpu.max").write_text("max 100000\n")
+    assert n_cpus() == n
+
+
+@pytest.mark.parametrize(("quota", "n"), [(-1, 8), (250_000, 3)])
+def test_a_version_1_quota_limits_the_affinity(cpu_root, quota, n) -> None:
+    (cpu_root / "self").write_text("4:memory:/x\n3:cpu,cpuacct:/docker/1\n0::/\n")
+    (cpu_root / "cpu").mkdir()  # in a container, only the root of the mount is there
+    (cpu_root / "cpu/cpu.cfs_quota_us").write_text(f"{quota}\n")
+    (cpu_root / "cpu/cpu.cfs_period_us").write_text("100000\n")
+    assert n_cpus() == n
+
+
+def test_the_affinity_is_used_without_control_groups(cpu_root) -> None:
+    assert n_cpus() == 8
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has an affinity")
+def test_the_affinity_of_this_process_is_read() -> None:
+    assert 1 <= n_cpus() <= len(os.sched_getaffinity(0))

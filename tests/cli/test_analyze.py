@@ -231,7 +231,7 @@ def test_analyze_reads_the_newest_sweep_by_default(microgpt, tmp_path) -> None:
 
 def test_a_sweep_without_results_is_an_error(microgpt, tmp_path) -> None:
     run = write(tmp_path, failed=[(point, seed) for point in STEPS for seed in SEEDS])
-    assert refused(microgpt("analyze")) == f"no training run of {run} is complete"
+    assert f"no training run of {run} is complete; analyze" in refused(microgpt("analyze"))
 
 
 def test_a_damaged_sweep_is_a_one_line_error(microgpt, tmp_path) -> None:

@@ -41,7 +41,7 @@ def test_report_paths_are_escaped_on_a_terminal(tmp_path, monkeypatch, capsys) -
     monkeypatch.setattr(command, "read_report", lambda directories: None)
     monkeypatch.setattr(command, "write_report", lambda found, file: file)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    command.report()
+    command.report(None, None, None)
     assert capsys.readouterr().out.endswith(f"{ESCAPED}/report.html\n")
 
 

@@ -11,28 +11,8 @@ from functools import cache, partial
 
 from microgpt.data.tokenizer import Conversation, Message
 from microgpt.errors import ConfigError
+from microgpt.synthetic_chat import tasks
 from microgpt.synthetic_chat.draw import ChatSplit, Draw, Exchange
-from microgpt.synthetic_chat.tasks import (
-    addition,
-    capitals,
-    comparison,
-    days,
-    length,
-    letters,
-    memory,
-    months,
-    multiplication,
-    names,
-    opposites,
-    outside,
-    reversing,
-    small_talk,
-    spelling,
-    subtraction,
-    tell,
-    two_questions,
-    words,
-)
 
 ALPHABET = " !\"%&'()*+,-./:;=?×÷" + string.digits + string.ascii_lowercase
 MAX_TOKENS = 240  # maximum number of tokens per conversation; leaves room in a context of 256
@@ -49,12 +29,13 @@ Task = Callable[[Draw], Exchange]
 
 # Shares of the tasks. Arithmetic and words are more frequent because they need more examples.
 _WITH_FILLERS: Mapping[Task, int] = {
-    addition: 10, subtraction: 12, comparison: 6, spelling: 6, reversing: 8, length: 5, letters: 8,
+    tasks.addition: 10, tasks.subtraction: 12, tasks.comparison: 6,
+    tasks.spelling: 6, tasks.reversing: 8, tasks.length: 5, tasks.letters: 8,
 }  # fmt: skip
 _MEMORISED: Mapping[Task, int] = {
-    multiplication: 3, days: 3, months: 3, opposites: 2, capitals: 2
+    tasks.multiplication: 3, tasks.days: 3, tasks.months: 3, tasks.opposites: 2, tasks.capitals: 2
 }  # fmt: skip
-_OTHERS: Mapping[Task, int] = {outside: 20, small_talk: 5, memory: 1}
+_OTHERS: Mapping[Task, int] = {tasks.outside: 20, tasks.small_talk: 5, tasks.memory: 1}
 
 
 def _repeated(*shares: Mapping[Task, int]) -> Sequence[Task]:
@@ -62,7 +43,9 @@ def _repeated(*shares: Mapping[Task, int]) -> Sequence[Task]:
 
 
 _TRAINING_TASKS = _repeated(_WITH_FILLERS, _MEMORISED, _OTHERS)
-_BASICS = _repeated(_WITH_FILLERS, dict.fromkeys(_MEMORISED, 1), {multiplication: 1, outside: 4})
+_BASICS = _repeated(
+    _WITH_FILLERS, dict.fromkeys(_MEMORISED, 1), {tasks.multiplication: 1, tasks.outside: 4}
+)
 
 
 def conversations(split: ChatSplit, n: int, seed: int) -> Iterator[list[Exchange]]:
@@ -122,7 +105,7 @@ def _conversation(draw: Draw) -> list[Exchange]:
 @cache
 def _held_out() -> frozenset[str]:
     """Return the words that do not occur in training, not even by a typing error."""
-    kinds = (names(), words("common"), words("colors"))
+    kinds = (tasks.names(), tasks.words("common"), tasks.words("colors"))
     return frozenset(word for kind in kinds for word in kind.held_out)
 
 
@@ -140,20 +123,21 @@ def _memory_tasks(draw: Draw) -> list[Task]:
     other = "color" if asked == "name" else "name"
     return [
         *_others(draw, draw.pick((0, 0, 0, 1))),
-        *(partial(tell, what=fact) for fact in facts),
+        *(partial(tasks.tell, what=fact) for fact in facts),
         *_others(draw, draw.pick((0, 1, 1, 2))),
-        partial(memory, what=other if draw.chance(UNTOLD) else asked),
+        partial(tasks.memory, what=other if draw.chance(UNTOLD) else asked),
     ]
 
 
 def _others(draw: Draw, n: int) -> list[Task]:
     """Return n tasks of a split; "heldout" excludes memorised facts, which have no fillers."""
-    equal = (*_WITH_FILLERS, outside)
+    equal = (*_WITH_FILLERS, tasks.outside)
     with_facts = (*equal, *_MEMORISED)
-    tasks, parts = {
-        "train": (_TRAINING_TASKS, (*_TRAINING_TASKS, *(tell,) * 8)),
-        "heldout": (equal, (*equal, tell)),
-        "wordings": ((*with_facts, small_talk, small_talk, memory), with_facts),
+    small_talk = (tasks.small_talk, tasks.small_talk, tasks.memory)
+    single, parts = {
+        "train": (_TRAINING_TASKS, (*_TRAINING_TASKS, *(tasks.tell,) * 8)),
+        "heldout": (equal, (*equal, tasks.tell)),
+        "wordings": ((*with_facts, *small_talk), with_facts),
     }[draw.split]
-    two = partial(two_questions, tasks=parts)
-    return [two if draw.chance(TWO) else draw.pick(tasks) for _ in range(n)]
+    two = partial(tasks.two_questions, tasks=parts)
+    return [two if draw.chance(TWO) else draw.pick(single) for _ in range(n)]

@@ -6,7 +6,7 @@ for one with a probability of n / 2³².
 """
 
 import hashlib
-import sys
+import struct
 from array import array
 from bisect import bisect_left
 from collections.abc import Container, Iterable, Sequence
@@ -22,7 +22,6 @@ from microgpt.storage.meta import Meta
 
 MAX_DOCUMENTS = 2**20
 WORD = 4  # bytes per hash
-UINT32 = "I" if array("I").itemsize == WORD else "L"
 
 
 class DocumentHashes(Container[Document]):
@@ -35,7 +34,7 @@ class DocumentHashes(Container[Document]):
     """
 
     def __init__(self, hashes: Iterable[int]) -> None:
-        self._hashes = array(UINT32, hashes)
+        self._hashes = array("I", hashes)
 
     @classmethod
     def of(cls, docs: Sequence[Document]) -> Self:
@@ -45,18 +44,11 @@ class DocumentHashes(Container[Document]):
     @classmethod
     def decode(cls, content: bytes) -> Self:
         """Read the content of a file."""
-        hashes = array(UINT32)
-        hashes.frombytes(content[: len(content) // WORD * WORD])
-        if sys.byteorder == "big":
-            hashes.byteswap()
-        return cls(hashes)
+        return cls(struct.unpack_from(f"<{len(content) // WORD}I", content))
 
     def encode(self) -> bytes:
         """Return the content of the file."""
-        hashes = self._hashes[:]
-        if sys.byteorder == "big":
-            hashes.byteswap()
-        return hashes.tobytes()
+        return struct.pack(f"<{len(self._hashes)}I", *self._hashes)
 
     def __contains__(self, doc: object) -> bool:
         """Return whether a text or a conversation is one of the documents."""

@@ -39,7 +39,7 @@ def load_documents(
     if text == "stream":
         return load_stream(path)
     if text == "lines":
-        return load_text(path) if check else load_lines(path)
+        return load_text(path) if check else _non_empty_lines(path, TextFile(path))
     docs = load_lines_or_stream(path)
     if isinstance(docs, str):
         tell(f"reading {path} as running text (--text lines: each line is a document)")
@@ -64,27 +64,21 @@ def load_text(
     file = path if isinstance(path, TextFile) else TextFile(path)
     if column is not None:
         return load_column(file, column, tell=tell)
-    docs = load_lines(file)
+    docs = _non_empty_lines(file.path, file)
     check_is_text(file.path, docs)
     return docs
-
-
-def load_lines(path: str | Path | TextFile) -> list[str]:
-    """Return the lines of a file as `load_text` does, but do not reject tables and JSON."""
-    file = path if isinstance(path, TextFile) else TextFile(path)
-    return _documents(file.path, file)
 
 
 def load_lines_or_stream(path: str | Path | TextFile) -> list[str] | str:
     """Return the lines as `load_text` does, or the whole content if the file is running text."""
     file = path if isinstance(path, TextFile) else TextFile(path)
     lines = list(file)
-    docs = _documents(file.path, lines)
+    docs = _non_empty_lines(file.path, lines)
     check_is_text(file.path, docs)
     return "\n".join(lines) if is_running_text(lines) else docs
 
 
-def _documents(path: Path, lines: Iterable[str]) -> list[str]:
+def _non_empty_lines(path: Path, lines: Iterable[str]) -> list[str]:
     docs = [doc for line in lines if (doc := line.strip())]
     if not docs:
         raise DataError(f"{path} is empty; write one document per line")

@@ -8,7 +8,6 @@ from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from microgpt.data.folding import FoldingTokenizer
-from microgpt.data.tokenizer_io import chars_of
 from microgpt_serve.app_state import StateDep
 from microgpt_serve.errors import STATUS_DESCRIPTIONS, ServeError
 from microgpt_serve.routes.openai.response_schemas import Model, Models, OpenAIErrorResponse
@@ -54,7 +53,7 @@ async def model(state: StateDep) -> ModelResponse:
         **asdict(gpt.config),
         dtype=gpt.compiled.dtype,
         tokenizer=gpt.tokenizer.kind,
-        characters="".join(chars_of(gpt.tokenizer) or ()),
+        characters="".join(gpt.tokenizer.chars or ()),
         fold=isinstance(gpt.tokenizer, FoldingTokenizer),
         created_at=served.created_at,
         progress=served.progress,

@@ -59,10 +59,10 @@ class BpeTokenizer(Tokenizer):
     def __init__(self, file: bytes, *, is_chat: bool = False) -> None:
         from microgpt.data.bpe_file import read_library  # lazy import, because it loads pydantic
 
-        self.file = file  # content of tokenizer.json, in the library's format
-        self._library, self._pieces = read_library(file)
-        super().__init__(len(self._pieces), is_chat=is_chat)
-        self._bytes_of = dict(enumerate(self._pieces)) | dict.fromkeys(self.special_ids, b"")
+        self.file: bytes = file
+        self._library, pieces = read_library(file)
+        super().__init__(pieces, is_chat=is_chat)
+        self._bytes_of = dict(enumerate(pieces)) | dict.fromkeys(self.special_ids, b"")
         self._cache: dict[str, Sequence[int]] = {}
 
     @classmethod
@@ -93,11 +93,6 @@ class BpeTokenizer(Tokenizer):
         if found := "".join(map(_surrogates, texts)):
             raise _surrogate_error(found)
         return cls(_learn(texts, n_pieces), is_chat=is_chat)
-
-    @property
-    def piece_names(self) -> Sequence[bytes]:
-        """The bytes of each piece."""
-        return self._pieces
 
     def unknown_characters(self, text: str) -> str:
         """Return the lone surrogates in a text, which UTF-8 cannot encode."""

@@ -1,7 +1,7 @@
 """Dataset statistics: document lengths, characters, duplicates, truncation, estimated sizes."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 from math import ceil
@@ -187,5 +187,5 @@ def _tokens_per_character(docs: Sequence[Document], tokenizer: Tokenizer) -> flo
 
 def _round_up(number: float) -> int:
     """Round up to 1, 2 or 5 times a power of ten."""
-    steps = (step * 10**power for power in count() for step in (1, 2, 5))
+    steps: Iterator[int] = (step * 10**power for power in count() for step in (1, 2, 5))
     return next(step for step in steps if step >= number)

@@ -116,8 +116,12 @@ class Tokenizer(ABC):
 
     kind: ClassVar[TokenizerKind]  # value of `tokenizer` in meta.json
     unit: ClassVar[str]  # plural noun for the tokens in error messages
+    chars: tuple[str, ...] | None = None  # the vocabulary of a character tokenizer
+    file: bytes | None = None  # the content of tokenizer.json of a subword tokenizer
 
-    def __init__(self, n_pieces: int, *, is_chat: bool) -> None:
+    def __init__(self, piece_names: Sequence[str | bytes], *, is_chat: bool) -> None:
+        n_pieces = len(piece_names)
+        self.piece_names = piece_names  # the text or bytes of each piece, in token order
         self.is_chat = is_chat  # whether the vocabulary has chat tokens
         self.special_ids = range(n_pieces, n_pieces + n_special(is_chat=is_chat))
         self.bos_id = self.special_ids[-1]  # first and last token of a document
@@ -166,11 +170,6 @@ class Tokenizer(ABC):
     @abstractmethod
     def decode_stream(self, tokens: Iterable[int]) -> Iterator[str]:
         """Decode tokens as they arrive, yielding only complete characters."""
-
-    @property
-    @abstractmethod
-    def piece_names(self) -> Sequence[str | bytes]:
-        """The text or bytes of each piece, in token order."""
 
     @cached_property
     def names(self) -> tuple[str | bytes, ...]:
@@ -234,9 +233,7 @@ class Tokenizer(ABC):
 
     def count_tokens(self, doc: Document) -> int:
         """Return the number of tokens of a text or conversation, including BOS at both ends."""
-        if isinstance(doc, str):
-            return 2 + self.count(doc)
-        return 2 + sum(2 + self.count(message.content) for message in doc)
+        return 1 + count_predictions(doc, "all", "lines", self.count)
 
     def _chat_id(self, name: str) -> int:
         if not self.is_chat:
@@ -262,7 +259,7 @@ class CharTokenizer(Tokenizer):
 
     def __init__(self, chars: Iterable[str], *, is_chat: bool = False) -> None:
         check_type("chars", chars, Iterable)
-        self.chars = tuple(chars)  # the characters in token order
+        self.chars: tuple[str, ...] = tuple(chars)  # in token order
         if not self.chars:
             raise TokenizerError("a vocabulary needs at least one character")
         wrong = [char for char in self.chars if not isinstance(char, str) or len(char) != 1]
@@ -277,7 +274,7 @@ class CharTokenizer(Tokenizer):
         if len(self._id_of) < len(self.chars):
             twice = next(c for i, c in enumerate(self.chars) if self._id_of[c] != i)
             raise TokenizerError(f"{twice!r} is in the vocabulary twice")
-        super().__init__(len(self.chars), is_chat=is_chat)
+        super().__init__(self.chars, is_chat=is_chat)
         self._text_of = dict(enumerate(self.chars)) | dict.fromkeys(self.special_ids, "")
 
     @classmethod
@@ -289,11 +286,6 @@ class CharTokenizer(Tokenizer):
             return cls(sorted(set(text)))
         chars = set("".join(chain.from_iterable(map(texts_of, docs))))
         return cls(sorted(chars), is_chat=not all(isinstance(doc, str) for doc in docs))
-
-    @property
-    def piece_names(self) -> Sequence[str]:
-        """The characters in token order."""
-        return self.chars
 
     def unknown_characters(self, text: str) -> str:
         """Return the distinct characters of the text that have no token, in order of appearance."""

@@ -11,16 +11,6 @@ from microgpt.errors import CheckpointError, TokenizerError
 MAX_TOKENIZER_BYTES = 2**26  # a vocabulary of a million tokens takes about 50 MB
 
 
-def chars_of(tokenizer: Tokenizer) -> tuple[str, ...] | None:
-    """Return the characters of a character tokenizer, or None for other tokenizers."""
-    return tokenizer.chars if isinstance(tokenizer, CharTokenizer) else None
-
-
-def file_of(tokenizer: Tokenizer) -> bytes | None:
-    """Return the content of tokenizer.json, or None if the tokenizer is not a subword tokenizer."""
-    return tokenizer.file if isinstance(tokenizer, BpeTokenizer) else None
-
-
 class TokenizerFields(Protocol):
     """The fields of a JSON file that describe a tokenizer."""
 
@@ -34,7 +24,7 @@ def tokenizer_fields(tokenizer: Tokenizer) -> dict[str, Any]:
     """Return the values of all `TokenizerFields` for a tokenizer."""
     return {
         "tokenizer": tokenizer.kind,
-        "chars": chars_of(tokenizer),
+        "chars": tokenizer.chars,
         "special_tokens": SPECIAL_TOKENS if tokenizer.is_chat else None,
         "fold": True if isinstance(tokenizer, FoldingTokenizer) else None,
     }

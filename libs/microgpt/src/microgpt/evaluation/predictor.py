@@ -91,9 +91,10 @@ class Predictor:
                 "there are no documents to evaluate, or the conversations have no assistant replies"
             )
         if self.engine == "reference":
-            evaluation = evaluation_set.evaluate(partial(scalar_nll, self._gpt))
+            nll = partial(scalar_nll, self._gpt)
         else:
-            evaluation = evaluation_set.evaluate(partial(self.compiled.nll, threads=threads))
+            nll = partial(self.compiled.nll, threads=threads)
+        evaluation = evaluation_set.evaluate(nll)
         assert evaluation is not None
         return evaluation
 

@@ -33,7 +33,7 @@ from microgpt.config import (
 from microgpt.data.folding import FoldingTokenizer, folded
 from microgpt.data.split import DataFacts
 from microgpt.data.tokenizer import Tokenizer
-from microgpt.data.tokenizer_io import MAX_TOKENIZER_BYTES, file_of, restore
+from microgpt.data.tokenizer_io import MAX_TOKENIZER_BYTES, restore
 from microgpt.errors import CheckpointError, ConfigError, MicrogptError
 from microgpt.files.atomic_files import (
     cannot_write,
@@ -260,9 +260,10 @@ def _has_ended(directory: Path) -> bool:
 def _files(name: str, content: bytes, meta: Meta, tokenizer: Tokenizer) -> dict[str, bytes]:
     """Return the contents of the weights file, tokenizer.json and meta.json by file name."""
     files = {name: content}
-    if vocabulary := file_of(tokenizer):
-        files[TOKENIZER] = vocabulary
-    hashes = [hashlib.sha256(file).hexdigest() if file else None for file in (content, vocabulary)]
+    if tokenizer.file:
+        files[TOKENIZER] = tokenizer.file
+    contents = (content, tokenizer.file)
+    hashes = [hashlib.sha256(file).hexdigest() if file else None for file in contents]
     meta = meta.model_copy(update=dict(zip(HASHES, hashes, strict=True)))
     description = meta.model_dump_json(indent=2, exclude_none=True)
     files[META] = description.encode() + b"\n"

@@ -29,7 +29,6 @@ from microgpt.data.split import DataFacts
 from microgpt.data.tokenizer_io import (
     MAX_TOKENIZER_BYTES,
     check_fields,
-    file_of,
     restore,
     tokenizer_fields,
 )
@@ -230,8 +229,8 @@ def _as_tensors(plan: TrainingPlan, state: TrainState) -> dict[str, NDArray[np.g
         tensors["average"] = np.asarray(state.average.weights, state.dtype)
     if state.best:
         tensors["best_weights"] = np.asarray(state.best.weights, state.dtype)
-    if file := file_of(plan.tokenizer):
-        tensors[TOKENIZER] = np.frombuffer(file, np.uint8)
+    if plan.tokenizer.file:
+        tensors[TOKENIZER] = np.frombuffer(plan.tokenizer.file, np.uint8)
     return tensors
 
 

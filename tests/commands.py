@@ -112,3 +112,19 @@ def run_process(
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
     options = {**streams, "timeout": TIMEOUT_S, "check": False, **options}
     return subprocess.run(list(map(str, command)), input=stdin, **options)
+
+
+LITTLE_ROOM = """
+import resource, sys
+from microgpt_cli import main
+most = int(sys.argv.pop(1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+main.main()
+"""
+
+
+def run_with_little_room(
+    *args: str | Path, cwd: Path, most: int
+) -> subprocess.CompletedProcess[str]:
+    """Run a command that cannot write a file of more bytes, as on a full disk."""
+    return run_process([sys.executable, "-c", LITTLE_ROOM, str(most), *args], cwd=cwd)

@@ -18,7 +18,7 @@ from hypothesis import settings
 import microgpt as library  # which imports each name when it is used
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
     from microgpt import TrainResult
 
@@ -139,6 +139,27 @@ def browser() -> "Iterator[Browser]":
         browser = playwright.chromium.launch(executable_path=path)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """Messages in the console of a page, and its requests to other hosts."""
+    return []
+
+
+@pytest.fixture
+def page(browser: "Browser", complaints: list[str]) -> "Iterator[Page]":
+    """An empty page, which must not complain in the end."""
+    context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    here = ("file:", "http://127.0.0.1:")
+    page.on("console", lambda message: complaints.append(f"console: {message.text}"))
+    page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+    page.on("request", lambda one: one.url.startswith(here) or complaints.append(one.url))
+    yield page
+    context.close()
+    assert complaints == []
 
 
 @pytest.fixture

@@ -1,5 +1,3 @@
-"""The machine that a result was measured on."""
-
 import json
 import re
 from pathlib import Path

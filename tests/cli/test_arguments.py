@@ -1,5 +1,3 @@
-"""What the arguments of commands mean, and the options that do the same."""
-
 import pytest
 from commands import ok
 

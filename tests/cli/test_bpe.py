@@ -1,5 +1,3 @@
-"""Subword tokens as they are used: learnt, saved, gone on with, talked to; without the extra."""
-
 import json
 import shutil
 from dataclasses import asdict

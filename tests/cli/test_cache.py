@@ -1,5 +1,3 @@
-"""`microgpt cache` on files of two kernels."""
-
 from pathlib import Path
 
 import pytest

@@ -10,7 +10,7 @@ from commands import ok
 
 from microgpt import Message, ModelConfig, TrainConfig, train
 from microgpt.data.documents import bundled, load_conversations
-from microgpt.data.split import split
+from microgpt.data.split import Split, split
 from microgpt_cli.training.results import CHAT_SHA256, N_QUESTIONS, answer_questions
 
 SHAPE = ("--n-embd", "16", "--n-layer", "1", "--block-size", "32")
@@ -62,6 +62,14 @@ def test_held_out_questions_are_asked(microgpt, talks) -> None:
     assert {reply["user"] for reply in facts["replies"]} < asked
 
 
+def asked_of(parts: Split) -> list[str]:
+    """Return the questions that the training of a small model ends with."""
+    model = ModelConfig(n_embd=8, n_head=1, block_size=16)
+    result = train(parts, model=model, config=TrainConfig(steps=1))
+    result = replace(result, plan=replace(result.plan, input=Path("talks.jsonl")))
+    return [answer.item.prompt for answer in answer_questions(result, parts).answers]
+
+
 def test_no_held_out_question_is_in_the_training_data() -> None:
     talks = [
         (*one, Message("user", str(n)), Message("assistant", "b"))
@@ -69,13 +77,7 @@ def test_no_held_out_question_is_in_the_training_data() -> None:
         for one in [(Message("user", f"{n % 4}"), Message("assistant", f"{n % 3}"))]
     ]
     parts = split(talks, validation=0.5)
-    model = ModelConfig(n_embd=8, n_head=1, block_size=16)
-    result = train(parts, model=model, config=TrainConfig(steps=1))
-    result = replace(result, plan=replace(result.plan, input=Path("talks.jsonl")))
-    found = answer_questions(result, parts)
-    assert {one.item.prompt for one in found.answers} == {
-        talk[2].content for talk in parts.validation
-    }
+    assert {*asked_of(parts)} == {talk[2].content for talk in parts.validation}
 
 
 def test_questions_that_a_parent_has_read_are_marked(microgpt, talks) -> None:
@@ -122,11 +124,7 @@ def test_more_minutes_are_advised_only_if_the_data_suffice(microgpt, sums) -> No
 
 def test_the_questions_are_evenly_spaced() -> None:
     talks = [(Message("user", f"{n:03}"), Message("assistant", "a")) for n in range(399)]
-    model = ModelConfig(n_embd=8, n_head=1, block_size=16)
-    result = train(talks, model=model, config=TrainConfig(steps=1))
-    result = replace(result, plan=replace(result.plan, input=Path("talks.jsonl")))
-    answers = answer_questions(result, split(talks)).answers
-    asked = [int(answer.item.prompt) for answer in answers]
+    asked = list(map(int, asked_of(split(talks))))
     assert len(asked) == N_QUESTIONS
     assert {later - earlier for earlier, later in pairwise(asked)} == {1, 2}
     assert asked[-1] == 397

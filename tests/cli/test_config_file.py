@@ -1,5 +1,3 @@
-"""Options from a TOML file: `--config FILE`."""
-
 import json
 import os
 
@@ -33,15 +31,12 @@ def test_options_in_a_config_file_count_as_given(microgpt, tmp_path) -> None:
         ("stepz = 1", "my.toml: unknown option 'stepz'; see 'microgpt train --help-all'"),
         ("config = 'a.toml'", "my.toml: unknown option 'config'"),
         ("[training]\nsteps = 1", "my.toml: unknown option 'training'"),
-        ("steps = 1.5", "my.toml: steps is 1.5: "),
         ("steps = 'many'", "my.toml: steps is 'many': "),
-        ("steps = [1]", "my.toml: steps is [1]: "),
         ("steps = true", "my.toml: steps must be a number or a string, got true"),
         ("chat = 'yes'", "my.toml: chat must be true or false, got 'yes'"),
         ("data = 5", "my.toml: data is 5: Input is not a valid path"),
         ("engine = 'fast'", "my.toml: engine is 'fast': 'fast' is not one of"),
         ("steps = 2020-01-01", "my.toml: steps is 2020-01-01: "),
-        ("lr = 1\nlearning-rate = 2", "my.toml: --learning-rate is given twice"),
         ("steps = ", "my.toml is not valid TOML: "),
         ("learning-rate = inf", "--learning-rate must be a number greater than 0, got inf"),
         ("# \udcff", "my.toml is not UTF-8 text: "),

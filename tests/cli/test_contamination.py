@@ -1,5 +1,3 @@
-"""Held-out losses of a model whose parent or teacher has read the held-out documents."""
-
 import json
 import random
 import shutil

@@ -1,5 +1,3 @@
-"""`microgpt dataset chat`, as it is used."""
-
 import json
 import os
 

@@ -1,5 +1,3 @@
-"""`microgpt eval`, as it is used."""
-
 import json
 import math
 import re

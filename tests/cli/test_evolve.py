@@ -1,5 +1,3 @@
-"""The life cycle of a creature, and searches that are repeated, shared out, killed and resumed."""
-
 import json
 import os
 import re
@@ -129,8 +127,6 @@ def test_the_loss_of_evolve_rust_is_available(microgpt, tmp_path) -> None:
     ("args", "problem"),
     [
         ("--population 0", "population must be >= 1, got 0"),
-        ("--generations 0", "generations must be >= 1, got 0"),
-        ("--workers 0", "workers must be >= 1, got 0"),
         ("--minutes 0", "--minutes must be a number greater than 0, got 0"),
         ("--budget 0", "--budget must be a number greater than 0, got 0"),
         ("--stop-after-minutes 0", "--stop-after-minutes must be a number greater than 0"),
@@ -141,7 +137,6 @@ def test_the_loss_of_evolve_rust_is_available(microgpt, tmp_path) -> None:
         ("--budget 1e9 --max-weights 10", "no model is small enough"),
         ("--budget 100", "operations are too few"),
         ("--budget 1e9 --distill -1", "distill must be >= 0, got -1"),
-        ("--seed -1", "seed must be >= 0, got -1"),
         ("--fitness beauty", "invalid value for '--fitness'"),
         ("--warm-start nowhere.json", "cannot read nowhere.json"),
         ("--resume nowhere", "nowhere is not a run: cannot read run.json"),
@@ -151,14 +146,8 @@ def test_the_loss_of_evolve_rust_is_available(microgpt, tmp_path) -> None:
         ("--samples 5", "--samples can only be used with --objective aesthetic or hydra, got loss"),
         ("--head weaver", "--head can only be used with --objective hydra, got loss; omit --head"),
         ("--origin", "--origin can only be used with --objective hydra, got loss; omit --origin"),
-        (
-            "--objective aesthetic --fitness held-out",
-            "--fitness can only be used with --objective ",
-        ),
+        ("--objective aesthetic --fitness held-out", "--fitness can only be used with --objectiv"),
         ("--objective hydra --head origin", "--head origin requires --origin; add --origin"),
-        ("--objective hydra --samples 0", "samples must be >= 1, got 0"),
-        ("--objective hydra --head medusa", "invalid value for '--head'"),
-        ("--objective beauty", "invalid value for '--objective'"),
     ],
 )
 def test_bad_evolve_options_are_refused(microgpt, tmp_path, args, problem) -> None:

@@ -1,5 +1,3 @@
-"""Searches for beauty: the life cycle with the Hydra, and every option."""
-
 import json
 import platform
 import re

@@ -1,5 +1,3 @@
-"""`microgpt evolve --minutes` and `--budget`: a winner to keep, to run and to train again."""
-
 import json
 import re
 import shutil

@@ -11,7 +11,7 @@ from pathlib import Path
 import commands
 import pytest
 from commands import refused
-from searches import log_of, write_names
+from searches import log_of, run_of, write_names
 
 pytestmark = pytest.mark.usefixtures("undrawn", "made_up_names")
 
@@ -19,6 +19,7 @@ SMALL = (
     *("--input", "names.txt", "--population", "4", "--generations", "3", "--seed", "5"),
     *("--workers", "1"),  # trainings are counted
 )
+BUDGET = ("--input", "names.txt", "--budget", "1e9")
 ENDINGS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 N_TRAININGS = 1 + 4 + 3 + 3 + 6 + 1  # primordial, three generations, the best again, the winner
 MINE = '{"n_emb": 16, "mine": true}'
@@ -73,11 +74,6 @@ def errors_of(done: subprocess.CompletedProcess[str]) -> list[str]:
         for line in done.stderr.splitlines()
         if not line.startswith(("note: ", "[", "generation "))
     ]
-
-
-def run_of(folder: Path) -> Path:
-    (run,) = [path for path in (folder / "experiments").iterdir() if path.is_dir()]
-    return run
 
 
 @pytest.mark.parametrize(
@@ -152,20 +148,10 @@ def test_a_training_that_costs_too_much_is_refused(
     assert not (tmp_path / "genome.json").exists()
 
 
-FULL_DISK = """
-import resource, sys
-from microgpt_cli import main
-most = int(sys.argv.pop(1))
-resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-main.main()
-"""
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no limit for files")
 @pytest.mark.parametrize("most", [1200, 2500])
 def test_a_full_disk_is_reported_and_the_search_resumes(microgpt, tmp_path, whole, most) -> None:
-    command = [sys.executable, "-c", FULL_DISK, str(most), "evolve", *SMALL]
-    done = commands.run_process(command, cwd=tmp_path)
+    done = commands.run_with_little_room("evolve", *SMALL, cwd=tmp_path, most=most)
     run = run_of(tmp_path)
     assert done.returncode == 1
     (error,) = errors_of(done)
@@ -193,69 +179,36 @@ def test_a_full_stdout_ends_a_search_before_any_training(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("space", "problem"),
+    ("options", "space", "problem"),
     [
-        ("n_emb = [17]\nlr = [0.01, 0.02]", "(n_emb (17) must be divisible by n_head (4))"),
-        ("n_emb = [8]", "the space has no other valid genomes"),
-        ("n_emb = [8, 24]\n[[first]]\nn_emb = 9", "n_emb (9) must be divisible"),
+        (SMALL, "n_emb = [17]\nlr = [0.01, 0.02]", "(n_emb (17) must be divisible by n_head (4))"),
+        (SMALL, "n_emb = [8]", "the space has no other valid genomes"),
+        (SMALL, "n_emb = [8, 24]\n[[first]]\nn_emb = 9", "n_emb (9) must be divisible"),
+        (BUDGET, "n_embd = [8]\nn_layer = [1]", "the space has no other valid genomes; check its"),
     ],
 )
-def test_a_space_without_valid_genomes_begins_no_run(microgpt, tmp_path, space, problem) -> None:
+def test_a_space_without_valid_genomes_begins_no_run(
+    microgpt, tmp_path, options, space, problem
+) -> None:
     (tmp_path / "space.toml").write_text(f"[values]\n{space}")
-    done = microgpt("evolve", *SMALL, "--space", "space.toml")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert problem in errors_of(done)[0]
-    assert not (tmp_path / "experiments").exists()
-
-
-def test_a_budgeted_search_of_a_single_genome_begins_no_run(microgpt, tmp_path) -> None:
-    (tmp_path / "space.toml").write_text("[values]\nn_embd = [8]\nn_layer = [1]")
-    done = microgpt("evolve", "--input", "names.txt", "--budget", "1e9", "--space", "space.toml")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert errors_of(done) == ["error: the space has no other valid genomes; check its values"]
+    assert problem in refused(microgpt("evolve", *options, "--space", "space.toml"))
     assert not (tmp_path / "experiments").exists()
 
 
 def test_unusable_outputs_are_found_before_the_search(microgpt, tmp_path) -> None:
     (tmp_path / "winner").write_text("mine")
     for place in ("winner", "winner/model"):
-        done = microgpt("evolve", *SMALL, "--train-winner", place)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert errors_of(done) == ["error: winner is a file, not a directory; use another path"]
-    (tmp_path / "genome.json").mkdir()
-    done = microgpt("evolve", *SMALL, "--force")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert errors_of(done) == ["error: genome.json is a directory; rename or remove it"]
-    (tmp_path / "genome.json").rmdir()
-    (tmp_path / "genome.json").write_text(MINE)
-    done = microgpt("evolve", *SMALL)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert errors_of(done)[0].startswith("error: genome.json")
-    assert (tmp_path / "genome.json").read_text() == MINE
+        error = refused(microgpt("evolve", *SMALL, "--train-winner", place))
+        assert error == "winner is a file, not a directory; use another path"
+    genome = tmp_path / "genome.json"
+    genome.mkdir()
+    error = refused(microgpt("evolve", *SMALL, "--force"))
+    assert error == "genome.json is a directory; rename or remove it"
+    genome.rmdir()
+    genome.write_text(MINE)
+    assert refused(microgpt("evolve", *SMALL)).startswith("genome.json")
+    assert genome.read_text() == MINE
     assert not (tmp_path / "experiments").exists()
-
-
-@pytest.mark.parametrize(
-    ("file", "old", "new", "problem"),
-    [
-        ("run.json", '"seed": 5,', "", "settings.seed: field required"),
-        ("evaluations.jsonl", '"seed":', '"sead":', "line 1: crc32 differs, so the line was "),
-    ],
-)
-def test_an_error_in_a_damaged_run_names_file_and_line(
-    microgpt, tmp_path, file, old, new, problem
-) -> None:
-    run_disturbed(tmp_path, STOP, signal.SIGINT, 4)
-    path = run_of(tmp_path) / file
-    text = path.read_text().replace(old, new, 1)
-    path.write_text(text)
-    done = microgpt("evolve", "--resume", path.parent)
-    assert done.returncode == 2
-    (error,) = errors_of(done)
-    assert error.startswith("error: ")
-    assert file in error
-    assert problem in error
-    assert path.read_text() == text
 
 
 def test_a_search_continues_when_its_log_pipe_is_closed(tmp_path) -> None:

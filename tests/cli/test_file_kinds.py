@@ -1,5 +1,3 @@
-"""Kinds of file: a book, a table and JSON, through the real command."""
-
 import json
 from pathlib import Path
 

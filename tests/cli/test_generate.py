@@ -54,14 +54,6 @@ def test_sampling_options_narrow_the_choice_of_a_character(samples) -> None:
     assert set(samples(*args)) != greedy
 
 
-def test_max_tokens_does_not_count_the_prompt(samples) -> None:
-    found = samples("--num-samples", "20", "--temperature", "9", "--prompt", "ma")
-    short = samples(
-        *["--num-samples", "20", "--temperature", "9", "--prompt", "ma", "--max-tokens", "2"]
-    )
-    assert short == [text[:4] for text in found]
-
-
 def test_a_prompt_that_is_too_long_loses_its_start_with_a_note(microgpt, text_model) -> None:
     done = microgpt("generate", "--model-dir", text_model, "--prompt", "anna" * 5, "--json")
     assert json.loads(done.stdout)["samples"][0].startswith("anna" * 5)
@@ -97,12 +89,9 @@ def test_novel_leaves_out_the_training_data_wherever_it_is(
     assert len(found) == 30
     other = tmp_path / "other.txt"
     other.write_text("zoe\n")
-    done = microgpt("generate", "--model-dir", text_model, "--novel", "--against", other)
-    assert (
-        done.stderr
-        == f"note: the documents in {other} differ from the training data of the model\n"
-    )
-    assert done.returncode == 0
+    done = ok(microgpt("generate", "--model-dir", text_model, "--novel", "--against", other))
+    told = f"note: the documents in {other} differ from the training data of the model\n"
+    assert done.stderr == told
 
 
 def test_novel_leaves_out_the_bundled_names(microgpt, tmp_path) -> None:
@@ -165,16 +154,10 @@ def test_a_model_that_learnt_only_replies_cannot_begin_alone(microgpt, chat_mode
     ("args", "problem"),
     [
         (["--top-k", "0"], "top_k must be >= 1, got 0"),
-        (["--top-p", "1.5"], "top_p must be from 0 to 1, got 1.5"),
-        (["--min-p", "nan"], "min_p must be from 0 to 1, got nan"),
-        (["--temperature", "-1"], "temperature must be >= 0, got -1.0"),
-        (["--max-tokens", "0"], "max_tokens must be >= 1, got 0"),
         (["--num-samples", "0"], "--num-samples (-n) must be >= 1, got 0"),
         (["--num-samples", str(2**63)], "--num-samples (-n) must be at most 2147483647"),
-        (["--threads", "0"], "threads must be >= 1, got 0"),
+        (["--max-tokens", "1000000"], "max_tokens must be at most 100000"),
         (["--threads", "9999"], "threads must be at most 1024"),
-        (["--stop", ""], "a stop string must not be empty"),
-        (["--prompt", "Zoe"], "the vocabulary does not contain 'Z', 'o'; it contains 'aeimnv'"),
         (["--against", "names.txt"], "--against requires --novel; add --novel or omit --against"),
         (["--novel", "--against", "no.txt"], "cannot read no.txt: No such file or directory"),
     ],

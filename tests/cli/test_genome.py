@@ -1,5 +1,3 @@
-"""`train --genome`: a genome's values, and what is given over them."""
-
 import hashlib
 import json
 from pathlib import Path

@@ -1,5 +1,3 @@
-"""`microgpt genome`: show, use and import-log, with the real command."""
-
 import hashlib
 import json
 import os
@@ -191,24 +189,9 @@ def test_import_turns_a_log_of_evolve_rust_into_a_run(microgpt, tmp_path, line_e
     }
     lines = [json.loads(line) for line in (run / "evaluations.jsonl").read_text().splitlines()]
     assert [line["id"] for line in lines] == ["g1-1", "g1-2", "g2-1"]
-    assert len(lines[2].pop("crc32")) == 8
-    assert lines[2] == {
-        "id": "g2-1",
-        "origin": "mutant",
-        "parents": [],
-        "genome": {
-            "n_emb": 32, "n_ctx": 8, "n_layer": 1, "n_head": 2, "n_ff_exp": 1, "steps": 300,
-            "lr": 0.001,
-        },
-        "seed": None,
-        "status": "ok",
-        "fitness": 1.4676,
-        "last_loss": 1.4676,
-        "val_loss": None,
-        "flops": None,
-        "seconds": None,
-        "cpu_seconds": None,
-    }  # fmt: skip
+    assert [lines[2][key] for key in ("origin", "fitness", "last_loss", "val_loss", "seed")] == [
+        "mutant", 1.4676, 1.4676, None, None
+    ]  # fmt: skip
     assert microgpt("genome", "use", f"experiments/{name}").returncode == 0
     assert "generation 2 (loss: 1.4676)" in microgpt("run", "--silent").stdout
 
@@ -228,7 +211,6 @@ def test_each_import_makes_a_run_that_cannot_be_resumed(microgpt, tmp_path) -> N
     ("content", "problem"),
     [
         (b"", "evolve.log has no line like"),
-        (OURS.encode(), "evolve.log has no line like"),
         (LOG.encode("utf-16"), "evolve.log is not UTF-8 text"),
         (None, "cannot read evolve.log: No such file or directory"),
     ],

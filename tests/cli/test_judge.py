@@ -1,5 +1,3 @@
-"""`microgpt judge`, as it is used."""
-
 import json
 
 import pytest
@@ -98,10 +96,7 @@ def test_judge_succeeds_if_no_name_can_be_judged(microgpt, against) -> None:
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
-        ("a\x1b[31mb", r"a\x1b[31mb"),
-        ("a\x07\x9bb", r"a\x07\x9bb"),
-        ("nan\u202enan", r"nan\u202enan"),  # turns the rest of the line round
-        ("nan\u2028nan", r"nan\u2028nan"),
+        ("a\x1b[31mb\u202enan", r"a\x1b[31mb\u202enan"),
         ("nan\udcff", r"nan\udcff"),  # a byte that is not UTF-8
         ("a" * 1000, "a" * 24 + "..."),
         ("\x1b" * 1000, r"\x1b" * 6 + "..."),

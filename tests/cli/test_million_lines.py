@@ -1,5 +1,3 @@
-"""A file of a million lines, trained on in full."""
-
 import os
 import subprocess
 import sys

@@ -1,5 +1,3 @@
-"""`train --minutes` and `--budget` choose the settings; `--repeat` gives a model again."""
-
 import json
 import random
 from pathlib import Path
@@ -123,13 +121,10 @@ def test_limits_bound_the_choice_with_and_without_a_budget(microgpt, folder) -> 
     ("options", "problem"),
     [
         (["--minutes", "0"], "--minutes must be a number greater than 0, got 0"),
-        (["--minutes", "nan"], "--minutes must be a number greater than 0, got nan"),
         (["--budget", "inf"], "--budget must be a number greater than 0, got inf"),
-        (["--budget", "-1"], "--budget must be a number greater than 0, got -1"),
         (["--budget", "9"], "9 operations are too few: one step takes "),
         (["--minutes", "0.001"], "--minutes 0.001 is too short, because the preparation takes "),
         (["--minutes", "1", "--budget", "1e9"], "--minutes cannot be used with --budget; omit"),
-        (["--minutes", "1", "--steps", "9"], "--minutes cannot be used with --steps; omit one"),
         (["--budget", "1e9", "--steps", "9"], "--budget cannot be used with --steps; omit one"),
         (["--minutes", "1", "--preset", "text"], "--minutes cannot be used with --preset; omit"),
         (["--budget", "1e9", "--resume", "x"], "--budget cannot be used with --resume; omit"),
@@ -137,7 +132,6 @@ def test_limits_bound_the_choice_with_and_without_a_budget(microgpt, folder) -> 
         (["--max-weights", "9", "--repeat", "x"], "--max-weights cannot be used with --repeat"),
         (["--max-memory", "9", "--genome", "x"], "--max-memory cannot be used with --genome"),
         (["--max-memory", "much"], "'much' is not a size; pass for example 500MB or 2GB"),
-        (["--max-weights", "0"], "max_weights must be"),
         (["--max-weights", "10"], "no model is small enough"),
         ([*SMALL, "--max-weights", "9"], "no model is small enough"),
     ],

@@ -1,6 +1,5 @@
-"""One name per option in all commands, and the names of earlier versions."""
-
 import json
+from itertools import chain
 
 import pytest
 import typer
@@ -30,32 +29,17 @@ def test_no_help_shows_an_old_option_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "data", "rate", "count"),
+    "names",
     [
         ("--model", "--data", "--learning-rate", "-n"),
         ("--output", "--input", "--lr", "--num-samples"),
     ],
 )
-def test_train_accepts_new_and_old_option_names(
-    microgpt, tmp_path, model, data, rate, count
-) -> None:
+def test_train_accepts_new_and_old_option_names(microgpt, tmp_path, names) -> None:
     (tmp_path / "names.txt").write_text("anna\nemma\nava\n")
-    done = ok(
-        microgpt(
-            "train",
-            model,
-            "mine",
-            data,
-            "names.txt",
-            f"{rate}=0.005",
-            count,
-            1,
-            "--steps",
-            2,
-            "--json",
-        )
-    )
-    found = json.loads(done.stdout)
+    values = ("mine", "names.txt", "0.005", "1")
+    options = chain.from_iterable(zip(names, values, strict=True))
+    found = json.loads(ok(microgpt("train", *options, "--steps", "2", "--json")).stdout)
     assert (found["output"], found["num_docs"], len(found["samples"])) == ("mine", 3, 1)
     meta = json.loads((tmp_path / "mine" / "meta.json").read_text())
     assert meta["training"]["lr"] == 0.005

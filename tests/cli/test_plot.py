@@ -1,5 +1,3 @@
-"""`microgpt plot`, as it is used."""
-
 import json
 import os
 import struct

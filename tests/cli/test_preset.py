@@ -1,5 +1,3 @@
-"""`microgpt train --preset`, whose data are a part of it."""
-
 import json
 import subprocess
 import sys

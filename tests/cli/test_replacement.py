@@ -1,11 +1,10 @@
-"""A finished model gives way to another only by --force or by a yes."""
-
 import json
 import os
 import re
 from pathlib import Path
 
 import pytest
+from commands import ok, refused
 from terminal import Terminal
 
 from microgpt import load
@@ -18,25 +17,18 @@ TRAIN = ("train", "--input", "names.txt", *SHAPE, "--num-samples", "0", "--steps
 def model(microgpt, tmp_path: Path) -> Path:
     """The directory of a model with a drawing of its losses and a picture of the user."""
     (tmp_path / "names.txt").write_text("anna\nemma\n")
-    assert microgpt(*TRAIN, "1234").returncode == 0
+    ok(microgpt(*TRAIN, "1234"))
     for name in ("curves.png", "curves.svg", "mine.png"):
         (tmp_path / "output" / name).touch()
     return tmp_path / "output"
 
 
-def refusal(done) -> str:
-    """Return the only line of a command that refused, and nothing was printed before."""
-    assert (done.returncode, done.stdout) == (2, "")
-    (line,) = done.stderr.splitlines()
-    return line
-
-
 def test_train_refuses_to_replace_another_model(microgpt, model) -> None:
     before = {name: (model / name).read_bytes() for name in os.listdir(model)}
     assert re.fullmatch(
-        r"error: output has a model \(less than a minute old, 1,234 steps, mean loss \d\.\d{3}\); "
+        r"output has a model \(less than a minute old, 1,234 steps, mean loss \d\.\d{3}\); "
         r"use another directory with --model names, or replace the model with --force",
-        refusal(microgpt(*TRAIN, "1234")),
+        refused(microgpt(*TRAIN, "1234")),
     )
     assert {name: (model / name).read_bytes() for name in os.listdir(model)} == before
 
@@ -49,11 +41,11 @@ def test_the_suggested_directory_is_named_after_the_data(microgpt, model, file, 
     (model.parent / file).write_text("Linz\n")
     (model.parent / "taken").touch()
     train = ("train", f"--data={file}", *SHAPE, "--steps", "2")
-    assert f"directory with {option}, or replace" in refusal(microgpt(*train))
+    assert f"directory with {option}, or replace" in refused(microgpt(*train))
 
 
 def test_force_replaces_the_model_and_its_curves_only(microgpt, model) -> None:
-    assert microgpt(*TRAIN, "2", "--force").returncode == 0
+    ok(microgpt(*TRAIN, "2", "--force"))
     assert load(model).meta.training["steps"] == 2
     assert [name for name in os.listdir(model) if name.endswith(("png", "svg"))] == ["mine.png"]
 
@@ -62,7 +54,7 @@ def test_train_keeps_unrelated_files_in_its_directory(microgpt, tmp_path) -> Non
     (tmp_path / "names.txt").write_text("anna\nemma\n")
     for name in ("curves.png", "notes.txt"):
         (tmp_path / name).write_text("mine")
-    assert microgpt(*TRAIN, "2", "--model", ".").returncode == 0
+    ok(microgpt(*TRAIN, "2", "--model", "."))
     assert (tmp_path / "curves.png").read_text() == "mine"
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
@@ -71,13 +63,13 @@ def test_the_age_of_a_model_uses_the_largest_unit(microgpt, model) -> None:
     for seconds, age in ((60, "1 minute old"), (7300, "2 hours old"), (10**7, "115 days old")):
         then = (model / "meta.json").stat().st_mtime - seconds
         os.utime(model / "meta.json", (then, then))
-        assert f"({age}, " in refusal(microgpt(*TRAIN, "2"))
+        assert f"({age}, " in refused(microgpt(*TRAIN, "2"))
         os.utime(model / "meta.json")
 
 
 def test_a_model_with_a_damaged_description_is_not_replaced(microgpt, model) -> None:
     (model / "meta.json").write_text("{")
-    assert "output has a model (less than a minute old); use" in refusal(microgpt(*TRAIN, "2"))
+    assert "output has a model (less than a minute old); use" in refused(microgpt(*TRAIN, "2"))
 
 
 SHAPE_OF_MOONBASE = {"vocab_size": 300, "n_embd": 8, "n_head": 4, "n_layer": 1, "block_size": 16}
@@ -97,10 +89,10 @@ def test_files_of_another_program_are_not_replaced(microgpt, text_model, tmp_pat
         (*TRAIN, "2", "--model", "mb"),
         ("evolve", "--data", "names.txt", "--train-winner", "mb"),
     ):
-        line = refusal(microgpt(*command))
-        assert line.startswith(f"error: mb has {files[0]}") or "newer MoonBase" in line
-    done = microgpt("remove", "mb", "--yes")
-    assert "error: mb is not the directory of a model or a run" in done.stderr
+        line = refused(microgpt(*command))
+        assert line.startswith(f"mb has {files[0]}") or "newer MoonBase" in line
+    error = refused(microgpt("remove", "mb", "--yes"))
+    assert "mb is not the directory of a model or a run" in error
     assert microgpt("list", "mb").stdout == ""
     assert sorted(os.listdir(tmp_path / "mb")) == sorted(files)
     assert {path.read_text() for path in (tmp_path / "mb").iterdir()} == {
@@ -113,14 +105,14 @@ def test_a_training_beside_another_programs_files_can_be_removed(
 ) -> None:
     (tmp_path / "names.txt").write_text("anna\nemma\n")
     state = tmp_path / "mb/train_state.json"
-    assert microgpt(*TRAIN, "3", "--model", "mb").returncode == 0
+    ok(microgpt(*TRAIN, "3", "--model", "mb"))
     state.write_text(state.read_text().replace('"ended"', '"running"'))
     for name in ("weights.json", "documents.crc32"):
         (tmp_path / "mb" / name).unlink()
     for name in MOONBASE:
         (tmp_path / "mb" / name).write_text(json.dumps(SHAPE_OF_MOONBASE))
     assert "at step 3 of 3" in microgpt("info", "mb").stderr
-    assert microgpt("remove", "mb", "--yes").returncode == 0
+    ok(microgpt("remove", "mb", "--yes"))
     assert sorted(os.listdir(tmp_path / "mb")) == sorted(MOONBASE)
 
 
@@ -141,31 +133,31 @@ def test_the_question_at_a_terminal_comes_before_training(model, answer, steps, 
 def test_the_default_run_may_be_repeated(microgpt, tmp_path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data/names.txt").write_text("anna\nemma\n")
-    assert microgpt("train").returncode == 0
-    assert microgpt("train", "--num-samples", "1", "--threads", "2").returncode == 0
-    assert "use another" in refusal(microgpt("train", "--steps", "1000"))
+    ok(microgpt("train"))
+    ok(microgpt("train", "--num-samples", "1", "--threads", "2"))
+    assert "use another" in refused(microgpt("train", "--steps", "1000"))
     (tmp_path / "data/names.txt").write_text("anna\nemmy\n")
-    assert "use another" in refusal(microgpt("train"))
-    assert microgpt("train", "--force", "--steps", "2").returncode == 0
-    assert "use another" in refusal(microgpt("train"))
+    assert "use another" in refused(microgpt("train"))
+    ok(microgpt("train", "--force", "--steps", "2"))
+    assert "use another" in refused(microgpt("train"))
 
 
 def test_export_does_not_replace_another_model(microgpt, model, text_model) -> None:
     onto = ("export", "--model", text_model, "--output")
-    assert "1,234 steps, mean loss" in refusal(microgpt(*onto, model))
+    assert "1,234 steps, mean loss" in refused(microgpt(*onto, model))
     for output in ("copy", "copy", text_model, model):
         force = ["--force"] if output == model else []
-        assert microgpt(*onto, output, *force).returncode == 0
+        ok(microgpt(*onto, output, *force))
     assert load(model).weights == load(text_model).weights
     assert not (model / "curves.svg").exists()
 
 
 def test_export_in_place_keeps_the_curves(microgpt, model) -> None:
-    assert microgpt("export", "--output", "output").returncode == 0
+    ok(microgpt("export", "--output", "output"))
     assert (model / "curves.svg").exists()
 
 
 def test_evolve_does_not_replace_another_model(microgpt, model) -> None:
     search = ("evolve", "--input", "names.txt", "--train-winner", "output")
-    assert "use another directory with --train-winner" in refusal(microgpt(*search))
+    assert "use another directory with --train-winner" in refused(microgpt(*search))
     assert not (model.parent / "experiments").exists()

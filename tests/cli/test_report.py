@@ -1,5 +1,3 @@
-"""`microgpt report`, as it is used: of real searches and sweeps, whole, torn and interrupted."""
-
 import html
 import json
 import os
@@ -17,6 +15,8 @@ from commands import ok, refused
 from searches import AESTHETIC, HYDRA, SMALL, begin, changed, run_of, write_names
 
 from microgpt_evolution.runs.run_files import with_checksum
+
+pytestmark = pytest.mark.slow
 
 SECTIONS = {
     "loss": "generations retest finalists last_document names pareto genes importance species "
@@ -74,7 +74,6 @@ def rows_of(path: Path, name: str = "evaluations") -> list[dict[str, object]]:
     return page_of(path)["datasets"][name]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("objective", list(SECTIONS))
 def test_a_search_writes_a_report_of_all_evaluations(searches, objective) -> None:
     page = searches[objective] / "report.html"
@@ -87,7 +86,6 @@ def test_a_search_writes_a_report_of_all_evaluations(searches, objective) -> Non
     assert any(tie["is_ancestor"] for tie in rows_of(page, "ties")) or winner.startswith("g1-")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("objective", "measure"),
     [
@@ -111,7 +109,6 @@ def test_a_report_opens_with_its_result(searches, objective, measure) -> None:
         assert float(found[2]) == pytest.approx(fmean(again), abs=0.01)
 
 
-@pytest.mark.slow
 def test_the_commands_at_the_end_of_a_report_work(searches, microgpt, tmp_path) -> None:
     run = shutil.copytree(searches["loss"], tmp_path / "a run")
     write_names(tmp_path)
@@ -130,7 +127,6 @@ def test_the_commands_at_the_end_of_a_report_work(searches, microgpt, tmp_path) 
     )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("objective", list(SECTIONS))
 def test_charts_label_logarithmic_axes_and_settings_in_words(searches, objective) -> None:
     shown = json.dumps(page_of(searches[objective] / "report.html")["specifications"])
@@ -138,7 +134,6 @@ def test_charts_label_logarithmic_axes_and_settings_in_words(searches, objective
     assert re.findall(r'"title": "(?:n_\w+|lr|steps_\w+)"', shown) == []
 
 
-@pytest.mark.slow
 def test_the_archives_in_report_and_log_agree(searches) -> None:
     run = searches["hydra"]
     log = run.with_name(f"{run.name}.log").read_text()
@@ -149,7 +144,6 @@ def test_the_archives_in_report_and_log_agree(searches) -> None:
         assert f"{head} {n}" in told
 
 
-@pytest.mark.slow
 def test_the_newest_run_always_gives_the_same_page_and_pictures(
     searches, microgpt, tmp_path
 ) -> None:
@@ -168,7 +162,6 @@ def test_the_newest_run_always_gives_the_same_page_and_pictures(
     assert (tmp_path / "again.html").read_bytes() == (newest / "report.html").read_bytes()
 
 
-@pytest.mark.slow
 def test_an_interrupted_search_is_reported_up_to_there(microgpt, tmp_path) -> None:
     write_names(tmp_path)
     process = begin(tmp_path, *changed(SMALL, "--generations", "400"))
@@ -187,7 +180,6 @@ def test_an_interrupted_search_is_reported_up_to_there(microgpt, tmp_path) -> No
     assert "retest" not in page_of(run / "report.html")["sections"]
 
 
-@pytest.mark.slow
 def test_an_imported_run_is_reported_as_far_as_it_is_known(searches, microgpt, tmp_path) -> None:
     log = searches["loss"].with_name(f"{searches['loss'].name}.log")
     assert microgpt("genome", "import-log", log).returncode == 0
@@ -197,7 +189,6 @@ def test_an_imported_run_is_reported_as_far_as_it_is_known(searches, microgpt, t
     assert sections == ["generations", "pareto", "genes", "importance", "species"]
 
 
-@pytest.mark.slow
 def test_a_partial_log_with_unusual_tags_is_reported_whole(microgpt, tmp_path) -> None:
     """A tag of ours says that something was measured again, but not what; another may be markup."""
     lines = []
@@ -217,7 +208,6 @@ def test_a_partial_log_with_unusual_tags_is_reported_whole(microgpt, tmp_path) -
         assert '"domain": [0.5, 7.5]' in json.dumps(page_of(page)["specifications"][name])
 
 
-@pytest.mark.slow
 def test_an_old_run_is_reported_without_what_it_lacks(copied, microgpt) -> None:
     run = copied("hydra")
     (run / "exam.json").unlink()
@@ -230,7 +220,6 @@ def test_an_old_run_is_reported_without_what_it_lacks(copied, microgpt) -> None:
     assert sections == SECTIONS["hydra"].replace("retest ", "").replace(" archives", "").split()
 
 
-@pytest.mark.slow
 def test_a_run_counts_once_and_equal_names_are_distinguished(copied, microgpt, tmp_path) -> None:
     runs = [copied("loss", "one/run"), copied("aesthetic", "two/run")]
     done = microgpt("report", *runs, f"{runs[0]}/../run")
@@ -241,7 +230,6 @@ def test_a_run_counts_once_and_equal_names_are_distinguished(copied, microgpt, t
     assert len(rows) == sum(n_lines)
 
 
-@pytest.mark.slow
 def test_runs_of_different_documents_are_not_compared(copied, microgpt, tmp_path) -> None:
     runs = [copied("loss", "one"), copied("loss", "two")]
     facts = json.loads((runs[1] / "run.json").read_text())
@@ -253,7 +241,6 @@ def test_runs_of_different_documents_are_not_compared(copied, microgpt, tmp_path
     assert not (tmp_path / "report.html").exists()
 
 
-@pytest.mark.slow
 def test_a_sweep_gets_a_report_of_its_own(copied, microgpt, tmp_path) -> None:
     write_names(tmp_path)
     grid = ("--n-embd", "8,16", "--steps", "50,100", "--seeds", "2", "--input", "names.txt")
@@ -275,7 +262,6 @@ def test_a_sweep_gets_a_report_of_its_own(copied, microgpt, tmp_path) -> None:
     assert error.endswith("run is a search; report them separately")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("altair", "why"),
     [
@@ -305,7 +291,6 @@ def test_an_unreadable_or_missing_run_is_refused(microgpt, tmp_path) -> None:
     )
 
 
-@pytest.mark.slow
 def test_a_damaged_or_empty_run_is_refused(copied, microgpt) -> None:
     file = copied("loss") / "evaluations.jsonl"
     lines = file.read_bytes().splitlines(keepends=True)

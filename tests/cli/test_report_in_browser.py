@@ -1,7 +1,6 @@
 """Reports as people open them: in a real browser, of real searches."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import commands
@@ -40,25 +39,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return found
 
 
-@pytest.fixture
-def complaints() -> list[str]:
-    """What a page says to nobody, and what it asks others for."""
-    return []
-
-
-@pytest.fixture
-def page(browser, complaints) -> Iterator[Page]:
-    """An empty page that is watched."""
-    page = browser.new_page(color_scheme="light")
-    page.on("console", lambda message: complaints.append(f"console: {message.text}"))
-    page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
-    page.on(
-        "request", lambda request: request.url.startswith("file:") or complaints.append(request.url)
-    )
-    yield page
-    page.close()
-
-
 def opened(page: Page, path: Path) -> None:
     """Open a report, and wait until it is drawn."""
     page.goto(path.as_uri(), wait_until="commit")
@@ -66,9 +46,7 @@ def opened(page: Page, path: Path) -> None:
 
 
 @pytest.mark.parametrize("objective", ["loss", "aesthetic", "hydra"])
-def test_a_report_marks_each_evaluation_and_loads_nothing(
-    runs, page, complaints, objective
-) -> None:
+def test_a_report_marks_each_evaluation_and_loads_nothing(runs, page, objective) -> None:
     run = runs[objective]
     n_evaluations = len((run / EVALUATIONS).read_text().splitlines())
     opened(page, run / "report.html")
@@ -76,10 +54,9 @@ def test_a_report_marks_each_evaluation_and_loads_nothing(
     assert page.locator("h1 + p").inner_text().endswith(run.name)
     sections = page.locator("section").count()
     assert page.locator("section:has(svg.marks), section:has(table)").count() == sections >= 8
-    assert complaints == []
 
 
-def test_a_comparison_marks_each_evaluation(microgpt, tmp_path, runs, page, complaints) -> None:
+def test_a_comparison_marks_each_evaluation(microgpt, tmp_path, runs, page) -> None:
     compared = [runs["loss"], runs["another"]]
     done = microgpt("report", *compared)
     assert (done.returncode, done.stdout, done.stderr) == (0, "report.html\n", "")
@@ -88,10 +65,9 @@ def test_a_comparison_marks_each_evaluation(microgpt, tmp_path, runs, page, comp
     opened(page, tmp_path / "report.html")
     assert page.locator(f"#progress {MARKS}").count() == n_ok
     assert page.locator("td:first-child").all_inner_texts() == [run.name for run in compared]
-    assert complaints == []
 
 
-def test_selecting_fitness_values_shows_only_their_lines(runs, page, complaints) -> None:
+def test_selecting_fitness_values_shows_only_their_lines(runs, page) -> None:
     opened(page, runs["loss"] / "report.html")
     strip = page.locator("#genes .strip_group path.background").first
     strip.scroll_into_view_if_needed()
@@ -105,17 +81,15 @@ def test_selecting_fitness_values_shows_only_their_lines(runs, page, complaints)
     page.mouse.move(x, y + box["height"] / 3, steps=5)
     page.mouse.up()
     faint.first.wait_for(state="attached")
-    assert complaints == []
 
 
-def test_a_page_follows_the_dark_scheme_of_the_system(runs, page, complaints) -> None:
+def test_a_page_follows_the_dark_scheme_of_the_system(runs, page) -> None:
     opened(page, runs["aesthetic"] / "report.html")
     paper, ink = "getComputedStyle(document.body).backgroundColor", "#generations .mark-text text"
     light = page.evaluate(paper), page.locator(ink).first.get_attribute("fill")
     page.emulate_media(color_scheme="dark")
     page.wait_for_function(f"document.querySelector('{ink}').getAttribute('fill') != '{light[1]}'")
     assert page.evaluate(paper) != light[0]
-    assert complaints == []
 
 
 @pytest.mark.parametrize("width", [360, 1600])
@@ -144,7 +118,7 @@ def test_legend_marks_are_fully_opaque(runs, page) -> None:
     assert set(faint) <= {"1"}
 
 
-def test_a_sample_on_the_page_is_never_markup(tmp_path, page, complaints) -> None:
+def test_a_sample_on_the_page_is_never_markup(tmp_path, page) -> None:
     said = "</script><script>document.title = 'taken'</script><b>&amp;\u2028"
     table = Table(["champion", "names"], [["g1-1", said]], is_prose=True)
     section = Section("names", said, said, table=table, datasets={"names": [{"a": said}]})
@@ -154,4 +128,3 @@ def test_a_sample_on_the_page_is_never_markup(tmp_path, page, complaints) -> Non
     assert page.title() != "taken"
     assert page.locator("td").last.inner_text().startswith("</script><script>")
     assert page.evaluate("data.datasets.names[0].a") == said
-    assert complaints == []

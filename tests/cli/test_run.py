@@ -1,5 +1,3 @@
-"""The creature: primordial, or as genome.json has it."""
-
 import json
 from pathlib import Path
 
@@ -119,8 +117,6 @@ def test_the_bundled_names_are_the_default_of_run(microgpt, tmp_path) -> None:
         (["--steps", "5"], "steps must be between 50 and 10000, got 5"),
         (["--head", "3"], "n_emb (16) must be divisible by n_head (3)"),
         (["--lr", "nan"], "--learning-rate must be between 1e-06 and 1, got nan"),
-        (["--seed", "-1"], "seed must be >= 0, got -1"),
-        (["--input", "none.txt"], "cannot read none.txt: No such file or directory"),
     ],
 )
 def test_run_refuses_bad_input_before_it_prints(microgpt, args, problem) -> None:

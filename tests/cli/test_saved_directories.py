@@ -1,5 +1,3 @@
-"""`microgpt list` and `microgpt remove`."""
-
 import json
 import os
 import re

@@ -1,5 +1,3 @@
-"""`microgpt sweep`, as it is used: whole, shared out, interrupted, and asked for the impossible."""
-
 import csv
 import inspect
 import json
@@ -215,13 +213,9 @@ def test_the_command_of_a_chat_sweep_trains_its_winner(microgpt, tmp_path) -> No
         ("grid --steps 0", "no combination of the grid is valid: steps must be >= 1"),
         ("grid --qk-norm 1", f"--qk-norm {LIST} true or false, got '1'"),
         ("grid --zoom 1", "no such option: --zoom; see 'microgpt sweep grid --help-all'"),
-        ("grid --dtype int8", "unknown dtype"),
         ("grid --optimizer adam,muon", 'unknown optimizer "adam"'),
         ("steps --set odd", "invalid value for '--set'"),
-        ("steps --seeds 0", "seeds must be >= 1, got 0"),
         ("steps --seeds 1000000000", "seeds must be at most 1000"),
-        ("steps --seed -1", "seed must be >= 0"),
-        ("steps --workers 0", "workers must be >= 1, got 0"),
         ("params --scheduler tcp://127.0.0.1:9", "cannot reach a Dask scheduler at tcp:"),
         ("params --scheduler tcp://h:1 --workers 2", "cannot be used with --workers; omit one of"),
         ("params --input nowhere.txt", "cannot read nowhere.txt"),

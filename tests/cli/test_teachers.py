@@ -1,5 +1,3 @@
-"""`train --teacher`: a student that learns from the predictions of other models."""
-
 import json
 import os
 import random

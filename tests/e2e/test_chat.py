@@ -36,6 +36,13 @@ def talk_to(tmp_path):
         child.close()
 
 
+def say(child: Terminal, text: str, answer: str = REPLY) -> None:
+    """Send a line, and wait for its answer and the next prompt."""
+    child.send(f"{text}\r")
+    child.expect(answer)
+    child.expect_exact(YOU)
+
+
 @pytest.fixture
 def talk(talk_to, chat_model):
     """A conversation with a model that says yo."""
@@ -58,15 +65,9 @@ def test_a_person_can_have_a_conversation(talk_to, chat_model) -> None:
         rf"microgpt chat: [\d,]+ weights, a context of 32 characters\r\n{re.escape(banner)}",
         child.before,
     )
-    child.send("hi\r")
-    child.expect(REPLY)
-    child.expect_exact(YOU)
-    child.send("/fly\r")
-    child.expect_exact("error: unknown command /fly; /help lists the commands\r\n")
-    child.expect_exact(YOU)
-    child.send("/clear\r")
-    child.expect_exact("(history cleared)\r\n")
-    child.expect_exact(YOU)
+    say(child, "hi")
+    say(child, "/fly", "error: unknown command /fly; /help lists the commands\r\n")
+    say(child, "/clear", r"\(history cleared\)\r\n")
     child.send("/quit\r")
     assert child.exit_code() == 0
 
@@ -89,43 +90,28 @@ def test_the_demo_model_suggests_messages(talk_to) -> None:
 
 
 def test_an_earlier_message_can_be_recalled_and_edited(talk) -> None:
-    talk.send("/seed\r")
-    talk.expect_exact("(seed 42)")
-    talk.expect_exact(YOU)
-    talk.send(f"{ARROW_UP} 7\r")
-    talk.expect_exact("(seed 7)")
-    talk.expect_exact(YOU)
-    talk.send("/quit\r")
-    assert talk.exit_code() == 0
+    say(talk, "/seed", r"\(seed 42\)")
+    say(talk, f"{ARROW_UP} 7", r"\(seed 7\)")
 
 
 def test_messages_are_remembered_in_the_next_session(talk_to, chat_model) -> None:
     first = talk_to(chat_model)
-    first.send("hi\r")
-    first.expect(REPLY)
-    first.expect_exact(YOU)
+    say(first, "hi")
     first.send("/quit\r")
     assert first.exit_code() == 0
-    second = talk_to(chat_model)
-    second.send(f"{ARROW_UP}{ARROW_UP}\r")
-    second.expect(REPLY)
+    say(talk_to(chat_model), f"{ARROW_UP}{ARROW_UP}")
 
 
 @pytest.mark.parametrize("state", ["/dev/null/nowhere", "/proc"])
 def test_chat_works_without_a_writable_history(talk_to, chat_model, state) -> None:
     child = talk_to(chat_model, XDG_STATE_HOME=state)
-    child.send("hi\r")
-    child.expect(REPLY)
-    child.expect_exact(YOU)
-    child.send(f"{ARROW_UP}\r")
-    child.expect(REPLY)
+    say(child, "hi")
+    say(child, ARROW_UP)
 
 
 def test_chat_works_without_a_readable_history(talk_to, chat_model, tmp_path) -> None:
     (tmp_path / "state/microgpt/chat_history").mkdir(parents=True)
-    child = talk_to(chat_model)
-    child.send("hi\r")
-    child.expect(REPLY)
+    say(talk_to(chat_model), "hi")
 
 
 @pytest.mark.parametrize("lines", [f"h{ALT_ENTER}i", "\x1b[200~h\ni\x1b[201~"])
@@ -140,14 +126,8 @@ def test_a_message_of_several_lines_can_be_typed_or_pasted(talk, lines) -> None:
 def test_tab_completes_commands_and_files(talk, tmp_path) -> None:
     line = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
     (tmp_path / "said.jsonl").write_text(json.dumps(line))
-    talk.send("/te\t0.7\r")
-    talk.expect_exact("(temperature 0.7)")
-    talk.expect_exact(YOU)
-    talk.send("/lo\tsa\t\r")
-    talk.expect_exact("(2 messages read from said.jsonl)")
-    talk.expect_exact(YOU)
-    talk.send("/quit\r")
-    assert talk.exit_code() == 0
+    say(talk, "/te\t0.7", r"\(temperature 0.7\)")
+    say(talk, "/lo\tsa\t", r"\(2 messages read from said.jsonl\)")
 
 
 @pytest.mark.parametrize("is_signal", [False, True])
@@ -160,17 +140,12 @@ def test_ctrl_c_clears_the_line_and_the_chat_continues(talk, is_signal) -> None:
         talk.sendintr()
     talk.expect_exact("\n")
     talk.expect(rf"{YOU}{ESCAPES}")
-    talk.send("/seed 7\r")  # with "ho" before it this would be a message
-    talk.expect_exact("(seed 7)\r\n")
-    talk.expect_exact(YOU)
-    talk.send("hi\r")
-    talk.expect(REPLY)
+    say(talk, "/seed 7", r"\(seed 7\)\r\n")  # with "ho" before it this would be a message
+    say(talk, "hi")
 
 
 def test_ctrl_d_ends_a_chat_only_on_an_empty_line(talk) -> None:
-    talk.send(f"hi{CTRL_D}\r")
-    talk.expect(REPLY)
-    talk.expect_exact(YOU)
+    say(talk, f"hi{CTRL_D}")
     talk.send(CTRL_D)
     assert talk.exit_code() == 0
 
@@ -180,13 +155,11 @@ def test_ctrl_c_stops_a_reply_and_keeps_its_text(replying, tmp_path) -> None:
     replying.expect(r"([hioy]+)(\^C)? \(stopped\)\r\n")
     last = replying.match[1]  # the terminal drops what it has not shown when it sees Ctrl-C
     replying.expect_exact(YOU)
-    replying.send("/save said.jsonl\r")
-    replying.expect_exact("(2 messages written to said.jsonl)")
+    say(replying, "/save said.jsonl", r"\(2 messages written to said.jsonl\)")
     question, reply = json.loads((tmp_path / "said.jsonl").read_text())
     assert question == {"role": "user", "content": "hi"}
     assert len(reply["content"]) > 20
     assert last in reply["content"]
-    replying.expect_exact(YOU)
     replying.send("hi\r")
     replying.expect(rf"microgpt> {ESCAPES}\w{{20}}")
     replying.sendintr()
@@ -208,9 +181,7 @@ def test_a_saved_conversation_can_be_loaded(talk_to, chat_model, tmp_path) -> No
         ("/save said.jsonl", r"\(4 messages written to said.jsonl\)"),
         ("/save chat-model/meta.json", "error: chat-model/meta.json exists"),
     ]:
-        child.send(f"{said}\r")
-        child.expect(answer)
-        child.expect_exact(YOU)
+        say(child, said, answer)
     assert len(json.loads((tmp_path / "said.jsonl").read_text())) == 4
 
 

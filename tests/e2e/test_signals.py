@@ -19,6 +19,7 @@ import pytest
 from microgpt_cli.terminal import signals
 
 COMMAND = "microgpt"
+PIPES = {"stdout": PIPE, "stderr": PIPE, "text": True}
 ENDINGS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 FOREVER = str(10**9)
 SHAPE = ("--n-embd", "16", "--n-layer", "1", "--block-size", "8")
@@ -31,14 +32,7 @@ def start(tmp_path: Path):
     running = []
 
     def launch(*args: str | Path) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [COMMAND, *map(str, args)],
-            cwd=tmp_path,
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=PIPE,
-            text=True,
-        )
+        process = subprocess.Popen([COMMAND, *map(str, args)], cwd=tmp_path, stdin=PIPE, **PIPES)
         running.append(process)
         assert process.stdout is not None
         assert process.stdout.readline()
@@ -97,20 +91,14 @@ def test_a_stop_does_not_wait_for_the_end_of_a_long_step(
     assert process.returncode == code
 
 
-@pytest.mark.parametrize("threads", ["1", "2"])
+@pytest.mark.parametrize(
+    "command", ["generate --threads 1 -n", "generate --threads 2 -n", "verify --steps"]
+)
 @pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
-def test_generate_can_be_interrupted(start, text_model, number, code, word, threads) -> None:
-    process = start(
-        *["generate", "--model-dir", text_model, "--num-samples", FOREVER, "--threads", threads]
-    )
-    process.send_signal(number)
-    assert last_line(process) == word
-    assert process.returncode == code
-
-
-@pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
-def test_verify_can_be_interrupted(start, number, code, word) -> None:
-    process = start("verify", "--steps", "1000")
+def test_long_work_can_be_interrupted(start, text_model, command, number, code, word) -> None:
+    is_generate = command.startswith("generate")
+    more = [FOREVER, "--model", text_model] if is_generate else ["1000"]
+    process = start(*command.split(), *more)
     process.send_signal(number)
     assert last_line(process) == word
     assert process.returncode == code
@@ -122,13 +110,8 @@ def test_train_can_be_interrupted_while_it_learns_subwords(tmp_path, number, cod
     letters = random.Random(1).choices("abcdefghij", k=8_000_000)
     (tmp_path / "text.txt").write_text("".join(letters))
     options = ("--tokenizer", "bpe", "--text", "stream", "--steps", "9", *SHAPE)
-    process = subprocess.Popen(
-        [COMMAND, "train", "--data", "text.txt", *options],
-        cwd=tmp_path,
-        stdout=PIPE,
-        stderr=PIPE,
-        text=True,
-    )
+    command = [COMMAND, "train", "--data", "text.txt", *options]
+    process = subprocess.Popen(command, cwd=tmp_path, **PIPES)
     time.sleep(2)  # it learns from about the first second to the sixth
     process.send_signal(number)
     assert last_line(process) == word
@@ -138,13 +121,8 @@ def test_train_can_be_interrupted_while_it_learns_subwords(tmp_path, number, cod
 
 @pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
 def test_a_piped_chat_can_be_interrupted(chat_model, number, code, word) -> None:
-    process = subprocess.Popen(
-        [COMMAND, "chat", "--model-dir", chat_model],
-        stdin=PIPE,
-        stdout=PIPE,
-        stderr=PIPE,
-        text=True,
-    )
+    command = [COMMAND, "chat", "--model-dir", chat_model]
+    process = subprocess.Popen(command, stdin=PIPE, **PIPES)
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write("hi\n")
@@ -174,12 +152,8 @@ main()
 def test_a_command_can_be_interrupted_while_it_reads_a_model(
     text_model, command, number, code, word
 ) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", A_SLOW_DISK, command, "--model-dir", text_model],
-        stdout=PIPE,
-        stderr=PIPE,
-        text=True,
-    )
+    program = [sys.executable, "-c", A_SLOW_DISK, command, "--model-dir", text_model]
+    process = subprocess.Popen(program, **PIPES)
     assert process.stdout is not None
     assert process.stdout.readline() == "reading\n"
     process.send_signal(number)
@@ -326,15 +300,6 @@ DROPPED = """
 """
 
 
-@pytest.mark.parametrize(
-    ("number", "name"), [(signal.SIGINT, "KeyboardInterrupt"), (signal.SIGTERM, "Terminated")]
-)
-def test_a_stop_that_python_drops_is_repeated(number, name) -> None:
-    program = [sys.executable, "-c", textwrap.dedent(DROPPED), str(int(number))]
-    done = commands.run_process(program, check=True)
-    assert (done.stdout, done.stderr) == (f"{name}\n", "")
-
-
 EARLY = """
     import os, sys
     from microgpt_cli.terminal.signals import raise_signals, record_signals
@@ -346,15 +311,6 @@ EARLY = """
     except KeyboardInterrupt as stop:
         print(type(stop).__name__)
 """
-
-
-@pytest.mark.parametrize(
-    ("number", "name"), [(signal.SIGINT, "KeyboardInterrupt"), (signal.SIGTERM, "Terminated")]
-)
-def test_an_early_stop_waits_until_it_can_be_reported(number, name) -> None:
-    program = [sys.executable, "-c", textwrap.dedent(EARLY), str(int(number))]
-    done = commands.run_process(program, check=True)
-    assert (done.stdout, done.stderr) == (f"on\n{name}\n", "")
 
 
 def test_only_a_later_signal_interrupts_saving(monkeypatch) -> None:
@@ -382,15 +338,6 @@ CHANGED = """
 """
 
 
-@pytest.mark.parametrize("error", ["ValueError", "CheckpointError"])
-@pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
-def test_a_stop_that_a_library_wraps_is_still_a_stop(number, code, word, error) -> None:
-    program = textwrap.dedent(CHANGED).replace("ERROR", error).replace("NUMBER", str(int(number)))
-    command = [sys.executable, "-c", program, "generate"]
-    done = commands.run_process(command)
-    assert (done.returncode, done.stderr) == (code, f"{word}\n")
-
-
 BETWEEN = """
     import os, typer
     from microgpt_cli import main
@@ -404,11 +351,15 @@ BETWEEN = """
 """
 
 
+@pytest.mark.parametrize(
+    "program",
+    [CHANGED.replace("ERROR", "ValueError"), CHANGED.replace("ERROR", "CheckpointError"), BETWEEN],
+    ids=["ValueError", "CheckpointError", "typer"],
+)
 @pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
-def test_a_stop_that_typer_turns_into_an_exit_is_reported(number, code, word) -> None:
-    program = textwrap.dedent(BETWEEN).replace("NUMBER", str(int(number)))
-    command = [sys.executable, "-c", program, "generate"]
-    done = commands.run_process(command)
+def test_a_stop_that_a_library_changes_is_still_a_stop(number, code, word, program) -> None:
+    program = textwrap.dedent(program).replace("NUMBER", str(int(number)))
+    done = commands.run_process([sys.executable, "-c", program, "generate"])
     assert (done.returncode, done.stderr) == (code, f"{word}\n")
 
 
@@ -433,12 +384,16 @@ SWALLOWED = """
 
 
 @pytest.mark.parametrize(
+    ("program", "first"), [(DROPPED, ""), (EARLY, "on\n"), (SWALLOWED, "")],
+    ids=["dropped by Python", "early", "swallowed by a library"],
+)  # fmt: skip
+@pytest.mark.parametrize(
     ("number", "name"), [(signal.SIGINT, "KeyboardInterrupt"), (signal.SIGTERM, "Terminated")]
 )
-def test_a_stop_that_is_swallowed_is_repeated_until_handled(number, name) -> None:
-    program = [sys.executable, "-c", textwrap.dedent(SWALLOWED), str(int(number))]
-    done = commands.run_process(program, check=True)
-    assert (done.stdout, done.stderr) == (f"{name}\n", "")
+def test_a_stop_is_kept_or_repeated_until_handled(program, first, number, name) -> None:
+    command = [sys.executable, "-c", textwrap.dedent(program), str(int(number))]
+    done = commands.run_process(command, check=True)
+    assert (done.stdout, done.stderr) == (f"{first}{name}\n", "")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")

@@ -38,17 +38,13 @@ def make_organism() -> MakeOrganism:
 def make_ranked(make_organism) -> Callable[..., list[Organism]]:
     """Make a ranked generation of organisms with these fitnesses; None stands for a crash."""
 
-    def make(fitnesses, *, generation=1, **genes) -> list[Organism]:
+    def make(fitnesses, **facts) -> list[Organism]:
+        statuses = ("crashed" if fitness is None else "ok" for fitness in fitnesses)
+        members = enumerate(zip(fitnesses, statuses, strict=True), start=1)
         return rank(
             [
-                make_organism(
-                    fitness,
-                    status="crashed" if fitness is None else "ok",
-                    generation=generation,
-                    slot=slot,
-                    **genes,
-                )
-                for slot, fitness in enumerate(fitnesses, start=1)
+                make_organism(fitness, status=status, slot=i, **facts)
+                for i, (fitness, status) in members
             ]
         )
 

@@ -34,15 +34,8 @@ EVOLVE_RUST_FILE = """{
   "evolved": true
 }"""
 GENOME = Genome(n_emb=24, n_ctx=16, n_layer=2, n_head=4, n_ff_exp=3, steps=500, lr=0.0092)
-RECORD = GenomeRecord(
-    **asdict(GENOME),
-    loss=1.4909,
-    generation=8,
-    fitness="held-out",
-    val_loss=2.21,
-    seed=42,
-    data_sha256="ab" * 32,
-)
+FACTS = {"fitness": "held-out", "val_loss": 2.21, "seed": 42, "data_sha256": "ab" * 32}
+RECORD = GenomeRecord(**asdict(GENOME), loss=1.4909, generation=8, **FACTS)
 
 
 @pytest.fixture
@@ -89,14 +82,8 @@ def test_a_written_genome_is_read_and_rewritten_unchanged(
     tmp_path_factory, loss, generation, lr, score, head
 ) -> None:
     path = tmp_path_factory.mktemp("genome") / "genome.json"
-    record = GenomeRecord(
-        **asdict(replace(GENOME, lr=lr)),
-        loss=loss,
-        generation=generation,
-        objective="hydra",
-        head=head,
-        score=score,
-    )
+    facts = {"loss": loss, "generation": generation, "head": head, "score": score}
+    record = GenomeRecord(**asdict(replace(GENOME, lr=lr)), objective="hydra", **facts)
     write_genome(path, record)
     content = path.read_bytes()
     assert read_genome(path) == record
@@ -201,10 +188,6 @@ def test_finding_duplicate_keys_takes_linear_time() -> None:
     assert n_compared < 10 * len(pairs)
 
 
-def _endless(path: Path) -> None:
-    path.symlink_to("/dev/zero")
-
-
 def _sparse(path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(2**31)
@@ -214,9 +197,7 @@ def _sparse(path: Path) -> None:
     ("make", "problem"),
     [
         (os.mkfifo, "not a regular file"),
-        (_endless, "not a regular file"),
         (_sparse, "larger than"),
-        (lambda path: path.symlink_to(path), "Too many levels of symbolic links"),
         (Path.mkdir, "Is a directory"),
     ],
 )

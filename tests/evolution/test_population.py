@@ -21,15 +21,10 @@ FITNESSES = st.floats(allow_nan=True, allow_infinity=True) | st.none()
 
 
 def test_unfinished_organisms_rank_last_in_order(make_organism) -> None:
-    organisms = [
-        make_organism(math.nan, slot=1),
-        make_organism(2.0, slot=2),
-        make_organism(status="crashed", slot=3),
-        make_organism(1.0, slot=4),
-        make_organism(-math.inf, slot=5),
-        make_organism(slot=6),
-    ]
-    assert [organism.slot for organism in rank(organisms)] == [4, 2, 1, 3, 5, 6]
+    fitnesses = [math.nan, 2.0, 1.0, -math.inf, None]
+    organisms = [make_organism(fitness, slot=i) for i, fitness in enumerate(fitnesses, start=1)]
+    organisms.insert(2, make_organism(status="crashed", slot=6))
+    assert [organism.slot for organism in rank(organisms)] == [3, 2, 1, 6, 4, 5]
 
 
 def test_only_a_successful_evaluation_has_a_fitness(make_organism) -> None:
@@ -59,12 +54,8 @@ def test_tournaments_are_won_as_often_as_theory_predicts(make_ranked) -> None:
 
 
 def test_the_shape_alone_decides_the_species(make_organism) -> None:
-    organisms = [
-        make_organism(n_layer=1, lr=0.1),
-        make_organism(n_layer=1, steps=900),
-        make_organism(n_layer=2),
-        make_organism(n_layer=1),
-    ]
+    genes = {"n_layer": 1, "lr": 0.1}, {"n_layer": 1, "steps": 900}, {"n_layer": 2}, {"n_layer": 1}
+    organisms = [make_organism(**each) for each in genes]
     assert count_species(organisms) == {"16-4-1-16-4": 3, "16-4-2-16-4": 1}
     assert (diversity(organisms), monoculture(organisms)) == (0.5, 0.75)
 

@@ -1,5 +1,3 @@
-"""Spaces: neighbours, random genomes and crossings; files, and searches in their space."""
-
 from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random
@@ -70,15 +68,11 @@ def test_rates_determine_how_often_a_gene_changes(small) -> None:
 
 
 def test_a_space_without_valid_genomes_or_mutants_is_refused(small) -> None:
-    lone = {"values": {"lr": (0.001, 0.002)}, "rates": {"lr": 0}}
-    for facts in (
-        {"values": {"lr": (0.01,)}},
-        {"values": {}},
-        {"values": {"n_head": (2, 16)}},
-        lone,
-    ):
+    still = Space(values={"lr": (0.001, 0.002)}, rates={"lr": 0})
+    lone = [Space(values=values) for values in ({"lr": (0.01,)}, {}, {"n_head": (2, 16)})]
+    for space in (still, *lone):
         with pytest.raises(GenomeError, match="the space has no other valid genomes"):
-            Space(**facts).mutate(small, Random(1))
+            space.mutate(small, Random(1))
     with pytest.raises(GenomeError, match="no valid genomes"):
         Space(values={"n_head": (3,)}).random(small, Random(1))
 

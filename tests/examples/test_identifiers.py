@@ -1,5 +1,3 @@
-"""`examples/identifiers.py` prints the identifiers of Python files."""
-
 import subprocess
 import sys
 from pathlib import Path

@@ -1,5 +1,3 @@
-"""`examples/karpathy.py` gives the golden run."""
-
 import re
 import subprocess
 import sys

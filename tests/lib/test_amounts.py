@@ -1,5 +1,3 @@
-"""Amounts in words."""
-
 import re
 from pathlib import Path
 

@@ -1,5 +1,3 @@
-"""Held-out losses in a training: which weights they choose, and when it ends."""
-
 from functools import partial
 
 import pytest

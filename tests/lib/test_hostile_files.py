@@ -28,10 +28,6 @@ RESULT = train(
 PLAN = replace(RESULT.plan, input=Path("names.txt"))
 
 
-def pipe(path: Path) -> None:
-    os.mkfifo(path)
-
-
 def device(path: Path) -> None:
     path.symlink_to("/dev/zero")
 
@@ -62,7 +58,7 @@ def test_a_model_of_irregular_files_is_refused(tmp_path, name: str) -> None:
     weights_format = "safetensors" if name == "model.safetensors" else "json"
     save(RESULT, tmp_path / "model", weights_format=weights_format)
     (tmp_path / "model" / name).unlink()
-    pipe(tmp_path / "model" / name)
+    os.mkfifo(tmp_path / "model" / name)
     with pytest.raises(CheckpointError, match=f"{name}: not a regular file"):
         load(tmp_path / "model")
 
@@ -72,13 +68,13 @@ def test_a_training_of_irregular_files_is_refused(tmp_path, name: str) -> None:
     with TrainingDirectory(tmp_path / "model") as held:
         held.keep(PLAN, RESULT.state)
     (tmp_path / "model" / name).unlink()
-    pipe(tmp_path / "model" / name)
+    os.mkfifo(tmp_path / "model" / name)
     read = read_history if name == "history.jsonl" else read_training
     with pytest.raises(CheckpointError, match=f"{name}: not a regular file"):
         read(tmp_path / "model")
 
 
-@pytest.mark.parametrize("make", [pipe, device, sparse])
+@pytest.mark.parametrize("make", [os.mkfifo, device, sparse])
 def test_an_irregular_lock_file_is_replaced_or_refused(tmp_path, make, monkeypatch) -> None:
     monkeypatch.setattr("microgpt.files.directory_lock.WAIT_S", 0)
     make(tmp_path / ".lock")

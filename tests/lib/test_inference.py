@@ -89,9 +89,7 @@ def test_too_large_weights_are_reported(text_result) -> None:
     huge = text_result.weights | {"lm_head": [[1e308] * 16] * text_result.model.vocab_size}
     model = InferenceGpt(replace(text_result, weights=huge))
     for temperature in (0, 0.5):
-        with pytest.raises(
-            PromptError, match="the logits are not finite because the weights are too large"
-        ):
+        with pytest.raises(PromptError, match="not finite because the weights are too large"):
             model.generate(temperature=temperature)
 
 
@@ -114,14 +112,9 @@ def test_a_chat_model_gives_the_answers_it_learnt(chat: InferenceGpt) -> None:
 def test_reply_t_of_a_conversation_has_the_seed_plus_t(chat: InferenceGpt) -> None:
     messages = [user("hi"), assistant("yo"), user("hi"), assistant("yo"), user("oh")]
     prompt = chat.chat_prompt(messages)
-    expected = chat.generate_from_prompt(
-        prompt.tokens,
-        stop=(chat.tokenizer.end_turn_id,),
-        forbidden=[4, 5, 7],
-        min_tokens=1,
-        sampling=Sampling(3),
-        rng=random.Random(100 + 2),
-    )
+    rules = {"stop": (chat.tokenizer.end_turn_id,), "forbidden": [4, 5, 7], "min_tokens": 1}
+    rng = random.Random(100 + 2)
+    expected = chat.generate_from_prompt(prompt.tokens, **rules, sampling=Sampling(3), rng=rng)
     assert list(expected) == list(chat.reply(prompt, sampling=Sampling(3), seed=100))
 
 
@@ -249,11 +242,8 @@ def test_eight_threads_can_use_one_model_for_everything(text_result) -> None:
         stream = model.generate_from_prompt(
             [bos], stop=(bos,), sampling=Sampling(2), rng=random.Random(seed)
         )
-        return (
-            model.generate(70, seed=seed, temperature=2),
-            list(stream),
-            model.evaluate(["anna", "mia" * 20]),
-        )
+        samples, loss = model.generate(70, seed=seed, temperature=2), model.evaluate(["mia" * 20])
+        return samples, list(stream), loss
 
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(ask, range(32)))

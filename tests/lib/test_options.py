@@ -1,5 +1,3 @@
-"""Options know who set them; joining them refuses what contradicts itself."""
-
 from dataclasses import dataclass
 
 import pytest

@@ -4,15 +4,9 @@ from hypothesis import strategies as st
 from microgpt.printable import printable
 
 
-def test_plain_text_is_unchanged():
+def test_control_characters_are_escaped_and_long_text_is_cut() -> None:
     assert printable("Jörg, 漢字 'quoted'") == "Jörg, 漢字 'quoted'"
-
-
-def test_control_characters_and_line_ends_are_escaped():
     assert printable("a\x1b[2J\nb\x9b") == "a\\x1b[2J\\nb\\x9b"
-
-
-def test_long_text_is_cut():
     assert printable("abcdef", max_chars=3) == "abc…"
 
 

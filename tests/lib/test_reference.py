@@ -115,7 +115,5 @@ def test_weight_decay_is_proportional_to_the_learning_rate() -> None:
 
 
 def test_a_diverging_training_names_the_step_and_a_remedy() -> None:
-    with pytest.raises(
-        DivergedError, match=r"nan or infinite at step 2 of 5; try .* below 1e\+200"
-    ):
+    with pytest.raises(DivergedError, match=r"infinite at step 2 of 5; try .* below 1e\+200"):
         train(["anna"], config=TrainConfig(steps=5, lr=1e200))

@@ -100,29 +100,26 @@ def kept(weights: list[float], **settings: float) -> set[int]:
     return {sample(logits, sampling=sampling, rng=rng, forbidden=()) for _ in range(300)}
 
 
-def test_top_k_keeps_the_likeliest_and_the_first_of_equals() -> None:
-    assert kept([1, 5, 3, 3], top_k=1) == {1}
-    assert kept([1, 5, 3, 3], top_k=2) == {1, 2}
-    assert kept([1, 5, 3, 3], top_k=9) == {0, 1, 2, 3}
-
-
-def test_top_p_keeps_the_fewest_tokens_that_reach_the_share() -> None:
-    assert kept([1, 4, 3, 2], top_p=0) == {1}
-    assert kept([1, 4, 3, 2], top_p=0.39) == {1}
-    assert kept([1, 4, 3, 2], top_p=0.69) == {1, 2}
-    assert kept([1, 4, 3, 2], top_p=0.71) == {1, 2, 3}
-
-
-def test_min_p_is_relative_to_the_likeliest_token() -> None:
-    assert kept([1, 4, 3, 2], min_p=0.74) == {1, 2}
-    assert kept([1, 4, 3, 2], min_p=0.76) == {1}
-
-
-def test_each_filter_works_on_the_result_of_the_last() -> None:
-    """Of 4, 3, 2, 1 top_k leaves 4, 3, 2, of which 4 and 3 have 7/9; of 10 they would have 7/10."""
-    assert kept([1, 4, 3, 2], top_p=0.75) == {1, 2, 3}
-    assert kept([1, 4, 3, 2], top_k=3, top_p=0.75) == {1, 2}
-    assert kept([1, 4, 3, 2], top_k=3, top_p=0.75, min_p=0.8) == {1}
+@pytest.mark.parametrize(
+    ("weights", "filters", "expected"),
+    [
+        ([1, 5, 3, 3], {"top_k": 1}, {1}),
+        ([1, 5, 3, 3], {"top_k": 2}, {1, 2}),  # the first of equals
+        ([1, 5, 3, 3], {"top_k": 9}, {0, 1, 2, 3}),
+        ([1, 4, 3, 2], {"top_p": 0}, {1}),
+        ([1, 4, 3, 2], {"top_p": 0.39}, {1}),
+        ([1, 4, 3, 2], {"top_p": 0.69}, {1, 2}),  # the fewest that reach the share
+        ([1, 4, 3, 2], {"top_p": 0.71}, {1, 2, 3}),
+        ([1, 4, 3, 2], {"min_p": 0.74}, {1, 2}),  # of the likeliest
+        ([1, 4, 3, 2], {"min_p": 0.76}, {1}),
+        ([1, 4, 3, 2], {"top_p": 0.75}, {1, 2, 3}),
+        # top_k leaves 4, 3 and 2, of which 4 and 3 have 7/9; of all four they would have 7/10.
+        ([1, 4, 3, 2], {"top_k": 3, "top_p": 0.75}, {1, 2}),
+        ([1, 4, 3, 2], {"top_k": 3, "top_p": 0.75, "min_p": 0.8}, {1}),
+    ],
+)
+def test_each_filter_keeps_the_likeliest_of_the_last_ones(weights, filters, expected) -> None:
+    assert kept(weights, **filters) == expected
 
 
 def test_temperature_is_applied_before_the_filters() -> None:

@@ -46,15 +46,9 @@ def test_documents_can_be_read_in_their_own_order(train) -> None:
 
 def test_only_replies_are_learnt_unless_all_is_requested(train) -> None:
     one_token = [(Message("user", "aab"), Message("assistant", "c"))]
-    losses = {
-        loss_on: train(
-            one_token,
-            model=ModelConfig(n_embd=4, n_head=2, block_size=12),
-            config=TrainConfig(steps=100, lr=0.05, loss_on=loss_on),
-        )
-        for loss_on in ("assistant", "all")
-    }
-    for loss_on, result in losses.items():
+    for loss_on in ("assistant", "all"):
+        config = TrainConfig(steps=100, lr=0.05, loss_on=loss_on)
+        result = train(one_token, model=replace(SMALL, block_size=12), config=config)
         user_is_learnt = InferenceGpt(result).evaluate(one_token, loss_on="all").loss < 0.5
         assert user_is_learnt == (loss_on == "all")
         assert InferenceGpt(result).chat(one_token[0][:1]).content == "c"
@@ -112,10 +106,8 @@ def test_a_step_whose_replies_are_cut_off_has_no_loss(train) -> None:
     assert [*map(math.isnan, result.losses)] == [True, False, True, False]
     assert result.state.recent_losses == (result.losses[1], result.losses[3])
     assert result.state.train_loss == sum(result.losses[1::2]) / 2
-    pairs = train(
-        [long, CONVERSATIONS[0]], model=SMALL, config=replace(config, steps=2, batch_size=2)
-    )
-    assert min(pairs.losses) > 0
+    config = replace(config, steps=2, batch_size=2)
+    assert min(train([long, CONVERSATIONS[0]], model=SMALL, config=config).losses) > 0
 
 
 def test_a_model_of_running_text_learns_no_end_token(train) -> None:

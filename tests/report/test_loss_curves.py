@@ -1,5 +1,3 @@
-"""The picture of losses, before it is written."""
-
 import json
 from itertools import pairwise
 

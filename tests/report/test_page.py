@@ -1,5 +1,3 @@
-"""The page of a report, before it is opened."""
-
 import os
 import stat
 import sys

@@ -1,5 +1,3 @@
-"""`result.plot()`, and what a notebook shows of a result."""
-
 import re
 from base64 import b64decode
 from dataclasses import replace

@@ -1,5 +1,3 @@
-"""The scaling chart: its curves, and what it says of them."""
-
 from collections.abc import Iterable
 
 import pytest

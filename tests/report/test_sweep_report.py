@@ -1,5 +1,3 @@
-"""The report of sweeps that have training runs in common."""
-
 import re
 from pathlib import Path
 

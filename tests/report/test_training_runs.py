@@ -1,5 +1,3 @@
-"""What is compared when trainings are drawn."""
-
 import json
 import math
 from pathlib import Path

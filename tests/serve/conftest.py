@@ -72,13 +72,10 @@ class Server:
         self._clients: list[OpenAI] = []
         if model_dir:
             env["MODEL_DIR"] = str(model_dir)
-        with log.open("wb") as stderr:
+        env = {**os.environ, "PORT": "0", **env}
+        with log.open("wb") as out:
             self.process = subprocess.Popen(
-                command,
-                cwd=log.parent,
-                env={**os.environ, "PORT": "0", **env},
-                stdout=stderr,
-                stderr=stderr,
+                command, cwd=log.parent, env=env, stdout=out, stderr=out
             )
         try:
             found = self.wait_for(r"at http://(\S+):(\d+)")

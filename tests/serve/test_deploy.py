@@ -1,5 +1,3 @@
-"""What the service is deployed with: pinned packages, the image, the unit."""
-
 import contextlib
 import json
 import os

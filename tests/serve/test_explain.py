@@ -1,5 +1,3 @@
-"""POST /microgpt/v1/explain."""
-
 import json
 
 import pytest

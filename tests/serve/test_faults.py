@@ -1,5 +1,3 @@
-"""What the service does when it is its own engine that fails."""
-
 import asyncio
 import json
 import threading

@@ -1,5 +1,3 @@
-"""What a request may hold, and what all bodies together may."""
-
 import contextlib
 import re
 import select

@@ -1,5 +1,3 @@
-"""Whose address counts: the peer's own, or the one that a trusted proxy tells."""
-
 import http.client
 import sys
 import uuid

@@ -1,5 +1,3 @@
-"""What `microgpt_serve` exports, and the example of its README."""
-
 import asyncio
 import re
 import subprocess

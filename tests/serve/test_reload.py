@@ -1,5 +1,3 @@
-"""A reload always has an outcome, and never stands in the way of the next one."""
-
 import asyncio
 import logging
 import threading
@@ -35,35 +33,44 @@ def reloads(state: AppState) -> tuple[int, int]:
     return tuple(int(float(text.split(name)[1].split()[0])) for name in (ok, failed))
 
 
-def test_a_hanging_reload_is_given_up_and_the_next_one_works(
-    monkeypatch, caplog, model, names_result
-) -> None:
-    state = AppState(Settings(), model, [])
-    reloader = Reloader(state)
-    new = ServedModel("new", "1", model.gpt, None)
-    late = ServedModel("late", "2", model.gpt, None)
-    go_on, has_ended = threading.Event(), threading.Event()
+class Hanging:
+    """What hangs for longer than a reload may take, and returns late."""
 
-    def hang(*args, **options) -> ServedModel:
-        go_on.wait(30)
-        has_ended.set()
-        return late
+    def __init__(self, result) -> None:
+        self.result = result
+        self.go_on, self.has_ended = threading.Event(), threading.Event()
+
+    def __call__(self, *args, **options):
+        self.go_on.wait(30)
+        self.has_ended.set()
+        return self.result
+
+
+def reload_twice(state: AppState, monkeypatch, hanging: Hanging, place, name: str, then) -> None:
+    """Reload while `place.name` hangs, and again while it does not; then let it return."""
 
     async def run() -> None:
+        reloader = Reloader(state)
         monkeypatch.setattr(server, "RELOAD_S", 0.05, raising=False)
-        monkeypatch.setattr(server, "load_model", hang)
+        monkeypatch.setattr(place, name, hanging)
         async with asyncio.timeout(10):
             await reloader.reload()
-        assert reloads(state) == (0, 1)
         monkeypatch.setattr(server, "RELOAD_S", 30)
-        monkeypatch.setattr(server, "load_model", lambda *args, **options: new)
+        monkeypatch.setattr(place, name, then)
         await reloader.reload()
-        go_on.set()
-        await asyncio.to_thread(has_ended.wait, 30)
+        hanging.go_on.set()
+        await asyncio.to_thread(hanging.has_ended.wait, 30)
         await asyncio.sleep(0.05)
 
+    asyncio.run(run())
+
+
+def test_a_hanging_reload_is_given_up_and_the_next_one_works(monkeypatch, caplog, model) -> None:
+    state = AppState(Settings(), model, [])
+    new, late = (ServedModel(name, "1", model.gpt, None) for name in ("new", "late"))
     with caplog.at_level(logging.INFO, "microgpt_serve"):
-        asyncio.run(run())
+        hanging, then = Hanging(late), lambda *args, **options: new
+        reload_twice(state, monkeypatch, hanging, server, "load_model", then)
     assert state.model is new
     assert reloads(state) == (1, 1)
     assert caplog.messages[0].startswith("reload failed: timed out after 0.05 s; old (text, ")
@@ -76,31 +83,10 @@ def test_a_late_reload_does_not_restore_a_removed_key(monkeypatch, model, tmp_pa
     file.write_text("old\n")
     file.chmod(0o600)
     state = AppState(Settings(api_keys_file=str(file)), model, [])
-    reloader = Reloader(state)
     monkeypatch.setattr(server, "load_model", lambda *args, **options: model)
-    go_on, has_ended = threading.Event(), threading.Event()
-    read = state.keys.read
-    old = read()
-
-    def hang():
-        go_on.wait(30)
-        has_ended.set()
-        return old
-
-    async def run() -> None:
-        monkeypatch.setattr(server, "RELOAD_S", 0.05, raising=False)
-        monkeypatch.setattr(state.keys, "read", hang)
-        async with asyncio.timeout(10):
-            await reloader.reload()
-        file.write_text("new\n")
-        monkeypatch.setattr(server, "RELOAD_S", 30)
-        monkeypatch.setattr(state.keys, "read", read)
-        await reloader.reload()
-        go_on.set()
-        await asyncio.to_thread(has_ended.wait, 30)
-        await asyncio.sleep(0.05)
-
-    asyncio.run(run())
+    hanging, read = Hanging(state.keys.read()), state.keys.read
+    file.write_text("new\n")
+    reload_twice(state, monkeypatch, hanging, state.keys, "read", read)
     assert state.keys.find(b"new")
     assert not state.keys.find(b"old")
 

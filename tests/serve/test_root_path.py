@@ -1,5 +1,3 @@
-"""An app below a path prefix, as with `uvicorn --root-path`."""
-
 import asyncio
 
 import httpx2

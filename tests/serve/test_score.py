@@ -1,5 +1,3 @@
-"""POST /microgpt/v1/score."""
-
 import shutil
 
 import pytest
@@ -22,8 +20,7 @@ def test_score_returns_the_score_of_the_library(names, names_gpt) -> None:
 
 
 def test_score_returns_the_score_of_the_command(serve, names_dir, microgpt, tmp_path) -> None:
-    model = tmp_path / "calibrated"
-    shutil.copytree(names_dir, model)
+    model = shutil.copytree(names_dir, tmp_path / "calibrated")
     (tmp_path / "good.txt").write_text("anna\nemma\nolivia\n")
     microgpt("score", model, "--calibrate", "good.txt")
     printed = microgpt("score", model, stdin="anna\nemma\n").stdout.splitlines()

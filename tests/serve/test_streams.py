@@ -1,5 +1,3 @@
-"""Replies in pieces: when they come, and what becomes of them when something comes between."""
-
 import asyncio
 import contextlib
 import re
@@ -201,8 +199,7 @@ def test_an_unread_reply_does_not_keep_the_process_alive(names_result) -> None:
 def test_sighup_does_not_change_the_model_of_a_stream(
     serve, slow_dir, names_result, tmp_path
 ) -> None:
-    directory = tmp_path / "model"
-    shutil.copytree(slow_dir, directory)
+    directory = shutil.copytree(slow_dir, tmp_path / "model")
     server = serve(directory, MICROGPT_TIMEOUT_S="60")
     old = server.get("/health").json["version"]
     with server.openai().completions.create(model="model", prompt="", **LONG) as events:

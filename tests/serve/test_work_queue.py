@@ -1,5 +1,3 @@
-"""Work that is not batched generation: turns, limits, deadlines, departures and shutdown."""
-
 import asyncio
 import contextlib
 import signal

@@ -1,5 +1,3 @@
-"""Genomes of budgeted searches: what is refused, and the settings that follow from a budget."""
-
 from dataclasses import asdict, replace
 
 import pytest

@@ -1,5 +1,3 @@
-"""Search with a surrogate: what is trained, who has offspring, and when the budget ends."""
-
 import math
 from dataclasses import replace
 from itertools import product

@@ -1,5 +1,3 @@
-"""The surrogate predicts losses that it has seen, and those of similar genomes."""
-
 import math
 from dataclasses import replace
 

@@ -14,17 +14,14 @@ from microgpt_evolution.population import Evaluation
 
 DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
 PARTS = split(DOCS, validation=0.2, test=0.2)
+MODEL = ModelConfig(n_embd=8, n_head=2, block_size=4, n_ff_exp=2)
 SMALL = Genome(n_emb=8, n_ctx=4, n_layer=1, n_head=2, n_ff_exp=2, steps=60, lr=0.02)
 
 
 def test_held_out_fitness_is_the_loss_on_unseen_documents() -> None:
     found = LossObjective.of(PARTS, "held-out").measure(SMALL, seed=7)
-    model = ModelConfig(n_embd=8, n_head=2, block_size=4, n_ff_exp=2)
-    result = train(
-        PARTS.train,
-        model=model,
-        config=TrainConfig(steps=60, lr=0.02, seed=7, long_docs="truncate"),
-    )
+    config = TrainConfig(steps=60, lr=0.02, seed=7, long_docs="truncate")
+    result = train(PARTS.train, model=MODEL, config=config)
     expected = InferenceGpt(result).evaluate(PARTS.validation).loss
     assert (found.status, found.last_loss) == ("ok", result.losses[-1])
     assert found.fitness == found.val_loss == pytest.approx(expected, rel=1e-6)
@@ -37,9 +34,8 @@ def test_the_last_document_is_the_one_of_the_last_step() -> None:
     for steps in (50, 51, 83):
         found = objective.measure(replace(still, steps=steps), seed=3)
         config = TrainConfig(steps=1, lr=1e-6, seed=3, shuffle=False)
-        model = ModelConfig(n_embd=8, n_head=2, block_size=4, n_ff_exp=2)
         last = DOCS[(steps - 1) % len(DOCS)]
-        alone = train([last, *DOCS], model=model, config=config, tokenizer=objective.tokenizer)
+        alone = train([last, *DOCS], model=MODEL, config=config, tokenizer=objective.tokenizer)
         assert found.fitness == found.last_loss == pytest.approx(alone.losses[0], abs=1e-3)
         assert found.val_loss is None
 
@@ -55,26 +51,21 @@ def test_threads_and_pickling_do_not_change_the_result() -> None:
 
 
 def test_a_trial_with_too_many_operations_is_refused() -> None:
-    objective = LossObjective.of(
-        PARTS, "held-out", max_flops=10 * LossObjective.of(PARTS, "held-out").flops(SMALL)
-    )
+    limit = 10 * LossObjective.of(PARTS, "held-out").flops(SMALL)
+    objective = LossObjective.of(PARTS, "held-out", max_flops=limit)
     longer = replace(SMALL, steps=6000)
     assert objective.refusal(SMALL) is None
-    assert objective.refusal(longer) == (
-        f"training needs {objective.flops(longer):.2g} operations, "
-        f"the limit is {objective.max_flops:.2g}"
-    )
+    needed = f"training needs {objective.flops(longer):.2g} operations"
+    assert objective.refusal(longer) == f"{needed}, the limit is {limit:.2g}"
 
 
 def test_a_trial_that_needs_too_much_memory_is_refused() -> None:
-    n_bytes = SMALL.n_bytes(LossObjective.of(PARTS, "held-out").tokenizer.vocab_size)
-    objective = LossObjective.of(PARTS, "held-out", max_bytes=n_bytes)
-    wider = replace(SMALL, n_emb=16)
+    vocab_size = LossObjective.of(PARTS, "held-out").tokenizer.vocab_size
+    limit, wider = SMALL.n_bytes(vocab_size), replace(SMALL, n_emb=16)
+    objective = LossObjective.of(PARTS, "held-out", max_bytes=limit)
     assert objective.refusal(SMALL) is None
-    wanted = f"{wider.n_bytes(objective.tokenizer.vocab_size):,}"
-    assert objective.refusal(wider) == (
-        f"training needs {wanted} bytes of memory, the limit is {n_bytes:,}"
-    )
+    needed = f"training needs {wider.n_bytes(vocab_size):,} bytes of memory"
+    assert objective.refusal(wider) == f"{needed}, the limit is {limit:,}"
 
 
 def test_every_genome_that_operators_make_can_be_trained() -> None:

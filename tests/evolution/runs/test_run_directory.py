@@ -41,10 +41,7 @@ def test_runs_of_the_same_second_get_different_names(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (
-            '{"version": 3, "runs": []}',
-            "version is 3, but this microgpt reads at most 2; update microgpt",
-        ),
+        ('{"version": 3, "runs": []}', "version is 3, but this microgpt reads at most 2; update"),
         ('{"version": 1}', "created_by: field required"),
         ("[]", "run.json: input should be"),
         ("<<<<", "run.json: invalid JSON"),

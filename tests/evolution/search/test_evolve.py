@@ -1,5 +1,3 @@
-"""`evolve`, the public function: what it returns, keeps, resumes and refuses."""
-
 import json
 from pathlib import Path
 from threading import Event

@@ -1,5 +1,3 @@
-"""Laws of the operators: what they keep, what they may change, and how often."""
-
 import random
 from collections import Counter
 from dataclasses import asdict

@@ -114,18 +114,12 @@ def test_an_error_names_an_unusable_measurement(run, old, new, problem) -> None:
         ('"judge":', '"jury":', "line 1: vote lacks judge"),
         ('"origin":0', '"oregano":0', "line 1: vote lacks origin"),
         ('"mirror":', '"mirror":Infinity,"m":', "line 1: vote.scores.mirror: input should be a"),
-        (
-            '"novel":',
-            '"novel":1e308,"n":',
-            r"line 1: vote\.novel must be between 0 and 1, got",
-        ),
+        ('"novel":', '"novel":1e308,"n":', r"line 1: vote\.novel must be between 0 and 1, got"),
     ],
 )
 def test_an_error_names_an_unusable_vote(tmp_path, old, new, problem) -> None:
-    settings = SETTINGS.model_copy(
-        update={"objective": "hydra", "fitness": None, "samples": 5, "exchange": "migrate"}
-        | {"origin": True}
-    )
+    hydra = {"objective": "hydra", "fitness": None, "samples": 5, "exchange": "migrate"}
+    settings = SETTINGS.model_copy(update=hydra | {"origin": True})
     with Records.begin(tmp_path, "evolve", settings) as records:
         opinion = score_names(["mama"], set(), loss=2.0)
         add(records, 1, Evaluation("ok", samples=("mama",), scores=opinion))

@@ -1,5 +1,3 @@
-"""Settings of a search: what a resumed run refuses."""
-
 from dataclasses import replace
 
 import pytest
@@ -26,13 +24,7 @@ def test_a_resumed_run_accepts_its_own_settings() -> None:
         (HYDRA, {"head": "mirror"}, None, None, "--head is mirror, but the run to .* has no head"),
         (HYDRA, {"samples": 5}, None, None, "--samples is 5, but .* has 20; omit --samples"),
         (SETTINGS, {}, PRIMORDIAL, None, "--warm-start is Emb:16 .*, but the run to .* has none"),
-        (
-            WARM,
-            {},
-            replace(PRIMORDIAL, steps=91),
-            None,
-            "Steps:91, but .* started with .*Steps:200",
-        ),
+        (WARM, {}, replace(PRIMORDIAL, steps=91), None, "Steps:91, but .* with .*Steps:200"),
         (SETTINGS, {}, None, Space(values={}), "--space is not that of the run to resume; omit"),
     ],
 )

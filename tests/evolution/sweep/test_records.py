@@ -100,10 +100,9 @@ def test_the_table_has_a_row_for_each_training(run) -> None:
 )
 def test_an_error_names_the_damaged_line(run, old, new, problem) -> None:
     edit_evaluations(run, old, new)
-    with pytest.raises(RunError, match=problem):
-        SweepRecords.open(run)
-    with pytest.raises(RunError, match=problem):
-        read_sweep(run)
+    for read in (SweepRecords.open, read_sweep):
+        with pytest.raises(RunError, match=problem):
+            read(run)
 
 
 @pytest.mark.parametrize(
@@ -119,10 +118,9 @@ def test_an_error_names_damaged_settings(run, change, problem) -> None:
     facts = json.loads((run / "run.json").read_text())
     facts["settings"] |= change
     (run / "run.json").write_text(json.dumps(facts))
-    with pytest.raises(RunError, match=problem):
-        SweepRecords.open(run)
-    with pytest.raises(RunError, match=problem):
-        read_sweep(run)
+    for read in (SweepRecords.open, read_sweep):
+        with pytest.raises(RunError, match=problem):
+            read(run)
 
 
 def test_searches_and_sweeps_are_not_confused(tmp_path, run) -> None:

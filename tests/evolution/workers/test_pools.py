@@ -1,5 +1,3 @@
-"""How many workers there are if nobody says, and the memory of each."""
-
 import pickle
 
 import pytest

@@ -79,15 +79,11 @@ def scheduler() -> Iterator[str]:
     import dask
     from distributed import LocalCluster
 
+    size = {"n_workers": 2, "threads_per_worker": 1, "processes": True}
+    quiet = {"dashboard_address": ":0", "silence_logs": logging.CRITICAL}
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-        LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=":0",
-            silence_logs=logging.CRITICAL,
-        ) as workers,
+        LocalCluster(**size, **quiet) as workers,
     ):
         yield workers.scheduler_address
 
@@ -113,9 +109,8 @@ def test_an_exception_fails_only_its_own_item(items: list[int | None], n_threads
             raise ValueError("two\n  lines") if n_threads > 1 else MemoryError
         return item * 2
 
-    failed = Outcome[int](
-        "failed", None, "ValueError: two lines" if n_threads > 1 else "MemoryError"
-    )
+    error = "ValueError: two lines" if n_threads > 1 else "MemoryError"
+    failed = Outcome[int]("failed", None, error)
     with Threads(n_threads) as pool:
         assert evaluate_all(work, items, pool) == [
             failed if item is None else Outcome("done", item * 2) for item in items
@@ -295,10 +290,7 @@ def test_a_scheduler_that_does_not_answer_is_a_one_line_error(monkeypatch) -> No
     monkeypatch.setattr(cluster, "TIMEOUT_S", 0.1)
     with socket.socket() as nobody, socket.create_server(("127.0.0.1", 0)) as other:
         nobody.bind(("127.0.0.1", 0))
-        for line, problem in (
-            (nobody, ".*"),
-            (other, "timed out; start one with `dask scheduler`"),
-        ):
+        for line, problem in ((nobody, ".*"), (other, "timed out; start one with `dask scheduler")):
             address = f"tcp://127.0.0.1:{line.getsockname()[1]}"
             reason = f"cannot reach a Dask scheduler at {address}: {problem}"
             with pytest.raises(ClusterError, match=reason):

@@ -1,5 +1,3 @@
-"""What a training reads of documents, as tokens."""
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -91,11 +89,12 @@ def test_each_token_of_a_text_is_scored_once(docs, block_size, text) -> None:
 
 def test_running_text_is_encoded_once(monkeypatch) -> None:
     encoded = []
-    monkeypatch.setattr(
-        CharTokenizer,
-        "encode",
-        lambda self, text: encoded.append(text) or [self.chars.index(char) for char in text],
-    )
+
+    def encode(self, text: str) -> list[int]:
+        encoded.append(text)
+        return [self.chars.index(char) for char in text]
+
+    monkeypatch.setattr(CharTokenizer, "encode", encode)
     read = reading(["abba" * 9, "baab"], 8, text="stream")
     assert whole(read).tokens == whole(read).tokens
     assert read.n_tokens == 40

@@ -1,5 +1,3 @@
-"""Tables and JSON objects: one column is read, and a file without a column is refused."""
-
 import csv
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -63,9 +61,8 @@ def test_a_field_may_be_long_without_changing_csvs_limit(file) -> None:
 
 
 def test_a_pretty_printed_object_is_one_row(file) -> None:
-    assert load_text(file("a.json", json.dumps(OBJECTS[0], indent=2)), column="text") == [
-        "Anna\nMia"
-    ]
+    path = file("a.json", json.dumps(OBJECTS[0], indent=2))
+    assert load_text(path, column="text") == ["Anna\nMia"]
 
 
 def test_rows_without_a_text_are_skipped_with_a_note(file) -> None:

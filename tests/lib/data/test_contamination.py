@@ -1,5 +1,3 @@
-"""Held-out documents that a parent or a teacher was trained on."""
-
 import itertools
 from dataclasses import replace
 

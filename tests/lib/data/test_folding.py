@@ -1,5 +1,3 @@
-"""Folding of case and accents."""
-
 import unicodedata
 from pathlib import Path
 

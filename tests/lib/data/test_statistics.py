@@ -1,5 +1,3 @@
-"""A report says of documents what counting them by hand would say."""
-
 from itertools import pairwise
 
 import pytest

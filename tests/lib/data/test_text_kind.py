@@ -1,5 +1,3 @@
-"""Running text is told from documents by its layout, and prose from lists by its words."""
-
 import random
 import textwrap
 

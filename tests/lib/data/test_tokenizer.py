@@ -81,12 +81,21 @@ def test_special_token_names_in_a_text_are_characters() -> None:
 
 
 def test_encode_names_every_unknown_character() -> None:
+    assert CharTokenizer("abc").unknown_characters("xaybx") == "xy"
     with pytest.raises(TokenizerError, match="does not contain 'é', 'Z'; it contains 'abc'"):
         CharTokenizer("abc").encode("aéZéb")
 
 
-def test_unknown_characters_are_listed_once_in_order() -> None:
-    assert CharTokenizer("abc").unknown_characters("xaybx") == "xy"
+@pytest.mark.parametrize(
+    ("tokenizer", "role", "problem"),
+    [
+        (CharTokenizer("ab", is_chat=True), "system", 'unknown role "system"'),
+        (CharTokenizer("ab"), "user", "not a chat model; train one with --chat"),
+    ],
+)
+def test_a_turn_needs_a_chat_tokenizer_and_a_known_role(tokenizer, role, problem) -> None:
+    with pytest.raises(TokenizerError, match=problem):
+        tokenizer.encode_turn(Message(role, "a"))
 
 
 def test_decode_skips_special_tokens_and_refuses_foreign_ones() -> None:
@@ -95,16 +104,6 @@ def test_decode_skips_special_tokens_and_refuses_foreign_ones() -> None:
     for token in (6, -1):
         with pytest.raises(TokenizerError, match=f"token {token} is not in the vocabulary"):
             tokenizer.decode([token])
-
-
-def test_an_unknown_role_is_refused() -> None:
-    with pytest.raises(TokenizerError, match='unknown role "system"'):
-        CharTokenizer("ab", is_chat=True).encode_turn(Message("system", "a"))
-
-
-def test_a_text_tokenizer_has_no_chat_tokens() -> None:
-    with pytest.raises(TokenizerError, match="not a chat model; train one with --chat"):
-        CharTokenizer("ab").encode_turn(Message("user", "a"))
 
 
 @pytest.mark.parametrize(

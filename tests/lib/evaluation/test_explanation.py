@@ -1,5 +1,3 @@
-"""What a model predicted at each position of a text, and how it got there."""
-
 import math
 from typing import Any
 
@@ -133,9 +131,7 @@ def test_the_mean_surprise_equals_the_loss(trained) -> None:
     explanation = explain(gpt, text, n_alternatives=0)
     assert len(explanation.predictions) == result.n_tokens
     assert explanation.bits == pytest.approx(result.n_tokens * result.loss / math.log(2))
-    with pytest.raises(
-        PromptError, match=r"^the text has 55 tokens with the start token; attention "
-    ):
+    with pytest.raises(PromptError, match=r"^the text has 55 tokens with the start token; att"):
         explain(gpt, text, position=0)
 
 
@@ -167,10 +163,9 @@ def test_incomplete_characters_are_shown_as_bytes() -> None:
 
 @pytest.mark.parametrize("text", ["It rained all", "It rained all day and all night"])
 def test_running_text_has_no_end_token(text) -> None:
-    trained = train(["It rained all day and all night"], model=SHAPES["karpathy"],
-        config=TrainConfig(steps=5, text="stream"), dtype="float64",
-    )  # fmt: skip
-    gpt = InferenceGpt(trained)
+    config, shape = TrainConfig(steps=5, text="stream"), SHAPES["karpathy"]
+    docs = ["It rained all day and all night"]
+    gpt = InferenceGpt(train(docs, model=shape, config=config, dtype="float64"))
     wanted = gpt.evaluate([text], text="stream")
     (score,) = Scorer(gpt, text="stream").score([text])
     found = explain(gpt, text, n_alternatives=1, text_kind="stream")

@@ -1,5 +1,3 @@
-"""How likely each token is to be next, as `Predictor.log_probabilities` tells it."""
-
 import math
 
 import pytest

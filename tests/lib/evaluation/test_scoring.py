@@ -1,5 +1,3 @@
-"""How much texts surprise a model."""
-
 import math
 from dataclasses import replace
 
@@ -18,15 +16,10 @@ from microgpt.training.train import train
 DOCS = ["anna", "emma", "olivia", "ñu 🚀"]
 CONFIG = TrainConfig(steps=30)
 SHAPE = ModelConfig(n_embd=8, n_head=2, block_size=8)
+SUBWORDS = BpeTokenizer.from_documents(DOCS * 3, 270)
 MODELS = {
-    "char": train(DOCS, model=SHAPE, config=CONFIG, dtype="float64"),
-    "bpe": train(
-        DOCS,
-        model=SHAPE,
-        config=CONFIG,
-        tokenizer=BpeTokenizer.from_documents(DOCS * 3, 270),
-        dtype="float64",
-    ),
+    name: train(DOCS, model=SHAPE, config=CONFIG, tokenizer=tokenizer, dtype="float64")
+    for name, tokenizer in {"char": None, "bpe": SUBWORDS}.items()
 }
 
 

@@ -1,5 +1,3 @@
-"""Locks of directories, also where the file system has no flock or no inodes."""
-
 import errno
 import fcntl
 import os

@@ -13,15 +13,11 @@ def test_files_and_links_to_files_are_read(tmp_path):
     assert read_regular_file(tmp_path / "link", 3) == b"abc"
 
 
-def test_a_pipe_is_refused_without_blocking(tmp_path):
+def test_a_pipe_and_a_device_are_refused_without_blocking(tmp_path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OSError, match="not a regular file"):
-        read_regular_file(tmp_path / "pipe", 10)
-
-
-def test_a_device_is_refused():
-    with pytest.raises(OSError, match="not a regular file"):
-        read_regular_file("/dev/zero", 10)
+    for path in (tmp_path / "pipe", "/dev/zero"):
+        with pytest.raises(OSError, match="not a regular file"):
+            read_regular_file(path, 10)
 
 
 def test_a_directory_is_refused_without_leaking_a_descriptor(tmp_path):

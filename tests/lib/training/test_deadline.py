@@ -1,5 +1,3 @@
-"""A run with a deadline ends in time, and can be repeated exactly."""
-
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -72,9 +70,8 @@ def test_a_slow_run_is_shortened_to_end_in_time(from_step, factor) -> None:
 @pytest.mark.parametrize("at_step", [2, 5, 40, 200, 300])
 def test_a_pause_costs_only_its_own_time(at_step) -> None:
     pause_s = 13
-    result, seconds = Machine(lambda at: slower_from(0, 1)(at) + pause_s * (at > at_step)).train(
-        plan_of()
-    )
+    machine = Machine(lambda at: slower_from(0, 1)(at) + pause_s * (at > at_step))
+    result, seconds = machine.train(plan_of())
     assert len(result.plan.steps_changed) == 1
     assert result.state.step == pytest.approx(STEPS * (100 - pause_s) / 100, abs=4)
     assert 98 <= seconds <= 100
@@ -123,9 +120,8 @@ def test_an_extended_run_can_be_repeated() -> None:
     longer = with_steps(ended.plan, STEPS, 450)
     first = train_as_planned(TrainingJob(longer, PARTS, resume=ended.state))
     assert first.state.step == 450
-    again = train_as_planned(
-        TrainingJob(replace(plan_of(), steps_changed=longer.steps_changed), PARTS)
-    )
+    plan = replace(plan_of(), steps_changed=longer.steps_changed)
+    again = train_as_planned(TrainingJob(plan, PARTS))
     assert again.weights == first.weights
     assert again.plan == first.plan
 
@@ -135,12 +131,8 @@ def test_an_interrupted_repetition_keeps_the_later_changes() -> None:
     plan = replace(plan_of(), steps_changed=changes)
     whole = train_as_planned(TrainingJob(plan, PARTS))
     assert whole.state.step == 250
-    kept = []
-    train_as_planned(
-        TrainingJob(plan, PARTS),
-        on_state=lambda *checkpoint: kept.append(checkpoint),
-        state_every=50,
-    )
+    kept, keep = [], lambda *checkpoint: kept.append(checkpoint)
+    train_as_planned(TrainingJob(plan, PARTS), on_state=keep, state_every=50)
     assert {state.step for _, state in kept} == {0, 50, 100, 150, 200}
     for plan_so_far, state in kept:
         resumed = train_as_planned(TrainingJob(plan_so_far, PARTS, resume=state))
@@ -159,10 +151,8 @@ def test_an_interruption_is_not_recorded_as_a_change() -> None:
 
 
 def test_checkpoints_with_changes_resume_to_the_same_model() -> None:
-    machine, kept = Machine(slower_from(90, 2)), []
-    first, _ = machine.train(
-        plan_of(), on_state=lambda *checkpoint: kept.append(checkpoint), state_every=40
-    )
+    kept, keep = [], lambda *checkpoint: kept.append(checkpoint)
+    first, _ = Machine(slower_from(90, 2)).train(plan_of(), on_state=keep, state_every=40)
     assert first.plan.steps_changed
     for plan, state in kept:
         assert plan.steps_changed == tuple(

@@ -1,5 +1,3 @@
-"""A student that learns from the predictions of teachers."""
-
 import math
 import random
 from dataclasses import replace

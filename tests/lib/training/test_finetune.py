@@ -1,5 +1,3 @@
-"""Training that begins with another model's weights."""
-
 from dataclasses import replace
 
 import pytest

@@ -1,5 +1,3 @@
-"""The loss history of a training run, also with steps that predict no token that counts."""
-
 from math import nan
 
 from microgpt import TrainConfig

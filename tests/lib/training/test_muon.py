@@ -20,17 +20,9 @@ from microgpt.verify.gradient_check import random_model
 
 DOCS = ["anna", "bella", "carla", "dora", "emma", "fred", "gina", "hugo"] * 4
 VARIANT = ModelConfig(
-    n_embd=24,
-    n_head=2,
-    n_layer=2,
-    block_size=8,
-    positions="rotary",
-    activation="relu2",
-    token_shift=True,
-    qk_norm=True,
-    final_norm=True,
-    out_scale=0.1,
-)
+    n_embd=24, n_head=2, n_layer=2, block_size=8, positions="rotary", activation="relu2",
+    token_shift=True, qk_norm=True, final_norm=True, out_scale=0.1,
+)  # fmt: skip
 CONFIG = TrainConfig(steps=24, batch_size=6, optimizer="muon", warmup_steps=5, weight_decay=0.1)
 
 
@@ -55,14 +47,9 @@ def test_both_engines_take_the_same_steps(seed: int) -> None:
     config = replace(CONFIG, steps=6, batch_size=2)
     weights, losses = [], []
     for engine in ("compiled", "reference"):
-        made = make_engine(
-            engine,
-            dtype="float64",
-            model=model,
-            config=config,
-            docs=TokenDataset.of(tokens),
-            rng=random.Random(seed),
-        )
+        settings = {"dtype": "float64", "model": model, "config": config}
+        docs, rng = TokenDataset.of(tokens), random.Random(seed)
+        made = make_engine(engine, **settings, docs=docs, rng=rng)
         found: list[float] = []
         while made.n_steps < config.steps:
             found += made.run(config.steps)

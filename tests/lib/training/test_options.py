@@ -1,5 +1,3 @@
-"""The options of a training run: presets, limits and sizes."""
-
 from dataclasses import fields
 from typing import get_args
 

@@ -170,9 +170,7 @@ def test_an_incompatible_state_is_refused(train) -> None:
     state = train(DOCS, model=SMALL, config=TrainConfig(steps=5)).state
     with pytest.raises(ConfigError, match="checkpoint to resume has a different model shape"):
         train(DOCS, config=TrainConfig(steps=9), resume=state)
-    with pytest.raises(
-        ConfigError, match="steps must be >= 5, the step of the checkpoint, got 3; it is the total"
-    ):
+    with pytest.raises(ConfigError, match="steps must be >= 5, the step of the checkpoint, got 3"):
         train(DOCS, model=SMALL, config=TrainConfig(steps=3), resume=state)
 
 

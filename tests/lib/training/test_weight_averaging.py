@@ -1,5 +1,3 @@
-"""The mean of the last weights: of which moments, and what becomes of it."""
-
 import itertools
 from array import array
 from functools import partial

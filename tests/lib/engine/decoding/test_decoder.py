@@ -1,5 +1,3 @@
-"""Reading a known text token by token."""
-
 import random
 
 import numpy as np

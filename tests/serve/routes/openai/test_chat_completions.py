@@ -1,5 +1,3 @@
-"""The events of a chat completion, whatever the pieces that a reply comes in."""
-
 from fastapi import Request
 
 from microgpt import Message

@@ -45,8 +45,10 @@ def test_the_model_is_listed_and_found_by_name(writer, names) -> None:
     assert (model.id, model.object, model.owned_by) == ("names", "model", "microgpt")
     assert model.created > 1_700_000_000
     assert writer.models.retrieve("names") == model
-    with pytest.raises(openai().NotFoundError, match="model 'gpt-9' does not exist; use names"):
+    problem = "model 'gpt-9' does not exist; use names"
+    with pytest.raises(openai().NotFoundError, match=problem) as caught:
         writer.models.retrieve("gpt-9")
+    assert (caught.value.param, caught.value.code) == ("model", "model_not_found")
     assert names.metric('microgpt_requests_total{route="/v1/models/{name}",status="404"}') == 1
 
 

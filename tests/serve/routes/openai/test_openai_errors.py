@@ -1,7 +1,5 @@
 """What OpenAI's clients are told when something is wrong, in the shape that they read."""
 
-import json
-
 import openai
 import pytest
 
@@ -17,6 +15,9 @@ def assert_error(reply, status: int, message: str, field: str | None) -> None:
     assert set(error) == {"message", "type", "param", "code"}
     assert message in error["message"]
     assert error["param"] == field
+    codes = {"is not supported": "unsupported_parameter", "unknown field": "unknown_parameter"}
+    for words, code in codes.items():
+        assert (error["code"] == code) == (words in error["message"])
 
 
 @pytest.mark.parametrize(
@@ -25,14 +26,10 @@ def assert_error(reply, status: int, message: str, field: str | None) -> None:
         ({"temperature": -0.5}, "temperature must be >= 0, got -0.5", "temperature"),
         ({"temperature": "1"}, "temperature must be a number, got '1'", "temperature"),
         ({"top_p": 1.1}, "top_p must be <= 1, got 1.1", "top_p"),
-        ({"min_p": -1}, "min_p must be >= 0", "min_p"),
         ({"top_k": 0}, "top_k must be >= 1", "top_k"),
         ({"n": 0}, "n must be >= 1, got 0", "n"),
         ({"n": 51}, "n must be <= 50, got 51", "n"),
-        ({"n": 1.5}, "n must be an integer, got 1.5", "n"),
         ({"seed": -(2**63) - 1}, "seed must be >= -9223372036854775808", "seed"),
-        ({"seed": 2**63}, "seed must be <= 9223372036854775807", "seed"),
-        ({"max_tokens": -1}, "max_tokens must be >= ", "max_tokens"),
         ({"stop": ""}, "stop[0] must not be empty", "stop[0]"),
         ({"stop": ["a", 5]}, "stop[1] must be a string, got 5", "stop[1]"),
         ({"stop": ["a" * 1025]}, "stop[0] must have at most 1024 characters", "stop[0]"),
@@ -40,26 +37,13 @@ def assert_error(reply, status: int, message: str, field: str | None) -> None:
         ({"stop": 5}, "stop must be a list", "stop"),
         ({"stream": "yes"}, "stream must be true or false", "stream"),
         ({"stream_options": {"x": 1}}, "unknown field 'x'", "stream_options.x"),
-        (
-            {"frequency_penalty": 0.5},
-            "frequency_penalty is not supported, got 0.5; omit frequency_penalty",
-            "frequency_penalty",
-        ),
-        (
-            {"presence_penalty": False},
-            "presence_penalty is not supported, got F",
-            "presence_penalty",
-        ),
+        ({"frequency_penalty": 0.5}, "is not supported, got 0.5; omit freq", "frequency_penalty"),
+        ({"presence_penalty": False}, "presence_penalty is not supported", "presence_penalty"),
         ({"safety_identifier": "a" * 513}, "safety_identifier", "safety_identifier"),
         ({"prompt_cache_key": 5}, "prompt_cache_key must be a string, got 5", "prompt_cache_key"),
         ({"verbosity": "loud"}, "verbosity must be 'low', 'medium' or 'high'", "verbosity"),
         ({"metadata": {"a": 1}}, "metadata.a must be a string, got 1", "metadata.a"),
-        (
-            {"metadata": {str(i): "" for i in range(17)}},
-            "metadata must have at most 16",
-            "metadata",
-        ),
-        ({"presence_penalty": -2}, "presence_penalty is not supported", "presence_penalty"),
+        ({"metadata": dict.fromkeys(map(str, range(17)), "")}, "must have at most 16", "metadata"),
         ({"logit_bias": {"50256": -100}}, "logit_bias is not supported; omit", "logit_bias"),
         ({"model": 5}, "model must be a string", "model"),
         ({"colour": "blue"}, "unknown field 'colour'", "colour"),
@@ -113,11 +97,9 @@ def test_a_bad_conversation_is_refused_by_name(talk, fields, message, field) -> 
     ("fields", "message", "field"),
     [
         ({"prompt": 5}, "prompt must be a string, a list of token ids", "prompt"),
-        ({"best_of": True}, "best_of is not supported, got True; omit best_of", "best_of"),
         ({"prompt": "aZ"}, "the vocabulary does not contain 'Z'", None),
         ({"prompt": "a" * 99, "echo": True}, "with echo, a prompt must fit into the", "prompt"),
         ({"logprobs": True}, "logprobs must be an integer", "logprobs"),
-        ({"logprobs": 21}, "logprobs must be <= 20, got 21", "logprobs"),
         ({"echo": 1}, "echo must be true or false", "echo"),
         ({"best_of": 3}, "best_of is not supported, got 3; omit best_of", "best_of"),
         ({"suffix": "end"}, "suffix is not supported", "suffix"),
@@ -172,24 +154,6 @@ def test_the_client_raises_its_own_error_for_a_bad_field(talk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "code"),
-    [
-        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "unsupported_parameter"),
-        ({"response_format": {"type": "json_object"}}, "unsupported_parameter"),
-        ({"colour": "blue"}, "unknown_parameter"),
-    ],
-)
-def test_unsupported_fields_have_openais_error_code(talk, fields, code) -> None:
-    error = talk.request("POST", CHAT, {"messages": [HI], **fields}).json["error"]
-    assert (error["param"], error["code"]) == (next(iter(fields)), code)
-
-
-def test_a_missing_model_has_openais_error_code(names) -> None:
-    error = names.get("/v1/models/gpt-9").json["error"]
-    assert (error["param"], error["code"]) == ("model", "model_not_found")
-
-
-@pytest.mark.parametrize(
     ("module", "schema"),
     [(openai.types.chat, "ChatCompletionRequest"), (openai.types, "CompletionRequest")],
 )
@@ -236,16 +200,3 @@ def test_a_rate_limited_client_is_told_when_to_retry(serve, names_dir) -> None:
         client.completions.create(model="names", prompt="")
     assert 1 <= int(caught.value.response.headers["retry-after"]) <= 60
     assert caught.value.code == "rate_limit_exceeded"
-
-
-@pytest.mark.slow
-def test_a_full_queue_is_503_for_streams_too(serve, slow_dir) -> None:
-    server = serve(slow_dir, MICROGPT_QUEUE_LIMIT="1", MICROGPT_TIMEOUT_S="1")
-    bodies = [{"temperature": 1 + i / 100, "stream": i % 2 == 0} for i in range(40)]
-    replies = server.at_once(COMPLETIONS, bodies, n_clients=40)
-    refused = [reply for reply in replies if reply.status == 503]
-    assert len(refused) > 2
-    for reply in refused:
-        assert reply.headers["retry-after"] == "1"
-        assert json.loads(reply.body)["error"]["type"] == "server_error"
-        assert_error(reply, 503, "the queue is full; try again later", None)

@@ -1,5 +1,3 @@
-"""What becomes of a stream whose maker fails, before it has begun and after."""
-
 import asyncio
 import json
 import logging

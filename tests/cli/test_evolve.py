@@ -11,6 +11,9 @@ import pytest
 from commands import ok, refused
 from searches import SMALL, begin, evaluations_of, log_of, run_of
 
+from microgpt.training.presets import PRESETS
+from microgpt_evolution.genome import PRIMORDIAL
+
 pytestmark = pytest.mark.usefixtures("undrawn", "made_up_names")
 
 
@@ -198,3 +201,7 @@ def test_a_warm_start_resumes_without_its_genome_file(microgpt, tmp_path, ancest
     assert (tmp_path / "genome.json").read_bytes() == genome
     ancestor.write_text(content)
     assert microgpt("evolve", "--resume", run, "--warm-start", ancestor).returncode == 0
+
+
+def test_the_preset_of_the_comparison_has_the_shape_of_the_first_genome() -> None:
+    assert PRIMORDIAL.model() == PRESETS["karpathy"].model

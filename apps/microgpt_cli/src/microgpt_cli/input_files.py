@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 from microgpt.data.documents import bundled
-from microgpt.data.split import Split
 from microgpt.errors import ConfigError
 from microgpt.resource_limits import free_bytes
 from microgpt_cli.terminal.console import note
@@ -43,12 +42,3 @@ def check_regular(path: Path, remedy: str) -> None:
         raise ConfigError(f"{path} is not a regular file; {remedy}")
     if os.path.getsize(path) > free_bytes():
         raise ConfigError(f"{path} is larger than the free memory; {remedy}")
-
-
-def check_data(sha256: str, path: Path, parts: Split, *, run: str = "run") -> None:
-    """Raise ConfigError if the documents of a file are not those of the run to resume."""
-    if parts.facts.sha256 != sha256:
-        raise ConfigError(
-            f"{path} is not the input of the {run}: its documents have a different sha256; "
-            "pass the original file with --data"
-        )

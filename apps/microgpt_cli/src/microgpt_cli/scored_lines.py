@@ -1,20 +1,29 @@
-"""Lines to score, in batches as they arrive, and their scores as text, JSON or CSV."""
+"""Score lines in batches, as they arrive; write their scores as text, JSON or CSV."""
 
 import csv
 import json
+import math
 import os
 import sys
 from codecs import BOM_UTF8
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from io import StringIO
 from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import NamedTuple
 
+from microgpt.amounts import count
 from microgpt.config import TextKind
 from microgpt.data.column_file import check_is_text, load_column
+from microgpt.data.documents import load_documents
 from microgpt.errors import ConfigError, DataError
-from microgpt.evaluation.scoring import Score
+from microgpt.evaluation.scoring import Score, Scorer
+from microgpt.storage.calibration_file import N_STEPS, Calibration
+from microgpt.storage.document_hashes import DocumentHashes
+from microgpt.storage.meta import Meta
+from microgpt.storage.model_directory import SavedModel
+from microgpt_cli.model_loading import note_training_data
 from microgpt_cli.terminal.console import note, shows_color, styled, terminal_safe
 
 READ_BYTES = 2**20  # maximum number of bytes per read
@@ -145,3 +154,85 @@ def _marked(score: Score) -> str:
         styled(terminal_safe("".join(char for char, _ in group)), BOLD_RED if is_marked else "")
         for is_marked, group in groupby(pairs, key=lambda pair: pair[1] >= SURPRISING)
     )
+
+
+def note_training_file(path: Path, column: str | None, saved: SavedModel, model: Path) -> None:
+    """Print a note if a model was trained on the file, or may have been."""
+    with suppress(DataError):  # an empty file has no lines to score
+        docs = load_documents(
+            path, text=saved.text, column=column, chat=False, check=False, tell=note
+        )
+        note_training_data([docs] if isinstance(docs, str) else docs, saved, model)
+
+
+def count_trained(
+    batches: Iterator[Batch], trained: DocumentHashes | None, is_partial: bool
+) -> Iterator[Batch]:
+    """Yield the lines; at the end, print a note on those that the model was trained on.
+
+    It is a minimum if the hashes are partial: without other data of the model's ancestors.
+    """
+    n_lines = n_trained = 0
+    for batch in batches:
+        yield batch
+        n_lines += len(batch)
+        n_trained += sum(line in trained for line in batch.values()) if trained else 0
+    if n_trained:
+        at_least = "at least " if is_partial else ""
+        what = f"{at_least}{n_trained:,} of {count(n_lines, 'line')} are training data"
+        note(f"{what}; their scores are lower than those of new lines")
+
+
+def threshold(above: str | None, calibration: Calibration | None) -> Callable[[float], bool]:
+    """Return whether --above prints a line, as a function of its bits per character."""
+    if above is None:
+        return lambda bits: True
+    is_percentile = above.endswith("%")
+    try:
+        number = float(above.removesuffix("%"))
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or (is_percentile and not 0 <= number <= 100):
+        raise ConfigError(f"--above must be a number such as 4.5 or 99.9%, got {above!r:.40}")
+    if not is_percentile:
+        return lambda bits: bits >= number
+    if calibration is None:
+        raise ConfigError(
+            "--above with a percentage requires a calibrated model; use --calibrate first"
+        )
+    return lambda bits: calibration.percentile(bits) >= number
+
+
+def calibrate(scorer: Scorer, batches: Iterator[Batch], model: Path, meta: Meta) -> None:
+    """Write the calibration of a model by good lines, and print some percentiles."""
+    scores = (scorer.score(batch.values()).bits_per_character.tolist() for batch in batches)
+    calibration = Calibration.of(list(chain.from_iterable(scores)), meta)
+    calibration.write(model)
+    middle, high, higher = (calibration.quantiles[i] for i in (500, 990, 999))
+    print(
+        f"{calibration.n_texts:,} lines: half have at most {middle:.2f} bits per character, 99 % "
+        f"at most {high:.2f}, 99.9 % at most {higher:.2f}"
+    )
+    n = calibration.n_texts
+    if n < N_STEPS:
+        note(
+            f"{count(n, 'line')} cannot tell percentiles above {100 * (1 - 1 / n):.4g} %; "
+            f"use {N_STEPS:,} or more for 99.9 %"
+        )
+
+
+def scored(
+    scorer: Scorer,
+    batches: Iterator[Batch],
+    calibration: Calibration | None,
+    is_printed: Callable[[float], bool],
+) -> Iterator[list[ScoredLine]]:
+    """Yield the lines to print, in batches."""
+    for batch in batches:
+        scores = scorer.score(batch.values())
+        rated = zip(batch, scores.bits_per_character.tolist(), strict=True)
+        yield [
+            ScoredLine(number, scores[i], calibration.percentile(bits) if calibration else None)
+            for i, (number, bits) in enumerate(rated)
+            if is_printed(bits)
+        ]

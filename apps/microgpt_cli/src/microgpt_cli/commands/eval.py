@@ -79,28 +79,25 @@ def evaluate(
     load_kernels("compiled", saved.dtype, uses=uses)
     gpt = InferenceGpt(saved)
     result = gpt.evaluate(docs, text=saved.text, threads=threads)
-    share, held_out = note_training_data(docs, saved, model_dir), _held_out(docs, saved)
-    losses = {
-        name: gpt.evaluate(each, text=saved.text, threads=threads)
-        for name, (each, _) in held_out.items()
-    }
+    share = note_training_data(docs, saved, model_dir)
+    held_out = [
+        (name, gpt.evaluate(part, text=saved.text, threads=threads), bounds)
+        for name, part, bounds in _held_out(docs, saved)
+    ]
     answers, seconds = _generate_replies(gpt, items, threads) if items else ([], 0.0)
     if as_json:
         facts = {**asdict(result), "bits_per_character": result.bits_per_character}
         facts["training_share"] = share
-        for name, loss in losses.items():
-            facts[name] = {**asdict(loss), "contamination": held_out[name][1]}
+        facts |= {name: {**asdict(loss), "contamination": own} for name, loss, own in held_out}
         print(json.dumps(facts | ({"replies": _reply_facts(answers, seconds)} if answers else {})))
         return
-    print(f"documents:  {result.n_docs}")
-    print(
-        f"tokens:     {result.n_tokens}{' in assistant messages' if gpt.tokenizer.is_chat else ''}"
-    )
+    which = " in assistant messages" if gpt.tokenizer.is_chat else ""
+    print(f"documents:  {result.n_docs}\ntokens:     {result.n_tokens}{which}")
     print(f"loss:       {result.loss:.4f} nats per token ({bits(result.loss):.4f} bits)")
     if gpt.tokenizer.kind != "char":
         print(f"characters: {result.n_characters} ({result.bits_per_character:.4f} bits each)")
-    for name, loss in losses.items():
-        print(f"{name + ':':<11} {loss.loss:.4f} nats per token, held out{held_out[name][1]}")
+    for name, loss, bounds in held_out:
+        print(f"{name + ':':<11} {loss.loss:.4f} nats per token, held out{bounds}")
     for line in report_lines(answers, seconds) if answers else ():
         print(line)
 
@@ -132,17 +129,16 @@ def _load(
 
 def _held_out(
     docs: "Sequence[Document]", saved: "SavedModel"
-) -> "dict[str, tuple[Sequence[Document], Bounds]]":
-    """Return the documents that were held out if the model was trained on these."""
+) -> "Iterator[tuple[str, Sequence[Document], Bounds]]":
+    """Yield the sets of documents that were held out if the model was trained on these."""
     from microgpt.data.contamination import contamination, recorded_facts
     from microgpt.data.split import split_again
 
-    facts = recorded_facts(docs, saved.trained_on)
-    if not facts:
-        return {}
-    parts = split_again(docs, facts)
-    sets = contamination(parts, saved.trained_on, saved.tokenizer)
-    return {name: (getattr(parts, name), bounds) for name, bounds in sets.items()}
+    if facts := recorded_facts(docs, saved.trained_on):
+        parts = split_again(docs, facts)
+        sets = contamination(parts, saved.trained_on, saved.tokenizer)
+        for name, bounds in sets.items():
+            yield name, getattr(parts, name), bounds
 
 
 def _check_characters(
@@ -161,11 +157,9 @@ def _check_characters(
         has_other = [not all(map(known.issuperset, texts_of(doc))) for doc in docs]
         n, first = sum(has_other), has_other.index(True)
         if isinstance(places, Path):
-            place = f"document {1 + first}"  # a pipe has no lines any more
-            for number, line in enumerate(TextFile(places), 1):
-                if not set(unknown).isdisjoint(line):
-                    place = f"line {number}"
-                    break
+            has_unknown = (not set(unknown).isdisjoint(line) for line in TextFile(places))
+            number = next((i for i, has in enumerate(has_unknown, 1) if has), None)
+            place = f"line {number}" if number else f"document {1 + first}"  # a pipe has no lines
         else:
             place = places[first]
         named = ", ".join(map(repr, unknown[:N_CHARACTERS]))
@@ -203,8 +197,7 @@ def report_lines(answers: "Sequence[Answer]", seconds: float) -> Iterator[str]:
     yield ""
     rows = [(printable(task, CLIP), ExactMatches.of(some)) for task, some in tasks.items()]
     yield from _table([*rows, ("all tasks", score)])
-    wrong = wrong_replies(answers)[:N_WRONG_REPLIES]
-    if wrong:
+    if wrong := wrong_replies(answers)[:N_WRONG_REPLIES]:
         yield ""
         yield "most frequent wrong replies"
     for one in wrong:

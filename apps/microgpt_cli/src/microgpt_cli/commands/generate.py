@@ -119,10 +119,8 @@ def generate(
     explained = _explainer(model, saved.text) if explain else None
     if as_json:
         texts = list(samples)
-        explanations = (
-            {"explanations": [explained(text).facts() for text in texts]} if explained else {}
-        )
-        print(json.dumps({"samples": texts} | explanations))
+        more = {"explanations": [explained(text).facts() for text in texts]} if explained else {}
+        print(json.dumps({"samples": texts} | more))
         n_printed = len(texts)
     else:
         n_printed = _print_lines(samples, explained)

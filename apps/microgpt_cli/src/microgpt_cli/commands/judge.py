@@ -126,9 +126,8 @@ def _summary(result: "NameScores", rows: Sequence[_Row]) -> Iterator[str]:
     from microgpt_evolution.objectives.scores import HEADS
 
     n_judged = sum(row.verdict is not None for row in rows)
-    what = (
-        f"mean total of {n_judged} of {len(rows)} names" if n_judged else "no name could be scored"
-    )
+    what = f"mean total of {n_judged} of {len(rows)} names"
+    what = what if n_judged else "no name could be scored"
     yield f"{'Judge':<8}  {result.scores['judge']:9.4f}  ({what})"
     for name, head in HEADS.items():
         if name in result.scores:

@@ -8,7 +8,7 @@ from microgpt.data.split import Split
 from microgpt.training.presets import PRESETS
 from microgpt.training.train import DivergedError
 from microgpt_cli.search.sweep_ranking import settings_as_options
-from microgpt_evolution.genome import WHOLE_LIMITS, Genome
+from microgpt_evolution.genome import PRIMORDIAL, WHOLE_LIMITS
 from microgpt_evolution.objectives.loss_objective import N_SAMPLES, LossObjective
 from microgpt_evolution.search.evolve import EvolutionResult
 from microgpt_evolution.search.retest import Retest, retest
@@ -17,16 +17,8 @@ from microgpt_evolution.sweep.scaling import Mean
 from microgpt_report.scaling_tables import columns, with_interval
 
 PRESET = "karpathy"
-MODEL, CONFIG = PRESETS["karpathy"].model, PRESETS["karpathy"].config
-AS_GENOME = Genome(
-    n_emb=MODEL.n_embd,
-    n_ctx=MODEL.block_size,
-    n_layer=MODEL.n_layer,
-    n_head=MODEL.n_head,
-    n_ff_exp=MODEL.n_ff_exp,
-    steps=CONFIG.steps,
-    lr=CONFIG.lr_at(0),
-)
+CONFIG = PRESETS["karpathy"].config
+AS_GENOME = replace(PRIMORDIAL, steps=CONFIG.steps, lr=CONFIG.lr_at(0))  # of the same shape
 
 
 def describe_comparison(
@@ -62,9 +54,9 @@ def describe_comparison(
             [
                 name,
                 f"{objective.flops(genome) / 1e9:.3g}",
-                with_interval(_mean(tested.val_losses)),
-                with_interval(_mean(tested.test_losses)),
-                *([with_interval(_mean(_worth(tested, measure)))] if measure else []),
+                with_interval(Mean.of(tested.val_losses)),
+                with_interval(Mean.of(tested.test_losses)),
+                *([with_interval(Mean.of(_worth(tested, measure)))] if measure else []),
             ]
             for name, genome, tested in rows
         ],
@@ -92,12 +84,12 @@ def describe_left_out(
     if settings.objective != "loss":
         fixed += [f"context {model.block_size}", f"MLP width {model.n_ff_exp}"]
         fixed += [f"{config.steps} steps"]
-    names = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp")
-    axes = {name: str(getattr(model, name)) for name in names}
-    axes |= {"steps": str(config.steps), "lr": f"{config.lr_at(0):.2g}"}
-    axes |= {"batch_size": "1,8", "dropout": "0,0.1"}
     yield f"Held fixed: {', '.join(fixed)}"
     if settings.objective == "loss":  # a sweep measures no score
+        names = ("n_embd", "n_head", "n_layer", "block_size", "n_ff_exp")
+        axes = {name: str(getattr(model, name)) for name in names}
+        axes |= {"steps": str(config.steps), "lr": f"{config.lr_at(0):.2g}"}
+        axes |= {"batch_size": "1,8", "dropout": "0,0.1"}
         yield f"Next:  microgpt sweep grid {data}{settings_as_options(axes)}"
 
 
@@ -112,16 +104,12 @@ def _verdict(winner: Retest, preset: Retest, measure: str | None, compute: str) 
     """Return a sentence that says whether the winner is better than the preset."""
     ours, theirs = _worth(winner, measure), _worth(preset, measure)
     if len(ours) == len(theirs):  # paired by seed
-        lead = _mean([a - b for a, b in zip(ours, theirs, strict=True)])
+        lead = Mean.of([a - b for a, b in zip(ours, theirs, strict=True)])
     else:  # a seed diverged
         lead = Mean(fmean(ours) - fmean(theirs), None)
     what = f"{measure} score" if measure else "test loss"
     shown = with_interval(Mean(abs(lead.value), lead.half_width))
+    verdict = f"The winner is {'better' if lead.value > 0 else 'worse'} than"
     if lead.half_width is None or abs(lead.value) <= lead.half_width:
-        return f"No clear difference from the preset with {compute}: {what} differs by {shown}."
-    better = "better" if lead.value > 0 else "worse"
-    return f"The winner is {better} than the preset with {compute}: {what} differs by {shown}."
-
-
-def _mean(numbers: Sequence[float]) -> Mean:
-    return Mean.of(list(numbers))
+        verdict = "No clear difference from"
+    return f"{verdict} the preset with {compute}: {what} differs by {shown}."

@@ -15,11 +15,11 @@ from microgpt.data.split import Split
 from microgpt.errors import ConfigError, MicrogptError
 from microgpt.files.atomic_files import as_argument
 from microgpt.files.path_text import path_from_text, path_to_text
-from microgpt_cli.input_files import check_data, check_regular
+from microgpt_cli.input_files import check_regular
 from microgpt_cli.terminal.console import discard_output, say
 from microgpt_cli.terminal.signals import clear_pending_stop
 from microgpt_evolution.budgeted.records import BudgetedSettings
-from microgpt_evolution.runs.run_directory import RunDirectory
+from microgpt_evolution.runs.run_directory import SWEEP, RunDirectory
 from microgpt_evolution.search.settings import SearchSettings
 from microgpt_evolution.sweep.records import SweepSettings
 from microgpt_evolution.workers.dask import Dask
@@ -62,26 +62,35 @@ def documents_again(
     settings: SearchSettings | BudgetedSettings | SweepSettings,
     path: Path | None,
     load: Callable[[Path], Split],
-    run: str = "run",
 ) -> Split:
-    """Return the documents of a run to resume; `path` is required if they were moved."""
+    """Return the documents of a run to resume; `path` is required if they were moved.
+
+    Raises:
+        ConfigError: they are not those of the run.
+    """
+    run = "sweep" if isinstance(settings, SweepSettings) else "run"
     if path is None:
         path = path_from_text(settings.input)
         check_regular(path, f"pass the documents of this {run} with --data")
     parts = load(path)
-    check_data(settings.data_sha256, path, parts, run=run)
+    if parts.facts.sha256 != settings.data_sha256:
+        raise ConfigError(
+            f"{path} is not the input of the {run}: its documents have a different sha256; "
+            "pass the original file with --data"
+        )
     return parts
 
 
 @contextmanager
-def resumable(records: RunDirectory[Any, Any], command: str) -> Iterator[None]:
-    """Add the resume command to the message of an error that interrupts the run."""
-    how = f"resume with: {command} {as_argument(records.directory)}"
+def resumable(records: RunDirectory[Any, Any], command: str = "") -> Iterator[None]:
+    """Add the resume command, by default that of the kind of run, to the message of an error."""
+    kind = records.settings.kind
+    how = f"resume with: {command or kind.resume} {as_argument(records.directory)}"
     try:
         yield
     except KeyboardInterrupt as stop:
         clear_pending_stop()  # a repeated exception would replace this message
-        n, unit = records.n_recorded, "training run" if "sweep" in command else "evaluation"
+        n, unit = records.n_recorded, "training run" if kind == SWEEP else "evaluation"
         raise type(stop)(f"after {count(n, unit)}; {how}") from None
     except (MicrogptError, OSError) as error:  # OSError: writing to stdout failed
         if not records.n_known:  # without recorded evaluations, there is nothing to resume

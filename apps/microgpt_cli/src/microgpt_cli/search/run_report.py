@@ -39,25 +39,25 @@ def read_report(directories: Sequence[Path]) -> "Report":
         budgeted = directories[kinds.index(BUDGETED)]
         raise ReportError(f"{budgeted} is a search with a budget; report it separately")
     with require_plots("a report"):
-        if BUDGETED in kinds:
-            from microgpt_report.budgeted_report import budgeted_report
-
-            found = budgeted_report(directories[0])
-            return replace(found, commands=_next_commands(directories[0]))
-        if sweeps:
-            from microgpt_report.sweep_report import sweep_report
-
-            return replace(sweep_report(directories), commands=_next_commands(directories[0]))
+        from microgpt_report.budgeted_report import budgeted_report
         from microgpt_report.comparison_report import best_of, comparison_report
         from microgpt_report.run_summary import read_run_summary
         from microgpt_report.search_report import search_report
+        from microgpt_report.sweep_report import sweep_report
         from microgpt_report.training_runs import labels
 
-        names = labels(directories)
-        runs = [read_run_summary(path, name) for path, name in zip(directories, names, strict=True)]
-        found = search_report(runs[0]) if len(runs) == 1 else comparison_report(runs)
-        best = runs[0] if len(runs) == 1 else best_of(runs)
-        return replace(found, commands=_next_commands(best.run.directory) if best else ())
+        best: Path | None = directories[0]
+        if BUDGETED in kinds:
+            found = budgeted_report(directories[0])
+        elif sweeps:
+            found = sweep_report(directories)
+        else:
+            runs = [*map(read_run_summary, directories, labels(directories))]
+            found = search_report(runs[0]) if len(runs) == 1 else comparison_report(runs)
+            if len(runs) > 1:
+                leader = best_of(runs)
+                best = leader.run.directory if leader else None
+        return replace(found, commands=_next_commands(best) if best else ())
 
 
 def _next_commands(directory: Path) -> list[str]:
@@ -73,14 +73,16 @@ def _next_commands(directory: Path) -> list[str]:
     settings, run = read_settings(directory), from_here(directory)
     is_chat, model = bool(settings.get("chat")), as_argument(Path(f"{directory.name}-winner"))
     use = f"microgpt {'chat' if is_chat else 'generate'} --model {model}"
-    if kind_of(settings) == SWEEP:
+    kind = kind_of(settings)
+    resume = [f"{kind.resume} {as_argument(run)}"]
+    if kind == SWEEP:
         sweep, results = read_sweep(directory)
         if len(results) < len(sweep.tasks):
-            return [f"microgpt sweep resume {as_argument(run)}"]
+            return resume
         cells = ranked(sweep, results)
         return [train_command(sweep, cells[0].config, directory), use] if cells else []
     if not (directory / GENOME).exists():
-        return [f"microgpt evolve --resume {as_argument(run)}"]
+        return resume
     data = ""
     if "input" in settings:  # an imported log does not name its documents
         column = settings.get("column")

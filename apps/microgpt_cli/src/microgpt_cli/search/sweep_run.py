@@ -32,8 +32,6 @@ from microgpt_evolution.sweep.config import SweepConfig, differing
 from microgpt_evolution.sweep.records import HELD_OUT, Kind, SweepRecords, SweepSettings
 from microgpt_evolution.workers.pools import Pool
 
-RESUME = "microgpt sweep resume"
-
 
 def start_sweep(kind: Kind, configs: Sequence[SweepConfig], options: SweepOptions) -> None:
     """Run a new sweep with the options of the command."""
@@ -71,7 +69,7 @@ def resume(run: Path, path: Path | None, workers: int | None, scheduler: str | N
             docs = _load(path, sweep.column, chat=sweep.chat)
             return split(docs, validation=sweep.val_fraction, test=sweep.test_fraction)
 
-        objective = SweepObjective.of(documents_again(sweep, path, load, run="sweep"))
+        objective = SweepObjective.of(documents_again(sweep, path, load))
         todo = [trial.config for trial in records.todo()]
         with _open_pool(workers, scheduler, objective, todo) as pool:
             _run(objective, pool, records)
@@ -97,7 +95,7 @@ def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:
     """Run the trials without a recorded result, and print a summary."""
     started, sweep, todo = perf_counter(), records.settings, records.todo()
     dtypes = sorted({config.dtype for config in sweep.configs})
-    with resumable(records, RESUME):
+    with resumable(records):
         uses: list[Use] = ["training", "evaluation", "generation"]
         load_kernels("compiled", *dtypes, uses=uses)
         if todo:

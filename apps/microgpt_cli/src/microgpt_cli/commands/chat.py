@@ -9,17 +9,8 @@ import typer
 
 from microgpt.config import DEFAULT_SEED, DEFAULT_TEMPERATURE, Sampling, check_seed
 from microgpt.errors import CheckpointError, MicrogptError, PromptError, TokenizerError
+from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, say, terminal_safe
-from microgpt_cli.terminal.options import (
-    DEFAULT_MODEL_DIR,
-    MODEL,
-    Temperature,
-    Unfinished,
-    argument,
-    note_directory,
-    one_of,
-    option,
-)
 from microgpt_cli.terminal.progress import load_kernels
 from microgpt_cli.terminal.signals import Terminated, clear_pending_stop
 
@@ -32,27 +23,27 @@ QUIT_WORDS = ("exit", "quit", "bye")  # end a chat on a terminal; piped in, they
 
 
 def chat(
-    message: str | None = argument(
+    message: str | None = opt.argument(
         None, "Message to reply to.  [default: start a conversation]", "MESSAGE"
     ),
     message_option: str | None = typer.Option(None, "--message", hidden=True),
-    model_dir: Path | None = option(
+    model_dir: Path | None = opt.option(
         None,
-        f"Directory of the model.  [default: {DEFAULT_MODEL_DIR}, else the demo model]",
-        *MODEL,
+        f"{opt.MODEL_HELP}  [default: {opt.DEFAULT_MODEL_DIR}, else the demo model]",
+        *opt.MODEL,
     ),
-    temperature: Temperature = DEFAULT_TEMPERATURE,
-    seed: int = option(
+    temperature: float = opt.option(DEFAULT_TEMPERATURE, opt.TEMPERATURE_HELP),
+    seed: int = opt.option(
         DEFAULT_SEED, "Seed of the first reply; incremented by 1 for each further reply."
     ),
-    unfinished: Unfinished = False,
+    unfinished: opt.Unfinished = False,
 ) -> None:
     """Chat with a model that was trained with --chat.
 
     /help lists the commands; exit or Ctrl-D quits; Ctrl-C stops a reply. Piped input is answered
     line by line, without labels; an empty line is printed for each line without a reply.
     """
-    message = one_of(message, message_option, "--message")
+    message = opt.one_of(message, message_option, "--message")
     sampling = Sampling(temperature)
     check_seed(seed)
     if message is not None and not message.strip():
@@ -67,13 +58,13 @@ def chat(
     if not saved.tokenizer.is_chat:
         raise TokenizerError(
             "this is not a chat model; train a model with --chat, or sample from this one with "
-            f"microgpt generate --model {as_argument(model_dir or DEFAULT_MODEL_DIR)}"
+            f"microgpt generate --model {as_argument(model_dir or opt.DEFAULT_MODEL_DIR)}"
         )
     load_kernels("compiled", saved.dtype, uses=["decoding"])
     session = ChatSession(model, sampling, seed, note)
     if message is not None:
         if model_dir is None:
-            note_directory(message, "chat")
+            opt.note_directory(message, "chat")
         _print_reply(session, session.ask(message), can_stop=False)
         return
     at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
@@ -106,15 +97,15 @@ def _load(model_dir: Path | None, *, unfinished: bool, is_one_shot: bool) -> "Sa
     from microgpt_cli.model_loading import load_model, noted
 
     if model_dir is not None or unfinished:
-        return load_model(model_dir or DEFAULT_MODEL_DIR, unfinished=unfinished)
+        return load_model(model_dir or opt.DEFAULT_MODEL_DIR, unfinished=unfinished)
     try:
-        saved = load(DEFAULT_MODEL_DIR)
+        saved = load(opt.DEFAULT_MODEL_DIR)
         if saved.tokenizer.is_chat:
-            return noted(saved, DEFAULT_MODEL_DIR)
-        problem = f"{DEFAULT_MODEL_DIR} has no chat model"
+            return noted(saved, opt.DEFAULT_MODEL_DIR)
+        problem = f"{opt.DEFAULT_MODEL_DIR} has no chat model"
     except CheckpointError as error:
-        is_there = os.path.lexists(DEFAULT_MODEL_DIR)
-        problem = str(error) if is_there else f"{DEFAULT_MODEL_DIR} not found"
+        is_there = os.path.lexists(opt.DEFAULT_MODEL_DIR)
+        problem = str(error) if is_there else f"{opt.DEFAULT_MODEL_DIR} not found"
         if is_one_shot and not is_there:
             return load(bundled(DEMO_MODEL))
     note(f"{problem}; using the demo model")

@@ -12,19 +12,8 @@ from microgpt.amounts import percentage
 from microgpt.config import check_threads
 from microgpt.errors import ConfigError, TokenizerError
 from microgpt.printable import printable
+from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note
-from microgpt_cli.terminal.options import (
-    DEFAULT_MODEL_DIR,
-    TEXT_HELP,
-    AsJson,
-    Column,
-    ModelArgument,
-    ModelOption,
-    Threads,
-    Unfinished,
-    one_of,
-    option,
-)
 from microgpt_cli.terminal.progress import load_kernels, with_progress
 
 if TYPE_CHECKING:
@@ -43,17 +32,17 @@ CLIP = 48  # maximum number of characters printed per text
 
 
 def evaluate(
-    data: Path = option(
+    data: Path = opt.option(
         ...,
-        f"{TEXT_HELP}, or one running text if the model was trained with --text stream; for a chat "
-        "model, JSONL, one conversation per line.",
+        f"{opt.TEXT_HELP}, or one running text if the model was trained with --text stream; for a "
+        "chat model, JSONL, one conversation per line.",
     ),
-    model: ModelArgument = None,
-    model_option: ModelOption = None,
-    column: Column = None,
-    unfinished: Unfinished = False,
-    threads: Threads = 1,
-    as_json: AsJson = False,
+    model: opt.ModelArgument = None,
+    model_option: opt.ModelOption = None,
+    column: opt.Column = None,
+    unfinished: opt.Unfinished = False,
+    threads: opt.Threads = 1,
+    as_json: opt.AsJson = False,
 ) -> None:
     """Measure how well a model predicts a file.
 
@@ -67,7 +56,7 @@ def evaluate(
     exact matches per task and the most frequent wrong replies.
     """
     check_threads(threads)
-    model_dir = one_of(model, model_option, "--model") or DEFAULT_MODEL_DIR
+    model_dir = opt.one_of(model, model_option, "--model") or opt.DEFAULT_MODEL_DIR
 
     from microgpt.evaluation.held_out_loss import bits
     from microgpt.inference import InferenceGpt

@@ -4,32 +4,24 @@ import os
 from pathlib import Path
 from typing import Literal
 
+from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import terminal_safe
-from microgpt_cli.terminal.options import (
-    DEFAULT_MODEL_DIR,
-    ModelArgument,
-    ModelOption,
-    Unfinished,
-    flag,
-    one_of,
-    option,
-)
 
 
 def export(
-    output: Path = option(..., "Output directory; can be the model's directory."),
-    model: ModelArgument = None,
-    model_option: ModelOption = None,
-    unfinished: Unfinished = False,
-    format: Literal["json", "safetensors"] = option("safetensors", "Format of the weights."),
-    half: bool = flag("--half", "Round the weights to half precision (2 bytes per weight)."),
-    force: bool = flag("--force", "Replace another model in the output directory."),
+    output: Path = opt.option(..., "Output directory; can be the model's directory."),
+    model: opt.ModelArgument = None,
+    model_option: opt.ModelOption = None,
+    unfinished: opt.Unfinished = False,
+    format: Literal["json", "safetensors"] = opt.option("safetensors", "Format of the weights."),
+    half: bool = opt.flag("--half", "Round the weights to half precision (2 bytes per weight)."),
+    force: bool = opt.flag("--force", "Replace another model in the output directory."),
 ) -> None:
     """Write a model in another format.
 
     Other programs can read safetensors; JSON is human-readable. All commands read both formats.
     """
-    model_dir = one_of(model, model_option, "--model") or DEFAULT_MODEL_DIR
+    model_dir = opt.one_of(model, model_option, "--model") or opt.DEFAULT_MODEL_DIR
 
     from microgpt.storage.model_directory import export as export_model
     from microgpt.storage.model_directory import has_copy

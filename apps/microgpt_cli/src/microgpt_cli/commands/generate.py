@@ -35,7 +35,7 @@ def generate(
         None, "Prompt; every sample starts with this text.", "PROMPT"
     ),
     prompt_option: str | None = typer.Option(None, "--prompt", hidden=True),
-    model_dir: opt.ModelDir = opt.DEFAULT_MODEL_DIR,
+    model_dir: Path = opt.option(opt.DEFAULT_MODEL_DIR, opt.MODEL_HELP, *opt.MODEL),
     num_samples: int = opt.option(20, "Number of samples.", "--num-samples", "-n"),
     max_tokens: int | None = opt.option(
         None, "Maximum number of new tokens.  [default: as many as fit in the context]"

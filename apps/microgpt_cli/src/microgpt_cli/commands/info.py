@@ -12,50 +12,41 @@ from typing import TYPE_CHECKING
 from microgpt.config import check_count
 from microgpt.errors import ConfigError
 from microgpt.training.options import TrainOptions
+from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, print_facts
-from microgpt_cli.terminal.options import (
-    DEFAULT_MODEL_DIR,
-    AsJson,
-    Column,
-    ModelArgument,
-    ModelOption,
-    Unfinished,
-    one_of,
-    option,
-)
 
 if TYPE_CHECKING:
     from microgpt_cli.dataset_report import DatasetReport
 
-data_option = partial(option, rich_help_panel="Data")
+of_data = partial(opt.option, rich_help_panel="Data")
 
 
 def info(
-    model: ModelArgument = None,
-    model_option: ModelOption = None,
-    data: Path | None = data_option(
+    model: opt.ModelArgument = None,
+    model_option: opt.ModelOption = None,
+    data: Path | None = of_data(
         None,
         "Training file to describe; with a model, also list characters that are not in the "
         "vocabulary.",
     ),
-    chat: bool = data_option(
+    chat: bool = of_data(
         False,
         "Read the file as conversations.  [default: if it has conversations, except with a text "
         "model]",
         "--chat",
     ),
-    column: Column = None,
-    block_size: int | None = data_option(
+    column: opt.Column = None,
+    block_size: int | None = of_data(
         None, "Block size to use in the report.  [default: the recommended block size]"
     ),
-    minutes: float | None = data_option(
+    minutes: float | None = of_data(
         None, "Also print what `train --minutes` would choose, and the expected loss."
     ),
-    budget: float | None = data_option(
+    budget: float | None = of_data(
         None, "The same for `train --budget`, a number of operations.", hidden=True
     ),
-    unfinished: Unfinished = False,
-    as_json: AsJson = False,
+    unfinished: opt.Unfinished = False,
+    as_json: opt.AsJson = False,
 ) -> None:
     """Describe a model or a training file.
 
@@ -63,13 +54,13 @@ def info(
     file, a recommended block size, and the training speed.
     """
     started = perf_counter()
-    model_dir = one_of(model, model_option, "--model")
+    model_dir = opt.one_of(model, model_option, "--model")
     if not data:
         given = {"--chat": chat or None, "--column": column, "--block-size": block_size}
-        for option, value in {**given, "--minutes": minutes, "--budget": budget}.items():
+        for flag, value in {**given, "--minutes": minutes, "--budget": budget}.items():
             if value is not None:
-                raise ConfigError(f"{option} requires --data; add --data or omit {option}")
-        _print_model(model_dir or DEFAULT_MODEL_DIR, unfinished=unfinished, as_json=as_json)
+                raise ConfigError(f"{flag} requires --data; add --data or omit {flag}")
+        _print_model(model_dir or opt.DEFAULT_MODEL_DIR, unfinished=unfinished, as_json=as_json)
         return
     if unfinished:
         raise ConfigError("--unfinished cannot be used with --data; omit one of them")

@@ -61,10 +61,9 @@ def remove(
                 f"{path} is not the directory of a model or a run; see `microgpt list`"
             )
     with ExitStack() as stack:
-        locks = {}
-        for path in found:
-            locks[path] = DirectoryLock(path, "being removed", exists=True)
-            stack.enter_context(locks[path])
+        locks = {path: DirectoryLock(path, "being removed", exists=True) for path in found}
+        for lock in locks.values():
+            stack.enter_context(lock)
         files = {path: _files_of(path, saved) for path, saved in found.items()}
         if not yes:
             _confirm(found, files)
@@ -78,11 +77,10 @@ def _confirm(found: "dict[Path, list[Saved]]", files: dict[Path, list[Path]]) ->
 
     for line in lines_of([one for saved in found.values() for one in saved]):
         say(line)
-    for log in (file for path in found for file in files[path] if file.suffix == ".log"):
+    for log in (file for each in files.values() for file in each if file.suffix == ".log"):
         say(f"log: {log}")
     what = "this directory" if len(found) == 1 else f"these {len(found)} directories"
-    answer = ask(f"remove {what}?")
-    if answer is None:
+    if (answer := ask(f"remove {what}?")) is None:
         raise ConfigError("no terminal to ask for confirmation; use --yes to skip the question")
     if not answer:
         say("nothing was removed")

@@ -8,17 +8,9 @@ from typing import Annotated, Any
 from microgpt.errors import ConfigError
 from microgpt.options import Options
 from microgpt_cli.search.options import GridOptions, StepsOptions, SweepOptions
+from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.help import GroupedCommand, command_group
-from microgpt_cli.terminal.options import (
-    DATA,
-    RUNS,
-    argument,
-    option,
-    option_of,
-    run_path,
-    with_options,
-)
 
 BOOLEANS = {"true": True, "false": False}
 
@@ -32,7 +24,7 @@ sweep = command_group(
 
 
 @sweep.command(cls=GroupedCommand, epilog="microgpt sweep steps && microgpt analyze")
-@with_options(SweepOptions, StepsOptions)
+@opt.with_options(SweepOptions, StepsOptions)
 def steps(options: SweepOptions, counts: StepsOptions) -> None:
     """Train Karpathy's model with increasing numbers of steps.
 
@@ -46,7 +38,7 @@ def steps(options: SweepOptions, counts: StepsOptions) -> None:
 
 
 @sweep.command(cls=GroupedCommand, epilog="microgpt sweep params && microgpt analyze")
-@with_options(SweepOptions)
+@opt.with_options(SweepOptions)
 def params(options: SweepOptions) -> None:
     """Train a small, a medium and a large model for 5,000 steps.
 
@@ -61,7 +53,7 @@ def params(options: SweepOptions) -> None:
 @sweep.command(
     cls=GroupedCommand, epilog="microgpt sweep grid --n-embd 16,32 --learning-rate 0.005,0.01"
 )
-@with_options(GridOptions, SweepOptions)
+@opt.with_options(GridOptions, SweepOptions)
 def grid(axes: Options, options: SweepOptions) -> None:
     """Train every combination of settings.
 
@@ -85,16 +77,16 @@ def grid(axes: Options, options: SweepOptions) -> None:
     start_sweep("grid", configs, options)
 
 
-@sweep.command(cls=GroupedCommand, epilog=f"microgpt sweep resume {RUNS}/sweep_20261120_120000")
+@sweep.command(cls=GroupedCommand, epilog=f"microgpt sweep resume {opt.RUNS}/sweep_20261120_120000")
 def resume(
-    run: Path = argument(
-        ..., f"Directory of the sweep to resume, in {RUNS}.", "RUN", callback=run_path
+    run: Path = opt.argument(
+        ..., f"Directory of the sweep to resume, in {opt.RUNS}.", "RUN", callback=opt.run_path
     ),
-    input: Path | None = option(
-        None, "New path of the input file, if it was moved.", *DATA, rich_help_panel="Data"
+    input: Path | None = opt.option(
+        None, "New path of the input file, if it was moved.", *opt.DATA, rich_help_panel="Data"
     ),
-    workers: Annotated[int | None, option_of(SweepOptions, "workers")] = None,
-    scheduler: Annotated[str | None, option_of(SweepOptions, "scheduler")] = None,
+    workers: Annotated[int | None, opt.option_of(SweepOptions, "workers")] = None,
+    scheduler: Annotated[str | None, opt.option_of(SweepOptions, "scheduler")] = None,
 ) -> None:
     """Resume an interrupted sweep.
 

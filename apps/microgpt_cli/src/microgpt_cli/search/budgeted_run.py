@@ -17,15 +17,10 @@ from microgpt.training.fitting import Fitting
 from microgpt.training.holding_out import split_documents
 from microgpt.training.time_limit import TimeLimit
 from microgpt_cli.input_files import default_input
+from microgpt_cli.search import winner
 from microgpt_cli.search.experiment import as_setting, documents_again, open_pool, resumable
 from microgpt_cli.search.options import EvolveOptions
 from microgpt_cli.search.run_report import write_final_report
-from microgpt_cli.search.winner import (
-    model_directory,
-    resume_command,
-    save_model,
-    write_if_better,
-)
 from microgpt_cli.terminal.console import note, print_or_discard, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_CHAT, RUNS
 from microgpt_cli.terminal.progress import ProgressBar, load_kernels, time_left
@@ -49,7 +44,7 @@ def run(options: EvolveOptions, limit: TimeLimit | None) -> None:
         resumed = (
             stack.enter_context(BudgetedRecords.open(options.resume)) if options.resume else None
         )
-        model_dir = model_directory(options, resumed)
+        model_dir = winner.model_directory(options, resumed)
         pool = stack.enter_context(
             open_pool(
                 options.workers,
@@ -76,7 +71,7 @@ def run(options: EvolveOptions, limit: TimeLimit | None) -> None:
         search = BudgetedSearch(parts, pool, records, on_event=progress.update)
         student, has_ended = None, False
         try:
-            with resumable(records, resume_command(options, records)):
+            with resumable(records, winner.resume_command(options, records)):
                 search.run()
                 progress.stop()
                 if not search.best:
@@ -195,7 +190,7 @@ def _save_winner(
         data_sha256=settings.data_sha256,
     )
     write_genome(run / GENOME, record)
-    write_if_better(record, print_or_discard, force=force)
+    winner.write_if_better(record, print_or_discard, force=force)
     print_or_discard(f"Winner: {best.id} ({best.origin}), {best.genome.describe()}")
     print_or_discard(
         f"{count_params(trained.model):,} weights, {trained.state.step:,} of "
@@ -218,4 +213,4 @@ def _save_winner(
         for sample in model.generate(N_SAMPLES, temperature=1.0, seed=settings.seed):
             print_or_discard(f"> {terminal_safe(sample)}")
     if model_dir:
-        save_model(trained, record, model_dir)
+        winner.save_model(trained, record, model_dir)

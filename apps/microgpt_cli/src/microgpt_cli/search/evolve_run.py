@@ -13,18 +13,13 @@ from microgpt.data.split import Split, split
 from microgpt.errors import MicrogptError
 from microgpt.files.atomic_files import as_argument
 from microgpt_cli.input_files import default_input
+from microgpt_cli.search import winner
 from microgpt_cli.search.evolve_comparison import describe_comparison, describe_left_out
 from microgpt_cli.search.experiment import as_setting, documents_again, open_pool, resumable
 from microgpt_cli.search.options import EvolveOptions
 from microgpt_cli.search.progress import ProgressLines, SearchLog, SearchTable
 from microgpt_cli.search.run_report import write_final_report
 from microgpt_cli.search.sweep_ranking import data_options
-from microgpt_cli.search.winner import (
-    model_directory,
-    resume_command,
-    save_model,
-    write_if_better,
-)
 from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.options import RUNS
 from microgpt_cli.terminal.progress import load_kernels, rich_console
@@ -46,7 +41,7 @@ def run(options: EvolveOptions) -> None:
     """Run or resume a search."""
     with ExitStack() as stack:
         resumed = stack.enter_context(Records.open(options.resume)) if options.resume else None
-        model_dir = model_directory(options, resumed)
+        model_dir = winner.model_directory(options, resumed)
         settings, parts = _prepare(options, resumed)
         pool = stack.enter_context(
             open_pool(
@@ -63,7 +58,7 @@ def run(options: EvolveOptions) -> None:
             f"{settings.population}, seed {settings.seed}, {count(pool.n_workers(), 'worker')}; "
             f"run: {records.directory}"
         )
-        n_known, resume = records.n_known, resume_command(options, records)
+        n_known, resume = records.n_known, winner.resume_command(options, records)
         with resumable(records, resume):
             result = _search(options, parts, pool, records, model_dir)
     last = max(int(entry.id[1:].partition("-")[0]) for entry in result.run.lines)
@@ -133,14 +128,14 @@ def _search(
         if result is None:
             say(f"error: no organism finished training; see {records.log}")
             raise typer.Exit(1)
-        write_if_better(result.record, log, force=options.force)
+        winner.write_if_better(result.record, log, force=options.force)
         trained = result.retest.result
         for line in demo(result.names, trained.losses[-1]):
             log(line)
         for line in retest_table(result.winner.found, result.retest):
             log(line)
         if model_dir:
-            save_model(trained, result.record, model_dir)
+            winner.save_model(trained, result.record, model_dir)
         for line in saved(str(records.log)):
             log(line)
     return result

@@ -35,7 +35,6 @@ MODEL = ("--model", "--model-dir")  # the help omits the second name, which is f
 DATA = ("--data", "--input")
 LR = ("--learning-rate", "--lr")
 MODEL_HELP = "Directory of the model."
-ModelDir = Annotated[Path, typer.Option(*MODEL, help=MODEL_HELP)]
 ModelArgument = Annotated[
     Path | None,
     typer.Argument(
@@ -58,7 +57,6 @@ Unfinished = Annotated[
     ),
 ]
 TEMPERATURE_HELP = "Sampling temperature; 0 always selects the most likely token."
-Temperature = Annotated[float, typer.Option(help=TEMPERATURE_HELP)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 SEED_HELP = "Random seed; the same seed gives the same result."
 Threads = Annotated[int, typer.Option(help="Number of threads; does not change the result.")]

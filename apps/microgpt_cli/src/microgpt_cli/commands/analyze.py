@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from microgpt.errors import ConfigError
 from microgpt_cli.charts import CHART_HELP, check_kinds, require_plots, write_chart
 from microgpt_cli.terminal.console import note
-from microgpt_cli.terminal.options import RUNS, AsJson, argument, flag, option
+from microgpt_cli.terminal.options import AS_JSON, RUNS, argument, flag, option
 
 if TYPE_CHECKING:
     from microgpt_evolution.sweep.scaling import Scaling
@@ -20,7 +20,7 @@ def analyze(
     ),
     output: list[Path] | None = option(None, CHART_HELP, metavar="<path>"),
     as_csv: bool = flag("--csv", "Print CSV, one row per model."),
-    as_json: AsJson = False,
+    as_json: bool = AS_JSON,
 ) -> None:
     """Show how the loss scales with steps, model size and cost.
 

@@ -27,16 +27,12 @@ def chat(
         None, "Message to reply to.  [default: start a conversation]", "MESSAGE"
     ),
     message_option: str | None = typer.Option(None, "--message", hidden=True),
-    model_dir: Path | None = opt.option(
-        None,
-        f"{opt.MODEL_HELP}  [default: {opt.DEFAULT_MODEL_DIR}, else the demo model]",
-        *opt.MODEL,
-    ),
+    model_dir: Path | None = opt.option(None, f"{opt.MODEL_HELP}  [{opt.OR_DEMO}]", *opt.MODEL),
     temperature: float = opt.option(DEFAULT_TEMPERATURE, opt.TEMPERATURE_HELP),
     seed: int = opt.option(
         DEFAULT_SEED, "Seed of the first reply; incremented by 1 for each further reply."
     ),
-    unfinished: opt.Unfinished = False,
+    unfinished: bool = opt.UNFINISHED,
 ) -> None:
     """Chat with a model that was trained with --chat.
 

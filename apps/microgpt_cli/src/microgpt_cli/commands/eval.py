@@ -37,12 +37,12 @@ def evaluate(
         f"{opt.TEXT_HELP}, or one running text if the model was trained with --text stream; for a "
         "chat model, JSONL, one conversation per line.",
     ),
-    model: opt.ModelArgument = None,
-    model_option: opt.ModelOption = None,
+    model: Path | None = opt.MODEL_ARGUMENT,
+    model_option: Path | None = opt.MODEL_OPTION,
     column: opt.Column = None,
-    unfinished: opt.Unfinished = False,
-    threads: opt.Threads = 1,
-    as_json: opt.AsJson = False,
+    unfinished: bool = opt.UNFINISHED,
+    threads: int = opt.THREADS,
+    as_json: bool = opt.AS_JSON,
 ) -> None:
     """Measure how well a model predicts a file.
 

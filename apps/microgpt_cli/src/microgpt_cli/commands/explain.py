@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from microgpt.config import N_ALTERNATIVES
 from microgpt.errors import ConfigError
 from microgpt_cli.charts import CHART_HELP, check_kinds, require_plots, write_chart
-from microgpt_cli.terminal.options import MODEL_HELP, AsJson, Unfinished, argument, option
+from microgpt_cli.terminal.options import AS_JSON, MODEL_HELP, UNFINISHED, argument, option
 from microgpt_cli.terminal.progress import load_kernels
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def explain(
         "first token, -1 the end or, in running text, what may come next.",
     ),
     plot: list[Path] | None = option(None, CHART_HELP, metavar="<path>"),
-    unfinished: Unfinished = False,
-    as_json: AsJson = False,
+    unfinished: bool = UNFINISHED,
+    as_json: bool = AS_JSON,
 ) -> None:
     """Explain what a model predicted at each position of a text.
 

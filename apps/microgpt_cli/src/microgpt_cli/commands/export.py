@@ -10,9 +10,9 @@ from microgpt_cli.terminal.console import terminal_safe
 
 def export(
     output: Path = opt.option(..., "Output directory; can be the model's directory."),
-    model: opt.ModelArgument = None,
-    model_option: opt.ModelOption = None,
-    unfinished: opt.Unfinished = False,
+    model: Path | None = opt.MODEL_ARGUMENT,
+    model_option: Path | None = opt.MODEL_OPTION,
+    unfinished: bool = opt.UNFINISHED,
     format: Literal["json", "safetensors"] = opt.option("safetensors", "Format of the weights."),
     half: bool = opt.flag("--half", "Round the weights to half precision (2 bytes per weight)."),
     force: bool = opt.flag("--force", "Replace another model in the output directory."),

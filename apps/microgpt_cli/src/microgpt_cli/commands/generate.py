@@ -67,9 +67,9 @@ def generate(
     explain: bool = opt.flag(
         "--explain", "Also print the probability of each token; see microgpt explain."
     ),
-    unfinished: opt.Unfinished = False,
-    threads: opt.Threads = 1,
-    as_json: opt.AsJson = False,
+    unfinished: bool = opt.UNFINISHED,
+    threads: int = opt.THREADS,
+    as_json: bool = opt.AS_JSON,
 ) -> None:
     """Print samples from a model.
 

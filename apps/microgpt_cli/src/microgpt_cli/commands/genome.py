@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from microgpt_cli.terminal.console import note, print_facts, terminal_safe
 from microgpt_cli.terminal.help import GroupedCommand, command_group
 from microgpt_cli.terminal.options import (
+    AS_JSON,
     DATA,
     DEFAULT_GENOME,
     DEFAULT_TEXT,
     RUNS,
-    AsJson,
     argument,
     option,
 )
@@ -37,7 +37,7 @@ def show(
         f"Training data, which determines the vocabulary size.  [default: data/{DEFAULT_TEXT}]",
         *DATA,
     ),
-    as_json: AsJson = False,
+    as_json: bool = AS_JSON,
 ) -> None:
     """Print a genome, its model and its origin."""
     from microgpt_evolution.genome_file import decode_genome

@@ -22,8 +22,8 @@ of_data = partial(opt.option, rich_help_panel="Data")
 
 
 def info(
-    model: opt.ModelArgument = None,
-    model_option: opt.ModelOption = None,
+    model: Path | None = opt.MODEL_ARGUMENT,
+    model_option: Path | None = opt.MODEL_OPTION,
     data: Path | None = of_data(
         None,
         "Training file to describe; with a model, also list characters that are not in the "
@@ -45,8 +45,8 @@ def info(
     budget: float | None = of_data(
         None, "The same for `train --budget`, a number of operations.", hidden=True
     ),
-    unfinished: opt.Unfinished = False,
-    as_json: opt.AsJson = False,
+    unfinished: bool = opt.UNFINISHED,
+    as_json: bool = opt.AS_JSON,
 ) -> None:
     """Describe a model or a training file.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from microgpt.errors import DataError
 from microgpt.printable import printable
 from microgpt_cli.terminal.console import note
-from microgpt_cli.terminal.options import DEFAULT_TEXT, AsJson, argument, option
+from microgpt_cli.terminal.options import AS_JSON, DEFAULT_TEXT, argument, option
 
 if TYPE_CHECKING:
     from microgpt_evolution.objectives.judge import Verdict
@@ -31,7 +31,7 @@ def judge(
         None,
         f"File of known names; a name in this file is not novel.  [default: data/{DEFAULT_TEXT}]",
     ),
-    as_json: AsJson = False,
+    as_json: bool = AS_JSON,
 ) -> None:
     """Score the beauty of names.
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from microgpt.errors import ConfigError
 from microgpt_cli.terminal.console import note, terminal_safe
-from microgpt_cli.terminal.options import AsJson, argument
+from microgpt_cli.terminal.options import AS_JSON, argument
 
 
 def list_saved(
     directory: Path = argument(Path(), "Directory to search.", "DIR", show_default=True),
-    as_json: AsJson = False,
+    as_json: bool = AS_JSON,
 ) -> None:
     """List the models and runs below a directory.
 

@@ -3,12 +3,13 @@
 import logging
 import os
 import webbrowser
+from pathlib import Path
 
 from microgpt_cli.terminal.console import say
-from microgpt_cli.terminal.options import ServedModel
+from microgpt_cli.terminal.options import SERVED_MODEL
 
 
-def play(model: ServedModel = None) -> None:
+def play(model: Path | None = SERVED_MODEL) -> None:
     """Open a page that chats, generates and looks inside.
 
     The page is served on a free port of this machine, until Ctrl-C. `microgpt serve` serves the

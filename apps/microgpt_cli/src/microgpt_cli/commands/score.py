@@ -8,7 +8,7 @@ from pathlib import Path
 
 from microgpt.errors import ConfigError
 from microgpt_cli.terminal.console import note
-from microgpt_cli.terminal.options import MODEL_HELP, Column, Unfinished, argument, flag, option
+from microgpt_cli.terminal.options import MODEL_HELP, UNFINISHED, Column, argument, flag, option
 from microgpt_cli.terminal.progress import load_kernels
 
 
@@ -28,7 +28,7 @@ def score(
         "the model. No other lines are scored.",
     ),
     column: Column = None,
-    unfinished: Unfinished = False,
+    unfinished: bool = UNFINISHED,
     as_jsonl: bool = flag("--jsonl", "Print a JSON object per line."),
     as_csv: bool = flag("--csv", "Print CSV."),
 ) -> None:

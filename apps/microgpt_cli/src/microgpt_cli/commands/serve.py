@@ -1,11 +1,13 @@
 """`microgpt serve`: serve a model over HTTP."""
 
-from microgpt_cli.terminal.options import ModelOption, ServedModel, one_of, option
+from pathlib import Path
+
+from microgpt_cli.terminal.options import MODEL_OPTION, SERVED_MODEL, one_of, option
 
 
 def serve(
-    model: ServedModel = None,
-    model_option: ModelOption = None,
+    model: Path | None = SERVED_MODEL,
+    model_option: Path | None = MODEL_OPTION,
     host: str | None = option(
         None,
         "Address to listen on; 0.0.0.0 for all interfaces.  [env: HOST; default: 127.0.0.1]",

@@ -24,45 +24,42 @@ DEFAULT_GENOME = Path("genome.json")  # default output file of a search
 DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # file names in data/ and in the package
 
 
+def option(default: Any, help: str, *flags: str, **facts: Any) -> Any:
+    """Return an option, as the default value of a parameter; `facts` are those of typer.Option."""
+    return typer.Option(default, *flags, help=help, **facts)
+
+
+def flag(name: str, help: str, *others: str) -> Any:
+    """Return an option without a value, as the default value of a parameter."""
+    return typer.Option(False, name, *others, help=help)
+
+
+def argument(default: Any, help: str, metavar: str, **facts: Any) -> Any:
+    """Return a positional argument, as the default value of a parameter."""
+    return typer.Argument(default, help=help, metavar=metavar, **{"show_default": False, **facts})
+
+
 def panel(title: str) -> Any:
     """Return a typer.Option factory for one help panel."""
     return partial(typer.Option, rich_help_panel=title)
 
 
-data = panel("Data")
-
 MODEL = ("--model", "--model-dir")  # the help omits the second name, which is from earlier versions
 DATA = ("--data", "--input")
 LR = ("--learning-rate", "--lr")
 MODEL_HELP = "Directory of the model."
-ModelArgument = Annotated[
-    Path | None,
-    typer.Argument(
-        help=f"{MODEL_HELP}  [default: {DEFAULT_MODEL_DIR}]", metavar="MODEL", show_default=False
-    ),
-]
-ServedModel = Annotated[
-    Path | None,
-    typer.Argument(
-        help=f"{MODEL_HELP}  [env: MODEL_DIR; default: {DEFAULT_MODEL_DIR}, else the demo model]",
-        metavar="MODEL",
-        show_default=False,
-    ),
-]
-ModelOption = Annotated[Path | None, typer.Option(*MODEL, hidden=True)]
-Unfinished = Annotated[
-    bool,
-    typer.Option(
-        "--unfinished", help="Use the unfinished training run instead of the finished model."
-    ),
-]
+OR_DEMO = f"default: {DEFAULT_MODEL_DIR}, else the demo model"
+MODEL_ARGUMENT = argument(None, f"{MODEL_HELP}  [default: {DEFAULT_MODEL_DIR}]", "MODEL")
+SERVED_MODEL = argument(None, f"{MODEL_HELP}  [env: MODEL_DIR; {OR_DEMO}]", "MODEL")
+MODEL_OPTION = typer.Option(None, *MODEL, hidden=True)
+UNFINISHED = flag("--unfinished", "Use the unfinished training run instead of the finished model.")
 TEMPERATURE_HELP = "Sampling temperature; 0 always selects the most likely token."
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+AS_JSON = flag("--json", "Print one JSON document.")
 SEED_HELP = "Random seed; the same seed gives the same result."
-Threads = Annotated[int, typer.Option(help="Number of threads; does not change the result.")]
+THREADS = option(1, "Number of threads; does not change the result.")
 TEXT_HELP = "UTF-8 text, one document per line"
 COLUMN_HELP = "Read this column of a CSV or TSV file, or this field of JSON objects."
-Column = Annotated[str | None, data(help=COLUMN_HELP)]
+Column = Annotated[str | None, panel("Data")(help=COLUMN_HELP)]
 
 
 def one_of(argument: T | None, option: T | None, flag: str) -> T | None:
@@ -86,21 +83,6 @@ def note_directory(text: str, command: str) -> None:
             f"{text!r} is used as text; for the model in this directory, use: "
             f"microgpt {command} --model {shlex.quote(text)}"
         )
-
-
-def option(default: Any, help: str, *flags: str, **facts: Any) -> Any:
-    """Return an option, as the default value of a parameter; `facts` are those of typer.Option."""
-    return typer.Option(default, *flags, help=help, **facts)
-
-
-def flag(name: str, help: str, *others: str) -> Any:
-    """Return an option without a value, as the default value of a parameter."""
-    return typer.Option(False, name, *others, help=help)
-
-
-def argument(default: Any, help: str, metavar: str, **facts: Any) -> Any:
-    """Return a positional argument, as the default value of a parameter."""
-    return typer.Argument(default, help=help, metavar=metavar, **{"show_default": False, **facts})
 
 
 def option_of(kind: type[Options], name: str) -> Any:

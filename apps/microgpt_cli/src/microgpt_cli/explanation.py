@@ -24,10 +24,11 @@ def print_explanation(explanation: Explanation) -> None:
         print(line)
     n = len(explanation.scored)
     print(f"{explanation.bits:.1f} bits in all, {explanation.bits / max(n, 1):.2f} per token")
-    for (layer, head), rows in explanation.attention.items():
+    for (layer, head), rows in explanation.attention.items():  # a row per query, a shade per key
         print(f"\nattention of layer {layer}, head {head}")
-        for line in _map(explanation.read, rows):
-            print(line)
+        for label, row in zip(_aligned(explanation.read), rows, strict=True):
+            shades = (2 * SHADES[round(weight * (len(SHADES) - 1))] for weight in row)
+            print(f"{label}  {''.join(shades)}")
     if explanation.activations:
         print()
         for line in _numbers(explanation.activations):
@@ -50,12 +51,6 @@ def _predictions(explanation: Explanation) -> Iterator[str]:
         yield "  ".join([styled(label, style), figures, "", *likely])
 
 
-def _map(read: Sequence[str], rows: Sequence[Sequence[float]]) -> Iterator[str]:
-    """Yield a line per query with a shade per key."""
-    for label, row in zip(_aligned(read), rows, strict=True):
-        yield f"{label}  {''.join(2 * SHADES[round(weight * (len(SHADES) - 1))] for weight in row)}"
-
-
 def _numbers(activations: dict[str, list[float] | list[list[float]]]) -> Iterator[str]:
     """Yield a line per vector, and per head for attention weights."""
     vectors: dict[str, Sequence[float]] = {}
@@ -64,13 +59,9 @@ def _numbers(activations: dict[str, list[float] | list[list[float]]]) -> Iterato
         vectors |= heads or {name: values}  # type: ignore[arg-type]
     width = max(map(len, vectors))
     for name, numbers in vectors.items():
-        yield f"{name:<{width}}  {_few(numbers)}"
-
-
-def _few(numbers: Sequence[float]) -> str:
-    rest = len(numbers) - N_NUMBERS
-    few = " ".join(f"{number:7.3f}" for number in numbers[:N_NUMBERS])
-    return few + f"  … {rest} more" * (rest > 0)
+        rest = len(numbers) - N_NUMBERS
+        few = " ".join(f"{number:7.3f}" for number in numbers[:N_NUMBERS])
+        yield f"{name:<{width}}  {few}{f'  … {rest} more' if rest > 0 else ''}"
 
 
 def _aligned(tokens: Sequence[str]) -> list[str]:

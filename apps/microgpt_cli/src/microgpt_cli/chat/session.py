@@ -60,7 +60,8 @@ class ChatSession:
 
     def ask(self, text: str) -> ChatTurn:
         """Return the turn for a message; raise PromptError if the message is too long."""
-        question = Message("user", _replace_undecodable(text))
+        # Lone surrogates represent undecodable bytes.
+        question = Message("user", re.sub("[\ud800-\udfff]", "\ufffd", text))
         prompt = self._model.chat_prompt([*self.messages, question])
         self.note_unknown([question])
         if prompt.tokens_dropped and not self._has_dropped:  # report dropped tokens only once
@@ -102,8 +103,3 @@ class ChatSession:
             self.tell(
                 f"removed characters that are not in the vocabulary: {', '.join(map(repr, new))}"
             )
-
-
-def _replace_undecodable(text: str) -> str:
-    """Replace undecodable bytes with the Unicode replacement character."""
-    return re.sub("[\ud800-\udfff]", "\ufffd", text)  # lone surrogates represent undecodable bytes

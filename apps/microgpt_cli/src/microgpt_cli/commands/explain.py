@@ -50,8 +50,7 @@ def explain(
     the text, which a model of running text does not predict.
     """
     heads = [_head(name) for name in attention or ()]
-    if plot:
-        check_kinds(plot)
+    check_kinds(plot or ())
 
     from microgpt.evaluation import explanation
     from microgpt.inference import InferenceGpt

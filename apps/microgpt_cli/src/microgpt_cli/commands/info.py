@@ -138,8 +138,8 @@ def _print_model(model_dir: Path, *, unfinished: bool, as_json: bool) -> None:
     facts: dict[str, object] = {
         **{name: getattr(model, name) for name in shape},
         "tokenizer": None if meta.tokenizer == "char" else meta.tokenizer,
-        "charset": list(meta.chars) if meta.chars else None,
-        "special_tokens": list(meta.special_tokens) if meta.special_tokens else None,
+        "charset": meta.chars or None,
+        "special_tokens": list(meta.special_tokens or ()) or None,
         "num_params": count_params(model),
         "dtype": saved.dtype,
         "created_by": meta.created_by,
@@ -166,8 +166,7 @@ def _losses(training: Mapping[str, object]) -> dict[str, str]:
     notes = {"train_loss": f" (mean of the last {n_steps} steps)"}
     if "best_step" in training:
         notes["val_loss"] = f" (lowest, at step {training['best_step']})"
-    names = ("train_loss", "val_loss", "test_loss")
-    losses = {name: loss for name in names if isinstance(loss := training.get(name), float)}
     for name, part in (("val_loss", "validation"), ("test_loss", "test")):
         notes[name] = f"{notes.get(name, '')}{bounds_of(training, part) or ''}"
-    return {name: f"{loss:.4f}{notes.get(name, '')}" for name, loss in losses.items()}
+    losses = {name: loss for name in notes if isinstance(loss := training.get(name), float)}
+    return {name: f"{loss:.4f}{notes[name]}" for name, loss in losses.items()}

@@ -94,19 +94,18 @@ def resume(
     """
     from microgpt_cli.search import sweep_run
 
-    sweep_run.resume(run, input, workers, scheduler)
+    sweep_run.resume(run, input, SweepOptions(workers=workers, scheduler=scheduler))
 
 
 def _values(axes: Options, name: str, kind: type[Any]) -> list[Any]:
     """Parse a comma-separated list of values; raise ConfigError if a value is invalid."""
     text = str(getattr(axes, name))
+    whats = {float: "numbers, such as 0.1,0.2", bool: "true or false"}
     try:
         read: Callable[[str], Any] = (lambda word: BOOLEANS[word.lower()]) if kind is bool else kind
         return [read(part.strip()) for part in text.split(",")]
     except (KeyError, ValueError) as error:
-        what = {float: "numbers, such as 0.1,0.2", bool: "true or false"}.get(
-            kind, "integers, such as 1,2,4"
-        )
+        what = whats.get(kind, "integers, such as 1,2,4")
         raise ConfigError(
             f"{axes.flag(name)} must be a comma-separated list of {what}, got {text!r:.80}"
         ) from error

@@ -45,14 +45,8 @@ def run(options: EvolveOptions, limit: TimeLimit | None) -> None:
             stack.enter_context(BudgetedRecords.open(options.resume)) if options.resume else None
         )
         model_dir = winner.model_directory(options, resumed)
-        pool = stack.enter_context(
-            open_pool(
-                options.workers,
-                options.scheduler,
-                n_trials=LARGEST,
-                trial_bytes=options.limits.max_bytes or MAX_BYTES,
-            )
-        )
+        n_bytes = options.limits.max_bytes or MAX_BYTES
+        pool = stack.enter_context(open_pool(options, n_trials=LARGEST, trial_bytes=n_bytes))
         compilation_s = load_kernels("compiled", uses=["training", "evaluation", "generation"])
         if limit:
             limit.extend(compilation_s)

@@ -16,6 +16,7 @@ from microgpt.errors import ConfigError, MicrogptError
 from microgpt.files.atomic_files import as_argument
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt_cli.input_files import check_regular
+from microgpt_cli.search.options import EvolveOptions, SweepOptions
 from microgpt_cli.terminal.console import discard_output, say
 from microgpt_cli.terminal.signals import clear_pending_stop
 from microgpt_evolution.budgeted.records import BudgetedSettings
@@ -30,18 +31,19 @@ SWITCH_INTERVAL_S = 2e-4
 
 @contextmanager
 def open_pool(
-    workers: int | None, scheduler: str | None, *, n_trials: int, trial_bytes: int
+    options: EvolveOptions | SweepOptions, *, n_trials: int, trial_bytes: int
 ) -> Iterator[Pool]:
     """Yield a pool of threads, or of Dask workers if a scheduler is given."""
+    workers = options.workers
     if workers is not None:
         check_count("workers", workers)
-        if scheduler:
+        if options.scheduler:
             raise ConfigError(
                 "--workers cannot be used with --scheduler, which uses all workers of the "
                 "cluster; omit one of them"
             )
-    if scheduler:
-        pool: Pool = Dask(scheduler)
+    if options.scheduler:
+        pool: Pool = Dask(options.scheduler)
     else:
         # By default, a thread may wait 5 ms for the GIL when a kernel ends. A shorter interval
         # makes two threads 91 % as fast as two processes instead of 86 %

@@ -54,13 +54,13 @@ def start_sweep(kind: Kind, configs: Sequence[SweepConfig], options: SweepOption
         raise ConfigError(first_problem(error)) from error
     trials = [config for config in configs for _ in range(options.seeds)]
     with (
-        _open_pool(options.workers, options.scheduler, objective, trials) as pool,
+        _open_pool(options, objective, trials) as pool,
         SweepRecords.begin(RUNS, "sweep", settings) as records,
     ):
         _run(objective, pool, records)
 
 
-def resume(run: Path, path: Path | None, workers: int | None, scheduler: str | None) -> None:
+def resume(run: Path, path: Path | None, options: SweepOptions) -> None:
     """Run the remaining trials of a sweep; `path` is required if the documents were moved."""
     with SweepRecords.open(run) as records:
         sweep = records.settings
@@ -71,7 +71,7 @@ def resume(run: Path, path: Path | None, workers: int | None, scheduler: str | N
 
         objective = SweepObjective.of(documents_again(sweep, path, load))
         todo = [trial.config for trial in records.todo()]
-        with _open_pool(workers, scheduler, objective, todo) as pool:
+        with _open_pool(options, objective, todo) as pool:
             _run(objective, pool, records)
 
 
@@ -80,15 +80,12 @@ def _load(path: Path, column: str | None, *, chat: bool) -> Sequence[Document]:
 
 
 def _open_pool(
-    workers: int | None,
-    scheduler: str | None,
-    objective: SweepObjective,
-    trials: Sequence[SweepConfig],
+    options: SweepOptions, objective: SweepObjective, trials: Sequence[SweepConfig]
 ) -> AbstractContextManager[Pool]:
     """Return a pool whose number of workers is limited by the memory of the largest trial."""
     free, sizes = free_bytes(), map(objective.n_bytes, set(trials))
     largest = max((size for size in sizes if size <= free), default=1)
-    return open_pool(workers, scheduler, n_trials=len(trials), trial_bytes=largest)
+    return open_pool(options, n_trials=len(trials), trial_bytes=largest)
 
 
 def _run(objective: SweepObjective, pool: Pool, records: SweepRecords) -> None:

@@ -8,8 +8,7 @@ import pytest
 
 from microgpt import InferenceGpt, Message, Sampling
 from microgpt.errors import ConfigError, DataError, MicrogptError
-from microgpt_cli.chat.commands import COMMANDS, is_command, run_command
-from microgpt_cli.chat.session import ChatSession
+from microgpt_cli.chat.session import COMMANDS, ChatSession, is_command, run_command
 
 HI, YO = Message("user", "hi"), Message("assistant", "yo")
 LINE = json.dumps([{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}])

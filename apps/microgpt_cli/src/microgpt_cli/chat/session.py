@@ -1,19 +1,28 @@
-"""A conversation with a chat model: messages and sampling settings."""
+"""A conversation with a chat model, and its commands such as /clear and /save."""
 
+import json
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
-from microgpt.config import Sampling
+from microgpt.config import Sampling, check_seed
 from microgpt.data.tokenizer import Message
-from microgpt.errors import ConfigError
+from microgpt.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from microgpt.data.tokenizer import Tokenizer
     from microgpt.evaluation.explanation import Explanation
     from microgpt.inference import InferenceGpt
     from microgpt.sampling import TokenStream
+
+N = TypeVar("N", int, float)
+
+KEYS = """exit or Ctrl-D quits; Ctrl-C stops a reply or clears the line. Alt-Enter, or Esc
+then Enter, starts a new line. The arrow keys recall earlier messages; Tab completes
+commands and file names."""
 
 
 class ChatTurn:
@@ -103,3 +112,128 @@ class ChatSession:
             self.tell(
                 f"removed characters that are not in the vocabulary: {', '.join(map(repr, new))}"
             )
+
+
+@dataclass(frozen=True)
+class Command:
+    """A chat command with its help text and function."""
+
+    value: str  # name of the argument in /help; empty if there is no argument
+    help: str
+    run: Callable[[ChatSession, str], str]  # returns the text to show
+
+
+def is_command(text: str) -> bool:
+    """Return whether the input is a chat command rather than a message."""
+    return text.startswith("/") and "\n" not in text
+
+
+def run_command(session: ChatSession, text: str) -> str:
+    """Run a chat command and return the text to show; raise EOFError for /exit or /quit."""
+    name, _, value = text.partition(" ")
+    command = COMMANDS.get("/exit" if name == "/quit" else name)
+    if command is None:
+        raise ConfigError(f"unknown command {name:.20}; /help lists the commands")
+    value = value.strip()
+    if value and not command.value:
+        raise ConfigError(f"{name} takes no argument, got {value!r:.20}")
+    return command.run(session, value)
+
+
+def _clear(session: ChatSession, _: str) -> str:
+    session.restart()
+    return "(history cleared)"
+
+
+def _temperature(session: ChatSession, value: str) -> str:
+    if value:
+        temperature = _number(value, float, "temperature must be a number")
+        session.sampling = replace(session.sampling, temperature=temperature)
+    return f"(temperature {session.sampling.temperature})"
+
+
+def _seed(session: ChatSession, value: str) -> str:
+    if value:
+        seed = _number(value, int, "seed must be an integer")
+        check_seed(seed)
+        session.seed = seed
+    return f"(seed {session.seed})"
+
+
+def _number(value: str, kind: Callable[[str], N], rule: str) -> N:
+    try:
+        return kind(value)
+    except ValueError:
+        raise ConfigError(f"{rule}, got {value!r:.20}") from None
+
+
+def _save(session: ChatSession, name: str) -> str:
+    """Write the conversation as one line of JSONL. Overwrite only this conversation's files."""
+    from microgpt.files.atomic_files import publish
+
+    path = _path("/save", name)
+    if not session.messages:
+        raise ConfigError("the conversation is empty; there is nothing to save")
+    if os.path.lexists(path) and os.path.realpath(path) not in session.own_files:
+        raise ConfigError(
+            f"{path} exists and does not belong to this conversation; use another file"
+        )
+    turns = [{"role": one.role, "content": one.content} for one in session.messages]
+    line = json.dumps(turns, ensure_ascii=False) + "\n"
+    publish(path.parent, {path.name: line.encode()})
+    session.own_files.add(os.path.realpath(path))
+    return f"({len(turns)} messages written to {path})"
+
+
+def _load(session: ChatSession, name: str) -> str:
+    """Replace the conversation with one loaded from a file."""
+    from microgpt.data.conversation_file import load_chat_tests
+
+    path = _path("/load", name)
+    conversations = load_chat_tests(path, tell=session.tell).conversations
+    if len(conversations) > 1:
+        raise DataError(
+            f"{path} has {len(conversations):,} conversations; /load requires exactly one"
+        )
+    session.restart(conversations[0])
+    session.own_files.add(os.path.realpath(path))
+    session.note_unknown(session.messages)
+    return f"({len(session.messages)} messages read from {path})"
+
+
+def _explain(session: ChatSession, _: str) -> str:
+    """Print the probability of each token of the last reply."""
+    from microgpt_cli.explanation import print_explanation
+
+    print_explanation(session.explain())
+    return "(probabilities at temperature 1)"
+
+
+def _help(session: ChatSession, _: str) -> str:
+    usages = {f"{name} {command.value}": command.help for name, command in COMMANDS.items()}
+    width = max(map(len, usages))
+    return "\n".join([*(f"{usage:<{width}}  {text}" for usage, text in usages.items()), "", KEYS])
+
+
+def _exit(session: ChatSession, _: str) -> str:
+    raise EOFError
+
+
+def _path(command: str, name: str) -> Path:
+    if not name:
+        raise ConfigError(f"{command} requires a file name")
+    if "\0" in name:
+        raise ConfigError(f"a file name cannot contain a null character, got {name!r:.20}")
+    return Path(os.path.expanduser(name))
+
+
+COMMANDS = {
+    "/clear": Command("", "clear the conversation", _clear),
+    "/temperature": Command("[NUMBER]", "show or set the sampling temperature", _temperature),
+    "/seed": Command("[NUMBER]", "show or set the seed of the first reply", _seed),
+    "/explain": Command("", "show how likely each token of the last reply was", _explain),
+    "/save": Command("FILE", "save the conversation in the format of train --chat", _save),
+    "/load": Command("FILE", "continue a conversation from a file", _load),
+    "/help": Command("", "show this help", _help),
+    "/exit": Command("", "quit", _exit),
+}

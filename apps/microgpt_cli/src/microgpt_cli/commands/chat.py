@@ -138,7 +138,7 @@ def _make_input(at_terminal: bool) -> "PipeInput | TerminalInput":
         from prompt_toolkit.utils import is_dumb_terminal
 
         if not is_dumb_terminal():
-            from microgpt_cli.chat.commands import COMMANDS
+            from microgpt_cli.chat.session import COMMANDS
             from microgpt_cli.chat.terminal import TerminalInput
 
             return TerminalInput({name: command.value for name, command in COMMANDS.items()})
@@ -152,7 +152,7 @@ def _run_chat(
 
     Otherwise, print an empty line if there is no reply, so that input and output lines match.
     """
-    from microgpt_cli.chat.commands import is_command, run_command
+    from microgpt_cli.chat.session import is_command, run_command
 
     no_reply = "" if at_terminal else "\n"
     while True:

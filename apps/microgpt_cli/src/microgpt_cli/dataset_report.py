@@ -252,7 +252,6 @@ def _percentiles(report: DataReport) -> Iterator[str]:
 
 
 def _histogram(report: DataReport) -> Iterator[str]:
-    """Yield a histogram of the document lengths, one line per bar."""
     bins = report.histogram()
     labels = [f"{b.first:,}" if b.first == b.last else f"{b.first:,}-{b.last:,}" for b in bins]
     width, most = max(map(len, labels)), max(b.n_docs for b in bins)
@@ -320,7 +319,6 @@ def _fact(name: str, text: str) -> Iterator[str]:
 
 
 def _list_counts(counts: Mapping[str, int]) -> str:
-    """Format characters with their counts."""
     shown = [(repr(c) if _is_visible(c) else ascii(c), n) for c, n in [*counts.items()][:N_NAMED]]
     more = [f"and {len(counts) - N_NAMED:,} more"] if len(counts) > N_NAMED else []
     return ", ".join([*(f"{char} ({n:,})" for char, n in shown), *more])
@@ -338,5 +336,4 @@ def _clip(doc: Document) -> str:
 
 
 def _with_percent(n: int, total: int) -> str:
-    """Format a number and its percentage of the total."""
     return f"{n:,} ({percentage(n / total)})" if n else "none"

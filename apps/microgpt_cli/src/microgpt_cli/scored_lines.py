@@ -148,7 +148,6 @@ def csv_row(row: Sequence[object]) -> str:
 
 
 def _marked(score: Score) -> str:
-    """Return the text with surprising characters in red."""
     pairs = zip(score.text, score.character_bits.tolist(), strict=True)
     return "".join(
         styled(terminal_safe("".join(char for char, _ in group)), BOLD_RED if is_marked else "")

@@ -186,7 +186,6 @@ def _save(session: ChatSession, name: str) -> str:
 
 
 def _load(session: ChatSession, name: str) -> str:
-    """Replace the conversation with one loaded from a file."""
     from microgpt.data.conversation_file import load_chat_tests
 
     path = _path("/load", name)
@@ -202,7 +201,6 @@ def _load(session: ChatSession, name: str) -> str:
 
 
 def _explain(session: ChatSession, _: str) -> str:
-    """Print the probability of each token of the last reply."""
     from microgpt_cli.explanation import print_explanation
 
     print_explanation(session.explain())

@@ -88,8 +88,6 @@ class _History(FileHistory):
 
 
 class _Completer(Completer):
-    """Completes command names and file arguments."""
-
     def __init__(self, commands: Mapping[str, str]) -> None:
         self._commands = commands
         self._files = PathCompleter(expanduser=True)

@@ -70,7 +70,6 @@ def chat(
 
 
 def _banner(saved: "SavedModel") -> str:
-    """Return the introduction printed before the first message."""
     from microgpt.model_config import count_params
 
     size, unit = saved.model.block_size, saved.tokenizer.unit

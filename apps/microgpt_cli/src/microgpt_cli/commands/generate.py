@@ -22,7 +22,6 @@ from microgpt_cli.terminal.progress import load_kernels
 if TYPE_CHECKING:
     from microgpt.data.tokenizer import Document
     from microgpt.evaluation.explanation import Explanation
-    from microgpt.inference import InferenceGpt
     from microgpt.storage.model_directory import SavedModel
 
 rare = partial(opt.option, hidden=True)
@@ -89,6 +88,7 @@ def generate(
         raise ConfigError("--against requires --novel; add --novel or omit --against")
 
     from microgpt.batching.sample_filter import GIVE_UP_AFTER, select
+    from microgpt.evaluation.explanation import explain as explain_text
     from microgpt.files.atomic_files import as_argument
     from microgpt.inference import InferenceGpt
     from microgpt_cli.model_loading import load_model
@@ -116,7 +116,7 @@ def generate(
     load_kernels("compiled", saved.dtype, uses=uses)
     if unique or novel:
         samples = islice(select(samples, unique=unique, known=known), num_samples)
-    explained = _explainer(model, saved.text) if explain else None
+    explained = partial(explain_text, model, text_kind=saved.text) if explain else None
     if as_json:
         texts = list(samples)
         more = {"explanations": [explained(text).facts() for text in texts]} if explained else {}
@@ -145,12 +145,6 @@ def _print_lines(samples: Iterator[str], explained: "Callable[[str], Explanation
             sys.stdout.flush()
             due = perf_counter() + FLUSH_INTERVAL_S
     return n_printed
-
-
-def _explainer(model: "InferenceGpt", text_kind: config.TextKind) -> "Callable[[str], Explanation]":
-    from microgpt.evaluation.explanation import explain
-
-    return partial(explain, model, text_kind=text_kind)
 
 
 def _training_texts(

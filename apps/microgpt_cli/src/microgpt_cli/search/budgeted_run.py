@@ -107,7 +107,6 @@ class SearchProgress(ProgressBar):
 def _begin(
     options: EvolveOptions, limit: TimeLimit | None, n_workers: int
 ) -> tuple[BudgetedSettings, Split]:
-    """Return the settings of a new search, and the documents."""
     chat, column = options.chat, options.column
     space = read_space(options.space, GENES) if options.space else None
     ancestor = _ancestor(options.warm_start) if options.warm_start else None
@@ -142,7 +141,6 @@ def _ancestor(path: Path) -> BudgetedGenome:
 
 
 def _parts_again(settings: BudgetedSettings, path: Path | None) -> Split:
-    """Return the documents of a run to resume."""
 
     def load(path: Path) -> Split:
         docs = load_documents(

@@ -72,7 +72,6 @@ def run(options: EvolveOptions) -> None:
 
 
 def _prepare(options: EvolveOptions, resumed: Records | None) -> tuple[SearchSettings, Split]:
-    """Return the settings and documents of the search."""
     genome = _ancestor(options.warm_start) if options.warm_start else None
     space = read_space(options.space, GENES) if options.space else None
     if resumed:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from microgpt.errors import MicrogptError
+from microgpt.errors import ConfigError
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import RUNS
 
@@ -15,16 +15,12 @@ if TYPE_CHECKING:
 REPORT = "report.html"
 
 
-class ReportError(MicrogptError):
-    """A report cannot be created."""
-
-
 def read_report(directories: Sequence[Path]) -> "Report":
     """Return the report of one or more runs.
 
     Raises:
         RunError: a run is missing, damaged or empty, or the runs use different documents.
-        ReportError: sweeps and searches are mixed.
+        ConfigError: sweeps and searches are mixed.
         PlotError: the extra `plots` is not installed.
     """
     from microgpt_cli.charts import require_plots
@@ -34,10 +30,10 @@ def read_report(directories: Sequence[Path]) -> "Report":
     sweeps = [path for path, kind in zip(directories, kinds, strict=True) if kind == SWEEP]
     if sweeps and len(sweeps) < len(directories):
         sweep, search = sweeps[0], next(path for path in directories if path not in sweeps)
-        raise ReportError(f"{sweep} is a sweep, but {search} is a search; report them separately")
+        raise ConfigError(f"{sweep} is a sweep, but {search} is a search; report them separately")
     if BUDGETED in kinds and len(directories) > 1:
         budgeted = directories[kinds.index(BUDGETED)]
-        raise ReportError(f"{budgeted} is a search with a budget; report it separately")
+        raise ConfigError(f"{budgeted} is a search with a budget; report it separately")
     with require_plots("a report"):
         from microgpt_report.budgeted_report import budgeted_report
         from microgpt_report.comparison_report import best_of, comparison_report
@@ -115,5 +111,5 @@ def newest_run(pattern: str, kind: str, how: str) -> Path:
     """Return the newest run whose name matches the pattern."""
     found = [path.parent for path in RUNS.glob(f"{pattern}/run.json")]
     if not found:
-        raise ReportError(f"there is no {kind} in {RUNS}; create one with `microgpt {how}`")
+        raise ConfigError(f"there is no {kind} in {RUNS}; create one with `microgpt {how}`")
     return max(found, key=lambda directory: (directory / "run.json").stat().st_mtime_ns)

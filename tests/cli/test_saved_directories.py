@@ -12,9 +12,8 @@ from microgpt import ModelConfig, TrainConfig, save
 from microgpt.config import CALIBRATION, CURVE_FILES, DOCUMENT_HASHES
 from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.files.directory_lock import DirectoryLock
-from microgpt.storage.meta import META
+from microgpt.storage.meta import META, STATE
 from microgpt.storage.model_directory import STATE_DESCRIPTION, TOKENIZER
-from microgpt.storage.training_state import STATE
 from microgpt.storage.weights_file import WEIGHTS_FILES
 from microgpt.training.history_file import HISTORY
 from microgpt.training.train import train

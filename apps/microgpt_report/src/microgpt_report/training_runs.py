@@ -102,7 +102,8 @@ def training_run_of(result: TrainResult) -> TrainingRun:
     if not result.state.history:
         raise CheckpointError("there are no losses to plot; train for at least one step")
     label = f"{count_params(result.model):,} weights"
-    return _with_settings(label, result.state.history, meta_of(result))
+    meta = meta_of(result, result.plan, result.state, result.test_loss)
+    return _with_settings(label, result.state.history, meta)
 
 
 def differing(runs: Sequence[TrainingRun]) -> list[str]:

@@ -19,8 +19,8 @@ from microgpt.errors import CheckpointError
 from microgpt.files.atomic_files import publish
 from microgpt.files.path_text import path_from_text
 from microgpt.state import TrainingPlan, TrainState
-from microgpt.storage.meta import STATE_DESCRIPTION
-from microgpt.storage.training_state import STATE, encode_state, read_state
+from microgpt.storage.meta import STATE, STATE_DESCRIPTION
+from microgpt.storage.training_state import encode_state, read_state
 from microgpt_evolution.budgeted.genome import EVALUATIONS, BudgetedGenome, Origin
 from microgpt_evolution.budgeted.objective import Rung
 from microgpt_evolution.errors import RunError

@@ -142,10 +142,7 @@ def describe(docs: Sequence[Document], tokenizer: Tokenizer | None = None) -> Da
     if not docs:
         raise DataError("there are no documents to describe")
     char_counts = Counter(chain.from_iterable(chain.from_iterable(map(texts_of, docs))))
-    chars = sorted(char_counts)
-    tokenizer = tokenizer or CharTokenizer(
-        chars, is_chat=not all(isinstance(doc, str) for doc in docs)
-    )
+    tokenizer = tokenizer or CharTokenizer.from_documents(docs)
     lengths = Counter(tokenizer.count_tokens(doc) - 1 for doc in docs)
     copies = Counter(doc if isinstance(doc, str) else tuple(doc) for doc in docs)
     return DataReport(
@@ -154,7 +151,7 @@ def describe(docs: Sequence[Document], tokenizer: Tokenizer | None = None) -> Da
         n_repeats=len(docs) - len(copies),
         most_frequent=[(doc, n) for doc, n in copies.most_common(N_FREQUENT) if n > 1],
         lengths=dict(sorted(lengths.items())),
-        char_counts={char: char_counts[char] for char in chars},
+        char_counts=dict(sorted(char_counts.items())),
     )
 
 

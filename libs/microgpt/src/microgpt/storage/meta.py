@@ -1,4 +1,4 @@
-"""meta.json: model shape, tokenizer and metadata of the training run."""
+"""meta.json: model shape, tokenizer and metadata of the training run; restore the tokenizer."""
 
 import json
 from collections.abc import Mapping
@@ -6,23 +6,26 @@ from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from microgpt.config import MAX_SIZE, Activation, DType, ModelConfig, Positions, TrainConfig
+from microgpt.data.bpe import BpeTokenizer
+from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.split import DataFacts
-from microgpt.data.tokenizer_io import check_fields, tokenizer_fields
+from microgpt.data.tokenizer import SPECIAL_TOKENS, CharTokenizer, Tokenizer, TokenizerKind
 from microgpt.error_format import first_problem, newer_version
-from microgpt.errors import CheckpointError
+from microgpt.errors import CheckpointError, TokenizerError
 from microgpt.model_variants import ARCHITECTURE, is_karpathys
-from microgpt.state import TrainingPlan, TrainResult
+from microgpt.state import TrainedModel, TrainingPlan, TrainState
 
 FORMAT_VERSION = 2  # version 1 supports only Karpathy's architecture
 META = "meta.json"
 # Files of a checkpoint; see `training_state`, which loads slower.
 STATE, STATE_DESCRIPTION = "train_state.safetensors", "train_state.json"
 MAX_META_BYTES = 2**24  # all Unicode characters as \u escapes take 14 MB
+MAX_TOKENIZER_BYTES = 2**26  # a vocabulary of a million tokens takes about 50 MB
 
 _Count = Annotated[int, Field(ge=1, le=MAX_SIZE)]
 
@@ -76,22 +79,24 @@ def shape_fields(model: ModelConfig) -> dict[str, Any]:
     return shape | (dict.fromkeys(ARCHITECTURE) if is_karpathys(model) else {})
 
 
-def meta_of(result: TrainResult) -> Meta:
-    """Return the content of meta.json for a trained model."""
-    best = result.state.best
-    training = _settings(result.plan) | {
-        "steps": result.state.step,
-        "train_loss": result.state.train_loss,
-        "val_loss": result.val_loss,
-        "test_loss": result.test_loss,
+def meta_of(
+    trained: TrainedModel, plan: TrainingPlan, state: TrainState, test_loss: float | None = None
+) -> Meta:
+    """Return the content of meta.json for a model that a training run has made."""
+    best = state.best
+    training = _settings(plan) | {
+        "steps": state.step,
+        "train_loss": state.train_loss,
+        "val_loss": best.val_loss if best else None,
+        "test_loss": test_loss,
         "best_step": best.step if best else None,
-        "seconds": round(result.seconds, 3),
+        "seconds": round(state.seconds, 3),
     }
     return Meta(
-        **shape_fields(result.model),
-        format_version=1 if is_karpathys(result.model) else FORMAT_VERSION,
-        **tokenizer_fields(result.tokenizer),
-        dtype=result.dtype,
+        **shape_fields(trained.model),
+        format_version=1 if is_karpathys(trained.model) else FORMAT_VERSION,
+        **tokenizer_fields(trained.tokenizer),
+        dtype=trained.dtype,
         created_by=f"microgpt {version('microgpt-lib')}",
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         training={name: fact for name, fact in training.items() if fact is not None},
@@ -171,5 +176,67 @@ def parse_meta(content: bytes, path: Path) -> Meta:
         meta = Meta.model_validate_json(content)
     except ValidationError as error:
         raise CheckpointError(f"{path}: {first_problem(error)}") from error
-    check_fields(path, meta)
+    check_tokenizer_fields(path, meta)
     return meta
+
+
+class TokenizerFields(Protocol):
+    """The fields of a JSON file that describe a tokenizer."""
+
+    tokenizer: str
+    chars: tuple[str, ...] | None  # the vocabulary of a character tokenizer
+    special_tokens: tuple[str, ...] | None  # names of the chat tokens; None if there are none
+    fold: bool | None  # whether a character tokenizer folds case and accents
+
+
+def tokenizer_fields(tokenizer: Tokenizer) -> dict[str, Any]:
+    """Return the values of all `TokenizerFields` for a tokenizer."""
+    return {
+        "tokenizer": tokenizer.kind,
+        "chars": tokenizer.chars,
+        "special_tokens": SPECIAL_TOKENS if tokenizer.is_chat else None,
+        "fold": True if isinstance(tokenizer, FoldingTokenizer) else None,
+    }
+
+
+def check_tokenizer_fields(path: Path, fields: TokenizerFields) -> None:
+    """Raise CheckpointError with the path of the JSON file if the fields are invalid."""
+    kind = fields.tokenizer
+    if kind not in get_args(TokenizerKind):
+        expected = " or ".join(map(repr, get_args(TokenizerKind)))
+        raise CheckpointError(f"{path}: unknown tokenizer {kind!r:.80} (expected {expected})")
+    if kind == CharTokenizer.kind and fields.chars is None:
+        raise CheckpointError(f"{path}: chars: field required")
+    if fields.special_tokens not in (None, SPECIAL_TOKENS):
+        raise CheckpointError(f"{path}: special_tokens must be {list(SPECIAL_TOKENS)} or absent")
+
+
+def restore_tokenizer(
+    path: Path, fields: TokenizerFields, file: tuple[Path, bytes] | None, vocab_size: int
+) -> Tokenizer:
+    """Restore a tokenizer from the fields of a JSON file.
+
+    Args:
+        path: path of the JSON file, for error messages.
+        file: path and content of tokenizer.json; None for a character tokenizer.
+
+    Raises:
+        CheckpointError: the tokenizer is invalid or does not have vocab_size tokens.
+    """
+    tokenizer: Tokenizer
+    is_chat = fields.special_tokens is not None
+    try:
+        if file is None:
+            kind = FoldingTokenizer if fields.fold else CharTokenizer
+            tokenizer = kind(fields.chars or (), is_chat=is_chat)
+        else:
+            tokenizer = BpeTokenizer(file[1], is_chat=is_chat)
+    except TokenizerError as error:
+        raise CheckpointError(f"{file[0] if file else path}: {error}") from error
+    if tokenizer.vocab_size != vocab_size:
+        what = "characters" if file is None else "subword tokens"
+        raise CheckpointError(
+            f"{path}: vocab_size is {vocab_size}, but there are {tokenizer.vocab_size} {what} "
+            "and special tokens"
+        )
+    return tokenizer

@@ -33,7 +33,6 @@ from microgpt.config import (
 from microgpt.data.folding import FoldingTokenizer, folded
 from microgpt.data.split import DataFacts
 from microgpt.data.tokenizer import Tokenizer
-from microgpt.data.tokenizer_io import MAX_TOKENIZER_BYTES, restore
 from microgpt.errors import CheckpointError, ConfigError, MicrogptError
 from microgpt.files.atomic_files import (
     cannot_write,
@@ -51,12 +50,14 @@ from microgpt.state import TrainedModel, TrainResult
 from microgpt.storage.document_hashes import hashes_file
 from microgpt.storage.meta import (
     MAX_META_BYTES,
+    MAX_TOKENIZER_BYTES,
     META,
     STATE,
     STATE_DESCRIPTION,
     Meta,
     meta_of,
     parse_meta,
+    restore_tokenizer,
     trained_on,
 )
 from microgpt.storage.weights_file import WEIGHTS_FILES, decode_weights, encode_weights, max_bytes
@@ -138,7 +139,8 @@ def encode_model(
         docs = [*docs, *map(folded, docs)]
     hashes = hashes_file(docs, result.config.text)
     sha256 = hashlib.sha256(hashes).hexdigest() if hashes else None
-    meta = meta_of(result).model_copy(update={"documents_sha256": sha256})
+    meta = meta_of(result, result.plan, result.state, result.test_loss)
+    meta = meta.model_copy(update={"documents_sha256": sha256})
     files = _files(WEIGHTS_FILES[weights_format], content, meta, result.tokenizer)
     return files | ({DOCUMENT_HASHES: hashes} if hashes else {})
 
@@ -293,18 +295,8 @@ def _load_unfinished(directory: Path) -> SavedModel:
     steps = plan.config.steps
     check_memory(BYTES_PER_WEIGHT * count_params(plan.model), "the model")
     numbers = state.final_weights(steps).tolist()
-    result = TrainResult(
-        model=plan.model,
-        weights=by_name(plan.model, numbers),
-        tokenizer=plan.tokenizer,
-        dtype=plan.dtype,
-        plan=plan,
-        losses=(),
-        state=state,
-        ending="stopped",
-        rng_state=(),
-    )
-    meta = meta_of(result)
+    model = plan.model, by_name(plan.model, numbers), plan.tokenizer, plan.dtype
+    meta = meta_of(TrainedModel(*model), plan, state)
     path = committed_path(directory, STATE_DESCRIPTION)
     try:
         written = os.stat(path).st_mtime
@@ -315,8 +307,7 @@ def _load_unfinished(directory: Path) -> SavedModel:
         "created_at": datetime.fromtimestamp(written, UTC).isoformat(timespec="seconds"),
         "training": meta.training | {"steps_planned": steps},
     }
-    meta = meta.model_copy(update=facts)
-    return SavedModel(plan.model, result.weights, plan.tokenizer, plan.dtype, meta, steps)
+    return SavedModel(*model, meta.model_copy(update=facts), steps)
 
 
 def _load_finished(directory: Path) -> SavedModel:
@@ -341,7 +332,7 @@ def _load_finished(directory: Path) -> SavedModel:
         elif file and not _has_hash(file[1], meta.tokenizer_sha256):
             mismatch = mismatch or file[0]
         else:
-            tokenizer = restore(meta_path, meta, file, model.vocab_size)
+            tokenizer = restore_tokenizer(meta_path, meta, file, model.vocab_size)
             weights = decode_weights(content, path, model)
             return SavedModel(model, weights, tokenizer, meta.dtype, meta)
     raise CheckpointError(

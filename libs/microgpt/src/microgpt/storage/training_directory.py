@@ -8,7 +8,7 @@ from microgpt.errors import CheckpointError
 from microgpt.files.atomic_files import committed_path, publish, read_consistently
 from microgpt.files.directory_lock import DirectoryLock
 from microgpt.state import TrainingPlan, TrainResult, TrainState
-from microgpt.storage.meta import META, STATE_DESCRIPTION
+from microgpt.storage.meta import META, STATE, STATE_DESCRIPTION
 from microgpt.storage.model_directory import (
     TOKENIZER,
     check_format,
@@ -16,7 +16,7 @@ from microgpt.storage.model_directory import (
     has_model,
     publish_model,
 )
-from microgpt.storage.training_state import STATE, Status, encode_state, read_state
+from microgpt.storage.training_state import Status, encode_state, read_state
 from microgpt.storage.weights_file import WEIGHTS_FILES
 from microgpt.training.history_file import HISTORY, encode_history
 

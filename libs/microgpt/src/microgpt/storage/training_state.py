@@ -26,12 +26,6 @@ from safetensors.numpy import save as save_tensors
 from microgpt.config import MAX_SIZE, DType, EngineName, ModelConfig, TrainConfig, WeightsFormat
 from microgpt.data.contamination import Bounds, unknown_bounds
 from microgpt.data.split import DataFacts
-from microgpt.data.tokenizer_io import (
-    MAX_TOKENIZER_BYTES,
-    check_fields,
-    restore,
-    tokenizer_fields,
-)
 from microgpt.error_format import first_problem, newer_version
 from microgpt.errors import CheckpointError, MicrogptError
 from microgpt.files.atomic_files import committed_path, read
@@ -39,8 +33,15 @@ from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.model_config import count_params
 from microgpt.model_variants import is_karpathys
 from microgpt.state import N_RECENT, StepsChange, TeacherRecord, TrainingPlan, TrainState
-from microgpt.storage.meta import MAX_META_BYTES, STATE_DESCRIPTION
-from microgpt.storage.meta import STATE as STATE
+from microgpt.storage.meta import (
+    MAX_META_BYTES,
+    MAX_TOKENIZER_BYTES,
+    STATE,
+    STATE_DESCRIPTION,
+    check_tokenizer_fields,
+    restore_tokenizer,
+    tokenizer_fields,
+)
 from microgpt.training.early_stopping import BestWeights
 from microgpt.training.history_file import MAX_HISTORY_BYTES, HistoryPoint
 from microgpt.training.presets import PresetName
@@ -168,7 +169,7 @@ def read_state(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
         file = (path, tensors[TOKENIZER].tobytes()) if facts.tokenizer == "bpe" else None
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is not a valid checkpoint: {error}") from error
-    tokenizer = restore(description_path, facts, file, facts.model.vocab_size)
+    tokenizer = restore_tokenizer(description_path, facts, file, facts.model.vocab_size)
     plan = {field.name: getattr(facts, field.name) for field in fields(TrainingPlan)}
     plan |= {"tokenizer": tokenizer, "input": path_from_text(facts.input) if facts.input else None}
     if (facts.parent_sha256 or facts.teachers) and not facts.ancestor_data:  # of an older version
@@ -192,7 +193,7 @@ def _parse(description: bytes, description_path: Path) -> _Description:
         raise CheckpointError(f"{description_path}: input or preset is required")
     if not _is_chain(facts.steps_changed, facts.config.steps):
         raise CheckpointError(f"{description_path}: steps_changed does not match config.steps")
-    check_fields(description_path, facts)
+    check_tokenizer_fields(description_path, facts)
     return facts
 
 

@@ -50,13 +50,11 @@ def _free_in_groups() -> Iterator[int]:
     """Yield the free bytes of the process's cgroup and of each parent cgroup."""
     for directory, version in _cgroup_directories("memory"):
         with suppress(OSError, ValueError):  # missing file, or a limit of "max"
-            yield _free_in(directory, *(V1 if version == 1 else V2))
-
-
-def _free_in(directory: Path, limit: str, usage: str, cache: str) -> int:
-    stat = dict(line.split() for line in (directory / "memory.stat").read_text().splitlines())
-    used = int((directory / usage).read_text()) - int(stat.get(cache, 0))
-    return max(0, int((directory / limit).read_text()) - used)
+            limit, usage, cache = V1 if version == 1 else V2
+            text = (directory / "memory.stat").read_text()
+            stat = dict(line.split() for line in text.splitlines())
+            used = int((directory / usage).read_text()) - int(stat.get(cache, 0))
+            yield max(0, int((directory / limit).read_text()) - used)
 
 
 def _quotas() -> Iterator[float]:

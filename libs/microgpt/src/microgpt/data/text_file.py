@@ -72,18 +72,14 @@ class TextFile:
         before = _with_plain_ends(chunk[:start].decode())
         line = n_lines_before + before.count("\n") + 1
         where = f"(line {line} has the byte 0x{chunk[start]:02x})"
-        what, remedy = _diagnose(_sample(chunk, start))
+        # A sample around the byte, from the beginning of a line if possible.
+        first = chunk.rfind(b"\n", 0, max(0, start - SAMPLE // 2)) + 1
+        what, remedy = _diagnose(chunk[first : first + SAMPLE])
         return DataError(f"{self.path} is not {what} {where}; {remedy}")
 
 
 def _with_plain_ends(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _sample(chunk: bytes, start: int) -> bytes:
-    """Return about SAMPLE bytes around `start`, from the beginning of a line if possible."""
-    first = chunk.rfind(b"\n", 0, max(0, start - SAMPLE // 2)) + 1
-    return chunk[first : first + SAMPLE]
 
 
 def _diagnose(sample: bytes) -> tuple[str, str]:

@@ -104,7 +104,7 @@ class DataReport:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Number and lengths of documents. Stretches of running text count as documents."""
+    """Sizes estimated from a sample of documents, or of stretches of running text."""
 
     n_docs: int
     n_characters: int

@@ -167,9 +167,9 @@ class Tokenizer(ABC):
             TokenizerError: a token is not in the vocabulary.
         """
 
-    @abstractmethod
     def decode_stream(self, tokens: Iterable[int]) -> Iterator[str]:
         """Decode tokens as they arrive, yielding only complete characters."""
+        return (self.decode([token]) for token in tokens)  # each token is a character or more
 
     @cached_property
     def names(self) -> tuple[str | bytes, ...]:
@@ -319,8 +319,3 @@ class CharTokenizer(Tokenizer):
             return "".join([self._text_of[token] for token in tokens])
         except KeyError as error:
             raise TokenizerError(f"token {error} is not in the vocabulary") from None
-
-    def decode_stream(self, tokens: Iterable[int]) -> Iterator[str]:
-        """Yield the character of each token."""
-        for token in tokens:
-            yield self.decode([token])

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
@@ -25,6 +25,7 @@ Provenance = Literal[  # how an organism was created
 
 TOURNAMENT_SIZE = 3
 Config = TypeVar("Config")
+ShouldStop = Callable[[], bool]  # polled during training; if it returns true, training stops
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """Train an organism up to one of its evaluations, and measure its held-out loss."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -18,7 +17,7 @@ from microgpt.training.engines import bytes_needed
 from microgpt.training.operations import evaluation_operations, step_operations
 from microgpt.training.train import DivergedError, train
 from microgpt_evolution.budgeted.genome import EVALUATIONS, BudgetedGenome
-from microgpt_evolution.population import Evaluation
+from microgpt_evolution.population import Evaluation, ShouldStop
 
 LOSS_ON = TrainConfig.loss_on
 STUDENT_LENGTH = 2  # steps of a student, relative to those of an organism
@@ -143,9 +142,7 @@ class BudgetedObjective:
             return None
         return f"training needs {n_bytes:,} bytes of memory, the limit is {self.max_bytes:,}"
 
-    def measure(
-        self, rung: Rung, seed: int, should_stop: Callable[[], bool] | None = None
-    ) -> Evaluation:
+    def measure(self, rung: Rung, seed: int, should_stop: ShouldStop | None = None) -> Evaluation:
         """Train up to an evaluation; the evaluation is invalid if training was stopped.
 
         Its losses are those that were not known, in nats per character; infinity if it diverged.

@@ -70,9 +70,8 @@ class BudgetedSearch:
             StoppedError: should_stop was set.
         """
         settings, objective = self.settings, self.objective
-        student = objective.student_cost(
-            settings.first[0], settings.distill, settings.teacher_samples
-        )
+        rule, n_samples = settings.first[0], settings.teacher_samples
+        student = objective.student_cost(rule, settings.distill, n_samples)
         search = SurrogateSearch(
             settings.space,
             settings.first,
@@ -230,10 +229,8 @@ class BudgetedSearch:
         return n_finite * config.steps_between_evaluations
 
     def _send(self, runs: Sequence[Contestant], n_done: int) -> None:
-        ranked = rank(self.organisms.values())
-        self._on_event(
-            BudgetedEvent(ranked, self._generation, runs, n_done, self.spent, self._is_known)
-        )
+        spent, is_known, ranked = self.spent, self._is_known, rank(self.organisms.values())
+        self._on_event(BudgetedEvent(ranked, self._generation, runs, n_done, spent, is_known))
 
 
 def _losses(evaluation: Evaluation) -> tuple[float, ...]:

@@ -145,11 +145,7 @@ class SurrogateSearch:
             yield Contestant(f"draw {n}", genome, origin, ids, seed=0)
 
     def _most_promising(
-        self,
-        surrogate: Surrogate,
-        lowest: float,
-        candidates: Sequence[Contestant],
-        reserved: float,
+        self, surrogate: Surrogate, lowest: float, candidates: Sequence[Contestant], reserved: float
     ) -> list[Contestant]:
         """Return the candidates with the highest expected improvement per operation.
 

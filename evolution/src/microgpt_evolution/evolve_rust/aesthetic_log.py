@@ -1,14 +1,12 @@
 """Logs of an aesthetic search and of a Hydra search, in evolve-rust's format."""
 
-from collections.abc import Sequence
-
 from microgpt_evolution.evolve_rust.log import RETESTED, Log
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.scores import HEADS, HeadName
 from microgpt_evolution.population import Organism, count_species
 from microgpt_evolution.search.aesthetic_search import JUDGE
 from microgpt_evolution.search.hydra_search import N_CELLS, Archive, Hydra
-from microgpt_evolution.search.retest import Candidate, Winner, head_winners
+from microgpt_evolution.search.retest import Candidates, Winner, head_winners
 from microgpt_evolution.search.runner import SearchRunner
 
 N_SHOWN = 5  # number of names shown per organism
@@ -33,9 +31,8 @@ class AestheticLog(Log):
         """Write each organism with some of its names, and the champion."""
         ranked = run.search.organisms
         for organism in sorted(ranked, key=lambda organism: organism.slot):
-            self._write(
-                f"Org {organism.slot}: [{genes(organism.genome)}] -> Score: {score(organism)}"
-            )
+            slot, shape = organism.slot, genes(organism.genome)
+            self._write(f"Org {slot}: [{shape}] -> Score: {score(organism)}")
             if names := shown(organism):
                 self._write(f"    Sample: {names}")
         best = ranked[0]
@@ -45,9 +42,7 @@ class AestheticLog(Log):
             f">> Score: {score(best)}",
         )
 
-    def ended(
-        self, run: SearchRunner, candidates: Sequence[Candidate], winner: Winner | None
-    ) -> None:
+    def ended(self, run: SearchRunner, candidates: Candidates, winner: Winner | None) -> None:
         """Write the retest scores of the finalists."""
         if not winner:
             return
@@ -130,9 +125,7 @@ class HydraLog(Log):
             f">> Cycle Complete in {self._seconds:.1f}s",
         )
 
-    def ended(
-        self, run: SearchRunner, candidates: Sequence[Candidate], winner: Winner | None
-    ) -> None:
+    def ended(self, run: SearchRunner, candidates: Candidates, winner: Winner | None) -> None:
         """Write the champion of each head with its retest score, and the winner."""
         if not winner:
             return

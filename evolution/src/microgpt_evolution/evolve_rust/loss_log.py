@@ -29,7 +29,7 @@ from microgpt_evolution.search.loss_search import (
     StagnationStage,
     count_immigrants,
 )
-from microgpt_evolution.search.retest import Candidate, Winner
+from microgpt_evolution.search.retest import Candidates, Winner
 from microgpt_evolution.search.runner import SearchRunner
 from microgpt_evolution.search.settings import SearchSettings
 
@@ -81,9 +81,7 @@ class LossLog(Log):
         n_blacklisted = len(search.blacklist.species)
         self._write(*summary(ranked, search.stagnation, n_blacklisted, self._seconds))
 
-    def ended(
-        self, run: SearchRunner, candidates: Sequence[Candidate], winner: Winner | None
-    ) -> None:
+    def ended(self, run: SearchRunner, candidates: Candidates, winner: Winner | None) -> None:
         """Write the report on all generations, and the retest."""
         search, seconds = self._search, perf_counter() - self._started
         self._write(*end_report(search.generations, self._target, search.blacklist, seconds))

@@ -7,7 +7,7 @@ from threading import Event
 from time import perf_counter, thread_time
 from typing import Any, Protocol, TypeVar
 
-from microgpt_evolution.population import Evaluation, Trial
+from microgpt_evolution.population import Evaluation, ShouldStop, Trial
 from microgpt_evolution.runs.run_directory import RunDirectory
 from microgpt_evolution.workers.pools import PickledOnce, Pool, Threads
 from microgpt_evolution.workers.retrying_driver import Outcome, evaluate_all
@@ -30,7 +30,7 @@ class Objective(Protocol[Config]):
         """Return the reason why a configuration cannot be trained, or None."""
 
     def measure(
-        self, config: Config, seed: int, should_stop: Callable[[], bool] | None = None
+        self, config: Config, seed: int, should_stop: ShouldStop | None = None
     ) -> Evaluation:
         """Train a model and return its evaluation."""
 
@@ -98,7 +98,7 @@ class CachedEvaluator:
 
 
 def _measure(
-    objective: Objective[Any], should_stop: Callable[[], bool] | None, trial: Trial[Any]
+    objective: Objective[Any], should_stop: ShouldStop | None, trial: Trial[Any]
 ) -> Evaluation:
     """Return the evaluation of a trial, including its duration."""
     started, cpu_started = perf_counter(), thread_time()  # training uses only this thread

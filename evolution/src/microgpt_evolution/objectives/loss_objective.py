@@ -5,7 +5,7 @@ Genomes whose training run takes too many FLOPs or too much memory are refused.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
@@ -24,7 +24,7 @@ from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.objectives.judge import known_names
 from microgpt_evolution.objectives.scores import EVOLVE_RUST_SAMPLES, NameScores, score_names
-from microgpt_evolution.population import Evaluation
+from microgpt_evolution.population import Evaluation, ShouldStop
 from microgpt_evolution.sweep.config import SweepConfig
 
 MAX_FLOPS = 2e13  # maximum FLOPs per training run; takes a few minutes on one core
@@ -85,7 +85,7 @@ class LossObjective:
         return None
 
     def measure(
-        self, genome: Genome, seed: int, should_stop: Callable[[], bool] | None = None
+        self, genome: Genome, seed: int, should_stop: ShouldStop | None = None
     ) -> Evaluation:
         """Train and evaluate an organism; the evaluation is invalid if training was stopped."""
         trained = self.train(genome, seed, should_stop)
@@ -103,7 +103,7 @@ class LossObjective:
         self,
         genome: Genome | SweepConfig,
         seed: int,
-        should_stop: Callable[[], bool] | None,
+        should_stop: ShouldStop | None,
         dtype: DType = DEFAULT_DTYPE["compiled"],
     ) -> TrainResult | Evaluation:
         """Train a model; return the training result, or an evaluation if training failed."""
@@ -151,7 +151,7 @@ class AestheticObjective(LossObjective):
         return super().of(parts, fitness, known=known_names(parts.docs), **options)
 
     def measure(
-        self, genome: Genome, seed: int, should_stop: Callable[[], bool] | None = None
+        self, genome: Genome, seed: int, should_stop: ShouldStop | None = None
     ) -> Evaluation:
         """Train an organism and score the generated names; see `LossObjective.measure`."""
         trained = self.train(genome, seed, should_stop)
@@ -169,11 +169,7 @@ class AestheticObjective(LossObjective):
 
 
 def generate_and_score(
-    model: InferenceGpt,
-    known: Set[str],
-    n_samples: int,
-    seed: int,
-    loss: float | None = None,
+    model: InferenceGpt, known: Set[str], n_samples: int, seed: int, loss: float | None = None
 ) -> tuple[tuple[str, ...], NameScores]:
     """Generate names with a model and return the names and their scores.
 

@@ -85,11 +85,7 @@ class NameScores:
 
 
 def score_names(
-    names: Sequence[str],
-    known: Set[str],
-    *,
-    loss: float | None = None,
-    repeats_count: bool = False,
+    names: Sequence[str], known: Set[str], *, loss: float | None = None, repeats_count: bool = False
 ) -> NameScores:
     """Return the scores of a batch of names.
 

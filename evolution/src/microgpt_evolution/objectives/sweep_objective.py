@@ -1,7 +1,6 @@
 """Train a sweep configuration and measure its losses."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from statistics import fmean
@@ -17,7 +16,7 @@ from microgpt.model_config import count_params
 from microgpt.training.engines import bytes_needed, prepare_engine
 from microgpt_evolution.genome import training_flops
 from microgpt_evolution.objectives.loss_objective import DIVERGED, TEMPERATURE, LossObjective
-from microgpt_evolution.population import Evaluation
+from microgpt_evolution.population import Evaluation, ShouldStop
 from microgpt_evolution.sweep.config import SweepConfig
 
 _load_kernels = cache(prepare_engine)  # a worker on another machine starts without kernels
@@ -80,7 +79,7 @@ class SweepObjective:
         )
 
     def measure(
-        self, config: SweepConfig, seed: int, should_stop: Callable[[], bool] | None = None
+        self, config: SweepConfig, seed: int, should_stop: ShouldStop | None = None
     ) -> Evaluation:
         """Train a model and return its evaluation; `seconds` covers training only.
 

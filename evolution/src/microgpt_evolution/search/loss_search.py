@@ -138,9 +138,8 @@ class LossSearch(Population):
             return self._cataclysm(winners)
         if not winners:
             return [self._immigrant() for _ in self.organisms]
-        return (
-            self._championship(winners) if self.stage == "championship" else self._normal(winners)
-        )
+        breed = self._championship if self.stage == "championship" else self._normal
+        return breed(winners)
 
     def _normal(self, winners: Sequence[Organism]) -> list[Organism]:
         children = [kept(winners[0], "elite")]

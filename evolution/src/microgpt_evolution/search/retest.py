@@ -63,6 +63,9 @@ class Candidate:
         return confidence_interval.describe(self.values(measure))
 
 
+Candidates = Sequence[Candidate]
+
+
 @dataclass(frozen=True)
 class Winner:
     """The winner of a search and the measure to report."""
@@ -102,7 +105,7 @@ def make_candidates(finalists: Sequence[Organism], again: Sequence[Evaluation]) 
 
 
 def choose(
-    search: Population | Hydra, candidates: Sequence[Candidate], head: HeadName | None = None
+    search: Population | Hydra, candidates: Candidates, head: HeadName | None = None
 ) -> Winner | None:
     """Return the winner among the retested finalists, or None if there is none.
 
@@ -121,7 +124,7 @@ def choose(
     return Winner(champion.organism, head, head) if champion else None
 
 
-def head_winners(search: Hydra, candidates: Sequence[Candidate]) -> dict[HeadName, Candidate]:
+def head_winners(search: Hydra, candidates: Candidates) -> dict[HeadName, Candidate]:
     """Return the best candidate of each head that has one."""
     by_seed = {candidate.organism.seed: candidate for candidate in candidates}
     return {
@@ -131,12 +134,12 @@ def head_winners(search: Hydra, candidates: Sequence[Candidate]) -> dict[HeadNam
     }
 
 
-def best_for(measure: str, candidates: Sequence[Candidate]) -> Candidate:
+def best_for(measure: str, candidates: Candidates) -> Candidate:
     """Return the candidate with the best mean score; the first candidate wins ties."""
     return max(candidates, key=lambda candidate: candidate.mean(measure))
 
 
-def best_for_all(heads: Collection[HeadName], candidates: Sequence[Candidate]) -> Candidate:
+def best_for_all(heads: Collection[HeadName], candidates: Candidates) -> Candidate:
     """Return the candidate with the lowest sum of ranks over the heads; the first wins ties.
 
     Ranks are used because the scores of different heads are not comparable.

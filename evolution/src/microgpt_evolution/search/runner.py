@@ -10,7 +10,7 @@ from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator, OnMe
 from microgpt_evolution.population import Evaluation, Organism, Trial, count_species, training_seed
 from microgpt_evolution.search.retest import (
     N_REPEATS,
-    Candidate,
+    Candidates,
     Winner,
     choose,
     confirmation_trials,
@@ -58,9 +58,7 @@ class Listener:
     def generation_ended(self, run: "SearchRunner") -> None:
         """Note that a generation is ranked."""
 
-    def ended(
-        self, run: "SearchRunner", candidates: Sequence[Candidate], winner: Winner | None
-    ) -> None:
+    def ended(self, run: "SearchRunner", candidates: Candidates, winner: Winner | None) -> None:
         """Note the end of the search; the candidates have been retested."""
 
 

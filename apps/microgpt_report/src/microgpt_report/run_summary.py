@@ -200,9 +200,7 @@ def summarise(
     if not isinstance(settings, SearchSettings):
         return RunSummary(name, run, _imported_generations(run.lines, run.directory), retest)
     known = {(line.genome, line.seed): line.evaluation for line in run.lines}
-    generations = replay(
-        settings.search(), settings.n_generations, lambda genome, seed: known.get((genome, seed))
-    )
+    generations = replay(settings.search(), settings.n_generations, known)
     summary = RunSummary(name, run, generations, retest)
     if unknown := [line.id for line in run.lines if not summary.knows(line)]:
         raise RunError(

@@ -1,6 +1,6 @@
 """Logs of an aesthetic search and of a Hydra search, in evolve-rust's format."""
 
-from microgpt_evolution.evolve_rust.log import RETESTED, Log
+from microgpt_evolution.evolve_rust.log import RETESTED, Log, outcome
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.scores import HEADS, HeadName
 from microgpt_evolution.population import Organism, count_species
@@ -32,14 +32,14 @@ class AestheticLog(Log):
         ranked = run.search.organisms
         for organism in sorted(ranked, key=lambda organism: organism.slot):
             slot, shape = organism.slot, genes(organism.genome)
-            self._write(f"Org {slot}: [{shape}] -> Score: {score(organism)}")
+            self._write(f"Org {slot}: [{shape}] -> Score: {outcome(organism)}")
             if names := shown(organism):
                 self._write(f"    Sample: {names}")
         best = ranked[0]
         self._write(
             f"--- Generation Time: {self._seconds:.2f}s ---",
             f">> Gen {best.generation} Champion: [{genes(best.genome)}]",
-            f">> Score: {score(best)}",
+            f">> Score: {outcome(best)}",
         )
 
     def ended(self, run: SearchRunner, candidates: Candidates, winner: Winner | None) -> None:
@@ -58,13 +58,6 @@ def genes(genome: Genome, lr_digits: int = 5) -> str:
     """Format the four genes that the aesthetic search evolves."""
     shape = f"Emb:{genome.n_emb} Head:{genome.n_head} Lay:{genome.n_layer}"
     return f"{shape} LR:{genome.lr:.{lr_digits}f}"
-
-
-def score(organism: Organism) -> str:
-    """Format the score of an organism, or its status if it has no score."""
-    if organism.has_finished:
-        return f"{organism.worth:.4f}"
-    return organism.evaluation.status if organism.evaluation else "not evaluated"
 
 
 def shown(organism: Organism) -> str:
@@ -98,7 +91,7 @@ class HydraLog(Log):
             ranked = population.generations[-1]
             best = ranked[0]
             genome = f"Emb:{best.genome.n_emb} L:{best.genome.n_layer}"
-            self._write(f"  {_tag(head)} Top Score: {score(best)} (Genome: {genome})")
+            self._write(f"  {_tag(head)} Top Score: {outcome(best)} (Genome: {genome})")
             for organism in ranked:
                 n_params = run.evaluator.objective.n_params(organism.genome)
                 self._archives[head].add(organism, n_params=n_params)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from time import perf_counter
 
 from microgpt_evolution import confidence_interval
-from microgpt_evolution.population import Evaluation
+from microgpt_evolution.population import Evaluation, Organism
 from microgpt_evolution.search.retest import N_REPEATS, Retest
 from microgpt_evolution.search.runner import Listener, SearchRunner
 
@@ -85,3 +85,11 @@ def saved(log: str) -> list[str]:
 def number(loss: float | None) -> str:
     """Format a loss with four decimal places; None becomes "none"."""
     return "none" if loss is None else f"{loss:.4f}"
+
+
+def outcome(organism: Organism) -> str:
+    """Format the loss or the score of an organism, or its status if it has none."""
+    if organism.has_finished:
+        return number(organism.worth)
+    status = organism.evaluation.status if organism.evaluation else "not evaluated"
+    return "diverged" if status == "ok" else status

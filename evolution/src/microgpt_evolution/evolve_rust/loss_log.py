@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import fmean
 from time import perf_counter
 
-from microgpt_evolution.evolve_rust.log import RETESTED, Log, number
+from microgpt_evolution.evolve_rust.log import RETESTED, Log, number, outcome
 from microgpt_evolution.objectives.fitness import describe_losers, target
 from microgpt_evolution.population import (
     TOURNAMENT_SIZE,
@@ -116,7 +116,7 @@ def ranking(ranked: Sequence[Organism]) -> list[str]:
     """Return one line per organism, best first."""
     return [
         f"{' ' if place > 1 else '>'} #{place}: {organism.genome.describe()} | "
-        f"Loss: {_loss(organism)} [{organism.origin}]"
+        f"Loss: {outcome(organism)} [{organism.origin}]"
         for place, organism in enumerate(ranked, start=1)
     ]
 
@@ -144,13 +144,6 @@ def event(stage: StagnationStage, stagnation: int) -> list[str]:
         return []
     what = "breeding winners with growth" if stage == "championship" else "expanding search space"
     return [f"  *** {stage.upper()}: {stagnation} gens stagnant — {what} ***"]
-
-
-def _loss(organism: Organism) -> str:
-    if organism.has_finished:
-        return number(organism.fitness)
-    status = organism.evaluation.status if organism.evaluation else "not evaluated"
-    return "diverged" if status == "ok" else status
 
 
 def end_report(

@@ -6,7 +6,7 @@ their own.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +26,7 @@ from microgpt_evolution.search.settings import Search, SearchSettings
 LARGEST = 1e300  # maximum loss; sums of larger losses may overflow
 _PENDING = Evaluation("crashed")  # sentinel for a missing evaluation; compared by identity
 
-Known = Callable[[Genome, int], Evaluation | None]
+Known = Mapping[tuple[Genome, int | None], Evaluation]  # evaluations by genome and seed
 
 
 class EvaluationRecord(Line):
@@ -148,16 +148,11 @@ class Generation:
 
 
 def replay(search: Search, n_generations: int, known: Known) -> list[Generation]:
-    """Return the recorded generations of a search; the last one may be incomplete.
-
-    Args:
-        search: new search; modified in place.
-        known: function that returns the recorded evaluation of a genome and seed, or None.
-    """
+    """Return the recorded generations of a new search; the last one may be incomplete."""
     generations: list[Generation] = []
     for number in range(1, n_generations + 1):
         todo = search.ask()
-        found = [known(organism.genome, organism.seed) for organism in todo]
+        found = [known.get((organism.genome, organism.seed)) for organism in todo]
         if todo and not any(found):
             break
         search.tell([evaluation or _PENDING for evaluation in found])

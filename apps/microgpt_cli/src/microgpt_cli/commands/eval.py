@@ -39,7 +39,7 @@ def evaluate(
     ),
     model: Path | None = opt.MODEL_ARGUMENT,
     model_option: Path | None = opt.MODEL_OPTION,
-    column: opt.Column = None,
+    column: str | None = opt.COLUMN,
     unfinished: bool = opt.UNFINISHED,
     threads: int = opt.THREADS,
     as_json: bool = opt.AS_JSON,

@@ -35,7 +35,7 @@ def info(
         "model]",
         "--chat",
     ),
-    column: opt.Column = None,
+    column: str | None = opt.COLUMN,
     block_size: int | None = of_data(
         None, "Block size to use in the report.  [default: the recommended block size]"
     ),

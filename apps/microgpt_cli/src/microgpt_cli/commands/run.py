@@ -3,23 +3,15 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from microgpt.config import DEFAULT_SEED, check_seed
+from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, terminal_safe
-from microgpt_cli.terminal.options import (
-    DATA,
-    DEFAULT_GENOME,
-    DEFAULT_TEXT,
-    LR,
-    SEED_HELP,
-    TEXT_HELP,
-    Column,
-    panel,
-)
 
 if TYPE_CHECKING:
     from microgpt.config import ModelConfig, TrainConfig
@@ -30,37 +22,27 @@ N_SAMPLES = 10
 TEMPERATURE = 1.0
 # Names of the genes of budgeted searches that differ from evolve-rust's.
 BUDGETED_NAMES = {"n_emb": "n_embd", "n_ctx": "block_size"}
-gene = panel("Genes (override the genome)")
+gene = partial(opt.option, rich_help_panel="Genes (override the genome)")
 
 
 def run(
     ctx: typer.Context,
-    genome: Annotated[
-        Path | None, typer.Option(help=f"Genome file.  [default: {DEFAULT_GENOME}, if it exists]")
-    ] = None,
-    input: Annotated[
-        Path | None, typer.Option(*DATA, "-d", help=f"{TEXT_HELP}.  [default: data/{DEFAULT_TEXT}]")
-    ] = None,
-    column: Column = None,
-    seed: Annotated[int, typer.Option(help=SEED_HELP)] = DEFAULT_SEED,
-    silent: Annotated[
-        bool, typer.Option("--silent", help="Do not print progress or generated names.")
-    ] = False,
-    n_emb: Annotated[int | None, gene("--emb", "-e", help="Embedding width.")] = None,
-    n_ctx: Annotated[int | None, gene("--ctx", "-c", help="Context length in tokens.")] = None,
-    n_layer: Annotated[
-        int | None, gene("--layer", "-y", help="Number of transformer blocks.")
-    ] = None,
-    n_head: Annotated[
-        int | None, gene("--head", help="Number of attention heads; must divide --emb.")
-    ] = None,
-    n_ff_exp: Annotated[
-        int | None, gene("--ff", "-f", help="MLP width, in multiples of --emb.")
-    ] = None,
-    steps: Annotated[int | None, gene("--steps", "-s", help="Number of training steps.")] = None,
-    lr: Annotated[
-        float | None, gene(*LR, "-l", help="Learning rate; decays linearly to 0.")
-    ] = None,
+    genome: Path | None = opt.option(
+        None, f"Genome file.  [default: {opt.DEFAULT_GENOME}, if it exists]"
+    ),
+    input: Path | None = opt.option(
+        None, f"{opt.TEXT_HELP}.  [default: data/{opt.DEFAULT_TEXT}]", *opt.DATA, "-d"
+    ),
+    column: str | None = opt.COLUMN,
+    seed: int = opt.option(DEFAULT_SEED, opt.SEED_HELP),
+    silent: bool = opt.flag("--silent", "Do not print progress or generated names."),
+    n_emb: int | None = gene(None, "Embedding width.", "--emb", "-e"),
+    n_ctx: int | None = gene(None, "Context length in tokens.", "--ctx", "-c"),
+    n_layer: int | None = gene(None, "Number of transformer blocks.", "--layer", "-y"),
+    n_head: int | None = gene(None, "Number of attention heads; must divide --emb.", "--head"),
+    n_ff_exp: int | None = gene(None, "MLP width, in multiples of --emb.", "--ff", "-f"),
+    steps: int | None = gene(None, "Number of training steps.", "--steps", "-s"),
+    lr: float | None = gene(None, "Learning rate; decays linearly to 0.", *opt.LR, "-l"),
 ) -> None:
     """Train a model from a genome and print ten names.
 
@@ -78,8 +60,8 @@ def run(
     from microgpt_evolution.genome import GENES
     from microgpt_evolution.genome_file import read_genome
 
-    if not genome and os.path.lexists(DEFAULT_GENOME):
-        genome = DEFAULT_GENOME
+    if not genome and os.path.lexists(opt.DEFAULT_GENOME):
+        genome = opt.DEFAULT_GENOME
     record = read_genome(genome) if genome else None
     given = {gene: ctx.params[gene] for gene in GENES if ctx.params[gene] is not None}
     path = input or default_input()

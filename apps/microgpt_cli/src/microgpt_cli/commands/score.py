@@ -8,7 +8,7 @@ from pathlib import Path
 
 from microgpt.errors import ConfigError
 from microgpt_cli.terminal.console import note
-from microgpt_cli.terminal.options import MODEL_HELP, UNFINISHED, Column, argument, flag, option
+from microgpt_cli.terminal.options import COLUMN, MODEL_HELP, UNFINISHED, argument, flag, option
 from microgpt_cli.terminal.progress import load_kernels
 
 
@@ -27,7 +27,7 @@ def score(
         "Score the lines of this file, which are known to be good, and keep their percentiles with "
         "the model. No other lines are scored.",
     ),
-    column: Column = None,
+    column: str | None = COLUMN,
     unfinished: bool = UNFINISHED,
     as_jsonl: bool = flag("--jsonl", "Print a JSON object per line."),
     as_csv: bool = flag("--csv", "Print CSV."),

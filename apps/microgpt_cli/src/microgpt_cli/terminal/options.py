@@ -4,7 +4,6 @@ import os
 import shlex
 from collections.abc import Callable
 from dataclasses import fields
-from functools import partial
 from inspect import Parameter, Signature
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
@@ -39,11 +38,6 @@ def argument(default: Any, help: str, metavar: str, **facts: Any) -> Any:
     return typer.Argument(default, help=help, metavar=metavar, **{"show_default": False, **facts})
 
 
-def panel(title: str) -> Any:
-    """Return a typer.Option factory for one help panel."""
-    return partial(typer.Option, rich_help_panel=title)
-
-
 MODEL = ("--model", "--model-dir")  # the help omits the second name, which is from earlier versions
 DATA = ("--data", "--input")
 LR = ("--learning-rate", "--lr")
@@ -59,7 +53,7 @@ SEED_HELP = "Random seed; the same seed gives the same result."
 THREADS = option(1, "Number of threads; does not change the result.")
 TEXT_HELP = "UTF-8 text, one document per line"
 COLUMN_HELP = "Read this column of a CSV or TSV file, or this field of JSON objects."
-Column = Annotated[str | None, panel("Data")(help=COLUMN_HELP)]
+COLUMN = option(None, COLUMN_HELP, rich_help_panel="Data")
 
 
 def one_of(argument: T | None, option: T | None, flag: str) -> T | None:

@@ -4,11 +4,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Annotated
 
 import typer
 
 from microgpt_cli.terminal.help import GroupedCommand, SectionedGroup
+from microgpt_cli.terminal.options import eager
 
 # Section, and function or group of subcommands in commands/NAME.py, with examples of its use.
 _COMMANDS: dict[str, tuple[str, str, *tuple[str, ...]]] = {
@@ -78,12 +78,9 @@ def _print_version(requested: bool) -> None:
 
 def _root(
     ctx: typer.Context,
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", help="Print the version and exit.", callback=_print_version, is_eager=True
-        ),
-    ] = False,
+    version: bool = eager(
+        False, "Print the version and exit.", "--version", callback=_print_version
+    ),
 ) -> None:
     """Train a small GPT on your own text, sample from it, and chat with it."""
     if ctx.invoked_subcommand is None:

@@ -4,13 +4,14 @@ import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from microgpt.errors import ConfigError
 from microgpt_cli.terminal.config_file import read_config
+from microgpt_cli.terminal.options import eager
 
 
 class GroupedCommand(TyperCommand):
@@ -81,8 +82,13 @@ class GroupedCommand(TyperCommand):
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the parts of the usage line: [OPTIONS], then arguments such as [RUN]..."""
-        arguments = [param for param in self.get_params(ctx) if isinstance(param, TyperArgument)]
-        return ["[OPTIONS]", *map(_usage, arguments)]
+        pieces = ["[OPTIONS]"]
+        for param in self.get_params(ctx):
+            if isinstance(param, TyperArgument):
+                name = param.display_name_raw
+                name = name if param.required else f"[{name}]"
+                pieces.append(f"{name}..." if param.nargs != 1 else name)
+        return pieces
 
     def help_flag(self, error: Exception) -> str:
         """Return --help or --help-all, whichever lists the option of a usage error."""
@@ -175,29 +181,12 @@ SHARED = ("config", "help_all")
 
 
 def _shared(
-    config: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="TOML file with options, such as seed = 7.",
-            metavar="<path>",
-            callback=read_config,
-            is_eager=True,
-        ),
-    ] = None,
-    help_all: Annotated[
-        bool,
-        typer.Option(
-            "--help-all", help="Show all options and exit.", callback=_show_all, is_eager=True
-        ),
-    ] = False,
+    config: list[Path] | None = eager(
+        None, "TOML file with options, such as seed = 7.", metavar="<path>", callback=read_config
+    ),
+    help_all: bool = eager(False, "Show all options and exit.", "--help-all", callback=_show_all),
 ) -> None:
     """Options added to each command that has hidden options."""
-
-
-def _usage(argument: TyperArgument) -> str:
-    name = argument.display_name_raw
-    name = name if argument.required else f"[{name}]"
-    return f"{name}..." if argument.nargs != 1 else name
 
 
 def command_group(help: str) -> typer.Typer:

@@ -4,6 +4,7 @@ import os
 import shlex
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from inspect import Parameter, Signature
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
@@ -26,6 +27,9 @@ DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # file names in data/ an
 def option(default: Any, help: str, *flags: str, **facts: Any) -> Any:
     """Return an option, as the default value of a parameter; `facts` are those of typer.Option."""
     return typer.Option(default, *flags, help=help, **facts)
+
+
+eager = partial(option, is_eager=True)  # an option that is read before the others
 
 
 def flag(name: str, help: str, *others: str) -> Any:

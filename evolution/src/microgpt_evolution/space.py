@@ -67,16 +67,12 @@ class Space(BaseModel):
 
     def mutate(self, genome: G, rng: Random) -> G:
         """Return a copy in which one or more genes have a neighbouring value."""
-        names = [
-            gene
-            for gene, values in self.values.items()
-            if len(values) > 1 and self.rates.get(gene, 1.0) > 0
-        ]
-        rates = [self.rates.get(gene, 1.0) for gene in names]
-        for _ in range(MAX_TRIES if names else 0):
+        varying = (gene for gene, values in self.values.items() if len(values) > 1)
+        rates = {gene: rate for gene in varying if (rate := self.rates.get(gene, 1.0)) > 0}
+        for _ in range(MAX_TRIES if rates else 0):
             genes: dict[str, Gene] = {}
             while not genes or rng.random() < MORE_GENES:
-                (gene,) = rng.choices(names, rates)
+                (gene,) = rng.choices([*rates], [*rates.values()])
                 genes[gene] = self._neighbour(gene, getattr(genome, gene), rng)
             mutant = _valid(genome, genes)
             if mutant and mutant != genome:

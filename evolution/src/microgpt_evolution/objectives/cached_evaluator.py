@@ -65,7 +65,7 @@ class CachedEvaluator:
         Raises:
             StoppedError: should_stop was set before the last trial ended.
         """
-        found = [self.records.known(trial) for trial in trials]
+        stop, found = self._should_stop, [self.records.known(trial) for trial in trials]
         todo = [i for i, evaluation in enumerate(found) if evaluation is None]
         flops = {i: self.objective.flops(trials[i].config) for i in todo}
 
@@ -83,17 +83,12 @@ class CachedEvaluator:
         todo = sorted((i for i in todo if found[i] is None), key=lambda i: -flops[i])
 
         def note_outcome(place: int, outcome: Outcome[Evaluation]) -> None:
-            if not self._should_stop.is_set():  # after a stop, the evaluation may be incomplete
+            if not stop.is_set():  # after a stop, the evaluation may be incomplete
                 crashed = Evaluation("crashed", reason=outcome.error or "")
                 note(todo[place], outcome.result or crashed)
 
-        evaluate_all(
-            self._work,
-            [trials[i] for i in todo],
-            self._pool,
-            on_outcome=note_outcome,
-            should_stop=self._should_stop,
-        )
+        items = [trials[i] for i in todo]
+        evaluate_all(self._work, items, self._pool, on_outcome=note_outcome, should_stop=stop)
         return [evaluation for evaluation in found if evaluation]
 
 

@@ -64,12 +64,9 @@ class LossObjective:
 
     def flops(self, genome: Genome) -> int:
         """Estimate the FLOPs of a training run that uses all documents equally often."""
-        return genome.flops(self.tokenizer.vocab_size, self.n_tokens(genome.steps, genome.n_ctx))
-
-    def n_tokens(self, n_docs: int, n_ctx: int) -> int:
-        """Estimate the number of predicted tokens in n_docs documents (at most n_ctx each)."""
-        read = sum(n * min(length - 1, n_ctx) for length, n in self.lengths.items())
-        return round(n_docs * read / len(self.training.docs))
+        n_tokens = sum(n * min(length - 1, genome.n_ctx) for length, n in self.lengths.items())
+        n_tokens = round(genome.steps * n_tokens / len(self.training.docs))
+        return genome.flops(self.tokenizer.vocab_size, n_tokens)
 
     @cached_property
     def lengths(self) -> Counter[int]:

@@ -89,13 +89,9 @@ def test_a_damaged_exam_json_is_refused(tmp_path: Path, content: str, problem: s
 @pytest.fixture
 def candidate(make_organism):
     def make(*votes: tuple[float, float, float]) -> Candidate:
-        return Candidate(
-            make_organism(0.0),
-            tuple(
-                Evaluation("ok", scores=NameScores(dict(zip(HEADS, scores, strict=True)), 1.0, 1.0))
-                for scores in votes
-            ),
-        )
+        scores = (NameScores(dict(zip(HEADS, vote, strict=True)), 1.0, 1.0) for vote in votes)
+        evaluations = tuple(Evaluation("ok", scores=each) for each in scores)
+        return Candidate(make_organism(0.0), evaluations)
 
     return make
 

@@ -44,9 +44,8 @@ def train(microgpt, folder):
 
     def run(*options: str, data: str = "names.txt") -> tuple[str, str, dict]:
         steps = () if "--budget" in options else ("--steps", "20")
-        done = ok(
-            microgpt("train", "--data", data, "--model", "child", *steps, "-n", "0", *options)
-        )
+        command = ("train", "--data", data, "--model", "child", *steps, "-n", "0")
+        done = ok(microgpt(*command, *options))
         meta = json.loads((folder / "child/meta.json").read_text())
         return done.stderr, done.stdout, meta["training"]
 
@@ -67,7 +66,10 @@ def test_losses_of_documents_that_an_ancestor_read_are_marked(train, microgpt, s
     assert [1.0, 1.0] in [each["contamination"] for each in saved]
 
 
-@pytest.mark.parametrize("source", [("--from", "honest"), ("--teacher", "honest")])
+@pytest.mark.parametrize(
+    "source",
+    [("--from", "honest"), ("--teacher", "honest"), ("--teacher", "honest", "--budget", "1e9")],
+)
 def test_a_child_holds_out_the_same_documents_as_its_parent(train, source) -> None:
     notes, out, training = train(*source)
     assert "training of the parent or teacher: test_fraction 0.1, val_fraction 0.1" in notes
@@ -175,11 +177,6 @@ def test_other_data_of_the_parent_are_mentioned(microgpt, folder) -> None:
     assert "training data of the model without other data of its parent" in done.stderr
 
 
-def test_minutes_holds_out_the_same_documents_as_the_teacher(train) -> None:
-    _, _, training = train("--teacher", "honest", "--budget", "1e9")
-    assert (training["val_fraction"], training["test_fraction"]) == (0.1, 0.1)
-
-
 def test_eval_of_the_training_file_reports_contamination(microgpt, folder) -> None:
     done = microgpt("eval", "honest", "--data", "names.txt")
     parts = split(NAMES.split("\n"), validation=0.1, test=0.1)
@@ -253,9 +250,7 @@ def test_training_data_are_recognised_but_for_case(microgpt, tmp_path) -> None:
             pairs = [{"prompt": 2 * one["prompt"], "completion": "yes"} for one in pairs]
         (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, pairs)))
     train = ("train", "--preset", "chat", "--data", "title.jsonl", "--val-fraction", "0")
-    done = microgpt(
-        *train, "--n-embd", "12", "--block-size", "32", "--steps", "2", "--model", "child"
-    )
-    assert done.returncode == 0, done.stderr
+    small = ("--n-embd", "12", "--block-size", "32", "--steps", "2")
+    ok(microgpt(*train, *small, "--model", "child"))
     for name, told in (("title", "100.0%"), ("lower", "100.0%"), ("other", "may be")):
         assert told in microgpt("eval", "child", "--data", f"{name}.jsonl").stderr

@@ -107,10 +107,7 @@ def test_show_says_that_data_differ_from_those_of_the_search(microgpt, tmp_path)
     [
         ("show", "merge.json", "merge.json, line 3: merge conflict marker '<<<<<<< ours'; keep "
          "only one of the genomes"),
-        ("use", "nowhere.json", "cannot read nowhere.json: No such file or directory"),
-        ("show", "data", "cannot read data/genome.json: No such file or directory"),
-        ("use", "evolve.log", "evolve.log: invalid JSON: Expecting value: line 1 column 1 "
-         "(char 0)"),
+        ("use", "data", "cannot read data/genome.json: No such file or directory"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_no_genome_is_refused(microgpt, tmp_path, command, file, problem) -> None:
@@ -209,15 +206,9 @@ def test_each_import_makes_a_run_that_cannot_be_resumed(microgpt, tmp_path) -> N
 
 @pytest.mark.parametrize(
     ("content", "problem"),
-    [
-        (b"", "evolve.log has no line like"),
-        (LOG.encode("utf-16"), "evolve.log is not UTF-8 text"),
-        (None, "cannot read evolve.log: No such file or directory"),
-    ],
+    [(b"", "evolve.log has no line like"), (LOG.encode("utf-16"), "evolve.log is not UTF-8 text")],
 )
 def test_import_refuses_a_file_that_is_no_log(microgpt, tmp_path, content, problem) -> None:
-    (tmp_path / "evolve.log").unlink()
-    if content is not None:
-        (tmp_path / "evolve.log").write_bytes(content)
+    (tmp_path / "evolve.log").write_bytes(content)
     assert problem in refused(microgpt("genome", "import-log", "evolve.log"))
     assert not (tmp_path / "experiments").exists()

@@ -38,11 +38,7 @@ def write_names(folder: Path) -> None:
 def begin(folder: Path, *options: str, until: str = "Generation 2") -> Popen:
     """Start a search, and return its process when it has said so much."""
     process = Popen(
-        ["microgpt", "evolve", "--trace", *options],
-        cwd=folder,
-        stdout=PIPE,
-        stderr=PIPE,
-        text=True,
+        ["microgpt", "evolve", "--trace", *options], cwd=folder, stdout=PIPE, stderr=PIPE, text=True
     )
     assert process.stdout is not None
     while until not in process.stdout.readline():

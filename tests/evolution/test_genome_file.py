@@ -195,11 +195,7 @@ def _sparse(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("make", "problem"),
-    [
-        (os.mkfifo, "not a regular file"),
-        (_sparse, "larger than"),
-        (Path.mkdir, "Is a directory"),
-    ],
+    [(os.mkfifo, "not a regular file"), (_sparse, "larger than"), (Path.mkdir, "Is a directory")],
 )
 def test_irregular_and_oversized_run_files_are_refused(tmp_path: Path, make, problem) -> None:
     for name in ("genome.json", "run.json", "evaluations.jsonl", "exam.json"):

@@ -25,8 +25,7 @@ def logits_along(gpt, tokens):
 
 
 @pytest.mark.parametrize(
-    ("shape", "params"),
-    [((16, 4, 1), 4_192), ((32, 4, 2), 26_816), ((64, 8, 4), 201_088)],
+    ("shape", "params"), [((16, 4, 1), 4_192), ((32, 4, 2), 26_816), ((64, 8, 4), 201_088)]
 )
 def test_the_number_of_weights_is_correct(shape: tuple[int, int, int], params: int) -> None:
     n_embd, n_head, n_layer = shape

@@ -45,11 +45,7 @@ TASKS = {
 def lm_eval() -> tuple[str, ...]:
     """The command before that of a program which needs lm-eval."""
     try:
-        done = subprocess.run(
-            [*UV_RUN, "python", "-c", ""],
-            capture_output=True,
-            text=True,
-        )
+        done = subprocess.run([*UV_RUN, "python", "-c", ""], capture_output=True, text=True)
         reason = done.returncode and done.stderr
     except FileNotFoundError:
         reason = "there is no uv"

@@ -28,8 +28,7 @@ def test_evaluations_are_traced_as_in_evolve_rust(make_organism) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "word"),
-    [("crashed", "PANICKED"), ("diverged", "DIVERGED"), ("refused", "REFUSED")],
+    ("status", "word"), [("crashed", "PANICKED"), ("diverged", "DIVERGED"), ("refused", "REFUSED")]
 )
 def test_a_failed_evaluation_is_traced_with_reason_and_genome(make_organism, status, word) -> None:
     organism = make_organism(status=status, slot=3)

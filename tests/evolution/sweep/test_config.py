@@ -13,8 +13,7 @@ def test_the_default_config_is_karpathys_run() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings",
-    [{"n_embd": 30}, {"steps": 0}, {"lr": -1}, {"batch_size": 0}, {"block_size": 0}],
+    "settings", [{"n_embd": 30}, {"steps": 0}, {"lr": -1}, {"batch_size": 0}, {"block_size": 0}]
 )
 def test_an_impossible_config_is_refused(settings) -> None:
     with pytest.raises(GenomeError, match=next(iter(settings))):

@@ -60,8 +60,7 @@ def test_results_come_in_the_order_of_the_sweep(run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "is_known"),
-    [("diverged", True), ("crashed", False), ("refused", False)],
+    ("status", "is_known"), [("diverged", True), ("crashed", False), ("refused", False)]
 )
 def test_machine_dependent_failures_are_tried_again(run, status, is_known) -> None:
     with SweepRecords.open(run) as records:

@@ -37,11 +37,7 @@ LIMITS: Mapping[str, tuple[float, float]] = {  # minimum and maximum of each num
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetedGenome(BaseGenome):
-    """The settings of a training run; the number of steps follows from the operations.
-
-    Raises:
-        GenomeError: a gene is out of range, or two genes contradict each other.
-    """
+    """The settings of a training run; the number of steps follows from the operations."""
 
     limits: ClassVar = LIMITS
 

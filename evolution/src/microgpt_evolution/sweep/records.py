@@ -2,7 +2,6 @@
 
 import csv
 import io
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -53,11 +52,6 @@ class SweepSettings(RunSettings):
     def tasks(self) -> list[tuple[SweepConfig, int]]:
         """All (configuration, seed) pairs, in table order."""
         return [(config, seed) for config in self.configs for seed in self.seeds]
-
-    def in_order(self, results: Iterable["SweepResult"]) -> list["SweepResult"]:
-        """Return results in table order."""
-        found = {result.key: result for result in results}
-        return [found[task] for task in self.tasks if task in found]
 
     @property
     def documents(self) -> tuple[str, float, float]:
@@ -135,11 +129,12 @@ class SweepRecords(RunDirectory[SweepSettings, SweepResult]):
     @property
     def results(self) -> list[SweepResult]:
         """The recorded results, in table order."""
-        return self.settings.in_order(self.lines)
+        found = {result.key: result for result in self.lines}
+        return [found[task] for task in self.settings.tasks if task in found]
 
     def todo(self) -> list[Trial[SweepConfig]]:
         """Return the trials that must still be run."""
-        trials = [Trial(config, seed) for config, seed in self.settings.tasks]
+        trials = (Trial(config, seed) for config, seed in self.settings.tasks)
         return [trial for trial in trials if not self.known(trial)]
 
     def write_table(self) -> None:

@@ -1,8 +1,8 @@
 import os
-import subprocess
 import sys
 
 import pytest
+from commands import run_process
 
 # Linux counts the memory of the one that starts a process as that of the process, so a small one
 # has to start it.
@@ -16,7 +16,7 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 def peak_of(folder, *args: str) -> int:
     """Return the most memory, in bytes, that a command takes."""
     command = [sys.executable, "-c", PEAK, "microgpt", *args]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = run_process(command, cwd=folder)
     assert done.returncode == 0, done.stderr
     return int(done.stdout) * 1024
 

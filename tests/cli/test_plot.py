@@ -1,12 +1,11 @@
 import json
 import os
 import struct
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from commands import refused
+from commands import refused, run_process
 
 from microgpt.training.history_file import HISTORY, HistoryPoint, encode_history
 
@@ -150,7 +149,5 @@ def test_only_plot_imports_the_plotting_package() -> None:
         "import sys, microgpt_cli.app; microgpt_cli.app.commands();"
         "print({name.split('.')[0] for name in sys.modules} & {'altair', 'vl_convert', 'pydantic'})"
     )
-    loaded = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
+    loaded = run_process([sys.executable, "-c", program], check=True)
     assert loaded.stdout == "set()\n"

@@ -6,7 +6,7 @@ import signal
 import subprocess
 
 import pytest
-from commands import ok, refused
+from commands import ok, refused, run_process
 from terminal import Terminal
 
 from microgpt import InferenceGpt, load
@@ -202,9 +202,7 @@ def test_lines_are_scored_as_they_arrive(text_model) -> None:
 def test_a_closed_pipe_ends_score_quietly(text_model, tmp_path) -> None:
     (tmp_path / "many.txt").write_text("anna\n" * 100_000)
     command = f"microgpt score '{text_model}' --data many.txt | head -1"
-    done = subprocess.run(
-        ["bash", "-c", f"set -o pipefail; {command}"], cwd=tmp_path, capture_output=True, text=True
-    )
+    done = run_process(["bash", "-c", f"set -o pipefail; {command}"], cwd=tmp_path)
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""
 

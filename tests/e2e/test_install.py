@@ -7,6 +7,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from commands import run_process
 
 from microgpt.engine import processor
 
@@ -17,13 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.long
 def test_wheels_work_outside_the_repository(tmp_path: Path) -> None:
     def run(*command: str | Path, code: int = 0) -> str:
-        done = subprocess.run(
-            [str(part) for part in command],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = run_process(command, cwd=tmp_path)
         assert done.returncode == code, done.stderr
         return done.stderr if code else done.stdout
 
@@ -71,14 +66,7 @@ def test_wheels_work_outside_the_repository(tmp_path: Path) -> None:
 @pytest.mark.skipif(processor.LEVEL is None, reason="no wheel has machine code for this processor")
 def test_a_wheel_with_machine_code_needs_no_compiler(tmp_path: Path) -> None:
     def run(*command: str | Path, **settings: str) -> str:
-        return subprocess.run(
-            [str(part) for part in command],
-            cwd=tmp_path,
-            env={**os.environ, **settings},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
+        return run_process(command, cwd=tmp_path, env={**os.environ, **settings}, check=True).stdout
 
     build = ("uv", "build", "--wheel", ROOT / "libs/microgpt", "--out-dir", tmp_path / "dist")
     assert processor.LEVEL

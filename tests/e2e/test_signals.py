@@ -15,6 +15,7 @@ from subprocess import PIPE
 
 import commands
 import pytest
+from commands import run_process
 
 from microgpt_cli.terminal import signals
 
@@ -237,9 +238,7 @@ def test_a_closed_stream_changes_nothing_else(tmp_path, command, closed) -> None
 def test_a_stream_closed_from_the_start_changes_nothing_else(tmp_path, closed) -> None:
     (tmp_path / "names.txt").write_text("anna\n")
     command = f"microgpt train --steps 3 --input names.txt {closed}"
-    done = subprocess.run(
-        command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    done = run_process(["sh", "-c", command], cwd=tmp_path)
     assert done.returncode == 0
     assert "Traceback" not in done.stderr
     assert "error" not in done.stdout + done.stderr
@@ -248,11 +247,9 @@ def test_a_stream_closed_from_the_start_changes_nothing_else(tmp_path, closed) -
 
 
 def test_bad_input_exits_with_2_even_if_stderr_is_closed(tmp_path) -> None:
-    done = subprocess.run(
+    done = run_process(
         ["bash", "-c", "microgpt generate --model-dir nope 2> >(exec <&-); echo $?"],
         cwd=tmp_path,
-        capture_output=True,
-        text=True,
         check=True,
     )
     assert done.stdout == "2\n"

@@ -1,6 +1,5 @@
 """The scripts of examples/ do what their docstrings say."""
 
-import os
 import re
 import runpy
 import subprocess
@@ -11,6 +10,7 @@ from urllib.error import HTTPError
 
 import commands
 import pytest
+from commands import run_process
 
 from microgpt import CharTokenizer, MicrogptError
 
@@ -195,13 +195,8 @@ def test_the_chat_bot_survives_an_error_that_is_not_json(monkeypatch, capsys) ->
 
 @pytest.mark.slow
 def test_the_chat_bot_reports_a_missing_service_in_one_line() -> None:
-    done = subprocess.run(
-        ["python", EXAMPLES / "http_bot.py", "http://localhost:9/v1"],
-        input="ada: hi\n",
-        capture_output=True,
-        text=True,
-        check=False,
-        env=dict(os.environ),
+    done = run_process(
+        ["python", EXAMPLES / "http_bot.py", "http://localhost:9/v1"], stdin="ada: hi\n"
     )
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1

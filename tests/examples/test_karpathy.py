@@ -1,9 +1,9 @@
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from commands import run_process
 
 from microgpt import InferenceGpt, load_text
 from microgpt.data.documents import bundled
@@ -38,7 +38,7 @@ def test_the_first_steps_equal_the_reference_engine(steps, golden) -> None:
 @pytest.mark.slow
 @pytest.mark.long
 def test_the_script_prints_the_golden_run(golden) -> None:
-    done = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True, check=True)
+    done = run_process([sys.executable, SCRIPT], check=True)
     assert done.stdout.startswith("num docs: 32033\nvocab size: 27\nnum params: 4192\n")
     assert "step 1000 / 1000 | loss 2.6497" in done.stdout
     names = [line[11:] for line in done.stdout.splitlines() if line.startswith("sample ")]

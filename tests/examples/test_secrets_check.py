@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from commands import run_process
 
 ROOT = Path(__file__).parents[2]
 CHECK = ROOT / "examples" / "secrets_check.sh"
@@ -11,9 +12,7 @@ CHECK = ROOT / "examples" / "secrets_check.sh"
 
 def git(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
     settings = ("-c", "user.name=me", "-c", "user.email=me@example.org")
-    return subprocess.run(
-        ["git", *settings, *args], cwd=folder, capture_output=True, text=True, check=False
-    )
+    return run_process(["git", *settings, *args], cwd=folder)
 
 
 @pytest.mark.slow

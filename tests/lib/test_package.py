@@ -3,12 +3,12 @@
 import ast
 import doctest
 import re
-import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from commands import run_process
 
 import microgpt
 import microgpt.data.folding
@@ -77,9 +77,7 @@ def test_importing_the_package_loads_nothing_else() -> None:
         "import sys, microgpt;"
         "print([name for name in sys.modules if name.startswith(('microgpt.', 'pydantic'))])"
     )
-    loaded = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
+    loaded = run_process([sys.executable, "-c", program], check=True)
     assert loaded.stdout.strip() == "[]"
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from commands import run_process
 
 from microgpt import InferenceGpt
 from microgpt.engine.machine_code import cache_directory
@@ -153,8 +154,6 @@ def test_systemd_accepts_the_unit_and_rates_it_safe(tmp_path) -> None:
     file = tmp_path / "microgpt.service"
     file.write_text(unit().replace("/opt/microgpt/bin", str(SERVE.parent)))
     for question in (["verify", "--man=no"], ["security", "--offline=yes", "--threshold=20"]):
-        done = subprocess.run(
-            ["systemd-analyze", "--no-pager", *question, file], capture_output=True, text=True
-        )
+        done = run_process(["systemd-analyze", "--no-pager", *question, file])
         assert done.returncode == 0, done.stderr
         assert file.name not in done.stderr  # as of a name that it does not know

@@ -1,8 +1,8 @@
 import json
-import subprocess
 from dataclasses import asdict
 
 import pytest
+from commands import run_process
 
 from microgpt import InferenceGpt, Message, Sampling
 
@@ -18,7 +18,7 @@ def test_the_two_curl_calls_of_the_specification_work(talk) -> None:
     for page, body in calls.items():
         url = f"http://localhost:{talk.port}/microgpt/v1/{page}"
         command = [*CURL, url, "-H", "Content-Type: application/json", "-d", body]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        done = run_process(command, check=True)
         found[page] = json.loads(done.stdout)
     assert len(found["generate"]["samples"]) == 5
     assert found["chat"]["role"] == "assistant"

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import run_process
 
 from microgpt import Message, Sampling
 
@@ -25,14 +26,8 @@ def llm(talk, names, tmp_path):
     (tmp_path / "extra-openai-models.yaml").write_text(json.dumps(models))
 
     def run(*args: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [LLM, *args],
-            env={**os.environ, "LLM_USER_PATH": str(tmp_path)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
+        return run_process(
+            [LLM, *args], env={**os.environ, "LLM_USER_PATH": str(tmp_path)}, stdin="", timeout=60
         )
 
     return run

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import run_process
 
 from microgpt import InferenceGpt, load
 from microgpt.data.documents import DEMO_MODEL, bundled
@@ -45,7 +46,7 @@ TASKS = {
 def lm_eval() -> tuple[str, ...]:
     """The command before that of a program which needs lm-eval."""
     try:
-        done = subprocess.run([*UV_RUN, "python", "-c", ""], capture_output=True, text=True)
+        done = run_process([*UV_RUN, "python", "-c", ""])
         reason = done.returncode and done.stderr
     except FileNotFoundError:
         reason = "there is no uv"

@@ -1,12 +1,12 @@
 import hashlib
 import json
 import os
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from commands import run_process
 
 from microgpt import Message, load, load_conversations, load_text
 from microgpt.data.conversation_file import load_chat_tests
@@ -127,9 +127,7 @@ def test_a_million_lines_need_little_more_than_their_memory(tmp_path) -> None:
         "size = sum(map(sys.getsizeof, docs)) + sys.getsizeof(docs)\n"
         "print(len(docs), (loaded - idle) / size, (peak() - loaded) / size)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program, path], capture_output=True, text=True, check=True
-    )
+    done = run_process([sys.executable, "-c", program, path], check=True)
     n_docs, to_load, to_split = map(float, done.stdout.split())
     assert n_docs == 1_000_000
     assert to_load < 1.5

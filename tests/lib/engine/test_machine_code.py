@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import run_process
 
 from microgpt import dropout_mask, newton_schulz
 from microgpt.engine import machine_code as compiling
@@ -264,13 +265,8 @@ def test_files_unused_for_long_are_removed(run, tmp_path) -> None:
 
 
 def test_a_missing_compiler_is_reported() -> None:
-    done = subprocess.run(
-        ["microgpt", "verify"],
-        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},  # another setting: nothing is compiled
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    env = {**os.environ, "NUMBA_DISABLE_JIT": "1"}  # another setting: nothing is compiled
+    done = run_process(["microgpt", "verify"], env=env)
     assert done.returncode == 2
     assert "error: NUMBA_DISABLE_JIT is set; unset it or use" in done.stderr
 

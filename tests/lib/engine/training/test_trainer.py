@@ -3,12 +3,12 @@
 import math
 import os
 import random
-import subprocess
 import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from commands import run_process
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from small_engines import numbers, run_to, shapes
@@ -366,12 +366,8 @@ def test_different_processors_share_a_cache_and_agree(host, features, dtype, siz
     They compile the first time, like the tests of this processor; the cache is that of the user.
     """
     target = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": features}
-    done = subprocess.run(
-        [sys.executable, "-c", OTHER_PROCESSOR, host, dtype, *sizes],
-        env={**os.environ, **target},
-        capture_output=True,
-        text=True,
-        check=False,
+    done = run_process(
+        [sys.executable, "-c", OTHER_PROCESSOR, host, dtype, *sizes], env={**os.environ, **target}
     )
     assert done.returncode == 0, done.stderr
 
@@ -391,7 +387,5 @@ train(docs, model=model, config=TrainConfig(steps=3, batch_size=16))
 # ru_maxrss would begin with the memory of pytest.
 print(int(re.search(r"VmHWM:\s+(\d+) kB", open("/proc/self/status").read())[1]) / 1024)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
+    done = run_process([sys.executable, "-c", program], check=True)
     assert float(done.stdout) < 400

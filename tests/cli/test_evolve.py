@@ -203,5 +203,5 @@ def test_a_warm_start_resumes_without_its_genome_file(microgpt, tmp_path, ancest
     assert microgpt("evolve", "--resume", run, "--warm-start", ancestor).returncode == 0
 
 
-def test_the_preset_of_the_comparison_has_the_shape_of_the_first_genome() -> None:
+def test_the_first_genome_has_the_shape_of_the_preset() -> None:
     assert PRIMORDIAL.model() == PRESETS["karpathy"].model

@@ -21,7 +21,7 @@ from microgpt_serve.schemas import MAX_ALTERNATIVES
 from microgpt_serve.served_model import ServedModel
 from microgpt_serve.settings import Settings
 
-COMPLETIONS = "/v1/completions"
+COMPLETIONS, HI = "/v1/completions", [{"role": "user", "content": "hi"}]
 SCORE = {"temperature": 0, "max_tokens": 1, "logprobs": 1, "echo": True, "seed": 1234}  # as lm-eval
 
 
@@ -62,7 +62,7 @@ def test_the_end_token_of_a_text_is_listed(talk, talk_gpt, ended) -> None:
 
 
 def test_the_end_token_of_a_reply_is_listed(talk, ended) -> None:
-    body = {"messages": [{"role": "user", "content": "hi"}], "logprobs": True, "top_logprobs": 1}
+    body = {"messages": HI, "logprobs": True, "top_logprobs": 1}
     for seed in range(50):
         reply = talk.request("POST", "/v1/chat/completions", {**body, "seed": seed}).json
         if (choice := reply["choices"][0])["finish_reason"] == "stop":
@@ -70,9 +70,8 @@ def test_the_end_token_of_a_reply_is_listed(talk, ended) -> None:
     content = choice["logprobs"]["content"]
     assert len(content) == len(choice["message"]["content"]) + 1
     assert (content[-1]["token"], content[-1]["bytes"]) == ("<|end_turn|>", None)
-    with talk.openai().chat.completions.create(
-        model="any", seed=seed, stream=True, **body
-    ) as events:
+    body |= {"model": "any", "seed": seed, "stream": True}
+    with talk.openai().chat.completions.create(**body) as events:
         pieces = [one.choices[0].logprobs for one in events]
     assert [one.token for piece in pieces if piece for one in piece.content][-1] == "<|end_turn|>"
 
@@ -82,9 +81,8 @@ def test_the_chosen_token_is_among_the_likeliest(names) -> None:
     n_others = set()
     for choice in choices:
         told = choice["logprobs"]
-        for token, number, others in zip(
-            told["tokens"], told["token_logprobs"], told["top_logprobs"], strict=True
-        ):
+        lists = (told[name] for name in ("tokens", "token_logprobs", "top_logprobs"))
+        for token, number, others in zip(*lists, strict=True):
             assert others[token] == number
             n_others.add(len(others))
     assert n_others == {2, 3}
@@ -124,9 +122,7 @@ def test_several_prompts_are_answered_independently(talk, talk_gpt, stream) -> N
         for prompt in prompts
         for text in talk_gpt.generate(3, prompt=prompt, seed=5, temperature=2)
     ]
-    as_tokens = [
-        talk_gpt.tokenizer.encode(prompt) or [talk_gpt.opening("")[0]] for prompt in prompts
-    ]
+    as_tokens = [talk_gpt.tokenizer.encode(prompt) for prompt in prompts]
     as_tokens[1] = talk_gpt.opening("")  # as it is, because it begins with the first token of texts
     for body in ({"prompt": prompts}, {"prompt": as_tokens}):
         body |= settings | {"stream": stream}
@@ -217,13 +213,7 @@ def test_a_stream_reads_each_token_once(talk_gpt, monkeypatch) -> None:
         (COMPLETIONS, {"prompt": "hi", "logprobs": 20, "n": 8, "max_tokens": 16_384}),
         (
             "/v1/chat/completions",
-            {
-                "messages": [{"role": "user", "content": "hi"}],
-                "logprobs": True,
-                "n": 50,
-                "max_tokens": 3000,
-                "stream": True,
-            },
+            {"messages": HI, "logprobs": True, "n": 50, "max_tokens": 3000, "stream": True},
         ),
     ],
 )

@@ -170,13 +170,8 @@ def test_a_request_needs_one_host_and_a_known_version(names, head, status) -> No
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate, gzip", "br"])
 def test_a_compressed_body_is_415(names, coding) -> None:
-    reply = names.request(
-        "POST",
-        "/microgpt/v1/generate",
-        b"{}",
-        Content_Type="application/json",
-        Content_Encoding=coding,
-    )
+    headers = {"Content_Type": "application/json", "Content_Encoding": coding}
+    reply = names.request("POST", "/microgpt/v1/generate", b"{}", **headers)
     assert reply.status == 415
     assert reply.json["error"].endswith("send no Content-Encoding")
 

@@ -25,11 +25,8 @@ def test_score_returns_the_score_of_the_command(serve, names_dir, microgpt, tmp_
     microgpt("score", model, "--calibrate", "good.txt")
     printed = microgpt("score", model, stdin="anna\nemma\n").stdout.splitlines()
     server = serve(model)
-    for line, found in zip(
-        printed,
-        server.request("POST", PAGE, {"texts": ["anna", "emma"]}).json["scores"],
-        strict=True,
-    ):
+    scores = server.request("POST", PAGE, {"texts": ["anna", "emma"]}).json["scores"]
+    for line, found in zip(printed, scores, strict=True):
         bits, percentile, sign, *_ = line.split()
         assert (f"{found['bits_per_character']:.2f}", sign) == (bits, "%")
         assert f"{found['percentile']:.1f}" == percentile

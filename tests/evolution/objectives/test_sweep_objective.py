@@ -85,9 +85,6 @@ def test_memory_that_has_run_out_is_a_refusal(monkeypatch) -> None:
 
 def test_a_larger_model_takes_more_memory() -> None:
     objective = SweepObjective.of(PARTS)
-    assert (
-        objective.n_bytes(SMALL)
-        < objective.n_bytes(SweepConfig())
-        < objective.n_bytes(SweepConfig(n_embd=64))
-    )
+    small, usual, large = map(objective.n_bytes, (SMALL, SweepConfig(), SweepConfig(n_embd=64)))
+    assert small < usual < large
     assert objective.n_bytes(SweepConfig(dtype="float64")) > objective.n_bytes(SweepConfig())

@@ -119,7 +119,6 @@ def test_files_of_earlier_systems_can_be_read(tmp_path: Path) -> None:
         ({"tokenizer": "words"}, "unknown tokenizer 'words' .expected 'char' or 'bpe'"),
         ({"tokenizer": "bpe"}, r"cannot read .*tokenizer\.json: No such file"),
         ({"chars": None}, r"meta\.json: chars: field required"),
-        ({"weights_sha256": "0" * 64}, r"weights\.json does not match meta\.json"),
         ({"n_layer": 2}, r"layer1\.attn_wk is missing"),
         ({"n_layer": 10**9}, r"meta\.json: the model needs [\d,]+ bytes of memory"),
         ({"n_ff_exp": 10**300}, "n_ff_exp: input should be less than or equal to 2147483647"),
@@ -201,7 +200,7 @@ def test_changed_weights_are_refused(text_model: Path) -> None:
     weights = json.loads((text_model / "weights.json").read_text())
     weights["wte"][0][0] += 1e-9
     (text_model / "weights.json").write_text(json.dumps(weights))
-    with pytest.raises(CheckpointError, match="its sha256 differs"):
+    with pytest.raises(CheckpointError, match=r"weights\.json does not .*its sha256 differs"):
         load(text_model)
 
 

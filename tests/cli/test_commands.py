@@ -178,12 +178,12 @@ def test_help_imports_neither_the_engine_nor_plotting(microgpt) -> None:
 
 @pytest.mark.parametrize(
     ("option", "choices"),
-    {
-        "fitness": Fitness,
-        "exchange": Exchange,
-        "head": HeadName,
-        "objective": ObjectiveName,
-    }.items(),
+    [
+        ("fitness", Fitness),
+        ("exchange", Exchange),
+        ("head", HeadName),
+        ("objective", ObjectiveName),
+    ],
 )
 def test_evolve_offers_the_choices_of_the_search(option, choices) -> None:
     """The command repeats them, because its help must not import the search."""

@@ -98,7 +98,7 @@ def test_several_replies_have_consecutive_seeds(chat, n_before) -> None:
 
 def test_several_replies_have_the_limits_of_one(chat) -> None:
     prompt = chat.chat_prompt([Message("user", "hi")])
-    (job,) = [chat.reply_job(prompt, 3, sampling=Sampling(9.0), max_tokens=2, seed=1)]
+    job = chat.reply_job(prompt, 3, sampling=Sampling(9.0), max_tokens=2, seed=1)
     ends = [(len(one.tokens), one.finish_reason) for one in finish(Batch(chat.compiled, [job]))[0]]
     assert len(ends) == 3
     assert all(n < 2 if reason == "stop" else n == 2 for n, reason in ends)
@@ -149,10 +149,7 @@ def test_the_parts_of_a_text_are_the_whole_text(text, monkeypatch) -> None:
     monkeypatch.setattr("microgpt.engine.decoding.decoder.WORK_5_MS", 0)
     monkeypatch.setattr("microgpt.engine.decoding.decoder.RUN_S", 0.0)
     jobs = [text.text_job(3, seed=seed) for seed in (1, 50)]
-    wholes, batch = Batch(text.compiled, jobs), Batch(text.compiled, jobs)
-    expected = dict[int, list[Continuation]]()
-    while wholes.open:
-        expected.update(wholes.run())
+    expected, batch = finish(Batch(text.compiled, jobs)), Batch(text.compiled, jobs)
     parts: dict[int, list[list[Continuation]]] = {0: [], 1: []}
     while batch.open:
         for number in batch.open:

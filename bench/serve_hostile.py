@@ -128,6 +128,12 @@ def attacks() -> dict[str, Attack]:
         "nested lists": (GENERATE, filled(b'{"prompt":[', b"[" * 150 + b"]" * 150, b"]}")),
         "long text": (CHAT, head + b"h" * (SIZE - 100) + tail),
         "longest text": (OPENAI_CHAT, head + b"h" * 131_000 + tail),
+        "ignored text": (
+            OPENAI_CHAT,
+            b'{"messages":[{"role":"assistant","content":"","reasoning":"'
+            + b"a" * (SIZE - 200)
+            + tail,
+        ),
         "escaped text": (GENERATE, b'{"prompt":"' + b"\\u00e9" * (SIZE // 7) + b'"}'),
         "unknown characters": (CHAT, head + wide + tail),
     }

@@ -5,18 +5,20 @@ import threading
 import time
 from itertools import pairwise
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
 from microgpt import InferenceGpt
 from microgpt.evaluation.scoring import Scorer
 from microgpt_serve.app_state import AppState
-from microgpt_serve.errors import ServeError
+from microgpt_serve.errors import QueueFullError, ServeError
 from microgpt_serve.generation import run_steps
 from microgpt_serve.routes.explain import ExplainRequest
 from microgpt_serve.routes.explain import _steps as explain_steps
 from microgpt_serve.routes.native import _score as score_steps
-from microgpt_serve.schemas import MAX_ALTERNATIVES, ScoreRequest
+from microgpt_serve.routes.native import encode_messages
+from microgpt_serve.schemas import MAX_ALTERNATIVES, ChatMessage, ScoreRequest
 from microgpt_serve.served_model import ServedModel
 from microgpt_serve.settings import Settings
 from microgpt_serve.work_queue import TOKENS_PER_PLACE, TURN_S, WorkQueue, one_step
@@ -47,6 +49,37 @@ def test_small_work_does_not_wait_for_large_work() -> None:
         queue.close()
 
     asyncio.run(ask())
+
+
+def test_cancelled_work_that_waits_leaves_the_queue() -> None:
+    async def ask() -> None:
+        queue = WorkQueue(64)
+        large = [queue.submit(steps_of(60), 1) for _ in range(2)]
+        left = queue.submit(steps_of(1), 1)
+        await asyncio.sleep(0.01)
+        assert queue.n_waiting == 1
+        left.cancel()
+        await asyncio.sleep(0.01)
+        assert queue.n_waiting == 0
+        for one in large:
+            one.cancel()
+        queue.close()
+
+    asyncio.run(ask())
+
+
+def test_each_message_of_a_long_chat_counts_in_the_queue() -> None:
+    counted = Mock(side_effect=QueueFullError)
+    state = SimpleNamespace(work=SimpleNamespace(submit=counted))
+
+    async def ask() -> None:
+        messages = [ChatMessage(role="user", content="h")] * 2000
+        served = SimpleNamespace(gpt=SimpleNamespace(tokenizer=SimpleNamespace(is_chat=True)))
+        await encode_messages(messages, served, None, state)
+
+    with pytest.raises(QueueFullError):
+        asyncio.run(ask())
+    assert counted.call_args.args[1] >= 2000
 
 
 def test_the_event_loop_runs_between_two_turns() -> None:

@@ -39,12 +39,20 @@ async def run_steps(
 
 
 async def run_function(
-    state: AppState, request: Request, function: Callable[[], T], n_characters: int, limit: int
+    state: AppState,
+    request: Request,
+    function: Callable[[], T],
+    n_characters: int,
+    limit: int,
+    n_objects: int = 0,
 ) -> T:
-    """Validate or encode text: in a thread, as `run_steps` does, if it is longer than the limit."""
+    """Validate or encode text: in a thread, as `run_steps` does, if it is longer than the limit.
+
+    An object of JSON, such as a message, counts as a token, because it takes memory.
+    """
     if n_characters <= limit:
         return function()
-    n_tokens = n_characters // CHARACTERS_PER_TOKEN
+    n_tokens = n_characters // CHARACTERS_PER_TOKEN + n_objects
     return await run_steps(state, request, one_step(function), n_tokens)
 
 

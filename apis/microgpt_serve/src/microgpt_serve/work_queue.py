@@ -75,13 +75,16 @@ class WorkQueue:
         if not is_begun and self._n_tokens >= self._limit:
             raise QueueFullError
         result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        work = _Work(steps, result)
         self._n_tokens += n_tokens
 
         def leave(_: asyncio.Future[T]) -> None:
             self._n_tokens -= n_tokens
+            with suppress(ValueError):  # cancelled work that waits would keep its memory
+                self._waiting.remove(work)
 
         result.add_done_callback(leave)
-        (self._waiting if n_tokens else self._pieces).append(_Work(steps, result))
+        (self._waiting if n_tokens else self._pieces).append(work)
         if not self._is_busy:
             self._begin_turn()
         return result

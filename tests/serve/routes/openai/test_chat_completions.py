@@ -46,3 +46,10 @@ def test_an_empty_reply_has_a_role_and_an_end(subword_gpt) -> None:
 
 def test_held_back_text_sends_no_event(subword_gpt) -> None:
     assert events(subword_gpt, ["hi there"], ("h", None), ("i", None), (" the", None)) == []
+
+
+def test_ignored_fields_take_no_memory() -> None:
+    fields = dict.fromkeys(("parsed", "reasoning", "reasoning_content", "refusal"), "a" * 10**6)
+    messages = [{"role": "assistant", "content": "", **fields}, {"role": "user", "content": "hi"}]
+    body = ChatCompletionRequest.model_validate({"messages": messages, "user": "b" * 10**6})
+    assert len(repr(body)) < 10_000

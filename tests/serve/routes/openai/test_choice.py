@@ -50,7 +50,8 @@ def extended(
     tokenizer, growth: list[Continuation], stop, echo: str
 ) -> tuple[GeneratedChoice, list[TextUpdate]]:
     """Return a choice that has grown, and what came each time."""
-    choice = GeneratedChoice(0, tokenizer, stop=stop, echo=tokenizer.encode(echo))
+    tokens = tokenizer.encode(echo)
+    choice = GeneratedChoice(0, tokenizer, stop=stop, echo=tokens, echo_text=echo)
     updates = []
     for continuation in growth:
         choice.extend(continuation)

@@ -72,7 +72,10 @@ async def _read(body_model: type[BaseModel], request: Request, state: AppState) 
         await _read_into(content, request, state)
         state.check_open()  # the body may have taken long
         validate = partial(_validate, body_model, content)
-        return await run_function(state, request, validate, len(content), MAX_INLINE_BYTES)
+        n_objects = content.count(b"{")
+        return await run_function(
+            state, request, validate, len(content), MAX_INLINE_BYTES, n_objects
+        )
     finally:
         state.n_body_bytes -= len(content)
 

@@ -118,7 +118,7 @@ async def encode_messages(
         raise ServeError(400, message, field="messages")
     size = n_characters + 2 * len(messages)
     encode = partial(_encode, messages, model)
-    return await run_function(state, request, encode, size, MAX_INLINE_CHARS)
+    return await run_function(state, request, encode, size, MAX_INLINE_CHARS, len(messages))
 
 
 def _encode(messages: Sequence[ChatMessage], model: ServedModel) -> ChatPrompt:

@@ -38,15 +38,16 @@ class GeneratedChoice:
         stop: Sequence[str] = (),
         prompt: Sequence[int] = (),
         echo: Sequence[int] = (),
+        echo_text: str = "",
     ) -> None:
-        """Create an empty choice. The text is cut at stop strings; `echo` precedes the text."""
+        """Create an empty choice. The text is cut at stop strings; the echo precedes it."""
         self.index, self.prompt = index, prompt
         self.text = ""  # generated text that can no longer change
         self.n_tokens = 0  # number of its tokens
         self.stop_token: int | None = None  # stop token at the end of the text, if any
         self.finish_reason: FinishReason | None = None
         self._tokenizer, self._stop, self._echo = tokenizer, tuple(stop), list(echo)
-        self._echo_text = tokenizer.decode(echo) if echo else ""
+        self._echo_text = echo_text
         self._received = array("I")  # all generated tokens
         self._decoded = 0, 0  # tokens and characters up to a complete character of the text
         self._n_characters_sent = self._n_tokens_sent = 0

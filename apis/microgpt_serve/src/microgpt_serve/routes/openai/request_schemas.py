@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -136,6 +137,7 @@ _Seed = Annotated[
 ]
 _NLogprobs = Annotated[int, Field(ge=0, le=MAX_LOGPROBS), WHOLE_FLOAT]
 _IGNORED = Field(None, description="Ignored.")
+_Dropped = Annotated[Any, AfterValidator(lambda value: None)]  # it could be as large as the body
 
 
 class StreamOptions(RequestBody):
@@ -181,7 +183,7 @@ class OpenAIRequest(RequestBody):
         None, description="Send the text as server-sent events while it is generated."
     )
     stream_options: StreamOptions | None = None
-    user: str | None = _IGNORED
+    user: Annotated[str | None, AfterValidator(lambda value: None)] = _IGNORED
     safety_identifier: _Label | None = _IGNORED
     prompt_cache_key: _Label | None = _IGNORED
     prompt_cache_options: _Labels | None = _IGNORED
@@ -258,11 +260,11 @@ class ChatCompletionMessage(ChatMessage):
     ] = Field(None, validate_default=True)
     name: _Label | None = _IGNORED
     # What clients keep with the replies of models and send back.
-    parsed: Any = _IGNORED
-    provider_specific_fields: Any = _IGNORED
-    reasoning: Any = _IGNORED
-    reasoning_content: Any = _IGNORED
-    refusal: Any = _IGNORED
+    parsed: _Dropped = _IGNORED
+    provider_specific_fields: _Dropped = _IGNORED
+    reasoning: _Dropped = _IGNORED
+    reasoning_content: _Dropped = _IGNORED
+    refusal: _Dropped = _IGNORED
 
     annotations: Annotated[Any, unsupported_except([])] = None
     audio: Annotated[Any, unsupported_except()] = None

@@ -74,10 +74,11 @@ class ResponseBuilder(ABC):
         tokenizer, stop = self.model.gpt.tokenizer, self.body.stop or ()
         prompts = self.job.prompts
         pairs = zip(prompts, self.echoes or [()] * len(prompts), strict=True)
-        repeated = [pair for pair in pairs for _ in self.job.seeds]
+        given = [(prompt, echo, tokenizer.decode(echo)) for prompt, echo in pairs]
+        repeated = [one for one in given for _ in self.job.seeds]
         return [
-            GeneratedChoice(i, tokenizer, stop=stop, prompt=prompt, echo=echo)
-            for i, (prompt, echo) in enumerate(repeated)
+            GeneratedChoice(i, tokenizer, stop=stop, prompt=prompt, echo=echo, echo_text=text)
+            for i, (prompt, echo, text) in enumerate(repeated)
         ]
 
     @abstractmethod

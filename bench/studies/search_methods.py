@@ -115,11 +115,11 @@ def ours(ledger: Ledger, rng: Random, start: Start) -> None:
         Space(values=GRID), [start.genome], ledger.budget / POINTS, lambda genome, n: n / POINTS,
         seed=ledger.seed,
     )  # fmt: skip
-    while runs := search.ask():
+    while organisms := search.ask():
         losses = []
-        for organism, until in runs:
+        for organism in organisms:
             run = Run(index_of(organism.genome), organism.seed % len(SEEDS))
-            losses.append(ledger.train(run, until)[len(organism.losses) :])
+            losses.append(ledger.train(run, organism.next_rung)[len(organism.losses) :])
         search.tell(losses)
 
 

@@ -33,7 +33,9 @@ def test_a_budgeted_search_starts_resumes_and_is_used(microgpt, tmp_path, winner
     (steps,) = re.findall(r"of ([\d,]+) steps: held-out", winner.stdout)
     steps = int(steps.replace(",", ""))
     assert json.loads(microgpt("genome", "show", "--json").stdout)["steps"] == steps
-    run = microgpt("run").stdout
+    done = microgpt("run")
+    assert f"the genome is {genome['val_loss']:.4f} per character" in done.stderr
+    run = done.stdout
     assert f"emb={genome['genome']['n_embd']}," in run
     assert f"training for {steps} steps" in run
     assert "emb=32," in microgpt("run", "-e", "32", "-s", "60").stdout
@@ -130,6 +132,10 @@ def test_a_search_of_running_text_records_its_gap(microgpt, tmp_path) -> None:
     winner, again = (load(tmp_path / name).meta.training for name in ("winner", "output"))
     parts = ("val_fraction", "test_fraction", "gap", "holdout")
     assert [again[key] for key in parts] == [winner[key] for key in parts]
+    refusal = (
+        "genome.json was found for a running text, not for names; use `microgpt train --genome`"
+    )
+    assert refused(microgpt("run", "--data", "book.txt")) == refusal
 
 
 def n_recorded(folder: Path) -> int:

@@ -147,7 +147,7 @@ def encode_genome(record: AnyRecord) -> bytes:
 def score_of(record: AnyRecord) -> str:
     """Return the score of a genome, else its held-out loss, else its last-document loss."""
     if isinstance(record, BudgetedRecord):
-        return f"held-out loss {record.val_loss:.4f}"
+        return f"held-out loss {record.val_loss:.4f} per character"
     if record.score is not None:
         return f"score {record.score:.4f}"
     loss, what = record.val_loss, "held-out"

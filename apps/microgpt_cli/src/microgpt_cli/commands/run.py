@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from microgpt.config import DEFAULT_SEED, check_seed
+from microgpt.errors import ConfigError
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, terminal_safe
 
@@ -58,11 +59,15 @@ def run(
     from microgpt_cli.input_files import default_input
     from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
     from microgpt_evolution.genome import GENES
-    from microgpt_evolution.genome_file import read_genome
+    from microgpt_evolution.genome_file import BudgetedRecord, read_genome
 
     if not genome and os.path.lexists(opt.DEFAULT_GENOME):
         genome = opt.DEFAULT_GENOME
     record = read_genome(genome) if genome else None
+    if getattr(record, "text", "lines") == "stream":
+        raise ConfigError(
+            f"{genome} was found for a running text, not for names; use `microgpt train --genome`"
+        )
     given = {gene: ctx.params[gene] for gene in GENES if ctx.params[gene] is not None}
     path = input or default_input()
     docs = load_text(path, column=column, tell=note)
@@ -93,10 +98,11 @@ def run(
             print(f"> {terminal_safe(name)}")
     what = "evolved" if record else "default"
     print(f"\nOrganism: {what} | Loss: {loss:.4f} | Params: {n_params}")
-    if record and record.val_loss is not None:
+    if record and record.val_loss is not None and not given:
+        unit = " per character" if isinstance(record, BudgetedRecord) else ""
         note(
             "these losses are those of the last training document; the held-out loss of the genome "
-            f"is {record.val_loss:.4f}"
+            f"is {record.val_loss:.4f}{unit}"
         )
 
 

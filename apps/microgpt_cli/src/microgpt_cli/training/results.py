@@ -207,7 +207,7 @@ def answer_questions(result: TrainResult, parts: Split) -> ChatAnswers | None:
     items = held_out or _items(_spread(parts.train))
     answers = list(answer_all(InferenceGpt(result), _spread(items)))
     share, better = ExactMatches.of(answers).share, ["more conversations", _longer(result, parts)]
-    if are_bundled:
+    if are_bundled and not result.plan.parent_sha256:
         better = [option for at, option in BETTER[bool(result.plan.minutes) :] if at > share]
     advice = f"for more exact answers: {', or '.join(better)}" if share < POOR else None
     return ChatAnswers(answers, bool(held_out), read_before or Bounds(0.0, 0.0), advice)

@@ -396,7 +396,9 @@ def test_a_drawn_subword_leaves_the_text_before_it_as_it_is(subword, subword_gpt
     until(page, "document.getElementById('text').value === 'naïve 😀 xy'")
     page.fill("#text", "naïve 😀 x")
     until(page, "document.getElementById('positions').lastChild.textContent === 'x'")
+    bars(page)  # those of the last token, after which no other answer is awaited
     page.locator("#positions .token", has_text="bytes:\\xc3").click()
+    page.wait_for_selector("#positions [aria-selected=true]:has-text('xc3')")
     at = len(subword_gpt.chat_prompt(talked[:1]).tokens) + 2
     draw(tokenizer.encode("é")[1], at)
     until(page, "document.getElementById('text').value === 'naé'")

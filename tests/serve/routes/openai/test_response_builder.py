@@ -65,3 +65,17 @@ def test_a_disconnected_client_is_sent_nothing() -> None:
 def test_a_stream_cut_off_by_shutdown_leaves_no_traceback() -> None:
     scope, _ = sent(b"a", asyncio.CancelledError())
     assert scope["outcome"] == 499
+
+
+def test_a_shutdown_may_interrupt_the_last_event_of_a_stream() -> None:
+    async def made():
+        yield b"a"
+        raise ServeError(504, "too slow")
+
+    async def send(message) -> None:
+        if message.get("body", b"").startswith(b"data: "):  # a slow client, and then SIGTERM
+            raise asyncio.CancelledError
+
+    scope = {"type": "http"}
+    asyncio.run(EventStream(made())(scope, None, send))
+    assert scope["outcome"] == 499

@@ -226,18 +226,19 @@ class EventStream(Response):
             await send(body)
 
         try:
-            async with aclosing(self._chunks) as chunks:
-                async for chunk in chunks:
-                    await send_chunk(chunk, is_last=chunk.endswith(DONE))
+            try:
+                async with aclosing(self._chunks) as chunks:
+                    async for chunk in chunks:
+                        await send_chunk(chunk, is_last=chunk.endswith(DONE))
+            except Exception as error:
+                if not has_begun:
+                    raise
+                sent_error = as_serve_error(error)
+                scope["outcome"] = sent_error.status  # used by the access log and the metrics
+                if sent_error.status == 500:
+                    LOG.error("internal error while streaming a response", exc_info=error)
+                is_gone = isinstance(error, ClientDisconnectedError)
+                last = b"" if is_gone else b"data: %b\n\n" % sent_error.openai_body()
+                await send_chunk(last, is_last=True)
         except asyncio.CancelledError:  # the service shuts down while a slow client is reading
             scope["outcome"] = 499
-        except Exception as error:
-            if not has_begun:
-                raise
-            sent_error = as_serve_error(error)
-            scope["outcome"] = sent_error.status  # used by the access log and the metrics
-            if sent_error.status == 500:
-                LOG.error("internal error while streaming a response", exc_info=error)
-            is_gone = isinstance(error, ClientDisconnectedError)
-            last = b"" if is_gone else b"data: %b\n\n" % sent_error.openai_body()
-            await send_chunk(last, is_last=True)

@@ -13,8 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 
 
-# Autograd: `loss.backward()` finds the gradient of the loss, which is how it changes with each
-# number that went into it.
+# Autograd: `loss.backward()` finds the gradient: how much the loss changes with each number from
+# which it was computed.
 class Value:
     """A number that remembers its inputs, and its derivative with respect to each of them."""
 
@@ -34,7 +34,7 @@ class Value:
         other = other if isinstance(other, Value) else Value(other)
         return Value(self.data * other.data, (self, other), (other.data, self.data))
 
-    def __pow__(self, power):  # of a float only
+    def __pow__(self, power):  # the power is a plain number
         return Value(self.data**power, (self,), (power * self.data ** (power - 1),))
 
     def exp(self):
@@ -95,7 +95,7 @@ BOS = len(chars)  # 26
 vocab_size = len(chars) + 1
 print(f"vocab size: {vocab_size}")
 
-# Weights: matrices of random numbers. A model is these matrices; training changes the numbers.
+# Weights: matrices of small random numbers. A model is these matrices; training changes them.
 n_embd = 16  # how many numbers represent a token
 n_head = 4  # number of attention heads
 n_layer = 1  # number of layers
@@ -117,8 +117,8 @@ for layer in range(n_layer):
     weights[f"layer{layer}.attn_wk"] = matrix(n_embd, n_embd)  # keys
     weights[f"layer{layer}.attn_wv"] = matrix(n_embd, n_embd)  # values
     weights[f"layer{layer}.attn_wo"] = matrix(n_embd, n_embd)  # output of attention
-    weights[f"layer{layer}.mlp_fc1"] = matrix(4 * n_embd, n_embd)
-    weights[f"layer{layer}.mlp_fc2"] = matrix(n_embd, 4 * n_embd)
+    weights[f"layer{layer}.mlp_fc1"] = matrix(4 * n_embd, n_embd)  # from 16 numbers to 64
+    weights[f"layer{layer}.mlp_fc2"] = matrix(n_embd, 4 * n_embd)  # and back to 16
 params = [weight for rows in weights.values() for row in rows for weight in row]
 print(f"num params: {len(params)}")
 
@@ -136,18 +136,18 @@ def softmax(logits):  # turns scores into probabilities, which are positive and 
 
 
 def rmsnorm(x):  # brings a vector to a root mean square of 1
-    scale = (dot(x, x) / len(x) + 1e-5) ** -0.5
+    scale = (dot(x, x) / len(x) + 1e-5) ** -0.5  # 1e-5 avoids division by zero
     return [xi * scale for xi in x]
 
 
 def gpt(token, keys, values):
-    """Return the logits after a token; `keys` and `values` hold the earlier tokens, per layer."""
+    """Return the logits after a token; add its key and value to those of the earlier ones."""
     position = len(keys[0])
     x = [t + p for t, p in zip(weights["wte"][token], weights["wpe"][position], strict=True)]
-    x = rmsnorm(x)
+    x = rmsnorm(x)  # so that all tokens enter the layers at the same scale
     for layer in range(n_layer):
         # Attention gathers information from this token and the earlier ones. Each head compares the
-        # query of this token with the keys of all, and takes the mean of their values accordingly.
+        # query of this token with the keys of all; softmax of these scores weights their values.
         h = rmsnorm(x)
         query = linear(h, weights[f"layer{layer}.attn_wq"])
         keys[layer].append(linear(h, weights[f"layer{layer}.attn_wk"]))
@@ -160,7 +160,7 @@ def gpt(token, keys, values):
             for i in range(start, start + head_dim):
                 gathered.append(dot(shares, [value[i] for value in values[layer]]))
         out = linear(gathered, weights[f"layer{layer}.attn_wo"])
-        x = [xi + oi for xi, oi in zip(x, out, strict=True)]  # residual: add, do not replace
+        x = [xi + oi for xi, oi in zip(x, out, strict=True)]  # residual: gradients pass around
         # The MLP processes what was gathered, for this token alone.
         hidden = [h.relu() for h in linear(rmsnorm(x), weights[f"layer{layer}.mlp_fc1"])]
         out = linear(hidden, weights[f"layer{layer}.mlp_fc2"])
@@ -176,7 +176,8 @@ m = [0.0] * len(params)  # running mean of each gradient
 v = [0.0] * len(params)  # running mean of each squared gradient
 losses = []
 for step in range(num_steps):
-    # Read the name token by token, and predict each token from those before it.
+    # Read the name token by token, and predict each token from those before it. The last is only a
+    # target.
     doc = docs[step % len(docs)]
     tokens = [BOS, *(chars.index(char) for char in doc), BOS][: block_size + 1]
     keys, values = [[] for _ in range(n_layer)], [[] for _ in range(n_layer)]
@@ -186,13 +187,13 @@ for step in range(num_steps):
         nlls.append(-probs[target].log())  # 0 if the model was certain of the right token
     loss = (1 / len(nlls)) * sum(nlls)  # mean negative log-likelihood per token, in nats
 
-    # Compute d loss / d weight for each weight.
+    # Compute d loss / d weight for each weight. `backward` adds to the gradients, so reset them.
     for param in params:
         param.grad = 0.0
     loss.backward()
 
-    # Adam: divide the mean gradient by its typical size, and correct that both means start at 0.
-    lr = learning_rate * (1 - step / num_steps)  # falls in a straight line to 0
+    # Adam: the mean gradient, divided by its typical size. m_hat and v_hat correct the start at 0.
+    lr = learning_rate * (1 - step / num_steps)  # falls in a straight line towards 0
     for i, param in enumerate(params):
         m[i] = beta1 * m[i] + (1 - beta1) * param.grad
         v[i] = beta2 * v[i] + (1 - beta2) * param.grad**2

@@ -7,7 +7,7 @@ import pytest
 
 from microgpt_evolution.budgeted.genome import BudgetedGenome
 from microgpt_evolution.genome import PRIMORDIAL
-from microgpt_evolution.population import Evaluation, Organism, rank
+from microgpt_evolution.organism import Evaluation, Organism, rank
 
 MakeOrganism = Callable[..., Organism]
 SMALL = BudgetedGenome(

@@ -5,7 +5,7 @@ import pytest
 from microgpt_evolution.budgeted.genome import EVALUATIONS
 from microgpt_evolution.budgeted.search import SurrogateSearch
 from microgpt_evolution.objectives.scores import HEADS, NameScores
-from microgpt_evolution.population import Evaluation
+from microgpt_evolution.organism import Evaluation
 from microgpt_evolution.search.aesthetic_search import AestheticPopulation
 from microgpt_evolution.search.hydra_search import Hydra
 from microgpt_evolution.search.loss_search import LossSearch

@@ -1,7 +1,7 @@
 import re
 from pathlib import Path
 
-from microgpt_evolution.population import Evaluation, Trial
+from microgpt_evolution.organism import Evaluation, Trial
 from microgpt_evolution.sweep.config import SweepConfig
 from microgpt_evolution.sweep.records import SweepRecords, SweepSettings
 from microgpt_report.sweep_report import sweep_report

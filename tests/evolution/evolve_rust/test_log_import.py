@@ -14,7 +14,7 @@ from microgpt_evolution.evolve_rust import loss_log
 from microgpt_evolution.evolve_rust.log import retest_table
 from microgpt_evolution.evolve_rust.log_import import ParsedLog, parse_log
 from microgpt_evolution.genome import WHOLE_LIMITS, Genome
-from microgpt_evolution.population import Evaluation, Organism, rank
+from microgpt_evolution.organism import Evaluation, Organism, rank
 from microgpt_evolution.search.retest import Retest
 from microgpt_evolution.search.settings import SearchSettings
 

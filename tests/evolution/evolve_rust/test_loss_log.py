@@ -19,7 +19,7 @@ from microgpt_evolution.evolve_rust.loss_log import (
     summary,
 )
 from microgpt_evolution.genome import PRIMORDIAL
-from microgpt_evolution.population import Evaluation, rank
+from microgpt_evolution.organism import Evaluation, rank
 from microgpt_evolution.search.loss_search import Blacklist
 from microgpt_evolution.search.retest import Retest
 from microgpt_evolution.search.settings import SearchSettings

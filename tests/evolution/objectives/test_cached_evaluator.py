@@ -14,7 +14,7 @@ from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator, OnMeasured
 from microgpt_evolution.objectives.loss_objective import LossObjective
 from microgpt_evolution.objectives.sweep_objective import SweepObjective
-from microgpt_evolution.population import Trial
+from microgpt_evolution.organism import Trial
 from microgpt_evolution.search.records import Records
 from microgpt_evolution.sweep.config import SweepConfig
 from microgpt_evolution.sweep.records import SweepRecords, SweepResult, SweepSettings

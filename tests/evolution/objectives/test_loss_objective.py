@@ -10,7 +10,7 @@ from microgpt.errors import DataError
 from microgpt.training.train import train
 from microgpt_evolution.genome import PRIMORDIAL, Genome
 from microgpt_evolution.objectives.loss_objective import AestheticObjective, LossObjective
-from microgpt_evolution.population import Evaluation
+from microgpt_evolution.organism import Evaluation
 
 DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
 PARTS = split(DOCS, validation=0.2, test=0.2)

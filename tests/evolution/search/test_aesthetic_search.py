@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from microgpt_evolution.genome import GENES, PRIMORDIAL, Genome
 from microgpt_evolution.objectives.scores import NameScores
-from microgpt_evolution.population import Evaluation, training_seed
+from microgpt_evolution.organism import Evaluation, training_seed
 from microgpt_evolution.search.aesthetic_search import (
     HEAD_COUNTS,
     MUTATED_WIDTHS,
@@ -16,7 +16,7 @@ from microgpt_evolution.search.aesthetic_search import (
     mutate,
     random_genome,
 )
-from microgpt_evolution.search.breeding import child
+from microgpt_evolution.search.population import child
 
 SIZES = st.integers(1, 14)
 SEEDS = st.integers(0, 2**32)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.objectives.scores import NameScores
-from microgpt_evolution.population import Evaluation
+from microgpt_evolution.organism import Evaluation
 from microgpt_evolution.search.hydra_search import N_NOVELTIES, N_SIZES, Archive, Hydra
 
 THREE = ("weaver", "mirror", "spark")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt_evolution.population import Evaluation, training_seed
+from microgpt_evolution.organism import Evaluation, training_seed
 from microgpt_evolution.search.genome_operators import NORMAL, WIDE, random_genome
 from microgpt_evolution.search.loss_search import (
     MAX_TRIES,

@@ -10,7 +10,7 @@ from searches import SETTINGS, edit_evaluations
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.objectives.scores import NameScores, score_names
-from microgpt_evolution.population import Evaluation, Trial
+from microgpt_evolution.organism import Evaluation, Trial
 from microgpt_evolution.search.aesthetic_search import AestheticPopulation
 from microgpt_evolution.search.hydra_search import Hydra
 from microgpt_evolution.search.loss_search import LossSearch

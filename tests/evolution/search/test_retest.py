@@ -10,7 +10,7 @@ from microgpt_evolution.errors import RunError
 from microgpt_evolution.evolve_rust.log import RETESTED
 from microgpt_evolution.genome import PRIMORDIAL
 from microgpt_evolution.objectives.scores import NameScores
-from microgpt_evolution.population import Evaluation
+from microgpt_evolution.organism import Evaluation
 from microgpt_evolution.search import retest as module
 from microgpt_evolution.search.retest import (
     Candidate,

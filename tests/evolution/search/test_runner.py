@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from microgpt_evolution.population import Evaluation, Trial
+from microgpt_evolution.organism import Evaluation, Trial
 from microgpt_evolution.search.runner import SearchEvent, SearchRunner
 from microgpt_evolution.search.settings import SearchSettings
 

@@ -8,7 +8,7 @@ from searches import edit_evaluations
 
 from microgpt_evolution.budgeted.records import BudgetedRecords
 from microgpt_evolution.errors import RunError
-from microgpt_evolution.population import Evaluation, Trial
+from microgpt_evolution.organism import Evaluation, Trial
 from microgpt_evolution.search.records import Records
 from microgpt_evolution.sweep.config import SweepConfig
 from microgpt_evolution.sweep.records import SweepRecords, SweepResult, SweepSettings, read_sweep

@@ -12,10 +12,10 @@ from typing import cast
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.scores import HEADS
-from microgpt_evolution.population import Evaluation, Organism, Provenance, rank
+from microgpt_evolution.organism import Evaluation, Organism, Provenance, rank
 from microgpt_evolution.runs.run_files import EVALUATIONS
 from microgpt_evolution.search.aesthetic_search import JUDGE
-from microgpt_evolution.search.breeding import POPULATION
+from microgpt_evolution.search.population import POPULATION
 from microgpt_evolution.search.records import (
     EvaluationRecord,
     Generation,

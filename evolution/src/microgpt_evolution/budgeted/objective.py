@@ -17,7 +17,7 @@ from microgpt.training.engines import bytes_needed
 from microgpt.training.operations import evaluation_operations, step_operations
 from microgpt.training.train import DivergedError, train
 from microgpt_evolution.budgeted.genome import EVALUATIONS, BudgetedGenome
-from microgpt_evolution.population import Evaluation, ShouldStop
+from microgpt_evolution.organism import Evaluation, ShouldStop
 
 LOSS_ON = TrainConfig.loss_on
 STUDENT_LENGTH = 2  # steps of a student, relative to those of an organism

@@ -25,7 +25,7 @@ from microgpt_evolution.budgeted.genome import EVALUATIONS, BudgetedGenome, Orig
 from microgpt_evolution.budgeted.objective import Rung
 from microgpt_evolution.errors import RunError
 from microgpt_evolution.objectives.loss_objective import MAX_BYTES
-from microgpt_evolution.population import Evaluation, Trial
+from microgpt_evolution.organism import Evaluation, Trial
 from microgpt_evolution.runs.run_directory import (
     BUDGETED,
     Count,

@@ -14,7 +14,7 @@ from microgpt_evolution.budgeted.records import BudgetedRecords
 from microgpt_evolution.budgeted.search import SurrogateSearch
 from microgpt_evolution.errors import NoWinnerError, StoppedError
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
-from microgpt_evolution.population import Evaluation, Trial, training_seed
+from microgpt_evolution.organism import Evaluation, Trial, training_seed
 from microgpt_evolution.workers.pools import Pool
 
 STUDENT = "student"  # name of its state among those of the organisms

@@ -17,7 +17,7 @@ from random import Random
 from microgpt_evolution.budgeted.genome import EVALUATIONS, BudgetedGenome, Contestant, Origin
 from microgpt_evolution.budgeted.surrogate import Surrogate
 from microgpt_evolution.errors import GenomeError
-from microgpt_evolution.population import training_seed
+from microgpt_evolution.organism import training_seed
 from microgpt_evolution.space import Space
 
 # The number of organisms per generation; the larger one if the budget is enough for four such

@@ -3,7 +3,7 @@
 from microgpt_evolution.evolve_rust.log import RETESTED, Log, outcome
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.scores import HEADS, HeadName
-from microgpt_evolution.population import Organism, count_species
+from microgpt_evolution.organism import Organism, count_species
 from microgpt_evolution.search.aesthetic_search import JUDGE
 from microgpt_evolution.search.hydra_search import N_CELLS, Archive, Hydra
 from microgpt_evolution.search.retest import Candidates, Winner, head_winners

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from time import perf_counter
 
 from microgpt_evolution import confidence_interval
-from microgpt_evolution.population import Evaluation, Organism
+from microgpt_evolution.organism import Evaluation, Organism
 from microgpt_evolution.search.retest import N_REPEATS, Retest
 from microgpt_evolution.search.runner import Listener, SearchRunner
 

@@ -22,7 +22,7 @@ from microgpt_evolution.errors import GenomeError, RunError
 from microgpt_evolution.genome import WHOLE_LIMITS, Genome
 from microgpt_evolution.genome_file import GENOME, GenomeRecord, encode_genome
 from microgpt_evolution.objectives.fitness import Fitness
-from microgpt_evolution.population import Evaluation, Organism, Provenance, Status, rank
+from microgpt_evolution.organism import Evaluation, Organism, Provenance, Status, rank
 from microgpt_evolution.runs.run_files import (
     EVALUATIONS,
     RUN,

@@ -12,7 +12,7 @@ from time import perf_counter
 
 from microgpt_evolution.evolve_rust.log import RETESTED, Log, number, outcome
 from microgpt_evolution.objectives.fitness import describe_losers, target
-from microgpt_evolution.population import (
+from microgpt_evolution.organism import (
     TOURNAMENT_SIZE,
     Organism,
     count_species,

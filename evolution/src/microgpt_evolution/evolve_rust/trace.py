@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from microgpt_evolution.population import Organism
+from microgpt_evolution.organism import Organism
 from microgpt_evolution.search.loss_search import LossSearch, StagnationStage
 from microgpt_evolution.search.runner import Listener, SearchRunner
 

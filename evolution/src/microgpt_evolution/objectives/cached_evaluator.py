@@ -7,7 +7,7 @@ from threading import Event
 from time import perf_counter, thread_time
 from typing import Any, Protocol, TypeVar
 
-from microgpt_evolution.population import Evaluation, ShouldStop, Trial
+from microgpt_evolution.organism import Evaluation, ShouldStop, Trial
 from microgpt_evolution.runs.run_directory import RunDirectory
 from microgpt_evolution.workers.pools import PickledOnce, Pool, Threads
 from microgpt_evolution.workers.retrying_driver import Outcome, evaluate_all

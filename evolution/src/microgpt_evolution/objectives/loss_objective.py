@@ -24,7 +24,7 @@ from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.objectives.judge import known_names
 from microgpt_evolution.objectives.scores import EVOLVE_RUST_SAMPLES, NameScores, score_names
-from microgpt_evolution.population import Evaluation, ShouldStop
+from microgpt_evolution.organism import Evaluation, ShouldStop
 from microgpt_evolution.sweep.config import SweepConfig
 
 MAX_FLOPS = 2e13  # maximum FLOPs per training run; takes a few minutes on one core

@@ -16,7 +16,7 @@ from microgpt.model_config import count_params
 from microgpt.training.engines import bytes_needed, prepare_engine
 from microgpt_evolution.genome import training_flops
 from microgpt_evolution.objectives.loss_objective import DIVERGED, TEMPERATURE, LossObjective
-from microgpt_evolution.population import Evaluation, ShouldStop
+from microgpt_evolution.organism import Evaluation, ShouldStop
 from microgpt_evolution.sweep.config import SweepConfig
 
 _load_kernels = cache(prepare_engine)  # a worker on another machine starts without kernels

@@ -23,7 +23,7 @@ from microgpt.errors import ConfigError
 from microgpt.files.atomic_files import as_argument, cannot_write
 from microgpt.files.directory_lock import DirectoryLock
 from microgpt_evolution.errors import GenomeError, RunError
-from microgpt_evolution.population import Evaluation, Trial
+from microgpt_evolution.organism import Evaluation, Trial
 from microgpt_evolution.runs.run_files import (
     EVALUATIONS,
     REMEDY,

@@ -14,9 +14,9 @@ from dataclasses import replace
 from random import Random
 
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.population import Organism
-from microgpt_evolution.search.breeding import Population, child, kept
+from microgpt_evolution.organism import Organism
 from microgpt_evolution.search.genome_operators import EVOLVE_RUST
+from microgpt_evolution.search.population import Population, child, kept
 
 JUDGE = "judge"  # the score that the aesthetic search maximises
 N_ELITES = 2

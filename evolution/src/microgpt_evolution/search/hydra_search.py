@@ -14,10 +14,10 @@ from typing import Literal
 
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.scores import HeadName
-from microgpt_evolution.population import Evaluation, Organism
+from microgpt_evolution.organism import Evaluation, Organism
 from microgpt_evolution.search.aesthetic_search import N_ELITES, AestheticPopulation
-from microgpt_evolution.search.breeding import child, kept
 from microgpt_evolution.search.genome_operators import Operators
+from microgpt_evolution.search.population import child, kept
 
 Exchange = Literal["migrate", "source"]
 

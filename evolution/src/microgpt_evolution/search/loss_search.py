@@ -13,9 +13,9 @@ from typing import Literal
 
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.fitness import Fitness, loser_threshold
-from microgpt_evolution.population import Evaluation, Organism, tournament
-from microgpt_evolution.search.breeding import Population, child, kept
+from microgpt_evolution.organism import Evaluation, Organism, tournament
 from microgpt_evolution.search.genome_operators import Operators
+from microgpt_evolution.search.population import Population, child, kept
 
 # During stagnation: breed only from the best organisms, then restart with random genomes.
 StagnationStage = Literal["normal", "championship", "cataclysm"]

@@ -18,7 +18,7 @@ from microgpt_evolution.errors import RunError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.objectives.scores import NameScores
-from microgpt_evolution.population import Evaluation, Organism, Status, Trial
+from microgpt_evolution.organism import Evaluation, Organism, Status, Trial
 from microgpt_evolution.runs.run_directory import IMPORT, Line, RunDirectory, RunSettings, kind_at
 from microgpt_evolution.search.loss_search import LossSearch, StagnationStage
 from microgpt_evolution.search.settings import Search, SearchSettings

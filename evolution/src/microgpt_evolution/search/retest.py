@@ -25,11 +25,11 @@ from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.judge import known_names
 from microgpt_evolution.objectives.loss_objective import generate_and_score
 from microgpt_evolution.objectives.scores import HeadName, NameScores
-from microgpt_evolution.population import Evaluation, Organism, Trial, training_seed
+from microgpt_evolution.organism import Evaluation, Organism, Trial, training_seed
 from microgpt_evolution.runs.run_files import Stored
 from microgpt_evolution.search.aesthetic_search import JUDGE, AestheticPopulation
-from microgpt_evolution.search.breeding import Population
 from microgpt_evolution.search.hydra_search import Hydra
+from microgpt_evolution.search.population import Population
 
 N_REPEATS = 2  # retest runs per finalist, in addition to the run in the search
 N_FRESH = 2  # fresh seeds for the winner, in addition to the seed of the run

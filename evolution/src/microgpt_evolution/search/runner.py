@@ -7,7 +7,7 @@ from typing import Literal
 
 from microgpt_evolution.genome import PRIMORDIAL, Genome
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator, OnMeasured
-from microgpt_evolution.population import Evaluation, Organism, Trial, count_species, training_seed
+from microgpt_evolution.organism import Evaluation, Organism, Trial, count_species, training_seed
 from microgpt_evolution.search.retest import (
     N_REPEATS,
     Candidates,

@@ -16,10 +16,10 @@ from microgpt_evolution.objectives.loss_objective import MAX_BYTES, MAX_FLOPS, N
 from microgpt_evolution.objectives.scores import HEADS, HeadName
 from microgpt_evolution.runs.run_directory import SEARCH, Count, InputPath, RunSettings, Seed
 from microgpt_evolution.search.aesthetic_search import JUDGE, AestheticPopulation
-from microgpt_evolution.search.breeding import Population
 from microgpt_evolution.search.genome_operators import Operators
 from microgpt_evolution.search.hydra_search import HEAD_GENERATIONS, Exchange, Hydra
 from microgpt_evolution.search.loss_search import LossSearch
+from microgpt_evolution.search.population import Population
 from microgpt_evolution.space import Space
 
 Search = Population | Hydra  # both classes have the methods ask, tell and finalists

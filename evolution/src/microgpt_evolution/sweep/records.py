@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from microgpt.errors import ConfigError
 from microgpt.files.atomic_files import publish
-from microgpt_evolution.population import Evaluation, Status, Trial
+from microgpt_evolution.organism import Evaluation, Status, Trial
 from microgpt_evolution.runs.run_directory import (
     SWEEP,
     InputPath,

@@ -1,8 +1,8 @@
 """Karpathy's microgpt model, with one forward pass for training and inference.
 
-The model has embeddings and, per layer, causal attention and an MLP, each with an RMSNorm before it
-and a residual connection around it. There are no biases. The forward pass reads one token at a time
-and keeps the keys and values of earlier tokens in a cache. Weights are `Value`s or floats.
+The model has embeddings with an RMSNorm after them and, per layer, causal attention and an MLP,
+each with an RMSNorm before it and a residual connection around it. There are no biases. Tokens
+are read one at a time; a cache keeps the keys and values of earlier ones. Weights may be floats.
 Shapes: C = n_embd, T = tokens so far, V = vocab_size. A matrix (m, n) has m rows of n numbers.
 """
 
@@ -25,13 +25,13 @@ def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
     shapes = {
         "wte": (config.vocab_size, C),  # token embeddings
         "wpe": (config.n_positions, C),  # position embeddings
-        "lm_head": (config.vocab_size, C),  # projection from the residual stream to logits
+        "lm_head": (config.vocab_size, C),  # projection from the last vector to logits
     }
     for layer in range(config.n_layer):
         shapes |= {f"layer{layer}.attn_{name}": (C, C) for name in ("wq", "wk", "wv", "wo")}
         shapes[f"layer{layer}.mlp_fc1"] = (hidden, C)
         shapes[f"layer{layer}.mlp_fc2"] = (C, hidden)
-    return {name: (rows, columns) for name, (rows, columns) in shapes.items() if rows}
+    return {name: (rows, columns) for name, (rows, columns) in shapes.items() if rows}  # or no wpe
 
 
 def init_weights(config: ModelConfig, rng: random.Random) -> dict[str, list[list[float]]]:
@@ -68,12 +68,12 @@ class Gpt(Generic[Number]):
         return add(self.weights["wte"][token], self.weights["wpe"][position])
 
     def block(self, x: Vector[Number], layer: int, cache: KVCache[Number]) -> Vector[Number]:
-        """Apply one layer: (C) -> (C). Its residual connections, x + f(x), let gradients flow."""
+        """Apply one layer: (C) -> (C). Gradients also pass around f in x + f(x)."""
         x = add(x, self.attention(rmsnorm(x), layer, cache))
         return add(x, self.mlp(rmsnorm(x), layer))
 
     def logits(self, x: Vector[Number]) -> Vector[Number]:
-        """Project the residual stream to logits: (C) -> (V)."""
+        """Project the vector after the last layer to logits: (C) -> (V)."""
         return linear(x, self.weights["lm_head"])
 
     def query_or_key(self, x: Vector[Number], matrix: str) -> Vector[Number]:
@@ -123,7 +123,7 @@ def rmsnorm(x: Sequence[Number]) -> Vector[Number]:
 
 def softmax(logits: Sequence[Number]) -> Vector[Number]:
     """Return exp(logits) normalized to sum to 1."""
-    largest = max(map(float, logits))  # subtracted to avoid overflow without changing the result
+    largest = max(map(float, logits))  # a float; subtracted against overflow, which changes nothing
     exps = [exp(logit - largest) for logit in logits]
     norm = total(exps)
     return [e / norm for e in exps]

@@ -11,7 +11,7 @@ from microgpt.files.atomic_files import cannot_write
 from microgpt_cli.terminal.console import print_or_discard, say
 from microgpt_cli.terminal.progress import N_LINES, short, time_left
 from microgpt_evolution.evolve_rust import trace
-from microgpt_evolution.population import Organism
+from microgpt_evolution.organism import Organism
 from microgpt_evolution.search.runner import Listener, SearchEvent, SearchRunner
 
 if TYPE_CHECKING:

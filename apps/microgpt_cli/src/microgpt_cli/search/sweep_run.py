@@ -27,7 +27,7 @@ from microgpt_cli.terminal.options import DEFAULT_CHAT, DEFAULT_TEXT, RUNS
 from microgpt_cli.terminal.progress import ProgressBar, load_kernels, time_left
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.objectives.sweep_objective import SweepObjective
-from microgpt_evolution.population import Evaluation, Trial
+from microgpt_evolution.organism import Evaluation, Trial
 from microgpt_evolution.sweep.config import SweepConfig, differing
 from microgpt_evolution.sweep.records import HELD_OUT, Kind, SweepRecords, SweepSettings
 from microgpt_evolution.workers.pools import Pool

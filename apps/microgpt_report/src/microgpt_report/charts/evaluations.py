@@ -9,7 +9,7 @@ from statistics import fmean
 import altair as alt
 from altair.typing import ChartType
 
-from microgpt_evolution.population import Organism, count_species
+from microgpt_evolution.organism import Organism, count_species
 from microgpt_evolution.search.loss_search import StagnationStage
 from microgpt_evolution.search.records import EvaluationRecord
 from microgpt_report import look, theme

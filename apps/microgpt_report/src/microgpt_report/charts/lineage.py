@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import altair as alt
 
-from microgpt_evolution.population import Organism
+from microgpt_evolution.organism import Organism
 from microgpt_report import look, theme
 from microgpt_report.page import Row, Section
 from microgpt_report.run_summary import RunSummary, title_of

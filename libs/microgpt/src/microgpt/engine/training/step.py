@@ -1,10 +1,10 @@
 """Training step on arrays; compiled version of `Gpt.forward` and `ReferenceEngine.step`.
 
-A batch is processed in micro-batches whose activations fit into the cache. The gradients of the
-micro-batches are summed, and the optimizer updates the weights after the last micro-batch.
+A batch is processed in micro-batches whose activations fit into the processor's cache. Their
+gradients are summed, and the optimizer updates the weights after the last micro-batch.
 `update` and `publish_and_clear` are for `threaded_step`.
-Layout: columns; weights for gradients of matrices. See docs/performance.md#a-step.
-Shapes: C = n_embd, N = columns.
+Layout: activations have a row per feature and a column per token; gradients of matrices are laid
+out like the weights. See docs/performance.md#vectors and #a-step. Shapes: C = n_embd, N = columns.
 """
 
 import math
@@ -43,19 +43,22 @@ def take_steps(
     lrs: Array,  # learning rate of each step
     losses: Array,  # output: loss of each step taken; same length as lrs
     update: bool,  # if False, stop after computing the gradients of the first step
-    n_tokens: int,
+    n_tokens: int,  # stop after the micro-batch that reaches this number
 ) -> int:
     """Train until n_tokens tokens are read, all lrs are used, or a step fails.
 
     Return the number of tokens read. At least one micro-batch is read. A step fails if the loss or
-    a gradient is not finite. A failed step has a loss of NaN and leaves the weights unchanged.
+    the square of a gradient is not finite. It then has a loss of NaN and leaves the weights as they
+    are.
     """
     state, buffers, progress = workspace.state, workspace.buffers, workspace.progress
+    # progress: completed steps; documents read and loss so far in the current step
     batch_size, n_docs, first_step = settings.batch_size, dataset.starts.size - 1, int(progress[0])
-    targets_before, read = dataset.targets_before, 0
-    while read < n_tokens and progress[0] < first_step + lrs.size:
+    targets_before, tokens_read = dataset.targets_before, 0
+    while tokens_read < n_tokens and progress[0] < first_step + lrs.size:
         step, done = int(progress[0]), int(progress[1])
         first, end = step * batch_size, (step + 1) * batch_size
+        # counted predictions in documents `first` to `end` of the repeated dataset
         total = (end // n_docs - first // n_docs) * targets_before[n_docs]
         total += targets_before[end % n_docs] - targets_before[first % n_docs]
         n_read = read_documents(dataset, first + done, batch_size - done, buffers)
@@ -65,7 +68,7 @@ def take_steps(
         progress[2] += _forward_backward(
             workspace, dataset.soft_targets, settings, n_read, 1 / max(total, 1), done == 0
         )
-        read += buffers.doc_starts[n_read]
+        tokens_read += buffers.doc_starts[n_read]
         if progress[1] == batch_size:
             i = step - first_step
             losses[i] = progress[2]
@@ -78,7 +81,7 @@ def take_steps(
             optimize(state, step + 1, lrs[i], settings)
             clear(state.grads, state.grads.shape[1])
             progress[0], progress[1], progress[2] = step + 1, 0, 0
-    return read
+    return tokens_read
 
 
 @inlined
@@ -102,7 +105,7 @@ def _forward_backward(
     _backward(workspace.weights, dw, b, how, n_docs, N, settings.dropout)
     dwte, dwpe = (dw.wte, dw.wpe) if is_first else (b.dwte, b.dwpe)
     embed_backward(b.transposed, b.tokens, b.previous, b.positions, how.shift, dwte, dwpe, N, C)
-    if not is_first:
+    if not is_first:  # each token is added to a zeroed array, whose sum is then added
         add_and_clear(b.dwte, dw.wte)
         add_and_clear(b.dwpe, dw.wpe)
     return loss
@@ -112,9 +115,10 @@ def _forward_backward(
 def _backward(
     w: Weights, dw: Weights, b: Buffers, how: Architecture, n_docs: int, N: int, dropout: float
 ) -> None:
-    """Backpropagate from the logits and add the gradients of the matrices to dw.
+    """Backpropagate from b.logits, by now their gradient; add the gradients of matrices to dw.
 
-    The gradient of the embedded tokens is written to b.transposed.
+    The gradient of the embeddings, before their RMSNorm, is written to b.transposed (N, C). Dropout
+    sites: 0 after the embeddings, 2 l + 1 and 2 l + 2 after attention and MLP of layer l.
     """
     dx, x_t, C = b.dx, b.transposed, b.dx.shape[0]
     add_outer(b.logits, b.x, x_t, dw.lm_head, N)
@@ -131,7 +135,7 @@ def _backward(
         relu_backward(b.dhidden, b.hidden[layer], how.is_squared, N)
         add_outer(b.dhidden, b.mlp_norm[layer], x_t, dw.mlp_fc1[layer], N)
         linear(w.mlp_fc1[layer].T, b.dhidden, b.dbranch, N)
-        if how.shift > 0:
+        if how.shift > 0:  # token shift; see `GptVariant`
             restore_at_starts(
                 b.mlp_norm[layer], b.dbranch, b.cut[layer], how.shift, b.doc_starts, n_docs
             )
@@ -139,7 +143,7 @@ def _backward(
 
         dbranch = dx
         if dropout:
-            dbranch = b.dhidden[:C]
+            dbranch = b.dhidden[:C]  # b.dbranch is written below
             drop(dx, b.keys, 2 * layer + 1, dropout, dbranch, N)
         add_outer(dbranch, b.attn_out[layer], x_t, dw.attn_wo[layer], N)
         linear(w.attn_wo[layer].T, dbranch, b.dbranch, N)
@@ -162,7 +166,10 @@ def _backward(
 def update(
     state: OptimizerState, lr: float, settings: StepSettings, published: Array, progress: Array
 ) -> bool:
-    """Update and publish the weights; return False if a gradient is not finite."""
+    """Update the weights and copy them for other threads; return False if a gradient is not finite.
+
+    `find_directions` must have run before.
+    """
     n_steps = int(progress[0]) + 1
     if not squares_are_finite(state.grads):
         return False

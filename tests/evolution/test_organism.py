@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt.config import MAX_SEED
-from microgpt_evolution.population import (
+from microgpt_evolution.organism import (
     Evaluation,
     Organism,
     count_species,

@@ -1,6 +1,7 @@
-"""Populations of genomes that are bred by generations.
+"""A population of genomes that is bred generation by generation.
 
-A subclass breeds; the caller evaluates what `ask` returns, and tells it.
+A subclass breeds. The caller evaluates the organisms that `ask` returns, and passes the evaluations
+to `tell`.
 """
 
 from abc import ABC, abstractmethod
@@ -9,25 +10,25 @@ from dataclasses import replace
 from random import Random
 
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.population import Evaluation, Organism, Provenance, rank, training_seed
+from microgpt_evolution.organism import Evaluation, Organism, Provenance, rank, training_seed
 from microgpt_evolution.search.genome_operators import EVOLVE_RUST, Operators
 
 N_FINALISTS = 3
-POPULATION = "champion"  # name of the population in searches with one population
+POPULATION = "champion"  # name, in reports, of the only population of a search
 
 
 def child(genome: Genome, origin: Provenance, *parents: Organism) -> Organism:
-    """Return a new organism, which gets its slot and its seed when it is placed."""
+    """Return a new organism; `_placed` gives it a generation, a slot in it and a seed."""
     return Organism(genome, origin, parents=tuple(parent.id for parent in parents))
 
 
 def kept(organism: Organism, origin: Provenance) -> Organism:
-    """Return a copy of an evaluated organism for the next generation."""
+    """Return a copy of an evaluated organism for the next generation, a child of the original."""
     return replace(organism, origin=origin, parents=(organism.id,))
 
 
 class Population(ABC):
-    """A search with one population."""
+    """A population and its breeding; alone, it is a whole search."""
 
     default_operators = EVOLVE_RUST
     n_elites = 1  # number of organisms copied to the next generation with their evaluation
@@ -44,9 +45,14 @@ class Population(ABC):
         rng: Random | None = None,
         first_slot: int = 1,
     ) -> None:
-        """Create random organisms; with an ancestor, half are the ancestor and its mutants.
+        """Create the first generation.
+
+        With an ancestor, half of it are the ancestor and its mutants. Then follow the first genomes
+        of the operators; the others are random.
 
         Args:
+            ancestor: genome of a warm start.
+            first_slot: slot of the first organism; the slots of several populations follow on.
             seed: seed of the run, from which those of the training runs are derived.
             operators: those of a space, instead of the default ones.
             measure: the score in `NameScores.scores` to maximise; None to minimise the loss.
@@ -73,7 +79,7 @@ class Population(ABC):
 
     @property
     def stagnation(self) -> int | None:
-        """The number of generations without progress, or None if this number is not tracked."""
+        """The number of generations without improvement, or None if this number is not tracked."""
         return None
 
     @property
@@ -82,13 +88,14 @@ class Population(ABC):
         return {POPULATION: self}
 
     def ask(self) -> list[Organism]:
-        """Return the organisms to evaluate; breed the next generation if this one was told."""
+        """Return the organisms to evaluate; breed if this generation is evaluated."""
         if self.generations and self.organisms is self.generations[-1]:
             self.breed()
         return [organism for organism in self.organisms if organism.evaluation is None]
 
     def tell(self, evaluations: Sequence[Evaluation]) -> list[Organism]:
         """Assign the evaluations, in the order of `ask`, and return the ranked population."""
+        # `ask` does not breed here, because this generation is not in self.generations yet.
         told = {o.slot: e for o, e in zip(self.ask(), evaluations, strict=True)}
         evaluated = [
             replace(o, evaluation=self.seen(o.evaluation or told[o.slot])) for o in self.organisms
@@ -106,11 +113,11 @@ class Population(ABC):
         """Return the next generation."""
 
     def finalists(self) -> list[Organism]:
-        """Return the best organisms of all generations, with distinct genomes."""
+        """Return the best `n_finalists` organisms of all generations, with distinct genomes."""
         best: dict[Genome, Organism] = {}
         for organism in rank([o for ranked in self.generations for o in ranked if o.has_finished]):
             best.setdefault(organism.genome, organism)
-        return list(best.values())[:N_FINALISTS]
+        return list(best.values())[: self.n_finalists]
 
     def seen(self, evaluation: Evaluation) -> Evaluation:
         """Return the evaluation with `fitness` set to the value that this population minimises."""

@@ -56,10 +56,11 @@ def test_cancelled_work_that_waits_leaves_the_queue() -> None:
         queue = WorkQueue(64)
         large = [queue.submit(steps_of(60), 1) for _ in range(2)]
         left = queue.submit(steps_of(1), 1)
-        await asyncio.sleep(0.01)
-        assert queue.n_waiting == 1
+        async with asyncio.timeout(30):
+            while queue.n_waiting != 1:  # until both have had a turn
+                await asyncio.sleep(0.001)
         left.cancel()
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
         assert queue.n_waiting == 0
         for one in large:
             one.cancel()

@@ -26,7 +26,7 @@ from microgpt.data.documents import bundled
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN = {"bash", "sh", "console", "python"}
-SHOWN = {"", "json", "jsonl", "toml", "text"}  # languages of blocks that are no commands
+SHOWN = {"", "html", "json", "jsonl", "toml", "text"}  # languages of blocks that are no commands
 
 # What is left out: a pattern of the text, and why it is not run.
 EXCUSED = (
@@ -61,6 +61,8 @@ BEFORE = {
     "docs/training.md": "microgpt train --model one; microgpt train --seed 1 --model two",
     "docs/architecture.md": "microgpt train --model names-model",
     "docs/serving.md": "cp -r data/models/chat output",
+    "docs/questions.md": r"printf 'question,answer\nIs there bread without gluten?,Rice bread.\n' "
+    "> faq.csv",
 }
 # The snippets of a page are one session.
 SESSION = """

@@ -58,6 +58,7 @@ SHORTEST = {
         "--searches 1",
         f"bench.SEARCH += {SMALL_SEARCH}; bench.FRESH_SEEDS = bench.FRESH_SEEDS[:2]",
     ),
+    "few_questions": ("--only library", ""),
     "evolution_speed": (
         "--rounds 1",
         "bench.SEEDS = bench.SEEDS[:1]; bench.AT, bench.STEPS = (20, 40), 5; "

@@ -56,7 +56,7 @@ def test_held_out_questions_are_asked(microgpt, talks) -> None:
     facts = json.loads(done.stdout)
     assert facts["exact_answers"]["held_out"] is True
     assert 0 < facts["exact_answers"]["n"] < 40
-    assert facts["advice"].startswith("for more exact answers: more conversations, or learn all")
+    assert facts["advice"].startswith("for more exact answers: more conversations, or --minut")
     assert [set(reply) for reply in facts["replies"]] == 2 * [{"user", "assistant"}]
     asked = {pair["prompt"] for pair in map(json.loads, talks.read_text().splitlines())}
     assert {reply["user"] for reply in facts["replies"]} < asked
@@ -94,9 +94,7 @@ def test_training_questions_are_asked_if_none_are_held_out(microgpt, talks) -> N
     shown = done.stdout.split("--- replies (temperature 0) ---\n")[1].splitlines()
     assert [line.split(":")[0] for line in shown] == 2 * ["user", "assistant"]
     assert shown[0] == "user:      say av"
-    assert advice(done)[0].endswith(
-        "more conversations, or learn all of them with --steps 2000 --val-fraction 0"
-    )
+    assert advice(done)[0].endswith("more conversations, or --minutes 5, which chooses settings")
     more = ("--steps", "2500", "--lr", "1e-9")
     done = microgpt("train", "--data", talks, "--chat", *SHAPE, *more, "--model", "b")
     assert advice(done)[0].endswith("learn all of them with --steps 5000 --val-fraction 0")

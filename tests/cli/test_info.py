@@ -83,7 +83,7 @@ def test_info_detects_conversations_by_their_content(microgpt, tmp_path, args) -
     done = microgpt("info", "--data", *args)
     assert done.stdout.startswith(f"{args[0]}: conversations\n")
     assert "'hi / yo' (2)" in done.stdout
-    assert f"microgpt train --chat --data {args[0]} --steps 2000" in done.stderr
+    assert f"microgpt train --chat --data {args[0]} --model chat" in done.stderr
     facts = json.loads(microgpt("info", "--data", *args, "--json").stdout)
     assert facts["most_frequent"] == [{"document": json.loads(CHAT), "n": 2}]
 
@@ -103,7 +103,7 @@ def test_info_says_that_a_model_knows_all_characters(microgpt, chat_model, tmp_p
     done = microgpt("info", "--data", "chat.txt", "--model-dir", chat_model)
     assert done.stdout.startswith("chat.txt: conversations\n")
     assert "the model knows all characters\n" in done.stdout
-    assert "context 16, batch size " in done.stdout  # as `train` would choose
+    assert "context 64, batch size " in done.stdout  # as `train` would choose
 
 
 def test_a_training_file_can_be_piped_in(microgpt) -> None:
@@ -153,23 +153,18 @@ def test_info_times_running_text_as_train_does(microgpt, tmp_path) -> None:
     assert microgpt("info", "--data", "book.txt").stdout.startswith("book.txt: running text, 2,")
 
 
-@pytest.mark.parametrize(("n", "is_few"), [(99, True), (100, False)])
-def test_few_conversations_are_all_used_for_training(microgpt, tmp_path, n, is_few) -> None:
+@pytest.mark.parametrize(("n", "is_few"), [(200, True), (201, False)])
+def test_info_and_train_learn_few_questions_as_a_whole(microgpt, tmp_path, n, is_few) -> None:
     talks = [
         [{"role": "user", "content": f"and {i}?"}, {"role": "assistant", "content": f"{i}."}]
         for i in range(n)
     ]
     (tmp_path / "chat.jsonl").write_text("\n".join(map(json.dumps, talks)))
-    budget = ("--budget", "1e9")
-    advised = microgpt("info", "--data", "chat.jsonl", *budget).stderr.splitlines()[-1]
-    assert ("--steps 2000 --val-fraction 0 --model chat" in advised) == is_few
-    assert ("--budget 1000000000" in advised) != is_few
-    train = ("train", "--chat", "--data", "chat.jsonl", *budget)
-    warned = f"note: {n} conversations are few, so the replies may be poor; to learn all of them "
-    learn_all = "for longer, use --steps 2000 --val-fraction 0 without --budget\n"
-    assert (warned + learn_all in microgpt(*train).stderr) == is_few
-    assert (warned in microgpt(*train[:-2], "--force", "-n", "0").stderr) == is_few
-    assert warned not in microgpt(*train[:-2], "--steps=2", "--val-fraction=0", "--force").stderr
+    told = microgpt("info", "--data", "chat.jsonl", "--budget", "1e13")
+    assert ("1,500 steps of 16 documents" in told.stdout) == is_few
+    assert "train --chat --data chat.jsonl --budget 1e13 --model chat" in told.stderr
+    train = ("train", "--chat", "--data", "chat.jsonl", "--budget", "1e9")
+    assert ("learned as a whole" in microgpt(*train).stderr) == is_few
 
 
 JSONL = {
@@ -188,9 +183,7 @@ def test_info_and_train_agree_about_a_jsonl_file(microgpt, tmp_path, kind) -> No
         data = ("--data", "some.jsonl", *options)
         described, trained = microgpt("info", *data), microgpt("train", *data, *small, "--force")
         if "read them with --chat" in trained.stderr:  # info does so, and advises it
-            assert "to learn all of these few conversations, run: microgpt train --chat " in (
-                described.stderr
-            )
+            assert "to train on this file, run: microgpt train --chat " in described.stderr
             continue
         assert described.returncode == trained.returncode
         if trained.returncode:

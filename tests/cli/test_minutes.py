@@ -13,7 +13,7 @@ RNG = random.Random(0)
 NAMES = ["".join(RNG.choices("abcdefgh", k=RNG.randint(3, 9))) for _ in range(400)]
 TALKS = [
     [{"role": "user", "content": f"say {name}"}, {"role": "assistant", "content": name}]
-    for name in NAMES[:60]
+    for name in NAMES[:240]
 ]
 
 

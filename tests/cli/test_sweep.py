@@ -28,6 +28,7 @@ NOT_SWEPT = {
     # losses on other tokens cannot be compared
     "val_fraction", "test_fraction", "holdout", "loss_on", "tokenizer", "vocab_size", "text",
     "long_docs",  # a sweep learns all of each document
+    "unknown",  # of chat models
     "teacher", "teacher_samples",  # the loss of a step is that of their predictions
     "patience",  # the steps of a training must be known
     "minutes", "budget", "max_weights", "max_memory",  # choose the settings

@@ -12,7 +12,7 @@ import commands
 import pytest
 from commands import run_process
 
-from microgpt import CharTokenizer, MicrogptError
+from microgpt import MicrogptError
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -96,27 +96,21 @@ def test_the_faq_bot_does_not_replace_a_model(tmp_path: Path) -> None:
     assert not done.stdout
 
 
-def test_the_faq_bot_has_a_context_for_long_answers(tmp_path: Path, monkeypatch) -> None:
-    story = "Once upon a time, a baker lived in our street. " * 7
-    blocks = ["When is chess?\nOn Mondays. Would you like to join?", f"Who are you?\n{story}\nBye."]
+def test_an_answer_of_the_faq_bot_may_have_several_lines(tmp_path: Path, monkeypatch) -> None:
+    blocks = ["When is chess?\nOn Mondays. Would you like to join?", "Who are you?\nA baker.\nBye."]
     (tmp_path / "faq.txt").write_text("\n \n".join(blocks))
     monkeypatch.setattr("sys.argv", ["faq.py", str(tmp_path / "faq.txt")])
-    learnt = {}
+    learnt = []
 
-    def train(conversations, *, model, config) -> None:
-        learnt.update(conversations=conversations, model=model)
+    def train(conversations) -> None:
+        learnt.extend(conversations)
         raise MicrogptError("enough")
 
     monkeypatch.setattr("microgpt.training.train.train", train)
     with pytest.raises(SystemExit, match="error: enough"):
         runpy.run_path(str(EXAMPLES / "faq.py"), run_name="__main__")
-
-    messages = [message for talk in learnt["conversations"] for message in talk]
-    answers = {message.content for message in messages if message.role == "assistant"}
-    assert answers == {"On Mondays. Would you like to join?", f"{story}Bye."}
-    tokenizer = CharTokenizer.from_documents(learnt["conversations"])
-    longest = max(map(tokenizer.count_tokens, learnt["conversations"]))
-    assert 2 * len(story) < longest < learnt["model"].block_size
+    answers = [talk[1].content for talk in learnt]
+    assert answers == ["On Mondays. Would you like to join?", "A baker. Bye."]
 
 
 @pytest.mark.parametrize(

@@ -116,29 +116,28 @@ def test_any_error_of_a_reload_is_logged(monkeypatch, caplog, model, error) -> N
     ]
 
 
-def test_a_training_is_served_until_it_leaves_a_model(tmp_path, names_result) -> None:
-    directory, log = tmp_path / "model", []
+def test_a_training_is_served_until_it_leaves_a_model(tmp_path, names_result, caplog) -> None:
+    directory, settings = tmp_path / "model", Settings(model_dir=str(tmp_path / "model"))
     result = replace(names_result, plan=replace(names_result.plan, input=Path("names.txt")))
     with TrainingDirectory(directory) as training:
         training.keep(result.plan, result.state)
-        served = load_model(str(directory), log.append)
+        served = load_model(settings)
         training.finish(result)
     assert served.progress == "at step 60 of 60"
-    assert log == [
+    assert caplog.messages == [
         f"the training run in {directory} is unfinished; using its model at step 60 of 60"
     ]
-    ended = load_model(str(directory), log.append)
-    assert (ended.progress, len(log)) == (None, 1)
+    ended = load_model(settings)
+    assert (ended.progress, len(caplog.messages)) == (None, 1)
     assert ended.version != served.version
 
 
-def test_a_context_that_takes_too_much_memory_is_shortened(tmp_path, names_result) -> None:
+def test_a_context_that_takes_too_much_memory_is_shortened(tmp_path, names_result, caplog) -> None:
     config = replace(names_result.model, positions="rotary", block_size=10**8)
     weights = {name: rows for name, rows in names_result.weights.items() if name != "wpe"}
     save(replace(names_result, model=config, weights=weights), tmp_path / "long")
-    log: list[str] = []
-    served = load_model(str(tmp_path / "long"), log.append)
+    served = load_model(Settings(model_dir=str(tmp_path / "long")))
     length = served.gpt.config.block_size
     assert 2**24 < context_bytes(served.gpt.config, served.gpt.compiled.dtype) <= 2**25
     told = "the context of 100,000,000 tokens would take 78,583 MiB"
-    assert log == [f"{told}; using {length:,} tokens"]
+    assert caplog.messages == [f"{told}; using {length:,} tokens"]

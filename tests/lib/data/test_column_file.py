@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from microgpt import load_text
-from microgpt.errors import DataError
+from microgpt.data.documents import load_conversations
+from microgpt.errors import ConversationsError, DataError
 
 TALK = {"messages": [{"role": "user", "content": "hi"}]}
 ROLES = '{"name": "Anna", "role": "cook"}\n'
@@ -145,3 +146,17 @@ def test_threads_can_read_long_fields_at_the_same_time(file) -> None:
         found = list(threads.map(lambda _: load_text(path, column="name"), range(8)))
     assert found == [[LONG] * 4] * 8
     assert csv.field_size_limit() == limit
+
+
+def test_a_table_of_questions_is_read_as_conversations(tmp_path) -> None:
+    path = tmp_path / "faq.csv"
+    path.write_text('Answer;id;Question\n7 to 18;1;When?\n;2;Why?\n"a; b";3;"Who, say?"\n')
+    talks = load_conversations(path)
+    assert [[turn.content for turn in talk] for talk in talks] == [
+        ["When?", "7 to 18"], ["Who, say?", "a; b"]
+    ]  # fmt: skip
+    with pytest.raises(ConversationsError, match="has questions and answers; read them with --ch"):
+        load_text(path)
+    path.write_text("name;id\nanna;1\n")
+    with pytest.raises(DataError, match="or a table with the columns question and answer"):
+        load_conversations(path)

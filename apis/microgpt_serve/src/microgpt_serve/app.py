@@ -62,7 +62,7 @@ def create_app(settings: Settings | None = None, model: ServedModel | None = Non
         'microgpt'
     """
     settings = settings or read_settings()
-    model = model or load_model(settings.model_dir, LOG.info)
+    model = model or load_model(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

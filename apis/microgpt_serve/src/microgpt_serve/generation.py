@@ -64,6 +64,8 @@ async def run_job(
     Raises:
         ServeError: The queue is full, the deadline has passed, or the client has disconnected.
     """
+    if job.fixed:
+        return [job.fixed] * job.n_sequences
     with _queued(state, request, model, job) as queued:
         return await queued.result
 
@@ -75,6 +77,9 @@ async def stream_job(
 
     Closing the generator cancels the job. See `run_job` for the exceptions.
     """
+    if job.fixed:
+        yield [job.fixed] * job.n_sequences
+        return
     changed = asyncio.Event()
     with _queued(state, request, model, job, changed) as queued:
         queued.result.add_done_callback(lambda _: changed.set())

@@ -1,5 +1,6 @@
 """Load the model to serve, and determine its name and version."""
 
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,7 +20,10 @@ from microgpt.storage.calibration_file import Calibration, read_calibration
 from microgpt.storage.document_hashes import DocumentHashes, read_document_hashes
 from microgpt.storage.model_directory import SavedModel, load
 from microgpt.training.engines import prepare_engine
+from microgpt_serve.settings import Settings
 from microgpt_serve.work_queue import MAX_TURNS
+
+LOG = logging.getLogger("microgpt_serve")
 
 DEFAULT_MODEL_DIR = "output"
 MAX_CONTEXT_BYTES = 2**25  # memory for one full context of a model with fewer bytes of weights
@@ -57,19 +61,17 @@ class ServedModel:
         return f"{self.name} ({kind}, {self.gpt.num_params:,} weights, version {self.version})"
 
 
-def load_model(
-    directory: str | None, log: Callable[[str], None], *, allow_demo: bool = True
-) -> ServedModel:
-    """Load the model in a directory, by default `output`, and compile the engine.
+def load_model(settings: Settings, *, allow_demo: bool = True) -> ServedModel:
+    """Load the model that the settings name, by default `output`, and compile the engine.
 
-    Load the demo model if `directory` is None, `output` does not exist and `allow_demo` is true.
-    `log` is called with messages about the demo model and compilation.
+    Load the demo model if they name none, `output` does not exist and `allow_demo` is true.
     """
+    directory, log = settings.model_dir, LOG.info
     is_demo = allow_demo and directory is None and not os.path.lexists(DEFAULT_MODEL_DIR)
     if is_demo:
         log(f"{DEFAULT_MODEL_DIR} not found; using the bundled demo model")
     path = bundled(DEMO_MODEL) if is_demo else directory or DEFAULT_MODEL_DIR
-    saved = load(path)
+    saved = load(path).replying(settings.unknown, suggest=settings.suggest)
     if saved.progress:
         log(f"the training run in {path} is unfinished; using its model {saved.progress}")
     gpt = InferenceGpt(_within_memory(saved, log))

@@ -58,7 +58,7 @@ def serve(settings: Settings, on_start: Callable[[str], None] = lambda url: None
     sys.setswitchinterval(SWITCH_S)
     log = set_up_logs(as_json=settings.log_json)
     try:
-        model = load_model(settings.model_dir, LOG.info)
+        model = load_model(settings)
         app = create_app(settings, model)
         log.on_drop = app.state.app_state.metrics.dropped_lines.inc
         with _listen(settings.host, settings.port) as listener:
@@ -218,10 +218,8 @@ class Reloader:
         return f"API keys ({len(keys.hashes)})"
 
     async def _reload_model(self) -> str:
-        directory, allow_demo = self._state.settings.model_dir, self._state.model.is_demo
-        model = await _in_daemon_thread(
-            lambda: load_model(directory, LOG.info, allow_demo=allow_demo)
-        )
+        settings, allow_demo = self._state.settings, self._state.model.is_demo
+        model = await _in_daemon_thread(lambda: load_model(settings, allow_demo=allow_demo))
         self._state.model = model
         self._state.metrics.set_model(model.name, model.version)
         return str(model)

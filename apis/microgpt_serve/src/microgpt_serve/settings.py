@@ -88,6 +88,8 @@ class Settings(BaseSettings):
     allowed_hosts: _List[Annotated[str, AfterValidator(_check_host)]] = ()
     trusted_proxies: _List[Annotated[str, AfterValidator(_check_network)]] = ()
     log_json: bool = False
+    unknown: str | None = None  # reply to unknown questions, instead of the model's
+    suggest: bool = False  # whether this reply has the known questions that are most similar
 
     @property
     def is_exposed(self) -> bool:

@@ -19,6 +19,7 @@ from microgpt.data.tokenizer import Document
 from microgpt.errors import ConversationsError
 from microgpt.printable import printable
 from microgpt.storage.model_directory import SavedModel
+from microgpt.training import few_questions
 from microgpt.training.choice import Expectation, expected_loss
 from microgpt.training.finetune import extended_tokenizer
 from microgpt.training.fitting import Fitting, explain
@@ -82,6 +83,8 @@ def analyze_file(
     saved = load_model(model_dir) if model_dir else None
     file = TextFile(data)
     docs = _read(file, column, chat=chat or (saved.tokenizer.is_chat if saved else None))
+    is_few = few_questions.are_few(docs, options)
+    options = options.over(few_questions.recipe(docs)) if is_few else options
     fitting = Fitting.of(docs, options, load_kernels=load_kernels, tell=note)
     fitted = fitting.fit(limit)
     config, tokenizer, n_characters = fitted.choice.config, fitted.tokenizer, None

@@ -4,7 +4,7 @@ An `InferenceGpt` is read-only, so threads can share it.
 """
 
 import random
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, islice, repeat
 
@@ -14,7 +14,15 @@ from microgpt.data.chat_truncation import ChatPrompt, fit_conversation
 from microgpt.data.tokenizer import Message
 from microgpt.errors import ConfigError, PromptError
 from microgpt.evaluation.predictor import Predictor
-from microgpt.sampling import DecodeRules, FinishReason, Job, TokenStream, decode, new_context
+from microgpt.sampling import (
+    Continuation,
+    DecodeRules,
+    FinishReason,
+    Job,
+    TokenStream,
+    decode,
+    new_context,
+)
 from microgpt.training.engines import check_engine
 
 FIRST_BATCH, LAST_BATCH = 64, 1024  # initial and maximum batch size per thread
@@ -240,8 +248,22 @@ class InferenceGpt(Predictor):
         return Reply(content, end, prompt.tokens_dropped, prompt.unknown_characters)
 
     def chat_prompt(self, messages: Iterable[Message]) -> ChatPrompt:
-        """Return a conversation, truncated to fit into the context; see `fit_conversation`."""
-        return fit_conversation(messages, self.tokenizer, self.config.block_size)
+        """Return a conversation, truncated to fit into the context; see `fit_conversation`.
+
+        A model of few questions reads the known question that is meant, without what came before,
+        or has a fixed reply.
+        """
+        messages, known = list(messages) if isinstance(messages, Iterable) else [messages], None
+        if self.known_questions and all(isinstance(one, Message) for one in messages[-1:]):
+            is_question = messages[-1:] and messages[-1].role == "user"
+            known = self.known_questions.find(messages) if is_question else None
+        if known is None:
+            return fit_conversation(messages, self.tokenizer, self.config.block_size)
+        read = [Message("user", "")] if isinstance(known, str) else known
+        prompt = fit_conversation(read, self.tokenizer, self.config.block_size)
+        n_replies = sum(message.role == "assistant" for message in messages)
+        fixed = self.tokenizer.encode(known) if isinstance(known, str) else None
+        return replace(prompt, n_replies=n_replies, fixed_reply=fixed)
 
     def reply(
         self,
@@ -253,6 +275,8 @@ class InferenceGpt(Predictor):
     ) -> TokenStream:
         """Return the tokens of the assistant's reply, sampled with seed + `prompt.n_replies`."""
         job = self.reply_job(prompt, sampling=sampling, max_tokens=max_tokens, seed=seed)
+        if job.fixed:
+            return TokenStream(_repeated(job.fixed))
         return self._stream(prompt.tokens, job.rules, random.Random(job.seeds[0]))
 
     def replies(
@@ -266,9 +290,14 @@ class InferenceGpt(Predictor):
         """Yield the tokens of the reply to each prompt, as `reply` does for one prompt."""
         check_engine(self.engine, None, threads)
         jobs = [self.reply_job(prompt, sampling=sampling, seed=seed) for prompt in prompts]
-        if jobs:
-            tokens, seeds = [job.prompts[0] for job in jobs], [job.seeds[0] for job in jobs]
-            yield from self.compiled.decode_many(tokens, seeds, jobs[0].rules, threads=threads)
+        open_jobs = [job for job in jobs if not job.fixed]
+        decoded: Iterator[list[int]] = iter(())
+        if open_jobs:
+            tokens, seeds = zip(*((job.prompts[0], job.seeds[0]) for job in open_jobs), strict=True)
+            rules = open_jobs[0].rules
+            decoded = self.compiled.decode_many(tokens, seeds, rules, threads=threads)
+        for job in jobs:
+            yield job.fixed.tokens if job.fixed else next(decoded)
 
     def reply_job(
         self,
@@ -288,5 +317,16 @@ class InferenceGpt(Predictor):
         forbidden = tuple(token for token in self.tokenizer.special_ids if token != end_turn)
         sampling = Sampling() if sampling is None else sampling
         rules = DecodeRules((end_turn,), forbidden, 1, max_tokens, sampling)
-        first = seed + prompt.n_replies
-        return Job([prompt.tokens], range(first, first + num_replies), rules)
+        first, fixed = seed + prompt.n_replies, None
+        if prompt.fixed_reply is not None:
+            tokens = [*prompt.fixed_reply[:max_tokens]]
+            is_whole = len(tokens) == len(prompt.fixed_reply)
+            end: FinishReason = "stop" if is_whole else "length"
+            fixed = Continuation(tokens, end, end_turn if is_whole else None)
+        return Job([prompt.tokens], range(first, first + num_replies), rules, fixed=fixed)
+
+
+def _repeated(fixed: Continuation) -> Generator[int, None, FinishReason]:
+    yield from fixed.tokens
+    assert fixed.finish_reason
+    return fixed.finish_reason

@@ -46,6 +46,7 @@ class Job:
     seeds: range
     rules: DecodeRules
     tokens_dropped: int = 0  # tokens dropped from the start of prompts that exceed the context
+    fixed: "Continuation | None" = None  # of each prompt and seed, which is not generated then
 
     @property
     def n_sequences(self) -> int:

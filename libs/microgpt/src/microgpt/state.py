@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # a model that only generates needs none of them
     from microgpt.data.contamination import Bounds
     from microgpt.data.split import DataFacts
     from microgpt.data.tokenizer import Document
+    from microgpt.questions.known_questions import KnownQuestions
     from microgpt.training.early_stopping import BestWeights, Ending
     from microgpt.training.history_file import HistoryPoint
     from microgpt.training.presets import PresetName
@@ -39,6 +40,11 @@ class TrainedModel:
     def trained_on(self) -> "tuple[DataFacts | None, ...]":
         """The data of its training, and those of its parent and teachers; None if unknown."""
         return (None,)
+
+    @property
+    def known_questions(self) -> "KnownQuestions | None":
+        """The questions that it knows, if it has learned few as a whole; None if it answers all."""
+        return None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self._summary()}>"
@@ -89,6 +95,7 @@ class TrainingPlan:
     genome_sha256: str | None = None  # hash of the genome.json that set the options
     minutes: float | None = None  # time limit of the command; None if there is none
     budget: float | None = None  # operations for which the settings were chosen
+    known_questions: "KnownQuestions | None" = None  # if few questions are learned as a whole
     # In ascending order. A run that repeats another has the later changes of that run, too.
     steps_changed: tuple[StepsChange, ...] = ()
 
@@ -164,6 +171,11 @@ class TrainResult(TrainedModel, Plottable):
     def trained_on(self) -> "tuple[DataFacts | None, ...]":
         """The data of its training, and those of its parent and teachers; None if unknown."""
         return (self.data, *self.plan.ancestor_data)
+
+    @property
+    def known_questions(self) -> "KnownQuestions | None":
+        """The questions that it knows, if it has learned few as a whole; None if it answers all."""
+        return self.plan.known_questions
 
     @property
     def config(self) -> TrainConfig:

@@ -32,6 +32,8 @@ def chat(
     seed: int = opt.option(
         DEFAULT_SEED, "Seed of the first reply; incremented by 1 for each further reply."
     ),
+    unknown: str | None = opt.option(None, opt.UNKNOWN_HELP),
+    suggest: bool = opt.option(False, opt.SUGGEST_HELP),
     unfinished: bool = opt.UNFINISHED,
 ) -> None:
     """Chat with a model that was trained with --chat.
@@ -50,6 +52,7 @@ def chat(
     from microgpt_cli.chat.session import ChatSession
 
     saved = _load(model_dir, unfinished=unfinished, is_one_shot=message is not None)
+    saved = saved.replying(unknown, suggest=suggest)
     model = InferenceGpt(saved)
     if not saved.tokenizer.is_chat:
         raise TokenizerError(

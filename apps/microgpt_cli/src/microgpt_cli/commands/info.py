@@ -101,16 +101,13 @@ def _note_command(
     is_of_model: bool,
 ) -> None:
     """Print the command that trains on the file."""
-    from microgpt.training.fitting import LEARN_ALL, advice
     from microgpt_cli.training.replacement import unused_model
 
     what = "--chat --data" if found.report.tokenizer.is_chat else "--data"
     if found.column is not None:
         what = f"--column {shlex.quote(found.column)} {what}"
     command = f"{what} {shlex.quote(str(data))}"
-    is_few = bool(advice(found.report.n_docs, found.report.tokenizer, TrainOptions()))
-    command += f" {LEARN_ALL}" if is_few else ""
-    for name, value in () if is_few else options.values().items():
+    for name, value in options.values().items():
         command += f" --{name} {value:.12g}".replace("e+", "e")
     if block_size:
         command += f" --block-size {found.model.block_size}"
@@ -118,8 +115,7 @@ def _note_command(
         command += f" --tokenizer bpe --vocab-size {found.model.vocab_size}"
     where = unused_model(data)
     where += " NAME" if where == "--model" else ""  # a model of that name exists
-    purpose = "learn all of these few conversations" if is_few else "train on this file"
-    note(f"to {purpose}, run: microgpt train {command} {where}")
+    note(f"to train on this file, run: microgpt train {command} {where}")
 
 
 def _print_model(model_dir: Path, *, unfinished: bool, as_json: bool) -> None:

@@ -2,7 +2,14 @@
 
 from pathlib import Path
 
-from microgpt_cli.terminal.options import MODEL_OPTION, SERVED_MODEL, one_of, option
+from microgpt_cli.terminal.options import (
+    MODEL_OPTION,
+    SERVED_MODEL,
+    SUGGEST_HELP,
+    UNKNOWN_HELP,
+    one_of,
+    option,
+)
 
 
 def serve(
@@ -15,6 +22,8 @@ def serve(
     port: int | None = option(
         None, "Port to listen on; 0 for any free port.  [env: PORT; default: 8080]"
     ),
+    unknown: str | None = option(None, f"{UNKNOWN_HELP}  [env: MICROGPT_UNKNOWN]"),
+    suggest: bool = option(False, f"{SUGGEST_HELP}  [env: MICROGPT_SUGGEST]"),
 ) -> None:
     """Serve a model over HTTP.
 
@@ -30,4 +39,5 @@ def serve(
     from microgpt_serve.settings import read_settings
 
     directory = None if model_dir is None else str(model_dir)
-    serve_until_stopped(read_settings(model_dir=directory, host=host, port=port))
+    given = {"host": host, "port": port, "unknown": unknown, "suggest": suggest or None}
+    serve_until_stopped(read_settings(model_dir=directory, **given))

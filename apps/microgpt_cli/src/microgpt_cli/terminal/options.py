@@ -52,6 +52,10 @@ SERVED_MODEL = argument(None, f"{MODEL_HELP}  [env: MODEL_DIR; {OR_DEMO}]", "MOD
 MODEL_OPTION = typer.Option(None, *MODEL, hidden=True)
 UNFINISHED = flag("--unfinished", "Use the unfinished training run instead of the finished model.")
 TEMPERATURE_HELP = "Sampling temperature; 0 always selects the most likely token."
+UNKNOWN_HELP = (
+    "Reply to questions that a model of few questions does not know.  [default: the model's]"
+)
+SUGGEST_HELP = "Add the known questions that are most similar to this reply."
 AS_JSON = flag("--json", "Print one JSON document.")
 SEED_HELP = "Random seed; the same seed gives the same result."
 THREADS = option(1, "Number of threads; does not change the result.")

@@ -14,7 +14,7 @@ from microgpt.data.documents import bundled
 from microgpt.data.folding import FoldingTokenizer, folded
 from microgpt.data.split import Split
 from microgpt.data.statistics import measure
-from microgpt.data.tokenizer import Document, count_predictions
+from microgpt.data.tokenizer import Document, Message, count_predictions
 from microgpt.evaluation.exact_match import Answer, ExactMatches, answer_all
 from microgpt.evaluation.held_out_loss import bits
 from microgpt.evaluation.memorisation import KnownTexts, Memorisation, compare
@@ -22,9 +22,10 @@ from microgpt.files.atomic_files import as_argument
 from microgpt.inference import InferenceGpt
 from microgpt.model_config import count_params
 from microgpt.printable import printable
+from microgpt.questions.known_questions import KnownQuestions
+from microgpt.questions.wordings import other_wordings, unknown_questions
 from microgpt.state import TrainResult
 from microgpt.training.choice import NAMES_SHA256, useful_operations
-from microgpt.training.fitting import FEW_CONVERSATIONS, LONGER_STEPS
 from microgpt.training.operations import step_operations
 from microgpt_cli.terminal.console import note, say, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
@@ -36,6 +37,7 @@ T = TypeVar("T")
 CHAT_SHA256 = "957ed9779ec2bd41fa4b29e9ee7ed6e9b89cde86ef5007f9e5459257fb3885db"
 N_QUESTIONS = 200  # maximum number of questions; the 95 % interval is at most ± 7 %
 N_SHOWN, CLIP = 2, 80  # number of replies to print, and maximum length of a printed text
+N_WORDINGS, SEED = 4, 1  # other wordings of each of few questions
 MOST = 0.9  # share of the useful operations from which the data limit a training
 POOR = 0.9  # share of exact answers below which options that help are named
 # Options for the bundled conversations with their share of exact answers (docs/choice.md, chat.md).
@@ -157,6 +159,8 @@ class ChatAnswers(NamedTuple):
     are_held_out: bool  # else, the questions are those of the training data
     read_before: Bounds  # share of the held-out questions that a parent has read
     advice: str | None  # the options that give better answers; None if the answers are good
+    wordings: ExactMatches | None = None  # of other wordings of few questions
+    refused: ExactMatches | None = None  # of unknown questions
 
     @property
     def shown(self) -> list[tuple[str, str]]:
@@ -173,6 +177,11 @@ class ChatAnswers(NamedTuple):
         where = "held-out questions" if self.are_held_out else "questions of the training data"
         share = f"({percentage(score.share)}){self.read_before}"
         yield f"exact answers        {score.n_exact} of {score.n} {where} {share}"
+        if self.wordings and self.refused:
+            for found, what in (
+                (self.wordings, "other wordings right"), (self.refused, "unknown questions refused")
+            ):  # fmt: skip
+                yield f"{'':20} {found.n_exact} of {found.n} {what} ({percentage(found.share)})"
         yield "\n--- replies (temperature 0) ---"
         for question, reply in self.shown:
             yield f"user:      {printable(question, CLIP)}"
@@ -183,6 +192,8 @@ class ChatAnswers(NamedTuple):
         score = asdict(ExactMatches.of(self.answers)) | {"held_out": self.are_held_out}
         if self.read_before.high:
             score["contamination"] = self.read_before
+        for name, found in (("other_wordings", self.wordings), ("refused", self.refused)):
+            score |= {name: asdict(found)} if found else {}
         shown = [{"user": question, "assistant": reply} for question, reply in self.shown]
         return {"exact_answers": score, "replies": shown, "advice": self.advice}
 
@@ -195,6 +206,8 @@ def answer_questions(result: TrainResult, parts: Split) -> ChatAnswers | None:
     """
     if not result.tokenizer.is_chat or result.plan.engine == "reference":
         return None
+    if result.known_questions:
+        return _answer_few(result, result.known_questions)
     are_bundled = result.plan.input is None or result.data.sha256 == CHAT_SHA256
     read_before = None
     if result.plan.ancestor_data:  # no split says what a parent has read of the bundled file
@@ -213,19 +226,34 @@ def answer_questions(result: TrainResult, parts: Split) -> ChatAnswers | None:
     return ChatAnswers(answers, bool(held_out), read_before or Bounds(0.0, 0.0), advice)
 
 
+def _answer_few(result: TrainResult, known: KnownQuestions) -> ChatAnswers:
+    """Return the replies of a model of few questions, to these and to other wordings."""
+    model, items = InferenceGpt(result), _items(known.conversations)
+    items = [one for one in items if one.place == len(one.conversation) - 1]
+    first = {one.prompt: one.expected for one in items if one.place == 1}
+    reworded = other_wordings([*first], N_WORDINGS, SEED)
+    wordings = [_item(text, first[question]) for text, question in reworded]
+    unknown = [_item(text, known.reply) for text in unknown_questions([*first], N_QUESTIONS, SEED)]
+    scores = [ExactMatches.of([*answer_all(model, each)]) for each in (wordings, unknown)]
+    return ChatAnswers([*answer_all(model, items)], False, Bounds(0.0, 0.0), None, *scores)
+
+
+def _item(question: str, expected: str) -> Item:
+    return Item("", (Message("user", question), Message("assistant", expected)), 1, 1)
+
+
 def _longer(result: TrainResult, parts: Split) -> str:
     """Return the options for a longer training, without a limit that the data do not reach."""
     plan, minutes, steps = result.plan, result.plan.minutes, result.plan.config.steps
-    is_few = result.data.n_docs < FEW_CONVERSATIONS
     sizes = measure(parts.train, plan.tokenizer, "lines")
     step = step_operations(plan.model, plan.config, sizes.chunk_length(plan.model.block_size))
-    if not is_few and steps * step < MOST * useful_operations(sizes):
+    if steps * step < MOST * useful_operations(sizes):
         if minutes or not (plan.preset or plan.parent_sha256):
             return (
                 f"--minutes {2 * minutes:g}" if minutes else "--minutes 5, which chooses settings"
             )
         return f"--steps {2 * steps}"
-    steps = LONGER_STEPS if is_few and steps < LONGER_STEPS else 2 * steps
+    steps *= 2
     limit = f" without --{'minutes' if minutes else 'budget'}" if plan.budget else ""
     test = " --test-fraction 0" if parts.test else ""
     return f"learn all of them with --steps {steps} --val-fraction 0{test}{limit}"

@@ -17,6 +17,7 @@ class ChatPrompt:
     tokens_dropped: int  # number of tokens in the dropped turns
     unknown_characters: str  # distinct unknown characters, removed from the prompt
     n_replies: int  # number of assistant turns, including dropped ones
+    fixed_reply: Sequence[int] | None = None  # if the model does not know the question
 
 
 def fit_conversation(

@@ -19,6 +19,7 @@ from microgpt.printable import printable
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab")
 DELIMITERS = "\t;|,"  # the one that yields the most columns is used; the first if tied
 SAMPLE = 20  # maximum number of JSON values to examine
+QUESTIONS, ANSWERS = ("question", "prompt"), ("answer", "completion")  # names of columns
 N_NAMED = 20  # maximum number of column names in an error message
 
 _LIMIT_LOCK = Lock()  # held while the field size limit is raised
@@ -91,12 +92,35 @@ def load_column(
 
 
 @_fields_of_any_size()
+def questions_and_answers(path: Path, lines: Sequence[str]) -> list[dict[str, str]] | None:
+    """Return the questions and answers in a table with these columns; None for other texts.
+
+    Rows without a question or an answer are omitted.
+    """
+    columns = _columns_of_questions(_dialect(lines)[2])
+    if columns is None:
+        return None
+    rows = [row for _, row in _table_rows(path, lines)]
+    pairs = [tuple(str(row[name]).strip() for name in columns) for row in rows]
+    return [{"prompt": one, "completion": other} for one, other in pairs if one and other]
+
+
+def _columns_of_questions(names: Iterable[str]) -> tuple[str, str] | None:
+    """Return the names of the columns with questions and with answers, if there are such."""
+    known = {name.lower(): name for name in names}
+    asked, said = (next(filter(known.get, kinds), None) for kinds in (QUESTIONS, ANSWERS))
+    return (known[asked], known[said]) if asked and said else None
+
+
+@_fields_of_any_size()
 def check_is_text(path: Path, docs: Sequence[str]) -> None:
     """Raise DataError if the lines of a file are a table or JSON instead of plain text."""
     names: Iterable[str] = ()
     what, note = "has JSON objects", ""
     if path.suffix.lower() in TABLE_SUFFIXES:
         what, names = "is a table", _dialect(docs)[2]
+        if _columns_of_questions(names):
+            raise ConversationsError(f"{path} has questions and answers; read them with --chat")
         if len(names) == 1:
             note = " (rename the file to .txt if this is not a column name)"
     elif docs[0][0] in "[{":

@@ -5,8 +5,9 @@
     {"prompt": "hi", "completion": "hello"}
     {"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]}
 
-The last format is ShareGPT's. A file may also be a JSON array of conversations, as ShareGPT
-files usually are. Error messages contain the file, the line and the index of the message.
+The last format is ShareGPT's. A table (CSV or TSV) with the columns question and answer, or prompt
+and completion, has a conversation in each row. A file may also be a JSON array of conversations, as
+ShareGPT files usually are. Error messages contain the file, the line and the index of the message.
 """
 
 import json
@@ -112,10 +113,17 @@ def _values(file: TextFile) -> Iterator[tuple[str, int, object]]:
     n, first = next((pair for pair in lines if pair[1].strip()), (1, ""))
     numbered = chain([(n, first)], lines)
     if first and first.lstrip()[0] not in "[{":
-        raise DataError(
-            f"{file.path} has no conversations; use JSONL, one conversation per line, such as "
-            '{"prompt": "hi", "completion": "hello"}'
-        )
+        from microgpt.data.column_file import questions_and_answers
+
+        pairs = questions_and_answers(file.path, [line for _, line in numbered])
+        if pairs is None:
+            raise DataError(
+                f"{file.path} has no conversations; use JSONL, one conversation per line, such as "
+                '{"prompt": "hi", "completion": "hello"}, or a table with the columns question and '
+                "answer"
+            )
+        yield from (("pair", number, pair) for number, pair in enumerate(pairs, start=1))
+        return
     if not _starts_array(first):
         yield from (("line", number, line) for number, line in numbered if line.strip())
         return

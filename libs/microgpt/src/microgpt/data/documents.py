@@ -107,20 +107,13 @@ def load_conversations(
     lines are ignored. System messages and a final user message without a reply are omitted.
 
     Args:
-        tell: called with a message for the user if any messages were omitted, or if every
-            conversation has only one exchange.
+        tell: called with a message for the user if any messages were omitted.
 
     Raises:
         DataError: the file cannot be read or has no conversation, or a line is invalid; the error
             message contains the line number.
     """
-    conversations = load_chat_tests(path, tell=tell).conversations
-    if tell and all(len(conversation) == 2 for conversation in conversations):
-        tell(
-            "every conversation has one exchange, so the model does not learn longer chats; "
-            "put two or three exchanges into some lines"
-        )
-    return conversations
+    return load_chat_tests(path, tell=tell).conversations
 
 
 def bundled(name: str) -> Path:

@@ -18,6 +18,7 @@ from microgpt.data.tokenizer import SPECIAL_TOKENS, CharTokenizer, Tokenizer, To
 from microgpt.error_format import first_problem, newer_version
 from microgpt.errors import CheckpointError, TokenizerError
 from microgpt.model_variants import ARCHITECTURE, is_karpathys
+from microgpt.questions.known_questions import KnownQuestions
 from microgpt.state import TrainedModel, TrainingPlan, TrainState
 
 FORMAT_VERSION = 2  # version 1 supports only Karpathy's architecture
@@ -62,6 +63,7 @@ class Meta(BaseModel):
     fold: bool | None = None
     tokenizer_sha256: str | None = None
     documents_sha256: str | None = None  # of documents.crc32
+    known_questions: KnownQuestions | None = None  # if few questions are learned as a whole
     created_by: str | None = None
     created_at: str | None = None
     training: Annotated[dict[str, Any], AfterValidator(_check_json)] = {}
@@ -97,6 +99,7 @@ def meta_of(
         format_version=1 if is_karpathys(trained.model) else FORMAT_VERSION,
         **tokenizer_fields(trained.tokenizer),
         dtype=trained.dtype,
+        known_questions=plan.known_questions,
         created_by=f"microgpt {version('microgpt-lib')}",
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         training={name: fact for name, fact in training.items() if fact is not None},

@@ -16,7 +16,7 @@ import os
 from array import array
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -45,6 +45,7 @@ from microgpt.files.directory_lock import DirectoryLock
 from microgpt.flat_weights import by_name
 from microgpt.model import weight_shapes
 from microgpt.model_config import count_params
+from microgpt.questions.known_questions import KnownQuestions
 from microgpt.resource_limits import check_memory
 from microgpt.state import TrainedModel, TrainResult
 from microgpt.storage.document_hashes import hashes_file
@@ -84,6 +85,33 @@ class SavedModel(TrainedModel):
     def trained_on(self) -> tuple[DataFacts | None, ...]:
         """The data of its training, and those of its parent and teachers; None if unknown."""
         return trained_on(self.meta.training)
+
+    @property
+    def known_questions(self) -> KnownQuestions | None:
+        """The questions that it knows, if it has learned few as a whole; None if it answers all."""
+        return self.meta.known_questions
+
+    def replying(self, reply: str | None, *, suggest: bool) -> "SavedModel":
+        """Return the model with another reply to unknown questions, if it is not None.
+
+        Args:
+            suggest: whether the reply also has the known questions that are most similar.
+
+        Raises:
+            ConfigError: the model answers all questions.
+            TokenizerError: the reply has characters that the model does not know.
+        """
+        known = self.known_questions
+        if reply is None and not suggest:
+            return self
+        if known is None:
+            raise ConfigError(
+                "--unknown and --suggest require a model that has learned few questions as a whole "
+                "(`microgpt train --chat`); this one answers every question"
+            )
+        known = replace(known, reply=known.reply if reply is None else reply, suggests=suggest)
+        self.tokenizer.encode(known.reply)  # raises an error if it has unknown characters
+        return replace(self, meta=self.meta.model_copy(update={"known_questions": known}))
 
     @cached_property
     def sha256(self) -> str:

@@ -32,6 +32,7 @@ from microgpt.files.atomic_files import committed_path, read
 from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.model_config import count_params
 from microgpt.model_variants import is_karpathys
+from microgpt.questions.known_questions import KnownQuestions
 from microgpt.state import N_RECENT, StepsChange, TeacherRecord, TrainingPlan, TrainState
 from microgpt.storage.meta import (
     MAX_META_BYTES,
@@ -110,6 +111,7 @@ class _Description(BaseModel):
     genome_sha256: str | None = None
     minutes: _Positive = Field(None, exclude_if=not_)
     budget: _Positive = Field(None, exclude_if=not_)
+    known_questions: KnownQuestions | None = Field(None, exclude_if=not_)
     steps_changed: tuple[StepsChange, ...] = Field((), exclude_if=not_)
     best: _BestFacts | None = None
     average: _AverageFacts | None = None

@@ -118,6 +118,8 @@ def choose(
         evaluations = max(1, min(evaluations, int(EVALUATION_SHARE * useful / held_out)))
     spent = held_out * (evaluations + 1)  # the last one is that of the test set
     steps = fixed.steps if "steps" in fixed else max(1, int((useful - spent) / per_step))
+    if fixed.given.get("steps"):  # those of a recipe are what it needs, within the budget
+        steps = min(steps, max(1, int((budget - spent) / per_step)))
     used = min(steps * per_step, limit) if "steps" in fixed else useful
     found = TrainOptions(
         steps=steps,

@@ -27,9 +27,6 @@ from microgpt.training.time_limit import TimeLimit
 
 MIN_TRAINING_S = 1.0  # minimum time that a message recommends
 N_TIMED = 100_000  # number of characters to encode, to estimate the time for all of them
-FEW_CONVERSATIONS = 100  # if there are fewer, to learn all of them for longer gives better replies
-LONGER_STEPS = 2000  # for few conversations; see docs/own_text.md
-LEARN_ALL = f"--steps {LONGER_STEPS} --val-fraction 0"
 LoadKernels = Callable[..., float]  # see `prepare_engine`
 
 
@@ -254,14 +251,3 @@ def explain(fitted: Fitted) -> tuple[str, ...]:
     if choice.is_limited:
         why += f"; the data are too small for {budget}, so training ends early"
     return chosen, why
-
-
-def advice(n: int, tokenizer: Tokenizer, options: TrainOptions) -> tuple[str, ...]:
-    """Return a line about the options for few conversations; none if they do not apply."""
-    if not (tokenizer.is_chat and n < FEW_CONVERSATIONS) or "steps" in options:
-        return ()
-    limits = [f" without --{name}" for name in ("minutes", "budget") if name in options]
-    return (
-        f"{count(n, 'conversation')} are few, so the replies may be poor; to learn all of them "
-        f"for longer, use {LEARN_ALL}{''.join(limits)}",
-    )

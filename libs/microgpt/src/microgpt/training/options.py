@@ -26,6 +26,7 @@ from microgpt.data.bpe import DEFAULT_VOCAB_SIZE
 from microgpt.data.tokenizer import TokenizerKind
 from microgpt.errors import ConfigError
 from microgpt.options import Options, setting
+from microgpt.questions.known_questions import DEFAULT_REPLY
 from microgpt.training.presets import PRESETS, PresetName
 
 N_SAMPLES = 20  # default number of samples printed after training
@@ -125,6 +126,12 @@ class TrainOptions(Options):
     loss_on: LossOn = training(
         TrainConfig.loss_on,
         "With --chat, compute the loss on the assistant's turns only or on all turns.",
+        requires="chat",
+    )
+    unknown: str = training(
+        DEFAULT_REPLY,
+        "With --chat and few questions, what the model replies to a question that it does not "
+        "know.",
         requires="chat",
     )
     teacher: list[Path] | None = training(

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from microgpt.amounts import count
 from microgpt.config import DEFAULT_DTYPE, ModelConfig, TrainConfig, default_lr
 from microgpt.data.contamination import contamination
 from microgpt.data.folding import char_tokenizer
@@ -12,6 +13,7 @@ from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
 from microgpt.errors import ConfigError, DataError, TokenizerError
 from microgpt.state import TrainedModel, TrainingPlan, TrainState
+from microgpt.training import few_questions
 from microgpt.training.choice import with_steps
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import prepare_engine
@@ -20,7 +22,6 @@ from microgpt.training.fitting import (
     Fitted,
     Fitting,
     LoadKernels,
-    advice,
     describe_subwords,
     explain,
 )
@@ -99,7 +100,22 @@ def plan_training(
         DataError: there are too few documents to hold some out.
     """
     read = data_of(parent, teachers)
+    known = None
+    if not (model or config or tokenizer or parent or teachers):
+        docs = _undivided(documents)
+        if few_questions.are_few(docs, options):
+            options = options.over(few_questions.recipe(docs))
+            tokenizer = few_questions.tokenizer_for(docs, options.unknown)
+            known = few_questions.known_questions(docs, options.unknown)
+            tell(
+                f"{count(len(docs), 'conversation')} are few, so they are learned as a whole; "
+                f'other wordings are found by their words, other questions get "{known.reply}"'
+            )
+    if "unknown" in options and not known:
+        raise ConfigError(f"--unknown is {few_questions.CONDITION}; omit --unknown")
     options, parts = _split(documents, read, options, parent or teachers, tell)
+    if not known:
+        _tell_single_exchanges(parts.docs, tell)
     base = options.applied_to(config or TrainConfig())
     if not isinstance(documents, Split):
         base = replace(base, text="stream" if isinstance(documents, str) else "lines")
@@ -135,8 +151,9 @@ def plan_training(
         teacher_samples=options.teacher_samples,
         minutes=limit.minutes if limit else None,
         budget=chosen.budget if chosen and options.has_budget else None,
+        known_questions=known,
     )
-    reasons = explain(chosen) + advice(len(parts.docs), tokenizer, options) if chosen else ()
+    reasons = explain(chosen) if chosen else ()
     _tell_contamination(plan, tell)
     return TrainingJob(plan, parts, parent, teachers, limit=limit, reasons=reasons)
 
@@ -145,6 +162,13 @@ def data_of(parent: TrainedModel | None, teachers: Teachers | None) -> tuple[Dat
     """Return what the parent and the teachers, and their ancestors, were trained on."""
     models = (each for each in (parent, teachers) if each)
     return tuple(dict.fromkeys(facts for each in models for facts in each.trained_on))
+
+
+def _undivided(documents: Sequence[Document] | str | Split) -> Sequence[Document] | str:
+    """Return documents of which none are held out; an empty list if some are."""
+    if not isinstance(documents, Split):
+        return documents
+    return [] if documents.validation or documents.test else documents.docs
 
 
 def _split(
@@ -218,6 +242,14 @@ def check_patience(patience: int | None, val_fraction: float) -> None:
     if patience and not val_fraction:
         raise ConfigError(
             "--patience requires --val-fraction; add --val-fraction or omit --patience"
+        )
+
+
+def _tell_single_exchanges(docs: Sequence[Document], tell: Tell) -> None:
+    if all(len(doc) == 2 and not isinstance(doc, str) for doc in docs):
+        tell(
+            "every conversation has one exchange, so the model does not learn longer chats; "
+            "put two or three exchanges into some lines"
         )
 
 

@@ -1,0 +1,66 @@
+"""How many questions does a model of few pairs answer, and in other wordings?
+
+All in their own wording, 26 to 60 % in others, and 5 to 17 % of the questions that it should not
+answer (docs/questions.md).
+
+    uv run python bench/study.py few_questions [--only museum]
+
+Trains on each set of faq/ with the command of a user, `train --chat --minutes 1`. A set has 40 to
+55 pairs, two wordings of each that somebody else would type, and 30 to 40 questions that the pairs
+do not answer, of which a quarter share words with them. Two sets were written by a language model
+that knew nothing of the method. It was tuned on library and museum. Half a minute on one core.
+"""
+
+import json
+import subprocess
+import sys
+from argparse import Namespace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from machine import machine
+
+from microgpt import InferenceGpt, load
+
+SETS = {path.stem: path for path in sorted(Path(__file__).with_name("faq").glob("*.json"))}
+OPTIONS = {"only": tuple(SETS)}
+MINUTES = "1"
+
+
+def measure(options: Namespace) -> None:
+    """Train on each set and print the shares of right answers."""
+    print(machine())
+    print(f"{'':10} pairs  exact  wordings: right  wrong  unknown: answered")
+    for name in [options.only] if options.only else SETS:
+        facts = json.loads(SETS[name].read_text())
+        pairs = [(each["question"], each["answer"]) for each in facts["pairs"]]
+        others = [(text, each["answer"]) for each in facts["pairs"] for text in each["wordings"]]
+        gpt = trained(pairs)
+        reply = gpt.known_questions.reply
+        exact, right = (
+            sum(gpt.chat(text).content == answer for text, answer in asked)
+            for asked in (pairs, others)
+        )
+        refused = sum(gpt.chat(text).content == reply for text, _ in others)
+        answered = sum(gpt.chat(text).content != reply for text in facts["unknown"])
+        n = len(others)
+        print(
+            f"{name:10} {len(pairs):5} {exact / len(pairs):6.0%} {right / n:16.0%} "
+            f"{(n - right - refused) / n:6.0%} {answered / len(facts['unknown']):18.0%}",
+            flush=True,
+        )
+
+
+def trained(pairs: list[tuple[str, str]]) -> InferenceGpt:
+    """Return the model of a user's command."""
+    with TemporaryDirectory() as folder:
+        lines = (json.dumps({"prompt": asked, "completion": said}) for asked, said in pairs)
+        Path(folder, "faq.jsonl").write_text("\n".join(lines))
+        command = ["train", "--chat", "--data", "faq.jsonl", "--minutes", MINUTES]
+        subprocess.run(
+            [sys.executable, "-m", "microgpt_cli", *command],
+            cwd=folder,
+            check=True,
+            capture_output=True,
+        )
+        return InferenceGpt(load(Path(folder, "output")))

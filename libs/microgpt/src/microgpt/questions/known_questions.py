@@ -1,0 +1,57 @@
+"""The questions that a chat model has learned as a whole, and what it replies to others."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from microgpt.data.tokenizer import Conversation, Message
+from microgpt.questions.matching import Match, Matcher
+
+DEFAULT_REPLY = "I don't know."
+CONFIDENCE = 0.45  # minimum similarity of a question that is answered (docs/decisions/0039-…)
+# Maximum number of known questions to suggest, and their minimum similarity.
+N_SUGGESTED, LEAST_SIMILAR = 3, 0.15
+
+
+@dataclass(frozen=True)
+class KnownQuestions:
+    """The conversations that a model knows, each up to one of its replies."""
+
+    conversations: tuple[Conversation, ...]
+    reply: str = DEFAULT_REPLY  # to other questions
+    confidence: float = CONFIDENCE
+    suggests: bool = False  # whether this reply has the known questions that are most similar
+
+    @classmethod
+    def of(cls, docs: Sequence[Conversation], reply: str) -> "KnownQuestions":
+        """Return the questions of conversations, which begin with a user message."""
+        ends = ((doc, i) for doc in docs for i in range(2, len(doc) + 1, 2))
+        return cls(tuple(dict.fromkeys(tuple(doc[:end]) for doc, end in ends)), reply)
+
+    def find(self, messages: Sequence[Message]) -> Conversation | str:
+        """Return the known conversation up to the question that is meant, or else the reply.
+
+        A question that follows others in its conversation is meant only after their last answer.
+        """
+        said = messages[-2].content if len(messages) > 1 else None
+        matches = [match for match in self._ranked(messages[-1].content) if self._fits(match, said)]
+        if matches and matches[0].similarity >= self.confidence:
+            return self.conversations[matches[0].number][:-1]
+        near = [match for match in matches if match.similarity >= LEAST_SIMILAR]
+        similar = dict.fromkeys(self.conversations[match.number][-2].content for match in near)
+        if not (self.suggests and similar):
+            return self.reply
+        return f"{self.reply} ({' '.join([*similar][:N_SUGGESTED])})"
+
+    def _ranked(self, text: str) -> list[Match]:
+        """Return the matches of a text; that of the same text is the first."""
+        same = (i for i, talk in enumerate(self.conversations) if talk[-2].content == text)
+        return [*(Match(i, 1.0, 1.0) for i in same), *self._matcher.rank(text)]
+
+    def _fits(self, match: Match, said: str | None) -> bool:
+        before = self.conversations[match.number][:-2]
+        return not before or before[-1].content == said
+
+    @cached_property
+    def _matcher(self) -> Matcher:
+        return Matcher([(talk[-2].content, talk[-1].content) for talk in self.conversations])

@@ -1,0 +1,246 @@
+"""Find the known question that a text means, by the words that both have.
+
+A word also counts if it is another form of a known word, a synonym, or a typing error, and less if
+only the answer has it. Rare words weigh more than those of many questions (inverse document
+frequency; Spärck Jones 1972). The similarity is the share of the text's weight that is known, from
+0 to 1, and a little less if the known question has other words.
+"""
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from microgpt.data.folding import fold
+
+WORD = re.compile(r"\w+(?:['’]\w+)*")  # noqa: RUF001
+MAX_WORDS = 64  # number of words of a text that count; limits the time for a long one
+LEAST_STEM = 3  # minimum number of letters before an ending
+ENDINGS = (
+    "ings", "ing", "ies", "ied", "es", "ed", "ers", "er", "s", "e", "ly", "y", "en", "n"
+)  # fmt: skip
+# Similarity of two words: forms of one word, synonyms, one that begins with the other, and words
+# with a typing error, of which at least LEAST_EQUAL (in percent) is the same.
+FORM, SYNONYM, BEGINNING, MISSPELLED, LEAST_EQUAL = 0.9, 0.7, 0.7, 0.9, 80
+LEAST_BEGINNING = 4  # letters of this beginning
+ANSWER = 0.7  # weight of a word that only the answer has
+FUNCTION, UNKNOWN = 0.15, 0.9  # weights of function words, and of unknown words
+COVERAGE = 0.2  # part of the similarity that depends on the other words of the known question
+# English words that say little about what is asked.
+FUNCTION_WORDS = frozenset(
+    [
+        "a",
+        "about",
+        "all",
+        "am",
+        "an",
+        "and",
+        "any",
+        "are",
+        "as",
+        "at",
+        "be",
+        "been",
+        "but",
+        "by",
+        "can",
+        "could",
+        "did",
+        "do",
+        "does",
+        "for",
+        "from",
+        "get",
+        "give",
+        "go",
+        "got",
+        "had",
+        "has",
+        "have",
+        "he",
+        "hello",
+        "her",
+        "here",
+        "hey",
+        "hi",
+        "him",
+        "his",
+        "how",
+        "i",
+        "i'd",
+        "i'll",
+        "i'm",
+        "if",
+        "in",
+        "into",
+        "is",
+        "it",
+        "it's",
+        "its",
+        "just",
+        "know",
+        "let",
+        "like",
+        "may",
+        "me",
+        "might",
+        "much",
+        "must",
+        "my",
+        "need",
+        "no",
+        "not",
+        "of",
+        "on",
+        "one",
+        "or",
+        "our",
+        "out",
+        "please",
+        "shall",
+        "she",
+        "should",
+        "so",
+        "some",
+        "tell",
+        "than",
+        "thank",
+        "thanks",
+        "that",
+        "the",
+        "their",
+        "them",
+        "then",
+        "there",
+        "these",
+        "they",
+        "this",
+        "those",
+        "to",
+        "us",
+        "use",
+        "want",
+        "was",
+        "we",
+        "what",
+        "what's",
+        "when",
+        "where",
+        "which",
+        "while",
+        "who",
+        "why",
+        "will",
+        "with",
+        "would",
+        "yes",
+        "you",
+        "your",
+    ]
+)
+_TEXT = Path(__file__).with_name("synonyms.txt").read_text(encoding="utf-8")
+
+
+class Match(NamedTuple):
+    """A known question that a text may mean."""
+
+    number: int  # of the question, counted from 0
+    score: float  # to compare with other matches of the same text
+    similarity: float  # from 0 to 1
+
+
+class Matcher:
+    """Finds the questions that a text may mean."""
+
+    def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Index known questions and their answers."""
+        asked = [words_of(question) for question, _ in pairs]
+        said = [words_of(answer) for _, answer in pairs]
+        both = [{*question, *answer} for question, answer in zip(asked, said, strict=True)]
+        counts = Counter(stem for words in both for stem in set(map(_stem, words)))
+        self._unknown = math.log(len(pairs) + 1)
+        self._weights = {
+            word: self._weighted(word, math.log((len(pairs) + 1) / counts[_stem(word)]))
+            for words in both
+            for word in words
+        }
+        self._places: dict[str, list[tuple[int, float]]] = defaultdict(list)
+        for i, words in enumerate(both):
+            for word in words:
+                self._places[word].append((i, 1.0 if word in asked[i] else ANSWER))
+        self._sizes = [sum(self._weights[word] for word in set(words)) for words in asked]
+        self._stems: dict[str, list[str]] = defaultdict(list)
+        for word in self._weights:
+            self._stems[_stem(word)].append(word)
+        self._synonyms: dict[str, set[str]] = defaultdict(set)
+        for line in _TEXT.splitlines():
+            group = set(map(_stem, line.split()))
+            for stem in group:
+                self._synonyms[stem] |= group
+
+    def rank(self, text: str) -> list[Match]:
+        """Return the known questions that have words of a text, the most similar first."""
+        total, scores = 0.0, Counter[int]()
+        covered: dict[int, dict[str, float]] = defaultdict(dict)
+        for word in list(dict.fromkeys(words_of(text)))[:MAX_WORDS]:
+            found: dict[int, float] = {}
+            for known, similarity in self._similar(word).items():
+                for i, part in self._places[known]:
+                    found[i] = max(found.get(i, 0.0), part * similarity * self._weights[known])
+                    if part == 1.0:
+                        covered[i][known] = max(covered[i].get(known, 0.0), similarity)
+            scores.update(found)
+            total += max(found.values(), default=self._weighted(word, UNKNOWN * self._unknown))
+        matches = [
+            Match(
+                i,
+                score / (math.sqrt(self._sizes[i]) + 1),
+                score / total * (1 - COVERAGE + COVERAGE * self._coverage(i, covered[i])),
+            )
+            for i, score in scores.items()
+            if score
+        ]
+        return sorted(matches, key=lambda match: (-match.score, match.number))
+
+    def _coverage(self, i: int, found: dict[str, float]) -> float:
+        """Return the share of a known question's weight that a text has."""
+        weight = sum(self._weights[word] * similarity for word, similarity in found.items())
+        return weight / self._sizes[i] if self._sizes[i] else 0.0
+
+    def _similar(self, word: str) -> "Counter[str]":
+        """Return the known words that are similar to a word, with their highest similarity."""
+        from rapidfuzz import fuzz, process
+
+        stem, found = _stem(word), Counter[str]()
+        if word not in FUNCTION_WORDS:
+            near = process.extract(
+                word, self._weights.keys(), scorer=fuzz.ratio, score_cutoff=LEAST_EQUAL, limit=None
+            )
+            found |= Counter({known: MISSPELLED * equal / 100 for known, equal, _ in near})
+            for other, words in self._stems.items():
+                shorter, longer = sorted((stem, other), key=len)
+                if len(shorter) >= LEAST_BEGINNING and longer.startswith(shorter):
+                    found |= Counter(dict.fromkeys(words, BEGINNING))
+            for other in self._synonyms.get(stem, ()):
+                found |= Counter(dict.fromkeys(self._stems.get(other, ()), SYNONYM))
+            found = Counter({each: found[each] for each in found if each not in FUNCTION_WORDS})
+        found |= Counter(dict.fromkeys(self._stems.get(stem, ()), FORM))
+        return found | Counter({word: 1.0} if word in self._weights else {})
+
+    def _weighted(self, word: str, weight: float) -> float:
+        return FUNCTION * weight if word in FUNCTION_WORDS else weight
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a text without case and accents; "e-mail" is one word."""
+    return WORD.findall(fold(text).replace("-", ""))
+
+
+def _stem(word: str) -> str:
+    """Return a word without a frequent ending."""
+    for ending in ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= LEAST_STEM:
+            return word.removesuffix(ending)
+    return word

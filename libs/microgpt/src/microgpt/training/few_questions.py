@@ -1,0 +1,58 @@
+"""Learn few questions and answers as a whole, without dropout.
+
+Nothing is held out: no other question says what an answer is. What the model does with other
+wordings is decided by `questions`, which finds the known question that is meant.
+"""
+
+from collections.abc import Sequence
+from itertools import chain
+from string import ascii_letters, digits, punctuation
+
+from microgpt.data.folding import char_tokenizer
+from microgpt.data.tokenizer import Document, Message, Tokenizer, texts_of
+from microgpt.questions.known_questions import KnownQuestions
+from microgpt.training.options import TrainOptions
+
+MOST_QUESTIONS = 200  # more are learned as other conversations are
+MOST_CHARACTERS = 40_000  # of all conversations together
+CONDITION = f"for at most {MOST_QUESTIONS} questions, which are learned as a whole"
+BATCH, LEAST_STEPS = 16, 300
+PASSES = 120  # number of times that each conversation is read; 90 are enough for sixty questions
+RECIPE = TrainOptions(
+    n_embd=64, n_head=4, n_layer=2, lr=0.01, batch_size=BATCH, dropout=0.0, weight_decay=0.0,
+    evaluations=1, val_fraction=0.0, test_fraction=0.0,
+)  # fmt: skip
+
+
+def are_few(docs: Sequence[Document] | str, options: TrainOptions) -> bool:
+    """Return whether documents are few conversations, and no option asks for another training."""
+    if isinstance(docs, str) or not docs or any(isinstance(doc, str) for doc in docs):
+        return False
+    given = ("steps", "preset", "genome", "tokenizer", "patience", "val_fraction", "test_fraction")
+    if any(map(options.holds, given)) or options.loss_on == "all" or options.engine != "compiled":
+        return False
+    n_questions = sum(len(doc) for doc in docs) / 2
+    n_characters = sum(map(len, chain.from_iterable(map(texts_of, docs))))
+    return n_questions <= MOST_QUESTIONS and n_characters <= MOST_CHARACTERS
+
+
+def recipe(docs: Sequence[Document]) -> TrainOptions:
+    """Return the settings for few conversations, with a context for the longest one."""
+    longest = max(sum(len(text) + 2 for text in texts_of(doc)) for doc in docs)
+    context = 64
+    while context < 4 * longest // 3 + 8:  # a quarter is reserved for the reply
+        context *= 2
+    steps = max(LEAST_STEPS, PASSES * len(docs) // BATCH)
+    facts = TrainOptions(block_size=context, steps=steps, warmup_steps=steps // 20)
+    return facts.over(RECIPE).by("few questions")
+
+
+def tokenizer_for(docs: Sequence[Document], reply: str) -> Tokenizer:
+    """Return a tokenizer for conversations, other wordings and the reply to unknown questions."""
+    characters = f"{reply} {ascii_letters}{digits}{punctuation}"
+    return char_tokenizer([*docs, (Message("user", characters),)])
+
+
+def known_questions(docs: Sequence[Document], reply: str) -> KnownQuestions:
+    """Return what the model knows, and what it replies to other questions."""
+    return KnownQuestions.of([tuple(doc) for doc in docs if not isinstance(doc, str)], reply)

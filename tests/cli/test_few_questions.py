@@ -1,0 +1,69 @@
+import json
+from pathlib import Path
+
+import pytest
+
+PAIRS = {
+    "When are you open?": "Every day from 7 to 18.",
+    "Do you have bread without gluten?": "Yes, rice bread on Tuesdays.",
+    "Can I order a birthday cake?": "Call us two days before.",
+    "Where is the bakery?": "At 12 Mill Street.",
+}
+SMALL = ("--n-embd", "32", "--n-layer", "1")
+
+
+@pytest.fixture
+def faq(microgpt, tmp_path: Path):
+    """The end of a training on few questions."""
+    lines = (json.dumps({"prompt": asked, "completion": said}) for asked, said in PAIRS.items())
+    (tmp_path / "faq.jsonl").write_text("\n".join(lines))
+    done = microgpt("train", "--chat", "--data", "faq.jsonl", "--minutes", "1", *SMALL)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_few_questions_are_answered_after_a_training(faq, microgpt) -> None:
+    assert "4 conversations are few, so they are learned as a whole" in faq.stderr
+    assert "exact answers        4 of 4 questions of the training data (100.0%)\n" in faq.stdout
+    assert " unknown questions refused (" in faq.stdout
+    said = microgpt("chat", stdin="\n".join([*PAIRS, "cakes for a bithday?", "how old are you"]))
+    assert said.stdout.splitlines() == [
+        *PAIRS.values(), "Call us two days before.", "I don't know."
+    ]  # fmt: skip
+
+
+def test_the_reply_to_unknown_questions_can_be_chosen(faq, microgpt) -> None:
+    options = ("--unknown", "Please call us.", "--suggest")
+    assert microgpt("chat", "xyzzy", *options).stdout == "Please call us.\n"
+    said = microgpt("chat", "is the cake of yesterday very dry and old", *options).stdout
+    assert said == "Please call us. (Can I order a birthday cake?)\n"
+    refused = microgpt("chat", "xyzzy", "--unknown", "日本")
+    assert refused.returncode == 2
+    assert "vocabulary does not contain '日', '本'" in refused.stderr
+
+
+def test_a_model_that_answers_everything_suggests_nothing(microgpt, chat_model) -> None:
+    done = microgpt("chat", "hi", "--model", chat_model, "--suggest")
+    assert done.returncode == 2
+    assert "require a model that has learned few questions as a whole" in done.stderr
+
+
+def test_few_questions_are_repeated_and_resumed(faq, microgpt, tmp_path) -> None:
+    again = microgpt("train", "--repeat", "output", "--model", "again")
+    assert "the weights are identical to those in output" in again.stderr
+    more = microgpt("train", "--resume", "output", "--steps", "310")
+    assert "exact answers        4 of 4" in more.stdout
+    assert microgpt("chat", "xyzzy", "--model", "again").stdout == "I don't know.\n"
+
+
+def test_info_chooses_what_train_chooses(faq, microgpt) -> None:
+    told = microgpt("info", "--data", "faq.jsonl", "--minutes", "1").stdout
+    assert "300 steps of 16 documents, dropout 0" in told
+
+
+def test_json_has_the_share_of_other_wordings(faq, microgpt) -> None:
+    train = ("train", "--chat", "--data", "faq.jsonl", *SMALL, "--json", "--model", "b")
+    score = json.loads(microgpt(*train).stdout)["exact_answers"]
+    assert (score["n"], score["n_exact"]) == (4, 4)
+    assert 0 < score["other_wordings"]["n_exact"] <= score["other_wordings"]["n"] == 16
+    assert 0 < score["refused"]["n_exact"] <= score["refused"]["n"] == 200

@@ -1,0 +1,80 @@
+import asyncio
+import json
+
+import httpx2 as httpx
+import pytest
+
+from microgpt import Message, save, train
+from microgpt.errors import ConfigError
+from microgpt_serve import Settings, create_app
+from microgpt_serve.served_model import load_model
+
+PAIRS = {"When are you open?": "From 7 to 18.", "Can I order a cake?": "Call us."}
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    talks = [(Message("user", asked), Message("assistant", said)) for asked, said in PAIRS.items()]
+    path = tmp_path_factory.mktemp("models") / "faq"
+    save(train(talks), path)
+    return str(path)
+
+
+def post(settings: Settings, path: str, body: dict) -> httpx.Response:
+    async def ask() -> httpx.Response:
+        app = create_app(settings)
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
+        ):
+            return await client.post(path, json=body)
+
+    return asyncio.run(ask())
+
+
+def asked(text: str, **others) -> dict:
+    return {"messages": [{"role": "user", "content": text}], **others}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("order cakes", "Call us."), ("who are the beatles", "I don't know.")]
+)
+def test_each_route_answers_or_abstains(directory, text, said) -> None:
+    settings = Settings(model_dir=directory)
+    reply = post(settings, "/microgpt/v1/chat", asked(text)).json()
+    assert (reply["content"], reply["finish_reason"]) == (said, "stop")
+    body = asked(text, n=2, logprobs=True, top_logprobs=1)
+    whole = post(settings, "/v1/chat/completions", body).json()
+    assert [choice["message"]["content"] for choice in whole["choices"]] == [said, said]
+    assert len(whole["choices"][0]["logprobs"]["content"]) == len(said) + 1
+    streamed = post(settings, "/v1/chat/completions", asked(text, stream=True)).text
+    events = [json.loads(line[6:]) for line in streamed.splitlines() if line.startswith("data: {")]
+    deltas = [event["choices"][0]["delta"].get("content", "") for event in events]
+    assert "".join(deltas) == said
+    assert events[-1]["choices"][0]["finish_reason"] == "stop"
+
+
+def test_the_service_can_reply_otherwise_and_suggest(directory) -> None:
+    settings = Settings(model_dir=directory, unknown="Ask us!", suggest=True)
+    text = "is your cake of yesterday dry or too wet"
+    said = post(settings, "/microgpt/v1/chat", asked(text)).json()["content"]
+    assert said == "Ask us! (Can I order a cake?)"
+
+
+def test_a_limit_of_tokens_cuts_a_fixed_reply(directory) -> None:
+    reply = post(Settings(model_dir=directory), "/microgpt/v1/chat", asked("?!", max_tokens=5))
+    assert (reply.json()["content"], reply.json()["finish_reason"]) == ("I don", "length")
+
+
+def test_a_model_that_answers_everything_cannot_suggest(talk_dir) -> None:
+    with pytest.raises(ConfigError, match="require a model that has learned few questions"):
+        load_model(Settings(model_dir=str(talk_dir), suggest=True))
+
+
+def test_an_answer_does_not_depend_on_what_was_said_before(directory) -> None:
+    history = [{"role": "user", "content": "hm"}, {"role": "assistant", "content": "I don't know."}]
+    body = {"messages": [*history, {"role": "user", "content": "cake"}]}
+    assert post(Settings(model_dir=directory), "/microgpt/v1/chat", body).json()["content"] == (
+        "Call us."
+    )

@@ -71,6 +71,11 @@ SHORTEST = {
         "bench.RESULTS.unlink(); bench.STAGES = (bench.Stage(5, 1, texts=('names',)),); "
         "bench.SECOND = 2e8; bench.MIN_STEPS = 1",
     ),
+    "fine_tuning": (
+        "--seeds 1",
+        "bench.PAIRS = {'names, with z': bench.PAIRS['names, with z']}; "
+        "bench.BUDGET = 2e10; bench.BUDGETS = {'4e12': 2e10}",
+    ),
     "fit_choice": ("", ""),
     "score_speed": ("--rounds 1", "bench.N = 100"),
     "secret_detection": (

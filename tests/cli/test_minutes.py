@@ -128,7 +128,7 @@ def test_limits_bound_the_choice_with_and_without_a_budget(microgpt, folder) -> 
         (["--budget", "1e9", "--steps", "9"], "--budget cannot be used with --steps; omit one"),
         (["--minutes", "1", "--preset", "text"], "--minutes cannot be used with --preset; omit"),
         (["--budget", "1e9", "--resume", "x"], "--budget cannot be used with --resume; omit"),
-        (["--minutes", "1", "--from", "x"], "--minutes cannot be used with --from; omit one"),
+        (["--max-memory", "9", "--from", "x"], "--max-memory cannot be used with --from; omit"),
         (["--max-weights", "9", "--repeat", "x"], "--max-weights cannot be used with --repeat"),
         (["--max-memory", "9", "--genome", "x"], "--max-memory cannot be used with --genome"),
         (["--max-memory", "much"], "'much' is not a size; pass for example 500MB or 2GB"),

@@ -1,11 +1,12 @@
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt import TrainConfig
+from microgpt import ModelConfig, TrainConfig
 from microgpt.data.documents import bundled, load_stream, load_text
 from microgpt.data.folding import char_tokenizer
 from microgpt.data.split import Split, split, split_stream
@@ -163,3 +164,35 @@ def test_the_expected_loss_falls_with_the_operations() -> None:
     assert short.low < short.loss < short.high
     assert long.loss < short.loss
     assert 1.5 < long.loss < 2.5  # bits per character
+
+
+def tuned(docs: list[str], budget: float, **fixed: Any) -> Choice:
+    parts, parent = split(docs, validation=0.1), ModelConfig(n_embd=24, block_size=8)
+    tokenizer, options = char_tokenizer(docs), TrainOptions(**fixed)
+    return choose(parts, tokenizer, budget, text="lines", fixed=options, parent=parent)
+
+
+def test_a_parent_keeps_its_shape() -> None:
+    model = tuned(TOWNS, 1e12).model
+    assert replace(model, vocab_size=0) == ModelConfig(n_embd=24, block_size=8)
+    assert model.vocab_size > 1
+
+
+def test_fine_tuning_reads_the_data_twenty_times_at_most() -> None:
+    n_tokens = sum(len(town) + 1 for town in TOWNS)
+    choice = tuned(TOWNS, 1e13)
+    assert choice.is_limited
+    n_read = choice.config.steps * choice.config.batch_size * n_tokens / len(TOWNS)
+    assert n_read == pytest.approx(0.9 * 20 * n_tokens, rel=0.1)
+    assert tuned(TOWNS[:20], 1e13).config.steps == pytest.approx(200, rel=0.05)
+
+
+def test_a_fine_tuning_and_its_trials_fit_the_budget() -> None:
+    towns = [f"{town} {i}" for town in TOWNS for i in range(50)]
+    for budget in (1e10, 1e11):
+        choice = tuned(towns, budget)
+        assert 20 <= choice.trial_steps < choice.config.steps
+        assert 0.9 * budget < choice.operations <= budget
+    whole = tuned(towns, 1e11, lr=0.001)
+    assert whole.trial_steps == 0
+    assert whole.config.steps > 1.2 * choice.config.steps

@@ -115,3 +115,10 @@ def test_a_teachers_running_text_is_split_as_before() -> None:
     student = train(parts.docs, teachers=[teacher], model=SMALL, config=config)
     assert student.data == parts.facts
     assert student.plan.contamination == {"validation": (0, 0)}
+
+
+def test_a_parent_that_knows_no_character_is_refused(parent) -> None:
+    docs = ["мир и дом", "\u00a0лес\u3000"]
+    with pytest.raises(ConfigError, match="the parent knows none of the characters of the text"):
+        train(docs, parent=parent, config=STILL)
+    assert train([*docs, "n"], parent=parent, config=STILL)

@@ -34,6 +34,7 @@ def train(given: TrainOptions) -> None:
             job,
             directory,
             repetition,
+            options.from_,
             threads=options.threads,
             checkpoint_every=options.checkpoint_every,
             num_samples=options.num_samples,

@@ -50,7 +50,7 @@ def resumed_job(
     reason = ending(state.step, state.best, config)
     if status == "ended" and reason:
         if given.input:
-            _recorded_documents(plan, given.input)  # refuses other documents
+            recorded_documents(plan, given.input)  # refuses other documents
         _tell_end(directory.path, state.step, reason, config, given)
         return None
     if config.steps < plan.config.steps:
@@ -58,7 +58,7 @@ def resumed_job(
             f"the run ends at step {config.steps}, not {plan.config.steps}; its learning rate "
             "now falls to 0 by then"
         )
-    path, parts = _recorded_documents(plan, given.input)
+    path, parts = recorded_documents(plan, given.input)
     teachers, records = _recorded_teachers(plan, given.teacher)
     limit = None
     if config.steps != plan.config.steps:
@@ -157,7 +157,7 @@ class Repetition:
         if status == "diverged":
             raise ConfigError(f"the training run in {directory} diverged; use another directory")
         parent = _recorded_parent(plan, directory, self.now.parent)
-        path, parts = _recorded_documents(plan, self.now.data)
+        path, parts = recorded_documents(plan, self.now.data)
         teachers, records = _recorded_teachers(plan, self.now.teachers)
         read = data_of(parent, teachers)  # an older version did not record it
         steps = plan.steps_changed[0].before if plan.steps_changed else plan.config.steps
@@ -188,7 +188,7 @@ class Repetition:
         )
 
 
-def _recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path | None, Split]:
+def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path | None, Split]:
     """Return the documents of a recorded run and their absolute path, if they come from a file.
 
     Raise ConfigError if the file that is given has other documents.

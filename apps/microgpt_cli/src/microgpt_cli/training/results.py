@@ -52,6 +52,7 @@ def print_results(
     samples: Sequence[str],
     parts: Split,
     output: Path,
+    lost: dict[str, float] | None,
     *,
     novel: bool,
     as_json: bool,
@@ -64,9 +65,13 @@ def print_results(
         memorised = compare(samples, known, nearest=novel or as_json)
     if as_json:
         facts = _summary(result, samples, memorised, output)
+        facts |= {"parents_data": lost} if lost else {}
         print(json.dumps(facts | (answers.facts() if answers else {})))
         return
     _print_losses(result, parts)
+    if lost:
+        kind = "held-out" if lost["held_out"] else "training"
+        print(f"parent's {kind} data {lost['before']:.4f} before, {lost['after']:.4f} after tuning")
     for line in answers.lines() if answers else ():
         print(line)
     is_names = result.data.sha256 == NAMES_SHA256

@@ -24,10 +24,12 @@ from microgpt.training.engines import check_fits
 from microgpt.training.options import TrainOptions
 from microgpt.training.planning import TrainingJob
 from microgpt.training.train import DivergedError
+from microgpt.training.tuning import with_tried_rate
 from microgpt_cli.charts import draw_training
 from microgpt_cli.terminal.console import note, print_or_discard, say
 from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
 from microgpt_cli.terminal.signals import StopRequest
+from microgpt_cli.training.forgetting import forgetting
 from microgpt_cli.training.job import Sources, count_samples, new_job
 from microgpt_cli.training.recorded_runs import Repetition
 from microgpt_cli.training.replacement import confirm_replacement, has_same_model, unused_model
@@ -70,6 +72,7 @@ class TrainRun:
     job: TrainingJob
     directory: TrainingDirectory
     repetition: Repetition | None  # what the run repeats, if anything
+    parent: Path | None  # directory of the model to fine-tune
     threads: int
     checkpoint_every: int | None
     num_samples: int | None
@@ -97,7 +100,8 @@ class TrainRun:
             model = InferenceGpt(result, engine=result.plan.engine)
             length = STREAM_SAMPLE_TOKENS if is_stream else None
             samples = model.generate(n_samples, rng=result.rng(), max_tokens=length)
-        print_results(result, samples, self.job.parts, path, novel=self.novel, as_json=self.as_json)
+        lost, parts = forgetting(self.job.parent, self.parent, result), self.job.parts
+        print_results(result, samples, parts, path, lost, novel=self.novel, as_json=self.as_json)
 
     def check_output(self, *, is_default: bool) -> None:
         """Ask before a new run replaces a model; raise CheckpointError if it is to be kept.
@@ -125,10 +129,11 @@ class TrainRun:
         check_fits(plan, longest=chunks.longest, threads=self.threads)
         try:
             self._prepare(chunks, n_samples)
+            job = with_tried_rate(job, threads=self.threads, tell=note)
         except KeyboardInterrupt as signal:
             step = f"at step {first_step}" if job.resume else "before the first step"
             raise type(signal)(f"{step}; nothing was written") from None
-        with TrainingProgress(plan.config.steps, plan) as progress, StopRequest() as stop:
+        with TrainingProgress(plan.config.steps, job.plan) as progress, StopRequest() as stop:
             progress.restart(first_step)
             _note_data(job, chunks, quiet=self.as_json)
             try:

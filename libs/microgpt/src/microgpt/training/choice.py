@@ -40,6 +40,10 @@ DROPOUT = 0.2  # if all useful operations are used; proportional to the share th
 VOCABULARY, VOCABULARY_POWER = 1800, 0.25  # BPE vocabulary for 1e12 operations, and its growth
 CHARACTERS_PER_SUBWORD = 400  # minimum number of characters of text per entry of the vocabulary
 VOCABULARIES = (384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
+# Fine-tuning (`bench/studies/fine_tuning.py`): passes over the data, minimum of the steps, dropout
+TUNING_PASSES, TUNING_STEPS, TUNING_DROPOUT = 20, 200, 0.1
+# Trials of rates: their number, operations of each per those of the training, least steps, ratio
+TRIALS, TRIAL_SHARE, MIN_TRIAL, RATIO = 3, 0.1, 20, 4
 WARMUP = 30  # the learning rate rises during the first 1/30 of the steps
 N_CHARACTERS = 1_000_000  # number of training characters that the n-gram models read
 # The law and its error, fitted to trainings with the chosen settings on the texts of the fit
@@ -56,6 +60,7 @@ class Choice(NamedTuple):
     config: TrainConfig
     operations: float  # cost of the training run, including evaluations
     is_limited: bool = False  # whether the data are too small for the whole budget
+    trial_steps: int = 0  # steps of each trial of a learning rate for fine-tuning; 0: no trials
 
 
 def held_out_fraction(n_characters: int) -> float:
@@ -84,13 +89,15 @@ def choose(
     *,
     text: TextKind,
     fixed: TrainOptions = NOTHING,
+    parent: ModelConfig | None = None,
 ) -> Choice:
     """Return the settings that are expected to give the lowest held-out loss.
 
-    They depend on the documents and the budget only.
+    They depend on the documents, the budget and the shape of the parent only.
 
     Args:
         budget: operations for training and evaluations; see `training.operations`.
+        parent: shape of the model to fine-tune, if any.
         fixed: settings to keep; the others are chosen to match, within its `max_weights` and
             `max_memory`, that of a training run on one thread, excluding the documents.
 
@@ -103,7 +110,8 @@ def choose(
     unit = lcm(8, 2 * (fixed.n_head or ModelConfig.n_head))  # whole pairs for each head
     width = unit * max(1, round(WIDTH * (useful / 1e12) ** WIDTH_POWER / unit))
     while True:
-        model = _model(width, tokenizer.vocab_size, _context(sizes, text), fixed)
+        model = parent or _model(width, _context(sizes, text), fixed)
+        model = replace(model, vocab_size=tokenizer.vocab_size)
         length = sizes.chunk_length(model.block_size)
         config = _config(model, length, useful, text, fixed)
         if _fits(model, config, length, fixed):
@@ -112,6 +120,12 @@ def choose(
             raise ConfigError("no model is small enough; increase --max-weights or --max-memory")
         width -= unit
     per_step = step_operations(model, config, length)
+    has_trials = parent and parts.validation and "lr" not in fixed
+    if parent:
+        pass_steps = sizes.n_tokens / (config.batch_size * length)
+        limit = per_step * max(TUNING_STEPS, TUNING_PASSES * pass_steps)
+        budget /= 1 + TRIALS * TRIAL_SHARE if has_trials else 1
+        useful = min(budget, limit)
     held_out = _held_out_operations(parts, model, tokenizer, text)
     evaluations = config.evaluations
     if held_out:
@@ -121,15 +135,20 @@ def choose(
     if fixed.given.get("steps"):  # those of a recipe are what it needs, within the budget
         steps = min(steps, max(1, int((budget - spent) / per_step)))
     used = min(steps * per_step, limit) if "steps" in fixed else useful
+    trial_steps = min(steps, int(TRIAL_SHARE * budget / per_step)) if has_trials else 0
+    if trial_steps < MIN_TRIAL:
+        trial_steps = 0
+        config = replace(config, lr=config.lr / RATIO) if parent and config.lr else config
     found = TrainOptions(
         steps=steps,
         evaluations=evaluations,
         warmup_steps=steps // WARMUP,
-        dropout=round(DROPOUT * used / limit, 2),
+        dropout=TUNING_DROPOUT if parent else round(DROPOUT * used / limit, 2),
     )
     config = fixed.over(found).applied_to(config)
     is_limited = limit < budget and "steps" not in fixed
-    return Choice(model, config, steps * per_step + spent, is_limited)
+    operations = (steps + TRIALS * trial_steps) * per_step + spent
+    return Choice(model, config, operations, is_limited, trial_steps)
 
 
 class Expectation(NamedTuple):
@@ -174,8 +193,8 @@ def useful_operations(sizes: Sizes) -> float:
     return max(MIN_USEFUL, useful)
 
 
-def _model(width: int, vocab_size: int, context: int, fixed: TrainOptions) -> ModelConfig:
-    """Return the shape of a model of this width."""
+def _model(width: int, context: int, fixed: TrainOptions) -> ModelConfig:
+    """Return the shape of a model of this width, without a vocabulary."""
     width = fixed.n_embd if "n_embd" in fixed else width
     rule = TrainOptions(
         n_embd=width, n_layer=max(2, round(width / WIDTH_PER_LAYER)), block_size=context, **VARIANT
@@ -184,7 +203,7 @@ def _model(width: int, vocab_size: int, context: int, fixed: TrainOptions) -> Mo
         2 * fixed.n_head
     ):  # rotary positions need an even number of dimensions
         rule = TrainOptions(positions="learned").over(rule)
-    return replace(fixed.over(rule).shape(), vocab_size=vocab_size)
+    return fixed.over(rule).shape()
 
 
 def _config(

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from microgpt.config import ModelConfig
 from microgpt.data.bpe import BpeTokenizer
-from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
+from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer, texts_of
 from microgpt.errors import ConfigError
 from microgpt.model import weight_shapes
 from microgpt.state import TrainedModel
@@ -31,6 +31,14 @@ def extended_tokenizer(parent: TrainedModel, docs: Iterable[Document]) -> Tokeni
     kind = type(parent.tokenizer)
     chars = sorted({*parent.tokenizer.chars, *kind.from_documents(docs).chars})
     return kind(chars, is_chat=is_chat)
+
+
+def check_alphabet(parent: TrainedModel, docs: Iterable[Document]) -> None:
+    """Raise ConfigError if the parent knows no character of the documents, apart from spaces."""
+    texts = (text for doc in docs for text in texts_of(doc))
+    chars = "".join("".join(set[str]().union(*texts)).split())  # without white space
+    if chars and {*chars} == {*parent.tokenizer.unknown_characters(chars)}:
+        raise ConfigError("the parent knows none of the characters of the text; train without it")
 
 
 def new_tokens(parent: TrainedModel, tokenizer: Tokenizer) -> list[str | bytes]:

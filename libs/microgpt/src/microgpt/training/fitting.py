@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 from microgpt.amounts import DIGITS, count, duration, in_short
-from microgpt.config import DEFAULT_DTYPE, TrainConfig, Use
+from microgpt.config import DEFAULT_DTYPE, ModelConfig, TrainConfig, Use
 from microgpt.data.bpe import BpeTokenizer, can_learn_bpe
 from microgpt.data.folding import FoldingTokenizer, char_tokenizer
 from microgpt.data.split import Split
@@ -57,6 +57,7 @@ class Fitting:
     tokenizer: Tokenizer | None = None  # by default, that of the teachers, or one is chosen
     teachers: Teachers | None = None
     load_kernels: LoadKernels = prepare_engine
+    parent: ModelConfig | None = None  # shape of the model to fine-tune, if any
 
     def __post_init__(self) -> None:
         options, tokenizer = self.options, self.tokenizer
@@ -118,13 +119,13 @@ class Fitting:
 
         Without one, return Karpathy's settings, except for those that are given.
         """
-        vocab_size, text = self._vocabulary(budget), self.config.text
+        vocab_size, text, fixed = self._vocabulary(budget), self.config.text, self.options
         tokenizer = self._tokenizer(vocab_size)
         sizes = measure(self.parts.train, tokenizer, text)
         if budget is None:
             model = replace(self.options.shape(), vocab_size=tokenizer.vocab_size)
             return Fitted(tokenizer, vocab_size, Choice(model, self.config, 0.0), None, sizes)
-        choice = choose(self.parts, tokenizer, budget, text=text, fixed=self.options)
+        choice = choose(self.parts, tokenizer, budget, text=text, fixed=fixed, parent=self.parent)
         if choice.config.steps == 1 and choice.operations > 1.1 * budget:
             raise ConfigError(
                 f"{in_short(budget)} operations are too few: one step takes "

@@ -47,6 +47,8 @@ def hold_out(
     except DataError as error:
         if all(name in options for name in FRACTIONS):
             raise
+        if options.from_:  # nothing would say when the model has learned enough
+            raise DataError(f"{error}, or use --steps instead of a time or a budget") from error
         tell(f"nothing is held out by default: {error}")
         return _split(docs, options)
 

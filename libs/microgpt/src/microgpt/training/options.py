@@ -34,7 +34,7 @@ data, model, training, saving, printing = (
     partial(setting, panel=panel) for panel in ("Data", "Model", "Training", "Saving", "Output")
 )
 NO_SHAPE = ModelConfig()
-LIMIT = "preset from_ resume repeat"  # what --minutes, --budget and limits of the size exclude
+LIMIT = "preset resume repeat"  # what --minutes, --budget and limits of the size exclude
 
 
 @dataclass(frozen=True)
@@ -167,13 +167,13 @@ class TrainOptions(Options):
         ModelConfig.out_scale, "Scale factor of the initial attn_wo and mlp_fc2 weights."
     )
     max_weights: int | None = model(
-        None, "Choose a model of at most this many weights.", excludes=f"{LIMIT} genome"
+        None, "Choose a model of at most this many weights.", excludes=f"{LIMIT} from_ genome"
     )
     max_memory: str | None = model(
         None,
         "Choose a model whose training needs at most this memory, such as 500MB or 2GB.",
         metavar="<size>",
-        excludes=f"{LIMIT} genome teacher",
+        excludes=f"{LIMIT} from_ genome teacher",
     )
     engine: EngineName = training(
         "compiled", "compiled: fast. reference: plain Python, slow but readable."
@@ -210,7 +210,7 @@ class TrainOptions(Options):
         allows="input output from_ teacher force format",
     )
     from_: Path | None = saving(
-        None, "Start from the model in this directory.", "--from", excludes="resume", short=True
+        None, "Fine-tune the model in this directory.", "--from", excludes="resume", short=True
     )
     force: bool = saving(
         False,

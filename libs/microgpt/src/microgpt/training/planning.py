@@ -17,7 +17,7 @@ from microgpt.training import few_questions
 from microgpt.training.choice import with_steps
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import prepare_engine
-from microgpt.training.finetune import check_shape, extended_tokenizer, new_tokens
+from microgpt.training.finetune import check_alphabet, check_shape, extended_tokenizer, new_tokens
 from microgpt.training.fitting import (
     Fitted,
     Fitting,
@@ -44,6 +44,7 @@ class TrainingJob:
     resume: TrainState | None = None
     limit: TimeLimit | None = None
     reasons: Sequence[str] = ()  # what was chosen and why, for the user
+    trial_steps: int = 0  # see `Choice`
 
     def extend(self, seconds: float) -> None:
         """Do not count some seconds of the time limit, if there is one."""
@@ -124,6 +125,10 @@ def plan_training(
         tokenizer = tokenizer or _inherited_tokenizer(parent, parts, options, tell)
         model = options.shape(model or replace(parent.model, vocab_size=0))
         check_shape(parent, model)
+        if options.has_budget:
+            fitting = Fitting(parts, base, options, tokenizer, teachers, load_kernels, parent.model)
+            chosen = _chosen(fitting, limit, tell)
+            base = chosen.choice.config
     elif model:
         tokenizer = tokenizer or (teachers.tokenizer if teachers else char_tokenizer(parts.docs))
     else:
@@ -155,7 +160,8 @@ def plan_training(
     )
     reasons = explain(chosen) if chosen else ()
     _tell_contamination(plan, tell)
-    return TrainingJob(plan, parts, parent, teachers, limit=limit, reasons=reasons)
+    n_trial = chosen.choice.trial_steps if chosen else 0
+    return TrainingJob(plan, parts, parent, teachers, None, limit, reasons, n_trial)
 
 
 def data_of(parent: TrainedModel | None, teachers: Teachers | None) -> tuple[DataFacts | None, ...]:
@@ -218,6 +224,7 @@ def _inherited_tokenizer(
 ) -> Tokenizer:
     """Return the tokenizer of the parent model, extended with new characters in the documents."""
     tokenizer = extended_tokenizer(parent, parts.docs)
+    check_alphabet(parent, parts.docs)
     known = {"tokenizer": tokenizer.kind, "vocab_size": parent.tokenizer.vocab_size}
     for name, found in known.items():
         if name in options and getattr(options, name) != found:

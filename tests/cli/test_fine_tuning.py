@@ -1,0 +1,137 @@
+import json
+import random
+from pathlib import Path
+
+import pytest
+from commands import ok, refused
+
+from microgpt.storage.training_directory import read_training
+
+RNG = random.Random(0)
+NAMES = ["".join(RNG.choices("abcdefgh", k=RNG.randint(3, 9))) for _ in range(400)]
+OTHERS = ["".join(RNG.choices("abcxyz", k=RNG.randint(3, 9))) for _ in range(200)]
+BUDGET = ("--budget", "1e10", "-n", "0")  # under a second
+TUNING = ("train", "--from", "parent", "--data", "others.txt")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, microgpt) -> Path:
+    """A directory with a parent, its data, and other data."""
+    files = {
+        "names.txt": NAMES,
+        "others.txt": OTHERS,
+        "one.txt": ["anna"],
+        "greek.txt": [*"αβγδεζηθικλμνξο"],
+    }
+    for name, lines in files.items():
+        (tmp_path / name).write_text("\n".join(lines))
+    ok(microgpt("train", "--data", "names.txt", "--budget", "2e9", "-n", "0", "--model", "parent"))
+    return tmp_path
+
+
+def training(model: Path) -> dict:
+    return json.loads((model / "meta.json").read_text())["training"]
+
+
+def test_a_budget_chooses_the_settings_of_fine_tuning(microgpt, folder) -> None:
+    done = ok(microgpt(*TUNING, *BUDGET, "--model", "a"))
+    facts, parent = training(folder / "a"), json.loads((folder / "parent/meta.json").read_text())
+    assert facts.keys() >= {"lr", "steps", "batch_size", "val_loss", "test_loss", "parent_sha256"}
+    assert (facts["dropout"], facts["budget"]) == (0.1, 1e10)
+    child = json.loads((folder / "a/meta.json").read_text())
+    for name in ("n_embd", "n_layer", "block_size"):
+        assert child[name] == parent[name]
+    assert f"{facts['steps']} steps of {facts['batch_size']} documents, dropout 0.1 " in done.stderr
+    assert "note: why: " in done.stderr
+    said = f"note: learning rate {facts['lr']:g}, because of the held-out losses after "
+    assert said in done.stderr
+
+
+def test_a_repeated_fine_tuning_is_the_same(microgpt, folder) -> None:
+    ok(microgpt(*TUNING, *BUDGET, "--model", "a"))
+    ok(microgpt(*TUNING, *BUDGET, "--model", "b"))
+    again = ok(microgpt("train", "--repeat", "a", "--from", "parent", "--model", "c", "-n", "0"))
+    assert "the weights are identical to those in a" in again.stderr
+    weights = [(folder / name / "weights.json").read_bytes() for name in "abc"]
+    assert weights[0] == weights[1] == weights[2]
+
+
+def test_an_interrupted_fine_tuning_keeps_its_rate(microgpt, folder) -> None:
+    ok(microgpt(*TUNING, *BUDGET, "--model", "a"))
+    plan, *_ = read_training(folder / "a")
+    path, before = folder / "a/train_state.json", (folder / "a/weights.json").read_bytes()
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"status": "running"}))
+    (folder / "a/weights.json").unlink()
+    ok(microgpt("train", "--resume", "a", "-n", "0"))
+    assert (folder / "a/weights.json").read_bytes() == before
+    assert read_training(folder / "a")[0].config == plan.config
+
+
+def test_the_loss_on_the_parents_data_is_shown(microgpt, folder) -> None:
+    done = ok(microgpt(*TUNING, *BUDGET, "--model", "a"))
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("parent's ")]
+    found = [
+        json.loads(microgpt("eval", model, "--data", "names.txt", "--json").stdout)["test"]["loss"]
+        for model in ("parent", "a")
+    ]
+    before, after = (f"{loss:.4f}" for loss in found)
+    assert line == f"parent's held-out data {before} before, {after} after tuning"
+    facts = json.loads(microgpt(*TUNING, *BUDGET, "--model", "b", "--json").stdout)["parents_data"]
+    assert facts["held_out"] is True
+    assert [facts["before"], facts["after"]] == pytest.approx(found)
+
+
+def test_a_loss_on_training_data_is_said_to_be_one(microgpt, folder) -> None:
+    ok(microgpt("train", "--data", "names.txt", "--steps", "9", "-n", "0", "--model", "all"))
+    tuning = ("train", "--from", "all", "--data", "others.txt", "--steps", "9", "-n", "0")
+    assert "parent's training data " in ok(microgpt(*tuning, "--model", "a")).stdout
+    (folder / "names.txt").unlink()
+    assert "parent's" not in ok(microgpt(*tuning, "--model", "b")).stdout
+
+
+def test_conversations_can_be_learned_by_a_text_model(microgpt, folder) -> None:
+    talks = [
+        [{"role": "user", "content": f"say {name}"}, {"role": "assistant", "content": name}]
+        for name in OTHERS[:60]
+    ]
+    (folder / "talks.jsonl").write_text("\n".join(map(json.dumps, talks)))
+    options = ("--data", "talks.jsonl", "--chat", *BUDGET[:2], "--model", "a")
+    done = ok(microgpt("train", "--from", "parent", *options))
+    assert "parent's held-out data " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--data", "one.txt", *BUDGET], "too few documents (1): the validation split is empty"),
+        (
+            ["--data", "greek.txt", *BUDGET],
+            "the parent knows none of the characters of the text; train",
+        ),
+        (["--data", "greek.txt", "--steps", "9"], "knows none of the characters"),
+        (["--data", "others.txt", "--minutes", "0.0001"], "--minutes 0.0001 is too short"),
+        (["--data", "others.txt", "--budget", "9"], "9 operations are too few: one step takes"),
+        (["--data", "others.txt", *BUDGET, "--n-layer", "9"], "n_layer is 9, but the model to"),
+        (["--data", "others.txt", *BUDGET, "--steps", "9"], "--budget cannot be used with --steps"),
+        (["--data", "others.txt", "--max-weights", "9"], "cannot be used with --from; omit one"),
+    ],
+)
+def test_impossible_fine_tunings_are_refused(microgpt, folder, options, problem) -> None:
+    assert problem in refused(microgpt("train", "--from", "parent", *options, "--model", "a"))
+    assert not (folder / "a").exists()
+
+
+def test_given_rates_and_fractions_are_kept(microgpt, folder) -> None:
+    done = ok(microgpt(*TUNING, *BUDGET, "--learning-rate", "0.002", "--model", "a"))
+    assert (training(folder / "a")["lr"], "held-out losses after" in done.stderr) == (0.002, False)
+    ok(microgpt(*TUNING, *BUDGET, "--val-fraction", "0", "--test-fraction", "0", "--model", "b"))
+    assert "val_loss" not in training(folder / "b")
+
+
+@pytest.mark.slow
+def test_fine_tuning_by_time_can_be_repeated(microgpt, folder) -> None:
+    ok(microgpt(*TUNING, "--minutes", "0.05", "-n", "0", "--model", "a"))
+    facts = training(folder / "a")
+    assert facts["minutes"] == 0.05
+    again = microgpt("train", "--repeat", "a", "--from", "parent", "--model", "b", "-n", "0")
+    assert "the weights are identical to those in a" in again.stderr

@@ -1,0 +1,79 @@
+import random
+from dataclasses import replace
+from math import inf
+
+import pytest
+
+from microgpt import ModelConfig, TrainConfig
+from microgpt.data.split import split
+from microgpt.training import tuning
+from microgpt.training.options import TrainOptions
+from microgpt.training.planning import TrainingJob, plan_training
+from microgpt.training.train import DivergedError, train
+from microgpt.training.tuning import with_tried_rate
+
+RNG = random.Random(0)
+DOCS = ["".join(RNG.choices("abcd", k=6)) for _ in range(200)]
+PARTS = split(DOCS, validation=0.2, test=0.2)
+
+
+@pytest.fixture(scope="module")
+def job() -> TrainingJob:
+    parent = train(["abcd"], model=ModelConfig(n_embd=8, n_layer=1), config=TrainConfig(steps=5))
+    return plan_training(PARTS, TrainOptions(budget=1e10), parent=parent)
+
+
+def with_losses(monkeypatch, *losses: float) -> None:
+    """Let the trials have these losses, from the lowest rate to the highest."""
+    left = list(losses)
+    monkeypatch.setattr(tuning, "_held_out_loss", lambda job, rate, threads: left.pop(0))
+
+
+@pytest.mark.parametrize(
+    ("losses", "share"),
+    [((3.0, 2.0, 1.0), 1), ((3.0, 1.0, 2.0), 1 / 4), ((1.0, 1.0, 1.0), 1 / 16)],
+)
+def test_the_rate_with_the_lowest_loss_is_chosen(monkeypatch, job, losses, share) -> None:
+    with_losses(monkeypatch, *losses)
+    job = replace(job, trial_steps=job.plan.config.steps)
+    found = with_tried_rate(job).plan.config
+    assert found.lr == pytest.approx(share * job.plan.config.lr, rel=0.03)
+    assert replace(found, lr=None) == replace(job.plan.config, lr=None)
+
+
+def test_a_lower_rate_may_be_one_percent_worse(monkeypatch, job) -> None:
+    rates = []
+    for middle in (2.019, 2.021):
+        with_losses(monkeypatch, 3.0, middle, 2.0)
+        rates.append(with_tried_rate(job).plan.config.lr)
+    assert rates[0] < rates[1]
+
+
+def test_a_training_longer_than_its_trials_has_a_lower_rate(monkeypatch, job) -> None:
+    job = replace(job, trial_steps=job.plan.config.steps // 8)
+    with_losses(monkeypatch, 3.0, 1.09, 1.0)
+    assert with_tried_rate(job).plan.config.lr == pytest.approx(job.plan.config.lr / 2, rel=0.05)
+    with_losses(monkeypatch, 3.0, 1.11, 1.0)  # much more is to be learned
+    assert with_tried_rate(job).plan.config.lr == pytest.approx(job.plan.config.lr, rel=0.05)
+
+
+def test_a_rate_that_diverges_is_not_chosen(monkeypatch, job) -> None:
+    def diverge(job: TrainingJob, *, threads: int) -> None:
+        raise DivergedError("at once", train(["abcd"], config=TrainConfig(steps=1)))
+
+    monkeypatch.setattr(tuning, "train_as_planned", diverge)
+    assert tuning._held_out_loss(job, 0.1, 1) == inf
+
+
+def test_the_trials_are_the_same_each_time(job) -> None:
+    told: list[str] = []
+    for _ in range(2):
+        with_tried_rate(job, tell=told.append)
+    assert told[:2] == told[2:]
+    assert told[0].startswith("trying 3 learning rates, ")
+    assert told[1].startswith("learning rate ")
+
+
+def test_a_job_without_trials_is_unchanged(job) -> None:
+    still = replace(job, trial_steps=0)
+    assert with_tried_rate(still) is still

@@ -4,12 +4,14 @@ Nothing is held out: no other question says what an answer is. What the model do
 wordings is decided by `questions`, which finds the known question that is meant.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from string import ascii_letters, digits, punctuation
 
+from microgpt.amounts import count
 from microgpt.data.folding import char_tokenizer
 from microgpt.data.tokenizer import Document, Message, Tokenizer, texts_of
+from microgpt.errors import ConfigError
 from microgpt.questions.known_questions import KnownQuestions
 from microgpt.training.options import TrainOptions
 
@@ -53,6 +55,18 @@ def tokenizer_for(docs: Sequence[Document], reply: str) -> Tokenizer:
     return char_tokenizer([*docs, (Message("user", characters),)])
 
 
-def known_questions(docs: Sequence[Document], reply: str) -> KnownQuestions:
+def known_questions(
+    docs: Sequence[Document], reply: str, tell: Callable[[str], None]
+) -> KnownQuestions:
     """Return what the model knows, and what it replies to other questions."""
+    tell(
+        f"{count(len(docs), 'conversation')} are few, so they are learned as a whole; other "
+        f'wordings are found by their words, other questions get "{reply}"'
+    )
     return KnownQuestions.of([tuple(doc) for doc in docs if not isinstance(doc, str)], reply)
+
+
+def check_unknown(options: TrainOptions, known: KnownQuestions | None) -> None:
+    """Raise ConfigError if there is a reply to unknown questions, but all are answered."""
+    if "unknown" in options and not known:
+        raise ConfigError(f"--unknown is {CONDITION}; omit --unknown")

@@ -4,7 +4,6 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from microgpt.amounts import count
 from microgpt.config import DEFAULT_DTYPE, ModelConfig, TrainConfig, default_lr
 from microgpt.data.contamination import contamination
 from microgpt.data.folding import char_tokenizer
@@ -107,16 +106,10 @@ def plan_training(
         if few_questions.are_few(docs, options):
             options = options.over(few_questions.recipe(docs))
             tokenizer = few_questions.tokenizer_for(docs, options.unknown)
-            known = few_questions.known_questions(docs, options.unknown)
-            tell(
-                f"{count(len(docs), 'conversation')} are few, so they are learned as a whole; "
-                f'other wordings are found by their words, other questions get "{known.reply}"'
-            )
-    if "unknown" in options and not known:
-        raise ConfigError(f"--unknown is {few_questions.CONDITION}; omit --unknown")
+            known = few_questions.known_questions(docs, options.unknown, tell)
+    few_questions.check_unknown(options, known)
     options, parts = _split(documents, read, options, parent or teachers, tell)
-    if not known:
-        _tell_single_exchanges(parts.docs, tell)
+    _tell_single_exchanges(() if known else parts.docs, tell)
     base = options.applied_to(config or TrainConfig())
     if not isinstance(documents, Split):
         base = replace(base, text="stream" if isinstance(documents, str) else "lines")
@@ -253,7 +246,7 @@ def check_patience(patience: int | None, val_fraction: float) -> None:
 
 
 def _tell_single_exchanges(docs: Sequence[Document], tell: Tell) -> None:
-    if all(len(doc) == 2 and not isinstance(doc, str) for doc in docs):
+    if docs and all(len(doc) == 2 and not isinstance(doc, str) for doc in docs):
         tell(
             "every conversation has one exchange, so the model does not learn longer chats; "
             "put two or three exchanges into some lines"

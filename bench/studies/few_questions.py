@@ -1,6 +1,6 @@
 """How many questions does a model of few pairs answer, and in other wordings?
 
-All in their own wording, 26 to 60 % in others, and 5 to 17 % of the questions that it should not
+All in their own wording, 34 to 59 % in others, and 10 to 17 % of the questions that it should not
 answer (docs/questions.md).
 
     uv run python bench/study.py few_questions [--only museum]
@@ -8,7 +8,7 @@ answer (docs/questions.md).
 Trains on each set of faq/ with the command of a user, `train --chat --minutes 1`. A set has 40 to
 55 pairs, two wordings of each that somebody else would type, and 30 to 40 questions that the pairs
 do not answer, of which a quarter share words with them. Two sets were written by a language model
-that knew nothing of the method. It was tuned on library and museum. Half a minute on one core.
+that knew nothing of the method, which was tuned on all three. Half a minute on one core.
 """
 
 import json

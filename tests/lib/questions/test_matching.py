@@ -38,14 +38,14 @@ def test_a_known_question_is_its_own_best_match(asked, _) -> None:
 def test_other_wordings_are_found(text, asked) -> None:
     best = MATCHER.rank(text)[0]
     assert FAQ[best.number][0] == asked
-    assert best.similarity > 0.45
+    assert best.similarity > 0.56
 
 
 @pytest.mark.parametrize(
     "text", ["what is the capital of france", "how old are you", "can you play the piano", "?", ""]
 )
 def test_other_questions_are_not_similar(text) -> None:
-    assert all(match.similarity < 0.45 for match in MATCHER.rank(text))
+    assert all(match.similarity < 0.56 for match in MATCHER.rank(text))
 
 
 def test_a_rare_word_weighs_more_than_a_frequent_one() -> None:

@@ -8,9 +8,9 @@ from microgpt.data.tokenizer import Conversation, Message
 from microgpt.questions.matching import Match, Matcher
 
 DEFAULT_REPLY = "I don't know."
-CONFIDENCE = 0.45  # minimum similarity of a question that is answered (docs/decisions/0039-…)
+CONFIDENCE = 0.56  # minimum similarity of a question that is answered (docs/questions.md)
 # Maximum number of known questions to suggest, and their minimum similarity.
-N_SUGGESTED, LEAST_SIMILAR = 3, 0.15
+N_SUGGESTED, LEAST_SIMILAR = 3, 0.2
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 A word also counts if it is another form of a known word, a synonym, or a typing error, and less if
 only the answer has it. Rare words weigh more than those of many questions (inverse document
-frequency; Spärck Jones 1972). The similarity is the share of the text's weight that is known, from
-0 to 1, and a little less if the known question has other words.
+frequency; Spärck Jones 1972). The similarity, from 0 to 1, is the share of the text's weight that
+the known question has, a little less if this has other words, and more if both have much in common.
 """
 
 import math
@@ -19,127 +19,39 @@ WORD = re.compile(r"\w+(?:['’]\w+)*")  # noqa: RUF001
 MAX_WORDS = 64  # number of words of a text that count; limits the time for a long one
 LEAST_STEM = 3  # minimum number of letters before an ending
 ENDINGS = (
-    "ings", "ing", "ies", "ied", "es", "ed", "ers", "er", "s", "e", "ly", "y", "en", "n"
+    "isation", "ization", "ations", "ation", "ments", "ment", "ions", "ion", "able", "ings", "ing",
+    "ies", "ied", "es", "ed", "ers", "er", "s", "e", "ly", "y", "en", "n",
 )  # fmt: skip
 # Similarity of two words: forms of one word, synonyms, one that begins with the other, and words
 # with a typing error, of which at least LEAST_EQUAL (in percent) is the same.
 FORM, SYNONYM, BEGINNING, MISSPELLED, LEAST_EQUAL = 0.9, 0.7, 0.7, 0.9, 80
 LEAST_BEGINNING = 4  # letters of this beginning
 ANSWER = 0.7  # weight of a word that only the answer has
-FUNCTION, UNKNOWN = 0.15, 0.9  # weights of function words, and of unknown words
-COVERAGE = 0.2  # part of the similarity that depends on the other words of the known question
-# English words that say little about what is asked.
-FUNCTION_WORDS = frozenset(
-    [
-        "a",
-        "about",
-        "all",
-        "am",
-        "an",
-        "and",
-        "any",
-        "are",
-        "as",
-        "at",
-        "be",
-        "been",
-        "but",
-        "by",
-        "can",
-        "could",
-        "did",
-        "do",
-        "does",
-        "for",
-        "from",
-        "get",
-        "give",
-        "go",
-        "got",
-        "had",
-        "has",
-        "have",
-        "he",
-        "hello",
-        "her",
-        "here",
-        "hey",
-        "hi",
-        "him",
-        "his",
-        "how",
-        "i",
-        "i'd",
-        "i'll",
-        "i'm",
-        "if",
-        "in",
-        "into",
-        "is",
-        "it",
-        "it's",
-        "its",
-        "just",
-        "know",
-        "let",
-        "like",
-        "may",
-        "me",
-        "might",
-        "much",
-        "must",
-        "my",
-        "need",
-        "no",
-        "not",
-        "of",
-        "on",
-        "one",
-        "or",
-        "our",
-        "out",
-        "please",
-        "shall",
-        "she",
-        "should",
-        "so",
-        "some",
-        "tell",
-        "than",
-        "thank",
-        "thanks",
-        "that",
-        "the",
-        "their",
-        "them",
-        "then",
-        "there",
-        "these",
-        "they",
-        "this",
-        "those",
-        "to",
-        "us",
-        "use",
-        "want",
-        "was",
-        "we",
-        "what",
-        "what's",
-        "when",
-        "where",
-        "which",
-        "while",
-        "who",
-        "why",
-        "will",
-        "with",
-        "would",
-        "yes",
-        "you",
-        "your",
-    ]
-)
+# Weights of function words, of unknown words, and of unknown words that are common in English.
+FUNCTION, UNKNOWN, COMMON = 0.15, 0.9, 0.3
+COVERAGE = 0.2  # part of the share that depends on the other words of the known question
+EVIDENCE = 0.2  # what a rare word that both have adds to the similarity
+# English words that say little about what is asked, and others that often stand beside it.
+_FUNCTION_WORDS = """
+a about all am an and any are aren't as at be been but by can can't could did didn't do does
+doesn't don't for from get give go got had has have he hello her here hey hi him his how i i'd
+i'll i'm if in into is isn't it it's its just know let like may me might much must my need no not
+of on one or our out please shall she should so some tell than thank thanks that the their them
+then there these they this those to us use want was we what what's when where which while who why
+will with won't would yes you your
+"""
+_COMMON_WORDS = """
+able actually after again already also always another anybody anyone anything around available
+away back because before being belong best better between both bring certain come day different
+done easy else enough even ever every everything exactly find first good happen help here however
+instead interested keep kind last later least left long look lot make many maybe mean month more
+most myself never new next nobody nothing now often old once only other own part people perhaps
+person place possible probably problem put question quite really reason right same say see seem
+several show since somebody someone something sometimes soon start still stop such sure take thing
+think though through time today together too try turn two under until up usually very wait way
+week well whether whole wish without wonder work year yet
+"""
+FUNCTION_WORDS, COMMON_WORDS = frozenset(_FUNCTION_WORDS.split()), frozenset(_COMMON_WORDS.split())
 _TEXT = Path(__file__).with_name("synonyms.txt").read_text(encoding="utf-8")
 
 
@@ -192,17 +104,16 @@ class Matcher:
                     if part == 1.0:
                         covered[i][known] = max(covered[i].get(known, 0.0), similarity)
             scores.update(found)
-            total += max(found.values(), default=self._weighted(word, UNKNOWN * self._unknown))
-        matches = [
-            Match(
-                i,
-                score / (math.sqrt(self._sizes[i]) + 1),
-                score / total * (1 - COVERAGE + COVERAGE * self._coverage(i, covered[i])),
-            )
-            for i, score in scores.items()
-            if score
-        ]
+            total += max(found.values(), default=self._unknown_weight(word))
+        matches = (self._match(i, score, total, covered[i]) for i, score in scores.items() if score)
         return sorted(matches, key=lambda match: (-match.score, match.number))
+
+    def _match(self, i: int, score: float, total: float, covered: dict[str, float]) -> Match:
+        """Return the match of a known question, given the weight that it shares with a text."""
+        coverage = self._coverage(i, covered)
+        similarity = score / total * (1 - COVERAGE + COVERAGE * coverage)
+        similarity += EVIDENCE * coverage * min(score / self._unknown, 2)  # two rare words at most
+        return Match(i, score / (math.sqrt(self._sizes[i]) + 1), min(similarity, 1.0))
 
     def _coverage(self, i: int, found: dict[str, float]) -> float:
         """Return the share of a known question's weight that a text has."""
@@ -216,9 +127,10 @@ class Matcher:
         stem, found = _stem(word), Counter[str]()
         if word not in FUNCTION_WORDS:
             near = process.extract(
-                word, self._weights.keys(), scorer=fuzz.ratio, score_cutoff=LEAST_EQUAL, limit=None
+                stem, self._stems.keys(), scorer=fuzz.ratio, score_cutoff=LEAST_EQUAL, limit=None
             )
-            found |= Counter({known: MISSPELLED * equal / 100 for known, equal, _ in near})
+            for other, equal, _ in near:
+                found |= Counter(dict.fromkeys(self._stems[other], MISSPELLED * equal / 100))
             for other, words in self._stems.items():
                 shorter, longer = sorted((stem, other), key=len)
                 if len(shorter) >= LEAST_BEGINNING and longer.startswith(shorter):
@@ -228,6 +140,10 @@ class Matcher:
             found = Counter({each: found[each] for each in found if each not in FUNCTION_WORDS})
         found |= Counter(dict.fromkeys(self._stems.get(stem, ()), FORM))
         return found | Counter({word: 1.0} if word in self._weights else {})
+
+    def _unknown_weight(self, word: str) -> float:
+        is_common = word in COMMON_WORDS or _stem(word) in COMMON_WORDS
+        return self._weighted(word, (COMMON if is_common else UNKNOWN) * self._unknown)
 
     def _weighted(self, word: str, weight: float) -> float:
         return FUNCTION * weight if word in FUNCTION_WORDS else weight

@@ -162,7 +162,7 @@ def test_chat_refuses_a_model_without_chat_tokens(microgpt, text_model) -> None:
         ("generate -n", "see 'microgpt generate --help'"),
         ("fly", "no such command 'fly'; see 'microgpt --help'"),
         *(
-            (f"{command} --zoom", f"no such option: --zoom; see 'microgpt {command} --help")
+            (f"{command} --zoo", f"no such option: --zoo; see 'microgpt {command} --help")
             for command in [*COMMANDS, "verify"]
         ),
     ],

@@ -115,8 +115,8 @@ def test_eval_evaluates_a_chat_model_on_conversations(microgpt, chat_model, tmp_
     (tmp_path / "plain.txt").write_text("hi there\n")
     problem = "plain.txt has no conversations; use JSONL, one conversation per line, such as "
     done = microgpt("eval", chat_model, "--data", "plain.txt")
-    table = ", or a table with the columns question and answer"
-    assert refused(done) == problem + '{"prompt": "hi", "completion": "hello"}' + table
+    others = ", a table with the columns question and answer, or an exported chat"
+    assert refused(done) == problem + '{"prompt": "hi", "completion": "hello"}' + others
 
 
 def test_the_json_of_eval_has_every_error_and_its_place(microgpt, chat_model, exam) -> None:

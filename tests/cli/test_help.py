@@ -9,8 +9,8 @@ from microgpt_cli.app import commands
 
 START = ["train", "generate", "chat", "play", "list", "remove"]
 SAME = {"--json", "--scheduler", "--temperature", "--threads", "--workers", "--n-embd"} | {
-    "--learning-rate"
-}
+    "--learning-rate", "--me"
+}  # fmt: skip
 
 
 def every_command() -> Iterator[tuple[str, typer.core.TyperCommand]]:

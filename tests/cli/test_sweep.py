@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("undrawn", "made_up_names")
 GRID = ("grid", "--n-embd", "8,16", "--steps", "30,60", "--input", "names.txt", "--seed", "5")
 LIST = "must be a comma-separated list of"
 NOT_SWEPT = {
-    "input", "column", "chat", "seed",  # of the sweep as a whole
+    "input", "column", "chat", "me", "seed",  # of the sweep as a whole
     # losses on other tokens cannot be compared
     "val_fraction", "test_fraction", "holdout", "loss_on", "tokenizer", "vocab_size", "text",
     "long_docs",  # a sweep learns all of each document
@@ -213,7 +213,7 @@ def test_the_command_of_a_chat_sweep_trains_its_winner(microgpt, tmp_path) -> No
         ("grid --steps=", f"--steps {LIST} integers, such as 1,2,4, got ''"),
         ("grid --steps 0", "no combination of the grid is valid: steps must be >= 1"),
         ("grid --qk-norm 1", f"--qk-norm {LIST} true or false, got '1'"),
-        ("grid --zoom 1", "no such option: --zoom; see 'microgpt sweep grid --help-all'"),
+        ("grid --zoo 1", "no such option: --zoo; see 'microgpt sweep grid --help-all'"),
         ("grid --optimizer adam,muon", 'unknown optimizer "adam"'),
         ("steps --set odd", "invalid value for '--set'"),
         ("steps --seeds 1000000000", "seeds must be at most 1000"),

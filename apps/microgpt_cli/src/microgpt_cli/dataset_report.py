@@ -55,6 +55,7 @@ class DatasetReport:
 
     file: TextFile
     column: str | None
+    me: str | None
     n_characters: int | None  # length of running text; None for documents
     report: DataReport
     block_size: int  # default block size of `train` for the file
@@ -75,6 +76,7 @@ def analyze_file(
     *,
     chat: bool,
     column: str | None = None,
+    me: str | None = None,
     block_size: int | None,
     options: TrainOptions,
     limit: TimeLimit | None = None,
@@ -82,7 +84,8 @@ def analyze_file(
     """Compute the statistics of a file and measure the training speed."""
     saved = load_model(model_dir) if model_dir else None
     file = TextFile(data)
-    docs = _read(file, column, chat=chat or (saved.tokenizer.is_chat if saved else None))
+    is_chat = chat or me is not None or (saved.tokenizer.is_chat if saved else None)
+    docs = _read(file, column, me, chat=is_chat)
     is_few = few_questions.are_few(docs, options)
     options = options.over(few_questions.recipe(docs)) if is_few else options
     fitting = Fitting.of(docs, options, load_kernels=load_kernels, tell=note)
@@ -111,6 +114,7 @@ def analyze_file(
     return DatasetReport(
         file=file,
         column=column,
+        me=me,
         n_characters=n_characters,
         report=report,
         block_size=default,
@@ -125,17 +129,19 @@ def analyze_file(
     )
 
 
-def _read(file: TextFile, column: str | None, *, chat: bool | None) -> Sequence[Document] | str:
+def _read(
+    file: TextFile, column: str | None, me: str | None, *, chat: bool | None
+) -> Sequence[Document] | str:
     """Return what `train` would read; if `chat` is None, with --chat if it has conversations."""
     if column is not None:
         return load_text(file, column=column, tell=note)
     if not chat:
         try:
-            return load_lines_or_stream(file)
+            return load_lines_or_stream(file, tell=note)
         except ConversationsError:
             if chat is False or not file.path.is_file():  # a pipe cannot be read again
                 raise
-    return load_conversations(file, tell=note)
+    return load_conversations(file, me=me, tell=note)
 
 
 def as_facts(found: DatasetReport) -> dict[str, object]:

@@ -35,8 +35,8 @@ def from_here(path: Path) -> Path:
 
 
 def check_regular(path: Path, remedy: str) -> None:
-    """Raise ConfigError if an existing path is not a regular file or exceeds the free memory."""
-    if not os.path.exists(path):
+    """Raise ConfigError if a path is a device or a pipe, or a file that exceeds the free memory."""
+    if not os.path.exists(path) or os.path.isdir(path):
         return
     if not os.path.isfile(path):
         raise ConfigError(f"{path} is not a regular file; {remedy}")

@@ -35,11 +35,12 @@ def evaluate(
     data: Path = opt.option(
         ...,
         f"{opt.TEXT_HELP}, or one running text if the model was trained with --text stream; for a "
-        "chat model, JSONL, one conversation per line.",
+        "chat model, JSONL, one conversation per line, or an exported chat.",
     ),
     model: Path | None = opt.MODEL_ARGUMENT,
     model_option: Path | None = opt.MODEL_OPTION,
     column: str | None = opt.COLUMN,
+    me: str | None = opt.ME,
     unfinished: bool = opt.UNFINISHED,
     threads: int = opt.THREADS,
     as_json: bool = opt.AS_JSON,
@@ -63,7 +64,7 @@ def evaluate(
     from microgpt_cli.model_loading import load_model, note_training_data
 
     saved = load_model(model_dir, unfinished=unfinished)
-    docs, items = _load(data, column, saved)
+    docs, items = _load(data, column, me, saved)
     uses: list[Use] = ["evaluation", "decoding"] if items else ["evaluation"]
     load_kernels("compiled", saved.dtype, uses=uses)
     gpt = InferenceGpt(saved)
@@ -92,7 +93,7 @@ def evaluate(
 
 
 def _load(
-    data: Path, column: str | None, saved: "SavedModel"
+    data: Path, column: str | None, me: str | None, saved: "SavedModel"
 ) -> "tuple[Sequence[Document], Sequence[Item]]":
     """Return the documents of a file, and for a chat model the replies that have a task."""
     from microgpt.data.column_file import load_column
@@ -102,9 +103,11 @@ def _load(
     if saved.tokenizer.is_chat:
         if column is not None:
             raise ConfigError("--column cannot be used with a chat model; omit --column")
-        exam = load_chat_tests(data, tell=note)
+        exam = load_chat_tests(data, me=me, tell=note)
         _check_characters(exam.conversations, saved.tokenizer, exam.places)
         return exam.conversations, exam.items
+    if me is not None:
+        raise ConfigError("--me requires a chat model; omit --me")
     places: list[str] = []
     if column is not None:
         texts = load_column(data, column, tell=note, places=places)

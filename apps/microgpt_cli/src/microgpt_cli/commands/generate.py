@@ -160,9 +160,11 @@ def _training_texts(
     from microgpt.errors import CheckpointError
     from microgpt.storage.training_directory import read_training
 
-    def load_documents(path: Path, column: str | None) -> "Sequence[Document]":
+    def load_documents(
+        path: Path, column: str | None, me: str | None = None
+    ) -> "Sequence[Document]":
         if saved.tokenizer.is_chat:
-            return load_conversations(path)
+            return load_conversations(path, me=me)
         is_stream = saved.text == "stream" and column is None
         return [load_stream(path)] if is_stream else load_text(path, column=column)
 
@@ -181,7 +183,7 @@ def _training_texts(
     with suppress(CheckpointError, DataError):  # there is no checkpoint, or the file has changed
         plan = read_training(model_dir)[0]
         if plan.input and os.path.isfile(plan.input):
-            docs = load_documents(plan.input, plan.column)
+            docs = load_documents(plan.input, plan.column, plan.me)
             if fingerprint(docs) == expected:
                 return _known(docs, saved)
     raise DataError("the training data of the model was not found; pass it with --against")

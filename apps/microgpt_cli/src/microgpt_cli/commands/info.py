@@ -36,6 +36,7 @@ def info(
         "--chat",
     ),
     column: str | None = opt.COLUMN,
+    me: str | None = opt.ME,
     block_size: int | None = of_data(
         None, "Block size to use in the report.  [default: the recommended block size]"
     ),
@@ -56,7 +57,7 @@ def info(
     started = perf_counter()
     model_dir = opt.one_of(model, model_option, "--model")
     if not data:
-        given = {"--chat": chat or None, "--column": column, "--block-size": block_size}
+        given = {"--chat": chat or None, "--column": column, "--me": me, "--block-size": block_size}
         for flag, value in {**given, "--minutes": minutes, "--budget": budget}.items():
             if value is not None:
                 raise ConfigError(f"{flag} requires --data; add --data or omit {flag}")
@@ -67,8 +68,9 @@ def info(
     options = TrainOptions.of({"minutes": minutes, "budget": budget})
     options.check_ranges()
     options.check()
-    if chat and column is not None:
-        raise ConfigError("--column cannot be used with --chat; omit one of them")
+    for flag, value in (("--chat", chat or None), ("--me", me)):
+        if value is not None and column is not None:
+            raise ConfigError(f"--column cannot be used with {flag}; omit one of them")
     if block_size is not None:
         check_count("block_size", block_size)
 
@@ -80,6 +82,7 @@ def info(
         model_dir,
         chat=chat,
         column=column,
+        me=me,
         block_size=block_size,
         options=options,
         limit=TimeLimit.of(minutes, started, has_plot=False) if minutes else None,
@@ -106,6 +109,8 @@ def _note_command(
     what = "--chat --data" if found.report.tokenizer.is_chat else "--data"
     if found.column is not None:
         what = f"--column {shlex.quote(found.column)} {what}"
+    if found.me is not None:
+        what = f"--me {shlex.quote(found.me)} {what}"
     command = f"{what} {shlex.quote(str(data))}"
     for name, value in options.values().items():
         command += f" --{name} {value:.12g}".replace("e+", "e")

@@ -111,7 +111,9 @@ def _begin(
     space = read_space(options.space, GENES) if options.space else None
     ancestor = _ancestor(options.warm_start) if options.warm_start else None
     path = options.input or default_input(*([DEFAULT_CHAT] if chat else []))
-    docs = load_documents(path, text=options.text, column=column, chat=chat, tell=note)
+    docs = load_documents(
+        path, text=options.text, column=column, chat=chat, me=options.me, tell=note
+    )
     fitting = Fitting.of(docs, options.limits, load_kernels=load_kernels, tell=note)
     if not fitting.parts.validation:
         raise DataError(f"{path} has too few documents to hold some out; use more documents")
@@ -127,6 +129,7 @@ def _begin(
         tell=note,
         input=as_setting(path),
         column=column,
+        me=options.me,
         seed=options.seed,
         train_winner=as_setting(options.train_winner) if options.train_winner else None,
     )
@@ -148,6 +151,7 @@ def _parts_again(settings: BudgetedSettings, path: Path | None) -> Split:
             text=settings.text,
             column=settings.column,
             chat=settings.chat,
+            me=settings.me,
             check=False,
             tell=note,
         )

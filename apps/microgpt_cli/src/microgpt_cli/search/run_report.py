@@ -81,9 +81,10 @@ def _next_commands(directory: Path) -> list[str]:
         return resume
     data = ""
     if "input" in settings:  # an imported log does not name its documents
-        column = settings.get("column")
-        column = None if column is None else str(column)
-        data = data_options(str(settings["input"]), column, chat=is_chat)
+        column, me = (
+            None if found is None else str(found) for found in map(settings.get, ("column", "me"))
+        )
+        data = data_options(str(settings["input"]), column, chat=is_chat, me=me)
     genome = as_argument(run / GENOME)
     return [f"microgpt train {data}--genome {genome} --model {model}", use]
 

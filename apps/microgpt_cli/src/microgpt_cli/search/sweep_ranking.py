@@ -132,7 +132,9 @@ def _beyond(name: str, configs: Sequence[SweepConfig]) -> list[float]:
     return sorted([neighbour, best, value]) if value not in values else []
 
 
-def data_options(input: str, column: str | None, *, chat: bool = False) -> str:
+def data_options(
+    input: str, column: str | None, *, chat: bool = False, me: str | None = None
+) -> str:
     """Return the options that select the documents, each followed by a space.
 
     The default data file needs no option. Paths below the working directory become relative.
@@ -141,13 +143,14 @@ def data_options(input: str, column: str | None, *, chat: bool = False) -> str:
     options = ["--chat "] if chat else []
     if not is_default_input(path, DEFAULT_CHAT if chat else DEFAULT_TEXT):
         options.insert(0, f"--data {as_argument(from_here(path))} ")
-    if column is not None:
-        options.append(f"--column {shlex.quote(column)} ")
+    for flag, value in (("--column", column), ("--me", me)):
+        if value is not None:
+            options.append(f"{flag} {shlex.quote(value)} ")
     return "".join(options)
 
 
 def _data(sweep: SweepSettings) -> str:
-    return data_options(sweep.input, sweep.column, chat=sweep.chat)
+    return data_options(sweep.input, sweep.column, chat=sweep.chat, me=sweep.me)
 
 
 def _seed(sweep: SweepSettings) -> str:

@@ -38,7 +38,7 @@ def start_sweep(kind: Kind, configs: Sequence[SweepConfig], options: SweepOption
     options.check_ranges()
     chat, column, seed = options.chat, options.column, options.seed
     path = options.input or default_input(DEFAULT_CHAT if chat else DEFAULT_TEXT)
-    parts = split(_load(path, column, chat=chat), validation=HELD_OUT, test=HELD_OUT)
+    parts = split(_load(path, options), validation=HELD_OUT, test=HELD_OUT)
     objective = SweepObjective.of(parts)
     try:
         settings = SweepSettings(
@@ -48,6 +48,7 @@ def start_sweep(kind: Kind, configs: Sequence[SweepConfig], options: SweepOption
             input=as_setting(path),
             chat=chat,
             column=column,
+            me=options.me,
             data_sha256=parts.facts.sha256,
         )
     except ValidationError as error:
@@ -66,7 +67,7 @@ def resume(run: Path, path: Path | None, options: SweepOptions) -> None:
         sweep = records.settings
 
         def load(path: Path) -> Split:
-            docs = _load(path, sweep.column, chat=sweep.chat)
+            docs = _load(path, sweep)
             return split(docs, validation=sweep.val_fraction, test=sweep.test_fraction)
 
         objective = SweepObjective.of(documents_again(sweep, path, load))
@@ -75,8 +76,10 @@ def resume(run: Path, path: Path | None, options: SweepOptions) -> None:
             _run(objective, pool, records)
 
 
-def _load(path: Path, column: str | None, *, chat: bool) -> Sequence[Document]:
-    return load_conversations(path) if chat else load_text(path, column=column, tell=note)
+def _load(path: Path, given: SweepOptions | SweepSettings) -> Sequence[Document]:
+    if given.chat:
+        return load_conversations(path, me=given.me)
+    return load_text(path, column=given.column, tell=note)
 
 
 def _open_pool(

@@ -70,6 +70,7 @@ class Sources:
     text_otherwise: TextKind | None = None  # by default, the content of the file decides
     column: str | None = None
     chat: bool = False
+    me: str | None = None
     preset: PresetName | None = None
     seed: int = DEFAULT_SEED
 
@@ -107,7 +108,7 @@ class Sources:
         like = self.parent_model or next(iter(self.teacher_models), None)
         text = self.text or (like.text if like else None) or self.text_otherwise
         docs = load_documents(
-            path, text=text, column=self.column, chat=self.chat, check=check, tell=note
+            path, text=text, column=self.column, chat=self.chat, me=self.me, check=check, tell=note
         )
         return Path(os.path.abspath(path)), docs
 

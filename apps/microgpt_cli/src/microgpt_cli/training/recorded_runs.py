@@ -200,6 +200,7 @@ def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path | N
         text=plan.config.text,
         column=plan.column,
         chat=plan.tokenizer.is_chat,
+        me=plan.me,
         preset=plan.preset,
         seed=plan.config.seed,
     )

@@ -56,6 +56,7 @@ def begin(options: TrainOptions, started: float) -> tuple[TrainingJob | None, Re
         text_otherwise="lines" if "long_docs" in options else None,
         column=options.column,
         chat=options.chat,
+        me=options.me,
         preset=options.preset,
         seed=options.seed,
     )

@@ -7,14 +7,16 @@
 
 The last format is ShareGPT's. A table (CSV or TSV) with the columns question and answer, or prompt
 and completion, has a conversation in each row. A file may also be a JSON array of conversations, as
-ShareGPT files usually are. Error messages contain the file, the line and the index of the message.
+ShareGPT files usually are, or a chat that an app has exported; see `chat_exports`. Error messages
+contain the file, the line and the index of the message.
 """
 
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated
 
@@ -22,13 +24,18 @@ from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError, 
 from pydantic_core import PydanticCustomError, from_json
 
 from microgpt.amounts import count
+from microgpt.data.chat_exports import WHATSAPP_MESSAGE, app_of, read_export
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import IGNORED_ROLES, ROLES, Conversation, Message
 from microgpt.error_format import first_problem
 from microgpt.errors import DataError
 from microgpt.printable import printable
+from microgpt.resource_limits import check_memory
 
+N_HEAD = 20  # number of lines among which that of a WhatsApp message is sought
 SHAREGPT_ROLES = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "bot": "assistant"}
+
+_Values = Iterator[tuple[str, int, object]]
 
 
 @dataclass(frozen=True)
@@ -38,8 +45,8 @@ class Item:
     task: str  # category under which the score is reported
     conversation: Conversation
     place: int  # index of the reply in the conversation
-    line: int  # line number of the conversation in the file, or its position in an array
-    unit: str = "line"  # "line", or "item" in an array
+    line: int  # line number of the conversation in the file, or its position in the file
+    unit: str = "line"  # "line", "item" in an array or "conversation" in an export
 
     @property
     def expected(self) -> str:
@@ -62,7 +69,10 @@ class ChatTestSet:
 
 
 def load_chat_tests(
-    path: str | Path | TextFile, *, tell: Callable[[str], None] | None = None
+    path: str | Path | TextFile,
+    *,
+    me: str | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> ChatTestSet:
     """Return the conversations of a file, with an `Item` for each reply that has a `task`.
 
@@ -72,7 +82,10 @@ def load_chat_tests(
     tests = ChatTestSet([], [], [])
     n_unanswered = n_without_reply = 0
     ignored: Counter[str] = Counter()
-    for unit, number, value in _values(file):
+    read = partial(read_export, path=file.path, me=me, tell=tell)
+    for unit, number, value in _values(file, read):
+        if me is not None and unit != "conversation":
+            raise DataError(f"{file.path} is not an exported chat between people; omit --me")
         turns = _parse(value, f"{file.path}, {unit} {number}", ignored)
         if turns[-1].role == "user":
             n_unanswered += 1
@@ -107,36 +120,62 @@ class _Turn(Message):
     task: object = None
 
 
-def _values(file: TextFile) -> Iterator[tuple[str, int, object]]:
-    """Yield ("line", line number, line), or ("item", item number, value) for a JSON array."""
+def _values(file: TextFile, read: Callable[..., _Values]) -> _Values:
+    """Yield the unit of each conversation (see `Item`), its number, and its line or JSON value.
+
+    `read` returns this for an export.
+    """
+    if file.path.is_dir():
+        yield from read("Slack", None)
+        return
+    if file.path.is_file():
+        check_memory(2 * file.path.stat().st_size, f"reading {file.path}", "split the file")
     lines = enumerate(file, start=1)
     n, first = next((pair for pair in lines if pair[1].strip()), (1, ""))
-    numbered = chain([(n, first)], lines)
-    if first and first.lstrip()[0] not in "[{":
-        from microgpt.data.column_file import questions_and_answers
-
-        pairs = questions_and_answers(file.path, [line for _, line in numbered])
-        if pairs is None:
-            raise DataError(
-                f"{file.path} has no conversations; use JSONL, one conversation per line, such as "
-                '{"prompt": "hi", "completion": "hello"}, or a table with the columns question and '
-                "answer"
-            )
-        yield from (("pair", number, pair) for number, pair in enumerate(pairs, start=1))
-        return
-    if not _starts_array(first):
+    head = [(n, first), *islice(lines, N_HEAD)]
+    numbered = chain(head, lines)
+    if any(WHATSAPP_MESSAGE.match(line) for _, line in head):
+        yield from read("WhatsApp", (line for _, line in numbered))
+    elif first and first.lstrip()[0] not in "[{":
+        yield from _table(file.path, [line for _, line in numbered])
+    elif not _starts_array(first):
         yield from (("line", number, line) for number, line in numbered if line.strip())
-        return
-    text = "\n" * (n - 1) + "\n".join(line for _, line in numbered)
+    else:
+        yield from _json_values(file.path, [*numbered], read)
+
+
+def _table(path: Path, lines: Sequence[str]) -> _Values:
+    """Yield the same for a table with questions and answers."""
+    from microgpt.data.column_file import questions_and_answers
+
+    pairs = questions_and_answers(path, lines)
+    if pairs is None:
+        raise DataError(
+            f"{path} has no conversations; use JSONL, one conversation per line, such as "
+            '{"prompt": "hi", "completion": "hello"}, a table with the columns question and '
+            "answer, or an exported chat"
+        )
+    yield from (("pair", number, pair) for number, pair in enumerate(pairs, start=1))
+
+
+def _json_values(
+    path: Path, lines: Sequence[tuple[int, str]], read: Callable[..., _Values]
+) -> _Values:
+    """Yield the same for a file with one JSON value, such as an array or an export."""
+    n, first = lines[0]
+    text = "\n" * (n - 1) + "\n".join(line for _, line in lines)
     try:
         values = from_json(text)
     except ValueError as error:  # invalid JSON or lone surrogates
         if first.rstrip()[-1] not in "[{," or text.strip() == first.strip():
             yield "line", n, first
         raise DataError(
-            f"{file.path} is neither JSONL nor a JSON array: {error}; write one conversation per "
-            "line"
+            f"{path} is neither JSONL nor a JSON array: {error}; write one conversation per line, "
+            "or export the chat again"
         ) from error
+    if app := app_of(values):
+        yield from read(app, values)
+        return
     if not isinstance(values, list) or is_conversation(values):
         values = [values]
     for number, value in enumerate(values, start=1):
@@ -144,7 +183,7 @@ def _values(file: TextFile) -> Iterator[tuple[str, int, object]]:
 
 
 def _starts_array(line: str) -> bool:
-    """Return whether a line starts a JSON array of conversations or a multi-line JSON value."""
+    """Return whether a line starts an export, an array of conversations or a longer JSON value."""
     if line.lstrip()[:1] not in ("[", "{"):
         return False
     try:
@@ -153,13 +192,13 @@ def _starts_array(line: str) -> bool:
         return True
     keys = {"messages", "conversations", "completion"}
     is_format = (isinstance(v, list) or (isinstance(v, dict) and keys & v.keys()) for v in values)
-    return isinstance(values, list) and bool(values) and all(is_format)
+    return bool(app_of(values)) or (isinstance(values, list) and bool(values) and all(is_format))
 
 
 def is_conversation(value: object) -> bool:
-    """Return whether a JSON value has the fields of a conversation in one of the formats."""
+    """Return whether a JSON value has the fields of a conversation, or of a part of an export."""
     if isinstance(value, dict):
-        if {"prompt", "completion"} <= value.keys():
+        if {"prompt", "completion"} <= value.keys() or app_of(value):
             return True
         value = value.get("messages", value.get("conversations"))
     pairs = ({"role", "content"}, {"from", "value"})

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from microgpt.config import TextKind
+from microgpt.data.chat_exports import WHATSAPP_MESSAGE
 from microgpt.data.column_file import check_is_text, load_column
 from microgpt.data.conversation_file import load_chat_tests
 from microgpt.data.text_file import TextFile
@@ -20,6 +21,7 @@ def load_documents(
     text: TextKind | None,
     column: str | None,
     chat: bool,
+    me: str | None = None,
     check: bool = True,
     tell: Callable[[str], None],
 ) -> Sequence[Document] | str:
@@ -29,18 +31,19 @@ def load_documents(
         text: how to read the file; by default, running text is detected.
         column: column of a table, or field of JSON objects, that contains the documents.
         chat: whether the file has conversations.
+        me: who the assistant is in a chat between people.
         check: whether to refuse tables and JSON files that would be read as plain lines.
         tell: called with messages for the user.
     """
     if chat:
-        return load_conversations(path, tell=tell)
+        return load_conversations(path, me=me, tell=tell)
     if column is not None:
         return load_text(path, column=column, tell=tell)
     if text == "stream":
         return load_stream(path)
     if text == "lines":
         return load_text(path) if check else _non_empty_lines(path, TextFile(path))
-    docs = load_lines_or_stream(path)
+    docs = load_lines_or_stream(path, tell=tell)
     if isinstance(docs, str):
         tell(f"reading {path} as running text (--text lines: each line is a document)")
     return docs
@@ -69,12 +72,16 @@ def load_text(
     return docs
 
 
-def load_lines_or_stream(path: str | Path | TextFile) -> list[str] | str:
+def load_lines_or_stream(
+    path: str | Path | TextFile, *, tell: Callable[[str], None] | None = None
+) -> list[str] | str:
     """Return the lines as `load_text` does, or the whole content if the file is running text."""
     file = path if isinstance(path, TextFile) else TextFile(path)
     lines = list(file)
     docs = _non_empty_lines(file.path, lines)
     check_is_text(file.path, docs)
+    if tell and WHATSAPP_MESSAGE.match(docs[0]):
+        tell(f"{file.path} may be a WhatsApp export; --chat --me NAME reads its conversations")
     return "\n".join(lines) if is_running_text(lines) else docs
 
 
@@ -99,7 +106,10 @@ def load_stream(path: str | Path | TextFile) -> str:
 
 
 def load_conversations(
-    path: str | Path | TextFile, *, tell: Callable[[str], None] | None = None
+    path: str | Path | TextFile,
+    *,
+    me: str | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> list[Conversation]:
     """Return the conversations of a file; see `conversation_file` for the formats.
 
@@ -107,13 +117,14 @@ def load_conversations(
     lines are ignored. System messages and a final user message without a reply are omitted.
 
     Args:
+        me: name of the participant who is the assistant in an exported chat between people.
         tell: called with a message for the user if any messages were omitted.
 
     Raises:
         DataError: the file cannot be read or has no conversation, or a line is invalid; the error
             message contains the line number.
     """
-    return load_chat_tests(path, tell=tell).conversations
+    return load_chat_tests(path, me=me, tell=tell).conversations
 
 
 def bundled(name: str) -> Path:

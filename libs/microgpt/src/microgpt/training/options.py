@@ -43,7 +43,7 @@ class TrainOptions(Options):
 
     input: Path | None = data(
         None,
-        "UTF-8 text, one document per line; with --chat, JSONL, one conversation per line.  "
+        "UTF-8 text, one document per line; with --chat, JSONL or an exported chat.  "
         "[default: data/names.txt; with --chat: data/chat.jsonl]",
         "--data",
         "--input",
@@ -76,6 +76,9 @@ class TrainOptions(Options):
         "Read this column of a CSV or TSV file, or this field of JSON objects.",
         excludes="chat text=stream",
         short=True,
+    )
+    me: str | None = data(
+        None, "Who the assistant is in an exported chat of people.", requires="chat"
     )
     long_docs: LongDocs = data(
         TrainConfig.long_docs,

@@ -142,6 +142,7 @@ def plan_training(
         vocab_size_wanted=chosen.vocab_size if chosen else None,
         data=parts.facts,
         column=options.column,
+        me=options.me,
         weights_format=options.format,
         preset=options.preset,
         ancestor_data=read,

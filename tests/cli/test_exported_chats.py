@@ -1,0 +1,81 @@
+"""Commands read chats as WhatsApp, ChatGPT, Discord and Slack export them."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from commands import ok, refused
+
+EXPORTS = Path(__file__).parents[1] / "lib/data/exports"
+SMALL = ("--n-embd", "8", "--n-head", "2", "--steps", "2")
+
+
+@pytest.fixture
+def exports(tmp_path: Path) -> Path:
+    shutil.copytree(EXPORTS, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("data", "me"),
+    [("whatsapp_android.txt", "Ben"), ("slack", "ben"), ("conversations.json", None)],
+)
+def test_every_command_reads_an_exported_chat(microgpt, exports, data, me) -> None:
+    source = ("--data", data, *(("--me", me) if me else ()))
+    done = ok(microgpt("train", "--chat", *source, *SMALL, "--model", "m"))
+    assert "note: left out" in done.stderr
+    assert json.loads((exports / "m/train_state.json").read_text()).get("me") == me
+    ok(microgpt("train", "--resume", "m", "--steps", "3"))
+    again = ok(microgpt("train", "--repeat", "m", "--model", "m2"))
+    assert "the weights are identical to those in m" in again.stderr
+    n_docs = json.loads(ok(microgpt("eval", "m", *source, "--json")).stdout)["n_docs"]
+    info = ok(microgpt("info", *source))
+    assert info.stdout.startswith(f"{data}: conversations\n  documents:          {n_docs};")
+    assert " ".join(source[2:]) in info.stderr
+
+
+def test_another_name_is_refused_by_a_resumed_run(microgpt, exports) -> None:
+    source = ("--chat", "--data", "whatsapp_android.txt", "--me")
+    ok(microgpt("train", *source, "Ben", *SMALL, "--model", "m"))
+    problem = refused(microgpt("train", "--resume", "m", "--me", "Anna", "--steps", "3"))
+    assert problem == "--me is Anna, but the run to resume has Ben; omit --me"
+
+
+def test_a_sweep_records_who_the_assistant_is(microgpt, tmp_path) -> None:
+    lines = [
+        f"{i % 28 + 1}.{i // 28 + 1}.24, 09:00 - {who}: {i}\n" for i in range(56) for who in "AB"
+    ]
+    (tmp_path / "chat.txt").write_text("".join(lines))
+    done = ok(
+        microgpt(
+            *("sweep", "grid", "--chat", "--data", "chat.txt", "--me", "B", "--n-embd", "8"),
+            *("--n-head", "2", "--steps", "2", "--seeds", "1", "--workers", "1"),
+        )
+    )
+    assert "--data chat.txt --chat --me B --" in done.stdout
+    (run,) = (tmp_path / "experiments").iterdir()
+    assert json.loads((run / "run.json").read_text())["settings"]["me"] == "B"
+
+
+@pytest.mark.parametrize(
+    ("args", "problem"),
+    [
+        (["train", "--chat", "--data", "discord.json"], "say who the assistant is with --me NAME"),
+        (["train", "--chat", "--data", "discord.json", "--me", "x"], "nobody in discord.json is"),
+        (["train", "--data", "discord.json", "--me", "Anna"], "--me requires --chat"),
+        (["train", "--data", "conversations.json"], "has conversations; read them with --chat"),
+        (["train", "--chat", "--data", "."], ". has no day of a Slack export, such as general/"),
+        (["info", "--data", "discord.json"], "Anna (2 messages), ben_7 (2 messages)"),
+        (["info", "--me", "Anna"], "--me requires --data"),
+        (["sweep", "steps", "--data", "discord.json", "--me", "x"], "--me requires --chat"),
+    ],
+)
+def test_a_wrong_name_or_file_is_one_sentence(microgpt, exports, args, problem) -> None:
+    assert problem in refused(microgpt(*args))
+
+
+def test_lines_of_a_whatsapp_export_are_text_with_a_note(microgpt, exports) -> None:
+    note = "whatsapp_ios.txt may be a WhatsApp export; --chat --me NAME reads its conversations"
+    for command in (["info"], ["train", "--steps", "2"]):
+        assert note in ok(microgpt(*command, "--data", "whatsapp_ios.txt")).stderr

@@ -1,0 +1,325 @@
+"""Exports of chats: small files made by hand after the published formats, in `exports/`."""
+
+import contextlib
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt import load_conversations
+from microgpt.data.tokenizer import ROLES
+from microgpt.errors import DataError
+
+EXPORTS = Path(__file__).parent / "exports"
+Said = list[list[str]]
+
+
+def read(path: Path, me: str | None = None) -> tuple[Said, list[str]]:
+    """Return the texts of each conversation, whose roles alternate, and the notes."""
+    notes: list[str] = []
+    found = load_conversations(path, me=me, tell=notes.append)
+    for conversation in found:
+        assert len(conversation) % 2 == 0
+        assert {message.role for message in conversation[::2]} == {"user"}
+        assert {message.role for message in conversation[1::2]} == {"assistant"}
+    return [[message.content for message in conversation] for conversation in found], notes
+
+
+def left_out(app: str, n: int, n_all: int, n_empty: int, n_edge: int) -> str:
+    return (
+        f"left out {n} of {n_all} messages of the {app} export: {n_empty} of the system or without "
+        f"text, {n_edge} without a question or a reply"
+    )
+
+
+def test_android_messages_are_read_as_a_person_would() -> None:
+    said, notes = read(EXPORTS / "whatsapp_android.txt", "Ben")
+    assert said == [
+        [
+            "hi\nare you coming?\nWe begin at 10: bring cake",
+            "sure",
+            "that is the cake",
+            "yummy",
+            "happy new year!",
+            "to you, too",
+        ],
+        ["slept well?", "no"],
+    ]
+    assert notes == [left_out("WhatsApp", 7, 16, 5, 2)]
+
+
+def test_ios_messages_are_read_as_a_person_would() -> None:
+    said, notes = read(EXPORTS / "whatsapp_ios.txt", "Anna")
+    assert said == [["ich\nund Ben\nich auch", "gut, @Carl\nbis dann"]]
+    assert notes[0] == left_out("WhatsApp", 4, 8, 3, 1)
+
+
+def test_the_shown_branch_of_a_chatgpt_tree_is_read() -> None:
+    said, notes = read(EXPORTS / "conversations.json")
+    assert said == [["What is 2 + 2?", "4", "And in the picture?", "Two cats.\nBoth are black."]]
+    assert notes == [left_out("ChatGPT", 5, 10, 3, 2)]
+
+
+def test_discord_messages_are_read_as_a_person_would() -> None:
+    said, notes = read(EXPORTS / "discord.json", "ben_7")
+    assert said == [
+        ["how do I install it?\non Linux", "pip install uv\nthen uv run"],
+        ["thanks", "you're welcome"],
+    ]
+    assert notes[0] == left_out("Discord", 3, 8, 3, 0)
+
+
+GENERAL = [
+    [
+        "does the build work for you, @ben?\nnot <here>: see the log in #random",
+        "I repair it",
+    ],
+    ["done?", "yes"],
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("slack", [*GENERAL, ["lunch?", "at one"]]),
+        ("slack/general", GENERAL),
+        ("slack/general/2023-12-31.json", GENERAL[1:]),
+    ],
+)
+def test_a_slack_day_channel_or_export_is_read(name, said) -> None:
+    assert read(EXPORTS / name, "ben")[0] == said
+
+
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [
+        ("whatsapp_android.txt", "Anna (6 messages), Ben (5 messages)"),
+        (
+            "whatsapp_ios.txt",
+            "Anna (3 messages), Carl (1 message), +49 170 1234567 (1 message)",
+        ),
+        ("discord.json", "ben_7 (2 messages), Anna (2 messages), Carl (1 message)"),
+        ("slack", "Anna Alt (3 messages), ben (3 messages), Carl C (1 message)"),
+    ],
+)
+def test_a_chat_of_people_needs_the_name_of_one(name, named) -> None:
+    remedy = "say who the assistant is with --me NAME (me= in Python): "
+    with pytest.raises(DataError) as error:
+        read(EXPORTS / name)
+    what, _, listed = str(error.value).partition(remedy)
+    assert what.endswith("export, a chat between people; ")
+    assert sorted(listed.split(", ")) == sorted(named.split(", "))
+    with pytest.raises(DataError, match=r"nobody in .* is called 'Dora'; say who") as error:
+        read(EXPORTS / name, "Dora")
+    assert str(error.value).endswith(listed)
+
+
+@pytest.mark.parametrize("name", ["conversations.json", "chat.jsonl"])
+def test_a_name_is_refused_where_there_are_no_people(tmp_path, name) -> None:
+    path = tmp_path / "chat.jsonl"
+    path.write_text('{"prompt": "hi", "completion": "yo"}\n')
+    with pytest.raises(DataError, match="omit --me"):
+        read(path if name == "chat.jsonl" else EXPORTS / name, "Anna")
+
+
+@pytest.mark.parametrize(
+    ("day", "next_day"),
+    [
+        ("31/12/2023, 23:59 -", "01/01/2024, 00:01 -"),
+        ("12/31/23, 11:59 PM -", "1/1/24, 12:01 AM -"),
+        ("31/12/23, 11:59 p. m. -", "1/1/24, 12:01 a. m. -"),
+        ("31.12.23, 23:59 -", "01.01.24, 00:01 -"),
+        ("31/12/2023 à 23:59 -", "01/01/2024 à 00:01 -"),
+        ("31-12-2023 23:59 -", "01-01-2024 00:01 -"),
+        ("2023-12-31 23:59 -", "2024-01-01 00:01 -"),
+        ("31.12.2023 klo 23.59 -", "1.1.2024 klo 0.01 -"),
+        ("2023. 12. 31. 23:59 -", "2024. 01. 01. 0:01 -"),
+        ("[2023/12/31 下午11:59:02]", "[2024/1/1 上午12:01:00]"),
+        (
+            "\u200f[\u200f31\u200f/12\u200f/2023, 11:59:02\u202fم]",
+            "[1\u200f/1\u200f/2024, 12:01:02 ص]",
+        ),
+        ("[12/31/23, 11:59:02\u202fPM]", "[1/1/24, 12:01:02\u202fAM]"),
+        # Ambiguous: the order in which no time goes back, then that of the shortest chat.
+        ("02/01/24, 23:59 -", "02/02/24, 00:01 -"),
+        ("01/02/24, 23:59 -", "02/02/24, 00:01 -"),
+    ],
+)
+def test_midnight_is_no_pause_in_any_locale(tmp_path, day, next_day) -> None:
+    path = tmp_path / "chat.txt"
+    path.write_text(f"{day} Anna: still up?\n{next_day} Ben: yes\n", encoding="utf-8")
+    assert read(path, "Ben")[0] == [["still up?", "yes"]]
+
+
+def test_dates_are_in_the_order_that_fits_all_lines(tmp_path) -> None:
+    path = tmp_path / "chat.txt"
+    said = (
+        "1/2/24, 09:00 - A: a\n1/2/24, 09:01 - B: b\n1/13/24, 09:00 - A: c\n1/13/24, 09:01 - B: d\n"
+    )
+    path.write_text(said + "31/31/24, 09:00 - a date that I made up: ha\n")
+    assert read(path, "B")[0] == [
+        ["a", "b"],
+        ["c", "d\n31/31/24, 09:00 - a date that I made up: ha"],
+    ]
+
+
+@pytest.mark.parametrize(("minutes", "n"), [(6 * 60, 1), (6 * 60 + 1, 2)])
+def test_a_pause_of_more_than_six_hours_begins_anew(tmp_path, minutes, n) -> None:
+    path = tmp_path / "chat.txt"
+    later = f"{8 + minutes // 60:02}:{minutes % 60:02}"
+    lines = [f"1.2.24, {at} - {who}: x\n" for at in ("08:00", later) for who in "AB"]
+    path.write_text("".join(lines))
+    assert len(read(path, "B")[0]) == n
+
+
+def _chatgpt(**changes: Any) -> list[dict[str, Any]]:
+    (chat, *_) = json.loads((EXPORTS / "conversations.json").read_text())
+    return [{**chat, **changes}]
+
+
+def _discord(**changes: Any) -> dict[str, Any]:
+    found = json.loads((EXPORTS / "discord.json").read_text())
+    found["messages"][1] |= changes
+    return found
+
+
+CYCLE = {"a": {"parent": "b"}, "b": {"parent": "a"}}
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (_chatgpt(mapping=CYCLE, current_node="a"), "item 1 .*node 'a' is its own ancestor"),
+        (_chatgpt(current_node="x"), "item 1 is in another format .*there is no 'x'"),
+        (_chatgpt(mapping=[]), "item 1 is in another format than microgpt knows"),
+        (_chatgpt(mapping={"a": 3}, current_node="a"), "item 1 is in another format"),
+        ([{"title": "x", "mapping": {}}], "item 1 .*there is no 'current_node'"),
+        ([{"title": "x", "mapping": {}, "current_node": None}], "has no reply of 'assistant'"),
+        (_discord(timestamp="yesterday"), "item 2 .*Invalid isoformat string: 'yesterday'"),
+        (_discord(author=None), "item 2 is in another format than microgpt knows"),
+        (_discord(content=3), "item 2 is in another format than microgpt knows"),
+        (_discord(author={"name": ["a"]}), "item 2 is in another format than microgpt knows"),
+        ({"guild": {}, "channel": {}, "messages": []}, "a Discord export, has no messages"),
+        ([{"type": "message", "ts": "noon", "user": "U1", "text": "a"}], "item 1 .*'noon'"),
+        ([{"type": "message", "ts": 1, "user": ["U1"], "text": "a"}], "item 1 is in another"),
+    ],
+)
+def test_an_export_of_another_version_is_refused(tmp_path, value, problem) -> None:
+    path = tmp_path / "chat.json"
+    path.write_text(json.dumps(value))
+    with pytest.raises(DataError, match=problem) as error:
+        read(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["conversations.json", "discord.json"])
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+def test_a_truncated_export_is_refused(tmp_path, name, share) -> None:
+    content = (EXPORTS / name).read_bytes()
+    path = tmp_path / name
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(DataError, match=r"EOF while parsing"):
+        read(path)
+
+
+def test_deep_nesting_is_refused(tmp_path) -> None:
+    path = tmp_path / "conversations.json"
+    path.write_text('[{"title": "x", "current_node": "a", "mapping": ' + '{"a": ' * 10**5)
+    with pytest.raises(DataError, match="recursion limit exceeded"):
+        read(path)
+
+
+def test_a_long_branch_is_read(tmp_path) -> None:
+    path = tmp_path / "conversations.json"
+    mapping = {
+        str(i): {
+            "parent": str(i - 1) if i else None,
+            "message": {
+                "author": {"role": ROLES[i % 2]},
+                "content": {"content_type": "text", "parts": [str(i)]},
+            },
+        }
+        for i in range(10_000)
+    }
+    path.write_text(json.dumps([{"title": "x", "mapping": mapping, "current_node": "9999"}]))
+    assert read(path)[0] == [[*mapping]]
+
+
+def _export(app: str) -> st.SearchStrategy[object]:
+    """Return JSON values that have some of the fields of an export, with values of any kind."""
+    leaf = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3)
+    anything = st.recursive(
+        leaf,
+        lambda each: (
+            st.lists(each, max_size=2) | st.dictionaries(st.text(max_size=2), each, max_size=2)
+        ),
+        max_leaves=4,
+    )
+
+    def some(**fields: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+        return anything | st.fixed_dictionaries(
+            {}, optional={k: v | anything for k, v in fields.items()}
+        )
+
+    name = st.sampled_from(["a", "b", "c"])
+    if app == "ChatGPT":
+        message = some(
+            author=some(role=st.sampled_from(["user", "assistant", "tool"])),
+            content=some(content_type=st.just("text"), parts=st.lists(name)),
+            recipient=st.just("all"),
+        )
+        node = some(parent=name | st.none(), message=message)
+        chat = st.fixed_dictionaries(
+            {"title": name, "mapping": st.dictionaries(name, node), "current_node": name}
+        )
+        return st.lists(chat, min_size=1, max_size=3)
+    if app == "Discord":
+        time = st.datetimes().map(lambda at: f"{at.isoformat()}+00:00")
+        author = some(name=name, nickname=name)
+        message = some(type=st.just("Default"), timestamp=time, content=name, author=author)
+        return st.fixed_dictionaries({"channel": st.none(), "messages": st.lists(message)})
+    user = some(user=name, ts=st.floats().map(str), text=name, user_profile=some(real_name=name))
+    first = st.just({"type": "message", "ts": "1.5", "user": "a", "text": "x"})
+    return st.tuples(first, user, user).map(list)
+
+
+@pytest.mark.parametrize("app", ["ChatGPT", "Discord", "Slack"])
+@given(data=st.data(), me=st.sampled_from([None, "a", "b"]))
+def test_any_json_gives_conversations_or_an_error(tmp_path_factory, app, data, me) -> None:
+    path = tmp_path_factory.getbasetemp() / f"{app}.json"
+    path.write_text(json.dumps(data.draw(_export(app))))
+    with contextlib.suppress(DataError):
+        read(path, me)
+
+
+LINE = st.sampled_from(["31.12.23, 21:41 - ", "[1/2/23, 9:41:02 PM] ", "99/99/99, 99:99 - ", ""])
+SAYS = st.sampled_from(["A: ", "B: ", "A:", "", "\u200e", "~ B: "])
+
+
+@given(
+    lines=st.lists(st.tuples(LINE, SAYS, st.text(max_size=9)).map("".join), max_size=9),
+    me=st.sampled_from([None, "A", "B"]),
+)
+def test_any_text_gives_conversations_or_an_error(tmp_path_factory, lines, me) -> None:
+    path = tmp_path_factory.getbasetemp() / "whatsapp.txt"
+    path.write_bytes("\n".join(lines).encode("utf-8", "replace"))
+    with contextlib.suppress(DataError):
+        read(path, me)
+
+
+@given(
+    days=st.lists(st.dates(date(2000, 1, 1), date(2099, 12, 31)), min_size=1, max_size=9),
+    order=st.sampled_from(["%d/%m/%y", "%m/%d/%y", "%Y-%m-%d"]),
+)
+def test_dates_of_any_order_never_lose_a_message(tmp_path_factory, days, order) -> None:
+    path = tmp_path_factory.getbasetemp() / "dates.txt"
+    lines = [
+        f"{day:{order}}, 9:0{i} - {who}: x\n" for day in sorted(days) for i, who in enumerate("AB")
+    ]
+    path.write_text("".join(lines))
+    assert sum(map(len, read(path, "B")[0])) == 2 * len(days)

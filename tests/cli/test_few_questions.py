@@ -23,7 +23,7 @@ def faq(microgpt, tmp_path: Path):
 
 
 def test_few_questions_are_answered_after_a_training(faq, microgpt) -> None:
-    assert "4 conversations are few, so they are learned as a whole" in faq.stderr
+    assert "so few conversations (4) are learned as a whole" in faq.stderr
     assert "exact answers        4 of 4 questions of the training data (100.0%)\n" in faq.stdout
     assert " unknown questions refused (" in faq.stdout
     said = microgpt("chat", stdin="\n".join([*PAIRS, "cakes for a bithday?", "how old are you"]))

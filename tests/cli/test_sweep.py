@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("undrawn", "made_up_names")
 GRID = ("grid", "--n-embd", "8,16", "--steps", "30,60", "--input", "names.txt", "--seed", "5")
 LIST = "must be a comma-separated list of"
 NOT_SWEPT = {
-    "input", "column", "chat", "me", "seed",  # of the sweep as a whole
+    "input", "column", "chat", "me", "separator", "seed",  # of the sweep as a whole
     # losses on other tokens cannot be compared
     "val_fraction", "test_fraction", "holdout", "loss_on", "tokenizer", "vocab_size", "text",
     "long_docs",  # a sweep learns all of each document

@@ -94,6 +94,19 @@ def test_a_slack_day_channel_or_export_is_read(name, said) -> None:
     assert read(EXPORTS / name, "ben")[0] == said
 
 
+def test_a_slack_day_finds_its_names_from_any_folder(monkeypatch) -> None:
+    monkeypatch.chdir(EXPORTS / "slack/general")
+    with pytest.raises(DataError, match="has no reply of 'Anna Alt'"):
+        read(Path("2023-12-31.json"), "Anna Alt")
+
+
+def test_json_lines_with_other_fields_are_no_export(tmp_path) -> None:
+    path = tmp_path / "chat.jsonl"
+    said = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    path.write_text(f"{json.dumps({'channel': 'x', 'messages': said})}\n" * 2)
+    assert read(path)[0] == [["a", "b"]] * 2
+
+
 @pytest.mark.parametrize(
     ("name", "named"),
     [
@@ -203,7 +216,10 @@ CYCLE = {"a": {"parent": "b"}, "b": {"parent": "a"}}
         (_discord(author=None), "item 2 is in another format than microgpt knows"),
         (_discord(content=3), "item 2 is in another format than microgpt knows"),
         (_discord(author={"name": ["a"]}), "item 2 is in another format than microgpt knows"),
-        ({"guild": {}, "channel": {}, "messages": []}, "a Discord export, has no messages"),
+        (
+            {"guild": {}, "channel": {}, "messages": []},
+            "a Discord export, .*: nobody has written a message",
+        ),
         ([{"type": "message", "ts": "noon", "user": "U1", "text": "a"}], "item 1 .*'noon'"),
         ([{"type": "message", "ts": 1, "user": ["U1"], "text": "a"}], "item 1 is in another"),
     ],
@@ -250,6 +266,17 @@ def test_a_long_branch_is_read(tmp_path) -> None:
     assert read(path)[0] == [[*mapping]]
 
 
+@pytest.mark.parametrize(
+    "text", ["<" + " " * 10**6, "\u200e<" * 10**5, ":" * 10**6, "a.b (" * 10**5]
+)
+def test_a_hostile_message_takes_linear_time(tmp_path, text) -> None:
+    path = tmp_path / "chat.txt"
+    path.write_text(
+        f"1.2.24, 08:00 - A: hi\n1.2.24, 08:01 - B: x {text}\n1.2.24, 08:01 - B: {text}\n"
+    )
+    assert len(read(path, "B")[0]) == 1
+
+
 def _export(app: str) -> st.SearchStrategy[object]:
     """Return JSON values that have some of the fields of an export, with values of any kind."""
     leaf = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3)
@@ -282,7 +309,9 @@ def _export(app: str) -> st.SearchStrategy[object]:
         time = st.datetimes().map(lambda at: f"{at.isoformat()}+00:00")
         author = some(name=name, nickname=name)
         message = some(type=st.just("Default"), timestamp=time, content=name, author=author)
-        return st.fixed_dictionaries({"channel": st.none(), "messages": st.lists(message)})
+        return st.fixed_dictionaries(
+            {"guild": anything, "channel": anything, "messages": st.lists(message) | anything}
+        )
     user = some(user=name, ts=st.floats().map(str), text=name, user_profile=some(real_name=name))
     first = st.just({"type": "message", "ts": "1.5", "user": "a", "text": "x"})
     return st.tuples(first, user, user).map(list)

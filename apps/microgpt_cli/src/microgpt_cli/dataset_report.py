@@ -12,6 +12,7 @@ from rich.text import Text
 
 from microgpt.amounts import count, duration, percentage
 from microgpt.config import ModelConfig, TrainConfig
+from microgpt.data.blocks import load_blocks
 from microgpt.data.documents import load_conversations, load_lines_or_stream, load_text
 from microgpt.data.statistics import RARE, Cut, DataReport, count_with_others, describe
 from microgpt.data.text_file import TextFile
@@ -56,6 +57,7 @@ class DatasetReport:
     file: TextFile
     column: str | None
     me: str | None
+    separator: str | None
     n_characters: int | None  # length of running text; None for documents
     report: DataReport
     block_size: int  # default block size of `train` for the file
@@ -77,6 +79,7 @@ def analyze_file(
     chat: bool,
     column: str | None = None,
     me: str | None = None,
+    separator: str | None = None,
     block_size: int | None,
     options: TrainOptions,
     limit: TimeLimit | None = None,
@@ -85,7 +88,7 @@ def analyze_file(
     saved = load_model(model_dir) if model_dir else None
     file = TextFile(data)
     is_chat = chat or me is not None or (saved.tokenizer.is_chat if saved else None)
-    docs = _read(file, column, me, chat=is_chat)
+    docs = _read(file, column, me, separator, chat=is_chat)
     is_few = few_questions.are_few(docs, options)
     options = options.over(few_questions.recipe(docs)) if is_few else options
     fitting = Fitting.of(docs, options, load_kernels=load_kernels, tell=note)
@@ -115,6 +118,7 @@ def analyze_file(
         file=file,
         column=column,
         me=me,
+        separator=separator,
         n_characters=n_characters,
         report=report,
         block_size=default,
@@ -130,12 +134,19 @@ def analyze_file(
 
 
 def _read(
-    file: TextFile, column: str | None, me: str | None, *, chat: bool | None
+    file: TextFile,
+    column: str | None,
+    me: str | None,
+    separator: str | None,
+    *,
+    chat: bool | None,
 ) -> Sequence[Document] | str:
     """Return what `train` would read; if `chat` is None, with --chat if it has conversations."""
     if column is not None:
         return load_text(file, column=column, tell=note)
-    if not chat:
+    if separator is not None:
+        return load_blocks(file, separator)
+    if not chat and not file.path.is_dir():
         try:
             return load_lines_or_stream(file, tell=note)
         except ConversationsError:

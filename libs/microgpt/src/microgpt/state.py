@@ -85,6 +85,7 @@ class TrainingPlan:
     input: Path | None = None  # data file; None if the preset generates the data
     column: str | None = None  # table column or JSON field to read
     me: str | None = None  # who the assistant is in an exported chat
+    separator: str | None = None  # between documents of several lines
     vocab_size_wanted: int | None = None  # requested vocab_size; the actual one may be smaller
     weights_format: WeightsFormat | None = None  # format of the saved weights, if specified
     preset: "PresetName | None" = None

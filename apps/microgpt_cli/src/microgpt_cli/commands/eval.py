@@ -41,6 +41,7 @@ def evaluate(
     model_option: Path | None = opt.MODEL_OPTION,
     column: str | None = opt.COLUMN,
     me: str | None = opt.ME,
+    separator: str | None = opt.SEPARATOR,
     unfinished: bool = opt.UNFINISHED,
     threads: int = opt.THREADS,
     as_json: bool = opt.AS_JSON,
@@ -64,7 +65,7 @@ def evaluate(
     from microgpt_cli.model_loading import load_model, note_training_data
 
     saved = load_model(model_dir, unfinished=unfinished)
-    docs, items = _load(data, column, me, saved)
+    docs, items = _load(data, column, me, separator, saved)
     uses: list[Use] = ["evaluation", "decoding"] if items else ["evaluation"]
     load_kernels("compiled", saved.dtype, uses=uses)
     gpt = InferenceGpt(saved)
@@ -93,7 +94,7 @@ def evaluate(
 
 
 def _load(
-    data: Path, column: str | None, me: str | None, saved: "SavedModel"
+    data: Path, column: str | None, me: str | None, separator: str | None, saved: "SavedModel"
 ) -> "tuple[Sequence[Document], Sequence[Item]]":
     """Return the documents of a file, and for a chat model the replies that have a task."""
     from microgpt.data.column_file import load_column
@@ -101,8 +102,9 @@ def _load(
     from microgpt.data.documents import load_documents
 
     if saved.tokenizer.is_chat:
-        if column is not None:
-            raise ConfigError("--column cannot be used with a chat model; omit --column")
+        for flag, value in (("--column", column), ("--separator", separator)):
+            if value is not None:
+                raise ConfigError(f"{flag} cannot be used with a chat model; omit {flag}")
         exam = load_chat_tests(data, me=me, tell=note)
         _check_characters(exam.conversations, saved.tokenizer, exam.places)
         return exam.conversations, exam.items
@@ -113,9 +115,12 @@ def _load(
         texts = load_column(data, column, tell=note, places=places)
         _check_characters(texts, saved.tokenizer, places)
         return texts, ()
-    found = load_documents(data, text=saved.text, column=None, chat=False, tell=note)
+    found = load_documents(
+        data, text=saved.text, column=None, chat=False, separator=separator, tell=note
+    )
     docs = [found] if isinstance(found, str) else found
-    _check_characters(docs, saved.tokenizer, data)
+    places = [] if separator is None else [f"document {n}" for n, _ in enumerate(docs, start=1)]
+    _check_characters(docs, saved.tokenizer, places or data)
     return docs, ()
 
 

@@ -155,16 +155,19 @@ def _training_texts(
     Without `against`, use the bundled data or the file named in the training checkpoint, whichever
     has the recorded hash. A chat model generates user messages, so return only the user messages.
     """
+    from microgpt.data.blocks import load_blocks
     from microgpt.data.documents import bundled, load_conversations, load_stream, load_text
     from microgpt.data.split import fingerprint
     from microgpt.errors import CheckpointError
     from microgpt.storage.training_directory import read_training
 
     def load_documents(
-        path: Path, column: str | None, me: str | None = None
+        path: Path, column: str | None, me: str | None = None, separator: str | None = None
     ) -> "Sequence[Document]":
         if saved.tokenizer.is_chat:
             return load_conversations(path, me=me)
+        if separator is not None:
+            return load_blocks(path, separator)
         is_stream = saved.text == "stream" and column is None
         return [load_stream(path)] if is_stream else load_text(path, column=column)
 
@@ -183,7 +186,7 @@ def _training_texts(
     with suppress(CheckpointError, DataError):  # there is no checkpoint, or the file has changed
         plan = read_training(model_dir)[0]
         if plan.input and os.path.isfile(plan.input):
-            docs = load_documents(plan.input, plan.column, plan.me)
+            docs = load_documents(plan.input, plan.column, plan.me, plan.separator)
             if fingerprint(docs) == expected:
                 return _known(docs, saved)
     raise DataError("the training data of the model was not found; pass it with --against")

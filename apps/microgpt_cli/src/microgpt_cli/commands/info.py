@@ -37,6 +37,7 @@ def info(
     ),
     column: str | None = opt.COLUMN,
     me: str | None = opt.ME,
+    separator: str | None = opt.SEPARATOR,
     block_size: int | None = of_data(
         None, "Block size to use in the report.  [default: the recommended block size]"
     ),
@@ -57,20 +58,21 @@ def info(
     started = perf_counter()
     model_dir = opt.one_of(model, model_option, "--model")
     if not data:
-        given = {"--chat": chat or None, "--column": column, "--me": me, "--block-size": block_size}
-        for flag, value in {**given, "--minutes": minutes, "--budget": budget}.items():
+        given: dict[str, object] = {"--chat": chat or None, "--column": column, "--me": me}
+        given |= {"--separator": separator, "--block-size": block_size}
+        given |= {"--minutes": minutes, "--budget": budget}
+        for flag, value in given.items():
             if value is not None:
                 raise ConfigError(f"{flag} requires --data; add --data or omit {flag}")
         _print_model(model_dir or opt.DEFAULT_MODEL_DIR, unfinished=unfinished, as_json=as_json)
         return
     if unfinished:
         raise ConfigError("--unfinished cannot be used with --data; omit one of them")
+    chat = chat or me is not None
     options = TrainOptions.of({"minutes": minutes, "budget": budget})
     options.check_ranges()
-    options.check()
-    for flag, value in (("--chat", chat or None), ("--me", me)):
-        if value is not None and column is not None:
-            raise ConfigError(f"--column cannot be used with {flag}; omit one of them")
+    how = {"chat": chat or None, "column": column, "me": me, "separator": separator}
+    options.over(TrainOptions.of(how)).check()
     if block_size is not None:
         check_count("block_size", block_size)
 
@@ -83,6 +85,7 @@ def info(
         chat=chat,
         column=column,
         me=me,
+        separator=separator,
         block_size=block_size,
         options=options,
         limit=TimeLimit.of(minutes, started, has_plot=False) if minutes else None,
@@ -109,6 +112,8 @@ def _note_command(
     what = "--chat --data" if found.report.tokenizer.is_chat else "--data"
     if found.column is not None:
         what = f"--column {shlex.quote(found.column)} {what}"
+    if found.separator is not None:
+        what = f"--separator {shlex.quote(found.separator)} {what}"
     if found.me is not None:
         what = f"--me {shlex.quote(found.me)} {what}"
     command = f"{what} {shlex.quote(str(data))}"

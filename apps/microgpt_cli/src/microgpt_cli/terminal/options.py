@@ -63,6 +63,11 @@ TEXT_HELP = "UTF-8 text, one document per line"
 COLUMN_HELP = "Read this column of a CSV or TSV file, or this field of JSON objects."
 COLUMN = option(None, COLUMN_HELP, rich_help_panel="Data")
 ME = option(None, "Who the assistant is in an exported chat of people.", rich_help_panel="Data")
+SEPARATOR = option(
+    None,
+    "Documents have several lines; this line is between them, such as %, or blank, or /PATTERN/.",
+    rich_help_panel="Data",
+)
 
 
 def one_of(argument: T | None, option: T | None, flag: str) -> T | None:

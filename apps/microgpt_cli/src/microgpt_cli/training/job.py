@@ -71,6 +71,7 @@ class Sources:
     column: str | None = None
     chat: bool = False
     me: str | None = None
+    separator: str | None = None
     preset: PresetName | None = None
     seed: int = DEFAULT_SEED
 
@@ -108,7 +109,14 @@ class Sources:
         like = self.parent_model or next(iter(self.teacher_models), None)
         text = self.text or (like.text if like else None) or self.text_otherwise
         docs = load_documents(
-            path, text=text, column=self.column, chat=self.chat, me=self.me, check=check, tell=note
+            path,
+            text=text,
+            column=self.column,
+            chat=self.chat,
+            me=self.me,
+            separator=self.separator,
+            check=check,
+            tell=note,
         )
         return Path(os.path.abspath(path)), docs
 

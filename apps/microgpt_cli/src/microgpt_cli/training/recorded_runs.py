@@ -201,6 +201,7 @@ def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path | N
         column=plan.column,
         chat=plan.tokenizer.is_chat,
         me=plan.me,
+        separator=plan.separator,
         preset=plan.preset,
         seed=plan.config.seed,
     )

@@ -57,6 +57,7 @@ def begin(options: TrainOptions, started: float) -> tuple[TrainingJob | None, Re
         column=options.column,
         chat=options.chat,
         me=options.me,
+        separator=options.separator,
         preset=options.preset,
         seed=options.seed,
     )

@@ -43,7 +43,7 @@ _ADDED = re.compile(
     "\u200e<[^<>\n]*>$|^\u200e?\\S+\\.\\w{2,4} \\([^()\n]+\\)(?:\n|$)|<This message was edited>$"
 )
 _NO_TEXT = re.compile(  # such as <Media omitted>, in any language; null is a deleted message
-    r"<[^<>\n]*[^!-~\n][^<>\n]*>|null|(image|video|audio|sticker|GIF|document) omitted"
+    r"<(?=[!-;=?-~]*[^!-~\n])[^<>\n]*>|null|(image|video|audio|sticker|GIF|document) omitted"
     r"|(This message was deleted|You deleted this message|Diese Nachricht wurde gelöscht"
     r"|Du hast diese Nachricht gelöscht|Se eliminó este mensaje|Ce message a été supprimé)\.?"
 )
@@ -70,7 +70,7 @@ def app_of(value: object) -> str | None:
         return None
     if "mapping" in first and first.keys() & {"current_node", "title"}:
         return "ChatGPT"
-    if isinstance(first.get("messages"), list) and first.keys() & {"channel", "guild"}:
+    if value is first and {"guild", "channel", "messages"} <= first.keys():
         return "Discord"
     return "Slack" if first.get("type") == "message" and "ts" in first else None
 
@@ -116,11 +116,10 @@ def _sessions(channel: list[_Post]) -> Iterator[list[_Post]]:
 
 def _assistant(app: str, counts: Counter[str], path: Path, me: str | None) -> str:
     """Return the name of the assistant; raise DataError with all names if it is none of them."""
-    if app == "ChatGPT" and me is None:
-        return "assistant"
-    if app == "ChatGPT" or not counts:
-        problem = "has an assistant; omit --me" if counts else "has no messages; export it again"
-        raise DataError(f"{path}, a {app} export, {problem}")
+    if app == "ChatGPT":
+        if me is None:
+            return "assistant"
+        raise DataError(f"{path} is a ChatGPT export, which has an assistant; omit --me")
     if me is not None and me in counts:
         return me
     named = [f"{printable(who)} ({count(n, 'message')})" for who, n in counts.most_common(N_NAMED)]
@@ -128,8 +127,8 @@ def _assistant(app: str, counts: Counter[str], path: Path, me: str | None) -> st
     problem = f"{path} is a {app} export, a chat between people"
     if me is not None:
         problem = f"nobody in {path} is called {printable(me)!r}"
-    remedy = "say who the assistant is with --me NAME (me= in Python)"
-    raise DataError(f"{problem}; {remedy}: {', '.join(named)}")
+    names = ", ".join(named) or "nobody has written a message"
+    raise DataError(f"{problem}; say who the assistant is with --me NAME (me= in Python): {names}")
 
 
 def _whatsapp(content: Iterable[str], path: Path) -> list[list[_Post]]:
@@ -205,17 +204,18 @@ def _discord_post(message: Any) -> _Post:
 
 def _slack(content: object, path: Path) -> list[list[_Post]]:
     """Return the messages of a day, or of a folder with days or with folders with days."""
-    days = {path: content}
+    files = [path]
     if content is None:
-        files = sorted([*path.glob("*.json"), *path.glob("*/*.json")])
-        days = {file: _json(file) for file in files if _DAY.fullmatch(file.name) and file.is_file()}
-    if not days:
-        raise DataError(f"{path} has no day of a Slack export, such as general/2023-12-31.json")
-    folder = next(iter(days)).parent
+        every = sorted([*path.glob("*.json"), *path.glob("*/*.json")])
+        files = [file for file in every if _DAY.fullmatch(file.name) and file.is_file()]
+    if not files:
+        problem = "Is a directory, but not of a Slack export: it has no general/2023-12-31.json"
+        raise DataError(f"cannot read {path}: {problem} or the like")
+    days = {file: content or _json(file) for file in files}
+    folder = files[0].absolute().parent
     beside = [file for file in (folder.parent / USERS, folder / USERS) if file.is_file()]
-    sources = {file: _json(file) for file in beside} | days
     names: dict[str, str] = {}
-    for file, users in sources.items():
+    for file, users in ({file: _json(file) for file in beside} | days).items():
         for name in _each(_slack_name, users, file):
             names |= name
     channels: dict[Path, list[_Post]] = defaultdict(list)

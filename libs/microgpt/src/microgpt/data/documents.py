@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from microgpt.config import TextKind
+from microgpt.data.blocks import BLANK, load_blocks, proposal
 from microgpt.data.chat_exports import WHATSAPP_MESSAGE
 from microgpt.data.column_file import check_is_text, load_column
 from microgpt.data.conversation_file import load_chat_tests
@@ -22,6 +23,7 @@ def load_documents(
     column: str | None,
     chat: bool,
     me: str | None = None,
+    separator: str | None = None,
     check: bool = True,
     tell: Callable[[str], None],
 ) -> Sequence[Document] | str:
@@ -32,6 +34,7 @@ def load_documents(
         column: column of a table, or field of JSON objects, that contains the documents.
         chat: whether the file has conversations.
         me: who the assistant is in a chat between people.
+        separator: what separates documents of several lines; see `blocks`.
         check: whether to refuse tables and JSON files that would be read as plain lines.
         tell: called with messages for the user.
     """
@@ -39,13 +42,16 @@ def load_documents(
         return load_conversations(path, me=me, tell=tell)
     if column is not None:
         return load_text(path, column=column, tell=tell)
+    if separator is not None:
+        return load_blocks(path, separator)
     if text == "stream":
         return load_stream(path)
     if text == "lines":
         return load_text(path) if check else _non_empty_lines(path, TextFile(path))
     docs = load_lines_or_stream(path, tell=tell)
     if isinstance(docs, str):
-        tell(f"reading {path} as running text (--text lines: each line is a document)")
+        others = f"--text lines: each line is a document; --separator {BLANK}: each paragraph"
+        tell(f"reading {path} as running text ({others})")
     return docs
 
 
@@ -82,7 +88,14 @@ def load_lines_or_stream(
     check_is_text(file.path, docs)
     if tell and WHATSAPP_MESSAGE.match(docs[0]):
         tell(f"{file.path} may be a WhatsApp export; --chat --me NAME reads its conversations")
-    return "\n".join(lines) if is_running_text(lines) else docs
+    is_stream = is_running_text(lines)
+    separator = proposal(lines) if tell else None
+    if tell and separator and not (is_stream and separator == BLANK):  # a book has paragraphs
+        tell(
+            f"{file.path} may have documents of several lines; --separator {separator} reads them "
+            "(a column of a CSV file or a field of JSON lines may have several lines, too)"
+        )
+    return "\n".join(lines) if is_stream else docs
 
 
 def _non_empty_lines(path: Path, lines: Iterable[str]) -> list[str]:

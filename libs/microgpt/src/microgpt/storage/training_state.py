@@ -101,6 +101,7 @@ class _Description(BaseModel):
     input: Annotated[str, Field(pattern=r"^[^\x00]+$")] | None = None
     column: str | None = None
     me: str | None = Field(None, exclude_if=not_)
+    separator: str | None = Field(None, exclude_if=not_)
     data: DataFacts
     weights_format: WeightsFormat | None = None
     preset: PresetName | None = None

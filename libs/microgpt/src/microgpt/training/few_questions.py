@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from string import ascii_letters, digits, punctuation
 
-from microgpt.amounts import count
 from microgpt.data.folding import char_tokenizer
 from microgpt.data.tokenizer import Document, Message, Tokenizer, texts_of
 from microgpt.errors import ConfigError
@@ -60,8 +59,8 @@ def known_questions(
 ) -> KnownQuestions:
     """Return what the model knows, and what it replies to other questions."""
     tell(
-        f"{count(len(docs), 'conversation')} are few, so they are learned as a whole; other "
-        f'wordings are found by their words, other questions get "{reply}"'
+        f"so few conversations ({len(docs)}) are learned as a whole; other wordings are found by "
+        f'their words, other questions get "{reply}"'
     )
     return KnownQuestions.of([tuple(doc) for doc in docs if not isinstance(doc, str)], reply)
 

@@ -77,6 +77,12 @@ class TrainOptions(Options):
         excludes="chat text=stream",
         short=True,
     )
+    separator: str | None = data(
+        None,
+        "Documents have several lines; this line is between them, such as %. blank: blank lines. "
+        "/PATTERN/: lines with a match of this regular expression.",
+        excludes="chat column text=stream",
+    )
     me: str | None = data(
         None, "Who the assistant is in an exported chat of people.", requires="chat"
     )

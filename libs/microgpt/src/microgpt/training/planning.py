@@ -143,6 +143,7 @@ def plan_training(
         data=parts.facts,
         column=options.column,
         me=options.me,
+        separator=options.separator,
         weights_format=options.format,
         preset=options.preset,
         ancestor_data=read,

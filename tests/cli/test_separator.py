@@ -1,0 +1,49 @@
+import json
+
+import pytest
+from commands import refused
+
+RECIPES = "Tea\nwater\nWait.\n%\nToast\nbread\nToast it.\n%\nSalad\nleaves\nMix.\n"
+SMALL = ("--steps", "20", "--n-embd", "8", "--n-layer", "1", "-n", "1")
+
+
+@pytest.fixture
+def recipes(tmp_path):
+    (tmp_path / "recipes.txt").write_text(RECIPES)
+    return "recipes.txt"
+
+
+def test_documents_of_several_lines_are_learned_and_resumed(microgpt, recipes, tmp_path) -> None:
+    done = microgpt("train", "--data", recipes, "--separator", "%", *SMALL)
+    assert done.stdout.startswith("num docs: 3\n")
+    more = microgpt("train", "--resume", "output", "--steps", "30", "-n", "0")
+    assert more.returncode == 0, more.stderr
+    again = microgpt("train", "--repeat", "output", "--model", "again", "-n", "0")
+    assert "the weights are identical" in again.stderr
+    assert microgpt("generate", "-n", "1", "--novel").returncode == 0
+    told = json.loads(microgpt("eval", "--data", recipes, "--separator", "%", "--json").stdout)
+    assert told["n_docs"] == 3
+
+
+def test_info_and_train_propose_the_same_separator(microgpt, recipes) -> None:
+    advice = "recipes.txt may have documents of several lines; --separator % reads them"
+    assert advice in microgpt("info", "--data", recipes).stderr
+    assert advice in microgpt("train", "--data", recipes, *SMALL).stderr
+    told = microgpt("info", "--data", recipes, "--separator", "%")
+    assert "documents:          3; no duplicates" in told.stdout
+    assert "microgpt train --separator % --data recipes.txt" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--separator", "==="], "recipes.txt has no line '===' to separate documents; "
+         "--separator % would find some"),
+        (["--separator", "/(/"], "--separator /(/ is not a regular expression"),
+        (["--separator", "%", "--chat"], "--separator cannot be used with --chat; omit one of"),
+        (["--separator", "%", "--column", "x"], "--separator cannot be used with --column"),
+        (["--separator", "%", "--text", "stream"], "--separator cannot be used with --text str"),
+    ],
+)  # fmt: skip
+def test_a_separator_that_does_not_fit_is_refused(microgpt, recipes, options, problem) -> None:
+    assert refused(microgpt("train", "--data", recipes, *options)).startswith(problem)

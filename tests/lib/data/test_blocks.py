@@ -1,0 +1,76 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt.data.blocks import BLANK, load_blocks, proposal
+from microgpt.errors import ConfigError, DataError
+
+RECIPES = "Tea\nwater\n\nWait.\n%\nToast\nbread\n %\n%\nSalad\nMix.\n"
+POEMS = "Roses are red\nand so on\n\n\nOne\nTwo\n\nA line\nand another\n"
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(content: str):
+        (tmp_path / "some.txt").write_text(content)
+        return tmp_path / "some.txt"
+
+    return write
+
+
+@pytest.mark.parametrize("separator", ["%", " % ", r"/^\s*%$/"])
+def test_documents_stand_between_the_lines_that_separate(file, separator) -> None:
+    assert load_blocks(file(RECIPES), separator) == [
+        "Tea\nwater\n\nWait.", "Toast\nbread", "Salad\nMix."
+    ]  # fmt: skip
+
+
+def test_blank_lines_can_separate(file) -> None:
+    assert load_blocks(file(POEMS), BLANK) == [
+        "Roses are red\nand so on", "One\nTwo", "A line\nand another"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("separator", "error", "problem"),
+    [
+        ("***", DataError, r"has no line '\*\*\*' to separate documents; --separator % would"),
+        ("/.*/", DataError, "has only separators"),
+        ("", ConfigError, "is empty; for blank lines use --separator blank"),
+        ("/(a/", ConfigError, r"is not a regular expression \(regex parse error: .*unclosed"),
+        (r"/(a)\1/", ConfigError, "backreferences are not supported"),
+        ("/(a{1000}){1000}{9}/", ConfigError, "exceeds size limit"),
+    ],
+)
+def test_a_bad_separator_is_refused(file, separator, error, problem) -> None:
+    with pytest.raises(error, match=problem):
+        load_blocks(file(RECIPES), separator)
+
+
+def test_a_pattern_needs_linear_time(file) -> None:
+    lines = "a" * 20_000 + "b\n%\nx\n"
+    assert len(load_blocks(file(lines), "/^((a+)+$|%)/")) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (RECIPES, "%"),
+        (POEMS, BLANK),
+        ("anna\nemma\nmia\n", None),
+        ("anna\n\nemma\n\nmia\n", None),  # blank lines between single lines
+        ("-\nanna\n-\nemma\n-\n", None),
+        ("", None),
+    ],
+)
+def test_a_separator_is_proposed_for_several_lines(content, expected) -> None:
+    assert proposal(content.split("\n")) == expected
+
+
+@given(st.lists(st.text("ab% \n", max_size=12), max_size=12))
+def test_what_is_proposed_separates_documents(tmp_path_factory, lines) -> None:
+    text = "\n".join(lines)
+    if separator := proposal(text.split("\n")):
+        path = tmp_path_factory.mktemp("blocks") / "some.txt"
+        path.write_text(text)
+        assert len(load_blocks(path, separator)) >= 3

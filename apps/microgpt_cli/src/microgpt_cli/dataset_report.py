@@ -12,8 +12,8 @@ from rich.text import Text
 
 from microgpt.amounts import count, duration, percentage
 from microgpt.config import ModelConfig, TrainConfig
-from microgpt.data.blocks import load_blocks
 from microgpt.data.documents import load_conversations, load_lines_or_stream, load_text
+from microgpt.data.separator import load_blocks
 from microgpt.data.statistics import RARE, Cut, DataReport, count_with_others, describe
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import Document

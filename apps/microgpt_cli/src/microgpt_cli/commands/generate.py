@@ -155,8 +155,8 @@ def _training_texts(
     Without `against`, use the bundled data or the file named in the training checkpoint, whichever
     has the recorded hash. A chat model generates user messages, so return only the user messages.
     """
-    from microgpt.data.blocks import load_blocks
     from microgpt.data.documents import bundled, load_conversations, load_stream, load_text
+    from microgpt.data.separator import load_blocks
     from microgpt.data.split import fingerprint
     from microgpt.errors import CheckpointError
     from microgpt.storage.training_directory import read_training

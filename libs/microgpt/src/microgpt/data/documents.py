@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from microgpt.config import TextKind
-from microgpt.data.blocks import BLANK, load_blocks, proposal
 from microgpt.data.chat_exports import WHATSAPP_MESSAGE
 from microgpt.data.column_file import check_is_text, load_column
 from microgpt.data.conversation_file import load_chat_tests
+from microgpt.data.separator import BLANK, load_blocks, proposal
 from microgpt.data.text_file import TextFile
 from microgpt.data.text_kind import is_running_text
 from microgpt.data.tokenizer import Conversation, Document
@@ -34,7 +34,7 @@ def load_documents(
         column: column of a table, or field of JSON objects, that contains the documents.
         chat: whether the file has conversations.
         me: who the assistant is in a chat between people.
-        separator: what separates documents of several lines; see `blocks`.
+        separator: what separates documents of several lines; see `microgpt.data.separator`.
         check: whether to refuse tables and JSON files that would be read as plain lines.
         tell: called with messages for the user.
     """

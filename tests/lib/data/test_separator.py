@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt.data.blocks import BLANK, load_blocks, proposal
+from microgpt.data.separator import BLANK, load_blocks, proposal
 from microgpt.errors import ConfigError, DataError
 
 RECIPES = "Tea\nwater\n\nWait.\n%\nToast\nbread\n %\n%\nSalad\nMix.\n"

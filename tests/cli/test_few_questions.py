@@ -51,6 +51,8 @@ def test_a_model_that_answers_everything_suggests_nothing(microgpt, chat_model) 
 def test_few_questions_are_repeated_and_resumed(faq, microgpt, tmp_path) -> None:
     again = microgpt("train", "--repeat", "output", "--model", "again")
     assert "the weights are identical to those in output" in again.stderr
+    other = microgpt("train", "--resume", "output", "--unknown", "Ask us.")
+    assert "--unknown is Ask us., but the run to resume has I don't know.; omit" in other.stderr
     more = microgpt("train", "--resume", "output", "--steps", "310")
     assert "exact answers        4 of 4" in more.stdout
     assert microgpt("chat", "xyzzy", "--model", "again").stdout == "I don't know.\n"

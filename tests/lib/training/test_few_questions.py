@@ -5,7 +5,7 @@ import pytest
 from microgpt import InferenceGpt, Message, load, save, train
 from microgpt.config import Sampling
 from microgpt.data.split import split
-from microgpt.errors import ConfigError
+from microgpt.errors import ConfigError, PromptError
 from microgpt.training.few_questions import MOST_QUESTIONS, are_few, recipe
 from microgpt.training.options import TrainOptions
 from microgpt.training.planning import plan_training
@@ -81,6 +81,12 @@ def test_replies_to_known_and_unknown_questions_can_be_mixed(result) -> None:
     replies = gpt.replies(prompts, sampling=Sampling(temperature=0))
     texts = [gpt.tokenizer.decode(tokens) for tokens in replies]
     assert texts == ["Call us.", "I don't know.", "12 Mill Street."]
+
+
+def test_messages_of_a_wrong_type_are_refused(result) -> None:
+    for messages in ([], [{"role": "user"}], [{"role": "user"}, Message("user", "cake")]):
+        with pytest.raises(PromptError, match="messages must"):
+            InferenceGpt(result).chat_prompt(messages)
 
 
 def test_a_saved_model_knows_its_questions(result, tmp_path) -> None:

@@ -254,7 +254,7 @@ class InferenceGpt(Predictor):
         or has a fixed reply.
         """
         messages, known = list(messages) if isinstance(messages, Iterable) else [messages], None
-        if self.known_questions and all(isinstance(one, Message) for one in messages[-1:]):
+        if self.known_questions and all(isinstance(one, Message) for one in messages):
             is_question = messages[-1:] and messages[-1].role == "user"
             known = self.known_questions.find(messages) if is_question else None
         if known is None:

@@ -92,7 +92,7 @@ class Options:
         return f"{flags[0]} {value}".rstrip()
 
     def by(self, who: str | Mapping[str, str]) -> Self:
-        """Return the same options, set by a source, or those in a mapping by its sources."""
+        """Return the same options, set by another source, or some of them as a mapping says."""
         found = copy(self)
         sources = dict.fromkeys(self, who) if isinstance(who, str) else {**self.given, **who}
         object.__setattr__(found, "given", sources)

@@ -89,6 +89,7 @@ def _changed_config(
         "tokenizer": plan.tokenizer.kind,
         "vocab_size": plan.vocab_size_wanted or plan.model.vocab_size,
         "output": directory,
+        "unknown": plan.known_questions and plan.known_questions.reply,
     }
     for name, who in given.given.items():
         value, flag = getattr(given, name), given.flag(name)

@@ -5,7 +5,7 @@ import pytest
 from microgpt import InferenceGpt, Message, load, save, train
 from microgpt.config import Sampling
 from microgpt.data.split import split
-from microgpt.errors import ConfigError, PromptError
+from microgpt.errors import CheckpointError, ConfigError, PromptError
 from microgpt.training.few_questions import MOST_QUESTIONS, are_few, recipe
 from microgpt.training.options import TrainOptions
 from microgpt.training.planning import plan_training
@@ -33,6 +33,8 @@ def result():
         (talks([("long", "x" * 40_000)]), {}, False),
         ([], {}, False),
         (["anna", "emma"], {}, False),
+        ([(Message("user", "hi"),)], {}, False),
+        ([(Message("assistant", "hi"), Message("user", "yo"))], {}, False),
         ("running text", {}, False),
         (talks(PAIRS), {"steps": 10}, False),
         (talks(PAIRS), {"val_fraction": 0.1}, False),
@@ -99,3 +101,31 @@ def test_a_saved_model_knows_its_questions(result, tmp_path) -> None:
     assert other.chat("is the cake old and the shop sad").content == (
         "Who knows? (Can I order a cake?)"
     )
+
+
+@pytest.mark.parametrize(
+    ("known", "problem"),
+    [
+        ({"conversations": []}, "must be 1 to 1,000"),
+        ({"conversations": [[]]}, "each must be questions with their answers"),
+        ({"conversations": [[["assistant", "a"], ["user", "b"]]]}, "conversations"),
+        ({"conversations": [[{"role": "user", "content": "a"}]]}, "each must be questions with"),
+        ({"conversations": "x"}, "known_questions"),
+        ([], "known_questions"),
+    ],
+)
+def test_damaged_questions_are_refused_when_a_model_is_loaded(
+    result, tmp_path, known, problem
+) -> None:
+    save(result, tmp_path / "m")
+    path = tmp_path / "m/meta.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"known_questions": known}))
+    with pytest.raises(CheckpointError, match=problem):
+        load(tmp_path / "m")
+
+
+def test_a_reply_loses_characters_that_the_model_does_not_know(result, tmp_path) -> None:
+    save(result, tmp_path / "m")
+    path = tmp_path / "m/meta.json"
+    path.write_text(path.read_text().replace("I don't know.", "I 漢 don't know."))
+    assert InferenceGpt(load(tmp_path / "m")).chat("xyzzy").content == "I  don't know."

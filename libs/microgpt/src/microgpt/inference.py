@@ -262,7 +262,9 @@ class InferenceGpt(Predictor):
         read = [Message("user", "")] if isinstance(known, str) else known
         prompt = fit_conversation(read, self.tokenizer, self.config.block_size)
         n_replies = sum(message.role == "assistant" for message in messages)
-        fixed = self.tokenizer.encode(known) if isinstance(known, str) else None
+        fixed = None
+        if isinstance(known, str):  # a damaged model may not know all of its characters
+            fixed = self.tokenizer.encode(known.translate(self.tokenizer.reading(known)))
         return replace(prompt, n_replies=n_replies, fixed_reply=fixed)
 
     def reply(

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from microgpt.data.tokenizer import Conversation, Message
+from microgpt.data.tokenizer import ROLES, Conversation, Message
 from microgpt.questions.matching import Match, Matcher
 
 DEFAULT_REPLY = "I don't know."
 CONFIDENCE = 0.56  # minimum similarity of a question that is answered (docs/questions.md)
+MAX_QUESTIONS = 1_000  # so that one is found in some milliseconds
 # Maximum number of known questions to suggest, and their minimum similarity.
 N_SUGGESTED, LEAST_SIMILAR = 3, 0.2
 
@@ -21,6 +22,14 @@ class KnownQuestions:
     reply: str = DEFAULT_REPLY  # to other questions
     confidence: float = CONFIDENCE
     suggests: bool = False  # whether this reply has the known questions that are most similar
+
+    def __post_init__(self) -> None:
+        talks = self.conversations
+        if not 1 <= len(talks) <= MAX_QUESTIONS:
+            raise ValueError(f"conversations: must be 1 to {MAX_QUESTIONS:,}, got {len(talks):,}")
+        roles = {tuple(message.role for message in talk) for talk in talks}
+        if any(not each or each != ROLES * (len(each) // 2) for each in roles):
+            raise ValueError("conversations: each must be questions with their answers")
 
     @classmethod
     def of(cls, docs: Sequence[Conversation], reply: str) -> "KnownQuestions":

@@ -9,7 +9,7 @@ from itertools import chain
 from string import ascii_letters, digits, punctuation
 
 from microgpt.data.folding import char_tokenizer
-from microgpt.data.tokenizer import Document, Message, Tokenizer, texts_of
+from microgpt.data.tokenizer import ROLES, Document, Message, Tokenizer, texts_of
 from microgpt.errors import ConfigError
 from microgpt.questions.known_questions import KnownQuestions
 from microgpt.training.options import TrainOptions
@@ -27,7 +27,7 @@ RECIPE = TrainOptions(
 
 def are_few(docs: Sequence[Document] | str, options: TrainOptions) -> bool:
     """Return whether documents are few conversations, and no option asks for another training."""
-    if isinstance(docs, str) or not docs or any(isinstance(doc, str) for doc in docs):
+    if isinstance(docs, str) or not docs or not all(map(_is_questions, docs)):
         return False
     given = ("steps", "preset", "genome", "tokenizer", "patience", "val_fraction", "test_fraction")
     if any(map(options.holds, given)) or options.loss_on == "all" or options.engine != "compiled":
@@ -35,6 +35,13 @@ def are_few(docs: Sequence[Document] | str, options: TrainOptions) -> bool:
     n_questions = sum(len(doc) for doc in docs) / 2
     n_characters = sum(map(len, chain.from_iterable(map(texts_of, docs))))
     return n_questions <= MOST_QUESTIONS and n_characters <= MOST_CHARACTERS
+
+
+def _is_questions(doc: Document) -> bool:
+    """Return whether a document is a conversation of questions, each with its answer."""
+    if isinstance(doc, str):
+        return False
+    return tuple(message.role for message in doc) == ROLES * max(1, len(doc) // 2)
 
 
 def recipe(docs: Sequence[Document]) -> TrainOptions:

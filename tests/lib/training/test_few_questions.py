@@ -106,7 +106,7 @@ def test_a_saved_model_knows_its_questions(result, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("known", "problem"),
     [
-        ({"conversations": []}, "must be 1 to 1,000"),
+        ({"conversations": []}, "must have 1 to 100,000 characters"),
         ({"conversations": [[]]}, "each must be questions with their answers"),
         ({"conversations": [[["assistant", "a"], ["user", "b"]]]}, "conversations"),
         ({"conversations": [[{"role": "user", "content": "a"}]]}, "each must be questions with"),

@@ -9,7 +9,7 @@ from microgpt.questions.matching import Match, Matcher
 
 DEFAULT_REPLY = "I don't know."
 CONFIDENCE = 0.56  # minimum similarity of a question that is answered (docs/questions.md)
-MAX_QUESTIONS = 1_000  # so that one is found in some milliseconds
+MAX_CHARACTERS = 100_000  # of questions and answers, so that one is found in milliseconds
 # Maximum number of known questions to suggest, and their minimum similarity.
 N_SUGGESTED, LEAST_SIMILAR = 3, 0.2
 
@@ -25,8 +25,9 @@ class KnownQuestions:
 
     def __post_init__(self) -> None:
         talks = self.conversations
-        if not 1 <= len(talks) <= MAX_QUESTIONS:
-            raise ValueError(f"conversations: must be 1 to {MAX_QUESTIONS:,}, got {len(talks):,}")
+        n_characters = sum(len(message.content) for talk in talks for message in talk[-2:])
+        if not talks or n_characters > MAX_CHARACTERS:
+            raise ValueError(f"conversations: must have 1 to {MAX_CHARACTERS:,} characters")
         roles = {tuple(message.role for message in talk) for talk in talks}
         if any(not each or each != ROLES * (len(each) // 2) for each in roles):
             raise ValueError("conversations: each must be questions with their answers")

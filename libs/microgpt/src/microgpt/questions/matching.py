@@ -8,15 +8,17 @@ the known question has, a little less if this has other words, and more if both 
 
 import math
 import re
+from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from microgpt.data.folding import fold
 
 WORD = re.compile(r"\w+(?:['’]\w+)*")  # noqa: RUF001
-MAX_WORDS = 64  # number of words of a text that count; limits the time for a long one
+# Number of characters and words of a text that count; they limit the time for a long one.
+MAX_CHARACTERS, MAX_WORDS = 2_000, 64
 LEAST_STEM = 3  # minimum number of letters before an ending
 ENDINGS = (
     "isation", "ization", "ations", "ation", "ments", "ment", "ions", "ion", "able", "ings", "ing",
@@ -86,6 +88,7 @@ class Matcher:
         self._stems: dict[str, list[str]] = defaultdict(list)
         for word in self._weights:
             self._stems[_stem(word)].append(word)
+        self._sorted = sorted(self._stems)
         self._synonyms: dict[str, set[str]] = defaultdict(set)
         for line in _TEXT.splitlines():
             group = set(map(_stem, line.split()))
@@ -96,7 +99,7 @@ class Matcher:
         """Return the known questions that have words of a text, the most similar first."""
         total, scores = 0.0, Counter[int]()
         covered: dict[int, dict[str, float]] = defaultdict(dict)
-        for word in list(dict.fromkeys(words_of(text)))[:MAX_WORDS]:
+        for word in list(dict.fromkeys(words_of(text[:MAX_CHARACTERS])))[:MAX_WORDS]:
             found: dict[int, float] = {}
             for known, similarity in self._similar(word).items():
                 for i, part in self._places[known]:
@@ -131,15 +134,21 @@ class Matcher:
             )
             for other, equal, _ in near:
                 found |= Counter(dict.fromkeys(self._stems[other], MISSPELLED * equal / 100))
-            for other, words in self._stems.items():
-                shorter, longer = sorted((stem, other), key=len)
-                if len(shorter) >= LEAST_BEGINNING and longer.startswith(shorter):
-                    found |= Counter(dict.fromkeys(words, BEGINNING))
+            for other in self._with_same_beginning(stem):
+                found |= Counter(dict.fromkeys(self._stems.get(other, ()), BEGINNING))
             for other in self._synonyms.get(stem, ()):
                 found |= Counter(dict.fromkeys(self._stems.get(other, ()), SYNONYM))
             found = Counter({each: found[each] for each in found if each not in FUNCTION_WORDS})
         found |= Counter(dict.fromkeys(self._stems.get(stem, ()), FORM))
         return found | Counter({word: 1.0} if word in self._weights else {})
+
+    def _with_same_beginning(self, stem: str) -> Iterator[str]:
+        """Yield the beginnings of a stem, and the known stems that begin with it."""
+        yield from (stem[:n] for n in range(LEAST_BEGINNING, len(stem)))
+        i = bisect_left(self._sorted, stem) if len(stem) >= LEAST_BEGINNING else len(self._sorted)
+        while i < len(self._sorted) and self._sorted[i].startswith(stem):
+            yield self._sorted[i]
+            i += 1
 
     def _unknown_weight(self, word: str) -> float:
         is_common = word in COMMON_WORDS or _stem(word) in COMMON_WORDS

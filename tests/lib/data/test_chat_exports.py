@@ -267,12 +267,12 @@ def test_a_long_branch_is_read(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["<" + " " * 10**6, "\u200e<" * 10**5, ":" * 10**6, "a.b (" * 10**5]
+    "text", ["<" + " " * 10**6, "\u200e<" * 10**5, "\u200e" * 10**5, ":" * 10**6, "a.b (" * 10**5]
 )
 def test_a_hostile_message_takes_linear_time(tmp_path, text) -> None:
     path = tmp_path / "chat.txt"
     path.write_text(
-        f"1.2.24, 08:00 - A: hi\n1.2.24, 08:01 - B: x {text}\n1.2.24, 08:01 - B: {text}\n"
+        f"1.2.24, 08:00 - A: hi\n1.2.24, 08:01 - B: x {text}\n1.2.24, 08:01 - B: {text}\n{text}"
     )
     assert len(read(path, "B")[0]) == 1
 

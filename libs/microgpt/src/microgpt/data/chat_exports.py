@@ -29,7 +29,7 @@ PAUSE_H = 6  # a longer pause, such as a night, ends a conversation; a morning a
 N_NAMED = 20  # maximum number of participants in an error message
 IMPOSSIBLE = -1.0  # time of a date that does not exist
 
-_M = "[\u200e\u200f\u202a\u202c]*"  # marks for the direction of text, which have no width
+_M = "[\u200e\u200f\u202a\u202c]*+"  # marks for the direction of text, which have no width
 WHATSAPP_MESSAGE = re.compile(
     rf"{_M}(\[)?{_M}(\d{{1,4}}){_M}[./-]\s?{_M}(\d\d?){_M}[./-]\s?{_M}(\d{{1,4}})"  # date
     r"(\D{1,9}?)(\d\d?)[:.](\d\d)(?:[:.](\d\d))?(\D{0,9}?)"  # time, with a.m. before or after it

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from microgpt.data.tokenizer import ROLES, Conversation, Message
-from microgpt.questions.matching import Match, Matcher
+
+if TYPE_CHECKING:  # the options of `train` need none of it
+    from microgpt.questions.matching import Match, Matcher
 
 DEFAULT_REPLY = "I don't know."
 CONFIDENCE = 0.56  # minimum similarity of a question that is answered (docs/questions.md)
@@ -53,15 +56,19 @@ class KnownQuestions:
             return self.reply
         return f"{self.reply} ({' '.join([*similar][:N_SUGGESTED])})"
 
-    def _ranked(self, text: str) -> list[Match]:
+    def _ranked(self, text: str) -> "list[Match]":
         """Return the matches of a text; that of the same text is the first."""
+        from microgpt.questions.matching import Match
+
         same = (i for i, talk in enumerate(self.conversations) if talk[-2].content == text)
         return [*(Match(i, 1.0, 1.0) for i in same), *self._matcher.rank(text)]
 
-    def _fits(self, match: Match, said: str | None) -> bool:
+    def _fits(self, match: "Match", said: str | None) -> bool:
         before = self.conversations[match.number][:-2]
         return not before or before[-1].content == said
 
     @cached_property
-    def _matcher(self) -> Matcher:
+    def _matcher(self) -> "Matcher":
+        from microgpt.questions.matching import Matcher
+
         return Matcher([(talk[-2].content, talk[-1].content) for talk in self.conversations])

@@ -116,6 +116,11 @@ SHORTEST = {
         "bench.TABLE = bench.TABLE.with_name('empty.json.xz');"
         " bench.GENES = bench.GENES[:1]; bench.SEEDS = (1,); bench.OPERATIONS = 1e8",
     ),
+    "sentence_encoder": (
+        "",
+        "bench.SETS = {'library': bench.SETS['library']}; "
+        "bench.encoder = lambda folder: lambda text: bench.np.array([*map(text.count, 'aehiot')])",
+    ),
     "serve_batching": ("--rounds 1", "bench.N_REPLIES = 32"),
     "serve_hostile": ("--seconds 0.5 --attackers 2 --rate 10", ""),
     "serve_load": ("--rounds 1 --seconds 1 --connections 2", ""),

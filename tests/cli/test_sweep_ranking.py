@@ -5,6 +5,7 @@ from pathlib import Path
 from searches import write_names
 
 from microgpt.data.documents import bundled
+from microgpt.data.read_options import ReadOptions
 from microgpt_cli.search.sweep_ranking import data_options, describe_sweep
 from microgpt_evolution.sweep.config import SweepConfig
 from microgpt_evolution.sweep.records import SweepResult, SweepSettings
@@ -99,11 +100,12 @@ def test_a_ranking_notes_unequal_compute() -> None:
 def test_the_command_names_data_only_if_not_the_default(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     installed = str(bundled("names.txt"))
-    assert data_options(installed, None) == ""
-    assert data_options(str(tmp_path / "a.csv"), "the name") == "--data a.csv --column 'the name' "
+    lines, table = ReadOptions(), ReadOptions(column="the name")
+    assert data_options(installed, lines) == ""
+    assert data_options(str(tmp_path / "a.csv"), table) == "--data a.csv --column 'the name' "
     write_names(tmp_path)  # the default is now another file
-    assert data_options(installed, None) == f"--data {installed} "
-    assert data_options(str(tmp_path / "data/names.txt"), None) == ""
+    assert data_options(installed, lines) == f"--data {installed} "
+    assert data_options(str(tmp_path / "data/names.txt"), lines) == ""
 
 
 def test_the_ranking_has_at_most_ten_rows() -> None:

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from microgpt.amounts import count, duration, percentage
 from microgpt.config import ModelConfig, TrainConfig
-from microgpt.data.documents import load_conversations, load_lines_or_stream, load_text
-from microgpt.data.separator import load_blocks
+from microgpt.data.documents import load_documents, load_lines_or_stream
+from microgpt.data.read_options import ReadOptions
 from microgpt.data.statistics import RARE, Cut, DataReport, count_with_others, describe
 from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import Document
@@ -55,9 +55,7 @@ class DatasetReport:
     """The output of `microgpt info --data`."""
 
     file: TextFile
-    column: str | None
-    me: str | None
-    separator: str | None
+    how: ReadOptions
     n_characters: int | None  # length of running text; None for documents
     report: DataReport
     block_size: int  # default block size of `train` for the file
@@ -75,11 +73,8 @@ class DatasetReport:
 def analyze_file(
     data: Path,
     model_dir: Path | None,
+    how: ReadOptions,
     *,
-    chat: bool,
-    column: str | None = None,
-    me: str | None = None,
-    separator: str | None = None,
     block_size: int | None,
     options: TrainOptions,
     limit: TimeLimit | None = None,
@@ -87,8 +82,7 @@ def analyze_file(
     """Compute the statistics of a file and measure the training speed."""
     saved = load_model(model_dir) if model_dir else None
     file = TextFile(data)
-    is_chat = chat or me is not None or (saved.tokenizer.is_chat if saved else None)
-    docs = _read(file, column, me, separator, chat=is_chat)
+    docs = _read(file, how, is_chat=how.chat or (saved.tokenizer.is_chat if saved else None))
     is_few = few_questions.are_few(docs, options)
     options = options.over(few_questions.recipe(docs)) if is_few else options
     fitting = Fitting.of(docs, options, load_kernels=load_kernels, tell=note)
@@ -116,9 +110,7 @@ def analyze_file(
     docs_per_s = config.batch_size * speed / step_operations(model, config, length)
     return DatasetReport(
         file=file,
-        column=column,
-        me=me,
-        separator=separator,
+        how=replace(how, chat=report.tokenizer.is_chat),
         n_characters=n_characters,
         report=report,
         block_size=default,
@@ -133,26 +125,16 @@ def analyze_file(
     )
 
 
-def _read(
-    file: TextFile,
-    column: str | None,
-    me: str | None,
-    separator: str | None,
-    *,
-    chat: bool | None,
-) -> Sequence[Document] | str:
-    """Return what `train` would read; if `chat` is None, with --chat if it has conversations."""
-    if column is not None:
-        return load_text(file, column=column, tell=note)
-    if separator is not None:
-        return load_blocks(file, separator)
-    if not chat and not file.path.is_dir():
+def _read(file: TextFile, how: ReadOptions, *, is_chat: bool | None) -> Sequence[Document] | str:
+    """Return what `train` would read; if `is_chat` is None, with --chat if it has conversations."""
+    has_option = how.column is not None or how.separator is not None
+    if not (has_option or is_chat or file.path.is_dir()):
         try:
             return load_lines_or_stream(file, tell=note)
         except ConversationsError:
-            if chat is False or not file.path.is_file():  # a pipe cannot be read again
+            if is_chat is False or not file.path.is_file():  # a pipe cannot be read again
                 raise
-    return load_conversations(file, me=me, tell=note)
+    return load_documents(file, replace(how, chat=not has_option), tell=note)
 
 
 def as_facts(found: DatasetReport) -> dict[str, object]:
@@ -217,8 +199,8 @@ def report_lines(found: DatasetReport) -> Iterator[str]:
     """Yield the lines of the report."""
     report = found.report
     what = "conversations" if report.tokenizer.is_chat else "lines of text"
-    if found.column is not None:
-        what = f"column {printable(found.column)!r}"
+    if found.how.column is not None:
+        what = f"column {printable(found.how.column)!r}"
     if found.n_characters is not None:
         what = f"running text, {found.n_characters:,} characters"
     yield f"{found.file.path}: {what}"

@@ -17,6 +17,7 @@ from microgpt.amounts import count
 from microgpt.config import TextKind
 from microgpt.data.column_file import check_is_text, load_column
 from microgpt.data.documents import load_documents
+from microgpt.data.read_options import ReadOptions
 from microgpt.errors import ConfigError, DataError
 from microgpt.evaluation.scoring import Score, Scorer
 from microgpt.storage.calibration_file import N_STEPS, Calibration
@@ -158,9 +159,7 @@ def _marked(score: Score) -> str:
 def note_training_file(path: Path, column: str | None, saved: SavedModel, model: Path) -> None:
     """Print a note if a model was trained on the file, or may have been."""
     with suppress(DataError):  # an empty file has no lines to score
-        docs = load_documents(
-            path, text=saved.text, column=column, chat=False, check=False, tell=note
-        )
+        docs = load_documents(path, ReadOptions(saved.text, column), check=False, tell=note)
         note_training_data([docs] if isinstance(docs, str) else docs, saved, model)
 
 

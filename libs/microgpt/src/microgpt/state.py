@@ -16,6 +16,7 @@ from microgpt.value import total
 
 if TYPE_CHECKING:  # a model that only generates needs none of them
     from microgpt.data.contamination import Bounds
+    from microgpt.data.read_options import ReadOptions
     from microgpt.data.split import DataFacts
     from microgpt.data.tokenizer import Document
     from microgpt.questions.known_questions import KnownQuestions
@@ -100,6 +101,14 @@ class TrainingPlan:
     known_questions: "KnownQuestions | None" = None  # if few questions are learned as a whole
     # In ascending order. A run that repeats another has the later changes of that run, too.
     steps_changed: tuple[StepsChange, ...] = ()
+
+    @property
+    def read_options(self) -> "ReadOptions":
+        """How the documents are read."""
+        from microgpt.data.read_options import ReadOptions
+
+        text, chat = self.config.text, self.tokenizer.is_chat
+        return ReadOptions.of({**vars(self), "text": text, "chat": chat})
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,7 @@ def _load(
     from microgpt.data.column_file import load_column
     from microgpt.data.conversation_file import load_chat_tests
     from microgpt.data.documents import load_documents
+    from microgpt.data.read_options import ReadOptions
 
     if saved.tokenizer.is_chat:
         for flag, value in (("--column", column), ("--separator", separator)):
@@ -115,9 +116,7 @@ def _load(
         texts = load_column(data, column, tell=note, places=places)
         _check_characters(texts, saved.tokenizer, places)
         return texts, ()
-    found = load_documents(
-        data, text=saved.text, column=None, chat=False, separator=separator, tell=note
-    )
+    found = load_documents(data, ReadOptions(saved.text, separator=separator), tell=note)
     docs = [found] if isinstance(found, str) else found
     places = [] if separator is None else [f"document {n}" for n, _ in enumerate(docs, start=1)]
     _check_characters(docs, saved.tokenizer, places or data)

@@ -155,38 +155,33 @@ def _training_texts(
     Without `against`, use the bundled data or the file named in the training checkpoint, whichever
     has the recorded hash. A chat model generates user messages, so return only the user messages.
     """
-    from microgpt.data.documents import bundled, load_conversations, load_stream, load_text
-    from microgpt.data.separator import load_blocks
+    from microgpt.data.documents import bundled, load_documents
+    from microgpt.data.read_options import ReadOptions
     from microgpt.data.split import fingerprint
     from microgpt.errors import CheckpointError
     from microgpt.storage.training_directory import read_training
 
-    def load_documents(
-        path: Path, column: str | None, me: str | None = None, separator: str | None = None
-    ) -> "Sequence[Document]":
-        if saved.tokenizer.is_chat:
-            return load_conversations(path, me=me)
-        if separator is not None:
-            return load_blocks(path, separator)
-        is_stream = saved.text == "stream" and column is None
-        return [load_stream(path)] if is_stream else load_text(path, column=column)
+    def load(path: Path, how: ReadOptions) -> "Sequence[Document]":
+        docs = load_documents(path, how)
+        return [docs] if isinstance(docs, str) else docs
 
     expected = saved.meta.training.get("data_sha256")
+    how = ReadOptions(saved.text, column, saved.tokenizer.is_chat)
     if against:
-        docs = load_documents(against, column)
+        docs = load(against, how)
         if expected and fingerprint(docs) != expected:
             note(f"the documents in {against} differ from the training data of the model")
         return _known(docs, saved)
     text = "shakespeare.txt" if saved.text == "stream" else opt.DEFAULT_TEXT
     name = opt.DEFAULT_CHAT if saved.tokenizer.is_chat else text
     for path in filter(os.path.isfile, (Path("data", name), bundled(name))):
-        docs = load_documents(path, None)
+        docs = load(path, how)
         if fingerprint(docs) == expected:
             return _known(docs, saved)
     with suppress(CheckpointError, DataError):  # there is no checkpoint, or the file has changed
         plan = read_training(model_dir)[0]
         if plan.input and os.path.isfile(plan.input):
-            docs = load_documents(plan.input, plan.column, plan.me, plan.separator)
+            docs = load(plan.input, plan.read_options)
             if fingerprint(docs) == expected:
                 return _known(docs, saved)
     raise DataError("the training data of the model was not found; pass it with --against")

@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from microgpt.config import check_count
+from microgpt.data.read_options import ReadOptions
 from microgpt.errors import ConfigError
 from microgpt.training.options import TrainOptions
 from microgpt_cli.terminal import options as opt
@@ -68,11 +69,10 @@ def info(
         return
     if unfinished:
         raise ConfigError("--unfinished cannot be used with --data; omit one of them")
-    chat = chat or me is not None
     options = TrainOptions.of({"minutes": minutes, "budget": budget})
     options.check_ranges()
-    how = {"chat": chat or None, "column": column, "me": me, "separator": separator}
-    options.over(TrainOptions.of(how)).check()
+    how = ReadOptions(None, column, chat or me is not None, me, separator)
+    options.over(TrainOptions.of(vars(how))).check()
     if block_size is not None:
         check_count("block_size", block_size)
 
@@ -82,10 +82,7 @@ def info(
     found = analyze_file(
         data,
         model_dir,
-        chat=chat,
-        column=column,
-        me=me,
-        separator=separator,
+        how,
         block_size=block_size,
         options=options,
         limit=TimeLimit.of(minutes, started, has_plot=False) if minutes else None,
@@ -109,14 +106,7 @@ def _note_command(
     """Print the command that trains on the file."""
     from microgpt_cli.training.replacement import unused_model
 
-    what = "--chat --data" if found.report.tokenizer.is_chat else "--data"
-    if found.column is not None:
-        what = f"--column {shlex.quote(found.column)} {what}"
-    if found.separator is not None:
-        what = f"--separator {shlex.quote(found.separator)} {what}"
-    if found.me is not None:
-        what = f"--me {shlex.quote(found.me)} {what}"
-    command = f"{what} {shlex.quote(str(data))}"
+    command = f"{found.how.as_typed()}--data {shlex.quote(str(data))}"
     for name, value in options.values().items():
         command += f" --{name} {value:.12g}".replace("e+", "e")
     if block_size:

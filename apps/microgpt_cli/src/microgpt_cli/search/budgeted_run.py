@@ -8,6 +8,7 @@ from time import perf_counter
 
 from microgpt.amounts import count, in_short
 from microgpt.data.documents import load_documents
+from microgpt.data.read_options import ReadOptions
 from microgpt.data.split import Split
 from microgpt.errors import DataError
 from microgpt.inference import InferenceGpt
@@ -107,13 +108,11 @@ class SearchProgress(ProgressBar):
 def _begin(
     options: EvolveOptions, limit: TimeLimit | None, n_workers: int
 ) -> tuple[BudgetedSettings, Split]:
-    chat, column = options.chat, options.column
+    chat = options.chat
     space = read_space(options.space, GENES) if options.space else None
     ancestor = _ancestor(options.warm_start) if options.warm_start else None
     path = options.input or default_input(*([DEFAULT_CHAT] if chat else []))
-    docs = load_documents(
-        path, text=options.text, column=column, chat=chat, me=options.me, tell=note
-    )
+    docs = load_documents(path, ReadOptions.of(vars(options)), tell=note)
     fitting = Fitting.of(docs, options.limits, load_kernels=load_kernels, tell=note)
     if not fitting.parts.validation:
         raise DataError(f"{path} has too few documents to hold some out; use more documents")
@@ -128,7 +127,7 @@ def _begin(
         warm_start=ancestor,
         tell=note,
         input=as_setting(path),
-        column=column,
+        column=options.column,
         me=options.me,
         seed=options.seed,
         train_winner=as_setting(options.train_winner) if options.train_winner else None,
@@ -144,17 +143,10 @@ def _ancestor(path: Path) -> BudgetedGenome:
 
 
 def _parts_again(settings: BudgetedSettings, path: Path | None) -> Split:
+    how = ReadOptions.of(vars(settings))
 
     def load(path: Path) -> Split:
-        docs = load_documents(
-            path,
-            text=settings.text,
-            column=settings.column,
-            chat=settings.chat,
-            me=settings.me,
-            check=False,
-            tell=note,
-        )
+        docs = load_documents(path, how, check=False, tell=note)
         return split_documents(docs, settings.held_out, settings.held_out, "spread", settings.gap)
 
     return documents_again(settings, path, load)

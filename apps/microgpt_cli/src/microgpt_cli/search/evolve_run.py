@@ -9,6 +9,7 @@ import typer
 
 from microgpt.amounts import count
 from microgpt.data.documents import load_text
+from microgpt.data.read_options import ReadOptions
 from microgpt.data.split import Split, split
 from microgpt.errors import MicrogptError
 from microgpt.files.atomic_files import as_argument
@@ -66,7 +67,8 @@ def run(options: EvolveOptions) -> None:
     with suppress(MicrogptError):  # the results are saved; the comparison is only printed
         for line in describe_comparison(result, settings, parts):
             print_or_discard(line)
-    for line in describe_left_out(result, settings, data_options(settings.input, settings.column)):
+    data = data_options(settings.input, ReadOptions(column=settings.column))
+    for line in describe_left_out(result, settings, data):
         print_or_discard(line)
     write_final_report(records.directory)
 

@@ -58,6 +58,7 @@ def read_report(directories: Sequence[Path]) -> "Report":
 
 def _next_commands(directory: Path) -> list[str]:
     """Return the commands that resume a run, or that train its winner and use it."""
+    from microgpt.data.read_options import ReadOptions
     from microgpt.files.atomic_files import as_argument
     from microgpt_cli.input_files import from_here
     from microgpt_cli.search.sweep_ranking import data_options, ranked, train_command
@@ -81,10 +82,7 @@ def _next_commands(directory: Path) -> list[str]:
         return resume
     data = ""
     if "input" in settings:  # an imported log does not name its documents
-        column, me = (
-            None if found is None else str(found) for found in map(settings.get, ("column", "me"))
-        )
-        data = data_options(str(settings["input"]), column, chat=is_chat, me=me)
+        data = data_options(str(settings["input"]), ReadOptions.of(settings))
     genome = as_argument(run / GENOME)
     return [f"microgpt train {data}--genome {genome} --model {model}", use]
 

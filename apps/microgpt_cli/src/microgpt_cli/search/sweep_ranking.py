@@ -1,10 +1,10 @@
 """Summary of a sweep: ranking, command that trains the winner, and suggested next sweeps."""
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from microgpt.config import DEFAULT_SEED
+from microgpt.data.read_options import ReadOptions
 from microgpt.files.atomic_files import as_argument
 from microgpt.files.path_text import path_from_text
 from microgpt.training.options import TrainOptions
@@ -132,25 +132,19 @@ def _beyond(name: str, configs: Sequence[SweepConfig]) -> list[float]:
     return sorted([neighbour, best, value]) if value not in values else []
 
 
-def data_options(
-    input: str, column: str | None, *, chat: bool = False, me: str | None = None
-) -> str:
+def data_options(input: str, how: ReadOptions) -> str:
     """Return the options that select the documents, each followed by a space.
 
     The default data file needs no option. Paths below the working directory become relative.
     """
     path = path_from_text(input)
-    options = ["--chat "] if chat else []
-    if not is_default_input(path, DEFAULT_CHAT if chat else DEFAULT_TEXT):
-        options.insert(0, f"--data {as_argument(from_here(path))} ")
-    for flag, value in (("--column", column), ("--me", me)):
-        if value is not None:
-            options.append(f"{flag} {shlex.quote(value)} ")
-    return "".join(options)
+    is_default = is_default_input(path, DEFAULT_CHAT if how.chat else DEFAULT_TEXT)
+    data = "" if is_default else f"--data {as_argument(from_here(path))} "
+    return data + how.as_typed()
 
 
 def _data(sweep: SweepSettings) -> str:
-    return data_options(sweep.input, sweep.column, chat=sweep.chat, me=sweep.me)
+    return data_options(sweep.input, ReadOptions.of(vars(sweep)))
 
 
 def _seed(sweep: SweepSettings) -> str:

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from microgpt.amounts import count, duration, plural
 from microgpt.config import Use
-from microgpt.data.documents import load_conversations, load_text
+from microgpt.data.documents import load_documents
+from microgpt.data.read_options import ReadOptions
 from microgpt.data.split import Split, split
 from microgpt.data.tokenizer import Document
 from microgpt.error_format import first_problem
@@ -36,7 +37,7 @@ from microgpt_evolution.workers.pools import Pool
 def start_sweep(kind: Kind, configs: Sequence[SweepConfig], options: SweepOptions) -> None:
     """Run a new sweep with the options of the command."""
     options.check_ranges()
-    chat, column, seed = options.chat, options.column, options.seed
+    chat, seed = options.chat, options.seed
     path = options.input or default_input(DEFAULT_CHAT if chat else DEFAULT_TEXT)
     parts = split(_load(path, options), validation=HELD_OUT, test=HELD_OUT)
     objective = SweepObjective.of(parts)
@@ -47,7 +48,7 @@ def start_sweep(kind: Kind, configs: Sequence[SweepConfig], options: SweepOption
             seeds=tuple(range(seed, seed + options.seeds)),
             input=as_setting(path),
             chat=chat,
-            column=column,
+            column=options.column,
             me=options.me,
             data_sha256=parts.facts.sha256,
         )
@@ -77,9 +78,7 @@ def resume(run: Path, path: Path | None, options: SweepOptions) -> None:
 
 
 def _load(path: Path, given: SweepOptions | SweepSettings) -> Sequence[Document]:
-    if given.chat:
-        return load_conversations(path, me=given.me)
-    return load_text(path, column=given.column, tell=note)
+    return load_documents(path, ReadOptions.of({**vars(given), "text": "lines"}), tell=note)
 
 
 def _open_pool(

@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
 from microgpt.config import DEFAULT_SEED, TextKind
 from microgpt.data.documents import load_documents
+from microgpt.data.read_options import ReadOptions
 from microgpt.data.tokenizer import Document
 from microgpt.errors import ConfigError
 from microgpt.files.path_text import path_to_text
@@ -66,12 +67,9 @@ class Sources:
     parent: Path | None = None  # directory of the model to fine-tune
     teachers: Sequence[Path] = ()  # directories of the models to learn from
     teacher_samples: int = 0
-    text: TextKind | None = None  # by default, that of the parent or the first teacher
+    # By default, `text` is that of the parent or the first teacher.
+    how: ReadOptions = field(default_factory=ReadOptions)
     text_otherwise: TextKind | None = None  # by default, the content of the file decides
-    column: str | None = None
-    chat: bool = False
-    me: str | None = None
-    separator: str | None = None
     preset: PresetName | None = None
     seed: int = DEFAULT_SEED
 
@@ -102,22 +100,13 @@ class Sources:
 
         `load_documents` says what `check` means.
         """
-        path = self.data or _default_data(self.preset, chat=self.chat)
+        path = self.data or _default_data(self.preset, chat=self.how.chat)
         if path is None:
             assert self.preset  # only presets have no input file
             return None, PRESETS[self.preset].draw(self.seed)
         like = self.parent_model or next(iter(self.teacher_models), None)
-        text = self.text or (like.text if like else None) or self.text_otherwise
-        docs = load_documents(
-            path,
-            text=text,
-            column=self.column,
-            chat=self.chat,
-            me=self.me,
-            separator=self.separator,
-            check=check,
-            tell=note,
-        )
+        text = self.how.text or (like.text if like else None) or self.text_otherwise
+        docs = load_documents(path, replace(self.how, text=text), check=check, tell=note)
         return Path(os.path.abspath(path)), docs
 
 

@@ -198,11 +198,7 @@ def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path | N
         check_regular(plan.input, "pass the documents of this run with --data")
     sources = Sources(
         given or plan.input,
-        text=plan.config.text,
-        column=plan.column,
-        chat=plan.tokenizer.is_chat,
-        me=plan.me,
-        separator=plan.separator,
+        how=plan.read_options,
         preset=plan.preset,
         seed=plan.config.seed,
     )

@@ -11,6 +11,7 @@ import typer
 from microgpt.config import Use
 from microgpt.data.chunked_dataset import ChunkedDataset
 from microgpt.data.folding import FoldingTokenizer
+from microgpt.data.read_options import ReadOptions
 from microgpt.data.tokenizer import Document
 from microgpt.errors import CheckpointError
 from microgpt.files.atomic_files import as_argument
@@ -52,12 +53,8 @@ def begin(options: TrainOptions, started: float) -> tuple[TrainingJob | None, Re
         parent=options.from_,
         teachers=options.teacher or (),
         teacher_samples=options.teacher_samples,
-        text=options.text,
+        how=ReadOptions.of(vars(options)),
         text_otherwise="lines" if "long_docs" in options else None,
-        column=options.column,
-        chat=options.chat,
-        me=options.me,
-        separator=options.separator,
         preset=options.preset,
         seed=options.seed,
     )

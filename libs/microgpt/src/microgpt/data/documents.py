@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from microgpt.config import TextKind
 from microgpt.data.chat_exports import WHATSAPP_MESSAGE
 from microgpt.data.column_file import check_is_text, load_column
 from microgpt.data.conversation_file import load_chat_tests
+from microgpt.data.read_options import ReadOptions
 from microgpt.data.separator import BLANK, load_blocks, proposal
 from microgpt.data.text_file import TextFile
 from microgpt.data.text_kind import is_running_text
@@ -17,39 +17,31 @@ DEMO_MODEL = "models/chat"  # bundled chat model, used if the user has no model
 
 
 def load_documents(
-    path: Path,
+    path: Path | TextFile,
+    how: ReadOptions,
     *,
-    text: TextKind | None,
-    column: str | None,
-    chat: bool,
-    me: str | None = None,
-    separator: str | None = None,
     check: bool = True,
-    tell: Callable[[str], None],
+    tell: Callable[[str], None] | None = None,
 ) -> Sequence[Document] | str:
     """Return the documents of a file, or a string if the file is running text.
 
     Args:
-        text: how to read the file; by default, running text is detected.
-        column: column of a table, or field of JSON objects, that contains the documents.
-        chat: whether the file has conversations.
-        me: who the assistant is in a chat between people.
-        separator: what separates documents of several lines; see `microgpt.data.separator`.
         check: whether to refuse tables and JSON files that would be read as plain lines.
         tell: called with messages for the user.
     """
-    if chat:
-        return load_conversations(path, me=me, tell=tell)
-    if column is not None:
-        return load_text(path, column=column, tell=tell)
-    if separator is not None:
-        return load_blocks(path, separator)
-    if text == "stream":
+    if how.chat:
+        return load_conversations(path, me=how.me, tell=tell)
+    if how.column is not None:
+        return load_text(path, column=how.column, tell=tell)
+    if how.separator is not None:
+        return load_blocks(path, how.separator)
+    if how.text == "stream":
         return load_stream(path)
-    if text == "lines":
-        return load_text(path) if check else _non_empty_lines(path, TextFile(path))
+    if how.text == "lines":
+        file = path if isinstance(path, TextFile) else TextFile(path)
+        return load_text(file) if check else _non_empty_lines(file.path, file)
     docs = load_lines_or_stream(path, tell=tell)
-    if isinstance(docs, str):
+    if tell and isinstance(docs, str):
         others = f"--text lines: each line is a document; --separator {BLANK}: each paragraph"
         tell(f"reading {path} as running text ({others})")
     return docs

@@ -53,6 +53,11 @@ def test_a_rare_word_weighs_more_than_a_frequent_one() -> None:
     assert [match.number for match in matcher.rank("red coat")] == [2, 0, 1]
 
 
+@pytest.mark.parametrize("text", ["thanks a lot", "a cat"])
+def test_common_and_short_words_are_not_typing_errors(text) -> None:
+    assert not Matcher([("My card is lost", "Call us."), ("Is the cart free?", "Yes.")]).rank(text)
+
+
 def test_words_beyond_a_limit_do_not_count() -> None:
     text = " ".join(f"word{n}" for n in range(MAX_WORDS))
     assert not MATCHER.rank(f"{text} cake")

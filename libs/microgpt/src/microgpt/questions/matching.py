@@ -129,8 +129,10 @@ class Matcher:
 
         stem, found = _stem(word), Counter[str]()
         if word not in FUNCTION_WORDS:
+            is_correct = len(stem) <= LEAST_STEM or word in COMMON_WORDS
+            known = () if is_correct else self._stems.keys()
             near = process.extract(
-                stem, self._stems.keys(), scorer=fuzz.ratio, score_cutoff=LEAST_EQUAL, limit=None
+                stem, known, scorer=fuzz.ratio, score_cutoff=LEAST_EQUAL, limit=None
             )
             for other, equal, _ in near:
                 found |= Counter(dict.fromkeys(self._stems[other], MISSPELLED * equal / 100))

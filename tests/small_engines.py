@@ -1,4 +1,4 @@
-"""What tests of the compiled engine share: random small models, and a training up to a step."""
+"""What tests of the compiled engine share: random small models, and a training run up to a step."""
 
 import math
 

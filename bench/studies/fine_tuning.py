@@ -116,7 +116,7 @@ GRID = [
 
 
 def runs(options: Namespace) -> Iterator[Run]:
-    """Yield the trainings of each pair and seed."""
+    """Yield the training runs of each pair and seed."""
     prepare_engine("compiled", uses=("training", "evaluation", "generation"))
     for name in [options.pair] if options.pair else PAIRS:
         for seed in seeds(options, 2):
@@ -124,7 +124,7 @@ def runs(options: Namespace) -> Iterator[Run]:
 
 
 def _compared(name: str, seed: int, budget: str) -> Iterator[Run]:
-    """Yield a training from scratch, one with the rate that is chosen, and one with each rate."""
+    """Yield a run from scratch, one with the rate that is chosen, and one with each rate."""
     job = planned(name, budget)
     model, config = job.plan.model, replace(job.plan.config, seed=seed)
     label = f"{name}, {budget}"
@@ -138,7 +138,7 @@ def _compared(name: str, seed: int, budget: str) -> Iterator[Run]:
 
 
 def _grid(name: str, seed: int, budget: str) -> Iterator[Run]:
-    """Yield trainings with several rates, numbers of passes and dropouts."""
+    """Yield training runs with several rates, numbers of passes and dropouts."""
     parent, parts, _ = data_of(name)
     text: TextKind = "stream" if parts.holdout else "lines"
     sizes = measure(parts.train, extended_tokenizer(parent, parts.docs), text)

@@ -1,4 +1,4 @@
-"""Which rule for the settings, and which law of the loss, follow from the trainings?
+"""Which rule for the settings, and which law of the loss, follow from the training runs?
 
 The optima and the law of docs/choice.md.
 
@@ -13,7 +13,7 @@ Three fits to the validation losses of experience.py:
    budget is what `microgpt.training.choice` rounds.
 2. The change of the loss if one setting changes (stage "varied").
 3. The law of `microgpt.training.choice` and its error for a text that is left out, from the
-   trainings with the chosen settings (stage "rule").
+   training runs with the chosen settings (stage "rule").
 """
 
 import json
@@ -163,7 +163,8 @@ def surface_table(choice: dict, *_: dict) -> str:
             f"{each['tokens']:,.0f}", f"{each['lr']:.4f}",
         ])  # fmt: skip
     n, error = choice["surface"]["n_trainings"], 100 * choice["surface"]["median_error"]
-    return f"{rows(lines)}\n\n{n} trainings whose loss did not rise; median error {error:.1f} %."
+    note = f"{n} training runs whose loss did not rise; median error {error:.1f} %."
+    return f"{rows(lines)}\n\n{note}"
 
 
 def law_text(choice: dict, *_: dict) -> str:
@@ -174,7 +175,7 @@ def law_text(choice: dict, *_: dict) -> str:
         f"bits = {math.exp(factors['constant']):.3f} · (n-gram bits)^{factors['ngram_bits']:.3f} · "
         f"(operations / 10¹³)^{factors['operations']:.3f} · "
         f"(characters / 10⁶)^{factors['characters']:.3f}\n\n"
-        f"{law['n_trainings']} trainings. The error for a text that is left out has a standard "
+        f"{law['n_trainings']} training runs. The error for a text that is left out has a standard "
         f"deviation of {100 * law['error']:.1f} %; the largest: {100 * law['largest_error']:.0f} %."
     )
 

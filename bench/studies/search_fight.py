@@ -1,6 +1,6 @@
 """Does `evolve --minutes` find better settings than other searches, for the same cost?
 
-Yes: after 30 trainings it beats all eleven others on names, and nine of them on Shakespeare
+Yes: after 30 training runs it beats all eleven others on names, and nine of them on Shakespeare
 (docs/evolution.md).
 
     uv run python bench/study.py search_fight [--searches 30] [--only METHOD]

@@ -67,7 +67,7 @@ class TextTraining:
 
 
 def runs(options: Namespace) -> Iterator[Run]:
-    """Yield the trainings with each tokenizer."""
+    """Yield the training runs with each tokenizer."""
     for name, vocab_size in VOCAB_SIZES.items():
         tokenizer = tokenizer_of(vocab_size)
         is_new = name == WITH_MUON

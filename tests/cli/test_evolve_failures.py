@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("undrawn", "made_up_names")
 
 SMALL = (
     *("--input", "names.txt", "--population", "4", "--generations", "3", "--seed", "5"),
-    *("--workers", "1"),  # trainings are counted
+    *("--workers", "1"),  # training runs are counted
 )
 BUDGET = ("--input", "names.txt", "--budget", "1e9")
 ENDINGS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]

@@ -14,7 +14,7 @@ SMALL = ("--n-embd", "32", "--n-layer", "1")
 
 @pytest.fixture
 def faq(microgpt, tmp_path: Path):
-    """The end of a training on few questions."""
+    """The end of a training run on few questions."""
     lines = (json.dumps({"prompt": asked, "completion": said}) for asked, said in PAIRS.items())
     (tmp_path / "faq.jsonl").write_text("\n".join(lines))
     done = microgpt("train", "--chat", "--data", "faq.jsonl", "--minutes", "1", *SMALL)

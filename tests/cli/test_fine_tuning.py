@@ -33,7 +33,7 @@ def training(model: Path) -> dict:
     return json.loads((model / "meta.json").read_text())["training"]
 
 
-def test_a_budget_chooses_the_settings_of_fine_tuning(microgpt, folder) -> None:
+def test_the_budget_determines_the_fine_tuning_settings(microgpt, folder) -> None:
     done = ok(microgpt(*TUNING, *BUDGET, "--model", "a"))
     facts, parent = training(folder / "a"), json.loads((folder / "parent/meta.json").read_text())
     assert facts.keys() >= {"lr", "steps", "batch_size", "val_loss", "test_loss", "parent_sha256"}

@@ -16,7 +16,7 @@ BEGUN = b'{"step": 10, "loss": 3.0}\n'
 
 
 def trained(directory: Path, history: bytes = encode_history(POINTS)) -> Path:
-    """Write the history of a training, which is all that `plot` needs."""
+    """Write the history of a training run, which is all that `plot` needs."""
     directory.mkdir(parents=True)
     (directory / HISTORY).write_bytes(history)
     return directory

@@ -17,7 +17,7 @@ def clock(monkeypatch) -> None:
 
 
 def follow(steps: int, events: int) -> None:
-    """Show the progress of a training that reports at even distances."""
+    """Show the progress of a training run that reports at even distances."""
     with progress.TrainingProgress(steps) as shown:
         for i in range(1, events + 1):
             n = steps * i // events - steps * (i - 1) // events

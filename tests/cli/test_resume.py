@@ -34,7 +34,7 @@ def names(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory) -> Path:
-    """The directory of a training that has taken all its 60 steps."""
+    """The directory of a training run that has taken all its 60 steps."""
     folder = tmp_path_factory.mktemp("ended")
     (folder / "names.txt").write_text(NAMES)
     options = (*SMALL, "--steps", "60", "--lr", "0.02", "--output", "model")
@@ -54,7 +54,7 @@ def unfinished(ended, names, tmp_path: Path) -> Path:
 
 
 def begin(folder: Path, *args: str | Path) -> subprocess.Popen[str]:
-    """Start a training that would take days, and return its process after the first line."""
+    """Start a training run that would take days, and return its process after the first line."""
     command = ["microgpt", "train", *args, "--steps", str(10**9)]
     pipe = subprocess.PIPE
     process = subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True)

@@ -25,7 +25,7 @@ OURS = {"version": 1, "created_by": "microgpt 1.0"}
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory) -> Path:
-    """A folder with a finished model, one with held-out loss, a training, a search and a sweep."""
+    """A folder with a model, one with a held-out loss, a training run, a search and a sweep."""
     folder = tmp_path_factory.mktemp("examples")
     result = train(["anna", "emma"], model=ModelConfig(), config=TrainConfig(steps=3))
     save(result, folder / "output")

@@ -30,7 +30,7 @@ NOT_SWEPT = {
     "long_docs",  # a sweep learns all of each document
     "unknown",  # of chat models
     "teacher", "teacher_samples",  # the loss of a step is that of their predictions
-    "patience",  # the steps of a training must be known
+    "patience",  # the steps of a training run must be known
     "minutes", "budget", "max_weights", "max_memory",  # choose the settings
     "engine", "threads",  # change nothing but the time
     "output", "genome", "preset", "resume", "repeat", "from_", "force", "checkpoint_every",
@@ -46,7 +46,7 @@ def results_of(run: Path) -> list[dict[str, Any]]:
 
 
 def begin(folder: Path, *options: str) -> subprocess.Popen:
-    """Start a sweep of thousands of trainings, and return its process when some are made."""
+    """Start a sweep of thousands of training runs, and return its process when some are made."""
     command = ["microgpt", "sweep", *options]
     process = subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

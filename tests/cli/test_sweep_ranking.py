@@ -71,7 +71,7 @@ def test_a_best_value_at_the_edge_suggests_a_wider_range() -> None:
     )
 
 
-def test_an_edge_without_possible_values_beyond_is_no_edge() -> None:
+def test_the_limit_of_a_setting_is_not_treated_as_an_edge() -> None:
     lines = lines_of({SweepConfig(dropout=d): (2 + d, 2.001 + d, 2.002 + d) for d in (0, 0.1, 0.2)})
     assert not any(line.startswith("Next:") for line in lines)
 

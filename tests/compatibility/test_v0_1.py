@@ -1,6 +1,6 @@
 """Files that microgpt wrote before its modules were rearranged still load, resume and reproduce.
 
-v0.1/ was written by the commands of commit b494550: four models, two stopped trainings, finished
+v0.1/ was written by commands of commit b494550: four models, two stopped training runs, finished
 searches of each objective, a stopped one, a sweep and three genomes, all of names.txt (200 names).
 """
 

@@ -39,7 +39,7 @@ def weights_of(directory: Path) -> bytes:
 
 
 def kill_at_a_random_moment(command: list[str], folder: Path, rng: random.Random) -> bool:
-    """Run a training and kill it; return whether it was killed before it had ended."""
+    """Start a training run and kill it; return whether it was killed before it had ended."""
     trains = rng.random() < 0.9  # it is killed once it trains, mostly; else while it starts
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True) as process:

@@ -92,7 +92,7 @@ def test_sweep_shows_a_progress_bar_until_it_ends(terminal, tmp_path, results) -
     child.expect(r"training +\d+/12 .* left")
     child.expect("note: steps 400, lr 1e\\+30: diverged, ")
     assert child.exit_code() == 0
-    assert shown.getvalue().count("note: steps ") == 2  # a point each, not a training
+    assert shown.getvalue().count("note: steps ") == 2  # a point each, not a training run
     assert "\n6 of 12 training runs completed; ran 12 " in (tmp_path / "results").read_text()
 
 

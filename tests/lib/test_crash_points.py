@@ -1,4 +1,4 @@
-"""Saves, exports and trainings that are killed before any of their file-system calls."""
+"""Saves, exports and training runs that are killed before any of their file-system calls."""
 
 import sys
 from pathlib import Path

@@ -41,7 +41,7 @@ def test_the_test_loss_is_that_of_the_best_weights(train) -> None:
     assert result.test_loss == pytest.approx(evaluation.loss, rel=1e-7)
 
 
-def test_held_out_documents_are_not_learnt_from(train) -> None:
+def test_held_out_documents_are_not_trained_on(train) -> None:
     config = TrainConfig(steps=20)
     alone = train(split(DOCS, validation=0.2, test=0.2).train, config=config)
     assert train(PARTS, config=config).losses == pytest.approx(alone.losses, rel=1e-5)

@@ -1,4 +1,4 @@
-"""Pipes, devices and sparse files in place of the files of a model or a training.
+"""Pipes, devices and sparse files in place of the files of a model or a training run.
 
 `tests/lib/files/test_regular_file.py` has all kinds; here each reader meets one.
 """

@@ -1,4 +1,4 @@
-"""What a training reads and learns of its documents, with either engine."""
+"""What a training run reads and learns of its documents, with either engine."""
 
 import math
 import random

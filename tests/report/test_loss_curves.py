@@ -12,7 +12,7 @@ from microgpt_report.training_runs import TrainingRun
 
 
 def run_of(*losses: float, label: str = "model", val_loss: float | None = None) -> TrainingRun:
-    """Return a training with a point every 10 steps."""
+    """Return a training run with a point every 10 steps."""
     points = [HistoryPoint(10 * i, loss, val_loss) for i, loss in enumerate(losses, start=1)]
     return TrainingRun(label, points, settings={}, test_loss=None)
 

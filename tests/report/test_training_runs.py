@@ -14,7 +14,7 @@ LOSSES = st.lists(st.floats(0, 1e6), min_size=1, max_size=3 * MAX_POINTS)
 
 
 def run_of(losses: list[float], every: int = 10) -> TrainingRun:
-    """Return a training that kept a loss every so many steps."""
+    """Return a training run that kept a loss every so many steps."""
     points = [HistoryPoint(every * i, loss) for i, loss in enumerate(losses, start=1)]
     return TrainingRun("model", points, settings={}, test_loss=None)
 

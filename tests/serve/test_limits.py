@@ -169,7 +169,7 @@ def peak_mib(server) -> float:
         (EXPLAIN, {"text": "emma" * 1023, "top": 20, "position": -1}),
     ],
 )
-def test_what_a_step_reads_at_once_is_limited(long, page, body) -> None:
+def test_texts_too_long_for_one_step_are_rejected(long, page, body) -> None:
     server, before = long, peak_mib(long)
     reply = server.request("POST", page, body)
     assert reply.status == 400

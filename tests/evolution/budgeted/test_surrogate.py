@@ -54,7 +54,7 @@ def test_a_paused_organism_follows_its_own_curve(trained, small) -> None:
     assert of_good.mean < of_bad.mean
 
 
-def test_an_expected_loss_makes_neighbours_more_certain(trained, small) -> None:
+def test_an_expected_loss_makes_neighbours_less_uncertain(trained, small) -> None:
     surrogate = Surrogate(SPACE, trained[:4])
     chosen, other = (organism(replace(small, lr=lr), f"{lr}") for lr in (0.011, 0.008))
     (before,) = surrogate.predict([other])

@@ -175,8 +175,8 @@ def test_immigrants_are_drawn_from_the_normal_space(make_ranked) -> None:
 
 
 def measure(organism) -> Evaluation:
-    """Return what a training may give: better with more width and a fitting rate, some luck, and
-    now and then no loss at all."""
+    """Return what a run may give: better with more width and a fitting rate, some luck, and now and
+    then no loss at all."""
     luck = Random(organism.seed).gauss(0, 0.1)
     if luck > 0.2:
         return Evaluation("crashed")

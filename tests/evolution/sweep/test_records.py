@@ -37,7 +37,7 @@ def add(records: SweepRecords, n_steps=1000, seed=42, status="ok", reason="") ->
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """The directory of a sweep of four trainings, of which two have been made."""
+    """The directory of a sweep of four training runs, of which two have been made."""
     with SweepRecords.begin(tmp_path, "sweep", SETTINGS) as records:
         add(records, 3000)
         add(records, seed=43)
@@ -72,7 +72,7 @@ def test_machine_dependent_failures_are_tried_again(run, status, is_known) -> No
     assert results[0] == result()  # the last line counts
 
 
-def test_the_table_has_a_row_for_each_training(run) -> None:
+def test_the_table_has_a_row_for_each_training_run(run) -> None:
     with SweepRecords.open(run) as records:
         add(records, status="refused", reason="it is large, and more")
         records.write_table()

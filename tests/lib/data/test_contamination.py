@@ -97,7 +97,7 @@ def test_an_equal_split_of_running_text_is_clean() -> None:
     assert contamination(parts, [parts.facts]) == {"validation": CLEAN, "test": CLEAN}
 
 
-def test_other_data_may_contain_any_document() -> None:
+def test_contamination_by_other_data_is_unknown() -> None:
     child = split(DOCS, validation=0.2)
     for other in (None, DataFacts(7, "0" * 64), split([*DOCS, "more"], validation=0.2).facts):
         assert contamination(child, [other]) == {"validation": UNKNOWN}

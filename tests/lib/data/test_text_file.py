@@ -125,7 +125,7 @@ def test_a_binary_file_is_refused(file) -> None:
 
 
 @given(st.binary())
-def test_text_that_is_not_utf_8_is_refused_in_one_line(tmp_path_factory, content) -> None:
+def test_invalid_utf_8_is_rejected_with_a_one_line_message(tmp_path_factory, content) -> None:
     path = tmp_path_factory.getbasetemp() / "any.txt"
     path.write_bytes(content)
     try:

@@ -54,7 +54,7 @@ def test_a_killed_process_leaves_no_lock_without_flock(
 
 
 def test_a_disk_without_inodes_is_a_one_line_error(tmp_path: Path, monkeypatch) -> None:
-    lock = DirectoryLock(tmp_path / "model")  # as a training does: the directory comes later
+    lock = DirectoryLock(tmp_path / "model")  # as a training run does: the directory comes later
     (tmp_path / "model").mkdir()
 
     def no_inode(*_: object, **__: object) -> None:

@@ -37,7 +37,7 @@ def parts() -> Split:
 
 @pytest.fixture(scope="module")
 def stopped(parts) -> TrainResult:
-    """A training that was stopped half-way."""
+    """A training run that was stopped half-way."""
     events = []
     return train(
         parts,
@@ -369,7 +369,7 @@ def test_a_directory_on_a_full_disk_can_be_locked(tmp_path, monkeypatch) -> None
 def test_a_directory_with_an_open_file_is_never_renamed(
     tmp_path, parts, stopped, monkeypatch
 ) -> None:
-    """Windows refuses that, and a training holds its lock file open from its first moment on."""
+    """Windows refuses that, and a training run holds its lock file open from the beginning."""
 
     def refuse_open(real):
         def rename(source: Path, target: Path) -> None:

@@ -7,7 +7,7 @@ from microgpt.training.presets import PRESETS
 FEW = replace(PRESETS["chat"], n_conversations=300)
 
 
-def test_the_chat_preset_reads_basics_once_and_others_twice() -> None:
+def test_the_chat_preset_reads_basics_once_and_the_rest_twice() -> None:
     written = [
         json.loads(json_line(each))
         for split, n in (("basics", 60), ("train", 240), ("train", 240))

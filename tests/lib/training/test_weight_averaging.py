@@ -20,7 +20,7 @@ def train(train):
 
 
 def moments(config: TrainConfig) -> list[int]:
-    """Return all moments of a training."""
+    """Return all moments of a training run."""
     found, step = [], 0
     while moment := next_averaged_step(step, config):
         found.append(moment)

@@ -301,7 +301,7 @@ def _choice(found: DatasetReport) -> Iterator[str]:
     if loss := found.expectation:
         yield (
             f"expected held-out loss: {loss.loss:.2f} bits per character "
-            f"({loss.low:.2f} to {loss.high:.2f} in 95 % of trainings)"
+            f"({loss.low:.2f} to {loss.high:.2f} in 95 % of training runs)"
         )
 
 

@@ -1,6 +1,7 @@
 """Operators of the loss search: random genomes, mutation, crossover, fine-tuning and growth.
 
-The Hydra also uses crossover. The aesthetic search has its own operators (`aesthetic_search`).
+The Hydra also uses crossover. The aesthetic search has its own operators (`aesthetic_search`), and
+the budgeted search mutates genomes by its space (`Space.mutate`).
 
 All constants come from evolve-rust, except that growth is limited by `WHOLE_LIMITS`.
 """

@@ -32,7 +32,7 @@ class Mean:
 
     @classmethod
     def of(cls, numbers: Sequence[float]) -> "Mean":
-        """Return the mean and the confidence interval of numbers, one per seed."""
+        """Return the mean of numbers, one per seed, and its confidence interval."""
         return cls(fmean(numbers), half_width(numbers) if len(numbers) > 1 else None)
 
 

@@ -24,14 +24,14 @@ def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
     C, hidden = config.n_embd, config.n_ff_exp * config.n_embd
     shapes = {
         "wte": (config.vocab_size, C),  # token embeddings
-        "wpe": (config.n_positions, C),  # position embeddings
+        "wpe": (config.n_positions, C),  # position embeddings; omitted if n_positions is 0
         "lm_head": (config.vocab_size, C),  # projection from the last vector to logits
     }
     for layer in range(config.n_layer):
         shapes |= {f"layer{layer}.attn_{name}": (C, C) for name in ("wq", "wk", "wv", "wo")}
         shapes[f"layer{layer}.mlp_fc1"] = (hidden, C)
         shapes[f"layer{layer}.mlp_fc2"] = (C, hidden)
-    return {name: (rows, columns) for name, (rows, columns) in shapes.items() if rows}  # or no wpe
+    return {name: (rows, columns) for name, (rows, columns) in shapes.items() if rows}
 
 
 def init_weights(config: ModelConfig, rng: random.Random) -> dict[str, list[list[float]]]:
@@ -51,14 +51,14 @@ class Gpt(Generic[Number]):
         self.weights: Weights[Number] = weights
 
     def new_cache(self) -> KVCache[Number]:
-        """Return an empty KV cache for a new sequence."""
+        """Return an empty KV cache. With `Value`s, later losses send gradients through it."""
         return [([], []) for _ in range(self.config.n_layer)]
 
     def forward(self, token: int, cache: KVCache[Number]) -> Vector[Number]:
         """Add a token to the cache (at most block_size tokens); return the next token's logits."""
         position = len(cache[0][0])
         self.config.check_token(token, position)
-        x = rmsnorm(self.embedding(token, position))  # (C)
+        x = rmsnorm(self.embedding(token, position))  # (C); sets the scale of the residual stream
         for layer in range(self.config.n_layer):
             x = self.block(x, layer, cache)
         return self.logits(x)  # (V)
@@ -73,7 +73,7 @@ class Gpt(Generic[Number]):
         return add(x, self.mlp(rmsnorm(x), layer))
 
     def logits(self, x: Vector[Number]) -> Vector[Number]:
-        """Project the vector after the last layer to logits: (C) -> (V)."""
+        """Project the last vector to logits, without RMSNorm as in Karpathy's: (C) -> (V)."""
         return linear(x, self.weights["lm_head"])
 
     def query_or_key(self, x: Vector[Number], matrix: str) -> Vector[Number]:
@@ -96,7 +96,7 @@ class Gpt(Generic[Number]):
 
     def attention_weights(self, query: Vector[Number], keys: Matrix[Number]) -> Vector[Number]:
         """Return how much each token so far counts in a head; the weights sum to 1: (T)."""
-        # Dividing by sqrt(head_dim) keeps the variance near 1, so softmax does not saturate.
+        # Dot products grow with sqrt(head_dim); the division makes scores independent of it.
         return softmax([dot(query, key) / self.config.head_dim**0.5 for key in keys])
 
     def mlp(self, x: Vector[Number], layer: int) -> Vector[Number]:
@@ -123,7 +123,7 @@ def rmsnorm(x: Sequence[Number]) -> Vector[Number]:
 
 def softmax(logits: Sequence[Number]) -> Vector[Number]:
     """Return exp(logits) normalized to sum to 1."""
-    largest = max(map(float, logits))  # a float; subtracted against overflow, which changes nothing
+    largest = max(map(float, logits))  # a float: a common shift avoids overflow and changes nothing
     exps = [exp(logit - largest) for logit in logits]
     norm = total(exps)
     return [e / norm for e in exps]

@@ -32,7 +32,7 @@ class ReferenceEngine:
         beta1: float = 0.85,  # decay rate of the running mean of the gradients
         beta2: float = 0.99,  # decay rate of the running mean of the squared gradients
         eps: float = 1e-8,  # avoids division by zero
-        weight_decay: float = 0.0,  # AdamW weight decay, multiplied by the learning rate
+        weight_decay: float = 0.0,  # AdamW weight decay of all weights, times the learning rate
         gpt_type: type[Gpt[Value]] = Gpt,  # a subclass for another architecture
     ) -> None:
         values = {name: [[Value(w) for w in row] for row in rows] for name, rows in weights.items()}
@@ -52,7 +52,7 @@ class ReferenceEngine:
     def backward(self, batch: Batch) -> float:
         """Compute the gradients of the mean loss per predicted token; return that loss in nats.
 
-        Each document has 2 or more tokens; tokens beyond block_size are ignored.
+        Of each document, the first block_size + 1 tokens count, the last one only as a target.
         """
         batch = [tokens[: self.gpt.config.block_size + 1] for tokens in batch]
         n_targets, loss = sum(len(tokens) - 1 for tokens in batch), 0.0
@@ -77,5 +77,5 @@ class ReferenceEngine:
         for i, param in enumerate(self.params):
             m[i] = beta1 * m[i] + (1 - beta1) * param.grad
             v[i] = beta2 * v[i] + (1 - beta2) * param.grad * param.grad
-            param.data *= 1 - lr * self.weight_decay  # before the Adam step, which does not decay
+            param.data *= 1 - lr * self.weight_decay  # decoupled: not divided by Adam's means
             param.data -= lr * (m[i] / m_bias) / (math.sqrt(v[i] / v_bias) + self.eps)

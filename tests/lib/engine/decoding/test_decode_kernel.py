@@ -244,7 +244,7 @@ def test_any_random_generator_can_be_used() -> None:
     assert len(list(tokens)) == 16
 
 
-def test_both_engines_treat_an_exact_top_p_alike() -> None:
+def test_both_engines_agree_if_top_p_is_reached_exactly() -> None:
     """Two likely tokens and 298 that add up to next to nothing: top_p of a half is one token."""
     model = ModelConfig(n_embd=1, n_head=1, block_size=30, vocab_size=300)
     weights = {name: [[0.0] * n] * m for name, (m, n) in weight_shapes(model).items()}

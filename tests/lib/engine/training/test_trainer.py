@@ -207,7 +207,7 @@ def test_an_infinite_value_is_noticed_even_if_dropped(dtype) -> None:
 
 
 def trained(steps: int = 40) -> CompiledEngine:
-    """Return an engine at the beginning of a training."""
+    """Return an engine at the beginning of a training run."""
     model = ModelConfig(n_embd=8, n_head=2, vocab_size=7)
     rng = random.Random(3)
     docs = random_docs(model, [rng.randint(1, 16) for _ in range(10)], rng)

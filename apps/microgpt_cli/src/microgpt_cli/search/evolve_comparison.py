@@ -94,7 +94,7 @@ def describe_left_out(
 
 
 def _worth(tested: Retest, measure: str | None) -> Sequence[float]:
-    """Return the scores, or the negative losses on the test documents: higher is better."""
+    """Return the scores, or the negated test losses, so that higher is always better."""
     if measure:
         return [scores.scores[measure] for scores in tested.scores]
     return [-loss for loss in tested.test_losses]

@@ -38,7 +38,7 @@ CHAT_SHA256 = "957ed9779ec2bd41fa4b29e9ee7ed6e9b89cde86ef5007f9e5459257fb3885db"
 N_QUESTIONS = 200  # maximum number of questions; the 95 % interval is at most ± 7 %
 N_SHOWN, CLIP = 2, 80  # number of replies to print, and maximum length of a printed text
 N_WORDINGS, SEED = 4, 1  # other wordings of each of few questions
-MOST = 0.9  # share of the useful operations from which the data limit a training
+MOST = 0.9  # share of the useful operations from which the data limit a training run
 POOR = 0.9  # share of exact answers below which options that help are named
 # Options for the bundled conversations with their share of exact answers (docs/choice.md, chat.md).
 BETTER = (

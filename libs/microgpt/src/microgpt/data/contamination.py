@@ -37,7 +37,7 @@ def contamination(
     these count, too.
 
     Args:
-        read: the data of these trainings and their splits; None for unknown data.
+        read: the data of these training runs and their splits; None for unknown data.
     """
     same, found = _on_same(parts.docs, read), dict[str, Bounds]()
     again = split_again(parts.docs, parts.facts) if read else parts
@@ -77,7 +77,7 @@ def recorded_facts(docs: Sequence[Document], read: Iterable[DataFacts | None]) -
 def trained_documents(
     docs: Sequence[Document], read: Iterable[DataFacts | None]
 ) -> Sequence[Document]:
-    """Return the documents, or stretches of running text, that trainings on these data read."""
+    """Return the documents, or stretches of running text, that training runs on these data read."""
     parts = [split_again(docs, each).train for each in _on_same(docs, read)]
     return parts[0] if len(parts) == 1 else [*dict.fromkeys(chain.from_iterable(parts))]
 
@@ -121,7 +121,7 @@ def bounds_of(record: Mapping[str, Any], name: str) -> Bounds | None:
 
 
 def other_data(data: DataFacts | None, read: Iterable[DataFacts | None]) -> str:
-    """Return a remark on trainings of ancestors on other data; empty if there are none."""
+    """Return a remark on training runs of ancestors on other data; empty if there are none."""
     are_same = all(_are_same(each, data) for each in read)
     return "" if are_same else "without other data of its parent or teacher"
 
@@ -133,19 +133,19 @@ def _share_folded(parts: Split, docs: Sequence[Document]) -> float:
 
 
 def _on_same(docs: Sequence[Document], read: Iterable[DataFacts | None]) -> list[DataFacts]:
-    """Return the facts of trainings on these documents."""
+    """Return the facts of training runs on these documents."""
     of_same_size = [each for each in read if each and each.n_docs == len(docs)]
     sha256 = fingerprint(docs) if of_same_size else None
     return [each for each in of_same_size if each.sha256 == sha256]
 
 
 def _are_same(one: DataFacts | None, other: DataFacts | None) -> bool:
-    """Return whether two trainings had the same documents; a text read as lines has others."""
+    """Return whether two training runs had the same documents; a text read as lines has others."""
     return bool(one and other and (one.n_docs, one.sha256) == (other.n_docs, other.sha256))
 
 
 def _positions(docs: Sequence[Document]) -> Any:
-    """Return running text as the range of its positions; a slice of it is a range, too."""
+    """Return the positions of a running text as a range; slicing it gives a range again."""
     return [range(len(cast("str", docs[0])))]
 
 

@@ -100,7 +100,7 @@ def object_code(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[by
 
 
 class _Arguments:
-    """Emits the instructions that read arguments from words."""
+    """Emits LLVM instructions that load the arguments from 64-bit words."""
 
     def __init__(self, context: Any, builder: Any, address: Any) -> None:
         self._context, self._builder, self._address = context, builder, address

@@ -153,7 +153,7 @@ def _settings(plan: TrainingPlan) -> dict[str, Any]:
 
 
 def trained_on(training: Mapping[str, Any]) -> tuple[DataFacts | None, ...]:
-    """Return the data of a training, and those of its parent and teachers; None if unknown."""
+    """Return the data of a training run, and those of its parent and teachers; None if unknown."""
     is_stream = training.get("text") == "stream"
     is_old = is_stream and training.keys() & {"val_fraction", "test_fraction"}
     own = {"holdout": "tail" if is_old else None, **training, "sha256": training.get("data_sha256")}

@@ -1,7 +1,8 @@
 """Choose the model and the training settings that fit the documents and a budget of operations.
 
-The rule was fitted to some hundred trainings with random settings on twelve texts. docs/choice.md
-describes the trainings, the fit and how good the rule is; `bench/studies/fit_choice.py` makes it.
+The rule was fitted to several hundred training runs with random settings on twelve texts.
+docs/choice.md describes the runs, the fit and how good the rule is; it is made by
+`bench/studies/fit_choice.py`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -46,7 +47,7 @@ TUNING_PASSES, TUNING_STEPS, TUNING_DROPOUT = 20, 200, 0.1
 TRIALS, TRIAL_SHARE, MIN_TRIAL, RATIO = 3, 0.1, 20, 4
 WARMUP = 30  # the learning rate rises during the first 1/30 of the steps
 N_CHARACTERS = 1_000_000  # number of training characters that the n-gram models read
-# The law and its error, fitted to trainings with the chosen settings on the texts of the fit
+# The law and its error, fitted to training runs with the chosen settings on the texts of the fit
 # (`bench/studies/fit_choice.py`).
 CONSTANT, PER_NGRAM_LOSS, PER_OPERATIONS, PER_CHARACTERS = -0.327, 1.108, -0.039, -0.008
 ERROR = 0.17  # standard deviation of the logarithm of the loss, for texts outside the fit
@@ -155,7 +156,7 @@ class Expectation(NamedTuple):
     """The expected validation loss, in bits per character."""
 
     loss: float
-    low: float  # the loss is between low and high in about 95 % of the trainings
+    low: float  # the loss is between low and high in about 95 % of the training runs
     high: float
 
 

@@ -80,7 +80,7 @@ class Teachers:
 
     @property
     def trained_on(self) -> tuple[DataFacts | None, ...]:
-        """The data of the trainings of all teachers; None if unknown."""
+        """The data of the training runs of all teachers; None if unknown."""
         return tuple(dict.fromkeys(each for model in self.models for each in model.trained_on))
 
     @property

@@ -34,7 +34,7 @@ def step_operations(model: ModelConfig, config: TrainConfig, length: float) -> f
     """Return the cost of a training step in operations.
 
     A matrix weight takes 2 operations per token in the forward pass and 4 in the backward pass
-    (Kaplan et al. 2020, table 1), and so does each pair of numbers in attention.
+    (Kaplan et al. 2020, table 1), and each multiply-add in attention costs the same.
 
     Args:
         model: model shape, including the size of the vocabulary.

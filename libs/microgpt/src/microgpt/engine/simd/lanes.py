@@ -14,7 +14,7 @@ from microgpt.engine.simd.vector import INT32, INT64, Emitter, emit_splat, emitt
 
 @emitted(lambda first, a, b: a(types.intp, a, b))
 def from_lane(e: Emitter, first: Any, a: Any, b: Any) -> Any:
-    """Return a in the lanes from index `first` on, and b in all earlier lanes."""
+    """Select `a` in lanes `first` and above, and `b` in the lanes below."""
     n = e.returns.lanes
     lane = ir.Constant(ir.VectorType(INT32, n), list(range(n)))
     bound = emit_splat(e.builder, e.builder.trunc(first, INT32), n)

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from microgpt.data.conversation_file import is_conversation
+from microgpt.data.conversation_file import PAIRS, is_conversation
 from microgpt.data.text_file import TextFile
 from microgpt.errors import ConversationsError, DataError
 from microgpt.printable import printable
@@ -19,7 +19,6 @@ from microgpt.printable import printable
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab")
 DELIMITERS = "\t;|,"  # the one that yields the most columns is used; the first if tied
 SAMPLE = 20  # maximum number of JSON values to examine
-QUESTIONS, ANSWERS = ("question", "prompt"), ("answer", "completion")  # names of columns
 N_NAMED = 20  # maximum number of column names in an error message
 
 _LIMIT_LOCK = Lock()  # held while the field size limit is raised
@@ -108,8 +107,8 @@ def questions_and_answers(path: Path, lines: Sequence[str]) -> list[dict[str, st
 def _columns_of_questions(names: Iterable[str]) -> tuple[str, str] | None:
     """Return the names of the columns with questions and with answers, if there are such."""
     known = {name.lower(): name for name in names}
-    asked, said = (next(filter(known.get, kinds), None) for kinds in (QUESTIONS, ANSWERS))
-    return (known[asked], known[said]) if asked and said else None
+    found = ((known[one], known[other]) for one, other in PAIRS if known.keys() >= {one, other})
+    return next(found, None)
 
 
 @_fields_of_any_size()

@@ -2,7 +2,7 @@
 
     [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
     {"messages": […]}                                       the same list, in OpenAI's format
-    {"prompt": "hi", "completion": "hello"}
+    {"prompt": "hi", "completion": "hello"}                 or question and answer
     {"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]}
 
 The last format is ShareGPT's. A table (CSV or TSV) with the columns question and answer, or prompt
@@ -33,6 +33,7 @@ from microgpt.printable import printable
 from microgpt.resource_limits import check_memory
 
 N_HEAD = 20  # number of lines among which that of a WhatsApp message is sought
+PAIRS = (("prompt", "completion"), ("question", "answer"))  # names of fields, or of columns
 SHAREGPT_ROLES = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "bot": "assistant"}
 
 _Values = Iterator[tuple[str, int, object]]
@@ -190,7 +191,7 @@ def _starts_array(line: str) -> bool:
         values = json.loads(line)
     except (ValueError, RecursionError):
         return True
-    keys = {"messages", "conversations", "completion"}
+    keys = {"messages", "conversations", "completion", "answer"}
     is_format = (isinstance(v, list) or (isinstance(v, dict) and keys & v.keys()) for v in values)
     return bool(app_of(values)) or (isinstance(values, list) and bool(values) and all(is_format))
 
@@ -198,7 +199,7 @@ def _starts_array(line: str) -> bool:
 def is_conversation(value: object) -> bool:
     """Return whether a JSON value has the fields of a conversation, or of a part of an export."""
     if isinstance(value, dict):
-        if {"prompt", "completion"} <= value.keys() or app_of(value):
+        if any(value.keys() >= {*pair} for pair in PAIRS) or app_of(value):
             return True
         value = value.get("messages", value.get("conversations"))
     pairs = ({"role", "content"}, {"from", "value"})
@@ -217,8 +218,8 @@ def _messages(value: object, info: ValidationInfo) -> object:
         elif "conversations" in value:
             turns = value["conversations"]
             value = [_from_sharegpt(turn) for turn in turns] if isinstance(turns, list) else turns
-        elif {"prompt", "completion"} <= value.keys():
-            texts = (value["prompt"], value["completion"])
+        elif names := next((pair for pair in PAIRS if value.keys() >= {*pair}), None):
+            texts = (value[name] for name in names)
             pairs = zip(ROLES, texts, strict=True)
             value = [{"role": role, "content": text} for role, text in pairs]
         else:

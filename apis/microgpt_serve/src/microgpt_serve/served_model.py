@@ -18,7 +18,8 @@ from microgpt.model_config import count_params
 from microgpt.printable import printable
 from microgpt.storage.calibration_file import Calibration, read_calibration
 from microgpt.storage.document_hashes import DocumentHashes, read_document_hashes
-from microgpt.storage.model_directory import SavedModel, load
+from microgpt.storage.model_directory import load
+from microgpt.storage.saved_model import SavedModel
 from microgpt.training.engines import prepare_engine
 from microgpt_serve.settings import Settings
 from microgpt_serve.work_queue import MAX_TURNS

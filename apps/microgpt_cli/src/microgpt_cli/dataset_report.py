@@ -19,7 +19,7 @@ from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import Document
 from microgpt.errors import ConversationsError
 from microgpt.printable import printable
-from microgpt.storage.model_directory import SavedModel
+from microgpt.storage.saved_model import SavedModel
 from microgpt.training import few_questions
 from microgpt.training.choice import Expectation, expected_loss
 from microgpt.training.finetune import extended_tokenizer

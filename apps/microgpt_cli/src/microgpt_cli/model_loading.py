@@ -8,7 +8,8 @@ from microgpt.data.contamination import Bounds, trained_share
 from microgpt.data.folding import FoldingTokenizer, folded
 from microgpt.data.tokenizer import Document
 from microgpt.storage.document_hashes import read_document_hashes
-from microgpt.storage.model_directory import SavedModel, load
+from microgpt.storage.model_directory import load
+from microgpt.storage.saved_model import SavedModel
 from microgpt_cli.terminal.console import note
 
 

@@ -23,7 +23,7 @@ from microgpt.evaluation.scoring import Score, Scorer
 from microgpt.storage.calibration_file import N_STEPS, Calibration
 from microgpt.storage.document_hashes import DocumentHashes
 from microgpt.storage.meta import Meta
-from microgpt.storage.model_directory import SavedModel
+from microgpt.storage.saved_model import SavedModel
 from microgpt_cli.model_loading import note_training_data
 from microgpt_cli.terminal.console import note, shows_color, styled, terminal_safe
 

@@ -15,7 +15,7 @@ from microgpt_cli.terminal.progress import load_kernels
 from microgpt_cli.terminal.signals import Terminated, clear_pending_stop
 
 if TYPE_CHECKING:
-    from microgpt.storage.model_directory import SavedModel
+    from microgpt.storage.saved_model import SavedModel
     from microgpt_cli.chat.session import ChatSession, ChatTurn
     from microgpt_cli.chat.terminal import TerminalInput
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from microgpt.data.tokenizer import Document, Tokenizer
     from microgpt.evaluation.exact_match import Answer, ExactMatches
     from microgpt.inference import InferenceGpt
-    from microgpt.storage.model_directory import SavedModel
+    from microgpt.storage.saved_model import SavedModel
 
 N_ERRORS = 3  # number of errors printed per task; --json prints all errors
 N_WRONG_REPLIES, N_WRONG_REPLIES_JSON = 3, 10

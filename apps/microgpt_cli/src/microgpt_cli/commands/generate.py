@@ -22,7 +22,7 @@ from microgpt_cli.terminal.progress import load_kernels
 if TYPE_CHECKING:
     from microgpt.data.tokenizer import Document
     from microgpt.evaluation.explanation import Explanation
-    from microgpt.storage.model_directory import SavedModel
+    from microgpt.storage.saved_model import SavedModel
 
 rare = partial(opt.option, hidden=True)
 choice = partial(rare, rich_help_panel="Sampling")

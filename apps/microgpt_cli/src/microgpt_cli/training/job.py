@@ -14,7 +14,7 @@ from microgpt.data.tokenizer import Document
 from microgpt.errors import ConfigError
 from microgpt.files.path_text import path_to_text
 from microgpt.state import TeacherRecord
-from microgpt.storage.model_directory import SavedModel
+from microgpt.storage.saved_model import SavedModel
 from microgpt.training.distillation import Teachers
 from microgpt.training.options import N_SAMPLES, TrainOptions
 from microgpt.training.planning import TrainingJob, plan_training

@@ -14,7 +14,8 @@ from microgpt.files.atomic_files import committed_path
 from microgpt.files.path_text import path_from_text
 from microgpt.state import TeacherRecord, TrainingPlan, TrainResult, TrainState
 from microgpt.storage.meta import STATE_DESCRIPTION
-from microgpt.storage.model_directory import SavedModel, has_model, load
+from microgpt.storage.model_directory import has_model, load
+from microgpt.storage.saved_model import SavedModel
 from microgpt.storage.training_directory import TrainingDirectory, read_training
 from microgpt.training.deadline import with_steps
 from microgpt.training.distillation import Teachers

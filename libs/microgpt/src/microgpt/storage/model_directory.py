@@ -16,22 +16,18 @@ import os
 from array import array
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 
 from microgpt.config import (
     CALIBRATION,
     CURVE_FILES,
     DOCUMENT_HASHES,
-    TextKind,
     WeightsFormat,
     check_path,
     check_type,
 )
 from microgpt.data.folding import FoldingTokenizer, folded
-from microgpt.data.split import DataFacts
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.errors import CheckpointError, ConfigError, MicrogptError
 from microgpt.files.atomic_files import (
@@ -43,9 +39,7 @@ from microgpt.files.atomic_files import (
 )
 from microgpt.files.directory_lock import DirectoryLock
 from microgpt.flat_weights import by_name
-from microgpt.model import weight_shapes
 from microgpt.model_config import count_params
-from microgpt.questions.known_questions import KnownQuestions
 from microgpt.resource_limits import check_memory
 from microgpt.state import TrainedModel, TrainResult
 from microgpt.storage.document_hashes import hashes_file
@@ -59,8 +53,8 @@ from microgpt.storage.meta import (
     meta_of,
     parse_meta,
     restore_tokenizer,
-    trained_on,
 )
+from microgpt.storage.saved_model import SavedModel
 from microgpt.storage.weights_file import WEIGHTS_FILES, decode_weights, encode_weights, max_bytes
 
 HASHES = ("weights_sha256", "tokenizer_sha256")  # keys in meta.json
@@ -72,68 +66,6 @@ MOONBASE_WEIGHTS = "weights.safetensors"
 BYTES_PER_WEIGHT = 32  # memory per weight of a loaded model: a Python float and a pointer
 REMEDY = "use a directory written by `microgpt train`, or list the models here with `microgpt list`"
 MAX_IN_JSON = 1_000_000  # maximum number of weights to save as JSON by default (22 MB)
-
-
-@dataclass(frozen=True, repr=False)
-class SavedModel(TrainedModel):
-    """A model loaded from a directory, including the content of meta.json."""
-
-    meta: Meta
-    steps_planned: int | None = None  # planned steps of the run, if the run is unfinished
-
-    @property
-    def trained_on(self) -> tuple[DataFacts | None, ...]:
-        """The data of its training, and those of its parent and teachers; None if unknown."""
-        return trained_on(self.meta.training)
-
-    @property
-    def known_questions(self) -> KnownQuestions | None:
-        """The questions that it knows, if it has learned few as a whole; None if it answers all."""
-        return self.meta.known_questions
-
-    def replying(self, reply: str | None, *, suggest: bool) -> "SavedModel":
-        """Return the model with another reply to unknown questions, if it is not None.
-
-        Args:
-            suggest: whether the reply also has the known questions that are most similar.
-
-        Raises:
-            ConfigError: the model answers all questions.
-            TokenizerError: the reply has characters that the model does not know.
-        """
-        known = self.known_questions
-        if reply is None and not suggest:
-            return self
-        if known is None:
-            raise ConfigError(
-                "--unknown and --suggest require a model that has learned few questions as a whole "
-                "(`microgpt train --chat`); this one answers every question"
-            )
-        known = replace(known, reply=known.reply if reply is None else reply, suggests=suggest)
-        self.tokenizer.encode(known.reply)  # raises an error if it has unknown characters
-        return replace(self, meta=self.meta.model_copy(update={"known_questions": known}))
-
-    @cached_property
-    def sha256(self) -> str:
-        """The SHA-256 of the weights file, or of the weights if meta.json has none."""
-        if self.meta.weights_sha256:
-            return self.meta.weights_sha256
-        numbers = array("d")
-        for name in weight_shapes(self.model):
-            for row in self.weights[name]:
-                numbers.extend(row)
-        return hashlib.sha256(numbers.tobytes()).hexdigest()
-
-    @property
-    def progress(self) -> str | None:
-        """The step of an unfinished run, such as "at step 400 of 1000", or None if finished."""
-        steps = self.steps_planned
-        return f"at step {self.meta.training['steps']} of {steps}" if steps else None
-
-    @property
-    def text(self) -> TextKind:
-        """The kind of text that the model was trained on."""
-        return "stream" if self.meta.training.get("text") == "stream" else "lines"
 
 
 def save(

@@ -162,8 +162,8 @@ num params: {count_params(first.model)}
 
 {chr(10).join(table)}
 
-Seconds are those of a whole call of `train` in one thread, the fastest of {rounds}, with
-preparation but without loading the engine. A step alone is about 2,000 times as fast: on a Zen 4 it
+Times are for a whole call to `train` on one thread (fastest of {rounds}), including preparation but
+not the loading of the engine. A step alone is about 2,000 times as fast: on a Zen 4 it
 takes [7 µs](performance.md#how-fast-it-is) instead of [16
 ms](decisions/0002-a-dot-product-is-one-node.md). The control has no backward pass and builds no
 graph. Measured on: {machine()}.

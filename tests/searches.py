@@ -28,7 +28,7 @@ def changed(search: Sequence[str], *options: str) -> list[str]:
 
 
 def write_names(folder: Path) -> None:
-    """Write a file of some hundred made-up names, here and where it is looked for."""
+    """Write a file of a few hundred made-up names, here and where it is looked for."""
     docs = [a + b + c + d for a in "aeiou" for b in "mnrl" for c in "aeo" for d in ["", "l", "nn"]]
     (folder / "data").mkdir()
     for path in ("names.txt", "data/names.txt"):

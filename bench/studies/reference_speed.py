@@ -13,7 +13,7 @@ Three contenders alternately train the same model on the same names, each in its
 The first two are plain reimplementations of his scripts. They build the same graph, with one node
 per + and ×. All contenders must compute the same losses. Prints the time per step (fastest and
 median round), the speed-up over the faster of his scripts, the share of Python's cyclic garbage
-collector, and our peak memory after reading 50 documents once and four times. Some minutes.
+collector, and our peak memory after reading 50 documents once and four times. A few minutes.
 """
 
 import gc

@@ -48,7 +48,7 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
 
 @pytest.fixture
 def made_up_names(tmp_path: Path) -> None:
-    """A file of some hundred made-up names, to search on."""
+    """A file of a few hundred made-up names, to search on."""
     write_names(tmp_path)
 
 

@@ -17,7 +17,7 @@ HEADS = ("weaver", "mirror", "spark")
 
 @pytest.fixture(autouse=True)
 def names(request, tmp_path: Path) -> None:
-    """A file of some hundred made-up names, but where a directory is to be empty."""
+    """A file of a few hundred made-up names, but where a directory is to be empty."""
     if "empty" not in request.node.name:
         write_names(tmp_path)
 

@@ -79,7 +79,7 @@ def test_a_pause_costs_only_its_own_time(at_step) -> None:
 
 @pytest.mark.parametrize("length_s", [6, 16])
 def test_a_slow_phase_costs_little_more_than_its_own_time(length_s) -> None:
-    """The machine is half as fast from 20 s on, for some seconds."""
+    """The machine is half as fast from 20 s on, for a few seconds."""
     n_slow = length_s * STEPS // 100 // 2  # number of steps in that phase
     result, seconds = Machine(
         lambda at: slower_from(0, 1)(at) + slower_from(0, 1)(min(n_slow, max(0, at - 80)))

@@ -14,7 +14,7 @@ from microgpt_cli.training.recorded_runs import recorded_documents
 def forgetting(
     parent: TrainedModel | None, directory: Path | None, child: TrainResult
 ) -> dict[str, float] | None:
-    """Return the losses on some 40,000 characters of the parent's data, if other and at hand."""
+    """Return the losses on about 40,000 characters of the parent's data, if other and at hand."""
     if not parent or not directory or child.plan.engine == "reference":  # which is too slow
         return None
     try:

@@ -84,7 +84,7 @@ def train_as_planned(
         is_change = change is not None and resume.step == change.step
         if is_interrupted or (result.ending != "stopped" and not is_change):
             return replace(result, losses=losses)
-        if state_every is None:  # each loop waits for some seconds before it saves
+        if state_every is None:  # each loop waits for a few seconds before it saves
             on_state(plan, resume)
         if change and is_change:
             plan = replace(plan, config=replace(plan.config, steps=change.after))

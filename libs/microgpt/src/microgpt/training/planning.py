@@ -46,7 +46,7 @@ class TrainingJob:
     trial_steps: int = 0  # see `Choice`
 
     def extend(self, seconds: float) -> None:
-        """Do not count some seconds of the time limit, if there is one."""
+        """Exclude seconds from the time limit, if there is one."""
         if self.limit:
             self.limit.extend(seconds)
 

@@ -40,7 +40,7 @@ class TimeLimit:
         return self.end - self.clock()
 
     def extend(self, seconds: float) -> None:
-        """Do not count some seconds."""
+        """Exclude seconds from the limit."""
         self.started += seconds
 
     def reserve_for(self, model: ModelConfig, *, is_chat: bool) -> None:

@@ -172,3 +172,25 @@ def undrawn(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
     (stubs / "vl_convert.py").write_text("raise ModuleNotFoundError(__name__)\n")
     monkeypatch.setenv("PYTHONPATH", str(stubs))
     monkeypatch.setitem(sys.modules, "vl_convert", None)
+
+
+@pytest.fixture
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the sources that the compiled engine implements, which takes the place of them."""
+    from microgpt import edited_sources
+
+    folder = tmp_path / "sources"
+    folder.mkdir()
+    for name in edited_sources.IMPLEMENTED:
+        shutil.copy(edited_sources.FOLDER / name, folder)
+    monkeypatch.setattr(edited_sources, "FOLDER", folder)
+    edited_sources.edited_sources.cache_clear()
+    yield folder
+    edited_sources.edited_sources.cache_clear()
+
+
+@pytest.fixture
+def edited(sources: Path) -> None:
+    """model.py without residual connections, as far as the compiled engine can see."""
+    code = (sources / "model.py").read_text(encoding="utf-8")
+    (sources / "model.py").write_text(code.replace("return add(x, self.mlp", "return (self.mlp"))

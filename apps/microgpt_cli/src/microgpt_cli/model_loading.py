@@ -3,14 +3,21 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from microgpt.amounts import percentage
+from microgpt.amounts import duration, percentage
+from microgpt.config import EngineName
 from microgpt.data.contamination import Bounds, trained_share
 from microgpt.data.folding import FoldingTokenizer, folded
 from microgpt.data.tokenizer import Document
+from microgpt.edited_sources import edited_sources
+from microgpt.errors import ConfigError
+from microgpt.model_config import count_params
 from microgpt.storage.document_hashes import read_document_hashes
 from microgpt.storage.model_directory import load
 from microgpt.storage.saved_model import SavedModel
+from microgpt.training.operations import TYPICAL
 from microgpt_cli.terminal.console import note
+
+MOST_S = 120  # seconds that the reference engine may take without being asked for
 
 
 def load_model(directory: Path, *, unfinished: bool = False) -> SavedModel:
@@ -18,8 +25,41 @@ def load_model(directory: Path, *, unfinished: bool = False) -> SavedModel:
     return noted(load(directory, unfinished=unfinished), directory)
 
 
+def engine_for(saved: SavedModel, n_tokens: int) -> EngineName:
+    """Return the engine that has the sources as they are, to read or write some tokens.
+
+    That is the reference engine if they have been edited; then print a note.
+
+    Raises:
+        ConfigError: the reference engine would take minutes.
+    """
+    if not edited_sources():
+        return "compiled"
+    note_reference_engine()
+    check_duration(2.0 * count_params(saved.model) * n_tokens)
+    return "reference"
+
+
+def note_reference_engine() -> None:
+    """Print a note that the reference engine is used because sources have been edited."""
+    names = " and ".join(edited_sources())
+    note(f"{names} edited; using the reference engine, because the compiled one is not changed")
+
+
+def check_duration(operations: float) -> None:
+    """Raise ConfigError if the reference engine, which nobody asked for, would take minutes."""
+    if (seconds := operations / TYPICAL["reference"]) > MOST_S:
+        raise ConfigError(
+            f"the reference engine would take about {duration(seconds)}; ask for less, or undo the "
+            f"edit of {' and '.join(edited_sources())}"
+        )
+
+
 def noted(saved: SavedModel, directory: Path) -> SavedModel:
-    """Return the model unchanged; print a note if the training run in `directory` is unfinished."""
+    """Return the model unchanged; print a note on an unfinished run and on edited sources."""
+    edited = saved.meta.training.get("edited_sources", {})
+    if edited and edited != edited_sources():
+        note(f"{directory} was trained with another {' and '.join(edited)} than the one here")
     if saved.progress:
         note(f"the training run in {directory} is unfinished; using its model {saved.progress}")
     return saved

@@ -297,7 +297,11 @@ class InferenceGpt(Predictor):
         if open_jobs:
             tokens, seeds = zip(*((job.prompts[0], job.seeds[0]) for job in open_jobs), strict=True)
             rules = open_jobs[0].rules
-            decoded = self.compiled.decode_many(tokens, seeds, rules, threads=threads)
+            if self.engine == "reference":
+                streams = map(self._stream, tokens, repeat(rules), map(random.Random, seeds))
+                decoded = map(list, streams)
+            else:
+                decoded = self.compiled.decode_many(tokens, seeds, rules, threads=threads)
         for job in jobs:
             yield job.fixed.tokens if job.fixed else next(decoded)
 

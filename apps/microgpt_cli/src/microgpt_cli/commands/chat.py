@@ -50,16 +50,18 @@ def chat(
     from microgpt.files.atomic_files import as_argument
     from microgpt.inference import InferenceGpt
     from microgpt_cli.chat.session import ChatSession
+    from microgpt_cli.model_loading import engine_for
 
     saved = _load(model_dir, unfinished=unfinished, is_one_shot=message is not None)
     saved = saved.replying(unknown, suggest=suggest)
-    model = InferenceGpt(saved)
+    engine = engine_for(saved, saved.model.block_size)
+    model = InferenceGpt(saved, engine=engine)
     if not saved.tokenizer.is_chat:
         raise TokenizerError(
             "this is not a chat model; train a model with --chat, or sample from this one with "
             f"microgpt generate --model {as_argument(model_dir or opt.DEFAULT_MODEL_DIR)}"
         )
-    load_kernels("compiled", saved.dtype, uses=["decoding"])
+    load_kernels(engine, saved.dtype, uses=["decoding"])
     session = ChatSession(model, sampling, seed, note)
     if message is not None:
         if model_dir is None:

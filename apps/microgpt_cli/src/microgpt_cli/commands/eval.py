@@ -60,15 +60,18 @@ def evaluate(
     check_threads(threads)
     model_dir = opt.one_of(model, model_option, "--model") or opt.DEFAULT_MODEL_DIR
 
+    from microgpt.data.tokenizer import count_predictions
     from microgpt.evaluation.held_out_loss import bits
     from microgpt.inference import InferenceGpt
-    from microgpt_cli.model_loading import load_model, note_training_data
+    from microgpt_cli.model_loading import engine_for, load_model, note_training_data
 
     saved = load_model(model_dir, unfinished=unfinished)
     docs, items = _load(data, column, me, separator, saved)
     uses: list[Use] = ["evaluation", "decoding"] if items else ["evaluation"]
-    load_kernels("compiled", saved.dtype, uses=uses)
-    gpt = InferenceGpt(saved)
+    n_tokens = sum(count_predictions(doc, "all", saved.text, len) for doc in docs)
+    engine = engine_for(saved, n_tokens)
+    load_kernels(engine, saved.dtype, uses=uses)
+    gpt = InferenceGpt(saved, engine=engine)
     result = gpt.evaluate(docs, text=saved.text, threads=threads)
     share = note_training_data(docs, saved, model_dir)
     held_out = [

@@ -91,7 +91,7 @@ def generate(
     from microgpt.evaluation.explanation import explain as explain_text
     from microgpt.files.atomic_files import as_argument
     from microgpt.inference import InferenceGpt
-    from microgpt_cli.model_loading import load_model
+    from microgpt_cli.model_loading import engine_for, load_model
 
     saved = load_model(model_dir, unfinished=unfinished)
     if saved.meta.training.get("loss_on") == "assistant":
@@ -100,7 +100,8 @@ def generate(
             f"microgpt chat --model {as_argument(model_dir)}"
         )
     known = _training_texts(saved, model_dir, against, column) if novel else ()
-    model = InferenceGpt(saved)
+    engine = engine_for(saved, num_samples * (max_tokens or saved.model.block_size))
+    model = InferenceGpt(saved, engine=engine)
     if dropped := model.text_job(prompts=[prompt]).tokens_dropped:
         note(f"the prompt does not fit into the context; its first {dropped} tokens are ignored")
     samples = model.samples(
@@ -113,7 +114,7 @@ def generate(
         threads=threads,
     )
     uses: list[config.Use] = ["generation", "evaluation"] if explain else ["generation"]
-    load_kernels("compiled", saved.dtype, uses=uses)
+    load_kernels(engine, saved.dtype, uses=uses)
     if unique or novel:
         samples = islice(select(samples, unique=unique, known=known), num_samples)
     explained = partial(explain_text, model, text_kind=saved.text) if explain else None

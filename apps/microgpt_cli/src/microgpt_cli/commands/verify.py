@@ -25,9 +25,10 @@ def verify(
     --steps 1000, the reference engine takes about 15 seconds.
     """
     from microgpt.config import Use
+    from microgpt.edited_sources import edited_sources
     from microgpt.verify.checks import KARPATHY, run_checks
 
-    if engine != "reference":
+    if engine != "reference" and not edited_sources():
         uses: list[Use] = ["training", "decoding"]
         load_kernels("compiled", *get_args(DType), uses=uses)
     failed = 0

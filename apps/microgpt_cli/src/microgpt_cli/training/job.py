@@ -10,21 +10,25 @@ from pathlib import Path
 from microgpt.config import DEFAULT_SEED, TextKind
 from microgpt.data.documents import load_documents
 from microgpt.data.read_options import ReadOptions
+from microgpt.data.statistics import measure
 from microgpt.data.tokenizer import Document
 from microgpt.errors import ConfigError
 from microgpt.files.path_text import path_to_text
 from microgpt.state import TeacherRecord
 from microgpt.storage.saved_model import SavedModel
 from microgpt.training.distillation import Teachers
+from microgpt.training.operations import step_operations
 from microgpt.training.options import N_SAMPLES, TrainOptions
 from microgpt.training.planning import TrainingJob, plan_training
 from microgpt.training.presets import PRESETS, PresetName
 from microgpt.training.time_limit import TimeLimit
 from microgpt_cli.input_files import default_input
-from microgpt_cli.model_loading import load_model
+from microgpt_cli.model_loading import check_duration, load_model
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import DEFAULT_CHAT
 from microgpt_cli.terminal.progress import load_kernels, with_progress
+
+EDITED = "edited sources"  # what sets the engine if the compiled one does not implement them
 
 
 def recipe_options(given: TrainOptions) -> TrainOptions:
@@ -129,6 +133,13 @@ def new_job(options: TrainOptions, sources: Sources, started: float) -> Training
         load_kernels=load_kernels,
         tell=note,
     )
+    if options.given.get("engine") == EDITED:
+        config, sizes = (
+            job.plan.config,
+            measure(job.parts.train, job.plan.tokenizer, job.plan.config.text),
+        )
+        length = sizes.chunk_length(job.plan.model.block_size)
+        check_duration(config.steps * step_operations(job.plan.model, config, length))
     plan = replace(
         job.plan,
         input=path,

@@ -9,6 +9,7 @@ from pathlib import Path
 from microgpt.config import TrainConfig, WeightsFormat
 from microgpt.data.contamination import contamination
 from microgpt.data.split import Split
+from microgpt.edited_sources import edited_sources
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.files.atomic_files import committed_path
 from microgpt.files.path_text import path_from_text
@@ -59,6 +60,7 @@ def resumed_job(
             f"the run ends at step {config.steps}, not {plan.config.steps}; its learning rate "
             "now falls to 0 by then"
         )
+    _note_sources(plan)
     path, parts = recorded_documents(plan, given.input)
     teachers, records = _recorded_teachers(plan, given.teacher)
     limit = None
@@ -158,6 +160,7 @@ class Repetition:
         plan, _, status = read_training(directory)
         if status == "diverged":
             raise ConfigError(f"the training run in {directory} diverged; use another directory")
+        _note_sources(plan)
         parent = _recorded_parent(plan, directory, self.now.parent)
         path, parts = recorded_documents(plan, self.now.data)
         teachers, records = _recorded_teachers(plan, self.now.teachers)
@@ -188,6 +191,13 @@ class Repetition:
             f"the weights differ from those in {self.directory}, which were trained by {version}, "
             "perhaps on another processor"
         )
+
+
+def _note_sources(plan: TrainingPlan) -> None:
+    """Print a note if the reference engine has other sources than at the start of a run."""
+    if plan.engine == "reference" and plan.edited_sources != (now := edited_sources()):
+        names = " and ".join(dict.fromkeys([*plan.edited_sources, *now]))
+        note(f"{names} edited since this run began; the result is not that of either version")
 
 
 def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path | None, Split]:

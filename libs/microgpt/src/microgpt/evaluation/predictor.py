@@ -9,6 +9,7 @@ from microgpt.config import MAX_NEW_TOKENS, EngineName, LossOn, TextKind, TrainC
 from microgpt.data.chunked_dataset import scored
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import Document, as_documents, count_predictions
+from microgpt.edited_sources import check_unedited
 from microgpt.errors import ConfigError, DataError, PromptError
 from microgpt.evaluation.held_out_loss import (
     EvaluationSet,
@@ -142,7 +143,8 @@ class Predictor:
 
     @cached_property
     def compiled(self) -> "CompiledModel":
-        """The compiled model, built on first use."""
+        """The compiled model, built on first use; see `check_unedited`."""
+        check_unedited()
         from microgpt.engine.compiled_model import CompiledModel
 
         return CompiledModel(self.config, self._gpt.weights, self._dtype)

@@ -148,6 +148,7 @@ def _settings(plan: TrainingPlan) -> dict[str, Any]:
         "genome": plan.genome_sha256,
         "minutes": plan.minutes,
         "budget": plan.budget,
+        "edited_sources": plan.edited_sources or None,
         "steps_changed": [list(change) for change in plan.steps_changed] or None,
     }
 

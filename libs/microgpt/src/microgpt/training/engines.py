@@ -21,6 +21,7 @@ from microgpt.config import (
     check_threads,
 )
 from microgpt.data.token_dataset import TokenDataset
+from microgpt.edited_sources import check_unedited
 from microgpt.errors import ConfigError
 from microgpt.evaluation.held_out_loss import Nll, scalar_nll
 from microgpt.flat_weights import RESULT_BYTES_PER_WEIGHT, Numbers, by_name
@@ -152,9 +153,13 @@ def prepare_engine(
 
     Before compiling, `tell` is called with a message for the user. Return the seconds that the
     compilation took, or 0 if there was none.
+
+    Raises:
+        ConfigError: the compiled engine does not implement the sources, which have been edited.
     """
     if engine != "compiled":
         return 0.0
+    check_unedited()
     from microgpt.engine.preparation import prepare
 
     started, lines = perf_counter(), list[str]()
@@ -188,12 +193,14 @@ def make_engine(
         resume: checkpoint to continue from, if any.
 
     Raises:
-        ConfigError: there is not enough memory.
+        ConfigError: there is not enough memory, or the sources of the reference engine have been
+            edited, so that the compiled one does not implement them.
     """
     longest = docs.longest - 1
     n_bytes = bytes_needed(engine, dtype, model, config, longest=longest, threads=threads)
     check_memory(n_bytes, TRAINING_THIS_MODEL)
     if engine == "compiled":
+        check_unedited()
         from microgpt.engine.training.threaded_step import ThreadedEngine, useful_threads
         from microgpt.engine.training.trainer import CompiledEngine
         from microgpt.engine.weights import initial_weights

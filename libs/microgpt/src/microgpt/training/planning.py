@@ -10,6 +10,7 @@ from microgpt.data.folding import char_tokenizer
 from microgpt.data.split import DataFacts, Split
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
+from microgpt.edited_sources import edited_sources
 from microgpt.errors import ConfigError, DataError, TokenizerError
 from microgpt.state import TrainedModel, TrainingPlan, TrainState
 from microgpt.training import few_questions
@@ -152,6 +153,7 @@ def plan_training(
         minutes=limit.minutes if limit else None,
         budget=chosen.budget if chosen and options.has_budget else None,
         known_questions=known,
+        edited_sources=edited_sources() if options.engine == "reference" else {},
     )
     reasons = explain(chosen) if chosen else ()
     _tell_contamination(plan, tell)

@@ -9,6 +9,7 @@ from typing import get_args
 
 from microgpt.config import DEFAULT_SEED, DType, EngineName, TrainConfig
 from microgpt.data.documents import bundled, load_text
+from microgpt.edited_sources import edited_sources
 from microgpt.errors import ConfigError, PromptError
 from microgpt.inference import InferenceGpt
 from microgpt.state import TrainEvent
@@ -59,6 +60,9 @@ def run_checks(
     names = bundled("names.txt")
     intact = hashlib.sha256(names.read_bytes()).hexdigest() == golden["names_sha256"]
     yield Check("names.txt", "unchanged" if intact else f"{names} has changed", passed=intact)
+    if edited := " and ".join(edited_sources()):
+        outcome = f"{edited} edited; the compiled engine does not have the change"
+        yield Check("sources", outcome, passed=False)
     if "reference" in engines:
         yield from _check_reference_gradients()
         yield from _replay_karpathy("reference", "float64", steps or REFERENCE_STEPS, on_event)
@@ -68,6 +72,8 @@ def run_checks(
             rng = random.Random(DEFAULT_SEED)  # makes the checks reproducible
             errors = (engine_error(random_model(rng), rng, dtype) for _ in range(N_MODELS))
             yield _difference(name, errors, ENGINE_TOLERANCE[dtype])
+            if edited:  # the run of other code says nothing about it
+                continue
             yield from _replay_karpathy("compiled", dtype, steps or KARPATHY.steps, on_event)
 
 

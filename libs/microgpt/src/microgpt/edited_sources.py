@@ -1,0 +1,80 @@
+"""Find out whether the sources that the compiled engine implements have been edited.
+
+The kernels are written by hand: a change in model.py changes the reference engine only. So the
+compiled engine knows the code that it implements, as hashes of syntax trees, and refuses any other.
+"""
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+from microgpt.errors import ConfigError
+
+FOLDER = Path(__file__).parent
+# The code that the kernels implement: the start of the SHA-256 of each file's syntax tree.
+IMPLEMENTED = {
+    "dropout_mask.py": "f61530200dd6d4eb",
+    "model.py": "ba59b577c30b186f",
+    "model_variants.py": "7e38a318da97fcf2",
+    "muon.py": "7f6cd95c20656f68",
+    "newton_schulz.py": "12ca827a583aa200",
+    "reference.py": "4d1b0ccb6d414954",
+    "sampling.py": "f6d9ff0285e2c52c",
+    "value.py": "a1d0ba79f9ce9284",
+}
+UNCHANGED = "222a22b2b7762f86"  # hash of these files as they are, so that they need not be parsed
+
+
+@cache
+def edited_sources() -> dict[str, str]:
+    """Return the hash of each file whose code differs from what the compiled engine implements.
+
+    Comments, docstrings and the layout of the code do not count.
+    """
+    if files_hash() == UNCHANGED:
+        return {}
+    found = {name: code_hash((FOLDER / name).read_text(encoding="utf-8")) for name in IMPLEMENTED}
+    return {name: each for name, each in found.items() if each != IMPLEMENTED[name]}
+
+
+def check_unedited() -> None:
+    """Raise ConfigError if the compiled engine does not implement the sources as they are."""
+    if edited := edited_sources():
+        raise ConfigError(
+            f"{' and '.join(edited)} {'has' if len(edited) == 1 else 'have'} been edited, and the "
+            "compiled engine does not have the change; use the reference engine (--engine "
+            'reference; engine="reference" in Python), or undo the edit'
+        )
+
+
+def files_hash() -> str:
+    """Return a hash of the contents of all files."""
+    return _short(b"\0".join((FOLDER / name).read_bytes() for name in IMPLEMENTED))
+
+
+def code_hash(source: str) -> str:
+    """Return a hash of a syntax tree, the same on all versions of Python."""
+    return _short(repr([*_nodes(ast.parse(source))]).encode())
+
+
+def _nodes(node: object) -> Iterator[object]:
+    """Yield the types and the values of a syntax tree, without docstrings."""
+    if isinstance(node, list):
+        yield "["
+        for each in node:
+            yield from _nodes(each)
+        yield "]"
+    elif not isinstance(node, ast.AST):
+        yield node
+    elif not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+        yield type(node).__name__
+        for name, value in ast.iter_fields(node):
+            if value not in (None, []):  # fields of newer versions
+                yield name
+                yield from _nodes(value)
+
+
+def _short(content: bytes) -> str:
+    return sha256(content).hexdigest()[:16]

@@ -1,0 +1,70 @@
+import json
+from pathlib import Path
+
+import pytest
+from commands import ok, refused
+
+from microgpt.edited_sources import edited_sources
+
+SMALL = ("--data", "names.txt", "--preset", "karpathy", "--steps", "3", "--n-embd", "8")
+REASON = "model.py edited; using the reference engine, because the compiled one is not changed"
+
+
+@pytest.fixture
+def names(tmp_path: Path) -> Path:
+    path = tmp_path / "names.txt"
+    path.write_text("anna\nemma\nolivia\n" * 5)
+    return path
+
+
+def test_commands_use_the_reference_engine_for_edited_sources(edited, microgpt, names) -> None:
+    assert REASON in ok(microgpt("train", *SMALL)).stderr
+    meta = json.loads((names.parent / "output/meta.json").read_text())["training"]
+    assert [*meta["edited_sources"]] == ["model.py"]
+    for command in (["generate", "-n", "2"], ["eval", "--data", "names.txt"]):
+        assert REASON in ok(microgpt(*command)).stderr
+    assert REASON in ok(microgpt("chat", "hello")).stderr  # with the demo model
+
+
+def test_the_reference_engine_does_not_take_minutes_unasked(edited, microgpt, names) -> None:
+    error = refused(microgpt("train", "--data", "names.txt", "--steps", "100000"))
+    assert error.startswith("the reference engine would take about ")
+    assert error.endswith("; ask for less, or undo the edit of model.py")
+    assert not (names.parent / "output").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("train", *SMALL, "--engine", "compiled"),
+        ("score", "model", "--data", "names.txt"),
+        ("explain", "model", "a"),
+        ("evolve",),
+        ("info", "--data", "names.txt"),
+    ],
+)
+def test_the_compiled_engine_refuses_edited_sources(
+    edited, microgpt, names, text_model, command
+) -> None:
+    text_model.rename(names.parent / "model")
+    problem = "model.py has been edited, and the compiled engine does not have the change"
+    assert refused(microgpt(*command)).startswith(problem)
+
+
+def test_verify_names_the_edited_sources(edited, microgpt) -> None:
+    done = microgpt("verify", "--steps", "1")
+    assert done.returncode == 1
+    assert "FAIL sources: model.py edited; the compiled engine does not have" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_model_of_edited_sources_is_noted(sources, microgpt, names) -> None:
+    code = (sources / "model.py").read_text(encoding="utf-8")
+    (sources / "model.py").write_text(f"{code}\nEDIT = 1\n")
+    ok(microgpt("train", *SMALL, "--checkpoint-every", "1"))
+    (sources / "model.py").write_text(code)
+    edited_sources.cache_clear()
+    note = "note: output was trained with another model.py than the one here"
+    assert note in ok(microgpt("generate", "-n", "1")).stderr
+    note = "model.py edited since this run began; the result is not that of either version"
+    assert note in ok(microgpt("train", "--resume", "output", "--steps", "4")).stderr

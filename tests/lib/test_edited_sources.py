@@ -1,0 +1,53 @@
+import pytest
+
+from microgpt import InferenceGpt, TrainConfig, edited_sources, train
+from microgpt.edited_sources import FOLDER, IMPLEMENTED, UNCHANGED, code_hash, files_hash
+from microgpt.errors import ConfigError
+
+DOCS = ["anna", "emma"]
+SOURCE = '''"""A docstring."""
+def f(x):
+    return x + 1
+'''
+
+
+def test_the_compiled_engine_knows_the_sources_that_it_implements() -> None:
+    """After a change of both engines, replace the constants in edited_sources.py by these."""
+    now = {name: code_hash((FOLDER / name).read_text("utf-8")) for name in IMPLEMENTED}
+    assert (now, files_hash()) == (IMPLEMENTED, UNCHANGED)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        SOURCE.replace("A docstring.", "Another."),
+        SOURCE.replace("x + 1", "(x +\n            1)  # a comment"),
+    ],
+)
+def test_comments_and_layout_do_not_change_the_hash(other) -> None:
+    assert code_hash(other) == code_hash(SOURCE)
+
+
+@pytest.mark.parametrize("other", ["x - 1", "x + 1.0", "x + True", "1 + x", "y + 1", "-x + 1"])
+def test_any_change_of_the_code_changes_the_hash(other) -> None:
+    assert code_hash(SOURCE.replace("x + 1", other)) != code_hash(SOURCE)
+
+
+def test_edited_sources_are_named(edited) -> None:
+    assert [*edited_sources.edited_sources()] == ["model.py"]
+
+
+def test_a_comment_is_no_edit(sources) -> None:
+    with (sources / "model.py").open("a") as file:
+        file.write("# a comment\n")
+    assert edited_sources.edited_sources() == {}
+
+
+def test_the_compiled_engine_refuses_edited_sources(edited) -> None:
+    with pytest.raises(ConfigError, match=r"model\.py has been edited"):
+        train(DOCS)
+    result = train(DOCS, engine="reference", config=TrainConfig(steps=2))
+    assert [*result.plan.edited_sources] == ["model.py"]
+    with pytest.raises(ConfigError, match=r"model\.py has been edited"):
+        InferenceGpt(result).generate(1)
+    assert InferenceGpt(result, engine="reference").generate(1)

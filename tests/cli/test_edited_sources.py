@@ -27,7 +27,7 @@ def test_commands_use_the_reference_engine_for_edited_sources(edited, microgpt, 
 
 
 def test_the_reference_engine_does_not_take_minutes_unasked(edited, microgpt, names) -> None:
-    error = refused(microgpt("train", "--data", "names.txt", "--steps", "100000"))
+    error = refused(microgpt("train", "--data", "names.txt", "--steps", "1000000"))
     assert error.startswith("the reference engine would take about ")
     assert error.endswith("; ask for less, or undo the edit of model.py")
     assert not (names.parent / "output").exists()

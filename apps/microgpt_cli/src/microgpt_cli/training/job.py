@@ -14,16 +14,16 @@ from microgpt.data.statistics import measure
 from microgpt.data.tokenizer import Document
 from microgpt.errors import ConfigError
 from microgpt.files.path_text import path_to_text
+from microgpt.model_config import count_params
 from microgpt.state import TeacherRecord
 from microgpt.storage.saved_model import SavedModel
 from microgpt.training.distillation import Teachers
-from microgpt.training.operations import step_operations
 from microgpt.training.options import N_SAMPLES, TrainOptions
 from microgpt.training.planning import TrainingJob, plan_training
 from microgpt.training.presets import PRESETS, PresetName
 from microgpt.training.time_limit import TimeLimit
 from microgpt_cli.input_files import default_input
-from microgpt_cli.model_loading import check_duration, load_model
+from microgpt_cli.model_loading import TRAINING, check_duration, load_model
 from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.options import DEFAULT_CHAT
 from microgpt_cli.terminal.progress import load_kernels, with_progress
@@ -134,12 +134,11 @@ def new_job(options: TrainOptions, sources: Sources, started: float) -> Training
         tell=note,
     )
     if options.given.get("engine") == EDITED:
-        config, sizes = (
-            job.plan.config,
-            measure(job.parts.train, job.plan.tokenizer, job.plan.config.text),
-        )
-        length = sizes.chunk_length(job.plan.model.block_size)
-        check_duration(config.steps * step_operations(job.plan.model, config, length))
+        plan = job.plan
+        sizes = measure(job.parts.train, plan.tokenizer, plan.config.text)
+        n_docs = plan.config.steps * plan.config.batch_size
+        n_tokens = n_docs * sizes.chunk_length(plan.model.block_size)
+        check_duration(6 * count_params(plan.model) * n_tokens / TRAINING)
     plan = replace(
         job.plan,
         input=path,

@@ -2,7 +2,10 @@
 
 The explanations are the sections of a Markdown file. A heading names what a section explains: one
 definition, or several that follow each other. Every definition needs an explanation, and every
-explanation a definition, in the order of the source.
+explanation a definition, in the order of the source. After a change of a source, write its code
+into the pages:
+
+    uv run python docs/site/annotated.py
 """
 
 import ast
@@ -17,22 +20,47 @@ SOURCES = {
     "docs/annotated/model.md": "libs/microgpt/src/microgpt/model.py",
     "docs/annotated/reference.md": "libs/microgpt/src/microgpt/reference.py",
 }
+ROOT = Path(__file__).resolve().parents[2]
+CODE = re.compile(r"\n```py\n.*?\n```\n", re.DOTALL)  # the code of a section
 SCRIPT_PART = re.compile(r"(?m)^# ([A-Z][\w ]*): ")  # a comment such as "# Tokenizer: …"
 
 
 def page(explanation: Path, source: Path) -> str:
-    """Return the Markdown of a page with the whole source and its explanation side by side.
+    """Return the Markdown of a page of the site, with source and explanation side by side.
 
     Raises:
         SiteError: a part of the source has no explanation, or an explanation no part.
     """
+    introduction, sections = explained(explanation, source)
+    rows = [
+        '<div class="annotated" markdown>\n<div markdown>\n\n'
+        f"## {section}\n\n</div>\n\n"
+        f'``` {{.python linenums="{start}"}}\n{block}\n```\n\n</div>\n'
+        for section, start, block in sections
+    ]
+    return "\n".join(["---\nhide: [navigation, toc]\n---\n", introduction, *rows])
+
+
+def with_code(explanation: Path, source: Path) -> str:
+    """Return an explanation with each part of the source below it, as GitHub shows it.
+
+    Its blocks are not marked as Python, because the tests run Python in the documentation.
+    """
+    introduction, sections = explained(explanation, source)
+    rows = [f"## {section}\n\n```py\n{block}\n```\n" for section, _, block in sections]
+    return "\n".join([f"{introduction.strip()}\n", *rows])
+
+
+def explained(explanation: Path, source: Path) -> tuple[str, list[tuple[str, int, str]]]:
+    """Return the introduction and, for each section, its text, first line of code, and code."""
     code = source.read_text(encoding="utf-8")
-    introduction, *sections = explanation.read_text(encoding="utf-8").split("\n## ")
+    text = CODE.sub("\n", explanation.read_text(encoding="utf-8"))
+    introduction, *sections = text.split("\n## ")
     starts = parts(code)
-    explained = [name for section in sections for name in names(section)]
-    if explained != list(starts):
-        missing = [name for name in starts if name not in explained]
-        extra = [name for name in explained if name not in starts]
+    found = [name for section in sections for name in names(section)]
+    if found != list(starts):
+        missing = [name for name in starts if name not in found]
+        extra = [name for name in found if name not in starts]
         problem = f"no explanation: {missing}; no such definition: {extra}"
         if not missing and not extra:
             problem = f"the explanations are not in the order {list(starts)}"
@@ -42,13 +70,8 @@ def page(explanation: Path, source: Path) -> str:
     for section in sections:
         first, last = names(section)[0], names(section)[-1]
         start, end = starts[first], ends[list(starts).index(last) + 1]
-        block = "\n".join(lines[start - 1 : end - 1]).rstrip()
-        rows.append(
-            '<div class="annotated" markdown>\n<div markdown>\n\n'
-            f"## {section.strip()}\n\n</div>\n\n"
-            f'``` {{.python linenums="{start}"}}\n{block}\n```\n\n</div>\n'
-        )
-    return "\n".join(["---\nhide: [navigation, toc]\n---\n", introduction, *rows])
+        rows.append((section.strip(), start, "\n".join(lines[start - 1 : end - 1]).rstrip()))
+    return introduction, rows
 
 
 def names(section: str) -> list[str]:
@@ -79,3 +102,9 @@ def parts(code: str) -> dict[str, int]:
 def first_line(node: ast.FunctionDef | ast.ClassDef) -> int:
     """Return the line where a definition begins, with its decorators."""
     return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+
+
+if __name__ == "__main__":
+    for name, source in SOURCES.items():
+        path = ROOT / name
+        path.write_text(with_code(path, ROOT / source), encoding="utf-8")

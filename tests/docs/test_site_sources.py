@@ -4,7 +4,7 @@ import build
 import http_api
 import notebook
 import pytest
-from annotated import SOURCES, page, parts
+from annotated import SOURCES, page, parts, with_code
 from build import LINK as LINKS
 from build import ROOT, nav_paths, target_of, write_pages
 from errors import SiteError
@@ -64,6 +64,13 @@ def test_every_annotated_source_is_fully_explained(name) -> None:
     text = page(ROOT / name, ROOT / SOURCES[name])
     for line in filter(None, code.splitlines()):
         assert f"\n{line}\n" in text
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_an_annotated_page_has_the_code_as_it_is(name) -> None:
+    """After a change, run `uv run python docs/site/annotated.py`."""
+    page_text = (ROOT / name).read_text(encoding="utf-8")
+    assert with_code(ROOT / name, ROOT / SOURCES[name]) == page_text
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ def f(x):
 '''
 
 
-def test_the_compiled_engine_knows_the_sources_that_it_implements() -> None:
+def test_the_compiled_engine_knows_what_it_implements() -> None:
     """After a change of both engines, replace the constants in edited_sources.py by these."""
     now = {name: code_hash((FOLDER / name).read_text("utf-8")) for name in IMPLEMENTED}
     assert (now, files_hash()) == (IMPLEMENTED, UNCHANGED)

@@ -56,6 +56,8 @@ SHORTER = (
     (r"--steps 1000,3000,9000,27000,100000", "--steps 100,300"),
     (r"--data data/shakespeare.txt", r"\g<0> --steps 20"),
     (r"--conversations \d+", "--conversations 200"),
+    (r"steps=1000\)", "steps=4)"),
+    (r"steps \+ 500", "steps + 5"),
 )
 # What a reader of a page has from other pages, or has made.
 BEFORE = {

@@ -90,6 +90,7 @@ SHORTEST = {
     ),
     "kneser_ney": ("", "bench.ORDERS = range(2, 4)"),
     "minutes": ("--only rule --seeds 1", "bench.BUDGETS = (('names', 60),); bench.SECOND = 2e7"),
+    "model_changes": ("--seeds 1 --steps 2", ""),
     "operations": ("", "bench.N_MODELS = 3"),
     "peak": ("", "bench.ROUNDS = 1"),
     "playground": ("--rounds 1", "bench.SECONDS = 0.1"),

@@ -1,6 +1,7 @@
 """What do changes of Karpathy's model do to its loss?
 
-No residuals or unscaled rates cost most; see the table of docs/change.md.
+Only residual connections and separate output weights clearly matter after a thousand names
+(docs/change.md).
 
     uv run python bench/study.py model_changes
 

@@ -28,6 +28,15 @@ def test_a_following_question_needs_the_answer_before_it() -> None:
     assert KNOWN.find([OPEN[2]]) == "I don't know."
 
 
+def test_a_text_that_may_mean_several_questions_means_none() -> None:
+    three, four = talk("Where is box 3?", "Here."), talk("Where is box 4?", "There.")
+    known = KnownQuestions.of([three, four], "I don't know.")
+    assert known.find([Message("user", "box")]) == "I don't know."
+    assert known.find([Message("user", "box 4")]) == four[:1]
+    twice = KnownQuestions.of([three, (three[0], four[1])], "I don't know.")
+    assert twice.find(three[:1]) == three[:1]  # the same text means what it says
+
+
 def test_similar_questions_are_suggested_only_if_wanted() -> None:
     asked = talk("can I sell you old cake tins and rusty spoons")
     assert KNOWN.find(asked) == "I don't know."

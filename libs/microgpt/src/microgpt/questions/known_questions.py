@@ -44,12 +44,17 @@ class KnownQuestions:
     def find(self, messages: Sequence[Message]) -> Conversation | str:
         """Return the known conversation up to the question that is meant, or else the reply.
 
-        A question that follows others in its conversation is meant only after their last answer.
+        A question that follows others in its conversation is meant only after their last answer. A
+        text that is equally similar to questions with other answers means none of them.
         """
-        said = messages[-2].content if len(messages) > 1 else None
-        matches = [match for match in self._ranked(messages[-1].content) if self._fits(match, said)]
-        if matches and matches[0].similarity >= self.confidence:
-            return self.conversations[matches[0].number][:-1]
+        said, text = messages[-2].content if len(messages) > 1 else None, messages[-1].content
+        matches = [match for match in self._ranked(text) if self._fits(match, said)]
+        talks = [self.conversations[match.number] for match in matches]
+        n_best = sum(match.score == matches[0].score for match in matches)
+        is_same = bool(talks) and talks[0][-2].content == text
+        is_clear = is_same or len({talk[-1] for talk in talks[:n_best]}) == 1
+        if is_clear and matches[0].similarity >= self.confidence:
+            return talks[0][:-1]
         near = [match for match in matches if match.similarity >= LEAST_SIMILAR]
         similar = dict.fromkeys(self.conversations[match.number][-2].content for match in near)
         if not (self.suggests and similar):

@@ -54,6 +54,7 @@ class BudgetedSettings(RunSettings):
     column: str | None = None  # column or field with the documents
     chat: bool = False  # whether the documents are conversations
     me: str | None = None  # who the assistant is in an exported chat
+    separator: str | None = None  # between documents of several lines
     text: TextKind
     data_sha256: str  # SHA-256 of all documents
     held_out: float  # fraction of the documents in each of the validation and test sets

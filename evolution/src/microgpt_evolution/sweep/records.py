@@ -45,6 +45,7 @@ class SweepSettings(RunSettings):
     chat: bool = False  # whether the documents are conversations
     column: str | None = None  # table column or JSON field that contains the documents
     me: str | None = None  # who the assistant is in an exported chat
+    separator: str | None = None  # between documents of several lines
     data_sha256: str  # SHA-256 of all documents
     val_fraction: float = HELD_OUT  # fraction of documents used for the held-out loss
     test_fraction: float = HELD_OUT  # fraction of documents in the unused test split

@@ -129,6 +129,7 @@ def _begin(
         input=as_setting(path),
         column=options.column,
         me=options.me,
+        separator=options.separator,
         seed=options.seed,
         train_winner=as_setting(options.train_winner) if options.train_winner else None,
     )

@@ -19,7 +19,7 @@ search, beauty, budgeted, parallel, output = (
 of_training = partial(borrowed, TrainOptions)
 # The options of a search with a budget.
 ALLOWED = (
-    "input column minutes budget max_weights max_memory distill chat me text seed warm_start space "
+    "input column minutes budget max_weights max_memory distill chat me separator text seed warm_start space "
     "workers scheduler resume train_winner force"
 )
 BUDGET = "minutes budget"
@@ -104,6 +104,9 @@ class EvolveOptions(Options):
     )
     chat: bool = of_training("chat", panel="Budget", short=False, requires="minutes budget")
     me: str | None = of_training("me", panel="Budget", requires="chat")
+    separator: str | None = of_training(
+        "separator", panel="Budget", requires="minutes budget", excludes="chat column text=stream"
+    )
     text: TextKind | None = of_training("text", panel="Budget", requires="minutes budget")
     stop_after_minutes: float | None = search(None, "Start no new generation after this time.")
     space: Path | None = search(
@@ -157,6 +160,7 @@ class SweepOptions(Options):
     chat: bool = of_training("chat", excludes="column")
     column: str | None = of_training("column")
     me: str | None = of_training("me", requires="chat")
+    separator: str | None = of_training("separator", excludes="chat column")
     seeds: int = setting(
         N_SEEDS,
         "Number of training runs per model; more runs narrow the confidence intervals.",

@@ -50,6 +50,7 @@ def start_sweep(kind: Kind, configs: Sequence[SweepConfig], options: SweepOption
             chat=chat,
             column=options.column,
             me=options.me,
+            separator=options.separator,
             data_sha256=parts.facts.sha256,
         )
     except ValidationError as error:

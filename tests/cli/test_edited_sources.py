@@ -64,7 +64,7 @@ def test_a_model_of_edited_sources_is_noted(sources, microgpt, names) -> None:
     ok(microgpt("train", *SMALL, "--checkpoint-every", "1"))
     (sources / "model.py").write_text(code)
     edited_sources.cache_clear()
-    note = "note: output was trained with another model.py than the one here"
+    note = "note: output was trained with an edited reference engine, which is not the one here"
     assert note in ok(microgpt("generate", "-n", "1")).stderr
     note = "model.py edited since this run began; the result is not that of either version"
     assert note in ok(microgpt("train", "--resume", "output", "--steps", "4")).stderr

@@ -1,6 +1,6 @@
 """Load the model of a command, and print notes on its training."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from microgpt.amounts import duration, percentage
@@ -26,10 +26,13 @@ def load_model(directory: Path, *, unfinished: bool = False) -> SavedModel:
     return noted(load(directory, unfinished=unfinished), directory)
 
 
-def engine_for(saved: SavedModel, n_tokens: int) -> EngineName:
-    """Return the engine that has the sources as they are, to read or write some tokens.
+def engine_for(saved: SavedModel, lengths: Iterable[int]) -> EngineName:
+    """Return the engine that has the sources as they are, to read or write texts.
 
     That is the reference engine if they have been edited; then print a note.
+
+    Args:
+        lengths: number of tokens of each text.
 
     Raises:
         ConfigError: the reference engine would take minutes.
@@ -37,7 +40,7 @@ def engine_for(saved: SavedModel, n_tokens: int) -> EngineName:
     if not edited_sources():
         return "compiled"
     note_reference_engine()
-    check_duration(2 * count_params(saved.model) * n_tokens / READING)
+    check_duration(2 * count_params(saved.model) * sum(lengths) / READING)
     return "reference"
 
 
@@ -58,9 +61,9 @@ def check_duration(seconds: float) -> None:
 
 def noted(saved: SavedModel, directory: Path) -> SavedModel:
     """Return the model unchanged; print a note on an unfinished run and on edited sources."""
-    edited = saved.meta.training.get("edited_sources", {})
+    edited = saved.meta.training.get("edited_sources")
     if edited and edited != edited_sources():
-        note(f"{directory} was trained with another {' and '.join(edited)} than the one here")
+        note(f"{directory} was trained with an edited reference engine, which is not the one here")
     if saved.progress:
         note(f"the training run in {directory} is unfinished; using its model {saved.progress}")
     return saved

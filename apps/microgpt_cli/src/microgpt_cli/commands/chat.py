@@ -54,7 +54,7 @@ def chat(
 
     saved = _load(model_dir, unfinished=unfinished, is_one_shot=message is not None)
     saved = saved.replying(unknown, suggest=suggest)
-    engine = engine_for(saved, saved.model.block_size)
+    engine = engine_for(saved, [saved.model.block_size])
     model = InferenceGpt(saved, engine=engine)
     if not saved.tokenizer.is_chat:
         raise TokenizerError(

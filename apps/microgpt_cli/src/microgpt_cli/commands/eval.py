@@ -68,8 +68,8 @@ def evaluate(
     saved = load_model(model_dir, unfinished=unfinished)
     docs, items = _load(data, column, me, separator, saved)
     uses: list[Use] = ["evaluation", "decoding"] if items else ["evaluation"]
-    n_tokens = sum(count_predictions(doc, "all", saved.text, len) for doc in docs)
-    engine = engine_for(saved, n_tokens)
+    lengths = (count_predictions(doc, "all", saved.text, len) for doc in docs)
+    engine = engine_for(saved, lengths)
     load_kernels(engine, saved.dtype, uses=uses)
     gpt = InferenceGpt(saved, engine=engine)
     result = gpt.evaluate(docs, text=saved.text, threads=threads)

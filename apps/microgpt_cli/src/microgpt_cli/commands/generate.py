@@ -100,7 +100,7 @@ def generate(
             f"microgpt chat --model {as_argument(model_dir)}"
         )
     known = _training_texts(saved, model_dir, against, column) if novel else ()
-    engine = engine_for(saved, num_samples * (max_tokens or saved.model.block_size))
+    engine = engine_for(saved, [num_samples * (max_tokens or saved.model.block_size)])
     model = InferenceGpt(saved, engine=engine)
     if dropped := model.text_job(prompts=[prompt]).tokens_dropped:
         note(f"the prompt does not fit into the context; its first {dropped} tokens are ignored")

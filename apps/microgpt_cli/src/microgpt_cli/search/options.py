@@ -19,8 +19,8 @@ search, beauty, budgeted, parallel, output = (
 of_training = partial(borrowed, TrainOptions)
 # The options of a search with a budget.
 ALLOWED = (
-    "input column minutes budget max_weights max_memory distill chat me separator text seed warm_start space "
-    "workers scheduler resume train_winner force"
+    "input column minutes budget max_weights max_memory distill chat me separator text seed "
+    "warm_start space workers scheduler resume train_winner force"
 )
 BUDGET = "minutes budget"
 POSITIVE = "a number greater than 0"

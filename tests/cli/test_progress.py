@@ -2,8 +2,11 @@ import io
 import itertools
 import re
 import sys
+from unittest.mock import Mock
 
 import pytest
+from rich.console import Console
+from rich.live import Live
 
 from microgpt import ModelConfig, TrainConfig, TrainEvent, train
 from microgpt_cli.terminal import progress
@@ -109,3 +112,14 @@ def test_a_loss_worse_than_guessing_is_reported_once(capsys) -> None:
         "note: the mean loss of the last 100 steps is 9.00, above that of a uniform guess (1.10); "
         "stop with Ctrl-C and change --learning-rate from 0.02 to 0.01"
     ]
+
+
+def test_a_display_whose_start_was_interrupted_can_be_stopped(monkeypatch) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True)
+    display = Live("a table", console=console)
+    with monkeypatch.context() as patch:
+        patch.setattr(console, "push_render_hook", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            display.start()
+    progress.stop_display(display, console)
+    assert console.file.getvalue().endswith("\x1b[?25h")  # the cursor is shown again

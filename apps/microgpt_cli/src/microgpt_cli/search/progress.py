@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 from microgpt.amounts import duration
 from microgpt.files.atomic_files import cannot_write
 from microgpt_cli.terminal.console import print_or_discard, say
-from microgpt_cli.terminal.progress import N_LINES, short, time_left
+from microgpt_cli.terminal.progress import N_LINES, short, stop_display, time_left
 from microgpt_evolution.evolve_rust import trace
 from microgpt_evolution.organism import Organism
 from microgpt_evolution.search.runner import Listener, SearchEvent, SearchRunner
@@ -63,7 +63,7 @@ class SearchTable:
         """Hide the table until the next update."""
         live, self._live = self._live, None
         if live:
-            live.stop()
+            stop_display(live, self._console)
 
     def update(self, event: SearchEvent) -> None:
         """Show the state of the search after an event."""

@@ -13,6 +13,7 @@ from microgpt_cli.terminal.console import note, say
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.live import Live
     from rich.progress import Progress
 
     from microgpt.config import DType, EngineName, Use
@@ -59,8 +60,8 @@ class ProgressBar:
 
     def stop(self) -> None:
         """Hide the bar until the next update."""
-        if self._bar:
-            self._bar.stop()
+        if self._bar and self._console:
+            stop_display(self._bar, self._console)
         self._bar = None  # a restarted bar would overwrite lines printed in the meantime
 
 
@@ -151,6 +152,14 @@ def short(number: float) -> str:
         if number >= 0.9995 * divisor:  # 0.9995 is rounded to 1.00
             return f"{number / divisor:.3g}{letter}"
     return f"{number:.3g}"
+
+
+def stop_display(display: "Live | Progress", console: "Console") -> None:
+    """Hide a display of rich, even if a signal has interrupted its start."""
+    try:
+        display.stop()
+    except IndexError:  # rich undoes steps of the start that have not been taken
+        console.show_cursor()
 
 
 def time_left(n: float, per_s: float) -> str:

@@ -52,6 +52,26 @@ def test_a_budgeted_search_starts_resumes_and_is_used(microgpt, tmp_path, winner
     ok(microgpt("train", "--genome", "genome.json", "--budget", "2e9", "--model", "longer"))
 
 
+def test_a_budgeted_search_can_be_repeated(microgpt, tmp_path, winner) -> None:
+    genome, run = (tmp_path / "genome.json").read_bytes(), run_of(tmp_path).rename(tmp_path / "run")
+    (tmp_path / "genome.json").unlink()
+    ok(microgpt("evolve", "--repeat", "run", "--train-winner", "again"))
+    assert (tmp_path / "genome.json").read_bytes() == genome
+    weights = [(tmp_path / name / "weights.json").read_bytes() for name in ("winner", "again")]
+    assert weights[0] == weights[1]
+    refusal = "--seed cannot be used with the run to repeat; omit one of them"
+    assert refused(microgpt("evolve", "--repeat", run, "--seed", "9")) == refusal
+
+
+@pytest.mark.parametrize("is_worth_it", [False, True])
+def test_a_search_says_where_training_is_expected_to_win(microgpt, tmp_path, is_worth_it) -> None:
+    (tmp_path / "few.txt").write_text("\n".join(f"{a}{b}nn{a}" for a in "abcdefg" for b in "aeiou"))
+    data = ("--data", "few.txt") if is_worth_it else ()
+    done = ok(microgpt("evolve", "--budget", "2e9" if not is_worth_it else "2e10", *data))
+    is_said = "a single training run of this length is expected to give a better" in done.stderr
+    assert is_said != is_worth_it
+
+
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_budgeted_search_resumes(microgpt, tmp_path, winner, stop) -> None:
     files = ("genome.json", "winner/weights.json")

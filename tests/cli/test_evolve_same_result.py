@@ -4,6 +4,7 @@ import re
 import signal
 
 import pytest
+from commands import ok
 from searches import AESTHETIC, HYDRA, SMALL, begin, evaluations_of, log_of, run_of
 
 pytestmark = pytest.mark.usefixtures("undrawn", "made_up_names")
@@ -49,6 +50,13 @@ def test_a_search_compares_its_winner_with_a_preset(searched, search) -> None:
     assert after[7].startswith("Held fixed: batch size 1, dropout 0, ")
     sweep = r"^Next:  microgpt sweep grid (--data names.txt )?--n-embd "
     assert bool(re.search(sweep, done.stdout, re.MULTILINE)) == (search is SMALL)
+
+
+def test_a_search_can_be_repeated(microgpt, searched, tmp_path) -> None:
+    _, folder = searched(*SMALL)
+    ok(microgpt("evolve", "--repeat", run_of(folder)))
+    assert (tmp_path / "genome.json").read_bytes() == (folder / "genome.json").read_bytes()
+    assert evaluations_of(run_of(tmp_path)) == evaluations_of(run_of(folder))
 
 
 @OBJECTIVES

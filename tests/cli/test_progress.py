@@ -35,6 +35,15 @@ def follow(steps: int, events: int) -> None:
             )
 
 
+def test_long_work_is_not_silent(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)
+    monkeypatch.setattr(progress, "MAX_SILENCE_S", 0.05)
+    bar = progress.ProgressBar("search", 1000)
+    for done in range(100):
+        bar.show(done, "", f"{done} of 1000")
+    assert capsys.readouterr().err.splitlines() == ["49 of 1000", "99 of 1000"]
+
+
 def test_each_tenth_is_a_line_if_nothing_can_be_redrawn(monkeypatch, capsys) -> None:
     monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)
     follow(steps=1000, events=200)

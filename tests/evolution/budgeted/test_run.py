@@ -12,7 +12,11 @@ import pytest
 from process_pool import Processes
 from searches import edit_evaluations
 
+from microgpt.training.time_limit import TimeLimit
+from microgpt.training.train import train
+from microgpt_evolution.budgeted import objective
 from microgpt_evolution.budgeted.genome import EVALUATIONS, RUNGS, VALUES, Contestant
+from microgpt_evolution.budgeted.objective import BudgetedObjective
 from microgpt_evolution.budgeted.records import BudgetedRecords, BudgetedSettings
 from microgpt_evolution.budgeted.run import BudgetedSearch
 from microgpt_evolution.errors import NoWinnerError, RunError, StoppedError
@@ -77,12 +81,10 @@ def test_processes_do_not_change_a_search(tmp_path, settings, small_parts, expec
 
 @pytest.mark.parametrize("has_states", [True, False])
 def test_a_stopped_search_resumes(tmp_path, settings, small_parts, expected, has_states) -> None:
-    records, stop, n_events = begun(tmp_path, settings), Event(), 0
+    records, stop = begun(tmp_path, settings), Event()
 
     def stop_soon(event) -> None:
-        nonlocal n_events
-        n_events += 1
-        if n_events == 14:
+        if event.generation == 3 and event.n_done == 1:
             stop.set()
 
     with Threads(2) as pool, records:
@@ -209,3 +211,51 @@ def test_an_error_names_damaged_settings(tmp_path, settings, change, problem) ->
     facts = settings.model_dump(mode="json") | change
     with pytest.raises(RunError, match=f"run.json: {problem}"):
         BudgetedSettings.parse(facts, tmp_path)
+
+
+def timed(folder, settings, parts, monkeypatch, slow: float):
+    """Run a search that has time for its budget, but with evaluations `slow` times as long.
+
+    Return its records, its outcome and the ratio of its duration to the time limit.
+    """
+    now, budgeted = 0.0, BudgetedObjective(parts, settings.text, settings.operations)
+
+    def measure_slowly(self, rung, *args, **options):
+        operations = budgeted.cost(rung.genome, 1)
+
+        def train_slowly(*args, on_event, **options):
+            def note(event) -> None:
+                nonlocal now
+                if event.val_loss is not None:
+                    now += slow * 60 * operations / settings.budget
+                on_event(event)
+
+            return train(*args, on_event=note, **options)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(objective, "train", train_slowly)
+            return measure(self, rung, *args, **options)
+
+    measure = BudgetedObjective.measure
+    monkeypatch.setattr(BudgetedObjective, "measure", measure_slowly)
+    monkeypatch.setattr(objective, "perf_counter", lambda: now)
+    changes = {"minutes": 1.0, "operations_per_s": settings.budget / 60}
+    records = begun(folder, settings.model_copy(update=changes))
+    limit = TimeLimit(1.0, 0.0, reserve_s=0.0, clock=lambda: now)
+    outcome = finished(records, parts, Threads(1), limit=limit)
+    return BudgetedRecords.read(records.directory), outcome, now / 60
+
+
+@pytest.mark.parametrize("slow", [0.9, 1.2, 2.0, 5.0, 12.0])
+def test_a_time_limit_is_kept_and_can_be_repeated(
+    tmp_path, settings, small_parts, monkeypatch, slow
+) -> None:
+    records, outcome, duration = timed(tmp_path, settings, small_parts, monkeypatch, slow)
+    assert slow < 2 or records.settings.cuts
+    assert 0.75 <= duration <= 1.1
+    assert any(until == EVALUATIONS for _, until, *_ in outcome[2]) or slow > 10
+    assert finished(begun(tmp_path, records.settings), small_parts, Threads(2)) == outcome
+    path = records.directory / "evaluations.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[: len(lines) // 2]))
+    assert finished(BudgetedRecords.open(records.directory), small_parts, Threads(1)) == outcome

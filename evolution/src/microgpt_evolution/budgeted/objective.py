@@ -2,7 +2,8 @@
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from time import perf_counter
+from typing import NamedTuple, Protocol
 
 from microgpt.config import ModelConfig, TextKind, TrainConfig
 from microgpt.data.bpe import BpeTokenizer
@@ -30,6 +31,21 @@ class Tokens(NamedTuple):
     training: Sizes
     validation: Sizes
     per_character: float  # number of predicted tokens per character of the validation set
+
+
+class Watch(Protocol):
+    """What decides, between evaluations, whether there is time for the next ones."""
+
+    def may_begin(self, operations: float) -> bool:
+        """Return whether training may begin or go on, given the operations to complete it."""
+
+    def may_continue(self, operations: float, seconds: float) -> bool:
+        """Return whether training may continue up to its next evaluation.
+
+        Args:
+            operations: of the evaluation that has ended and of the steps before it.
+            seconds: their duration.
+        """
 
 
 class Plan(NamedTuple):
@@ -60,6 +76,7 @@ class BudgetedObjective:
     operations: float  # for a complete training run, without evaluations
     max_weights: int | None = None
     max_bytes: int | None = None  # memory limit per training run
+    watch: Watch | None = field(default=None, repr=False, compare=False)
     _known: dict[int | None, Tokens] = field(default_factory=dict, repr=False, compare=False)
     _plans: dict[BudgetedGenome, Plan] = field(default_factory=dict, repr=False, compare=False)
 
@@ -146,14 +163,29 @@ class BudgetedObjective:
         """Train up to an evaluation; the evaluation is invalid if training was stopped.
 
         Its losses are those that were not known, in nats per character; infinity if it diverged.
+        There are fewer of them if the watch stops the training run, or none if it does not begin.
         """
+        watch, operations = self.watch, self.plan(rung.genome).operations
+        if watch and not watch.may_begin((EVALUATIONS - rung.n_known) * operations):
+            return Evaluation("ok")
         tokens = self.tokens(rung.genome.vocab_size)
         model, config = self.settings(rung.genome, seed)
         losses: list[float] = []
+        may_continue, started = True, perf_counter()
 
         def note(event: TrainEvent) -> None:
-            if event.val_loss is not None:
-                losses.append(event.val_loss * tokens.per_character)
+            nonlocal may_continue, started
+            # Without its state, a training run begins again, with losses that are known.
+            n_before = rung.n_known * config.steps_between_evaluations
+            if event.val_loss is None or event.step <= n_before:
+                return
+            losses.append(event.val_loss * tokens.per_character)
+            if watch and len(losses) < rung.until - rung.n_known:
+                before, started = started, perf_counter()
+                may_continue = watch.may_continue(operations, started - before)
+
+        def stop() -> bool:
+            return not may_continue or (should_stop is not None and should_stop())
 
         is_last = rung.until == EVALUATIONS
         try:
@@ -165,10 +197,9 @@ class BudgetedObjective:
                 resume=rung.state,
                 until=None if is_last else rung.until * config.steps_between_evaluations,
                 on_event=note,
-                should_stop=should_stop,
+                should_stop=stop,
             )
         except DivergedError:
             return Evaluation("diverged", losses=(math.inf,))
-        new = tuple(losses[rung.n_known - rung.until :])
-        lowest = min(new, default=math.inf)
-        return Evaluation("ok", lowest, losses=new, checkpoint=(result.plan, result.state))
+        lowest, checkpoint = min(losses, default=math.inf), (result.plan, result.state)
+        return Evaluation("ok", lowest, losses=tuple(losses), checkpoint=checkpoint)

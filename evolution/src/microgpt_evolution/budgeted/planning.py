@@ -20,6 +20,10 @@ MAX_RUNS = 200  # maximum number of complete training runs; more would fit the v
 MAX_STUDENT_SHARE = 1 / 3  # of the time, if the number of teachers is not given
 N_TEACHERS = 6  # number of organisms that teach a student at the end, if the text is small
 SAMPLES_PER_TEXT = 6  # tokens of the documents that teachers make up, per token of the text
+# A search is not worth its operations if a single training run can use this fraction of them:
+# `train` was better where it used 88 % or more, `evolve` where it used 17 % or less
+# (docs/evolution.md).
+WORTH_TRAINING = 0.5
 MAX_TARGETS = 2**28  # maximum size of the predictions of the teachers, in bytes
 
 
@@ -50,7 +54,8 @@ def plan_search(
     Raises:
         ConfigError: the budget is too small.
     """
-    parts, of_worker = fitting.parts, fitting.fit(limit).budget
+    fitted, parts = fitting.fit(limit), fitting.parts
+    of_worker = fitted.budget
     assert of_worker
     n_workers = min(SMALLEST, n_workers) if limit else 1
     budget = of_worker * n_workers
@@ -77,10 +82,10 @@ def plan_search(
     if budget > MAX_RUNS * complete + student:
         budget = MAX_RUNS * complete + student
         tell(f"the data are small: the search ends after {MAX_RUNS} complete training runs")
-    if not (choice.is_limited or limits.max_weights or limits.max_memory):
+    if fitted.choice.operations > WORTH_TRAINING * of_worker:
         tell(
-            "the text is large enough for a single training run of this length, which may give a "
-            "better model: microgpt train --minutes or --budget"
+            "a single training run of this length is expected to give a better model, because the "
+            "text is large enough for it: microgpt train --minutes or --budget"
         )
     first = [rule, warm_start] if warm_start else [rule]
     if space:
@@ -95,6 +100,7 @@ def plan_search(
         held_out=parts.val_fraction,
         gap=parts.gap,
         minutes=limits.minutes,
+        operations_per_s=fitted.operations_per_s,
         max_weights=limits.max_weights,
         max_bytes=limits.max_bytes or MAX_BYTES,
         target=space.target,

@@ -18,7 +18,7 @@ from microgpt.config import TextKind
 from microgpt.errors import CheckpointError
 from microgpt.files.atomic_files import publish
 from microgpt.files.path_text import path_from_text
-from microgpt.state import TrainingPlan, TrainState
+from microgpt.state import StepsChange, TrainingPlan, TrainState
 from microgpt.storage.meta import STATE, STATE_DESCRIPTION
 from microgpt.storage.training_state import encode_state, read_state
 from microgpt_evolution.budgeted.genome import EVALUATIONS, BudgetedGenome, Origin
@@ -35,11 +35,22 @@ from microgpt_evolution.runs.run_directory import (
     RunSettings,
     Seed,
 )
+from microgpt_evolution.runs.run_files import Stored
 from microgpt_evolution.space import Rates, Space, Values
 
 ORGANISMS = "organisms"
 _Operations = Annotated[float, Field(gt=0)]
 _Loss = Annotated[float, Field(ge=0, le=1e100)]
+
+
+class Cut(Stored):
+    """What a time limit has left of a generation, because the search would have ended late."""
+
+    generation: int  # counted from 1
+    budget: _Operations | None = None  # for this generation and all later ones
+    longest: Annotated[float, Field(ge=0)] | None = None  # for the completion of each organism
+    # Evaluations up to which the organisms of this generation were trained; the others were not.
+    rungs: dict[str, Annotated[int, Field(ge=1, le=EVALUATIONS)]] | None = None
 
 
 class BudgetedSettings(RunSettings):
@@ -61,6 +72,9 @@ class BudgetedSettings(RunSettings):
     gap: int = 0  # number of unused characters around held-out stretches of running text
     seed: Seed
     minutes: Annotated[float, Field(gt=0)] | None = None  # the budget was computed from this time
+    operations_per_s: _Operations | None = None  # of one worker, measured for it
+    cuts: tuple[Cut, ...] = ()  # by the time limit; empty if the search was as fast as measured
+    student_steps: tuple[StepsChange, ...] = ()  # changes of the student's steps by the time limit
     max_weights: Count | None = None
     max_bytes: Count = MAX_BYTES  # memory limit per training run; the same on every machine
     target: float | None = None  # loss at which the search ends
@@ -101,16 +115,18 @@ class RungRecord(Line):
 
     @classmethod
     def of(cls, trial: Trial[Rung], evaluation: Evaluation, *, flops: float, n_params: int) -> Self:
-        """Return the record of a rung."""
+        """Return the record of a rung; `flops` is the cost of all of it."""
+        rung, n = trial.config, len(evaluation.losses)
+        n_planned = rung.until - rung.n_known
         return cls(
             id=trial.id,
             origin=cast(Origin, trial.origin),
             parents=trial.parents,
             genome=trial.config.genome,
             seed=trial.seed,
-            until=trial.config.until,
+            until=rung.n_known + n if evaluation.status == "ok" else rung.until,
             losses=tuple(loss for loss in evaluation.losses if loss < math.inf),
-            operations=flops,
+            operations=flops * (n / n_planned if evaluation.status == "ok" else 1),
             seconds=round(evaluation.seconds, 4),
             cpu_seconds=round(evaluation.cpu_seconds, 4),
             reason=evaluation.reason or None,
@@ -157,6 +173,8 @@ class BudgetedRecords(RunDirectory[BudgetedSettings, RungRecord]):
         self, trial: Trial[Rung], evaluation: Evaluation, *, flops: float, n_params: int
     ) -> None:
         """Write the state of an organism, then its losses; raise CheckpointError on failure."""
+        if evaluation.status == "ok" and not evaluation.losses:
+            return  # there was no time for it
         if evaluation.checkpoint:
             self.keep(trial.id, *evaluation.checkpoint)
         super().add(trial, evaluation, flops=flops, n_params=n_params)
@@ -167,12 +185,27 @@ class BudgetedRecords(RunDirectory[BudgetedSettings, RungRecord]):
         content, description = encode_state(plan, state, "running")
         publish(self._place(id), {STATE: content, STATE_DESCRIPTION: description})
 
+    def keep_cut(self, cut: Cut) -> None:
+        """Record a cut, instead of an earlier one of the same generation."""
+        others = (each for each in self.settings.cuts if each.generation != cut.generation)
+        self.change(self.settings.model_copy(update={"cuts": (*others, cut)}))
+
+    def cut(self, generation: int) -> Cut | None:
+        """Return the recorded cut of a generation, if any."""
+        return next((each for each in self.settings.cuts if each.generation == generation), None)
+
     def state(self, id: str) -> TrainState | None:
         """Return the state of a training run, or None if there is none."""
+        run = self.training_run(id)
+        return run and run[1]
+
+    def training_run(self, id: str) -> tuple[TrainingPlan, TrainState] | None:
+        """Return the plan and the state of a training run, or None if there are none."""
         try:
-            return read_state(self._place(id))[1]
+            plan, state, _ = read_state(self._place(id))
         except CheckpointError:
             return None
+        return plan, state
 
     def forget(self, id: str) -> None:
         """Remove the state of an organism that will not be trained on."""

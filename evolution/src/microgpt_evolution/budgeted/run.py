@@ -1,37 +1,54 @@
-"""Run a budgeted search on a worker pool; the same budget and seed give the same winner."""
+"""Run a budgeted search on a worker pool; the same budget and seed give the same winner.
+
+With a time limit, the search trains less if it would end late. What was left out is recorded, so a
+search that is resumed or repeated gives the same winner, too.
+"""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from threading import Event
+from functools import partial
+from threading import Event, Lock
 
 from microgpt.data.split import Split
-from microgpt.state import TrainResult, TrainState
+from microgpt.state import TrainEvent, TrainResult, TrainState
+from microgpt.training.deadline import train_as_planned
+from microgpt.training.distillation import Teachers
+from microgpt.training.options import TrainOptions
+from microgpt.training.planning import plan_training
+from microgpt.training.time_limit import TimeLimit
 from microgpt.training.train import train
-from microgpt_evolution.budgeted.genome import Contestant, rank
+from microgpt_evolution.budgeted.genome import EVALUATIONS, Contestant, rank
 from microgpt_evolution.budgeted.objective import STUDENT_LENGTH, BudgetedObjective, Rung
-from microgpt_evolution.budgeted.records import BudgetedRecords
+from microgpt_evolution.budgeted.pace import SearchPace
+from microgpt_evolution.budgeted.records import BudgetedRecords, Cut
 from microgpt_evolution.budgeted.search import SurrogateSearch
 from microgpt_evolution.errors import NoWinnerError, StoppedError
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.organism import Evaluation, Trial, training_seed
-from microgpt_evolution.workers.pools import Pool
+from microgpt_evolution.workers.pools import Pool, Threads
 
 STUDENT = "student"  # name of its state among those of the organisms
 # Minimum mean length of a teacher's chunks, relative to the winner's. If a shorter context splits
 # one document in a hundred in two, the chunks are 0.99 times as long.
 MIN_LENGTH = 0.99
+LATE = 0.95  # a time limit cuts a search that can use less than this fraction of its budget in time
+MARGIN = (
+    1.5  # likewise if one worker cannot complete a training run of this relative length in time
+)
+MIN_STUDENT_S = 1.0  # time limit of a student if no time is left
 
 
 @dataclass(frozen=True)
 class BudgetedEvent:
-    """Progress of a budgeted search, sent when a generation begins and after each run."""
+    """Progress of a budgeted search, sent when a generation begins and after each evaluation."""
 
     organisms: Sequence[Contestant]  # all organisms so far, the best first
     generation: int  # counted from 1
     runs: Sequence[Contestant]  # of this generation, before their training
     n_done: int  # number of runs of this generation that have ended
     spent: float  # operations so far
+    budget: float  # operations of the search, without those of the student
     is_known: bool  # whether all of this was recorded when the run was resumed
 
 
@@ -46,8 +63,14 @@ class BudgetedSearch:
         *,
         on_event: Callable[[BudgetedEvent], None],
         should_stop: Event | None = None,
+        limit: TimeLimit | None = None,
     ) -> None:
-        """Prepare a search with the settings in the records."""
+        """Prepare a search with the settings in the records; see `BudgetedEvent` for `on_event`.
+
+        Args:
+            limit: that of a new search; without one, the recorded cuts are followed. Workers of a
+                cluster do not see it, so there a generation that has begun is completed.
+        """
         self._records, self._on_event, self.parts = records, on_event, parts
         self._stop, self.settings = should_stop or Event(), records.settings
         settings = self.settings
@@ -57,10 +80,15 @@ class BudgetedSearch:
             settings.operations,
             settings.max_weights,
             settings.max_bytes,
+            watch=self if isinstance(pool, Threads) else None,
         )
         self.organisms: dict[str, Contestant] = {}
         self._generation, self._is_known = 0, True
-        self.spent = 0.0  # operations so far
+        self.spent = 0.0  # operations of the rungs so far
+        self._running = 0.0  # operations of the evaluations so far in rungs that have not ended
+        self._budget, self._limit, self._lock = settings.budget, limit, Lock()
+        self._pace: SearchPace | None = None
+        self._runs, self._n_done = list[Contestant](), 0  # of this generation
         self._evaluator = CachedEvaluator(self.objective, pool, records, should_stop=self._stop)
 
     def run(self) -> None:
@@ -81,10 +109,58 @@ class BudgetedSearch:
             accepts=lambda genome: objective.refusal(Rung(genome)) is None,
             seed=settings.seed,
         )
-        while not self._is_target_reached() and (runs := search.ask()):
-            self._forget_what_has_ended()
+        self._budget -= student
+        if (limit := self._limit) and (speed := settings.operations_per_s):
+            self._pace = SearchPace(limit, speed, student / speed)
+        while not self._is_target_reached():
             self._generation += 1
-            search.tell(self._train(runs))
+            cut = self._records.cut(self._generation) or self._cut(search.budget)
+            if cut and cut.budget is not None:
+                search.budget, self._budget = cut.budget, self.spent + cut.budget
+            longest = cut.longest if cut else None
+            if not (runs := search.ask(math.inf if longest is None else longest)):
+                return
+            self._forget_what_has_ended()
+            losses = self._train(runs, cut.rungs if cut else None)
+            search.tell(losses)
+            if not any(losses):
+                return
+
+    def may_begin(self, operations: float) -> bool:
+        """Return whether a rung may begin; see `Watch`. All before the first evaluation may."""
+        pace = self._pace
+        return not pace or not pace.has_measured or operations <= pace.longest()
+
+    def may_continue(self, operations: float, seconds: float) -> bool:
+        """Return whether a rung may continue; see `Watch`."""
+        with self._lock:
+            self._running += operations
+        self._send()
+        if not self._pace:
+            return True
+        self._pace.evaluated(operations, seconds)
+        return seconds <= self._pace.seconds_left()
+
+    def _cut(self, budget: float) -> Cut | None:
+        """Return and record what can be trained in time from now on, if less than planned."""
+        pace = self._pace
+        if not pace:
+            return None
+        pace.begin_generation(self.spent)
+        if not self.spent:
+            return None
+        complete = self.objective.cost(self.settings.first[0], EVALUATIONS)
+        left, longest = pace.left(self.spent), pace.longest()
+        is_late, is_short = left < LATE * budget, longest < MARGIN * complete
+        if not is_late and not is_short:
+            return None
+        cut = Cut(
+            generation=self._generation,
+            budget=float(f"{max(1.0, left):.4g}") if is_late else None,
+            longest=float(f"{longest:.4g}") if is_short else None,
+        )
+        self._records.keep_cut(cut)
+        return cut
 
     @property
     def best(self) -> Contestant | None:
@@ -134,21 +210,28 @@ class BudgetedSearch:
         plan, plan_of_best = map(self.objective.plan, (genome, of_best))
         return plan.length >= MIN_LENGTH * plan_of_best.length
 
-    def student(self) -> TrainResult | None:
+    def student(
+        self, on_event: Callable[[TrainEvent], None] = lambda event: None
+    ) -> TrainResult | None:
         """Train a model of the winner's size to predict as the best organisms do on average.
 
         Its context is the shortest of the winner's and the teachers'. It is trained without dropout
-        and weight decay, and longer than they were. Returns None if there are fewer than two
-        teachers.
+        and weight decay, and longer than they were, unless the time limit shortens it. Returns None
+        if there are fewer than two teachers.
 
         Raises:
             StoppedError: should_stop was set. The next call continues.
         """
-        best, teachers, records = self.best, self._teachers(), self._records
+        best, teachers, records, settings = (
+            self.best,
+            self._teachers(),
+            self._records,
+            self.settings,
+        )
         if best is None or len(teachers) < 2:
             return None
         models = [self._trained(each) for each in teachers]
-        seed = training_seed(self.settings.seed, 0, 1)  # of no organism
+        seed = training_seed(settings.seed, 0, 1)  # of no organism
         model, config = self.objective.settings(best.genome, seed)
         context = min(each.genome.block_size for each in (best, *teachers))
         model = replace(model, block_size=context)
@@ -159,20 +242,31 @@ class BudgetedSearch:
             steps=STUDENT_LENGTH * config.steps,
             warmup_steps=STUDENT_LENGTH * config.warmup_steps,
         )
-        plan = replace(models[0].plan, model=model, config=config)
-        result = train(
+        job = plan_training(
             self.objective.parts,
+            TrainOptions(),
             model=model,
             config=config,
             tokenizer=self.objective.tokens(best.genome.vocab_size).tokenizer,
-            teachers=models,
-            teacher_samples=self.settings.teacher_samples,
-            resume=records.state(STUDENT),
-            on_state=lambda state: records.keep(STUDENT, plan, state),
+            teachers=Teachers(models, settings.teacher_samples),
+        )
+        if known := records.training_run(STUDENT):
+            job = replace(job, plan=known[0], resume=known[1])
+        elif settings.student_steps:
+            job = replace(job, plan=replace(job.plan, steps_changed=settings.student_steps))
+        if limit := self._limit:
+            seconds = max(MIN_STUDENT_S, limit.seconds_left())
+            limit = TimeLimit(seconds / 60, limit.clock(), reserve_s=0.0, clock=limit.clock)
+        result = train_as_planned(
+            replace(job, limit=limit),
+            on_event=on_event,
+            on_state=partial(records.keep, STUDENT),
             should_stop=self._stop.is_set,
         )
         if result.ending == "stopped":
             raise StoppedError("stopped while the student was being trained")
+        if changes := result.plan.steps_changed:
+            records.change(records.settings.model_copy(update={"student_steps": changes}))
         return result
 
     def _is_target_reached(self) -> bool:
@@ -188,32 +282,63 @@ class BudgetedSearch:
             if organism.has_ended and organism.id not in kept:
                 self._records.forget(organism.id)
 
-    def _train(self, runs: Sequence[Contestant]) -> list[tuple[float, ...]]:
-        """Train the organisms of a generation and return their new losses."""
-        trials = [self._trial(organism) for organism in runs]
+    def _train(
+        self, asked: Sequence[Contestant], rungs: Mapping[str, int] | None
+    ) -> list[tuple[float, ...]]:
+        """Train the organisms of a generation and return their new losses.
+
+        Args:
+            rungs: evaluations up to which to train the organisms, without the others; by default,
+                all are trained up to their next rungs, unless the time limit cuts this.
+        """
+        runs = [each for each in asked if rungs is None or each.id in rungs]
+        trials = [self._trial(each, (rungs or {}).get(each.id, each.next_rung)) for each in runs]
         known = [self._records.known(trial) for trial in trials]
-        n_done = len(runs) - known.count(None)
+        self._runs, self._n_done, self._running = runs, len(runs) - known.count(None), 0.0
 
         def note(i: int, evaluation: Evaluation) -> None:
-            nonlocal n_done
-            is_new, old = known[i] is None, runs[i]
-            n_done += is_new
-            self.spent += self.objective.cost(old.genome, old.n_next)
-            self._is_known = self._is_known and not is_new
-            self.organisms[old.id] = replace(old, losses=(*old.losses, *_losses(evaluation)))
-            self._send(runs, n_done)
+            is_new, old, losses = known[i] is None, runs[i], _losses(evaluation)
+            n_evaluations = old.n_next if math.inf in losses else len(losses)
+            with self._lock:
+                self._n_done += is_new
+                self.spent += self.objective.cost(old.genome, n_evaluations)
+                n_watched = n_evaluations - (n_evaluations == old.n_next)
+                watched = self.objective.cost(old.genome, n_watched) if is_new else 0.0
+                self._running = max(0.0, self._running - watched)
+                self._is_known = self._is_known and not is_new
+                if losses:
+                    self.organisms[old.id] = replace(old, losses=(*old.losses, *losses))
+            self._send()
 
-        self._send(runs, n_done)
+        self._send()
         for i, evaluation in enumerate(known):
             if evaluation:
                 note(i, evaluation)
-        return [_losses(evaluation) for evaluation in self._evaluator.measure(trials, note)]
+        losses = dict(zip(runs, map(_losses, self._evaluator.measure(trials, note)), strict=True))
+        self._record_what_was_cut(losses)
+        return [losses.get(each, ()) for each in asked]
 
-    def _trial(self, organism: Contestant) -> Trial[Rung]:
-        """Return the trial of the next rung, with the state to continue from unless it is known."""
-        is_known = self._records.final((organism.id, organism.next_rung))
+    def _record_what_was_cut(self, losses: Mapping[Contestant, tuple[float, ...]]) -> None:
+        """Record which organisms were trained, and how far, if the time limit cut a generation."""
+        ends = {each: len(each.losses) + len(new) for each, new in losses.items() if new}
+        is_cut = any(
+            ends.get(each, 0) < each.next_rung and math.inf not in new
+            for each, new in losses.items()
+        )
+        if not self._pace or not is_cut:
+            return
+        rungs = {
+            each.id: each.next_rung if math.inf in losses[each] else end
+            for each, end in ends.items()
+        }
+        cut = self._records.cut(self._generation) or Cut(generation=self._generation)
+        self._records.keep_cut(cut.model_copy(update={"rungs": rungs}))
+
+    def _trial(self, organism: Contestant, until: int) -> Trial[Rung]:
+        """Return the trial of a rung, with the state to continue from unless it is known."""
+        is_known = self._records.final((organism.id, until))
         state = None if is_known else self._state(organism)
-        rung = Rung(organism.genome, organism.next_rung, len(organism.losses), state)
+        rung = Rung(organism.genome, until, len(organism.losses), state)
         return Trial(rung, organism.seed, organism.id, organism.origin, organism.parents)
 
     def _state(self, organism: Contestant) -> TrainState | None:
@@ -228,11 +353,20 @@ class BudgetedSearch:
         n_finite = sum(loss < math.inf for loss in organism.losses)
         return n_finite * config.steps_between_evaluations
 
-    def _send(self, runs: Sequence[Contestant], n_done: int) -> None:
-        spent, is_known, ranked = self.spent, self._is_known, rank(self.organisms.values())
-        self._on_event(BudgetedEvent(ranked, self._generation, runs, n_done, spent, is_known))
+    def _send(self) -> None:
+        with self._lock:  # may be called by a worker
+            event = BudgetedEvent(
+                organisms=rank(self.organisms.values()),
+                generation=self._generation,
+                runs=self._runs,
+                n_done=self._n_done,
+                spent=self.spent + self._running,
+                budget=self._budget,
+                is_known=self._is_known,
+            )
+            self._on_event(event)
 
 
 def _losses(evaluation: Evaluation) -> tuple[float, ...]:
-    """Return the new losses; infinity if training crashed."""
-    return evaluation.losses or (math.inf,)
+    """Return the new losses, none if there was no time for any; infinity if training crashed."""
+    return evaluation.losses if evaluation.status == "ok" else evaluation.losses or (math.inf,)

@@ -9,12 +9,19 @@ predicts the final losses of many mutants and crossings of the best organisms, a
 whose training has paused. The most promising of all are trained up to their next rung.
 """
 
+import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, count, islice
 from random import Random
 
-from microgpt_evolution.budgeted.genome import EVALUATIONS, BudgetedGenome, Contestant, Origin
+from microgpt_evolution.budgeted.genome import (
+    EVALUATIONS,
+    RUNGS,
+    BudgetedGenome,
+    Contestant,
+    Origin,
+)
 from microgpt_evolution.budgeted.surrogate import Surrogate
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.organism import training_seed
@@ -67,20 +74,30 @@ class SurrogateSearch:
         self._first, self._accepts, self._seed, self._rng = first, accepts, seed, Random(seed)
         self._asked: list[Contestant] = []
 
-    def ask(self) -> list[Contestant]:
+    def ask(self, longest: float = math.inf) -> list[Contestant]:
         """Return what to train next up to its next rung; an empty list if the budget is spent.
+
+        Args:
+            longest: number of operations in which each of them can be completed.
 
         Raises:
             GenomeError: no genome is accepted.
         """
         self.generation += 1
+        self._longest = longest
         self._asked = self._next_generation() if self.organisms else self._first_generation()
         return self._asked
 
     def tell(self, losses: Sequence[Sequence[float]]) -> None:
-        """Add the new losses of what was asked for; infinity if training diverged."""
+        """Add the new losses of what was asked for; infinity if training diverged.
+
+        There may be fewer of them than asked for, or none. Then less of the budget is spent.
+        """
         for organism, new in zip(self._asked, losses, strict=True):
-            self.organisms[organism.id] = replace(organism, losses=(*organism.losses, *new))
+            if math.inf not in new:
+                self.budget += self.cost(organism.genome, organism.n_next - len(new))
+            if new:
+                self.organisms[organism.id] = replace(organism, losses=(*organism.losses, *new))
 
     def _first_generation(self) -> list[Contestant]:
         """Return organisms with the given genomes and mutants of them."""
@@ -94,6 +111,8 @@ class SurrogateSearch:
 
     def _next_generation(self) -> list[Contestant]:
         organisms = sorted(self.organisms.values(), key=lambda each: (each.loss, each.id))
+        if all(not each.has_ended and len(each.losses) < RUNGS[0] for each in organisms):
+            return self._affordable(organisms)  # there is nothing to learn from yet
         surrogate = Surrogate(self.space, organisms[:MAX_FITTED])
         losses = [prediction.mean for prediction in surrogate.predict(organisms)]
         ranked = [organisms[i] for i in sorted(range(len(losses)), key=losses.__getitem__)]
@@ -154,7 +173,8 @@ class SurrogateSearch:
         """
         chosen: list[Contestant] = []
         while len(chosen) < self.size:
-            candidates = [c for c in candidates if self._price(c) <= self.budget - reserved]
+            limit = min(self.budget - reserved, self._longest)
+            candidates = [each for each in candidates if self._price(each) <= limit]
             if not candidates:
                 break
             forecasts = zip(candidates, surrogate.predict(candidates), strict=True)
@@ -170,7 +190,7 @@ class SurrogateSearch:
     def _affordable(self, organisms: Sequence[Contestant]) -> list[Contestant]:
         chosen: list[Contestant] = []
         for organism in organisms:
-            if self._price(organism) <= self.budget:
+            if self._price(organism) <= min(self.budget, self._longest):
                 chosen.append(self._begun(organism, len(chosen) + 1))
         return chosen
 

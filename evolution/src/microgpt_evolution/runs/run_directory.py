@@ -20,7 +20,7 @@ from pydantic import Field, ValidationError
 from microgpt.config import MAX_SEED
 from microgpt.error_format import first_problem
 from microgpt.errors import ConfigError
-from microgpt.files.atomic_files import as_argument, cannot_write
+from microgpt.files.atomic_files import as_argument, cannot_write, publish
 from microgpt.files.directory_lock import DirectoryLock
 from microgpt_evolution.errors import GenomeError, RunError
 from microgpt_evolution.organism import Evaluation, Trial
@@ -35,6 +35,7 @@ from microgpt_evolution.runs.run_files import (
     read_settings,
     whole_lines,
     with_checksum,
+    with_settings,
 )
 
 USE = "being searched"  # inserted into the error message about a locked directory
@@ -270,6 +271,12 @@ class RunDirectory(Generic[S, L]):
         except OSError as error:
             raise cannot_write(self.directory, error) from error
         self._lines[line.key] = line
+
+    def change(self, settings: S) -> None:
+        """Replace the settings in run.json; raise CheckpointError if it cannot be written."""
+        content = with_settings(self.directory, settings.model_dump(mode="json"))
+        publish(self.directory, {RUN: content})
+        self.settings = settings
 
     def _read_lines(self) -> list[tuple[str, bytes]]:
         """Read the complete lines; return them with their locations."""

@@ -60,6 +60,12 @@ def encode_run(settings: dict[str, object]) -> bytes:
     return f"{json.dumps(run.model_dump(), indent=2)}\n".encode()
 
 
+def with_settings(directory: Path, settings: dict[str, object]) -> bytes:
+    """Return the content of run.json with other settings."""
+    run = _read_run(directory).model_copy(update={"settings": settings})
+    return f"{json.dumps(run.model_dump(), indent=2)}\n".encode()
+
+
 def read_settings(directory: Path) -> dict[str, object]:
     """Return the settings of a run; raise RunError if run.json is missing or damaged."""
     return _read_run(directory).settings

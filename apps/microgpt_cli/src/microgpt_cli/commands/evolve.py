@@ -6,8 +6,8 @@ from microgpt.errors import ConfigError
 from microgpt_cli.search.options import EvolveOptions
 from microgpt_cli.terminal.options import run_path, with_options
 
-# Options for the rest of a search with a budget, which keeps its other options.
-RESUMED = ("input", "workers", "scheduler", "resume", "train_winner", "force")
+# Options of a search with a budget that is resumed or repeated with its other options.
+RESUMED = ("input", "workers", "scheduler", "resume", "repeat", "train_winner", "force")
 
 
 @with_options(EvolveOptions)
@@ -18,7 +18,7 @@ def evolve(options: EvolveOptions) -> None:
     finalists are retested with fresh seeds, and the genome of the winner is written to genome.json.
     """
     started = perf_counter()
-    run_path(options.resume)
+    run_path(options.resume or options.repeat)
     options.check_ranges()
     if _is_budgeted(options):
         from microgpt.training.time_limit import TimeLimit
@@ -40,15 +40,16 @@ def _is_budgeted(options: EvolveOptions) -> bool:
     Raises:
         ConfigError: an option belongs to another kind of search.
     """
-    if options.resume:
+    if known := options.resume or options.repeat:
         from microgpt_evolution.runs.run_directory import BUDGETED, kind_at
 
-        if kind_at(options.resume) == BUDGETED:
+        if kind_at(known) == BUDGETED:
+            what = "resume" if options.resume else "repeat"
             for name in options:
                 if name not in RESUMED:
                     said = options.said(name)
                     raise ConfigError(
-                        f"{said} cannot be used with the run to resume; omit one of them"
+                        f"{said} cannot be used with the run to {what}; omit one of them"
                     )
             return True
     options.check()

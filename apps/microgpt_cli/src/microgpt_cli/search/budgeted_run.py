@@ -13,13 +13,19 @@ from microgpt.data.split import Split
 from microgpt.errors import DataError
 from microgpt.inference import InferenceGpt
 from microgpt.model_config import count_params
-from microgpt.state import TrainResult
+from microgpt.state import TrainEvent, TrainResult
 from microgpt.training.fitting import Fitting
 from microgpt.training.holding_out import split_documents
 from microgpt.training.time_limit import TimeLimit
 from microgpt_cli.input_files import default_input
 from microgpt_cli.search import winner
-from microgpt_cli.search.experiment import as_setting, documents_again, open_pool, resumable
+from microgpt_cli.search.experiment import (
+    as_setting,
+    documents_again,
+    open_pool,
+    repeated,
+    resumable,
+)
 from microgpt_cli.search.options import EvolveOptions
 from microgpt_cli.search.run_report import write_final_report
 from microgpt_cli.terminal.console import note, print_or_discard, terminal_safe
@@ -40,7 +46,7 @@ PER_MILLE = 1000  # resolution of the progress bar
 
 
 def run(options: EvolveOptions, limit: TimeLimit | None) -> None:
-    """Run or resume a search; `limit` is that of --minutes."""
+    """Run, resume or repeat a search; `limit` is that of --minutes."""
     with ExitStack() as stack:
         resumed = (
             stack.enter_context(BudgetedRecords.open(options.resume)) if options.resume else None
@@ -51,19 +57,15 @@ def run(options: EvolveOptions, limit: TimeLimit | None) -> None:
         compilation_s = load_kernels("compiled", uses=["training", "evaluation", "generation"])
         if limit:
             limit.extend(compilation_s)
-        if resumed:
-            records, parts = resumed, _parts_again(resumed.settings, options.input)
-        else:
-            settings, parts = _begin(options, limit, pool.n_workers())
-            records = stack.enter_context(BudgetedRecords.begin(RUNS, "evolve", settings))
-        settings = records.settings
+        settings, parts = _prepare(options, limit, resumed, pool.n_workers())
+        records = resumed or stack.enter_context(BudgetedRecords.begin(RUNS, "evolve", settings))
         print_or_discard(
             f"Search: {in_short(settings.budget)} operations, "
             f"{in_short(settings.operations, 2)} for a complete training run, seed "
             f"{settings.seed}, {count(pool.n_workers(), 'worker')}; run: {records.directory}"
         )
-        progress = stack.enter_context(SearchProgress(settings.budget))
-        search = BudgetedSearch(parts, pool, records, on_event=progress.update)
+        progress = stack.enter_context(SearchProgress())
+        search = BudgetedSearch(parts, pool, records, on_event=progress.update, limit=limit)
         student, has_ended = None, False
         try:
             with resumable(records, winner.resume_command(options, records)):
@@ -72,7 +74,8 @@ def run(options: EvolveOptions, limit: TimeLimit | None) -> None:
                 if not search.best:
                     raise NoWinnerError("no organism finished training; use other documents")
                 if settings.distill:
-                    student = search.student()
+                    student = search.student(progress.update_student)
+                    progress.stop()
                     if student is None:
                         note("there is no student, because there are fewer than two teachers")
                 has_ended = True
@@ -89,25 +92,51 @@ def run(options: EvolveOptions, limit: TimeLimit | None) -> None:
 class SearchProgress(ProgressBar):
     """Progress of a budgeted search: share of the operations, best loss and time left."""
 
-    def __init__(self, budget: float) -> None:
+    def __init__(self) -> None:
         super().__init__("search", PER_MILLE)
-        self._budget, self._started, self._first = budget, perf_counter(), 0.0
+        self._started, self._first = perf_counter(), 0.0
+        self._budget: float | None = None
+        self._steps: int | None = None  # of the student
 
     def update(self, event: BudgetedEvent) -> None:
         """Show the progress after an event."""
+        if self._budget and event.budget < self._budget:
+            self.stop()
+            less, more = in_short(event.budget), in_short(self._budget)
+            note(f"the search now ends after {less} operations, not {more}, to end in time")
+        self._budget = event.budget
         if event.is_known:  # of the resumed run
             self._started, self._first = perf_counter(), event.spent
         speed = (event.spent - self._first) / (perf_counter() - self._started)
-        left = time_left(self._budget - event.spent, speed)
+        left = time_left(max(0.0, event.budget - event.spent), speed)
         best = f"best {event.organisms[0].loss:.4f}" if event.organisms else "no loss yet"
         figures = f"{best} | generation {event.generation}: {event.n_done} of {len(event.runs)}"
-        done = round(PER_MILLE * event.spent / self._budget)
+        done = min(PER_MILLE, round(PER_MILLE * event.spent / event.budget))
         self.show(done, left, f"{done / 10:.0f} % | {figures} | {left}", figures)
 
+    def update_student(self, event: TrainEvent) -> None:
+        """Show the progress of the student's training."""
+        if self._steps and event.steps < self._steps:
+            self.stop()
+            note(
+                f"the student now ends at step {event.steps:,}, not {self._steps:,}, to end in time"
+            )
+        self._steps = event.steps
+        line = f"student: step {event.step:,} of {event.steps:,}"
+        self.show(round(PER_MILLE * event.step / event.steps), "", line, line)
 
-def _begin(
-    options: EvolveOptions, limit: TimeLimit | None, n_workers: int
+
+def _prepare(
+    options: EvolveOptions,
+    limit: TimeLimit | None,
+    resumed: BudgetedRecords | None,
+    n_workers: int,
 ) -> tuple[BudgetedSettings, Split]:
+    if resumed:
+        return resumed.settings, _parts_again(resumed.settings, options.input)
+    if options.repeat:
+        settings = repeated(BudgetedRecords.read(options.repeat).settings, options)
+        return settings, _parts_again(settings, options.input)
     chat = options.chat
     space = read_space(options.space, GENES) if options.space else None
     ancestor = _ancestor(options.warm_start) if options.warm_start else None

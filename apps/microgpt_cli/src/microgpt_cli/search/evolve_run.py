@@ -16,7 +16,13 @@ from microgpt.files.atomic_files import as_argument
 from microgpt_cli.input_files import default_input
 from microgpt_cli.search import winner
 from microgpt_cli.search.evolve_comparison import describe_comparison, describe_left_out
-from microgpt_cli.search.experiment import as_setting, documents_again, open_pool, resumable
+from microgpt_cli.search.experiment import (
+    as_setting,
+    documents_again,
+    open_pool,
+    repeated,
+    resumable,
+)
 from microgpt_cli.search.options import EvolveOptions
 from microgpt_cli.search.progress import ProgressLines, SearchLog, SearchTable
 from microgpt_cli.search.run_report import write_final_report
@@ -39,7 +45,7 @@ from microgpt_evolution.workers.pools import Pool
 
 
 def run(options: EvolveOptions) -> None:
-    """Run or resume a search."""
+    """Run, resume or repeat a search."""
     with ExitStack() as stack:
         resumed = stack.enter_context(Records.open(options.resume)) if options.resume else None
         model_dir = winner.model_directory(options, resumed)
@@ -76,8 +82,8 @@ def run(options: EvolveOptions) -> None:
 def _prepare(options: EvolveOptions, resumed: Records | None) -> tuple[SearchSettings, Split]:
     genome = _ancestor(options.warm_start) if options.warm_start else None
     space = read_space(options.space, GENES) if options.space else None
-    if resumed:
-        settings = resumed.settings
+    if resumed or options.repeat:
+        settings = resumed.settings if resumed else _repeated(options)
         settings.check(options.values(), genome, space)
         held_out = {"validation": settings.val_fraction, "test": settings.test_fraction}
         return settings, documents_again(
@@ -101,6 +107,11 @@ def _prepare(options: EvolveOptions, resumed: Records | None) -> tuple[SearchSet
         operators = Operators.of(space)
         operators.mutate(operators.random(Random(0)), Random(0))
     return settings, parts
+
+
+def _repeated(options: EvolveOptions) -> SearchSettings:
+    assert options.repeat
+    return repeated(Records.read(options.repeat).settings, options)
 
 
 def _search(

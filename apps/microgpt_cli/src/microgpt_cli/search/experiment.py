@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 
@@ -27,6 +27,7 @@ from microgpt_evolution.workers.dask import Dask
 from microgpt_evolution.workers.pools import Pool, Threads, default_workers
 
 SWITCH_INTERVAL_S = 2e-4
+S = TypeVar("S", SearchSettings, BudgetedSettings)
 
 
 @contextmanager
@@ -60,12 +61,18 @@ def as_setting(path: Path) -> str:
     return path_to_text(os.path.abspath(path))
 
 
+def repeated(settings: S, options: EvolveOptions) -> S:
+    """Return the settings of a run to repeat, with the directory of --train-winner, if any."""
+    place = as_setting(options.train_winner) if options.train_winner else None
+    return settings.model_copy(update={"train_winner": place})
+
+
 def documents_again(
     settings: SearchSettings | BudgetedSettings | SweepSettings,
     path: Path | None,
     load: Callable[[Path], Split],
 ) -> Split:
-    """Return the documents of a run to resume; `path` is required if they were moved.
+    """Return the documents of a run to resume or repeat; `path` is required if they were moved.
 
     Raises:
         ConfigError: they are not those of the run.

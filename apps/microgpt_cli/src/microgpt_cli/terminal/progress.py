@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-N_LINES = 10  # maximum number of progress lines if stderr is not a terminal
-LINE_INTERVAL_S = 1.0  # minimum time between progress lines
+N_LINES = 10  # number of progress lines if stderr is not a terminal, and more in long work
+LINE_INTERVAL_S, MAX_SILENCE_S = 1.0, 30.0  # minimum and maximum time between progress lines
 LOSS_WINDOW = 100  # number of steps in the running mean of the loss
 N_WARM_UP = 500  # number of steps before the loss is compared with a uniform guess
 SPEED_WINDOW_S = 5.0
@@ -31,7 +31,7 @@ ACCENTED = ("bar.complete", "bar.finished", "progress.download", "progress.spinn
 
 
 class ProgressBar:
-    """Progress bar on a terminal. Without a terminal, one line is printed per 10 % of the work."""
+    """Progress bar on a terminal. Otherwise, a line per 10 % of the work, or per half minute."""
 
     def __init__(self, what: str, total: int) -> None:
         self._what, self._total, self._done = what, total, 0
@@ -48,12 +48,13 @@ class ProgressBar:
     def show(self, done: int, left: str, line: str, figures: str = "") -> None:
         """Update the bar, the time left and the figures; without a terminal, print the line."""
         tenth_before, self._done = self._done * N_LINES // self._total, done
+        silence = perf_counter() - self._last_line
         if self._console:
             self._bar = self._bar or _make_bar(self._console, self._what, self._total)
             self._bar.update(self._bar.task_ids[0], completed=done, left=left, figures=figures)
             self._bar.start()
-        elif done * N_LINES // self._total > tenth_before and (
-            perf_counter() - self._last_line >= LINE_INTERVAL_S
+        elif silence >= (
+            LINE_INTERVAL_S if done * N_LINES // self._total > tenth_before else MAX_SILENCE_S
         ):
             self._last_line = perf_counter()
             say(line)

@@ -43,7 +43,7 @@ _Operations = Annotated[float, Field(gt=0)]
 _Loss = Annotated[float, Field(ge=0, le=1e100)]
 
 
-class Cut(Stored):
+class TimeCut(Stored):
     """What a time limit has left of a generation, because the search would have ended late."""
 
     generation: int  # counted from 1
@@ -73,7 +73,7 @@ class BudgetedSettings(RunSettings):
     seed: Seed
     minutes: Annotated[float, Field(gt=0)] | None = None  # the budget was computed from this time
     operations_per_s: _Operations | None = None  # of one worker, measured for it
-    cuts: tuple[Cut, ...] = ()  # by the time limit; empty if the search was as fast as measured
+    cuts: tuple[TimeCut, ...] = ()  # by the time limit; empty if the search was as fast as measured
     student_steps: tuple[StepsChange, ...] = ()  # changes of the student's steps by the time limit
     max_weights: Count | None = None
     max_bytes: Count = MAX_BYTES  # memory limit per training run; the same on every machine
@@ -185,12 +185,12 @@ class BudgetedRecords(RunDirectory[BudgetedSettings, RungRecord]):
         content, description = encode_state(plan, state, "running")
         publish(self._place(id), {STATE: content, STATE_DESCRIPTION: description})
 
-    def keep_cut(self, cut: Cut) -> None:
+    def keep_cut(self, cut: TimeCut) -> None:
         """Record a cut, instead of an earlier one of the same generation."""
         others = (each for each in self.settings.cuts if each.generation != cut.generation)
         self.change(self.settings.model_copy(update={"cuts": (*others, cut)}))
 
-    def cut(self, generation: int) -> Cut | None:
+    def cut(self, generation: int) -> TimeCut | None:
         """Return the recorded cut of a generation, if any."""
         return next((each for each in self.settings.cuts if each.generation == generation), None)
 

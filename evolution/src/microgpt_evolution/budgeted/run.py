@@ -21,7 +21,7 @@ from microgpt.training.train import train
 from microgpt_evolution.budgeted.genome import EVALUATIONS, Contestant, rank
 from microgpt_evolution.budgeted.objective import STUDENT_LENGTH, BudgetedObjective, Rung
 from microgpt_evolution.budgeted.pace import SearchPace
-from microgpt_evolution.budgeted.records import BudgetedRecords, Cut
+from microgpt_evolution.budgeted.records import BudgetedRecords, TimeCut
 from microgpt_evolution.budgeted.search import SurrogateSearch
 from microgpt_evolution.errors import NoWinnerError, StoppedError
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
@@ -141,7 +141,7 @@ class BudgetedSearch:
         self._pace.evaluated(operations, seconds)
         return seconds <= self._pace.seconds_left()
 
-    def _cut(self, budget: float) -> Cut | None:
+    def _cut(self, budget: float) -> TimeCut | None:
         """Return and record what can be trained in time from now on, if less than planned."""
         pace = self._pace
         if not pace:
@@ -154,7 +154,7 @@ class BudgetedSearch:
         is_late, is_short = left < LATE * budget, longest < MARGIN * complete
         if not is_late and not is_short:
             return None
-        cut = Cut(
+        cut = TimeCut(
             generation=self._generation,
             budget=float(f"{max(1.0, left):.4g}") if is_late else None,
             longest=float(f"{longest:.4g}") if is_short else None,
@@ -331,7 +331,7 @@ class BudgetedSearch:
             each.id: each.next_rung if math.inf in losses[each] else end
             for each, end in ends.items()
         }
-        cut = self._records.cut(self._generation) or Cut(generation=self._generation)
+        cut = self._records.cut(self._generation) or TimeCut(generation=self._generation)
         self._records.keep_cut(cut.model_copy(update={"rungs": rungs}))
 
     def _trial(self, organism: Contestant, until: int) -> Trial[Rung]:

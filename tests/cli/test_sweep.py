@@ -21,7 +21,11 @@ from microgpt_evolution.sweep.config import SETTINGS
 
 pytestmark = pytest.mark.usefixtures("undrawn", "made_up_names")
 
-GRID = ("grid", "--n-embd", "8,16", "--steps", "30,60", "--input", "names.txt", "--seed", "5")
+KARPATHY = ("--preset", "karpathy")
+GRID = (
+    *("grid", "--n-embd", "8,16", "--steps", "30,60", "--input", "names.txt", "--seed", "5"),
+    *KARPATHY,
+)
 LIST = "must be a comma-separated list of"
 NOT_SWEPT = {
     "input", "column", "chat", "me", "separator", "seed",  # of the sweep as a whole
@@ -99,6 +103,34 @@ def test_architectures_and_optimizers_can_be_swept(microgpt, tmp_path) -> None:
     assert microgpt(*command).returncode == 0
 
 
+def test_a_grid_is_around_the_settings_that_train_chooses(microgpt, tmp_path) -> None:
+    same = ("--data", "names.txt", "--budget", "3e9", "--seed", "5")
+    done = ok(microgpt("sweep", "grid", "--n-embd", "8,12", *same, "--seeds", "2"))
+    run = run_of(tmp_path)
+    assert "operations: " in done.stdout.splitlines()[0]
+    assert sum(line.endswith("as train chooses") for line in done.stdout.splitlines()) == 1
+    fractions = ("--val-fraction", "0.1", "--test-fraction", "0.1")
+    trained = ok(microgpt("train", *same, *fractions, "--model", "chosen", "--json"))
+    (loss,) = (line["val_loss"] for line in results_of(run) if line["point"] == chosen(run)
+               and line["seed"] == 5)  # fmt: skip
+    assert json.loads(trained.stdout)["val_loss"] == loss
+    (command,) = re.findall(r"Train the winner:  microgpt (.*)", done.stdout)
+    ok(microgpt(*command.split()))
+    meta = json.loads((tmp_path / f"{run.name}-winner" / "meta.json").read_text())
+    winner = [line for line in results_of(run) if line["point"]["n_embd"] == meta["n_embd"]]
+    assert meta["training"]["val_loss"] == winner[0]["val_loss"]
+    lines = (run / "evaluations.jsonl").read_text().splitlines(keepends=True)
+    before = results_of(run)
+    (run / "evaluations.jsonl").write_text("".join(lines[:2]))
+    ok(microgpt("sweep", "resume", run))
+    assert results_of(run) == before
+
+
+def chosen(run: Path) -> dict[str, Any]:
+    """Return the settings around which a grid was made."""
+    return json.loads((run / "run.json").read_text())["settings"]["base"]
+
+
 STOPPED_AS_IT_IS_WRITTEN = """
     import os, signal
     from microgpt_cli import main
@@ -162,7 +194,7 @@ def test_a_finished_sweep_cannot_be_resumed(microgpt, tmp_path) -> None:
 
 def test_only_the_model_that_does_not_fit_is_refused(microgpt, tmp_path) -> None:
     options = ("--n-layer", "1,400", "--n-embd", "8,65536", "--n-head", "1", "--steps", "1")
-    done = microgpt("sweep", "grid", *options, "--input", "names.txt")
+    done = microgpt("sweep", "grid", *options, *KARPATHY, "--input", "names.txt")
     run = run_of(tmp_path)
     assert done.returncode == 0, done.stderr
     notes = [line for line in done.stderr.splitlines() if line.startswith("note: n_embd 65,536")]

@@ -66,8 +66,8 @@ def test_a_best_value_at_the_edge_suggests_a_wider_range() -> None:
     (line,) = (line for line in lines_of(rates(2.1, 2.2, 2.3)) if line.startswith("Next:"))
     assert "the best lr is at the edge of the range" in line
     assert line.endswith(
-        "microgpt sweep grid --data '/docs/my names.txt' --learning-rate 0.00033,0.001,0.003 "
-        "--seed 1"
+        "microgpt sweep grid --data '/docs/my names.txt' --preset karpathy "
+        "--learning-rate 0.00033,0.001,0.003 --seed 1"
     )
 
 

@@ -1,6 +1,6 @@
 """The pace of a search with a time limit: what it can still train before the limit.
 
-Only the limits that follow from it are recorded (`TimeCut`), so a search is repeated without a clock.
+Only what follows from it is recorded (`TimeCut`), so a search is repeated without a clock.
 """
 
 from collections import deque

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
-from microgpt.config import DEFAULT_DTYPE, DType
+from microgpt.config import DEFAULT_DTYPE, DType, TextKind
 from microgpt.data.chunked_dataset import scored
 from microgpt.data.split import Split
-from microgpt.data.tokenizer import CharTokenizer, Document
+from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
 from microgpt.errors import DataError
 from microgpt.evaluation.held_out_loss import EvaluationSet
 from microgpt.inference import InferenceGpt
@@ -40,23 +40,36 @@ class LossObjective:
 
     training: Split
     validation: Sequence[Document]  # documents for the held-out loss
-    tokenizer: CharTokenizer  # built from all documents, including held-out documents
+    tokenizer: Tokenizer  # built from all documents, including held-out documents
     fitness: Fitness = "held-out"
     max_flops: float = MAX_FLOPS  # maximum FLOPs per training run; larger genomes are refused
     max_bytes: int = MAX_BYTES  # training memory limit in bytes; larger genomes are refused
+    text: TextKind = "lines"
     _pieces: dict[int, EvaluationSet] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def of(cls, parts: Split, fitness: Fitness = "held-out", **options: Any) -> Self:
+    def of(
+        cls,
+        parts: Split,
+        fitness: Fitness = "held-out",
+        *,
+        keeps_best: bool = False,
+        **options: Any,
+    ) -> Self:
         """Create the objective for a split; `options` sets the other fields.
 
         For "last-doc", the objective trains on all documents in file order, as evolve-rust does.
+
+        Args:
+            keeps_best: whether a model keeps the weights with the lowest validation loss, as in
+                `train`, instead of the last ones.
         """
         if not parts.validation:
             raise DataError("a search needs held-out documents; split the documents first")
         docs = parts.train if fitness == "held-out" else parts.docs
-        tokenizer = CharTokenizer.from_documents(parts.docs)
-        return cls(Split(docs, docs), parts.validation, tokenizer, fitness, **options)
+        tokenizer = options.pop("tokenizer", None) or CharTokenizer.from_documents(parts.docs)
+        training = Split(docs, docs, parts.validation if keeps_best else ())
+        return cls(training, parts.validation, tokenizer, fitness, **options)
 
     def n_params(self, genome: Genome) -> int:
         """Return the number of parameters."""
@@ -104,7 +117,8 @@ class LossObjective:
         dtype: DType = DEFAULT_DTYPE["compiled"],
     ) -> TrainResult | Evaluation:
         """Train a model; return the training result, or an evaluation if training failed."""
-        config = replace(genome.train_config(seed), shuffle=self.fitness == "held-out")
+        is_shuffled = self.fitness == "held-out"
+        config = replace(genome.train_config(seed), shuffle=is_shuffled, text=self.text)
         try:
             result = train(
                 self.training,

@@ -1,14 +1,17 @@
 """Train a sweep configuration and measure its losses."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from statistics import fmean
 from time import perf_counter, thread_time
 from typing import Self
 
 from microgpt.config import ModelConfig, TrainConfig
+from microgpt.data.bpe import BpeTokenizer
+from microgpt.data.folding import char_tokenizer
 from microgpt.data.split import Split
+from microgpt.data.tokenizer import Tokenizer
 from microgpt.errors import ConfigError, DataError
 from microgpt.flat_weights import RESULT_BYTES_PER_WEIGHT
 from microgpt.inference import InferenceGpt
@@ -18,6 +21,7 @@ from microgpt_evolution.genome import training_flops
 from microgpt_evolution.objectives.loss_objective import DIVERGED, TEMPERATURE, LossObjective
 from microgpt_evolution.organism import Evaluation, ShouldStop
 from microgpt_evolution.sweep.config import SweepConfig
+from microgpt_evolution.sweep.records import SweepSettings
 
 _load_kernels = cache(prepare_engine)  # a worker on another machine starts without kernels
 N_SAMPLES = 3  # number of samples per model, as in the tables of evolve-rust
@@ -31,13 +35,20 @@ class SweepObjective:
     free_bytes: int | None = None  # memory limit per training run
 
     @classmethod
-    def of(cls, parts: Split) -> Self:
-        """Create the objective of a sweep.
+    def of(cls, parts: Split, sweep: SweepSettings | None = None) -> Self:
+        """Create the objective of a sweep; by default, one of lines and characters.
 
         Raises:
             DataError: there are no held-out documents, or no replies in held-out conversations.
         """
-        data = LossObjective.of(parts)
+        tokenizer: Tokenizer | None = None
+        if sweep and sweep.vocab_size:
+            tokenizer = BpeTokenizer.from_documents(parts.train, sweep.vocab_size)
+        elif sweep and sweep.base:
+            tokenizer = char_tokenizer(parts.docs)
+        text = sweep.text if sweep else "lines"
+        keeps_best = bool(sweep and sweep.base)
+        data = LossObjective.of(parts, keeps_best=keeps_best, tokenizer=tokenizer, text=text)
         masks = (data.tokenizer.mask(doc, TrainConfig.loss_on) for doc in data.validation)
         if not any(mask is None or any(mask) for mask in masks):
             raise DataError(
@@ -63,7 +74,7 @@ class SweepObjective:
 
     def flops(self, config: SweepConfig) -> int:
         """Estimate the FLOPs of a training run that uses all documents equally often."""
-        hyper = config.train_config(seed=0)
+        hyper = replace(config.train_config(seed=0), text=self.data.text)
         chunks = self.data.training.chunked(self.data.tokenizer, config.block_size, hyper)
         n_chunks = config.steps * config.batch_size
         n_tokens = round(n_chunks * chunks.n_tokens / max(1, len(chunks)))

@@ -4,7 +4,7 @@ A sweep has one of the predefined sets of evolve-rust's scripts, or a grid.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import product
 from math import prod
 from typing import Any
@@ -90,13 +90,16 @@ SIZES = {  # the three models of evolve-rust's run_param_scaling.sh
 MAX_COMBINATIONS = 10_000  # all are created before training; the limit catches typos
 
 
-def grid(axes: Mapping[str, Sequence[Any]]) -> tuple[list[SweepConfig], list[str]]:
+def grid(
+    axes: Mapping[str, Sequence[Any]], base: SweepConfig | None = None
+) -> tuple[list[SweepConfig], list[str]]:
     """Return the valid combinations and the error messages of the invalid ones, without duplicates.
 
     The last axis varies fastest.
 
     Args:
         axes: values to combine, by setting name.
+        base: the other settings; by default, those of `SweepConfig`.
 
     Raises:
         ConfigError: no combination is valid, or there are too many.
@@ -110,13 +113,14 @@ def grid(axes: Mapping[str, Sequence[Any]]) -> tuple[list[SweepConfig], list[str
     choices: list[dict[str, Any]] = [
         {name: value} for name, values in axes.items() for value in values if type(value) is str
     ]
+    base = base or SweepConfig()
     for choice in choices:  # a misspelt choice is not a combination to skip
-        SweepConfig(**choice)
+        replace(base, **choice)
     configs: dict[SweepConfig, None] = {}
     impossible: dict[str, None] = {}
     for values in product(*axes.values()):
         try:
-            configs[SweepConfig(**dict(zip(axes, values, strict=True)))] = None
+            configs[replace(base, **dict(zip(axes, values, strict=True)))] = None
         except GenomeError as error:
             impossible[str(error)] = None
     if not configs:

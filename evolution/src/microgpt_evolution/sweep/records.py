@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from microgpt.config import TextKind
 from microgpt.errors import ConfigError
 from microgpt.files.atomic_files import publish
 from microgpt_evolution.organism import Evaluation, Status, Trial
@@ -49,6 +50,13 @@ class SweepSettings(RunSettings):
     data_sha256: str  # SHA-256 of all documents
     val_fraction: float = HELD_OUT  # fraction of documents used for the held-out loss
     test_fraction: float = HELD_OUT  # fraction of documents in the unused test split
+    # Set if the grid is around the settings that `train` chooses:
+    base: SweepConfig | None = None  # these settings
+    budget: Annotated[float, Field(gt=0)] | None = None  # operations for which they were chosen
+    swept: tuple[str, ...] = ()  # names of the settings with several values
+    text: TextKind = "lines"
+    vocab_size: int | None = None  # requested size of the BPE vocabulary; None for characters
+    gap: int = 0  # number of unused characters around held-out stretches of running text
 
     @property
     def tasks(self) -> list[tuple[SweepConfig, int]]:
@@ -56,9 +64,10 @@ class SweepSettings(RunSettings):
         return [(config, seed) for config in self.configs for seed in self.seeds]
 
     @property
-    def documents(self) -> tuple[str, float, float]:
+    def documents(self) -> tuple[object, ...]:
         """A key for the data and its split; only losses with the same key are comparable."""
-        return self.data_sha256, self.val_fraction, self.test_fraction
+        fractions = self.val_fraction, self.test_fraction
+        return self.data_sha256, *fractions, self.text, self.gap, self.vocab_size
 
 
 class SweepResult(Line):

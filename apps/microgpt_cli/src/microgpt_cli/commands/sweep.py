@@ -7,9 +7,8 @@ from typing import Annotated, Any
 
 from microgpt.errors import ConfigError
 from microgpt.options import Options
-from microgpt_cli.search.options import GridOptions, StepsOptions, SweepOptions
+from microgpt_cli.search.options import BaseOptions, GridOptions, StepsOptions, SweepOptions
 from microgpt_cli.terminal import options as opt
-from microgpt_cli.terminal.console import note
 from microgpt_cli.terminal.help import GroupedCommand, command_group
 
 BOOLEANS = {"true": True, "false": False}
@@ -53,16 +52,16 @@ def params(options: SweepOptions) -> None:
 @sweep.command(
     cls=GroupedCommand, epilog="microgpt sweep grid --n-embd 16,32 --learning-rate 0.005,0.01"
 )
-@opt.with_options(GridOptions, SweepOptions)
-def grid(axes: Options, options: SweepOptions) -> None:
+@opt.with_options(GridOptions, BaseOptions, SweepOptions)
+def grid(axes: Options, base: BaseOptions, options: SweepOptions) -> None:
     """Train every combination of settings.
 
-    A <list> is comma-separated. All other settings are those of Karpathy's run, except
-    the learning rate, which is 0.005.
+    A <list> is comma-separated. All other settings are those that `train` chooses for the file;
+    these are a row of the table, too. For Karpathy's names, all other settings are those
+    of his run, except the learning rate, which is 0.005.
     """
-    from microgpt_cli.search.sweep_run import start_sweep
+    from microgpt_cli.search.sweep_run import start_grid
     from microgpt_evolution.sweep.config import SweepConfig
-    from microgpt_evolution.sweep.config import grid as all_combinations
 
     kinds = {field.name: type(field.default) for field in fields(SweepConfig)}
     values = {name: _values(axes, name, kinds[name]) for name in axes}
@@ -71,10 +70,7 @@ def grid(axes: Options, options: SweepOptions) -> None:
             "the grid has no settings; pass at least one, such as --n-embd 16,32 "
             "--learning-rate 0.005,0.01"
         )
-    configs, impossible = all_combinations(values)
-    for problem in impossible:
-        note(f"skipped: {problem}")
-    start_sweep("grid", configs, options)
+    start_grid(values, base, options)
 
 
 @sweep.command(cls=GroupedCommand, epilog=f"microgpt sweep resume {opt.RUNS}/sweep_20261120_120000")

@@ -7,7 +7,7 @@ from statistics import fmean
 from microgpt.data.split import Split
 from microgpt.training.presets import PRESETS
 from microgpt.training.train import DivergedError
-from microgpt_cli.search.sweep_ranking import settings_as_options
+from microgpt_cli.search.sweep_ranking import karpathy_option, settings_as_options
 from microgpt_evolution.genome import PRIMORDIAL, WHOLE_LIMITS
 from microgpt_evolution.objectives.loss_objective import N_SAMPLES, LossObjective
 from microgpt_evolution.search.evolve import EvolutionResult
@@ -90,7 +90,8 @@ def describe_left_out(
         axes = {name: str(getattr(model, name)) for name in names}
         axes |= {"steps": str(config.steps), "lr": f"{config.lr_at(0):.2g}"}
         axes |= {"batch_size": "1,8", "dropout": "0,0.1"}
-        yield f"Next:  microgpt sweep grid {data}{settings_as_options(axes)}"
+        others = karpathy_option(settings.data_sha256)
+        yield f"Next:  microgpt sweep grid {data}{others}{settings_as_options(axes)}"
 
 
 def _worth(tested: Retest, measure: str | None) -> Sequence[float]:

@@ -218,5 +218,32 @@ def _axis(name: str) -> tuple[str, object, object]:
     return name, str | None, axis
 
 
+@dataclass(frozen=True)
+class BaseOptions(Options):
+    """The options of `sweep grid` for the settings that it does not vary."""
+
+    minutes: float | None = setting(
+        None,
+        "Choose the settings as `train --minutes` does; each training run takes about this time.",
+        panel="Other settings",
+        short=True,
+        excludes="budget",
+    )
+    budget: float | None = setting(
+        None, "Like --minutes, but for a number of operations.", panel="Other settings"
+    )
+    preset: Literal["karpathy"] | None = setting(
+        None,
+        "Karpathy's settings, with a learning rate of 0.005; the default for his names.",
+        panel="Other settings",
+        excludes="minutes budget",
+    )
+
+    @property
+    def limits(self) -> TrainOptions:
+        """The budget of each training run."""
+        return TrainOptions.of(self.only("minutes", "budget").values())
+
+
 # The settings that `sweep grid` can vary, each with a list of values.
 GridOptions = make_dataclass("GridOptions", map(_axis, SETTINGS), bases=(Options,), frozen=True)

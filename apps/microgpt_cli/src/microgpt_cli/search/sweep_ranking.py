@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from microgpt.amounts import in_short
 from microgpt.config import DEFAULT_SEED
 from microgpt.data.read_options import ReadOptions
 from microgpt.files.atomic_files import as_argument
 from microgpt.files.path_text import path_from_text
+from microgpt.training.choice import NAMES_SHA256
 from microgpt.training.options import TrainOptions
 from microgpt_cli.input_files import from_here, is_default_input
 from microgpt_cli.search.options import N_SEEDS
@@ -34,8 +36,10 @@ def describe_sweep(
     yield ""
     what = "Ranking by held-out loss" if len(cells) > 1 else "Held-out loss"
     yield f"{what} (nats per token, {repeats})"
-    yield from _table(cells, n_seeds)
+    yield from _table(sweep, cells)
     varied = differing(cell.config for cell in cells)
+    if sweep.base:  # steps that no list gives are as many as the budget allows
+        varied = [name for name in varied if name in sweep.swept]
     if more := [words for name, words in COMPUTE.items() if name in varied]:
         yield f"Runs with {' or '.join(more)} had more compute; the ranking does not correct for it"
     yield ""
@@ -59,8 +63,11 @@ def settings_as_options(values: Mapping[str, str]) -> str:
     return " ".join(f"{TrainOptions.flag(name)} {value}" for name, value in values.items())
 
 
-def _table(cells: Sequence[Cell], n_seeds: int) -> Iterator[str]:
+def _table(sweep: SweepSettings, cells: Sequence[Cell]) -> Iterator[str]:
+    n_seeds, base, swept = len(sweep.seeds), sweep.base, sweep.swept
     names = differing(cell.config for cell in cells)
+    if base:
+        names = [name for name in names if name in (*swept, "steps")]
     rows = [
         [
             str(place),
@@ -68,7 +75,7 @@ def _table(cells: Sequence[Cell], n_seeds: int) -> Iterator[str]:
             with_interval(cell.val_loss),
             with_interval(gain(cell, cells[0])) if place > 1 else "",
             f"{cell.n_params:,}",
-            "" if len(cell.losses) == n_seeds else f"{len(cell.losses)} of {n_seeds} seeds",
+            ", ".join(_remarks(cell, n_seeds, base)),
         ]
         for place, cell in enumerate(cells[:N_ROWS], start=1)
     ]
@@ -77,15 +84,27 @@ def _table(cells: Sequence[Cell], n_seeds: int) -> Iterator[str]:
         yield f"… and {len(cells) - N_ROWS} more"
 
 
+def _remarks(cell: Cell, n_seeds: int, base: SweepConfig | None) -> Iterator[str]:
+    if cell.config == base:
+        yield "as train chooses"
+    if len(cell.losses) < n_seeds:
+        yield f"{len(cell.losses)} of {n_seeds} seeds"
+
+
 def train_command(sweep: SweepSettings, config: SweepConfig, run: Path) -> str:
     """Return the command that trains a configuration on the same split with the first seed."""
     names = {*ALWAYS, *differing([config, SweepConfig()])}
+    tokens = ""
+    if sweep.base:
+        tokens = "--text stream " if sweep.text == "stream" else ""
+        if sweep.vocab_size:
+            tokens += f"--tokenizer bpe --vocab-size {sweep.vocab_size} "
     fractions = f"--val-fraction {sweep.val_fraction} --test-fraction {sweep.test_fraction}"
     settings = settings_as_options(
         {name: str(getattr(config, name)) for name in SETTINGS if name in names}
     ).replace(" True", "")  # boolean flags of `train` take no value
     model = as_argument(Path(f"{run.name}-winner"))
-    options = f"{_data(sweep)}{settings} {fractions}{_seed(sweep)} --model {model}"
+    options = f"{_data(sweep)}{tokens}{settings} {fractions}{_seed(sweep)} --model {model}"
     return f"microgpt train --preset karpathy {options}"
 
 
@@ -95,16 +114,23 @@ def _next_steps(sweep: SweepSettings, cells: Sequence[Cell]) -> Iterator[str]:
     beyond = {
         name: values
         for name in differing(cell.config for cell in cells)
-        if (values := _beyond(name, [cell.config for cell in cells]))
+        if (not sweep.base or name in sweep.swept)
+        and (values := _beyond(name, [cell.config for cell in cells]))
     }
     if beyond:
-        names = {*beyond, *differing([best, SweepConfig()])}
+        base = sweep.base or SweepConfig()
+        names = {*beyond, *differing([best, base])}
+        names = names & {*sweep.swept} if sweep.base else names
         axes = {name: str(getattr(best, name)).lower() for name in SETTINGS if name in names}
         axes |= {name: ",".join(map(str, values)) for name, values in beyond.items()}
+        others = karpathy_option(sweep.data_sha256)
+        if sweep.base and sweep.budget:
+            others = f"--budget {in_short(sweep.budget)} "
         seeds = "" if len(sweep.seeds) == N_SEEDS else f" --seeds {len(sweep.seeds)}"
         yield (
             f"the best {' and '.join(beyond)} {'is' if len(beyond) == 1 else 'are'} at the edge of "
-            f"the range; extend it: microgpt sweep grid {_data(sweep)}{settings_as_options(axes)}"
+            f"the range; extend it: microgpt sweep grid {_data(sweep)}{others}"
+            f"{settings_as_options(axes)}"
             f"{_seed(sweep)}{seeds}"
         )
     if len(cells) > 1:
@@ -145,6 +171,11 @@ def data_options(input: str, how: ReadOptions) -> str:
 
 def _data(sweep: SweepSettings) -> str:
     return data_options(sweep.input, ReadOptions.of(vars(sweep)))
+
+
+def karpathy_option(data_sha256: str) -> str:
+    """Return the option for a grid around Karpathy's settings, which is the default for names."""
+    return "" if data_sha256 == NAMES_SHA256 else "--preset karpathy "
 
 
 def _seed(sweep: SweepSettings) -> str:

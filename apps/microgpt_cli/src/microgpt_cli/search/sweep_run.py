@@ -1,10 +1,11 @@
 """Run or resume a sweep of `microgpt sweep`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import typer
 from pydantic import ValidationError
@@ -13,14 +14,19 @@ from microgpt.amounts import count, duration, plural
 from microgpt.config import Use
 from microgpt.data.documents import load_documents
 from microgpt.data.read_options import ReadOptions
-from microgpt.data.split import Split, split
+from microgpt.data.split import Split, fingerprint, split
 from microgpt.data.tokenizer import Document
 from microgpt.error_format import first_problem
 from microgpt.errors import ConfigError
 from microgpt.resource_limits import free_bytes
+from microgpt.training.choice import NAMES_SHA256
+from microgpt.training.fitting import Fitting, explain
+from microgpt.training.holding_out import split_documents
+from microgpt.training.options import TrainOptions
+from microgpt.training.time_limit import TimeLimit
 from microgpt_cli.input_files import default_input
 from microgpt_cli.search.experiment import as_setting, documents_again, open_pool, resumable
-from microgpt_cli.search.options import SweepOptions
+from microgpt_cli.search.options import BaseOptions, SweepOptions
 from microgpt_cli.search.run_report import write_final_report
 from microgpt_cli.search.sweep_ranking import describe_sweep
 from microgpt_cli.terminal.console import note, print_or_discard, say
@@ -29,32 +35,96 @@ from microgpt_cli.terminal.progress import ProgressBar, load_kernels, time_left
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.objectives.sweep_objective import SweepObjective
 from microgpt_evolution.organism import Evaluation, Trial
-from microgpt_evolution.sweep.config import SweepConfig, differing
+from microgpt_evolution.sweep.chosen import grid_around
+from microgpt_evolution.sweep.config import SweepConfig, differing, grid
 from microgpt_evolution.sweep.records import HELD_OUT, Kind, SweepRecords, SweepSettings
 from microgpt_evolution.workers.pools import Pool
 
 
 def start_sweep(kind: Kind, configs: Sequence[SweepConfig], options: SweepOptions) -> None:
-    """Run a new sweep with the options of the command."""
+    """Run a new sweep of Karpathy's settings with the options of the command."""
     options.check_ranges()
-    chat, seed = options.chat, options.seed
-    path = options.input or default_input(DEFAULT_CHAT if chat else DEFAULT_TEXT)
-    parts = split(_load(path, options), validation=HELD_OUT, test=HELD_OUT)
-    objective = SweepObjective.of(parts)
+    parts = split(_load(_input(options), options), validation=HELD_OUT, test=HELD_OUT)
+    _start(kind, configs, options, parts)
+
+
+def start_grid(axes: Mapping[str, Sequence[Any]], base: BaseOptions, options: SweepOptions) -> None:
+    """Run a new grid around the settings that `train` chooses, or around Karpathy's."""
+    options.check_ranges()
+    base.check()
+    base.limits.check_ranges()
+    grid(axes)  # fail before the settings are chosen
+    fitting = None if base.preset else _fitting(base, options)
+    if fitting is None:
+        configs, impossible = grid(axes)
+        _tell_skipped(impossible)
+        start_sweep("grid", configs, options)
+        return
+    limit = TimeLimit(base.minutes, perf_counter()) if base.minutes else None
+    fitted = fitting.fit(limit)
+    for line in explain(fitted):
+        print_or_discard(line)
+    configs, impossible = grid_around(fitted, axes)
+    _tell_skipped(impossible)
+    parts, config = fitting.parts, fitted.choice.config
+    _start(
+        "grid", configs, options, parts,
+        base=configs[0],
+        swept=tuple(axes),
+        budget=fitted.budget,
+        text=config.text,
+        vocab_size=fitted.vocab_size,
+        val_fraction=parts.val_fraction,
+        test_fraction=parts.test_fraction,
+        gap=parts.gap,
+    )  # fmt: skip
+
+
+def _fitting(base: BaseOptions, options: SweepOptions) -> Fitting | None:
+    """Return what chooses the settings, or None for Karpathy's names without a budget."""
+    how = ReadOptions.of(vars(options))
+    docs = load_documents(_input(options), how, tell=note)
+    limits = base.limits
+    is_karpathy = not isinstance(docs, str) and fingerprint(docs) == NAMES_SHA256
+    if is_karpathy and not limits.has_budget:
+        return None
+    fitting = Fitting.of(docs, limits, load_kernels=load_kernels, tell=note)
+    if not fitting.parts.validation:  # too few for `train`, but a sweep needs some
+        held_out = TrainOptions(val_fraction=HELD_OUT, test_fraction=HELD_OUT)
+        fitting = Fitting.of(docs, limits.over(held_out), load_kernels=load_kernels, tell=note)
+    return fitting
+
+
+def _tell_skipped(impossible: Sequence[str]) -> None:
+    for problem in impossible:
+        note(f"skipped: {problem}")
+
+
+def _input(options: SweepOptions) -> Path:
+    return options.input or default_input(DEFAULT_CHAT if options.chat else DEFAULT_TEXT)
+
+
+def _start(
+    kind: Kind, configs: Sequence[SweepConfig], options: SweepOptions, parts: Split, **chosen: Any
+) -> None:
+    """Run a new sweep; `chosen` has the settings that are recorded if `train` chooses a base."""
+    seed = options.seed
     try:
         settings = SweepSettings(
             sweep=kind,
             points=tuple(configs),
             seeds=tuple(range(seed, seed + options.seeds)),
-            input=as_setting(path),
-            chat=chat,
+            input=as_setting(_input(options)),
+            chat=options.chat,
             column=options.column,
             me=options.me,
             separator=options.separator,
             data_sha256=parts.facts.sha256,
+            **chosen,
         )
     except ValidationError as error:
         raise ConfigError(first_problem(error)) from error
+    objective = SweepObjective.of(parts, settings)
     trials = [config for config in configs for _ in range(options.seeds)]
     with (
         _open_pool(options, objective, trials) as pool,
@@ -70,16 +140,18 @@ def resume(run: Path, path: Path | None, options: SweepOptions) -> None:
 
         def load(path: Path) -> Split:
             docs = _load(path, sweep)
-            return split(docs, validation=sweep.val_fraction, test=sweep.test_fraction)
+            fractions = sweep.val_fraction, sweep.test_fraction
+            return split_documents(docs, *fractions, "spread", sweep.gap)
 
-        objective = SweepObjective.of(documents_again(sweep, path, load))
+        objective = SweepObjective.of(documents_again(sweep, path, load), sweep)
         todo = [trial.config for trial in records.todo()]
         with _open_pool(options, objective, todo) as pool:
             _run(objective, pool, records)
 
 
-def _load(path: Path, given: SweepOptions | SweepSettings) -> Sequence[Document]:
-    return load_documents(path, ReadOptions.of({**vars(given), "text": "lines"}), tell=note)
+def _load(path: Path, given: SweepOptions | SweepSettings) -> Sequence[Document] | str:
+    how = {"text": "lines", **vars(given)}
+    return load_documents(path, ReadOptions.of(how), tell=note)
 
 
 def _open_pool(

@@ -1,0 +1,50 @@
+"""A grid around the settings that `train` chooses for the documents and a budget."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from microgpt.config import default_lr
+from microgpt.training.choice import with_steps
+from microgpt.training.fitting import Fitted
+from microgpt_evolution.errors import GenomeError
+from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, grid
+
+
+def chosen_config(fitted: Fitted) -> SweepConfig:
+    """Return the settings that suit the documents and the budget.
+
+    Raises:
+        GenomeError: a setting is out of the range of a sweep.
+    """
+    model, config = fitted.choice.model, fitted.choice.config
+    known = {**vars(model), **vars(config), "lr": config.lr or default_lr(model.n_embd)}
+    return SweepConfig(**{name: known[name] for name in SETTINGS if name in known})
+
+
+def grid_around(
+    fitted: Fitted, axes: Mapping[str, Sequence[Any]]
+) -> tuple[list[SweepConfig], list[str]]:
+    """Return what `grid` returns, with the chosen settings as the first configuration.
+
+    Each configuration has as many steps as its share of operations allows, which is that of the
+    chosen settings, unless the steps are an axis.
+    """
+    base, choice, sizes = chosen_config(fitted), fitted.choice, fitted.sizes
+    configs, impossible = grid(axes, base)
+    found = {base: None}
+    for config in configs:
+        if "steps" not in axes:
+            model = config.model(choice.model.vocab_size)
+            length = sizes.chunk_length(config.block_size)
+            hyper = replace(config.train_config(seed=0), evaluations=choice.config.evaluations)
+            fit = with_steps(hyper, model, choice.operations, length)
+            is_warmed_up = base.warmup_steps and "warmup_steps" not in axes
+            warmup = fit.warmup_steps if is_warmed_up else config.warmup_steps
+            try:
+                config = replace(config, steps=fit.steps, warmup_steps=warmup)
+            except GenomeError as error:
+                impossible.append(str(error))
+                continue
+        found[config] = None
+    return list(found), impossible

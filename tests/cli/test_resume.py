@@ -13,7 +13,7 @@ import commands
 import pytest
 from commands import ok, refused, run_with_little_room
 
-from microgpt import load
+from microgpt import load, own_functions
 from microgpt.model_config import count_params
 from microgpt.storage.training_directory import read_training
 
@@ -378,3 +378,23 @@ def test_half_precision_is_refused_for_json(microgpt, text_model) -> None:
 def test_a_copied_directory_can_be_resumed(microgpt, unfinished, tmp_path) -> None:
     shutil.copytree(unfinished, tmp_path / "copy")
     assert microgpt("train", "--resume", "copy").returncode == 0
+
+
+def test_a_schedule_is_needed_again_and_must_be_the_same(microgpt, names, tmp_path) -> None:
+    file = tmp_path / "schedules_of_a_test.py"
+    file.write_text("def halved(step, *, lr, steps, warmup_steps):\n    return lr / 2\n")
+    own = ("--schedule", "schedules_of_a_test:halved")
+    run = ("--data", "names.txt", *SMALL, "--steps", "40")
+    ok(microgpt("train", *run, *own, "--model", "one"))
+    recorded = load(tmp_path / "one").meta.training["schedule"]
+    assert recorded.startswith("schedules_of_a_test:halved#")
+    needed = "the run uses the function schedules_of_a_test:halved; pass it again with --schedule"
+    own_functions._passed.clear()  # as in another process
+    assert needed in refused(microgpt("train", "--repeat", "one", "--model", "two"))
+    done = ok(microgpt("train", "--repeat", "one", "--model", "two", *own))
+    assert "the weights are identical to those in one" in done.stderr
+    ok(microgpt("train", "--resume", "one", "--steps", "80", *own))
+    own_functions._passed.clear()
+    file.write_text("def halved(step, *, lr, steps, warmup_steps):\n    return lr / 3\n")
+    changed = "the file of schedules_of_a_test:halved has changed since the run began; restore it"
+    assert refused(microgpt("train", "--resume", "one", "--steps", "90", *own)) == changed

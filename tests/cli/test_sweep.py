@@ -33,6 +33,7 @@ NOT_SWEPT = {
     "val_fraction", "test_fraction", "holdout", "loss_on", "tokenizer", "vocab_size", "text",
     "long_docs",  # a sweep learns all of each document
     "unknown",  # of chat models
+    "schedule",  # a function, not a value
     "teacher", "teacher_samples",  # the loss of a step is that of their predictions
     "patience",  # the steps of a training run must be known
     "minutes", "budget", "max_weights", "max_memory",  # choose the settings

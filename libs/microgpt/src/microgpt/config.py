@@ -57,6 +57,7 @@ class TrainConfig:
     batch_size: int = 1  # number of documents (or chunks of long documents) per step
     lr: float | None = None  # initial learning rate; decays linearly to 0; None means `default_lr`
     warmup_steps: int = 0  # number of steps of linear learning-rate warm-up
+    schedule: str | None = None  # function for the learning rate; see `train` and own_functions.py
     optimizer: Optimizer = "adamw"  # "muon": Muon for block matrices, AdamW for the rest
     seed: int = DEFAULT_SEED  # seed of the document order, initial weights and final samples
     shuffle: bool = True  # read documents in random order
@@ -95,7 +96,18 @@ class TrainConfig:
     def lr_at(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
         lr = default_lr() if self.lr is None else self.lr
-        return learning_rate(step, lr=lr, steps=self.steps, warmup_steps=self.warmup_steps)
+        steps, warmup_steps = self.steps, self.warmup_steps
+        if self.schedule is None:
+            return learning_rate(step, lr=lr, steps=steps, warmup_steps=warmup_steps)
+        from microgpt.own_functions import own_learning_rate  # rarely needed
+
+        return own_learning_rate(self.schedule, step, lr=lr, steps=steps, warmup_steps=warmup_steps)
+
+    def check_schedule(self) -> None:
+        """Raise ConfigError if a schedule of the user has no valid rate for each step."""
+        if self.schedule:
+            for step in range(self.steps):
+                self.lr_at(step)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ def train(given: TrainOptions) -> None:
     started = perf_counter()
     given.check_ranges()  # before NumPy is loaded
 
+    from microgpt.own_functions import import_function, recorded_name
     from microgpt.storage.training_directory import TrainingDirectory
     from microgpt.training.engines import check_engine
     from microgpt_cli.model_loading import note_reference_engine
@@ -25,6 +26,9 @@ def train(given: TrainOptions) -> None:
     from microgpt_cli.training.recorded_runs import resumed_job
     from microgpt_cli.training.run import TrainRun, begin
 
+    if given.schedule:
+        function = import_function(given.schedule)
+        given = TrainOptions(schedule=recorded_name(function)).over(given)
     options = join(recipe_options(given), given)
     if "engine" not in options and edited_sources():
         note_reference_engine()
@@ -35,6 +39,7 @@ def train(given: TrainOptions) -> None:
         job = job or resumed_job(directory, given, started)
         if not job:
             return
+        job.plan.config.check_schedule()
         run = TrainRun(
             job,
             directory,

@@ -31,7 +31,8 @@ from microgpt_cli.model_loading import load_model
 from microgpt_cli.terminal.console import note
 from microgpt_cli.training.job import Sources
 
-MAY_CHANGE = {"resume", "input", "teacher", "steps", "patience", "format"}  # and what is harmless
+# What may be given, besides what is harmless. Whether a schedule is the same is checked later.
+MAY_CHANGE = {"resume", "input", "teacher", "steps", "patience", "format", "schedule"}
 
 
 def resumed_job(

@@ -124,6 +124,7 @@ def _settings(plan: TrainingPlan) -> dict[str, Any]:
         "batch_size": config.batch_size,
         "lr": config.lr,
         "warmup_steps": config.warmup_steps or None,
+        "schedule": config.schedule,
         "evaluations": evaluations if evaluations != TrainConfig.evaluations else None,
         "optimizer": config.optimizer if config.optimizer != "adamw" else None,
         "dropout": config.dropout or None,

@@ -50,8 +50,9 @@ from microgpt.training.weight_averaging import WeightAverage
 
 MAX_LOSS = 1e300  # maximum loss; ensures that the mean of the losses is finite
 # Version 1 lacks model variants, Muon, warm-up and spread holdout; version 2 lacks deadlines,
-# changes of the number of steps, and any number of evaluations but 20; version 3 lacks teachers.
-FORMAT_VERSION = 4
+# changes of the number of steps, and any number of evaluations but 20; version 3 lacks teachers,
+# version 4 schedules of the user.
+FORMAT_VERSION = 5
 TOKENIZER = "tokenizer"  # name of the array with the bytes of tokenizer.json
 Status = Literal["running", "ended", "diverged"]
 # Default values for keys that old checkpoints lack.
@@ -149,6 +150,8 @@ def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple
 def _version_of(plan: TrainingPlan) -> int:
     """Return the lowest format version whose readers can resume the run."""
     config = plan.config
+    if config.schedule:
+        return 5
     if plan.teachers:
         return 4
     if plan.minutes or plan.steps_changed or config.evaluations != TrainConfig.evaluations:

@@ -56,6 +56,7 @@ class TrainingLoop:
         check_engine(plan.engine, plan.dtype, self.threads)
         if resume:
             check_resume(resume, plan)
+        plan.config.check_schedule()
         self.rng = random.Random(plan.config.seed)
         self.dataset = job.dataset(self.rng, self.threads)
         settings = plan.engine, plan.dtype, plan.model, plan.config

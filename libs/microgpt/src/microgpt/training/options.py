@@ -127,6 +127,11 @@ class TrainOptions(Options):
     warmup_steps: int = training(
         TrainConfig.warmup_steps, "Increase the learning rate linearly over the first N steps."
     )
+    schedule: str | None = training(
+        None,
+        "Learning-rate schedule: a function of a Python file, as module:function, with the "
+        "arguments of microgpt.schedule.learning_rate.",
+    )
     dropout: float = training(TrainConfig.dropout, "Dropout probability; reduces overfitting.")
     weight_decay: float = training(TrainConfig.weight_decay, "AdamW weight decay.")
     average_tail: float = training(
@@ -216,7 +221,7 @@ class TrainOptions(Options):
         None,
         "Repeat the training run in this directory bit for bit, and write the model to --model.",
         excludes="resume",
-        allows="input output from_ teacher force format",
+        allows="input output from_ teacher force format schedule",
     )
     from_: Path | None = saving(
         None, "Fine-tune the model in this directory.", "--from", excludes="resume", short=True

@@ -11,6 +11,7 @@ from microgpt.data.split import Split, split, split_again
 from microgpt.data.tokenizer import Document, Tokenizer
 from microgpt.errors import ConfigError, DataError
 from microgpt.model_config import ModelConfig, check_whole
+from microgpt.own_functions import recorded_name
 from microgpt.state import TrainedModel, TrainEvent, TrainResult, TrainState
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import check_engine
@@ -30,6 +31,7 @@ def train(
     engine: EngineName = "compiled",
     dtype: DType | None = None,
     threads: int = 1,
+    schedule: Callable[..., float] | None = None,
     parent: TrainedModel | None = None,
     teachers: Sequence[TrainedModel] | Teachers = (),
     teacher_samples: int = 0,
@@ -60,6 +62,9 @@ def train(
         dtype: "float32" or "float64"; defaults to the dtype of `resume` or `parent`, or to float32.
             The reference engine always uses float64.
         threads: number of threads of the compiled engine; it does not affect the result.
+        schedule: function with the arguments of `microgpt.schedule.learning_rate`, instead of it.
+            It must be at the top level of a Python file. Its name and a hash of the code of the
+            file are recorded; pass it again to resume or repeat the training.
         parent: model to fine-tune. New tokens get random weights.
         teachers: models whose predictions are the targets, instead of the tokens of the documents;
             the mean of their probabilities counts. By default, the student has their tokenizer, and
@@ -96,8 +101,9 @@ def train(
     _check_types(
         ("model", model, ModelConfig), ("config", config, TrainConfig),
         ("tokenizer", tokenizer, Tokenizer), ("parent", parent, TrainedModel),
-        ("resume", resume, TrainState), ("on_event", on_event, Callable),
-        ("on_state", on_state, Callable), ("should_stop", should_stop, Callable),
+        ("schedule", schedule, Callable), ("resume", resume, TrainState),
+        ("on_event", on_event, Callable), ("on_state", on_state, Callable),
+        ("should_stop", should_stop, Callable),
     )  # fmt: skip
     check_engine(engine, dtype, threads)
     if state_every is not None:
@@ -112,9 +118,12 @@ def train(
     if parts is not docs and (facts := recorded_facts(parts.docs, read)):
         parts = split_again(parts.docs, facts)
     dtype = dtype or (resume.dtype if resume else None)
+    options = TrainOptions(engine=engine, dtype=dtype, threads=threads)
+    if schedule is not None:
+        options = TrainOptions(schedule=recorded_name(schedule)).over(options)
     job = plan_training(
         parts,
-        TrainOptions(engine=engine, dtype=dtype, threads=threads),
+        options,
         model=model,
         config=config,
         tokenizer=tokenizer,

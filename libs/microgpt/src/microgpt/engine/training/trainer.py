@@ -214,6 +214,8 @@ def n_columns(config: TrainConfig, longest: int) -> int:
 
 def learning_rates(config: TrainConfig, steps: NDArray[Any]) -> NDArray[Any]:
     """Return the learning rate of each step; compiled version of `schedule.learning_rate`."""
+    if config.schedule:
+        return np.array([config.lr_at(step) for step in steps.tolist()])
     lr = default_lr() if config.lr is None else config.lr
     warmup = np.minimum(1.0, (steps + 1) / config.warmup_steps) if config.warmup_steps else 1.0
     rates: NDArray[Any] = lr * warmup * (1 - steps / config.steps)

@@ -1,0 +1,94 @@
+"""Functions of the user: a schedule is followed by both engines, recorded, and checked."""
+
+import math
+
+import pytest
+
+from microgpt import ModelConfig, TrainConfig, train
+from microgpt.errors import ConfigError
+from microgpt.own_functions import import_function, passed_function, recorded_name
+
+DOCS = ["anna", "emma", "olivia", "ava"]
+SMALL = ModelConfig(n_embd=8, block_size=8)
+CONFIG = TrainConfig(steps=30, lr=0.02)
+
+
+def halved(step: int, *, lr: float, steps: int, warmup_steps: int) -> float:
+    return lr if step < steps // 2 else lr / 2
+
+
+def is_negative(step: int, *, lr: float, steps: int, warmup_steps: int) -> float:
+    return lr * (0.5 - step / steps)
+
+
+def is_nan(step: int, **settings: float) -> float:
+    return math.nan
+
+
+def is_text(step: int, **settings: float) -> str:
+    return "fast"
+
+
+def fails(step: int, **settings: float) -> float:
+    return 1 / 0
+
+
+def losses(engine: str, **options) -> list[float]:
+    options = {"model": SMALL, "config": CONFIG, "dtype": "float64"} | options
+    return train(DOCS, engine=engine, **options).losses
+
+
+def test_both_engines_follow_a_schedule() -> None:
+    found = [losses(engine, schedule=halved) for engine in ("compiled", "reference")]
+    assert found[0] == pytest.approx(found[1], abs=1e-12)
+    assert found[0] != losses("compiled")
+
+
+def test_a_schedule_is_recorded_and_needed_again() -> None:
+    whole = train(DOCS, model=SMALL, config=CONFIG, schedule=halved)
+    assert whole.config.schedule == recorded_name(halved)
+    states = []
+    options = {"model": SMALL, "config": CONFIG, "schedule": halved}
+    train(DOCS, until=10, on_state=states.append, state_every=10, **options)
+    again = train(DOCS, resume=states[-1], **options)
+    assert again.weights == whole.weights
+
+
+def test_a_recorded_function_is_not_imported() -> None:
+    with pytest.raises(ConfigError, match="uses the function antigravity:fly; pass it again with"):
+        train(DOCS, model=SMALL, config=TrainConfig(steps=3, schedule="antigravity:fly#0"))
+    name = recorded_name(halved).partition("#")[0]
+    with pytest.raises(ConfigError, match="has changed since the run began; restore it"):
+        passed_function(f"{name}#0", "--schedule")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "problem"),
+    [
+        (is_negative, "is_negative returned -0.000.* for step 16"),
+        (is_nan, "is_nan returned nan for step 0"),
+        (is_text, "is_text must return a number, got 'fast'"),
+        (fails, "fails raised ZeroDivisionError: division by zero"),
+        (lambda step, **settings: 0.1, "must be a function at the top level of a Python file"),
+        (math.sqrt, "must be a function at the top level of a Python file"),
+    ],
+)
+def test_an_impossible_schedule_is_refused_before_the_first_step(schedule, problem) -> None:
+    steps = []
+    with pytest.raises(ConfigError, match=problem):
+        train(DOCS, model=SMALL, config=CONFIG, schedule=schedule, on_event=steps.append)
+    assert not steps
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("halved", "must be module:function"),
+        ("no_such_module:f", "cannot import no_such_module:f: ModuleNotFoundError"),
+        ("math:no_such_function", "cannot import math:no_such_function: AttributeError"),
+        ("math:pi", "math:pi is not a function"),
+    ],
+)
+def test_a_function_that_cannot_be_imported_is_named(text, problem) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        import_function(text)

@@ -181,6 +181,8 @@ def _worth(record: AnyRecord) -> float | None:
     if record.objective != "loss":
         return record.score
     loss = record.loss if record.fitness == "last-doc" else record.val_loss
+    if record.fitness == "own":  # of another function, perhaps
+        loss = None
     return None if loss is None else -loss
 
 

@@ -39,6 +39,7 @@ class Evaluation:
     samples: tuple[str, ...] = ()  # generated names, if they are scored
     scores: NameScores | None = None  # scores of the generated names
     train_loss: float | None = None  # mean loss of the last 100 steps, set only in sweeps
+    value: float | None = None  # of an objective of the user, set only with one
     losses: tuple[float, ...] = ()  # one per evaluation, set only in searches with a budget
     reason: str = field(default="", compare=False)  # error message on one line
     seconds: float = field(default=0.0, compare=False)

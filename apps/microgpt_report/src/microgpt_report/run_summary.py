@@ -27,7 +27,9 @@ from microgpt_evolution.search.records import (
 from microgpt_evolution.search.retest import RetestFile, read_retest
 from microgpt_evolution.search.settings import SearchSettings
 
-LOSSES = {"held-out": "held-out loss", "last-doc": "loss of the last document"}
+LOSSES = {
+    "held-out": "held-out loss", "last-doc": "loss of the last document", "own": "own objective",
+}  # fmt: skip
 CONFIRM, PRIMORDIAL = "confirm", "primordial"  # origins of evaluations outside the population
 N_NAMES = 5  # number of names shown in a tooltip
 

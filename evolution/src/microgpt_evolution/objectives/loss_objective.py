@@ -23,6 +23,7 @@ from microgpt.training.train import DivergedError, train
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.fitness import Fitness
 from microgpt_evolution.objectives.judge import known_names
+from microgpt_evolution.objectives.own_objective import OwnFunction
 from microgpt_evolution.objectives.scores import EVOLVE_RUST_SAMPLES, NameScores, score_names
 from microgpt_evolution.organism import Evaluation, ShouldStop
 from microgpt_evolution.sweep.config import SweepConfig
@@ -45,6 +46,7 @@ class LossObjective:
     max_flops: float = MAX_FLOPS  # maximum FLOPs per training run; larger genomes are refused
     max_bytes: int = MAX_BYTES  # training memory limit in bytes; larger genomes are refused
     text: TextKind = "lines"
+    own: OwnFunction | None = None  # what to minimise if the fitness is "own"
     _pieces: dict[int, EvaluationSet] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -66,7 +68,7 @@ class LossObjective:
         """
         if not parts.validation:
             raise DataError("a search needs held-out documents; split the documents first")
-        docs = parts.train if fitness == "held-out" else parts.docs
+        docs = parts.docs if fitness == "last-doc" else parts.train
         tokenizer = options.pop("tokenizer", None) or CharTokenizer.from_documents(parts.docs)
         training = Split(docs, docs, parts.validation if keeps_best else ())
         return cls(training, parts.validation, tokenizer, fitness, **options)
@@ -98,9 +100,13 @@ class LossObjective:
         self, genome: Genome, seed: int, should_stop: ShouldStop | None = None
     ) -> Evaluation:
         """Train and evaluate an organism; the evaluation is invalid if training was stopped."""
+        if self.own and not self.own.needs_training:
+            return self.own.of_genome(genome, should_stop)
         trained = self.train(genome, seed, should_stop)
         if isinstance(trained, Evaluation):
             return trained
+        if self.own:
+            return self.own.of_result(trained, should_stop)
         last_loss = trained.losses[-1]
         if self.fitness == "last-doc":
             return Evaluation("ok", last_loss, last_loss)
@@ -117,7 +123,7 @@ class LossObjective:
         dtype: DType = DEFAULT_DTYPE["compiled"],
     ) -> TrainResult | Evaluation:
         """Train a model; return the training result, or an evaluation if training failed."""
-        is_shuffled = self.fitness == "held-out"
+        is_shuffled = self.fitness != "last-doc"
         config = replace(genome.train_config(seed), shuffle=is_shuffled, text=self.text)
         try:
             result = train(

@@ -16,9 +16,11 @@ from microgpt.errors import ConfigError, DataError
 from microgpt.flat_weights import RESULT_BYTES_PER_WEIGHT
 from microgpt.inference import InferenceGpt
 from microgpt.model_config import count_params
+from microgpt.own_functions import passed_function
 from microgpt.training.engines import bytes_needed, prepare_engine
 from microgpt_evolution.genome import training_flops
 from microgpt_evolution.objectives.loss_objective import DIVERGED, TEMPERATURE, LossObjective
+from microgpt_evolution.objectives.own_objective import OwnFunction
 from microgpt_evolution.organism import Evaluation, ShouldStop
 from microgpt_evolution.sweep.config import SweepConfig
 from microgpt_evolution.sweep.records import SweepSettings
@@ -48,7 +50,11 @@ class SweepObjective:
             tokenizer = char_tokenizer(parts.docs)
         text = sweep.text if sweep else "lines"
         keeps_best = bool(sweep and sweep.base)
-        data = LossObjective.of(parts, keeps_best=keeps_best, tokenizer=tokenizer, text=text)
+        function = sweep.function if sweep else None
+        own = OwnFunction(passed_function(function)) if function else None
+        data = LossObjective.of(
+            parts, keeps_best=keeps_best, tokenizer=tokenizer, text=text, own=own
+        )
         masks = (data.tokenizer.mask(doc, TrainConfig.loss_on) for doc in data.validation)
         if not any(mask is None or any(mask) for mask in masks):
             raise DataError(
@@ -97,6 +103,9 @@ class SweepObjective:
         Args:
             should_stop: polled during training; if it returns true, the evaluation is invalid.
         """
+        own, value = self.data.own, None
+        if own and not own.needs_training:
+            return own.of_genome(config, should_stop)
         _load_kernels("compiled", config.dtype)
         started, cpu_started = perf_counter(), thread_time()  # training uses only this thread
         try:
@@ -109,6 +118,10 @@ class SweepObjective:
         val_loss = self.data.held_out_loss(trained)
         if not math.isfinite(val_loss):  # the last step may have diverged
             return DIVERGED
+        if own:
+            value = own.of_result(trained, should_stop)
+            if value.status != "ok":
+                return value
         samples: list[str] = []
         if not trained.tokenizer.is_chat:
             model = InferenceGpt(trained)
@@ -119,6 +132,7 @@ class SweepObjective:
             trained.losses[-1],
             val_loss,
             tuple(samples),
+            value=value.value if value else None,
             train_loss=fmean(trained.state.recent_losses),
             seconds=round(seconds, 6),
             cpu_seconds=round(cpu_seconds, 6),

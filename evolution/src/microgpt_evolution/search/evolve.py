@@ -1,6 +1,7 @@
 """Search for the best genome for a set of documents."""
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
@@ -14,6 +15,7 @@ from microgpt.data.split import Split, split
 from microgpt.data.tokenizer import Document
 from microgpt.errors import ConfigError
 from microgpt.inference import InferenceGpt
+from microgpt.own_functions import passed_function, recorded_name
 from microgpt.plotting import Plottable
 from microgpt_evolution.errors import NoWinnerError
 from microgpt_evolution.evolve_rust.aesthetic_log import AestheticLog, HydraLog
@@ -27,7 +29,9 @@ from microgpt_evolution.objectives.loss_objective import (
     AestheticObjective,
     LossObjective,
 )
+from microgpt_evolution.objectives.own_objective import OwnFunction
 from microgpt_evolution.objectives.scores import HeadName
+from microgpt_evolution.organism import Organism
 from microgpt_evolution.search.hydra_search import Exchange
 from microgpt_evolution.search.records import Records
 from microgpt_evolution.search.retest import Retest, Winner, retest, write_retest
@@ -52,9 +56,16 @@ class EvolutionResult(Plottable):
     def __repr__(self) -> str:
         genome = " ".join(self.genome.describe().split())
         n, what = len(self.run.lines), f"held-out loss {self.record.val_loss:.3f}"
+        if self.record.fitness == "own":
+            what = f"value {self.value:.4g}"
         if self.winner.measure:
             what = f"{self.winner.measure} score {self.record.score:.3f}"
         return f"<EvolutionResult: {genome}; {what}; {n:,} evaluations>"
+
+    @property
+    def value(self) -> float:
+        """What the search has minimised for the winner: the loss or the number of a function."""
+        return self.winner.found.fitness
 
     @property
     def genome(self) -> Genome:
@@ -65,7 +76,7 @@ class EvolutionResult(Plottable):
 def evolve(
     docs: Sequence[Document] | Split,
     *,
-    objective: ObjectiveName = "loss",
+    objective: ObjectiveName | Callable[..., float] = "loss",
     population: int | None = None,
     generations: int | None = None,
     fitness: Fitness | None = None,
@@ -94,6 +105,12 @@ def evolve(
 
     Args:
         docs: a split, or documents to split: 80 % training, 10 % validation and 10 % test.
+        objective: "loss", "aesthetic", "hydra", or a function that returns a number to minimise.
+            It gets the trained model, an `InferenceGpt`; if its parameter is called `genome`, it
+            gets the genome, and nothing is trained. It must be at the top level of a Python file;
+            its name and a hash of the code of the file are recorded. An exception, a result that
+            is not a finite number, and a call of more than five minutes count as failures of the
+            organism, with a warning.
         population: number of organisms per generation (Hydra: per head). Default: 8; aesthetic: 12.
         generations: number of generations (Hydra: cycles). Default: 10; aesthetic and hydra: 5.
         fitness: only for "loss": "held-out" (default), or "last-doc" as in evolve-rust.
@@ -117,12 +134,17 @@ def evolve(
         StoppedError: should_stop was set.
     """
     parts = docs if isinstance(docs, Split) else split(docs, validation=HELD_OUT, test=HELD_OUT)
+    function = recorded_name(objective) if callable(objective) else None
+    if function and fitness is not None:
+        raise ConfigError("fitness cannot be used with a function as the objective; omit it")
     options = {
-        "objective": objective, "population": population, "generations": generations,
-        "fitness": fitness, "samples": samples, "exchange": exchange, "head": head,
-        "origin": origin or None,
+        "objective": "loss" if function else objective,
+        "population": population, "generations": generations,
+        "fitness": "own" if function else fitness, "samples": samples,
+        "exchange": exchange, "head": head, "origin": origin or None,
     }  # fmt: skip
     facts = describe_documents(parts) | {"seed": seed, "warm_start": warm_start}
+    facts |= {"function": function}
     settings = SearchSettings.begin(options, input="documents", **facts)
     if stop_after_minutes is not None:
         check_number("stop_after_minutes", stop_after_minutes, "greater than 0", lambda x: x > 0)
@@ -145,6 +167,21 @@ def evolve(
     return result
 
 
+class Failures(Listener):
+    """Warns of failures of a function of the user, once for each reason."""
+
+    def __init__(self) -> None:
+        self._reasons = set[str]()
+
+    def evaluated(self, run: SearchRunner, organism: Organism) -> None:
+        """Note the evaluation of an organism."""
+        evaluation = organism.evaluation
+        reason = evaluation.reason if evaluation else ""
+        if reason and reason not in self._reasons:
+            self._reasons.add(reason)
+            warnings.warn(f"{organism.id} has no value: {reason}", stacklevel=2)
+
+
 def run_search(
     parts: Split,
     pool: Pool,
@@ -157,6 +194,9 @@ def run_search(
     """Run or resume a search. If there is a winner, write genome.json and exam.json."""
     settings = records.settings
     objective = LossObjective.of(parts, settings.fitness or "held-out")
+    if settings.function:
+        objective = replace(objective, own=OwnFunction(passed_function(settings.function)))
+        listeners = [*listeners, Failures()]
     if settings.samples:
         objective = AestheticObjective.of(
             parts, n_samples=settings.samples, measures_loss=settings.origin

@@ -65,7 +65,7 @@ class Listener:
 class SearchRunner:
     """Runs one search."""
 
-    primordial: Evaluation | None = None  # of the default genome, in searches for held-out loss
+    primordial: Evaluation | None = None  # of the default genome, on which the target depends
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class SearchRunner:
     def run(self, minutes: float | None = None) -> Winner | None:
         """Run the search and return its winner, or None. No cycle starts after `minutes`."""
         started = perf_counter()
-        if self.settings.fitness == "held-out":
+        if self.settings.fitness in ("held-out", "own"):
             seed = training_seed(self.settings.seed, 0, 0)
             trial = Trial(PRIMORDIAL, seed, "g0-0", "primordial")
             (self.primordial,) = self._measure("primordial", [trial])

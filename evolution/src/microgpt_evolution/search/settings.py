@@ -59,6 +59,7 @@ class SearchSettings(RunSettings):
     generations: Count  # number of generations; for the Hydra, number of cycles
     seed: Seed
     fitness: Fitness | None = None  # loss to minimise; None if a score is maximised
+    function: str | None = None  # recorded name of the function to minimise, for "own"
     samples: Annotated[Count, Field(le=MAX_SAMPLES)] | None = None  # number of names per organism
     exchange: Exchange | None = None
     origin: bool = False  # whether the Hydra has the fourth head, Origin
@@ -128,6 +129,8 @@ class SearchSettings(RunSettings):
                 raise ConfigError(f"objective {self.objective} does not accept {name}, got {value}")
             if value is None and known.get(name) is not None:
                 raise ConfigError(f"objective {self.objective} requires {name}")
+        if (self.fitness == "own") != (self.function is not None):
+            raise ConfigError('fitness "own" requires a function; pass it as the objective')
         if self.head == "origin" and not self.origin:
             raise ConfigError("--head origin requires --origin; add --origin")
         return self

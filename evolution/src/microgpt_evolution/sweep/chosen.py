@@ -5,10 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 from microgpt.config import default_lr
+from microgpt.data.tokenizer import Document
 from microgpt.training.choice import with_steps
-from microgpt.training.fitting import Fitted
+from microgpt.training.fitting import Fitted, Fitting
+from microgpt.training.options import TrainOptions
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, grid
+from microgpt_evolution.sweep.records import HELD_OUT
 
 
 def chosen_config(fitted: Fitted) -> SweepConfig:
@@ -48,3 +51,32 @@ def grid_around(
                 continue
         found[config] = None
     return list(found), impossible
+
+
+def recorded(fitting: Fitting, fitted: Fitted, axes: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """Return the settings to record for a grid around the chosen settings."""
+    parts = fitting.parts
+    return {
+        "base": chosen_config(fitted),
+        "swept": tuple(axes),
+        "budget": fitted.budget,
+        "text": fitted.choice.config.text,
+        "vocab_size": fitted.vocab_size,
+        "val_fraction": parts.val_fraction,
+        "test_fraction": parts.test_fraction,
+        "gap": parts.gap,
+    }
+
+
+def fitting_for(docs: Sequence[Document] | str, limits: TrainOptions, **options: Any) -> Fitting:
+    """Return a fitting for documents of which some are held out, even if they are few.
+
+    Args:
+        limits: the budget of each training run.
+        options: other arguments of `Fitting.of`.
+    """
+    fitting = Fitting.of(docs, limits, **options)
+    if fitting.parts.validation:
+        return fitting
+    held_out = TrainOptions(val_fraction=HELD_OUT, test_fraction=HELD_OUT)
+    return Fitting.of(docs, limits.over(held_out), **options)

@@ -24,12 +24,13 @@ from microgpt_evolution.sweep.config import SETTINGS, SweepConfig
 
 TABLE = "evaluations.csv"
 HELD_OUT = 0.1  # fraction of documents in each of the validation and test splits
-OUTCOME = ("val_loss", "last_loss", "train_loss", "samples", "seconds", "cpu_seconds")
+OUTCOME = ("val_loss", "last_loss", "train_loss", "value", "samples", "seconds", "cpu_seconds")
 
 Kind = Literal["steps", "params", "grid"]
 # These limits exceed any plausible value but keep sums and squares finite.
 _Count = Annotated[int, Field(ge=1, le=10**30)]
 _Loss = Annotated[float, Field(ge=0, le=1e100)]
+_Value = Annotated[float, Field(ge=-1e100, le=1e100)]
 _Seconds = Annotated[float, Field(ge=0, le=1e15)]
 
 
@@ -50,6 +51,7 @@ class SweepSettings(RunSettings):
     data_sha256: str  # SHA-256 of all documents
     val_fraction: float = HELD_OUT  # fraction of documents used for the held-out loss
     test_fraction: float = HELD_OUT  # fraction of documents in the unused test split
+    function: str | None = None  # recorded name of an objective of the user
     # Set if the grid is around the settings that `train` chooses:
     base: SweepConfig | None = None  # these settings
     budget: Annotated[float, Field(gt=0)] | None = None  # operations for which they were chosen
@@ -85,13 +87,15 @@ class SweepResult(Line):
     val_loss: _Loss | None = None  # held-out loss of the final weights
     last_loss: _Loss | None = None  # training loss of the last step
     train_loss: _Loss | None = None  # mean training loss of the last 100 steps
+    value: _Value | None = None  # of an objective of the user
     samples: tuple[str, ...] = ()
     seconds: _Seconds = 0.0  # training time, without evaluation
     cpu_seconds: _Seconds = 0.0
 
     @model_validator(mode="after")
     def _has_losses(self) -> Self:
-        if self.is_ok and None in (self.val_loss, self.last_loss, self.train_loss):
+        losses = self.val_loss, self.last_loss, self.train_loss
+        if self.is_ok and self.value is None and None in losses:
             raise ConfigError("status is ok, but a loss is missing")
         return self
 

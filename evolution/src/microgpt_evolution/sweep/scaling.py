@@ -116,7 +116,7 @@ class Scaling(Plottable):
         """Return the analysis of all finished runs, ignoring repeated runs."""
         by_config: dict[SweepConfig, dict[int, SweepResult]] = {}
         for result in results:
-            if result.is_ok:
+            if result.is_ok and result.val_loss is not None:
                 by_config.setdefault(result.config, {}).setdefault(result.seed, result)
         cells = sorted(map(Cell.of, by_config.values()), key=lambda c: (c.flops, c.val_loss.value))
         axes: tuple[Axis, ...] = ("steps", "params")

@@ -64,21 +64,19 @@ def import_function(text: str) -> Function:
     return function  # type: ignore[no-any-return]
 
 
-def passed_function(recorded: str, option: str) -> Function:
+def passed_function(recorded: str, option: str = "") -> Function:
     """Return the function with a recorded name; raise ConfigError if it has not been passed.
 
     Args:
-        option: option of the command with which it is passed, for the error message.
+        option: option of the command with which it is passed, if there is one.
     """
     if recorded in _passed:
         return _passed[recorded]
     name, _, _ = recorded.partition("#")
     if any(each.partition("#")[0] == name for each in _passed):
         raise ConfigError(f"the file of {name} has changed since the run began; restore it")
-    raise ConfigError(
-        f"the run uses the function {name}; pass it again with {option} {name} (in Python, as an "
-        "argument)"
-    )
+    how = f"with {option} {name} (in Python, as an argument)" if option else "in Python"
+    raise ConfigError(f"the run uses the function {name}; pass it again {how}")
 
 
 def number_from(function: Function, *arguments: Any, **options: Any) -> float:

@@ -22,7 +22,6 @@ from microgpt.resource_limits import free_bytes
 from microgpt.training.choice import NAMES_SHA256
 from microgpt.training.fitting import Fitting, explain
 from microgpt.training.holding_out import split_documents
-from microgpt.training.options import TrainOptions
 from microgpt.training.time_limit import TimeLimit
 from microgpt_cli.input_files import default_input
 from microgpt_cli.search.experiment import as_setting, documents_again, open_pool, resumable
@@ -35,7 +34,7 @@ from microgpt_cli.terminal.progress import ProgressBar, load_kernels, time_left
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.objectives.sweep_objective import SweepObjective
 from microgpt_evolution.organism import Evaluation, Trial
-from microgpt_evolution.sweep.chosen import grid_around
+from microgpt_evolution.sweep.chosen import fitting_for, grid_around, recorded
 from microgpt_evolution.sweep.config import SweepConfig, differing, grid
 from microgpt_evolution.sweep.records import HELD_OUT, Kind, SweepRecords, SweepSettings
 from microgpt_evolution.workers.pools import Pool
@@ -66,18 +65,7 @@ def start_grid(axes: Mapping[str, Sequence[Any]], base: BaseOptions, options: Sw
         print_or_discard(line)
     configs, impossible = grid_around(fitted, axes)
     _tell_skipped(impossible)
-    parts, config = fitting.parts, fitted.choice.config
-    _start(
-        "grid", configs, options, parts,
-        base=configs[0],
-        swept=tuple(axes),
-        budget=fitted.budget,
-        text=config.text,
-        vocab_size=fitted.vocab_size,
-        val_fraction=parts.val_fraction,
-        test_fraction=parts.test_fraction,
-        gap=parts.gap,
-    )  # fmt: skip
+    _start("grid", configs, options, fitting.parts, **recorded(fitting, fitted, axes))
 
 
 def _fitting(base: BaseOptions, options: SweepOptions) -> Fitting | None:
@@ -88,11 +76,7 @@ def _fitting(base: BaseOptions, options: SweepOptions) -> Fitting | None:
     is_karpathy = not isinstance(docs, str) and fingerprint(docs) == NAMES_SHA256
     if is_karpathy and not limits.has_budget:
         return None
-    fitting = Fitting.of(docs, limits, load_kernels=load_kernels, tell=note)
-    if not fitting.parts.validation:  # too few for `train`, but a sweep needs some
-        held_out = TrainOptions(val_fraction=HELD_OUT, test_fraction=HELD_OUT)
-        fitting = Fitting.of(docs, limits.over(held_out), load_kernels=load_kernels, tell=note)
-    return fitting
+    return fitting_for(docs, limits, load_kernels=load_kernels, tell=note)
 
 
 def _tell_skipped(impossible: Sequence[str]) -> None:

@@ -1,0 +1,102 @@
+"""Run a sweep from Python."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from microgpt.config import DEFAULT_SEED, check_count, check_path, check_type
+from microgpt.data.split import Split, split
+from microgpt.data.tokenizer import Document
+from microgpt.errors import ConfigError
+from microgpt.own_functions import recorded_name
+from microgpt.training.options import TrainOptions
+from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
+from microgpt_evolution.objectives.sweep_objective import SweepObjective
+from microgpt_evolution.sweep.chosen import fitting_for, grid_around, recorded
+from microgpt_evolution.sweep.config import grid
+from microgpt_evolution.sweep.records import HELD_OUT, SweepRecords, SweepResult, SweepSettings
+from microgpt_evolution.workers.pools import Pool, Threads, default_workers
+
+
+def sweep(
+    docs: Sequence[Document] | str,
+    axes: Mapping[str, Sequence[Any]],
+    *,
+    objective: Callable[..., float] | None = None,
+    budget: float | None = None,
+    seeds: int = 3,
+    seed: int = DEFAULT_SEED,
+    workers: int | Pool | None = None,
+    run_dir: str | os.PathLike[str] | None = None,
+) -> list[SweepResult]:
+    """Train every combination of settings, and return the results in the order of the grid.
+
+    Each result has `config`, `seed`, `status`, `reason`, `val_loss` (in nats per token) and, with
+    an objective, its `value`.
+
+    Args:
+        axes: lists of values, by setting, such as {"n_embd": [16, 32], "lr": [0.003, 0.01]}.
+        objective: function of the trained model, an `InferenceGpt`; if its parameter is called
+            `genome`, it gets the `SweepConfig`, and nothing is trained. See `evolve`.
+        budget: operations of each training run. The other settings are then those that `train`
+            chooses for the documents; without a budget, Karpathy's with a learning rate of 0.005.
+        seeds: number of training runs per combination.
+        seed: seed of the first of them.
+        workers: number of threads, or an open pool; by default, one thread per CPU.
+        run_dir: directory in which results are recorded. An existing sweep is resumed.
+
+    Raises:
+        ConfigError: an argument is out of range, or differs from those of the existing sweep.
+        DataError: there are too few documents.
+        RunError: the existing sweep is damaged.
+    """
+    check_count("seeds", seeds)
+    chosen: dict[str, Any] = {"function": recorded_name(objective) if objective else None}
+    if budget is None:
+        if isinstance(docs, str):
+            raise ConfigError("a running text requires a budget; pass documents or a budget")
+        parts: Split = split(docs, validation=HELD_OUT, test=HELD_OUT)
+        configs, _ = grid(axes)
+    else:
+        fitting = fitting_for(docs, TrainOptions(budget=budget))
+        fitted, parts = fitting.fit(), fitting.parts
+        configs, _ = grid_around(fitted, axes)
+        chosen |= recorded(fitting, fitted, axes)
+    settings = SweepSettings(
+        sweep="grid",
+        points=tuple(configs),
+        seeds=tuple(range(seed, seed + seeds)),
+        input="documents",
+        data_sha256=parts.facts.sha256,
+        **chosen,
+    )
+    with ExitStack() as stack:
+        folder = run_dir or Path(stack.enter_context(TemporaryDirectory()), "run")
+        check_path("run_dir", folder)
+        records = stack.enter_context(_open_records(Path(folder), settings))
+        measured = SweepObjective.of(parts, settings)
+        todo = records.todo()
+        if workers is None:
+            largest = max(map(measured.n_bytes, set(configs)))
+            workers = default_workers(max(1, len(todo)), largest)
+        check_type("workers", workers, int, Pool)
+        if isinstance(workers, int):
+            check_count("workers", workers)
+            workers = stack.enter_context(Threads(workers))
+        CachedEvaluator(measured, workers, records).measure(todo)
+        records.write_table()
+        return records.results
+
+
+def _open_records(directory: Path, settings: SweepSettings) -> SweepRecords:
+    """Create the records of a new sweep, or open those of the same sweep."""
+    if not os.path.lexists(directory):
+        return SweepRecords.begin(directory.parent, directory.name, settings, is_stamped=False)
+    records = SweepRecords.open(directory)
+    if records.settings != settings:
+        records.close()
+        raise ConfigError(f"{directory} has a sweep with other arguments; use another run_dir")
+    return records

@@ -1,0 +1,128 @@
+"""An objective of the user: recorded, resumed, and safe against failures."""
+
+import math
+import time
+from threading import Event
+
+import pytest
+
+from microgpt import InferenceGpt
+from microgpt.errors import ConfigError
+from microgpt_evolution import Genome, evolve
+from microgpt_evolution.errors import NoWinnerError, StoppedError
+from microgpt_evolution.objectives.own_objective import OwnFunction
+from microgpt_evolution.sweep.run import sweep
+
+DOCS = [a + b + c + d for a in "aeiou" for b in "mnrst" for c in "aeo" for d in ["", "l", "nn"]]
+SMALL = {"population": 4, "generations": 2, "seed": 3}
+
+
+def size(genome: Genome) -> float:
+    return genome.n_emb * genome.n_layer
+
+
+def vowels(model: InferenceGpt) -> float:
+    """Return the negative share of vowels in samples."""
+    text = "".join(model.generate(20, seed=1))
+    return -sum(letter in "aeiou" for letter in text) / max(1, len(text))
+
+
+def raises(genome: Genome) -> float:
+    raise RuntimeError("no luck")
+
+
+def sometimes_nan(genome: Genome) -> float:
+    return math.nan if genome.n_layer > 1 else genome.lr
+
+
+def returns_text(genome: Genome) -> str:
+    return "small"
+
+
+def hangs(genome: object) -> float:
+    time.sleep(60)
+    return 0.0
+
+
+def width(genome: object) -> float:
+    return genome.n_embd
+
+
+def test_a_function_of_the_genome_is_minimised() -> None:
+    found = evolve(DOCS, objective=size, **SMALL)
+    values = {line.id: line.fitness for line in found.run.lines if line.id != "g0-0"}
+    assert found.value == size(found.genome) == min(values.values())
+    assert found.record.fitness == "own"
+    assert f"value {found.value:.4g}" in repr(found)
+
+
+def test_a_function_of_the_model_gives_the_same_with_any_workers_and_after_a_stop(tmp_path) -> None:
+    found = evolve(DOCS, objective=vowels, workers=2, **SMALL)
+    assert ":vowels#" in found.run.settings.function
+    stop = Event()
+
+    def stop_soon(event) -> None:
+        if event.n_done == 2 and event.generation == 1:
+            stop.set()
+
+    run = {"objective": vowels, "workers": 1, "run_dir": tmp_path / "run", **SMALL}
+    with pytest.raises(StoppedError):
+        evolve(DOCS, on_event=stop_soon, should_stop=stop, **run)
+    again = evolve(DOCS, **run)
+    assert (again.genome, again.value) == (found.genome, found.value)
+    with pytest.raises(ConfigError, match=r"function is .*; use another run_dir"):
+        evolve(DOCS, **(run | {"objective": size}))
+
+
+def test_the_search_goes_on_after_a_failure() -> None:
+    with pytest.warns(UserWarning, match=r"has no value: sometimes_nan returned nan"):
+        found = evolve(DOCS, objective=sometimes_nan, **SMALL)
+    assert found.genome.n_layer == 1
+
+
+@pytest.mark.parametrize(
+    ("function", "problem"),
+    [
+        (raises, "raises raised RuntimeError: no luck"),
+        (returns_text, "returns_text must return a number, got 'small'"),
+    ],
+)
+def test_a_search_without_any_value_ends_with_a_sentence(function, problem) -> None:
+    with pytest.warns(UserWarning, match=problem), pytest.raises(NoWinnerError):
+        evolve(DOCS, objective=function, **SMALL)
+
+
+def test_a_function_that_hangs_is_given_up_or_stopped() -> None:
+    found = OwnFunction(hangs, max_seconds=0.2).of_genome(object(), None)
+    assert (found.status, found.reason) == ("crashed", "hangs has not returned after 0.2 s")
+    assert OwnFunction(hangs).of_genome(object(), lambda: True).reason == "stopped"
+
+
+def test_fitness_and_a_function_exclude_each_other() -> None:
+    with pytest.raises(ConfigError, match="fitness cannot be used with a function"):
+        evolve(DOCS, objective=size, fitness="last-doc")
+    with pytest.raises(ConfigError, match="must be a function at the top level"):
+        evolve(DOCS, objective=lambda genome: 0.0)
+
+
+def test_a_sweep_measures_an_own_objective(tmp_path) -> None:
+    axes = {"n_embd": [8, 16], "steps": [20]}
+    run = {"objective": vowels, "seeds": 2, "run_dir": tmp_path / "run"}
+    found = sweep(DOCS, axes, **run)
+    assert [(each.config.n_embd, each.seed) for each in found] == [
+        (8, 42), (8, 43), (16, 42), (16, 43)
+    ]  # fmt: skip
+    assert all(-1 <= each.value <= 0 < each.val_loss for each in found)
+    assert sweep(DOCS, axes, workers=1, **run) == found
+    by_genome = sweep(DOCS, axes, objective=width, seeds=1)
+    assert [each.value for each in by_genome] == [8, 16]
+    with pytest.raises(ConfigError, match="has a sweep with other arguments"):
+        sweep(DOCS, axes, **(run | {"objective": None}))
+
+
+def test_a_sweep_with_a_budget_is_around_the_chosen_settings() -> None:
+    first, *others = sweep(DOCS, {"lr": [0.001, 0.02]}, budget=3e8, seeds=1)
+    assert len(others) == 2
+    assert {each.config.n_embd for each in others} == {first.config.n_embd}
+    assert [each.config.lr for each in others] == [0.001, 0.02]
+    assert all(each.val_loss > 0 for each in (first, *others))

@@ -10,7 +10,7 @@ from microgpt.data.documents import bundled
 from microgpt.training.train import train
 from microgpt_cli.search.options import EvolveOptions
 from microgpt_evolution.genome_file import ObjectiveName
-from microgpt_evolution.objectives.fitness import Fitness
+from microgpt_evolution.objectives.fitness import LossName
 from microgpt_evolution.objectives.scores import HeadName
 from microgpt_evolution.search.hydra_search import Exchange
 
@@ -179,7 +179,7 @@ def test_help_imports_neither_the_engine_nor_plotting(microgpt) -> None:
 @pytest.mark.parametrize(
     ("option", "choices"),
     [
-        ("fitness", Fitness),
+        ("fitness", LossName),
         ("exchange", Exchange),
         ("head", HeadName),
         ("objective", ObjectiveName),

@@ -68,7 +68,8 @@ def test_later_files_and_arguments_override_earlier_files(microgpt, tmp_path, te
 
 
 def test_a_list_in_a_config_file_is_an_axis_of_the_grid(microgpt, tmp_path) -> None:
-    (tmp_path / "my.toml").write_text("n-embd = [8, 0]\nlr = [0.1, 0.2]\nseeds = 0\n")
-    done = microgpt("sweep", "grid", "--config", "my.toml")
+    axes = "n-embd = [8, 0]\nlr = [0.1, 0.2]\nsteps = [10]\nseeds = 1\n"
+    (tmp_path / "my.toml").write_text(f'{axes}preset = "karpathy"\n')
+    done = ok(microgpt("sweep", "grid", "--config", "my.toml"))
     assert "skipped: n_embd must be >= 1" in done.stderr
-    assert "seeds must be >= 1" in done.stderr
+    assert done.stdout.startswith("2 training runs of 2 models, ")

@@ -86,6 +86,7 @@ def evolve(terminal, tmp_path):
 def test_sweep_shows_a_progress_bar_until_it_ends(terminal, tmp_path, results) -> None:
     (tmp_path / "names.txt").write_text("\n".join(f"{a}{b}na" for a in "aeiou" for b in "mnrlst"))
     options = ("--steps", "200,400", "--lr", "0.01,1e30", "--input", "names.txt")
+    options += ("--preset", "karpathy")
     child = terminal("sweep", "grid", *options, stdout=results, NO_COLOR="1")
     shown = io.StringIO(newline="")
     child.logfile_read = shown

@@ -52,7 +52,6 @@ def start_grid(axes: Mapping[str, Sequence[Any]], base: BaseOptions, options: Sw
     options.check_ranges()
     base.check()
     base.limits.check_ranges()
-    grid(axes)  # fail before the settings are chosen
     fitting = None if base.preset else _fitting(base, options)
     if fitting is None:
         configs, impossible = grid(axes)
@@ -61,9 +60,9 @@ def start_grid(axes: Mapping[str, Sequence[Any]], base: BaseOptions, options: Sw
         return
     limit = TimeLimit(base.minutes, perf_counter()) if base.minutes else None
     fitted = fitting.fit(limit)
+    configs, impossible = grid_around(fitted, axes)
     for line in explain(fitted):
         print_or_discard(line)
-    configs, impossible = grid_around(fitted, axes)
     _tell_skipped(impossible)
     _start("grid", configs, options, fitting.parts, **recorded(fitting, fitted, axes))
 

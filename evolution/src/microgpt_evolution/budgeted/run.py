@@ -222,12 +222,8 @@ class BudgetedSearch:
         Raises:
             StoppedError: should_stop was set. The next call continues.
         """
-        best, teachers, records, settings = (
-            self.best,
-            self._teachers(),
-            self._records,
-            self.settings,
-        )
+        best, teachers = self.best, self._teachers()
+        records, settings = self._records, self.settings
         if best is None or len(teachers) < 2:
             return None
         models = [self._trained(each) for each in teachers]

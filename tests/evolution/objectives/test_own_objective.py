@@ -53,6 +53,7 @@ def test_a_function_of_the_genome_is_minimised() -> None:
     values = {line.id: line.fitness for line in found.run.lines if line.id != "g0-0"}
     assert found.value == size(found.genome) == min(values.values())
     assert found.record.fitness == "own"
+    assert found.record.loss == found.retest.last_losses[0]  # the search trained no model
     assert f"value {found.value:.4g}" in repr(found)
 
 
@@ -70,6 +71,7 @@ def test_a_function_of_the_model_gives_the_same_after_a_stop(tmp_path) -> None:
         evolve(DOCS, on_event=stop_soon, should_stop=stop, **run)
     again = evolve(DOCS, **run)
     assert (again.genome, again.value) == (found.genome, found.value)
+    assert again.record.loss == found.winner.found.last_loss
     with pytest.raises(ConfigError, match=r"function is .*; use another run_dir"):
         evolve(DOCS, **(run | {"objective": size}))
 
@@ -88,7 +90,8 @@ def test_the_search_goes_on_after_a_failure() -> None:
     ],
 )
 def test_a_search_without_any_value_ends_with_a_sentence(function, problem) -> None:
-    with pytest.warns(UserWarning, match=problem), pytest.raises(NoWinnerError):
+    no_winner = "the objective gave no organism a value; see the warnings"
+    with pytest.warns(UserWarning, match=problem), pytest.raises(NoWinnerError, match=no_winner):
         evolve(DOCS, objective=function, **SMALL)
 
 

@@ -105,9 +105,9 @@ class LossObjective:
         trained = self.train(genome, seed, should_stop)
         if isinstance(trained, Evaluation):
             return trained
-        if self.own:
-            return self.own.of_result(trained, should_stop)
         last_loss = trained.losses[-1]
+        if self.own:
+            return replace(self.own.of_result(trained, should_stop), last_loss=last_loss)
         if self.fitness == "last-doc":
             return Evaluation("ok", last_loss, last_loss)
         val_loss = self.held_out_loss(trained)

@@ -163,6 +163,8 @@ def evolve(
             parts, workers, records, listeners, on_event, stop_after_minutes, should_stop
         )
     if result is None:
+        if function:
+            raise NoWinnerError("the objective gave no organism a value; see the warnings")
         raise NoWinnerError("no organism finished training; use other documents")
     return result
 
@@ -209,7 +211,7 @@ def run_search(
 
 def _conclude(winner: Winner, parts: Split, records: Records) -> EvolutionResult:
     """Retest the winner on validation and test documents, and write the results."""
-    organism, measure = winner.organism, winner.measure
+    organism, measure, found = winner.organism, winner.measure, winner.found
     settings, directory = records.settings, records.directory
     tested = retest(
         organism.genome,
@@ -219,7 +221,7 @@ def _conclude(winner: Winner, parts: Split, records: Records) -> EvolutionResult
     )
     record = GenomeRecord(  # val_loss and score come from the retest
         **asdict(organism.genome),
-        loss=winner.found.last_loss or 0.0,
+        loss=tested.last_losses[0] if found.last_loss is None else found.last_loss,
         generation=organism.generation,
         objective=settings.objective,
         head=winner.head,

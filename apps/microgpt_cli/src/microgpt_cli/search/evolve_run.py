@@ -13,6 +13,7 @@ from microgpt.data.read_options import ReadOptions
 from microgpt.data.split import Split, split
 from microgpt.errors import MicrogptError
 from microgpt.files.atomic_files import as_argument
+from microgpt.own_functions import passed_function
 from microgpt_cli.input_files import default_input
 from microgpt_cli.search import winner
 from microgpt_cli.search.evolve_comparison import describe_comparison, describe_left_out
@@ -85,6 +86,8 @@ def _prepare(options: EvolveOptions, resumed: Records | None) -> tuple[SearchSet
     if resumed or options.repeat:
         settings = resumed.settings if resumed else _repeated(options)
         settings.check(options.values(), genome, space)
+        if settings.function:
+            passed_function(settings.function)  # which only Python can pass
         held_out = {"validation": settings.val_fraction, "test": settings.test_fraction}
         return settings, documents_again(
             settings,

@@ -30,7 +30,7 @@ LIST = "must be a comma-separated list of"
 NOT_SWEPT = {
     "input", "column", "chat", "me", "separator", "seed",  # of the sweep as a whole
     # losses on other tokens cannot be compared
-    "val_fraction", "test_fraction", "holdout", "loss_on", "tokenizer", "vocab_size", "text",
+    "val_fraction", "test_fraction", "holdout", "gap", "loss_on", "tokenizer", "vocab_size", "text",
     "long_docs",  # a sweep learns all of each document
     "unknown",  # of chat models
     "schedule",  # a function, not a value
@@ -125,6 +125,21 @@ def test_a_grid_is_around_the_settings_that_train_chooses(microgpt, tmp_path) ->
     (run / "evaluations.jsonl").write_text("".join(lines[:2]))
     ok(microgpt("sweep", "resume", run))
     assert results_of(run) == before
+
+
+def test_a_grid_of_running_text_names_the_command_of_its_winner(microgpt, tmp_path) -> None:
+    words = [f"{a}{b}{c}n" for a in "bdfgk" for b in "aeiou" for c in "lmrst"]
+    lines = (" ".join(words[i * k % 125] for i in range(1, 9)) for k in range(1, 300))
+    text = "\n".join(line + ("\n" if n % 5 == 0 else "") for n, line in enumerate(lines))
+    (tmp_path / "book.txt").write_text(text)
+    axes = ("--n-embd", "16,24", "--seeds", "1")
+    done = ok(microgpt("sweep", "grid", "--data", "book.txt", *axes, "--budget", "2e9"))
+    run = run_of(tmp_path)
+    assert "reading book.txt as running text" in done.stderr
+    (command,) = re.findall(r"Train the winner:  microgpt (.*)", done.stdout)
+    ok(microgpt(*command.split()))
+    meta = json.loads((tmp_path / f"{run.name}-winner" / "meta.json").read_text())
+    assert meta["training"]["val_loss"] == min(line["val_loss"] for line in results_of(run))
 
 
 def chosen(run: Path) -> dict[str, Any]:

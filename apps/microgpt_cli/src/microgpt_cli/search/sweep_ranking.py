@@ -96,7 +96,7 @@ def train_command(sweep: SweepSettings, config: SweepConfig, run: Path) -> str:
     names = {*ALWAYS, *differing([config, SweepConfig()])}
     tokens = ""
     if sweep.base:
-        tokens = "--text stream " if sweep.text == "stream" else ""
+        tokens = f"--text stream --gap {sweep.gap} " if sweep.text == "stream" else ""
         if sweep.vocab_size:
             tokens += f"--tokenizer bpe --vocab-size {sweep.vocab_size} "
     fractions = f"--val-fraction {sweep.val_fraction} --test-fraction {sweep.test_fraction}"

@@ -103,6 +103,11 @@ class TrainOptions(Options):
         "How to hold out running text. spread: evenly spaced stretches. tail: the end of "
         "the text.  [default: spread]",
     )
+    gap: int | None = data(
+        None,
+        "Number of unused characters on either side of a held-out stretch of running text.  "
+        "[default: the context]",
+    )
     tokenizer: TokenizerKind = data(
         "char", "char: one token per character. bpe: subword tokens.", excludes="teacher"
     )
@@ -256,7 +261,6 @@ class TrainOptions(Options):
     # Not options of the command: a genome or an earlier training sets them.
     n_tokens: int | None = setting(None, "Number of tokens per training step.")
     evaluations: int = setting(TrainConfig.evaluations, "Number of validation checks.")
-    gap: int | None = setting(None, "Unused characters on either side of a held-out stretch.")
     shuffle: bool = setting(True, "Whether to read the documents in random order.")
 
     @classmethod

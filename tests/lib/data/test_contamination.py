@@ -2,6 +2,8 @@ import itertools
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from microgpt import Message
 from microgpt.data.contamination import (
@@ -95,6 +97,42 @@ def test_text_that_chose_the_parents_weights_is_no_test() -> None:
 def test_an_equal_split_of_running_text_is_clean() -> None:
     parts = split_stream(TEXT, validation=0.1, test=0.1, gap=16)
     assert contamination(parts, [parts.facts]) == {"validation": CLEAN, "test": CLEAN}
+
+
+FRACTIONS = st.sampled_from([(0.0, 0.0), (0.1, 0.1), (0.2, 0.1), (0.1, 0.3), (0.3, 0.0)])
+WAYS = st.tuples(FRACTIONS, st.sampled_from(["spread", "tail"]), st.sampled_from([0, 50, 256]))
+ONCE = TEXT[:40_000]  # each character once
+
+
+def divided(data: str | list[str], way) -> Split:
+    (validation, test), holdout, gap = way
+    if isinstance(data, str):
+        return split_stream(data, validation=validation, test=test, holdout=holdout, gap=gap)
+    return split(data, validation=validation, test=test)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    ancestors=st.lists(WAYS, min_size=1, max_size=3), own=WAYS, data=st.sampled_from([ONCE, DOCS])
+)
+def test_the_bounds_contain_the_true_share(ancestors, own, data) -> None:
+    def items(docs) -> set[str]:
+        return set("".join(docs)) if isinstance(data, str) else set(docs)
+
+    parts, read = divided(data, own), [divided(data, way) for way in ancestors]
+    found = contamination(parts, [each.facts for each in read])
+    for name in ("validation", "test"):
+        held_out = items(getattr(parts, name))
+        # Weights were chosen by the validation set of an ancestor.
+        known = [
+            items((*each.train, *(each.validation if name == "test" else ()))) for each in read
+        ]
+        if held_out:
+            share = len(held_out & set().union(*known)) / len(held_out)
+            assert found[name].low - 1e-9 <= share <= found[name].high + 1e-9
+            assert len(read) > 1 or found[name].low == found[name].high
+        else:
+            assert name not in found
 
 
 def test_contamination_by_other_data_is_unknown() -> None:

@@ -244,6 +244,7 @@ def test_runs_of_different_documents_are_not_compared(copied, microgpt, tmp_path
 def test_a_sweep_gets_a_report_of_its_own(copied, microgpt, tmp_path) -> None:
     write_names(tmp_path)
     grid = ("--n-embd", "8,16", "--steps", "50,100", "--seeds", "2", "--input", "names.txt")
+    grid += ("--preset", "karpathy")
     done = ok(microgpt("sweep", "grid", *grid))
     run = run_of(tmp_path)
     assert f"the report is in experiments/{run.name}/report.html" in done.stderr

@@ -67,6 +67,7 @@ def test_a_terminal_shows_how_long_compilation_takes(tmp_path, text_model) -> No
         cwd=tmp_path,
         env={**os.environ, **settings},
         dimensions=(24, 120),
+        timeout=120,
     )
     child.expect(r"compiling the engine \(once on this computer, .*0:00:0[1-9]")
     child.expect("documents:  2")

@@ -62,9 +62,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def compiled_engine(worker_id: str) -> None:
     """Compile before the first test, so that no test has to wait for it or is told of it."""
     from microgpt.config import DType, Use
+    from microgpt.edited_sources import edited_sources
     from microgpt.engine.machine_code import cache_directory
     from microgpt.training.engines import prepare_engine
 
+    if edited_sources():  # the tests of the compiled engine say so themselves
+        return
     cache_directory().mkdir(0o700, parents=True, exist_ok=True)
     with FileLock(cache_directory() / "tests.lock"):  # another worker may compile
         prepare_engine("compiled", *get_args(DType), uses=get_args(Use))

@@ -1,10 +1,12 @@
 """What tests of the compiled engine share: random small models, and a training run up to a step."""
 
 import math
+from typing import get_args
 
 from hypothesis import strategies as st
 
 from microgpt import ModelConfig
+from microgpt.config import Activation
 from microgpt.engine.training.trainer import CompiledEngine
 
 
@@ -24,7 +26,7 @@ def shapes(
         init_std=0.4,
         positions=draw(st.sampled_from(["learned", "rotary"][: 2 - head_dim % 2])),
         token_shift=draw(st.booleans()),
-        activation=draw(st.sampled_from(["relu", "relu2"])),
+        activation=draw(st.sampled_from(get_args(Activation))),
         qk_norm=draw(st.booleans()),
         final_norm=draw(st.booleans()),
     )

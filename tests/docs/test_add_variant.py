@@ -54,7 +54,7 @@ def test_the_guide_adds_a_variant_to_both_engines(tmp_path) -> None:
     shutil.copytree(ROOT / SOURCE, tmp_path / SOURCE)
     for name, old, new in changes():
         text = (tmp_path / name).read_text(encoding="utf-8")
-        assert text.count(old) == 1, f"{name}: {old}"
+        assert text.count(old) == 1, f"adapt the diff in docs/add_variant.md to {name}: {old}"
         (tmp_path / name).write_text(text.replace(old, new), encoding="utf-8")
 
     def run(code: str) -> None:

@@ -1,11 +1,14 @@
 import math
 import random
+from dataclasses import replace
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt import Gpt, ModelConfig, Value
+from microgpt.config import Activation
 from microgpt.data.documents import bundled, load_text
 from microgpt.errors import ConfigError
 from microgpt.model import cross_entropy, init_weights, softmax, weight_shapes
@@ -58,9 +61,10 @@ def test_values_and_floats_give_the_same_forward_pass(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_gradients_agree_with_finite_differences(seed: int) -> None:
+@pytest.mark.parametrize("activation", get_args(Activation))
+def test_gradients_agree_with_finite_differences(activation, seed: int) -> None:
     rng = random.Random(seed)
-    assert model_error(random_model(rng), rng) < 1e-5
+    assert model_error(replace(random_model(rng), activation=activation), rng) < 1e-5
 
 
 @pytest.mark.parametrize("model_type", [Gpt, ReferenceEngine])

@@ -6,6 +6,12 @@ import { byId, element, percent, quoted, shown } from "./text.js";
 const steps = byId("step");
 const numbers = byId("numbers");
 
+// What each activation does to a number of the hidden layer.
+const ACTIVATIONS = {
+  relu: "Negative ones become 0: that pattern is absent.",
+  relu2: "Negative ones become 0: that pattern is absent. The others are squared.",
+};
+
 // By the name of the numbers in an explanation, without the layer: a title, what happens, for a
 // beginner, and the name of the step in model.py.
 const TEXTS = {
@@ -87,7 +93,7 @@ const TEXTS = {
     "Hidden layer of the MLP",
     (c) =>
       `A matrix makes ${c.hidden} numbers, each of which responds to some pattern in the input. ` +
-      `Negative ones become 0: that pattern is absent.${c.squared ? " The others are squared." : ""}`,
+      c.activation,
     "Gpt.mlp",
   ],
   mlp_output: [
@@ -205,7 +211,7 @@ export class Steps {
       learned: !isRotary,
       shifts: model.token_shift,
       none: this.#at ? "" : " (here there is none)",
-      squared: model.activation === "relu2",
+      activation: ACTIVATIONS[model.activation] || `Then ${model.activation} is applied to each.`,
       order:
         (model.qk_norm ? "Queries and keys are then scaled, so that all are equally long. " : "") +
         (isRotary

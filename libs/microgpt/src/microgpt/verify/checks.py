@@ -4,10 +4,10 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import get_args
 
-from microgpt.config import DEFAULT_SEED, DType, EngineName, TrainConfig
+from microgpt.config import DEFAULT_SEED, Activation, DType, EngineName, TrainConfig
 from microgpt.data.documents import bundled, load_text
 from microgpt.edited_sources import edited_sources
 from microgpt.errors import ConfigError, PromptError
@@ -81,11 +81,12 @@ def _check_reference_gradients() -> Iterator[Check]:
     rng, of = random.Random(DEFAULT_SEED), "reference: gradients of"
     errors = (expression_error(rng) for _ in range(N_EXPRESSIONS))
     yield _difference(f"{of} {N_EXPRESSIONS} random expressions", errors, GRADIENT_TOLERANCE)
-    model = random_model(rng)
-    names = ("n_embd", "n_head", "n_layer", "block_size")
-    shape = ", ".join(f"{name} {getattr(model, name)}" for name in names)
-    errors = (model_error(model, rng) for _ in range(1))
-    yield _difference(f"{of} a random model ({shape})", errors, GRADIENT_TOLERANCE)
+    for activation in get_args(Activation):
+        model = replace(random_model(rng), activation=activation)
+        names = ("activation", "n_embd", "n_head", "n_layer", "block_size")
+        shape = ", ".join(f"{name} {getattr(model, name)}" for name in names)
+        errors = (model_error(model, rng) for _ in range(1))
+        yield _difference(f"{of} a random model ({shape})", errors, GRADIENT_TOLERANCE)
 
 
 def _difference(name: str, errors: Iterable[float], limit: float) -> Check:

@@ -3,9 +3,9 @@
 import math
 import random
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, get_args
 
-from microgpt.config import DType, ModelConfig, TrainConfig
+from microgpt.config import Activation, DType, ModelConfig, TrainConfig
 from microgpt.data.token_dataset import TokenDataset
 from microgpt.dropout_mask import Dropout, batch_dropout
 from microgpt.model import init_weights, weight_shapes
@@ -85,7 +85,7 @@ def random_model(rng: random.Random) -> ModelConfig:
         init_std=0.5,
         positions=rng.choice(("learned", "rotary")),
         token_shift=rng.random() < 0.5,
-        activation=rng.choice(("relu", "relu2")),
+        activation=rng.choice(get_args(Activation)),
         qk_norm=rng.random() < 0.5,
         final_norm=rng.random() < 0.5,
     )

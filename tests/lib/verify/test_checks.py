@@ -1,21 +1,25 @@
 import math
+from typing import get_args
 from unittest.mock import Mock
 
 import pytest
 
 from microgpt import InferenceGpt, TrainConfig, Value
+from microgpt.config import Activation
 from microgpt.engine.training import trainer
 from microgpt.engine.training.trainer import CompiledEngine
 from microgpt.errors import ConfigError, PromptError
 from microgpt.verify import gradient_check
 from microgpt.verify.checks import run_checks
 
+N_ACTIVATIONS = len(get_args(Activation))
+
 
 def test_all_checks_pass_and_replay_karpathys_run(golden) -> None:
     """The reference engine takes long for the whole run, which test_golden_run.py has."""
     losses: list[float] = []
     checks = list(run_checks(on_event=lambda event: losses.extend(event.losses)))
-    assert len(checks) == 1 + 3 + 2 * 3
+    assert len(checks) == 1 + (2 + N_ACTIVATIONS) + 2 * 3
     assert all(check.passed for check in checks), checks
     float64, float32 = losses[-2000:-1000], losses[-1000:]
     assert float64 == pytest.approx(golden["losses"], rel=0, abs=1e-9)
@@ -44,7 +48,7 @@ def test_a_wrong_derivative_fails_gradients_and_replay(monkeypatch) -> None:
 def test_zero_gradients_fail_every_check_of_gradients(monkeypatch) -> None:
     monkeypatch.setattr(Value, "backward", lambda self: None)
     checks = [check for check in run_checks(steps=2) if "gradients" in check.name]
-    assert len(checks) == 4
+    assert len(checks) == 3 + N_ACTIVATIONS
     assert not any(check.passed for check in checks)
 
 
@@ -53,7 +57,9 @@ def test_an_error_in_a_broken_engine_is_a_failed_check(monkeypatch, error) -> No
     monkeypatch.setattr(Value, "log", Mock(side_effect=error))
     checks = {check.name: check for check in run_checks(steps=2)}
     failed = [check for check in checks.values() if not check.passed]
-    assert len(failed) == 5  # all but names.txt and the two replays of the compiled engine
+    assert (
+        len(failed) == 4 + N_ACTIVATIONS
+    )  # all but names.txt and the two replays of the compiled engine
     assert {check.outcome for check in failed} == {f"{type(error).__name__}: {error}"}
 
 

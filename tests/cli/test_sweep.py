@@ -144,7 +144,7 @@ def test_a_grid_of_running_text_names_the_command_of_its_winner(microgpt, tmp_pa
 
 def chosen(run: Path) -> dict[str, Any]:
     """Return the settings around which a grid was made."""
-    return json.loads((run / "run.json").read_text())["settings"]["base"]
+    return json.loads((run / "run.json").read_text())["settings"]["chosen"]["base"]
 
 
 STOPPED_AS_IT_IS_WRITTEN = """

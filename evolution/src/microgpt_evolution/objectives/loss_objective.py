@@ -140,6 +140,8 @@ class LossObjective:
 
     def held_out_loss(self, result: TrainResult) -> float:
         """Return the loss on the validation documents, in nats per token."""
+        if result.val_loss is not None:  # of the best weights, which were kept
+            return result.val_loss
         block_size = result.model.block_size
         pieces = self._pieces.get(block_size)
         if pieces is None:  # a race is harmless: both threads build the same set

@@ -44,16 +44,16 @@ class SweepObjective:
             DataError: there are no held-out documents, or no replies in held-out conversations.
         """
         tokenizer: Tokenizer | None = None
-        if sweep and sweep.vocab_size:
-            tokenizer = BpeTokenizer.from_documents(parts.train, sweep.vocab_size)
-        elif sweep and sweep.base:
+        chosen = sweep.chosen if sweep else None
+        if chosen and chosen.vocab_size:
+            tokenizer = BpeTokenizer.from_documents(parts.train, chosen.vocab_size)
+        elif chosen:
             tokenizer = char_tokenizer(parts.docs)
-        text = sweep.text if sweep else "lines"
-        keeps_best = bool(sweep and sweep.base)
+        text = chosen.text if chosen else "lines"
         function = sweep.function if sweep else None
         own = OwnFunction(passed_function(function)) if function else None
         data = LossObjective.of(
-            parts, keeps_best=keeps_best, tokenizer=tokenizer, text=text, own=own
+            parts, keeps_best=chosen is not None, tokenizer=tokenizer, text=text, own=own
         )
         masks = (data.tokenizer.mask(doc, TrainConfig.loss_on) for doc in data.validation)
         if not any(mask is None or any(mask) for mask in masks):

@@ -11,7 +11,7 @@ from microgpt.training.fitting import Fitted, Fitting
 from microgpt.training.options import TrainOptions
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.sweep.config import SETTINGS, SweepConfig, grid
-from microgpt_evolution.sweep.records import HELD_OUT
+from microgpt_evolution.sweep.records import HELD_OUT, ChosenSettings
 
 
 def chosen_config(fitted: Fitted) -> SweepConfig:
@@ -53,19 +53,19 @@ def grid_around(
     return list(found), impossible
 
 
-def recorded(fitting: Fitting, fitted: Fitted, axes: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """Return the settings to record for a grid around the chosen settings."""
-    parts = fitting.parts
-    return {
-        "base": chosen_config(fitted),
-        "swept": tuple(axes),
-        "budget": fitted.budget,
-        "text": fitted.choice.config.text,
-        "vocab_size": fitted.vocab_size,
-        "val_fraction": parts.val_fraction,
-        "test_fraction": parts.test_fraction,
-        "gap": parts.gap,
-    }
+def chosen_settings(
+    fitting: Fitting, fitted: Fitted, axes: Mapping[str, Sequence[Any]]
+) -> ChosenSettings:
+    """Return the record of a grid around the chosen settings."""
+    assert fitted.budget  # there is none only for Karpathy's names without a limit
+    return ChosenSettings(
+        base=chosen_config(fitted),
+        budget=fitted.budget,
+        swept=tuple(axes),
+        text=fitted.choice.config.text,
+        vocab_size=fitted.vocab_size,
+        gap=fitting.parts.gap,
+    )
 
 
 def fitting_for(docs: Sequence[Document] | str, limits: TrainOptions, **options: Any) -> Fitting:

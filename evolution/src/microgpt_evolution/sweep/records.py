@@ -20,6 +20,7 @@ from microgpt_evolution.runs.run_directory import (
     RunSettings,
     Seed,
 )
+from microgpt_evolution.runs.run_files import Stored
 from microgpt_evolution.sweep.config import SETTINGS, SweepConfig
 
 TABLE = "evaluations.csv"
@@ -32,6 +33,17 @@ _Count = Annotated[int, Field(ge=1, le=10**30)]
 _Loss = Annotated[float, Field(ge=0, le=1e100)]
 _Value = Annotated[float, Field(ge=-1e100, le=1e100)]
 _Seconds = Annotated[float, Field(ge=0, le=1e15)]
+
+
+class ChosenSettings(Stored):
+    """The settings that `train` chooses for the documents, around which a grid is made."""
+
+    base: SweepConfig
+    budget: Annotated[float, Field(gt=0)]  # operations for which they were chosen
+    swept: tuple[str, ...]  # names of the settings with several values
+    text: TextKind
+    vocab_size: int | None  # requested size of the BPE vocabulary; None for characters
+    gap: int  # number of unused characters around held-out stretches of running text
 
 
 class SweepSettings(RunSettings):
@@ -52,13 +64,7 @@ class SweepSettings(RunSettings):
     val_fraction: float = HELD_OUT  # fraction of documents used for the held-out loss
     test_fraction: float = HELD_OUT  # fraction of documents in the unused test split
     function: str | None = None  # recorded name of an objective of the user
-    # Set if the grid is around the settings that `train` chooses:
-    base: SweepConfig | None = None  # these settings
-    budget: Annotated[float, Field(gt=0)] | None = None  # operations for which they were chosen
-    swept: tuple[str, ...] = ()  # names of the settings with several values
-    text: TextKind = "lines"
-    vocab_size: int | None = None  # requested size of the BPE vocabulary; None for characters
-    gap: int = 0  # number of unused characters around held-out stretches of running text
+    chosen: ChosenSettings | None = None  # None if the others are Karpathy's
 
     @property
     def tasks(self) -> list[tuple[SweepConfig, int]]:
@@ -68,8 +74,8 @@ class SweepSettings(RunSettings):
     @property
     def documents(self) -> tuple[object, ...]:
         """A key for the data and its split; only losses with the same key are comparable."""
-        fractions = self.val_fraction, self.test_fraction
-        return self.data_sha256, *fractions, self.text, self.gap, self.vocab_size
+        how = self.chosen and (self.chosen.text, self.chosen.gap, self.chosen.vocab_size)
+        return self.data_sha256, self.val_fraction, self.test_fraction, how
 
 
 class SweepResult(Line):

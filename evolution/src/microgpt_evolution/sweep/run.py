@@ -15,7 +15,7 @@ from microgpt.own_functions import recorded_name
 from microgpt.training.options import TrainOptions
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.objectives.sweep_objective import SweepObjective
-from microgpt_evolution.sweep.chosen import fitting_for, grid_around, recorded
+from microgpt_evolution.sweep.chosen import chosen_settings, fitting_for, grid_around
 from microgpt_evolution.sweep.config import grid
 from microgpt_evolution.sweep.records import HELD_OUT, SweepRecords, SweepResult, SweepSettings
 from microgpt_evolution.workers.pools import Pool, Threads, default_workers
@@ -54,7 +54,7 @@ def sweep(
         RunError: the existing sweep is damaged.
     """
     check_count("seeds", seeds)
-    chosen: dict[str, Any] = {"function": recorded_name(objective) if objective else None}
+    function, chosen = recorded_name(objective) if objective else None, None
     if budget is None:
         if isinstance(docs, str):
             raise ConfigError("a running text requires a budget; pass documents or a budget")
@@ -64,14 +64,17 @@ def sweep(
         fitting = fitting_for(docs, TrainOptions(budget=budget))
         fitted, parts = fitting.fit(), fitting.parts
         configs, _ = grid_around(fitted, axes)
-        chosen |= recorded(fitting, fitted, axes)
+        chosen = chosen_settings(fitting, fitted, axes)
     settings = SweepSettings(
         sweep="grid",
         points=tuple(configs),
         seeds=tuple(range(seed, seed + seeds)),
         input="documents",
         data_sha256=parts.facts.sha256,
-        **chosen,
+        val_fraction=parts.val_fraction,
+        test_fraction=parts.test_fraction,
+        function=function,
+        chosen=chosen,
     )
     with ExitStack() as stack:
         folder = run_dir or Path(stack.enter_context(TemporaryDirectory()), "run")

@@ -38,8 +38,8 @@ def describe_sweep(
     yield f"{what} (nats per token, {repeats})"
     yield from _table(sweep, cells)
     varied = differing(cell.config for cell in cells)
-    if sweep.base:  # steps that no list gives are as many as the budget allows
-        varied = [name for name in varied if name in sweep.swept]
+    if sweep.chosen:  # steps that no list gives are as many as the budget allows
+        varied = [name for name in varied if name in sweep.chosen.swept]
     if more := [words for name, words in COMPUTE.items() if name in varied]:
         yield f"Runs with {' or '.join(more)} had more compute; the ranking does not correct for it"
     yield ""
@@ -64,10 +64,10 @@ def settings_as_options(values: Mapping[str, str]) -> str:
 
 
 def _table(sweep: SweepSettings, cells: Sequence[Cell]) -> Iterator[str]:
-    n_seeds, base, swept = len(sweep.seeds), sweep.base, sweep.swept
+    chosen = sweep.chosen
     names = differing(cell.config for cell in cells)
-    if base:
-        names = [name for name in names if name in (*swept, "steps")]
+    if chosen:
+        names = [name for name in names if name in (*chosen.swept, "steps")]
     rows = [
         [
             str(place),
@@ -75,7 +75,7 @@ def _table(sweep: SweepSettings, cells: Sequence[Cell]) -> Iterator[str]:
             with_interval(cell.val_loss),
             with_interval(gain(cell, cells[0])) if place > 1 else "",
             f"{cell.n_params:,}",
-            ", ".join(_remarks(cell, n_seeds, base)),
+            ", ".join(_remarks(sweep, cell)),
         ]
         for place, cell in enumerate(cells[:N_ROWS], start=1)
     ]
@@ -84,8 +84,9 @@ def _table(sweep: SweepSettings, cells: Sequence[Cell]) -> Iterator[str]:
         yield f"… and {len(cells) - N_ROWS} more"
 
 
-def _remarks(cell: Cell, n_seeds: int, base: SweepConfig | None) -> Iterator[str]:
-    if cell.config == base:
+def _remarks(sweep: SweepSettings, cell: Cell) -> Iterator[str]:
+    n_seeds = len(sweep.seeds)
+    if sweep.chosen and cell.config == sweep.chosen.base:
         yield "as train chooses"
     if len(cell.losses) < n_seeds:
         yield f"{len(cell.losses)} of {n_seeds} seeds"
@@ -95,10 +96,10 @@ def train_command(sweep: SweepSettings, config: SweepConfig, run: Path) -> str:
     """Return the command that trains a configuration on the same split with the first seed."""
     names = {*ALWAYS, *differing([config, SweepConfig()])}
     tokens = ""
-    if sweep.base:
-        tokens = f"--text stream --gap {sweep.gap} " if sweep.text == "stream" else ""
-        if sweep.vocab_size:
-            tokens += f"--tokenizer bpe --vocab-size {sweep.vocab_size} "
+    if chosen := sweep.chosen:
+        tokens = f"--text stream --gap {chosen.gap} " if chosen.text == "stream" else ""
+        if chosen.vocab_size:
+            tokens += f"--tokenizer bpe --vocab-size {chosen.vocab_size} "
     fractions = f"--val-fraction {sweep.val_fraction} --test-fraction {sweep.test_fraction}"
     settings = settings_as_options(
         {name: str(getattr(config, name)) for name in SETTINGS if name in names}
@@ -110,22 +111,21 @@ def train_command(sweep: SweepSettings, config: SweepConfig, run: Path) -> str:
 
 def _next_steps(sweep: SweepSettings, cells: Sequence[Cell]) -> Iterator[str]:
     """Yield suggestions for the next sweep: a wider range, and more seeds."""
-    best = cells[0].config
+    best, chosen = cells[0].config, sweep.chosen
     beyond = {
         name: values
         for name in differing(cell.config for cell in cells)
-        if (not sweep.base or name in sweep.swept)
+        if (not chosen or name in chosen.swept)
         and (values := _beyond(name, [cell.config for cell in cells]))
     }
     if beyond:
-        base = sweep.base or SweepConfig()
-        names = {*beyond, *differing([best, base])}
-        names = names & {*sweep.swept} if sweep.base else names
+        names = {*beyond, *differing([best, chosen.base if chosen else SweepConfig()])}
+        names = names & {*chosen.swept} if chosen else names
         axes = {name: str(getattr(best, name)).lower() for name in SETTINGS if name in names}
         axes |= {name: ",".join(map(str, values)) for name, values in beyond.items()}
         others = karpathy_option(sweep.data_sha256)
-        if sweep.base and sweep.budget:
-            others = f"--budget {in_short(sweep.budget)} "
+        if chosen:
+            others = f"--budget {in_short(chosen.budget)} "
         seeds = "" if len(sweep.seeds) == N_SEEDS else f" --seeds {len(sweep.seeds)}"
         yield (
             f"the best {' and '.join(beyond)} {'is' if len(beyond) == 1 else 'are'} at the edge of "

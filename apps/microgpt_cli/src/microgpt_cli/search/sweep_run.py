@@ -15,12 +15,11 @@ from microgpt.config import Use
 from microgpt.data.documents import load_documents
 from microgpt.data.read_options import ReadOptions
 from microgpt.data.split import Split, fingerprint, split
-from microgpt.data.tokenizer import Document
 from microgpt.error_format import first_problem
 from microgpt.errors import ConfigError
 from microgpt.resource_limits import free_bytes
 from microgpt.training.choice import NAMES_SHA256
-from microgpt.training.fitting import Fitting, explain
+from microgpt.training.fitting import explain
 from microgpt.training.holding_out import split_documents
 from microgpt.training.time_limit import TimeLimit
 from microgpt_cli.input_files import default_input
@@ -34,16 +33,24 @@ from microgpt_cli.terminal.progress import ProgressBar, load_kernels, time_left
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
 from microgpt_evolution.objectives.sweep_objective import SweepObjective
 from microgpt_evolution.organism import Evaluation, Trial
-from microgpt_evolution.sweep.chosen import fitting_for, grid_around, recorded
+from microgpt_evolution.sweep.chosen import chosen_settings, fitting_for, grid_around
 from microgpt_evolution.sweep.config import SweepConfig, differing, grid
-from microgpt_evolution.sweep.records import HELD_OUT, Kind, SweepRecords, SweepSettings
+from microgpt_evolution.sweep.records import (
+    HELD_OUT,
+    ChosenSettings,
+    Kind,
+    SweepRecords,
+    SweepSettings,
+)
 from microgpt_evolution.workers.pools import Pool
 
 
 def start_sweep(kind: Kind, configs: Sequence[SweepConfig], options: SweepOptions) -> None:
     """Run a new sweep of Karpathy's settings with the options of the command."""
     options.check_ranges()
-    parts = split(_load(_input(options), options), validation=HELD_OUT, test=HELD_OUT)
+    how = ReadOptions.of({**vars(options), "text": "lines"})
+    docs = load_documents(_input(options), how, tell=note)
+    parts = split(docs, validation=HELD_OUT, test=HELD_OUT)
     _start(kind, configs, options, parts)
 
 
@@ -52,35 +59,23 @@ def start_grid(axes: Mapping[str, Sequence[Any]], base: BaseOptions, options: Sw
     options.check_ranges()
     base.check()
     base.limits.check_ranges()
-    fitting = None if base.preset else _fitting(base, options)
-    if fitting is None:
+    text = {"text": "lines"} if base.preset else {}
+    docs = load_documents(_input(options), ReadOptions.of(vars(options) | text), tell=note)
+    is_karpathys = not isinstance(docs, str) and fingerprint(docs) == NAMES_SHA256
+    if base.preset or (is_karpathys and not base.limits.has_budget):
         configs, impossible = grid(axes)
-        _tell_skipped(impossible)
-        start_sweep("grid", configs, options)
-        return
-    limit = TimeLimit(base.minutes, perf_counter()) if base.minutes else None
-    fitted = fitting.fit(limit)
-    configs, impossible = grid_around(fitted, axes)
-    for line in explain(fitted):
-        print_or_discard(line)
-    _tell_skipped(impossible)
-    _start("grid", configs, options, fitting.parts, **recorded(fitting, fitted, axes))
-
-
-def _fitting(base: BaseOptions, options: SweepOptions) -> Fitting | None:
-    """Return what chooses the settings, or None for Karpathy's names without a budget."""
-    how = ReadOptions.of(vars(options))
-    docs = load_documents(_input(options), how, tell=note)
-    limits = base.limits
-    is_karpathy = not isinstance(docs, str) and fingerprint(docs) == NAMES_SHA256
-    if is_karpathy and not limits.has_budget:
-        return None
-    return fitting_for(docs, limits, load_kernels=load_kernels, tell=note)
-
-
-def _tell_skipped(impossible: Sequence[str]) -> None:
+        parts, chosen = split(docs, validation=HELD_OUT, test=HELD_OUT), None
+    else:
+        limit = TimeLimit(base.minutes, perf_counter()) if base.minutes else None
+        fitting = fitting_for(docs, base.limits, load_kernels=load_kernels, tell=note)
+        fitted, parts = fitting.fit(limit), fitting.parts
+        configs, impossible = grid_around(fitted, axes)
+        chosen = chosen_settings(fitting, fitted, axes)
+        for line in explain(fitted):
+            print_or_discard(line)
     for problem in impossible:
         note(f"skipped: {problem}")
+    _start("grid", configs, options, parts, chosen)
 
 
 def _input(options: SweepOptions) -> Path:
@@ -88,9 +83,13 @@ def _input(options: SweepOptions) -> Path:
 
 
 def _start(
-    kind: Kind, configs: Sequence[SweepConfig], options: SweepOptions, parts: Split, **chosen: Any
+    kind: Kind,
+    configs: Sequence[SweepConfig],
+    options: SweepOptions,
+    parts: Split,
+    chosen: ChosenSettings | None = None,
 ) -> None:
-    """Run a new sweep; `chosen` has the settings that are recorded if `train` chooses a base."""
+    """Run a new sweep of documents that are split."""
     seed = options.seed
     try:
         settings = SweepSettings(
@@ -103,7 +102,9 @@ def _start(
             me=options.me,
             separator=options.separator,
             data_sha256=parts.facts.sha256,
-            **chosen,
+            val_fraction=parts.val_fraction,
+            test_fraction=parts.test_fraction,
+            chosen=chosen,
         )
     except ValidationError as error:
         raise ConfigError(first_problem(error)) from error
@@ -122,19 +123,16 @@ def resume(run: Path, path: Path | None, options: SweepOptions) -> None:
         sweep = records.settings
 
         def load(path: Path) -> Split:
-            docs = _load(path, sweep)
-            fractions = sweep.val_fraction, sweep.test_fraction
-            return split_documents(docs, *fractions, "spread", sweep.gap)
+            chosen = sweep.chosen
+            text, gap = (chosen.text, chosen.gap) if chosen else ("lines", 0)
+            how = ReadOptions.of({**vars(sweep), "text": text})
+            docs = load_documents(path, how, tell=note)
+            return split_documents(docs, sweep.val_fraction, sweep.test_fraction, "spread", gap)
 
         objective = SweepObjective.of(documents_again(sweep, path, load), sweep)
         todo = [trial.config for trial in records.todo()]
         with _open_pool(options, objective, todo) as pool:
             _run(objective, pool, records)
-
-
-def _load(path: Path, given: SweepOptions | SweepSettings) -> Sequence[Document] | str:
-    how = {"text": "lines", **vars(given)}
-    return load_documents(path, ReadOptions.of(how), tell=note)
 
 
 def _open_pool(

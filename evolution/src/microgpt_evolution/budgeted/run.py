@@ -13,25 +13,20 @@ from threading import Event, Lock
 from microgpt.data.split import Split
 from microgpt.state import TrainEvent, TrainResult, TrainState
 from microgpt.training.deadline import train_as_planned
-from microgpt.training.distillation import Teachers
-from microgpt.training.options import TrainOptions
-from microgpt.training.planning import plan_training
 from microgpt.training.time_limit import TimeLimit
 from microgpt.training.train import train
 from microgpt_evolution.budgeted.genome import EVALUATIONS, Contestant, rank
-from microgpt_evolution.budgeted.objective import STUDENT_LENGTH, BudgetedObjective, Rung
+from microgpt_evolution.budgeted.objective import BudgetedObjective, Rung
 from microgpt_evolution.budgeted.pace import SearchPace
 from microgpt_evolution.budgeted.records import BudgetedRecords, TimeCut
 from microgpt_evolution.budgeted.search import SurrogateSearch
+from microgpt_evolution.budgeted.student import find_teachers, student_job
 from microgpt_evolution.errors import NoWinnerError, StoppedError
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator
-from microgpt_evolution.organism import Evaluation, Trial, training_seed
+from microgpt_evolution.organism import Evaluation, Trial
 from microgpt_evolution.workers.pools import Pool, Threads
 
 STUDENT = "student"  # name of its state among those of the organisms
-# Minimum mean length of a teacher's chunks, relative to the winner's. If a shorter context splits
-# one document in a hundred in two, the chunks are 0.99 times as long.
-MIN_LENGTH = 0.99
 LATE = 0.95  # a time limit cuts a search that can use less than this fraction of its budget in time
 MARGIN = (
     1.5  # likewise if one worker cannot complete a training run of this relative length in time
@@ -189,67 +184,23 @@ class BudgetedSearch:
             until=None if organism.is_complete else self._step(organism),
         )
 
-    def _teachers(self) -> list[Contestant]:
-        """Return the best complete organisms that can teach a model of the winner's size.
-
-        The best of each species come first, since different shapes make different errors.
-        """
-        best, species, others = self.best, dict[str, Contestant](), list[Contestant]()
-        for organism in rank(self.organisms.values()):
-            if not (best and organism.is_complete and self._can_teach(organism, best)):
-                continue
-            if species.setdefault(organism.genome.species, organism) is not organism:
-                others.append(organism)
-        return [*species.values(), *others][: self.settings.distill]
-
-    def _can_teach(self, organism: Contestant, best: Contestant) -> bool:
-        """Return whether an organism has the tokens of the best one and hardly shorter chunks."""
-        genome, of_best = organism.genome, best.genome
-        if genome.vocab_size != of_best.vocab_size:
-            return False
-        plan, plan_of_best = map(self.objective.plan, (genome, of_best))
-        return plan.length >= MIN_LENGTH * plan_of_best.length
-
     def student(
         self, on_event: Callable[[TrainEvent], None] = lambda event: None
     ) -> TrainResult | None:
         """Train a model of the winner's size to predict as the best organisms do on average.
 
-        Its context is the shortest of the winner's and the teachers'. It is trained without dropout
-        and weight decay, and longer than they were, unless the time limit shortens it. Returns None
-        if there are fewer than two teachers.
+        Returns None if there are fewer than two teachers. The time limit shortens the training.
 
         Raises:
             StoppedError: should_stop was set. The next call continues.
         """
-        best, teachers = self.best, self._teachers()
-        records, settings = self._records, self.settings
+        best, teachers, records = self.best, self._teachers(), self._records
         if best is None or len(teachers) < 2:
             return None
         models = [self._trained(each) for each in teachers]
-        seed = training_seed(settings.seed, 0, 1)  # of no organism
-        model, config = self.objective.settings(best.genome, seed)
-        context = min(each.genome.block_size for each in (best, *teachers))
-        model = replace(model, block_size=context)
-        config = replace(
-            config,
-            dropout=0.0,
-            weight_decay=0.0,
-            steps=STUDENT_LENGTH * config.steps,
-            warmup_steps=STUDENT_LENGTH * config.warmup_steps,
-        )
-        job = plan_training(
-            self.objective.parts,
-            TrainOptions(),
-            model=model,
-            config=config,
-            tokenizer=self.objective.tokens(best.genome.vocab_size).tokenizer,
-            teachers=Teachers(models, settings.teacher_samples),
-        )
+        job = student_job(self.objective, self.settings, best, models)
         if known := records.training_run(STUDENT):
             job = replace(job, plan=known[0], resume=known[1])
-        elif settings.student_steps:
-            job = replace(job, plan=replace(job.plan, steps_changed=settings.student_steps))
         if limit := self._limit:
             seconds = max(MIN_STUDENT_S, limit.seconds_left())
             limit = TimeLimit(seconds / 60, limit.clock(), reserve_s=0.0, clock=limit.clock)
@@ -264,6 +215,10 @@ class BudgetedSearch:
         if changes := result.plan.steps_changed:
             records.change(records.settings.model_copy(update={"student_steps": changes}))
         return result
+
+    def _teachers(self) -> list[Contestant]:
+        ranked = rank(self.organisms.values())
+        return find_teachers(self.objective, ranked, self.settings.distill)
 
     def _is_target_reached(self) -> bool:
         target = self.settings.target

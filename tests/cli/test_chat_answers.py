@@ -88,6 +88,20 @@ def test_questions_that_a_parent_has_read_are_marked(microgpt, talks) -> None:
     assert exact(microgpt("train", *more, "--force")).endswith("(contamination unknown)")
 
 
+def test_only_questions_that_a_parent_has_read_count(microgpt, tmp_path) -> None:
+    """Two conversations begin with each question; the parent has read one of some of them."""
+    rows = [
+        [{"role": "user", "content": f"say {n}"}, {"role": "assistant", "content": f"{n}"},
+         {"role": "user", "content": again}, {"role": "assistant", "content": "yes"}]
+        for n in range(40) for again in "ab"
+    ]  # fmt: skip
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    data = ("train", "--chat", "--data", "pairs.jsonl", "--steps", "2", "--test-fraction", "0.3")
+    ok(microgpt(*data, *SHAPE, "--val-fraction", "0", "--model", "parent"))
+    child = microgpt(*data, "--from", "parent", "--val-fraction", "0.6", "--model", "child")
+    assert 0 < float(exact(child).split("(contamination ")[1].removesuffix(" %)")) < 100
+
+
 def test_training_questions_are_asked_if_none_are_held_out(microgpt, talks) -> None:
     done = microgpt("train", "--data", talks, *QUICK)
     assert "of 40 questions of the training data (" in exact(done)

@@ -117,6 +117,14 @@ def test_a_child_of_running_text_inherits_holdout_and_gap(train) -> None:
     assert training["contamination"].keys() == {"test"}
 
 
+def test_a_child_of_running_text_inherits_a_gap_of_zero(train, microgpt, folder) -> None:
+    options = ("--model", "parent", "--gap", "0", *FRACTIONS, *SMALL)
+    ok(microgpt(*STREAM, *options))
+    _, _, training = train("--from", "parent", data="text.txt")
+    assert "gap" not in training
+    assert training["contamination"] == {"validation": [0, 0], "test": [0, 0]}
+
+
 def test_lines_do_not_inherit_how_running_text_was_held_out(train, folder) -> None:
     _, _, training = train("--from", "running", "--text", "lines", data="text.txt")
     assert training.keys().isdisjoint({"holdout", "val_fraction"})
@@ -254,3 +262,33 @@ def test_training_data_are_recognised_but_for_case(microgpt, tmp_path) -> None:
     ok(microgpt(*train, *small, "--model", "child"))
     for name, told in (("title", "100.0%"), ("lower", "100.0%"), ("other", "may be")):
         assert told in microgpt("eval", "child", "--data", f"{name}.jsonl").stderr
+
+
+def test_parts_of_training_documents_may_be_training_data(microgpt, folder) -> None:
+    lines = NAMES.split("\n")
+    (folder / "threes.txt").write_text(
+        "\n\n".join("\n".join(lines[i : i + 3]) for i in range(0, 300, 3))
+    )
+    separated = ("--separator", "blank")
+    ok(microgpt("train", "--data", "threes.txt", *separated, "--model", "threes", *SMALL))
+
+    def share(*options: str) -> list[float]:
+        return json.loads(ok(microgpt("eval", *options, "--json")).stdout)["training_share"]
+
+    assert share("threes", "--data", "threes.txt", *separated) == [1, 1]
+    assert share("threes", "--data", "names.txt") == [0, 1]
+    scored = ok(microgpt("score", "threes", "--data", "threes.txt", "--top", "1"))
+    assert "may be training data" in scored.stderr
+
+
+def test_lines_with_any_line_end_are_compared(microgpt, folder) -> None:
+    (folder / "old.txt").write_bytes(NAMES.replace("\n", "\r").encode())
+    for options in ({"stdin": NAMES.replace("\n", "\r")}, {}):
+        file = () if options else ("--data", "old.txt")
+        done = ok(microgpt("score", "all", *file, "--top", "1", **options))
+        assert "note: 300 of 300 lines are training data" in done.stderr
+
+
+def test_piped_running_text_is_not_compared(microgpt, folder) -> None:
+    done = ok(microgpt("score", "running", "--top", "1", stdin=TEXT[:100]))
+    assert "text from a pipe is not compared with the training data" in done.stderr

@@ -1,5 +1,6 @@
 import json
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,56 @@ def test_the_loss_on_the_parents_data_is_shown(microgpt, folder) -> None:
     facts = json.loads(microgpt(*TUNING, *BUDGET, "--model", "b", "--json").stdout)["parents_data"]
     assert facts["held_out"] is True
     assert [facts["before"], facts["after"]] == pytest.approx(found)
+
+
+def test_held_out_data_that_the_child_has_read_are_marked(microgpt, folder) -> None:
+    both = (folder / "names.txt").read_text() + "\n" + (folder / "others.txt").read_text()
+    (folder / "both.txt").write_text(both)
+    tuning = ("train", "--from", "parent", "--data", "both.txt", "--steps", "9", "-n", "0")
+    done = ok(microgpt(*tuning, "--model", "a"))
+    marked = r"parent's held-out data .* after tuning \(contamination 100 %\)\n"
+    assert re.search(marked, done.stdout)
+    facts = json.loads(ok(microgpt(*tuning, "--model", "b", "--json")).stdout)
+    assert facts["parents_data"]["contamination"] == [1, 1]
+    ok(microgpt("train", "--data", "names.txt", "--steps", "9", "-n", "0", "--model", "all"))
+    fractions = ("--val-fraction", "0.1", "--test-fraction", "0.1")
+    middle = ("--data", "names.txt", *fractions, "--model", "mid")
+    ok(microgpt("train", "--from", "all", *middle, "--steps", "9", "-n", "0"))
+    child = ("--from", "mid", "--data", "others.txt", "--model", "c", "--steps", "9", "-n", "0")
+    assert "after tuning (contamination 100 %)\n" in ok(microgpt("train", *child)).stdout
+
+
+def test_running_text_that_the_child_has_read_is_marked(microgpt, tmp_path) -> None:
+    rng = random.Random(0)
+    text, other = (" ".join(f"{rng.random()}" for _ in range(2000)) for _ in range(2))
+    (tmp_path / "text.txt").write_text(text)
+    (tmp_path / "both.txt").write_text(other + text)
+    shape = ("--n-embd", "8", "--n-layer", "1", "--block-size", "8", "--steps", "3", "-n", "0")
+    how = ("--text", "stream", "--val-fraction", "0.1", "--gap", "0")
+    ok(microgpt("train", "--data", "text.txt", *how, *shape, "--model", "parent"))
+    tuning = ("--from", "parent", "--text", "stream", "--steps", "3", "-n", "0", "--model", "child")
+    done = ok(microgpt("train", "--data", "both.txt", *tuning))
+    assert "after tuning (contamination 9" in done.stdout or "(contamination 100 %)" in done.stdout
+
+
+def test_a_longer_fine_tuning_is_not_advised_in_vain(microgpt, folder) -> None:
+    def talks(sign: str) -> str:
+        return "\n".join(
+            json.dumps({"prompt": f"{a}{sign}{b}", "completion": f"{a + b}"})
+            for a in range(9) for b in range(9)
+        )  # fmt: skip
+
+    (folder / "sums.jsonl").write_text(talks("+"))
+    (folder / "more.jsonl").write_text(talks("*"))
+    shape = ("--n-embd", "8", "--n-layer", "1", "--block-size", "16", "--steps", "9")
+    ok(microgpt("train", "--chat", "--data", "sums.jsonl", *shape, "--model", "sums"))
+    tuning = ("--from", "sums", "--data", "more.jsonl", "--budget", "1e12", "--model", "a")
+    (advice,) = [
+        line
+        for line in ok(microgpt("train", "--chat", *tuning)).stderr.splitlines()
+        if "for more exact answers" in line
+    ]
+    assert "--minutes" not in advice
 
 
 def test_a_loss_on_training_data_is_said_to_be_one(microgpt, folder) -> None:

@@ -1,6 +1,7 @@
 """An objective of the user: recorded, resumed, and safe against failures."""
 
 import math
+import sys
 import time
 from threading import Event
 
@@ -33,6 +34,10 @@ def raises(genome: Genome) -> float:
 
 def sometimes_nan(genome: Genome) -> float:
     return math.nan if genome.n_layer > 1 else genome.lr
+
+
+def exits(genome: object) -> float:
+    sys.exit(3)
 
 
 def returns_text(genome: Genome) -> str:
@@ -87,6 +92,7 @@ def test_the_search_goes_on_after_a_failure() -> None:
     [
         (raises, "raises raised RuntimeError: no luck"),
         (returns_text, "returns_text must return a number, got 'small'"),
+        (exits, "exits raised SystemExit: 3"),
     ],
 )
 def test_a_search_without_any_value_ends_with_a_sentence(function, problem) -> None:
@@ -104,7 +110,7 @@ def test_a_function_that_hangs_is_given_up_or_stopped() -> None:
 def test_fitness_and_a_function_exclude_each_other() -> None:
     with pytest.raises(ConfigError, match="fitness cannot be used with a function"):
         evolve(DOCS, objective=size, fitness="last-doc")
-    with pytest.raises(ConfigError, match="must be a function at the top level"):
+    with pytest.raises(ConfigError, match="must be a function defined with def"):
         evolve(DOCS, objective=lambda genome: 0.0)
 
 

@@ -164,6 +164,14 @@ def test_held_out_sets_of_ones_own_are_compared() -> None:
     assert contamination(elsewhere, [read_train])["validation"] == UNKNOWN
 
 
+def test_a_training_set_of_ones_own_is_other_data() -> None:
+    parts = Split(DOCS, DOCS[:600], DOCS[600:900])
+    assert contamination(parts, [parts.facts]) == {"validation": UNKNOWN}
+    assert trained_share(DOCS[:600], [parts.facts], ()) == READ
+    overlapping = Split(DOCS, DOCS[:600], DOCS[450:750])
+    assert contamination(overlapping, ()) == {"validation": Bounds(0.5, 0.5)}
+
+
 def test_stretches_of_ones_own_are_unknown() -> None:
     read = split_stream(TEXT, validation=0.1, test=0.1).facts
     own = Split((TEXT,), (TEXT[:30_000],), (TEXT[30_000:35_000],))

@@ -24,6 +24,11 @@ def test_a_fingerprint_depends_on_the_order_of_documents(docs: list[str]) -> Non
     assert fingerprint([*docs, ""]) != fingerprint(docs)
 
 
+def test_documents_of_several_lines_are_told_apart() -> None:
+    assert fingerprint(["a\nb", "c"]) != fingerprint(["a", "b\nc"])
+    assert fingerprint(["a\nb"]) == fingerprint(["a", "b"])  # as the versions before
+
+
 def test_a_fingerprint_covers_every_document() -> None:
     docs = [str(i) for i in range(5000)]
     content = "".join(f"{doc}\n" for doc in docs).encode()

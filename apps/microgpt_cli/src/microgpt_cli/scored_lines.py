@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import re
 import sys
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +28,7 @@ from microgpt.storage.saved_model import SavedModel
 from microgpt_cli.model_loading import note_training_data
 from microgpt_cli.terminal.console import note, shows_color, styled, terminal_safe
 
+LINE_END = re.compile(rb"\r?\n|\r(?!\n|\Z)")  # \r at the end of a chunk may be half of \r\n
 READ_BYTES = 2**20  # maximum number of bytes per read
 N_CHECKED = 100_000  # number of lines that are searched for a table or JSON
 N_TEXTS = 2**12  # maximum number of texts of a column per batch
@@ -85,7 +87,9 @@ def _complete_lines(path: Path | None) -> Iterator[list[str]]:
             while chunk := file.read1(READ_BYTES):
                 if is_first:
                     chunk, is_first = chunk.removeprefix(BOM_UTF8), False
-                *ended, rest = chunk.split(b"\n")
+                if parts and parts[-1].endswith(b"\r") and not chunk.startswith(b"\n"):
+                    chunk = b"\n" + chunk  # a line ended with \r alone
+                *ended, rest = LINE_END.split(chunk)
                 if ended:
                     ended[0] = b"".join([*parts, ended[0]])
                     parts.clear()
@@ -156,11 +160,26 @@ def _marked(score: Score) -> str:
     )
 
 
-def note_training_file(path: Path, column: str | None, saved: SavedModel, model: Path) -> None:
-    """Print a note if a model was trained on the file, or may have been."""
+def note_training_file(
+    path: Path | None,
+    column: str | None,
+    saved: SavedModel,
+    model: Path,
+    trained: DocumentHashes | None,
+) -> DocumentHashes | None:
+    """Print a note if a model was trained on the file, or may have been.
+
+    Return the hashes for the lines, unless the file has been compared as a whole, which a pipe
+    cannot be.
+    """
+    if path is None or not os.path.isfile(path):
+        if saved.text == "stream" and (path or not sys.stdin.isatty()):
+            note("text from a pipe is not compared with the training data; pass a file with --data")
+        return trained
     with suppress(DataError):  # an empty file has no lines to score
         docs = load_documents(path, ReadOptions(saved.text, column), check=False, tell=note)
         note_training_data([docs] if isinstance(docs, str) else docs, saved, model)
+    return None
 
 
 def count_trained(

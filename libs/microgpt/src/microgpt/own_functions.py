@@ -11,6 +11,7 @@ import inspect
 import math
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,8 @@ def recorded_name(function: Function) -> str:
     is_found = name.isidentifier() and getattr(module, name, None) is function
     if not (module and path and Path(path).suffix == ".py" and is_found):
         raise ConfigError(
-            f"{getattr(function, '__name__', function)!s:.80} must be a function at the top level "
-            "of a Python file, so that it can be found again by its name"
+            f"{getattr(function, '__name__', function)!s:.80} must be a function defined with def "
+            "at the top level of a Python file, so that it can be found again by its name"
         )
     where = Path(path).stem if module.__name__ == "__main__" else module.__name__
     full = f"{where}:{name}#{code_hash(Path(path).read_text(encoding='utf-8'))}"
@@ -50,13 +51,15 @@ def import_function(text: str) -> Function:
         ConfigError: there is no such function, or its module cannot be imported.
     """
     module, _, name = text.partition(":")
-    if not name:
-        raise ConfigError(f"{text!r:.80} must be module:function, such as my_functions:half")
+    if not name or module.endswith(".py"):
+        raise ConfigError(
+            f"{text!r:.80} must be module:function; for half in my_functions.py, my_functions:half"
+        )
     if (here := os.getcwd()) not in sys.path:
         sys.path.insert(0, here)
     try:
         function = getattr(importlib.import_module(module), name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         problem = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigError(f"cannot import {text:.80}: {problem:.200}") from error
     if not callable(function):
@@ -88,9 +91,14 @@ def number_from(function: Function, *arguments: Any, **options: Any) -> float:
     name = getattr(function, "__name__", "the function")
     try:
         value = function(*arguments, **options)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         problem = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ConfigError(f"{name} raised {problem:.200}") from error
+        *_, last = traceback.extract_tb(error.__traceback__)
+        where = f" ({Path(last.filename).name}, line {last.lineno})"
+        if last.filename == __file__:  # the call itself has failed
+            names = [*["…"] * len(arguments), *(f"{option}=…" for option in options)]
+            where = f"; it is called as {name}({', '.join(names)})"
+        raise ConfigError(f"{name} raised {problem:.200}{where}") from error
     try:
         return float(value + 0)
     except (TypeError, ValueError) as error:

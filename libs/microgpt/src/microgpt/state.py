@@ -140,7 +140,7 @@ class TrainState:
     since_history: tuple[float, int] = (0.0, 0)  # sum and count of losses not yet in history
     seconds: float = 0.0  # training time so far, in seconds
     average: "WeightAverage | None" = None  # running average of the weights, if enabled
-    # `trained_on` of the result; empty if it was read from a directory, which has its own record.
+    # `trained_on` of the result; empty if it is unknown.
     trained_on: "tuple[DataFacts | None, ...]" = field(default=(), repr=False, compare=False)
 
     @property

@@ -1,6 +1,5 @@
 """`microgpt score`: how much each line of a file or of standard input surprises a model."""
 
-import os
 import sys
 from heapq import nlargest
 from itertools import chain
@@ -49,19 +48,18 @@ def score(
     from microgpt.storage.calibration_file import read_calibration
     from microgpt.storage.document_hashes import read_document_hashes
     from microgpt_cli import scored_lines
-    from microgpt_cli.model_loading import load_model
+    from microgpt_cli.model_loading import load_model, separator_of
 
     saved = load_model(model, unfinished=unfinished)
     scorer = Scorer(InferenceGpt(saved), text=saved.text)
     known = None if calibrate else read_calibration(model, saved.meta)
     is_printed = scored_lines.threshold(above, known)
     load_kernels("compiled", saved.dtype, uses=["evaluation"])
-    trained = read_document_hashes(model, saved.meta)
     path, own, *ancestors = calibrate or data, *saved.trained_on
-    is_partial = bool(other_data(own, ancestors))
-    if (trained is None or is_partial) and path and os.path.isfile(path):
-        scored_lines.note_training_file(path, column, saved, model)
-        trained = None
+    is_partial = bool(other_data(own, ancestors) or separator_of(saved))
+    trained = read_document_hashes(model, saved.meta)
+    if trained is None or is_partial:
+        trained = scored_lines.note_training_file(path, column, saved, model, trained)
     if not path and sys.stdin.isatty():
         note("enter lines to score; finish with Ctrl-D")
     lines = scored_lines.count_trained(

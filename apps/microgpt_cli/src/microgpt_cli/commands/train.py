@@ -26,7 +26,7 @@ def train(given: TrainOptions) -> None:
     from microgpt_cli.training.recorded_runs import resumed_job
     from microgpt_cli.training.run import TrainRun, begin
 
-    if given.schedule:
+    if given.schedule is not None:
         function = import_function(given.schedule)
         given = TrainOptions(schedule=recorded_name(function)).over(given)
     options = join(recipe_options(given), given)

@@ -1,8 +1,12 @@
 """The loss on the data of the parent before and after fine-tuning."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from microgpt.data.tokenizer import count_characters
+from microgpt.data.contamination import Bounds
+from microgpt.data.folding import FoldingTokenizer, folded
+from microgpt.data.tokenizer import Document, count_characters
 from microgpt.errors import MicrogptError
 from microgpt.inference import InferenceGpt
 from microgpt.state import TrainedModel, TrainResult
@@ -10,10 +14,28 @@ from microgpt.storage.training_directory import read_training
 from microgpt.training.choice import HELD_OUT
 from microgpt_cli.training.recorded_runs import recorded_documents
 
+PIECE = 200  # number of characters of running text that are looked up in the training data at once
+
+
+class Forgetting(NamedTuple):
+    """The losses on data of the parent, in nats per token."""
+
+    before: float  # of the parent
+    after: float  # of its child
+    held_out: bool  # whether the parent held out these data; else, they are its training data
+    contamination: Bounds  # share that the child, the parent or an ancestor was trained on
+
+    def line(self) -> str:
+        """Return the line to print."""
+        kind = "held-out" if self.held_out else "training"
+        mark = self.contamination if self.held_out else ""
+        losses = f"{self.before:.4f} before, {self.after:.4f} after tuning"
+        return f"parent's {kind} data {losses}{mark}"
+
 
 def forgetting(
     parent: TrainedModel | None, directory: Path | None, child: TrainResult
-) -> dict[str, float] | None:
+) -> Forgetting | None:
     """Return the losses on about 40,000 characters of the parent's data, if other and at hand."""
     if not parent or not directory or child.plan.engine == "reference":  # which is too slow
         return None
@@ -30,4 +52,21 @@ def forgetting(
     every = max(1, sum(map(count_characters, docs)) // HELD_OUT)
     docs = [doc[: len(doc) // every] for doc in docs] if text == "stream" else docs[::every]
     before, after = (InferenceGpt(each).evaluate(docs, text=text).loss for each in (parent, child))
-    return {"before": before, "after": after, "held_out": bool(held_out)}
+    share = _share_trained(docs, child)
+    low, high = plan.contamination.get("test" if parts.test else "validation", (0.0, 0.0))
+    bounds = Bounds(max(low, share), min(1.0, high + share))
+    return Forgetting(before, after, bool(held_out), bounds)
+
+
+def _share_trained(docs: Sequence[Document], child: TrainResult) -> float:
+    """Return the share of documents, or of pieces of running text, that a child has read."""
+    if child.config.text == "stream":
+        read = "\n".join(doc for doc in child.documents if isinstance(doc, str))
+        texts = [doc for doc in docs if isinstance(doc, str)]
+        pieces = [doc[at : at + PIECE] for doc in texts for at in range(0, len(doc), PIECE)]
+        return sum(piece in read for piece in pieces) / max(1, len(pieces))
+    if isinstance(child.tokenizer, FoldingTokenizer):
+        known = set(map(folded, child.documents))
+        return sum(folded(doc) in known for doc in docs) / len(docs)
+    known = set(child.documents)
+    return sum(doc in known for doc in docs) / len(docs)

@@ -25,10 +25,16 @@ from microgpt.printable import printable
 from microgpt.questions.known_questions import KnownQuestions
 from microgpt.questions.wordings import other_wordings, unknown_questions
 from microgpt.state import TrainResult
-from microgpt.training.choice import NAMES_SHA256, useful_operations
+from microgpt.training.choice import (
+    NAMES_SHA256,
+    TUNING_PASSES,
+    TUNING_STEPS,
+    useful_operations,
+)
 from microgpt.training.operations import step_operations
 from microgpt_cli.terminal.console import note, say, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
+from microgpt_cli.training.forgetting import Forgetting
 
 MAX_SHOWN = 80  # maximum number of characters printed per document
 T = TypeVar("T")
@@ -52,7 +58,7 @@ def print_results(
     samples: Sequence[str],
     parts: Split,
     output: Path,
-    lost: dict[str, float] | None,
+    lost: Forgetting | None,
     *,
     novel: bool,
     as_json: bool,
@@ -65,13 +71,12 @@ def print_results(
         memorised = compare(samples, known, nearest=novel or as_json)
     if as_json:
         facts = _summary(result, samples, memorised, output)
-        facts |= {"parents_data": lost} if lost else {}
+        facts |= {"parents_data": lost._asdict()} if lost else {}
         print(json.dumps(facts | (answers.facts() if answers else {})))
         return
     _print_losses(result, parts)
     if lost:
-        kind = "held-out" if lost["held_out"] else "training"
-        print(f"parent's {kind} data {lost['before']:.4f} before, {lost['after']:.4f} after tuning")
+        print(lost.line())
     for line in answers.lines() if answers else ():
         print(line)
     is_names = result.data.sha256 == NAMES_SHA256
@@ -214,21 +219,21 @@ def answer_questions(result: TrainResult, parts: Split) -> ChatAnswers | None:
     if result.known_questions:
         return _answer_few(result, result.known_questions)
     are_bundled = result.plan.input is None or result.data.sha256 == CHAT_SHA256
-    read_before = None
-    if result.plan.ancestor_data:  # no split says what a parent has read of the bundled file
-        name = "test" if parts.test else "validation"
-        read_before = Bounds(0.0, 1.0) if are_bundled else result.plan.contamination.get(name)
+    # No split says what a parent has read of the bundled file, and of other data.
+    ancestors, known = result.plan.ancestor_data, 0.0
+    is_unknown = ancestors and (are_bundled or other_data(result.data, ancestors))
     if are_bundled:
         held_out = load_chat_tests(bundled("chat_heldout.jsonl")).items
     else:
-        held_out = _new_items(parts, folds=isinstance(result.tokenizer, FoldingTokenizer))
+        held_out, known = _new_items(result, parts)
     items = held_out or _items(_spread(parts.train))
     answers = list(answer_all(InferenceGpt(result), _spread(items)))
     share, better = ExactMatches.of(answers).share, ["more conversations", _longer(result, parts)]
     if are_bundled and not result.plan.parent_sha256:
         better = [option for at, option in BETTER[bool(result.plan.minutes) :] if at > share]
     advice = f"for more exact answers: {', or '.join(better)}" if share < POOR else None
-    return ChatAnswers(answers, bool(held_out), read_before or Bounds(0.0, 0.0), advice)
+    read_before = Bounds(known, 1.0 if is_unknown else known)
+    return ChatAnswers(answers, bool(held_out), read_before, advice)
 
 
 def _answer_few(result: TrainResult, known: KnownQuestions) -> ChatAnswers:
@@ -240,7 +245,11 @@ def _answer_few(result: TrainResult, known: KnownQuestions) -> ChatAnswers:
     wordings = [_item(text, first[question]) for text, question in reworded]
     unknown = [_item(text, known.reply) for text in unknown_questions([*first], N_QUESTIONS, SEED)]
     scores = [ExactMatches.of([*answer_all(model, each)]) for each in (wordings, unknown)]
-    return ChatAnswers([*answer_all(model, items)], False, Bounds(0.0, 0.0), None, *scores)
+    answers = [*answer_all(model, items)]
+    advice = None
+    if ExactMatches.of(answers).share < POOR:
+        advice = "for more exact answers: omit the options for the model and the training"
+    return ChatAnswers(answers, False, Bounds(0.0, 0.0), advice, *scores)
 
 
 def _item(question: str, expected: str) -> Item:
@@ -252,7 +261,11 @@ def _longer(result: TrainResult, parts: Split) -> str:
     plan, minutes, steps = result.plan, result.plan.minutes, result.plan.config.steps
     sizes = measure(parts.train, plan.tokenizer, "lines")
     step = step_operations(plan.model, plan.config, sizes.chunk_length(plan.model.block_size))
-    if steps * step < MOST * useful_operations(sizes):
+    useful = useful_operations(sizes)
+    if plan.parent_sha256 and plan.budget:  # see `choose`
+        n_read = plan.config.batch_size * sizes.chunk_length(plan.model.block_size)
+        useful = step * max(TUNING_STEPS, TUNING_PASSES * sizes.n_tokens / n_read)
+    if steps * step < MOST * useful:
         if minutes or not (plan.preset or plan.parent_sha256):
             return (
                 f"--minutes {2 * minutes:g}" if minutes else "--minutes 5, which chooses settings"
@@ -264,18 +277,21 @@ def _longer(result: TrainResult, parts: Split) -> str:
     return f"learn all of them with --steps {steps} --val-fraction 0{test}{limit}"
 
 
-def _new_items(parts: Split, *, folds: bool) -> list[Item]:
+def _new_items(result: TrainResult, parts: Split) -> tuple[list[Item], float]:
     """Return the replies in held-out conversations to questions that training data do not have.
 
     A conversation is held out by its whole content, so that its beginning may be in another one.
+    The second value is the share of these questions that the parent or the teachers have read.
     """
+    folds = isinstance(result.tokenizer, FoldingTokenizer)
 
     def question(one: Item) -> Document:
         asked = one.conversation[: one.place]
         return folded(asked) if folds else asked
 
-    known = set(map(question, _items(parts.train)))
-    return [one for one in _items(parts.test or parts.validation) if question(one) not in known]
+    own, every = (set(map(question, _items(docs))) for docs in (parts.train, result.documents))
+    new = [one for one in _items(parts.test or parts.validation) if question(one) not in own]
+    return new, sum(question(one) in every for one in new) / max(1, len(new))
 
 
 def _items(docs: Sequence[Document]) -> list[Item]:

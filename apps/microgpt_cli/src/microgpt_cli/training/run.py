@@ -214,7 +214,10 @@ class TrainRun:
         """Return a message suffix with the command that resumes the run, if it has a checkpoint."""
         if not self.directory.has_own_state:
             return ""
-        return f"; resume with: microgpt train --resume {as_argument(self.directory.path)}"
+        own, _, _ = (self.job.plan.config.schedule or "").partition("#")
+        schedule = own and f" --schedule {own}"
+        where = as_argument(self.directory.path)
+        return f"; resume with: microgpt train --resume {where}{schedule}"
 
     def _save_last_good(self, result: TrainResult) -> str:
         """Save the last good weights to DIR.diverged, and return the message to print."""

@@ -40,7 +40,8 @@ def contamination(
         read: the data of these training runs and their splits; None for unknown data.
     """
     same, found = _on_same(parts.docs, read), dict[str, Bounds]()
-    again = split_again(parts.docs, parts.facts) if read else parts
+    is_again = read and not parts.has_own_training_set
+    again = split_again(parts.docs, parts.facts) if is_again else parts
     all_docs = {*parts.docs} if read else set()
     for name in HELD_OUT:
         # A search tests later, and has no test set.
@@ -53,11 +54,8 @@ def contamination(
             shares = [_share_read(parts, name, docs, each) for each in same if is_known]
             high = min(1.0, sum(shares)) if len(shares) == len(read) else 1.0
             found[name] = Bounds(max(shares, default=0.0), high)
-        if (
-            docs
-            and isinstance(tokenizer, FoldingTokenizer)
-            and (share := _share_folded(parts, docs))
-        ):
+        folds = isinstance(tokenizer, FoldingTokenizer)
+        if docs and (share := _share_of_own(parts, docs, folds=folds)):
             low, high = found.get(name, (0.0, 0.0))
             found[name] = Bounds(max(low, share), min(1.0, high + share))
     return found
@@ -126,10 +124,16 @@ def other_data(data: DataFacts | None, read: Iterable[DataFacts | None]) -> str:
     return "" if are_same else "without other data of its parent or teacher"
 
 
-def _share_folded(parts: Split, docs: Sequence[Document]) -> float:
-    """Return the share of held-out documents that are training documents once both are folded."""
-    known = set(map(folded, parts.train))
-    return sum(folded(doc) in known for doc in docs) / len(docs)
+def _share_of_own(parts: Split, docs: Sequence[Document], *, folds: bool) -> float:
+    """Return the share of held-out documents that are training documents of the same split.
+
+    There are some if the tokenizer folds case and accents, or if the user has made the split.
+    """
+    if folds:
+        known = set(map(folded, parts.train))
+        return sum(folded(doc) in known for doc in docs) / len(docs)
+    known = set(parts.train) if parts.has_own_training_set else set()
+    return sum(doc in known for doc in docs) / len(docs)
 
 
 def _on_same(docs: Sequence[Document], read: Iterable[DataFacts | None]) -> list[DataFacts]:

@@ -60,13 +60,19 @@ class Split:
     def facts(self) -> DataFacts:
         """The dataset metadata that is saved with a model.
 
-        Another training set than that of the fractions is recorded as all documents.
+        If the training set is not that of the fractions, it is recorded as a dataset of its own,
+        of which nothing is held out.
         """
+        if self.has_own_training_set:
+            return DataFacts(len(self.train), fingerprint(self.train))
         fractions = float(self.val_fraction), float(self.test_fraction)  # also of NumPy
         sha256 = fingerprint(self.docs)
-        if self.train is not self._by_fractions:
-            return DataFacts(len(self.docs), sha256)
         return DataFacts(len(self.docs), sha256, *fractions, self.holdout, self.gap)
+
+    @property
+    def has_own_training_set(self) -> bool:
+        """Whether the training set is not the one that the fractions give."""
+        return self.train is not self._by_fractions
 
     def chunked(self, tokenizer: Tokenizer, block_size: int, config: TrainConfig) -> ChunkedDataset:
         """Return the chunks of the training set, cached for later training runs."""
@@ -188,12 +194,16 @@ def _check_fractions(validation: float, test: float) -> None:
 def fingerprint(docs: Sequence[Document]) -> str:
     """Return the SHA-256 of all documents, in order, each followed by a newline.
 
-    A text is hashed as UTF-8, a conversation as the JSON array [[role, content], …].
+    A text is hashed as UTF-8, one of several lines among others as a JSON string, a conversation
+    as the JSON array [[role, content], …].
     """
     digest = hashlib.sha256()
     for i in range(0, len(docs), HASH_BATCH):
         batch = docs[i : i + HASH_BATCH]
         lines = joined(batch, "\n") or "\n".join(map(as_line, batch))
+        if len(docs) > 1 and lines.count("\n") >= len(batch):  # some have several lines
+            each = (json.dumps(one) if "\n" in one else one for one in map(as_line, batch))
+            lines = "\n".join(each)
         digest.update((lines + "\n").encode(errors="surrogatepass"))
     return digest.hexdigest()
 

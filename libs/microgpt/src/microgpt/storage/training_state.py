@@ -9,7 +9,7 @@ train_state.json is read first: it determines the maximum valid size of train_st
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib.metadata import version
 from itertools import pairwise
 from operator import not_
@@ -182,6 +182,7 @@ def read_state(directory: Path) -> tuple[TrainingPlan, TrainState, Status]:
     plan |= {"tokenizer": tokenizer, "input": path_from_text(facts.input) if facts.input else None}
     if (facts.parent_sha256 or facts.teachers) and not facts.ancestor_data:  # of an older version
         plan |= {"ancestor_data": (None,), "contamination": unknown_bounds(facts.data)}
+    state = replace(state, trained_on=(facts.data, *plan["ancestor_data"]))
     return TrainingPlan(**plan), state, facts.status
 
 

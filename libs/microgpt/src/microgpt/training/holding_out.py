@@ -26,7 +26,8 @@ def recorded_split(
     found = TrainOptions(val_fraction=facts.val_fraction, test_fraction=facts.test_fraction)
     joined = options.over(found)
     if joined.val_fraction or joined.test_fraction:
-        found = TrainOptions.of({"holdout": facts.holdout, "gap": facts.gap or None}).over(found)
+        gap = facts.gap if facts.holdout == "spread" else None
+        found = TrainOptions.of({"holdout": facts.holdout, "gap": gap}).over(found)
     return found
 
 

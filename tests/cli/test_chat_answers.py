@@ -130,7 +130,7 @@ def test_more_minutes_are_advised_only_if_the_data_suffice(microgpt, sums) -> No
     full = json.loads(microgpt(*train, "--budget", "1e12", "--force").stdout)
     assert full["advice"].endswith(
         f"or learn all of them with --steps {2 * full['steps']} --val-fraction 0 "
-        "--test-fraction 0 without --budget"
+        "--test-fraction 0 without a time or a budget"
     )
 
 

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+from commands import refused
 
 PAIRS = {
     "When are you open?": "Every day from 7 to 18.",
@@ -69,3 +70,21 @@ def test_json_has_the_share_of_other_wordings(faq, microgpt) -> None:
     assert (score["n"], score["n_exact"]) == (4, 4)
     assert 0 < score["other_wordings"]["n_exact"] <= score["other_wordings"]["n"] == 16
     assert 0 < score["refused"]["n_exact"] <= score["refused"]["n"] == 200
+
+
+def test_a_bot_for_few_questions_is_not_fine_tuned(faq, microgpt) -> None:
+    tuning = ("train", "--from", "output", "--chat", "--data", "faq.jsonl", "--model", "child")
+    assert "put all of them into one file" in refused(microgpt(*tuning))
+    assert "put all of them into one file" in refused(microgpt(*tuning, "--minutes", "1"))
+
+
+def test_a_poor_answer_to_few_questions_gets_advice(faq, microgpt) -> None:
+    tiny = ("--n-embd", "4", "--n-head", "1", "--n-layer", "1", "--learning-rate", "1e-6")
+    done = microgpt("train", "--chat", "--data", "faq.jsonl", *tiny, "--model", "tiny")
+    assert "for more exact answers: omit the options for the model and the training" in done.stderr
+
+
+def test_the_time_of_few_questions_is_not_what_remains(faq) -> None:
+    (why,) = [line for line in faq.stderr.splitlines() if "why: " in line]
+    assert " in about " in why
+    assert "that remain" not in why

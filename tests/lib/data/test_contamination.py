@@ -229,3 +229,14 @@ def test_a_child_without_a_record_has_an_unknown_share(record) -> None:
 def test_a_model_without_ancestors_has_no_mark() -> None:
     assert bounds_of({"val_loss": 2.0}, "test") is None
     assert bounds_of({"parent_sha256": None, "teachers": [], "contamination": {}}, "test") is None
+
+
+def test_variants_in_case_that_an_ancestor_read_count() -> None:
+    talks = [(Message("user", doc.upper()), talk[1]) for doc, talk in zip(DOCS, TALKS, strict=True)]
+    docs, folding = [*TALKS, *talks], FoldingTokenizer.from_documents(TALKS)
+    parent, child = split(docs, test=0.3), split(docs, validation=0.6, test=0.3)
+    known = {talk[0].content.lower() for talk in parent.train}
+    share = sum(talk[0].content.lower() in known for talk in child.test) / len(child.test)
+    found = contamination(child, [parent.facts], folding)["test"]
+    assert 0.5 < share < 1
+    assert found.low == share <= found.high

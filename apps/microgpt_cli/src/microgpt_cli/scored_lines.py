@@ -19,6 +19,7 @@ from microgpt.config import TextKind
 from microgpt.data.column_file import check_is_text, load_column
 from microgpt.data.documents import load_documents
 from microgpt.data.read_options import ReadOptions
+from microgpt.data.tokenizer import Document
 from microgpt.errors import ConfigError, DataError
 from microgpt.evaluation.scoring import Score, Scorer
 from microgpt.storage.calibration_file import N_STEPS, Calibration
@@ -183,17 +184,24 @@ def note_training_file(
 
 
 def count_trained(
-    batches: Iterator[Batch], trained: DocumentHashes | None, is_partial: bool
+    batches: Iterator[Batch],
+    trained: DocumentHashes | None,
+    is_partial: bool,
+    read: Callable[[str], Document],
 ) -> Iterator[Batch]:
     """Yield the lines; at the end, print a note on those that the model was trained on.
 
     It is a minimum if the hashes are partial: without other data of the model's ancestors.
+
+    Args:
+        read: returns a line as the model reads it, which may fold case and accents.
     """
     n_lines = n_trained = 0
     for batch in batches:
         yield batch
         n_lines += len(batch)
-        n_trained += sum(line in trained for line in batch.values()) if trained else 0
+        if trained:
+            n_trained += sum(line in trained or read(line) in trained for line in batch.values())
     if n_trained:
         at_least = "at least " if is_partial else ""
         what = f"{at_least}{n_trained:,} of {count(n_lines, 'line')} are training data"

@@ -93,7 +93,7 @@ def _start(summary: RunSummary, population: str) -> tuple[float, str]:
 
 def _retested(retest: RetestFile | None, measure: Measure) -> Sequence[float]:
     """Return the values of a measure in the retest, if there was one."""
-    if retest is None:
+    if retest is None or measure.name == LOSSES["own"]:  # a retest measures losses
         return ()
     if measure.score is not None:
         return retest.scores[measure.score].again if measure.score in retest.scores else ()

@@ -76,10 +76,13 @@ def chat(
 
 def _banner(saved: "SavedModel") -> str:
     from microgpt.model_config import count_params
+    from microgpt.training.presets import PRESETS
 
     size, unit = saved.model.block_size, saved.tokenizer.unit
     lines = [f"microgpt chat: {count_params(saved.model):,} weights, a context of {size} {unit}"]
-    if saved.meta.training.get("preset") == "chat":
+    training, preset = saved.meta.training, PRESETS["chat"]
+    facts = {"preset": "chat", "n_docs": preset.n_drawn, "steps": preset.config.steps}
+    if facts.items() <= training.items():
         lines.append(
             "It knows sums of numbers to 99, spelling, days, months, opposites and capitals."
         )

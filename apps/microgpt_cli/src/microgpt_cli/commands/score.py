@@ -43,6 +43,7 @@ def score(
         raise ConfigError("--calibrate cannot be used with other options than --column; omit them")
 
     from microgpt.data.contamination import other_data
+    from microgpt.data.folding import FoldingTokenizer, folded
     from microgpt.evaluation.scoring import Scorer
     from microgpt.inference import InferenceGpt
     from microgpt.storage.calibration_file import read_calibration
@@ -63,7 +64,10 @@ def score(
     if not path and sys.stdin.isatty():
         note("enter lines to score; finish with Ctrl-D")
     lines = scored_lines.count_trained(
-        scored_lines.line_batches(path, saved.text, column=column), trained, is_partial
+        scored_lines.line_batches(path, saved.text, column=column),
+        trained,
+        is_partial,
+        folded if isinstance(saved.tokenizer, FoldingTokenizer) else str,
     )
     if calibrate:
         scored_lines.calibrate(scorer, lines, model, saved.meta)

@@ -81,7 +81,9 @@ def _next_commands(directory: Path) -> list[str]:
     if not (directory / GENOME).exists():
         return resume
     data = ""
-    if "input" in settings:  # an imported log does not name its documents
+    if settings.get("input") == "documents":  # passed from Python
+        data = "--data FILE "
+    elif "input" in settings:  # an imported log does not name its documents
         data = data_options(str(settings["input"]), ReadOptions.of(settings))
     genome = as_argument(run / GENOME)
     return [f"microgpt train {data}--genome {genome} --model {model}", use]

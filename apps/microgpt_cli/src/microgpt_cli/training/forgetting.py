@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from microgpt.data.contamination import Bounds
+from microgpt.data.contamination import Bounds, contamination
 from microgpt.data.folding import FoldingTokenizer, folded
 from microgpt.data.tokenizer import Document, count_characters
 from microgpt.errors import MicrogptError
@@ -52,8 +52,9 @@ def forgetting(
     every = max(1, sum(map(count_characters, docs)) // HELD_OUT)
     docs = [doc[: len(doc) // every] for doc in docs] if text == "stream" else docs[::every]
     before, after = (InferenceGpt(each).evaluate(docs, text=text).loss for each in (parent, child))
-    share = _share_trained(docs, child)
-    low, high = plan.contamination.get("test" if parts.test else "validation", (0.0, 0.0))
+    share, ancestors = _share_trained(docs, child), child.plan.ancestor_data
+    by_ancestors = contamination(parts, ancestors, child.tokenizer)
+    low, high = by_ancestors.get("test" if parts.test else "validation", (0.0, 0.0))
     bounds = Bounds(max(low, share), min(1.0, high + share))
     return Forgetting(before, after, bool(held_out), bounds)
 

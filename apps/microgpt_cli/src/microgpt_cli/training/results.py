@@ -185,7 +185,7 @@ class ChatAnswers(NamedTuple):
         """Yield the lines to print."""
         score = ExactMatches.of(self.answers)
         where = "held-out questions" if self.are_held_out else "questions of the training data"
-        share = f"({percentage(score.share)}){self.read_before}"
+        share = f"({percentage(score.share)}){self.read_before if self.are_held_out else ''}"
         yield f"exact answers        {score.n_exact} of {score.n} {where} {share}"
         if self.wordings and self.refused:
             for found, what in (
@@ -221,7 +221,8 @@ def answer_questions(result: TrainResult, parts: Split) -> ChatAnswers | None:
     are_bundled = result.plan.input is None or result.data.sha256 == CHAT_SHA256
     # No split says what a parent has read of the bundled file, and of other data.
     ancestors, known = result.plan.ancestor_data, 0.0
-    is_unknown = ancestors and (are_bundled or other_data(result.data, ancestors))
+    own_sha256 = CHAT_SHA256 if are_bundled else result.data.sha256
+    is_unknown = any(each is None or each.sha256 != own_sha256 for each in ancestors)
     if are_bundled:
         held_out = load_chat_tests(bundled("chat_heldout.jsonl")).items
     else:
@@ -229,7 +230,7 @@ def answer_questions(result: TrainResult, parts: Split) -> ChatAnswers | None:
     items = held_out or _items(_spread(parts.train))
     answers = list(answer_all(InferenceGpt(result), _spread(items)))
     share, better = ExactMatches.of(answers).share, ["more conversations", _longer(result, parts)]
-    if are_bundled and not result.plan.parent_sha256:
+    if are_bundled and not (result.plan.parent_sha256 or result.plan.preset):
         better = [option for at, option in BETTER[bool(result.plan.minutes) :] if at > share]
     advice = f"for more exact answers: {', or '.join(better)}" if share < POOR else None
     read_before = Bounds(known, 1.0 if is_unknown else known)
@@ -272,7 +273,7 @@ def _longer(result: TrainResult, parts: Split) -> str:
             )
         return f"--steps {2 * steps}"
     steps *= 2
-    limit = f" without --{'minutes' if minutes else 'budget'}" if plan.budget else ""
+    limit = " without a time or a budget" if plan.budget else ""
     test = " --test-fraction 0" if parts.test else ""
     return f"learn all of them with --steps {steps} --val-fraction 0{test}{limit}"
 

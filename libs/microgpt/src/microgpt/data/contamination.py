@@ -43,6 +43,7 @@ def contamination(
     is_again = read and not parts.has_own_training_set
     again = split_again(parts.docs, parts.facts) if is_again else parts
     all_docs = {*parts.docs} if read else set()
+    folds = isinstance(tokenizer, FoldingTokenizer)
     for name in HELD_OUT:
         # A search tests later, and has no test set.
         docs = getattr(parts, name) or getattr(again, name)
@@ -51,10 +52,9 @@ def contamination(
         else:
             is_known = all_docs.issuperset(docs)
         if read and docs:
-            shares = [_share_read(parts, name, docs, each) for each in same if is_known]
+            shares = [_share_read(parts, name, docs, each, folds) for each in same if is_known]
             high = min(1.0, sum(shares)) if len(shares) == len(read) else 1.0
             found[name] = Bounds(max(shares, default=0.0), high)
-        folds = isinstance(tokenizer, FoldingTokenizer)
         if docs and (share := _share_of_own(parts, docs, folds=folds)):
             low, high = found.get(name, (0.0, 0.0))
             found[name] = Bounds(max(low, share), min(1.0, high + share))
@@ -129,10 +129,16 @@ def _share_of_own(parts: Split, docs: Sequence[Document], *, folds: bool) -> flo
 
     There are some if the tokenizer folds case and accents, or if the user has made the split.
     """
+    if not (folds or parts.has_own_training_set):
+        return 0.0
+    return _share_in(parts.train, docs, folds=folds)
+
+
+def _share_in(read: Sequence[Document], docs: Sequence[Document], *, folds: bool) -> float:
+    """Return the share of documents that have been read, but for case and accents if it folds."""
     if folds:
-        known = set(map(folded, parts.train))
-        return sum(folded(doc) in known for doc in docs) / len(docs)
-    known = set(parts.train) if parts.has_own_training_set else set()
+        read, docs = [*map(folded, read)], [*map(folded, docs)]
+    known = {*read}
     return sum(doc in known for doc in docs) / len(docs)
 
 
@@ -153,7 +159,9 @@ def _positions(docs: Sequence[Document]) -> Any:
     return [range(len(cast("str", docs[0])))]
 
 
-def _share_read(parts: Split, name: str, docs: Sequence[Document], facts: DataFacts) -> float:
+def _share_read(
+    parts: Split, name: str, docs: Sequence[Document], facts: DataFacts, folds: bool
+) -> float:
     """Return the share of a held-out set, with these documents, that another split trained on.
 
     For the test set, its validation set counts, too, because the weights were chosen by it.
@@ -163,8 +171,7 @@ def _share_read(parts: Split, name: str, docs: Sequence[Document], facts: DataFa
         return (*earlier.train, *(earlier.validation if name == "test" else ()))
 
     if not parts.facts.holdout:
-        known = {*used(split_again(parts.docs, facts))}
-        return sum(doc in known for doc in docs) / len(docs)
+        return _share_in(used(split_again(parts.docs, facts)), docs, folds=folds)
     positions = _positions(parts.docs)
     own: Sequence[range] = getattr(split_again(positions, parts.facts), name)
     others = used(split_again(positions, facts))

@@ -33,6 +33,15 @@ def extended_tokenizer(parent: TrainedModel, docs: Iterable[Document]) -> Tokeni
     return kind(chars, is_chat=is_chat)
 
 
+def check_questions(parent: TrainedModel) -> None:
+    """Raise ConfigError if the parent has learned few questions as a whole."""
+    if known := parent.known_questions:
+        raise ConfigError(
+            f"the parent has learned {len(known.conversations)} conversations as a whole, and "
+            "would forget them; put all of them into one file, and train on it without a parent"
+        )
+
+
 def check_alphabet(parent: TrainedModel, docs: Iterable[Document]) -> None:
     """Raise ConfigError if the parent knows no character of the documents, apart from spaces."""
     texts = (text for doc in docs for text in texts_of(doc))

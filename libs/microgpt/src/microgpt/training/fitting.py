@@ -39,6 +39,7 @@ class Fitted(NamedTuple):
     budget: float | None  # None for Karpathy's settings
     sizes: Sizes  # of the training set
     operations_per_s: float | None = None  # measured for --minutes
+    has_steps: bool = False  # whether the number of steps was given, so the budget follows from it
 
     @property
     def n_passes(self) -> float:
@@ -131,9 +132,9 @@ class Fitting:
                 f"{in_short(budget)} operations are too few: one step takes "
                 f"{in_short(choice.operations)}; increase --minutes or --budget"
             )
-        if "steps" in self.options:
-            budget = float(f"{choice.operations:.2g}")
-        return Fitted(tokenizer, vocab_size, choice, budget, sizes)
+        has_steps = "steps" in self.options
+        budget = float(f"{choice.operations:.2g}") if has_steps else budget
+        return Fitted(tokenizer, vocab_size, choice, budget, sizes, has_steps=has_steps)
 
     def _tokenizer(self, vocab_size: int | None) -> Tokenizer:
         """Return a tokenizer: BPE, learned from the training split, or one of characters."""
@@ -247,7 +248,8 @@ def explain(fitted: Fitted) -> tuple[str, ...]:
     budget = f"{spent} operations"
     if speed:
         budget, training = (duration(each / speed) for each in (fitted.budget, choice.operations))
-        seconds = f"about {training}" if choice.is_limited else f"the {budget} that remain"
+        is_short = choice.is_limited or fitted.has_steps
+        seconds = f"about {training}" if is_short else f"the {budget} that remain"
         why += f" in {seconds} ({in_short(speed, 2)} operations per second)"
     if choice.is_limited:
         why += f"; the data are too small for {budget}, so training ends early"

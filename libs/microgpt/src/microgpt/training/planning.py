@@ -17,7 +17,13 @@ from microgpt.training import few_questions
 from microgpt.training.choice import with_steps
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import prepare_engine
-from microgpt.training.finetune import check_alphabet, check_shape, extended_tokenizer, new_tokens
+from microgpt.training.finetune import (
+    check_alphabet,
+    check_questions,
+    check_shape,
+    extended_tokenizer,
+    new_tokens,
+)
 from microgpt.training.fitting import (
     Fitted,
     Fitting,
@@ -220,6 +226,7 @@ def _inherited_tokenizer(
     parent: TrainedModel, parts: Split, options: TrainOptions, tell: Tell
 ) -> Tokenizer:
     """Return the tokenizer of the parent model, extended with new characters in the documents."""
+    check_questions(parent)
     tokenizer = extended_tokenizer(parent, parts.docs)
     check_alphabet(parent, parts.docs)
     known = {"tokenizer": tokenizer.kind, "vocab_size": parent.tokenizer.vocab_size}

@@ -34,6 +34,11 @@ class Preset:
     fold: bool = False  # whether to fold case and accents with `FoldingTokenizer`
     n_conversations: int = 0  # number of conversations to generate; a small set would be memorised
 
+    @property
+    def n_drawn(self) -> int:
+        """The number of conversations that `draw` returns."""
+        return 2 * self.n_conversations - self.n_conversations // 5
+
     def draw(self, seed: int) -> Sequence[Document]:
         """Generate the training conversations for a seed, in the order in which to read them.
 

@@ -2,7 +2,8 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -74,6 +75,39 @@ class TeacherRecord(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Ensemble:
+    """Teachers that differ in their seeds, and a student of their mean predictions."""
+
+    n_teachers: int
+    n_samples: int  # number of documents that the teachers make up for the student
+    teacher: TrainConfig  # settings of the teachers, with the seed of the run
+    student: TrainConfig
+    # Changes of the number of steps of each model that has been trained, or of the run to repeat.
+    steps_changed: tuple[tuple[StepsChange, ...], ...] = ()
+
+    def config_of(self, i: int) -> TrainConfig:
+        """Return the settings of a teacher, counted from 0, or of the student after the last."""
+        if i >= self.n_teachers:
+            return self.student
+        digest = sha256(f"{self.teacher.seed}/{i}".encode()).digest()
+        return replace(self.teacher, seed=int.from_bytes(digest[:8], "big") >> 1)
+
+    def changes_of(self, i: int) -> tuple[StepsChange, ...]:
+        """Return the known changes of the number of steps of a model."""
+        return self.steps_changed[i] if i < len(self.steps_changed) else ()
+
+    def name_of(self, i: int) -> str:
+        """Return the name of a model, such as "teacher 2 of 6"."""
+        return f"teacher {i + 1} of {self.n_teachers}" if i < self.n_teachers else "student"
+
+    def with_changes(self, i: int, changes: tuple[StepsChange, ...]) -> "Ensemble":
+        """Return the record with the changes of the number of steps of a model."""
+        known = [self.changes_of(j) for j in range(max(i + 1, len(self.steps_changed)))]
+        known[i] = changes
+        return replace(self, steps_changed=tuple(known))
+
+
+@dataclass(frozen=True)
 class TrainingPlan:
     """Settings and data of a training run, as recorded in the model directory."""
 
@@ -102,6 +136,20 @@ class TrainingPlan:
     edited_sources: dict[str, str] = field(default_factory=dict)  # hashes, for the reference engine
     # In ascending order. A run that repeats another has the later changes of that run, too.
     steps_changed: tuple[StepsChange, ...] = ()
+    # If there is one, `config` and `steps_changed` are those of the model that is being trained.
+    ensemble: Ensemble | None = None
+
+    def at(self, i: int) -> "TrainingPlan":
+        """Return the plan of a model of the ensemble: a teacher, counted from 0, or the student.
+
+        The run of this model begins with the number of steps before the first change.
+        """
+        if not self.ensemble:
+            return self
+        config, changes = self.ensemble.config_of(i), self.ensemble.changes_of(i)
+        if changes:
+            config = replace(config, steps=changes[0].before)
+        return replace(self, config=config, steps_changed=changes)
 
     @property
     def read_options(self) -> "ReadOptions":
@@ -122,6 +170,15 @@ class TrainEvent:
     n_docs: int  # number of documents or chunks read since the last event
     n_tokens: int  # number of predicted tokens since the last event
     val_loss: float | None = None  # held-out loss in nats per token, if measured
+    what: str = ""  # which model of an ensemble is being trained
+
+
+@dataclass(frozen=True)
+class TrainedTeacher:
+    """A teacher of an ensemble after its training."""
+
+    weights: Numbers = field(repr=False)
+    val_loss: float | None  # held-out loss in nats per token, if measured
 
 
 @dataclass(frozen=True)
@@ -140,6 +197,7 @@ class TrainState:
     since_history: tuple[float, int] = (0.0, 0)  # sum and count of losses not yet in history
     seconds: float = 0.0  # training time so far, in seconds
     average: "WeightAverage | None" = None  # running average of the weights, if enabled
+    teachers: tuple[TrainedTeacher, ...] = ()  # of an ensemble, until the student has been trained
     # `trained_on` of the result; empty if it is unknown.
     trained_on: "tuple[DataFacts | None, ...]" = field(default=(), repr=False, compare=False)
 

@@ -104,6 +104,8 @@ class TrainingProgress(ProgressBar):
             figures = f"held out {self._val_loss:.3f} | {figures}"
         if self._n_losses:  # a resumed run may start with an evaluation
             figures = f"mean loss {self._mean_loss:.3f}, last {self._last_loss:.3f} | {figures}"
+        if event.what:
+            figures = f"{event.what} | {figures}"
         left = time_left(self._total - event.step, steps_per_s)
         line = f"step {event.step:4d} / {self._total:4d} | {figures} | {left}"
         self.show(event.step, left, line, figures)

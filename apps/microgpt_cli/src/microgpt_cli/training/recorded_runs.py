@@ -102,6 +102,12 @@ def _changed_config(
             what = f"{flag} ({who})" if who else flag
             raise ConfigError(f"{what} is {value}, but the run to resume has {known}; omit {flag}")
     config = given.only("steps", "patience").applied_to(plan.config)
+    if plan.ensemble and config != plan.config:
+        flag = given.flag("steps" if config.steps != plan.config.steps else "patience")
+        raise ConfigError(
+            f"{flag} cannot be changed in a run of several models; omit {flag}, or train the "
+            "model on with --from"
+        )
     check_patience(config.patience, plan.data.val_fraction)
     if state.step > config.steps:
         raise ConfigError(
@@ -158,7 +164,7 @@ class Repetition:
                 f"--repeat would replace the model in {directory}; write to another directory with "
                 "--model, or replace the model with --force"
             )
-        plan, _, status = read_training(directory)
+        plan, state, status = read_training(directory)
         if status == "diverged":
             raise ConfigError(f"the training run in {directory} diverged; use another directory")
         _note_sources(plan)
@@ -166,6 +172,10 @@ class Repetition:
         path, parts = recorded_documents(plan, self.now.data)
         teachers, records = _recorded_teachers(plan, self.now.teachers)
         read = data_of(parent, teachers)  # an older version did not record it
+        if plan.ensemble:
+            k = len(state.teachers) or (plan.ensemble.n_teachers if status == "ended" else 0)
+            ensemble = plan.ensemble.with_changes(k, plan.steps_changed)
+            plan = replace(plan, ensemble=ensemble).at(0)
         steps = plan.steps_changed[0].before if plan.steps_changed else plan.config.steps
         plan = replace(
             plan,

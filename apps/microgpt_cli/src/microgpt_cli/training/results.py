@@ -108,7 +108,10 @@ def _print_losses(result: TrainResult, parts: Split) -> None:
     print(f"step {state.step:4d} / {config.steps:4d} | loss {last_loss}")  # Karpathy's format
     if state.best:
         loss = _format_loss(state.best.val_loss, result, parts.validation)
-        print(f"lowest held-out loss {loss} at step {state.best.step}{marks.get('validation', '')}")
+        where = f"at step {state.best.step}"
+        if result.plan.ensemble and not state.best.step:
+            where = "of a teacher, which is kept, because the student is no better"
+        print(f"lowest held-out loss {loss} {where}{marks.get('validation', '')}")
     if result.test_loss is not None:
         loss = _format_loss(result.test_loss, result, parts.test)
         print(f"test loss            {loss}{marks.get('test', '')}")

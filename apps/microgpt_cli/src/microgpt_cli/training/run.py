@@ -20,8 +20,8 @@ from microgpt.model_config import count_params
 from microgpt.state import TrainingPlan, TrainResult, TrainState
 from microgpt.storage.model_directory import save
 from microgpt.storage.training_directory import TrainingDirectory, check_has_training, read_training
-from microgpt.training.deadline import train_as_planned
 from microgpt.training.engines import check_fits
+from microgpt.training.ensemble_training import steps_before, total_steps, train_job
 from microgpt.training.options import TrainOptions
 from microgpt.training.planning import TrainingJob
 from microgpt.training.train import DivergedError
@@ -123,7 +123,7 @@ class TrainRun:
     def _train(self, n_samples: int) -> TrainResult:
         """Train and return the result; print the header to stdout, progress and notes to stderr."""
         job, directory, plan = self.job, self.directory, self.job.plan
-        first_step = job.resume.step if job.resume else 0
+        first_step = steps_before(plan, job.resume)
         chunks = job.parts.chunked(plan.tokenizer, plan.model.block_size, plan.config)
         check_fits(plan, longest=chunks.longest, threads=self.threads)
         try:
@@ -132,11 +132,14 @@ class TrainRun:
         except KeyboardInterrupt as signal:
             step = f"at step {first_step}" if job.resume else "before the first step"
             raise type(signal)(f"{step}; nothing was written") from None
-        with TrainingProgress(plan.config.steps, job.plan) as progress, StopRequest() as stop:
+        with (
+            TrainingProgress(total_steps(plan, job.resume), job.plan) as progress,
+            StopRequest() as stop,
+        ):
             progress.restart(first_step)
             _note_data(job, chunks, quiet=self.as_json)
             try:
-                result = train_as_planned(
+                result = train_job(
                     job,
                     threads=self.threads,
                     on_event=progress.update,
@@ -166,7 +169,8 @@ class TrainRun:
         job, plan, threads = self.job, self.job.plan, self.threads
         uses: list[Use] = ["training"] if threads == 1 else ["training", "threads"]
         uses += ["decoding"] if n_samples or plan.tokenizer.is_chat else []
-        uses += ["evaluation"] if job.parts.validation or job.parts.test else []
+        uses += ["evaluation"] if job.parts.validation or job.parts.test or plan.ensemble else []
+        uses += ["generation"] if plan.ensemble else []
         job.extend(load_kernels(plan.engine, plan.dtype, uses=uses))
         if teachers := job.teachers:
             job.extend(load_kernels("compiled", *teachers.dtypes, uses=teachers.uses))
@@ -198,6 +202,8 @@ class TrainRun:
         """Save the state of an interrupted run and return the message to print."""
         directory = self.directory
         message = f"at step {result.state.step} of {result.config.steps}"
+        if ensemble := result.plan.ensemble:
+            message += f" of {ensemble.name_of(len(result.state.teachers))}"
         if self._would_replace_finished_model(result.state):
             return f"{message}; {directory.path} is unchanged"
         try:

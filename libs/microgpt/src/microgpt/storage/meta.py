@@ -19,7 +19,7 @@ from microgpt.error_format import first_problem, newer_version
 from microgpt.errors import CheckpointError, TokenizerError
 from microgpt.model_variants import ARCHITECTURE, is_karpathys
 from microgpt.questions.known_questions import KnownQuestions
-from microgpt.state import TrainedModel, TrainingPlan, TrainState
+from microgpt.state import Ensemble, TrainedModel, TrainingPlan, TrainState
 
 FORMAT_VERSION = 2  # version 1 supports only Karpathy's architecture
 META = "meta.json"
@@ -152,6 +152,16 @@ def _settings(plan: TrainingPlan) -> dict[str, Any]:
         "budget": plan.budget,
         "edited_sources": plan.edited_sources or None,
         "steps_changed": [list(change) for change in plan.steps_changed] or None,
+        "ensemble": _ensemble(plan.ensemble) if plan.ensemble else None,
+    }
+
+
+def _ensemble(ensemble: Ensemble) -> dict[str, Any]:
+    teacher = ensemble.teacher
+    return {
+        "n_teachers": ensemble.n_teachers,
+        "n_samples": ensemble.n_samples,
+        "teacher": {name: getattr(teacher, name) for name in ("steps", "dropout", "weight_decay")},
     }
 
 

@@ -33,7 +33,15 @@ from microgpt.files.path_text import path_from_text, path_to_text
 from microgpt.model_config import count_params
 from microgpt.model_variants import is_karpathys
 from microgpt.questions.known_questions import KnownQuestions
-from microgpt.state import N_RECENT, StepsChange, TeacherRecord, TrainingPlan, TrainState
+from microgpt.state import (
+    N_RECENT,
+    Ensemble,
+    StepsChange,
+    TeacherRecord,
+    TrainedTeacher,
+    TrainingPlan,
+    TrainState,
+)
 from microgpt.storage.meta import (
     MAX_META_BYTES,
     MAX_TOKENIZER_BYTES,
@@ -51,8 +59,8 @@ from microgpt.training.weight_averaging import WeightAverage
 MAX_LOSS = 1e300  # maximum loss; ensures that the mean of the losses is finite
 # Version 1 lacks model variants, Muon, warm-up and spread holdout; version 2 lacks deadlines,
 # changes of the number of steps, and any number of evaluations but 20; version 3 lacks teachers,
-# version 4 schedules of the user.
-FORMAT_VERSION = 5
+# version 4 schedules of the user, version 5 ensembles.
+FORMAT_VERSION = 6
 TOKENIZER = "tokenizer"  # name of the array with the bytes of tokenizer.json
 Status = Literal["running", "ended", "diverged"]
 # Default values for keys that old checkpoints lack.
@@ -117,6 +125,8 @@ class _Description(BaseModel):
     known_questions: KnownQuestions | None = Field(None, exclude_if=not_)
     edited_sources: dict[str, str] = Field({}, exclude_if=not_)
     steps_changed: tuple[StepsChange, ...] = Field((), exclude_if=not_)
+    ensemble: Ensemble | None = Field(None, exclude_if=not_)
+    teacher_losses: tuple[float | None, ...] = Field((), exclude_if=not_)
     best: _BestFacts | None = None
     average: _AverageFacts | None = None
     train_loss: float | None = None  # mean of the recent losses, for `microgpt list`
@@ -140,6 +150,7 @@ def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple
         "state_sha256": hashlib.sha256(content).hexdigest(),
         "status": status,
         "train_loss": state.train_loss,
+        "teacher_losses": tuple(each.val_loss for each in state.teachers),
         "input": path_to_text(plan.input) if plan.input else None,
         "created_by": f"microgpt {version('microgpt-lib')}",
     }
@@ -150,6 +161,8 @@ def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple
 def _version_of(plan: TrainingPlan) -> int:
     """Return the lowest format version whose readers can resume the run."""
     config = plan.config
+    if plan.ensemble:
+        return 6
     if config.schedule:
         return 5
     if plan.teachers:
@@ -200,6 +213,8 @@ def _parse(description: bytes, description_path: Path) -> _Description:
         )
     if not (facts.input or facts.preset):
         raise CheckpointError(f"{description_path}: input or preset is required")
+    if len(facts.teacher_losses) > (facts.ensemble.n_teachers if facts.ensemble else 0):
+        raise CheckpointError(f"{description_path}: teacher_losses does not match ensemble")
     if not _is_chain(facts.steps_changed, facts.config.steps):
         raise CheckpointError(f"{description_path}: steps_changed does not match config.steps")
     check_tokenizer_fields(description_path, facts)
@@ -216,7 +231,7 @@ def _is_chain(changes: Sequence[StepsChange], steps: int) -> bool:
 
 def _max_bytes(facts: _Description) -> int:
     """Return the maximum valid size of train_state.safetensors in bytes."""
-    n_arrays = 3 + bool(facts.best) + bool(facts.average)
+    n_arrays = 3 + bool(facts.best) + bool(facts.average) + len(facts.teacher_losses)
     rest = MAX_HISTORY_BYTES + (MAX_TOKENIZER_BYTES if facts.tokenizer == "bpe" else 0)
     return n_arrays * np.dtype(facts.dtype).itemsize * count_params(facts.model) + rest
 
@@ -239,6 +254,8 @@ def _as_tensors(plan: TrainingPlan, state: TrainState) -> dict[str, NDArray[np.g
         tensors["average"] = np.asarray(state.average.weights, state.dtype)
     if state.best:
         tensors["best_weights"] = np.asarray(state.best.weights, state.dtype)
+    for i, teacher in enumerate(state.teachers):
+        tensors[f"teacher.{i}"] = np.asarray(teacher.weights, state.dtype)
     if plan.tokenizer.file:
         tensors[TOKENIZER] = np.frombuffer(plan.tokenizer.file, np.uint8)
     return tensors
@@ -251,7 +268,8 @@ def _state(
     n_params = count_params(description.model)
     best, average = description.best, description.average
     optional = ["average"] * bool(average) + ["best_weights"] * bool(best)
-    for name in ("weights", "adam_m", "adam_v", *optional):
+    taught = [f"teacher.{i}" for i in range(len(description.teacher_losses))]
+    for name in ("weights", "adam_m", "adam_v", *optional, *taught):
         if tensors[name].shape != (n_params,) or tensors[name].dtype != description.dtype:
             raise CheckpointError(
                 f"{path}: {name} is not an array of {n_params} {description.dtype} numbers; "
@@ -285,6 +303,10 @@ def _state(
         recent_losses=recent_losses,
         history=tuple(history),
         average=WeightAverage(tensors["average"], **average.model_dump()) if average else None,
+        teachers=tuple(
+            TrainedTeacher(tensors[name], loss)
+            for name, loss in zip(taught, description.teacher_losses, strict=True)
+        ),
     )
 
 

@@ -15,7 +15,7 @@ from microgpt.data.statistics import Sizes, measure
 from microgpt.data.tokenizer import Document, Tokenizer, texts_of
 from microgpt.errors import ConfigError
 from microgpt.model_config import count_params
-from microgpt.state import TrainingPlan
+from microgpt.state import Ensemble, TrainingPlan
 from microgpt.training.choice import DEFAULT_BUDGET, NAMES_SHA256, Choice, choose, choose_vocabulary
 from microgpt.training.distillation import Teachers
 from microgpt.training.engines import prepare_engine
@@ -39,6 +39,7 @@ class Fitted(NamedTuple):
     budget: float | None  # None for Karpathy's settings
     sizes: Sizes  # of the training set
     operations_per_s: float | None = None  # measured for --minutes
+    ensemble: Ensemble | None = None  # then `choice` is that of the student, and for all together
     has_steps: bool = False  # whether the number of steps was given, so the budget follows from it
 
     @property
@@ -109,7 +110,7 @@ class Fitting:
             dtype=self.dtype,
             threads=self.options.threads,
         )
-        left = limit.seconds_left() - self._encoding_s(guess) - self._teaching_s(guess)
+        left = limit.seconds_left() - self.encoding_s(guess) - self._teaching_s(guess)
         budget = _rounded(speed * _positive(left, limit))
         if self._vocabulary(budget) not in self._tokenizers:  # another one must be learned first
             budget = _rounded(speed * _positive(left - self._learning_s, limit))
@@ -169,7 +170,7 @@ class Fitting:
             seconds += self.load_kernels("compiled", *self.teachers.dtypes, uses=self.teachers.uses)
         return seconds
 
-    def _encoding_s(self, fitted: Fitted) -> float:
+    def encoding_s(self, fitted: Fitted) -> float:
         """Estimate the time to encode the training documents that are read."""
         docs = self.parts.train[:: max(1, len(self.parts.train) // 1000)]
         texts = [text[: N_TIMED // len(docs) + 1] for doc in docs for text in texts_of(doc)]
@@ -235,11 +236,16 @@ def explain(fitted: Fitted) -> tuple[str, ...]:
         length = sizes.n_characters / sizes.n_tokens
         subwords = f"{model.vocab_size:,} subwords of {length:.1f} characters, "
     is_cut = is_stream or sizes.lengths[-1] > model.block_size
+    models, dropout = "", config.dropout
+    if ensemble := fitted.ensemble:
+        n_steps = f"{ensemble.teacher.steps:,} steps"
+        models = f"{ensemble.n_teachers} teachers, {n_steps} each, and a student, each with "
+        dropout = ensemble.teacher.dropout
     chosen = (
-        f"{limited} operations: {count(model.n_layer, 'layer')} of width {model.n_embd}, "
+        f"{limited} operations: {models}{count(model.n_layer, 'layer')} of width {model.n_embd}, "
         f"{subwords}context {model.block_size}, {count(config.steps, 'step')} of "
         f"{count(config.batch_size, 'chunk' if is_cut else 'document')}, dropout "
-        f"{config.dropout:g} ({count_params(model):,} weights)"
+        f"{dropout:g} ({count_params(model):,} weights)"
     )
     n, mean = sizes.n_docs, sizes.n_characters / sizes.n_docs
     text = "of running text" if is_stream else f"in {count(n, 'document')} of {mean:,.0f}"
@@ -251,6 +257,8 @@ def explain(fitted: Fitted) -> tuple[str, ...]:
         is_short = choice.is_limited or fitted.has_steps
         seconds = f"about {training}" if is_short else f"the {budget} that remain"
         why += f" in {seconds} ({in_short(speed, 2)} operations per second)"
+    if ensemble and ensemble.n_samples:
+        why += f", with {ensemble.n_samples:,} documents that the teachers make up"
     if choice.is_limited:
         why += f"; the data are too small for {budget}, so training ends early"
     return chosen, why

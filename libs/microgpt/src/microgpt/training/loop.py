@@ -68,7 +68,7 @@ class TrainingLoop:
             self.engine.set_weights(inherited(job.parent, plan.model, plan.tokenizer, drawn))
         self.first_step = resume.step if resume else 0
         self.history = LossHistory(self.config, resume)
-        self.best = resume.best if resume else None
+        self.best = resume.best if resume else job.best
         average = resume.average if resume else None
         # The total number of steps determines which steps are averaged.
         self.average = average if average and average.steps == self.config.steps else None

@@ -65,6 +65,12 @@ class TrainOptions(Options):
         "`train --minutes` prints the number that gives its model again.",
         excludes=f"{LIMIT} steps",
     )
+    single: bool = training(
+        False,
+        "Train one model, even if the time is enough for several models and a student of their "
+        "mean predictions.",
+        requires="minutes budget preset",
+    )
     chat: bool = data(False, "Train on conversations.", excludes="text=stream", short=True)
     text: TextKind | None = data(
         None,
@@ -262,6 +268,8 @@ class TrainOptions(Options):
     n_tokens: int | None = setting(None, "Number of tokens per training step.")
     evaluations: int = setting(TrainConfig.evaluations, "Number of validation checks.")
     shuffle: bool = setting(True, "Whether to read the documents in random order.")
+    n_teachers: int = setting(0, "Number of teachers of an ensemble.")
+    student_length: float = setting(2.0, "Steps of the student, per step of a teacher.")
 
     @classmethod
     def of_preset(cls, name: PresetName) -> Self:
@@ -269,6 +277,8 @@ class TrainOptions(Options):
         preset, facts = PRESETS[name], vars(PRESETS[name].model) | vars(PRESETS[name].config)
         facts |= {"val_fraction": preset.val_fraction, "test_fraction": preset.test_fraction}
         facts |= {"chat": True} if preset.data == "grammar" else {}
+        if preset.n_teachers:
+            facts |= {"n_teachers": preset.n_teachers, "student_length": preset.student_length}
         # These depend on the file and the options.
         facts |= dict.fromkeys(("text", "long_docs", "vocab_size"))
         return cls.of(facts, f"--preset {name}")

@@ -16,7 +16,9 @@ from microgpt.state import TrainedModel, TrainingPlan, TrainState
 from microgpt.training import few_questions
 from microgpt.training.choice import with_steps
 from microgpt.training.distillation import Teachers
+from microgpt.training.early_stopping import BestWeights
 from microgpt.training.engines import prepare_engine
+from microgpt.training.ensemble import with_ensemble
 from microgpt.training.finetune import (
     check_alphabet,
     check_questions,
@@ -51,6 +53,7 @@ class TrainingJob:
     limit: TimeLimit | None = None
     reasons: Sequence[str] = ()  # what was chosen and why, for the user
     trial_steps: int = 0  # see `Choice`
+    best: BestWeights | None = None  # weights to keep unless the held-out loss becomes lower
 
     def extend(self, seconds: float) -> None:
         """Exclude seconds from the time limit, if there is one."""
@@ -140,9 +143,10 @@ def plan_training(
         teachers.check(parts.docs, tokenizer, model.block_size)
     check_patience(options.patience, parts.val_fraction)
     default = parent.dtype if parent and options.engine == "compiled" else None
+    config = replace(base, lr=base.lr or default_lr(model.n_embd))
     plan = TrainingPlan(
         model=_with_vocabulary(model, tokenizer),
-        config=replace(base, lr=base.lr or default_lr(model.n_embd)),
+        config=config,
         tokenizer=tokenizer,
         engine=options.engine,
         dtype=options.dtype or default or DEFAULT_DTYPE[options.engine],
@@ -160,7 +164,8 @@ def plan_training(
         budget=chosen.budget if chosen and options.has_budget else None,
         known_questions=known,
         edited_sources=edited_sources() if options.engine == "reference" else {},
-    )
+        ensemble=chosen.ensemble if chosen else None,
+    ).at(0)
     reasons = explain(chosen) if chosen else ()
     _tell_contamination(plan, tell)
     n_trial = chosen.choice.trial_steps if chosen else 0
@@ -207,7 +212,7 @@ def _split(
 
 def _chosen(fitting: Fitting, limit: TimeLimit | None, tell: Tell) -> Fitted:
     """Choose the settings that suit the documents, if there is no recipe and none is given."""
-    fitted, options = fitting.fit(limit), fitting.options
+    fitted, options = with_ensemble(fitting, fitting.fit(limit)), fitting.options
     model, config, *_ = fitted.choice
     if fitted.vocab_size and "tokenizer" in options:
         for line in describe_subwords(fitting.parts, fitted.tokenizer, fitted.vocab_size):

@@ -32,6 +32,8 @@ class Preset:
     test_fraction: float = 0.1  # fraction of the documents to hold out for testing
     holdout: Holdout = "spread"  # how to hold out parts of running text
     fold: bool = False  # whether to fold case and accents with `FoldingTokenizer`
+    n_teachers: int = 0  # the settings are those of each, if there is an ensemble
+    student_length: float = 0.0  # steps of its student, per step of a teacher
     n_conversations: int = 0  # number of conversations to generate; a small set would be memorised
 
     @property

@@ -6,6 +6,7 @@ them, in the order of `weight_shapes`, for callers. See docs/performance.md#a-st
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from time import perf_counter
 from typing import Any
 
@@ -215,8 +216,24 @@ def n_columns(config: TrainConfig, longest: int) -> int:
 def learning_rates(config: TrainConfig, steps: NDArray[Any]) -> NDArray[Any]:
     """Return the learning rate of each step; compiled version of `schedule.learning_rate`."""
     if config.schedule:
-        return np.array([config.lr_at(step) for step in steps.tolist()])
+        first, last = int(steps[0]), int(steps[-1])
+        blocks = range(first // MAX_STEPS, last // MAX_STEPS + 1)
+        rates = np.concatenate([_own_rates(config, block) for block in blocks])
+        return rates[first - blocks[0] * MAX_STEPS :][: len(steps)]
     lr = default_lr() if config.lr is None else config.lr
     warmup = np.minimum(1.0, (steps + 1) / config.warmup_steps) if config.warmup_steps else 1.0
-    rates: NDArray[Any] = lr * warmup * (1 - steps / config.steps)
+    linear: NDArray[Any] = lr * warmup * (1 - steps / config.steps)
+    return linear
+
+
+@lru_cache(maxsize=4)
+def _own_rates(config: TrainConfig, block: int) -> NDArray[Any]:
+    """Return the rates of MAX_STEPS steps by a schedule of the user, which may take its time.
+
+    After the last step, the rate is 0: gradients are computed, but no step is taken.
+    """
+    rates = np.zeros(MAX_STEPS)
+    first = block * MAX_STEPS
+    for i in range(first, min(first + MAX_STEPS, config.steps)):
+        rates[i - first] = config.lr_at(i)
     return rates

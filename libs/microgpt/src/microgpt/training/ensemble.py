@@ -1,0 +1,114 @@
+"""Choose an ensemble for a budget: teachers with different seeds, and a student of their mean.
+
+A small text is soon learned by heart, so one model cannot use a large budget. Several models make
+different errors, and a student of their mean predictions is better than each of them (Hinton,
+Vinyals & Dean 2015). The rule was fitted with `bench/studies/ensembles.py`; see docs/choice.md.
+"""
+
+from dataclasses import replace
+
+from microgpt.config import TrainConfig
+from microgpt.state import Ensemble
+from microgpt.training.choice import WARMUP, useful_operations
+from microgpt.training.fitting import Fitted, Fitting
+from microgpt.training.operations import evaluation_operations, step_operations
+
+LEAST = 1.5  # times the operations that a single model can use; with fewer, it is as good
+STUDENT_SHARE = 0.35  # of the operations; the rest is that of the teachers
+MOST_TEACHERS = 8  # one more lowers the loss by less than another seed does
+MAX_STUDENT = 4.0  # operations of the student, times those that a single model can use
+SAMPLES_PER_TEXT = 6  # tokens of the documents that the teachers make up, per token of the text
+MAX_TARGETS = 2**30  # maximum size of their predictions, in bytes
+
+
+def with_ensemble(fitting: Fitting, fitted: Fitted) -> Fitted:
+    """Return the settings of an ensemble, if a preset asks for one or the budget is worth it.
+
+    Otherwise, return the settings as they are.
+    """
+    if not _is_possible(fitting, fitted):
+        return fitted
+    options = fitting.options
+    if n := options.n_teachers:
+        teacher = fitted.choice.config
+        steps = round(options.student_length * teacher.steps)
+        student, n_samples = _student(teacher, steps), _n_samples(fitted, steps)
+        choice = fitted.choice._replace(config=student)
+        return fitted._replace(choice=choice, ensemble=Ensemble(n, n_samples, teacher, student))
+    budget, useful = fitted.budget, useful_operations(fitted.sizes)
+    if budget is None or budget < LEAST * useful:
+        return fitted
+    of_teachers = (1 - STUDENT_SHARE) * budget
+    n = min(MOST_TEACHERS, max(2, int(of_teachers / useful)))
+    found = _for_budget(fitting, fitted, n, min(useful, of_teachers / n))
+    return found or fitted
+
+
+def _is_possible(fitting: Fitting, fitted: Fitted) -> bool:
+    """Return whether no option or kind of data excludes an ensemble."""
+    options = fitting.options
+    excluding = ("single", "evaluations", "max_memory", "n_tokens")
+    return not (
+        any(map(options.holds, excluding))
+        or fitting.parent
+        or fitting.teachers
+        or fitted.tokenizer.is_chat  # teachers cannot make up conversations
+        or fitting.engine == "reference"
+        or (fitted.has_steps and not options.n_teachers)
+        or _n_samples(fitted, 1) < 0
+    )
+
+
+def _for_budget(fitting: Fitting, whole: Fitted, n: int, of_teacher: float) -> Fitted | None:
+    """Return the settings of n teachers and a student; None if too little is left for it."""
+    one, budget = fitting.for_budget(of_teacher), whole.budget or 0.0
+    model, teacher, sizes = one.choice.model, one.choice.config, one.sizes
+    length = sizes.chunk_length(model.block_size)
+    per_step = step_operations(model, teacher, length)
+    of_teachers = n * one.choice.operations
+    evaluations = one.choice.operations - teacher.steps * per_step
+    left = min(budget - of_teachers, MAX_STUDENT * useful_operations(sizes)) - evaluations
+    if whole.operations_per_s:  # the text is encoded for each model
+        left -= n * fitting.encoding_s(one) * whole.operations_per_s
+    n_samples = _n_samples(one, int(left / per_step))
+    made_up = max(0, n_samples) * length
+    predictions = evaluation_operations(model, length, n * (sizes.n_tokens + made_up) + made_up)
+    steps = int((left - predictions) / per_step)
+    if n_samples < 0 or steps < teacher.steps / n:
+        return None
+    student = _student(teacher, steps)
+    spent = of_teachers + predictions + steps * per_step + evaluations
+    is_limited = n == MOST_TEACHERS and spent < 0.9 * budget
+    choice = one.choice._replace(config=student, operations=spent, is_limited=is_limited)
+    return one._replace(
+        choice=choice,
+        budget=whole.budget,
+        operations_per_s=whole.operations_per_s,
+        ensemble=Ensemble(n, n_samples, teacher, student),
+    )
+
+
+def _student(teacher: TrainConfig, steps: int) -> TrainConfig:
+    """Return the settings of a student; soft targets are regularization enough."""
+    return replace(
+        teacher,
+        steps=steps,
+        warmup_steps=steps // WARMUP,
+        dropout=0.0,
+        weight_decay=0.0,
+        patience=None,  # the best teacher is what its held-out loss is compared with
+    )
+
+
+def _n_samples(fitted: Fitted, steps: int) -> int:
+    """Return the number of documents that the teachers make up, not more than the student reads.
+
+    It is negative if the predictions for the text alone would take more than MAX_TARGETS bytes.
+    """
+    config, sizes = fitted.choice.config, fitted.sizes
+    length = sizes.chunk_length(fitted.choice.model.block_size)
+    n_tokens = MAX_TARGETS / (4 * fitted.tokenizer.vocab_size) - sizes.n_tokens
+    if n_tokens < 0:
+        return -1
+    n_tokens = min(n_tokens, SAMPLES_PER_TEXT * sizes.n_tokens)
+    return min(steps * config.batch_size, int(n_tokens / length))

@@ -1,0 +1,207 @@
+"""An ensemble: teachers with different seeds, then a student of their mean predictions."""
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from microgpt.data.split import split
+from microgpt.state import StepsChange, TrainedTeacher
+from microgpt.storage.training_directory import TrainingDirectory, read_training
+from microgpt.training.ensemble import LEAST, MOST_TEACHERS
+from microgpt.training.ensemble_training import steps_before, total_steps, train_job
+from microgpt.training.fitting import explain
+from microgpt.training.options import TrainOptions
+from microgpt.training.planning import TrainingJob, plan_training
+from microgpt.training.time_limit import TimeLimit
+
+RNG = random.Random(0)
+NAMES = ["".join(RNG.choices("abcdefgh", k=RNG.randint(3, 9))) for _ in range(300)]
+SMALL = TrainOptions(n_embd=8, n_layer=1, budget=2.4e10)
+
+
+def planned(**options) -> TrainingJob:
+    job = plan_training(NAMES, TrainOptions(**options).over(SMALL))
+    return replace(job, plan=replace(job.plan, input=Path("names.txt")))
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """The result of an uninterrupted run, and its events."""
+    events = []
+    return train_job(planned(), on_event=events.append), events
+
+
+def test_a_small_text_gets_an_ensemble_for_a_large_budget_only() -> None:
+    job = planned()
+    assert job.plan.ensemble.n_teachers == 2
+    assert job.plan.config == job.plan.ensemble.config_of(0)
+    assert not planned(budget=LEAST * 1e10).plan.ensemble
+    assert planned(budget=1e12).plan.ensemble.n_teachers == MOST_TEACHERS
+
+
+@pytest.mark.parametrize("option", [{"single": True}, {"max_memory": "1GB"}])
+def test_an_option_can_exclude_an_ensemble(option) -> None:
+    assert not planned(**option).plan.ensemble
+
+
+def test_models_with_a_parent_or_teachers_are_single(whole) -> None:
+    result, _ = whole
+    options = TrainOptions(budget=3e10)
+    assert not plan_training(NAMES, options, parent=result).plan.ensemble
+
+
+def test_the_operations_of_all_models_are_within_the_budget() -> None:
+    from microgpt.training.ensemble import with_ensemble
+    from microgpt.training.fitting import Fitting
+
+    for budget in (2e10, 1e11, 1e12):
+        fitting = Fitting.of(NAMES, TrainOptions(budget=budget))
+        fitted = with_ensemble(fitting, fitting.fit())
+        assert fitted.ensemble
+        assert fitted.choice.operations <= 1.02 * budget
+        assert fitted.choice.is_limited == (budget == 1e12)
+        assert "teachers, " in explain(fitted)[0]
+
+
+def test_teachers_differ_in_their_seeds_only() -> None:
+    ensemble = planned().plan.ensemble
+    one, other = (ensemble.config_of(i) for i in range(2))
+    assert one.seed != other.seed
+    assert replace(one, seed=0) == replace(other, seed=0)
+    assert (ensemble.student.dropout, ensemble.student.weight_decay) == (0, 0)
+    assert ensemble.config_of(2) == ensemble.student
+    assert ensemble.student.seed == planned().plan.ensemble.teacher.seed == 42
+
+
+def test_the_steps_of_all_models_are_counted(whole) -> None:
+    result, events = whole
+    plan = result.plan
+    assert {event.steps for event in events} == {total_steps(plan.at(0), None)}
+    steps = [event.step for event in events]
+    assert steps == sorted(steps)
+    assert steps[-1] == events[-1].steps
+    whats = [*dict.fromkeys(event.what for event in events)]
+    assert whats[:2] == ["teacher 1 of 2", "teacher 2 of 2"]
+    assert whats[-1] == "student"
+    assert any("samples of the teachers" in what for what in whats)
+    assert any("predicted by the teachers" in what for what in whats)
+
+
+def test_the_result_is_without_the_teachers(whole) -> None:
+    result, _ = whole
+    assert not result.state.teachers
+    assert result.config == result.plan.ensemble.student
+    assert result.test_loss is not None
+    assert result.trained_on == (result.data,)
+
+
+@pytest.mark.parametrize("moment", range(10))
+def test_a_run_stopped_anywhere_ends_with_the_same_weights(whole, moment, tmp_path) -> None:
+    result, events = whole
+    n, seen = 1 + moment * (len(events) - 2) // 9, []
+    with TrainingDirectory(tmp_path / "run") as directory:
+        stopped = train_job(
+            planned(),
+            on_event=seen.append,
+            on_state=directory.keep,
+            state_every=7,
+            should_stop=lambda: len(seen) >= n,
+        )
+        if stopped.ending == "stopped":
+            directory.keep(stopped.plan, stopped.state)
+    plan, state, status = read_training(tmp_path / "run")
+    assert status == "running"
+    assert 0 <= steps_before(plan, state) <= total_steps(plan, state)
+    job = replace(planned(), plan=plan, resume=state)
+    again = train_job(job, threads=1 + moment % 2)
+    assert again.weights == result.weights
+    assert again.plan.ensemble == result.plan.ensemble
+
+
+def test_a_killed_run_resumes_at_its_last_checkpoint(whole, tmp_path) -> None:
+    """A kill is a stop without a last checkpoint."""
+    result, _ = whole
+    states = []
+    train_job(planned(), on_state=lambda *state: states.append(state), state_every=9)
+    assert {len(state.teachers) for _, state in states} == {0, 1, 2}
+    for plan, state in states[:: max(1, len(states) // 8)]:
+        with TrainingDirectory(tmp_path / "run") as directory:
+            directory.keep(plan, state)
+        plan, state, _ = read_training(tmp_path / "run")
+        assert train_job(replace(planned(), plan=plan, resume=state)).weights == result.weights
+
+
+class SlowClock:
+    """A clock that runs faster and faster, as if the machine became slower."""
+
+    def __init__(self, factor: float) -> None:
+        self.now, self.factor = 0.0, factor
+
+    def __call__(self) -> float:
+        self.now += self.factor * 1e-3
+        return self.now
+
+
+def test_a_slow_machine_trains_fewer_teachers_and_can_be_repeated() -> None:
+    clock = SlowClock(1.0)
+    job = planned(budget=1e11)
+    n = job.plan.ensemble.n_teachers
+    assert n > 4
+    limit = TimeLimit(minutes=1.0, started=0.0, reserve_s=0.0, clock=clock)
+    seen = []
+
+    def slow_down(event) -> None:
+        seen.append(event)
+        clock.now += 10.0 if "teacher 2" in event.what and event.val_loss else 0.0
+
+    result = train_job(replace(job, limit=limit), on_event=slow_down)
+    ensemble = result.plan.ensemble
+    assert 2 <= ensemble.n_teachers < n
+    plan = replace(result.plan, ensemble=ensemble.with_changes(
+        ensemble.n_teachers, result.plan.steps_changed)).at(0)  # fmt: skip
+    again = train_job(replace(job, plan=plan))
+    assert again.weights == result.weights
+
+
+def test_a_teacher_is_kept_if_the_student_is_no_better() -> None:
+    job = planned()
+    ensemble = replace(job.plan.ensemble, n_samples=0)
+    useless = replace(ensemble.student, lr=1e-9)
+    result = train_job(
+        replace(job, plan=replace(job.plan, ensemble=replace(ensemble, student=useless)))
+    )
+    assert result.state.best.step == 0
+    first = train_job(replace(job, plan=replace(job.plan, ensemble=None)))
+    second = replace(job.plan, config=ensemble.config_of(1), ensemble=None)
+    losses = [first.val_loss, train_job(replace(job, plan=second)).val_loss]
+    assert result.val_loss == min(losses)
+
+
+def test_changes_of_each_model_are_recorded() -> None:
+    ensemble = planned().plan.ensemble
+    change = (StepsChange(3, ensemble.teacher.steps, 5),)
+    plan = replace(planned().plan, ensemble=ensemble.with_changes(1, change))
+    assert plan.at(1).steps_changed == change
+    assert plan.at(1).config.steps == ensemble.teacher.steps
+    assert plan.at(0).steps_changed == plan.at(2).steps_changed == ()
+
+
+def test_the_state_of_an_ensemble_is_checked(whole, tmp_path) -> None:
+    from microgpt.errors import CheckpointError
+
+    result, _ = whole
+    weights = result.state.weights
+    state = replace(result.state, teachers=3 * (TrainedTeacher(weights, None),))
+    with TrainingDirectory(tmp_path / "run") as directory:
+        directory.keep(result.plan, state)
+    with pytest.raises(CheckpointError, match="teacher_losses does not match ensemble"):
+        read_training(tmp_path / "run")
+
+
+def test_documents_of_a_split_are_held_out_for_all_models() -> None:
+    parts = split(NAMES, validation=0.1, test=0.1)
+    job = plan_training(parts, SMALL)
+    assert job.parts.test == parts.test
+    assert train_job(job).test_loss is not None

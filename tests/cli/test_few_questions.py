@@ -88,3 +88,13 @@ def test_the_time_of_few_questions_is_not_what_remains(faq) -> None:
     (why,) = [line for line in faq.stderr.splitlines() if "why: " in line]
     assert " in about " in why
     assert "that remain" not in why
+
+
+def test_questions_that_need_attention_are_told(microgpt, tmp_path) -> None:
+    rows = ["question,answer", "open?,at 7", "open?,at 8", "bread?,yes", "cake?,", ",no"]
+    (tmp_path / "faq.csv").write_text("\n".join(rows))
+    done = microgpt("train", "--chat", "--data", "faq.csv", *SMALL)
+    assert "1 question has several answers; keep one" in done.stderr
+    assert "left out 2 final user messages without a reply" in done.stderr
+    done = microgpt("train", "--chat", "--data", "faq.csv", "--steps", "3", "--force", *SMALL)
+    assert "can be learned as a whole, and other questions refused; omit --steps" in done.stderr

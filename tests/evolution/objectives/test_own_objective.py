@@ -135,3 +135,8 @@ def test_a_sweep_with_a_budget_is_around_the_chosen_settings() -> None:
     assert {each.config.n_embd for each in others} == {first.config.n_embd}
     assert [each.config.lr for each in others] == [0.001, 0.02]
     assert all(each.val_loss > 0 for each in (first, *others))
+
+
+def test_a_sweep_warns_of_a_function_that_fails() -> None:
+    with pytest.warns(UserWarning, match="a training run has no value: raises raised RuntimeError"):
+        sweep(DOCS, {"n_embd": [8]}, objective=raises, seeds=1)

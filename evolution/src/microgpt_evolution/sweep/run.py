@@ -1,6 +1,7 @@
 """Run a sweep from Python."""
 
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -91,6 +92,8 @@ def sweep(
             workers = stack.enter_context(Threads(workers))
         CachedEvaluator(measured, workers, records).measure(todo)
         records.write_table()
+        for reason in dict.fromkeys(each.reason for each in records.results if each.reason):
+            warnings.warn(f"a training run has no value: {reason}", stacklevel=2)
         return records.results
 
 

@@ -23,6 +23,7 @@ N_ROWS = 10  # maximum number of configurations in the ranking
 COMPUTE = {"steps": "more steps", "batch_size": "larger batches"}
 # The command sets these options, too, so that it shows what is trained.
 ALWAYS = {"n_embd", "n_head", "n_layer", "block_size", "steps", "lr", "batch_size"}
+MAX_RATIO = 4  # between the best value of a sweep and one beyond the edge of its range
 
 
 def describe_sweep(
@@ -149,7 +150,8 @@ def _beyond(name: str, configs: Sequence[SweepConfig]) -> list[float]:
     if best not in (values[0], values[-1]) or not isinstance(best, int | float) or not best:
         return []
     neighbour = values[1] if best == values[0] else values[-2]
-    value = best * best / neighbour if neighbour else 2 * best
+    ratio = best / neighbour if neighbour else 2
+    value = best * min(max(ratio, 1 / MAX_RATIO), MAX_RATIO)
     value = round(value) if isinstance(best, int) else float(f"{value:.2g}")
     try:
         SweepConfig(**{**vars(configs[0]), name: value})

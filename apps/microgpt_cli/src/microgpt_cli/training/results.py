@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from microgpt.amounts import percentage
+from microgpt.amounts import in_short, percentage
 from microgpt.data.contamination import Bounds, other_data
 from microgpt.data.conversation_file import Item, load_chat_tests
 from microgpt.data.documents import bundled
@@ -271,6 +271,8 @@ def _longer(result: TrainResult, parts: Split) -> str:
         useful = step * max(TUNING_STEPS, TUNING_PASSES * sizes.n_tokens / n_read)
     if steps * step < MOST * useful:
         if minutes or not (plan.preset or plan.parent_sha256):
+            if plan.budget and not minutes:
+                return f"--budget {in_short(2 * plan.budget)}"
             return (
                 f"--minutes {2 * minutes:g}" if minutes else "--minutes 5, which chooses settings"
             )

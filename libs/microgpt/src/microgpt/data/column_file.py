@@ -94,14 +94,14 @@ def load_column(
 def questions_and_answers(path: Path, lines: Sequence[str]) -> list[dict[str, str]] | None:
     """Return the questions and answers in a table with these columns; None for other texts.
 
-    Rows without a question or an answer are omitted.
+    Empty rows are omitted; in others, the question or the answer may be empty.
     """
     columns = _columns_of_questions(_dialect(lines)[2])
     if columns is None:
         return None
     rows = [row for _, row in _table_rows(path, lines)]
     pairs = [tuple(str(row[name]).strip() for name in columns) for row in rows]
-    return [{"prompt": one, "completion": other} for one, other in pairs if one and other]
+    return [{"prompt": one, "completion": other} for one, other in pairs if one or other]
 
 
 def _columns_of_questions(names: Iterable[str]) -> tuple[str, str] | None:

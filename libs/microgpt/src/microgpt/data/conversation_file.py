@@ -156,7 +156,10 @@ def _table(path: Path, lines: Sequence[str]) -> _Values:
             '{"prompt": "hi", "completion": "hello"}, a table with the columns question and '
             "answer, or an exported chat"
         )
-    yield from (("pair", number, pair) for number, pair in enumerate(pairs, start=1))
+    for number, pair in enumerate(pairs, start=1):
+        complete = all(pair.values())  # else, the note on messages without a reply counts it
+        alone = {"messages": [{"role": "user", "content": "".join(pair.values())}]}
+        yield "pair", number, pair if complete else alone
 
 
 def _json_values(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from string import ascii_letters, digits, punctuation
 
+from microgpt.amounts import count
 from microgpt.data.folding import char_tokenizer
 from microgpt.data.tokenizer import ROLES, Document, Message, Tokenizer, texts_of
 from microgpt.errors import ConfigError
@@ -17,6 +18,9 @@ from microgpt.training.options import TrainOptions
 MOST_QUESTIONS = 200  # more are learned as other conversations are
 MOST_CHARACTERS = 40_000  # of all conversations together
 CONDITION = f"for at most {MOST_QUESTIONS} questions, which are learned as a whole"
+PREVENTING = (
+    "steps", "preset", "genome", "tokenizer", "patience", "val_fraction", "test_fraction",
+)  # fmt: skip
 BATCH, LEAST_STEPS = 16, 300
 PASSES = 120  # number of times that each conversation is read; 90 are enough for sixty questions
 RECIPE = TrainOptions(
@@ -29,8 +33,11 @@ def are_few(docs: Sequence[Document] | str, options: TrainOptions) -> bool:
     """Return whether documents are few conversations, and no option asks for another training."""
     if isinstance(docs, str) or not docs or not all(map(_is_questions, docs)):
         return False
-    given = ("steps", "preset", "genome", "tokenizer", "patience", "val_fraction", "test_fraction")
-    if any(map(options.holds, given)) or options.loss_on == "all" or options.engine != "compiled":
+    if (
+        any(map(options.holds, PREVENTING))
+        or options.loss_on == "all"
+        or options.engine != "compiled"
+    ):
         return False
     n_questions = sum(len(doc) for doc in docs) / 2
     n_characters = sum(map(len, chain.from_iterable(map(texts_of, docs))))
@@ -42,6 +49,21 @@ def _is_questions(doc: Document) -> bool:
     if isinstance(doc, str):
         return False
     return tuple(message.role for message in doc) == ROLES * max(1, len(doc) // 2)
+
+
+def chosen(
+    docs: Sequence[Document] | str, options: TrainOptions, tell: Callable[[str], None]
+) -> tuple[TrainOptions, Tokenizer | None, KnownQuestions | None]:
+    """Return the options, the tokenizer and what the model knows, if documents are few questions.
+
+    Otherwise, return the options as they are.
+    """
+    if not are_few(docs, options):
+        _tell_other_options(docs, options, tell)
+        return options, None, None
+    unknown = options.unknown
+    known = known_questions(docs, unknown, tell)
+    return options.over(recipe(docs)), tokenizer_for(docs, unknown), known
 
 
 def recipe(docs: Sequence[Document]) -> TrainOptions:
@@ -65,11 +87,32 @@ def known_questions(
     docs: Sequence[Document], reply: str, tell: Callable[[str], None]
 ) -> KnownQuestions:
     """Return what the model knows, and what it replies to other questions."""
+    talks = [tuple(doc) for doc in docs if not isinstance(doc, str)]
+    answers: dict[Document, set[Document]] = {}
+    for talk in talks:
+        for i in range(1, len(talk), 2):
+            answers.setdefault(talk[:i], set()).add(talk[i : i + 1])
+    if n := sum(len(each) > 1 for each in answers.values()):
+        tell(f"{count(n, 'question')} {'has' if n == 1 else 'have'} several answers; keep one")
     tell(
         f"so few conversations ({len(docs)}) are learned as a whole; other wordings are found by "
         f'their words, other questions get "{reply}"'
     )
-    return KnownQuestions.of([tuple(doc) for doc in docs if not isinstance(doc, str)], reply)
+    return KnownQuestions.of(talks, reply)
+
+
+def _tell_other_options(
+    docs: Sequence[Document] | str, options: TrainOptions, tell: Callable[[str], None]
+) -> None:
+    """Tell which options prevent that few questions are learned as a whole."""
+    others = TrainOptions(engine=options.engine, loss_on=options.loss_on)
+    preventing = [name for name in PREVENTING if options.holds(name) and not options.given[name]]
+    if preventing and are_few(docs, others):
+        flags = " and ".join(map(options.flag, preventing))
+        tell(
+            f"so few conversations can be learned as a whole, and other questions refused; omit "
+            f"{flags} for that"
+        )
 
 
 def check_unknown(options: TrainOptions, known: KnownQuestions | None) -> None:

@@ -112,11 +112,7 @@ def plan_training(
     read = data_of(parent, teachers)
     known = None
     if not (model or config or tokenizer or parent or teachers):
-        docs = _undivided(documents)
-        if few_questions.are_few(docs, options):
-            options = options.over(few_questions.recipe(docs))
-            tokenizer = few_questions.tokenizer_for(docs, options.unknown)
-            known = few_questions.known_questions(docs, options.unknown, tell)
+        options, tokenizer, known = few_questions.chosen(_undivided(documents), options, tell)
     few_questions.check_unknown(options, known)
     options, parts = _split(documents, read, options, parent or teachers, tell)
     _tell_single_exchanges(() if known else parts.docs, tell)

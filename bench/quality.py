@@ -1,6 +1,6 @@
 """Loss and training time of the presets for names.
 
-Trains each preset for names with several seeds on one core through the public `train` function,
+Trains each preset for names with several seeds on one core,
 with the same names held out: a tenth for validation (A), another for the test (B). The held-out
 loss is measured 20 times, as in `microgpt train --preset names-60s`. Times are reported with and
 without these evaluations. The model of names-60s is also trained with Karpathy's architecture and
@@ -16,6 +16,7 @@ interrupted run can be continued. 33 minutes on one core of an AMD EPYC (Zen 5).
 from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from statistics import fmean
 from time import perf_counter
 
@@ -26,10 +27,13 @@ from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.documents import bundled, load_text
 from microgpt.data.split import split
 from microgpt.model_config import count_params
+from microgpt.options import join
 from microgpt.state import TrainEvent
 from microgpt.training.engines import prepare_engine
-from microgpt.training.presets import PRESETS, Preset
-from microgpt.training.train import train
+from microgpt.training.ensemble_training import train_job
+from microgpt.training.options import TrainOptions
+from microgpt.training.planning import plan_training
+from microgpt.training.presets import PRESETS, Preset, PresetName
 
 NAMES = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
 # names-60s with Karpathy's architecture and AdamW
@@ -87,7 +91,8 @@ def runs(options: Namespace) -> Iterator[Run]:
     for name, n_seeds in SEEDS.items():
         preset = ADAMW_PRESET if name == ABLATED else PRESETS[name]
         for seed in seeds(options, n_seeds):
-            yield Run(name, preset.model, replace(preset.config, seed=seed), measured)
+            measure = partial(measured, name=None if name == ABLATED else name)
+            yield Run(name, preset.model, replace(preset.config, seed=seed), measure)
 
 
 @dataclass
@@ -115,13 +120,18 @@ class Stopwatch:
         show_progress(self.label, event.step, event.steps, event.val_loss)
 
 
-def measured(model: ModelConfig, config: TrainConfig, label: str) -> Training:
-    """Train a model with microgpt, and return its cost and losses."""
-    prepare_engine("compiled", uses=("training", "evaluation"))
+def measured(
+    model: ModelConfig, config: TrainConfig, label: str, *, name: PresetName | None
+) -> Training:
+    """Train a preset, or a model with these settings, and return its cost and losses."""
+    prepare_engine("compiled", uses=("training", "evaluation", "generation"))
     watch = Stopwatch(label)
-    result = train(
-        NAMES, model=model, config=config, on_event=watch.on_event, should_stop=watch.should_stop
-    )
+    if name:
+        options = join(TrainOptions.of_preset(name), TrainOptions(preset=name, seed=config.seed))
+        job = plan_training(NAMES, options)
+    else:
+        job = plan_training(NAMES, TrainOptions(), model=model, config=config)
+    result = train_job(job, on_event=watch.on_event, should_stop=watch.should_stop)
     assert result.val_loss is not None
     assert result.test_loss is not None
     return Training(

@@ -144,7 +144,7 @@ class SlowClock:
         return self.now
 
 
-def test_a_slow_machine_trains_fewer_teachers_and_can_be_repeated() -> None:
+def test_a_slow_machine_trains_fewer_teachers() -> None:
     clock = SlowClock(1.0)
     job = planned(budget=1e11)
     n = job.plan.ensemble.n_teachers

@@ -40,7 +40,7 @@ def test_an_option_has_the_default_of_its_setting(kind: type) -> None:
 
 
 def test_every_option_of_the_command_has_a_help_and_a_panel() -> None:
-    recorded = {"n_tokens", "evaluations", "shuffle"}
+    recorded = {"n_tokens", "evaluations", "shuffle", "n_teachers", "student_length"}
     for each in fields(TrainOptions):
         rule = TrainOptions.setting(each.name)
         assert rule.help.endswith((".", "]"))

@@ -48,7 +48,7 @@ def _is_possible(fitting: Fitting, fitted: Fitted) -> bool:
     """Return whether no option or kind of data excludes an ensemble."""
     options = fitting.options
     excluding = ("single", "evaluations", "max_memory", "n_tokens")
-    return not (
+    return (options.has_budget or bool(options.n_teachers)) and not (
         any(map(options.holds, excluding))
         or fitting.parent
         or fitting.teachers

@@ -226,7 +226,7 @@ def describe_subwords(parts: Split, tokenizer: Tokenizer, vocab_size: int) -> It
 def explain(fitted: Fitted) -> tuple[str, ...]:
     """Return two lines, the chosen settings and the reasons; none for Karpathy's settings."""
     if fitted.budget is None:
-        return ()
+        return (_describe_preset(fitted.ensemble),) if fitted.ensemble else ()
     choice, sizes, speed = fitted.choice, fitted.sizes, fitted.operations_per_s
     model, config, is_stream = choice.model, choice.config, choice.config.text == "stream"
     spent = in_short(fitted.budget)
@@ -262,3 +262,11 @@ def explain(fitted: Fitted) -> tuple[str, ...]:
     if choice.is_limited:
         why += f"; the data are too small for {budget}, so training ends early"
     return chosen, why
+
+
+def _describe_preset(ensemble: Ensemble) -> str:
+    n_steps = [f"{config.steps:,} steps" for config in (ensemble.teacher, ensemble.student)]
+    return (
+        f"{ensemble.n_teachers} teachers, {n_steps[0]} each, and a student of their mean "
+        f"predictions, {n_steps[1]}, with {ensemble.n_samples:,} documents that they make up"
+    )

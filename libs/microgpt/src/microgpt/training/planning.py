@@ -139,10 +139,9 @@ def plan_training(
         teachers.check(parts.docs, tokenizer, model.block_size)
     check_patience(options.patience, parts.val_fraction)
     default = parent.dtype if parent and options.engine == "compiled" else None
-    config = replace(base, lr=base.lr or default_lr(model.n_embd))
     plan = TrainingPlan(
         model=_with_vocabulary(model, tokenizer),
-        config=config,
+        config=replace(base, lr=base.lr or default_lr(model.n_embd)),
         tokenizer=tokenizer,
         engine=options.engine,
         dtype=options.dtype or default or DEFAULT_DTYPE[options.engine],
@@ -160,7 +159,7 @@ def plan_training(
         budget=chosen.budget if chosen and options.has_budget else None,
         known_questions=known,
         edited_sources=edited_sources() if options.engine == "reference" else {},
-        ensemble=chosen.ensemble if chosen else None,
+        ensemble=chosen.ensemble if chosen and not config else None,
     ).at(0)
     reasons = explain(chosen) if chosen else ()
     _tell_contamination(plan, tell)

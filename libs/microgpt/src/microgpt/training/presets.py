@@ -82,12 +82,14 @@ PRESETS: dict[PresetName, Preset] = {
     "names-10s": _names(48, 2, steps=2_600, dropout=0.03),
     "names-60s": _names(64, 3, steps=9_000, dropout=0.1),
     "names-600s": Preset(
-        # A deep, narrow model and averaging over half of the steps reduce overfitting.
-        ModelConfig(n_embd=64, n_layer=6, n_ff_exp=2),
+        # Six teachers, each trained for as long as the names are of use, and their student.
+        ModelConfig(n_embd=88, n_layer=3, **VARIANT),
         TrainConfig(
-            steps=150_000, batch_size=64, lr=0.006, dropout=0.15, weight_decay=0.1,
-            average_tail=0.5,
+            steps=4_400, batch_size=176, lr=0.005, optimizer="muon", warmup_steps=147,
+            dropout=0.2, weight_decay=0.05,
         ),
+        n_teachers=6,
+        student_length=2.8,
     ),
     "text-60s": _text(64, steps=2_800, dropout=0.0),
     "text": _TEXT_180S,

@@ -265,3 +265,32 @@ def test_minutes_sets_a_deadline_and_the_run_can_be_repeated(microgpt, folder) -
     if "steps_changed" not in facts:  # a busy machine shortens the run
         microgpt("train", *data, "--budget", f"{facts['budget']}", "--model", "c")
         assert weights(folder / "a") == weights(folder / "c")
+
+
+def test_a_text_that_counting_predicts_better_is_told(microgpt, tmp_path) -> None:
+    lines = [f"the number {a} of the row {b}" for a in range(20) for b in range(20)]
+    (tmp_path / "rows.txt").write_text("\n".join(RNG.sample(lines, 200)))
+    done = ok(microgpt("train", "--data", "rows.txt", *BUDGET, "--single", "--model", "a"))
+    assert "note: counting predicts the test documents better: n-grams have " in done.stderr
+
+
+def test_a_small_text_gets_several_models_and_a_student(microgpt, folder) -> None:
+    budget = ("--budget", "4e10", "-n", "0", "--n-embd", "8", "--n-layer", "1")
+    done = ok(microgpt("train", "--data", "names.txt", *budget, "--model", "a"))
+    chosen, why = notes(done)[:2]
+    assert " teachers, " in chosen
+    assert "documents that the teachers make up" in why
+    told = microgpt("info", "--data", "names.txt", *budget[:2])
+    assert " teachers, " in told.stdout
+    ensemble = training(folder / "a")["ensemble"]
+    assert ensemble["n_teachers"] == 2
+    again = ok(microgpt("train", "--repeat", "a", "--model", "b", "-n", "0"))
+    assert "the weights are identical to those in a" in again.stderr
+    shown = microgpt("info", "a").stdout
+    assert f"2 teachers, {ensemble['teacher']['steps']:,} steps each" in shown
+    single = ok(microgpt("train", "--data", "names.txt", *budget, "--single", "--model", "c"))
+    assert " teachers, " not in single.stderr
+    assert "ensemble" not in training(folder / "c")
+    problem = refused(microgpt("train", "--resume", "a", "--steps", "9000"))
+    assert "--steps cannot be changed in a run of several models" in problem
+    assert "--single requires" in refused(microgpt("train", "--single", "--model", "d"))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from microgpt.config import TrainConfig
 from microgpt.data.split import split
 from microgpt.state import StepsChange, TrainedTeacher
 from microgpt.storage.training_directory import TrainingDirectory, read_training
@@ -205,3 +206,19 @@ def test_documents_of_a_split_are_held_out_for_all_models() -> None:
     job = plan_training(parts, SMALL)
     assert job.parts.test == parts.test
     assert train_job(job).test_loss is not None
+
+
+def test_a_preset_can_be_an_ensemble() -> None:
+    recipe = TrainOptions.of_preset("names-600s")
+    ensemble = plan_training(NAMES, recipe).plan.ensemble
+    assert (ensemble.n_teachers, ensemble.teacher.steps, ensemble.student.steps) == (6, 4400, 12320)
+    shorter = TrainOptions(steps=100).over(recipe)
+    assert plan_training(NAMES, shorter).plan.ensemble.student.steps == 280
+    assert not plan_training(NAMES, TrainOptions(single=True).over(recipe)).plan.ensemble
+    assert not plan_training(NAMES, TrainOptions.of_preset("names-60s")).plan.ensemble
+
+
+def test_a_genome_or_given_settings_are_one_model() -> None:
+    assert not planned(genome=Path("genome.json")).plan.ensemble
+    job = plan_training(NAMES, SMALL, config=TrainConfig(steps=3))
+    assert not job.plan.ensemble

@@ -21,7 +21,8 @@ from microgpt.errors import ConversationsError
 from microgpt.printable import printable
 from microgpt.storage.saved_model import SavedModel
 from microgpt.training import few_questions
-from microgpt.training.choice import Expectation, expected_loss
+from microgpt.training.choice import Expectation, expected_loss, useful_operations
+from microgpt.training.ensemble import LOSS_RATIO, with_ensemble
 from microgpt.training.finetune import extended_tokenizer
 from microgpt.training.fitting import Fitting, explain
 from microgpt.training.operations import operations_per_second, step_operations
@@ -86,11 +87,14 @@ def analyze_file(
     is_few = few_questions.are_few(docs, options)
     options = options.over(few_questions.recipe(docs)) if is_few else options
     fitting = Fitting.of(docs, options, load_kernels=load_kernels, tell=note)
-    fitted = fitting.fit(limit)
+    fitted = with_ensemble(fitting, fitting.fit(limit))
     config, tokenizer, n_characters = fitted.choice.config, fitted.tokenizer, None
     expectation = None
     if options.has_budget and fitting.parts.validation:
-        expectation = expected_loss(fitting.parts, fitted.choice.operations)
+        operations = min(fitted.choice.operations, useful_operations(fitted.sizes))
+        expectation = expected_loss(fitting.parts, operations)
+        if fitted.ensemble:
+            expectation = Expectation(*(LOSS_RATIO * loss for loss in expectation))
     if isinstance(docs, str):
         note(f"{data} is read as running text; tokens, lengths and repeats are those of its lines")
         n_characters = len(docs)

@@ -149,7 +149,18 @@ def _print_model(model_dir: Path, *, unfinished: bool, as_json: bool) -> None:
     print_facts(facts | ({"charset": repr("".join(meta.chars))} if meta.chars else {}))
     if meta.training:
         print("training")
-        print_facts(meta.training | _losses(meta.training))
+        print_facts(meta.training | _losses(meta.training) | _ensemble(meta.training))
+
+
+def _ensemble(training: Mapping[str, object]) -> dict[str, str]:
+    """Return the formatted facts of an ensemble, if the model is the student of one."""
+    found = training.get("ensemble")
+    try:
+        n, n_samples, steps = found["n_teachers"], found["n_samples"], found["teacher"]["steps"]  # type: ignore[index]
+        text = f"{n:,} teachers, {steps:,} steps each; {n_samples:,} documents made up"
+    except (TypeError, KeyError, ValueError):  # absent, or damaged
+        return {}
+    return {"ensemble": text}
 
 
 def _losses(training: Mapping[str, object]) -> dict[str, str]:

@@ -57,10 +57,8 @@ def resumed_job(
         _tell_end(directory.path, state.step, reason, config, given)
         return None
     if config.steps < plan.config.steps:
-        note(
-            f"the run ends at step {config.steps}, not {plan.config.steps}; its learning rate "
-            "now falls to 0 by then"
-        )
+        rate = "" if config.schedule else "; its learning rate now falls to 0 by then"
+        note(f"the run ends at step {config.steps}, not {plan.config.steps}{rate}")
     _note_sources(plan)
     path, parts = recorded_documents(plan, given.input)
     teachers, records = _recorded_teachers(plan, given.teacher)

@@ -14,10 +14,11 @@ from microgpt.data.documents import bundled
 from microgpt.data.folding import FoldingTokenizer, folded
 from microgpt.data.split import Split
 from microgpt.data.statistics import measure
-from microgpt.data.tokenizer import Document, Message, count_predictions
+from microgpt.data.tokenizer import Document, Message, count_predictions, texts_of
 from microgpt.evaluation.exact_match import Answer, ExactMatches, answer_all
 from microgpt.evaluation.held_out_loss import bits
 from microgpt.evaluation.memorisation import KnownTexts, Memorisation, compare
+from microgpt.evaluation.ngram_loss import ngram_bits
 from microgpt.files.atomic_files import as_argument
 from microgpt.inference import InferenceGpt
 from microgpt.model_config import count_params
@@ -36,6 +37,8 @@ from microgpt_cli.terminal.console import note, say, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
 from microgpt_cli.training.forgetting import Forgetting
 
+MOST_COUNTED = 50_000  # characters of a text that is compared with counts of n-grams
+COUNTING = 1.01  # they are better if the model's loss is at least as many times theirs
 MAX_SHOWN = 80  # maximum number of characters printed per document
 T = TypeVar("T")
 
@@ -75,6 +78,7 @@ def print_results(
         print(json.dumps(facts | (answers.facts() if answers else {})))
         return
     _print_losses(result, parts)
+    _note_counting(result, parts)
     if lost:
         print(lost.line())
     for line in answers.lines() if answers else ():
@@ -117,16 +121,39 @@ def _print_losses(result: TrainResult, parts: Split) -> None:
         print(f"test loss            {loss}{marks.get('test', '')}")
 
 
-def _format_loss(loss: float, result: TrainResult, docs: Sequence[Document]) -> str:
-    """Format a loss in nats per token and bits per character."""
+def _note_counting(result: TrainResult, parts: Split) -> None:
+    """Print a note if counts of n-grams predict the held-out part of a small text better."""
+    name = "test" if parts.test else "validation"
+    loss, docs = {
+        "test": (result.test_loss, parts.test),
+        "validation": (result.val_loss, parts.validation),
+    }[name]
+    texts = [[text for doc in part for text in texts_of(doc)] for part in (parts.train, docs)]
+    is_small = sum(map(len, texts[0])) <= MOST_COUNTED
+    if loss is None or result.tokenizer.is_chat or not (result.plan.budget and is_small):
+        return
+    counted, ours = ngram_bits(*texts), _bits_per_character(loss, result, docs)
+    if ours > COUNTING * counted:
+        note(
+            f"counting predicts the {name} documents better: n-grams have {counted:.2f} bits per "
+            f"character, the model {ours:.2f}, because the text is small; more text helps most"
+        )
+
+
+def _bits_per_character(loss: float, result: TrainResult, docs: Sequence[Document]) -> float:
     tokenizer, loss_on, text = result.tokenizer, result.config.loss_on, result.config.text
-    if tokenizer.kind == "char":
-        return f"{loss:.4f} nats per character ({bits(loss):.4f} bits)"
     n_tokens, n_characters = (
         sum(count_predictions(doc, loss_on, text, count) for doc in docs)
         for count in (tokenizer.count, len)
     )
-    bits_each = bits(loss) * n_tokens / n_characters
+    return bits(loss) * n_tokens / n_characters
+
+
+def _format_loss(loss: float, result: TrainResult, docs: Sequence[Document]) -> str:
+    """Format a loss in nats per token and bits per character."""
+    if result.tokenizer.kind == "char":
+        return f"{loss:.4f} nats per character ({bits(loss):.4f} bits)"
+    bits_each = _bits_per_character(loss, result, docs)
     return f"{loss:.4f} nats per token ({bits_each:.4f} bits per character)"
 
 

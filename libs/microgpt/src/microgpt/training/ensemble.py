@@ -18,6 +18,7 @@ STUDENT_SHARE = 0.35  # of the operations; the rest is that of the teachers
 MOST_TEACHERS = 8  # one more lowers the loss by less than another seed does
 MAX_STUDENT = 4.0  # operations of the student, times those that a single model can use
 SAMPLES_PER_TEXT = 6  # tokens of the documents that the teachers make up, per token of the text
+LOSS_RATIO = 0.96  # expected loss of the student, times that of one model
 MAX_TARGETS = 2**30  # maximum size of their predictions, in bytes
 
 
@@ -47,7 +48,7 @@ def with_ensemble(fitting: Fitting, fitted: Fitted) -> Fitted:
 def _is_possible(fitting: Fitting, fitted: Fitted) -> bool:
     """Return whether no option or kind of data excludes an ensemble."""
     options = fitting.options
-    excluding = ("single", "evaluations", "max_memory", "n_tokens")
+    excluding = ("single", "genome", "max_memory")
     return (options.has_budget or bool(options.n_teachers)) and not (
         any(map(options.holds, excluding))
         or fitting.parent

@@ -66,6 +66,10 @@ SHORTEST = {
         f"bench.N_TASKS = 100; bench.OPTIONS = {SMALL_SEARCH}",
     ),
     "distillation": ("--seeds 1", f"bench.N_SAMPLES = 10; {BRIEF_TEACHERS}"),
+    "ensembles": (
+        "--only names --seeds 1",
+        "bench.TEXTS = ('names',); bench.EVERY = {'names': 100}; bench.BUDGET = 3e10",
+    ),
     "experience": (
         "--stage 0",
         "bench.RESULTS.unlink(); bench.STAGES = (bench.Stage(5, 1, texts=('names',)),); "

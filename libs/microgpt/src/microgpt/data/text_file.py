@@ -14,6 +14,7 @@ SAMPLE = 2**14  # number of bytes used to detect the encoding
 BOMS = {  # UTF-32 first, as the UTF-32-LE BOM begins with the UTF-16-LE BOM
     BOM_UTF32_LE: "utf-32", BOM_UTF32_BE: "utf-32", BOM_UTF16_LE: "utf-16", BOM_UTF16_BE: "utf-16"
 }  # fmt: skip
+ZIP = b"PK\x03\x04"  # also the beginning of .xlsx, .ods and .docx
 LAYOUT = "\t\n\r\f\x1a"  # \x1a is the DOS end-of-file character
 PLAIN = bytes([*b"\t\n\r", *range(ord(" "), ord("~") + 1)])  # printable ASCII, tab and line endings
 
@@ -84,6 +85,8 @@ def _with_plain_ends(text: str) -> str:
 
 def _diagnose(sample: bytes) -> tuple[str, str]:
     """Return what the file should be ("UTF-8 text" or "a text file") and a remedy."""
+    if sample.startswith(ZIP):
+        return "a text file", "if it is a workbook or a document, save it as CSV or text"
     for bom, name in BOMS.items():
         if sample.startswith(bom):
             return _other_encoding(name)

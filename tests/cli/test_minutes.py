@@ -294,3 +294,14 @@ def test_a_small_text_gets_several_models_and_a_student(microgpt, folder) -> Non
     problem = refused(microgpt("train", "--resume", "a", "--steps", "9000"))
     assert "--steps cannot be changed in a run of several models" in problem
     assert "--single requires" in refused(microgpt("train", "--single", "--model", "d"))
+
+
+def test_repetition_within_running_text_is_told(microgpt, folder) -> None:
+    text = (folder / "book.txt").read_text()
+    (folder / "thrice.txt").write_text("\n\n".join([text] * 3))
+    stream = ("--text", "stream", *BUDGET)
+    done = ok(microgpt("train", "--data", "thrice.txt", *stream, "--model", "a"))
+    (line,) = [line for line in notes(done) if "also stands in the training part" in line]
+    assert float(line.removeprefix("note: ").split("%")[0]) > 50
+    once = ok(microgpt("train", "--data", "book.txt", *stream, "--model", "b"))
+    assert "also stands in" not in once.stderr

@@ -136,5 +136,5 @@ def test_invalid_utf_8_is_rejected_with_a_one_line_message(tmp_path_factory, con
 
 
 def test_a_workbook_is_to_be_saved_as_csv(file) -> None:
-    with pytest.raises(DataError, match="is not a text file .*workbook.* save it as CSV or text"):
+    with pytest.raises(DataError, match=r"is not a text file .*workbook.* save it as CSV or text"):
         list(file(b"PK\x03\x04\x14\x00\x06\x00 [Content_Types].xml"))

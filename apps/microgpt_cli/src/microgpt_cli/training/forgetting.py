@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from microgpt.data.contamination import Bounds, contamination
+from microgpt.data.contamination import Bounds, contamination, repeated_share
 from microgpt.data.folding import FoldingTokenizer, folded
 from microgpt.data.tokenizer import Document, count_characters
 from microgpt.errors import MicrogptError
@@ -62,10 +62,7 @@ def forgetting(
 def _share_trained(docs: Sequence[Document], child: TrainResult) -> float:
     """Return the share of documents, or of pieces of running text, that a child has read."""
     if child.config.text == "stream":
-        read = "\n".join(doc for doc in child.documents if isinstance(doc, str))
-        texts = [doc for doc in docs if isinstance(doc, str)]
-        pieces = [doc[at : at + PIECE] for doc in texts for at in range(0, len(doc), PIECE)]
-        return sum(piece in read for piece in pieces) / max(1, len(pieces))
+        return repeated_share(docs, child.documents, PIECE)
     if isinstance(child.tokenizer, FoldingTokenizer):
         known = set(map(folded, child.documents))
         return sum(folded(doc) in known for doc in docs) / len(docs)

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import typer
 
+from microgpt.amounts import percentage
 from microgpt.config import Use
 from microgpt.data.chunked_dataset import ChunkedDataset
+from microgpt.data.contamination import repeated_share
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.read_options import ReadOptions
 from microgpt.data.tokenizer import Document
@@ -21,7 +23,12 @@ from microgpt.state import TrainingPlan, TrainResult, TrainState
 from microgpt.storage.model_directory import save
 from microgpt.storage.training_directory import TrainingDirectory, check_has_training, read_training
 from microgpt.training.engines import check_fits
-from microgpt.training.ensemble_training import steps_before, total_steps, train_job
+from microgpt.training.ensemble_training import (
+    n_soft_targets,
+    steps_before,
+    total_steps,
+    train_job,
+)
 from microgpt.training.options import TrainOptions
 from microgpt.training.planning import TrainingJob
 from microgpt.training.train import DivergedError
@@ -37,6 +44,7 @@ from microgpt_cli.training.replacement import confirm_replacement, has_same_mode
 from microgpt_cli.training.results import print_results, use_command
 
 N_STREAM_SAMPLES, STREAM_SAMPLE_TOKENS = 3, 300  # number and length of samples of running text
+REPEATED, MUCH = 50, 0.05  # size of compared pieces of running text, and share that is told
 MANY_CHARS = 50_000  # number of characters that the reference engine reads in about a minute
 
 
@@ -125,7 +133,12 @@ class TrainRun:
         job, directory, plan = self.job, self.directory, self.job.plan
         first_step = steps_before(plan, job.resume)
         chunks = job.parts.chunked(plan.tokenizer, plan.model.block_size, plan.config)
-        check_fits(plan, longest=chunks.longest, threads=self.threads)
+        check_fits(
+            plan,
+            longest=chunks.longest,
+            threads=self.threads,
+            n_soft_targets=n_soft_targets(plan, chunks),
+        )
         try:
             self._prepare(chunks, n_samples)
             job = with_tried_rate(job, threads=self.threads, tell=note)
@@ -266,6 +279,14 @@ def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None
         elif n_left_out and not is_stream:
             extra = f"; {n_left_out} duplicates are left out"
         note(", ".join([f"{count(parts.train)} {what} for training", *sizes]) + extra)
+        repeated = 0.0
+        if is_stream:
+            repeated = repeated_share([*parts.validation, *parts.test], parts.train, REPEATED)
+        if repeated >= MUCH:
+            note(
+                f"{percentage(repeated)} of the held-out text also stands in the training part "
+                f"(pieces of {REPEATED} characters); the losses of other text are higher"
+            )
         n_times = plan.config.steps // plan.config.steps_between_evaluations
         if plan.engine == "reference" and n_times * _n_chars(parts.validation) > MANY_CHARS:
             note(

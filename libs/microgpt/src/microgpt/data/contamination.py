@@ -9,6 +9,7 @@ from microgpt.data.split import DataFacts, Split, fingerprint, split_again
 from microgpt.data.tokenizer import Document, Tokenizer, count_characters
 
 HELD_OUT = ("validation", "test")
+N_PIECES = 400  # a piece is found in a text of a million characters in a millisecond
 
 
 class Bounds(NamedTuple):
@@ -100,6 +101,19 @@ def trained_share(
         low = n_read / n_characters
     are_all = all(each in same or (known is not None and _are_same(each, own)) for each in read)
     return Bounds(low, low if are_all else 1.0)
+
+
+def repeated_share(held_out: Sequence[Document], read: Sequence[Document], size: int) -> float:
+    """Return the share of running text that also stands in the text that was read.
+
+    Args:
+        size: number of characters that are compared at once, at up to N_PIECES places.
+    """
+    text = "\0".join(doc for doc in read if isinstance(doc, str))
+    texts = [doc for doc in held_out if isinstance(doc, str)]
+    pieces = [doc[at : at + size] for doc in texts for at in range(0, len(doc), size)]
+    pieces = pieces[:: 1 + len(pieces) // N_PIECES]
+    return sum(piece in text for piece in pieces) / max(1, len(pieces))
 
 
 def bounds_of(record: Mapping[str, Any], name: str) -> Bounds | None:

@@ -173,6 +173,8 @@ def _losses(training: Mapping[str, object]) -> dict[str, str]:
     notes = {"train_loss": f" (mean of the last {n_steps} steps)"}
     if "best_step" in training:
         notes["val_loss"] = f" (lowest, at step {training['best_step']})"
+        if "ensemble" in training and training["best_step"] == 0:
+            notes["val_loss"] = " (of a teacher, because the student was no better)"
     for name, part in (("val_loss", "validation"), ("test_loss", "test")):
         notes[name] = f"{notes.get(name, '')}{bounds_of(training, part) or ''}"
     losses = {name: loss for name in notes if isinstance(loss := training.get(name), float)}

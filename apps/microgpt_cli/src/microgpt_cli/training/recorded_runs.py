@@ -54,7 +54,7 @@ def resumed_job(
     if status == "ended" and reason:
         if given.input:
             recorded_documents(plan, given.input)  # refuses other documents
-        _tell_end(directory.path, state.step, reason, config, given)
+        _tell_end(directory.path, state.step, reason, replace(plan, config=config), given)
         return None
     if config.steps < plan.config.steps:
         rate = "" if config.schedule else "; its learning rate now falls to 0 by then"
@@ -116,10 +116,13 @@ def _changed_config(
 
 
 def _tell_end(
-    path: Path, step: int, reason: Ending, config: TrainConfig, given: TrainOptions
+    path: Path, step: int, reason: Ending, plan: TrainingPlan, given: TrainOptions
 ) -> None:
     """Print why a run has ended and how to continue it; draw its losses with --plot."""
-    if reason == "patience":
+    config = plan.config
+    if plan.ensemble:
+        why, more = "has ended", "train its model on with --from"
+    elif reason == "patience":
         n, steps = config.patience or 0, config.steps
         why = f"stopped early after step {step}: {n} evaluations without improvement"
         more = f"pass for example --patience {2 * n} --steps {steps}"

@@ -70,6 +70,7 @@ class TrainOptions(Options):
         "Train one model, even if the time is enough for several models and a student of their "
         "mean predictions.",
         requires="minutes budget preset",
+        excludes="resume repeat",
     )
     chat: bool = data(False, "Train on conversations.", excludes="text=stream", short=True)
     text: TextKind | None = data(

@@ -264,7 +264,7 @@ def test_training_data_are_recognised_but_for_case(microgpt, tmp_path) -> None:
         assert told in microgpt("eval", "child", "--data", f"{name}.jsonl").stderr
 
 
-def test_parts_of_training_documents_may_be_training_data(microgpt, folder) -> None:
+def test_lines_of_training_documents_are_training_data(microgpt, folder) -> None:
     lines = NAMES.split("\n")
     (folder / "threes.txt").write_text(
         "\n\n".join("\n".join(lines[i : i + 3]) for i in range(0, 300, 3))
@@ -276,9 +276,13 @@ def test_parts_of_training_documents_may_be_training_data(microgpt, folder) -> N
         return json.loads(ok(microgpt("eval", *options, "--json")).stdout)["training_share"]
 
     assert share("threes", "--data", "threes.txt", *separated) == [1, 1]
-    assert share("threes", "--data", "names.txt") == [0, 1]
+    assert share("threes", "--data", "names.txt") == [1, 1]
     scored = ok(microgpt("score", "threes", "--data", "threes.txt", "--top", "1"))
-    assert "may be training data" in scored.stderr
+    assert "300 of 300 lines are training data" in scored.stderr
+    rows = ["name", *(f'"{doc}"' for doc in (folder / "threes.txt").read_text().split("\n\n"))]
+    (folder / "threes.csv").write_text("\n".join(rows))
+    ok(microgpt("train", "--data", "threes.csv", "--column", "name", "--model", "csv", *SMALL))
+    assert share("csv", "--data", "names.txt") == [1, 1]
 
 
 def test_lines_with_any_line_end_are_compared(microgpt, folder) -> None:

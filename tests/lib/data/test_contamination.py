@@ -240,3 +240,12 @@ def test_variants_in_case_that_an_ancestor_read_count() -> None:
     found = contamination(child, [parent.facts], folding)["test"]
     assert 0.5 < share < 1
     assert found.low == share <= found.high
+
+
+def test_held_out_sets_within_the_training_set_are_counted() -> None:
+    parts = split(DOCS, validation=0.1, test=0.1)
+    own = replace(parts, validation=parts.train[:30], test=[*parts.train[:10], *parts.test[:10]])
+    assert contamination(own, ()) == {"validation": READ, "test": Bounds(0.5, 0.5)}
+    assert contamination(replace(parts, test=()), ()) == {}
+    stream = split_stream(TEXT, validation=0.1)
+    assert contamination(replace(stream, train=(TEXT,)), ()) == {"validation": READ}

@@ -63,3 +63,12 @@ def test_a_file_not_named_in_meta_json_is_ignored(tmp_path) -> None:
     known = read_document_hashes(directory, meta.model_copy(update={"documents_sha256": sha256}))
     assert known is not None
     assert "anna" not in known
+
+
+def test_lines_and_beginnings_are_parts_of_documents() -> None:
+    talk = tuple(Message(role, text) for text in "ab" for role in ("user", "assistant"))
+    known = DocumentHashes.of(["anna\nemma \n", "olivia", talk])
+    for part in ("anna", "emma", "emma\nolivia", talk, talk[:2]):
+        assert part in known
+    for other in ("ann", "anna\nava", talk[:1], talk[2:]):
+        assert other not in known

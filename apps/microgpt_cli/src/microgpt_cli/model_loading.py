@@ -69,21 +69,14 @@ def noted(saved: SavedModel, directory: Path) -> SavedModel:
     return saved
 
 
-def note_training_data(
-    docs: Sequence[Document], saved: SavedModel, directory: Path, separator: str | None = None
-) -> Bounds:
-    """Return which share of the characters is training data of a model; print a note if any is.
-
-    With another separator than in training, documents may be parts of training documents.
-    """
+def note_training_data(docs: Sequence[Document], saved: SavedModel, directory: Path) -> Bounds:
+    """Return which share of the characters is training data of a model; print a note if any is."""
     known = read_document_hashes(directory, saved.meta)
     share = trained_share(docs, saved.trained_on, known)
     if isinstance(saved.tokenizer, FoldingTokenizer):  # the model reads other documents as these
         read = [folded(doc) for doc in docs]
         low, high = trained_share(read, saved.trained_on, known)
         share = Bounds(max(share.low, low), max(share.high, high) if read == [*docs] else 1.0)
-    if separator != separator_of(saved):
-        share = Bounds(share.low, 1.0)
     if share.low:
         at_least = "" if share.low == share.high else "at least "
         what = f"{at_least}{percentage(share.low)} of this text is training data"
@@ -91,8 +84,3 @@ def note_training_data(
     elif share.high:
         note("this text may be training data of the model, its parent or its teachers")
     return share
-
-
-def separator_of(saved: SavedModel) -> str | None:
-    """Return the line between the documents of several lines that a model was trained on."""
-    return saved.meta.training.get("separator")

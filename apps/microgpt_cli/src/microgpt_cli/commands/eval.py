@@ -73,7 +73,7 @@ def evaluate(
     load_kernels(engine, saved.dtype, uses=uses)
     gpt = InferenceGpt(saved, engine=engine)
     result = gpt.evaluate(docs, text=saved.text, threads=threads)
-    share = note_training_data(docs, saved, model_dir, separator)
+    share = note_training_data(docs, saved, model_dir)
     held_out = [
         (name, gpt.evaluate(part, text=saved.text, threads=threads), bounds)
         for name, part, bounds in _held_out(docs, saved)

@@ -49,7 +49,7 @@ def score(
     from microgpt.storage.calibration_file import read_calibration
     from microgpt.storage.document_hashes import read_document_hashes
     from microgpt_cli import scored_lines
-    from microgpt_cli.model_loading import load_model, separator_of
+    from microgpt_cli.model_loading import load_model
 
     saved = load_model(model, unfinished=unfinished)
     scorer = Scorer(InferenceGpt(saved), text=saved.text)
@@ -57,7 +57,7 @@ def score(
     is_printed = scored_lines.threshold(above, known)
     load_kernels("compiled", saved.dtype, uses=["evaluation"])
     path, own, *ancestors = calibrate or data, *saved.trained_on
-    is_partial = bool(other_data(own, ancestors) or separator_of(saved))
+    is_partial = bool(other_data(own, ancestors))
     trained = read_document_hashes(model, saved.meta)
     if trained is None or is_partial:
         trained = scored_lines.note_training_file(path, column, saved, model, trained)

@@ -4,17 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from microgpt.data.contamination import Bounds, contamination, repeated_share
+from microgpt.data.contamination import PIECE, Bounds, contamination, repeated_share
 from microgpt.data.folding import FoldingTokenizer, folded
 from microgpt.data.tokenizer import Document, count_characters
 from microgpt.errors import MicrogptError
 from microgpt.inference import InferenceGpt
 from microgpt.state import TrainedModel, TrainResult
+from microgpt.storage.document_hashes import DocumentHashes
 from microgpt.storage.training_directory import read_training
 from microgpt.training.choice import HELD_OUT
 from microgpt_cli.training.recorded_runs import recorded_documents
-
-PIECE = 200  # number of characters of running text that are looked up in the training data at once
 
 
 class Forgetting(NamedTuple):
@@ -63,8 +62,8 @@ def _share_trained(docs: Sequence[Document], child: TrainResult) -> float:
     """Return the share of documents, or of pieces of running text, that a child has read."""
     if child.config.text == "stream":
         return repeated_share(docs, child.documents, PIECE)
+    read = [*child.documents]
     if isinstance(child.tokenizer, FoldingTokenizer):
-        known = set(map(folded, child.documents))
-        return sum(folded(doc) in known for doc in docs) / len(docs)
-    known = set(child.documents)
+        read, docs = [*map(folded, read)], [*map(folded, docs)]
+    known = DocumentHashes.of(read)
     return sum(doc in known for doc in docs) / len(docs)

@@ -9,6 +9,7 @@ from microgpt.data.split import DataFacts, Split, fingerprint, split_again
 from microgpt.data.tokenizer import Document, Tokenizer, count_characters
 
 HELD_OUT = ("validation", "test")
+PIECE = 200  # number of characters of running text that are compared at once
 N_PIECES = 400  # a piece is found in a text of a million characters in a millisecond
 
 
@@ -143,8 +144,10 @@ def _share_of_own(parts: Split, docs: Sequence[Document], *, folds: bool) -> flo
 
     There are some if the tokenizer folds case and accents, or if the user has made the split.
     """
-    if not (folds or parts.has_own_training_set):
+    if not (folds or parts.has_own_sets):
         return 0.0
+    if len(parts.docs) == 1 and parts.has_own_sets:  # running text
+        return repeated_share(docs, parts.train, PIECE)
     return _share_in(parts.train, docs, folds=folds)
 
 

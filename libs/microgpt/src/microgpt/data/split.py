@@ -42,8 +42,8 @@ class Split:
     test_fraction: float = 0.0
     holdout: Holdout | None = None
     gap: int = 0
-    # The training set that the fractions give, if it is known; a replaced `train` is another one.
-    _by_fractions: Sequence[Document] = field(default=(), repr=False, compare=False)
+    # The sets that the fractions give, if they are known; a replaced one is another one.
+    _by_fractions: Sequence[Sequence[Document]] = field(default=(), repr=False, compare=False)
     _chunked: dict[object, ChunkedDataset] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -72,7 +72,14 @@ class Split:
     @property
     def has_own_training_set(self) -> bool:
         """Whether the training set is not the one that the fractions give."""
-        return self.train is not self._by_fractions
+        return not self._by_fractions or self.train is not self._by_fractions[0]
+
+    @property
+    def has_own_sets(self) -> bool:
+        """Whether a set is not the one that the fractions give, so documents may be in two."""
+        sets = self.train, self.validation, self.test
+        known = self._by_fractions or 3 * [None]
+        return any(len(one) and one is not other for one, other in zip(sets, known, strict=True))
 
     def chunked(self, tokenizer: Tokenizer, block_size: int, config: TrainConfig) -> ChunkedDataset:
         """Return the chunks of the training set, cached for later training runs."""
@@ -107,7 +114,7 @@ def split(docs: Iterable[Document], *, validation: float = 0.0, test: float = 0.
             what = "documents" if n == len(docs) else "distinct documents"
             raise DataError(f"too few {what} ({n:,}): the {name} split is empty; add documents")
     sets = parts["train"], parts["validation"], parts["test"]
-    return Split(docs, *sets, validation, test, _by_fractions=sets[0])
+    return Split(docs, *sets, validation, test, _by_fractions=sets)
 
 
 def split_stream(
@@ -158,7 +165,7 @@ def split_stream(
             raise DataError(f"{what}; add text{remedy}")
     sets = found["train"], found["validation"], found["test"]
     how = holdout if validation + test else None
-    return Split((text,), *sets, validation, test, how, gap, _by_fractions=sets[0])
+    return Split((text,), *sets, validation, test, how, gap, _by_fractions=sets)
 
 
 def split_again(docs: Sequence[Document], facts: DataFacts) -> Split:

@@ -1,7 +1,8 @@
 """Hashes of the training documents, kept beside a model to recognise copies among its samples.
 
-The file contains the CRC-32 of each document, without duplicates, as 32-bit little-endian integers
-in ascending order; see `microgpt.data.split.as_line`. A text that is not among n documents is taken
+The file contains the CRC-32 of each document, of each line of a document of several lines and of
+the beginnings of each conversation, without duplicates, as 32-bit little-endian integers in
+ascending order; see `microgpt.data.split.as_line`. A text that is not among n documents is taken
 for one with a probability of n / 2³².
 """
 
@@ -38,8 +39,8 @@ class DocumentHashes(Container[Document]):
 
     @classmethod
     def of(cls, docs: Sequence[Document]) -> Self:
-        """Return the hashes of some documents."""
-        return cls(sorted({_hash(doc) for doc in docs}))
+        """Return the hashes of some documents and of their parts."""
+        return cls(sorted({_hash(part) for doc in docs for part in (doc, *_parts(doc))}))
 
     @classmethod
     def decode(cls, content: bytes) -> Self:
@@ -51,9 +52,16 @@ class DocumentHashes(Container[Document]):
         return struct.pack(f"<{len(self._hashes)}I", *self._hashes)
 
     def __contains__(self, doc: object) -> bool:
-        """Return whether a text or a conversation is one of the documents."""
+        """Return whether a text or a conversation is one of the documents, or a part of one.
+
+        A text of several lines is, too, if all of them are.
+        """
         if not isinstance(doc, Sequence):
             return False
+        lines = _parts(doc) if isinstance(doc, str) else ()
+        return self._has(doc) or (bool(lines) and all(map(self._has, lines)))
+
+    def _has(self, doc: Document) -> bool:
         place = bisect_left(self._hashes, wanted := _hash(doc))
         return place < len(self._hashes) and self._hashes[place] == wanted
 
@@ -65,7 +73,8 @@ def hashes_file(docs: Sequence[Document], text: TextKind) -> bytes | None:
     """
     if text == "stream" or not 0 < len(docs) <= MAX_DOCUMENTS:
         return None
-    return DocumentHashes.of(docs).encode()
+    content = DocumentHashes.of(docs).encode()
+    return content if len(content) <= WORD * MAX_DOCUMENTS else None
 
 
 def read_document_hashes(directory: Path, meta: Meta) -> DocumentHashes | None:
@@ -81,6 +90,14 @@ def read_document_hashes(directory: Path, meta: Meta) -> DocumentHashes | None:
     if hashlib.sha256(content).hexdigest() != meta.documents_sha256:
         return None  # of another model, if a save was killed before it removed this file
     return DocumentHashes.decode(content)
+
+
+def _parts(doc: Document) -> Sequence[Document]:
+    """Return the lines of a text of several lines, or the beginnings of a conversation."""
+    if isinstance(doc, str):
+        lines = doc.split("\n") if "\n" in doc else ()
+        return [line.strip() for line in lines if line.strip()]
+    return [doc[:n] for n in range(2, len(doc), 2)]
 
 
 def _hash(doc: Document) -> int:

@@ -133,7 +133,6 @@ def _settings(plan: TrainingPlan) -> dict[str, Any]:
         "loss_on": config.loss_on if is_chat else None,
         "text": config.text if config.text == "stream" else None,
         "long_docs": config.long_docs if config.text == "lines" else None,
-        "separator": plan.separator,
         "data_sha256": data.sha256,
         "n_docs": data.n_docs,
         "val_fraction": data.val_fraction or None,

@@ -151,8 +151,8 @@ microgpt against JAX, PyTorch, NumPy and C see [performance.md](performance.md);
 [quality.md](quality.md).
 
 An early Rust port of Karpathy's script updated its weights with random numbers instead of
-gradients. Here that is the control, beside the same run on both engines. A uniform guess has a
-loss of ln 27 = {math.log(27):.4f}. The control ends above it: its weights take a random walk.
+gradients. Here, this is the control, next to the same run on both engines. A uniform guess has a
+loss of ln 27 = {math.log(27):.4f}. The control ends above it because its weights take a random walk.
 
 ```
 num docs: {first.data.n_docs}
@@ -163,7 +163,7 @@ num params: {count_params(first.model)}
 {chr(10).join(table)}
 
 Times are for a whole call to `train` on one thread (fastest of {rounds}), including preparation but
-not the loading of the engine. A step alone is about 2,000 times as fast: on a Zen 4 it
+not loading the engine. A step alone is about 2,000 times as fast: on a Zen 4 it
 takes [7 µs](performance.md#how-fast-it-is) instead of [16
 ms](decisions/0002-a-dot-product-is-one-node.md). The control has no backward pass and builds no
 graph. Measured on: {machine()}.
@@ -172,8 +172,8 @@ graph. Measured on: {machine()}.
 
 The Rust port printed 4.2898; the control above ends at {control_losses[0]:.4f}. Both are the
 loss of one name after one random walk. The Rust port had no seed: its initial weights, order of
-names and random numbers differed in every run. (Its gradients were uniform in ±0.005, the control's
-are normal; Adam divides by their size, so the scale does not matter.) With Karpathy's
+names and random numbers differed in every run. (Its gradients were uniform in ±0.005; the control's
+are normal. Adam divides by their size, so the scale does not matter.) With Karpathy's
 weights and order of names, and {len(control_losses)} seeds for the gradients, the last loss is
 {mean(control_losses):.2f} ± {stdev(control_losses):.2f} (mean and standard deviation), from
 {min(control_losses):.2f} to {max(control_losses):.2f}.

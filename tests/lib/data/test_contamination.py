@@ -249,3 +249,11 @@ def test_held_out_sets_within_the_training_set_are_counted() -> None:
     assert contamination(replace(parts, test=()), ()) == {}
     stream = split_stream(TEXT, validation=0.1)
     assert contamination(replace(stream, train=(TEXT,)), ()) == {"validation": READ}
+
+
+def test_variants_in_case_of_the_own_split_are_counted_once() -> None:
+    """As `eval` does, which passes what the model itself was trained on, too."""
+    capitals = [(Message("user", talk[0].content.upper()), talk[1]) for talk in TALKS]
+    parts = split([*TALKS, *capitals], validation=0.2, test=0.2)
+    folding = FoldingTokenizer.from_documents(TALKS)
+    assert contamination(parts, [parts.facts], folding) == contamination(parts, (), folding)

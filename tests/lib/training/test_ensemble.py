@@ -8,6 +8,7 @@ import pytest
 
 from microgpt.config import TrainConfig
 from microgpt.data.split import split
+from microgpt.errors import CheckpointError
 from microgpt.state import StepsChange, TrainedTeacher
 from microgpt.storage.training_directory import TrainingDirectory, read_training
 from microgpt.training.ensemble import LEAST, MOST_TEACHERS
@@ -190,14 +191,12 @@ def test_changes_of_each_model_are_recorded() -> None:
 
 
 def test_the_state_of_an_ensemble_is_checked(whole, tmp_path) -> None:
-    from microgpt.errors import CheckpointError
-
     result, _ = whole
     weights = result.state.weights
     state = replace(result.state, teachers=3 * (TrainedTeacher(weights, None),))
     with TrainingDirectory(tmp_path / "run") as directory:
         directory.keep(result.plan, state)
-    with pytest.raises(CheckpointError, match="teacher_losses does not match ensemble"):
+    with pytest.raises(CheckpointError, match="ensemble does not match the other fields"):
         read_training(tmp_path / "run")
 
 
@@ -222,3 +221,45 @@ def test_a_genome_or_given_settings_are_one_model() -> None:
     assert not planned(genome=Path("genome.json")).plan.ensemble
     job = plan_training(NAMES, SMALL, config=TrainConfig(steps=3))
     assert not job.plan.ensemble
+
+
+@pytest.mark.parametrize(
+    "changes", [{"n_teachers": 10**12}, {"n_teachers": 0}, {"n_samples": -1}, {"n_samples": 10**12}]
+)
+def test_an_impossible_ensemble_in_a_state_is_refused(whole, tmp_path, changes) -> None:
+    result, _ = whole
+    plan = replace(result.plan, ensemble=replace(result.plan.ensemble, **changes))
+    with TrainingDirectory(tmp_path / "run") as directory:
+        directory.keep(plan, result.state)
+    with pytest.raises(CheckpointError, match="ensemble does not match the other fields"):
+        read_training(tmp_path / "run")
+
+
+def test_a_run_that_omits_teachers_does_so_when_it_is_resumed() -> None:
+    """It is stopped while the teachers predict, near the end of its time."""
+    clock = SlowClock(0.0)
+    job = planned(budget=1e11)
+    limit = TimeLimit(minutes=1.0, started=0.0, reserve_s=0.0, clock=clock)
+    seen = []
+
+    def follow(event) -> None:
+        seen.append(event.what)
+        if event.what.startswith("teacher 2") and event.val_loss and clock.now < 40:
+            clock.now = 40.0
+
+    stopped = train_job(
+        replace(job, limit=limit),
+        on_event=follow,
+        should_stop=lambda: bool(seen) and "predicted" in seen[-1],
+    )
+    n = stopped.plan.ensemble.n_teachers
+    assert (stopped.ending, len(stopped.state.teachers)) == ("stopped", n - 1)
+    again = train_job(replace(job, plan=stopped.plan, resume=stopped.state, limit=limit))
+    assert again.plan.ensemble.n_teachers == n < job.plan.ensemble.n_teachers
+
+
+def test_a_model_that_has_not_begun_is_the_last_teacher(whole) -> None:
+    states = []
+    train_job(planned(), on_state=lambda plan, state: states.append((plan, state)))
+    plan, state = next(each for each in states if each[1].teachers and not each[1].step)
+    assert state.final_weights(plan.config.steps) is state.teachers[-1].weights

@@ -214,6 +214,8 @@ class TrainState:
         """
         if self.best:
             return self.best.weights
+        if self.teachers and not self.step:  # the model itself has learned nothing yet
+            return self.teachers[-1].weights
         # The total number of steps determines which steps are averaged.
         is_valid = self.average and self.average.steps == steps
         return self.average.weights if self.average and is_valid else self.weights

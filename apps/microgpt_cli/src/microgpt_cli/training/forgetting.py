@@ -54,6 +54,8 @@ def forgetting(
     share, ancestors = _share_trained(docs, child), child.plan.ancestor_data
     by_ancestors = contamination(parts, ancestors, child.tokenizer)
     low, high = by_ancestors.get("test" if parts.test else "validation", (0.0, 0.0))
+    if share and text == "stream":  # pieces are found only if they are whole
+        high = 1.0
     bounds = Bounds(max(low, share), min(1.0, high + share))
     return Forgetting(before, after, bool(held_out), bounds)
 

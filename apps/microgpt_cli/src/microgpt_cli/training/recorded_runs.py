@@ -93,19 +93,24 @@ def _changed_config(
         "output": directory,
         "unknown": plan.known_questions and plan.known_questions.reply,
     }
+    if plan.ensemble:  # its options are those of the teachers, with the seed of the run
+        recorded |= vars(plan.ensemble.teacher)
     for name, who in given.given.items():
         value, flag = getattr(given, name), given.flag(name)
         known = recorded.get(name, value)
         if name not in MAY_CHANGE and not given.setting(name).harmless and value != known:
             what = f"{flag} ({who})" if who else flag
             raise ConfigError(f"{what} is {value}, but the run to resume has {known}; omit {flag}")
+    if plan.ensemble:
+        for name in given.only("steps", "patience"):
+            if getattr(given, name) != recorded[name]:
+                flag = given.flag(name)
+                raise ConfigError(
+                    f"{flag} cannot be changed in a run of several models; omit {flag}, or train "
+                    "the model on with --from"
+                )
+        return plan.config
     config = given.only("steps", "patience").applied_to(plan.config)
-    if plan.ensemble and config != plan.config:
-        flag = given.flag("steps" if config.steps != plan.config.steps else "patience")
-        raise ConfigError(
-            f"{flag} cannot be changed in a run of several models; omit {flag}, or train the "
-            "model on with --from"
-        )
     check_patience(config.patience, plan.data.val_fraction)
     if state.step > config.steps:
         raise ConfigError(

@@ -33,6 +33,7 @@ from microgpt.training.choice import (
     useful_operations,
 )
 from microgpt.training.operations import step_operations
+from microgpt.training.presets import PRESETS
 from microgpt_cli.terminal.console import note, say, terminal_safe
 from microgpt_cli.terminal.options import DEFAULT_MODEL_DIR
 from microgpt_cli.training.forgetting import Forgetting
@@ -262,6 +263,8 @@ def answer_questions(result: TrainResult, parts: Split) -> ChatAnswers | None:
     share, better = ExactMatches.of(answers).share, ["more conversations", _longer(result, parts)]
     if are_bundled and not (result.plan.parent_sha256 or result.plan.preset):
         better = [option for at, option in BETTER[bool(result.plan.minutes) :] if at > share]
+    elif result.plan.input is None and (preset := result.plan.preset):
+        better = [f"--steps {PRESETS[preset].config.steps}, as in the preset"]
     advice = f"for more exact answers: {', or '.join(better)}" if share < POOR else None
     read_before = Bounds(known, 1.0 if is_unknown else known)
     return ChatAnswers(answers, bool(held_out), read_before, advice)
@@ -297,13 +300,12 @@ def _longer(result: TrainResult, parts: Split) -> str:
         n_read = plan.config.batch_size * sizes.chunk_length(plan.model.block_size)
         useful = step * max(TUNING_STEPS, TUNING_PASSES * sizes.n_tokens / n_read)
     if steps * step < MOST * useful:
-        if minutes or not (plan.preset or plan.parent_sha256):
-            if plan.budget and not minutes:
-                return f"--budget {in_short(2 * plan.budget)}"
-            return (
-                f"--minutes {2 * minutes:g}" if minutes else "--minutes 5, which chooses settings"
-            )
-        return f"--steps {2 * steps}"
+        if minutes:
+            return f"--minutes {2 * minutes:g}"
+        if plan.budget:
+            return f"--budget {in_short(2 * plan.budget)}"
+        is_recipe = plan.preset or plan.parent_sha256
+        return f"--steps {2 * steps}" if is_recipe else "--minutes 5, which chooses settings"
     steps *= 2
     limit = " without a time or a budget" if plan.budget else ""
     test = " --test-fraction 0" if parts.test else ""

@@ -11,9 +11,10 @@ import typer
 from microgpt.amounts import percentage
 from microgpt.config import Use
 from microgpt.data.chunked_dataset import ChunkedDataset
-from microgpt.data.contamination import repeated_share
+from microgpt.data.contamination import PIECE, repeated_share
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.read_options import ReadOptions
+from microgpt.data.split import Split
 from microgpt.data.tokenizer import Document
 from microgpt.errors import CheckpointError
 from microgpt.files.atomic_files import as_argument
@@ -44,7 +45,7 @@ from microgpt_cli.training.replacement import confirm_replacement, has_same_mode
 from microgpt_cli.training.results import print_results, use_command
 
 N_STREAM_SAMPLES, STREAM_SAMPLE_TOKENS = 3, 300  # number and length of samples of running text
-REPEATED, MUCH = 50, 0.05  # size of compared pieces of running text, and share that is told
+MUCH = 0.05  # share of repeated text that is told
 MANY_CHARS = 50_000  # number of characters that the reference engine reads in about a minute
 
 
@@ -209,7 +210,8 @@ class TrainRun:
 
     def _would_replace_finished_model(self, state: TrainState) -> bool:
         """Return whether saving a run without any steps would replace a finished model."""
-        return state.step == 0 and self.directory.has_model and not self.directory.has_own_state
+        is_new = not (state.step or state.teachers or self.directory.has_own_state)
+        return is_new and self.directory.has_model
 
     def _save_interrupted(self, result: TrainResult) -> str:
         """Save the state of an interrupted run and return the message to print."""
@@ -268,7 +270,9 @@ def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None
             f"num params: {count_params(plan.model)}{folding}"
         )
     if job.resume:
-        note(f"resuming after step {job.resume.step} of {plan.config.steps}")
+        ensemble, k = plan.ensemble, len(job.resume.teachers)
+        model = f" of {ensemble.name_of(k)}" if ensemble else ""
+        note(f"resuming after step {job.resume.step} of {plan.config.steps}{model}")
     if parts.validation or parts.test:
         held_out = {"validation": parts.validation, "testing": parts.test}
         sizes = [f"{count(docs)} for {use}" for use, docs in held_out.items() if docs]
@@ -279,14 +283,7 @@ def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None
         elif n_left_out and not is_stream:
             extra = f"; {n_left_out} duplicates are left out"
         note(", ".join([f"{count(parts.train)} {what} for training", *sizes]) + extra)
-        repeated = 0.0
-        if is_stream:
-            repeated = repeated_share([*parts.validation, *parts.test], parts.train, REPEATED)
-        if repeated >= MUCH:
-            note(
-                f"{percentage(repeated)} of the held-out text also stands in the training part "
-                f"(pieces of {REPEATED} characters); the losses of other text are higher"
-            )
+        _note_repetition(parts)
         n_times = plan.config.steps // plan.config.steps_between_evaluations
         if plan.engine == "reference" and n_times * _n_chars(parts.validation) > MANY_CHARS:
             note(
@@ -304,4 +301,16 @@ def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None
         note(
             f"{n_long} of {n_docs} documents {are} longer than the block size of "
             f"{chunks.block_size}; {fate[chunks.long_docs]}"
+        )
+
+
+def _note_repetition(parts: Split) -> None:
+    """Print a note if much of the held-out part of a running text repeats the training part."""
+    if not parts.holdout:
+        return
+    share = repeated_share([*parts.validation, *parts.test], parts.train, PIECE)
+    if share >= MUCH:
+        note(
+            f"{percentage(share)} of the held-out text also stands in the training part (pieces of "
+            f"{PIECE} characters); the losses of other text are higher"
         )

@@ -9,7 +9,7 @@ from microgpt.data.split import DataFacts, Split, fingerprint, split_again
 from microgpt.data.tokenizer import Document, Tokenizer, count_characters
 
 HELD_OUT = ("validation", "test")
-PIECE = 200  # number of characters of running text that are compared at once
+PIECE = 50  # number of characters of running text that are compared at once
 N_PIECES = 400  # a piece is found in a text of a million characters in a millisecond
 
 
@@ -187,6 +187,8 @@ def _share_read(
     def used(earlier: Split) -> Sequence[Any]:
         return (*earlier.train, *(earlier.validation if name == "test" else ()))
 
+    if facts == parts.facts:  # its sets have no document in common; see `_share_of_own`
+        return 0.0
     if not parts.facts.holdout:
         return _share_in(used(split_again(parts.docs, facts)), docs, folds=folds)
     positions = _positions(parts.docs)

@@ -61,6 +61,7 @@ MAX_LOSS = 1e300  # maximum loss; ensures that the mean of the losses is finite
 # changes of the number of steps, and any number of evaluations but 20; version 3 lacks teachers,
 # version 4 schedules of the user, version 5 ensembles.
 FORMAT_VERSION = 6
+MAX_TEACHERS = 1000
 TOKENIZER = "tokenizer"  # name of the array with the bytes of tokenizer.json
 Status = Literal["running", "ended", "diverged"]
 # Default values for keys that old checkpoints lack.
@@ -213,12 +214,32 @@ def _parse(description: bytes, description_path: Path) -> _Description:
         )
     if not (facts.input or facts.preset):
         raise CheckpointError(f"{description_path}: input or preset is required")
-    if len(facts.teacher_losses) > (facts.ensemble.n_teachers if facts.ensemble else 0):
-        raise CheckpointError(f"{description_path}: teacher_losses does not match ensemble")
+    _check_ensemble(facts, description_path)
     if not _is_chain(facts.steps_changed, facts.config.steps):
         raise CheckpointError(f"{description_path}: steps_changed does not match config.steps")
     check_tokenizer_fields(description_path, facts)
     return facts
+
+
+def _check_ensemble(facts: _Description, description_path: Path) -> None:
+    """Raise CheckpointError if the record of an ensemble cannot be right."""
+    ensemble, n_trained = facts.ensemble, len(facts.teacher_losses)
+    if not ensemble:
+        if n_trained:
+            raise CheckpointError(f"{description_path}: teacher_losses requires ensemble")
+        return
+    n = ensemble.n_teachers
+    is_right = (
+        1 <= n <= MAX_TEACHERS
+        and 0 <= ensemble.n_samples <= MAX_SIZE
+        and n_trained <= n
+        and len(ensemble.steps_changed) <= n + 1
+        and all(
+            _is_chain(changes, changes[-1].after) for changes in ensemble.steps_changed if changes
+        )
+    )
+    if not is_right:
+        raise CheckpointError(f"{description_path}: ensemble does not match the other fields")
 
 
 def _is_chain(changes: Sequence[StepsChange], steps: int) -> bool:

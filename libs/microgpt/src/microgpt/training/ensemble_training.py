@@ -30,6 +30,7 @@ from microgpt.training.planning import TrainingJob
 from microgpt.training.time_limit import TimeLimit
 
 FEWEST = 2  # number of teachers that are trained in any case
+MEASURED = 0.5  # minimum share of a teacher's steps from which its time is known
 TOLERANCE = 0.05  # of the time that is left; a teacher is omitted if it would take more
 
 
@@ -118,13 +119,13 @@ class _EnsembleTraining:
         job, resume = self.job, self.job.resume
         while len(self.teachers) < self._n_teachers():
             k, limit = len(self.teachers), self.job.limit
-            started = limit.clock() if limit else 0.0
+            started, first_step = limit.clock() if limit else 0.0, resume.step if resume else 0
             result = self._train(replace(job, limit=self._limit_of_teacher(k)), resume)
             if result.ending == "stopped":
                 return result
             self._last = result
-            if limit:
-                self._durations.append(limit.clock() - started)
+            if limit and (share := 1 - first_step / result.config.steps) > MEASURED:
+                self._durations.append((limit.clock() - started) / share)
             loss, state = result.val_loss, result.state
             weights = state.final_weights(result.config.steps)
             self.teachers.append(TrainedTeacher(weights, loss))
@@ -182,7 +183,8 @@ class _EnsembleTraining:
             teachers.dataset(chunks, plan, random.Random(plan.config.seed), self.threads)
         except _StoppedError:
             if self._last:  # its last state leads here again
-                return replace(self._last, ending="stopped")
+                plan = replace(self._last.plan, ensemble=self.ensemble)
+                return replace(self._last, plan=plan, ending="stopped")
             return self._train(job, resume, should_stop=lambda: True)
         job = replace(job, teachers=teachers, limit=self._limit(1.0))
         result = self._train(job, resume)
@@ -205,11 +207,19 @@ class _EnsembleTraining:
     def _n_teachers(self) -> int:
         """Return the number of teachers that can be trained in time."""
         n, k, limit = self.ensemble.n_teachers, len(self.teachers), self.job.limit
-        if not limit or k < FEWEST or not self._durations:
+        if not limit or k < FEWEST:
             return n
-        per_teacher = sum(self._durations) / len(self._durations)
+        durations = self._durations or [self._duration_before()]
+        per_teacher = sum(durations) / len(durations)
         needed = per_teacher * (1 + self._student_cost())
         return n if needed <= (1 + TOLERANCE) * limit.seconds_left() else k
+
+    def _duration_before(self) -> float:
+        """Return the seconds of a teacher before the run was resumed."""
+        resume = self.job.resume
+        assert resume
+        n_steps = self._steps_before() + (0 if self._seconds else resume.step)
+        return (self._seconds or resume.seconds) * self.ensemble.teacher.steps / max(1, n_steps)
 
     def _student_cost(self) -> float:
         """Return the time of the student, and of the predictions for it, per that of a teacher."""

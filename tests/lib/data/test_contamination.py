@@ -247,6 +247,8 @@ def test_held_out_sets_within_the_training_set_are_counted() -> None:
     own = replace(parts, validation=parts.train[:30], test=[*parts.train[:10], *parts.test[:10]])
     assert contamination(own, ()) == {"validation": READ, "test": Bounds(0.5, 0.5)}
     assert contamination(replace(parts, test=()), ()) == {}
+    chosen_by_test = replace(parts, validation=parts.test, test=())
+    assert contamination(parts, [chosen_by_test.facts]) == {"validation": UNKNOWN, "test": UNKNOWN}
     stream = split_stream(TEXT, validation=0.1)
     assert contamination(replace(stream, train=(TEXT,)), ()) == {"validation": READ}
 

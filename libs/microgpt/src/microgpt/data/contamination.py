@@ -42,7 +42,7 @@ def contamination(
         read: the data of these training runs and their splits; None for unknown data.
     """
     same, found = _on_same(parts.docs, read), dict[str, Bounds]()
-    is_again = read and not parts.has_own_training_set
+    is_again = read and not parts.has_own_sets
     again = split_again(parts.docs, parts.facts) if is_again else parts
     all_docs = {*parts.docs} if read else set()
     folds = isinstance(tokenizer, FoldingTokenizer)

@@ -60,19 +60,14 @@ class Split:
     def facts(self) -> DataFacts:
         """The dataset metadata that is saved with a model.
 
-        If the training set is not that of the fractions, it is recorded as a dataset of its own,
+        If a set is not that of the fractions, the training set is recorded as a dataset of its own,
         of which nothing is held out.
         """
-        if self.has_own_training_set:
+        if self.has_own_sets:
             return DataFacts(len(self.train), fingerprint(self.train))
         fractions = float(self.val_fraction), float(self.test_fraction)  # also of NumPy
         sha256 = fingerprint(self.docs)
         return DataFacts(len(self.docs), sha256, *fractions, self.holdout, self.gap)
-
-    @property
-    def has_own_training_set(self) -> bool:
-        """Whether the training set is not the one that the fractions give."""
-        return not self._by_fractions or self.train is not self._by_fractions[0]
 
     @property
     def has_own_sets(self) -> bool:

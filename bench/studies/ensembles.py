@@ -10,6 +10,9 @@ What `microgpt train --budget` chooses, with and without `--single`, on names an
 took no part in the fit of the rule. The budget is that of ten minutes on one core of an AMD EPYC
 (Zen 5), 1.08e14 operations; one model uses a part of it, if the text is small. The losses are those
 of the test part. Three hours on one core of an AMD EPYC (Zen 5).
+
+The second table is that of the fit: two teachers and a student with a half to twice the operations
+that one model can use, on six other texts, one seed each. Ten minutes.
 """
 
 from argparse import Namespace
@@ -18,24 +21,32 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
 
-from harness import Run, seeds
+from harness import FIRST_SEED, Run, seeds
 from studies.experience import document_of
 from tables import headed, mean_and_sd, runs_of
 
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.tokenizer import count_predictions
 from microgpt.evaluation.held_out_loss import bits
+from microgpt.training import ensemble
+from microgpt.training.choice import useful_operations
 from microgpt.training.engines import prepare_engine
 from microgpt.training.ensemble_training import train_job
+from microgpt.training.fitting import Fitting
 from microgpt.training.options import TrainOptions
 from microgpt.training.planning import plan_training
 
 BUDGET = 1.08e14
-EVERY = {"french words": 20}  # each of so many documents is read
+# Each of so many documents is read.
+EVERY = {"french words": 20, "german words": 8, "russian words": 4, "unicode names": 16}
 TEXTS = ("names", "identifiers", "towns", "french words", "technical prose")
 WAYS = ("single", "ensemble")
 HELD_OUT = {"names": TrainOptions(val_fraction=0.1, test_fraction=0.1)}  # as in the presets
-OPTIONS = {"only": TEXTS}
+FITTED = (
+    "time zones", "german words", "russian words", "unicode names", "emoji names", "chinese names",
+)  # fmt: skip
+MULTIPLES = (0.5, 1.0, 2.0)  # of the operations that one model can use
+OPTIONS = {"only": (*TEXTS, *FITTED)}
 
 
 @dataclass
@@ -58,14 +69,31 @@ def runs(options: Namespace) -> Iterator[Run]:
             for seed in seeds(options):
                 measure = partial(trained, text=text, is_single=way == "single")
                 yield Run(f"{way}, {text}", ModelConfig(), TrainConfig(seed=seed), measure)
+    for text in FITTED:
+        for multiple in MULTIPLES:
+            for way in WAYS:
+                measure = partial(trained, text=text, is_single=way == "single", multiple=multiple)
+                config = TrainConfig(seed=FIRST_SEED)
+                yield Run(f"{way} {multiple:g} U, {text}", ModelConfig(), config, measure)
 
 
 def trained(
-    model: ModelConfig, config: TrainConfig, label: str, *, text: str, is_single: bool
+    model: ModelConfig,
+    config: TrainConfig,
+    label: str,
+    *,
+    text: str,
+    is_single: bool,
+    multiple: float | None = None,
 ) -> EnsembleTraining:
-    """Train what `train --budget` chooses."""
-    docs = document_of(text)[:: EVERY.get(text, 1)]
-    options = TrainOptions(budget=BUDGET, seed=config.seed).over(HELD_OUT.get(text, TrainOptions()))
+    """Train what `train --budget` chooses, or an ensemble even if the budget is small."""
+    docs, budget = document_of(text)[:: EVERY.get(text, 1)], BUDGET
+    ensemble.LEAST = 1.5
+    if multiple:
+        ensemble.LEAST = 0.0
+        sizes = Fitting.of(docs, TrainOptions(budget=BUDGET)).for_budget(BUDGET).sizes
+        budget = multiple * useful_operations(sizes)
+    options = TrainOptions(budget=budget, seed=config.seed).over(HELD_OUT.get(text, TrainOptions()))
     if is_single:
         options = TrainOptions(single=True).over(options)
     lines: list[str] = []
@@ -78,9 +106,9 @@ def trained(
         sum(count_predictions(doc, "assistant", kind, count) for doc in parts.test)
         for count in (result.tokenizer.count, len)
     )
-    ensemble = job.plan.ensemble
+    found = job.plan.ensemble
     spent = float(job.reasons[0].split()[0].replace("\u202f", ""))
-    n_teachers = ensemble.n_teachers if ensemble else 0
+    n_teachers = found.n_teachers if found else 0
     return EnsembleTraining(bits(result.test_loss) * tokens / characters, n_teachers, spent)
 
 
@@ -88,13 +116,13 @@ def ensembles_table(kept: dict, *_: dict) -> str:
     """Return a table of the test losses, in bits per character."""
     lines = []
     for text in TEXTS:
-        single, ensemble = (runs_of(kept, f"{way}, {text}") for way in WAYS)
-        if single and ensemble:
-            losses = [[each["test_bits"] for each in found] for found in (single, ensemble)]
+        single, several = (runs_of(kept, f"{way}, {text}") for way in WAYS)
+        if single and several:
+            losses = [[each["test_bits"] for each in found] for found in (single, several)]
             costs = [
-                f"{fmean(each['operations'] for each in found):.2g}" for found in (single, ensemble)
+                f"{fmean(each['operations'] for each in found):.2g}" for found in (single, several)
             ]
-            teachers = f"{ensemble[0]['n_teachers']}"
+            teachers = f"{several[0]['n_teachers']}"
             one, other = map(mean_and_sd, losses)
             ratio = fmean(losses[1]) / fmean(losses[0])
             costs = [cost.replace("e+", "e") for cost in costs]
@@ -103,4 +131,18 @@ def ensembles_table(kept: dict, *_: dict) -> str:
     return headed(head, lines, kept)
 
 
-TABLES = {"ensembles": ensembles_table}
+def budgets_table(kept: dict, *_: dict) -> str:
+    """Return a table of the loss of the student, compared with that of one model."""
+    lines = []
+    for text in FITTED:
+        ratios = []
+        for multiple in MULTIPLES:
+            single, several = (runs_of(kept, f"{way} {multiple:g} U, {text}") for way in WAYS)
+            if single and several:
+                ratio = several[0]["test_bits"] / single[0]["test_bits"]
+                ratios.append(f"{100 * (ratio - 1):+.1f} %")
+        lines.append([text, *ratios])
+    return headed(["text", *(f"{multiple:g} U" for multiple in MULTIPLES)], lines, kept)
+
+
+TABLES = {"ensembles": ensembles_table, "ensemble_budgets": budgets_table}

@@ -68,7 +68,8 @@ SHORTEST = {
     "distillation": ("--seeds 1", f"bench.N_SAMPLES = 10; {BRIEF_TEACHERS}"),
     "ensembles": (
         "--only names --seeds 1",
-        "bench.TEXTS = ('names',); bench.EVERY = {'names': 100}; bench.BUDGET = 3e10",
+        "bench.TEXTS = ('names',); bench.EVERY = {'names': 100}; bench.BUDGET = 3e10; "
+        "bench.FITTED = ()",
     ),
     "experience": (
         "--stage 0",

@@ -279,7 +279,8 @@ def test_a_small_text_gets_several_models_and_a_student(microgpt, folder) -> Non
     done = ok(microgpt("train", "--data", "names.txt", *budget, "--model", "a"))
     chosen, why = notes(done)[:2]
     assert " teachers, " in chosen
-    assert "documents that the teachers make up" in why
+    assert " by each teacher" in why
+    assert "documents that they make up" in why
     told = microgpt("info", "--data", "names.txt", *budget[:2])
     assert " teachers, " in told.stdout
     ensemble = training(folder / "a")["ensemble"]

@@ -44,8 +44,9 @@ class Fitted(NamedTuple):
 
     @property
     def n_passes(self) -> float:
-        """The number of times that each training document is read."""
-        config, length = self.choice.config, self.sizes.chunk_length(self.choice.model.block_size)
+        """The number of times that each training document is read, by a teacher if there are."""
+        config = self.ensemble.teacher if self.ensemble else self.choice.config
+        length = self.sizes.chunk_length(self.choice.model.block_size)
         return config.steps * config.batch_size * length / max(1.0, self.sizes.n_tokens)
 
 
@@ -250,7 +251,8 @@ def explain(fitted: Fitted) -> tuple[str, ...]:
     n, mean = sizes.n_docs, sizes.n_characters / sizes.n_docs
     text = "of running text" if is_stream else f"in {count(n, 'document')} of {mean:,.0f}"
     n_times = f"{fitted.n_passes:.2g}" if fitted.n_passes < 9.95 else f"{fitted.n_passes:,.0f}"
-    why = f"why: {sizes.n_characters:,} characters {text}, read {n_times} times"
+    by = " by each teacher" if ensemble else ""
+    why = f"why: {sizes.n_characters:,} characters {text}, read {n_times} times{by}"
     budget = f"{spent} operations"
     if speed:
         budget, training = (duration(each / speed) for each in (fitted.budget, choice.operations))
@@ -258,7 +260,7 @@ def explain(fitted: Fitted) -> tuple[str, ...]:
         seconds = f"about {training}" if is_short else f"the {budget} that remain"
         why += f" in {seconds} ({in_short(speed, 2)} operations per second)"
     if ensemble and ensemble.n_samples:
-        why += f", with {ensemble.n_samples:,} documents that the teachers make up"
+        why += f"; the student also reads {ensemble.n_samples:,} documents that they make up"
     if choice.is_limited:
         why += f"; the data are too small for {budget}, so training ends early"
     return chosen, why

@@ -112,6 +112,22 @@ def test_running_text_that_the_child_has_read_is_marked(microgpt, tmp_path) -> N
     assert "after tuning (contamination 9" in done.stdout or "(contamination 100 %)" in done.stdout
 
 
+def test_running_text_that_is_read_as_lines_is_marked(microgpt, tmp_path) -> None:
+    rng = random.Random(0)
+    text = "\n".join(" ".join(f"{rng.random()}" for _ in range(8)) for _ in range(300))
+    (tmp_path / "text.txt").write_text(f"{text}\n\n")  # as lines, these are other data
+    shape = ("--n-embd", "8", "--n-layer", "1", "--block-size", "8", "--steps", "3", "-n", "0")
+    held_out = ("--val-fraction", "0.1")
+    for kind, other in (("stream", "lines"), ("lines", "stream")):
+        data = ("train", "--data", "text.txt", "--text")
+        ok(microgpt(*data, kind, *held_out, *shape, "--model", kind))
+        tuning = ("--steps", "3", "-n", "0", "--model", f"child of {kind}")
+        done = ok(microgpt(*data, other, "--from", kind, *tuning))
+        (line,) = [line for line in done.stdout.splitlines() if line.startswith("parent's held")]
+        share = line.split("(contamination ")[1].removeprefix("at least ")
+        assert float(share.split()[0]) > 90
+
+
 def test_a_longer_fine_tuning_is_not_advised_in_vain(microgpt, folder) -> None:
     def talks(sign: str) -> str:
         return "\n".join(

@@ -10,6 +10,7 @@ from microgpt.config import TrainConfig
 from microgpt.data.split import split
 from microgpt.errors import CheckpointError
 from microgpt.state import StepsChange, TrainedTeacher
+from microgpt.storage import training_directory
 from microgpt.storage.training_directory import TrainingDirectory, read_training
 from microgpt.training.ensemble import LEAST, MOST_TEACHERS
 from microgpt.training.ensemble_training import steps_before, total_steps, train_job
@@ -20,7 +21,7 @@ from microgpt.training.time_limit import TimeLimit
 
 RNG = random.Random(0)
 NAMES = ["".join(RNG.choices("abcdefgh", k=RNG.randint(3, 9))) for _ in range(300)]
-SMALL = TrainOptions(n_embd=8, n_layer=1, budget=2.4e10)
+SMALL = TrainOptions(n_embd=8, n_layer=1, budget=3e10)
 
 
 def planned(**options) -> TrainingJob:
@@ -58,7 +59,7 @@ def test_the_operations_of_all_models_are_within_the_budget() -> None:
     from microgpt.training.ensemble import with_ensemble
     from microgpt.training.fitting import Fitting
 
-    for budget in (2e10, 1e11, 1e12):
+    for budget in (3e10, 1e11, 1e12):
         fitting = Fitting.of(NAMES, TrainOptions(budget=budget))
         fitted = with_ensemble(fitting, fitting.fit())
         assert fitted.ensemble
@@ -91,9 +92,12 @@ def test_the_steps_of_all_models_are_counted(whole) -> None:
     assert any("predicted by the teachers" in what for what in whats)
 
 
-def test_the_result_is_without_the_teachers(whole) -> None:
+def test_a_complete_run_is_without_the_teachers(whole, tmp_path) -> None:
     result, _ = whole
-    assert not result.state.teachers
+    with TrainingDirectory(tmp_path / "run") as directory:
+        directory.finish(result)
+    plan, state, status = read_training(tmp_path / "run")
+    assert (plan.config, state.teachers, status) == (result.config, (), "ended")
     assert result.config == result.plan.ensemble.student
     assert result.test_loss is not None
     assert result.trained_on == (result.data,)
@@ -263,3 +267,23 @@ def test_a_model_that_has_not_begun_is_the_last_teacher(whole) -> None:
     train_job(planned(), on_state=lambda plan, state: states.append((plan, state)))
     plan, state = next(each for each in states if each[1].teachers and not each[1].step)
     assert state.final_weights(plan.config.steps) is state.teachers[-1].weights
+
+
+@pytest.mark.parametrize("moment", ["publish_model", "publish"])
+def test_a_kill_while_the_model_is_written_loses_nothing(
+    whole, tmp_path, moment, monkeypatch
+) -> None:
+    result, _ = whole
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with TrainingDirectory(tmp_path / "run") as directory, monkeypatch.context() as patched:
+        directory.keep(result.plan, result.state)
+        patched.setattr(training_directory, moment, killed)
+        with pytest.raises(KeyboardInterrupt):
+            directory.finish(result)
+    plan, state, status = read_training(tmp_path / "run")
+    assert (status, len(state.teachers)) == ("running", 2)
+    again = train_job(replace(planned(), plan=plan, resume=state))
+    assert again.weights == result.weights

@@ -139,6 +139,10 @@ class TrainingPlan:
     # If there is one, `config` and `steps_changed` are those of the model that is being trained.
     ensemble: Ensemble | None = None
 
+    def model_of(self, state: "TrainState") -> str:
+        """Return which model of an ensemble a state is of, such as " of teacher 2 of 6"."""
+        return f" of {self.ensemble.name_of(len(state.teachers))}" if self.ensemble else ""
+
     def at(self, i: int) -> "TrainingPlan":
         """Return the plan of a model of the ensemble: a teacher, counted from 0, or the student.
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from microgpt.config import TextKind
 from microgpt.data.contamination import PIECE, Bounds, contamination, repeated_share
 from microgpt.data.folding import FoldingTokenizer, folded
 from microgpt.data.tokenizer import Document, count_characters
@@ -51,7 +52,7 @@ def forgetting(
     every = max(1, sum(map(count_characters, docs)) // HELD_OUT)
     docs = [doc[: len(doc) // every] for doc in docs] if text == "stream" else docs[::every]
     before, after = (InferenceGpt(each).evaluate(docs, text=text).loss for each in (parent, child))
-    share, ancestors = _share_trained(docs, child), child.plan.ancestor_data
+    share, ancestors = _share_trained(docs, child, text), child.plan.ancestor_data
     by_ancestors = contamination(parts, ancestors, child.tokenizer)
     low, high = by_ancestors.get("test" if parts.test else "validation", (0.0, 0.0))
     if share and text == "stream":  # pieces are found only if they are whole
@@ -60,12 +61,15 @@ def forgetting(
     return Forgetting(before, after, bool(held_out), bounds)
 
 
-def _share_trained(docs: Sequence[Document], child: TrainResult) -> float:
+def _share_trained(docs: Sequence[Document], child: TrainResult, text: TextKind) -> float:
     """Return the share of documents, or of pieces of running text, that a child has read."""
-    if child.config.text == "stream":
-        return repeated_share(docs, child.documents, PIECE)
     read = [*child.documents]
+    if text == "stream":
+        return repeated_share(docs, read, PIECE)
     if isinstance(child.tokenizer, FoldingTokenizer):
         read, docs = [*map(folded, read)], [*map(folded, docs)]
+    if child.config.text == "stream":
+        lines = "\n".join(["", *(doc for doc in read if isinstance(doc, str)), ""])
+        return sum(f"\n{doc}\n" in lines for doc in docs) / len(docs)
     known = DocumentHashes.of(read)
     return sum(doc in known for doc in docs) / len(docs)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from microgpt.amounts import in_short, percentage
-from microgpt.data.contamination import Bounds, other_data
+from microgpt.data.contamination import Bounds, other_data, trained_documents
 from microgpt.data.conversation_file import Item, load_chat_tests
 from microgpt.data.documents import bundled
 from microgpt.data.folding import FoldingTokenizer, folded
@@ -186,6 +186,7 @@ def _summary(
         "seconds": round(result.seconds, 3),
         "budget": result.plan.budget,
         "steps_changed": result.plan.steps_changed or None,
+        "teachers": result.plan.ensemble.n_teachers if result.plan.ensemble else None,
         "samples": samples,
         "memorised": asdict(memorised) if memorised else None,
         "output": str(output),
@@ -324,7 +325,9 @@ def _new_items(result: TrainResult, parts: Split) -> tuple[list[Item], float]:
         asked = one.conversation[: one.place]
         return folded(asked) if folds else asked
 
-    own, every = (set(map(question, _items(docs))) for docs in (parts.train, result.documents))
+    ancestors, is_test = result.plan.ancestor_data, bool(parts.test)
+    read = trained_documents(parts.docs, ancestors, validated=is_test)
+    own, every = (set(map(question, _items(docs))) for docs in (parts.train, read))
     new = [one for one in _items(parts.test or parts.validation) if question(one) not in own]
     return new, sum(question(one) in every for one in new) / max(1, len(new))
 

@@ -123,8 +123,8 @@ class TrainRun:
             if status == "running":
                 raise CheckpointError(
                     f"the training run in {path} is unfinished (step {state.step} of "
-                    f"{recorded.config.steps}); resume it with --resume {as_argument(path)}, or "
-                    "replace it with --force"
+                    f"{recorded.config.steps}{recorded.model_of(state)}); resume it with "
+                    f"--resume {as_argument(path)}, or replace it with --force"
                 )
         if not (is_default and has_same_model(path, plan)):
             self.job.extend(confirm_replacement(path, unused_model(plan.input)))
@@ -144,7 +144,7 @@ class TrainRun:
             self._prepare(chunks, n_samples)
             job = with_tried_rate(job, threads=self.threads, tell=note)
         except KeyboardInterrupt as signal:
-            step = f"at step {first_step}" if job.resume else "before the first step"
+            step = f"at step {job.resume.step}" if job.resume else "before the first step"
             raise type(signal)(f"{step}; nothing was written") from None
         with (
             TrainingProgress(total_steps(plan, job.resume), job.plan) as progress,
@@ -217,8 +217,7 @@ class TrainRun:
         """Save the state of an interrupted run and return the message to print."""
         directory = self.directory
         message = f"at step {result.state.step} of {result.config.steps}"
-        if ensemble := result.plan.ensemble:
-            message += f" of {ensemble.name_of(len(result.state.teachers))}"
+        message += result.plan.model_of(result.state)
         if self._would_replace_finished_model(result.state):
             return f"{message}; {directory.path} is unchanged"
         try:
@@ -270,8 +269,7 @@ def _note_data(job: TrainingJob, chunks: ChunkedDataset, *, quiet: bool) -> None
             f"num params: {count_params(plan.model)}{folding}"
         )
     if job.resume:
-        ensemble, k = plan.ensemble, len(job.resume.teachers)
-        model = f" of {ensemble.name_of(k)}" if ensemble else ""
+        model = plan.model_of(job.resume)
         note(f"resuming after step {job.resume.step} of {plan.config.steps}{model}")
     if parts.validation or parts.test:
         held_out = {"validation": parts.validation, "testing": parts.test}

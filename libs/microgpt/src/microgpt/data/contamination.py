@@ -75,10 +75,17 @@ def recorded_facts(docs: Sequence[Document], read: Iterable[DataFacts | None]) -
 
 
 def trained_documents(
-    docs: Sequence[Document], read: Iterable[DataFacts | None]
+    docs: Sequence[Document], read: Iterable[DataFacts | None], *, validated: bool = False
 ) -> Sequence[Document]:
-    """Return the documents, or stretches of running text, that training runs on these data read."""
-    parts = [split_again(docs, each).train for each in _on_same(docs, read)]
+    """Return the documents, or stretches of running text, that training runs on these data read.
+
+    Args:
+        validated: also return those that chose the weights.
+    """
+    parts = [
+        (*each.train, *each.validation) if validated else each.train
+        for each in (split_again(docs, facts) for facts in _on_same(docs, read))
+    ]
     return parts[0] if len(parts) == 1 else [*dict.fromkeys(chain.from_iterable(parts))]
 
 
@@ -110,7 +117,7 @@ def repeated_share(held_out: Sequence[Document], read: Sequence[Document], size:
     Args:
         size: number of characters that are compared at once, at up to N_PIECES places.
     """
-    text = "\0".join(doc for doc in read if isinstance(doc, str))
+    text = "\n".join(doc for doc in read if isinstance(doc, str))
     texts = [doc for doc in held_out if isinstance(doc, str)]
     pieces = [doc[at : at + size] for doc in texts for at in range(0, len(doc), size)]
     pieces = pieces[:: 1 + len(pieces) // N_PIECES]

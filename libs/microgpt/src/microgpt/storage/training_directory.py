@@ -1,6 +1,7 @@
 """A model directory during training, with a lock, a checkpoint and the final model."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -65,12 +66,16 @@ class TrainingDirectory:
     def finish(self, result: TrainResult) -> None:
         """Write the last checkpoint, then the model, then the status "ended".
 
-        This order keeps the checkpoint if there is not enough disk space for the model.
+        This order keeps the checkpoint if there is not enough disk space for the model. The
+        teachers of an ensemble are removed last, since an earlier state needs them.
         """
         self.keep(result.plan, result.state)
         publish_model(self.path, encode_model(result, result.plan.weights_format))
-        _, description = encode_state(result.plan, result.state, "ended")
-        publish(self.path, {STATE_DESCRIPTION: description}, is_held=True)
+        content, description = encode_state(
+            result.plan, replace(result.state, teachers=()), "ended"
+        )
+        files = {STATE: content} if result.state.teachers else {}
+        publish(self.path, {**files, STATE_DESCRIPTION: description}, is_held=True)
 
 
 def check_has_training(directory: Path) -> None:

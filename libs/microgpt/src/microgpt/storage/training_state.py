@@ -229,8 +229,10 @@ def _check_ensemble(facts: _Description, description_path: Path) -> None:
             raise CheckpointError(f"{description_path}: teacher_losses requires ensemble")
         return
     n = ensemble.n_teachers
+    config = ensemble.config_of(n if facts.status == "ended" else n_trained)
     is_right = (
         1 <= n <= MAX_TEACHERS
+        and replace(facts.config, steps=config.steps) == config
         and 0 <= ensemble.n_samples <= MAX_SIZE
         and n_trained <= n
         and len(ensemble.steps_changed) <= n + 1

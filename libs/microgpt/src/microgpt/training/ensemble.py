@@ -13,7 +13,7 @@ from microgpt.training.choice import WARMUP, useful_operations
 from microgpt.training.fitting import Fitted, Fitting
 from microgpt.training.operations import evaluation_operations, step_operations
 
-LEAST = 1.5  # times the operations that a single model can use; with fewer, it is as good
+LEAST = 2.0  # times the operations that a single model can use; with fewer, it is as good
 STUDENT_SHARE = 0.35  # of the operations; the rest is that of the teachers
 MOST_TEACHERS = 8  # one more lowers the loss by less than another seed does
 MAX_STUDENT = 4.0  # operations of the student, times those that a single model can use

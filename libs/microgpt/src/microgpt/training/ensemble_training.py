@@ -169,7 +169,7 @@ class _EnsembleTraining:
         return plan if resume else plan.at(len(self.teachers))
 
     def _train_student(self, resume: TrainState | None) -> TrainResult:
-        """Let the teachers predict, train the student, and return it without the teachers."""
+        """Let the teachers predict, and train the student."""
         plan, parts = self._plan(resume), self.job.parts
         models = [
             TrainedModel(plan.model, weights, plan.tokenizer, plan.dtype)
@@ -187,10 +187,7 @@ class _EnsembleTraining:
                 return replace(self._last, plan=plan, ending="stopped")
             return self._train(job, resume, should_stop=lambda: True)
         job = replace(job, teachers=teachers, limit=self._limit(1.0))
-        result = self._train(job, resume)
-        if result.ending == "stopped":
-            return result
-        return replace(result, state=replace(result.state, teachers=()))
+        return self._train(job, resume)
 
     def _best_teacher(self) -> BestWeights | None:
         """Return the weights with the lowest held-out loss, with which the student is compared."""

@@ -259,3 +259,15 @@ def test_variants_in_case_of_the_own_split_are_counted_once() -> None:
     parts = split([*TALKS, *capitals], validation=0.2, test=0.2)
     folding = FoldingTokenizer.from_documents(TALKS)
     assert contamination(parts, [parts.facts], folding) == contamination(parts, (), folding)
+
+
+def test_beginnings_of_training_conversations_count_without_hashes() -> None:
+    longer = [(*talk, Message("user", "b"), Message("assistant", "c")) for talk in TALKS]
+    docs = [*TALKS[:600], *longer[:600]]
+    parts = split(docs, validation=0.4)
+    read = {doc[:n] for doc in parts.train for n in (2, 4)}
+    size = sum(sum(len(message.content) for message in doc) for doc in docs if doc in read)
+    whole = sum(sum(len(message.content) for message in doc) for doc in docs)
+    share = trained_share(docs, [parts.facts], None)
+    assert share == pytest.approx((size / whole, size / whole))
+    assert share.low > 0.65

@@ -5,7 +5,7 @@ from itertools import chain
 from typing import Any, NamedTuple, cast
 
 from microgpt.data.folding import FoldingTokenizer, folded
-from microgpt.data.split import DataFacts, Split, fingerprint, split_again
+from microgpt.data.split import DataFacts, Split, document_parts, fingerprint, split_again
 from microgpt.data.tokenizer import Document, Tokenizer, count_characters
 
 HELD_OUT = ("validation", "test")
@@ -104,8 +104,14 @@ def trained_share(
         stretches = chain.from_iterable(split_again(_positions(docs), each).train for each in same)
         low = len(set(chain.from_iterable(stretches))) / n_characters
     else:
-        trained, others = set(trained_documents(docs, same)), () if known is None else known
-        n_read = sum(count_characters(doc) for doc in docs if doc in trained or doc in others)
+        others, read_docs = () if known is None else known, trained_documents(docs, same)
+        trained = {part for doc in read_docs for part in (doc, *document_parts(doc))}
+
+        def is_read(doc: Document) -> bool:
+            lines = document_parts(doc) if isinstance(doc, str) else ()
+            return doc in trained or doc in others or (bool(lines) and trained.issuperset(lines))
+
+        n_read = sum(count_characters(doc) for doc in docs if is_read(doc))
         low = n_read / n_characters
     are_all = all(each in same or (known is not None and _are_same(each, own)) for each in read)
     return Bounds(low, low if are_all else 1.0)

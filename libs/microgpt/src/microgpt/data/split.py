@@ -218,6 +218,14 @@ def as_line(doc: Document) -> str:
     return json.dumps(pairs, ensure_ascii=False, separators=(",", ":"))
 
 
+def document_parts(doc: Document) -> Sequence[Document]:
+    """Return the lines of a text of several lines, or the beginnings of a conversation."""
+    if isinstance(doc, str):
+        lines = doc.split("\n") if "\n" in doc else ()
+        return [line.strip() for line in lines if line.strip()]
+    return [doc[:n] for n in range(2, len(doc), 2)]
+
+
 def _hash_distinct(docs: Iterable[Document]) -> Iterator[tuple[Document, float]]:
     """Yield each distinct document and the hash of its content, scaled to [0, 1)."""
     seen: set[str | bytes] = set()

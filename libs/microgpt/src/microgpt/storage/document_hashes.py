@@ -16,7 +16,7 @@ from typing import Self
 from zlib import crc32
 
 from microgpt.config import DOCUMENT_HASHES, TextKind
-from microgpt.data.split import as_line
+from microgpt.data.split import as_line, document_parts
 from microgpt.data.tokenizer import Document
 from microgpt.files.atomic_files import committed_path, read
 from microgpt.storage.meta import Meta
@@ -40,7 +40,7 @@ class DocumentHashes(Container[Document]):
     @classmethod
     def of(cls, docs: Sequence[Document]) -> Self:
         """Return the hashes of some documents and of their parts."""
-        return cls(sorted({_hash(part) for doc in docs for part in (doc, *_parts(doc))}))
+        return cls(sorted({_hash(part) for doc in docs for part in (doc, *document_parts(doc))}))
 
     @classmethod
     def decode(cls, content: bytes) -> Self:
@@ -58,7 +58,7 @@ class DocumentHashes(Container[Document]):
         """
         if not isinstance(doc, Sequence):
             return False
-        lines = _parts(doc) if isinstance(doc, str) else ()
+        lines = document_parts(doc) if isinstance(doc, str) else ()
         return self._has(doc) or (bool(lines) and all(map(self._has, lines)))
 
     def _has(self, doc: Document) -> bool:
@@ -90,14 +90,6 @@ def read_document_hashes(directory: Path, meta: Meta) -> DocumentHashes | None:
     if hashlib.sha256(content).hexdigest() != meta.documents_sha256:
         return None  # of another model, if a save was killed before it removed this file
     return DocumentHashes.decode(content)
-
-
-def _parts(doc: Document) -> Sequence[Document]:
-    """Return the lines of a text of several lines, or the beginnings of a conversation."""
-    if isinstance(doc, str):
-        lines = doc.split("\n") if "\n" in doc else ()
-        return [line.strip() for line in lines if line.strip()]
-    return [doc[:n] for n in range(2, len(doc), 2)]
 
 
 def _hash(doc: Document) -> int:

@@ -132,7 +132,7 @@ def _compared(name: str, seed: int, budget: str) -> Iterator[Run]:
     for i in range(3):
         at = replace(config, lr=float(f"{(config.lr or 0) / RATIO**i:.2g}"))
         yield Run(f"{label}: 1/{RATIO**i}", model, at, partial(tuned, name))
-    alone = plan_training(data_of(name)[1], TrainOptions(budget=BUDGETS[budget])).plan
+    alone = plan_training(data_of(name)[1], TrainOptions(budget=BUDGETS[budget], single=True)).plan
     at = replace(alone.config, seed=seed)
     yield Run(f"{label}: scratch", alone.model, at, partial(from_scratch, name, budget))
 
@@ -169,7 +169,7 @@ def data_of(name: str) -> tuple[TrainedModel, Split, Split]:
         known = known[:: max(1, len(known) // pair.size)][: pair.size]
         parts = split(known, validation=0.1)
     directory = MODELS / f"{name.partition(',')[0]}-{BUDGET:g}"
-    job = plan_training(pair.of_parent(), TrainOptions(budget=BUDGET))
+    job = plan_training(pair.of_parent(), TrainOptions(budget=BUDGET, single=True))
     if not directory.exists():
         plan = job.plan
         result = train(job.parts, model=plan.model, config=plan.config, tokenizer=plan.tokenizer)
@@ -204,7 +204,7 @@ def from_scratch(
 ) -> Losses:
     """Train a model of the child's data alone."""
     parts = data_of(name)[1]
-    plan = plan_training(parts, TrainOptions(budget=BUDGETS[budget])).plan
+    plan = plan_training(parts, TrainOptions(budget=BUDGETS[budget], single=True)).plan
     return losses(train(parts, model=model, config=config, tokenizer=plan.tokenizer))
 
 

@@ -37,6 +37,7 @@ from microgpt.data.folding import char_tokenizer
 from microgpt.data.split import Split, split, split_stream
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.inference import InferenceGpt
+from microgpt.state import TrainResult
 from microgpt.training.choice import (
     MAX_CONTEXT,
     choose,
@@ -45,6 +46,9 @@ from microgpt.training.choice import (
     held_out_fraction,
 )
 from microgpt.training.engines import prepare_engine
+from microgpt.training.ensemble_training import train_job
+from microgpt.training.options import TrainOptions
+from microgpt.training.planning import plan_training
 from microgpt.training.presets import PRESETS, PresetName
 from microgpt.training.train import train
 
@@ -99,8 +103,14 @@ def contender(text: str, seconds: int, rival: str, options: Namespace) -> Iterat
     else:
         model, config = ModelConfig(), TrainConfig()
 
+    ensemble = None
+    if rival == "rule":
+        ensemble = plan_training(document_of(text), TrainOptions(budget=budget)).plan.ensemble
     if rival == "nanoGPT":
         train_it = partial(nanogpt, parts=parts, budget=seconds, python=options.python)
+    elif ensemble:
+        config = ensemble.student
+        train_it = partial(taught, text=text, budget=budget, interval=interval)
     else:
         train_it = partial(measured, parts=parts, tokenizer=tokenizer, interval=interval)
     for seed in seeds(options):
@@ -143,9 +153,33 @@ def measured(
     """Train a model of ours, and return its losses."""
     started = perf_counter()
     result = train(parts, model=replace(model, vocab_size=0), config=config, tokenizer=tokenizer)
-    seconds, gpt = perf_counter() - started, InferenceGpt(result)
+    return losses_of(result, parts, perf_counter() - started, interval)
+
+
+def taught(
+    model: ModelConfig,
+    config: TrainConfig,
+    label: str,
+    *,
+    text: str,
+    budget: float,
+    interval: tuple[float, float] | None,
+) -> MinutesTraining:
+    """Train an ensemble, and return the losses of its student."""
+    prepare_engine("compiled", uses=("generation",))
+    job = plan_training(document_of(text), TrainOptions(budget=budget, seed=config.seed))
+    started = perf_counter()
+    result = train_job(job)
+    return losses_of(result, job.parts, perf_counter() - started, interval)
+
+
+def losses_of(
+    result: TrainResult, parts: Split, seconds: float, interval: tuple[float, float] | None
+) -> MinutesTraining:
+    """Return the losses of a model on the validation and the test part."""
+    gpt = InferenceGpt(result)
     val, test = (
-        gpt.evaluate(part, text=config.text).bits_per_character
+        gpt.evaluate(part, text=result.config.text).bits_per_character
         for part in (parts.validation, parts.test)
     )
     return MinutesTraining(val, test, seconds, interval)

@@ -137,7 +137,7 @@ def own(text: str, rival: str, seed: int, parts: Split) -> float | None:
     search = ["evolve", "--workers", "1", "--budget", str(BUDGET)]
     arguments = {
         "preset": ["train", "--preset", TEXTS[text], "--model"],
-        "train": ["train", "--budget", str(BUDGET), "--model"],
+        "train": ["train", "--single", "--budget", str(BUDGET), "--model"],
         "evolve": [*search, "--train-winner"],
         "winner": [*search, "--distill", "0", "--train-winner"],
     }

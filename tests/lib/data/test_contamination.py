@@ -261,7 +261,7 @@ def test_variants_in_case_of_the_own_split_are_counted_once() -> None:
     assert contamination(parts, [parts.facts], folding) == contamination(parts, (), folding)
 
 
-def test_beginnings_of_training_conversations_count_without_hashes() -> None:
+def test_beginnings_of_conversations_count_without_hashes() -> None:
     longer = [(*talk, Message("user", "b"), Message("assistant", "c")) for talk in TALKS]
     docs = [*TALKS[:600], *longer[:600]]
     parts = split(docs, validation=0.4)

@@ -121,7 +121,7 @@ class Stopwatch:
 
 
 def measured(
-    model: ModelConfig, config: TrainConfig, label: str, *, name: PresetName | None
+    model: ModelConfig, config: TrainConfig, label: str, *, name: PresetName | None = None
 ) -> Training:
     """Train a preset, or a model with these settings, and return its cost and losses."""
     prepare_engine("compiled", uses=("training", "evaluation", "generation"))

@@ -287,3 +287,20 @@ def test_a_kill_while_the_model_is_written_loses_nothing(
     assert (status, len(state.teachers)) == ("running", 2)
     again = train_job(replace(planned(), plan=plan, resume=state))
     assert again.weights == result.weights
+
+
+@pytest.mark.parametrize("step", [0, 7])
+def test_a_teacher_is_omitted_only_before_its_first_step(step) -> None:
+    """The run is resumed late, in the third teacher."""
+    job, states = planned(budget=1e11), []
+    n = job.plan.ensemble.n_teachers
+    train_job(job, on_state=lambda *found: states.append(found), state_every=7)
+    plan, state = next(
+        (plan, state) for plan, state in states if len(state.teachers) == 2 and state.step == step
+    )
+    clock = SlowClock(1.0)
+    limit = TimeLimit(minutes=1e-3, started=0.0, reserve_s=0.0, clock=clock)
+    late = replace(state, seconds=100.0)
+    result = train_job(replace(job, plan=plan, resume=late, limit=limit))
+    assert result.plan.ensemble.n_teachers == (2 if step == 0 else 3) < n
+    assert result.config.seed == result.plan.ensemble.student.seed

@@ -117,8 +117,11 @@ class _EnsembleTraining:
     def run(self) -> TrainResult:
         """Train the models that are left, and return the last one."""
         job, resume = self.job, self.job.resume
-        while len(self.teachers) < self._n_teachers():
-            k, limit = len(self.teachers), self.job.limit
+        while (k := len(self.teachers)) < self.ensemble.n_teachers:
+            limit, has_begun = job.limit, resume is not None and resume.step > 0
+            if not has_begun and not self._has_time_for(k):
+                resume = None  # the state before the first step of this teacher
+                break
             started, first_step = limit.clock() if limit else 0.0, resume.step if resume else 0
             result = self._train(replace(job, limit=self._limit_of_teacher(k)), resume)
             if result.ending == "stopped":
@@ -201,15 +204,15 @@ class _EnsembleTraining:
     def _n_models(self) -> int:
         return self.ensemble.n_teachers + 1
 
-    def _n_teachers(self) -> int:
-        """Return the number of teachers that can be trained in time."""
-        n, k, limit = self.ensemble.n_teachers, len(self.teachers), self.job.limit
+    def _has_time_for(self, k: int) -> bool:
+        """Return whether teacher k and the student can be trained in time."""
+        limit = self.job.limit
         if not limit or k < FEWEST:
-            return n
+            return True
         durations = self._durations or [self._duration_before()]
         per_teacher = sum(durations) / len(durations)
         needed = per_teacher * (1 + self._student_cost())
-        return n if needed <= (1 + TOLERANCE) * limit.seconds_left() else k
+        return needed <= (1 + TOLERANCE) * limit.seconds_left()
 
     def _duration_before(self) -> float:
         """Return the seconds of a teacher before the run was resumed."""

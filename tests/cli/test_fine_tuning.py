@@ -91,6 +91,8 @@ def test_held_out_data_that_the_child_has_read_are_marked(microgpt, folder) -> N
     assert re.search(marked, done.stdout)
     facts = json.loads(ok(microgpt(*tuning, "--model", "b", "--json")).stdout)
     assert facts["parents_data"]["contamination"] == [1, 1]
+    chosen = ("--val-fraction", "0.4", "--test-fraction", "0", "--model", "chosen")
+    assert re.search(marked, ok(microgpt(*tuning, *chosen)).stdout)  # by some of these data
     ok(microgpt("train", "--data", "names.txt", "--steps", "9", "-n", "0", "--model", "all"))
     fractions = ("--val-fraction", "0.1", "--test-fraction", "0.1")
     middle = ("--data", "names.txt", *fractions, "--model", "mid")

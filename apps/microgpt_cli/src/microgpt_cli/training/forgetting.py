@@ -7,6 +7,7 @@ from typing import NamedTuple
 from microgpt.config import TextKind
 from microgpt.data.contamination import PIECE, Bounds, contamination, repeated_share
 from microgpt.data.folding import FoldingTokenizer, folded
+from microgpt.data.split import Split
 from microgpt.data.tokenizer import Document, count_characters
 from microgpt.errors import MicrogptError
 from microgpt.inference import InferenceGpt
@@ -34,9 +35,14 @@ class Forgetting(NamedTuple):
 
 
 def forgetting(
-    parent: TrainedModel | None, directory: Path | None, child: TrainResult
+    parent: TrainedModel | None, directory: Path | None, child: TrainResult, of_child: Split
 ) -> Forgetting | None:
-    """Return the losses on about 40,000 characters of the parent's data, if other and at hand."""
+    """Return the losses on about 40,000 characters of the parent's data, if other and at hand.
+
+    Args:
+        of_child: the data of the child; it has read its training set, and chosen its weights by the
+            validation set.
+    """
     if not parent or not directory or child.plan.engine == "reference":  # which is too slow
         return None
     try:
@@ -52,7 +58,8 @@ def forgetting(
     every = max(1, sum(map(count_characters, docs)) // HELD_OUT)
     docs = [doc[: len(doc) // every] for doc in docs] if text == "stream" else docs[::every]
     before, after = (InferenceGpt(each).evaluate(docs, text=text).loss for each in (parent, child))
-    share, ancestors = _share_trained(docs, child, text), child.plan.ancestor_data
+    read, ancestors = [*child.documents, *of_child.validation], child.plan.ancestor_data
+    share = _share_read(docs, read, child, text)
     by_ancestors = contamination(parts, ancestors, child.tokenizer)
     low, high = by_ancestors.get("test" if parts.test else "validation", (0.0, 0.0))
     if share and text == "stream":  # pieces are found only if they are whole
@@ -61,9 +68,10 @@ def forgetting(
     return Forgetting(before, after, bool(held_out), bounds)
 
 
-def _share_trained(docs: Sequence[Document], child: TrainResult, text: TextKind) -> float:
+def _share_read(
+    docs: Sequence[Document], read: Sequence[Document], child: TrainResult, text: TextKind
+) -> float:
     """Return the share of documents, or of pieces of running text, that a child has read."""
-    read = [*child.documents]
     if text == "stream":
         return repeated_share(docs, read, PIECE)
     if isinstance(child.tokenizer, FoldingTokenizer):

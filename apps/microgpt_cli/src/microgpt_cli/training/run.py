@@ -108,7 +108,8 @@ class TrainRun:
             model = InferenceGpt(result, engine=result.plan.engine)
             length = STREAM_SAMPLE_TOKENS if is_stream else None
             samples = model.generate(n_samples, rng=result.rng(), max_tokens=length)
-        lost, parts = forgetting(self.job.parent, self.parent, result), self.job.parts
+        parts = self.job.parts
+        lost = forgetting(self.job.parent, self.parent, result, parts)
         print_results(result, samples, parts, path, lost, novel=self.novel, as_json=self.as_json)
 
     def check_output(self, *, is_default: bool) -> None:

@@ -4,10 +4,11 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from microgpt.config import DType, EngineName, ModelConfig, TrainConfig, WeightsFormat
+from microgpt.config import MAX_SIZE, DType, EngineName, ModelConfig, TrainConfig, WeightsFormat
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.flat_weights import Numbers
 from microgpt.model import Weights
@@ -26,6 +27,7 @@ if TYPE_CHECKING:  # a model that only generates needs none of them
     from microgpt.training.presets import PresetName
     from microgpt.training.weight_averaging import WeightAverage
 
+MAX_TEACHERS = 1000  # of an ensemble; guards against damaged files
 N_RECENT = 100  # number of losses in a checkpoint; meta.json contains their mean as train_loss
 
 
@@ -67,6 +69,14 @@ class StepsChange(NamedTuple):
     after: int  # total number of steps planned from then on
 
 
+def is_chain(changes: Sequence[StepsChange], steps: int) -> bool:
+    """Return whether changes follow one another and lead to or from a number of steps."""
+    numbers = [n for change in changes for n in (change.before, change.after)]
+    ascend = all(a.step < b.step and a.after == b.before for a, b in pairwise(changes))
+    in_range = all(0 <= one.step <= min(one.before, one.after) for one in changes)
+    return ascend and in_range and (steps in numbers or not changes)
+
+
 class TeacherRecord(NamedTuple):
     """A teacher of a training run."""
 
@@ -95,6 +105,20 @@ class Ensemble:
     def changes_of(self, i: int) -> tuple[StepsChange, ...]:
         """Return the known changes of the number of steps of a model."""
         return self.steps_changed[i] if i < len(self.steps_changed) else ()
+
+    def fits(self, config: TrainConfig, n_trained: int, *, is_complete: bool) -> bool:
+        """Return whether this can be the ensemble of a run with so many trained teachers.
+
+        Args:
+            config: settings of the model that is being trained, or of the student at the end.
+        """
+        n, changes = self.n_teachers, self.steps_changed
+        if not (1 <= n <= MAX_TEACHERS and n_trained <= n and 0 <= self.n_samples <= MAX_SIZE):
+            return False
+        own = self.config_of(n if is_complete else n_trained)
+        is_own = replace(config, steps=own.steps) == own
+        chains = all(is_chain(each, each[-1].after) for each in changes if each)
+        return is_own and chains and len(changes) <= n + 1
 
     def name_of(self, i: int) -> str:
         """Return the name of a model, such as "teacher 2 of 6"."""

@@ -8,10 +8,9 @@ train_state.json is read first: it determines the maximum valid size of train_st
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from importlib.metadata import version
-from itertools import pairwise
 from operator import not_
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -41,6 +40,7 @@ from microgpt.state import (
     TrainedTeacher,
     TrainingPlan,
     TrainState,
+    is_chain,
 )
 from microgpt.storage.meta import (
     MAX_META_BYTES,
@@ -61,7 +61,6 @@ MAX_LOSS = 1e300  # maximum loss; ensures that the mean of the losses is finite
 # changes of the number of steps, and any number of evaluations but 20; version 3 lacks teachers,
 # version 4 schedules of the user, version 5 ensembles.
 FORMAT_VERSION = 6
-MAX_TEACHERS = 1000
 TOKENIZER = "tokenizer"  # name of the array with the bytes of tokenizer.json
 Status = Literal["running", "ended", "diverged"]
 # Default values for keys that old checkpoints lack.
@@ -215,7 +214,7 @@ def _parse(description: bytes, description_path: Path) -> _Description:
     if not (facts.input or facts.preset):
         raise CheckpointError(f"{description_path}: input or preset is required")
     _check_ensemble(facts, description_path)
-    if not _is_chain(facts.steps_changed, facts.config.steps):
+    if not is_chain(facts.steps_changed, facts.config.steps):
         raise CheckpointError(f"{description_path}: steps_changed does not match config.steps")
     check_tokenizer_fields(description_path, facts)
     return facts
@@ -228,28 +227,8 @@ def _check_ensemble(facts: _Description, description_path: Path) -> None:
         if n_trained:
             raise CheckpointError(f"{description_path}: teacher_losses requires ensemble")
         return
-    n = ensemble.n_teachers
-    config = ensemble.config_of(n if facts.status == "ended" else n_trained)
-    is_right = (
-        1 <= n <= MAX_TEACHERS
-        and replace(facts.config, steps=config.steps) == config
-        and 0 <= ensemble.n_samples <= MAX_SIZE
-        and n_trained <= n
-        and len(ensemble.steps_changed) <= n + 1
-        and all(
-            _is_chain(changes, changes[-1].after) for changes in ensemble.steps_changed if changes
-        )
-    )
-    if not is_right:
+    if not ensemble.fits(facts.config, n_trained, is_complete=facts.status == "ended"):
         raise CheckpointError(f"{description_path}: ensemble does not match the other fields")
-
-
-def _is_chain(changes: Sequence[StepsChange], steps: int) -> bool:
-    """Return whether changes follow one another and lead to or from a number of steps."""
-    numbers = [n for change in changes for n in (change.before, change.after)]
-    ascend = all(a.step < b.step and a.after == b.before for a, b in pairwise(changes))
-    in_range = all(0 <= one.step <= min(one.before, one.after) for one in changes)
-    return ascend and in_range and (steps in numbers or not changes)
 
 
 def _max_bytes(facts: _Description) -> int:

@@ -3,9 +3,9 @@
 Trains each preset for names with several seeds on one core,
 with the same names held out: a tenth for validation (A), another for the test (B). The held-out
 loss is measured 20 times, as in `microgpt train --preset names-60s`. Times are reported with and
-without these evaluations. The model of names-60s is also trained with Karpathy's architecture and
-AdamW; `study.py pytorch` trains that in PyTorch. Prints the losses and the seconds, and writes them
-and the loss curve of each training run to bench/results.
+without these evaluations. A single model with Karpathy's architecture and AdamW is trained for a
+minute, too; `study.py pytorch` trains that in PyTorch. Prints the losses and the seconds, and
+writes them and the loss curve of each training run to bench/results.
 
     uv run python bench/quality.py [--only names-60s] [--seeds 5] [--core 1]
 
@@ -36,7 +36,7 @@ from microgpt.training.planning import plan_training
 from microgpt.training.presets import PRESETS, Preset, PresetName
 
 NAMES = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
-# names-60s with Karpathy's architecture and AdamW
+# a single model with Karpathy's architecture and AdamW
 ADAMW_PRESET = Preset(
     ModelConfig(n_embd=64, n_layer=3),
     TrainConfig(
@@ -49,7 +49,7 @@ TITLES = {
     "names-10s": "`names-10s`",
     "names-60s": "`names-60s`",
     "names-600s": "`names-600s`",
-    ABLATED: "`names-60s` with AdamW",
+    ABLATED: "one model with AdamW",
     "torch": "the same in PyTorch",
 }
 

@@ -1,4 +1,4 @@
-"""What is each regularisation setting of names-60s with AdamW worth?
+"""What is each regularisation setting of a model of names worth?
 
 Dropout most, 0.069 nats; weight decay 0.021, averaging 0.003 (docs/quality.md).
 

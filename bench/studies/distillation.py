@@ -4,10 +4,10 @@ Yes: 1.913 on B, six teachers 1.940 each, a single model 1.942 (docs/quality.md)
 
     uv run python bench/study.py distillation [--seeds 3] [--core 1]
 
-For each seed: six models of the preset names-60s with different seeds, the mean of their
-predictions, and a student of the same shape that learns from this mean, on the training set and on
-names that the teachers make up. The single model takes more operations than the teachers and the
-student together. An hour on one core.
+For each seed: six models with different seeds, the mean of their predictions, and a student of the
+same shape that learns from this mean, on the training set and on names that the teachers make up.
+The single model takes more operations than the teachers and the student together. An hour on one
+core.
 """
 
 import hashlib
@@ -39,7 +39,11 @@ from microgpt.training.operations import evaluation_operations, step_operations
 from microgpt.training.presets import PRESETS, Preset
 from microgpt.training.train import train
 
-TEACHER = PRESETS["names-60s"]
+TEACHER = replace(
+    PRESETS["names-10s"],
+    model=replace(PRESETS["names-10s"].model, n_embd=64, n_layer=3),
+    config=replace(PRESETS["names-10s"].config, steps=9_000, warmup_steps=180, dropout=0.1),
+)
 # A deep, narrow model, and averaging over half of the steps, which reduce overfitting.
 SINGLE = Preset(
     ModelConfig(n_embd=64, n_layer=6, n_ff_exp=2),
@@ -153,7 +157,7 @@ def mean_loss(models: list[TrainedModel], docs: list[Document]) -> float:
 
 
 TITLES = {
-    "teacher": "a teacher (`names-60s`)",
+    "teacher": "a teacher",
     "mean": f"mean of the predictions of {N_TEACHERS} teachers",
     "student": "a student of them, of a teacher's size",
     "single": "a single model of 201,088 weights",

@@ -38,9 +38,9 @@ from statistics import fmean, stdev
 import altair as alt
 import numpy as np
 from harness import BENCH, ROOT, script, seeds
-from studies.kneser_ney import KneserNey
 from tables import headed, rows
 
+from microgpt.evaluation.ngram_loss import document_bits
 from microgpt.evaluation.scoring import UNKNOWN_BITS, Scorer
 from microgpt.inference import InferenceGpt
 from microgpt.storage.model_directory import load
@@ -53,7 +53,6 @@ MIN_LENGTH = 8  # of innocent strings
 RECALL = 0.99
 N_EXAMPLES = 5
 N_SHOWN = 12  # characters of a secret; scanners would report the whole
-ORDER = 6  # of the n-gram model
 TOOLS_ENTROPY = 4.5  # bits per character: a threshold of scanners for base64
 TRAIN_SHARE = 2 / 3  # of the packages
 BASE62 = string.ascii_letters + string.digits
@@ -220,15 +219,15 @@ def scored_by_model(directory: Path) -> Score:
 
 def scored_by_ngrams(train: Sequence[str]) -> Score:
     """Return the bits per character of an n-gram model."""
-    model = KneserNey(train, ORDER)
-    known = set(model.chars)
+    known = set("".join(train))
 
-    def score(text: str) -> float:
-        kept = "".join(char for char in text if char in known)
-        bits = model.loss([kept]) * (len(kept) + 1) / math.log(2)
-        return (bits + UNKNOWN_BITS * (len(text) - len(kept))) / (len(text) + 1)
+    def score(texts: Sequence[str]) -> np.ndarray:
+        kept = ["".join(char for char in text if char in known) for text in texts]
+        n_unknown = np.array([*map(len, texts)]) - [*map(len, kept)]
+        bits = document_bits(train, kept) + UNKNOWN_BITS * n_unknown
+        return bits / np.array([len(text) + 1 for text in texts])
 
-    return lambda texts: np.array([score(text) for text in texts])
+    return score
 
 
 def entropy(text: str) -> float:

@@ -102,7 +102,8 @@ def test_only_questions_that_a_parent_has_read_count(microgpt, tmp_path) -> None
     assert 0 < float(exact(child).split("(contamination ")[1].removesuffix(" %)")) < 100
 
 
-def test_training_questions_are_asked_if_none_are_held_out(microgpt, talks) -> None:
+def test_training_questions_are_asked_if_none_are_held_out(microgpt, talks, monkeypatch) -> None:
+    monkeypatch.setattr("microgpt.training.choice.MIN_USEFUL", 1e10)
     done = microgpt("train", "--data", talks, *QUICK)
     assert "of 40 questions of the training data (" in exact(done)
     shown = done.stdout.split("--- replies (temperature 0) ---\n")[1].splitlines()

@@ -55,6 +55,19 @@ def test_each_route_answers_or_abstains(directory, text, said) -> None:
     assert events[-1]["choices"][0]["finish_reason"] == "stop"
 
 
+@pytest.mark.parametrize("path", ["/v1/completions", "/microgpt/v1/generate"])
+def test_a_text_is_not_continued(directory, path) -> None:
+    response = post(Settings(model_dir=directory), path, {"prompt": "When"})
+    assert response.status_code == 400
+    assert "answers questions and cannot continue a text; use a chat" in response.text
+
+
+@pytest.mark.parametrize("reply", ["", " "])
+def test_the_reply_to_unknown_questions_is_not_blank(directory, reply) -> None:
+    with pytest.raises(ConfigError, match="--unknown must not be blank"):
+        load_model(Settings(model_dir=directory, unknown=reply))
+
+
 def test_the_service_can_reply_otherwise_and_suggest(directory) -> None:
     settings = Settings(model_dir=directory, unknown="Ask us!", suggest=True)
     text = "is your cake of yesterday dry or too wet"

@@ -200,6 +200,13 @@ def _discord(**changes: Any) -> dict[str, Any]:
     return found
 
 
+def test_messages_of_discord_bots_are_left_out(tmp_path) -> None:
+    path, author = tmp_path / "chat.json", {"name": "counter", "nickname": None, "isBot": True}
+    path.write_text(json.dumps(_discord(author=author)))
+    said, _ = read(path, "ben_7")
+    assert "how do I install it?" not in str(said)
+
+
 CYCLE = {"a": {"parent": "b"}, "b": {"parent": "a"}}
 
 
@@ -213,7 +220,7 @@ CYCLE = {"a": {"parent": "b"}, "b": {"parent": "a"}}
         ([{"title": "x", "mapping": {}}], "item 1 .*there is no 'current_node'"),
         ([{"title": "x", "mapping": {}, "current_node": None}], "has no reply of 'assistant'"),
         (_discord(timestamp="yesterday"), "item 2 .*Invalid isoformat string: 'yesterday'"),
-        (_discord(author=None), "item 2 is in another format than microgpt knows"),
+        (_discord(author=None), "item 2 is in another format .*a value has another type"),
         (_discord(content=3), "item 2 is in another format than microgpt knows"),
         (_discord(author={"name": ["a"]}), "item 2 is in another format than microgpt knows"),
         (

@@ -32,6 +32,11 @@ def file(tmp_path: Path):
     return write
 
 
+def test_the_first_error_of_a_long_list_is_told(file) -> None:
+    with pytest.raises(DataError, match=r"messages\[0\]: input should be an object, got 1$"):
+        load_conversations(file([1] * 1000))
+
+
 def test_a_reply_with_a_task_is_scored_and_has_a_position(file) -> None:
     said = [user(), assistant(), user("2 + 2"), assistant("4", task="sums")]
     exam = load_chat_tests(file([user(), assistant()], {"messages": said}))

@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 
 from microgpt import Message, load_text
 from microgpt.data.documents import bundled
-from microgpt.data.split import DataFacts, fingerprint, split, split_stream
+from microgpt.data.split import (
+    MAX_BEGINNING,
+    DataFacts,
+    document_parts,
+    fingerprint,
+    split,
+    split_stream,
+)
 from microgpt.errors import ConfigError, DataError
 
 
@@ -158,3 +165,10 @@ def test_a_text_shorter_than_its_gaps_is_refused() -> None:
         split_stream("x" * 300, validation=0.1, holdout="head")
     with pytest.raises(ConfigError, match="gap must be >= 0, got -1"):
         split_stream("x" * 300, validation=0.1, gap=-1)
+
+
+def test_a_long_conversation_has_few_beginnings() -> None:
+    talk = tuple(Message(role, str(i)) for i in range(2000) for role in ("user", "assistant"))
+    beginnings = document_parts(talk)
+    assert [len(each) for each in beginnings] == [*range(2, MAX_BEGINNING, 2)]
+    assert all(talk[: len(each)] == each for each in beginnings)

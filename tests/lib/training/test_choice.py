@@ -180,7 +180,7 @@ def test_a_parent_keeps_its_shape() -> None:
 
 def test_fine_tuning_reads_the_data_twenty_times_at_most() -> None:
     n_tokens = sum(len(town) + 1 for town in TOWNS)
-    choice = tuned(TOWNS, 1e13)
+    choice = tuned(TOWNS, 1e13, batch_size=10)
     assert choice.is_limited
     n_read = choice.config.steps * choice.config.batch_size * n_tokens / len(TOWNS)
     assert n_read == pytest.approx(0.9 * 20 * n_tokens, rel=0.1)

@@ -59,6 +59,11 @@ def test_unknown_requires_few_conversations() -> None:
         plan_training(["anna"], TrainOptions(unknown="?"))
 
 
+def test_a_blank_reply_to_unknown_questions_is_refused() -> None:
+    with pytest.raises(ConfigError, match="--unknown must not be blank"):
+        plan_training(talks(PAIRS), TrainOptions(unknown=" "))
+
+
 def test_documents_that_are_held_out_are_not_learned_as_a_whole() -> None:
     assert plan_training(split(talks(PAIRS)), TrainOptions()).plan.known_questions
     parts = split(talks([(str(n), "x") for n in range(40)]), validation=0.3)

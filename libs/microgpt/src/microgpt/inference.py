@@ -165,6 +165,8 @@ class InferenceGpt(Predictor):
         """Return a `Job` for `samples`, without stop strings; see `opening` for prompt types."""
         check_count("num_samples", num_samples)
         check_seed(seed)
+        if self.known_questions:
+            raise PromptError("the model answers questions and cannot continue a text; use a chat")
         n_dropped, openings = 0, [self.opening(prompt) for prompt in prompts]
         for i, tokens in enumerate(openings):
             if len(tokens) > self.config.block_size:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -129,11 +129,13 @@ def _note_counting(result: TrainResult, parts: Split) -> None:
         "test": (result.test_loss, parts.test),
         "validation": (result.val_loss, parts.validation),
     }[name]
-    texts = [[text for doc in part for text in texts_of(doc)] for part in (parts.train, docs)]
-    is_small = sum(map(len, texts[0])) <= MOST_COUNTED
+    train, held_out = (
+        [text for doc in part for text in texts_of(doc)] for part in (parts.train, docs)
+    )
+    is_small = sum(map(len, train)) <= MOST_COUNTED
     if loss is None or result.tokenizer.is_chat or not (result.plan.budget and is_small):
         return
-    counted, ours = ngram_bits(*texts), _bits_per_character(loss, result, docs)
+    counted, ours = ngram_bits(train, held_out), _bits_per_character(loss, result, docs)
     if ours > COUNTING * counted:
         note(
             f"counting predicts the {name} documents better: n-grams have {counted:.2f} bits per "
@@ -223,7 +225,8 @@ class ChatAnswers(NamedTuple):
             for found, what in (
                 (self.wordings, "other wordings right"), (self.refused, "unknown questions refused")
             ):  # fmt: skip
-                yield f"{'':20} {found.n_exact} of {found.n} {what} ({percentage(found.share)})"
+                share = percentage(found.share)
+                yield f"{'':20} {found.n_exact} of {found.n} made-up {what} ({share})"
         yield "\n--- replies (temperature 0) ---"
         for question, reply in self.shown:
             yield f"user:      {printable(question, CLIP)}"
@@ -321,15 +324,24 @@ def _new_items(result: TrainResult, parts: Split) -> tuple[list[Item], float]:
     """
     folds = isinstance(result.tokenizer, FoldingTokenizer)
 
-    def question(one: Item) -> Document:
-        asked = one.conversation[: one.place]
-        return folded(asked) if folds else asked
+    def asked(docs: Iterable[Document]) -> list[int]:
+        """Return a hash of the messages before each reply, in the order of `_items`."""
+        found = []
+        for doc in map(folded, docs) if folds else docs:
+            before = 0
+            for message in doc:
+                if isinstance(message, Message) and message.role == "assistant":
+                    found.append(before)
+                before = hash((before, message))
+        return found
 
     ancestors, is_test = result.plan.ancestor_data, bool(parts.test)
     read = trained_documents(parts.docs, ancestors, validated=is_test)
-    own, every = (set(map(question, _items(docs))) for docs in (parts.train, read))
-    new = [one for one in _items(parts.test or parts.validation) if question(one) not in own]
-    return new, sum(question(one) in every for one in new) / max(1, len(new))
+    own, every = set(asked(parts.train)), set(asked(read))
+    held_out = parts.test or parts.validation
+    found = zip(asked(held_out), _items(held_out), strict=True)
+    new = [(key, one) for key, one in found if key not in own]
+    return [one for _, one in new], sum(key in every for key, _ in new) / max(1, len(new))
 
 
 def _items(docs: Sequence[Document]) -> list[Item]:

@@ -198,7 +198,8 @@ def _chatgpt_post(message: Any) -> _Post:
 
 def _discord_post(message: Any) -> _Post:
     who, at = message["author"], datetime.fromisoformat(message["timestamp"]).timestamp()
-    text = message["content"] if message["type"] in ("Default", "Reply") else ""
+    is_said = message["type"] in ("Default", "Reply") and not who.get("isBot")
+    text = message["content"] if is_said else ""
     return _said(who.get("nickname") or who["name"], at, text)
 
 
@@ -247,7 +248,11 @@ def _each(read: Callable[[Any], T], values: Any, path: Path) -> list[T]:
     try:
         found.extend(map(read, values))
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
-        problem = f"there is no {error}" if isinstance(error, KeyError) else error
+        problem = str(error)
+        if isinstance(error, KeyError):
+            problem = f"there is no {error}"
+        elif isinstance(error, AttributeError | TypeError):
+            problem = "a value has another type"
         raise DataError(
             f"{path}, item {len(found) + 1} is in another format than microgpt knows "
             f"({printable(str(problem))}); export the chat again"

@@ -20,7 +20,14 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError, ValidationInfo
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+)
 from pydantic_core import PydanticCustomError, from_json
 
 from microgpt.amounts import count
@@ -259,7 +266,8 @@ def _is_ignored(message: object) -> bool:
 
 
 _TURNS: TypeAdapter[tuple[_Turn, ...]] = TypeAdapter(
-    Annotated[tuple[_Turn, ...], BeforeValidator(_messages)], config=ConfigDict(defer_build=True)
+    Annotated[tuple[_Turn, ...], FailFast(), BeforeValidator(_messages)],  # an error takes memory
+    config=ConfigDict(defer_build=True),
 )
 
 

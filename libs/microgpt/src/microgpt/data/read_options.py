@@ -22,7 +22,7 @@ class ReadOptions:
     def of(cls, facts: Mapping[str, Any]) -> Self:
         """Return those of the settings of a command or of a recorded run."""
         names = (field.name for field in fields(cls))
-        return cls(**{name: facts[name] for name in names if facts.get(name)})
+        return cls(**{name: facts[name] for name in names if facts.get(name) is not None})
 
     def as_typed(self) -> str:
         """Return the options of a command, but for --text, each followed by a space."""

@@ -15,6 +15,7 @@ from microgpt.model_config import check_whole
 
 MAX_STRETCHES = 10  # maximum per held-out set; enough to sample all parts of a text
 MIN_STRETCH = 2_000  # in characters; in shorter stretches, too many tokens have little context
+MAX_BEGINNING = 64  # messages; the work for all beginnings grows with the square of the length
 HASH_BATCH = 1024  # number of documents per hash update; avoids a full copy in memory
 
 
@@ -219,11 +220,11 @@ def as_line(doc: Document) -> str:
 
 
 def document_parts(doc: Document) -> Sequence[Document]:
-    """Return the lines of a text of several lines, or the beginnings of a conversation."""
+    """Return the lines of a text of several lines, or the first beginnings of a conversation."""
     if isinstance(doc, str):
         lines = doc.split("\n") if "\n" in doc else ()
         return [line.strip() for line in lines if line.strip()]
-    return [doc[:n] for n in range(2, len(doc), 2)]
+    return [doc[:n] for n in range(2, min(len(doc), MAX_BEGINNING), 2)]
 
 
 def _hash_distinct(docs: Iterable[Document]) -> Iterator[tuple[Document, float]]:

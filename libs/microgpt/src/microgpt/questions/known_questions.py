@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from microgpt.data.tokenizer import ROLES, Conversation, Message
+from microgpt.errors import ConfigError
 
 if TYPE_CHECKING:  # the options of `train` need none of it
     from microgpt.questions.matching import Match, Matcher
@@ -15,6 +16,12 @@ CONFIDENCE = 0.56  # minimum similarity of a question that is answered (docs/que
 MAX_CHARACTERS = 100_000  # of questions and answers, so that one is found in milliseconds
 # Maximum number of known questions to suggest, and their minimum similarity.
 N_SUGGESTED, LEAST_SIMILAR = 3, 0.2
+
+
+def check_reply(reply: str) -> None:
+    """Raise ConfigError if a reply to unknown questions is blank."""
+    if not reply.strip():
+        raise ConfigError("--unknown must not be blank; write a reply to unknown questions")
 
 
 @dataclass(frozen=True)

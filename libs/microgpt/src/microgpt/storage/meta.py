@@ -155,11 +155,12 @@ def _settings(plan: TrainingPlan) -> dict[str, Any]:
     }
 
 
-def _ensemble(ensemble: Ensemble) -> dict[str, int | dict[str, float]]:
+def _ensemble(ensemble: Ensemble) -> dict[str, float | dict[str, float]]:
     teacher = ensemble.teacher
     return {
         "n_teachers": ensemble.n_teachers,
         "n_samples": ensemble.n_samples,
+        "ngram_weight": ensemble.ngram_weight,
         "teacher": {name: getattr(teacher, name) for name in ("steps", "dropout", "weight_decay")},
     }
 

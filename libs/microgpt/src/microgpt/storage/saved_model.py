@@ -9,7 +9,7 @@ from microgpt.config import TextKind
 from microgpt.data.split import DataFacts
 from microgpt.errors import ConfigError
 from microgpt.model import weight_shapes
-from microgpt.questions.known_questions import KnownQuestions
+from microgpt.questions.known_questions import KnownQuestions, check_reply
 from microgpt.state import TrainedModel
 from microgpt.storage.meta import Meta, trained_on
 
@@ -49,6 +49,8 @@ class SavedModel(TrainedModel):
                 "--unknown and --suggest require a model that has learned few questions as a whole "
                 "(`microgpt train --chat`); this one answers every question"
             )
+        if reply is not None:
+            check_reply(reply)
         known = replace(known, reply=known.reply if reply is None else reply, suggests=suggest)
         self.tokenizer.encode(known.reply)  # raises an error if it has unknown characters
         return replace(self, meta=self.meta.model_copy(update={"known_questions": known}))

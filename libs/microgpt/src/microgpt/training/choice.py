@@ -31,7 +31,7 @@ SHARE_THAT_FITS = 0.99  # minimum fraction of the documents that fit into the co
 HELD_OUT = 40_000  # maximum number of characters in each held-out set
 EVALUATION_SHARE = 0.05  # maximum share of the operations for evaluations
 # Operations beyond which the loss does not fall: for 150,000 tokens, and their growth.
-USEFUL, USEFUL_POWER, MIN_USEFUL = 1e13, 1.5, 1e10
+USEFUL, USEFUL_POWER, MIN_USEFUL = 1e13, 1.5, 1e11
 WIDTH, WIDTH_POWER = 55, 0.2  # width for 1e12 operations, and its growth with them
 WIDTH_PER_LAYER = 30
 TOKENS, TOKENS_POWER = 600, 0.3  # tokens per step for 1e12 operations, and their growth
@@ -46,11 +46,11 @@ TUNING_PASSES, TUNING_STEPS, TUNING_DROPOUT = 20, 200, 0.1
 # Trials of rates: their number, operations of each per those of the training, least steps, ratio
 TRIALS, TRIAL_SHARE, MIN_TRIAL, RATIO = 3, 0.1, 20, 4
 WARMUP = 30  # the learning rate rises during the first 1/30 of the steps
-N_CHARACTERS = 1_000_000  # number of training characters that the n-gram models read
+N_CHARACTERS, ORDER = 1_000_000, 5  # of the n-gram model: training characters, and its n
 # The law and its error, fitted to training runs with the chosen settings on the texts of the fit
 # (`bench/studies/fit_choice.py`).
-CONSTANT, PER_NGRAM_LOSS, PER_OPERATIONS, PER_CHARACTERS = -0.327, 1.108, -0.039, -0.008
-ERROR = 0.17  # standard deviation of the logarithm of the loss, for texts outside the fit
+CONSTANT, PER_NGRAM_LOSS, PER_OPERATIONS, PER_CHARACTERS = -0.351, 1.184, -0.045, -0.004
+ERROR = 0.16  # standard deviation of the logarithm of the loss, for texts outside the fit
 NOTHING = TrainOptions()
 
 
@@ -163,7 +163,7 @@ class Expectation(NamedTuple):
 def expected_loss(parts: Split, operations: float) -> Expectation:
     """Return the expected validation loss of a training run with the settings of `choose`.
 
-    It follows from the loss of n-gram models, the operations and the number of characters.
+    It follows from the loss of an n-gram model, the operations and the number of characters.
     """
     n_characters = sum(map(count_characters, parts.train))
     mean = CONSTANT + PER_NGRAM_LOSS * log(baseline_bits(parts))
@@ -172,7 +172,7 @@ def expected_loss(parts: Split, operations: float) -> Expectation:
 
 
 def baseline_bits(parts: Split) -> float:
-    """Return the validation loss of n-gram models, in bits per character."""
+    """Return the validation loss of an n-gram model, in bits per character."""
     from microgpt.evaluation.ngram_loss import ngram_bits
 
     docs, n_characters = parts.train, sum(map(count_characters, parts.train))
@@ -181,7 +181,7 @@ def baseline_bits(parts: Split) -> float:
         sample = [text[: 1 + N_CHARACTERS // len(docs)] for text in _texts(docs)]
     else:
         sample = _texts(docs[::every])
-    return ngram_bits(sample, _texts(parts.validation))
+    return ngram_bits(sample, _texts(parts.validation), ORDER)
 
 
 def _texts(docs: Iterable[Document]) -> list[str]:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from microgpt.data.ngram_model import NgramModel
     from microgpt.engine.compiled_model import CompiledModel
 
 PORTION = 1024  # number of documents to predict at once
@@ -57,6 +58,9 @@ class Teachers:
     names: Sequence[str] = ()  # names of the models in error messages
     # Wraps an iterable of n results, to show the progress: show(results, n, "portions").
     show: Callable[[Iterable[Any], int, str], Iterable[Any]] = _without_progress
+    # Predicts the documents that they make up, too, with this share of the mean.
+    ngrams: "NgramModel | None" = None
+    ngram_weight: float = 0.0
     _key: object = field(default=None, init=False, repr=False)  # what the dataset depends on
     _dataset: TokenDataset = field(default_factory=TokenDataset, init=False, repr=False)
 
@@ -179,7 +183,7 @@ class Teachers:
                 dataset.append(texts[place], texts.mask_of(place))
             else:
                 dataset.append(samples[i])
-        dataset.soft_targets = self._predictions(dataset, threads)
+        dataset.soft_targets = self._predictions(dataset, [i >= n_chunks for i in order], threads)
         return dataset
 
     def _samples(
@@ -208,7 +212,16 @@ class Teachers:
             for i, tokens in zip(chain.from_iterable(shares), made, strict=True)
         }
 
-    def _predictions(self, dataset: TokenDataset, threads: int) -> "NDArray[np.float32]":
+    def add_mean(
+        self, docs: TokenDataset, out: "NDArray[np.float32]", should_stop: Event | None = None
+    ) -> None:
+        """Add the mean of the probabilities that the teachers give to `out` (N, V)."""
+        for model in self._compiled:
+            model.add_probabilities(docs, out, share=1 / len(self.models), should_stop=should_stop)
+
+    def _predictions(
+        self, dataset: TokenDataset, is_sample: Sequence[bool], threads: int
+    ) -> "NDArray[np.float32]":
         """Return the targets of all predictions: (N, V), float32."""
         import numpy as np
 
@@ -220,10 +233,12 @@ class Teachers:
         def predict(first: int, should_stop: Event) -> None:
             end = min(first + PORTION, len(dataset))
             part, rows = dataset[first:end], targets[starts[first] - first : starts[end] - end]
-            for model in self._compiled:
-                model.add_probabilities(
-                    part, rows, share=1 / len(self.models), should_stop=should_stop
-                )
+            self.add_mean(part, rows, should_stop)
+            if self.ngrams:
+                of_docs = self.ngram_weight * np.array(is_sample[first:end])
+                shares = np.repeat(of_docs, np.diff(part.starts) - 1)
+                rows *= (1 - shares[:, None]).astype(np.float32)
+                self.ngrams.add_probabilities(part, rows, shares)
             if not np.isfinite(rows).all():
                 raise PromptError(NOT_FINITE_MESSAGE)
 

@@ -26,6 +26,7 @@ from microgpt.state import (
 from microgpt.training.deadline import train_as_planned
 from microgpt.training.distillation import Teachers
 from microgpt.training.early_stopping import BestWeights
+from microgpt.training.ngram_teacher import add_ngrams
 from microgpt.training.planning import TrainingJob
 from microgpt.training.time_limit import TimeLimit
 
@@ -181,8 +182,10 @@ class _EnsembleTraining:
         ]
         teachers = Teachers(models, self.ensemble.n_samples, show=self._show)
         job = replace(self.job, best=self._best_teacher())
+        chunks = parts.chunked(plan.tokenizer, plan.model.block_size, plan.config)
+        add_ngrams(teachers, chunks, replace(chunks, docs=parts.validation))
+        self.ensemble = replace(self.ensemble, ngram_weight=teachers.ngram_weight)
         try:
-            chunks = parts.chunked(plan.tokenizer, plan.model.block_size, plan.config)
             teachers.dataset(chunks, plan, random.Random(plan.config.seed), self.threads)
         except _StoppedError:
             if self._last:  # its last state leads here again

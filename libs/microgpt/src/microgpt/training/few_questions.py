@@ -12,7 +12,7 @@ from microgpt.amounts import count
 from microgpt.data.folding import char_tokenizer
 from microgpt.data.tokenizer import ROLES, Document, Message, Tokenizer, texts_of
 from microgpt.errors import ConfigError
-from microgpt.questions.known_questions import KnownQuestions
+from microgpt.questions.known_questions import KnownQuestions, check_reply
 from microgpt.training.options import TrainOptions
 
 MOST_QUESTIONS = 200  # more are learned as other conversations are
@@ -62,6 +62,7 @@ def chosen(
         _tell_other_options(docs, options, tell)
         return options, None, None
     unknown = options.unknown
+    check_reply(unknown)
     known = known_questions(docs, unknown, tell)
     return options.over(recipe(docs)), tokenizer_for(docs, unknown), known
 

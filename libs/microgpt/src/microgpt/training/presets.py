@@ -55,46 +55,47 @@ class Preset:
         return basics + 2 * [*others]
 
 
-def _names(n_embd: int, n_layer: int, *, steps: int, dropout: float) -> Preset:
+def _names(
+    n_embd: int, n_layer: int, *, student_length: float = 0.0, n_teachers: int = 0, **settings: Any
+) -> Preset:
     """Return a recipe for names, tuned on their validation split."""
-    config = TrainConfig(
-        steps=steps, batch_size=128, lr=0.004, optimizer="muon", warmup_steps=steps // 50,
-        dropout=dropout, weight_decay=0.1, average_tail=0.3,
-    )  # fmt: skip
-    return Preset(ModelConfig(n_embd=n_embd, n_layer=n_layer, **VARIANT), config)
+    config = TrainConfig(optimizer="muon", **settings)
+    model = ModelConfig(n_embd=n_embd, n_layer=n_layer, **VARIANT)
+    return Preset(model, config, n_teachers=n_teachers, student_length=student_length)
 
 
-def _text(n_embd: int, *, steps: int, dropout: float) -> Preset:
+def _text(n_embd: int, *, steps: int, dropout: float, block_size: int = 128) -> Preset:
     """Return a recipe for running text, tuned on parts of Shakespeare."""
-    model = ModelConfig(n_embd=n_embd, n_layer=4, block_size=128, **VARIANT)
+    model = ModelConfig(n_embd=n_embd, n_layer=4, block_size=block_size, **VARIANT)
     config = TrainConfig(
-        steps=steps, batch_size=8, lr=0.003, optimizer="muon", warmup_steps=steps // 20,
-        weight_decay=0.1, dropout=dropout,
+        steps=steps, batch_size=1024 // block_size, lr=0.003, optimizer="muon",
+        warmup_steps=steps // 20, weight_decay=0.1, dropout=dropout,
     )  # fmt: skip
     return Preset(model, config, data=None)
 
 
 _TEXT_180S = _text(96, steps=3_900, dropout=0.05)
 
-# docs/quality.md lists the losses of the names presets and an ablation. Longer training runs repeat
-# the data more often, so they need more dropout.
+# docs/quality.md lists the losses of the presets. Longer training runs repeat the data more often,
+# so they need more dropout.
 PRESETS: dict[PresetName, Preset] = {
-    "names-10s": _names(48, 2, steps=2_600, dropout=0.03),
-    "names-60s": _names(64, 3, steps=9_000, dropout=0.1),
-    "names-600s": Preset(
-        # Six teachers, each trained for as long as the names are of use, and their student.
-        ModelConfig(n_embd=88, n_layer=3, **VARIANT),
-        TrainConfig(
-            steps=4_400, batch_size=176, lr=0.005, optimizer="muon", warmup_steps=147,
-            dropout=0.2, weight_decay=0.05,
-        ),
-        n_teachers=6,
-        student_length=2.8,
+    "names-10s": _names(
+        48, 2, steps=2_600, batch_size=128, lr=0.004, warmup_steps=52, dropout=0.03,
+        weight_decay=0.1, average_tail=0.3,
+    ),
+    # Ensembles: the settings are those of each teacher.
+    "names-60s": _names(
+        80, 2, steps=1_830, batch_size=128, lr=0.004, warmup_steps=36, dropout=0.04,
+        weight_decay=0.1, average_tail=0.1, n_teachers=3, student_length=1.63,
+    ),
+    "names-600s": _names(
+        88, 3, steps=4_400, batch_size=176, lr=0.005, warmup_steps=147, dropout=0.2,
+        weight_decay=0.05, n_teachers=6, student_length=2.8,
     ),
     "text-60s": _text(64, steps=2_800, dropout=0.0),
     "text": _TEXT_180S,
-    # This dropout was measured (docs/quality.md); that of the shorter runs was not tuned again.
-    "text-300s": _text(96, steps=6_500, dropout=0.02),
+    # Its context and dropout were measured (docs/quality.md); those of the shorter runs were not.
+    "text-300s": _text(96, steps=5_680, dropout=0.02, block_size=256),
     # nanoGPT's split of the text: the last tenth is held out.
     "shakespeare": replace(_TEXT_180S, data="shakespeare", val_fraction=0.0, holdout="tail"),
     "karpathy": Preset(ModelConfig(), TrainConfig(), val_fraction=0.0, test_fraction=0.0),

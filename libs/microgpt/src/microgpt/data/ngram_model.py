@@ -1,0 +1,159 @@
+"""N-gram models of tokens, with modified Kneser-Ney smoothing.
+
+An n-gram model predicts a token from the counts of tokens after the same n - 1 tokens. Most
+contexts are rare, so each count is discounted, and what is taken away is given to the tokens in
+proportion to their probability after the context without its first token, down to the empty
+context. The counts of shorter contexts are numbers of distinct tokens before context and token, not
+of occurrences (Kneser & Ney 1995). With three discounts, this is the best method in the comparison
+by Chen & Goodman (1999, section 3). A context does not go beyond the start of a document.
+
+Shapes: N = predictions in a dataset, V = vocab_size.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from microgpt.data.token_dataset import TokenDataset
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Integers = NDArray[np.int64]
+    Floats = NDArray[np.float64]
+
+ORDER = 6  # the n; contexts of six tokens lower the loss of few texts
+MOST = 3  # higher counts get the same discount
+PORTION = 8192  # number of tokens to predict at once, which bounds the memory
+LEAST_DISCOUNT = 0.2  # some probability is left for tokens that have not been seen
+
+
+class NgramModel:
+    """An n-gram model of tokenized documents, whose first token is only a part of contexts."""
+
+    def __init__(self, docs: TokenDataset, vocab_size: int, order: int = ORDER) -> None:
+        """Count the tokens after each context of up to `order` - 1 tokens."""
+        self.vocab_size = vocab_size
+        tokens, places = _tokens_and_places(docs)
+        at = np.flatnonzero(places)  # the predicted tokens whose context is long enough
+        contexts, keys = np.zeros(len(at), np.int64), np.zeros(1, np.int64)
+        levels: list[_Counts] = []
+        for length in range(order):
+            if length:
+                shorter, is_long = contexts, places[at] >= length
+                at, shorter = at[is_long], shorter[is_long]
+                if not len(at):
+                    break
+                extended = shorter * vocab_size + tokens[at - length]
+                keys, contexts = np.unique(extended, return_inverse=True)
+            found, first, n = np.unique(
+                contexts * vocab_size + tokens[at], return_index=True, return_counts=True
+            )
+            if length:
+                levels[-1].count_longer(shorter[first] * vocab_size + tokens[at[first]])
+            levels.append(_Counts(keys, found, n, vocab_size))
+        self._levels = [level.smoothed() for level in levels]
+
+    def add_probabilities(
+        self, docs: TokenDataset, out: "NDArray[np.float32]", shares: "Floats"
+    ) -> None:
+        """Add the probabilities of all tokens at each prediction, times its share, to `out`.
+
+        Args:
+            out: (N, V).
+            shares: (N,).
+        """
+        done, n_docs = 0, max(1, PORTION // max(1, docs.longest))
+        for first in range(0, len(docs), n_docs):
+            found = self.probabilities(docs[first : min(first + n_docs, len(docs))])
+            rows = slice(done, done := done + len(found))
+            out[rows] += shares[rows, None] * found
+
+    def probabilities(self, docs: TokenDataset) -> "Floats":
+        """Return the probabilities of all tokens at each prediction: (N, V)."""
+        tokens, places = _tokens_and_places(docs)
+        at = np.flatnonzero(places)
+        found = np.full((len(at), self.vocab_size), 1 / self.vocab_size)
+        rows, contexts = np.arange(len(at)), np.zeros(len(at), np.int64)
+        for length, level in enumerate(self._levels):
+            if length:
+                is_long = places[at[rows]] >= length
+                rows, contexts = rows[is_long], contexts[is_long]
+                extended = contexts * self.vocab_size + tokens[at[rows] - length]
+                contexts, is_known = level.find(extended)
+                rows, contexts = rows[is_known], contexts[is_known]
+            level.interpolate(found, rows, contexts)
+        return found
+
+
+@dataclass
+class _Counts:
+    """The counts of tokens after the contexts of one length.
+
+    A context is identified by the index of the context without its first token, times V, plus that
+    token. A pair is the index of a context, times V, plus the token after it.
+    """
+
+    contexts: "Integers"  # sorted
+    pairs: "Integers"  # sorted
+    counts: "Integers"
+    vocab_size: int
+
+    def count_longer(self, pairs: "Integers") -> None:
+        """Replace the counts by how many distinct tokens there are before each pair.
+
+        Args:
+            pairs: the pair for each of those with one more token in the context.
+
+        Those at the start of a document, which have no token before them, keep their counts.
+        """
+        n = np.bincount(np.searchsorted(self.pairs, pairs), minlength=len(self.pairs))
+        self.counts = np.where(n > 0, n, self.counts)
+
+    def smoothed(self) -> "_Smoothed":
+        """Return the discounted probabilities."""
+        n = np.bincount(np.minimum(self.counts, MOST + 2), minlength=MOST + 3).tolist()
+        y = n[1] / max(1, n[1] + 2 * n[2])
+        each = [k - (k + 1) * y * n[k + 1] / n[k] if n[k] else k for k in range(1, MOST + 1)]
+        discounts = np.clip(each, LEAST_DISCOUNT, range(1, MOST + 1))
+        taken = discounts[np.minimum(self.counts, MOST) - 1]
+        starts = np.searchsorted(self.pairs, np.arange(len(self.contexts) + 1) * self.vocab_size)
+        totals = np.add.reduceat(self.counts, starts[:-1])
+        return _Smoothed(
+            self.contexts,
+            starts,
+            tokens=self.pairs % self.vocab_size,
+            shares=(self.counts - taken) / np.repeat(totals, np.diff(starts)),
+            left=np.add.reduceat(taken, starts[:-1]) / totals,
+        )
+
+
+@dataclass(frozen=True)
+class _Smoothed:
+    """The probabilities of tokens after the contexts of one length."""
+
+    contexts: "Integers"  # as in `_Counts`
+    starts: "Integers"  # index of the first token after each context, then the number of all
+    tokens: "Integers"  # that occur after each context
+    shares: "Floats"  # their probabilities after the discount
+    left: "Floats"  # the probability that is left for shorter contexts, for each context
+
+    def find(self, contexts: "Integers") -> "tuple[Integers, NDArray[np.bool_]]":
+        """Return the index of each context, and whether there is one."""
+        indices = np.minimum(np.searchsorted(self.contexts, contexts), len(self.contexts) - 1)
+        return indices, self.contexts[indices] == contexts
+
+    def interpolate(self, found: "Floats", rows: "Integers", contexts: "Integers") -> None:
+        """Replace the probabilities in rows, of shorter contexts, by those after the contexts."""
+        found[rows] *= self.left[contexts, None]
+        n = self.starts[contexts + 1] - self.starts[contexts]
+        ends = np.cumsum(n)
+        entries = np.arange(n.sum()) + np.repeat(self.starts[contexts] - ends + n, n)
+        found[np.repeat(rows, n), self.tokens[entries]] += self.shares[entries]
+
+
+def _tokens_and_places(docs: TokenDataset) -> "tuple[Integers, Integers]":
+    """Return all tokens, and the place of each in its document, counted from 0."""
+    tokens, starts = np.array(docs.tokens, np.int64), np.array(docs.starts, np.int64)
+    return tokens, np.arange(len(tokens)) - np.repeat(starts[:-1], np.diff(starts))

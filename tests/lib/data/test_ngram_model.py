@@ -1,0 +1,90 @@
+"""The n-gram model agrees with a plain implementation, and its probabilities add up to 1."""
+
+from collections import defaultdict
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt.data.ngram_model import LEAST_DISCOUNT, MOST, NgramModel
+from microgpt.data.token_dataset import TokenDataset
+
+V, START = 4, 3  # three tokens, and the mark before and after a document
+ORDER = 3
+
+documents = st.lists(
+    st.lists(st.integers(0, V - 2), max_size=5).map(lambda tokens: [START, *tokens, START]),
+    min_size=1,
+    max_size=6,
+)
+Counts = dict[tuple[int, ...], dict[int, int]]
+
+
+def plain_counts(docs: list[list[int]]) -> list[Counts]:
+    """Count the tokens after each context, by the length of the context."""
+    seen: list[dict] = [defaultdict(lambda: defaultdict(int)) for _ in range(ORDER)]
+    before: list[dict] = [defaultdict(lambda: defaultdict(set)) for _ in range(ORDER)]
+    for doc in docs:
+        for i, token in enumerate(doc[1:], start=1):
+            for length in range(min(i, ORDER - 1) + 1):
+                context = tuple(doc[i - length : i])
+                seen[length][context][token] += 1
+                if length < ORDER - 1 and i > length:
+                    before[length][context][token].add(doc[i - length - 1])
+    for length, contexts in enumerate(before):
+        for context, tokens in contexts.items():
+            for token, distinct in tokens.items():
+                seen[length][context][token] = len(distinct)
+    return seen
+
+
+def discounts(counts: Counts) -> list[float]:
+    """Return the discounts for counts of 1, 2, and 3 or more."""
+    every = [n for tokens in counts.values() for n in tokens.values()]
+    n = [0, *(every.count(k) for k in range(1, MOST + 2))]
+    y = n[1] / max(1, n[1] + 2 * n[2])
+    each = [k - (k + 1) * y * n[k + 1] / n[k] if n[k] else k for k in range(1, MOST + 1)]
+    return [min(max(LEAST_DISCOUNT, d), k) for k, d in enumerate(each, start=1)]
+
+
+def plain_probability(seen: list[Counts], before: list[int], token: int) -> float:
+    """Return the probability of a token after the tokens before it in its document."""
+    p = 1 / V
+    for length in range(min(len(before), ORDER - 1) + 1):
+        tokens = seen[length].get(tuple(before[len(before) - length :]))
+        if not tokens:
+            break
+        taken = discounts(seen[length])
+        total = sum(tokens.values())
+        left = sum(taken[min(n, MOST) - 1] for n in tokens.values())
+        n = tokens.get(token, 0)
+        p = (n - (taken[min(n, MOST) - 1] if n else 0) + left * p) / total
+    return p
+
+
+@given(documents, documents)
+def test_it_agrees_with_a_simple_implementation(
+    train: list[list[int]], held_out: list[list[int]]
+) -> None:
+    found = NgramModel(TokenDataset(train), V, ORDER).probabilities(TokenDataset(held_out))
+    seen = plain_counts(train)
+    expected = [
+        [plain_probability(seen, doc[:i], token) for token in range(V)]
+        for doc in held_out
+        for i in range(1, len(doc))
+    ]
+    assert found == pytest.approx(np.array(expected))
+    assert found.sum(axis=1) == pytest.approx(1)
+    assert found.min() > 0
+
+
+@given(documents)
+def test_probabilities_are_added_in_portions(docs: list[list[int]]) -> None:
+    dataset, model = TokenDataset(docs), NgramModel(TokenDataset(docs), V)
+    out = np.ones((len(dataset.tokens) - len(dataset), V), np.float32)
+    shares = np.linspace(0, 1, len(out))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("microgpt.data.ngram_model.PORTION", 4)
+        model.add_probabilities(dataset, out, shares)
+    assert out == pytest.approx(1 + shares[:, None] * model.probabilities(dataset), abs=1e-6)

@@ -1,0 +1,96 @@
+"""An n-gram model predicts the documents that teachers make up, if that lowers their loss."""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from microgpt import ModelConfig, TrainConfig
+from microgpt.data.ngram_model import NgramModel
+from microgpt.data.split import Split, split
+from microgpt.state import TrainingPlan
+from microgpt.training import ngram_teacher
+from microgpt.training.distillation import Teachers
+from microgpt.training.ensemble_training import train_job
+from microgpt.training.ngram_teacher import WEIGHTS, add_ngrams, best_weight
+from microgpt.training.options import TrainOptions
+from microgpt.training.planning import plan_training
+from microgpt.training.train import train as train_model
+
+RNG = random.Random(3)
+SYLLABLES = ["ka", "mi", "to", "ren", "sul", "vo"]
+WORDS = ["".join(RNG.choices(SYLLABLES, k=RNG.randint(1, 4))) for _ in range(150)]
+PARTS = split(WORDS, validation=0.2)
+MODEL = ModelConfig(n_embd=8, n_head=2, block_size=8, n_layer=1)
+CONFIG = TrainConfig(steps=20, batch_size=4, seed=2)
+
+
+@pytest.fixture(scope="module")
+def teacher():
+    return train_model(PARTS.train, model=MODEL, config=CONFIG)
+
+
+def chunked(parts: Split, teacher):
+    return parts.chunked(teacher.tokenizer, MODEL.block_size, CONFIG)
+
+
+def encoded(docs, teacher):
+    chunks = replace(chunked(PARTS, teacher), docs=docs)
+    return chunks.encode(range(len(chunks)))
+
+
+def test_it_predicts_only_the_documents_that_are_made_up(teacher) -> None:
+    chunks = chunked(PARTS, teacher)
+    model = replace(MODEL, vocab_size=teacher.tokenizer.vocab_size)
+    plan = TrainingPlan(model, CONFIG, teacher.tokenizer, "compiled", "float32", PARTS.facts)
+    ngrams = NgramModel(chunks.encode(range(len(chunks))), model.vocab_size)
+    alone, together = Teachers([teacher], 50), Teachers([teacher], 50)
+    together.ngrams, together.ngram_weight = ngrams, 0.25
+    plain, mixed = (each.dataset(chunks, plan, random.Random(2), 1) for each in (alone, together))
+    assert list(map(list, plain)) == list(map(list, mixed))
+    counted, row = ngrams.probabilities(mixed), 0
+    texts = {tuple(doc) for doc in chunks.encode(range(len(chunks)))}
+    kinds = set()
+    for doc in mixed:
+        rows = slice(row, row := row + len(doc) - 1)
+        is_made_up = not np.array_equal(mixed.soft_targets[rows], plain.soft_targets[rows])
+        share = 0.25 if is_made_up else 0.0
+        expected = (1 - share) * plain.soft_targets[rows] + share * counted[rows]
+        assert mixed.soft_targets[rows] == pytest.approx(expected, abs=1e-6)
+        assert is_made_up or tuple(doc) in texts
+        kinds.add(is_made_up)
+    assert kinds == {True, False}
+
+
+def test_the_weight_has_the_lowest_validation_loss(teacher) -> None:
+    tested = encoded(PARTS.validation, teacher)
+    n = teacher.tokenizer.vocab_size
+    assert best_weight(Teachers([teacher], 9), NgramModel(tested, n), tested) == WEIGHTS[-1]
+    other = NgramModel(encoded(["".join(RNG.choices("akmitorensulv", k=9))], teacher), n)
+    assert best_weight(Teachers([teacher], 9), other, tested) == 0
+
+
+@pytest.mark.parametrize("reason", ["no samples", "no validation", "a long text"])
+def test_without_need_there_is_none(teacher, monkeypatch, reason) -> None:
+    if reason == "a long text":
+        monkeypatch.setattr(ngram_teacher, "MAX_TOKENS", 10)
+    chunks = chunked(PARTS, teacher)
+    held_out = replace(chunks, docs=() if reason == "no validation" else PARTS.validation)
+    teachers = Teachers([teacher], 0 if reason == "no samples" else 9)
+    add_ngrams(teachers, chunks, held_out)
+    assert (teachers.ngrams, teachers.ngram_weight) == (None, 0.0)
+
+
+def test_an_ensemble_records_the_weight(monkeypatch) -> None:
+    monkeypatch.setattr("microgpt.training.choice.MIN_USEFUL", 1e9)
+    options = TrainOptions(n_embd=8, n_layer=1, budget=1e10)
+    job = plan_training(PARTS, options)
+    result = train_job(job)
+    weight = result.plan.ensemble.ngram_weight
+    assert weight in WEIGHTS[1:]
+    assert train_job(job).weights == result.weights
+    monkeypatch.setattr(ngram_teacher, "MIN_GAIN", 1.0)
+    without = train_job(job)
+    assert without.plan.ensemble.ngram_weight == 0
+    assert without.weights != result.weights

@@ -4,9 +4,8 @@ Layout: columns; the logits have a row per token of the vocabulary and a column 
 Losses are in nats. See docs/performance.md#vectors. Shapes: V = vocab_size, N = columns.
 """
 
-import math
-
 from microgpt.engine.compiler import inlined, kernel
+from microgpt.engine.kernels.log import log
 from microgpt.engine.simd.vector import Array, exp, lanes, larger, load, splat, store
 
 
@@ -31,7 +30,7 @@ def token_losses(
             total = total + exp(load(logits, i, n) - largest)
         store(norms, 1, n, total)
         for m in range(n, min(n + step, N)):
-            loss = math.log(norms[1, m]) + (norms[0, m] - logits[targets[m], m])
+            loss = log(norms[1, m]) + (norms[0, m] - logits[targets[m], m])
             losses[m] = counted[0, m] * loss
 
 
@@ -87,7 +86,7 @@ def cross_entropy(
         for i in range(V):
             store(logits, i, n, load(logits, i, n) * scale)
         for m in range(n, last):
-            loss += counted[0, m] * math.log(norms[1, m])
+            loss += counted[0, m] * log(norms[1, m])
             _subtract_target(logits, targets, soft_targets, m, counted[0, m] * weight)
     return weight * loss
 

@@ -27,7 +27,10 @@ def shuffle(words: Array, order: Array) -> None:
 
 
 def gauss(words: Array, spare: Array, numbers: Array) -> None:
-    """Fill `numbers` with standard normal draws, as in `random.gauss` (Box & Muller 1958)."""
+    """Fill `numbers` with standard normal draws, as in `random.gauss` (Box & Muller 1958).
+
+    Only this kernel calls the C library, as `random.gauss` does.
+    """
     for i in range(numbers.size):
         if not math.isnan(spare[0]):
             numbers[i] = spare[0]

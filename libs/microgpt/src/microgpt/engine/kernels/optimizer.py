@@ -35,8 +35,8 @@ def adam(state: OptimizerState, n_steps: int, lr: float, settings: StepSettings)
     """Update the first n_adam_rows rows with AdamW (Loshchilov & Hutter 2019, alg. 2)."""
     params, m, v, beta1, beta2 = state.params, state.m, state.v, settings.beta1, settings.beta2
     kept = 1 - lr * settings.weight_decay
-    lr_by_bias = lr / (1 - beta1**n_steps)  # bias correction, because the means start at 0
-    v_by_bias = 1 / (1 - beta2**n_steps)
+    lr_by_bias = lr / (1 - _power(beta1, n_steps))  # bias correction: the means start at 0
+    v_by_bias = 1 / (1 - _power(beta2, n_steps))
     for i in range(settings.n_adam_rows):
         for j in range(0, params.shape[1], lanes(params)):
             grad = load(state.grads, i, j)
@@ -46,6 +46,18 @@ def adam(state: OptimizerState, n_steps: int, lr: float, settings: StepSettings)
             store(v, i, j, square)
             change = lr_by_bias * mean / (square_root(square * v_by_bias) + settings.eps)
             store(params, i, j, kept * load(params, i, j) - change)
+
+
+@inlined
+def _power(base: float, n: int) -> float:
+    """Return base**n by repeated squaring; the `pow` of C libraries rounds differently."""
+    power = 1.0
+    while n > 0:
+        if n & 1:
+            power *= base
+        base *= base
+        n >>= 1
+    return power
 
 
 @kernel

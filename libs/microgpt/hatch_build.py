@@ -4,14 +4,15 @@ A checkout reads data/ where it lies (microgpt.data.documents.bundled), so an ed
 no copy.
 A wheel that is built from our own sdist finds the files already inside the package.
 
-MICROGPT_MACHINE_CODE="x86-64-v3 x86-64-v4" uv build libs/microgpt --wheel
+MICROGPT_MACHINE_CODE="linux-x86-64-v3 linux-x86-64-v4" uv build libs/microgpt --wheel
 
-builds a wheel for Linux with the machine code of these levels, which needs no compiler. Other
-wheels depend on Numba and compile on first use.
+builds a wheel with the machine code for these targets (microgpt.engine.processor), which needs no
+compiler. Any of them can be built on any computer. Other wheels depend on Numba and compile on
+first use. See docs/packaging.md.
 """
 
 import os
-import subprocess
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -20,7 +21,13 @@ from typing import Any, ClassVar
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 FOR_BENCHES = {"oasst1_chat.jsonl", "OASST1_LICENSE"}  # decision 26
-PLATFORM = "py3-none-manylinux2014_x86_64"  # the machine code needs libc and libm of any age
+# Platform tags of wheels. The machine code needs a C library of any age, for the initial weights.
+TAGS = {
+    "linux-x86-64": "manylinux2014_x86_64",
+    "linux-aarch64": "manylinux2014_aarch64",
+    "macos-aarch64": "macosx_11_0_arm64",
+    "windows-x86-64": "win_amd64",
+}
 
 
 class BundleData(BuildHookInterface):
@@ -30,15 +37,15 @@ class BundleData(BuildHookInterface):
 
     def dependencies(self) -> list[str]:
         """Return what the build needs besides hatchling: to compile, the library itself."""
-        return [*self.metadata.core.dependencies, *self._compiler] if self._levels else []
+        return [*self.metadata.core.dependencies, *self._compiler] if self._targets else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Map every file to its place in the distribution."""
         if self.target_name == "wheel":
-            if self._levels:
-                build_data["tag"], build_data["pure_python"] = PLATFORM, False
-                for level in self._levels:
-                    self._add_machine_code(level, build_data)
+            if self._targets:
+                build_data["tag"], build_data["pure_python"] = f"py3-none-{self._tag()}", False
+                for target in self._targets:
+                    self._add_machine_code(target, build_data)
             else:
                 build_data["dependencies"] += self._compiler
         data = Path(self.root).parents[1] / "data"
@@ -56,33 +63,28 @@ class BundleData(BuildHookInterface):
             folder.cleanup()
 
     @property
-    def _levels(self) -> list[str]:
+    def _targets(self) -> list[str]:
         return os.environ.get("MICROGPT_MACHINE_CODE", "").split()
 
     @property
     def _compiler(self) -> list[str]:
         return self.metadata.core.optional_dependencies["compiler"]
 
-    def _add_machine_code(self, level: str, build_data: dict[str, Any]) -> None:
-        """Compile all kernels for a level of x86-64, in processes of their own."""
-        source = str(Path(self.root, "src"))
-        sys.path.insert(0, source)
-        from microgpt.engine.processor import LEVELS
+    def _tag(self) -> str:
+        """Return the platform tag of the targets, which must be of one system and architecture."""
+        platforms = {re.sub(r"-v\d$", "", target) for target in self._targets}
+        if len(platforms) != 1 or not platforms <= TAGS.keys():
+            known = ", ".join(TAGS)
+            raise ValueError(f"MICROGPT_MACHINE_CODE must have targets of one of {known}")
+        return TAGS[platforms.pop()]
+
+    def _add_machine_code(self, target: str, build_data: dict[str, Any]) -> None:
+        """Compile all kernels for a target, in processes of their own."""
+        sys.path.insert(0, str(Path(self.root, "src")))
+        from microgpt.engine.preparation import cross_compile
 
         folder = tempfile.TemporaryDirectory()
         self._folders.append(folder)
-        settings = {
-            "NUMBA_CACHE_DIR": folder.name,
-            "NUMBA_CPU_NAME": level,
-            "NUMBA_CPU_FEATURES": LEVELS[level],
-            "PYTHONPATH": source,
-        }
-        uses = ["training", "threads", "evaluation", "decoding", "generation"]
-        for dtype in ("float32", "float64"):
-            subprocess.run(
-                [sys.executable, "-m", "microgpt.engine.preparation", dtype, *uses],
-                env={**os.environ, **settings},
-                check=True,
-            )
+        cross_compile(target, Path(folder.name))
         for file in sorted(Path(folder.name).iterdir()):
             build_data["force_include"][str(file)] = f"microgpt/_machine_code/{file.name}"

@@ -14,6 +14,7 @@ import pytest
 from commands import ok, refused, run_with_little_room
 
 from microgpt import load, own_functions
+from microgpt.engine import processor
 from microgpt.model_config import count_params
 from microgpt.storage.training_directory import read_training
 
@@ -74,6 +75,20 @@ def test_an_endless_input_is_refused(microgpt, names, unfinished, kind) -> None:
         os.truncate(names, 3 * 2**30)
     problem = "has the byte 0x00" if kind == "sparse" else "is not a regular file"
     assert problem in refused(microgpt("train", "--resume", "model"))
+
+
+@pytest.mark.parametrize(("rounding", "noted"), [("", 0), ("7-byte vectors", 1), (None, 0)])
+def test_a_resumed_run_tells_if_computers_differ(microgpt, unfinished, rounding, noted) -> None:
+    """The processor here, another one, and none, as in a state of an older version."""
+    path = unfinished / "train_state.json"
+    state = json.loads(path.read_text())
+    assert state["rounding"] == processor.ROUNDING
+    if rounding != "":
+        state["rounding"] = rounding
+    path.write_text(json.dumps(state))
+    done = ok(microgpt("train", "--resume", "model", "--steps", "70"))
+    note = "note: the steps so far were computed with 7-byte vectors, and this computer has "
+    assert done.stderr.count(note) == noted
 
 
 def test_a_finished_training_can_be_extended(microgpt, names, tmp_path) -> None:

@@ -63,14 +63,16 @@ def test_wheels_work_outside_the_repository(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.long
-@pytest.mark.skipif(processor.LEVEL is None, reason="no wheel has machine code for this processor")
+@pytest.mark.skipif(
+    processor.IN_WHEEL is None, reason="no wheel has machine code for this processor"
+)
 def test_a_wheel_with_machine_code_needs_no_compiler(tmp_path: Path) -> None:
     def run(*command: str | Path, **settings: str) -> str:
         return run_process(command, cwd=tmp_path, env={**os.environ, **settings}, check=True).stdout
 
     build = ("uv", "build", "--wheel", ROOT / "libs/microgpt", "--out-dir", tmp_path / "dist")
-    assert processor.LEVEL
-    run(*build, MICROGPT_MACHINE_CODE=processor.LEVEL)
+    assert processor.IN_WHEEL
+    run(*build, MICROGPT_MACHINE_CODE=processor.IN_WHEEL)
     (wheel,) = (tmp_path / "dist").glob("*-manylinux2014_x86_64.whl")
     assert wheel.stat().st_size < 3e6
     run("uv", "venv", "--python", sys.executable, tmp_path / "venv")

@@ -14,10 +14,13 @@ from commands import run_process
 
 from microgpt import dropout_mask, newton_schulz
 from microgpt.engine import machine_code as compiling
+from microgpt.engine import processor
 from microgpt.engine.machine_code import EntryPoint, on_compiling
 
 DOUBLE = f"{__name__}:double"
-COMPILING = "compiling the engine (once on this computer, takes about ten seconds)"
+COMPILING = compiling.COMPILING
+LAYOUT = compiling._layout((np.array([1.0]),))
+REFUSED = ["{file} is damaged and not used"]
 
 
 def double(x):  # numba compiles it
@@ -85,13 +88,12 @@ def test_each_dtype_has_a_file_of_its_own(run, tmp_path) -> None:
 
 def test_a_truncated_file_is_not_read(file) -> None:
     whole = file.read_bytes()
-    layout = compiling._layout((np.array([1.0]),))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NUMBA_CACHE_DIR", str(file.parent))
-        assert compiling._read(DOUBLE, layout)
+        assert compiling._read(DOUBLE, LAYOUT)
         for end in range(0, len(whole), 100):
             file.write_bytes(whole[:end])
-            assert compiling._read(DOUBLE, layout) is None
+            assert compiling._read(DOUBLE, LAYOUT) is None
 
 
 @pytest.mark.usefixtures("file")
@@ -155,6 +157,13 @@ def test_the_hash_of_the_sources_covers_these_constants(module, tmp_path, monkey
     assert compiling._sources() != compiling._IMPORTED
 
 
+def test_the_hash_of_the_sources_ignores_line_ends(tmp_path, monkeypatch) -> None:
+    code = Path(dropout_mask.__file__).read_bytes()
+    (tmp_path / "windows.py").write_bytes(code.replace(b"\n", b"\r\n"))
+    monkeypatch.setattr(dropout_mask, "__file__", str(tmp_path / "windows.py"))
+    assert compiling._sources() == compiling._IMPORTED
+
+
 @pytest.mark.usefixtures("umask")
 def test_the_cache_is_writable_only_by_its_owner(run, tmp_path) -> None:
     run()
@@ -179,19 +188,70 @@ def make_pipe(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    ("spoil", "refusals"),
     [
-        lambda file: file.write_bytes(b"x"),
-        lambda file: file.chmod(0o620),
-        lambda file: file.chmod(0o602),
-        pytest.param(make_pipe, marks=pytest.mark.skipif(os.name == "nt", reason="has none")),
+        (lambda file: file.write_bytes(b"x"), REFUSED),
+        (lambda file: file.chmod(0o620), []),
+        (lambda file: file.chmod(0o602), []),
+        pytest.param(
+            make_pipe, REFUSED, marks=pytest.mark.skipif(os.name == "nt", reason="has none")
+        ),
     ],
     ids=["damaged", "group", "others", "pipe"],
 )
-def test_a_file_that_cannot_be_trusted_is_recompiled(run, file, spoil) -> None:
+def test_a_file_that_cannot_be_trusted_is_recompiled(run, file, spoil, refusals) -> None:
     spoil(file)
-    assert run() == ([2, 4], [COMPILING])
+    assert run() == ([2, 4], [*(line.format(file=file) for line in refusals), COMPILING])
     assert run() == ([2, 4], [])  # it was mended
+
+
+@pytest.mark.parametrize("target", ["windows-x86-64-v3", "linux-aarch64", "macos-aarch64"])
+def test_code_for_another_computer_is_refused(run, file, monkeypatch, target) -> None:
+    """Whoever has renamed it: loaded, it would end the process."""
+    expected = compiling._label(file, compiling._target()).decode()
+    file.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(processor, "CROSS", target)
+        with pytest.raises(compiling.CrossCompiledError):
+            EntryPoint(DOUBLE)(np.array([1.0]))
+        foreign = compiling._path(DOUBLE, LAYOUT)
+    name, version = foreign.name, compiling.llvmlite.__version__
+    foreign.rename(file)
+    refusal = f"{file} is not used; it contains {name} for {target} with llvmlite {version}, not "
+    assert run() == ([2, 4], [refusal + expected, COMPILING])
+    assert run() == ([2, 4], [])
+
+
+MAGIC = {  # first bytes of an object; of ELF, with the number of the architecture
+    "linux-x86-64": (b"\x7fELF", 62),
+    "linux-aarch64": (b"\x7fELF", 183),
+    "macos-aarch64": (b"\xcf\xfa\xed\xfe", None),
+    "windows-x86-64": (b"\x7fELF", 62),
+    "wasm32": (b"\0asm", None),
+}
+
+
+@pytest.mark.parametrize("target", processor.TARGETS)
+def test_kernels_are_compiled_for_every_target(tmp_path, monkeypatch, target) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(processor, "CROSS", target)
+    for _ in range(2):  # the second time, it is read
+        with pytest.raises(compiling.CrossCompiledError):
+            EntryPoint(DOUBLE)(np.array([1.0]))
+    (file,) = files(tmp_path)
+    assert file.name == compiling._name(DOUBLE, LAYOUT, target)  # as a wheel has it
+    code = compiling._read(DOUBLE, LAYOUT).partition(b"\n")[2]
+    magic, architecture = MAGIC[target.partition("-v")[0]]
+    assert code.startswith(magic)
+    assert architecture in (None, code[18])
+
+
+def test_an_unknown_target_is_refused() -> None:
+    done = run_process(["microgpt", "verify"], env={**os.environ, "MICROGPT_TARGET": "amiga"})
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        "error: MICROGPT_TARGET is amiga; the targets are linux-x86-64-v4"
+    )
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs chown")

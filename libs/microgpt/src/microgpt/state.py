@@ -230,6 +230,8 @@ class TrainState:
     seconds: float = 0.0  # training time so far, in seconds
     average: "WeightAverage | None" = None  # running average of the weights, if enabled
     teachers: tuple[TrainedTeacher, ...] = ()  # of an ensemble, until the student has been trained
+    # What decides the rounding of the compiled engine (`processor.ROUNDING`), if it is recorded.
+    rounding: str | None = field(default=None, repr=False, compare=False)
     # `trained_on` of the result; empty if it is unknown.
     trained_on: "tuple[DataFacts | None, ...]" = field(default=(), repr=False, compare=False)
 

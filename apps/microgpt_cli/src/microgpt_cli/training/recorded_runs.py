@@ -60,6 +60,7 @@ def resumed_job(
         rate = "" if config.schedule else "; its learning rate now falls to 0 by then"
         note(f"the run ends at step {config.steps}, not {plan.config.steps}{rate}")
     _note_sources(plan)
+    _note_rounding(state)
     path, parts = recorded_documents(plan, given.input)
     teachers, records = _recorded_teachers(plan, given.teacher)
     limit = None
@@ -215,6 +216,19 @@ def _note_sources(plan: TrainingPlan) -> None:
     if plan.engine == "reference" and plan.edited_sources != (now := edited_sources()):
         names = " and ".join(dict.fromkeys([*plan.edited_sources, *now]))
         note(f"{names} edited since this run began; the result is not that of either version")
+
+
+def _note_rounding(state: TrainState) -> None:
+    """Print a note if the steps so far were computed on a computer that rounds differently."""
+    if state.rounding is None:
+        return
+    from microgpt.engine.processor import ROUNDING
+
+    if state.rounding != ROUNDING:
+        note(
+            f"the steps so far were computed with {state.rounding}, and this computer has "
+            f"{ROUNDING}; the last digits of the result will differ from those of either"
+        )
 
 
 def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path | None, Split]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from unittest.mock import patch
 
+import llvmlite.binding as llvm
 import numba
 import numpy as np
 from llvmlite import ir
@@ -21,6 +22,7 @@ from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
+from microgpt.engine import processor
 from microgpt.errors import ConfigError
 
 INT64 = ir.IntType(64)
@@ -59,6 +61,8 @@ def inlined(function: Function) -> Function:
 def object_code(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[bytes, bytes]:
     """Compile a function for arguments of these types; return its symbol and an object file.
 
+    The object is for this computer, or for the target `processor.CROSS`.
+
     The function at the symbol has Numba's calling convention: it takes the addresses of the result,
     of an exception and of the arguments, and returns a status. The arguments are 64-bit words: an
     array is the address of its Python object, and a named tuple is its elements. The result is an
@@ -87,16 +91,44 @@ def object_code(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[by
 
     compiled = numba.njit(**_OPTIONS)(entry)
     codegen = cpu_target.target_context.codegen()
+    machine = _target_machine() or codegen._tm
     with (
         global_compiler_lock,
-        patch.multiple(codegen, _library_class=_Bitcode, set_env=lambda name, env: None),
-    ):
+        patch.multiple(
+            codegen, _library_class=_Bitcode, set_env=lambda name, env: None, _tm=machine,
+            _target_data=machine.target_data, _data_layout=str(machine.target_data),
+        ),
+    ):  # fmt: skip
         compiled.compile((types.voidptr,))
         (version,) = compiled.overloads.values()
-        module = version.library.with_callees()
+        module, symbol = version.library.with_callees(), version.fndesc.llvm_func_name
+        module.triple, module.data_layout = machine.triple, str(machine.target_data)
         passes, builder = codegen._module_pass_manager()
         passes.run(module, builder)
-    return version.fndesc.llvm_func_name.encode(), codegen._tm.emit_object(module)
+        _drop_all_but(symbol, module, builder)
+    return symbol.encode(), machine.emit_object(module)
+
+
+def _target_machine() -> Any:
+    """Return LLVM's compiler for the target `processor.CROSS`, if any."""
+    if processor.CROSS is None:
+        return None
+    target = processor.TARGETS[processor.CROSS]
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    return llvm.Target.from_triple(target.triple).create_target_machine(
+        target.cpu, target.features, numba.config.OPT, target.relocation, target.code_model
+    )
+
+
+def _drop_all_but(symbol: str, module: Any, builder: Any) -> None:
+    """Drop what the function at a symbol does not need, such as functions that are inlined."""
+    for each in (*module.functions, *module.global_variables):
+        if not each.is_declaration and each.name != symbol:
+            each.linkage = llvm.Linkage.internal
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_global_dead_code_eliminate_pass()
+    passes.run(module, builder)
 
 
 class _Arguments:

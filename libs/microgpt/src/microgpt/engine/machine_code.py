@@ -2,9 +2,11 @@
 
 The machine code is kept in the user's cache directory. The name of a file contains a hash of the
 processor, the compiler settings and the sources of this package. A file is run as code, so files
-that another user could have written are not loaded.
+that another user could have written are not loaded, nor those that are damaged or that say that
+they are something else.
 
-Wheels of a release bring machine code for some levels of x86-64, in microgpt/_machine_code.
+Wheels of a release bring machine code for a system and architecture, in microgpt/_machine_code. It
+is compiled by this module, too, for a target of `processor.TARGETS`.
 Layout: any; a kernel gets the addresses of its arrays. See docs/performance.md#compilation.
 """
 
@@ -44,7 +46,13 @@ _IN_WHEEL = Path(__file__).parents[1] / "_machine_code"
 # Settings of Numba that do not change the machine code, or are in `processor`.
 _HARMLESS = ("NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
 
+COMPILING = "compiling the engine (once on this computer, takes about ten seconds)"
+
 _tell: ContextVar[Tell | None] = ContextVar("_tell", default=None)
+
+
+class CrossCompiledError(Exception):
+    """The machine code of a kernel has been made, but is for another computer."""
 
 
 class EntryPoint:
@@ -114,6 +122,8 @@ def _load(place: str, args: tuple[Any, ...]) -> Callable[..., int]:
         module, _, name = place.partition(":")
         content = b"\n".join(object_code(getattr(importlib.import_module(module), name), args))
         _write(place, layout, content)
+    if processor.CROSS:
+        raise CrossCompiledError(place)
     symbol, _, code = content.partition(b"\n")
     return _link(symbol.decode(), code)
 
@@ -154,7 +164,7 @@ def on_compiling(tell: Tell) -> Iterator[None]:
 
 def report_compiling() -> None:
     """Tell the user that kernels are being compiled."""
-    _report("compiling the engine (once on this computer, takes about ten seconds)")
+    _report(COMPILING)
 
 
 def cache_directory() -> Path:
@@ -199,10 +209,10 @@ def _make_directory(path: Path) -> None:
 
 def _read(place: str, layout: str) -> bytes | None:
     """Return the machine code of the wheel or the cache, or None if there is no valid file."""
-    if processor.LEVEL:
+    if target := processor.IN_WHEEL:
         with contextlib.suppress(OSError):
-            name = _name(place, layout, processor.LEVEL)
-            if content := _content((_IN_WHEEL / name).read_bytes()):
+            path = _IN_WHEEL / _name(place, layout, target)
+            if content := _content(path, path.read_bytes(), target):
                 return content
     content = None
     with contextlib.suppress(OSError):
@@ -210,28 +220,43 @@ def _read(place: str, layout: str) -> bytes | None:
         _check_is_private(path.parent)
         with open(path, "rb", opener=open_at_once) as file:
             _check_is_private(file.fileno())
-            content = _content(file.read())
+            content = _content(path, file.read(), _target())
         os.utime(path)  # mark the file as used
     return content
 
 
-def _content(file: bytes) -> bytes | None:
-    digest, _, content = file.partition(b"\n")
-    return content if hashlib.sha256(content).hexdigest().encode() == digest else None
+def _content(path: Path, file: bytes, target: str) -> bytes | None:
+    """Return the symbol and the object in a file, or None if it is not what its name says."""
+    digest, _, labelled = file.partition(b"\n")
+    label, _, content = labelled.partition(b"\n")
+    if hashlib.sha256(labelled).hexdigest().encode() != digest:
+        _report(f"{path} is damaged and not used")
+    elif label != _label(path, target):
+        expected = _label(path, target).decode()
+        _report(f"{path} is not used; it contains {label.decode(errors='replace')}, not {expected}")
+    else:
+        return content
+    return None
+
+
+def _label(path: Path, target: str) -> bytes:
+    """Return the line in a file that says what it is."""
+    return f"{path.name} for {target} with llvmlite {llvmlite.__version__}".encode()
 
 
 def _write(place: str, layout: str, content: bytes) -> None:
     """Write a cache file, unless the sources have changed since import."""
-    digest = hashlib.sha256(content).hexdigest().encode()
     try:
         if _sources() != _IMPORTED:
             return
         path = _path(place, layout)
+        labelled = _label(path, _target()) + b"\n" + content
+        digest = hashlib.sha256(labelled).hexdigest().encode()
         _make_directory(path.parent)
         beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
         try:
             beside.touch(0o600, exist_ok=False)
-            beside.write_bytes(digest + b"\n" + content)
+            beside.write_bytes(digest + b"\n" + labelled)
             os.replace(beside, path)
         except BaseException:
             beside.unlink(missing_ok=True)
@@ -245,30 +270,36 @@ def _write(place: str, layout: str, content: bytes) -> None:
         )
 
 
+def _target() -> str:
+    """Return the kind of computer that kernels are compiled for."""
+    return processor.CROSS or f"{llvm.get_default_triple()} {processor.NAME}"
+
+
 def _path(place: str, layout: str) -> Path:
+    """Return the path of the file of an entry point in the cache."""
     settings = sorted(
         setting
         for setting in os.environ.items()
         if setting[0].startswith("NUMBA_") and setting[0] not in _HARMLESS
     )
-    target: object = llvm.get_default_triple(), processor.NAME, processor.FEATURES, settings
-    if processor.LEVELS.get(processor.NAME) == processor.FEATURES and not settings:
-        target = processor.NAME  # the name of the file in a wheel
-    return cache_directory() / _name(place, layout, target)
+    details = () if processor.CROSS and not settings else (processor.FEATURES, settings)
+    return cache_directory() / _name(place, layout, _target(), *details)
 
 
-def _name(place: str, layout: str, target: object) -> str:
-    """Return the name of the file of an entry point, compiled for a processor."""
+def _name(place: str, layout: str, target: str, *details: object) -> str:
+    """Return the name of the file of an entry point: its function, first dtype, and a hash."""
     facts = (
         llvmlite.__version__,  # each version of Numba requires one of llvmlite
         object.__basicsize__,  # kernels read arrays behind it; larger in free-threaded Python
         target,
+        details,
         _IMPORTED,
         place,
         layout,
     )
     key = hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
-    return f"microgpt-{place.rpartition(':')[2]}-{key}"
+    dtype = layout[layout.index("<") + 1 :][:2]
+    return f"microgpt-{place.rpartition(':')[2]}-{dtype}-{key}"
 
 
 def _remove_unused(directory: Path) -> None:
@@ -296,7 +327,7 @@ def _sources() -> str:
     """Return the hash of the sources of the kernels and of the modules with their constants."""
     digest, constants = hashlib.sha256(), (dropout_mask.__file__, newton_schulz.__file__)
     for file in (*sorted(Path(__file__).parent.rglob("*.py")), *map(Path, constants)):
-        digest.update(file.read_bytes())
+        digest.update(file.read_bytes().replace(b"\r\n", b"\n"))  # as git may check them out
     return digest.hexdigest()
 
 

@@ -2,17 +2,20 @@
 
     python -m microgpt.engine.preparation float32 training
 
-compiles the kernels of one use; `prepare` runs this in processes.
+compiles the kernels of one use; `prepare` and `cross_compile` run this in processes.
 Layout: that of each kernel, with the smallest model. See docs/performance.md#compilation.
 """
 
 import gc
+import os
 import random
 import subprocess
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from itertools import product
-from typing import Any, NoReturn, cast
+from pathlib import Path
+from typing import Any, NoReturn, cast, get_args
 
 from microgpt.config import DType, ModelConfig, TrainConfig, Use
 from microgpt.engine import machine_code, mersenne
@@ -26,7 +29,7 @@ _SMALLEST = ModelConfig(n_embd=1, n_head=1, block_size=1, vocab_size=1)
 
 
 class _NotCompiledError(Exception):
-    """A kernel is not in the cache."""
+    """A kernel is not in the cache, or its file is not used."""
 
 
 def prepare(dtypes: Iterable[DType], uses: Collection[Use], tell: machine_code.Tell) -> None:
@@ -35,8 +38,10 @@ def prepare(dtypes: Iterable[DType], uses: Collection[Use], tell: machine_code.T
     try:
         with machine_code.on_compiling(_stop):
             _load(kinds)
-    except _NotCompiledError:
+    except _NotCompiledError as error:
         with machine_code.on_compiling(tell):
+            if str(error) != machine_code.COMPILING:
+                tell(str(error))
             machine_code.report_compiling()
             if machine_code.can_be_kept():
                 shares = (*_SHARES, ("threads",)) if "threads" in uses else _SHARES
@@ -70,40 +75,53 @@ def _compile_together(dtypes: Collection[DType], shares: Iterable[Collection[Use
             process.wait()
 
 
+def cross_compile(target: str, directory: Path) -> None:
+    """Compile all kernels for a target of `processor.TARGETS` into an empty private directory."""
+    env = {key: text for key, text in os.environ.items() if not key.startswith("NUMBA_")}
+    env |= {"MICROGPT_TARGET": target, "NUMBA_CACHE_DIR": str(directory)}
+    env["PYTHONPATH"] = str(Path(__file__).parents[2])
+    for dtype in get_args(DType):
+        command = [sys.executable, "-m", __name__, dtype, *get_args(Use)]
+        subprocess.run(command, env=env, check=True)
+
+
 def _load(kinds: Iterable[tuple[DType, Use]]) -> None:
     """Call the kernels of some uses with the smallest model."""
     for dtype, use in kinds:
-        load = _load_training if use in ("training", "threads") else _load_inference
-        load(dtype, use)
+        calls = _training_calls if use in ("training", "threads") else _inference_calls
+        for call in calls(dtype, use):
+            with suppress(machine_code.CrossCompiledError):
+                call()
 
 
-def _load_training(dtype: DType, use: Use) -> None:
+def _training_calls(dtype: DType, use: Use) -> Iterator[Callable[[], object]]:
     from microgpt.engine.training import threaded_step as threads
     from microgpt.engine.training.trainer import CompiledEngine
 
     engine, rng = CompiledEngine(_SMALLEST, TrainConfig(), [[0, 0]], dtype=dtype), random.Random(0)
+    state, scratch = engine.workspace.state, engine.workspace.scratch
+    grads, progress, settings = state.grads, engine.workspace.progress, engine.settings
     if use == "training":
-        mersenne.shuffled(2, rng, 2)
-        mersenne.gauss(1, 1.0, rng)
-        engine.backward()
+        yield lambda: mersenne.shuffled(2, rng, 2)
+        yield lambda: mersenne.gauss(1, 1.0, rng)
+        yield engine.backward
     else:
-        state, scratch = engine.workspace.state, engine.workspace.scratch
-        threads.add(state.grads, state.grads, 1)
-        threads.add_and_clear(state.grads, state.grads)
-        threads.publish_and_clear(state.grads, state.grads)
-        threads.find_directions(state, engine.settings, 0, 1, scratch)
-        threads.update(state, 0.0, engine.settings, state.grads, engine.workspace.progress)
+        yield lambda: threads.add(grads, grads, 1)
+        yield lambda: threads.add_and_clear(grads, grads)
+        yield lambda: threads.publish_and_clear(grads, grads)
+        yield lambda: threads.find_directions(state, settings, 0, 1, scratch)
+        yield lambda: threads.update(state, 0.0, settings, grads, progress)
 
 
-def _load_inference(dtype: DType, use: Use) -> None:
+def _inference_calls(dtype: DType, use: Use) -> Iterator[Callable[[], object]]:
     model = CompiledModel(_SMALLEST, init_weights(_SMALLEST, random.Random(0)), dtype)
     rules, n = DecodeRules(max_tokens=1), mersenne.FEW + 1
     if use == "evaluation":
-        model.nll([[0, 0]])
+        yield lambda: model.nll([[0, 0]])
     elif use == "decoding":  # one sequence at a time, as in chat
-        list(model.decode([0], rules, random.Random(0)))
+        yield lambda: list(model.decode([0], rules, random.Random(0)))
     else:  # many sequences in one batch
-        list(model.decode_many([[0]] * n, range(n), rules))
+        yield lambda: list(model.decode_many([[0]] * n, range(n), rules))
 
 
 if __name__ == "__main__":

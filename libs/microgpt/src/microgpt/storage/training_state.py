@@ -133,6 +133,7 @@ class _Description(BaseModel):
     since_history: tuple[float, _Count]
     seconds: Annotated[float, Field(ge=0)]
     created_by: str
+    rounding: str | None = Field(None, exclude_if=not_)
 
     @field_validator("config", mode="before")
     @classmethod
@@ -153,9 +154,16 @@ def encode_state(plan: TrainingPlan, state: TrainState, status: Status) -> tuple
         "teacher_losses": tuple(each.val_loss for each in state.teachers),
         "input": path_to_text(plan.input) if plan.input else None,
         "created_by": f"microgpt {version('microgpt-lib')}",
+        "rounding": _rounding() if plan.engine == "compiled" else None,
     }
     description = _Description(**facts)
     return content, description.model_dump_json(indent=2).encode() + b"\n"
+
+
+def _rounding() -> str:
+    from microgpt.engine.processor import ROUNDING  # the engine is loaded only if it is used
+
+    return ROUNDING
 
 
 def _version_of(plan: TrainingPlan) -> int:
@@ -295,7 +303,7 @@ def _state(
         raise ValueError(
             f"average must have n <= step <= {description.step}, got {average.n}, {average.step}"
         )
-    names = ("step", "dtype", "engine", "since_history", "seconds")
+    names = ("step", "dtype", "engine", "since_history", "seconds", "rounding")
     return TrainState(
         **{name: getattr(description, name) for name in names},
         weights=tensors["weights"],

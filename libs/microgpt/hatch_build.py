@@ -7,14 +7,16 @@ A wheel that is built from our own sdist finds the files already inside the pack
 MICROGPT_MACHINE_CODE="linux-x86-64-v3 linux-x86-64-v4" uv build libs/microgpt --wheel
 
 builds a wheel with the machine code for these targets (microgpt.engine.processor), which needs no
-compiler. Any of them can be built on any computer. Other wheels depend on Numba and compile on
-first use. See docs/packaging.md.
+compiler, and with the engine for WebAssembly. Any of them can be built on any computer. Other
+wheels depend on Numba and compile on first use. See docs/packaging.md.
 """
 
 import os
 import re
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -44,8 +46,13 @@ class BundleData(BuildHookInterface):
         if self.target_name == "wheel":
             if self._targets:
                 build_data["tag"], build_data["pure_python"] = f"py3-none-{self._tag()}", False
+                sys.path.insert(0, str(Path(self.root, "src")))
+                from microgpt.engine import preparation, wasm
+
                 for target in self._targets:
-                    self._add_machine_code(target, build_data)
+                    compile_to = partial(preparation.cross_compile, target)
+                    self._add_compiled(compile_to, "_machine_code", build_data)
+                self._add_compiled(wasm.write_modules, "_wasm", build_data)
             else:
                 build_data["dependencies"] += self._compiler
         data = Path(self.root).parents[1] / "data"
@@ -78,13 +85,12 @@ class BundleData(BuildHookInterface):
             raise ValueError(f"MICROGPT_MACHINE_CODE must have targets of one of {known}")
         return TAGS[platforms.pop()]
 
-    def _add_machine_code(self, target: str, build_data: dict[str, Any]) -> None:
-        """Compile all kernels for a target, in processes of their own."""
-        sys.path.insert(0, str(Path(self.root, "src")))
-        from microgpt.engine.preparation import cross_compile
-
+    def _add_compiled(
+        self, compile_to: Callable[[Path], None], place: str, build_data: dict[str, Any]
+    ) -> None:
+        """Compile all kernels, in processes of their own, and add the files to the wheel."""
         folder = tempfile.TemporaryDirectory()
         self._folders.append(folder)
-        cross_compile(target, Path(folder.name))
+        compile_to(Path(folder.name))
         for file in sorted(Path(folder.name).iterdir()):
-            build_data["force_include"][str(file)] = f"microgpt/_machine_code/{file.name}"
+            build_data["force_include"][str(file)] = f"microgpt/{place}/{file.name}"

@@ -75,6 +75,8 @@ def test_a_wheel_with_machine_code_needs_no_compiler(tmp_path: Path) -> None:
     run(*build, MICROGPT_MACHINE_CODE=processor.IN_WHEEL)
     (wheel,) = (tmp_path / "dist").glob("*-manylinux2014_x86_64.whl")
     assert wheel.stat().st_size < 3e6
+    packed = ZipFile(wheel).namelist()
+    assert {"microgpt/_wasm/take_steps-f4.wasm", "microgpt/_wasm/decode-f8.wasm"} < {*packed}
     run("uv", "venv", "--python", sys.executable, tmp_path / "venv")
     python = tmp_path / "venv/bin/python"
     run("uv", "pip", "install", "--python", python, wheel)

@@ -1,7 +1,8 @@
 """Compiled engine: the model on NumPy arrays, compiled with Numba.
 
     machine_code     load kernels, and compile them on first use
-    compiler         compile kernels with Numba          processor    its vectors
+    compiler         compile kernels with Numba          processor    its vectors, other targets
+    preparation      load or compile all kernels         wasm         WebAssembly modules of them
     simd/            SIMD vectors, reductions within a vector, matrix tiles
     kernels/         matrix products, attention, layers, loss, dropout, optimizers, forward pass
     training/        training steps on one or more threads

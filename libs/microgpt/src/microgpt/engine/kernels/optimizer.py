@@ -105,7 +105,8 @@ def find_directions(
     """
     C, side, n_rows = settings.n_embd, scratch.shape[1], state.directions.shape[0]
     gram, square, room = scratch[:side], scratch[side : 2 * side], scratch[2 * side :]
-    for matrix in range(first, 6 * settings.n_layer if n_rows else 0, stride):
+    matrix, n_matrices = first, 6 * settings.n_layer if n_rows else 0
+    while matrix < n_matrices:
         start, end = _rows(matrix, settings)
         x, y = room[: end - start], state.directions[start:end]
         if N_ITERATIONS % 2 == 0:
@@ -118,6 +119,7 @@ def find_directions(
             _polynomial(gram, square, C)
             linear(x[:, :C], square, y, C)
             x, y = y, x
+        matrix += stride
 
 
 @inlined

@@ -27,14 +27,15 @@ def read_rotation(table: Array, doc_starts: Array, n_docs: int, rotation: Array)
 @kernel
 def rotate(x: Array, rotation: Array, sign: float, N: int) -> None:
     """Rotate the heads of x (multiple of D, N) in place; a sign of -1 rotates backward."""
-    D = rotation.shape[0]
-    for low in range(0, x.shape[0], D):
+    D, low = rotation.shape[0], 0
+    while low < x.shape[0]:
         for i in range(0, D, 2):
             for n in range(0, N, lanes(x)):
                 a, b = load(x, low + i, n), load(x, low + i + 1, n)
                 cosine, sine = load(rotation, i, n), sign * load(rotation, i + 1, n)
                 store(x, low + i, n, a * cosine - b * sine)
                 store(x, low + i + 1, n, a * sine + b * cosine)
+        low += D
 
 
 @kernel
@@ -68,8 +69,10 @@ def adjust_row(qkv: Array, row: int, position: int, how: Architecture, D: int) -
     """Apply `adjust` to the queries and keys of one token, stored in a row of qkv (rows, 3 C)."""
     step, width = lanes(qkv), 2 * how.n_head * D
     if how.qk_norm:
-        for low in range(0, width, D):
+        low = 0
+        while low < width:
             _normalize_head(qkv, row, low, D)
+            low += D
     if how.row_rotation.shape[1]:
         cosines, sines = how.row_rotation[0], how.row_rotation[1]
         for c in range(0, width, step):

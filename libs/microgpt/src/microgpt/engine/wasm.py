@@ -1,0 +1,118 @@
+"""WebAssembly modules of all kernels, for browsers and Node, made without a linker.
+
+    python -m microgpt.engine.wasm DIRECTORY
+
+An object of LLVM has one function that is called from outside and no data, so all that it lacks to
+be a module is the export of that function. A module imports its memory and the stack pointer.
+Layout: a word of an argument has 64 bits, of which an address is the low half; an array is read
+like a NumPy array of a 64-bit CPython. See docs/performance.md#compilation and docs/packaging.md.
+"""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from microgpt.engine.preparation import cross_compile
+
+EXPORT = "run"  # name of the exported function
+CUSTOM, IMPORT, EXPORTS, START, DATA = 0, 2, 7, 8, 11  # numbers of sections
+IS_UNDEFINED, HAS_NAME = 0x10, 0x40  # flags of a symbol
+FUNCTION, SYMBOLS = 0, 8  # a kind of symbol; the subsection with the symbols
+
+# LEB128 is a number in groups of 7 bits, the lowest first; the high bit says that more follow.
+
+
+def write_modules(directory: Path) -> None:
+    """Compile all kernels, and write FUNCTION-DTYPE.wasm for each to a directory."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        cross_compile("wasm32", Path(folder))
+        for file in Path(folder).iterdir():
+            _, function, dtype, _ = file.name.split("-")
+            _, _, symbol, code = file.read_bytes().split(b"\n", 3)
+            (directory / f"{function}-{dtype}.wasm").write_bytes(module(code, symbol.decode()))
+
+
+def module(code: bytes, symbol: str) -> bytes:
+    """Return the module of an object, which exports the function at a symbol.
+
+    Raises:
+        ValueError: the object has data, whose addresses only a linker could assign.
+    """
+    kept, index = [], None
+    for number, section in _sections(code):
+        if number == CUSTOM:  # names, symbols and relocations
+            index = _function_index(section, symbol) if index is None else index
+        elif number == DATA:
+            raise ValueError(f"{symbol} has data, which needs a linker")
+        else:
+            kept.append((number, section))
+    if index is None:
+        raise ValueError(f"the object has no function {symbol}")
+    name = EXPORT.encode()
+    kept.append((EXPORTS, b"\1" + _number(len(name)) + name + bytes([FUNCTION]) + _number(index)))
+    kept.sort(key=lambda section: section[0])
+    return code[:8] + b"".join(bytes([n]) + _number(len(part)) + part for n, part in kept)
+
+
+def _sections(code: bytes) -> Iterator[tuple[int, bytes]]:
+    reader = _Reader(code[8:])  # after the magic number and the version
+    while reader.rest:
+        yield reader.byte(), reader.part()
+
+
+def _function_index(section: bytes, symbol: str) -> int | None:
+    """Return the index of a function in a custom section, which may be that of the symbols."""
+    reader = _Reader(section)
+    if reader.part() != b"linking":
+        return None
+    reader.number()  # version
+    while reader.rest:
+        kind, symbols = reader.byte(), _Reader(reader.part())
+        for _ in range(symbols.number() if kind == SYMBOLS else 0):
+            what, flags = symbols.byte(), symbols.number()
+            if what != FUNCTION:  # it has no data, and other kinds come after the functions
+                break
+            index = symbols.number()
+            is_named = not flags & IS_UNDEFINED or flags & HAS_NAME
+            if is_named and symbols.part() == symbol.encode():
+                return index
+    return None
+
+
+class _Reader:
+    """Reads the parts of a section one after the other."""
+
+    def __init__(self, rest: bytes) -> None:
+        self.rest = rest
+
+    def byte(self) -> int:
+        first, self.rest = self.rest[0], self.rest[1:]
+        return first
+
+    def number(self) -> int:
+        """Read a number in LEB128."""
+        number = shift = 0
+        more = True
+        while more:
+            group = self.byte()
+            number |= (group & 127) << shift
+            more, shift = group > 127, shift + 7
+        return number
+
+    def part(self) -> bytes:
+        """Read a number of bytes, and then as many bytes."""
+        n = self.number()
+        part, self.rest = self.rest[:n], self.rest[n:]
+        return part
+
+
+def _number(number: int) -> bytes:
+    """Return a number in LEB128."""
+    high, low = divmod(number, 128)
+    return bytes([low | 128]) + _number(high) if high else bytes([low])
+
+
+if __name__ == "__main__":
+    write_modules(Path(sys.argv[1]))

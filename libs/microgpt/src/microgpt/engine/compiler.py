@@ -91,7 +91,7 @@ def object_code(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[by
 
     compiled = numba.njit(**_OPTIONS)(entry)
     codegen = cpu_target.target_context.codegen()
-    machine = _target_machine() or codegen._tm
+    machine = _target_machine(codegen)
     with (
         global_compiler_lock,
         patch.multiple(
@@ -109,15 +109,25 @@ def object_code(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[by
     return symbol.encode(), machine.emit_object(module)
 
 
-def _target_machine() -> Any:
-    """Return LLVM's compiler for the target `processor.CROSS`, if any."""
-    if processor.CROSS is None:
-        return None
-    target = processor.TARGETS[processor.CROSS]
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
+def _target_machine(codegen: Any) -> Any:
+    """Return LLVM's compiler for the target `processor.CROSS`, or for this computer.
+
+    On aarch64, level 3 would fuse other multiplications and additions than on x86-64, so results
+    would differ in the last digits.
+    """
+    if processor.CROSS:
+        target = processor.TARGETS[processor.CROSS]
+        llvm.initialize_all_targets()
+        llvm.initialize_all_asmprinters()
+    elif processor.PLATFORM.endswith("aarch64"):
+        here = llvm.get_process_triple(), processor.NAME, processor.FEATURES
+        target = processor.Target(*here, relocation="default")
+    else:
+        return codegen._tm
+    is_arm = target.triple.startswith(("aarch64", "arm64"))
+    level = min(2, numba.config.OPT) if is_arm else numba.config.OPT
     return llvm.Target.from_triple(target.triple).create_target_machine(
-        target.cpu, target.features, numba.config.OPT, target.relocation, target.code_model
+        target.cpu, target.features, level, target.relocation, target.code_model
     )
 
 

@@ -158,6 +158,8 @@ def _ensemble(training: Mapping[str, object]) -> dict[str, str]:
     try:
         n, n_samples, steps = found["n_teachers"], found["n_samples"], found["teacher"]["steps"]  # type: ignore[index]
         text = f"{n:,} teachers, {steps:,} steps each; {n_samples:,} documents made up"
+        if weight := found["ngram_weight"]:  # type: ignore[index]
+            text += f", which an n-gram model predicts, too, with a weight of {weight:g}"
     except (TypeError, KeyError, ValueError):  # absent, or damaged
         return {}
     return {"ensemble": text}

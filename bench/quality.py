@@ -62,7 +62,6 @@ class Training:
         val_loss: loss of the best weights on A, in nats per token.
         test_loss: loss of the same weights on B, in nats per token.
         steps_s: seconds for setup and steps, without compilation and evaluations.
-        seconds: seconds for setup, steps and evaluations, without compilation.
         curve: for each evaluation, the seconds for setup and steps so far and the loss on A.
     """
 
@@ -70,14 +69,10 @@ class Training:
     val_loss: float
     test_loss: float
     steps_s: float
-    seconds: float
     curve: list[tuple[float, float]]
 
     def __str__(self) -> str:
-        return (
-            f"A {self.val_loss:.4f}, B {self.test_loss:.4f}, {self.steps_s:.1f} s, "
-            f"{self.seconds:.1f} s with evaluation"
-        )
+        return f"A {self.val_loss:.4f}, B {self.test_loss:.4f}, {self.steps_s:.1f} s"
 
 
 def main() -> None:
@@ -139,7 +134,6 @@ def measured(
         val_loss=result.val_loss,
         test_loss=result.test_loss,
         steps_s=watch.curve[-1][0],
-        seconds=result.seconds,
         curve=watch.curve,
     )
 
@@ -151,7 +145,6 @@ def presets_table(kept: dict, *_: dict) -> str:
         found = runs_of(kept, name)
         if not found:
             continue
-        seconds = [fmean(each[what] for each in found) for what in ("steps_s", "seconds")]
         lines.append([
             title,
             f"{found[0]['params']:,}",
@@ -159,9 +152,9 @@ def presets_table(kept: dict, *_: dict) -> str:
             mean_and_sd([each["val_loss"] for each in found]),
             f"**{mean_and_sd([each['test_loss'] for each in found])}**",
             f"{max(each['test_loss'] for each in found):.3f}",
-            *(f"{each:.1f}" for each in seconds),
+            f"{fmean(each['steps_s'] for each in found):.1f}",
         ])  # fmt: skip
-    head = ["", "weights", "seeds", "A", "B", "worst B", "seconds", "with evaluation"]
+    head = ["", "weights", "seeds", "A", "B", "worst B", "seconds"]
     return headed(head, lines, kept)
 
 

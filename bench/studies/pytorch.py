@@ -20,7 +20,6 @@ from dataclasses import replace
 from functools import partial
 from itertools import accumulate
 from statistics import fmean
-from time import perf_counter
 
 import altair as alt
 import numpy as np
@@ -61,7 +60,6 @@ def measured_in_torch(
     points = []
     with tempfile.TemporaryDirectory() as folder:
         course.save(f"{folder}/course.npz")
-        started = perf_counter()
         command = script(RIVAL, f"{folder}/course.npz", python=python)
         with subprocess.Popen(
             command, env=os.environ | paths, stdout=subprocess.PIPE, text=True
@@ -79,7 +77,6 @@ def measured_in_torch(
         val_loss=min(point["loss"] for point in points),
         test_loss=end["test_loss"],
         steps_s=points[-1]["seconds"],
-        seconds=perf_counter() - started,
         curve=[(point["seconds"], point["loss"]) for point in points],
     )
 

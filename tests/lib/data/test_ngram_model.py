@@ -79,6 +79,26 @@ def test_it_agrees_with_a_simple_implementation(
     assert found.min() > 0
 
 
+@given(documents, documents)
+def test_the_probabilities_of_targets_are_those_of_all_tokens(
+    train: list[list[int]], held_out: list[list[int]]
+) -> None:
+    model, dataset = NgramModel(TokenDataset(train), V), TokenDataset(held_out)
+    targets = [token for doc in held_out for token in doc[1:]]
+    whole = model.probabilities(dataset)[np.arange(len(targets)), targets]
+    assert model.target_probabilities(dataset) == pytest.approx(whole)
+
+
+def test_tokens_that_a_mask_excludes_are_not_counted() -> None:
+    doc = [START, 0, 1, 0, 2, 1, START]
+    whole, windows = TokenDataset([doc]), TokenDataset()
+    windows.append(doc[:4])
+    windows.append([0, 1, 0, 2, 1, START], bytes([0, 0, 0, 1, 1, 1]))
+    models = [NgramModel(each, V, order=3) for each in (whole, windows)]
+    one, other = (model.probabilities(whole) for model in models)
+    assert one == pytest.approx(other)
+
+
 @given(documents)
 def test_probabilities_are_added_in_portions(docs: list[list[int]]) -> None:
     dataset, model = TokenDataset(docs), NgramModel(TokenDataset(docs), V)

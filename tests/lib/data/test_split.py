@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from microgpt import Message, load_text
 from microgpt.data.documents import bundled
 from microgpt.data.split import (
-    MAX_BEGINNING,
     DataFacts,
     document_parts,
     fingerprint,
@@ -170,5 +169,5 @@ def test_a_text_shorter_than_its_gaps_is_refused() -> None:
 def test_a_long_conversation_has_few_beginnings() -> None:
     talk = tuple(Message(role, str(i)) for i in range(2000) for role in ("user", "assistant"))
     beginnings = document_parts(talk)
-    assert [len(each) for each in beginnings] == [*range(2, MAX_BEGINNING, 2)]
+    assert [len(each) for each in beginnings] == [*range(2, 65, 2)]
     assert all(talk[: len(each)] == each for each in beginnings)

@@ -1,12 +1,13 @@
 """The n-gram loss agrees with known entropies, for any characters."""
 
+import math
 import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt.evaluation.ngram_loss import ngram_bits
+from microgpt.evaluation.ngram_loss import document_bits, ngram_bits
 
 docs_of = st.lists(st.text("abé\U0001f600\ud800", max_size=6), min_size=1, max_size=5)
 
@@ -16,11 +17,17 @@ def test_any_documents_have_a_loss(train: list[str], held_out: list[str]) -> Non
     assert 0 <= ngram_bits(train, held_out) < 10
 
 
-def test_portions_have_the_loss_of_the_whole(monkeypatch) -> None:
+def test_the_loss_is_per_character_with_the_end() -> None:
+    # "a" and the end have one count each, all of which is discounted; "b" has none.
+    assert ngram_bits(["a"], ["b"]) == pytest.approx(math.log2(3))
+    assert ngram_bits(["a"], ["b", "b"]) == pytest.approx(math.log2(3))
+
+
+def test_the_loss_is_that_of_each_document() -> None:
     docs = ["anna", "hannah", "nan", "", "ann"]
-    whole = ngram_bits(docs, docs)
-    monkeypatch.setattr("microgpt.evaluation.ngram_loss.PORTION", 2)
-    assert ngram_bits(docs, docs) == pytest.approx(whole)
+    each = document_bits(docs, docs)
+    assert each.sum() / (5 + sum(map(len, docs))) == pytest.approx(ngram_bits(docs, docs))
+    assert each.argmin() == 3
 
 
 def test_repeated_text_is_more_predictable_than_random_text() -> None:

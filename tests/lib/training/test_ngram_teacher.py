@@ -9,6 +9,8 @@ import pytest
 from microgpt import ModelConfig, TrainConfig
 from microgpt.data.ngram_model import NgramModel
 from microgpt.data.split import Split, split
+from microgpt.data.token_dataset import TokenDataset
+from microgpt.evaluation.predictor import Predictor
 from microgpt.state import TrainingPlan
 from microgpt.training import ngram_teacher
 from microgpt.training.distillation import Teachers
@@ -22,8 +24,8 @@ RNG = random.Random(3)
 SYLLABLES = ["ka", "mi", "to", "ren", "sul", "vo"]
 WORDS = ["".join(RNG.choices(SYLLABLES, k=RNG.randint(1, 4))) for _ in range(150)]
 PARTS = split(WORDS, validation=0.2)
-MODEL = ModelConfig(n_embd=8, n_head=2, block_size=8, n_layer=1)
-CONFIG = TrainConfig(steps=20, batch_size=4, seed=2)
+MODEL = ModelConfig(n_embd=8, n_head=2, block_size=16, n_layer=1)
+CONFIG = TrainConfig(steps=300, batch_size=8, lr=0.01, seed=2)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +65,30 @@ def test_it_predicts_only_the_documents_that_are_made_up(teacher) -> None:
     assert kinds == {True, False}
 
 
-def test_the_weight_has_the_lowest_validation_loss(teacher) -> None:
+def test_the_weight_has_the_lowest_validation_loss(teacher, monkeypatch) -> None:
+    monkeypatch.setattr(ngram_teacher, "MIN_GAIN", 0.0)
+    monkeypatch.setattr(ngram_teacher, "PORTION", 500)  # a few documents at once
+    tested, n = encoded(PARTS.validation, teacher), teacher.tokenizer.vocab_size
+    ngrams = NgramModel(encoded(PARTS.train, teacher), n)
+    predictor = Predictor(teacher)
+    losses = dict.fromkeys(WEIGHTS, 0.0)
+    for doc, counted in zip(tested, split_rows(ngrams.probabilities(tested), tested), strict=True):
+        learned = np.exp(predictor.log_probabilities(list(doc[:-1])))
+        for weight in WEIGHTS:
+            mixed = (1 - weight) * np.array(learned) + weight * counted
+            losses[weight] -= np.log(mixed[range(len(doc) - 1), doc[1:]]).sum()
+    best = min(losses, key=losses.__getitem__)
+    assert 0 < best < WEIGHTS[-1]
+    assert best_weight(Teachers([teacher], 9), ngrams, tested) == best
+
+
+def split_rows(rows, docs):
+    """Yield the rows of each document."""
+    ends = np.cumsum([len(doc) - 1 for doc in docs])
+    return np.split(rows, ends[:-1])
+
+
+def test_a_useless_model_gets_no_weight_and_a_perfect_one_the_most(teacher) -> None:
     tested = encoded(PARTS.validation, teacher)
     n = teacher.tokenizer.vocab_size
     assert best_weight(Teachers([teacher], 9), NgramModel(tested, n), tested) == WEIGHTS[-1]
@@ -82,15 +107,41 @@ def test_without_need_there_is_none(teacher, monkeypatch, reason) -> None:
     assert (teachers.ngrams, teachers.ngram_weight) == (None, 0.0)
 
 
+@pytest.mark.parametrize("weight", [0.0, 0.3])
+def test_a_weight_that_has_been_chosen_is_kept(teacher, weight) -> None:
+    chunks = chunked(PARTS, teacher)
+    teachers = Teachers([teacher], 9)
+    add_ngrams(teachers, chunks, replace(chunks, docs=PARTS.validation), weight)
+    assert (teachers.ngram_weight, teachers.ngrams is None) == (weight, not weight)
+
+
+def test_a_student_of_an_earlier_version_goes_on_without_it(monkeypatch) -> None:
+    monkeypatch.setattr("microgpt.training.choice.MIN_USEFUL", 1e9)
+    job, states = plan_training(PARTS, TrainOptions(n_embd=8, n_layer=1, budget=1e10)), []
+    train_job(job, on_state=lambda *saved: states.append(saved), state_every=20)
+    plan, state = next(one for one in states if one[0].ensemble.ngram_weight and one[1].step)
+    for weight, expected in ((0.2, 0.2), (None, 0.0)):
+        ensemble = replace(plan.ensemble, ngram_weight=weight)
+        resumed = replace(job, plan=replace(plan, ensemble=ensemble), resume=state)
+        assert train_job(resumed).plan.ensemble.ngram_weight == expected
+
+
 def test_an_ensemble_records_the_weight(monkeypatch) -> None:
     monkeypatch.setattr("microgpt.training.choice.MIN_USEFUL", 1e9)
-    options = TrainOptions(n_embd=8, n_layer=1, budget=1e10)
-    job = plan_training(PARTS, options)
+    chosen, choose = [], best_weight
+
+    def chosen_weight(teachers: Teachers, ngrams: NgramModel, docs: TokenDataset) -> float:
+        texts = [teachers.tokenizer.decode(list(doc[1:-1])) for doc in docs]
+        chosen.append((sorted(texts), choose(teachers, ngrams, docs)))
+        return chosen[-1][1]
+
+    monkeypatch.setattr(ngram_teacher, "best_weight", chosen_weight)
+    job = plan_training(PARTS, TrainOptions(n_embd=8, n_layer=1, budget=1e10))
     result = train_job(job)
-    weight = result.plan.ensemble.ngram_weight
-    assert weight in WEIGHTS[1:]
+    assert chosen == [(sorted(PARTS.validation), result.plan.ensemble.ngram_weight)]
+    assert chosen[0][1] in WEIGHTS[1:]
     assert train_job(job).weights == result.weights
-    monkeypatch.setattr(ngram_teacher, "MIN_GAIN", 1.0)
+    monkeypatch.setattr(ngram_teacher, "best_weight", lambda *_: 0.0)
     without = train_job(job)
     assert without.plan.ensemble.ngram_weight == 0
     assert without.weights != result.weights

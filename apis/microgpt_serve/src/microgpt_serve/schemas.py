@@ -224,6 +224,9 @@ class ModelResponse(BaseModel):
     name: str
     version: str = Field(description="First 12 hexadecimal digits of the SHA-256 of the weights.")
     chat: bool
+    answers_few: bool = Field(
+        description="Whether it only answers the questions that it has learned, in a chat."
+    )
     num_params: int
     vocab_size: int
     block_size: int

@@ -165,7 +165,7 @@ class InferenceGpt(Predictor):
         """Return a `Job` for `samples`, without stop strings; see `opening` for prompt types."""
         check_count("num_samples", num_samples)
         check_seed(seed)
-        if self.known_questions:
+        if self.known_questions and max_tokens != 0:
             raise PromptError("the model answers questions and cannot continue a text; use a chat")
         n_dropped, openings = 0, [self.opening(prompt) for prompt in prompts]
         for i, tokens in enumerate(openings):

@@ -92,8 +92,7 @@ class Ensemble:
     n_samples: int  # number of documents that the teachers make up for the student
     teacher: TrainConfig  # settings of the teachers, with the seed of the run
     student: TrainConfig
-    # Weight of an n-gram model in the targets of these documents, once it is known.
-    ngram_weight: float = 0.0
+    ngram_weight: float | None = None  # of an n-gram model in their targets; None: not yet chosen
     # Changes of the number of steps of each model that has been trained, or of the run to repeat.
     steps_changed: tuple[tuple[StepsChange, ...], ...] = ()
 
@@ -117,7 +116,7 @@ class Ensemble:
         n, changes = self.n_teachers, self.steps_changed
         if not (1 <= n <= MAX_TEACHERS and n_trained <= n and 0 <= self.n_samples <= MAX_SIZE):
             return False
-        if not 0 <= self.ngram_weight < 1:
+        if not 0 <= (self.ngram_weight or 0) < 1:
             return False
         own = self.config_of(n if is_complete else n_trained)
         is_own = replace(config, steps=own.steps) == own

@@ -49,6 +49,7 @@ async def model(state: StateDep) -> ModelResponse:
         name=served.name,
         version=served.version,
         chat=gpt.tokenizer.is_chat,
+        answers_few=gpt.known_questions is not None,
         num_params=gpt.num_params,
         **asdict(gpt.config),
         dtype=gpt.compiled.dtype,

@@ -155,12 +155,14 @@ def _print_model(model_dir: Path, *, unfinished: bool, as_json: bool) -> None:
 def _ensemble(training: Mapping[str, object]) -> dict[str, str]:
     """Return the formatted facts of an ensemble, if the model is the student of one."""
     found = training.get("ensemble")
+    if not isinstance(found, Mapping):
+        return {}
     try:
-        n, n_samples, steps = found["n_teachers"], found["n_samples"], found["teacher"]["steps"]  # type: ignore[index]
+        n, n_samples, steps = found["n_teachers"], found["n_samples"], found["teacher"]["steps"]
         text = f"{n:,} teachers, {steps:,} steps each; {n_samples:,} documents made up"
-        if weight := found["ngram_weight"]:  # type: ignore[index]
+        if isinstance(weight := found.get("ngram_weight"), float) and 0 < weight < 1:
             text += f", which an n-gram model predicts, too, with a weight of {weight:g}"
-    except (TypeError, KeyError, ValueError):  # absent, or damaged
+    except (TypeError, KeyError, ValueError):  # damaged
         return {}
     return {"ensemble": text}
 

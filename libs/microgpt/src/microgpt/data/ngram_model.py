@@ -10,6 +10,7 @@ by Chen & Goodman (1999, section 3). A context does not go beyond the start of a
 Shapes: N = predictions in a dataset, V = vocab_size.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,28 +26,32 @@ if TYPE_CHECKING:
 
 ORDER = 6  # the n; contexts of six tokens lower the loss of few texts
 MOST = 3  # higher counts get the same discount
-PORTION = 8192  # number of tokens to predict at once, which bounds the memory
+PORTION = 2**21  # number of probabilities at once, which bounds the memory
 LEAST_DISCOUNT = 0.2  # some probability is left for tokens that have not been seen
 
 
 class NgramModel:
-    """An n-gram model of tokenized documents, whose first token is only a part of contexts."""
+    """An n-gram model of tokenized documents, whose first token is only a part of contexts.
+
+    Tokens that the mask of a document excludes are parts of contexts only, too.
+    """
 
     def __init__(self, docs: TokenDataset, vocab_size: int, order: int = ORDER) -> None:
         """Count the tokens after each context of up to `order` - 1 tokens."""
         self.vocab_size = vocab_size
         tokens, places = _tokens_and_places(docs)
-        at = np.flatnonzero(places)  # the predicted tokens whose context is long enough
+        counts = np.frombuffer(docs.mask, np.uint8) if docs.mask else 1
+        at = np.flatnonzero(places * counts)  # the predicted tokens whose context is long enough
         contexts, keys = np.zeros(len(at), np.int64), np.zeros(1, np.int64)
         levels: list[_Counts] = []
         for length in range(order):
             if length:
                 shorter, is_long = contexts, places[at] >= length
                 at, shorter = at[is_long], shorter[is_long]
-                if not len(at):
-                    break
                 extended = shorter * vocab_size + tokens[at - length]
                 keys, contexts = np.unique(extended, return_inverse=True)
+            if not len(at):
+                break
             found, first, n = np.unique(
                 contexts * vocab_size + tokens[at], return_index=True, return_counts=True
             )
@@ -64,7 +69,7 @@ class NgramModel:
             out: (N, V).
             shares: (N,).
         """
-        done, n_docs = 0, max(1, PORTION // max(1, docs.longest))
+        done, n_docs = 0, max(1, PORTION // max(1, docs.longest * self.vocab_size))
         for first in range(0, len(docs), n_docs):
             found = self.probabilities(docs[first : min(first + n_docs, len(docs))])
             rows = slice(done, done := done + len(found))
@@ -73,18 +78,35 @@ class NgramModel:
     def probabilities(self, docs: TokenDataset) -> "Floats":
         """Return the probabilities of all tokens at each prediction: (N, V)."""
         tokens, places = _tokens_and_places(docs)
+        found = np.full((np.count_nonzero(places), self.vocab_size), 1 / self.vocab_size)
+        for level, rows, contexts in self._known(tokens, places):
+            level.interpolate(found, rows, contexts)
+        return found
+
+    def target_probabilities(self, docs: TokenDataset) -> "Floats":
+        """Return the probability of the token that follows at each prediction: (N,)."""
+        tokens, places = _tokens_and_places(docs)
+        targets = tokens[np.flatnonzero(places)]
+        found = np.full(len(targets), 1 / self.vocab_size)
+        for level, rows, contexts in self._known(tokens, places):
+            shares = level.shares_of(contexts * self.vocab_size + targets[rows])
+            found[rows] = found[rows] * level.left[contexts] + shares
+        return found
+
+    def _known(
+        self, tokens: "Integers", places: "Integers"
+    ) -> "Iterator[tuple[_Smoothed, Integers, Integers]]":
+        """Yield, for each length, the predictions with a known context, and these contexts."""
         at = np.flatnonzero(places)
-        found = np.full((len(at), self.vocab_size), 1 / self.vocab_size)
         rows, contexts = np.arange(len(at)), np.zeros(len(at), np.int64)
         for length, level in enumerate(self._levels):
             if length:
                 is_long = places[at[rows]] >= length
                 rows, contexts = rows[is_long], contexts[is_long]
                 extended = contexts * self.vocab_size + tokens[at[rows] - length]
-                contexts, is_known = level.find(extended)
+                contexts, is_known = _find(extended, level.contexts)
                 rows, contexts = rows[is_known], contexts[is_known]
-            level.interpolate(found, rows, contexts)
-        return found
+            yield level, rows, contexts
 
 
 @dataclass
@@ -122,6 +144,7 @@ class _Counts:
         totals = np.add.reduceat(self.counts, starts[:-1])
         return _Smoothed(
             self.contexts,
+            self.pairs,
             starts,
             tokens=self.pairs % self.vocab_size,
             shares=(self.counts - taken) / np.repeat(totals, np.diff(starts)),
@@ -134,15 +157,16 @@ class _Smoothed:
     """The probabilities of tokens after the contexts of one length."""
 
     contexts: "Integers"  # as in `_Counts`
-    starts: "Integers"  # index of the first token after each context, then the number of all
-    tokens: "Integers"  # that occur after each context
-    shares: "Floats"  # their probabilities after the discount
+    pairs: "Integers"
+    starts: "Integers"  # index of the first pair of each context, then the number of all
+    tokens: "Integers"  # the token of each pair
+    shares: "Floats"  # its probability after the discount
     left: "Floats"  # the probability that is left for shorter contexts, for each context
 
-    def find(self, contexts: "Integers") -> "tuple[Integers, NDArray[np.bool_]]":
-        """Return the index of each context, and whether there is one."""
-        indices = np.minimum(np.searchsorted(self.contexts, contexts), len(self.contexts) - 1)
-        return indices, self.contexts[indices] == contexts
+    def shares_of(self, pairs: "Integers") -> "Floats":
+        """Return the probability of each pair after the discount; 0 if it is not known."""
+        indices, is_known = _find(pairs, self.pairs)
+        return self.shares[indices] * is_known
 
     def interpolate(self, found: "Floats", rows: "Integers", contexts: "Integers") -> None:
         """Replace the probabilities in rows, of shorter contexts, by those after the contexts."""
@@ -151,6 +175,12 @@ class _Smoothed:
         ends = np.cumsum(n)
         entries = np.arange(n.sum()) + np.repeat(self.starts[contexts] - ends + n, n)
         found[np.repeat(rows, n), self.tokens[entries]] += self.shares[entries]
+
+
+def _find(wanted: "Integers", keys: "Integers") -> "tuple[Integers, NDArray[np.bool_]]":
+    """Return the index of each wanted number among sorted ones, and whether it is there."""
+    indices = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return indices, keys[indices] == wanted
 
 
 def _tokens_and_places(docs: TokenDataset) -> "tuple[Integers, Integers]":

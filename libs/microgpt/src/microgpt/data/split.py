@@ -224,7 +224,7 @@ def document_parts(doc: Document) -> Sequence[Document]:
     if isinstance(doc, str):
         lines = doc.split("\n") if "\n" in doc else ()
         return [line.strip() for line in lines if line.strip()]
-    return [doc[:n] for n in range(2, min(len(doc), MAX_BEGINNING), 2)]
+    return [doc[:n] for n in range(2, min(len(doc), MAX_BEGINNING + 1), 2)]
 
 
 def _hash_distinct(docs: Iterable[Document]) -> Iterator[tuple[Document, float]]:

@@ -10,7 +10,6 @@ from microgpt.data.ngram_model import ORDER, NgramModel
 from microgpt.data.token_dataset import TokenDataset
 
 END = "\n"  # mark before and after each document
-PORTION = 1000  # number of held-out documents to score at once
 
 
 def ngram_bits(train: Sequence[str], held_out: Sequence[str], order: int = ORDER) -> float:
@@ -32,14 +31,9 @@ def document_bits(
         _dataset(np.searchsorted(characters, each), docs)
         for each, docs in zip(points, (train, held_out), strict=True)
     )
-    model, found = NgramModel(train_set, len(characters), order), []
-    for first in range(0, len(held_out), PORTION):
-        part = held_out_set[first : first + PORTION]
-        targets = np.array([token for doc in part for token in doc[1:]])
-        probabilities = model.probabilities(part)[np.arange(len(targets)), targets]
-        starts = np.array(part.starts[:-1]) - np.arange(len(part))  # without the first tokens
-        found.append(np.add.reduceat(-np.log2(probabilities), starts))
-    return np.concatenate(found)
+    model = NgramModel(train_set, len(characters), order)
+    starts = np.array(held_out_set.starts[:-1]) - np.arange(len(held_out))  # without first tokens
+    return np.add.reduceat(-np.log2(model.target_probabilities(held_out_set)), starts)
 
 
 def _code_points(docs: Sequence[str]) -> NDArray[np.uint32]:

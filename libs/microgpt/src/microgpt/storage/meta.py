@@ -155,7 +155,7 @@ def _settings(plan: TrainingPlan) -> dict[str, Any]:
     }
 
 
-def _ensemble(ensemble: Ensemble) -> dict[str, float | dict[str, float]]:
+def _ensemble(ensemble: Ensemble) -> dict[str, float | dict[str, float] | None]:
     teacher = ensemble.teacher
     return {
         "n_teachers": ensemble.n_teachers,

@@ -3,7 +3,7 @@
 Counts predict a small text about as well as a neural network, and make other errors, so the mean of
 both is better than either. The n-gram model predicts only the documents that the teachers make up:
 it has counted the text itself, and would only repeat it. Its weight is the one with the lowest loss
-of the validation documents. `bench/studies/small_texts.py` measures what this is worth.
+of the validation documents.
 """
 
 from typing import TYPE_CHECKING
@@ -18,16 +18,29 @@ if TYPE_CHECKING:
 WEIGHTS = tuple(i / 10 for i in range(10))  # the weights that are tried
 MIN_GAIN = 0.005  # of the loss; less is within the error of a small validation set
 MAX_TOKENS = 100_000  # of the text; counts add less to what is learned from more
-PORTION = 64  # number of validation documents to predict at once
+PORTION = 2**24  # number of probabilities of the teachers at once, which bounds the memory
 
 
-def add_ngrams(teachers: Teachers, train: "ChunkedDataset", held_out: "ChunkedDataset") -> None:
-    """Give the teachers an n-gram model of the training documents if it lowers their loss."""
-    if not (teachers.n_samples and len(held_out) and train.n_tokens <= MAX_TOKENS):
+def add_ngrams(
+    teachers: Teachers,
+    train: "ChunkedDataset",
+    held_out: "ChunkedDataset",
+    weight: float | None = None,
+) -> None:
+    """Give the teachers an n-gram model of the training documents if it lowers their loss.
+
+    Args:
+        weight: the weight of the n-gram model if it has been chosen, or 0 for none.
+    """
+    is_small = train.n_tokens <= MAX_TOKENS
+    if weight is None and not (teachers.n_samples and len(held_out) and is_small):
+        weight = 0.0
+    if weight == 0:
         return
-    docs, tested = (chunks.encode(range(len(chunks))) for chunks in (train, held_out))
-    ngrams = NgramModel(docs, teachers.tokenizer.vocab_size)
-    if weight := best_weight(teachers, ngrams, tested):
+    ngrams = NgramModel(train.encode(range(len(train))), teachers.tokenizer.vocab_size)
+    if weight is None:
+        weight = best_weight(teachers, ngrams, held_out.encode(range(len(held_out))))
+    if weight:
         teachers.ngrams, teachers.ngram_weight = ngrams, weight
 
 
@@ -36,14 +49,16 @@ def best_weight(teachers: Teachers, ngrams: NgramModel, docs: TokenDataset) -> f
     import numpy as np
 
     losses = np.zeros(len(WEIGHTS))
-    for first in range(0, len(docs), PORTION):
-        part = docs[first : min(first + PORTION, len(docs))]
-        counted = ngrams.probabilities(part)
-        learned = np.zeros(counted.shape, np.float32)
-        teachers.add_mean(part, learned)
+    n_docs = max(1, PORTION // max(1, docs.longest * ngrams.vocab_size))
+    for first in range(0, len(docs), n_docs):
+        part = docs[first : min(first + n_docs, len(docs))]
         targets = np.array([token for doc in part for token in doc[1:]])
-        ours, theirs = (each[np.arange(len(targets)), targets] for each in (learned, counted))
+        learned = np.zeros((len(targets), ngrams.vocab_size), np.float32)
+        teachers.add_mean(part, learned)
+        ours, theirs = learned[np.arange(len(targets)), targets], ngrams.target_probabilities(part)
+        masks = (part.mask_of(i) or b"\1" * len(doc) for i, doc in enumerate(part))
+        counts = np.array([each for mask in masks for each in mask[1:]])
         for i, weight in enumerate(WEIGHTS):
-            losses[i] -= np.log((1 - weight) * ours + weight * theirs).sum()
+            losses[i] -= counts @ np.log((1 - weight) * ours + weight * theirs)
     best = int(losses.argmin())
     return WEIGHTS[best] if losses[best] < (1 - MIN_GAIN) * losses[0] else 0.0

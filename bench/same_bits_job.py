@@ -9,14 +9,20 @@ import argparse
 import random
 import sys
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from microgpt.config import ModelConfig, Sampling, TrainConfig
 from microgpt.data.documents import bundled
+from microgpt.engine import processor
 from microgpt.engine.compiled_model import CompiledModel
-from microgpt.engine.training.trainer import CompiledEngine
+from microgpt.engine.decoding.decoder import Decoder, decode
+from microgpt.engine.machine_code import EntryPoint
+from microgpt.engine.settings import architecture_of
+from microgpt.engine.training.trainer import CompiledEngine, learning_rates, take_steps
 from microgpt.model import init_weights
 from microgpt.sampling import DecodeRules
 
@@ -49,12 +55,40 @@ def documents() -> list[list[int]]:
     return [each for each in tokens if len(each) <= 17]
 
 
+def model_of(name: str) -> ModelConfig:
+    return ModelConfig(vocab_size=27, block_size=16, **MODELS[name])
+
+
+def training_call() -> tuple[EntryPoint, tuple[Any, ...]]:
+    """Return the kernel that trains, and arguments for 100 of Karpathy's steps in float32."""
+    config = TrainConfig(steps=1000)
+    engine = CompiledEngine(model_of("karpathy"), config, documents(), dtype="float32")
+    engine.set_weights(init_weights(model_of("karpathy"), random.Random(42)))
+    losses, lrs = np.zeros(100), learning_rates(config, np.arange(100))
+    where = engine.workspace, engine._dataset, engine.settings
+    return take_steps, (*where, lrs, losses, True, 10**9)
+
+
+def decoder_call() -> tuple[EntryPoint, tuple[Any, ...]]:
+    """Return the kernel that generates, and arguments for names of a model after 50 steps."""
+    model = _taught()
+    rules = DecodeRules(max_tokens=16, stop=(26,), sampling=Sampling(0.7))
+    decoder = Decoder(model, [[26]] * N_NAMES, rules)
+    decoder.sequences.uniforms[:] = np.random.default_rng(1).random((N_NAMES, 16))
+    architecture = architecture_of(model.config, model.dtype)
+    return decode, (decoder._weights, decoder.arrays, decoder.sequences, architecture, 10**9)
+
+
+@cache
+def _taught() -> CompiledModel:
+    engine, _ = trained("karpathy", "float32", documents())
+    return CompiledModel(model_of("karpathy"), engine.flat_weights(), "float32")
+
+
 def trained(name: str, dtype: str, docs: list[list[int]]) -> tuple[CompiledEngine, np.ndarray]:
     """Return an engine after the steps, and the losses."""
-    model = ModelConfig(vocab_size=27, block_size=16, **MODELS[name])
-    engine = CompiledEngine(
-        model, TrainConfig(steps=STEPS, **CONFIGS.get(name, {})), docs, dtype=dtype
-    )
+    model, config = model_of(name), TrainConfig(steps=STEPS, **CONFIGS.get(name, {}))
+    engine = CompiledEngine(model, config, docs, dtype=dtype)
     engine.set_weights(init_weights(model, random.Random(42)))
     losses: list[float] = []
     while engine.n_steps < STEPS:
@@ -64,9 +98,8 @@ def trained(name: str, dtype: str, docs: list[list[int]]) -> tuple[CompiledEngin
 
 def decoded(name: str, dtype: str, engine: CompiledEngine) -> np.ndarray:
     """Return names of a trained model, as rows of tokens."""
-    model = ModelConfig(vocab_size=27, block_size=16, **MODELS[name])
     rules = DecodeRules(max_tokens=16, stop=(26,), sampling=Sampling(0.7))
-    compiled = CompiledModel(model, engine.flat_weights(), dtype)
+    compiled = CompiledModel(model_of(name), engine.flat_weights(), dtype)
     names = np.full((N_NAMES, 16), -1)
     for row, tokens in zip(
         names, compiled.decode_many([[26]] * N_NAMES, range(N_NAMES), rules), strict=True
@@ -94,8 +127,6 @@ def main() -> None:
                 if name in ("karpathy", "newer"):
                     results[f"{dtype} {name} names"] = decoded(name, dtype, engine)
     np.savez(options.result, **results)
-    from microgpt.engine import processor
-
     print(processor.ROUNDING, file=sys.stderr)
 
 

@@ -83,6 +83,10 @@ SHORTEST = {
     ),
     "fit_choice": ("", ""),
     "score_speed": ("--rounds 1", "bench.N = 100"),
+    "same_bits": (
+        "--rounds 2",
+        "bench.HERE = {'x86-64, SSE2': ''}; bench.WARM_UP = 0; bench.REPEATS = 1",
+    ),
     "secret_detection": (
         "--seeds 1",
         "bench.BUDGET, bench.N = 1e8, 20; bench.rival = lambda script, train, texts: "
@@ -210,6 +214,8 @@ def test_a_page_cites_only_what_is_in_bench(page: Path) -> None:
 def test_each_script_runs(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     if name == "serve_load" and not shutil.which("wrk"):
         pytest.skip("wrk is not installed")
+    if name == "same_bits" and not shutil.which("node"):
+        pytest.skip("Node is not installed")
     if name.startswith("evolution"):  # its searches would draw their reports
         request.getfixturevalue("undrawn")
     for folder in ("bench", "docs"):

@@ -1,8 +1,9 @@
 """Train 50 steps of each architecture, and decode 1,000 names, for same_bits.py; store all numbers.
 
-    python bench/same_bits_job.py RESULT.npz [--modules DIRECTORY]
+    python bench/same_bits_job.py RESULT.npz [--modules DIRECTORY] [--foreign TARGET DIRECTORY]
 
-With the directory of the WebAssembly modules, the kernels run in Node.
+With the directory of the WebAssembly modules, the kernels run in Node; with that of kernels for
+Windows or macOS, they are loaded as far as possible.
 """
 
 import argparse
@@ -112,6 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("result", type=Path)
     parser.add_argument("--modules", type=Path)
+    parser.add_argument("--foreign", nargs=2)
     options = parser.parse_args()
     docs, results = documents(), {}
     with ExitStack() as stack:
@@ -119,6 +121,10 @@ def main() -> None:
             from node import Node
 
             stack.enter_context(stack.enter_context(Node(options.modules)).kernels())
+        if options.foreign:
+            import foreign
+
+            foreign.install(options.foreign[0], Path(options.foreign[1]))
         for dtype in ("float32", "float64"):
             for name in MODELS:
                 engine, losses = trained(name, dtype, docs)

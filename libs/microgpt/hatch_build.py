@@ -4,11 +4,12 @@ A checkout reads data/ where it lies (microgpt.data.documents.bundled), so an ed
 no copy.
 A wheel that is built from our own sdist finds the files already inside the package.
 
-MICROGPT_MACHINE_CODE="linux-x86-64-v3 linux-x86-64-v4" uv build libs/microgpt --wheel
+MICROGPT_MACHINE_CODE="linux-x86-64*" uv build libs/microgpt --wheel
 
 builds a wheel with the machine code for these targets (microgpt.engine.processor), which needs no
-compiler, and with the engine for WebAssembly. Any of them can be built on any computer. Other
-wheels depend on Numba and compile on first use. See docs/packaging.md.
+compiler, and with the engine for WebAssembly. It is a list of patterns; any targets of a system and
+architecture can be built on any computer. Other wheels depend on Numba and compile on first use.
+See docs/packaging.md.
 """
 
 import os
@@ -16,6 +17,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -32,6 +34,14 @@ TAGS = {
 }
 
 
+def tag(targets: list[str]) -> str:
+    """Return the platform tag of targets, which must be of one system and architecture."""
+    platforms = {re.sub(r"-v\d$", "", target) for target in targets}
+    if len(platforms) != 1 or not platforms <= TAGS.keys():
+        raise ValueError(f"MICROGPT_MACHINE_CODE must be targets of one of {', '.join(TAGS)}")
+    return TAGS[platforms.pop()]
+
+
 class BundleData(BuildHookInterface):
     """Add the bundled files and the machine code to the wheel or sdist that is being built."""
 
@@ -39,17 +49,18 @@ class BundleData(BuildHookInterface):
 
     def dependencies(self) -> list[str]:
         """Return what the build needs besides hatchling: to compile, the library itself."""
-        return [*self.metadata.core.dependencies, *self._compiler] if self._targets else []
+        return [*self.metadata.core.dependencies, *self._compiler] if self._patterns else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Map every file to its place in the distribution."""
         if self.target_name == "wheel":
-            if self._targets:
-                build_data["tag"], build_data["pure_python"] = f"py3-none-{self._tag()}", False
+            if self._patterns:
                 sys.path.insert(0, str(Path(self.root, "src")))
-                from microgpt.engine import preparation, wasm
+                from microgpt.engine import preparation, processor, wasm
 
-                for target in self._targets:
+                targets = [name for name in processor.TARGETS if self._is_wanted(name)]
+                build_data["tag"], build_data["pure_python"] = f"py3-none-{tag(targets)}", False
+                for target in targets:
                     compile_to = partial(preparation.cross_compile, target)
                     self._add_compiled(compile_to, "_machine_code", build_data)
                 self._add_compiled(wasm.write_modules, "_wasm", build_data)
@@ -70,20 +81,15 @@ class BundleData(BuildHookInterface):
             folder.cleanup()
 
     @property
-    def _targets(self) -> list[str]:
+    def _patterns(self) -> list[str]:
         return os.environ.get("MICROGPT_MACHINE_CODE", "").split()
+
+    def _is_wanted(self, target: str) -> bool:
+        return any(fnmatchcase(target, pattern) for pattern in self._patterns)
 
     @property
     def _compiler(self) -> list[str]:
         return self.metadata.core.optional_dependencies["compiler"]
-
-    def _tag(self) -> str:
-        """Return the platform tag of the targets, which must be of one system and architecture."""
-        platforms = {re.sub(r"-v\d$", "", target) for target in self._targets}
-        if len(platforms) != 1 or not platforms <= TAGS.keys():
-            known = ", ".join(TAGS)
-            raise ValueError(f"MICROGPT_MACHINE_CODE must have targets of one of {known}")
-        return TAGS[platforms.pop()]
 
     def _add_compiled(
         self, compile_to: Callable[[Path], None], place: str, build_data: dict[str, Any]

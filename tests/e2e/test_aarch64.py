@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from commands import run_process
 
+from microgpt.engine.preparation import cross_compile
+
 ROOT = Path(__file__).resolve().parents[2]
 JOB = ROOT / "bench/same_bits_job.py"
 TOOLS = ("qemu-aarch64-static", "debootstrap", "dpkg")
@@ -85,6 +87,19 @@ def test_aarch64_has_the_same_bits_as_x86_with_fma(arm, tmp_path) -> None:
     assert "16-byte vectors with fused" in arm(JOB, tmp_path / "arm.npz", cwd=tmp_path)
     run(sys.executable, JOB, tmp_path / "x86.npz", cwd=tmp_path, **LIKE_ARM)
     expected, found = (np.load(tmp_path / f"{name}.npz") for name in ("x86", "arm"))
+    assert len(expected.files) == 40
+    for name in expected.files:
+        np.testing.assert_array_equal(found[name], expected[name], name)
+
+
+def test_the_code_for_macos_computes_the_same_bits(arm, tmp_path) -> None:
+    """Its objects, loaded on Linux as far as possible."""
+    folder = tmp_path / "macos"
+    folder.mkdir(0o700)
+    cross_compile("macos-aarch64", folder)
+    arm(JOB, tmp_path / "macos.npz", "--foreign", "macos-aarch64", folder, cwd=tmp_path)
+    arm(JOB, tmp_path / "linux.npz", cwd=tmp_path)
+    expected, found = (np.load(tmp_path / f"{name}.npz") for name in ("linux", "macos"))
     assert len(expected.files) == 40
     for name in expected.files:
         np.testing.assert_array_equal(found[name], expected[name], name)

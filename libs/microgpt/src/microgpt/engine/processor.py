@@ -37,7 +37,7 @@ TARGETS = {
     "linux-x86-64-v3": Target(_LINUX, "x86-64-v3", _V3),
     "linux-x86-64": Target(_LINUX, "x86-64", ""),
     "linux-aarch64": Target("aarch64-unknown-linux-gnu", "generic", "+neon"),
-    "macos-aarch64": Target("arm64-apple-macosx11.0", "apple-m1", "+neon", "pic"),
+    "macos-aarch64": Target("arm64-apple-macosx11.0", "apple-m1", "+neon"),
     "windows-x86-64-v4": Target(_WINDOWS, "x86-64-v4", _V4),
     "windows-x86-64-v3": Target(_WINDOWS, "x86-64-v3", _V3),
     "windows-x86-64": Target(_WINDOWS, "x86-64", ""),

@@ -222,6 +222,24 @@ def test_code_for_another_computer_is_refused(run, file, monkeypatch, target) ->
     assert run() == ([2, 4], [])
 
 
+@pytest.mark.skipif(processor.PLATFORM != "linux-x86-64", reason="runs what it cross-compiles")
+@pytest.mark.parametrize("damaged", [False, True])
+def test_code_in_a_wheel_is_used_unless_damaged(run, tmp_path, monkeypatch, damaged) -> None:
+    wheel = tmp_path / "wheel"
+    with monkeypatch.context() as patch:
+        patch.setenv("NUMBA_CACHE_DIR", str(wheel))
+        patch.setattr(processor, "CROSS", "linux-x86-64")
+        with pytest.raises(compiling.CrossCompiledError):
+            EntryPoint(DOUBLE)(np.array([1.0]))
+    monkeypatch.setattr(compiling, "_IN_WHEEL", wheel)
+    monkeypatch.setattr(processor, "IN_WHEEL", "linux-x86-64")
+    (file,) = wheel.iterdir()
+    if damaged:
+        file.write_bytes(file.read_bytes()[:-1])
+    told = [f"{file} is damaged and not used", COMPILING] if damaged else []
+    assert run() == ([2, 4], told)
+
+
 MAGIC = {  # first bytes of an object; of ELF, with the number of the architecture
     "linux-x86-64": (b"\x7fELF", 62),
     "linux-aarch64": (b"\x7fELF", 183),

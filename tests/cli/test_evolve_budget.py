@@ -64,7 +64,10 @@ def test_a_budgeted_search_can_be_repeated(microgpt, tmp_path, winner) -> None:
 
 
 @pytest.mark.parametrize("is_worth_it", [False, True])
-def test_a_search_says_where_training_is_expected_to_win(microgpt, tmp_path, is_worth_it) -> None:
+def test_a_search_says_where_training_is_expected_to_win(
+    microgpt, tmp_path, is_worth_it, monkeypatch
+) -> None:
+    monkeypatch.setattr("microgpt.training.choice.MIN_USEFUL", 1e10)
     (tmp_path / "few.txt").write_text("\n".join(f"{a}{b}nn{a}" for a in "abcdefg" for b in "aeiou"))
     data = ("--data", "few.txt") if is_worth_it else ()
     done = ok(microgpt("evolve", "--budget", "2e9" if not is_worth_it else "2e10", *data))
@@ -172,7 +175,8 @@ def test_a_warm_start_takes_a_genome_of_the_same_kind(microgpt, tmp_path, winner
     )
 
 
-def test_the_best_models_can_teach_a_student(microgpt, tmp_path) -> None:
+def test_the_best_models_can_teach_a_student(microgpt, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("microgpt.training.choice.MIN_USEFUL", 1e10)
     names = Path(__file__).parents[2] / "data" / "names.txt"
     small = tmp_path / "small.txt"
     small.write_text("".join(names.read_text().splitlines(keepends=True)[:300]))

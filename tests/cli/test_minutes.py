@@ -85,7 +85,8 @@ def test_train_and_info_print_the_chosen_settings_and_reasons(microgpt, folder) 
     assert f"expected held-out loss: {expected['loss']:.2f} bits per character (" in told.stdout
 
 
-def test_settings_that_are_not_given_suit_a_given_shape(microgpt, folder) -> None:
+def test_settings_that_are_not_given_suit_a_given_shape(microgpt, folder, monkeypatch) -> None:
+    monkeypatch.setattr("microgpt.training.choice.MIN_USEFUL", 1e10)
     given = (*SMALL, "--steps", "30", "--learning-rate", "0.004")
     done = microgpt("train", "--data", "names.txt", *given, "--model", "a")
     (chosen, _) = notes(done)[:2]
@@ -160,7 +161,10 @@ def test_small_and_unusual_data_give_a_model(microgpt, folder, content, said) ->
     assert "sample  1: " in done.stdout
 
 
-def test_a_note_says_that_the_text_is_too_short_for_the_budget(microgpt, folder) -> None:
+def test_a_note_says_that_the_text_is_too_short_for_the_budget(
+    microgpt, folder, monkeypatch
+) -> None:
+    monkeypatch.setattr("microgpt.training.choice.MIN_USEFUL", 1e10)
     (folder / "odd.txt").write_text("a single document")
     done = microgpt("train", "--data", "odd.txt", "--budget", "1e12", "--model", "a")
     assert "the data are too small for 1e12 operations, so training ends early" in done.stderr
@@ -274,7 +278,8 @@ def test_a_text_that_counting_predicts_better_is_told(microgpt, tmp_path) -> Non
     assert "note: counting predicts the test documents better: n-grams have " in done.stderr
 
 
-def test_a_small_text_gets_several_models_and_a_student(microgpt, folder) -> None:
+def test_a_small_text_gets_several_models_and_a_student(microgpt, folder, monkeypatch) -> None:
+    monkeypatch.setattr("microgpt.training.choice.MIN_USEFUL", 1e10)
     budget = ("--budget", "4e10", "-n", "0", "--n-embd", "8", "--n-layer", "1")
     done = ok(microgpt("train", "--data", "names.txt", *budget, "--model", "a"))
     chosen, why = notes(done)[:2]

@@ -117,6 +117,7 @@ def test_any_error_of_a_reload_is_logged(monkeypatch, caplog, model, error) -> N
 
 
 def test_a_training_is_served_until_it_leaves_a_model(tmp_path, names_result, caplog) -> None:
+    caplog.set_level(logging.INFO, "microgpt_serve")
     directory, settings = tmp_path / "model", Settings(model_dir=str(tmp_path / "model"))
     result = replace(names_result, plan=replace(names_result.plan, input=Path("names.txt")))
     with TrainingDirectory(directory) as training:
@@ -133,11 +134,12 @@ def test_a_training_is_served_until_it_leaves_a_model(tmp_path, names_result, ca
 
 
 def test_a_context_that_takes_too_much_memory_is_shortened(tmp_path, names_result, caplog) -> None:
+    caplog.set_level(logging.INFO, "microgpt_serve")
     config = replace(names_result.model, positions="rotary", block_size=10**8)
     weights = {name: rows for name, rows in names_result.weights.items() if name != "wpe"}
     save(replace(names_result, model=config, weights=weights), tmp_path / "long")
     served = load_model(Settings(model_dir=str(tmp_path / "long")))
     length = served.gpt.config.block_size
     assert 2**24 < context_bytes(served.gpt.config, served.gpt.compiled.dtype) <= 2**25
-    told = "the context of 100,000,000 tokens would take 78,583 MiB"
+    told = "the context of 100,000,000 tokens would take 103,760 MiB"
     assert caplog.messages == [f"{told}; using {length:,} tokens"]

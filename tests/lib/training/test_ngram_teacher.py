@@ -88,7 +88,7 @@ def split_rows(rows, docs):
     return np.split(rows, ends[:-1])
 
 
-def test_a_useless_model_gets_no_weight_and_a_perfect_one_the_most(teacher) -> None:
+def test_a_useless_model_gets_no_weight(teacher) -> None:
     tested = encoded(PARTS.validation, teacher)
     n = teacher.tokenizer.vocab_size
     assert best_weight(Teachers([teacher], 9), NgramModel(tested, n), tested) == WEIGHTS[-1]

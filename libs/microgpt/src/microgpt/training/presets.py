@@ -64,12 +64,12 @@ def _names(
     return Preset(model, config, n_teachers=n_teachers, student_length=student_length)
 
 
-def _text(n_embd: int, *, steps: int, dropout: float, block_size: int = 128) -> Preset:
+def _text(n_embd: int, *, block_size: int = 128, steps: int, **settings: Any) -> Preset:
     """Return a recipe for running text, tuned on parts of Shakespeare."""
     model = ModelConfig(n_embd=n_embd, n_layer=4, block_size=block_size, **VARIANT)
     config = TrainConfig(
         steps=steps, batch_size=1024 // block_size, lr=0.003, optimizer="muon",
-        warmup_steps=steps // 20, weight_decay=0.1, dropout=dropout,
+        warmup_steps=steps // 20, weight_decay=0.1, **settings,
     )  # fmt: skip
     return Preset(model, config, data=None)
 
@@ -95,7 +95,9 @@ PRESETS: dict[PresetName, Preset] = {
     "text-60s": _text(64, steps=2_800, dropout=0.0),
     "text": _TEXT_180S,
     # Its context and dropout were measured (docs/quality.md); those of the shorter runs were not.
-    "text-300s": _text(96, steps=5_680, dropout=0.02, block_size=256),
+    "text-300s": _text(
+        96, block_size=256, steps=5_680, dropout=0.02, average_tail=0.1,
+    ),
     # nanoGPT's split of the text: the last tenth is held out.
     "shakespeare": replace(_TEXT_180S, data="shakespeare", val_fraction=0.0, holdout="tail"),
     "karpathy": Preset(ModelConfig(), TrainConfig(), val_fraction=0.0, test_fraction=0.0),

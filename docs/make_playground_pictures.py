@@ -26,7 +26,7 @@ SIZE = {"width": 960, "height": 860}
 N_COLORS = 128
 SHORT_MS, LONG_MS = 700, 1600  # how long a frame is shown
 # Draws the tokens that stand at these shares of the probabilities, the likeliest first.
-DRAWS = "const shares = [0.93, 0.4, 0.2, 0.5, 0.05]; let n = 0; Math.random = () => shares[n++ % 5]"
+DRAWS = "const shares = [0.7, 0.2, 0.5, 0.3, 0.05]; let n = 0; Math.random = () => shares[n++ % 5]"
 TRAIN = "microgpt train --preset names-60s --model names"
 
 

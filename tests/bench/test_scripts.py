@@ -136,6 +136,10 @@ SHORTEST = {
     "serve_load": ("--rounds 1 --seconds 1 --connections 2", ""),
     "serve_mixed": ("--minutes 0.1 --connections 2", "bench.PROCESSES = 2"),
     "serve_streams": ("--rounds 1 --seconds 0.5 --streams 2", ""),
+    "small_texts": (
+        "--only names --seeds 1",
+        "bench.TEXTS = ('names',); bench.SIZES = (50,); bench.BUDGET = 3e8",
+    ),
     "shakespeare": ("--only text-60s --seeds 1", BRIEF_PRESETS),
     "startup": (
         "--rounds 1",

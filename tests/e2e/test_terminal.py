@@ -119,8 +119,8 @@ def test_evolve_shows_a_table_below_its_whole_log(tmp_path, evolve) -> None:
 
 
 def test_the_hydra_table_lists_heads_and_counts_generations(evolve, results) -> None:
-    options = ("--objective", "hydra", "--population", "3", "--generations", "2", "--samples", "20")
-    child = evolve(*options, stdout=results, NO_COLOR="1", size=(24, 100))
+    options = ("--objective", "hydra", "--population", "3", "--generations", "2")
+    child = evolve(*options, "--samples", "2000", stdout=results, NO_COLOR="1", size=(24, 100))
     child.expect(r"generation  [1-6] of 6: \d+ of 9 organisms")
     for head in ("weaver", "mirror", "spark "):
         child.expect(rf"{head}      -?\d\.\d{{4}} \[\w+\] Emb:\d+ Head:\d")

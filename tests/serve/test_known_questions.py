@@ -20,7 +20,9 @@ def directory(tmp_path_factory):
     return str(path)
 
 
-def post(settings: Settings, path: str, body: dict) -> httpx.Response:
+def ask_service(
+    settings: Settings, method: str, path: str, body: dict | None = None
+) -> httpx.Response:
     async def ask() -> httpx.Response:
         app = create_app(settings)
         transport = httpx.ASGITransport(app)
@@ -28,9 +30,13 @@ def post(settings: Settings, path: str, body: dict) -> httpx.Response:
             app.router.lifespan_context(app),
             httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
         ):
-            return await client.post(path, json=body)
+            return await client.request(method, path, json=body)
 
     return asyncio.run(ask())
+
+
+def post(settings: Settings, path: str, body: dict) -> httpx.Response:
+    return ask_service(settings, "POST", path, body)
 
 
 def asked(text: str, **others) -> dict:
@@ -60,6 +66,11 @@ def test_a_text_is_not_continued(directory, path) -> None:
     response = post(Settings(model_dir=directory), path, {"prompt": "When"})
     assert response.status_code == 400
     assert "answers questions and cannot continue a text; use a chat" in response.text
+
+
+def test_the_model_is_said_to_answer_few_questions(directory) -> None:
+    facts = ask_service(Settings(model_dir=directory), "GET", "/microgpt/v1/model").json()
+    assert (facts["chat"], facts["answers_few"]) == (True, True)
 
 
 @pytest.mark.parametrize("reply", ["", " "])

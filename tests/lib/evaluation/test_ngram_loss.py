@@ -34,5 +34,6 @@ def test_repeated_text_is_more_predictable_than_random_text() -> None:
     rng = random.Random(1)
     random_docs = ["".join(rng.choices("abcdefgh", k=100)) for _ in range(200)]
     assert ngram_bits(["abcdefgh"] * 1000, ["abcdefgh"]) < 0.05
-    losses = [ngram_bits(random_docs[:100], random_docs[100:], order) for order in (1, 6)]
-    assert losses == pytest.approx([3, 3], abs=0.3)
+    counted, asked = random_docs[:100], random_docs[100:]
+    assert ngram_bits(counted, asked, order=1) == pytest.approx(3, abs=0.1)
+    assert 3 < ngram_bits(counted, asked) < 3.25  # longer contexts are soon too rare to help

@@ -266,7 +266,7 @@ def _is_ignored(message: object) -> bool:
 
 
 _TURNS: TypeAdapter[tuple[_Turn, ...]] = TypeAdapter(
-    Annotated[tuple[_Turn, ...], FailFast(), BeforeValidator(_messages)],  # an error takes memory
+    Annotated[tuple[_Turn, ...], FailFast(), BeforeValidator(_messages)],  # all errors need memory
     config=ConfigDict(defer_build=True),
 )
 

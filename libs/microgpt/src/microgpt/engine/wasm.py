@@ -4,6 +4,7 @@
 
 An object of LLVM has one function that is called from outside and no data, so all that it lacks to
 be a module is the export of that function. A module imports its memory and the stack pointer.
+Kernels use `while` for a variable step: `range` could fail, and its error message would be data.
 Layout: a word of an argument has 64 bits, of which an address is the low half; an array is read
 like a NumPy array of a 64-bit CPython. See docs/performance.md#compilation and docs/packaging.md.
 """

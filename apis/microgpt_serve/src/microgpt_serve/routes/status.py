@@ -44,7 +44,12 @@ async def metrics(state: StateDep) -> Response:
 @router.get("/microgpt/v1/model", summary="Describe the model")
 async def model(state: StateDep) -> ModelResponse:
     """Return the model's name, version, shape and vocabulary."""
-    served, gpt = state.model, state.model.gpt
+    return describe(state.model)
+
+
+def describe(served: ServedModel) -> ModelResponse:
+    """Return the description of a model."""
+    gpt = served.gpt
     return ModelResponse(
         name=served.name,
         version=served.version,

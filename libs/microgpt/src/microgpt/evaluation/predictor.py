@@ -18,7 +18,7 @@ from microgpt.evaluation.held_out_loss import (
     scalar_losses,
     scalar_nll,
 )
-from microgpt.model import Gpt
+from microgpt.model import Gpt, Weights
 from microgpt.model_config import check_whole, count_params
 from microgpt.model_variants import gpt_type
 from microgpt.sampling import n_kept
@@ -56,6 +56,11 @@ class Predictor:
     def num_params(self) -> int:
         """The number of weights."""
         return count_params(self.config)
+
+    @property
+    def weights(self) -> Weights[float]:
+        """The weights, as rows of each matrix by name."""
+        return self._gpt.weights
 
     def evaluate(
         self,

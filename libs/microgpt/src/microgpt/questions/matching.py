@@ -55,6 +55,7 @@ week well whether whole wish without wonder work year yet
 """
 FUNCTION_WORDS, COMMON_WORDS = frozenset(_FUNCTION_WORDS.split()), frozenset(_COMMON_WORDS.split())
 _TEXT = Path(__file__).with_name("synonyms.txt").read_text(encoding="utf-8")
+SYNONYMS = [line.split() for line in _TEXT.splitlines()]
 
 
 class Match(NamedTuple):
@@ -90,8 +91,8 @@ class Matcher:
             self._stems[_stem(word)].append(word)
         self._sorted = sorted(self._stems)
         self._synonyms: dict[str, set[str]] = defaultdict(set)
-        for line in _TEXT.splitlines():
-            group = set(map(_stem, line.split()))
+        for line in SYNONYMS:
+            group = set(map(_stem, line))
             for stem in group:
                 self._synonyms[stem] |= group
 

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -13,6 +13,9 @@ from microgpt.model import Weights, weight_shapes
 from microgpt.model_config import count_params
 from microgpt.printable import printable
 from microgpt.storage.meta import META
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 WEIGHTS_FILES: dict[WeightsFormat, str] = {
     "json": "weights.json",
@@ -37,15 +40,27 @@ def encode_weights(
     check_choice("weights_format", weights_format, WeightsFormat)
     if weights_format == "json":
         return json.dumps(weights, separators=(",", ":")).encode()
-    import numpy as np
     from safetensors.numpy import save
+
+    return save(tensors_of(model, weights, dtype), {"format": "np"})
+
+
+def tensors_of(
+    model: ModelConfig, weights: Weights[float], dtype: str
+) -> "dict[str, NDArray[Any]]":
+    """Return the matrices of a model in the order of `weight_shapes`.
+
+    Raises:
+        CheckpointError: a weight is too large for the dtype.
+    """
+    import numpy as np
 
     with np.errstate(over="ignore"):
         tensors = {name: np.array(weights[name], dtype) for name in weight_shapes(model)}
     for name, tensor in tensors.items():
         if not np.isfinite(tensor).all():
             raise CheckpointError(f"{name} has a weight that is too large for {dtype}")
-    return save(tensors, {"format": "np"})
+    return tensors
 
 
 def max_bytes(path: Path, model: ModelConfig) -> int:

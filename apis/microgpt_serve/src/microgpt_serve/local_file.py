@@ -1,0 +1,106 @@
+"""What a page needs to run a model without a service: facts as JSON values, and parts as bytes.
+
+`playground/local/engine.js` reads it. The weights are in the order of `weight_shapes`; the engine
+packs them for its kernels.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+from zlib import crc32
+
+from microgpt.data.bpe import BpeTokenizer
+from microgpt.data.tokenizer import Tokenizer
+from microgpt.engine.buffers import Buffers
+from microgpt.engine.decoding.arrays import Rows
+from microgpt.model_variants import angles
+from microgpt.questions import matching
+from microgpt.questions.known_questions import LEAST_SIMILAR, N_SUGGESTED, KnownQuestions
+from microgpt.storage.weights_file import tensors_of
+from microgpt_serve.routes.status import describe
+from microgpt_serve.served_model import ServedModel
+
+FORMAT = 1
+# Kernels by the name of their part, and the files of `microgpt.engine.wasm`.
+KERNELS = {"decode": "decode-f4", "evaluate": "evaluate-f4", "uniforms": "uniforms-f8"}
+
+
+class LocalFile(NamedTuple):
+    """The content of a file: the argument of `LocalEngine` is `{...facts, parts}`."""
+
+    facts: dict[str, Any]
+    parts: dict[str, bytes]
+
+
+def local_file(
+    served: ServedModel,
+    kernels: Mapping[str, bytes],
+    *,
+    dtype: Literal["float16", "float32"] = "float32",
+) -> LocalFile:
+    """Return the file of a model.
+
+    Args:
+        kernels: WebAssembly modules by the names of KERNELS.
+        dtype: type of the stored weights; the engine computes in float32.
+
+    Raises:
+        CheckpointError: a weight is too large for the dtype.
+    """
+    gpt = served.gpt
+    weights = tensors_of(gpt.config, gpt.weights, dtype).values()
+    parts = {"weights": b"".join(each.tobytes() for each in weights), **kernels}
+    if served.documents:
+        parts["documents"] = served.documents.encode()
+    known = gpt.known_questions
+    facts = {
+        "format": FORMAT,
+        "model": describe(served).model_dump(),
+        "text": served.text,
+        "dtype": dtype,
+        "rates": angles(gpt.config, 1),
+        "layout": {"rows": _shapes(Rows), "buffers": _shapes(Buffers)},
+        "bpe": _bpe(gpt.tokenizer),
+        "questions": _questions(known) if known else None,
+        "sizes": {name: len(part) for name, part in parts.items()},
+        "checksums": {name: crc32(part) for name, part in parts.items()},
+    }
+    return LocalFile(facts, parts)
+
+
+def _shapes(arrays: type[NamedTuple]) -> dict[str, list[str]]:
+    """Return the names of the sizes of each array of a named tuple."""
+    return {name: list(kind.__metadata__) for name, kind in arrays.__annotations__.items()}
+
+
+def _bpe(tokenizer: Tokenizer) -> dict[str, Any] | None:
+    """Return the bytes of each piece as characters up to U+00FF, and the pairs that are merged."""
+    if not isinstance(tokenizer, BpeTokenizer):
+        return None
+    assert tokenizer.file
+    model = json.loads(tokenizer.file)["model"]
+    merges = [model["vocab"][piece] for merge in model["merges"] for piece in merge]
+    names = tokenizer.piece_names
+    pieces = [name.decode("latin-1") for name in names if isinstance(name, bytes)]
+    return {"pieces": pieces, "merges": merges}
+
+
+def _questions(known: KnownQuestions) -> dict[str, Any]:
+    m = matching
+    return {
+        "conversations": [[message.content for message in talk] for talk in known.conversations],
+        "reply": known.reply,
+        "confidence": known.confidence,
+        "suggests": known.suggests,
+        "nSuggested": N_SUGGESTED,
+        "leastSimilar": LEAST_SIMILAR,
+        "matching": {
+            "maxCharacters": m.MAX_CHARACTERS, "maxWords": m.MAX_WORDS, "endings": m.ENDINGS,
+            "leastStem": m.LEAST_STEM, "leastEqual": m.LEAST_EQUAL, "form": m.FORM,
+            "synonym": m.SYNONYM, "beginning": m.BEGINNING, "misspelled": m.MISSPELLED,
+            "leastBeginning": m.LEAST_BEGINNING, "answer": m.ANSWER, "function": m.FUNCTION,
+            "unknown": m.UNKNOWN, "common": m.COMMON, "coverage": m.COVERAGE,
+            "evidence": m.EVIDENCE, "functionWords": sorted(m.FUNCTION_WORDS),
+            "commonWords": sorted(m.COMMON_WORDS), "synonyms": m.SYNONYMS,
+        },
+    }  # fmt: skip

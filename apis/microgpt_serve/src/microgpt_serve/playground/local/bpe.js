@@ -1,0 +1,106 @@
+// Byte-level BPE. Equals data/bpe.py, and the parts of Hugging Face's tokenizers that it uses.
+//
+// The bytes of a piece are a string with a character of U+0000 to U+00FF for each.
+
+import { BLANK } from "./characters.js";
+import { EngineError } from "./errors.js";
+import { repr } from "./characters.js";
+import { Tokenizer } from "./tokenizer.js";
+
+const WORDS = new RegExp(
+  `'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^${BLANK}\\p{L}\\p{N}]+|[${BLANK}]+(?![^${BLANK}])|[${BLANK}]+`,
+  "gu",
+);
+const SURROGATES = /[\ud800-\udfff]/gu; // lone ones alone
+const MAX_CACHED_LENGTH = 64;
+
+const utf8 = (options) => new TextDecoder("utf-8", { ignoreBOM: true, ...options });
+const bytesOf = (piece) => Uint8Array.from(piece, (char) => char.charCodeAt(0));
+
+export class BpeTokenizer extends Tokenizer {
+  #tokenOf;
+  #ranks = new Map(); // of merges, by pair of tokens
+  #merged; // the token that each merge makes
+  #cache = new Map();
+
+  /** @param {string[]} pieces @param {number[]} merges pairs of tokens, flat @param {boolean} isChat */
+  constructor(pieces, merges, isChat) {
+    super(pieces.length, isChat);
+    this.pieces = pieces;
+    this.unit = "tokens";
+    this.#tokenOf = new Map(pieces.map((piece, token) => [piece, token]));
+    this.#merged = [];
+    for (let i = 0; i < merges.length; i += 2) {
+      const [left, right] = [merges[i], merges[i + 1]];
+      this.#ranks.set(left * pieces.length + right, i / 2);
+      this.#merged.push(this.#tokenOf.get(pieces[left] + pieces[right]));
+    }
+  }
+
+  /** Return the lone surrogates in a text, which UTF-8 cannot encode. @param {string} text */
+  unknown(text) {
+    return [...new Set(text.match(SURROGATES))];
+  }
+
+  /** Return the tokens of a text. @param {string} text @returns {number[]} */
+  encode(text) {
+    const surrogates = this.unknown(text).map(repr).join(", ");
+    if (surrogates) {
+      const what = "is a lone surrogate, not a character; read the text as UTF-8";
+      throw new EngineError(`${surrogates} ${what}`);
+    }
+    return (text.match(WORDS) ?? []).flatMap((word) => this.#word(word));
+  }
+
+  count(text) {
+    return this.encode(text).length;
+  }
+
+  #word(word) {
+    if (this.#cache.has(word)) return this.#cache.get(word);
+    const bytes = new TextEncoder().encode(word);
+    let tokens = Array.from(bytes, (byte) => this.#tokenOf.get(String.fromCharCode(byte)));
+    for (;;) {
+      let best = Infinity;
+      for (let i = 1; i < tokens.length; i++) best = Math.min(best, this.#rank(tokens, i));
+      if (best === Infinity) break;
+      const merged = [tokens[0]];
+      for (let i = 1; i < tokens.length; i++) {
+        if (this.#rank([merged.at(-1), tokens[i]], 1) === best) merged[merged.length - 1] = this.#merged[best];
+        else merged.push(tokens[i]);
+      }
+      tokens = merged;
+    }
+    if (word.length <= MAX_CACHED_LENGTH) this.#cache.set(word, tokens);
+    return tokens;
+  }
+
+  /** Return the rank of the merge of token i and the one before. */
+  #rank(tokens, i) {
+    return this.#ranks.get(tokens[i - 1] * this.nPieces + tokens[i]) ?? Infinity;
+  }
+
+  #bytes(tokens) {
+    return bytesOf(tokens.map((token) => this.pieces[token] ?? "").join(""));
+  }
+
+  /** Return the text of tokens; invalid UTF-8 becomes U+FFFD. @param {number[]} tokens */
+  decode(tokens) {
+    return utf8().decode(this.#bytes(tokens));
+  }
+
+  /** Return a function that decodes tokens as they arrive, and returns complete characters only. */
+  decoder() {
+    const decoder = utf8();
+    return (tokens, isLast) => decoder.decode(this.#bytes(tokens), { stream: !isLast });
+  }
+
+  pieceLabel(token) {
+    const bytes = bytesOf(this.pieces[token]);
+    try {
+      return utf8({ fatal: true }).decode(bytes);
+    } catch {
+      return `bytes:${Array.from(bytes, (byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("")}`;
+    }
+  }
+}

@@ -1,0 +1,53 @@
+// Truncate a conversation by dropping the oldest turns. Equals data/chat_truncation.py.
+
+import { strip } from "./characters.js";
+import { EngineError } from "./errors.js";
+
+/** @typedef {import("./tokenizer.js").Message} Message */
+
+/**
+ * @typedef {object} ChatPrompt
+ * @property {number[]} tokens
+ * @property {Message[]} messages of these turns, as the model reads them
+ * @property {number} tokensDropped
+ * @property {string} unknownCharacters
+ * @property {number} nReplies
+ * @property {number[]} [fixedReply] if the model does not know the question
+ */
+
+/**
+ * Fit a conversation into the context, leaving a quarter of the context for the reply.
+ * @param {Message[]} messages @param {any} tokenizer @param {number} blockSize
+ * @returns {ChatPrompt}
+ */
+export function fitConversation(messages, tokenizer, blockSize) {
+  const table = tokenizer.reading(messages.map(({ content }) => content).join(""));
+  const read = messages.map(({ role, content }) => ({ role, content: translated(content, table) }));
+  const sizes = read.map(({ content }) => tokenizer.count(content) + 2); // with role and end_turn
+  const room = blockSize - Math.floor(blockSize / 4) - 2;
+  if (sizes.at(-1) > room) {
+    throw new EngineError(
+      `the message has ${sizes.at(-1) - 2} ${tokenizer.unit}; at most ${Math.max(0, room - 2)} fit ` +
+        `into the context of ${blockSize} tokens (the rest is for special tokens and the reply)`,
+    );
+  }
+  let [first, nTokens] = [sizes.length, 0];
+  while (first > 0 && nTokens + sizes[first - 1] <= room) nTokens += sizes[--first];
+  while (first > 0 && first < sizes.length - 1 && messages[first].role === "assistant") first++;
+  const kept = read.slice(first);
+  const turns = kept.map((message) => tokenizer.encodeTurn(message));
+  if (strip(messages.at(-1).content) && !strip(tokenizer.decode(turns.at(-1)))) {
+    throw new EngineError("no character of the message is in the vocabulary; use other characters");
+  }
+  return {
+    tokens: [tokenizer.bos, ...turns.flat(), tokenizer.special.get("assistant")],
+    messages: kept,
+    tokensDropped: sizes.slice(0, first).reduce((total, size) => total + size, 0),
+    unknownCharacters: [...table.keys()].filter((char) => table.get(char) === null).join(""),
+    nReplies: messages.filter(({ role }) => role === "assistant").length,
+  };
+}
+
+/** Return a text in which a table replaces characters, as by `str.translate`. */
+export const translated = (text, table) =>
+  Array.from(text, (char) => (table.has(char) ? (table.get(char) ?? "") : char)).join("");

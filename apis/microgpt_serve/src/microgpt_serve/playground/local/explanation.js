@@ -1,0 +1,83 @@
+// What the model predicts at each position of a text. Equals evaluation/explanation.py.
+
+import { withActivations } from "./activations.js";
+import { EngineError } from "./errors.js";
+import { checkWhole } from "./requests.js";
+
+const bits = (nats) => nats / Math.LN2;
+
+/**
+ * Return the explanation of all tokens but the first.
+ * @param {import("./model.js").LocalModel} model @param {any} tokenizer @param {number[]} tokens
+ * @param {{top: number, attention: [number, number][], position?: number}} wanted
+ * @param {boolean} hasEnd whether the end of the text counts, which running text has not
+ */
+export function explain(model, tokenizer, tokens, { top, attention, position }, hasEnd) {
+  const n = tokens.length - 1;
+  if (attention.length || position !== undefined) checkDetails(model.config, n, attention, position);
+  const predictions = logProbabilities(model, tokens, hasEnd).map((row, i) =>
+    prediction(tokenizer, tokens[i + 1], row, top),
+  );
+  const scored = hasEnd ? predictions : predictions.slice(0, -1);
+  const found = {
+    bits: scored.reduce((total, each) => total + each.bits, 0),
+    n_scored: scored.length,
+    predictions,
+    read: tokens.slice(0, -1).map((token) => tokenizer.label(token)),
+    attention: {},
+    activations: {},
+  };
+  if (attention.length || position !== undefined) {
+    withActivations(model, tokens.slice(0, -1), (activations) => {
+      for (const [layer, head] of attention) {
+        found.attention[`${layer}.${head}`] = activations.attention(layer)[head];
+      }
+      if (position !== undefined) found.activations = activations.at((position + n) % n);
+    });
+  }
+  return found;
+}
+
+function checkDetails({ block_size: size, n_layer, n_head }, n, attention, position) {
+  if (n > size) {
+    throw new EngineError(
+      `the text has ${n} tokens with the start token; attention and activations are available ` +
+        `for up to ${size}, the context of the model`,
+    );
+  }
+  for (const [layer, head] of attention) {
+    checkWhole("layer", layer, 0, n_layer - 1);
+    checkWhole("head", head, 0, n_head - 1);
+  }
+  if (position !== undefined) checkWhole("position", position, -n, n - 1);
+}
+
+/** Return the log-probabilities of each token but the first, read in `SlidingWindows`. */
+function logProbabilities(model, tokens, hasEnd) {
+  const { block_size: size } = model.config;
+  const stride = Math.max(1, Math.floor(size / 2));
+  const rows = [];
+  for (let start = 0; rows.length < tokens.length - 1; start += stride) {
+    const chunk = tokens.slice(start, Math.min(start + size, tokens.length - 1));
+    if (!hasEnd) chunk[0] = tokens[0];
+    rows.push(...withActivations(model, chunk, (found) => found.logProbabilities(rows.length - start)));
+  }
+  return rows;
+}
+
+/** Return the prediction of a token from the log-probabilities of all tokens. */
+function prediction(tokenizer, token, row, top) {
+  const tokens = [...row.keys()].sort((a, b) => row[b] - row[a]).slice(0, top);
+  return {
+    token,
+    text: tokenizer.label(token),
+    probability: Math.exp(row[token]),
+    bits: bits(-row[token]),
+    entropy: bits(-row.reduce((total, x) => total + Math.exp(x) * x, 0)),
+    alternatives: tokens.map((each) => ({
+      token: each,
+      text: tokenizer.label(each),
+      probability: Math.exp(row[each]),
+    })),
+  };
+}

@@ -1,0 +1,74 @@
+// Check the fields of requests. Equals the limits and messages of schemas.py and of model_config.py.
+
+import { lengthOf, repr } from "./characters.js";
+import { EngineError } from "./errors.js";
+
+export const MAX_CHARACTERS = 2 ** 17; // maximum number of characters in a prompt or a chat
+export const MAX_NEW_TOKENS = 2 ** 14;
+const MAX_SIZE = 2 ** 31 - 1;
+// By field: the smallest and the largest number, and whether it must be an integer.
+const LIMITS = {
+  num_samples: [1, 50, true],
+  temperature: [0, Infinity],
+  seed: [0, 2 ** 63, true],
+  max_tokens: [1, MAX_NEW_TOKENS, true],
+  top_k: [1, MAX_SIZE, true],
+  top_p: [0, 1],
+  min_p: [0, 1],
+  top: [0, 20, true],
+};
+
+/** Throw an error unless all numbers of a body are valid. @param {any} body */
+export function checkNumbers(body) {
+  for (const [name, [least, most, isWhole]] of Object.entries(LIMITS)) {
+    const value = body[name];
+    if (value === undefined || value === null) continue;
+    const got = `, got ${typeof value === "string" ? repr(value) : value}`;
+    if (typeof value !== "number") {
+      throw new EngineError(`${name} must be ${isWhole ? "an integer" : "a number"}${got}`);
+    }
+    if (!Number.isFinite(value)) throw new EngineError(`${name} must be a finite number${got}`);
+    if (isWhole && !Number.isInteger(value)) throw new EngineError(`${name} must be an integer${got}`);
+    if (value < least) throw new EngineError(`${name} must be >= ${least}${got}`);
+    if (value > most) throw new EngineError(`${name} must be <= ${most}${got}`);
+  }
+}
+
+/** Throw an error unless an integer is in its range; see `check_whole`. */
+export function checkWhole(name, value, least, most) {
+  if (value < least) throw new EngineError(`${name} must be >= ${least}, got ${value}`);
+  if (value > most) throw new EngineError(`${name} must be at most ${most}`);
+}
+
+/** Throw an error if a text is too long. @param {string} name @param {string} text @param {number} most */
+export function checkLength(name, text, most) {
+  if (lengthOf(text) > most) throw new EngineError(`${name} must have at most ${most} characters`);
+}
+
+/** Throw an error if the messages are too long, or are not for a chat. */
+export function checkMessages(messages, tokenizer) {
+  if (!tokenizer.isChat) {
+    throw new EngineError("this is not a chat model; use /microgpt/v1/generate or /v1/completions");
+  }
+  const n = messages.reduce((total, { content }) => total + lengthOf(content), 0);
+  if (n > MAX_CHARACTERS) {
+    throw new EngineError(`messages have ${n} characters; at most ${MAX_CHARACTERS} are allowed`);
+  }
+  if (!messages.length) {
+    throw new EngineError("messages has no user message; add one (the model ignores system messages)");
+  }
+}
+
+/** Return the settings of sampling of a body. @param {any} body */
+export const samplingOf = (body) => ({
+  temperature: body.temperature ?? 0.5,
+  topK: body.top_k ?? 0,
+  topP: body.top_p ?? 1,
+  minP: body.min_p ?? 0,
+});
+
+/** Return the limit of new tokens, or null for the end of the context; see `max_new_tokens`. */
+export function maxNewTokens(wanted, blockSize) {
+  if (!wanted && blockSize <= MAX_NEW_TOKENS) return null;
+  return Math.min(wanted || MAX_NEW_TOKENS, MAX_NEW_TOKENS);
+}

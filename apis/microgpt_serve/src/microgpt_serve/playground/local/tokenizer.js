@@ -1,0 +1,90 @@
+// Special tokens, which all tokenizers have, and the character tokenizer. Equals data/tokenizer.py.
+
+import { isSpace, lengthOf, repr } from "./characters.js";
+import { EngineError } from "./errors.js";
+
+const CHAT_TOKENS = ["user", "assistant", "end_turn"];
+
+/** @typedef {{role: string, content: string}} Message */
+
+/** Base class: `pieces` are the tokens of text, before the special tokens. */
+export class Tokenizer {
+  /** @param {number} nPieces @param {boolean} isChat */
+  constructor(nPieces, isChat) {
+    this.isChat = isChat;
+    this.special = new Map(
+      [...(isChat ? CHAT_TOKENS : []), "bos"].map((name, i) => [name, nPieces + i]),
+    );
+    this.nPieces = nPieces;
+    this.bos = this.special.get("bos");
+  }
+
+  /** Return what a model reads for each unknown character; null if nothing. @param {string} text */
+  reading(text) {
+    const space = this.unknown(" ").length ? null : " ";
+    return new Map(this.unknown(text).map((char) => [char, isSpace(char) ? space : null]));
+  }
+
+  /** Return the tokens of one turn. @param {Message} message */
+  encodeTurn({ role, content }) {
+    return [this.special.get(role), ...this.encode(content), this.special.get("end_turn")];
+  }
+
+  /** Return the text of a token, or a name like "<|user|>". @param {number} token */
+  label(token) {
+    if (token < this.nPieces) return this.pieceLabel(token);
+    return `<|${[...this.special.keys()][token - this.nPieces]}|>`;
+  }
+}
+
+export class CharTokenizer extends Tokenizer {
+  /** @param {string} chars the vocabulary in token order @param {boolean} isChat */
+  constructor(chars, isChat) {
+    const pieces = [...chars];
+    super(pieces.length, isChat);
+    this.pieces = pieces;
+    this.tokenOf = new Map(pieces.map((char, token) => [char, token]));
+    this.unit = "characters";
+  }
+
+  /** Return the tokens of a character, or undefined if it is unknown. @param {string} char */
+  tokensOf(char) {
+    const token = this.tokenOf.get(char);
+    return token === undefined ? undefined : [token];
+  }
+
+  /** Return the distinct unknown characters of a text. @param {string} text */
+  unknown(text) {
+    return [...new Set(text)].filter((char) => !this.tokensOf(char));
+  }
+
+  /** Return the tokens of a text. @param {string} text @returns {number[]} */
+  encode(text) {
+    return Array.from(text, (char) => this.tokensOf(char) ?? this.#refuse(text)).flat();
+  }
+
+  #refuse(text) {
+    const unknown = this.unknown(text).map(repr).join(", ");
+    const known = repr(this.pieces.join(""));
+    throw new EngineError(`the vocabulary does not contain ${unknown}; it contains ${known}`);
+  }
+
+  /** Return the number of tokens of a text. @param {string} text */
+  count(text) {
+    return lengthOf(text);
+  }
+
+  /** Return the text of tokens, without special tokens. @param {number[]} tokens */
+  decode(tokens) {
+    return tokens.map((token) => this.pieces[token] ?? "").join("");
+  }
+
+  /** Return a function that decodes tokens as they arrive. */
+  decoder() {
+    return (tokens) => this.decode(tokens);
+  }
+
+  pieceLabel(token) {
+    return this.pieces[token];
+  }
+}

@@ -90,10 +90,10 @@ def test_a_truncated_file_is_not_read(file) -> None:
     whole = file.read_bytes()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NUMBA_CACHE_DIR", str(file.parent))
-        assert compiling._read(DOUBLE, LAYOUT)
+        assert compiling.read_kept(DOUBLE, LAYOUT)
         for end in range(0, len(whole), 100):
             file.write_bytes(whole[:end])
-            assert compiling._read(DOUBLE, LAYOUT) is None
+            assert compiling.read_kept(DOUBLE, LAYOUT) is None
 
 
 @pytest.mark.usefixtures("file")
@@ -258,7 +258,7 @@ def test_kernels_are_compiled_for_every_target(tmp_path, monkeypatch, target) ->
             EntryPoint(DOUBLE)(np.array([1.0]))
     (file,) = files(tmp_path)
     assert file.name == compiling._name(DOUBLE, LAYOUT, target)  # as a wheel has it
-    code = compiling._read(DOUBLE, LAYOUT).partition(b"\n")[2]
+    code = compiling.read_kept(DOUBLE, LAYOUT).partition(b"\n")[2]
     magic, architecture = MAGIC[target.partition("-v")[0]]
     assert code.startswith(magic)
     assert architecture in (None, code[18])

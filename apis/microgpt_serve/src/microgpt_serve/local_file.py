@@ -17,7 +17,6 @@ from microgpt.model_variants import angles
 from microgpt.questions import matching
 from microgpt.questions.known_questions import LEAST_SIMILAR, N_SUGGESTED, KnownQuestions
 from microgpt.storage.weights_file import tensors_of
-from microgpt_serve.routes.status import describe
 from microgpt_serve.served_model import ServedModel
 
 FORMAT = 1
@@ -50,12 +49,10 @@ def local_file(
     gpt = served.gpt
     weights = tensors_of(gpt.config, gpt.weights, dtype).values()
     parts = {"weights": b"".join(each.tobytes() for each in weights), **kernels}
-    if served.documents:
-        parts["documents"] = served.documents.encode()
     known = gpt.known_questions
     facts = {
         "format": FORMAT,
-        "model": describe(served).model_dump(),
+        "model": served.description.model_dump(),
         "text": served.text,
         "dtype": dtype,
         "rates": angles(gpt.config, 1),

@@ -12,10 +12,10 @@ from microgpt.model_config import Activation, Positions
 from microgpt.printable import printable
 from microgpt.sampling import FinishReason
 from microgpt_serve.errors import MAX_SHOWN, int_if_whole
-from microgpt_serve.served_model import MAX_NEW_TOKENS
 
 ALL_ROLES = (*ROLES, *IGNORED_ROLES)
 MAX_SAMPLES = 50
+MAX_NEW_TOKENS = 2**14  # maximum number of new tokens per sample or reply
 MAX_MESSAGES = 2048  # as in OpenAI's API
 MAX_ALTERNATIVES = 2**17  # maximum number of likely tokens in a response, at all its positions
 MAX_TEXTS = 1024  # maximum number of texts to score

@@ -3,14 +3,16 @@
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from microgpt.config import TextKind, Use
 from microgpt.data.documents import DEMO_MODEL, bundled
+from microgpt.data.folding import FoldingTokenizer
 from microgpt.engine.decoding.decoder import context_bytes
 from microgpt.evaluation.scoring import Scorer
 from microgpt.inference import InferenceGpt
@@ -21,6 +23,7 @@ from microgpt.storage.document_hashes import DocumentHashes, read_document_hashe
 from microgpt.storage.model_directory import load
 from microgpt.storage.saved_model import SavedModel
 from microgpt.training.engines import prepare_engine
+from microgpt_serve.schemas import MAX_NEW_TOKENS, ModelResponse
 from microgpt_serve.settings import Settings
 from microgpt_serve.work_queue import MAX_TURNS
 
@@ -30,7 +33,6 @@ DEFAULT_MODEL_DIR = "output"
 MAX_CONTEXT_BYTES = 2**25  # memory for one full context of a model with fewer bytes of weights
 MAX_READ_BYTES = 2**26  # memory for reading tokens in one step, but twice that for ALWAYS_READ
 ALWAYS_READ = 1024  # tokens; they take about 50 MiB in a model of 4 layers of 96
-MAX_NEW_TOKENS = 2**14  # maximum number of new tokens per sample or reply
 VERSION_DIGITS = 12
 USES: tuple[Use, ...] = ("generation", "evaluation")  # log-probabilities require "evaluation"
 
@@ -50,6 +52,32 @@ class ServedModel:
     scorer: Scorer | None = None  # None for a chat model
     calibration: Calibration | None = None  # of the scores, if the model has one
     documents: DocumentHashes | None = None  # the training documents, if the model has their hashes
+
+    @property
+    def description(self) -> ModelResponse:
+        """What GET /microgpt/v1/model returns."""
+        gpt = self.gpt
+        return ModelResponse(
+            name=self.name,
+            version=self.version,
+            chat=gpt.tokenizer.is_chat,
+            answers_few=gpt.known_questions is not None,
+            num_params=gpt.num_params,
+            **asdict(gpt.config),
+            dtype=gpt.compiled.dtype,
+            tokenizer=gpt.tokenizer.kind,
+            characters="".join(gpt.tokenizer.chars or ()),
+            fold=isinstance(gpt.tokenizer, FoldingTokenizer),
+            created_at=self.created_at,
+            progress=self.progress,
+        )
+
+    @cached_property
+    def html(self) -> bytes:
+        """The model in one HTML file."""
+        from microgpt_serve.html_file import html_file  # most services never need it
+
+        return html_file(self)
 
     def max_new_tokens(self, wanted: int | None) -> int | None:
         """Return the limit of new tokens of a request; None is the end of the context."""
@@ -75,6 +103,14 @@ def load_model(settings: Settings, *, allow_demo: bool = True) -> ServedModel:
     saved = load(path).replying(settings.unknown, suggest=settings.suggest)
     if saved.progress:
         log(f"the training run in {path} is unfinished; using its model {saved.progress}")
+    served = served_model(saved, path, log)
+    return replace(served, name="demo", is_demo=True) if is_demo else served
+
+
+def served_model(
+    saved: SavedModel, path: str | os.PathLike[str], log: Callable[[str], None]
+) -> ServedModel:
+    """Return the model in a directory, and compile the engine. `log` gets messages for the user."""
     gpt = InferenceGpt(_within_memory(saved, log))
     prepare_engine("compiled", saved.dtype, uses=USES, tell=log)
     _ = gpt.compiled.decode_weights
@@ -83,7 +119,7 @@ def load_model(settings: Settings, *, allow_demo: bool = True) -> ServedModel:
     longest = min(ALWAYS_READ, gpt.compiled.tokens_within(2 * MAX_READ_BYTES))
     gpt.compiled.max_at_once = max(usual, longest)
     return ServedModel(
-        name="demo" if is_demo else printable(os.path.basename(os.path.abspath(path))) or "model",
+        name=printable(os.path.basename(os.path.abspath(path))) or "model",
         version=saved.sha256[:VERSION_DIGITS],
         gpt=gpt,
         created_at=_valid_time(saved.meta.created_at),
@@ -92,7 +128,6 @@ def load_model(settings: Settings, *, allow_demo: bool = True) -> ServedModel:
         calibration=read_calibration(Path(path), saved.meta),
         documents=None if is_chat else read_document_hashes(Path(path), saved.meta),
         progress=saved.progress,
-        is_demo=is_demo,
         max_turns=MAX_TURNS if usual >= longest else 1,
     )
 

@@ -2,8 +2,8 @@
 
 import { address, write } from "./address.js";
 import { number, sendOnEnter } from "./forms.js";
-import { conversation, stream } from "./service.js";
-import { byId, element, printable, said, unread } from "./text.js";
+import { stream } from "./service.js";
+import { byId, conversation, element, printable, said, unread } from "./text.js";
 import { checkModel, tell } from "./trouble.js";
 
 const turns = byId("turns");

@@ -3,9 +3,9 @@
 import { write } from "./address.js";
 import { Bars } from "./bars.js";
 import { Maps } from "./maps.js";
-import { conversation, post } from "./service.js";
+import { post } from "./service.js";
 import { Steps } from "./steps.js";
-import { byId, element, isSpecial, missing, quoted, shown, unknown, unread } from "./text.js";
+import { byId, conversation, element, isSpecial, missing, quoted, shown, unknown, unread } from "./text.js";
 import { checkModel, tell } from "./trouble.js";
 
 const positions = byId("positions");

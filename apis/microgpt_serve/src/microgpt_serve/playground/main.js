@@ -11,6 +11,7 @@ import { tell } from "./trouble.js";
 const plural = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
 
 async function start() {
+  byId("damaged")?.remove(); // in a file, until now
   const model = await get("microgpt/v1/model");
   document.body.className = model.chat ? "is-chat" : "is-text";
   byId("model").textContent = [

@@ -1,4 +1,7 @@
-// Requests to the service. Problems are `ServiceError`s with a message for a person.
+// Requests to the service. Problems are `ServiceError`s with a message for a person. In a page that is
+// a file, local/client.js takes the place of this module.
+
+import { sentence } from "./text.js";
 
 const KEY = "microgpt-key"; // in the session storage of this tab
 const dialog = document.getElementById("key-dialog");
@@ -42,10 +45,6 @@ async function* pieces(stream) {
   }
 }
 
-/** Return the messages of a conversation, in which the user has the first word. */
-export const conversation = (contents) =>
-  contents.map((content, i) => ({ role: i % 2 ? "assistant" : "user", content }));
-
 const send = (path, body, signal) =>
   request(path, {
     method: "POST",
@@ -75,8 +74,6 @@ function rethrow(error) {
   if (error.name === "AbortError") throw error;
   throw new ServiceError("The service does not answer. Start it again, then repeat what you did.");
 }
-
-const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1).replace(/[^.?!]$/, "$&.");
 
 let asking = null;
 

@@ -74,3 +74,11 @@ export function percent(share) {
   if (share > 0 && share < 0.0005) return "< 0.1 %";
   return `${(100 * share).toFixed(share >= 0.0995 || share === 0 ? 0 : 1)} %`;
 }
+
+/** Return a message as a sentence. */
+export const sentence = (text) =>
+  text.charAt(0).toUpperCase() + text.slice(1).replace(/[^.?!]$/, "$&.");
+
+/** Return the messages of a conversation, in which the user has the first word. */
+export const conversation = (contents) =>
+  contents.map((content, i) => ({ role: i % 2 ? "assistant" : "user", content }));

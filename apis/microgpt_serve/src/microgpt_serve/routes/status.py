@@ -1,18 +1,21 @@
 """GET /health, /ready, /metrics, /microgpt/v1/model and /v1/models: the service and its model."""
 
-from dataclasses import asdict
 from datetime import datetime
+from urllib.parse import quote
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from microgpt.data.folding import FoldingTokenizer
 from microgpt_serve.app_state import StateDep
 from microgpt_serve.errors import STATUS_DESCRIPTIONS, ServeError
+from microgpt_serve.generation import run_steps
 from microgpt_serve.routes.openai.response_schemas import Model, Models, OpenAIErrorResponse
 from microgpt_serve.schemas import ErrorResponse, HealthResponse, ModelResponse, ReadyResponse
 from microgpt_serve.served_model import ServedModel
+from microgpt_serve.work_queue import one_step
+
+WEIGHTS_PER_TOKEN = 1000  # packed into a file in the time that a small model needs for a token
 
 router, openai_router = APIRouter(), APIRouter()
 
@@ -44,26 +47,35 @@ async def metrics(state: StateDep) -> Response:
 @router.get("/microgpt/v1/model", summary="Describe the model")
 async def model(state: StateDep) -> ModelResponse:
     """Return the model's name, version, shape and vocabulary."""
-    return describe(state.model)
+    return state.model.description
 
 
-def describe(served: ServedModel) -> ModelResponse:
-    """Return the description of a model."""
-    gpt = served.gpt
-    return ModelResponse(
-        name=served.name,
-        version=served.version,
-        chat=gpt.tokenizer.is_chat,
-        answers_few=gpt.known_questions is not None,
-        num_params=gpt.num_params,
-        **asdict(gpt.config),
-        dtype=gpt.compiled.dtype,
-        tokenizer=gpt.tokenizer.kind,
-        characters="".join(gpt.tokenizer.chars or ()),
-        fold=isinstance(gpt.tokenizer, FoldingTokenizer),
-        created_at=served.created_at,
-        progress=served.progress,
-    )
+@router.get(
+    "/microgpt/v1/model.html",
+    summary="The model in one HTML file",
+    response_class=Response,
+    responses={
+        200: {"content": {"text/html": {}}, "description": "The file."},
+        404: {"model": ErrorResponse, "description": "The service has API keys."},
+    },
+)
+async def model_file(request: Request, state: StateDep) -> Response:
+    """Return a page with the model and the engine, which works without a network.
+
+    `microgpt export --format html` writes the same file. A service with API keys does not give its
+    model away.
+    """
+    model = state.model
+    if state.settings.has_keys:
+        raise ServeError(404, "this service has API keys and does not give its model away")
+    n_tokens = model.gpt.num_params // WEIGHTS_PER_TOKEN
+    page = await run_steps(state, request, one_step(lambda: model.html), n_tokens)
+    name = quote(f"{model.name}.html", safe="")
+    headers = {
+        "Content-Disposition": f"attachment; filename*=utf-8''{name}",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Response(page, media_type="text/html", headers=headers)
 
 
 @openai_router.get("/v1/models", summary="List the models (OpenAI-compatible)")

@@ -6,26 +6,44 @@ import webbrowser
 from pathlib import Path
 
 from microgpt_cli.terminal.console import say
-from microgpt_cli.terminal.options import SERVED_MODEL
+from microgpt_cli.terminal.options import SERVED_MODEL, option
 
 
-def play(model: Path | None = SERVED_MODEL) -> None:
+def play(
+    model: Path | None = SERVED_MODEL,
+    file: Path | None = option(
+        None, "Write the page, the model and the engine to this HTML file, and open it."
+    ),
+) -> None:
     """Open a page that chats, generates and looks inside.
 
     The page is served on a free port of this machine, until Ctrl-C. `microgpt serve` serves the
-    same page on a port of your choice.
+    same page on a port of your choice. With --file, no service is needed.
     """
     from microgpt_serve.server import serve
     from microgpt_serve.settings import read_settings
 
     directory = None if model is None else str(model)
     settings = read_settings(model_dir=directory, host="127.0.0.1", port=0)
+    if file:
+        from microgpt_cli.commands.export import write_page
+        from microgpt_cli.training.replacement import confirm_file
+        from microgpt_serve.served_model import load_model
+
+        confirm_file(file, "--file", "microgpt export --force")
+        write_page(load_model(settings), file)
+        _open(file.resolve().as_uri())
+        return
     logging.getLogger("microgpt_serve.access").setLevel(logging.WARNING)
-    serve(settings, _open)
+    serve(settings, _open_service)
+
+
+def _open_service(url: str) -> None:
+    say(f"open {url} in a browser; Ctrl-C stops the service")
+    _open(url)
 
 
 def _open(url: str) -> None:
-    say(f"open {url} in a browser; Ctrl-C stops the service")
     try:
         browser = webbrowser.get()
     except webbrowser.Error:

@@ -34,14 +34,29 @@ def confirm_replacement(directory: Path, option: str) -> float:
         what, it = f"{directory} has {', '.join(others)}, but no microgpt model", "these files"
     else:
         return 0.0
+    return _confirm(directory, what, it, f"use another directory with {option}", "--force")
+
+
+def confirm_file(file: Path, option: str, force: str = "--force") -> None:
+    """Ask for confirmation if a file would be replaced; `force` is how to do so without.
+
+    Raises:
+        CheckpointError: it is a directory, there is no terminal, or the answer is no.
+    """
+    if file.is_dir():
+        raise CheckpointError(f"{file} is a directory; name a file, such as {file / 'model.html'}")
+    if os.path.lexists(file):
+        _confirm(file, f"{file} exists", "it", f"use another file with {option}", force)
+
+
+def _confirm(path: Path, what: str, it: str, remedy: str, force: str) -> float:
+    """Ask whether to replace something at a path; return the seconds that the answer took."""
     asked = time.perf_counter()
     answer = ask(f"{what}; replace {it}?")
     if answer is None:
-        raise CheckpointError(
-            f"{what}; use another directory with {option}, or replace {it} with --force"
-        )
+        raise CheckpointError(f"{what}; {remedy}, or replace {it} with {force}")
     if not answer:
-        raise CheckpointError(f"{directory} is unchanged; use another directory with {option}")
+        raise CheckpointError(f"{path} is unchanged; {remedy}")
     return time.perf_counter() - asked
 
 

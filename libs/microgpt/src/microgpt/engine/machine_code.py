@@ -109,7 +109,7 @@ def _layout(arg: Any) -> str:
 def _load(place: str, args: tuple[Any, ...]) -> Callable[..., int]:
     """Return the function for arguments of these types, from the cache or compiled."""
     layout = _layout(args)
-    content = _read(place, layout)
+    content = read_kept(place, layout)
     if content is None:
         report_compiling()
         try:
@@ -121,7 +121,7 @@ def _load(place: str, args: tuple[Any, ...]) -> Callable[..., int]:
             ) from error
         module, _, name = place.partition(":")
         content = b"\n".join(object_code(getattr(importlib.import_module(module), name), args))
-        _write(place, layout, content)
+        keep(place, layout, content)
     if processor.CROSS:
         raise CrossCompiledError(place)
     symbol, _, code = content.partition(b"\n")
@@ -207,7 +207,7 @@ def _make_directory(path: Path) -> None:
         raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
-def _read(place: str, layout: str) -> bytes | None:
+def read_kept(place: str, layout: str) -> bytes | None:
     """Return the machine code of the wheel or the cache, or None if there is no valid file."""
     if target := processor.IN_WHEEL:
         with contextlib.suppress(OSError):
@@ -244,7 +244,7 @@ def _label(path: Path, target: str) -> bytes:
     return f"{path.name} for {target} with llvmlite {llvmlite.__version__}".encode()
 
 
-def _write(place: str, layout: str, content: bytes) -> None:
+def keep(place: str, layout: str, content: bytes) -> None:
     """Write a cache file, unless the sources have changed since import."""
     try:
         if _sources() != _IMPORTED:

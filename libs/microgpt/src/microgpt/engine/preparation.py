@@ -75,14 +75,22 @@ def _compile_together(dtypes: Collection[DType], shares: Iterable[Collection[Use
             process.wait()
 
 
-def cross_compile(target: str, directory: Path) -> None:
-    """Compile all kernels for a target of `processor.TARGETS` into an empty private directory."""
+def cross_compile(
+    target: str,
+    directory: Path,
+    dtypes: Iterable[DType] = get_args(DType),
+    uses: Iterable[Use] = get_args(Use),
+) -> None:
+    """Compile kernels for a target of `processor.TARGETS` into an empty private directory.
+
+    Raises:
+        subprocess.CalledProcessError: there is no compiler, for example.
+    """
     env = {key: text for key, text in os.environ.items() if not key.startswith("NUMBA_")}
     env |= {"MICROGPT_TARGET": target, "NUMBA_CACHE_DIR": str(directory)}
     env["PYTHONPATH"] = str(Path(__file__).parents[2])
-    for dtype in get_args(DType):
-        command = [sys.executable, "-m", __name__, dtype, *get_args(Use)]
-        subprocess.run(command, env=env, check=True)
+    for dtype in dtypes:
+        subprocess.run([sys.executable, "-m", __name__, dtype, *uses], env=env, check=True)
 
 
 def _load(kinds: Iterable[tuple[DType, Use]]) -> None:

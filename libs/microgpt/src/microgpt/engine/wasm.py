@@ -11,11 +11,18 @@ like a NumPy array of a 64-bit CPython. See docs/performance.md#compilation and 
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from typing import get_args
 
+from microgpt.config import DType, Use
+from microgpt.engine import machine_code
 from microgpt.engine.preparation import cross_compile
+from microgpt.errors import ConfigError
 
+IN_WHEEL = Path(__file__).parents[1] / "_wasm"
+INFERENCE = (("evaluate", "f4"), ("decode", "f4"), ("uniforms", "f8"))  # kernels of a trained model
 EXPORT = "run"  # name of the exported function
 CUSTOM, IMPORT, EXPORTS, START, DATA = 0, 2, 7, 8, 11  # numbers of sections
 IS_UNDEFINED, HAS_NAME = 0x10, 0x40  # flags of a symbol
@@ -24,11 +31,46 @@ FUNCTION, SYMBOLS = 0, 8  # a kind of symbol; the subsection with the symbols
 # LEB128 is a number in groups of 7 bits, the lowest first; the high bit says that more follow.
 
 
-def write_modules(directory: Path) -> None:
-    """Compile all kernels, and write FUNCTION-DTYPE.wasm for each to a directory."""
+def inference_modules() -> dict[str, bytes]:
+    """Return the modules that evaluate and decode in float32, by the name of the kernel.
+
+    They are those of the wheel; otherwise they are compiled on first use, and kept like machine
+    code.
+
+    Raises:
+        ConfigError: there are no modules, and no compiler.
+    """
+    if IN_WHEEL.is_dir():
+        return {name: (IN_WHEEL / f"{name}-{dtype}.wasm").read_bytes() for name, dtype in INFERENCE}
+    found: dict[str, bytes] = {}
+    for name, dtype in INFERENCE:
+        if module := machine_code.read_kept(f"{__name__}:{name}", f"<{dtype}"):
+            found[name] = module
+    if len(found) == len(INFERENCE):
+        return found
+    if not find_spec("numba"):
+        raise ConfigError(
+            "the installed package has no WebAssembly modules, and no compiler; "
+            "pip install 'microgpt-lib[compiler]'"
+        )
+    machine_code.report_compiling()
+    with tempfile.TemporaryDirectory() as folder:
+        write_modules(Path(folder), ("float32",), ("evaluation", "decoding", "generation"))
+        for name, dtype in INFERENCE:
+            found[name] = Path(folder, f"{name}-{dtype}.wasm").read_bytes()
+            machine_code.keep(f"{__name__}:{name}", f"<{dtype}", found[name])
+    return found
+
+
+def write_modules(
+    directory: Path,
+    dtypes: Iterable[DType] = get_args(DType),
+    uses: Iterable[Use] = get_args(Use),
+) -> None:
+    """Compile kernels, and write FUNCTION-DTYPE.wasm for each to a directory."""
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        cross_compile("wasm32", Path(folder))
+        cross_compile("wasm32", Path(folder), dtypes, uses)
         for file in Path(folder).iterdir():
             _, function, dtype, _ = file.name.split("-")
             _, _, symbol, code = file.read_bytes().split(b"\n", 3)

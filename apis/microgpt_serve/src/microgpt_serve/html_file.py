@@ -1,0 +1,153 @@
+"""A model in one HTML file, with its weights, the engine in WebAssembly and the playground.
+
+The file opens from disk in a browser and loads nothing. Browsers do not load modules from disk, so
+the modules of the playground are joined into one script. The engine runs in a worker; its script is
+in the file as data, like the model.
+"""
+
+import json
+import re
+import zlib
+from base64 import b64encode
+from collections.abc import Mapping
+from hashlib import sha256
+from html import escape
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+from microgpt.config import Sampling
+from microgpt.engine.wasm import inference_modules
+from microgpt.errors import CheckpointError, ConfigError
+from microgpt.inference import InferenceGpt
+from microgpt.sampling import DecodeRules
+from microgpt.state import TrainedModel
+from microgpt.storage.weights_file import tensors_of
+from microgpt_serve.local_file import local_file
+from microgpt_serve.served_model import ServedModel
+
+PLAYGROUND = Path(__file__).parent / "playground"
+MAX_BYTES = 2**25  # of the weights: 16 million in half precision
+N_GREEDY, N_PROMPTS = 200, 20  # number of greedy tokens that are compared, and of their prompts
+IMPORT = re.compile(r'^import (\{[^}]*\}) from "([^"]+)";.*\n', re.MULTILINE)
+EXPORT = re.compile(r"^export (?=(?:async )?(?:function\*?|class|const|let) (\w+))", re.MULTILINE)
+NO_NAME = re.compile(r"\W")
+# Modules of the playground, and those that are in the file instead.
+INSTEAD = {PLAYGROUND / "service.js": PLAYGROUND / "local" / "client.js"}
+DAMAGED = """<p id="damaged" class="error">If this line stays, the file is damaged or the browser is
+too old. Open the file in a current version of Firefox, Chrome, Edge or Safari, or ask for another
+copy of it.</p>"""
+
+
+def html_file(served: ServedModel) -> bytes:
+    """Return the HTML file of a model.
+
+    Raises:
+        ConfigError: the model is too large for a page.
+    """
+    n_bytes = 2 * served.gpt.num_params
+    if n_bytes > MAX_BYTES:
+        raise ConfigError(
+            f"the model is too large for a page: its {served.gpt.num_params:,} weights take "
+            f"{n_bytes / 2**20:,.0f} MiB in half precision; at most {MAX_BYTES // 2**20} MiB are "
+            "allowed; use --format safetensors"
+        )
+    dtype = _dtype(served.gpt)
+    facts, parts = local_file(served, inference_modules(), dtype=dtype)
+    model = json.dumps(facts).encode() + b"\n" + b"".join(parts.values())
+    about = (
+        f"This file has the model, its {served.gpt.num_params:,} weights in {dtype}, and the "
+        f"engine of microgpt {version('microgpt-serve')}. It works without a network."
+    )
+    return _page(about, {"engine-code": _joined("local/worker.js").encode(), "model-data": model})
+
+
+def _page(about: str, data: Mapping[str, bytes]) -> bytes:
+    """Return the playground as one page, with data that its script finds by their names."""
+    script, style = _joined("main.js"), _read("style.css")
+    icon = b64encode((PLAYGROUND / "icon.svg").read_bytes()).decode()
+    rules = [
+        "default-src 'none'",
+        "img-src data:",
+        f"script-src '{_hash(script)}' 'wasm-unsafe-eval'",
+        f"style-src '{_hash(style)}'",
+        "worker-src blob:",
+        *(f"{rule} 'none'" for rule in ("base-uri", "form-action")),
+    ]
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{"; ".join(rules)}">'
+    page = _read("index.html")
+    for name, text in {"service": "", "damaged": DAMAGED, "about": escape(about)}.items():
+        before, rest = page.split(f"<!-- {name} -->", 1)
+        page = before + text + rest.split("<!-- end -->", 1)[1]
+    blocks = []
+    for name, part in data.items():
+        packed = b64encode(zlib.compress(part, 9)).decode()
+        blocks.append(f'<script type="text/plain" id="{name}">{packed}</script>\n')
+    for old, new in {
+        '<meta charset="utf-8">\n': f'<meta charset="utf-8">\n{policy}\n',
+        'href="playground/icon.svg"': f'href="data:image/svg+xml;base64,{icon}"',
+        '<link rel="stylesheet" href="playground/style.css">': f"<style>{style}</style>",
+        '<script type="module" src="playground/main.js"></script>\n': "",
+        "</body>": f"{''.join(blocks)}<script>{script}</script>\n</body>",
+    }.items():
+        before, rest = page.split(old, 1)
+        page = before + new + rest
+    return page.encode()
+
+
+def _read(name: str) -> str:
+    return (PLAYGROUND / name).read_text("utf-8")
+
+
+def _hash(text: str) -> str:
+    """Return the hash of a script or a style for a policy."""
+    return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
+
+
+def _joined(name: str) -> str:
+    """Return one script of a module and all modules that it imports.
+
+    Each is in a function, whose result has what the module exports.
+    """
+    parts: dict[Path, str] = {}
+
+    def add(file: Path) -> str:
+        """Add a module, after those that it imports; return the name of its exports."""
+        name = f"module_{re.sub(NO_NAME, '_', file.relative_to(PLAYGROUND).as_posix())}"
+
+        def imported(match: re.Match[str]) -> str:
+            other = (file.parent / match[2]).resolve()
+            return f"const {match[1]} = {add(INSTEAD.get(other, other))};\n"
+
+        if file not in parts:
+            script = IMPORT.sub(imported, file.read_text("utf-8"))
+            exported = ", ".join(EXPORT.findall(script))
+            script = f"{EXPORT.sub('', script)}return {{ {exported} }};\n"
+            parts[file] = f"const {name} = (() => {{\n{script}}})();\n"
+        return name
+
+    add(PLAYGROUND / name)
+    return '"use strict";\n' + "".join(parts.values())
+
+
+def _dtype(gpt: InferenceGpt) -> Literal["float16", "float32"]:
+    """Return half precision, if rounding the weights changes no greedy token, or single."""
+    try:
+        tensors = tensors_of(gpt.config, gpt.weights, "float16")
+    except CheckpointError:  # a weight is too large
+        return "float32"
+    weights = {name: tensor.tolist() for name, tensor in tensors.items()}
+    rounded = InferenceGpt(TrainedModel(gpt.config, weights, gpt.tokenizer, "float32"))
+    return "float16" if _greedy(rounded) == _greedy(gpt) else "float32"
+
+
+def _greedy(gpt: InferenceGpt) -> list[list[int]]:
+    """Return the likeliest tokens after some prompts."""
+    tokenizer, size = gpt.tokenizer, gpt.config.block_size
+    prompts = [[tokenizer.bos_id, token] for token in range(tokenizer.special_ids[0])]
+    if tokenizer.is_chat:
+        user, assistant = tokenizer.role_id("user"), tokenizer.role_id("assistant")
+        prompts = [[bos, user, token, tokenizer.end_turn_id, assistant] for bos, token in prompts]
+    prompts = [prompt[-size:] for prompt in prompts[:N_PROMPTS]]
+    rules = DecodeRules(max_tokens=-(-N_GREEDY // len(prompts)), sampling=Sampling(0))
+    return list(gpt.compiled.decode_many(prompts, [0] * len(prompts), rules))

@@ -156,7 +156,7 @@ def page(browser: "Browser", complaints: list[str]) -> "Iterator[Page]":
     context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
     page = context.new_page()
     page.set_default_timeout(60_000)
-    here = ("file:", "http://127.0.0.1:")
+    here = ("file:", "blob:null/", "http://127.0.0.1:")
     page.on("console", lambda message: complaints.append(f"console: {message.text}"))
     page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
     page.on("request", lambda one: one.url.startswith(here) or complaints.append(one.url))

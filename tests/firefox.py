@@ -61,7 +61,8 @@ class Firefox:
 
     def run(self, script: str, *args: Any) -> Any:
         """Run the body of an async function in the page, and return its result."""
-        script = f"const [...args] = arguments, done = args.pop(); (async () => {{ {script} }})().then(done)"
+        begin = "const args = [...arguments], done = args.pop(); (async () => {"
+        script = f"{begin}{script}}})().then(done)"
         return self._send("WebDriver:ExecuteAsyncScript", script=script, args=args)["value"]
 
     def _connect(self, port: Path) -> socket.socket:

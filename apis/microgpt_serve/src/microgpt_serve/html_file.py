@@ -31,6 +31,7 @@ MAX_BYTES = 2**25  # of the weights: 16 million in half precision
 N_GREEDY, N_PROMPTS = 200, 20  # number of greedy tokens that are compared, and of their prompts
 IMPORT = re.compile(r'^import (\{[^}]*\}) from "([^"]+)";.*\n', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async )?(?:function\*?|class|const|let) (\w+))", re.MULTILINE)
+MARKED = re.compile(r"<!-- (\w+) -->.*?<!-- end -->", re.DOTALL)  # other in a file
 NO_NAME = re.compile(r"\W")
 # Modules of the playground, and those that are in the file instead.
 INSTEAD = {PLAYGROUND / "service.js": PLAYGROUND / "local" / "client.js"}
@@ -75,10 +76,8 @@ def _page(about: str, data: Mapping[str, bytes]) -> bytes:
         *(f"{rule} 'none'" for rule in ("base-uri", "form-action")),
     ]
     policy = f'<meta http-equiv="Content-Security-Policy" content="{"; ".join(rules)}">'
-    page = _read("index.html")
-    for name, text in {"service": "", "damaged": DAMAGED, "about": escape(about)}.items():
-        before, rest = page.split(f"<!-- {name} -->", 1)
-        page = before + text + rest.split("<!-- end -->", 1)[1]
+    instead = {"service": "", "damaged": DAMAGED, "about": escape(about)}
+    page = MARKED.sub(lambda part: instead[part[1]], _read("index.html"))
     blocks = []
     for name, part in data.items():
         packed = b64encode(zlib.compress(part, 9)).decode()

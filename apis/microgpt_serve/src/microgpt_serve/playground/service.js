@@ -56,6 +56,7 @@ const send = (path, body, signal) =>
 async function request(path, options) {
   for (;;) {
     const key = sessionStorage.getItem(KEY);
+    if (key) document.getElementById("as-file")?.remove(); // the service does not give it away
     const headers = { ...options.headers, ...(key && { Authorization: `Bearer ${key}` }) };
     const response = await fetch(path, { ...options, headers }).catch(rethrow);
     if (response.ok) return response;

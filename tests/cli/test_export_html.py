@@ -1,0 +1,90 @@
+import sys
+from pathlib import Path
+
+import commands
+import pytest
+
+LIB = Path(__file__).parents[1] / "lib"
+KILLED_EXPORTS = """
+import sys
+from itertools import count
+from pathlib import Path
+
+sys.path.insert(0, sys.argv[1])
+import os
+from crash_points import no_fsync, survives
+from microgpt_cli.commands.export import write_page
+
+NAMES = "old", "new"
+
+class Served:
+    html = b"new" * 1000
+
+os.fsync = no_fsync
+for n in count():
+    file = Path("old.html")
+    file.write_text("old")
+    has_ended = survives(lambda: [write_page(Served, Path(f"{each}.html")) for each in NAMES], n)
+    assert file.read_bytes() in (b"old", Served.html), n
+    new = Path("new.html")
+    assert not new.exists() or new.read_bytes() == Served.html, n
+    new.unlink(missing_ok=True)
+    if has_ended:
+        break
+write_page(Served, file)
+assert sorted(os.listdir()) == ["old.html"], os.listdir()
+assert n > 5
+"""
+
+
+def test_a_model_is_exported_as_one_page(microgpt, text_model, tmp_path) -> None:
+    page = tmp_path / "sub" / "page.html"
+    made = microgpt("export", text_model, "--format", "html", "--output", page)
+    assert made.stdout == f"{page}: {page.stat().st_size:,} bytes\n"
+    assert page.read_bytes().startswith(b"<!doctype html>")
+    page.write_text("mine")
+    refused = microgpt("export", text_model, "--format", "html", "--output", page)
+    assert refused.returncode == 2
+    assert refused.stderr.endswith(
+        f"{page} exists; use another file with --output, or replace it with --force\n"
+    )
+    assert page.read_text() == "mine"
+    microgpt("export", text_model, "--format", "html", "--output", page, "--force")
+    assert page.read_bytes().startswith(b"<!doctype html>")
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--output", "."], ". is a directory; name a file, such as model.html"),
+        (["--output", "page.html", "--half"], "--half does not apply to html"),
+        (["--output", "page.html", "--model", "none"], "none does not exist"),
+    ],
+)
+def test_wrong_exports_are_refused(microgpt, tmp_path, options, problem) -> None:
+    refused = microgpt("export", "--format", "html", *options)
+    assert refused.returncode == 2
+    assert problem in refused.stderr
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_play_writes_a_page_and_opens_it(microgpt, text_model, tmp_path) -> None:
+    browser = tmp_path / "browser"
+    browser.write_text(f"#!{sys.executable}\nimport sys\nprint('opened', sys.argv[1])\n")
+    browser.chmod(0o755)
+    options = ("play", text_model, "--file", "page.html")
+    played = microgpt(*options, cold=True, BROWSER=f"{browser} %s")
+    assert played.returncode == 0, played.stderr
+    page = tmp_path / "page.html"
+    assert f"opened {page.as_uri()}\n" in played.stdout
+    assert f"page.html: {page.stat().st_size:,} bytes\n" in played.stdout
+    again = microgpt(*options)
+    assert again.returncode == 2
+    assert "or replace it with microgpt export --force" in again.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_a_killed_export_leaves_no_half_file(tmp_path) -> None:
+    command = [sys.executable, "-c", KILLED_EXPORTS, LIB]
+    commands.run_process(command, cwd=tmp_path, check=True)

@@ -1,0 +1,160 @@
+"""Models in one HTML file, opened from disk in Chromium and in Firefox."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import commands
+import pytest
+from firefox import Firefox, firefox_path
+
+from microgpt.data.documents import DEMO_MODEL, bundled
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.slow
+
+# The command line with 16-byte vectors and without fused multiply-add, as in WebAssembly.
+SAME = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+N_SAMPLES, N_REPLIES = 200, 20
+MESSAGES = (
+    "hi", "my name is ada", "what is 3 plus 4?", "who am i?", "spell cat", "how are you?",
+    "17 + 25", "tell me a joke", "what is my name?", "bye",
+)  # fmt: skip
+UNTIL = """
+    const until = async (get) => {
+        for (let n = 0; n < 3000; n++) {
+            const found = get();
+            if (found) return found;
+            await new Promise((resolve) => setTimeout(resolve, 10));
+        }
+        return "never";
+    };
+    const byId = (id) => document.getElementById(id);
+    const texts = (css) => [...document.querySelectorAll(css)].map((each) => each.textContent);
+    const problem = () => byId("trouble").hidden ? "" : byId("trouble").textContent;
+"""
+GENERATE = f"""{UNTIL}
+    byId("samples").replaceChildren();
+    location.hash = args[0];
+    return until(() => problem() || (texts("#samples li")[49] && texts("#samples .said")));
+"""
+CHAT = f"""{UNTIL}
+    await until(() => !byId("chat").hidden);
+    const n = texts("#turns .tools").length;
+    byId("message").value = args[0];
+    byId("say").requestSubmit();
+    return until(
+        () => problem() || (texts("#turns .tools").length > n + 1 && texts("#turns .said").at(-1))
+    );
+"""
+PROBLEM = UNTIL + "return until(problem)"
+Open = Callable[[Path], Callable[..., Any]]  # returns a function that runs a script in the page
+
+
+@pytest.fixture
+def chromium(page: "Page") -> Open:
+    def opened(file: Path, view: str = "") -> Callable[..., Any]:
+        page.goto(f"{file.as_uri()}{view}")
+        return lambda script, *args: page.evaluate(f"async (args) => {{{script}}}", args)
+
+    return opened
+
+
+@pytest.fixture(scope="module")
+def started_firefox(tmp_path_factory) -> Iterator[Firefox]:
+    path = firefox_path()
+    if path is None:
+        if os.environ.get("CI"):
+            pytest.fail("needs Firefox")
+        pytest.skip("needs Firefox")
+    with Firefox(path, tmp_path_factory.mktemp("firefox") / "profile") as browser:
+        yield browser
+
+
+@pytest.fixture
+def firefox(started_firefox) -> Open:
+    def opened(file: Path, view: str = "") -> Callable[..., Any]:
+        started_firefox.open("about:blank")
+        started_firefox.open(f"{file.as_uri()}{view}")
+        return started_firefox.run
+
+    return opened
+
+
+@pytest.fixture(params=["chromium", "firefox"])
+def opened(request: pytest.FixtureRequest) -> Open:
+    """Opens a file in a browser."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory) -> Callable[[Path], tuple[Path, Path]]:
+    """Exports a model as a page, and in half precision for the command line."""
+    folder = tmp_path_factory.mktemp("exported")
+
+    def export(model: Path) -> tuple[Path, Path]:
+        page, half = folder / f"{model.name}.html", folder / model.name
+        if not page.exists():
+            for options in (["--format", "html", "--output", page], ["--half", "--output", half]):
+                commands.run_process([commands.COMMAND, "export", model, *options], check=True)
+        assert b"weights in float16" in page.read_bytes()
+        return page, half
+
+    return export
+
+
+def test_samples_are_those_of_the_command_line(exported, names_dir, opened) -> None:
+    page, half = exported(names_dir)
+    command = [commands.COMMAND, "generate", "--model", half, "-n", str(N_SAMPLES), "--json"]
+    out = commands.run_process([*command, "--temperature", "1"], env=SAME, check=True).stdout
+    run, found = opened(page), []
+    for seed in range(42, 42 + N_SAMPLES, 50):
+        found += run(GENERATE, f"#/generate?number=50&temperature=1&seed={seed}")
+    assert found == json.loads(out)["samples"]
+
+
+def test_replies_are_those_of_the_command_line(exported, opened) -> None:
+    page, half = exported(bundled(DEMO_MODEL))
+    for seed in (42, 7):
+        command = [commands.COMMAND, "chat", "--model", half, "--seed", str(seed)]
+        stdin = "".join(f"{message}\n" for message in MESSAGES)
+        out = commands.run_process(command, env=SAME, stdin=stdin, check=True).stdout
+        run = opened(page, f"#/chat?seed={seed}")
+        assert [run(CHAT, message) for message in MESSAGES] == out.splitlines()
+
+
+def test_the_page_cannot_reach_the_network(exported, names_dir, opened, complaints) -> None:
+    run = opened(exported(names_dir)[0])
+    refused = run("try { await fetch('http://127.0.0.1/'); } catch (error) { return error.name; }")
+    assert refused == "TypeError"
+    if complaints:  # Chromium says so in the console
+        assert "violates" in complaints.pop()
+        assert "Content Security Policy" in complaints.pop(0) if complaints else True
+
+
+def damaged(page: Path, change: Callable[[str], str]) -> Path:
+    file = page.with_name("damaged.html")
+    file.write_text(change(page.read_text("utf-8")), "utf-8")
+    return file
+
+
+@pytest.mark.parametrize("name", ["model-data", "engine-code"])
+def test_a_changed_character_is_noticed(exported, names_dir, opened, name) -> None:
+    def change(text: str) -> str:
+        at = text.index(f'id="{name}">') + 5000
+        return text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :]
+
+    run = opened(damaged(exported(names_dir)[0], change))
+    assert run(PROBLEM) == "This file is damaged. Ask for another copy of it."
+
+
+def test_a_truncated_file_says_that_it_is_damaged(exported, names_dir, opened) -> None:
+    run = opened(damaged(exported(names_dir)[0], lambda text: text[: len(text) // 2]))
+    assert run(
+        UNTIL + "return until(() => getComputedStyle(byId('damaged')).visibility === 'visible')"
+    )
+    assert "the file is damaged" in run("return document.body.innerText")

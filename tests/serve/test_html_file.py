@@ -19,6 +19,10 @@ from microgpt_serve.served_model import served_model
 def served(result, directory):
     """Return the model of a training, as the service has it."""
     save(result, directory)
+    return loaded(directory)
+
+
+def loaded(directory):
     return served_model(load(directory), directory, lambda line: None)
 
 
@@ -50,8 +54,8 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def names_page(names_result, tmp_path_factory) -> bytes:
-    return served(names_result, tmp_path_factory.mktemp("page") / "names").html
+def names_page(names_dir) -> bytes:
+    return loaded(names_dir).html
 
 
 def test_the_page_has_all_that_it_needs(names_page) -> None:
@@ -75,8 +79,8 @@ def test_the_page_has_all_that_it_needs(names_page) -> None:
     assert page.model["model"]["name"] == "names"
 
 
-def test_the_same_model_gives_the_same_file(names_page, names_result, tmp_path) -> None:
-    assert served(names_result, tmp_path / "names").html == names_page
+def test_the_same_model_gives_the_same_file(names_page, names_dir) -> None:
+    assert loaded(names_dir).html == names_page
 
 
 def test_a_hostile_model_is_data_only(tmp_path) -> None:

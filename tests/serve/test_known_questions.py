@@ -102,3 +102,14 @@ def test_an_answer_does_not_depend_on_what_was_said_before(directory) -> None:
     assert post(Settings(model_dir=directory), "/microgpt/v1/chat", body).json()["content"] == (
         "Call us."
     )
+
+
+def test_tokens_of_a_prompt_are_decoded_all_the_same(directory) -> None:
+    """As "Look inside" does when a token is drawn."""
+    settings = Settings(model_dir=directory)
+    body = {"prompt": [0, 1], "echo": True, "max_tokens": 0, "logprobs": 0}
+    reply = post(settings, "/v1/completions", body)
+    assert reply.status_code == 200, reply.text
+    assert len(reply.json()["choices"][0]["logprobs"]["tokens"]) == 2
+    refused = post(settings, "/v1/completions", {"prompt": "a", "max_tokens": 1})
+    assert "cannot continue a text" in refused.json()["error"]["message"]

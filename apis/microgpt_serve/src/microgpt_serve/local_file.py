@@ -7,10 +7,8 @@ packs them for its kernels.
 import json
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
-from zlib import crc32
 
 from microgpt.data.bpe import BpeTokenizer
-from microgpt.data.tokenizer import Tokenizer
 from microgpt.engine.buffers import Buffers
 from microgpt.engine.decoding.arrays import Rows
 from microgpt.model_variants import angles
@@ -49,7 +47,7 @@ def local_file(
     gpt = served.gpt
     weights = tensors_of(gpt.config, gpt.weights, dtype).values()
     parts = {"weights": b"".join(each.tobytes() for each in weights), **kernels}
-    known = gpt.known_questions
+    known, tokenizer = gpt.known_questions, gpt.tokenizer
     facts = {
         "format": FORMAT,
         "model": served.description.model_dump(),
@@ -57,10 +55,9 @@ def local_file(
         "dtype": dtype,
         "rates": angles(gpt.config, 1),
         "layout": {"rows": _shapes(Rows), "buffers": _shapes(Buffers)},
-        "bpe": _bpe(gpt.tokenizer),
-        "questions": _questions(known) if known else None,
+        "bpe": bpe_facts(tokenizer) if isinstance(tokenizer, BpeTokenizer) else None,
+        "questions": question_facts(known) if known else None,
         "sizes": {name: len(part) for name, part in parts.items()},
-        "checksums": {name: crc32(part) for name, part in parts.items()},
     }
     return LocalFile(facts, parts)
 
@@ -70,10 +67,8 @@ def _shapes(arrays: type[NamedTuple]) -> dict[str, list[str]]:
     return {name: list(kind.__metadata__) for name, kind in arrays.__annotations__.items()}
 
 
-def _bpe(tokenizer: Tokenizer) -> dict[str, Any] | None:
+def bpe_facts(tokenizer: BpeTokenizer) -> dict[str, Any]:
     """Return the bytes of each piece as characters up to U+00FF, and the pairs that are merged."""
-    if not isinstance(tokenizer, BpeTokenizer):
-        return None
     assert tokenizer.file
     model = json.loads(tokenizer.file)["model"]
     merges = [model["vocab"][piece] for merge in model["merges"] for piece in merge]
@@ -82,7 +77,8 @@ def _bpe(tokenizer: Tokenizer) -> dict[str, Any] | None:
     return {"pieces": pieces, "merges": merges}
 
 
-def _questions(known: KnownQuestions) -> dict[str, Any]:
+def question_facts(known: KnownQuestions) -> dict[str, Any]:
+    """Return the questions that a model knows, and the rules by which they are found."""
     m = matching
     return {
         "conversations": [[message.content for message in talk] for talk in known.conversations],

@@ -172,7 +172,7 @@ class InferenceGpt(Predictor):
             if len(tokens) > self.config.block_size:
                 openings[i] = new_context(tokens, self.config.block_size)
                 n_dropped += len(tokens) - len(openings[i])
-            self.check_prompt(openings[i], max_tokens)
+            self.check_prompt(openings[i], max_tokens or None)
         sampling = Sampling() if sampling is None else sampling
         stop = tuple(self.tokenizer.special_ids)
         rules = DecodeRules(stop, max_tokens=max_tokens, sampling=sampling)

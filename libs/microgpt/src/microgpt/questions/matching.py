@@ -7,6 +7,7 @@ the known question has, a little less if this has other words, and more if both 
 """
 
 import math
+import operator
 import re
 from bisect import bisect_left
 from collections import Counter, defaultdict
@@ -73,7 +74,8 @@ class Matcher:
         """Index known questions and their answers."""
         asked = [words_of(question) for question, _ in pairs]
         said = [words_of(answer) for _, answer in pairs]
-        both = [{*question, *answer} for question, answer in zip(asked, said, strict=True)]
+        # In the order of the text, so that sums are rounded in the same way each time.
+        both = [dict.fromkeys(words) for words in map(operator.add, asked, said)]
         counts = Counter(stem for words in both for stem in set(map(_stem, words)))
         self._unknown = math.log(len(pairs) + 1)
         self._weights = {
@@ -85,7 +87,7 @@ class Matcher:
         for i, words in enumerate(both):
             for word in words:
                 self._places[word].append((i, 1.0 if word in asked[i] else ANSWER))
-        self._sizes = [sum(self._weights[word] for word in set(words)) for words in asked]
+        self._sizes = [sum(self._weights[word] for word in dict.fromkeys(words)) for words in asked]
         self._stems: dict[str, list[str]] = defaultdict(list)
         for word in self._weights:
             self._stems[_stem(word)].append(word)

@@ -23,7 +23,10 @@ class Activations {
   #buffers;
   #n;
 
-  /** @param {import("./model.js").LocalModel} model @param {number[]} tokens */
+  /**
+   * @param {import("./model.js").LocalModel} model
+   * @param {number[]} tokens
+   */
   constructor(model, tokens) {
     this.#model = model;
     this.#n = tokens.length;
@@ -50,21 +53,13 @@ class Activations {
     return rows;
   }
 
-  /** Return how much each token attends to each token up to itself: a list of rows for each head. */
-  attention(layer) {
-    const { numbers } = this.#buffers.attn_weights;
-    let place = layer * this.#buffers.attn_weights.shape[1] * LANES;
-    return Array.from({ length: this.#model.config.n_head }, () => {
-      const rows = [];
-      for (let start = 0; start < this.#n; start += LANES) {
-        const end = Math.min(start + LANES, this.#n);
-        for (let i = start; i < end; i++) {
-          rows.push(Array.from({ length: i + 1 }, (_, j) => numbers[place + j * LANES + i - start]));
-        }
-        place += padded(end) * LANES;
-      }
-      return rows;
-    });
+  /** Return how much token i attends to each token up to itself, in a head of a layer. */
+  attention(layer, head, i) {
+    const { numbers, shape } = this.#buffers.attn_weights;
+    const nRows = (v) => (LANES * v * (v + 1)) / 2; // of the keys of the first v vectors of queries
+    const first = head * nRows(padded(this.#n) / LANES) + nRows(Math.floor(i / LANES));
+    const place = (layer * padded(shape[1]) + first) * LANES + (i % LANES);
+    return Array.from({ length: i + 1 }, (_, j) => numbers[place + j * LANES]);
   }
 
   /** Return all activations of token i, from the embedding to the logits, in order. */
@@ -88,7 +83,7 @@ class Activations {
         query: qkv.slice(0, C).map((each) => qkScale * each), // the kernel scales the dot products
         key: qkv.slice(C, 2 * C).map((each) => qkScale * each),
         value: qkv.slice(2 * C),
-        attention: this.attention(layer).map((rows) => rows[i]),
+        attention: Array.from({ length: config.n_head }, (_, head) => this.attention(layer, head, i)),
         heads,
         attention_output: fromAttention,
         x_after_attention: between,
@@ -112,7 +107,10 @@ class Activations {
   }
 }
 
-/** Return the logarithms of softmax. @param {number[]} logits */
+/**
+ * Return the logarithms of softmax.
+ * @param {number[]} logits
+ */
 function logSoftmax(logits) {
   if (!logits.every(Number.isFinite)) throw new EngineError(NOT_FINITE);
   const peak = logits.reduce((most, x) => Math.max(most, x));
@@ -136,26 +134,13 @@ function newBuffers({ memory, config, layout }, n) {
   const keysPerToken = (LANES * nVectors * (nVectors + 1)) / 2 / (LANES * (nVectors - 1) + 1);
   const isRotary = config.positions === "rotary";
   const sizes = {
-    1: 1,
-    2: 2,
-    n,
-    "n + 1": n + 1,
-    N,
-    lanes: LANES,
-    V: config.vocab_size,
-    "T or 0": isRotary ? 0 : config.block_size,
-    C,
-    "3 C": 3 * C,
-    "C // 2": Math.floor(C / 2),
-    "padded C": padded(C),
-    hidden: config.n_ff_exp * C,
-    L,
-    "L or 0": config.token_shift ? L : 0,
-    "D or 0": isRotary ? C / H : 0,
-    "2 H or 0": config.qk_norm ? 2 * H : 0,
+    1: 1, 2: 2, n, "n + 1": n + 1, N, lanes: LANES, longest: padded(n),
+    V: config.vocab_size, "T or 0": isRotary ? 0 : config.block_size,
+    C, "3 C": 3 * C, "C // 2": Math.floor(C / 2), "padded C": padded(C),
+    hidden: config.n_ff_exp * C, L, "L or 0": config.token_shift ? L : 0,
+    "D or 0": isRotary ? C / H : 0, "2 H or 0": config.qk_norm ? 2 * H : 0,
     keys: H * Math.ceil(n * Math.max(LANES, keysPerToken)),
-    longest: padded(n),
-  };
+  }; // prettier-ignore
   const arrays = Object.entries(layout.buffers).map(([name, names]) => {
     const shape = names.map((each) => sizes[each]);
     const [rows, columns] = shape.slice(-2);

@@ -2,34 +2,35 @@
 //
 // The bytes of a piece are a string with a character of U+0000 to U+00FF for each.
 
-import { BLANK } from "./characters.js";
+import { BLANK, repr } from "./characters.js";
 import { EngineError } from "./errors.js";
-import { repr } from "./characters.js";
 import { Tokenizer } from "./tokenizer.js";
 
-const WORDS = new RegExp(
-  `'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^${BLANK}\\p{L}\\p{N}]+|[${BLANK}]+(?![^${BLANK}])|[${BLANK}]+`,
-  "gu",
-);
+const ENDINGS = "'s|'t|'re|'ve|'m|'ll|'d";
+const MARKS_AND_BLANKS = ` ?[^${BLANK}\\p{L}\\p{N}]+|[${BLANK}]+(?![^${BLANK}])|[${BLANK}]+`;
+const WORDS = new RegExp(`${ENDINGS}| ?\\p{L}+| ?\\p{N}+|${MARKS_AND_BLANKS}`, "gu");
 const SURROGATES = /[\ud800-\udfff]/gu; // lone ones alone
 const MAX_CACHED_LENGTH = 64;
 
 const utf8 = (options) => new TextDecoder("utf-8", { ignoreBOM: true, ...options });
-const bytesOf = (piece) => Uint8Array.from(piece, (char) => char.charCodeAt(0));
+const bytesOf = (piece) => Uint8Array.from([...piece], (char) => char.charCodeAt(0));
 
 export class BpeTokenizer extends Tokenizer {
   #tokenOf;
   #ranks = new Map(); // of merges, by pair of tokens
-  #merged; // the token that each merge makes
+  #merged = []; // the token that each merge makes
   #cache = new Map();
 
-  /** @param {string[]} pieces @param {number[]} merges pairs of tokens, flat @param {boolean} isChat */
+  /**
+   * @param {string[]} pieces
+   * @param {number[]} merges pairs of tokens, flat
+   * @param {boolean} isChat
+   */
   constructor(pieces, merges, isChat) {
     super(pieces.length, isChat);
     this.pieces = pieces;
     this.unit = "tokens";
     this.#tokenOf = new Map(pieces.map((piece, token) => [piece, token]));
-    this.#merged = [];
     for (let i = 0; i < merges.length; i += 2) {
       const [left, right] = [merges[i], merges[i + 1]];
       this.#ranks.set(left * pieces.length + right, i / 2);
@@ -37,12 +38,19 @@ export class BpeTokenizer extends Tokenizer {
     }
   }
 
-  /** Return the lone surrogates in a text, which UTF-8 cannot encode. @param {string} text */
+  /**
+   * Return the lone surrogates in a text, which UTF-8 cannot encode.
+   * @param {string} text
+   */
   unknown(text) {
     return [...new Set(text.match(SURROGATES))];
   }
 
-  /** Return the tokens of a text. @param {string} text @returns {number[]} */
+  /**
+   * Return the tokens of a text.
+   * @param {string} text
+   * @returns {number[]}
+   */
   encode(text) {
     const surrogates = this.unknown(text).map(repr).join(", ");
     if (surrogates) {
@@ -64,10 +72,11 @@ export class BpeTokenizer extends Tokenizer {
       let best = Infinity;
       for (let i = 1; i < tokens.length; i++) best = Math.min(best, this.#rank(tokens, i));
       if (best === Infinity) break;
-      const merged = [tokens[0]];
-      for (let i = 1; i < tokens.length; i++) {
-        if (this.#rank([merged.at(-1), tokens[i]], 1) === best) merged[merged.length - 1] = this.#merged[best];
-        else merged.push(tokens[i]);
+      const merged = [];
+      for (const token of tokens) {
+        const isNext = merged.length > 0 && this.#rank([merged.at(-1), token], 1) === best;
+        if (isNext) merged[merged.length - 1] = this.#merged[best];
+        else merged.push(token);
       }
       tokens = merged;
     }
@@ -84,7 +93,10 @@ export class BpeTokenizer extends Tokenizer {
     return bytesOf(tokens.map((token) => this.pieces[token] ?? "").join(""));
   }
 
-  /** Return the text of tokens; invalid UTF-8 becomes U+FFFD. @param {number[]} tokens */
+  /**
+   * Return the text of tokens; invalid UTF-8 becomes U+FFFD.
+   * @param {number[]} tokens
+   */
   decode(tokens) {
     return utf8().decode(this.#bytes(tokens));
   }

@@ -1,34 +1,42 @@
 // Characters as Python sees them: code points, white space, and how they are shown in messages.
 
-const SPACE = "\\t-\\r\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
 /** The characters of `str.isspace` without U+001C to U+001F, for a class of a regular expression. */
-export const BLANK = SPACE;
-const IS_SPACE = new RegExp(`^[\\x1c-\\x1f${SPACE}]$`);
-const ENDS = new RegExp(`^[\\x1c-\\x1f${SPACE}]+|[\\x1c-\\x1f${SPACE}]+$`, "g");
+export const BLANK = "\\t-\\r \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
+const SPACE = `[\\x1c-\\x1f${BLANK}]`;
+const IS_SPACE = new RegExp(`^${SPACE}$`);
+const ENDS = new RegExp(`^${SPACE}+|${SPACE}+$`, "g");
 const UNPRINTABLE = /[\p{C}\p{Z}]/u;
 const NAMED = { "\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\" };
 
-/** Return the number of characters. @param {string} text */
-export const lengthOf = (text) => {
-  let n = 0;
-  for (const _ of text) n++;
-  return n;
-};
+/**
+ * Return the number of characters.
+ * @param {string} text
+ */
+export const lengthOf = (text) => [...text].length;
 
-/** Return whether a character is white space. @param {string} char */
+/**
+ * Return whether a character is white space.
+ * @param {string} char
+ */
 export const isSpace = (char) => IS_SPACE.test(char);
 
-/** Return a text without white space at its ends. @param {string} text */
+/**
+ * Return a text without white space at its ends.
+ * @param {string} text
+ */
 export const strip = (text) => text.replace(ENDS, "");
 
-/** Return a text as `repr` shows it. @param {string} text */
+/**
+ * Return a text as `repr` shows it.
+ * @param {string} text
+ */
 export function repr(text) {
   const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
   const shown = Array.from(text, (char) => {
     if (char === quote) return `\\${char}`;
     if (NAMED[char]) return NAMED[char];
     if (char === " " || !UNPRINTABLE.test(char)) return char;
-    const code = char.codePointAt(0);
+    const code = char.codePointAt(0) ?? 0;
     const [letter, n] = code < 0x100 ? ["x", 2] : code < 0x10000 ? ["u", 4] : ["U", 8];
     return `\\${letter}${code.toString(16).padStart(n, "0")}`;
   });

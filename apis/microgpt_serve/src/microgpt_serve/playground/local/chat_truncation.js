@@ -17,7 +17,9 @@ import { EngineError } from "./errors.js";
 
 /**
  * Fit a conversation into the context, leaving a quarter of the context for the reply.
- * @param {Message[]} messages @param {any} tokenizer @param {number} blockSize
+ * @param {Message[]} messages
+ * @param {any} tokenizer
+ * @param {number} blockSize
  * @returns {ChatPrompt}
  */
 export function fitConversation(messages, tokenizer, blockSize) {
@@ -25,9 +27,10 @@ export function fitConversation(messages, tokenizer, blockSize) {
   const read = messages.map(({ role, content }) => ({ role, content: translated(content, table) }));
   const sizes = read.map(({ content }) => tokenizer.count(content) + 2); // with role and end_turn
   const room = blockSize - Math.floor(blockSize / 4) - 2;
-  if (sizes.at(-1) > room) {
+  const last = sizes[sizes.length - 1];
+  if (last > room) {
     throw new EngineError(
-      `the message has ${sizes.at(-1) - 2} ${tokenizer.unit}; at most ${Math.max(0, room - 2)} fit ` +
+      `the message has ${last - 2} ${tokenizer.unit}; at most ${Math.max(0, room - 2)} fit ` +
         `into the context of ${blockSize} tokens (the rest is for special tokens and the reply)`,
     );
   }
@@ -36,7 +39,7 @@ export function fitConversation(messages, tokenizer, blockSize) {
   while (first > 0 && first < sizes.length - 1 && messages[first].role === "assistant") first++;
   const kept = read.slice(first);
   const turns = kept.map((message) => tokenizer.encodeTurn(message));
-  if (strip(messages.at(-1).content) && !strip(tokenizer.decode(turns.at(-1)))) {
+  if (strip(messages[messages.length - 1].content) && !strip(tokenizer.decode(turns.at(-1)))) {
     throw new EngineError("no character of the message is in the vocabulary; use other characters");
   }
   return {
@@ -48,6 +51,9 @@ export function fitConversation(messages, tokenizer, blockSize) {
   };
 }
 
-/** Return a text in which a table replaces characters, as by `str.translate`. */
+/**
+ * Return a text in which a table replaces characters, as by `str.translate`.
+ * @param {string} text
+ */
 export const translated = (text, table) =>
   Array.from(text, (char) => (table.has(char) ? (table.get(char) ?? "") : char)).join("");

@@ -17,6 +17,7 @@ export const NOT_FINITE =
   "the logits are not finite because the weights are too large; " +
   "train the model again with a lower learning rate";
 const PROBLEMS = { [BROKEN]: NOT_FINITE, [STUCK]: "all tokens are excluded from sampling" };
+/** @type {Record<number, "stop" | "length">} */
 const REASONS = { [STOPPED]: "stop", [FULL]: "length" };
 
 /**
@@ -39,7 +40,9 @@ export class Decoder {
   #nTokens; // token budget of the next slice
 
   /**
-   * @param {import("./model.js").LocalModel} model @param {number[][]} prompts @param {Rules} rules
+   * @param {import("./model.js").LocalModel} model
+   * @param {number[][]} prompts
+   * @param {Rules} rules
    * @param {bigint[]} seeds one per prompt
    */
   constructor(model, prompts, rules, seeds) {
@@ -64,7 +67,8 @@ export class Decoder {
     const n = prompts.length;
     const mostNew = maxTokens ?? config.block_size - Math.min(...lengths) + 1;
     const width = Math.max(...lengths) + mostNew;
-    const goals = lengths.map((length) => (maxTokens === null ? config.block_size + 1 : length + maxTokens));
+    const isFilled = maxTokens === null; // the context, to its end
+    const goals = lengths.map((length) => (isFilled ? config.block_size + 1 : length + maxTokens));
     const rules = new Array(config.vocab_size).fill(0);
     for (const token of stop) rules[token] = STOP;
     for (const token of forbidden) rules[token] = FORBIDDEN;
@@ -128,13 +132,12 @@ export class Decoder {
   take() {
     const { tokens, n_tokens: nTokens, status } = this.#sequences;
     const [all, lengths, width] = [tokens.numbers, nTokens.numbers, tokens.row];
-    return Array.from(status.numbers, (state, i) => {
-      const problem = PROBLEMS[Number(state)];
-      if (problem) throw new EngineError(problem);
+    return Array.from(status.numbers, Number).map((state, i) => {
+      if (PROBLEMS[state]) throw new EngineError(PROBLEMS[state]);
       const [start, end] = [this.#nTaken[i], Number(lengths[i])];
       this.#nTaken[i] = end;
       const found = Array.from(all.subarray(i * width + start, i * width + end), Number);
-      return { tokens: found, end: REASONS[Number(state)] ?? null };
+      return { tokens: found, end: REASONS[state] ?? null };
     });
   }
 }

@@ -4,11 +4,13 @@ import { withActivations } from "./activations.js";
 import { EngineError } from "./errors.js";
 import { checkWhole } from "./requests.js";
 
-const bits = (nats) => nats / Math.LN2;
+const inBits = (nats) => nats / Math.LN2;
 
 /**
  * Return the explanation of all tokens but the first.
- * @param {import("./model.js").LocalModel} model @param {any} tokenizer @param {number[]} tokens
+ * @param {import("./model.js").LocalModel} model
+ * @param {any} tokenizer
+ * @param {number[]} tokens
  * @param {{top: number, attention: [number, number][], position?: number}} wanted
  * @param {boolean} hasEnd whether the end of the text counts, which running text has not
  */
@@ -30,7 +32,8 @@ export function explain(model, tokenizer, tokens, { top, attention, position }, 
   if (attention.length || position !== undefined) {
     withActivations(model, tokens.slice(0, -1), (activations) => {
       for (const [layer, head] of attention) {
-        found.attention[`${layer}.${head}`] = activations.attention(layer)[head];
+        const rows = predictions.map((_, i) => activations.attention(layer, head, i));
+        found.attention[`${layer}.${head}`] = rows;
       }
       if (position !== undefined) found.activations = activations.at((position + n) % n);
     });
@@ -72,8 +75,8 @@ function prediction(tokenizer, token, row, top) {
     token,
     text: tokenizer.label(token),
     probability: Math.exp(row[token]),
-    bits: bits(-row[token]),
-    entropy: bits(-row.reduce((total, x) => total + Math.exp(x) * x, 0)),
+    bits: inBits(-row[token]),
+    entropy: inBits(-row.reduce((total, x) => total + Math.exp(x) * x, 0)),
     alternatives: tokens.map((each) => ({
       token: each,
       text: tokenizer.label(each),

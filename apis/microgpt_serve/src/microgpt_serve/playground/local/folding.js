@@ -6,15 +6,18 @@ import { CharTokenizer } from "./tokenizer.js";
 const MARKS = /[\u0300-\u036f]/g; // combining diacritical marks
 const CHEROKEE = /[\u13a0-\u13fd\uab70-\uabbf]/; // whose small letters fold to capitals
 // Replacements for letters and punctuation that have no decomposition in Unicode.
-const TABLE = {
+const PLAIN = {
   æ: "ae", đ: "d", ð: "d", ħ: "h", ı: "i", ł: "l", ø: "o", œ: "oe", þ: "th",
   "‘": "'", "’": "'", "“": '"', "”": '"', "„": '"', "–": "-", "—": "-",
 }; // prettier-ignore
 
-/** Fold case and remove accents: "Straße" becomes "strasse". @param {string} text */
+/**
+ * Fold case and remove accents: "Straße" becomes "strasse".
+ * @param {string} text
+ */
 export function fold(text) {
   const folded = Array.from(text.normalize("NFKD"), caseFolded).join("").normalize("NFKD");
-  return Array.from(folded.replace(MARKS, "").normalize("NFC"), (char) => TABLE[char] ?? char).join("");
+  return Array.from(folded.replace(MARKS, "").normalize("NFC"), (char) => PLAIN[char] ?? char).join("");
 }
 
 /** Return a character as `str.casefold` does; JavaScript has only capitals and small letters. */
@@ -24,16 +27,24 @@ function caseFolded(char) {
 }
 
 export class FoldingTokenizer extends CharTokenizer {
-  /** Return the tokens of a character (none for a combining mark), or undefined if it is unknown. */
+  /**
+   * Return the tokens of a character (none for a combining mark), or undefined if it is unknown.
+   * @param {string} char
+   * @returns {number[] | undefined}
+   */
   tokensOf(char) {
     const known = super.tokensOf(char);
     if (known) return known;
-    const folded = Array.from(isSpace(char) ? " " : fold(char), (each) => this.tokenOf.get(each));
-    return folded.includes(undefined) ? undefined : folded;
+    const folded = isSpace(char) ? " " : fold(char);
+    const tokens = [...folded].flatMap((each) => super.tokensOf(each) ?? []);
+    return tokens.length === lengthOf(folded) ? tokens : undefined;
   }
 
-  /** Return the number of tokens, counting each unknown character as one. @param {string} text */
+  /**
+   * Return the number of tokens, counting each unknown character as one.
+   * @param {string} text
+   */
   count(text) {
-    return lengthOf(text) && Array.from(text, (char) => this.tokensOf(char)?.length ?? 1).reduce((a, b) => a + b);
+    return [...text].reduce((n, char) => n + (this.tokensOf(char)?.length ?? 1), 0);
   }
 }

@@ -21,10 +21,11 @@ export class KnownQuestions {
 
   /**
    * Return the known conversation up to the question that is meant, or else the reply.
-   * @param {Message[]} messages @returns {Message[] | string}
+   * @param {Message[]} messages
+   * @returns {Message[] | string}
    */
   find(messages) {
-    const [said, text] = [messages.at(-2)?.content, messages.at(-1).content];
+    const [said, text] = [messages.at(-2)?.content, messages[messages.length - 1].content];
     const matches = this.#ranked(text).filter(({ number }) => this.#fits(number, said));
     const questionOf = ({ number }) => this.#talks[number].at(-2).content;
     const answers = matches
@@ -33,7 +34,9 @@ export class KnownQuestions {
     const isSame = matches.length > 0 && questionOf(matches[0]) === text;
     const isClear = isSame || new Set(answers).size === 1;
     const { confidence, reply, suggests, nSuggested, leastSimilar } = this.#facts;
-    if (isClear && matches[0].similarity >= confidence) return this.#talks[matches[0].number].slice(0, -1);
+    if (isClear && matches[0].similarity >= confidence) {
+      return this.#talks[matches[0].number].slice(0, -1);
+    }
     const near = matches.filter(({ similarity }) => similarity >= leastSimilar);
     const similar = [...new Set(near.map(questionOf))];
     if (!suggests || !similar.length) return reply;

@@ -6,7 +6,10 @@ const WORD = /[\p{L}\p{N}_]+(?:['’][\p{L}\p{N}_]+)*/gu;
 
 /** @typedef {{number: number, score: number, similarity: number}} Match */
 
-/** Return the words of a text without case and accents; "e-mail" is one word. @param {string} text */
+/**
+ * Return the words of a text without case and accents; "e-mail" is one word.
+ * @param {string} text
+ */
 export const wordsOf = (text) => fold(text).replaceAll("-", "").match(WORD) ?? [];
 
 /** Return the similarity of two words in percent, as `rapidfuzz.fuzz.ratio` does. */
@@ -31,7 +34,10 @@ export class Matcher {
   #synonyms = new Map(); // sets of stems
   #unknown;
 
-  /** @param {[string, string][]} pairs questions and answers @param {any} rules */
+  /**
+   * @param {[string, string][]} pairs questions and answers
+   * @param {any} rules
+   */
   constructor(pairs, rules) {
     this.#rules = {
       ...rules,
@@ -62,7 +68,10 @@ export class Matcher {
     }
   }
 
-  /** Return the known questions that have words of a text, the most similar first. @returns {Match[]} */
+  /**
+   * Return the known questions that have words of a text, the most similar first.
+   * @returns {Match[]}
+   */
   rank(text) {
     const [scores, covered] = [new Map(), new Map()];
     let total = 0;

@@ -14,7 +14,6 @@ const TYPES = {
   float64: Float64Array,
   int64: BigInt64Array,
   uint32: Uint32Array,
-  int32: Int32Array,
   int8: Int8Array,
 };
 const NO_SIMD =
@@ -23,13 +22,19 @@ const NO_SIMD =
 
 export const LANES = 4; // numbers in a vector of float32
 
-/** Round n up to a multiple of the vector length. @param {number} n */
+/**
+ * Round n up to a multiple of the vector length.
+ * @param {number} n
+ */
 export const padded = (n) => Math.ceil(n / LANES) * LANES;
 
 const double = new Float64Array(1);
 const bits = new BigInt64Array(double.buffer);
 
-/** Return the word of a floating-point argument. @param {number} number */
+/**
+ * Return the word of a floating-point argument.
+ * @param {number} number
+ */
 export function float(number) {
   double[0] = number;
   return bits[0];
@@ -38,14 +43,20 @@ export function float(number) {
 /** An array that kernels can read and write. */
 export class KernelArray {
   /**
-   * @param {Memory} memory @param {keyof typeof TYPES} type @param {number} address of its numbers
-   * @param {number[]} shape @param {number[]} room the shape with the padding of each dimension
+   * @param {Memory} memory
+   * @param {keyof typeof TYPES} type
+   * @param {number} address of its numbers
+   * @param {number[]} shape
+   * @param {number[]} room the shape with the padding of each dimension
    */
   constructor(memory, type, address, shape, room) {
-    Object.assign(this, { memory, type, address, shape });
+    this.memory = memory;
+    this.type = type;
+    this.address = address;
+    this.shape = shape;
     const size = TYPES[type].BYTES_PER_ELEMENT;
     this.length = room.reduce((product, n) => product * n, 1); // with padding
-    this.row = room.at(-1); // numbers from one row to the next
+    this.row = room[room.length - 1]; // numbers from one row to the next
     const strides = room.map((_, i) => room.slice(i + 1).reduce((product, n) => product * n, size));
     this.head = memory.reserve(48 + 16 * shape.length);
     const sizes = this.head + 48;
@@ -53,12 +64,18 @@ export class KernelArray {
     new BigInt64Array(memory.buffer, this.head + 16, words.length).set(words.map(BigInt));
   }
 
-  /** All numbers in order, with padding. Use the result only until the memory grows. */
+  /**
+   * All numbers in order, with padding. Use the result only until the memory grows.
+   * @returns {any} a typed array
+   */
   get numbers() {
     return new TYPES[this.type](this.memory.buffer, this.address, this.length);
   }
 
-  /** Return an array of the first n columns, whose numbers are those of this one. @param {number} n */
+  /**
+   * Return an array of the first n columns, whose numbers are those of this one.
+   * @param {number} n
+   */
   columns(n) {
     const [rows] = this.shape;
     return new KernelArray(this.memory, this.type, this.address, [rows, n], [rows, this.row]);
@@ -78,7 +95,7 @@ export class Memory {
       Object.entries(modules).map(([name, bytes]) => {
         if (!WebAssembly.validate(bytes)) throw new EngineError(NO_SIMD);
         const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env });
-        return [name, instance.exports.run];
+        return [name, /** @type {Function} */ (instance.exports.run)];
       }),
     );
   }
@@ -92,12 +109,18 @@ export class Memory {
     return this.#end;
   }
 
-  /** Free all arrays that were made after an end. @param {number} end */
+  /**
+   * Free all arrays that were made after an end.
+   * @param {number} end
+   */
   release(end) {
     this.#end = end;
   }
 
-  /** Return the address of some bytes, which are 0. @param {number} n */
+  /**
+   * Return the address of some bytes, which are 0.
+   * @param {number} n
+   */
   reserve(n) {
     const address = Math.ceil(this.#end / ALIGNMENT) * ALIGNMENT;
     const missing = address + n - this.buffer.byteLength;
@@ -113,7 +136,9 @@ export class Memory {
 
   /**
    * Return a new array of zeros.
-   * @param {keyof typeof TYPES} type @param {number[]} shape @param {number[]} [room]
+   * @param {keyof typeof TYPES} type
+   * @param {number[]} shape
+   * @param {number[]} [room]
    */
   array(type, shape, room = shape) {
     const length = room.reduce((product, n) => product * n, 1);
@@ -121,14 +146,22 @@ export class Memory {
     return new KernelArray(this, type, address, shape, room);
   }
 
-  /** Return a new array of numbers. @param {keyof typeof TYPES} type @param {ArrayLike<number>} numbers */
+  /**
+   * Return a new array of numbers.
+   * @param {keyof typeof TYPES} type
+   * @param {ArrayLike<number>} numbers
+   */
   arrayOf(type, numbers) {
     const array = this.array(type, [numbers.length]);
     array.numbers.set(type === "int64" ? Array.from(numbers, BigInt) : numbers);
     return array;
   }
 
-  /** Call a kernel; return its result. @param {string} name @param {any[]} args nested as in Python */
+  /**
+   * Call a kernel; return its result.
+   * @param {string} name
+   * @param {any[]} args nested as in Python
+   */
   call(name, args) {
     const end = this.#end;
     const words = args.flat(Infinity).map((arg) => BigInt(arg instanceof KernelArray ? arg.head : arg));

@@ -5,8 +5,10 @@ const N_WORDS = 624; // number of words of a state
 
 /**
  * Set the first n numbers of each row to those of `random.Random(seed)`.
- * @param {import("./memory.js").Memory} memory @param {bigint[]} seeds less than 2^64
- * @param {import("./memory.js").KernelArray} numbers with a row per seed @param {number} n
+ * @param {import("./memory.js").Memory} memory
+ * @param {bigint[]} seeds less than 2^64
+ * @param {import("./memory.js").KernelArray} numbers with a row per seed
+ * @param {number} n
  */
 export function drawUniforms(memory, seeds, numbers, n) {
   const { end } = memory;

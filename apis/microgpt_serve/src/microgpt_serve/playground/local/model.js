@@ -6,7 +6,7 @@ import { countWeights, decodeNumbers, forDecoding, forEvaluation, matricesOf } f
 export const QK_SCALE = 1.2; // root mean square of normalized queries and keys
 
 export class LocalModel {
-  /** @param {import("./engine.js").LocalFile} file */
+  /** @param {import("./file.js").LocalFile} file */
   constructor({ model, dtype, rates, layout, parts }) {
     this.config = model;
     this.layout = layout; // the shape of each array of `Rows` and of `Buffers`
@@ -21,7 +21,9 @@ export class LocalModel {
 }
 
 /**
- * Return the arguments of `Architecture`. @param {Memory} memory @param {any} model
+ * Return the arguments of `Architecture`.
+ * @param {Memory} memory
+ * @param {any} model
  * @param {number[]} rates the angle of each pair of dimensions at position 1; see `angles`
  */
 function architectureOf(memory, model, rates) {
@@ -46,14 +48,8 @@ function architectureOf(memory, model, rates) {
     }
   }
   const scale = model.qk_norm ? QK_SCALE ** 2 : 1;
-  return [
-    H,
-    float(scale / Math.sqrt(D)),
-    model.token_shift ? Math.floor(C / 2) : -1,
-    model.activation === "relu2",
-    model.qk_norm,
-    model.final_norm,
-    columns,
-    rows,
-  ];
+  const shift = model.token_shift ? Math.floor(C / 2) : -1;
+  const isSquared = model.activation === "relu2";
+  const { qk_norm: qkNorm, final_norm: finalNorm } = model;
+  return [H, float(scale / Math.sqrt(D)), shift, isSquared, qkNorm, finalNorm, columns, rows];
 }

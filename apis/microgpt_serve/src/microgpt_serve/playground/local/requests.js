@@ -10,7 +10,7 @@ const MAX_SIZE = 2 ** 31 - 1;
 const LIMITS = {
   num_samples: [1, 50, true],
   temperature: [0, Infinity],
-  seed: [0, 2 ** 63, true],
+  seed: [0, Number.MAX_SAFE_INTEGER, true],
   max_tokens: [1, MAX_NEW_TOKENS, true],
   top_k: [1, MAX_SIZE, true],
   top_p: [0, 1],
@@ -18,7 +18,10 @@ const LIMITS = {
   top: [0, 20, true],
 };
 
-/** Throw an error unless all numbers of a body are valid. @param {any} body */
+/**
+ * Throw an error unless all numbers of a body are valid.
+ * @param {any} body
+ */
 export function checkNumbers(body) {
   for (const [name, [least, most, isWhole]] of Object.entries(LIMITS)) {
     const value = body[name];
@@ -40,7 +43,12 @@ export function checkWhole(name, value, least, most) {
   if (value > most) throw new EngineError(`${name} must be at most ${most}`);
 }
 
-/** Throw an error if a text is too long. @param {string} name @param {string} text @param {number} most */
+/**
+ * Throw an error if a text is too long.
+ * @param {string} name
+ * @param {string} text
+ * @param {number} most
+ */
 export function checkLength(name, text, most) {
   if (lengthOf(text) > most) throw new EngineError(`${name} must have at most ${most} characters`);
 }
@@ -59,7 +67,10 @@ export function checkMessages(messages, tokenizer) {
   }
 }
 
-/** Return the settings of sampling of a body. @param {any} body */
+/**
+ * Return the settings of sampling of a body.
+ * @param {any} body
+ */
 export const samplingOf = (body) => ({
   temperature: body.temperature ?? 0.5,
   topK: body.top_k ?? 0,

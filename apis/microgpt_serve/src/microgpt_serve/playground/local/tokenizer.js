@@ -7,30 +7,50 @@ const CHAT_TOKENS = ["user", "assistant", "end_turn"];
 
 /** @typedef {{role: string, content: string}} Message */
 
-/** Base class: `pieces` are the tokens of text, before the special tokens. */
+/**
+ * The special tokens; the tokens of text come before. Other methods are those of CharTokenizer.
+ * @abstract
+ */
 export class Tokenizer {
-  /** @param {number} nPieces @param {boolean} isChat */
+  /**
+   * @param {number} nPieces
+   * @param {boolean} isChat
+   */
   constructor(nPieces, isChat) {
+    const names = [...(isChat ? CHAT_TOKENS : []), "bos"];
     this.isChat = isChat;
-    this.special = new Map(
-      [...(isChat ? CHAT_TOKENS : []), "bos"].map((name, i) => [name, nPieces + i]),
-    );
     this.nPieces = nPieces;
-    this.bos = this.special.get("bos");
+    this.special = new Map(names.map((name, i) => [name, nPieces + i]));
+    this.bos = nPieces + names.length - 1;
   }
 
-  /** Return what a model reads for each unknown character; null if nothing. @param {string} text */
+  /**
+   * Return what a model reads for each unknown character; null if nothing.
+   * @this {any}
+   * @param {string} text
+   * @returns {Map<string, string | null>}
+   */
   reading(text) {
     const space = this.unknown(" ").length ? null : " ";
     return new Map(this.unknown(text).map((char) => [char, isSpace(char) ? space : null]));
   }
 
-  /** Return the tokens of one turn. @param {Message} message */
+  /**
+   * Return the tokens of one turn.
+   * @this {any}
+   * @param {Message} message
+   * @returns {number[]}
+   */
   encodeTurn({ role, content }) {
     return [this.special.get(role), ...this.encode(content), this.special.get("end_turn")];
   }
 
-  /** Return the text of a token, or a name like "<|user|>". @param {number} token */
+  /**
+   * Return the text of a token, or a name like "<|user|>".
+   * @this {any}
+   * @param {number} token
+   * @returns {string}
+   */
   label(token) {
     if (token < this.nPieces) return this.pieceLabel(token);
     return `<|${[...this.special.keys()][token - this.nPieces]}|>`;
@@ -38,7 +58,10 @@ export class Tokenizer {
 }
 
 export class CharTokenizer extends Tokenizer {
-  /** @param {string} chars the vocabulary in token order @param {boolean} isChat */
+  /**
+   * @param {string} chars the vocabulary in token order
+   * @param {boolean} isChat
+   */
   constructor(chars, isChat) {
     const pieces = [...chars];
     super(pieces.length, isChat);
@@ -47,34 +70,52 @@ export class CharTokenizer extends Tokenizer {
     this.unit = "characters";
   }
 
-  /** Return the tokens of a character, or undefined if it is unknown. @param {string} char */
+  /**
+   * Return the tokens of a character, or undefined if it is unknown.
+   * @param {string} char
+   * @returns {number[] | undefined}
+   */
   tokensOf(char) {
     const token = this.tokenOf.get(char);
     return token === undefined ? undefined : [token];
   }
 
-  /** Return the distinct unknown characters of a text. @param {string} text */
+  /**
+   * Return the distinct unknown characters of a text.
+   * @param {string} text
+   */
   unknown(text) {
     return [...new Set(text)].filter((char) => !this.tokensOf(char));
   }
 
-  /** Return the tokens of a text. @param {string} text @returns {number[]} */
+  /**
+   * Return the tokens of a text.
+   * @param {string} text
+   * @returns {number[]}
+   */
   encode(text) {
-    return Array.from(text, (char) => this.tokensOf(char) ?? this.#refuse(text)).flat();
+    return [...text].flatMap((char) => this.tokensOf(char) ?? this.#refuse(text));
   }
 
+  /** @returns {never} */
   #refuse(text) {
     const unknown = this.unknown(text).map(repr).join(", ");
     const known = repr(this.pieces.join(""));
     throw new EngineError(`the vocabulary does not contain ${unknown}; it contains ${known}`);
   }
 
-  /** Return the number of tokens of a text. @param {string} text */
+  /**
+   * Return the number of tokens of a text.
+   * @param {string} text
+   */
   count(text) {
     return lengthOf(text);
   }
 
-  /** Return the text of tokens, without special tokens. @param {number[]} tokens */
+  /**
+   * Return the text of tokens, without special tokens.
+   * @param {number[]} tokens
+   */
   decode(tokens) {
     return tokens.map((token) => this.pieces[token] ?? "").join("");
   }

@@ -6,20 +6,30 @@ import { LANES, padded } from "./memory.js";
 
 /** @typedef {{rows: number, columns: number, layers: Float32Array[]}} Matrix */
 
-/** Return the number of weights of a model; see `count_params`. @param {any} model */
+/**
+ * Return the number of weights of a model; see `count_params`.
+ * @param {any} model
+ */
 export const countWeights = (model) =>
   (2 * model.vocab_size + nPositions(model)) * model.n_embd +
   model.n_layer * (4 + 2 * model.n_ff_exp) * model.n_embd ** 2;
 
 const nPositions = (model) => (model.positions === "learned" ? model.block_size : 0);
 
-/** Return numbers that are stored as "float16" or "float32". @param {Uint8Array} bytes */
+/**
+ * Return numbers that are stored as "float16" or "float32".
+ * @param {Uint8Array} bytes
+ */
 export function decodeNumbers(bytes, dtype) {
   const buffer = bytes.slice().buffer; // aligned
-  return dtype === "float32" ? new Float32Array(buffer) : Float32Array.from(new Uint16Array(buffer), half);
+  if (dtype === "float32") return new Float32Array(buffer);
+  return Float32Array.from(new Uint16Array(buffer), half);
 }
 
-/** Return the number of 16 bits in IEEE 754, which is finite. @param {number} bits */
+/**
+ * Return the number of 16 bits in IEEE 754, which is finite.
+ * @param {number} bits
+ */
 function half(bits) {
   const exponent = (bits >> 10) & 31;
   const fraction = bits & 1023;
@@ -29,13 +39,16 @@ function half(bits) {
 
 /**
  * Return the matrices of a model by name, as views of its weights in the order of `weight_shapes`.
- * @param {any} model @param {Float32Array} numbers @returns {Record<string, Matrix>}
+ * @param {any} model
+ * @param {Float32Array} numbers
+ * @returns {Record<string, Matrix>}
  */
 export function matricesOf(model, numbers) {
   const { vocab_size: V, n_embd: C, n_layer: L } = model;
   const hidden = model.n_ff_exp * C;
   let start = 0;
   const next = (rows, columns) => numbers.subarray(start, (start += rows * columns));
+  /** @returns {Matrix} */
   const matrix = (rows, columns) => ({ rows, columns, layers: [] });
   const found = { wte: matrix(V, C), wpe: matrix(nPositions(model), C), lm_head: matrix(V, C) };
   for (const each of Object.values(found)) each.layers.push(next(each.rows, C));
@@ -51,26 +64,23 @@ export function matricesOf(model, numbers) {
   return { ...found, ...inLayer };
 }
 
-/** Return the arrays of `Weights`. @param {import("./memory.js").Memory} memory */
+/**
+ * Return the arrays of `Weights`.
+ * @param {import("./memory.js").Memory} memory
+ */
 export const forEvaluation = (memory, w) => [
-  inRows(memory, w.wte, false),
-  inRows(memory, w.wpe, false),
-  inRows(memory, w.lm_head, false),
-  inRows(memory, w.attn_wqkv),
-  inRows(memory, w.attn_wo),
-  inRows(memory, w.mlp_fc1),
-  inRows(memory, transposed(w.mlp_fc2)),
+  ...[w.wte, w.wpe, w.lm_head].map((matrix) => inRows(memory, matrix, false)),
+  ...[w.attn_wqkv, w.attn_wo, w.mlp_fc1, transposed(w.mlp_fc2)].map((matrix) => inRows(memory, matrix)),
 ];
 
-/** Return the arrays of `DecodeWeights`. @param {import("./memory.js").Memory} memory */
+/**
+ * Return the arrays of `DecodeWeights`.
+ * @param {import("./memory.js").Memory} memory
+ */
 export const forDecoding = (memory, w) => [
-  inRows(memory, w.wte, false),
-  inRows(memory, w.wpe, false),
+  ...[w.wte, w.wpe].map((matrix) => inRows(memory, matrix, false)),
   inPanels(memory, w.lm_head, false),
-  inPanels(memory, w.attn_wqkv),
-  inPanels(memory, w.attn_wo),
-  inPanels(memory, w.mlp_fc1),
-  inPanels(memory, w.mlp_fc2),
+  ...[w.attn_wqkv, w.attn_wo, w.mlp_fc1, w.mlp_fc2].map((matrix) => inPanels(memory, matrix)),
 ];
 
 /** Return a matrix, or one per layer, with rows padded to whole vectors. */
@@ -106,7 +116,10 @@ function inPanels(memory, { rows, columns, layers }, isStacked = true) {
   return array;
 }
 
-/** @param {Matrix} matrix @returns {Matrix} */
+/**
+ * @param {Matrix} matrix
+ * @returns {Matrix}
+ */
 function transposed({ rows, columns, layers }) {
   const swapped = layers.map((given) =>
     Float32Array.from(given, (_, i) => given[(i % rows) * columns + Math.floor(i / rows)]),

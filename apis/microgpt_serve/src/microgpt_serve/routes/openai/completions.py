@@ -136,7 +136,7 @@ async def completions(body: CompletionRequest, request: Request, state: StateDep
         n,
         prompts=prompts,
         sampling=body.sampling,
-        max_tokens=model.max_new_tokens(body.max_tokens),
+        max_tokens=model.max_new_tokens(body.max_tokens) if body.max_tokens != 0 else 0,
         seed=body.seed_or_random(),
     )
     job = await run_function(state, request, encode, length, MAX_INLINE_CHARS)

@@ -1,0 +1,113 @@
+// The tokens of prompts and conversations. Equals parts of microgpt/inference.py and routes/explain.py.
+
+import { lengthOf } from "./characters.js";
+import { fitConversation, translated } from "./chat_truncation.js";
+import { EngineError } from "./errors.js";
+import { checkLength, checkMessages } from "./requests.js";
+
+const IGNORED_ROLES = ["system", "developer"];
+const MAX_EXPLAINED = 2 ** 12; // maximum number of characters to explain
+
+/** @typedef {import("./tokenizer.js").Message} Message */
+
+export class Prompts {
+  #tokenizer;
+  #questions;
+  #config;
+
+  /**
+   * @param {any} tokenizer
+   * @param {any} questions those that the model knows, if it has learned few
+   * @param {any} config the shape of the model
+   */
+  constructor(tokenizer, questions, config) {
+    this.#tokenizer = tokenizer;
+    this.#questions = questions;
+    this.#config = config;
+  }
+
+  /**
+   * The tokens before the text of a prompt.
+   * @returns {number[]}
+   */
+  get #opening() {
+    const { bos, isChat, special } = this.#tokenizer;
+    return isChat ? [bos, special.get("user")] : [bos];
+  }
+
+  /**
+   * Return the tokens of a prompt, and those that the model reads; see `text_job`.
+   * @param {string | number[]} prompt
+   * @param {boolean} isContinued whether a text is generated
+   */
+  ofText(prompt, isContinued = true) {
+    const { block_size: size, vocab_size: nTokens } = this.#config;
+    if (this.#questions && isContinued) {
+      throw new EngineError("the model answers questions and cannot continue a text; use a chat");
+    }
+    if (this.#opening.length > size) {
+      const what = `block_size ${size} is too small for a prompt`;
+      throw new EngineError(`${what}; train a model with a larger --block-size`);
+    }
+    const isText = typeof prompt === "string";
+    const tokens = isText ? this.#tokenizer.encode(prompt) : prompt;
+    if (tokens.some((token) => token < 0 || token >= nTokens)) {
+      throw new EngineError(`the tokens of a prompt must be from 0 to ${nTokens - 1}`);
+    }
+    const isOpen = !isText && prompt[0] === this.#tokenizer.bos;
+    const context = [...(isOpen ? [] : this.#opening), ...tokens];
+    const kept = context.length > size ? Math.min(size, 1 + Math.floor(size / 2)) : context.length;
+    const dropped = context.length - kept;
+    const read = context.slice(dropped);
+    if (size > 1) read[0] = context[0];
+    return { tokens, read, dropped };
+  }
+
+  /**
+   * Return the prompt of a conversation; see `InferenceGpt.chat_prompt`.
+   * @param {Message[]} given
+   */
+  ofChat(given) {
+    const tokenizer = this.#tokenizer;
+    const messages = given.filter(({ role }) => !IGNORED_ROLES.includes(role));
+    checkMessages(messages, tokenizer);
+    const { block_size: size } = this.#config;
+    if (!this.#questions || messages.at(-1)?.role !== "user") {
+      return fitConversation(messages, tokenizer, size);
+    }
+    const known = this.#questions.find(messages);
+    const isReply = typeof known === "string";
+    const prompt = fitConversation(isReply ? [{ role: "user", content: "" }] : known, tokenizer, size);
+    prompt.nReplies = messages.filter(({ role }) => role === "assistant").length;
+    if (isReply) prompt.fixedReply = tokenizer.encode(translated(known, tokenizer.reading(known)));
+    return prompt;
+  }
+
+  /**
+   * Return the tokens of a text to explain; for a chat model, of a message of the user.
+   * @param {string} text
+   */
+  ofExplainedText(text) {
+    checkLength("text", text, MAX_EXPLAINED);
+    const { bos, isChat } = this.#tokenizer;
+    if (isChat) return [bos, ...this.#tokenizer.encodeTurn({ role: "user", content: text })];
+    return [bos, ...this.#tokenizer.encode(text), bos];
+  }
+
+  /**
+   * Return the tokens of a conversation to explain, and the prompt before its last reply.
+   * @param {Message[]} messages
+   */
+  ofExplainedChat(messages) {
+    const before = messages.filter(({ role }) => !IGNORED_ROLES.includes(role));
+    const reply = before.at(-1)?.role === "assistant" ? before.splice(-1) : [];
+    const prompt = this.ofChat(before);
+    const document = [...prompt.messages, ...reply];
+    const n = document.reduce((total, { content }) => total + lengthOf(content), 0);
+    if (n > MAX_EXPLAINED) {
+      throw new EngineError(`messages have ${n} characters; at most ${MAX_EXPLAINED} are allowed`);
+    }
+    const turns = document.flatMap((message) => this.#tokenizer.encodeTurn(message));
+    return { tokens: [this.#tokenizer.bos, ...turns], prompt };
+  }
+}

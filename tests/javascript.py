@@ -1,0 +1,67 @@
+"""Functions of the playground's local engine, called in Node; the fixture `node` gives `Node`."""
+
+import json
+import sys
+import unicodedata
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from commands import run_process
+from hypothesis import Phase, settings
+from hypothesis import strategies as st
+
+import microgpt_serve
+from microgpt.errors import MicrogptError
+
+LOCAL = Path(microgpt_serve.__file__).parent / "playground/local"
+# Node may have a newer Unicode, with more characters.
+ASSIGNED = [
+    chr(code)
+    for code in range(sys.maxunicode + 1)
+    if unicodedata.category(chr(code)) not in ("Cn", "Cs")
+]
+CHARACTERS = st.sampled_from(ASSIGNED) | st.characters(codec="ascii")
+# Few examples of many inputs each, as every example starts a process, and none are shrunk.
+few = settings(max_examples=3, phases=[Phase.explicit, Phase.generate])
+PROGRAM = """
+import {{ readFileSync }} from "node:fs";
+{code}
+const results = [];
+for (const input of JSON.parse(readFileSync(0, "utf8"))) {{
+  try {{
+    results.push(await answer(input));
+  }} catch (error) {{
+    if (error.constructor.name !== "EngineError") throw error;
+    results.push({{ error: error.message }});
+  }}
+}}
+process.stdout.write(JSON.stringify(results));
+"""
+
+
+class Node:
+    """Runs code that imports modules of the local engine."""
+
+    def __init__(self, program: str, folder: Path) -> None:
+        self._program, self._folder = program, folder
+
+    def __call__(self, code: str, inputs: Iterable[Any]) -> list[Any]:
+        """Return what `answer`, which the code defines, returns for each input, or its error."""
+        command = [self._program, "--input-type=module", "-e", PROGRAM.format(code=code)]
+        done = run_process(command, cwd=self._folder, stdin=json.dumps(list(inputs)))
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+
+def as_read(text: str) -> str:
+    """Return a text as a program reads it from JSON, in which two surrogates are a character."""
+    return json.loads(json.dumps(text))
+
+
+def answer_of(function: Callable[..., Any], *args: Any) -> Any:
+    """Return the result of a function as JSON, or its error."""
+    try:
+        return json.loads(json.dumps(function(*args)))
+    except MicrogptError as error:
+        return {"error": str(error)}

@@ -1,0 +1,44 @@
+"""Characters and words in JavaScript, as in Python."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from javascript import ASSIGNED, CHARACTERS, few
+
+from microgpt.data.folding import fold
+from microgpt.questions.matching import words_of
+
+TEXTS = st.lists(st.text(CHARACTERS), min_size=50)
+
+
+@pytest.mark.slow
+def test_each_character_is_that_of_python(node) -> None:
+    code = """
+    import { isSpace, lengthOf, repr, strip } from "./characters.js";
+    const answer = (char) => [isSpace(char), lengthOf(char), repr(char), strip(` ${char}a `)];
+    """
+    expected = [[char.isspace(), 1, repr(char), f" {char}a ".strip()] for char in ASSIGNED]
+    assert node(code, ASSIGNED) == expected
+
+
+@pytest.mark.slow
+def test_each_character_folds_as_in_python(node) -> None:
+    code = """
+    import { fold } from "./folding.js";
+    const answer = (char) => [fold(char), fold(`Aβ${char}Σ${char}`)];
+    """
+    expected = [[fold(char), fold(f"Aβ{char}Σ{char}")] for char in ASSIGNED]
+    assert node(code, ASSIGNED) == expected
+
+
+@few
+@given(TEXTS)
+def test_texts_are_shown_folded_and_split_as_in_python(node, texts) -> None:
+    code = """
+    import { lengthOf, repr } from "./characters.js";
+    import { fold } from "./folding.js";
+    import { wordsOf } from "./matching.js";
+    const answer = (text) => [lengthOf(text), repr(text), fold(text), wordsOf(text)];
+    """
+    expected = [[len(text), repr(text), fold(text), words_of(text)] for text in texts]
+    assert node(code, texts) == expected

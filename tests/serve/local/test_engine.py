@@ -1,0 +1,216 @@
+"""The local engine in Node: it answers as the service does, at the rounding of WebAssembly."""
+
+import json
+import math
+import os
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import run_process
+
+pytestmark = [pytest.mark.slow, pytest.mark.long]
+
+N_MODELS = 100
+CLOSE = 1e-5  # of numbers; texts are equal
+CODE = """
+import { LocalEngine } from "./engine.js";
+const bytes = (text) => Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+function made({ facts, parts }) {
+  const found = Object.entries(parts).map(([name, part]) => [name, bytes(part)]);
+  return new LocalEngine({ ...facts, parts: Object.fromEntries(found) });
+}
+const cases = (file) => JSON.parse(readFileSync(file, "utf8"));
+async function streamed(engine, body) {
+  const events = [];
+  for await (const event of engine.stream("v1/chat/completions", body)) events.push(event);
+  return events;
+}
+async function answered(engine, path, body) {
+  try {
+    return await (body.stream ? streamed(engine, body) : engine.post(path, body));
+  } catch (error) {
+    if (error.constructor.name !== "EngineError") throw error;
+    return { error: error.message };
+  }
+}
+"""
+ANSWERS = """
+async function answer(file) {
+  const all = [];
+  for (const each of cases(file)) {
+    const engine = made(each);
+    const answers = [];
+    for (const [path, body] of each.requests) answers.push(await answered(engine, path, body));
+    all.push(answers);
+  }
+  return all;
+}
+"""
+
+
+LONG = """
+let nGrown = 0;
+const { grow } = WebAssembly.Memory.prototype;
+WebAssembly.Memory.prototype.grow = function (n) {
+  nGrown++;
+  return grow.call(this, n);
+};
+const LONG = { num_samples: 50, max_tokens: 16384, temperature: 3 };
+async function answer(file) {
+  const engine = cases(file).map(made).find((each) => TEST(each.get("microgpt/v1/model")));
+  const path = "microgpt/v1/generate";
+  BODY
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory) -> Path:
+    """Models drawn at random, with requests and answers at the rounding of WebAssembly."""
+    folder = tmp_path_factory.mktemp("cases")
+    kernels, file = folder / "kernels", folder / "cases.json"
+    run_process([sys.executable, "-m", "microgpt.engine.wasm", kernels], check=True)
+    job = Path(__file__).with_name("local_models.py")
+    env = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+    done = run_process([sys.executable, job, str(N_MODELS), kernels, file], env=env)
+    assert done.returncode == 0, done.stderr
+    return file
+
+
+def whole(answer: Any) -> Any:
+    """Return an answer without what differs from time to time; of a stream, the whole reply."""
+    if isinstance(answer, list):
+        first, last = answer[0], answer[-1]
+        assert first.keys() == {*last, "tokens_dropped", "unknown_characters"}
+        deltas = [event["choices"][0]["delta"] for event in answer]
+        return {
+            "role": [delta["role"] for delta in deltas if "role" in delta],
+            "text": "".join(delta.get("content", "") for delta in deltas),
+            "finish": last["choices"],
+            **{name: first[name] for name in ("object", "tokens_dropped", "unknown_characters")},
+        }
+    if isinstance(answer.get("error"), dict):  # in OpenAI's format
+        return {"error": answer["error"]["message"]}
+    if "choices" in answer:  # the playground uses the text and the labels of its tokens
+        (choice,) = answer["choices"]
+        return choice["text"], choice["logprobs"]["tokens"], choice["finish_reason"]
+    return answer
+
+
+def differences(expected: Any, found: Any, scale: float, place: str = "") -> list[str]:
+    """Return the places at which two answers differ; numbers may differ a little."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        names = expected.keys() | found.keys()
+        pairs = [(name, expected.get(name), found.get(name)) for name in names]
+    elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
+        pairs = list(zip(range(len(expected)), expected, found, strict=True))
+        numbers = [abs(each) for each in expected if isinstance(each, float)]
+        scale = max([scale, *numbers])
+    elif isinstance(expected, float) and isinstance(found, float | int):
+        is_close = math.isclose(expected, found, rel_tol=CLOSE, abs_tol=CLOSE * scale)
+        return [] if is_close else [f"{place}: {expected} != {found}"]
+    else:
+        return [] if expected == found else [f"{place}: {expected} != {found}"]
+    return [each for name, a, b in pairs for each in differences(a, b, scale, f"{place}.{name}")]
+
+
+def test_models_of_all_kinds_answer_as_in_the_service(node, cases) -> None:
+    (found,) = node(CODE + ANSWERS, [str(cases)])
+    problems: list[str] = []
+    n_texts = 0
+    for number, (case, answers) in enumerate(
+        zip(json.loads(cases.read_text()), found, strict=True)
+    ):
+        for (path, body), wanted, answer in zip(
+            case["requests"], case["answers"], answers, strict=True
+        ):
+            expected = whole(wanted)
+            n_texts += "samples" in expected
+            problems += [
+                f"model {number}, {path}: {each}\n  {str(body)[:300]}"
+                for each in differences(expected, whole(answer), 1.0)
+            ]
+    assert problems == [], "\n".join(problems[:20])
+    assert n_texts > N_MODELS
+
+
+def tried(node, cases: Path, test: str, body: str) -> Any:
+    """Return what a body of JavaScript returns for an engine whose model passes a test."""
+    code = CODE + LONG.replace("TEST", test).replace("BODY", body)
+    (found,) = node(code, [str(cases)])
+    return found
+
+
+# Texts of subwords rarely end in the first 20 ms.
+IS_TEXT = "(({ chat, tokenizer, num_params: n }) => !chat && tokenizer === 'bpe' && n > 30000)"
+IS_CHAT = "(({ chat, answers_few: few, block_size: size }) => chat && !few && size > 40)"
+
+
+def test_aborted_work_ends_and_leaves_the_next_as_it_is(node, cases) -> None:
+    body = """
+      const before = await engine.post(path, { num_samples: 3 });
+      const running = new AbortController();
+      const waiting = new AbortController();
+      const first = engine.post(path, LONG, running.signal).catch((error) => error.name);
+      const second = engine.post(path, LONG, waiting.signal).catch((error) => error.name);
+      const third = engine.post(path, { num_samples: 3 });
+      setTimeout(() => { waiting.abort(); running.abort(); });
+      return [await first, await second, before, await third];
+    """
+    first, second, before, third = tried(node, cases, IS_TEXT, body)
+    assert (first, second) == ("AbortError", "AbortError")
+    assert third == before
+
+
+def test_a_stream_that_is_left_frees_its_memory(node, cases) -> None:
+    body = """
+      const messages = [{ role: "user", content: "hi, we've seen it. abcdefghijkl" }];
+      const counts = [];
+      for (let i = 0; i < 20; i++) {
+        const sent = { messages, max_tokens: 16384, temperature: 3, seed: i };
+        for await (const { choices } of engine.stream("v1/chat/completions", sent)) break;
+        counts.push(nGrown);
+      }
+      return counts;
+    """
+    counts = tried(node, cases, IS_CHAT, body)
+    assert counts == [counts[0]] * 20
+
+
+def test_requests_at_once_get_the_answers_of_one_by_one(node, cases) -> None:
+    body = """
+      const bodies = [1, 2, 3, 4, 5].map((seed) => ({ seed, num_samples: 5, max_tokens: 200 }));
+      const together = await Promise.all(bodies.map((each) => engine.post(path, each)));
+      const apart = [];
+      for (const each of bodies) apart.push(await engine.post(path, each));
+      return [together, apart];
+    """
+    together, apart = tried(node, cases, IS_TEXT, body)
+    assert together == apart
+    assert len({str(each) for each in apart}) == 5
+
+
+def test_uniform_numbers_are_those_of_python(node, cases) -> None:
+    code = (
+        CODE
+        + """
+import { Memory } from "./memory.js";
+import { drawUniforms } from "./mersenne_twister.js";
+const [{ parts }] = cases(FILE);
+const memory = new Memory({ uniforms: bytes(parts.uniforms) });
+function answer([seeds, n, most]) {
+  const numbers = memory.array("float64", [seeds.length, most]);
+  drawUniforms(memory, seeds.map(BigInt), numbers, n);
+  return seeds.map((_, i) => [...numbers.numbers.subarray(i * most, (i + 1) * most)]);
+}
+"""
+    )
+    seeds = [0, 1, 42, 2**32 - 1, 2**32, 2**53, 2**53 + 1, 2**63, 2**64 - 1, *range(100, 160)]
+    inputs = [[[str(seed) for seed in seeds[:n]], 700, 710] for n in (1, 9, len(seeds))]
+    found = node(code.replace("FILE", json.dumps(str(cases))), inputs)
+    for (given, n, most), rows in zip(inputs, found, strict=True):
+        rngs = [random.Random(int(seed)) for seed in given]
+        assert rows == [[rng.random() for _ in range(n)] + [0] * (most - n) for rng in rngs]

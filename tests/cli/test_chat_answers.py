@@ -11,7 +11,7 @@ from commands import ok
 from microgpt import Message, ModelConfig, TrainConfig, train
 from microgpt.data.documents import bundled, load_conversations
 from microgpt.data.split import Split, split
-from microgpt_cli.training.results import CHAT_SHA256, N_QUESTIONS, answer_questions
+from microgpt_cli.training.chat_answers import CHAT_SHA256, N_QUESTIONS, answer_questions
 
 SHAPE = ("--n-embd", "16", "--n-layer", "1", "--block-size", "32")
 QUICK = ("--chat", *SHAPE, "--steps", "2", "--model", "a")

@@ -125,7 +125,7 @@ def test_a_sweep_measures_an_own_objective(tmp_path) -> None:
     assert sweep(DOCS, axes, workers=1, **run) == found
     by_genome = sweep(DOCS, axes, objective=width, seeds=1)
     assert [each.value for each in by_genome] == [8, 16]
-    with pytest.raises(ConfigError, match="has a sweep with other arguments"):
+    with pytest.raises(ConfigError, match=r"is .*, but the run in .* has .*; use another run_dir"):
         sweep(DOCS, axes, **(run | {"objective": None}))
 
 

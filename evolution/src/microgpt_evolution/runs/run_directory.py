@@ -11,13 +11,15 @@ import json
 import os
 import shutil
 from abc import abstractmethod
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator, Set
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 from pydantic import Field, ValidationError
 
-from microgpt.config import MAX_SEED
+from microgpt.config import MAX_SEED, check_path
 from microgpt.error_format import first_problem
 from microgpt.errors import ConfigError
 from microgpt.files.atomic_files import as_argument, cannot_write, publish
@@ -67,6 +69,7 @@ class RunSettings(Stored):
 
     kind: ClassVar[Kind]
     genomes: ClassVar[str]  # the field with genomes, for error messages
+    derived: ClassVar[Set[str]] = frozenset()  # fields that follow from the others
 
     @classmethod
     def parse(cls, settings: dict[str, object], directory: Path) -> Self:
@@ -210,6 +213,32 @@ class RunDirectory(Generic[S, L]):
             run.close()
             raise
         return run
+
+    @classmethod
+    @contextmanager
+    def at(cls, run_dir: str | os.PathLike[str] | None, settings: S) -> Iterator[Self]:
+        """Yield the records in a directory, of a new run or of one to resume; None: temporary ones.
+
+        Raises:
+            ConfigError: the run there has other settings.
+        """
+        with ExitStack() as stack:
+            folder = run_dir or Path(stack.enter_context(TemporaryDirectory()), "run")
+            check_path("run_dir", folder)
+            directory = Path(folder)
+            if os.path.lexists(directory):
+                run = cls.open(directory)
+            else:
+                run = cls.begin(directory.parent, directory.name, settings, is_stamped=False)
+            stack.enter_context(run)
+            for name in type(settings).model_fields:
+                new, old = getattr(settings, name), getattr(run.settings, name)
+                if new != old and name not in settings.derived:
+                    raise ConfigError(
+                        f"{name} is {new!s:.80}, but the run in {directory} has {old!s:.80}; use "
+                        "another run_dir"
+                    )
+            yield run
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -47,6 +47,7 @@ class SearchSettings(RunSettings):
 
     kind = SEARCH
     genomes = "warm_start"
+    derived = frozenset({"input", "column", "vocab_size"})
 
     objective: ObjectiveName
     input: InputPath

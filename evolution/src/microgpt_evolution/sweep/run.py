@@ -3,12 +3,9 @@
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from microgpt.config import DEFAULT_SEED, check_count, check_path, check_type
+from microgpt.config import DEFAULT_SEED, check_count
 from microgpt.data.split import Split, split
 from microgpt.data.tokenizer import Document
 from microgpt.errors import ConfigError
@@ -19,7 +16,7 @@ from microgpt_evolution.objectives.sweep_objective import SweepObjective
 from microgpt_evolution.sweep.chosen import chosen_settings, fitting_for, grid_around
 from microgpt_evolution.sweep.config import grid
 from microgpt_evolution.sweep.records import HELD_OUT, SweepRecords, SweepResult, SweepSettings
-from microgpt_evolution.workers.pools import Pool, Threads, default_workers
+from microgpt_evolution.workers.pools import Pool, pool_of
 
 
 def sweep(
@@ -77,32 +74,12 @@ def sweep(
         function=function,
         chosen=chosen,
     )
-    with ExitStack() as stack:
-        folder = run_dir or Path(stack.enter_context(TemporaryDirectory()), "run")
-        check_path("run_dir", folder)
-        records = stack.enter_context(_open_records(Path(folder), settings))
-        measured = SweepObjective.of(parts, settings)
-        todo = records.todo()
-        if workers is None:
-            largest = max(map(measured.n_bytes, set(configs)))
-            workers = default_workers(max(1, len(todo)), largest)
-        check_type("workers", workers, int, Pool)
-        if isinstance(workers, int):
-            check_count("workers", workers)
-            workers = stack.enter_context(Threads(workers))
-        CachedEvaluator(measured, workers, records).measure(todo)
+    with SweepRecords.at(run_dir, settings) as records:
+        measured, todo = SweepObjective.of(parts, settings), records.todo()
+        largest = max(map(measured.n_bytes, set(configs)))
+        with pool_of(workers, max(1, len(todo)), largest) as pool:
+            CachedEvaluator(measured, pool, records).measure(todo)
         records.write_table()
         for reason in dict.fromkeys(each.reason for each in records.results if each.reason):
             warnings.warn(f"a training run has no value: {reason}", stacklevel=2)
         return records.results
-
-
-def _open_records(directory: Path, settings: SweepSettings) -> SweepRecords:
-    """Create the records of a new sweep, or open those of the same sweep."""
-    if not os.path.lexists(directory):
-        return SweepRecords.begin(directory.parent, directory.name, settings, is_stamped=False)
-    records = SweepRecords.open(directory)
-    if records.settings != settings:
-        records.close()
-        raise ConfigError(f"{directory} has a sweep with other arguments; use another run_dir")
-    return records

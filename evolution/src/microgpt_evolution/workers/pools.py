@@ -2,13 +2,15 @@
 
 import pickle
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from threading import Lock
 from typing import Any, Generic, Self, TypeVar, cast
 
+from microgpt.config import check_count, check_type
 from microgpt.resource_limits import free_bytes, n_cpus
 
 Item = TypeVar("Item")
@@ -79,6 +81,19 @@ def default_workers(n_trials: int, trial_bytes: int) -> int:
         trial_bytes: maximum memory per trial; concurrent trials must fit into the free memory.
     """
     return max(1, min(n_cpus(), n_trials, free_bytes() // trial_bytes))
+
+
+@contextmanager
+def pool_of(workers: int | Pool | None, n_trials: int, trial_bytes: int) -> Iterator[Pool]:
+    """Yield a pool that stays open, or new threads; by default, `default_workers` of them."""
+    if isinstance(workers, Pool):
+        yield workers
+        return
+    if workers is not None:
+        check_type("workers", workers, int, Pool)
+        check_count("workers", workers)
+    with Threads(workers or default_workers(n_trials, trial_bytes)) as pool:
+        yield pool
 
 
 class NotUnpickledError(Exception):

@@ -8,7 +8,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx2
 import pytest
+from commands import SERVE
 
 from microgpt import (
     BpeTokenizer,
@@ -31,7 +31,6 @@ from microgpt.training.train import train
 if TYPE_CHECKING:
     from openai import OpenAI
 
-SERVE = Path(sys.executable).parent / "microgpt-serve"
 START_S = 300  # a busy machine may have to compile first
 
 
@@ -235,11 +234,6 @@ def talk_result() -> TrainResult:
     return train([talk], model=ModelConfig(block_size=48), config=TrainConfig(steps=20))
 
 
-def _saved(result: TrainResult, directory: Path) -> Path:
-    save(result, directory)
-    return directory
-
-
 @pytest.fixture(scope="session")
 def subword_result() -> TrainResult:
     """A chat model with subword tokens that has not learnt much."""
@@ -249,39 +243,34 @@ def subword_result() -> TrainResult:
     return train([talk], model=model, tokenizer=tokenizer, config=config)
 
 
-@pytest.fixture(scope="session")
-def names_dir(names_result, tmp_path_factory) -> Path:
-    return _saved(names_result, tmp_path_factory.mktemp("models") / "names")
+def _directory_of(name: str) -> Any:
+    """Return a fixture: the directory with the model of another fixture."""
+
+    @pytest.fixture(scope="session", name=f"{name}_dir")
+    def directory(request, tmp_path_factory) -> Path:
+        path = tmp_path_factory.mktemp("models") / name
+        save(request.getfixturevalue(f"{name}_result"), path)
+        return path
+
+    return directory
 
 
-@pytest.fixture(scope="session")
-def slow_dir(slow_result, tmp_path_factory) -> Path:
-    return _saved(slow_result, tmp_path_factory.mktemp("models") / "slow")
+names_dir, slow_dir, subword_dir, talk_dir = map(
+    _directory_of, ["names", "slow", "subword", "talk"]
+)
 
 
-@pytest.fixture(scope="session")
-def subword_dir(subword_result, tmp_path_factory) -> Path:
-    return _saved(subword_result, tmp_path_factory.mktemp("models") / "subword")
+def _loaded(name: str) -> Any:
+    """Return a fixture: the same model, as the library has it."""
+
+    @pytest.fixture(scope="session", name=f"{name}_gpt")
+    def gpt(request) -> InferenceGpt:
+        return InferenceGpt(request.getfixturevalue(f"{name}_result"))
+
+    return gpt
 
 
-@pytest.fixture(scope="session")
-def talk_dir(talk_result, tmp_path_factory) -> Path:
-    return _saved(talk_result, tmp_path_factory.mktemp("models") / "talk")
-
-
-@pytest.fixture(scope="session")
-def names_gpt(names_result) -> InferenceGpt:
-    return InferenceGpt(names_result)
-
-
-@pytest.fixture(scope="session")
-def talk_gpt(talk_result) -> InferenceGpt:
-    return InferenceGpt(talk_result)
-
-
-@pytest.fixture(scope="session")
-def subword_gpt(subword_result) -> InferenceGpt:
-    return InferenceGpt(subword_result)
+names_gpt, talk_gpt, subword_gpt = map(_loaded, ["names", "talk", "subword"])
 
 
 def _serving(folder: Path) -> Iterator[Serve]:
@@ -321,16 +310,14 @@ def shared(tmp_path_factory) -> Iterator[Serve]:
     yield from _serving(tmp_path_factory.mktemp("shared"))
 
 
-@pytest.fixture(scope="session")
-def names(shared, names_dir) -> Server:
-    return shared(names_dir)
+def _server_of(name: str) -> Any:
+    """Return a fixture: a service with that model, for all tests."""
+
+    @pytest.fixture(scope="session", name=name)
+    def server(request, shared) -> Server:
+        return shared(request.getfixturevalue(f"{name}_dir"))
+
+    return server
 
 
-@pytest.fixture(scope="session")
-def talk(shared, talk_dir) -> Server:
-    return shared(talk_dir)
-
-
-@pytest.fixture(scope="session")
-def subword(shared, subword_dir) -> Server:
-    return shared(subword_dir)
+names, talk, subword = map(_server_of, ["names", "talk", "subword"])

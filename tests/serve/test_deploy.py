@@ -5,7 +5,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from glob import glob
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from commands import run_process
+from commands import SERVE, run_process
 
 from microgpt import InferenceGpt
 from microgpt.engine.machine_code import cache_directory
@@ -22,7 +21,6 @@ from microgpt_serve.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "apis/microgpt_serve/deploy"
-SERVE = Path(sys.executable).parent / "microgpt-serve"
 
 
 def requirements(name: str) -> dict[str, str]:

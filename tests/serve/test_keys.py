@@ -1,17 +1,15 @@
 import os
 import signal
-import sys
 from pathlib import Path
 
-import commands
 import pytest
+from commands import SERVE, run_process
 from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt.errors import ConfigError
 from microgpt_serve.middleware.auth import ApiKeys, parse_keys
 
-SERVE = Path(sys.executable).parent / "microgpt-serve"
 MODEL = "/microgpt/v1/model"
 
 PRINTED = st.characters(min_codepoint=0x21, max_codepoint=0x7E)
@@ -123,7 +121,7 @@ def test_a_bad_key_file_prevents_the_start_with_one_error(
     if content is not None:
         file.write_text(content)
     env = {"MODEL_DIR": str(names_dir), "PORT": "0", "MICROGPT_API_KEYS_FILE": str(file)}
-    done = commands.run_process([SERVE], env={**os.environ, **env})
+    done = run_process([SERVE], env={**os.environ, **env})
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith(f"error: {file}{problem}")
     assert "Traceback" not in done.stderr

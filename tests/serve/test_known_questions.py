@@ -1,8 +1,8 @@
-import asyncio
 import json
 
 import httpx2 as httpx
 import pytest
+from asgi import ask_app
 
 from microgpt import Message, save, train
 from microgpt.errors import ConfigError
@@ -23,16 +23,8 @@ def directory(tmp_path_factory):
 def ask_service(
     settings: Settings, method: str, path: str, body: dict | None = None
 ) -> httpx.Response:
-    async def ask() -> httpx.Response:
-        app = create_app(settings)
-        transport = httpx.ASGITransport(app)
-        async with (
-            app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
-        ):
-            return await client.request(method, path, json=body)
-
-    return asyncio.run(ask())
+    (response,) = ask_app(create_app(settings), (method, path, {"json": body}))
+    return response
 
 
 def post(settings: Settings, path: str, body: dict) -> httpx.Response:

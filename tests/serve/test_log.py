@@ -7,18 +7,17 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from commands import SERVE
 
 from microgpt_serve import log
 from microgpt_serve.log import LogHandler
 
-SERVE = Path(sys.executable).parent / "microgpt-serve"
 # Each of these characters is a word of ten in the log: few requests fill what it may hold.
 LONG_PATH = "/" + "%F3%A0%80%81" * 199
 

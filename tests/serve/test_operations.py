@@ -12,16 +12,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import commands
-import httpx2
 import pytest
-from commands import refused
+from commands import COMMAND, SERVE, refused, run_process
 
 from microgpt import InferenceGpt, TrainConfig, save
 from microgpt.training.train import train
 from microgpt_serve import command
 
-SERVE = Path(sys.executable).parent / "microgpt-serve"
 GENERATE = "/microgpt/v1/generate"
 BAD_NETWORK = (
     "MICROGPT_TRUSTED_PROXIES must be IP addresses or networks such as 127.0.0.1 and "
@@ -70,7 +67,7 @@ def test_a_bad_setting_prevents_the_start_with_one_error(
 def test_a_bad_setting_exits_with_2_and_a_used_port_with_1(names_dir) -> None:
     def start(**env: str) -> tuple[int, str]:
         env = {**os.environ, "MODEL_DIR": str(names_dir), "PORT": "0", **env}
-        done = commands.run_process([SERVE], env=env)
+        done = run_process([SERVE], env=env)
         return done.returncode, done.stderr.splitlines()[-1]
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -125,10 +122,7 @@ def test_a_timeout_stops_the_generation(serve, slow_dir) -> None:
 
 def test_a_disconnected_client_stops_its_generation(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="600")
-    body = b'{"num_samples": 50}'
-    head = f"POST {GENERATE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    with socket.create_connection((server.host, server.port)) as client:
-        client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    with server.send(GENERATE, {"num_samples": 50}):
         server.get("/health")  # answered in turn: the other has been taken
         time.sleep(0.2)
     assert server.wait_for(rf"POST {GENERATE} 499 ")
@@ -365,24 +359,12 @@ def test_a_slow_client_is_told_that_the_service_is_stopping(serve, names_dir) ->
     assert server.process.wait(10) == 0
 
 
-def test_microgpt_serve_starts_the_same_service(tmp_path, names_dir, names_result) -> None:
-    log = tmp_path / "log"
-    command = [SERVE.parent / "microgpt", "serve", "--model-dir", names_dir, "--port", "0"]
-    with log.open("wb") as stderr:
-        process = subprocess.Popen(command, stderr=stderr, env={**os.environ, "PORT": "99999"})
-    try:
-        for _ in range(3000):
-            if found := re.search(r"at http://127.0.0.1:(\d+)", log.read_text()):
-                break
-            time.sleep(0.02)
-        assert found
-        url = f"http://127.0.0.1:{found[1]}/health"
-        assert httpx2.get(url, trust_env=False).status_code == 200
-        process.terminate()
-        assert process.wait(20) == 0
-    finally:
-        process.kill()
-        process.wait()
+def test_microgpt_serve_starts_the_same_service(serve, names_dir) -> None:
+    command = [COMMAND, "serve", "--model-dir", names_dir, "--port", "0"]
+    server = serve(command=command, PORT="99999")
+    assert server.get("/health").json["model"] == "names"
+    server.signal(signal.SIGTERM)
+    assert server.process.wait(20) == 0
 
 
 def test_microgpt_serve_names_a_bad_option(microgpt) -> None:

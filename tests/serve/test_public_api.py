@@ -1,12 +1,11 @@
-import asyncio
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-import httpx2
 import pytest
 import uvicorn
+from asgi import ask_app
 
 import microgpt_serve
 from microgpt import save
@@ -38,16 +37,8 @@ def test_the_example_of_the_readme_serves_the_model(
     (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
     exec(example, {})
     (app,) = apps
-
-    async def ask() -> tuple[httpx2.Response, httpx2.Response]:
-        transport = httpx2.ASGITransport(app)
-        async with (
-            app.router.lifespan_context(app),
-            httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client,
-        ):
-            return await client.get("/hello"), await client.post("/microgpt/v1/generate", json={})
-
-    hello, generated = asyncio.run(ask())
+    requests = ("GET", "/hello", {}), ("POST", "/microgpt/v1/generate", {"json": {}})
+    hello, generated = ask_app(app, *requests)
     assert hello.json() == "Hello!"
     assert generated.json() == {"samples": names_gpt.generate()}
 

@@ -1,7 +1,4 @@
-import asyncio
-
-import httpx2
-import pytest
+from asgi import ask_app
 from pydantic import SecretStr
 
 from microgpt_serve import Settings, create_app
@@ -9,31 +6,18 @@ from microgpt_serve import Settings, create_app
 CHAT = {"messages": [{"role": "user", "content": "hi"}]}
 
 
-@pytest.fixture(scope="module")
-def ask(talk_dir):
-    """Send requests to an app with a key; return the responses."""
+def test_it_works_as_without_a_prefix(talk_dir) -> None:
     app = create_app(Settings(model_dir=str(talk_dir), api_key=SecretStr("k")))
-
-    async def send(*requests: tuple[str, str, dict]) -> list[httpx2.Response]:
-        transport = httpx2.ASGITransport(app, root_path="/pre")
-        async with (
-            app.router.lifespan_context(app),
-            httpx2.AsyncClient(transport=transport, base_url="http://localhost/pre") as client,
-        ):
-            return [await client.request(method, path, **more) for method, path, more in requests]
-
-    return lambda *requests: asyncio.run(send(*requests))
-
-
-def test_it_works_as_without_a_prefix(ask) -> None:
     key = {"headers": {"Authorization": "Bearer k"}}
     paths = ("/", "/health", "/docs", "/openapi.json", "/playground/main.js")
-    *pages, refused, unknown, reply, metrics = ask(
+    *pages, refused, unknown, reply, metrics = ask_app(
+        app,
         *(("GET", path, {}) for path in paths),
         ("GET", "/v1/models", {}),
         ("GET", "/v1/nothing", key),
         ("POST", "/v1/chat/completions", {"json": CHAT, **key}),
         ("GET", "/metrics", key),
+        below="/pre",
     )
     assert [page.status_code for page in pages] == [200] * len(paths)
     assert refused.status_code == 401

@@ -6,6 +6,7 @@ from pathlib import Path
 import commands
 import pytest
 from commands import ok, refused
+from json_files import edit
 
 from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig, load, save
 from microgpt.data.split import split, split_stream
@@ -40,8 +41,7 @@ def ended(tmp_path_factory) -> Path:
 def model(ended, names, tmp_path: Path) -> Path:
     """A copy of it, beside the names."""
     shutil.copytree(ended, tmp_path / "model")
-    state = tmp_path / "model" / "train_state.json"
-    state.write_text(json.dumps(json.loads(state.read_text()) | {"input": str(names)}))
+    edit(tmp_path / "model/train_state.json", input=str(names))
     return tmp_path / "model"
 
 
@@ -74,8 +74,7 @@ def test_a_small_text_gives_fewer_tokens_and_a_note(microgpt) -> None:
 def test_a_resumed_training_keeps_its_tokens_and_result(microgpt, model, tmp_path) -> None:
     more = ("--steps", "40", *BPE)
     ok(microgpt("train", *SMALL, *BPE, "--val-fraction", "0.2", "--output", "whole"))
-    state = model / "train_state.json"
-    state.write_text(state.read_text().replace('"ended"', '"running"'))
+    edit(model / "train_state.json", status="running")
     for name in ("weights.json", "meta.json", "tokenizer.json"):
         (model / name).unlink()
     done = ok(microgpt("train", "--resume", model, *more))

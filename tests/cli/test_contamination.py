@@ -6,6 +6,7 @@ from pathlib import Path
 import commands
 import pytest
 from commands import ok
+from json_files import edit
 
 from microgpt.data.split import split
 
@@ -98,9 +99,7 @@ def test_other_data_have_an_unknown_contamination(train, folder) -> None:
 
 
 def test_a_parent_without_a_record_has_unknown_contamination(train, folder) -> None:
-    meta = json.loads((folder / "honest/meta.json").read_text())
-    del meta["training"]
-    (folder / "honest/meta.json").write_text(json.dumps(meta))
+    edit(folder / "honest/meta.json", training=None)
     _, _, training = train("--from", "honest", "--val-fraction", "0.1")
     assert training["contamination"] == {"validation": [0, 1]}
     assert training["ancestor_data"] == [None]
@@ -160,10 +159,7 @@ def test_a_resumed_training_keeps_the_contamination_mark(train, microgpt, folder
 
 def test_a_resumed_child_of_an_older_version_has_an_unknown_mark(train, microgpt, folder) -> None:
     train("--from", "all", "--val-fraction", "0.1")
-    path = folder / "child/train_state.json"
-    state = json.loads(path.read_text())
-    del state["ancestor_data"], state["contamination"]
-    path.write_text(json.dumps(state))
+    edit(folder / "child/train_state.json", ancestor_data=None, contamination=None)
     done = microgpt("train", "--resume", "child", "--steps", "30", "-n", "0")
     assert "(contamination unknown)" in done.stdout
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import commands
 import pytest
 from commands import refused
+from json_files import edit
 from searches import log_of, run_of, write_names
 
 pytestmark = pytest.mark.usefixtures("undrawn", "made_up_names")
@@ -136,10 +137,9 @@ def test_a_training_that_costs_too_much_is_refused(
     """The limits are those that the run began with."""
     run_disturbed(tmp_path, STOP, signal.SIGINT, 1)
     path = run_of(tmp_path) / "run.json"
-    facts = json.loads(path.read_text())
-    assert (facts["settings"]["max_flops"], facts["settings"]["max_bytes"]) == (2e13, 2**30)
-    facts["settings"][limit] = value
-    path.write_text(json.dumps(facts))
+    settings = json.loads(path.read_text())["settings"]
+    assert (settings["max_flops"], settings["max_bytes"]) == (2e13, 2**30)
+    edit(path, settings={limit: value})
     done = microgpt("evolve", "--resume", path.parent)
     assert done.returncode == 1
     assert reason in done.stderr

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from commands import ok, refused
+from json_files import edit
 
 from microgpt.storage.training_directory import read_training
 
@@ -60,8 +61,8 @@ def test_a_repeated_fine_tuning_is_the_same(microgpt, folder) -> None:
 def test_an_interrupted_fine_tuning_keeps_its_rate(microgpt, folder) -> None:
     ok(microgpt(*TUNING, *BUDGET, "--model", "a"))
     plan, *_ = read_training(folder / "a")
-    path, before = folder / "a/train_state.json", (folder / "a/weights.json").read_bytes()
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"status": "running"}))
+    before = (folder / "a/weights.json").read_bytes()
+    edit(folder / "a/train_state.json", status="running")
     (folder / "a/weights.json").unlink()
     ok(microgpt("train", "--resume", "a", "-n", "0"))
     assert (folder / "a/weights.json").read_bytes() == before

@@ -3,6 +3,7 @@ import re
 
 import pytest
 from commands import ok, refused
+from json_files import edit
 
 from microgpt import load
 
@@ -131,10 +132,8 @@ def test_info_refuses_bad_input(microgpt, names, tmp_path, args, problem) -> Non
 def test_control_characters_in_meta_json_are_escaped(microgpt, text_model) -> None:
     """Keys, values and text in lists, with ESC, a turn of the writing direction, a line end."""
     odd = "\x1b[2J\u202e\n"
-    meta = json.loads((text_model / "meta.json").read_text())
-    meta["created_by"] = odd
-    meta["training"] = {odd: odd, "list": [odd], "inside": {odd: odd}, "a" * 10**6: "b" * 10**6}
-    (text_model / "meta.json").write_text(json.dumps(meta))
+    facts = {odd: odd, "list": [odd], "inside": {odd: odd}, "a" * 10**6: "b" * 10**6}
+    edit(text_model / "meta.json", created_by=odd, training=facts)
     done = ok(microgpt("info", "--model-dir", text_model))
     assert done.stdout.replace("\n", "").isprintable()
     assert r"  \x1b[2J\u202e\n: " in done.stdout

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from commands import ok, refused
+from json_files import edit
 
 from microgpt.storage.training_directory import read_training
 
@@ -209,9 +210,7 @@ def test_an_extended_run_can_be_repeated(microgpt, folder) -> None:
 def test_a_fine_tuned_model_can_be_repeated_with_its_parent(microgpt, folder, has_hash) -> None:
     microgpt("train", "--data", "names.txt", *SMALL, "--steps", "30", "--model", "parent")
     if not has_hash:  # of a model that another program wrote
-        meta = json.loads((folder / "parent/meta.json").read_text())
-        del meta["weights_sha256"]
-        (folder / "parent/meta.json").write_text(json.dumps(meta))
+        edit(folder / "parent/meta.json", weights_sha256=None)
     tuning = ("--data", "names.txt", "--steps", "9", "-n", "0")
     microgpt("train", "--from", "parent", *tuning, "--model", "a")
     done = microgpt("train", "--repeat", "a", "--model", "b")
@@ -246,8 +245,7 @@ def test_an_interrupted_run_with_a_budget_gives_the_same_model(microgpt, folder)
     microgpt("train", "--data", "names.txt", *BUDGET, "--model", "a")
     plan, state, _ = read_training(folder / "a")
     assert (plan.budget, plan.minutes, plan.steps_changed) == (2e9, None, ())
-    path = folder / "a/train_state.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"status": "running"}))
+    edit(folder / "a/train_state.json", status="running")
     before = weights(folder / "a")
     (folder / "a/weights.json").unlink()
     assert microgpt("train", "--resume", "a").returncode == 0

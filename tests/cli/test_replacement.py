@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from commands import ok, refused
+from json_files import edit
 from terminal import Terminal
 
 from microgpt import load
@@ -104,9 +105,8 @@ def test_a_training_beside_another_programs_files_can_be_removed(
     microgpt, text_model, tmp_path
 ) -> None:
     (tmp_path / "names.txt").write_text("anna\nemma\n")
-    state = tmp_path / "mb/train_state.json"
     ok(microgpt(*TRAIN, "3", "--model", "mb"))
-    state.write_text(state.read_text().replace('"ended"', '"running"'))
+    edit(tmp_path / "mb/train_state.json", status="running")
     for name in ("weights.json", "documents.crc32"):
         (tmp_path / "mb" / name).unlink()
     for name in MOONBASE:

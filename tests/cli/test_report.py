@@ -12,6 +12,7 @@ from typing import Any
 import commands
 import pytest
 from commands import ok, refused
+from json_files import edit
 from searches import AESTHETIC, HYDRA, SMALL, begin, changed, run_of, write_names
 
 from microgpt_evolution.runs.run_files import with_checksum
@@ -211,9 +212,7 @@ def test_a_partial_log_with_unusual_tags_is_reported_whole(microgpt, tmp_path) -
 def test_an_old_run_is_reported_without_what_it_lacks(copied, microgpt) -> None:
     run = copied("hydra")
     (run / "exam.json").unlink()
-    facts = json.loads((run / "run.json").read_text())
-    del facts["settings"]["vocab_size"]
-    (run / "run.json").write_text(json.dumps(facts))
+    edit(run / "run.json", settings={"vocab_size": None})
     done = microgpt("report", run)
     assert (done.returncode, done.stderr) == (0, "")
     sections = page_of(run / "report.html")["sections"]
@@ -232,9 +231,7 @@ def test_a_run_counts_once_and_equal_names_are_distinguished(copied, microgpt, t
 
 def test_runs_of_different_documents_are_not_compared(copied, microgpt, tmp_path) -> None:
     runs = [copied("loss", "one"), copied("loss", "two")]
-    facts = json.loads((runs[1] / "run.json").read_text())
-    facts["settings"]["data_sha256"] = "0" * 64
-    (runs[1] / "run.json").write_text(json.dumps(facts))
+    edit(runs[1] / "run.json", settings={"data_sha256": "0" * 64})
     error = refused(microgpt("report", *runs))
     assert error.startswith("one and two use different documents (sha256 ")
     assert error.endswith("so their losses are not comparable; report them separately")

@@ -12,6 +12,7 @@ from pathlib import Path
 import commands
 import pytest
 from commands import ok, refused, run_with_little_room
+from json_files import edit
 
 from microgpt import load, own_functions
 from microgpt.engine import processor
@@ -48,9 +49,7 @@ def unfinished(ended, names, tmp_path: Path) -> Path:
     """That training, of the names here, as it stands before it leaves its model."""
     model = tmp_path / "model"
     shutil.copytree(ended, model, ignore=shutil.ignore_patterns("weights.json", "meta.json"))
-    state = model / "train_state.json"
-    here = {"status": "running", "input": str(names)}
-    state.write_text(json.dumps(json.loads(state.read_text()) | here))
+    edit(model / "train_state.json", status="running", input=str(names))
     return model
 
 
@@ -81,11 +80,9 @@ def test_an_endless_input_is_refused(microgpt, names, unfinished, kind) -> None:
 def test_a_resumed_run_tells_if_computers_differ(microgpt, unfinished, rounding, noted) -> None:
     """The processor here, another one, and none, as in a state of an older version."""
     path = unfinished / "train_state.json"
-    state = json.loads(path.read_text())
-    assert state["rounding"] == processor.ROUNDING
+    assert json.loads(path.read_text())["rounding"] == processor.ROUNDING
     if rounding != "":
-        state["rounding"] = rounding
-    path.write_text(json.dumps(state))
+        edit(path, rounding=rounding)
     done = ok(microgpt("train", "--resume", "model", "--steps", "70"))
     note = "note: the steps so far were computed with 7-byte vectors, and this computer has "
     assert done.stderr.count(note) == noted
@@ -303,9 +300,7 @@ def test_a_full_disk_leaves_no_new_directory(names, tmp_path) -> None:
 
 
 def test_the_format_option_is_remembered(microgpt, unfinished, tmp_path) -> None:
-    state = tmp_path / "model/train_state.json"
-    wish = {"weights_format": "safetensors"}
-    state.write_text(json.dumps(json.loads(state.read_text()) | wish))
+    edit(tmp_path / "model/train_state.json", weights_format="safetensors")
     assert microgpt("train", "--resume", "model").returncode == 0
     assert (tmp_path / "model/model.safetensors").exists()
     assert not (tmp_path / "model/weights.json").exists()
@@ -319,9 +314,7 @@ def test_a_new_number_of_steps_is_remembered_at_once(microgpt, unfinished, tmp_p
 
 
 def test_fewer_steps_than_planned_are_recorded(microgpt, unfinished) -> None:
-    state = unfinished / "train_state.json"
-    facts = json.loads(state.read_text())
-    state.write_text(json.dumps(facts | {"config": facts["config"] | {"steps": 90}}))
+    edit(unfinished / "train_state.json", config={"steps": 90})
     note = "note: the run ends at step 70, not 90; its learning rate now falls to 0 by then\n"
     assert note in microgpt("train", "--resume", "model", "--steps", "70").stderr
 

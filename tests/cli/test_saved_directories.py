@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from commands import ok, refused
+from json_files import edit
 from terminal import Terminal
 
 from microgpt import ModelConfig, TrainConfig, save
@@ -79,8 +80,7 @@ def test_list_prints_json(microgpt, folder) -> None:
     assert (half["steps"], half["steps_planned"]) == (400, 1000)
     assert (half["loss"], half["val_loss"]) == (2.25, 2.5)
     assert found["output"]["num_params"] == 3488
-    path = folder / "output" / "meta.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"positions": "rotary"}))
+    edit(folder / "output/meta.json", positions="rotary")
     saved = json.loads(microgpt("list", "output", "--json").stdout)["saved"]
     assert saved[0]["num_params"] == 3488 - 16 * 16  # without learned positions
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import commands
 import pytest
 from commands import ok, refused
+from json_files import edit
 
 RNG = random.Random(0)
 NAMES = "\n".join("".join(RNG.choices("abcdefgh", k=RNG.randint(3, 9))) for _ in range(300))
@@ -50,8 +51,7 @@ def sha256(model: Path) -> str:
 
 def unfinished(folder: Path) -> None:
     """Have the student's training stand before it leaves its model."""
-    state = folder / "student/train_state.json"
-    state.write_text(json.dumps(json.loads(state.read_text()) | {"status": "running"}))
+    edit(folder / "student/train_state.json", status="running")
     (folder / "student/weights.json").unlink()
 
 

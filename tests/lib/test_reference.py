@@ -13,8 +13,6 @@ from microgpt.training.train import DivergedError, train
 
 MODEL = ModelConfig(n_embd=4, n_head=2, vocab_size=5, block_size=4)
 NAMES = load_text(bundled("names.txt"))
-LN_27 = math.log(27)
-LEARNER = ModelConfig(n_embd=8, n_head=2, n_ff_exp=2)
 
 
 def engine(**settings) -> ReferenceEngine:

@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from json_files import edit
 from searches import SETTINGS
 
 from microgpt.errors import CheckpointError
@@ -173,8 +174,7 @@ def test_the_last_of_several_lines_for_one_evaluation_counts(run) -> None:
 
 def test_lines_without_a_checksum_can_be_read(run) -> None:
     """Those of runs that an older version began, whose checksums are tested if there are some."""
-    begun = json.loads((run / "run.json").read_text()) | {"version": 1}
-    (run / "run.json").write_text(json.dumps(begun))
+    edit(run / "run.json", version=1)
     lines = [b'{"id":"g1-1"}', with_checksum(b'{"id":"g1-2"}')[:-1]]
     (run / "evaluations.jsonl").write_bytes(b"\r\n".join([*lines, b""]))
     assert [line.strip() for _, line in whole_lines(run)] == lines

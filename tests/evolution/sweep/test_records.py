@@ -1,8 +1,8 @@
 import csv
-import json
 from pathlib import Path
 
 import pytest
+from json_files import edit
 from searches import SETTINGS as SEARCH
 from searches import edit_evaluations
 
@@ -114,9 +114,7 @@ def test_an_error_names_the_damaged_line(run, old, new, problem) -> None:
     ],
 )
 def test_an_error_names_damaged_settings(run, change, problem) -> None:
-    facts = json.loads((run / "run.json").read_text())
-    facts["settings"] |= change
-    (run / "run.json").write_text(json.dumps(facts))
+    edit(run / "run.json", settings=change)
     for read in (SweepRecords.open, read_sweep):
         with pytest.raises(RunError, match=problem):
             read(run)

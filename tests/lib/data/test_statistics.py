@@ -17,11 +17,6 @@ HI = (Message("user", "hi"), Message("assistant", "yo"))
 texts = st.lists(st.text("abé", min_size=1, max_size=60), min_size=1)
 
 
-def of_lengths(*lengths: int) -> list[str]:
-    """Return texts that make a model predict so many tokens."""
-    return ["a" * (length - 1) for length in lengths]
-
-
 def test_karpathys_names_are_described() -> None:
     report = describe(load_text(bundled("names.txt")))
     assert (report.n_docs, report.n_tokens, report.n_repeats) == (32_033, 228_146, 2_539)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from json_files import edit
 from safetensors.numpy import save as save_arrays
 
 from microgpt import BpeTokenizer, CharTokenizer, InferenceGpt, ModelConfig, TrainConfig, load, save
@@ -20,12 +21,6 @@ from microgpt.storage.training_directory import TrainingDirectory
 from microgpt.training.train import train
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
-
-
-def edit(path: Path, **changes: object) -> None:
-    """Change keys of a JSON file; None takes one out."""
-    content = json.loads(path.read_text()) | changes
-    path.write_text(json.dumps({key: v for key, v in content.items() if v is not None}))
 
 
 @given(st.data())
@@ -394,9 +389,7 @@ def test_a_loaded_model_knows_its_training_data(tmp_path) -> None:
 def test_ancestors_without_a_valid_record_are_unknown(tmp_path, change, expected) -> None:
     model = train(["anna"], model=ModelConfig(n_embd=4), config=TrainConfig(steps=1))
     save(model, tmp_path)
-    meta = json.loads((tmp_path / "meta.json").read_text())
-    meta["training"] |= change
-    (tmp_path / "meta.json").write_text(json.dumps(meta))
+    edit(tmp_path / "meta.json", training=change)
     assert load(tmp_path).trained_on == (model.data, *expected)
 
 

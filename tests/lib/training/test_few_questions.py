@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from json_files import edit
 
 from microgpt import InferenceGpt, Message, load, save, train
 from microgpt.config import Sampling
@@ -123,8 +124,7 @@ def test_damaged_questions_are_refused_when_a_model_is_loaded(
     result, tmp_path, known, problem
 ) -> None:
     save(result, tmp_path / "m")
-    path = tmp_path / "m/meta.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"known_questions": known}))
+    edit(tmp_path / "m/meta.json", known_questions=known)
     with pytest.raises(CheckpointError, match=problem):
         load(tmp_path / "m")
 

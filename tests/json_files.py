@@ -1,0 +1,19 @@
+"""JSON files that a test changes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def edit(path: Path, **changes: Any) -> None:
+    """Change keys of a JSON object, and of objects in it; None takes a key out."""
+    path.write_text(json.dumps(_changed(json.loads(path.read_text()), changes)))
+
+
+def _changed(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    for key, new in changes.items():
+        old = content.pop(key, None)
+        if new is not None:
+            both = isinstance(old, dict) and isinstance(new, dict)
+            content[key] = _changed(old, new) if both else new
+    return content

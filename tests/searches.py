@@ -7,9 +7,12 @@ from itertools import chain
 from pathlib import Path
 from subprocess import PIPE, Popen
 
+from microgpt.data.split import split
 from microgpt_evolution.runs.run_files import with_checksum
 from microgpt_evolution.search.settings import SearchSettings
 
+DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
+PARTS = split(DOCS, validation=0.2, test=0.2)
 SETTINGS = SearchSettings(  # of a run that a test records itself
     objective="loss", input="names.txt", data_sha256="", population=8, generations=2, seed=42,
     fitness="held-out",

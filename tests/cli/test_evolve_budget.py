@@ -199,10 +199,6 @@ def test_a_search_space_can_be_read_from_a_file(microgpt, tmp_path) -> None:
     assert {genome["n_embd"] for genome in genomes} <= {8, 48}
     assert {genome["lr"] for genome in genomes} <= {0.001, 0.01}
     assert len({json.dumps(genome) for genome in genomes}) <= 8  # the target ends the search
-    (tmp_path / "space.toml").write_text("[values]\nwidth = [8, 16]")
-    assert "values has the unknown gene 'width'" in refused(
-        microgpt("evolve", *SEARCH, "--space", "space.toml")
-    )
 
 
 def test_the_report_shows_learning_curves(microgpt, tmp_path, winner) -> None:

@@ -6,9 +6,8 @@ from threading import Event
 
 import pytest
 from process_pool import Processes
-from searches import SETTINGS
+from searches import PARTS, SETTINGS
 
-from microgpt.data.split import split
 from microgpt_evolution.errors import StoppedError
 from microgpt_evolution.genome import Genome
 from microgpt_evolution.objectives.cached_evaluator import CachedEvaluator, OnMeasured
@@ -20,8 +19,6 @@ from microgpt_evolution.sweep.config import SweepConfig
 from microgpt_evolution.sweep.records import SweepRecords, SweepResult, SweepSettings
 from microgpt_evolution.workers.pools import Pool, Threads
 
-DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
-PARTS = split(DOCS, validation=0.2, test=0.2)
 SMALL = Genome(n_emb=8, n_ctx=4, n_layer=1, n_head=2, n_ff_exp=2, steps=60, lr=0.02)
 CONFIGS = (SweepConfig(n_embd=8, n_head=2, steps=20), SweepConfig(n_embd=8, n_head=2, steps=40))
 

@@ -3,6 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from searches import DOCS, PARTS
 
 from microgpt import InferenceGpt, ModelConfig, TrainConfig
 from microgpt.data.split import split
@@ -12,8 +13,6 @@ from microgpt_evolution.genome import PRIMORDIAL, Genome
 from microgpt_evolution.objectives.loss_objective import AestheticObjective, LossObjective
 from microgpt_evolution.organism import Evaluation
 
-DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
-PARTS = split(DOCS, validation=0.2, test=0.2)
 MODEL = ModelConfig(n_embd=8, n_head=2, block_size=4, n_ff_exp=2)
 SMALL = Genome(n_emb=8, n_ctx=4, n_layer=1, n_head=2, n_ff_exp=2, steps=60, lr=0.02)
 

@@ -2,6 +2,7 @@ import pickle
 from dataclasses import replace
 
 import pytest
+from searches import PARTS
 
 from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig
 from microgpt.data.split import split
@@ -12,8 +13,6 @@ from microgpt_evolution.objectives.loss_objective import LossObjective
 from microgpt_evolution.objectives.sweep_objective import SweepObjective
 from microgpt_evolution.sweep.config import SweepConfig
 
-DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
-PARTS = split(DOCS, validation=0.2, test=0.2)
 SMALL = SweepConfig(n_embd=8, n_head=2, block_size=4, n_ff_exp=2, steps=60, lr=0.02)
 
 

@@ -3,6 +3,7 @@ from pathlib import Path
 from threading import Event
 
 import pytest
+from searches import DOCS
 
 import microgpt_evolution
 from microgpt.errors import ConfigError, DataError, MicrogptError
@@ -11,7 +12,6 @@ from microgpt_evolution import EvolutionResult, NoWinnerError, SearchEvent, evol
 from microgpt_evolution.errors import StoppedError
 from microgpt_evolution.search.runner import SearchRunner
 
-DOCS = [a + b + c + d for a in "aei" for b in "mnr" for c in "aeo" for d in ["", "l", "nn"]]
 SHORT = {"population": 4, "generations": 2, "seed": 3}
 
 
@@ -37,12 +37,6 @@ def test_the_winner_can_be_trained(found) -> None:
     assert len(found.names) == 10
 
 
-def test_the_number_of_workers_does_not_change_the_result(found) -> None:
-    again = evolve(DOCS, **SHORT, workers=2)
-    assert (again.record, again.names) == (found.record, found.names)
-    assert again.retest.test_losses == found.retest.test_losses
-
-
 def test_a_run_directory_keeps_everything_for_a_resume(found, tmp_path: Path) -> None:
     run = tmp_path / "run"
     stop, events = Event(), []
@@ -57,7 +51,7 @@ def test_a_run_directory_keeps_everything_for_a_resume(found, tmp_path: Path) ->
     assert isinstance(error.value, MicrogptError)
     n_before = len((run / "evaluations.jsonl").read_text().splitlines())
     lines: list[str] = []
-    assert evolve(DOCS, **SHORT, run_dir=run, log=lines.append).record == found.record
+    assert evolve(DOCS, **SHORT, workers=2, run_dir=run, log=lines.append).record == found.record
     assert lines[0] == "=== MicroGPT Loss Evolution Engine ==="
     ids = [json.loads(line)["id"] for line in (run / "evaluations.jsonl").read_text().splitlines()]
     assert 0 < n_before < len(ids) == len(set(ids))

@@ -115,17 +115,6 @@ def test_a_shortened_run_can_be_repeated_exactly() -> None:
     assert again.state.history == first.state.history
 
 
-def test_an_extended_run_can_be_repeated() -> None:
-    ended = train_as_planned(TrainingJob(plan_of(), PARTS))
-    longer = with_steps(ended.plan, STEPS, 450)
-    first = train_as_planned(TrainingJob(longer, PARTS, resume=ended.state))
-    assert first.state.step == 450
-    plan = replace(plan_of(), steps_changed=longer.steps_changed)
-    again = train_as_planned(TrainingJob(plan, PARTS))
-    assert again.weights == first.weights
-    assert again.plan == first.plan
-
-
 def test_an_interrupted_repetition_keeps_the_later_changes() -> None:
     changes = (StepsChange(100, 400, 300), StepsChange(200, 300, 250))
     plan = replace(plan_of(), steps_changed=changes)

@@ -102,9 +102,9 @@ def test_a_search_without_any_value_ends_with_a_sentence(function, problem) -> N
 
 
 def test_a_function_that_hangs_is_given_up_or_stopped() -> None:
-    found = OwnFunction(hangs, max_seconds=0.2).of_genome(object(), None)
+    found = OwnFunction(hangs, max_seconds=0.2).evaluate(object(), None)
     assert (found.status, found.reason) == ("crashed", "hangs has not returned after 0.2 s")
-    assert OwnFunction(hangs).of_genome(object(), lambda: True).reason == "stopped"
+    assert OwnFunction(hangs).evaluate(object(), lambda: True).reason == "stopped"
 
 
 def test_fitness_and_a_function_exclude_each_other() -> None:

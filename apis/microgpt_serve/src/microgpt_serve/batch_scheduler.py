@@ -7,7 +7,6 @@ delay a small one. Cancelled requests are dropped between these time slices.
 
 import asyncio
 import contextlib
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
@@ -25,6 +24,7 @@ from microgpt.engine.decoding.decoder import (
     shortened,
 )
 from microgpt.inference import InferenceGpt
+from microgpt.resource_limits import n_cpus
 from microgpt.sampling import Continuation, Job
 from microgpt_serve.errors import QueueFullError
 from microgpt_serve.work_queue import TOKENS_PER_PLACE
@@ -101,7 +101,7 @@ class BatchScheduler:
         n_threads: int | None = None,
         on_speed: Callable[[int, float], None] = lambda n_tokens, seconds: None,
     ) -> None:
-        """Create a scheduler with `n_threads` worker threads, by default one per available core.
+        """Create a scheduler with `n_threads` worker threads, by default one per available CPU.
 
         It accepts requests while fewer than `queue_limit` places are taken. A request takes a
         place, or a part of it if it has less than TOKENS_PER_PLACE tokens.
@@ -109,11 +109,9 @@ class BatchScheduler:
         When a thread finishes requests, `on_speed(n_tokens, seconds)` is called on the event loop
         with the number of their tokens and the thread's working time since its previous call.
         """
-        has_affinity = hasattr(os, "sched_getaffinity")  # missing on macOS and Windows
-        n_cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
         self._limit, self._on_speed = queue_limit * TOKENS_PER_PLACE, on_speed
         self._n_tokens = 0  # of requests that are not yet in a batch; guarded by `_changed`
-        self._n_threads = n_threads or n_cores
+        self._n_threads = n_threads or n_cpus()
         self._new: list[QueuedRequest] = []  # submitted in this event-loop iteration
         self._waiting: deque[QueuedRequest] = deque()
         self._changed = threading.Condition()

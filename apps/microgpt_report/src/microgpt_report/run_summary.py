@@ -31,7 +31,6 @@ LOSSES = {
     "held-out": "held-out loss", "last-doc": "loss of the last document", "own": "own objective",
 }  # fmt: skip
 CONFIRM, PRIMORDIAL = "confirm", "primordial"  # origins of evaluations outside the population
-N_NAMES = 5  # number of names shown in a tooltip
 
 
 @dataclass(frozen=True)
@@ -177,11 +176,6 @@ class RunSummary:
 def title_of(population: str) -> str:
     """Return the title of a Hydra head, or an empty string for other populations."""
     return HEADS[population].title if population in HEADS else ""  # type: ignore[index]
-
-
-def first_names(samples: Sequence[str], n: int = N_NAMES) -> str:
-    """Format the first names that a model generated; an empty one is shown as ''."""
-    return ", ".join(name or "''" for name in samples[:n])
 
 
 def read_run_summary(directory: Path, name: str) -> RunSummary:

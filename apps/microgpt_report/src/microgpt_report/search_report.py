@@ -5,17 +5,11 @@ from dataclasses import asdict
 from statistics import fmean
 
 from microgpt.amounts import duration
+from microgpt_evolution.objectives.scores import first_names
 from microgpt_evolution.search.retest import RetestFile
 from microgpt_report.charts import evaluations, genes, hydra, lineage, retest
 from microgpt_report.page import Report, Section, Table, change, cost, describe_data
-from microgpt_report.run_summary import (
-    LOSSES,
-    PRIMORDIAL,
-    Measure,
-    RunSummary,
-    first_names,
-    title_of,
-)
+from microgpt_report.run_summary import LOSSES, PRIMORDIAL, Measure, RunSummary, title_of
 from microgpt_report.setting_names import describe_settings
 
 N_NAMES = 12  # number of samples shown per champion

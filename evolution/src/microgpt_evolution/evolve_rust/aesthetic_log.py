@@ -2,14 +2,12 @@
 
 from microgpt_evolution.evolve_rust.log import RETESTED, Log, outcome
 from microgpt_evolution.genome import Genome
-from microgpt_evolution.objectives.scores import HEADS, HeadName
-from microgpt_evolution.organism import Organism, count_species
+from microgpt_evolution.objectives.scores import HEADS, HeadName, first_names
+from microgpt_evolution.organism import count_species
 from microgpt_evolution.search.aesthetic_search import JUDGE
 from microgpt_evolution.search.hydra_search import N_CELLS, Archive, Hydra
 from microgpt_evolution.search.retest import Candidates, Winner, head_winners
 from microgpt_evolution.search.runner import SearchRunner
-
-N_SHOWN = 5  # number of names shown per organism
 
 
 class AestheticLog(Log):
@@ -33,8 +31,8 @@ class AestheticLog(Log):
         for organism in sorted(ranked, key=lambda organism: organism.slot):
             slot, shape = organism.slot, genes(organism.genome)
             self._write(f"Org {slot}: [{shape}] -> Score: {outcome(organism)}")
-            if names := shown(organism):
-                self._write(f"    Sample: {names}")
+            if (evaluation := organism.evaluation) and evaluation.samples:
+                self._write(f"    Sample: {first_names(evaluation.samples)}")
         best = ranked[0]
         self._write(
             f"--- Generation Time: {self._seconds:.2f}s ---",
@@ -58,12 +56,6 @@ def genes(genome: Genome, lr_digits: int = 5) -> str:
     """Format the four genes that the aesthetic search evolves."""
     shape = f"Emb:{genome.n_emb} Head:{genome.n_head} Lay:{genome.n_layer}"
     return f"{shape} LR:{genome.lr:.{lr_digits}f}"
-
-
-def shown(organism: Organism) -> str:
-    """Return the first names of an organism, separated by commas; an empty name is shown as ''."""
-    samples = organism.evaluation.samples if organism.evaluation else ()
-    return ", ".join(name or "''" for name in samples[:N_SHOWN])
 
 
 class HydraLog(Log):
@@ -124,11 +116,12 @@ class HydraLog(Log):
             return
         self._write("", "┌" + "─" * 16 + "┐", "│ Hydra Ascended │", "└" + "─" * 16 + "┘")
         for head, candidate in head_winners(self._search, candidates).items():
+            assert candidate.organism.evaluation
             self._write(
                 f"{_tag(head)} Champion:",
                 f"  Genome: {genes(candidate.organism.genome)}",
                 f"  Score:  {candidate.describe(head)}",
-                f"  Names:  {shown(candidate.organism)}",
+                f"  Names:  {first_names(candidate.organism.evaluation.samples)}",
             )
         chosen = next(c for c in candidates if c.organism is winner.organism)
         why = "lowest sum of ranks over all heads"

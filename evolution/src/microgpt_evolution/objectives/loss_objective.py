@@ -101,13 +101,13 @@ class LossObjective:
     ) -> Evaluation:
         """Train and evaluate an organism; the evaluation is invalid if training was stopped."""
         if self.own and not self.own.needs_training:
-            return self.own.of_genome(genome, should_stop)
+            return self.own.evaluate(genome, should_stop)
         trained = self.train(genome, seed, should_stop)
         if isinstance(trained, Evaluation):
             return trained
         last_loss = trained.losses[-1]
         if self.own:
-            return replace(self.own.of_result(trained, should_stop), last_loss=last_loss)
+            return replace(self.own.evaluate(trained, should_stop), last_loss=last_loss)
         if self.fitness == "last-doc":
             return Evaluation("ok", last_loss, last_loss)
         val_loss = self.held_out_loss(trained)

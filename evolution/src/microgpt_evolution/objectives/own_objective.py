@@ -32,16 +32,12 @@ class OwnFunction:
         """Whether the function gets a trained model, an `InferenceGpt`."""
         return next(iter(inspect.signature(self.function).parameters), "") != GENOME
 
-    def of_genome(self, genome: object, should_stop: ShouldStop | None) -> Evaluation:
-        """Return the evaluation of a genome or of the settings of a sweep."""
-        return self._evaluation(genome, should_stop)
+    def evaluate(self, of: object, should_stop: ShouldStop | None) -> Evaluation:
+        """Return the number of a genome, of the settings of a sweep, or of a training result.
 
-    def of_result(self, result: TrainResult, should_stop: ShouldStop | None) -> Evaluation:
-        """Return the evaluation of a model."""
-        return self._evaluation(InferenceGpt(result), should_stop)
-
-    def _evaluation(self, argument: object, should_stop: ShouldStop | None) -> Evaluation:
-        """Return the number, or why there is none. A call that takes too long is given up."""
+        If there is none, the evaluation says why. A call that takes too long is given up.
+        """
+        argument = InferenceGpt(of) if isinstance(of, TrainResult) else of
         results = SimpleQueue[float | Exception]()
         started, name = monotonic(), self.function.__name__
         Thread(target=self._call, args=(argument, results), daemon=True).start()

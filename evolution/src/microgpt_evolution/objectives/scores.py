@@ -115,6 +115,11 @@ def score_names(
     return NameScores(scores, len(first) / n, sum(name not in known for name in first) / n)
 
 
+def first_names(samples: Sequence[str], n: int = 5) -> str:
+    """Format the first names that a model generated; an empty one is shown as ''."""
+    return ", ".join(name or "''" for name in samples[:n])
+
+
 def find_repeats(names: Iterable[str]) -> list[bool]:
     """Return whether each name repeats an earlier name."""
     seen: set[str] = set()

@@ -105,7 +105,7 @@ class SweepObjective:
         """
         own, value = self.data.own, None
         if own and not own.needs_training:
-            return own.of_genome(config, should_stop)
+            return own.evaluate(config, should_stop)
         _load_kernels("compiled", config.dtype)
         started, cpu_started = perf_counter(), thread_time()  # training uses only this thread
         try:
@@ -119,7 +119,7 @@ class SweepObjective:
         if not math.isfinite(val_loss):  # the last step may have diverged
             return DIVERGED
         if own:
-            value = own.of_result(trained, should_stop)
+            value = own.evaluate(trained, should_stop)
             if value.status != "ok":
                 return value
         samples: list[str] = []

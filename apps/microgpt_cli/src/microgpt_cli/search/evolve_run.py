@@ -83,8 +83,8 @@ def run(options: EvolveOptions) -> None:
 def _prepare(options: EvolveOptions, resumed: Records | None) -> tuple[SearchSettings, Split]:
     genome = _ancestor(options.warm_start) if options.warm_start else None
     space = read_space(options.space, GENES) if options.space else None
-    if resumed or options.repeat:
-        settings = resumed.settings if resumed else _repeated(options)
+    if known := resumed or (options.repeat and Records.read(options.repeat)):
+        settings = known.settings if resumed else repeated(known.settings, options)
         settings.check(options.values(), genome, space)
         if settings.function:
             passed_function(settings.function)  # which only Python can pass
@@ -110,11 +110,6 @@ def _prepare(options: EvolveOptions, resumed: Records | None) -> tuple[SearchSet
         operators = Operators.of(space)
         operators.mutate(operators.random(Random(0)), Random(0))
     return settings, parts
-
-
-def _repeated(options: EvolveOptions) -> SearchSettings:
-    assert options.repeat
-    return repeated(Records.read(options.repeat).settings, options)
 
 
 def _search(

@@ -9,12 +9,13 @@ from statistics import fmean
 import altair as alt
 from altair.typing import ChartType
 
+from microgpt_evolution.objectives.scores import first_names
 from microgpt_evolution.organism import Organism, count_species
 from microgpt_evolution.search.loss_search import StagnationStage
 from microgpt_evolution.search.records import EvaluationRecord
 from microgpt_report import look, theme
 from microgpt_report.page import Row, Section
-from microgpt_report.run_summary import PRIMORDIAL, RunSummary, first_names, title_of
+from microgpt_report.run_summary import PRIMORDIAL, RunSummary, title_of
 
 STANDINGS = {"best 10 %": 0.1, "best 10–50 %": 0.5, "others": 1.0}
 SPREAD = 0.7  # width of a generation, as a fraction of the distance between generations

@@ -9,6 +9,7 @@ from itertools import product
 import altair as alt
 from altair.typing import ChartType
 
+from microgpt_evolution.objectives.scores import first_names
 from microgpt_evolution.search.hydra_search import (
     LEAST_LOG_PARAMS,
     LEAST_NOVELTY,
@@ -19,7 +20,7 @@ from microgpt_evolution.search.hydra_search import (
 )
 from microgpt_report import look, theme
 from microgpt_report.page import Row, Section
-from microgpt_report.run_summary import RunSummary, first_names, title_of
+from microgpt_report.run_summary import RunSummary, title_of
 from microgpt_report.setting_names import describe_settings
 
 KEPT, CHILD_KEPT, LOST = "migrant kept", "child kept", "neither kept"

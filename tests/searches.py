@@ -43,7 +43,6 @@ def begin(folder: Path, *options: str, until: str = "Generation 2") -> Popen:
     process = Popen(
         ["microgpt", "evolve", "--trace", *options], cwd=folder, stdout=PIPE, stderr=PIPE, text=True
     )
-    assert process.stdout is not None
     while until not in process.stdout.readline():
         assert process.poll() is None
     return process

@@ -218,7 +218,6 @@ def test_a_search_continues_when_its_log_pipe_is_closed(tmp_path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
-    assert process.stdout is not None
     process.stdout.readline()
     process.stdout.close()
     assert process.wait(timeout=60) == 0

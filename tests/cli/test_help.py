@@ -16,7 +16,6 @@ SAME = {"--json", "--scheduler", "--temperature", "--threads", "--workers", "--n
 def every_command() -> Iterator[tuple[str, typer.core.TyperCommand]]:
     groups = [("microgpt", typer.main.get_command(commands()))]
     for name, group in groups:
-        assert isinstance(group, TyperGroup)
         for child, command in group.commands.items():
             yield f"{name} {child}", command
             if isinstance(command, TyperGroup):

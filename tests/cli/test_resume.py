@@ -58,7 +58,6 @@ def begin(folder: Path, *args: str | Path) -> subprocess.Popen[str]:
     command = ["microgpt", "train", *args, "--steps", str(10**9)]
     pipe = subprocess.PIPE
     process = subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True)
-    assert process.stdout is not None
     process.stdout.readline()
     return process
 

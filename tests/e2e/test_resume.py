@@ -44,7 +44,6 @@ def kill_at_a_random_moment(command: list[str], folder: Path, rng: random.Random
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True) as process:
         if trains:
-            assert process.stdout is not None
             process.stdout.readline()
             time.sleep(rng.uniform(0, 0.25))
         else:

@@ -35,7 +35,6 @@ def start(tmp_path: Path):
     def launch(*args: str | Path) -> subprocess.Popen[str]:
         process = subprocess.Popen([COMMAND, *map(str, args)], cwd=tmp_path, stdin=PIPE, **PIPES)
         running.append(process)
-        assert process.stdout is not None
         assert process.stdout.readline()
         return process
 
@@ -124,8 +123,6 @@ def test_train_can_be_interrupted_while_it_learns_subwords(tmp_path, number, cod
 def test_a_piped_chat_can_be_interrupted(chat_model, number, code, word) -> None:
     command = [COMMAND, "chat", "--model-dir", chat_model]
     process = subprocess.Popen(command, stdin=PIPE, **PIPES)
-    assert process.stdin is not None
-    assert process.stdout is not None
     process.stdin.write("hi\n")
     process.stdin.flush()
     assert process.stdout.readline() == "yo\n"
@@ -155,7 +152,6 @@ def test_a_command_can_be_interrupted_while_it_reads_a_model(
 ) -> None:
     program = [sys.executable, "-c", A_SLOW_DISK, command, "--model-dir", text_model]
     process = subprocess.Popen(program, **PIPES)
-    assert process.stdout is not None
     assert process.stdout.readline() == "reading\n"
     process.send_signal(number)
     assert last_line(process) == word
@@ -190,7 +186,6 @@ def without_reader() -> Iterator[int]:
 def test_a_closed_pipe_does_not_lose_the_trained_model(start, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("anna\n")
     process = start("train", "--input", "names.txt", "--steps", "30")
-    assert process.stdout is not None
     process.stdout.close()
     process.stdout = None
     process.communicate(timeout=20)
@@ -267,7 +262,6 @@ def test_a_signal_during_start_up_is_reported(tmp_path, text_model) -> None:
             stderr=PIPE,
             text=True,
         ) as process:
-            assert process.stderr is not None
             while not process.stderr.readline().endswith(" microgpt_cli.main\n"):
                 pass
             time.sleep((2 + 8 * i) / 1000)

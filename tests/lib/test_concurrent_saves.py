@@ -39,7 +39,6 @@ def start(code: str, *arguments: object) -> subprocess.Popen:
         stderr=PIPE,
         text=True,
     )
-    assert process.stdout is not None
     process.stdout.readline()
     return process
 
@@ -47,7 +46,6 @@ def start(code: str, *arguments: object) -> subprocess.Popen:
 def go(*processes: subprocess.Popen) -> list[tuple[str, str]]:
     """Let processes begin at once; return what each has printed and its errors."""
     for process in processes:
-        assert process.stdin is not None
         process.stdin.write("\n")
         process.stdin.flush()
     return [process.communicate() for process in processes]

@@ -48,7 +48,6 @@ def test_normal_breeding_is_traced_as_in_evolve_rust(make_ranked) -> None:
         r"(\d) hypermutants = 8"
     )
     n_bred = re.fullmatch(pattern, total)
-    assert n_bred is not None
     assert sum(map(int, n_bred.groups())) == 5
 
 

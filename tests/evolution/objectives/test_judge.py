@@ -38,7 +38,6 @@ def names():
 )
 def test_a_new_name_gets_the_expected_verdict(name, flow, symmetry, total) -> None:
     verdict = judge(name, NOTHING)
-    assert verdict is not None
     assert (verdict.flow, verdict.creativity) == (flow, 1.0)
     assert verdict.symmetry == pytest.approx(symmetry, abs=ROUNDING)
     assert verdict.total == pytest.approx(total, abs=ROUNDING)
@@ -49,7 +48,6 @@ def test_a_new_name_gets_the_expected_verdict(name, flow, symmetry, total) -> No
 )
 def test_a_memorised_name_gets_the_expected_verdict(names, name, total) -> None:
     verdict = judge(name, names)
-    assert verdict is not None
     assert verdict.creativity == -5.0
     assert verdict.total == pytest.approx(total, abs=ROUNDING)
 

@@ -28,7 +28,6 @@ def test_a_straight_line_agrees_with_a_hand_calculation() -> None:
 def test_the_fit_recovers_a_known_law(scale, exponent, floor, unit) -> None:
     xs = [unit * i for i in (1, 2, 4, 8, 16)]
     fitted = fit_law({1: curve(scale * unit**exponent, exponent, floor, xs)})
-    assert fitted is not None
     assert fitted.has_floor
     assert fitted.law.exponent == pytest.approx(exponent, rel=1e-4)
     assert fitted.law.floor == pytest.approx(floor, rel=1e-4)

@@ -22,7 +22,6 @@ def test_a_file_contains_exactly_its_documents(docs, other) -> None:
 
 def test_a_file_has_one_word_per_distinct_document() -> None:
     content = hashes_file(DOCS, "lines")
-    assert content is not None
     assert len(content) == 4 * 4
     words = [int.from_bytes(content[i : i + 4], "little") for i in range(0, len(content), 4)]
     assert words == sorted(words)
@@ -45,7 +44,6 @@ def test_training_saves_the_hashes_of_its_training_set(tmp_path) -> None:
     save(train(["anna", "emma"], config=TrainConfig(steps=1)), directory)
     meta = load(directory).meta
     known = read_document_hashes(directory, meta)
-    assert known is not None
     assert [text in known for text in ("anna", "emma", "ann")] == [True, True, False]
     assert read_document_hashes(tmp_path, meta) is None
 
@@ -61,7 +59,6 @@ def test_a_file_not_named_in_meta_json_is_ignored(tmp_path) -> None:
         assert read_document_hashes(directory, meta) is None
     sha256 = hashlib.sha256(b"abc").hexdigest()
     known = read_document_hashes(directory, meta.model_copy(update={"documents_sha256": sha256}))
-    assert known is not None
     assert "anna" not in known
 
 

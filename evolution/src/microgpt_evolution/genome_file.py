@@ -16,8 +16,7 @@ from pydantic.dataclasses import dataclass
 
 from microgpt.config import MAX_SEED, TextKind
 from microgpt.error_format import first_problem, newer_version
-from microgpt.files.atomic_files import publish
-from microgpt.files.regular_file import read_regular_file
+from microgpt.files.atomic_files import publish, read
 from microgpt_evolution.budgeted.genome import BudgetedGenome
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.genome import GENES, Genome
@@ -92,10 +91,7 @@ def read_genome(path: str | Path) -> AnyRecord:
 
 def read_content(path: str | Path) -> bytes:
     """Return the bytes of a genome.json file; raise GenomeError if the file cannot be read."""
-    try:
-        return read_regular_file(path, MAX_BYTES)
-    except OSError as error:
-        raise GenomeError(f"cannot read {path}: {error.strerror}") from error
+    return read(path, MAX_BYTES, GenomeError)
 
 
 def decode_genome(content: bytes, path: Path) -> AnyRecord:

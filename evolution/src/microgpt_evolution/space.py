@@ -26,7 +26,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from microgpt.error_format import first_problem
-from microgpt.files.regular_file import read_regular_file
+from microgpt.files.atomic_files import read
 from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.genome import BaseGenome
 
@@ -145,9 +145,7 @@ def read_space(path: Path, genes: Sequence[str]) -> Space:
     import tomllib
 
     try:
-        space = Space.model_validate(tomllib.loads(read_regular_file(path, MAX_BYTES).decode()))
-    except OSError as error:
-        raise GenomeError(f"cannot read {path}: {error.strerror}") from error
+        space = Space.model_validate(tomllib.loads(read(path, MAX_BYTES, GenomeError).decode()))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise GenomeError(f"{path} is not valid TOML: {error}") from error
     except ValidationError as error:

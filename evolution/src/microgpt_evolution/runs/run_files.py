@@ -14,7 +14,7 @@ from zlib import crc32
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from microgpt.error_format import first_problem, newer_version
-from microgpt.files.atomic_files import SAVING, as_argument, cannot_write, publish
+from microgpt.files.atomic_files import SAVING, as_argument, cannot_write, publish, read
 from microgpt.files.directory_lock import DirectoryLock
 from microgpt.files.regular_file import read_regular_file
 from microgpt_evolution.errors import RunError
@@ -99,10 +99,7 @@ def whole_lines(directory: Path) -> list[tuple[str, bytes]]:
         RunError: the file cannot be read, or a line has changed since it was written.
     """
     path = directory / EVALUATIONS
-    try:
-        content = read_regular_file(path, MAX_EVALUATIONS_BYTES)
-    except OSError as error:
-        raise RunError(f"cannot read {path}: {error.strerror}") from error
+    content = read(path, MAX_EVALUATIONS_BYTES, RunError)
     *lines, _ = content.split(b"\n")  # the last line is empty or incomplete
     located = [(f"{path}, line {number}", line) for number, line in enumerate(lines, start=1)]
     is_checked = bool(located) and _read_run(directory).version > 1

@@ -14,8 +14,7 @@ from pydantic import Field, ValidationError
 
 from microgpt.data.split import Split
 from microgpt.error_format import first_problem
-from microgpt.files.atomic_files import publish
-from microgpt.files.regular_file import read_regular_file
+from microgpt.files.atomic_files import publish, read
 from microgpt.inference import InferenceGpt
 from microgpt.state import TrainResult
 from microgpt.training.train import DivergedError, train
@@ -239,10 +238,8 @@ def read_retest(directory: Path) -> RetestFile | None:
     """Read exam.json; return None if it does not exist, and raise RunError if it is damaged."""
     path = directory / EXAM
     try:
-        return RetestFile.model_validate_json(read_regular_file(path, MAX_BYTES))
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise RunError(f"cannot read {path}: {error.strerror}") from error
+        if not path.exists():
+            return None
+        return RetestFile.model_validate_json(read(path, MAX_BYTES, RunError))
     except ValidationError as error:
         raise RunError(f"{path}: {first_problem(error)}") from error

@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperOption
 
 from microgpt.errors import ConfigError
-from microgpt.files.regular_file import read_regular_file
+from microgpt.files.atomic_files import read
 
 MAX_BYTES = 2**20
 FILES = "microgpt.files"  # in the metadata of a typer.Context: the file of each parameter
@@ -38,9 +38,7 @@ def _read(ctx: typer.Context, path: Path) -> dict[str, object]:
     import tomllib
 
     try:
-        found = tomllib.loads(read_regular_file(path, MAX_BYTES).decode())
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+        found = tomllib.loads(read(path, MAX_BYTES, ConfigError).decode())
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text: {error.reason}") from error
     except tomllib.TOMLDecodeError as error:

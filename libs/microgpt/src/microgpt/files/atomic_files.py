@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from microgpt.errors import CheckpointError, FullDiskError
+from microgpt.errors import CheckpointError, FullDiskError, MicrogptError
 from microgpt.files.regular_file import read_regular_file
 
 SAVING, SAVED = ".saving", ".saved"
@@ -119,12 +119,14 @@ def read_consistently(directory: Path, read: Callable[[], T]) -> T:
     return read()
 
 
-def read(path: Path, max_bytes: int) -> bytes:
-    """Read a regular file; raise CheckpointError if it cannot be read or exceeds max_bytes."""
+def read(
+    path: str | Path, max_bytes: int, error_type: type[MicrogptError] = CheckpointError
+) -> bytes:
+    """Read a regular file; raise an error if it cannot be read or exceeds max_bytes."""
     try:
         return read_regular_file(path, max_bytes)
     except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
+        raise error_type(f"cannot read {path}: {error.strerror}") from error
 
 
 def cannot_write(directory: Path, error: OSError, n_bytes: int = 0) -> CheckpointError:

@@ -264,7 +264,7 @@ def test_minutes_sets_a_deadline_and_the_run_can_be_repeated(microgpt, folder) -
     microgpt("train", "--repeat", "a", "--model", "b", "-n", "0")
     assert weights(folder / "a") == weights(folder / "b")
     assert "minutes" not in training(folder / "b")
-    if "steps_changed" not in facts:  # a busy machine shortens the run
+    if "the run now ends at step" not in done.stderr:  # on a busy machine, also by a teacher
         microgpt("train", *data, "--budget", f"{facts['budget']}", "--model", "c")
         assert weights(folder / "a") == weights(folder / "c")
 

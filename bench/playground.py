@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 from harness import parsed
 from machine import machine
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 from service import serving
 
 SERVE = [sys.executable, "-m", "microgpt_cli", "serve", "--port", "0"]
@@ -51,8 +51,7 @@ def main() -> None:
     options = parsed(__doc__, rounds=5)
     found: dict[str, list[float]] = {"first paint, ms": [], "at rest": [], "pointer moves": []}
     with serving(SERVE) as service, sync_playwright() as playwright:
-        path = shutil.which("chromium") or shutil.which("google-chrome")
-        browser = playwright.chromium.launch(executable_path=path)
+        browser = launched(playwright)
         for _ in range(options.rounds):
             found["first paint, ms"].append(first_paint(browser, service.url))
             for name, rate in frames(browser, service.url).items():
@@ -66,6 +65,12 @@ def main() -> None:
         print(f"  {name}: {middle:.0f}{unit} ({min(values):.0f} to {max(values):.0f})")
     ratio = statistics.median(found["pointer moves"]) / statistics.median(found["at rest"])
     print(f"  frames while the pointer moves, relative to rest: {ratio:.2f}")
+
+
+def launched(playwright: Playwright) -> Browser:
+    """Return a headless Chromium."""
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    return playwright.chromium.launch(executable_path=path)
 
 
 def first_paint(browser: Browser, url: str) -> float:

@@ -10,7 +10,9 @@ import commands
 import pytest
 from firefox import Firefox, firefox_path
 
+from microgpt import Message, ModelConfig, TrainConfig, save
 from microgpt.data.documents import DEMO_MODEL, bundled
+from microgpt.training.train import train
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -19,7 +21,9 @@ pytestmark = pytest.mark.slow
 
 # The command line with 16-byte vectors and without fused multiply-add, as in WebAssembly.
 SAME = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
-N_SAMPLES, N_REPLIES = 200, 20
+N_SAMPLES = 200
+TAKEN = "document.title = 'taken'"
+HOSTILE = f'</script><script>{TAKEN}</script><img src=x onerror="{TAKEN}">\'&lt;\u2028\u202e\x07'
 MESSAGES = (
     "hi", "my name is ada", "what is 3 plus 4?", "who am i?", "spell cat", "how are you?",
     "17 + 25", "tell me a joke", "what is my name?", "bye",
@@ -125,13 +129,68 @@ def test_replies_are_those_of_the_command_line(exported, opened) -> None:
         assert [run(CHAT, message) for message in MESSAGES] == out.splitlines()
 
 
+def test_a_bot_of_few_questions_answers_them(tmp_path, opened) -> None:
+    pairs = {"When are you open?": "From 7 to 18.", "Can I order a cake?": "Call us."}
+    talks = [(Message("user", asked), Message("assistant", said)) for asked, said in pairs.items()]
+    save(train(talks), tmp_path / "faq")
+    page = tmp_path / "faq.html"
+    command = [commands.COMMAND, "export", tmp_path / "faq", "--format", "html", "--output", page]
+    commands.run_process(command, check=True)
+    run = opened(page)
+    found = [run(CHAT, text) for text in ("order cakes", "who are the beatles")]
+    assert found == ["Call us.", "I don't know."]
+    assert "Generate" not in run("return document.querySelector('nav').innerText")
+
+
+def test_hostile_text_is_only_shown(tmp_path, opened) -> None:
+    talk = [HOSTILE, HOSTILE]
+    save(
+        train(talk, model=ModelConfig(block_size=128), config=TrainConfig(steps=200)),
+        tmp_path / "a",
+    )
+    page = tmp_path / "<b>.html"
+    command = [commands.COMMAND, "export", tmp_path / "a", "--format", "html", "--output", page]
+    commands.run_process(command, check=True)
+    run = opened(page)
+    texts = run(GENERATE, "#/generate?number=50&temperature=0.1")
+    assert any("</script><script>" in text for text in texts)
+    assert run("return document.title") == "Generate – microgpt"
+    assert run("return document.querySelectorAll('script, img').length") == 3
+
+
+def test_the_page_works_in_a_frame(exported, names_dir, page, tmp_path) -> None:
+    file, _ = exported(names_dir)
+    source = f"{file.as_uri()}#/generate?number=3"
+    frame = f'<iframe src="{source}" sandbox="allow-scripts allow-forms"></iframe>'
+    (tmp_path / "frame.html").write_text(f"<!doctype html>{frame}")
+    page.goto((tmp_path / "frame.html").as_uri())
+    inside = page.frames[1]
+    inside.wait_for_selector("#samples li >> nth=2")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1600])
+def test_the_page_is_accessible(exported, chromium, page, scheme, width) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 800})
+    run = chromium(exported(bundled(DEMO_MODEL))[0])
+    run(CHAT, "what is 3 plus 4?")
+    for view in ("chat", "generate", "inside"):
+        run("location.hash = args[0]", f"#/{view}")
+        page.wait_for_selector(f"#{view}:not([hidden])")
+        found = Axe().run(page).response["violations"]
+        serious = [one["id"] for one in found if one["impact"] in ("serious", "critical")]
+        assert serious == [], (view, found)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, view
+
+
 def test_the_page_cannot_reach_the_network(exported, names_dir, opened, complaints) -> None:
     run = opened(exported(names_dir)[0])
     refused = run("try { await fetch('http://127.0.0.1/'); } catch (error) { return error.name; }")
     assert refused == "TypeError"
-    if complaints:  # Chromium says so in the console
-        assert "violates" in complaints.pop()
-        assert "Content Security Policy" in complaints.pop(0) if complaints else True
+    complaints[:] = [each for each in complaints if "Content Security Policy" not in each]
 
 
 def damaged(page: Path, change: Callable[[str], str]) -> Path:

@@ -17,5 +17,5 @@ def test_the_types_of_the_local_engine_are_right() -> None:
     """As far as they are given, according to the compiler of TypeScript."""
     if not shutil.which("tsc"):
         pytest.skip("needs tsc")
-    done = run_process(["tsc", *OPTIONS, LOCAL / "worker.js", LOCAL / "client.js"])
+    done = run_process(["tsc", *OPTIONS, LOCAL / "worker.js"])
     assert (done.returncode, done.stdout) == (0, "")

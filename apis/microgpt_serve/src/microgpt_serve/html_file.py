@@ -60,12 +60,12 @@ def html_file(served: ServedModel) -> bytes:
         f"This file has the model, its {served.gpt.num_params:,} weights in {dtype}, and the "
         f"engine of microgpt {version('microgpt-serve')}. It works without a network."
     )
-    return _page(about, {"engine-code": _joined("local/worker.js").encode(), "model-data": model})
+    return _page(about, {"engine-code": joined("local/worker.js").encode(), "model-data": model})
 
 
 def _page(about: str, data: Mapping[str, bytes]) -> bytes:
     """Return the playground as one page, with data that its script finds by their names."""
-    script, style = _joined("main.js"), _read("style.css")
+    script, style = joined("main.js"), _read("style.css")
     icon = b64encode((PLAYGROUND / "icon.svg").read_bytes()).decode()
     rules = [
         "default-src 'none'",
@@ -103,7 +103,7 @@ def _hash(text: str) -> str:
     return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
 
 
-def _joined(name: str) -> str:
+def joined(name: str) -> str:
     """Return one script of a module and all modules that it imports.
 
     Each is in a function, whose result has what the module exports.

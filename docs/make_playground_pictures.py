@@ -1,9 +1,10 @@
-"""Create the pictures of the playground: an animation of "Look inside", and two screenshots.
+"""Create the pictures of the playground, and the model in one file that docs/give.md shows.
 
     uv run --with pillow python docs/make_playground_pictures.py
 
-Trains the preset names-60s, serves it and the demo model, and drives a headless Chromium, which
-must be on the PATH. Takes two minutes.
+The pictures are an animation of "Look inside", and two screenshots. Trains the preset names-60s,
+serves it and the demo model, and drives a headless Chromium, which must be on the PATH. The file
+has a model of Karpathy's size. Takes two minutes.
 """
 
 import shutil
@@ -28,10 +29,19 @@ SHORT_MS, LONG_MS = 700, 1600  # how long a frame is shown
 # Draws the tokens that stand at these shares of the probabilities, the likeliest first.
 DRAWS = "const shares = [0.7, 0.2, 0.5, 0.3, 0.05]; let n = 0; Math.random = () => shares[n++ % 5]"
 TRAIN = "microgpt train --preset names-60s --model names"
+FILE = Path(__file__).parent / "models" / "names.html"
+MAKE_FILE = (
+    "microgpt train --steps 10000 --model small",
+    f"microgpt export small --format html --output {FILE} --force",
+)
 
 
 def main() -> None:
-    """Write docs/pictures/playground*."""
+    """Write docs/pictures/playground* and docs/models/names.html."""
+    with tempfile.TemporaryDirectory() as folder:
+        for command in MAKE_FILE:
+            print(command)
+            subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         print(TRAIN)
         subprocess.run(TRAIN.split(), cwd=folder, check=True, capture_output=True)

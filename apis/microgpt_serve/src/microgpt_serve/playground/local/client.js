@@ -3,6 +3,8 @@
 import { sentence } from "../text.js";
 
 const DAMAGED = "This file is damaged. Ask for another copy of it.";
+const OLD = "This browser is too old. Use a current version of Firefox, Chrome, Edge or Safari.";
+const STOPPED = "The engine of this page has stopped. Reload the page.";
 
 export class ServiceError extends Error {}
 
@@ -54,11 +56,12 @@ async function* answers(request, signal) {
 
 /** Start the worker with the model of this page. */
 async function start() {
+  if (!globalThis.DecompressionStream) throw new ServiceError(OLD);
   const [code, model] = await Promise.all(["engine-code", "model-data"].map(unpacked));
   const address = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
   const worker = new Worker(address);
   const failed = new Promise((_, reject) => {
-    worker.onerror = () => reject(new ServiceError("The engine of this page has stopped. Reload the page."));
+    worker.onerror = () => reject(new ServiceError(STOPPED));
   });
   failed.catch(() => {}); // it is told to those who wait
   worker.postMessage(model, [model.buffer]);

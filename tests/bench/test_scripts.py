@@ -59,6 +59,7 @@ SHORTEST = {
         f"bench.SEARCH += {SMALL_SEARCH}; bench.FRESH_SEEDS = bench.FRESH_SEEDS[:2]",
     ),
     "few_questions": ("--only library", ""),
+    "html_file": ("--rounds 1", "bench.N_SAMPLES = 50"),
     "evolution_speed": (
         "--rounds 1",
         "bench.SEEDS = bench.SEEDS[:1]; bench.AT, bench.STEPS = (20, 40), 5; "

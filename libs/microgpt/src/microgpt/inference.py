@@ -113,6 +113,8 @@ class InferenceGpt(Predictor):
         if isinstance(num_samples, str):
             raise ConfigError(f"num_samples is a string; pass prompt={num_samples!r:.60}")
         check_type("prompt", prompt, str)
+        if max_tokens is not None:
+            check_count("max_tokens", max_tokens)
         if isinstance(stop, str):
             raise ConfigError("stop is a string; pass a list of strings")
         check_type("stop", stop, Collection)

@@ -75,7 +75,7 @@ def test_the_page_has_all_that_it_needs(names_page) -> None:
     assert not re.search(
         rb"(?<!xmlns=.)https?://|service|docs", names_page.partition(b"<script")[0]
     )
-    assert "its 25,344 weights in float16" in page.content["footer"]
+    assert "25,344 weights in half precision (float16)" in page.content["footer"]
     assert page.model["model"]["name"] == "names"
 
 
@@ -114,7 +114,7 @@ def test_single_precision_is_kept_if_half_changes_a_token(names_result, tmp_path
     rows = {name: matrix.tolist() for name, matrix in weights.items()}
     page = Page(served(replace(names_result, weights=rows), tmp_path / "names").html)
     assert page.model["dtype"] == "float32"
-    assert "weights in float32" in page.content["footer"]
+    assert "weights in single precision (float32)" in page.content["footer"]
 
 
 def test_the_service_gives_the_same_file(names, names_page) -> None:

@@ -103,7 +103,7 @@ def exported(tmp_path_factory) -> Callable[[Path], tuple[Path, Path]]:
         if not page.exists():
             for options in (["--format", "html", "--output", page], ["--half", "--output", half]):
                 commands.run_process([commands.COMMAND, "export", model, *options], check=True)
-        assert b"weights in float16" in page.read_bytes()
+        assert b"weights in half precision" in page.read_bytes()
         return page, half
 
     return export

@@ -56,9 +56,11 @@ def html_file(served: ServedModel) -> bytes:
     dtype = _dtype(served.gpt)
     facts, parts = local_file(served, inference_modules(), dtype=dtype)
     model = json.dumps(facts).encode() + b"\n" + b"".join(parts.values())
+    precision = "half" if dtype == "float16" else "single"
     about = (
-        f"This file has the model, its {served.gpt.num_params:,} weights in {dtype}, and the "
-        f"engine of microgpt {version('microgpt-serve')}. It works without a network."
+        f"This file has the model, with {served.gpt.num_params:,} weights in {precision} precision "
+        f"({dtype}), and the engine of microgpt {version('microgpt-serve')}. It works without a "
+        "network."
     )
     return _page(about, {"engine-code": joined("local/worker.js").encode(), "model-data": model})
 

@@ -38,19 +38,17 @@ def export(
     from microgpt_cli.model_loading import load_model
     from microgpt_cli.training.replacement import confirm_file, confirm_replacement
 
-    if format == "html" and half:
-        raise ConfigError(
-            "--half does not apply to html, which has half precision if that changes nothing; "
-            "omit --half"
-        )
-    if format == "html" and not force:
-        confirm_file(output, "--output")
-    saved = load_model(model_dir, unfinished=unfinished)
     if format == "html":
         from microgpt_serve.served_model import served_model
 
+        if half:
+            raise ConfigError("html has half precision if that changes nothing; omit --half")
+        if not force:
+            confirm_file(output, "--output")
+        saved = load_model(model_dir, unfinished=unfinished)
         write_page(served_model(saved, model_dir, note), output)
         return
+    saved = load_model(model_dir, unfinished=unfinished)
     is_in_place = not unfinished and os.path.realpath(output) == os.path.realpath(model_dir)
     if not (force or is_in_place or has_copy(output, saved)):
         confirm_replacement(output, "--output")

@@ -59,7 +59,7 @@ def test_a_model_is_exported_as_one_page(microgpt, text_model, tmp_path) -> None
         (["--output", "."], ". is a directory; name a file, such as model.html"),
         (
             ["--output", "page.html", "--half"],
-            "html has half precision if that changes nothing; omit --half",
+            "html has half precision if that changes nothing",
         ),
         (["--output", "page.html", "--model", "none"], "none does not exist"),
     ],

@@ -12,6 +12,7 @@ from node import Node
 
 from microgpt.engine import processor, wasm
 from microgpt.engine.compiler import object_code
+from microgpt.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[3]
 JOB = ROOT / "bench/same_bits_job.py"
@@ -72,6 +73,41 @@ def test_an_object_without_the_function_is_refused(monkeypatch) -> None:
     code, _ = compiled(monkeypatch, double, np.ones(3))
     with pytest.raises(ValueError, match="the object has no function triple"):
         wasm.module(code, "triple")
+
+
+def test_the_modules_of_a_wheel_are_used(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(wasm, "IN_WHEEL", tmp_path)
+    for name in ("evaluate-f4", "decode-f4", "uniforms-f8"):
+        (tmp_path / f"{name}.wasm").write_bytes(name.encode())
+    found = {"evaluate": b"evaluate-f4", "decode": b"decode-f4", "uniforms": b"uniforms-f8"}
+    assert wasm.inference_modules() == found
+
+
+def test_without_modules_and_compiler_there_is_a_remedy(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(wasm, "find_spec", lambda name: None)
+    with pytest.raises(
+        ConfigError, match=r"no WebAssembly modules, and no compiler; pip install '"
+    ):
+        wasm.inference_modules()
+
+
+def test_modules_are_compiled_once(tmp_path, monkeypatch) -> None:
+    def compile_to(directory, dtypes, uses):
+        assert (*dtypes, *uses) == ("float32", "evaluation", "decoding", "generation")
+        for name in ("evaluate-f4", "decode-f4", "uniforms-f8"):
+            (directory / f"{name}.wasm").write_bytes(name.encode())
+
+    tmp_path.chmod(0o700)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(wasm, "write_modules", compile_to)
+    first = wasm.inference_modules()
+    monkeypatch.setattr(wasm, "write_modules", None)
+    assert wasm.inference_modules() == first
+    kept = next(file for file in tmp_path.iterdir() if "decode" in file.name)
+    kept.write_bytes(kept.read_bytes()[:-1])  # damaged
+    monkeypatch.setattr(wasm, "write_modules", compile_to)
+    assert wasm.inference_modules() == first
 
 
 @pytest.fixture(scope="module")

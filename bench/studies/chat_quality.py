@@ -5,10 +5,10 @@ Nearly all with unseen words and numbers; fewer with unseen wordings (docs/chat.
     uv run python bench/study.py chat_quality [--seeds 3] [--at-once 2]
 
 Trains with three seeds on one core each, through the command line. `microgpt eval` then counts
-exact answers on three sets of questions: the held-out words, names, numbers and messages of
-`--split heldout`, the wordings of `--split wordings`, and data/chat_fresh.jsonl, whose writers have
-not seen the grammar. On one core each of an AMD EPYC (Zen 5),
-the training runs take five to seven minutes.
+exact answers on four sets of questions: the held-out words, names, numbers and messages of
+`--split heldout`, the wordings of `--split wordings`, data/chat_fresh.jsonl, whose writers have
+not seen the grammar, and data/chat_fourth.jsonl, by which nothing was chosen. On one core each of
+an AMD EPYC (Zen 5), the training runs take five to seven minutes.
 """
 
 import json
@@ -26,12 +26,12 @@ import altair as alt
 from harness import ROOT, seeds
 from tables import headed
 
-from microgpt_report.look import BLUE, GREEN, GREY
+from microgpt_report.look import BLUE, GREEN, GREY, ORANGE
 
 OPTIONS = {"seeds": 3, "at_once": 1}
 SPLITS = {"heldout": 4000, "wordings": 6600}  # number of conversations; at least 400 items per task
-FRESH = ROOT / "data" / "chat_fresh.jsonl"
-UNKNOWN = "i don't know."
+WRITTEN = ("fresh", "fourth")  # sets of data/, which no grammar has generated
+OUTSIDE = "i do sums to 99 and spelling."
 
 
 def measure(options: Namespace) -> dict:
@@ -41,7 +41,8 @@ def measure(options: Namespace) -> dict:
         for split, n in SPLITS.items():
             command("dataset", "chat", "--split", split, "--conversations", n,
                     "--output", folder / f"{split}.jsonl")  # fmt: skip
-        shutil.copy(FRESH, folder / "fresh.jsonl")
+        for written in WRITTEN:
+            shutil.copy(ROOT / "data" / f"chat_{written}.jsonl", folder / f"{written}.jsonl")
         with ThreadPoolExecutor(options.at_once) as pool:
             trainings = list(pool.map(partial(assistant, folder), seeds(options)))
     return {"trainings": trainings}
@@ -53,13 +54,13 @@ def assistant(folder: Path, seed: int) -> dict:
     options = ("--preset", "chat", "--seed", seed, "--model", model)
     trained = json.loads(command("train", "--chat", *options, "--json"))
     facts = {"seed": seed, "seconds": trained["seconds"]}
-    for split in (*SPLITS, "fresh"):
+    for split in (*SPLITS, *WRITTEN):
         found = json.loads(command("eval", model, "--data", folder / f"{split}.jsonl", "--json"))
         replies = found["replies"]
         tasks = {task: [each["n_exact"], each["n"]] for task, each in replies["tasks"].items()}
         inside = sum(n for task, (_, n) in tasks.items() if task != "outside")
         refused = sum(
-            error["reply"] == UNKNOWN and error["task"] != "outside" for error in replies["errors"]
+            error["reply"] == OUTSIDE and error["task"] != "outside" for error in replies["errors"]
         )
         facts[split] = {
             "loss": found["loss"],
@@ -79,6 +80,7 @@ def command(*args: object) -> str:
 
 CHAT_SETS = {
     "heldout": "held-out", "wordings": "unseen wordings", "fresh": "fresh wordings",
+    "fourth": "fourth set",
 }  # fmt: skip
 
 
@@ -135,7 +137,7 @@ def answers(quality: dict, *_: dict) -> alt.LayerChart:
             "set:N",
             title=None,
             sort=list(CHAT_SETS.values()),
-            scale=alt.Scale(range=[BLUE, GREY, GREEN]),
+            scale=alt.Scale(range=[BLUE, GREY, GREEN, ORANGE]),
         ),
     )
     return alt.layer(
@@ -145,7 +147,7 @@ def answers(quality: dict, *_: dict) -> alt.LayerChart:
                 "share:Q",
                 axis=alt.Axis(format="%"),
                 scale=alt.Scale(domain=[0, 1]),
-                title="exact answers, three training runs",
+                title="exact answers per training run",
             )
         ),
     ).properties(width=520, height=alt.Step(11), title="Accuracy of the demo chat model")

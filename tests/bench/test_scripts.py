@@ -45,7 +45,7 @@ SHORTEST = {
     "chat_quality": (
         "--seeds 1",
         "bench.SPLITS = dict(heldout=200, wordings=20); run = bench.command; bench.command = "
-        "lambda *a: run(*a, *(['--input', bench.FRESH.with_name('chat.jsonl'), '--steps', 2, "
+        "lambda *a: run(*a, *(['--input', bench.ROOT / 'data/chat.jsonl', '--steps', 2, "
         "'--n-embd', 8, '--n-head', 2, '--n-layer', 1] if a[0] == 'train' else []))",
     ),
     "compare": ("--steps 5 --controls 2", ""),

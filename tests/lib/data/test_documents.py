@@ -51,7 +51,7 @@ def test_verify_replays_the_golden_run(golden) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "split", "seed"), [("chat.jsonl", "train", 7), ("chat_heldout.jsonl", "heldout", 42)]
+    ("name", "split", "seed"), [("chat.jsonl", "train", 7), ("chat_heldout.jsonl", "heldout", 43)]
 )
 def test_the_bundled_conversations_come_from_the_grammar(name, split, seed) -> None:
     written = "".join(f"{json_line(each)}\n" for each in conversations(split, 4000, seed))
@@ -69,11 +69,14 @@ def test_the_bundled_questions_have_400_items_per_task() -> None:
     assert min(tasks.values()) >= 400
 
 
-def test_the_new_questions_have_15_items_per_task_and_60_others() -> None:
-    tasks = Counter(item.task for item in load_chat_tests(bundled("chat_fresh.jsonl")).items)
-    assert len(tasks) == 17
-    assert min(tasks.values()) >= 15
-    assert tasks["outside"] >= 60
+@pytest.mark.parametrize(
+    ("name", "n_tasks", "least"), [("chat_fresh.jsonl", 17, 40), ("chat_fourth.jsonl", 16, 10)]
+)
+def test_each_task_has_questions_that_no_grammar_writes(name, n_tasks, least) -> None:
+    tasks = Counter(item.task for item in load_chat_tests(bundled(name)).items)
+    assert len(tasks) == n_tasks
+    assert min(tasks.values()) >= least
+    assert tasks["outside"] >= 100
 
 
 def test_the_bundled_model_is_small_and_can_chat() -> None:

@@ -81,8 +81,8 @@ def _banner(saved: "SavedModel") -> str:
     size, unit = saved.model.block_size, saved.tokenizer.unit
     lines = [f"microgpt chat: {count_params(saved.model):,} weights, a context of {size} {unit}"]
     training, preset = saved.meta.training, PRESETS["chat"]
-    facts = {"preset": "chat", "n_docs": preset.n_drawn, "steps": preset.config.steps}
-    if facts.items() <= training.items():
+    facts = {"preset": "chat", "n_docs": preset.n_drawn}
+    if facts.items() <= training.items() and training["steps"] >= preset.config.steps:
         lines.append(
             "It knows sums of numbers to 99, spelling, days, months, opposites and capitals."
         )

@@ -25,7 +25,7 @@ from microgpt.training.presets import PRESETS
 T = TypeVar("T")
 
 # `fingerprint` of the bundled chat.jsonl.
-CHAT_SHA256 = "957ed9779ec2bd41fa4b29e9ee7ed6e9b89cde86ef5007f9e5459257fb3885db"
+CHAT_SHA256 = "a786e2a1bf6b993f56090299d08c2dec3255acaf61166dc7c17ab7a9c25cbe34"
 N_QUESTIONS = 200  # maximum number of questions; the 95 % interval is at most ± 7 %
 N_SHOWN, CLIP = 2, 80  # number of replies to print, and maximum length of a printed text
 N_WORDINGS, SEED = 4, 1  # other wordings of each of few questions

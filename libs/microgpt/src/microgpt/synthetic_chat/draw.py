@@ -22,6 +22,7 @@ BEFORE = 0.12  # fraction of messages that begin with a greeting or the like
 AFTER = 0.05  # fraction of messages that end with "please" or the like
 EARLY = 2.5  # how much more often early wordings of a list are chosen; 1: all equally often
 DISTRACTION = 0.1  # fraction of messages in training with random words before them
+REWORDED = 0.02  # fraction of questions in training with a word such as "just", or without one
 TYPO = 0.04  # fraction of messages with a typing error
 TIGHT = 0.3  # fraction of messages without spaces around operators
 
@@ -38,11 +39,23 @@ class Exchange:
 
 _TEXT = Path(__file__).with_name("phrases.toml").read_text(encoding="utf-8")
 PHRASES: dict[str, Any] = tomllib.loads(_TEXT)
+
+
+def _like_others(phrases: dict[str, Any]) -> dict[str, Any]:
+    """Return wordings with their patterns, which may be those of other wordings in other words."""
+    if "like" not in phrases:
+        return phrases
+    words, seen = phrases["words"], PHRASES["wordings"][phrases["like"]]["seen"]
+    return phrases | {"seen": re.sub(r"\w+", lambda word: words.get(word[0], word[0]), seen)}
+
+
+PHRASES["wordings"] = {name: _like_others(each) for name, each in PHRASES["wordings"].items()}
 # Words of the phrases, other than those to spell and so on: they occur in training.
 _SPOKEN = {*re.findall("[a-z]+", _TEXT[: _TEXT.index("[words]")] + _TEXT.partition("[tables]")[2])}
 _CHOICE, _SLOT = re.compile(r"\[([^\[\]]*)\]"), re.compile(r"\{\w+\}")
 _TIGHT = re.compile(r"(?<=}) ([-+*/x×÷]) (?={)")
 _WORD = re.compile(r"(?<!\{)\b[a-z]{4,}\b")
+_GAP, _ARTICLE = re.compile(r"(?<=[a-z]) (?=[a-z])"), re.compile(r"\b(the|a|is|do|does|would) ")
 _PUNCTUATION = str.maketrans(dict.fromkeys(".,!?:;'", " "))
 _FRAME = {name: choices.split("|") for name, choices in PHRASES["frame"].items()}
 
@@ -157,7 +170,9 @@ class Draw:
     def question(self, wordings: Wordings) -> str:
         """Return a random wording of the training, often the first one, which is short."""
         is_short = self.split == "basics" or self.chance(self.short)
-        return self.expand(wordings.seen[: 1 if is_short else None])
+        text = self.expand(wordings.seen[: 1 if is_short else None])
+        reworded = self._reword(text) if self.split == "train" else text
+        return text if normal(reworded) in _UNSEEN else reworded
 
     def expand(self, patterns: Sequence[str]) -> str:
         """Return a random wording of a random pattern that is not held out."""
@@ -168,6 +183,16 @@ class Draw:
             text = " ".join(text.split()).replace(" ,", ",")
             if normal(text) not in _UNSEEN:
                 return text
+
+    def _reword(self, text: str) -> str:
+        """At times, insert a word such as "just", or leave out one such as "the"."""
+        if self.chance(REWORDED) and (gaps := [*_GAP.finditer(text)]):
+            at = self.pick(gaps).start()
+            text = f"{text[:at]} {self.pick(_FRAME['inside'])}{text[at:]}"
+        if self.chance(REWORDED) and (words := [*_ARTICLE.finditer(text)]):
+            word = self.pick(words)
+            text = text[: word.start()] + text[word.end() :]
+        return text
 
     def mistype(self, text: str) -> str:
         """Make a typing error in a word of four or more letters, or leave out spaces, at times."""

@@ -29,13 +29,13 @@ Task = Callable[[Draw], Exchange]
 
 # Shares of the tasks. Arithmetic and words are more frequent because they need more examples.
 _WITH_FILLERS: Mapping[Task, int] = {
-    tasks.addition: 10, tasks.subtraction: 12, tasks.comparison: 6,
-    tasks.spelling: 6, tasks.reversing: 8, tasks.length: 5, tasks.letters: 8,
+    tasks.addition: 11, tasks.subtraction: 14, tasks.comparison: 6,
+    tasks.spelling: 7, tasks.reversing: 8, tasks.length: 5, tasks.letters: 8,
 }  # fmt: skip
 _MEMORISED: Mapping[Task, int] = {
     tasks.multiplication: 3, tasks.days: 3, tasks.months: 3, tasks.opposites: 2, tasks.capitals: 2
 }  # fmt: skip
-_OTHERS: Mapping[Task, int] = {tasks.outside: 20, tasks.small_talk: 5, tasks.memory: 1}
+_OTHERS: Mapping[Task, int] = {tasks.outside: 24, tasks.small_talk: 6, tasks.memory: 1}
 
 
 def _repeated(*shares: Mapping[Task, int]) -> Sequence[Task]:
@@ -44,7 +44,7 @@ def _repeated(*shares: Mapping[Task, int]) -> Sequence[Task]:
 
 _TRAINING_TASKS = _repeated(_WITH_FILLERS, _MEMORISED, _OTHERS)
 _BASICS = _repeated(
-    _WITH_FILLERS, dict.fromkeys(_MEMORISED, 1), {tasks.multiplication: 1, tasks.outside: 4}
+    _WITH_FILLERS, dict.fromkeys(_MEMORISED, 1), {tasks.multiplication: 1, tasks.outside: 6}
 )
 
 

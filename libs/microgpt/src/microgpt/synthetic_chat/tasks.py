@@ -27,7 +27,8 @@ from microgpt.synthetic_chat.draw import (
     patterns,
 )
 
-UNKNOWN = "i don't know."
+UNTOLD = "i don't know."
+OUTSIDE = "i do sums to 99 and spelling."
 LARGEST = 99  # largest number in a question
 LARGEST_FACTOR = 12
 SMALL = 20  # largest number of a small pair
@@ -50,7 +51,7 @@ _PAIRS, _CLOSE_PAIRS, _SMALL_PAIRS = (
 )
 _WORDINGS = {name: Wordings.of(phrases) for name, phrases in PHRASES["wordings"].items()}
 _SMALL_TALK = [(talk["reply"], Wordings.of(talk)) for talk in PHRASES["small_talk"]]
-_COUNTING = re.compile(r"\b(have|had|has|are)\b")  # in questions about a number of things
+_COUNTING = re.compile(r"\b(have|had|has|are|old)\b")  # in questions about a number of things
 _ABOUT_WORDS = ("spelling", "reversing", "length", "first_letter", "last_letter")
 _TABLES, _SLOTS = PHRASES["tables"], PHRASES["slots"]
 _OUTSIDE = {kind: patterns(text) for kind, text in PHRASES["outside"].items() if kind != "unseen"}
@@ -71,6 +72,12 @@ def names() -> Fillers[str]:
 def words(kind: str) -> Fillers[str]:
     """Return the words of a kind, "common" or "colors"."""
     return Fillers.of(word for word in PHRASES["words"][kind].split() if word not in _asking())
+
+
+@cache
+def _without_opposite() -> Fillers[str]:
+    known = {word for pair in _TABLES["opposites"] for word in pair}
+    return Fillers.of(word for word in PHRASES["words"]["common"].split() if word not in known)
 
 
 @cache
@@ -175,11 +182,11 @@ def small_talk(draw: Draw) -> Exchange:
 def outside(draw: Draw) -> Exchange:
     """Draw a message that the assistant cannot answer."""
     if draw.split == "wordings":
-        return Exchange(_fill(draw, draw.pick(PHRASES["outside"]["unseen"])), UNKNOWN, "outside")
+        return Exchange(_fill(draw, draw.pick(PHRASES["outside"]["unseen"])), OUTSIDE, "outside")
     while True:
         prompt, is_fixed = _outside(draw)
         if (is_held_out(prompt) and not is_fixed) == (draw.split == "heldout"):
-            return Exchange(draw.mistype(prompt), UNKNOWN, "outside")
+            return Exchange(draw.mistype(prompt), OUTSIDE, "outside")
 
 
 def tell(draw: Draw, what: str | None = None) -> Exchange:
@@ -194,12 +201,12 @@ def memory(draw: Draw, what: str | None = None) -> Exchange:
     """Ask for a name or a color, which may not have been stated."""
     what = what or draw.pick(("name", "color"))
     answer = "you are {}." if what == "name" else "you like {}."
-    reply = answer.format(draw.told[what]) if what in draw.told else UNKNOWN
+    reply = answer.format(draw.told[what]) if what in draw.told else UNTOLD
     return _ask(draw, f"ask_{what}", (), reply, task="memory")
 
 
 def two_questions(draw: Draw, tasks: Sequence[Callable[[Draw], Exchange]]) -> Exchange:
-    """Ask two questions in one message. Each answer becomes a sentence."""
+    """Ask two questions in one message. Each answer becomes a sentence, equal ones a single one."""
     parts: list[Exchange] = []
     draw.short = SHORT_OF_TWO
     while len(parts) < 2:
@@ -211,8 +218,8 @@ def two_questions(draw: Draw, tasks: Sequence[Callable[[Draw], Exchange]]) -> Ex
             parts.append(part)
     draw.short = SHORT
     prompt = draw.ask(_WORDINGS["two"], *(part.prompt.rstrip("?.") for part in parts))
-    reply = " ".join(p.reply if p.reply[-1] in ".!" else f"{p.reply}." for p in parts)
-    return Exchange(prompt, reply, "two questions", tuple(parts))
+    replies = dict.fromkeys(p.reply if p.reply[-1] in ".!" else f"{p.reply}." for p in parts)
+    return Exchange(prompt, " ".join(replies), "two questions", tuple(parts))
 
 
 def _ask(
@@ -264,7 +271,7 @@ def _outside(draw: Draw) -> tuple[str, bool]:
         return draw.expand(_WORDINGS[kind].seen).format(_slot(draw, "country")), False
     if kind == "opposite":
         wording = draw.expand(_WORDINGS[kind].seen)
-        return wording.format(_slot(draw, draw.pick(("word", "topic")))), False
+        return wording.format(_slot(draw, draw.pick(("plain", "topic")))), False
     kinds = ("addition", "subtraction", "multiplication", "multiplication", "larger", "smaller")
     wording = draw.pick(kinds)
     pair = [_slot(draw, draw.pick(("small", "big", "big"))), _slot(draw, "big")]
@@ -288,6 +295,7 @@ def _slot(draw: Draw, kind: str) -> str:
     letters = string.ascii_lowercase
     drawn: dict[str, Callable[[], str]] = {
         "word": lambda: draw.filler(words("common")),
+        "plain": lambda: draw.filler(_without_opposite()),
         "name": lambda: draw.filler(names()),
         "color": lambda: draw.filler(words("colors")),
         "day": lambda: draw.pick(_TABLES["days"]),

@@ -105,13 +105,13 @@ PRESETS: dict[PresetName, Preset] = {
         # Four layers of width 96 learn more arithmetic than six of width 64, at equal cost.
         ModelConfig(n_embd=96, n_head=3, n_layer=4, block_size=256, n_ff_exp=1, **VARIANT),
         TrainConfig(
-            steps=4_320, batch_size=64, lr=0.002, optimizer="muon", warmup_steps=86,
+            steps=6_912, batch_size=48, lr=0.002, optimizer="muon", warmup_steps=138,
             weight_decay=0.1,
         ),
         data="grammar",
         val_fraction=0.0,
         test_fraction=0.0,
         fold=True,
-        n_conversations=153_600,
+        n_conversations=184_320,
     ),
 }  # fmt: skip

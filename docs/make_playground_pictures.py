@@ -31,8 +31,8 @@ DRAWS = "const shares = [0.7, 0.2, 0.5, 0.3, 0.05]; let n = 0; Math.random = () 
 TRAIN = "microgpt train --preset names-60s --model names"
 FILE = Path(__file__).parent / "models" / "names.html"
 MAKE_FILE = (
-    "microgpt train --steps 10000 --model small",
-    f"microgpt export small --format html --output {FILE} --force",
+    "microgpt train --steps 10000 --model names",
+    f"microgpt export names --format html --output {FILE} --force",
 )
 
 

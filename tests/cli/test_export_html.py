@@ -3,6 +3,7 @@ from pathlib import Path
 
 import commands
 import pytest
+from commands import refused as problem_of
 
 LIB = Path(__file__).parents[1] / "lib"
 KILLED_EXPORTS = """
@@ -53,6 +54,18 @@ def test_a_model_is_exported_as_one_page(microgpt, text_model, tmp_path) -> None
     assert page.read_bytes().startswith(b"<!doctype html>")
 
 
+def test_a_link_to_a_page_is_kept(microgpt, text_model, tmp_path) -> None:
+    page, link = tmp_path / "page.html", tmp_path / "link.html"
+    page.write_text("mine")
+    link.symlink_to(page)
+    options = ("--format", "html", "--output", link, "--force")
+    assert microgpt("export", text_model, *options).returncode == 0
+    assert link.is_symlink()
+    assert page.read_bytes().startswith(b"<!doctype html>")
+    options = ("--format", "html", "--output", "a" * 300)
+    assert "File name too long" in problem_of(microgpt("export", text_model, *options))
+
+
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
@@ -83,7 +96,7 @@ def test_play_writes_a_page_and_opens_it(microgpt, text_model, tmp_path) -> None
     assert f"page.html: {page.stat().st_size:,} bytes\n" in played.stdout
     again = microgpt(*options)
     assert again.returncode == 2
-    assert "or replace it with microgpt export --force" in again.stderr
+    assert "or replace it with microgpt export --format html --force" in again.stderr
 
 
 @pytest.mark.slow

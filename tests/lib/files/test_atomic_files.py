@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from microgpt.errors import CheckpointError
 from microgpt.files.atomic_files import SAVED, SAVING, finish_publish, publish
 
 
@@ -44,3 +45,12 @@ def test_a_link_in_place_of_a_staging_directory_is_removed(tmp_path, name, kind)
     publish(directory, {"a": b"4"}, is_held=True)
     assert [(file.name, file.read_bytes()) for file in directory.iterdir()] == [("a", b"4")]
     assert (elsewhere / "b").read_bytes() == b"2"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes")
+def test_a_pipe_or_a_device_is_not_replaced(tmp_path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CheckpointError, match="pipe is not a regular file; use another path"):
+        publish(tmp_path, {"pipe": b"1"})
+    assert (tmp_path / "pipe").is_fifo()
+    assert os.listdir(tmp_path) == ["pipe"]

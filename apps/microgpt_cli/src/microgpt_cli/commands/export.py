@@ -57,11 +57,12 @@ def export(
 
 
 def write_page(served: "ServedModel", file: Path) -> None:
-    """Write the HTML file of a model atomically, and print its path."""
+    """Write the HTML file of a model atomically, and print its path. A link to a file is kept."""
     from microgpt.engine.machine_code import on_compiling
     from microgpt.files.atomic_files import publish
 
     with on_compiling(note):
         page = served.html
-    publish(file.parent, {file.name: page})
+    target = Path(os.path.realpath(file))
+    publish(target.parent, {target.name: page})
     print(terminal_safe(f"{file}: {len(page):,} bytes"))

@@ -30,7 +30,7 @@ def play(
         from microgpt_cli.training.replacement import confirm_file
         from microgpt_serve.served_model import load_model
 
-        confirm_file(file, "--file", "microgpt export --force")
+        confirm_file(file, "--file", "microgpt export --format html --force")
         write_page(load_model(settings), file)
         _open(file.resolve().as_uri())
         return

@@ -43,7 +43,7 @@ def confirm_file(file: Path, option: str, force: str = "--force") -> None:
     Raises:
         CheckpointError: it is a directory, there is no terminal, or the answer is no.
     """
-    if file.is_dir():
+    if os.path.isdir(file):  # unlike Path.is_dir, for any name
         raise CheckpointError(f"{file} is a directory; name a file, such as {file / 'model.html'}")
     if os.path.lexists(file):
         _confirm(file, f"{file} exists", "it", f"use another file with {option}", force)

@@ -53,8 +53,10 @@ def publish(directory: Path, files: Mapping[str, bytes], *, is_held: bool = Fals
         staging.mkdir()  # tempfile.mkdtemp would make the directory private to its owner
         try:
             for name, content in files.items():
-                if os.path.isdir(directory / name):
-                    raise CheckpointError(f"{directory / name} is a directory; use another path")
+                path = directory / name
+                if path.exists() and not path.is_file():  # a device would be replaced, too
+                    what = "a directory" if path.is_dir() else "not a regular file"
+                    raise CheckpointError(f"{path} is {what}; use another path")
                 _write(staging / name, content)
             _sync_directory(staging)
             if is_new:

@@ -16,12 +16,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from microgpt.config import Sampling
+from microgpt.data.tokenizer import Tokenizer
+from microgpt.engine.compiled_model import CompiledModel
 from microgpt.engine.wasm import inference_modules
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.inference import InferenceGpt
 from microgpt.sampling import DecodeRules
-from microgpt.state import TrainedModel
 from microgpt.storage.weights_file import tensors_of
 from microgpt_serve.local_file import local_file
 from microgpt_serve.served_model import ServedModel
@@ -137,18 +140,18 @@ def _dtype(gpt: InferenceGpt) -> Literal["float16", "float32"]:
         tensors = tensors_of(gpt.config, gpt.weights, "float16")
     except CheckpointError:  # a weight is too large
         return "float32"
-    weights = {name: tensor.tolist() for name, tensor in tensors.items()}
-    rounded = InferenceGpt(TrainedModel(gpt.config, weights, gpt.tokenizer, "float32"))
-    return "float16" if _greedy(rounded) == _greedy(gpt) else "float32"
+    flat = np.concatenate([tensor.ravel() for tensor in tensors.values()])
+    rounded = CompiledModel(gpt.config, flat, "float32")
+    is_same = _greedy(rounded, gpt.tokenizer) == _greedy(gpt.compiled, gpt.tokenizer)
+    return "float16" if is_same else "float32"
 
 
-def _greedy(gpt: InferenceGpt) -> list[list[int]]:
+def _greedy(model: CompiledModel, tokenizer: Tokenizer) -> list[list[int]]:
     """Return the likeliest tokens after some prompts."""
-    tokenizer, size = gpt.tokenizer, gpt.config.block_size
     prompts = [[tokenizer.bos_id, token] for token in range(tokenizer.special_ids[0])]
     if tokenizer.is_chat:
         user, assistant = tokenizer.role_id("user"), tokenizer.role_id("assistant")
         prompts = [[bos, user, token, tokenizer.end_turn_id, assistant] for bos, token in prompts]
-    prompts = [prompt[-size:] for prompt in prompts[:N_PROMPTS]]
+    prompts = [prompt[-model.config.block_size :] for prompt in prompts[:N_PROMPTS]]
     rules = DecodeRules(max_tokens=-(-N_GREEDY // len(prompts)), sampling=Sampling(0))
-    return list(gpt.compiled.decode_many(prompts, [0] * len(prompts), rules))
+    return list(model.decode_many(prompts, [0] * len(prompts), rules))

@@ -1,3 +1,4 @@
+import asyncio
 import base64
 import hashlib
 import json
@@ -5,14 +6,17 @@ import re
 import zlib
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 
 import numpy as np
 import pytest
+from asgi import ask_app
 
 from microgpt import ModelConfig, TrainConfig, load, save
 from microgpt.errors import ConfigError
 from microgpt.training.train import train
-from microgpt_serve import html_file
+from microgpt_serve import Settings, create_app, html_file
+from microgpt_serve.routes.status import PIECE, InPieces
 from microgpt_serve.served_model import served_model
 
 
@@ -122,6 +126,29 @@ def test_the_service_gives_the_same_file(names, names_page) -> None:
     assert (reply.status, reply.body) == (200, names_page)
     assert reply.headers["content-disposition"] == "attachment; filename*=utf-8''names.html"
     assert names.request("HEAD", "/microgpt/v1/model.html").status == 200
+
+
+def test_a_page_is_sent_in_pieces() -> None:
+    body, sent = bytes(range(256)) * 600, []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    asyncio.run(InPieces(body)({"type": "http"}, None, send))
+    assert (b"content-length", str(len(body)).encode()) in sent[0]["headers"]
+    pieces = [each["body"] for each in sent[1:]]
+    assert b"".join(pieces) == body
+    assert [len(each) for each in pieces] == [PIECE, PIECE, len(body) - 2 * PIECE]
+    assert [each["more_body"] for each in sent[1:]] == [True, True, False]
+
+
+def test_a_page_that_is_made_takes_no_place_in_the_queue(names_dir, names_page) -> None:
+    served = loaded(names_dir)
+    app = create_app(Settings(), served)
+    assert served.html == names_page
+    app.state.app_state.work.submit = None
+    (reply,) = ask_app(app, ("GET", "/microgpt/v1/model.html", {}))
+    assert reply.content == names_page
 
 
 def test_a_service_with_keys_does_not_give_its_model_away(serve, names_dir) -> None:

@@ -1,11 +1,13 @@
 """GET /health, /ready, /metrics, /microgpt/v1/model and /v1/models: the service and its model."""
 
+import asyncio
 from datetime import datetime
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from starlette.types import Receive, Scope, Send
 
 from microgpt_serve.app_state import StateDep
 from microgpt_serve.errors import STATUS_DESCRIPTIONS, ServeError
@@ -16,8 +18,25 @@ from microgpt_serve.served_model import ServedModel
 from microgpt_serve.work_queue import one_step
 
 WEIGHTS_PER_TOKEN = 1000  # packed into a file in the time that a small model needs for a token
+PIECE = 2**16  # bytes of a file in memory for each client that reads slowly
 
 router, openai_router = APIRouter(), APIRouter()
+
+
+class InPieces(Response):
+    """Response that is sent in pieces, each when the client has read most of the one before."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the headers, then the pieces."""
+        body = self.body
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            for start in range(0, len(body), PIECE):
+                end = start + PIECE
+                part = {"body": body[start:end], "more_body": end < len(body)}
+                await send({"type": "http.response.body", **part})
+        except asyncio.CancelledError:  # the service shuts down while a slow client is reading
+            scope["outcome"] = 499
 
 
 @router.get("/health", summary="Liveness probe")
@@ -68,14 +87,16 @@ async def model_file(request: Request, state: StateDep) -> Response:
     model = state.model
     if state.settings.has_keys:
         raise ServeError(404, "this service has API keys and does not give its model away")
-    n_tokens = model.gpt.num_params // WEIGHTS_PER_TOKEN
-    page = await run_steps(state, request, one_step(lambda: model.html), n_tokens)
+    if "html" not in vars(model):  # not yet cached
+        n_tokens = model.gpt.num_params // WEIGHTS_PER_TOKEN
+        await run_steps(state, request, one_step(lambda: model.html), n_tokens)
+    page = model.html
     name = quote(f"{model.name}.html", safe="")
     headers = {
         "Content-Disposition": f"attachment; filename*=utf-8''{name}",
         "X-Content-Type-Options": "nosniff",
     }
-    return Response(page, media_type="text/html", headers=headers)
+    return InPieces(page, media_type="text/html", headers=headers)
 
 
 @openai_router.get("/v1/models", summary="List the models (OpenAI-compatible)")

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -156,3 +157,16 @@ def test_every_architecture_has_the_same_bits_in_node(modules, tmp_path) -> None
     assert len(expected.files) == 40
     for name in expected.files:
         np.testing.assert_array_equal(found[name], expected[name], name)
+
+
+def test_a_failure_of_the_compiler_is_one_error(monkeypatch) -> None:
+    def fails(*args: object) -> None:
+        raise subprocess.CalledProcessError(1, "python")
+
+    monkeypatch.setattr(wasm.machine_code, "read_kept", lambda *args: None)
+    monkeypatch.setattr(wasm, "cross_compile", fails)
+    with pytest.raises(ConfigError, match="cannot be compiled to WebAssembly"):
+        wasm.inference_modules()
+    monkeypatch.setattr(wasm, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="no WebAssembly modules, and no compiler; pip install"):
+        wasm.inference_modules()

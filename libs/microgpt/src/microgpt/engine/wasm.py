@@ -9,6 +9,7 @@ Layout: a word of an argument has 64 bits, of which an address is the low half; 
 like a NumPy array of a 64-bit CPython. See docs/performance.md#compilation and docs/packaging.md.
 """
 
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -38,7 +39,7 @@ def inference_modules() -> dict[str, bytes]:
     code.
 
     Raises:
-        ConfigError: there are no modules, and no compiler.
+        ConfigError: there are no modules, and no compiler, or it fails.
     """
     if IN_WHEEL.is_dir():
         return {name: (IN_WHEEL / f"{name}-{dtype}.wasm").read_bytes() for name, dtype in INFERENCE}
@@ -55,7 +56,12 @@ def inference_modules() -> dict[str, bytes]:
         )
     machine_code.report_compiling()
     with tempfile.TemporaryDirectory() as folder:
-        write_modules(Path(folder), ("float32",), ("evaluation", "decoding", "generation"))
+        try:
+            write_modules(Path(folder), ("float32",), ("evaluation", "decoding", "generation"))
+        except subprocess.CalledProcessError as error:
+            raise ConfigError(
+                "the engine cannot be compiled to WebAssembly; see the error of the compiler above"
+            ) from error
         for name, dtype in INFERENCE:
             found[name] = Path(folder, f"{name}-{dtype}.wasm").read_bytes()
             machine_code.keep(f"{__name__}:{name}", f"<{dtype}", found[name])

@@ -104,6 +104,10 @@ def test_a_model_that_is_too_large_is_refused(names_result, tmp_path, monkeypatc
         ConfigError, match=r"too large for a page: its [0-9,]+ weights take 0 MiB in half"
     ):
         _ = served(names_result, tmp_path / "names").html
+    app = create_app(Settings(), loaded(tmp_path / "names"))
+    (reply,) = ask_app(app, ("GET", "/microgpt/v1/model.html", {}))
+    assert reply.status_code == 404
+    assert reply.json()["error"].startswith("the model is too large for a page")
 
 
 @pytest.mark.parametrize("change", ["tie", "overflow"])

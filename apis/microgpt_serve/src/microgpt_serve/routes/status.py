@@ -9,6 +9,7 @@ from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.types import Receive, Scope, Send
 
+from microgpt.errors import ConfigError
 from microgpt_serve.app_state import StateDep
 from microgpt_serve.errors import STATUS_DESCRIPTIONS, ServeError
 from microgpt_serve.generation import run_steps
@@ -75,7 +76,11 @@ async def model(state: StateDep) -> ModelResponse:
     response_class=Response,
     responses={
         200: {"content": {"text/html": {}}, "description": "The file."},
-        404: {"model": ErrorResponse, "description": "The service has API keys."},
+        404: {"model": ErrorResponse, "description": "API keys, or a model too large for a file."},
+        **{
+            code: {"model": ErrorResponse, "description": STATUS_DESCRIPTIONS[code]}
+            for code in (503, 504)
+        },
     },
 )
 async def model_file(request: Request, state: StateDep) -> Response:
@@ -89,7 +94,10 @@ async def model_file(request: Request, state: StateDep) -> Response:
         raise ServeError(404, "this service has API keys and does not give its model away")
     if "html" not in vars(model):  # not yet cached
         n_tokens = model.gpt.num_params // WEIGHTS_PER_TOKEN
-        await run_steps(state, request, one_step(lambda: model.html), n_tokens)
+        try:
+            await run_steps(state, request, one_step(lambda: model.html), n_tokens)
+        except ConfigError as error:  # such as a model that is too large
+            raise ServeError(404, str(error)) from error
     page = model.html
     name = quote(f"{model.name}.html", safe="")
     headers = {

@@ -26,7 +26,7 @@ TAKEN = "document.title = 'taken'"
 HOSTILE = f'</script><script>{TAKEN}</script><img src=x onerror="{TAKEN}">\'&lt;\u2028\u202e\x07'
 MESSAGES = (
     "hi", "my name is ada", "what is 3 plus 4?", "who am i?", "spell cat", "how are you?",
-    "17 + 25", "tell me a joke", "what is my name?", "bye",
+    " 17 + 25 ", "tell me a joke", "what is my name?", "bye",
 )  # fmt: skip
 UNTIL = """
     const until = async (get) => {

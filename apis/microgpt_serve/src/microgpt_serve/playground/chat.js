@@ -30,7 +30,7 @@ export class Chat {
     this.#model = model;
     byId("say").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#send(message.value);
+      this.#send(message.value.trim()); // as on the command line
     });
     sendOnEnter(message);
     addEventListener("keydown", ({ key }) => {
@@ -73,7 +73,7 @@ export class Chat {
   }
 
   async #send(text) {
-    if (!text.trim() || this.#running) return;
+    if (!text || this.#running) return;
     message.value = "";
     this.#messages.push({ role: "user", content: text });
     this.#draw();

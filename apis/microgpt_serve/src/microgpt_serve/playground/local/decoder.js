@@ -41,7 +41,7 @@ export class Decoder {
 
   /**
    * @param {import("./model.js").LocalModel} model
-   * @param {number[][]} prompts
+   * @param {number[][]} prompts of the same length
    * @param {Rules} rules
    * @param {bigint[]} seeds one per prompt
    */
@@ -65,10 +65,8 @@ export class Decoder {
     const { memory, config } = this.#model;
     const lengths = prompts.map((prompt) => prompt.length);
     const n = prompts.length;
-    const mostNew = maxTokens ?? config.block_size - Math.min(...lengths) + 1;
-    const width = Math.max(...lengths) + mostNew;
-    const isFilled = maxTokens === null; // the context, to its end
-    const goals = lengths.map((length) => (isFilled ? config.block_size + 1 : length + maxTokens));
+    const mostNew = maxTokens ?? config.block_size - lengths[0] + 1; // null: to the end of the context
+    const width = lengths[0] + mostNew;
     const rules = new Array(config.vocab_size).fill(0);
     for (const token of stop) rules[token] = STOP;
     for (const token of forbidden) rules[token] = FORBIDDEN;
@@ -87,7 +85,7 @@ export class Decoder {
       n_tokens: memory.arrayOf("int64", lengths),
       first: memory.array("int64", [n]),
       n_read: memory.array("int64", [n]),
-      goals: memory.arrayOf("int64", goals),
+      goals: memory.arrayOf("int64", new Array(n).fill(width)),
       status: memory.array("int64", [n]),
       uniforms: memory.array("float64", [n, mostNew]),
       slots: memory.arrayOf("int64", new Array(nSlots).fill(-1)),

@@ -32,30 +32,6 @@ def problems(node, *files: tuple[dict[str, Any], dict[str, bytes]]) -> list[str]
     return [result["error"] for result in node(CODE, inputs)]
 
 
-def test_a_damaged_file_is_refused(node, served) -> None:
-    facts, parts = local_file(served, NO_KERNELS)
-    weights = parts["weights"]
-    half, half_parts = local_file(served, NO_KERNELS, dtype="float16")
-    fewer = {**facts["model"], "characters": "ab"}
-    found = problems(
-        node,
-        (facts, {**parts, "weights": weights[:-4]}),
-        (facts, {name: part for name, part in parts.items() if name != "decode"}),
-        ({**half, "dtype": "float32"}, half_parts),
-        ({**facts, "format": 2}, parts),
-        ({**facts, "model": fewer}, parts),
-    )
-    begins, ends = "This file is damaged: ", ". Ask for another copy of it."
-    assert all(each.startswith(begins) and each.endswith(ends) for each in found)
-    assert [each[len(begins) : -len(ends)] for each in found] == [
-        f"its part “weights” has {len(weights) - 4} bytes, not {len(weights)}",
-        "its part “decode” has 0 bytes, not 14",
-        "its weights are not those of its model",
-        "its format is 2, not 1",
-        "its vocabulary is incomplete",
-    ]
-
-
 def test_a_browser_without_simd_is_named(node, served) -> None:
     facts, parts = local_file(served, NO_KERNELS)
     assert problems(node, (facts, parts)) == [

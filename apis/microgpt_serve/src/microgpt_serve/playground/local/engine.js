@@ -7,7 +7,6 @@ import { lengthOf, strip } from "./characters.js";
 import { Decoder } from "./decoder.js";
 import { EngineError } from "./errors.js";
 import { explain } from "./explanation.js";
-import { checkFile, damaged } from "./file.js";
 import { FoldingTokenizer } from "./folding.js";
 import { KnownQuestions } from "./known_questions.js";
 import { LocalModel } from "./model.js";
@@ -30,14 +29,12 @@ export class LocalEngine {
 
   /** @param {import("./file.js").LocalFile} file */
   constructor(file) {
-    checkFile(file);
     const { model, bpe, questions } = file;
     this.#file = file;
     const Characters = model.fold ? FoldingTokenizer : CharTokenizer;
     this.#tokenizer = bpe
       ? new BpeTokenizer(bpe.pieces, bpe.merges, model.chat)
       : new Characters(model.characters, model.chat);
-    if (this.#tokenizer.bos + 1 !== model.vocab_size) throw damaged("its vocabulary is incomplete");
     this.#model = new LocalModel(file);
     this.#prompts = new Prompts(this.#tokenizer, questions && new KnownQuestions(questions), model);
   }

@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -31,8 +32,11 @@ class Firefox:
         quiet = subprocess.DEVNULL
         self._process = subprocess.Popen(command, env=env, stdout=quiet, stderr=quiet)
         self._n = 0
+        self._opened = ExitStack()
         try:
-            self._file = self._connect(profile / "MarionetteActivePort").makefile("rwb")
+            connection = self._connect(profile / "MarionetteActivePort")
+            self._opened.enter_context(connection)
+            self._file = self._opened.enter_context(connection.makefile("rwb"))
             self._receive()  # what it is
             self._send("WebDriver:NewSession", timeouts={"script": SCRIPT_MS})
         except BaseException:
@@ -54,6 +58,7 @@ class Firefox:
         """Stop the browser."""
         self._process.kill()
         self._process.wait()
+        self._opened.close()
 
     def open(self, url: str) -> None:
         """Load a page."""

@@ -126,7 +126,7 @@ def test_a_new_conversation_does_not_overwrite_earlier_files(session, tmp_path, 
         run_command(session, "/save mine")
 
 
-def test_a_loaded_conversation_reports_again_that_it_is_long(session, told) -> None:
+def test_loading_a_long_conversation_repeats_the_warning(session, told) -> None:
     for _ in range(5):
         say(session, "hi")
     run_command(session, "/save long")

@@ -129,7 +129,7 @@ def test_lines_do_not_inherit_how_running_text_was_held_out(train, folder) -> No
     assert training.keys().isdisjoint({"holdout", "val_fraction"})
 
 
-def test_a_refused_share_holds_out_no_running_text(train, folder) -> None:
+def test_a_fraction_of_0_holds_out_no_running_text(train, folder) -> None:
     """The parent's --holdout has no effect then, and is no error."""
     (folder / "running").rename(folder / "parent")
     train("--from", "parent", "--test-fraction", "0", data="text.txt")

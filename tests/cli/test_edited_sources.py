@@ -26,7 +26,7 @@ def test_commands_use_the_reference_engine_for_edited_sources(edited, microgpt, 
     assert REASON in ok(microgpt("chat", "hello")).stderr  # with the demo model
 
 
-def test_the_reference_engine_does_not_take_minutes_unasked(edited, microgpt, names) -> None:
+def test_falling_back_to_a_slow_reference_run_is_refused(edited, microgpt, names) -> None:
     error = refused(microgpt("train", "--data", "names.txt", "--steps", "1000000"))
     assert error.startswith("the reference engine would take about ")
     assert error.endswith("; ask for less, or undo the edit of model.py")

@@ -35,7 +35,7 @@ def test_every_command_reads_an_exported_chat(microgpt, exports, data, me) -> No
     assert " ".join(source[2:]) in info.stderr
 
 
-def test_another_name_is_refused_by_a_resumed_run(microgpt, exports) -> None:
+def test_resume_refuses_another_name_for_the_assistant(microgpt, exports) -> None:
     source = ("--chat", "--data", "whatsapp_android.txt", "--me")
     ok(microgpt("train", *source, "Ben", *SMALL, "--model", "m"))
     problem = refused(microgpt("train", "--resume", "m", "--me", "Anna", "--steps", "3"))

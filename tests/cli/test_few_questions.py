@@ -84,13 +84,13 @@ def test_a_poor_answer_to_few_questions_gets_advice(faq, microgpt) -> None:
     assert "for more exact answers: omit the options for the model and the training" in done.stderr
 
 
-def test_the_time_of_few_questions_is_not_what_remains(faq) -> None:
+def test_few_questions_are_explained_with_the_whole_time(faq) -> None:
     (why,) = [line for line in faq.stderr.splitlines() if "why: " in line]
     assert " in about " in why
     assert "that remain" not in why
 
 
-def test_questions_that_need_attention_are_told(microgpt, tmp_path) -> None:
+def test_train_reports_questions_that_need_attention(microgpt, tmp_path) -> None:
     rows = ["question,answer", "open?,at 7", "open?,at 8", "bread?,yes", "cake?,", ",no"]
     (tmp_path / "faq.csv").write_text("\n".join(rows))
     done = microgpt("train", "--chat", "--data", "faq.csv", *SMALL)

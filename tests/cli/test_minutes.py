@@ -269,7 +269,7 @@ def test_minutes_sets_a_deadline_and_the_run_can_be_repeated(microgpt, folder) -
         assert weights(folder / "a") == weights(folder / "c")
 
 
-def test_a_text_that_counting_predicts_better_is_told(microgpt, tmp_path) -> None:
+def test_train_notes_that_ngrams_predict_a_text_better(microgpt, tmp_path) -> None:
     lines = [f"the number {a} of the row {b}" for a in range(20) for b in range(20)]
     (tmp_path / "rows.txt").write_text("\n".join(RNG.sample(lines, 200)))
     done = ok(microgpt("train", "--data", "rows.txt", *BUDGET, "--single", "--model", "a"))

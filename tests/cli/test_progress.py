@@ -35,7 +35,7 @@ def follow(steps: int, events: int) -> None:
             )
 
 
-def test_long_work_is_not_silent(monkeypatch, capsys) -> None:
+def test_long_work_prints_a_line_after_the_maximum_silence(monkeypatch, capsys) -> None:
     monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)
     monkeypatch.setattr(progress, "MAX_SILENCE_S", 0.05)
     bar = progress.ProgressBar("search", 1000)

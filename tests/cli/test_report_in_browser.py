@@ -118,7 +118,7 @@ def test_legend_marks_are_fully_opaque(runs, page) -> None:
     assert set(faint) <= {"1"}
 
 
-def test_a_sample_on_the_page_is_never_markup(tmp_path, page) -> None:
+def test_samples_are_escaped_on_the_report_page(tmp_path, page) -> None:
     said = "</script><script>document.title = 'taken'</script><b>&amp;\u2028"
     table = Table(["champion", "names"], [["g1-1", said]], is_prose=True)
     section = Section("names", said, said, table=table, datasets={"names": [{"a": said}]})

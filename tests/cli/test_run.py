@@ -123,7 +123,7 @@ def test_run_refuses_bad_input_before_it_prints(microgpt, args, problem) -> None
     assert refused(microgpt("run", *args)) == problem
 
 
-def test_an_unresolved_merge_is_refused(microgpt, genome) -> None:
+def test_a_genome_with_merge_conflict_markers_is_refused(microgpt, genome) -> None:
     genome.write_text("<<<<<<< ours\n" + genome.read_text())
     assert refused(microgpt("run")) == (
         "genome.json, line 1: merge conflict marker '<<<<<<< ours'; keep only one of the genomes"

@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def test_a_class_has_a_name_of_its_own() -> None:
+def test_class_names_are_unique() -> None:
     places = defaultdict(list)
     for folder in ("libs", "evolution", "apps", "apis"):
         for file in (ROOT / folder).rglob("src/**/*.py"):

@@ -50,7 +50,7 @@ def test_every_exception_has_a_command_and_a_reason(pattern: str, reason: str) -
 
 
 @pytest.mark.parametrize(("pattern", "replacement"), SHORTER)
-def test_every_rule_shortens_some_command(pattern: str, replacement: str) -> None:
+def test_every_shortening_rule_applies_to_a_docs_command(pattern: str, replacement: str) -> None:
     commands = [block.excused for page in PAGES for block in blocks(page)]
     assert any(re.sub(pattern, replacement, text) != text for text in commands)
 

@@ -348,7 +348,9 @@ BETWEEN = """
     ids=["ValueError", "CheckpointError", "typer"],
 )
 @pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
-def test_a_stop_that_a_library_changes_is_still_a_stop(number, code, word, program) -> None:
+def test_a_signal_that_a_library_turns_into_an_error_still_stops(
+    number, code, word, program
+) -> None:
     program = textwrap.dedent(program).replace("NUMBER", str(int(number)))
     done = commands.run_process([sys.executable, "-c", program, "generate"])
     assert (done.returncode, done.stderr) == (code, f"{word}\n")

@@ -88,7 +88,7 @@ def test_the_default_space_depends_on_the_documents(small) -> None:
     assert asdict(small).keys() >= stream.values.keys()
 
 
-def test_an_unknown_name_counts_as_the_first(small) -> None:
+def test_a_choice_outside_the_space_gets_coordinate_0(small) -> None:
     space = Space(values={"optimizer": ("muon",), "lr": (0.0001, small.lr)})
     assert small.optimizer == "adamw"
     assert space.coordinates(small) == [0.0, 1.0]

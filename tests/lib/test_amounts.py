@@ -8,7 +8,7 @@ from microgpt.amounts import count, duration, percentage, plural
 ROOT = Path(__file__).parents[2]
 
 
-def test_one_thing_has_no_plural() -> None:
+def test_only_a_count_of_one_uses_the_singular() -> None:
     assert [count(n, "step") for n in (0, 1, 2, 1000)] == [
         "0 steps", "1 step", "2 steps", "1,000 steps",
     ]  # fmt: skip

@@ -173,7 +173,7 @@ def test_a_directory_that_appears_during_a_check_is_new(tmp_path, monkeypatch) -
         load(tmp_path / "model")
 
 
-def test_a_directory_that_appears_during_a_check_is_no_file(tmp_path, monkeypatch) -> None:
+def test_save_accepts_a_directory_created_during_its_check(tmp_path, monkeypatch) -> None:
     def just_before(path: object, lexists=os.path.lexists) -> bool:
         (tmp_path / "model").mkdir(exist_ok=True)
         return lexists(path)

@@ -50,7 +50,7 @@ def test_gradients_pass_only_through_kept_units() -> None:
     assert [value.grad for value in values] == [value.data for value in dropped]
 
 
-def test_units_do_not_repeat_those_of_the_next_site() -> None:
+def test_dropout_masks_differ_between_the_sites_of_a_model() -> None:
     C = ModelConfig().n_embd
     drop = Dropout(0.5, 1, 0)
     sites = [tuple(drop([1.0] * C, 0, site)) for site in range(20)]

@@ -37,7 +37,7 @@ def test_edited_sources_are_named(edited) -> None:
     assert [*edited_sources.edited_sources()] == ["model.py"]
 
 
-def test_a_comment_is_no_edit(sources) -> None:
+def test_a_comment_does_not_count_as_an_edit(sources) -> None:
     with (sources / "model.py").open("a") as file:
         file.write("# a comment\n")
     assert edited_sources.edited_sources() == {}

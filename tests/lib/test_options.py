@@ -39,7 +39,7 @@ def test_a_conflict_names_who_set_the_other_option() -> None:
     )
 
 
-def test_a_recipe_may_contradict_itself() -> None:
+def test_options_within_one_recipe_may_conflict() -> None:
     assert join(Dish(raw=True, oven="hot").by("soup.json"), Dish(salt=2.0)).raw
 
 

@@ -68,7 +68,7 @@ def test_a_schedule_is_recorded_and_needed_again() -> None:
     assert again.weights == whole.weights
 
 
-def test_a_recorded_function_is_not_imported() -> None:
+def test_a_recorded_function_must_be_passed_again() -> None:
     with pytest.raises(ConfigError, match="uses the function antigravity:fly; pass it again with"):
         train(DOCS, model=SMALL, config=TrainConfig(steps=3, schedule="antigravity:fly#0"))
     name = recorded_name(halved).partition("#")[0]

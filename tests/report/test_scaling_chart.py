@@ -76,7 +76,7 @@ def test_no_frontier_is_drawn_for_equal_operations() -> None:
     assert found["Loss against time"] == ("no dashed line, since the operations are equal", 1)
 
 
-def test_times_within_their_spread_are_no_budgets() -> None:
+def test_times_that_differ_only_by_noise_are_not_compared() -> None:
     noisy = [
         result.model_copy(update={"cpu_seconds": 1 + result.seed + result.flops / 1e5})
         for result in results({0.01: FALLING})

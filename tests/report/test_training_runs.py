@@ -98,7 +98,7 @@ def test_a_directory_named_twice_counts_once(trained, tmp_path) -> None:
     assert [run.label for run in runs] == ["link", "two"]
 
 
-def test_the_settings_exclude_the_outcome(trained) -> None:
+def test_the_settings_of_a_run_exclude_its_results(trained) -> None:
     directory = trained(
         "model", steps=100, lr=0.5, data_sha256="0f", best_step=50, test_loss=2.25, other=[1]
     )

@@ -142,7 +142,7 @@ def test_a_bot_of_few_questions_answers_them(tmp_path, opened) -> None:
     assert "Generate" not in run("return document.querySelector('nav').innerText")
 
 
-def test_hostile_text_is_only_shown(tmp_path, opened) -> None:
+def test_hostile_text_is_displayed_but_never_executed(tmp_path, opened) -> None:
     talk = [HOSTILE, HOSTILE]
     save(
         train(talk, model=ModelConfig(block_size=128), config=TrainConfig(steps=200)),

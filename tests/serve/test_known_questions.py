@@ -38,7 +38,7 @@ def asked(text: str, **others) -> dict:
 @pytest.mark.parametrize(
     ("text", "said"), [("order cakes", "Call us."), ("who are the beatles", "I don't know.")]
 )
-def test_each_route_answers_or_abstains(directory, text, said) -> None:
+def test_each_route_answers_known_questions_and_no_others(directory, text, said) -> None:
     settings = Settings(model_dir=directory)
     reply = post(settings, "/microgpt/v1/chat", asked(text)).json()
     assert (reply["content"], reply["finish_reason"]) == (said, "stop")

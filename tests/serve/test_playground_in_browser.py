@@ -414,7 +414,7 @@ def test_a_long_text_is_cut_between_characters(subword, subword_gpt, page) -> No
     assert page.input_value("#text") == "a" + "😀" * 30
 
 
-def test_the_first_example_replaces_nothing(names, page) -> None:
+def test_the_first_example_replaces_no_typed_or_linked_text(names, page) -> None:
     requests = held(page, "**/microgpt/v1/generate")
     page.goto(f"{HERE}{names.port}/#/inside")
     until_held(page, requests)

@@ -77,7 +77,7 @@ def test_a_slow_reader_is_not_disconnected(connection, buffer) -> None:
     assert connection.is_aborted
 
 
-def test_no_timer_runs_once_a_reader_has_read_most(connection) -> None:
+def test_the_send_timeout_is_cancelled_once_a_client_catches_up(connection) -> None:
     connection.protocol.resume_writing()
     assert not connection.alarms
 

@@ -116,7 +116,7 @@ def test_any_error_of_a_reload_is_logged(monkeypatch, caplog, model, error) -> N
     ]
 
 
-def test_a_training_is_served_until_it_leaves_a_model(tmp_path, names_result, caplog) -> None:
+def test_a_finished_model_replaces_the_served_checkpoint(tmp_path, names_result, caplog) -> None:
     caplog.set_level(logging.INFO, "microgpt_serve")
     directory, settings = tmp_path / "model", Settings(model_dir=str(tmp_path / "model"))
     result = replace(names_result, plan=replace(names_result.plan, input=Path("names.txt")))

@@ -165,7 +165,7 @@ def test_records_of_other_genomes_are_refused(tmp_path, small_parts, expected_ru
         finished(BudgetedRecords.open(tmp_path / "run"), small_parts, Threads(1))
 
 
-def test_a_winner_that_diverged_later_is_trained_until_then(
+def test_a_diverged_winner_is_trained_to_its_last_finite_loss(
     tmp_path, settings, small_parts
 ) -> None:
     (genome,) = settings.first

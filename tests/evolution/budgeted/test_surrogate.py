@@ -44,7 +44,7 @@ def test_a_new_genome_is_predicted_like_its_neighbours(trained, small) -> None:
     assert known.deviation < low.deviation < elsewhere.deviation
 
 
-def test_a_paused_organism_follows_its_own_curve(trained, small) -> None:
+def test_a_paused_organism_is_predicted_from_its_own_curve(trained, small) -> None:
     good, bad = (
         organism(replace(small, lr=lr), id, curve(loss)[: RUNGS[0]])
         for id, lr, loss in (("g2-1", 0.004, 1.4), ("g2-2", 0.0028, 2.5))

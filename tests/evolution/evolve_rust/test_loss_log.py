@@ -278,7 +278,7 @@ def test_insights_use_evolve_rusts_words(make_ranked, top, bottom, line) -> None
         ({"n_ctx": 10}, {"n_ctx": 8}),
     ],
 )
-def test_a_small_trend_is_no_insight(make_ranked, top, bottom) -> None:
+def test_small_trends_are_not_reported_as_insights(make_ranked, top, bottom) -> None:
     assert insights(*means_of(make_ranked, top, bottom)) == [
         "  No strong hyperparameter trends detected (more generations may help)."
     ]

@@ -62,7 +62,7 @@ def test_a_function_of_the_genome_is_minimised() -> None:
     assert f"value {found.value:.4g}" in repr(found)
 
 
-def test_a_function_of_the_model_gives_the_same_after_a_stop(tmp_path) -> None:
+def test_a_resumed_search_by_a_model_function_finds_the_same(tmp_path) -> None:
     found = evolve(DOCS, objective=vowels, workers=2, **SMALL)
     assert ":vowels#" in found.run.settings.function
     stop = Event()

@@ -56,7 +56,7 @@ def test_a_pickled_objective_gives_the_same_result() -> None:
     assert there.measure(SMALL, 3) == objective.measure(SMALL, 3)
 
 
-def test_operations_are_evolutions_and_grow_with_the_batch() -> None:
+def test_sweeps_and_searches_count_the_same_operations() -> None:
     genome = Genome(n_emb=8, n_ctx=8, n_layer=1, n_head=2, n_ff_exp=2, steps=60, lr=0.02)
     objective = SweepObjective.of(PARTS)
     assert objective.flops(replace(SMALL, block_size=8)) == LossObjective.of(

@@ -56,7 +56,7 @@ def test_all_genes_are_mutated_equally_often() -> None:
 
 
 @given(RNGS, st.integers(1, 128))
-def test_a_foreign_width_is_rounded_to_its_heads(rng, n_emb) -> None:
+def test_the_width_of_a_mutant_is_divisible_by_its_heads(rng, n_emb) -> None:
     mutant = mutate(replace(PRIMORDIAL, n_emb=n_emb, n_head=1), rng)
     assert mutant.n_emb % mutant.n_head == 0
 

@@ -289,7 +289,7 @@ def test_flat_generations_start_a_championship_then_a_cataclysm(bests, told) -> 
     assert climb(*bests) == told
 
 
-def test_a_lucky_elite_does_not_end_the_stagnation() -> None:
+def test_an_elite_that_is_worse_when_remeasured_is_no_progress() -> None:
     # Measured anew in the championship it is worse: the search is as stuck as before.
     assert climb(1.6, 1.6, 1.6, 1.65, 1.7)[2:] == [CHAMPIONSHIP_2, CHAMPIONSHIP_3, CATACLYSM]
     # What then is better than that, is progress.
@@ -297,7 +297,7 @@ def test_a_lucky_elite_does_not_end_the_stagnation() -> None:
 
 
 @pytest.mark.parametrize(("gain", "stagnation"), [(0.9e-8, 1), (1.1e-8, 0)])
-def test_a_gain_within_rounding_is_no_progress(gain, stagnation) -> None:
+def test_a_gain_below_1e_8_does_not_reset_the_stagnation(gain, stagnation) -> None:
     assert climb(1.6, 1.6 - gain)[-1] == (stagnation, "normal")
 
 

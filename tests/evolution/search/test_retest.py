@@ -56,7 +56,9 @@ def test_a_diverging_retest_is_left_out(monkeypatch) -> None:
         retest(GENOME, PARTS, [7])
 
 
-def test_exam_json_holds_each_measure_twice(make_organism, text_result, tmp_path) -> None:
+def test_exam_json_has_each_measure_of_search_and_retest(
+    make_organism, text_result, tmp_path
+) -> None:
     first, *again = (NameScores({"judge": judge}, 1.0, 0.9) for judge in (1.5, 1.0, 1.25))
     organism = make_organism(2.25, generation=3, slot=4)
     organism = replace(organism, evaluation=replace(organism.evaluation, scores=first))
@@ -118,7 +120,7 @@ def test_the_heading_counts_the_new_seeds(make_organism) -> None:
     assert all(trial.seed != organism.seed for trial in confirmation_trials(finalists, 7))
 
 
-def test_the_first_of_equals_is_taken(candidate) -> None:
+def test_a_tie_in_the_retest_goes_to_the_first_organism(candidate) -> None:
     first, second = candidate((1, 2, 3)), candidate((1, 2, 3))
     assert best_for_all(HEADS, [first, second]) is first
     assert best_for("spark", [first, second]) is first

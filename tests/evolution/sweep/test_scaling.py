@@ -98,7 +98,7 @@ def test_a_constant_quantity_has_no_return() -> None:
     assert equal.drop.value != 0
 
 
-def test_series_differ_in_whatever_does_not_vary_along_them() -> None:
+def test_a_series_varies_one_setting_and_fixes_all_others() -> None:
     points = [SweepConfig(steps=n, lr=lr) for lr in (0.005, 0.02) for n in (100, 200)]
     points += [SweepConfig(steps=100, n_embd=32)]
     found = Scaling.of(

@@ -56,7 +56,7 @@ def test_work_is_unpickled_only_once_per_process(monkeypatch) -> None:
     assert Adder.n_loaded == 1
 
 
-def test_the_name_suffices_where_the_contents_are_known() -> None:
+def test_work_already_unpickled_can_be_sent_by_name_only() -> None:
     work = PickledOnce.of(Adder(2))
     with pytest.raises(NotUnpickledError):
         work.name_only()(1)
@@ -64,7 +64,7 @@ def test_the_name_suffices_where_the_contents_are_known() -> None:
     assert len(pickle.dumps(work.name_only())) < 200
 
 
-def test_a_process_keeps_only_the_last_works() -> None:
+def test_a_worker_process_caches_only_the_most_recent_work() -> None:
     works = [PickledOnce.of(Adder(n)) for n in range(10, 10 + N_KEPT + 1)]
     for work in works:
         work(1)

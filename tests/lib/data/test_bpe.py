@@ -100,7 +100,7 @@ def test_the_mask_covers_replies_and_their_end_tokens(loss_on) -> None:
     assert learnt == [*CHAT.encode("anna and"), CHAT.end_turn_id]
 
 
-def test_a_text_of_one_token_differs_from_others() -> None:
+def test_tokens_of_keeps_only_texts_of_a_single_token() -> None:
     assert TEXT.tokens_of([" and", "zq", "\ud800", "a"]) == TEXT.encode(" and") + TEXT.encode("a")
 
 
@@ -127,7 +127,7 @@ def test_a_vocabulary_size_beyond_memory_is_accepted() -> None:
 
 
 @pytest.mark.parametrize("between", [" ", "\n", "\n\n  ", "\t"])
-def test_a_long_text_is_learnt_from_word_by_word(between) -> None:
+def test_bpe_learns_from_a_long_text_word_by_word(between) -> None:
     words = random.Random(1).choices(["anna", "and", "emma", "it's", "12", "漢字"], k=2000)
     text = between.join(words)
     whole = BpeTokenizer.from_documents([text], vocab_size=280)

@@ -119,7 +119,7 @@ def test_json_lines_with_other_fields_are_no_export(tmp_path) -> None:
         ("slack", "Anna Alt (3 messages), ben (3 messages), Carl C (1 message)"),
     ],
 )
-def test_a_chat_of_people_needs_the_name_of_one(name, named) -> None:
+def test_an_exported_chat_needs_the_name_of_the_assistant(name, named) -> None:
     remedy = "say who the assistant is with --me NAME (me= in Python): "
     with pytest.raises(DataError) as error:
         read(EXPORTS / name)
@@ -132,7 +132,7 @@ def test_a_chat_of_people_needs_the_name_of_one(name, named) -> None:
 
 
 @pytest.mark.parametrize("name", ["conversations.json", "chat.jsonl"])
-def test_a_name_is_refused_where_there_are_no_people(tmp_path, name) -> None:
+def test_me_is_refused_for_a_chat_that_has_an_assistant(tmp_path, name) -> None:
     path = tmp_path / "chat.jsonl"
     path.write_text('{"prompt": "hi", "completion": "yo"}\n')
     with pytest.raises(DataError, match="omit --me"):
@@ -162,7 +162,7 @@ def test_a_name_is_refused_where_there_are_no_people(tmp_path, name) -> None:
         ("01/02/24, 23:59 -", "02/02/24, 00:01 -"),
     ],
 )
-def test_midnight_is_no_pause_in_any_locale(tmp_path, day, next_day) -> None:
+def test_midnight_splits_no_conversation_in_any_date_format(tmp_path, day, next_day) -> None:
     path = tmp_path / "chat.txt"
     path.write_text(f"{day} Anna: still up?\n{next_day} Ben: yes\n", encoding="utf-8")
     assert read(path, "Ben")[0] == [["still up?", "yes"]]

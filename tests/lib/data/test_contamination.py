@@ -88,7 +88,7 @@ def test_stretches_of_running_text_are_compared_by_position(other) -> None:
     assert found["validation"].low > 0
 
 
-def test_text_that_chose_the_parents_weights_is_no_test() -> None:
+def test_a_parents_validation_text_contaminates_a_test_set() -> None:
     parent = split_stream(TEXT, validation=0.1, holdout="tail")
     child = split_stream(TEXT, test=0.1, holdout="tail")
     assert contamination(child, [parent.facts]) == {"test": Bounds(1.0, 1.0)}
@@ -144,14 +144,14 @@ def test_contamination_by_other_data_is_unknown() -> None:
     assert 0 < found.low < 1 == found.high
 
 
-def test_another_training_set_than_that_of_the_fractions_is_read() -> None:
+def test_a_replaced_training_set_contaminates_the_validation_set() -> None:
     parts = split(DOCS, validation=0.2)
     other = replace(parts, train=DOCS)
     assert contamination(parts, [other.facts]) == {"validation": READ}
     assert contamination(parts, [replace(parts, test=()).facts]) == {"validation": CLEAN}
 
 
-def test_held_out_sets_of_ones_own_are_compared() -> None:
+def test_custom_held_out_sets_are_checked_for_contamination() -> None:
     parts = split(DOCS, validation=0.1, test=0.1)
     read_all, read_train = split(DOCS).facts, parts.facts
     part = replace(parts, train=parts.train[:100])
@@ -164,7 +164,7 @@ def test_held_out_sets_of_ones_own_are_compared() -> None:
     assert contamination(elsewhere, [read_train])["validation"] == UNKNOWN
 
 
-def test_a_training_set_of_ones_own_is_other_data() -> None:
+def test_a_custom_training_set_counts_as_another_dataset() -> None:
     parts = Split(DOCS, DOCS[:600], DOCS[600:900])
     assert contamination(parts, [parts.facts]) == {"validation": UNKNOWN}
     assert trained_share(DOCS[:600], [parts.facts], ()) == READ
@@ -172,7 +172,7 @@ def test_a_training_set_of_ones_own_is_other_data() -> None:
     assert contamination(overlapping, ()) == {"validation": Bounds(0.5, 0.5)}
 
 
-def test_stretches_of_ones_own_are_unknown() -> None:
+def test_contamination_of_custom_running_text_is_unknown() -> None:
     read = split_stream(TEXT, validation=0.1, test=0.1).facts
     own = Split((TEXT,), (TEXT[:30_000],), (TEXT[30_000:35_000],))
     assert contamination(own, [read]) == {"validation": UNKNOWN}

@@ -37,7 +37,7 @@ def test_the_first_error_of_a_long_list_is_told(file) -> None:
         load_conversations(file([1] * 1000))
 
 
-def test_a_reply_with_a_task_is_scored_and_has_a_position(file) -> None:
+def test_a_reply_with_a_task_becomes_an_item_with_a_position(file) -> None:
     said = [user(), assistant(), user("2 + 2"), assistant("4", task="sums")]
     exam = load_chat_tests(file([user(), assistant()], {"messages": said}))
     (item,) = exam.items

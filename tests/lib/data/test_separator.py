@@ -19,7 +19,7 @@ def file(tmp_path):
 
 
 @pytest.mark.parametrize("separator", ["%", " % ", r"/^\s*%$/"])
-def test_documents_stand_between_the_lines_that_separate(file, separator) -> None:
+def test_separator_lines_divide_a_file_into_documents(file, separator) -> None:
     assert load_blocks(file(RECIPES), separator) == [
         "Tea\nwater\n\nWait.", "Toast\nbread", "Salad\nMix."
     ]  # fmt: skip
@@ -68,7 +68,7 @@ def test_a_separator_is_proposed_for_several_lines(content, expected) -> None:
 
 
 @given(st.lists(st.text("ab% \n", max_size=12), max_size=12))
-def test_what_is_proposed_separates_documents(tmp_path_factory, lines) -> None:
+def test_a_proposed_separator_yields_at_least_three_documents(tmp_path_factory, lines) -> None:
     text = "\n".join(lines)
     if separator := proposal(text.split("\n")):
         path = tmp_path_factory.mktemp("blocks") / "some.txt"

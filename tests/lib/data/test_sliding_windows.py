@@ -46,7 +46,7 @@ def test_each_piece_of_running_text_begins_with_bos(n, block_size, learns) -> No
 
 
 @given(n=st.integers(2, 80), block_size=st.integers(1, 20))
-def test_any_piece_can_be_read_alone(n, block_size) -> None:
+def test_each_sliding_window_can_be_read_by_its_index(n, block_size) -> None:
     windows = SlidingWindows(range(n), block_size)
     assert [windows[i] for i in range(len(windows))] == list(windows)
 

@@ -94,7 +94,7 @@ def test_a_text_that_exceeds_the_free_memory_is_refused(rotary, monkeypatch) -> 
         gpt.log_probabilities(tokens)
 
 
-def test_what_is_read_at_once_can_be_limited(rotary) -> None:
+def test_the_tokens_evaluated_at_once_can_be_limited(rotary) -> None:
     gpt = InferenceGpt(replace(rotary, model=replace(rotary.model, block_size=10**5)))
     compiled, tokens = gpt.compiled, gpt.opening("anna" * 500)
     n = compiled.tokens_within(2**20)

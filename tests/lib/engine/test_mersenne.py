@@ -40,7 +40,7 @@ def test_the_numbers_equal_pythons_gauss_from_any_state(
     ),
     st.sampled_from([1, 17, 312, 313, 700]),
 )
-def test_many_generators_equal_single_ones(seeds, n) -> None:
+def test_batched_uniforms_equal_those_of_single_generators(seeds, n) -> None:
     found = uniforms(seeds, n)
     for seed, numbers in zip(seeds, found.tolist(), strict=True):
         rng = random.Random(seed)

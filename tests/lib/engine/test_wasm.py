@@ -64,13 +64,13 @@ def test_a_module_runs_in_node(tmp_path, monkeypatch) -> None:
         np.testing.assert_array_equal(array, expected)
 
 
-def test_an_object_with_data_is_refused(monkeypatch) -> None:
+def test_wasm_refuses_an_object_file_with_data(monkeypatch) -> None:
     code, symbol = compiled(monkeypatch, every, np.ones(3), 1)
     with pytest.raises(ValueError, match="has data, which needs a linker"):
         wasm.module(code, symbol)
 
 
-def test_an_object_without_the_function_is_refused(monkeypatch) -> None:
+def test_wasm_refuses_an_object_file_without_the_function(monkeypatch) -> None:
     code, _ = compiled(monkeypatch, double, np.ones(3))
     with pytest.raises(ValueError, match="the object has no function triple"):
         wasm.module(code, "triple")

@@ -102,7 +102,7 @@ def test_a_context_of_one_token_is_enough() -> None:
     assert score.bits == pytest.approx(explain(gpt, "anna").bits, rel=1e-6)
 
 
-def test_folded_characters_have_the_bits_of_their_tokens() -> None:
+def test_a_folded_character_gets_the_bits_of_its_token() -> None:
     tokenizer = FoldingTokenizer.from_documents(["jorg", "strasse"])
     docs = ["jorg", "strasse"]
     gpt = InferenceGpt(train(docs, model=SHAPE, config=CONFIG, tokenizer=tokenizer))

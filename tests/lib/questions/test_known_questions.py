@@ -14,7 +14,7 @@ CAKE = talk("Can I order a cake?", "Call us.")
 KNOWN = KnownQuestions.of([OPEN, CAKE, CAKE], "I don't know.")
 
 
-def test_each_reply_of_a_conversation_is_known_once() -> None:
+def test_known_conversations_end_at_each_reply_once() -> None:
     assert KNOWN.conversations == (OPEN[:2], OPEN, CAKE)
 
 
@@ -28,7 +28,7 @@ def test_a_following_question_needs_the_answer_before_it() -> None:
     assert KNOWN.find([OPEN[2]]) == "I don't know."
 
 
-def test_a_text_that_may_mean_several_questions_means_none() -> None:
+def test_an_ambiguous_text_matches_no_question() -> None:
     three, four = talk("Where is box 3?", "Here."), talk("Where is box 4?", "There.")
     known = KnownQuestions.of([three, four], "I don't know.")
     assert known.find([Message("user", "box")]) == "I don't know."
@@ -45,7 +45,7 @@ def test_similar_questions_are_suggested_only_if_wanted() -> None:
     assert suggesting.find(talk("xyzzy")) == "I don't know."
 
 
-def test_the_same_text_is_meant_even_without_words() -> None:
+def test_an_identical_question_matches_even_without_words() -> None:
     known = KnownQuestions.of([talk("???", "What?"), CAKE], "No.")
     assert known.find(talk("???")) == talk("???")
     assert known.find(talk("!!!")) == "No."

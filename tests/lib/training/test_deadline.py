@@ -68,7 +68,7 @@ def test_a_slow_run_is_shortened_to_end_in_time(from_step, factor) -> None:
 
 
 @pytest.mark.parametrize("at_step", [2, 5, 40, 200, 300])
-def test_a_pause_costs_only_its_own_time(at_step) -> None:
+def test_a_pause_shortens_a_run_only_by_its_own_length(at_step) -> None:
     pause_s = 13
     machine = Machine(lambda at: slower_from(0, 1)(at) + pause_s * (at > at_step))
     result, seconds = machine.train(plan_of())
@@ -78,7 +78,7 @@ def test_a_pause_costs_only_its_own_time(at_step) -> None:
 
 
 @pytest.mark.parametrize("length_s", [6, 16])
-def test_a_slow_phase_costs_little_more_than_its_own_time(length_s) -> None:
+def test_a_slow_phase_shortens_a_run_by_little_more_than_itself(length_s) -> None:
     """The machine is half as fast from 20 s on, for a few seconds."""
     n_slow = length_s * STEPS // 100 // 2  # number of steps in that phase
     result, seconds = Machine(

@@ -101,7 +101,7 @@ def test_the_steps_of_all_models_are_counted(whole) -> None:
     assert any("predicted by the teachers" in what for what in whats)
 
 
-def test_a_complete_run_is_without_the_teachers(whole, tmp_path) -> None:
+def test_the_state_of_a_complete_ensemble_has_no_teachers(whole, tmp_path) -> None:
     result, _ = whole
     with TrainingDirectory(tmp_path / "run") as directory:
         directory.finish(result)

@@ -12,7 +12,7 @@ def test_a_step_without_targets_is_excluded_from_the_mean() -> None:
     assert [*history.recent] == [2.0, 3.0, 4.0]
 
 
-def test_the_held_out_loss_after_such_a_step_is_kept() -> None:
+def test_the_held_out_loss_after_a_step_without_targets_is_kept() -> None:
     history = LossHistory(TrainConfig(steps=4), None)
     history.add([2.0, nan])
     history.mark(1.5)

@@ -42,7 +42,7 @@ def encoded(docs, teacher):
     return chunks.encode(range(len(chunks)))
 
 
-def test_it_predicts_only_the_documents_that_are_made_up(teacher) -> None:
+def test_ngrams_change_only_the_targets_of_generated_documents(teacher) -> None:
     chunks = chunked(PARTS, teacher)
     model = replace(MODEL, vocab_size=teacher.tokenizer.vocab_size)
     plan = TrainingPlan(model, CONFIG, teacher.tokenizer, "compiled", "float32", PARTS.facts)
@@ -65,7 +65,7 @@ def test_it_predicts_only_the_documents_that_are_made_up(teacher) -> None:
     assert kinds == {True, False}
 
 
-def test_the_weight_has_the_lowest_validation_loss(teacher, monkeypatch) -> None:
+def test_the_chosen_ngram_weight_minimises_the_validation_loss(teacher, monkeypatch) -> None:
     monkeypatch.setattr(ngram_teacher, "MIN_GAIN", 0.0)
     monkeypatch.setattr(ngram_teacher, "PORTION", 500)  # a few documents at once
     tested, n = encoded(PARTS.validation, teacher), teacher.tokenizer.vocab_size
@@ -88,7 +88,7 @@ def split_rows(rows, docs):
     return np.split(rows, ends[:-1])
 
 
-def test_a_useless_model_gets_no_weight(teacher) -> None:
+def test_an_ngram_model_of_other_text_gets_a_weight_of_0(teacher) -> None:
     tested = encoded(PARTS.validation, teacher)
     n = teacher.tokenizer.vocab_size
     assert best_weight(Teachers([teacher], 9), NgramModel(tested, n), tested) == WEIGHTS[-1]
@@ -97,7 +97,7 @@ def test_a_useless_model_gets_no_weight(teacher) -> None:
 
 
 @pytest.mark.parametrize("reason", ["no samples", "no validation", "a long text"])
-def test_without_need_there_is_none(teacher, monkeypatch, reason) -> None:
+def test_no_ngram_model_is_added_where_it_would_be_of_no_use(teacher, monkeypatch, reason) -> None:
     if reason == "a long text":
         monkeypatch.setattr(ngram_teacher, "MAX_TOKENS", 10)
     chunks = chunked(PARTS, teacher)
@@ -108,14 +108,14 @@ def test_without_need_there_is_none(teacher, monkeypatch, reason) -> None:
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3])
-def test_a_weight_that_has_been_chosen_is_kept(teacher, weight) -> None:
+def test_a_recorded_ngram_weight_is_not_chosen_again(teacher, weight) -> None:
     chunks = chunked(PARTS, teacher)
     teachers = Teachers([teacher], 9)
     add_ngrams(teachers, chunks, replace(chunks, docs=PARTS.validation), weight)
     assert (teachers.ngram_weight, teachers.ngrams is None) == (weight, not weight)
 
 
-def test_a_student_of_an_earlier_version_goes_on_without_it(monkeypatch) -> None:
+def test_a_student_of_an_older_version_resumes_without_ngrams(monkeypatch) -> None:
     monkeypatch.setattr("microgpt.training.choice.MIN_USEFUL", 1e9)
     job, states = plan_training(PARTS, TrainOptions(n_embd=8, n_layer=1, budget=1e10)), []
     train_job(job, on_state=lambda *saved: states.append(saved), state_every=20)
@@ -126,7 +126,7 @@ def test_a_student_of_an_earlier_version_goes_on_without_it(monkeypatch) -> None
         assert train_job(resumed).plan.ensemble.ngram_weight == expected
 
 
-def test_an_ensemble_records_the_weight(monkeypatch) -> None:
+def test_an_ensemble_records_the_weight_of_its_ngram_model(monkeypatch) -> None:
     monkeypatch.setattr("microgpt.training.choice.MIN_USEFUL", 1e9)
     chosen, choose = [], best_weight
 

@@ -31,7 +31,7 @@ def test_a_preset_is_a_set_of_options(name: PresetName) -> None:
 
 
 @pytest.mark.parametrize("kind", [ModelConfig, TrainConfig])
-def test_an_option_has_the_default_of_its_setting(kind: type) -> None:
+def test_options_and_config_fields_have_the_same_defaults(kind: type) -> None:
     others = {"text", "vocab_size"}  # found in the documents, and in the tokenizer
     options = {each.name: each.default for each in fields(TrainOptions)}
     for setting in fields(kind):

@@ -214,7 +214,7 @@ def test_a_divergence_keeps_the_last_good_model(train) -> None:
     assert resumed.state.step == 5
 
 
-def test_a_ruinous_last_update_is_noticed(train) -> None:
+def test_a_divergence_in_the_last_update_is_noticed(train) -> None:
     with pytest.raises(DivergedError, match="nan or infinite after step 1 of 1; try") as caught:
         train(DOCS, model=SMALL, config=TrainConfig(steps=1, lr=1e200))
     assert InferenceGpt(caught.value.result).generate()

@@ -28,7 +28,7 @@ def moments(config: TrainConfig) -> list[int]:
     return found
 
 
-def test_moments_are_spread_evenly_over_the_tail() -> None:
+def test_averaged_steps_are_spread_evenly_over_the_tail() -> None:
     assert moments(TrainConfig(steps=1000, average_tail=0.05)) == [960, 970, 980, 990, 1000]
     assert moments(TrainConfig(steps=5, average_tail=0.4)) == [4, 5]
     assert moments(TrainConfig(steps=5, average_tail=1)) == [1, 2, 3, 4, 5]
@@ -36,7 +36,7 @@ def test_moments_are_spread_evenly_over_the_tail() -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 99, 101, 199, 1055, 12_345])
-def test_the_last_step_is_a_moment_of_at_most_a_hundred(steps) -> None:
+def test_at_most_100_steps_are_averaged_including_the_last(steps) -> None:
     found = moments(TrainConfig(steps=steps, average_tail=1))
     assert found[-1] == steps
     assert len(found) <= 100

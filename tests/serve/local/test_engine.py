@@ -165,7 +165,7 @@ def test_aborted_work_ends_and_leaves_the_next_as_it_is(node, cases) -> None:
     assert third == before
 
 
-def test_a_stream_that_is_left_frees_its_memory(node, cases) -> None:
+def test_an_abandoned_stream_frees_its_memory(node, cases) -> None:
     body = """
       const messages = [{ role: "user", content: "hi, we've seen it. abcdefghijkl" }];
       const counts = [];
@@ -180,7 +180,7 @@ def test_a_stream_that_is_left_frees_its_memory(node, cases) -> None:
     assert counts == [counts[0]] * 20
 
 
-def test_requests_at_once_get_the_answers_of_one_by_one(node, cases) -> None:
+def test_concurrent_requests_get_the_answers_of_single_ones(node, cases) -> None:
     body = """
       const bodies = [1, 2, 3, 4, 5].map((seed) => ({ seed, num_samples: 5, max_tokens: 200 }));
       const together = await Promise.all(bodies.map((each) => engine.post(path, each)));

@@ -110,7 +110,7 @@ def test_a_sequence_is_bit_identical_in_any_batch(dtype) -> None:
 
 
 @pytest.mark.parametrize("left", [7.0, np.inf, np.nan])
-def test_leftovers_of_another_decoder_change_nothing(left) -> None:
+def test_reused_decoder_arrays_do_not_change_the_tokens(left) -> None:
     model = ModelConfig(n_embd=24, n_head=3, n_layer=2, block_size=20, vocab_size=9, init_std=0.5)
     compiled = CompiledModel(model, init_weights(model, random.Random(1)), "float32")
 

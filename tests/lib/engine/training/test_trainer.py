@@ -243,7 +243,7 @@ def test_an_update_can_be_undone_exactly() -> None:
     assert twice.run(8) == once.run(8)
 
 
-def test_looking_ahead_does_not_change_the_next_step() -> None:
+def test_computing_gradients_twice_does_not_change_the_next_step() -> None:
     looked, straight = trained(), trained()
     for _ in range(3):
         assert looked.backward() == looked.backward()
@@ -297,7 +297,7 @@ def test_scores_of_any_size_have_correct_gradients(dtype, factor) -> None:
         assert_same_gradients(compiled, reference, model, tolerance)
 
 
-def test_a_gradient_with_an_infinite_square_is_infinite() -> None:
+def test_a_gradient_whose_square_overflows_is_a_divergence() -> None:
     """Adam would keep that square for ever, and the weight would never move again."""
     engine = trained()
     engine._params.by_name()["lm_head"][:] *= 1e21

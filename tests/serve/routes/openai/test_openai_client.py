@@ -282,7 +282,7 @@ def test_a_stream_has_the_same_log_probabilities(client, request) -> None:
     assert likely == pytest.approx(whole.token_logprobs, abs=1e-5)
 
 
-def test_an_echoed_prompt_has_a_first_log_probability(writer, names_gpt) -> None:
+def test_the_first_echoed_token_has_a_log_probability(writer, names_gpt) -> None:
     """OpenAI's has none; here all texts begin with a token that the first one follows."""
     bos = names_gpt.tokenizer.bos_id
     (row,) = names_gpt.log_probabilities([bos])

@@ -63,7 +63,7 @@ def local_file(
 
 
 def _shapes(arrays: type[NamedTuple]) -> dict[str, list[str]]:
-    """Return the names of the sizes of each array of a named tuple."""
+    """Return the dimension names of each array of a named tuple."""
     return {name: list(kind.__metadata__) for name, kind in arrays.__annotations__.items()}
 
 

@@ -246,7 +246,9 @@ class ModelResponse(BaseModel):
     characters: str = Field(
         description="Characters in the vocabulary; empty for `bpe`, which encodes any character."
     )
-    fold: bool = Field(description="Whether it reads capitals and accents as plain letters.")
+    fold: bool = Field(
+        description="Whether the tokenizer reads capitals and accented letters as plain letters."
+    )
     created_at: str | None
     progress: str | None = Field(
         None,

@@ -130,7 +130,7 @@ def analyze_file(
 
 
 def _read(file: TextFile, how: ReadOptions, *, is_chat: bool | None) -> Sequence[Document] | str:
-    """Return what `train` would read; if `is_chat` is None, with --chat if it has conversations."""
+    """Return the documents as `train` reads them; detect conversations if `is_chat` is None."""
     has_option = how.column is not None or how.separator is not None
     if not (has_option or is_chat or file.path.is_dir()):
         try:

@@ -27,9 +27,9 @@ def load_model(directory: Path, *, unfinished: bool = False) -> SavedModel:
 
 
 def engine_for(saved: SavedModel, lengths: Iterable[int]) -> EngineName:
-    """Return the engine that has the sources as they are, to read or write texts.
+    """Return the compiled engine, or the reference engine if its sources have been edited.
 
-    That is the reference engine if they have been edited; then print a note.
+    Print a note if it is the reference engine.
 
     Args:
         lengths: number of tokens of each text.
@@ -51,7 +51,7 @@ def note_reference_engine() -> None:
 
 
 def check_duration(seconds: float) -> None:
-    """Raise ConfigError if the reference engine, which nobody asked for, would take minutes."""
+    """Raise ConfigError if falling back to the reference engine would take minutes."""
     if seconds > MOST_S:
         raise ConfigError(
             f"the reference engine would take about {duration(seconds)}; ask for less, or undo the "

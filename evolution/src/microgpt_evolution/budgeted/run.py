@@ -173,7 +173,7 @@ class BudgetedSearch:
         return self.best, self._trained(self.best)
 
     def _trained(self, organism: Contestant) -> TrainResult:
-        """Return the model of an organism; without its state, it is trained again."""
+        """Return the model of an organism; retrain it if its state was not kept."""
         model, config = self.objective.settings(organism.genome, organism.seed)
         return train(
             self.objective.parts,
@@ -286,7 +286,7 @@ class BudgetedSearch:
         self._records.keep_cut(cut.model_copy(update={"rungs": rungs}))
 
     def _trial(self, organism: Contestant, until: int) -> Trial[Rung]:
-        """Return the trial of a rung, with the state to continue from unless it is known."""
+        """Return the trial of a rung, with a state to continue from if it has no result yet."""
         is_known = self._records.final((organism.id, until))
         state = None if is_known else self._state(organism)
         rung = Rung(organism.genome, until, len(organism.losses), state)

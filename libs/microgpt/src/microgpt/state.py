@@ -70,7 +70,7 @@ class StepsChange(NamedTuple):
 
 
 def is_chain(changes: Sequence[StepsChange], steps: int) -> bool:
-    """Return whether changes follow one another and lead to or from a number of steps."""
+    """Return whether each change starts where the last one ended, and `steps` is among them."""
     numbers = [n for change in changes for n in (change.before, change.after)]
     ascend = all(a.step < b.step and a.after == b.before for a, b in pairwise(changes))
     in_range = all(0 <= one.step <= min(one.before, one.after) for one in changes)
@@ -108,7 +108,7 @@ class Ensemble:
         return self.steps_changed[i] if i < len(self.steps_changed) else ()
 
     def fits(self, config: TrainConfig, n_trained: int, *, is_complete: bool) -> bool:
-        """Return whether this can be the ensemble of a run with so many trained teachers.
+        """Return whether this ensemble is valid for a run with n_trained trained teachers.
 
         Args:
             config: settings of the model that is being trained, or of the student at the end.

@@ -116,8 +116,8 @@ class ExplainResponse(BaseModel):
         description="The tokens that the model reads: the start token, and all but the last."
     )
     attention: dict[str, list[list[float]]] = Field(
-        description='Attention weights of each head, by "layer.head": row i is the weight of each '
-        "token up to token i of `read`."
+        description='Attention weights of each head, by "layer.head": row i holds the weights of '
+        "tokens 0 to i of `read`."
     )
     activations: dict[str, list[float] | list[list[float]]] = Field(
         description="Numbers of one position by name, in the order in which they are computed."
@@ -138,8 +138,8 @@ class ExplainResponse(BaseModel):
 async def explain(body: ExplainRequest, request: Request, state: StateDep) -> Response:
     """Return the probability of each token of a text, and the most likely tokens instead of it.
 
-    A conversation is read as for a chat: the oldest turns are dropped if it does not fit into the
-    context, and characters outside the vocabulary are removed, except from the last reply. On
+    A conversation is truncated as in a chat: if it does not fit into the context, the oldest turns
+    are dropped. Characters outside the vocabulary are removed, except from the last reply. On
     request, also return attention weights and all activations of one position.
     """
     model = state.model

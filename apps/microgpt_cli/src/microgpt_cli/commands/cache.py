@@ -7,7 +7,7 @@ from microgpt_cli.terminal.options import flag
 
 
 def cache(
-    clear: bool = flag("--clear", "Remove the files; the next command compiles again."),
+    clear: bool = flag("--clear", "Remove the cached files; they are compiled again when needed."),
 ) -> None:
     """Show or remove the machine code of the engine.
 

@@ -22,7 +22,9 @@ def export(
         "safetensors", "Format of the weights, or html: a page that runs the model in a browser."
     ),
     half: bool = opt.flag("--half", "Round the weights to half precision (2 bytes per weight)."),
-    force: bool = opt.flag("--force", "Replace another model in the output directory, or a file."),
+    force: bool = opt.flag(
+        "--force", "Replace an existing file, or another model in the output directory."
+    ),
 ) -> None:
     """Write a model in another format.
 

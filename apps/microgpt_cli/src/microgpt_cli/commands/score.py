@@ -17,8 +17,8 @@ def score(
     top: int | None = option(None, "Print only this many lines, the most surprising first.", min=1),
     above: str | None = option(
         None,
-        "Print only lines with at least this many bits per character, such as 4.5; or at least "
-        "this percentile, such as 99.9%, of a calibrated model.",
+        "Print only lines at or above this limit: bits per character, such as 4.5, or a percentile "
+        "of a calibrated model, such as 99.9%.",
         metavar="BITS|PERCENT%",
     ),
     calibrate: Path | None = option(

@@ -1,4 +1,4 @@
-"""What searches and sweeps share: workers, documents of a run to resume, messages of a stop."""
+"""Worker pools, documents of resumed runs and messages at a stop, for searches and sweeps."""
 
 import os
 import sys

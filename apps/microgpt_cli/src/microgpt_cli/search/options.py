@@ -36,7 +36,7 @@ SHORT_AXES = {"n_embd", "n_head", "n_layer", "block_size", "steps", "lr", "batch
 
 @dataclass(frozen=True)
 class EvolveOptions(Options):
-    """What a person may set for a search."""
+    """Options that a user can set for a search."""
 
     input: Path | None = of_training(
         "input", panel="Search", help=f"{TEXT_HELP}.  [default: data/{DEFAULT_TEXT}]"
@@ -159,7 +159,7 @@ class EvolveOptions(Options):
 
 @dataclass(frozen=True)
 class SweepOptions(Options):
-    """What a person may set for a sweep, besides the settings that it varies."""
+    """Options that a user can set for a sweep, besides the settings that it varies."""
 
     input: Path | None = of_training("input")
     chat: bool = of_training("chat", excludes="column")
@@ -206,7 +206,7 @@ class StepsOptions(Options):
 
 
 def _axis(name: str) -> tuple[str, object, object]:
-    """Return the field of a setting: its help without the default, but with its choices."""
+    """Return the option of `sweep grid` that varies a setting; its help lists the choices."""
     kind = get_type_hints(TrainOptions)[name]
     literals = [each for each in (kind, *get_args(kind)) if get_origin(each) is Literal]
     choices = ("false", "true") if kind is bool else get_args(literals[0]) if literals else ()

@@ -32,7 +32,7 @@ from microgpt_evolution.search.records import Records
 
 
 def model_directory(options: EvolveOptions, run: Records | BudgetedRecords | None) -> Path | None:
-    """Return the directory of --train-winner, which a run to resume has kept.
+    """Return the directory of --train-winner, given now or recorded in the run to resume.
 
     Raises an error before the search starts if the results cannot be written. A resumed run
     replaces the model that it has saved itself.

@@ -68,7 +68,7 @@ class GroupedCommand(TyperCommand):
         return rest
 
     def _hint(self, error: Any, values: dict[str, Any], extra: list[str]) -> str:
-        """Return what a usage error does not say: the wrong value, or the option of a file."""
+        """Return a hint to add to a usage error, such as the wrong value or the missing --data."""
         param = getattr(error, "param", None)
         value = values.get(param.name) if param else None
         if isinstance(value, str) and repr(value) not in error.message:

@@ -1,4 +1,4 @@
-"""What a chat model answers at the end of its training, and the options that help."""
+"""Sample replies of a chat model after its training, and options that could improve them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -86,7 +86,7 @@ class ChatAnswers(NamedTuple):
 
 
 def answer_questions(result: TrainResult, parts: Split) -> ChatAnswers | None:
-    """Return a chat model's replies; None for other models and the reference engine, too slow.
+    """Return a chat model's replies; None for other models and for the slow reference engine.
 
     The questions are those that are held out, for the bundled conversations those of
     chat_heldout.jsonl, and otherwise those of the training data.
@@ -117,7 +117,7 @@ def answer_questions(result: TrainResult, parts: Split) -> ChatAnswers | None:
 
 
 def _answer_few(result: TrainResult, known: KnownQuestions) -> ChatAnswers:
-    """Return the replies of a model of few questions, to these and to other wordings."""
+    """Return the replies to known questions, and scores of rewordings and of unknown questions."""
     model, items = InferenceGpt(result), _items(known.conversations)
     items = [one for one in items if one.place == len(one.conversation) - 1]
     first = {one.prompt: one.expected for one in items if one.place == 1}
@@ -137,7 +137,7 @@ def _item(question: str, expected: str) -> Item:
 
 
 def _longer(result: TrainResult, parts: Split) -> str:
-    """Return the options for a longer training, without a limit that the data do not reach."""
+    """Return the options for a longer run; if a larger budget has no effect, more steps."""
     plan, minutes, steps = result.plan, result.plan.minutes, result.plan.config.steps
     sizes = measure(parts.train, plan.tokenizer, "lines")
     step = step_operations(plan.model, plan.config, sizes.chunk_length(plan.model.block_size))
@@ -159,7 +159,7 @@ def _longer(result: TrainResult, parts: Split) -> str:
 
 
 def _new_items(result: TrainResult, parts: Split) -> tuple[list[Item], float]:
-    """Return the replies in held-out conversations to questions that training data do not have.
+    """Return the held-out replies whose questions do not occur in the training data.
 
     A conversation is held out by its whole content, so that its beginning may be in another one.
     The second value is the share of these questions that the parent or the teachers have read.

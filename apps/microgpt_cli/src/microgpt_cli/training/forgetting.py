@@ -37,7 +37,7 @@ class Forgetting(NamedTuple):
 def forgetting(
     parent: TrainedModel | None, directory: Path | None, child: TrainResult, of_child: Split
 ) -> Forgetting | None:
-    """Return the losses on about 40,000 characters of the parent's data, if other and at hand.
+    """Return the losses on a part of the parent's data; None if the data are the same or not found.
 
     Args:
         of_child: the data of the child; it has read its training set, and chosen its weights by the

@@ -1,4 +1,4 @@
-"""A new job of `microgpt train`: read what its options name, and plan the training."""
+"""Create a job of `microgpt train`: read the files of its options, and plan the training."""
 
 import os
 from collections.abc import Sequence

@@ -143,7 +143,7 @@ def _tell_end(
 
 @dataclass
 class Repetition:
-    """A training run to repeat bit for bit, with what has changed since, and the model to get."""
+    """A training run to repeat bit for bit: where its inputs are now, and the model to get."""
 
     directory: Path
     output: Path  # the new directory
@@ -279,7 +279,7 @@ def _recorded_parent(plan: TrainingPlan, directory: Path, given: Path | None) ->
 def _recorded_teachers(
     plan: TrainingPlan, given: Sequence[Path] | None
 ) -> tuple[Teachers | None, tuple[TeacherRecord, ...]]:
-    """Return the teachers of a recorded run, and their record with their directories now.
+    """Return the teachers of a recorded run, and their records with the current directories.
 
     Raises:
         CheckpointError: a teacher cannot be loaded.

@@ -38,7 +38,7 @@ def confirm_replacement(directory: Path, option: str) -> float:
 
 
 def confirm_file(file: Path, option: str, force: str = "--force") -> None:
-    """Ask for confirmation if a file would be replaced; `force` is how to do so without.
+    """Ask before a file is replaced; `force` names the option that skips the question.
 
     Raises:
         CheckpointError: it is a directory, there is no terminal, or the answer is no.
@@ -89,7 +89,7 @@ def _read_meta(directory: Path) -> Meta | None:
 
 
 def _others(directory: Path) -> list[str]:
-    """Return the files with names of ours in a directory without a model or training of ours."""
+    """Return files that a model would overwrite in a directory that is not one of microgpt's."""
     if any(one.kind in ("model", "training") for one in saved_in(directory)):
         return []
     names = (META, TOKENIZER, *TRAINING, MOONBASE_WEIGHTS)

@@ -50,7 +50,7 @@ MANY_CHARS = 50_000  # number of characters that the reference engine reads in a
 
 
 def begin(options: TrainOptions, started: float) -> tuple[TrainingJob | None, Repetition | None]:
-    """Return a new job, and what it repeats, if anything; no job if a run is to be resumed.
+    """Return the new job and the run that it repeats, if any; (None, None) for --resume.
 
     The time of --minutes began at `started`, a reading of `perf_counter`.
     """

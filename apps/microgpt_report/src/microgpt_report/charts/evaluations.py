@@ -60,7 +60,7 @@ def _row(summary: RunSummary, entry: EvaluationRecord) -> Row:
 
 
 def _x(summary: RunSummary, population: str, organism: Organism) -> float:
-    """Return the place of an organism in its generation, by its slot."""
+    """Return the x position of an organism in its generation, by its slot."""
     generation = next(g for g in summary.generations if g.number == organism.generation)
     slots = [o.slot for o in generation.populations[population]]
     share = (organism.slot - min(slots) + 0.5) / (max(slots) - min(slots) + 1)

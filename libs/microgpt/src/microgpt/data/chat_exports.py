@@ -115,7 +115,7 @@ def _sessions(channel: list[_Post]) -> Iterator[list[_Post]]:
 
 
 def _assistant(app: str, counts: Counter[str], path: Path, me: str | None) -> str:
-    """Return the name of the assistant; raise DataError with all names if it is none of them."""
+    """Return the assistant's name; raise DataError with all names if nobody is called that."""
     if app == "ChatGPT":
         if me is None:
             return "assistant"
@@ -204,7 +204,7 @@ def _discord_post(message: Any) -> _Post:
 
 
 def _slack(content: object, path: Path) -> list[list[_Post]]:
-    """Return the messages of a day, or of a folder with days or with folders with days."""
+    """Return the messages of a day file, of a channel folder, or of an export of channels."""
     files = [path]
     if content is None:
         every = sorted([*path.glob("*.json"), *path.glob("*/*.json")])
@@ -226,7 +226,7 @@ def _slack(content: object, path: Path) -> list[list[_Post]]:
 
 
 def _slack_name(value: Any) -> dict[str, str]:
-    """Return the name of a user, or of the sender of a message, by id, if it is there."""
+    """Return {id: name} for a user or for the sender of a message, if the name is known."""
     profile = value.get("profile") or value.get("user_profile") or {}
     name = profile.get("display_name") or profile.get("real_name")
     return {value.get("id") or value.get("user"): name} if name else {}
@@ -243,7 +243,7 @@ def _slack_post(names: dict[str, str], message: Any) -> _Post:
 
 
 def _each(read: Callable[[Any], T], values: Any, path: Path) -> list[T]:
-    """Return what is read of each JSON value; raise DataError for one in another format."""
+    """Apply a reader to each JSON value; raise DataError if one has another format."""
     found: list[T] = []
     try:
         found.extend(map(read, values))

@@ -105,7 +105,7 @@ def questions_and_answers(path: Path, lines: Sequence[str]) -> list[dict[str, st
 
 
 def _columns_of_questions(names: Iterable[str]) -> tuple[str, str] | None:
-    """Return the names of the columns with questions and with answers, if there are such."""
+    """Return the names of the question and the answer column, if the table has both."""
     known = {name.lower(): name for name in names}
     found = ((known[one], known[other]) for one, other in PAIRS if known.keys() >= {one, other})
     return next(found, None)

@@ -118,7 +118,7 @@ def trained_share(
 
 
 def repeated_share(held_out: Sequence[Document], read: Sequence[Document], size: int) -> float:
-    """Return the share of running text that also stands in the text that was read.
+    """Return the share of a running text that also occurs in the training text.
 
     Args:
         size: number of characters that are compared at once, at up to N_PIECES places.
@@ -165,7 +165,7 @@ def _share_of_own(parts: Split, docs: Sequence[Document], *, folds: bool) -> flo
 
 
 def _share_in(read: Sequence[Document], docs: Sequence[Document], *, folds: bool) -> float:
-    """Return the share of documents that have been read, but for case and accents if it folds."""
+    """Return the share of documents that were trained on; folding ignores case and accents."""
     if folds:
         read, docs = [*map(folded, read)], [*map(folded, docs)]
     known = {*read}
@@ -180,7 +180,7 @@ def _on_same(docs: Sequence[Document], read: Iterable[DataFacts | None]) -> list
 
 
 def _are_same(one: DataFacts | None, other: DataFacts | None) -> bool:
-    """Return whether two training runs had the same documents; a text read as lines has others."""
+    """Return whether two runs used the same documents; lines of a text differ from running text."""
     return bool(one and other and (one.n_docs, one.sha256) == (other.n_docs, other.sha256))
 
 

@@ -153,7 +153,7 @@ def _values(file: TextFile, read: Callable[..., _Values]) -> _Values:
 
 
 def _table(path: Path, lines: Sequence[str]) -> _Values:
-    """Yield the same for a table with questions and answers."""
+    """Yield the questions and answers of a table in the form of `_values`."""
     from microgpt.data.column_file import questions_and_answers
 
     pairs = questions_and_answers(path, lines)
@@ -172,7 +172,7 @@ def _table(path: Path, lines: Sequence[str]) -> _Values:
 def _json_values(
     path: Path, lines: Sequence[tuple[int, str]], read: Callable[..., _Values]
 ) -> _Values:
-    """Yield the same for a file with one JSON value, such as an array or an export."""
+    """Yield the items of a file with one JSON value in the form of `_values`."""
     n, first = lines[0]
     text = "\n" * (n - 1) + "\n".join(line for _, line in lines)
     try:

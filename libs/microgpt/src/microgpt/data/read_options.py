@@ -20,12 +20,12 @@ class ReadOptions:
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Self:
-        """Return those of the settings of a command or of a recorded run."""
+        """Return the read options among the settings of a command or of a recorded run."""
         names = (field.name for field in fields(cls))
         return cls(**{name: facts[name] for name in names if facts.get(name) is not None})
 
     def as_typed(self) -> str:
-        """Return the options of a command, but for --text, each followed by a space."""
+        """Format the options for a command line, except --text, each followed by a space."""
         typed = "--chat " if self.chat else ""
         for name in ("column", "me", "separator"):
             if value := getattr(self, name):

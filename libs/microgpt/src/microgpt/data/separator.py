@@ -57,7 +57,7 @@ def proposal(lines: Sequence[str]) -> str | None:
 
 
 def _are_blocks(blocks: Sequence[str]) -> bool:
-    """Return whether there are several blocks, and most have several lines, none a large part."""
+    """Return whether there are at least MIN_BLOCKS blocks, and half or more have several lines."""
     blocks = [block for block in blocks if block]
     n_long = sum("\n" in block for block in blocks)
     return len(blocks) >= MIN_BLOCKS and 2 * n_long >= len(blocks)

@@ -72,7 +72,7 @@ class Split:
 
     @property
     def has_own_sets(self) -> bool:
-        """Whether a set is not the one that the fractions give, so documents may be in two."""
+        """Whether the caller has replaced a set, so that a document may be in two sets."""
         sets = self.train, self.validation, self.test
         known = self._by_fractions or 3 * [None]
         return any(len(one) and one is not other for one, other in zip(sets, known, strict=True))

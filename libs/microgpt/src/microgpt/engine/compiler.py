@@ -45,7 +45,7 @@ def kernel(function: Function) -> Function:
     template = compiled.get_call_template
 
     def one_version(args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-        """Do not compile another version for each constant, such as 0, among the arguments."""
+        """Resolve a call without literal types, so that constants share one compiled version."""
         return template(tuple(map(types.unliteral, args)), keywords)
 
     compiled.get_call_template = one_version

@@ -226,7 +226,7 @@ def read_kept(place: str, layout: str) -> bytes | None:
 
 
 def _content(path: Path, file: bytes, target: str) -> bytes | None:
-    """Return the symbol and the object in a file, or None if it is not what its name says."""
+    """Return the symbol and object in a cache file, or None if it is damaged or mislabelled."""
     digest, _, labelled = file.partition(b"\n")
     label, _, content = labelled.partition(b"\n")
     if hashlib.sha256(labelled).hexdigest().encode() != digest:
@@ -240,7 +240,7 @@ def _content(path: Path, file: bytes, target: str) -> bytes | None:
 
 
 def _label(path: Path, target: str) -> bytes:
-    """Return the line in a file that says what it is."""
+    """Return the line that identifies a file: its name, the target and the llvmlite version."""
     return f"{path.name} for {target} with llvmlite {llvmlite.__version__}".encode()
 
 

@@ -112,7 +112,7 @@ def _sections(code: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _function_index(section: bytes, symbol: str) -> int | None:
-    """Return the index of a function in a custom section, which may be that of the symbols."""
+    """Return a function's index if a custom section is the symbol table; otherwise None."""
     reader = _Reader(section)
     if reader.part() != b"linking":
         return None
@@ -151,7 +151,7 @@ class _Reader:
         return number
 
     def part(self) -> bytes:
-        """Read a number of bytes, and then as many bytes."""
+        """Read a length in bytes, and then that many bytes."""
         n = self.number()
         part, self.rest = self.rest[:n], self.rest[n:]
         return part

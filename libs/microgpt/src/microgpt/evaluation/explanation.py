@@ -59,7 +59,7 @@ class Explanation:
 
     @property
     def scored(self) -> tuple[Prediction, ...]:
-        """The predictions of what came; `evaluate` and `Scorer` count the same."""
+        """The predictions that count towards the loss, as in `evaluate` and `Scorer`."""
         return self.predictions if self.has_end else self.predictions[:-1]
 
     def facts(self) -> dict[str, Any]:

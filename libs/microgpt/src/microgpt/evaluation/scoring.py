@@ -220,11 +220,11 @@ class Scorer:
 
 
 def _starts(counts: Sequence[int] | NDArray[Any]) -> Counts:
-    """Return the sums of the first 0, 1, 2 … counts."""
+    """Return the cumulative sums of counts, starting at 0."""
     return np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
 
 
 def _sums(values: Bits, counts: Counts) -> Bits:
-    """Return the sum of the first values, of those that follow …; counts tells how many each."""
+    """Return the sums of consecutive groups of values; `counts` holds the group sizes."""
     ids = np.repeat(np.arange(counts.size), counts)
     return np.bincount(ids, values, counts.size).astype(np.float64, copy=False)

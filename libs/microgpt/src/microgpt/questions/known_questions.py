@@ -69,7 +69,7 @@ class KnownQuestions:
         return f"{self.reply} ({' '.join([*similar][:N_SUGGESTED])})"
 
     def _ranked(self, text: str) -> "list[Match]":
-        """Return the matches of a text; that of the same text is the first."""
+        """Return the matches of a text, an identical question first."""
         from microgpt.questions.matching import Match
 
         same = (i for i, talk in enumerate(self.conversations) if talk[-2].content == text)

@@ -1,4 +1,4 @@
-"""Find the known question that a text means, by the words that both have.
+"""Match a text with a known question by the words that they share.
 
 A word also counts if it is another form of a known word, a synonym, or a typing error, and less if
 only the answer has it. Rare words weigh more than those of many questions (inverse document
@@ -99,7 +99,7 @@ class Matcher:
                 self._synonyms[stem] |= group
 
     def rank(self, text: str) -> list[Match]:
-        """Return the known questions that have words of a text, the most similar first."""
+        """Return the known questions that share words with a text, most similar first."""
         total, scores = 0.0, Counter[int]()
         covered: dict[int, dict[str, float]] = defaultdict(dict)
         for word in list(dict.fromkeys(words_of(text[:MAX_CHARACTERS])))[:MAX_WORDS]:

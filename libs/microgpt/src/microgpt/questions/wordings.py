@@ -11,7 +11,7 @@ FOREIGN = 0.5  # fraction of the unknown questions that are known ones in other 
 
 
 def other_wordings(questions: Sequence[str], n: int, seed: int) -> list[tuple[str, str]]:
-    """Return n other wordings of each question, with the question.
+    """Return n rewordings of each question, each with the original question.
 
     Words are left out, in another order or misspelled, and greetings and the like are added.
     """
@@ -39,7 +39,7 @@ def _reworded(question: str, draw: Draw) -> str:
 
 
 def _exchanged(question: str, draw: Draw) -> str:
-    """Return a question with common words instead of those that say what is asked."""
+    """Return a question in which common words replace the content words."""
     common = PHRASES["words"]["common"].split()
     words = (word if word in FUNCTION_WORDS else draw.pick(common) for word in words_of(question))
     return draw.dress(" ".join(words))

@@ -169,7 +169,7 @@ def check_format(directory: Path) -> None:
         what = (
             f"a checkpoint of a newer MoonBase ({MOONBASE_WEIGHTS} and a byte-level BPE tokenizer)"
         )
-        remedy = "of MoonBase's models it reads weights.json with characters"
+        remedy = "of MoonBase's models, it reads those with weights.json and characters as tokens"
         raise CheckpointError(f"{directory} is {what}, which this microgpt cannot read; {remedy}")
 
 

@@ -236,7 +236,7 @@ def _ask_of_word(
 
 
 def _quoted(draw: Draw, word: str) -> str:
-    """Put a word into quotes or the like, at times; never in the split "wordings"."""
+    """Sometimes put a word into quotes or similar marks; never in the split "wordings"."""
     if draw.split == "wordings" or draw.chance(0.75):
         return word
     return draw.pick(('"{}"', "'{}'", "the word {}", "the word '{}'", "word {}")).format(word)

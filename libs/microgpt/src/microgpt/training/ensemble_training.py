@@ -228,7 +228,7 @@ class _EnsembleTraining:
         return (self._seconds or resume.seconds) * self.ensemble.teacher.steps / max(1, n_steps)
 
     def _student_cost(self) -> float:
-        """Return the time of the student, and of the predictions for it, per that of a teacher."""
+        """Return the time for the student and its targets, relative to that of one teacher."""
         ensemble = self.ensemble
         teacher, student = ensemble.teacher, ensemble.student
         n_docs = len(self.job.parts.train) + ensemble.n_samples
@@ -237,7 +237,7 @@ class _EnsembleTraining:
         return (student.steps + predicted / student.batch_size) / teacher.steps
 
     def _limit_of_teacher(self, k: int) -> TimeLimit | None:
-        """Return the limit of a teacher; the fewest others and the student end in time, too."""
+        """Return a teacher's time limit, which leaves time for other teachers and the student."""
         return self._limit(1 / (max(1, FEWEST - k) + self._student_cost()))
 
     def _limit(self, share: float) -> TimeLimit | None:

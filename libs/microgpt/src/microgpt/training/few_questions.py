@@ -1,4 +1,4 @@
-"""Learn few questions and answers as a whole, without dropout.
+"""Train on a few questions and answers so that all are memorised, without dropout.
 
 Nothing is held out: no other question says what an answer is. What the model does with other
 wordings is decided by `questions`, which finds the known question that is meant.
@@ -30,7 +30,7 @@ RECIPE = TrainOptions(
 
 
 def are_few(docs: Sequence[Document] | str, options: TrainOptions) -> bool:
-    """Return whether documents are few conversations, and no option asks for another training."""
+    """Return whether the documents are a few questions, and all options allow memorising them."""
     if isinstance(docs, str) or not docs or not all(map(_is_questions, docs)):
         return False
     if (
@@ -54,7 +54,7 @@ def _is_questions(doc: Document) -> bool:
 def chosen(
     docs: Sequence[Document] | str, options: TrainOptions, tell: Callable[[str], None]
 ) -> tuple[TrainOptions, Tokenizer | None, KnownQuestions | None]:
-    """Return the options, the tokenizer and what the model knows, if documents are few questions.
+    """Return the options, the tokenizer and the known questions if the documents are few questions.
 
     Otherwise, return the options as they are.
     """

@@ -44,7 +44,7 @@ class Fitted(NamedTuple):
 
     @property
     def n_passes(self) -> float:
-        """The number of times that each training document is read, by a teacher if there are."""
+        """The number of passes over the training documents; in an ensemble, of a teacher."""
         config = self.ensemble.teacher if self.ensemble else self.choice.config
         length = self.sizes.chunk_length(self.choice.model.block_size)
         return config.steps * config.batch_size * length / max(1.0, self.sizes.n_tokens)

@@ -39,7 +39,7 @@ LIMIT = "preset resume repeat"  # what --minutes, --budget and limits of the siz
 
 @dataclass(frozen=True)
 class TrainOptions(Options):
-    """What a person may set for a training run; a default applies only if no rule chooses."""
+    """Options that a user can set for a training run; a default applies only if no rule chooses."""
 
     input: Path | None = data(
         None,

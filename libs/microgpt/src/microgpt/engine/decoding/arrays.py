@@ -21,7 +21,7 @@ FREE, STOP, FORBIDDEN, NO_RULE = range(4)  # sampling rules; barred=NO_RULE excl
 
 
 class KVCache(NamedTuple):
-    """What is kept of earlier tokens of several sequences, with one slot per sequence."""
+    """KV cache of several sequences, with one slot per sequence."""
 
     keys: Array  # (slots, L, n_head * token blocks * D, lanes)
     values: Array  # (slots, L, vectors per token * T, lanes)

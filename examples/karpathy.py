@@ -94,7 +94,7 @@ BOS = len(chars)  # 26
 vocab_size = len(chars) + 1
 print(f"vocab size: {vocab_size}")
 
-# Weights: matrices of small random numbers. A model is these matrices; training changes them.
+# Weights: a model is these matrices. They start random: equal units would get equal gradients.
 n_embd = 16  # how many numbers represent a token
 n_head = 4  # number of attention heads
 n_layer = 1  # number of layers
@@ -102,13 +102,13 @@ block_size = 16  # how many tokens the model can see
 head_dim = n_embd // n_head
 
 
-def matrix(n_rows, n_columns):
+def matrix(n_rows, n_columns):  # 0.08, Karpathy's choice, is small: no token is likely at first
     return [[Value(rng.gauss(0, 0.08)) for _ in range(n_columns)] for _ in range(n_rows)]
 
 
 weights = {
     "wte": matrix(vocab_size, n_embd),  # token embeddings: a row for each token
-    "wpe": matrix(block_size, n_embd),  # position embeddings: a row for each position
+    "wpe": matrix(block_size, n_embd),  # position embeddings; attention itself ignores order
     "lm_head": matrix(vocab_size, n_embd),  # from the final vector to a score for each token
 }
 for layer in range(n_layer):
@@ -134,7 +134,7 @@ def softmax(logits):  # turns scores into probabilities, which are positive and 
     return [e / total for e in exps]
 
 
-def rmsnorm(x):  # brings a vector to a root mean square of 1
+def rmsnorm(x):  # to a root mean square of 1, so that layers read vectors of the same size
     scale = (dot(x, x) / len(x) + 1e-5) ** -0.5  # 1e-5 avoids division by zero
     return [xi * scale for xi in x]
 
@@ -145,9 +145,9 @@ def gpt(token, keys, values):
     x = [t + p for t, p in zip(weights["wte"][token], weights["wpe"][position], strict=True)]
     x = rmsnorm(x)  # sets the scale of x; the RMSNorms in the layers do not change x itself
     for layer in range(n_layer):
-        # Attention gathers information from this token and the earlier ones. Each head compares the
-        # query of this token with the keys of all; softmax of these scores weights their values.
-        # Larger heads have larger dot products, so these are divided by sqrt(head_dim).
+        # Attention gathers information from this token and the earlier ones. A head compares the
+        # query of this token with all keys; softmax of the scores weights the values. Large heads
+        # have large scores; undivided, softmax would choose one token and pass hardly a gradient.
         h = rmsnorm(x)
         query = linear(h, weights[f"layer{layer}.attn_wq"])
         keys[layer].append(linear(h, weights[f"layer{layer}.attn_wk"]))
@@ -161,7 +161,7 @@ def gpt(token, keys, values):
                 gathered.append(dot(shares, [value[i] for value in values[layer]]))
         out = linear(gathered, weights[f"layer{layer}.attn_wo"])
         x = [xi + oi for xi, oi in zip(x, out, strict=True)]  # gradients also pass around attention
-        # The MLP processes what was gathered, for this token alone.
+        # The MLP processes this token alone. Without relu, its matrices would equal a single one.
         hidden = [h.relu() for h in linear(rmsnorm(x), weights[f"layer{layer}.mlp_fc1"])]
         out = linear(hidden, weights[f"layer{layer}.mlp_fc2"])
         x = [xi + oi for xi, oi in zip(x, out, strict=True)]
@@ -197,7 +197,7 @@ for step in range(num_steps):
     for i, param in enumerate(params):
         m[i] = beta1 * m[i] + (1 - beta1) * param.grad
         v[i] = beta2 * v[i] + (1 - beta2) * param.grad**2
-        m_hat = m[i] / (1 - beta1 ** (step + 1))
+        m_hat = m[i] / (1 - beta1 ** (step + 1))  # divisor: the sum of the weights in m so far
         v_hat = v[i] / (1 - beta2 ** (step + 1))
         param.data -= lr * m_hat / (math.sqrt(v_hat) + eps)
     losses.append(loss.data)

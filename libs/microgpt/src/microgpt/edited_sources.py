@@ -24,7 +24,7 @@ IMPLEMENTED = {
     "sampling.py": "f6d9ff0285e2c52c",
     "value.py": "a1d0ba79f9ce9284",
 }
-UNCHANGED = "222a22b2b7762f86"  # hash of these files as they are, so that they need not be parsed
+UNCHANGED = "26791e9f557e62e2"  # hash of these files as they are, so that they need not be parsed
 
 
 @cache

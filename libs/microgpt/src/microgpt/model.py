@@ -36,7 +36,7 @@ def weight_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
 
 def init_weights(config: ModelConfig, rng: random.Random) -> dict[str, list[list[float]]]:
     """Return Gaussian initial weights, sampled row by row in the order of `weight_shapes`."""
-    return {
+    return {  # random, because units with equal weights would get equal gradients and stay equal
         name: [[rng.gauss(0, config.init_std) for _ in range(columns)] for _ in range(rows)]
         for name, (rows, columns) in weight_shapes(config).items()
     }
@@ -64,7 +64,7 @@ class Gpt(Generic[Number]):
         return self.logits(x)  # (V)
 
     def embedding(self, token: int, position: int) -> Vector[Number]:
-        """Return the sum of the token embedding and the position embedding."""
+        """Return token embedding + position embedding; attention itself ignores the order."""
         return add(self.weights["wte"][token], self.weights["wpe"][position])
 
     def block(self, x: Vector[Number], layer: int, cache: KVCache[Number]) -> Vector[Number]:
@@ -96,11 +96,11 @@ class Gpt(Generic[Number]):
 
     def attention_weights(self, query: Vector[Number], keys: Matrix[Number]) -> Vector[Number]:
         """Return how much each token so far counts in a head; the weights sum to 1: (T)."""
-        # Dot products grow with sqrt(head_dim); the division makes scores independent of it.
+        # Dot products grow with sqrt(head_dim); large ones saturate softmax: its gradients vanish.
         return softmax([dot(query, key) / self.config.head_dim**0.5 for key in keys])
 
     def mlp(self, x: Vector[Number], layer: int) -> Vector[Number]:
-        """Apply the two-layer MLP with ReLU activation: (C) -> (C)."""
+        """Apply the MLP: (C) -> (C). Without ReLU, its two matrices would equal a single one."""
         hidden = linear(x, self.weights[f"layer{layer}.mlp_fc1"])  # (n_ff_exp * C)
         return linear([relu(h) for h in hidden], self.weights[f"layer{layer}.mlp_fc2"])
 
@@ -115,8 +115,8 @@ def linear(x: Sequence[Number], w: Matrix[Number]) -> Vector[Number]:  # (n), (m
     return [dot(row, x) for row in w]
 
 
-def rmsnorm(x: Sequence[Number]) -> Vector[Number]:
-    """Return x scaled to a root mean square of 1 (Zhang & Sennrich 2019)."""
+def rmsnorm(x: Sequence[Number]) -> Vector[Number]:  # Zhang & Sennrich 2019
+    """Return x scaled to a root mean square of 1, so that layers read vectors of one size."""
     scale = (dot(x, x) / len(x) + 1e-5) ** -0.5  # 1e-5 avoids division by zero
     return [xi * scale for xi in x]
 

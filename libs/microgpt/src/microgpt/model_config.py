@@ -23,7 +23,7 @@ class ModelConfig:
     block_size: int = 16  # context length in tokens
     n_ff_exp: int = 4  # hidden width of the MLP, in multiples of n_embd
     vocab_size: int = 0  # number of tokens; 0 until `train` sets it from the tokenizer
-    init_std: float = 0.08  # standard deviation of the initial weights
+    init_std: float = 0.08  # standard deviation of the initial weights, as in Karpathy's script
     positions: Positions = "learned"  # see `model_variants` for this and the next five fields
     token_shift: bool = False
     activation: Activation = "relu"

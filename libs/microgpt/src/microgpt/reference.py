@@ -71,7 +71,7 @@ class ReferenceEngine:
     def update(self, lr: float) -> None:
         """Update the weights with one AdamW step."""
         self.n_steps += 1
-        m_bias = 1 - self.beta1**self.n_steps  # bias correction: the running means start at 0
+        m_bias = 1 - self.beta1**self.n_steps  # bias correction: the sum of the mean's weights
         v_bias = 1 - self.beta2**self.n_steps
         beta1, beta2, m, v = self.beta1, self.beta2, self.adam_m, self.adam_v
         for i, param in enumerate(self.params):

@@ -26,8 +26,8 @@ from microgpt.errors import MicrogptError
 from microgpt_serve.app_state import AppState
 from microgpt_serve.errors import STATUS_DESCRIPTIONS, ServeError, handle_error, int_if_whole
 from microgpt_serve.middleware.access_log import AccessLogMiddleware
-from microgpt_serve.middleware.auth import HEALTH_PATHS, AuthMiddleware
 from microgpt_serve.middleware.hosts import HostMiddleware
+from microgpt_serve.middleware.keys_and_rate_limit import HEALTH_PATHS, AuthMiddleware
 from microgpt_serve.routes import explain, native, pages, status
 from microgpt_serve.routes.body import BodyRoute
 from microgpt_serve.routes.openai import completions

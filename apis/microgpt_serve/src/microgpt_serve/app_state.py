@@ -11,7 +11,7 @@ from fastapi import Depends, Request
 from microgpt_serve.batch_scheduler import BatchScheduler
 from microgpt_serve.errors import QueueFullError, ServeError
 from microgpt_serve.metrics import Metrics
-from microgpt_serve.middleware.auth import ApiKeys
+from microgpt_serve.middleware.keys_and_rate_limit import ApiKeys
 from microgpt_serve.served_model import ServedModel
 from microgpt_serve.settings import Settings
 from microgpt_serve.work_queue import WorkQueue

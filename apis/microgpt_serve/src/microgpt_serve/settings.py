@@ -10,8 +10,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from microgpt.errors import ConfigError
 from microgpt_serve.errors import validation_message
-from microgpt_serve.middleware.auth import KEY_RULE, is_key
 from microgpt_serve.middleware.hosts import host_of, is_loopback
+from microgpt_serve.middleware.keys_and_rate_limit import KEY_RULE, is_key
 
 _IS_ORIGIN = re.compile(
     r"[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:\d+)?|[a-z]+://\[[0-9a-f:]+\](:\d+)?"

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from microgpt.printable import printable
 from microgpt_serve.errors import MAX_SHOWN, ServeError, route_path
-from microgpt_serve.middleware.auth import HEALTH_PATHS
+from microgpt_serve.middleware.keys_and_rate_limit import HEALTH_PATHS
 
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+?)\.?(:\d*)?").fullmatch
 MAX_HEADER = 300  # maximum length of Host or Origin; host names have up to 253 characters

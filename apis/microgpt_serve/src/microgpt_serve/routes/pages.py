@@ -10,7 +10,7 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 import microgpt_serve
-from microgpt_serve.middleware.auth import ASSETS, PLAYGROUND
+from microgpt_serve.middleware.keys_and_rate_limit import ASSETS, PLAYGROUND
 
 READ_METHODS = ["GET", "HEAD"]
 PLAYGROUND_FILES = Path(microgpt_serve.__file__).parent / "playground"

@@ -1,6 +1,7 @@
 """One optimizer step on all weights: AdamW, or Muon for the blocks and AdamW for the rest.
 
-Compiled version of `ReferenceEngine.update` and `MuonEngine.update`.
+Compiled version of `ReferenceEngine.update` and `MuonEngine.update`. Gradients are not clipped:
+Adam divides by their typical size, and Muon uses only their direction, so steps are limited.
 Layout: weights, padded to whole vectors; first the rows that AdamW updates, then the matrices that
 Muon updates, which have C columns and at least as many rows. A Gram matrix has C of both.
 See docs/performance.md#a-step. Shapes: C = n_embd, m = rows of a matrix.

@@ -1,4 +1,4 @@
-"""API-key and rate-limit middleware.
+"""Middleware that checks API keys and the rate limit.
 
 The rate limit is checked first, so that it also limits attempts to guess a key. Requests are
 counted per key, or per client address if there is no valid key. Health checks and pages are exempt

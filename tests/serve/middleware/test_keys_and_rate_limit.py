@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt.errors import ConfigError
-from microgpt_serve.middleware.auth import ApiKeys, parse_keys
+from microgpt_serve.middleware.keys_and_rate_limit import ApiKeys, parse_keys
 
 MODEL = "/microgpt/v1/model"
 

@@ -139,7 +139,7 @@ def test_equal_operations_are_compared_with_the_lowest_loss(microgpt, tmp_path) 
     assert other["behind"] == pytest.approx(0.007)
 
 
-def test_json_and_csv_have_what_the_text_has(microgpt, tmp_path) -> None:
+def test_analyze_prints_its_figures_as_json_and_csv(microgpt, tmp_path) -> None:
     run = write(tmp_path)
     found = json.loads(microgpt("analyze", "--json").stdout)
     assert found["runs"] == [run]

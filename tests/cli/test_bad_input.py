@@ -103,9 +103,7 @@ def test_train_refuses_an_output_that_it_cannot_write(microgpt, names, output) -
     assert names.read_text() == "anna\nemma\n"
 
 
-def test_a_diverged_training_saves_weights_beside_the_old_model(
-    microgpt, names, text_model
-) -> None:
+def test_a_diverged_run_saves_weights_beside_the_old_model(microgpt, names, text_model) -> None:
     old = (text_model / "weights.json").read_bytes()
     done = microgpt("train", "--input", names, "--output", text_model, "--lr", "1e200", "--force")
     assert "the loss or its gradient became nan or infinite at step 2 of " in refused(done, 1)

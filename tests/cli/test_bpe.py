@@ -71,7 +71,7 @@ def test_a_small_text_gives_fewer_tokens_and_a_note(microgpt) -> None:
     assert microgpt(*again, "1024").returncode == 0
 
 
-def test_a_resumed_training_keeps_its_tokens_and_result(microgpt, model, tmp_path) -> None:
+def test_a_resumed_training_run_keeps_its_tokens_and_result(microgpt, model, tmp_path) -> None:
     more = ("--steps", "40", *BPE)
     ok(microgpt("train", *SMALL, *BPE, "--val-fraction", "0.2", "--output", "whole"))
     edit(model / "train_state.json", status="running")

@@ -51,7 +51,7 @@ def test_a_poor_model_of_the_bundled_data_gets_advice(microgpt) -> None:
     assert "--preset chat (98 %" in line
 
 
-def test_held_out_questions_are_asked(microgpt, talks) -> None:
+def test_train_reports_replies_to_held_out_questions(microgpt, talks) -> None:
     done = microgpt("train", "--data", talks, *QUICK, "--val-fraction", "0.5", "--json")
     facts = json.loads(done.stdout)
     assert facts["exact_answers"]["held_out"] is True

@@ -161,7 +161,9 @@ def test_load_replaces_the_conversation_and_reports_unreadables(session, told, t
         (b'[{"role": "king", "content": "hi"}]', "file, line 1: messages[0].role: "),
     ],
 )
-def test_a_foreign_file_is_refused_and_changes_nothing(session, tmp_path, content, problem) -> None:
+def test_load_refuses_a_foreign_file_and_keeps_the_conversation(
+    session, tmp_path, content, problem
+) -> None:
     say(session, "hi")
     (tmp_path / "file").write_bytes(content)
     with pytest.raises(DataError) as caught:

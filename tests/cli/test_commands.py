@@ -50,7 +50,7 @@ def test_train_without_options_runs_karpathys_model(microgpt, golden) -> None:
     assert len(done.stdout.splitlines()) == 4
 
 
-def test_the_file_decides_whether_samples_are_called_names(microgpt, tmp_path) -> None:
+def test_samples_from_a_copy_of_names_txt_are_called_names(microgpt, tmp_path) -> None:
     (tmp_path / "copy.txt").write_bytes(bundled("names.txt").read_bytes())
     done = microgpt("train", "--input", "copy.txt", "--steps", "1", "--num-samples", "1")
     assert "--- inference (new, hallucinated names) ---" in done.stdout

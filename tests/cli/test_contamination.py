@@ -79,7 +79,7 @@ def test_a_child_holds_out_the_same_documents_as_its_parent(train, source) -> No
     assert "contamination" not in notes + out
 
 
-def test_a_grandchild_knows_what_its_grandparent_read(train, folder) -> None:
+def test_contamination_includes_data_of_the_grandparent(train, folder) -> None:
     _, _, training = train("--from", "honest", "--val-fraction", "0.4")
     assert 0 < training["contamination"]["validation"][0] < 1
     assert training["contamination"]["test"] == [0, 0]
@@ -146,7 +146,7 @@ def test_a_student_with_a_shorter_context_inherits_the_gap(train) -> None:
     assert training["contamination"] == {"validation": [0, 0], "test": [0, 0]}
 
 
-def test_a_resumed_training_keeps_the_contamination_mark(train, microgpt, folder) -> None:
+def test_a_resumed_training_run_keeps_the_contamination_mark(train, microgpt, folder) -> None:
     _, _, before = train("--from", "all", "--val-fraction", "0.1")
     known = (folder / "child/documents.crc32").read_bytes()
     done = microgpt("train", "--resume", "child", "--steps", "30", "-n", "0")

@@ -90,7 +90,7 @@ def test_a_fourth_head_ranks_by_loss(microgpt, tmp_path) -> None:
         assert line["vote"]["scores"]["origin"] == 1 / line["val_loss"]
 
 
-def test_three_heads_measure_no_loss(searched) -> None:
+def test_a_hydra_search_of_three_heads_measures_no_loss(searched) -> None:
     lines = evaluations_of(run_of(searched(*HYDRA)[1]))
     assert {line["val_loss"] for line in lines} == {None}
     assert {tuple(line["vote"]["scores"]) for line in lines} == {("judge", *HEADS)}

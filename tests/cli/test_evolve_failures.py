@@ -105,14 +105,14 @@ def test_a_search_can_be_stopped_at_any_time_and_resumed(
     assert (tmp_path / "genome.json").read_bytes() == whole
 
 
-def test_a_crashed_training_fails_alone(tmp_path) -> None:
+def test_a_crashed_training_run_does_not_end_the_search(tmp_path) -> None:
     done = run_disturbed(tmp_path, CRASH, 0, 3)
     assert done.returncode == 0
     assert "PANICKED: OSError: broken | config: Emb:" in done.stderr
     assert "| Loss: crashed [random]" in log_of(run_of(tmp_path))
 
 
-def test_a_search_whose_trainings_all_crash_keeps_genome_json(tmp_path) -> None:
+def test_a_search_whose_runs_all_crash_keeps_genome_json(tmp_path) -> None:
     (tmp_path / "genome.json").write_text(
         '{"n_emb": 8, "n_ctx": 8, "n_layer": 1, "n_head": 1, "n_ff_exp": 1, "steps": 50, '
         '"lr": 0.01, "loss": 9.0, "generation": 1}'
@@ -131,7 +131,7 @@ def test_a_search_whose_trainings_all_crash_keeps_genome_json(tmp_path) -> None:
     ("limit", "value", "reason"),
     [("max_flops", 1.0, "operations, the limit is 1"), ("max_bytes", 5, "memory, the limit is 5")],
 )
-def test_a_training_that_costs_too_much_is_refused(
+def test_a_training_run_that_costs_too_much_is_refused(
     microgpt, tmp_path, limit, value, reason
 ) -> None:
     """The limits are those that the run began with."""

@@ -23,7 +23,7 @@ def faq(microgpt, tmp_path: Path):
     return done
 
 
-def test_few_questions_are_answered_after_a_training(faq, microgpt) -> None:
+def test_few_questions_are_answered_after_a_training_run(faq, microgpt) -> None:
     assert "so few conversations (4) are learned as a whole" in faq.stderr
     assert "exact answers        4 of 4 questions of the training data (100.0%)\n" in faq.stdout
     assert " unknown questions refused (" in faq.stdout

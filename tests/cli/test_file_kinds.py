@@ -83,7 +83,7 @@ def test_run_evolve_and_sweep_read_a_column(microgpt, files, undrawn) -> None:
     assert "--chat cannot be used with --column; omit one of them" in refused.stderr
 
 
-def test_a_training_on_table_lines_by_an_old_version_resumes(microgpt, files) -> None:
+def test_a_training_run_on_table_lines_by_an_old_version_resumes(microgpt, files) -> None:
     (files / "towns.txt").write_bytes((files / "towns.csv").read_bytes())
     assert microgpt("train", "--data", "towns.txt", *SMALL).returncode == 0
     ok(microgpt("train", "--resume", "m", "--steps", "3", "--data", "towns.csv"))

@@ -151,7 +151,7 @@ def test_a_longer_fine_tuning_is_not_advised_in_vain(microgpt, folder) -> None:
     assert "--minutes" not in advice
 
 
-def test_a_loss_on_training_data_is_said_to_be_one(microgpt, folder) -> None:
+def test_a_loss_on_the_parents_training_data_is_labelled(microgpt, folder) -> None:
     ok(microgpt("train", "--data", "names.txt", "--steps", "9", "-n", "0", "--model", "all"))
     tuning = ("train", "--from", "all", "--data", "others.txt", "--steps", "9", "-n", "0")
     assert "parent's training data " in ok(microgpt(*tuning, "--model", "a")).stdout

@@ -76,9 +76,7 @@ def test_unique_stops_if_a_model_knows_only_one_name(microgpt, anna_model) -> No
     assert done.returncode == 0
 
 
-def test_novel_leaves_out_the_training_data_wherever_it_is(
-    microgpt, samples, tmp_path, text_model
-) -> None:
+def test_novel_leaves_out_the_documents_of_against(microgpt, samples, tmp_path, text_model) -> None:
     names = tmp_path / "names.txt"
     names.write_text("anna\nemma\nava\nmia\n")
     args = ["--num-samples", "30", "--temperature", "2"]
@@ -144,7 +142,7 @@ def test_a_chat_model_that_learnt_all_can_generate_messages(microgpt, tmp_path) 
     assert "hi" not in json.loads(done.stdout)["samples"]
 
 
-def test_a_model_that_learnt_only_replies_cannot_begin_alone(microgpt, chat_model) -> None:
+def test_generate_notes_that_a_model_was_trained_only_to_reply(microgpt, chat_model) -> None:
     done = ok(microgpt("generate", "--model-dir", chat_model, "--num-samples", "1"))
     assert "trained only to reply" in done.stderr
     assert f"microgpt chat --model {chat_model}" in done.stderr

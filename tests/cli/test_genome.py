@@ -23,7 +23,7 @@ def train(microgpt, *args: str):
     return microgpt("train", "--input", "names.txt", "--genome", "genome.json", *args)
 
 
-def test_a_genome_sets_the_shape_and_the_training(microgpt, genome, tmp_path) -> None:
+def test_a_genome_sets_the_shape_and_the_training_settings(microgpt, genome, tmp_path) -> None:
     ok(train(microgpt))
     meta = load(tmp_path / "output").meta
     assert (meta.n_embd, meta.n_head, meta.n_layer, meta.block_size) == (12, 2, 2, 8)
@@ -39,7 +39,7 @@ def test_options_override_a_genome_even_with_default_values(microgpt, genome, tm
     assert (meta.n_embd, meta.n_head, meta.training["steps"]) == (16, 2, 30)
 
 
-def test_a_resumed_training_remembers_its_genome(microgpt, genome, tmp_path) -> None:
+def test_a_resumed_training_run_remembers_its_genome(microgpt, genome, tmp_path) -> None:
     train(microgpt)
     ok(microgpt("train", "--resume", "output", "--steps", "80"))
     training = load(tmp_path / "output").meta.training

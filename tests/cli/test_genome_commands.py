@@ -110,7 +110,7 @@ def test_show_says_that_data_differ_from_those_of_the_search(microgpt, tmp_path)
         ("use", "data", "cannot read data/genome.json: No such file or directory"),
     ],
 )  # fmt: skip
-def test_a_file_that_is_no_genome_is_refused(microgpt, tmp_path, command, file, problem) -> None:
+def test_a_file_that_is_not_a_genome_is_refused(microgpt, tmp_path, command, file, problem) -> None:
     before = files_of(tmp_path)
     assert refused(microgpt("genome", command, file)) == problem
     assert files_of(tmp_path) == before
@@ -135,7 +135,7 @@ def test_use_keeps_a_backup_of_the_previous_genome(microgpt, tmp_path, old) -> N
     assert (tmp_path / name).read_text() == old
 
 
-def test_a_run_can_be_given_for_its_winner(microgpt, tmp_path) -> None:
+def test_genome_use_accepts_a_search_directory(microgpt, tmp_path) -> None:
     run = tmp_path / "experiments/evolve_1"
     run.mkdir(parents=True)
     (run / "run.json").write_bytes(encode_run({"objective": "loss"}))
@@ -208,7 +208,7 @@ def test_each_import_makes_a_run_that_cannot_be_resumed(microgpt, tmp_path) -> N
     ("content", "problem"),
     [(b"", "evolve.log has no line like"), (LOG.encode("utf-16"), "evolve.log is not UTF-8 text")],
 )
-def test_import_refuses_a_file_that_is_no_log(microgpt, tmp_path, content, problem) -> None:
+def test_import_refuses_a_file_that_is_not_a_log(microgpt, tmp_path, content, problem) -> None:
     (tmp_path / "evolve.log").write_bytes(content)
     assert problem in refused(microgpt("genome", "import-log", "evolve.log"))
     assert not (tmp_path / "experiments").exists()

@@ -82,7 +82,7 @@ def test_stretches_of_running_text_are_held_out_with_gaps(
     assert "--holdout is tail, but the run to resume has spread; omit --holdout" in done.stderr
 
 
-def test_an_old_training_resumes_with_its_tail_held_out(microgpt, book, tmp_path) -> None:
+def test_an_old_training_run_resumes_with_its_tail_held_out(microgpt, book, tmp_path) -> None:
     weights = []
     for is_old in (False, True):
         microgpt("train", "--input", book, *STREAM, *SMALL, "--holdout", "tail", "--force")

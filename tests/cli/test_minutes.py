@@ -155,7 +155,7 @@ def test_contradictory_limits_are_refused(microgpt, folder, options, problem) ->
     ],
     ids=["50 documents", "one document", "3 characters", "all equal", "long lines"],
 )
-def test_small_and_unusual_data_give_a_model(microgpt, folder, content, said) -> None:
+def test_train_accepts_small_and_unusual_data(microgpt, folder, content, said) -> None:
     (folder / "odd.txt").write_text(content)
     done = ok(microgpt("train", "--data", "odd.txt", "--budget", "2e10", "-n", "1", "--model", "a"))
     assert said in done.stderr
@@ -300,7 +300,7 @@ def test_a_small_text_gets_several_models_and_a_student(microgpt, folder, monkey
     assert "--single requires" in refused(microgpt("train", "--single", "--model", "d"))
 
 
-def test_repetition_within_running_text_is_told(microgpt, folder) -> None:
+def test_repetition_within_running_text_is_reported(microgpt, folder) -> None:
     text = (folder / "book.txt").read_text()
     (folder / "thrice.txt").write_text("\n\n".join([text] * 3))
     stream = ("--text", "stream", *BUDGET)

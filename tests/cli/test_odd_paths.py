@@ -29,7 +29,7 @@ def trained(microgpt, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_training_with_unusual_paths_can_be_resumed(microgpt, trained) -> None:
+def test_a_training_run_with_unusual_paths_can_be_resumed(microgpt, trained) -> None:
     facts = json.loads((trained / MODEL / "train_state.json").read_text())
     assert facts["input"].endswith("/w%FF/n%FE.txt")
     ok(microgpt("train", "--resume", MODEL, "--steps=9", "--num-samples=1"))

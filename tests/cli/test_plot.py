@@ -40,7 +40,7 @@ def size_of_png(path: Path) -> tuple[int, int]:
 
 
 @pytest.mark.slow
-def test_plot_draws_a_training_into_two_files(microgpt, tmp_path) -> None:
+def test_plot_draws_a_training_run_into_two_files(microgpt, tmp_path) -> None:
     described(trained(tmp_path / "names-model"), lr=0.02, seed=7)
     done = microgpt("plot", "names-model")
     assert (done.returncode, done.stderr) == (0, "")
@@ -56,7 +56,7 @@ def test_plot_draws_a_training_into_two_files(microgpt, tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_plot_overlays_trainings_and_names_their_differences(microgpt, tmp_path) -> None:
+def test_plot_overlays_training_runs_and_names_their_differences(microgpt, tmp_path) -> None:
     for name, lr in (("slow", 0.001), ("fast", 0.03)):
         described(trained(tmp_path / name), lr=lr, seed=7)
     trained(tmp_path / "running", BEGUN)  # no meta.json yet, and a single point
@@ -84,7 +84,7 @@ def test_names_with_special_characters_can_be_drawn(microgpt, tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_plotting_the_same_training_replaces_the_same_picture(microgpt, tmp_path) -> None:
+def test_plotting_the_same_run_again_replaces_its_picture(microgpt, tmp_path) -> None:
     trained(tmp_path / "model")
     (tmp_path / "curves.svg").write_text("an older one")
     microgpt("plot", "model", cold=True)

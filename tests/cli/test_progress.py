@@ -44,7 +44,7 @@ def test_long_work_prints_a_line_after_the_maximum_silence(monkeypatch, capsys) 
     assert capsys.readouterr().err.splitlines() == ["49 of 1000", "99 of 1000"]
 
 
-def test_each_tenth_is_a_line_if_nothing_can_be_redrawn(monkeypatch, capsys) -> None:
+def test_progress_prints_each_tenth_if_it_cannot_redraw(monkeypatch, capsys) -> None:
     monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)
     follow(steps=1000, events=200)
     lines = capsys.readouterr().err.splitlines()
@@ -88,13 +88,15 @@ def test_the_bar_of_a_terminal_is_not_red(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("events", [1, 200])
-def test_a_short_training_prints_no_progress(capsys, events) -> None:
+def test_a_short_training_run_prints_no_progress(capsys, events) -> None:
     follow(steps=1000, events=events)  # takes no second
     assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(("n", "n_lines"), [(5, 5), (2_000, 10)])
-def test_following_yields_all_items_and_prints_each_tenth(monkeypatch, capsys, n, n_lines) -> None:
+def test_with_progress_yields_all_items_and_prints_each_tenth(
+    monkeypatch, capsys, n, n_lines
+) -> None:
     monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)
     assert list(progress.with_progress(iter(range(n)), n, "replies")) == list(range(n))
     lines = capsys.readouterr().err.splitlines()

@@ -101,7 +101,7 @@ def test_files_of_another_program_are_not_replaced(microgpt, text_model, tmp_pat
     }
 
 
-def test_a_training_beside_another_programs_files_can_be_removed(
+def test_a_training_run_beside_moonbase_files_can_be_removed(
     microgpt, text_model, tmp_path
 ) -> None:
     (tmp_path / "names.txt").write_text("anna\nemma\n")
@@ -130,7 +130,7 @@ def test_the_question_at_a_terminal_comes_before_training(model, answer, steps, 
     assert load(model).meta.training["steps"] == steps
 
 
-def test_the_default_run_may_be_repeated(microgpt, tmp_path) -> None:
+def test_the_default_run_replaces_only_its_own_model(microgpt, tmp_path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data/names.txt").write_text("anna\nemma\n")
     ok(microgpt("train"))

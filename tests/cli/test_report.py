@@ -238,7 +238,7 @@ def test_runs_of_different_documents_are_not_compared(copied, microgpt, tmp_path
     assert not (tmp_path / "report.html").exists()
 
 
-def test_a_sweep_gets_a_report_of_its_own(copied, microgpt, tmp_path) -> None:
+def test_a_sweep_writes_a_report_with_working_commands(copied, microgpt, tmp_path) -> None:
     write_names(tmp_path)
     grid = ("--n-embd", "8,16", "--steps", "50,100", "--seeds", "2", "--input", "names.txt")
     grid += ("--preset", "karpathy")

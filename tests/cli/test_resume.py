@@ -76,7 +76,9 @@ def test_an_endless_input_is_refused(microgpt, names, unfinished, kind) -> None:
 
 
 @pytest.mark.parametrize(("rounding", "noted"), [("", 0), ("7-byte vectors", 1), (None, 0)])
-def test_a_resumed_run_tells_if_computers_differ(microgpt, unfinished, rounding, noted) -> None:
+def test_resume_notes_a_processor_that_rounds_differently(
+    microgpt, unfinished, rounding, noted
+) -> None:
     """The processor here, another one, and none, as in a state of an older version."""
     path = unfinished / "train_state.json"
     assert json.loads(path.read_text())["rounding"] == processor.ROUNDING
@@ -87,7 +89,7 @@ def test_a_resumed_run_tells_if_computers_differ(microgpt, unfinished, rounding,
     assert done.stderr.count(note) == noted
 
 
-def test_a_finished_training_can_be_extended(microgpt, names, tmp_path) -> None:
+def test_a_finished_training_run_can_be_extended(microgpt, names, tmp_path) -> None:
     microgpt("train", "--input", names, *SMALL, "--steps", "30", "--output", "model")
     done = microgpt("train", "--resume", "model")
     assert (done.returncode, done.stdout) == (0, "")
@@ -155,7 +157,7 @@ def test_resume_refuses_contradicting_options_with_both_values(
     assert problem in refused(microgpt("train", "--resume", "model", *args))
 
 
-def test_resume_accepts_options_that_agree_with_the_training(microgpt, unfinished) -> None:
+def test_resume_accepts_options_that_agree_with_the_training_run(microgpt, unfinished) -> None:
     ok(microgpt("train", "--resume", "model", "--n-embd", "8", "--seed", "42", "--lr", "0.02"))
 
 
@@ -176,11 +178,11 @@ def test_resume_detects_other_data(microgpt, unfinished, names) -> None:
         (__file__, "test_resume.py is not a directory; "),
     ],
 )
-def test_resume_without_a_training_is_an_error(microgpt, place, problem) -> None:
+def test_resume_without_a_training_run_is_an_error(microgpt, place, problem) -> None:
     assert problem in refused(microgpt("train", "--resume", place))
 
 
-def test_an_unfinished_training_is_not_overwritten(microgpt, unfinished, names) -> None:
+def test_an_unfinished_training_run_is_not_overwritten(microgpt, unfinished, names) -> None:
     again = ("train", "--input", names, *SMALL, "--steps", "5", "--output", "model")
     assert refused(microgpt(*again)) == (
         "the training run in model is unfinished (step 60 of 60); "
@@ -198,7 +200,7 @@ def test_a_damaged_state_is_refused_and_can_be_replaced(microgpt, unfinished, na
     assert microgpt(*again, "--force").returncode == 0
 
 
-def test_a_training_that_ended_early_resumes_with_more_patience(microgpt, names, tmp_path) -> None:
+def test_a_run_that_ended_early_resumes_with_more_patience(microgpt, names, tmp_path) -> None:
     options = (*SMALL, "--steps", "400", "--lr", "0.1", "--val-fraction", "0.3")
     done = ok(microgpt("train", "--input", names, *options, "--patience", "1", "--output", "model"))
     assert "held-out loss" in done.stdout
@@ -242,7 +244,7 @@ def test_a_model_can_be_fine_tuned(microgpt, names, tmp_path) -> None:
     assert "n_layer is 3, but the model to fine-tune has 2" in refused(done)
 
 
-def test_two_trainings_do_not_share_a_directory(microgpt, names, tmp_path) -> None:
+def test_two_training_runs_do_not_share_a_directory(microgpt, names, tmp_path) -> None:
     first = begin(tmp_path, "--input", names, "--output", "model")
     done = microgpt("train", "--input", names, "--output", "model", "--force")
     assert f"model is being trained by process {first.pid} on " in refused(done)
@@ -277,7 +279,7 @@ def test_a_full_disk_keeps_the_state_and_prints_the_size(microgpt, names, tmp_pa
         assert resumed.read_bytes() == whole.read_bytes()
 
 
-def test_a_full_disk_does_not_mix_two_trainings(microgpt, names, tmp_path) -> None:
+def test_a_full_disk_does_not_mix_two_training_runs(microgpt, names, tmp_path) -> None:
     options = ("--input", str(names), *SMALL, "--output", "model")
     microgpt("train", *options, "--steps", "5")
     before = content_of(tmp_path / "model")
@@ -318,7 +320,7 @@ def test_fewer_steps_than_planned_are_recorded(microgpt, unfinished) -> None:
     assert note in microgpt("train", "--resume", "model", "--steps", "70").stderr
 
 
-def test_a_divergence_is_remembered(microgpt, names, tmp_path) -> None:
+def test_resume_refuses_a_diverged_run(microgpt, names, tmp_path) -> None:
     options = ("--input", names, *SMALL, "--output", "my model", "--force")
     microgpt("train", *options, "--steps", "5")
     done = microgpt("train", *options, "--steps", "50", "--lr", "1e200", "--checkpoint-every", "1")
@@ -343,7 +345,7 @@ def test_suggested_commands_can_be_pasted(microgpt, names, tmp_path) -> None:
     assert re.search(r"using its model at step \d+ of 1000000000", done.stderr)
 
 
-def test_a_finished_training_can_be_described_and_drawn(microgpt, names, tmp_path) -> None:
+def test_a_finished_training_run_can_be_described_and_drawn(microgpt, names, tmp_path) -> None:
     microgpt("train", "--input", names, *SMALL, "--steps", "5")
     done = microgpt("train", "--resume", "output", "--json", "--plot")
     assert (tmp_path / "output/curves.svg").exists()

@@ -163,7 +163,7 @@ def test_remove_takes_only_the_log_that_belongs_to_a_run(microgpt, folder) -> No
     assert sorted(os.listdir(folder / "experiments")) == ["evolve_1", "sweep_1", "sweep_1.log"]
 
 
-def test_remove_refuses_links_active_trainings_and_the_demo(microgpt, folder) -> None:
+def test_remove_refuses_links_active_training_runs_and_the_demo(microgpt, folder) -> None:
     error = refused(microgpt("remove", bundled(DEMO_MODEL)))
     assert error.endswith("chat is the bundled demo model; choose another directory")
     (folder / "link").symlink_to("output")

@@ -60,7 +60,7 @@ def test_the_most_surprising_lines_come_first(microgpt, text_model, scores) -> N
     ]
 
 
-def test_above_prints_only_lines_beyond_a_limit(microgpt, text_model, scores) -> None:
+def test_above_prints_only_lines_at_or_above_a_limit(microgpt, text_model, scores) -> None:
     limit = sorted(score.bits_per_character for score in scores)[1]
     done = microgpt("score", text_model, f"--above={limit}", "--jsonl", stdin="\n".join(LINES))
     found = [json.loads(line)["line"] for line in done.stdout.splitlines()]

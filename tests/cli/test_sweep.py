@@ -209,7 +209,7 @@ def test_a_finished_sweep_cannot_be_resumed(microgpt, tmp_path) -> None:
     assert (run / "evaluations.jsonl").read_bytes() == before
 
 
-def test_only_the_model_that_does_not_fit_is_refused(microgpt, tmp_path) -> None:
+def test_a_sweep_refuses_only_models_that_exceed_the_memory(microgpt, tmp_path) -> None:
     options = ("--n-layer", "1,400", "--n-embd", "8,65536", "--n-head", "1", "--steps", "1")
     done = microgpt("sweep", "grid", *options, *KARPATHY, "--input", "names.txt")
     run = run_of(tmp_path)

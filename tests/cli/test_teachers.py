@@ -78,7 +78,7 @@ def test_an_unfinished_teacher_gets_one_note(microgpt, folder) -> None:
     assert told.stderr.count("the training run in student is unfinished") == 1
 
 
-def test_a_training_without_teachers_records_none(folder) -> None:
+def test_a_training_run_without_teachers_records_none(folder) -> None:
     state = json.loads((folder / "one/train_state.json").read_text())
     meta = json.loads((folder / "one/meta.json").read_text())["training"]
     assert not [key for key in (*state, *meta) if "teacher" in key]
@@ -104,7 +104,7 @@ def test_a_note_describes_the_targets_of_the_student(microgpt, folder) -> None:
     ],
     ids=["from", "reference", "budget", "stream"],
 )
-def test_a_training_with_teachers_can_be_repeated(microgpt, folder, options) -> None:
+def test_a_training_run_with_teachers_can_be_repeated(microgpt, folder, options) -> None:
     (folder / "book.txt").write_text(NAMES.replace("\n", ""))
     data = [] if "--data" in options else ["--data", "names.txt"]
     ok(microgpt("train", *data, "--teacher", "one", *options, "--model", "a"))

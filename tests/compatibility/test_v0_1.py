@@ -39,7 +39,7 @@ def test_a_genome_of_v0_1_loads(objective: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_reference_training_of_v0_1_resumes_exactly(files, microgpt) -> None:
+def test_a_reference_training_run_of_v0_1_resumes_exactly(files, microgpt) -> None:
     """Python's floats are the same on every processor: this is what the old version ended with."""
     assert microgpt("train", "--resume", "stopped-reference").returncode == 0
     meta = json.loads((files / "stopped-reference/meta.json").read_text())
@@ -48,7 +48,7 @@ def test_a_reference_training_of_v0_1_resumes_exactly(files, microgpt) -> None:
 
 
 @pytest.mark.slow
-def test_a_compiled_training_of_v0_1_resumes(files, microgpt) -> None:
+def test_a_compiled_training_run_of_v0_1_resumes(files, microgpt) -> None:
     assert microgpt("train", "--resume", "stopped-compiled", "--steps", "100000").returncode == 0
     meta = json.loads((files / "stopped-compiled/meta.json").read_text())
     assert meta["training"]["steps"] == 100_000

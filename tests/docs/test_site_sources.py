@@ -120,7 +120,7 @@ def test_a_notebook_becomes_a_page_with_pictures_and_text() -> None:
     )
 
 
-def test_brackets_in_code_are_no_link() -> None:
+def test_brackets_in_code_are_not_links() -> None:
     text = "`x[0](a.md)` [b](b.md)\n\n```python\ny[0](c.md)\n```\n"
     assert [link[2] for link in LINKS.finditer(text) if link[2]] == ["b.md"]
 

@@ -199,7 +199,7 @@ def test_sigterm_at_the_prompt_restores_the_terminal(talk) -> None:
     assert talk.exit_code() == 143
 
 
-def test_chat_uses_color_unless_told_otherwise(talk_to, chat_model) -> None:
+def test_chat_uses_color_unless_no_color_is_set(talk_to, chat_model) -> None:
     for env, has_colours in (({}, True), ({"NO_COLOR": "1"}, False)):
         child = talk_to(chat_model, **env)
         child.send("ho\x03")  # what is given up is shown in grey

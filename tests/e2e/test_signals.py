@@ -55,7 +55,7 @@ def last_line(process: subprocess.Popen[str]) -> str:
 
 @pytest.mark.parametrize("more", [[], ["--threads=2", "--batch-size=64", "--n-embd=64"]])
 @pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
-def test_a_stopped_training_keeps_the_old_model(
+def test_a_stopped_training_run_keeps_the_old_model(
     start, text_model, number, code, word, more
 ) -> None:
     before = {file: (text_model / file).read_bytes() for file in os.listdir(text_model)}
@@ -217,7 +217,7 @@ main()
 )
 @pytest.mark.parametrize("closed", ["stdin", "stdout", "stderr"])
 @pytest.mark.usefixtures("text_model", "chat_model")
-def test_a_closed_stream_changes_nothing_else(tmp_path, command, closed) -> None:
+def test_each_command_succeeds_with_a_closed_standard_stream(tmp_path, command, closed) -> None:
     """To Python a stream that is closed when it starts is None."""
     (tmp_path / "names.txt").write_text("anna\n")
     program = [sys.executable, "-c", CLOSED, closed, *command]
@@ -230,7 +230,7 @@ def test_a_closed_stream_changes_nothing_else(tmp_path, command, closed) -> None
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
-def test_a_stream_closed_from_the_start_changes_nothing_else(tmp_path, closed) -> None:
+def test_train_succeeds_with_a_stream_closed_by_the_shell(tmp_path, closed) -> None:
     (tmp_path / "names.txt").write_text("anna\n")
     command = f"microgpt train --steps 3 --input names.txt {closed}"
     done = run_process(["sh", "-c", command], cwd=tmp_path)
@@ -397,7 +397,7 @@ def test_a_full_disk_behind_stdout_is_a_one_line_error(text_model) -> None:
     assert done.stderr == "error: cannot write to standard output: No space left on device\n"
 
 
-def test_no_repeated_stop_outlives_the_command() -> None:
+def test_no_repeated_signal_arrives_after_the_command() -> None:
     """An alarm that is still set when Python shuts down would end the process by itself."""
     code = (
         "import os, signal, sys, time\n"

@@ -30,7 +30,7 @@ def test_the_species_is_determined_by_the_shape() -> None:
     assert replace(WINNER, lr=0.5, steps=50).species == WINNER.species
 
 
-def test_a_genome_gives_a_model_and_a_training() -> None:
+def test_a_genome_gives_a_model_and_a_train_config() -> None:
     model, config = WINNER.model(), WINNER.train_config(7)
     assert (model.n_embd, model.n_head, model.n_layer, model.block_size) == (24, 2, 1, 32)
     assert (model.n_ff_exp, model.vocab_size) == (3, 0)

@@ -75,7 +75,7 @@ def test_every_seed_is_valid_for_training(run_seed, generation, slot, repeat) ->
     assert 0 <= training_seed(run_seed, generation, slot, repeat) <= MAX_SEED
 
 
-def test_trainings_of_neighbouring_runs_have_different_seeds() -> None:
+def test_all_training_runs_of_searches_have_different_seeds() -> None:
     places = [
         (run, g, slot, k)
         for run in (0, 1, 42)

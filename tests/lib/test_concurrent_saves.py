@@ -57,7 +57,7 @@ def litter(directory: Path) -> list[str]:
     return [name for name in names if name.startswith(".")]
 
 
-def test_a_save_waits_for_another_but_not_for_a_training(tmp_path, monkeypatch) -> None:
+def test_a_save_waits_for_another_but_not_for_a_training_run(tmp_path, monkeypatch) -> None:
     directory = tmp_path / "model"
     holder = rf"is being trained by process {os.getpid()} on"
     with TrainingDirectory(directory), pytest.raises(CheckpointError, match=holder):
@@ -79,7 +79,7 @@ def test_a_directory_removed_before_locking_is_not_recreated(tmp_path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_export_into_an_active_training_is_refused(tmp_path) -> None:
+def test_an_export_into_an_active_training_run_is_refused(tmp_path) -> None:
     save(RESULTS[0], tmp_path / "model")
     saved = load(tmp_path / "model")
     with TrainingDirectory(tmp_path / "model"):

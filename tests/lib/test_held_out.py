@@ -47,7 +47,7 @@ def test_held_out_documents_are_not_trained_on(train) -> None:
     assert train(PARTS, config=config).losses == pytest.approx(alone.losses, rel=1e-5)
 
 
-def test_patience_ends_a_training_without_improvement(train) -> None:
+def test_patience_ends_a_training_run_without_improvement(train) -> None:
     config = TrainConfig(steps=200, lr=0.1, patience=2)
     result = train(PARTS, config=config)
     assert result.ending == "patience"
@@ -57,13 +57,13 @@ def test_patience_ends_a_training_without_improvement(train) -> None:
     assert patient.state.step >= result.state.step + config.steps_between_evaluations
 
 
-def test_a_training_without_validation_measures_nothing(train) -> None:
+def test_a_training_run_without_validation_measures_nothing(train) -> None:
     result = train(DOCS, config=TrainConfig(steps=5, patience=1))
     assert (result.val_loss, result.test_loss, result.state.best) == (None, None, None)
     assert result.ending == "steps"
 
 
-def test_a_stopped_training_measures_no_test_loss(train) -> None:
+def test_a_stopped_training_run_measures_no_test_loss(train) -> None:
     result = train(PARTS, config=TrainConfig(steps=20), should_stop=lambda: True)
     assert (result.ending, result.test_loss) == ("stopped", None)
 

@@ -64,7 +64,7 @@ def test_a_model_of_irregular_files_is_refused(tmp_path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["train_state.json", "train_state.safetensors", "history.jsonl"])
-def test_a_training_of_irregular_files_is_refused(tmp_path, name: str) -> None:
+def test_a_training_run_of_irregular_files_is_refused(tmp_path, name: str) -> None:
     with TrainingDirectory(tmp_path / "model") as held:
         held.keep(PLAN, RESULT.state)
     (tmp_path / "model" / name).unlink()

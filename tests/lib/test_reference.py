@@ -84,7 +84,7 @@ def test_adam_agrees_with_a_hand_calculation() -> None:
     assert math.isclose(moved, 0.5 * grad / (abs(grad) + 1e-8), rel_tol=1e-12)
 
 
-def test_the_optimizer_has_the_defaults_of_a_training() -> None:
+def test_the_optimizer_has_the_defaults_of_a_training_run() -> None:
     by_default, config = engine(), TrainConfig()
     assert (by_default.beta1, by_default.beta2) == (config.beta1, config.beta2)
     assert (by_default.eps, by_default.weight_decay) == (config.adam_eps, config.weight_decay)
@@ -112,6 +112,6 @@ def test_weight_decay_is_proportional_to_the_learning_rate() -> None:
     assert lost == pytest.approx([0.1 * 0.5 * weight for weight in before], abs=1e-15)
 
 
-def test_a_diverging_training_names_the_step_and_a_remedy() -> None:
+def test_a_diverging_training_run_names_the_step_and_a_remedy() -> None:
     with pytest.raises(DivergedError, match=r"infinite at step 2 of 5; try .* below 1e\+200"):
         train(["anna"], config=TrainConfig(steps=5, lr=1e200))

@@ -89,7 +89,7 @@ def test_a_set_of_only_long_documents_is_refused(train) -> None:
     ],
     ids=["window", "truncate", "skip", "stream", "conversations"],
 )
-def test_a_training_on_long_documents_resumes_exactly(train, config, docs, monkeypatch) -> None:
+def test_a_training_run_on_long_documents_resumes_exactly(train, config, docs, monkeypatch) -> None:
     monkeypatch.setattr(trainer, "MAX_STEPS", 1)
     whole = train(docs, model=SMALL, config=config)
     stop = partial(next, iter([False] * 4), True)

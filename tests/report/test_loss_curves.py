@@ -28,7 +28,7 @@ def test_the_axis_shows_the_curves_but_not_all_of_the_start() -> None:
 
 
 @pytest.mark.parametrize("loss", [0.0, 2.5, 1e300])
-def test_a_single_loss_has_room_around_it(loss: float) -> None:
+def test_the_axis_extends_beyond_a_single_loss(loss: float) -> None:
     low, high = range_of_losses([run_of(loss)])
     assert low < loss < high
 
@@ -47,7 +47,7 @@ def test_labels_with_room_are_not_moved() -> None:
 
 
 @pytest.mark.parametrize("n_runs", [1, 2, len(COLORS) + 1, 30])
-def test_every_training_is_named_beside_its_curve(n_runs: int) -> None:
+def test_every_training_run_is_named_beside_its_curve(n_runs: int) -> None:
     runs = [run_of(3.0, 2.0, label=f"run {i}", val_loss=2.5) for i in range(n_runs)]
     chart = draw(runs).to_dict()
     texts = chart["datasets"][chart["layer"][-1]["data"]["name"]]

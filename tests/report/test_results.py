@@ -35,7 +35,7 @@ def test_plot_shows_each_point_and_can_be_saved(result, tmp_path) -> None:
     assert "nats per token" in (tmp_path / "losses.svg").read_text()
 
 
-def test_a_training_without_losses_is_refused(result) -> None:
+def test_a_training_run_without_losses_is_refused(result) -> None:
     empty = replace(result, state=replace(result.state, history=()))
     with pytest.raises(MicrogptError, match="there are no losses to plot"):
         empty.plot()

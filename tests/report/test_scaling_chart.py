@@ -63,7 +63,7 @@ RISING = [3 + steps / 1e4 for steps in STEPS]
         ({0.01: RISING}, "time", "the cheapest has the lowest loss", 1),
     ],
 )
-def test_a_caption_tells_what_the_line_shows(losses, panel, caption, n_points) -> None:
+def test_a_caption_describes_what_the_line_shows(losses, panel, caption, n_points) -> None:
     assert panels(results(losses))[f"Loss against {panel}"] == (caption, n_points)
 
 

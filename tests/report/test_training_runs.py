@@ -83,7 +83,7 @@ def test_the_last_and_first_lowest_held_out_losses_are_drawn() -> None:
     assert run.best == (777, 2.0)
 
 
-def test_trainings_get_the_shortest_names_that_differ(trained, monkeypatch) -> None:
+def test_training_runs_get_the_shortest_names_that_differ(trained, monkeypatch) -> None:
     paths = [trained("mon/a/model"), trained("tue/a/model"), trained("tue/b/model")]
     labels = [run.label for run in read_training_runs(paths)]
     assert labels == ["mon/a/model", "tue/a/model", "tue/b/model"]

@@ -62,7 +62,7 @@ def names_page(names_dir) -> bytes:
     return loaded(names_dir).html
 
 
-def test_the_page_has_all_that_it_needs(names_page) -> None:
+def test_the_html_file_loads_nothing_from_elsewhere(names_page) -> None:
     page = Page(names_page)
     (policy,) = [
         each["content"] for tag, each in page.elements if tag == "meta" and "http-equiv" in each
@@ -87,7 +87,7 @@ def test_the_same_model_gives_the_same_file(names_page, names_dir) -> None:
     assert loaded(names_dir).html == names_page
 
 
-def test_a_hostile_model_is_data_only(tmp_path) -> None:
+def test_the_html_file_escapes_the_data_of_a_hostile_model(tmp_path) -> None:
     hostile = "</script><script>alert(1)</script><!--\u2028\"'&<\ud800".encode(
         "utf-8", "replace"
     ).decode()
@@ -155,7 +155,7 @@ def test_a_page_that_is_made_takes_no_place_in_the_queue(names_dir, names_page) 
     assert reply.content == names_page
 
 
-def test_a_service_with_keys_does_not_give_its_model_away(serve, names_dir) -> None:
+def test_a_service_with_keys_does_not_serve_the_model_file(serve, names_dir) -> None:
     server = serve(names_dir, MICROGPT_API_KEY="secret")
     reply = server.get("/microgpt/v1/model.html", authorization="Bearer secret")
     assert reply.status == 404

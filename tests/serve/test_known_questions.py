@@ -54,13 +54,13 @@ def test_each_route_answers_known_questions_and_no_others(directory, text, said)
 
 
 @pytest.mark.parametrize("path", ["/v1/completions", "/microgpt/v1/generate"])
-def test_a_text_is_not_continued(directory, path) -> None:
+def test_a_model_of_few_questions_refuses_to_continue_texts(directory, path) -> None:
     response = post(Settings(model_dir=directory), path, {"prompt": "When"})
     assert response.status_code == 400
     assert "answers questions and cannot continue a text; use a chat" in response.text
 
 
-def test_the_model_is_said_to_answer_few_questions(directory) -> None:
+def test_the_model_route_reports_answers_few(directory) -> None:
     facts = ask_service(Settings(model_dir=directory), "GET", "/microgpt/v1/model").json()
     assert (facts["chat"], facts["answers_few"]) == (True, True)
 
@@ -71,7 +71,7 @@ def test_the_reply_to_unknown_questions_is_not_blank(directory, reply) -> None:
         load_model(Settings(model_dir=directory, unknown=reply))
 
 
-def test_the_service_can_reply_otherwise_and_suggest(directory) -> None:
+def test_the_service_can_change_the_unknown_reply_and_suggest(directory) -> None:
     settings = Settings(model_dir=directory, unknown="Ask us!", suggest=True)
     text = "is your cake of yesterday dry or too wet"
     said = post(settings, "/microgpt/v1/chat", asked(text)).json()["content"]
@@ -83,7 +83,7 @@ def test_a_limit_of_tokens_cuts_a_fixed_reply(directory) -> None:
     assert (reply.json()["content"], reply.json()["finish_reason"]) == ("I don", "length")
 
 
-def test_a_model_that_answers_everything_cannot_suggest(talk_dir) -> None:
+def test_suggest_requires_a_model_of_few_questions(talk_dir) -> None:
     with pytest.raises(ConfigError, match="require a model that has learned few questions"):
         load_model(Settings(model_dir=str(talk_dir), suggest=True))
 
@@ -96,7 +96,7 @@ def test_an_answer_does_not_depend_on_what_was_said_before(directory) -> None:
     )
 
 
-def test_tokens_of_a_prompt_are_decoded_all_the_same(directory) -> None:
+def test_a_model_of_few_questions_echoes_a_prompt_of_tokens(directory) -> None:
     """As "Look inside" does when a token is drawn."""
     settings = Settings(model_dir=directory)
     body = {"prompt": [0, 1], "echo": True, "max_tokens": 0, "logprobs": 0}

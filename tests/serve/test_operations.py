@@ -348,7 +348,7 @@ def test_the_log_can_be_one_json_object_per_line(serve, names_dir) -> None:
     assert (lines[-1]["method"], lines[-1]["status"]) == ("GET", 200)
 
 
-def test_a_slow_client_is_told_that_the_service_is_stopping(serve, names_dir) -> None:
+def test_an_unfinished_request_gets_503_when_the_service_stops(serve, names_dir) -> None:
     server = serve(names_dir)
     head = f"POST {GENERATE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     with socket.create_connection((server.host, server.port), timeout=30) as client:

@@ -191,7 +191,7 @@ def test_a_message_without_a_reply_can_be_sent_again(talk, page, complaints) -> 
     complaints.clear()  # of the status 503
 
 
-def test_the_newest_exchange_outlives_the_history(talk, page) -> None:
+def test_going_back_keeps_the_newest_exchange_of_a_chat(talk, page) -> None:
     opened(page, talk, "chat", m=["hi", "yo"], seed=7)
     before = page.evaluate("history.length")
     page.click("nav >> text=Chat")
@@ -375,7 +375,7 @@ def test_a_message_of_two_lines_is_explained_as_it_was_said(subword, page) -> No
     assert page.input_value("#question") == "one\ntwo"
 
 
-def test_a_drawn_subword_leaves_the_text_before_it_as_it_is(subword, subword_gpt, page) -> None:
+def test_drawing_a_subword_keeps_the_text_before_it(subword, subword_gpt, page) -> None:
     tokenizer = subword_gpt.tokenizer
     talked = [Message("user", "hi"), Message("assistant", "naïve 😀 x")]
 
@@ -634,7 +634,7 @@ def test_the_page_reports_problems_in_words(serve, names_dir, page, complaints) 
     complaints.clear()
 
 
-def test_a_hostile_model_can_only_show_text(serve, tmp_path, page) -> None:
+def test_the_playground_escapes_the_text_of_a_hostile_model(serve, tmp_path, page) -> None:
     result = train([HOSTILE], model=ModelConfig(block_size=128), config=TrainConfig(steps=200))
     folder = tmp_path / "<img src=x onerror=alert(1)>"
     save(result, folder)

@@ -83,7 +83,7 @@ def test_a_paused_organism_continues_where_it_stopped(small) -> None:
     assert len(runs) > len(later)
 
 
-def test_most_promising_runs_are_completed(small) -> None:
+def test_completed_organisms_have_lower_losses_on_average(small) -> None:
     _, organisms = played(small, 30 * EVALUATIONS, bowl)
     final = {
         is_complete: [bowl(o.genome, EVALUATIONS) for o in organisms.values()

@@ -102,7 +102,7 @@ def test_a_genome_out_of_range_is_skipped_with_a_note() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "\n".join(V1.splitlines()[7:9]), V1.replace("Emb", "emb")])
-def test_a_text_without_candidates_is_refused(text) -> None:
+def test_a_log_without_candidates_is_refused(text) -> None:
     with pytest.raises(RunError, match=r"^evolve\.log has no line like"):
         parse(text)
 
@@ -164,7 +164,7 @@ def header(fitness: str, seed: int) -> list[str]:
 
 
 @given(generations, st.integers(0, 2**63 - 1))
-def test_our_own_report_is_read_unchanged(told, seed) -> None:
+def test_our_log_of_a_search_is_imported_unchanged(told, seed) -> None:
     lines = header("last-doc", seed)
     expected, finished = [], []
     for number, members in enumerate(told, start=1):

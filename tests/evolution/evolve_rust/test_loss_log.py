@@ -79,7 +79,7 @@ def test_rows_and_summary_are_evolve_rusts(make_organism) -> None:
     ]
 
 
-def test_a_generation_that_crashed_whole_shows_no_losses(make_ranked) -> None:
+def test_the_log_of_a_failed_generation_shows_no_losses(make_ranked) -> None:
     ranked = make_ranked([None, float("nan")])
     crashed, diverged = ranking(ranked)
     assert crashed.endswith(" | Loss: crashed [random]")

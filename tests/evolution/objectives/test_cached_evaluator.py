@@ -79,7 +79,7 @@ def test_a_stopped_sweep_resumes_with_the_same_results(tmp_path) -> None:
     assert results == sweep(begin(tmp_path), Threads(1))
 
 
-def test_a_failed_training_fails_alone(tmp_path, monkeypatch) -> None:
+def test_a_failed_training_run_does_not_end_the_sweep(tmp_path, monkeypatch) -> None:
     measure = SweepObjective.measure
 
     def broken(self, config, seed, should_stop=None):

@@ -95,7 +95,7 @@ def test_the_search_goes_on_after_a_failure() -> None:
         (exits, "exits raised SystemExit: 3"),
     ],
 )
-def test_a_search_without_any_value_ends_with_a_sentence(function, problem) -> None:
+def test_a_search_without_any_value_raises_no_winner_error(function, problem) -> None:
     no_winner = "the objective gave no organism a value; see the warnings"
     with pytest.warns(UserWarning, match=problem), pytest.raises(NoWinnerError, match=no_winner):
         evolve(DOCS, objective=function, **SMALL)
@@ -114,7 +114,7 @@ def test_fitness_and_a_function_exclude_each_other() -> None:
         evolve(DOCS, objective=lambda genome: 0.0)
 
 
-def test_a_sweep_measures_an_own_objective(tmp_path) -> None:
+def test_a_sweep_measures_a_custom_objective(tmp_path) -> None:
     axes = {"n_embd": [8, 16], "steps": [20]}
     run = {"objective": vowels, "seeds": 2, "run_dir": tmp_path / "run"}
     found = sweep(DOCS, axes, **run)

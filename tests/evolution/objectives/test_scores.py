@@ -68,7 +68,7 @@ def test_evolve_rusts_jury_scores_repeats_like_other_names() -> None:
     assert result.distinct == 0.2
 
 
-def test_the_loss_counts_in_the_score_if_there_is_one() -> None:
+def test_names_have_an_origin_score_only_with_a_loss() -> None:
     assert score_names([], NOTHING, loss=2.0).scores == {**NO_NAME, "origin": 0.5}
     assert "origin" not in score_names(["mama"], NOTHING).scores
 

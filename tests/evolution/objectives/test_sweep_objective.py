@@ -17,7 +17,7 @@ SMALL = SweepConfig(n_embd=8, n_head=2, block_size=4, n_ff_exp=2, steps=60, lr=0
 
 
 @pytest.mark.parametrize("average_tail", [0.0, 0.5])
-def test_a_point_equals_the_training_of_the_same_settings(average_tail) -> None:
+def test_a_point_equals_the_training_run_of_the_same_settings(average_tail) -> None:
     objective = SweepObjective.of(PARTS)
     found = objective.measure(replace(SMALL, average_tail=average_tail), seed=7)
     model = ModelConfig(n_embd=8, n_head=2, block_size=4, n_ff_exp=2)
@@ -66,14 +66,14 @@ def test_sweeps_and_searches_count_the_same_operations() -> None:
     assert objective.flops(twice) == pytest.approx(2 * objective.flops(SMALL), rel=0.01)
 
 
-def test_a_diverging_training_has_no_loss() -> None:
+def test_a_diverging_training_run_has_no_loss() -> None:
     wild = SweepConfig(n_embd=8, n_head=2, lr=1e30, steps=100)
     found = SweepObjective.of(PARTS).measure(wild, 1)
     assert (found.status, found.val_loss) == ("diverged", None)
     assert found.reason == "the loss was not a finite number"
 
 
-def test_memory_that_has_run_out_is_a_refusal(monkeypatch) -> None:
+def test_a_measurement_without_enough_memory_is_refused(monkeypatch) -> None:
     """It was there when the sweep was planned, or the worker is another machine."""
     objective = SweepObjective.of(PARTS)
     monkeypatch.setattr("microgpt.resource_limits.free_bytes", lambda: 2**20)

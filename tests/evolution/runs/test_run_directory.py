@@ -71,7 +71,7 @@ def test_a_run_is_locked_from_its_beginning(tmp_path) -> None:
         assert again.settings == SETTINGS
 
 
-def test_a_place_that_cannot_hold_runs_is_refused(tmp_path) -> None:
+def test_a_file_in_place_of_the_runs_directory_is_refused(tmp_path) -> None:
     (tmp_path / "experiments").write_text("mine")
     with pytest.raises(RunError, match=r"experiments: it is not a directory; rename it"):
         Records.begin(tmp_path / "experiments", "evolve", SETTINGS)

@@ -56,7 +56,7 @@ def test_migration_keeps_the_size_and_the_best_two_of_a_head(
 
 
 @given(HEADS, SEEDS, EXCHANGES)
-def test_no_two_trainings_share_a_seed(names, seed, exchange) -> None:
+def test_no_two_training_runs_share_a_seed(names, seed, exchange) -> None:
     hydra = Hydra(names, size=5, seed=seed, exchange=exchange)
     trained = []
     for _ in range(2):

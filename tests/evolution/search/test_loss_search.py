@@ -217,7 +217,7 @@ def test_only_the_seed_decides_the_search(size, fitness, seed) -> None:
     assert repr(first.organisms) == repr(second.organisms)
 
 
-def test_trainings_have_distinct_seeds_and_elites_keep_theirs() -> None:
+def test_evaluations_have_distinct_seeds_and_elites_keep_theirs() -> None:
     search, _ = run(8, "held-out", 5, n_generations=30)
     trained = [o for ranked in search.generations for o in ranked if o.origin != "elite"]
     assert len({organism.seed for organism in trained}) == len(trained)
@@ -234,7 +234,7 @@ def test_an_elite_is_not_evaluated_again() -> None:
     assert [organism.slot for organism in search.ask()] == list(range(2, 9))
 
 
-def test_a_stuck_search_climbs_the_ladder_to_its_end() -> None:
+def test_a_stagnant_search_has_championships_then_a_cataclysm() -> None:
     search, stages = LossSearch(population=4, fitness="last-doc", seed=1), []
     for _ in range(6):
         search.tell([Evaluation("ok", 2.0, 2.0)] * len(search.ask()))
@@ -308,7 +308,7 @@ def test_two_losses_above_the_threshold_blacklist_a_species(make_ranked) -> None
     assert Blacklist("last-doc").after(make_ranked([2.31, 2.9])).species == ("16-4-1-16-4",)
 
 
-def test_crashes_and_kept_elites_are_no_failures(make_ranked, make_organism) -> None:
+def test_crashes_and_kept_elites_do_not_count_as_failures(make_ranked, make_organism) -> None:
     crashed = make_ranked([None, None, float("nan")])
     elite, anew = ([make_organism(2.9, origin=origin)] for origin in ("elite", "re-eval"))
     assert Blacklist("last-doc").after(crashed).after(elite).after(elite).failures == {}

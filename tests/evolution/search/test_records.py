@@ -196,7 +196,7 @@ def test_an_empty_search_has_no_generations() -> None:
     assert replay(search("hydra"), 3, {}) == []
 
 
-def test_a_replay_tells_how_each_generation_was_bred() -> None:
+def test_a_replay_has_the_stage_of_each_generation() -> None:
     living, known = search("loss"), {}
     for _ in range(6):
         todo = living.ask()

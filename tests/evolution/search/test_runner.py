@@ -69,7 +69,7 @@ def test_the_champion_never_gets_worse() -> None:
     assert len(fitnesses) == 3 + 3 + 7  # from the first organism on
 
 
-def test_an_unfinished_organism_is_no_champion() -> None:
+def test_an_unfinished_organism_is_not_a_champion() -> None:
     events = follow(statuses=["ok", "crashed"])  # the primordial genome, the first organism
     first = [event for event in events if (event.stage, event.generation) == ("generation", 1)]
     assert [bool(event.champions) for event in first] == [False, False, True, True]

@@ -82,7 +82,7 @@ def test_three_points_give_a_law_without_a_floor() -> None:
         [(1_000_000 + i, 2.3 - i / 100) for i in range(4)],
     ],
 )
-def test_losses_that_do_not_fall_by_a_law_give_none(losses) -> None:
+def test_losses_that_do_not_fall_by_a_power_law_give_no_fit(losses) -> None:
     assert fit_law({1: losses}) is None
 
 

@@ -80,7 +80,7 @@ def test_a_return_compares_only_seeds_that_both_points_have() -> None:
     assert series.returns[1].drop.half_width is None
 
 
-def test_a_constant_quantity_has_no_return() -> None:
+def test_models_of_equal_size_have_a_return_of_0() -> None:
     """evolve-rust's rule: two models of one size, such as with other heads, have a return of 0."""
     shapes = [
         (SweepConfig(n_head=4), 4192),

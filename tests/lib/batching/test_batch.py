@@ -144,7 +144,7 @@ def test_replies_of_several_batches_come_in_order(chat, monkeypatch) -> None:
         assert list(found) == expected
 
 
-def test_the_parts_of_a_text_are_the_whole_text(text, monkeypatch) -> None:
+def test_the_parts_of_a_continuation_add_up_to_the_whole(text, monkeypatch) -> None:
     # A token a call, however fast the machine is.
     monkeypatch.setattr("microgpt.engine.decoding.decoder.WORK_5_MS", 0)
     monkeypatch.setattr("microgpt.engine.decoding.decoder.RUN_S", 0.0)

@@ -31,7 +31,7 @@ stops = st.lists(st.text("ab\ufffd", min_size=1, max_size=4), max_size=3).map(tu
 
 
 @given(st.text("ab\ufffd", max_size=9), st.text("ab\ufffd", max_size=9), stops)
-def test_a_stable_prefix_stays_whatever_follows(text, rest, stop) -> None:
+def test_later_text_does_not_change_a_stable_prefix(text, rest, stop) -> None:
     if cut_at_stop(text.rstrip("\ufffd"), stop) == text.rstrip("\ufffd"):  # it goes on
         assert cut_at_stop(text + rest, stop).startswith(stable_prefix(text, stop))
 

@@ -104,7 +104,7 @@ def test_tokens_of_keeps_only_texts_of_a_single_token() -> None:
     assert TEXT.tokens_of([" and", "zq", "\ud800", "a"]) == TEXT.encode(" and") + TEXT.encode("a")
 
 
-def test_words_of_many_tokens_are_not_kept_in_memory() -> None:
+def test_bpe_does_not_cache_words_of_many_tokens() -> None:
     tokenizer = BpeTokenizer.from_documents(["anna and emma"], vocab_size=270)
     words = ["".join(map(chr, range(0x1F300 + i, 0x1F33F + i))) for i in range(50)]
     assert tokenizer.count(" ".join(["anna", *words])) > 50 * 200
@@ -115,7 +115,7 @@ def test_the_same_documents_give_the_same_file() -> None:
     assert BpeTokenizer.from_documents(DOCS, vocab_size=300).file == TEXT.file
 
 
-def test_learning_ends_early_if_nothing_repeats() -> None:
+def test_bpe_training_ends_early_if_no_pair_repeats() -> None:
     tokenizer = BpeTokenizer.from_documents(["abcd", "ab"], vocab_size=5000)
     assert tokenizer.vocab_size == 258
     assert tokenizer.names[-2:] == (b"ab", "bos")
@@ -274,7 +274,7 @@ def test_bits_per_character_do_not_depend_on_the_tokens() -> None:
     assert gpt.evaluate([CONVERSATION], loss_on="all").n_characters == 3 + 2 + 8 + 2 + 1
 
 
-def test_learning_can_be_interrupted(monkeypatch) -> None:
+def test_bpe_training_can_be_interrupted(monkeypatch) -> None:
     ended, before = threading.Event(), {*threading.enumerate()}
 
     def parts(text: str) -> Iterator[str]:  # called by the library

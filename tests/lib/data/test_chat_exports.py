@@ -100,7 +100,7 @@ def test_a_slack_day_finds_its_names_from_any_folder(monkeypatch) -> None:
         read(Path("2023-12-31.json"), "Anna Alt")
 
 
-def test_json_lines_with_other_fields_are_no_export(tmp_path) -> None:
+def test_json_lines_with_other_fields_are_not_an_export(tmp_path) -> None:
     path = tmp_path / "chat.jsonl"
     said = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     path.write_text(f"{json.dumps({'channel': 'x', 'messages': said})}\n" * 2)
@@ -181,7 +181,7 @@ def test_dates_are_in_the_order_that_fits_all_lines(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(("minutes", "n"), [(6 * 60, 1), (6 * 60 + 1, 2)])
-def test_a_pause_of_more_than_six_hours_begins_anew(tmp_path, minutes, n) -> None:
+def test_a_pause_of_over_6_hours_begins_a_new_conversation(tmp_path, minutes, n) -> None:
     path = tmp_path / "chat.txt"
     later = f"{8 + minutes // 60:02}:{minutes % 60:02}"
     lines = [f"1.2.24, {at} - {who}: x\n" for at in ("08:00", later) for who in "AB"]
@@ -257,7 +257,7 @@ def test_deep_nesting_is_refused(tmp_path) -> None:
         read(path)
 
 
-def test_a_long_branch_is_read(tmp_path) -> None:
+def test_a_chatgpt_branch_of_10_000_messages_is_read(tmp_path) -> None:
     path = tmp_path / "conversations.json"
     mapping = {
         str(i): {

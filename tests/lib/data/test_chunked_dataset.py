@@ -101,7 +101,7 @@ def test_running_text_is_encoded_once(monkeypatch) -> None:
     assert encoded == list(read.docs)
 
 
-def test_pieces_can_be_read_in_any_order() -> None:
+def test_chunks_can_be_encoded_in_any_order() -> None:
     docs = ["ab" * 9, "a", "ba" * 7]
     read = reading(docs, 4)
     pieces = list(whole(read))

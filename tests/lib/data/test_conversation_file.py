@@ -32,7 +32,7 @@ def file(tmp_path: Path):
     return write
 
 
-def test_the_first_error_of_a_long_list_is_told(file) -> None:
+def test_only_the_first_error_of_a_long_list_is_reported(file) -> None:
     with pytest.raises(DataError, match=r"messages\[0\]: input should be an object, got 1$"):
         load_conversations(file([1] * 1000))
 
@@ -46,7 +46,7 @@ def test_a_reply_with_a_task_becomes_an_item_with_a_position(file) -> None:
     assert item.conversation is exam.conversations[1]
 
 
-def test_a_task_does_not_change_the_training(file) -> None:
+def test_a_task_does_not_change_the_loaded_conversations(file) -> None:
     with_task = load_conversations(file([user(), assistant(task="small talk")]))
     without = load_conversations(file([user(), assistant()]))
     assert with_task == without == [(Message("user", "hi"), Message("assistant", "yo"))]

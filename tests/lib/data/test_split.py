@@ -56,7 +56,7 @@ def test_the_set_of_a_document_depends_only_on_itself() -> None:
     assert set(whole.test) < set(more.test)
 
 
-def test_a_split_without_shares_keeps_every_document() -> None:
+def test_a_split_without_fractions_keeps_every_document() -> None:
     assert split(["a", "a", "b"]).train == ["a", "a", "b"]
 
 
@@ -93,12 +93,12 @@ def test_a_split_agrees_with_the_documented_format(texts, validation, test) -> N
         ({"validation": 0.5, "test": 0.5}, "must be less than 1"),
     ],
 )
-def test_impossible_shares_are_refused(shares, problem) -> None:
+def test_impossible_fractions_are_refused(shares, problem) -> None:
     with pytest.raises(ConfigError, match=problem):
         split(["a", "b"], **shares)
 
 
-def test_too_few_documents_for_a_share_are_refused() -> None:
+def test_too_few_documents_for_a_fraction_are_refused() -> None:
     with pytest.raises(DataError, match=r"too few documents \(1\): the test split is empty; add"):
         split(["anna"], test=0.1)
     with pytest.raises(DataError, match="too few distinct documents"):

@@ -135,6 +135,6 @@ def test_invalid_utf_8_is_rejected_with_a_one_line_message(tmp_path_factory, con
             list(TextFile(path))
 
 
-def test_a_workbook_is_to_be_saved_as_csv(file) -> None:
+def test_the_error_for_a_workbook_says_to_save_it_as_csv(file) -> None:
     with pytest.raises(DataError, match=r"is not a text file .*workbook.* save it as CSV or text"):
         list(file(b"PK\x03\x04\x14\x00\x06\x00 [Content_Types].xml"))

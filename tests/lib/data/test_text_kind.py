@@ -63,7 +63,7 @@ def test_running_text_is_detected(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", LINES)
-def test_lines_that_are_documents_remain_lines(kind: str) -> None:
+def test_lines_that_are_documents_are_not_running_text(kind: str) -> None:
     assert not is_running_text(LINES[kind].split("\n"))
 
 

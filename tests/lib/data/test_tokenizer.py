@@ -47,7 +47,7 @@ def test_the_assistant_learns_its_replies_and_end_tokens(messages) -> None:
     assert learnt == [token for text in said for token in (*tokenizer.encode(text), end)]
 
 
-def test_everything_is_learnt_of_a_text_or_on_request() -> None:
+def test_texts_and_a_loss_on_all_tokens_have_no_mask() -> None:
     messages = [Message("user", "a"), Message("assistant", "b")]
     tokenizer = CharTokenizer.from_documents([messages])
     assert tokenizer.mask(messages, "all") is None

@@ -80,7 +80,7 @@ def test_compiled_code_is_read_from_disk_the_second_time(run, tmp_path) -> None:
 
 
 @pytest.mark.usefixtures("file")
-def test_each_dtype_has_a_file_of_its_own(run, tmp_path) -> None:
+def test_each_dtype_has_a_separate_machine_code_file(run, tmp_path) -> None:
     assert run("float64") == ([2, 4], [])
     assert run("float32") == ([2, 4], [COMPILING])
     assert len(files(tmp_path)) == 2

@@ -84,7 +84,7 @@ def test_the_modules_of_a_wheel_are_used(tmp_path, monkeypatch) -> None:
     assert wasm.inference_modules() == found
 
 
-def test_without_modules_and_compiler_there_is_a_remedy(tmp_path, monkeypatch) -> None:
+def test_missing_wasm_modules_and_compiler_give_a_remedy(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(wasm, "find_spec", lambda name: None)
     with pytest.raises(

@@ -28,7 +28,7 @@ def test_a_truncated_known_text_is_known_in_any_tokens(text, vocab_size) -> None
     assert not [other for other in ("", "mi", "anna", "漢", "mia mia mia") if other in known]
 
 
-def test_any_part_of_running_text_is_known() -> None:
+def test_known_texts_include_any_part_of_running_text() -> None:
     known = KnownTexts(["anna\nund 漢字"], room=8, text="stream")
     parts = ["nna\nu", "anna\nund 漢字", "und 漢\ufffd", "\ufffd字", "anno", "u\ufffdnd", "\ufffd"]
     assert [part in known for part in parts] == [True] * 4 + [False] * 3

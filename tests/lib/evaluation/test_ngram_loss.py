@@ -23,7 +23,7 @@ def test_the_loss_is_per_character_with_the_end() -> None:
     assert ngram_bits(["a"], ["b", "b"]) == pytest.approx(math.log2(3))
 
 
-def test_the_loss_is_that_of_each_document() -> None:
+def test_document_bits_add_up_to_the_ngram_loss() -> None:
     docs = ["anna", "hannah", "nan", "", "ann"]
     each = document_bits(docs, docs)
     assert each.sum() / (5 + sum(map(len, docs))) == pytest.approx(ngram_bits(docs, docs))

@@ -18,7 +18,7 @@ def test_known_conversations_end_at_each_reply_once() -> None:
     assert KNOWN.conversations == (OPEN[:2], OPEN, CAKE)
 
 
-def test_a_question_is_found_without_what_came_before() -> None:
+def test_a_first_question_is_found_after_other_turns() -> None:
     assert KNOWN.find([*OPEN[:2], Message("user", "order cakes")]) == CAKE[:1]
 
 

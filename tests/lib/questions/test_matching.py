@@ -35,7 +35,7 @@ def test_a_known_question_is_its_own_best_match(asked, _) -> None:
         ("delivery?", "Do you deliver?"),
     ],
 )
-def test_other_wordings_are_found(text, asked) -> None:
+def test_reworded_questions_are_matched(text, asked) -> None:
     best = MATCHER.rank(text)[0]
     assert FAQ[best.number][0] == asked
     assert best.similarity > 0.56

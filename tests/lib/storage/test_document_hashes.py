@@ -33,7 +33,7 @@ def test_running_text_has_no_hashes() -> None:
     assert hashes_file([], "lines") is None
 
 
-def test_a_conversation_is_found_whatever_its_type() -> None:
+def test_a_conversation_is_found_as_a_tuple_or_a_list() -> None:
     talk = Message("user", "hi"), Message("assistant", "ho")
     known = DocumentHashes.decode(hashes_file([talk], "lines") or b"")
     assert [one in known for one in (talk, [*talk], talk[:1], "hi")] == [True, True, False, False]

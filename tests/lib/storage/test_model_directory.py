@@ -53,7 +53,7 @@ def test_saving_and_loading_is_exact(tmp_path_factory, data) -> None:
     assert loaded.weights == weights
 
 
-def test_a_model_records_its_training(text_model: Path, text_result: TrainResult) -> None:
+def test_a_model_records_its_training_run(text_model: Path, text_result: TrainResult) -> None:
     meta = json.loads((text_model / "meta.json").read_text())
     seed_keys = ["vocab_size", "n_embd", "n_head", "n_layer", "block_size", "chars"]
     assert list(meta)[:6] == seed_keys
@@ -240,7 +240,7 @@ def hold(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("use", [hold, lambda directory: save(RESULT, directory)])
-def test_an_unwritable_place_is_refused(tmp_path: Path, use) -> None:
+def test_an_unwritable_model_path_is_refused(tmp_path: Path, use) -> None:
     (tmp_path / "file").write_text("mine")
     (tmp_path / "dangling").symlink_to("nowhere")
     (tmp_path / "loop").symlink_to("loop")
@@ -367,7 +367,7 @@ def test_a_crash_at_any_rename_leaves_matching_tokens(
         assert sorted(os.listdir(directory)) == sorted(names)
 
 
-def test_a_loaded_model_knows_its_training_data(tmp_path) -> None:
+def test_a_loaded_model_has_the_saved_trained_on(tmp_path) -> None:
     parent = train(["anna", "nana"], model=ModelConfig(n_embd=4), config=TrainConfig(steps=1))
     child = train(["anna"], parent=parent, config=TrainConfig(steps=1))
     for name, result in (("parent", parent), ("child", child)):

@@ -136,7 +136,7 @@ def test_a_state_is_read_back_exactly(tmp_path, parts, engine, dtype) -> None:
     "reading",
     [{"long_docs": "window"}, {"long_docs": "truncate"}, {"long_docs": "skip"}, {"text": "stream"}],
 )
-def test_a_training_with_subwords_resumes_exactly(tmp_path, parts, reading) -> None:
+def test_a_training_run_with_subwords_resumes_exactly(tmp_path, parts, reading) -> None:
     if "text" in reading:
         parts = split_stream("\n".join(DOCS), validation=0.3, gap=3)
     tokenizer = BpeTokenizer.from_documents(parts.train, vocab_size=265)
@@ -170,7 +170,7 @@ def test_an_old_state_keeps_cutting_long_documents(directory) -> None:
     assert config == replace(CONFIG, loss_on="all", long_docs="truncate", text="lines")
 
 
-def test_a_training_with_subwords_keeps_an_older_model_usable(tmp_path, parts) -> None:
+def test_a_run_with_subwords_keeps_an_older_model_usable(tmp_path, parts) -> None:
     models = []
     for docs in (["abab"] * 3, ["xyxy"] * 3):
         tokenizer = BpeTokenizer.from_documents(docs, vocab_size=258)
@@ -189,7 +189,7 @@ def test_a_new_directory_contains_only_the_state(directory) -> None:
     assert {*os.listdir(directory)} == STATE_FILES
 
 
-def test_a_state_without_a_model_is_a_run_that_ended_there(directory, stopped) -> None:
+def test_a_state_without_a_model_is_loaded_as_a_model(directory, stopped) -> None:
     saved = load(directory)
     assert saved.weights == stopped.weights
     assert saved.progress == f"at step {stopped.state.step} of 40"
@@ -202,7 +202,7 @@ def test_a_state_without_a_model_is_a_run_that_ended_there(directory, stopped) -
 
 
 @pytest.mark.parametrize("has_ended", [True, False])
-def test_another_model_replaces_an_ended_training(directory, parts, stopped, has_ended) -> None:
+def test_another_model_replaces_an_ended_training_run(directory, parts, stopped, has_ended) -> None:
     """Its losses would be plotted, and it would be resumed, as if they were the new model's."""
     with TrainingDirectory(directory) as held:
         ended = train(parts, **settings_of(stopped.plan), resume=stopped.state)
@@ -250,7 +250,7 @@ def test_a_directory_released_without_a_state_is_unchanged(tmp_path) -> None:
     assert os.listdir(tmp_path / "model") == []
 
 
-def test_an_error_names_the_training_that_holds_a_directory(directory, tmp_path) -> None:
+def test_an_error_names_the_training_run_that_holds_a_directory(directory, tmp_path) -> None:
     owner = rf"is being trained by process {os.getpid()} on .*; try again later"
     for path in (directory, tmp_path / "new"):
         with TrainingDirectory(path), pytest.raises(CheckpointError, match=f"{path.name} {owner}"):
@@ -390,7 +390,7 @@ def test_a_directory_with_an_open_file_is_never_renamed(
     assert load(tmp_path / "model").weights == load(tmp_path / "other").weights
 
 
-def test_a_failed_write_tells_its_size_and_keeps_the_state(
+def test_a_failed_write_reports_its_size_and_keeps_the_state(
     directory, parts, stopped, monkeypatch
 ) -> None:
     def full(descriptor: int) -> None:

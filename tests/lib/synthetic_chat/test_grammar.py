@@ -143,7 +143,7 @@ def is_easy_sum(prompt: str) -> bool:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_only_the_last_statement_is_remembered(made, split) -> None:
+def test_memory_questions_refer_to_the_last_statement(made, split) -> None:
     for conversation in made[split]:
         told = {"name": UNTOLD, "color": UNTOLD}
         for exchange in questions([conversation]):
@@ -234,7 +234,7 @@ def test_only_training_messages_have_random_words_around_them(made) -> None:
         assert asked[split] == with_typing_errors
 
 
-def test_the_basics_are_short(made) -> None:
+def test_basic_questions_are_short_without_question_marks(made) -> None:
     asked = [e.prompt for conversation in made["basics"] for e in conversation]
     assert sum(map(len, asked)) / len(asked) < 17
     inside = [e.prompt for c in made["basics"] for e in c if e.task != "outside"]

@@ -98,7 +98,7 @@ def test_a_given_model_and_its_steps_keep_within_the_budget(steps: int) -> None:
     assert LARGE.items() <= vars(choice.model).items()
 
 
-def test_many_steps_of_few_documents_are_not_spent_on_muon() -> None:
+def test_a_large_number_of_steps_uses_adamw_instead_of_muon() -> None:
     few, many = (
         chosen([TALK] * 40_000, 1e13, **LARGE, steps=steps).config for steps in (100, 10_000)
     )
@@ -107,7 +107,7 @@ def test_many_steps_of_few_documents_are_not_spent_on_muon() -> None:
     assert few.batch_size > many.batch_size > 1
 
 
-def test_a_longer_training_of_any_size_keeps_its_batch() -> None:
+def test_a_longer_training_run_of_any_size_keeps_its_batch() -> None:
     short, long = (chosen(TOWNS * 100, steps=n).config for n in (100, 10**6))
     assert short.batch_size == long.batch_size
 

@@ -89,7 +89,7 @@ def test_a_slow_phase_shortens_a_run_by_little_more_than_itself(length_s) -> Non
     assert 95 <= seconds <= 103
 
 
-def test_a_run_in_time_is_not_changed() -> None:
+def test_a_run_that_ends_in_time_is_not_changed() -> None:
     for factor in (1.0, 0.5):
         result, _ = Machine(slower_from(0, factor)).train(plan_of())
         assert result.plan == plan_of()

@@ -74,7 +74,7 @@ def test_the_targets_are_the_teachers_mean_probabilities(teachers) -> None:
         assert any(len(row) > 1 for row in rows)
 
 
-def test_teachers_generate_samples_in_turn_with_own_seeds(teachers) -> None:
+def test_teachers_generate_samples_in_turn_with_distinct_seeds(teachers) -> None:
     config = replace(CONFIG, shuffle=False, steps=100)
     dataset, n_chunks = dataset_of(teachers, 9, config=config)
     first, bos = random.Random(config.seed).getrandbits(62), 4
@@ -147,7 +147,7 @@ def test_a_student_approaches_its_teacher_and_not_the_text(teachers) -> None:
     assert np.mean(student.losses[-100:]) == pytest.approx(entropy, abs=0.005)
 
 
-def test_a_stopped_training_resumes_to_the_same_result(teachers) -> None:
+def test_a_stopped_training_run_resumes_to_the_same_result(teachers) -> None:
     settings = {"model": MODEL, "config": CONFIG, "teachers": teachers, "teacher_samples": 9}
     whole = train_model(NAMES, **settings)
     part = train_model(NAMES, **settings, until=5)
@@ -191,7 +191,7 @@ def test_incompatible_teachers_are_refused_in_one_line(teachers, talker) -> None
         assert "\n" not in str(error.value)
 
 
-def test_predictions_beyond_the_memory_are_refused(teachers, monkeypatch) -> None:
+def test_teacher_predictions_beyond_the_memory_are_refused(teachers, monkeypatch) -> None:
     free = 2**30
     monkeypatch.setattr("microgpt.resource_limits.free_bytes", lambda: free)
     settings = {"model": MODEL, "teachers": teachers, "teacher_samples": 2**30}

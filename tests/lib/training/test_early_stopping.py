@@ -10,7 +10,7 @@ def test_a_lower_loss_replaces_the_best_weights() -> None:
 
 
 @pytest.mark.parametrize("val_loss", [2.5, 2.6])
-def test_a_loss_that_is_no_lower_is_counted(val_loss) -> None:
+def test_a_loss_that_is_not_lower_is_counted_as_worse(val_loss) -> None:
     best = keep_best(keep_best(None, 10, 2.5, [1.0]), 20, val_loss, [2.0])
     assert best == BestWeights(10, 2.5, [1.0], 20, n_worse=1)
     assert keep_best(best, 30, val_loss, [3.0]).n_worse == 2
@@ -27,7 +27,7 @@ def test_a_loss_that_is_no_lower_is_counted(val_loss) -> None:
         (100, 0, None, "steps"),
     ],
 )
-def test_a_training_ends_after_its_steps_or_without_improvement(
+def test_a_run_ends_after_its_steps_or_without_improvement(
     step, n_worse, patience, expected
 ) -> None:
     best = BestWeights(10, 2.5, [1.0], 90, n_worse)

@@ -230,7 +230,7 @@ def test_a_preset_can_be_an_ensemble() -> None:
     assert not plan_training(NAMES, TrainOptions.of_preset("names-10s")).plan.ensemble
 
 
-def test_a_genome_or_given_settings_are_one_model() -> None:
+def test_a_genome_or_given_settings_train_no_ensemble() -> None:
     assert not planned(genome=Path("genome.json")).plan.ensemble
     job = plan_training(NAMES, SMALL, config=TrainConfig(steps=3))
     assert not job.plan.ensemble
@@ -271,7 +271,7 @@ def test_a_run_that_omits_teachers_does_so_when_it_is_resumed() -> None:
     assert again.plan.ensemble.n_teachers == n < job.plan.ensemble.n_teachers
 
 
-def test_a_model_that_has_not_begun_is_the_last_teacher(whole) -> None:
+def test_a_state_at_step_0_has_the_weights_of_the_last_teacher(whole) -> None:
     states = []
     train_job(planned(), on_state=lambda plan, state: states.append((plan, state)))
     plan, state = next(each for each in states if each[1].teachers and not each[1].step)

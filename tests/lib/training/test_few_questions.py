@@ -44,7 +44,7 @@ def result():
         (talks(PAIRS), {"engine": "reference"}, False),
     ],
 )
-def test_few_conversations_are_learned_unless_options_differ(docs, options, expected) -> None:
+def test_are_few_depends_on_documents_and_options(docs, options, expected) -> None:
     assert are_few(docs, TrainOptions(**options)) == expected
 
 
@@ -65,7 +65,7 @@ def test_a_blank_reply_to_unknown_questions_is_refused() -> None:
         plan_training(talks(PAIRS), TrainOptions(unknown=" "))
 
 
-def test_documents_that_are_held_out_are_not_learned_as_a_whole() -> None:
+def test_a_split_with_validation_has_no_known_questions() -> None:
     assert plan_training(split(talks(PAIRS)), TrainOptions()).plan.known_questions
     parts = split(talks([(str(n), "x") for n in range(40)]), validation=0.3)
     assert plan_training(parts, TrainOptions()).plan.known_questions is None

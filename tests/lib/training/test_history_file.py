@@ -39,7 +39,7 @@ def test_a_held_out_loss_is_stored_only_at_its_step() -> None:
     assert lines == GOOD + b'{"step": 100, "loss": 2.5, "val_loss": 2.625}\n'
 
 
-def test_a_training_without_steps_has_no_points(tmp_path: Path) -> None:
+def test_a_training_run_without_steps_has_no_points(tmp_path: Path) -> None:
     assert read_history(written(tmp_path, b"")) == ()
 
 

@@ -55,7 +55,9 @@ REGULARISED = {"dropout": 0.2, "weight_decay": 0.1, "average_tail": 0.5}
 
 @pytest.mark.parametrize("settings", [{}, REGULARISED], ids=["plain", "regularised"])
 @pytest.mark.parametrize("docs", [DOCS, CONVERSATIONS], ids=["texts", "conversations"])
-def test_a_stopped_training_resumes_to_the_same_result(train, docs, settings, monkeypatch) -> None:
+def test_a_stopped_training_run_resumes_to_the_same_result(
+    train, docs, settings, monkeypatch
+) -> None:
     monkeypatch.setattr(compiled, "MAX_STEPS", 1)  # so that it asks after each
     monkeypatch.setattr(reference_training, "RUN_S", math.inf)  # and not within one
     config = TrainConfig(steps=10, batch_size=2, **settings)
@@ -97,7 +99,7 @@ def test_the_default_learning_rate_decreases_with_the_width() -> None:
     assert train_model(["ab"], model=wide, config=TrainConfig(steps=1, lr=0.02)).config.lr == 0.02
 
 
-def test_a_checkpoint_resumes_only_with_the_data_of_its_training() -> None:
+def test_a_checkpoint_resumes_only_with_the_data_of_its_run() -> None:
     parent = train_model(DOCS, model=SMALL, config=TrainConfig(steps=4))
     for before, after in (
         ({"docs": DOCS}, {"docs": DOCS[::-1]}),
@@ -110,7 +112,7 @@ def test_a_checkpoint_resumes_only_with_the_data_of_its_training() -> None:
 
 
 @pytest.mark.parametrize("until", [0, 1, 4, 9])
-def test_until_stops_a_training_and_keeps_the_schedule(train, until) -> None:
+def test_until_stops_a_training_run_and_keeps_the_schedule(train, until) -> None:
     parts = Split(DOCS, DOCS[1:], DOCS[:1], DOCS[:1])
     config = TrainConfig(steps=10, evaluations=3, **REGULARISED)
     whole = train(parts, model=SMALL, config=config)
@@ -174,7 +176,7 @@ def test_an_incompatible_state_is_refused(train) -> None:
         train(DOCS, model=SMALL, config=TrainConfig(steps=3), resume=state)
 
 
-def test_integer_settings_do_not_change_later_trainings(train) -> None:
+def test_integer_settings_do_not_change_later_training_runs(train) -> None:
     """A compiled version is chosen by types: one for whole numbers must not take the others."""
     expected = train(DOCS, model=SMALL, config=TrainConfig(steps=5)).losses
     train(DOCS, model=SMALL, config=TrainConfig(steps=2, beta1=0, beta2=0, adam_eps=1, lr=1))
@@ -225,7 +227,7 @@ def test_documents_may_come_from_a_generator(train) -> None:
     assert train((doc for doc in DOCS), config=config).losses == train(DOCS, config=config).losses
 
 
-def test_a_resumed_training_that_diverges_keeps_its_start(train) -> None:
+def test_a_resumed_training_run_that_diverges_keeps_its_start(train) -> None:
     state = train(DOCS, model=SMALL, config=TrainConfig(steps=3)).state
     ruined = replace(state, weights=array("d", [1e200] * len(state.weights)))
     with pytest.raises(DivergedError, match="at step 4 of 9") as caught:
@@ -233,7 +235,7 @@ def test_a_resumed_training_that_diverges_keeps_its_start(train) -> None:
     assert caught.value.result.state.step == 3
 
 
-def test_samples_continue_the_random_numbers_of_the_training(train) -> None:
+def test_samples_continue_the_random_numbers_of_the_training_run(train) -> None:
     result = train(DOCS, model=SMALL, config=TrainConfig(steps=2, seed=9))
     rng = random.Random(9)
     rng.shuffle(DOCS.copy())

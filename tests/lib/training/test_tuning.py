@@ -49,7 +49,7 @@ def test_a_lower_rate_may_be_one_percent_worse(monkeypatch, job) -> None:
     assert rates[0] < rates[1]
 
 
-def test_a_training_longer_than_its_trials_has_a_lower_rate(monkeypatch, job) -> None:
+def test_a_training_run_longer_than_its_trials_has_a_lower_rate(monkeypatch, job) -> None:
     job = replace(job, trial_steps=job.plan.config.steps // 8)
     with_losses(monkeypatch, 3.0, 1.09, 1.0)
     assert with_tried_rate(job).plan.config.lr == pytest.approx(job.plan.config.lr / 2, rel=0.05)

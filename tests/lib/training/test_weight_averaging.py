@@ -74,7 +74,7 @@ def test_the_held_out_losses_belong_to_the_mean(train) -> None:
     assert plain.val_loss != result.val_loss
 
 
-def test_an_extended_training_averages_only_its_new_tail(train) -> None:
+def test_an_extended_training_run_averages_only_its_new_tail(train) -> None:
     short = train(DOCS, config=TrainConfig(steps=10, average_tail=0.5))
     for steps, n in ((40, 20), (11, 2)):
         longer = TrainConfig(steps=steps, average_tail=0.5)

@@ -100,6 +100,6 @@ def test_a_wrong_rate_fails_the_replay_on_both_engines(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("steps", [0, 1001])
-def test_only_steps_of_karpathys_run_can_be_replayed(steps: int) -> None:
+def test_verify_requires_1_to_1000_steps(steps: int) -> None:
     with pytest.raises(ConfigError, match=f"steps must be from 1 to 1000, got {steps}"):
         next(run_checks(steps=steps))

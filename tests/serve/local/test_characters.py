@@ -12,7 +12,7 @@ TEXTS = st.lists(st.text(CHARACTERS), min_size=50)
 
 
 @pytest.mark.slow
-def test_each_character_is_that_of_python(node) -> None:
+def test_javascript_treats_each_character_as_python_does(node) -> None:
     code = """
     import { isSpace, lengthOf, repr, strip } from "./characters.js";
     const answer = (char) => [isSpace(char), lengthOf(char), repr(char), strip(` ${char}a `)];

@@ -149,7 +149,7 @@ IS_TEXT = "(({ chat, tokenizer, num_params: n }) => !chat && tokenizer === 'bpe'
 IS_CHAT = "(({ chat, answers_few: few, block_size: size }) => chat && !few && size > 40)"
 
 
-def test_aborted_work_ends_and_leaves_the_next_as_it_is(node, cases) -> None:
+def test_aborted_work_ends_and_does_not_change_the_next(node, cases) -> None:
     body = """
       const before = await engine.post(path, { num_samples: 3 });
       const running = new AbortController();

@@ -80,7 +80,7 @@ def test_few_questions_are_found_as_in_python(node, suggests) -> None:
 
 @few
 @given(st.lists(st.text("abcdeo ins'-é7"), min_size=100))
-def test_any_text_finds_what_it_finds_in_python(node, texts) -> None:
+def test_javascript_finds_the_same_reply_as_python(node, texts) -> None:
     check(
         node,
         KnownQuestions(tuple(talk_of(*pair) for pair in QUESTIONS)),
@@ -90,7 +90,7 @@ def test_any_text_finds_what_it_finds_in_python(node, texts) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("file", sorted(FAQ.glob("*.json")), ids=lambda file: file.stem)
-def test_other_wordings_are_found_as_in_python(node, file) -> None:
+def test_javascript_matches_reworded_questions_as_python_does(node, file) -> None:
     pairs = [(each["question"], each["answer"]) for each in json.loads(file.read_text())["pairs"]]
     questions = [question for question, _ in pairs]
     wordings = [text for text, _ in other_wordings(questions, 8, seed=1)]

@@ -74,7 +74,7 @@ TEXTS = st.lists(
 
 @few
 @given(TEXTS)
-def test_texts_become_the_same_tokens(node, tokenizer, texts) -> None:
+def test_javascript_encodes_texts_as_python_does(node, tokenizer, texts) -> None:
     texts = [*map(as_read, texts), *LEARNED, "bad \ud800", "a\ud800b"]
     expected = [answer_of(tokenizer.encode, text) for text in texts]
     assert asked(node, tokenizer, "encode", texts) == expected
@@ -98,7 +98,7 @@ def test_unknown_characters_are_read_the_same(node, tokenizer, texts) -> None:
 
 @few
 @given(st.lists(st.lists(st.integers(0, 10**6)), min_size=30))
-def test_tokens_become_the_same_text(node, tokenizer, rows) -> None:
+def test_javascript_decodes_tokens_as_python_does(node, tokenizer, rows) -> None:
     """Of incomplete characters, too, whether they are decoded at once or as they arrive."""
     rows = [[token % tokenizer.vocab_size for token in tokens] for tokens in rows]
     expected = [[tokenizer.decode(row), "".join(tokenizer.decode_stream(row))] for row in rows]
@@ -112,7 +112,7 @@ def test_each_token_has_the_same_label(node, tokenizer) -> None:
     assert asked(node, tokenizer, "label", tokens) == list(map(tokenizer.label, tokens))
 
 
-def test_a_turn_becomes_the_same_tokens(node) -> None:
+def test_javascript_encodes_turns_as_python_does(node) -> None:
     code = """
     import { CharTokenizer } from "./tokenizer.js";
     const answer = (message) => new CharTokenizer("abc", true).encodeTurn(message);

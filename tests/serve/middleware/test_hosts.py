@@ -30,7 +30,7 @@ def test_a_host_has_one_normalised_spelling(authority, host) -> None:
     assert host_of(authority) == host
 
 
-def test_a_foreign_page_gets_no_text(names) -> None:
+def test_a_request_from_a_foreign_page_is_403(names) -> None:
     refused = names.request("POST", GENERATE, {}, **EVIL)
     assert refused.status == 403
     assert refused.json == {
@@ -77,7 +77,7 @@ def test_only_local_origins_are_allowed_by_default(names, origin, status) -> Non
     assert names.request("POST", GENERATE, {}, Origin=origin).status == status
 
 
-def test_a_page_opened_as_a_file_is_told_to_use_http(names) -> None:
+def test_a_null_origin_error_says_to_serve_the_page_over_http(names) -> None:
     refused = names.get("/microgpt/v1/model", Origin="null")
     assert refused.json["error"].endswith(
         "null is not allowed; serve the page over http, or set MICROGPT_CORS_ORIGINS to *"

@@ -141,7 +141,7 @@ def test_an_incomplete_character_is_held_back() -> None:
 
 
 @pytest.mark.parametrize("reason", REASONS)
-def test_a_finished_text_accepts_no_more(reason) -> None:
+def test_a_finished_choice_ignores_further_tokens(reason) -> None:
     choice = GeneratedChoice(0, CHARACTERS, stop=["c"])
     choice.extend(Continuation(CHARACTERS.encode("abc"), None))
     choice.extend(Continuation(CHARACTERS.encode("ab"), reason))

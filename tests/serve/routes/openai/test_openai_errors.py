@@ -192,7 +192,7 @@ def test_only_a_valid_key_is_accepted(serve, talk_dir) -> None:
         server.openai("wrong").completions.create(model="talk", prompt="", stream=True)
 
 
-def test_a_rate_limited_client_is_told_when_to_retry(serve, names_dir) -> None:
+def test_a_rate_limit_error_has_a_retry_after_header(serve, names_dir) -> None:
     client = serve(names_dir, MICROGPT_RATE_LIMIT="2/minute").openai()
     for _ in range(2):
         client.completions.create(model="names", prompt="")

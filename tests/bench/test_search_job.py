@@ -16,7 +16,7 @@ def job(monkeypatch: pytest.MonkeyPatch) -> Any:
     return pytest.importorskip("search_job")
 
 
-def test_a_continued_run_pays_only_for_the_remaining_steps(job: Any) -> None:
+def test_the_ledger_counts_only_the_new_points_of_a_run(job: Any) -> None:
     ledger = job.Ledger(LOSSES, 3, seed=1)
     run = job.Run(genome=0, seed=1)
 
@@ -36,7 +36,7 @@ def test_the_budget_can_end_a_search_in_the_middle_of_a_run(job: Any) -> None:
     assert ledger.points[3:] == [((0, 1), 1)]
 
 
-def test_a_diverging_run_pays_for_its_first_point(job: Any) -> None:
+def test_the_ledger_counts_one_point_of_a_diverging_run(job: Any) -> None:
     ledger = job.Ledger(LOSSES, 4, seed=1)
 
     assert ledger.train(job.Run(1, 0), 3) == [math.inf]

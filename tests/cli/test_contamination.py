@@ -164,7 +164,7 @@ def test_a_resumed_child_of_an_older_version_has_an_unknown_mark(train, microgpt
     assert "(contamination unknown)" in done.stdout
 
 
-def test_samples_in_the_parents_data_are_known(microgpt, folder) -> None:
+def test_samples_in_the_parents_data_are_not_novel(microgpt, folder) -> None:
     """The held-out names, which the parent was trained on, are training data, too."""
     options = ("--data", "names.txt", "--model", "child", "--from", "all", "--steps", "20")
     out = microgpt("train", *options, *FRACTIONS, "--json", "-n", "200").stdout

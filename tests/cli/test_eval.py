@@ -153,7 +153,7 @@ def test_eval_reports_dropped_turns(microgpt, chat_model, tmp_path) -> None:
     assert json.loads(done.stdout)["replies"]["n_cut"] == 2
 
 
-def test_eval_without_tasks_asks_no_questions(microgpt, chat_model, exam) -> None:
+def test_eval_without_tasks_reports_no_exact_matches(microgpt, chat_model, exam) -> None:
     done = microgpt("eval", chat_model, "--data", exam(("hi", "yo", None)))
     assert len(done.stdout.splitlines()) == 3
     as_json = microgpt("eval", chat_model, "--data", exam(("hi", "yo", None)), "--json")

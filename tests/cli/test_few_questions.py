@@ -43,7 +43,7 @@ def test_the_reply_to_unknown_questions_can_be_chosen(faq, microgpt) -> None:
     assert "vocabulary does not contain '日', '本'" in refused.stderr
 
 
-def test_a_model_that_answers_everything_suggests_nothing(microgpt, chat_model) -> None:
+def test_chat_refuses_suggest_without_known_questions(microgpt, chat_model) -> None:
     done = microgpt("chat", "hi", "--model", chat_model, "--suggest")
     assert done.returncode == 2
     assert "require a model that has learned few questions as a whole" in done.stderr

@@ -69,7 +69,7 @@ def test_unique_prints_each_sample_once_and_in_order(samples) -> None:
     assert found == list(dict.fromkeys(everything))[:40]
 
 
-def test_unique_stops_if_a_model_knows_only_one_name(microgpt, anna_model) -> None:
+def test_unique_stops_if_a_model_generates_only_one_name(microgpt, anna_model) -> None:
     done = microgpt("generate", "--model-dir", anna_model, "--unique")
     assert done.stdout == "sample  1: anna\n"
     assert done.stderr == "note: stopped after 1 of 20 samples: the next 1,000 were not new\n"

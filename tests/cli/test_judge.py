@@ -78,7 +78,7 @@ def test_the_json_has_the_figures_of_the_library(microgpt, against) -> None:
     }  # fmt: skip
 
 
-def test_the_bundled_names_are_not_new(microgpt) -> None:
+def test_judge_marks_bundled_names_as_known(microgpt) -> None:
     done = microgpt("judge", "kamon", "karai")
     assert done.stderr.startswith("note: data/names.txt not found; using the bundled names.txt")
     rows = done.stdout.splitlines()[1:3]

@@ -135,7 +135,7 @@ def test_charts_label_logarithmic_axes_and_settings_in_words(searches, objective
     assert re.findall(r'"title": "(?:n_\w+|lr|steps_\w+)"', shown) == []
 
 
-def test_the_archives_in_report_and_log_agree(searches) -> None:
+def test_the_report_and_the_log_count_the_same_archive_cells(searches) -> None:
     run = searches["hydra"]
     log = run.with_name(f"{run.name}.log").read_text()
     told = [line for line in log.splitlines() if "Archives:" in line][-1]

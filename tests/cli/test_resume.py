@@ -307,7 +307,7 @@ def test_the_format_option_is_remembered(microgpt, unfinished, tmp_path) -> None
     assert not (tmp_path / "model/weights.json").exists()
 
 
-def test_a_new_number_of_steps_is_remembered_at_once(microgpt, unfinished, tmp_path) -> None:
+def test_resume_saves_a_new_number_of_steps_immediately(microgpt, unfinished, tmp_path) -> None:
     process = begin(tmp_path, "--resume", "model")
     process.kill()
     process.communicate()
@@ -389,7 +389,7 @@ def test_a_copied_directory_can_be_resumed(microgpt, unfinished, tmp_path) -> No
     assert microgpt("train", "--resume", "copy").returncode == 0
 
 
-def test_a_schedule_is_needed_again_and_must_be_the_same(microgpt, names, tmp_path) -> None:
+def test_repeat_requires_the_same_schedule_to_be_passed_again(microgpt, names, tmp_path) -> None:
     file = tmp_path / "schedules_of_a_test.py"
     file.write_text("def halved(step, *, lr, steps, warmup_steps):\n    return lr / 2\n")
     own = ("--schedule", "schedules_of_a_test:halved")

@@ -40,7 +40,7 @@ def lines_of(done) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_run_without_a_genome_is_primordial(microgpt) -> None:
+def test_run_without_a_genome_uses_the_primordial_genome(microgpt) -> None:
     lines = lines_of(microgpt("run"))
     introduction, lines = lines[:5], lines[5:]
     assert introduction == PRIMORDIAL
@@ -56,7 +56,7 @@ def test_run_without_a_genome_is_primordial(microgpt) -> None:
     assert lines[15:] == [f"Organism: default | Loss: {loss} | Params: 3552"]
 
 
-def test_run_with_a_genome_is_evolved(microgpt, genome) -> None:
+def test_run_reports_a_genome_as_evolved(microgpt, genome) -> None:
     lines = lines_of(microgpt("run"))
     assert lines[:4] == EVOLVED
     assert lines[4].endswith("for 60 steps (lr=0.02, emb=12, head=2, layer=2, ctx=8, ff=3)")

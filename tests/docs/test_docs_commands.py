@@ -89,7 +89,9 @@ def test_the_python_blocks_of_a_page_share_one_session(page: Path, tmp_path: Pat
         "```python\nprint('one\\ntwo')\n```\n\n```text\none\n2\n```\n",
     ],
 )
-def test_a_page_with_different_output_is_named(page: Path, tmp_path: Path, shown: str) -> None:
+def test_an_error_names_the_page_with_a_different_output(
+    page: Path, tmp_path: Path, shown: str
+) -> None:
     page.write_text(shown)
     with pytest.raises(
         FailedError, match=r"page\.md:1: does not show what is printed:\n\none\ntwo"
@@ -106,7 +108,9 @@ def test_a_page_with_different_output_is_named(page: Path, tmp_path: Path, shown
         ("```console\n$ no-such-command\nfine\n```", 1),
     ],
 )
-def test_a_failing_block_is_named(page: Path, tmp_path: Path, code: str, line: int) -> None:
+def test_an_error_names_the_line_of_a_failing_block(
+    page: Path, tmp_path: Path, code: str, line: int
+) -> None:
     page.write_text(code)
     with pytest.raises(FailedError, match=rf"page\.md:{line}: exit code"):
         docs_commands.run("page.md", tmp_path / "folder", short=True)

@@ -109,7 +109,7 @@ def test_the_code_for_macos_computes_the_same_bits(arm, tmp_path) -> None:
         np.testing.assert_array_equal(found[name], expected[name], name)
 
 
-def test_a_run_goes_on_on_another_architecture(arm, tmp_path) -> None:
+def test_a_run_resumes_on_another_processor_architecture(arm, tmp_path) -> None:
     """Halves on either, in either order, end in the same weights as both on one."""
 
     def x86(*arguments: str | Path) -> str:

@@ -383,7 +383,7 @@ SWALLOWED = """
 @pytest.mark.parametrize(
     ("number", "name"), [(signal.SIGINT, "KeyboardInterrupt"), (signal.SIGTERM, "Terminated")]
 )
-def test_a_stop_is_kept_or_repeated_until_handled(program, first, number, name) -> None:
+def test_a_signal_is_kept_or_repeated_until_it_is_handled(program, first, number, name) -> None:
     command = [sys.executable, "-c", textwrap.dedent(program), str(int(number))]
     done = commands.run_process(command, check=True)
     assert (done.stdout, done.stderr) == (f"{first}{name}\n", "")

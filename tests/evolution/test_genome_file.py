@@ -157,7 +157,7 @@ def test_a_genome_is_replaced_by_a_better_or_different_one(change, is_replaced) 
     assert replaces(replace(RECORD, **change), RECORD) is is_replaced
 
 
-def test_each_objective_has_its_own_measure() -> None:
+def test_each_objective_compares_genomes_by_its_own_measure() -> None:
     lucky = replace(RECORD, fitness="last-doc")
     assert replaces(replace(lucky, loss=1.2, val_loss=9.0), lucky)
     of_evolve_rust = replace(lucky, data_sha256=None)

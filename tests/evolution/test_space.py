@@ -37,7 +37,7 @@ def test_a_mutant_differs_in_one_or_two_genes(small, seed) -> None:
         assert abs(places[0] - places[1]) in (1, 2)
 
 
-def test_a_value_outside_the_space_moves_near_the_closest(small) -> None:
+def test_a_mutation_moves_to_a_neighbour_of_the_closest_value(small) -> None:
     space = Space(values={"lr": (0.001, 0.002, 0.004, 0.008)})
     found = {space.mutate(replace(small, lr=0.0031), Random(seed)).lr for seed in range(50)}
     assert found == {0.001, 0.002, 0.008}  # 0.004 is the closest

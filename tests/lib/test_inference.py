@@ -31,7 +31,7 @@ def test_a_model_is_displayed_in_one_line(text_result, tmp_path) -> None:
     assert f"; {text_result.state.step} steps; mean loss " in repr(text_result)
 
 
-def test_a_string_is_one_user_message(chat: InferenceGpt) -> None:
+def test_chat_accepts_a_string_as_a_user_message(chat: InferenceGpt) -> None:
     assert chat.chat("hi") == chat.chat([user("hi")])
 
 

@@ -58,7 +58,7 @@ def test_both_engines_follow_a_schedule() -> None:
     assert found[0] != losses("compiled")
 
 
-def test_a_schedule_is_recorded_and_needed_again() -> None:
+def test_a_custom_schedule_is_recorded_and_can_be_resumed() -> None:
     whole = train(DOCS, model=SMALL, config=CONFIG, schedule=halved)
     assert whole.config.schedule == recorded_name(halved)
     states = []

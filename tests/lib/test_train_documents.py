@@ -35,7 +35,7 @@ def test_batches_follow_the_shuffled_order_of_documents(train) -> None:
         assert math.isclose(pair, (a * lengths[0] + b * lengths[1]) / sum(lengths), rel_tol=1e-12)
 
 
-def test_documents_can_be_read_in_their_own_order(train) -> None:
+def test_documents_are_read_in_file_order_without_shuffle(train) -> None:
     config = TrainConfig(steps=7, lr=1e-300, shuffle=False, long_docs="truncate")
     losses = train(DOCS, model=SMALL, config=config).losses
     for i in range(5):

@@ -234,7 +234,7 @@ def test_choices_times_the_tokens_of_a_prompt_are_limited(talk_gpt) -> None:
         LogProbabilities(talk_gpt, job, 0, is_stream=False).check_size((), has_new=True)
 
 
-def test_a_stream_drops_what_it_keeps_of_a_finished_choice(talk_gpt) -> None:
+def test_a_stream_frees_the_reader_of_a_finished_choice(talk_gpt) -> None:
     prompt = talk_gpt.opening("hi")
     found = LogProbabilities(talk_gpt, Job([prompt], range(2), DecodeRules()), 2, is_stream=True)
     choices = [GeneratedChoice(i, talk_gpt.tokenizer, prompt=prompt) for i in range(2)]

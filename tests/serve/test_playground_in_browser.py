@@ -160,7 +160,7 @@ def test_the_page_follows_a_reply_unless_the_reader_looks_back(slow_talk, page) 
     slow_talk.until_metric(STOPPED, n_stopped + 1)
 
 
-def test_another_conversation_ends_a_reply(slow_talk, page) -> None:
+def test_opening_another_conversation_stops_the_reply(slow_talk, page) -> None:
     n_stopped = slow_talk.metric(STOPPED)
     opened(page, slow_talk, "chat")
     page.fill("#message", "abba")
@@ -363,7 +363,7 @@ def test_line_ends_are_read_and_drawn(serve, tmp_path, page) -> None:
     until(page, "document.getElementById('unreadable').innerText.includes('characters: ↵')")
 
 
-def test_a_message_of_two_lines_is_explained_as_it_was_said(subword, page) -> None:
+def test_look_inside_keeps_the_line_end_of_a_chat_message(subword, page) -> None:
     opened(page, subword, "chat")
     page.fill("#message", "one")
     page.keyboard.press("Shift+Enter")

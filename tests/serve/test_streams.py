@@ -135,7 +135,7 @@ def wide(shared, wide_result, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_a_slow_reader_delays_nobody_and_gets_everything(wide, wide_result) -> None:
+def test_a_slow_reader_does_not_delay_others_and_gets_all_text(wide, wide_result) -> None:
     with wide.send(COMPLETIONS, LARGE, receive_buffer=4096) as client:
         for seed in range(20):
             assert wide.generate(timeout=5, max_tokens=9, seed=seed).status == 200

@@ -85,7 +85,7 @@ def test_a_row_of_any_version_can_be_read(end, origin) -> None:
         ("refused", "refused"),
     ],
 )
-def test_a_candidate_without_a_loss_is_never_the_best(loss, status) -> None:
+def test_a_candidate_without_a_loss_is_never_the_winner(loss, status) -> None:
     log = parse(V1.replace("1.4676", loss))
     assert log.candidates[-1].evaluation == Evaluation(status)
     assert log.winner.loss == 1.6470

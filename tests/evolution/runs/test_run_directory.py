@@ -61,7 +61,7 @@ def test_a_directory_of_other_files_is_refused(tmp_path) -> None:
         Records.open(tmp_path)
 
 
-def test_a_run_is_locked_from_its_beginning(tmp_path) -> None:
+def test_a_run_cannot_be_opened_while_it_is_begun(tmp_path) -> None:
     with (
         Records.begin(tmp_path, "evolve", SETTINGS) as records,
         pytest.raises(CheckpointError, match=r"evolve_\S+ is being searched by process \d+ on"),

@@ -86,7 +86,7 @@ def test_losses_that_do_not_fall_by_a_power_law_give_no_fit(losses) -> None:
     assert fit_law({1: losses}) is None
 
 
-def test_a_floor_is_never_negative() -> None:
+def test_a_logarithmic_law_has_no_negative_floor() -> None:
     """A line in the logarithm of x ends below any number; then the law has no floor at all."""
     falling = [(x, 12 - math.log(x)) for x in STEPS]
     assert fit_law({1: falling}).law == fit_line(falling)

@@ -135,7 +135,7 @@ def test_bpe_learns_from_a_long_text_word_by_word(between) -> None:
     assert BpeTokenizer.from_documents(apart, vocab_size=280).file == whole.file
 
 
-def test_a_text_without_spaces_is_learnt_from_in_parts() -> None:
+def test_bpe_learns_from_a_text_without_spaces_in_parts() -> None:
     """As one word it would take a time that grows with the square of its length."""
     text = "".join(random.Random(1).choices("ACGT", k=200_000))
     tokenizer = BpeTokenizer.from_documents([text], vocab_size=280)
@@ -143,7 +143,7 @@ def test_a_text_without_spaces_is_learnt_from_in_parts() -> None:
     assert tokenizer.count(text) < 100_000
 
 
-def test_all_parts_of_a_very_long_text_are_learnt_from(monkeypatch) -> None:
+def test_bpe_learns_from_documents_spread_over_a_long_text(monkeypatch) -> None:
     docs = [char * 8 for char in "abcdefgh"]
     monkeypatch.setattr(bpe, "MAX_LEARNED", 31)
     tokenizer = BpeTokenizer.from_documents(docs, vocab_size=300)

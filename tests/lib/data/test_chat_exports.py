@@ -36,7 +36,7 @@ def left_out(app: str, n: int, n_all: int, n_empty: int, n_edge: int) -> str:
     )
 
 
-def test_android_messages_are_read_as_a_person_would() -> None:
+def test_a_whatsapp_export_of_android_is_read() -> None:
     said, notes = read(EXPORTS / "whatsapp_android.txt", "Ben")
     assert said == [
         [

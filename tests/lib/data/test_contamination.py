@@ -179,7 +179,7 @@ def test_contamination_of_custom_running_text_is_unknown() -> None:
     assert contamination(replace(own, holdout="spread"), [read]) == {"validation": UNKNOWN}
 
 
-def test_lines_and_running_text_of_one_file_are_other_data() -> None:
+def test_lines_and_running_text_of_a_file_are_different_data() -> None:
     text = "\n".join(DOCS)
     lines, stream = split(DOCS), split_stream(text)
     assert lines.facts.sha256 == stream.facts.sha256
@@ -253,7 +253,7 @@ def test_held_out_sets_within_the_training_set_are_counted() -> None:
     assert contamination(replace(stream, train=(TEXT,)), ()) == {"validation": READ}
 
 
-def test_variants_in_case_of_the_own_split_are_counted_once() -> None:
+def test_the_models_own_split_does_not_change_contamination() -> None:
     """As `eval` does, which passes what the model itself was trained on, too."""
     capitals = [(Message("user", talk[0].content.upper()), talk[1]) for talk in TALKS]
     parts = split([*TALKS, *capitals], validation=0.2, test=0.2)
@@ -261,7 +261,7 @@ def test_variants_in_case_of_the_own_split_are_counted_once() -> None:
     assert contamination(parts, [parts.facts], folding) == contamination(parts, (), folding)
 
 
-def test_beginnings_of_conversations_count_without_hashes() -> None:
+def test_trained_share_counts_initial_turns_without_hashes() -> None:
     longer = [(*talk, Message("user", "b"), Message("assistant", "c")) for talk in TALKS]
     docs = [*TALKS[:600], *longer[:600]]
     parts = split(docs, validation=0.4)

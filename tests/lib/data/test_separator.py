@@ -25,7 +25,7 @@ def test_separator_lines_divide_a_file_into_documents(file, separator) -> None:
     ]  # fmt: skip
 
 
-def test_blank_lines_can_separate(file) -> None:
+def test_blank_lines_can_separate_documents(file) -> None:
     assert load_blocks(file(POEMS), BLANK) == [
         "Roses are red\nand so on", "One\nTwo", "A line\nand another"
     ]  # fmt: skip

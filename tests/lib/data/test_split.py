@@ -142,7 +142,7 @@ def test_stretches_have_the_requested_gap_and_size(
     assert parts.facts == DataFacts(1, fingerprint([text]), *facts)
 
 
-def test_each_set_has_parts_of_the_whole_text() -> None:
+def test_each_set_consists_of_spread_pieces_of_the_text() -> None:
     parts = split_stream("x" * 1_000_000, validation=0.1, test=0.05, gap=128)
     assert list(map(len, (parts.train, parts.validation, parts.test))) == [21, 10, 10]
     assert {len(each) for each in (*parts.validation, *parts.test)} == {10_000, 5_000}
@@ -166,7 +166,7 @@ def test_a_text_shorter_than_its_gaps_is_refused() -> None:
         split_stream("x" * 300, validation=0.1, gap=-1)
 
 
-def test_a_long_conversation_has_few_beginnings() -> None:
+def test_a_conversation_has_at_most_32_document_parts() -> None:
     talk = tuple(Message(role, str(i)) for i in range(2000) for role in ("user", "assistant"))
     beginnings = document_parts(talk)
     assert [len(each) for each in beginnings] == [*range(2, 65, 2)]

@@ -25,7 +25,7 @@ def test_targets_are_next_tokens_or_given_rows() -> None:
 
 @pytest.mark.parametrize("is_masked", [False, True])
 @pytest.mark.parametrize("is_soft", [False, True])
-def test_a_part_has_documents_masks_and_targets(is_masked, is_soft) -> None:
+def test_a_slice_of_a_dataset_keeps_masks_and_targets(is_masked, is_soft) -> None:
     whole = dataset(is_masked=is_masked, is_soft=is_soft)
     for first in range(5):
         for end in range(first, 5):

@@ -52,7 +52,7 @@ def compiled(monkeypatch, function, *args) -> tuple[bytes, str]:
 
 
 @pytest.mark.usefixtures("node")
-def test_a_module_runs_in_node(tmp_path, monkeypatch) -> None:
+def test_a_kernel_in_webassembly_runs_in_node(tmp_path, monkeypatch) -> None:
     """With arrays of any strides and of no elements, as a kernel gets them."""
     x = np.arange(12.0)
     for array, name in ((x, "f8"), (x[:0], "f8"), (np.arange(3, dtype=np.float32), "f4")):

@@ -8,7 +8,7 @@ from microgpt.evaluation.memorisation import KnownTexts, Nearest, compare
 WORDS = st.text("abc", min_size=1, max_size=5)
 
 
-def test_known_samples_are_counted_with_the_nearest_to_others() -> None:
+def test_novel_samples_are_listed_with_their_nearest_document() -> None:
     known = KnownTexts(["emma", "anna", "zoey"], room=16)
     found = compare(["anna", "anno", "zoe", "anno"], known)
     assert (found.n_samples, found.n_known) == (4, 1)

@@ -44,7 +44,7 @@ def test_reworded_questions_are_matched(text, asked) -> None:
 @pytest.mark.parametrize(
     "text", ["what is the capital of france", "how old are you", "can you play the piano", "?", ""]
 )
-def test_other_questions_are_not_similar(text) -> None:
+def test_unrelated_questions_have_a_low_similarity(text) -> None:
     assert all(match.similarity < 0.56 for match in MATCHER.rank(text))
 
 
@@ -58,7 +58,7 @@ def test_common_and_short_words_are_not_typing_errors(text) -> None:
     assert not Matcher([("My card is lost", "Call us."), ("Is the cart free?", "Yes.")]).rank(text)
 
 
-def test_words_beyond_a_limit_do_not_count() -> None:
+def test_matching_ignores_words_beyond_max_words() -> None:
     text = " ".join(f"word{n}" for n in range(MAX_WORDS))
     assert not MATCHER.rank(f"{text} cake")
     assert MATCHER.rank(f"cake {text} order")[0].similarity < 0.1

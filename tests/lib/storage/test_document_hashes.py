@@ -62,7 +62,7 @@ def test_a_file_not_named_in_meta_json_is_ignored(tmp_path) -> None:
     assert "anna" not in known
 
 
-def test_lines_and_beginnings_are_parts_of_documents() -> None:
+def test_hashes_contain_lines_and_initial_turns_of_documents() -> None:
     talk = tuple(Message(role, text) for text in "ab" for role in ("user", "assistant"))
     known = DocumentHashes.of(["anna\nemma \n", "olivia", talk])
     for part in ("anna", "emma", "emma\nolivia", talk, talk[:2]):

@@ -170,7 +170,7 @@ def test_two_questions_get_two_answers_in_order(made, split) -> None:
         assert exchange.reply == " ".join(dict.fromkeys(sentences))
 
 
-def test_all_products_up_to_twelve_are_taught() -> None:
+def test_the_grammar_asks_all_products_up_to_12_by_12() -> None:
     draw = Draw("train", 1)
     asked = {tuple(numbers(multiplication(draw).prompt)) for _ in range(3000)}
     assert asked == {*product(range(13), repeat=2)}

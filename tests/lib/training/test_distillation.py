@@ -137,7 +137,7 @@ def test_engines_and_threads_learn_the_same(teachers, talker, docs, n_samples) -
     assert rounded.losses == pytest.approx(compiled.losses, rel=1e-4)
 
 
-def test_a_student_approaches_its_teacher_and_not_the_text(teachers) -> None:
+def test_a_students_loss_falls_to_the_entropy_of_its_targets(teachers) -> None:
     """The loss falls to the entropy of the targets, up to the noise of the batches."""
     config = TrainConfig(steps=800, batch_size=8, lr=0.02)
     student = train_model(NAMES, model=MODEL, config=config, teachers=teachers[:1])

@@ -55,7 +55,7 @@ def test_the_longest_conversation_fits_into_the_context() -> None:
     assert plan.known_questions.conversations[-1] == long[-1]
 
 
-def test_unknown_requires_few_conversations() -> None:
+def test_unknown_requires_a_model_of_few_questions() -> None:
     with pytest.raises(ConfigError, match="--unknown is for at most 200 questions"):
         plan_training(["anna"], TrainOptions(unknown="?"))
 
@@ -97,7 +97,7 @@ def test_messages_of_a_wrong_type_are_refused(result) -> None:
             InferenceGpt(result).chat_prompt(messages)
 
 
-def test_a_saved_model_knows_its_questions(result, tmp_path) -> None:
+def test_a_saved_model_keeps_its_known_questions(result, tmp_path) -> None:
     save(result, tmp_path / "m")
     saved = load(tmp_path / "m")
     assert saved.known_questions == result.known_questions

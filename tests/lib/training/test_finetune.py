@@ -19,7 +19,7 @@ def parent():
 
 
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
-def test_the_same_alphabet_starts_from_the_same_weights(parent, engine) -> None:
+def test_fine_tuning_with_the_same_alphabet_keeps_all_weights(parent, engine) -> None:
     child = train(["nan"], parent=parent, config=STILL, engine=engine, dtype="float64")
     assert child.weights == parent.weights
     assert child.tokenizer.chars == parent.tokenizer.chars
@@ -117,7 +117,7 @@ def test_a_teachers_running_text_is_split_as_before() -> None:
     assert student.plan.contamination == {"validation": (0, 0)}
 
 
-def test_a_parent_that_knows_no_character_is_refused(parent) -> None:
+def test_a_parent_without_a_character_of_the_text_is_refused(parent) -> None:
     docs = ["мир и дом", "\u00a0лес\u3000"]
     with pytest.raises(ConfigError, match="the parent knows none of the characters of the text"):
         train(docs, parent=parent, config=STILL)

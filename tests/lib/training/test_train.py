@@ -185,7 +185,7 @@ def test_integer_settings_do_not_change_later_training_runs(train) -> None:
     assert train(DOCS, model=SMALL, config=TrainConfig(steps=5, beta1=0)).losses == as_floats
 
 
-def test_a_state_keeps_its_dtype() -> None:
+def test_a_resumed_run_keeps_the_dtype_of_its_state() -> None:
     options = {"model": SMALL, "config": TrainConfig(steps=9)}
     state = train_model(DOCS, model=SMALL, config=TrainConfig(steps=5), dtype="float64").state
     assert train_model(DOCS, **options, resume=state).state.dtype == "float64"

@@ -41,7 +41,7 @@ def test_the_rate_with_the_lowest_loss_is_chosen(monkeypatch, job, losses, share
     assert replace(found, lr=None) == replace(job.plan.config, lr=None)
 
 
-def test_a_lower_rate_may_be_one_percent_worse(monkeypatch, job) -> None:
+def test_a_lower_rate_is_chosen_if_at_most_1_percent_worse(monkeypatch, job) -> None:
     rates = []
     for middle in (2.019, 2.021):
         with_losses(monkeypatch, 3.0, middle, 2.0)
@@ -57,7 +57,7 @@ def test_a_training_run_longer_than_its_trials_has_a_lower_rate(monkeypatch, job
     assert with_tried_rate(job).plan.config.lr == pytest.approx(job.plan.config.lr, rel=0.05)
 
 
-def test_a_rate_that_diverges_is_not_chosen(monkeypatch, job) -> None:
+def test_a_diverging_trial_of_a_rate_has_an_infinite_loss(monkeypatch, job) -> None:
     def diverge(job: TrainingJob, *, threads: int) -> None:
         raise DivergedError("at once", train(["abcd"], config=TrainConfig(steps=1)))
 

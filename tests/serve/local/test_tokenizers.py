@@ -105,7 +105,7 @@ def test_javascript_decodes_tokens_as_python_does(node, tokenizer, rows) -> None
     assert asked(node, tokenizer, "decode", rows) == expected
 
 
-def test_each_token_has_the_same_label(node, tokenizer) -> None:
+def test_javascript_labels_tokens_as_python_does(node, tokenizer) -> None:
     tokens = range(tokenizer.vocab_size)
     if not tokenizer.is_chat:  # the special tokens of the others
         tokens = range(tokenizer.vocab_size - 1)

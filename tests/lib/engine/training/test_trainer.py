@@ -252,7 +252,7 @@ def test_computing_gradients_twice_does_not_change_the_next_step() -> None:
     assert numbers(looked) == numbers(straight)
 
 
-def test_a_reset_engine_forgets_its_moments() -> None:
+def test_resuming_an_engine_at_step_0_resets_its_moments() -> None:
     used, fresh = trained(), trained()
     start = fresh.numbers()
     run_to(used, 5)

@@ -61,7 +61,7 @@ def extended(
 
 @settings(max_examples=60)
 @given(cases, stops)
-def test_the_pieces_add_up_to_the_text(case, stop) -> None:
+def test_the_updates_of_a_choice_add_up_to_its_text(case, stop) -> None:
     tokenizer, growth, echo = case
     _, updates = extended(tokenizer, growth, stop, echo)
     whole = cut_at_stop(tokenizer.decode(joined(growth).tokens), tuple(stop))

@@ -135,7 +135,7 @@ def test_more_minutes_are_advised_only_if_the_data_suffice(microgpt, sums) -> No
     )
 
 
-def test_the_questions_are_evenly_spaced() -> None:
+def test_sample_questions_are_evenly_spaced_over_the_data() -> None:
     talks = [(Message("user", f"{n:03}"), Message("assistant", "a")) for n in range(399)]
     asked = list(map(int, asked_of(split(talks))))
     assert len(asked) == N_QUESTIONS

@@ -48,7 +48,7 @@ def test_a_partial_reply_is_kept_unless_it_is_empty(session) -> None:
     assert session.messages == [HI, Message("assistant", "y")]
 
 
-def test_a_message_that_does_not_fit_changes_nothing(session, told) -> None:
+def test_a_message_that_does_not_fit_is_not_added_to_the_chat(session, told) -> None:
     with pytest.raises(MicrogptError, match="the message has 30 characters"):
         session.ask("é" + "o" * 30)
     assert (session.messages, told) == ([], [])

@@ -77,7 +77,9 @@ def test_a_link_to_a_page_is_kept(microgpt, text_model, tmp_path) -> None:
         (["--output", "page.html", "--model", "none"], "none does not exist"),
     ],
 )
-def test_wrong_exports_are_refused(microgpt, tmp_path, options, problem) -> None:
+def test_unsuitable_options_of_an_html_export_are_refused(
+    microgpt, tmp_path, options, problem
+) -> None:
     refused = microgpt("export", "--format", "html", *options)
     assert refused.returncode == 2
     assert problem in refused.stderr

@@ -72,7 +72,7 @@ def test_a_sweep_records_who_the_assistant_is(microgpt, tmp_path) -> None:
         (["sweep", "steps", "--data", "discord.json", "--me", "x"], "--me requires --chat"),
     ],
 )
-def test_a_wrong_name_or_file_is_one_sentence(microgpt, exports, args, problem) -> None:
+def test_a_wrong_name_or_file_of_an_export_is_refused(microgpt, exports, args, problem) -> None:
     assert problem in refused(microgpt(*args))
 
 

@@ -97,7 +97,7 @@ def test_pages_are_accessible_and_work_offline(pages, browser, width, scheme) ->
     window.close()
 
 
-def test_explanations_stand_beside_their_code_on_wide_screens(pages, browser) -> None:
+def test_explanations_are_beside_their_code_on_wide_screens(pages, browser) -> None:
     for width, are_beside in ((1600, True), (360, False)):
         window = browser.new_page(viewport={"width": width, "height": 900})
         window.goto((SITE / "docs/annotated/value.html").as_uri())

@@ -30,7 +30,7 @@ def annotate(tmp_path, explanation: str, code: str = MODULE) -> str:
     return page(tmp_path / "box.md", tmp_path / "box.py")
 
 
-def test_each_explanation_stands_beside_its_lines(tmp_path) -> None:
+def test_annotated_pages_show_each_explanation_with_its_lines(tmp_path) -> None:
     text = annotate(tmp_path, EXPLAINED)
     rows = text.split('<div class="annotated"')[1:]
     assert "Two." in rows[1]

@@ -7,7 +7,7 @@ import pytest
 from microgpt_report.charts.genes import importance
 
 
-def test_a_decisive_gene_explains_nearly_all_differences() -> None:
+def test_importance_agrees_with_a_kruskal_wallis_test_by_hand() -> None:
     values = [1, 1, 1, 2, 2, 2, 3, 3, 3]
     found = importance("n_layer", values, [3, 2, 1, 6, 5, 4, 9, 8, 7])
     assert found
@@ -28,7 +28,7 @@ def test_only_a_monotonic_effect_has_a_direction() -> None:
     assert (found.correlation, found.word) == (pytest.approx(-1), "smaller is better")
 
 
-def test_chance_exceeds_its_threshold_one_time_in_twenty() -> None:
+def test_random_genes_exceed_chance_one_time_in_twenty() -> None:
     rng = Random(1)
     found = [
         importance("g", [rng.random() for _ in range(60)], [rng.random() for _ in range(60)])
@@ -42,7 +42,7 @@ def test_chance_exceeds_its_threshold_one_time_in_twenty() -> None:
     ("values", "worths"),
     [([1, 1, 1, 1], [1, 2, 3, 4]), ([1, 2, 3, 4], [5, 5, 5, 5]), ([1, 2], [1, 2])],
 )
-def test_too_few_results_give_no_statement(values, worths) -> None:
+def test_too_few_results_give_no_importance_of_a_gene(values, worths) -> None:
     assert importance("g", values, worths) is None
 
 

@@ -109,7 +109,7 @@ def test_the_settings_of_a_run_exclude_its_results(trained) -> None:
     assert run.settings == {}
 
 
-def test_the_differing_settings_are_found(trained) -> None:
+def test_differing_returns_the_settings_that_differ(trained) -> None:
     one = trained("one", steps=100, lr=0.5, seed=42)
     two = trained("two", steps=100, lr=0.25, seed=42, patience=3)
     assert differing(read_training_runs([one, two, trained("running")])) == ["lr", "patience"]

@@ -112,7 +112,9 @@ def test_a_killed_search_resumes(tmp_path, settings, small_parts, expected_run) 
 
 
 @pytest.mark.slow
-def test_a_killed_worker_changes_nothing(tmp_path, settings, small_parts, expected) -> None:
+def test_a_killed_worker_does_not_change_the_search(
+    tmp_path, settings, small_parts, expected
+) -> None:
     killed = []
 
     def kill_one(event) -> None:

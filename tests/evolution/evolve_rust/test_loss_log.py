@@ -200,7 +200,7 @@ def test_the_lines_after_the_search_are_evolve_rusts() -> None:
     assert saved("experiments/a.log") == ["", "Experiment saved to: experiments/a.log"]
 
 
-def test_the_loss_of_the_search_stands_beside_the_retest() -> None:
+def test_the_retest_table_has_the_losses_of_search_and_retest() -> None:
     result = train(["anna"], config=TrainConfig(steps=1))
     retest = Retest(result, (2.1, 2.5, 2.6), (2.31, 2.32, 2.33), (2.33,))
     assert retest_table(Evaluation("ok", 1.2466, 1.2466), retest) == [

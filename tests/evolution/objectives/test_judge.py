@@ -76,6 +76,6 @@ def test_any_text_is_judged_within_bounds_or_left_out(name, is_known) -> None:
 
 
 @given(st.text())
-def test_a_known_name_is_known_in_any_spelling(name) -> None:
+def test_known_names_contain_the_normal_form_of_a_name(name) -> None:
     assert normal(name) in known_names([name])
     assert normal(normal(name)) == normal(name)

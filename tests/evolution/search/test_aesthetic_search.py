@@ -124,7 +124,7 @@ def test_a_population_begins_with_an_ancestor_and_mutants(size, n_mutants) -> No
 
 
 @given(st.integers(2, 10), st.integers(0, 8), SEEDS)
-def test_guests_replace_the_worst(size, n_guests, seed) -> None:
+def test_guests_replace_the_worst_of_a_population(size, n_guests, seed) -> None:
     n_guests = min(n_guests, size)
     population = make(size, seed)
     ranked = population.tell(scores_for(population, Random(seed)))

@@ -196,7 +196,7 @@ def run(size, fitness, seed, n_generations=12):
 
 
 @given(SIZES, OBJECTIVES, st.integers(0, 1000))
-def test_the_best_loss_rises_only_if_measured_again(size, fitness, seed) -> None:
+def test_the_best_loss_of_a_normal_generation_never_rises(size, fitness, seed) -> None:
     search, stages = run(size, fitness, seed)
     steps = zip(stages, search.generations, search.generations[1:], strict=False)
     for stage, before, after in steps:

@@ -58,7 +58,7 @@ def test_recorded_evaluations_count_as_done() -> None:
     assert list(first.values()) == [1, 2, 2, 2]
 
 
-def test_the_remaining_work_falls_to_zero() -> None:
+def test_the_remaining_work_of_a_search_ends_at_0() -> None:
     left = [event.n_all - event.n_done + event.n_later for event in follow()]
     assert left == [11, 10, 11, 10, 9, 8, 8, 7, 6, 6, 5, 4, 3, 2, 1, 0]
 

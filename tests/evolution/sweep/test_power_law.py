@@ -108,7 +108,7 @@ def test_a_law_from_one_seed_has_no_interval(n, others) -> None:
     assert fitted.half_width(lambda law: law.exponent) is None
 
 
-def test_a_logarithmic_fall_has_no_floor() -> None:
+def test_a_law_of_logarithmic_losses_has_no_floor() -> None:
     """Its exponent is the line's, and not the smallest that is tried."""
     falling = [(x, 2.4 - 0.01 * math.log(x)) for x in STEPS]
     fitted = fit_law({1: falling, 2: falling})

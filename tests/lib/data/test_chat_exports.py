@@ -52,7 +52,7 @@ def test_a_whatsapp_export_of_android_is_read() -> None:
     assert notes == [left_out("WhatsApp", 7, 16, 5, 2)]
 
 
-def test_ios_messages_are_read_as_a_person_would() -> None:
+def test_a_whatsapp_export_of_ios_is_read() -> None:
     said, notes = read(EXPORTS / "whatsapp_ios.txt", "Anna")
     assert said == [["ich\nund Ben\nich auch", "gut, @Carl\nbis dann"]]
     assert notes[0] == left_out("WhatsApp", 4, 8, 3, 1)
@@ -64,7 +64,7 @@ def test_the_shown_branch_of_a_chatgpt_tree_is_read() -> None:
     assert notes == [left_out("ChatGPT", 5, 10, 3, 2)]
 
 
-def test_discord_messages_are_read_as_a_person_would() -> None:
+def test_a_discord_export_is_read() -> None:
     said, notes = read(EXPORTS / "discord.json", "ben_7")
     assert said == [
         ["how do I install it?\non Linux", "pip install uv\nthen uv run"],

@@ -115,7 +115,7 @@ def divided(data: str | list[str], way) -> Split:
 @given(
     ancestors=st.lists(WAYS, min_size=1, max_size=3), own=WAYS, data=st.sampled_from([ONCE, DOCS])
 )
-def test_the_bounds_contain_the_true_share(ancestors, own, data) -> None:
+def test_contamination_bounds_contain_the_true_share(ancestors, own, data) -> None:
     def items(docs) -> set[str]:
         return set("".join(docs)) if isinstance(data, str) else set(docs)
 
@@ -226,7 +226,7 @@ def test_a_child_without_a_record_has_an_unknown_share(record) -> None:
     assert bounds_of(record, "test") == UNKNOWN
 
 
-def test_a_model_without_ancestors_has_no_mark() -> None:
+def test_a_model_without_ancestors_has_no_contamination_bounds() -> None:
     assert bounds_of({"val_loss": 2.0}, "test") is None
     assert bounds_of({"parent_sha256": None, "teachers": [], "contamination": {}}, "test") is None
 

@@ -60,7 +60,7 @@ def test_a_split_without_fractions_keeps_every_document() -> None:
     assert split(["a", "a", "b"]).train == ["a", "a", "b"]
 
 
-def test_a_split_is_shown_by_its_sizes() -> None:
+def test_the_repr_of_a_split_shows_its_sizes() -> None:
     parts = split([str(i) for i in range(1_000)], test=0.5)
     assert repr(parts) == "Split(477 for training, 0 for validation, 523 for testing)"
 

@@ -119,7 +119,7 @@ def test_special_tokens_of_conversations_are_counted() -> None:
     assert measure([talk], tokenizer, "lines").lengths == [tokenizer.count_tokens(talk) - 1]
 
 
-def test_many_documents_are_sampled() -> None:
+def test_measure_samples_the_lengths_of_many_documents() -> None:
     docs = ["ab", "abcd"] * 2 * MAX_SAMPLED
     sizes = measure(docs, CharTokenizer.from_documents(docs), "lines")
     assert len(sizes.lengths) <= MAX_SAMPLED + 1

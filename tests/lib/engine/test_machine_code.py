@@ -304,7 +304,7 @@ def test_a_directory_that_others_can_write_to_is_not_used(run, tmp_path, foreign
 
 
 @pytest.mark.parametrize("configured", ["", "cache"])
-def test_a_relative_path_is_not_used(run, tmp_path, monkeypatch, configured) -> None:
+def test_a_relative_path_of_the_cache_is_not_used(run, tmp_path, monkeypatch, configured) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NUMBA_CACHE_DIR", configured)
     monkeypatch.setattr(compiling, "user_cache_path", lambda *args, **options: Path("~/.cache"))

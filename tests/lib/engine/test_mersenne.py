@@ -11,7 +11,7 @@ SEEDS = st.integers(0, 2**63 - 1)
 
 
 @given(seed=SEEDS, n=st.integers(0, 3000), n_first=st.integers(0, 4000))
-def test_the_order_equals_pythons_shuffle(seed: int, n: int, n_first: int) -> None:
+def test_shuffled_equals_pythons_shuffle(seed: int, n: int, n_first: int) -> None:
     ours, python = random.Random(seed), random.Random(seed)
     expected = list(range(n))
     python.shuffle(expected)
@@ -20,7 +20,7 @@ def test_the_order_equals_pythons_shuffle(seed: int, n: int, n_first: int) -> No
 
 
 @given(seed=SEEDS, n=st.integers(0, 1500), sigma=st.floats(0.001, 10), before=st.integers(0, 3))
-def test_the_numbers_equal_pythons_gauss_from_any_state(
+def test_gauss_equals_pythons_gauss_from_any_state(
     seed: int, n: int, sigma: float, before: int
 ) -> None:
     ours, python = random.Random(seed), random.Random(seed)

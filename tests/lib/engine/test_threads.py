@@ -15,7 +15,7 @@ def test_results_come_in_the_order_of_the_items(n_threads) -> None:
     assert list(map_in_threads(work, range(20), n_threads)) == [i * i for i in range(20)]
 
 
-def test_an_error_stops_the_other_threads() -> None:
+def test_an_error_in_one_thread_stops_the_other_threads() -> None:
     stopped = []
 
     def work(item: int, should_stop: threading.Event) -> int:

@@ -13,7 +13,7 @@ docs_of = st.lists(st.text("abé\U0001f600\ud800", max_size=6), min_size=1, max_
 
 
 @given(docs_of, docs_of)
-def test_any_documents_have_a_loss(train: list[str], held_out: list[str]) -> None:
+def test_any_documents_have_a_finite_ngram_loss(train: list[str], held_out: list[str]) -> None:
     assert 0 <= ngram_bits(train, held_out) < 10
 
 

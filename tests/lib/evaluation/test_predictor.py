@@ -28,7 +28,7 @@ def test_the_probabilities_of_each_token_add_up_to_one(gpt) -> None:
         assert math.fsum(map(math.exp, row)) == pytest.approx(1, abs=1e-12)
 
 
-def test_the_first_rows_can_be_skipped(gpt) -> None:
+def test_log_probabilities_can_skip_the_first_rows(gpt) -> None:
     tokens = gpt.opening("olivia")
     rows = gpt.log_probabilities(tokens)
     for first in range(len(tokens) + 1):

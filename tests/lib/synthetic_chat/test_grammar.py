@@ -272,7 +272,7 @@ def test_no_scored_question_is_in_the_training_set(made, split) -> None:
             assert (exchange.prompt.rstrip("?"), exchange.reply) not in alone
 
 
-def test_a_pair_of_numbers_is_in_one_set_only(made) -> None:
+def test_a_pair_of_numbers_is_asked_in_only_one_split(made) -> None:
     pairs = {
         split: {
             tuple(sorted(numbers(exchange.prompt)))

@@ -43,7 +43,7 @@ def chosen(docs: Split | list, budget: float = 1e12, **fixed: Any) -> Choice:
     st.floats(1e8, 1e15),
     st.integers(3_000, 10**6),
 )
-def test_any_documents_and_budget_give_settings(
+def test_chosen_settings_keep_to_the_budget_and_max_weights(
     docs: list[str], budget: float, max_weights: int
 ) -> None:
     choice = chosen(docs, budget, max_weights=max_weights)
@@ -61,14 +61,14 @@ def test_a_larger_budget_gives_a_larger_model() -> None:
     assert choices[4].operations < 1e15
 
 
-def test_smaller_data_get_more_dropout() -> None:
+def test_smaller_data_get_a_higher_dropout() -> None:
     dropouts = [chosen(TOWNS * n, 1e11).config.dropout for n in (1, 10, 1000)]
     assert dropouts == sorted(dropouts, reverse=True)
     assert dropouts[0] > dropouts[1] > dropouts[2] == 0
 
 
 @pytest.mark.parametrize(("length", "context"), [(3, 16), (15, 16), (16, 32), (40, 64), (999, 256)])
-def test_most_documents_fit_into_the_context(length: int, context: int) -> None:
+def test_the_chosen_context_follows_the_document_lengths(length: int, context: int) -> None:
     docs = ["b" * length] * 99 + ["c" * 2_000]
     assert chosen(docs).model.block_size == context
 

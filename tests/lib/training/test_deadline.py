@@ -151,7 +151,7 @@ def test_checkpoints_with_changes_resume_to_the_same_model() -> None:
     assert train_as_planned(TrainingJob(plan, PARTS, resume=state)).weights == first.weights
 
 
-def test_a_checkpoint_is_saved_before_each_change() -> None:
+def test_a_state_is_saved_before_each_change_of_the_steps() -> None:
     """Otherwise, a run that is shortened every few seconds would save none."""
     speeds, kept = slower_from(50, 3), []
     result, _ = Machine(speeds).train(plan_of(), on_state=lambda *saved: kept.append(saved))
@@ -181,7 +181,7 @@ def test_a_diverged_run_reports_the_plan_that_it_followed() -> None:
     assert len(caught.value.result.losses) == caught.value.result.state.step
 
 
-def test_changes_at_one_step_are_merged() -> None:
+def test_changes_of_the_steps_at_one_step_are_merged() -> None:
     plan = with_steps(with_steps(plan_of(), 10, 300), 10, 200)
     assert plan.steps_changed == ((10, 400, 200),)
     assert plan.config.steps == 200

@@ -87,7 +87,7 @@ def test_the_order_of_tokens_does_not_depend_on_the_parent(parent) -> None:
 WORDS = [a + b + c for a in "nbk" for b in "aeiou" for c in "nbkaeiou"]
 
 
-def test_the_parents_documents_are_split_as_before() -> None:
+def test_a_child_holds_out_the_documents_of_the_parents_split() -> None:
     parts = split(WORDS, validation=0.2, test=0.1)
     first = train(parts, model=SMALL, config=STILL)
     assert (first.plan.contamination, first.plan.ancestor_data) == ({}, ())

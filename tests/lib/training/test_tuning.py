@@ -65,7 +65,7 @@ def test_a_diverging_trial_of_a_rate_has_an_infinite_loss(monkeypatch, job) -> N
     assert tuning._held_out_loss(job, 0.1, 1) == inf
 
 
-def test_the_trials_are_the_same_each_time(job) -> None:
+def test_trials_of_learning_rates_are_reproducible(job) -> None:
     told: list[str] = []
     for _ in range(2):
         with_tried_rate(job, tell=told.append)

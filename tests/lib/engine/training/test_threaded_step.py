@@ -69,7 +69,7 @@ def test_threads_undo_and_reset_as_one_thread_does() -> None:
     assert together.grads() == alone.grads()
 
 
-def test_a_call_may_end_in_the_middle_of_a_step(monkeypatch) -> None:
+def test_a_step_of_two_threads_can_continue_in_the_next_call(monkeypatch) -> None:
     monkeypatch.setattr(threaded, "MAX_PER_THREAD", 1)
     config = TrainConfig(steps=6, batch_size=64)
     together, n_calls = make(2, config), 0

@@ -44,7 +44,7 @@ def test_an_empty_reply_has_a_role_and_an_end(subword_gpt) -> None:
     assert told[-1]["choices"][0]["finish_reason"] == "stop"
 
 
-def test_held_back_text_sends_no_event(subword_gpt) -> None:
+def test_text_that_may_become_a_stop_string_is_not_sent(subword_gpt) -> None:
     assert events(subword_gpt, ["hi there"], ("h", None), ("i", None), (" the", None)) == []
 
 

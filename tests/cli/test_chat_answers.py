@@ -143,7 +143,7 @@ def test_sample_questions_are_evenly_spaced_over_the_data() -> None:
     assert asked[-1] == 397
 
 
-def test_a_good_model_gets_no_advice(microgpt, talks) -> None:
+def test_train_prints_no_advice_for_a_chat_model_without_errors(microgpt, talks) -> None:
     options = ("--data", talks, "--chat", "--steps", "300", "--batch-size", "8", *SHAPE)
     done = microgpt("train", *options, "--learning-rate", "0.01")
     assert exact(done) == "40 of 40 questions of the training data (100.0%)"

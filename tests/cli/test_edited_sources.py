@@ -58,7 +58,7 @@ def test_verify_names_the_edited_sources(edited, microgpt) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_model_of_edited_sources_is_noted(sources, microgpt, names) -> None:
+def test_generate_notes_a_model_trained_with_edited_sources(sources, microgpt, names) -> None:
     code = (sources / "model.py").read_text(encoding="utf-8")
     (sources / "model.py").write_text(f"{code}\nEDIT = 1\n")
     ok(microgpt("train", *SMALL, "--checkpoint-every", "1"))

@@ -52,7 +52,7 @@ def test_the_output_of_info_fits_into_80_columns(microgpt, tmp_path) -> None:
     assert "with a byte order mark" in done.stdout
 
 
-def test_a_terminal_without_block_characters_gets_ascii(microgpt, names) -> None:
+def test_info_draws_bars_in_ascii_without_block_characters(microgpt, names) -> None:
     done = microgpt("info", "--data", names, PYTHONIOENCODING="ascii")
     assert f"   5  {'#' * 50} 60.0%" in done.stdout.splitlines()
     assert "\\u" not in done.stdout

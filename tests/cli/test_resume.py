@@ -300,7 +300,7 @@ def test_a_full_disk_leaves_no_new_directory(names, tmp_path) -> None:
     assert os.listdir(tmp_path) == ["names.txt"]
 
 
-def test_the_format_option_is_remembered(microgpt, unfinished, tmp_path) -> None:
+def test_a_resumed_run_keeps_its_weights_format(microgpt, unfinished, tmp_path) -> None:
     edit(tmp_path / "model/train_state.json", weights_format="safetensors")
     assert microgpt("train", "--resume", "model").returncode == 0
     assert (tmp_path / "model/model.safetensors").exists()

@@ -101,7 +101,7 @@ OBJECTS = '{"name": "anna"}\n{"name": "emma"}\n'
 
 
 @pytest.mark.parametrize(("file", "content"), [("t.csv", TABLE), ("t.json", OBJECTS)])
-def test_a_table_needs_a_column(microgpt, text_model, tmp_path, file, content) -> None:
+def test_score_requires_a_column_for_a_table(microgpt, text_model, tmp_path, file, content) -> None:
     (tmp_path / file).write_text(content)
     (tmp_path / "names.txt").write_text("anna\nemma\n")
     for option in ("--data", "--calibrate"):

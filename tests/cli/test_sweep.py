@@ -200,7 +200,7 @@ def test_a_killed_sweep_resumes_with_the_same_results(
     assert results_of(run) == results_of(whole)
 
 
-def test_a_finished_sweep_cannot_be_resumed(microgpt, tmp_path) -> None:
+def test_resuming_a_finished_sweep_runs_nothing(microgpt, tmp_path) -> None:
     microgpt("sweep", *GRID)
     run = run_of(tmp_path)
     before = (run / "evaluations.jsonl").read_bytes()

@@ -64,7 +64,7 @@ def test_an_id_contains_generation_and_slot(make_organism) -> None:
     assert make_organism(generation=3, slot=5).id == "g3-5"
 
 
-def test_seeds_are_the_same_in_every_version() -> None:
+def test_training_seeds_equal_their_documented_hash() -> None:
     # printf '42/1/1/0' | sha256sum: the first 8 bytes, shifted right by one bit
     assert training_seed(42, 1, 1) == 0x24CDD29953F50103 >> 1
     assert training_seed(42, 1, 2) == 5889399491652740367

@@ -255,7 +255,7 @@ def test_a_loss_does_not_depend_on_the_number_of_threads(text) -> None:
     assert text.evaluate(docs, threads=4) == text.evaluate(docs)
 
 
-def test_a_generator_used_elsewhere_is_not_rewound(text) -> None:
+def test_closing_a_stream_does_not_rewind_a_shared_generator(text) -> None:
     bos, rng, expected = text.tokenizer.bos_id, random.Random(1), random.Random(1)
     stream = text.generate_from_prompt([bos], stop=(), sampling=Sampling(1), rng=rng)
     next(stream)

@@ -51,7 +51,7 @@ def test_an_option_may_require_a_value_of_another() -> None:
     assert join(Dish(oven="hot").by("soup.json"), Dish(minutes=5)).minutes == 5
 
 
-def test_a_record_has_what_other_options_require() -> None:
+def test_a_recorded_option_satisfies_a_requirement() -> None:
     assert join(Dish(), Dish(minutes=5, again="yesterday")).minutes == 5
 
 

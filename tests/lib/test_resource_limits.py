@@ -57,7 +57,7 @@ def test_the_smallest_limit_of_nested_groups_applies(root) -> None:
     assert free_bytes() == 0
 
 
-def test_a_version_1_limit_applies(root) -> None:
+def test_a_memory_limit_of_cgroup_version_1_applies(root) -> None:
     member(root, "9:name=systemd:/x", "4:cpu,memory:/docker/1:2", "0::/x")
     group(root / "memory/docker/1:2", V1, 600 * MB, 500 * MB, cache=50 * MB)
     group(root / "memory", V1, 9223372036854771712, 3000 * MB)

@@ -72,7 +72,7 @@ def test_relu_passes_gradients_where_it_is_positive_and_nan() -> None:
     assert math.isnan(Value(math.nan).relu().data)
 
 
-def test_only_leaves_accumulate_gradients_over_passes() -> None:
+def test_only_leaf_values_accumulate_gradients_over_passes() -> None:
     x = Value(3.0)
     inner = x * 2
     outer = inner * 5

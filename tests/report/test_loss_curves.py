@@ -42,7 +42,7 @@ def test_labels_keep_their_order_and_do_not_overlap(places: list[float]) -> None
     assert in_order[-1] <= 300 - 12.5 + 1e-9
 
 
-def test_labels_with_room_are_not_moved() -> None:
+def test_curve_labels_with_room_are_not_moved() -> None:
     assert spread([200.0, 50.0, 100.0], 25.0, 0.0, 300.0) == [200.0, 50.0, 100.0]
 
 

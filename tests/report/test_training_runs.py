@@ -64,7 +64,7 @@ def test_smoothing_does_not_lag_behind_a_falling_loss() -> None:
     assert steep.smoothed[0][1] == pytest.approx(13, rel=1e-4)  # the first loss
 
 
-def test_neighbours_are_merged_and_weighted_by_their_steps() -> None:
+def test_neighbouring_points_are_merged_weighted_by_their_steps() -> None:
     run = run_of([float(i % 2) for i in range(2 * MAX_POINTS)])
     assert run.training == [(20 * i, 0.5) for i in range(1, MAX_POINTS + 1)]
     points = [HistoryPoint(10, 3.0), HistoryPoint(40, 1.0), HistoryPoint(100 * MAX_POINTS, 2.0)]

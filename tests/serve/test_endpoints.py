@@ -65,7 +65,7 @@ def test_the_demo_model_replies_if_there_is_no_other(serve, microgpt) -> None:
         assert said.stdout == f"{reply['content']}\n"
 
 
-def test_the_text_is_the_same_under_load(names, names_result) -> None:
+def test_generated_texts_are_the_same_under_load(names, names_result) -> None:
     model = InferenceGpt(names_result)
     wanted = [
         {"num_samples": 1 + i % 7 * 8, "seed": i, "temperature": (0.5, 2.0)[i % 2]}

@@ -125,7 +125,7 @@ def test_single_precision_is_kept_if_half_changes_a_token(names_result, tmp_path
     assert "weights in single precision (float32)" in page.content["footer"]
 
 
-def test_the_service_gives_the_same_file(names, names_page) -> None:
+def test_the_model_html_route_returns_the_html_file(names, names_page) -> None:
     reply = names.get("/microgpt/v1/model.html")
     assert (reply.status, reply.body) == (200, names_page)
     assert reply.headers["content-disposition"] == "attachment; filename*=utf-8''names.html"

@@ -78,7 +78,7 @@ def test_the_service_can_change_the_unknown_reply_and_suggest(directory) -> None
     assert said == "Ask us! (Can I order a cake?)"
 
 
-def test_a_limit_of_tokens_cuts_a_fixed_reply(directory) -> None:
+def test_max_tokens_truncates_the_reply_to_unknown_questions(directory) -> None:
     reply = post(Settings(model_dir=directory), "/microgpt/v1/chat", asked("?!", max_tokens=5))
     assert (reply.json()["content"], reply.json()["finish_reason"]) == ("I don", "length")
 

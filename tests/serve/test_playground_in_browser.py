@@ -578,7 +578,7 @@ def test_a_later_reply_is_explained_with_its_context(talk, talk_gpt, page) -> No
     assert page.inner_text("#cut").endswith("The model does not know these characters: ,")
 
 
-def test_capitals_are_folded_as_in_a_chat(talk, names, page) -> None:
+def test_the_playground_folds_capitals_if_the_model_does(talk, names, page) -> None:
     opened(page, talk, "inside", question="Hi THERE", text="Yo")
     page.wait_for_selector("#positions .token >> nth=13")
     assert "hi␣there" in "".join(page.locator("#positions .token").all_inner_texts())

@@ -128,7 +128,7 @@ def test_a_space_of_one_genome_trains_it_again(small) -> None:
     assert len(organisms) > len({each.genome for each in organisms.values()})
 
 
-def test_refused_genomes_are_not_trained(small) -> None:
+def test_a_budgeted_search_trains_no_refused_genome(small) -> None:
     _, organisms = played(small, 60.0, bowl, accepts=lambda genome: genome.n_layer < 3)
     assert all(each.genome.n_layer < 3 for each in organisms.values())
 

@@ -24,7 +24,7 @@ def test_pauses_do_not_change_a_run(objective, small) -> None:
     assert np.array_equal(state.weights, whole.checkpoint[1].weights)
 
 
-def test_losses_are_in_nats_per_character(objective, small) -> None:
+def test_losses_of_a_budgeted_search_are_those_of_evaluate(objective, small) -> None:
     result = objective.measure(Rung(small), seed=1)
     tokens, (model, config) = objective.tokens(None), objective.settings(small, 1)
     trained = train(objective.parts, model=model, config=config, tokenizer=tokens.tokenizer)
@@ -33,7 +33,7 @@ def test_losses_are_in_nats_per_character(objective, small) -> None:
     assert len(result.losses) == EVALUATIONS
 
 
-def test_the_cost_counts_steps_and_evaluations(objective, small) -> None:
+def test_the_cost_of_a_genome_counts_steps_and_evaluations(objective, small) -> None:
     assert objective.cost(small, 8) == pytest.approx(8 * objective.cost(small, 1))
     assert objective.operations < objective.cost(small, EVALUATIONS) < 3 * objective.operations
 

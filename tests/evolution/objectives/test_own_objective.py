@@ -53,7 +53,7 @@ def width(genome: object) -> float:
     return genome.n_embd
 
 
-def test_a_function_of_the_genome_is_minimised() -> None:
+def test_evolve_minimises_a_custom_function_of_the_genome() -> None:
     found = evolve(DOCS, objective=size, **SMALL)
     values = {line.id: line.fitness for line in found.run.lines if line.id != "g0-0"}
     assert found.value == size(found.genome) == min(values.values())

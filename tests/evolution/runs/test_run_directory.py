@@ -164,7 +164,7 @@ def test_a_full_disk_is_reported(run, monkeypatch) -> None:
             records.add(trial, Evaluation("crashed"), flops=1, n_params=1)
 
 
-def test_the_last_of_several_lines_for_one_evaluation_counts(run) -> None:
+def test_the_last_of_several_lines_of_an_evaluation_is_read(run) -> None:
     with Records.open(run) as records:
         trial = Trial(PRIMORDIAL, 7, "g1-1", "random")
         for loss in (2.5, 2.25):

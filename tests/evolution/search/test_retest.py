@@ -101,7 +101,7 @@ def candidate(make_organism):
 HEADS = ("weaver", "mirror", "spark")
 
 
-def test_the_mean_over_seeds_decides_and_not_the_best(candidate) -> None:
+def test_a_retest_ranks_by_the_mean_over_seeds(candidate) -> None:
     lucky, steady = candidate((9, 0, 0), (0, 0, 0)), candidate((5, 0, 0), (5, 0, 0))
     assert best_for("weaver", [lucky, steady]) is steady
     assert (lucky.mean("weaver"), steady.mean("weaver")) == (4.5, 5.0)

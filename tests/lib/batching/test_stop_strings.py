@@ -12,7 +12,7 @@ def test_a_text_is_cut_before_the_first_complete_stop_string() -> None:
     assert cut_at_stop("banana", ()) == "banana"
 
 
-def test_a_possible_stop_string_is_not_stable() -> None:
+def test_a_stable_prefix_ends_before_a_possible_stop_string() -> None:
     assert stable_prefix("xab", ("abc",)) == "x"
     assert stable_prefix("xabab", ("abc", "babab")) == "xa"
     assert stable_prefix("banana", ("nab", "x")) == "bana"

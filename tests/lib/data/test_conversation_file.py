@@ -53,7 +53,7 @@ def test_a_task_does_not_change_the_loaded_conversations(file) -> None:
     assert fingerprint(with_task) == fingerprint(without)
 
 
-def test_the_tasks_of_the_grammar_are_read_back(tmp_path) -> None:
+def test_load_chat_tests_reads_the_tasks_of_the_grammar(tmp_path) -> None:
     made = list(conversations("train", 50, seed=1))
     path = tmp_path / "chat.jsonl"
     path.write_text("".join(f"{json_line(conversation)}\n" for conversation in made))

@@ -90,7 +90,7 @@ def test_prose_is_detected(docs: list, expected: bool) -> None:
     assert is_prose(docs) is expected
 
 
-def test_all_parts_of_a_long_text_are_considered() -> None:
+def test_prose_detection_considers_all_parts_of_a_long_text() -> None:
     prose, notation = "the cat and the dog " * 100_000, "1 2 3 4 " * 100_000
     assert is_prose([prose, prose, prose, notation])
     assert not is_prose([prose, notation, notation])

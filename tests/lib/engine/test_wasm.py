@@ -76,7 +76,7 @@ def test_wasm_refuses_an_object_file_without_the_function(monkeypatch) -> None:
         wasm.module(code, "triple")
 
 
-def test_the_modules_of_a_wheel_are_used(tmp_path, monkeypatch) -> None:
+def test_the_webassembly_modules_of_a_wheel_are_used(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(wasm, "IN_WHEEL", tmp_path)
     for name in ("evaluate-f4", "decode-f4", "uniforms-f8"):
         (tmp_path / f"{name}.wasm").write_bytes(name.encode())
@@ -93,7 +93,7 @@ def test_missing_wasm_modules_and_compiler_give_a_remedy(tmp_path, monkeypatch) 
         wasm.inference_modules()
 
 
-def test_modules_are_compiled_once(tmp_path, monkeypatch) -> None:
+def test_webassembly_modules_are_compiled_once(tmp_path, monkeypatch) -> None:
     def compile_to(directory, dtypes, uses):
         assert (*dtypes, *uses) == ("float32", "evaluation", "decoding", "generation")
         for name in ("evaluate-f4", "decode-f4", "uniforms-f8"):

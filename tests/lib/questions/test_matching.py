@@ -64,7 +64,7 @@ def test_matching_ignores_words_beyond_max_words() -> None:
     assert MATCHER.rank(f"cake {text} order")[0].similarity < 0.1
 
 
-def test_accents_and_hyphens_do_not_matter() -> None:
+def test_words_of_ignores_case_accents_and_hyphens() -> None:
     assert words_of("Café, E-Mail and it’s") == ["cafe", "email", "and", "it's"]
 
 

@@ -216,9 +216,7 @@ def test_another_model_replaces_an_ended_training_run(directory, parts, stopped,
     assert STATE_FILES.isdisjoint(os.listdir(directory)) == has_ended
 
 
-def test_the_model_precedes_a_newer_state_unless_requested(
-    directory, parts, stopped, text_result
-) -> None:
+def test_load_prefers_the_model_to_a_newer_state(directory, parts, stopped, text_result) -> None:
     save(text_result, directory)
     assert load(directory).weights == text_result.weights
     assert load(directory, unfinished=True).weights == stopped.weights

@@ -117,7 +117,7 @@ def check_numbers(task: str, prompt: str, reply: str) -> None:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_every_answer_is_correct(made, split) -> None:
+def test_every_answer_of_the_grammar_is_correct(made, split) -> None:
     for exchange in questions(made[split]):
         prompt, reply, task = exchange.prompt, exchange.reply, exchange.task
         if task in ("addition", "subtraction", "multiplication", "comparison"):

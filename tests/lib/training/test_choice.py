@@ -147,7 +147,7 @@ def test_only_prose_gets_subwords() -> None:
     assert choose_vocabulary([TALK] * 10_000, 1e13) is None
 
 
-def test_a_tenth_is_held_out_up_to_a_maximum() -> None:
+def test_train_holds_out_a_tenth_up_to_a_maximum() -> None:
     assert held_out_fraction(1_000) == 0.1
     assert held_out_fraction(10**7) == HELD_OUT / 10**7
 

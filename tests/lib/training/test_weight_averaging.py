@@ -62,7 +62,7 @@ def test_the_result_is_the_mean_weight_of_the_tail(train) -> None:
     assert flat == pytest.approx(np.mean(last, axis=0).tolist(), rel=1e-5, abs=1e-7)
 
 
-def test_the_held_out_losses_belong_to_the_mean(train) -> None:
+def test_held_out_losses_are_those_of_the_averaged_weights(train) -> None:
     parts = split(DOCS, validation=0.2, test=0.2)
     result = train(parts, config=TrainConfig(steps=20, average_tail=0.5))
     model = InferenceGpt(result, engine=result.state.engine)

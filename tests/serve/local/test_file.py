@@ -32,7 +32,7 @@ def problems(node, *files: tuple[dict[str, Any], dict[str, bytes]]) -> list[str]
     return [result["error"] for result in node(CODE, inputs)]
 
 
-def test_a_browser_without_simd_is_named(node, served) -> None:
+def test_a_browser_without_simd_gets_an_error_with_a_remedy(node, served) -> None:
     facts, parts = local_file(served, NO_KERNELS)
     assert problems(node, (facts, parts)) == [
         "This browser cannot run the model: it has no WebAssembly with SIMD. "

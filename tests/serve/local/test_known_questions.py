@@ -61,7 +61,7 @@ def check(node, known: KnownQuestions, asked: list[tuple[str, ...]]) -> None:
 
 @few
 @given(st.lists(st.tuples(st.text("abcdé\U0001f600"), st.text("abcdé\U0001f600")), min_size=100))
-def test_words_are_compared_as_by_rapidfuzz(node, pairs) -> None:
+def test_javascript_compares_words_as_rapidfuzz_does(node, pairs) -> None:
     code = 'import { ratio } from "./matching.js"; const answer = ([a, b]) => ratio(a, b);'
     assert node(code, pairs) == [pytest.approx(fuzz.ratio(a, b)) for a, b in pairs]
 

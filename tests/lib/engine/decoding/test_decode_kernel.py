@@ -237,7 +237,7 @@ def test_an_infinite_score_does_not_lose_earlier_sequences(broken_at_3) -> None:
         next(some)
 
 
-def test_any_random_generator_can_be_used() -> None:
+def test_decoding_accepts_any_random_generator() -> None:
     model = ModelConfig(n_embd=4, n_head=1, vocab_size=5)
     compiled = CompiledModel(model, init_weights(model, random.Random(2)), "float32")
     tokens = compiled.decode([0], DecodeRules(sampling=Sampling(1)), random.SystemRandom())

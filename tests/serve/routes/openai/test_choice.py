@@ -127,7 +127,7 @@ def test_only_a_possible_stop_string_is_held_back() -> None:
     assert (choice.update().text, choice.finish_reason) == ("bc", "length")
 
 
-def test_an_incomplete_character_is_held_back() -> None:
+def test_a_choice_holds_back_an_incomplete_character() -> None:
     byte_tokens = [SUBWORDS.piece_names.index(bytes([byte])) for byte in "漢".encode()]
     choice = GeneratedChoice(0, SUBWORDS)
     for token in byte_tokens[:2]:

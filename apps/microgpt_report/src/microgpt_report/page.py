@@ -191,5 +191,6 @@ def vega() -> str:
     if directory:
         with suppress(MicrogptError, OSError):
             directory.mkdir(0o700, parents=True, exist_ok=True)
+            (directory / name).unlink(missing_ok=True)  # a damaged one may be a pipe
             publish(directory, {name: script.encode()})
     return script

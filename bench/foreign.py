@@ -88,7 +88,7 @@ def install(target: str, directory: Path) -> None:
 
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    machine_code._read, machine_code._link = read, link
+    machine_code.read_kept, machine_code._link = read, link
 
 
 def _loaded(assembly: str, triple: str, code: bytes, symbol: str) -> int:

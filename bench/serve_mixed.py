@@ -62,6 +62,7 @@ KINDS: dict[str, tuple[int, str, dict[str, Any] | None, tuple[int, ...]]] = {
     "health": (5, "/health", None, (200,)),
 }
 LEAVING = {"hangs up": 0.02, "goes away": 0.2}  # seconds, after the first byte or the request
+MAX_REPLY = 2**20  # bytes of a stream, which has more than 200 for each token
 ENDING = 503  # status of replies while the process is shutting down
 
 
@@ -139,7 +140,9 @@ class Load:
             started, answer = time.perf_counter(), b""
             try:
                 if writer is None:
-                    reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                    reader, writer = await asyncio.open_connection(
+                        "127.0.0.1", self.port, limit=MAX_REPLY
+                    )
                 writer.write(request(kind, rng.randrange(10**6)))
                 answer = b"?" if kind == "goes away" else await reader.read(1)
                 if not answer:

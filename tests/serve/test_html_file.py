@@ -6,6 +6,7 @@ import re
 import zlib
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,14 @@ def test_the_html_file_loads_nothing_from_elsewhere(names_page) -> None:
     )
     assert "25,344 weights in half precision (float16)" in page.content["footer"]
     assert page.model["model"]["name"] == "names"
+
+
+def test_the_file_in_the_docs_has_the_scripts_of_today() -> None:
+    """`docs/make_playground_pictures.py` makes it again."""
+    page = Page((Path(__file__).parents[2] / "docs/models/names.html").read_bytes())
+    assert page.content["script"] == html_file.joined("main.js")
+    engine = zlib.decompress(base64.b64decode(page.content["engine-code"])).decode()
+    assert engine == html_file.joined("local/worker.js")
 
 
 def test_the_same_model_gives_the_same_file(names_page, names_dir) -> None:

@@ -21,11 +21,12 @@ import numpy as np
 from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.tokenizer import CharTokenizer, Tokenizer
+from microgpt.engine.wasm import INFERENCE
 from microgpt.model_variants import init_variant
 from microgpt.questions.known_questions import KnownQuestions
 from microgpt.state import TrainedModel
 from microgpt_serve import Settings, create_app
-from microgpt_serve.local_file import KERNELS, local_file
+from microgpt_serve.local_file import local_file
 from microgpt_serve.served_model import ServedModel
 
 CHARS = string.ascii_lowercase + " .?'\nÄéß☃😀"
@@ -177,5 +178,5 @@ def case(number: int, kernels: dict[str, bytes]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     n, folder, result = int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
-    kernels = {part: (folder / f"{name}.wasm").read_bytes() for part, name in KERNELS.items()}
+    kernels = {name: (folder / f"{name}-{dtype}.wasm").read_bytes() for name, dtype in INFERENCE}
     result.write_text(json.dumps([case(number, kernels) for number in range(n)]))

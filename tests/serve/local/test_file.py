@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from microgpt import InferenceGpt, TrainConfig
+from microgpt.engine.wasm import INFERENCE
 from microgpt.errors import CheckpointError
 from microgpt.training.train import train
-from microgpt_serve.local_file import KERNELS, local_file
+from microgpt_serve.local_file import local_file
 from microgpt_serve.served_model import ServedModel
 
-NO_KERNELS = dict.fromkeys(KERNELS, b"no WebAssembly")
+NO_KERNELS = {name: b"no WebAssembly" for name, _ in INFERENCE}
 CODE = """
 import { LocalEngine } from "./engine.js";
 function answer([facts, parts]) {

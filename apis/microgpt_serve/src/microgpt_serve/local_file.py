@@ -6,7 +6,7 @@ packs them for its kernels.
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from microgpt.data.bpe import BpeTokenizer
 from microgpt.engine.buffers import Buffers
@@ -17,15 +17,11 @@ from microgpt.questions.known_questions import LEAST_SIMILAR, N_SUGGESTED, Known
 from microgpt.storage.weights_file import tensors_of
 from microgpt_serve.served_model import ServedModel
 
-FORMAT = 1
-# Kernels by the name of their part, and the files of `microgpt.engine.wasm`.
-KERNELS = {"decode": "decode-f4", "evaluate": "evaluate-f4", "uniforms": "uniforms-f8"}
-
 
 class LocalFile(NamedTuple):
     """The content of a file: the argument of `LocalEngine` is `{...facts, parts}`."""
 
-    facts: dict[str, Any]
+    facts: dict[str, object]
     parts: dict[str, bytes]
 
 
@@ -38,7 +34,7 @@ def local_file(
     """Return the file of a model.
 
     Args:
-        kernels: WebAssembly modules by the names of KERNELS.
+        kernels: WebAssembly modules by the names of their kernels; see `inference_modules`.
         dtype: type of the stored weights; the engine computes in float32.
 
     Raises:
@@ -48,8 +44,7 @@ def local_file(
     weights = tensors_of(gpt.config, gpt.weights, dtype).values()
     parts = {"weights": b"".join(each.tobytes() for each in weights), **kernels}
     known, tokenizer = gpt.known_questions, gpt.tokenizer
-    facts = {
-        "format": FORMAT,
+    facts: dict[str, object] = {
         "model": served.description.model_dump(),
         "text": served.text,
         "dtype": dtype,
@@ -67,7 +62,7 @@ def _shapes(arrays: type[NamedTuple]) -> dict[str, list[str]]:
     return {name: list(kind.__metadata__) for name, kind in arrays.__annotations__.items()}
 
 
-def bpe_facts(tokenizer: BpeTokenizer) -> dict[str, Any]:
+def bpe_facts(tokenizer: BpeTokenizer) -> dict[str, object]:
     """Return the bytes of each piece as characters up to U+00FF, and the pairs that are merged."""
     assert tokenizer.file
     model = json.loads(tokenizer.file)["model"]
@@ -77,7 +72,7 @@ def bpe_facts(tokenizer: BpeTokenizer) -> dict[str, Any]:
     return {"pieces": pieces, "merges": merges}
 
 
-def question_facts(known: KnownQuestions) -> dict[str, Any]:
+def question_facts(known: KnownQuestions) -> dict[str, object]:
     """Return the questions that a model knows, and the rules by which they are found."""
     m = matching
     return {

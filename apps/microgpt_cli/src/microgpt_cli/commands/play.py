@@ -20,7 +20,6 @@ def play(
     The page is served on a free port of this machine, until Ctrl-C. `microgpt serve` serves the
     same page on a port of your choice. With --file, no service is needed.
     """
-    from microgpt_serve.server import serve
     from microgpt_serve.settings import read_settings
 
     directory = None if model is None else str(model)
@@ -34,6 +33,8 @@ def play(
         write_page(load_model(settings), file)
         _open(file.resolve().as_uri())
         return
+    from microgpt_serve.server import serve
+
     logging.getLogger("microgpt_serve.access").setLevel(logging.WARNING)
     serve(settings, _open_service)
 

@@ -3,7 +3,6 @@
 /**
  * What local_file.py writes. `parts` are bytes; `sizes` are those of each.
  * @typedef {object} LocalFile
- * @property {number} format
  * @property {any} model the answer to GET microgpt/v1/model
  * @property {"lines" | "stream"} text the kind of text that the model was trained on
  * @property {"float16" | "float32"} dtype of the weights

@@ -264,9 +264,12 @@ def test_minutes_sets_a_deadline_and_the_run_can_be_repeated(microgpt, folder) -
     microgpt("train", "--repeat", "a", "--model", "b", "-n", "0")
     assert weights(folder / "a") == weights(folder / "b")
     assert "minutes" not in training(folder / "b")
-    if "the run now ends at step" not in done.stderr:  # on a busy machine, also by a teacher
-        microgpt("train", *data, "--budget", f"{facts['budget']}", "--model", "c")
-        assert weights(folder / "a") == weights(folder / "c")
+    microgpt("train", *data, "--budget", f"{facts['budget']}", "--model", "c")
+    planned = training(folder / "c")
+    is_shortened = any(  # on a busy machine, by steps or by a teacher
+        facts.get(name) != planned.get(name) for name in ("steps", "steps_changed", "ensemble")
+    )
+    assert is_shortened or weights(folder / "a") == weights(folder / "c")
 
 
 def test_train_notes_that_ngrams_predict_a_text_better(microgpt, tmp_path) -> None:

@@ -62,7 +62,9 @@ DECODE = """async (args) => {
         const start = model.memory.end;
         const started = performance.now();
         const seeds = prompts.map((_, j) => BigInt(i * n + j));
-        const decoder = new module_local_decoder_js.Decoder(model, prompts, rules, seeds);
+        const { drawUniforms } = module_local_mersenne_twister_js;
+        const fill = (uniforms, count) => drawUniforms(model.memory, seeds, uniforms, count);
+        const decoder = new module_local_decoder_js.Decoder(model, prompts, rules, fill);
         while (decoder.run());
         const nTokens = decoder.take().reduce((sum, { tokens }) => sum + tokens.length + 1, 0);
         found.push((1000 * nTokens) / (performance.now() - started));

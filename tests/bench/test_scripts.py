@@ -102,6 +102,7 @@ SHORTEST = {
     "minutes": ("--only rule --seeds 1", "bench.BUDGETS = (('names', 60),); bench.SECOND = 2e7"),
     "model_changes": ("--seeds 1 --steps 2", ""),
     "operations": ("", "bench.N_MODELS = 3"),
+    "page_training": ("--rounds 1", ""),
     "peak": ("", "bench.ROUNDS = 1"),
     "playground": ("--rounds 1", "bench.SECONDS = 0.1"),
     "pytorch": (
@@ -219,7 +220,7 @@ def test_a_page_cites_only_what_is_in_bench(page: Path) -> None:
 def test_each_script_runs(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     if name == "serve_load" and not shutil.which("wrk"):
         pytest.skip("wrk is not installed")
-    if name == "same_bits" and not shutil.which("node"):
+    if name in ("same_bits", "page_training") and not shutil.which("node"):
         pytest.skip("Node is not installed")
     if name.startswith("evolution"):  # its searches would draw their reports
         request.getfixturevalue("undrawn")

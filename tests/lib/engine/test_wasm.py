@@ -81,7 +81,7 @@ def test_the_webassembly_modules_of_a_wheel_are_used(tmp_path, monkeypatch) -> N
     for name in ("evaluate-f4", "decode-f4", "uniforms-f8"):
         (tmp_path / f"{name}.wasm").write_bytes(name.encode())
     found = {"evaluate": b"evaluate-f4", "decode": b"decode-f4", "uniforms": b"uniforms-f8"}
-    assert wasm.inference_modules() == found
+    assert wasm.modules() == found
 
 
 def test_missing_wasm_modules_and_compiler_give_a_remedy(tmp_path, monkeypatch) -> None:
@@ -90,25 +90,28 @@ def test_missing_wasm_modules_and_compiler_give_a_remedy(tmp_path, monkeypatch) 
     with pytest.raises(
         ConfigError, match=r"no WebAssembly modules, and no compiler; pip install '"
     ):
-        wasm.inference_modules()
+        wasm.modules()
 
 
-def test_webassembly_modules_are_compiled_once(tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    ("kernels", "other"), [(wasm.INFERENCE, ()), (wasm.TRAINING, ("training",))]
+)
+def test_webassembly_modules_are_compiled_once(tmp_path, monkeypatch, kernels, other) -> None:
     def compile_to(directory, dtypes, uses):
-        assert (*dtypes, *uses) == ("float32", "evaluation", "decoding", "generation")
-        for name in ("evaluate-f4", "decode-f4", "uniforms-f8"):
-            (directory / f"{name}.wasm").write_bytes(name.encode())
+        assert (*dtypes, *uses) == ("float32", "evaluation", "decoding", "generation", *other)
+        for name, dtype in kernels:
+            (directory / f"{name}-{dtype}.wasm").write_bytes(name.encode())
 
     tmp_path.chmod(0o700)
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(wasm, "write_modules", compile_to)
-    first = wasm.inference_modules()
+    first = wasm.modules(kernels)
     monkeypatch.setattr(wasm, "write_modules", None)
-    assert wasm.inference_modules() == first
+    assert wasm.modules(kernels) == first
     kept = next(file for file in tmp_path.iterdir() if "decode" in file.name)
     kept.write_bytes(kept.read_bytes()[:-1])  # damaged
     monkeypatch.setattr(wasm, "write_modules", compile_to)
-    assert wasm.inference_modules() == first
+    assert wasm.modules(kernels) == first
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +169,7 @@ def test_a_failure_of_the_compiler_is_one_error(monkeypatch) -> None:
     monkeypatch.setattr(wasm.machine_code, "read_kept", lambda *args: None)
     monkeypatch.setattr(wasm, "cross_compile", fails)
     with pytest.raises(ConfigError, match="cannot be compiled to WebAssembly"):
-        wasm.inference_modules()
+        wasm.modules()
     monkeypatch.setattr(wasm, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="no WebAssembly modules, and no compiler; pip install"):
-        wasm.inference_modules()
+        wasm.modules()

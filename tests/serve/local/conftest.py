@@ -1,10 +1,15 @@
-"""What these tests share: Node, and texts of all kinds."""
+"""What these tests share: Node, and the kernels in WebAssembly."""
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from javascript import LOCAL, Node
+
+from microgpt.engine.wasm import write_modules
+
+USES = ("training", "evaluation", "decoding", "generation")
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +24,11 @@ def node(tmp_path_factory) -> Node:
     shutil.copytree(LOCAL, folder, dirs_exist_ok=True)
     (folder / "package.json").write_text('{"type": "module"}')  # a browser needs none
     return Node(program, folder)
+
+
+@pytest.fixture(scope="session")
+def kernels(tmp_path_factory) -> Path:
+    """A directory with the kernels of one thread in float32."""
+    folder = tmp_path_factory.mktemp("kernels")
+    write_modules(folder, ("float32",), USES)
+    return folder

@@ -68,11 +68,9 @@ async function answer(file) {
 
 
 @pytest.fixture(scope="module")
-def cases(tmp_path_factory) -> Path:
+def cases(kernels, tmp_path_factory) -> Path:
     """Models drawn at random, with requests and answers at the rounding of WebAssembly."""
-    folder = tmp_path_factory.mktemp("cases")
-    kernels, file = folder / "kernels", folder / "cases.json"
-    run_process([sys.executable, "-m", "microgpt.engine.wasm", kernels], check=True)
+    file = tmp_path_factory.mktemp("cases") / "cases.json"
     job = Path(__file__).with_name("local_models.py")
     env = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
     done = run_process([sys.executable, job, str(N_MODELS), kernels, file], env=env)

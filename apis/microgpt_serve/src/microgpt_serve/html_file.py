@@ -20,8 +20,8 @@ import numpy as np
 
 from microgpt.config import Sampling
 from microgpt.data.tokenizer import Tokenizer
+from microgpt.engine import wasm
 from microgpt.engine.compiled_model import CompiledModel
-from microgpt.engine.wasm import inference_modules
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.inference import InferenceGpt
 from microgpt.sampling import DecodeRules
@@ -57,7 +57,7 @@ def html_file(served: ServedModel) -> bytes:
             "allowed; use --format safetensors"
         )
     dtype = _dtype(served.gpt)
-    facts, parts = local_file(served, inference_modules(), dtype=dtype)
+    facts, parts = local_file(served, wasm.modules(), dtype=dtype)
     model = json.dumps(facts).encode() + b"\n" + b"".join(parts.values())
     precision = "half" if dtype == "float16" else "single"
     about = (

@@ -1,4 +1,4 @@
-"""What a page needs to run a model without a service: facts as JSON values, and parts as bytes.
+"""What a page needs to run or train a model without a service: facts as JSON, and parts as bytes.
 
 `playground/local/engine.js` reads it. The weights are in the order of `weight_shapes`; the engine
 packs them for its kernels.
@@ -6,8 +6,10 @@ packs them for its kernels.
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Literal, NamedTuple
 
+from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.bpe import BpeTokenizer
 from microgpt.engine.buffers import Buffers
 from microgpt.engine.decoding.arrays import Rows
@@ -16,6 +18,8 @@ from microgpt.questions import matching
 from microgpt.questions.known_questions import LEAST_SIMILAR, N_SUGGESTED, KnownQuestions
 from microgpt.storage.weights_file import tensors_of
 from microgpt_serve.served_model import ServedModel
+
+LAYOUT: Mapping[str, type[NamedTuple]] = {"rows": Rows, "buffers": Buffers}
 
 
 class LocalFile(NamedTuple):
@@ -34,7 +38,7 @@ def local_file(
     """Return the file of a model.
 
     Args:
-        kernels: WebAssembly modules by the names of their kernels; see `inference_modules`.
+        kernels: WebAssembly modules by the names of their kernels; see `wasm.modules`.
         dtype: type of the stored weights; the engine computes in float32.
 
     Raises:
@@ -49,12 +53,25 @@ def local_file(
         "text": served.text,
         "dtype": dtype,
         "rates": angles(gpt.config, 1),
-        "layout": {"rows": _shapes(Rows), "buffers": _shapes(Buffers)},
+        "layout": {name: _shapes(arrays) for name, arrays in LAYOUT.items()},
         "bpe": bpe_facts(tokenizer) if isinstance(tokenizer, BpeTokenizer) else None,
         "questions": question_facts(known) if known else None,
         "sizes": {name: len(part) for name, part in parts.items()},
     }
     return LocalFile(facts, parts)
+
+
+def training_file(kernels: Mapping[str, bytes]) -> LocalFile:
+    """Return what a page needs to train models, with the modules of `wasm.TRAINING`.
+
+    The settings that a person does not change are Karpathy's.
+    """
+    facts = {
+        "defaults": {"model": asdict(ModelConfig()), "config": asdict(TrainConfig())},
+        "layout": {name: _shapes(arrays) for name, arrays in LAYOUT.items()},
+        "sizes": {name: len(part) for name, part in kernels.items()},
+    }
+    return LocalFile(facts, dict(kernels))
 
 
 def _shapes(arrays: type[NamedTuple]) -> dict[str, list[str]]:

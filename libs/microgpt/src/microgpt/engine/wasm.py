@@ -12,7 +12,7 @@ like a NumPy array of a 64-bit CPython. See docs/performance.md#compilation and 
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
@@ -24,6 +24,7 @@ from microgpt.errors import ConfigError
 
 IN_WHEEL = Path(__file__).parents[1] / "_wasm"
 INFERENCE = (("evaluate", "f4"), ("decode", "f4"), ("uniforms", "f8"))  # kernels of a trained model
+TRAINING = (*INFERENCE, ("take_steps", "f4"))  # those of one that is trained
 EXPORT = "run"  # name of the exported function
 CUSTOM, IMPORT, EXPORTS, START, DATA = 0, 2, 7, 8, 11  # numbers of sections
 IS_UNDEFINED, HAS_NAME = 0x10, 0x40  # flags of a symbol
@@ -32,8 +33,8 @@ FUNCTION, SYMBOLS = 0, 8  # a kind of symbol; the subsection with the symbols
 # LEB128 is a number in groups of 7 bits, the lowest first; the high bit says that more follow.
 
 
-def inference_modules() -> dict[str, bytes]:
-    """Return the modules that evaluate and decode in float32, by the name of the kernel.
+def modules(kernels: Sequence[tuple[str, str]] = INFERENCE) -> dict[str, bytes]:
+    """Return the modules of INFERENCE or TRAINING, by the name of the kernel.
 
     They are those of the wheel; otherwise they are compiled on first use, and kept like machine
     code.
@@ -42,12 +43,12 @@ def inference_modules() -> dict[str, bytes]:
         ConfigError: there are no modules, and no compiler, or it fails.
     """
     if IN_WHEEL.is_dir():
-        return {name: (IN_WHEEL / f"{name}-{dtype}.wasm").read_bytes() for name, dtype in INFERENCE}
+        return {name: (IN_WHEEL / f"{name}-{dtype}.wasm").read_bytes() for name, dtype in kernels}
     found: dict[str, bytes] = {}
-    for name, dtype in INFERENCE:
-        if module := machine_code.read_kept(f"{__name__}:{name}", f"<{dtype}"):
-            found[name] = module
-    if len(found) == len(INFERENCE):
+    for name, dtype in kernels:
+        if content := machine_code.read_kept(f"{__name__}:{name}", f"<{dtype}"):
+            found[name] = content
+    if len(found) == len(kernels):
         return found
     if not find_spec("numba"):
         raise ConfigError(
@@ -56,13 +57,15 @@ def inference_modules() -> dict[str, bytes]:
         )
     machine_code.report_compiling()
     with tempfile.TemporaryDirectory() as folder:
+        uses: tuple[Use, ...] = ("evaluation", "decoding", "generation")
+        uses = (*uses, "training") if kernels == TRAINING else uses
         try:
-            write_modules(Path(folder), ("float32",), ("evaluation", "decoding", "generation"))
+            write_modules(Path(folder), ("float32",), uses)
         except subprocess.CalledProcessError as error:
             raise ConfigError(
                 "the engine cannot be compiled to WebAssembly; see the error of the compiler above"
             ) from error
-        for name, dtype in INFERENCE:
+        for name, dtype in kernels:
             found[name] = Path(folder, f"{name}-{dtype}.wasm").read_bytes()
             machine_code.keep(f"{__name__}:{name}", f"<{dtype}", found[name])
     return found

@@ -1,22 +1,18 @@
-// All activations of a forward pass. Equals engine/activations.py and engine/buffers.py.
+// All activations of a forward pass. Equals engine/activations.py.
 //
 // The numbers of a buffer have a row per feature and a column per token.
 
 import { NOT_FINITE } from "./decoder.js";
 import { EngineError } from "./errors.js";
-import { LANES, float, padded } from "./memory.js";
+import { LANES, padded } from "./memory.js";
 import { QK_SCALE } from "./model.js";
 
 /** Call a function with the activations of up to block_size tokens, whose memory is then freed. */
-export function withActivations(model, tokens, use) {
-  const { memory } = model;
-  const { end } = memory;
-  try {
-    return use(new Activations(model, tokens));
-  } finally {
-    memory.release(end);
-  }
-}
+export const withActivations = (model, tokens, use) =>
+  // Of the last prediction, nothing is known.
+  model.evaluate([{ tokens: [...tokens, 0] }], (_, buffers) =>
+    use(new Activations(model, buffers, tokens.length)),
+  );
 
 class Activations {
   #model;
@@ -25,25 +21,13 @@ class Activations {
 
   /**
    * @param {import("./model.js").LocalModel} model
-   * @param {number[]} tokens
+   * @param {Record<string, import("./memory.js").KernelArray>} buffers
+   * @param {number} n number of tokens
    */
-  constructor(model, tokens) {
+  constructor(model, buffers, n) {
     this.#model = model;
-    this.#n = tokens.length;
-    this.#buffers = newBuffers(model, this.#n);
-    const { memory, evaluationWeights, architecture } = model;
-    const dataset = [
-      memory.arrayOf("int64", [...tokens, 0]), // of the last prediction, nothing is known
-      memory.arrayOf("int64", [0, this.#n + 1]),
-      memory.array("int8", [0]),
-      memory.arrayOf("int64", [0, this.#n]),
-      memory.array("float32", [0, 0]),
-    ];
-    const [losses, noRows] = [memory.array("float32", [this.#n]), memory.array("float32", [0, 0])];
-    memory.call("evaluate", [
-      evaluationWeights, Object.values(this.#buffers), dataset, losses, noRows, float(1),
-      architecture, 0, this.#n,
-    ]); // prettier-ignore
+    this.#buffers = buffers;
+    this.#n = n;
   }
 
   /** Return the log-probabilities of the next token after each token, from index `first` on. */
@@ -101,7 +85,7 @@ class Activations {
   /** Return the numbers of token i in a buffer. */
   #column(name, i, layer = 0) {
     const { numbers, shape, row } = this.#buffers[name];
-    const rows = shape.at(-2);
+    const rows = shape[shape.length - 2];
     const start = layer * padded(rows) * row + i;
     return Array.from({ length: rows }, (_, feature) => numbers[start + feature * row]);
   }
@@ -125,28 +109,3 @@ const product = ({ rows, columns, layers }, layer, x) =>
   Array.from({ length: rows }, (_, row) =>
     x.reduce((total, each, i) => total + each * layers[layer][row * columns + i], 0),
   );
-
-/** Return the arrays of `Buffers` for n tokens of one text, by name; see `buffer_shapes`. */
-function newBuffers({ memory, config, layout }, n) {
-  const { n_embd: C, n_head: H, n_layer: L } = config;
-  const N = ((padded(n + LANES) / LANES) | 1) * LANES;
-  const nVectors = padded(n) / LANES;
-  const keysPerToken = (LANES * nVectors * (nVectors + 1)) / 2 / (LANES * (nVectors - 1) + 1);
-  const isRotary = config.positions === "rotary";
-  const sizes = {
-    1: 1, 2: 2, n, "n + 1": n + 1, N, lanes: LANES, longest: padded(n),
-    V: config.vocab_size, "T or 0": isRotary ? 0 : config.block_size,
-    C, "3 C": 3 * C, "C // 2": Math.floor(C / 2), "padded C": padded(C),
-    hidden: config.n_ff_exp * C, L, "L or 0": config.token_shift ? L : 0,
-    "D or 0": isRotary ? C / H : 0, "2 H or 0": config.qk_norm ? 2 * H : 0,
-    keys: H * Math.ceil(n * Math.max(LANES, keysPerToken)),
-  }; // prettier-ignore
-  const arrays = Object.entries(layout.buffers).map(([name, names]) => {
-    const shape = names.map((each) => sizes[each]);
-    const [rows, columns] = shape.slice(-2);
-    const room = [...shape.slice(0, -2), padded(rows), columns]; // `transpose` processes square tiles
-    const isInt = shape.length === 1;
-    return [name, isInt ? memory.array("int64", shape) : memory.array("float32", shape, room)];
-  });
-  return Object.fromEntries(arrays);
-}

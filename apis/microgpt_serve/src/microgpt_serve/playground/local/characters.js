@@ -2,7 +2,7 @@
 
 /** The characters of `str.isspace` without U+001C to U+001F, for a class of a regular expression. */
 export const BLANK = "\\t-\\r \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
-const SPACE = `[\\x1c-\\x1f${BLANK}]`;
+export const SPACE = `[\\x1c-\\x1f${BLANK}]`;
 const IS_SPACE = new RegExp(`^${SPACE}$`);
 const ENDS = new RegExp(`^${SPACE}+|${SPACE}+$`, "g");
 const UNPRINTABLE = /[\p{C}\p{Z}]/u;

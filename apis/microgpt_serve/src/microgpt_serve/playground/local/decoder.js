@@ -1,7 +1,6 @@
 // Decode many sequences in a batch, in slices of 20 ms. Equals engine/decoding/decoder.py.
 
 import { EngineError } from "./errors.js";
-import { drawUniforms } from "./mersenne_twister.js";
 import { LANES, float, padded } from "./memory.js";
 
 const RUN_MS = 20; // target duration of a slice
@@ -34,7 +33,7 @@ export class Decoder {
   #arrays;
   #sequences;
   #settings; // the arguments of `Sequences` after its arrays
-  #seeds;
+  #fill;
   #nTaken; // tokens of each sequence that `take` has returned
   #nDrawn = 0; // number of random numbers drawn for each sequence
   #nTokens; // token budget of the next slice
@@ -43,16 +42,17 @@ export class Decoder {
    * @param {import("./model.js").LocalModel} model
    * @param {number[][]} prompts of the same length
    * @param {Rules} rules
-   * @param {bigint[]} seeds one per prompt
+   * @param {(uniforms: import("./memory.js").KernelArray, n: number) => void} fill draws the first n
+   *   random numbers of each sequence, which has a row; not called if the temperature is 0
    */
-  constructor(model, prompts, rules, seeds) {
+  constructor(model, prompts, rules, fill) {
     this.#model = model;
     const { config, nWeights } = model;
     const slot = 2 * config.n_layer * config.block_size * config.n_embd * Float32Array.BYTES_PER_ELEMENT;
     const mostSlots = Math.max(1, Math.min(MAX_SLOTS, Math.floor(CACHE_BYTES / slot)));
     const nSlots = Math.min(prompts.length, mostSlots);
     this.#sequences = this.#newSequences(prompts, rules, nSlots);
-    this.#seeds = rules.sampling.temperature ? seeds : [];
+    this.#fill = rules.sampling.temperature ? fill : null;
     this.#nTaken = prompts.map((prompt) => prompt.length);
     const mostRows = 1 + Math.floor((4 * WORK_5_MS) / nWeights); // a step cannot be interrupted
     const T = Math.min(config.block_size, this.#sequences.tokens.shape[1]);
@@ -118,9 +118,9 @@ export class Decoder {
     let n = 0;
     nTokens.numbers.forEach((length, i) => (n = Math.max(n, Number(length - prompts[i]))));
     n += this.#nTokens + 1;
-    if (!this.#seeds.length || this.#nDrawn >= Math.min(n, most)) return;
+    if (!this.#fill || this.#nDrawn >= Math.min(n, most)) return;
     this.#nDrawn = Math.min(Math.max(n, 2 * this.#nDrawn), most);
-    drawUniforms(this.#model.memory, this.#seeds, uniforms, this.#nDrawn);
+    this.#fill(uniforms, this.#nDrawn);
   }
 
   /**

@@ -9,6 +9,7 @@ import { EngineError } from "./errors.js";
 import { explain } from "./explanation.js";
 import { FoldingTokenizer } from "./folding.js";
 import { KnownQuestions } from "./known_questions.js";
+import { drawUniforms } from "./mersenne_twister.js";
 import { LocalModel } from "./model.js";
 import { Prompts } from "./prompts.js";
 import { MAX_CHARACTERS, checkLength, checkNumbers, maxNewTokens, samplingOf } from "./requests.js";
@@ -27,15 +28,18 @@ export class LocalEngine {
   #idle = Promise.resolve(); // the end of the request before: one is answered at a time
   #nReplies = 0;
 
-  /** @param {import("./file.js").LocalFile} file */
-  constructor(file) {
+  /**
+   * @param {import("./file.js").LocalFile} file
+   * @param {LocalModel} [loaded] its model, if it is in use
+   */
+  constructor(file, loaded) {
     const { model, bpe, questions } = file;
     this.#file = file;
     const Characters = model.fold ? FoldingTokenizer : CharTokenizer;
     this.#tokenizer = bpe
       ? new BpeTokenizer(bpe.pieces, bpe.merges, model.chat)
       : new Characters(model.characters, model.chat);
-    this.#model = new LocalModel(file);
+    this.#model = loaded ?? new LocalModel(file);
     this.#prompts = new Prompts(this.#tokenizer, questions && new KnownQuestions(questions), model);
   }
 
@@ -226,7 +230,8 @@ export class LocalEngine {
   /** Yield what a batch has generated since the last time; between slices, messages are received. */
   async *#decode(prompts, rules, seed, signal) {
     const seeds = prompts.map((_, i) => BigInt(seed) + BigInt(i));
-    const decoder = new Decoder(this.#model, prompts, rules, seeds);
+    const fill = (uniforms, n) => drawUniforms(this.#model.memory, seeds, uniforms, n);
+    const decoder = new Decoder(this.#model, prompts, rules, fill);
     while (decoder.run()) {
       yield decoder.take();
       await pause();

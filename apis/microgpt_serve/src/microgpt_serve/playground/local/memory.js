@@ -14,6 +14,7 @@ const TYPES = {
   float64: Float64Array,
   int64: BigInt64Array,
   uint32: Uint32Array,
+  int32: Int32Array,
   int8: Int8Array,
 };
 const NO_SIMD =
@@ -80,6 +81,16 @@ export class KernelArray {
     const [rows] = this.shape;
     return new KernelArray(this.memory, this.type, this.address, [rows, n], [rows, this.row]);
   }
+
+  /**
+   * Return an array of the rows from one on, whose numbers are those of this one.
+   * @param {number} first
+   * @param {number[]} shape
+   */
+  rows(first, shape) {
+    const address = this.address + first * this.row * TYPES[this.type].BYTES_PER_ELEMENT;
+    return new KernelArray(this.memory, this.type, address, shape, [...shape.slice(0, -1), this.row]);
+  }
 }
 
 export class Memory {
@@ -127,7 +138,9 @@ export class Memory {
     try {
       if (missing > 0) this.#memory.grow(Math.ceil(missing / PAGE));
     } catch {
-      throw new EngineError("there is not enough memory for this; use a shorter text or fewer samples");
+      throw new EngineError(
+        "there is not enough memory for this; use a shorter text, fewer samples or a smaller model",
+      );
     }
     this.#end = address + n;
     new Uint8Array(this.buffer, address, n).fill(0);

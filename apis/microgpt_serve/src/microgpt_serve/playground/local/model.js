@@ -1,22 +1,81 @@
 // A model in the memory of its kernels. Equals engine/compiled_model.py and engine/settings.py.
 
+import { newBuffers } from "./buffers.js";
+import { longestOf, newDataset } from "./dataset.js";
 import { LANES, Memory, float, padded } from "./memory.js";
-import { countWeights, decodeNumbers, forDecoding, forEvaluation, matricesOf } from "./weights.js";
+import {
+  PackedWeights,
+  countWeights,
+  decodeNumbers,
+  fillPanels,
+  matricesOf,
+  newPanels,
+} from "./weights.js";
+
+/** @typedef {import("./memory.js").KernelArray} KernelArray */
 
 export const QK_SCALE = 1.2; // root mean square of normalized queries and keys
+const EVAL_TOKENS = 256; // tokens per micro-batch if the documents are short
+const CALL_WORK = 10 ** 9; // number of weights times tokens per kernel call
 
 export class LocalModel {
+  #panels;
+
   /** @param {import("./file.js").LocalFile} file */
   constructor({ model, dtype, rates, layout, parts }) {
+    const { weights, ...kernels } = parts;
+    const numbers = decodeNumbers(weights, dtype);
     this.config = model;
     this.layout = layout; // the shape of each array of `Rows` and of `Buffers`
     this.nWeights = countWeights(model);
-    const { decode, evaluate, uniforms } = parts;
-    this.memory = new Memory({ decode, evaluate, uniforms });
-    this.matrices = matricesOf(model, decodeNumbers(parts.weights, dtype));
-    this.evaluationWeights = forEvaluation(this.memory, this.matrices);
-    this.decodeWeights = forDecoding(this.memory, this.matrices);
+    this.memory = new Memory(kernels);
+    this.matrices = matricesOf(model, numbers);
+    this.packed = new PackedWeights(this.memory, model);
+    this.#panels = newPanels(this.memory, this.matrices);
+    const [wte, wpe] = this.packed.matrices;
+    this.decodeWeights = [wte, wpe, ...Object.values(this.#panels)];
     this.architecture = architectureOf(this.memory, model, rates);
+    this.setWeights(numbers);
+  }
+
+  /**
+   * Set the weights, given in the order of `weight_shapes`.
+   * @param {Float32Array} numbers
+   */
+  setWeights(numbers) {
+    this.matrices = matricesOf(this.config, numbers);
+    this.packed.set(numbers);
+    for (const [name, panels] of Object.entries(this.#panels)) fillPanels(panels, this.matrices[name]);
+  }
+
+  /**
+   * Return what a function makes of the loss of each prediction, and of the buffers after the last
+   * micro-batch. Their memory is then freed.
+   * @template T
+   * @param {import("./dataset.js").Chunk[]} chunks
+   * @param {(losses: Float32Array, buffers: Record<string, KernelArray>) => T} use
+   * @returns {T}
+   */
+  evaluate(chunks, use) {
+    const { memory } = this;
+    const { end } = memory;
+    try {
+      const nLosses = chunks.reduce((n, { tokens }) => n + tokens.length - 1, 0);
+      const longest = longestOf(chunks);
+      const buffers = newBuffers(this, Math.min(Math.max(longest, EVAL_TOKENS), nLosses), longest);
+      const dataset = newDataset(memory, chunks);
+      const [losses, noRows] = [memory.array("float32", [nLosses]), memory.array("float32", [0, 0])];
+      const nTokens = Math.max(1, Math.floor(CALL_WORK / this.nWeights));
+      for (let done = 0; done < chunks.length; ) {
+        done = memory.call("evaluate", [
+          this.packed.matrices, Object.values(buffers), dataset, losses, noRows, float(1),
+          this.architecture, done, nTokens,
+        ]); // prettier-ignore
+      }
+      return use(losses.numbers, buffers);
+    } finally {
+      memory.release(end);
+    }
   }
 }
 

@@ -4,7 +4,8 @@
 
 import { LANES, padded } from "./memory.js";
 
-/** @typedef {{rows: number, columns: number, layers: Float32Array[]}} Matrix */
+/** @typedef {Float32Array | Float64Array} Numbers */
+/** @typedef {{rows: number, columns: number, layers: Numbers[]}} Matrix */
 
 /**
  * Return the number of weights of a model; see `count_params`.
@@ -40,7 +41,7 @@ function half(bits) {
 /**
  * Return the matrices of a model by name, as views of its weights in the order of `weight_shapes`.
  * @param {any} model
- * @param {Float32Array} numbers
+ * @param {Numbers} numbers
  * @returns {Record<string, Matrix>}
  */
 export function matricesOf(model, numbers) {
@@ -64,46 +65,92 @@ export function matricesOf(model, numbers) {
   return { ...found, ...inLayer };
 }
 
-/**
- * Return the arrays of `Weights`.
- * @param {import("./memory.js").Memory} memory
- */
-export const forEvaluation = (memory, w) => [
-  ...[w.wte, w.wpe, w.lm_head].map((matrix) => inRows(memory, matrix, false)),
-  ...[w.attn_wqkv, w.attn_wo, w.mlp_fc1, transposed(w.mlp_fc2)].map((matrix) => inRows(memory, matrix)),
-];
+/** One number per weight of a model: its value, its gradient or an Adam moment. */
+export class PackedWeights {
+  #model;
 
-/**
- * Return the arrays of `DecodeWeights`.
- * @param {import("./memory.js").Memory} memory
- */
-export const forDecoding = (memory, w) => [
-  ...[w.wte, w.wpe].map((matrix) => inRows(memory, matrix, false)),
-  inPanels(memory, w.lm_head, false),
-  ...[w.attn_wqkv, w.attn_wo, w.mlp_fc1, w.mlp_fc2].map((matrix) => inPanels(memory, matrix)),
-];
+  /**
+   * @param {import("./memory.js").Memory} memory
+   * @param {any} model
+   */
+  constructor(memory, model) {
+    const { vocab_size: V, n_embd: C, n_layer: L } = model;
+    const hidden = model.n_ff_exp * C;
+    this.#model = model;
+    const nRows = countWeights(model) / C;
+    this.array = memory.array("float32", [nRows, C], [nRows, padded(C)]);
+    let first = 0;
+    const next = (...shape) => {
+      const part = this.array.rows(first, [...shape, C]);
+      first += shape.reduce((product, n) => product * n, 1);
+      return part;
+    };
+    const tables = [next(V), next(nPositions(model)), next(V)]; // wte, wpe and lm_head
+    this.matrices = [...tables, next(L, 3 * C), next(L, C), next(L, hidden), next(L, hidden)];
+  }
 
-/** Return a matrix, or one per layer, with rows padded to whole vectors. */
-function inRows(memory, { rows, columns, layers }, isStacked = true) {
-  const outer = isStacked ? [layers.length] : [];
-  const width = padded(columns);
-  const array = memory.array("float32", [...outer, rows, columns], [...outer, rows, width]);
-  const { numbers } = array;
-  layers.forEach((given, layer) => {
-    for (let row = 0; row < rows; row++) {
-      const values = given.subarray(row * columns, (row + 1) * columns);
-      numbers.set(values, (layer * rows + row) * width);
+  /**
+   * Set the numbers, given in the order of `weight_shapes`.
+   * @param {ArrayLike<number>} given
+   */
+  set(given) {
+    const { numbers } = this.array;
+    this.#places().forEach((place, i) => (numbers[place] = given[i]));
+  }
+
+  /** Return a copy of the numbers in the order of `weight_shapes`. */
+  flat() {
+    const { numbers } = this.array;
+    return Float32Array.from(this.#places(), (place) => numbers[place]);
+  }
+
+  /** Return the index of each number, in the order of `weight_shapes`. */
+  #places() {
+    const { n_embd: C, n_layer: L, n_ff_exp: factor } = this.#model;
+    const places = new Uint32Array(countWeights(this.#model));
+    let n = 0;
+    const add = (first, rows) => {
+      for (let row = first; row < first + rows; row++) {
+        for (let i = 0; i < C; i++) places[n++] = row * this.array.row + i;
+      }
+    };
+    const start = 2 * this.#model.vocab_size + nPositions(this.#model);
+    add(0, start);
+    for (let layer = 0; layer < L; layer++) {
+      add(start + layer * 3 * C, 3 * C);
+      add(start + (3 * L + layer) * C, C);
+      add(start + (4 * L + layer * factor) * C, factor * C);
+      const first = start + (4 * L + (L + layer) * factor) * C; // of mlp_fc2, which is transposed
+      for (let row = 0; row < C; row++) {
+        for (let i = 0; i < factor * C; i++) places[n++] = (first + i) * this.array.row + row;
+      }
     }
-  });
-  return array;
+    return places;
+  }
 }
 
-/** Transpose a matrix, or one per layer, and split it into stacked panels; see `in_panels`. */
-function inPanels(memory, { rows, columns, layers }, isStacked = true) {
-  const width = Math.min(8 * LANES, padded(rows));
-  const height = Math.ceil(rows / width) * columns;
-  const array = memory.array("float32", [...(isStacked ? [layers.length] : []), height, width]);
-  const { numbers } = array;
+/**
+ * Return arrays for the matrices of `DecodeWeights` that are in panels, by name.
+ * @param {import("./memory.js").Memory} memory
+ * @param {Record<string, Matrix>} matrices
+ */
+export const newPanels = (memory, { lm_head, attn_wqkv, attn_wo, mlp_fc1, mlp_fc2 }) =>
+  Object.fromEntries(
+    Object.entries({ lm_head, attn_wqkv, attn_wo, mlp_fc1, mlp_fc2 }).map(([name, matrix]) => {
+      const { rows, columns, layers } = matrix;
+      const width = Math.min(8 * LANES, padded(rows));
+      const outer = name === "lm_head" ? [] : [layers.length];
+      return [name, memory.array("float32", [...outer, Math.ceil(rows / width) * columns, width])];
+    }),
+  );
+
+/**
+ * Copy a matrix, or one per layer, to an array: transposed, in stacked panels; see `in_panels`.
+ * @param {import("./memory.js").KernelArray} panels
+ * @param {Matrix} matrix
+ */
+export function fillPanels({ numbers, shape }, { rows, columns, layers }) {
+  const [height, width] = shape.slice(-2);
   layers.forEach((given, layer) => {
     for (let row = 0; row < rows; row++) {
       const panel = Math.floor(row / width) * columns;
@@ -113,16 +160,4 @@ function inPanels(memory, { rows, columns, layers }, isStacked = true) {
       }
     }
   });
-  return array;
-}
-
-/**
- * @param {Matrix} matrix
- * @returns {Matrix}
- */
-function transposed({ rows, columns, layers }) {
-  const swapped = layers.map((given) =>
-    Float32Array.from(given, (_, i) => given[(i % rows) * columns + Math.floor(i / rows)]),
-  );
-  return { rows: columns, columns: rows, layers: swapped };
 }

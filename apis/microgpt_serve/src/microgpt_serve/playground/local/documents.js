@@ -1,0 +1,123 @@
+// Texts to train on. Equals data/documents.py, data/split.py and data/chunked_dataset.py.
+
+import { strip } from "./characters.js";
+import { windows } from "./dataset.js";
+import { EngineError } from "./errors.js";
+import { round } from "./rounding.js";
+import { sha256 } from "./sha256.js";
+import { CharTokenizer } from "./tokenizer.js";
+
+const encoder = new TextEncoder();
+const MAX_STRETCHES = 10; // maximum number of held-out stretches of running text
+const MIN_STRETCH = 2000; // in characters
+
+/** @typedef {{train: string[], validation: string[]}} Split */
+
+/**
+ * Return the text of a file without its last line ending; the others become \n.
+ * @param {Uint8Array} bytes
+ */
+export function textOf(bytes) {
+  const text = decode(bytes).replaceAll("\r\n", "\n").replaceAll("\r", "\n");
+  if (!strip(text)) throw new EngineError("the file has no text; use another file");
+  return text.endsWith("\n") ? text.slice(0, -1) : text;
+}
+
+function decode(bytes) {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes); // without a byte order mark
+    if (!text.includes("\0")) return text;
+  } catch {} // it is not UTF-8
+  throw new EngineError("the file is not UTF-8 text; save it as UTF-8");
+}
+
+/**
+ * Return a tokenizer for a text, and the chunks to train on and to hold out.
+ * @param {string} text
+ * @param {object} how
+ * @param {"lines" | "stream"} how.text whether each line is a document, or all is running text
+ * @param {number} how.validation fraction that is held out
+ * @param {number} how.size tokens of the context
+ */
+export function dataOf(text, { text: kind, validation, size }) {
+  const lines = text.split("\n").map(strip).filter(Boolean);
+  const isStream = kind === "stream";
+  const parts = isStream ? splitStream(text, validation, size) : split(lines, validation);
+  const tokenizer = characterTokenizer(isStream ? text : lines.join(""));
+  const { bos } = tokenizer;
+  const chunksOf = (documents, stride) =>
+    documents.flatMap((each) => {
+      const tokens = [bos, ...tokenizer.encode(each)];
+      return isStream ? windows(tokens, size, stride, bos) : windows([...tokens, bos], size);
+    });
+  return { tokenizer, train: chunksOf(parts.train, size), validation: chunksOf(parts.validation) };
+}
+
+/**
+ * Return a tokenizer with all characters of a text.
+ * @param {string} text
+ */
+function characterTokenizer(text) {
+  const code = (char) => char.codePointAt(0);
+  return new CharTokenizer([...new Set(text)].sort((a, b) => code(a) - code(b)).join(""), false);
+}
+
+/**
+ * Split documents by hash and remove duplicates; without a fraction, all are for training.
+ * @param {string[]} documents
+ * @param {number} validation fraction
+ * @returns {Split}
+ */
+function split(documents, validation) {
+  /** @type {Split} */
+  const parts = { train: validation ? [] : documents, validation: [] };
+  for (const each of validation ? new Set(documents) : []) {
+    const place = parseInt(sha256(encoder.encode(each)).slice(0, 8), 16) / 2 ** 32;
+    parts[place >= 1 - validation ? "validation" : "train"].push(each);
+  }
+  const n = parts.train.length + parts.validation.length;
+  checkParts(parts, validation, n === documents.length ? "documents" : "distinct documents", n);
+  return parts;
+}
+
+/**
+ * Split running text by position: hold out evenly spaced stretches; see `split_stream`.
+ * @param {string} text
+ * @param {number} validation fraction
+ * @param {number} gap number of unused characters on either side of a stretch
+ * @returns {Split}
+ */
+function splitStream(text, validation, gap) {
+  if (!validation) return { train: [text], validation: [] };
+  const chars = [...text];
+  const free = 1 - validation;
+  const shortest = Math.max(MIN_STRETCH, 4 * gap);
+  const nMost = Math.floor((chars.length * Math.min(free, validation)) / shortest);
+  const n = Math.max(1, Math.min(MAX_STRETCHES, nMost));
+  const parts = { train: /** @type {string[]} */ ([]), validation: /** @type {string[]} */ ([]) };
+  let start = 0; // of the next stretch to train on
+  for (let section = 0; section < n; section++) {
+    const place = section + free / 2; // in sections; the text has n equal ones
+    const first = round((chars.length * place) / n);
+    const end = round((chars.length * (place + validation)) / n);
+    parts.train.push(chars.slice(start, Math.max(start, first - gap)).join(""));
+    parts.validation.push(chars.slice(first, end).join(""));
+    start = end + gap;
+  }
+  parts.train.push(chars.slice(start).join(""));
+  const found = { train: parts.train.filter(Boolean), validation: parts.validation.filter(Boolean) };
+  checkParts(found, validation, "characters", chars.length);
+  return found;
+}
+
+/**
+ * Throw an error if a part is empty.
+ * @param {Split} parts
+ */
+function checkParts(parts, validation, what, n) {
+  const [name] = Object.entries(parts).find(([, texts]) => !texts.length) ?? [];
+  if (!validation || !name) return;
+  const more = what === "characters" ? "text" : "documents";
+  const shown = n.toLocaleString("en");
+  throw new EngineError(`too few ${what} (${shown}): the ${name} split is empty; add ${more}`);
+}

@@ -1,0 +1,129 @@
+"""Texts to train on in JavaScript, as in Python."""
+
+import random
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+from javascript import ASSIGNED, answer_of
+
+from microgpt.config import TrainConfig
+from microgpt.data.chunked_dataset import scored
+from microgpt.data.documents import bundled
+from microgpt.data.split import split, split_stream
+from microgpt.data.text_file import TextFile
+from microgpt.data.text_kind import is_running_text
+from microgpt.data.tokenizer import CharTokenizer
+
+CODE = """
+import { dataOf, textOf } from "./documents.js";
+const shown = (chunks) => chunks.map(({ tokens, mask }) => [tokens, mask ? [...mask] : null]);
+function answer([bytes, how]) {
+  const { tokenizer, train, validation } = dataOf(textOf(Uint8Array.from(bytes)), how);
+  return [tokenizer.pieces.join(""), shown(train), shown(validation)];
+}
+"""
+
+
+def drawn(rng: random.Random) -> str:
+    """Return lines of characters that Unicode knows, some twice, some with white space alone."""
+    chars = [*rng.sample(ASSIGNED, 20), *" \t\u3000\x85ab"]
+    chars = [char for char in chars if char not in "\0\r\n"]
+    lines = ["".join(rng.choices(chars, k=rng.randrange(rng.choice((4, 80))))) for _ in range(40)]
+    return "\n".join(["x", *lines, *lines[:5]])
+
+
+def chunks_of(content: bytes, how: dict[str, Any], path: Any) -> list[Any]:
+    """Return the vocabulary, and the chunks that Python reads."""
+    path.write_bytes(content)
+    size, kind, validation = how["size"], how["text"], how["validation"]
+    lines = list(TextFile(path))
+    if kind == "stream":
+        parts = split_stream("\n".join(lines), validation=validation, gap=size)
+    else:
+        documents = filter(None, map(str.strip, lines))
+        parts = split(list(documents), validation=validation)
+    tokenizer = CharTokenizer.from_documents(parts.docs)
+    chunks = parts.chunked(tokenizer, size, TrainConfig(text=kind))
+    data = chunks.encode(range(len(chunks)))
+    masks = [data.mask_of(i) for i in range(len(data))]
+    train = [[list(doc), mask and list(mask)] for doc, mask in zip(data, masks, strict=True)]
+    held_out = [
+        [list(tokens), mask and list(mask)]
+        for doc in scored(parts.validation, tokenizer, size, loss_on="all", text=kind)
+        for tokens, mask in doc
+    ]
+    return ["".join(tokenizer.chars), train, held_out]
+
+
+def with_whole_masks(chunks: list[Any]) -> list[Any]:
+    """Return chunks whose masks are given if one has a mask, as in a `TokenDataset`."""
+    if all(mask is None for _, mask in chunks):
+        return chunks
+    return [[tokens, mask or [1] * len(tokens)] for tokens, mask in chunks]
+
+
+def test_texts_are_read_and_split_as_in_python(node, tmp_path) -> None:
+    path, rng = tmp_path / "text.txt", random.Random(1)
+    inputs, expected = [], []
+    for i in range(100):
+        kind = ("lines", "stream")[i % 2]
+        fraction = rng.choice((0, 0.01, 0.1, 0.3))
+        how = {"text": kind, "validation": fraction, "size": rng.randint(1, 30)}
+        content = (drawn(rng) * rng.choice((1, 20) if kind == "stream" else (1,))).encode()
+        inputs.append([list(content), how])
+        expected.append(answer_of(chunks_of, content, how, path))
+    for wanted, found in zip(expected, node(CODE, inputs), strict=True):
+        if "error" in wanted:
+            assert found["error"].split("; ")[0] == wanted["error"].split("; ")[0]
+        else:
+            chars, train, held_out = found
+            assert [chars, with_whole_masks(train), held_out] == wanted
+
+
+def test_line_endings_and_marks_are_read_as_in_python(node, tmp_path) -> None:
+    contents = [b"a\r\nb\rc\n\n", b"\xef\xbb\xbf a \n\x1c\xc2\x85\nb", b"\n\nx", b"x\r\n\r\n"]
+    inputs = [
+        [list(content), {"text": kind, "validation": 0, "size": 4}]
+        for content in contents
+        for kind in ("lines", "stream")
+    ]
+    expected = [chunks_of(bytes(content), how, tmp_path / "x") for content, how in inputs]
+    assert node(CODE, inputs) == expected
+
+
+def test_what_is_no_text_is_refused(node) -> None:
+    how = {"text": "lines", "validation": 0, "size": 4}
+    contents = [b"", b" \n\t", b"caf\xe9", b"a\0b", "naïve".encode("utf-16")]
+    empty = "the file has no text; use another file"
+    other = "the file is not UTF-8 text; save it as UTF-8"
+    found = node(CODE, [[list(content), how] for content in contents])
+    assert [each["error"] for each in found] == [empty, empty, other, other, other]
+
+
+def layouts(rng: random.Random) -> Iterator[str]:
+    """Yield parts of texts and lists, wrapped, indented and with other ends of sentences."""
+    shakespeare, names = (bundled(f"{name}.txt").read_text() for name in ("shakespeare", "names"))
+    for _ in range(150):
+        start = rng.randrange(len(shakespeare))
+        prose = shakespeare[start : start + rng.randint(100, 6000)]
+        if rng.random() < 0.7:
+            words = prose.replace(".", rng.choice((".", "", "²!' "))).split()
+            words = [rng.choice((word, word.lower(), "17")) for word in words]
+            prose = "\n".join(textwrap.wrap(" ".join(words), rng.randint(30, 90)))
+        if rng.random() < 0.3:
+            prose = prose.replace("\n", rng.choice(("\n\t", "\n\n", " \n\u3000", "\n\n\n")))
+        yield prose
+    yield shakespeare
+    yield names
+
+
+def test_running_text_is_found_as_in_python(node) -> None:
+    code = """
+    import { kindOf } from "./text_kind.js";
+    const answer = (text) => kindOf(text) === "stream";
+    """
+    texts = list(layouts(random.Random(1)))
+    expected = [is_running_text(text.split("\n")) for text in texts]
+    assert node(code, texts) == expected
+    assert 20 < sum(expected) < len(texts) - 20

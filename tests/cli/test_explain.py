@@ -7,6 +7,7 @@ from commands import refused
 from terminal import Terminal
 
 from microgpt import InferenceGpt, Message, load
+from microgpt.evaluation.edits import Edits, WeightEdit
 from microgpt.evaluation.explanation import explain
 
 
@@ -35,6 +36,30 @@ def test_explain_shows_attention_activations_and_a_picture(microgpt, text_model,
     chart = (tmp_path / "anna.svg").read_text()
     for text in ("after", "start", "expected", "came", "end"):
         assert f">{text}</text>" in chart
+
+
+def test_explain_changes_the_model_by_hand(microgpt, text_model) -> None:
+    options = ("--without-head=0.1", "--without-mlp=0", "--without-position=2", "--json")
+    weights = ("--weight=wte[0,3]=0.5", "--weight", "wte[0,3] *= -2")
+    done = microgpt("explain", text_model, "anna", *options, *weights)
+    changes = [WeightEdit("wte", 0, 3, value=0.5), WeightEdit("wte", 0, 3, factor=-2)]
+    edits = Edits([(0, 1)], [0], [2], changes)
+    wanted = explain(InferenceGpt(load(text_model)), "anna", edits=edits)
+    assert json.loads(done.stdout) == json.loads(json.dumps(wanted.facts()))
+
+
+@pytest.mark.parametrize(
+    ("option", "problem"),
+    [
+        ("--without-head=0.9", "head must be at most 3"),
+        ("--without-head=x", "--without-head must be LAYER.HEAD, such as 0.1, got 'x'"),
+        ("--weight=wte[0]", "--weight must be like wte[0,3]=0.5 or wte[0,3]*=2, got 'wte[0]'"),
+        ("--weight=wte[0,0]=x", "--weight must be like wte[0,3]=0.5 or wte[0,3]*=2, got 'wte[0,0"),
+        ("--weight=wte[0,0]=nan", "wte[0,0] must be from -1e+30 to 1e+30, got nan"),
+    ],
+)
+def test_changes_that_are_impossible_are_refused(microgpt, text_model, option, problem) -> None:
+    assert problem in refused(microgpt("explain", text_model, "anna", option))
 
 
 def test_running_text_is_explained_without_an_end_token(microgpt, tmp_path) -> None:

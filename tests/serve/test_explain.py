@@ -3,6 +3,7 @@ import json
 import pytest
 
 from microgpt import InferenceGpt, Message, TrainConfig, load, save
+from microgpt.evaluation.edits import Edits, WeightEdit
 from microgpt.evaluation.explanation import explain
 from microgpt.training.train import train
 
@@ -13,6 +14,16 @@ def test_explain_returns_the_explanation_of_the_library(names, names_gpt) -> Non
     body = {"text": "anna", "top": 3, "attention": [[0, 0]], "position": -1}
     result = explain(names_gpt, "anna", n_alternatives=3, attention=[(0, 0)], position=-1)
     assert names.request("POST", PAGE, body).json == json.loads(json.dumps(result.facts()))
+
+
+def test_explain_changes_the_model_for_one_request(names, names_gpt) -> None:
+    body = {"text": "anna", "without_heads": [[0, 1]], "without_mlps": [0], "position": 1}
+    body |= {"weights": [{"matrix": "wte", "row": 0, "column": 1}]}
+    edits = Edits([(0, 1)], [0], weights=[WeightEdit("wte", 0, 1)])
+    result = explain(names_gpt, "anna", position=1, edits=edits)
+    before = names.request("POST", PAGE, {"text": "anna"}).json
+    assert names.request("POST", PAGE, body).json == json.loads(json.dumps(result.facts()))
+    assert names.request("POST", PAGE, {"text": "anna"}).json == before
 
 
 def test_running_text_is_explained_without_an_end(serve, tmp_path) -> None:
@@ -66,6 +77,10 @@ def test_an_unreadable_last_reply_cannot_be_explained(talk) -> None:
         ({"text": "anna", "position": 9}, "position must be"),
         ({"text": "a" * 4096, "position": 0}, "attention and activations are available for up to"),
         ({"messages": [{"role": "user", "content": "hi"}]}, "chat"),
+        ({"text": "anna", "without_heads": [[0, 99]]}, "head must be at most"),
+        ({"text": "anna", "without_mlps": [-1]}, "without_mlps"),
+        ({"text": "anna", "weights": [{"matrix": "wxe", "row": 0, "column": 0}]}, "no matrix 'wxe"),
+        ({"text": "anna", "weights": [{"matrix": "wte", "row": 0}]}, "column"),
     ],
 )
 def test_bad_explain_requests_are_refused(names, body, problem) -> None:

@@ -22,6 +22,7 @@ from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.tokenizer import CharTokenizer, Tokenizer
 from microgpt.engine.wasm import INFERENCE
+from microgpt.model import weight_shapes
 from microgpt.model_variants import init_variant
 from microgpt.questions.known_questions import KnownQuestions
 from microgpt.state import TrainedModel
@@ -127,6 +128,7 @@ def requests_of(rng: random.Random, served: ServedModel) -> Iterator[Request]:
     for most in (3, 20, 100):
         details = rng.choice(({}, {"attention": heads}, {"position": rng.randint(-2, 2)}))
         yield "microgpt/v1/explain", {"text": text(most), "top": rng.randint(0, 20), **details}
+        yield "microgpt/v1/explain", {"text": text(most), **edits_of(rng, config)}
     for n in (1, 2, 3, 5) if tokenizer.is_chat else (1,):
         contents = [text(12) + rng.choice("éÄ x😀☃") for _ in range(n)]
         if n == 5 and served.gpt.known_questions:  # whose seed counts the replies before it
@@ -142,6 +144,30 @@ def requests_of(rng: random.Random, served: ServedModel) -> Iterator[Request]:
                 "v1/chat/completions",
                 sampling(messages=messages, min_p=min_p, stream=True),
             )
+
+
+def edits_of(rng: random.Random, config: ModelConfig) -> dict[str, Any]:
+    """Return changes to a model, a few of which it does not allow."""
+    shapes = weight_shapes(config)
+    shapes = shapes | {"wpe": (config.block_size, config.n_embd)}
+
+    def weight() -> dict[str, Any]:
+        name = rng.choice([*shapes, "layer9.attn_wq"] if rng.random() < 0.1 else [*shapes])
+        n_rows, n_columns = shapes.get(name, (1, 1))
+        kind, number = rng.choice((("value", rng.uniform(-2, 2)), ("factor", rng.randint(-4, 4))))
+        row = rng.randrange(n_rows + (rng.random() < 0.1))
+        return {"matrix": name, "row": row, "column": rng.randrange(n_columns), kind: number}
+
+    def below(n: int) -> int:
+        return rng.randrange(n + (rng.random() < 0.1))
+
+    kinds = {
+        "without_heads": [[below(config.n_layer), below(config.n_head)] for _ in range(2)],
+        "without_mlps": [below(config.n_layer)],
+        "without_positions": [below(config.block_size)] if config.n_positions else [],
+        "weights": [weight() for _ in range(3)],
+    }
+    return {name: found for name, found in kinds.items() if rng.random() < 0.5}
 
 
 async def answers(served: ServedModel, requests: list[Request]) -> list[Any]:

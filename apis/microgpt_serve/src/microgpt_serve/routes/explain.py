@@ -5,13 +5,22 @@ from dataclasses import replace
 from typing import Annotated, Self
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import to_json
 from starlette.responses import Response
 
 from microgpt.config import MAX_SIZE, N_ALTERNATIVES
 from microgpt.data.chat_truncation import ChatPrompt
 from microgpt.data.tokenizer import IGNORED_ROLES, Document, Message
+from microgpt.evaluation.edits import Edits, WeightEdit
 from microgpt.evaluation.explanation import Prediction, explain_tokens, explained_tokens
 from microgpt.steps import Steps
 from microgpt_serve.app_state import AppState, StateDep
@@ -33,6 +42,8 @@ router = APIRouter(route_class=BodyRoute)
 MAX_EXPLAINED = 2**12  # maximum number of characters to explain
 MAX_TOP, MAX_HEADS = 20, 64  # maximum number of alternatives per position, and of attention heads
 MAX_NUMBERS = 2**20  # maximum number of attention weights in a response
+MAX_EDITS, MAX_EDITED = 64, 2**22  # maximum number of edits of a kind, and of weights to copy
+EDITED_PER_TOKEN = 2**12  # weights that are copied in the time that a token takes
 
 Index = Annotated[int, Field(ge=0, le=MAX_SIZE), WHOLE_FLOAT]
 
@@ -48,6 +59,16 @@ class ExplainedMessage(ChatMessage):
     @classmethod
     def _check_content(cls, content: str, info: ValidationInfo) -> str:
         return content
+
+
+class ChangedWeight(RequestBody):
+    """A weight that becomes `factor * weight + value`; by default, 0."""
+
+    matrix: str = Field(description="Name of the matrix in weights.json, such as `wte`.")
+    row: Index
+    column: Index
+    value: FiniteFloat = 0.0
+    factor: FiniteFloat = 0.0
 
 
 class ExplainRequest(RequestBody):
@@ -71,6 +92,19 @@ class ExplainRequest(RequestBody):
         "from the end.",
     )
 
+    without_heads: list[tuple[Index, Index]] = Field(
+        [], max_length=MAX_EDITS, description="Layers and heads whose output is set to zero."
+    )
+    without_mlps: list[Index] = Field(
+        [], max_length=MAX_EDITS, description="Layers whose MLP's output is set to zero."
+    )
+    without_positions: list[Index] = Field(
+        [], max_length=MAX_EDITS, description="Positions whose embedding is set to zero."
+    )
+    weights: list[ChangedWeight] = Field(
+        [], max_length=MAX_EDITS, description="Weights to change for this explanation."
+    )
+
     model_config = example({"text": "queen", "top": 3})
 
     @model_validator(mode="after")
@@ -78,6 +112,15 @@ class ExplainRequest(RequestBody):
         if (self.text is None) == (self.messages is None):
             raise ValueError("pass either text or messages")
         return self
+
+    @property
+    def edits(self) -> Edits:
+        """The changes to the model."""
+        weights = [
+            WeightEdit(one.matrix, one.row, one.column, one.value, one.factor)
+            for one in self.weights
+        ]
+        return Edits(self.without_heads, self.without_mlps, self.without_positions, weights)
 
 
 class ExplainedAlternative(BaseModel):
@@ -148,6 +191,8 @@ async def explain(body: ExplainRequest, request: Request, state: StateDep) -> Re
     steps = _steps(body, model, document, prompt)
     n_tokens = (1 + n_characters) * (1 + body.top // 4)  # four likely tokens take as long as one
     n_tokens += _n_weights(body, model, n_characters) // 256  # and so do 256 attention weights
+    if body.edits:
+        n_tokens += model.gpt.num_params // EDITED_PER_TOKEN
     content = await run_steps(state, request, steps, n_tokens)
     return Response(content, media_type=JSON_TYPE)
 
@@ -164,6 +209,16 @@ def _steps(
     if n_numbers > MAX_NUMBERS:
         message = f"{n_numbers:,} attention weights are too many; ask for fewer heads"
         raise ServeError(400, message, field="attention")
+    gpt = model.gpt
+    if body.edits:
+        if gpt.num_params > MAX_EDITED:
+            message = (
+                f"the model is too large to change it: it has more than {MAX_EDITED:,} weights"
+            )
+            raise ServeError(400, message)
+        gpt = gpt.edited(body.edits)
+        gpt.compiled.max_at_once = model.gpt.compiled.max_at_once
+        yield
     encoded: list[bytes] = []
 
     def encode(prediction: Prediction) -> Prediction:  # fewer objects to collect
@@ -171,7 +226,7 @@ def _steps(
         return replace(prediction, alternatives=())
 
     explanation = yield from explain_tokens(
-        model.gpt,
+        gpt,
         tokens,
         n_alternatives=body.top,
         attention=body.attention,

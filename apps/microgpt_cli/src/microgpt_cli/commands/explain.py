@@ -1,6 +1,7 @@
 """`microgpt explain`: what a model predicted at each position of a text."""
 
 import json
+import re
 from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
@@ -14,7 +15,9 @@ from microgpt_cli.terminal.progress import load_kernels
 
 if TYPE_CHECKING:
     from microgpt.data.tokenizer import Document
-    from microgpt.evaluation.explanation import Head
+    from microgpt.evaluation.edits import Head, WeightEdit
+
+WEIGHT = re.compile(r"([\w.]+)\[(\d{1,9}), *(\d{1,9})\] *(\*?)= *(\S+)", re.ASCII)
 
 
 def explain(
@@ -39,6 +42,20 @@ def explain(
         "Also show all activations with which the token at this position was predicted; 0 is the "
         "first token, -1 the end or, in running text, what may come next.",
     ),
+    without_head: list[str] | None = option(
+        None,
+        "Switch off a head: its output is zero. Can be repeated, like the following options.",
+        metavar="LAYER.HEAD",
+    ),
+    without_mlp: list[int] | None = option(None, "Switch off the MLP of this layer.", min=0),
+    without_position: list[int] | None = option(
+        None, "Switch off the embedding of this position.", min=0
+    ),
+    weight: list[str] | None = option(
+        None,
+        "Change a weight: wte[0,3]=0.5 sets it, wte[0,3]*=2 multiplies it.",
+        metavar="NAME[ROW,COLUMN]=VALUE",
+    ),
     plot: list[Path] | None = option(None, CHART_HELP, metavar="<path>"),
     unfinished: bool = UNFINISHED,
     as_json: bool = AS_JSON,
@@ -49,10 +66,13 @@ def explain(
     binary logarithm of the probability), and the most likely tokens. The last line is the end of
     the text, which a model of running text does not predict.
     """
-    heads = [_head(name) for name in attention or ()]
+    heads = [_head(name, "--attention") for name in attention or ()]
+    off = [_head(name, "--without-head") for name in without_head or ()]
+    changes = [_change(text) for text in weight or ()]
     check_kinds(plot or ())
 
     from microgpt.evaluation import explanation
+    from microgpt.evaluation.edits import Edits
     from microgpt.inference import InferenceGpt
     from microgpt_cli.explanation import print_explanation
     from microgpt_cli.model_loading import load_model
@@ -67,6 +87,7 @@ def explain(
         attention=heads,
         position=position,
         text_kind=saved.text,
+        edits=Edits(off, without_mlp or (), without_position or (), changes),
     )
     if plot:
         with require_plots("plotting"):
@@ -80,11 +101,26 @@ def explain(
     print_explanation(result)
 
 
-def _head(name: str) -> "Head":
+def _head(name: str, flag: str) -> "Head":
     layer, _, head = name.partition(".")
     if layer.isascii() and head.isascii() and layer.isdigit() and head.isdigit():
         return int(layer), int(head)
-    raise ConfigError(f"--attention must be LAYER.HEAD, such as 0.1, got {name!r:.40}")
+    raise ConfigError(f"{flag} must be LAYER.HEAD, such as 0.1, got {name!r:.40}")
+
+
+def _change(text: str) -> "WeightEdit":
+    from microgpt.evaluation.edits import WeightEdit
+
+    match = WEIGHT.fullmatch(text)
+    try:
+        assert match
+        name, row, column, times, number = match.groups()
+        kind = "factor" if times else "value"
+        return WeightEdit(name, int(row), int(column), **{kind: float(number)})
+    except (AssertionError, ValueError):
+        raise ConfigError(
+            f"--weight must be like wte[0,3]=0.5 or wte[0,3]*=2, got {text!r:.60}"
+        ) from None
 
 
 def _document(texts: Sequence[str], *, is_chat: bool) -> "Document":

@@ -10,12 +10,11 @@ from microgpt.config import N_ALTERNATIVES, TextKind, TrainConfig, check_type
 from microgpt.data.sliding_windows import SlidingWindows
 from microgpt.data.tokenizer import Document, Message, Tokenizer, check_document
 from microgpt.errors import ConfigError, PromptError
+from microgpt.evaluation.edits import Edits, Head
 from microgpt.evaluation.held_out_loss import bits
 from microgpt.evaluation.predictor import Predictor
 from microgpt.model_config import check_whole
 from microgpt.steps import Steps, finish
-
-Head = tuple[int, int]  # layer and head, both counted from 0
 
 
 @dataclass(frozen=True)
@@ -83,6 +82,7 @@ def explain(
     attention: Collection[Head] = (),
     position: int | None = None,
     text_kind: TextKind = TrainConfig.text,
+    edits: Edits | None = None,
 ) -> Explanation:
     """Explain the predictions of a model for a text or a conversation.
 
@@ -96,6 +96,7 @@ def explain(
         position: index of the prediction whose activations are returned; negative values count from
             the end.
         text_kind: "stream" if the model was trained on running text, which has no end.
+        edits: changes to the model, such as `Edits(without_heads=[(0, 1)])`.
 
     Raises:
         ConfigError: an argument is out of range, or attention or activations are requested from the
@@ -111,8 +112,9 @@ def explain(
     """
     check_type("gpt", gpt, Predictor)
     check_document("text", text)
+    check_type("edits", edits, Edits, type(None))
     steps = explain_tokens(
-        gpt,
+        gpt.edited(edits) if edits else gpt,
         explained_tokens(gpt.tokenizer, text),
         n_alternatives=n_alternatives,
         attention=attention,

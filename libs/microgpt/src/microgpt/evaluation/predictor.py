@@ -1,9 +1,10 @@
 """Compute the held-out loss and log-probabilities of a trained model."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from functools import cached_property, partial
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from microgpt.config import MAX_NEW_TOKENS, EngineName, LossOn, TextKind, TrainConfig, check_choice
 from microgpt.data.chunked_dataset import scored
@@ -11,6 +12,7 @@ from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import Document, as_documents, count_predictions
 from microgpt.edited_sources import check_unedited
 from microgpt.errors import ConfigError, DataError, PromptError
+from microgpt.evaluation.edits import Edits
 from microgpt.evaluation.held_out_loss import (
     EvaluationSet,
     HeldOutLoss,
@@ -61,6 +63,18 @@ class Predictor:
     def weights(self) -> Weights[float]:
         """The weights, as rows of each matrix by name."""
         return self._gpt.weights
+
+    def edited(self, edits: Edits) -> Self:
+        """Return a changed model, such as one without a head.
+
+        Raises:
+            ConfigError: the model does not have what is to be changed.
+        """
+        changed = copy(self)
+        vars(changed).pop("compiled", None)  # cached
+        weights = edits.applied_to(self.config, self.weights)
+        changed._gpt = gpt_type(self.config)(self.config, weights)
+        return changed
 
     def evaluate(
         self,

@@ -5,6 +5,7 @@
 import { BpeTokenizer } from "./bpe.js";
 import { lengthOf, strip } from "./characters.js";
 import { Decoder } from "./decoder.js";
+import { edited, hasEdits } from "./edits.js";
 import { EngineError } from "./errors.js";
 import { explain } from "./explanation.js";
 import { FoldingTokenizer } from "./folding.js";
@@ -197,12 +198,29 @@ export class LocalEngine {
       throw new EngineError(`${shown} attention weights are too many; ask for fewer heads`);
     }
     const wanted = { top, attention, position };
-    const found = explain(this.#model, this.#tokenizer, tokens, wanted, this.#file.text === "lines");
+    const explained = () =>
+      explain(this.#model, this.#tokenizer, tokens, wanted, this.#file.text === "lines");
     return {
-      ...found,
+      ...(hasEdits(body) ? this.#edited(body, explained) : explained()),
       ...(prompt?.tokensDropped && { tokens_dropped: prompt.tokensDropped }),
       ...(prompt?.unknownCharacters && { unknown_characters: prompt.unknownCharacters }),
     };
+  }
+
+  /**
+   * Return the result of a function with a changed model.
+   * @template T
+   * @param {any} body
+   * @param {() => T} use
+   */
+  #edited(body, use) {
+    const weights = this.#model.packed.flat();
+    this.#model.setWeights(edited(this.#model.config, weights, body));
+    try {
+      return use();
+    } finally {
+      this.#model.setWeights(weights);
+    }
   }
 
   /** Return the text of tokens, and the label of each. */

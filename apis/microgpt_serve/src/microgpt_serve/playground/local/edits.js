@@ -1,0 +1,80 @@
+// Changes to a model by hand. Equals evaluation/edits.py.
+
+import { repr } from "./characters.js";
+import { EngineError } from "./errors.js";
+import { checkWhole } from "./requests.js";
+import { matricesOf } from "./weights.js";
+
+const MOST = 1e30; // largest size of a changed weight
+const IN_LAYER = ["attn_wq", "attn_wk", "attn_wv", "attn_wo", "mlp_fc1", "mlp_fc2"];
+const KINDS = ["without_heads", "without_mlps", "without_positions", "weights"];
+
+/**
+ * Return whether a request changes the model.
+ * @param {any} body
+ */
+export const hasEdits = (body) => KINDS.some((name) => body[name]?.length);
+
+/**
+ * Return changed weights, in the order of `weight_shapes`.
+ * @param {any} config
+ * @param {Float32Array} weights
+ * @param {any} body a request with changes
+ */
+export function edited(config, weights, body) {
+  const [heads, mlps, positions, single] = KINDS.map((name) => body[name] ?? []);
+  const { n_embd: C, n_head: H, n_layer: L, block_size: size } = config;
+  for (const [layer, head] of heads) {
+    checkWhole("layer", layer, 0, L - 1);
+    checkWhole("head", head, 0, H - 1);
+  }
+  for (const layer of mlps) checkWhole("layer", layer, 0, L - 1);
+  for (const position of positions) {
+    if (config.positions !== "learned") {
+      throw new EngineError("the model has rotary positions, so it has no weights for them");
+    }
+    checkWhole("position", position, 0, size - 1);
+  }
+  const numbers = weights.slice();
+  const matrices = matricesOf(config, numbers);
+  const rowsOf = single.map((edit) => rows(config, matrices, edit));
+  const D = C / H;
+  for (const [layer, head] of heads) {
+    const wo = matrices.attn_wo.layers[layer];
+    for (let row = 0; row < C; row++) wo.fill(0, row * C + head * D, row * C + (head + 1) * D);
+  }
+  for (const layer of mlps) matrices.mlp_fc2.layers[layer].fill(0);
+  for (const position of positions) matrices.wpe.layers[0].fill(0, position * C, (position + 1) * C);
+  single.forEach(({ matrix, row, column, value = 0, factor = 0 }, i) => {
+    const found = rowsOf[i];
+    const place = row * found.columns + column;
+    const number = factor * found.numbers[place] + value;
+    if (!(Math.abs(number) <= MOST)) {
+      throw new EngineError(`${matrix}[${row},${column}] must be from -1e+30 to 1e+30, got ${number}`);
+    }
+    found.numbers[place] = number;
+  });
+  return numbers;
+}
+
+/** Return the rows of the matrix of a change; throw an error if the model lacks the weight. */
+function rows(config, matrices, { matrix: name, row, column }) {
+  const tables = ["wte", ...(config.positions === "learned" ? ["wpe"] : []), "lm_head"];
+  const layers = [...Array(config.n_layer).keys()];
+  const names = [...tables, ...layers.flatMap((layer) => IN_LAYER.map((kind) => `layer${layer}.${kind}`))];
+  if (!names.includes(name)) {
+    throw new EngineError(`the model has no matrix ${repr(name)}; it has ${names.join(", ")}`);
+  }
+  const [first, kind] = name.split(".");
+  const layer = kind ? Number(first.slice("layer".length)) : 0;
+  const C = config.n_embd;
+  const part = kind ? IN_LAYER.indexOf(kind) : -1;
+  const isJoined = part >= 0 && part < 3; // queries, keys and values share a matrix
+  const whole = matrices[isJoined ? "attn_wqkv" : (kind ?? name)];
+  const numbers = isJoined
+    ? whole.layers[layer].subarray(part * C * C, (part + 1) * C * C)
+    : whole.layers[layer];
+  checkWhole(`row of ${name}`, row, 0, numbers.length / whole.columns - 1);
+  checkWhole(`column of ${name}`, column, 0, whole.columns - 1);
+  return { numbers, columns: whole.columns };
+}

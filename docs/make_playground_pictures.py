@@ -79,7 +79,7 @@ def film(browser: Browser, url: str) -> None:
     page.mouse.move(5, 5)
     page.locator("#numbers").scroll_into_view_if_needed()
     for step in ("embedding", "layer0.attention", "layer0.hidden", "logits", "probabilities"):
-        page.select_option("#step", step)
+        page.locator(f"#diagram [value='{step}']").first.click()
         shoot(LONG_MS)
     images = [image for image, _ in frames]
     images[0].save(

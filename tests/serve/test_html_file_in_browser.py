@@ -129,6 +129,19 @@ def test_replies_are_those_of_the_command_line(exported, opened) -> None:
         assert [run(CHAT, message) for message in MESSAGES] == out.splitlines()
 
 
+def test_the_model_in_the_file_can_be_changed(exported, names_dir, opened) -> None:
+    page, half = exported(names_dir)
+    command = [commands.COMMAND, "explain", half, "anna", "--without-head", "0.1", "--json"]
+    changed = json.loads(commands.run_process(command, env=SAME, check=True).stdout)
+    run = opened(page, "#/inside?text=anna&without-head=0.1")
+    effect = run(UNTIL + "return until(() => byId('effect').innerText)")
+    assert f"{changed['bits']:.1f} now." in effect
+    run("location.hash = '#/inside?text=anna&without-head=9.9'")
+    assert run(UNTIL + "return until(() => byId('unreadable').innerText)").startswith("Layer must")
+    run("document.getElementById('switch-all-on').click()")
+    assert run(UNTIL + "return until(() => byId('changed').hidden && !byId('explained').hidden)")
+
+
 def test_a_bot_of_few_questions_answers_them(tmp_path, opened) -> None:
     pairs = {"When are you open?": "From 7 to 18.", "Can I order a cake?": "Call us."}
     talks = [(Message("user", asked), Message("assistant", said)) for asked, said in pairs.items()]

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import pytest
 
 from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig, save
+from microgpt.evaluation.edits import Edits, WeightEdit
 from microgpt.evaluation.explanation import explain
 from microgpt.training.train import train
 
@@ -475,10 +476,13 @@ def test_attention_and_numbers_are_those_of_the_model(talk, talk_gpt, page) -> N
         "all => all.map(one => Number(getComputedStyle(one).getPropertyValue('--share')))"
     )
     assert weights == pytest.approx(row, abs=1e-6)
-    page.wait_for_selector("#step option", state="attached")
-    names = page.locator("#step option").evaluate_all("all => all.map(one => one.value)")
-    assert names == [*found.activations, "probabilities"]
+    page.wait_for_selector("#numbers span")
+    nodes = page.locator("#diagram button").evaluate_all("all => all.map(one => one.value)")
+    names = [*dict.fromkeys(nodes)]  # a head has a node of its own
+    assert sorted(names) == sorted([*found.activations, "probabilities"])
+    page.focus("#diagram [aria-pressed=true]")
     for name in names:
+        assert page.locator("#diagram button:focus").get_attribute("value") == name
         assert page.inner_text("#what")
         assert page.inner_text("#code")
         assert page.inner_text("#file") == "model.py"
@@ -487,9 +491,46 @@ def test_attention_and_numbers_are_those_of_the_model(talk, talk_gpt, page) -> N
         if name in ("embedding", "layer0.mlp_output"):
             shown = [float(cell) for cell in cells]
             assert shown == pytest.approx(found.activations[name], abs=0.0051)
-        page.click("#forth", force=True)
-    assert page.is_disabled("#forth")
+        page.keyboard.press("ArrowDown")
     until(page, "location.hash.includes('step=probabilities')")
+
+
+def test_parts_of_the_model_are_switched_off_in_the_page(names, names_gpt, page) -> None:
+    def shown(*, without_mlp: bool) -> None:
+        edits = Edits([(0, 1)], [0] if without_mlp else [], weights=[WeightEdit("wte", 3, 2, 0.5)])
+        now = explain(names_gpt, "anna", position=-1, edits=edits)
+        last = now.predictions[-1].alternatives
+        until(page, f"document.getElementById('effect').innerText.includes('{now.bits:.1f} now.')")
+        text = page.inner_text("#effect")
+        before = explain(names_gpt, "anna", n_alternatives=1)
+        assert f"{before.bits:.1f} bits before" in text
+        token = before.predictions[-1].alternatives[0].token
+        share = next(each.probability for each in last if each.token == token)
+        assert f"is {100 * share:.0f} %." in text or f"is {100 * share:.1f} %." in text
+
+    opened(page, names, "inside", text="anna", step="embedding")
+    page.wait_for_selector("#numbers span")
+    assert page.is_hidden("#changed")
+    page.click("#edit-weight summary")
+    page.fill("#weight-row", "3")
+    page.fill("#weight-column", "2")
+    page.fill("#weight-value", "0.5")
+    page.keyboard.press("Enter")
+    page.click("#diagram button[value='layer0.query']")
+    page.click("#switches label:has-text('head 1') input")
+    shown(without_mlp=False)
+    page.click("#diagram button[value='layer0.hidden']")
+    page.click("#switches input")
+    shown(without_mlp=True)
+    assert page.locator("#diagram .off").count() == 1 + 3  # the head, and all of the MLP
+    assert page.locator("#diagram .off").first.inner_text() == "Head 1"
+    until(page, "/without-head=0.1.*without-mlp=0.*weight=wte/.test(location.hash)")
+    page.reload()  # the address keeps the changes
+    shown(without_mlp=True)
+    page.click("text=without the MLP of layer 0 ✕")
+    shown(without_mlp=False)
+    page.click("#switch-all-on")
+    page.wait_for_selector("#changed", state="hidden")
 
 
 def test_the_page_works_if_the_browser_limits_history_changes(names, page) -> None:

@@ -5,7 +5,19 @@ import { Bars } from "./bars.js";
 import { Maps } from "./maps.js";
 import { post } from "./service.js";
 import { Steps } from "./steps.js";
-import { byId, conversation, element, isSpecial, missing, quoted, shown, unknown, unread } from "./text.js";
+import { Switches } from "./switches.js";
+import {
+  byId,
+  conversation,
+  element,
+  isSpecial,
+  missing,
+  percent,
+  quoted,
+  shown,
+  unknown,
+  unread,
+} from "./text.js";
 import { checkModel, tell } from "./trouble.js";
 
 const positions = byId("positions");
@@ -19,12 +31,14 @@ export class Inside {
   #lastReply;
   #before = []; // what was said before the question, by the user and the model in turns
   #found = null; // the explanation without details
+  #unchanged = null; // that of the model without changes, if there are any
   #cut = null; // the part of a long text that fits into the context
   #at = 0; // position whose prediction is shown: after token `#at` of what the model reads
   #requests = {}; // AbortControllers by purpose
   #bars;
   #maps;
   #steps;
+  #switches;
 
   /** Args: a model, and a function that returns parameters for the last reply in the chat, if any. */
   constructor(model, lastReply) {
@@ -39,7 +53,9 @@ export class Inside {
       pointed: (row) => this.#shade(row),
       chosen: (row) => this.#choose(row),
     });
+    this.#switches = new Switches(model, () => this.#explain(this.#at));
     this.#steps = new Steps(model, (layer) => {
+      this.#switches.draw(this.#steps.chosen, this.#at);
       if (layer !== null && this.#maps.choose(layer)) this.#explainAttention();
       this.#write();
     });
@@ -63,6 +79,7 @@ export class Inside {
     this.#bars.read(parameters);
     this.#maps.read(parameters);
     this.#steps.read(parameters);
+    this.#switches.read(parameters);
     if (!parameters.size) {
       this.#showExample();
       return;
@@ -108,6 +125,7 @@ export class Inside {
       ...this.#bars.parameters,
       ...this.#maps.parameters,
       ...this.#steps.parameters,
+      ...this.#switches.parameters,
     });
   }
 
@@ -148,6 +166,8 @@ export class Inside {
       this.#refuse(problem);
       return;
     }
+    this.#unchanged = this.#switches.isOn ? await this.#ask("unchanged", { top: TOP }, {}) : null;
+    if (this.#switches.isOn && !this.#unchanged) return;
     this.#found = found;
     this.#refuse("");
     byId("explained").hidden = false;
@@ -168,17 +188,19 @@ export class Inside {
   #refuse(problem) {
     byId("unreadable").textContent = problem;
     byId("unreadable").hidden = !problem;
+    if (problem) byId("effect").textContent = "";
     byId("explained").hidden = true;
   }
 
   /** Return an explanation; show a problem, and return nothing. */
-  async #ask(purpose, options) {
+  async #ask(purpose, options, changes = this.#switches.body) {
     const problem = unknown(byId("text").value, this.#model);
     if (problem || (this.#model.chat && !byId("question").value.trim())) {
       this.#refuse(problem);
       return;
     }
-    return this.#try(purpose, (signal) => post(PATH, { ...this.#document(), ...options }, signal));
+    const body = { ...this.#document(), ...changes, ...options };
+    return this.#try(purpose, (signal) => post(PATH, body, signal));
   }
 
   /** Return the answer to a request; show a problem, and return nothing. */
@@ -231,13 +253,29 @@ export class Inside {
       : `${start}, the most likely is ${name(likeliest.text)}. What came is ${name(now.text)}: ` +
         `${now.bits.toFixed(1)} bits of surprise.`;
     this.#bars.draw(now, isLast);
+    this.#tellEffect(now, isLast);
     this.#write();
     const found = await this.#ask("numbers", { top: 0, position: i });
     if (!found) return;
     const isFull = isLast && read.length === this.#model.block_size;
     this.#bars.setLogits(found.activations.logits, i >= firstOf(read) - 1 && !isFull);
     if (isFull) byId("sentence").textContent += " The context is full: nothing can be added.";
-    this.#steps.draw(found.activations, read, i, now.alternatives);
+    this.#steps.draw(found.activations, read, i, now.alternatives, (key) => this.#switches.isOff(key));
+    this.#switches.draw(this.#steps.chosen, i);
+  }
+
+  /** Say what the changes of the model do to the text, and to the prediction that is shown. */
+  #tellEffect(now, isLast) {
+    if (!this.#unchanged) return;
+    const { bits, predictions } = this.#unchanged;
+    const before = predictions[this.#at];
+    const { token, text } = isLast ? before.alternatives[0] : now;
+    const share = ({ alternatives, ...came }) =>
+      [came, ...alternatives].find((each) => each.token === token)?.probability ?? 0;
+    byId("effect").textContent =
+      `Surprise at the whole text: ${bits.toFixed(1)} bits before, ${this.#found.bits.toFixed(1)} now. ` +
+      `Here, the probability of ${quoted(text, true)} was ${percent(share(before))} and is ` +
+      `${percent(share(now))}.`;
   }
 
   #move(event) {

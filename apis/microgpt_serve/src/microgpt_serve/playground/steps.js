@@ -1,9 +1,9 @@
 // The numbers of one position, from the token to the probabilities, one step at a time.
 
 import { probabilities } from "./bars.js";
+import { Diagram } from "./diagram.js";
 import { byId, element, percent, quoted, shown } from "./text.js";
 
-const steps = byId("step");
 const numbers = byId("numbers");
 
 // What each activation does to a number of the hidden layer.
@@ -131,6 +131,7 @@ const TEXTS = {
 export class Steps {
   #model;
   #changed;
+  #diagram;
   #wanted = "embedding";
   #activations = null;
   #read = [];
@@ -140,9 +141,7 @@ export class Steps {
   constructor(model, changed) {
     this.#model = model;
     this.#changed = changed;
-    steps.addEventListener("change", () => this.#choose(steps.value));
-    byId("back").addEventListener("click", () => this.#go(-1));
-    byId("forth").addEventListener("click", () => this.#go(1));
+    this.#diagram = new Diagram(model, (name) => this.#choose(name));
   }
 
   read(parameters) {
@@ -153,45 +152,34 @@ export class Steps {
     return { step: this.#wanted === "embedding" ? undefined : this.#wanted };
   }
 
-  /** Show the activations of a position, at the step that is chosen. */
-  draw(activations, read, at, alternatives) {
+  /** The step that is chosen. */
+  get chosen() {
+    return this.#wanted;
+  }
+
+  /** Show the activations of a position, at the step that is chosen; `isOff` see `Diagram.draw`. */
+  draw(activations, read, at, alternatives, isOff) {
     [this.#read, this.#at, this.#alternatives] = [read, at, alternatives];
     this.#activations = {
       ...activations,
       probabilities: probabilities(activations.logits, 1, activations.logits.length),
     };
-    const names = Object.keys(this.#activations);
-    if (steps.options.length !== names.length) {
-      steps.replaceChildren();
-      names.forEach((name, i) => {
-        const layer = layerOf(name);
-        const label = layer === null ? "All layers" : `Layer ${layer}`;
-        if (steps.lastChild?.label !== label) steps.append(element("optgroup", { label }));
-        const title = `${i + 1}. ${TEXTS[kind(name)][0]}${layer === null ? "" : `, layer ${layer}`}`;
-        steps.lastChild.append(element("option", { value: name }, title));
-      });
-    }
-    if (!names.includes(this.#wanted)) this.#wanted = names[0];
+    if (!this.#activations[this.#wanted]) this.#wanted = "embedding";
+    this.#diagram.draw(this.#activations, read[at], this.#wanted, isOff);
     this.#show();
-  }
-
-  #go(step) {
-    const names = Object.keys(this.#activations ?? {});
-    const wanted = names[names.indexOf(this.#wanted) + step];
-    if (wanted) this.#choose(wanted);
   }
 
   #choose(name) {
     this.#wanted = name;
+    this.#diagram.choose(name);
     this.#show();
     this.#changed(layerOf(name));
   }
 
   #show() {
-    steps.value = this.#wanted;
-    byId("back").disabled = steps.selectedIndex === 0;
-    byId("forth").disabled = steps.selectedIndex === steps.options.length - 1;
-    const [, explain, code] = TEXTS[kind(this.#wanted)];
+    const [title, explain, code] = TEXTS[kind(this.#wanted)];
+    const layer = layerOf(this.#wanted);
+    byId("step-title").textContent = `${title}${layer === null ? "" : `, layer ${layer}`}`;
     const model = this.#model;
     const isRotary = model.positions !== "learned";
     const isVaried = {
@@ -202,7 +190,7 @@ export class Steps {
     }[code];
     const context = {
       at: this.#at,
-      layer: layerOf(this.#wanted),
+      layer,
       token: quoted(this.#read[this.#at]),
       C: model.n_embd,
       H: model.n_head,

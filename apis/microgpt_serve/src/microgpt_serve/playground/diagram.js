@@ -1,0 +1,143 @@
+// A diagram of the model at one position: the residual stream, and what each part adds to it.
+//
+// Each node is a button with a strip of its numbers: blue is positive, orange negative.
+
+import { byId, element, quoted } from "./text.js";
+
+const diagram = byId("diagram");
+const MOST_NUMBERS = 64; // in a strip; of more, evenly spread ones are drawn
+const KEYS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+
+export class Diagram {
+  #nodes = new Map(); // buttons by the name of a step; that of a head by name and head
+  #chosen;
+  #strips = new Map(); // by node: numbers
+
+  /** Args: a model, and a function that is called with the name of a step that is chosen. */
+  constructor(model, chosen) {
+    this.#chosen = chosen;
+    const whole = { final_norm: model.final_norm };
+    const first = [this.#node("embedding", "Embedding"), this.#node("x", "Residual stream")];
+    const layers = Array.from({ length: model.n_layer }, (_, layer) => this.#layer(model, layer));
+    const last = ["final_norm", "logits", "probabilities"].filter((name) => whole[name] ?? true);
+    const titles = { final_norm: "Final norm", logits: "Logits", probabilities: "Probabilities" };
+    diagram.replaceChildren(
+      stage("", ...first),
+      ...layers,
+      stage("", ...last.map((name) => this.#node(name, titles[name]))),
+    );
+    diagram.addEventListener("keydown", (event) => this.#move(event));
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#paintAll());
+  }
+
+  /** Draw the activations of a position, and choose a step. `isOff` says which parts are off. */
+  draw(activations, token, name, isOff) {
+    this.#strips.clear();
+    for (const [step, found] of Object.entries(activations)) {
+      if (!Array.isArray(found[0])) this.#strips.set(step, found);
+      else found.forEach((row, head) => this.#strips.set(`${step} ${head}`, row));
+    }
+    this.#nodes.get("embedding").firstChild.textContent = `Embedding of ${quoted(token)}`;
+    for (const [key, button] of this.#nodes) button.classList.toggle("off", isOff(key));
+    this.#paintAll();
+    this.choose(name);
+  }
+
+  choose(name) {
+    const nodes = [...diagram.querySelectorAll("button")];
+    for (const button of nodes) {
+      button.ariaPressed = String(button.value === name);
+      button.tabIndex = -1; // the arrow keys go from one to the next
+    }
+    nodes.find((button) => button.value === name).tabIndex = 0;
+  }
+
+  #layer(model, layer) {
+    const node = (name, title) => this.#node(`layer${layer}.${name}`, title);
+    const heads = Array.from({ length: model.n_head }, (_, head) =>
+      this.#node(`layer${layer}.attention`, `Head ${head}`, head),
+    );
+    return stage(
+      `Layer ${layer}`,
+      branch(
+        "Attention",
+        node("attention_input", "Input"),
+        group(node("query", "Queries"), node("key", "Keys"), node("value", "Values")),
+        group(...heads),
+        node("heads", "Results of the heads"),
+        node("attention_output", "Output"),
+      ),
+      node("x_after_attention", "Residual stream"),
+      branch(
+        "MLP",
+        node("mlp_input", "Input"),
+        node("hidden", "Hidden layer"),
+        node("mlp_output", "Output"),
+      ),
+      node("x", "Residual stream"),
+    );
+  }
+
+  #node(name, title, head) {
+    const button = element("button", { type: "button", className: "node", value: name, tabIndex: -1 });
+    button.append(element("span", {}, title), element("canvas", { height: 1 }));
+    button.addEventListener("click", () => this.#chosen(name));
+    this.#nodes.set(head === undefined ? name : `${name} ${head}`, button);
+    return button;
+  }
+
+  #move(event) {
+    const step = KEYS[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const nodes = [...diagram.querySelectorAll("button")]; // in the order in which they are read
+    const names = [...new Set(nodes.map((button) => button.value))];
+    const name = names[names.indexOf(event.target.value) + step];
+    if (!name) return;
+    this.#chosen(name);
+    nodes.find((button) => button.value === name).focus();
+  }
+
+  #paintAll() {
+    const style = getComputedStyle(diagram);
+    const colours = ["--paper", "--blue", "--orange"].map((name) => style.getPropertyValue(name));
+    for (const [key, button] of this.#nodes) {
+      const numbers = this.#strips.get(key);
+      if (numbers) paint(button.querySelector("canvas"), numbers, colours);
+    }
+  }
+}
+
+/** Return a part of the diagram along the residual stream. */
+const stage = (title, ...children) => {
+  const made = element("div", { className: "stage", role: "group" });
+  if (title) made.append(element("h4", {}, title));
+  if (title) made.ariaLabel = title;
+  made.append(...children);
+  return made;
+};
+
+/** Return what reads the residual stream, and adds its result to it. */
+const branch = (title, ...children) => {
+  const made = element("div", { className: "branch", role: "group", ariaLabel: title });
+  made.append(element("h5", {}, title), ...children, element("span", { className: "plus-sign" }, "+"));
+  return made;
+};
+
+const group = (...children) => element("div", { className: "parallel" }, ...children);
+
+/** Paint numbers as a strip: a pixel each, which the style stretches. */
+function paint(canvas, numbers, [paper, blue, orange]) {
+  const n = Math.min(numbers.length, MOST_NUMBERS);
+  const shown = Array.from({ length: n }, (_, i) => numbers[Math.floor((i * numbers.length) / n)]);
+  const largest = Math.max(...shown.map(Math.abs)) || 1;
+  canvas.width = n;
+  const context = canvas.getContext("2d");
+  context.fillStyle = paper;
+  context.fillRect(0, 0, n, 1);
+  shown.forEach((number, i) => {
+    context.globalAlpha = Math.abs(number) / largest;
+    context.fillStyle = number < 0 ? orange : blue;
+    context.fillRect(i, 0, 1, 1);
+  });
+}

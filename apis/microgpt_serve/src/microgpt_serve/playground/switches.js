@@ -1,0 +1,135 @@
+// Parts of the model that are switched off, and weights that are changed, while one looks inside.
+
+import { byId, element } from "./text.js";
+
+const FIELDS = ["without-head", "without-mlp", "without-position", "weight"]; // in the address
+const WEIGHT = /^([\w.]+)\[(\d+),(\d+)\](\*?)=(\S+)$/;
+// The matrix of each step that multiplies with one.
+const MATRICES = {
+  embedding: "wte", query: "attn_wq", key: "attn_wk", value: "attn_wv", attention_output: "attn_wo",
+  hidden: "mlp_fc1", mlp_output: "mlp_fc2", logits: "lm_head",
+}; // prettier-ignore
+const IN_ATTENTION = ["attention_input", "query", "key", "value", "attention", "heads", "attention_output"];
+
+export class Switches {
+  #model;
+  #changed;
+  #edits = new Map(FIELDS.map((name) => [name, []])); // as `microgpt explain` takes them
+
+  /** Args: a model, and a function that is called after each change. */
+  constructor(model, changed) {
+    this.#model = model;
+    this.#changed = () => {
+      this.#drawChanges();
+      changed();
+    };
+    byId("switch-all-on").addEventListener("click", () => {
+      for (const name of FIELDS) this.#edits.set(name, []);
+      this.#changed();
+    });
+    byId("edit-weight").addEventListener("submit", (event) => {
+      event.preventDefault();
+      const [row, column, value] = ["row", "column", "value"].map((name) => byId(`weight-${name}`).value);
+      const how = byId("weight-how").value;
+      this.#edits.get("weight").push(`${byId("edit-weight").dataset.matrix}[${row},${column}]${how}${value}`);
+      this.#changed();
+    });
+  }
+
+  read(parameters) {
+    for (const name of FIELDS) this.#edits.set(name, parameters.getAll(name));
+    this.#drawChanges();
+  }
+
+  get parameters() {
+    return Object.fromEntries(this.#edits);
+  }
+
+  /** Whether anything is changed. */
+  get isOn() {
+    return [...this.#edits.values()].some((each) => each.length);
+  }
+
+  /** The fields of a request to explain. */
+  get body() {
+    if (!this.isOn) return {};
+    const [heads, mlps, positions, weights] = FIELDS.map((name) => this.#edits.get(name));
+    return {
+      without_heads: heads.map((head) => head.split(".").map(Number)),
+      without_mlps: mlps.map(Number),
+      without_positions: positions.map(Number),
+      weights: weights.map((text) => {
+        const [, matrix, row, column, times, number] = WEIGHT.exec(text) ?? [, text, 0, 0, "", 0];
+        const value = { [times ? "factor" : "value"]: Number(number) };
+        return { matrix, row: Number(row), column: Number(column), ...value };
+      }),
+    };
+  }
+
+  /** Return whether a node of the diagram is off. */
+  isOff(key) {
+    const [, layer, name, head] = /^layer(\d+)\.(\w+) ?(\d*)$/.exec(key) ?? [];
+    if (name === "attention") return this.#edits.get("without-head").includes(`${layer}.${head}`);
+    const isMlp = ["mlp_input", "hidden", "mlp_output"].includes(name);
+    return isMlp && this.#edits.get("without-mlp").includes(layer);
+  }
+
+  /** Show the switches of a step, such as "layer0.query", at a position. */
+  draw(step, position) {
+    const [, layer, kind] = /^layer(\d+)\.(\w+)$/.exec(step) ?? [, null, step];
+    const made = [];
+    if (IN_ATTENTION.includes(kind)) {
+      for (let head = 0; head < this.#model.n_head; head++) {
+        made.push(this.#switch(`head ${head}`, "without-head", `${layer}.${head}`));
+      }
+    } else if (["mlp_input", "hidden", "mlp_output"].includes(kind)) {
+      made.push(this.#switch("the MLP", "without-mlp", layer));
+    } else if (kind === "embedding" && this.#model.positions === "learned") {
+      made.push(this.#switch(`position ${position}`, "without-position", String(position)));
+    }
+    byId("switches").hidden = !made.length;
+    byId("switches").replaceChildren(element("legend", {}, "On"), ...made);
+    this.#drawForm(kind, layer);
+  }
+
+  #switch(title, name, value) {
+    const input = element("input", { type: "checkbox", checked: !this.#edits.get(name).includes(value) });
+    input.addEventListener("change", () => {
+      const others = this.#edits.get(name).filter((each) => each !== value);
+      this.#edits.set(name, input.checked ? others : [...others, value]);
+      this.#changed();
+    });
+    return element("label", {}, input, ` ${title}`);
+  }
+
+  /** Show the form that changes a weight of the matrix of a step, if it has one. */
+  #drawForm(kind, layer) {
+    const form = byId("edit-weight");
+    form.hidden = !MATRICES[kind];
+    const matrix = `${layer === null ? "" : `layer${layer}.`}${MATRICES[kind]}`;
+    form.dataset.matrix = matrix;
+    byId("weight-matrix").textContent = matrix;
+    const { n_embd: C, n_ff_exp: factor, vocab_size: V } = this.#model;
+    const hidden = factor * C;
+    const rows = { embedding: V, logits: V, hidden }[kind] ?? C;
+    byId("weight-row").max = rows - 1;
+    byId("weight-column").max = (kind === "mlp_output" ? hidden : C) - 1;
+  }
+
+  #drawChanges() {
+    const titles = ["without head ", "without the MLP of layer ", "without the embedding of position ", ""];
+    const chips = FIELDS.flatMap((name, i) =>
+      this.#edits.get(name).map((value) => {
+        const text = `${titles[i]}${value}`;
+        const chip = element("button", { type: "button", ariaLabel: `Undo: ${text}` }, `${text} ✕`);
+        chip.addEventListener("click", () => {
+          this.#edits.set(name, this.#edits.get(name).filter((each) => each !== value));
+          this.#changed();
+        });
+        return chip;
+      }),
+    );
+    byId("changes").replaceChildren(...chips);
+    byId("changed").hidden = !chips.length;
+  }
+}

@@ -20,12 +20,14 @@ RESULTS = sorted((Path(__file__).parents[2] / "bench" / "results").glob("*/*.jso
         ("apple-m1", "apple-m1"),
     ],
 )
-def test_a_microarchitecture_has_its_usual_name(llvm_name: str, expected: str) -> None:
+def test_an_llvm_processor_name_is_translated_to_its_usual_name(
+    llvm_name: str, expected: str
+) -> None:
     assert machine.microarchitecture(llvm_name) == expected
 
 
 @pytest.mark.parametrize(("vector_bytes", "expected"), [(64, ", AVX-512, "), (32, ", AVX2, ")])
-def test_a_machine_reports_microarchitecture_and_instruction_set(
+def test_the_machine_description_includes_the_instruction_set(
     monkeypatch: pytest.MonkeyPatch, vector_bytes: int, expected: str
 ) -> None:
     monkeypatch.setattr(processor, "NAME", "znver4")
@@ -35,7 +37,7 @@ def test_a_machine_reports_microarchitecture_and_instruction_set(
     assert machine.short_name(found).endswith(" (Zen 4)")
 
 
-def test_an_unknown_processor_has_no_vector_instruction_set(
+def test_a_processor_without_avx_is_described_without_avx(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(processor, "VECTOR_BYTES", 16)
@@ -43,7 +45,7 @@ def test_an_unknown_processor_has_no_vector_instruction_set(
 
 
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_a_stored_result_is_in_the_folder_of_its_machine(path: Path) -> None:
+def test_stored_results_are_in_the_folder_of_their_machine(path: Path) -> None:
     name = machine.short_name(json.loads(path.read_text())["machine"])
     assert re.fullmatch(r".+ \(.+\)", name), "without a microarchitecture"
     assert path.parent.name == machine.folder_name(name)

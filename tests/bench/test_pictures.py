@@ -27,7 +27,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
         return dict(zip((path.stem for path in names), specifications, strict=True))
 
 
-def test_the_pages_show_the_tables_of_the_results(
+def test_the_docs_show_the_latest_result_tables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(ROOT / "bench")
@@ -56,18 +56,18 @@ def axes(chart: Any) -> Iterator[dict[str, Any]]:
             yield from axes(part)
 
 
-def test_each_logarithmic_axis_is_labelled_as_such(drawn) -> None:
+def test_every_logarithmic_axis_is_labelled_as_logarithmic(drawn) -> None:
     titles = [axis["title"] for chart in drawn.values() for axis in axes(chart)]
     assert len(titles) >= 6
     assert [title for title in titles if not title.endswith(" (log scale)")] == []
 
 
-def test_each_picture_has_a_title(drawn) -> None:
+def test_every_picture_has_a_title(drawn) -> None:
     parts = [part for c in drawn.values() for part in c.get("hconcat", c.get("vconcat", [c]))]
     assert all("title" in part for part in parts)
 
 
-def test_every_stored_result_is_read() -> None:
+def test_the_benchmark_report_reads_every_stored_result() -> None:
     report: Any = importlib.import_module("report")
     read = {report.stored_as(module) for module in report.modules()}
     stored = {path.name.split(".")[0] for path in (ROOT / "bench" / "results").rglob("*.json*")}

@@ -193,7 +193,7 @@ PAGES = sorted(page.relative_to(ROOT) for page in DOCS if "bench/" in page.read_
 CITED = re.compile(r"bench/(study\.py \w+|[\w/]+\.\w+)")
 
 
-def test_every_script_in_bench_is_tested() -> None:
+def test_every_benchmark_script_is_tested() -> None:
     assert SCRIPTS.keys() == SHORTEST.keys() | PARTS
 
 
@@ -209,7 +209,7 @@ def test_every_study_has_a_question_a_result_and_a_command() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
-def test_a_page_cites_only_what_is_in_bench(page: Path) -> None:
+def test_every_benchmark_script_cited_in_the_docs_exists(page: Path) -> None:
     for cited in CITED.findall((ROOT / page).read_text(encoding="utf-8")):
         path = re.sub(r"study\.py (\w+)", r"studies/\1.py", cited)
         assert (ROOT / "bench" / path).exists(), cited
@@ -217,7 +217,9 @@ def test_a_page_cites_only_what_is_in_bench(page: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SHORTEST)
-def test_each_script_runs(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_every_benchmark_script_runs(
+    name: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     if name == "serve_load" and not shutil.which("wrk"):
         pytest.skip("wrk is not installed")
     if name in ("same_bits", "page_training") and not shutil.which("node"):

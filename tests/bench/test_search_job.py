@@ -36,7 +36,7 @@ def test_the_budget_can_end_a_search_in_the_middle_of_a_run(job: Any) -> None:
     assert ledger.points[3:] == [((0, 1), 1)]
 
 
-def test_the_ledger_counts_one_point_of_a_diverging_run(job: Any) -> None:
+def test_the_ledger_counts_a_diverging_run_as_one_point(job: Any) -> None:
     ledger = job.Ledger(LOSSES, 4, seed=1)
 
     assert ledger.train(job.Run(1, 0), 3) == [math.inf]

@@ -17,7 +17,7 @@ TEXTS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("alphabet", TEXTS)
-def test_train_and_generate_work_with_another_alphabet(microgpt, tmp_path, alphabet) -> None:
+def test_train_and_generate_work_with_non_latin_alphabets(microgpt, tmp_path, alphabet) -> None:
     docs = TEXTS[alphabet]
     (tmp_path / "docs.txt").write_text("\n".join(docs), encoding="utf-8")
     options = ["--input", "docs.txt", "--steps", "400", "--lr", "0.02", "--num-samples", "3"]

@@ -72,7 +72,7 @@ def sections(text: str) -> dict[str, list[list[str]]]:
     return {title: [[c.strip() for c in row if c] for row in rows] for title, rows in found.items()}
 
 
-def test_analyze_prints_losses_returns_and_the_law_of_steps(microgpt, tmp_path) -> None:
+def test_analyze_prints_losses_returns_and_a_power_law(microgpt, tmp_path) -> None:
     """By hand: the seeds are 0.01 apart, so the interval is 4.303 · 0.01 / √3; from 30 / √1,000 to
     30 / √4,000, which is half of it, in three thousand steps."""
     write(tmp_path)
@@ -105,14 +105,14 @@ def test_analyze_prints_a_table_of_parameters(microgpt, tmp_path) -> None:
     ]
 
 
-def test_long_samples_are_cut_and_a_rising_loss_has_no_law(microgpt, tmp_path) -> None:
+def test_analyze_fits_no_power_law_to_a_rising_loss(microgpt, tmp_path) -> None:
     write(tmp_path, loss=lambda point: 2 + point.steps / 1e5, samples=("a" * 30, "tab\there", "é"))
     text = microgpt("analyze").stdout
     assert sections(text)["Loss against steps"][1][-1] == f"{'a' * 24}…, tab\\there, é"
     assert "No power law: the loss does not fall reliably with the steps, falls in one" in text
 
 
-def test_several_sweeps_are_analyzed_as_one(microgpt, tmp_path) -> None:
+def test_analyze_can_combine_several_sweeps(microgpt, tmp_path) -> None:
     """And the best size for a budget is a larger one from where it is better on."""
     small = write(tmp_path)
     large = write(tmp_path, (SweepConfig(n_embd=32, steps=64_000),), loss=lambda point: 1.5)
@@ -128,7 +128,7 @@ def test_several_sweeps_are_analyzed_as_one(microgpt, tmp_path) -> None:
     assert microgpt("analyze", small, large, small).stdout == done.stdout
 
 
-def test_equal_operations_are_compared_with_the_lowest_loss(microgpt, tmp_path) -> None:
+def test_points_of_equal_cost_are_compared_with_the_best_one(microgpt, tmp_path) -> None:
     points = (SweepConfig(lr=0.01), SweepConfig(lr=0.003))
     write(tmp_path, points, loss=lambda point: 2 + point.lr)
     table = sections(microgpt("analyze").stdout)["Equal operations. Behind"]
@@ -176,7 +176,7 @@ def test_diverged_runs_are_excluded_with_a_note(microgpt, tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_the_chart_has_a_panel_for_each_question(microgpt, tmp_path) -> None:
+def test_the_scaling_chart_has_a_panel_for_each_question(microgpt, tmp_path) -> None:
     runs = [write(tmp_path), write(tmp_path, tuple(SIZES.values()))]
     done = microgpt("analyze", *runs, "--output", "s.svg", "--output", "s.png")
     assert (done.returncode, done.stderr) == (0, "note: the charts are in s.svg, s.png\n")
@@ -229,12 +229,12 @@ def test_analyze_reads_the_newest_sweep_by_default(microgpt, tmp_path) -> None:
     assert json.loads(microgpt("analyze", "--json").stdout)["runs"] == [newer]
 
 
-def test_a_sweep_without_results_is_an_error(microgpt, tmp_path) -> None:
+def test_analyzing_a_sweep_without_results_is_an_error(microgpt, tmp_path) -> None:
     run = write(tmp_path, failed=[(point, seed) for point in STEPS for seed in SEEDS])
     assert f"no training run of {run} is complete; analyze" in refused(microgpt("analyze"))
 
 
-def test_a_damaged_sweep_is_a_one_line_error(microgpt, tmp_path) -> None:
+def test_a_damaged_sweep_gives_a_one_line_error(microgpt, tmp_path) -> None:
     path = tmp_path / write(tmp_path) / "evaluations.jsonl"
     path.write_text('{"point": {"n_em\n')
     assert "evaluations.jsonl, line 1: crc32 differs" in refused(microgpt("analyze"))
@@ -256,6 +256,6 @@ def test_analyze_refuses_a_search(microgpt, tmp_path) -> None:
         (["--output", "no/s.svg"], "cannot write no/s.svg: "),
     ],
 )
-def test_bad_options_are_one_line_errors(microgpt, tmp_path, options, problem) -> None:
+def test_bad_analyze_options_give_one_line_errors(microgpt, tmp_path, options, problem) -> None:
     write(tmp_path)
     assert refused(microgpt("analyze", *options)).startswith(problem)

@@ -2,20 +2,20 @@ import pytest
 from commands import ok
 
 
-def test_generate_takes_a_prompt_as_its_argument(microgpt, text_model) -> None:
+def test_generate_accepts_a_prompt_as_an_argument(microgpt, text_model) -> None:
     options = ("--model", text_model, "-n", 2)
     done = ok(microgpt("generate", "an", *options))
     assert all(line[11:].startswith("an") for line in done.stdout.splitlines())
     assert microgpt("generate", "--prompt", "an", *options).stdout == done.stdout
 
 
-def test_chat_takes_a_message_as_its_argument(microgpt, chat_model) -> None:
+def test_chat_accepts_a_message_as_an_argument(microgpt, chat_model) -> None:
     done = microgpt("chat", "hi", "--model", chat_model)
     assert (done.returncode, done.stdout) == (0, "yo\n")
     assert microgpt("chat", "--message", "hi", "--model-dir", chat_model).stdout == "yo\n"
 
 
-def test_eval_info_plot_and_export_take_a_model_as_argument(
+def test_several_commands_accept_a_model_as_an_argument(
     microgpt, text_model, tmp_path, undrawn
 ) -> None:
     (tmp_path / "more.txt").write_text("anna\nmia\n")
@@ -42,13 +42,13 @@ def test_eval_info_plot_and_export_take_a_model_as_argument(
         (["serve", "output", "--model", "output"], "--model"),
     ],
 )
-def test_an_argument_cannot_be_combined_with_its_option(microgpt, command, flag) -> None:
+def test_a_value_cannot_be_given_as_both_argument_and_option(microgpt, command, flag) -> None:
     done = microgpt(*command)
     problem = f"error: {flag} cannot be combined with the positional argument; omit {flag}\n"
     assert (done.returncode, done.stderr) == (2, problem)
 
 
-def test_a_prompt_that_is_the_name_of_a_directory_gets_a_note(
+def test_a_prompt_that_names_a_model_directory_causes_a_note(
     microgpt, text_model, chat_model, tmp_path
 ) -> None:
     for command, model in (("generate", text_model), ("chat", chat_model)):

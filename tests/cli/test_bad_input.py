@@ -55,7 +55,7 @@ def test_train_refuses_invalid_settings(microgpt, names, tmp_path, args, problem
     assert os.listdir(tmp_path) == ["names.txt"]
 
 
-def test_a_file_without_its_option_gets_a_hint(microgpt, names) -> None:
+def test_a_file_passed_without_its_option_gets_a_hint(microgpt, names) -> None:
     done = microgpt("train", "names.txt")
     assert "extra argument(s) (names.txt); to read a file, use --data names.txt; see " in refused(
         done
@@ -70,7 +70,7 @@ def test_a_file_without_its_option_gets_a_hint(microgpt, names) -> None:
         (b"anna\nren\xe9\n", "data is not UTF-8 text (line 2 has the byte 0xe9); it seems to be"),
     ],
 )
-def test_train_refuses_a_text_file(microgpt, tmp_path, content, problem) -> None:
+def test_train_refuses_an_unusable_text_file(microgpt, tmp_path, content, problem) -> None:
     if content is not None:
         (tmp_path / "data").write_bytes(content)
     assert problem in refused(microgpt("train", "--input", "data", "--output", "a/model"))
@@ -89,14 +89,14 @@ def test_train_refuses_a_text_file(microgpt, tmp_path, content, problem) -> None
         (b"\xff", "not UTF-8 text (line 2 has the byte 0xff)"),
     ],
 )
-def test_train_refuses_a_conversation_file(microgpt, tmp_path, line, problem) -> None:
+def test_train_refuses_an_invalid_conversation_file(microgpt, tmp_path, line, problem) -> None:
     (tmp_path / "data").write_bytes(CHAT_LINE.encode() + b"\n" + line + b"\n")
     assert problem in refused(microgpt("train", "--chat", "--input", "data"))
     assert not (tmp_path / "output").exists()
 
 
 @pytest.mark.parametrize("output", ["names.txt", "/proc/nowhere/model"])
-def test_train_refuses_an_output_that_it_cannot_write(microgpt, names, output) -> None:
+def test_train_refuses_an_output_path_that_it_cannot_write(microgpt, names, output) -> None:
     done = microgpt("train", "--input", names, "--output", output)
     assert output in refused(done)
     assert done.stdout == ""  # before any work
@@ -128,7 +128,7 @@ COMMANDS = ["generate", "chat", "info"]
 @pytest.mark.parametrize(
     "command", ["generate", "chat --model-dir output", "info", "eval --data x"]
 )
-def test_a_missing_model_is_an_error(microgpt, tmp_path, command) -> None:
+def test_commands_refuse_a_missing_model(microgpt, tmp_path, command) -> None:
     remedy = "use a directory written by `microgpt train`"
     assert f"output does not exist; {remedy}" in refused(microgpt(*command.split()))
     (tmp_path / "output").mkdir()
@@ -136,7 +136,7 @@ def test_a_missing_model_is_an_error(microgpt, tmp_path, command) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_damaged_model_is_an_error(microgpt, chat_model, command) -> None:
+def test_commands_refuse_a_damaged_model(microgpt, chat_model, command) -> None:
     (chat_model / "meta.json").write_text("")
     problem = f"{chat_model}/meta.json: invalid JSON: EOF"
     assert problem in refused(microgpt(command, "--model-dir", chat_model))
@@ -165,18 +165,20 @@ def test_chat_refuses_a_model_without_chat_tokens(microgpt, text_model) -> None:
         ),
     ],
 )
-def test_a_bad_option_is_refused_with_a_hint(microgpt, chat_model, command, problem) -> None:
+def test_a_bad_option_value_is_refused_with_a_clear_message(
+    microgpt, chat_model, command, problem
+) -> None:
     assert problem in refused(microgpt(*command.split()))
 
 
-def test_an_argument_that_is_not_utf8_gives_no_traceback(microgpt, text_model) -> None:
+def test_an_argument_that_is_not_utf8_causes_no_traceback(microgpt, text_model) -> None:
     prompt = os.fsdecode(b"a\xff")
     assert "does not contain" in refused(
         microgpt("generate", "--model-dir", text_model, "--prompt", prompt)
     )
 
 
-def test_evolve_explains_why_it_reads_a_genome(microgpt, names, tmp_path) -> None:
+def test_evolve_explains_why_it_reads_an_existing_genome_file(microgpt, names, tmp_path) -> None:
     (tmp_path / "genome.json").write_text("mine")
     problem = "(the winner is compared with the genome.json of this directory; rename that file, or"
     assert problem in refused(microgpt("evolve", "--data", names))

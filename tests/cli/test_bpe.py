@@ -59,7 +59,7 @@ def test_train_learns_tokens_from_the_training_set_only(microgpt, tmp_path) -> N
 
 
 @pytest.mark.usefixtures("names")
-def test_a_small_text_gives_fewer_tokens_and_a_note(microgpt) -> None:
+def test_train_notes_that_a_small_text_yields_fewer_tokens(microgpt) -> None:
     done = microgpt("train", *SMALL, "--tokenizer", "bpe", "--num-samples", "0")
     assert "note: the vocabulary has fewer than 1024 tokens, because no other" in done.stderr
     assert done.returncode == 0
@@ -83,7 +83,7 @@ def test_a_resumed_training_run_keeps_its_tokens_and_result(microgpt, model, tmp
         assert (model / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
-def test_running_text_reports_characters_per_token(microgpt, tmp_path) -> None:
+def test_train_reports_characters_per_token_of_running_text(microgpt, tmp_path) -> None:
     (tmp_path / "text.txt").write_text("anna anna\n" * 20)
     options = ("--tokenizer", "bpe", "--vocab-size", "259", "--text", "stream")
     done = microgpt("train", "--input", "text.txt", *SMALL[2:], *options)
@@ -92,7 +92,7 @@ def test_running_text_reports_characters_per_token(microgpt, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("text", ["lines", "stream"])
-def test_a_known_text_cut_off_by_the_context_is_not_novel(microgpt, tmp_path, text) -> None:
+def test_a_known_text_truncated_by_the_context_is_not_novel(microgpt, tmp_path, text) -> None:
     """Nor in the middle of a character: 漢 is three tokens here, and 8 are no multiple of it."""
     (tmp_path / "text.txt").write_text("漢" * (400 if text == "stream" else 30))
     shape = ("--block-size", "8", "--steps", "150", "--lr", "0.03", "--num-samples", "2")
@@ -105,7 +105,7 @@ def test_a_known_text_cut_off_by_the_context_is_not_novel(microgpt, tmp_path, te
 
 @pytest.mark.usefixtures("names")
 @pytest.mark.parametrize("text", ["lines", "stream"])
-def test_training_and_eval_report_the_same_bits_per_character(microgpt, tmp_path, text) -> None:
+def test_train_and_evaluate_agree_on_bits_per_character(microgpt, tmp_path, text) -> None:
     options = ("--text", text, "--val-fraction", "0.3", "--block-size", "16")
     done = microgpt("train", *SMALL, *BPE, *options)
     told = float(done.stdout.partition(" nats per token (")[2].partition(" bits per character")[0])
@@ -117,7 +117,7 @@ def test_training_and_eval_report_the_same_bits_per_character(microgpt, tmp_path
     assert told == pytest.approx(model.evaluate(docs, text=text).bits_per_character, abs=1e-4)
 
 
-def test_fine_tuning_keeps_the_tokens_of_the_parent(microgpt, model, names, tmp_path) -> None:
+def test_fine_tuning_keeps_the_tokenizer_of_the_parent(microgpt, model, names, tmp_path) -> None:
     names.write_text("zoë\nzoé\n" * 20)
     ok(microgpt("train", "--from", model, "--input", names, "--steps", "3", "--output", "child"))
     child = load(tmp_path / "child")
@@ -132,7 +132,7 @@ def test_fine_tuning_keeps_the_tokens_of_the_parent(microgpt, model, names, tmp_
         assert problem in refused(microgpt("train", "--from", model, "--input", names, *args))
 
 
-def test_every_command_that_reads_a_model_reads_subwords(microgpt, model, names, tmp_path) -> None:
+def test_every_command_reads_subword_models(microgpt, model, names, tmp_path) -> None:
     options = ("--model-dir", model, "--num-samples", "5", "--prompt", "é", "--temperature", "1")
     samples = json.loads(microgpt("generate", *options, "--json").stdout)["samples"]
     assert all(text.startswith("é") for text in samples)
@@ -161,7 +161,7 @@ def kanji():
     return train([KANJI], model=model, tokenizer=tokenizer, config=TrainConfig(steps=80, lr=0.02))
 
 
-def test_chat_shows_characters_that_take_several_tokens(microgpt, kanji, tmp_path) -> None:
+def test_chat_displays_characters_made_of_several_tokens(microgpt, kanji, tmp_path) -> None:
     save(kanji, tmp_path / "chat")
     asked = ("chat", "--model-dir", "chat", "--temperature", "0")
     done = microgpt(*asked, "--message", "hi")
@@ -180,7 +180,7 @@ def test_chat_shows_characters_that_take_several_tokens(microgpt, kanji, tmp_pat
     ],
 )
 @pytest.mark.usefixtures("model")
-def test_a_missing_extra_names_the_package_to_install(microgpt, tmp_path, command) -> None:
+def test_the_error_for_a_missing_extra_names_the_package(microgpt, tmp_path, command) -> None:
     (tmp_path / "stubs").mkdir()
     stub = "raise ModuleNotFoundError(\"No module named 'tokenizers'\", name='tokenizers')\n"
     (tmp_path / "stubs" / "tokenizers.py").write_text(stub)
@@ -191,7 +191,7 @@ def test_a_missing_extra_names_the_package_to_install(microgpt, tmp_path, comman
     )
 
 
-def test_character_models_work_without_the_extra(microgpt, names, tmp_path) -> None:
+def test_character_models_work_without_the_bpe_extra(microgpt, names, tmp_path) -> None:
     (tmp_path / "stubs").mkdir()
     (tmp_path / "stubs" / "tokenizers.py").write_text("raise SystemExit('it was loaded')\n")
     ok(microgpt("train", *SMALL, PYTHONPATH=str(tmp_path / "stubs")))

@@ -25,7 +25,7 @@ def test_the_same_seed_gives_the_same_chat(microgpt, chat_model) -> None:
     assert len(first.stdout.splitlines()) == 3
 
 
-def test_chat_accepts_its_commands(microgpt, chat_model) -> None:
+def test_chat_runs_slash_commands_from_standard_input(microgpt, chat_model) -> None:
     said = "\nhi\n/clear\n/fly\n/temperature 0.8\n  \n/quit\nhi\n"
     done = ok(microgpt("chat", "--model-dir", chat_model, stdin=said))
     assert done.stdout == "\nyo\n(history cleared)\n\n(temperature 0.8)\n\n"
@@ -47,7 +47,7 @@ def test_chat_reports_an_unknown_character_once(microgpt, chat_model) -> None:
     assert done.stdout.endswith("yo\n")
 
 
-def test_chat_refuses_a_message_that_is_too_long_and_continues(microgpt, chat_model) -> None:
+def test_chat_continues_after_refusing_an_overlong_message(microgpt, chat_model) -> None:
     done = ok(microgpt("chat", "--model-dir", chat_model, stdin=f"{'o' * 21}\n日本\nhi\n"))
     assert done.stdout == "\n\nyo\n"
     assert done.stderr.splitlines()[1].startswith("error: no character of the message is in")
@@ -71,13 +71,13 @@ def test_a_message_on_the_command_line_gets_one_answer(microgpt, chat_model) -> 
         (" ", "the message is empty; pass some text"),
     ],
 )
-def test_a_message_that_cannot_be_answered_is_an_error(
+def test_chat_refuses_a_message_that_it_cannot_answer(
     microgpt, chat_model, message, problem
 ) -> None:
     assert refused(microgpt("chat", "--model-dir", chat_model, "--message", message)) == problem
 
 
-def test_invalid_utf8_is_reported_and_left_out(microgpt, chat_model) -> None:
+def test_invalid_utf8_in_a_message_is_reported_and_removed(microgpt, chat_model) -> None:
     done = microgpt("chat", "--model-dir", chat_model, "--message", "h\udcffi")
     assert (done.returncode, done.stdout) == (0, "yo\n")
     assert done.stderr == "note: removed characters that are not in the vocabulary: '�'\n"
@@ -105,7 +105,7 @@ def test_chat_uses_the_model_in_output_if_it_can_chat(microgpt, chat_model, tmp_
 
 
 @pytest.mark.parametrize("damaged", [False, True])
-def test_chat_reports_that_the_model_in_output_cannot_chat(
+def test_chat_says_when_the_model_in_output_cannot_chat(
     microgpt, text_model, tmp_path, demo_reply, damaged
 ) -> None:
     text_model.rename(tmp_path / "output")

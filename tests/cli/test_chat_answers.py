@@ -41,7 +41,7 @@ def test_the_bundled_conversations_are_recognised() -> None:
     assert split(load_conversations(bundled("chat.jsonl"))).facts.sha256 == CHAT_SHA256
 
 
-def test_a_poor_model_of_the_bundled_data_gets_advice(microgpt) -> None:
+def test_training_a_poor_model_on_bundled_data_prints_advice(microgpt) -> None:
     done = microgpt("train", *QUICK)
     n, _, of, *rest = exact(done).split()
     assert int(n) < 20
@@ -80,7 +80,7 @@ def test_no_held_out_question_is_in_the_training_data() -> None:
     assert {*asked_of(parts)} == {talk[2].content for talk in parts.validation}
 
 
-def test_questions_that_a_parent_has_read_are_marked(microgpt, talks) -> None:
+def test_questions_that_the_parent_was_trained_on_are_marked(microgpt, talks) -> None:
     assert microgpt("train", "--data", talks, *QUICK[:-1], "parent").returncode == 0
     more = ("--chat", "--from", "parent", "--steps", "2", "--model", "b")
     child = microgpt("train", "--data", talks, *more, "--val-fraction", "0.5")
@@ -88,7 +88,7 @@ def test_questions_that_a_parent_has_read_are_marked(microgpt, talks) -> None:
     assert exact(microgpt("train", *more, "--force")).endswith("(contamination unknown)")
 
 
-def test_only_questions_that_a_parent_has_read_count(microgpt, tmp_path) -> None:
+def test_only_questions_that_the_parent_read_are_contaminated(microgpt, tmp_path) -> None:
     """Two conversations begin with each question; the parent has read one of some of them."""
     rows = [
         [{"role": "user", "content": f"say {n}"}, {"role": "assistant", "content": f"{n}"},
@@ -102,7 +102,7 @@ def test_only_questions_that_a_parent_has_read_count(microgpt, tmp_path) -> None
     assert 0 < float(exact(child).split("(contamination ")[1].removesuffix(" %)")) < 100
 
 
-def test_training_questions_are_asked_if_none_are_held_out(microgpt, talks, monkeypatch) -> None:
+def test_training_questions_are_used_if_none_are_held_out(microgpt, talks, monkeypatch) -> None:
     monkeypatch.setattr("microgpt.training.choice.MIN_USEFUL", 1e10)
     done = microgpt("train", "--data", talks, *QUICK)
     assert "of 40 questions of the training data (" in exact(done)
@@ -124,7 +124,7 @@ def sums(tmp_path: Path) -> Path:
     return path
 
 
-def test_more_minutes_are_advised_only_if_the_data_suffice(microgpt, sums) -> None:
+def test_more_minutes_are_advised_only_if_there_is_enough_data(microgpt, sums) -> None:
     train = ("train", "--data", sums, "--chat", "--json", "--model", "b")
     short = json.loads(microgpt(*train, *SHAPE, "--steps", "2").stdout)
     assert short["advice"].endswith("conversations, or --minutes 5, which chooses settings")
@@ -143,7 +143,7 @@ def test_sample_questions_are_evenly_spaced_over_the_data() -> None:
     assert asked[-1] == 397
 
 
-def test_train_prints_no_advice_for_a_chat_model_without_errors(microgpt, talks) -> None:
+def test_a_chat_model_that_makes_no_errors_gets_no_advice(microgpt, talks) -> None:
     options = ("--data", talks, "--chat", "--steps", "300", "--batch-size", "8", *SHAPE)
     done = microgpt("train", *options, "--learning-rate", "0.01")
     assert exact(done) == "40 of 40 questions of the training data (100.0%)"
@@ -151,6 +151,6 @@ def test_train_prints_no_advice_for_a_chat_model_without_errors(microgpt, talks)
     assert done.stdout.endswith("user:      say aw\nassistant: a\n")
 
 
-def test_the_reference_engine_generates_no_replies(microgpt, talks) -> None:
+def test_the_reference_engine_reports_no_exact_answers(microgpt, talks) -> None:
     done = ok(microgpt("train", "--data", talks, *QUICK, "--engine", "reference"))
     assert "exact answers" not in done.stdout

@@ -39,7 +39,7 @@ def test_a_session_stores_a_reply_with_its_question(session) -> None:
     assert session.messages == [HI, YO]
 
 
-def test_a_partial_reply_is_kept_unless_it_is_empty(session) -> None:
+def test_a_session_keeps_a_partial_reply_unless_it_is_empty(session) -> None:
     exchange = session.ask("hi")
     session.add(exchange)
     assert session.messages == []
@@ -54,7 +54,7 @@ def test_a_message_that_does_not_fit_is_not_added_to_the_chat(session, told) -> 
     assert (session.messages, told) == ([], [])
 
 
-def test_a_message_of_several_lines_is_never_a_command() -> None:
+def test_a_multi_line_message_is_never_a_command() -> None:
     assert is_command("/clear")
     assert not is_command("hi /clear")
     assert not is_command("/clear\nhi")
@@ -88,7 +88,7 @@ def test_temperature_and_seed_can_be_shown_and_set(session, chat_result) -> None
         ("/load .", "cannot read .: Is a directory"),
     ],
 )
-def test_a_bad_command_is_one_line_and_changes_nothing(session, line, problem) -> None:
+def test_a_bad_chat_command_gives_an_error_and_changes_nothing(session, line, problem) -> None:
     with pytest.raises(MicrogptError) as caught:
         run_command(session, line)
     message = str(caught.value)
@@ -99,7 +99,7 @@ def test_a_bad_command_is_one_line_and_changes_nothing(session, line, problem) -
     assert os.listdir() == []
 
 
-def test_a_session_overwrites_only_files_it_wrote_or_read(session, tmp_path) -> None:
+def test_a_session_overwrites_only_files_that_it_wrote_or_read(session, tmp_path) -> None:
     (tmp_path / "mine").write_text("precious\n")
     say(session, "hi")
     with pytest.raises(ConfigError, match="mine exists and does not belong to this conversation"):
@@ -126,7 +126,7 @@ def test_a_new_conversation_does_not_overwrite_earlier_files(session, tmp_path, 
         run_command(session, "/save mine")
 
 
-def test_loading_a_long_conversation_repeats_the_warning(session, told) -> None:
+def test_loading_a_long_conversation_repeats_the_length_warning(session, told) -> None:
     for _ in range(5):
         say(session, "hi")
     run_command(session, "/save long")
@@ -135,14 +135,14 @@ def test_loading_a_long_conversation_repeats_the_warning(session, told) -> None:
     assert [re.search(r"\((\d+) tokens", line)[1] for line in told] == ["8", "24"]
 
 
-def test_a_file_name_may_begin_with_the_home_directory(session, tmp_path, monkeypatch) -> None:
+def test_a_tilde_in_a_file_name_means_the_home_directory(session, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     say(session, "hi")
     run_command(session, "/save ~/said.jsonl")
     assert (tmp_path / "home/said.jsonl").exists()
 
 
-def test_load_replaces_the_conversation_and_reports_unreadables(session, told, tmp_path) -> None:
+def test_load_replaces_the_chat_and_reports_unknown_characters(session, told, tmp_path) -> None:
     say(session, "hi")
     (tmp_path / "said.jsonl").write_text(LINE.replace("hi", "hé"))
     assert run_command(session, "/load said.jsonl") == "(2 messages read from said.jsonl)"
@@ -174,6 +174,6 @@ def test_load_refuses_a_foreign_file_and_keeps_the_conversation(
         run_command(session, "/save file")
 
 
-def test_help_names_every_command(session) -> None:
+def test_chat_help_lists_every_chat_command(session) -> None:
     page = run_command(session, "/help")
     assert all(f"{name} " in page for name in COMMANDS)

@@ -17,7 +17,7 @@ ENGINES = ("reference", "compiled float64", "compiled float32")
 CHAT_LINE = '[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]'
 
 
-def test_train_prints_the_header_the_last_step_and_samples(microgpt, tmp_path) -> None:
+def test_train_prints_a_header_the_last_step_and_samples(microgpt, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("anna\nemma\nava\n")
     options = (*KARPATHYS, "--steps", "12", "--num-samples", "2")
     done = ok(microgpt("train", "--input", "names.txt", *options))
@@ -31,7 +31,7 @@ def test_train_prints_the_header_the_last_step_and_samples(microgpt, tmp_path) -
     assert where == "note: the model is in output; try: microgpt generate"
 
 
-def test_novel_lists_new_samples_beside_similar_documents(microgpt, tmp_path) -> None:
+def test_the_novel_option_shows_the_document_nearest_each_sample(microgpt, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("anna\nemma\nava\n")
     options = (*KARPATHYS, "--steps", "12", "--num-samples", "5", "--force")
     command = ("train", "--input", "names.txt", *options)
@@ -50,7 +50,7 @@ def test_train_without_options_runs_karpathys_model(microgpt, golden) -> None:
     assert len(done.stdout.splitlines()) == 4
 
 
-def test_samples_from_a_copy_of_names_txt_are_called_names(microgpt, tmp_path) -> None:
+def test_samples_of_a_model_trained_on_names_are_called_names(microgpt, tmp_path) -> None:
     (tmp_path / "copy.txt").write_bytes(bundled("names.txt").read_bytes())
     done = microgpt("train", "--input", "copy.txt", "--steps", "1", "--num-samples", "1")
     assert "--- inference (new, hallucinated names) ---" in done.stdout
@@ -64,7 +64,7 @@ def test_train_reports_documents_longer_than_the_context(microgpt, tmp_path) -> 
     assert "longer than the block size" not in done.stderr
 
 
-def test_a_chat_model_can_be_trained_and_talked_to(microgpt, tmp_path) -> None:
+def test_a_chat_model_can_be_trained_and_used_in_a_chat(microgpt, tmp_path) -> None:
     (tmp_path / "chat.jsonl").write_text(CHAT_LINE + "\n")
     options = ["--chat", "--input", "chat.jsonl", "--output", "chat model", "--block-size", "32"]
     done = microgpt("train", *options, "--steps", "80", "--lr", "0.02")
@@ -87,7 +87,7 @@ def test_train_and_info_report_unanswered_messages(microgpt, tmp_path) -> None:
     assert described.stderr.count(told) == 1
 
 
-def test_the_bundled_conversations_are_the_default(microgpt) -> None:
+def test_train_uses_the_bundled_conversations_by_default(microgpt) -> None:
     done = microgpt("train", "--chat", "--steps", "1")
     assert "using the bundled chat.jsonl" in done.stderr
     assert done.stdout.startswith("num convos: 4000\n")
@@ -118,7 +118,7 @@ def test_verify_checks_both_engines(microgpt) -> None:
     assert sum("names: 20 of 20 agree" in line for line in lines) == 2
 
 
-def test_verify_checks_one_engine_for_the_given_steps(microgpt) -> None:
+def test_verify_can_check_one_engine_for_fewer_steps(microgpt) -> None:
     for engine in ("reference", "compiled"):
         done = ok(microgpt("verify", "--steps", "3", "--engine", engine))
         runs = [line for line in done.stdout.splitlines() if "Karpathy's run" in line]
@@ -126,7 +126,7 @@ def test_verify_checks_one_engine_for_the_given_steps(microgpt) -> None:
         assert all(f"{engine}" in run and "3 of 1000 steps: loss 3.1778" in run for run in runs)
 
 
-def test_every_command_has_help_and_there_is_a_version(microgpt) -> None:
+def test_every_command_has_help_and_version_prints_the_version(microgpt) -> None:
     assert microgpt("--version").stdout == "microgpt 0.1.0\n"
     overview = ok(microgpt("--help"))
     assert microgpt().stdout == overview.stdout
@@ -137,7 +137,7 @@ def test_every_command_has_help_and_there_is_a_version(microgpt) -> None:
     assert "[default: 1000]" in microgpt("train", "--help").stdout
 
 
-def test_the_shell_completes_commands_and_options(microgpt) -> None:
+def test_shell_completion_offers_commands_and_options(microgpt) -> None:
     complete = {"_MICROGPT_COMPLETE": "complete_bash", "COMP_CWORD": "1"}
     commands = microgpt(COMP_WORDS="microgpt ge", **complete).stdout.split()
     assert commands == ["generate", "genome"]
@@ -147,7 +147,7 @@ def test_the_shell_completes_commands_and_options(microgpt) -> None:
     assert options == names.split()
 
 
-def test_help_imports_neither_the_engine_nor_plotting(microgpt) -> None:
+def test_help_does_not_import_the_engine_or_other_heavy_modules(microgpt) -> None:
     done = microgpt("--help", cold=True, PYTHONPROFILEIMPORTTIME="1")
     imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
     assert "typer" in imported
@@ -165,7 +165,7 @@ def test_help_imports_neither_the_engine_nor_plotting(microgpt) -> None:
         ("objective", ObjectiveName),
     ],
 )
-def test_evolve_offers_the_choices_of_the_search(option, choices) -> None:
+def test_evolve_offers_exactly_the_choices_of_the_search_library(option, choices) -> None:
     """The command repeats them, because its help must not import the search."""
     annotated = get_type_hints(EvolveOptions)[option]
     literals = [annotated, *get_args(annotated)]
@@ -173,7 +173,7 @@ def test_evolve_offers_the_choices_of_the_search(option, choices) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-def test_unencodable_characters_are_escaped(microgpt, tmp_path, encoding) -> None:
+def test_characters_that_stdout_cannot_encode_are_escaped(microgpt, tmp_path, encoding) -> None:
     (tmp_path / "names.txt").write_text("ωω\nωω\n")
     microgpt("train", "--input", "names.txt", "--steps", "60", "--lr", "0.05")
     done = ok(microgpt("generate", "--num-samples", "1", PYTHONIOENCODING=encoding))

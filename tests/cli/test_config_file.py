@@ -18,7 +18,7 @@ def test_the_command_line_overrides_a_config_file(microgpt, tmp_path) -> None:
     assert (settings["lr"], settings["batch_size"], settings["weight_decay"]) == (0.003, 2, 1.0)
 
 
-def test_options_in_a_config_file_count_as_given(microgpt, tmp_path) -> None:
+def test_options_in_a_config_file_are_checked_like_arguments(microgpt, tmp_path) -> None:
     (tmp_path / "my.toml").write_text("vocab-size = 300\n")
     assert "--vocab-size 300 (my.toml) requires --tokenizer bpe; add" in refused(
         microgpt("train", "--config", "my.toml")
@@ -43,7 +43,9 @@ def test_options_in_a_config_file_count_as_given(microgpt, tmp_path) -> None:
         (None, "cannot read my.toml: No such file or directory"),
     ],
 )
-def test_an_invalid_config_file_is_a_one_line_error(microgpt, tmp_path, content, problem) -> None:
+def test_an_invalid_config_file_gives_a_one_line_error(
+    microgpt, tmp_path, content, problem
+) -> None:
     if content is not None:
         (tmp_path / "my.toml").write_bytes(content.encode(errors="surrogateescape"))
     assert refused(microgpt("train", "--config", "my.toml")).startswith(problem)
@@ -54,7 +56,9 @@ def test_a_config_file_must_be_a_regular_file(microgpt, tmp_path) -> None:
     assert refused(microgpt("train", "--config", "pipe")) == "cannot read pipe: not a regular file"
 
 
-def test_later_files_and_arguments_override_earlier_files(microgpt, tmp_path, text_model) -> None:
+def test_later_config_files_and_arguments_override_earlier_files(
+    microgpt, tmp_path, text_model
+) -> None:
     (tmp_path / "a.toml").write_text("prompt = 'emma'\nnum-samples = 3\nseed = 5\n")
     (tmp_path / "b.toml").write_text("num-samples = 1\n")
     files = ("--config", "a.toml", "--config", "b.toml", "--model", text_model)
@@ -67,7 +71,7 @@ def test_later_files_and_arguments_override_earlier_files(microgpt, tmp_path, te
     assert microgpt("generate", *files).stdout.startswith("sample  1: emma")
 
 
-def test_a_list_in_a_config_file_is_an_axis_of_the_grid(microgpt, tmp_path) -> None:
+def test_a_list_in_a_config_file_is_a_grid_axis(microgpt, tmp_path) -> None:
     axes = "n-embd = [8, 0]\nlr = [0.1, 0.2]\nsteps = [10]\nseeds = 1\n"
     (tmp_path / "my.toml").write_text(f'{axes}preset = "karpathy"\n')
     done = ok(microgpt("sweep", "grid", "--config", "my.toml"))

@@ -54,7 +54,7 @@ def train(microgpt, folder):
 
 
 @pytest.mark.parametrize("source", [("--from", "all"), ("--teacher", "all", "--n-embd", "8")])
-def test_losses_of_documents_that_an_ancestor_read_are_marked(train, microgpt, source) -> None:
+def test_losses_on_documents_that_an_ancestor_read_are_marked(train, microgpt, source) -> None:
     notes, out, training = train(*source, *FRACTIONS)
     assert "or teacher: validation 100 %, test 100 %; their losses are too low" in notes
     assert training["contamination"] == {"validation": [1.0, 1.0], "test": [1.0, 1.0]}
@@ -79,7 +79,7 @@ def test_a_child_holds_out_the_same_documents_as_its_parent(train, source) -> No
     assert "contamination" not in notes + out
 
 
-def test_contamination_includes_data_of_the_grandparent(train, folder) -> None:
+def test_contamination_includes_documents_a_grandparent_read(train, folder) -> None:
     _, _, training = train("--from", "honest", "--val-fraction", "0.4")
     assert 0 < training["contamination"]["validation"][0] < 1
     assert training["contamination"]["test"] == [0, 0]
@@ -90,7 +90,7 @@ def test_contamination_includes_data_of_the_grandparent(train, folder) -> None:
     assert [each["val_fraction"] for each in training["ancestor_data"]] == [0.4, 0.1]
 
 
-def test_other_data_have_an_unknown_contamination(train, folder) -> None:
+def test_contamination_is_unknown_if_a_parent_had_other_data(train, folder) -> None:
     (folder / "more.txt").write_text(NAMES + "\nabba")
     notes, out, training = train("--from", "all", "--val-fraction", "0.1", data="more.txt")
     assert "or teacher: validation unknown;" in notes
@@ -98,14 +98,14 @@ def test_other_data_have_an_unknown_contamination(train, folder) -> None:
     assert " (contamination unknown)\n" in out
 
 
-def test_a_parent_without_a_record_has_unknown_contamination(train, folder) -> None:
+def test_contamination_is_unknown_if_the_parent_has_no_record(train, folder) -> None:
     edit(folder / "honest/meta.json", training=None)
     _, _, training = train("--from", "honest", "--val-fraction", "0.1")
     assert training["contamination"] == {"validation": [0, 1]}
     assert training["ancestor_data"] == [None]
 
 
-def test_a_child_of_running_text_inherits_holdout_and_gap(train) -> None:
+def test_a_running_text_child_inherits_holdout_and_gap(train) -> None:
     _, _, training = train("--from", "running", data="text.txt")
     assert (training["holdout"], training["gap"]) == ("spread", 8)
     assert training["contamination"] == {"validation": [0, 0], "test": [0, 0]}
@@ -116,7 +116,7 @@ def test_a_child_of_running_text_inherits_holdout_and_gap(train) -> None:
     assert training["contamination"].keys() == {"test"}
 
 
-def test_a_child_of_running_text_inherits_a_gap_of_zero(train, microgpt, folder) -> None:
+def test_a_running_text_child_inherits_a_gap_of_zero(train, microgpt, folder) -> None:
     options = ("--model", "parent", "--gap", "0", *FRACTIONS, *SMALL)
     ok(microgpt(*STREAM, *options))
     _, _, training = train("--from", "parent", data="text.txt")
@@ -124,12 +124,12 @@ def test_a_child_of_running_text_inherits_a_gap_of_zero(train, microgpt, folder)
     assert training["contamination"] == {"validation": [0, 0], "test": [0, 0]}
 
 
-def test_lines_do_not_inherit_how_running_text_was_held_out(train, folder) -> None:
+def test_a_child_trained_on_lines_does_not_inherit_the_holdout(train, folder) -> None:
     _, _, training = train("--from", "running", "--text", "lines", data="text.txt")
     assert training.keys().isdisjoint({"holdout", "val_fraction"})
 
 
-def test_a_fraction_of_0_holds_out_no_running_text(train, folder) -> None:
+def test_a_val_fraction_of_0_overrides_the_inherited_holdout(train, folder) -> None:
     """The parent's --holdout has no effect then, and is no error."""
     (folder / "running").rename(folder / "parent")
     train("--from", "parent", "--test-fraction", "0", data="text.txt")
@@ -146,7 +146,7 @@ def test_a_student_with_a_shorter_context_inherits_the_gap(train) -> None:
     assert training["contamination"] == {"validation": [0, 0], "test": [0, 0]}
 
 
-def test_a_resumed_training_run_keeps_the_contamination_mark(train, microgpt, folder) -> None:
+def test_a_resumed_run_keeps_its_contamination_record(train, microgpt, folder) -> None:
     _, _, before = train("--from", "all", "--val-fraction", "0.1")
     known = (folder / "child/documents.crc32").read_bytes()
     done = microgpt("train", "--resume", "child", "--steps", "30", "-n", "0")
@@ -157,14 +157,14 @@ def test_a_resumed_training_run_keeps_the_contamination_mark(train, microgpt, fo
     assert after["ancestor_data"] == before["ancestor_data"]
 
 
-def test_a_resumed_child_of_an_older_version_has_an_unknown_mark(train, microgpt, folder) -> None:
+def test_contamination_is_unknown_in_runs_of_an_older_version(train, microgpt, folder) -> None:
     train("--from", "all", "--val-fraction", "0.1")
     edit(folder / "child/train_state.json", ancestor_data=None, contamination=None)
     done = microgpt("train", "--resume", "child", "--steps", "30", "-n", "0")
     assert "(contamination unknown)" in done.stdout
 
 
-def test_samples_in_the_parents_data_are_not_novel(microgpt, folder) -> None:
+def test_samples_found_in_the_data_of_the_parent_are_not_novel(microgpt, folder) -> None:
     """The held-out names, which the parent was trained on, are training data, too."""
     options = ("--data", "names.txt", "--model", "child", "--from", "all", "--steps", "20")
     out = microgpt("train", *options, *FRACTIONS, "--json", "-n", "200").stdout
@@ -172,7 +172,7 @@ def test_samples_in_the_parents_data_are_not_novel(microgpt, folder) -> None:
     assert novel.isdisjoint(NAMES.split("\n"))
 
 
-def test_other_data_of_the_parent_are_mentioned(microgpt, folder) -> None:
+def test_a_note_says_that_other_data_of_the_parent_is_unchecked(microgpt, folder) -> None:
     (folder / "more.txt").write_text(NAMES[::-1])
     options = ("--data", "more.txt", "--model", "child", "--steps", "20")
     done = microgpt("train", *options, "--from", "all", "-n", "3")
@@ -181,7 +181,7 @@ def test_other_data_of_the_parent_are_mentioned(microgpt, folder) -> None:
     assert "training data of the model without other data of its parent" in done.stderr
 
 
-def test_eval_of_the_training_file_reports_contamination(microgpt, folder) -> None:
+def test_eval_on_the_training_file_reports_contamination(microgpt, folder) -> None:
     done = microgpt("eval", "honest", "--data", "names.txt")
     parts = split(NAMES.split("\n"), validation=0.1, test=0.1)
     known = set(parts.train)  # of which the file has some twice
@@ -208,13 +208,13 @@ def test_eval_counts_training_documents_in_other_files(microgpt, folder) -> None
     assert "50.0% of this text is training data" in done.stderr
 
 
-def test_eval_counts_what_all_ancestors_have_read(train, microgpt, folder) -> None:
+def test_eval_counts_documents_that_any_ancestor_has_read(train, microgpt, folder) -> None:
     train("--from", "all", *FRACTIONS)
     done = microgpt("eval", "child", "--data", "names.txt")
     assert "100.0% of this text is training data" in done.stderr
 
 
-def test_eval_and_score_count_other_data_of_the_parent(train, microgpt, folder) -> None:
+def test_eval_and_score_count_training_data_of_the_parent(train, microgpt, folder) -> None:
     """The parent has read the names, and the child other texts."""
     others = NAMES[::-1].split("\n")
     (folder / "more.txt").write_text("\n".join(others))
@@ -234,7 +234,7 @@ def test_eval_and_score_count_other_data_of_the_parent(train, microgpt, folder) 
 
 
 @pytest.mark.parametrize(("model", "data"), [("honest", "names.txt"), ("running", "text.txt")])
-def test_score_of_the_training_file_reports_contamination(microgpt, folder, model, data) -> None:
+def test_score_on_the_training_file_reports_contamination(microgpt, folder, model, data) -> None:
     done = microgpt("score", model, "--data", data)
     assert "training data" in done.stderr
     if model == "honest":
@@ -247,7 +247,7 @@ def test_score_of_the_training_file_reports_contamination(microgpt, folder, mode
     assert told in microgpt("score", model, "--data", data).stderr
 
 
-def test_training_data_are_recognised_but_for_case(microgpt, tmp_path) -> None:
+def test_training_data_is_recognised_regardless_of_case(microgpt, tmp_path) -> None:
     for name, change in (("title", str.title), ("lower", str.lower), ("other", str.upper)):
         pairs = [{"prompt": change(one), "completion": "yes"} for one in NAMES.split("\n")]
         if name == "other":
@@ -260,7 +260,7 @@ def test_training_data_are_recognised_but_for_case(microgpt, tmp_path) -> None:
         assert told in microgpt("eval", "child", "--data", f"{name}.jsonl").stderr
 
 
-def test_lines_of_training_documents_are_training_data(microgpt, folder) -> None:
+def test_lines_of_multi_line_training_documents_are_recognised(microgpt, folder) -> None:
     lines = NAMES.split("\n")
     (folder / "threes.txt").write_text(
         "\n\n".join("\n".join(lines[i : i + 3]) for i in range(0, 300, 3))
@@ -281,7 +281,7 @@ def test_lines_of_training_documents_are_training_data(microgpt, folder) -> None
     assert share("csv", "--data", "names.txt") == [1, 1]
 
 
-def test_lines_with_any_line_end_are_compared(microgpt, folder) -> None:
+def test_training_lines_are_recognised_with_any_line_ending(microgpt, folder) -> None:
     (folder / "old.txt").write_bytes(NAMES.replace("\n", "\r").encode())
     for options in ({"stdin": NAMES.replace("\n", "\r")}, {}):
         file = () if options else ("--data", "old.txt")
@@ -289,6 +289,6 @@ def test_lines_with_any_line_end_are_compared(microgpt, folder) -> None:
         assert "note: 300 of 300 lines are training data" in done.stderr
 
 
-def test_piped_running_text_is_not_compared(microgpt, folder) -> None:
+def test_piped_running_text_is_not_compared_with_training_data(microgpt, folder) -> None:
     done = ok(microgpt("score", "running", "--top", "1", stdin=TEXT[:100]))
     assert "text from a pipe is not compared with the training data" in done.stderr

@@ -15,7 +15,7 @@ def lines(microgpt) -> str:
     return done.stdout
 
 
-def test_dataset_prints_or_writes_conversations(microgpt, tmp_path, lines) -> None:
+def test_the_dataset_command_prints_or_writes_conversations(microgpt, tmp_path, lines) -> None:
     assert len(lines.splitlines()) == 30
     assert {"role", "content", "task"} == set(json.loads(lines.splitlines()[0])[1])
     assert microgpt(*COMMAND, "--output", "-").stdout == lines
@@ -31,7 +31,7 @@ def test_seed_and_split_determine_the_dataset(microgpt, lines) -> None:
     assert len({lines, *(microgpt(*COMMAND, *other).stdout for other in others)}) == 4
 
 
-def test_only_force_replaces_an_existing_file(microgpt, tmp_path, lines) -> None:
+def test_an_existing_file_is_replaced_only_with_force(microgpt, tmp_path, lines) -> None:
     file = tmp_path / "chat.jsonl"
     file.write_text("mine\n")
     done = microgpt(*COMMAND, "--output", "chat.jsonl")
@@ -52,7 +52,7 @@ def test_only_force_replaces_an_existing_file(microgpt, tmp_path, lines) -> None
         (["--output", "file/chat.jsonl"], "file is a file, not a directory"),
     ],
 )
-def test_bad_dataset_options_are_one_line_errors(microgpt, tmp_path, args, problem) -> None:
+def test_bad_dataset_options_give_one_line_errors(microgpt, tmp_path, args, problem) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("mine\n")
     assert problem in refused(microgpt("dataset", "chat", *args))

@@ -17,7 +17,7 @@ def names(tmp_path: Path) -> Path:
     return path
 
 
-def test_commands_use_the_reference_engine_for_edited_sources(edited, microgpt, names) -> None:
+def test_commands_use_the_reference_engine_if_sources_are_edited(edited, microgpt, names) -> None:
     assert REASON in ok(microgpt("train", *SMALL)).stderr
     meta = json.loads((names.parent / "output/meta.json").read_text())["training"]
     assert [*meta["edited_sources"]] == ["model.py"]
@@ -26,7 +26,7 @@ def test_commands_use_the_reference_engine_for_edited_sources(edited, microgpt, 
     assert REASON in ok(microgpt("chat", "hello")).stderr  # with the demo model
 
 
-def test_falling_back_to_a_slow_reference_run_is_refused(edited, microgpt, names) -> None:
+def test_train_refuses_a_slow_fallback_to_the_reference_engine(edited, microgpt, names) -> None:
     error = refused(microgpt("train", "--data", "names.txt", "--steps", "1000000"))
     assert error.startswith("the reference engine would take about ")
     assert error.endswith("; ask for less, or undo the edit of model.py")
@@ -58,7 +58,7 @@ def test_verify_names_the_edited_sources(edited, microgpt) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_generate_notes_a_model_trained_with_edited_sources(sources, microgpt, names) -> None:
+def test_generate_says_that_a_model_came_from_edited_sources(sources, microgpt, names) -> None:
     code = (sources / "model.py").read_text(encoding="utf-8")
     (sources / "model.py").write_text(f"{code}\nEDIT = 1\n")
     ok(microgpt("train", *SMALL, "--checkpoint-every", "1"))

@@ -105,13 +105,15 @@ def test_eval_counts_exact_replies_per_task(microgpt, chat_model, exam) -> None:
     )
 
 
-def test_eval_counts_the_items_of_a_json_array(microgpt, chat_model, exam, tmp_path) -> None:
+def test_eval_locates_errors_in_a_json_array_by_item_number(
+    microgpt, chat_model, exam, tmp_path
+) -> None:
     file = tmp_path / exam(("hi", "yo", "greet"), ("hi", "oh", "tease"))
     file.write_text(f"[{','.join(file.read_text().splitlines())}]")
     assert "  tease, item 2: 'hi': " in microgpt("eval", chat_model, "--data", file).stdout
 
 
-def test_eval_evaluates_a_chat_model_on_conversations(microgpt, chat_model, tmp_path) -> None:
+def test_eval_accepts_only_conversations_for_a_chat_model(microgpt, chat_model, tmp_path) -> None:
     (tmp_path / "plain.txt").write_text("hi there\n")
     problem = "plain.txt has no conversations; use JSONL, one conversation per line, such as "
     done = microgpt("eval", chat_model, "--data", "plain.txt")
@@ -119,7 +121,7 @@ def test_eval_evaluates_a_chat_model_on_conversations(microgpt, chat_model, tmp_
     assert refused(done) == problem + '{"prompt": "hi", "completion": "hello"}' + others
 
 
-def test_the_json_of_eval_has_every_error_and_its_place(microgpt, chat_model, exam) -> None:
+def test_the_json_output_of_eval_locates_every_error(microgpt, chat_model, exam) -> None:
     file = exam(("hi", "yo", "greet"), *[("hi", "oh", "tease")] * 9)
     done = microgpt("eval", chat_model, "--data", file, "--json", "--threads", "2")
     replies = json.loads(done.stdout)["replies"]
@@ -135,7 +137,7 @@ def test_the_json_of_eval_has_every_error_and_its_place(microgpt, chat_model, ex
     assert replies["errors"][0] == {"task": "tease", **where, **what, "problem": None}
 
 
-def test_eval_counts_a_question_that_is_too_long_as_wrong(microgpt, chat_model, exam) -> None:
+def test_eval_counts_an_overlong_question_as_wrong(microgpt, chat_model, exam) -> None:
     done = ok(microgpt("eval", chat_model, "--data", exam(("hi" * 11, "yo", "greet"))))
     assert "greet           1       0    0.0%" in done.stdout
     why = "the message has 22 characters; at most 20 fit into the context of 32 tokens"

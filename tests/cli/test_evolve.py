@@ -17,7 +17,7 @@ from microgpt_evolution.genome import PRIMORDIAL
 pytestmark = pytest.mark.usefixtures("undrawn", "made_up_names")
 
 
-def test_a_search_starts_stops_resumes_and_is_used(microgpt, tmp_path) -> None:
+def test_a_search_can_be_resumed_and_its_winner_can_be_used(microgpt, tmp_path) -> None:
     primordial = microgpt("run")
     assert primordial.stdout.startswith("=== MicroGPT [Primordial] ===")
     done = ok(microgpt("evolve", *SMALL, "--train-winner", "winner"))
@@ -38,7 +38,7 @@ def test_a_search_starts_stops_resumes_and_is_used(microgpt, tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_a_cluster_that_loses_a_worker_changes_no_result(microgpt, tmp_path, cluster) -> None:
+def test_losing_a_cluster_worker_does_not_change_the_result(microgpt, tmp_path, cluster) -> None:
     microgpt("evolve", *SMALL)
     genome = (tmp_path / "genome.json").read_bytes()
     here = run_of(tmp_path)
@@ -88,7 +88,7 @@ def test_a_search_started_on_a_cluster_can_resume_locally(
 
 
 @pytest.mark.slow
-def test_a_stop_prints_how_to_resume_before_slow_workers_end(tmp_path) -> None:
+def test_the_resume_hint_is_printed_before_slow_workers_stop(tmp_path) -> None:
     script = (
         "import signal, time\n"
         "from microgpt_evolution.search.runner import SearchRunner\n"
@@ -105,7 +105,7 @@ def test_a_stop_prints_how_to_resume_before_slow_workers_end(tmp_path) -> None:
     assert done.stderr.startswith("interrupted after 0 evaluations; resume with: microgpt evolve")
 
 
-def test_a_genome_that_is_as_good_is_not_replaced(microgpt, searched, tmp_path) -> None:
+def test_an_equally_good_genome_file_is_not_replaced(microgpt, searched, tmp_path) -> None:
     shutil.copy(searched(*SMALL)[1] / "genome.json", tmp_path)
     before = os.stat(tmp_path / "genome.json").st_mtime_ns
     done = ok(microgpt("evolve", *SMALL))
@@ -115,7 +115,7 @@ def test_a_genome_that_is_as_good_is_not_replaced(microgpt, searched, tmp_path) 
     assert winner == (tmp_path / "genome.json").read_bytes()  # the same search again
 
 
-def test_the_loss_of_evolve_rust_is_available(microgpt, tmp_path) -> None:
+def test_a_search_can_use_the_last_document_loss_of_evolve_rust(microgpt, tmp_path) -> None:
     done = microgpt("evolve", *SMALL, "--fitness", "last-doc")
     assert "Target: loss < 1.2" in log_of(run_of(tmp_path))
     retest_table = r"  Last document +(\S+)  .+\n  Held out +none  (\S+) .+\n  Test +none  .+n=3"
@@ -159,7 +159,7 @@ def test_bad_evolve_options_are_refused(microgpt, tmp_path, args, problem) -> No
     assert not (tmp_path / "experiments").exists()
 
 
-def test_resume_refuses_other_settings_or_data(microgpt, tmp_path) -> None:
+def test_resume_refuses_different_settings_or_data(microgpt, tmp_path) -> None:
     microgpt("evolve", *SMALL)
     run = f"experiments/{run_of(tmp_path).name}"
     error = refused(microgpt("evolve", "--resume", run, "--population", "9"))
@@ -203,5 +203,5 @@ def test_a_warm_start_resumes_without_its_genome_file(microgpt, tmp_path, ancest
     assert microgpt("evolve", "--resume", run, "--warm-start", ancestor).returncode == 0
 
 
-def test_the_first_genome_has_the_shape_of_the_preset() -> None:
+def test_the_primordial_genome_has_the_shape_of_the_preset() -> None:
     assert PRIMORDIAL.model() == PRESETS["karpathy"].model

@@ -52,7 +52,7 @@ def test_a_hydra_search_runs_in_an_empty_directory(microgpt, tmp_path) -> None:
     assert microgpt("generate", "--model-dir", "winner").returncode == 0
 
 
-def test_pick_chooses_the_champion_of_any_head(microgpt, tmp_path) -> None:
+def test_the_head_option_chooses_the_champion_of_any_head(microgpt, tmp_path) -> None:
     for head in ("mirror", "spark"):  # the life cycle has the weaver
         done = microgpt("evolve", *HYDRA, "--head", head)  # another's genome is no rival
         log = log_of(run_of(tmp_path))
@@ -72,7 +72,7 @@ def score_of(done, measure: str) -> str:
     return re.search(rf"{measure.title()} \(score\) +\S+ +(\S+) ± \S+ \(95%, n=3\)", done.stdout)[1]
 
 
-def test_the_final_score_is_the_judges_with_fresh_seeds(searched) -> None:
+def test_the_final_score_is_the_retested_judge_score(searched) -> None:
     done, folder = searched(*HYDRA)
     assert ">> Chosen (lowest sum of ranks over all heads): " in log_of(run_of(folder))
     genome = genome_in(folder)
@@ -80,7 +80,7 @@ def test_the_final_score_is_the_judges_with_fresh_seeds(searched) -> None:
     assert score_of(done, "judge") == f"{genome['score']:.4f}"
 
 
-def test_a_fourth_head_ranks_by_loss(microgpt, tmp_path) -> None:
+def test_the_origin_head_ranks_organisms_by_loss(microgpt, tmp_path) -> None:
     ok(microgpt("evolve", *HYDRA, "--origin", "--head", "origin"))
     log = log_of(run_of(tmp_path))
     assert "— 4 Heads, " in log
@@ -90,13 +90,13 @@ def test_a_fourth_head_ranks_by_loss(microgpt, tmp_path) -> None:
         assert line["vote"]["scores"]["origin"] == 1 / line["val_loss"]
 
 
-def test_a_hydra_search_of_three_heads_measures_no_loss(searched) -> None:
+def test_a_hydra_search_with_three_heads_measures_no_loss(searched) -> None:
     lines = evaluations_of(run_of(searched(*HYDRA)[1]))
     assert {line["val_loss"] for line in lines} == {None}
     assert {tuple(line["vote"]["scores"]) for line in lines} == {("judge", *HEADS)}
 
 
-def test_the_migration_of_evolve_rust_is_available(microgpt, tmp_path) -> None:
+def test_a_hydra_search_can_migrate_as_evolve_rust_does(microgpt, tmp_path) -> None:
     options = ("--population", "6", "--samples", "5")  # room for champions and their offspring
     microgpt("evolve", *changed(HYDRA, *options))
     ours = {line["origin"] for line in evaluations_of(run_of(tmp_path))}
@@ -107,7 +107,9 @@ def test_the_migration_of_evolve_rust_is_available(microgpt, tmp_path) -> None:
 
 
 @pytest.mark.parametrize(("options", "n"), [((), 200), (("--samples", "5"), 5)])
-def test_an_organism_makes_200_names_or_5_as_in_evolve_rust(microgpt, tmp_path, options, n) -> None:
+def test_an_organism_generates_200_names_unless_told_otherwise(
+    microgpt, tmp_path, options, n
+) -> None:
     search = ("--objective", "aesthetic", "--population", "2", "--generations", "1")
     microgpt("evolve", *search, *options)
     assert f"Names per organism: {n}, " in log_of(run_of(tmp_path))
@@ -115,7 +117,9 @@ def test_an_organism_makes_200_names_or_5_as_in_evolve_rust(microgpt, tmp_path, 
 
 
 @pytest.mark.parametrize(("search", "second"), [(HYDRA, "Cycle 2"), (AESTHETIC, "Generation 2")])
-def test_a_time_of_zero_still_runs_one_generation(microgpt, tmp_path, search, second) -> None:
+def test_a_search_with_almost_no_time_runs_one_generation(
+    microgpt, tmp_path, search, second
+) -> None:
     done = ok(microgpt("evolve", *search, "--stop-after-minutes", "1e-9"))
     run = run_of(tmp_path)
     assert second not in log_of(run)
@@ -129,7 +133,7 @@ def test_a_time_of_zero_still_runs_one_generation(microgpt, tmp_path, search, se
 
 
 @OBJECTIVES
-def test_only_a_better_genome_of_the_same_kind_is_kept(
+def test_a_better_genome_is_kept_only_if_it_is_of_the_same_kind(
     microgpt, searched, tmp_path, search
 ) -> None:
     path, found = tmp_path / "genome.json", genome_in(searched(*search)[1])

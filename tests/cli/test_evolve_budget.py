@@ -26,7 +26,7 @@ def winner(microgpt, tmp_path):
     return ok(microgpt("evolve", *SEARCH, "--train-winner", "winner"))
 
 
-def test_a_budgeted_search_starts_resumes_and_is_used(microgpt, tmp_path, winner) -> None:
+def test_the_winner_of_a_budgeted_search_can_be_run_and_trained(microgpt, tmp_path, winner) -> None:
     assert "The organism has evolved." in winner.stdout
     genome = json.loads((tmp_path / "genome.json").read_text())
     assert (genome["version"], genome["seed"], genome["budget"]) == (2, 5, 2e9)
@@ -64,7 +64,7 @@ def test_a_budgeted_search_can_be_repeated(microgpt, tmp_path, winner) -> None:
 
 
 @pytest.mark.parametrize("is_worth_it", [False, True])
-def test_a_search_says_where_training_is_expected_to_win(
+def test_a_search_says_if_one_training_run_should_do_better(
     microgpt, tmp_path, is_worth_it, monkeypatch
 ) -> None:
     monkeypatch.setattr("microgpt.training.choice.MIN_USEFUL", 1e10)
@@ -76,7 +76,9 @@ def test_a_search_says_where_training_is_expected_to_win(
 
 
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
-def test_a_stopped_budgeted_search_resumes(microgpt, tmp_path, winner, stop) -> None:
+def test_a_stopped_budgeted_search_resumes_to_the_same_result(
+    microgpt, tmp_path, winner, stop
+) -> None:
     files = ("genome.json", "winner/weights.json")
     expected = [(tmp_path / name).read_bytes() for name in files]
     shutil.rmtree(tmp_path / "experiments")
@@ -106,7 +108,7 @@ def test_a_stopped_budgeted_search_resumes(microgpt, tmp_path, winner, stop) -> 
     assert not (tmp_path / "winner").exists()
 
 
-def test_a_resumed_search_keeps_other_models_and_its_options(microgpt, tmp_path, winner) -> None:
+def test_a_resumed_search_does_not_replace_an_unrelated_model(microgpt, tmp_path, winner) -> None:
     shutil.rmtree(tmp_path / "winner")
     assert microgpt("train", "--steps", "10", "--model", "winner").returncode == 0
     before = (tmp_path / "winner" / "meta.json").read_bytes()
@@ -119,7 +121,7 @@ def test_a_resumed_search_keeps_other_models_and_its_options(microgpt, tmp_path,
     )
 
 
-def test_the_resume_hint_names_only_a_changed_directory(tmp_path) -> None:
+def test_the_resume_hint_names_the_directory_only_if_it_changed(tmp_path) -> None:
     run = SimpleNamespace(settings=SimpleNamespace(train_winner=str(tmp_path / "one")))
     resume = "microgpt evolve --resume"
     assert resume_command(EvolveOptions(), run) == resume
@@ -128,7 +130,7 @@ def test_the_resume_hint_names_only_a_changed_directory(tmp_path) -> None:
     assert other == "microgpt evolve --train-winner two --resume"
 
 
-def test_the_test_loss_is_measured_for_the_saved_model_only(tmp_path, winner) -> None:
+def test_the_test_loss_is_measured_only_for_the_saved_model(tmp_path, winner) -> None:
     saved = load(tmp_path / "winner")
     facts = saved.meta.training
     docs = load_text(tmp_path / "data" / "names.txt")
@@ -167,7 +169,7 @@ def n_recorded(folder: Path) -> int:
     return sum(path.read_bytes().count(b"\n") for path in paths)
 
 
-def test_a_warm_start_takes_a_genome_of_the_same_kind(microgpt, tmp_path, winner) -> None:
+def test_a_warm_start_requires_a_genome_of_the_same_kind(microgpt, tmp_path, winner) -> None:
     shutil.copy(tmp_path / "genome.json", tmp_path / "old.json")
     ok(microgpt("evolve", *SEARCH, "--warm-start", "old.json"))
     assert "is from a search with a budget; add --minutes or --budget" in refused(
@@ -201,7 +203,7 @@ def test_a_search_space_can_be_read_from_a_file(microgpt, tmp_path) -> None:
     assert len({json.dumps(genome) for genome in genomes}) <= 8  # the target ends the search
 
 
-def test_the_report_shows_learning_curves(microgpt, tmp_path, winner) -> None:
+def test_the_report_of_a_budgeted_search_shows_learning_curves(microgpt, tmp_path, winner) -> None:
     page = (run_of(tmp_path) / "report.html").read_text(encoding="utf-8")
     assert "Learning curves" in page
     assert "held-out loss" in page

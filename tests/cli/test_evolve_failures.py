@@ -112,7 +112,7 @@ def test_a_crashed_training_run_does_not_end_the_search(tmp_path) -> None:
     assert "| Loss: crashed [random]" in log_of(run_of(tmp_path))
 
 
-def test_a_search_whose_runs_all_crash_keeps_genome_json(tmp_path) -> None:
+def test_a_search_whose_runs_all_crash_keeps_the_old_genome(tmp_path) -> None:
     (tmp_path / "genome.json").write_text(
         '{"n_emb": 8, "n_ctx": 8, "n_layer": 1, "n_head": 1, "n_ff_exp": 1, "steps": 50, '
         '"lr": 0.01, "loss": 9.0, "generation": 1}'
@@ -171,7 +171,7 @@ def test_a_directory_without_write_permission_is_reported(microgpt, tmp_path) ->
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk here")
-def test_a_full_stdout_ends_a_search_before_any_training(tmp_path) -> None:
+def test_a_full_disk_behind_stdout_ends_a_search_before_training(tmp_path) -> None:
     with open("/dev/full", "w") as full:
         done = commands.run_process(["microgpt", "evolve", *SMALL], cwd=tmp_path, stdout=full)
     assert done.returncode == 1
@@ -187,7 +187,7 @@ def test_a_full_stdout_ends_a_search_before_any_training(tmp_path) -> None:
         (BUDGET, "n_embd = [8]\nn_layer = [1]", "the space has no other valid genomes; check its"),
     ],
 )
-def test_a_space_without_valid_genomes_begins_no_run(
+def test_a_space_without_valid_genomes_is_refused_at_once(
     microgpt, tmp_path, options, space, problem
 ) -> None:
     (tmp_path / "space.toml").write_text(f"[values]\n{space}")
@@ -195,7 +195,7 @@ def test_a_space_without_valid_genomes_begins_no_run(
     assert not (tmp_path / "experiments").exists()
 
 
-def test_unusable_outputs_are_found_before_the_search(microgpt, tmp_path) -> None:
+def test_unusable_output_paths_are_refused_before_the_search(microgpt, tmp_path) -> None:
     (tmp_path / "winner").write_text("mine")
     for place in ("winner", "winner/model"):
         error = refused(microgpt("evolve", *SMALL, "--train-winner", place))

@@ -16,7 +16,7 @@ OBJECTIVES = pytest.mark.parametrize(
 
 
 @OBJECTIVES
-def test_a_pipe_gets_a_summary_and_the_log_has_the_rest(searched, search) -> None:
+def test_evolve_prints_a_summary_to_a_pipe_and_logs_all_details(searched, search) -> None:
     done, folder = searched(*search)
     run = run_of(folder)
     lines = done.stdout.splitlines()
@@ -30,7 +30,7 @@ def test_a_pipe_gets_a_summary_and_the_log_has_the_rest(searched, search) -> Non
     assert "[eval]" not in done.stderr
 
 
-def test_the_trace_is_the_whole_log_plus_organisms(microgpt, tmp_path) -> None:
+def test_the_trace_option_prints_the_log_and_each_organism(microgpt, tmp_path) -> None:
     done = microgpt("evolve", *SMALL, "--trace")
     run = run_of(tmp_path)
     log = run.with_name(f"{run.name}.log").read_text()

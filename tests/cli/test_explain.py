@@ -11,7 +11,7 @@ from microgpt.evaluation.edits import Edits, WeightEdit
 from microgpt.evaluation.explanation import explain
 
 
-def test_explain_prints_the_result_of_the_library(microgpt, text_model) -> None:
+def test_explain_prints_the_same_result_as_the_library(microgpt, text_model) -> None:
     done = microgpt("explain", text_model, "anna", "--top", "2")
     result = explain(InferenceGpt(load(text_model)), "anna", n_alternatives=2)
     *lines, total = done.stdout.splitlines()
@@ -24,7 +24,7 @@ def test_explain_prints_the_result_of_the_library(microgpt, text_model) -> None:
     assert total == f"{result.bits:.1f} bits in all, {result.bits / 5:.2f} per token"
 
 
-def test_explain_shows_attention_activations_and_a_picture(microgpt, text_model, tmp_path) -> None:
+def test_explain_can_show_attention_activations_and_a_plot(microgpt, text_model, tmp_path) -> None:
     options = ("--attention=0.1", "--position=-1", "--plot=anna.svg")
     done = microgpt("explain", text_model, "anna", *options)
     _, attention, activations = done.stdout.split("\n\n")
@@ -84,7 +84,9 @@ def test_running_text_is_explained_without_an_end_token(microgpt, tmp_path) -> N
     assert "<|bos|>  " not in sampled
 
 
-def test_the_json_of_explain_has_everything(microgpt, text_model, chat_model) -> None:
+def test_the_json_output_of_explain_equals_the_library_result(
+    microgpt, text_model, chat_model
+) -> None:
     options = ["--attention", "0.0", "--attention", "0.1", "--position", "0", "--json"]
     done = microgpt("explain", text_model, "anna", *options)
     heads = [(0, 0), (0, 1)]
@@ -96,7 +98,7 @@ def test_the_json_of_explain_has_everything(microgpt, text_model, chat_model) ->
     assert json.loads(done.stdout) == json.loads(json.dumps(result.facts()))
 
 
-def test_explain_colors_tokens_in_a_terminal_unless_no_color(text_model) -> None:
+def test_explain_colors_tokens_unless_no_color_is_set(text_model) -> None:
     for environment, style in (({}, "\x1b[1"), ({"NO_COLOR": "1"}, "")):
         env = {**os.environ, "TERM": "xterm", **environment}
         terminal = Terminal("microgpt", "explain", text_model, "anna", env=env)
@@ -105,7 +107,7 @@ def test_explain_colors_tokens_in_a_terminal_unless_no_color(text_model) -> None
         assert ("\x1b" in terminal.before) == bool(style)
 
 
-def test_generate_explains_its_samples(microgpt, text_model) -> None:
+def test_generate_can_explain_its_samples(microgpt, text_model) -> None:
     plain = microgpt("generate", "-n2", "--model", text_model).stdout.splitlines()
     done = microgpt("generate", "-n2", "--model", text_model, "--explain")
     assert [line for line in done.stdout.splitlines() if line.startswith("sample")] == plain
@@ -118,7 +120,7 @@ def test_generate_explains_its_samples(microgpt, text_model) -> None:
         assert explanation["bits"] == pytest.approx(explain(model, text).bits)
 
 
-def test_a_chat_explains_its_last_reply(microgpt, chat_model) -> None:
+def test_chat_can_explain_its_last_reply(microgpt, chat_model) -> None:
     done = microgpt("chat", "--model", chat_model, stdin="hi\n/explain\n")
     reply, *lines, total, remark = done.stdout.splitlines()
     assert "".join(line.split()[0] for line in lines) == reply.replace(" ", "␣") + "<|end_turn|>"
@@ -138,5 +140,5 @@ def test_a_chat_explains_its_last_reply(microgpt, chat_model) -> None:
         (["anna", "--plot=x.pdf"], "the chart must be a .png or .svg file, got x.pdf"),
     ],
 )
-def test_bad_input_of_explain_is_a_one_line_error(microgpt, text_model, args, problem) -> None:
+def test_bad_input_to_explain_gives_a_one_line_error(microgpt, text_model, args, problem) -> None:
     assert problem in refused(microgpt("explain", text_model, *args))

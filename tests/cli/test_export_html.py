@@ -38,7 +38,7 @@ assert n > 5
 """
 
 
-def test_a_model_is_exported_as_one_page(microgpt, text_model, tmp_path) -> None:
+def test_a_model_can_be_exported_as_a_single_html_page(microgpt, text_model, tmp_path) -> None:
     page = tmp_path / "sub" / "page.html"
     made = microgpt("export", text_model, "--format", "html", "--output", page)
     assert made.stdout == f"{page}: {page.stat().st_size:,} bytes\n"
@@ -54,7 +54,7 @@ def test_a_model_is_exported_as_one_page(microgpt, text_model, tmp_path) -> None
     assert page.read_bytes().startswith(b"<!doctype html>")
 
 
-def test_a_link_to_a_page_is_kept(microgpt, text_model, tmp_path) -> None:
+def test_export_writes_through_a_symbolic_link(microgpt, text_model, tmp_path) -> None:
     page, link = tmp_path / "page.html", tmp_path / "link.html"
     page.write_text("mine")
     link.symlink_to(page)
@@ -77,16 +77,14 @@ def test_a_link_to_a_page_is_kept(microgpt, text_model, tmp_path) -> None:
         (["--output", "page.html", "--model", "none"], "none does not exist"),
     ],
 )
-def test_unsuitable_options_of_an_html_export_are_refused(
-    microgpt, tmp_path, options, problem
-) -> None:
+def test_an_html_export_refuses_unsuitable_options(microgpt, tmp_path, options, problem) -> None:
     refused = microgpt("export", "--format", "html", *options)
     assert refused.returncode == 2
     assert problem in refused.stderr
     assert not (tmp_path / "page.html").exists()
 
 
-def test_play_writes_a_page_and_opens_it(microgpt, text_model, tmp_path) -> None:
+def test_play_writes_an_html_page_and_opens_it(microgpt, text_model, tmp_path) -> None:
     browser = tmp_path / "browser"
     browser.write_text(f"#!{sys.executable}\nimport sys\nprint('opened', sys.argv[1])\n")
     browser.chmod(0o755)
@@ -103,6 +101,6 @@ def test_play_writes_a_page_and_opens_it(microgpt, text_model, tmp_path) -> None
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
-def test_a_killed_export_leaves_no_half_file(tmp_path) -> None:
+def test_a_killed_export_leaves_no_half_written_file(tmp_path) -> None:
     command = [sys.executable, "-c", KILLED_EXPORTS, LIB]
     commands.run_process(command, cwd=tmp_path, check=True)

@@ -35,14 +35,14 @@ def test_every_command_reads_an_exported_chat(microgpt, exports, data, me) -> No
     assert " ".join(source[2:]) in info.stderr
 
 
-def test_resume_refuses_another_name_for_the_assistant(microgpt, exports) -> None:
+def test_resume_refuses_a_different_assistant_name(microgpt, exports) -> None:
     source = ("--chat", "--data", "whatsapp_android.txt", "--me")
     ok(microgpt("train", *source, "Ben", *SMALL, "--model", "m"))
     problem = refused(microgpt("train", "--resume", "m", "--me", "Anna", "--steps", "3"))
     assert problem == "--me is Anna, but the run to resume has Ben; omit --me"
 
 
-def test_a_sweep_records_who_the_assistant_is(microgpt, tmp_path) -> None:
+def test_a_sweep_records_the_name_of_the_assistant(microgpt, tmp_path) -> None:
     lines = [
         f"{i % 28 + 1}.{i // 28 + 1}.24, 09:00 - {who}: {i}\n" for i in range(56) for who in "AB"
     ]
@@ -72,11 +72,11 @@ def test_a_sweep_records_who_the_assistant_is(microgpt, tmp_path) -> None:
         (["sweep", "steps", "--data", "discord.json", "--me", "x"], "--me requires --chat"),
     ],
 )
-def test_a_wrong_name_or_file_of_an_export_is_refused(microgpt, exports, args, problem) -> None:
+def test_a_wrong_assistant_name_or_export_file_is_refused(microgpt, exports, args, problem) -> None:
     assert problem in refused(microgpt(*args))
 
 
-def test_lines_of_a_whatsapp_export_are_text_with_a_note(microgpt, exports) -> None:
+def test_reading_a_whatsapp_export_as_lines_prints_a_note(microgpt, exports) -> None:
     note = "whatsapp_ios.txt may be a WhatsApp export; --chat --me NAME reads its conversations"
     for command in (["info"], ["train", "--steps", "2"]):
         assert note in ok(microgpt(*command, "--data", "whatsapp_ios.txt")).stderr

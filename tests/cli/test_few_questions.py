@@ -23,7 +23,7 @@ def faq(microgpt, tmp_path: Path):
     return done
 
 
-def test_few_questions_are_answered_after_a_training_run(faq, microgpt) -> None:
+def test_a_model_of_few_questions_answers_all_of_them(faq, microgpt) -> None:
     assert "so few conversations (4) are learned as a whole" in faq.stderr
     assert "exact answers        4 of 4 questions of the training data (100.0%)\n" in faq.stdout
     assert " unknown questions refused (" in faq.stdout
@@ -43,13 +43,13 @@ def test_the_reply_to_unknown_questions_can_be_chosen(faq, microgpt) -> None:
     assert "vocabulary does not contain '日', '本'" in refused.stderr
 
 
-def test_chat_refuses_suggest_without_known_questions(microgpt, chat_model) -> None:
+def test_chat_refuses_suggest_if_a_model_knows_no_questions(microgpt, chat_model) -> None:
     done = microgpt("chat", "hi", "--model", chat_model, "--suggest")
     assert done.returncode == 2
     assert "require a model that has learned few questions as a whole" in done.stderr
 
 
-def test_few_questions_are_repeated_and_resumed(faq, microgpt, tmp_path) -> None:
+def test_a_run_on_few_questions_can_be_repeated_and_resumed(faq, microgpt, tmp_path) -> None:
     again = microgpt("train", "--repeat", "output", "--model", "again")
     assert "the weights are identical to those in output" in again.stderr
     other = microgpt("train", "--resume", "output", "--unknown", "Ask us.")
@@ -59,12 +59,12 @@ def test_few_questions_are_repeated_and_resumed(faq, microgpt, tmp_path) -> None
     assert microgpt("chat", "xyzzy", "--model", "again").stdout == "I don't know.\n"
 
 
-def test_info_chooses_what_train_chooses(faq, microgpt) -> None:
+def test_info_and_train_choose_the_same_settings(faq, microgpt) -> None:
     told = microgpt("info", "--data", "faq.jsonl", "--minutes", "1").stdout
     assert "300 steps of 16 documents, dropout 0" in told
 
 
-def test_json_has_the_share_of_other_wordings(faq, microgpt) -> None:
+def test_the_json_output_counts_answers_to_reworded_questions(faq, microgpt) -> None:
     train = ("train", "--chat", "--data", "faq.jsonl", *SMALL, "--json", "--model", "b")
     score = json.loads(microgpt(*train).stdout)["exact_answers"]
     assert (score["n"], score["n_exact"]) == (4, 4)
@@ -72,25 +72,25 @@ def test_json_has_the_share_of_other_wordings(faq, microgpt) -> None:
     assert 0 < score["refused"]["n_exact"] <= score["refused"]["n"] == 200
 
 
-def test_a_bot_for_few_questions_is_not_fine_tuned(faq, microgpt) -> None:
+def test_fine_tuning_a_model_of_few_questions_is_refused(faq, microgpt) -> None:
     tuning = ("train", "--from", "output", "--chat", "--data", "faq.jsonl", "--model", "child")
     assert "put all of them into one file" in refused(microgpt(*tuning))
     assert "put all of them into one file" in refused(microgpt(*tuning, "--minutes", "1"))
 
 
-def test_a_poor_answer_to_few_questions_gets_advice(faq, microgpt) -> None:
+def test_train_gives_advice_if_few_questions_are_answered_badly(faq, microgpt) -> None:
     tiny = ("--n-embd", "4", "--n-head", "1", "--n-layer", "1", "--learning-rate", "1e-6")
     done = microgpt("train", "--chat", "--data", "faq.jsonl", *tiny, "--model", "tiny")
     assert "for more exact answers: omit the options for the model and the training" in done.stderr
 
 
-def test_few_questions_are_explained_with_the_whole_time(faq) -> None:
+def test_train_states_the_total_time_for_learning_few_questions(faq) -> None:
     (why,) = [line for line in faq.stderr.splitlines() if "why: " in line]
     assert " in about " in why
     assert "that remain" not in why
 
 
-def test_train_reports_questions_that_need_attention(microgpt, tmp_path) -> None:
+def test_train_reports_ambiguous_and_unanswered_questions(microgpt, tmp_path) -> None:
     rows = ["question,answer", "open?,at 7", "open?,at 8", "bread?,yes", "cake?,", ",no"]
     (tmp_path / "faq.csv").write_text("\n".join(rows))
     done = microgpt("train", "--chat", "--data", "faq.csv", *SMALL)

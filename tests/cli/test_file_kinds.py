@@ -24,7 +24,7 @@ def files(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_train_reads_a_book_as_running_text_with_a_note(microgpt, files) -> None:
+def test_train_reads_a_book_as_running_text_and_says_so(microgpt, files) -> None:
     done = microgpt("train", "--data", "book.txt", *SMALL)
     assert f"reading book.txt {NOTE}\n" in done.stderr
     assert load(files / "m").text == "stream"
@@ -36,13 +36,13 @@ def test_train_reads_a_book_as_running_text_with_a_note(microgpt, files) -> None
 
 
 @pytest.mark.parametrize("option", [("--text", "lines"), ("--long-docs", "truncate")])
-def test_an_option_reads_a_book_line_by_line(microgpt, files, option) -> None:
+def test_an_option_makes_train_read_a_book_line_by_line(microgpt, files, option) -> None:
     done = microgpt("train", "--data", "book.txt", *SMALL, *option)
     assert done.stdout.startswith("num docs: 18\n")
     assert NOTE not in done.stderr
 
 
-def test_every_command_accepts_a_column_of_a_table(microgpt, files) -> None:
+def test_every_command_can_read_one_column_of_a_table(microgpt, files) -> None:
     column = ("--data", "towns.csv", "--column", "name")
     assert microgpt("train", *column, *SMALL).stdout.startswith("num docs: 2\n")
     assert json.loads((files / "m/train_state.json").read_text())["column"] == "name"
@@ -54,7 +54,7 @@ def test_every_command_accepts_a_column_of_a_table(microgpt, files) -> None:
     ok(microgpt("generate", "--novel", "--against", *column[1:], "--model", "m", "-n", "1"))
 
 
-def test_the_header_says_whether_a_chat_model_folds_characters(microgpt, files) -> None:
+def test_the_header_says_if_a_chat_model_folds_case_and_accents(microgpt, files) -> None:
     (files / "chat.jsonl").write_text('{"prompt": "hi", "completion": "yo"}\n')
     done = microgpt("train", "--chat", "--data", "chat.jsonl", "--steps", "2")
     assert done.stdout.splitlines()[3] == 'folding: case and accents ("Jörg" is read as "jorg")'
@@ -64,7 +64,7 @@ def test_the_header_says_whether_a_chat_model_folds_characters(microgpt, files) 
     assert "folding" not in done.stdout
 
 
-def test_run_evolve_and_sweep_read_a_column(microgpt, files, undrawn) -> None:
+def test_run_evolve_and_sweep_can_read_one_column_of_a_table(microgpt, files, undrawn) -> None:
     docs = (a + b + c for a in "aei" for b in "mnrl" for c in ["a", "e", "la", "ne"])
     (files / "towns.csv").write_text("\n".join(["name,land", *(f"{doc},AT" for doc in docs)]))
     column = ("--data", "towns.csv", "--column", "name")
@@ -83,7 +83,7 @@ def test_run_evolve_and_sweep_read_a_column(microgpt, files, undrawn) -> None:
     assert "--chat cannot be used with --column; omit one of them" in refused.stderr
 
 
-def test_a_training_run_on_table_lines_by_an_old_version_resumes(microgpt, files) -> None:
+def test_an_old_training_run_on_the_lines_of_a_table_resumes(microgpt, files) -> None:
     (files / "towns.txt").write_bytes((files / "towns.csv").read_bytes())
     assert microgpt("train", "--data", "towns.txt", *SMALL).returncode == 0
     ok(microgpt("train", "--resume", "m", "--steps", "3", "--data", "towns.csv"))
@@ -113,11 +113,13 @@ def test_a_training_run_on_table_lines_by_an_old_version_resumes(microgpt, files
         (["generate", "--novel", "--column", "name"], "--column requires --against"),
     ],
 )  # fmt: skip
-def test_an_unsupported_file_kind_says_what_to_do(microgpt, files, arguments, problem) -> None:
+def test_the_error_for_an_unsupported_file_says_what_to_do(
+    microgpt, files, arguments, problem
+) -> None:
     assert refused(microgpt(*arguments)).startswith(problem)
 
 
-def test_the_report_on_a_book_says_that_it_read_lines(microgpt, files) -> None:
+def test_info_says_that_it_describes_a_book_by_its_lines(microgpt, files) -> None:
     done = microgpt("info", "--data", "book.txt")
     assert (
         "book.txt is read as running text; tokens, lengths and repeats are those of its lines"

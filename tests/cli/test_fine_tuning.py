@@ -49,7 +49,7 @@ def test_the_budget_determines_the_fine_tuning_settings(microgpt, folder) -> Non
     assert said in done.stderr
 
 
-def test_a_repeated_fine_tuning_is_the_same(microgpt, folder) -> None:
+def test_repeating_a_fine_tuning_run_gives_the_same_weights(microgpt, folder) -> None:
     ok(microgpt(*TUNING, *BUDGET, "--model", "a"))
     ok(microgpt(*TUNING, *BUDGET, "--model", "b"))
     again = ok(microgpt("train", "--repeat", "a", "--from", "parent", "--model", "c", "-n", "0"))
@@ -58,7 +58,7 @@ def test_a_repeated_fine_tuning_is_the_same(microgpt, folder) -> None:
     assert weights[0] == weights[1] == weights[2]
 
 
-def test_an_interrupted_fine_tuning_keeps_its_rate(microgpt, folder) -> None:
+def test_an_interrupted_fine_tuning_run_keeps_its_learning_rate(microgpt, folder) -> None:
     ok(microgpt(*TUNING, *BUDGET, "--model", "a"))
     plan, *_ = read_training(folder / "a")
     before = (folder / "a/weights.json").read_bytes()
@@ -69,7 +69,7 @@ def test_an_interrupted_fine_tuning_keeps_its_rate(microgpt, folder) -> None:
     assert read_training(folder / "a")[0].config == plan.config
 
 
-def test_the_loss_on_the_parents_data_is_shown(microgpt, folder) -> None:
+def test_train_shows_the_loss_on_held_out_data_of_the_parent(microgpt, folder) -> None:
     done = ok(microgpt(*TUNING, *BUDGET, "--model", "a"))
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("parent's ")]
     found = [
@@ -83,7 +83,7 @@ def test_the_loss_on_the_parents_data_is_shown(microgpt, folder) -> None:
     assert [facts["before"], facts["after"]] == pytest.approx(found)
 
 
-def test_held_out_data_that_the_child_has_read_are_marked(microgpt, folder) -> None:
+def test_parent_data_that_the_child_has_read_is_marked(microgpt, folder) -> None:
     both = (folder / "names.txt").read_text() + "\n" + (folder / "others.txt").read_text()
     (folder / "both.txt").write_text(both)
     tuning = ("train", "--from", "parent", "--data", "both.txt", "--steps", "9", "-n", "0")
@@ -102,7 +102,7 @@ def test_held_out_data_that_the_child_has_read_are_marked(microgpt, folder) -> N
     assert "after tuning (contamination 100 %)\n" in ok(microgpt("train", *child)).stdout
 
 
-def test_running_text_that_the_child_has_read_is_marked(microgpt, tmp_path) -> None:
+def test_parent_running_text_that_the_child_has_read_is_marked(microgpt, tmp_path) -> None:
     rng = random.Random(0)
     text, other = (" ".join(f"{rng.random()}" for _ in range(2000)) for _ in range(2))
     (tmp_path / "text.txt").write_text(text)
@@ -115,7 +115,7 @@ def test_running_text_that_the_child_has_read_is_marked(microgpt, tmp_path) -> N
     assert "after tuning (contamination 9" in done.stdout or "(contamination 100 %)" in done.stdout
 
 
-def test_running_text_that_is_read_as_lines_is_marked(microgpt, tmp_path) -> None:
+def test_running_text_reread_as_lines_counts_as_contaminated(microgpt, tmp_path) -> None:
     rng = random.Random(0)
     text = "\n".join(" ".join(f"{rng.random()}" for _ in range(8)) for _ in range(300))
     (tmp_path / "text.txt").write_text(f"{text}\n\n")  # as lines, these are other data
@@ -131,7 +131,7 @@ def test_running_text_that_is_read_as_lines_is_marked(microgpt, tmp_path) -> Non
         assert float(share.split()[0]) > 90
 
 
-def test_a_longer_fine_tuning_is_not_advised_in_vain(microgpt, folder) -> None:
+def test_longer_fine_tuning_is_not_advised_when_it_cannot_help(microgpt, folder) -> None:
     def talks(sign: str) -> str:
         return "\n".join(
             json.dumps({"prompt": f"{a}{sign}{b}", "completion": f"{a + b}"})
@@ -151,7 +151,7 @@ def test_a_longer_fine_tuning_is_not_advised_in_vain(microgpt, folder) -> None:
     assert "--minutes" not in advice
 
 
-def test_a_loss_on_the_parents_training_data_is_labelled(microgpt, folder) -> None:
+def test_the_loss_on_training_data_of_the_parent_is_labelled(microgpt, folder) -> None:
     ok(microgpt("train", "--data", "names.txt", "--steps", "9", "-n", "0", "--model", "all"))
     tuning = ("train", "--from", "all", "--data", "others.txt", "--steps", "9", "-n", "0")
     assert "parent's training data " in ok(microgpt(*tuning, "--model", "a")).stdout
@@ -159,7 +159,7 @@ def test_a_loss_on_the_parents_training_data_is_labelled(microgpt, folder) -> No
     assert "parent's" not in ok(microgpt(*tuning, "--model", "b")).stdout
 
 
-def test_conversations_can_be_learned_by_a_text_model(microgpt, folder) -> None:
+def test_a_text_model_can_be_fine_tuned_on_conversations(microgpt, folder) -> None:
     talks = [
         [{"role": "user", "content": f"say {name}"}, {"role": "assistant", "content": name}]
         for name in OTHERS[:60]
@@ -186,12 +186,12 @@ def test_conversations_can_be_learned_by_a_text_model(microgpt, folder) -> None:
         (["--data", "others.txt", "--max-weights", "9"], "cannot be used with --from; omit one"),
     ],
 )
-def test_impossible_fine_tunings_are_refused(microgpt, folder, options, problem) -> None:
+def test_impossible_fine_tuning_runs_are_refused(microgpt, folder, options, problem) -> None:
     assert problem in refused(microgpt("train", "--from", "parent", *options, "--model", "a"))
     assert not (folder / "a").exists()
 
 
-def test_given_rates_and_fractions_are_kept(microgpt, folder) -> None:
+def test_fine_tuning_keeps_given_learning_rates_and_fractions(microgpt, folder) -> None:
     done = ok(microgpt(*TUNING, *BUDGET, "--learning-rate", "0.002", "--model", "a"))
     assert (training(folder / "a")["lr"], "held-out losses after" in done.stderr) == (0.002, False)
     ok(microgpt(*TUNING, *BUDGET, "--val-fraction", "0", "--test-fraction", "0", "--model", "b"))
@@ -199,7 +199,7 @@ def test_given_rates_and_fractions_are_kept(microgpt, folder) -> None:
 
 
 @pytest.mark.slow
-def test_fine_tuning_by_time_can_be_repeated(microgpt, folder) -> None:
+def test_a_fine_tuning_run_limited_by_time_can_be_repeated(microgpt, folder) -> None:
     ok(microgpt(*TUNING, "--minutes", "0.05", "-n", "0", "--model", "a"))
     facts = training(folder / "a")
     assert facts["minutes"] == 0.05

@@ -27,7 +27,7 @@ def samples(microgpt, text_model):
     return run
 
 
-def test_lines_json_and_threads_give_the_same_samples(microgpt, text_model, samples):
+def test_generate_prints_the_same_samples_as_lines_and_as_json(microgpt, text_model, samples):
     args = ["--num-samples", "120", "--temperature", "2"]
     expected = samples(*args)
     assert len(expected) == 120
@@ -46,7 +46,7 @@ def test_a_stop_string_in_the_prompt_does_not_end_a_sample(samples) -> None:
     assert texts != cut
 
 
-def test_sampling_options_narrow_the_choice_of_a_character(samples) -> None:
+def test_the_narrowest_sampling_options_give_greedy_samples(samples) -> None:
     args = ["--num-samples", "20", "--temperature", "9"]
     greedy = set(samples("--temperature", "0", "--num-samples", "1"))
     for narrow in (["--top-k", "1"], ["--top-p", "0"], ["--min-p", "1"]):
@@ -54,7 +54,7 @@ def test_sampling_options_narrow_the_choice_of_a_character(samples) -> None:
     assert set(samples(*args)) != greedy
 
 
-def test_a_prompt_that_is_too_long_loses_its_start_with_a_note(microgpt, text_model) -> None:
+def test_the_start_of_an_overlong_prompt_is_dropped_with_a_note(microgpt, text_model) -> None:
     done = microgpt("generate", "--model-dir", text_model, "--prompt", "anna" * 5, "--json")
     assert json.loads(done.stdout)["samples"][0].startswith("anna" * 5)
     assert done.stderr == (
@@ -62,21 +62,23 @@ def test_a_prompt_that_is_too_long_loses_its_start_with_a_note(microgpt, text_mo
     )
 
 
-def test_unique_prints_each_sample_once_and_in_order(samples) -> None:
+def test_the_unique_option_prints_each_sample_once_in_order(samples) -> None:
     args = ["--temperature", "2"]
     found = samples(*args, "--unique", "--num-samples", "40")
     everything = samples(*args, "--num-samples", "400")
     assert found == list(dict.fromkeys(everything))[:40]
 
 
-def test_unique_stops_if_a_model_generates_only_one_name(microgpt, anna_model) -> None:
+def test_the_unique_option_stops_if_nothing_new_is_generated(microgpt, anna_model) -> None:
     done = microgpt("generate", "--model-dir", anna_model, "--unique")
     assert done.stdout == "sample  1: anna\n"
     assert done.stderr == "note: stopped after 1 of 20 samples: the next 1,000 were not new\n"
     assert done.returncode == 0
 
 
-def test_novel_leaves_out_the_documents_of_against(microgpt, samples, tmp_path, text_model) -> None:
+def test_the_novel_option_omits_documents_of_the_against_file(
+    microgpt, samples, tmp_path, text_model
+) -> None:
     names = tmp_path / "names.txt"
     names.write_text("anna\nemma\nava\nmia\n")
     args = ["--num-samples", "30", "--temperature", "2"]
@@ -92,14 +94,14 @@ def test_novel_leaves_out_the_documents_of_against(microgpt, samples, tmp_path, 
     assert done.stderr == told
 
 
-def test_novel_leaves_out_the_bundled_names(microgpt, tmp_path) -> None:
+def test_the_novel_option_omits_the_bundled_names(microgpt, tmp_path) -> None:
     microgpt("train", "--steps", "20", "--num-samples", "1", "--output", tmp_path / "model")
     done = microgpt("generate", "--model-dir", tmp_path / "model", "--novel", "--num-samples", "9")
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) == 9
 
 
-def test_a_document_part_that_fills_the_context_is_not_novel(microgpt, tmp_path) -> None:
+def test_a_sample_that_repeats_a_truncated_document_is_not_novel(microgpt, tmp_path) -> None:
     """What lies beyond the context is not learnt, so a sample cannot repeat it either."""
     names = tmp_path / "long.txt"
     names.write_text("abcdefghij\n")
@@ -111,7 +113,7 @@ def test_a_document_part_that_fills_the_context_is_not_novel(microgpt, tmp_path)
     assert (done.stdout, done.returncode) == ("", 0)
 
 
-def test_novel_without_training_data_says_what_to_do(microgpt, anna_model) -> None:
+def test_the_novel_option_says_what_to_do_without_training_data(microgpt, anna_model) -> None:
     assert (
         refused(microgpt("generate", "--model-dir", anna_model, "--novel"))
         == "the training data of the model was not found; pass it with --against"
@@ -119,7 +121,7 @@ def test_novel_without_training_data_says_what_to_do(microgpt, anna_model) -> No
 
 
 @pytest.mark.parametrize("column", [(), ("--column", "name")])
-def test_novel_finds_the_training_file_of_the_model(microgpt, tmp_path, column) -> None:
+def test_the_novel_option_finds_the_training_file_of_the_model(microgpt, tmp_path, column) -> None:
     data = tmp_path / ("names.csv" if column else "names.txt")
     data.write_text("name,x\nanna,1\n" if column else "anna\n")
     microgpt("train", "--data", data, *column, "--model", "m", "--steps", "9")
@@ -130,7 +132,7 @@ def test_novel_finds_the_training_file_of_the_model(microgpt, tmp_path, column) 
     assert "was not found; pass it" in microgpt("generate", "--model", "m", "--novel").stderr
 
 
-def test_a_chat_model_that_learnt_all_can_generate_messages(microgpt, tmp_path) -> None:
+def test_a_chat_model_trained_on_all_tokens_generates_messages(microgpt, tmp_path) -> None:
     talk = tmp_path / "talk.jsonl"
     talk.write_text('[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]\n')
     shape = ("--block-size", "32", "--steps", "80", "--lr", "0.02")
@@ -142,7 +144,7 @@ def test_a_chat_model_that_learnt_all_can_generate_messages(microgpt, tmp_path) 
     assert "hi" not in json.loads(done.stdout)["samples"]
 
 
-def test_generate_notes_that_a_model_was_trained_only_to_reply(microgpt, chat_model) -> None:
+def test_generate_warns_that_a_model_was_trained_only_to_reply(microgpt, chat_model) -> None:
     done = ok(microgpt("generate", "--model-dir", chat_model, "--num-samples", "1"))
     assert "trained only to reply" in done.stderr
     assert f"microgpt chat --model {chat_model}" in done.stderr
@@ -160,5 +162,5 @@ def test_generate_notes_that_a_model_was_trained_only_to_reply(microgpt, chat_mo
         (["--novel", "--against", "no.txt"], "cannot read no.txt: No such file or directory"),
     ],
 )
-def test_bad_input_of_generate_is_a_one_line_error(microgpt, text_model, args, problem) -> None:
+def test_bad_input_to_generate_gives_a_one_line_error(microgpt, text_model, args, problem) -> None:
     assert refused(microgpt("generate", "--model-dir", text_model, *args)) == problem

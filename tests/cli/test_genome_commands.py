@@ -52,7 +52,7 @@ def files_of(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_show_prints_genes_model_and_origin(microgpt) -> None:
+def test_genome_show_prints_the_genes_the_model_and_the_origin(microgpt) -> None:
     done = microgpt("genome", "show", "entry.json")
     assert (done.returncode, done.stderr) == (0, "")
     # 500 documents of 14 tokens: 6 · 3504 weights in matrices, and 12 · 16 · 7.5 in attention.
@@ -81,7 +81,7 @@ def test_show_prints_genes_model_and_origin(microgpt) -> None:
     ]
 
 
-def test_show_accepts_json_and_other_data(microgpt, tmp_path) -> None:
+def test_genome_show_accepts_json_output_and_other_data(microgpt, tmp_path) -> None:
     (tmp_path / "ab.txt").write_text("ab\nba\n")
     done = microgpt("genome", "show", "ours.json", "--input", "ab.txt", "--json")
     facts = json.loads(done.stdout)
@@ -92,7 +92,7 @@ def test_show_accepts_json_and_other_data(microgpt, tmp_path) -> None:
     assert "head" not in facts
 
 
-def test_show_says_that_data_differ_from_those_of_the_search(microgpt, tmp_path) -> None:
+def test_genome_show_says_that_the_search_used_other_data(microgpt, tmp_path) -> None:
     text = OURS.replace('"seed": 42', f'"data_sha256": "{"ab" * 32}"')
     (tmp_path / "genome.json").write_text(text)
     done = ok(microgpt("genome", "show"))
@@ -116,7 +116,7 @@ def test_a_file_that_is_not_a_genome_is_refused(microgpt, tmp_path, command, fil
     assert files_of(tmp_path) == before
 
 
-def test_use_activates_a_genome(microgpt, tmp_path) -> None:
+def test_genome_use_activates_a_genome(microgpt, tmp_path) -> None:
     done = microgpt("genome", "use", "entry.json")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "Active genome set from: entry.json\n"
@@ -125,7 +125,7 @@ def test_use_activates_a_genome(microgpt, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("old", [OURS, MERGE])
-def test_use_keeps_a_backup_of_the_previous_genome(microgpt, tmp_path, old) -> None:
+def test_genome_use_keeps_a_backup_of_the_previous_genome(microgpt, tmp_path, old) -> None:
     (tmp_path / "genome.json").write_text(old)
     name = f"genome-{hashlib.sha256(old.encode()).hexdigest()[:8]}.json"
     done = microgpt("genome", "use", "entry.json")
@@ -152,14 +152,14 @@ def test_genome_use_accepts_a_search_directory(microgpt, tmp_path) -> None:
     assert not list(tmp_path.glob("genome-*"))
 
 
-def test_an_unwritable_directory_keeps_its_genome(microgpt, tmp_path) -> None:
+def test_genome_use_reports_that_it_cannot_write_the_genome(microgpt, tmp_path) -> None:
     (tmp_path / "genome.json").mkdir()
     assert "genome.json" in refused(microgpt("genome", "use", "entry.json"))
     assert not [name for name in files_of(tmp_path) if name.startswith(".")]
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_import_turns_a_log_of_evolve_rust_into_a_run(microgpt, tmp_path, line_end) -> None:
+def test_import_log_turns_an_evolve_rust_log_into_a_run(microgpt, tmp_path, line_end) -> None:
     (tmp_path / "evolve.log").write_bytes(LOG.replace("\n", line_end).encode("utf-8-sig"))
     done = ok(microgpt("genome", "import-log", "evolve.log"))
     (name,) = os.listdir(tmp_path / "experiments")
@@ -193,7 +193,7 @@ def test_import_turns_a_log_of_evolve_rust_into_a_run(microgpt, tmp_path, line_e
     assert "generation 2 (loss: 1.4676)" in microgpt("run", "--silent").stdout
 
 
-def test_each_import_makes_a_run_that_cannot_be_resumed(microgpt, tmp_path) -> None:
+def test_each_imported_log_becomes_a_run_that_cannot_be_resumed(microgpt, tmp_path) -> None:
     for _ in range(2):
         microgpt("genome", "import-log", "evolve.log")
     runs = os.listdir(tmp_path / "experiments")
@@ -208,7 +208,7 @@ def test_each_import_makes_a_run_that_cannot_be_resumed(microgpt, tmp_path) -> N
     ("content", "problem"),
     [(b"", "evolve.log has no line like"), (LOG.encode("utf-16"), "evolve.log is not UTF-8 text")],
 )
-def test_import_refuses_a_file_that_is_not_a_log(microgpt, tmp_path, content, problem) -> None:
+def test_import_log_refuses_a_file_that_is_not_a_log(microgpt, tmp_path, content, problem) -> None:
     (tmp_path / "evolve.log").write_bytes(content)
     assert problem in refused(microgpt("genome", "import-log", "evolve.log"))
     assert not (tmp_path / "experiments").exists()

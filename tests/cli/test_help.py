@@ -22,7 +22,7 @@ def every_command() -> Iterator[tuple[str, typer.core.TyperCommand]]:
                 groups.append((f"{name} {child}", command))
 
 
-def test_the_help_groups_commands_with_whole_summaries(microgpt) -> None:
+def test_help_groups_the_commands_and_shows_complete_summaries(microgpt) -> None:
     wide, narrow = (microgpt("--help", COLUMNS=str(width)).stdout for width in (80, 40))
     assert "..." not in wide.partition("\n")[2] + narrow.partition("\n")[2]
     titles = [line for line in wide.splitlines() if line.endswith(":") and line[0] != " "]
@@ -40,7 +40,7 @@ def help_of(command, name, *, all_options=False) -> str:
     return command.help_of_all(context) if all_options else context.get_help()
 
 
-def test_the_help_of_each_command_fits_on_a_screen(monkeypatch) -> None:
+def test_the_help_of_each_command_fits_on_one_screen(monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     for name, command in every_command():
         lines = help_of(command, name).splitlines()
@@ -48,7 +48,7 @@ def test_the_help_of_each_command_fits_on_a_screen(monkeypatch) -> None:
         assert len(lines) <= 42, name
 
 
-def test_the_help_of_train_shows_12_options_and_3_examples(microgpt) -> None:
+def test_the_help_of_train_is_short_and_help_all_is_complete(microgpt) -> None:
     short, whole = (microgpt("train", flag).stdout for flag in ("--help", "--help-all"))
     assert len(re.findall(r"^  --", short, re.M)) <= 17
     assert len(re.findall(r"^    microgpt train", short, re.M)) == 3
@@ -58,7 +58,7 @@ def test_the_help_of_train_shows_12_options_and_3_examples(microgpt) -> None:
     assert "\nModel:\n" in whole
 
 
-def test_an_option_has_the_same_help_in_every_command() -> None:
+def test_shared_options_have_the_same_help_in_every_command() -> None:
     texts = defaultdict(set)
     for _, command in every_command():
         for param in command.params:
@@ -68,7 +68,7 @@ def test_an_option_has_the_same_help_in_every_command() -> None:
     assert all(len(found) == 1 for found in texts.values()), texts
 
 
-def test_every_option_and_argument_has_a_help_sentence() -> None:
+def test_the_help_of_every_option_and_argument_is_a_sentence() -> None:
     for name, command in every_command():
         for param in command.params:
             if getattr(param, "hidden", False) and not param.help:
@@ -78,7 +78,7 @@ def test_every_option_and_argument_has_a_help_sentence() -> None:
             assert text[0].isupper() or ":" in text, (name, param.name)
 
 
-def test_the_usage_shows_arguments_in_capitals(microgpt) -> None:
+def test_the_usage_line_shows_arguments_in_capitals(microgpt) -> None:
     assert microgpt("report", "--help").stdout.startswith(
         "Usage: microgpt report [OPTIONS] [RUN]..."
     )

@@ -44,7 +44,7 @@ def test_info_describes_a_training_file(microgpt, names) -> None:
     assert lines[first + 7] == f"  11  {'█' * 16}▋ 20.0%"
 
 
-def test_the_output_of_info_fits_into_80_columns(microgpt, tmp_path) -> None:
+def test_the_output_of_info_fits_in_80_columns(microgpt, tmp_path) -> None:
     words = [f"{chr(200 + i)}{'long ' * i}word{i}" * 3 for i in range(100)]
     (tmp_path / "words.txt").write_text("\r\n".join(words * 2), encoding="utf-8-sig")
     done = ok(microgpt("info", "--data", "words.txt"))
@@ -52,7 +52,7 @@ def test_the_output_of_info_fits_into_80_columns(microgpt, tmp_path) -> None:
     assert "with a byte order mark" in done.stdout
 
 
-def test_info_draws_bars_in_ascii_without_block_characters(microgpt, names) -> None:
+def test_info_draws_ascii_bars_if_the_output_encoding_is_ascii(microgpt, names) -> None:
     done = microgpt("info", "--data", names, PYTHONIOENCODING="ascii")
     assert f"   5  {'#' * 50} 60.0%" in done.stdout.splitlines()
     assert "\\u" not in done.stdout
@@ -89,7 +89,7 @@ def test_info_detects_conversations_by_their_content(microgpt, tmp_path, args) -
     assert facts["most_frequent"] == [{"document": json.loads(CHAT), "n": 2}]
 
 
-def test_info_lists_characters_unknown_to_the_model(microgpt, text_model, names) -> None:
+def test_info_lists_characters_that_the_model_does_not_know(microgpt, text_model, names) -> None:
     options = ["info", "--data", names, "--model-dir", text_model]
     done = microgpt(*options)
     assert "characters unknown to the model: 2\n" in done.stdout
@@ -107,7 +107,7 @@ def test_info_says_that_a_model_knows_all_characters(microgpt, chat_model, tmp_p
     assert "context 64, batch size " in done.stdout  # as `train` would choose
 
 
-def test_a_training_file_can_be_piped_in(microgpt) -> None:
+def test_a_training_file_can_be_piped_into_info(microgpt) -> None:
     done = microgpt("info", "--data", "/dev/stdin", stdin=NAMES, cold=True)
     assert "documents:          5;" in done.stdout
 
@@ -140,7 +140,7 @@ def test_control_characters_in_meta_json_are_escaped(microgpt, text_model) -> No
     assert len(done.stdout) < 10_000
 
 
-def test_info_times_running_text_as_train_does(microgpt, tmp_path) -> None:
+def test_info_and_train_choose_the_same_context_for_a_book(microgpt, tmp_path) -> None:
     paragraph = "It was late, and the road was long\nand dark, and nobody came to meet us.\n\n"
     (tmp_path / "book.txt").write_text(paragraph * 40)
     done = microgpt("info", "--data", "book.txt", "--json")
@@ -153,7 +153,9 @@ def test_info_times_running_text_as_train_does(microgpt, tmp_path) -> None:
 
 
 @pytest.mark.parametrize(("n", "is_few"), [(200, True), (201, False)])
-def test_info_and_train_learn_few_questions_as_a_whole(microgpt, tmp_path, n, is_few) -> None:
+def test_info_and_train_agree_on_what_counts_as_few_questions(
+    microgpt, tmp_path, n, is_few
+) -> None:
     talks = [
         [{"role": "user", "content": f"and {i}?"}, {"role": "assistant", "content": f"{i}."}]
         for i in range(n)
@@ -175,7 +177,7 @@ JSONL = {
 
 
 @pytest.mark.parametrize("kind", JSONL)
-def test_info_and_train_agree_about_a_jsonl_file(microgpt, tmp_path, kind) -> None:
+def test_info_and_train_accept_the_same_jsonl_files(microgpt, tmp_path, kind) -> None:
     (tmp_path / "some.jsonl").write_text(JSONL[kind])
     small = ("--steps", "1", "-n", "0")
     for options in ((), ("--chat",), ("--column", "text")):

@@ -39,9 +39,7 @@ def against(tmp_path):
         ((), "\ufeff" + "\r\n".join(NAMES) + "\n\n  \n"),
     ],
 )
-def test_judge_prints_its_terms_and_the_scores_of_the_heads(
-    microgpt, against, names, stdin
-) -> None:
+def test_judge_prints_a_table_of_terms_and_head_scores(microgpt, against, names, stdin) -> None:
     done = microgpt("judge", *names, *against, stdin=stdin)
     assert (done.returncode, done.stdout, done.stderr) == (0, TABLE, "")
 
@@ -54,14 +52,14 @@ def test_judge_accepts_the_output_of_generate(microgpt, text_model, against) -> 
     assert [row["name"] for row in json.loads(done.stdout)["names"]] == samples
 
 
-def test_an_empty_sample_is_a_name_that_cannot_be_judged(microgpt, against) -> None:
+def test_judge_lists_an_empty_sample_as_too_short_to_judge(microgpt, against) -> None:
     done = microgpt("judge", *against, stdin="sample  1: \nsample 12: mama\n")
     rows = done.stdout.splitlines()
     assert rows[1].split() == ["-", "-", "-", "-", "shorter", "than", "3", "letters"]
     assert rows[2].split() == ["mama", "0.5", "1.7", "1.0", "4.54"]
 
 
-def test_the_json_has_the_figures_of_the_library(microgpt, against) -> None:
+def test_the_json_output_of_judge_equals_the_library_result(microgpt, against) -> None:
     document = json.loads(microgpt("judge", *NAMES, *against, "--json").stdout)
     known = known_names(["anna", "emma"])
     expected = score_names(NAMES, known)
@@ -88,7 +86,7 @@ def test_judge_marks_bundled_names_as_known(microgpt) -> None:
     ]
 
 
-def test_judge_succeeds_if_no_name_can_be_judged(microgpt, against) -> None:
+def test_judge_succeeds_even_if_no_name_can_be_judged(microgpt, against) -> None:
     done = ok(microgpt("judge", "x", *against))
     assert "Judge     -100.0000  (no name could be scored)\n" in done.stdout
 
@@ -102,13 +100,13 @@ def test_judge_succeeds_if_no_name_can_be_judged(microgpt, against) -> None:
         ("\x1b" * 1000, r"\x1b" * 6 + "..."),
     ],
 )
-def test_control_characters_in_names_are_escaped(microgpt, against, name, shown) -> None:
+def test_judge_escapes_control_characters_in_names(microgpt, against, name, shown) -> None:
     done = ok(microgpt("judge", name, *against))
     assert done.stdout.split("\n")[1].startswith(shown + "  ")
     assert done.stdout.replace("\n", "").isprintable()
 
 
-def test_wide_characters_keep_columns_aligned(microgpt, against) -> None:
+def test_judge_aligns_columns_with_wide_characters(microgpt, against) -> None:
     header, row, *_ = microgpt("judge", "名前", "名前名前", *against).stdout.splitlines()
     assert header.startswith("name      ")
     n_wide = 2  # each takes a column more than an index tells
@@ -116,7 +114,7 @@ def test_wide_characters_keep_columns_aligned(microgpt, against) -> None:
 
 
 @pytest.mark.parametrize("stdin", ["", "\n \n\t\n", "\ufeff"])
-def test_judge_without_names_is_an_error(microgpt, against, stdin) -> None:
+def test_judge_refuses_to_run_without_names(microgpt, against, stdin) -> None:
     done = microgpt("judge", *against, stdin=stdin)
     problem = "no names to judge; pass them as arguments, or pipe them in, one per line"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {problem}\n")
@@ -131,7 +129,7 @@ def test_judge_without_names_is_an_error(microgpt, against, stdin) -> None:
         (["mama", "--zoom"], "no such option: --zoom; see 'microgpt judge --help'"),
     ],
 )
-def test_bad_input_of_judge_is_a_one_line_error(microgpt, args, problem) -> None:
+def test_bad_input_to_judge_gives_a_one_line_error(microgpt, args, problem) -> None:
     done = microgpt("judge", *args)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.removeprefix(

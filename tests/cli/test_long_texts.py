@@ -38,7 +38,7 @@ def book(tmp_path: Path) -> Path:
         ("skip", "they are skipped, which drops 101 tokens"),
     ],
 )
-def test_the_treatment_of_long_documents_is_printed_and_saved(
+def test_the_handling_of_long_documents_is_printed_and_saved(
     microgpt, long, tmp_path, long_docs, fate
 ) -> None:
     options = ("--long-docs", long_docs) if long_docs else ()
@@ -50,7 +50,7 @@ def test_the_treatment_of_long_documents_is_printed_and_saved(
     assert state["config"]["long_docs"] == (long_docs or "window")
 
 
-def test_running_text_keeps_line_ends_and_holds_out_its_end(microgpt, book, tmp_path) -> None:
+def test_running_text_keeps_line_breaks_and_can_hold_out_its_end(microgpt, book, tmp_path) -> None:
     done = ok(microgpt("train", "--input", book, *STREAM, *SMALL, "--holdout", "tail"))
     assert done.stdout.startswith("num chars: 184\n")
     assert "129 characters for training, 37 for validation, 18 for testing\n" in done.stderr
@@ -82,7 +82,7 @@ def test_stretches_of_running_text_are_held_out_with_gaps(
     assert "--holdout is tail, but the run to resume has spread; omit --holdout" in done.stderr
 
 
-def test_an_old_training_run_resumes_with_its_tail_held_out(microgpt, book, tmp_path) -> None:
+def test_an_old_run_resumes_with_the_end_of_its_text_held_out(microgpt, book, tmp_path) -> None:
     weights = []
     for is_old in (False, True):
         microgpt("train", "--input", book, *STREAM, *SMALL, "--holdout", "tail", "--force")
@@ -100,7 +100,7 @@ def test_a_holdout_option_without_effect_is_refused(microgpt, book, options) -> 
     ).startswith("--holdout requires running text and --val-fraction or")
 
 
-def test_running_text_models_can_be_evaluated_and_resumed(microgpt, book) -> None:
+def test_a_running_text_model_can_be_evaluated_and_resumed(microgpt, book) -> None:
     microgpt("train", "--input", book, "--text", "stream", *SMALL, *CHARS)
     done = microgpt("eval", "m", "--data", book, "--json")
     facts = json.loads(done.stdout)
@@ -110,7 +110,7 @@ def test_running_text_models_can_be_evaluated_and_resumed(microgpt, book) -> Non
     assert microgpt("train", "--resume", "m", "--steps", "40").returncode == 0
 
 
-def test_a_sample_anywhere_in_the_running_text_is_not_novel(microgpt, tmp_path) -> None:
+def test_a_sample_found_anywhere_in_running_text_is_not_novel(microgpt, tmp_path) -> None:
     (tmp_path / "same.txt").write_text("a" * 400)
     done = microgpt("train", "--input", "same.txt", "--text", "stream", *SMALL, "--lr", "0.05")
     assert "note: 2 of 2 samples are in the training data\n" in done.stderr
@@ -119,7 +119,7 @@ def test_a_sample_anywhere_in_the_running_text_is_not_novel(microgpt, tmp_path) 
 
 
 @pytest.mark.parametrize("text", ["lines", "stream"])
-def test_a_line_of_three_megabytes_can_be_trained_on(microgpt, tmp_path, text) -> None:
+def test_train_accepts_a_line_of_three_megabytes(microgpt, tmp_path, text) -> None:
     (tmp_path / "huge.txt").write_text("all work and no play " * 150_000)
     done = ok(microgpt("train", "--input", "huge.txt", "--text", text, *SMALL))
     assert len(done.stderr) < 2_000

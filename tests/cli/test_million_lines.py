@@ -23,7 +23,7 @@ def peak_of(folder, *args: str) -> int:
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_a_million_lines_take_at_most_ten_times_the_file_size(tmp_path) -> None:
+def test_training_on_a_million_lines_takes_bounded_memory(tmp_path) -> None:
     lines = (f"{i * 2_654_435_761 % 2**32:x}" for i in range(1_000_000))
     (tmp_path / "million.txt").write_text("\n".join(lines))
     (tmp_path / "few.txt").write_text("anna\nemma\n" * 20)

@@ -55,7 +55,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_same_minutes_give_the_same_model_again(microgpt, folder, kind) -> None:
+def test_the_same_budget_gives_the_same_model_again(microgpt, folder, kind) -> None:
     budget = BUDGET if kind != "chat" else BUDGET[:2]
     first = microgpt("train", *KINDS[kind], *budget, "--model", "a")
     again = microgpt("train", *KINDS[kind], *budget, "--model", "b", "--threads", "2")
@@ -86,7 +86,9 @@ def test_train_and_info_print_the_chosen_settings_and_reasons(microgpt, folder) 
     assert f"expected held-out loss: {expected['loss']:.2f} bits per character (" in told.stdout
 
 
-def test_settings_that_are_not_given_suit_a_given_shape(microgpt, folder, monkeypatch) -> None:
+def test_the_remaining_settings_are_chosen_to_suit_a_given_shape(
+    microgpt, folder, monkeypatch
+) -> None:
     monkeypatch.setattr("microgpt.training.choice.MIN_USEFUL", 1e10)
     given = (*SMALL, "--steps", "30", "--learning-rate", "0.004")
     done = microgpt("train", "--data", "names.txt", *given, "--model", "a")
@@ -99,20 +101,20 @@ def test_settings_that_are_not_given_suit_a_given_shape(microgpt, folder, monkey
     assert training(folder / "b")["batch_size"] == 3
 
 
-def test_karpathys_names_keep_his_settings_with_a_given_shape(microgpt, folder) -> None:
+def test_train_keeps_karpathys_settings_if_only_a_shape_is_given(microgpt, folder) -> None:
     microgpt("train", *SMALL, "--steps", "3", "--model", "a")
     facts = training(folder / "a")
     assert (facts["batch_size"], facts["lr"], "optimizer" in facts) == (1, 0.01, False)
 
 
-def test_given_fractions_are_kept(microgpt, folder) -> None:
+def test_train_keeps_the_given_held_out_fractions(microgpt, folder) -> None:
     options = ("--val-fraction", "0.3", "--test-fraction", "0", "--model", "a")
     assert microgpt("train", "--data", "names.txt", *BUDGET, *options).returncode == 0
     assert training(folder / "a")["val_fraction"] == 0.3
     assert "test_fraction" not in training(folder / "a")
 
 
-def test_limits_bound_the_choice_with_and_without_a_budget(microgpt, folder) -> None:
+def test_train_respects_limits_with_and_without_a_budget(microgpt, folder) -> None:
     done = ok(microgpt("train", "--data", "names.txt", *BUDGET, "--max-weights", "2000"))
     assert int(done.stdout.split("num params: ")[1].split()[0]) <= 2000
     done = microgpt("train", "--data", "names.txt", "--max-memory", "1kB")
@@ -162,9 +164,7 @@ def test_train_accepts_small_and_unusual_data(microgpt, folder, content, said) -
     assert "sample  1: " in done.stdout
 
 
-def test_a_note_says_that_the_text_is_too_short_for_the_budget(
-    microgpt, folder, monkeypatch
-) -> None:
+def test_train_says_that_a_text_is_too_short_for_the_budget(microgpt, folder, monkeypatch) -> None:
     monkeypatch.setattr("microgpt.training.choice.MIN_USEFUL", 1e10)
     (folder / "odd.txt").write_text("a single document")
     done = microgpt("train", "--data", "odd.txt", "--budget", "1e12", "--model", "a")
@@ -185,7 +185,7 @@ RUNS = {
 
 
 @pytest.mark.parametrize("kind", RUNS)
-def test_every_run_can_be_repeated(microgpt, folder, kind) -> None:
+def test_every_kind_of_training_run_can_be_repeated(microgpt, folder, kind) -> None:
     options = RUNS[kind] if {"--steps", "--budget"} & {*RUNS[kind]} else [*RUNS[kind], "--steps=40"]
     assert microgpt("train", *options, "--model", "a").returncode == 0
     done = ok(microgpt("train", "--repeat", "a", "--model", "b"))
@@ -196,7 +196,7 @@ def test_every_run_can_be_repeated(microgpt, folder, kind) -> None:
     assert old | {"seconds": 0} == new | {"seconds": 0}
 
 
-def test_an_extended_run_can_be_repeated(microgpt, folder) -> None:
+def test_an_extended_training_run_can_be_repeated(microgpt, folder) -> None:
     microgpt("train", "--data", "names.txt", *SMALL, "--steps", "30", "--model", "a")
     microgpt("train", "--resume", "a", "--steps", "50", "-n", "0")
     assert training(folder / "a")["steps_changed"] == [[30, 30, 50]]
@@ -207,7 +207,7 @@ def test_an_extended_run_can_be_repeated(microgpt, folder) -> None:
 
 
 @pytest.mark.parametrize("has_hash", [True, False])
-def test_a_fine_tuned_model_can_be_repeated_with_its_parent(microgpt, folder, has_hash) -> None:
+def test_a_fine_tuning_run_can_be_repeated_with_its_parent(microgpt, folder, has_hash) -> None:
     microgpt("train", "--data", "names.txt", *SMALL, "--steps", "30", "--model", "parent")
     if not has_hash:  # of a model that another program wrote
         edit(folder / "parent/meta.json", weights_sha256=None)
@@ -241,7 +241,7 @@ def test_a_repetition_that_cannot_be_exact_is_refused(microgpt, folder) -> None:
     assert weights(folder / "a") == before
 
 
-def test_an_interrupted_run_with_a_budget_gives_the_same_model(microgpt, folder) -> None:
+def test_resuming_a_run_with_a_budget_gives_the_same_model(microgpt, folder) -> None:
     microgpt("train", "--data", "names.txt", *BUDGET, "--model", "a")
     plan, state, _ = read_training(folder / "a")
     assert (plan.budget, plan.minutes, plan.steps_changed) == (2e9, None, ())
@@ -254,7 +254,7 @@ def test_an_interrupted_run_with_a_budget_gives_the_same_model(microgpt, folder)
 
 
 @pytest.mark.slow
-def test_minutes_sets_a_deadline_and_the_run_can_be_repeated(microgpt, folder) -> None:
+def test_a_run_limited_by_minutes_can_be_repeated(microgpt, folder) -> None:
     data = ("--data", "book.txt", "-n", "0")
     done = ok(microgpt("train", *data, "--minutes", "0.08", "--model", "a", "--json"))
     facts = training(folder / "a")
@@ -272,14 +272,14 @@ def test_minutes_sets_a_deadline_and_the_run_can_be_repeated(microgpt, folder) -
     assert is_shortened or weights(folder / "a") == weights(folder / "c")
 
 
-def test_train_notes_that_ngrams_predict_a_text_better(microgpt, tmp_path) -> None:
+def test_train_says_when_n_grams_predict_a_text_better(microgpt, tmp_path) -> None:
     lines = [f"the number {a} of the row {b}" for a in range(20) for b in range(20)]
     (tmp_path / "rows.txt").write_text("\n".join(RNG.sample(lines, 200)))
     done = ok(microgpt("train", "--data", "rows.txt", *BUDGET, "--single", "--model", "a"))
     assert "note: counting predicts the test documents better: n-grams have " in done.stderr
 
 
-def test_a_small_text_gets_several_models_and_a_student(microgpt, folder, monkeypatch) -> None:
+def test_a_small_text_gets_several_teachers_and_a_student(microgpt, folder, monkeypatch) -> None:
     monkeypatch.setattr("microgpt.training.choice.MIN_USEFUL", 1e10)
     budget = ("--budget", "4e10", "-n", "0", "--n-embd", "8", "--n-layer", "1")
     done = ok(microgpt("train", "--data", "names.txt", *budget, "--model", "a"))
@@ -303,7 +303,7 @@ def test_a_small_text_gets_several_models_and_a_student(microgpt, folder, monkey
     assert "--single requires" in refused(microgpt("train", "--single", "--model", "d"))
 
 
-def test_repetition_within_running_text_is_reported(microgpt, folder) -> None:
+def test_train_reports_held_out_text_that_repeats_training_text(microgpt, folder) -> None:
     text = (folder / "book.txt").read_text()
     (folder / "thrice.txt").write_text("\n\n".join([text] * 3))
     stream = ("--text", "stream", *BUDGET)

@@ -19,7 +19,7 @@ def options(command):
             yield from options(child)
 
 
-def test_no_help_shows_an_old_option_name() -> None:
+def test_help_never_shows_an_old_option_name() -> None:
     root = typer.main.get_command(commands())
     assert OLD.isdisjoint(options(root))
     train = root.commands["train"]

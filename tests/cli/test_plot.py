@@ -40,7 +40,7 @@ def size_of_png(path: Path) -> tuple[int, int]:
 
 
 @pytest.mark.slow
-def test_plot_draws_a_training_run_into_two_files(microgpt, tmp_path) -> None:
+def test_plot_draws_a_training_run_as_a_png_and_an_svg(microgpt, tmp_path) -> None:
     described(trained(tmp_path / "names-model"), lr=0.02, seed=7)
     done = microgpt("plot", "names-model")
     assert (done.returncode, done.stderr) == (0, "")
@@ -56,7 +56,7 @@ def test_plot_draws_a_training_run_into_two_files(microgpt, tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_plot_overlays_training_runs_and_names_their_differences(microgpt, tmp_path) -> None:
+def test_plot_overlays_training_runs_and_shows_how_they_differ(microgpt, tmp_path) -> None:
     for name, lr in (("slow", 0.001), ("fast", 0.03)):
         described(trained(tmp_path / name), lr=lr, seed=7)
     trained(tmp_path / "running", BEGUN)  # no meta.json yet, and a single point
@@ -72,7 +72,7 @@ def test_plot_overlays_training_runs_and_names_their_differences(microgpt, tmp_p
 
 
 @pytest.mark.slow
-def test_names_with_special_characters_can_be_drawn(microgpt, tmp_path) -> None:
+def test_plot_accepts_model_names_with_special_characters(microgpt, tmp_path) -> None:
     for name in ("<b>&amp;", "two\nlines", os.fsdecode(b"caf\xe9"), "名前"):
         trained(tmp_path / name)
     names = sorted(os.listdir(tmp_path))
@@ -84,7 +84,7 @@ def test_names_with_special_characters_can_be_drawn(microgpt, tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_plotting_the_same_run_again_replaces_its_picture(microgpt, tmp_path) -> None:
+def test_plotting_a_run_again_replaces_its_pictures(microgpt, tmp_path) -> None:
     trained(tmp_path / "model")
     (tmp_path / "curves.svg").write_text("an older one")
     microgpt("plot", "model", cold=True)
@@ -144,7 +144,7 @@ def test_plot_refuses_bad_input(microgpt, tmp_path, args, problem) -> None:
     assert sorted(os.listdir(tmp_path)) == ["begun", "broken", "damaged"]
 
 
-def test_only_plot_imports_the_plotting_package() -> None:
+def test_loading_the_commands_does_not_import_plotting_packages() -> None:
     program = (
         "import sys, microgpt_cli.app; microgpt_cli.app.commands();"
         "print({name.split('.')[0] for name in sys.modules} & {'altair', 'vl_convert', 'pydantic'})"

@@ -43,7 +43,7 @@ def test_the_docs_list_each_preset_with_its_size(name) -> None:
 
 
 @pytest.mark.slow
-def test_the_names_preset_holds_out_a_tenth_twice(microgpt, tmp_path) -> None:
+def test_the_names_preset_holds_out_validation_and_test_sets(microgpt, tmp_path) -> None:
     done = ok(microgpt("train", "--preset", "names-10s", "--steps", "3", "--num-samples", "0"))
     note = "23591 documents for training, 2993 for validation, 2910 for testing; 2539 duplicates "
     assert f"{note}are left out\n" in done.stderr
@@ -56,7 +56,7 @@ def test_the_names_preset_holds_out_a_tenth_twice(microgpt, tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_options_override_the_preset_for_texts(microgpt, tmp_path) -> None:
+def test_options_override_the_settings_of_the_text_preset(microgpt, tmp_path) -> None:
     (tmp_path / "my.txt").write_text("\n".join(f"this is sentence {i}" for i in range(50)))
     options = ("train", "--preset", "text", "--input", "my.txt", "--steps", "2", "--n-layer", "1")
     done = ok(microgpt(*options, "--batch-size", "1", "--num-samples", "0"))
@@ -72,7 +72,7 @@ def test_options_override_the_preset_for_texts(microgpt, tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_a_preset_sets_other_options_and_is_remembered(with_few, tmp_path) -> None:
+def test_the_chat_preset_sets_options_and_is_recorded(with_few, tmp_path) -> None:
     ok(with_few("train", "--preset", "chat", "--steps", "2", "--batch-size", "3"))
     meta = json.loads((tmp_path / "output" / "meta.json").read_text())
     assert (meta["n_embd"], meta["n_layer"], meta["n_ff_exp"]) == (96, 4, 1)
@@ -81,7 +81,7 @@ def test_a_preset_sets_other_options_and_is_remembered(with_few, tmp_path) -> No
     assert (training["preset"], training["steps"], training["batch_size"]) == ("chat", 2, 3)
 
 
-def test_a_preset_can_name_bundled_text_and_a_holdout(with_few, tmp_path) -> None:
+def test_the_text_preset_uses_shakespeare_and_holds_out_its_end(with_few, tmp_path) -> None:
     options = ("train", "--preset", "text", "--steps", "2", "--n-embd", "8", "--n-layer", "1")
     done = ok(with_few(*options, "--block-size", "8", "--num-samples", "0"))
     assert "note: data/shakespeare.txt not found; using the bundled shakespeare.txt" in done.stderr
@@ -93,7 +93,7 @@ def test_a_preset_can_name_bundled_text_and_a_holdout(with_few, tmp_path) -> Non
 
 
 @pytest.mark.slow
-def test_a_preset_with_data_resumes_and_refuses_other_data(with_few, tmp_path) -> None:
+def test_a_preset_run_resumes_only_with_the_same_data(with_few, tmp_path) -> None:
     options = ("train", "--preset", "chat", "--steps", "6", "--n-embd", "6", "--n-layer", "1")
     with_few(*options, "--output", "part", "--checkpoint-every", "2")
     state = tmp_path / "part" / "train_state.json"

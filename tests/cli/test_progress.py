@@ -35,7 +35,7 @@ def follow(steps: int, events: int) -> None:
             )
 
 
-def test_long_work_prints_a_line_after_the_maximum_silence(monkeypatch, capsys) -> None:
+def test_progress_prints_a_line_after_the_maximum_silence(monkeypatch, capsys) -> None:
     monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)
     monkeypatch.setattr(progress, "MAX_SILENCE_S", 0.05)
     bar = progress.ProgressBar("search", 1000)
@@ -44,7 +44,7 @@ def test_long_work_prints_a_line_after_the_maximum_silence(monkeypatch, capsys) 
     assert capsys.readouterr().err.splitlines() == ["49 of 1000", "99 of 1000"]
 
 
-def test_progress_prints_each_tenth_if_it_cannot_redraw(monkeypatch, capsys) -> None:
+def test_progress_prints_a_line_for_each_tenth_of_the_work(monkeypatch, capsys) -> None:
     monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)
     follow(steps=1000, events=200)
     lines = capsys.readouterr().err.splitlines()
@@ -57,21 +57,21 @@ def test_progress_prints_each_tenth_if_it_cannot_redraw(monkeypatch, capsys) -> 
     assert tenths == [str(100 * i) for i in range(1, 11)]
 
 
-def test_a_held_out_loss_may_come_before_any_training_loss(monkeypatch, capsys) -> None:
+def test_progress_can_show_a_held_out_loss_before_any_other(monkeypatch, capsys) -> None:
     monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)
     with progress.TrainingProgress(100) as shown:
         shown.update(TrainEvent(step=90, steps=100, losses=(), n_docs=0, n_tokens=0, val_loss=1.25))
     assert re.match(r"step +90 / +100 \| held out 1\.250 \| 0", capsys.readouterr().err)
 
 
-def test_a_step_without_targets_does_not_change_the_mean(monkeypatch, capsys) -> None:
+def test_a_step_without_targets_does_not_change_the_mean_loss(monkeypatch, capsys) -> None:
     monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)
     with progress.TrainingProgress(2) as shown:
         shown.update(TrainEvent(2, 2, losses=(2.5, float("nan")), n_docs=2, n_tokens=9))
     assert "mean loss 2.500, last 2.500" in capsys.readouterr().err
 
 
-def test_the_bar_of_a_terminal_is_not_red(monkeypatch) -> None:
+def test_the_progress_bar_is_not_red(monkeypatch) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
@@ -94,7 +94,7 @@ def test_a_short_training_run_prints_no_progress(capsys, events) -> None:
 
 
 @pytest.mark.parametrize(("n", "n_lines"), [(5, 5), (2_000, 10)])
-def test_with_progress_yields_all_items_and_prints_each_tenth(
+def test_with_progress_yields_every_item_and_prints_each_tenth(
     monkeypatch, capsys, n, n_lines
 ) -> None:
     monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0)
@@ -108,11 +108,11 @@ def test_with_progress_yields_all_items_and_prints_each_tenth(
     ("number", "text"),
     [(0.5, "0.5"), (999.4, "999"), (999.7, "1k"), (99_951, "100k"), (999_700, "1M"), (2e6, "2M")],
 )
-def test_large_numbers_are_shortened_to_three_digits(number, text) -> None:
+def test_numbers_are_shortened_to_three_digits(number, text) -> None:
     assert progress.short(number) == text
 
 
-def test_a_loss_worse_than_guessing_is_reported_once(capsys) -> None:
+def test_progress_reports_a_loss_worse_than_guessing_once(capsys) -> None:
     config = TrainConfig(steps=1, lr=0.02)
     plan = train(["ab"], model=ModelConfig(), config=config).plan  # 3 tokens: ln 3 = 1.10
     with progress.TrainingProgress(1_000, plan) as shown:
@@ -125,7 +125,7 @@ def test_a_loss_worse_than_guessing_is_reported_once(capsys) -> None:
     ]
 
 
-def test_a_display_whose_start_was_interrupted_can_be_stopped(monkeypatch) -> None:
+def test_stopping_a_half_started_display_restores_the_cursor(monkeypatch) -> None:
     console = Console(file=io.StringIO(), force_terminal=True)
     display = Live("a table", console=console)
     with monkeypatch.context() as patch:

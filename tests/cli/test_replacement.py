@@ -45,13 +45,13 @@ def test_the_suggested_directory_is_named_after_the_data(microgpt, model, file, 
     assert f"directory with {option}, or replace" in refused(microgpt(*train))
 
 
-def test_force_replaces_the_model_and_its_curves_only(microgpt, model) -> None:
+def test_force_replaces_only_the_model_and_its_curves(microgpt, model) -> None:
     ok(microgpt(*TRAIN, "2", "--force"))
     assert load(model).meta.training["steps"] == 2
     assert [name for name in os.listdir(model) if name.endswith(("png", "svg"))] == ["mine.png"]
 
 
-def test_train_keeps_unrelated_files_in_its_directory(microgpt, tmp_path) -> None:
+def test_train_keeps_unrelated_files_in_the_model_directory(microgpt, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("anna\nemma\n")
     for name in ("curves.png", "notes.txt"):
         (tmp_path / name).write_text("mine")
@@ -60,7 +60,7 @@ def test_train_keeps_unrelated_files_in_its_directory(microgpt, tmp_path) -> Non
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
-def test_the_age_of_a_model_uses_the_largest_unit(microgpt, model) -> None:
+def test_the_age_of_a_model_is_given_in_its_largest_unit(microgpt, model) -> None:
     for seconds, age in ((60, "1 minute old"), (7300, "2 hours old"), (10**7, "115 days old")):
         then = (model / "meta.json").stat().st_mtime - seconds
         os.utime(model / "meta.json", (then, then))
@@ -101,7 +101,7 @@ def test_files_of_another_program_are_not_replaced(microgpt, text_model, tmp_pat
     }
 
 
-def test_a_training_run_beside_moonbase_files_can_be_removed(
+def test_a_run_beside_files_of_another_program_can_be_removed(
     microgpt, text_model, tmp_path
 ) -> None:
     (tmp_path / "names.txt").write_text("anna\nemma\n")
@@ -119,7 +119,7 @@ def test_a_training_run_beside_moonbase_files_can_be_removed(
 @pytest.mark.parametrize(
     ("answer", "steps", "code"), [("y", 2, 0), ("n", 1234, 2), ("\x04", 1234, 2)]
 )
-def test_the_question_at_a_terminal_comes_before_training(model, answer, steps, code) -> None:
+def test_train_asks_before_replacing_a_model_at_a_terminal(model, answer, steps, code) -> None:
     screen = Terminal("microgpt", *TRAIN, "2", cwd=model.parent, size=(24, 200))
     screen.expect(r"1,234 steps, mean loss \d\.\d{3}\); replace the model\? \[y/N\]: ")
     assert "num docs" not in screen.before
@@ -130,7 +130,7 @@ def test_the_question_at_a_terminal_comes_before_training(model, answer, steps, 
     assert load(model).meta.training["steps"] == steps
 
 
-def test_the_default_run_replaces_only_its_own_model(microgpt, tmp_path) -> None:
+def test_a_default_training_run_replaces_only_its_own_model(microgpt, tmp_path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data/names.txt").write_text("anna\nemma\n")
     ok(microgpt("train"))
@@ -152,7 +152,7 @@ def test_export_does_not_replace_another_model(microgpt, model, text_model) -> N
     assert not (model / "curves.svg").exists()
 
 
-def test_export_in_place_keeps_the_curves(microgpt, model) -> None:
+def test_an_export_in_place_keeps_the_loss_curves(microgpt, model) -> None:
     ok(microgpt("export", "--output", "output"))
     assert (model / "curves.svg").exists()
 

@@ -76,7 +76,7 @@ def rows_of(path: Path, name: str = "evaluations") -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize("objective", list(SECTIONS))
-def test_a_search_writes_a_report_of_all_evaluations(searches, objective) -> None:
+def test_a_search_writes_a_report_of_all_its_evaluations(searches, objective) -> None:
     page = searches[objective] / "report.html"
     assert page_of(page)["sections"] == SECTIONS[objective].split()
     lines = (page.parent / "evaluations.jsonl").read_text().splitlines()
@@ -95,7 +95,7 @@ def test_a_search_writes_a_report_of_all_evaluations(searches, objective) -> Non
         ("hydra", "(Weaver|Mirror|Spark) score"),
     ],
 )
-def test_a_report_opens_with_its_result(searches, objective, measure) -> None:
+def test_a_report_begins_with_the_result_of_the_search(searches, objective, measure) -> None:
     run = searches[objective]
     change = r"(-?\d\.\d+) → (-?\d\.\d+)"
     found = re.search(
@@ -129,7 +129,7 @@ def test_the_commands_at_the_end_of_a_report_work(searches, microgpt, tmp_path) 
 
 
 @pytest.mark.parametrize("objective", list(SECTIONS))
-def test_charts_label_logarithmic_axes_and_settings_in_words(searches, objective) -> None:
+def test_charts_label_log_axes_and_describe_settings_in_words(searches, objective) -> None:
     shown = json.dumps(page_of(searches[objective] / "report.html")["specifications"])
     assert shown.count('"type": "log"') == shown.count(' (log scale)"') > 0
     assert re.findall(r'"title": "(?:n_\w+|lr|steps_\w+)"', shown) == []
@@ -145,7 +145,7 @@ def test_the_report_and_the_log_count_the_same_archive_cells(searches) -> None:
         assert f"{head} {n}" in told
 
 
-def test_the_newest_run_always_gives_the_same_page_and_pictures(
+def test_report_defaults_to_the_newest_run_and_is_reproducible(
     searches, microgpt, tmp_path
 ) -> None:
     shutil.copytree(searches["loss"].parent, tmp_path / "experiments")
@@ -163,7 +163,7 @@ def test_the_newest_run_always_gives_the_same_page_and_pictures(
     assert (tmp_path / "again.html").read_bytes() == (newest / "report.html").read_bytes()
 
 
-def test_an_interrupted_search_is_reported_up_to_there(microgpt, tmp_path) -> None:
+def test_the_report_of_an_interrupted_search_says_how_to_resume(microgpt, tmp_path) -> None:
     write_names(tmp_path)
     process = begin(tmp_path, *changed(SMALL, "--generations", "400"))
     process.send_signal(signal.SIGINT)
@@ -181,7 +181,7 @@ def test_an_interrupted_search_is_reported_up_to_there(microgpt, tmp_path) -> No
     assert "retest" not in page_of(run / "report.html")["sections"]
 
 
-def test_an_imported_run_is_reported_as_far_as_it_is_known(searches, microgpt, tmp_path) -> None:
+def test_an_imported_run_is_reported_with_the_data_it_has(searches, microgpt, tmp_path) -> None:
     log = searches["loss"].with_name(f"{searches['loss'].name}.log")
     assert microgpt("genome", "import-log", log).returncode == 0
     done = microgpt("report")
@@ -190,7 +190,7 @@ def test_an_imported_run_is_reported_as_far_as_it_is_known(searches, microgpt, t
     assert sections == ["generations", "pareto", "genes", "importance", "species"]
 
 
-def test_a_partial_log_with_unusual_tags_is_reported_whole(microgpt, tmp_path) -> None:
+def test_a_partial_imported_log_with_unusual_tags_is_reported(microgpt, tmp_path) -> None:
     """A tag of ours says that something was measured again, but not what; another may be markup."""
     lines = []
     for generation in (5, 6, 7):
@@ -209,7 +209,7 @@ def test_a_partial_log_with_unusual_tags_is_reported_whole(microgpt, tmp_path) -
         assert '"domain": [0.5, 7.5]' in json.dumps(page_of(page)["specifications"][name])
 
 
-def test_an_old_run_is_reported_without_what_it_lacks(copied, microgpt) -> None:
+def test_the_report_of_an_old_run_omits_sections_without_data(copied, microgpt) -> None:
     run = copied("hydra")
     (run / "exam.json").unlink()
     edit(run / "run.json", settings={"vocab_size": None})
@@ -219,7 +219,7 @@ def test_an_old_run_is_reported_without_what_it_lacks(copied, microgpt) -> None:
     assert sections == SECTIONS["hydra"].replace("retest ", "").replace(" archives", "").split()
 
 
-def test_a_run_counts_once_and_equal_names_are_distinguished(copied, microgpt, tmp_path) -> None:
+def test_a_run_given_twice_counts_once_in_a_comparison(copied, microgpt, tmp_path) -> None:
     runs = [copied("loss", "one/run"), copied("aesthetic", "two/run")]
     done = microgpt("report", *runs, f"{runs[0]}/../run")
     assert (done.returncode, done.stderr) == (0, "")
@@ -238,7 +238,7 @@ def test_runs_of_different_documents_are_not_compared(copied, microgpt, tmp_path
     assert not (tmp_path / "report.html").exists()
 
 
-def test_a_sweep_writes_a_report_with_working_commands(copied, microgpt, tmp_path) -> None:
+def test_the_report_of_a_sweep_contains_working_commands(copied, microgpt, tmp_path) -> None:
     write_names(tmp_path)
     grid = ("--n-embd", "8,16", "--steps", "50,100", "--seeds", "2", "--input", "names.txt")
     grid += ("--preset", "karpathy")
@@ -271,7 +271,7 @@ def test_a_sweep_writes_a_report_with_working_commands(copied, microgpt, tmp_pat
         ('raise ValueError("broken")', "broken"),
     ],
 )
-def test_a_search_without_plotting_gives_the_same_result(microgpt, tmp_path, altair, why) -> None:
+def test_a_search_succeeds_without_the_plotting_packages(microgpt, tmp_path, altair, why) -> None:
     write_names(tmp_path)
     (tmp_path / "stubs").mkdir()
     (tmp_path / "stubs" / "altair.py").write_text(altair)

@@ -46,7 +46,7 @@ def opened(page: Page, path: Path) -> None:
 
 
 @pytest.mark.parametrize("objective", ["loss", "aesthetic", "hydra"])
-def test_a_report_marks_each_evaluation_and_loads_nothing(runs, page, objective) -> None:
+def test_a_report_draws_a_mark_for_each_evaluation(runs, page, objective) -> None:
     run = runs[objective]
     n_evaluations = len((run / EVALUATIONS).read_text().splitlines())
     opened(page, run / "report.html")
@@ -56,7 +56,7 @@ def test_a_report_marks_each_evaluation_and_loads_nothing(runs, page, objective)
     assert page.locator("section:has(svg.marks), section:has(table)").count() == sections >= 8
 
 
-def test_a_comparison_marks_each_evaluation(microgpt, tmp_path, runs, page) -> None:
+def test_a_comparison_draws_a_mark_for_each_evaluation(microgpt, tmp_path, runs, page) -> None:
     compared = [runs["loss"], runs["another"]]
     done = microgpt("report", *compared)
     assert (done.returncode, done.stdout, done.stderr) == (0, "report.html\n", "")
@@ -67,7 +67,7 @@ def test_a_comparison_marks_each_evaluation(microgpt, tmp_path, runs, page) -> N
     assert page.locator("td:first-child").all_inner_texts() == [run.name for run in compared]
 
 
-def test_selecting_fitness_values_shows_only_their_lines(runs, page) -> None:
+def test_selecting_fitness_values_fades_all_other_lines(runs, page) -> None:
     opened(page, runs["loss"] / "report.html")
     strip = page.locator("#genes .strip_group path.background").first
     strip.scroll_into_view_if_needed()
@@ -83,7 +83,7 @@ def test_selecting_fitness_values_shows_only_their_lines(runs, page) -> None:
     faint.first.wait_for(state="attached")
 
 
-def test_a_page_follows_the_dark_scheme_of_the_system(runs, page) -> None:
+def test_a_report_follows_the_dark_mode_of_the_system(runs, page) -> None:
     opened(page, runs["aesthetic"] / "report.html")
     paper, ink = "getComputedStyle(document.body).backgroundColor", "#generations .mark-text text"
     light = page.evaluate(paper), page.locator(ink).first.get_attribute("fill")
@@ -94,7 +94,7 @@ def test_a_page_follows_the_dark_scheme_of_the_system(runs, page) -> None:
 
 @pytest.mark.parametrize("width", [360, 1600])
 @pytest.mark.parametrize("objective", ["loss", "hydra"])
-def test_a_page_fits_on_any_screen_and_cuts_no_label(runs, page, objective, width) -> None:
+def test_a_report_fits_narrow_and_wide_screens(runs, page, objective, width) -> None:
     page.set_viewport_size({"width": width, "height": 800})
     opened(page, runs[objective] / "report.html")
     assert page.evaluate("document.documentElement.scrollWidth") == width
@@ -104,13 +104,13 @@ def test_a_page_fits_on_any_screen_and_cuts_no_label(runs, page, objective, widt
 
 
 @pytest.mark.parametrize("path", sorted(PICTURES.glob("*.svg")), ids=lambda path: path.stem)
-def test_no_label_of_a_docs_picture_is_cut_off(page, path) -> None:
+def test_no_label_in_the_pictures_of_the_docs_is_cut_off(page, path) -> None:
     page.set_content(path.read_text(encoding="utf-8"))
     assert page.locator("text").count() > 2
     assert page.locator("body > svg").evaluate_all(CUT) == []
 
 
-def test_legend_marks_are_fully_opaque(runs, page) -> None:
+def test_legend_symbols_are_fully_opaque(runs, page) -> None:
     opened(page, runs["hydra"] / "report.html")
     symbols = page.locator(".role-legend-symbol path")
     faint = [s for s in symbols.evaluate_all("all => all.map(e => e.getAttribute('opacity'))") if s]

@@ -63,7 +63,9 @@ def begin(folder: Path, *args: str | Path) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("kind", ["device", "sparse"])
-def test_an_endless_input_is_refused(microgpt, names, unfinished, kind) -> None:
+def test_resume_refuses_a_device_or_a_sparse_file_as_input(
+    microgpt, names, unfinished, kind
+) -> None:
     """It stands in the state, which may be a stranger's."""
     names.unlink()
     if kind == "device":
@@ -76,7 +78,7 @@ def test_an_endless_input_is_refused(microgpt, names, unfinished, kind) -> None:
 
 
 @pytest.mark.parametrize(("rounding", "noted"), [("", 0), ("7-byte vectors", 1), (None, 0)])
-def test_resume_notes_a_processor_that_rounds_differently(
+def test_resume_warns_of_a_processor_that_rounds_differently(
     microgpt, unfinished, rounding, noted
 ) -> None:
     """The processor here, another one, and none, as in a state of an older version."""
@@ -103,7 +105,7 @@ def test_a_finished_training_run_can_be_extended(microgpt, names, tmp_path) -> N
     assert load(tmp_path / "model").meta.training["steps"] == 40
 
 
-def test_steps_lost_before_the_model_was_saved_are_repeated(microgpt, unfinished) -> None:
+def test_resume_saves_the_model_of_an_interrupted_run(microgpt, unfinished) -> None:
     assert microgpt("generate", "--model", "model").stderr == f"{NOTE}\n"
     assert microgpt("train", "--resume", "model").returncode == 0
     assert microgpt("generate", "--model", "model").stderr == ""
@@ -115,14 +117,14 @@ def test_steps_lost_before_the_model_was_saved_are_repeated(microgpt, unfinished
     "command",
     ["eval model --data names.txt", "info", "info --data names.txt", "export --output copy"],
 )
-def test_a_command_reads_an_unfinished_model_with_a_note(microgpt, unfinished, command) -> None:
+def test_commands_read_an_unfinished_model_and_print_a_note(microgpt, unfinished, command) -> None:
     name, *args = command.split()
     args += [] if name == "eval" else ["--model", "model"]
     done = ok(microgpt(name, *args))
     assert NOTE in done.stderr.splitlines()
 
 
-def test_the_older_model_is_used_unless_unfinished_is_given(
+def test_commands_use_the_saved_model_unless_unfinished_is_given(
     microgpt, unfinished, text_model
 ) -> None:
     for file in ("weights.json", "meta.json"):
@@ -151,17 +153,17 @@ def test_the_older_model_is_used_unless_unfinished_is_given(
         ),
     ],
 )
-def test_resume_refuses_contradicting_options_with_both_values(
+def test_resume_names_both_values_of_a_conflicting_option(
     microgpt, unfinished, args, problem
 ) -> None:
     assert problem in refused(microgpt("train", "--resume", "model", *args))
 
 
-def test_resume_accepts_options_that_agree_with_the_training_run(microgpt, unfinished) -> None:
+def test_resume_accepts_options_that_match_the_training_run(microgpt, unfinished) -> None:
     ok(microgpt("train", "--resume", "model", "--n-embd", "8", "--seed", "42", "--lr", "0.02"))
 
 
-def test_resume_detects_other_data(microgpt, unfinished, names) -> None:
+def test_resume_detects_that_the_data_has_changed(microgpt, unfinished, names) -> None:
     moved = names.rename(names.with_name("moved.txt"))
     assert "cannot read" in refused(microgpt("train", "--resume", "model"))
     names.write_text("something\nelse\n")
@@ -178,7 +180,7 @@ def test_resume_detects_other_data(microgpt, unfinished, names) -> None:
         (__file__, "test_resume.py is not a directory; "),
     ],
 )
-def test_resume_without_a_training_run_is_an_error(microgpt, place, problem) -> None:
+def test_resume_refuses_a_path_without_a_training_run(microgpt, place, problem) -> None:
     assert problem in refused(microgpt("train", "--resume", place))
 
 
@@ -215,7 +217,7 @@ def test_a_run_that_ended_early_resumes_with_more_patience(microgpt, names, tmp_
     assert "note: resuming after step" in done.stderr
 
 
-def test_the_held_out_share_is_printed_and_kept(microgpt, names, tmp_path) -> None:
+def test_held_out_losses_and_fractions_are_printed_and_saved(microgpt, names, tmp_path) -> None:
     shares = ("--val-fraction", "0.2", "--test-fraction", "0.2")
     done = microgpt("train", "--input", names, *SMALL, *shares, "--steps", "40", "--json")
     summary = json.loads(done.stdout)
@@ -279,7 +281,7 @@ def test_a_full_disk_keeps_the_state_and_prints_the_size(microgpt, names, tmp_pa
         assert resumed.read_bytes() == whole.read_bytes()
 
 
-def test_a_full_disk_does_not_mix_two_training_runs(microgpt, names, tmp_path) -> None:
+def test_a_full_disk_leaves_the_previous_training_run_unchanged(microgpt, names, tmp_path) -> None:
     options = ("--input", str(names), *SMALL, "--output", "model")
     microgpt("train", *options, "--steps", "5")
     before = content_of(tmp_path / "model")
@@ -300,7 +302,7 @@ def test_a_full_disk_leaves_no_new_directory(names, tmp_path) -> None:
     assert os.listdir(tmp_path) == ["names.txt"]
 
 
-def test_a_resumed_run_keeps_its_weights_format(microgpt, unfinished, tmp_path) -> None:
+def test_a_resumed_run_keeps_the_format_of_its_weights(microgpt, unfinished, tmp_path) -> None:
     edit(tmp_path / "model/train_state.json", weights_format="safetensors")
     assert microgpt("train", "--resume", "model").returncode == 0
     assert (tmp_path / "model/model.safetensors").exists()
@@ -314,7 +316,7 @@ def test_resume_saves_a_new_number_of_steps_immediately(microgpt, unfinished, tm
     assert read_training(tmp_path / "model")[0].config.steps == 10**9
 
 
-def test_fewer_steps_than_planned_are_recorded(microgpt, unfinished) -> None:
+def test_resume_notes_that_a_run_ends_earlier_than_planned(microgpt, unfinished) -> None:
     edit(unfinished / "train_state.json", config={"steps": 90})
     note = "note: the run ends at step 70, not 90; its learning rate now falls to 0 by then\n"
     assert note in microgpt("train", "--resume", "model", "--steps", "70").stderr
@@ -345,14 +347,14 @@ def test_suggested_commands_can_be_pasted(microgpt, names, tmp_path) -> None:
     assert re.search(r"using its model at step \d+ of 1000000000", done.stderr)
 
 
-def test_a_finished_training_run_can_be_described_and_drawn(microgpt, names, tmp_path) -> None:
+def test_resuming_a_finished_run_can_print_json_and_plot(microgpt, names, tmp_path) -> None:
     microgpt("train", "--input", names, *SMALL, "--steps", "5")
     done = microgpt("train", "--resume", "output", "--json", "--plot")
     assert (tmp_path / "output/curves.svg").exists()
     assert json.loads(done.stdout) == {"steps": 5, "ended": "steps", "output": "output"}
 
 
-def test_every_format_can_be_exported_and_read(microgpt, text_model, tmp_path) -> None:
+def test_exported_models_of_every_format_can_be_read(microgpt, text_model, tmp_path) -> None:
     names = microgpt("generate", "--model-dir", text_model).stdout
     done = microgpt("export", "--model-dir", text_model, "--output", "copy")
     assert done.stdout.startswith("copy/model.safetensors: ")
@@ -368,7 +370,7 @@ def test_every_format_can_be_exported_and_read(microgpt, text_model, tmp_path) -
     assert microgpt("info", "--model-dir", "half").returncode == 0
 
 
-def test_export_can_change_the_format_in_place(microgpt, text_model) -> None:
+def test_export_can_change_the_weights_format_in_place(microgpt, text_model) -> None:
     names = microgpt("generate", "--model-dir", text_model).stdout
     for format in ("safetensors", "json"):
         microgpt(*("export", "--model-dir", text_model, "--output", text_model, "--format", format))
@@ -389,7 +391,7 @@ def test_a_copied_directory_can_be_resumed(microgpt, unfinished, tmp_path) -> No
     assert microgpt("train", "--resume", "copy").returncode == 0
 
 
-def test_repeat_requires_the_same_schedule_to_be_passed_again(microgpt, names, tmp_path) -> None:
+def test_a_custom_schedule_must_be_passed_again_to_repeat_a_run(microgpt, names, tmp_path) -> None:
     file = tmp_path / "schedules_of_a_test.py"
     file.write_text("def halved(step, *, lr, steps, warmup_steps):\n    return lr / 2\n")
     own = ("--schedule", "schedules_of_a_test:halved")

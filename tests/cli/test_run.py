@@ -66,7 +66,7 @@ def test_run_reports_a_genome_as_evolved(microgpt, genome) -> None:
     assert lines_of(microgpt("run"))[:5] == PRIMORDIAL
 
 
-def test_a_genome_of_other_data_gets_a_note_and_its_loss(microgpt, genome) -> None:
+def test_run_says_that_a_genome_was_found_with_other_data(microgpt, genome) -> None:
     facts = {"val_loss": 2.25, "data_sha256": "0" * 64}
     genome.write_text(json.dumps({**GENES, "loss": 1.5, "generation": 3, **facts}))
     first, last = microgpt("run").stderr.splitlines()
@@ -75,7 +75,7 @@ def test_a_genome_of_other_data_gets_a_note_and_its_loss(microgpt, genome) -> No
     assert last.endswith(" is 2.2500")
 
 
-def test_run_learns_and_samples_as_train_and_generate_do(microgpt, genome) -> None:
+def test_run_trains_and_samples_like_train_and_generate(microgpt, genome) -> None:
     lines = lines_of(microgpt("run", "--seed", "7"))
     trained = microgpt("train", "--genome", "genome.json", "--seed", "7", "--num-samples", "0")
     loss = trained.stdout.splitlines()[-1].split()[-1]
@@ -86,24 +86,24 @@ def test_run_learns_and_samples_as_train_and_generate_do(microgpt, genome) -> No
     assert lines[start : start + 10] == [f"> {name}" for name in samples]
 
 
-def test_options_override_genes(microgpt, genome) -> None:
+def test_command_line_options_override_genes(microgpt, genome) -> None:
     lines = lines_of(microgpt("run", "-e", "16", "-y", "1", "-c", "16", "--ff", "1", "-s", "50"))
     assert lines[4].endswith("for 50 steps (lr=0.02, emb=16, head=2, layer=1, ctx=16, ff=1)")
 
 
-def test_quiet_prints_only_the_creature_and_its_loss(microgpt, genome) -> None:
+def test_the_silent_option_prints_only_the_creature_and_its_loss(microgpt, genome) -> None:
     loud = lines_of(microgpt("run"))
     assert lines_of(microgpt("run", "--silent")) == [*EVOLVED, "", loud[-1]]
 
 
-def test_run_reads_another_text(microgpt, tmp_path) -> None:
+def test_run_can_read_another_text_file(microgpt, tmp_path) -> None:
     (tmp_path / "words.txt").write_text("ja\nnein\n")
     lines = lines_of(microgpt("run", "--input", "words.txt"))
     assert lines == lines_of(microgpt("run", "-d", "words.txt"))
     assert set("".join(lines[9:19])) <= set("> jaein")
 
 
-def test_the_bundled_names_are_the_default_of_run(microgpt, tmp_path) -> None:
+def test_run_uses_the_bundled_names_by_default(microgpt, tmp_path) -> None:
     (tmp_path / "data/names.txt").unlink()
     done = microgpt("run", "--silent")
     assert done.stderr.startswith("note: data/names.txt not found; using the bundled names.txt")
@@ -119,7 +119,7 @@ def test_the_bundled_names_are_the_default_of_run(microgpt, tmp_path) -> None:
         (["--lr", "nan"], "--learning-rate must be between 1e-06 and 1, got nan"),
     ],
 )
-def test_run_refuses_bad_input_before_it_prints(microgpt, args, problem) -> None:
+def test_run_refuses_bad_input_before_printing_anything(microgpt, args, problem) -> None:
     assert refused(microgpt("run", *args)) == problem
 
 

@@ -74,7 +74,7 @@ def test_list_shows_each_model_and_run_on_one_line(microgpt, folder) -> None:
     assert len(only) == 2
 
 
-def test_list_prints_json(microgpt, folder) -> None:
+def test_list_can_print_json(microgpt, folder) -> None:
     found = {one["path"]: one for one in json.loads(microgpt("list", "--json").stdout)["saved"]}
     half = found["deep/er/half"]
     assert (half["steps"], half["steps_planned"]) == (400, 1000)
@@ -85,7 +85,7 @@ def test_list_prints_json(microgpt, folder) -> None:
     assert saved[0]["num_params"] == 3488 - 16 * 16  # without learned positions
 
 
-def test_list_survives_damage_loops_and_other_files(microgpt, tmp_path) -> None:
+def test_list_copes_with_damaged_files_and_link_loops(microgpt, tmp_path) -> None:
     shape = dict.fromkeys(("vocab_size", "n_embd", "n_head", "n_layer", "block_size"), 1)
     meta = json.dumps(shape | {"training": {"train_loss": None}})
     for name, content in (
@@ -122,14 +122,14 @@ def test_list_names_a_directory_that_it_cannot_read(microgpt, tmp_path) -> None:
     assert "note: cannot read ./closed: Permission denied" in done.stderr
 
 
-def test_list_reports_that_nothing_was_found(microgpt) -> None:
+def test_list_says_that_it_found_nothing(microgpt) -> None:
     done = microgpt("list")
     assert (done.returncode, done.stdout) == (0, "")
     assert "there is no model or run in ." in done.stderr
     assert microgpt("list", "nowhere").returncode == 2
 
 
-def test_remove_needs_a_terminal_or_yes(microgpt, folder) -> None:
+def test_remove_requires_a_terminal_or_the_yes_option(microgpt, folder) -> None:
     error = refused(microgpt("remove", "--force", "output"))
     assert error == "no such option: --force; use --yes; see 'microgpt remove --help'"
     done = microgpt("remove", "output")
@@ -144,7 +144,7 @@ def test_remove_needs_a_terminal_or_yes(microgpt, folder) -> None:
 
 
 @pytest.mark.parametrize("answer", ["y", "n"])
-def test_remove_asks_at_a_terminal(folder, answer) -> None:
+def test_remove_asks_for_confirmation_at_a_terminal(folder, answer) -> None:
     screen = Terminal("microgpt", "remove", "output", cwd=folder, size=(24, 100))
     screen.expect(r"model +3,488 [^?]*remove this directory\? \[y/N\]: ")
     screen.send(f"{answer}\r")
@@ -153,7 +153,7 @@ def test_remove_asks_at_a_terminal(folder, answer) -> None:
     assert (folder / "output").exists() == (answer == "n")
 
 
-def test_remove_takes_only_the_log_that_belongs_to_a_run(microgpt, folder) -> None:
+def test_remove_deletes_a_search_with_its_log_and_nothing_else(microgpt, folder) -> None:
     run = folder / "experiments" / "evolve_1"
     (run / "notes.txt").write_text("mine\n")
     done = ok(microgpt("remove", "--yes", "experiments/evolve_1"))
@@ -163,7 +163,7 @@ def test_remove_takes_only_the_log_that_belongs_to_a_run(microgpt, folder) -> No
     assert sorted(os.listdir(folder / "experiments")) == ["evolve_1", "sweep_1", "sweep_1.log"]
 
 
-def test_remove_refuses_links_active_training_runs_and_the_demo(microgpt, folder) -> None:
+def test_remove_refuses_links_active_runs_and_the_demo_model(microgpt, folder) -> None:
     error = refused(microgpt("remove", bundled(DEMO_MODEL)))
     assert error.endswith("chat is the bundled demo model; choose another directory")
     (folder / "link").symlink_to("output")
@@ -179,7 +179,7 @@ def test_remove_refuses_links_active_training_runs_and_the_demo(microgpt, folder
     assert (folder / "deep/er/half/train_state.json").exists()
 
 
-def test_remove_refuses_a_run_and_keeps_a_foreign_log(microgpt, folder) -> None:
+def test_remove_does_not_delete_files_of_another_program(microgpt, folder) -> None:
     mine = folder / "mine"
     mine.mkdir()
     (mine / "run.json").write_text('{"settings": {}}')
@@ -195,14 +195,14 @@ def test_remove_refuses_a_run_and_keeps_a_foreign_log(microgpt, folder) -> None:
     assert f"log: {folder}/experiments/evolve_1.log\n" in done.stderr
 
 
-def test_remove_takes_model_and_run_of_the_working_directory(microgpt, examples, tmp_path) -> None:
+def test_remove_can_delete_the_working_directory(microgpt, examples, tmp_path) -> None:
     for name in ("output", "experiments/evolve_1"):
         shutil.copytree(examples / name, tmp_path, dirs_exist_ok=True)
     done = microgpt("remove", "--yes", ".")
     assert (done.returncode, done.stdout, tmp_path.exists()) == (0, "Removed .\n", False)
 
 
-def test_remove_checks_everything_before_it_removes_anything(microgpt, folder) -> None:
+def test_remove_checks_everything_before_removing_anything(microgpt, folder) -> None:
     (folder / "output" / "history.jsonl").mkdir()
     assert "output/history.jsonl is a directory; remove it first" in refused(
         microgpt("remove", "--yes", "deep/er/half", "output")

@@ -21,7 +21,7 @@ def scores(text_model):
     return Scorer(InferenceGpt(load(text_model))).score(LINES)
 
 
-def test_score_prints_the_result_of_the_library(microgpt, text_model, scores) -> None:
+def test_score_prints_the_same_scores_as_the_library(microgpt, text_model, scores) -> None:
     done = ok(microgpt("score", text_model, stdin="\n".join(LINES)))
     assert "are training data; their scores are lower than those of new lines" in done.stderr
     for line, score in zip(done.stdout.splitlines(), scores, strict=True):
@@ -31,7 +31,9 @@ def test_score_prints_the_result_of_the_library(microgpt, text_model, scores) ->
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_json_and_csv_have_every_score(microgpt, text_model, scores, tmp_path, end) -> None:
+def test_json_and_csv_output_contain_every_score(
+    microgpt, text_model, scores, tmp_path, end
+) -> None:
     (tmp_path / "lines.txt").write_bytes(("\ufeff" + end.join([*LINES, ""])).encode())
     as_json = microgpt("score", text_model, "--data=lines.txt", "--jsonl").stdout.splitlines()
     as_csv = csv.DictReader(
@@ -52,7 +54,7 @@ def test_json_and_csv_have_every_score(microgpt, text_model, scores, tmp_path, e
         assert float(row["bits"]) == pytest.approx(score.bits, abs=1e-4)
 
 
-def test_the_most_surprising_lines_come_first(microgpt, text_model, scores) -> None:
+def test_the_top_option_prints_the_most_surprising_lines(microgpt, text_model, scores) -> None:
     done = microgpt("score", text_model, "--top=2", "--jsonl", stdin="\n".join(LINES))
     worst = sorted(scores, key=lambda score: -score.bits_per_character)[:2]
     assert [json.loads(line)["text"] for line in done.stdout.splitlines()] == [
@@ -60,14 +62,16 @@ def test_the_most_surprising_lines_come_first(microgpt, text_model, scores) -> N
     ]
 
 
-def test_above_prints_only_lines_at_or_above_a_limit(microgpt, text_model, scores) -> None:
+def test_the_above_option_prints_only_lines_at_or_above_a_limit(
+    microgpt, text_model, scores
+) -> None:
     limit = sorted(score.bits_per_character for score in scores)[1]
     done = microgpt("score", text_model, f"--above={limit}", "--jsonl", stdin="\n".join(LINES))
     found = [json.loads(line)["line"] for line in done.stdout.splitlines()]
     assert found == [i for i, one in enumerate(scores, 1) if one.bits_per_character >= limit]
 
 
-def test_a_calibrated_model_prints_percentiles(microgpt, text_model, tmp_path) -> None:
+def test_score_prints_percentiles_for_a_calibrated_model(microgpt, text_model, tmp_path) -> None:
     (tmp_path / "good.txt").write_text("anna\nemma\n\nanna\n")
     done = microgpt("score", text_model, "--calibrate=good.txt")
     assert done.stdout.startswith("3 lines: half have at most ")
@@ -85,7 +89,9 @@ def test_a_calibrated_model_prints_percentiles(microgpt, text_model, tmp_path) -
     assert error.endswith("calibrate again")
 
 
-def test_few_lines_give_no_high_percentiles(microgpt, text_model, tmp_path) -> None:
+def test_calibration_on_few_lines_warns_about_high_percentiles(
+    microgpt, text_model, tmp_path
+) -> None:
     (tmp_path / "good.txt").write_text("anna\nemma\nanna\nemma\n")
     few = microgpt("score", text_model, "--calibrate=good.txt").stderr
     told = "note: 4 lines cannot tell percentiles above 75 %; use 1,000 or more for"
@@ -101,7 +107,9 @@ OBJECTS = '{"name": "anna"}\n{"name": "emma"}\n'
 
 
 @pytest.mark.parametrize(("file", "content"), [("t.csv", TABLE), ("t.json", OBJECTS)])
-def test_score_requires_a_column_for_a_table(microgpt, text_model, tmp_path, file, content) -> None:
+def test_score_requires_a_column_name_for_a_table(
+    microgpt, text_model, tmp_path, file, content
+) -> None:
     (tmp_path / file).write_text(content)
     (tmp_path / "names.txt").write_text("anna\nemma\n")
     for option in ("--data", "--calibrate"):
@@ -115,7 +123,7 @@ def test_score_requires_a_column_for_a_table(microgpt, text_model, tmp_path, fil
     assert piped.stdout.count("\n") == content.count("\n")
 
 
-def test_a_field_of_several_lines_is_printed_on_one_line(microgpt, text_model, tmp_path) -> None:
+def test_score_prints_a_multi_line_field_on_one_line(microgpt, text_model, tmp_path) -> None:
     (tmp_path / "t.csv").write_text(TABLE)
     done = microgpt("score", text_model, "--data=t.csv", "--column=more")
     assert [line.split("  ")[-1] for line in done.stdout.splitlines()] == ["a b", "x"]
@@ -129,7 +137,7 @@ def test_retraining_discards_the_old_calibration(microgpt, text_model, tmp_path)
     assert not (text_model / "calibration.json").exists()
 
 
-def test_the_scores_add_up_to_the_loss_of_eval(microgpt, text_model, tmp_path) -> None:
+def test_the_scores_add_up_to_the_loss_reported_by_eval(microgpt, text_model, tmp_path) -> None:
     (tmp_path / "lines.txt").write_text("anna\n\n  emma\t\r\n \n" + "anna" * 9)
     done = microgpt("score", text_model, "--data=lines.txt", "--jsonl")
     lines = list(map(json.loads, done.stdout.splitlines()))
@@ -140,13 +148,13 @@ def test_the_scores_add_up_to_the_loss_of_eval(microgpt, text_model, tmp_path) -
     assert math.fsum(line["bits"] for line in lines) == pytest.approx(total)
 
 
-def test_score_of_no_lines_prints_nothing(microgpt, text_model) -> None:
+def test_score_prints_nothing_for_empty_input(microgpt, text_model) -> None:
     for stdin in ("", "\n", " \n\n"):
         done = microgpt("score", text_model, stdin=stdin)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_a_model_of_running_text_scores_white_space(microgpt, tmp_path) -> None:
+def test_a_running_text_model_also_scores_indentation(microgpt, tmp_path) -> None:
     (tmp_path / "text.txt").write_text("if x:\n    y\n" * 20)
     microgpt("train", "--data=text.txt", "--text=stream", "--steps=2", "--model=model")
     done = microgpt("score", "model", "--jsonl", stdin="    y\r\n\nx")
@@ -154,7 +162,7 @@ def test_a_model_of_running_text_scores_white_space(microgpt, tmp_path) -> None:
     assert [(line["line"], line["text"]) for line in lines] == [(1, "    y"), (3, "x")]
 
 
-def test_text_in_an_unknown_alphabet_is_scored(microgpt, text_model) -> None:
+def test_score_accepts_text_in_an_unknown_alphabet(microgpt, text_model) -> None:
     done = ok(microgpt("score", text_model, stdin="Привет\n北京\nanna ñ\n"))
     shares = [line.split("  ")[-2] for line in done.stdout.splitlines()]
     assert shares == ["(100% unknown)", "(100% unknown)", "(33% unknown)"]
@@ -162,7 +170,7 @@ def test_text_in_an_unknown_alphabet_is_scored(microgpt, text_model) -> None:
 
 
 @pytest.mark.parametrize("options", [[], ["--csv"], ["--jsonl"], ["--top=9"]])
-def test_control_characters_in_lines_are_escaped(text_model, tmp_path, options) -> None:
+def test_score_escapes_control_characters_at_a_terminal(text_model, tmp_path, options) -> None:
     (tmp_path / "odd.txt").write_bytes(f"q\x1b[2J\a\rn{CSI}2J\u202e\n".encode() + b"a\x9b2J\n")
     command = ["microgpt", "score", text_model, "--data=odd.txt", *options]
     terminal = Terminal(*command, cwd=tmp_path)
@@ -172,7 +180,7 @@ def test_control_characters_in_lines_are_escaped(text_model, tmp_path, options) 
     assert shown.isprintable()
 
 
-def test_surprising_characters_are_red_in_a_terminal(text_model, tmp_path) -> None:
+def test_score_shows_surprising_characters_in_red_at_a_terminal(text_model, tmp_path) -> None:
     (tmp_path / "lines.txt").write_text("anna$!\n")
     for environment, text in (({}, "anna\x1b[1;31m$!\x1b[0m"), ({"NO_COLOR": "1"}, "anna$!")):
         terminal = Terminal(
@@ -183,7 +191,7 @@ def test_surprising_characters_are_red_in_a_terminal(text_model, tmp_path) -> No
         assert terminal.exit_code() == 0
 
 
-def test_lines_are_scored_as_they_arrive(text_model) -> None:
+def test_score_prints_each_line_as_it_arrives(text_model) -> None:
     command = ["microgpt", "score", text_model]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
@@ -204,7 +212,7 @@ def test_a_closed_pipe_ends_score_quietly(text_model, tmp_path) -> None:
     assert done.stderr == ""
 
 
-def test_invalid_bytes_and_long_lines_are_scored(microgpt, text_model, tmp_path) -> None:
+def test_score_accepts_invalid_bytes_and_long_lines(microgpt, text_model, tmp_path) -> None:
     (tmp_path / "odd.txt").write_bytes(b"\xff\xfe\n" + b"an" * 50_000)
     done = microgpt("score", text_model, "--data=odd.txt", "--jsonl")
     first, second = map(json.loads, done.stdout.splitlines())
@@ -224,7 +232,7 @@ def test_invalid_bytes_and_long_lines_are_scored(microgpt, text_model, tmp_path)
         (["--jsonl", "--csv"], "--jsonl cannot be used with --csv"),
     ],
 )
-def test_bad_input_of_score_is_a_one_line_error(microgpt, text_model, args, problem) -> None:
+def test_bad_input_to_score_gives_a_one_line_error(microgpt, text_model, args, problem) -> None:
     assert problem in refused(microgpt("score", text_model, *args))
 
 

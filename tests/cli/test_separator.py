@@ -13,7 +13,7 @@ def recipes(tmp_path):
     return "recipes.txt"
 
 
-def test_documents_of_several_lines_are_learned_and_resumed(microgpt, recipes, tmp_path) -> None:
+def test_training_on_multi_line_documents_can_be_resumed(microgpt, recipes, tmp_path) -> None:
     done = microgpt("train", "--data", recipes, "--separator", "%", *SMALL)
     assert done.stdout.startswith("num docs: 3\n")
     more = microgpt("train", "--resume", "output", "--steps", "30", "-n", "0")
@@ -25,7 +25,7 @@ def test_documents_of_several_lines_are_learned_and_resumed(microgpt, recipes, t
     assert told["n_docs"] == 3
 
 
-def test_info_and_train_propose_the_same_separator(microgpt, recipes) -> None:
+def test_info_and_train_suggest_the_same_separator(microgpt, recipes) -> None:
     advice = "recipes.txt may have documents of several lines; --separator % reads them"
     assert advice in microgpt("info", "--data", recipes).stderr
     assert advice in microgpt("train", "--data", recipes, *SMALL).stderr
@@ -45,7 +45,7 @@ def test_info_and_train_propose_the_same_separator(microgpt, recipes) -> None:
         (["--separator", "%", "--text", "stream"], "--separator cannot be used with --text str"),
     ],
 )  # fmt: skip
-def test_a_separator_that_does_not_fit_is_refused(microgpt, recipes, options, problem) -> None:
+def test_an_unsuitable_separator_is_refused(microgpt, recipes, options, problem) -> None:
     assert refused(microgpt("train", "--data", recipes, *options)).startswith(problem)
 
 
@@ -56,7 +56,7 @@ def test_a_separator_that_does_not_fit_is_refused(microgpt, recipes, options, pr
         ("evolve", "--budget", "1e11", "--max-weights", "3000"),
     ],
 )
-def test_searches_read_documents_of_several_lines(microgpt, tmp_path, search) -> None:
+def test_searches_and_sweeps_read_multi_line_documents(microgpt, tmp_path, search) -> None:
     cakes = "%\n".join(f"Cake {i}\n{i} eggs\n{i % 7} spoons of sugar\n" for i in range(200))
     (tmp_path / "cakes.txt").write_text(cakes)
     ok(microgpt(*search, "--data", "cakes.txt", "--separator", "%", "--workers", "1"))

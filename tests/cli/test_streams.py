@@ -23,7 +23,7 @@ def test_stderr_lines_have_no_control_characters(capsys) -> None:
     assert len(text) < 5000
 
 
-def test_samples_are_escaped_on_a_terminal_only(monkeypatch, capsys) -> None:
+def test_samples_are_escaped_only_on_a_terminal(monkeypatch, capsys) -> None:
     assert terminal_safe(ODD) == ODD
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert terminal_safe(ODD) == ESCAPED

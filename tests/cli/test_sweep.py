@@ -65,7 +65,7 @@ def begin(folder: Path, *options: str) -> subprocess.Popen:
     return process
 
 
-def test_every_train_option_can_be_swept_or_has_a_reason() -> None:
+def test_every_train_option_can_be_swept_or_is_excluded_by_name() -> None:
     assert set(inspect.signature(train).parameters) == NOT_SWEPT | set(SETTINGS)
     assert set(SETTINGS) < set(inspect.signature(grid).parameters)
 
@@ -105,7 +105,7 @@ def test_architectures_and_optimizers_can_be_swept(microgpt, tmp_path) -> None:
     assert microgpt(*command).returncode == 0
 
 
-def test_a_grid_is_around_the_settings_that_train_chooses(microgpt, tmp_path) -> None:
+def test_a_grid_varies_the_settings_that_train_would_choose(microgpt, tmp_path) -> None:
     same = ("--data", "names.txt", "--budget", "3e9", "--seed", "5")
     done = ok(microgpt("sweep", "grid", "--n-embd", "8,12", *same, "--seeds", "2"))
     run = run_of(tmp_path)
@@ -128,7 +128,7 @@ def test_a_grid_is_around_the_settings_that_train_chooses(microgpt, tmp_path) ->
     assert results_of(run) == before
 
 
-def test_a_grid_of_running_text_names_the_command_of_its_winner(microgpt, tmp_path) -> None:
+def test_a_running_text_sweep_prints_how_to_train_its_winner(microgpt, tmp_path) -> None:
     words = [f"{a}{b}{c}n" for a in "bdfgk" for b in "aeiou" for c in "lmrst"]
     lines = (" ".join(words[i * k % 125] for i in range(1, 9)) for k in range(1, 300))
     text = "\n".join(line + ("\n" if n % 5 == 0 else "") for n, line in enumerate(lines))
@@ -161,7 +161,7 @@ STOPPED_AS_IT_IS_WRITTEN = """
 """
 
 
-def test_an_interrupt_counts_the_evaluation_just_written(tmp_path) -> None:
+def test_an_interrupted_sweep_counts_the_evaluation_just_written(tmp_path) -> None:
     program = [sys.executable, "-c", textwrap.dedent(STOPPED_AS_IT_IS_WRITTEN), "sweep", *GRID]
     done = commands.run_process(program, cwd=tmp_path)
     assert (run_of(tmp_path) / "evaluations.jsonl").read_text().count("\n") == 1
@@ -209,7 +209,7 @@ def test_resuming_a_finished_sweep_runs_nothing(microgpt, tmp_path) -> None:
     assert (run / "evaluations.jsonl").read_bytes() == before
 
 
-def test_a_sweep_refuses_only_models_that_exceed_the_memory(microgpt, tmp_path) -> None:
+def test_a_sweep_skips_only_models_that_exceed_the_memory(microgpt, tmp_path) -> None:
     options = ("--n-layer", "1,400", "--n-embd", "8,65536", "--n-head", "1", "--steps", "1")
     done = microgpt("sweep", "grid", *options, *KARPATHY, "--input", "names.txt")
     run = run_of(tmp_path)
@@ -224,7 +224,7 @@ def test_a_sweep_refuses_only_models_that_exceed_the_memory(microgpt, tmp_path) 
     assert [line["status"] for line in lines].count("ok") == 6
 
 
-def test_a_sweep_without_any_loss_fails(microgpt, tmp_path) -> None:
+def test_a_sweep_in_which_every_run_diverges_fails(microgpt, tmp_path) -> None:
     done = microgpt("sweep", *GRID, "--lr", "1e30")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
@@ -241,7 +241,7 @@ def test_impossible_combinations_are_listed_and_skipped(microgpt, tmp_path) -> N
     assert "\n6 of 6 training runs" in done.stdout
 
 
-def test_the_command_of_a_chat_sweep_trains_its_winner(microgpt, tmp_path) -> None:
+def test_the_command_printed_by_a_chat_sweep_trains_its_winner(microgpt, tmp_path) -> None:
     lines = [[{"role": "user", "content": f"say {n}"}, {"role": "assistant", "content": f"{n}"}]
              for n in range(60)]  # fmt: skip
     (tmp_path / "chat.jsonl").write_text("\n".join(map(json.dumps, lines)))
@@ -290,7 +290,7 @@ def test_a_sweep_is_not_mistaken_for_a_search(microgpt, tmp_path) -> None:
     )
 
 
-def test_a_resumed_sweep_keeps_its_documents(microgpt, tmp_path) -> None:
+def test_a_sweep_resumes_only_with_its_own_documents(microgpt, tmp_path) -> None:
     microgpt("sweep", *GRID, "--seeds", "1")
     run = run_of(tmp_path)
     (tmp_path / "names.txt").write_text("\n".join(f"other{n}" for n in range(50)))

@@ -35,7 +35,7 @@ def rates(*losses: float) -> dict[SweepConfig, tuple[float | None, ...]]:
     return {SweepConfig(lr=lr): (loss - 0.001, loss, loss + 0.001) for lr, loss in steps}
 
 
-def test_the_best_point_comes_first_with_spread_and_command() -> None:
+def test_the_best_settings_come_first_in_the_ranking() -> None:
     _, _, _, first, second, third, *_ = lines = lines_of(rates(2.4, 2.2, 2.3))
     assert [line.split()[:5] for line in (first, second, third)] == [
         ["1", "0.003", "2.2000", "±", "0.0025"],
@@ -52,7 +52,7 @@ def test_the_best_point_comes_first_with_spread_and_command() -> None:
     assert lines[-1] == f"Tables and chart:  {analyze}"
 
 
-def test_settings_are_compared_with_the_best_seed_by_seed() -> None:
+def test_settings_are_compared_with_the_best_ones_seed_by_seed() -> None:
     """By hand: the differences are 0.1, 0.1 and 0.13, so 4.303 · 0.01732 / √3."""
     losses = {SweepConfig(lr=0.01): (2.1, 2.2, 2.3), SweepConfig(lr=0.003): (2.2, 2.3, 2.43)}
     _, title, headings, first, second, *_ = lines_of(losses)
@@ -71,24 +71,24 @@ def test_a_best_value_at_the_edge_suggests_a_wider_range() -> None:
     )
 
 
-def test_the_limit_of_a_setting_is_not_treated_as_an_edge() -> None:
+def test_a_best_value_at_a_hard_limit_suggests_no_wider_range() -> None:
     lines = lines_of({SweepConfig(dropout=d): (2 + d, 2.001 + d, 2.002 + d) for d in (0, 0.1, 0.2)})
     assert not any(line.startswith("Next:") for line in lines)
 
 
-def test_a_lead_within_the_spread_suggests_more_seeds() -> None:
+def test_a_lead_that_may_be_chance_suggests_more_seeds() -> None:
     losses = {**rates(2.4, 2.2, 2.3), SweepConfig(lr=0.005): (2.1, 2.25, 2.3)}
     (line,) = (line for line in lines_of(losses) if line.startswith("Next:"))
     assert "may be chance" in line
     assert line.endswith("--seeds 6")
 
 
-def test_diverged_models_rank_after_those_that_did_not() -> None:
+def test_models_with_diverged_seeds_rank_last() -> None:
     losses = {**rates(2.4, 2.2, 2.3), SweepConfig(lr=0.1): (2.0, None, 2.0)}
     assert lines_of(losses)[6].endswith("2 of 3 seeds")
 
 
-def test_a_ranking_notes_unequal_compute() -> None:
+def test_the_ranking_notes_unequal_compute() -> None:
     losses = {SweepConfig(steps=n, batch_size=n): (2 + n, 2.1 + n, 2.2 + n) for n in (1, 2)}
     assert lines_of(losses)[5] == (
         "Runs with more steps or larger batches had more compute; "
@@ -97,7 +97,7 @@ def test_a_ranking_notes_unequal_compute() -> None:
     assert not any(line.startswith("Runs") for line in lines_of(rates(2.4, 2.2, 2.3)))
 
 
-def test_the_command_names_data_only_if_not_the_default(tmp_path, monkeypatch) -> None:
+def test_a_suggested_command_names_the_data_unless_it_is_default(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     installed = str(bundled("names.txt"))
     lines, table = ReadOptions(), ReadOptions(column="the name")

@@ -55,7 +55,7 @@ def unfinished(folder: Path) -> None:
     (folder / "student/weights.json").unlink()
 
 
-def test_the_teachers_of_a_model_are_recorded_and_shown(microgpt, folder) -> None:
+def test_the_teachers_of_a_student_are_recorded_and_shown(microgpt, folder) -> None:
     hashes = [sha256(folder / name) for name in ("one", "two")]
     meta = json.loads((folder / "student/meta.json").read_text())["training"]
     assert (meta["teachers"], meta["teacher_sha256"]) == (["one", "two"], hashes)
@@ -70,7 +70,7 @@ def test_the_teachers_of_a_model_are_recorded_and_shown(microgpt, folder) -> Non
     assert microgpt("generate", "--model", "student", "-n", "2").returncode == 0
 
 
-def test_an_unfinished_teacher_gets_one_note(microgpt, folder) -> None:
+def test_an_unfinished_teacher_causes_a_single_note(microgpt, folder) -> None:
     unfinished(folder)
     taught = ("--teacher", "student", "--steps", "3", "--model", "third")
     told = microgpt("train", "--data", "names.txt", *SMALL, *taught)
@@ -78,14 +78,14 @@ def test_an_unfinished_teacher_gets_one_note(microgpt, folder) -> None:
     assert told.stderr.count("the training run in student is unfinished") == 1
 
 
-def test_a_training_run_without_teachers_records_none(folder) -> None:
+def test_a_training_run_without_teachers_records_no_teachers(folder) -> None:
     state = json.loads((folder / "one/train_state.json").read_text())
     meta = json.loads((folder / "one/meta.json").read_text())["training"]
     assert not [key for key in (*state, *meta) if "teacher" in key]
     assert state["format_version"] < 4
 
 
-def test_a_note_describes_the_targets_of_the_student(microgpt, folder) -> None:
+def test_train_describes_the_targets_of_a_student(microgpt, folder) -> None:
     data = ("--data", "names.txt", *SMALL, "--steps", "5")
     done = microgpt("train", *data, *TAUGHT, "--model", "a")
     said = "note: the targets are the predictions of 2 teachers; they also make up 50 documents\n"
@@ -130,7 +130,7 @@ def test_chat_and_subword_models_can_teach(microgpt, folder) -> None:
         assert one == other
 
 
-def test_a_student_whose_teachers_moved_needs_their_paths(microgpt, folder) -> None:
+def test_a_student_whose_teachers_moved_needs_their_new_paths(microgpt, folder) -> None:
     before = weights(folder / "student")
     (folder / "two").rename(folder / "moved")
     unfinished(folder)
@@ -150,7 +150,7 @@ def test_a_student_whose_teachers_moved_needs_their_paths(microgpt, folder) -> N
     assert state["teachers"][1][0] == str(folder / "moved")
 
 
-def test_the_name_of_a_teacher_may_be_invalid_utf8(microgpt, folder) -> None:
+def test_a_teacher_directory_name_may_be_invalid_utf8(microgpt, folder) -> None:
     odd = os.fsdecode(b"t\xff")
     (folder / "one").rename(folder / odd)
     options = ("--data", "names.txt", *SMALL, "--steps", "9", "--teacher", odd)
@@ -193,7 +193,7 @@ def test_incompatible_teacher_options_are_refused(microgpt, folder, options, pro
 
 
 @pytest.mark.slow
-def test_minutes_include_the_time_of_the_teachers(microgpt, folder) -> None:
+def test_a_time_limited_run_with_teachers_can_be_repeated(microgpt, folder) -> None:
     options = ("--minutes", "0.08", *TAUGHT[:4], "--teacher-samples", "20000", "-n", "0")
     ok(microgpt("train", "--data", "names.txt", *options, "--model", "a"))
     microgpt("train", "--repeat", "a", "--model", "b", "-n", "0")

@@ -65,7 +65,7 @@ def test_a_search_of_v0_1_resumes_from_its_records(files, microgpt) -> None:
 
 
 @pytest.mark.slow
-def test_runs_of_v0_1_can_be_reported_and_tabulated(files, microgpt) -> None:
+def test_runs_of_v0_1_can_be_reported_and_analyzed(files, microgpt) -> None:
     for name in RUNS:
         assert microgpt("report", f"runs/{name}").returncode == 0
         assert (files / "runs" / name / "report.html").exists()

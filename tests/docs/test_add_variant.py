@@ -50,7 +50,7 @@ def changes() -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.slow
-def test_the_guide_adds_a_variant_to_both_engines(tmp_path) -> None:
+def test_following_the_guide_adds_a_variant_to_both_engines(tmp_path) -> None:
     shutil.copytree(ROOT / SOURCE, tmp_path / SOURCE)
     for name, old, new in changes():
         text = (tmp_path / name).read_text(encoding="utf-8")

@@ -25,14 +25,14 @@ def page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("name", PAGES)
-def test_the_commands_of_a_page_print_what_it_shows(name: str, tmp_path: Path) -> None:
+def test_commands_in_the_docs_print_the_output_that_is_shown(name: str, tmp_path: Path) -> None:
     done = docs_commands.run(name, tmp_path, short=True)
     commands = [block for block in blocks(name) if block.language in RUN]
     assert [block for block, _ in done] == [each for each in commands if each.shortened.strip()]
 
 
 @pytest.mark.parametrize("page", pages())
-def test_every_command_is_in_a_block_with_its_language(page: str) -> None:
+def test_every_command_in_the_docs_is_in_a_shell_block(page: str) -> None:
     for block in blocks(page):
         place = f"{page}:{block.line}"
         assert block.language in RUN | SHOWN, f"{place}: {block.language}"
@@ -43,7 +43,7 @@ def test_every_command_is_in_a_block_with_its_language(page: str) -> None:
 
 
 @pytest.mark.parametrize(("pattern", "reason"), EXCUSED)
-def test_every_exception_has_a_command_and_a_reason(pattern: str, reason: str) -> None:
+def test_every_excused_command_exists_and_has_a_reason(pattern: str, reason: str) -> None:
     assert reason
     run = [block for page in PAGES for block in blocks(page) if block.language in RUN]
     assert any(re.search(pattern, block.commands) for block in run)
@@ -66,7 +66,7 @@ def test_a_python_block_can_be_pasted_into_a_prompt(block: Block) -> None:
     assert lines == []
 
 
-def test_blocks_run_in_order_in_one_folder(page: Path, tmp_path: Path) -> None:
+def test_the_blocks_of_a_page_run_in_order_in_one_folder(page: Path, tmp_path: Path) -> None:
     page.write_text(
         "```bash\necho 1 > n\n```\n"
         "- In a list:\n\n  ```python\n  print(int(open('n').read()) + 1)\n  ```\n\n"
@@ -89,7 +89,7 @@ def test_the_python_blocks_of_a_page_share_one_session(page: Path, tmp_path: Pat
         "```python\nprint('one\\ntwo')\n```\n\n```text\none\n2\n```\n",
     ],
 )
-def test_an_error_names_the_page_with_a_different_output(
+def test_an_error_names_the_page_whose_output_differs(
     page: Path, tmp_path: Path, shown: str
 ) -> None:
     page.write_text(shown)
@@ -117,7 +117,7 @@ def test_an_error_names_the_line_of_a_failing_block(
 
 
 @pytest.mark.slow
-def test_a_service_runs_until_the_next_or_the_end_of_the_page(page: Path, tmp_path: Path) -> None:
+def test_a_service_runs_until_the_next_service_or_the_page_ends(page: Path, tmp_path: Path) -> None:
     page.write_text(
         "```bash\nPORT=8080 microgpt-serve\ncurl localhost:8080/microgpt/v1/model\n```\n"
         "```bash\nMICROGPT_API_KEY=secret uv run microgpt serve\n"

@@ -65,7 +65,7 @@ def test_every_link_leads_to_an_existing_page_and_heading(pages) -> None:
     assert not dead
 
 
-def test_a_notebook_page_has_its_pictures(pages) -> None:
+def test_every_notebook_page_contains_its_pictures(pages) -> None:
     found = [path for path in pages if path.name.endswith(".ipynb.html")]
     assert len(found) == len(list((ROOT / "examples/notebooks").glob("*.ipynb")))
     for path in found:
@@ -98,7 +98,7 @@ def test_pages_are_accessible_and_work_offline(pages, browser, width, scheme) ->
     window.close()
 
 
-def test_explanations_are_beside_their_code_on_wide_screens(pages, browser) -> None:
+def test_explanations_stand_beside_the_code_on_wide_screens(pages, browser) -> None:
     for width, are_beside in ((1600, True), (360, False)):
         window = browser.new_page(viewport={"width": width, "height": 900})
         window.goto((SITE / "docs/annotated/value.html").as_uri())
@@ -107,7 +107,7 @@ def test_explanations_are_beside_their_code_on_wide_screens(pages, browser) -> N
         window.close()
 
 
-def test_the_search_works_on_pages_opened_as_files(pages, browser) -> None:
+def test_the_site_search_works_on_pages_opened_as_files(pages, browser) -> None:
     window = browser.new_page()
     window.goto((SITE / "index.html").as_uri())
     window.keyboard.press("Control+k")
@@ -118,7 +118,7 @@ def test_the_search_works_on_pages_opened_as_files(pages, browser) -> None:
     window.close()
 
 
-def test_the_search_finds_glossary_terms(pages, browser) -> None:
+def test_the_site_search_finds_glossary_terms(pages, browser) -> None:
     window = browser.new_page()
     window.goto((SITE / "index.html").as_uri())
     window.keyboard.press("Control+k")

@@ -30,7 +30,7 @@ def annotate(tmp_path, explanation: str, code: str = MODULE) -> str:
     return page(tmp_path / "box.md", tmp_path / "box.py")
 
 
-def test_annotated_pages_show_each_explanation_with_its_lines(tmp_path) -> None:
+def test_an_annotated_page_shows_each_explanation_with_its_lines(tmp_path) -> None:
     text = annotate(tmp_path, EXPLAINED)
     rows = text.split('<div class="annotated"')[1:]
     assert "Two." in rows[1]
@@ -46,12 +46,12 @@ def test_annotated_pages_show_each_explanation_with_its_lines(tmp_path) -> None:
         (EXPLAINED.replace("`SIZE`, `Box`", "`Box`, `SIZE`"), MODULE, "not in the order"),
     ],
 )
-def test_definitions_and_explanations_must_match(tmp_path, explanation, code, problem):
+def test_code_and_explanations_that_do_not_match_are_refused(tmp_path, explanation, code, problem):
     with pytest.raises(SiteError, match=f"box.md and box.py: .*{problem}"):
         annotate(tmp_path, explanation, code)
 
 
-def test_a_script_is_divided_at_its_comments() -> None:
+def test_a_script_is_divided_at_its_heading_comments() -> None:
     code = (
         '"""Add."""\n\nx = 1\n\n# Sum: of both.\ny = x + 1\n\n# Note\n# Result: once.\nprint(y)\n'
     )
@@ -59,7 +59,7 @@ def test_a_script_is_divided_at_its_comments() -> None:
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_every_annotated_source_is_fully_explained(name) -> None:
+def test_annotated_pages_contain_every_line_of_their_source(name) -> None:
     code = (ROOT / SOURCES[name]).read_text()
     text = page(ROOT / name, ROOT / SOURCES[name])
     for line in filter(None, code.splitlines()):
@@ -67,7 +67,7 @@ def test_every_annotated_source_is_fully_explained(name) -> None:
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_an_annotated_page_has_the_code_as_it_is(name) -> None:
+def test_annotated_pages_show_the_current_source_code(name) -> None:
     """After a change, run `uv run python docs/site/annotated.py`."""
     page_text = (ROOT / name).read_text(encoding="utf-8")
     assert with_code(ROOT / name, ROOT / SOURCES[name]) == page_text
@@ -90,7 +90,7 @@ def test_an_annotated_page_has_the_code_as_it_is(name) -> None:
         ("[a](https://example.com/b.md)", "https://example.com/b.md", None),
     ],
 )
-def test_a_link_to_a_file_becomes_a_link_to_its_page(
+def test_a_link_to_a_file_is_rewritten_to_its_page(
     link, target, added, tmp_path, monkeypatch
 ) -> None:
     monkeypatch.setattr(build, "PAGES", tmp_path)
@@ -125,7 +125,7 @@ def test_brackets_in_code_are_not_links() -> None:
     assert [link[2] for link in LINKS.finditer(text) if link[2]] == ["b.md"]
 
 
-def test_a_docs_page_missing_in_the_navigation_is_an_error() -> None:
+def test_a_docs_page_missing_from_the_navigation_is_refused() -> None:
     assert list(nav_paths([{"A": "a.md"}, {"B": [{"C": "c.md"}]}])) == ["a.md", "c.md"]
     with pytest.raises(SiteError, match=r"^docs/\w+.md is not in the nav"):
         write_pages(["README.md"])

@@ -28,22 +28,22 @@ def mapped() -> set[Path]:
 
 
 @pytest.mark.parametrize(("part", "said"), SIZES)
-def test_a_size_in_the_readme_is_true_within_a_tenth(part, said) -> None:
+def test_the_sizes_in_the_readme_are_correct_within_10_percent(part, said) -> None:
     n = sum(n_lines(ROOT / path) for path in re.findall(r"\]\(([^)]+)\)", part))
     rounded = round(n, -1 if n < 1000 else -2)
     name = re.sub(r"\[|\]\([^)]*\)", "", part)
     assert abs(int(said.replace(",", "")) / n - 1) < 0.1, f'README: "{name}" has {rounded:,} lines'
 
 
-def test_the_readme_has_the_sizes_of_all_parts() -> None:
+def test_the_readme_states_the_size_of_every_part() -> None:
     assert len(SIZES) == 8
 
 
-def test_the_map_shows_only_what_exists() -> None:
+def test_the_repository_map_lists_only_existing_paths() -> None:
     assert not [path for path in mapped() if not path.exists()]
 
 
-def test_the_map_shows_every_package() -> None:
+def test_the_repository_map_lists_every_package() -> None:
     packages = {
         init.parent for name in SOURCES for init in (ROOT / name).rglob("src/**/__init__.py")
     }

@@ -74,7 +74,7 @@ def arm(tmp_path_factory) -> Python:
     return python
 
 
-def test_karpathys_run_has_the_golden_names_on_aarch64(arm, golden, tmp_path) -> None:
+def test_karpathys_run_generates_the_golden_names_on_aarch64(arm, golden, tmp_path) -> None:
     out = arm("-m", "microgpt_cli", "train", cwd=tmp_path)
     assert "step 1000 / 1000 | loss 2.6497\n" in out
     for i, name in enumerate(golden["names"], start=1):
@@ -86,7 +86,7 @@ def test_verify_passes_on_aarch64(arm, tmp_path) -> None:
     assert out.count("Karpathy's names: 20 of 20 agree") == 2
 
 
-def test_aarch64_has_the_same_bits_as_x86_with_fma(arm, tmp_path) -> None:
+def test_aarch64_computes_the_same_bits_as_x86_with_fma(arm, tmp_path) -> None:
     """Losses and weights of 50 steps of each architecture, and 1,000 names."""
     assert "16-byte vectors with fused" in arm(JOB, tmp_path / "arm.npz", cwd=tmp_path)
     run(sys.executable, JOB, tmp_path / "x86.npz", cwd=tmp_path, **LIKE_ARM)
@@ -96,7 +96,7 @@ def test_aarch64_has_the_same_bits_as_x86_with_fma(arm, tmp_path) -> None:
         np.testing.assert_array_equal(found[name], expected[name], name)
 
 
-def test_the_code_for_macos_computes_the_same_bits(arm, tmp_path) -> None:
+def test_the_machine_code_for_macos_computes_the_same_bits(arm, tmp_path) -> None:
     """Its objects, loaded on Linux as far as possible."""
     folder = tmp_path / "macos"
     folder.mkdir(0o700)
@@ -109,7 +109,7 @@ def test_the_code_for_macos_computes_the_same_bits(arm, tmp_path) -> None:
         np.testing.assert_array_equal(found[name], expected[name], name)
 
 
-def test_a_run_resumes_on_another_processor_architecture(arm, tmp_path) -> None:
+def test_a_training_run_resumes_on_another_architecture(arm, tmp_path) -> None:
     """Halves on either, in either order, end in the same weights as both on one."""
 
     def x86(*arguments: str | Path) -> str:

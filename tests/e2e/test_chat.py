@@ -58,7 +58,7 @@ def replying(talk_to, endless_model):
     return child
 
 
-def test_a_person_can_have_a_conversation(talk_to, chat_model) -> None:
+def test_a_person_can_chat_with_a_model_at_a_terminal(talk_to, chat_model) -> None:
     child = talk_to(chat_model)
     banner = "Type exit or Ctrl-D to quit, /clear to forget, /help for more.\r\n\r\n"
     assert re.match(
@@ -78,7 +78,7 @@ def test_a_farewell_word_ends_the_conversation(talk, word) -> None:
     assert talk.exit_code() == 0
 
 
-def test_the_demo_model_suggests_messages(talk_to) -> None:
+def test_the_demo_model_answers_the_messages_that_it_suggests(talk_to) -> None:
     child = talk_to(bundled(DEMO_MODEL))
     examples = re.search(r"Try: (.*)\r\n", child.before)
     assert examples
@@ -94,7 +94,7 @@ def test_an_earlier_message_can_be_recalled_and_edited(talk) -> None:
     say(talk, f"{ARROW_UP} 7", r"\(seed 7\)")
 
 
-def test_messages_are_remembered_in_the_next_session(talk_to, chat_model) -> None:
+def test_messages_can_be_recalled_in_the_next_session(talk_to, chat_model) -> None:
     first = talk_to(chat_model)
     say(first, "hi")
     first.send("/quit\r")
@@ -103,19 +103,19 @@ def test_messages_are_remembered_in_the_next_session(talk_to, chat_model) -> Non
 
 
 @pytest.mark.parametrize("state", ["/dev/null/nowhere", "/proc"])
-def test_chat_works_without_a_writable_history(talk_to, chat_model, state) -> None:
+def test_chat_works_if_the_history_file_is_not_writable(talk_to, chat_model, state) -> None:
     child = talk_to(chat_model, XDG_STATE_HOME=state)
     say(child, "hi")
     say(child, ARROW_UP)
 
 
-def test_chat_works_without_a_readable_history(talk_to, chat_model, tmp_path) -> None:
+def test_chat_works_if_the_history_file_is_not_readable(talk_to, chat_model, tmp_path) -> None:
     (tmp_path / "state/microgpt/chat_history").mkdir(parents=True)
     say(talk_to(chat_model), "hi")
 
 
 @pytest.mark.parametrize("lines", [f"h{ALT_ENTER}i", "\x1b[200~h\ni\x1b[201~"])
-def test_a_message_of_several_lines_can_be_typed_or_pasted(talk, lines) -> None:
+def test_a_multi_line_message_can_be_typed_or_pasted(talk, lines) -> None:
     talk.send(lines)
     talk.expect(rf"h{ESCAPES}\r+\n{ESCAPES} {{5}}i")
     talk.send("\r")
@@ -123,7 +123,7 @@ def test_a_message_of_several_lines_can_be_typed_or_pasted(talk, lines) -> None:
     talk.expect(REPLY)
 
 
-def test_tab_completes_commands_and_files(talk, tmp_path) -> None:
+def test_the_tab_key_completes_commands_and_file_names(talk, tmp_path) -> None:
     line = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
     (tmp_path / "said.jsonl").write_text(json.dumps(line))
     say(talk, "/te\t0.7", r"\(temperature 0.7\)")
@@ -131,7 +131,7 @@ def test_tab_completes_commands_and_files(talk, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("is_signal", [False, True])
-def test_ctrl_c_clears_the_line_and_the_chat_continues(talk, is_signal) -> None:
+def test_ctrl_c_clears_the_line_without_ending_the_chat(talk, is_signal) -> None:
     talk.send("ho")
     talk.expect_exact("ho")
     if is_signal:
@@ -247,7 +247,7 @@ main()
 @pytest.mark.parametrize("is_replying", [False, True])
 @pytest.mark.parametrize("is_told", [False, True])
 @pytest.mark.parametrize("term", ["xterm", "dumb"])
-def test_a_closed_terminal_ends_a_chat_without_traceback(
+def test_closing_the_terminal_ends_a_chat_without_a_traceback(
     endless_model, tmp_path, is_replying, is_told, term
 ) -> None:
     """Told by SIGHUP, or not, as under nohup: then what it reads and prints fails."""

@@ -52,7 +52,7 @@ def test_each_engine_reproduces_the_golden_run_and_weights(
         assert found == pytest.approx([(a + b) / 2 for a, b in pairs], rel=0, abs=1e-9)
 
 
-def test_each_loss_of_the_golden_run_is_exact_in_float64(golden) -> None:
+def test_float64_training_reproduces_every_golden_loss(golden) -> None:
     """Those of the reference, which takes long, are compared above, two by two."""
     losses = train(load_text(bundled("names.txt")), dtype="float64").losses
     assert len(losses) == 1000

@@ -86,7 +86,7 @@ def train_through_kills(
     ],
 )
 @pytest.mark.usefixtures("names")
-def test_a_killed_training_run_resumes_to_the_same_result(tmp_path, seed, n_kills, more) -> None:
+def test_a_killed_training_run_resumes_to_the_same_weights(tmp_path, seed, n_kills, more) -> None:
     options = [*OPTIONS, *more]
     if more == TAUGHT:
         teacher = ["microgpt", "train", "--data=names.txt", "--steps=50", "--model=teacher"]

@@ -55,7 +55,7 @@ def last_line(process: subprocess.Popen[str]) -> str:
 
 @pytest.mark.parametrize("more", [[], ["--threads=2", "--batch-size=64", "--n-embd=64"]])
 @pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
-def test_a_stopped_training_run_keeps_the_old_model(
+def test_stopping_a_training_run_keeps_the_old_model(
     start, text_model, number, code, word, more
 ) -> None:
     before = {file: (text_model / file).read_bytes() for file in os.listdir(text_model)}
@@ -81,7 +81,7 @@ def test_a_stopped_training_run_keeps_the_old_model(
 @pytest.mark.parametrize(
     ("size", "more"), [(10**7, []), (10**7, ["--threads=2"]), (10**5, ["--engine=reference"])]
 )
-def test_a_stop_does_not_wait_for_the_end_of_a_long_step(
+def test_training_stops_without_finishing_a_long_step(
     start, number, code, word, size, more
 ) -> None:
     process = start("train", f"--batch-size={size}", "--steps=2", *more)
@@ -95,7 +95,9 @@ def test_a_stop_does_not_wait_for_the_end_of_a_long_step(
     "command", ["generate --threads 1 -n", "generate --threads 2 -n", "verify --steps"]
 )
 @pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
-def test_long_work_can_be_interrupted(start, text_model, command, number, code, word) -> None:
+def test_generate_and_verify_can_be_interrupted(
+    start, text_model, command, number, code, word
+) -> None:
     is_generate = command.startswith("generate")
     more = [FOREVER, "--model", text_model] if is_generate else ["1000"]
     process = start(*command.split(), *more)
@@ -106,7 +108,7 @@ def test_long_work_can_be_interrupted(start, text_model, command, number, code, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
-def test_train_can_be_interrupted_while_it_learns_subwords(tmp_path, number, code, word) -> None:
+def test_train_can_be_interrupted_while_learning_subwords(tmp_path, number, code, word) -> None:
     letters = random.Random(1).choices("abcdefghij", k=8_000_000)
     (tmp_path / "text.txt").write_text("".join(letters))
     options = ("--tokenizer", "bpe", "--text", "stream", "--steps", "9", *SHAPE)
@@ -147,7 +149,7 @@ main()
 
 @pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
 @pytest.mark.parametrize("command", ["info", "generate", "chat"])
-def test_a_command_can_be_interrupted_while_it_reads_a_model(
+def test_a_command_can_be_interrupted_while_reading_a_model(
     text_model, command, number, code, word
 ) -> None:
     program = [sys.executable, "-c", A_SLOW_DISK, command, "--model-dir", text_model]
@@ -304,7 +306,7 @@ EARLY = """
 """
 
 
-def test_only_a_later_signal_interrupts_saving(monkeypatch) -> None:
+def test_a_second_signal_interrupts_saving_only_after_a_while(monkeypatch) -> None:
     with signals.StopRequest() as stop:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)  # the copy that `uv run` sends
@@ -348,7 +350,7 @@ BETWEEN = """
     ids=["ValueError", "CheckpointError", "typer"],
 )
 @pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
-def test_a_signal_that_a_library_turns_into_an_error_still_stops(
+def test_a_signal_that_a_library_turns_into_an_error_is_reported(
     number, code, word, program
 ) -> None:
     program = textwrap.dedent(program).replace("NUMBER", str(int(number)))
@@ -390,14 +392,14 @@ def test_a_signal_is_kept_or_repeated_until_it_is_handled(program, first, number
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
-def test_a_full_disk_behind_stdout_is_a_one_line_error(text_model) -> None:
+def test_a_full_disk_behind_stdout_gives_a_one_line_error(text_model) -> None:
     with open("/dev/full", "w") as full:
         done = commands.run_process([COMMAND, "generate", "--model-dir", text_model], stdout=full)
     assert done.returncode == 1
     assert done.stderr == "error: cannot write to standard output: No space left on device\n"
 
 
-def test_no_repeated_signal_arrives_after_the_command() -> None:
+def test_no_repeated_signal_arrives_after_a_command_has_ended() -> None:
     """An alarm that is still set when Python shuts down would end the process by itself."""
     code = (
         "import os, signal, sys, time\n"

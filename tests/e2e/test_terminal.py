@@ -40,7 +40,7 @@ def results(tmp_path):
         yield file
 
 
-def test_a_terminal_that_cannot_redraw_gets_plain_lines(terminal, tmp_path) -> None:
+def test_train_prints_plain_lines_to_a_dumb_terminal(terminal, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("maximilianalena\n")
     shape = ("--n-embd", "16", "--n-layer", "1", "--block-size", "16")
     options = ("--input", "names.txt", "--steps", "400", "--engine", "reference", *shape)
@@ -50,7 +50,7 @@ def test_a_terminal_that_cannot_redraw_gets_plain_lines(terminal, tmp_path) -> N
     child.expect(rf"step +\d+ / +400 \| {losses} \| {speed} \| {left}\r\n")
 
 
-def test_train_removes_its_progress_bar_from_the_results(terminal, tmp_path) -> None:
+def test_train_removes_its_progress_bar_before_the_results(terminal, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("anna\n")
     child = terminal("train", "--input", "names.txt", "--steps", "60", "--num-samples", "1")
     child.expect(
@@ -61,7 +61,7 @@ def test_train_removes_its_progress_bar_from_the_results(terminal, tmp_path) -> 
     assert child.exit_code() == 0
 
 
-def test_results_go_to_stdout_while_the_terminal_shows_the_bar(terminal, tmp_path, results) -> None:
+def test_train_shows_its_progress_bar_while_stdout_is_a_file(terminal, tmp_path, results) -> None:
     (tmp_path / "names.txt").write_text("anna\n")
     child = terminal("train", "--input", "names.txt", "--steps", "60", stdout=results)
     child.expect(r"\d+/60")
@@ -83,7 +83,7 @@ def evolve(terminal, tmp_path):
     return functools.partial(terminal, "evolve", "--input", "names.txt")
 
 
-def test_sweep_shows_a_progress_bar_until_it_ends(terminal, tmp_path, results) -> None:
+def test_sweep_shows_a_progress_bar_while_it_runs(terminal, tmp_path, results) -> None:
     (tmp_path / "names.txt").write_text("\n".join(f"{a}{b}na" for a in "aeiou" for b in "mnrlst"))
     options = ("--steps", "200,400", "--lr", "0.01,1e30", "--input", "names.txt")
     options += ("--preset", "karpathy")
@@ -102,7 +102,7 @@ def log_of(folder) -> list[str]:
     return log.read_text().splitlines()
 
 
-def test_evolve_shows_a_table_below_its_whole_log(tmp_path, evolve) -> None:
+def test_evolve_shows_a_live_table_below_its_complete_log(tmp_path, evolve) -> None:
     child, shown = evolve(*SMALL, NO_COLOR="1"), io.StringIO(newline="")
     child.logfile_read = shown
     child.expect(r"generation  [123] of 3: \d of \d organisms")
@@ -118,7 +118,7 @@ def test_evolve_shows_a_table_below_its_whole_log(tmp_path, evolve) -> None:
         assert shown.getvalue()[:place].endswith(("\n", "\x1b[2K"))
 
 
-def test_the_hydra_table_lists_heads_and_counts_generations(evolve, results) -> None:
+def test_the_hydra_table_lists_the_heads_and_counts_generations(evolve, results) -> None:
     options = ("--objective", "hydra", "--population", "3", "--generations", "2")
     child = evolve(*options, "--samples", "2000", stdout=results, NO_COLOR="1", size=(24, 100))
     child.expect(r"generation  [1-6] of 6: \d+ of 9 organisms")
@@ -127,7 +127,7 @@ def test_the_hydra_table_lists_heads_and_counts_generations(evolve, results) -> 
     assert child.exit_code() == 0
 
 
-def test_the_result_goes_to_a_file_while_the_table_is_shown(tmp_path, evolve, results) -> None:
+def test_evolve_shows_its_table_while_stdout_is_a_file(tmp_path, evolve, results) -> None:
     child = evolve(*SMALL, stdout=results)
     child.expect("organisms/s")
     child.expect(pexpect.EOF)
@@ -136,7 +136,7 @@ def test_the_result_goes_to_a_file_while_the_table_is_shown(tmp_path, evolve, re
     assert log_of(tmp_path)[-5:] == lines[lines.index(log_of(tmp_path)[-1]) - 4 :][:5]
 
 
-def test_a_narrow_terminal_cuts_the_table_and_obeys_no_color(evolve, results) -> None:
+def test_the_table_is_cut_to_the_width_of_a_narrow_terminal(evolve, results) -> None:
     child = evolve(*SMALL, stdout=results, size=(10, 40), NO_COLOR="1")
     child.expect(r"champion    \d\.\d{4} \[\w+\] Emb:\d+[^\r]*…\r\n")
     assert "\x1b[3" not in child.before
@@ -150,7 +150,7 @@ def test_a_narrow_terminal_cuts_the_table_and_obeys_no_color(evolve, results) ->
     [("--trace", "xterm", "[eval] organism 1 starting: Emb:"),
      ("--workers=1", "dumb", "generation 1 / 3 | best: ")],
 )  # fmt: skip
-def test_a_terminal_that_cannot_redraw_gets_lines_or_the_trace(evolve, option, term, line) -> None:
+def test_evolve_shows_no_table_on_a_dumb_terminal_or_with_trace(evolve, option, term, line) -> None:
     child = evolve(*SMALL, option, TERM=term)
     assert child.expect_exact([line, "champion  "]) == 0
 
@@ -187,7 +187,9 @@ def test_eval_shows_a_progress_bar_while_it_compares_replies(
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_ctrl_c_ends_the_comparison_of_replies(terminal, endless_model, tmp_path, threads) -> None:
+def test_ctrl_c_ends_eval_while_it_compares_replies(
+    terminal, endless_model, tmp_path, threads
+) -> None:
     (tmp_path / "exam.jsonl").write_text(f"{json.dumps(EXCHANGE)}\n" * 4)
     child = terminal("eval", endless_model, "--data", "exam.jsonl", "--threads", threads)
     child.expect_exact("replies ")

@@ -29,7 +29,7 @@ assert mersenne.gauss(5, 1.0, random.Random(3)).tolist() == [rng.gauss(0, 1) for
 @pytest.mark.skipif(
     (sys.platform, platform.machine()) != ("linux", "x86_64"), reason="loads them on Linux, x86-64"
 )
-def test_the_code_for_windows_computes_the_same_bits(tmp_path) -> None:
+def test_the_machine_code_for_windows_computes_the_same_bits(tmp_path) -> None:
     """Losses and weights of 50 steps of each architecture, names and initial weights."""
     folder = tmp_path / "windows"
     folder.mkdir(0o700)

@@ -13,7 +13,7 @@ from microgpt_evolution.genome import PRIMORDIAL, WHOLE_LIMITS, Genome
 WINNER = Genome(n_emb=24, n_ctx=32, n_layer=1, n_head=2, n_ff_exp=3, steps=500, lr=0.0119)
 
 
-def test_a_genome_describes_itself_as_in_evolve_rusts_log() -> None:
+def test_a_genome_describes_itself_as_in_the_evolve_rust_log() -> None:
     genome = Genome(n_emb=16, n_ctx=12, n_layer=3, n_head=1, n_ff_exp=2, steps=1000, lr=0.0298)
     assert genome.describe() == "Emb:16  Head:1 Lay:3 Ctx:12 FF:2 LR:0.0298 Steps:1000"
     assert PRIMORDIAL.describe() == "Emb:16  Head:4 Lay:1 Ctx:16 FF:4 LR:0.0050 Steps:200 "
@@ -30,7 +30,7 @@ def test_the_species_is_determined_by_the_shape() -> None:
     assert replace(WINNER, lr=0.5, steps=50).species == WINNER.species
 
 
-def test_a_genome_gives_a_model_and_a_train_config() -> None:
+def test_a_genome_yields_a_model_and_a_train_config() -> None:
     model, config = WINNER.model(), WINNER.train_config(7)
     assert (model.n_embd, model.n_head, model.n_layer, model.block_size) == (24, 2, 1, 32)
     assert (model.n_ff_exp, model.vocab_size) == (3, 0)
@@ -45,7 +45,7 @@ def test_a_genome_gives_a_model_and_a_train_config() -> None:
         (replace(PRIMORDIAL, n_emb=64, n_layer=4), 201_088),
     ],
 )
-def test_the_number_of_weights_is_correct(genome: Genome, n_params: int) -> None:
+def test_the_number_of_weights_of_a_genome_is_correct(genome: Genome, n_params: int) -> None:
     assert genome.n_params(27) == n_params
 
 
@@ -63,7 +63,7 @@ def test_tokens_beyond_the_context_cost_nothing() -> None:
 
 
 @pytest.mark.parametrize(("gene", "limits"), WHOLE_LIMITS.items())
-def test_a_gene_stays_in_its_range(gene: str, limits: tuple[int, int]) -> None:
+def test_a_gene_outside_its_range_is_refused(gene: str, limits: tuple[int, int]) -> None:
     ones = replace(PRIMORDIAL, n_head=1)
     for limit, beyond in zip(limits, (limits[0] - 1, limits[1] + 1), strict=True):
         fitting = replace(ones, n_emb=16) if gene == "n_head" else ones

@@ -43,18 +43,18 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "genome.json"
 
 
-def test_a_file_of_evolve_rust_can_be_read(path: Path) -> None:
+def test_a_genome_file_of_evolve_rust_can_be_read(path: Path) -> None:
     path.write_text(EVOLVE_RUST_FILE)
     expected = GenomeRecord(**asdict(GENOME), loss=1.4909, generation=8, fitness="last-doc")
     assert read_genome(path) == expected
 
 
-def test_unknown_keys_are_ignored_as_in_evolve_rust(path: Path) -> None:
+def test_unknown_keys_in_a_genome_file_are_ignored(path: Path) -> None:
     path.write_text(EVOLVE_RUST_FILE.replace("{", '{"author": "me", "origin": ["mutant"],'))
     assert read_genome(path).genome == GENOME
 
 
-def test_evolve_rusts_keys_come_first_one_per_line(path: Path) -> None:
+def test_evolve_rust_keys_come_first_with_one_key_per_line(path: Path) -> None:
     write_genome(path, RECORD)
     lines = path.read_text().splitlines()
     source = EVOLVE_RUST_FILE.splitlines()
@@ -92,7 +92,7 @@ def test_a_written_genome_is_read_and_rewritten_unchanged(
     assert os.listdir(path.parent) == ["genome.json"]
 
 
-def test_a_failed_write_changes_nothing(tmp_path: Path) -> None:
+def test_a_failed_write_of_a_genome_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "genome.json").mkdir()
     with pytest.raises(CheckpointError, match=r"genome\.json is a directory; use another path"):
         write_genome(tmp_path / "genome.json", RECORD)
@@ -127,7 +127,7 @@ MERGE = EVOLVE_RUST_FILE.replace(
         ("\udcff", "is not a genome: it is not UTF-8 text; use"),
     ],
 )
-def test_an_unusable_file_is_a_one_line_error(path: Path, content, problem) -> None:
+def test_an_unusable_genome_file_gives_a_one_line_error(path: Path, content, problem) -> None:
     path.write_bytes(content.encode(errors="surrogateescape"))
     with pytest.raises(GenomeError, match=problem) as error:
         read_genome(path)
@@ -135,7 +135,7 @@ def test_an_unusable_file_is_a_one_line_error(path: Path, content, problem) -> N
     assert "\n" not in str(error.value)
 
 
-def test_an_error_names_a_missing_file(path: Path) -> None:
+def test_the_error_for_a_missing_genome_file_names_it(path: Path) -> None:
     with pytest.raises(GenomeError, match=r"cannot read .*genome\.json: No such file"):
         read_genome(path)
 
@@ -213,7 +213,7 @@ def budgeted(small, **facts) -> BudgetedRecord:
     return BudgetedRecord(genome=small, **known | facts)
 
 
-def test_a_budgeted_genome_can_be_read_again(path: Path, small) -> None:
+def test_a_written_budgeted_genome_can_be_read_again(path: Path, small) -> None:
     record = budgeted(small)
     write_genome(path, record)
     assert read_genome(path) == record

@@ -20,7 +20,7 @@ from microgpt_evolution.organism import (
 FITNESSES = st.floats(allow_nan=True, allow_infinity=True) | st.none()
 
 
-def test_unfinished_organisms_rank_last_in_order(make_organism) -> None:
+def test_unfinished_organisms_rank_last(make_organism) -> None:
     fitnesses = [math.nan, 2.0, 1.0, -math.inf, None]
     organisms = [make_organism(fitness, slot=i) for i, fitness in enumerate(fitnesses, start=1)]
     organisms.insert(2, make_organism(status="crashed", slot=6))
@@ -35,7 +35,7 @@ def test_only_a_successful_evaluation_has_a_fitness(make_organism) -> None:
 
 
 @given(st.lists(FITNESSES, min_size=1, max_size=12), st.integers(0, 2**32))
-def test_an_unfinished_organism_beats_only_unfinished_ones(make_ranked, fitnesses, seed) -> None:
+def test_an_unfinished_organism_never_beats_a_finished_one(make_ranked, fitnesses, seed) -> None:
     ranked = make_ranked(fitnesses)
     can_win = any(fitness is not None and math.isfinite(fitness) for fitness in fitnesses)
     assert ranked[0].has_finished == can_win
@@ -53,25 +53,25 @@ def test_tournaments_are_won_as_often_as_theory_predicts(make_ranked) -> None:
     assert wins.count(4) / n == pytest.approx(0.0156, abs=0.008)
 
 
-def test_the_shape_alone_decides_the_species(make_organism) -> None:
+def test_only_the_shape_determines_the_species(make_organism) -> None:
     genes = {"n_layer": 1, "lr": 0.1}, {"n_layer": 1, "steps": 900}, {"n_layer": 2}, {"n_layer": 1}
     organisms = [make_organism(**each) for each in genes]
     assert count_species(organisms) == {"16-4-1-16-4": 3, "16-4-2-16-4": 1}
     assert (diversity(organisms), monoculture(organisms)) == (0.5, 0.75)
 
 
-def test_an_id_contains_generation_and_slot(make_organism) -> None:
+def test_an_organism_id_contains_its_generation_and_slot(make_organism) -> None:
     assert make_organism(generation=3, slot=5).id == "g3-5"
 
 
-def test_training_seeds_equal_their_documented_hash() -> None:
+def test_training_seeds_equal_the_documented_hash() -> None:
     # printf '42/1/1/0' | sha256sum: the first 8 bytes, shifted right by one bit
     assert training_seed(42, 1, 1) == 0x24CDD29953F50103 >> 1
     assert training_seed(42, 1, 2) == 5889399491652740367
 
 
 @given(st.integers(0, MAX_SEED), st.integers(1, 10**6), st.integers(1, 10**6), st.integers(0, 9))
-def test_every_seed_is_valid_for_training(run_seed, generation, slot, repeat) -> None:
+def test_every_generated_seed_is_valid_for_training(run_seed, generation, slot, repeat) -> None:
     assert 0 <= training_seed(run_seed, generation, slot, repeat) <= MAX_SEED
 
 

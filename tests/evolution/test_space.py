@@ -26,7 +26,7 @@ def test_random_genomes_and_offspring_lie_in_the_space(small, seed) -> None:
 
 
 @given(st.integers(0, 2**32))
-def test_a_mutant_differs_in_one_or_two_genes(small, seed) -> None:
+def test_a_mutation_moves_each_changed_gene_by_1_or_2_places(small, seed) -> None:
     rng = Random(seed)
     genome = WHOLE.random(small, rng)
     mutant = WHOLE.mutate(genome, rng)
@@ -51,7 +51,7 @@ def test_the_closest_genome_lies_in_the_space(small) -> None:
     assert Space(values={}).closest(small) == small
 
 
-def test_contradictory_closest_values_are_replaced(small) -> None:
+def test_the_closest_genome_is_valid_even_if_values_conflict(small) -> None:
     start = replace(small, n_embd=16, n_head=4)
     assert Space(values={"n_embd": (18, 24)}).closest(start).n_embd == 24  # 18 has no four heads
     both = Space(values={"n_embd": (17, 18), "n_head": (4, 6)}).closest(start)
@@ -62,7 +62,7 @@ def test_contradictory_closest_values_are_replaced(small) -> None:
         Space(values={"n_embd": ("wide",)}).closest(start)
 
 
-def test_rates_determine_how_often_a_gene_changes(small) -> None:
+def test_a_gene_with_a_mutation_rate_of_zero_never_changes(small) -> None:
     space = Space(values={"lr": VALUES["lr"], "dropout": VALUES["dropout"]}, rates={"dropout": 0.0})
     assert all(space.mutate(small, Random(seed)).dropout == 0 for seed in range(20))
 
@@ -88,7 +88,7 @@ def test_the_default_space_depends_on_the_documents(small) -> None:
     assert asdict(small).keys() >= stream.values.keys()
 
 
-def test_a_choice_outside_the_space_gets_coordinate_0(small) -> None:
+def test_a_choice_outside_the_space_has_the_coordinate_zero(small) -> None:
     space = Space(values={"optimizer": ("muon",), "lr": (0.0001, small.lr)})
     assert small.optimizer == "adamw"
     assert space.coordinates(small) == [0.0, 1.0]
@@ -150,7 +150,7 @@ def test_invalid_space_files_are_refused(path, text, problem) -> None:
     assert str(path) in str(error.value)
 
 
-def test_a_missing_file_is_refused(tmp_path) -> None:
+def test_a_missing_space_file_is_refused(tmp_path) -> None:
     with pytest.raises(GenomeError, match="cannot read"):
         read_space(tmp_path / "none.toml", GENES)
 

@@ -35,14 +35,14 @@ def test_an_aesthetic_search_runs_in_five_lines() -> None:
 
 
 @pytest.mark.parametrize("exchange", ["migrate", "source"])
-def test_a_hydra_runs_in_five_lines(exchange) -> None:
+def test_a_hydra_search_runs_in_five_lines(exchange) -> None:
     search = Hydra(list(HEADS), size=4, seed=42, exchange=exchange)
     for _ in range(6):
         search.tell([evaluate(organism) for organism in search.ask()])
     assert search.met.keys() == HEADS.keys()
 
 
-def test_a_search_with_a_budget_runs_in_five_lines(small) -> None:
+def test_a_budgeted_search_runs_in_five_lines(small) -> None:
     space = Space(values={"lr": (0.001, 0.003, 0.01, 0.03)})
     search = SurrogateSearch(space, [small], budget=50.0, cost=lambda genome, n: n, seed=42)
     while organisms := search.ask():

@@ -35,19 +35,19 @@ def start(name: str, *args: str | Path, folder: Path, stdin: str = "") -> str:
     return done.stdout
 
 
-def test_each_example_is_listed_in_a_table() -> None:
+def test_every_example_is_listed_in_the_readme() -> None:
     tables = (EXAMPLES / "README.md").read_text()
     for path in {*EXAMPLES.glob("*.*"), *EXAMPLES.glob("notebooks/*")} - {EXAMPLES / "README.md"}:
         assert f"]({path.relative_to(EXAMPLES)})" in tables
 
 
-def test_each_example_is_short() -> None:
+def test_every_example_script_is_shorter_than_60_lines() -> None:
     for path in {*EXAMPLES.glob("*.py"), *EXAMPLES.glob("*.sh")} - {EXAMPLES / "karpathy.py"}:
         assert len(path.read_text().splitlines()) < 60, path.name
 
 
 @pytest.mark.slow
-def test_game_names_are_new_short_and_reproducible(tmp_path: Path) -> None:
+def test_the_generated_game_names_are_new_short_and_reproducible(tmp_path: Path) -> None:
     elves = ["galadriel", "galathil", "celeborn", "celebrian", "elrond", "elros", "galdor"]
     (tmp_path / "elves.txt").write_text("\n".join(elves))
     args = ("elves.txt", "-n", "4", "--seed", "7", "--start", "gal", "--longest", "8")
@@ -61,7 +61,7 @@ def test_game_names_are_new_short_and_reproducible(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_commit_messages_are_completed_and_trained_once(tmp_path: Path) -> None:
+def test_the_commit_message_example_trains_its_model_only_once(tmp_path: Path) -> None:
     git = ["git", "-c", "user.name=me", "-c", "user.email=me@example.org"]
     subprocess.run([*git, "init", "--quiet"], cwd=tmp_path, check=True)
     for what in ("the parser", "the tests", "a typo", "the docs"):
@@ -78,7 +78,7 @@ def test_commit_messages_are_completed_and_trained_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_faq_bot_understands_typing_errors(tmp_path: Path) -> None:
+def test_the_faq_bot_understands_questions_with_typing_errors(tmp_path: Path) -> None:
     asked = "Where are you?\nwhere are you?\nhi! do you delver\n"
     args = (EXAMPLES / "faq.txt", "--save", "model")
     learnt, *where, deliver = start("faq.py", *args, folder=tmp_path, stdin=asked).splitlines()
@@ -88,7 +88,7 @@ def test_the_faq_bot_understands_typing_errors(tmp_path: Path) -> None:
     assert (tmp_path / "model" / "meta.json").exists()
 
 
-def test_the_faq_bot_does_not_replace_a_model(tmp_path: Path) -> None:
+def test_the_faq_bot_does_not_replace_an_existing_model(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     done = run("faq.py", EXAMPLES / "faq.txt", "--save", "model", folder=tmp_path)
     assert done.returncode == 2
@@ -96,7 +96,7 @@ def test_the_faq_bot_does_not_replace_a_model(tmp_path: Path) -> None:
     assert not done.stdout
 
 
-def test_an_answer_of_the_faq_bot_may_have_several_lines(tmp_path: Path, monkeypatch) -> None:
+def test_an_answer_in_the_faq_file_may_have_several_lines(tmp_path: Path, monkeypatch) -> None:
     blocks = ["When is chess?\nOn Mondays. Would you like to join?", "Who are you?\nA baker.\nBye."]
     (tmp_path / "faq.txt").write_text("\n \n".join(blocks))
     monkeypatch.setattr("sys.argv", ["faq.py", str(tmp_path / "faq.txt")])
@@ -144,7 +144,7 @@ def test_a_custom_judge_can_guide_evolution(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_chat_bot_has_a_conversation_with_each_member(tmp_path: Path, monkeypatch) -> None:
+def test_the_chat_bot_holds_a_separate_chat_with_each_member(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("MICROGPT_API_KEY", "secret")
     monkeypatch.setenv("PORT", "0")
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}

@@ -14,7 +14,7 @@ SOURCE = SCRIPT.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("steps", [3, pytest.param(40, marks=pytest.mark.slow)])
-def test_the_first_steps_equal_the_reference_engine(steps, golden) -> None:
+def test_the_script_computes_the_same_steps_as_the_reference(steps, golden) -> None:
     """The reference engine has Karpathy's thousand losses and names; see test_golden_run.py."""
     losses: list[float] = []
     result = train(
@@ -37,7 +37,7 @@ def test_the_first_steps_equal_the_reference_engine(steps, golden) -> None:
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_the_script_prints_the_golden_run(golden) -> None:
+def test_the_karpathy_script_prints_the_golden_run(golden) -> None:
     done = run_process([sys.executable, SCRIPT], check=True)
     assert done.stdout.startswith("num docs: 32033\nvocab size: 27\nnum params: 4192\n")
     assert "step 1000 / 1000 | loss 2.6497" in done.stdout
@@ -45,7 +45,7 @@ def test_the_script_prints_the_golden_run(golden) -> None:
     assert names == golden["names"]
 
 
-def test_the_script_is_one_page_of_standard_library() -> None:
+def test_the_script_is_short_and_needs_only_the_standard_library() -> None:
     imported = re.findall(r"(?m)^(?:from|import) (\w+)", SOURCE)
     assert {*imported} <= sys.stdlib_module_names
     assert len(SOURCE.splitlines()) <= 220

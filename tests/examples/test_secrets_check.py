@@ -16,7 +16,7 @@ def git(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_a_commit_with_a_secret_is_stopped(tmp_path: Path, monkeypatch) -> None:
+def test_a_commit_that_contains_a_secret_is_stopped(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("TRAIN", "--budget 3e10")
     git(tmp_path, "init", "--quiet")
     subprocess.run([CHECK, "learn", ROOT / "libs"], cwd=tmp_path, check=True)

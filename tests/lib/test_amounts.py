@@ -33,7 +33,7 @@ def test_a_small_share_is_not_rounded_to_0_percent() -> None:
     ]  # fmt: skip
 
 
-def test_only_amounts_py_forms_plurals() -> None:
+def test_only_the_amounts_module_forms_plurals() -> None:
     by_hand = re.compile(r"""\{["']s["'] (?:\*|if)""")
     files = (
         file

@@ -57,7 +57,7 @@ def litter(directory: Path) -> list[str]:
     return [name for name in names if name.startswith(".")]
 
 
-def test_a_save_waits_for_another_but_not_for_a_training_run(tmp_path, monkeypatch) -> None:
+def test_a_save_waits_for_another_save_but_not_for_training(tmp_path, monkeypatch) -> None:
     directory = tmp_path / "model"
     holder = rf"is being trained by process {os.getpid()} on"
     with TrainingDirectory(directory), pytest.raises(CheckpointError, match=holder):
@@ -112,7 +112,7 @@ with ThreadPoolExecutor(25) as pool:
 
 
 @pytest.mark.slow
-def test_two_exports_into_a_new_directory_leave_a_whole_model(tmp_path) -> None:
+def test_two_simultaneous_exports_leave_a_complete_model(tmp_path) -> None:
     save(RESULTS[0], tmp_path / "model")
     code = """
 import time
@@ -133,7 +133,7 @@ for round_ in range(20):
 
 
 @pytest.mark.slow
-def test_a_reader_always_finds_a_whole_model(tmp_path) -> None:
+def test_a_reader_finds_a_complete_model_during_concurrent_saves(tmp_path) -> None:
     directory = tmp_path / "model"
     save(RESULTS[0], directory)
     code = """
@@ -162,7 +162,7 @@ for i in range(int(sys.argv[2])):
     assert litter(directory) == []
 
 
-def test_a_directory_that_appears_during_a_check_is_new(tmp_path, monkeypatch) -> None:
+def test_load_reports_a_directory_that_was_missing_when_checked(tmp_path, monkeypatch) -> None:
     def just_before(path: object, isdir=os.path.isdir) -> bool:
         was_there = isdir(path)
         (tmp_path / "model").mkdir(exist_ok=True)

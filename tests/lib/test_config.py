@@ -7,7 +7,7 @@ from microgpt.config import Sampling
 from microgpt.errors import ConfigError
 
 
-def test_the_defaults_are_karpathys() -> None:
+def test_the_default_settings_are_those_of_karpathy() -> None:
     model, training = ModelConfig(), TrainConfig()
     assert (model.n_embd, model.n_head, model.n_layer, model.block_size) == (16, 4, 1, 16)
     assert (model.n_ff_exp, model.init_std, model.head_dim) == (4, 0.08, 4)
@@ -16,14 +16,14 @@ def test_the_defaults_are_karpathys() -> None:
     assert (training.beta1, training.beta2, training.adam_eps) == (0.85, 0.99, 1e-8)
 
 
-def test_a_bad_number_of_heads_is_refused_with_a_good_width() -> None:
+def test_the_error_for_an_indivisible_width_suggests_a_valid_one() -> None:
     with pytest.raises(ConfigError, match=r"n_embd \(15\) must be divisible by n_head \(4\); .*16"):
         ModelConfig(n_embd=15, n_head=4)
 
 
 @pytest.mark.parametrize("name", ["n_embd", "n_head", "n_layer", "block_size", "n_ff_exp"])
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, "3", 2**31, 10**400])
-def test_sizes_are_positive_integers(name: str, value: object) -> None:
+def test_model_sizes_must_be_positive_integers(name: str, value: object) -> None:
     with pytest.raises(ConfigError, match=f"{name} must be"):
         ModelConfig(**{name: value})
 

@@ -20,7 +20,7 @@ SCENARIOS = [
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_a_kill_before_any_call_leaves_the_old_or_new_files(tmp_path, scenario) -> None:
+def test_a_process_killed_at_any_call_leaves_old_or_new_files(tmp_path, scenario) -> None:
     program = "import runpy, sys; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
     process = commands.run_process([sys.executable, "-c", program, SCRIPT, scenario, tmp_path])
     assert process.stderr == ""

@@ -15,18 +15,18 @@ def kept(rate: float, *, seed: int = 1, n_read: int = 0, position: int = 0, site
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
-def test_dropout_drops_its_share_and_keeps_the_mean(rate) -> None:
+def test_dropout_drops_the_given_share_and_keeps_the_mean(rate) -> None:
     numbers = kept(rate)
     assert set(numbers) == {0.0, 1 / (1 - rate)}
     assert numbers.count(0.0) / N == pytest.approx(rate, abs=0.015)
     assert sum(numbers) / N == pytest.approx(1, abs=4 * math.sqrt(rate / (1 - rate) / N))
 
 
-def test_a_rate_of_0_drops_nothing() -> None:
+def test_a_dropout_rate_of_zero_drops_nothing() -> None:
     assert kept(0) == [1.0] * N
 
 
-def test_seeds_documents_positions_and_sites_are_independent() -> None:
+def test_masks_of_different_seeds_and_positions_are_independent() -> None:
     """Two of them agree in as many places as coins would."""
     draws = [kept(0.5), kept(0.5, seed=2), kept(0.5, n_read=1), kept(0.5, position=1)]
     draws += [kept(0.5, site=1), kept(0.5, seed=2**63 - 1), kept(0.5, n_read=10**9)]
@@ -35,7 +35,7 @@ def test_seeds_documents_positions_and_sites_are_independent() -> None:
         assert n_same / N == pytest.approx(0.5, abs=0.02)
 
 
-def test_neighbouring_masks_are_independent() -> None:
+def test_neighbouring_bits_of_a_dropout_mask_are_independent() -> None:
     """Pairs and runs within a vector: a hash of counters must not show the counter."""
     bits = [number > 0 for number in kept(0.5)]
     for lag in (1, 2, 3, 8, 16, 64):
@@ -43,7 +43,7 @@ def test_neighbouring_masks_are_independent() -> None:
         assert n_same / (N - lag) == pytest.approx(0.5, abs=0.02)
 
 
-def test_gradients_pass_only_through_kept_units() -> None:
+def test_gradients_pass_only_through_units_that_are_kept() -> None:
     values = [Value(1.0) for _ in range(64)]
     dropped = Dropout(0.25, 3, 0)(values, 0, 0)
     sum(dropped, Value(0.0)).backward()

@@ -11,7 +11,7 @@ def f(x):
 '''
 
 
-def test_the_compiled_engine_knows_what_it_implements() -> None:
+def test_the_recorded_hashes_match_the_reference_sources() -> None:
     """After a change of both engines, replace the constants in edited_sources.py by these."""
     now = {name: code_hash((FOLDER / name).read_text("utf-8")) for name in IMPLEMENTED}
     assert (now, files_hash()) == (IMPLEMENTED, UNCHANGED)
@@ -24,16 +24,16 @@ def test_the_compiled_engine_knows_what_it_implements() -> None:
         SOURCE.replace("x + 1", "(x +\n            1)  # a comment"),
     ],
 )
-def test_comments_and_layout_do_not_change_the_hash(other) -> None:
+def test_comments_and_layout_do_not_change_the_code_hash(other) -> None:
     assert code_hash(other) == code_hash(SOURCE)
 
 
 @pytest.mark.parametrize("other", ["x - 1", "x + 1.0", "x + True", "1 + x", "y + 1", "-x + 1"])
-def test_any_change_of_the_code_changes_the_hash(other) -> None:
+def test_any_change_of_the_code_changes_the_code_hash(other) -> None:
     assert code_hash(SOURCE.replace("x + 1", other)) != code_hash(SOURCE)
 
 
-def test_edited_sources_are_named(edited) -> None:
+def test_edited_sources_lists_the_edited_files(edited) -> None:
     assert [*edited_sources.edited_sources()] == ["model.py"]
 
 

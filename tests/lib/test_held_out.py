@@ -20,7 +20,7 @@ def held_out_losses(result) -> dict[int, float]:
     return {point.step: point.val_loss for point in result.state.history if point.val_loss}
 
 
-def test_twenty_measurements_choose_the_best_weights(train) -> None:
+def test_the_best_weights_are_chosen_by_twenty_measurements(train) -> None:
     result = train(PARTS, config=TrainConfig(steps=60, lr=0.1))
     losses = held_out_losses(result)
     assert list(losses) == list(range(3, 61, 3))
@@ -35,7 +35,7 @@ def test_twenty_measurements_choose_the_best_weights(train) -> None:
     assert result.val_loss == best.val_loss
 
 
-def test_the_test_loss_is_that_of_the_best_weights(train) -> None:
+def test_the_test_loss_is_measured_with_the_best_weights(train) -> None:
     result = train(PARTS, config=TrainConfig(steps=20))
     evaluation = InferenceGpt(result, engine=result.state.engine).evaluate(PARTS.test)
     assert result.test_loss == pytest.approx(evaluation.loss, rel=1e-7)
@@ -57,7 +57,7 @@ def test_patience_ends_a_training_run_without_improvement(train) -> None:
     assert patient.state.step >= result.state.step + config.steps_between_evaluations
 
 
-def test_a_training_run_without_validation_measures_nothing(train) -> None:
+def test_a_run_without_validation_data_has_no_held_out_loss(train) -> None:
     result = train(DOCS, config=TrainConfig(steps=5, patience=1))
     assert (result.val_loss, result.test_loss, result.state.best) == (None, None, None)
     assert result.ending == "steps"

@@ -54,7 +54,7 @@ def _no_hang() -> Iterator[None]:
 @pytest.mark.parametrize(
     "name", ["weights.json", "model.safetensors", "meta.json", "tokenizer.json"]
 )
-def test_a_model_of_irregular_files_is_refused(tmp_path, name: str) -> None:
+def test_a_model_with_an_irregular_file_is_refused(tmp_path, name: str) -> None:
     weights_format = "safetensors" if name == "model.safetensors" else "json"
     save(RESULT, tmp_path / "model", weights_format=weights_format)
     (tmp_path / "model" / name).unlink()
@@ -64,7 +64,7 @@ def test_a_model_of_irregular_files_is_refused(tmp_path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["train_state.json", "train_state.safetensors", "history.jsonl"])
-def test_a_training_run_of_irregular_files_is_refused(tmp_path, name: str) -> None:
+def test_a_training_run_with_an_irregular_file_is_refused(tmp_path, name: str) -> None:
     with TrainingDirectory(tmp_path / "model") as held:
         held.keep(PLAN, RESULT.state)
     (tmp_path / "model" / name).unlink()
@@ -87,7 +87,7 @@ def test_an_irregular_lock_file_is_replaced_or_refused(tmp_path, make, monkeypat
         assert str(error).startswith(f"cannot write to {tmp_path}")  # noqa: PT017
 
 
-def test_a_model_larger_than_memory_is_refused_unread(tmp_path) -> None:
+def test_a_model_larger_than_memory_is_refused_before_loading(tmp_path) -> None:
     save(RESULT, tmp_path, weights_format="safetensors")
     meta = (tmp_path / "meta.json").read_text()
     (tmp_path / "meta.json").write_text(meta.replace('"n_embd": 1,', '"n_embd": 2000000,'))

@@ -35,7 +35,7 @@ def test_chat_accepts_a_string_as_a_user_message(chat: InferenceGpt) -> None:
     assert chat.chat("hi") == chat.chat([user("hi")])
 
 
-def test_sample_i_has_the_first_seed_plus_i(text: InferenceGpt) -> None:
+def test_consecutive_samples_have_consecutive_seeds(text: InferenceGpt) -> None:
     samples = text.generate(6, seed=10, temperature=2)
     assert samples == [text.generate(seed=10 + i, temperature=2)[0] for i in range(6)]
     assert len(set(samples)) > 1
@@ -59,7 +59,7 @@ def test_a_prompt_may_fill_the_whole_context(text: InferenceGpt) -> None:
     assert text.text_job(prompts=[longest]).tokens_dropped == 0
 
 
-def test_a_long_prompt_keeps_bos_and_half_a_context(text: InferenceGpt) -> None:
+def test_an_overlong_prompt_keeps_bos_and_half_a_context(text: InferenceGpt) -> None:
     long = "e" * 10 + "a" * 8
     job = text.text_job(prompts=[long, ""])
     assert job.prompts == [text.opening("a" * 8), text.opening("")]
@@ -70,7 +70,7 @@ def test_a_long_prompt_keeps_bos_and_half_a_context(text: InferenceGpt) -> None:
 
 
 @pytest.mark.parametrize("block_size", [1, 5, 8])
-def test_log_probabilities_agree_beyond_the_context(block_size: int) -> None:
+def test_log_probabilities_match_the_reference_past_the_context(block_size: int) -> None:
     model = ModelConfig(n_embd=8, n_head=2, block_size=block_size)
     trained = train(["anna", "emma"], model=model, config=TrainConfig(steps=3), dtype="float64")
     gpt, reference = InferenceGpt(trained), InferenceGpt(trained, engine="reference")
@@ -85,7 +85,7 @@ def test_log_probabilities_agree_beyond_the_context(block_size: int) -> None:
     np.testing.assert_array_equal(rows[17:], gpt.log_probabilities(tokens, 17))
 
 
-def test_too_large_weights_are_reported(text_result) -> None:
+def test_generating_with_too_large_weights_raises_an_error(text_result) -> None:
     huge = text_result.weights | {"lm_head": [[1e308] * 16] * text_result.model.vocab_size}
     model = InferenceGpt(replace(text_result, weights=huge))
     for temperature in (0, 0.5):
@@ -109,7 +109,7 @@ def test_a_chat_model_gives_the_answers_it_learnt(chat: InferenceGpt) -> None:
     assert (reply.tokens_dropped, reply.unknown_characters) == (0, "")
 
 
-def test_reply_t_of_a_conversation_has_the_seed_plus_t(chat: InferenceGpt) -> None:
+def test_consecutive_replies_have_consecutive_seeds(chat: InferenceGpt) -> None:
     messages = [user("hi"), assistant("yo"), user("hi"), assistant("yo"), user("oh")]
     prompt = chat.chat_prompt(messages)
     rules = {"stop": (chat.tokenizer.end_turn_id,), "forbidden": [4, 5, 7], "min_tokens": 1}
@@ -118,7 +118,7 @@ def test_reply_t_of_a_conversation_has_the_seed_plus_t(chat: InferenceGpt) -> No
     assert list(expected) == list(chat.reply(prompt, sampling=Sampling(3), seed=100))
 
 
-def test_old_turns_are_dropped_whole_with_their_replies(chat: InferenceGpt) -> None:
+def test_old_turns_are_dropped_together_with_their_replies(chat: InferenceGpt) -> None:
     """A context of 32 leaves 8 for the reply and 22 for the turns, which are 4, 4, 4 … long."""
     messages = [user("hi"), assistant("yo")] * 3 + [user("oh")]  # 28 tokens
     prompt = chat.chat_prompt(messages)
@@ -136,7 +136,7 @@ def test_a_model_that_learnt_user_messages_can_generate_them() -> None:
     assert chat.generate(prompt="h") == ["hi"]
 
 
-def test_the_weights_of_a_model_in_use_are_read_only(text: InferenceGpt) -> None:
+def test_the_weights_of_a_loaded_model_are_read_only(text: InferenceGpt) -> None:
     for rows in text._gpt.weights.values():
         with pytest.raises(TypeError):
             rows[0][0] = 0.0
@@ -144,7 +144,7 @@ def test_the_weights_of_a_model_in_use_are_read_only(text: InferenceGpt) -> None
             rows[0] = ()
 
 
-def test_a_model_does_not_change_with_its_source_arrays(text_result) -> None:
+def test_changing_the_source_arrays_does_not_change_a_model(text_result) -> None:
     weights = {name: [list(row) for row in rows] for name, rows in text_result.weights.items()}
     model = InferenceGpt(replace(text_result, weights=weights))
     before = model.generate(5)
@@ -174,7 +174,7 @@ def scalar_loss(trained, docs) -> tuple[float, int]:
 
 
 @pytest.mark.parametrize("block_size", [1, 2, 5, 16])
-def test_a_held_out_loss_equals_the_reference(block_size) -> None:
+def test_the_evaluated_loss_equals_the_reference(block_size) -> None:
     model = ModelConfig(n_embd=8, n_head=2, n_layer=2, block_size=block_size)
     trained = train(
         ["anna", "emma", "mia"], model=model, config=TrainConfig(steps=20), dtype="float64"
@@ -188,7 +188,7 @@ def test_a_held_out_loss_equals_the_reference(block_size) -> None:
 
 
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
-def test_a_chat_model_is_evaluated_on_replies(chat_result, engine) -> None:
+def test_a_chat_model_is_evaluated_on_replies_by_default(chat_result, engine) -> None:
     model = InferenceGpt(chat_result, engine=engine)
     docs = [(user("hi"), assistant("yo"))]
     spoken, all_of_it = model.evaluate(docs), model.evaluate(docs, loss_on="all")
@@ -219,7 +219,7 @@ def test_both_engines_generate_the_same_texts(text, plain, settings) -> None:
     )
 
 
-def test_a_generator_stops_after_the_stop_string(text, plain) -> None:
+def test_both_engines_draw_equally_often_before_a_stop_string(text, plain) -> None:
     states = []
     for model in (text, plain):
         rng = random.Random(4)
@@ -250,7 +250,7 @@ def test_eight_threads_can_use_one_model_for_everything(text_result) -> None:
     assert together == list(map(ask, range(32)))
 
 
-def test_a_loss_does_not_depend_on_the_number_of_threads(text) -> None:
+def test_the_number_of_threads_does_not_change_the_loss(text) -> None:
     docs = ["mia" * n for n in range(1, 60)]
     assert text.evaluate(docs, threads=4) == text.evaluate(docs)
 

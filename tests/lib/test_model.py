@@ -30,13 +30,15 @@ def logits_along(gpt, tokens):
 @pytest.mark.parametrize(
     ("shape", "params"), [((16, 4, 1), 4_192), ((32, 4, 2), 26_816), ((64, 8, 4), 201_088)]
 )
-def test_the_number_of_weights_is_correct(shape: tuple[int, int, int], params: int) -> None:
+def test_the_number_of_weights_of_a_model_is_correct(
+    shape: tuple[int, int, int], params: int
+) -> None:
     n_embd, n_head, n_layer = shape
     model = ModelConfig(n_embd=n_embd, n_head=n_head, n_layer=n_layer, vocab_size=27)
     assert count_params(model) == params
 
 
-def test_the_initial_weights_are_karpathys(golden) -> None:
+def test_the_initial_weights_equal_those_of_karpathy(golden) -> None:
     rng = random.Random(42)
     docs = load_text(bundled("names.txt"))
     rng.shuffle(docs)
@@ -72,7 +74,7 @@ def test_gradients_agree_with_finite_differences(activation, seed: int) -> None:
     "setting",
     [{"positions": "rotary"}, {"token_shift": True}, {"activation": "relu2"}, {"qk_norm": True}],
 )
-def test_karpathys_model_refuses_settings_of_variants(model_type, setting) -> None:
+def test_the_basic_model_refuses_settings_of_variants(model_type, setting) -> None:
     model = ModelConfig(vocab_size=5, **setting)
     weights = init_weights(model, random.Random(1))
     with pytest.raises(ConfigError, match=r"requires microgpt\.model_variants\.GptVariant"):
@@ -102,7 +104,7 @@ def test_token_shift_agrees_with_a_hand_calculation() -> None:
     assert gpt.mlp([7.0, 8.0], 1) == [3, 8]
 
 
-def test_attention_by_head_agrees_with_a_hand_calculation() -> None:
+def test_multi_head_attention_agrees_with_a_hand_calculation() -> None:
     """Two heads of one number; every projection but wv is 0, so all tokens weigh the same."""
     model = ModelConfig(n_embd=2, n_head=2, vocab_size=3, block_size=3, n_ff_exp=1)
     zero, one = [[0.0, 0.0], [0.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]]
@@ -124,7 +126,7 @@ def test_cross_entropy_equals_the_nll_of_softmax(logits: list[float], data) -> N
         assert math.isclose(loss, -math.log(probability), rel_tol=1e-9, abs_tol=1e-9)
 
 
-def test_tokens_beyond_vocabulary_or_context_are_refused() -> None:
+def test_tokens_outside_the_vocabulary_or_context_are_refused() -> None:
     model = ModelConfig(n_embd=4, n_head=2, block_size=2, vocab_size=3)
     gpt = Gpt(model, init_weights(model, random.Random(1)))
     for tokens in ([3], [-1], [0, 0, 0]):

@@ -18,20 +18,20 @@ class Dish(Options):
     again: str | None = setting(None, "Record.", panel="Heat", is_record=True)
 
 
-def test_only_the_options_that_were_passed_are_set() -> None:
+def test_options_record_which_values_were_passed() -> None:
     dish = Dish(salt=1.0, oven=None)
     assert dish == Dish()
     assert [*dish] == ["salt", "oven"]
     assert "sugar" not in dish
 
 
-def test_the_options_of_a_recipe_give_way_to_those_of_the_user() -> None:
+def test_the_options_of_the_user_override_those_of_a_recipe() -> None:
     joined = join(Dish(salt=3.0, sugar=4.0).by("soup.json"), Dish(sugar=2.0))
     assert (joined.salt, joined.sugar) == (3.0, 2.0)
     assert joined.given == {"salt": "soup.json", "sugar": ""}
 
 
-def test_a_conflict_names_who_set_the_other_option() -> None:
+def test_a_conflict_error_names_the_source_of_the_other_option() -> None:
     with pytest.raises(ConfigError) as error:
         join(Dish(minutes=5, oven="hot").by("soup.json"), Dish(raw=True))
     assert str(error.value) == (
@@ -43,7 +43,7 @@ def test_options_within_one_recipe_may_conflict() -> None:
     assert join(Dish(raw=True, oven="hot").by("soup.json"), Dish(salt=2.0)).raw
 
 
-def test_an_option_may_require_a_value_of_another() -> None:
+def test_an_option_can_require_a_certain_value_of_another_option() -> None:
     problem = "--minutes 5 (my.toml) requires --oven hot or --recipe; add one of them or omit"
     with pytest.raises(ConfigError) as error:
         join(Dish(), Dish(oven="warm", minutes=5).by({"minutes": "my.toml"}))
@@ -55,13 +55,13 @@ def test_a_recorded_option_satisfies_a_requirement() -> None:
     assert join(Dish(), Dish(minutes=5, again="yesterday")).minutes == 5
 
 
-def test_an_exclusive_option_allows_named_and_harmless_options() -> None:
+def test_an_exclusive_option_allows_only_certain_other_options() -> None:
     assert join(Dish(), Dish(recipe="soup", minutes=5, plate="flat")).recipe
     with pytest.raises(ConfigError, match=r"^--sweet cannot be used with --recipe; omit"):
         join(Dish(), Dish(recipe="soup", sugar=0.0))
 
 
-def test_an_option_of_another_command_has_no_conflicts() -> None:
+def test_a_borrowed_option_keeps_its_flag_but_not_its_conflicts() -> None:
     @dataclass(frozen=True)
     class Drink(Options):
         sugar: float = borrowed(Dish, "sugar", panel="Drink")

@@ -52,7 +52,7 @@ def losses(engine: str, **options) -> list[float]:
     return train(DOCS, engine=engine, **options).losses
 
 
-def test_both_engines_follow_a_schedule() -> None:
+def test_both_engines_follow_a_custom_schedule() -> None:
     found = [losses(engine, schedule=halved) for engine in ("compiled", "reference")]
     assert found[0] == pytest.approx(found[1], abs=1e-12)
     assert found[0] != losses("compiled")
@@ -68,7 +68,7 @@ def test_a_custom_schedule_is_recorded_and_can_be_resumed() -> None:
     assert again.weights == whole.weights
 
 
-def test_a_recorded_function_must_be_passed_again() -> None:
+def test_a_recorded_schedule_function_must_be_passed_again() -> None:
     with pytest.raises(ConfigError, match="uses the function antigravity:fly; pass it again with"):
         train(DOCS, model=SMALL, config=TrainConfig(steps=3, schedule="antigravity:fly#0"))
     name = recorded_name(halved).partition("#")[0]
@@ -105,12 +105,12 @@ def test_an_impossible_schedule_is_refused_before_the_first_step(schedule, probl
         ("math:pi", "math:pi is not a function"),
     ],
 )
-def test_a_function_that_cannot_be_imported_is_named(text, problem) -> None:
+def test_the_error_for_an_unimportable_function_names_it(text, problem) -> None:
     with pytest.raises(ConfigError, match=problem):
         import_function(text)
 
 
-def test_a_schedule_is_asked_a_few_times_for_each_step() -> None:
+def test_a_schedule_is_called_at_most_three_times_per_step() -> None:
     """Before the training, when the speed is measured, and in blocks while it runs."""
     config = replace(CONFIG, steps=20_000)
     train(DOCS, model=SMALL, config=config, schedule=counted)

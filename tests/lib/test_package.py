@@ -34,11 +34,11 @@ def test_the_package_exports_its_public_names() -> None:
     assert set(microgpt.__all__) <= set(dir(microgpt))
 
 
-def test_the_package_has_the_version_of_its_distribution() -> None:
+def test_the_package_version_equals_the_distribution_version() -> None:
     assert microgpt.__version__ == version("microgpt-lib")
 
 
-def test_no_public_name_is_the_name_of_a_module() -> None:
+def test_no_public_name_is_also_the_name_of_a_module() -> None:
     modules = {path.stem for path in SOURCE.glob("*.py")}
     assert not modules & set(microgpt.__all__)
 
@@ -54,7 +54,7 @@ def test_the_docstring_examples_are_correct(module) -> None:
 
 
 @pytest.mark.slow
-def test_the_python_examples_of_the_docs_work(tmp_path, monkeypatch, capsys) -> None:
+def test_the_python_examples_in_the_docs_work(tmp_path, monkeypatch, capsys) -> None:
     (tmp_path / "data").symlink_to(ROOT / "data")
     monkeypatch.chdir(tmp_path)
     pages = "".join((ROOT / f"docs/{name}.md").read_text() for name in ("python", "architecture"))
@@ -66,13 +66,13 @@ def test_the_python_examples_of_the_docs_work(tmp_path, monkeypatch, capsys) -> 
     assert microgpt.load("names-model").model.vocab_size == 27
 
 
-def test_no_result_depends_on_the_builtin_sum_of_floats() -> None:
+def test_the_exact_modules_do_not_call_the_builtin_sum() -> None:
     """`sum` rounds them otherwise since Python 3.12."""
     for name in ("value", "model", "sampling", "storage/model_directory"):
         assert not re.search(r"\bsum\(", (SOURCE / f"{name}.py").read_text())
 
 
-def test_importing_the_package_loads_nothing_else() -> None:
+def test_importing_the_package_loads_no_submodules() -> None:
     program = (
         "import sys, microgpt;"
         "print([name for name in sys.modules if name.startswith(('microgpt.', 'pydantic'))])"
@@ -101,7 +101,7 @@ def path_of(module: str) -> Path | None:
     return next(found, None)
 
 
-def test_the_reference_and_its_imports_have_at_most_500_lines() -> None:
+def test_the_reference_engine_has_at_most_500_lines_in_all() -> None:
     files, pending = set(), [SOURCE / f"{name}.py" for name in REFERENCE]
     while pending:
         if (file := pending.pop()) not in files:
@@ -111,7 +111,7 @@ def test_the_reference_and_its_imports_have_at_most_500_lines() -> None:
     assert sum(len(file.read_text().splitlines()) for file in files) <= 500
 
 
-def test_the_reference_needs_only_the_standard_library() -> None:
+def test_the_reference_engine_needs_only_the_standard_library() -> None:
     allowed = {*sys.stdlib_module_names, "microgpt"}
     for name in (*REFERENCE, "model_config", "config", "errors", "sampling"):
         assert {module.split(".")[0] for module in imports_of(SOURCE / f"{name}.py")} <= allowed

@@ -11,5 +11,5 @@ def test_control_characters_are_escaped_and_long_text_is_cut() -> None:
 
 
 @given(st.text(alphabet=st.characters(), max_size=300))
-def test_every_result_is_printable(text):
+def test_printable_returns_a_printable_string_for_any_text(text):
     assert printable(text).isprintable()

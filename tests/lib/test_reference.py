@@ -26,7 +26,7 @@ def gradients(batch: list[list[int]]) -> list[float]:
     return trained.adam_m
 
 
-def test_a_documents_loss_is_the_mean_nll_of_its_tokens() -> None:
+def test_the_loss_of_a_document_is_the_sum_over_its_tokens() -> None:
     gpt = Gpt(MODEL, init_weights(MODEL, random.Random(7)))
     cache = gpt.new_cache()
     by_hand = 0.0
@@ -43,7 +43,7 @@ def test_the_loss_of_a_batch_is_the_mean_over_its_tokens() -> None:
     assert math.isclose(loss, mean, rel_tol=1e-14)
 
 
-def test_a_masked_loss_is_the_mean_over_the_learnt_tokens() -> None:
+def test_a_masked_loss_is_the_mean_over_the_unmasked_tokens() -> None:
     gpt = Gpt(MODEL, init_weights(MODEL, random.Random(7)))
     short, long = [4, 0, 4], [4, 1, 2, 3, 4]
     cache = gpt.new_cache()
@@ -52,7 +52,7 @@ def test_a_masked_loss_is_the_mean_over_the_learnt_tokens() -> None:
     assert math.isclose(loss, (losses[1] + losses[2]) / 2, rel_tol=1e-14)
 
 
-def test_the_loss_of_soft_targets_is_the_mean_over_tokens() -> None:
+def test_the_loss_of_soft_targets_is_a_weighted_mean_over_tokens() -> None:
     logits = [0.5, -1.0, 2.0]
     losses = [cross_entropy(logits, token) for token in range(3)]
     soft = soft_cross_entropy(logits, [0.25, 0.5, 0.25])
@@ -60,7 +60,7 @@ def test_the_loss_of_soft_targets_is_the_mean_over_tokens() -> None:
     assert soft_cross_entropy(logits, [0.0, 1.0, 0.0]) == losses[1]
 
 
-def test_a_batch_gradient_is_the_weighted_mean() -> None:
+def test_a_batch_gradient_is_the_mean_weighted_by_tokens() -> None:
     short, long = [4, 0, 4], [4, 1, 2, 3, 4]
     both, a, b = gradients([short, long]), gradients([short]), gradients([long])
     expected = [(2 * x + 4 * y) / 6 for x, y in zip(a, b, strict=True)]
@@ -84,7 +84,7 @@ def test_adam_agrees_with_a_hand_calculation() -> None:
     assert math.isclose(moved, 0.5 * grad / (abs(grad) + 1e-8), rel_tol=1e-12)
 
 
-def test_the_optimizer_has_the_defaults_of_a_training_run() -> None:
+def test_the_default_optimizer_settings_equal_those_of_training() -> None:
     by_default, config = engine(), TrainConfig()
     assert (by_default.beta1, by_default.beta2) == (config.beta1, config.beta2)
     assert (by_default.eps, by_default.weight_decay) == (config.adam_eps, config.weight_decay)

@@ -38,7 +38,7 @@ def member(root: Path, *lines: str) -> None:
     root.with_name("self").write_text("".join(f"{line}\n" for line in lines))
 
 
-def test_a_version_2_limit_leaves_unused_memory_and_cache(root) -> None:
+def test_cached_memory_counts_as_free_under_a_cgroup_v2_limit(root) -> None:
     member(root, "0::/user/run")
     group(root / "user/run", V2, 600 * MB, 500 * MB, cache=100 * MB)
     assert free_bytes() == 200 * MB
@@ -47,7 +47,7 @@ def test_a_version_2_limit_leaves_unused_memory_and_cache(root) -> None:
     check_memory(200 * MB, "this")
 
 
-def test_the_smallest_limit_of_nested_groups_applies(root) -> None:
+def test_the_smallest_memory_limit_of_nested_cgroups_applies(root) -> None:
     member(root, "0::/a/b/c")
     group(root / "a/b/c", V2, "max", 10 * MB)
     group(root / "a/b", V2, 900 * MB, 10 * MB)
@@ -57,7 +57,7 @@ def test_the_smallest_limit_of_nested_groups_applies(root) -> None:
     assert free_bytes() == 0
 
 
-def test_a_memory_limit_of_cgroup_version_1_applies(root) -> None:
+def test_a_memory_limit_of_a_version_1_cgroup_applies(root) -> None:
     member(root, "9:name=systemd:/x", "4:cpu,memory:/docker/1:2", "0::/x")
     group(root / "memory/docker/1:2", V1, 600 * MB, 500 * MB, cache=50 * MB)
     group(root / "memory", V1, 9223372036854771712, 3000 * MB)
@@ -67,14 +67,14 @@ def test_a_memory_limit_of_cgroup_version_1_applies(root) -> None:
 @pytest.mark.parametrize(
     ("line", "names", "mount"), [("0::/h", V2, ""), ("4:memory:/h", V1, "memory")]
 )
-def test_a_container_reads_the_limit_at_the_root_of_the_mount(root, line, names, mount) -> None:
+def test_a_container_uses_the_limit_at_the_root_of_the_mount(root, line, names, mount) -> None:
     member(root, line)
     group(root / mount, names, 600 * MB, 100 * MB)
     assert free_bytes() == 500 * MB
 
 
 @pytest.mark.parametrize("lines", [[], ["0::/"], ["4:memory:/a"], ["0::/../x", "3:cpu:/"]])
-def test_the_machines_memory_applies_without_a_limit(root, lines) -> None:
+def test_the_memory_of_the_machine_counts_if_there_is_no_limit(root, lines) -> None:
     assert free_bytes() == MACHINE
     member(root, *lines)
     assert free_bytes() == MACHINE
@@ -99,7 +99,7 @@ def cpu_root(tmp_path: Path, monkeypatch) -> Path:
     [("max 100000", 8), ("300000 100000", 3), ("150000 100000", 2), ("5000 100000", 1),
      ("900000 100000", 8), ("garbage", 8)],
 )  # fmt: skip
-def test_a_version_2_quota_is_rounded_up(cpu_root, quota, n) -> None:
+def test_a_cgroup_version_2_cpu_quota_is_rounded_up(cpu_root, quota, n) -> None:
     (cpu_root / "self").write_text("0::/a/b\n")
     (cpu_root / "a/b").mkdir(parents=True)
     (cpu_root / "a/cpu.max").write_text(f"{quota}\n")  # of the parent
@@ -108,7 +108,7 @@ def test_a_version_2_quota_is_rounded_up(cpu_root, quota, n) -> None:
 
 
 @pytest.mark.parametrize(("quota", "n"), [(-1, 8), (250_000, 3)])
-def test_a_version_1_quota_limits_the_affinity(cpu_root, quota, n) -> None:
+def test_a_cgroup_version_1_cpu_quota_limits_the_cpu_count(cpu_root, quota, n) -> None:
     (cpu_root / "self").write_text("4:memory:/x\n3:cpu,cpuacct:/docker/1\n0::/\n")
     (cpu_root / "cpu").mkdir()  # in a container, only the root of the mount is there
     (cpu_root / "cpu/cpu.cfs_quota_us").write_text(f"{quota}\n")
@@ -116,10 +116,10 @@ def test_a_version_1_quota_limits_the_affinity(cpu_root, quota, n) -> None:
     assert n_cpus() == n
 
 
-def test_the_affinity_is_used_without_control_groups(cpu_root) -> None:
+def test_the_cpu_affinity_is_used_if_there_are_no_cgroups(cpu_root) -> None:
     assert n_cpus() == 8
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has an affinity")
-def test_the_affinity_of_this_process_is_read() -> None:
+def test_the_cpu_count_does_not_exceed_the_process_affinity() -> None:
     assert 1 <= n_cpus() <= len(os.sched_getaffinity(0))

@@ -31,7 +31,7 @@ def run(gpt: Gpt[float], prompt: list[int], *, rng: random.Random | None = None,
 
 
 @given(LOGITS, st.floats(0.1, 3), st.integers(0, 2**32))
-def test_a_token_is_drawn_as_by_random_choices(logits, temperature, seed) -> None:
+def test_sample_draws_the_same_token_as_random_choices(logits, temperature, seed) -> None:
     probs = softmax([logit / temperature for logit in logits])
     expected = random.Random(seed).choices(range(len(logits)), weights=probs)[0]
     drawn = sample(logits, sampling=Sampling(temperature), rng=random.Random(seed), forbidden=())
@@ -39,7 +39,7 @@ def test_a_token_is_drawn_as_by_random_choices(logits, temperature, seed) -> Non
 
 
 @given(LOGITS)
-def test_temperature_zero_takes_the_best_and_draws_nothing(logits) -> None:
+def test_temperature_zero_is_greedy_and_draws_no_random_number(logits) -> None:
     rng = random.Random(1)
     before = rng.getstate()
     assert sample(logits, sampling=Sampling(0), rng=rng, forbidden=()) == logits.index(max(logits))
@@ -47,13 +47,13 @@ def test_temperature_zero_takes_the_best_and_draws_nothing(logits) -> None:
 
 
 @given(LOGITS, st.integers(0, 2**32))
-def test_a_tiny_temperature_is_greedy_without_overflow(logits, seed) -> None:
+def test_sampling_at_a_tiny_temperature_is_greedy(logits, seed) -> None:
     drawn = sample(logits, sampling=Sampling(5e-324), rng=random.Random(seed), forbidden=())
     assert logits[drawn] == max(logits)
 
 
 @given(LOGITS, st.floats(0, 3), st.integers(0, 2**32), st.data())
-def test_a_forbidden_token_never_comes(logits, temperature, seed, data) -> None:
+def test_a_forbidden_token_is_never_sampled(logits, temperature, seed, data) -> None:
     tokens = range(len(logits))
     forbidden = data.draw(st.sets(st.sampled_from(tokens), max_size=len(logits) - 1))
     drawn = sample(
@@ -83,12 +83,12 @@ def test_min_tokens_delays_the_first_stop_token(gpt) -> None:
         assert not {1, 2, 3} & set(tokens)
 
 
-def test_max_tokens_ends_a_sequence(gpt) -> None:
+def test_max_tokens_limits_the_length_of_a_sequence(gpt) -> None:
     assert run(gpt, [0], max_tokens=3)[0] == run(gpt, [0])[0][:3]
     assert len(run(gpt, [0], max_tokens=99)[0]) == 99
 
 
-def test_decoding_reads_the_whole_prompt(gpt) -> None:
+def test_decoding_depends_on_the_whole_prompt(gpt) -> None:
     greedy = {run(gpt, [first, 1, 2], sampling=Sampling(0))[0][0] for first in range(6)}
     assert len(greedy) > 1
 
@@ -118,7 +118,7 @@ def kept(weights: list[float], **settings: float) -> set[int]:
         ([1, 4, 3, 2], {"top_k": 3, "top_p": 0.75, "min_p": 0.8}, {1}),
     ],
 )
-def test_each_filter_keeps_the_likeliest_of_the_last_ones(weights, filters, expected) -> None:
+def test_each_filter_is_applied_to_the_tokens_the_last_one_kept(weights, filters, expected) -> None:
     assert kept(weights, **filters) == expected
 
 

@@ -12,7 +12,7 @@ def test_the_learning_rate_rises_and_then_falls() -> None:
 
 
 @pytest.mark.parametrize("warmup_steps", [0, 4, 30])
-def test_both_engines_have_the_same_learning_rates(warmup_steps) -> None:
+def test_both_engines_use_the_same_learning_rates(warmup_steps) -> None:
     config = TrainConfig(steps=20, lr=0.007, warmup_steps=warmup_steps)
     steps = np.arange(20)
     assert learning_rates(config, steps).tolist() == [config.lr_at(step) for step in range(20)]

@@ -35,7 +35,7 @@ def test_batches_follow_the_shuffled_order_of_documents(train) -> None:
         assert math.isclose(pair, (a * lengths[0] + b * lengths[1]) / sum(lengths), rel_tol=1e-12)
 
 
-def test_documents_are_read_in_file_order_without_shuffle(train) -> None:
+def test_documents_are_read_in_file_order_without_shuffling(train) -> None:
     config = TrainConfig(steps=7, lr=1e-300, shuffle=False, long_docs="truncate")
     losses = train(DOCS, model=SMALL, config=config).losses
     for i in range(5):
@@ -44,7 +44,7 @@ def test_documents_are_read_in_file_order_without_shuffle(train) -> None:
     assert losses[5:] == losses[:2]
 
 
-def test_only_replies_are_learnt_unless_all_is_requested(train) -> None:
+def test_only_replies_are_learnt_unless_all_tokens_are_requested(train) -> None:
     one_token = [(Message("user", "aab"), Message("assistant", "c"))]
     for loss_on in ("assistant", "all"):
         config = TrainConfig(steps=100, lr=0.05, loss_on=loss_on)
@@ -64,14 +64,14 @@ def test_the_held_out_loss_counts_only_learnt_tokens(train) -> None:
     )
 
 
-def test_conversations_without_a_reply_in_context_are_refused(train) -> None:
+def test_conversations_whose_replies_are_all_cut_off_are_refused(train) -> None:
     docs = [(Message("user", "b" * 9), Message("assistant", "a"))]
     with pytest.raises(DataError, match="no assistant reply starts within the context of 8 tokens"):
         train(docs, model=SMALL, config=TrainConfig(steps=2, long_docs="truncate"))
     assert len(train(docs, model=SMALL, config=TrainConfig(steps=2)).losses) == 2
 
 
-def test_a_set_of_only_long_documents_is_refused(train) -> None:
+def test_skipping_long_documents_is_refused_if_none_remains(train) -> None:
     config = TrainConfig(steps=2, long_docs="skip")
     with pytest.raises(DataError, match="all documents are longer than the context of 8 tokens"):
         train(["a" * 8], model=SMALL, config=config)
@@ -99,7 +99,7 @@ def test_a_training_run_on_long_documents_resumes_exactly(train, config, docs, m
     assert resumed.weights == whole.weights
 
 
-def test_a_step_whose_replies_are_cut_off_has_no_loss(train) -> None:
+def test_a_step_in_which_all_replies_are_cut_off_has_no_loss(train) -> None:
     long = (Message("user", "ab" * 4), Message("assistant", "a"))
     config = TrainConfig(steps=4, shuffle=False, long_docs="truncate")
     result = train([long, CONVERSATIONS[0]], model=SMALL, config=config)
@@ -110,7 +110,7 @@ def test_a_step_whose_replies_are_cut_off_has_no_loss(train) -> None:
     assert min(train([long, CONVERSATIONS[0]], model=SMALL, config=config).losses) > 0
 
 
-def test_a_model_of_running_text_learns_no_end_token(train) -> None:
+def test_a_running_text_model_learns_no_end_token(train) -> None:
     """Of a text that is the same everywhere it makes up as much as the context holds."""
     config = TrainConfig(steps=80, lr=0.05, text="stream")
     result = train(["a" * 50], model=SMALL, config=config)
@@ -119,7 +119,7 @@ def test_a_model_of_running_text_learns_no_end_token(train) -> None:
     assert model.generate(1, prompt="aa", max_tokens=3) == ["aaaaa"]
 
 
-def test_conversations_of_a_child_may_be_lists(train) -> None:
+def test_conversations_for_fine_tuning_may_be_lists(train) -> None:
     talks = [[*talk] for talk in CONVERSATIONS]
     settings = {"model": replace(SMALL, block_size=12), "config": TrainConfig(steps=1)}
     parent = train(talks, **settings)

@@ -37,7 +37,7 @@ def test_gradients_agree_with_a_hand_calculation() -> None:
     assert y.grad == -3.5
 
 
-def test_a_value_used_twice_collects_both_gradients() -> None:
+def test_a_value_used_twice_accumulates_both_gradients() -> None:
     x = Value(3.0)
     (x * x + dot([x, x], [x, x])).backward()
     assert x.grad == 18.0  # d 3 x² / dx
@@ -47,7 +47,7 @@ def test_a_value_used_twice_collects_both_gradients() -> None:
     ("base", "exponent", "grad"),
     [(0.0, 2.0, 0.0), (0.0, 1.0, 1.0), (-2.0, 3.0, 12.0), (math.nan, 2.0, math.nan)],
 )
-def test_a_power_at_zero_has_the_slope_of_its_limit(base, exponent, grad) -> None:
+def test_the_gradient_of_a_power_is_correct_at_zero(base, exponent, grad) -> None:
     x = Value(base)
     (x**exponent).backward()
     assert x.grad == pytest.approx(grad, nan_ok=True)
@@ -58,13 +58,13 @@ def test_an_exponent_must_be_a_constant() -> None:
         Value(2.0) ** Value(3.0)
 
 
-def test_the_slope_of_a_quotient_does_not_underflow() -> None:
+def test_the_gradient_of_a_quotient_does_not_underflow() -> None:
     x = Value(1e-200)
     (1.0 / x).backward()
     assert x.grad == -math.inf
 
 
-def test_relu_passes_gradients_where_it_is_positive_and_nan() -> None:
+def test_relu_passes_gradients_of_positive_inputs_and_keeps_nan() -> None:
     xs = [Value(-1.0), Value(0.0), Value(2.0)]
     total([x.relu() for x in xs]).backward()
     assert [x.grad for x in xs] == [0.0, 0.0, 1.0]
@@ -72,7 +72,7 @@ def test_relu_passes_gradients_where_it_is_positive_and_nan() -> None:
     assert math.isnan(Value(math.nan).relu().data)
 
 
-def test_only_leaf_values_accumulate_gradients_over_passes() -> None:
+def test_only_leaf_values_accumulate_gradients_across_passes() -> None:
     x = Value(3.0)
     inner = x * 2
     outer = inner * 5
@@ -82,7 +82,7 @@ def test_only_leaf_values_accumulate_gradients_over_passes() -> None:
     assert x.grad == 20.0  # 10 from each pass
 
 
-def test_a_graph_of_100_000_nodes_needs_no_recursion() -> None:
+def test_backward_on_100_000_nodes_needs_no_recursion() -> None:
     x = Value(1.0)
     y = x
     for _ in range(100_000):

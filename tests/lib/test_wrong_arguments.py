@@ -173,7 +173,7 @@ def continued(tokens: list[int], **arguments: Any) -> object:
         (lambda: evolve(NAMES, stop_after_minutes="1"), "stop_after_minutes must be greater than"),
     ],
 )
-def test_a_wrong_argument_is_named(call, problem) -> None:
+def test_the_error_for_a_wrong_argument_names_it(call, problem) -> None:
     with pytest.raises(MicrogptError) as caught:
         call()
     assert str(caught.value).startswith(problem)

@@ -7,7 +7,7 @@ import pytest
 from microgpt_report.charts.genes import importance
 
 
-def test_importance_agrees_with_a_kruskal_wallis_test_by_hand() -> None:
+def test_gene_importance_agrees_with_a_hand_calculation() -> None:
     values = [1, 1, 1, 2, 2, 2, 3, 3, 3]
     found = importance("n_layer", values, [3, 2, 1, 6, 5, 4, 9, 8, 7])
     assert found
@@ -17,7 +17,7 @@ def test_importance_agrees_with_a_kruskal_wallis_test_by_hand() -> None:
     assert found.word == "larger is better"
 
 
-def test_only_a_monotonic_effect_has_a_direction() -> None:
+def test_only_a_monotonic_gene_effect_has_a_direction() -> None:
     values = [0.001 * i for i in range(1, 41)]
     found = importance("lr", values, [-abs(value - 0.0205) for value in values])
     assert found
@@ -28,7 +28,7 @@ def test_only_a_monotonic_effect_has_a_direction() -> None:
     assert (found.correlation, found.word) == (pytest.approx(-1), "smaller is better")
 
 
-def test_random_genes_exceed_chance_one_time_in_twenty() -> None:
+def test_random_genes_seem_important_one_time_in_twenty() -> None:
     rng = Random(1)
     found = [
         importance("g", [rng.random() for _ in range(60)], [rng.random() for _ in range(60)])
@@ -42,11 +42,11 @@ def test_random_genes_exceed_chance_one_time_in_twenty() -> None:
     ("values", "worths"),
     [([1, 1, 1, 1], [1, 2, 3, 4]), ([1, 2, 3, 4], [5, 5, 5, 5]), ([1, 2], [1, 2])],
 )
-def test_too_few_results_give_no_importance_of_a_gene(values, worths) -> None:
+def test_no_gene_importance_is_computed_from_too_few_results(values, worths) -> None:
     assert importance("g", values, worths) is None
 
 
-def test_equal_fitness_values_share_their_rank() -> None:
+def test_equal_fitness_values_share_a_rank() -> None:
     # Ranks 1.5 1.5 | 3.5 3.5: between 4 · 1², whole 4 · 1², so H = n − 1 = 3 and η² = (3 − 1) / 2
     found = importance("g", [1, 1, 2, 2], [7, 7, 9, 9])
     assert found

@@ -79,7 +79,7 @@ def test_neighbouring_legend_colors_differ(n) -> None:
 
 
 @pytest.mark.parametrize("sight", SIGHTS)
-def test_the_first_eight_colors_differ_for_the_color_blind_too(sight) -> None:
+def test_color_blind_readers_can_distinguish_the_first_8_colors(sight) -> None:
     colors = [oklab(color, sight) for color in ALL_COLORS[:8]]
     assert min(starmap(math.dist, combinations(colors, 2))) > 0.117
 
@@ -92,7 +92,7 @@ def test_marks_and_text_are_visible_in_both_color_schemes(scheme) -> None:
     assert min(contrast(scheme[name], scheme["paper"]) for name in ("ink", "quiet")) >= 4.5
 
 
-def test_an_svg_file_follows_the_readers_color_scheme() -> None:
+def test_an_svg_file_follows_the_color_scheme_of_the_reader() -> None:
     chart = theme.inline(ROWS).mark_text().encode(x="x:Q", y="y:Q", text="name:N")
     svg = picture(chart.to_dict(), "svg").decode()
     rules, drawn = svg.split("<style>")[1].split("</style>")
@@ -102,14 +102,14 @@ def test_an_svg_file_follows_the_readers_color_scheme() -> None:
         assert f'[{attribute}="{light[name]}"]{{{attribute}:{SCHEMES["dark"][name]}}}' in rules
 
 
-def test_a_picture_has_room_for_its_longest_text() -> None:
+def test_a_picture_is_wide_enough_for_its_longest_text() -> None:
     chart = alt.Chart(alt.InlineData(values=ROWS)).mark_text(align="left", x=300)
     drawn = picture(chart.encode(text="name:N").properties(width=300).to_dict(), "svg").decode()
     width = float(re.search(r'width="([\d.]+)"', drawn)[1])  # type: ignore[index]
     assert width > 300 + 6 * len(ROWS[0]["name"])  # type: ignore[arg-type]
 
 
-def test_a_logarithmic_axis_is_labelled_as_such() -> None:
+def test_a_logarithmic_axis_is_labelled_as_logarithmic() -> None:
     axis = theme.log_axis("params:Q", "parameters").to_dict()
     assert (axis["scale"]["type"], axis["title"]) == ("log", "parameters (log scale)")
 

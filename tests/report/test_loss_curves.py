@@ -17,7 +17,7 @@ def run_of(*losses: float, label: str = "model", val_loss: float | None = None) 
     return TrainingRun(label, points, settings={}, test_loss=None)
 
 
-def test_the_axis_shows_the_curves_but_not_all_of_the_start() -> None:
+def test_the_loss_axis_cuts_off_the_high_losses_at_the_start() -> None:
     low, high = range_of_losses([run_of(30.0, *[2.5 - i / 1000 for i in range(400)])])
     assert 2.0 < low < 2.12
     assert 2.5 < high < 4
@@ -28,13 +28,13 @@ def test_the_axis_shows_the_curves_but_not_all_of_the_start() -> None:
 
 
 @pytest.mark.parametrize("loss", [0.0, 2.5, 1e300])
-def test_the_axis_extends_beyond_a_single_loss(loss: float) -> None:
+def test_the_loss_axis_extends_beyond_a_single_loss(loss: float) -> None:
     low, high = range_of_losses([run_of(loss)])
     assert low < loss < high
 
 
 @given(st.lists(st.floats(0, 300), min_size=1, max_size=12))
-def test_labels_keep_their_order_and_do_not_overlap(places: list[float]) -> None:
+def test_curve_labels_keep_their_order_and_do_not_overlap(places: list[float]) -> None:
     moved = spread(places, 25.0, 0.0, 300.0)
     in_order = [place for _, place in sorted(zip(places, moved, strict=True))]
     assert all(after - before >= 25 - 1e-9 for before, after in pairwise(in_order))
@@ -42,12 +42,12 @@ def test_labels_keep_their_order_and_do_not_overlap(places: list[float]) -> None
     assert in_order[-1] <= 300 - 12.5 + 1e-9
 
 
-def test_curve_labels_with_room_are_not_moved() -> None:
+def test_curve_labels_that_have_room_are_not_moved() -> None:
     assert spread([200.0, 50.0, 100.0], 25.0, 0.0, 300.0) == [200.0, 50.0, 100.0]
 
 
 @pytest.mark.parametrize("n_runs", [1, 2, len(COLORS) + 1, 30])
-def test_every_training_run_is_named_beside_its_curve(n_runs: int) -> None:
+def test_every_training_run_is_labelled_beside_its_curve(n_runs: int) -> None:
     runs = [run_of(3.0, 2.0, label=f"run {i}", val_loss=2.5) for i in range(n_runs)]
     chart = draw(runs).to_dict()
     texts = chart["datasets"][chart["layer"][-1]["data"]["name"]]
@@ -56,7 +56,7 @@ def test_every_training_run_is_named_beside_its_curve(n_runs: int) -> None:
     assert names == expected
 
 
-def test_contaminated_losses_are_marked() -> None:
+def test_contaminated_losses_are_marked_in_the_chart() -> None:
     points = [HistoryPoint(10, 2.0, 1.5)]
     marks = (" (contamination 60 %)", " (contamination unknown)")
     run = TrainingRun("model", points, {"seed": 1}, 1.6, *marks)

@@ -10,7 +10,7 @@ from microgpt_report import page
 from microgpt_report.page import Report, Section, Table
 
 
-def test_a_page_escapes_control_characters(monkeypatch) -> None:
+def test_a_report_page_escapes_control_characters(monkeypatch) -> None:
     """A page may be looked at in a terminal, and HTML knows no control characters."""
     odd = "x\x1b]0;x\x07\x9b\u202e<é"
     sections = [Section("odd", odd, odd, table=Table([odd], [[odd]]), text=f"{odd}\n{odd}")]
@@ -32,7 +32,7 @@ def bundled(monkeypatch):
     return keep_in
 
 
-def test_the_plotting_script_is_cached_for_its_user_alone(bundled, tmp_path) -> None:
+def test_the_plotting_script_is_cached_privately_for_its_user(bundled, tmp_path) -> None:
     cache = tmp_path / "cache" / "microgpt"
     bundled(cache)
     assert page.vega() == page.vega() == "draw()"
@@ -49,7 +49,9 @@ def test_a_damaged_plotting_script_is_replaced(bundled, tmp_path) -> None:
         assert page.vega() == file.read_text() == "draw()"
 
 
-def test_the_plotting_script_is_not_cached_without_a_home(bundled, monkeypatch, tmp_path) -> None:
+def test_the_plotting_script_is_not_cached_if_there_is_no_home(
+    bundled, monkeypatch, tmp_path
+) -> None:
     """Platformdirs 4.2 has a relative path then."""
     monkeypatch.chdir(tmp_path)
     bundled(Path("~/.cache/microgpt"))

@@ -27,7 +27,7 @@ def picture_and_samples(html: str) -> tuple[bytes, list[str]]:
     return b64decode(picture), re.findall("<li>(.*?)</li>", html)
 
 
-def test_plot_shows_each_point_and_can_be_saved(result, tmp_path) -> None:
+def test_plot_shows_every_training_point_and_can_be_saved(result, tmp_path) -> None:
     drawn = result.plot().to_dict()
     assert drawn["title"]["text"] == f"{InferenceGpt(result).num_params:,} weights"
     assert any(rows[-1].get("step") == 40 for rows in drawn["datasets"].values())
@@ -35,14 +35,14 @@ def test_plot_shows_each_point_and_can_be_saved(result, tmp_path) -> None:
     assert "nats per token" in (tmp_path / "losses.svg").read_text()
 
 
-def test_a_training_run_without_losses_is_refused(result) -> None:
+def test_plotting_a_training_run_without_losses_is_refused(result) -> None:
     empty = replace(result, state=replace(result.state, history=()))
     with pytest.raises(MicrogptError, match="there are no losses to plot"):
         empty.plot()
     assert empty._repr_html_() is None
 
 
-def test_a_notebook_shows_curve_and_samples(result) -> None:
+def test_a_notebook_shows_the_loss_curve_and_samples(result) -> None:
     expected = InferenceGpt(result).generate(10, rng=result.rng())
     picture, samples = picture_and_samples(result._repr_html_())
     assert picture.startswith(b"\x89PNG")

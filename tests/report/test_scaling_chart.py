@@ -67,7 +67,7 @@ def test_a_caption_describes_what_the_line_shows(losses, panel, caption, n_point
     assert panels(results(losses))[f"Loss against {panel}"] == (caption, n_points)
 
 
-def test_no_frontier_is_drawn_for_equal_operations() -> None:
+def test_no_frontier_is_drawn_if_all_costs_are_equal() -> None:
     """The times differ by far more than their spread, which is 0."""
     equal = [result.model_copy(update={"flops": 7}) for result in results({0.01: FALLING})]
     found = panels(equal)
@@ -76,7 +76,7 @@ def test_no_frontier_is_drawn_for_equal_operations() -> None:
     assert found["Loss against time"] == ("no dashed line, since the operations are equal", 1)
 
 
-def test_times_that_differ_only_by_noise_are_not_compared() -> None:
+def test_no_frontier_is_drawn_if_times_differ_only_by_noise() -> None:
     noisy = [
         result.model_copy(update={"cpu_seconds": 1 + result.seed + result.flops / 1e5})
         for result in results({0.01: FALLING})
@@ -103,14 +103,14 @@ def test_times_that_differ_only_by_noise_are_not_compared() -> None:
         ),
     ],
 )
-def test_equal_steps_differ_in_color_or_symbol(configs, meanings) -> None:
+def test_points_with_equal_steps_differ_in_color_or_symbol(configs, meanings) -> None:
     marks = SettingMarks(configs)
     assert marks.meanings == meanings
     rows = {(config.steps, *marks.row(config).values()) for config in configs}
     assert len(rows) == len(configs)
 
 
-def test_symbols_do_not_depend_on_the_order() -> None:
+def test_chart_symbols_do_not_depend_on_the_order_of_the_points() -> None:
     configs = [SweepConfig(n_embd=n, lr=lr) for lr in (0.3, 0.1) for n in (16, 32)]
     first, second = (SettingMarks(order).symbol.to_dict() for order in (configs, configs[::-1]))
     assert first["sort"] == second["sort"] == ["learning rate 0.1", "learning rate 0.3"]

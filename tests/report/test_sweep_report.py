@@ -25,7 +25,7 @@ def sweep(folder: Path, name: str, steps: tuple[int, ...], failed: int = 0) -> P
     return records.directory
 
 
-def test_a_training_run_of_two_sweeps_counts_once(tmp_path) -> None:
+def test_a_training_run_shared_by_two_sweeps_counts_once(tmp_path) -> None:
     one = sweep(tmp_path, "one", (100, 300))
     other = sweep(tmp_path, "other", (300, 900))
     report = sweep_report([one, other])

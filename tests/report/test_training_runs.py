@@ -38,7 +38,7 @@ def trained(tmp_path: Path):
 
 
 @given(LOSSES)
-def test_the_smoothed_loss_stays_within_the_losses(losses: list[float]) -> None:
+def test_the_smoothed_loss_stays_within_the_range_of_the_losses(losses: list[float]) -> None:
     run = run_of(losses)
     assert len(run.smoothed) == len(run.training) <= MAX_POINTS
     assert run.smoothed[-1][0] == run.training[-1][0] == 10 * len(losses)
@@ -64,7 +64,7 @@ def test_smoothing_does_not_lag_behind_a_falling_loss() -> None:
     assert steep.smoothed[0][1] == pytest.approx(13, rel=1e-4)  # the first loss
 
 
-def test_neighbouring_points_are_merged_weighted_by_their_steps() -> None:
+def test_merged_points_are_weighted_by_their_number_of_steps() -> None:
     run = run_of([float(i % 2) for i in range(2 * MAX_POINTS)])
     assert run.training == [(20 * i, 0.5) for i in range(1, MAX_POINTS + 1)]
     points = [HistoryPoint(10, 3.0), HistoryPoint(40, 1.0), HistoryPoint(100 * MAX_POINTS, 2.0)]
@@ -72,7 +72,7 @@ def test_neighbouring_points_are_merged_weighted_by_their_steps() -> None:
     assert run.training == [(40, 1.5), (100 * MAX_POINTS, 2.0)]
 
 
-def test_the_last_and_first_lowest_held_out_losses_are_drawn() -> None:
+def test_the_last_and_the_lowest_held_out_loss_are_always_drawn() -> None:
     points = [HistoryPoint(i, 1.0, val) for i, val in enumerate([2.5, 2.0, 2.0, 2.25], start=1)]
     assert TrainingRun("model", points, settings={}, test_loss=None).best == (2, 2.0)
     assert run_of([1.0]).best is None
@@ -83,7 +83,7 @@ def test_the_last_and_first_lowest_held_out_losses_are_drawn() -> None:
     assert run.best == (777, 2.0)
 
 
-def test_training_runs_get_the_shortest_names_that_differ(trained, monkeypatch) -> None:
+def test_training_runs_get_the_shortest_distinct_names(trained, monkeypatch) -> None:
     paths = [trained("mon/a/model"), trained("tue/a/model"), trained("tue/b/model")]
     labels = [run.label for run in read_training_runs(paths)]
     assert labels == ["mon/a/model", "tue/a/model", "tue/b/model"]
@@ -118,7 +118,7 @@ def test_differing_returns_the_settings_that_differ(trained) -> None:
     assert differing(read_training_runs([one, two])) == ["tokenizer", "vocab_size"]
 
 
-def test_the_contamination_marks_come_from_meta_or_state(trained) -> None:
+def test_contamination_marks_are_read_from_the_model_or_state(trained) -> None:
     bounds = {"validation": [0.5, 0.5], "test": [0, 0]}
     (run,) = read_training_runs([trained("child", steps=100, contamination=bounds)])
     assert (run.val_mark, run.test_mark) == (" (contamination 50 %)", "")

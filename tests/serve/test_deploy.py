@@ -29,7 +29,7 @@ def requirements(name: str) -> dict[str, str]:
     return dict(found)
 
 
-def test_the_deployed_versions_are_the_tested_ones() -> None:
+def test_the_deployed_versions_are_the_versions_tested() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]
     assert requirements("requirements.txt").keys() <= set(settings["constraint-dependencies"])
     backend = set(settings["build-constraint-dependencies"])
@@ -37,7 +37,7 @@ def test_the_deployed_versions_are_the_tested_ones() -> None:
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "build-requirements.txt"])
-def test_each_requirement_has_hashes_and_no_url(name) -> None:
+def test_every_deployed_requirement_has_hashes_and_no_url(name) -> None:
     text = (DEPLOY / name).read_text()
     n_pins = len(re.findall("==", re.sub(r" ;.*", "", text)))
     assert len(requirements(name)) == n_pins > 0

@@ -9,7 +9,7 @@ from microgpt import InferenceGpt, Message, Sampling
 CURL = ["curl", "--silent", "--show-error", "-X", "POST"]
 
 
-def test_the_two_curl_calls_of_the_specification_work(talk) -> None:
+def test_the_two_curl_commands_in_the_specification_work(talk) -> None:
     calls = {
         "generate": '{"num_samples": 5, "temperature": 0.5, "seed": 42}',
         "chat": '{"messages": [{"role": "user", "content": "hello"}], "temperature": 0.5}',
@@ -42,19 +42,19 @@ def test_generate_returns_one_sample_by_default(names, names_result) -> None:
         {"num_samples": 4, "temperature": 2, "top_p": 0.4, "max_tokens": 2},
     ],
 )
-def test_generate_returns_the_texts_of_the_library(names, names_result, settings) -> None:
+def test_generate_returns_the_same_texts_as_the_library(names, names_result, settings) -> None:
     assert names.generate(**settings).json == {
         "samples": InferenceGpt(names_result).generate(**settings)
     }
 
 
-def test_generate_returns_the_texts_of_the_command(names, names_dir, microgpt) -> None:
+def test_generate_returns_the_same_texts_as_the_command_line(names, names_dir, microgpt) -> None:
     options = ["--num-samples", "6", "--temperature", "1.5", "--seed", "9"]
     command = microgpt("generate", "--model-dir", names_dir, *options, "--json")
     assert names.generate(num_samples=6, temperature=1.5, seed=9).json == json.loads(command.stdout)
 
 
-def test_the_demo_model_replies_if_there_is_no_other(serve, microgpt) -> None:
+def test_the_demo_model_is_served_if_there_is_no_other_model(serve, microgpt) -> None:
     server = serve()
     assert "output not found; using the bundled demo model" in server.log
     assert "serving demo (chat, " in server.log
@@ -75,7 +75,7 @@ def test_generated_texts_are_the_same_under_load(names, names_result) -> None:
     assert [reply.json["samples"] for reply in replies] == [model.generate(**w) for w in wanted]
 
 
-def test_chat_returns_the_reply_of_the_library(talk, talk_result) -> None:
+def test_chat_returns_the_same_reply_as_the_library(talk, talk_result) -> None:
     model = InferenceGpt(talk_result)
     contents = ["hi there", "yo man", "h日y"]
     roles = ("user", "assistant")
@@ -99,13 +99,13 @@ def test_chat_accepts_messages_in_any_order(talk, talk_result, roles) -> None:
     assert talk.request("POST", "/microgpt/v1/chat", body).json["content"] == expected.content
 
 
-def test_chat_reports_dropped_turns_and_finish_reason(talk) -> None:
+def test_chat_reports_dropped_turns_and_the_finish_reason(talk) -> None:
     reply = talk.chat("hi", "yo", "hi there", "yo man", "hi there", "yo", "hi", max_tokens=1).json
     assert reply["tokens_dropped"] > 0
     assert (len(reply["content"]), reply["finish_reason"]) == (1, "length")
 
 
-def test_model_and_health_describe_the_served_model(names, talk, names_result) -> None:
+def test_the_model_and_health_routes_describe_the_served_model(names, talk, names_result) -> None:
     model = names.get("/microgpt/v1/model").json
     assert (model["fold"], talk.get("/microgpt/v1/model").json["fold"]) == (False, True)
     assert (model["name"], model["chat"], model["block_size"]) == ("names", False, 16)
@@ -133,7 +133,7 @@ def test_a_subword_model_can_be_served(shared, subword_dir, subword_result) -> N
         assert reply.json["tokens_dropped"] == n_tokens - 25
 
 
-def test_docs_and_openapi_contain_examples(names) -> None:
+def test_the_openapi_schema_contains_examples_and_limits(names) -> None:
     assert b"swagger" in names.get("/docs").body
     page = names.get("/openapi.json").json
     request = page["components"]["schemas"]["GenerateRequest"]
@@ -142,7 +142,7 @@ def test_docs_and_openapi_contain_examples(names) -> None:
     assert all("422" not in one["responses"] for p in page["paths"].values() for one in p.values())
 
 
-def test_openapi_lists_exactly_the_possible_errors(names) -> None:
+def test_the_openapi_schema_lists_exactly_the_possible_errors(names) -> None:
     pages = names.get("/openapi.json").json["paths"]
     assert set(pages["/health"]["get"]["responses"]) == {"200", "403"}
     assert set(pages["/ready"]["get"]["responses"]) == {"200", "403", "503"}
@@ -156,7 +156,7 @@ def test_openapi_lists_exactly_the_possible_errors(names) -> None:
      "/v1/models/names", "/microgpt/v1/model", "/playground/main.js",
      "/docs/assets/swagger-ui.css"],
 )  # fmt: skip
-def test_head_returns_the_headers_of_get(names, path) -> None:
+def test_a_head_request_returns_the_headers_of_a_get_request(names, path) -> None:
     head, get = (names.request(method, path) for method in ("HEAD", "GET"))
     assert (head.status, head.body) == (200, b"")
     assert head.headers["content-type"] == get.headers["content-type"]
@@ -166,7 +166,7 @@ def test_head_returns_the_headers_of_get(names, path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["text/html", "application/xml;q=1, application/json;q=0"])
-def test_an_answer_is_json_for_any_accept_header(talk, kind) -> None:
+def test_a_response_is_json_whatever_the_accept_header(talk, kind) -> None:
     body = {"messages": [{"role": "user", "content": "hi"}]}
     for path in ("/v1/chat/completions", "/microgpt/v1/chat"):
         reply = talk.request("POST", path, body, Accept=kind)
@@ -182,7 +182,7 @@ def test_every_reply_has_a_request_id_and_a_log_line(names) -> None:
     assert names.wait_for(rf"GET /nowhere 404 [\d.]+ms {made}\n")
 
 
-def test_metrics_exist_from_the_start_and_count(serve, names_dir) -> None:
+def test_all_metrics_exist_from_the_start_and_count_requests(serve, names_dir) -> None:
     server = serve(names_dir)
     before = server.get("/metrics").body.decode()
     for status in (200, 400, 503, 504):

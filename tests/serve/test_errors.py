@@ -46,7 +46,7 @@ def assert_error(reply, status: int, text: str | None = None) -> None:
         (5, "the body must be an object"),
     ],
 )
-def test_an_error_of_generate_names_field_and_limit(names, body, problem) -> None:
+def test_an_error_from_generate_names_the_field_and_its_limit(names, body, problem) -> None:
     kind = {"Content_Type": "application/json"}
     assert_error(names.request("POST", GENERATE, json.dumps(body), **kind), 400, problem)
 
@@ -69,11 +69,11 @@ def test_an_error_of_generate_names_field_and_limit(names, body, problem) -> Non
         ({"messages": [HI], "num_samples": 2}, "unknown field 'num_samples'"),
     ],
 )
-def test_an_error_of_chat_names_message_and_field(talk, body, problem) -> None:
+def test_an_error_from_chat_names_the_message_and_the_field(talk, body, problem) -> None:
     assert_error(talk.request("POST", CHAT, body), 400, problem)
 
 
-def test_a_text_model_cannot_chat(names) -> None:
+def test_a_chat_request_to_a_text_model_is_refused(names) -> None:
     assert_error(names.chat("hi"), 400, "this is not a chat model; use")
 
 
@@ -100,12 +100,12 @@ def test_a_text_model_cannot_chat(names) -> None:
     ],
     ids=lambda body: repr(body[:20]),
 )
-def test_invalid_json_is_refused(talk, body) -> None:
+def test_a_body_with_invalid_json_is_refused(talk, body) -> None:
     page = CHAT if b"messages" in body else GENERATE
     assert_error(talk.request("POST", page, body, Content_Type="application/json"), 400)
 
 
-def test_a_whole_number_may_have_a_decimal_point(names) -> None:
+def test_an_integer_field_may_have_a_decimal_point(names) -> None:
     whole, pointed = (
         names.generate(num_samples=2, seed=7),
         names.generate(num_samples=2.0, seed=7.0),
@@ -114,11 +114,11 @@ def test_a_whole_number_may_have_a_decimal_point(names) -> None:
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "", "json"])
-def test_a_body_without_the_json_type_is_415(names, kind) -> None:
+def test_a_body_without_the_json_content_type_gets_a_415(names, kind) -> None:
     assert_error(names.request("POST", GENERATE, b"{}", Content_Type=kind), 415)
 
 
-def test_unknown_paths_and_methods_are_404_and_405(names) -> None:
+def test_unknown_paths_get_a_404_and_unknown_methods_a_405(names) -> None:
     assert_error(names.get("/nowhere"), 404, "/nowhere does not exist")
     assert_error(names.get("/microgpt/v1/generate/"), 404)
     assert_error(names.get("/%00%ff/../../etc/passwd"), 404)
@@ -128,7 +128,7 @@ def test_unknown_paths_and_methods_are_404_and_405(names) -> None:
     assert_error(names.request("DELETE", "/health"), 405)
 
 
-def test_a_body_beyond_the_limit_is_413(serve, names_dir) -> None:
+def test_a_body_larger_than_the_limit_gets_a_413(serve, names_dir) -> None:
     server = serve(names_dir, MICROGPT_MAX_BODY_BYTES="1000")
     body = b'{"prompt": "%s"}' % (b"a" * 1000)
     kind = {"Content_Type": "application/json"}
@@ -141,7 +141,7 @@ def test_a_body_beyond_the_limit_is_413(serve, names_dir) -> None:
     assert server.raw(huge, half_close=True)[:12] in (b"HTTP/1.1 413", b"HTTP/1.1 400", b"")
 
 
-def test_many_unknown_characters_are_reported(talk) -> None:
+def test_a_reply_can_report_thousands_of_unknown_characters(talk) -> None:
     wide = [{"role": "user", "content": "".join(map(chr, range(0x4E00, 0x9FFF)))}, HI]
     assert len(talk.request("POST", CHAT, {"messages": wide}).json["unknown_characters"]) > 20_000
 
@@ -157,7 +157,7 @@ def test_many_unknown_characters_are_reported(talk) -> None:
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     ],
 )
-def test_invalid_http_is_400_in_the_same_shape(names, data) -> None:
+def test_invalid_http_gets_a_400_with_a_json_error(names, data) -> None:
     head, _, body = names.raw(data).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")
     assert list(json.loads(body)) == ["error"]
@@ -174,7 +174,7 @@ def test_invalid_http_is_400_in_the_same_shape(names, data) -> None:
     ],
     ids=["many", "long", "path", "trailer"],
 )
-def test_a_flood_of_headers_is_cut_off(names, flood) -> None:
+def test_a_flood_of_headers_is_rejected(names, flood) -> None:
     received = names.raw(flood)
     assert received[9:12] in (b"431", b"405", b"")  # a client that goes on sending may miss it
     assert names.get("/health").status == 200
@@ -199,7 +199,7 @@ def test_a_half_closed_connection_does_not_hang(names) -> None:
 
 
 @pytest.mark.slow
-def test_slow_requests_time_out_in_the_shape_of_their_api(names) -> None:
+def test_a_slow_request_gets_a_timeout_error_in_its_api_format(names) -> None:
     """All at once, as each is given ten seconds."""
     rest = b" HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     body = rest + b"Content-Length: 100\r\n\r\n{"
@@ -228,12 +228,12 @@ def test_unusual_headers_are_ignored(names, headers) -> None:
     assert names.get("/health", **headers).status == 200
 
 
-def test_json_may_declare_its_charset(names) -> None:
+def test_the_json_content_type_may_declare_a_charset(names) -> None:
     kind = "Application/JSON; charset=utf-8"
     assert names.request("POST", GENERATE, b"{}", Content_Type=kind).status == 200
 
 
-def test_a_repeated_error_in_a_body_is_reported_once(talk) -> None:
+def test_an_error_repeated_within_a_body_is_reported_once(talk) -> None:
     for wrong in (b"0", b"{}", b'{"role":""}'):
         body = b'{"messages":[' + (wrong + b",") * 5_000 + wrong + b"]}"
         reply = talk.request("POST", CHAT, body, timeout=10, Content_Type="application/json")
@@ -259,7 +259,7 @@ def test_an_unknown_path_is_escaped_in_the_error(names) -> None:
 
 
 @pytest.mark.slow
-def test_blank_lines_do_not_keep_a_connection_open(names) -> None:
+def test_sending_blank_lines_does_not_keep_a_connection_open(names) -> None:
     with socket.create_connection((names.host, names.port), timeout=40) as client:
         client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
         received = b""
@@ -272,7 +272,7 @@ def test_blank_lines_do_not_keep_a_connection_open(names) -> None:
 
 
 @pytest.mark.parametrize("length", ["Content-Length: 2", "Transfer-Encoding: chunked"])
-def test_a_body_with_an_upgrade_is_refused(names, length) -> None:
+def test_a_request_with_a_body_and_an_upgrade_is_refused(names, length) -> None:
     head = f"POST {GENERATE} HTTP/1.1\r\nHost: localhost\r\n"
     head += f"Content-Type: application/json\r\n{length}\r\n"
     received = names.raw(f"{head}Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n{{}}".encode())
@@ -280,12 +280,12 @@ def test_a_body_with_an_upgrade_is_refused(names, length) -> None:
     assert "send no Upgrade header" in json.loads(received.partition(b"\r\n\r\n")[2])["error"]
 
 
-def test_unknown_fields_are_counted_and_not_all_listed(names) -> None:
+def test_the_error_for_many_unknown_fields_only_counts_them(names) -> None:
     body = {f"{i:x}": 0 for i in range(8_000)}
     assert_error(names.generate(**body), 400, "8000 fields are unknown")
 
 
-def test_an_ipv6_network_is_one_rate_limited_client(serve, names_dir) -> None:
+def test_an_ipv6_network_counts_as_one_rate_limited_client(serve, names_dir) -> None:
     server = serve(names_dir, MICROGPT_RATE_LIMIT="1/hour", MICROGPT_TRUSTED_PROXIES="127.0.0.1")
     came = ["2001:db8::1", "2001:DB8::2", "2001:db8:0:1::1", "1.2.3.4", "::ffff:1.2.3.4", "1.2.3.5"]
     statuses = [server.get("/nowhere", X_Forwarded_For=address).status for address in came]

@@ -10,7 +10,7 @@ from microgpt.training.train import train
 PAGE = "/microgpt/v1/explain"
 
 
-def test_explain_returns_the_explanation_of_the_library(names, names_gpt) -> None:
+def test_explain_returns_the_same_result_as_the_library(names, names_gpt) -> None:
     body = {"text": "anna", "top": 3, "attention": [[0, 0]], "position": -1}
     result = explain(names_gpt, "anna", n_alternatives=3, attention=[(0, 0)], position=-1)
     assert names.request("POST", PAGE, body).json == json.loads(json.dumps(result.facts()))
@@ -26,7 +26,7 @@ def test_explain_changes_the_model_for_one_request(names, names_gpt) -> None:
     assert names.request("POST", PAGE, {"text": "anna"}).json == before
 
 
-def test_running_text_is_explained_without_an_end(serve, tmp_path) -> None:
+def test_running_text_is_explained_without_an_end_token(serve, tmp_path) -> None:
     save(train(["anna" * 20], config=TrainConfig(steps=5, text="stream")), tmp_path / "stream")
     model = load(tmp_path / "stream")
     reply = serve(tmp_path / "stream").request("POST", PAGE, {"text": "anna", "position": -1})
@@ -42,7 +42,7 @@ def test_a_conversation_can_be_explained(talk, talk_gpt) -> None:
     assert talk.request("POST", PAGE, body).json == json.loads(json.dumps(wanted.facts()))
 
 
-def test_explain_reads_a_conversation_as_chat_does(talk, talk_gpt) -> None:
+def test_explain_and_chat_read_a_conversation_the_same_way(talk, talk_gpt) -> None:
     talked = ["Hi", "yo man", "hi there", "yo man", "HI, there", "yo"]  # more than the context
     roles = ("user", "assistant")
     body = {"messages": [{"role": roles[i % 2], "content": one} for i, one in enumerate(talked)]}
@@ -55,7 +55,7 @@ def test_explain_reads_a_conversation_as_chat_does(talk, talk_gpt) -> None:
     assert found["read"] == [talk_gpt.tokenizer.label(token) for token in read]
 
 
-def test_an_unreadable_last_reply_cannot_be_explained(talk) -> None:
+def test_explaining_an_unreadable_last_reply_is_refused(talk) -> None:
     user = {"role": "user", "content": "hi, you"}
     for reply, problem in (("q", "does not contain 'q'"), ("yo" * 2048, "4101 characters")):
         body = {"messages": [user, {"role": "assistant", "content": reply}]}
@@ -83,7 +83,7 @@ def test_an_unreadable_last_reply_cannot_be_explained(talk) -> None:
         ({"text": "anna", "weights": [{"matrix": "wte", "row": 0}]}, "column"),
     ],
 )
-def test_bad_explain_requests_are_refused(names, body, problem) -> None:
+def test_invalid_explain_requests_are_refused(names, body, problem) -> None:
     reply = names.request("POST", PAGE, body)
     assert reply.status == 400
     assert problem in reply.json["error"]

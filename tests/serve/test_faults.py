@@ -27,7 +27,9 @@ class BrokenBatch:
 @pytest.mark.parametrize(
     "error", [ValueError("x"), ConfigError("x"), StopIteration(), SystemExit()]
 )
-def test_the_thread_survives_any_error_of_the_engine(monkeypatch, names_result, error) -> None:
+def test_the_worker_thread_survives_any_error_of_the_engine(
+    monkeypatch, names_result, error
+) -> None:
     monkeypatch.setattr(BrokenBatch, "error", error, raising=False)
     model = InferenceGpt(names_result)
 
@@ -47,7 +49,7 @@ def test_the_thread_survives_any_error_of_the_engine(monkeypatch, names_result, 
     asyncio.run(ask())
 
 
-def test_two_threads_share_simultaneous_batches(monkeypatch, names_result) -> None:
+def test_two_threads_run_two_batches_at_the_same_time(monkeypatch, names_result) -> None:
     together = threading.Barrier(2)
 
     class MeetingBatch(batch_scheduler.Batch):
@@ -70,7 +72,7 @@ def test_two_threads_share_simultaneous_batches(monkeypatch, names_result) -> No
     asyncio.run(ask())
 
 
-def test_small_requests_take_less_room_in_the_queue(names_result) -> None:
+def test_small_requests_take_up_less_of_the_queue(names_result) -> None:
     model = InferenceGpt(names_result)
 
     async def ask() -> None:
@@ -107,7 +109,7 @@ def order_of_batches(model, jobs) -> list[int]:
     return asyncio.run(ask())
 
 
-def test_small_and_large_requests_begin_in_turn(names_result) -> None:
+def test_small_and_large_requests_take_turns(names_result) -> None:
     model = InferenceGpt(names_result)
     large = [model.text_job(50, max_tokens=2000 + i) for i in range(9)]
     small = [model.text_job(max_tokens=1 + i) for i in range(2)]
@@ -124,7 +126,7 @@ def test_a_small_request_waits_for_at_most_one_turn() -> None:
     assert turn.next([large, small], [small], is_busy=True) is large
 
 
-def test_large_requests_that_need_much_memory_run_singly() -> None:
+def test_large_requests_that_need_much_memory_run_one_at_a_time() -> None:
     shape = ModelConfig(block_size=64, positions="rotary")
     result = train(["anna", "emma"], model=shape, config=TrainConfig(steps=5))
     model = InferenceGpt(replace(result, model=replace(result.model, block_size=10**6)))
@@ -134,7 +136,7 @@ def test_large_requests_that_need_much_memory_run_singly() -> None:
     assert order_of_batches(model, shorter) == [0, 1, 2, 3]
 
 
-def test_an_internal_error_is_a_500_with_its_request_id(capfd, own_logs) -> None:
+def test_an_internal_error_gets_a_500_with_the_request_id(capfd, own_logs) -> None:
     counted, sent = [], []
 
     async def app(scope, receive, send) -> None:

@@ -73,7 +73,7 @@ def check(case, response, *, is_valid: bool) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name.lower())
 @pytest.mark.parametrize(("method", "path", "n_cases"), PAGES)
-def test_every_answer_agrees_with_the_openapi_schema(talk, method, path, n_cases, mode) -> None:
+def test_every_response_agrees_with_the_openapi_schema(talk, method, path, n_cases, mode) -> None:
     config = SchemathesisConfig.from_dict(OPTIONS)
     page = talk.get("/openapi.json").json
     schema = schemathesis.openapi.from_dict(page, config=config)

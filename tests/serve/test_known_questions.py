@@ -38,7 +38,7 @@ def asked(text: str, **others) -> dict:
 @pytest.mark.parametrize(
     ("text", "said"), [("order cakes", "Call us."), ("who are the beatles", "I don't know.")]
 )
-def test_each_route_answers_known_questions_and_no_others(directory, text, said) -> None:
+def test_each_route_answers_known_questions_and_refuses_others(directory, text, said) -> None:
     settings = Settings(model_dir=directory)
     reply = post(settings, "/microgpt/v1/chat", asked(text)).json()
     assert (reply["content"], reply["finish_reason"]) == (said, "stop")
@@ -60,18 +60,18 @@ def test_a_model_of_few_questions_refuses_to_continue_texts(directory, path) -> 
     assert "answers questions and cannot continue a text; use a chat" in response.text
 
 
-def test_the_model_route_reports_answers_few(directory) -> None:
+def test_the_model_route_says_that_a_model_answers_few_questions(directory) -> None:
     facts = ask_service(Settings(model_dir=directory), "GET", "/microgpt/v1/model").json()
     assert (facts["chat"], facts["answers_few"]) == (True, True)
 
 
 @pytest.mark.parametrize("reply", ["", " "])
-def test_the_reply_to_unknown_questions_is_not_blank(directory, reply) -> None:
+def test_a_blank_reply_to_unknown_questions_is_refused(directory, reply) -> None:
     with pytest.raises(ConfigError, match="--unknown must not be blank"):
         load_model(Settings(model_dir=directory, unknown=reply))
 
 
-def test_the_service_can_change_the_unknown_reply_and_suggest(directory) -> None:
+def test_settings_can_change_the_reply_to_unknown_questions(directory) -> None:
     settings = Settings(model_dir=directory, unknown="Ask us!", suggest=True)
     text = "is your cake of yesterday dry or too wet"
     said = post(settings, "/microgpt/v1/chat", asked(text)).json()["content"]
@@ -83,12 +83,12 @@ def test_max_tokens_truncates_the_reply_to_unknown_questions(directory) -> None:
     assert (reply.json()["content"], reply.json()["finish_reason"]) == ("I don", "length")
 
 
-def test_suggest_requires_a_model_of_few_questions(talk_dir) -> None:
+def test_the_suggest_setting_requires_a_model_of_few_questions(talk_dir) -> None:
     with pytest.raises(ConfigError, match="require a model that has learned few questions"):
         load_model(Settings(model_dir=str(talk_dir), suggest=True))
 
 
-def test_an_answer_does_not_depend_on_what_was_said_before(directory) -> None:
+def test_an_answer_does_not_depend_on_earlier_messages(directory) -> None:
     history = [{"role": "user", "content": "hm"}, {"role": "assistant", "content": "I don't know."}]
     body = {"messages": [*history, {"role": "user", "content": "cake"}]}
     assert post(Settings(model_dir=directory), "/microgpt/v1/chat", body).json()["content"] == (
@@ -96,7 +96,7 @@ def test_an_answer_does_not_depend_on_what_was_said_before(directory) -> None:
     )
 
 
-def test_a_model_of_few_questions_echoes_a_prompt_of_tokens(directory) -> None:
+def test_a_model_of_few_questions_can_echo_a_prompt_of_tokens(directory) -> None:
     """As "Look inside" does when a token is drawn."""
     settings = Settings(model_dir=directory)
     body = {"prompt": [0, 1], "echo": True, "max_tokens": 0, "logprobs": 0}

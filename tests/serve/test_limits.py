@@ -44,7 +44,7 @@ def test_a_conversation_has_a_maximum_length(talk, page, most, problem) -> None:
 
 
 @pytest.mark.parametrize("page", [GENERATE, COMPLETIONS])
-def test_a_prompt_has_a_maximum_of_characters(names, page) -> None:
+def test_a_prompt_has_a_maximum_length(names, page) -> None:
     reply = names.request("POST", page, {"prompt": "a" * (MAX_CHARACTERS + 1)})
     assert reply.status == 400
     assert f"prompt must have at most {MAX_CHARACTERS} characters" in message_of(reply)
@@ -62,7 +62,7 @@ MANY_VALUES = [
     [(MANY_ESCAPES, "backslashes"), *((body, "characters { [ : ,") for body in MANY_VALUES)],
     ids=lambda part: repr(part[:20]),
 )
-def test_a_body_with_too_many_escapes_or_values_is_413(talk, body, problem) -> None:
+def test_a_body_with_too_many_escapes_or_values_gets_a_413(talk, body, problem) -> None:
     page = CHAT if b"messages" in body else GENERATE
     reply = talk.request("POST", page, body, Content_Type="application/json")
     assert reply.status == 413
@@ -71,7 +71,7 @@ def test_a_body_with_too_many_escapes_or_values_is_413(talk, body, problem) -> N
 
 @pytest.mark.parametrize("page", [CHAT, OPENAI_CHAT])
 @pytest.mark.parametrize("place", ["top", "message", "value"])
-def test_errors_shorten_what_a_client_sent(talk, page, place) -> None:
+def test_error_messages_shorten_long_input_of_a_client(talk, page, place) -> None:
     long = "\x1b" + "a" * 1_000_000
     body = {
         "top": {"messages": [HI], long: 1},
@@ -105,7 +105,7 @@ def half_a_body(server, n_bytes: int, n_sent: int | None = None) -> socket.socke
     return client
 
 
-def test_large_bodies_share_a_memory_limit(serve, names_dir) -> None:
+def test_large_request_bodies_share_a_memory_limit(serve, names_dir) -> None:
     server = serve(names_dir, MICROGPT_MAX_BODY_BYTES="100000")
     open_ones = [half_a_body(server, 100_000) for _ in range(17)]
     answered = select.select(open_ones, [], [], 30)[0]
@@ -124,7 +124,7 @@ def test_large_bodies_share_a_memory_limit(serve, names_dir) -> None:
 
 
 @pytest.mark.slow
-def test_unfinished_bodies_take_bounded_memory(serve, names_dir) -> None:
+def test_unfinished_request_bodies_take_bounded_memory(serve, names_dir) -> None:
     server = serve(names_dir)
     process = psutil.Process(server.process.pid)
     before, most = process.memory_info().rss, 0

@@ -38,7 +38,7 @@ def _base(server) -> str:
 
 
 @pytest.mark.slow
-def test_llm_prints_the_librarys_reply_without_system_prompt(llm, talk_gpt) -> None:
+def test_llm_prints_the_same_reply_as_the_library(llm, talk_gpt) -> None:
     done = llm("prompt", "-m", "talk", *OPTIONS, "--no-stream", "-s", "Be kind.", "hi there")
     reply = talk_gpt.chat([Message("user", "hi there")], sampling=Sampling(1.5), seed=3)
     assert (done.returncode, done.stdout) == (0, f"{reply.content}\n"), done.stderr
@@ -53,7 +53,7 @@ def test_llm_prints_the_continuation_of_a_text_model(llm, names_gpt, how) -> Non
 
 
 @pytest.mark.slow
-def test_llm_streams_replies_and_continues_a_conversation(llm, talk_gpt) -> None:
+def test_llm_can_stream_replies_and_continue_a_conversation(llm, talk_gpt) -> None:
     said: list[Message] = []
     for text, where in (("hi there", ("-m", "talk")), ("yo", ("-c",))):
         done = llm("prompt", *where, *OPTIONS, text)

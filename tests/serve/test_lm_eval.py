@@ -73,7 +73,7 @@ def expected(gpt: InferenceGpt, prompt: list[int], tokens: list[int]) -> tuple[f
 
 
 @pytest.mark.parametrize("name", ["demo", "subword"])
-def test_lm_eval_gets_the_librarys_log_probabilities(
+def test_lm_eval_gets_the_log_probabilities_of_the_library(
     lm_eval, name, serve, subword_dir, tmp_path
 ) -> None:
     model_dir = subword_dir if name == "subword" else None

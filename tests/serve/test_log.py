@@ -33,7 +33,7 @@ def read_all(fd: int) -> list[str]:
 
 
 @pytest.mark.parametrize("is_blocking", [True, False])
-def test_a_reader_gets_every_line_including_the_last(is_blocking) -> None:
+def test_a_log_reader_gets_every_line_including_the_last(is_blocking) -> None:
     out, into = os.pipe()
     os.set_blocking(into, is_blocking)
     read: list[str] = []
@@ -48,7 +48,7 @@ def test_a_reader_gets_every_line_including_the_last(is_blocking) -> None:
     assert read == [f"line {i} of a log" for i in range(9000)]
 
 
-def test_unread_lines_are_dropped_and_counted() -> None:
+def test_unread_log_lines_are_dropped_and_counted() -> None:
     out, into = os.pipe()
     counted: list[int] = []
     handler = LogHandler(into)
@@ -85,7 +85,7 @@ def test_closing_the_log_does_not_wait_for_a_stopped_reader(monkeypatch) -> None
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
-def test_lines_that_cannot_be_written_are_counted(tmp_path) -> None:
+def test_log_lines_that_cannot_be_written_are_counted(tmp_path) -> None:
     counted: list[int] = []
     full = os.open("/dev/full", os.O_WRONLY)
     handler = LogHandler(full)

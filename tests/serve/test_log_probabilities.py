@@ -48,7 +48,7 @@ def ended(talk, talk_gpt) -> str:
     raise AssertionError("no text ends")
 
 
-def test_the_end_token_of_a_text_is_listed(talk, talk_gpt, ended) -> None:
+def test_the_log_probabilities_of_a_text_include_its_end_token(talk, talk_gpt, ended) -> None:
     """lm-eval drops the last entry of each list; it must be that of the token after the prompt."""
     (choice,) = complete(talk, ended, **SCORE)
     told = choice["logprobs"]
@@ -61,7 +61,7 @@ def test_the_end_token_of_a_text_is_listed(talk, talk_gpt, ended) -> None:
     assert told["top_logprobs"][-1] == {told["tokens"][-1]: told["token_logprobs"][-1]}
 
 
-def test_the_end_token_of_a_reply_is_listed(talk, ended) -> None:
+def test_the_log_probabilities_of_a_reply_include_its_end_token(talk, ended) -> None:
     body = {"messages": HI, "logprobs": True, "top_logprobs": 1}
     for seed in range(50):
         reply = talk.request("POST", "/v1/chat/completions", {**body, "seed": seed}).json
@@ -76,7 +76,7 @@ def test_the_end_token_of_a_reply_is_listed(talk, ended) -> None:
     assert [one.token for piece in pieces if piece for one in piece.content][-1] == "<|end_turn|>"
 
 
-def test_the_chosen_token_is_among_the_likeliest(names) -> None:
+def test_the_chosen_token_is_listed_among_the_likeliest_tokens(names) -> None:
     choices = complete(names, "an", n=20, seed=1, temperature=9, logprobs=2, echo=True)
     n_others = set()
     for choice in choices:
@@ -102,7 +102,7 @@ def test_a_prompt_that_fills_the_context_has_log_probabilities(talk, talk_gpt) -
         assert same == choice
 
 
-def test_a_request_may_ask_for_no_tokens(talk, talk_gpt) -> None:
+def test_a_request_for_zero_tokens_is_answered(talk, talk_gpt) -> None:
     body = SCORE | {"max_tokens": 0}
     (choice,) = complete(talk, "yo man", **body)
     assert (choice["text"], choice["finish_reason"]) == ("yo man", "length")
@@ -139,7 +139,7 @@ def test_several_prompts_are_answered_independently(talk, talk_gpt, stream) -> N
         assert texts == wanted
 
 
-def test_a_prompt_may_be_given_as_tokens(talk, talk_gpt) -> None:
+def test_a_prompt_may_be_given_as_a_list_of_tokens(talk, talk_gpt) -> None:
     tokenizer = talk_gpt.tokenizer
     turn = [tokenizer.bos_id, tokenizer.role_id("user"), *tokenizer.encode("hi")]
     (as_is,) = complete(talk, turn, **SCORE)
@@ -181,13 +181,13 @@ def test_a_bad_prompt_is_refused_in_one_sentence(talk, prompt, message) -> None:
     assert reply.json["error"]["message"].startswith(message)
 
 
-def test_the_limit_on_texts_counts_prompts_and_choices(talk) -> None:
+def test_the_limit_on_texts_applies_to_prompts_times_choices(talk) -> None:
     reply = talk.request("POST", COMPLETIONS, {"prompt": ["hi"] * 11, "n": 5})
     assert reply.status == 400
     assert reply.json["error"]["message"].startswith("n times the number of prompts must be <= 50")
 
 
-def test_a_stream_reads_each_token_once(talk_gpt, monkeypatch) -> None:
+def test_a_stream_reads_each_token_only_once(talk_gpt, monkeypatch) -> None:
     readers = Mock(wraps=TokenReader)
     monkeypatch.setattr(log_probabilities, "TokenReader", readers)
     prompt = talk_gpt.opening("hi")
@@ -228,7 +228,7 @@ def test_the_log_probabilities_per_response_are_limited(talk, page, body) -> Non
     )
 
 
-def test_choices_times_the_tokens_of_a_prompt_are_limited(talk_gpt) -> None:
+def test_the_number_of_choices_times_prompt_tokens_is_limited(talk_gpt) -> None:
     job = Job([[0] * 3000], range(50), DecodeRules(max_tokens=1))
     with pytest.raises(ServeError, match="with logprobs, n times the tokens of the prompts"):
         LogProbabilities(talk_gpt, job, 0, is_stream=False).check_size((), has_new=True)
@@ -259,7 +259,7 @@ def test_a_stream_that_needs_too_much_memory_is_refused(talk_gpt, monkeypatch) -
     assert refused.value.status == 400
 
 
-def test_all_streams_share_the_memory_for_log_probabilities(talk_result) -> None:
+def test_streams_share_a_memory_limit_for_log_probabilities(talk_result) -> None:
     state = AppState(Settings(), ServedModel("talk", "1", InferenceGpt(talk_result), None), [])
     large = state.reader_memory(2 * MAX_READER_BYTES)  # alone, it may
     with large, state.reader_memory(0), pytest.raises(QueueFullError), state.reader_memory(1):

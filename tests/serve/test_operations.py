@@ -52,7 +52,7 @@ BAD_NETWORK = (
     ],
 )
 @pytest.mark.usefixtures("own_logs")
-def test_a_bad_setting_prevents_the_start_with_one_error(
+def test_a_service_with_an_invalid_setting_does_not_start(
     names_dir, monkeypatch, capfd, name, value, problem
 ) -> None:
     for variable, setting in {"MODEL_DIR": str(names_dir), "PORT": "0", name: value}.items():
@@ -64,7 +64,7 @@ def test_a_bad_setting_prevents_the_start_with_one_error(
     assert "se cret" not in stderr
 
 
-def test_a_bad_setting_exits_with_2_and_a_used_port_with_1(names_dir) -> None:
+def test_a_bad_setting_exits_with_2_and_an_occupied_port_with_1(names_dir) -> None:
     def start(**env: str) -> tuple[int, str]:
         env = {**os.environ, "MODEL_DIR": str(names_dir), "PORT": "0", **env}
         done = run_process([SERVE], env=env)
@@ -87,7 +87,7 @@ def test_the_start_line_names_the_model_and_the_address(names) -> None:
     )
 
 
-def test_a_public_service_without_a_key_gives_a_warning(serve, names_dir) -> None:
+def test_a_public_service_without_a_key_logs_a_warning(serve, names_dir) -> None:
     assert serve(names_dir, HOST="0.0.0.0").wait_for("warning: .* set MICROGPT_API_KEY")
 
 
@@ -98,7 +98,7 @@ ECHO = {"prompt": "a" * 200, "max_tokens": 0, "echo": True, "logprobs": 5, "n": 
     ("page", "body"),
     [(GENERATE, {}), ("/v1/completions", {"stream": True}), ("/v1/completions", ECHO)],
 )
-def test_a_full_queue_is_503_with_retry_after(serve, slow_dir, page, body) -> None:
+def test_a_full_queue_gets_a_503_with_a_retry_after_header(serve, slow_dir, page, body) -> None:
     server = serve(slow_dir, MICROGPT_QUEUE_LIMIT="1", MICROGPT_TIMEOUT_S="1")
     bodies = [{"seed": i, "temperature": 1 + i / 100, **body} for i in range(20)]
     replies = server.at_once(page, bodies, n_clients=20)
@@ -142,7 +142,7 @@ def test_a_large_request_does_not_delay_a_small_one(serve, slow_dir) -> None:
         assert {one.result(timeout=120).status for one in large} == {200}
 
 
-def test_sigterm_finishes_running_requests_and_refuses_others(serve, slow_dir) -> None:
+def test_sigterm_finishes_running_requests_and_refuses_new_ones(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="60")
     with server.send(GENERATE, {"max_tokens": 700}) as running:
         server.get("/health")  # answered in turn: the other has been taken
@@ -162,14 +162,14 @@ def test_sigterm_finishes_running_requests_and_refuses_others(serve, slow_dir) -
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_idle_service_exits_at_once_with_0(serve, names_dir, number) -> None:
+def test_an_idle_service_exits_with_0_at_once_when_stopped(serve, names_dir, number) -> None:
     server = serve(names_dir)
     with socket.create_connection((server.host, server.port)):  # somebody who says nothing
         server.signal(number)
         assert server.process.wait(10) == 0
 
 
-def test_a_second_signal_exits_at_once(serve, slow_dir) -> None:
+def test_a_second_signal_stops_the_service_at_once(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="600")
     with ThreadPoolExecutor(1) as clients:
         running = clients.submit(server.generate, num_samples=50)
@@ -204,7 +204,7 @@ def test_sighup_loads_the_new_model_without_dropping_requests(
     assert old not in server.get("/metrics").body.decode()
 
 
-def test_a_bad_new_model_keeps_the_old_one(serve, names_dir, tmp_path) -> None:
+def test_reloading_a_damaged_model_keeps_the_old_one(serve, names_dir, tmp_path) -> None:
     directory = shutil.copytree(names_dir, tmp_path / "names")
     server = serve(directory)
     before = server.generate(num_samples=3).json
@@ -228,7 +228,7 @@ def test_the_demo_model_never_replaces_a_trained_model(serve, names_result, tmp_
     assert server.generate(num_samples=3).json["samples"] == InferenceGpt(names_result).generate(3)
 
 
-def test_a_reload_works_again_after_irregular_files(serve, names_dir, tmp_path) -> None:
+def test_a_reload_works_again_after_irregular_files_are_removed(serve, names_dir, tmp_path) -> None:
     directory = shutil.copytree(names_dir, tmp_path / "names")
     server = serve(directory)
     for name in ("meta.json", "weights.json"):
@@ -257,7 +257,7 @@ command.main()
 """
 
 
-def test_an_endless_reload_delays_neither_requests_nor_exit(serve, names_dir) -> None:
+def test_an_endless_reload_delays_neither_requests_nor_the_exit(serve, names_dir) -> None:
     server = serve(names_dir, command=[sys.executable, "-c", NO_ANSWER])
     for _ in range(40):
         server.signal(signal.SIGHUP)
@@ -314,7 +314,7 @@ def test_a_protected_service_requires_its_key(serve, names_dir) -> None:
     assert "s3cret" not in server.log
 
 
-def test_the_rate_limit_is_429_and_excludes_health(serve, names_dir) -> None:
+def test_the_rate_limit_returns_429_except_for_health_checks(serve, names_dir) -> None:
     server = serve(names_dir, MICROGPT_RATE_LIMIT="3/minute", MICROGPT_API_KEY="k")
     key = {"Authorization": "Bearer k"}
     assert [server.get("/microgpt/v1/model", **key).status for _ in range(4)] == [200] * 3 + [429]
@@ -340,7 +340,7 @@ def test_cors_is_off_unless_an_origin_is_configured(serve, names, names_dir) -> 
     assert "access-control-allow-origin" not in refused.headers
 
 
-def test_the_log_can_be_one_json_object_per_line(serve, names_dir) -> None:
+def test_the_log_can_be_written_as_one_json_object_per_line(serve, names_dir) -> None:
     server = serve(names_dir, MICROGPT_LOG_JSON="true")
     server.get("/health")
     server.wait_for('"path": "/health"')
@@ -348,7 +348,7 @@ def test_the_log_can_be_one_json_object_per_line(serve, names_dir) -> None:
     assert (lines[-1]["method"], lines[-1]["status"]) == ("GET", 200)
 
 
-def test_an_unfinished_request_gets_503_when_the_service_stops(serve, names_dir) -> None:
+def test_an_unfinished_request_gets_a_503_at_shutdown(serve, names_dir) -> None:
     server = serve(names_dir)
     head = f"POST {GENERATE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     with socket.create_connection((server.host, server.port), timeout=30) as client:
@@ -359,7 +359,7 @@ def test_an_unfinished_request_gets_503_when_the_service_stops(serve, names_dir)
     assert server.process.wait(10) == 0
 
 
-def test_microgpt_serve_starts_the_same_service(serve, names_dir) -> None:
+def test_the_microgpt_serve_command_starts_the_service(serve, names_dir) -> None:
     command = [COMMAND, "serve", "--model-dir", names_dir, "--port", "0"]
     server = serve(command=command, PORT="99999")
     assert server.get("/health").json["model"] == "names"
@@ -367,6 +367,6 @@ def test_microgpt_serve_starts_the_same_service(serve, names_dir) -> None:
     assert server.process.wait(20) == 0
 
 
-def test_microgpt_serve_names_a_bad_option(microgpt) -> None:
+def test_the_microgpt_serve_command_names_an_invalid_option(microgpt) -> None:
     assert refused(microgpt("serve", "--port", "70000")) == "PORT must be <= 65535, got 70000"
     assert refused(microgpt("serve", "--model-dir", "nowhere")).startswith("nowhere does not exist")

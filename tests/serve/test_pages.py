@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Route
 
 
-def test_docs_load_nothing_from_other_hosts(names) -> None:
+def test_the_api_docs_load_nothing_from_other_hosts(names) -> None:
     page = names.get("/docs")
     assert "https://" not in page.body.decode()
     assets = re.findall(r'(?:src|href)="([^"]*)"', page.body.decode())
@@ -21,7 +21,7 @@ def test_docs_load_nothing_from_other_hosts(names) -> None:
 
 
 @pytest.mark.slow
-def test_docs_work_below_a_path_prefix(names, page) -> None:
+def test_the_api_docs_work_below_a_path_prefix(names, page) -> None:
 
     def strip(route: "Route") -> None:  # what a proxy does
         route.fulfill(response=route.fetch(url=route.request.url.replace("/below/", "/")))

@@ -56,7 +56,7 @@ def connection() -> Iterator[Connection]:
     connection.client.close()
 
 
-def test_a_reader_that_reads_nothing_is_disconnected(connection) -> None:
+def test_a_client_that_reads_nothing_is_disconnected(connection) -> None:
     connection.pass_time()
     assert connection.is_aborted
 
@@ -65,7 +65,7 @@ OF_SOCKET = pytest.mark.skipif(sys.platform != "linux", reason="only our own buf
 
 
 @pytest.mark.parametrize("buffer", ["ours", pytest.param("of the socket", marks=OF_SOCKET)])
-def test_a_slow_reader_is_not_disconnected(connection, buffer) -> None:
+def test_a_client_that_reads_slowly_is_not_disconnected(connection, buffer) -> None:
     for _ in range(10):
         if buffer == "ours":
             connection.n_waiting -= 1_000
@@ -82,7 +82,7 @@ def test_the_send_timeout_is_cancelled_once_a_client_catches_up(connection) -> N
     assert not connection.alarms
 
 
-def test_the_longest_waiting_of_many_slow_readers_is_dropped(monkeypatch) -> None:
+def test_the_slowest_of_many_slow_clients_are_disconnected_first(monkeypatch) -> None:
     monkeypatch.setattr(LimitedProtocol, "_slow", [])
     slow = [Connection() for _ in range(4)]
     for connection in slow:
@@ -131,7 +131,7 @@ def head_of(n_bytes: int) -> bytes:
     ],
     ids=["fits", "a byte too many", "too large", "as many", "one too many"],
 )
-def test_headers_have_one_limit_in_any_number_of_packets(names, head, status, piece) -> None:
+def test_the_header_limit_does_not_depend_on_packet_sizes(names, head, status, piece) -> None:
     pieces = [head[i : i + piece] for i in range(0, len(head), piece)]
     received = ask(names, pieces)
     assert received[9:12] == status or (status == b"431" and not received)  # reset before it read
@@ -158,7 +158,7 @@ def test_headers_have_one_limit_in_any_number_of_packets(names, head, status, pi
         ("GET /health HTTP/1.0", 200),
     ],
 )
-def test_a_request_needs_one_host_and_a_known_version(names, head, status) -> None:
+def test_a_request_needs_one_host_header_and_a_known_version(names, head, status) -> None:
     received = names.raw(f"{head}\r\nConnection: close\r\n\r\n".encode("latin-1"))
     assert int(received[9:12]) == status
     if status != 200:
@@ -166,14 +166,14 @@ def test_a_request_needs_one_host_and_a_known_version(names, head, status) -> No
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate, gzip", "br"])
-def test_a_compressed_body_is_415(names, coding) -> None:
+def test_a_compressed_body_gets_a_415_response(names, coding) -> None:
     headers = {"Content_Type": "application/json", "Content_Encoding": coding}
     reply = names.request("POST", "/microgpt/v1/generate", b"{}", **headers)
     assert reply.status == 415
     assert reply.json["error"].endswith("send no Content-Encoding")
 
 
-def test_a_protocol_error_below_v1_has_openais_shape(names) -> None:
+def test_a_protocol_error_below_v1_has_the_openai_format(names) -> None:
     received = names.raw(b"GET /v1/models HTTP/2.0\r\n\r\n")
     error = json.loads(received.partition(b"\r\n\r\n")[2])["error"]
     assert set(error) == {"message", "type", "param", "code"}
@@ -192,7 +192,7 @@ command.main()
 @pytest.mark.parametrize(
     "sent", [b"", b"GET /hea", b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"]
 )
-def test_idle_connections_do_not_block_others(serve, names_dir, sent) -> None:
+def test_idle_connections_do_not_block_other_connections(serve, names_dir, sent) -> None:
     server = serve(names_dir, command=[sys.executable, "-c", FEW_FILES])
     idle = []
     for _ in range(10):
@@ -214,7 +214,7 @@ def in_a_row(*bodies: bytes) -> bytes:
 SLOW = b'Content-Length: 7\r\n\r\n{"n":9}'
 
 
-def test_a_disconnect_also_stops_the_first_pipelined_request(serve, slow_dir) -> None:
+def test_a_disconnect_stops_the_pipelined_request_being_answered(serve, slow_dir) -> None:
     server = serve(slow_dir)
     with socket.create_connection((server.host, server.port), timeout=30) as client:
         client.sendall(in_a_row(SLOW, SLOW))

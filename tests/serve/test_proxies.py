@@ -51,12 +51,12 @@ def behind(shared, names_dir):
         ([], PROXY),
     ],
 )
-def test_a_trusted_proxy_can_give_the_client_address(behind, forwarded, client) -> None:
+def test_a_trusted_proxy_can_provide_the_client_address(behind, forwarded, client) -> None:
     assert client_of(behind, PROXY, *forwarded) == client
 
 
 @pytest.mark.parametrize("forwarded", [["1.2.3.4"], ["1.2.3.4, 127.0.0.2"], ["10.0.0.1", PROXY]])
-def test_an_untrusted_proxy_is_ignored(behind, forwarded) -> None:
+def test_a_forwarded_address_from_an_untrusted_proxy_is_ignored(behind, forwarded) -> None:
     assert client_of(behind, STRANGER, *forwarded) == STRANGER
 
 

@@ -20,14 +20,14 @@ def test_the_public_names_can_be_imported() -> None:
         _ = microgpt_serve.nothing
 
 
-def test_importing_the_package_imports_no_framework() -> None:
+def test_importing_the_package_loads_no_web_framework() -> None:
     code = (
         "import sys, microgpt_serve; sys.exit('fastapi' in sys.modules or 'numpy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_the_example_of_the_readme_serves_the_model(
+def test_the_example_in_the_readme_serves_the_model(
     monkeypatch, tmp_path, names_result, names_gpt
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -65,7 +65,7 @@ def reload_twice(state: AppState, monkeypatch, hanging: Hanging, place, name: st
     asyncio.run(run())
 
 
-def test_a_hanging_reload_is_given_up_and_the_next_one_works(monkeypatch, caplog, model) -> None:
+def test_a_hanging_reload_is_abandoned_and_the_next_one_works(monkeypatch, caplog, model) -> None:
     state = AppState(Settings(), model, [])
     new, late = (ServedModel(name, "1", model.gpt, None) for name in ("new", "late"))
     with caplog.at_level(logging.INFO, "microgpt_serve"):
@@ -94,7 +94,7 @@ def test_a_late_reload_does_not_restore_a_removed_key(monkeypatch, model, tmp_pa
 @pytest.mark.parametrize(
     "error", [PanicException("x"), SystemExit(), StopIteration(), OSError("x")]
 )
-def test_any_error_of_a_reload_is_logged(monkeypatch, caplog, model, error) -> None:
+def test_any_error_during_a_reload_is_logged(monkeypatch, caplog, model, error) -> None:
     caplog.set_level(logging.ERROR, server.LOG.name)
     state = AppState(Settings(), model, [])
     reloader = Reloader(state)

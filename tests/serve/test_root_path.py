@@ -6,7 +6,7 @@ from microgpt_serve import Settings, create_app
 CHAT = {"messages": [{"role": "user", "content": "hi"}]}
 
 
-def test_a_service_below_a_path_prefix_answers_the_same(talk_dir) -> None:
+def test_a_service_below_a_path_prefix_gives_the_same_responses(talk_dir) -> None:
     app = create_app(Settings(model_dir=str(talk_dir), api_key=SecretStr("k")))
     key = {"headers": {"Authorization": "Bearer k"}}
     paths = ("/", "/health", "/docs", "/openapi.json", "/playground/main.js")

@@ -8,7 +8,7 @@ PAGE = "/microgpt/v1/score"
 TEXTS = ["anna", "", "x\u2028é", "annaannaannaannaannaanna"]
 
 
-def test_score_returns_the_score_of_the_library(names, names_gpt) -> None:
+def test_score_returns_the_same_scores_as_the_library(names, names_gpt) -> None:
     reply = names.request("POST", PAGE, {"texts": TEXTS, "characters": True}).json
     for found, score in zip(reply["scores"], Scorer(names_gpt).score(TEXTS), strict=True):
         assert found == {
@@ -19,7 +19,9 @@ def test_score_returns_the_score_of_the_library(names, names_gpt) -> None:
         }
 
 
-def test_score_returns_the_score_of_the_command(serve, names_dir, microgpt, tmp_path) -> None:
+def test_score_returns_the_same_scores_as_the_command_line(
+    serve, names_dir, microgpt, tmp_path
+) -> None:
     model = shutil.copytree(names_dir, tmp_path / "calibrated")
     (tmp_path / "good.txt").write_text("anna\nemma\nolivia\n")
     microgpt("score", model, "--calibrate", "good.txt")
@@ -43,13 +45,13 @@ def test_score_returns_the_score_of_the_command(serve, names_dir, microgpt, tmp_
         ({"texts": ["a" * 140_000]}, "at most 131072 are allowed"),
     ],
 )
-def test_bad_score_requests_are_refused(names, body, problem) -> None:
+def test_invalid_score_requests_are_refused(names, body, problem) -> None:
     reply = names.request("POST", PAGE, body)
     assert reply.status == 400
     assert problem in reply.json["error"]
 
 
-def test_a_chat_model_is_refused(talk) -> None:
+def test_a_score_request_to_a_chat_model_is_refused(talk) -> None:
     reply = talk.request("POST", PAGE, {"texts": ["hi"]})
     assert reply.status == 400
     assert "a chat model cannot score texts" in reply.json["error"]

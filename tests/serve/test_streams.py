@@ -44,7 +44,7 @@ def slow(shared, slow_dir):
     return shared(slow_dir, MICROGPT_TIMEOUT_S="60")
 
 
-def test_a_stream_ends_with_done(talk) -> None:
+def test_a_stream_ends_with_the_done_event(talk) -> None:
     body = {"messages": [HI], "seed": 1, "stream": True}
     with talk.send(CHAT, body) as client:
         head, _, events = read_until(client, rb"\r\n0\r\n\r\n").partition(b"\r\n\r\n")
@@ -63,7 +63,7 @@ def test_a_connection_can_be_reused_after_a_stream(talk) -> None:
         assert read_until(client, rb"ready").startswith(b"HTTP/1.1 200")
 
 
-def test_a_piece_arrives_before_the_reply_is_complete(slow) -> None:
+def test_the_first_piece_arrives_before_the_reply_is_complete(slow) -> None:
     with slow.openai().completions.create(
         model="slow", prompt="", max_tokens=700, stream=True
     ) as events:
@@ -75,13 +75,13 @@ def test_a_piece_arrives_before_the_reply_is_complete(slow) -> None:
 
 
 @pytest.mark.parametrize("body", [{"n": 0}, {"prompt": "xyz"}, {"best_of": 2}])
-def test_an_error_before_the_first_piece_has_its_status(slow, body) -> None:
+def test_an_error_before_the_first_piece_gets_a_400(slow, body) -> None:
     reply = slow.request("POST", COMPLETIONS, body | {"stream": True})
     assert (reply.status, reply.headers["content-type"]) == (400, "application/json")
 
 
 @pytest.mark.slow
-def test_a_timeout_before_the_first_piece_has_its_status(serve, slow_dir) -> None:
+def test_a_timeout_before_the_first_piece_gets_a_504(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="0.001")
     with pytest.raises(openai.InternalServerError, match=r"not ready within 0\.001") as caught:
         server.openai().completions.create(model="slow", prompt="", **LONG)
@@ -89,7 +89,7 @@ def test_a_timeout_before_the_first_piece_has_its_status(serve, slow_dir) -> Non
 
 
 @pytest.mark.slow
-def test_a_timeout_during_a_stream_is_an_event_and_a_504(serve, slow_dir) -> None:
+def test_a_timeout_during_a_stream_is_sent_as_an_error_event(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="1")
     with server.openai().completions.create(model="slow", prompt="", n=30, **LONG) as events:
         assert next(events).choices[0].text
@@ -102,7 +102,7 @@ def test_a_timeout_during_a_stream_is_an_event_and_a_504(serve, slow_dir) -> Non
 
 
 @pytest.mark.slow
-def test_a_disconnected_reader_frees_the_engine(serve, slow_dir) -> None:
+def test_a_disconnected_client_frees_the_engine(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="600")
     with server.send(COMPLETIONS, LONG | {"n": 50}) as client:
         read_until(client, rb"data: ")
@@ -112,7 +112,7 @@ def test_a_disconnected_reader_frees_the_engine(serve, slow_dir) -> None:
 
 
 @pytest.mark.slow
-def test_a_stop_string_ends_the_work(serve, slow_dir) -> None:
+def test_a_stop_string_ends_the_work_of_the_engine(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="600")
     reply = server.request("POST", COMPLETIONS, {"stop": ["aa", "b"], "seed": 1})
     assert reply.json["choices"][0]["finish_reason"] == "stop"
@@ -135,7 +135,7 @@ def wide(shared, wide_result, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_a_slow_reader_does_not_delay_others_and_gets_all_text(wide, wide_result) -> None:
+def test_a_slow_client_gets_all_its_text_and_delays_nobody(wide, wide_result) -> None:
     with wide.send(COMPLETIONS, LARGE, receive_buffer=4096) as client:
         for seed in range(20):
             assert wide.generate(timeout=5, max_tokens=9, seed=seed).status == 200
@@ -151,7 +151,7 @@ def test_a_slow_reader_does_not_delay_others_and_gets_all_text(wide, wide_result
 
 
 @pytest.mark.slow
-def test_a_reader_that_stops_is_disconnected(wide) -> None:
+def test_a_client_that_stops_reading_is_disconnected(wide) -> None:
     process = psutil.Process(wide.process.pid)
     with wide.send(COMPLETIONS, LARGE, receive_buffer=4096) as stuck:
         read_until(stuck, rb"data: ")
@@ -165,7 +165,7 @@ def test_a_reader_that_stops_is_disconnected(wide) -> None:
 
 
 @pytest.mark.slow
-def test_sigterm_finishes_a_stream(serve, slow_dir) -> None:
+def test_a_running_stream_is_finished_after_sigterm(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="60")
     with server.openai().completions.create(model="slow", prompt="", **LONG) as events:
         first = next(events)
@@ -177,7 +177,9 @@ def test_sigterm_finishes_a_stream(serve, slow_dir) -> None:
 
 
 @pytest.mark.slow
-def test_sigterm_does_not_wait_for_a_stopped_reader(serve, wide_result, tmp_path) -> None:
+def test_sigterm_does_not_wait_for_a_client_that_stopped_reading(
+    serve, wide_result, tmp_path
+) -> None:
     save(wide_result, tmp_path / "wide")
     server = serve(tmp_path / "wide", MICROGPT_TIMEOUT_S="3")
     with server.send(COMPLETIONS, LARGE, receive_buffer=4096):
@@ -216,7 +218,7 @@ def test_sighup_does_not_change_the_model_of_a_stream(
 
 
 @pytest.mark.slow
-def test_a_thousand_idle_connections_delay_nobody(serve, names_dir) -> None:
+def test_a_thousand_idle_connections_delay_no_request(serve, names_dir) -> None:
     limits = soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < 4096:
         pytest.skip("this process may not have so many files open")

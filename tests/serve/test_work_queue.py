@@ -40,7 +40,7 @@ def steps_of(seconds: float, done=None):
     return "done"
 
 
-def test_small_work_does_not_wait_for_large_work() -> None:
+def test_a_small_job_does_not_wait_for_a_large_one() -> None:
     async def ask() -> None:
         queue = WorkQueue(64)
         large = queue.submit(steps_of(60), 1)
@@ -52,7 +52,7 @@ def test_small_work_does_not_wait_for_large_work() -> None:
     asyncio.run(ask())
 
 
-def test_cancelled_work_that_waits_leaves_the_queue() -> None:
+def test_a_waiting_job_leaves_the_queue_when_it_is_cancelled() -> None:
     async def ask() -> None:
         queue = WorkQueue(64)
         large = [queue.submit(steps_of(60), 1) for _ in range(2)]
@@ -70,7 +70,7 @@ def test_cancelled_work_that_waits_leaves_the_queue() -> None:
     asyncio.run(ask())
 
 
-def test_each_message_of_a_long_chat_counts_in_the_queue() -> None:
+def test_each_message_of_a_long_chat_counts_towards_the_queue() -> None:
     counted = Mock(side_effect=QueueFullError)
     state = SimpleNamespace(work=SimpleNamespace(submit=counted))
 
@@ -84,7 +84,7 @@ def test_each_message_of_a_long_chat_counts_in_the_queue() -> None:
     assert counted.call_args.args[1] >= 2000
 
 
-def test_the_event_loop_runs_between_two_turns() -> None:
+def test_the_event_loop_runs_between_two_steps_of_work() -> None:
     async def ask() -> None:
         queue, loop = WorkQueue(64), asyncio.get_running_loop()
         n_turns = 0
@@ -106,7 +106,7 @@ def test_the_event_loop_runs_between_two_turns() -> None:
     asyncio.run(ask())
 
 
-def test_the_queue_is_limited_by_its_tokens() -> None:
+def test_the_size_of_the_queue_is_limited_in_tokens() -> None:
     async def ask() -> None:
         queue = WorkQueue(1)
         works = [queue.submit(steps_of(60), TOKENS_PER_PLACE // 2) for _ in range(2)]
@@ -123,7 +123,7 @@ def test_the_queue_is_limited_by_its_tokens() -> None:
 
 
 @pytest.mark.parametrize(("leaves", "status"), [(True, 499), (False, 504)])
-def test_work_stops_when_its_client_leaves_or_times_out(names_result, leaves, status) -> None:
+def test_work_stops_when_the_client_disconnects_or_times_out(names_result, leaves, status) -> None:
     stopped = threading.Event()
 
     async def receive():
@@ -160,7 +160,7 @@ def test_the_thread_of_the_queue_survives_any_error(error) -> None:
     asyncio.run(ask())
 
 
-def test_explanations_and_scores_consist_of_short_steps(talk_gpt, names_gpt) -> None:
+def test_explanations_and_scores_are_computed_in_short_steps(talk_gpt, names_gpt) -> None:
     """Each step, JSON included, lets the event loop and other work run."""
     explained = ExplainRequest(text="hi there yo man " * 256, top=9)
     scored = ScoreRequest(texts=["anna" * 30] * 1024, characters=True)
@@ -201,7 +201,7 @@ def test_closing_the_queue_does_not_wait_for_a_step() -> None:
         go_on.set()
 
 
-def test_sigterm_finishes_explanations_and_scores(serve, slow_dir) -> None:
+def test_running_explanations_and_scores_finish_after_sigterm(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="60")
     bodies = {EXPLAIN: {"text": "ab" * 400}, SCORE: {"texts": ["ab" * 400]}}
     clients = [server.send(page, body) for page, body in bodies.items() for _ in range(2)]
@@ -214,7 +214,7 @@ def test_sigterm_finishes_explanations_and_scores(serve, slow_dir) -> None:
     assert server.process.wait(20) == 0
 
 
-def test_a_slow_explanation_is_504_and_stops(serve, slow_dir) -> None:
+def test_a_slow_explanation_gets_a_504_and_stops(serve, slow_dir) -> None:
     server = serve(slow_dir, MICROGPT_TIMEOUT_S="0.1")
     replies = server.at_once(EXPLAIN, [{"text": "ab" * 500}] * 12)
     assert {reply.status for reply in replies} <= {503, 504}
@@ -222,7 +222,7 @@ def test_a_slow_explanation_is_504_and_stops(serve, slow_dir) -> None:
     server.until_idle()
 
 
-def test_an_explanation_has_a_maximum_of_likely_tokens(subword) -> None:
+def test_an_explanation_lists_a_limited_number_of_likely_tokens(subword) -> None:
     reply = subword.request("POST", EXPLAIN, {"text": "漢" * 4096, "top": 20})
     assert reply.status == 400
     n = 3 * 4096 + 2  # bytes, and special tokens

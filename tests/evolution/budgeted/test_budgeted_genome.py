@@ -30,7 +30,7 @@ def test_genes_out_of_range_are_refused(small, genes, problem) -> None:
         replace(small, **genes)
 
 
-def test_the_number_of_steps_follows_from_the_operations(small) -> None:
+def test_the_number_of_steps_follows_from_the_budget(small) -> None:
     model, length = small.model(vocab_size=20), 6.0
     facts = {"vocab_size": 20, "text": "lines", "evaluations": 8}
     config = small.train_config(1e9, length, **facts)
@@ -41,7 +41,7 @@ def test_the_number_of_steps_follows_from_the_operations(small) -> None:
     assert small.train_config(1.0, length, **facts).steps == 1
 
 
-def test_the_rule_of_train_can_be_written_as_a_genome(small_parts) -> None:
+def test_settings_chosen_by_train_can_be_written_as_a_genome(small_parts) -> None:
     from microgpt.data.folding import char_tokenizer
 
     tokenizer = char_tokenizer(small_parts.docs)
@@ -52,7 +52,7 @@ def test_the_rule_of_train_can_be_written_as_a_genome(small_parts) -> None:
     assert genome.lr == choice.config.lr
 
 
-def test_shape_and_tokenizer_make_a_species(small) -> None:
+def test_the_species_depends_only_on_shape_and_tokenizer(small) -> None:
     assert small.species == "8-2-1-8-2-char"
     assert replace(small, vocab_size=512).species == "8-2-1-8-2-512"
     assert replace(small, lr=0.1, dropout=0.2).species == small.species

@@ -42,7 +42,7 @@ def bowl(genome, k) -> float:
     return 1 + sum(each * each for each in distances) / 10 + 0.3 / k
 
 
-def test_a_search_begins_with_the_given_genome_and_its_mutants(small) -> None:
+def test_a_search_begins_with_the_given_genome_and_mutants_of_it(small) -> None:
     first, *_ = played(small, 60.0, bowl)[0]
     assert len(first) == SMALLEST
     assert first[0].genome == small
@@ -62,7 +62,7 @@ def test_a_search_finds_a_better_genome_than_random_search(small) -> None:
     assert best.loss <= losses[len(losses) // 40]  # of 20 random ones, the best has rank 1/21
 
 
-def test_a_search_uses_most_of_its_budget_and_no_more(small) -> None:
+def test_a_search_uses_most_of_its_budget_and_never_exceeds_it(small) -> None:
     for budget in (3.0, 10.0, 33.0, 100.0):
         generations, _ = played(small, budget, bowl)
         spent = sum(organism.n_next for runs in generations for organism in runs)
@@ -117,12 +117,12 @@ def test_a_diverged_organism_is_not_trained_further(small) -> None:
 
 
 @pytest.mark.parametrize("loss", [0.0, math.inf])
-def test_equal_losses_do_not_end_the_search(small, loss) -> None:
+def test_a_search_continues_if_all_losses_are_equal(small, loss) -> None:
     generations, _ = played(small, 60.0, lambda genome, k: loss)
     assert len(generations) > 2
 
 
-def test_a_space_of_one_genome_trains_it_again(small) -> None:
+def test_genomes_of_a_tiny_space_are_trained_more_than_once(small) -> None:
     space = Space(values={"lr": (0.001, 0.002)})
     _, organisms = played(small, 60.0, bowl, space)
     assert len(organisms) > len({each.genome for each in organisms.values()})
@@ -133,7 +133,7 @@ def test_a_budgeted_search_trains_no_refused_genome(small) -> None:
     assert all(each.genome.n_layer < 3 for each in organisms.values())
 
 
-def test_a_space_of_refused_genomes_is_an_error(small) -> None:
+def test_a_search_fails_if_every_genome_of_its_space_is_refused(small) -> None:
     with pytest.raises(GenomeError, match="no genome of the space is small enough"):
         played(small, 60.0, bowl, accepts=lambda genome: False)
 
@@ -143,7 +143,7 @@ def test_the_same_seed_gives_the_same_organisms(small) -> None:
     assert a == b
 
 
-def test_rank_leaves_out_organisms_without_a_loss(small) -> None:
+def test_rank_omits_organisms_without_a_finite_loss(small) -> None:
     losses = [(2.0, 1.5), (math.inf,), (1.0, 1.2)]
     organisms = [
         Contestant(f"g1-{i}", small, "given", (), seed=i, losses=each)

@@ -13,7 +13,7 @@ from microgpt_evolution.budgeted.genome import EVALUATIONS
 from microgpt_evolution.budgeted.objective import BudgetedObjective, Rung
 
 
-def test_pauses_do_not_change_a_run(objective, small) -> None:
+def test_pausing_a_training_run_does_not_change_its_result(objective, small) -> None:
     whole = objective.measure(Rung(small), seed=1)
     losses, state = (), None
     for until in (2, 5, EVALUATIONS):
@@ -24,7 +24,7 @@ def test_pauses_do_not_change_a_run(objective, small) -> None:
     assert np.array_equal(state.weights, whole.checkpoint[1].weights)
 
 
-def test_losses_of_a_budgeted_search_are_those_of_evaluate(objective, small) -> None:
+def test_the_losses_of_a_budgeted_search_equal_those_of_evaluate(objective, small) -> None:
     result = objective.measure(Rung(small), seed=1)
     tokens, (model, config) = objective.tokens(None), objective.settings(small, 1)
     trained = train(objective.parts, model=model, config=config, tokenizer=tokens.tokenizer)
@@ -33,7 +33,7 @@ def test_losses_of_a_budgeted_search_are_those_of_evaluate(objective, small) -> 
     assert len(result.losses) == EVALUATIONS
 
 
-def test_the_cost_of_a_genome_counts_steps_and_evaluations(objective, small) -> None:
+def test_the_cost_of_a_genome_includes_steps_and_evaluations(objective, small) -> None:
     assert objective.cost(small, 8) == pytest.approx(8 * objective.cost(small, 1))
     assert objective.operations < objective.cost(small, EVALUATIONS) < 3 * objective.operations
 
@@ -63,7 +63,7 @@ def test_a_diverged_run_has_an_infinite_loss(objective, small, monkeypatch) -> N
     assert result.checkpoint is None
 
 
-def test_a_genome_can_ask_for_subwords(small) -> None:
+def test_a_genome_can_select_a_subword_tokenizer(small) -> None:
     from microgpt.data.split import split_stream
 
     text = "the cat sat on the mat and the dog sat on the log. " * 60

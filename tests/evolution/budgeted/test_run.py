@@ -75,12 +75,16 @@ def test_the_number_of_workers_does_not_change_a_search(
 
 
 @pytest.mark.slow
-def test_processes_do_not_change_a_search(tmp_path, settings, small_parts, expected) -> None:
+def test_running_in_processes_does_not_change_a_search(
+    tmp_path, settings, small_parts, expected
+) -> None:
     assert finished(begun(tmp_path, settings), small_parts, Processes(2)) == expected
 
 
 @pytest.mark.parametrize("has_states", [True, False])
-def test_a_stopped_search_resumes(tmp_path, settings, small_parts, expected, has_states) -> None:
+def test_a_stopped_search_resumes_to_the_same_result(
+    tmp_path, settings, small_parts, expected, has_states
+) -> None:
     records, stop = begun(tmp_path, settings), Event()
 
     def stop_soon(event) -> None:
@@ -101,7 +105,9 @@ def test_a_stopped_search_resumes(tmp_path, settings, small_parts, expected, has
     assert finished(again, small_parts, Threads(2)) == expected
 
 
-def test_a_killed_search_resumes(tmp_path, settings, small_parts, expected_run) -> None:
+def test_a_killed_search_resumes_to_the_same_result(
+    tmp_path, settings, small_parts, expected_run
+) -> None:
     """The state is written before the record, so a record may be missing or incomplete."""
     directory, expected = expected_run
     shutil.copytree(directory, tmp_path / "run")
@@ -139,7 +145,7 @@ def test_the_search_never_reads_the_test_set(tmp_path, settings, small_parts) ->
             search.winner()
 
 
-def test_only_the_states_of_the_best_organisms_are_kept(expected_run) -> None:
+def test_training_states_are_kept_only_for_the_best_organisms(expected_run) -> None:
     directory, (_, _, rungs) = expected_run
     assert len([*directory.glob("organisms/*")]) < len({id for id, *_ in rungs})
 
@@ -152,7 +158,7 @@ def test_only_the_states_of_the_best_organisms_are_kept(expected_run) -> None:
         ('{"id":', '{"name":', "id: field required"),
     ],
 )
-def test_damaged_records_are_refused(tmp_path, expected_run, old, new, problem) -> None:
+def test_damaged_search_records_are_refused(tmp_path, expected_run, old, new, problem) -> None:
     shutil.copytree(expected_run[0], tmp_path / "run")
     edit_evaluations(tmp_path / "run", old, new)
     with pytest.raises(RunError, match=problem) as error:
@@ -182,7 +188,7 @@ def test_a_diverged_winner_is_trained_to_its_last_finite_loss(
 @pytest.mark.parametrize(
     ("context", "other", "found"), [(16, 8, 8), (8, 16, 8), (8, 6, 6), (8, 4, None)]
 )
-def test_a_teacher_may_have_a_shorter_context(
+def test_the_student_takes_the_shorter_context_of_its_teachers(
     tmp_path, settings, small_parts, context, other, found
 ) -> None:
     (genome,) = settings.first
@@ -209,7 +215,7 @@ def test_a_teacher_may_have_a_shorter_context(
         ({"values": {"lr": [0.01]}}, "settings.first: the space has no other valid genomes"),
     ],
 )
-def test_an_error_names_damaged_settings(tmp_path, settings, change, problem) -> None:
+def test_an_error_names_the_damaged_setting(tmp_path, settings, change, problem) -> None:
     facts = settings.model_dump(mode="json") | change
     with pytest.raises(RunError, match=f"run.json: {problem}"):
         BudgetedSettings.parse(facts, tmp_path)
@@ -249,7 +255,7 @@ def timed(folder, settings, parts, monkeypatch, slow: float):
 
 
 @pytest.mark.parametrize("slow", [0.9, 1.2, 2.0, 5.0, 12.0])
-def test_a_time_limit_is_kept_and_can_be_repeated(
+def test_a_search_respects_its_time_limit_and_can_be_repeated(
     tmp_path, settings, small_parts, monkeypatch, slow
 ) -> None:
     records, outcome, duration = timed(tmp_path, settings, small_parts, monkeypatch, slow)

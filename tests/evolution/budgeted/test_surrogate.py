@@ -27,14 +27,14 @@ def trained(small) -> list[Contestant]:
     ]
 
 
-def test_the_surrogate_reproduces_known_losses(trained) -> None:
+def test_the_surrogate_reproduces_the_order_of_known_losses(trained) -> None:
     predictions = Surrogate(SPACE, trained).predict(trained)
     means = [each.mean for each in predictions]
     assert means == sorted(means, reverse=True)
     assert all(each.deviation < 0.2 for each in predictions)
 
 
-def test_a_new_genome_is_predicted_like_its_neighbours(trained, small) -> None:
+def test_the_surrogate_predicts_a_genome_from_its_neighbours(trained, small) -> None:
     surrogate = Surrogate(SPACE, [trained[i] for i in (0, 1, 2, 4, 8, 11)])
     near, far = (organism(replace(small, lr=VALUES["lr"][i]), "new") for i in (3, 10))
     (low,), (high,) = surrogate.predict([near]), surrogate.predict([far])
@@ -44,7 +44,7 @@ def test_a_new_genome_is_predicted_like_its_neighbours(trained, small) -> None:
     assert known.deviation < low.deviation < elsewhere.deviation
 
 
-def test_a_paused_organism_is_predicted_from_its_own_curve(trained, small) -> None:
+def test_a_paused_organism_is_predicted_from_its_own_loss_curve(trained, small) -> None:
     good, bad = (
         organism(replace(small, lr=lr), id, curve(loss)[: RUNGS[0]])
         for id, lr, loss in (("g2-1", 0.004, 1.4), ("g2-2", 0.0028, 2.5))
@@ -54,7 +54,7 @@ def test_a_paused_organism_is_predicted_from_its_own_curve(trained, small) -> No
     assert of_good.mean < of_bad.mean
 
 
-def test_an_expected_loss_makes_neighbours_less_uncertain(trained, small) -> None:
+def test_an_expected_loss_reduces_the_uncertainty_of_neighbours(trained, small) -> None:
     surrogate = Surrogate(SPACE, trained[:4])
     chosen, other = (organism(replace(small, lr=lr), f"{lr}") for lr in (0.011, 0.008))
     (before,) = surrogate.predict([other])
@@ -65,7 +65,7 @@ def test_an_expected_loss_makes_neighbours_less_uncertain(trained, small) -> Non
 
 
 @pytest.mark.parametrize("losses", [(math.inf,), (3.0, math.inf), (0.0,) * EVALUATIONS])
-def test_the_surrogate_works_with_a_single_organism(small, losses) -> None:
+def test_the_surrogate_makes_predictions_from_a_single_organism(small, losses) -> None:
     (prediction,) = Surrogate(SPACE, [organism(small, "g1-1", losses)]).predict(
         [organism(replace(small, lr=0.016), "new")]
     )

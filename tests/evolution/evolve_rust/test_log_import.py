@@ -41,7 +41,7 @@ def parse(text: str) -> ParsedLog:
     return parse_log(text.splitlines(), PATH)
 
 
-def test_a_log_of_evolve_rusts_first_version_can_be_read() -> None:
+def test_a_log_of_the_first_version_of_evolve_rust_can_be_read() -> None:
     log = parse(V1)
     assert log.candidates[0] == Organism(
         seed=0,
@@ -67,7 +67,7 @@ def test_a_log_of_evolve_rusts_first_version_can_be_read() -> None:
         ("| Loss: 1.6470", "unknown"),
     ],
 )
-def test_a_row_of_any_version_can_be_read(end, origin) -> None:
+def test_log_rows_of_every_evolve_rust_version_can_be_read(end, origin) -> None:
     log = parse(V1.replace("| Loss: 1.6470", end))
     assert log.candidates[0].origin == origin
     assert log.candidates[0].evaluation.fitness == 1.6470
@@ -108,7 +108,7 @@ def test_a_log_without_candidates_is_refused(text) -> None:
 
 
 @given(st.integers(0, len(V1)))
-def test_a_truncated_log_keeps_its_complete_rows(end) -> None:
+def test_the_complete_rows_of_a_truncated_log_are_imported(end) -> None:
     rows = parse(V1).candidates
     ends = [loss.end() for loss in re.finditer(r"\| Loss: [0-9]\.[0-9]{4}", V1)]
     n_whole = sum(row_end <= end for row_end in ends)
@@ -127,7 +127,7 @@ fragments = st.sampled_from(
 
 
 @given(st.text() | st.lists(fragments | st.text(max_size=3)).map("".join))
-def test_any_text_is_read_or_refused_in_one_line(text) -> None:
+def test_any_text_is_imported_or_refused_in_one_line(text) -> None:
     try:
         log = parse(text)
     except RunError as error:
@@ -164,7 +164,7 @@ def header(fitness: str, seed: int) -> list[str]:
 
 
 @given(generations, st.integers(0, 2**63 - 1))
-def test_our_log_of_a_search_is_imported_unchanged(told, seed) -> None:
+def test_a_log_written_by_microgpt_is_imported_unchanged(told, seed) -> None:
     lines = header("last-doc", seed)
     expected, finished = [], []
     for number, members in enumerate(told, start=1):
@@ -192,7 +192,7 @@ def test_our_log_of_a_search_is_imported_unchanged(told, seed) -> None:
     assert (log.winner.generation, log.winner.seed) == (best.generation, seed)
 
 
-def test_our_held_out_log_ends_with_the_last_document_loss(make_organism) -> None:
+def test_a_held_out_log_is_imported_only_if_it_is_complete(make_organism) -> None:
     result = train(["anna"], config=TrainConfig(steps=1))
     ranked = [make_organism(2.25, n_emb=24)]
     lines = header("held-out", 5)

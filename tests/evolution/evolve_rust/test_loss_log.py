@@ -37,7 +37,7 @@ def header_of(target: float, log: str = "a.log", **changes) -> list[str]:
     return header(settings, target, Path(log))
 
 
-def test_the_header_is_evolve_rusts_and_names_the_loss() -> None:
+def test_the_log_header_matches_evolve_rust_and_names_the_loss() -> None:
     lines = header_of(1.2, "experiments/evolve_20260227_022211.log")
     assert lines == [
         "=== MicroGPT Loss Evolution Engine ===",
@@ -57,7 +57,7 @@ def test_the_header_is_evolve_rusts_and_names_the_loss() -> None:
     assert lines[-2] == f"Warm start: {PRIMORDIAL.describe()}"
 
 
-def test_rows_and_summary_are_evolve_rusts(make_organism) -> None:
+def test_the_rows_and_the_summary_match_evolve_rust(make_organism) -> None:
     """The first two rows of its sample, and one that crashed."""
     first = make_organism(
         1.64704, n_emb=16, n_head=1, n_layer=3, n_ctx=12, n_ff_exp=2, lr=0.02984, steps=1000
@@ -91,7 +91,7 @@ def test_the_log_of_a_failed_generation_shows_no_losses(make_ranked) -> None:
     assert "--- Insights ---" not in text
 
 
-def test_events_look_like_evolve_rusts() -> None:
+def test_event_lines_match_evolve_rust() -> None:
     assert event("normal", 1) == []
     assert event("championship", 2) == [
         "  *** CHAMPIONSHIP: 2 gens stagnant — breeding winners with growth ***"
@@ -117,7 +117,7 @@ def report(generations, target=1.2, blacklist=None) -> str:
     return "\n".join(end_report(generations, target, blacklist or default, seconds=1820.4))
 
 
-def test_the_end_of_the_log_is_evolve_rusts_line_by_line(generations) -> None:
+def test_the_final_report_matches_evolve_rust_line_by_line(generations) -> None:
     text = report(generations)
     assert text.startswith(
         f"""\
@@ -159,7 +159,7 @@ def test_the_end_of_the_log_is_evolve_rusts_line_by_line(generations) -> None:
     ("target", "line"),
     [(1.7, "first reached: generation 1"), (1.5, "first reached: generation 2"), (1.4676, "NOT ")],
 )
-def test_the_target_is_reached_when_the_best_is_below_it(generations, target, line) -> None:
+def test_the_target_is_reached_when_the_best_loss_is_below_it(generations, target, line) -> None:
     assert f"  Target {target} {line}" in report(generations, target=target)
 
 
@@ -169,12 +169,12 @@ def test_lower_losses_have_longer_bars_up_to_a_limit(make_ranked, loss, length) 
     assert re.search(r"^     1 .*%  (#*)$", text, re.MULTILINE)[1] == "#" * length
 
 
-def test_the_first_of_equal_organisms_wins(make_ranked) -> None:
+def test_the_first_of_two_equal_organisms_wins(make_ranked) -> None:
     generations = [make_ranked([2.0, 1.9], generation=g, n_layer=g) for g in (1, 2)]
     assert "  Best config: Emb:16  Head:4 Lay:1 " in report(generations)
 
 
-def test_at_most_ten_species_are_listed(make_ranked) -> None:
+def test_the_report_lists_at_most_ten_species(make_ranked) -> None:
     ranked = [organism for n in range(1, 13) for organism in make_ranked([1 + n / 9], n_layer=n)]
     failures = {f"8-1-{n}-8-1": (3.0, 3.0) for n in range(12)}
     text = report([ranked], blacklist=Blacklist("held-out", (), failures))
@@ -183,7 +183,7 @@ def test_at_most_ten_species_are_listed(make_ranked) -> None:
     assert "--- Blacklisted Species (loss in the worst quartile, 2+ failures) ---" in text
 
 
-def test_the_lines_after_the_search_are_evolve_rusts() -> None:
+def test_the_lines_after_a_search_match_evolve_rust() -> None:
     assert genome_written("genome.json", 8) == [
         "",
         "--- Genome Written ---",
@@ -200,7 +200,7 @@ def test_the_lines_after_the_search_are_evolve_rusts() -> None:
     assert saved("experiments/a.log") == ["", "Experiment saved to: experiments/a.log"]
 
 
-def test_the_retest_table_has_the_losses_of_search_and_retest() -> None:
+def test_the_retest_table_shows_losses_of_search_and_retest() -> None:
     result = train(["anna"], config=TrainConfig(steps=1))
     retest = Retest(result, (2.1, 2.5, 2.6), (2.31, 2.32, 2.33), (2.33,))
     assert retest_table(Evaluation("ok", 1.2466, 1.2466), retest) == [
@@ -218,7 +218,7 @@ def means_of(make_ranked, top, bottom):
     return gene_means(make_ranked([1.0] * 10, **top)), gene_means(make_ranked([2.0] * 10, **bottom))
 
 
-def test_the_table_looks_like_evolve_rusts(make_ranked) -> None:
+def test_the_gene_table_matches_evolve_rust(make_ranked) -> None:
     top = {"n_emb": 32, "n_head": 2, "n_layer": 3, "n_ctx": 8, "n_ff_exp": 2, "lr": 0.0035}
     bottom = {"n_emb": 20, "n_head": 2, "n_layer": 2, "n_ctx": 16, "n_ff_exp": 3, "lr": 0.0091}
     assert gene_table(*means_of(make_ranked, {**top, "steps": 500}, {**bottom, "steps": 225})) == [
@@ -233,7 +233,7 @@ def test_the_table_looks_like_evolve_rusts(make_ranked) -> None:
     ]
 
 
-def test_means_are_taken_of_the_ten_best_and_ten_worst(make_ranked) -> None:
+def test_the_gene_table_averages_the_ten_best_and_ten_worst(make_ranked) -> None:
     middle = make_ranked([1.5] * 30, n_emb=64)
     ranked = make_ranked([1.0] * 10, n_emb=8) + middle + make_ranked([2.0] * 10, n_emb=16)
     assert "  Embedding           8.0       16.0      -8.0 v" in report([ranked])
@@ -263,7 +263,7 @@ def test_means_are_taken_of_the_ten_best_and_ten_worst(make_ranked) -> None:
          "Context window: shorter preferred (top avg 8 vs bottom 16)"),
     ],
 )  # fmt: skip
-def test_insights_use_evolve_rusts_words(make_ranked, top, bottom, line) -> None:
+def test_the_insights_are_worded_as_in_evolve_rust(make_ranked, top, bottom, line) -> None:
     assert insights(*means_of(make_ranked, top, bottom)) == [f"  - {line}"]
 
 

@@ -30,7 +30,7 @@ def test_evaluations_are_traced_as_in_evolve_rust(make_organism) -> None:
 @pytest.mark.parametrize(
     ("status", "word"), [("crashed", "PANICKED"), ("diverged", "DIVERGED"), ("refused", "REFUSED")]
 )
-def test_a_failed_evaluation_is_traced_with_reason_and_genome(make_organism, status, word) -> None:
+def test_the_trace_of_a_failed_evaluation_gives_the_reason(make_organism, status, word) -> None:
     organism = make_organism(status=status, slot=3)
     organism = replace(organism, evaluation=replace(organism.evaluation, reason="out of memory"))
     line = f"[eval] organism 3 {word}: out of memory | config: {DESCRIPTION}"
@@ -74,7 +74,7 @@ def test_a_cataclysm_is_traced_as_in_evolve_rust(make_ranked) -> None:
     ]
 
 
-def test_a_warm_start_is_traced() -> None:
+def test_the_trace_describes_a_warm_start() -> None:
     search = LossSearch(population=8, fitness="held-out", seed=1, ancestor=PRIMORDIAL)
     lines: list[str] = []
     run = SimpleNamespace(search=search, settings=SimpleNamespace(warm_start=PRIMORDIAL))

@@ -23,7 +23,7 @@ SMALL = Genome(n_emb=8, n_ctx=4, n_layer=1, n_head=2, n_ff_exp=2, steps=60, lr=0
 CONFIGS = (SweepConfig(n_embd=8, n_head=2, steps=20), SweepConfig(n_embd=8, n_head=2, steps=40))
 
 
-def test_known_trials_are_reused_and_large_ones_refused(tmp_path: Path) -> None:
+def test_known_trials_are_reused_and_large_trials_are_refused(tmp_path: Path) -> None:
     limit = 10 * LossObjective.of(PARTS).flops(SMALL)
     objective = LossObjective.of(PARTS, max_flops=limit)
     trials = [Trial(SMALL, 1, "g1-1"), Trial(replace(SMALL, steps=6000), 2, "g1-2")]
@@ -60,7 +60,7 @@ def sweep(
 
 
 @pytest.mark.parametrize("pool", [Threads(3), pytest.param(Processes(2), marks=pytest.mark.slow)])
-def test_workers_do_not_change_a_sweep(tmp_path, pool) -> None:
+def test_the_kind_of_workers_does_not_change_a_sweep(tmp_path, pool) -> None:
     alone = sweep(begin(tmp_path), Threads(1))
     assert [(r.config, r.seed) for r in alone] == [(c, s) for c in CONFIGS for s in (1, 2)]
     assert {r.status for r in alone} == {"ok"}

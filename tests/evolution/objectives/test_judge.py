@@ -62,7 +62,7 @@ def test_short_names_and_names_with_digits_are_not_judged(name) -> None:
 
 
 @given(name=st.text() | st.text("abny") | st.text("aÉßİя你ª 1", min_size=3), is_known=st.booleans())
-def test_any_text_is_judged_within_bounds_or_left_out(name, is_known) -> None:
+def test_any_text_is_judged_within_bounds_or_not_at_all(name, is_known) -> None:
     word = normal(name)
     verdict = judge(name, frozenset([word] if is_known else []))
     assert (verdict is None) == (len(word) < 3 or not word.isalpha())
@@ -76,6 +76,6 @@ def test_any_text_is_judged_within_bounds_or_left_out(name, is_known) -> None:
 
 
 @given(st.text())
-def test_known_names_contain_the_normal_form_of_a_name(name) -> None:
+def test_known_names_are_stored_in_normal_form(name) -> None:
     assert normal(name) in known_names([name])
     assert normal(normal(name)) == normal(name)

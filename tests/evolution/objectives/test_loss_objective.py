@@ -26,7 +26,7 @@ def test_held_out_fitness_is_the_loss_on_unseen_documents() -> None:
     assert found.fitness == found.val_loss == pytest.approx(expected, rel=1e-6)
 
 
-def test_the_last_document_is_the_one_of_the_last_step() -> None:
+def test_last_document_fitness_is_the_loss_of_the_last_step() -> None:
     """As in evolve-rust: all of the file, in its order, a document a step."""
     objective = LossObjective.of(PARTS, "last-doc")
     still = replace(SMALL, lr=1e-6)
@@ -67,13 +67,13 @@ def test_a_trial_that_needs_too_much_memory_is_refused() -> None:
     assert objective.refusal(wider) == f"{needed}, the limit is {limit:,}"
 
 
-def test_every_genome_that_operators_make_can_be_trained() -> None:
+def test_even_the_largest_possible_genome_can_be_trained() -> None:
     objective = LossObjective.of(PARTS, "held-out")
     largest = Genome(n_emb=64, n_ctx=32, n_layer=12, n_head=8, n_ff_exp=8, steps=3000, lr=0.1)
     assert objective.refusal(largest) is None
 
 
-def test_the_cost_is_known_in_advance_and_grows_with_steps() -> None:
+def test_the_cost_of_a_trial_grows_with_the_number_of_steps() -> None:
     objective = LossObjective.of(PARTS, "held-out")
     assert objective.flops(replace(SMALL, steps=120)) == pytest.approx(
         2 * objective.flops(SMALL), rel=0.01
@@ -86,7 +86,7 @@ def test_a_search_without_held_out_documents_is_refused() -> None:
         LossObjective.of(split(DOCS), "held-out")
 
 
-def test_a_held_out_loss_of_nan_is_a_divergence(monkeypatch) -> None:
+def test_a_held_out_loss_of_nan_counts_as_a_divergence(monkeypatch) -> None:
     """The last step may go too far, of which the training knows nothing any more."""
     objective = LossObjective.of(PARTS, "held-out")
     monkeypatch.setattr(LossObjective, "held_out_loss", lambda self, result: float("nan"))

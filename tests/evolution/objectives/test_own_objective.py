@@ -62,7 +62,7 @@ def test_evolve_minimises_a_custom_function_of_the_genome() -> None:
     assert f"value {found.value:.4g}" in repr(found)
 
 
-def test_a_resumed_search_by_a_model_function_finds_the_same(tmp_path) -> None:
+def test_a_search_with_a_custom_function_can_be_resumed(tmp_path) -> None:
     found = evolve(DOCS, objective=vowels, workers=2, **SMALL)
     assert ":vowels#" in found.run.settings.function
     stop = Event()
@@ -81,7 +81,7 @@ def test_a_resumed_search_by_a_model_function_finds_the_same(tmp_path) -> None:
         evolve(DOCS, **(run | {"objective": size}))
 
 
-def test_the_search_goes_on_after_a_failure() -> None:
+def test_a_search_continues_after_its_function_fails() -> None:
     with pytest.warns(UserWarning, match=r"has no value: sometimes_nan returned nan"):
         found = evolve(DOCS, objective=sometimes_nan, **SMALL)
     assert found.genome.n_layer == 1
@@ -95,26 +95,26 @@ def test_the_search_goes_on_after_a_failure() -> None:
         (exits, "exits raised SystemExit: 3"),
     ],
 )
-def test_a_search_without_any_value_raises_no_winner_error(function, problem) -> None:
+def test_a_search_whose_function_always_fails_has_no_winner(function, problem) -> None:
     no_winner = "the objective gave no organism a value; see the warnings"
     with pytest.warns(UserWarning, match=problem), pytest.raises(NoWinnerError, match=no_winner):
         evolve(DOCS, objective=function, **SMALL)
 
 
-def test_a_function_that_hangs_is_given_up_or_stopped() -> None:
+def test_a_hanging_function_is_abandoned_or_stopped() -> None:
     found = OwnFunction(hangs, max_seconds=0.2).evaluate(object(), None)
     assert (found.status, found.reason) == ("crashed", "hangs has not returned after 0.2 s")
     assert OwnFunction(hangs).evaluate(object(), lambda: True).reason == "stopped"
 
 
-def test_fitness_and_a_function_exclude_each_other() -> None:
+def test_fitness_cannot_be_combined_with_a_function() -> None:
     with pytest.raises(ConfigError, match="fitness cannot be used with a function"):
         evolve(DOCS, objective=size, fitness="last-doc")
     with pytest.raises(ConfigError, match="must be a function defined with def"):
         evolve(DOCS, objective=lambda genome: 0.0)
 
 
-def test_a_sweep_measures_a_custom_objective(tmp_path) -> None:
+def test_a_sweep_can_measure_a_custom_function(tmp_path) -> None:
     axes = {"n_embd": [8, 16], "steps": [20]}
     run = {"objective": vowels, "seeds": 2, "run_dir": tmp_path / "run"}
     found = sweep(DOCS, axes, **run)
@@ -129,7 +129,7 @@ def test_a_sweep_measures_a_custom_objective(tmp_path) -> None:
         sweep(DOCS, axes, **(run | {"objective": None}))
 
 
-def test_a_sweep_with_a_budget_is_around_the_chosen_settings() -> None:
+def test_a_sweep_with_a_budget_varies_the_chosen_settings() -> None:
     first, *others = sweep(DOCS, {"lr": [0.001, 0.02]}, budget=3e8, seeds=1)
     assert len(others) == 2
     assert {each.config.n_embd for each in others} == {first.config.n_embd}
@@ -137,6 +137,6 @@ def test_a_sweep_with_a_budget_is_around_the_chosen_settings() -> None:
     assert all(each.val_loss > 0 for each in (first, *others))
 
 
-def test_a_sweep_warns_of_a_function_that_fails() -> None:
+def test_a_sweep_warns_that_its_function_failed() -> None:
     with pytest.warns(UserWarning, match="a training run has no value: raises raised RuntimeError"):
         sweep(DOCS, {"n_embd": [8]}, objective=raises, seeds=1)

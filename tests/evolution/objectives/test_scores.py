@@ -38,7 +38,7 @@ def test_the_score_of_a_batch_is_the_mean_of_its_names() -> None:
     assert result.distinct == 1.0
 
 
-def test_names_that_cannot_be_scored_have_no_weight() -> None:
+def test_names_that_cannot_be_scored_do_not_count() -> None:
     for names in ([], [""], ["a", "bo", " bo "]):
         assert score_names(names, NOTHING).scores == NO_NAME
     scores = score_names(["1-1", "bo"], NOTHING).scores
@@ -61,26 +61,28 @@ def test_a_repeated_name_keeps_a_negative_score() -> None:
     )
 
 
-def test_evolve_rusts_jury_scores_repeats_like_other_names() -> None:
+def test_repeats_count_like_other_names_in_evolve_rust_mode() -> None:
     result = score_names(["mama"] * 5, NOTHING, repeats_count=True)
     expected = {"judge": 4.54, "weaver": 1.0, "mirror": 2.5, "spark": 2.0}
     assert result.scores == pytest.approx(expected, abs=ROUNDING)
     assert result.distinct == 0.2
 
 
-def test_names_have_an_origin_score_only_with_a_loss() -> None:
+def test_a_batch_has_an_origin_score_only_if_a_loss_is_given() -> None:
     assert score_names([], NOTHING, loss=2.0).scores == {**NO_NAME, "origin": 0.5}
     assert "origin" not in score_names(["mama"], NOTHING).scores
 
 
-def test_repeated_and_known_names_are_found_in_any_case() -> None:
+def test_repeated_and_known_names_are_found_regardless_of_case() -> None:
     assert find_repeats(["Ann", "bo", "ann ", "BO", "eve"]) == [False, False, True, True, False]
     result = score_names(["anna", "Lina", "lina", "belo"], frozenset({"anna"}))
     assert (result.distinct, result.novel) == (0.75, 0.5)
 
 
 @given(names=texts, known=texts, repeats_count=st.booleans(), data=st.data())
-def test_any_batch_has_bounded_scores_in_any_order(names, known, repeats_count, data) -> None:
+def test_scores_are_bounded_and_do_not_depend_on_the_order(
+    names, known, repeats_count, data
+) -> None:
     known = known_names(known)
     result = score_names(names, known, repeats_count=repeats_count)
     assert list(result.scores) == ["judge", "weaver", "mirror", "spark"]
@@ -93,7 +95,7 @@ def test_any_batch_has_bounded_scores_in_any_order(names, known, repeats_count, 
 
 
 @given(names=texts, known=texts)
-def test_a_repeat_never_raises_a_score(names, known) -> None:
+def test_a_repeated_name_never_raises_a_score(names, known) -> None:
     known = known_names(known)
     strict, lenient = score_names(names, known), score_names(names, known, repeats_count=True)
     assert strict.distinct == lenient.distinct
@@ -118,12 +120,12 @@ KNOWN = frozenset(["anna", "isabella"])
                  "x-1": 2.0, "ab": None, "": None}),
     ],
 )  # fmt: skip
-def test_a_head_scores_a_name_as_in_evolve_rust(head, scores) -> None:
+def test_each_head_scores_names_as_evolve_rust_does(head, scores) -> None:
     assert {name: head(name, KNOWN) for name in scores} == scores
 
 
 @pytest.mark.parametrize(("loss", "score"), [(2.0, 0.5), (0.25, 4.0), (0.0, 1e4), (-1.0, 1e4)])
-def test_the_origin_rewards_a_low_loss(loss, score) -> None:
+def test_the_origin_score_rewards_a_low_loss(loss, score) -> None:
     assert origin(loss) == score
 
 
@@ -140,7 +142,7 @@ def test_each_head_has_a_title_and_a_quality() -> None:
 
 
 @given(name=st.text() | st.text("abny"), is_known=st.booleans())
-def test_any_text_is_scored_within_bounds_or_left_out(name, is_known) -> None:
+def test_any_text_is_scored_within_bounds_or_not_at_all(name, is_known) -> None:
     word = normal(name)
     known = frozenset([word] if is_known else [])
     woven, mirrored, sparked = weave(name, known), mirror(name, known), spark(name, known)

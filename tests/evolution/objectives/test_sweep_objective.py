@@ -17,7 +17,7 @@ SMALL = SweepConfig(n_embd=8, n_head=2, block_size=4, n_ff_exp=2, steps=60, lr=0
 
 
 @pytest.mark.parametrize("average_tail", [0.0, 0.5])
-def test_a_sweep_point_equals_train_with_the_same_settings(average_tail) -> None:
+def test_a_sweep_point_gives_the_same_losses_as_train(average_tail) -> None:
     objective = SweepObjective.of(PARTS)
     found = objective.measure(replace(SMALL, average_tail=average_tail), seed=7)
     model = ModelConfig(n_embd=8, n_head=2, block_size=4, n_ff_exp=2)
@@ -33,7 +33,7 @@ def test_a_sweep_point_equals_train_with_the_same_settings(average_tail) -> None
     assert objective.n_params(SMALL) == InferenceGpt(trained).num_params
 
 
-def test_the_loss_of_a_chat_point_is_that_of_evaluate() -> None:
+def test_the_loss_of_a_chat_sweep_point_equals_that_of_evaluate() -> None:
     docs = [(Message("user", f"say {n}"), Message("assistant", f"{n}!")) for n in range(60)]
     parts = split(docs, validation=0.2, test=0.2)
     found = SweepObjective.of(parts).measure(SweepConfig(steps=60, n_embd=8, lr=0.01), seed=7)
@@ -44,7 +44,7 @@ def test_the_loss_of_a_chat_point_is_that_of_evaluate() -> None:
     assert found.samples == ()
 
 
-def test_conversations_without_a_reply_are_refused() -> None:
+def test_held_out_conversations_without_a_reply_are_refused() -> None:
     docs = [(Message("user", f"say {n}"),) for n in range(60)]
     with pytest.raises(DataError, match="the held-out conversations have no replies"):
         SweepObjective.of(split(docs, validation=0.2, test=0.2))

@@ -26,12 +26,12 @@ def run(tmp_path: Path) -> Path:
         return records.directory
 
 
-def test_the_log_names_its_run(run) -> None:
+def test_a_run_can_be_opened_by_the_path_of_its_log(run) -> None:
     with Records.open(run.with_name(f"{run.name}.log")) as records:
         assert records.directory == run
 
 
-def test_runs_of_the_same_second_get_different_names(tmp_path) -> None:
+def test_runs_begun_in_the_same_second_get_different_names(tmp_path) -> None:
     runs = [Records.begin(tmp_path, "evolve", SETTINGS) for _ in range(4)]
     assert len({records.directory for records in runs}) == 4
     for records in runs:
@@ -56,12 +56,12 @@ def test_an_unreadable_run_is_refused(run, content, problem) -> None:
         Records.open(run)
 
 
-def test_a_directory_of_other_files_is_refused(tmp_path) -> None:
+def test_a_directory_that_is_not_a_run_is_refused(tmp_path) -> None:
     with pytest.raises(RunError, match=r"is not a run: cannot read run.json: No such"):
         Records.open(tmp_path)
 
 
-def test_a_run_cannot_be_opened_while_it_is_begun(tmp_path) -> None:
+def test_a_run_cannot_be_opened_while_its_search_is_running(tmp_path) -> None:
     with (
         Records.begin(tmp_path, "evolve", SETTINGS) as records,
         pytest.raises(CheckpointError, match=r"evolve_\S+ is being searched by process \d+ on"),
@@ -78,7 +78,7 @@ def test_a_file_in_place_of_the_runs_directory_is_refused(tmp_path) -> None:
     assert (tmp_path / "experiments").read_text() == "mine"
 
 
-def test_a_run_that_cannot_begin_leaves_no_files(tmp_path, monkeypatch) -> None:
+def test_a_run_that_cannot_be_created_leaves_no_files(tmp_path, monkeypatch) -> None:
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
@@ -96,7 +96,7 @@ def test_a_run_that_cannot_begin_leaves_no_files(tmp_path, monkeypatch) -> None:
         *(("os.open", last) for last in range(1, 7)),  # of locks and of directories
     ],
 )
-def test_a_killed_process_leaves_a_run_or_nothing(tmp_path, call, last) -> None:
+def test_a_killed_process_leaves_a_complete_run_or_nothing(tmp_path, call, last) -> None:
     """After so many such calls the process dies."""
     if (child := os.fork()) == 0:
         real, n_calls = getattr(os, call.removeprefix("os.")), count(1)
@@ -120,7 +120,7 @@ def test_a_killed_process_leaves_a_run_or_nothing(tmp_path, call, last) -> None:
         Records.open(path).close()
 
 
-def test_a_changed_number_is_detected(run) -> None:
+def test_a_changed_number_in_the_records_is_detected(run) -> None:
     path = run / "evaluations.jsonl"
     path.write_bytes(with_checksum(b'{"id":"g1-1","loss":2.25}') * 2)
     assert len(whole_lines(run)) == 2
@@ -143,7 +143,7 @@ def test_a_changed_number_is_detected(run) -> None:
             whole_lines(run)
 
 
-def test_an_incomplete_last_line_is_skipped(run) -> None:
+def test_an_incomplete_last_line_of_the_records_is_skipped(run) -> None:
     path, trial = run / "evaluations.jsonl", Trial(PRIMORDIAL, 7, "g1-1", "random")
     path.write_bytes(b'{"id": "torn')
     assert Records.read(run).lines == ()
@@ -153,7 +153,7 @@ def test_an_incomplete_last_line_is_skipped(run) -> None:
     assert len(Records.read(run).lines) == 1
 
 
-def test_a_full_disk_is_reported(run, monkeypatch) -> None:
+def test_a_full_disk_raises_an_error_with_the_reason(run, monkeypatch) -> None:
     def full(self, mode):
         raise OSError(28, "No space left on device")
 
@@ -164,7 +164,7 @@ def test_a_full_disk_is_reported(run, monkeypatch) -> None:
             records.add(trial, Evaluation("crashed"), flops=1, n_params=1)
 
 
-def test_the_last_of_several_lines_of_an_evaluation_is_read(run) -> None:
+def test_the_last_line_recorded_for_an_evaluation_counts(run) -> None:
     with Records.open(run) as records:
         trial = Trial(PRIMORDIAL, 7, "g1-1", "random")
         for loss in (2.5, 2.25):
@@ -172,7 +172,7 @@ def test_the_last_of_several_lines_of_an_evaluation_is_read(run) -> None:
     assert [line.val_loss for line in Records.read(run).lines] == [2.25]
 
 
-def test_lines_without_a_checksum_can_be_read(run) -> None:
+def test_lines_of_an_older_version_may_lack_a_checksum(run) -> None:
     """Those of runs that an older version began, whose checksums are tested if there are some."""
     edit(run / "run.json", version=1)
     lines = [b'{"id":"g1-1"}', with_checksum(b'{"id":"g1-2"}')[:-1]]

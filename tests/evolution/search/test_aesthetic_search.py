@@ -28,7 +28,7 @@ def differing(a: Genome, b: Genome) -> set[str]:
 
 
 @given(RNGS, st.integers(0, 30))
-def test_random_genomes_and_mutants_lie_in_evolve_rusts_space(rng, n) -> None:
+def test_genomes_and_mutants_lie_in_the_space_of_evolve_rust(rng, n) -> None:
     genome = random_genome(rng)
     assert genome.n_emb in (16, 24, 32)
     assert genome.n_head in (2, 4)
@@ -106,7 +106,7 @@ def test_a_population_keeps_its_size_and_its_best_two(size, seed) -> None:
             assert born.seed == training_seed(42, generation + 1, born.slot)
 
 
-def test_the_highest_score_wins_and_zero_is_a_valid_score() -> None:
+def test_the_organism_with_the_highest_score_ranks_first() -> None:
     population = make(4)
     ranked = population.tell([said(-1.0), said(0.0), said(None), said(-100.0)])
     assert [-o.fitness for o in ranked] == [0.0, 1.0 * -1, -100.0, -math.inf]
@@ -124,7 +124,7 @@ def test_a_population_begins_with_an_ancestor_and_mutants(size, n_mutants) -> No
 
 
 @given(st.integers(2, 10), st.integers(0, 8), SEEDS)
-def test_guests_replace_the_worst_of_a_population(size, n_guests, seed) -> None:
+def test_guests_replace_the_worst_organisms_of_a_population(size, n_guests, seed) -> None:
     n_guests = min(n_guests, size)
     population = make(size, seed)
     ranked = population.tell(scores_for(population, Random(seed)))

@@ -29,7 +29,7 @@ def test_the_package_exports_its_public_names() -> None:
         _ = microgpt_evolution.colony
 
 
-def test_the_winner_can_be_trained(found) -> None:
+def test_the_winning_genome_can_be_trained(found) -> None:
     genome = found.genome
     trained = train(DOCS, model=genome.model(), config=genome.train_config(seed=1))
     assert (trained.ending, trained.model.n_embd) == ("steps", genome.n_emb)
@@ -37,7 +37,7 @@ def test_the_winner_can_be_trained(found) -> None:
     assert len(found.names) == 10
 
 
-def test_a_run_directory_keeps_everything_for_a_resume(found, tmp_path: Path) -> None:
+def test_a_run_directory_keeps_all_that_a_resumed_search_needs(found, tmp_path: Path) -> None:
     run = tmp_path / "run"
     stop, events = Event(), []
 
@@ -67,7 +67,7 @@ def test_a_run_resumes_only_with_its_own_settings(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("objective", ["aesthetic", "hydra"])
-def test_another_objective_can_return_a_score(objective) -> None:
+def test_a_search_with_another_objective_returns_a_score(objective) -> None:
     found = evolve(DOCS, objective=objective, population=2, generations=1, samples=5)
     assert found.record.objective == objective
     assert found.record.score is not None
@@ -89,17 +89,17 @@ def test_another_objective_can_return_a_score(objective) -> None:
         ({"objective": "hydra", "samples": 10**9}, "samples: input should be less than or equal"),
     ],
 )
-def test_arguments_outside_their_range_are_refused(options, problem) -> None:
+def test_evolve_refuses_invalid_arguments(options, problem) -> None:
     with pytest.raises(ConfigError, match=problem):
         evolve(DOCS, **options)
 
 
-def test_too_few_documents_are_refused() -> None:
+def test_evolve_refuses_too_few_documents() -> None:
     with pytest.raises(DataError, match="too few"):
         evolve(["anna"])
 
 
-def test_a_search_without_a_winner_is_an_error(monkeypatch) -> None:
+def test_a_search_without_a_winner_raises_an_error(monkeypatch) -> None:
     monkeypatch.setattr(SearchRunner, "run", lambda self, minutes: None)
     with pytest.raises(NoWinnerError, match="no organism finished training"):
         evolve(DOCS)

@@ -37,13 +37,13 @@ def changes(old: Genome, new: Genome) -> set[str]:
 
 
 @given(genomes(), genomes(), rngs, unary)
-def test_every_operator_makes_a_genome_that_can_be_trained(a, b, rng, operator) -> None:
+def test_every_operator_returns_a_valid_genome(a, b, rng, operator) -> None:
     for genome in (operator(a, rng), crossover(a, b, rng)):
         assert Genome(**asdict(genome)) == genome  # its ranges are checked when it is made
 
 
 @given(rngs, st.sampled_from([NORMAL, WIDE]))
-def test_a_random_genome_is_of_its_space(rng, space) -> None:
+def test_a_random_genome_lies_in_its_space(rng, space) -> None:
     genome = random_genome(rng, space)
     for gene in ("n_emb", "n_ctx", "n_layer", "n_head", "n_ff_exp", "steps"):
         assert getattr(genome, gene) in space[gene]
@@ -52,7 +52,7 @@ def test_a_random_genome_is_of_its_space(rng, space) -> None:
 
 
 @given(genomes(), rngs)
-def test_a_mutation_changes_up_to_three_genes(genome, rng) -> None:
+def test_a_mutation_changes_at_most_three_genes(genome, rng) -> None:
     mutant = mutate(genome, rng)
     changed = changes(genome, mutant)
     assert len(changed - {"n_head"}) <= 3  # the heads may have to follow the width
@@ -71,7 +71,7 @@ def test_a_mutation_changes_up_to_three_genes(genome, rng) -> None:
 
 
 @given(genomes(), genomes(), rngs)
-def test_a_child_takes_each_gene_from_a_parent(a, b, rng) -> None:
+def test_a_child_takes_each_gene_from_one_of_its_parents(a, b, rng) -> None:
     child = crossover(a, b, rng)
     for gene in set(GENES) - {"n_head"}:
         assert getattr(child, gene) in (getattr(a, gene), getattr(b, gene))
@@ -101,13 +101,13 @@ def test_growth_enlarges_one_part_of_the_shape(genome, rng) -> None:
         assert getattr(grown, gene) > getattr(genome, gene)
 
 
-def test_growth_stays_within_the_ranges() -> None:
+def test_growth_never_exceeds_the_largest_genome() -> None:
     largest = Genome(n_emb=128, n_ctx=256, n_layer=12, n_head=16, n_ff_exp=8, steps=10_000, lr=0.01)
     rng = random.Random(1)
     assert {grow(largest, rng) for _ in range(100)} == {largest}
 
 
-def test_growth_takes_each_direction_a_quarter_of_the_time() -> None:
+def test_growth_chooses_each_of_four_directions_equally_often() -> None:
     rng = random.Random(1)
     grown = Counter(grow(PRIMORDIAL, rng) for _ in range(N_DRAWS))
     species = {genome.species for genome in grown}
@@ -131,7 +131,7 @@ def test_fine_tuning_changes_lr_steps_or_both_equally_often() -> None:
         assert kinds[frozenset(kind)] / N_DRAWS == pytest.approx(1 / 3, abs=0.04)
 
 
-def test_values_of_a_space_are_drawn_equally_often() -> None:
+def test_random_genomes_draw_all_values_equally_often() -> None:
     rng = random.Random(1)
     drawn = [random_genome(rng, WIDE) for _ in range(N_DRAWS)]
     for gene in ("n_emb", "n_ctx", "n_layer", "n_ff_exp", "steps"):
@@ -144,7 +144,7 @@ def test_values_of_a_space_are_drawn_equally_often() -> None:
     assert below / N_DRAWS == pytest.approx(0.5, abs=0.04)
 
 
-def test_a_mutation_reaches_every_gene() -> None:
+def test_mutation_can_change_every_gene() -> None:
     rng = random.Random(1)
     reached = set().union(*(changes(PRIMORDIAL, mutate(PRIMORDIAL, rng)) for _ in range(200)))
     assert reached == set(GENES)

@@ -38,7 +38,7 @@ def cycle(hydra: Hydra, rng: Random, share_of_crashes: float = 0.0) -> list[int]
 
 
 @given(HEADS, SIZES, SEEDS, EXCHANGES, st.sampled_from([0.0, 0.3, 1.0]))
-def test_migration_keeps_the_size_and_the_best_two_of_a_head(
+def test_migration_keeps_the_size_and_best_two_of_each_head(
     names, size, seed, exchange, crashes
 ) -> None:
     rng = Random(seed)
@@ -65,7 +65,7 @@ def test_no_two_training_runs_share_a_seed(names, seed, exchange) -> None:
 
 
 @given(HEADS, SEEDS)
-def test_an_offspring_mixes_genes_of_champion_and_guest(names, seed) -> None:
+def test_a_child_mixes_the_genes_of_a_champion_and_a_guest(names, seed) -> None:
     hydra = Hydra(names, size=8, seed=seed)
     cycle(hydra, Random(seed))
     ranked = [population.generations[-1] for population in hydra.heads.values()]
@@ -78,7 +78,7 @@ def test_an_offspring_mixes_genes_of_champion_and_guest(names, seed) -> None:
                 assert all(genes[name] in (own[name], guest[name]) for name in genes)
 
 
-def test_each_head_begins_with_the_ancestor() -> None:
+def test_each_head_begins_with_the_given_ancestor() -> None:
     hydra = Hydra(THREE, size=3, seed=1, ancestor=PRIMORDIAL)
     first = [o for o in hydra.ask() if o.origin == "genome"]
     assert [(o.id, o.genome) for o in first] == [(f"g1-{i}", PRIMORDIAL) for i in (1, 4, 7)]
@@ -103,7 +103,7 @@ def test_each_head_receives_two_champions_and_their_offspring() -> None:
     assert not {o.genome for o in born} <= {o.genome for o in best.values()}
 
 
-def test_a_guest_is_scored_by_its_host_without_new_training() -> None:
+def test_a_host_scores_a_guest_without_training_it_again() -> None:
     hydra = Hydra(THREE, size=8, seed=1)
     cycle(hydra, Random(1))
     guest = hydra.heads["weaver"].organisms[4]
@@ -118,7 +118,7 @@ def test_a_guest_is_scored_by_its_host_without_new_training() -> None:
     assert seen.fitness == -scores["weaver"]
 
 
-def test_evolve_rust_sends_every_head_the_same_six() -> None:
+def test_every_head_gets_the_same_six_guests_in_evolve_rust_mode() -> None:
     hydra = Hydra(THREE, size=8, seed=1, exchange="source")
     cycle(hydra, Random(1))
     pool = {o.genome for organisms in hydra.met.values() for o in organisms}
@@ -126,7 +126,7 @@ def test_evolve_rust_sends_every_head_the_same_six() -> None:
         assert {o.genome for o in population.organisms} == pool
 
 
-def test_evolve_rusts_migration_keeps_the_elites_of_four_heads() -> None:
+def test_evolve_rust_migration_keeps_the_elites_of_four_heads() -> None:
     hydra = Hydra(FOUR, size=8, seed=1, exchange="source")
     cycle(hydra, Random(1))
     champions = hydra.met
@@ -160,7 +160,7 @@ SEEN = st.lists(
 
 
 @given(SEEN)
-def test_a_cell_keeps_its_best_organism(make_organism, seen) -> None:
+def test_an_archive_cell_keeps_its_best_organism(make_organism, seen) -> None:
     archive = Archive()
     for slot, (fitness, n_params, novelty) in enumerate(seen):
         status = "crashed" if fitness is None else "ok"
@@ -176,7 +176,7 @@ def test_a_cell_keeps_its_best_organism(make_organism, seen) -> None:
     assert min(best, default=None) == min(finished, default=None)
 
 
-def test_cells_are_half_octaves_of_size_and_fiftieths_of_novelty(make_organism) -> None:
+def test_archive_cells_divide_organisms_by_size_and_novelty(make_organism) -> None:
     archive = Archive()
     for n_params, novelty in [(4192, 0.0), (5792, 0.81), (5793, 0.94), (8192, 1.0)]:
         archive.add(scored(make_organism(1.0), novelty), n_params=n_params)

@@ -41,7 +41,7 @@ def origins(population) -> list[str]:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 8])
 @given(seed=SEEDS, is_warm=st.booleans())
-def test_a_search_begins_at_random_or_with_an_ancestor(size, seed, is_warm) -> None:
+def test_a_search_begins_with_random_genomes_or_an_ancestor(size, seed, is_warm) -> None:
     ancestor = random_genome(Random(seed), WIDE) if is_warm else None
     search = LossSearch(population=size, fitness="held-out", seed=seed, ancestor=ancestor)
     population = search.organisms
@@ -57,7 +57,9 @@ def test_a_search_begins_at_random_or_with_an_ancestor(size, seed, is_warm) -> N
 
 
 @given(STAGES, FITNESSES, SEEDS)
-def test_the_size_is_constant_and_each_slot_has_a_seed(make_ranked, stage, fitnesses, seed) -> None:
+def test_every_generation_has_the_same_size_and_its_own_seeds(
+    make_ranked, stage, fitnesses, seed
+) -> None:
     ranked = make_ranked(fitnesses, generation=3)
     population = bred(stage, ranked, seed)
     assert [(o.generation, o.slot) for o in population] == [
@@ -72,7 +74,7 @@ def test_the_size_is_constant_and_each_slot_has_a_seed(make_ranked, stage, fitne
 
 
 @given(STAGES, FITNESSES, SEEDS)
-def test_only_finished_organisms_breed_and_the_best_comes_first(
+def test_only_finished_organisms_breed_and_the_best_is_first(
     make_ranked, stage, fitnesses, seed
 ) -> None:
     ranked = make_ranked(fitnesses)
@@ -123,7 +125,7 @@ def test_offspring_are_crosses_mutants_and_hypermutants(make_ranked) -> None:
         (8, "re-eval grown champion champion champion tuned tuned immigrant"),
     ],
 )
-def test_a_championship_is_evolve_rusts_at_our_size(make_ranked, size, expected) -> None:
+def test_a_championship_breeds_as_evolve_rust_does(make_ranked, size, expected) -> None:
     ranked = make_ranked([2.4, 2.1, 2.3, 2.2, 2.5, 2.6, 2.7, 2.8][:size])
     population = bred("championship", ranked)
     assert origins(population) == expected.split()
@@ -152,7 +154,7 @@ def test_random_genomes_avoid_blacklisted_species(make_ranked, stage, origin) ->
     assert all(o.genome.species not in blacklisted for o in population if o.origin == origin)
 
 
-def test_any_species_is_accepted_after_twenty_tries(make_ranked) -> None:
+def test_a_blacklisted_species_is_accepted_after_twenty_tries(make_ranked) -> None:
     class Everything:
         n_asked = 0
 
@@ -211,13 +213,13 @@ def test_the_best_loss_of_a_normal_generation_never_rises(size, fitness, seed) -
 
 
 @given(SIZES, OBJECTIVES, st.integers(0, 1000))
-def test_only_the_seed_decides_the_search(size, fitness, seed) -> None:
+def test_the_result_of_a_search_depends_only_on_its_seed(size, fitness, seed) -> None:
     first, second, other = (run(size, fitness, each)[0] for each in (seed, seed, seed + 1))
     assert repr(first.generations) == repr(second.generations) != repr(other.generations)
     assert repr(first.organisms) == repr(second.organisms)
 
 
-def test_evaluations_have_distinct_seeds_and_elites_keep_theirs() -> None:
+def test_evaluations_have_distinct_seeds_but_elites_keep_theirs() -> None:
     search, _ = run(8, "held-out", 5, n_generations=30)
     trained = [o for ranked in search.generations for o in ranked if o.origin != "elite"]
     assert len({organism.seed for organism in trained}) == len(trained)
@@ -234,7 +236,7 @@ def test_an_elite_is_not_evaluated_again() -> None:
     assert [organism.slot for organism in search.ask()] == list(range(2, 9))
 
 
-def test_a_stagnant_search_has_championships_then_a_cataclysm() -> None:
+def test_a_stagnant_search_has_championships_and_a_cataclysm() -> None:
     search, stages = LossSearch(population=4, fitness="last-doc", seed=1), []
     for _ in range(6):
         search.tell([Evaluation("ok", 2.0, 2.0)] * len(search.ask()))
@@ -253,7 +255,7 @@ def test_a_search_survives_a_generation_of_crashes() -> None:
     assert ranked[0].has_finished
 
 
-def test_results_for_every_organism_are_required() -> None:
+def test_a_search_requires_a_result_for_every_organism() -> None:
     search = LossSearch(population=3, fitness="held-out", seed=1)
     with pytest.raises(ValueError, match="shorter"):
         search.tell([Evaluation("ok", 2.0)])
@@ -285,11 +287,11 @@ CATACLYSM = (4, "cataclysm")
         ([math.inf, math.inf, math.inf, 2.0], [NORMAL_0, NORMAL_1, CHAMPIONSHIP_2, NORMAL_0]),
     ],
 )
-def test_flat_generations_start_a_championship_then_a_cataclysm(bests, told) -> None:
+def test_stagnation_leads_to_a_championship_and_a_cataclysm(bests, told) -> None:
     assert climb(*bests) == told
 
 
-def test_an_elite_that_is_worse_when_remeasured_is_no_progress() -> None:
+def test_an_elite_that_measures_worse_again_is_not_progress() -> None:
     # Measured anew in the championship it is worse: the search is as stuck as before.
     assert climb(1.6, 1.6, 1.6, 1.65, 1.7)[2:] == [CHAMPIONSHIP_2, CHAMPIONSHIP_3, CATACLYSM]
     # What then is better than that, is progress.
@@ -297,7 +299,7 @@ def test_an_elite_that_is_worse_when_remeasured_is_no_progress() -> None:
 
 
 @pytest.mark.parametrize(("gain", "stagnation"), [(0.9e-8, 1), (1.1e-8, 0)])
-def test_a_gain_below_1e_8_does_not_reset_the_stagnation(gain, stagnation) -> None:
+def test_a_gain_below_1e_8_does_not_end_stagnation(gain, stagnation) -> None:
     assert climb(1.6, 1.6 - gain)[-1] == (stagnation, "normal")
 
 
@@ -315,7 +317,7 @@ def test_crashes_and_kept_elites_do_not_count_as_failures(make_ranked, make_orga
     assert Blacklist("last-doc").after(anew).failures == {"16-4-1-16-4": (2.9,)}
 
 
-def test_held_out_losers_are_the_worst_quartile_so_far(make_ranked) -> None:
+def test_only_the_worst_quartile_so_far_counts_as_failures(make_ranked) -> None:
     blacklist = Blacklist("held-out").after(make_ranked([2.2, 2.3, 2.4, 2.5], n_layer=1))
     assert blacklist.failures == {"16-4-1-16-4": (2.5,)}
     # Of eight the worst two: 2.6, which is new, and 2.5, which has been counted.
@@ -326,7 +328,7 @@ def test_held_out_losers_are_the_worst_quartile_so_far(make_ranked) -> None:
     assert blacklist.species == ("16-4-2-16-4",)
 
 
-def test_the_species_with_the_most_failures_comes_first(make_ranked) -> None:
+def test_the_blacklist_starts_with_the_species_that_failed_most(make_ranked) -> None:
     blacklist = Blacklist("last-doc").after(make_ranked([2.4, 2.5], n_layer=3))
     blacklist = blacklist.after(make_ranked([2.4, 2.5, 2.6], n_layer=2))
     assert blacklist.species == ("16-4-2-16-4", "16-4-3-16-4")

@@ -41,7 +41,7 @@ def test_recorded_evaluations_are_reused(run) -> None:
         assert records.n_known == 2
 
 
-def test_a_line_has_everything_about_its_evaluation(run) -> None:
+def test_a_record_contains_everything_about_its_evaluation(run) -> None:
     line = json.loads((run / "evaluations.jsonl").read_text().splitlines()[0])
     assert line.pop("genome")["n_emb"] == 16
     assert len(line.pop("crc32")) == 8
@@ -63,7 +63,7 @@ def test_a_run_can_be_read_while_another_process_holds_it(run) -> None:
     assert found.lines[0].evaluation == Evaluation("ok", 2.25, 2.5, 2.25)
 
 
-def test_a_run_without_evaluations_is_an_error(tmp_path) -> None:
+def test_reading_a_run_without_evaluations_is_refused(tmp_path) -> None:
     with Records.begin(tmp_path, "evolve", SETTINGS) as records:
         pass
     with pytest.raises(RunError, match="has no evaluations yet; try again later"):
@@ -80,7 +80,7 @@ def test_a_run_without_evaluations_is_an_error(tmp_path) -> None:
         ({"samples": 5}, "settings: objective loss does not accept samples, got 5"),
     ],
 )
-def test_an_error_names_damaged_settings(run, change, problem) -> None:
+def test_an_error_names_the_damaged_setting(run, change, problem) -> None:
     facts = json.loads((run / "run.json").read_text())
     facts["settings"] |= change
     (run / "run.json").write_text(json.dumps(facts))
@@ -99,7 +99,7 @@ def test_an_error_names_damaged_settings(run, change, problem) -> None:
         ('"n_head":4', '"n_head":5', r"line 1: n_emb \(16\) must be divisible by n_head \(5\)"),
     ],
 )
-def test_an_error_names_an_unusable_measurement(run, old, new, problem) -> None:
+def test_an_error_names_the_line_of_an_unusable_measurement(run, old, new, problem) -> None:
     edit_evaluations(run, old, new)
     with pytest.raises(RunError, match=problem):
         Records.open(run)
@@ -117,7 +117,7 @@ def test_an_error_names_an_unusable_measurement(run, old, new, problem) -> None:
         ('"novel":', '"novel":1e308,"n":', r"line 1: vote\.novel must be between 0 and 1, got"),
     ],
 )
-def test_an_error_names_an_unusable_vote(tmp_path, old, new, problem) -> None:
+def test_an_error_names_the_line_of_an_unusable_vote(tmp_path, old, new, problem) -> None:
     hydra = {"objective": "hydra", "fitness": None, "samples": 5, "exchange": "migrate"}
     settings = SETTINGS.model_copy(update=hydra | {"origin": True})
     with Records.begin(tmp_path, "evolve", settings) as records:
@@ -163,7 +163,7 @@ def lived(kind: str, n_generations: int):
 
 
 @pytest.mark.parametrize("kind", ["loss", "aesthetic", "hydra"])
-def test_a_replay_has_every_organism_of_the_search(kind) -> None:
+def test_a_replay_contains_every_organism_of_the_search(kind) -> None:
     generations, known = lived(kind, 8)
     found = replay(search(kind), 8, known)
     assert [g.number for g in found] == list(range(1, 9))
@@ -192,11 +192,11 @@ def test_a_replay_of_a_stopped_search_ends_where_it_stopped() -> None:
     assert {o.id for o in ranked} == generations[3].keys() - {o.id for o in bred_last}
 
 
-def test_an_empty_search_has_no_generations() -> None:
+def test_the_replay_of_an_empty_search_has_no_generations() -> None:
     assert replay(search("hydra"), 3, {}) == []
 
 
-def test_a_replay_has_the_stage_of_each_generation() -> None:
+def test_a_replay_gives_the_stage_of_each_generation() -> None:
     living, known = search("loss"), {}
     for _ in range(6):
         todo = living.ask()

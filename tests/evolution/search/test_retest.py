@@ -40,7 +40,7 @@ def test_a_retest_trains_each_seed_and_keeps_the_first_model() -> None:
     assert retest(GENOME, PARTS, [8]).test_losses == found.test_losses[1:2]
 
 
-def test_a_diverging_retest_is_left_out(monkeypatch) -> None:
+def test_a_diverging_retest_is_omitted(monkeypatch) -> None:
     result = train(PARTS.train, model=GENOME.model(), config=GENOME.train_config(7))
 
     def train_or_diverge(docs, *, model, config):
@@ -56,7 +56,7 @@ def test_a_diverging_retest_is_left_out(monkeypatch) -> None:
         retest(GENOME, PARTS, [7])
 
 
-def test_exam_json_has_each_measure_of_search_and_retest(
+def test_the_saved_retest_contains_measures_of_search_and_retest(
     make_organism, text_result, tmp_path
 ) -> None:
     first, *again = (NameScores({"judge": judge}, 1.0, 0.9) for judge in (1.5, 1.0, 1.25))
@@ -82,7 +82,7 @@ def test_exam_json_has_each_measure_of_search_and_retest(
         ('{"id": "a", "last_loss": {"found": 1, "again": [2.0, 1e308]}}', "last_loss.again[1]: "),
     ],
 )
-def test_a_damaged_exam_json_is_refused(tmp_path: Path, content: str, problem: str) -> None:
+def test_a_damaged_retest_file_is_refused(tmp_path: Path, content: str, problem: str) -> None:
     (tmp_path / "exam.json").write_text(content)
     with pytest.raises(RunError, match=rf"exam\.json: {re.escape(problem)}"):
         read_retest(tmp_path)
@@ -114,7 +114,7 @@ def test_the_sum_of_ranks_gives_every_head_equal_weight(candidate) -> None:
     assert best_for_all(HEADS, [loud, even, late]) is even
 
 
-def test_the_heading_counts_the_new_seeds(make_organism) -> None:
+def test_the_heading_of_a_retest_states_the_number_of_new_seeds(make_organism) -> None:
     (organism,) = finalists = [make_organism(1.0)]
     assert f"{len(confirmation_trials(finalists, 7))} Fresh Seeds" in RETESTED
     assert all(trial.seed != organism.seed for trial in confirmation_trials(finalists, 7))

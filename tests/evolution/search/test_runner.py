@@ -58,25 +58,25 @@ def test_recorded_evaluations_count_as_done() -> None:
     assert list(first.values()) == [1, 2, 2, 2]
 
 
-def test_the_remaining_work_of_a_search_ends_at_0() -> None:
+def test_the_reported_remaining_work_ends_at_zero() -> None:
     left = [event.n_all - event.n_done + event.n_later for event in follow()]
     assert left == [11, 10, 11, 10, 9, 8, 8, 7, 6, 6, 5, 4, 3, 2, 1, 0]
 
 
-def test_the_champion_never_gets_worse() -> None:
+def test_the_champion_of_a_search_never_gets_worse() -> None:
     fitnesses = [event.champions["champion"].fitness for event in follow() if event.champions]
     assert fitnesses == sorted(fitnesses, reverse=True)
     assert len(fitnesses) == 3 + 3 + 7  # from the first organism on
 
 
-def test_an_unfinished_organism_is_not_a_champion() -> None:
+def test_an_unfinished_organism_is_never_a_champion() -> None:
     events = follow(statuses=["ok", "crashed"])  # the primordial genome, the first organism
     first = [event for event in events if (event.stage, event.generation) == ("generation", 1)]
     assert [bool(event.champions) for event in first] == [False, False, True, True]
     assert first[0].n_species == len({organism.genome.species for organism in first[0].organisms})
 
 
-def test_each_population_has_its_champion(make_organism) -> None:
+def test_each_population_has_its_own_champion(make_organism) -> None:
     runner = SearchRunner(SETTINGS, FakeEvaluator())
     for name, fitness in [("weaver", -0.7), ("mirror", -0.3), ("weaver", -0.5)]:
         runner._note_champion(name, make_organism(fitness))

@@ -28,6 +28,8 @@ def test_a_resumed_run_accepts_its_own_settings() -> None:
         (SETTINGS, {}, None, Space(values={}), "--space is not that of the run to resume; omit"),
     ],
 )
-def test_a_resumed_run_refuses_other_settings(settings, given, warm_start, space, problem) -> None:
+def test_a_resumed_run_refuses_different_settings(
+    settings, given, warm_start, space, problem
+) -> None:
     with pytest.raises(ConfigError, match=problem):
         settings.check(given, warm_start, space)

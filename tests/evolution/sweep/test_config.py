@@ -7,7 +7,7 @@ from microgpt_evolution.errors import GenomeError
 from microgpt_evolution.sweep.config import SETTINGS, SIZES, STEPS, SweepConfig, differing, grid
 
 
-def test_the_default_config_is_karpathys_run() -> None:
+def test_the_default_sweep_config_matches_karpathys_run() -> None:
     assert SweepConfig().model(vocab_size=27) == ModelConfig(vocab_size=27)
     assert SweepConfig().train_config(seed=42) == TrainConfig(lr=0.005)
 
@@ -20,7 +20,7 @@ def test_an_impossible_config_is_refused(settings) -> None:
         SweepConfig(**settings)
 
 
-def test_configs_are_labelled_by_their_differences() -> None:
+def test_configs_are_described_by_the_settings_that_differ() -> None:
     configs = [
         SweepConfig(steps=21_000, lr=0.02),
         SweepConfig(steps=21_000),
@@ -30,19 +30,19 @@ def test_configs_are_labelled_by_their_differences() -> None:
     assert configs[0].describe(["steps", "lr"]) == "steps 21,000, lr 0.02"
 
 
-def test_every_setting_is_an_option_of_train() -> None:
+def test_every_sweep_setting_is_a_setting_of_a_training_run() -> None:
     options = {*ModelConfig.__dataclass_fields__, *TrainConfig.__dataclass_fields__, "dtype"}
     assert options > set(SETTINGS)
 
 
-def test_the_sets_of_steps_are_evolve_rusts() -> None:
+def test_the_step_series_match_evolve_rust() -> None:
     assert STEPS["tripling"] == (1000, 3000, 9000)
     assert STEPS["fibonacci"] == (1000, 2000, 3000, 5000, 8000, 13_000, 21_000)
     model = SweepConfig(steps=1000).describe(["n_embd", "n_head", "n_layer"])
     assert model == "n_embd 16, n_head 4, n_layer 1"
 
 
-def test_the_three_sizes_have_the_stated_parameters() -> None:
+def test_the_three_model_sizes_have_the_stated_parameter_counts() -> None:
     """evolve-rust's scripts say 4,192, 16,480 and 201,088: the second is wrong."""
     counts = {name: count_params(config.model(vocab_size=27)) for name, config in SIZES.items()}
     assert counts == {"small": 4192, "medium": 26_816, "large": 201_088}
@@ -50,7 +50,7 @@ def test_the_three_sizes_have_the_stated_parameters() -> None:
     assert {config.lr for config in (SweepConfig(steps=1000), *SIZES.values())} == {0.005}
 
 
-def test_a_grid_has_each_combination_once_in_order() -> None:
+def test_a_grid_contains_each_combination_once_in_order() -> None:
     configs, impossible = grid({"n_embd": [16, 32, 16], "lr": [0.005, 0.01]})
     assert configs == [
         SweepConfig(n_embd=16), SweepConfig(n_embd=16, lr=0.01),
@@ -69,7 +69,7 @@ def test_impossible_combinations_are_skipped_with_one_note() -> None:
     ]
 
 
-def test_a_grid_without_possible_points_is_refused() -> None:
+def test_a_grid_without_valid_combinations_is_refused() -> None:
     with pytest.raises(ConfigError, match="no combination of the grid is valid: n_embd"):
         grid({"n_embd": [30], "n_head": [4, 7]})
 

@@ -14,7 +14,7 @@ def curve(scale, exponent, floor=0.0, xs=STEPS):
     return [(x, floor + scale * x**-exponent) for x in xs]
 
 
-def test_a_straight_line_agrees_with_a_hand_calculation() -> None:
+def test_a_line_fit_agrees_with_a_hand_calculation() -> None:
     """Through (1, 8), (4, 4), (16, 2): a half with every four times as much."""
     law = fit_line([(1, 8.0), (4, 4.0), (16, 2.0)])
     assert (law.scale, law.exponent, law.floor) == (pytest.approx(8), pytest.approx(0.5), 0)
@@ -25,7 +25,7 @@ def test_a_straight_line_agrees_with_a_hand_calculation() -> None:
     scale=st.floats(0.1, 50), exponent=st.floats(0.1, 2.0), floor=st.floats(0.1, 3.0),
     unit=st.sampled_from([1, 100, 1e6]),
 )  # fmt: skip
-def test_the_fit_recovers_a_known_law(scale, exponent, floor, unit) -> None:
+def test_the_fit_recovers_a_known_power_law(scale, exponent, floor, unit) -> None:
     xs = [unit * i for i in (1, 2, 4, 8, 16)]
     fitted = fit_law({1: curve(scale * unit**exponent, exponent, floor, xs)})
     assert fitted.has_floor
@@ -35,7 +35,7 @@ def test_the_fit_recovers_a_known_law(scale, exponent, floor, unit) -> None:
         assert fitted.law.at(x) == pytest.approx(floor + scale * (x / unit) ** -exponent, rel=1e-6)
 
 
-def test_the_fit_of_noisy_losses_minimises_squared_error() -> None:
+def test_the_fit_of_noisy_losses_minimises_the_squared_error() -> None:
     """Any other law near it is worse."""
     noisy = [(x, y + 0.02 * math.sin(9 * i)) for i, (x, y) in enumerate(curve(30, 0.6, 2.0))]
     law = fit_law({1: noisy}).law
@@ -49,7 +49,7 @@ def test_the_fit_of_noisy_losses_minimises_squared_error() -> None:
         assert error(PowerLaw(law.scale, law.exponent, law.floor * factor)) > error(law)
 
 
-def test_seeds_with_different_floors_give_the_interval_of_a_mean() -> None:
+def test_several_seeds_give_a_confidence_interval_for_the_floor() -> None:
     """By hand: the mean of such curves is a law, too, whichever of them it is of."""
     floors = [1.9, 2.0, 2.3]
     fitted = fit_law({seed: curve(30, 0.5, floor) for seed, floor in enumerate(floors)})
@@ -60,7 +60,7 @@ def test_seeds_with_different_floors_give_the_interval_of_a_mean() -> None:
     assert fitted.half_width(lambda law: law.exponent) == pytest.approx(0, abs=1e-5)
 
 
-def test_three_points_give_a_law_without_a_floor() -> None:
+def test_three_points_yield_a_power_law_without_a_floor() -> None:
     fitted = fit_law({1: curve(30, 0.5, 2.0, STEPS[:3]), 2: curve(31, 0.5, 2.0, STEPS[:3])})
     assert not fitted.has_floor
     assert fitted.law.floor == 0
@@ -82,11 +82,11 @@ def test_three_points_give_a_law_without_a_floor() -> None:
         [(1_000_000 + i, 2.3 - i / 100) for i in range(4)],
     ],
 )
-def test_losses_that_do_not_fall_by_a_power_law_give_no_fit(losses) -> None:
+def test_losses_that_follow_no_power_law_give_no_fit(losses) -> None:
     assert fit_law({1: losses}) is None
 
 
-def test_a_logarithmic_law_has_no_negative_floor() -> None:
+def test_steep_logarithmic_losses_give_a_law_without_a_floor() -> None:
     """A line in the logarithm of x ends below any number; then the law has no floor at all."""
     falling = [(x, 12 - math.log(x)) for x in STEPS]
     assert fit_law({1: falling}).law == fit_line(falling)
@@ -101,14 +101,14 @@ def test_a_logarithmic_law_has_no_negative_floor() -> None:
         (5, {2: curve(30, 0.5, 2.0, STEPS[:3])}),
     ],
 )
-def test_a_law_from_one_seed_has_no_interval(n, others) -> None:
+def test_a_power_law_from_one_seed_has_no_confidence_interval(n, others) -> None:
     """As of a sweep that was stopped, or of two of which one went less far."""
     fitted = fit_law({1: curve(30, 0.5, 2.0)[:n], **others})
     assert fitted.law.exponent > 0
     assert fitted.half_width(lambda law: law.exponent) is None
 
 
-def test_a_law_of_logarithmic_losses_has_no_floor() -> None:
+def test_gently_falling_losses_give_a_law_without_a_floor() -> None:
     """Its exponent is the line's, and not the smallest that is tried."""
     falling = [(x, 2.4 - 0.01 * math.log(x)) for x in STEPS]
     fitted = fit_law({1: falling, 2: falling})
@@ -117,6 +117,6 @@ def test_a_law_of_logarithmic_losses_has_no_floor() -> None:
     assert fitted.without == (fitted.law, fitted.law)
 
 
-def test_an_exponent_near_zero_gives_no_law() -> None:
+def test_an_exponent_near_zero_gives_no_power_law() -> None:
     fast, slow = curve(30, 0.5, 2.0), curve(3, 0.01, 0.2)
     assert fit_law({1: fast, 2: slow}) is None

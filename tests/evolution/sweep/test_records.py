@@ -44,7 +44,7 @@ def run(tmp_path: Path) -> Path:
     return records.directory
 
 
-def test_recorded_points_are_reused_and_others_trained(run) -> None:
+def test_recorded_points_are_reused_and_the_rest_is_trained(run) -> None:
     with SweepRecords.open(run) as records:
         assert records.final((SweepConfig(steps=3000), 42)) == result(3000)
         assert records.todo() == [
@@ -53,7 +53,7 @@ def test_recorded_points_are_reused_and_others_trained(run) -> None:
         assert records.n_known == 2
 
 
-def test_results_come_in_the_order_of_the_sweep(run) -> None:
+def test_results_are_returned_in_the_order_of_the_sweep(run) -> None:
     sweep, results = read_sweep(run)
     assert sweep == SETTINGS
     assert results == [result(seed=43), result(3000)]
@@ -62,7 +62,7 @@ def test_results_come_in_the_order_of_the_sweep(run) -> None:
 @pytest.mark.parametrize(
     ("status", "is_known"), [("diverged", True), ("crashed", False), ("refused", False)]
 )
-def test_machine_dependent_failures_are_tried_again(run, status, is_known) -> None:
+def test_failures_that_depend_on_the_machine_are_tried_again(run, status, is_known) -> None:
     with SweepRecords.open(run) as records:
         add(records, status=status, reason="why")
     with SweepRecords.open(run) as records:
@@ -97,7 +97,7 @@ def test_the_table_has_a_row_for_each_training_run(run) -> None:
         ('"status":"ok"', '"status":"fine"', "line 1: status: input should be"),
     ],
 )
-def test_an_error_names_the_damaged_line(run, old, new, problem) -> None:
+def test_an_error_names_the_damaged_line_of_a_record(run, old, new, problem) -> None:
     edit_evaluations(run, old, new)
     for read in (SweepRecords.open, read_sweep):
         with pytest.raises(RunError, match=problem):
@@ -113,14 +113,14 @@ def test_an_error_names_the_damaged_line(run, old, new, problem) -> None:
         ({"points": [{"n_embd": 30}]}, r"settings\.points: n_embd \(30\) must be divisible"),
     ],
 )
-def test_an_error_names_damaged_settings(run, change, problem) -> None:
+def test_an_error_names_the_damaged_setting(run, change, problem) -> None:
     edit(run / "run.json", settings=change)
     for read in (SweepRecords.open, read_sweep):
         with pytest.raises(RunError, match=problem):
             read(run)
 
 
-def test_searches_and_sweeps_are_not_confused(tmp_path, run) -> None:
+def test_opening_a_search_as_a_sweep_is_refused(tmp_path, run) -> None:
     with Records.begin(tmp_path, "evolve", SEARCH) as search:
         pass
     with pytest.raises(RunError, match="is a search, not a sweep; resume it with: microgpt evolve"):

@@ -28,7 +28,7 @@ SIZES = [
 ]
 
 
-def test_a_return_is_the_drop_per_thousand_steps() -> None:
+def test_a_return_is_the_loss_reduction_per_thousand_steps() -> None:
     """By hand: 0.3 nats in 2,000 steps are 0.15 for a thousand, 0.1 in 4,000 are 0.025."""
     losses = {1000: 2.7, 3000: 2.4, 7000: 2.3}
     (series,) = Scaling.of(result(steps(n), loss) for n, loss in losses.items()).series
@@ -40,7 +40,7 @@ def test_a_return_is_the_drop_per_thousand_steps() -> None:
     assert third.per_unit.half_width is None
 
 
-def test_a_return_can_be_per_thousand_parameters() -> None:
+def test_a_return_can_be_the_gain_per_thousand_parameters() -> None:
     """By hand: 0.22624 nats for 26,816 - 4,192 weights, 0.174272 for 201,088 - 26,816."""
     losses = [2.5, 2.5 - 0.22624, 2.5 - 0.22624 - 0.174272]
     found = [
@@ -53,7 +53,7 @@ def test_a_return_can_be_per_thousand_parameters() -> None:
     assert [r.per_unit.value for r in series.returns[1:]] == pytest.approx([0.01, 0.001])
 
 
-def test_the_interval_of_a_return_pairs_the_seeds() -> None:
+def test_the_confidence_interval_of_a_return_pairs_the_seeds() -> None:
     """By hand: each seed gains 0.1, 0.2 or 0.3 in 1,000 steps, however far apart they begin."""
     before, gains = [2.0, 3.0, 4.0], [0.1, 0.2, 0.3]
     results = [result(steps(1000), loss, seed=i) for i, loss in enumerate(before)]
@@ -68,7 +68,7 @@ def test_the_interval_of_a_return_pairs_the_seeds() -> None:
     assert series.cells[0].val_loss.half_width == pytest.approx(4.303 / 3**0.5, rel=1e-3)
 
 
-def test_a_return_compares_only_seeds_that_both_points_have() -> None:
+def test_a_return_compares_only_seeds_shared_by_both_points() -> None:
     before = [result(steps(1000), loss, seed=i) for i, loss in enumerate((2.0, 3.0, 9.0))]
     after = [result(steps(2000), loss, seed=i) for i, loss in enumerate((1.9, 2.7))]
     (series,) = Scaling.of([*before, *after]).series
@@ -80,7 +80,7 @@ def test_a_return_compares_only_seeds_that_both_points_have() -> None:
     assert series.returns[1].drop.half_width is None
 
 
-def test_models_of_equal_size_have_a_return_of_0() -> None:
+def test_models_of_equal_size_have_a_return_of_zero() -> None:
     """evolve-rust's rule: two models of one size, such as with other heads, have a return of 0."""
     shapes = [
         (SweepConfig(n_head=4), 4192),

@@ -48,7 +48,7 @@ class Adder:
         return item + self.n
 
 
-def test_work_is_unpickled_only_once_per_process(monkeypatch) -> None:
+def test_a_process_unpickles_the_same_work_only_once(monkeypatch) -> None:
     monkeypatch.setattr(Adder, "n_loaded", 0)
     work = PickledOnce.of(Adder(1))
     for item in range(5):
@@ -56,7 +56,7 @@ def test_work_is_unpickled_only_once_per_process(monkeypatch) -> None:
     assert Adder.n_loaded == 1
 
 
-def test_work_already_unpickled_can_be_sent_by_name_only() -> None:
+def test_work_that_a_process_has_unpickled_can_be_sent_by_name() -> None:
     work = PickledOnce.of(Adder(2))
     with pytest.raises(NotUnpickledError):
         work.name_only()(1)

@@ -88,7 +88,7 @@ def scheduler() -> Iterator[str]:
         yield workers.scheduler_address
 
 
-def test_outcomes_come_in_the_order_of_the_items() -> None:
+def test_outcomes_are_returned_in_the_order_of_the_items() -> None:
     later_is_done = threading.Event()
 
     def work(item: int) -> int:
@@ -118,7 +118,7 @@ def test_an_exception_fails_only_its_own_item(items: list[int | None], n_threads
 
 
 @given(st.lists(st.integers(0, 4), max_size=20))
-def test_only_an_item_that_always_kills_its_worker_crashes(n_deaths: list[int]) -> None:
+def test_an_item_is_given_up_only_after_killing_several_workers(n_deaths: list[int]) -> None:
     left = list(n_deaths)
 
     def work(i: int) -> int:
@@ -135,7 +135,7 @@ def test_only_an_item_that_always_kills_its_worker_crashes(n_deaths: list[int]) 
         assert outcome.status in allowed
 
 
-def test_items_are_read_when_workers_become_free() -> None:
+def test_items_are_read_only_when_workers_become_free() -> None:
     n_read = n_done = 0
 
     class Items(Sequence[int]):
@@ -157,7 +157,7 @@ def test_items_are_read_when_workers_become_free() -> None:
     assert n_read == n_done == 100
 
 
-def test_should_stop_ends_the_map_early() -> None:
+def test_setting_should_stop_ends_the_evaluation_early() -> None:
     n_threads = threading.active_count()
     should_stop = threading.Event()
     started = []
@@ -201,7 +201,7 @@ def test_ctrl_c_tells_the_workers_to_stop() -> None:
 
 
 @pytest.mark.slow
-def test_work_in_processes_is_stopped_at_once() -> None:
+def test_an_interrupt_stops_work_in_processes_at_once() -> None:
     def interrupt(i: int, outcome: Outcome[int]) -> None:
         raise KeyboardInterrupt
 
@@ -229,7 +229,7 @@ def test_a_worker_that_dies_once_is_retried(pool: Pool, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_only_an_item_that_always_kills_its_worker_is_lost(pool: Pool) -> None:
+def test_only_an_item_that_always_kills_its_worker_fails(pool: Pool) -> None:
     with pool:
         outcomes = evaluate_all(die_always, range(N), pool)
         assert [outcome.status for outcome in outcomes] == BUT_ONE
@@ -254,7 +254,7 @@ def test_an_unreadable_result_fails_only_its_own_item(scheduler: str) -> None:
     ],
     ids=["scheduler", "workers"],
 )
-def test_a_cluster_that_vanishes_is_a_one_line_error(
+def test_a_cluster_that_disappears_gives_a_one_line_error(
     monkeypatch: pytest.MonkeyPatch, vanish: Callable[[Any], object], problem: str
 ) -> None:
     from distributed import LocalCluster
@@ -267,7 +267,7 @@ def test_a_cluster_that_vanishes_is_a_one_line_error(
 
 
 @pytest.mark.slow
-def test_a_cluster_with_another_version_is_a_one_line_error(
+def test_a_worker_with_another_version_gives_a_one_line_error(
     scheduler: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from distributed import Client
@@ -289,7 +289,7 @@ def test_a_cluster_with_another_version_is_a_one_line_error(
             evaluate_all(square, range(N), Dask(scheduler))
 
 
-def test_a_scheduler_that_does_not_answer_is_a_one_line_error(monkeypatch) -> None:
+def test_an_unreachable_scheduler_gives_a_one_line_error(monkeypatch) -> None:
     monkeypatch.setattr(cluster, "TIMEOUT_S", 0.1)
     with socket.socket() as nobody, socket.create_server(("127.0.0.1", 0)) as other:
         nobody.bind(("127.0.0.1", 0))
@@ -302,7 +302,7 @@ def test_a_scheduler_that_does_not_answer_is_a_one_line_error(monkeypatch) -> No
         evaluate_all(square, range(N), Dask("nowhere"))
 
 
-def test_missing_dask_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_missing_dask_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ClusterError, match=r"pip install 'microgpt-evolution\[cluster\]'"):
         evaluate_all(square, range(N), Dask("tcp://127.0.0.1:1"))

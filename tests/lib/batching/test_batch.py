@@ -40,7 +40,7 @@ def test_other_jobs_do_not_change_the_samples_of_a_job(text, wanted) -> None:
     assert texts(text, jobs) == expected
 
 
-def test_jobs_of_different_prompts_share_a_batch(text) -> None:
+def test_jobs_with_different_prompts_can_share_a_batch(text) -> None:
     prompts = ["", "a", "emm"]
     found = texts(text, [text.text_job(3, prompts=[prompt]) for prompt in prompts])
     whole = [[prompt + t for t in row] for prompt, row in zip(prompts, found, strict=True)]
@@ -63,7 +63,7 @@ def test_each_prompt_of_a_job_is_continued_independently(text) -> None:
     assert texts(text, [as_text, other, as_tokens]) == [expected, alone, expected]
 
 
-def test_a_prompt_of_tokens_is_used_unchanged(text, chat) -> None:
+def test_a_prompt_given_as_tokens_is_used_unchanged(text, chat) -> None:
     for model in (text, chat):
         opening = model.opening("")
         pieces = model.tokenizer.encode("hi" if model is chat else "em")
@@ -96,7 +96,7 @@ def test_several_replies_have_consecutive_seeds(chat, n_before) -> None:
     assert len({*together}) > 1
 
 
-def test_several_replies_have_the_limits_of_one(chat) -> None:
+def test_several_replies_have_the_same_limits_as_one(chat) -> None:
     prompt = chat.chat_prompt([Message("user", "hi")])
     job = chat.reply_job(prompt, 3, sampling=Sampling(9.0), max_tokens=2, seed=1)
     ends = [(len(one.tokens), one.finish_reason) for one in finish(Batch(chat.compiled, [job]))[0]]
@@ -134,7 +134,7 @@ def test_batched_replies_equal_single_replies(
     assert list(found) == expected
 
 
-def test_replies_of_several_batches_come_in_order(chat, monkeypatch) -> None:
+def test_replies_from_several_batches_are_returned_in_order(chat, monkeypatch) -> None:
     monkeypatch.setattr("microgpt.engine.compiled_model.GROUP", 3)
     prompts = [chat.chat_prompt([Message("user", "hioy"[: 1 + i % 4])]) for i in range(20)]
     sampling = Sampling(0)
@@ -184,12 +184,12 @@ def test_a_job_that_cannot_continue_gives_the_reason() -> None:
         model.log_probabilities(model.opening("a"))
 
 
-def test_a_long_context_has_fewer_rows_in_a_batch(text) -> None:
+def test_a_batch_with_a_long_context_has_fewer_sequences(text) -> None:
     assert max_sequences(text.config, DecodeRules()) == 2**16
     assert max_sequences(text.config, DecodeRules(max_tokens=1008)) == 2**10
 
 
-def test_random_numbers_are_drawn_as_the_texts_need_them(text, monkeypatch) -> None:
+def test_random_numbers_are_drawn_only_when_they_are_needed(text, monkeypatch) -> None:
     drawn = []
 
     def uniforms(seeds, n):

@@ -21,7 +21,7 @@ def test_a_stable_prefix_ends_before_a_possible_stop_string() -> None:
     assert stable_prefix("banana", ()) == "banana"
 
 
-def test_an_incomplete_character_is_not_stable() -> None:
+def test_an_incomplete_character_is_not_part_of_a_stable_prefix() -> None:
     assert stable_prefix("ab\ufffd", ()) == "ab"
     assert stable_prefix("a\ufffdb", ()) == "a\ufffdb"
     assert stable_prefix("ab\ufffd", ("bc",)) == "a"

@@ -36,13 +36,13 @@ UNICODE = st.text(
 
 @given(UNICODE)
 @example("\x00\ufeff\uffff\U0010ffff")
-def test_decode_reverses_encode_for_any_text(text) -> None:
+def test_decoding_reverses_encoding_for_any_text(text) -> None:
     assert TEXT.decode(TEXT.encode(text)) == text
     assert TEXT.unknown_characters(text) == ""
 
 
 @given(UNICODE)
-def test_other_programs_read_the_same_tokens_from_the_file(text) -> None:
+def test_the_tokenizers_library_reads_the_same_tokens(text) -> None:
     assert TEXT.encode(text) == LIBRARY.encode(text).ids
     assert TEXT.count(text) == len(TEXT.encode(text))
     assert max(TEXT.encode(text), default=0) < TEXT.bos_id
@@ -59,7 +59,7 @@ def test_a_stream_contains_no_incomplete_characters(text) -> None:
     assert all(text.count(piece) for piece in TEXT.decode_stream(TEXT.encode(text)))
 
 
-def test_a_character_of_several_tokens_is_streamed_whole() -> None:
+def test_a_character_made_of_several_tokens_is_streamed_whole() -> None:
     tokens = TEXT.encode("a漢b")
     assert len(tokens) == 5
     assert list(TEXT.decode_stream(tokens)) == ["a", "漢", "b"]
@@ -69,7 +69,7 @@ def test_a_character_of_several_tokens_is_streamed_whole() -> None:
 @pytest.mark.parametrize(
     "text", ["<|user|>", "<|endoftext|>", "<|assistant|>x<|end_turn|>", "[BOS]", "<s>", "bos"]
 )
-def test_text_that_looks_like_a_special_token_is_text(text) -> None:
+def test_text_that_looks_like_a_special_token_is_ordinary_text(text) -> None:
     tokenizer = BpeTokenizer.from_documents([[Message("user", text * 9)]] * 9, vocab_size=400)
     tokens = tokenizer.encode_document([Message("user", text)])
     inside = tokens[2:-2]
@@ -79,7 +79,7 @@ def test_text_that_looks_like_a_special_token_is_text(text) -> None:
     assert tokens[-2:] == [tokenizer.end_turn_id, tokenizer.bos_id]
 
 
-def test_special_tokens_follow_the_learned_pieces() -> None:
+def test_special_tokens_are_numbered_after_the_learned_pieces() -> None:
     n = len(CHAT.piece_names)
     special = [CHAT.role_id("user"), CHAT.role_id("assistant"), CHAT.end_turn_id, CHAT.bos_id]
     assert special == list(range(n, n + 4))
@@ -100,7 +100,7 @@ def test_the_mask_covers_replies_and_their_end_tokens(loss_on) -> None:
     assert learnt == [*CHAT.encode("anna and"), CHAT.end_turn_id]
 
 
-def test_tokens_of_keeps_only_texts_of_a_single_token() -> None:
+def test_tokens_of_keeps_only_texts_that_are_a_single_token() -> None:
     assert TEXT.tokens_of([" and", "zq", "\ud800", "a"]) == TEXT.encode(" and") + TEXT.encode("a")
 
 
@@ -111,7 +111,7 @@ def test_bpe_does_not_cache_words_of_many_tokens() -> None:
     assert sum(map(len, tokenizer._cache.values())) <= 8
 
 
-def test_the_same_documents_give_the_same_file() -> None:
+def test_the_same_documents_give_the_same_tokenizer_file() -> None:
     assert BpeTokenizer.from_documents(DOCS, vocab_size=300).file == TEXT.file
 
 
@@ -122,12 +122,12 @@ def test_bpe_training_ends_early_if_no_pair_repeats() -> None:
     assert BpeTokenizer.from_documents([], vocab_size=257).vocab_size == 257
 
 
-def test_a_vocabulary_size_beyond_memory_is_accepted() -> None:
+def test_an_enormous_vocabulary_size_is_accepted() -> None:
     assert BpeTokenizer.from_documents(["abab"], vocab_size=2**31 - 1).vocab_size == 258
 
 
 @pytest.mark.parametrize("between", [" ", "\n", "\n\n  ", "\t"])
-def test_bpe_learns_from_a_long_text_word_by_word(between) -> None:
+def test_bpe_learns_a_text_as_if_its_words_were_documents(between) -> None:
     words = random.Random(1).choices(["anna", "and", "emma", "it's", "12", "漢字"], k=2000)
     text = between.join(words)
     whole = BpeTokenizer.from_documents([text], vocab_size=280)
@@ -135,7 +135,7 @@ def test_bpe_learns_from_a_long_text_word_by_word(between) -> None:
     assert BpeTokenizer.from_documents(apart, vocab_size=280).file == whole.file
 
 
-def test_bpe_learns_from_a_text_without_spaces_in_parts() -> None:
+def test_bpe_learns_from_a_long_text_without_spaces() -> None:
     """As one word it would take a time that grows with the square of its length."""
     text = "".join(random.Random(1).choices("ACGT", k=200_000))
     tokenizer = BpeTokenizer.from_documents([text], vocab_size=280)
@@ -152,13 +152,13 @@ def test_bpe_learns_from_documents_spread_over_a_long_text(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize(("docs", "least"), [(["a"], 257), ([CONVERSATION], 260)])
-def test_a_vocabulary_smaller_than_the_bytes_is_refused(docs, least) -> None:
+def test_a_vocabulary_with_no_room_for_all_bytes_is_refused(docs, least) -> None:
     assert BpeTokenizer.from_documents(docs, vocab_size=least).vocab_size == least
     with pytest.raises(ConfigError, match=f"vocab_size must be >= {least} .* got {least - 1}"):
         BpeTokenizer.from_documents(docs, vocab_size=least - 1)
 
 
-def test_an_incomplete_character_is_refused() -> None:
+def test_a_lone_surrogate_is_refused() -> None:
     assert TEXT.unknown_characters("a\ud800b\udfff\ud800") == "\ud800\udfff"
     for use in (TEXT.encode, TEXT.count, lambda text: BpeTokenizer.from_documents([text])):
         with pytest.raises(TokenizerError, match=r"'.ud800' is a lone surrogate"):
@@ -194,7 +194,7 @@ def test_tokens_outside_the_vocabulary_are_refused() -> None:
         (b'merges": [', b'merges": [["anna", "anna"],', "needs a missing token: 'annaanna'"),
     ],
 )
-def test_a_damaged_or_foreign_file_is_refused(old, new, problem, capfd) -> None:
+def test_a_damaged_or_foreign_tokenizer_file_is_refused(old, new, problem, capfd) -> None:
     assert old in TEXT.file
     with pytest.raises(TokenizerError, match=problem) as refusal:
         BpeTokenizer(TEXT.file.replace(old, new, 1))
@@ -202,7 +202,7 @@ def test_a_damaged_or_foreign_file_is_refused(old, new, problem, capfd) -> None:
     assert capfd.readouterr().err == ""  # the library's panics print a backtrace
 
 
-def test_a_panic_of_the_rust_library_is_a_tokenizer_error(monkeypatch) -> None:
+def test_a_panic_of_the_rust_library_raises_a_tokenizer_error(monkeypatch) -> None:
     """A panic of its Rust is not an Exception; here a real one, and later the same while encoding.
 
     No file is known that makes it panic after our checks.
@@ -246,19 +246,19 @@ def test_a_stop_string_may_begin_inside_a_token() -> None:
         assert model.generate(temperature=0, prompt="x", stop=[" and"], **options) == ["xanna"]
 
 
-def test_random_bytes_decode_to_valid_text() -> None:
+def test_text_generated_from_random_bytes_is_valid_unicode() -> None:
     for text in model_with(TEXT).generate(5, temperature=1):
         assert text.encode().decode() == text
 
 
-def test_the_length_of_a_long_message_is_given_in_tokens() -> None:
+def test_errors_give_the_length_of_a_long_message_in_tokens() -> None:
     model = model_with(CHAT)
     assert model.text_job(prompts=["漢" * 10 + "a"]).tokens_dropped == 33 - 17
     with pytest.raises(Exception, match="the message has 30 tokens; at most 20 fit into the"):
         model.chat_prompt([Message("user", "漢" * 10)])
 
 
-def test_bits_per_character_do_not_depend_on_the_tokens() -> None:
+def test_bits_per_character_equal_total_bits_over_characters() -> None:
     """A model that finds all tokens equally likely needs the same bits for each of them."""
     tokenizer = BpeTokenizer.from_documents([CONVERSATION] * 3, vocab_size=262)
     model = ModelConfig(vocab_size=262, n_embd=1, n_head=1, block_size=8)
@@ -291,7 +291,7 @@ def test_bpe_training_can_be_interrupted(monkeypatch) -> None:
     learning.pop().join(60)
 
 
-def test_an_error_of_the_rust_library_is_raised(monkeypatch) -> None:
+def test_an_error_inside_the_rust_library_reaches_the_caller(monkeypatch) -> None:
     monkeypatch.setattr(bpe, "_parts", lambda text: [None])
     with pytest.raises(TypeError):
         BpeTokenizer.from_documents(["anna"])

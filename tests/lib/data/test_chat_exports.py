@@ -36,7 +36,7 @@ def left_out(app: str, n: int, n_all: int, n_empty: int, n_edge: int) -> str:
     )
 
 
-def test_a_whatsapp_export_of_android_is_read() -> None:
+def test_a_whatsapp_export_from_android_can_be_read() -> None:
     said, notes = read(EXPORTS / "whatsapp_android.txt", "Ben")
     assert said == [
         [
@@ -52,19 +52,19 @@ def test_a_whatsapp_export_of_android_is_read() -> None:
     assert notes == [left_out("WhatsApp", 7, 16, 5, 2)]
 
 
-def test_a_whatsapp_export_of_ios_is_read() -> None:
+def test_a_whatsapp_export_from_ios_can_be_read() -> None:
     said, notes = read(EXPORTS / "whatsapp_ios.txt", "Anna")
     assert said == [["ich\nund Ben\nich auch", "gut, @Carl\nbis dann"]]
     assert notes[0] == left_out("WhatsApp", 4, 8, 3, 1)
 
 
-def test_the_shown_branch_of_a_chatgpt_tree_is_read() -> None:
+def test_the_displayed_branch_of_a_chatgpt_export_is_read() -> None:
     said, notes = read(EXPORTS / "conversations.json")
     assert said == [["What is 2 + 2?", "4", "And in the picture?", "Two cats.\nBoth are black."]]
     assert notes == [left_out("ChatGPT", 5, 10, 3, 2)]
 
 
-def test_a_discord_export_is_read() -> None:
+def test_a_discord_export_can_be_read() -> None:
     said, notes = read(EXPORTS / "discord.json", "ben_7")
     assert said == [
         ["how do I install it?\non Linux", "pip install uv\nthen uv run"],
@@ -90,17 +90,17 @@ GENERAL = [
         ("slack/general/2023-12-31.json", GENERAL[1:]),
     ],
 )
-def test_a_slack_day_channel_or_export_is_read(name, said) -> None:
+def test_a_slack_day_file_channel_or_whole_export_can_be_read(name, said) -> None:
     assert read(EXPORTS / name, "ben")[0] == said
 
 
-def test_a_slack_day_finds_its_names_from_any_folder(monkeypatch) -> None:
+def test_a_slack_day_file_finds_user_names_from_any_folder(monkeypatch) -> None:
     monkeypatch.chdir(EXPORTS / "slack/general")
     with pytest.raises(DataError, match="has no reply of 'Anna Alt'"):
         read(Path("2023-12-31.json"), "Anna Alt")
 
 
-def test_json_lines_with_other_fields_are_not_an_export(tmp_path) -> None:
+def test_json_lines_with_other_fields_are_not_read_as_an_export(tmp_path) -> None:
     path = tmp_path / "chat.jsonl"
     said = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     path.write_text(f"{json.dumps({'channel': 'x', 'messages': said})}\n" * 2)
@@ -132,7 +132,7 @@ def test_an_exported_chat_needs_the_name_of_the_assistant(name, named) -> None:
 
 
 @pytest.mark.parametrize("name", ["conversations.json", "chat.jsonl"])
-def test_me_is_refused_for_a_chat_that_has_an_assistant(tmp_path, name) -> None:
+def test_the_me_option_is_refused_if_a_chat_has_an_assistant(tmp_path, name) -> None:
     path = tmp_path / "chat.jsonl"
     path.write_text('{"prompt": "hi", "completion": "yo"}\n')
     with pytest.raises(DataError, match="omit --me"):
@@ -168,7 +168,7 @@ def test_midnight_splits_no_conversation_in_any_date_format(tmp_path, day, next_
     assert read(path, "Ben")[0] == [["still up?", "yes"]]
 
 
-def test_dates_are_in_the_order_that_fits_all_lines(tmp_path) -> None:
+def test_the_date_format_is_chosen_to_fit_all_lines(tmp_path) -> None:
     path = tmp_path / "chat.txt"
     said = (
         "1/2/24, 09:00 - A: a\n1/2/24, 09:01 - B: b\n1/13/24, 09:00 - A: c\n1/13/24, 09:01 - B: d\n"
@@ -200,7 +200,7 @@ def _discord(**changes: Any) -> dict[str, Any]:
     return found
 
 
-def test_messages_of_discord_bots_are_left_out(tmp_path) -> None:
+def test_messages_of_discord_bots_are_omitted(tmp_path) -> None:
     path, author = tmp_path / "chat.json", {"name": "counter", "nickname": None, "isBot": True}
     path.write_text(json.dumps(_discord(author=author)))
     said, _ = read(path, "ben_7")
@@ -231,7 +231,7 @@ CYCLE = {"a": {"parent": "b"}, "b": {"parent": "a"}}
         ([{"type": "message", "ts": 1, "user": ["U1"], "text": "a"}], "item 1 is in another"),
     ],
 )
-def test_an_export_of_another_version_is_refused(tmp_path, value, problem) -> None:
+def test_an_export_in_an_unknown_format_is_refused(tmp_path, value, problem) -> None:
     path = tmp_path / "chat.json"
     path.write_text(json.dumps(value))
     with pytest.raises(DataError, match=problem) as error:
@@ -250,14 +250,14 @@ def test_a_truncated_export_is_refused(tmp_path, name, share) -> None:
         read(path)
 
 
-def test_deep_nesting_is_refused(tmp_path) -> None:
+def test_a_deeply_nested_export_is_refused(tmp_path) -> None:
     path = tmp_path / "conversations.json"
     path.write_text('[{"title": "x", "current_node": "a", "mapping": ' + '{"a": ' * 10**5)
     with pytest.raises(DataError, match="recursion limit exceeded"):
         read(path)
 
 
-def test_a_chatgpt_branch_of_10_000_messages_is_read(tmp_path) -> None:
+def test_a_chatgpt_branch_of_10_000_messages_can_be_read(tmp_path) -> None:
     path = tmp_path / "conversations.json"
     mapping = {
         str(i): {
@@ -276,7 +276,7 @@ def test_a_chatgpt_branch_of_10_000_messages_is_read(tmp_path) -> None:
 @pytest.mark.parametrize(
     "text", ["<" + " " * 10**6, "\u200e<" * 10**5, "\u200e" * 10**5, ":" * 10**6, "a.b (" * 10**5]
 )
-def test_a_hostile_message_takes_linear_time(tmp_path, text) -> None:
+def test_parsing_a_hostile_message_takes_linear_time(tmp_path, text) -> None:
     path = tmp_path / "chat.txt"
     path.write_text(
         f"1.2.24, 08:00 - A: hi\n1.2.24, 08:01 - B: x {text}\n1.2.24, 08:01 - B: {text}\n{text}"
@@ -326,7 +326,9 @@ def _export(app: str) -> st.SearchStrategy[object]:
 
 @pytest.mark.parametrize("app", ["ChatGPT", "Discord", "Slack"])
 @given(data=st.data(), me=st.sampled_from([None, "a", "b"]))
-def test_any_json_gives_conversations_or_an_error(tmp_path_factory, app, data, me) -> None:
+def test_any_json_file_yields_conversations_or_a_data_error(
+    tmp_path_factory, app, data, me
+) -> None:
     path = tmp_path_factory.getbasetemp() / f"{app}.json"
     path.write_text(json.dumps(data.draw(_export(app))))
     with contextlib.suppress(DataError):
@@ -341,7 +343,7 @@ SAYS = st.sampled_from(["A: ", "B: ", "A:", "", "\u200e", "~ B: "])
     lines=st.lists(st.tuples(LINE, SAYS, st.text(max_size=9)).map("".join), max_size=9),
     me=st.sampled_from([None, "A", "B"]),
 )
-def test_any_text_gives_conversations_or_an_error(tmp_path_factory, lines, me) -> None:
+def test_any_text_file_yields_conversations_or_a_data_error(tmp_path_factory, lines, me) -> None:
     path = tmp_path_factory.getbasetemp() / "whatsapp.txt"
     path.write_bytes("\n".join(lines).encode("utf-8", "replace"))
     with contextlib.suppress(DataError):
@@ -352,7 +354,7 @@ def test_any_text_gives_conversations_or_an_error(tmp_path_factory, lines, me) -
     days=st.lists(st.dates(date(2000, 1, 1), date(2099, 12, 31)), min_size=1, max_size=9),
     order=st.sampled_from(["%d/%m/%y", "%m/%d/%y", "%Y-%m-%d"]),
 )
-def test_dates_of_any_order_never_lose_a_message(tmp_path_factory, days, order) -> None:
+def test_no_message_is_lost_in_any_date_format(tmp_path_factory, days, order) -> None:
     path = tmp_path_factory.getbasetemp() / "dates.txt"
     lines = [
         f"{day:{order}}, 9:0{i} - {who}: x\n" for day in sorted(days) for i, who in enumerate("AB")

@@ -57,7 +57,7 @@ def turns(messages: list[Message]) -> list[list[int]]:
 
 
 @given(in_any_order, contexts)
-def test_a_prompt_is_bos_the_last_whole_turns_and_the_role(messages, size) -> None:
+def test_a_prompt_is_bos_the_latest_whole_turns_and_the_role(messages, size) -> None:
     prompt = fitted(messages, size)
     kept = prompt.tokens[1:-1]
     assert prompt.tokens[0] == TOKENIZER.bos_id
@@ -69,7 +69,7 @@ def test_a_prompt_is_bos_the_last_whole_turns_and_the_role(messages, size) -> No
 
 
 @given(in_any_order, contexts)
-def test_a_quarter_of_the_context_remains_for_the_reply(messages, size) -> None:
+def test_a_quarter_of_the_context_is_left_for_the_reply(messages, size) -> None:
     assert len(fitted(messages, size).tokens) <= size - size // 4
 
 
@@ -87,7 +87,7 @@ def test_a_message_beyond_the_limit_is_refused_with_its_length(messages, size) -
 
 
 @given(in_any_order, contexts)
-def test_turns_are_dropped_for_room_or_with_their_question(messages, size) -> None:
+def test_a_turn_is_dropped_to_make_room_or_with_its_question(messages, size) -> None:
     prompt = fitted(messages, size)
     all_turns = turns(messages)
     n_dropped = next(
@@ -100,12 +100,12 @@ def test_turns_are_dropped_for_room_or_with_their_question(messages, size) -> No
 
 
 @given(proper(), contexts)
-def test_the_remaining_turns_begin_with_a_question(messages, size) -> None:
+def test_the_turns_that_remain_begin_with_a_user_message(messages, size) -> None:
     assert fitted(messages, size).tokens[1] == TOKENIZER.role_id("user")
 
 
 @given(in_any_order, contexts)
-def test_no_text_can_become_a_special_token(messages, size) -> None:
+def test_no_message_text_can_become_a_special_token(messages, size) -> None:
     tokens = fitted(messages, size).tokens
     n_special = sum(token in TOKENIZER.special_ids for token in tokens)
     n_ends = tokens.count(TOKENIZER.end_turn_id)
@@ -114,7 +114,7 @@ def test_no_text_can_become_a_special_token(messages, size) -> None:
 
 
 @given(in_any_order, contexts)
-def test_unknown_characters_are_named_once_and_left_out(messages, size) -> None:
+def test_unknown_characters_are_listed_once_and_removed(messages, size) -> None:
     prompt = fitted(messages, size)
     said = "".join(message.content for message in messages)
     unknown = [
@@ -138,7 +138,7 @@ def test_unknown_white_space_does_not_join_words(chars, read, left_out) -> None:
 
 
 @pytest.mark.parametrize("content", ["日本", "日 本", "\u0301"])
-def test_a_message_of_unknown_characters_is_refused(content) -> None:
+def test_a_message_with_only_unknown_characters_is_refused(content) -> None:
     for tokenizer in (TOKENIZER, FoldingTokenizer(TOKENIZER.chars, is_chat=True)):
         early = [Message("user", content), Message("assistant", "a"), Message("user", "b")]
         assert tokenizer.decode(fit_conversation(early, tokenizer, 80).tokens).strip() == "ab"

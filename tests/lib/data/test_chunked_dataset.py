@@ -40,7 +40,7 @@ def n_to_learn(docs, tokenizer, loss_on="assistant") -> int:
 
 
 @given(docs=texts, block_size=contexts)
-def test_sliding_windows_learn_all_of_each_text(docs, block_size) -> None:
+def test_sliding_windows_cover_every_token_of_each_text(docs, block_size) -> None:
     read = reading(docs, block_size)
     dataset = whole(read)
     assert dataset.n_predictions == n_to_learn(docs, TEXT)
@@ -50,7 +50,7 @@ def test_sliding_windows_learn_all_of_each_text(docs, block_size) -> None:
 
 
 @given(docs=conversations, block_size=contexts, loss_on=st.sampled_from(["assistant", "all"]))
-def test_sliding_windows_learn_all_of_each_conversation(docs, block_size, loss_on) -> None:
+def test_sliding_windows_cover_every_token_of_each_conversation(docs, block_size, loss_on) -> None:
     read = reading(docs, block_size, tokenizer=CHAT, loss_on=loss_on)
     dataset = whole(read)
     assert dataset.n_predictions == n_to_learn(docs, CHAT, loss_on)
@@ -59,7 +59,7 @@ def test_sliding_windows_learn_all_of_each_conversation(docs, block_size, loss_o
 
 
 @given(docs=st.one_of(texts, conversations), block_size=contexts)
-def test_tokens_that_are_not_learnt_are_counted(docs, block_size) -> None:
+def test_the_dataset_counts_tokens_that_are_not_learnt(docs, block_size) -> None:
     tokenizer = TEXT if isinstance(docs[0], str) else CHAT
     for long_docs in ("truncate", "skip"):
         read = reading(docs, block_size, tokenizer=tokenizer, long_docs=long_docs)
@@ -70,7 +70,7 @@ def test_tokens_that_are_not_learnt_are_counted(docs, block_size) -> None:
 
 
 @given(docs=texts, block_size=contexts, long_docs=st.sampled_from(["window", "truncate", "skip"]))
-def test_running_text_is_learnt_once_and_without_an_end(docs, block_size, long_docs) -> None:
+def test_running_text_is_learnt_once_without_an_end_token(docs, block_size, long_docs) -> None:
     read = reading(docs, block_size, text="stream", long_docs=long_docs)
     dataset = whole(read)
     assert dataset.longest == read.longest + 1
@@ -87,7 +87,7 @@ def test_each_token_of_a_text_is_scored_once(docs, block_size, text) -> None:
     assert pieces.n_tokens == sum(map(len, docs)) + (text == "lines") * len(docs)
 
 
-def test_running_text_is_encoded_once(monkeypatch) -> None:
+def test_running_text_is_encoded_only_once(monkeypatch) -> None:
     encoded = []
 
     def encode(self, text: str) -> list[int]:

@@ -43,7 +43,7 @@ def file(tmp_path: Path):
         ("a.csv", 'text,"the\nnumber"\n"Anna\nMia",1\nEmma,2\n'),
     ],
 )
-def test_a_column_can_be_read(file, name: str, content: str) -> None:
+def test_a_column_of_a_table_can_be_read(file, name: str, content: str) -> None:
     assert load_text(file(name, content), column="text") == ["Anna\nMia", "Emma"]
 
 
@@ -53,7 +53,7 @@ def test_quotes_in_a_tab_separated_file_are_text(file, header: str) -> None:
     assert load_text(path, column="text") == ['"Hello," she said', '"yes']
 
 
-def test_a_field_may_be_long_without_changing_csvs_limit(file) -> None:
+def test_long_fields_can_be_read_without_changing_the_csv_limit(file) -> None:
     limit = csv.field_size_limit()
     assert load_text(file("a.csv", f"{LONG},text\n1,{LONG}\n"), column="text") == [LONG]
     with pytest.raises(DataError, match="has neither a table"):
@@ -61,12 +61,12 @@ def test_a_field_may_be_long_without_changing_csvs_limit(file) -> None:
     assert csv.field_size_limit() == limit
 
 
-def test_a_pretty_printed_object_is_one_row(file) -> None:
+def test_a_pretty_printed_json_object_is_read_as_one_row(file) -> None:
     path = file("a.json", json.dumps(OBJECTS[0], indent=2))
     assert load_text(path, column="text") == ["Anna\nMia"]
 
 
-def test_rows_without_a_text_are_skipped_with_a_note(file) -> None:
+def test_rows_without_text_are_skipped_with_a_note(file) -> None:
     path = file("a.jsonl", LINES + '{"id": 3}\n{"id": 4, "text": null}\n{"id": 5, "text": " "}\n')
     told: list[str] = []
     assert len(load_text(path, column="text", tell=told.append)) == 2

@@ -28,7 +28,7 @@ def test_a_model_without_ancestors_is_not_contaminated() -> None:
     assert contamination(split(DOCS, validation=0.1), ()) == {}
 
 
-def test_variants_in_case_count_if_the_tokenizer_folds_case() -> None:
+def test_case_variants_count_if_the_tokenizer_folds_case() -> None:
     capitals = [(Message("user", talk[0].content.upper()), talk[1]) for talk in TALKS]
     parts = split([*TALKS, *capitals], validation=0.1)
     trained = {talk[0].content.lower() for talk in parts.train}
@@ -42,7 +42,7 @@ def test_variants_in_case_count_if_the_tokenizer_folds_case() -> None:
 
 
 @pytest.mark.parametrize("docs", [DOCS, TALKS])
-def test_documents_in_an_ancestors_training_set_are_counted(docs) -> None:
+def test_documents_that_an_ancestor_trained_on_are_contaminated(docs) -> None:
     parent = split(docs, validation=0.05, test=0.1)
     child = split(docs, validation=0.2, test=0.1)
     read = set(parent.train)
@@ -54,7 +54,7 @@ def test_documents_in_an_ancestors_training_set_are_counted(docs) -> None:
     assert contamination(child, [split(docs).facts]) == {"validation": READ, "test": READ}
 
 
-def test_the_union_of_two_ancestors_has_bounds() -> None:
+def test_contamination_by_two_ancestors_is_given_as_bounds() -> None:
     child = split(DOCS, validation=0.2, test=0.2)
     facts = [split(DOCS, validation=0.2).facts, split(DOCS, test=0.2).facts]
     assert contamination(child, facts[:1]) == {"validation": CLEAN, "test": READ}
@@ -88,13 +88,13 @@ def test_stretches_of_running_text_are_compared_by_position(other) -> None:
     assert found["validation"].low > 0
 
 
-def test_a_parents_validation_text_contaminates_a_test_set() -> None:
+def test_validation_text_of_a_parent_contaminates_a_test_set() -> None:
     parent = split_stream(TEXT, validation=0.1, holdout="tail")
     child = split_stream(TEXT, test=0.1, holdout="tail")
     assert contamination(child, [parent.facts]) == {"test": Bounds(1.0, 1.0)}
 
 
-def test_an_equal_split_of_running_text_is_clean() -> None:
+def test_an_identical_split_of_running_text_is_clean() -> None:
     parts = split_stream(TEXT, validation=0.1, test=0.1, gap=16)
     assert contamination(parts, [parts.facts]) == {"validation": CLEAN, "test": CLEAN}
 
@@ -179,7 +179,7 @@ def test_contamination_of_custom_running_text_is_unknown() -> None:
     assert contamination(replace(own, holdout="spread"), [read]) == {"validation": UNKNOWN}
 
 
-def test_lines_and_running_text_of_a_file_are_different_data() -> None:
+def test_lines_and_running_text_of_a_file_are_not_the_same_data() -> None:
     text = "\n".join(DOCS)
     lines, stream = split(DOCS), split_stream(text)
     assert lines.facts.sha256 == stream.facts.sha256
@@ -188,7 +188,7 @@ def test_lines_and_running_text_of_a_file_are_different_data() -> None:
     assert other_data(lines.facts, [stream.facts])
 
 
-def test_the_split_of_the_same_data_is_detected() -> None:
+def test_the_recorded_split_of_the_same_data_is_found() -> None:
     parts = split(DOCS, validation=0.2)
     assert recorded_facts(DOCS, [None, DataFacts(1, "0"), parts.facts]) is parts.facts
     assert recorded_facts(DOCS[:-1], [None, parts.facts]) is None
@@ -222,7 +222,7 @@ def test_a_loss_is_marked_with_the_contaminated_share(bounds, mark) -> None:
         {"contamination": 5},
     ],
 )
-def test_a_child_without_a_record_has_an_unknown_share(record) -> None:
+def test_contamination_of_a_child_without_a_record_is_unknown(record) -> None:
     assert bounds_of(record, "test") == UNKNOWN
 
 
@@ -231,7 +231,7 @@ def test_a_model_without_ancestors_has_no_contamination_bounds() -> None:
     assert bounds_of({"parent_sha256": None, "teachers": [], "contamination": {}}, "test") is None
 
 
-def test_variants_in_case_that_an_ancestor_read_count() -> None:
+def test_case_variants_read_by_an_ancestor_are_contaminated() -> None:
     talks = [(Message("user", doc.upper()), talk[1]) for doc, talk in zip(DOCS, TALKS, strict=True)]
     docs, folding = [*TALKS, *talks], FoldingTokenizer.from_documents(TALKS)
     parent, child = split(docs, test=0.3), split(docs, validation=0.6, test=0.3)
@@ -242,7 +242,7 @@ def test_variants_in_case_that_an_ancestor_read_count() -> None:
     assert found.low == share <= found.high
 
 
-def test_held_out_sets_within_the_training_set_are_counted() -> None:
+def test_held_out_documents_in_the_training_set_are_contaminated() -> None:
     parts = split(DOCS, validation=0.1, test=0.1)
     own = replace(parts, validation=parts.train[:30], test=[*parts.train[:10], *parts.test[:10]])
     assert contamination(own, ()) == {"validation": READ, "test": Bounds(0.5, 0.5)}
@@ -253,7 +253,7 @@ def test_held_out_sets_within_the_training_set_are_counted() -> None:
     assert contamination(replace(stream, train=(TEXT,)), ()) == {"validation": READ}
 
 
-def test_the_models_own_split_does_not_change_contamination() -> None:
+def test_the_own_split_of_a_model_does_not_change_contamination() -> None:
     """As `eval` does, which passes what the model itself was trained on, too."""
     capitals = [(Message("user", talk[0].content.upper()), talk[1]) for talk in TALKS]
     parts = split([*TALKS, *capitals], validation=0.2, test=0.2)
@@ -261,7 +261,7 @@ def test_the_models_own_split_does_not_change_contamination() -> None:
     assert contamination(parts, [parts.facts], folding) == contamination(parts, (), folding)
 
 
-def test_trained_share_counts_initial_turns_without_hashes() -> None:
+def test_initial_turns_count_as_trained_even_without_hashes() -> None:
     longer = [(*talk, Message("user", "b"), Message("assistant", "c")) for talk in TALKS]
     docs = [*TALKS[:600], *longer[:600]]
     parts = split(docs, validation=0.4)

@@ -37,7 +37,7 @@ def test_only_the_first_error_of_a_long_list_is_reported(file) -> None:
         load_conversations(file([1] * 1000))
 
 
-def test_a_reply_with_a_task_becomes_an_item_with_a_position(file) -> None:
+def test_a_reply_with_a_task_becomes_a_test_item(file) -> None:
     said = [user(), assistant(), user("2 + 2"), assistant("4", task="sums")]
     exam = load_chat_tests(file([user(), assistant()], {"messages": said}))
     (item,) = exam.items
@@ -46,14 +46,14 @@ def test_a_reply_with_a_task_becomes_an_item_with_a_position(file) -> None:
     assert item.conversation is exam.conversations[1]
 
 
-def test_a_task_does_not_change_the_loaded_conversations(file) -> None:
+def test_task_labels_do_not_change_the_loaded_conversations(file) -> None:
     with_task = load_conversations(file([user(), assistant(task="small talk")]))
     without = load_conversations(file([user(), assistant()]))
     assert with_task == without == [(Message("user", "hi"), Message("assistant", "yo"))]
     assert fingerprint(with_task) == fingerprint(without)
 
 
-def test_load_chat_tests_reads_the_tasks_of_the_grammar(tmp_path) -> None:
+def test_load_chat_tests_reads_the_tasks_that_the_grammar_writes(tmp_path) -> None:
     made = list(conversations("train", 50, seed=1))
     path = tmp_path / "chat.jsonl"
     path.write_text("".join(f"{json_line(conversation)}\n" for conversation in made))
@@ -63,12 +63,12 @@ def test_load_chat_tests_reads_the_tasks_of_the_grammar(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("task", [None, 3, ["x"], ""])
-def test_a_task_on_a_user_message_is_ignored(file, task) -> None:
+def test_a_task_label_on_a_user_message_is_ignored(file, task) -> None:
     assert load_chat_tests(file([user(task=task), assistant(task=None)])).items == []
 
 
 @pytest.mark.parametrize("task", [3, "", " ", ["sums"], False])
-def test_a_task_without_a_name_is_refused(file, task) -> None:
+def test_a_task_label_that_is_not_a_name_is_refused(file, task) -> None:
     path = file([user(), assistant(task=task)])
     with pytest.raises(DataError, match=r"line 1: messages\[1\]\.task: must be a non-empty string"):
         load_chat_tests(path)
@@ -123,7 +123,7 @@ def test_common_conversation_formats_are_read(tmp_path, content) -> None:
     assert load_conversations(tmp_path / "chat.json") == expected
 
 
-def test_system_messages_are_left_out_with_a_note(file) -> None:
+def test_system_messages_are_omitted_with_a_note(file) -> None:
     path = file(
         [SYSTEM, user(), assistant()], [{**SYSTEM, "role": "developer"}, user(), assistant()]
     )
@@ -132,7 +132,7 @@ def test_system_messages_are_left_out_with_a_note(file) -> None:
     assert lines == ["left out 2 system messages: the model has no role for them"]
 
 
-def test_ten_thousand_different_system_messages_are_left_out(file) -> None:
+def test_ten_thousand_different_system_messages_can_be_omitted(file) -> None:
     system = [{"role": "system", "content": str(i)} for i in range(10_000)]
     assert len(load_conversations(file([*system, user(), assistant()]))) == 1
 
@@ -197,7 +197,7 @@ def test_unanswered_messages_are_skipped_with_a_note(file, unanswered, alone, to
     assert lines == told
 
 
-def test_a_file_without_replies_is_refused(file) -> None:
+def test_a_conversation_file_without_replies_is_refused(file) -> None:
     with pytest.raises(DataError, match=r"has no assistant reply; write one convers"):
         load_conversations(file([user()], [user("oh")]))
 
@@ -208,7 +208,7 @@ def test_a_conversation_may_have_ten_thousand_turns(file) -> None:
 
 
 @given(st.text(st.characters(categories=["Cc"], exclude_characters="\0"), min_size=1))
-def test_control_characters_are_ordinary_characters(tmp_path_factory, text: str) -> None:
+def test_control_characters_in_messages_are_read_unchanged(tmp_path_factory, text: str) -> None:
     path = tmp_path_factory.getbasetemp() / "control.jsonl"
     path.write_text(json.dumps([user(f"a{text}"), assistant(f"{text}b")]))
     said = (Message("user", f"a{text}"), Message("assistant", f"{text}b"))

@@ -37,14 +37,14 @@ def test_the_bundled_names_are_those_of_the_golden_run(golden) -> None:
     assert len(load_text(bundled("names.txt"))) == 32_033
 
 
-def test_the_bundled_shakespeare_is_nanogpts_running_text() -> None:
+def test_the_bundled_shakespeare_text_is_that_of_nanogpt() -> None:
     content = bundled("shakespeare.txt").read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     assert digest == "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
     assert load_lines_or_stream(bundled("shakespeare.txt")) == content.decode().rstrip("\n")
 
 
-def test_verify_replays_the_golden_run(golden) -> None:
+def test_verify_uses_the_golden_losses_and_names(golden) -> None:
     shipped = json.loads(bundled("karpathy_seed42.json").read_text())
     assert shipped["losses"] == golden["losses"]
     assert shipped["samples"] == golden["names"]
@@ -62,7 +62,7 @@ def test_the_bundled_conversations_come_from_the_grammar(name, split, seed) -> N
     assert "\\u00f7" in written
 
 
-def test_the_bundled_questions_have_400_items_per_task() -> None:
+def test_the_bundled_questions_include_400_items_per_task() -> None:
     lines = map(json.loads, bundled("chat_heldout.jsonl").read_text().splitlines())
     tasks = Counter(message["task"] for line in lines for message in line if "task" in message)
     assert len(tasks) == 10
@@ -72,7 +72,7 @@ def test_the_bundled_questions_have_400_items_per_task() -> None:
 @pytest.mark.parametrize(
     ("name", "n_tasks", "least"), [("chat_fresh.jsonl", 17, 40), ("chat_fourth.jsonl", 16, 10)]
 )
-def test_each_task_has_questions_that_no_grammar_writes(name, n_tasks, least) -> None:
+def test_each_task_has_questions_not_written_by_the_grammar(name, n_tasks, least) -> None:
     tasks = Counter(item.task for item in load_chat_tests(bundled(name)).items)
     assert len(tasks) == n_tasks
     assert min(tasks.values()) >= least
@@ -90,18 +90,18 @@ def test_a_missing_bundled_file_is_reported() -> None:
         bundled("nothing.txt")
 
 
-def test_lines_are_stripped_and_empty_ones_skipped(file) -> None:
+def test_lines_are_stripped_and_empty_lines_are_skipped(file) -> None:
     assert load_text(file("\ufeff anna \r\n\r\n\t\nemma mia")) == ["anna", "emma mia"]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_line_ends_of_any_system_are_read(file, end: str) -> None:
+def test_line_endings_of_every_system_are_accepted(file, end: str) -> None:
     assert load_text(file(f"anna{end}{end} emma{end}mia")) == ["anna", "emma", "mia"]
     line = json.dumps(HI)
     assert load_conversations(file(f"{line}{end}{end}{line}{end}")) == [CONVERSATION] * 2
 
 
-def test_a_pipe_can_be_read() -> None:
+def test_documents_can_be_read_from_a_pipe() -> None:
     source, sink = os.pipe()
     with open(sink, "wb") as file:
         file.write(b"anna\nren\xe9\n")
@@ -111,7 +111,7 @@ def test_a_pipe_can_be_read() -> None:
 
 
 @pytest.mark.slow
-def test_a_million_lines_need_little_more_than_their_memory(tmp_path) -> None:
+def test_a_million_lines_take_little_more_memory_than_their_text(tmp_path) -> None:
     """Measured: 69 MiB, and 53 more for the split; 61 are the strings and the list of them."""
     names = load_text(bundled("names.txt"))
     path = tmp_path / "million.txt"
@@ -137,18 +137,18 @@ def test_a_million_lines_need_little_more_than_their_memory(tmp_path) -> None:
     assert to_split < 1.5
 
 
-def test_a_line_separator_inside_a_line_is_a_character(file) -> None:
+def test_unicode_line_separators_do_not_end_a_line(file) -> None:
     assert load_text(file("a\u2028b\x0bc\n")) == ["a\u2028b\x0bc"]
 
 
 @pytest.mark.parametrize("content", ["", "\n \n\t\n"])
 @pytest.mark.parametrize("load", [load_text, load_conversations])
-def test_an_empty_file_is_refused(file, content: str, load) -> None:
+def test_a_file_without_documents_is_refused(file, content: str, load) -> None:
     with pytest.raises(DataError, match="is empty; write one"):
         load(file(content))
 
 
-def test_an_error_names_missing_files_and_directories(tmp_path: Path) -> None:
+def test_an_error_names_the_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot read .*gone: No such file"):
         load_text(tmp_path / "gone")
     with pytest.raises(DataError, match=r"cannot read .*: Is a directory"):

@@ -47,7 +47,7 @@ def test_characters_of_the_vocabulary_are_not_folded() -> None:
 
 
 @given(st.text(alphabet=st.sampled_from("abcXYZäÖßæ–’ é"), max_size=20))
-def test_count_returns_the_number_of_tokens(text: str) -> None:
+def test_count_returns_the_number_of_encoded_tokens(text: str) -> None:
     assert TOKENIZER.count(text) == len(TOKENIZER.encode(text))
 
 
@@ -57,11 +57,11 @@ def test_characters_that_cannot_be_folded_are_unknown() -> None:
         TOKENIZER.encode("Ä日!")
 
 
-def test_white_space_is_read_as_a_space() -> None:
+def test_every_white_space_character_is_read_as_a_space() -> None:
     assert TOKENIZER.decode(TOKENIZER.encode("a\tb\nc\u00a0d")) == "a b c d"
 
 
-def test_a_loaded_model_still_folds(tmp_path: Path) -> None:
+def test_a_loaded_model_still_folds_its_input(tmp_path: Path) -> None:
     docs = ["Anna", "Émile"]
     tokenizer = FoldingTokenizer.from_documents(docs)
     assert "".join(tokenizer.chars) == "aeilmn"

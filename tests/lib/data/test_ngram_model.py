@@ -80,7 +80,7 @@ def test_the_ngram_model_agrees_with_a_simple_implementation(
 
 
 @given(documents, documents)
-def test_the_probabilities_of_targets_are_those_of_all_tokens(
+def test_target_probabilities_match_the_full_distribution(
     train: list[list[int]], held_out: list[list[int]]
 ) -> None:
     model, dataset = NgramModel(TokenDataset(train), V), TokenDataset(held_out)
@@ -89,7 +89,7 @@ def test_the_probabilities_of_targets_are_those_of_all_tokens(
     assert model.target_probabilities(dataset) == pytest.approx(whole)
 
 
-def test_tokens_that_a_mask_excludes_are_not_counted() -> None:
+def test_tokens_excluded_by_a_mask_are_not_counted() -> None:
     doc = [START, 0, 1, 0, 2, 1, START]
     whole, windows = TokenDataset([doc]), TokenDataset()
     windows.append(doc[:4])
@@ -100,7 +100,7 @@ def test_tokens_that_a_mask_excludes_are_not_counted() -> None:
 
 
 @given(documents)
-def test_probabilities_are_added_in_portions(docs: list[list[int]]) -> None:
+def test_adding_probabilities_in_portions_gives_the_same_sums(docs: list[list[int]]) -> None:
     dataset, model = TokenDataset(docs), NgramModel(TokenDataset(docs), V)
     out = np.ones((len(dataset.tokens) - len(dataset), V), np.float32)
     shares = np.linspace(0, 1, len(out))

@@ -42,12 +42,12 @@ def test_blank_lines_can_separate_documents(file) -> None:
         ("/(a{1000}){1000}{9}/", ConfigError, "exceeds size limit"),
     ],
 )
-def test_a_bad_separator_is_refused(file, separator, error, problem) -> None:
+def test_an_invalid_or_unused_separator_is_refused(file, separator, error, problem) -> None:
     with pytest.raises(error, match=problem):
         load_blocks(file(RECIPES), separator)
 
 
-def test_pattern_matching_takes_linear_time(file) -> None:
+def test_matching_a_separator_pattern_takes_linear_time(file) -> None:
     lines = "a" * 20_000 + "b\n%\nx\n"
     assert len(load_blocks(file(lines), "/^((a+)+$|%)/")) == 2
 
@@ -63,12 +63,12 @@ def test_pattern_matching_takes_linear_time(file) -> None:
         ("", None),
     ],
 )
-def test_a_separator_is_proposed_for_several_lines(content, expected) -> None:
+def test_a_separator_is_suggested_for_multi_line_documents(content, expected) -> None:
     assert proposal(content.split("\n")) == expected
 
 
 @given(st.lists(st.text("ab% \n", max_size=12), max_size=12))
-def test_a_proposed_separator_yields_at_least_three_documents(tmp_path_factory, lines) -> None:
+def test_a_suggested_separator_yields_at_least_three_documents(tmp_path_factory, lines) -> None:
     text = "\n".join(lines)
     if separator := proposal(text.split("\n")):
         path = tmp_path_factory.mktemp("blocks") / "some.txt"

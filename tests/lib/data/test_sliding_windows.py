@@ -15,7 +15,7 @@ def counted(chunks) -> list[int]:
 
 
 @given(n=st.integers(2, 80), block_size=st.integers(1, 20))
-def test_each_prediction_is_made_once_with_half_a_context(n: int, block_size: int) -> None:
+def test_each_token_is_predicted_once_with_enough_context(n: int, block_size: int) -> None:
     windows = SlidingWindows(range(n), block_size)
     assert counted(windows) == list(range(1, n))
     assert len(list(windows)) == len(windows)
@@ -29,14 +29,14 @@ def test_each_prediction_is_made_once_with_half_a_context(n: int, block_size: in
 
 
 @given(mask=st.binary(min_size=2, max_size=80), block_size=st.integers(1, 20))
-def test_masked_tokens_count_in_no_window(mask, block_size) -> None:
+def test_masked_tokens_are_not_counted_in_any_window(mask, block_size) -> None:
     mask = bytes(byte % 2 for byte in mask)
     windows = SlidingWindows(range(len(mask)), block_size, mask)
     assert counted(windows) == [i for i in range(1, len(mask)) if mask[i]]
 
 
 @given(n=st.integers(2, 80), block_size=st.integers(1, 20), learns=st.booleans())
-def test_each_piece_of_running_text_begins_with_bos(n, block_size, learns) -> None:
+def test_each_window_of_running_text_begins_with_bos(n, block_size, learns) -> None:
     windows = SlidingWindows(range(n), block_size, first=-1, stride=block_size if learns else None)
     assert counted(windows) == list(range(1, n))
     for tokens, mask in windows:
@@ -46,7 +46,7 @@ def test_each_piece_of_running_text_begins_with_bos(n, block_size, learns) -> No
 
 
 @given(n=st.integers(2, 80), block_size=st.integers(1, 20))
-def test_each_sliding_window_can_be_read_by_its_index(n, block_size) -> None:
+def test_a_sliding_window_can_be_accessed_by_its_index(n, block_size) -> None:
     windows = SlidingWindows(range(n), block_size)
     assert [windows[i] for i in range(len(windows))] == list(windows)
 
@@ -84,7 +84,7 @@ def test_each_reply_token_of_a_conversation_is_learnt_once(lengths, block_size, 
 
 
 @given(lengths=st.lists(st.integers(1, 6), min_size=2, max_size=20), block_size=st.integers(20, 40))
-def test_a_chunk_is_a_whole_conversation_if_turns_fit(lengths, block_size) -> None:
+def test_a_chunk_consists_of_whole_turns_if_they_fit(lengths, block_size) -> None:
     """As it is read in use: from BOS on, whole turns, the user's first, none cut off."""
     tokens = conversation_of(lengths)
     is_reply, mask = False, bytearray()

@@ -41,12 +41,12 @@ def test_a_fingerprint_covers_every_document() -> None:
     assert fingerprint(docs) == hashlib.sha256(content).hexdigest()
 
 
-def test_names_are_split_as_the_format_specifies() -> None:
+def test_the_bundled_names_are_split_as_the_format_specifies() -> None:
     parts = split(load_text(bundled("names.txt")), validation=0.1, test=0.1)
     assert list(map(len, (parts.test, parts.validation, parts.train))) == [2910, 2993, 23591]
 
 
-def test_the_set_of_a_document_depends_only_on_itself() -> None:
+def test_the_split_of_a_document_depends_only_on_the_document() -> None:
     names = load_text(bundled("names.txt"))
     whole, part = split(names, test=0.2), split(names[::-3], test=0.2, validation=0.3)
     assert set(part.test) == set(whole.test) & set(names[::-3])
@@ -116,7 +116,7 @@ def positions(stretch: str) -> range:
 
 
 @given(st.integers(1, 60_000), SHARES, SHARES, st.integers(0, 1_500))
-def test_stretches_have_the_requested_gap_and_size(
+def test_held_out_stretches_have_the_requested_gap_and_size(
     length: int, validation: float, test: float, gap: int
 ) -> None:
     text = "".join(map(chr, range(FIRST, FIRST + length)))
@@ -142,7 +142,7 @@ def test_stretches_have_the_requested_gap_and_size(
     assert parts.facts == DataFacts(1, fingerprint([text]), *facts)
 
 
-def test_each_set_consists_of_spread_pieces_of_the_text() -> None:
+def test_held_out_pieces_are_spread_over_the_text() -> None:
     parts = split_stream("x" * 1_000_000, validation=0.1, test=0.05, gap=128)
     assert list(map(len, (parts.train, parts.validation, parts.test))) == [21, 10, 10]
     assert {len(each) for each in (*parts.validation, *parts.test)} == {10_000, 5_000}
@@ -151,7 +151,7 @@ def test_each_set_consists_of_spread_pieces_of_the_text() -> None:
     assert len(split_stream("x" * 50_000, validation=0.1, test=0.1, gap=1_000).test) == 1
 
 
-def test_the_tail_holds_validation_before_test() -> None:
+def test_a_tail_holdout_puts_validation_before_test() -> None:
     parts = split_stream("abcdefghij", validation=0.2, test=0.1, holdout="tail")
     assert (parts.train, parts.validation, parts.test) == (("abcdefg",), ("hi",), ("j",))
     assert parts.facts == DataFacts(1, fingerprint(["abcdefghij"]), 0.2, 0.1, "tail")
@@ -166,7 +166,7 @@ def test_a_text_shorter_than_its_gaps_is_refused() -> None:
         split_stream("x" * 300, validation=0.1, gap=-1)
 
 
-def test_a_conversation_has_at_most_32_document_parts() -> None:
+def test_a_conversation_has_at_most_32_beginnings() -> None:
     talk = tuple(Message(role, str(i)) for i in range(2000) for role in ("user", "assistant"))
     beginnings = document_parts(talk)
     assert [len(each) for each in beginnings] == [*range(2, 65, 2)]

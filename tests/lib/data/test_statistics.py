@@ -17,7 +17,7 @@ HI = (Message("user", "hi"), Message("assistant", "yo"))
 texts = st.lists(st.text("abé", min_size=1, max_size=60), min_size=1)
 
 
-def test_karpathys_names_are_described() -> None:
+def test_the_statistics_of_karpathys_names_are_correct() -> None:
     report = describe(load_text(bundled("names.txt")))
     assert (report.n_docs, report.n_tokens, report.n_repeats) == (32_033, 228_146, 2_539)
     assert "".join(report.char_counts) == "abcdefghijklmnopqrstuvwxyz"
@@ -30,7 +30,7 @@ def test_repeated_documents_are_counted_and_listed() -> None:
     assert report.most_frequent == [("b", 3), ("a", 2)]
 
 
-def test_conversations_with_equal_content_are_equal() -> None:
+def test_conversations_with_equal_content_count_as_repeats() -> None:
     report = describe([HI, list(HI), (Message("user", "yo"), Message("assistant", "hi"))])
     assert report.most_frequent == [(HI, 2)]
     assert report.n_repeats == 1
@@ -54,7 +54,7 @@ def test_an_empty_file_cannot_be_described() -> None:
 
 
 @given(texts)
-def test_counts_agree_with_a_simple_implementation(docs) -> None:
+def test_the_counts_agree_with_a_simple_implementation(docs) -> None:
     report = describe(docs)
     assert report.n_tokens == sum(len(doc) + 1 for doc in docs)
     assert report.n_repeats == len(docs) - len(set(docs))
@@ -65,7 +65,7 @@ def test_counts_agree_with_a_simple_implementation(docs) -> None:
 
 
 @given(texts, st.integers(0, 100))
-def test_a_percentile_covers_enough_documents(docs, percent) -> None:
+def test_a_percentile_covers_the_stated_share_of_documents(docs, percent) -> None:
     lengths = sorted(len(doc) + 1 for doc in docs)
     found = describe(docs).percentile(percent)
     assert found in lengths
@@ -74,7 +74,7 @@ def test_a_percentile_covers_enough_documents(docs, percent) -> None:
 
 
 @given(texts, st.integers(1, 70))
-def test_a_document_beyond_the_block_size_is_cut(docs, block_size) -> None:
+def test_documents_longer_than_the_block_size_are_counted_as_cut(docs, block_size) -> None:
     cut = describe(docs).cut(block_size)
     assert cut.n_docs == sum(len(doc) + 1 > block_size for doc in docs)
     assert cut.n_tokens == sum(len((doc + "$")[block_size:]) for doc in docs)
@@ -98,7 +98,7 @@ def test_documents_with_unknown_characters_are_counted() -> None:
 
 
 @given(st.lists(st.text("ab", min_size=1, max_size=30), min_size=1, max_size=20))
-def test_characters_are_counted_exactly(docs: list[str]) -> None:
+def test_measured_sizes_of_character_models_are_exact(docs: list[str]) -> None:
     tokenizer = CharTokenizer.from_documents(docs)
     sizes = measure(docs, tokenizer, "lines")
     chunks = ChunkedDataset(docs, tokenizer, 64, "all", "window", "lines")
@@ -108,12 +108,12 @@ def test_characters_are_counted_exactly(docs: list[str]) -> None:
     assert sizes.quantile(1.0) == max(map(len, docs)) + 1
 
 
-def test_running_text_has_no_end_tokens() -> None:
+def test_the_lengths_of_running_text_exclude_end_tokens() -> None:
     tokenizer = CharTokenizer.from_documents(["abc"])
     assert measure(["abc", "ab"], tokenizer, "stream").lengths == [2, 3]
 
 
-def test_special_tokens_of_conversations_are_counted() -> None:
+def test_the_lengths_of_conversations_include_special_tokens() -> None:
     talk = (Message("user", "a" * 10), Message("assistant", "b" * 10))
     tokenizer = CharTokenizer.from_documents([talk])
     assert measure([talk], tokenizer, "lines").lengths == [tokenizer.count_tokens(talk) - 1]
@@ -126,7 +126,7 @@ def test_measure_samples_the_lengths_of_many_documents() -> None:
     assert sizes.n_docs == len(docs)
 
 
-def test_subwords_are_counted_at_the_start_of_documents() -> None:
+def test_the_number_of_subwords_is_estimated_within_1_percent() -> None:
     docs = ["the cat and the dog " * 1000] * 3
     tokenizer = BpeTokenizer.from_documents(docs, 300)
     exact = sum(map(tokenizer.count, docs))

@@ -37,7 +37,7 @@ def file(tmp_path: Path):
 
 
 @given(lines_and_ends, st.sampled_from([1, 3, 2**16]), st.booleans())
-def test_any_line_ends_are_read(tmp_path_factory, content, chunk, bom) -> None:
+def test_any_mixture_of_line_endings_can_be_read(tmp_path_factory, content, chunk, bom) -> None:
     path = tmp_path_factory.getbasetemp() / "any.txt"
     text = "".join(line + end for line, end in content)
     path.write_bytes(text.encode("utf-8-sig" if bom or text.startswith("\ufeff") else "utf-8"))
@@ -50,7 +50,7 @@ def test_any_line_ends_are_read(tmp_path_factory, content, chunk, bom) -> None:
     assert ("\r\n" in file.line_ends) == ("\r\n" in text)
 
 
-def test_a_byte_order_mark_is_removed_with_a_note(file) -> None:
+def test_a_byte_order_mark_is_removed_and_reported(file) -> None:
     marked = file(b"\xef\xbb\xbfanna\n")
     assert list(marked) == ["anna"]
     assert marked.has_bom
@@ -73,7 +73,7 @@ def test_a_byte_order_mark_is_removed_with_a_note(file) -> None:
         ],
     ],
 )
-def test_another_encoding_is_detected_with_a_note(file, text, encoding, told) -> None:
+def test_the_error_for_another_encoding_names_the_encoding(file, text, encoding, told) -> None:
     problem = rf"words\.txt is not UTF-8 text \(line \d .*\); it seems to be {told}; save it as UTF"
     with pytest.raises(DataError, match=problem):
         list(file(text.encode(encoding)))
@@ -83,7 +83,7 @@ def test_another_encoding_is_detected_with_a_note(file, text, encoding, told) ->
     ("text", "encoding"),
     [(GERMAN, "cp850"), (RUSSIAN, "cp1251"), (RUSSIAN, "koi8-r"), (JAPANESE, "euc-jp")],
 )
-def test_a_rare_encoding_is_refused_with_instructions(file, text, encoding) -> None:
+def test_the_error_for_a_rare_encoding_says_how_to_convert_it(file, text, encoding) -> None:
     problem = (
         r"words\.txt is not UTF-8 text \(line 1 .*\); it is in another encoding; save it as UTF-8"
         ".*: iconv -f ENCODING -t utf-8 FILE > NEW$"
@@ -99,14 +99,14 @@ def test_utf_16_is_detected_even_if_it_is_valid_utf_8(file) -> None:
         list(file(content))
 
 
-def test_an_encoding_is_detected_near_the_first_bad_byte(file) -> None:
+def test_an_encoding_is_detected_even_far_into_a_long_file(file) -> None:
     words = file(b"anna\r\n" * 100_000 + FRENCH.encode("cp1252") * 1000)
     with pytest.raises(DataError, match=r"\(line 100001 has .* 0xe9\); it seems to be cp1252"):
         list(words)
 
 
 @pytest.mark.parametrize(("bad", "byte"), [(b"caf\xe9\n", "e9"), (b"em\0ma\n", "00")])
-def test_a_bad_byte_in_utf_8_is_not_another_encoding(file, bad, byte) -> None:
+def test_a_single_bad_byte_is_not_taken_for_another_encoding(file, bad, byte) -> None:
     problem = rf"words\.txt is not UTF-8 text \(line 5 has the byte 0x{byte}\); fix"
     with pytest.raises(DataError, match=problem):
         list(file(FRENCH.encode() + bad + FRENCH.encode()))

@@ -63,11 +63,11 @@ def test_running_text_is_detected(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", LINES)
-def test_lines_that_are_documents_are_not_running_text(kind: str) -> None:
+def test_separate_lines_are_not_taken_for_running_text(kind: str) -> None:
     assert not is_running_text(LINES[kind].split("\n"))
 
 
-def test_karpathys_names_are_read_as_lines() -> None:
+def test_karpathys_names_are_detected_as_lines() -> None:
     assert len(load_lines_or_stream(bundled("names.txt"))) == 32_033
 
 
@@ -86,7 +86,7 @@ def test_karpathys_names_are_read_as_lines() -> None:
         ([" "], False),
     ],
 )
-def test_prose_is_detected(docs: list, expected: bool) -> None:
+def test_prose_is_distinguished_from_other_text(docs: list, expected: bool) -> None:
     assert is_prose(docs) is expected
 
 

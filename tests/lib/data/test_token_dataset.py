@@ -16,7 +16,7 @@ def dataset(*, is_masked: bool, is_soft: bool) -> TokenDataset:
     return made
 
 
-def test_targets_are_next_tokens_or_given_rows() -> None:
+def test_targets_are_the_next_tokens_or_the_given_distributions() -> None:
     assert list(dataset(is_masked=False, is_soft=False).targets_of(1)) == [1, 2, 4]
     assert dataset(is_masked=True, is_soft=False).targets_of(1) == [None, 2, 4]
     assert dataset(is_masked=False, is_soft=True).targets_of(1) == [[4, 5], [6, 7], [8, 9]]

@@ -12,7 +12,7 @@ MESSAGES = st.lists(
 
 @settings(max_examples=40)
 @given(st.lists(st.text(), min_size=1, max_size=5).filter(any))
-def test_decode_reverses_encode(docs: list[str]) -> None:
+def test_decoding_reverses_encoding_for_any_text(docs: list[str]) -> None:
     tokenizer = CharTokenizer.from_documents(docs)
     assert [tokenizer.decode(tokenizer.encode(doc)) for doc in docs] == docs
 
@@ -36,7 +36,7 @@ def test_a_conversation_can_be_decoded_from_its_tokens(messages: list[Message]) 
 
 
 @given(MESSAGES.filter(lambda messages: any(m.content for m in messages)))
-def test_the_assistant_learns_its_replies_and_end_tokens(messages) -> None:
+def test_the_assistant_mask_covers_replies_and_their_end_tokens(messages) -> None:
     tokenizer = CharTokenizer.from_documents([messages])
     tokens = tokenizer.encode_document(messages)
     mask = tokenizer.mask(messages, "assistant")
@@ -47,14 +47,14 @@ def test_the_assistant_learns_its_replies_and_end_tokens(messages) -> None:
     assert learnt == [token for text in said for token in (*tokenizer.encode(text), end)]
 
 
-def test_texts_and_a_loss_on_all_tokens_have_no_mask() -> None:
+def test_no_mask_is_needed_for_texts_or_a_loss_on_all_tokens() -> None:
     messages = [Message("user", "a"), Message("assistant", "b")]
     tokenizer = CharTokenizer.from_documents([messages])
     assert tokenizer.mask(messages, "all") is None
     assert tokenizer.mask("ab", "assistant") is None
 
 
-def test_text_tokens_are_the_sorted_characters_then_bos() -> None:
+def test_text_tokens_are_the_sorted_characters_followed_by_bos() -> None:
     tokenizer = CharTokenizer.from_documents(["hello", "héllo"])
     assert tokenizer.chars == ("e", "h", "l", "o", "é")
     assert (tokenizer.bos_id, tokenizer.vocab_size) == (5, 6)
@@ -62,7 +62,7 @@ def test_text_tokens_are_the_sorted_characters_then_bos() -> None:
     assert tokenizer.encode_document("hé") == [5, 1, 4, 5]
 
 
-def test_chat_tokens_are_the_roles_end_turn_and_bos() -> None:
+def test_chat_models_have_extra_tokens_for_roles_and_turn_ends() -> None:
     conversation = [Message("user", "ab"), Message("assistant", "c")]
     tokenizer = CharTokenizer.from_documents([conversation])
     assert tokenizer.role_id("user") == 3
@@ -72,7 +72,7 @@ def test_chat_tokens_are_the_roles_end_turn_and_bos() -> None:
     assert tokenizer.encode_document(conversation) == [6, 3, 0, 1, 5, 4, 2, 5, 6]
 
 
-def test_special_token_names_in_a_text_are_characters() -> None:
+def test_special_token_names_in_a_text_are_read_as_characters() -> None:
     text = "<|user|>x<|end_turn|><|assistant|>"
     tokenizer = CharTokenizer.from_documents([[Message("user", text)]])
     tokens = tokenizer.encode(text)
@@ -93,12 +93,12 @@ def test_encode_names_every_unknown_character() -> None:
         (CharTokenizer("ab"), "user", "not a chat model; train one with --chat"),
     ],
 )
-def test_a_turn_needs_a_chat_tokenizer_and_a_known_role(tokenizer, role, problem) -> None:
+def test_encoding_a_turn_requires_a_chat_tokenizer_and_a_role(tokenizer, role, problem) -> None:
     with pytest.raises(TokenizerError, match=problem):
         tokenizer.encode_turn(Message(role, "a"))
 
 
-def test_decode_skips_special_tokens_and_refuses_foreign_ones() -> None:
+def test_decode_skips_special_tokens_and_refuses_unknown_ones() -> None:
     tokenizer = CharTokenizer("ab", is_chat=True)
     assert tokenizer.decode([0, 2, 3, 4, 5, 1]) == "ab"
     for token in (6, -1):

@@ -37,7 +37,7 @@ def probabilities(compiled: CompiledModel, docs: list[list[int]], *shares: float
 
 
 @pytest.mark.parametrize("settings", [{}, VARIANT])
-def test_probabilities_equal_those_of_the_reference(settings) -> None:
+def test_compiled_probabilities_equal_those_of_the_reference(settings) -> None:
     compiled, gpt = models("float64", **settings)
     expected = []
     for doc in DOCS:
@@ -94,7 +94,7 @@ def test_a_text_that_exceeds_the_free_memory_is_refused(rotary, monkeypatch) -> 
         gpt.log_probabilities(tokens)
 
 
-def test_the_tokens_evaluated_at_once_can_be_limited(rotary) -> None:
+def test_the_number_of_tokens_evaluated_at_once_can_be_limited(rotary) -> None:
     gpt = InferenceGpt(replace(rotary, model=replace(rotary.model, block_size=10**5)))
     compiled, tokens = gpt.compiled, gpt.opening("anna" * 500)
     n = compiled.tokens_within(2**20)

@@ -13,7 +13,7 @@ SECTIONS = {heading.lower().replace(" ", "-") for heading in HEADINGS}
 
 
 @pytest.mark.parametrize("name", [str(file.relative_to(ENGINE)) for file in ENGINE.rglob("*.py")])
-def test_an_engine_file_names_its_layout_and_its_page(name) -> None:
+def test_every_engine_file_names_its_array_layout_and_docs_page(name) -> None:
     doc = ast.get_docstring(ast.parse((ENGINE / name).read_text())) or ""
     assert "Layout: " in doc, f"{name}: name the layout of its arrays; see engine/__init__.py"
     (section, *_) = re.findall(r"docs/performance\.md#([\w-]+)", doc)

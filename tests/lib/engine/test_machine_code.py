@@ -73,7 +73,7 @@ def files(tmp_path: Path) -> list[Path]:
     return sorted((tmp_path / "cache").iterdir())
 
 
-def test_compiled_code_is_read_from_disk_the_second_time(run, tmp_path) -> None:
+def test_compiled_code_is_loaded_from_disk_the_second_time(run, tmp_path) -> None:
     assert run() == ([2, 4], [COMPILING])
     assert len(files(tmp_path)) == 1
     assert run() == ([2, 4], [])
@@ -86,7 +86,7 @@ def test_each_dtype_has_a_separate_machine_code_file(run, tmp_path) -> None:
     assert len(files(tmp_path)) == 2
 
 
-def test_a_truncated_file_is_not_read(file) -> None:
+def test_a_truncated_machine_code_file_is_never_loaded(file) -> None:
     whole = file.read_bytes()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NUMBA_CACHE_DIR", str(file.parent))
@@ -101,7 +101,7 @@ def test_a_truncated_file_is_not_read(file) -> None:
     ("what", "other"),
     [("llvmlite.__version__", "0.1"), ("processor.NAME", "m5"), ("processor.FEATURES", "+neon")],
 )
-def test_a_file_for_another_version_or_cpu_is_not_used(
+def test_machine_code_for_another_version_or_cpu_is_not_used(
     run, tmp_path, monkeypatch, what, other
 ) -> None:
     monkeypatch.setattr(f"microgpt.engine.machine_code.{what}", other)
@@ -110,7 +110,7 @@ def test_a_file_for_another_version_or_cpu_is_not_used(
 
 
 @pytest.mark.usefixtures("file")
-def test_a_file_for_other_numba_settings_is_not_used(run, tmp_path, monkeypatch) -> None:
+def test_machine_code_for_other_numba_settings_is_not_used(run, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("NUMBA_NUM_THREADS", "1")  # does not change machine code
     assert run()[1] == []
     monkeypatch.setenv("NUMBA_OPT", "1")
@@ -119,20 +119,20 @@ def test_a_file_for_other_numba_settings_is_not_used(run, tmp_path, monkeypatch)
 
 
 @pytest.mark.usefixtures("file")
-def test_a_file_of_other_sources_is_not_used(run, tmp_path, monkeypatch) -> None:
+def test_machine_code_of_different_sources_is_not_used(run, tmp_path, monkeypatch) -> None:
     for name, value in (("_sources", lambda: "new"), ("_IMPORTED", "new")):
         monkeypatch.setattr(compiling, name, value)
     assert run()[1] == [COMPILING]
     assert len(files(tmp_path)) == 2
 
 
-def test_sources_changed_after_import_are_not_cached(run, tmp_path, monkeypatch) -> None:
+def test_code_is_not_cached_if_its_sources_changed_after_import(run, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(compiling, "_sources", lambda: "as a git pull has left them")
     assert run() == ([2, 4], [COMPILING])
     assert not (tmp_path / "cache").exists()
 
 
-def test_kernels_use_only_constants_covered_by_the_file_name() -> None:
+def test_kernels_use_only_constants_covered_by_the_source_hash() -> None:
     constants = set()
     for path in Path(compiling.__file__).parent.rglob("*.py"):
         imports = [
@@ -151,13 +151,13 @@ def test_kernels_use_only_constants_covered_by_the_file_name() -> None:
 
 
 @pytest.mark.parametrize("module", [dropout_mask, newton_schulz])
-def test_the_hash_of_the_sources_covers_these_constants(module, tmp_path, monkeypatch) -> None:
+def test_the_source_hash_covers_the_constants_of_the_kernels(module, tmp_path, monkeypatch) -> None:
     (tmp_path / "changed.py").touch()
     monkeypatch.setattr(module, "__file__", str(tmp_path / "changed.py"))
     assert compiling._sources() != compiling._IMPORTED
 
 
-def test_the_hash_of_the_sources_ignores_line_ends(tmp_path, monkeypatch) -> None:
+def test_the_source_hash_ignores_line_endings(tmp_path, monkeypatch) -> None:
     code = Path(dropout_mask.__file__).read_bytes()
     (tmp_path / "windows.py").write_bytes(code.replace(b"\n", b"\r\n"))
     monkeypatch.setattr(dropout_mask, "__file__", str(tmp_path / "windows.py"))
@@ -173,7 +173,7 @@ def test_the_cache_is_writable_only_by_its_owner(run, tmp_path) -> None:
 
 
 @pytest.mark.usefixtures("umask")
-def test_the_users_own_directory_is_private(run, tmp_path, monkeypatch) -> None:
+def test_the_default_cache_directory_is_made_private(run, tmp_path, monkeypatch) -> None:
     monkeypatch.delenv("NUMBA_CACHE_DIR")
     monkeypatch.setattr(compiling, "user_cache_path", lambda *args, **options: tmp_path / "cache")
     (tmp_path / "cache").mkdir()
@@ -199,14 +199,16 @@ def make_pipe(file: Path) -> None:
     ],
     ids=["damaged", "group", "others", "pipe"],
 )
-def test_a_file_that_cannot_be_trusted_is_recompiled(run, file, spoil, refusals) -> None:
+def test_an_untrustworthy_machine_code_file_is_recompiled(run, file, spoil, refusals) -> None:
     spoil(file)
     assert run() == ([2, 4], [*(line.format(file=file) for line in refusals), COMPILING])
     assert run() == ([2, 4], [])  # it was mended
 
 
 @pytest.mark.parametrize("target", ["windows-x86-64-v3", "linux-aarch64", "macos-aarch64"])
-def test_code_for_another_computer_is_refused(run, file, monkeypatch, target) -> None:
+def test_renamed_machine_code_for_another_platform_is_refused(
+    run, file, monkeypatch, target
+) -> None:
     """Whoever has renamed it: loaded, it would end the process."""
     expected = compiling._label(file, compiling._target()).decode()
     file.unlink()
@@ -224,7 +226,9 @@ def test_code_for_another_computer_is_refused(run, file, monkeypatch, target) ->
 
 @pytest.mark.skipif(processor.PLATFORM != "linux-x86-64", reason="runs what it cross-compiles")
 @pytest.mark.parametrize("damaged", [False, True])
-def test_code_in_a_wheel_is_used_unless_damaged(run, tmp_path, monkeypatch, damaged) -> None:
+def test_machine_code_in_a_wheel_is_used_unless_it_is_damaged(
+    run, tmp_path, monkeypatch, damaged
+) -> None:
     wheel = tmp_path / "wheel"
     with monkeypatch.context() as patch:
         patch.setenv("NUMBA_CACHE_DIR", str(wheel))
@@ -250,7 +254,7 @@ MAGIC = {  # first bytes of an object; of ELF, with the number of the architectu
 
 
 @pytest.mark.parametrize("target", processor.TARGETS)
-def test_kernels_are_compiled_for_every_target(tmp_path, monkeypatch, target) -> None:
+def test_kernels_can_be_compiled_for_every_target(tmp_path, monkeypatch, target) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(processor, "CROSS", target)
     for _ in range(2):  # the second time, it is read
@@ -264,7 +268,7 @@ def test_kernels_are_compiled_for_every_target(tmp_path, monkeypatch, target) ->
     assert architecture in (None, code[18])
 
 
-def test_an_unknown_target_is_refused() -> None:
+def test_an_unknown_compilation_target_is_refused() -> None:
     done = run_process(["microgpt", "verify"], env={**os.environ, "MICROGPT_TARGET": "amiga"})
     assert done.returncode == 2
     assert done.stderr.startswith(
@@ -273,7 +277,7 @@ def test_an_unknown_target_is_refused() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs chown")
-def test_a_file_of_another_user_is_recompiled(run, file, monkeypatch) -> None:
+def test_machine_code_owned_by_another_user_is_recompiled(run, file, monkeypatch) -> None:
     os.chown(file, 12345, -1)
     assert run() == ([2, 4], [COMPILING])
     assert file.stat().st_uid == os.geteuid()
@@ -293,7 +297,7 @@ def reason(run) -> str:
 
 @pytest.mark.usefixtures("file")
 @pytest.mark.parametrize("foreign", [False, True])
-def test_a_directory_that_others_can_write_to_is_not_used(run, tmp_path, foreign) -> None:
+def test_a_cache_that_other_users_can_write_to_is_not_used(run, tmp_path, foreign) -> None:
     (tmp_path / "cache").chmod(0o700 if foreign else 0o770)
     if foreign:
         if not hasattr(os, "geteuid") or os.geteuid() != 0:
@@ -304,7 +308,7 @@ def test_a_directory_that_others_can_write_to_is_not_used(run, tmp_path, foreign
 
 
 @pytest.mark.parametrize("configured", ["", "cache"])
-def test_a_relative_path_of_the_cache_is_not_used(run, tmp_path, monkeypatch, configured) -> None:
+def test_a_relative_cache_path_is_not_used(run, tmp_path, monkeypatch, configured) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NUMBA_CACHE_DIR", configured)
     monkeypatch.setattr(compiling, "user_cache_path", lambda *args, **options: Path("~/.cache"))
@@ -318,7 +322,7 @@ def test_an_unwritable_cache_recompiles_with_a_warning(run, tmp_path) -> None:
         assert reason(run).startswith(f"{tmp_path / 'cache'}: ")
 
 
-def test_a_user_without_a_home_recompiles_each_time(run, monkeypatch) -> None:
+def test_without_a_home_directory_code_is_compiled_every_time(run, monkeypatch) -> None:
     def no_home(*args: object, **options: object) -> Path:
         raise RuntimeError("could not determine the home directory")
 
@@ -328,7 +332,7 @@ def test_a_user_without_a_home_recompiles_each_time(run, monkeypatch) -> None:
 
 
 @pytest.mark.usefixtures("file")
-def test_files_unused_for_long_are_removed(run, tmp_path) -> None:
+def test_cache_files_unused_for_a_long_time_are_removed(run, tmp_path) -> None:
     old = tmp_path / "cache" / "microgpt-double-0123"
     broken_off = tmp_path / "cache" / ".microgpt-double-0123.4567"
     other = tmp_path / "cache" / "somebody-elses"
@@ -342,14 +346,14 @@ def test_files_unused_for_long_are_removed(run, tmp_path) -> None:
     assert len(files(tmp_path)) == 3
 
 
-def test_a_missing_compiler_is_reported() -> None:
+def test_a_disabled_compiler_is_reported() -> None:
     env = {**os.environ, "NUMBA_DISABLE_JIT": "1"}  # another setting: nothing is compiled
     done = run_process(["microgpt", "verify"], env=env)
     assert done.returncode == 2
     assert "error: NUMBA_DISABLE_JIT is set; unset it or use" in done.stderr
 
 
-def test_numbas_cache_directory_overrides_the_users(monkeypatch, tmp_path) -> None:
+def test_numba_cache_dir_overrides_the_default_cache_directory(monkeypatch, tmp_path) -> None:
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     if sys.platform == "linux":

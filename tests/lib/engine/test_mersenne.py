@@ -11,7 +11,7 @@ SEEDS = st.integers(0, 2**63 - 1)
 
 
 @given(seed=SEEDS, n=st.integers(0, 3000), n_first=st.integers(0, 4000))
-def test_shuffled_equals_pythons_shuffle(seed: int, n: int, n_first: int) -> None:
+def test_shuffled_gives_the_same_order_as_random_shuffle(seed: int, n: int, n_first: int) -> None:
     ours, python = random.Random(seed), random.Random(seed)
     expected = list(range(n))
     python.shuffle(expected)
@@ -20,7 +20,7 @@ def test_shuffled_equals_pythons_shuffle(seed: int, n: int, n_first: int) -> Non
 
 
 @given(seed=SEEDS, n=st.integers(0, 1500), sigma=st.floats(0.001, 10), before=st.integers(0, 3))
-def test_gauss_equals_pythons_gauss_from_any_state(
+def test_gauss_gives_the_same_numbers_as_random_gauss(
     seed: int, n: int, sigma: float, before: int
 ) -> None:
     ours, python = random.Random(seed), random.Random(seed)
@@ -40,7 +40,7 @@ def test_gauss_equals_pythons_gauss_from_any_state(
     ),
     st.sampled_from([1, 17, 312, 313, 700]),
 )
-def test_batched_uniforms_equal_those_of_single_generators(seeds, n) -> None:
+def test_batched_uniforms_equal_those_of_separate_generators(seeds, n) -> None:
     found = uniforms(seeds, n)
     for seed, numbers in zip(seeds, found.tolist(), strict=True):
         rng = random.Random(seed)

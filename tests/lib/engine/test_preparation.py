@@ -3,7 +3,7 @@
 from microgpt.engine import machine_code, preparation
 
 
-def test_a_refused_file_is_reported_before_compilation(monkeypatch) -> None:
+def test_a_refused_code_file_is_reported_before_compilation(monkeypatch) -> None:
     refusals = iter(["microgpt-add is damaged and not used"])
 
     def load(kinds) -> None:

@@ -7,7 +7,7 @@ from microgpt.engine.threads import map_in_threads
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
-def test_results_come_in_the_order_of_the_items(n_threads) -> None:
+def test_results_are_yielded_in_the_order_of_the_items(n_threads) -> None:
     def work(item: int, should_stop: threading.Event) -> int:
         time.sleep(0.001 * (5 - item % 5))
         return item * item
@@ -29,7 +29,7 @@ def test_an_error_in_one_thread_stops_the_other_threads() -> None:
     assert all(stopped)
 
 
-def test_work_stops_if_nobody_asks_for_more_results() -> None:
+def test_closing_the_results_stops_the_remaining_work() -> None:
     stopped = []
     all_started = threading.Barrier(3)
 
@@ -45,7 +45,7 @@ def test_work_stops_if_nobody_asks_for_more_results() -> None:
     assert stopped == [True, True]
 
 
-def test_a_thread_of_the_pool_may_close_the_pool() -> None:
+def test_a_thread_of_the_pool_can_close_the_results() -> None:
     """As garbage collection does, wherever it runs."""
     may_close, closed = threading.Event(), threading.Event()
 

@@ -52,7 +52,7 @@ def compiled(monkeypatch, function, *args) -> tuple[bytes, str]:
 
 
 @pytest.mark.usefixtures("node")
-def test_a_kernel_in_webassembly_runs_in_node(tmp_path, monkeypatch) -> None:
+def test_a_kernel_compiled_to_webassembly_runs_in_node(tmp_path, monkeypatch) -> None:
     """With arrays of any strides and of no elements, as a kernel gets them."""
     x = np.arange(12.0)
     for array, name in ((x, "f8"), (x[:0], "f8"), (np.arange(3, dtype=np.float32), "f4")):
@@ -76,7 +76,7 @@ def test_wasm_refuses_an_object_file_without_the_function(monkeypatch) -> None:
         wasm.module(code, "triple")
 
 
-def test_the_webassembly_modules_of_a_wheel_are_used(tmp_path, monkeypatch) -> None:
+def test_the_webassembly_modules_in_a_wheel_are_used(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(wasm, "IN_WHEEL", tmp_path)
     for name in ("evaluate-f4", "decode-f4", "uniforms-f8"):
         (tmp_path / f"{name}.wasm").write_bytes(name.encode())
@@ -84,7 +84,7 @@ def test_the_webassembly_modules_of_a_wheel_are_used(tmp_path, monkeypatch) -> N
     assert wasm.modules() == found
 
 
-def test_missing_wasm_modules_and_compiler_give_a_remedy(tmp_path, monkeypatch) -> None:
+def test_the_error_for_missing_wasm_modules_says_what_to_install(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(wasm, "find_spec", lambda name: None)
     with pytest.raises(
@@ -96,7 +96,9 @@ def test_missing_wasm_modules_and_compiler_give_a_remedy(tmp_path, monkeypatch) 
 @pytest.mark.parametrize(
     ("kernels", "other"), [(wasm.INFERENCE, ()), (wasm.TRAINING, ("training",))]
 )
-def test_webassembly_modules_are_compiled_once(tmp_path, monkeypatch, kernels, other) -> None:
+def test_webassembly_modules_are_compiled_once_and_then_cached(
+    tmp_path, monkeypatch, kernels, other
+) -> None:
     def compile_to(directory, dtypes, uses):
         assert (*dtypes, *uses) == ("float32", "evaluation", "decoding", "generation", *other)
         for name, dtype in kernels:
@@ -125,7 +127,7 @@ def modules(tmp_path_factory) -> Path:
 @pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.usefixtures("node")
-def test_all_kernels_need_only_memory_and_a_stack(modules) -> None:
+def test_webassembly_kernels_import_only_memory_and_a_stack(modules) -> None:
     """But for the initial weights, whose numbers are those of the C library."""
     assert {file.stem for file in modules.iterdir()} == KERNELS
     program = (
@@ -147,7 +149,7 @@ def test_all_kernels_need_only_memory_and_a_stack(modules) -> None:
 @pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.usefixtures("node")
-def test_every_architecture_has_the_same_bits_in_node(modules, tmp_path) -> None:
+def test_every_architecture_computes_the_same_bits_in_node(modules, tmp_path) -> None:
     """Losses and weights of 50 steps and 1,000 names, as without fused multiply-add here."""
     here = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
     for name, options, target in (
@@ -162,7 +164,7 @@ def test_every_architecture_has_the_same_bits_in_node(modules, tmp_path) -> None
         np.testing.assert_array_equal(found[name], expected[name], name)
 
 
-def test_a_failure_of_the_compiler_is_one_error(monkeypatch) -> None:
+def test_a_failure_of_the_compiler_raises_a_config_error(monkeypatch) -> None:
     def fails(*args: object) -> None:
         raise subprocess.CalledProcessError(1, "python")
 

@@ -35,7 +35,7 @@ def test_a_reply_must_match_exactly(chat) -> None:
     assert (wrong.reply, wrong.is_exact) == ("yo", False)
 
 
-def test_a_folding_tokenizer_answers_in_folded_letters(chat_result) -> None:
+def test_expected_replies_are_folded_if_the_tokenizer_folds(chat_result) -> None:
     folding = replace(chat_result, tokenizer=FoldingTokenizer("hioy", is_chat=True))
     answers = list(answer_all(InferenceGpt(folding), [item("Hi", "YÓ"), item("hi", "Yes")]))
     assert [(one.expected, one.reply, one.is_exact) for one in answers] == [
@@ -50,7 +50,9 @@ texts = st.lists(st.text("hioy", min_size=1, max_size=9), min_size=2, max_size=8
 
 @settings(max_examples=30)
 @given(st.lists(texts.filter(lambda some: len(some) % 2 == 0), max_size=9), st.integers(1, 3))
-def test_an_answer_is_greedy_and_sees_all_earlier_messages(chat, conversations, threads) -> None:
+def test_an_answer_is_greedy_and_depends_on_all_earlier_messages(
+    chat, conversations, threads
+) -> None:
     items = [item(*some, place=place) for some in conversations for place in range(1, len(some), 2)]
     answers = list(answer_all(chat, items, threads=threads))
     assert [each.item for each in answers] == items
@@ -61,20 +63,20 @@ def test_an_answer_is_greedy_and_sees_all_earlier_messages(chat, conversations, 
         assert each.n_tokens == len(reply.content) + (reply.finish_reason == "stop")
 
 
-def test_a_question_that_is_too_long_is_wrong_with_a_reason(chat) -> None:
+def test_an_overlong_question_counts_as_wrong_with_a_reason(chat) -> None:
     good, long = answer_all(chat, [item("hi", "yo"), item("o" * 21, "yo")])
     assert good.is_exact
     assert (long.reply, long.is_exact, long.n_tokens) == (None, False, 0)
     assert "has 21 characters; at most 20 fit into the context of 32 tokens" in long.problem
 
 
-def test_an_answer_with_dropped_turns_says_so(chat) -> None:
+def test_an_answer_records_that_turns_were_dropped(chat) -> None:
     """A context of 32 leaves 22 tokens for the turns, which have 4 here."""
     short, long = answer_all(chat, [item(*["hi", "yo"] * n) for n in (3, 4)])
     assert (short.is_cut, long.is_cut) == (False, True)
 
 
-def test_ten_thousand_scored_replies_can_be_requested(chat) -> None:
+def test_a_conversation_of_ten_thousand_turns_can_be_scored(chat) -> None:
     conversation = (Message("user", "hi"), Message("assistant", "yo")) * 5_000
     items = [Item("greet", conversation, place, line=1) for place in range(1, 10_000, 2)]
     answers = answer_all(chat, items)
@@ -82,7 +84,7 @@ def test_ten_thousand_scored_replies_can_be_requested(chat) -> None:
     assert last.reply == chat.chat(conversation[:-1], sampling=Sampling(0)).content
 
 
-def test_a_file_without_scored_replies_asks_nothing(chat) -> None:
+def test_a_file_without_scored_replies_yields_no_answers(chat) -> None:
     assert list(answer_all(chat, [])) == []
     with pytest.raises(ConfigError, match="threads must be >= 1"):
         list(answer_all(chat, [item("hi", "yo")], threads=0))
@@ -97,13 +99,13 @@ def test_a_file_without_scored_replies_asks_nothing(chat) -> None:
         (29, 1, 0.0061, 0.1718),
     ],
 )
-def test_intervals_agree_with_wilsons_formula(n, n_exact, low, high) -> None:
+def test_confidence_intervals_agree_with_the_wilson_formula(n, n_exact, low, high) -> None:
     assert ExactMatches(n, n_exact).interval == pytest.approx((low, high), abs=5e-5)
     assert ExactMatches(n, n - n_exact).interval == pytest.approx((1 - high, 1 - low), abs=5e-5)
 
 
 @given(st.integers(1, 10**6), st.data())
-def test_an_interval_contains_the_share_and_stays_in_0_to_1(n, data) -> None:
+def test_an_interval_contains_the_share_and_stays_within_0_to_1(n, data) -> None:
     score = ExactMatches(n, data.draw(st.integers(0, n)))
     low, high = score.interval
     assert 0 <= low <= score.share <= high <= 1

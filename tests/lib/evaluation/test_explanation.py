@@ -82,7 +82,7 @@ def test_probabilities_equal_those_of_the_reference_engine(trained) -> None:
 
 
 @pytest.mark.parametrize("kind", ["chat", "bpe"])
-def test_conversations_and_subwords_equal_the_reference(kind, request) -> None:
+def test_chat_and_subword_explanations_equal_the_reference(kind, request) -> None:
     text = CHAT[0] if kind == "chat" else "annañ olivia" * 3  # longer than the context
     assert_same(*both_engines(request.getfixturevalue(kind), text))
 
@@ -135,7 +135,7 @@ def test_the_mean_surprise_equals_the_loss(trained) -> None:
         explain(gpt, text, position=0)
 
 
-def test_a_conversation_shows_the_speakers(chat) -> None:
+def test_an_explained_conversation_shows_the_speakers(chat) -> None:
     explanation = explain(InferenceGpt(chat), CHAT[0])
     labels = ["<|user|>", *"hi", "<|end_turn|>", "<|assistant|>", *"yo", "<|end_turn|>"]
     assert [each.text for each in explanation.predictions] == labels
@@ -144,7 +144,7 @@ def test_a_conversation_shows_the_speakers(chat) -> None:
     assert [each.text for each in alone.predictions] == labels[:4]
 
 
-def test_alternatives_are_sorted_and_entropy_is_in_bits(trained) -> None:
+def test_alternatives_are_sorted_by_probability(trained) -> None:
     n = trained.tokenizer.vocab_size
     for each in explain(InferenceGpt(trained), "emma", n_alternatives=n).predictions:
         probabilities = np.array([one.probability for one in each.alternatives])
@@ -154,7 +154,7 @@ def test_alternatives_are_sorted_and_entropy_is_in_bits(trained) -> None:
         assert each.bits == pytest.approx(-math.log2(each.probability))
 
 
-def test_incomplete_characters_are_shown_as_bytes() -> None:
+def test_tokens_that_are_parts_of_a_character_are_shown_as_bytes() -> None:
     tokenizer = BpeTokenizer.from_documents(["añb"], 260)
     model = train(["añb"], tokenizer=tokenizer, config=TrainConfig(steps=1), model=ModelConfig())
     texts = [each.text for each in explain(InferenceGpt(model), "ñ").predictions]
@@ -162,7 +162,7 @@ def test_incomplete_characters_are_shown_as_bytes() -> None:
 
 
 @pytest.mark.parametrize("text", ["It rained all", "It rained all day and all night"])
-def test_running_text_has_no_end_token(text) -> None:
+def test_explained_running_text_has_no_end_token(text) -> None:
     config, shape = TrainConfig(steps=5, text="stream"), SHAPES["karpathy"]
     docs = ["It rained all day and all night"]
     gpt = InferenceGpt(train(docs, model=shape, config=config, dtype="float64"))

@@ -17,7 +17,7 @@ def test_novel_samples_are_listed_with_their_nearest_document() -> None:
 
 @pytest.mark.parametrize("vocab_size", [257, 259, 300])
 @pytest.mark.parametrize("text", ["anna and emma went away", "漢字 漢字 漢字 漢字"])
-def test_a_truncated_known_text_is_known_in_any_tokens(text, vocab_size) -> None:
+def test_a_truncated_known_text_is_recognised_in_any_tokens(text, vocab_size) -> None:
     """A model may write a text in smaller pieces than it has read it in; then it gets less far."""
     tokenizer = BpeTokenizer.from_documents([text], vocab_size=vocab_size)
     pieces = BpeTokenizer.from_documents([text], vocab_size=257)
@@ -46,7 +46,7 @@ def distance(a: str, b: str) -> int:
 
 
 @given(st.lists(WORDS, max_size=4), st.lists(WORDS, min_size=1, max_size=6))
-def test_the_nearest_is_the_first_with_the_fewest_changes(samples, docs) -> None:
+def test_the_nearest_document_needs_the_fewest_changes(samples, docs) -> None:
     found = compare(samples, KnownTexts(docs, room=6))
     assert found.n_known == sum(sample in docs for sample in samples)
     for pair in found.novel:

@@ -13,11 +13,11 @@ docs_of = st.lists(st.text("abé\U0001f600\ud800", max_size=6), min_size=1, max_
 
 
 @given(docs_of, docs_of)
-def test_any_documents_have_a_finite_ngram_loss(train: list[str], held_out: list[str]) -> None:
+def test_the_ngram_loss_of_any_documents_is_finite(train: list[str], held_out: list[str]) -> None:
     assert 0 <= ngram_bits(train, held_out) < 10
 
 
-def test_the_loss_is_per_character_with_the_end() -> None:
+def test_the_ngram_loss_is_per_character_and_counts_the_end() -> None:
     # "a" and the end have one count each, all of which is discounted; "b" has none.
     assert ngram_bits(["a"], ["b"]) == pytest.approx(math.log2(3))
     assert ngram_bits(["a"], ["b", "b"]) == pytest.approx(math.log2(3))

@@ -52,7 +52,7 @@ def test_the_mean_log_probability_is_the_evaluated_loss(gpt) -> None:
     assert loss == pytest.approx(gpt.evaluate([name]).loss, rel=1e-5)
 
 
-def test_each_token_gets_log_probabilities(gpt) -> None:
+def test_each_token_of_a_prompt_gets_log_probabilities(gpt) -> None:
     for n in (1, gpt.config.block_size, gpt.config.block_size + 1):
         assert len(gpt.log_probabilities([0] * n)) == n
     with pytest.raises(PromptError, match="tokens must not be empty"):

@@ -31,7 +31,7 @@ def gpt(request) -> InferenceGpt:
 @given(texts=st.lists(st.text("anemolivñu 🚀", max_size=30), min_size=1, max_size=6))
 @pytest.mark.parametrize("text", ["lines", "stream"])
 @pytest.mark.parametrize("kind", MODELS)
-def test_the_scores_add_up_to_the_loss(kind, text, texts) -> None:
+def test_the_scores_add_up_to_the_evaluated_loss(kind, text, texts) -> None:
     gpt = InferenceGpt(MODELS[kind])
     scores = Scorer(gpt, text=text).score(texts)
     assert [score.text for score in scores] == texts
@@ -50,14 +50,14 @@ def test_the_scores_add_up_to_the_loss(kind, text, texts) -> None:
         assert score.character_bits.size == len(score.text)
 
 
-def test_a_character_has_the_bits_of_its_token() -> None:
+def test_a_character_gets_the_bits_of_its_token() -> None:
     gpt = InferenceGpt(MODELS["char"])
     (score,) = Scorer(gpt).score(["olivia anna emma"])
     predictions = explain(gpt, score.text).predictions[:-1]
     assert score.character_bits == pytest.approx([each.bits for each in predictions])
 
 
-def test_a_subword_shares_its_bits_among_its_characters() -> None:
+def test_a_subword_divides_its_bits_among_its_characters() -> None:
     gpt = InferenceGpt(MODELS["bpe"])
     (score,) = Scorer(gpt).score(["annañ🚀"])
     wanted: list[float] = []  # of bytes
@@ -87,7 +87,7 @@ def test_unknown_characters_have_a_fixed_cost() -> None:
 
 
 @pytest.mark.parametrize("text", ["lines", "stream"])
-def test_long_texts_are_scored_in_pieces(gpt, text, monkeypatch) -> None:
+def test_scoring_long_texts_in_pieces_gives_the_same_scores(gpt, text, monkeypatch) -> None:
     texts = ["olivia" * 9, "anna", "emma" * 20, "", "olivia" * 3]
     whole = Scorer(gpt, text=text).score(texts)
     monkeypatch.setattr(scoring, "STEP_WORK", 1)
@@ -96,7 +96,7 @@ def test_long_texts_are_scored_in_pieces(gpt, text, monkeypatch) -> None:
     assert pieces.character_bits == pytest.approx(whole.character_bits)
 
 
-def test_a_context_of_one_token_is_enough() -> None:
+def test_scoring_works_with_a_context_of_one_token() -> None:
     gpt = InferenceGpt(train(DOCS, model=replace(SHAPE, block_size=1), config=CONFIG))
     (score,) = Scorer(gpt).score(["anna"])
     assert score.bits == pytest.approx(explain(gpt, "anna").bits, rel=1e-6)
@@ -116,7 +116,7 @@ def test_a_folded_character_gets_the_bits_of_its_token() -> None:
     assert scores.n_unknown.tolist() == [0, 0, 1]
 
 
-def test_subword_models_cannot_score_half_a_character() -> None:
+def test_half_a_character_is_unknown_to_a_subword_model() -> None:
     known, some = Scorer(InferenceGpt(MODELS["bpe"])).score(["anna", "an\udcffna"])
     assert (some.n_unknown, some.character_bits[2]) == (1, UNKNOWN_BITS)
     assert some.bits == pytest.approx(known.bits + UNKNOWN_BITS)

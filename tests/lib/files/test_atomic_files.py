@@ -22,7 +22,7 @@ def test_only_leftovers_of_dead_processes_are_removed(tmp_path, is_alive) -> Non
             process.communicate(b"\n")
 
 
-def test_similar_names_of_other_files_are_kept(tmp_path) -> None:
+def test_directories_with_similar_names_are_kept(tmp_path) -> None:
     names = [f".saving-{platform.node()}-{rest}" for rest in ("", "x-0", "9" * 30 + "-0")]
     for name in names:
         (tmp_path / name).mkdir()

@@ -30,7 +30,7 @@ sys.stdin.read()
     ("is_new", "problem"),
     [(False, "ENOSYS"), (True, "ENOSYS"), (True, "ENOLCK"), (False, "EOPNOTSUPP")],
 )
-def test_a_killed_process_leaves_no_lock_without_flock(
+def test_a_killed_process_leaves_no_lock_even_without_flock(
     tmp_path: Path, monkeypatch, is_new, problem
 ) -> None:
     def no_flock(fd: int, how: int) -> None:
@@ -53,7 +53,7 @@ def test_a_killed_process_leaves_no_lock_without_flock(
     assert [path.name for path in tmp_path.rglob("*") if path.name != "model"] == []
 
 
-def test_a_disk_without_inodes_is_a_one_line_error(tmp_path: Path, monkeypatch) -> None:
+def test_a_disk_without_free_inodes_raises_a_full_disk_error(tmp_path: Path, monkeypatch) -> None:
     lock = DirectoryLock(tmp_path / "model")  # as a training run does: the directory comes later
     (tmp_path / "model").mkdir()
 

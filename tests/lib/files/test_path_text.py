@@ -19,5 +19,5 @@ def test_a_path_can_be_recovered_from_its_text(path: bytes, text: str) -> None:
     assert os.fsencode(path_from_text(text)) == path
 
 
-def test_every_text_gives_a_path_that_can_be_opened() -> None:
+def test_a_path_text_with_a_null_byte_names_no_existing_file() -> None:
     assert not path_from_text("file:%00nowhere").exists()

@@ -6,14 +6,14 @@ import pytest
 from microgpt.files.regular_file import read_regular_file
 
 
-def test_files_and_links_to_files_are_read(tmp_path):
+def test_regular_files_and_links_to_them_can_be_read(tmp_path):
     (tmp_path / "file").write_bytes(b"abc")
     (tmp_path / "link").symlink_to("file")
     assert read_regular_file(tmp_path / "file", 3) == b"abc"
     assert read_regular_file(tmp_path / "link", 3) == b"abc"
 
 
-def test_a_pipe_and_a_device_are_refused_without_blocking(tmp_path) -> None:
+def test_pipes_and_devices_are_refused_without_blocking(tmp_path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", "/dev/zero"):
         with pytest.raises(OSError, match="not a regular file"):
@@ -38,6 +38,6 @@ def test_a_sparse_file_is_refused_by_its_size(tmp_path):
     assert error.value.errno == errno.EFBIG
 
 
-def test_reading_stops_at_the_limit_for_a_file_without_size():
+def test_reading_a_file_of_unknown_size_stops_at_the_limit():
     with pytest.raises(OSError, match="larger than 4 bytes"):  # /proc says 0 bytes
         read_regular_file("/proc/self/status", 4)

@@ -14,15 +14,15 @@ CAKE = talk("Can I order a cake?", "Call us.")
 KNOWN = KnownQuestions.of([OPEN, CAKE, CAKE], "I don't know.")
 
 
-def test_known_conversations_end_at_each_reply_once() -> None:
+def test_known_conversations_include_each_beginning_once() -> None:
     assert KNOWN.conversations == (OPEN[:2], OPEN, CAKE)
 
 
-def test_a_first_question_is_found_after_other_turns() -> None:
+def test_an_opening_question_is_recognised_after_other_turns() -> None:
     assert KNOWN.find([*OPEN[:2], Message("user", "order cakes")]) == CAKE[:1]
 
 
-def test_a_following_question_needs_the_answer_before_it() -> None:
+def test_a_follow_up_question_requires_the_answer_before_it() -> None:
     assert KNOWN.find(OPEN[:3]) == OPEN[:3]
     assert KNOWN.find([*OPEN[:2], Message("user", "on sunday")]) == OPEN[:3]
     assert KNOWN.find([OPEN[2]]) == "I don't know."
@@ -37,7 +37,7 @@ def test_an_ambiguous_text_matches_no_question() -> None:
     assert twice.find(three[:1]) == three[:1]  # the same text means what it says
 
 
-def test_similar_questions_are_suggested_only_if_wanted() -> None:
+def test_similar_questions_are_suggested_only_on_request() -> None:
     asked = talk("can I sell you old cake tins and rusty spoons")
     assert KNOWN.find(asked) == "I don't know."
     suggesting = replace(KNOWN, suggests=True)
@@ -45,13 +45,13 @@ def test_similar_questions_are_suggested_only_if_wanted() -> None:
     assert suggesting.find(talk("xyzzy")) == "I don't know."
 
 
-def test_an_identical_question_matches_even_without_words() -> None:
+def test_an_identical_question_matches_even_if_it_has_no_words() -> None:
     known = KnownQuestions.of([talk("???", "What?"), CAKE], "No.")
     assert known.find(talk("???")) == talk("???")
     assert known.find(talk("!!!")) == "No."
 
 
-def test_other_wordings_and_unknown_questions_are_reproducible() -> None:
+def test_generated_wordings_of_questions_are_reproducible() -> None:
     questions = [OPEN[0].content, CAKE[0].content]
     wordings = other_wordings(questions, 20, 1)
     assert wordings == other_wordings(questions, 20, 1) != other_wordings(questions, 20, 2)

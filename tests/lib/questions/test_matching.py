@@ -35,7 +35,7 @@ def test_a_known_question_is_its_own_best_match(asked, _) -> None:
         ("delivery?", "Do you deliver?"),
     ],
 )
-def test_reworded_questions_are_matched(text, asked) -> None:
+def test_reworded_questions_match_the_original_question(text, asked) -> None:
     best = MATCHER.rank(text)[0]
     assert FAQ[best.number][0] == asked
     assert best.similarity > 0.56
@@ -54,7 +54,7 @@ def test_a_rare_word_weighs_more_than_a_frequent_one() -> None:
 
 
 @pytest.mark.parametrize("text", ["thanks a lot", "a cat"])
-def test_common_and_short_words_are_not_typing_errors(text) -> None:
+def test_common_and_short_words_are_not_taken_for_typing_errors(text) -> None:
     assert not Matcher([("My card is lost", "Call us."), ("Is the cart free?", "Yes.")]).rank(text)
 
 
@@ -69,6 +69,6 @@ def test_words_of_ignores_case_accents_and_hyphens() -> None:
 
 
 @given(st.lists(st.tuples(st.text(max_size=30), st.text(max_size=30)), max_size=5), st.text())
-def test_any_text_has_similarities_from_0_to_1(pairs, text) -> None:
+def test_similarities_of_any_text_are_between_0_and_1(pairs, text) -> None:
     for match in Matcher(pairs).rank(text):
         assert 0 <= match.similarity <= 1 + 1e-9

@@ -13,14 +13,14 @@ DOCS = ["anna", "emma", "anna", "漢字", ""]
 
 
 @given(st.lists(st.text()), st.text())
-def test_a_file_contains_exactly_its_documents(docs, other) -> None:
+def test_a_hash_file_contains_exactly_its_documents(docs, other) -> None:
     known = DocumentHashes.decode(DocumentHashes.of(docs).encode())
     assert all(doc in known for doc in docs)
     assert (other in known) == (other in docs)
     assert 7 not in known
 
 
-def test_a_file_has_one_word_per_distinct_document() -> None:
+def test_a_hash_file_has_one_word_per_distinct_document() -> None:
     content = hashes_file(DOCS, "lines")
     assert len(content) == 4 * 4
     words = [int.from_bytes(content[i : i + 4], "little") for i in range(0, len(content), 4)]
@@ -28,12 +28,12 @@ def test_a_file_has_one_word_per_distinct_document() -> None:
     assert 0xCBF43926 in DocumentHashes.of(["123456789"])._hashes  # the check value of CRC-32
 
 
-def test_running_text_has_no_hashes() -> None:
+def test_no_hashes_are_stored_for_running_text() -> None:
     assert hashes_file(["a long text"], "stream") is None
     assert hashes_file([], "lines") is None
 
 
-def test_a_conversation_is_found_as_a_tuple_or_a_list() -> None:
+def test_a_conversation_is_recognised_as_a_tuple_or_a_list() -> None:
     talk = Message("user", "hi"), Message("assistant", "ho")
     known = DocumentHashes.decode(hashes_file([talk], "lines") or b"")
     assert [one in known for one in (talk, [*talk], talk[:1], "hi")] == [True, True, False, False]
@@ -48,7 +48,7 @@ def test_training_saves_the_hashes_of_its_training_set(tmp_path) -> None:
     assert read_document_hashes(tmp_path, meta) is None
 
 
-def test_a_file_not_named_in_meta_json_is_ignored(tmp_path) -> None:
+def test_a_hash_file_that_meta_json_does_not_name_is_ignored(tmp_path) -> None:
     directory = tmp_path / "model"
     save(train(["anna", "emma"], config=TrainConfig(steps=1)), directory)
     meta = load(directory).meta
@@ -62,7 +62,7 @@ def test_a_file_not_named_in_meta_json_is_ignored(tmp_path) -> None:
     assert "anna" not in known
 
 
-def test_hashes_contain_lines_and_initial_turns_of_documents() -> None:
+def test_hashes_cover_the_lines_and_initial_turns_of_documents() -> None:
     talk = tuple(Message(role, text) for text in "ab" for role in ("user", "assistant"))
     known = DocumentHashes.of(["anna\nemma \n", "olivia", talk])
     for part in ("anna", "emma", "emma\nolivia", talk, talk[:2]):

@@ -24,7 +24,7 @@ FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 
 
 @given(st.data())
-def test_saving_and_loading_is_exact(tmp_path_factory, data) -> None:
+def test_a_saved_model_is_loaded_exactly(tmp_path_factory, data) -> None:
     n_head = data.draw(st.integers(1, 2))
     is_chat = data.draw(st.booleans())
     chars = data.draw(st.sets(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=3))
@@ -66,7 +66,7 @@ def test_a_model_records_its_training_run(text_model: Path, text_result: TrainRe
     assert training["data_sha256"] == text_result.data.sha256
 
 
-def test_the_training_loss_is_the_mean_of_the_last_hundred_steps(tmp_path: Path) -> None:
+def test_the_training_loss_is_a_mean_over_the_last_100_steps(tmp_path: Path) -> None:
     result = train(["anna", "emma"], config=TrainConfig(steps=250))
     save(result, tmp_path / "model")
     expected = sum(result.losses[150:]) / 100
@@ -80,7 +80,7 @@ def test_special_tokens_of_a_chat_model_follow_its_characters(chat_model: Path) 
     assert meta["special_tokens"] == ["user", "assistant", "end_turn"]
 
 
-def test_files_of_earlier_systems_can_be_read(tmp_path: Path) -> None:
+def test_model_files_of_earlier_programs_can_be_read(tmp_path: Path) -> None:
     """Written by hand: no key of ours, and the matrices in another order."""
     (tmp_path / "meta.json").write_text(
         """{"chars": ["a", "b"], "block_size": 2, "n_layer": 1, "n_head": 1, "n_embd": 1,
@@ -191,7 +191,7 @@ def test_an_error_escapes_and_shortens_names_from_a_file(text_model: Path, name,
     assert len(str(refusal.value)) < 1000
 
 
-def test_changed_weights_are_refused(text_model: Path) -> None:
+def test_weights_changed_after_saving_are_refused(text_model: Path) -> None:
     weights = json.loads((text_model / "weights.json").read_text())
     weights["wte"][0][0] += 1e-9
     (text_model / "weights.json").write_text(json.dumps(weights))
@@ -200,7 +200,7 @@ def test_changed_weights_are_refused(text_model: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["weights.json", "meta.json"])
-def test_an_error_names_a_missing_file(text_model: Path, name: str) -> None:
+def test_an_error_names_the_missing_model_file(text_model: Path, name: str) -> None:
     (text_model / name).unlink()
     with pytest.raises(CheckpointError, match=f"cannot read .*{name}: No such file"):
         load(text_model)
@@ -292,7 +292,7 @@ BPE, OTHER_BPE = bpe_result("abc"), bpe_result("xyz")
 
 
 @pytest.mark.parametrize("weights_format", ["json", "safetensors"])
-def test_subword_tokens_are_saved_with_their_model(tmp_path: Path, weights_format) -> None:
+def test_a_subword_tokenizer_is_saved_with_its_model(tmp_path: Path, weights_format) -> None:
     save(BPE, tmp_path / "model", weights_format=weights_format)
     weights = "weights.json" if weights_format == "json" else "model.safetensors"
     assert sorted(os.listdir(tmp_path / "model")) == sorted(
@@ -309,7 +309,7 @@ def test_subword_tokens_are_saved_with_their_model(tmp_path: Path, weights_forma
     assert load(tmp_path / "half").meta.tokenizer_sha256 == meta["tokenizer_sha256"]
 
 
-def test_missing_or_foreign_subword_tokens_are_refused(tmp_path: Path) -> None:
+def test_a_missing_or_foreign_subword_tokenizer_is_refused(tmp_path: Path) -> None:
     save(BPE, tmp_path / "model")
     file = tmp_path / "model/tokenizer.json"
     file.write_bytes(OTHER_BPE.tokenizer.file)
@@ -337,7 +337,7 @@ def content(model: TrainedModel) -> object:
 @pytest.mark.parametrize("old", [BPE, RESULT])
 @pytest.mark.parametrize("new", [OTHER_BPE, RESULT])
 @pytest.mark.parametrize("weights_format", ["json", "safetensors"])
-def test_a_crash_at_any_rename_leaves_matching_tokens(
+def test_a_crash_during_a_save_leaves_a_matching_tokenizer(
     tmp_path: Path, monkeypatch, old, new, weights_format
 ) -> None:
     """Died n times: before the first rename, after it, and so on."""
@@ -367,7 +367,7 @@ def test_a_crash_at_any_rename_leaves_matching_tokens(
         assert sorted(os.listdir(directory)) == sorted(names)
 
 
-def test_a_loaded_model_has_the_saved_trained_on(tmp_path) -> None:
+def test_a_loaded_model_knows_which_data_it_was_trained_on(tmp_path) -> None:
     parent = train(["anna", "nana"], model=ModelConfig(n_embd=4), config=TrainConfig(steps=1))
     child = train(["anna"], parent=parent, config=TrainConfig(steps=1))
     for name, result in (("parent", parent), ("child", child)):
@@ -386,14 +386,14 @@ def test_a_loaded_model_has_the_saved_trained_on(tmp_path) -> None:
         ({}, []),
     ],
 )
-def test_ancestors_without_a_valid_record_are_unknown(tmp_path, change, expected) -> None:
+def test_the_data_of_an_ancestor_without_a_record_is_unknown(tmp_path, change, expected) -> None:
     model = train(["anna"], model=ModelConfig(n_embd=4), config=TrainConfig(steps=1))
     save(model, tmp_path)
     edit(tmp_path / "meta.json", training=change)
     assert load(tmp_path).trained_on == (model.data, *expected)
 
 
-def test_old_running_text_models_held_out_the_end(tmp_path) -> None:
+def test_old_running_text_models_are_known_to_hold_out_the_end(tmp_path) -> None:
     training = {"text": "stream", "data_sha256": "0", "n_docs": 1, "val_fraction": 0.1}
     assert trained_on(training) == (DataFacts(1, "0", 0.1, holdout="tail"),)
     assert trained_on({}) == (None,)

@@ -66,7 +66,7 @@ def change(directory: Path, tensors: dict[str, np.ndarray] | None = None, **fact
     edit(description, **facts)
 
 
-def test_a_deadline_and_changed_steps_are_saved(tmp_path, parts, stopped) -> None:
+def test_a_deadline_and_changes_of_the_steps_are_saved(tmp_path, parts, stopped) -> None:
     changes = (StepsChange(5, 60, 50), StepsChange(10, 50, 40))
     facts = {"minutes": 0.5, "budget": 1.234e12, "steps_changed": changes}
     plan = replace(plan_of(parts, stopped), **facts)
@@ -87,7 +87,7 @@ def settings_of(plan: TrainingPlan) -> dict:
     return {"model": plan.model, "config": plan.config, "tokenizer": plan.tokenizer}
 
 
-def test_a_run_without_a_deadline_is_saved_as_before(directory) -> None:
+def test_a_run_without_a_deadline_is_saved_in_the_old_format(directory) -> None:
     facts = json.loads((directory / "train_state.json").read_text())
     assert facts["format_version"] == 1
     assert not {"minutes", "budget", "steps_changed"} & facts.keys()
@@ -98,7 +98,7 @@ def test_a_run_without_a_deadline_is_saved_as_before(directory) -> None:
     [[[5, 60, 50]], [[5, 60, 50], [5, 50, 40]], [[5, 60, 40], [10, 50, 40]], [[50, 60, 40]]],
     ids=["other end", "one step", "gap", "too late"],
 )
-def test_contradictory_changes_of_the_steps_are_refused(directory, changes) -> None:
+def test_contradictory_records_of_changed_steps_are_refused(directory, changes) -> None:
     change(directory, steps_changed=changes)
     with pytest.raises(CheckpointError, match=r"steps_changed does not match config\.steps"):
         read_training(directory)
@@ -106,7 +106,7 @@ def test_contradictory_changes_of_the_steps_are_refused(directory, changes) -> N
 
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_state_is_read_back_exactly(tmp_path, parts, engine, dtype) -> None:
+def test_a_training_state_is_read_back_exactly(tmp_path, parts, engine, dtype) -> None:
     if (engine, dtype) == ("reference", "float32"):
         return
     model = ModelConfig(n_embd=4, n_head=1)
@@ -163,14 +163,14 @@ def test_a_training_run_with_subwords_resumes_exactly(tmp_path, parts, reading) 
             read_training(tmp_path / "model")
 
 
-def test_an_old_state_keeps_cutting_long_documents(directory) -> None:
+def test_a_run_of_an_older_version_still_truncates_documents(directory) -> None:
     old = dict.fromkeys(("loss_on", "long_docs", "text"))
     edit(directory / "train_state.json", config=old)
     config = read_training(directory)[0].config
     assert config == replace(CONFIG, loss_on="all", long_docs="truncate", text="lines")
 
 
-def test_a_run_with_subwords_keeps_an_older_model_usable(tmp_path, parts) -> None:
+def test_an_older_model_stays_usable_during_a_subword_run(tmp_path, parts) -> None:
     models = []
     for docs in (["abab"] * 3, ["xyxy"] * 3):
         tokenizer = BpeTokenizer.from_documents(docs, vocab_size=258)
@@ -185,11 +185,11 @@ def test_a_run_with_subwords_keeps_an_older_model_usable(tmp_path, parts) -> Non
     assert load(tmp_path / "model").tokenizer.file == new.tokenizer.file
 
 
-def test_a_new_directory_contains_only_the_state(directory) -> None:
+def test_a_new_training_directory_contains_only_the_state(directory) -> None:
     assert {*os.listdir(directory)} == STATE_FILES
 
 
-def test_a_state_without_a_model_is_loaded_as_a_model(directory, stopped) -> None:
+def test_an_unfinished_training_state_can_be_loaded_as_a_model(directory, stopped) -> None:
     saved = load(directory)
     assert saved.weights == stopped.weights
     assert saved.progress == f"at step {stopped.state.step} of 40"
@@ -202,7 +202,9 @@ def test_a_state_without_a_model_is_loaded_as_a_model(directory, stopped) -> Non
 
 
 @pytest.mark.parametrize("has_ended", [True, False])
-def test_another_model_replaces_an_ended_training_run(directory, parts, stopped, has_ended) -> None:
+def test_saving_another_model_removes_an_ended_training_run(
+    directory, parts, stopped, has_ended
+) -> None:
     """Its losses would be plotted, and it would be resumed, as if they were the new model's."""
     with TrainingDirectory(directory) as held:
         ended = train(parts, **settings_of(stopped.plan), resume=stopped.state)
@@ -238,7 +240,7 @@ def test_a_run_ends_with_its_best_or_averaged_weights() -> None:
     assert replace(state, best=BestWeights(3, 2.5, best, 5, 0)).final_weights(10) is best
 
 
-def test_a_directory_released_without_a_state_is_unchanged(tmp_path) -> None:
+def test_a_directory_is_unchanged_if_no_state_was_saved(tmp_path) -> None:
     with TrainingDirectory(tmp_path / "model"):
         pass
     assert os.listdir(tmp_path) == []
@@ -248,7 +250,7 @@ def test_a_directory_released_without_a_state_is_unchanged(tmp_path) -> None:
     assert os.listdir(tmp_path / "model") == []
 
 
-def test_an_error_names_the_training_run_that_holds_a_directory(directory, tmp_path) -> None:
+def test_an_error_names_the_process_that_trains_in_a_directory(directory, tmp_path) -> None:
     owner = rf"is being trained by process {os.getpid()} on .*; try again later"
     for path in (directory, tmp_path / "new"):
         with TrainingDirectory(path), pytest.raises(CheckpointError, match=f"{path.name} {owner}"):
@@ -282,14 +284,14 @@ def test_an_error_names_the_training_run_that_holds_a_directory(directory, tmp_p
         ({"dtype": "float64"}, r"safetensors: weights is not an array of \d+ float64 numbers"),
     ],
 )
-def test_an_invalid_description_is_refused(directory, changes, problem) -> None:
+def test_an_invalid_state_description_is_refused(directory, changes, problem) -> None:
     change(directory, **changes)
     with pytest.raises(CheckpointError, match=problem):
         read_training(directory)
 
 
 @given(st.binary(max_size=200), st.booleans())
-def test_foreign_files_are_refused_in_one_sentence(tmp_path_factory, content, is_json) -> None:
+def test_state_files_with_foreign_content_are_refused(tmp_path_factory, content, is_json) -> None:
     directory = tmp_path_factory.mktemp("foreign")
     (directory / "train_state.json").write_bytes(content if is_json else b"{}")
     (directory / "train_state.safetensors").write_bytes(content)
@@ -323,7 +325,7 @@ def test_a_damaged_state_is_refused_even_with_a_valid_hash(directory, monkeypatc
         {"history.val_loss": np.zeros(20, np.int64)},
     ],
 )
-def test_impossible_numbers_are_refused(directory, changes) -> None:
+def test_impossible_numbers_in_a_training_state_are_refused(directory, changes) -> None:
     change(directory, changes)
     with pytest.raises(CheckpointError, match="is not a valid checkpoint"):
         read_training(directory)
@@ -341,7 +343,7 @@ BEST = {"val_loss": 1.0, "n_worse": 0}
         ("best_weights", {"best": BEST | {"step": 20, "measured_at": 18}}, "best must have step <"),
     ],
 )
-def test_impossible_steps_of_weights_are_refused(directory, array, facts, problem) -> None:
+def test_impossible_step_numbers_of_weights_are_refused(directory, array, facts, problem) -> None:
     weights = load_file(directory / "train_state.safetensors")["weights"]
     change(directory, {array: weights}, **facts)
     with pytest.raises(CheckpointError, match=f"is not a valid checkpoint: {problem}"):
@@ -362,7 +364,7 @@ def test_a_directory_on_a_full_disk_can_be_locked(tmp_path, monkeypatch) -> None
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs Linux")
-def test_a_directory_with_an_open_file_is_never_renamed(
+def test_a_directory_that_has_an_open_file_is_never_renamed(
     tmp_path, parts, stopped, monkeypatch
 ) -> None:
     """Windows refuses that, and a training run holds its lock file open from the beginning."""
@@ -403,7 +405,7 @@ def test_a_failed_write_reports_its_size_and_keeps_the_state(
 
 
 @pytest.mark.parametrize("kind", [CharTokenizer, FoldingTokenizer])
-def test_a_tokenizer_of_conversations_is_restored(tmp_path, chat_result, kind) -> None:
+def test_the_tokenizer_of_a_chat_training_run_is_restored(tmp_path, chat_result, kind) -> None:
     parts = Split(["x"], ["x"])
     plan = replace(plan_of(parts, chat_result), tokenizer=kind("hioy", is_chat=True))
     with TrainingDirectory(tmp_path / "model") as held:
@@ -413,7 +415,7 @@ def test_a_tokenizer_of_conversations_is_restored(tmp_path, chat_result, kind) -
 
 
 @pytest.mark.parametrize("files", [(), ("train_state.json", "optimizer_m.safetensors")])
-def test_a_checkpoint_of_a_newer_moonbase_is_named(tmp_path, files) -> None:
+def test_the_error_for_a_moonbase_checkpoint_names_the_program(tmp_path, files) -> None:
     shape = {"vocab_size": 300, "n_embd": 8, "n_head": 4, "n_layer": 1, "block_size": 16}
     (tmp_path / "meta.json").write_text(json.dumps(shape))
     for name in ("tokenizer.json", "weights.safetensors", *files):

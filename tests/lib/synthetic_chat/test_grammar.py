@@ -160,7 +160,7 @@ def test_memory_questions_refer_to_the_last_statement(made, split) -> None:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_two_questions_get_two_answers_in_order(made, split) -> None:
+def test_two_questions_in_a_message_get_two_answers_in_order(made, split) -> None:
     both = [e for conversation in made[split] for e in conversation if e.parts]
     assert bool(both) == (split != "basics")
     for exchange in both:
@@ -170,7 +170,7 @@ def test_two_questions_get_two_answers_in_order(made, split) -> None:
         assert exchange.reply == " ".join(dict.fromkeys(sentences))
 
 
-def test_the_grammar_asks_all_products_up_to_12_by_12() -> None:
+def test_the_grammar_asks_for_all_products_up_to_12_times_12() -> None:
     draw = Draw("train", 1)
     asked = {tuple(numbers(multiplication(draw).prompt)) for _ in range(3000)}
     assert asked == {*product(range(13), repeat=2)}
@@ -190,7 +190,7 @@ def test_a_typing_error_changes_one_or_two_letters(seed, pattern) -> None:
 
 
 @given(st.integers(0, 2**32), st.sampled_from(patterns(PHRASES["wordings"]["spelling"]["seen"])))
-def test_a_reworded_question_keeps_its_place_for_a_word(seed, pattern) -> None:
+def test_a_reworded_question_keeps_its_placeholder(seed, pattern) -> None:
     draw = Draw("train", seed)
     text = draw.expand([pattern])
     with pytest.MonkeyPatch.context() as patch:
@@ -202,7 +202,7 @@ def test_a_reworded_question_keeps_its_place_for_a_word(seed, pattern) -> None:
     assert added.total() <= 1
 
 
-def test_a_known_opposite_is_never_refused() -> None:
+def test_a_question_about_a_known_opposite_is_never_refused() -> None:
     known = {word for pair in PHRASES["tables"]["opposites"] for word in pair}
     for conversation in conversations("train", 20_000, seed=3):
         for exchange in questions([conversation]):
@@ -210,7 +210,7 @@ def test_a_known_opposite_is_never_refused() -> None:
                 assert exchange.prompt.partition("opposite of ")[2].strip(" ?!.") not in known
 
 
-def test_tasks_have_their_documented_shares(made) -> None:
+def test_the_tasks_have_their_documented_shares(made) -> None:
     counts = Counter(exchange.task for conversation in made["train"] for exchange in conversation)
     shares = {task: n / counts.total() for task, n in counts.items()}
     assert 0.12 < shares["outside"] < 0.17
@@ -220,7 +220,7 @@ def test_tasks_have_their_documented_shares(made) -> None:
     assert min(shares.values()) > 0.01
 
 
-def test_only_training_messages_have_random_words_around_them(made) -> None:
+def test_only_training_messages_are_surrounded_by_random_words(made) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("microgpt.synthetic_chat.draw.DISTRACTION", 1)
         asked = {
@@ -234,7 +234,7 @@ def test_only_training_messages_have_random_words_around_them(made) -> None:
         assert asked[split] == with_typing_errors
 
 
-def test_basic_questions_are_short_without_question_marks(made) -> None:
+def test_basic_questions_are_short_and_have_no_question_marks(made) -> None:
     asked = [e.prompt for conversation in made["basics"] for e in conversation]
     assert sum(map(len, asked)) / len(asked) < 17
     inside = [e.prompt for c in made["basics"] for e in c if e.task != "outside"]
@@ -250,7 +250,7 @@ def test_each_question_has_a_single_answer(made) -> None:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_every_split_has_all_tasks_that_can_be_held_out(made, split) -> None:
+def test_every_split_contains_its_full_set_of_tasks(made, split) -> None:
     counts = Counter(exchange.task for _, exchange in scored(made[split]))
     tasks = WITH_FILLERS if split == "heldout" else WITH_FILLERS | BY_HEART
     without = {"memory", "small talk", "two questions"} if split == "basics" else set()
@@ -272,7 +272,7 @@ def test_no_scored_question_is_in_the_training_set(made, split) -> None:
             assert (exchange.prompt.rstrip("?"), exchange.reply) not in alone
 
 
-def test_a_pair_of_numbers_is_asked_in_only_one_split(made) -> None:
+def test_held_out_pairs_of_numbers_appear_in_no_other_split(made) -> None:
     pairs = {
         split: {
             tuple(sorted(numbers(exchange.prompt)))
@@ -303,7 +303,7 @@ def test_a_held_out_word_never_appears_in_training(made) -> None:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_conversations_are_short_with_a_small_alphabet(made, split) -> None:
+def test_conversations_are_short_and_use_a_small_alphabet(made, split) -> None:
     tokenizer = CharTokenizer(ALPHABET, is_chat=True)
     for turns in map(messages, made[split]):
         assert tokenizer.count_tokens(turns) <= MAX_TOKENS
@@ -320,6 +320,6 @@ def test_conversations_are_short_with_a_small_alphabet(made, split) -> None:
         ("wordings", "5abb39c4e9283f837ca6e6f19ce6096725295e117c384ca416bc76cc9bb0d909"),
     ],
 )
-def test_every_python_version_writes_the_same_bytes(split, sha256) -> None:
+def test_every_python_version_generates_the_same_bytes(split, sha256) -> None:
     lines = "".join(f"{json_line(made)}\n" for made in conversations(split, 500, 42))
     assert hashlib.sha256(lines.encode()).hexdigest() == sha256

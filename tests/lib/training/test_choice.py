@@ -43,7 +43,7 @@ def chosen(docs: Split | list, budget: float = 1e12, **fixed: Any) -> Choice:
     st.floats(1e8, 1e15),
     st.integers(3_000, 10**6),
 )
-def test_chosen_settings_keep_to_the_budget_and_max_weights(
+def test_chosen_settings_respect_the_budget_and_max_weights(
     docs: list[str], budget: float, max_weights: int
 ) -> None:
     choice = chosen(docs, budget, max_weights=max_weights)
@@ -61,7 +61,7 @@ def test_a_larger_budget_gives_a_larger_model() -> None:
     assert choices[4].operations < 1e15
 
 
-def test_smaller_data_get_a_higher_dropout() -> None:
+def test_a_smaller_data_set_gets_a_higher_dropout_rate() -> None:
     dropouts = [chosen(TOWNS * n, 1e11).config.dropout for n in (1, 10, 1000)]
     assert dropouts == sorted(dropouts, reverse=True)
     assert dropouts[0] > dropouts[1] > dropouts[2] == 0
@@ -77,7 +77,7 @@ def test_the_context_of_conversations_includes_role_tokens() -> None:
     assert chosen([TALK]).model.block_size == 32
 
 
-def test_given_settings_are_kept() -> None:
+def test_the_choice_keeps_the_given_settings() -> None:
     fixed = {"n_embd": 24, "n_head": 2, "lr": 0.001, "dropout": 0.5, "steps": 7, "batch_size": 3}
     choice = chosen(TOWNS, **fixed)
     settings = vars(choice.model) | vars(choice.config)
@@ -89,7 +89,7 @@ LARGE = {"n_embd": 128, "n_layer": 4, "n_head": 8, "block_size": 256}
 
 
 @pytest.mark.parametrize("steps", [100, 2_000, 10_000, 10**6])
-def test_a_given_model_and_its_steps_keep_within_the_budget(steps: int) -> None:
+def test_a_given_model_and_its_steps_stay_within_the_budget(steps: int) -> None:
     """At least one conversation is read per step, whatever it costs."""
     choice = chosen([TALK] * 40_000, 1e13, **LARGE, steps=steps)
     alone = chosen([TALK] * 40_000, 1e13, **LARGE, steps=steps, batch_size=1)
@@ -98,7 +98,7 @@ def test_a_given_model_and_its_steps_keep_within_the_budget(steps: int) -> None:
     assert LARGE.items() <= vars(choice.model).items()
 
 
-def test_a_large_number_of_steps_uses_adamw_instead_of_muon() -> None:
+def test_many_steps_of_a_large_model_use_adamw_instead_of_muon() -> None:
     few, many = (
         chosen([TALK] * 40_000, 1e13, **LARGE, steps=steps).config for steps in (100, 10_000)
     )
@@ -107,7 +107,7 @@ def test_a_large_number_of_steps_uses_adamw_instead_of_muon() -> None:
     assert few.batch_size > many.batch_size > 1
 
 
-def test_a_longer_training_run_of_any_size_keeps_its_batch() -> None:
+def test_the_batch_size_does_not_depend_on_the_number_of_steps() -> None:
     short, long = (chosen(TOWNS * 100, steps=n).config for n in (100, 10**6))
     assert short.batch_size == long.batch_size
 
@@ -130,14 +130,14 @@ def test_the_choice_respects_the_memory_limit() -> None:
 
 
 @pytest.mark.parametrize("limit", [{"max_weights": 100}, {"max_memory": "100"}])
-def test_limits_that_are_too_low_are_refused(limit: dict[str, Any]) -> None:
+def test_limits_that_no_model_can_meet_are_refused(limit: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="no model is small enough"):
         chosen(TOWNS, **limit)
     with pytest.raises(ConfigError, match="no model is small enough"):
         chosen(TOWNS, n_embd=64, **limit)
 
 
-def test_only_prose_gets_subwords() -> None:
+def test_subword_tokens_are_chosen_only_for_prose() -> None:
     sizes = [choose_vocabulary([SHAKESPEARE], budget) for budget in (1e9, 1e11, 1e12, 1e13, 1e15)]
     assert sizes[0] is None
     found = [size or 0 for size in sizes[1:]]
@@ -147,18 +147,18 @@ def test_only_prose_gets_subwords() -> None:
     assert choose_vocabulary([TALK] * 10_000, 1e13) is None
 
 
-def test_train_holds_out_a_tenth_up_to_a_maximum() -> None:
+def test_a_tenth_of_the_data_is_held_out_up_to_a_maximum() -> None:
     assert held_out_fraction(1_000) == 0.1
     assert held_out_fraction(10**7) == HELD_OUT / 10**7
 
 
-def test_the_shape_does_not_depend_on_the_test_set() -> None:
+def test_the_chosen_settings_do_not_depend_on_the_test_set() -> None:
     parts = split(TOWNS * 10, validation=0.1, test=0.1)
     other = Split(parts.docs, parts.train, parts.validation, parts.train)
     assert chosen(parts) == chosen(other)
 
 
-def test_the_expected_loss_falls_with_the_operations() -> None:
+def test_the_expected_loss_falls_with_the_number_of_operations() -> None:
     parts = split_stream(SHAKESPEARE, validation=0.04)
     short, long = expected_loss(parts, 1e11), expected_loss(parts, 1e13)
     assert short.low < short.loss < short.high
@@ -172,13 +172,13 @@ def tuned(docs: list[str], budget: float, **fixed: Any) -> Choice:
     return choose(parts, tokenizer, budget, text="lines", fixed=options, parent=parent)
 
 
-def test_a_parent_keeps_its_shape() -> None:
+def test_fine_tuning_keeps_the_shape_of_the_parent() -> None:
     model = tuned(TOWNS, 1e12).model
     assert replace(model, vocab_size=0) == ModelConfig(n_embd=24, block_size=8)
     assert model.vocab_size > 1
 
 
-def test_fine_tuning_reads_the_data_twenty_times_at_most() -> None:
+def test_fine_tuning_reads_the_data_at_most_twenty_times() -> None:
     n_tokens = sum(len(town) + 1 for town in TOWNS)
     choice = tuned(TOWNS, 1e13, batch_size=10)
     assert choice.is_limited
@@ -187,7 +187,7 @@ def test_fine_tuning_reads_the_data_twenty_times_at_most() -> None:
     assert tuned(TOWNS[:20], 1e13).config.steps == pytest.approx(200, rel=0.05)
 
 
-def test_a_fine_tuning_and_its_trials_fit_the_budget() -> None:
+def test_fine_tuning_and_its_trials_stay_within_the_budget() -> None:
     towns = [f"{town} {i}" for town in TOWNS for i in range(50)]
     for budget in (1e10, 1e11):
         choice = tuned(towns, budget)

@@ -68,7 +68,7 @@ def test_a_slow_run_is_shortened_to_end_in_time(from_step, factor) -> None:
 
 
 @pytest.mark.parametrize("at_step", [2, 5, 40, 200, 300])
-def test_a_pause_shortens_a_run_only_by_its_own_length(at_step) -> None:
+def test_a_pause_shortens_a_run_only_by_the_length_of_the_pause(at_step) -> None:
     pause_s = 13
     machine = Machine(lambda at: slower_from(0, 1)(at) + pause_s * (at > at_step))
     result, seconds = machine.train(plan_of())
@@ -78,7 +78,7 @@ def test_a_pause_shortens_a_run_only_by_its_own_length(at_step) -> None:
 
 
 @pytest.mark.parametrize("length_s", [6, 16])
-def test_a_slow_phase_shortens_a_run_by_little_more_than_itself(length_s) -> None:
+def test_a_slow_phase_shortens_a_run_only_moderately(length_s) -> None:
     """The machine is half as fast from 20 s on, for a few seconds."""
     n_slow = length_s * STEPS // 100 // 2  # number of steps in that phase
     result, seconds = Machine(
@@ -129,7 +129,7 @@ def test_an_interrupted_repetition_keeps_the_later_changes() -> None:
         assert resumed.plan == whole.plan
 
 
-def test_an_interruption_is_not_recorded_as_a_change() -> None:
+def test_an_interruption_is_not_recorded_as_a_change_of_steps() -> None:
     plan = replace(plan_of(), steps_changed=(StepsChange(100, 400, 300),))
     answers = iter([False] * 100)
     result = train_as_planned(TrainingJob(plan, PARTS), should_stop=partial(next, answers, True))
@@ -139,7 +139,7 @@ def test_an_interruption_is_not_recorded_as_a_change() -> None:
     assert resumed.weights == train_as_planned(TrainingJob(plan, PARTS)).weights
 
 
-def test_checkpoints_with_changes_resume_to_the_same_model() -> None:
+def test_checkpoints_of_a_shortened_run_resume_to_the_same_model() -> None:
     kept, keep = [], lambda *checkpoint: kept.append(checkpoint)
     first, _ = Machine(slower_from(90, 2)).train(plan_of(), on_state=keep, state_every=40)
     assert first.plan.steps_changed
@@ -181,7 +181,7 @@ def test_a_diverged_run_reports_the_plan_that_it_followed() -> None:
     assert len(caught.value.result.losses) == caught.value.result.state.step
 
 
-def test_changes_of_the_steps_at_one_step_are_merged() -> None:
+def test_two_changes_of_the_planned_steps_at_one_step_are_merged() -> None:
     plan = with_steps(with_steps(plan_of(), 10, 300), 10, 200)
     assert plan.steps_changed == ((10, 400, 200),)
     assert plan.config.steps == 200

@@ -63,7 +63,7 @@ def mean_probabilities(teachers, doc) -> np.ndarray:
     )
 
 
-def test_the_targets_are_the_teachers_mean_probabilities(teachers) -> None:
+def test_the_targets_are_the_mean_probabilities_of_the_teachers(teachers) -> None:
     dataset, n_chunks = dataset_of(teachers, 10)
     assert len(dataset) == n_chunks + 10
     for i, doc in enumerate(dataset):
@@ -74,7 +74,7 @@ def test_the_targets_are_the_teachers_mean_probabilities(teachers) -> None:
         assert any(len(row) > 1 for row in rows)
 
 
-def test_teachers_generate_samples_in_turn_with_distinct_seeds(teachers) -> None:
+def test_the_teachers_take_turns_in_generating_samples(teachers) -> None:
     config = replace(CONFIG, shuffle=False, steps=100)
     dataset, n_chunks = dataset_of(teachers, 9, config=config)
     first, bos = random.Random(config.seed).getrandbits(62), 4
@@ -103,7 +103,7 @@ def test_fewer_steps_use_the_start_of_the_same_dataset(teachers) -> None:
     assert len(found[99]) == len(chunks) + 50
 
 
-def test_threads_do_not_change_the_dataset_and_seeds_do(teachers, monkeypatch) -> None:
+def test_seeds_change_the_dataset_but_threads_do_not(teachers, monkeypatch) -> None:
     monkeypatch.setattr(distillation, "PORTION", 3)
     alone, together = (dataset_of(teachers, 20, threads=threads)[0] for threads in (1, 2))
     assert alone.tokens == together.tokens
@@ -112,7 +112,7 @@ def test_threads_do_not_change_the_dataset_and_seeds_do(teachers, monkeypatch) -
     assert {*map(tuple, other)} != {*map(tuple, alone)}
 
 
-def test_samples_of_running_text_fill_the_context(teachers) -> None:
+def test_generated_running_text_fills_the_context(teachers) -> None:
     config = replace(CONFIG, text="stream", steps=100)
     dataset, n_chunks = dataset_of(teachers, 8, docs=["annahannah" * 9], config=config)
     assert len(dataset) == n_chunks + 8
@@ -123,7 +123,7 @@ def test_samples_of_running_text_fill_the_context(teachers) -> None:
 
 @pytest.mark.parametrize("n_samples", [0, 7])
 @pytest.mark.parametrize("docs", [NAMES, [TALK]], ids=["texts", "conversations"])
-def test_engines_and_threads_learn_the_same(teachers, talker, docs, n_samples) -> None:
+def test_engines_and_threads_give_the_same_losses(teachers, talker, docs, n_samples) -> None:
     known = teachers if docs is NAMES else [talker]
     settings = {"model": MODEL, "config": CONFIG, "dtype": "float64", "teachers": known}
     settings["teacher_samples"] = n_samples if docs is NAMES else 0
@@ -137,7 +137,7 @@ def test_engines_and_threads_learn_the_same(teachers, talker, docs, n_samples) -
     assert rounded.losses == pytest.approx(compiled.losses, rel=1e-4)
 
 
-def test_a_students_loss_falls_to_the_entropy_of_its_targets(teachers) -> None:
+def test_the_loss_of_a_student_falls_to_the_target_entropy(teachers) -> None:
     """The loss falls to the entropy of the targets, up to the noise of the batches."""
     config = TrainConfig(steps=800, batch_size=8, lr=0.02)
     student = train_model(NAMES, model=MODEL, config=config, teachers=teachers[:1])
@@ -156,14 +156,14 @@ def test_a_stopped_training_run_resumes_to_the_same_result(teachers) -> None:
     assert [*part.losses, *resumed.losses] == whole.losses
 
 
-def test_held_out_losses_are_measured_on_the_text(teachers) -> None:
+def test_held_out_losses_of_a_student_are_measured_on_real_text(teachers) -> None:
     parts = Split(NAMES, NAMES[2:], NAMES[:1], NAMES[1:2])
     student = train_model(parts, model=MODEL, config=CONFIG, teachers=teachers)
     for docs, loss in ((NAMES[:1], student.val_loss), (NAMES[1:2], student.test_loss)):
         assert loss == pytest.approx(InferenceGpt(student).evaluate(docs).loss, rel=1e-5)
 
 
-def test_a_student_inherits_tokenizer_and_shortest_context(teachers) -> None:
+def test_a_student_inherits_the_tokenizer_and_shortest_context(teachers) -> None:
     config = TrainConfig(steps=1)
     student = train_model(["ann"], config=config, teachers=teachers[1:])
     assert student.tokenizer.chars == ("a", "h", "n", "o")

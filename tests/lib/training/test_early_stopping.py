@@ -27,12 +27,12 @@ def test_a_loss_that_is_not_lower_is_counted_as_worse(val_loss) -> None:
         (100, 0, None, "steps"),
     ],
 )
-def test_a_run_ends_after_its_steps_or_without_improvement(
+def test_a_run_ends_after_its_steps_or_when_patience_runs_out(
     step, n_worse, patience, expected
 ) -> None:
     best = BestWeights(10, 2.5, [1.0], 90, n_worse)
     assert ending(step, best, TrainConfig(steps=100, patience=patience)) == expected
 
 
-def test_patience_needs_a_held_out_set() -> None:
+def test_patience_has_no_effect_without_a_held_out_set() -> None:
     assert ending(1, None, TrainConfig(steps=100, patience=1)) is None

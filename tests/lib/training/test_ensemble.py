@@ -45,7 +45,7 @@ def whole():
     return train_job(planned(), on_event=events.append), events
 
 
-def test_a_small_text_gets_an_ensemble_for_a_large_budget_only() -> None:
+def test_a_small_text_gets_an_ensemble_only_for_a_large_budget() -> None:
     job = planned()
     assert job.plan.ensemble.n_teachers == 2
     assert job.plan.config == job.plan.ensemble.config_of(0)
@@ -54,17 +54,17 @@ def test_a_small_text_gets_an_ensemble_for_a_large_budget_only() -> None:
 
 
 @pytest.mark.parametrize("option", [{"single": True}, {"max_memory": "1GB"}])
-def test_an_option_can_exclude_an_ensemble(option) -> None:
+def test_the_single_and_max_memory_options_prevent_an_ensemble(option) -> None:
     assert not planned(**option).plan.ensemble
 
 
-def test_models_with_a_parent_or_teachers_are_single(whole) -> None:
+def test_a_model_with_a_parent_gets_no_ensemble(whole) -> None:
     result, _ = whole
     options = TrainOptions(budget=3e10)
     assert not plan_training(NAMES, options, parent=result).plan.ensemble
 
 
-def test_the_operations_of_all_models_are_within_the_budget() -> None:
+def test_the_models_of_an_ensemble_together_fit_the_budget() -> None:
     from microgpt.training.ensemble import with_ensemble
     from microgpt.training.fitting import Fitting
 
@@ -77,7 +77,7 @@ def test_the_operations_of_all_models_are_within_the_budget() -> None:
         assert "teachers, " in explain(fitted)[0]
 
 
-def test_teachers_differ_in_their_seeds_only() -> None:
+def test_the_teachers_of_an_ensemble_differ_only_in_their_seeds() -> None:
     ensemble = planned().plan.ensemble
     one, other = (ensemble.config_of(i) for i in range(2))
     assert one.seed != other.seed
@@ -87,7 +87,7 @@ def test_teachers_differ_in_their_seeds_only() -> None:
     assert ensemble.student.seed == planned().plan.ensemble.teacher.seed == 42
 
 
-def test_the_steps_of_all_models_are_counted(whole) -> None:
+def test_progress_events_count_the_steps_of_all_models(whole) -> None:
     result, events = whole
     plan = result.plan
     assert {event.steps for event in events} == {total_steps(plan.at(0), None)}
@@ -101,7 +101,7 @@ def test_the_steps_of_all_models_are_counted(whole) -> None:
     assert any("predicted by the teachers" in what for what in whats)
 
 
-def test_the_state_of_a_complete_ensemble_has_no_teachers(whole, tmp_path) -> None:
+def test_the_state_of_a_finished_ensemble_contains_no_teachers(whole, tmp_path) -> None:
     result, _ = whole
     with TrainingDirectory(tmp_path / "run") as directory:
         directory.finish(result)
@@ -113,7 +113,7 @@ def test_the_state_of_a_complete_ensemble_has_no_teachers(whole, tmp_path) -> No
 
 
 @pytest.mark.parametrize("moment", range(10))
-def test_a_run_stopped_anywhere_ends_with_the_same_weights(whole, moment, tmp_path) -> None:
+def test_an_ensemble_stopped_anywhere_ends_with_the_same_weights(whole, moment, tmp_path) -> None:
     result, events = whole
     n, seen = 1 + moment * (len(events) - 2) // 9, []
     with TrainingDirectory(tmp_path / "run") as directory:
@@ -135,7 +135,7 @@ def test_a_run_stopped_anywhere_ends_with_the_same_weights(whole, moment, tmp_pa
     assert again.plan.ensemble == result.plan.ensemble
 
 
-def test_a_killed_run_resumes_at_its_last_checkpoint(whole, tmp_path) -> None:
+def test_a_killed_ensemble_resumes_from_its_last_checkpoint(whole, tmp_path) -> None:
     """A kill is a stop without a last checkpoint."""
     result, _ = whole
     states = []
@@ -180,7 +180,7 @@ def test_a_slow_machine_trains_fewer_teachers() -> None:
     assert again.weights == result.weights
 
 
-def test_a_teacher_is_kept_if_the_student_is_no_better() -> None:
+def test_the_best_teacher_is_kept_if_the_student_is_no_better() -> None:
     job = planned()
     ensemble = replace(job.plan.ensemble, n_samples=0)
     useless = replace(ensemble.student, lr=1e-9)
@@ -194,7 +194,7 @@ def test_a_teacher_is_kept_if_the_student_is_no_better() -> None:
     assert result.val_loss == min(losses)
 
 
-def test_changes_of_each_model_are_recorded() -> None:
+def test_an_ensemble_records_the_changed_steps_of_each_model() -> None:
     ensemble = planned().plan.ensemble
     change = (StepsChange(3, ensemble.teacher.steps, 5),)
     plan = replace(planned().plan, ensemble=ensemble.with_changes(1, change))
@@ -203,7 +203,7 @@ def test_changes_of_each_model_are_recorded() -> None:
     assert plan.at(0).steps_changed == plan.at(2).steps_changed == ()
 
 
-def test_the_state_of_an_ensemble_is_checked(whole, tmp_path) -> None:
+def test_an_ensemble_state_with_too_many_teachers_is_refused(whole, tmp_path) -> None:
     result, _ = whole
     weights = result.state.weights
     state = replace(result.state, teachers=3 * (TrainedTeacher(weights, None),))
@@ -213,14 +213,14 @@ def test_the_state_of_an_ensemble_is_checked(whole, tmp_path) -> None:
         read_training(tmp_path / "run")
 
 
-def test_documents_of_a_split_are_held_out_for_all_models() -> None:
+def test_an_ensemble_holds_out_the_documents_of_a_given_split() -> None:
     parts = split(NAMES, validation=0.1, test=0.1)
     job = plan_training(parts, SMALL)
     assert job.parts.test == parts.test
     assert train_job(job).test_loss is not None
 
 
-def test_a_preset_can_be_an_ensemble() -> None:
+def test_a_preset_can_train_an_ensemble() -> None:
     recipe = TrainOptions.of_preset("names-600s")
     ensemble = plan_training(NAMES, recipe).plan.ensemble
     assert (ensemble.n_teachers, ensemble.teacher.steps, ensemble.student.steps) == (6, 4400, 12320)
@@ -230,7 +230,7 @@ def test_a_preset_can_be_an_ensemble() -> None:
     assert not plan_training(NAMES, TrainOptions.of_preset("names-10s")).plan.ensemble
 
 
-def test_a_genome_or_given_settings_train_no_ensemble() -> None:
+def test_a_genome_or_given_settings_prevent_an_ensemble() -> None:
     assert not planned(genome=Path("genome.json")).plan.ensemble
     job = plan_training(NAMES, SMALL, config=TrainConfig(steps=3))
     assert not job.plan.ensemble
@@ -248,7 +248,7 @@ def test_an_impossible_ensemble_in_a_state_is_refused(whole, tmp_path, changes) 
         read_training(tmp_path / "run")
 
 
-def test_a_run_that_omits_teachers_does_so_when_it_is_resumed() -> None:
+def test_a_resumed_run_still_omits_the_teachers_it_dropped() -> None:
     """It is stopped while the teachers predict, near the end of its time."""
     clock = SlowClock(0.0)
     job = planned(budget=1e11)
@@ -271,7 +271,7 @@ def test_a_run_that_omits_teachers_does_so_when_it_is_resumed() -> None:
     assert again.plan.ensemble.n_teachers == n < job.plan.ensemble.n_teachers
 
 
-def test_a_state_at_step_0_has_the_weights_of_the_last_teacher(whole) -> None:
+def test_a_state_at_step_0_holds_the_weights_of_the_last_teacher(whole) -> None:
     states = []
     train_job(planned(), on_state=lambda plan, state: states.append((plan, state)))
     plan, state = next(each for each in states if each[1].teachers and not each[1].step)
@@ -279,7 +279,7 @@ def test_a_state_at_step_0_has_the_weights_of_the_last_teacher(whole) -> None:
 
 
 @pytest.mark.parametrize("moment", ["publish_model", "publish"])
-def test_a_kill_while_the_model_is_written_loses_nothing(
+def test_killing_a_run_while_it_writes_its_model_loses_nothing(
     whole, tmp_path, moment, monkeypatch
 ) -> None:
     result, _ = whole

@@ -48,14 +48,14 @@ def test_are_few_depends_on_documents_and_options(docs, options, expected) -> No
     assert are_few(docs, TrainOptions(**options)) == expected
 
 
-def test_the_longest_conversation_fits_into_the_context() -> None:
+def test_the_context_is_chosen_to_fit_the_longest_conversation() -> None:
     long = talks([*PAIRS, ("a" * 300, "b" * 400)])
     plan = plan_training(long, TrainOptions()).plan
     assert plan.model.block_size == recipe(long).block_size == 1024
     assert plan.known_questions.conversations[-1] == long[-1]
 
 
-def test_unknown_requires_a_model_of_few_questions() -> None:
+def test_the_unknown_option_requires_a_model_of_few_questions() -> None:
     with pytest.raises(ConfigError, match="--unknown is for at most 200 questions"):
         plan_training(["anna"], TrainOptions(unknown="?"))
 
@@ -82,7 +82,7 @@ def test_few_questions_are_all_answered_exactly(result) -> None:
     assert gpt.chat("???", max_tokens=3).finish_reason == "length"
 
 
-def test_replies_to_known_and_unknown_questions_can_be_mixed(result) -> None:
+def test_a_batch_can_mix_known_and_unknown_questions(result) -> None:
     gpt = InferenceGpt(result)
     asked = ["cake", "who are the beatles", "where is it, where are you"]
     prompts = [gpt.chat_prompt([Message("user", text)]) for text in asked]
@@ -91,7 +91,7 @@ def test_replies_to_known_and_unknown_questions_can_be_mixed(result) -> None:
     assert texts == ["Call us.", "I don't know.", "12 Mill Street."]
 
 
-def test_messages_of_a_wrong_type_are_refused(result) -> None:
+def test_chat_messages_of_a_wrong_type_are_refused(result) -> None:
     for messages in ([], [{"role": "user"}], [{"role": "user"}, Message("user", "cake")]):
         with pytest.raises(PromptError, match="messages must"):
             InferenceGpt(result).chat_prompt(messages)
@@ -120,7 +120,7 @@ def test_a_saved_model_keeps_its_known_questions(result, tmp_path) -> None:
         ([], "known_questions"),
     ],
 )
-def test_damaged_questions_are_refused_when_a_model_is_loaded(
+def test_loading_a_model_with_damaged_known_questions_is_refused(
     result, tmp_path, known, problem
 ) -> None:
     save(result, tmp_path / "m")
@@ -129,7 +129,7 @@ def test_damaged_questions_are_refused_when_a_model_is_loaded(
         load(tmp_path / "m")
 
 
-def test_a_reply_loses_characters_that_the_model_does_not_know(result, tmp_path) -> None:
+def test_characters_that_a_model_lacks_are_removed_from_replies(result, tmp_path) -> None:
     save(result, tmp_path / "m")
     path = tmp_path / "m/meta.json"
     path.write_text(path.read_text().replace("I don't know.", "I 漢 don't know."))

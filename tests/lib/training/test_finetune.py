@@ -25,7 +25,7 @@ def test_fine_tuning_with_the_same_alphabet_keeps_all_weights(parent, engine) ->
     assert child.tokenizer.chars == parent.tokenizer.chars
 
 
-def test_new_characters_get_new_rows(parent) -> None:
+def test_new_characters_get_new_rows_of_weights(parent) -> None:
     child = train(["bank"], parent=parent, config=STILL)
     assert child.tokenizer.chars == ("a", "b", "k", "n")
     assert new_tokens(parent, child.tokenizer) == ["b", "k"]
@@ -52,7 +52,7 @@ def test_a_chat_model_cannot_be_trained_on_texts(parent) -> None:
         train(["anna"], parent=chat)
 
 
-def test_fine_tuning_keeps_the_parents_subwords() -> None:
+def test_fine_tuning_keeps_the_subwords_of_the_parent() -> None:
     tokenizer = BpeTokenizer.from_documents(["user anna user"] * 2, vocab_size=262)
     assert b"user" in tokenizer.names  # a piece of text, and no special token
     parent = train(["anna"], tokenizer=tokenizer, model=SMALL, config=STILL)
@@ -63,12 +63,12 @@ def test_fine_tuning_keeps_the_parents_subwords() -> None:
     assert child.weights["wte"][-1] == parent.weights["wte"][-1]  # BOS
 
 
-def test_another_shape_is_refused_with_both_values(parent) -> None:
+def test_the_error_for_a_different_shape_names_both_values(parent) -> None:
     with pytest.raises(ConfigError, match="n_embd is 16, but the model to fine-tune has 4"):
         train(["anna"], parent=parent, model=ModelConfig(block_size=8))
 
 
-def test_fine_tuning_starts_from_the_parents_weights(parent) -> None:
+def test_fine_tuning_starts_from_the_weights_of_the_parent(parent) -> None:
     """It begins with what the parent knows, so its first loss is far below that of new weights."""
     child = train(["anna", "nana"], parent=parent, config=TrainConfig(steps=1))
     fresh = train(["anna", "nana"], model=SMALL, config=TrainConfig(steps=1))
@@ -76,7 +76,7 @@ def test_fine_tuning_starts_from_the_parents_weights(parent) -> None:
     assert child.dtype == "float64"
 
 
-def test_the_order_of_tokens_does_not_depend_on_the_parent(parent) -> None:
+def test_new_and_inherited_tokens_are_sorted_together(parent) -> None:
     tokenizer = extended_tokenizer(parent, ["zoe"])
     assert tokenizer.chars == tuple(sorted("anzoe"))
     model = replace(parent.model, vocab_size=tokenizer.vocab_size)
@@ -87,7 +87,7 @@ def test_the_order_of_tokens_does_not_depend_on_the_parent(parent) -> None:
 WORDS = [a + b + c for a in "nbk" for b in "aeiou" for c in "nbkaeiou"]
 
 
-def test_a_child_holds_out_the_documents_of_the_parents_split() -> None:
+def test_a_child_holds_out_the_same_documents_as_its_parent() -> None:
     parts = split(WORDS, validation=0.2, test=0.1)
     first = train(parts, model=SMALL, config=STILL)
     assert (first.plan.contamination, first.plan.ancestor_data) == ({}, ())
@@ -98,7 +98,7 @@ def test_a_child_holds_out_the_documents_of_the_parents_split() -> None:
         assert "contamination" not in repr(child)
 
 
-def test_a_loss_on_documents_the_parent_read_is_marked() -> None:
+def test_a_loss_on_documents_that_the_parent_has_read_is_marked() -> None:
     first = train(WORDS, model=SMALL, config=STILL)
     child = train(split(WORDS, validation=0.2), parent=first, config=STILL)
     assert child.plan.contamination == {"validation": (1, 1)}
@@ -108,7 +108,7 @@ def test_a_loss_on_documents_the_parent_read_is_marked() -> None:
     assert grandchild.trained_on == (grandchild.data, child.data, first.data)
 
 
-def test_a_teachers_running_text_is_split_as_before() -> None:
+def test_a_student_splits_running_text_as_its_teacher_did() -> None:
     config = replace(STILL, text="stream")
     parts = split_stream("an e-mail to anna " * 2000, validation=0.1, gap=8)
     teacher = train(parts, model=SMALL, config=config)
@@ -117,7 +117,7 @@ def test_a_teachers_running_text_is_split_as_before() -> None:
     assert student.plan.contamination == {"validation": (0, 0)}
 
 
-def test_a_parent_without_a_character_of_the_text_is_refused(parent) -> None:
+def test_a_parent_that_knows_no_character_of_the_text_is_refused(parent) -> None:
     docs = ["мир и дом", "\u00a0лес\u3000"]
     with pytest.raises(ConfigError, match="the parent knows none of the characters of the text"):
         train(docs, parent=parent, config=STILL)

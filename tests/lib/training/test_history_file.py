@@ -26,7 +26,7 @@ def written(directory: Path, content: bytes) -> Path:
 
 
 @given(POINTS)
-def test_a_history_is_read_back_exactly(points: tuple[HistoryPoint, ...]) -> None:
+def test_a_loss_history_is_read_back_exactly(points: tuple[HistoryPoint, ...]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         found = read_history(written(Path(directory), encode_history(points)))
     assert found == points
@@ -34,12 +34,12 @@ def test_a_history_is_read_back_exactly(points: tuple[HistoryPoint, ...]) -> Non
     assert encode_history(found) == encode_history(points)
 
 
-def test_a_held_out_loss_is_stored_only_at_its_step() -> None:
+def test_a_held_out_loss_is_stored_only_where_it_was_measured() -> None:
     lines = encode_history([HistoryPoint(50, 2.75), HistoryPoint(100, 2.5, val_loss=2.625)])
     assert lines == GOOD + b'{"step": 100, "loss": 2.5, "val_loss": 2.625}\n'
 
 
-def test_a_training_run_without_steps_has_no_points(tmp_path: Path) -> None:
+def test_an_empty_history_file_has_no_points(tmp_path: Path) -> None:
     assert read_history(written(tmp_path, b"")) == ()
 
 
@@ -66,7 +66,7 @@ def test_unknown_fields_of_later_versions_are_ignored(tmp_path: Path) -> None:
         (b'\xff{"step": 100, "loss": 2.5}', "line 3: invalid JSON"),
     ],
 )
-def test_a_damaged_line_is_refused_with_file_and_number(
+def test_the_error_for_a_damaged_line_names_file_and_line(
     tmp_path: Path, line: bytes, problem: str
 ) -> None:
     with pytest.raises(CheckpointError) as caught:

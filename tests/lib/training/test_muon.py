@@ -27,7 +27,7 @@ CONFIG = TrainConfig(steps=24, batch_size=6, optimizer="muon", warmup_steps=5, w
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (24, 6), (6, 24), (1, 5)])
-def test_singular_values_become_close_to_1(shape: tuple[int, int]) -> None:
+def test_orthogonalizing_brings_singular_values_close_to_1(shape: tuple[int, int]) -> None:
     rng = random.Random(1)
     matrix = np.array([[rng.gauss(0, 0.01) for _ in range(shape[1])] for _ in range(shape[0])])
     u, _, v = np.linalg.svd(matrix, full_matrices=False)
@@ -38,7 +38,7 @@ def test_singular_values_become_close_to_1(shape: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_both_engines_take_the_same_steps(seed: int) -> None:
+def test_both_engines_take_the_same_optimizer_steps(seed: int) -> None:
     rng = random.Random(seed)
     model = random_model(rng)
     tokens = [
@@ -60,7 +60,7 @@ def test_both_engines_take_the_same_steps(seed: int) -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])
-def test_threads_and_resuming_do_not_change_the_weights(optimizer) -> None:
+def test_threads_and_resuming_do_not_change_the_final_weights(optimizer) -> None:
     model = replace(VARIANT, n_embd=64, n_layer=3)  # large enough for threads
     config = replace(CONFIG, steps=8, batch_size=32, optimizer=optimizer, dropout=0.1)
     states = []
@@ -72,7 +72,7 @@ def test_threads_and_resuming_do_not_change_the_weights(optimizer) -> None:
     assert resumed.state.adam_m.tolist() == whole.state.adam_m.tolist()
 
 
-def test_only_muon_keeps_zero_second_moments_of_blocks() -> None:
+def test_the_second_moments_of_weights_trained_by_muon_stay_zero() -> None:
     result = train(DOCS, model=VARIANT, config=CONFIG)
     n_tables = 2 * result.model.vocab_size * VARIANT.n_embd
     assert result.state.adam_v[:n_tables].any()
@@ -80,7 +80,7 @@ def test_only_muon_keeps_zero_second_moments_of_blocks() -> None:
     assert result.losses[-1] < result.losses[0]
 
 
-def test_older_releases_refuse_a_saved_variant(tmp_path, monkeypatch) -> None:
+def test_older_releases_refuse_a_saved_model_variant(tmp_path, monkeypatch) -> None:
     result = train(DOCS, model=VARIANT, config=CONFIG)
     assert len(result.state.weights) == count_params(result.model)
     save(result, tmp_path / "m")
@@ -96,7 +96,7 @@ def test_older_releases_refuse_a_saved_variant(tmp_path, monkeypatch) -> None:
         load(tmp_path / "m")
 
 
-def test_karpathys_architecture_is_saved_as_before(tmp_path) -> None:
+def test_the_basic_architecture_is_saved_in_the_old_format(tmp_path) -> None:
     save(train(DOCS, model=ModelConfig(), config=TrainConfig(steps=2)), tmp_path / "m")
     facts = json.loads((tmp_path / "m" / "meta.json").read_text())
     assert facts["format_version"] == 1
@@ -104,7 +104,7 @@ def test_karpathys_architecture_is_saved_as_before(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("change", [{"optimizer": "adamw"}, {"warmup_steps": 0}, {}])
-def test_older_releases_refuse_states_they_cannot_continue(change) -> None:
+def test_older_releases_refuse_states_that_they_cannot_continue(change) -> None:
     plan = train(DOCS, model=ModelConfig(), config=replace(CONFIG, **change)).plan
     states = []
     train(DOCS, model=ModelConfig(), config=plan.config, on_state=states.append)
@@ -112,7 +112,7 @@ def test_older_releases_refuse_states_they_cannot_continue(change) -> None:
     assert description["format_version"] == 2
 
 
-def test_memory_is_checked_for_the_products_of_muon() -> None:
+def test_the_memory_check_includes_the_matrix_products_of_muon() -> None:
     sizes = [
         bytes_needed("compiled", "float32", VARIANT, replace(CONFIG, optimizer=name), longest=8)
         for name in ("muon", "adamw")

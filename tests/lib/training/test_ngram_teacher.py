@@ -97,7 +97,7 @@ def test_an_ngram_model_of_other_text_gets_a_weight_of_0(teacher) -> None:
 
 
 @pytest.mark.parametrize("reason", ["no samples", "no validation", "a long text"])
-def test_no_ngram_model_is_added_where_it_would_be_of_no_use(teacher, monkeypatch, reason) -> None:
+def test_no_ngram_model_is_added_where_it_would_be_useless(teacher, monkeypatch, reason) -> None:
     if reason == "a long text":
         monkeypatch.setattr(ngram_teacher, "MAX_TOKENS", 10)
     chunks = chunked(PARTS, teacher)

@@ -33,13 +33,13 @@ TIMED = ModelConfig(n_embd=32, n_layer=2, vocab_size=9)
         (MODEL, CONFIG, 21.0),
     ],
 )
-def test_every_size_increases_the_operations(
+def test_every_larger_size_increases_the_number_of_operations(
     larger: tuple[ModelConfig, TrainConfig, float],
 ) -> None:
     assert step_operations(*larger) > step_operations(MODEL, CONFIG, 20)
 
 
-def test_matrix_products_dominate_in_large_models() -> None:
+def test_matrix_products_dominate_the_operations_of_large_models() -> None:
     large = ModelConfig(n_embd=2048, n_layer=24, block_size=8, vocab_size=1000, positions="rotary")
     config = TrainConfig(batch_size=4096)
     n_weights = count_params(large) - large.vocab_size * large.n_embd  # without the lookup
@@ -68,7 +68,9 @@ class TimedEngine:
 
 @pytest.mark.parametrize("batch_size", [1, 64])
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
-def test_the_measured_speed_is_that_of_the_engine(monkeypatch, engine, batch_size) -> None:
+def test_the_measured_speed_matches_that_of_a_simulated_engine(
+    monkeypatch, engine, batch_size
+) -> None:
     made = []
 
     def make(name, dtype, model, config, docs, rng, **others) -> TimedEngine:
@@ -85,6 +87,6 @@ def test_the_measured_speed_is_that_of_the_engine(monkeypatch, engine, batch_siz
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_every_optimizer_and_number_of_threads_can_be_measured(threads) -> None:
+def test_the_speed_of_muon_can_be_measured_with_threads(threads) -> None:
     config = TrainConfig(batch_size=64, optimizer="muon", lr=0.01, weight_decay=0.1, dropout=0.1)
     assert operations_per_second(TIMED, config, length=8, threads=threads) > 0

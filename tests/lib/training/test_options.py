@@ -13,17 +13,17 @@ from microgpt.training.presets import PRESETS, PresetName
     ("size", "n"),
     [("500MB", 500_000_000), ("2GB", 2e9), ("1.5k", 1500), ("12", 12), ("3 kB", 3000)],
 )
-def test_sizes_have_decimal_units(size, n) -> None:
+def test_memory_sizes_are_given_in_decimal_units(size, n) -> None:
     assert TrainOptions(max_memory=size).max_bytes == n
 
 
-def test_a_size_without_a_number_is_refused() -> None:
+def test_a_memory_size_without_a_number_is_refused() -> None:
     with pytest.raises(ConfigError, match="'GB' is not a size"):
         TrainOptions(max_memory="GB").check_ranges()
 
 
 @pytest.mark.parametrize("name", get_args(PresetName))
-def test_a_preset_is_a_set_of_options(name: PresetName) -> None:
+def test_a_preset_expands_to_a_set_of_options(name: PresetName) -> None:
     options = TrainOptions.of_preset(name)
     assert options.shape() == PRESETS[name].model
     assert options.applied_to(TrainConfig()) == PRESETS[name].config
@@ -39,7 +39,7 @@ def test_options_and_config_fields_have_the_same_defaults(kind: type) -> None:
             assert options[setting.name] == setting.default, setting.name
 
 
-def test_every_option_of_the_command_has_a_help_and_a_panel() -> None:
+def test_every_command_line_option_has_a_help_text_and_a_panel() -> None:
     recorded = {"n_tokens", "evaluations", "shuffle", "n_teachers", "student_length"}
     for each in fields(TrainOptions):
         rule = TrainOptions.setting(each.name)

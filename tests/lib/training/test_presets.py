@@ -18,5 +18,5 @@ def test_the_chat_preset_reads_basics_once_and_the_rest_twice() -> None:
     assert drawn == spoken
 
 
-def test_a_preset_draws_different_conversations_by_seed() -> None:
+def test_different_seeds_draw_different_preset_conversations() -> None:
     assert FEW.draw(seed=1) != FEW.draw(seed=2)

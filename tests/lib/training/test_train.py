@@ -26,7 +26,7 @@ CONVERSATIONS = [
 SMALL = ModelConfig(n_embd=4, n_head=2, block_size=8)
 
 
-def test_events_cover_each_step_once_in_order(train) -> None:
+def test_training_events_cover_each_step_once_in_order(train) -> None:
     events = []
     result = train(DOCS, model=SMALL, config=TrainConfig(steps=60), on_event=events.append)
     assert [loss for event in events for loss in event.losses] == list(result.losses)
@@ -75,7 +75,7 @@ def test_a_stopped_training_run_resumes_to_the_same_result(
         assert resumed.rng().random() == whole.rng().random()
 
 
-def test_train_chooses_settings_unless_a_shape_is_given() -> None:
+def test_train_chooses_the_shape_unless_one_is_given() -> None:
     docs, config = ["a" * 30], TrainConfig(steps=1)
     chosen = train_model(docs, config=config)
     assert chosen.model.block_size == 32
@@ -112,7 +112,7 @@ def test_a_checkpoint_resumes_only_with_the_data_of_its_run() -> None:
 
 
 @pytest.mark.parametrize("until", [0, 1, 4, 9])
-def test_until_stops_a_training_run_and_keeps_the_schedule(train, until) -> None:
+def test_the_until_option_stops_training_and_keeps_the_schedule(train, until) -> None:
     parts = Split(DOCS, DOCS[1:], DOCS[:1], DOCS[:1])
     config = TrainConfig(steps=10, evaluations=3, **REGULARISED)
     whole = train(parts, model=SMALL, config=config)
@@ -128,7 +128,9 @@ def test_until_stops_a_training_run_and_keeps_the_schedule(train, until) -> None
     ("engine", "threads", "batch_size"),
     [("compiled", 1, 20_000), ("compiled", 2, 20_000), ("reference", 1, 30)],
 )
-def test_a_stop_within_a_step_loses_nothing(engine, threads, batch_size, monkeypatch) -> None:
+def test_stopping_in_the_middle_of_a_step_loses_nothing(
+    engine, threads, batch_size, monkeypatch
+) -> None:
     n_read = 0
 
     def counted(function):
@@ -168,7 +170,7 @@ def test_the_engines_agree_on_every_setting() -> None:
             assert other == pytest.approx(row, rel=1e-8, abs=1e-12)
 
 
-def test_an_incompatible_state_is_refused(train) -> None:
+def test_resuming_from_an_incompatible_state_is_refused(train) -> None:
     state = train(DOCS, model=SMALL, config=TrainConfig(steps=5)).state
     with pytest.raises(ConfigError, match="checkpoint to resume has a different model shape"):
         train(DOCS, config=TrainConfig(steps=9), resume=state)
@@ -176,7 +178,7 @@ def test_an_incompatible_state_is_refused(train) -> None:
         train(DOCS, model=SMALL, config=TrainConfig(steps=3), resume=state)
 
 
-def test_integer_settings_do_not_change_later_training_runs(train) -> None:
+def test_integer_settings_do_not_affect_later_training_runs(train) -> None:
     """A compiled version is chosen by types: one for whole numbers must not take the others."""
     expected = train(DOCS, model=SMALL, config=TrainConfig(steps=5)).losses
     train(DOCS, model=SMALL, config=TrainConfig(steps=2, beta1=0, beta2=0, adam_eps=1, lr=1))
@@ -216,7 +218,7 @@ def test_a_divergence_keeps_the_last_good_model(train) -> None:
     assert resumed.state.step == 5
 
 
-def test_a_divergence_in_the_last_update_is_noticed(train) -> None:
+def test_a_divergence_in_the_last_update_is_detected(train) -> None:
     with pytest.raises(DivergedError, match="nan or infinite after step 1 of 1; try") as caught:
         train(DOCS, model=SMALL, config=TrainConfig(steps=1, lr=1e200))
     assert InferenceGpt(caught.value.result).generate()
@@ -235,7 +237,7 @@ def test_a_resumed_training_run_that_diverges_keeps_its_start(train) -> None:
     assert caught.value.result.state.step == 3
 
 
-def test_samples_continue_the_random_numbers_of_the_training_run(train) -> None:
+def test_sampling_continues_the_random_numbers_of_training(train) -> None:
     result = train(DOCS, model=SMALL, config=TrainConfig(steps=2, seed=9))
     rng = random.Random(9)
     rng.shuffle(DOCS.copy())
@@ -245,7 +247,7 @@ def test_samples_continue_the_random_numbers_of_the_training_run(train) -> None:
     assert result.rng().random() == rng.random()
 
 
-def test_an_event_is_sent_about_every_50_ms(train) -> None:
+def test_a_training_event_is_sent_about_every_50_ms(train) -> None:
     events = []
     steps = 10 if train.keywords["engine"] == "reference" else 60_000
     result = train(["maximilian"] * 3, config=TrainConfig(steps=steps), on_event=events.append)

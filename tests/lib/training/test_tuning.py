@@ -33,7 +33,7 @@ def with_losses(monkeypatch, *losses: float) -> None:
     ("losses", "share"),
     [((3.0, 2.0, 1.0), 1), ((3.0, 1.0, 2.0), 1 / 4), ((1.0, 1.0, 1.0), 1 / 16)],
 )
-def test_the_rate_with_the_lowest_loss_is_chosen(monkeypatch, job, losses, share) -> None:
+def test_the_learning_rate_with_the_lowest_loss_is_chosen(monkeypatch, job, losses, share) -> None:
     with_losses(monkeypatch, *losses)
     job = replace(job, trial_steps=job.plan.config.steps)
     found = with_tried_rate(job).plan.config
@@ -41,7 +41,7 @@ def test_the_rate_with_the_lowest_loss_is_chosen(monkeypatch, job, losses, share
     assert replace(found, lr=None) == replace(job.plan.config, lr=None)
 
 
-def test_a_lower_rate_is_chosen_if_at_most_1_percent_worse(monkeypatch, job) -> None:
+def test_a_lower_rate_is_chosen_if_its_loss_is_almost_as_good(monkeypatch, job) -> None:
     rates = []
     for middle in (2.019, 2.021):
         with_losses(monkeypatch, 3.0, middle, 2.0)
@@ -49,7 +49,7 @@ def test_a_lower_rate_is_chosen_if_at_most_1_percent_worse(monkeypatch, job) -> 
     assert rates[0] < rates[1]
 
 
-def test_a_training_run_longer_than_its_trials_has_a_lower_rate(monkeypatch, job) -> None:
+def test_a_run_longer_than_its_trials_gets_a_lower_learning_rate(monkeypatch, job) -> None:
     job = replace(job, trial_steps=job.plan.config.steps // 8)
     with_losses(monkeypatch, 3.0, 1.09, 1.0)
     assert with_tried_rate(job).plan.config.lr == pytest.approx(job.plan.config.lr / 2, rel=0.05)
@@ -57,7 +57,7 @@ def test_a_training_run_longer_than_its_trials_has_a_lower_rate(monkeypatch, job
     assert with_tried_rate(job).plan.config.lr == pytest.approx(job.plan.config.lr, rel=0.05)
 
 
-def test_a_diverging_trial_of_a_rate_has_an_infinite_loss(monkeypatch, job) -> None:
+def test_a_trial_that_diverges_has_an_infinite_loss(monkeypatch, job) -> None:
     def diverge(job: TrainingJob, *, threads: int) -> None:
         raise DivergedError("at once", train(["abcd"], config=TrainConfig(steps=1)))
 
@@ -74,6 +74,6 @@ def test_trials_of_learning_rates_are_reproducible(job) -> None:
     assert told[1].startswith("learning rate ")
 
 
-def test_a_job_without_trials_is_unchanged(job) -> None:
+def test_a_training_job_without_trials_is_unchanged(job) -> None:
     still = replace(job, trial_steps=0)
     assert with_tried_rate(still) is still

@@ -44,7 +44,7 @@ def test_at_most_100_steps_are_averaged_including_the_last(steps) -> None:
 
 
 @pytest.mark.parametrize("numbers", [np.array, partial(array, "d")], ids=["numpy", "array"])
-def test_the_mean_covers_all_weights_that_were_added(numbers) -> None:
+def test_the_average_covers_all_weights_that_were_added(numbers) -> None:
     average = WeightAverage(numbers([1.0, 2.0]), 1, 10, 12)
     for step, weights in ((11, [2.0, 8.0]), (12, [6.0, 5.0])):
         average = average.updated(numbers(weights), step)
@@ -52,7 +52,7 @@ def test_the_mean_covers_all_weights_that_were_added(numbers) -> None:
     assert (average.n, average.step) == (3, 12)
 
 
-def test_the_result_is_the_mean_weight_of_the_tail(train) -> None:
+def test_the_trained_weights_are_the_mean_over_the_tail(train) -> None:
     states = []
     config = TrainConfig(steps=10, average_tail=0.3)
     result = train(DOCS, config=config, on_state=states.append, state_every=1)
@@ -62,7 +62,7 @@ def test_the_result_is_the_mean_weight_of_the_tail(train) -> None:
     assert flat == pytest.approx(np.mean(last, axis=0).tolist(), rel=1e-5, abs=1e-7)
 
 
-def test_held_out_losses_are_those_of_the_averaged_weights(train) -> None:
+def test_held_out_losses_are_measured_with_the_averaged_weights(train) -> None:
     parts = split(DOCS, validation=0.2, test=0.2)
     result = train(parts, config=TrainConfig(steps=20, average_tail=0.5))
     model = InferenceGpt(result, engine=result.state.engine)

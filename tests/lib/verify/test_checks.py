@@ -15,7 +15,7 @@ from microgpt.verify.checks import run_checks
 N_ACTIVATIONS = len(get_args(Activation))
 
 
-def test_all_checks_pass_and_replay_karpathys_run(golden) -> None:
+def test_all_checks_pass_and_reproduce_karpathys_run(golden) -> None:
     """The reference engine takes long for the whole run, which test_golden_run.py has."""
     losses: list[float] = []
     checks = list(run_checks(on_event=lambda event: losses.extend(event.losses)))
@@ -29,7 +29,7 @@ def test_all_checks_pass_and_replay_karpathys_run(golden) -> None:
     assert names.outcome == "20 of 20 agree"
 
 
-def test_a_wrong_derivative_fails_gradients_and_replay(monkeypatch) -> None:
+def test_a_wrong_derivative_fails_the_gradient_and_replay_checks(monkeypatch) -> None:
     right = Value.exp
 
     def wrong(self: Value) -> Value:
@@ -45,7 +45,7 @@ def test_a_wrong_derivative_fails_gradients_and_replay(monkeypatch) -> None:
     assert not any(checks.values()), checks
 
 
-def test_zero_gradients_fail_every_check_of_gradients(monkeypatch) -> None:
+def test_zero_gradients_fail_every_gradient_check(monkeypatch) -> None:
     monkeypatch.setattr(Value, "backward", lambda self: None)
     checks = [check for check in run_checks(steps=2) if "gradients" in check.name]
     assert len(checks) == 3 + N_ACTIVATIONS
@@ -53,7 +53,7 @@ def test_zero_gradients_fail_every_check_of_gradients(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("error", [OverflowError("too large"), ValueError("no logarithm")])
-def test_an_error_in_a_broken_engine_is_a_failed_check(monkeypatch, error) -> None:
+def test_an_exception_in_a_broken_engine_fails_the_checks(monkeypatch, error) -> None:
     monkeypatch.setattr(Value, "log", Mock(side_effect=error))
     checks = {check.name: check for check in run_checks(steps=2)}
     failed = [check for check in checks.values() if not check.passed]
@@ -63,13 +63,13 @@ def test_an_error_in_a_broken_engine_is_a_failed_check(monkeypatch, error) -> No
     assert {check.outcome for check in failed} == {f"{type(error).__name__}: {error}"}
 
 
-def test_a_loss_of_zero_is_a_failed_check(monkeypatch) -> None:
+def test_a_loss_of_zero_fails_the_gradient_checks(monkeypatch) -> None:
     monkeypatch.setattr(gradient_check, "accumulate", lambda *arguments: (1, 0.0))
     checks = [check for check in run_checks(steps=2, engine="compiled") if "models" in check.name]
     assert [check.passed for check in checks] == [False, False]
 
 
-def test_weights_that_sample_nothing_are_a_failed_check(monkeypatch) -> None:
+def test_an_error_while_sampling_fails_the_check(monkeypatch) -> None:
     problem = PromptError("the logits are not finite")
     monkeypatch.setattr(InferenceGpt, "generate", Mock(side_effect=problem))
     *_, run = run_checks(engine="compiled")
@@ -91,7 +91,7 @@ def test_nan_gradients_fail_every_check_of_the_engine(monkeypatch) -> None:
     assert not any(checks.values()), checks
 
 
-def test_a_wrong_rate_fails_the_replay_on_both_engines(monkeypatch) -> None:
+def test_a_wrong_learning_rate_fails_the_replay_on_both_engines(monkeypatch) -> None:
     monkeypatch.setattr(TrainConfig, "lr_at", lambda self, step: 0.011)
     monkeypatch.setattr(trainer, "learning_rates", lambda config, steps: 0.011 + 0 * steps)
     runs = [check for check in run_checks(steps=3) if "Karpathy's run" in check.name]
@@ -100,6 +100,6 @@ def test_a_wrong_rate_fails_the_replay_on_both_engines(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("steps", [0, 1001])
-def test_verify_requires_1_to_1000_steps(steps: int) -> None:
+def test_verify_accepts_only_1_to_1000_steps(steps: int) -> None:
     with pytest.raises(ConfigError, match=f"steps must be from 1 to 1000, got {steps}"):
         next(run_checks(steps=steps))

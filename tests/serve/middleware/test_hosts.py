@@ -26,11 +26,11 @@ EVIL = {"Host": "evil.example", "Origin": "http://evil.example", "Sec_Fetch_Site
         ("löcalhost", ""),
     ],
 )
-def test_a_host_has_one_normalised_spelling(authority, host) -> None:
+def test_every_spelling_of_a_host_is_normalised(authority, host) -> None:
     assert host_of(authority) == host
 
 
-def test_a_request_from_a_foreign_page_is_403(names) -> None:
+def test_a_request_for_a_foreign_host_gets_a_403_response(names) -> None:
     refused = names.request("POST", GENERATE, {}, **EVIL)
     assert refused.status == 403
     assert refused.json == {
@@ -84,7 +84,7 @@ def test_a_null_origin_error_says_to_serve_the_page_over_http(names) -> None:
     )
 
 
-def test_a_request_without_host_is_not_from_a_browser(names) -> None:
+def test_a_request_without_a_host_header_is_allowed(names) -> None:
     assert names.raw(b"GET /ready HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200 ")
 
 
@@ -108,7 +108,7 @@ def test_configured_hosts_and_health_checks_are_allowed(serve, names_dir) -> Non
     assert server.get("/health", Host="evil.example").status == 403
 
 
-def test_a_public_service_without_hosts_warns(serve, names_dir) -> None:
+def test_a_public_service_without_allowed_hosts_logs_a_warning(serve, names_dir) -> None:
     server = serve(names_dir, HOST="0.0.0.0")
     server.wait_for("warning: .*DNS rebinding.* MICROGPT_ALLOWED_HOSTS")
     assert server.get("/health", Host="10.1.2.3:8080").status == 200
@@ -128,5 +128,5 @@ def test_a_public_service_without_hosts_warns(serve, names_dir) -> None:
         ({"allowed_hosts": "*"}, False),
     ],
 )
-def test_hosts_are_checked_only_where_a_page_could_do_harm(options, is_checked) -> None:
+def test_host_checks_are_on_only_where_web_pages_could_do_harm(options, is_checked) -> None:
     assert Settings(**options).checks_hosts == is_checked

@@ -20,13 +20,13 @@ FILLERS = st.lists(st.one_of(BLANK, COMMENTS))
 
 
 @given(st.lists(st.tuples(FILLERS, BLANK, KEYS, BLANK), min_size=1, unique_by=lambda it: it[2]))
-def test_a_key_file_has_one_key_per_line_and_comments(parts) -> None:
+def test_a_key_file_can_contain_comments_and_blank_lines(parts) -> None:
     lines = [line for filler, a, key, b in parts for line in (*filler, a + key + b)]
     assert parse_keys("\n".join(lines), "f") == [key for _, _, key, _ in parts]
 
 
 @given(st.text())
-def test_any_text_gives_valid_keys_or_one_error(text) -> None:
+def test_any_key_file_yields_valid_keys_or_a_one_line_error(text) -> None:
     try:
         keys = parse_keys(text, "f")
     except ConfigError as error:
@@ -39,7 +39,7 @@ def test_any_text_gives_valid_keys_or_one_error(text) -> None:
 
 
 @given(st.lists(KEYS, min_size=1, unique=True), st.binary())
-def test_only_a_listed_key_is_accepted(tmp_path_factory, keys, other) -> None:
+def test_only_a_listed_api_key_is_accepted(tmp_path_factory, keys, other) -> None:
     file = tmp_path_factory.mktemp("keys") / "keys"
     file.write_text("\n".join(keys))
     file.chmod(0o600)
@@ -61,7 +61,7 @@ def status(server, key: str) -> int:
     return server.get(MODEL, Authorization=f"Bearer {key}".strip()).status
 
 
-def test_keys_from_file_and_environment_are_accepted(serve, names_dir, keys_file) -> None:
+def test_keys_from_the_file_and_the_environment_are_accepted(serve, names_dir, keys_file) -> None:
     server = serve(names_dir, MICROGPT_API_KEYS_FILE=str(keys_file), MICROGPT_API_KEY="k-env")
     assert [status(server, key) for key in ("k-alice", "k-bob", "k-env")] == [200] * 3
     assert [status(server, key) for key in ("k-eve", "", "# bob", "k-alice k-bob")] == [401] * 4
@@ -81,7 +81,7 @@ def test_the_rate_limit_counts_each_key_separately(serve, names_dir, keys_file) 
     assert status(server, "k-alice") == 429  # a reload forgives nothing
 
 
-def test_sighup_reloads_the_keys(serve, names_dir, keys_file) -> None:
+def test_sighup_reloads_the_api_keys(serve, names_dir, keys_file) -> None:
     server = serve(names_dir, MICROGPT_API_KEYS_FILE=str(keys_file))
     keys_file.write_text("k-bob\nk-carol\nk-dave\n")
     server.signal(signal.SIGHUP)
@@ -89,7 +89,7 @@ def test_sighup_reloads_the_keys(serve, names_dir, keys_file) -> None:
     assert [status(server, key) for key in ("k-alice", "k-bob", "k-carol")] == [401, 200, 200]
 
 
-def test_bad_keys_at_a_reload_keep_the_old_ones(serve, names_dir, keys_file) -> None:
+def test_a_reload_with_invalid_keys_keeps_the_old_keys(serve, names_dir, keys_file) -> None:
     server = serve(names_dir, MICROGPT_API_KEYS_FILE=str(keys_file))
     keys_file.write_text("k-carol\nk carol\n")
     server.signal(signal.SIGHUP)
@@ -114,7 +114,7 @@ def test_bad_keys_at_a_reload_keep_the_old_ones(serve, names_dir, keys_file) -> 
         ("k-1\nk-2\nk-1\n", ", line 3: duplicate of the key on line 1"),
     ],
 )
-def test_a_bad_key_file_prevents_the_start_with_one_error(
+def test_a_service_with_an_invalid_key_file_does_not_start(
     names_dir, tmp_path, content, problem
 ) -> None:
     file = tmp_path / "api-keys"
@@ -137,13 +137,13 @@ def test_a_key_file_must_be_regular_and_small(tmp_path) -> None:
             ApiKeys(None, str(tmp_path / name))
 
 
-def test_a_key_file_that_everyone_can_read_gives_a_warning(serve, names_dir, keys_file) -> None:
+def test_a_key_file_that_everyone_can_read_causes_a_warning(serve, names_dir, keys_file) -> None:
     keys_file.chmod(0o644)
     server = serve(names_dir, MICROGPT_API_KEYS_FILE=str(keys_file))
     server.wait_for("warning: all users of this machine can read the API keys; run: chmod o-r /")
     assert server.get("/health").status == 200
 
 
-def test_a_public_service_with_a_key_file_gives_no_warning(serve, names_dir, keys_file) -> None:
+def test_a_public_service_with_a_key_file_logs_no_warning(serve, names_dir, keys_file) -> None:
     server = serve(names_dir, HOST="0.0.0.0", MICROGPT_API_KEYS_FILE=str(keys_file))
     assert "warning" not in server.log

@@ -87,7 +87,7 @@ def test_every_decoding_method_gives_the_reference_tokens(
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_sequence_is_bit_identical_in_any_batch(dtype) -> None:
+def test_a_sequence_is_identical_to_the_bit_in_any_batch(dtype) -> None:
     model = ModelConfig(n_embd=48, n_head=3, n_layer=2, block_size=30, vocab_size=20, init_std=0.5)
     compiled = CompiledModel(model, init_weights(model, random.Random(1)), dtype)
     prompts = draw_prompts(model, 20, 1)
@@ -131,7 +131,7 @@ def test_reused_decoder_arrays_do_not_change_the_tokens(left) -> None:
     assert np.array_equal(found.sequences.status, expected.sequences.status)
 
 
-def test_a_model_without_allowed_tokens_generates_nothing() -> None:
+def test_generating_with_every_token_forbidden_raises_an_error() -> None:
     model = ModelConfig(n_embd=4, n_head=1, vocab_size=3)
     compiled = CompiledModel(model, init_weights(model, random.Random(2)), "float32")
     rules = DecodeRules(stop=(0,), forbidden=(1, 2), min_tokens=1)
@@ -140,7 +140,7 @@ def test_a_model_without_allowed_tokens_generates_nothing() -> None:
         next(steps)
 
 
-def test_a_stream_uses_random_numbers_as_the_reference_does() -> None:
+def test_a_stream_draws_the_same_random_numbers_as_the_reference() -> None:
     model = ModelConfig(n_embd=8, n_head=2, block_size=30, vocab_size=6, init_std=0.5)
     weights = init_weights(model, random.Random(2))
     compiled = CompiledModel(model, weights, "float64")
@@ -157,7 +157,7 @@ def test_a_stream_uses_random_numbers_as_the_reference_does() -> None:
             assert states[0] == states[1]
 
 
-def test_nearly_equal_scores_are_chosen_in_order() -> None:
+def test_equal_scores_are_filtered_as_in_the_reference() -> None:
     """A model of zeros: each of ten tokens is as likely, and sums are exact in both engines."""
     model = ModelConfig(n_embd=4, n_head=1, block_size=40, vocab_size=10)
     weights = {name: [[0.0] * n] * m for name, (m, n) in weight_shapes(model).items()}
@@ -192,7 +192,7 @@ def test_the_weights_of_a_decoder_are_read_only() -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("temperature", [5e-324, 1e-40, 1e40, 1e300])
-def test_no_temperature_allows_a_forbidden_token(dtype, temperature) -> None:
+def test_a_forbidden_token_is_never_drawn_at_any_temperature(dtype, temperature) -> None:
     model = ModelConfig(n_embd=4, n_head=1, vocab_size=15, init_std=0.5)
     weights = init_weights(model, random.Random(0))
     rules = DecodeRules(forbidden=(0, 14), sampling=Sampling(temperature))

@@ -11,7 +11,7 @@ VARIANT = {"positions": "rotary", "token_shift": True, "qk_norm": True, "final_n
 
 
 @pytest.mark.parametrize("fields", [{}, VARIANT, {"block_size": 1}])
-def test_incremental_reading_equals_reading_all_at_once(fields) -> None:
+def test_reading_tokens_one_by_one_equals_reading_all_at_once(fields) -> None:
     shape = ModelConfig(**{"n_embd": 24, "n_layer": 2, "n_head": 3, "block_size": 10, **fields})
     gpt = InferenceGpt(train(["anna", "emma"], model=shape, config=TrainConfig(steps=9)))
     rng, size = random.Random(1), gpt.config.vocab_size
@@ -26,7 +26,7 @@ def test_incremental_reading_equals_reading_all_at_once(fields) -> None:
             reader.read(tokens[0])
 
 
-def test_several_tokens_are_read_at_once_into_a_small_cache() -> None:
+def test_several_tokens_can_be_read_at_once_into_a_small_cache() -> None:
     shape = ModelConfig(positions="rotary", block_size=10**5)
     gpt = InferenceGpt(train(["anna"], model=shape, config=TrainConfig(steps=1)))
     tokens = gpt.opening("anna" * 30)

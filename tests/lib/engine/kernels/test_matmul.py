@@ -33,7 +33,7 @@ def _transpose(x, x_t, n_rows, n_columns):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("m", range(1, 18))
-def test_a_product_is_correct_for_any_shape(dtype: str, m: int) -> None:
+def test_a_matrix_product_is_correct_for_any_shape(dtype: str, m: int) -> None:
     rng, n = np.random.default_rng(m), 7
     for n_columns in (1, lanes_of(dtype), lanes_of(dtype) + 1, 3 * lanes_of(dtype)):
         width = padded(n_columns, dtype)

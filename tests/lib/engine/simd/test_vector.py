@@ -40,7 +40,7 @@ def test_exp_is_accurate_to_two_units_in_the_last_place(dtype: str, seed: int) -
 @pytest.mark.parametrize(
     ("x", "expected"), [(0.0, 1.0), (-np.inf, 0.0), (-1e4, 0.0), (np.nan, np.nan)]
 )
-def test_exp_is_correct_at_its_limits(dtype: str, x: float, expected: float) -> None:
+def test_exp_is_correct_at_the_limits_of_its_range(dtype: str, x: float, expected: float) -> None:
     lanes = lanes_of(dtype)
     y = np.empty((1, lanes), dtype)
     _exp(np.full((1, lanes), x, dtype), y)
@@ -83,7 +83,7 @@ NUMBERS = st.floats(-100, 100, width=32)
 
 
 @given(data=st.data(), dtype=st.sampled_from(DTYPES))
-def test_a_vector_is_computed_lane_by_lane(data, dtype: str) -> None:
+def test_vector_operations_compute_each_lane_correctly(data, dtype: str) -> None:
     lanes = lanes_of(dtype)
     a, b = (data.draw(arrays(dtype, (1, lanes), elements=NUMBERS)) for _ in "ab")
     y = aligned_zeros((9, lanes), dtype)
@@ -116,7 +116,7 @@ def _across(a, b, y, numbers):
 
 
 @given(data=st.data(), dtype=st.sampled_from(DTYPES))
-def test_lanes_are_summed_compared_and_counted(data, dtype: str) -> None:
+def test_operations_across_lanes_are_correct(data, dtype: str) -> None:
     lanes = lanes_of(dtype)
     a, b = (data.draw(arrays(dtype, (1, lanes), elements=NUMBERS)) for _ in "ab")
     y, numbers = np.empty((1, lanes), dtype), np.empty(4)

@@ -49,13 +49,13 @@ def test_the_number_of_threads_does_not_change_the_weights(batch_size, dtype, ki
         assert numbers(together) == numbers(alone)
 
 
-def test_a_batch_of_several_rounds_gives_the_same_weights(monkeypatch) -> None:
+def test_computing_a_batch_in_rounds_does_not_change_the_losses(monkeypatch) -> None:
     monkeypatch.setattr(threaded, "MAX_PER_THREAD", 1)
     config = TrainConfig(steps=6, batch_size=64)
     assert run_to(make(2, config), 6) == run_to(make(1, config), 6)
 
 
-def test_threads_undo_and_reset_as_one_thread_does() -> None:
+def test_undoing_and_resetting_work_the_same_with_threads() -> None:
     config = TrainConfig(steps=20, batch_size=64)
     alone, together = make(1, config), make(3, config)
     for engine in (alone, together):
@@ -69,7 +69,7 @@ def test_threads_undo_and_reset_as_one_thread_does() -> None:
     assert together.grads() == alone.grads()
 
 
-def test_a_step_of_two_threads_can_continue_in_the_next_call(monkeypatch) -> None:
+def test_a_threaded_step_can_continue_in_the_next_call(monkeypatch) -> None:
     monkeypatch.setattr(threaded, "MAX_PER_THREAD", 1)
     config = TrainConfig(steps=6, batch_size=64)
     together, n_calls = make(2, config), 0
@@ -107,7 +107,7 @@ def test_an_engine_recovers_after_an_infinite_loss(threads) -> None:
     assert numbers(engine) == numbers(sound)
 
 
-def test_an_interrupted_step_is_repeated(monkeypatch) -> None:
+def test_an_interrupted_training_step_is_repeated(monkeypatch) -> None:
     config = TrainConfig(steps=6, batch_size=64)
     engine = make(3, config)
     run_to(engine, 2)
@@ -129,14 +129,14 @@ def test_an_interrupted_step_is_repeated(monkeypatch) -> None:
     assert engine.flat_weights().tolist() == alone.flat_weights().tolist()
 
 
-def test_a_step_uses_no_more_threads_than_it_has_work_for() -> None:
+def test_a_step_uses_only_as_many_threads_as_it_has_work_for() -> None:
     large, small = ModelConfig(n_embd=64, vocab_size=27), ModelConfig(vocab_size=27)
     assert threaded.useful_threads(large, TrainConfig(batch_size=64), 450, 8) == 8
     assert threaded.useful_threads(large, TrainConfig(batch_size=3), 450, 8) == 3
     assert threaded.useful_threads(small, TrainConfig(batch_size=64), 450, 8) == 1
 
 
-def test_memory_is_checked_for_the_arrays_of_threads() -> None:
+def test_the_memory_check_includes_the_arrays_of_each_thread() -> None:
     config = TrainConfig(batch_size=64)
     one, two, four = (
         bytes_needed(MODEL, config, "float32", longest=30, threads=n) for n in (1, 2, 4)

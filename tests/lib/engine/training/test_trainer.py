@@ -102,7 +102,7 @@ def assert_same_gradients(
     dropout=0,
     is_soft=False,
 )
-def test_loss_and_gradients_agree_with_the_reference(
+def test_the_loss_and_gradients_agree_with_the_reference(
     model, lengths, seed, learnt, dropout, is_soft
 ) -> None:
     rng = random.Random(seed)
@@ -139,7 +139,7 @@ def masked(docs: list[list[int]], masks: list[bytes]) -> TokenDataset:
     return dataset
 
 
-def test_a_batch_without_targets_changes_no_weights() -> None:
+def test_a_batch_without_targets_does_not_change_the_weights() -> None:
     model = ModelConfig(n_embd=8, n_head=2, vocab_size=7)
     weights = init_weights(model, random.Random(1))
     compiled = make(model, TrainConfig(), masked([[6, 1, 6]], [bytes(3)]), weights, "float64")
@@ -156,9 +156,7 @@ def test_a_batch_without_targets_changes_no_weights() -> None:
 @pytest.mark.parametrize("regularised", [{}, {"dropout": 0.3, "weight_decay": 0.2}])
 @pytest.mark.parametrize("batch_size", [1, 3, 8])
 @pytest.mark.parametrize("is_soft", [False, True])
-def test_a_batch_larger_than_the_data_equals_the_reference(
-    batch_size, regularised, is_soft
-) -> None:
+def test_training_equals_the_reference_for_any_batch_size(batch_size, regularised, is_soft) -> None:
     model = ModelConfig(n_embd=6, n_head=2, block_size=5, vocab_size=5)
     rng = random.Random(5)
     docs = TokenDataset(random_docs(model, [5, 1, 3, 4, 2], rng))
@@ -187,7 +185,7 @@ def test_a_batch_larger_than_the_data_equals_the_reference(
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_an_infinite_value_is_noticed_even_if_dropped(dtype) -> None:
+def test_an_infinite_value_is_detected_even_if_it_is_dropped_out(dtype) -> None:
     """Else one engine would train on weights that no longer work in use, and the other stop."""
     model = ModelConfig(n_embd=4, n_head=2, vocab_size=5)
     drops = (Dropout(0.5, seed, 0) for seed in range(99))
@@ -216,7 +214,7 @@ def trained(steps: int = 40) -> CompiledEngine:
     return make(model, config, docs, weights, "float32")
 
 
-def test_ending_a_call_within_a_step_changes_nothing() -> None:
+def test_ending_a_call_in_the_middle_of_a_step_changes_nothing() -> None:
     whole, pieces = trained(), trained()
     losses = run_to(whole, 40)
     model = ModelConfig(n_embd=8, n_head=2, vocab_size=7)
@@ -276,7 +274,7 @@ def test_the_memory_check_agrees_with_the_memory_used(dtype, model, n_tokens, lo
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("factor", [10, 1000])
-def test_scores_of_any_size_have_correct_gradients(dtype, factor) -> None:
+def test_attention_scores_of_any_size_have_correct_gradients(dtype, factor) -> None:
     """Attention that looks at one key alone: all but one weight are 0."""
     model = ModelConfig(n_embd=8, n_head=2, vocab_size=7, init_std=0.3)
     rng = random.Random(8)
@@ -297,7 +295,7 @@ def test_scores_of_any_size_have_correct_gradients(dtype, factor) -> None:
         assert_same_gradients(compiled, reference, model, tolerance)
 
 
-def test_a_gradient_whose_square_overflows_is_a_divergence() -> None:
+def test_a_gradient_whose_square_overflows_counts_as_divergence() -> None:
     """Adam would keep that square for ever, and the weight would never move again."""
     engine = trained()
     engine._params.by_name()["lm_head"][:] *= 1e21
@@ -314,7 +312,7 @@ def test_a_tiny_epsilon_keeps_unused_weights_finite() -> None:
     assert np.isfinite(engine.backward())
 
 
-def test_the_first_call_takes_exactly_one_step() -> None:
+def test_the_first_training_call_takes_exactly_one_step() -> None:
     """Before the speed is known, it must not take a hundred steps of a large model."""
     assert len(trained().run(40)) == 1
 
@@ -360,7 +358,7 @@ for n_embd, n_head in ((1, 1), (6, 2), (16, 4), (21, 3), (40, 2), (160, 2)):
     ],
     ids=["AVX-512 host", "SSE2", "AVX2", "NEON"],
 )
-def test_different_processors_share_a_cache_and_agree(host, features, dtype, sizes) -> None:
+def test_code_for_other_processors_agrees_with_the_reference(host, features, dtype, sizes) -> None:
     """What is compiled fits the processor that numba is told to compile for, not the host.
 
     They compile the first time, like the tests of this processor; the cache is that of the user.

@@ -26,7 +26,7 @@ def events(gpt, stop: list[str], *growth: tuple[str, str | None]) -> list[dict]:
     return told
 
 
-def test_role_and_warnings_are_sent_once(subword_gpt) -> None:
+def test_a_stream_sends_the_role_and_warnings_only_once(subword_gpt) -> None:
     (there,) = subword_gpt.tokenizer.encode(" there")  # so a part of a token's text is told first
     assert subword_gpt.tokenizer.decode([there]) == " there"
     told = events(subword_gpt, ["ere!"], (" there", None), (" hi", None), ("", "stop"))
@@ -35,7 +35,7 @@ def test_role_and_warnings_are_sent_once(subword_gpt) -> None:
     assert ["tokens_dropped" in one for one in told] == [True, False, False]
 
 
-def test_an_empty_reply_has_a_role_and_an_end(subword_gpt) -> None:
+def test_the_stream_of_an_empty_reply_has_a_role_and_an_end(subword_gpt) -> None:
     told = events(subword_gpt, ["hi"], ("hi", "length"))
     assert [one["choices"][0]["delta"] for one in told] == [
         {"role": "assistant", "content": ""},
@@ -44,11 +44,11 @@ def test_an_empty_reply_has_a_role_and_an_end(subword_gpt) -> None:
     assert told[-1]["choices"][0]["finish_reason"] == "stop"
 
 
-def test_text_that_may_become_a_stop_string_is_not_sent(subword_gpt) -> None:
+def test_text_that_may_become_a_stop_string_is_not_streamed(subword_gpt) -> None:
     assert events(subword_gpt, ["hi there"], ("h", None), ("i", None), (" the", None)) == []
 
 
-def test_ignored_fields_take_no_memory() -> None:
+def test_ignored_request_fields_take_no_memory() -> None:
     fields = dict.fromkeys(("parsed", "reasoning", "reasoning_content", "refusal"), "a" * 10**6)
     messages = [{"role": "assistant", "content": "", **fields}, {"role": "user", "content": "hi"}]
     body = ChatCompletionRequest.model_validate({"messages": messages, "user": "b" * 10**6})

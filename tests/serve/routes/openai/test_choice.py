@@ -70,7 +70,7 @@ def test_the_updates_of_a_choice_add_up_to_its_text(case, stop) -> None:
 
 @settings(max_examples=40)
 @given(cases, stops)
-def test_a_streamed_text_has_the_same_finish_reason(case, stop) -> None:
+def test_streaming_does_not_change_the_finish_reason(case, stop) -> None:
     tokenizer, growth, echo = case
     choice, _ = extended(tokenizer, growth, stop, echo)
     whole = tokenizer.decode(joined(growth).tokens)
@@ -80,7 +80,7 @@ def test_a_streamed_text_has_the_same_finish_reason(case, stop) -> None:
 
 @settings(max_examples=60)
 @given(cases, stops)
-def test_tokens_and_offsets_are_the_same_in_a_stream(case, stop) -> None:
+def test_streaming_does_not_change_tokens_and_offsets(case, stop) -> None:
     tokenizer, growth, echo = case
     choice, updates = extended(tokenizer, growth, stop, echo)
     whole, (everything,) = extended(tokenizer, [joined(growth)], stop, echo)
@@ -92,7 +92,7 @@ def test_tokens_and_offsets_are_the_same_in_a_stream(case, stop) -> None:
 
 @settings(max_examples=40)
 @given(cases, stops)
-def test_the_listed_tokens_are_those_of_the_whole_text(case, stop) -> None:
+def test_the_listed_tokens_are_exactly_those_of_the_text(case, stop) -> None:
     tokenizer, growth, _ = case
     choice, _ = extended(tokenizer, growth, stop, "")
     n_tokens, made = len(choice.tokens), joined(growth).tokens
@@ -116,7 +116,7 @@ def test_each_token_begins_where_the_previous_one_ends(case) -> None:
             assert where == len(before)
 
 
-def test_only_a_possible_stop_string_is_held_back() -> None:
+def test_a_choice_holds_back_only_a_possible_stop_string() -> None:
     choice, made = GeneratedChoice(0, CHARACTERS, stop=["abc", "bca"]), CHARACTERS.encode("aabbc")
     seen = []
     for token in made:
@@ -149,7 +149,7 @@ def test_a_finished_choice_ignores_further_tokens(reason) -> None:
 
 
 @pytest.mark.parametrize("stop", [[], ["a" * 1000 + "!"]])
-def test_each_token_of_a_long_stream_is_decoded_a_few_times(stop, monkeypatch) -> None:
+def test_streaming_decodes_each_token_only_a_few_times(stop, monkeypatch) -> None:
     n_decoded, decode = 0, CharTokenizer.decode
 
     def counted(self, tokens) -> str:
@@ -167,7 +167,7 @@ def test_each_token_of_a_long_stream_is_decoded_a_few_times(stop, monkeypatch) -
     assert n_decoded <= 12 * len(made)  # 500,000 if each time from the start
 
 
-def test_long_stop_strings_take_few_comparisons() -> None:
+def test_long_stop_strings_need_few_comparisons() -> None:
     n_compared = 0
 
     class Stop(str):

@@ -39,7 +39,7 @@ SYSTEM, BOT = {"content": "", "role": "system"}, {"content": "", "name": "bot", 
         ),
     ],
 )
-def test_requests_of_existing_clients_are_answered(talk, path, body) -> None:
+def test_typical_requests_of_existing_clients_are_answered(talk, path, body) -> None:
     reply = talk.request("POST", path, body)
     assert reply.status == 200, reply
 
@@ -47,7 +47,7 @@ def test_requests_of_existing_clients_are_answered(talk, path, body) -> None:
 @pytest.mark.parametrize(
     "content", [{"content": ""}, {"content": " "}, {"content": None}, {"content": []}, {}]
 )
-def test_an_empty_reply_is_an_ordinary_turn(talk, talk_gpt, content) -> None:
+def test_an_empty_assistant_message_counts_as_an_ordinary_turn(talk, talk_gpt, content) -> None:
     body = {"messages": [HI, {"role": "assistant", **content}, HI], "seed": 4}
     hi, nothing = Message("user", "hi there"), Message("assistant", content.get("content") or "")
     reply = talk.request("POST", CHAT, body).json["choices"][0]["message"]

@@ -40,7 +40,7 @@ def write(client, prompt="", **fields):
     return client.completions.create(model="any", prompt=prompt, **fields)
 
 
-def test_the_model_is_listed_and_found_by_name(writer, names) -> None:
+def test_the_served_model_is_listed_and_found_by_name(writer, names) -> None:
     (model,) = writer.models.list().data
     assert (model.id, model.object, model.owned_by) == ("names", "model", "microgpt")
     assert model.created > 1_700_000_000
@@ -52,7 +52,7 @@ def test_the_model_is_listed_and_found_by_name(writer, names) -> None:
     assert names.metric('microgpt_requests_total{route="/v1/models/{name}",status="404"}') == 1
 
 
-def test_a_message_of_the_helpers_can_be_sent_back(talker) -> None:
+def test_a_message_from_the_client_helpers_can_be_sent_back(talker) -> None:
     helpers = talker.chat.completions
     parsed = helpers.parse(model="any", messages=[HI])
     with helpers.stream(model="any", messages=[HI]) as events:
@@ -61,7 +61,7 @@ def test_a_message_of_the_helpers_can_be_sent_back(talker) -> None:
         assert ask(talker, HI, reply.choices[0].message, HI).choices[0].finish_reason
 
 
-def test_an_answer_names_its_model_and_time(talker, talk) -> None:
+def test_a_response_states_its_model_version_and_time(talker, talk) -> None:
     reply = ask(talker, seed=1)
     assert (reply.model, reply.object) == ("talk", "chat.completion")
     assert reply.system_fingerprint == talk.get("/health").json["version"]
@@ -70,7 +70,7 @@ def test_an_answer_names_its_model_and_time(talker, talk) -> None:
     assert write(talker).id.startswith("cmpl-")
 
 
-def test_each_answer_has_its_own_id(talker) -> None:
+def test_every_response_has_a_different_id(talker) -> None:
     header = {"X-Request-ID": "mine"}
     answers = [ask(talker, extra_headers=header).id for _ in range(2)]
     answers += [write(talker, extra_headers=header).id for _ in range(2)]
@@ -85,7 +85,7 @@ def test_a_completion_is_the_text_after_the_prompt(writer, names_gpt) -> None:
     assert (echoed.text, echoed.finish_reason) == (whole, choice.finish_reason)
 
 
-def test_n_texts_have_consecutive_seeds(writer, names_gpt, talker, talk_gpt) -> None:
+def test_several_choices_have_consecutive_seeds(writer, names_gpt, talker, talk_gpt) -> None:
     choices = write(writer, n=50, seed=2**63 - 1, temperature=2).choices
     assert [one.index for one in choices] == list(range(50))
     wanted = names_gpt.generate(50, seed=2**63 - 1, temperature=2)
@@ -103,11 +103,11 @@ def test_a_negative_seed_is_reproducible(writer, names_gpt) -> None:
         assert write(writer, seed=seed, temperature=2).choices[0].text == text
 
 
-def test_answers_without_a_seed_differ(writer) -> None:
+def test_responses_without_a_seed_differ(writer) -> None:
     assert len({write(writer, temperature=2).choices[0].text for _ in range(8)}) > 1
 
 
-def test_the_default_temperature_is_the_librarys(writer, names_gpt) -> None:
+def test_the_default_temperature_equals_that_of_the_library(writer, names_gpt) -> None:
     assert [one.text for one in write(writer, n=9, seed=1).choices] == names_gpt.generate(9, seed=1)
 
 
@@ -119,7 +119,7 @@ def test_the_default_temperature_is_the_librarys(writer, names_gpt) -> None:
         {"max_tokens": 9, "max_completion_tokens": 3},
     ],
 )
-def test_max_tokens_ends_a_reply_with_length(talker, limit) -> None:
+def test_max_tokens_ends_a_reply_with_finish_reason_length(talker, limit) -> None:
     reply = ask(talker, seed=1, temperature=9, **limit)
     assert (reply.usage.completion_tokens, reply.choices[0].finish_reason) == (3, "length")
     assert len(reply.choices[0].message.content) == 3
@@ -139,7 +139,7 @@ def test_a_text_ends_before_a_stop_string(writer, talker) -> None:
 
 
 @pytest.mark.parametrize("client", ["writer", "talker", "reader"])
-def test_the_usage_counts_read_and_written_tokens(client, request) -> None:
+def test_the_usage_counts_prompt_and_completion_tokens(client, request) -> None:
     client = request.getfixturevalue(client)
     name = client.models.list().data[0].id
     gpt: InferenceGpt = request.getfixturevalue(f"{name}_gpt")
@@ -172,7 +172,7 @@ def test_a_returned_message_can_continue_the_conversation(talker, talk_gpt) -> N
         contents += [message.content, "yo"]
 
 
-def test_a_message_may_consist_of_parts(talker) -> None:
+def test_a_message_may_consist_of_several_text_parts(talker) -> None:
     parts = [{"type": "text", "text": "hi "}, {"type": "text", "text": "there"}]
     in_parts = ask(talker, {"role": "user", "content": parts}, seed=2, **HOT)
     assert in_parts.choices[0].message == ask(talker, seed=2, **HOT).choices[0].message
@@ -183,7 +183,7 @@ def test_a_message_may_consist_of_parts(talker) -> None:
         ask(talker, {"role": "user", "content": [picture]})
 
 
-def test_a_reply_reports_dropped_turns(talker) -> None:
+def test_a_reply_reports_dropped_turns_and_unknown_characters(talker) -> None:
     reply = ask(talker, *[HI, {"role": "assistant", "content": "yo man"}] * 9, HI, seed=1)
     assert reply.tokens_dropped > 100
     assert ask(talker, {"role": "user", "content": "hi 日"}).unknown_characters == "日"
@@ -209,7 +209,7 @@ def test_the_events_of_a_stream_add_up_to_the_reply(talker) -> None:
 
 
 @pytest.mark.parametrize("echo", [False, True])
-def test_completion_log_probabilities_equal_the_librarys(reader, subword_gpt, echo) -> None:
+def test_completion_log_probabilities_equal_those_of_the_library(reader, subword_gpt, echo) -> None:
     settings = {"seed": 3, "temperature": 2, "max_tokens": 9}
     choice = write(reader, "漢字 hi", echo=echo, logprobs=4, **settings).choices[0]
     told = choice.logprobs
@@ -241,7 +241,7 @@ def name_of(gpt: InferenceGpt, token: int) -> str:
         return "bytes:" + "".join(f"\\x{byte:02x}" for byte in name)
 
 
-def test_the_bytes_of_reply_tokens_make_the_text(reader) -> None:
+def test_the_bytes_of_the_reply_tokens_add_up_to_the_text(reader) -> None:
     choice = ask(reader, seed=3, temperature=3, logprobs=True, top_logprobs=2).choices[0]
     content = choice.logprobs.content
     assert len(content) > 3
@@ -260,7 +260,7 @@ def test_the_bytes_of_reply_tokens_make_the_text(reader) -> None:
 
 
 @pytest.mark.parametrize("client", ["talker", "reader"])
-def test_a_stream_has_the_same_log_probabilities(client, request) -> None:
+def test_streaming_does_not_change_the_log_probabilities(client, request) -> None:
     client = request.getfixturevalue(client)
     settings = {"seed": 5, "temperature": 3, "stop": ["er", "漢"]}
     whole = ask(client, logprobs=True, top_logprobs=3, **settings).choices[0].logprobs.content

@@ -50,7 +50,7 @@ def assert_error(reply, status: int, message: str, field: str | None) -> None:
     ],
 )
 @pytest.mark.parametrize("path", [CHAT, COMPLETIONS])
-def test_a_bad_field_is_refused_by_name(talk, path, fields, message, field) -> None:
+def test_the_error_for_an_invalid_field_names_the_field(talk, path, fields, message, field) -> None:
     body = {"messages": [HI]} if path == CHAT else {}
     assert_error(talk.request("POST", path, body | fields), 400, message, field)
 
@@ -88,7 +88,9 @@ def test_a_bad_field_is_refused_by_name(talk, path, fields, message, field) -> N
         ({"prompt": "a"}, "unknown field 'prompt'", "prompt"),
     ],
 )  # fmt: skip
-def test_a_bad_conversation_is_refused_by_name(talk, fields, message, field) -> None:
+def test_the_error_for_an_invalid_conversation_names_the_field(
+    talk, fields, message, field
+) -> None:
     reply = talk.request("POST", CHAT, {"messages": [HI]} | fields)
     assert_error(reply, 400, message, field)
 
@@ -107,7 +109,7 @@ def test_a_bad_conversation_is_refused_by_name(talk, fields, message, field) -> 
         ([], "the body must be an object", None),
     ],
 )
-def test_a_bad_prompt_is_refused_by_name(names, fields, message, field) -> None:
+def test_the_error_for_an_invalid_prompt_names_the_field(names, fields, message, field) -> None:
     assert_error(names.request("POST", COMPLETIONS, fields), 400, message, field)
 
 
@@ -124,7 +126,7 @@ def test_a_bad_prompt_is_refused_by_name(names, fields, message, field) -> None:
     ],
 )
 @pytest.mark.parametrize("path", [CHAT, COMPLETIONS])
-def test_a_field_with_its_neutral_value_is_accepted(talk, path, fields) -> None:
+def test_unsupported_fields_with_neutral_values_are_accepted(talk, path, fields) -> None:
     body = {"seed": 1} | ({"messages": [HI]} if path == CHAT else {})
     plain, adorned = (talk.request("POST", path, body | more) for more in ({}, fields))
     assert adorned.status == 200, adorned
@@ -145,7 +147,7 @@ def test_fields_that_chat_clients_always_send_are_accepted(talk, names) -> None:
     assert names.request("POST", COMPLETIONS, {"best_of": 1, "suffix": ""}).status == 200
 
 
-def test_the_client_raises_its_own_error_for_a_bad_field(talk) -> None:
+def test_the_client_raises_a_bad_request_error_for_a_bad_field(talk) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
         talk.openai().chat.completions.create(model="any", messages=[HI], temperature=-1)
     assert caught.value.body["message"] == "temperature must be >= 0, got -1"
@@ -157,7 +159,7 @@ def test_the_client_raises_its_own_error_for_a_bad_field(talk) -> None:
     ("module", "schema"),
     [(openai.types.chat, "ChatCompletionRequest"), (openai.types, "CompletionRequest")],
 )
-def test_every_field_of_the_client_is_known(names, module, schema) -> None:
+def test_every_field_that_the_client_can_send_is_known(names, module, schema) -> None:
     kinds = module.completion_create_params.CompletionCreateParams.__args__
     fields = {field for kind in kinds for field in kind.__annotations__}
     schemas = names.get("/openapi.json").json["components"]["schemas"]
@@ -165,12 +167,12 @@ def test_every_field_of_the_client_is_known(names, module, schema) -> None:
     assert fields <= set(schemas[schema]["properties"])
 
 
-def test_a_text_model_cannot_chat(names) -> None:
+def test_a_chat_request_to_a_text_model_is_refused(names) -> None:
     with pytest.raises(openai.BadRequestError, match="this is not a chat model; use"):
         names.openai().chat.completions.create(model="names", messages=[HI])
 
 
-def test_other_errors_have_the_same_shape(names) -> None:
+def test_errors_of_every_kind_have_the_openai_format(names) -> None:
     assert_error(names.get("/v1/nowhere"), 404, "/v1/nowhere does not exist", None)
     assert_error(names.get(COMPLETIONS), 405, "does not support GET", None)
     assert_error(names.request("POST", COMPLETIONS, b"{}", Content_Type="text/plain"), 415,
@@ -180,7 +182,7 @@ def test_other_errors_have_the_same_shape(names) -> None:
     assert_error(bad, 400, "the body is not valid JSON", None)
 
 
-def test_only_a_valid_key_is_accepted(serve, talk_dir) -> None:
+def test_only_a_valid_api_key_is_accepted(serve, talk_dir) -> None:
     server = serve(talk_dir, MICROGPT_API_KEY="s3cret")
     assert server.openai("s3cret").models.list().data[0].id == "talk"
     with pytest.raises(

@@ -26,7 +26,7 @@ def sent(*pieces: bytes | BaseException) -> tuple[dict, list[dict]]:
     return scope, messages
 
 
-def test_pieces_are_sent_as_separate_events() -> None:
+def test_pieces_of_a_stream_are_sent_as_separate_events() -> None:
     scope, (start, *bodies) = sent(b"a", b"b" + DONE)
     assert (start["status"], "outcome" in scope) == (200, False)
     found = [(one["body"], one["more_body"]) for one in bodies]
@@ -52,7 +52,7 @@ def test_an_error_after_the_first_piece_is_the_last_event(
     assert ("/secret" in caplog.text) == (status == 500)
 
 
-def test_an_error_before_the_first_piece_is_an_http_error() -> None:
+def test_an_error_before_the_first_piece_becomes_an_http_error() -> None:
     with pytest.raises(ServeError, match="full"):
         sent(ServeError(503, "full"))
 

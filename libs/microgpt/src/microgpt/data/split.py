@@ -10,14 +10,7 @@ from typing import Self, cast
 
 from microgpt.config import Holdout, TrainConfig, check_choice, check_number, check_type
 from microgpt.data.chunked_dataset import ChunkedDataset
-from microgpt.data.tokenizer import (
-    Document,
-    Tokenizer,
-    as_documents,
-    hashable,
-    joined,
-    texts_of,
-)
+from microgpt.data.tokenizer import Document, Tokenizer, as_documents, hashable, joined, texts_of
 from microgpt.errors import ConfigError, DataError
 from microgpt.model_config import check_whole
 
@@ -117,10 +110,8 @@ class Split:
         found = replace(self, without=pattern)
         if pattern is not None and not (found.left_out and found.read):
             which = "every" if found.left_out else "no"
-            raise ConfigError(
-                f"the pattern {pattern!r:.80} to leave out is found in {which} training document; "
-                "use another one"
-            )
+            where = f"is found in {which} training document; use another one"
+            raise ConfigError(f"the pattern {pattern!r:.80} to leave out {where}")
         return found
 
     def chunked(self, tokenizer: Tokenizer, block_size: int, config: TrainConfig) -> ChunkedDataset:
@@ -236,9 +227,8 @@ def left_out(docs: Sequence[Document], pattern: str | None) -> Iterator[int]:
     try:
         found = re.compile(pattern).search
     except re.error as error:
-        raise ConfigError(
-            f"the pattern {pattern!r:.80} is not a regular expression: {error}"
-        ) from error
+        what = f"the pattern {pattern!r:.80} is not a regular expression"
+        raise ConfigError(f"{what}: {error}") from error
     return (i for i, doc in enumerate(docs) if any(map(found, texts_of(doc))))
 
 

@@ -232,9 +232,7 @@ def _leave_out(
     if text == "stream":
         raise ConfigError("running text has no documents to leave out; omit --without")
     if known:
-        raise ConfigError(
-            f"--without cannot be used {few_questions.CONDITION}; remove some from the file instead"
-        )
+        raise ConfigError(f"--without cannot be used {few_questions.CONDITION}; omit it")
     return parts.leave_out(pattern)
 
 

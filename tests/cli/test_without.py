@@ -1,5 +1,6 @@
 """`microgpt train --without`."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,17 @@ def test_a_pattern_that_leaves_nothing_or_all_is_refused(
 ) -> None:
     assert problem in refused(microgpt("train", *SMALL, f"--without={pattern}", *options))
     assert not (names / "output").exists()
+
+
+def test_all_models_of_an_ensemble_leave_them_out(microgpt, names) -> None:
+    shape = ("--n-embd=8", "--n-head=2", "--n-layer=1", "--batch-size=4")
+    options = ("--preset=names-60s", "--data=names.txt", "--steps=12", *shape, "-n0")
+    for name, more in {"a": (), "b": ("--without=^em",), "seed": ("--seed=43",)}.items():
+        ok(microgpt("train", *options, *more, f"--model={name}"))
+    ok(microgpt("train", "--repeat=a", "--without=^em", "--model=c"))
+    assert load(names / "c").weights == load(names / "b").weights != load(names / "a").weights
+    assert load(names / "b").meta.training["ensemble"]["n_teachers"] == 3
+    done = ok(microgpt("why", "a", "emma", "--groups=1", "--seeds=1", "--json"))
+    other = ok(microgpt("compare", "seed", "a", "emma", "--json"))
+    seeds = json.loads(done.stdout)["seeds"]
+    assert seeds == pytest.approx([json.loads(other.stdout)["a"]["bits"]], abs=1e-4)

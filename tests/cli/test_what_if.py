@@ -170,6 +170,19 @@ def test_what_cannot_be_compared_is_refused(run, trained, command, problem) -> N
     assert problem in refused(run(*command))
 
 
+def test_data_that_are_learned_as_a_whole_are_refused(microgpt, tmp_path) -> None:
+    (tmp_path / "text.txt").write_text("It rained all day. " * 200)
+    (tmp_path / "chat.jsonl").write_text(
+        '[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]'
+    )
+    ok(microgpt("train", "--data=text.txt", "--text=stream", "--steps=2", "--model=text"))
+    ok(microgpt("train", "--data=chat.jsonl", "--chat", "--model=chat"))
+    for model, texts in (("text", ("It rained",)), ("chat", ("hi", "yo"))):
+        problem = f"{model} has learned its data as a whole; use a model of documents"
+        assert refused(microgpt("why", model, *texts)) == problem
+    ok(microgpt("compare", "text", "text", "It rained", "--seeds=1"))
+
+
 def test_other_documents_than_those_of_the_training_are_refused(microgpt, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("\n".join(NAMES))
     train(tmp_path, *A)

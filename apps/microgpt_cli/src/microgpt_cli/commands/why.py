@@ -40,6 +40,8 @@ def why(
     doc, docs = document_of(text, is_chat=saved.tokenizer.is_chat), job.parts.train
     if job.parts.left_out:
         raise ConfigError(f"{model} has left documents out; use a model of all documents")
+    if saved.text == "stream" or saved.known_questions:
+        raise ConfigError(f"{model} has learned its data as a whole; use a model of documents")
     load_kernels("compiled", saved.dtype, uses=["evaluation"])
     measure = partial(bits_per_document, docs=[doc], loss_on=saved.loss_on, text=saved.text)
     own, found = measure(InferenceGpt(saved)), shared_ngrams(doc, docs, groups)

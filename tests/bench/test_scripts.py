@@ -170,6 +170,7 @@ SHORTEST = {
         "bench.ROUND_S = 0.01; bench.SIZES = {name: s[:1] for name, s in bench.SIZES.items()}",
     ),
     "train_speed": ("--rounds 1", "bench.RIVALS = ('numpy',); bench.SETTINGS = bench.SETTINGS[:1]"),
+    "what_if": ("--seeds 2", "bench.TRAIN = ('train', '--steps', '200', '-n', '0')"),
 }
 # The commands of a script run in its process: a new Python would take most of the time.
 IN_PROCESS = f"""

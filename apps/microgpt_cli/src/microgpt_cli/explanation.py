@@ -2,9 +2,12 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import cycle
 
 from rich.cells import cell_len
 
+from microgpt.data.tokenizer import ROLES, Document, Message
+from microgpt.errors import ConfigError
 from microgpt.evaluation.explanation import Explanation
 from microgpt.printable import printable
 from microgpt_cli.terminal.console import styled
@@ -33,6 +36,30 @@ def print_explanation(explanation: Explanation) -> None:
         print()
         for line in _numbers(explanation.activations):
             print(line)
+
+
+def document_of(texts: Sequence[str], *, is_chat: bool) -> Document:
+    """Return a text, or a conversation that begins with the user; refuse several texts."""
+    if is_chat:
+        return tuple(Message(role, text) for role, text in zip(cycle(ROLES), texts, strict=False))
+    if len(texts) > 1:
+        raise ConfigError(
+            f"{len(texts)} texts are given, but the model is not a chat model; pass one text in "
+            "quotation marks"
+        )
+    return texts[0]
+
+
+def comparison_lines(a: Explanation, b: Explanation) -> list[str]:
+    """Return a line per token: its bits in both explanations, and what was most likely."""
+    labels = _aligned([each.text for each in a.scored])
+    lines = [f"{'':{max(map(cell_len, labels), default=0)}}       A      B  change"]
+    for one, other, label in zip(a.scored, b.scored, labels, strict=True):
+        figures = f"{one.bits:6.1f} {other.bits:6.1f}  {other.bits - one.bits:+6.1f}"
+        best = [each.alternatives[0] for each in (one, other)]
+        likely = [f"{_shown(each.text)} {each.probability:.0%}" for each in best]
+        lines.append("  ".join([label, figures, "", *likely]))
+    return lines
 
 
 def _predictions(explanation: Explanation) -> Iterator[str]:

@@ -2,19 +2,23 @@
 
 import json
 import re
-from collections.abc import Sequence
-from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from microgpt.config import N_ALTERNATIVES
 from microgpt.errors import ConfigError
 from microgpt_cli.charts import CHART_HELP, check_kinds, require_plots, write_chart
-from microgpt_cli.terminal.options import AS_JSON, MODEL_HELP, UNFINISHED, argument, option
+from microgpt_cli.terminal.options import (
+    AS_JSON,
+    MODEL_HELP,
+    TURNS_HELP,
+    UNFINISHED,
+    argument,
+    option,
+)
 from microgpt_cli.terminal.progress import load_kernels
 
 if TYPE_CHECKING:
-    from microgpt.data.tokenizer import Document
     from microgpt.evaluation.edits import Head, WeightEdit
 
 WEIGHT = re.compile(r"([\w.]+)\[(\d{1,9}), *(\d{1,9})\] *(\*?)= *(\S+)", re.ASCII)
@@ -22,12 +26,7 @@ WEIGHT = re.compile(r"([\w.]+)\[(\d{1,9}), *(\d{1,9})\] *(\*?)= *(\S+)", re.ASCI
 
 def explain(
     model: Path = argument(..., MODEL_HELP, "MODEL"),
-    text: list[str] = argument(
-        ...,
-        "Text. For a chat model, a message of the user, and further messages of the assistant and "
-        "the user in turns.",
-        "TEXT",
-    ),
+    text: list[str] = argument(..., TURNS_HELP, "TEXT"),
     top: int = option(
         N_ALTERNATIVES, "Number of most likely tokens to show at each position.", min=0
     ),
@@ -74,11 +73,11 @@ def explain(
     from microgpt.evaluation import explanation
     from microgpt.evaluation.edits import Edits
     from microgpt.inference import InferenceGpt
-    from microgpt_cli.explanation import print_explanation
+    from microgpt_cli.explanation import document_of, print_explanation
     from microgpt_cli.model_loading import load_model
 
     saved = load_model(model, unfinished=unfinished)
-    doc = _document(text, is_chat=saved.tokenizer.is_chat)
+    doc = document_of(text, is_chat=saved.tokenizer.is_chat)
     load_kernels("compiled", saved.dtype, uses=["evaluation"])
     result = explanation.explain(
         InferenceGpt(saved),
@@ -121,16 +120,3 @@ def _change(text: str) -> "WeightEdit":
         raise ConfigError(
             f"--weight must be like wte[0,3]=0.5 or wte[0,3]*=2, got {text!r:.60}"
         ) from None
-
-
-def _document(texts: Sequence[str], *, is_chat: bool) -> "Document":
-    from microgpt.data.tokenizer import ROLES, Message
-
-    if is_chat:
-        return tuple(Message(role, text) for role, text in zip(cycle(ROLES), texts, strict=False))
-    if len(texts) > 1:
-        raise ConfigError(
-            f"{len(texts)} texts are given, but the model is not a chat model; pass one text in "
-            "quotation marks"
-        )
-    return texts[0]

@@ -69,6 +69,14 @@ SEPARATOR = option(
     rich_help_panel="Data",
 )
 
+RECORDED_DATA = option(None, "File with the training documents, if it was moved.", *DATA)
+RECORDED_PARENT = option(None, "Directory of the model that was fine-tuned, if any.", "--from")
+OTHER_SEEDS_HELP = "Train with this number of other seeds, to see their spread."
+TURNS_HELP = (
+    "Text. For a chat model, a message of the user, and further messages of the assistant and the "
+    "user in turns."
+)
+
 
 def one_of(argument: T | None, option: T | None, flag: str) -> T | None:
     """Return the argument or the option that is given; raise ConfigError if both are given."""

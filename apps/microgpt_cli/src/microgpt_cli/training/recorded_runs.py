@@ -150,6 +150,7 @@ class Repetition:
     force: bool  # whether it may be the same
     now: Sources  # where its documents, parent and teachers are now, if it is elsewhere
     weights_format: WeightsFormat | None
+    without: str | None = None  # documents to leave out this time
     model: SavedModel | None = None  # known from `job` on, if the run has ended
 
     def job(self) -> TrainingJob:
@@ -195,7 +196,11 @@ class Repetition:
             minutes=None,  # the recorded changes are made, but no others
         )
         self.model = load(directory) if status == "ended" and has_model(directory) else None
-        return TrainingJob(plan, parts, parent, teachers)
+        job = TrainingJob(plan, parts, parent, teachers)
+        if self.without in (None, plan.data.without):
+            return job
+        self.model = None  # this one will be another
+        return job.varied(without=self.without)
 
     def note_difference(self, result: TrainResult) -> None:
         """Print whether the run gave the same weights again, if they are known."""
@@ -253,7 +258,7 @@ def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path | N
             f"documents is {parts.facts.sha256[:12]}…, not {plan.data.sha256[:12]}…; pass the "
             "original file with --data, or train the model on another text with --from"
         )
-    return path, parts
+    return path, parts.leave_out(plan.data.without)
 
 
 def _recorded_parent(plan: TrainingPlan, directory: Path, given: Path | None) -> SavedModel | None:

@@ -16,7 +16,7 @@ from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.split import DataFacts
 from microgpt.data.tokenizer import SPECIAL_TOKENS, CharTokenizer, Tokenizer, TokenizerKind
 from microgpt.error_format import first_problem, newer_version
-from microgpt.errors import CheckpointError, TokenizerError
+from microgpt.errors import CheckpointError, MicrogptError, TokenizerError
 from microgpt.model_variants import ARCHITECTURE, is_karpathys
 from microgpt.questions.known_questions import KnownQuestions
 from microgpt.state import Ensemble, TrainedModel, TrainingPlan, TrainState
@@ -139,6 +139,7 @@ def _settings(plan: TrainingPlan) -> dict[str, Any]:
         "test_fraction": data.test_fraction or None,
         "holdout": data.holdout,
         "gap": data.gap or None,
+        "without": data.without,
         "preset": plan.preset,
         "parent_sha256": plan.parent_sha256,
         "teachers": [Path(each.directory).name for each in plan.teachers] or None,
@@ -180,7 +181,7 @@ def _data_facts(record: object) -> DataFacts | None:
         facts = TypeAdapter(DataFacts).validate_python(record)
         is_valid = facts.val_fraction >= 0 <= facts.test_fraction
         return facts if is_valid and facts.val_fraction + facts.test_fraction < 1 else None
-    except ValidationError:  # written by another program, or damaged
+    except (ValidationError, MicrogptError):  # written by another program, or damaged
         return None
 
 

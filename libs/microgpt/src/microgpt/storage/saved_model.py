@@ -5,7 +5,7 @@ from array import array
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from microgpt.config import TextKind
+from microgpt.config import LossOn, TextKind
 from microgpt.data.split import DataFacts
 from microgpt.errors import ConfigError
 from microgpt.model import weight_shapes
@@ -76,3 +76,8 @@ class SavedModel(TrainedModel):
     def text(self) -> TextKind:
         """The kind of text that the model was trained on."""
         return "stream" if self.meta.training.get("text") == "stream" else "lines"
+
+    @property
+    def loss_on(self) -> LossOn:
+        """The messages of conversations on which the model was trained."""
+        return "all" if self.meta.training.get("loss_on") == "all" else "assistant"

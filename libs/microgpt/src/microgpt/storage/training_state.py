@@ -59,8 +59,8 @@ from microgpt.training.weight_averaging import WeightAverage
 MAX_LOSS = 1e300  # maximum loss; ensures that the mean of the losses is finite
 # Version 1 lacks model variants, Muon, warm-up and spread holdout; version 2 lacks deadlines,
 # changes of the number of steps, and any number of evaluations but 20; version 3 lacks teachers,
-# version 4 schedules of the user, version 5 ensembles.
-FORMAT_VERSION = 6
+# version 4 schedules of the user, version 5 ensembles, version 6 documents that are left out.
+FORMAT_VERSION = 7
 TOKENIZER = "tokenizer"  # name of the array with the bytes of tokenizer.json
 Status = Literal["running", "ended", "diverged"]
 # Default values for keys that old checkpoints lack.
@@ -169,6 +169,8 @@ def _rounding() -> str:
 def _version_of(plan: TrainingPlan) -> int:
     """Return the lowest format version whose readers can resume the run."""
     config = plan.config
+    if plan.data.without is not None:
+        return 7
     if plan.ensemble:
         return 6
     if config.schedule:

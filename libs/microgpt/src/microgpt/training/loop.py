@@ -277,7 +277,7 @@ class TrainingLoop:
             ending=reason,
             rng_state=self.rng.getstate(),
             test_loss=test_loss,
-            documents=[*dict.fromkeys((*parts.train, *ancestors))] if ancestors else parts.train,
+            documents=[*dict.fromkeys((*parts.read, *ancestors))] if ancestors else parts.read,
         )
 
     def _diverged(self, when: str) -> DivergedError:

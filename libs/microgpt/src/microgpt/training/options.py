@@ -98,6 +98,13 @@ class TrainOptions(Options):
         "How to handle documents longer than the block size: split into windows, truncate or skip.",
         excludes="text=stream",
     )
+    without: str | None = data(
+        None,
+        "Leave out the training documents in which this regular expression is found. All else "
+        "remains the same: vocabulary, settings, initial weights, order, held-out documents.",
+        metavar="<pattern>",
+        excludes="text=stream",
+    )
     val_fraction: float = data(
         0.0,
         "Fraction of documents to hold out for validation; the weights with the lowest held-out "
@@ -233,7 +240,7 @@ class TrainOptions(Options):
         None,
         "Repeat the training run in this directory bit for bit, and write the model to --model.",
         excludes="resume",
-        allows="input output from_ teacher force format schedule",
+        allows="input output from_ teacher force format schedule without",
     )
     from_: Path | None = saving(
         None, "Fine-tune the model in this directory.", "--from", excludes="resume", short=True

@@ -3,8 +3,9 @@
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
-from microgpt.config import DEFAULT_DTYPE, ModelConfig, TrainConfig, default_lr
+from microgpt.config import DEFAULT_DTYPE, ModelConfig, TextKind, TrainConfig, default_lr
 from microgpt.data.contamination import contamination
 from microgpt.data.folding import char_tokenizer
 from microgpt.data.split import DataFacts, Split
@@ -12,6 +13,7 @@ from microgpt.data.token_dataset import TokenDataset
 from microgpt.data.tokenizer import CharTokenizer, Document, Tokenizer
 from microgpt.edited_sources import edited_sources
 from microgpt.errors import ConfigError, DataError, TokenizerError
+from microgpt.questions.known_questions import KnownQuestions
 from microgpt.state import TrainedModel, TrainingPlan, TrainState
 from microgpt.training import few_questions
 from microgpt.training.choice import with_steps
@@ -60,6 +62,20 @@ class TrainingJob:
         if self.limit:
             self.limit.extend(seconds)
 
+    def varied(self, *, seed: int | None = None, without: str | None = None) -> Self:
+        """Return the same training with another seed, or without the documents of a pattern."""
+        plan, parts = self.plan, self.parts
+        parts = _leave_out(parts, without, plan.config.text, plan.known_questions)
+        plan = plan if seed is None else plan.with_seed(seed)
+        plan = replace(
+            plan,
+            data=parts.facts,
+            ensemble=plan.ensemble and replace(plan.ensemble, ngram_weight=None),  # chosen again
+            contamination=contamination(parts, plan.ancestor_data, plan.tokenizer),
+        )
+        teachers = self.teachers and replace(self.teachers)  # they keep the dataset of a training
+        return replace(self, plan=plan, parts=parts, teachers=teachers)
+
     def dataset(self, rng: random.Random, threads: int) -> TokenDataset:
         """Encode the training chunks in the order in which they are read."""
         plan, config = self.plan, self.plan.config
@@ -68,7 +84,8 @@ class TrainingJob:
             if self.teachers:
                 dataset = self.teachers.dataset(chunks, plan, rng, threads)
             else:
-                dataset = chunks.encode(reading_order(len(chunks), config, rng, plan.engine))
+                order = reading_order(len(chunks), config, rng, plan.engine, chunks.skipped)
+                dataset = chunks.encode(order)
         except TokenizerError:  # report the unknown characters of all documents
             chunks.tokenizer.encode("".join(CharTokenizer.from_documents(chunks.docs).chars))
             raise
@@ -119,6 +136,7 @@ def plan_training(
     base = options.applied_to(config or TrainConfig())
     if not isinstance(documents, Split):
         base = replace(base, text="stream" if isinstance(documents, str) else "lines")
+    parts = _leave_out(parts, options.without, base.text, known)
     chosen = None
     if parent:
         tokenizer = tokenizer or _inherited_tokenizer(parent, parts, options, tell)
@@ -203,6 +221,19 @@ def _split(
         inherited = options.over(TrainOptions(block_size=size, tokenizer=source.tokenizer.kind))
     parts = documents if isinstance(documents, Split) else hold_out(documents, inherited, tell)
     return (inherited if isinstance(source, Teachers) else options), parts
+
+
+def _leave_out(
+    parts: Split, pattern: str | None, text: TextKind, known: KnownQuestions | None
+) -> Split:
+    """Return a split without the documents of a pattern, if there is one."""
+    if pattern is None:
+        return parts
+    if text == "stream":
+        raise ConfigError("running text has no documents to leave out; omit --without")
+    if known:
+        raise ConfigError(f"--without cannot be used {few_questions.CONDITION}; omit it")
+    return parts.leave_out(pattern)
 
 
 def _chosen(fitting: Fitting, limit: TimeLimit | None, tell: Tell) -> Fitted:

@@ -1,19 +1,28 @@
 """The order in which a training run reads its documents."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from microgpt.config import EngineName, TrainConfig
 
 
 def reading_order(
-    n: int, config: TrainConfig, rng: random.Random, engine: EngineName
+    n: int,
+    config: TrainConfig,
+    rng: random.Random,
+    engine: EngineName,
+    skipped: Collection[int] = (),
 ) -> Sequence[int]:
     """Return the indices of n documents in training order, up to the last that is read.
 
-    If `config.shuffle` is set, they are shuffled as by `rng.shuffle`.
+    If `config.shuffle` is set, they are shuffled as by `rng.shuffle`. Those that are skipped take
+    part in it, and leave the others in the order that they have without the skipping.
     """
-    n_read = min(n, config.steps * config.batch_size)
+    n_read = min(n - len(skipped), config.steps * config.batch_size)
+    if skipped:
+        order = reading_order(n, replace(config, steps=n), rng, engine)
+        return [i for i in order if i not in skipped][:n_read]
     if not config.shuffle:
         return range(n_read)
     if engine == "compiled":

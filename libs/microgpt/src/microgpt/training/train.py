@@ -32,6 +32,7 @@ def train(
     dtype: DType | None = None,
     threads: int = 1,
     schedule: Callable[..., float] | None = None,
+    without: str | None = None,
     parent: TrainedModel | None = None,
     teachers: Sequence[TrainedModel] | Teachers = (),
     teacher_samples: int = 0,
@@ -65,6 +66,8 @@ def train(
         schedule: function with the arguments of `microgpt.schedule.learning_rate`, instead of it.
             It must be at the top level of a Python file. Its name and a hash of the code of the
             file are recorded; pass it again to resume or repeat the training.
+        without: regular expression; skip the training documents in which it is found. All else
+            remains the same: see `Split.leave_out`.
         parent: model to fine-tune. New tokens get random weights.
         teachers: models whose predictions are the targets, instead of the tokens of the documents;
             the mean of their probabilities counts. By default, the student has their tokenizer, and
@@ -101,7 +104,7 @@ def train(
     _check_types(
         ("model", model, ModelConfig), ("config", config, TrainConfig),
         ("tokenizer", tokenizer, Tokenizer), ("parent", parent, TrainedModel),
-        ("schedule", schedule, Callable), ("resume", resume, TrainState),
+        ("schedule", schedule, Callable), ("resume", resume, TrainState), ("without", without, str),
         ("on_event", on_event, Callable), ("on_state", on_state, Callable),
         ("should_stop", should_stop, Callable),
     )  # fmt: skip
@@ -116,9 +119,11 @@ def train(
         raise DataError("there are no documents to train on")
     read = data_of(parent, taught)
     if parts is not docs and (facts := recorded_facts(parts.docs, read)):
-        parts = split_again(parts.docs, facts)
+        parts = replace(split_again(parts.docs, facts), without=None)
     dtype = dtype or (resume.dtype if resume else None)
     options = TrainOptions(engine=engine, dtype=dtype, threads=threads)
+    if without is not None:
+        options = TrainOptions(without=without).over(options)
     if schedule is not None:
         options = TrainOptions(schedule=recorded_name(schedule)).over(options)
     job = plan_training(

@@ -40,7 +40,8 @@ def _held_out_loss(job: TrainingJob, rate: float, threads: int) -> float:
     config, n = job.plan.config, job.trial_steps
     evaluations = max(1, config.evaluations * n // config.steps)
     config = replace(config, lr=rate, steps=n, warmup_steps=n // WARMUP, evaluations=evaluations)
-    plan, parts = replace(job.plan, config=config), replace(job.parts, test=())
+    # The rate does not depend on the documents that are left out.
+    plan, parts = replace(job.plan, config=config), replace(job.parts, test=(), without=None)
     try:
         result = train_as_planned(replace(job, plan=plan, parts=parts, limit=None), threads=threads)
     except DivergedError:

@@ -1,0 +1,71 @@
+"""`microgpt why`: which documents made a prediction."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+from microgpt.errors import ConfigError
+from microgpt_cli.search.options import SweepOptions
+from microgpt_cli.terminal import options as opt
+from microgpt_cli.terminal.console import note
+from microgpt_cli.terminal.progress import load_kernels
+
+
+def why(
+    model: Path = opt.argument(..., opt.MODEL_HELP, "MODEL"),
+    text: list[str] = opt.argument(..., opt.TURNS_HELP, "TEXT"),
+    groups: int = opt.option(8, "Maximum number of groups of documents to leave out.", min=1),
+    seeds: int = opt.option(4, opt.OTHER_SEEDS_HELP, min=0),
+    data: Path | None = opt.RECORDED_DATA,
+    from_: Path | None = opt.RECORDED_PARENT,
+    workers: Annotated[int | None, opt.option_of(SweepOptions, "workers")] = None,
+    as_json: bool = opt.AS_JSON,
+) -> None:
+    """Find out which training documents made a prediction.
+
+    Repeat the training of the model without each of several groups of documents that share
+    characters with the text, and print the change of the surprise at the text: positive if the
+    documents had made it more likely. It is compared with the spread: the standard deviation over
+    the seed of the model and other seeds.
+    """
+    from microgpt.data.shared_ngrams import shared_ngrams
+    from microgpt.evaluation.counterfactual import Baseline, bits_per_document
+    from microgpt.inference import InferenceGpt
+    from microgpt_cli.explanation import document_of
+    from microgpt_cli.search.retraining import other_seeds, recorded, retrained
+    from microgpt_cli.terminal.console import terminal_safe
+
+    saved, job = recorded(model, data, from_)
+    doc, docs = document_of(text, is_chat=saved.tokenizer.is_chat), job.parts.train
+    if job.parts.left_out:
+        raise ConfigError(f"{model} has left documents out; use a model of all documents")
+    if saved.text == "stream" or saved.known_questions:
+        raise ConfigError(f"{model} has learned its data as a whole; use a model of documents")
+    load_kernels("compiled", saved.dtype, uses=["evaluation"])
+    measure = partial(bits_per_document, docs=[doc], loss_on=saved.loss_on, text=saved.text)
+    own, found = measure(InferenceGpt(saved)), shared_ngrams(doc, docs, groups)
+    if not found:
+        raise ConfigError(
+            "no document shares three characters with the text, or more than 10% of the documents "
+            "do; use another text"
+        )
+    for group in found:
+        note(f"{group.name}: {len(group.ids):,} of {len(docs):,} documents")
+    variations = [*({"without": group.pattern} for group in found), *other_seeds(job, seeds)]
+    bits = retrained(saved, job, variations, measure, workers)
+    baseline, rows = Baseline(own, bits[len(found) :]), list[dict[str, Any]]()
+    for group, each in zip(found, bits, strict=False):
+        facts = {"name": group.name, "pattern": group.pattern, "n_docs": len(group.ids)}
+        rows.append(facts | baseline.change_to(each))
+    rows.sort(key=lambda row: -abs(row["change"]))
+    if as_json:
+        print(json.dumps(baseline.facts() | {"groups": rows}))
+        return
+    width = max(len(row["name"]) for row in rows)
+    print(f"{'without':<{width}}  documents   bits  change{'  spreads' if seeds else ''}")
+    for row in rows:
+        times = f"  {row['times'] or 0:+7.1f}" if seeds else ""
+        figures = f"{row['n_docs']:>9,}  {row['bits']:5.1f}  {row['change']:+6.2f}{times}"
+        print(terminal_safe(f"{row['name']:<{width}}  {figures}"))
+    print(f"{own:.2f} bits with all documents{f'; {baseline}' if seeds else ''}")

@@ -1,0 +1,54 @@
+"""What a change of the training does to the bits of documents, compared with other seeds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import stdev
+from typing import Any
+
+from microgpt.config import LossOn, TextKind
+from microgpt.data.tokenizer import Document
+from microgpt.evaluation.held_out_loss import bits
+from microgpt.evaluation.predictor import Predictor
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The bits under a training, and under the same training with other seeds.
+
+    Example:
+        >>> Baseline(10.0, (9.0, 11.0)).change_to(13.0)
+        {'bits': 13.0, 'change': 3.0, 'times': 3.0}
+    """
+
+    bits: float
+    seeds: Sequence[float] = ()
+
+    @cached_property
+    def spread(self) -> float | None:
+        """The standard deviation over all seeds; None if there is only one."""
+        return stdev((self.bits, *self.seeds)) if self.seeds else None
+
+    def __str__(self) -> str:
+        return f"the spread of {1 + len(self.seeds)} seeds is {self.spread or 0:.2f} bits"
+
+    def change_to(self, bits: float) -> dict[str, Any]:
+        """Return the bits under another training, the change, and its multiple of the spread.
+
+        The change is positive if the documents have become less likely.
+        """
+        change = bits - self.bits
+        times = change / self.spread if self.spread else None
+        return {"bits": bits, "change": change, "times": times}
+
+    def facts(self) -> dict[str, Any]:
+        """Return everything as JSON values."""
+        return {"bits": self.bits, "seeds": list(self.seeds), "spread": self.spread}
+
+
+def bits_per_document(
+    gpt: Predictor, docs: Sequence[Document], *, loss_on: LossOn, text: TextKind
+) -> float:
+    """Return the mean bits of documents, with their ends; of conversations, those of `loss_on`."""
+    found = gpt.evaluate(docs, loss_on=loss_on, text=text)
+    return bits(found.loss) * found.n_tokens / found.n_docs

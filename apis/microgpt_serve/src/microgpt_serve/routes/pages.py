@@ -10,6 +10,7 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 import microgpt_serve
+from microgpt.data.documents import bundled
 from microgpt_serve.middleware.keys_and_rate_limit import ASSETS, PLAYGROUND
 
 READ_METHODS = ["GET", "HEAD"]
@@ -17,11 +18,12 @@ PLAYGROUND_FILES = Path(microgpt_serve.__file__).parent / "playground"
 POLICY = "; ".join(
     (
         "default-src 'none'",
-        *(f"{kind}-src 'self'" for kind in ("connect", "img", "script", "style")),
+        *(f"{kind}-src 'self'" for kind in ("connect", "img", "style", "worker")),
+        "script-src 'self' 'wasm-unsafe-eval'",  # models are trained by kernels in WebAssembly
         *(f"{rule} 'none'" for rule in ("base-uri", "form-action", "frame-ancestors")),
     )
 )
-TYPES_POLICY = "; require-trusted-types-for 'script'; trusted-types 'none'"
+TYPES_POLICY = "; require-trusted-types-for 'script'; trusted-types worker"
 HEADERS = {
     "Content-Security-Policy": POLICY + TYPES_POLICY,
     "Cache-Control": "no-cache",  # after an update, pages and scripts must fit together
@@ -38,6 +40,12 @@ _assets = StaticFiles(packages=[("fastapi_offline", "static")])
 async def playground() -> FileResponse:
     """Return the playground, which calls the other routes."""
     return FileResponse(PLAYGROUND_FILES / "index.html", headers=HEADERS)
+
+
+@router.api_route(PLAYGROUND + "/names.txt", methods=READ_METHODS)
+async def names() -> FileResponse:
+    """Return the bundled names, on which a model can be trained in the page."""
+    return FileResponse(bundled("names.txt"), headers=HEADERS, media_type="text/plain")
 
 
 @router.api_route(PLAYGROUND + "/{file:path}", methods=READ_METHODS)

@@ -40,6 +40,9 @@ export async function laboratory(stopped) {
   return new Connection(worker, [engine], stopped);
 }
 
+/** Return the text of a page in one file, whose model can be replaced. */
+export const pageText = async () => (await request("microgpt/v1/model.html", {})).text();
+
 /** Return the bundled names, one per line. */
 export const bundledNames = () => bytes("playground/names.txt");
 

@@ -6,6 +6,7 @@ const DAMAGED = "This file is damaged. Ask for another copy of it.";
 const OLD = "This browser is too old. Use a current version of Firefox, Chrome, Edge or Safari.";
 const STOPPED = "The engine of this page has stopped. Reload the page.";
 
+const original = document.documentElement.cloneNode(true); // before scripts change it
 let starting = null; // the engine, once it has been asked for
 const engine = () => (starting ??= started(["engine-data", "model-data"], STOPPED));
 
@@ -26,11 +27,8 @@ export const laboratory = (stopped) => started(["engine-data"], stopped);
 /** Return the bundled names, one per line. */
 export const bundledNames = () => unpacked("names-data");
 
-/** Return a copy of this page, whose model is another one. */
-export async function pageWith(model) {
-  const page = document.cloneNode(true);
-  return withModel(page, model);
-}
+/** Return the text of a page in one file, whose model can be replaced. */
+export const pageText = () => `<!doctype html>\n${original.outerHTML}`;
 
 /** Start a worker with data of this page. */
 async function started(names, stopped) {

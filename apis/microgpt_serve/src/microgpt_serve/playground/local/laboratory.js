@@ -12,6 +12,7 @@ import { heldOutLoss } from "./held_out_loss.js";
 import { LocalModel } from "./model.js";
 import { modelFiles } from "./model_directory.js";
 import { momentsOf } from "./moments.js";
+import { places } from "./principal_axes.js";
 import { samples } from "./samples.js";
 import { columnText, rowsOf } from "./table.js";
 import { kindOf } from "./text_kind.js";
@@ -26,8 +27,9 @@ const [N_SAMPLES, N_LAST] = [5, 20];
 const MAX_SAMPLED = 4096; // maximum number of tokens of all samples of a moment
 
 /**
- * What the model can do after a step. The loss is that of documents that are held out.
- * @typedef {{step: number, samples: string[], embedding: Float32Array, heldOut: number | null}} Moment
+ * What the model can do after a step. The loss is that of documents that are held out; the places
+ * are those of the embeddings on their principal axes.
+ * @typedef {{step: number, samples: string[], places: Float32Array, heldOut: number | null}} Moment
  */
 /**
  * What a training sends: the losses of the steps before `step`, and the moments since the last time.
@@ -231,7 +233,7 @@ class Run {
     const random = this.#trainer.random.copy();
     const texts = samples(this.#model, this.#tokenizer, random, nSamples, SAMPLING);
     const heldOut = this.#validation.length ? heldOutLoss(this.#model, this.#validation) : null;
-    this.#moments.push({ step, samples: texts, embedding: numbers.slice(0, V * C), heldOut });
+    this.#moments.push({ step, samples: texts, places: places(numbers.subarray(0, V * C), C), heldOut });
   }
 
   /** Let the model have the weights of the training; return them. */

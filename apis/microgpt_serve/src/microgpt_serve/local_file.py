@@ -27,8 +27,8 @@ LAYOUT: Mapping[str, type[NamedTuple]] = {"rows": Rows, "buffers": Buffers}
 class LocalFile(NamedTuple):
     """A part of the argument of `LocalEngine`."""
 
-    facts: dict[str, object]
-    parts: dict[str, bytes]
+    facts: Mapping[str, object]
+    parts: Mapping[str, bytes]
 
     def packed(self) -> bytes:
         """Return a line of JSON with the facts, and the bytes of each part."""
@@ -49,7 +49,7 @@ def engine_file(kernels: Mapping[str, bytes]) -> LocalFile:
         "defaults": {"model": asdict(ModelConfig()), "config": asdict(TrainConfig())},
         "layout": {name: _shapes(arrays) for name, arrays in LAYOUT.items()},
     }
-    return LocalFile(facts, dict(kernels))
+    return LocalFile(facts, kernels)
 
 
 @cache

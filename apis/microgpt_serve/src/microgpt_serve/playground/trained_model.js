@@ -1,6 +1,6 @@
 // What a model that is trained has learned: its losses, texts, embeddings and attention.
 
-import { EmbeddingMap, turned } from "./embedding_map.js";
+import { EmbeddingMap } from "./embedding_map.js";
 import { LossChart } from "./loss_chart.js";
 import { Maps } from "./maps.js";
 import { byId, element, said } from "./text.js";
@@ -17,6 +17,7 @@ export class TrainedModel {
   #chart = new LossChart(byId("loss-chart"), 0.6);
   #tokens = new EmbeddingMap(byId("embedding-map"), 0.75);
   #maps;
+  #frame = 0;
   #isAsking = false;
   #isStale = false; // whether the attention is that of an earlier step or of another text
 
@@ -59,8 +60,6 @@ export class TrainedModel {
   add(step, losses, moments) {
     this.#chart.add(step - losses.length, losses);
     for (const moment of moments) {
-      const before = this.#moments.at(-1);
-      if (before) moment.places = turned(moment.places, before.places);
       this.#moments.push(moment);
       if (moment.heldOut !== null) this.#chart.addHeldOut(moment.step, moment.heldOut);
       list.prepend(this.#row(moment));
@@ -77,6 +76,11 @@ export class TrainedModel {
   /** Show the step again, as after the view was hidden. */
   draw() {
     this.#chart.draw();
+    cancelAnimationFrame(this.#frame);
+    this.#frame = requestAnimationFrame(() => this.#draw());
+  }
+
+  #draw() {
     const i = this.#moments.findLastIndex((each) => each.step <= this.#at);
     const moment = this.#moments[i];
     if (!moment) return;
@@ -84,7 +88,7 @@ export class TrainedModel {
     list.querySelector("[aria-current]")?.removeAttribute("aria-current");
     const row = list.children[this.#moments.length - 1 - i];
     row.setAttribute("aria-current", "step");
-    list.scrollTop += row.getBoundingClientRect().top - list.getBoundingClientRect().top;
+    list.scrollTop = row.offsetTop - list.offsetTop;
     this.#chart.canvas.ariaLabel = `The loss: ${this.sentence(this.#at, this.#about.config.steps)}`;
     this.#tokens.canvas.ariaLabel = `Map of the embeddings at step ${moment.step}`;
     this.#look();

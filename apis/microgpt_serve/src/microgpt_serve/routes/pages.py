@@ -18,14 +18,15 @@ PLAYGROUND_FILES = Path(microgpt_serve.__file__).parent / "playground"
 POLICY = "; ".join(
     (
         "default-src 'none'",
-        *(f"{kind}-src 'self'" for kind in ("connect", "img", "style", "worker")),
-        "script-src 'self' 'wasm-unsafe-eval'",  # models are trained by kernels in WebAssembly
+        *(f"{kind}-src 'self'" for kind in ("connect", "img", "script", "style")),
         *(f"{rule} 'none'" for rule in ("base-uri", "form-action", "frame-ancestors")),
     )
 )
+# The playground trains models in a worker, with kernels in WebAssembly.
+WASM_POLICY = POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")
 TYPES_POLICY = "; require-trusted-types-for 'script'; trusted-types worker"
 HEADERS = {
-    "Content-Security-Policy": POLICY + TYPES_POLICY,
+    "Content-Security-Policy": WASM_POLICY + TYPES_POLICY,
     "Cache-Control": "no-cache",  # after an update, pages and scripts must fit together
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",

@@ -28,7 +28,7 @@ export const laboratory = (stopped) => started(["engine-data"], stopped);
 export const bundledNames = () => unpacked("names-data");
 
 /** Return the text of a page in one file, whose model can be replaced. */
-export const pageText = () => `<!doctype html>\n${original.outerHTML}`;
+export const pageText = async () => `<!doctype html>\n${original.outerHTML}`;
 
 /** Start a worker with data of this page. */
 async function started(names, stopped) {

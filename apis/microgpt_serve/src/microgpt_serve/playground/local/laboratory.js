@@ -12,7 +12,7 @@ import { heldOutLoss } from "./held_out_loss.js";
 import { LocalModel } from "./model.js";
 import { modelFiles } from "./model_directory.js";
 import { momentsOf } from "./moments.js";
-import { places } from "./principal_axes.js";
+import { places, turned } from "./principal_axes.js";
 import { samples } from "./samples.js";
 import { columnText, rowsOf } from "./table.js";
 import { kindOf } from "./text_kind.js";
@@ -167,6 +167,8 @@ class Run {
   #losses = /** @type {number[]} */ ([]); // since the last message
   #moments = /** @type {Moment[]} */ ([]);
   #hasDiverged = false;
+  /** @type {Float32Array | null} */
+  #places = null; // of the moment before
 
   constructor(file, text, { model: shape, config, validation, text: kind }) {
     const size = shape.block_size ?? file.defaults.model.block_size;
@@ -233,7 +235,9 @@ class Run {
     const random = this.#trainer.random.copy();
     const texts = samples(this.#model, this.#tokenizer, random, nSamples, SAMPLING);
     const heldOut = this.#validation.length ? heldOutLoss(this.#model, this.#validation) : null;
-    this.#moments.push({ step, samples: texts, places: places(numbers.subarray(0, V * C), C), heldOut });
+    const found = places(numbers.subarray(0, V * C), C);
+    this.#places = this.#places ? turned(found, this.#places) : found;
+    this.#moments.push({ step, samples: texts, places: this.#places, heldOut });
   }
 
   /** Let the model have the weights of the training; return them. */

@@ -20,6 +20,29 @@ export function places(numbers, width) {
   return found;
 }
 
+/**
+ * Return places turned or mirrored so that they are as near as possible to others (Procrustes).
+ * @param {Float32Array} places
+ * @param {Float32Array} others
+ */
+export function turned(places, others) {
+  let [along, across, mirrored, mirroredAcross] = [0, 0, 0, 0];
+  for (let i = 0; i < places.length; i += 2) {
+    const [x, y, u, v] = [places[i], places[i + 1], others[i], others[i + 1]];
+    along += x * u + y * v;
+    across += x * v - y * u;
+    mirrored += x * u - y * v;
+    mirroredAcross += x * v + y * u;
+  }
+  const isMirrored = Math.hypot(mirrored, mirroredAcross) > Math.hypot(along, across);
+  const angle = isMirrored ? Math.atan2(mirroredAcross, mirrored) : Math.atan2(across, along);
+  const [cosine, sine, sign] = [Math.cos(angle), Math.sin(angle), isMirrored ? -1 : 1];
+  return places.map((x, i) => {
+    if (i % 2) return sine * places[i - 1] + cosine * sign * x;
+    return cosine * x - sine * sign * places[i + 1];
+  });
+}
+
 /** Return rows without their mean. */
 function centred(numbers, width) {
   const rows = Float64Array.from(numbers);

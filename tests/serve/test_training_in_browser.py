@@ -46,27 +46,29 @@ BEFORE = """
         return make.call(URL, blob);
     };
 """
-TOOLS = f"""{UNTIL}
+TOOLS = (
+    UNTIL
+    + """
     const text = (id) => byId(id).textContent;
-    const set = (id, value) => {{
+    const set = (id, value) => {
         byId(id).value = value;
         for (const kind of ["input", "change"]) byId(id).dispatchEvent(new Event(kind));
-    }};
+    };
     const full = () => set("train-speed", byId("train-speed").max);
     const read = () => until(() => text("texts-about") || (!byId("train-problem").hidden && text("train-problem")));
     const ended = () => until(() => text("train-end") || (!byId("train-problem").hidden && text("train-problem")));
-    const trained = async () => {{
+    const trained = async () => {
         byId("train-end").textContent = "";
         byId("plan-start").click();
         return ended();
-    }};
-    const paste = async (pasted) => {{
+    };
+    const paste = async (pasted) => {
         byId("texts-about").textContent = "";
         set("texts-source", "paste");
         set("texts-pasted", pasted);
         return read();
-    }};
-    const choose = async (content, name) => {{
+    };
+    const choose = async (content, name) => {
         byId("texts-about").textContent = "";
         const files = new DataTransfer();
         files.items.add(new File([content], name));
@@ -74,25 +76,26 @@ TOOLS = f"""{UNTIL}
         byId("texts-file").files = files.files;
         byId("texts-file").dispatchEvent(new Event("change"));
         return read();
-    }};
-    const losses = () => {{
+    };
+    const losses = () => {
         const found = [];
-        for (const {{ step, losses: some }} of sent) {{
+        for (const { step, losses: some } of sent) {
             some.forEach((loss, i) => (found[step - some.length + i] = loss));
-        }}
+        }
         return found;
-    }};
+    };
     const names = () => until(() => {
         const found = texts("#train-samples li[aria-current] .said");
         return found.length === 20 && found;
     });
-    const base64 = async (blob) => {{
+    const base64 = async (blob) => {
         const bytes = new Uint8Array(await blob.arrayBuffer());
         return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
-    }};
+    };
     await until(() => !byId("train").hidden);
     full();
 """
+)
 KARPATHY = f"{TOOLS} await read(); return [await trained(), losses(), await names()];"
 
 

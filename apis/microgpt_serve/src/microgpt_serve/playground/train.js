@@ -21,6 +21,7 @@ const [speed, rewind] = [byId("train-speed"), byId("train-moment")];
 export class Train {
   #connecting = null; // a promise of the connection to a laboratory, once it has been asked for
   #reading = null; // a promise of facts on the texts that it has read
+  #nReads = 0;
   #texts = null; // those facts
   #name = ""; // of the model
   #about = null; // facts on the training, once there is one
@@ -116,10 +117,13 @@ export class Train {
     byId("train-problem").hidden = !problem;
   }
 
-  /** Have the laboratory read the texts that are chosen. */
+  /** Have the laboratory read the texts that are chosen, after those that it still reads. */
   #read() {
     this.#texts = null;
+    const [number, before] = [++this.#nReads, this.#reading];
     this.#reading = this.#try(async () => {
+      await before;
+      if (number < this.#nReads) return null; // others have been chosen meanwhile
       this.#texts = await this.#chosenTexts.readBy(await this.#laboratory());
       this.#forecast();
       return this.#texts;
@@ -204,10 +208,11 @@ export class Train {
   #take({ step, losses, moments, end }) {
     this.#isDiverged = end === "diverged";
     this.#step = step;
-    this.#shown.add(step, losses.slice(0, losses.length - Number(this.#isDiverged)), moments);
+    this.#shown.add(step, losses, moments);
     this.#update();
+    const worse = this.#shown.isWorse(step) ? " It is worse than guessing; use a lower learning rate." : "";
     const ends = {
-      finished: `The training is finished. The loss of its last step is ${this.#shown.loss(step)?.toFixed(4)}.`,
+      finished: `The training is finished. The loss of its last step is ${this.#shown.loss(step)?.toFixed(4)}.${worse}`,
       diverged: `The loss became infinite at step ${(step + 1).toLocaleString("en")}; use a lower learning rate.`,
       paused: `Paused at step ${step.toLocaleString("en")}.`,
     };

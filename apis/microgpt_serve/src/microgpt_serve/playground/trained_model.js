@@ -99,6 +99,11 @@ export class TrainedModel {
     return step ? this.#chart.loss(step) : undefined;
   }
 
+  /** Return whether the mean loss before a step is above that of guessing. */
+  isWorse(step) {
+    return this.#chart.mean(step) > Math.log(this.#about.model.vocab_size);
+  }
+
   /** Return a sentence on a step. */
   sentence(step, steps) {
     const [n, all] = [step, steps].map((each) => each.toLocaleString("en"));

@@ -4,6 +4,7 @@
 import { lengthOf, strip } from "./characters.js";
 import { configOf, untrained } from "./config.js";
 import { countTargets } from "./dataset.js";
+import { NOT_FINITE } from "./decoder.js";
 import { dataOf, textOf } from "./documents.js";
 import { LocalEngine, pause } from "./engine.js";
 import { EngineError } from "./errors.js";
@@ -210,9 +211,14 @@ class Run {
     let next = first + 1;
     while (next < until && !this.#steps.has(next)) next++;
     const losses = this.#trainer.run(next);
-    this.#losses.push(...losses);
-    this.#hasDiverged = losses.some((loss) => !Number.isFinite(loss));
-    if (this.step > first && this.#steps.has(this.step)) this.#keep();
+    this.#hasDiverged = Number.isNaN(losses.at(-1)); // that step was not applied
+    this.#losses.push(...losses.filter((loss) => !Number.isNaN(loss)));
+    try {
+      if (this.step > first && this.#steps.has(this.step)) this.#keep();
+    } catch (/** @type {any} */ error) {
+      if (error.message !== NOT_FINITE) throw error;
+      this.#hasDiverged = true;
+    }
     return this.step - first;
   }
 
@@ -227,7 +233,6 @@ class Run {
   #keep() {
     const { step } = this;
     if (this.#kept.has(step)) return; // it was rewound
-    this.#kept.set(step, this.#trainer.snapshot());
     const numbers = this.#update();
     const { vocab_size: V, n_embd: C, block_size: T } = this.#file.model;
     const n = step === this.#trainer.config.steps ? N_LAST : N_SAMPLES;
@@ -235,6 +240,7 @@ class Run {
     const random = this.#trainer.random.copy();
     const texts = samples(this.#model, this.#tokenizer, random, nSamples, SAMPLING);
     const heldOut = this.#validation.length ? heldOutLoss(this.#model, this.#validation) : null;
+    this.#kept.set(step, this.#trainer.snapshot());
     const found = places(numbers.subarray(0, V * C), C);
     this.#places = this.#places ? turned(found, this.#places) : found;
     this.#moments.push({ step, samples: texts, places: this.#places, heldOut });

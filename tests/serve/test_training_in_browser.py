@@ -8,7 +8,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import commands
 import pytest
@@ -16,9 +16,6 @@ from pages import UNTIL, Open
 
 from microgpt import load
 from microgpt_serve.served_model import served_model
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +33,8 @@ BEFORE = """
     window.sent = [];
     window.MessageChannel = function () {
         const made = new Channel();
-        made.port1.addEventListener("message", ({ data }) => data.value?.losses && sent.push(data.value));
+        const keep = ({ data }) => data.value?.losses && sent.push(data.value);
+        made.port1.addEventListener("message", keep);
         return made;
     };
     const make = URL.createObjectURL;
@@ -55,8 +53,9 @@ TOOLS = (
         for (const kind of ["input", "change"]) byId(id).dispatchEvent(new Event(kind));
     };
     const full = () => set("train-speed", byId("train-speed").max);
-    const read = () => until(() => text("texts-about") || (!byId("train-problem").hidden && text("train-problem")));
-    const ended = () => until(() => text("train-end") || (!byId("train-problem").hidden && text("train-problem")));
+    const shown = (id) => text(id) || (!byId("train-problem").hidden && text("train-problem"));
+    const read = () => until(() => shown("texts-about"));
+    const ended = () => until(() => shown("train-end"));
     const trained = async () => {
         byId("train-end").textContent = "";
         byId("plan-start").click();
@@ -141,7 +140,7 @@ def test_a_rewound_training_goes_on_as_before(train_view, expected_losses) -> No
         await trained();
         sent.length = 0;
         byId("train-end").textContent = "";
-        [...document.querySelectorAll("#train-samples button")].find(({{ value }}) => value === "500").click();
+        document.querySelector("#train-samples button[value='500']").click();
         const rewound = await ended();
         byId("train-end").textContent = "";
         byId("train-step").click();
@@ -170,7 +169,8 @@ SAVE = f"""{TOOLS}
     return Promise.all(saved.map(base64));
 """
 GENERATE = f"""{UNTIL}
-    return until(() => texts("#samples li")[9] && [texts("#samples .said"), byId("model").textContent]);
+    await until(() => texts("#samples li")[9]);
+    return [texts("#samples .said"), byId("model").textContent];
 """
 
 
@@ -196,7 +196,8 @@ def test_a_chosen_column_of_a_table_is_read(train_view) -> None:
         byId("texts-about").textContent = "";
         byId("texts-column").selectedIndex = 1;
         byId("texts-column").dispatchEvent(new Event("change"));
-        return [first, texts("#texts-column option"), await read(), await trained(), (await names()).length];
+        const columns = texts("#texts-column option");
+        return [first, columns, await read(), await trained(), (await names()).length];
     """
     first, columns, second, end, n = train_view(script, TABLE)
     tokens = "tokens: the characters, and one that starts and ends a text."
@@ -285,9 +286,9 @@ def test_a_worker_that_dies_is_noticed_and_replaced(train_view, death) -> None:
         byId("plan-start").click();
         await until(() => text("train-about").startsWith("Step 2 "));
         worker.{death};
-        const problem = await ended();
+        const stopped = await ended();
         full();
-        return [problem, await trained(), await names()];
+        return [stopped, await trained(), await names()];
     """
     problem, end, names = train_view(script)
     assert problem.startswith("The training has stopped; perhaps the browser lacks memory.")
@@ -309,3 +310,62 @@ def test_the_model_of_the_page_still_answers_while_another_trains(train_view) ->
         return ended();
     """
     assert train_view(script).startswith("Paused at step ")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 768, 1280, 1600])
+def test_the_view_is_accessible_and_fits(file, chromium, page, scheme, width) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 800})
+    run = chromium(file, "#/train")
+    run(f"{TOOLS} await read(); await trained(); await names();")
+    found = Axe().run(page).response["violations"]
+    assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == [], found
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_view_works_with_the_keyboard(file, chromium, page) -> None:
+    run = chromium(file, "#/train")
+    run(f"{TOOLS} await read();")
+    page.focus("#plan-start")
+    page.keyboard.press("Enter")
+    run(f"{TOOLS} await ended(); await names();")
+    page.focus("#train-moment")
+    page.keyboard.press("Home")
+    page.wait_for_selector("#train-end:has-text('The model is that of step 0.')")
+    page.focus("#train-step")
+    page.keyboard.press("Space")
+    page.wait_for_selector("#train-end:has-text('Paused at step 1.')")
+
+
+def test_nothing_for_training_is_loaded_before_the_view_opens(names, page) -> None:
+    paths: list[str] = []
+    page.on("request", lambda request: paths.append(request.url.rpartition("/")[2]))
+    page.goto(f"http://127.0.0.1:{names.port}/#/generate?number=1")
+    page.wait_for_selector("#samples li")
+    for_training = {"engine.bin", "names.txt", "worker.js"}
+    assert not for_training & set(paths)
+    page.click("nav >> text=Train")
+    page.wait_for_selector("#texts-about:not(:empty)")
+    assert for_training <= set(paths)
+
+
+def test_a_service_with_keys_keeps_its_model(serve, names_dir, chromium, page, complaints) -> None:
+    server = serve(names_dir, MICROGPT_API_KEY="secret")
+    page.add_init_script("sessionStorage.setItem('microgpt-key', 'secret')")
+    run = chromium(f"http://127.0.0.1:{server.port}/", "#/train")
+    script = f"""{TOOLS}
+        await read();
+        const end = await trained();
+        byId("save-page").click();
+        return [end, await until(() => shown("saved"))];
+    """
+    end, refusal = run(script)
+    assert end.endswith("2.6497.")
+    assert refusal == (
+        "This service does not give its model away as a page, so there is none to put the new "
+        "model into. This service has API keys and does not give its model away."
+    )
+    complaints[:] = [each for each in complaints if "404" not in each]

@@ -124,12 +124,13 @@ export class Laboratory {
   }
 
   /**
-   * Train up to a step; yield `Progress`. It goes on until it is paused, also if nobody listens.
+   * Train up to a step; yield `Progress`.
    * @param {string} path
    * @param {{until?: number, speed?: number}} body
+   * @param {AbortSignal} [signal]
    * @returns {AsyncGenerator<Progress>}
    */
-  async *stream(path, { until, speed }) {
+  async *stream(path, { until, speed }, signal) {
     if (path !== "train") throw new EngineError(`/${path} does not exist`);
     const run = this.#started;
     this.#speed = speed ?? this.#speed;
@@ -140,7 +141,7 @@ export class Laboratory {
       const more = this.#speed === Infinity ? Infinity : ((now - before) / 1000) * this.#speed;
       credit = Math.min(credit + more, Math.max(1, this.#speed / 10));
       before = now;
-      const end = this.#isPaused ? "paused" : run.end(until);
+      const end = this.#isPaused || signal?.aborted ? "paused" : run.end(until);
       if (end || now - sent >= MESSAGE_MS) {
         yield { ...run.progress(), end };
         sent = now;

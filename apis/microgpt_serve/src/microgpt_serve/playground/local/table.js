@@ -13,7 +13,7 @@ const DELIMITERS = ["\t", ";", "|", ","]; // the one that yields the most column
 export function rowsOf(text) {
   const width = (delimiter) => firstRow(text, delimiter).length;
   const delimiter = DELIMITERS.reduce((best, each) => (width(each) > width(best) ? each : best));
-  const [header, ...rows] = [...numberedRows(text, delimiter)];
+  const [header, ...rows] = allRows(text, delimiter);
   if (!rows.length) throw new EngineError("the table has no row below its header");
   for (const { cells, line } of rows) {
     if (cells.length === header.cells.length) continue;
@@ -21,6 +21,17 @@ export function rowsOf(text) {
     throw new EngineError(`${what}; quote fields that contain a delimiter`);
   }
   return [header.cells.map(strip), ...rows.map(({ cells }) => cells)];
+}
+
+/** Return the rows; quotes are ordinary characters if they are invalid between tabs. */
+function allRows(text, delimiter) {
+  try {
+    return [...numberedRows(text, delimiter)];
+  } catch (error) {
+    if (delimiter !== "\t") throw error;
+    const rows = text.split("\n").map((line, i) => ({ cells: line.split("\t"), line: i + 1 }));
+    return rows.filter(({ cells }) => strip(cells.join("")));
+  }
 }
 
 function firstRow(text, delimiter) {
@@ -34,7 +45,7 @@ function firstRow(text, delimiter) {
 /** Yield the cells and the last line of each row that has text. */
 function* numberedRows(text, delimiter) {
   const cell = new RegExp(`(?:"((?:[^"]|"")*)"|([^"\n${delimiter}][^\n${delimiter}]*)?)([\n${delimiter}]|$)`, "y");
-  let [cells, line, end] = [[], 1, delimiter];
+  let [cells, line, end] = [/** @type {string[]} */ ([]), 1, delimiter];
   while (end) {
     const found = cell.exec(text);
     if (!found) throw new EngineError(`line ${line}: the quotes are invalid; double those inside a field`);

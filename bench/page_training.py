@@ -28,7 +28,7 @@ from microgpt.training.options import TrainOptions
 from microgpt.training.planning import TrainingJob, plan_training
 from microgpt.training.presets import PresetName
 from microgpt_serve.html_file import PLAYGROUND
-from microgpt_serve.local_file import training_file
+from microgpt_serve.local_file import engine_file
 
 WARM_UP = 4  # rounds; Node first compiles quickly, then well
 N_STEPS: dict[PresetName, int] = {"karpathy": 40, "names-10s": 10}  # of a round
@@ -106,7 +106,7 @@ def in_turns(
 
 
 def facts_of(job: TrainingJob) -> dict[str, object]:
-    facts, parts = training_file(wasm.modules(wasm.TRAINING))
+    facts, parts = engine_file(wasm.modules(wasm.TRAINING))
     return {
         "facts": facts,
         "parts": {name: b64encode(part).decode() for name, part in parts.items()},

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import httpx2
 import pytest
 from commands import SERVE
+from firefox import Firefox, firefox_path
+from pages import Open
 
 from microgpt import (
     BpeTokenizer,
@@ -30,6 +32,7 @@ from microgpt.training.train import train
 
 if TYPE_CHECKING:
     from openai import OpenAI
+    from playwright.sync_api import Page
 
 START_S = 300  # a busy machine may have to compile first
 
@@ -321,3 +324,41 @@ def _server_of(name: str) -> Any:
 
 
 names, talk, subword = map(_server_of, ["names", "talk", "subword"])
+
+
+def uri(address: Path | str) -> str:
+    return address if isinstance(address, str) else address.as_uri()
+
+
+@pytest.fixture
+def chromium(page: "Page") -> Open:
+    def opened(address: Path | str, view: str = "") -> Callable[..., Any]:
+        page.goto(f"{uri(address)}{view}")
+        return lambda script, *args: page.evaluate(f"async (args) => {{{script}}}", args)
+
+    return opened
+
+
+@pytest.fixture(scope="module")
+def started_firefox(tmp_path_factory) -> Iterator[Firefox]:
+    path = firefox_path()
+    if path is None:
+        pytest.skip("needs Firefox")
+    with Firefox(path, tmp_path_factory.mktemp("firefox") / "profile") as browser:
+        yield browser
+
+
+@pytest.fixture
+def firefox(started_firefox: Firefox) -> Open:
+    def opened(address: Path | str, view: str = "") -> Callable[..., Any]:
+        started_firefox.open("about:blank")
+        started_firefox.open(f"{uri(address)}{view}")
+        return started_firefox.run
+
+    return opened
+
+
+@pytest.fixture(params=["chromium", "firefox"])
+def opened(request: pytest.FixtureRequest) -> Open:
+    """Opens a file or an address in a browser."""
+    return request.getfixturevalue(request.param)

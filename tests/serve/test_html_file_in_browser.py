@@ -2,20 +2,16 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import commands
 import pytest
-from firefox import Firefox, firefox_path
+from pages import UNTIL
 
 from microgpt import Message, ModelConfig, TrainConfig, save
 from microgpt.data.documents import DEMO_MODEL, bundled
 from microgpt.training.train import train
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.slow
 
@@ -28,19 +24,6 @@ MESSAGES = (
     "hi", "my name is ada", "what is 3 plus 4?", "who am i?", "spell cat", "how are you?",
     " 17 + 25 ", "tell me a joke", "what is my name?", "bye",
 )  # fmt: skip
-UNTIL = """
-    const until = async (get) => {
-        for (let n = 0; n < 3000; n++) {
-            const found = get();
-            if (found) return found;
-            await new Promise((resolve) => setTimeout(resolve, 10));
-        }
-        return "never";
-    };
-    const byId = (id) => document.getElementById(id);
-    const texts = (css) => [...document.querySelectorAll(css)].map((each) => each.textContent);
-    const problem = () => byId("trouble").hidden ? "" : byId("trouble").textContent;
-"""
 GENERATE = f"""{UNTIL}
     byId("samples").replaceChildren();
     location.hash = args[0];
@@ -56,41 +39,6 @@ CHAT = f"""{UNTIL}
     );
 """
 PROBLEM = UNTIL + "return until(problem)"
-Open = Callable[[Path], Callable[..., Any]]  # returns a function that runs a script in the page
-
-
-@pytest.fixture
-def chromium(page: "Page") -> Open:
-    def opened(file: Path, view: str = "") -> Callable[..., Any]:
-        page.goto(f"{file.as_uri()}{view}")
-        return lambda script, *args: page.evaluate(f"async (args) => {{{script}}}", args)
-
-    return opened
-
-
-@pytest.fixture(scope="module")
-def started_firefox(tmp_path_factory) -> Iterator[Firefox]:
-    path = firefox_path()
-    if path is None:
-        pytest.skip("needs Firefox")
-    with Firefox(path, tmp_path_factory.mktemp("firefox") / "profile") as browser:
-        yield browser
-
-
-@pytest.fixture
-def firefox(started_firefox) -> Open:
-    def opened(file: Path, view: str = "") -> Callable[..., Any]:
-        started_firefox.open("about:blank")
-        started_firefox.open(f"{file.as_uri()}{view}")
-        return started_firefox.run
-
-    return opened
-
-
-@pytest.fixture(params=["chromium", "firefox"])
-def opened(request: pytest.FixtureRequest) -> Open:
-    """Opens a file in a browser."""
-    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="module")

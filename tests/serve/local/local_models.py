@@ -27,7 +27,7 @@ from microgpt.model_variants import init_variant
 from microgpt.questions.known_questions import KnownQuestions
 from microgpt.state import TrainedModel
 from microgpt_serve import Settings, create_app
-from microgpt_serve.local_file import local_file
+from microgpt_serve.local_file import engine_file, model_file
 from microgpt_serve.served_model import ServedModel
 
 CHARS = string.ascii_lowercase + " .?'\nÄéß☃😀"
@@ -193,7 +193,9 @@ def case(number: int, kernels: dict[str, bytes]) -> dict[str, Any]:
     dtype = rng.choice(("float16", "float32"))
     served = served_model(rng, dtype)
     requests = list(requests_of(rng, served))
-    facts, parts = local_file(served, kernels, dtype=dtype)
+    facts, parts = model_file(served, dtype=dtype)
+    engine, modules = engine_file(kernels)
+    facts, parts = {**engine, **facts}, {**modules, **parts}
     return {
         "facts": facts,
         "parts": {name: base64.b64encode(part).decode() for name, part in parts.items()},

@@ -9,7 +9,7 @@ from javascript import answer_of
 
 from microgpt import ModelConfig, TrainConfig
 from microgpt.model_variants import angles
-from microgpt_serve.local_file import training_file
+from microgpt_serve.local_file import engine_file
 
 CODE = """
 import { configOf, untrained } from "./config.js";
@@ -25,7 +25,7 @@ function answer([facts, kind, given]) {
 
 
 def test_settings_are_those_of_python_or_refused_as_there(node) -> None:
-    facts, _ = training_file({})
+    facts, _ = engine_file({})
     shapes: list[dict[str, Any]] = [
         {}, {"n_embd": 48, "n_layer": 3}, {"n_embd": 0}, {"n_embd": 1.5}, {"n_head": 3},
         {"n_embd": 6, "n_head": 4}, {"n_embd": 10, "n_head": 4}, {"n_layer": 2**31},
@@ -51,13 +51,13 @@ def test_settings_are_those_of_python_or_refused_as_there(node) -> None:
 
 
 def test_a_model_too_large_for_a_page_is_refused(node) -> None:
-    facts, _ = training_file({})
+    facts, _ = engine_file({})
     (found,) = node(CODE, [[facts, "model", {"n_embd": 10_000}]])
     assert found["error"].startswith("the model is too large for a page: it has 1,200,220,000 wei")
 
 
 def test_rotation_rates_are_those_of_python(node) -> None:
-    facts, _ = training_file({})
+    facts, _ = engine_file({})
     shape = {"n_embd": 96, "n_head": 2, "positions": "rotary"}
     (found,) = node(CODE, [[facts, "model", shape]])
     assert found["rates"] == pytest.approx(angles(ModelConfig(**shape), 1), rel=1e-15)

@@ -9,7 +9,7 @@ from microgpt import InferenceGpt, TrainConfig
 from microgpt.engine.wasm import INFERENCE
 from microgpt.errors import CheckpointError
 from microgpt.training.train import train
-from microgpt_serve.local_file import local_file
+from microgpt_serve.local_file import engine_file, model_file
 from microgpt_serve.served_model import ServedModel
 
 NO_KERNELS = {name: b"no WebAssembly" for name, _ in INFERENCE}
@@ -34,8 +34,8 @@ def problems(node, *files: tuple[dict[str, Any], dict[str, bytes]]) -> list[str]
 
 
 def test_a_browser_without_simd_gets_an_error_with_a_remedy(node, served) -> None:
-    facts, parts = local_file(served, NO_KERNELS)
-    assert problems(node, (facts, parts)) == [
+    (facts, parts), (engine, kernels) = model_file(served), engine_file(NO_KERNELS)
+    assert problems(node, ({**engine, **facts}, {**kernels, **parts})) == [
         "This browser cannot run the model: it has no WebAssembly with SIMD. "
         "Use a current version of Firefox, Chrome, Edge or Safari."
     ]
@@ -46,4 +46,4 @@ def test_a_weight_too_large_for_float16_is_refused(served) -> None:
     rows = {name: [[1e6] * len(row) for row in rows] for name, rows in gpt.weights.items()}
     gpt._gpt.weights = rows
     with pytest.raises(CheckpointError, match="wte has a weight that is too large for float16"):
-        local_file(replace(served, gpt=gpt), NO_KERNELS, dtype="float16")
+        model_file(replace(served, gpt=gpt), dtype="float16")

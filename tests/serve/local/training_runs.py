@@ -24,7 +24,7 @@ from microgpt.data.split import split, split_stream
 from microgpt.data.tokenizer import CharTokenizer
 from microgpt.engine.wasm import TRAINING
 from microgpt.training.train import DivergedError, train
-from microgpt_serve.local_file import training_file
+from microgpt_serve.local_file import engine_file
 
 STEPS, VALIDATION = 50, 0.3
 
@@ -117,6 +117,6 @@ def cases(n: int) -> list[dict]:
 if __name__ == "__main__":
     n, folder, result = int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
     modules = {name: (folder / f"{name}-{dtype}.wasm").read_bytes() for name, dtype in TRAINING}
-    facts, parts = training_file(modules)
+    facts, parts = engine_file(modules)
     kernels = {name: base64.b64encode(part).decode() for name, part in parts.items()}
     result.write_text(json.dumps({"facts": facts, "parts": kernels, "cases": cases(n)}))

@@ -1,11 +1,10 @@
 """A model in one HTML file, with its weights, the engine in WebAssembly and the playground.
 
 The file opens from disk in a browser and loads nothing. Browsers do not load modules from disk, so
-the modules of the playground are joined into one script. The engine runs in a worker; its script is
-in the file as data, like the model.
+the modules of the playground are joined into one script. The engine runs in a worker; its script,
+its kernels and the names to train on are in the file as data, like the model.
 """
 
-import json
 import re
 import zlib
 from base64 import b64encode
@@ -19,14 +18,14 @@ from typing import Literal
 import numpy as np
 
 from microgpt.config import Sampling
+from microgpt.data.documents import bundled
 from microgpt.data.tokenizer import Tokenizer
-from microgpt.engine import wasm
 from microgpt.engine.compiled_model import CompiledModel
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.inference import InferenceGpt
 from microgpt.sampling import DecodeRules
 from microgpt.storage.weights_file import tensors_of
-from microgpt_serve.local_file import local_file
+from microgpt_serve.local_file import model_file, packed_engine
 from microgpt_serve.served_model import ServedModel
 
 PLAYGROUND = Path(__file__).parent / "playground"
@@ -57,15 +56,19 @@ def html_file(served: ServedModel) -> bytes:
             "allowed; use --format safetensors"
         )
     dtype = _dtype(served.gpt)
-    facts, parts = local_file(served, wasm.modules(), dtype=dtype)
-    model = json.dumps(facts).encode() + b"\n" + b"".join(parts.values())
     precision = "half" if dtype == "float16" else "single"
     about = (
         f"This file has the model, with {served.gpt.num_params:,} weights in {precision} precision "
         f"({dtype}), and the engine of microgpt {version('microgpt-serve')}. It works without a "
         "network."
     )
-    return _page(about, {"engine-code": joined("local/worker.js").encode(), "model-data": model})
+    data = {
+        "engine-code": joined("local/worker.js").encode(),
+        "engine-data": packed_engine(),
+        "names-data": bundled("names.txt").read_bytes(),
+        "model-data": model_file(served, dtype=dtype).packed(),
+    }
+    return _page(about, data)
 
 
 def _page(about: str, data: Mapping[str, bytes]) -> bytes:

@@ -1,16 +1,18 @@
-"""What a page needs to run or train a model without a service: facts as JSON, and parts as bytes.
+"""What a page needs to run and to train models without a service: an engine, and a model.
 
-`playground/local/engine.js` reads it. The weights are in the order of `weight_shapes`; the engine
-packs them for its kernels.
+Each is facts as JSON and parts as bytes, which `playground/local/file.js` reads. The weights are in
+the order of `weight_shapes`; the engine packs them for its kernels.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cache
 from typing import Literal, NamedTuple
 
 from microgpt.config import ModelConfig, TrainConfig
 from microgpt.data.bpe import BpeTokenizer
+from microgpt.engine import wasm
 from microgpt.engine.buffers import Buffers
 from microgpt.engine.decoding.arrays import Rows
 from microgpt.model_variants import angles
@@ -23,22 +25,54 @@ LAYOUT: Mapping[str, type[NamedTuple]] = {"rows": Rows, "buffers": Buffers}
 
 
 class LocalFile(NamedTuple):
-    """The content of a file: the argument of `LocalEngine` is `{...facts, parts}`."""
+    """A part of the argument of `LocalEngine`."""
 
-    facts: dict[str, object]
-    parts: dict[str, bytes]
+    facts: Mapping[str, object]
+    parts: Mapping[str, bytes]
+
+    def packed(self) -> bytes:
+        """Return a line of JSON with the facts, and the bytes of each part."""
+        sizes = {name: len(part) for name, part in self.parts.items()}
+        facts = json.dumps({**self.facts, "sizes": sizes})
+        return facts.encode() + b"\n" + b"".join(self.parts.values())
 
 
-def local_file(
-    served: ServedModel,
-    kernels: Mapping[str, bytes],
-    *,
-    dtype: Literal["float16", "float32"] = "float32",
-) -> LocalFile:
-    """Return the file of a model.
+def engine_file(kernels: Mapping[str, bytes]) -> LocalFile:
+    """Return what any model needs to run or to be trained.
+
+    The settings of a training that a person does not change are Karpathy's.
 
     Args:
-        kernels: WebAssembly modules by the names of their kernels; see `wasm.modules`.
+        kernels: modules of `wasm.TRAINING` by the names of their kernels; see `wasm.modules`.
+    """
+    facts = {
+        "defaults": {"model": asdict(ModelConfig()), "config": asdict(TrainConfig())},
+        "layout": {name: _shapes(arrays) for name, arrays in LAYOUT.items()},
+    }
+    return LocalFile(facts, kernels)
+
+
+@cache
+def packed_engine() -> bytes:
+    """Return the packed file of an engine with all kernels.
+
+    Raises:
+        ConfigError: there are no modules, and no compiler, or it fails.
+    """
+    return engine_file(wasm.modules(wasm.TRAINING)).packed()
+
+
+def _shapes(arrays: type[NamedTuple]) -> dict[str, list[str]]:
+    """Return the dimension names of each array of a named tuple."""
+    return {name: list(kind.__metadata__) for name, kind in arrays.__annotations__.items()}
+
+
+def model_file(
+    served: ServedModel, *, dtype: Literal["float16", "float32"] = "float32"
+) -> LocalFile:
+    """Return a model.
+
+    Args:
         dtype: type of the stored weights; the engine computes in float32.
 
     Raises:
@@ -46,37 +80,16 @@ def local_file(
     """
     gpt = served.gpt
     weights = tensors_of(gpt.config, gpt.weights, dtype).values()
-    parts = {"weights": b"".join(each.tobytes() for each in weights), **kernels}
     known, tokenizer = gpt.known_questions, gpt.tokenizer
     facts: dict[str, object] = {
         "model": served.description.model_dump(),
         "text": served.text,
         "dtype": dtype,
         "rates": angles(gpt.config, 1),
-        "layout": {name: _shapes(arrays) for name, arrays in LAYOUT.items()},
         "bpe": bpe_facts(tokenizer) if isinstance(tokenizer, BpeTokenizer) else None,
         "questions": question_facts(known) if known else None,
-        "sizes": {name: len(part) for name, part in parts.items()},
     }
-    return LocalFile(facts, parts)
-
-
-def training_file(kernels: Mapping[str, bytes]) -> LocalFile:
-    """Return what a page needs to train models, with the modules of `wasm.TRAINING`.
-
-    The settings that a person does not change are Karpathy's.
-    """
-    facts = {
-        "defaults": {"model": asdict(ModelConfig()), "config": asdict(TrainConfig())},
-        "layout": {name: _shapes(arrays) for name, arrays in LAYOUT.items()},
-        "sizes": {name: len(part) for name, part in kernels.items()},
-    }
-    return LocalFile(facts, dict(kernels))
-
-
-def _shapes(arrays: type[NamedTuple]) -> dict[str, list[str]]:
-    """Return the dimension names of each array of a named tuple."""
-    return {name: list(kind.__metadata__) for name, kind in arrays.__annotations__.items()}
+    return LocalFile(facts, {"weights": b"".join(each.tobytes() for each in weights)})
 
 
 def bpe_facts(tokenizer: BpeTokenizer) -> dict[str, object]:

@@ -48,7 +48,8 @@ export class Inside {
       changed: () => this.#write(),
       drawn: (token) => this.#append(token),
     });
-    this.#maps = new Maps(model, {
+    const place = { layer: byId("layer"), maps: byId("maps"), sentence: byId("attended") };
+    this.#maps = new Maps(place, model, {
       changed: () => this.#explainAttention(),
       pointed: (row) => this.#shade(row),
       chosen: (row) => this.#choose(row),

@@ -5,10 +5,9 @@ import { Chat } from "./chat.js";
 import { Generate } from "./generate.js";
 import { Inside } from "./inside.js";
 import { get } from "./service.js";
-import { byId } from "./text.js";
+import { byId, plural } from "./text.js";
+import { Train } from "./train.js";
 import { tell } from "./trouble.js";
-
-const plural = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
 
 async function start() {
   byId("damaged")?.remove(); // in a file, until now
@@ -26,6 +25,7 @@ async function start() {
   if (model.answers_few) document.querySelector('nav a[href="#/generate"]').remove();
   else views.set("generate", new Generate(model));
   views.set("inside", new Inside(model, () => chat?.lastReply));
+  views.set("train", new Train());
   const show = () => {
     const { view, parameters } = read();
     const name = views.has(view) ? view : views.keys().next().value;

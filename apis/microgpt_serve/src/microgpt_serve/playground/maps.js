@@ -1,53 +1,57 @@
 // The attention weights of each head of a layer, as maps that follow pointer and keyboard.
 
-import { byId, element, isSpecial, percent, quoted, shown } from "./text.js";
+import { element, isSpecial, percent, quoted, shown } from "./text.js";
 
-const layers = byId("layer");
 const LABELLED = 12; // pixels of a cell that leave room for the label of its row or column
 const MARGIN = 20; // pixels for labels
 const GAP = 16; // pixels between maps
 
 export class Maps {
+  #place; // the elements of the layer, of the maps and of a sentence on a cell
+  #layers;
   #model;
   #on;
   #read = [];
   #maps = []; // {rows, canvas, cell, margin, mark, side}
 
-  constructor(model, on) {
+  constructor(place, model, on) {
+    this.#place = place;
+    const layers = (this.#layers = place.layer);
     this.#model = model;
     this.#on = on;
+    layers.replaceChildren();
     for (let layer = 0; layer < model.n_layer; layer++) {
       layers.append(element("option", { value: layer }, layer));
     }
-    layers.addEventListener("change", () => on.changed());
+    layers.onchange = () => on.changed();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#paintAll());
   }
 
   read(parameters) {
-    layers.value = parameters.get("layer") ?? 0;
-    if (layers.selectedIndex < 0) layers.value = 0;
+    this.#layers.value = parameters.get("layer") ?? 0;
+    if (this.#layers.selectedIndex < 0) this.#layers.value = 0;
   }
 
   get parameters() {
-    return { layer: layers.value === "0" ? undefined : layers.value };
+    return { layer: this.#layers.value === "0" ? undefined : this.#layers.value };
   }
 
   /** Choose a layer, counted from 0; return whether it was another one. */
   choose(layer) {
-    const isOther = layers.value !== String(layer);
-    layers.value = layer;
+    const isOther = this.#layers.value !== String(layer);
+    this.#layers.value = layer;
     return isOther;
   }
 
   /** The heads to draw, as pairs of layer and head, both counted from 0. */
   get heads() {
-    return Array.from({ length: this.#model.n_head }, (_, head) => [Number(layers.value), head]);
+    return Array.from({ length: this.#model.n_head }, (_, head) => [Number(this.#layers.value), head]);
   }
 
   /** Draw the attention weights of the heads of a layer over the tokens that the model reads. */
   draw(attention, read) {
     this.#read = read;
-    const room = byId("maps").clientWidth;
+    const room = this.#place.maps.clientWidth;
     const half = Math.min(280, (room - GAP) / 2);
     const wide = (half - MARGIN) / read.length >= LABELLED ? half : Math.min(540, room);
     this.#maps = Object.entries(attention).map(([name, rows]) => {
@@ -56,7 +60,7 @@ export class Maps {
       const side = margin + cell * rows.length;
       return { name, rows, cell, margin, side, canvas: element("canvas"), mark: element("i") };
     });
-    byId("maps").replaceChildren(...this.#maps.map((map) => this.#figure(map)));
+    this.#place.maps.replaceChildren(...this.#maps.map((map) => this.#figure(map)));
     this.#tell();
     this.#paintAll();
   }
@@ -121,7 +125,7 @@ export class Maps {
   }
 
   #tell(text = "\u00a0") {
-    byId("attended").textContent = text; // a space keeps the line
+    this.#place.sentence.textContent = text; // a space keeps the line
   }
 
   #paintAll() {

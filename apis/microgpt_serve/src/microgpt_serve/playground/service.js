@@ -1,12 +1,13 @@
 // Requests to the service. Problems are `ServiceError`s with a message for a person. In a page that is
 // a file, local/client.js takes the place of this module.
 
+import { Connection, ServiceError } from "./connection.js";
 import { sentence } from "./text.js";
 
+const WORKER = "playground/local/worker.js";
 const KEY = "microgpt-key"; // in the session storage of this tab
+const policy = globalThis.trustedTypes?.createPolicy("worker", { createScriptURL: () => WORKER });
 const dialog = document.getElementById("key-dialog");
-
-export class ServiceError extends Error {}
 
 /** Return the answer to a GET request. */
 export const get = async (path) => (await request(path, {})).json();
@@ -31,6 +32,21 @@ export async function* stream(path, body, signal) {
   }
   throw new ServiceError("The service closed the connection before the end of the answer.");
 }
+
+/** Return a connection to a new worker with a laboratory, which trains models. */
+export async function laboratory(stopped) {
+  const engine = await bytes("microgpt/v1/engine.bin");
+  const worker = new Worker(policy?.createScriptURL("") ?? WORKER, { type: "module" });
+  return new Connection(worker, [engine], stopped);
+}
+
+/** Return the text of a page in one file, whose model can be replaced. */
+export const pageText = async () => (await request("microgpt/v1/model.html", {})).text();
+
+/** Return the bundled names, one per line. */
+export const bundledNames = () => bytes("playground/names.txt");
+
+const bytes = async (path) => new Uint8Array(await (await request(path, {})).arrayBuffer());
 
 async function* pieces(stream) {
   const reader = stream.getReader(); // streams are not iterable in every browser

@@ -69,6 +69,9 @@ export function unread({ tokens_dropped: dropped, unknown_characters: chars }) {
   return notes.join(" ");
 }
 
+/** Return a number with a noun. */
+export const plural = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
+
 /** Return a probability as a percentage. */
 export function percent(share) {
   if (share > 0 && share < 0.0005) return "< 0.1 %";

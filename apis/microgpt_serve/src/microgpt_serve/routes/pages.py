@@ -10,6 +10,7 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 import microgpt_serve
+from microgpt.data.documents import bundled
 from microgpt_serve.middleware.keys_and_rate_limit import ASSETS, PLAYGROUND
 
 READ_METHODS = ["GET", "HEAD"]
@@ -21,9 +22,11 @@ POLICY = "; ".join(
         *(f"{rule} 'none'" for rule in ("base-uri", "form-action", "frame-ancestors")),
     )
 )
-TYPES_POLICY = "; require-trusted-types-for 'script'; trusted-types 'none'"
+# The playground trains models in a worker, with kernels in WebAssembly.
+WASM_POLICY = POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")
+TYPES_POLICY = "; require-trusted-types-for 'script'; trusted-types worker"
 HEADERS = {
-    "Content-Security-Policy": POLICY + TYPES_POLICY,
+    "Content-Security-Policy": WASM_POLICY + TYPES_POLICY,
     "Cache-Control": "no-cache",  # after an update, pages and scripts must fit together
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -38,6 +41,12 @@ _assets = StaticFiles(packages=[("fastapi_offline", "static")])
 async def playground() -> FileResponse:
     """Return the playground, which calls the other routes."""
     return FileResponse(PLAYGROUND_FILES / "index.html", headers=HEADERS)
+
+
+@router.api_route(PLAYGROUND + "/names.txt", methods=READ_METHODS)
+async def names() -> FileResponse:
+    """Return the bundled names, on which a model can be trained in the page."""
+    return FileResponse(bundled("names.txt"), headers=HEADERS, media_type="text/plain")
 
 
 @router.api_route(PLAYGROUND + "/{file:path}", methods=READ_METHODS)

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime
+from hashlib import sha256
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
@@ -105,6 +106,37 @@ async def model_file(request: Request, state: StateDep) -> Response:
         "X-Content-Type-Options": "nosniff",
     }
     return InPieces(page, media_type="text/html", headers=headers)
+
+
+@router.get(
+    "/microgpt/v1/engine.bin",
+    summary="The engine for training in a browser",
+    response_class=Response,
+    responses={
+        200: {"content": {"application/octet-stream": {}}, "description": "Facts and kernels."},
+        404: {"model": ErrorResponse, "description": "It cannot be compiled here."},
+        **{
+            code: {"model": ErrorResponse, "description": STATUS_DESCRIPTIONS[code]}
+            for code in (503, 504)
+        },
+    },
+)
+async def engine(request: Request, state: StateDep) -> Response:
+    """Return the kernels in WebAssembly that the playground trains models with.
+
+    They have nothing of the model. The first line is JSON, with the size of each part after it.
+    """
+    from microgpt_serve.local_file import packed_engine  # most services never need it
+
+    try:
+        await run_steps(state, request, one_step(packed_engine), 1)
+    except ConfigError as error:  # such as a missing compiler
+        raise ServeError(404, str(error)) from error
+    content = packed_engine()  # which is cached
+    headers = {"Cache-Control": "no-cache", "ETag": f'"{sha256(content).hexdigest()[:16]}"'}
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    return InPieces(content, media_type="application/octet-stream", headers=headers)
 
 
 @openai_router.get("/v1/models", summary="List the models (OpenAI-compatible)")

@@ -1,71 +1,43 @@
 // Requests to the engine in this file, which runs in a worker. It takes the place of service.js.
 
-import { sentence } from "../text.js";
+import { Connection, ServiceError } from "../connection.js";
 
 const DAMAGED = "This file is damaged. Ask for another copy of it.";
 const OLD = "This browser is too old. Use a current version of Firefox, Chrome, Edge or Safari.";
 const STOPPED = "The engine of this page has stopped. Reload the page.";
 
-export class ServiceError extends Error {}
+const original = document.documentElement.cloneNode(true); // before scripts change it
+let starting = null; // the engine, once it has been asked for
+const engine = () => (starting ??= started(["engine-data", "model-data"], STOPPED));
 
 /** Return the answer to a GET request. */
-export const get = (path) => first(answers({ kind: "get", path }));
+export const get = async (path) => (await engine()).get(path);
 
 /** Return the answer to a POST request. */
-export const post = (path, body, signal) => first(answers({ kind: "post", path, body }, signal));
+export const post = async (path, body, signal) => (await engine()).post(path, body, signal);
 
 /** Yield the events of a streamed answer. Aborting the signal also ends the engine's work. */
-export const stream = (path, body, signal) => answers({ kind: "stream", path, body }, signal);
-
-async function first(found) {
-  for await (const value of found) return value;
+export async function* stream(path, body, signal) {
+  yield* (await engine()).stream(path, body, signal);
 }
 
-let starting = null; // the engine, once it has been asked for
+/** Return a connection to a new worker with a laboratory, which trains models. */
+export const laboratory = (stopped) => started(["engine-data"], stopped);
 
-/** Yield the values with which the engine answers a request. */
-async function* answers(request, signal) {
-  const { worker, failed } = await (starting ??= start());
-  signal?.throwIfAborted();
-  const { port1: port, port2 } = new MessageChannel();
-  const arrived = [];
-  let wake = () => {};
-  const arrive = (message) => {
-    arrived.push(message);
-    wake();
-  };
-  port.onmessage = ({ data }) => arrive(data);
-  const abort = () => arrive({});
-  signal?.addEventListener("abort", abort);
-  worker.postMessage(request, [port2]);
-  try {
-    for (;;) {
-      if (!arrived.length) await Promise.race([new Promise((resolve) => (wake = resolve)), failed]);
-      signal?.throwIfAborted();
-      const { value, error, isDone } = arrived.shift();
-      if (error) throw new ServiceError(sentence(error));
-      if (isDone) return;
-      yield value;
-    }
-  } finally {
-    signal?.removeEventListener("abort", abort);
-    port.postMessage("stop");
-    port.close();
-  }
-}
+/** Return the bundled names, one per line. */
+export const bundledNames = () => unpacked("names-data");
 
-/** Start the worker with the model of this page. */
-async function start() {
+/** Return the text of a page in one file, whose model can be replaced. */
+export const pageText = async () => `<!doctype html>\n${original.outerHTML}`;
+
+/** Start a worker with data of this page. */
+async function started(names, stopped) {
   if (!globalThis.DecompressionStream) throw new ServiceError(OLD);
-  const [code, model] = await Promise.all(["engine-code", "model-data"].map(unpacked));
+  const [code, ...files] = await Promise.all(["engine-code", ...names].map(unpacked));
   const address = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
   const worker = new Worker(address);
-  const failed = new Promise((_, reject) => {
-    worker.onerror = () => reject(new ServiceError(STOPPED));
-  });
-  failed.catch(() => {}); // it is told to those who wait
-  worker.postMessage(model, [model.buffer]);
-  return { worker, failed };
+  URL.revokeObjectURL(address);
+  return new Connection(worker, files, stopped);
 }
 
 /** Return the bytes in an element, which are deflated, with a checksum, and written in Base64. */

@@ -11,17 +11,8 @@ const MAX_SIZE = 2 ** 31 - 1;
 const MAX_WEIGHTS = 2 ** 24; // as in html_file.py
 
 /**
- * What local_file.training_file writes.
- * @typedef {object} TrainingFile
- * @property {number} format
- * @property {{model: any, config: any}} defaults those of `ModelConfig` and `TrainConfig`
- * @property {import("./file.js").LocalFile["layout"]} layout
- * @property {Record<string, Uint8Array>} parts kernels: those of a model, and take_steps
- */
-
-/**
  * Return the settings of a training: the defaults, and others that are given.
- * @param {TrainingFile} file
+ * @param {import("./file.js").EngineFile} file
  * @param {any} given
  */
 export function configOf({ defaults }, given) {
@@ -36,26 +27,24 @@ export function configOf({ defaults }, given) {
 
 /**
  * Return the file of a model whose weights are 0.
- * @param {TrainingFile} file
+ * @param {import("./file.js").EngineFile} file
  * @param {any} shape fields of `ModelConfig` that differ from the defaults
  * @param {import("./tokenizer.js").CharTokenizer} tokenizer
  * @param {"lines" | "stream"} text the kind of text
  * @returns {import("./file.js").LocalFile}
  */
-export function untrained({ format, defaults, layout, parts }, shape, tokenizer, text) {
+export function untrained({ defaults, layout, parts }, shape, tokenizer, text) {
   const config = { ...defaults.model, ...shape, vocab_size: tokenizer.bos + 1 };
   checkShape(config);
   const num_params = countWeights(config);
   const characters = tokenizer.pieces.join("");
   const about = { chat: false, tokenizer: "char", characters, fold: false, answers_few: false };
   return {
-    format,
     model: { name: "model", version: "", created_at: null, ...about, ...config, num_params },
     text,
     dtype: "float32",
     rates: rotationRates(config),
     layout,
-    sizes: {},
     parts: { ...parts, weights: new Uint8Array(4 * num_params) },
   };
 }

@@ -266,7 +266,7 @@ function fixed(reply, maxTokens) {
 }
 
 /** Let other tasks run. Unlike that of a timer, their turn comes at once. */
-async function pause() {
+export async function pause() {
   const { port1, port2 } = new MessageChannel();
   port2.postMessage(null);
   await new Promise((resolve) => (port1.onmessage = resolve));

@@ -12,7 +12,7 @@ const encoder = new TextEncoder();
 
 /**
  * Return the files by name.
- * @param {import("./config.js").TrainingFile} file
+ * @param {import("./file.js").EngineFile} file
  * @param {any} model the shape
  * @param {import("./tokenizer.js").CharTokenizer} tokenizer
  * @param {Float32Array} numbers weights in the order of `weight_shapes`

@@ -1,8 +1,11 @@
-// The worker of a page that has its own engine: answers the requests of client.js.
+// The worker of a page: an engine with a model, or a laboratory. It answers the requests of
+// connection.js.
 
 import { LocalEngine } from "./engine.js";
+import { unpacked } from "./file.js";
+import { Laboratory } from "./laboratory.js";
 
-/** @type {LocalEngine} */
+/** @type {LocalEngine | Laboratory} */
 let engine;
 let problem = "";
 
@@ -12,17 +15,15 @@ self.onmessage = ({ data, ports }) => {
 };
 
 /**
- * Start the engine with a model: a line of JSON with facts and sizes, then the bytes of each part.
- * @param {Uint8Array} bytes
+ * Start the engine with the packed bytes of its file and of a model, or the laboratory without one.
+ * @param {Uint8Array[]} files
  */
-function start(bytes) {
+function start(files) {
   try {
-    const end = bytes.indexOf(10);
-    const facts = JSON.parse(new TextDecoder().decode(bytes.subarray(0, end)));
-    const parts = {};
-    let at = end + 1;
-    for (const [name, size] of Object.entries(facts.sizes)) parts[name] = bytes.slice(at, (at += size));
-    engine = new LocalEngine({ ...facts, parts });
+    const [kernels, model] = files.map(unpacked);
+    engine = model
+      ? new LocalEngine({ ...kernels, ...model, parts: { ...kernels.parts, ...model.parts } })
+      : new Laboratory(kernels);
   } catch (/** @type {any} */ error) {
     problem = error.message;
   }

@@ -1,0 +1,50 @@
+// The embeddings of the tokens in two dimensions, each at its place on the principal axes.
+
+import { Plot } from "./plot.js";
+import { isSpecial, shown } from "./text.js";
+
+const MARGIN = 16; // pixels
+
+export class EmbeddingMap extends Plot {
+  #labels = [];
+  #places = null;
+
+  /** Start with no places. Args: the label of each token. */
+  begin(labels) {
+    this.#labels = labels;
+    this.#places = null;
+  }
+
+  /** Show the places of a moment. */
+  show(places) {
+    this.#places = places;
+    this.draw();
+  }
+
+  paint(context, width, height) {
+    if (!this.#places) return;
+    const largest = (i) => this.#places.reduce((most, x, j) => (j % 2 === i ? Math.max(most, Math.abs(x)) : most), 0);
+    const scale = Math.min((width / 2 - MARGIN) / largest(0), (height / 2 - MARGIN) / largest(1));
+    context.strokeStyle = this.colour("line");
+    context.beginPath();
+    context.moveTo(0, height / 2);
+    context.lineTo(width, height / 2);
+    context.moveTo(width / 2, 0);
+    context.lineTo(width / 2, height);
+    context.stroke();
+    context.textAlign = "center";
+    context.textBaseline = "middle";
+    context.font = `${this.#labels.length > 100 ? 12 : 16}px ui-monospace, monospace`;
+    this.#labels.forEach((label, token) => {
+      context.fillStyle = this.colour(colourOf(label));
+      const [x, y] = this.#places.slice(2 * token, 2 * token + 2);
+      context.fillText(isSpecial(label) ? "▸" : shown(label), width / 2 + scale * x, height / 2 - scale * y);
+    });
+  }
+}
+
+/** Return the name of a colour: vowels, and what is no letter, stand out. */
+function colourOf(label) {
+  if (/^[aeiouy]$/i.test(label)) return "orange";
+  return /^\p{L}$/u.test(label) ? "blue" : "soft";
+}

@@ -1,0 +1,145 @@
+// The loss of each step, its mean over some steps, and the held-out loss.
+
+import { Plot, ticks } from "./plot.js";
+
+const [LEFT, RIGHT, TOP, BOTTOM] = [44, 10, 8, 24]; // margins in pixels
+const SMOOTHED = 1 / 50; // steps of a mean, as a share of all
+const SPREAD = 1.35; // losses above this many times that of guessing are cut off
+
+export class LossChart extends Plot {
+  #losses = new Float64Array(0);
+  #sums = new Float64Array(1); // of the losses before each step
+  #heldOut = []; // pairs of step and loss
+  #end = 0; // the number of losses
+  #guessing = 0;
+  at = 0; // the step that is shown; what comes after it is pale
+
+  /** Start with no loss. Args: the number of steps, and the loss of guessing. */
+  begin(steps, guessing) {
+    this.#losses = new Float64Array(steps);
+    this.#sums = new Float64Array(steps + 1);
+    this.#heldOut = [];
+    [this.#end, this.at, this.#guessing] = [0, 0, guessing];
+    this.draw();
+  }
+
+  add(first, losses) {
+    losses.forEach((loss, i) => {
+      this.#losses[first + i] = loss;
+      this.#sums[first + i + 1] = this.#sums[first + i] + loss;
+    });
+    this.#end = Math.max(this.#end, first + losses.length);
+  }
+
+  addHeldOut(step, loss) {
+    this.#heldOut.push([step, loss]);
+  }
+
+  /** Return the loss of the step before one. */
+  loss(step) {
+    return this.#losses[step - 1];
+  }
+
+  /** Return the mean of the losses of some steps before one. */
+  mean(step) {
+    const n = Math.min(step, Math.max(10, Math.round(this.#losses.length * SMOOTHED)));
+    return (this.#sums[step] - this.#sums[step - n]) / n;
+  }
+
+  paint(context, width, height) {
+    const steps = this.#losses.length;
+    const [low, high] = this.#range();
+    const x = (step) => LEFT + (step / steps) * (width - LEFT - RIGHT);
+    const y = (loss) => TOP + ((high - loss) / (high - low)) * (height - TOP - BOTTOM);
+    this.#paintAxes(context, x, y, [low, high], width, height);
+    context.save();
+    context.beginPath();
+    context.rect(LEFT, TOP, width - LEFT - RIGHT, height - TOP - BOTTOM);
+    context.clip();
+    this.#paintRaw(context, x, y, width - LEFT - RIGHT);
+    const smooth = [];
+    const stride = Math.max(1, Math.floor(this.#end / width));
+    for (let step = 1; step <= this.#end; step += stride) smooth.push([step, this.mean(step)]);
+    this.#paintLine(context, x, y, smooth, this.colour("blue"));
+    this.#paintLine(context, x, y, this.#heldOut, this.colour("orange"));
+    context.restore();
+  }
+
+  /** Return the lowest and the highest loss to show. */
+  #range() {
+    let [low, high] = [this.#guessing, this.#guessing];
+    for (let step = 0; step < this.#end; step++) {
+      const loss = this.#losses[step];
+      if (loss < low) low = loss;
+      if (loss > high) high = loss;
+    }
+    for (const [, loss] of this.#heldOut) low = Math.min(low, loss);
+    return [Math.max(0, low - 0.1), Math.max(this.#guessing + 0.1, Math.min(high, SPREAD * this.#guessing))];
+  }
+
+  #paintAxes(context, x, y, [low, high], width, height) {
+    context.strokeStyle = this.colour("line");
+    context.fillStyle = this.colour("soft");
+    context.textAlign = "right";
+    context.textBaseline = "middle";
+    const line = (...points) => {
+      context.beginPath();
+      for (const point of points) context.lineTo(...point);
+      context.stroke();
+    };
+    for (const loss of ticks(low, high, 5)) {
+      line([LEFT, y(loss)], [width - RIGHT, y(loss)]);
+      context.fillText(loss.toFixed(1), LEFT - 6, y(loss));
+    }
+    context.textAlign = "center";
+    context.textBaseline = "top";
+    const steps = this.#losses.length;
+    for (const step of ticks(0, steps, Math.max(2, Math.min(8, Math.floor(width / 90))))) {
+      const text = step.toLocaleString("en");
+      const half = context.measureText(text).width / 2;
+      context.fillText(text, Math.min(x(step), width - half - 1), height - BOTTOM + 6);
+    }
+    context.strokeStyle = this.colour("soft");
+    context.setLineDash([5, 4]);
+    line([LEFT, y(this.#guessing)], [width - RIGHT, y(this.#guessing)]);
+    context.setLineDash([]);
+    context.textAlign = "right";
+    context.textBaseline = "bottom";
+    context.fillText("guessing", width - RIGHT - 4, y(this.#guessing) - 2);
+    if (this.at < this.#end) line([x(this.at), TOP], [x(this.at), height - BOTTOM]);
+  }
+
+  /** Paint the lowest and the highest loss of each column of pixels. */
+  #paintRaw(context, x, y, width) {
+    context.strokeStyle = this.colour("blue");
+    context.globalAlpha = 0.3;
+    context.beginPath();
+    const stride = Math.max(1, this.#losses.length / width);
+    for (let start = 0; start < this.#end; start += stride) {
+      let [low, high] = [Infinity, -Infinity];
+      for (let step = Math.floor(start); step < Math.min(this.#end, start + stride); step++) {
+        low = Math.min(low, this.#losses[step]);
+        high = Math.max(high, this.#losses[step]);
+      }
+      context.lineTo(x(start + 1), y(high));
+      context.lineTo(x(start + 1), y(low));
+    }
+    context.stroke();
+    context.globalAlpha = 1;
+  }
+
+  /** Paint a line; it is pale after the step that is shown. */
+  #paintLine(context, x, y, points, colour) {
+    context.strokeStyle = context.fillStyle = colour;
+    context.lineWidth = 2;
+    const isPast = ([step]) => step <= this.at;
+    for (const [part, alpha] of [[points.filter(isPast), 1], [points.filter((each) => !isPast(each)), 0.35]]) {
+      context.globalAlpha = alpha;
+      context.beginPath();
+      for (const [step, loss] of part) context.lineTo(x(step), y(loss));
+      context.stroke();
+      if (part.length === 1) context.fillRect(x(part[0][0]) - 2, y(part[0][1]) - 2, 4, 4);
+    }
+    context.globalAlpha = context.lineWidth = 1;
+  }
+}

@@ -1,0 +1,21 @@
+// A copy of a page in one file, with another model in it.
+
+const MODEL = /(<script type="text\/plain" id="model-data">)[^<]*/;
+const ABOUT = /with [\d,]+ weights in \w+ precision \(float\d+\)/;
+
+/** Return the text of the page. Args: its text, the packed bytes of a model, and what it has. */
+export async function pageWith(text, model, nWeights) {
+  const deflated = new Blob([model]).stream().pipeThrough(new CompressionStream("deflate"));
+  const data = await base64(await new Response(deflated).blob());
+  const about = `with ${nWeights.toLocaleString("en")} weights in single precision (float32)`;
+  return text.replace(MODEL, (_, start) => start + data).replace(ABOUT, about);
+}
+
+function base64(blob) {
+  const reader = new FileReader();
+  return new Promise((resolve, reject) => {
+    reader.onload = () => resolve(String(reader.result).split(",")[1]);
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(blob);
+  });
+}

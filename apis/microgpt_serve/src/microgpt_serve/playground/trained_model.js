@@ -1,0 +1,138 @@
+// What a model that is trained has learned: its losses, texts, embeddings and attention.
+
+import { EmbeddingMap } from "./embedding_map.js";
+import { LossChart } from "./loss_chart.js";
+import { Maps } from "./maps.js";
+import { byId, element, said } from "./text.js";
+
+const ATTENTION_MS = 200; // between two pictures of the attention
+const list = byId("train-samples");
+const text = byId("train-text");
+
+export class TrainedModel {
+  #on;
+  #about;
+  #moments = []; // those reached so far, in order
+  #at = 0; // the step that is shown
+  #chart = new LossChart(byId("loss-chart"), 0.6);
+  #tokens = new EmbeddingMap(byId("embedding-map"), 0.75);
+  #maps;
+  #frame = 0;
+  #isAsking = false;
+  #isStale = false; // whether the attention is that of an earlier step or of another text
+
+  /** Args: `ask` returns the explanation of a text; `rewind` is called with a step to return to. */
+  constructor(on) {
+    this.#on = on;
+    text.addEventListener("input", () => this.#look());
+    list.addEventListener("click", ({ target }) => {
+      const button = target.closest("button");
+      if (button) on.rewind(Number(button.value));
+    });
+  }
+
+  /** Begin with a model without steps. */
+  begin(about, first) {
+    const { model, config, labels, nHeldOut } = about;
+    this.#about = about;
+    this.#moments = [];
+    this.#at = 0;
+    list.replaceChildren();
+    const guessing = Math.log(model.vocab_size);
+    byId("n-tokens").textContent = `${model.vocab_size.toLocaleString("en")} tokens`;
+    byId("guessing").textContent = `ln(${model.vocab_size}) = ${guessing.toFixed(2)}`;
+    byId("width").textContent = `${model.n_embd} numbers`;
+    byId("held-out-hint").hidden = !nHeldOut;
+    this.#chart.begin(config.steps, guessing);
+    this.#tokens.begin(labels);
+    const place = { layer: byId("train-layer"), maps: byId("train-maps"), sentence: byId("train-attended") };
+    const nothing = () => {};
+    this.#maps = new Maps(place, model, { changed: () => this.#look(), pointed: nothing, chosen: nothing });
+    text.value = [...first].slice(0, model.block_size - 1).join("");
+  }
+
+  /** The steps of the moments. */
+  get steps() {
+    return this.#moments.map(({ step }) => step);
+  }
+
+  /** Add what a training has sent, and show the step that it has reached. */
+  add(step, losses, moments) {
+    this.#chart.add(step - losses.length, losses);
+    for (const moment of moments) {
+      this.#moments.push(moment);
+      if (moment.heldOut !== null) this.#chart.addHeldOut(moment.step, moment.heldOut);
+      list.prepend(this.#row(moment));
+    }
+    this.at(step);
+  }
+
+  /** Show a step. */
+  at(step) {
+    this.#at = this.#chart.at = step;
+    this.draw();
+  }
+
+  /** Show the step again, as after the view was hidden. */
+  draw() {
+    this.#chart.draw();
+    cancelAnimationFrame(this.#frame);
+    this.#frame = requestAnimationFrame(() => this.#draw());
+  }
+
+  #draw() {
+    const i = this.#moments.findLastIndex((each) => each.step <= this.#at);
+    const moment = this.#moments[i];
+    if (!moment) return;
+    this.#tokens.show(moment.places);
+    list.querySelector("[aria-current]")?.removeAttribute("aria-current");
+    const row = list.children[this.#moments.length - 1 - i];
+    row.setAttribute("aria-current", "step");
+    list.scrollTop = row.offsetTop - list.offsetTop;
+    this.#chart.canvas.ariaLabel = `The loss: ${this.sentence(this.#at, this.#about.config.steps)}`;
+    this.#tokens.canvas.ariaLabel = `Map of the embeddings at step ${moment.step}`;
+    this.#look();
+  }
+
+  /** Return the loss of the step before one. */
+  loss(step) {
+    return step ? this.#chart.loss(step) : undefined;
+  }
+
+  /** Return whether the mean loss before a step is above that of guessing. */
+  isWorse(step) {
+    return this.#chart.mean(step) > Math.log(this.#about.model.vocab_size);
+  }
+
+  /** Return a sentence on a step. */
+  sentence(step, steps) {
+    const [n, all] = [step, steps].map((each) => each.toLocaleString("en"));
+    const heldOut = this.#moments.findLast((each) => each.step <= step)?.heldOut ?? null;
+    const parts = [`Step ${n} of ${all}`];
+    if (step) parts.push(`loss ${this.loss(step).toFixed(4)}`, `mean ${this.#chart.mean(step).toFixed(3)}`);
+    if (heldOut !== null) parts.push(`held out ${heldOut.toFixed(3)}`);
+    return `${parts.join(", ")}.`;
+  }
+
+  #row({ step, samples }) {
+    const button = element("button", { type: "button", value: step }, `step ${step.toLocaleString("en")}`);
+    button.title = "Rewind to this step";
+    return element("li", {}, button, element("div", {}, ...samples.map((each) => said(each))));
+  }
+
+  /** Show the attention of the text, some times per second. */
+  async #look() {
+    this.#isStale = true;
+    if (this.#isAsking || byId("train").hidden) return;
+    this.#isAsking = true;
+    while (this.#isStale) {
+      this.#isStale = false;
+      const body = { text: text.value, top: 0, attention: this.#maps.heads };
+      const found = await this.#on.ask(body).catch(({ message }) => ({ message }));
+      byId("train-text-problem").textContent = found.message ?? "";
+      if (found.attention) this.#maps.draw(found.attention, found.read);
+      await new Promise((resolve) => setTimeout(resolve, ATTENTION_MS));
+    }
+    this.#isAsking = false;
+  }
+}

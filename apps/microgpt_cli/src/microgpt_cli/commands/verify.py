@@ -23,7 +23,7 @@ def verify(
     ),
     engine: EngineName | None = option(None, "Engine to check.  [default: both]"),
 ) -> None:
-    """Check the gradients and losses of the engines, or an exported model.
+    """Check gradients and losses of the engines, or an ONNX file.
 
     Compare the reference engine's gradients with finite differences, the compiled engine's loss and
     gradients with the reference engine, and the losses of both engines with Karpathy's run. With

@@ -77,10 +77,11 @@ def _compared(text: ReceiptText, runtime: Runtime) -> ComparedText:
     cache, here = None, []
     for start in range(0, len(text.tokens) - 1, PIECE):
         tokens = text.tokens[start : start + PIECE + 1]
-        logits, cache = runtime.read(tokens[: len(text.tokens) - 1 - start][:PIECE], cache)
+        logits, cache = runtime.read(tokens[:-1], cache)
         rows = logits.astype(float)
-        rows -= rows.max(axis=1, keepdims=True)
-        rows -= np.log(np.exp(rows).sum(axis=1, keepdims=True))
+        with np.errstate(all="ignore"):  # a difference that is not a number does not pass
+            rows -= rows.max(axis=1, keepdims=True)
+            rows -= np.log(np.exp(rows).sum(axis=1, keepdims=True))
         here += [row[token] for row, token in zip(rows, tokens[1:], strict=True)]
     differences = np.abs(np.subtract(here, text.log_probabilities))
     return ComparedText(text, float(sum(here)), float(differences.max()))

@@ -34,7 +34,9 @@ MAX_STRUCTURE = (
 )  # bytes other than weights and metadata; a node takes ten times as much memory
 # Wire types of protobuf: what follows a tag.
 VARINT, BYTES, FIXED = 0, 2, {1: 8, 5: 4}
-GRAPH, INITIALIZER, RAW_DATA, METADATA, VALUE = 7, 5, 9, 14, 2  # field numbers of onnx.proto
+# Field numbers of onnx.proto: weights and metadata, and the messages that have them.
+NUMBERS = ((7, 5, 9), (14, 2))  # graph.initializer.raw_data, metadata_props.value
+NESTED = ((7,), (7, 5), (14,))
 
 
 class OnnxFile(NamedTuple):
@@ -222,18 +224,23 @@ def _check_structure(content: bytes, name: str) -> None:
         CheckpointError: it is too large; a message of 2 bytes can take 100 bytes of memory.
         ValueError: the content is not a protobuf message.
     """
-    rest = len(content)
-    for number, part in _fields(memoryview(content)):
-        if number == GRAPH:
-            tensors = (tensor for field, tensor in _fields(part) if field == INITIALIZER)
-            rest -= sum(len(raw) for each in tensors for n, raw in _fields(each) if n == RAW_DATA)
-        elif number == METADATA:
-            rest -= sum(len(value) for field, value in _fields(part) if field == VALUE)
-    if rest > MAX_STRUCTURE:
-        raise CheckpointError(
-            f"{name} has {rest:,} bytes that are not weights; microgpt writes at most "
-            f"{MAX_STRUCTURE:,}"
-        )
+    total = 0
+    for size in _sizes(memoryview(content)):
+        total += size
+        if total > MAX_STRUCTURE:
+            raise CheckpointError(
+                f"{name} has more than {MAX_STRUCTURE:,} bytes that are neither weights nor "
+                "metadata, so microgpt has not written it"
+            )
+
+
+def _sizes(message: memoryview, path: tuple[int, ...] = ()) -> Iterator[int]:
+    """Yield the size of each field that is not weights or metadata, but at least 2."""
+    for number, part in _fields(message):
+        place = (*path, number)
+        if place in NESTED:
+            yield from _sizes(part, place)
+        yield 2 if place in (*NESTED, *NUMBERS) else 2 + len(part)
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from microgpt.config import ModelConfig, Sampling
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.error_format import first_problem, newer_version
-from microgpt.errors import CheckpointError
+from microgpt.errors import CheckpointError, ConfigError
 from microgpt.evaluation.predictor import Predictor
 from microgpt.inference import InferenceGpt
 from microgpt.model_config import count_params
@@ -110,8 +110,9 @@ def read_receipt(content: str, name: str) -> Receipt:
         raise CheckpointError(f"{name}: {problem}")
     try:
         receipt = Receipt.model_validate_json(content)
-    except ValidationError as error:
-        raise CheckpointError(f"{name}: the receipt is damaged: {first_problem(error)}") from error
+    except (ValidationError, ConfigError) as error:
+        problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
+        raise CheckpointError(f"{name}: the receipt is damaged: {problem}") from error
     all_tokens = [text.tokens for text in receipt.texts]
     all_tokens += [each.tokens for each in continuations(receipt)]
     most, last = receipt.model.block_size + 1, receipt.model.vocab_size - 1

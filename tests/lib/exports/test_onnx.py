@@ -35,9 +35,10 @@ def exported(architecture: str, tokenizer: str) -> tuple[SavedModel, bytes]:
 
 
 def read_back(content: bytes, folder: Path) -> tuple[OnnxSession, Receipt]:
-    (folder / "model.onnx").write_bytes(content)
-    content, receipt = read_onnx(folder / "model.onnx")
-    return OnnxSession(content), receipt
+    path = folder / "model.onnx"
+    path.write_bytes(content)
+    receipt = read_onnx(path)
+    return OnnxSession(path), receipt
 
 
 def log_probabilities(logits: np.ndarray) -> np.ndarray:

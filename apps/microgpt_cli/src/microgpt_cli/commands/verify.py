@@ -69,8 +69,8 @@ def verify_file(file: Path) -> bool:
     from microgpt.exports.onnx_session import OnnxSession
     from microgpt.printable import printable
 
-    content, receipt = read_onnx(file)
-    found = compare(receipt, OnnxSession(content))
+    receipt = read_onnx(file)
+    found = compare(receipt, OnnxSession(file))
     lines = [f"{'text':<{WIDTH}}  {'receipt':>10}  {'here':>10}  {'largest difference':>18}"]
     for each in found.texts:
         text = f"{printable(each.text.text, WIDTH - 1):<{WIDTH}}"

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.exports.onnx_graph import END, IR_VERSION, OPSET, SCALES, TABLES, OnnxGraph
@@ -37,13 +37,6 @@ VARINT, BYTES, FIXED = 0, 2, {1: 8, 5: 4}
 # Field numbers of onnx.proto: weights and metadata, and the messages that have them.
 NUMBERS = ((7, 5, 9), (14, 2))  # graph.initializer.raw_data, metadata_props.value
 NESTED = ((7,), (7, 5), (14,))
-
-
-class OnnxFile(NamedTuple):
-    """The content of a checked file, and its receipt."""
-
-    content: bytes
-    receipt: Receipt
 
 
 def encode_onnx(saved: SavedModel, *, int8: bool = False) -> bytes:
@@ -85,8 +78,10 @@ def encode_onnx(saved: SavedModel, *, int8: bool = False) -> bytes:
     return content
 
 
-def read_onnx(path: Path) -> OnnxFile:
-    """Read a file that `encode_onnx` has written.
+def read_onnx(path: Path) -> Receipt:
+    """Check a file that `encode_onnx` has written, and return its receipt.
+
+    The file takes twice its size in memory. It can then be run from its path.
 
     Raises:
         ConfigError: the extra onnx is missing.
@@ -120,7 +115,7 @@ def read_onnx(path: Path) -> OnnxFile:
         )
     if sha256 != receipt.weights_sha256:
         raise CheckpointError(f"{path} is damaged: its weights are not those of its receipt")
-    return OnnxFile(content, receipt)
+    return receipt
 
 
 def check_extra(*names: str) -> None:

@@ -1,6 +1,7 @@
 """Run an ONNX file with onnxruntime."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microgpt.errors import CheckpointError
@@ -18,12 +19,15 @@ SILENT = 4  # onnxruntime logs only what ends the process
 class OnnxSession:
     """A model that onnxruntime runs, on one core.
 
+    Args:
+        model: the content of a file, or its path, which needs less memory.
+
     Raises:
         ConfigError: the extra onnx is missing.
         CheckpointError: onnxruntime cannot run the model.
     """
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, model: bytes | Path) -> None:
         check_extra("onnxruntime")
         import onnxruntime
 
@@ -32,7 +36,7 @@ class OnnxSession:
         options.log_severity_level = SILENT
         try:
             self._session = onnxruntime.InferenceSession(
-                content, options, providers=["CPUExecutionProvider"]
+                model, options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # its exceptions have no common base class of their own
             problem = printable(" ".join(str(error).split()))

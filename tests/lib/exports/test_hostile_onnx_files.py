@@ -85,6 +85,7 @@ def test_changed_weights_are_refused(content, tmp_path) -> None:
     [
         ("model", {"block_size": 2**31 - 1}, "fewer weights than its receipt says"),
         ("model", {"n_layer": 2**31 - 1}, "fewer weights than its receipt says"),
+        ("model", {"n_layer": 2000, "n_embd": 2, "n_head": 1}, "fewer weights than"),
         ("model", {"vocab_size": 0}, "a token is not in the vocabulary"),
         ("model", {"block_size": 2}, "a text exceeds the context"),
         ("model", {"n_head": 16}, "an even number of dimensions per head"),

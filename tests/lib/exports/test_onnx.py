@@ -151,3 +151,11 @@ def test_weights_too_large_for_float32_are_refused() -> None:
     saved.weights["wte"][0][0] = 1e300
     with pytest.raises(CheckpointError, match="wte has a weight that is too large for float32"):
         encode_onnx(saved)
+
+
+def test_what_onnxruntime_cannot_run_is_one_line() -> None:
+    with pytest.raises(CheckpointError, match=r"^onnxruntime \S+ cannot run the model: [^\n]+$"):
+        OnnxSession(b"not a model")
+    session = OnnxSession(encode_onnx(saved_model(block_size=8)))
+    with pytest.raises(CheckpointError, match=r"^onnxruntime \S+ cannot run the model: [^\n]+$"):
+        session.read([1] * 9, None)

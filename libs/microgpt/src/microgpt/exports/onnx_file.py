@@ -7,6 +7,7 @@ neither ask for more memory than its weights, nor name other files.
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import accumulate
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ MAX_FILE = 2**31 - 1  # bytes; protobuf reads no more
 MAX_STRUCTURE = (
     2**20
 )  # bytes other than weights and metadata; a node takes ten times as much memory
+LAYER_BYTES = 1000  # of this; the smallest layer has more
 # Wire types of protobuf: what follows a tag.
 VARINT, BYTES, FIXED = 0, 2, {1: 8, 5: 4}
 # Field numbers of onnx.proto: weights and metadata, and the messages that have them.
@@ -74,7 +76,8 @@ def encode_onnx(saved: SavedModel, *, int8: bool = False) -> bytes:
 
     set_model_props(model, metadata)
     content: bytes = model.SerializeToString()
-    _check_structure(content, "the file")
+    if not _is_small(content):
+        raise CheckpointError("the model has too many layers for an ONNX file; use safetensors")
     return content
 
 
@@ -88,15 +91,7 @@ def read_onnx(path: Path) -> Receipt:
         CheckpointError: the file cannot be read, is damaged, or is not such a file.
     """
     check_extra("onnx", "onnxruntime")
-    from google.protobuf.message import DecodeError
-    from onnx import load_model_from_string
-
-    content = read(path, MAX_FILE)
-    try:
-        _check_structure(content, str(path))
-        model = load_model_from_string(content)
-    except (ValueError, DecodeError) as error:
-        raise CheckpointError(f"{path} is not an ONNX file, or is damaged") from error
+    model = _parsed(path)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     if RECEIPT not in metadata:
         raise CheckpointError(
@@ -105,7 +100,8 @@ def read_onnx(path: Path) -> Receipt:
     receipt = read_receipt(metadata[RECEIPT], str(path))
     config = receipt.model
     n_least = max(count_params(config), config.block_size * (config.positions == "rotary"))
-    if n_least > len(content):  # checked first: a huge shape could exhaust the memory
+    n_layers = MAX_STRUCTURE // LAYER_BYTES
+    if n_least > path.stat().st_size or config.n_layer > n_layers:  # before the graph is built
         raise CheckpointError(f"{path} has fewer weights than its receipt says")
     sha256 = _weights_sha256(model)
     if not _has_graph(model, receipt):
@@ -116,6 +112,23 @@ def read_onnx(path: Path) -> Receipt:
     if sha256 != receipt.weights_sha256:
         raise CheckpointError(f"{path} is damaged: its weights are not those of its receipt")
     return receipt
+
+
+def _parsed(path: Path) -> "ModelProto":
+    """Return the content of a file, of which only the size is checked."""
+    from google.protobuf.message import DecodeError
+    from onnx import load_model_from_string
+
+    content = read(path, MAX_FILE)
+    try:
+        if _is_small(content):
+            return load_model_from_string(content)
+    except (ValueError, DecodeError) as error:
+        raise CheckpointError(f"{path} is not an ONNX file, or is damaged") from error
+    raise CheckpointError(
+        f"{path} has more than {MAX_STRUCTURE:,} bytes that are neither weights nor metadata, so "
+        "microgpt has not written it"
+    )
 
 
 def check_extra(*names: str) -> None:
@@ -212,21 +225,13 @@ def _matrices(graph: OnnxGraph) -> "Iterator[TensorProto]":
             yield TensorProto(name=name + SCALES, dims=[rows], data_type=TensorProto.FLOAT)
 
 
-def _check_structure(content: bytes, name: str) -> None:
-    """Raise an error if what is not weights or metadata is large, before a file is parsed.
+def _is_small(content: bytes) -> bool:
+    """Return whether what is not weights or metadata is small enough to be parsed.
 
     Raises:
-        CheckpointError: it is too large; a message of 2 bytes can take 100 bytes of memory.
         ValueError: the content is not a protobuf message.
     """
-    total = 0
-    for size in _sizes(memoryview(content)):
-        total += size
-        if total > MAX_STRUCTURE:
-            raise CheckpointError(
-                f"{name} has more than {MAX_STRUCTURE:,} bytes that are neither weights nor "
-                "metadata, so microgpt has not written it"
-            )
+    return all(total <= MAX_STRUCTURE for total in accumulate(_sizes(memoryview(content))))
 
 
 def _sizes(message: memoryview, path: tuple[int, ...] = ()) -> Iterator[int]:

@@ -1,6 +1,7 @@
 """Run an ONNX file with onnxruntime."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,14 +35,10 @@ class OnnxSession:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = SILENT
-        try:
+        with _one_line_errors():
             self._session = onnxruntime.InferenceSession(
                 model, options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # its exceptions have no common base class of their own
-            problem = printable(" ".join(str(error).split()))
-            what = f"onnxruntime {onnxruntime.__version__}"
-            raise CheckpointError(f"{what} cannot run the model: {problem}") from error
         self._cache_inputs = self._session.get_inputs()[1:]
 
     def read(
@@ -55,7 +52,8 @@ class OnnxSession:
 
         ids = np.atleast_2d(np.asarray(tokens, "int64"))
         cache = self._empty_cache(len(ids)) if cache is None else cache
-        logits, *present = self._session.run(None, {"input_ids": ids, **cache})
+        with _one_line_errors():
+            logits, *present = self._session.run(None, {"input_ids": ids, **cache})
         names = (each.name for each in self._cache_inputs)
         found = logits if np.ndim(tokens) == 2 else logits[0]
         return found, dict(zip(names, present, strict=True))
@@ -68,3 +66,17 @@ class OnnxSession:
             each.name: np.zeros([sizes.get(size, size) for size in each.shape], "float32")
             for each in self._cache_inputs
         }
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Convert an exception of onnxruntime; its exceptions have no base class of their own."""
+    from onnxruntime import __version__
+
+    try:
+        yield
+    except Exception as error:
+        problem = printable(" ".join(str(error).split()))
+        raise CheckpointError(
+            f"onnxruntime {__version__} cannot run the model: {problem}"
+        ) from error

@@ -13,6 +13,8 @@ from microgpt.errors import CheckpointError
 from microgpt.exports import onnx_file
 from microgpt.exports.onnx_file import RECEIPT, encode_onnx, read_onnx
 
+CONTINUATION = {"temperature": 0.0, "seed": 1, "tokens": [0, 1]}
+
 
 @pytest.fixture(scope="module")
 def content() -> bytes:
@@ -86,12 +88,12 @@ def test_changed_weights_are_refused(content, tmp_path) -> None:
         ("model", {"block_size": 2**31 - 1}, "fewer weights than its receipt says"),
         ("model", {"n_layer": 2**31 - 1}, "fewer weights than its receipt says"),
         ("model", {"n_layer": 2000, "n_embd": 2, "n_head": 1}, "fewer weights than"),
-        ("model", {"vocab_size": 0}, "a token is not in the vocabulary"),
-        ("model", {"block_size": 2}, "a text exceeds the context"),
+        ("model", {"vocab_size": 0}, "a text is not of its model"),
+        ("model", {"block_size": 2}, "a text is not of its model"),
         ("model", {"n_head": 16}, "an even number of dimensions per head"),
-        ("greedy", {"temperature": -1.0}, "greedy.temperature"),
-        ("greedy", {"tokens": [0] * 300}, "greedy.tokens"),
-        ("greedy", {"tokens": [0, -1]}, "a token is not in the vocabulary"),
+        ("continuations", [CONTINUATION | {"temperature": -1.0}], "continuations[0].temperature"),
+        ("continuations", [CONTINUATION | {"tokens": [0] * 300}], "continuations[0].tokens"),
+        ("continuations", [CONTINUATION | {"tokens": [0, -1]}] * 2, "a text is not of its model"),
         ("format_version", 99, "but this microgpt reads at most 1; update microgpt"),
         ("texts", [], "texts"),
         ("bits", "nan", "bits"),

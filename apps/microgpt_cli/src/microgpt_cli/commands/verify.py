@@ -76,9 +76,8 @@ def verify_file(file: Path) -> bool:
         text = f"{printable(each.text.text, WIDTH - 1):<{WIDTH}}"
         numbers = f"{each.text.total:>10.4f}  {each.total:>10.4f}  {each.difference:>18.1e}"
         lines.append(f"{text}  {numbers}")
-    kinds = {"greedy": receipt.greedy, "seeded": receipt.seeded}
-    for (kind, expected), n_equal in zip(kinds.items(), found.n_equal, strict=True):
-        n = len(expected.tokens)
+    for expected, n_equal in zip(receipt.continuations, found.n_equal, strict=True):
+        kind, n = "seeded" if expected.temperature else "greedy", len(expected.tokens)
         outcome = "equal" if n_equal == n else f"token {n_equal} differs"
         lines.append(f"{kind} continuation: {outcome} ({n - 1} tokens)")
     if receipt.quantization:

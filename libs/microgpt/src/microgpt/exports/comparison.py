@@ -7,12 +7,7 @@ from math import log
 from typing import TYPE_CHECKING, Any, Protocol
 
 from microgpt.config import Sampling
-from microgpt.exports.receipt import (
-    Receipt,
-    ReceiptContinuation,
-    ReceiptText,
-    continuations,
-)
+from microgpt.exports.receipt import Receipt, ReceiptContinuation, ReceiptText
 from microgpt.sampling import sample
 
 if TYPE_CHECKING:
@@ -44,31 +39,27 @@ class Comparison:
     """How much a runtime differs from a receipt."""
 
     texts: tuple[ComparedText, ...]
-    n_equal: tuple[int, int]  # equal tokens of the greedy and of the seeded continuation
+    n_equal: tuple[int, ...]  # equal tokens of each continuation
+    largest: float  # the largest difference of a log-probability
     cost: float  # mean loss here minus that before rounding, in bits per token
 
     def passes(self, receipt: Receipt) -> bool:
         """Return whether all differences are within their bounds; NaN is not."""
-        return (
-            self.largest <= MOST
-            and self.n_equal == tuple(len(each.tokens) for each in continuations(receipt))
-            and (receipt.quantization is None or self.cost <= MOST_BITS)
-        )
-
-    @property
-    def largest(self) -> float:
-        """The largest difference of a log-probability; NaN if one is not a number."""
-        differences = [each.difference for each in self.texts]
-        return next((each for each in differences if each != each), max(differences))
+        are_equal = self.n_equal == tuple(len(each.tokens) for each in receipt.continuations)
+        is_cheap = receipt.quantization is None or self.cost <= MOST_BITS
+        return self.largest <= MOST and are_equal and is_cheap
 
 
 def compare(receipt: Receipt, runtime: Runtime) -> Comparison:
     """Run the texts and continuations of a receipt, with the cache."""
+    import numpy as np
+
     texts = tuple(_compared(text, runtime) for text in receipt.texts)
     n_tokens = sum(len(each.text.tokens) - 1 for each in texts)
     bits = -sum(each.total for each in texts) / n_tokens / log(2)
-    n_equal = [_n_equal(each, runtime) for each in continuations(receipt)]
-    return Comparison(texts, (n_equal[0], n_equal[1]), bits - receipt.unrounded_bits)
+    n_equal = tuple(_n_equal(each, runtime) for each in receipt.continuations)
+    largest = float(np.max([each.difference for each in texts]))  # NaN if one is
+    return Comparison(texts, n_equal, largest, bits - receipt.unrounded_bits)
 
 
 def _compared(text: ReceiptText, runtime: Runtime) -> ComparedText:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microgpt.errors import CheckpointError, ConfigError
-from microgpt.exports.onnx_graph import END, IR_VERSION, OPSET, SCALES, TABLES, OnnxGraph
+from microgpt.exports.onnx_graph import IR_VERSION, OPSET, SCALES, TABLES, OnnxGraph
 from microgpt.exports.receipt import Receipt, make_receipt, read_receipt
 from microgpt.files.atomic_files import read
 from microgpt.model import weight_shapes
@@ -30,12 +30,9 @@ if TYPE_CHECKING:
 
 RECEIPT, TOKENIZER = "microgpt.receipt", "microgpt.tokenizer"  # keys of the metadata
 MAX_FILE = 2**31 - 1  # bytes; protobuf reads no more
-MAX_STRUCTURE = (
-    2**20
-)  # bytes other than weights and metadata; a node takes ten times as much memory
-LAYER_BYTES = 1000  # of this; the smallest layer has more
-# Wire types of protobuf: what follows a tag.
-VARINT, BYTES, FIXED = 0, 2, {1: 8, 5: 4}
+MAX_STRUCTURE = 2**20  # bytes that are neither weights nor metadata
+LAYER_BYTES = 1000  # of these; the smallest layer has more
+VARINT, BYTES = 0, 2  # wire types of protobuf; a model and its tensors have no others
 # Field numbers of onnx.proto: weights and metadata, and the messages that have them.
 NUMBERS = ((7, 5, 9), (14, 2))  # graph.initializer.raw_data, metadata_props.value
 NESTED = ((7,), (7, 5), (14,))
@@ -66,7 +63,8 @@ def encode_onnx(saved: SavedModel, *, int8: bool = False) -> bytes:
         weights, rounded = _quantized(weights)
         exported = replace(saved, weights={name: each.tolist() for name, each in rounded.items()})
     graph = OnnxGraph(saved.model, int8=int8)
-    model = _model(graph, _tensors(_stored(weights) | graph.constants))
+    stored = {name: _stored(name, matrix) for name, matrix in weights.items()}
+    model = _model(graph, _tensors(stored | graph.constants))
     facts = {"quantization": "int8" if int8 else None, "weights_sha256": _weights_sha256(model)}
     receipt = make_receipt(saved, exported, **facts)
     metadata = {RECEIPT: receipt.model_dump_json()}
@@ -161,11 +159,9 @@ def _quantized(weights: "Arrays") -> "tuple[Arrays, Arrays]":
     return found, rounded
 
 
-def _stored(weights: "Arrays") -> "Arrays":
-    """Return the matrices as in the file: transposed, except those whose rows are looked up."""
-    return {
-        name: each if name in TABLES or each.ndim == 1 else each.T for name, each in weights.items()
-    }
+def _stored(name: str, matrix: "NDArray[Any]") -> "NDArray[Any]":
+    """Return a matrix as in the file: transposed, unless its rows are looked up."""
+    return matrix if name in TABLES else matrix.T
 
 
 def _model(graph: OnnxGraph, tensors: "Iterable[TensorProto]") -> "ModelProto":
@@ -252,15 +248,11 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
     at = 0
     while at < len(message):
         tag, at = _varint(message, at)
-        if tag & 7 == VARINT:
-            _, end = _varint(message, at)
-        elif tag & 7 == BYTES:
-            size, at = _varint(message, at)
-            end = at + size
-        else:
-            end = at + FIXED.get(tag & 7, END)
-        if end > len(message):
-            raise ValueError("a field ends beyond its message")
+        size, end = _varint(message, at)
+        if tag & 7 == BYTES:
+            at, end = end, end + size
+        if end > len(message) or tag & 7 not in (VARINT, BYTES):
+            raise ValueError("a field is damaged, or of a type that is not expected")
         yield tag >> 3, message[at:end]
         at = end
 

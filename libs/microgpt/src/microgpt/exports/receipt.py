@@ -18,7 +18,7 @@ from microgpt.error_format import first_problem, newer_version
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.evaluation.predictor import Predictor
 from microgpt.inference import InferenceGpt
-from microgpt.model_config import count_params
+from microgpt.sampling import TokenStream
 from microgpt.storage.meta import tokenizer_fields
 from microgpt.storage.saved_model import SavedModel
 
@@ -31,10 +31,12 @@ Tokens = Annotated[tuple[int, ...], Field(min_length=2, max_length=MAX_TOKENS + 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-class ReceiptText(BaseModel):
-    """A text with the log-probability of each token after the first, in nats."""
-
+class _Strict(BaseModel):
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+
+class ReceiptText(_Strict):
+    """A text with the log-probability of each token after the first, in nats."""
 
     text: str  # for people; special tokens are written as "<|bos|>"
     tokens: Tokens
@@ -42,20 +44,16 @@ class ReceiptText(BaseModel):
     total: float  # sum of the log-probabilities
 
 
-class ReceiptContinuation(BaseModel):
+class ReceiptContinuation(_Strict):
     """The first token, and those that the model continues it with. No token ends it."""
-
-    model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
     temperature: Annotated[float, Field(ge=0)]  # 0 is greedy
     seed: Annotated[int, Field(ge=0)]  # of Python's random.Random; one `choices` a token
     tokens: Tokens
 
 
-class Receipt(BaseModel):
+class Receipt(_Strict):
     """What a model is, and what it computes; numbers are those of the exported weights."""
-
-    model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
     format_version: int = FORMAT_VERSION
     description: str
@@ -68,8 +66,7 @@ class Receipt(BaseModel):
     texts: Annotated[tuple[ReceiptText, ...], Field(min_length=1, max_length=N_TEXTS)]
     bits: float  # mean loss of the texts per token, in bits
     unrounded_bits: float  # the same before the weights were rounded
-    greedy: ReceiptContinuation
-    seeded: ReceiptContinuation
+    continuations: tuple[ReceiptContinuation, ReceiptContinuation]  # greedy, and seeded
 
 
 def make_receipt(saved: SavedModel, exported: SavedModel, **facts: Any) -> Receipt:
@@ -85,10 +82,10 @@ def make_receipt(saved: SavedModel, exported: SavedModel, **facts: Any) -> Recei
     drawn = [_drawn(gpt, SEED + i) for i in range(N_TEXTS)]
     texts = [_text(rounded, tokens) for tokens in drawn]
     unrounded = texts if rounded is gpt else [_text(gpt, tokens) for tokens in drawn]
-    shape = f"{count_params(saved.model):,} weights, context of {saved.model.block_size} tokens"
+    kind, size = "conversations" if gpt.tokenizer.is_chat else "text", gpt.config.block_size
     return Receipt(
-        description=f"A language model of {'conversations' if saved.tokenizer.is_chat else 'text'}"
-        f" with {shape}, trained with microgpt.",
+        description=f"A language model of {kind} with {gpt.num_params:,} weights and a context of "
+        f"{size} tokens, trained with microgpt.",
         created_by=f"microgpt {version('microgpt-lib')}",
         model=saved.model,
         model_sha256=saved.sha256,
@@ -96,8 +93,7 @@ def make_receipt(saved: SavedModel, exported: SavedModel, **facts: Any) -> Recei
         texts=tuple(texts),
         bits=mean_bits(texts),
         unrounded_bits=mean_bits(unrounded),
-        greedy=_continuation(rounded, 0.0),
-        seeded=_continuation(rounded, Sampling.temperature),
+        continuations=(_continuation(rounded, 0.0), _continuation(rounded, Sampling.temperature)),
         **facts,
     )
 
@@ -113,23 +109,14 @@ def read_receipt(content: str, name: str) -> Receipt:
     except (ValidationError, ConfigError) as error:
         problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
         raise CheckpointError(f"{name}: the receipt is damaged: {problem}") from error
-    all_tokens = [text.tokens for text in receipt.texts]
-    all_tokens += [each.tokens for each in continuations(receipt)]
-    most, last = receipt.model.block_size + 1, receipt.model.vocab_size - 1
+    V, most = receipt.model.vocab_size, receipt.model.block_size + 1
+    read = [text.tokens for text in receipt.texts] + [one.tokens for one in receipt.continuations]
+    for tokens in read:
+        if len(tokens) > most or not all(0 <= token < V for token in tokens):
+            raise CheckpointError(f"{name}: the receipt is damaged: a text is not of its model")
     if any(len(each.log_probabilities) != len(each.tokens) - 1 for each in receipt.texts):
-        problem = "a text lacks log-probabilities"
-    elif any(len(tokens) > most for tokens in all_tokens):
-        problem = "a text exceeds the context"
-    elif any(not 0 <= token <= last for tokens in all_tokens for token in tokens):
-        problem = "a token is not in the vocabulary"
-    else:
-        return receipt
-    raise CheckpointError(f"{name}: the receipt is damaged: {problem}")
-
-
-def continuations(receipt: Receipt) -> tuple[ReceiptContinuation, ReceiptContinuation]:
-    """Return the greedy and the seeded continuation."""
-    return receipt.greedy, receipt.seeded
+        raise CheckpointError(f"{name}: the receipt is damaged: a text lacks log-probabilities")
+    return receipt
 
 
 def mean_bits(texts: Sequence[ReceiptText]) -> float:
@@ -141,16 +128,22 @@ def _drawn(gpt: InferenceGpt, seed: int) -> list[int]:
     """Return the tokens of a document that the model makes up, with its end if it has one."""
     tokenizer = gpt.tokenizer
     first = [tokenizer.bos_id, *([tokenizer.role_id("user")] if tokenizer.is_chat else [])]
-    first, most = first[: gpt.config.block_size], min(MAX_TOKENS, gpt.config.block_size)
+    tokens, stream = _generated(gpt, first[: gpt.config.block_size], 1.0, seed, tokenizer.bos_id)
+    return [*tokens, tokenizer.bos_id] if stream.finish_reason == "stop" else tokens
+
+
+def _generated(
+    gpt: InferenceGpt, first: list[int], temperature: float, seed: int, *stop: int
+) -> tuple[list[int], TokenStream]:
+    """Return tokens and those that the model continues them with, and the stream of these."""
     stream = gpt.generate_from_prompt(
         first,
-        stop=(tokenizer.bos_id,),
-        max_tokens=most + 1 - len(first),
-        sampling=Sampling(temperature=1.0),
+        stop=stop,
+        max_tokens=min(MAX_TOKENS, gpt.config.block_size) + 1 - len(first),
+        sampling=Sampling(temperature=temperature),
         rng=random.Random(seed),
     )
-    tokens = [*first, *stream]
-    return [*tokens, tokenizer.bos_id] if stream.finish_reason == "stop" else tokens
+    return [*first, *stream], stream
 
 
 def _text(gpt: Predictor, tokens: list[int]) -> ReceiptText:
@@ -163,15 +156,8 @@ def _text(gpt: Predictor, tokens: list[int]) -> ReceiptText:
 
 def _continuation(gpt: InferenceGpt, temperature: float) -> ReceiptContinuation:
     """Return tokens after BOS until the context is full."""
-    bos = gpt.tokenizer.bos_id
-    stream = gpt.generate_from_prompt(
-        [bos],
-        stop=(),
-        max_tokens=min(MAX_TOKENS, gpt.config.block_size),
-        sampling=Sampling(temperature=temperature),
-        rng=random.Random(SEED),
-    )
-    return ReceiptContinuation(temperature=temperature, seed=SEED, tokens=(bos, *stream))
+    tokens, _ = _generated(gpt, [gpt.tokenizer.bos_id], temperature, SEED)
+    return ReceiptContinuation(temperature=temperature, seed=SEED, tokens=tuple(tokens))
 
 
 def _tokenizer_facts(tokenizer: Tokenizer) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import random
 import string
+from typing import Any
 
 from microgpt import BpeTokenizer, ModelConfig
 from microgpt.data.folding import FoldingTokenizer
@@ -43,3 +44,22 @@ def saved_model(tokenizer: str = "names", *, seed: int = 0, **shape: object) -> 
     meta = Meta(**shape_fields(config), **tokenizer_fields(read))
     weights = init_variant(config, random.Random(seed))
     return SavedModel(config, weights, read, "float32", meta)
+
+
+def drawn_shape(seed: int) -> dict[str, Any]:
+    """Return a shape that is drawn at random, of any architecture."""
+    rng = random.Random(seed)
+    n_head, head_dim = rng.randint(1, 5), rng.randint(1, 9)
+    return {
+        "n_embd": n_head * head_dim,
+        "n_head": n_head,
+        "n_layer": rng.randint(1, 3),
+        "block_size": rng.randint(*rng.choice(((1, 3), (4, 40), (40, 120)))),
+        "n_ff_exp": rng.randint(1, 5),
+        "init_std": rng.choice((0.1, 0.3)),  # larger logits are rounded by more in float32
+        "positions": rng.choice(("learned", "rotary") if head_dim % 2 == 0 else ("learned",)),
+        "token_shift": rng.random() < 0.5,
+        "activation": rng.choice(("relu", "relu2")),
+        "qk_norm": rng.random() < 0.5,
+        "final_norm": rng.random() < 0.5,
+    }

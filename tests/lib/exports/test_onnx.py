@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from exported_models import ARCHITECTURES, NEWER, TOKENIZERS, saved_model
+from exported_models import ARCHITECTURES, NEWER, TOKENIZERS, drawn_shape, saved_model
 
 from microgpt import InferenceGpt, Message
 from microgpt.config import Sampling
@@ -92,6 +92,17 @@ def test_a_receipt_is_what_onnxruntime_computes(tokenizer, int8, tmp_path) -> No
     assert receipt.tokenizer["ids"]["bos"] == saved.tokenizer.bos_id
     assert (receipt.bits == receipt.unrounded_bits) != int8
     assert abs(receipt.bits - receipt.unrounded_bits) < 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(40))
+def test_a_model_drawn_at_random_is_confirmed(seed, tmp_path) -> None:
+    tokenizer = random.Random(seed).choice([*TOKENIZERS])
+    saved = saved_model(tokenizer, seed=seed, **drawn_shape(seed))
+    session, receipt = read_back(encode_onnx(saved, int8=seed % 2 == 1), tmp_path)
+    found = compare(receipt, session)
+    assert found.largest < 1e-4
+    assert found.n_equal == tuple(len(each.tokens) for each in receipt.continuations)
 
 
 def test_int8_takes_a_byte_per_weight() -> None:

@@ -15,7 +15,7 @@ WIDTH = 32  # characters of a text in the table
 
 
 def verify(
-    file: Path | None = argument(None, "ONNX file that `microgpt export` has written.", "[FILE]"),
+    file: Path | None = argument(None, "ONNX file that `microgpt export` has written.", "FILE"),
     steps: int | None = option(
         None,
         "Number of steps of Karpathy's run to replay, at most 1000.  "

@@ -1,16 +1,21 @@
-"""`microgpt verify`: check the gradients and the engines."""
+"""`microgpt verify`: check the gradients and the engines, or an exported model."""
 
+from pathlib import Path
 from typing import get_args
 
 import typer
 
 from microgpt.config import DType, EngineName
-from microgpt_cli.terminal.console import say
-from microgpt_cli.terminal.options import option
+from microgpt.errors import ConfigError
+from microgpt_cli.terminal.console import print_or_discard, say
+from microgpt_cli.terminal.options import argument, option
 from microgpt_cli.terminal.progress import TrainingProgress, load_kernels
+
+WIDTH = 32  # characters of a text in the table
 
 
 def verify(
+    file: Path | None = argument(None, "ONNX file that `microgpt export` has written.", "FILE"),
     steps: int | None = option(
         None,
         "Number of steps of Karpathy's run to replay, at most 1000.  "
@@ -18,12 +23,27 @@ def verify(
     ),
     engine: EngineName | None = option(None, "Engine to check.  [default: both]"),
 ) -> None:
-    """Check the gradients and losses of the engines.
+    """Check gradients and losses of the engines, or an ONNX file.
 
     Compare the reference engine's gradients with finite differences, the compiled engine's loss and
     gradients with the reference engine, and the losses of both engines with Karpathy's run. With
     --steps 1000, the reference engine takes about 15 seconds.
+
+    With a FILE, run it in onnxruntime instead, and compare the log-probabilities of its receipt
+    with those of onnxruntime.
     """
+    if file is not None:
+        if steps is not None or engine is not None:
+            raise ConfigError("--steps and --engine check the engines; omit them with a FILE")
+        passed = verify_file(file)
+    else:
+        passed = verify_engines(steps, engine)
+    if not passed:
+        raise typer.Exit(1)
+
+
+def verify_engines(steps: int | None, engine: EngineName | None) -> bool:
+    """Print the outcome of each check of the engines; return whether all have passed."""
     from microgpt.config import Use
     from microgpt.edited_sources import edited_sources
     from microgpt.verify.checks import KARPATHY, run_checks
@@ -39,4 +59,32 @@ def verify(
             failed += not check.passed
     if failed:
         say(f"error: failed checks: {failed}")
-        raise typer.Exit(1)
+    return not failed
+
+
+def verify_file(file: Path) -> bool:
+    """Print how an exported model differs from its receipt; return whether it may."""
+    from microgpt.exports.comparison import MOST, MOST_BITS, compare
+    from microgpt.exports.onnx_file import read_onnx
+    from microgpt.exports.onnx_session import OnnxSession
+    from microgpt.printable import printable
+
+    receipt = read_onnx(file)
+    found = compare(receipt, OnnxSession(file))
+    lines = [f"{'text':<{WIDTH}}  {'receipt':>10}  {'here':>10}  {'largest difference':>18}"]
+    for each in found.texts:
+        text = f"{printable(each.text.text, WIDTH - 1):<{WIDTH}}"
+        numbers = f"{each.text.total:>10.4f}  {each.total:>10.4f}  {each.difference:>18.1e}"
+        lines.append(f"{text}  {numbers}")
+    for expected, n_equal in zip(receipt.continuations, found.n_equal, strict=True):
+        kind, n = "seeded" if expected.temperature else "greedy", len(expected.tokens)
+        outcome = "equal" if n_equal == n else f"token {n_equal} differs"
+        lines.append(f"{kind} continuation: {outcome} ({n - 1} tokens)")
+    if receipt.quantization:
+        cost = f"{found.cost:.4f} bits per token (at most {MOST_BITS})"
+        lines.append(f"cost of {receipt.quantization}: {cost}")
+    lines.append(f"largest difference: {found.largest:.1e} nats (at most {MOST:g})")
+    print_or_discard("\n".join(lines))
+    if not found.passes(receipt):
+        say(f"error: {file} does not compute what its receipt says")
+    return found.passes(receipt)

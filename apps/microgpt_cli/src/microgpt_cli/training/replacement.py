@@ -37,14 +37,16 @@ def confirm_replacement(directory: Path, option: str) -> float:
     return _confirm(directory, what, it, f"use another directory with {option}", "--force")
 
 
-def confirm_file(file: Path, option: str, force: str = "--force") -> None:
+def confirm_file(
+    file: Path, option: str, force: str = "--force", example: str = "model.html"
+) -> None:
     """Ask before a file is replaced; `force` names the option that skips the question.
 
     Raises:
         CheckpointError: it is a directory, there is no terminal, or the answer is no.
     """
     if os.path.isdir(file):  # unlike Path.is_dir, for any name
-        raise CheckpointError(f"{file} is a directory; name a file, such as {file / 'model.html'}")
+        raise CheckpointError(f"{file} is a directory; name a file, such as {file / example}")
     if os.path.lexists(file):
         _confirm(file, f"{file} exists", "it", f"use another file with {option}", force)
 

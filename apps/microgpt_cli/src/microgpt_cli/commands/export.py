@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def export(
     output: Path = opt.option(
-        ..., "Output directory, which can be the model's; for html, the output file."
+        ..., "Output directory, which can be the model directory; for html, the output file."
     ),
     model: Path | None = opt.MODEL_ARGUMENT,
     model_option: Path | None = opt.MODEL_OPTION,
@@ -29,7 +29,7 @@ def export(
     """Write a model in another format.
 
     Other programs can read safetensors; JSON is human-readable. All commands read both formats. An
-    HTML file has the model, the engine and the playground; it works in a browser, without a
+    HTML file contains the model, the engine and the playground; it works in a browser, without a
     network.
     """
     model_dir = opt.one_of(model, model_option, "--model") or opt.DEFAULT_MODEL_DIR
@@ -44,7 +44,7 @@ def export(
         from microgpt_serve.served_model import served_model
 
         if half:
-            raise ConfigError("html has half precision if that changes nothing; omit --half")
+            raise ConfigError("html chooses the precision itself; omit --half")
         if not force:
             confirm_file(output, "--output")
         saved = load_model(model_dir, unfinished=unfinished)

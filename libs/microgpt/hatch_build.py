@@ -1,15 +1,14 @@
-"""Put data/ into the distributions, as microgpt/_data, and machine code into wheels of a release.
+"""Add data/ to the distributions, as microgpt/_data, and machine code to release wheels.
 
-A checkout reads data/ where it lies (microgpt.data.documents.bundled), so an editable install takes
-no copy.
-A wheel that is built from our own sdist finds the files already inside the package.
+A checkout reads data/ in place (microgpt.data.documents.bundled), so an editable install has no
+copy. A wheel that is built from our own sdist finds the files already inside the package.
 
 MICROGPT_MACHINE_CODE="linux-x86-64*" uv build libs/microgpt --wheel
 
 builds a wheel with the machine code for these targets (microgpt.engine.processor), which needs no
-compiler, and with the engine for WebAssembly. It is a list of patterns; any targets of a system and
-architecture can be built on any computer. Other wheels depend on Numba and compile on first use.
-See docs/packaging.md.
+compiler, and with the engine for WebAssembly. The variable is a list of patterns; targets of any
+system and architecture can be built on any computer. Other wheels depend on Numba and compile on
+first use. See docs/packaging.md.
 """
 
 import os
@@ -35,7 +34,7 @@ TAGS = {
 
 
 def tag(targets: list[str]) -> str:
-    """Return the platform tag of targets, which must be of one system and architecture."""
+    """Return the platform tag of targets, which must share one system and architecture."""
     platforms = {re.sub(r"-v\d$", "", target) for target in targets}
     if len(platforms) != 1 or not platforms <= TAGS.keys():
         raise ValueError(f"MICROGPT_MACHINE_CODE must be targets of one of {', '.join(TAGS)}")
@@ -48,7 +47,7 @@ class BundleData(BuildHookInterface):
     _folders: ClassVar[list[tempfile.TemporaryDirectory[str]]] = []
 
     def dependencies(self) -> list[str]:
-        """Return what the build needs besides hatchling: to compile, the library itself."""
+        """Return the build dependencies besides hatchling: to compile, the library itself."""
         return [*self.metadata.core.dependencies, *self._compiler] if self._patterns else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
@@ -76,7 +75,7 @@ class BundleData(BuildHookInterface):
                 build_data["force_include"][str(file)] = f"{package}/_data/{place}"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
-        """Remove the files of the machine code, which are in the wheel now."""
+        """Remove the machine-code files, which are now in the wheel."""
         for folder in self._folders:
             folder.cleanup()
 
@@ -94,7 +93,7 @@ class BundleData(BuildHookInterface):
     def _add_compiled(
         self, compile_to: Callable[[Path], None], place: str, build_data: dict[str, Any]
     ) -> None:
-        """Compile all kernels, in processes of their own, and add the files to the wheel."""
+        """Compile all kernels, in separate processes, and add the files to the wheel."""
         folder = tempfile.TemporaryDirectory()
         self._folders.append(folder)
         compile_to(Path(folder.name))

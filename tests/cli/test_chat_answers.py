@@ -47,7 +47,7 @@ def test_training_a_poor_model_on_bundled_data_prints_advice(microgpt) -> None:
     assert int(n) < 20
     assert (int(of), rest[:2]) == (N_QUESTIONS, ["held-out", "questions"])
     (line,) = advice(done)
-    assert "--minutes 3 without a shape and steps (58 % on a fast core, 32 % on a slow" in line
+    assert "--minutes 3 without options for shape and steps (58 % on a fast core, 32 %" in line
     assert "--preset chat (98 %" in line
 
 
@@ -131,7 +131,7 @@ def test_more_minutes_are_advised_only_if_there_is_enough_data(microgpt, sums) -
     full = json.loads(microgpt(*train, "--budget", "1e12", "--force").stdout)
     assert full["advice"].endswith(
         f"or learn all of them with --steps {2 * full['steps']} --val-fraction 0 "
-        "--test-fraction 0 without a time or a budget"
+        "--test-fraction 0 without --minutes or --budget"
     )
 
 

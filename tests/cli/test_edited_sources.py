@@ -7,7 +7,7 @@ from commands import ok, refused
 from microgpt.edited_sources import edited_sources
 
 SMALL = ("--data", "names.txt", "--preset", "karpathy", "--steps", "3", "--n-embd", "8")
-REASON = "model.py edited; using the reference engine, because the compiled one is not changed"
+REASON = "found edits in model.py; using the reference engine, as the compiled one is unchanged"
 
 
 @pytest.fixture
@@ -54,7 +54,10 @@ def test_the_compiled_engine_refuses_edited_sources(
 def test_verify_names_the_edited_sources(edited, microgpt) -> None:
     done = microgpt("verify", "--steps", "1")
     assert done.returncode == 1
-    assert "FAIL sources: model.py edited; the compiled engine does not have" in done.stdout
+    assert (
+        "FAIL sources: found edits in model.py, which the compiled engine does not have"
+        in done.stdout
+    )
     assert "Traceback" not in done.stderr
 
 
@@ -64,7 +67,7 @@ def test_generate_says_that_a_model_came_from_edited_sources(sources, microgpt, 
     ok(microgpt("train", *SMALL, "--checkpoint-every", "1"))
     (sources / "model.py").write_text(code)
     edited_sources.cache_clear()
-    note = "note: output was trained with an edited reference engine, which is not the one here"
+    note = "note: output was trained with an edited reference engine that differs from this one"
     assert note in ok(microgpt("generate", "-n", "1")).stderr
-    note = "model.py edited since this run began; the result is not that of either version"
+    note = "found edits in model.py since this run began; the result matches neither version"
     assert note in ok(microgpt("train", "--resume", "output", "--steps", "4")).stderr

@@ -72,7 +72,7 @@ def test_export_writes_through_a_symbolic_link(microgpt, text_model, tmp_path) -
         (["--output", "."], ". is a directory; name a file, such as model.html"),
         (
             ["--output", "page.html", "--half"],
-            "html has half precision if that changes nothing",
+            "html chooses the precision itself",
         ),
         (["--output", "page.html", "--model", "none"], "none does not exist"),
     ],

@@ -122,7 +122,7 @@ def test_the_error_for_an_unsupported_file_says_what_to_do(
 def test_info_says_that_it_describes_a_book_by_its_lines(microgpt, files) -> None:
     done = microgpt("info", "--data", "book.txt")
     assert (
-        "book.txt is read as running text; tokens, lengths and repeats are those of its lines"
+        "book.txt is read as running text; tokens, lengths and repeats refer to its lines"
         in done.stderr
     )
     assert "\n  lines:              18; " in done.stdout

@@ -71,7 +71,7 @@ def test_run_says_that_a_genome_was_found_with_other_data(microgpt, genome) -> N
     genome.write_text(json.dumps({**GENES, "loss": 1.5, "generation": 3, **facts}))
     first, last = microgpt("run").stderr.splitlines()
     assert first == "note: the genome was found with data other than data/names.txt"
-    assert last.startswith("note: these losses are those of the last training document; ")
+    assert last.startswith("note: these losses are for the last training document; ")
     assert last.endswith(" is 2.2500")
 
 

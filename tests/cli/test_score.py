@@ -94,7 +94,7 @@ def test_calibration_on_few_lines_warns_about_high_percentiles(
 ) -> None:
     (tmp_path / "good.txt").write_text("anna\nemma\nanna\nemma\n")
     few = microgpt("score", text_model, "--calibrate=good.txt").stderr
-    told = "note: 4 lines cannot tell percentiles above 75 %; use 1,000 or more for"
+    told = "note: 4 lines are too few for percentiles above 75 %; use 1,000 or more for"
     assert told in few
     (tmp_path / "good.txt").write_text("anna\nemma\n" * 500)
     many = microgpt("score", text_model, "--calibrate=good.txt").stderr
@@ -227,7 +227,7 @@ def test_score_accepts_invalid_bytes_and_long_lines(microgpt, text_model, tmp_pa
         (["--above=x"], "--above must be a number such as 4.5 or 99.9%, got 'x'"),
         (["--above=99%"], "--above with a percentage requires a calibrated model"),
         (["--calibrate=/dev/null"], "there are no lines to calibrate with"),
-        (["--calibrate=x", "--top=2"], "--calibrate cannot be used with other options"),
+        (["--calibrate=x", "--top=2"], "--calibrate cannot be used with options other than"),
         (["--column=a"], "--column requires a file; add --data or omit --column"),
         (["--jsonl", "--csv"], "--jsonl cannot be used with --csv"),
     ],

@@ -88,7 +88,7 @@ def test_a_training_run_without_teachers_records_no_teachers(folder) -> None:
 def test_train_describes_the_targets_of_a_student(microgpt, folder) -> None:
     data = ("--data", "names.txt", *SMALL, "--steps", "5")
     done = microgpt("train", *data, *TAUGHT, "--model", "a")
-    said = "note: the targets are the predictions of 2 teachers; they also make up 50 documents\n"
+    said = "note: the targets are the predictions of 2 teachers; they also generate 50 documents\n"
     assert said in done.stderr
     done = microgpt("train", *data, "--teacher", "one", "--model", "b")
     assert "note: the targets are the predictions of a teacher\n" in done.stderr
@@ -178,7 +178,7 @@ def test_resume_cannot_add_teachers(microgpt, folder) -> None:
         (["--teacher", "one", "--block-size", "9"], "the context of one (8 tokens) is shorter"),
         (["--teacher", "one", "--teacher-samples", "-1"], "teacher_samples must be >= 0, got -1"),
         (["--teacher", "one", "--data", "other.txt"], "do not know the characters 'x', 'y'; rem"),
-        (["--teacher", "one", "--teacher", "other"], "the vocabulary of other (5 tokens) is not"),
+        (["--teacher", "one", "--teacher", "other"], "the vocabulary of other (5 tokens) differs"),
         (["--teacher", "one", "--repeat", "one"], "the run has 0 teachers, not 1; omit --teacher"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

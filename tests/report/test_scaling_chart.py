@@ -37,7 +37,7 @@ def panels(found: Iterable[SweepResult]) -> dict[str, tuple[str, int]]:
     for panel in chart["concat"]:
         line, *_ = panel["layer"]
         title = line["encoding"]["x"]["title"]
-        assert title.endswith((" (log scale)", "in the order of the mean loss"))
+        assert title.endswith((" (log scale)", "in order of mean loss"))
         rows = chart["datasets"][line["data"]["name"]]
         panels[panel["title"]["text"]] = panel["title"]["subtitle"], len(rows)
     return panels

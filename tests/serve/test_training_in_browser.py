@@ -296,7 +296,7 @@ def test_a_worker_that_dies_is_noticed_and_replaced(train_view, death) -> None:
     assert names == karpathys_names()
 
 
-def test_the_model_of_the_page_still_answers_while_another_trains(train_view) -> None:
+def test_the_page_model_still_answers_while_another_trains(train_view) -> None:
     script = f"""{TOOLS}
         await read();
         set("train-speed", 5);

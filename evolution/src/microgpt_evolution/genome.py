@@ -50,11 +50,11 @@ class BaseGenome:
         TrainConfig(**self.settings_of(TrainConfig))
 
     def model(self, vocab_size: int = 0) -> ModelConfig:
-        """Return the model configuration; with 0, `train` sets vocab_size from the documents."""
+        """Return the model configuration; if vocab_size is 0, `train` determines it."""
         return ModelConfig(**self.settings_of(ModelConfig) | {"vocab_size": vocab_size})
 
     def settings_of(self, config: type[ModelConfig] | type[TrainConfig]) -> dict[str, Any]:
-        """Return the genes that are settings of a configuration, by its names."""
+        """Return the genes that are settings of a configuration, by setting name."""
         names = {field.name for field in fields(config)}
         genes = (field.name for field in fields(self))
         found = {self.library_names.get(name, name): getattr(self, name) for name in genes}
@@ -72,7 +72,7 @@ def _check(
 ) -> None:
     """Raise GenomeError unless a gene has the right type and is within its limits.
 
-    Names, such as that of the optimizer, are checked by the configurations.
+    Names, such as the optimizer, are checked by the configurations.
     """
     is_number = isinstance(gene, int | float) and not isinstance(gene, bool)
     if gene is None and type(None) in kinds:

@@ -52,11 +52,11 @@ class Space(BaseModel):
     first: tuple[dict[str, JsonValue], ...] = ()  # checked by the type of genome
 
     def first_genomes(self, genome: G) -> list[G]:
-        """Return the genomes of the first generation; other genes are those of `genome`."""
+        """Return the genomes of the first generation; other genes are taken from `genome`."""
         return [replace(genome, **genes) for genes in self.first]
 
     def random(self, genome: G, rng: Random) -> G:
-        """Return a genome with random values; genes without values are those of `genome`."""
+        """Return a genome with random values; genes without values are taken from `genome`."""
         for _ in range(MAX_TRIES):
             genes = {gene: rng.choice(values) for gene, values in self.values.items()}
             try:
@@ -87,8 +87,8 @@ class Space(BaseModel):
     def closest(self, genome: G) -> G:
         """Return the genome with the closest values of the space.
 
-        If these contradict each other, another value is taken for one gene, or, if there is none,
-        the genome is random.
+        If these values contradict each other, one gene gets a different value or, if none fits, the
+        genome is random.
         """
         genes = {gene: self._nearest(gene, getattr(genome, gene)) for gene in self.values}
         changes = [{gene: value} for gene, values in self.values.items() for value in values]
@@ -99,7 +99,7 @@ class Space(BaseModel):
         return min(valid, key=lambda each: dist(point, self.coordinates(each)))
 
     def coordinates(self, genome: G) -> list[float]:
-        """Return a point for a genome; the values of a gene have equal distances from 0 to 1."""
+        """Return a genome as a point; the values of each gene are evenly spaced from 0 to 1."""
         found = []
         for gene, values in self.values.items():
             place = values.index(self._nearest(gene, getattr(genome, gene)))

@@ -169,7 +169,7 @@ def test_damaged_search_records_are_refused(tmp_path, expected_run, old, new, pr
 def test_records_of_other_genomes_are_refused(tmp_path, small_parts, expected_run) -> None:
     shutil.copytree(expected_run[0], tmp_path / "run")
     edit_evaluations(tmp_path / "run", '"n_embd":16', '"n_embd":8')
-    with pytest.raises(RunError, match="another genome for g1-"):
+    with pytest.raises(RunError, match="a different genome for g1-"):
         finished(BudgetedRecords.open(tmp_path / "run"), small_parts, Threads(1))
 
 

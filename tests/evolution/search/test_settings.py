@@ -25,7 +25,13 @@ def test_a_resumed_run_accepts_its_own_settings() -> None:
         (HYDRA, {"samples": 5}, None, None, "--samples is 5, but .* has 20; omit --samples"),
         (SETTINGS, {}, PRIMORDIAL, None, "--warm-start is Emb:16 .*, but the run to .* has none"),
         (WARM, {}, replace(PRIMORDIAL, steps=91), None, "Steps:91, but .* with .*Steps:200"),
-        (SETTINGS, {}, None, Space(values={}), "--space is not that of the run to resume; omit"),
+        (
+            SETTINGS,
+            {},
+            None,
+            Space(values={}),
+            "--space differs from that of the run to resume; omit",
+        ),
     ],
 )
 def test_a_resumed_run_refuses_different_settings(

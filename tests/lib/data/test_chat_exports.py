@@ -214,21 +214,21 @@ CYCLE = {"a": {"parent": "b"}, "b": {"parent": "a"}}
     ("value", "problem"),
     [
         (_chatgpt(mapping=CYCLE, current_node="a"), "item 1 .*node 'a' is its own ancestor"),
-        (_chatgpt(current_node="x"), "item 1 is in another format .*there is no 'x'"),
-        (_chatgpt(mapping=[]), "item 1 is in another format than microgpt knows"),
-        (_chatgpt(mapping={"a": 3}, current_node="a"), "item 1 is in another format"),
+        (_chatgpt(current_node="x"), "item 1 is in a format .*there is no 'x'"),
+        (_chatgpt(mapping=[]), "item 1 is in a format that microgpt does not know"),
+        (_chatgpt(mapping={"a": 3}, current_node="a"), "item 1 is in a format"),
         ([{"title": "x", "mapping": {}}], "item 1 .*there is no 'current_node'"),
         ([{"title": "x", "mapping": {}, "current_node": None}], "has no reply of 'assistant'"),
         (_discord(timestamp="yesterday"), "item 2 .*Invalid isoformat string: 'yesterday'"),
-        (_discord(author=None), "item 2 is in another format .*a value has another type"),
-        (_discord(content=3), "item 2 is in another format than microgpt knows"),
-        (_discord(author={"name": ["a"]}), "item 2 is in another format than microgpt knows"),
+        (_discord(author=None), "item 2 is in a format .*a value has the wrong type"),
+        (_discord(content=3), "item 2 is in a format that microgpt does not know"),
+        (_discord(author={"name": ["a"]}), "item 2 is in a format that microgpt does not know"),
         (
             {"guild": {}, "channel": {}, "messages": []},
             "a Discord export, .*: nobody has written a message",
         ),
         ([{"type": "message", "ts": "noon", "user": "U1", "text": "a"}], "item 1 .*'noon'"),
-        ([{"type": "message", "ts": 1, "user": ["U1"], "text": "a"}], "item 1 is in another"),
+        ([{"type": "message", "ts": 1, "user": ["U1"], "text": "a"}], "item 1 is in a format"),
     ],
 )
 def test_an_export_in_an_unknown_format_is_refused(tmp_path, value, problem) -> None:

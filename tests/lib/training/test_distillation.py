@@ -176,13 +176,17 @@ def test_incompatible_teachers_are_refused_in_one_line(teachers, talker) -> None
     other = train_model(["anb"], model=MODEL, config=TrainConfig(steps=1))
     longer = replace(MODEL, block_size=8)
     for docs, settings, problem in (
-        (NAMES, {"teachers": [*teachers, other]}, r"of teacher 4 \(4 tokens\) is not that of"),
+        (
+            NAMES,
+            {"teachers": [*teachers, other]},
+            r"of teacher 4 \(4 tokens\) differs from that of",
+        ),
         (NAMES, {"teachers": teachers, "model": longer}, "context of teacher 1 .* at most 6$"),
         (["Zoë", "an"], {"teachers": teachers}, "do not know the characters 'Z', 'ë'; remove"),
         (NAMES, {"teacher_samples": 3}, "teacher_samples requires teachers; pass teachers"),
         (NAMES, {"teachers": teachers, "teacher_samples": -1}, "teacher_samples must be >= 0"),
         (NAMES, {"teachers": [InferenceGpt(other)]}, "teachers must be results of train"),
-        ([TALK], {"teachers": [talker], "teacher_samples": 3}, "cannot make up conversations"),
+        ([TALK], {"teachers": [talker], "teacher_samples": 3}, "cannot generate conversations"),
         ([TALK], {"teachers": teachers}, "data are conversations; use chat models as teachers"),
         (["an"], {"teachers": [talker]}, "the data are texts; use text models as teachers"),
     ):

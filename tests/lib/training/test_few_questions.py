@@ -113,9 +113,12 @@ def test_a_saved_model_keeps_its_known_questions(result, tmp_path) -> None:
     ("known", "problem"),
     [
         ({"conversations": []}, "must have 1 to 100,000 characters"),
-        ({"conversations": [[]]}, "each must be questions with their answers"),
+        ({"conversations": [[]]}, "each must consist of questions and answers"),
         ({"conversations": [[["assistant", "a"], ["user", "b"]]]}, "conversations"),
-        ({"conversations": [[{"role": "user", "content": "a"}]]}, "each must be questions with"),
+        (
+            {"conversations": [[{"role": "user", "content": "a"}]]},
+            "each must consist of questions and",
+        ),
         ({"conversations": "x"}, "known_questions"),
         ([], "known_questions"),
     ],

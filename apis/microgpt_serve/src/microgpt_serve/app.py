@@ -134,9 +134,9 @@ def _error_responses(router: APIRouter) -> dict[int | str, dict[str, Any]]:
 
 
 def _openapi_schema(app: FastAPI, settings: Settings) -> dict[str, Any]:
-    """Return the OpenAPI schema of an app, without errors that the settings rule out.
+    """Return the OpenAPI schema of an app, without errors that cannot occur with its settings.
 
-    It is made on the first call, because it would be a fifth of the start of the service.
+    The schema is built on the first call, because it would take a fifth of the startup time.
     """
     if app.openapi_schema:
         return app.openapi_schema

@@ -39,7 +39,7 @@ class AppState:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Make shutdown wait for the request that is in this context."""
+        """Make shutdown wait for a request that runs in this context."""
         self.n_running += 1
         try:
             yield
@@ -48,7 +48,7 @@ class AppState:
 
     @contextmanager
     def reader_memory(self, n_bytes: int) -> Iterator[None]:
-        """Reserve memory for a stream. Raise QueueFullError if others take too much."""
+        """Reserve memory for a stream. Raise QueueFullError if other streams use too much."""
         if n_bytes and self.n_reader_bytes and self.n_reader_bytes + n_bytes > MAX_READER_BYTES:
             raise QueueFullError
         self.n_reader_bytes += n_bytes

@@ -39,7 +39,7 @@ Outcome = list[Continuation] | Exception
 
 @dataclass(eq=False)
 class QueuedRequest:
-    """A queued or running job. Only the event loop modifies it, except `is_taken`, `has_update`."""
+    """A queued or running job. Only the event loop modifies it, apart from two flags."""
 
     model: InferenceGpt
     job: Job
@@ -60,19 +60,19 @@ class QueuedRequest:
         self.output = output
 
     def take(self) -> list[Continuation]:
-        """Return the output since the last call."""
+        """Return the output that was added since the last call."""
         taken, self.output = self.output, []
         return taken
 
     @cached_property
     def n_tokens(self) -> int:
-        """Maximum number of tokens to read and to generate, within bounds, to limit the queue."""
+        """Maximum number of tokens to read and generate, clamped for the queue limit."""
         n_tokens = len(self.job.seeds) * sum(map(self._most_tokens, self.job.prompts))
         return min(max(MIN_TOKENS, n_tokens), TOKENS_PER_PLACE)
 
     @property
     def is_large(self) -> bool:
-        """Whether the request takes a whole place in the queue, or a context much memory."""
+        """Whether the request takes a whole place in the queue or needs much memory."""
         return self.n_tokens == TOKENS_PER_PLACE or self._context_bytes > MAX_REUSED_BYTES
 
     @property
@@ -251,10 +251,10 @@ class BatchScheduler:
 
 @dataclass
 class _BatchOrder:
-    """What a thread did last, so that large requests, small ones and running batches take turns.
+    """Makes large requests, small requests and running batches of a thread take turns.
 
-    A new batch runs at once. A small request waits at most for one turn of anything else; the
-    remaining turns go to the oldest request and to a running batch alternately.
+    A new batch runs at once. A small request waits for at most one other turn; the remaining turns
+    go to the oldest request and to a running batch alternately.
     """
 
     began_small: bool = False

@@ -46,9 +46,9 @@ async def run_function(
     limit: int,
     n_objects: int = 0,
 ) -> T:
-    """Validate or encode text: in a thread, as `run_steps` does, if it is longer than the limit.
+    """Validate or encode text; if it is longer than the limit, in a thread, like `run_steps`.
 
-    An object of JSON, such as a message, counts as a token, because it takes memory.
+    A JSON object, such as a message, counts as a token, because it takes memory.
     """
     if n_characters <= limit:
         return function()
@@ -73,7 +73,7 @@ async def run_job(
 async def stream_job(
     state: AppState, request: Request, model: ServedModel, job: Job
 ) -> AsyncGenerator[Sequence[Continuation], None]:
-    """Yield the new output whenever there is some, and finally the rest.
+    """Yield new output as it becomes available, and finally the rest.
 
     Closing the generator cancels the job. See `run_job` for the exceptions.
     """
@@ -111,7 +111,7 @@ def _queued(
 
 @contextmanager
 def _watched(state: AppState, request: Request, result: asyncio.Future[Any]) -> Iterator[None]:
-    """Fail a result at the deadline of its request or on a disconnect; cancel it on exit."""
+    """Let a result fail at its request's deadline or on a disconnect; cancel it on exit."""
     loop, timeout_s = asyncio.get_running_loop(), state.settings.timeout_s
     deadline = request.scope.setdefault("deadline", loop.time() + timeout_s)
     watcher: list[asyncio.Task[None]] = []

@@ -203,11 +203,12 @@ class TextScore(BaseModel):
     """How much a text surprises the model."""
 
     bits_per_character: float = Field(description="Bits per character, including the end.")
-    bits: float = Field(description="Surprise at the whole text, in bits.")
+    bits: float = Field(description="Total surprise of the text, in bits.")
     n_unknown: int = Field(description="Number of characters that the model does not know.")
     percentile: float | None = Field(
         None,
-        description="Percentage of good texts that surprise the model less, if it is calibrated.",
+        description="Percentage of the calibration texts that surprise the model less; null if it "
+        "is not calibrated.",
     )
     character_bits: list[float] | None = None
 
@@ -225,7 +226,7 @@ class ModelResponse(BaseModel):
     version: str = Field(description="First 12 hexadecimal digits of the SHA-256 of the weights.")
     chat: bool
     answers_few: bool = Field(
-        description="Whether it only answers the questions that it has learned, in a chat."
+        description="Whether the model, in a chat, answers only the questions that it has learned."
     )
     num_params: int
     vocab_size: int

@@ -55,7 +55,7 @@ class ServedModel:
 
     @property
     def description(self) -> ModelResponse:
-        """What GET /microgpt/v1/model returns."""
+        """Response to GET /microgpt/v1/model."""
         gpt = self.gpt
         return ModelResponse(
             name=self.name,
@@ -80,7 +80,7 @@ class ServedModel:
         return html_file(self)
 
     def max_new_tokens(self, wanted: int | None) -> int | None:
-        """Return the limit of new tokens of a request; None is the end of the context."""
+        """Return the maximum number of new tokens; None means as many as fit in the context."""
         if not wanted and self.gpt.config.block_size <= MAX_NEW_TOKENS:
             return None
         return min(wanted or MAX_NEW_TOKENS, MAX_NEW_TOKENS)
@@ -110,7 +110,7 @@ def load_model(settings: Settings, *, allow_demo: bool = True) -> ServedModel:
 def served_model(
     saved: SavedModel, path: str | os.PathLike[str], log: Callable[[str], None]
 ) -> ServedModel:
-    """Return the model in a directory, and compile the engine. `log` gets messages for the user."""
+    """Return the model in a directory, and compile the engine; pass messages to `log`."""
     gpt = InferenceGpt(_within_memory(saved, log))
     prepare_engine("compiled", saved.dtype, uses=USES, tell=log)
     _ = gpt.compiled.decode_weights
@@ -133,7 +133,7 @@ def served_model(
 
 
 def _within_memory(saved: SavedModel, log: Callable[[str], None]) -> SavedModel:
-    """Shorten the context of a rotary model if one alone takes too much memory."""
+    """Shorten the context of a rotary model if a single one takes too much memory."""
     model = saved.model
     n_bytes = context_bytes(model, saved.dtype)
     limit = max(MAX_CONTEXT_BYTES, count_params(model) * np.dtype(saved.dtype).itemsize)

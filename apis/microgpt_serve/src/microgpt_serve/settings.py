@@ -103,7 +103,7 @@ class Settings(BaseSettings):
 
     @property
     def checks_hosts(self) -> bool:
-        """Whether to check Host and Origin; unnecessary with API keys, which web pages lack."""
+        """Whether to check Host and Origin; API keys make this check unnecessary."""
         if self.allowed_hosts:
             return "*" not in self.allowed_hosts
         return not (self.is_exposed or self.has_keys)

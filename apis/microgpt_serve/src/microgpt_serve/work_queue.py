@@ -1,8 +1,8 @@
-"""Run work that is not batched generation, in steps, on one thread.
+"""Run tasks other than batched generation, in steps, on one thread.
 
-Explanations, scores and log-probabilities are such work, and so are the validation and encoding of
-large bodies. Works take turns of a few ms, so that a large one does not delay a small one.
-Cancelled works are dropped between two steps.
+These tasks are explanations, scores, log-probabilities, and the validation and encoding of large
+bodies. They take turns of a few ms, so that a large task does not delay a small one. Cancelled
+tasks are dropped between two steps.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 def one_step(function: Callable[[], T]) -> Steps[T]:
-    """Return the call of a function as work of a single step."""
+    """Return a function call as a task with a single step."""
     return function()
     yield
 
@@ -38,15 +38,15 @@ class _Work:
 
 
 class WorkQueue:
-    """Queues work and runs it on one thread.
+    """Queues tasks and runs them on one thread.
 
     With several threads, the event loop would often wait for the GIL.
     """
 
     def __init__(self, queue_limit: int, max_turns: Callable[[], int] = lambda: MAX_TURNS) -> None:
-        """Create a queue that accepts work while less than `queue_limit` places are taken.
+        """Create a queue that accepts tasks while fewer than `queue_limit` places are taken.
 
-        `max_turns` returns how many works may take turns.
+        `max_turns` returns how many tasks may take turns.
         """
         self._max_turns = max_turns
         self._limit = queue_limit * TOKENS_PER_PLACE
@@ -60,17 +60,17 @@ class WorkQueue:
 
     @property
     def n_waiting(self) -> int:
-        """Number of works that have not begun."""
+        """Number of tasks that have not begun."""
         return len(self._waiting)
 
     def submit(
         self, steps: Steps[T], n_tokens: int, *, is_begun: bool = False
     ) -> asyncio.Future[T]:
-        """Queue work of `n_tokens` and return its future result. Raise QueueFullError if full.
+        """Queue a task of `n_tokens` tokens and return a future. Raise QueueFullError if full.
 
-        Work of a request that has already begun is never refused, and work of 0 tokens, such as a
-        piece of a stream, does not wait for a place. To cancel work, cancel the future or set its
-        exception.
+        A task of a request that has already begun is never refused, and a task of 0 tokens, such as
+        a piece of a stream, does not wait for a place. To cancel a task, cancel the future or set
+        its exception.
         """
         if not is_begun and self._n_tokens >= self._limit:
             raise QueueFullError
@@ -90,7 +90,7 @@ class WorkQueue:
         return result
 
     def _begin_turn(self) -> None:
-        """Let the next work run, if there is one."""
+        """Start the turn of the next task, if there is one."""
         while self._pieces:
             self._running.append(self._pieces.popleft())
         while self._waiting and len(self._running) < self._max_turns():
@@ -109,7 +109,7 @@ class WorkQueue:
             self._run(work)
 
     def _run(self, work: _Work) -> None:
-        """Run work for about TURN_S. Runs in the thread."""
+        """Run a task for about TURN_S seconds. Runs in the thread."""
         started, end = perf_counter(), None
         try:
             while not work.result.done() and perf_counter() < started + TURN_S:
@@ -121,10 +121,10 @@ class WorkQueue:
             work.result.get_loop().call_soon_threadsafe(self._end_turn, work, end, seconds)
 
     def _end_turn(self, work: _Work, end: BaseException | None, seconds: float) -> None:
-        """Deliver the result of work if it has ended, and begin the next turn.
+        """Deliver the result of a task if it has ended, and begin the next turn.
 
-        Every turn begins on the event loop, so that other requests have their turn as well. After a
-        turn that took long, as it held the GIL or had to wait for it, the thread rests as long.
+        The event loop begins every turn, so that other requests are served in between. If a turn
+        took long, because it held the GIL or waited for it, the thread pauses for the same time.
         """
         if end:
             _deliver(work.result, end)
@@ -136,12 +136,12 @@ class WorkQueue:
         work.result.get_loop().call_later(rest, self._begin_turn)
 
     def close(self) -> None:
-        """Discard unfinished works. Do not wait for the step that is running."""
+        """Discard unfinished tasks. Do not wait for the running step."""
         self._turns.put(None)
 
 
 def _deliver(result: asyncio.Future[Any], end: BaseException) -> None:
-    """Set the result of work that has ended with an exception."""
+    """Set the result of a task; `end` is the exception that ended it."""
     if result.done():  # the work was cancelled
         return
     if isinstance(end, StopIteration):

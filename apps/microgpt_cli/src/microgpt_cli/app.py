@@ -95,9 +95,9 @@ def _root(
 
 
 def commands(first: str = "") -> typer.Typer:
-    """Return the app with all commands, or if `first` is a command, with that alone.
+    """Return the app with all commands, or only with `first` if it is a command.
 
-    A single command starts faster: typer inspects all options of all commands.
+    A single command starts faster, because typer inspects the options of all commands.
     """
     app = typer.Typer(
         cls=_Commands,

@@ -96,7 +96,7 @@ def analyze_file(
         if fitted.ensemble:
             expectation = Expectation(*(LOSS_RATIO * loss for loss in expectation))
     if isinstance(docs, str):
-        note(f"{data} is read as running text; tokens, lengths and repeats are those of its lines")
+        note(f"{data} is read as running text; tokens, lengths and repeats refer to its lines")
         n_characters = len(docs)
         docs = [line.strip() for line in docs.split("\n") if line.strip()]
     if saved and saved.tokenizer.kind == "bpe":
@@ -184,7 +184,7 @@ def _plain(doc: Document) -> object:
 
 
 def _cuts(report: DataReport, default: int, block_size: int) -> list[Cut]:
-    """Count the documents too long for a block size and for 1/4 to 4 times the default."""
+    """Count the documents that are too long for block sizes from 1/4 to 4 times the default."""
     powers = [default * 2**i // 4 for i in range(5)]
     enough = next((size for size in powers if not report.cut(size).n_docs), powers[-1])
     sizes = {size for size in powers if 1 <= size <= enough} | {default, block_size}

@@ -61,9 +61,9 @@ def main() -> NoReturn:
 
 
 def command() -> NoReturn:
-    """Run `microgpt` as a process of its own.
+    """Run `microgpt`, then exit the process.
 
-    It ends without freeing every object, which would take a quarter of a short run.
+    Objects are not freed first, because that would take a quarter of the time of a short run.
     """
     try:
         main()

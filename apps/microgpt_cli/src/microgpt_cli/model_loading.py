@@ -22,7 +22,7 @@ READING, TRAINING = 3e7, 1e7
 
 
 def load_model(directory: Path, *, unfinished: bool = False) -> SavedModel:
-    """Load a model like `load`; print a note if the training run is unfinished."""
+    """Load a model with `load`; print a note if the training run is unfinished."""
     return noted(load(directory, unfinished=unfinished), directory)
 
 
@@ -47,7 +47,7 @@ def engine_for(saved: SavedModel, lengths: Iterable[int]) -> EngineName:
 def note_reference_engine() -> None:
     """Print a note that the reference engine is used because sources have been edited."""
     names = " and ".join(edited_sources())
-    note(f"{names} edited; using the reference engine, because the compiled one is not changed")
+    note(f"found edits in {names}; using the reference engine, as the compiled one is unchanged")
 
 
 def check_duration(seconds: float) -> None:
@@ -63,14 +63,14 @@ def noted(saved: SavedModel, directory: Path) -> SavedModel:
     """Return the model unchanged; print a note on an unfinished run and on edited sources."""
     edited = saved.meta.training.get("edited_sources")
     if edited and edited != edited_sources():
-        note(f"{directory} was trained with an edited reference engine, which is not the one here")
+        note(f"{directory} was trained with an edited reference engine that differs from this one")
     if saved.progress:
         note(f"the training run in {directory} is unfinished; using its model {saved.progress}")
     return saved
 
 
 def note_training_data(docs: Sequence[Document], saved: SavedModel, directory: Path) -> Bounds:
-    """Return which share of the characters is training data of a model; print a note if any is."""
+    """Return the share of characters that are training data; print a note if there are any."""
     known = read_document_hashes(directory, saved.meta)
     share = trained_share(docs, saved.trained_on, known)
     if isinstance(saved.tokenizer, FoldingTokenizer):  # the model reads other documents as these

@@ -46,7 +46,7 @@ def line_batches(
     """Return the lines of a file or of standard input by number, as soon as they can be read.
 
     They are read as in training: surrounding white space is removed, unless the model was trained
-    on running text. Empty lines are omitted. With a column, its texts are returned.
+    on running text. Empty lines are omitted. If a column is given, the texts in it are returned.
 
     Raises:
         ConfigError: a column is requested from standard input.
@@ -170,8 +170,8 @@ def note_training_file(
 ) -> DocumentHashes | None:
     """Print a note if a model was trained on the file, or may have been.
 
-    Return the hashes for the lines, unless the file has been compared as a whole, which a pipe
-    cannot be.
+    Return the hashes to compare each line with, or None if the whole file has been compared. A pipe
+    is always compared line by line.
     """
     if path is None or not os.path.isfile(path):
         if saved.text == "stream" and (path or not sys.stdin.isatty()):
@@ -191,7 +191,7 @@ def count_trained(
 ) -> Iterator[Batch]:
     """Yield the lines; at the end, print a note on those that the model was trained on.
 
-    It is a minimum if the hashes are partial: without other data of the model's ancestors.
+    The number is a minimum if the hashes are partial, without all data of the model's ancestors.
 
     Args:
         read: returns a line as the model reads it, which may fold case and accents.
@@ -209,7 +209,7 @@ def count_trained(
 
 
 def threshold(above: str | None, calibration: Calibration | None) -> Callable[[float], bool]:
-    """Return whether --above prints a line, as a function of its bits per character."""
+    """Return a function that tells from the bits per character whether --above prints a line."""
     if above is None:
         return lambda bits: True
     is_percentile = above.endswith("%")
@@ -229,7 +229,7 @@ def threshold(above: str | None, calibration: Calibration | None) -> Callable[[f
 
 
 def calibrate(scorer: Scorer, batches: Iterator[Batch], model: Path, meta: Meta) -> None:
-    """Write the calibration of a model by good lines, and print some percentiles."""
+    """Calibrate a model on good lines, save the calibration, and print some percentiles."""
     scores = (scorer.score(batch.values()).bits_per_character.tolist() for batch in batches)
     calibration = Calibration.of(list(chain.from_iterable(scores)), meta)
     calibration.write(model)
@@ -241,7 +241,7 @@ def calibrate(scorer: Scorer, batches: Iterator[Batch], model: Path, meta: Meta)
     n = calibration.n_texts
     if n < N_STEPS:
         note(
-            f"{count(n, 'line')} cannot tell percentiles above {100 * (1 - 1 / n):.4g} %; "
+            f"{count(n, 'line')} are too few for percentiles above {100 * (1 - 1 / n):.4g} %; "
             f"use {N_STEPS:,} or more for 99.9 %"
         )
 

@@ -57,8 +57,8 @@ def budgeted_report(directory: Path) -> Report:
     organisms = Section(
         "organisms",
         "Organisms",
-        f"The best {min(N_ROWS, len(ranked))} of {len(ranked)}, and what distinguishes each from "
-        "that of the rule.",
+        f"The best {min(N_ROWS, len(ranked))} of {len(ranked)} organisms, and how their genes "
+        "differ from those of the rule.",
         table=Table(["", "held-out loss", "trained", "genes"], rows, is_prose=True),
     )
     return Report(
@@ -107,8 +107,8 @@ def _curves(rungs: Sequence[RungRecord], rule: BudgetedGenome) -> Section:
     return Section(
         "curves",
         "Learning curves",
-        "Held-out loss of each organism during its training run. Those that promise little pause "
-        "after the sixth evaluation.",
+        "Held-out loss of each organism during its training run. The less promising "
+        "organisms pause after the sixth evaluation.",
         alt.layer(line.mark_line(opacity=0.7), theme.points(line)),
         datasets={"curves": rows},
     )

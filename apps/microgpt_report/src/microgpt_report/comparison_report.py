@@ -31,7 +31,7 @@ def comparison_report(summaries: Sequence[RunSummary]) -> Report:
 
 
 def best_of(summaries: Sequence[RunSummary]) -> RunSummary | None:
-    """Return the search with the best winner; None if their measures differ or one has none."""
+    """Return the search with the best winner; None if measures differ or a winner is missing."""
     measures = {measure for summary in summaries for measure in summary.measures.values()}
     found = [(summary.winner.fitness, summary) for summary in summaries if summary.winner]
     if len(measures) > 1 or len(found) < len(summaries):

@@ -53,12 +53,12 @@ def vega_config(scheme: str) -> Specification:
 
 
 def file_config() -> Specification:
-    """Return the configuration of a chart in a file of its own."""
+    """Return the configuration of a chart in a separate file."""
     return vega_config("light") | {"background": SCHEMES["light"]["paper"], "padding": PADDING}
 
 
 def picture(chart: Specification, kind: str) -> bytes:
-    """Render a chart as "png" in the light scheme, or as "svg" in the scheme of its reader."""
+    """Render a chart as "png" in the light scheme, or as "svg" in the reader's scheme."""
     import vl_convert
 
     whole = chart | {"config": file_config()}

@@ -78,7 +78,7 @@ class Report:
 
 
 def change(start: float, end: float) -> str:
-    """Format two numbers with as many decimals as distinguish them, such as "2.52 → 2.31"."""
+    """Format two numbers with enough decimals to distinguish them, such as "2.52 → 2.31"."""
     shown = [f"{start:.{n}f} → {end:.{n}f}" for n in (2, 3, 4)]
     return next((text for text in shown if len({*text.split(" → ")}) > 1), shown[-1])
 

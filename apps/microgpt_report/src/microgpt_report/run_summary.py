@@ -200,8 +200,9 @@ def summarise(
     summary = RunSummary(name, run, generations, retest)
     if unknown := [line.id for line in run.lines if not summary.knows(line)]:
         raise RunError(
-            f"{run.directory / EVALUATIONS}: {unknown[0]} does not belong to this search; if a "
-            "line was removed, resume the run, else another version of microgpt wrote the file"
+            f"{run.directory / EVALUATIONS}: {unknown[0]} does not belong to this search; if "
+            "a line was removed, resume the run; otherwise, a different version of "
+            "microgpt wrote the file"
         )
     if not generations:
         raise RunError(f"{run.directory} has no generations yet; try again later")

@@ -109,7 +109,7 @@ def as_text(scaling: Scaling) -> Iterator[str]:
     if len(seeds) > 1:
         yield "±: half-width of the 95 % confidence interval over the seeds"
     if any(len(cell.losses) < len(seeds) for cell in scaling.cells):
-        yield "Some models lack seeds. A difference is over the common seeds, if there are two"
+        yield "Some models lack seeds. Differences are over the common seeds, if there are two"
     for series in scaling.series:
         yield ""
         yield f"Loss against {NOUNS[series.axis]}: {_shared(series, scaling)}"
@@ -236,7 +236,7 @@ def _costs(scaling: Scaling) -> Iterator[str]:
 
 
 def _against_others(scaling: Scaling, cell: Cell) -> str:
-    """Return the difference from the best, or if the costs differ, from the best cheaper one."""
+    """Return the difference from the best or, if the costs differ, from the best cheaper one."""
     if scaling.has_one_cost:
         return with_interval(scaling.behind(cell))
     gain = scaling.gain(cell)

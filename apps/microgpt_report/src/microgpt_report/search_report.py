@@ -75,7 +75,7 @@ def _is_complete(summary: RunSummary) -> bool:
 
 
 def _start(summary: RunSummary, population: str) -> tuple[float, str]:
-    """Return the value from which a population started, and what was measured."""
+    """Return the value at the start of a population, and a description of its origin."""
     measure = summary.measures[population]
     for entry in summary.run.lines:
         if entry.origin == PRIMORDIAL and (worth := measure.of(entry.evaluation)) is not None:

@@ -1,6 +1,6 @@
 """Sizes, axes, legends and tooltips shared by the charts.
 
-Importing this module imports Altair. The colors are those of `look`.
+Importing this module imports Altair. The colors come from `look`.
 """
 
 from collections.abc import Callable, Sequence
@@ -110,7 +110,7 @@ def log_axis(field: str, title: str, form: str = ".4~s", padding: int = 12) -> a
 def places_axis(field: str) -> alt.X:
     """Return the x axis of the places of configurations in the ranking."""
     axis = alt.Axis(grid=False, labelAngle=0, labelOverlap="greedy", labelSeparation=10)
-    return alt.X(field, title="configuration, in the order of the mean loss", axis=axis)
+    return alt.X(field, title="configuration, in order of mean loss", axis=axis)
 
 
 def loss_axis(field: str, title: str, padding: int = 8) -> alt.Y:

@@ -1,6 +1,6 @@
-"""The genome of a budgeted search, all settings of a training run but its steps; its space.
+"""The genome of a budgeted search (all settings of a training run except its steps), and its space.
 
-A `Contestant` is an organism with such a genome, and its losses so far.
+A `Contestant` is an organism with such a genome and its losses so far.
 """
 
 import math
@@ -95,7 +95,7 @@ class BudgetedGenome(BaseGenome):
 
     @classmethod
     def of(cls, choice: Choice, length: float, vocab_size: int | None) -> "BudgetedGenome":
-        """Return the genome of settings chosen by the rule.
+        """Return the genome of the settings that the rule chose.
 
         Args:
             length: mean number of predicted tokens per document or chunk.
@@ -175,7 +175,7 @@ class Contestant:
 
     @property
     def next_rung(self) -> int:
-        """The evaluation up to which it trains next."""
+        """The number of the evaluation that ends its next rung."""
         return next(rung for rung in RUNGS if rung > len(self.losses))
 
     @property
@@ -195,6 +195,6 @@ class Contestant:
 
 
 def rank(organisms: Iterable[Contestant]) -> list[Contestant]:
-    """Return the organisms without those that have no finite loss, the best first."""
+    """Return the organisms that have a finite loss, best first."""
     finite = [organism for organism in organisms if organism.loss < math.inf]
     return sorted(finite, key=lambda organism: (organism.loss, organism.id))

@@ -25,7 +25,7 @@ STUDENT_LENGTH = 2  # steps of a student, relative to those of an organism
 
 
 class Tokens(NamedTuple):
-    """A tokenizer, and the sizes of the documents in its tokens."""
+    """A tokenizer, and the sizes of the documents in tokens."""
 
     tokenizer: Tokenizer
     training: Sizes
@@ -34,7 +34,7 @@ class Tokens(NamedTuple):
 
 
 class Watch(Protocol):
-    """What decides, between evaluations, whether there is time for the next ones."""
+    """Decides between evaluations whether there is time to continue."""
 
     def may_begin(self, operations: float) -> bool:
         """Return whether training may begin or go on, given the operations to complete it."""
@@ -43,7 +43,7 @@ class Watch(Protocol):
         """Return whether training may continue up to its next evaluation.
 
         Args:
-            operations: of the evaluation that has ended and of the steps before it.
+            operations: cost of the evaluation that has ended and of the steps before it.
             seconds: their duration.
         """
 
@@ -81,7 +81,7 @@ class BudgetedObjective:
     _plans: dict[BudgetedGenome, Plan] = field(default_factory=dict, repr=False, compare=False)
 
     def tokens(self, vocab_size: int | None) -> Tokens:
-        """Return the tokenizer for a size of the BPE vocabulary, or for characters if None."""
+        """Return the tokenizer for a BPE vocabulary of this size, or for characters if None."""
         if vocab_size not in self._known:  # a race is harmless: both threads get the same
             parts = self.parts
             tokenizer: Tokenizer = (
@@ -119,7 +119,7 @@ class BudgetedObjective:
         return STUDENT_LENGTH * self.cost(genome, EVALUATIONS) + n_teachers * teaching
 
     def plan(self, genome: BudgetedGenome) -> Plan:
-        """Return the settings of a complete training run, and what they cost."""
+        """Return the settings of a complete training run, and its cost."""
         if genome in self._plans:
             return self._plans[genome]
         tokens = self.tokens(genome.vocab_size)
@@ -162,8 +162,8 @@ class BudgetedObjective:
     def measure(self, rung: Rung, seed: int, should_stop: ShouldStop | None = None) -> Evaluation:
         """Train up to an evaluation; the evaluation is invalid if training was stopped.
 
-        Its losses are those that were not known, in nats per character; infinity if it diverged.
-        There are fewer of them if the watch stops the training run, or none if it does not begin.
+        Its losses are the new ones, in nats per character; infinity if training diverged. If the
+        watch stops the training run, some of them are missing; if it prevents the start, all are.
         """
         watch, operations = self.watch, self.plan(rung.genome).operations
         if watch and not watch.may_begin((EVALUATIONS - rung.n_known) * operations):

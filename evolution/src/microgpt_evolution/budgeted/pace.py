@@ -1,6 +1,6 @@
-"""The pace of a search with a time limit: what it can still train before the limit.
+"""The pace of a search with a time limit: how many operations still fit into the time.
 
-Only what follows from it is recorded (`TimeCut`), so a search is repeated without a clock.
+Only the resulting cuts are recorded (`TimeCut`), so repeating a search needs no clock.
 """
 
 from collections import deque
@@ -17,7 +17,7 @@ class SearchPace:
     """Measures the speed of the workers, and of the whole search."""
 
     def __init__(self, limit: TimeLimit, speed: float, student_s: float) -> None:
-        """Start to measure.
+        """Start measuring.
 
         Args:
             speed: operations per second of a worker, as measured before the search.
@@ -31,16 +31,16 @@ class SearchPace:
         self.has_measured = False
 
     def begin_generation(self, spent: float) -> None:
-        """Note that a generation begins after `spent` operations of the search."""
+        """Record that a generation begins after `spent` operations of the search."""
         self._starts.append((self._clock(), spent))
 
     def evaluated(self, operations: float, seconds: float) -> None:
-        """Note the speed of a worker between two evaluations of a training run."""
+        """Record the speed of a worker between two evaluations of a training run."""
         self._speeds.append(operations / max(seconds, 1e-9))
         self.has_measured = True
 
     def seconds_left(self) -> float:
-        """Return the time in which the training runs must end."""
+        """Return the number of seconds in which the training runs must end."""
         return self._end - self._clock()
 
     def longest(self) -> float:

@@ -1,4 +1,4 @@
-"""Plan a budgeted search: its budget, and what a training run and the student take of it."""
+"""Plan a budgeted search: its budget, and the costs of a training run and of the student."""
 
 from typing import Any
 
@@ -40,14 +40,14 @@ def plan_search(
     tell: Tell,
     **recorded: Any,
 ) -> BudgetedSettings:
-    """Return the settings of a search for the documents of a fitting.
+    """Return the settings of a search on the documents of a fitting.
 
     Args:
         limits: the options that limit a training run.
-        limit: that of --minutes; all workers search until then.
+        limit: time limit of --minutes; all workers search until then.
         chat: whether the documents are conversations.
         distill: maximum number of teachers; None for a number that suits the text.
-        space: that of the user, instead of the default one.
+        space: the user's space; None for the default one.
         tell: called with notes for the user.
         recorded: settings to record, such as the input and the seed.
 
@@ -114,9 +114,10 @@ def plan_search(
 
 
 def _n_teacher_samples(ruled: Fitted) -> int:
-    """Return the number of documents that teachers make up for a student.
+    """Return the number of documents that teachers generate for a student.
 
-    Not more than it reads, and not more than have predictions of MAX_TARGETS bytes.
+    The student must be able to read them all, and their predictions must fit into MAX_TARGETS
+    bytes.
     """
     config, sizes = ruled.choice.config, ruled.sizes
     length = sizes.chunk_length(ruled.choice.model.block_size)

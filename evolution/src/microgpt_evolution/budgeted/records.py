@@ -2,7 +2,7 @@
 
 run.json               the settings, used again when the run is resumed
 evaluations.jsonl      one line per rung of an organism
-organisms/g1-3/        checkpoint of an organism that may be trained on; see `training_state`
+organisms/g1-3/        checkpoint of an organism that may be trained further; see `training_state`
 """
 
 import math
@@ -44,7 +44,7 @@ _Loss = Annotated[float, Field(ge=0, le=1e100)]
 
 
 class TimeCut(Stored):
-    """What a time limit has left of a generation, because the search would have ended late."""
+    """Limits on a generation and later ones, because the search would have ended late."""
 
     generation: int  # counted from 1
     budget: _Operations | None = None  # for this generation and all later ones
@@ -115,7 +115,7 @@ class RungRecord(Line):
 
     @classmethod
     def of(cls, trial: Trial[Rung], evaluation: Evaluation, *, flops: float, n_params: int) -> Self:
-        """Return the record of a rung; `flops` is the cost of all of it."""
+        """Return the record of a rung; `flops` is the cost of the whole rung."""
         rung, n = trial.config, len(evaluation.losses)
         n_planned = rung.until - rung.n_known
         return cls(
@@ -159,12 +159,12 @@ class BudgetedRecords(RunDirectory[BudgetedSettings, RungRecord]):
         """Return the recorded losses of an organism in a rung, or None.
 
         Raises:
-            RunError: another genome or seed is recorded.
+            RunError: a different genome or seed is recorded.
         """
         line = self.final(RungRecord.key_of(trial))
         if line and (line.genome, line.seed) != (trial.config.genome, trial.seed):
             raise RunError(
-                f"{self.directory} has another genome for {trial.id}, from another version of "
+                f"{self.directory} has a different genome for {trial.id}, from another version of "
                 "microgpt or NumPy; start a new search"
             )
         return super().known(trial)
@@ -186,7 +186,7 @@ class BudgetedRecords(RunDirectory[BudgetedSettings, RungRecord]):
         publish(self._place(id), {STATE: content, STATE_DESCRIPTION: description})
 
     def keep_cut(self, cut: TimeCut) -> None:
-        """Record a cut, instead of an earlier one of the same generation."""
+        """Record a cut; it replaces an earlier cut of the same generation."""
         others = (each for each in self.settings.cuts if each.generation != cut.generation)
         self.change(self.settings.model_copy(update={"cuts": (*others, cut)}))
 
@@ -208,7 +208,7 @@ class BudgetedRecords(RunDirectory[BudgetedSettings, RungRecord]):
         return plan, state
 
     def forget(self, id: str) -> None:
-        """Remove the state of an organism that will not be trained on."""
+        """Remove the state of an organism that will not be trained further."""
         shutil.rmtree(self._place(id), ignore_errors=True)
 
     def _place(self, id: str) -> Path:

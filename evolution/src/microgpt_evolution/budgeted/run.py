@@ -1,7 +1,7 @@
 """Run a budgeted search on a worker pool; the same budget and seed give the same winner.
 
-With a time limit, the search trains less if it would end late. What was left out is recorded, so a
-search that is resumed or repeated gives the same winner, too.
+With a time limit, the search trains less if it would otherwise end late. The omitted training is
+recorded, so a resumed or repeated search also gives the same winner.
 """
 
 import math
@@ -63,8 +63,8 @@ class BudgetedSearch:
         """Prepare a search with the settings in the records; see `BudgetedEvent` for `on_event`.
 
         Args:
-            limit: that of a new search; without one, the recorded cuts are followed. Workers of a
-                cluster do not see it, so there a generation that has begun is completed.
+            limit: time limit of a new search; without a limit, the recorded cuts apply. Workers of
+                a cluster do not know the limit, so they complete a generation that has begun.
         """
         self._records, self._on_event, self.parts = records, on_event, parts
         self._stop, self.settings = should_stop or Event(), records.settings
@@ -122,7 +122,7 @@ class BudgetedSearch:
                 return
 
     def may_begin(self, operations: float) -> bool:
-        """Return whether a rung may begin; see `Watch`. All before the first evaluation may."""
+        """Return whether a rung may begin; see `Watch`. Before the first evaluation, all may."""
         pace = self._pace
         return not pace or not pace.has_measured or operations <= pace.longest()
 
@@ -137,7 +137,7 @@ class BudgetedSearch:
         return seconds <= self._pace.seconds_left()
 
     def _cut(self, budget: float) -> TimeCut | None:
-        """Return and record what can be trained in time from now on, if less than planned."""
+        """Return and record how much can still be trained in time, if it is less than planned."""
         pace = self._pace
         if not pace:
             return None
@@ -163,7 +163,7 @@ class BudgetedSearch:
         return next(iter(rank(self.organisms.values())), None)
 
     def winner(self) -> tuple[Contestant, TrainResult]:
-        """Return the best organism so far and its model, trained as far as the search has.
+        """Return the best organism so far and its model, trained as far as in the search.
 
         Raises:
             NoWinnerError: no organism has a finite loss.
@@ -187,7 +187,7 @@ class BudgetedSearch:
     def student(
         self, on_event: Callable[[TrainEvent], None] = lambda event: None
     ) -> TrainResult | None:
-        """Train a model of the winner's size to predict as the best organisms do on average.
+        """Train a model of the winner's size on the mean predictions of the best organisms.
 
         Returns None if there are fewer than two teachers. The time limit shortens the training.
 
@@ -239,8 +239,8 @@ class BudgetedSearch:
         """Train the organisms of a generation and return their new losses.
 
         Args:
-            rungs: evaluations up to which to train the organisms, without the others; by default,
-                all are trained up to their next rungs, unless the time limit cuts this.
+            rungs: for each organism to train, the evaluation at which to stop; by default, all
+                organisms are trained up to their next rungs, unless the time limit prevents this.
         """
         runs = [each for each in asked if rungs is None or each.id in rungs]
         trials = [self._trial(each, (rungs or {}).get(each.id, each.next_rung)) for each in runs]
@@ -270,7 +270,7 @@ class BudgetedSearch:
         return [losses.get(each, ()) for each in asked]
 
     def _record_what_was_cut(self, losses: Mapping[Contestant, tuple[float, ...]]) -> None:
-        """Record which organisms were trained, and how far, if the time limit cut a generation."""
+        """Record how far the organisms were trained, if the time limit cut a generation short."""
         ends = {each: len(each.losses) + len(new) for each, new in losses.items() if new}
         is_cut = any(
             ends.get(each, 0) < each.next_rung and math.inf not in new
@@ -319,5 +319,5 @@ class BudgetedSearch:
 
 
 def _losses(evaluation: Evaluation) -> tuple[float, ...]:
-    """Return the new losses, none if there was no time for any; infinity if training crashed."""
+    """Return the new losses; none if there was no time, infinity if training crashed."""
     return evaluation.losses if evaluation.status == "ok" else evaluation.losses or (math.inf,)

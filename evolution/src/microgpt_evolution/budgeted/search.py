@@ -42,7 +42,7 @@ Cost = Callable[[BudgetedGenome, int], float]  # operations for a number of eval
 
 
 class SurrogateSearch:
-    """The organisms of a search, and the budget that is left."""
+    """The organisms of a search, and the remaining budget."""
 
     def __init__(
         self,
@@ -58,12 +58,12 @@ class SurrogateSearch:
         """Prepare a search.
 
         Args:
-            first: genomes of the first generation, which also has mutants of them.
+            first: genomes of the first generation, to which mutants of them are added.
             budget: number of operations.
             n_finalists: number of organisms with the lowest predicted losses that are trained to
                 the end before the budget is spent.
             accepts: whether a genome may be trained.
-            seed: seed of the search, from which those of the training runs are derived.
+            seed: seed of the search, from which the seeds of the training runs are derived.
         """
         n_complete = budget / cost(first[0], EVALUATIONS)
         size = LARGEST if n_complete >= 4 * LARGEST else SMALLEST
@@ -75,10 +75,10 @@ class SurrogateSearch:
         self._asked: list[Contestant] = []
 
     def ask(self, longest: float = math.inf) -> list[Contestant]:
-        """Return what to train next up to its next rung; an empty list if the budget is spent.
+        """Return the organisms to train up to their next rungs; none if the budget is spent.
 
         Args:
-            longest: number of operations in which each of them can be completed.
+            longest: maximum number of operations to complete the training run of each organism.
 
         Raises:
             GenomeError: no genome is accepted.
@@ -89,9 +89,9 @@ class SurrogateSearch:
         return self._asked
 
     def tell(self, losses: Sequence[Sequence[float]]) -> None:
-        """Add the new losses of what was asked for; infinity if training diverged.
+        """Add the new losses of the organisms from `ask`; infinity if training diverged.
 
-        There may be fewer of them than asked for, or none. Then less of the budget is spent.
+        There may be fewer losses than requested, or none. Then less of the budget is spent.
         """
         for organism, new in zip(self._asked, losses, strict=True):
             if math.inf not in new:
@@ -127,7 +127,7 @@ class SurrogateSearch:
     def _candidates(self, ranked: Sequence[Contestant]) -> list[Contestant]:
         """Return mutants of the first organisms and of their crossings.
 
-        Their genomes are not those of any organism, unless the space has no others.
+        Genomes that organisms already have are skipped, unless the space has no others.
         """
         known = {organism.genome for organism in ranked}
         draws = self._draws(ranked[:N_PARENTS])
@@ -136,7 +136,7 @@ class SurrogateSearch:
     def _accepted(
         self, draws: Iterator[Contestant], n: int, known: Collection[BudgetedGenome] = ()
     ) -> list[Contestant]:
-        """Return accepted organisms with different genomes, n at most."""
+        """Return at most n accepted organisms with different genomes."""
         found: dict[BudgetedGenome, Contestant] = {}
         for organism in islice(draws, MAX_DRAWS):
             if organism.genome not in known and self._accepts(organism.genome):
@@ -146,7 +146,7 @@ class SurrogateSearch:
         return [*found.values()]
 
     def _draws(self, parents: Sequence[Contestant]) -> Iterator[Contestant]:
-        """Yield mutants of the parents and of their crossings, without end.
+        """Yield mutants of the parents and of their crossings indefinitely.
 
         They get their id and seed when they are chosen.
         """
@@ -168,8 +168,8 @@ class SurrogateSearch:
     ) -> list[Contestant]:
         """Return the candidates with the highest expected improvement per operation.
 
-        Each is chosen as if those before had their predicted losses. All can be completed without
-        the reserved operations.
+        Each choice treats the predicted losses of the previous choices as known. The budget without
+        the reserved operations suffices to complete each of them.
         """
         chosen: list[Contestant] = []
         while len(chosen) < self.size:
@@ -195,7 +195,7 @@ class SurrogateSearch:
         return chosen
 
     def _begun(self, organism: Contestant, slot: int) -> Contestant:
-        """Return an organism whose next rung is paid; a new one gets its id and seed."""
+        """Return an organism after paying for its next rung; a new one gets its id and seed."""
         self.budget -= self.cost(organism.genome, organism.n_next)
         if organism.id in self.organisms:
             return organism
@@ -203,5 +203,5 @@ class SurrogateSearch:
         return replace(organism, id=f"g{self.generation}-{slot}", seed=seed)
 
     def _price(self, organism: Contestant) -> float:
-        """Return the operations to complete an organism."""
+        """Return the number of operations to complete the training run of an organism."""
         return self.cost(organism.genome, EVALUATIONS - len(organism.losses))

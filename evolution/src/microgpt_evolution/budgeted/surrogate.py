@@ -1,8 +1,8 @@
 """A Gaussian process that predicts the loss at the end of training runs.
 
 It learns from the losses at the ends of rungs. Similar genomes have similar losses, and the losses
-of one organism are correlated. Freeze-thaw Bayesian optimization (Swersky, Snoek & Adams 2014) has
-such a model, with another kernel for the training time.
+of one organism are correlated. Freeze-thaw Bayesian optimization (Swersky, Snoek & Adams 2014) uses
+such a model with a different kernel for the training time.
 
 Shapes: N = losses so far, M = organisms to predict, G = genes.
 """
@@ -37,13 +37,13 @@ RUN_DEVIATIONS = (0.05, 0.15, 0.3)  # between training runs of the same genome
 
 
 class LossForecast(NamedTuple):
-    """The distribution of the modelled logarithm at the end of a training run."""
+    """Normal distribution of the logarithmic loss at the end of a training run."""
 
     mean: float
     deviation: float  # standard
 
     def improvement(self, lowest: float) -> float:
-        """Return the expected improvement: the mean of what values are below the lowest so far."""
+        """Return the expected improvement: the mean drop below the lowest value so far."""
         if not self.deviation:
             return max(0.0, lowest - self.mean)
         z = (lowest - self.mean) / self.deviation
@@ -100,7 +100,7 @@ class Surrogate:
         self._fit(self._kernel)
 
     def predict(self, organisms: Sequence[Contestant]) -> list[LossForecast]:
-        """Predict the end of the training runs of organisms, known or new.
+        """Predict the losses at the end of the training runs of known or new organisms.
 
         Predictions are rounded, so that a search does not depend on the last digits.
         """
@@ -113,7 +113,7 @@ class Surrogate:
         return [LossForecast(mean, deviation) for mean, deviation in pairs]
 
     def expecting(self, organism: Contestant) -> "Surrogate":
-        """Return a surrogate that takes the prediction for an organism as its loss."""
+        """Return a surrogate that treats the prediction for an organism as its loss."""
         new, old, end = copy(self), self._points, self._at([organism], [EVALUATIONS])
         new._points = _Points(
             np.concatenate((old.genes, end.genes)),
@@ -125,7 +125,7 @@ class Surrogate:
         return new
 
     def _fit(self, kernel: _Kernel) -> float:
-        """Fit with a kernel; return the logarithm of the marginal likelihood but for a constant."""
+        """Fit with a kernel; return the log marginal likelihood up to a constant."""
         covariances = kernel(self._points, self._points) + JITTER**2 * np.eye(len(self._values))
         self._cholesky = np.linalg.cholesky(covariances)
         centred = (self._values - self._mean) / self._scale

@@ -54,7 +54,7 @@ class LossLog(Log):
     _is_reached, _stagnation = False, 0
 
     def begun(self, run: SearchRunner) -> None:
-        """Write the header, with the fitness that is worth a line."""
+        """Write the header, with the target fitness."""
         assert isinstance(run.search, LossSearch)
         self._search, space = run.search, run.settings.space
         if space and space.target is not None:

@@ -39,7 +39,7 @@ class Trace(Listener):
             self._write(line)
 
     def evaluated(self, run: SearchRunner, organism: Organism) -> None:
-        """Write the fitness of an organism, or why it has none."""
+        """Write the fitness of an organism, or the reason why it has none."""
         self._write(done(organism))
 
 

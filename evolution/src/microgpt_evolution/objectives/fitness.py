@@ -1,8 +1,8 @@
-"""What a search can minimise, and the thresholds.
+"""Fitness measures that a search can minimise, and their thresholds.
 
 "held-out" is the loss on documents not used for training. "last-doc" is the loss on the last
 training document, as in evolve-rust; it is cheap to measure but mostly noise. "own" is the number
-that a function of the user returns.
+that a user-defined function returns.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""An objective of the user: a function of a genome or of a trained model."""
+"""A user-defined objective: a function of a genome or of a trained model."""
 
 import inspect
 import math
@@ -22,7 +22,7 @@ POLL_S = 0.1
 
 @dataclass(frozen=True)
 class OwnFunction:
-    """A function whose number is to be minimised."""
+    """A function whose return value is minimised."""
 
     function: Callable[..., float]
     max_seconds: float = MAX_SECONDS
@@ -33,9 +33,10 @@ class OwnFunction:
         return next(iter(inspect.signature(self.function).parameters), "") != GENOME
 
     def evaluate(self, of: object, should_stop: ShouldStop | None) -> Evaluation:
-        """Return the number of a genome, of the settings of a sweep, or of a training result.
+        """Return the number for a genome, for the settings of a sweep, or for a training result.
 
-        If there is none, the evaluation says why. A call that takes too long is given up.
+        If there is no number, the evaluation contains the reason. A call that takes too long is
+        abandoned.
         """
         argument = InferenceGpt(of) if isinstance(of, TrainResult) else of
         results = SimpleQueue[float | Exception]()

@@ -73,7 +73,7 @@ class RunSettings(Stored):
 
     @classmethod
     def parse(cls, settings: dict[str, object], directory: Path) -> Self:
-        """Parse the settings of a run; raise RunError if they are damaged or of another kind."""
+        """Parse the settings of a run; raise RunError if damaged or of a different kind."""
         if (kind := kind_of(settings)) != cls.kind:
             raise RunError(
                 f"{directory} is a {kind.title}, not a {cls.kind.title}; use a run of "
@@ -106,16 +106,16 @@ class Line(Stored):
     @property
     @abstractmethod
     def key(self) -> Hashable:
-        """What the line is about; a later line with the same key replaces it."""
+        """Key that identifies the line; a later line with the same key replaces it."""
 
     @property
     @abstractmethod
     def evaluation(self) -> Evaluation:
-        """The evaluation, as far as the search or the sweep uses it."""
+        """The values that the search or the sweep uses."""
 
     @property
     def is_final(self) -> bool:
-        """Whether a resumed run reuses the line, because it does not depend on the machine."""
+        """Whether a resumed run reuses the line; false if it depends on the machine."""
         return True
 
     @classmethod
@@ -217,10 +217,10 @@ class RunDirectory(Generic[S, L]):
     @classmethod
     @contextmanager
     def at(cls, run_dir: str | os.PathLike[str] | None, settings: S) -> Iterator[Self]:
-        """Yield the records in a directory, of a new run or of one to resume; None: temporary ones.
+        """Yield the records of a new or resumed run in a directory; by default, a temporary one.
 
         Raises:
-            ConfigError: the run there has other settings.
+            ConfigError: the directory has a run with different settings.
         """
         with ExitStack() as stack:
             folder = run_dir or Path(stack.enter_context(TemporaryDirectory()), "run")
@@ -279,7 +279,7 @@ class RunDirectory(Generic[S, L]):
         return len(whole_lines(self.directory))
 
     def final(self, key: Hashable) -> L | None:
-        """Return the recorded line with a key, or None if the training run must be made."""
+        """Return the recorded line with a key, or None if the trial must still be run."""
         line = self._lines.get(key)
         return line if line and line.is_final else None
 

@@ -1,4 +1,4 @@
-"""The files of a run: run.json, with its settings, and evaluations.jsonl, with a line each."""
+"""The files of a run: run.json with its settings, and evaluations.jsonl with its evaluations."""
 
 import json
 import os
@@ -29,7 +29,7 @@ REMEDY = "remove the line and resume the run, which repeats the evaluation"
 
 
 class Stored(BaseModel):
-    """Base class of what a run stores."""
+    """Base class of the records that a run stores."""
 
     model_config = ConfigDict(
         strict=True, frozen=True, allow_inf_nan=False, serialize_by_alias=True
@@ -61,7 +61,7 @@ def encode_run(settings: dict[str, object]) -> bytes:
 
 
 def with_settings(directory: Path, settings: dict[str, object]) -> bytes:
-    """Return the content of run.json with other settings."""
+    """Return the content of run.json with its settings replaced."""
     run = _read_run(directory).model_copy(update={"settings": settings})
     return f"{json.dumps(run.model_dump(), indent=2)}\n".encode()
 

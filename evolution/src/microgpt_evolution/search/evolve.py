@@ -61,7 +61,7 @@ class EvolutionResult(Plottable):
 
     @property
     def value(self) -> float:
-        """What the search has minimised for the winner: the loss or the number of a function."""
+        """The winner's value that the search minimised: the loss or the number of a function."""
         return self.winner.found.fitness
 
     @property
@@ -161,13 +161,13 @@ def evolve(
 
 
 class Failures(Listener):
-    """Warns of failures of a function of the user, once for each reason."""
+    """Warns of failures of a user-defined function, once per reason."""
 
     def __init__(self) -> None:
         self._reasons = set[str]()
 
     def evaluated(self, run: SearchRunner, organism: Organism) -> None:
-        """Note the evaluation of an organism."""
+        """Warn if the evaluation of an organism failed."""
         evaluation = organism.evaluation
         reason = evaluation.reason if evaluation else ""
         if reason and reason not in self._reasons:

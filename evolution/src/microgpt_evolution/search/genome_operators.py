@@ -134,7 +134,7 @@ class Operators(NamedTuple):
 
     @classmethod
     def of(cls, space: Space) -> "Operators":
-        """Return the operators of a space; genes without values are those of PRIMORDIAL."""
+        """Return the operators of a space; genes without values are taken from PRIMORDIAL."""
 
         def draw(rng: random.Random) -> Genome:
             return space.random(PRIMORDIAL, rng)

@@ -39,8 +39,8 @@ class Hydra:
             "source", as in evolve-rust: the two best organisms of every head replace the worst
             organisms of each head, which makes the heads nearly identical.
         met: the champions of each head before the last exchange.
-        has_exchanged: whether the last generation ended a cycle. The heads have then received the
-            genomes of others, and have begun the next generation.
+        has_exchanged: whether the last generation ended a cycle. The heads have then received
+            genomes of other heads, and have begun the next generation.
     """
 
     stagnation = None  # stagnation is not tracked in Hydra searches

@@ -1,4 +1,4 @@
-"""Loss search with an ask and tell interface; its stagnation schedule and its blacklist.
+"""Loss search with an ask-and-tell interface, a stagnation schedule and a blacklist.
 
 search = LossSearch(population=8, fitness="held-out", seed=42)
 for _ in range(10):
@@ -161,7 +161,7 @@ class LossSearch(Population):
         return child(mutate(genome, rng), "hyper", parent)
 
     def _championship(self, winners: Sequence[Organism]) -> list[Organism]:
-        """Return the best genome again, offspring of the three best, and an immigrant."""
+        """Return the best genome, offspring of the three best genomes, and an immigrant."""
         operators, rng, size = self.operators, self.rng, self.size
         best, champions = winners[0], winners[:N_CHAMPIONS]
         children = [child(best.genome, "re-eval", best)]

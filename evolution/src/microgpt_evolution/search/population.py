@@ -28,7 +28,7 @@ def kept(organism: Organism, origin: Provenance) -> Organism:
 
 
 class Population(ABC):
-    """A population and its breeding; alone, it is a whole search."""
+    """A population and its breeding. A single population is a complete search."""
 
     default_operators = EVOLVE_RUST
     n_elites = 1  # number of organisms copied to the next generation with their evaluation
@@ -47,14 +47,14 @@ class Population(ABC):
     ) -> None:
         """Create the first generation.
 
-        With an ancestor, half of it are the ancestor and its mutants. Then follow the first genomes
-        of the operators; the others are random.
+        If there is an ancestor, the ancestor and its mutants form half of the generation. Then come
+        the first genomes of the operators. The remaining genomes are random.
 
         Args:
             ancestor: genome of a warm start.
-            first_slot: slot of the first organism; the slots of several populations follow on.
-            seed: seed of the run, from which those of the training runs are derived.
-            operators: those of a space, instead of the default ones.
+            first_slot: slot of the first organism; several populations have consecutive slots.
+            seed: seed of the run, from which the seeds of the training runs are derived.
+            operators: operators of a space; None for the default ones.
             measure: the score in `NameScores.scores` to maximise; None to minimise the loss.
             rng: random generator, if other populations share it.
         """
@@ -88,7 +88,7 @@ class Population(ABC):
         return {POPULATION: self}
 
     def ask(self) -> list[Organism]:
-        """Return the organisms to evaluate; breed if this generation is evaluated."""
+        """Return the organisms to evaluate; breed first if this generation has been evaluated."""
         if self.generations and self.organisms is self.generations[-1]:
             self.breed()
         return [organism for organism in self.organisms if organism.evaluation is None]
@@ -126,7 +126,7 @@ class Population(ABC):
         return replace(evaluation, fitness=-evaluation.scores.scores[self.measure])
 
     def _placed(self, children: Sequence[Organism], generation: int) -> list[Organism]:
-        """Return the children with slots in order, and a new seed unless they are evaluated."""
+        """Return the children with slots in order, and with new seeds unless already evaluated."""
         return [
             replace(
                 each,

@@ -1,8 +1,8 @@
-"""Records of a search: its evaluations, and those of a run that was imported from a log.
+"""Evaluations of a search, or of a run that was imported from a log.
 
 Searches are deterministic: given the recorded evaluations, a search breeds the same organisms
-again. `replay` thus rebuilds the generations, with elites and migrants, which have no records of
-their own.
+again. `replay` thus rebuilds the generations, including elites and migrants, which have no separate
+records.
 """
 
 import math
@@ -109,7 +109,7 @@ class Records(RunDirectory[SearchSettings, EvaluationRecord]):
 
 
 class ImportedSettings(RunSettings):
-    """The settings of a run that was imported from a log, as far as the log has them."""
+    """The settings of a run that was imported from a log, as far as the log contains them."""
 
     kind = IMPORT
 

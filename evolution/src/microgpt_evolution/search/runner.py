@@ -1,4 +1,4 @@
-"""Run a search: evaluate its generations, tell listeners, retest the best and choose the winner."""
+"""Run a search: evaluate generations, notify listeners, retest the best, choose the winner."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -44,22 +44,22 @@ OnEvent = Callable[[SearchEvent], None]
 
 
 class Listener:
-    """Follows a search. Each method does nothing, unless a subclass overrides it."""
+    """Base class of objects that follow a search. By default, the methods do nothing."""
 
     def begun(self, run: "SearchRunner") -> None:
-        """Note that the search begins; `run.primordial` is measured."""
+        """Called when the search begins; `run.primordial` has been measured."""
 
     def generation_begun(self, run: "SearchRunner") -> None:
-        """Note that the organisms of a generation are known; the former is `generations[-1]`."""
+        """Called before a generation is evaluated; the previous one is `generations[-1]`."""
 
     def evaluated(self, run: "SearchRunner", organism: Organism) -> None:
-        """Note a new evaluation."""
+        """Called after each new evaluation."""
 
     def generation_ended(self, run: "SearchRunner") -> None:
-        """Note that a generation is ranked."""
+        """Called when a generation has been ranked."""
 
     def ended(self, run: "SearchRunner", candidates: Candidates, winner: Winner | None) -> None:
-        """Note the end of the search; the candidates have been retested."""
+        """Called at the end of the search; the candidates have been retested."""
 
 
 class SearchRunner:

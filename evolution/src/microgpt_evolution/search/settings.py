@@ -170,7 +170,7 @@ class SearchSettings(RunSettings):
     ) -> None:
         """Raise ConfigError if an option, the warm start or the space differs from this run's."""
         if space and space != self.space:
-            raise ConfigError("--space is not that of the run to resume; omit --space")
+            raise ConfigError("--space differs from that of the run to resume; omit --space")
         for name in ("objective", "seed", "column", *OPTIONS):
             known = getattr(self, name)
             if name in given and given[name] != known:

@@ -28,10 +28,10 @@ def chosen_config(fitted: Fitted) -> SweepConfig:
 def grid_around(
     fitted: Fitted, axes: Mapping[str, Sequence[Any]]
 ) -> tuple[list[SweepConfig], list[str]]:
-    """Return what `grid` returns, with the chosen settings as the first configuration.
+    """Return the result of `grid`, with the chosen settings as the first configuration.
 
-    Each configuration has as many steps as its share of operations allows, which is that of the
-    chosen settings, unless the steps are an axis.
+    Each configuration has as many steps as the operations of the chosen settings allow, unless the
+    steps are an axis.
     """
     base, choice, sizes = chosen_config(fitted), fitted.choice, fitted.sizes
     configs, impossible = grid(axes, base)
@@ -69,7 +69,7 @@ def chosen_settings(
 
 
 def fitting_for(docs: Sequence[Document] | str, limits: TrainOptions, **options: Any) -> Fitting:
-    """Return a fitting for documents of which some are held out, even if they are few.
+    """Return a fitting that holds out some of the documents, even if there are few.
 
     Args:
         limits: the budget of each training run.

@@ -1,6 +1,6 @@
 """Sweep configurations: the settings of `microgpt train` that affect the trained model.
 
-A sweep has one of the predefined sets of evolve-rust's scripts, or a grid.
+A sweep uses one of the predefined sets from evolve-rust's scripts, or a grid.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -36,7 +36,7 @@ _Seconds = Annotated[float, Field(ge=0, le=1e15)]
 
 
 class ChosenSettings(Stored):
-    """The settings that `train` chooses for the documents, around which a grid is made."""
+    """The settings that `train` chooses for the documents; they are the center of a grid."""
 
     base: SweepConfig
     budget: Annotated[float, Field(gt=0)]  # operations for which they were chosen

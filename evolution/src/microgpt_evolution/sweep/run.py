@@ -42,7 +42,7 @@ def sweep(
         budget: operations of each training run. The other settings are then those that `train`
             chooses for the documents; without a budget, Karpathy's with a learning rate of 0.005.
         seeds: number of training runs per combination.
-        seed: seed of the first of them.
+        seed: seed of the first training run.
         workers: number of threads, or an open pool; by default, one thread per CPU.
         run_dir: directory in which results are recorded. An existing sweep is resumed.
 

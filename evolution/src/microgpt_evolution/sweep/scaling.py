@@ -139,7 +139,7 @@ class Scaling(Plottable):
 
     @property
     def has_one_cost(self) -> bool:
-        """Whether several configurations have the same number of operations, and no other."""
+        """Whether there are several configurations, all with the same number of operations."""
         return len(self.cells) > 1 == len({cell.flops for cell in self.cells})
 
 
@@ -155,8 +155,8 @@ def front(cells: Iterable[Cell], cost: Callable[[Cell], float]) -> list[Cell]:
 def time_front(cells: Iterable[Cell]) -> list[Cell]:
     """Return the Pareto front of loss and CPU time.
 
-    Of configurations that take the same time within its spread, or have the same number of
-    operations, only the best is on it.
+    If several configurations take the same time within its spread, or have the same number of
+    operations, the front contains only the best of them.
     """
     groups: list[list[Cell]] = []
     for cell in front(cells, lambda cell: cell.cpu_seconds.value):
@@ -176,7 +176,7 @@ def gain(before: Cell, after: Cell) -> Mean:
 
 
 def _takes_as_long(a: Cell, b: Cell) -> bool:
-    """Return whether two CPU times agree; single times are told apart by the operations alone."""
+    """Return whether two CPU times agree; without a spread, compare only the operations."""
     first, second = a.cpu_seconds, b.cpu_seconds
     if a.flops == b.flops or first.half_width is None or second.half_width is None:
         return a.flops == b.flops

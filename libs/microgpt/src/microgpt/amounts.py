@@ -32,5 +32,5 @@ def percentage(share: float) -> str:
 
 
 def in_short(number: float, digits: int = DIGITS) -> str:
-    """Format a large number as it can be typed, such as 8.7e12."""
+    """Format a large number in a form that can be typed, such as 8.7e12."""
     return f"{number:.{digits}g}".replace("e+0", "e").replace("e+", "e")

@@ -104,7 +104,7 @@ class TrainConfig:
         return own_learning_rate(self.schedule, step, lr=lr, steps=steps, warmup_steps=warmup_steps)
 
     def check_schedule(self) -> None:
-        """Raise ConfigError if a schedule of the user has no valid rate for each step."""
+        """Raise ConfigError unless a user-defined schedule gives a valid rate for each step."""
         if self.schedule:
             for step in range(self.steps):
                 self.lr_at(step)
@@ -162,7 +162,7 @@ def check_type(name: str, value: object, *kinds: Any) -> None:
 
 
 def check_path(name: str, path: str | os.PathLike[str]) -> None:
-    """Raise ConfigError unless an argument is a path that a file can have."""
+    """Raise ConfigError unless an argument is a valid file path."""
     check_type(name, path, str, os.PathLike)
     if NOT_IN_PATHS.search(os.fspath(path)):
         raise ConfigError(f"{name} has a NUL or a lone surrogate: {os.fspath(path)!r:.80}")

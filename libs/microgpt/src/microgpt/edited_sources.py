@@ -1,7 +1,8 @@
 """Find out whether the sources that the compiled engine implements have been edited.
 
-The kernels are written by hand: a change in model.py changes the reference engine only. So the
-compiled engine knows the code that it implements, as hashes of syntax trees, and refuses any other.
+The kernels are written by hand: a change in model.py changes the reference engine only. The
+compiled engine therefore stores hashes of the syntax trees that it implements, and refuses any
+other code.
 """
 
 import ast
@@ -29,7 +30,7 @@ UNCHANGED = "26791e9f557e62e2"  # hash of these files as they are, so that they 
 
 @cache
 def edited_sources() -> dict[str, str]:
-    """Return the hash of each file whose code differs from what the compiled engine implements.
+    """Return the hash of each file whose code the compiled engine does not implement.
 
     Comments, docstrings and the layout of the code do not count.
     """
@@ -40,7 +41,7 @@ def edited_sources() -> dict[str, str]:
 
 
 def check_unedited() -> None:
-    """Raise ConfigError if the compiled engine does not implement the sources as they are."""
+    """Raise ConfigError if the compiled engine does not implement the current sources."""
     if edited := edited_sources():
         raise ConfigError(
             f"{' and '.join(edited)} {'has' if len(edited) == 1 else 'have'} been edited, and the "

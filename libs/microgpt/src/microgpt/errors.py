@@ -14,7 +14,7 @@ class DataError(MicrogptError):
 
 
 class ConversationsError(DataError):
-    """A file to be read as text has conversations."""
+    """A file that should contain text contains conversations."""
 
 
 class TokenizerError(MicrogptError):

@@ -254,8 +254,8 @@ class InferenceGpt(Predictor):
     def chat_prompt(self, messages: Iterable[Message]) -> ChatPrompt:
         """Return a conversation, truncated to fit into the context; see `fit_conversation`.
 
-        A model of few questions reads the known question that is meant, without what came before,
-        or has a fixed reply.
+        A model of few questions reads the known question that the message means, without earlier
+        messages, or gives a fixed reply.
         """
         messages, known = list(messages) if isinstance(messages, Iterable) else [messages], None
         if self.known_questions and all(isinstance(one, Message) for one in messages):

@@ -69,7 +69,7 @@ def count_params(config: ModelConfig) -> int:
 
 
 def check_options(config: ModelConfig, model: object) -> None:
-    """Raise ConfigError if a setting differs from its default that is not in `model.options`."""
+    """Raise ConfigError if a setting that is not in `model.options` differs from its default."""
     for name in OPTIONS:
         value = getattr(config, name)
         if value != getattr(ModelConfig, name) and name not in getattr(model, "options", ()):

@@ -2,7 +2,7 @@
 
     positions    "learned", or "rotary" (Su et al. 2021): queries and keys are rotated by an angle
                  proportional to the position, so dot products depend on relative positions
-    token_shift  the first half of the input of each MLP is that of the previous token (after Peng
+    token_shift  the first half of the input of each MLP comes from the previous token (after Peng
                  et al. 2023, RWKV); the embedding of the previous token, rotated by half its length
                  so that the two can be told apart, is added to that of the token
     activation   "relu", or "relu2" (So et al. 2021): the square of ReLU
@@ -47,7 +47,7 @@ class GptVariant(Gpt[Number]):
         return dropping
 
     def new_cache(self) -> KVCache[Number]:
-        """Return an empty KV cache, with another entry for embeddings and inputs of the MLPs."""
+        """Return an empty KV cache, with an extra entry for embeddings and inputs of the MLPs."""
         cache = Gpt.new_cache(self)
         cache.append(([], []))
         return cache
@@ -59,7 +59,7 @@ class GptVariant(Gpt[Number]):
         return Gpt.forward(reading, token, cache)
 
     def embedding(self, token: int, position: int) -> Vector[Number]:
-        """Return the sum of the embeddings that are selected."""
+        """Return the sum of the selected embeddings."""
         embeddings, _ = self.cache[self.config.n_layer]
         embeddings.append(list(self.weights["wte"][token]))
         learned = self.config.positions == "learned"
@@ -108,7 +108,7 @@ class GptVariant(Gpt[Number]):
         return Gpt.logits(self, rmsnorm(x) if self.config.final_norm else x)
 
     def dropped(self, x: Vector[Number], site: int) -> Vector[Number]:
-        """Apply dropout, if any, to a vector at a site: the index of its place in the model."""
+        """Apply dropout, if any, to a vector; `site` is the index of its place in the model."""
         return self.drop(x, self.position, site) if self.drop else x
 
 

@@ -1,6 +1,6 @@
 """Options as the fields of a dataclass, set by several sources and joined into one object.
 
-A field holds all about an option: its default, its help, and the options that it excludes or
+A field holds everything about an option: its default, its help, and the options that it excludes or
 requires. An object knows which of its options are set, and by whom.
 """
 
@@ -18,9 +18,9 @@ KEY = "setting"  # of the metadata of a dataclass field
 
 @dataclass(frozen=True)
 class Setting:
-    """What is known of an option besides its name, type and default.
+    """The properties of an option besides its name, type and default.
 
-    Other options are named, or named with a value, such as "text=stream"; spaces separate them.
+    Lists of other options are separated by spaces; an entry can include a value: "text=stream".
     """
 
     help: str
@@ -36,15 +36,15 @@ class Setting:
 
 
 def setting(default: object, help: str, *flags: str, **facts: Any) -> Any:
-    """Return the dataclass field of an option; see `Setting` for the facts."""
+    """Return the dataclass field of an option; see `Setting` for the arguments."""
     return field(default=default, metadata={KEY: Setting(help, flags=flags, **facts)})
 
 
 def borrowed(kind: "type[Options]", name: str, **changes: Any) -> Any:
-    """Return the field of an option that another command has, too, without its conflicts.
+    """Return the field of an option that another command also has, without its conflicts.
 
     Args:
-        changes: another default, or other facts of the `Setting`.
+        changes: a different default, or different fields of the `Setting`.
     """
     rule = replace(kind.setting(name), excludes="", requires="", allows="")
     default = changes.pop("default", kind.__dataclass_fields__[name].default)
@@ -58,7 +58,7 @@ class Options:
     given: Mapping[str, str]  # who set each option that is set: "" for the caller, else a source
 
     def __new__(cls, **given: object) -> Self:
-        """Create options: those that are passed are set, the others have their defaults."""
+        """Create options: the given ones are set, and the others have their defaults."""
         options = super().__new__(cls)
         object.__setattr__(options, "given", dict.fromkeys(given, ""))
         return options
@@ -73,26 +73,26 @@ class Options:
 
     @classmethod
     def of(cls, facts: Mapping[str, object], who: str = "") -> Self:
-        """Return options set by a source; None and what is not an option are ignored."""
+        """Return options set by a source; None and names of other things are ignored."""
         known = facts.keys() & cls.__dataclass_fields__.keys()
         found = {name: facts[name] for name in facts if name in known and facts[name] is not None}
         return cls(**found).by(who)
 
     @classmethod
     def setting(cls, name: str) -> Setting:
-        """Return what is known of an option."""
+        """Return the properties of an option."""
         found: Setting = cls.__dataclass_fields__[name].metadata[KEY]
         return found
 
     @classmethod
     def flag(cls, term: str) -> str:
-        """Return an option as it is typed, such as --n-embd for n_embd, perhaps with a value."""
+        """Return an option as it is typed, such as --n-embd for n_embd, with its value if any."""
         name, _, value = term.partition("=")
         flags = cls.setting(name).flags or (f"--{name.replace('_', '-')}",)
         return f"{flags[0]} {value}".rstrip()
 
     def by(self, who: str | Mapping[str, str]) -> Self:
-        """Return the same options, set by another source, or some of them as a mapping says."""
+        """Return the same options with a new source, or with sources from a mapping."""
         found = copy(self)
         sources = dict.fromkeys(self, who) if isinstance(who, str) else {**self.given, **who}
         object.__setattr__(found, "given", sources)
@@ -103,22 +103,22 @@ class Options:
         return {name: getattr(self, name) for name in self}
 
     def only(self, *names: str) -> Self:
-        """Return these options, if they are set."""
+        """Return only the options with these names, if they are set."""
         return type(self)(**{name: getattr(self, name) for name in names if name in self})
 
     def over(self, base: Self) -> Self:
-        """Return the options that are set here, and those of `base` for the others."""
+        """Return the options that are set here, completed by the options of `base`."""
         values = {name: getattr(each, name) for each in (base, self) for name in each}
         return type(self)(**values).by({**base.given, **self.given})
 
     def applied_to(self, config: Config) -> Config:
-        """Return a configuration with the options that are set and that it has."""
+        """Return a configuration with its fields replaced by the options that are set."""
         known = (each.name for each in fields(config))  # type: ignore[arg-type]
         found = {name: getattr(self, name) for name in known if name in self}
         return replace(config, **found)  # type: ignore[type-var]
 
     def holds(self, term: str) -> bool:
-        """Return whether an option is set, other than to "no", or is set to a value."""
+        """Return whether an option is set to the value in `term` or, without a value, is true."""
         name, _, value = term.partition("=")
         found = getattr(self, name)
         return name in self and (found == value if value else bool(found))
@@ -133,7 +133,7 @@ class Options:
         return f"{self.flag(term)}{shown} ({who})"
 
     def check(self, latest: Collection[str] | None = None) -> None:
-        """Raise ConfigError if an option excludes, or lacks, another one.
+        """Raise ConfigError if an option excludes one that is set, or requires one that is not.
 
         Args:
             latest: options to check, by default all; those of a recipe may contradict one another.
@@ -165,11 +165,11 @@ class Options:
 
 
 def join(recipe: AnyOptions, options: AnyOptions) -> AnyOptions:
-    """Return the options, and those of a recipe for the others.
+    """Return the options, completed by those of a recipe.
 
     Raises:
-        ConfigError: an option contradicts another one; the message says who set an option that is
-            not the caller's.
+        ConfigError: an option contradicts another one; the message names the source of an option
+            that the caller did not set.
     """
     joined = options.over(recipe)
     joined.check(options.given)

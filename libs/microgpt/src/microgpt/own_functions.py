@@ -1,9 +1,9 @@
-"""Functions of the user, recorded as an importable name with a hash of the code of their module.
+"""User-defined functions, recorded as an importable name with a hash of their module's code.
 
     my_schedules:half#1f0d3b6c2a9e4d57
 
-A model or a run may come from anywhere, so a recorded name is never imported. Whoever resumes or
-repeats a run passes the function again; its hash says whether it is the same.
+A model or a run may come from an untrusted source, so a recorded name is never imported. To resume
+or repeat a run, pass the function again; its hash shows whether it is the same.
 """
 
 import importlib
@@ -27,7 +27,7 @@ def recorded_name(function: Function) -> str:
     """Return the name under which a function is recorded, and remember the function.
 
     Raises:
-        ConfigError: it is not a function at the top level of a file.
+        ConfigError: the function is not defined at the top level of a file.
     """
     module = inspect.getmodule(function)
     name = getattr(function, "__qualname__", "")
@@ -45,7 +45,7 @@ def recorded_name(function: Function) -> str:
 
 
 def import_function(text: str) -> Function:
-    """Return the function "module:function"; the working directory is searched, too.
+    """Return the function "module:function"; the working directory is also searched.
 
     Raises:
         ConfigError: there is no such function, or its module cannot be imported.
@@ -71,7 +71,7 @@ def passed_function(recorded: str, option: str = "") -> Function:
     """Return the function with a recorded name; raise ConfigError if it has not been passed.
 
     Args:
-        option: option of the command with which it is passed, if there is one.
+        option: command-line option that passes the function, if there is one.
     """
     if recorded in _passed:
         return _passed[recorded]
@@ -83,10 +83,10 @@ def passed_function(recorded: str, option: str = "") -> Function:
 
 
 def number_from(function: Function, *arguments: Any, **options: Any) -> float:
-    """Call a function of the user and return its number.
+    """Call a user-defined function and return its number.
 
     Raises:
-        ConfigError: it raises an exception, or returns something else; NaN counts as a number.
+        ConfigError: it raises an exception or does not return a number; NaN is a number.
     """
     name = getattr(function, "__name__", "the function")
     try:
@@ -106,14 +106,14 @@ def number_from(function: Function, *arguments: Any, **options: Any) -> float:
 
 
 def own_learning_rate(recorded: str, step: int, **settings: float) -> float:
-    """Return the learning rate of a step, counted from 0, by a schedule of the user.
+    """Return the learning rate of a step, counted from 0, from a user-defined schedule.
 
     Args:
         recorded: name of the schedule.
         settings: the other arguments of `schedule.learning_rate`.
 
     Raises:
-        ConfigError: it is not a finite number of at least 0, or the schedule has not been passed.
+        ConfigError: the rate is not a finite number >= 0, or the schedule has not been passed.
     """
     rate = number_from(passed_function(recorded, "--schedule"), step, **settings)
     if not 0 <= rate < math.inf:

@@ -42,12 +42,12 @@ class TrainedModel:
 
     @property
     def trained_on(self) -> "tuple[DataFacts | None, ...]":
-        """The data of its training, and those of its parent and teachers; None if unknown."""
+        """The training data of the model, its parent and its teachers; None for unknown data."""
         return (None,)
 
     @property
     def known_questions(self) -> "KnownQuestions | None":
-        """The questions that it knows, if it has learned few as a whole; None if it answers all."""
+        """The known questions if the model has learned few as a whole; None if it answers all."""
         return None
 
     def __repr__(self) -> str:
@@ -70,7 +70,7 @@ class StepsChange(NamedTuple):
 
 
 def is_chain(changes: Sequence[StepsChange], steps: int) -> bool:
-    """Return whether each change starts where the last one ended, and `steps` is among them."""
+    """Return whether each change starts where the last one ended, and one of them has `steps`."""
     numbers = [n for change in changes for n in (change.before, change.after)]
     ascend = all(a.step < b.step and a.after == b.before for a, b in pairwise(changes))
     in_range = all(0 <= one.step <= min(one.before, one.after) for one in changes)
@@ -97,7 +97,7 @@ class Ensemble:
     steps_changed: tuple[tuple[StepsChange, ...], ...] = ()
 
     def config_of(self, i: int) -> TrainConfig:
-        """Return the settings of a teacher, counted from 0, or of the student after the last."""
+        """Return the settings of a teacher, counted from 0, or of the student, which comes last."""
         if i >= self.n_teachers:
             return self.student
         digest = sha256(f"{self.teacher.seed}/{i}".encode()).digest()
@@ -167,7 +167,7 @@ class TrainingPlan:
     ensemble: Ensemble | None = None
 
     def model_of(self, state: "TrainState") -> str:
-        """Return which model of an ensemble a state is of, such as " of teacher 2 of 6"."""
+        """Return a phrase that names the model of a state, such as " of teacher 2 of 6"."""
         return f" of {self.ensemble.name_of(len(state.teachers))}" if self.ensemble else ""
 
     def at(self, i: int) -> "TrainingPlan":
@@ -288,12 +288,12 @@ class TrainResult(TrainedModel, Plottable):
 
     @property
     def trained_on(self) -> "tuple[DataFacts | None, ...]":
-        """The data of its training, and those of its parent and teachers; None if unknown."""
+        """The training data of the model, its parent and its teachers; None for unknown data."""
         return (self.data, *self.plan.ancestor_data)
 
     @property
     def known_questions(self) -> "KnownQuestions | None":
-        """The questions that it knows, if it has learned few as a whole; None if it answers all."""
+        """The known questions if the model has learned few as a whole; None if it answers all."""
         return self.plan.known_questions
 
     @property

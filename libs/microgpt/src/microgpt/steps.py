@@ -1,4 +1,4 @@
-"""Computations in steps, between which a caller can pause, or stop by not asking for the next."""
+"""Computations in steps; the caller can pause between steps, or stop by not taking the next."""
 
 from collections.abc import Generator
 from typing import TypeVar

@@ -49,7 +49,7 @@ Index = Annotated[int, Field(ge=0, le=MAX_SIZE), WHOLE_FLOAT]
 
 
 class ExplainedMessage(ChatMessage):
-    """A message to explain. Its content may be empty, such as that of a reply yet to come."""
+    """A message to explain. Its content may be empty, for example in a reply that is to come."""
 
     content: str
 
@@ -75,7 +75,7 @@ class ExplainRequest(RequestBody):
     """Request body of /microgpt/v1/explain. It has either a text or messages."""
 
     text: str | None = Field(
-        None, max_length=MAX_EXPLAINED, description="Text; for a chat model, a message of the user."
+        None, max_length=MAX_EXPLAINED, description="Text; for a chat model, a user message."
     )
     messages: Messages[ExplainedMessage] | None = None
     top: Annotated[int, Field(ge=0, le=MAX_TOP), WHOLE_FLOAT] = Field(
@@ -124,7 +124,7 @@ class ExplainRequest(RequestBody):
 
 
 class ExplainedAlternative(BaseModel):
-    """A token that might have come."""
+    """One of the most likely tokens at a position."""
 
     token: int
     text: str
@@ -132,13 +132,13 @@ class ExplainedAlternative(BaseModel):
 
 
 class ExplainedPrediction(BaseModel):
-    """What the model predicted at one position, and what came."""
+    """The prediction at one position, and the actual token."""
 
-    token: int = Field(description="The token that came.")
-    text: str = Field(description="Its text; special tokens have names, such as `<|user|>`.")
-    probability: float = Field(description="Probability that the model gave to it.")
+    token: int = Field(description="The actual token.")
+    text: str = Field(description="Its text; a special token has a name, such as `<|user|>`.")
+    probability: float = Field(description="Probability that the model gave to the token.")
     bits: float = Field(description="Surprise: minus the binary logarithm of the probability.")
-    entropy: float = Field(description="Entropy of all probabilities, in bits.")
+    entropy: float = Field(description="Entropy of the predicted distribution, in bits.")
     alternatives: list[ExplainedAlternative] = Field(
         description="The most likely tokens, in order."
     )
@@ -148,22 +148,22 @@ class ExplainResponse(BaseModel):
     """The predictions for a text, and some activations of the model."""
 
     bits: float = Field(
-        description="Surprise at the whole text, including its end unless it is running text."
+        description="Total surprise in bits, including the end, except for running text."
     )
-    n_scored: int = Field(description="Number of predictions whose surprise counts.")
+    n_scored: int = Field(description="Number of predictions that are included in `bits`.")
     predictions: list[ExplainedPrediction] = Field(
-        description="The predictions in order. The last one is of the end; in running text, "
-        "of what may come next, which does not count."
+        description="The predictions in order. The last one is for the end of the text; for "
+        "running text, it is for the next token and not included in `bits`."
     )
     read: list[str] = Field(
-        description="The tokens that the model reads: the start token, and all but the last."
+        description="The tokens that the model reads: the start token, then all but the last token."
     )
     attention: dict[str, list[list[float]]] = Field(
         description='Attention weights of each head, by "layer.head": row i holds the weights of '
         "tokens 0 to i of `read`."
     )
     activations: dict[str, list[float] | list[list[float]]] = Field(
-        description="Numbers of one position by name, in the order in which they are computed."
+        description="Activations at one position by name, in the order of their computation."
     )
     tokens_dropped: int | None = Field(
         None, description="Number of tokens in the dropped turns of a conversation."
@@ -179,7 +179,7 @@ class ExplainResponse(BaseModel):
     response_model=ExplainResponse,
 )
 async def explain(body: ExplainRequest, request: Request, state: StateDep) -> Response:
-    """Return the probability of each token of a text, and the most likely tokens instead of it.
+    """Return the probability of each token of a text, and the most likely tokens at its position.
 
     A conversation is truncated as in a chat: if it does not fit into the context, the oldest turns
     are dropped. Characters outside the vocabulary are removed, except from the last reply. On
@@ -242,14 +242,14 @@ def _steps(
 
 
 def _n_weights(body: ExplainRequest, model: ServedModel, n_tokens: int) -> int:
-    """Return the number of attention weights that a request for n_tokens tokens wants."""
+    """Return the number of attention weights in the response to a request for n_tokens tokens."""
     return len(body.attention) * min(n_tokens, model.gpt.config.block_size) ** 2 // 2
 
 
 async def _document(
     body: ExplainRequest, request: Request, state: AppState
 ) -> tuple[Document, ChatPrompt | None]:
-    """Return the text, or the conversation as the model reads it, and the prompt before a reply."""
+    """Return the text, or the conversation as the model reads it and the prompt of its reply."""
     if body.messages is None:
         assert body.text is not None
         return body.text, None

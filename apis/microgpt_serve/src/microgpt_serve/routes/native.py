@@ -90,7 +90,7 @@ async def generate(body: GenerateRequest, request: Request, state: StateDep) -> 
 async def score(body: ScoreRequest, request: Request, state: StateDep) -> Response:
     """Return how much each text surprises the model, in bits per character.
 
-    The same as `microgpt score`. If the model is calibrated, also return percentiles.
+    The scores are those of `microgpt score`. If the model is calibrated, also return percentiles.
     """
     model = state.model
     if (scorer := model.scorer) is None:

@@ -89,7 +89,7 @@ class ChatSession:
             self.messages += [turn.question, Message("assistant", turn.answer)]
 
     def explain(self) -> "Explanation":
-        """Explain the predictions of the last reply, given what the model read before it."""
+        """Explain the predictions of the last reply, given the text read before it."""
         from microgpt.evaluation.explanation import explain_tokens
         from microgpt.steps import finish
 

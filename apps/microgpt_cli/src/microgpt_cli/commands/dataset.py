@@ -19,7 +19,7 @@ dataset = command_group("Generate training data.")
 def chat(
     split: Literal["train", "basics", "heldout", "wordings"] = option(
         "train",
-        "train: training set. basics: its short questions, to learn from first. heldout: "
+        "train: training set. basics: only its short questions, to train on first. heldout: "
         "words, names, number pairs and prompts that the training set does not contain. "
         "wordings: phrasings that it does not contain.",
     ),

@@ -50,7 +50,7 @@ def evaluate(
 
     The loss is in nats and bits per token, including the end of each document. For subword tokens,
     it is also printed in bits per character, to compare tokenizers. Use documents that the model
-    was not trained on: of the training data, the losses of the held-out sets are printed, too.
+    was not trained on. For its training data, the losses of the held-out sets are also printed.
     Documents longer than the context are read in overlapping windows.
 
     For a chat model, the loss covers only the assistant's tokens. If replies in the file have a
@@ -129,7 +129,7 @@ def _load(
 def _held_out(
     docs: "Sequence[Document]", saved: "SavedModel"
 ) -> "Iterator[tuple[str, Sequence[Document], Bounds]]":
-    """Yield the sets of documents that were held out if the model was trained on these."""
+    """Yield the held-out sets of the documents if the model was trained on these documents."""
     from microgpt.data.contamination import contamination, recorded_facts
     from microgpt.data.split import split_again
 

@@ -38,7 +38,7 @@ def _is_budgeted(options: EvolveOptions) -> bool:
     """Return whether the options are those of a search with a budget.
 
     Raises:
-        ConfigError: an option belongs to another kind of search.
+        ConfigError: an option belongs to a different kind of search.
     """
     if known := options.resume or options.repeat:
         from microgpt_evolution.runs.run_directory import BUDGETED, kind_at

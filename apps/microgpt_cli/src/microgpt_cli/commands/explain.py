@@ -38,8 +38,8 @@ def explain(
     ),
     position: int | None = option(
         None,
-        "Also show all activations with which the token at this position was predicted; 0 is the "
-        "first token, -1 the end or, in running text, what may come next.",
+        "Also show all activations for the prediction at this position; 0 is the first token, "
+        "-1 the end or, in running text, the next token.",
     ),
     without_head: list[str] | None = option(
         None,

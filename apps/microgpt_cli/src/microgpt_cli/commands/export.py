@@ -13,14 +13,15 @@ if TYPE_CHECKING:
 
 # Formats of one file, and why they are not written in half precision.
 FILES = {
-    "html": "html has half precision if that changes nothing",
+    "html": "html chooses the precision itself",
     "onnx": "onnx has float32, or int8 with --int8",
 }
 
 
 def export(
     output: Path = opt.option(
-        ..., "Output directory, which can be the model's; for html and onnx, the output file."
+        ...,
+        "Output directory, which can be the model directory; for html and onnx, the output file.",
     ),
     model: Path | None = opt.MODEL_ARGUMENT,
     model_option: Path | None = opt.MODEL_OPTION,
@@ -38,7 +39,7 @@ def export(
     """Write a model in another format.
 
     Other programs can read safetensors; JSON is human-readable. All commands read both formats. An
-    HTML file has the model, the engine and the playground; it works in a browser, without a
+    HTML file contains the model, the engine and the playground; it works in a browser, without a
     network. An ONNX file runs in onnxruntime; `microgpt verify FILE` compares what it computes
     there with what the model computes here.
     """

@@ -43,10 +43,10 @@ def info(
         None, "Block size to use in the report.  [default: the recommended block size]"
     ),
     minutes: float | None = of_data(
-        None, "Also print what `train --minutes` would choose, and the expected loss."
+        None, "Also print the settings that `train --minutes` would choose, and the expected loss."
     ),
     budget: float | None = of_data(
-        None, "The same for `train --budget`, a number of operations.", hidden=True
+        None, "Like --minutes, but for `train --budget`, a number of operations.", hidden=True
     ),
     unfinished: bool = opt.UNFINISHED,
     as_json: bool = opt.AS_JSON,
@@ -153,15 +153,15 @@ def _print_model(model_dir: Path, *, unfinished: bool, as_json: bool) -> None:
 
 
 def _ensemble(training: Mapping[str, object]) -> dict[str, str]:
-    """Return the formatted facts of an ensemble, if the model is the student of one."""
+    """Return the formatted properties of an ensemble if the model is its student."""
     found = training.get("ensemble")
     if not isinstance(found, Mapping):
         return {}
     try:
         n, n_samples, steps = found["n_teachers"], found["n_samples"], found["teacher"]["steps"]
-        text = f"{n:,} teachers, {steps:,} steps each; {n_samples:,} documents made up"
+        text = f"{n:,} teachers, {steps:,} steps each; {n_samples:,} generated documents"
         if isinstance(weight := found.get("ngram_weight"), float) and 0 < weight < 1:
-            text += f", which an n-gram model predicts, too, with a weight of {weight:g}"
+            text += f", also predicted by an n-gram model with weight {weight:g}"
     except (TypeError, KeyError, ValueError):  # damaged
         return {}
     return {"ensemble": text}

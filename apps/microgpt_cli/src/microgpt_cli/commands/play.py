@@ -15,7 +15,7 @@ def play(
         None, "Write the page, the model and the engine to this HTML file, and open it."
     ),
 ) -> None:
-    """Open a page that chats, generates and looks inside.
+    """Open a page to chat, generate text and look inside a model.
 
     The page is served on a free port of this machine, until Ctrl-C. `microgpt serve` serves the
     same page on a port of your choice. With --file, no service is needed.

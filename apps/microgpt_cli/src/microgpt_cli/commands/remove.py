@@ -72,7 +72,7 @@ def remove(
 
 
 def _confirm(found: "dict[Path, list[Saved]]", files: dict[Path, list[Path]]) -> None:
-    """List what would be removed; raise ConfigError or Exit unless the answer is yes."""
+    """List the items to remove; raise ConfigError or Exit unless the answer is yes."""
     from microgpt_cli.saved_directories import lines_of
 
     for line in lines_of([one for saved in found.values() for one in saved]):

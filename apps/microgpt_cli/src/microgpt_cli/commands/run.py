@@ -101,7 +101,7 @@ def run(
     if record and record.val_loss is not None and not given:
         unit = " per character" if isinstance(record, BudgetedRecord) else ""
         note(
-            "these losses are those of the last training document; the held-out loss of the genome "
+            "these losses are for the last training document; the held-out loss of the genome "
             f"is {record.val_loss:.4f}{unit}"
         )
 
@@ -109,7 +109,7 @@ def run(
 def _phenotype(
     record: "AnyRecord | None", docs: "Sequence[Document]", given: Mapping[str, Any], seed: int
 ) -> "tuple[ModelConfig, TrainConfig, Tokenizer]":
-    """Return the settings of a genome, with the genes that are given, and the tokenizer."""
+    """Return the settings of a genome, overridden by the given genes, and the tokenizer."""
     from microgpt.data.tokenizer import CharTokenizer
     from microgpt.training.holding_out import hold_out
     from microgpt.training.options import TrainOptions

@@ -56,9 +56,9 @@ def params(options: SweepOptions) -> None:
 def grid(axes: Options, base: BaseOptions, options: SweepOptions) -> None:
     """Train every combination of settings.
 
-    A <list> is comma-separated. All other settings are those that `train` chooses for the file;
-    these are a row of the table, too. For Karpathy's names, all other settings are those
-    of his run, except the learning rate, which is 0.005.
+    A <list> is comma-separated. `train` chooses all other settings for the file; its own choice is
+    also a row of the table. For Karpathy's names, all other settings are those of his run, except
+    the learning rate, which is 0.005.
     """
     from microgpt_cli.search.sweep_run import start_grid
     from microgpt_evolution.sweep.config import SweepConfig

@@ -12,8 +12,8 @@ from microgpt_cli.terminal.options import with_options
 def train(given: TrainOptions) -> None:
     """Train a model and write it to a directory.
 
-    The defaults are Karpathy's run: 32,033 names, 1,000 steps, 20 samples. With other data, the
-    settings that are not given are chosen to suit the documents and those that are.
+    The defaults are Karpathy's run: 32,033 names, 1,000 steps, 20 samples. With other data,
+    settings that are not given are chosen to suit the documents and the given settings.
     """
     started = perf_counter()
     given.check_ranges()  # before NumPy is loaded

@@ -46,7 +46,7 @@ PER_MILLE = 1000  # resolution of the progress bar
 
 
 def run(options: EvolveOptions, limit: TimeLimit | None) -> None:
-    """Run, resume or repeat a search; `limit` is that of --minutes."""
+    """Run, resume or repeat a search; `limit` is set by --minutes."""
     with ExitStack() as stack:
         resumed = (
             stack.enter_context(BudgetedRecords.open(options.resume)) if options.resume else None
@@ -103,7 +103,7 @@ class SearchProgress(ProgressBar):
         if self._budget and event.budget < self._budget:
             self.stop()
             less, more = in_short(event.budget), in_short(self._budget)
-            note(f"the search now ends after {less} operations, not {more}, to end in time")
+            note(f"the search now ends after {less} operations, not {more}, to finish in time")
         self._budget = event.budget
         if event.is_known:  # of the resumed run
             self._started, self._first = perf_counter(), event.spent
@@ -119,7 +119,8 @@ class SearchProgress(ProgressBar):
         if self._steps and event.steps < self._steps:
             self.stop()
             note(
-                f"the student now ends at step {event.steps:,}, not {self._steps:,}, to end in time"
+                f"the student now ends at step {event.steps:,}, not {self._steps:,}, "
+                "to finish in time"
             )
         self._steps = event.steps
         line = f"student: step {event.step:,} of {event.steps:,}"
@@ -193,7 +194,7 @@ def _save_winner(
 ) -> None:
     """Print the winner, write its genome and, if model_dir is given, its model.
 
-    The test loss is measured only of the model that is kept when the search has ended.
+    The test loss is measured at the end of the search, and only for the model that is kept.
     """
     settings, (best, trained) = search.settings, search.winner()
     record = BudgetedRecord(

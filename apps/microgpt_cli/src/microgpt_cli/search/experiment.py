@@ -1,4 +1,4 @@
-"""Worker pools, documents of resumed runs and messages at a stop, for searches and sweeps."""
+"""Worker pools, documents and interruption messages of searches and sweeps."""
 
 import os
 import sys
@@ -75,7 +75,7 @@ def documents_again(
     """Return the documents of a run to resume or repeat; `path` is required if they were moved.
 
     Raises:
-        ConfigError: they are not those of the run.
+        ConfigError: the documents are not those of the run.
     """
     run = "sweep" if isinstance(settings, SweepSettings) else "run"
     if path is None:
@@ -92,7 +92,7 @@ def documents_again(
 
 @contextmanager
 def resumable(records: RunDirectory[Any, Any], command: str = "") -> Iterator[None]:
-    """Add the resume command, by default that of the kind of run, to the message of an error."""
+    """Add the resume command, by default the one for this kind of run, to an error message."""
     kind = records.settings.kind
     how = f"resume with: {command or kind.resume} {as_argument(records.directory)}"
     try:

@@ -85,7 +85,7 @@ class EvolveOptions(Options):
     )
     minutes: float | None = budgeted(
         None,
-        "Search all settings of `train` for this time, which is that of the whole command except "
+        "Search all settings of `train` for this time, which covers the whole command except "
         "compilation.",
         short=True,
         excludes="budget",
@@ -126,7 +126,8 @@ class EvolveOptions(Options):
     resume: Path | None = output(None, f"Directory of the search to resume, in {RUNS}.", short=True)
     repeat: Path | None = output(
         None,
-        "Repeat the search in this directory from the start, in a new one, with the same result.",
+        "Repeat the search in this directory from the start, in a new directory, with the same "
+        "result.",
         excludes="resume",
     )
     train_winner: Path | None = output(

@@ -51,7 +51,7 @@ def describe_sweep(
 
 
 def ranked(sweep: SweepSettings, results: Sequence[SweepResult]) -> list[Cell]:
-    """Return the configurations, best first; those that lack seeds come last."""
+    """Return the configurations, best first; those with missing runs come last."""
     n_seeds = len(sweep.seeds)
     return sorted(
         Scaling.of(results).cells,

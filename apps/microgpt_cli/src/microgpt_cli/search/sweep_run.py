@@ -89,7 +89,7 @@ def _start(
     parts: Split,
     chosen: ChosenSettings | None = None,
 ) -> None:
-    """Run a new sweep of documents that are split."""
+    """Run a new sweep on a split of the documents."""
     seed = options.seed
     try:
         settings = SweepSettings(

@@ -27,7 +27,7 @@ def read_config(ctx: typer.Context, paths: list[Path] | None) -> list[Path] | No
 
 
 def origins(ctx: typer.Context) -> dict[str, str]:
-    """Return the file of each parameter whose value is that of a TOML file."""
+    """Return the file of each parameter whose value comes from a TOML file."""
     files: dict[str, str] = ctx.meta.get(FILES, {})
     sources = {name: str(ctx.get_parameter_source(name)) for name in files}
     return {name: files[name] for name in files if sources[name].endswith("DEFAULT_MAP")}

@@ -25,7 +25,7 @@ DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # file names in data/ an
 
 
 def option(default: Any, help: str, *flags: str, **facts: Any) -> Any:
-    """Return an option, as the default value of a parameter; `facts` are those of typer.Option."""
+    """Return an option, as the default value of a parameter; `facts` go to typer.Option."""
     return typer.Option(default, *flags, help=help, **facts)
 
 
@@ -53,9 +53,9 @@ MODEL_OPTION = typer.Option(None, *MODEL, hidden=True)
 UNFINISHED = flag("--unfinished", "Use the unfinished training run instead of the finished model.")
 TEMPERATURE_HELP = "Sampling temperature; 0 always selects the most likely token."
 UNKNOWN_HELP = (
-    "Reply to questions that a model of few questions does not know.  [default: the model's]"
+    "Reply text for a question that a model of few questions does not know.  [default: the model's]"
 )
-SUGGEST_HELP = "Add the known questions that are most similar to this reply."
+SUGGEST_HELP = "Add the most similar known questions to the reply to an unknown question."
 AS_JSON = flag("--json", "Print one JSON document.")
 SEED_HELP = "Random seed; the same seed gives the same result."
 THREADS = option(1, "Number of threads; does not change the result.")
@@ -79,7 +79,7 @@ TURNS_HELP = (
 
 
 def one_of(argument: T | None, option: T | None, flag: str) -> T | None:
-    """Return the argument or the option that is given; raise ConfigError if both are given."""
+    """Return the given argument or option; raise ConfigError if both are given."""
     if argument is not None and option is not None:
         raise ConfigError(f"{flag} cannot be combined with the positional argument; omit {flag}")
     return option if argument is None else argument

@@ -31,7 +31,7 @@ ACCENTED = ("bar.complete", "bar.finished", "progress.download", "progress.spinn
 
 
 class ProgressBar:
-    """Progress bar on a terminal. Otherwise, a line per 10 % of the work, or per half minute."""
+    """Progress bar on a terminal; elsewhere, a line per 10 % of the work or per half minute."""
 
     def __init__(self, what: str, total: int) -> None:
         self._what, self._total, self._done = what, total, 0
@@ -46,7 +46,7 @@ class ProgressBar:
         self.stop()
 
     def show(self, done: int, left: str, line: str, figures: str = "") -> None:
-        """Update the bar, the time left and the figures; without a terminal, print the line."""
+        """Update the bar, time left and figures; without a terminal, print `line` if it is due."""
         tenth_before, self._done = self._done * N_LINES // self._total, done
         silence = perf_counter() - self._last_line
         if self._console:
@@ -73,7 +73,7 @@ class TrainingProgress(ProgressBar):
         """If `plan` is given, print a note once the mean loss exceeds log(vocab_size)."""
         super().__init__("step", steps)
         self._plan = plan
-        self._why = ", to end in time" if plan and plan.minutes else ""
+        self._why = ", to finish in time" if plan and plan.minutes else ""
         self.restart()
 
     def restart(self, step: int = 0) -> None:
@@ -171,7 +171,7 @@ def time_left(n: float, per_s: float) -> str:
 
 
 def load_kernels(engine: "EngineName", *dtypes: "DType", uses: "Collection[Use]") -> float:
-    """Load the kernels of an engine; on a terminal, show for how long they are being compiled.
+    """Load the kernels of an engine; on a terminal, show how long compiling them has taken.
 
     Return the seconds that the compilation took, or 0 if there was none.
     """

@@ -33,8 +33,11 @@ MOST = 0.9  # share of the useful operations from which the data limit a trainin
 POOR = 0.9  # share of exact answers below which options that help are named
 # Options for the bundled conversations with their share of exact answers (docs/choice.md, chat.md).
 BETTER = (
-    (0.58, "--minutes 3 without a shape and steps (58 % on a fast core, 32 % on a slow one)"),
-    (0.98, "--preset chat (98 %, in about five minutes; the demo model is made with it)"),
+    (
+        0.58,
+        "--minutes 3 without options for shape and steps (58 % on a fast core, 32 % on a slow one)",
+    ),
+    (0.98, "--preset chat (98 %, in about five minutes; used for the demo model)"),
 )
 
 
@@ -50,7 +53,7 @@ class ChatAnswers(NamedTuple):
 
     @property
     def shown(self) -> list[tuple[str, str]]:
-        """Two questions, each with its reply, if possible the first ones of a conversation."""
+        """Two questions with their replies, preferably from the start of a conversation."""
         best_first = sorted(self.answers, key=lambda one: (one.reply is None, one.item.place != 1))
         replies: dict[str, str] = {}
         for one in best_first:
@@ -88,8 +91,8 @@ class ChatAnswers(NamedTuple):
 def answer_questions(result: TrainResult, parts: Split) -> ChatAnswers | None:
     """Return a chat model's replies; None for other models and for the slow reference engine.
 
-    The questions are those that are held out, for the bundled conversations those of
-    chat_heldout.jsonl, and otherwise those of the training data.
+    The questions are held out if possible, or else those of the training data. For the bundled
+    conversations, they are those of chat_heldout.jsonl.
     """
     if not result.tokenizer.is_chat or result.plan.engine == "reference":
         return None
@@ -137,7 +140,7 @@ def _item(question: str, expected: str) -> Item:
 
 
 def _longer(result: TrainResult, parts: Split) -> str:
-    """Return the options for a longer run; if a larger budget has no effect, more steps."""
+    """Return options for a longer run: a larger budget or, if that has no effect, more steps."""
     plan, minutes, steps = result.plan, result.plan.minutes, result.plan.config.steps
     sizes = measure(parts.train, plan.tokenizer, "lines")
     step = step_operations(plan.model, plan.config, sizes.chunk_length(plan.model.block_size))
@@ -153,7 +156,7 @@ def _longer(result: TrainResult, parts: Split) -> str:
         is_recipe = plan.preset or plan.parent_sha256
         return f"--steps {2 * steps}" if is_recipe else "--minutes 5, which chooses settings"
     steps *= 2
-    limit = " without a time or a budget" if plan.budget else ""
+    limit = " without --minutes or --budget" if plan.budget else ""
     test = " --test-fraction 0" if parts.test else ""
     return f"learn all of them with --steps {steps} --val-fraction 0{test}{limit}"
 
@@ -161,8 +164,8 @@ def _longer(result: TrainResult, parts: Split) -> str:
 def _new_items(result: TrainResult, parts: Split) -> tuple[list[Item], float]:
     """Return the held-out replies whose questions do not occur in the training data.
 
-    A conversation is held out by its whole content, so that its beginning may be in another one.
-    The second value is the share of these questions that the parent or the teachers have read.
+    A conversation is held out as a whole, so its beginning may also occur in a different one. The
+    second value is the share of these questions that the parent or the teachers have read.
     """
     folds = isinstance(result.tokenizer, FoldingTokenizer)
 

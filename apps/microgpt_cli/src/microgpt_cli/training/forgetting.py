@@ -40,8 +40,8 @@ def forgetting(
     """Return the losses on a part of the parent's data; None if the data are the same or not found.
 
     Args:
-        of_child: the data of the child; it has read its training set, and chosen its weights by the
-            validation set.
+        of_child: the data of the child, which was trained on the training set and whose weights
+            were chosen by the validation set.
     """
     if not parent or not directory or child.plan.engine == "reference":  # which is too slow
         return None

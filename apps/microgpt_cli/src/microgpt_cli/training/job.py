@@ -1,4 +1,4 @@
-"""Create a job of `microgpt train`: read the files of its options, and plan the training."""
+"""Create a job of `microgpt train`: read the files given by options, and plan the training."""
 
 import os
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def recipe_options(given: TrainOptions) -> TrainOptions:
 def _genome_options(path: Path, given: TrainOptions) -> TrainOptions:
     """Return the options that a genome.json sets.
 
-    With `evaluations`, the budget does not include them, as in the search.
+    If `evaluations` is set, the budget does not include them, as in the search.
     """
     from microgpt_evolution.budgeted.genome import EVALUATIONS
     from microgpt_evolution.genome import LONG_DOCS
@@ -88,7 +88,7 @@ class Sources:
         return tuple(map(load_model, self.teachers))
 
     def load_teachers(self) -> tuple[Teachers | None, tuple[TeacherRecord, ...]]:
-        """Return the teachers, which show their progress, and their record."""
+        """Return the teachers, which show their progress, and their records."""
         models, paths = self.teacher_models, self.teachers
         if not models:
             return None, ()
@@ -102,7 +102,7 @@ class Sources:
     def documents(self, *, check: bool = True) -> tuple[Path | None, Sequence[Document] | str]:
         """Return the documents and the absolute path of their file, if they come from one.
 
-        `load_documents` says what `check` means.
+        See `load_documents` for `check`.
         """
         path = self.data or _default_data(self.preset, chat=self.how.chat)
         if path is None:

@@ -40,7 +40,7 @@ def resumed_job(
 ) -> TrainingJob | None:
     """Return a resumed job after saving its changed settings, or None if the run has ended.
 
-    A run with a time limit uses what remains of it, unless the number of steps is changed.
+    A run with a time limit uses the remaining time, unless the number of steps is changed.
     """
     plan, state, status = read_training(directory.path)
     if status == "diverged":
@@ -84,7 +84,7 @@ def resumed_job(
 def _changed_config(
     directory: Path, plan: TrainingPlan, state: TrainState, given: TrainOptions
 ) -> TrainConfig:
-    """Return the settings of a run with the changes that are possible; refuse others."""
+    """Return the settings of a run with the requested changes; refuse impossible changes."""
     recorded = {**vars(plan), **vars(plan.model), **vars(plan.config), **vars(plan.data)}
     recorded |= {
         "holdout": plan.data.holdout or "tail",
@@ -107,8 +107,8 @@ def _changed_config(
             if getattr(given, name) != recorded[name]:
                 flag = given.flag(name)
                 raise ConfigError(
-                    f"{flag} cannot be changed in a run of several models; omit {flag}, or train "
-                    "the model on with --from"
+                    f"{flag} cannot be changed in a run of several models; omit {flag}, or "
+                    "train its model further with --from"
                 )
         return plan.config
     config = given.only("steps", "patience").applied_to(plan.config)
@@ -127,7 +127,7 @@ def _tell_end(
     """Print why a run has ended and how to continue it; draw its losses with --plot."""
     config = plan.config
     if plan.ensemble:
-        why, more = "has ended", "train its model on with --from"
+        why, more = "has ended", "continue the training of its model with --from"
     elif reason == "patience":
         n, steps = config.patience or 0, config.steps
         why = f"stopped early after step {step}: {n} evaluations without improvement"
@@ -143,7 +143,7 @@ def _tell_end(
 
 @dataclass
 class Repetition:
-    """A training run to repeat bit for bit: where its inputs are now, and the model to get."""
+    """A training run to repeat bit for bit: the current paths of its inputs, and its model."""
 
     directory: Path
     output: Path  # the new directory
@@ -203,7 +203,7 @@ class Repetition:
         return job.varied(without=self.without)
 
     def note_difference(self, result: TrainResult) -> None:
-        """Print whether the run gave the same weights again, if they are known."""
+        """Print whether the run produced the same weights as before, if they are known."""
         if self.model is None:
             return
         if result.weights == self.model.weights:
@@ -211,16 +211,16 @@ class Repetition:
             return
         version = self.model.meta.created_by or "another version"
         note(
-            f"the weights differ from those in {self.directory}, which were trained by {version}, "
-            "perhaps on another processor"
+            f"the weights differ from those in {self.directory}, which were trained by "
+            f"{version}, perhaps on a different processor"
         )
 
 
 def _note_sources(plan: TrainingPlan) -> None:
-    """Print a note if the reference engine has other sources than at the start of a run."""
+    """Print a note if the sources of the reference engine have changed since a run started."""
     if plan.engine == "reference" and plan.edited_sources != (now := edited_sources()):
         names = " and ".join(dict.fromkeys([*plan.edited_sources, *now]))
-        note(f"{names} edited since this run began; the result is not that of either version")
+        note(f"found edits in {names} since this run began; the result matches neither version")
 
 
 def _note_rounding(state: TrainState) -> None:
@@ -232,14 +232,14 @@ def _note_rounding(state: TrainState) -> None:
     if state.rounding != ROUNDING:
         note(
             f"the steps so far were computed with {state.rounding}, and this computer has "
-            f"{ROUNDING}; the last digits of the result will differ from those of either"
+            f"{ROUNDING}; the last digits of the result will match neither"
         )
 
 
 def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path | None, Split]:
     """Return the documents of a recorded run and their absolute path, if they come from a file.
 
-    Raise ConfigError if the file that is given has other documents.
+    Raise ConfigError if the given file has different documents.
     """
     if plan.input and not given:
         check_regular(plan.input, "pass the documents of this run with --data")
@@ -262,7 +262,7 @@ def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path | N
 
 
 def _recorded_parent(plan: TrainingPlan, directory: Path, given: Path | None) -> SavedModel | None:
-    """Return the model that a run started from, if any; raise ConfigError if another is given."""
+    """Return the model that a run started from, if any; raise ConfigError for a different one."""
     if not plan.parent_sha256:
         if given:
             raise ConfigError(f"the run in {directory} did not start from a model; omit --from")
@@ -288,7 +288,7 @@ def _recorded_teachers(
 
     Raises:
         CheckpointError: a teacher cannot be loaded.
-        ConfigError: a teacher is missing, or another model is in its directory.
+        ConfigError: a teacher is missing, or a different model is in its directory.
     """
     recorded = plan.teachers
     directories = given or [path_from_text(each.directory) for each in recorded]

@@ -1,4 +1,4 @@
-"""Ask before a finished model, or files of another program, are replaced."""
+"""Ask before replacing a finished model or files of other programs."""
 
 import hashlib
 import os
@@ -23,7 +23,7 @@ from microgpt_cli.terminal.console import ask
 def confirm_replacement(directory: Path, option: str) -> float:
     """Ask for confirmation if a model, or files of another program, would be replaced.
 
-    Return the seconds that the answer took.
+    Return the seconds until the answer.
 
     Raises:
         CheckpointError: there is no terminal, or the answer is no.
@@ -43,7 +43,7 @@ def confirm_file(
     """Ask before a file is replaced; `force` names the option that skips the question.
 
     Raises:
-        CheckpointError: it is a directory, there is no terminal, or the answer is no.
+        CheckpointError: the file is a directory, there is no terminal, or the answer is no.
     """
     if os.path.isdir(file):  # unlike Path.is_dir, for any name
         raise CheckpointError(f"{file} is a directory; name a file, such as {file / example}")
@@ -52,7 +52,7 @@ def confirm_file(
 
 
 def _confirm(path: Path, what: str, it: str, remedy: str, force: str) -> float:
-    """Ask whether to replace something at a path; return the seconds that the answer took."""
+    """Ask whether to replace something at a path; return the seconds until the answer."""
     asked = time.perf_counter()
     answer = ask(f"{what}; replace {it}?")
     if answer is None:
@@ -77,7 +77,7 @@ def unused_model(data: Path | None) -> str:
 
 
 def has_same_model(directory: Path, plan: TrainingPlan) -> bool:
-    """Return whether a directory has the model that a planned run would give again."""
+    """Return whether a directory has the model that a planned run would produce again."""
     meta = _read_meta(directory)
     return meta is not None and is_result_of(plan, meta)
 
@@ -91,7 +91,7 @@ def _read_meta(directory: Path) -> Meta | None:
 
 
 def _others(directory: Path) -> list[str]:
-    """Return files that a model would overwrite in a directory that is not one of microgpt's."""
+    """Return files that a model would overwrite in a directory not created by microgpt."""
     if any(one.kind in ("model", "training") for one in saved_in(directory)):
         return []
     names = (META, TOKENIZER, *TRAINING, MOONBASE_WEIGHTS)

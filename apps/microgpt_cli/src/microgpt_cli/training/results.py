@@ -92,7 +92,7 @@ def _print_losses(result: TrainResult, parts: Split) -> None:
 
 
 def _note_counting(result: TrainResult, parts: Split) -> None:
-    """Print a note if counts of n-grams predict the held-out part of a small text better."""
+    """Print a note if n-gram counts predict the held-out part of a small text better."""
     name = "test" if parts.test else "validation"
     loss, docs = {
         "test": (result.test_loss, parts.test),

@@ -53,7 +53,7 @@ MANY_CHARS = 50_000  # number of characters that the reference engine reads in a
 def begin(options: TrainOptions, started: float) -> tuple[TrainingJob | None, Repetition | None]:
     """Return the new job and the run that it repeats, if any; (None, None) for --resume.
 
-    The time of --minutes began at `started`, a reading of `perf_counter`.
+    The time of --minutes starts at `started`, a value of `perf_counter`.
     """
     if options.resume:
         check_has_training(options.resume)
@@ -77,7 +77,7 @@ def begin(options: TrainOptions, started: float) -> tuple[TrainingJob | None, Re
 
 @dataclass
 class TrainRun:
-    """A run of `microgpt train`: its job, the directory to write, and what to print."""
+    """A run of `microgpt train`: its job, its output directory, and its output options."""
 
     job: TrainingJob
     directory: TrainingDirectory
@@ -115,10 +115,10 @@ class TrainRun:
         print_results(result, samples, parts, path, lost, novel=self.novel, as_json=self.as_json)
 
     def check_output(self, *, is_default: bool) -> None:
-        """Ask before a new run replaces a model; raise CheckpointError if it is to be kept.
+        """Ask before a new run replaces a model; raise CheckpointError if the model is to be kept.
 
-        An unfinished run is always kept. A run without options may replace the same model. The
-        time of the answer does not count.
+        An unfinished run is always kept. A run without options may replace the same model. The time
+        until the answer does not count.
         """
         path, plan = self.directory.path, self.job.plan
         if self.directory.has_state:
@@ -194,7 +194,7 @@ class TrainRun:
             n, made_up = len(teachers.models), teachers.n_samples
             note(
                 f"the targets are the predictions of {f'{n} teachers' if n > 1 else 'a teacher'}"
-                f"{f'; they also make up {made_up:,} documents' if made_up else ''}"
+                f"{f'; they also generate {made_up:,} documents' if made_up else ''}"
             )
             teachers.dataset(chunks, plan, random.Random(plan.config.seed), threads)
 
@@ -314,6 +314,6 @@ def _note_repetition(parts: Split) -> None:
     share = repeated_share([*parts.validation, *parts.test], parts.train, PIECE)
     if share >= MUCH:
         note(
-            f"{percentage(share)} of the held-out text also stands in the training part (pieces of "
+            f"{percentage(share)} of the held-out text also occurs in the training part (pieces of "
             f"{PIECE} characters); the losses of other text are higher"
         )

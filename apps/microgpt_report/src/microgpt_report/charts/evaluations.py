@@ -168,7 +168,7 @@ def _pareto(summary: RunSummary, name: str) -> ChartType:
 
 
 def by_both_losses(evaluations: Sequence[Row]) -> Section | None:
-    """Return the section on the loss of the last document; None if too few have both losses."""
+    """Return the section on the loss of the last document; None if too few organisms have both."""
     both = [r for r in evaluations if r["last_loss"] is not None and r["val_loss"] is not None]
     if len(both) < 3:
         return None
@@ -230,7 +230,7 @@ def species(summary: RunSummary) -> Section:
 def _species_rows(summary: RunSummary) -> list[Row]:
     """Return one row per generation and species, with the share of the species.
 
-    Only the largest species have a name. Each other species has a row with the name "other".
+    Only the largest species are named. Each other species has a row with the name "other".
     """
     everyone = Counter(o.genome.species for _, o in summary.organisms.values())
     named = [name for name, n in everyone.most_common(N_NAMED) if n > 1]

@@ -1,4 +1,4 @@
-"""Chart of an explanation: what the model read, what it expected, and what came."""
+"""Chart of an explanation: the tokens read, the likely next tokens, and the actual tokens."""
 
 import altair as alt
 from altair.typing import ChartType
@@ -17,9 +17,9 @@ X = alt.X("position:O", axis=None)
 def draw(explanation: Explanation) -> ChartType:
     """Return a chart with a column per position.
 
-    A column has the token that the model has just read, the most likely next tokens, and the token
-    that came. Darker cells are more likely. A frame marks the token that came among the most likely
-    ones.
+    A column shows the token that the model has just read, the most likely next tokens, and the
+    actual next token. Darker cells are more likely. A frame marks the actual token if it is among
+    the most likely ones.
     """
     expected, columns = _rows(explanation)
     n_ranks = max((row["rank"] for row in expected), default=0)

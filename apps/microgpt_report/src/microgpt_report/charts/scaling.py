@@ -29,8 +29,8 @@ def draw(scaling: Scaling) -> alt.ConcatChart:
     """Return a chart with one panel per axis of the sweeps and two panels for cost.
 
     Points are means over the seeds with 95 % confidence intervals. Curves are fitted power laws,
-    and dashed lines are Pareto fronts. Where all have the same number of operations, a panel of
-    the configurations takes the place of that of the operations.
+    and dashed lines are Pareto fronts. If all configurations need the same number of operations, a
+    panel of the configurations replaces the panel of the operations.
     """
     panels = _Panels(scaling)
     axes = list(dict.fromkeys(series.axis for series in scaling.series))
@@ -76,7 +76,7 @@ class _Panels:
         )
 
     def operations(self) -> alt.LayerChart:
-        """Return the panel of the operations or, if all have the same, of the configurations."""
+        """Return the panel of the operations or, if these are all equal, of the configurations."""
         scaling = self._scaling
         if scaling.has_one_cost:
             return self._panel(
@@ -156,9 +156,9 @@ def _interval(cell: Cell) -> tuple[float, float]:
 
 
 class SettingMarks:
-    """What colors and symbols show in the charts of a sweep.
+    """Settings that colors and symbols show in the charts of a sweep.
 
-    Colors show the size of the model or, if there is only one, the setting with most values.
+    Colors show the size of the model or, if there is only one, the setting with the most values.
     Symbols show the other settings that differ, except the steps, which are part of the cost.
     """
 

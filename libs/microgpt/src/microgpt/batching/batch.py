@@ -43,7 +43,7 @@ class Batch:
     def run(self) -> list[tuple[int, list[Continuation] | PromptError]]:
         """Decode for about 20 ms; return the index and result of each job that ended.
 
-        The result is what `take` has not returned, or a PromptError if the job failed.
+        The result is the output that `take` has not returned, or a PromptError if the job failed.
         """
         if self.open:
             self._decoder.run()
@@ -52,7 +52,7 @@ class Batch:
         return [(number, self._result(self.open.pop(number))) for number in ended]
 
     def take(self, number: int) -> list[Continuation]:
-        """Return what an unfinished job has generated since the last call."""
+        """Return the output that an unfinished job has generated since the last call."""
         return self._decoder.take(self.open[number])
 
     def drop(self, number: int) -> None:

@@ -7,7 +7,7 @@ REPLACEMENT_CHARACTER = "\N{REPLACEMENT CHARACTER}"  # result of decoding an inc
 
 
 def cut_at_stop(text: str, stop: tuple[str, ...], start: int = 0) -> str:
-    """Return the text before the stop string that ends first, or all if there is none.
+    """Return the text before the stop string that ends first, or all text if there is none.
 
     No stop string may begin before `start`.
     """
@@ -31,7 +31,7 @@ def stable_prefix(text: str, stop: tuple[str, ...], n_stable: int = 0) -> str:
     """Return the prefix of an unfinished text that later tokens cannot change.
 
     The rest may be an incomplete character or the start of a stop string. `n_stable` is the length
-    of the stable prefix of a shorter text; what precedes it is not searched again.
+    of the stable prefix of an earlier, shorter text; this part is not searched again.
     """
     text = text.rstrip(REPLACEMENT_CHARACTER)
     longest = max(map(len, stop), default=1)

@@ -181,7 +181,7 @@ def _learn(texts: Collection[str], n_pieces: int) -> bytes:
 
 
 def _until_interrupted(work: Callable[[], None]) -> None:
-    """Do work of the library, which ignores signals, so that KeyboardInterrupt can end the wait.
+    """Run a function of the library, which ignores signals, so that Ctrl-C can end the wait.
 
     The thread cannot be stopped. As a daemon, it does not keep the process alive.
     """

@@ -1,4 +1,4 @@
-"""Read chats that ChatGPT, WhatsApp, Discord (DiscordChatExporter) or Slack has exported.
+"""Read chats exported from ChatGPT, WhatsApp, Discord (DiscordChatExporter) or Slack.
 
     12/31/23, 9:41 PM - Anna: hi              WhatsApp on Android, in any language
     [31.12.23, 21:41:02] Anna: hi             WhatsApp on iOS
@@ -56,7 +56,7 @@ T = TypeVar("T")
 
 
 class _Post(NamedTuple):
-    """A message; `text` is empty if no person says anything: a picture, a tool, the system."""
+    """A message; `text` is empty for pictures and for messages of tools and the system."""
 
     who: str
     at: float  # time in seconds; only differences count
@@ -64,7 +64,7 @@ class _Post(NamedTuple):
 
 
 def app_of(value: object) -> str | None:
-    """Return the app that has exported a JSON value, or None."""
+    """Return the app that exported a JSON value, or None if unknown."""
     first = value[0] if isinstance(value, list) and value else value
     if not isinstance(first, dict):
         return None
@@ -115,7 +115,7 @@ def _sessions(channel: list[_Post]) -> Iterator[list[_Post]]:
 
 
 def _assistant(app: str, counts: Counter[str], path: Path, me: str | None) -> str:
-    """Return the assistant's name; raise DataError with all names if nobody is called that."""
+    """Return the assistant's name; raise DataError with all names if nobody has it."""
     if app == "ChatGPT":
         if me is None:
             return "assistant"
@@ -132,10 +132,10 @@ def _assistant(app: str, counts: Counter[str], path: Path, me: str | None) -> st
 
 
 def _whatsapp(content: Iterable[str], path: Path) -> list[list[_Post]]:
-    """Return the messages; a line without a date and a time continues the one before it.
+    """Return the messages; a line without a date and a time continues the previous message.
 
-    The order of day, month and year is the one with the fewest impossible dates, then with the
-    fewest steps back in time, then with the shortest time.
+    The order of day, month and year is the one with the fewest impossible dates; ties are resolved
+    by the fewest steps back in time, then by the shortest period.
     """
     lines = [(WHATSAPP_MESSAGE.match(line), line) for line in content]
 
@@ -210,8 +210,8 @@ def _slack(content: object, path: Path) -> list[list[_Post]]:
         every = sorted([*path.glob("*.json"), *path.glob("*/*.json")])
         files = [file for file in every if _DAY.fullmatch(file.name) and file.is_file()]
     if not files:
-        problem = "Is a directory, but not of a Slack export: it has no general/2023-12-31.json"
-        raise DataError(f"cannot read {path}: {problem} or the like")
+        problem = "it is not a Slack export, which has files such as general/2023-12-31.json"
+        raise DataError(f"cannot read {path}: {problem}")
     days = {file: content or _json(file) for file in files}
     folder = files[0].absolute().parent
     beside = [file for file in (folder.parent / USERS, folder / USERS) if file.is_file()]
@@ -243,7 +243,7 @@ def _slack_post(names: dict[str, str], message: Any) -> _Post:
 
 
 def _each(read: Callable[[Any], T], values: Any, path: Path) -> list[T]:
-    """Apply a reader to each JSON value; raise DataError if one has another format."""
+    """Apply a reader to each JSON value; raise DataError if one has an unknown format."""
     found: list[T] = []
     try:
         found.extend(map(read, values))
@@ -252,9 +252,9 @@ def _each(read: Callable[[Any], T], values: Any, path: Path) -> list[T]:
         if isinstance(error, KeyError):
             problem = f"there is no {error}"
         elif isinstance(error, AttributeError | TypeError):
-            problem = "a value has another type"
+            problem = "a value has the wrong type"
         raise DataError(
-            f"{path}, item {len(found) + 1} is in another format than microgpt knows "
+            f"{path}, item {len(found) + 1} is in a format that microgpt does not know "
             f"({printable(str(problem))}); export the chat again"
         ) from error
     return found

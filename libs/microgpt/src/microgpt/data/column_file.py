@@ -94,7 +94,7 @@ def load_column(
 def questions_and_answers(path: Path, lines: Sequence[str]) -> list[dict[str, str]] | None:
     """Return the questions and answers in a table with these columns; None for other texts.
 
-    Empty rows are omitted; in others, the question or the answer may be empty.
+    Empty rows are omitted; in other rows, the question or the answer may be empty.
     """
     columns = _columns_of_questions(_dialect(lines)[2])
     if columns is None:

@@ -14,7 +14,7 @@ N_PIECES = 400  # a piece is found in a text of a million characters in a millis
 
 
 class Bounds(NamedTuple):
-    """The bounds of a share, of documents or of the characters of a running text."""
+    """Bounds of a share of documents, or of the characters of a running text."""
 
     low: float
     high: float  # 1 if there are other training data, which may contain the same documents
@@ -33,10 +33,10 @@ class Bounds(NamedTuple):
 def contamination(
     parts: Split, read: Sequence[DataFacts | None], tokenizer: Tokenizer | None = None
 ) -> dict[str, Bounds]:
-    """Return the share of each held-out set that is training data of earlier trainings.
+    """Return the share of each held-out set that is training data of earlier training runs.
 
     If the tokenizer folds case and accents, documents that differ from the training data only in
-    these count, too.
+    case and accents also count.
 
     Args:
         read: the data of these training runs and their splits; None for unknown data.
@@ -77,10 +77,10 @@ def recorded_facts(docs: Sequence[Document], read: Iterable[DataFacts | None]) -
 def trained_documents(
     docs: Sequence[Document], read: Iterable[DataFacts | None], *, validated: bool = False
 ) -> Sequence[Document]:
-    """Return the documents, or stretches of running text, that training runs on these data read.
+    """Return the documents, or stretches of running text, that these training runs have read.
 
     Args:
-        validated: also return those that chose the weights.
+        validated: also return the documents that chose the weights.
     """
     parts = [
         (*each.read, *each.validation) if validated else each.read
@@ -95,8 +95,8 @@ def trained_share(
     """Return the share of the characters that is training data of a model.
 
     Args:
-        read: the data of the model's training, and those of its ancestors; None for unknown data.
-        known: what the model and its ancestors read of the model's data; None if it is unknown.
+        read: the training data of the model and of its ancestors; None for unknown data.
+        known: the part of the model's data that it and its ancestors have read; None if unknown.
     """
     same, own = _on_same(docs, read), read[0]
     n_characters = max(1, sum(map(count_characters, docs)))
@@ -133,7 +133,7 @@ def repeated_share(held_out: Sequence[Document], read: Sequence[Document], size:
 def bounds_of(record: Mapping[str, Any], name: str) -> Bounds | None:
     """Return the contamination of a held-out set in meta.json, or in another record.
 
-    It is unknown if the record names a parent or teachers, but does not contain it.
+    If the record names a parent or teachers but has no bounds, any share is possible.
     """
     try:
         low, high = map(float, record["contamination"][name])
@@ -155,7 +155,7 @@ def other_data(data: DataFacts | None, read: Iterable[DataFacts | None]) -> str:
 def _share_of_own(parts: Split, docs: Sequence[Document], *, folds: bool) -> float:
     """Return the share of held-out documents that are training documents of the same split.
 
-    There are some if the tokenizer folds case and accents, or if the user has made the split.
+    The share can exceed 0 if the tokenizer folds case and accents, or the user made the split.
     """
     if not (folds or parts.has_own_sets):
         return 0.0
@@ -192,9 +192,9 @@ def _positions(docs: Sequence[Document]) -> Any:
 def _share_read(
     parts: Split, name: str, docs: Sequence[Document], facts: DataFacts, folds: bool
 ) -> float:
-    """Return the share of a held-out set, with these documents, that another split trained on.
+    """Return the share of a held-out set of these documents that a different split trained on.
 
-    For the test set, its validation set counts, too, because the weights were chosen by it.
+    For the test set, the other validation set also counts, because it chose the weights.
     """
 
     def used(earlier: Split) -> Sequence[Any]:

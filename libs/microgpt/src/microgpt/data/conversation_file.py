@@ -7,8 +7,8 @@
 
 The last format is ShareGPT's. A table (CSV or TSV) with the columns question and answer, or prompt
 and completion, has a conversation in each row. A file may also be a JSON array of conversations, as
-ShareGPT files usually are, or a chat that an app has exported; see `chat_exports`. Error messages
-contain the file, the line and the index of the message.
+ShareGPT files usually are, or an exported chat; see `chat_exports`. Error messages contain the
+file, the line and the index of the message.
 """
 
 import json
@@ -131,7 +131,7 @@ class _Turn(Message):
 def _values(file: TextFile, read: Callable[..., _Values]) -> _Values:
     """Yield the unit of each conversation (see `Item`), its number, and its line or JSON value.
 
-    `read` returns this for an export.
+    For an export, `read` returns these values.
     """
     if file.path.is_dir():
         yield from read("Slack", None)
@@ -153,7 +153,7 @@ def _values(file: TextFile, read: Callable[..., _Values]) -> _Values:
 
 
 def _table(path: Path, lines: Sequence[str]) -> _Values:
-    """Yield the questions and answers of a table in the form of `_values`."""
+    """Yield the questions and answers of a table in the same form as `_values`."""
     from microgpt.data.column_file import questions_and_answers
 
     pairs = questions_and_answers(path, lines)
@@ -172,7 +172,7 @@ def _table(path: Path, lines: Sequence[str]) -> _Values:
 def _json_values(
     path: Path, lines: Sequence[tuple[int, str]], read: Callable[..., _Values]
 ) -> _Values:
-    """Yield the items of a file with one JSON value in the form of `_values`."""
+    """Yield the items of a file with one JSON value in the same form as `_values`."""
     n, first = lines[0]
     text = "\n" * (n - 1) + "\n".join(line for _, line in lines)
     try:

@@ -1,11 +1,12 @@
 """N-gram models of tokens, with modified Kneser-Ney smoothing.
 
 An n-gram model predicts a token from the counts of tokens after the same n - 1 tokens. Most
-contexts are rare, so each count is discounted, and what is taken away is given to the tokens in
-proportion to their probability after the context without its first token, down to the empty
-context. The counts of shorter contexts are numbers of distinct tokens before context and token, not
-of occurrences (Kneser & Ney 1995). With three discounts, this is the best method in the comparison
-by Chen & Goodman (1999, section 3). A context does not go beyond the start of a document.
+contexts are rare, so each count is discounted. The probability that this frees is distributed over
+the tokens in proportion to their probability after the context without its first token, down to the
+empty context. For shorter contexts, a count is the number of distinct tokens before context and
+token, not the number of occurrences (Kneser & Ney 1995). With three discounts, this is the best
+method in the comparison by Chen & Goodman (1999, section 3). A context does not go beyond the start
+of a document.
 
 Shapes: N = predictions in a dataset, V = vocab_size.
 """
@@ -31,9 +32,10 @@ LEAST_DISCOUNT = 0.2  # some probability is left for tokens that have not been s
 
 
 class NgramModel:
-    """An n-gram model of tokenized documents, whose first token is only a part of contexts.
+    """An n-gram model of tokenized documents.
 
-    Tokens that the mask of a document excludes are parts of contexts only, too.
+    The first token of each document and the tokens that its mask excludes are never predicted; they
+    only appear in contexts.
     """
 
     def __init__(self, docs: TokenDataset, vocab_size: int, order: int = ORDER) -> None:
@@ -63,7 +65,7 @@ class NgramModel:
     def add_probabilities(
         self, docs: TokenDataset, out: "NDArray[np.float32]", shares: "Floats"
     ) -> None:
-        """Add the probabilities of all tokens at each prediction, times its share, to `out`.
+        """Add the probabilities of all tokens, multiplied by the prediction's share, to `out`.
 
         Args:
             out: (N, V).
@@ -96,7 +98,7 @@ class NgramModel:
     def _known(
         self, tokens: "Integers", places: "Integers"
     ) -> "Iterator[tuple[_Smoothed, Integers, Integers]]":
-        """Yield, for each length, the predictions with a known context, and these contexts."""
+        """Yield the predictions with a known context, and their contexts, for each length."""
         at = np.flatnonzero(places)
         rows, contexts = np.arange(len(at)), np.zeros(len(at), np.int64)
         for length, level in enumerate(self._levels):
@@ -123,12 +125,12 @@ class _Counts:
     vocab_size: int
 
     def count_longer(self, pairs: "Integers") -> None:
-        """Replace the counts by how many distinct tokens there are before each pair.
+        """Replace the count of each pair with the number of distinct tokens before it.
 
         Args:
-            pairs: the pair for each of those with one more token in the context.
+            pairs: the pair for each distinct pair whose context is one token longer.
 
-        Those at the start of a document, which have no token before them, keep their counts.
+        Pairs at the start of a document, which have no token before them, keep their counts.
         """
         n = np.bincount(np.searchsorted(self.pairs, pairs), minlength=len(self.pairs))
         self.counts = np.where(n > 0, n, self.counts)
@@ -169,7 +171,7 @@ class _Smoothed:
         return self.shares[indices] * is_known
 
     def interpolate(self, found: "Floats", rows: "Integers", contexts: "Integers") -> None:
-        """Replace the probabilities in rows, of shorter contexts, by those after the contexts."""
+        """Interpolate the probabilities in `found` with those after longer contexts, in place."""
         found[rows] *= self.left[contexts, None]
         n = self.starts[contexts + 1] - self.starts[contexts]
         ends = np.cumsum(n)
@@ -178,12 +180,12 @@ class _Smoothed:
 
 
 def _find(wanted: "Integers", keys: "Integers") -> "tuple[Integers, NDArray[np.bool_]]":
-    """Return the index of each wanted number among sorted ones, and whether it is there."""
+    """Return the index of each wanted number in a sorted array, and whether it was found."""
     indices = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
     return indices, keys[indices] == wanted
 
 
 def _tokens_and_places(docs: TokenDataset) -> "tuple[Integers, Integers]":
-    """Return all tokens, and the place of each in its document, counted from 0."""
+    """Return all tokens, and the position of each in its document, counted from 0."""
     tokens, starts = np.array(docs.tokens, np.int64), np.array(docs.starts, np.int64)
     return tokens, np.arange(len(tokens)) - np.repeat(starts[:-1], np.diff(starts))

@@ -1,7 +1,8 @@
 """Read documents of several lines, such as recipes and poems, from a text file.
 
 A separator is a line, such as % or ---; BLANK, for blank lines; or /PATTERN/, a regular expression
-that lines are searched for. Patterns are those of Rust's regex crate, which needs linear time.
+that is searched for in each line. Patterns are those of Rust's regex crate, which needs linear
+time.
 """
 
 from collections import Counter
@@ -24,7 +25,7 @@ def load_blocks(path: str | Path | TextFile, separator: str) -> list[str]:
 
     Raises:
         ConfigError: the separator is an invalid pattern.
-        DataError: the file cannot be read, or has no separator or nothing else.
+        DataError: the file cannot be read, or has no separator or only separators.
     """
     is_separator = _test_of(separator)
     file = path if isinstance(path, TextFile) else TextFile(path)
@@ -45,8 +46,8 @@ def load_blocks(path: str | Path | TextFile, separator: str) -> list[str]:
 def proposal(lines: Sequence[str]) -> str | None:
     """Return the separator of a file that seems to have documents of several lines, or None.
 
-    That is a line without letters and digits that occurs often, or blank lines between blocks of
-    which most have several lines.
+    The separator is a frequent line without letters and digits, or blank lines between blocks if
+    most blocks have several lines.
     """
     texts = [line.strip() for line in lines]
     marks = Counter(text for text in texts if text and not any(map(str.isalnum, text)))
@@ -57,7 +58,7 @@ def proposal(lines: Sequence[str]) -> str | None:
 
 
 def _are_blocks(blocks: Sequence[str]) -> bool:
-    """Return whether there are at least MIN_BLOCKS blocks, and half or more have several lines."""
+    """Return whether there are MIN_BLOCKS or more blocks, and at least half have several lines."""
     blocks = [block for block in blocks if block]
     n_long = sum("\n" in block for block in blocks)
     return len(blocks) >= MIN_BLOCKS and 2 * n_long >= len(blocks)

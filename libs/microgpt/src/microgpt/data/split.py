@@ -69,8 +69,8 @@ class Split:
     def facts(self) -> DataFacts:
         """The dataset metadata that is saved with a model.
 
-        If a set is not that of the fractions, the training set is recorded as a dataset of its own,
-        of which nothing is held out.
+        If the caller has replaced a set, the training set is recorded as a separate dataset without
+        held-out documents.
         """
         if self.has_own_sets:
             return DataFacts(len(self.train), fingerprint(self.train), without=self.without)
@@ -204,7 +204,7 @@ def split_stream(
 
 
 def split_again(docs: Sequence[Document], facts: DataFacts) -> Split:
-    """Split documents, or a running text as the only one, in the same way as before."""
+    """Split documents, or a single running text, in the same way as before."""
     shares = {"validation": facts.val_fraction, "test": facts.test_fraction}
     if not any(shares.values()):
         parts = Split(docs, docs)
@@ -255,8 +255,8 @@ def _check_fractions(validation: float, test: float) -> None:
 def fingerprint(docs: Sequence[Document]) -> str:
     """Return the SHA-256 of all documents, in order, each followed by a newline.
 
-    A text is hashed as UTF-8, one of several lines among others as a JSON string, a conversation
-    as the JSON array [[role, content], …].
+    A text is hashed as UTF-8, a conversation as the JSON array [[role, content], …]. If there are
+    several documents, a text of several lines is hashed as a JSON string.
     """
     digest = hashlib.sha256()
     for i in range(0, len(docs), HASH_BATCH):
@@ -278,7 +278,7 @@ def as_line(doc: Document) -> str:
 
 
 def document_parts(doc: Document) -> Sequence[Document]:
-    """Return the lines of a text of several lines, or the first beginnings of a conversation."""
+    """Return the lines of a text of several lines, or the shortest beginnings of a conversation."""
     if isinstance(doc, str):
         lines = doc.split("\n") if "\n" in doc else ()
         return [line.strip() for line in lines if line.strip()]

@@ -156,7 +156,7 @@ def describe(docs: Sequence[Document], tokenizer: Tokenizer | None = None) -> Da
 
 
 def measure(docs: Sequence[Document], tokenizer: Tokenizer, text: TextKind) -> Sizes:
-    """Return the sizes of documents; lengths are those of at most MAX_SAMPLED documents."""
+    """Return the sizes of documents; at most MAX_SAMPLED documents are measured."""
     sampled = docs[:: max(1, len(docs) // MAX_SAMPLED)]
     per_character = _tokens_per_character(sampled, tokenizer)
     n_ends = 1 if text == "lines" else 0

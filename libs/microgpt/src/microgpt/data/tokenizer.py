@@ -59,7 +59,7 @@ def as_documents(docs: Iterable[Document]) -> Sequence[Document]:
 
 
 def hashable(docs: Sequence[Document]) -> Sequence[Document]:
-    """Return documents that can be members of a set: conversations that are lists as tuples."""
+    """Return documents in a hashable form: conversations that are lists become tuples."""
     if any(isinstance(doc, list) for doc in docs):
         return [tuple(doc) if isinstance(doc, list) else doc for doc in docs]
     return docs
@@ -134,7 +134,7 @@ class Tokenizer(ABC):
         """Return the distinct characters of the text that have no token, in order of appearance."""
 
     def reading(self, text: str) -> dict[int, str | None]:
-        """Return what a model reads for each unknown character of a conversation's text.
+        """Return the character that a model reads instead of each unknown character of a text.
 
         The result is a table for `str.translate`. Unknown white space becomes a space if the model
         knows the space, so that words stay apart; other unknown characters are left out (None).

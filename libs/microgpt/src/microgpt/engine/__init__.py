@@ -1,8 +1,8 @@
 """Compiled engine: the model on NumPy arrays, compiled with Numba.
 
     machine_code     load kernels, and compile them on first use
-    compiler         compile kernels with Numba          processor    its vectors, other targets
-    preparation      load or compile all kernels         wasm         WebAssembly modules of them
+    compiler         compile kernels with Numba          processor    vector sizes and targets
+    preparation      load or compile all kernels         wasm         kernels as WebAssembly
     simd/            SIMD vectors, reductions within a vector, matrix tiles
     kernels/         matrix products, attention, layers, loss, dropout, optimizers, forward pass
     training/        training steps on one or more threads
@@ -12,8 +12,8 @@
     weights          all weights in one array    buffers    all other arrays of training
     mersenne         fast `random.Random`        threads    thread pool
 
-Each file names the layout of its arrays, one of these, and the section of docs/performance.md that
-explains it. C = n_embd, N = tokens.
+Each file names the layout of its arrays (one of the following) and the section of
+docs/performance.md that explains it. C = n_embd, N = tokens.
 
     columns   (features, N), to train and to evaluate: a row per feature and a column per token;
               documents are side by side, each in adjacent columns, without padding between them
@@ -22,8 +22,8 @@ explains it. C = n_embd, N = tokens.
               position or output; mlp_fc2 is transposed
 
 The numbers of a row are adjacent in memory. Rows are padded to whole vectors. Numbers are float32
-or float64; tokens, positions and starts of documents are int64. A gradient has the layout of what
-it is the gradient of. Losses are in nats.
+or float64; tokens, positions and starts of documents are int64. A gradient has the layout of its
+value. Losses are in nats.
 
 Layout: see above. The whole design: docs/performance.md#how-it-works. The tests compare this engine
 with the reference engine.

@@ -52,8 +52,8 @@ class Activations:
     def at(self, i: int) -> dict[str, NDArray[Any]]:
         """Return all activations of token i, from the embedding to the logits, in order.
 
-        Names before a dot are those of a layer. Queries and keys are those after normalization and
-        rotation, if any.
+        The part of a name before a dot is the layer. Queries and keys are normalized and rotated if
+        the model does so.
         """
         b, w, C = self._buffers, self._weights, self._config.n_embd
         found = {"embedding": b.embedded[:, i] / b.embedded_scale[0, i], "x": b.embedded[:, i]}

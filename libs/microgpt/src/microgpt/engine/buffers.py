@@ -19,7 +19,7 @@ from microgpt.engine.weights import Array, Weights, aligned_zeros, padded, shape
 class Buffers(NamedTuple):
     """Documents, activations, gradients and scratch arrays of a micro-batch.
 
-    The type of an array names its shape, in the sizes of `buffer_shapes`.
+    The type of each array names its dimensions; see `buffer_shapes` for their sizes.
     """
 
     # Documents; each token is one column.

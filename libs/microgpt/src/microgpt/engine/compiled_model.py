@@ -64,7 +64,7 @@ class CompiledModel:
         return weights
 
     def tokens_within(self, n_bytes: int) -> int:
-        """Return how many tokens, at most a context, can be evaluated at once in n_bytes."""
+        """Return how many tokens, at most a context, can be evaluated at once with n_bytes."""
         model, dtype, lengths = self.config, self.dtype, range(1, self.config.block_size + 1)
         return bisect_right(lengths, n_bytes, key=lambda n: buffer_bytes(model, dtype, n, n))
 
@@ -90,10 +90,10 @@ class CompiledModel:
         share: float = 1.0,
         should_stop: Event | None = None,
     ) -> None:
-        """Add the probabilities of all tokens at each prediction, times share, to `out` (N, V).
+        """Add the probabilities of all tokens at each prediction, scaled by share, to `out` (N, V).
 
         A document of n tokens, from 2 to block_size + 1, has n - 1 predictions. If should_stop is
-        set, the rest of the documents is not read.
+        set, the remaining documents are not read.
         """
         self._evaluate(docs, should_stop, out, share)
 

@@ -66,7 +66,7 @@ def object_code(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[by
     The function at the symbol has Numba's calling convention: it takes the addresses of the result,
     of an exception and of the arguments, and returns a status. The arguments are 64-bit words: an
     array is the address of its Python object, and a named tuple is its elements. The result is an
-    int64: that of the function, or 0 if it returns None.
+    int64: the return value of the function, or 0 if it returns None.
     """
     kinds = tuple(map(_kind, args))
     dispatcher = numba.njit(**_OPTIONS)(getattr(function, "py_func", function))
@@ -132,7 +132,7 @@ def _target_machine(codegen: Any) -> Any:
 
 
 def _drop_all_but(symbol: str, module: Any, builder: Any) -> None:
-    """Drop what the function at a symbol does not need, such as functions that are inlined."""
+    """Remove everything that the function at a symbol does not need, such as inlined functions."""
     for each in (*module.functions, *module.global_variables):
         if not each.is_declaration and each.name != symbol:
             each.linkage = llvm.Linkage.internal
@@ -185,7 +185,7 @@ class _Arguments:
 
 
 class _Bitcode(JITCodeLibrary):  # type: ignore[misc]
-    """A compiled function without machine code and callees, which only an entry point needs."""
+    """A compiled function without machine code or callees; only an entry point needs these."""
 
     def _optimize_functions(self, module: Any) -> None:
         module.data_layout = self._codegen._data_layout
@@ -216,8 +216,8 @@ def _kind(value: Any) -> Any:
     """Return the Numba type of an argument.
 
     One version serves contiguous and strided arrays, except one-dimensional ones, which are
-    contiguous. Numba would otherwise compile both, and the shape of a matrix decides which a view
-    of it is.
+    contiguous. Otherwise, Numba would compile both, because a view of a matrix is contiguous or
+    strided depending on the shape of the matrix.
     """
     if isinstance(value, np.ndarray):
         kind = numba.typeof(value)

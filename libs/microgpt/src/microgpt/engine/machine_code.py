@@ -1,12 +1,12 @@
 """Load the machine code of kernels, and compile it on first use.
 
 The machine code is kept in the user's cache directory. The name of a file contains a hash of the
-processor, the compiler settings and the sources of this package. A file is run as code, so files
-that another user could have written are not loaded, nor those that are damaged or that say that
-they are something else.
+processor, the compiler settings and the sources of this package. A file is run as code, so a file
+is not loaded if another user could have written it, if it is damaged, or if its label does not
+match.
 
-Wheels of a release bring machine code for a system and architecture, in microgpt/_machine_code. It
-is compiled by this module, too, for a target of `processor.TARGETS`.
+Release wheels contain machine code for one system and architecture, in microgpt/_machine_code. This
+module also compiles that code, for a target of `processor.TARGETS`.
 Layout: any; a kernel gets the addresses of its arrays. See docs/performance.md#compilation.
 """
 
@@ -52,7 +52,7 @@ _tell: ContextVar[Tell | None] = ContextVar("_tell", default=None)
 
 
 class CrossCompiledError(Exception):
-    """The machine code of a kernel has been made, but is for another computer."""
+    """The machine code of a kernel was compiled, but for a different computer."""
 
 
 class EntryPoint:
@@ -147,7 +147,7 @@ def _link(symbol: str, code: bytes) -> Callable[..., int]:
 
 @contextlib.contextmanager
 def on_compiling(tell: Tell) -> Iterator[None]:
-    """Call `tell` once with each message about compilation, before it begins, or failed caching."""
+    """Call `tell` once with each message: before a compilation, or when caching fails."""
     told: set[str] = set()
 
     def tell_once(line: str) -> None:

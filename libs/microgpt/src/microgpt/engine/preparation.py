@@ -2,7 +2,7 @@
 
     python -m microgpt.engine.preparation float32 training
 
-compiles the kernels of one use; `prepare` and `cross_compile` run this in processes.
+compiles the kernels of one use; `prepare` and `cross_compile` run this in separate processes.
 Layout: that of each kernel, with the smallest model. See docs/performance.md#compilation.
 """
 
@@ -56,7 +56,7 @@ def _stop(line: str) -> NoReturn:
 def _compile_together(dtypes: Collection[DType], shares: Iterable[Collection[Use]]) -> None:
     """Compile kernels in processes, one for each dtype and share.
 
-    Whatever fails is compiled when it is loaded.
+    Kernels that fail to compile are compiled again when they are loaded.
     """
     module = [sys.executable, "-m", __name__]
     processes: list[subprocess.Popen[Any]] = []

@@ -1,7 +1,7 @@
 """The processor that the kernels are compiled for.
 
-NUMBA_CPU_NAME and NUMBA_CPU_FEATURES select another one, as in Numba, and MICROGPT_TARGET another
-kind of computer, for which kernels are compiled but not run.
+NUMBA_CPU_NAME and NUMBA_CPU_FEATURES select a different processor, as in Numba. MICROGPT_TARGET
+selects a different kind of computer, for which kernels are compiled but not run.
 Layout: the size of a vector, to which all rows are padded. See docs/performance.md#vectors.
 """
 
@@ -17,7 +17,7 @@ from microgpt.errors import ConfigError
 
 
 class Target(NamedTuple):
-    """A kind of computer for which a wheel can bring machine code, in the terms of LLVM."""
+    """A kind of computer for which a wheel can contain machine code, in LLVM's terms."""
 
     triple: str
     cpu: str

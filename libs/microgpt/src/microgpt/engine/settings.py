@@ -45,7 +45,7 @@ def architecture_bytes(model: ModelConfig, dtype: str) -> int:
 def architecture_of(model: ModelConfig, dtype: str, n_positions: int | None = None) -> Architecture:
     """Return the kernel settings of a model; the result is cached and must not be modified.
 
-    Rotary positions are tabulated at least up to n_positions, by default all.
+    Rotary positions are tabulated up to n_positions or more; by default, all are.
     """
     n = model.block_size if model.positions == "rotary" else 0
     if n_positions is not None:

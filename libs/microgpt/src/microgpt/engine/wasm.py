@@ -2,11 +2,11 @@
 
     python -m microgpt.engine.wasm DIRECTORY
 
-An object of LLVM has one function that is called from outside and no data, so all that it lacks to
-be a module is the export of that function. A module imports its memory and the stack pointer.
-Kernels use `while` for a variable step: `range` could fail, and its error message would be data.
-Layout: a word of an argument has 64 bits, of which an address is the low half; an array is read
-like a NumPy array of a 64-bit CPython. See docs/performance.md#compilation and docs/packaging.md.
+An object file from LLVM has one function that is called from outside and no data, so only the
+export of that function has to be added. A module imports its memory and the stack pointer. Kernels
+use `while` for a variable step: `range` could fail, and its error message would be data.
+Layout: arguments are 64-bit words, with addresses in the low half; an array is read like a NumPy
+array of a 64-bit CPython. See docs/performance.md#compilation and docs/packaging.md.
 """
 
 import subprocess
@@ -36,11 +36,11 @@ FUNCTION, SYMBOLS = 0, 8  # a kind of symbol; the subsection with the symbols
 def modules(kernels: Sequence[tuple[str, str]] = INFERENCE) -> dict[str, bytes]:
     """Return the modules of INFERENCE or TRAINING, by the name of the kernel.
 
-    They are those of the wheel; otherwise they are compiled on first use, and kept like machine
-    code.
+    The modules come from the wheel; otherwise, they are compiled on first use and cached like
+    machine code.
 
     Raises:
-        ConfigError: there are no modules, and no compiler, or it fails.
+        ConfigError: there are no modules, and the compiler is missing or fails.
     """
     if IN_WHEEL.is_dir():
         return {name: (IN_WHEEL / f"{name}-{dtype}.wasm").read_bytes() for name, dtype in kernels}

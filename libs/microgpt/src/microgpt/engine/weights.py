@@ -160,7 +160,7 @@ def aligned_zeros(shape: tuple[int, ...], dtype: str) -> Array:
 
 
 def shapes_of(arrays: type[NamedTuple], sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each array of a named tuple whose annotations name its dimensions."""
+    """Return the shape of each array in a named tuple whose annotations name the dimensions."""
     return {
         name: tuple(sizes[size] for size in kind.__metadata__)
         for name, kind in arrays.__annotations__.items()

@@ -79,8 +79,8 @@ def answer_all(model: InferenceGpt, items: Sequence[Item], *, threads: int = 1) 
     """Yield a model's reply to each item (see `load_chat_tests`), in order, at temperature 0.
 
     The prompt is the conversation up to the item, including expected replies. Long prompts are
-    truncated as in a chat. Where the tokenizer folds, the expected reply is folded, too. A reply is
-    None and counts as wrong if the question exceeds the context.
+    truncated as in a chat. If the tokenizer folds text, the expected reply is folded as well. A
+    reply is None and counts as wrong if the question exceeds the context.
     """
     found = [_prompt(model, item) for item in items]
     prompts = [prompt for prompt in found if isinstance(prompt, ChatPrompt)]

@@ -1,4 +1,4 @@
-"""Explain what a model predicted at each position of a text, and how it got there."""
+"""Explain the predictions of a model at each position of a text, with its activations."""
 
 import math
 from collections.abc import Callable, Collection, Sequence
@@ -19,7 +19,7 @@ from microgpt.steps import Steps, finish
 
 @dataclass(frozen=True)
 class Alternative:
-    """A token that might have come."""
+    """One of the most likely tokens at a position."""
 
     token: int
     text: str
@@ -28,7 +28,7 @@ class Alternative:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model predicted at one position, and what came."""
+    """The prediction at one position, and the actual token."""
 
     token: int  # the token that came
     text: str  # its text; "<|user|>" and similar for special tokens
@@ -53,7 +53,7 @@ class Explanation:
 
     @property
     def bits(self) -> float:
-        """The surprise at the whole text, including its end if it has one."""
+        """The total surprise in bits, including the end of the text if it has one."""
         return math.fsum(prediction.bits for prediction in self.scored)
 
     @property
@@ -86,11 +86,11 @@ def explain(
 ) -> Explanation:
     """Explain the predictions of a model for a text or a conversation.
 
-    The last prediction is that the text ends; for running text, it does not count. A text
-    longer than the context is read in windows, as by `Predictor.evaluate`.
+    The last prediction is for the end of the text; for running text, it does not count. A text
+    longer than the context is read in windows, as in `Predictor.evaluate`.
 
     Args:
-        text: for a chat model, a conversation or one message of the user.
+        text: for a chat model, a conversation or one user message.
         n_alternatives: number of most likely tokens at each position; all if there are fewer.
         attention: layers and heads whose attention weights are returned.
         position: index of the prediction whose activations are returned; negative values count from
@@ -144,9 +144,9 @@ def explain_tokens(
     has_end: bool = True,
     change: Callable[[Prediction], Prediction] = lambda prediction: prediction,
 ) -> Steps[Explanation]:
-    """Explain the predictions of all tokens but the first in steps; see `explain`.
+    """Explain the predictions of all tokens but the first, in steps; see `explain`.
 
-    The explanation contains what `change` returns for each prediction.
+    `change` is applied to each prediction of the explanation.
     """
     label, n = gpt.tokenizer.label, len(tokens) - 1
     check_whole("n_alternatives", n_alternatives, minimum=0)

@@ -130,7 +130,7 @@ class Predictor:
         return list(self.log_probability_rows(tokens, first))
 
     def log_probability_rows(self, tokens: Sequence[int], first: int = 0) -> Iterator[list[float]]:
-        """Yield the rows of `log_probabilities`, of which all together may need much memory."""
+        """Yield the rows of `log_probabilities` one by one, which saves memory."""
         if not tokens:
             raise PromptError("tokens must not be empty")
         self.check_tokens(tokens)

@@ -111,7 +111,7 @@ class Scorer:
         """Return the scores of texts.
 
         The model reads a text without its unknown characters. A text longer than the context is
-        read in overlapping windows, as by `Predictor.evaluate`.
+        read in overlapping windows, as in `Predictor.evaluate`.
 
         Raises:
             DataError: texts is not a list of texts.
@@ -190,7 +190,7 @@ class Scorer:
         return bits / math.log(2)
 
     def _long_losses(self, texts: Iterable[Counts]) -> Iterator[NDArray[Any]]:
-        """Yield the losses of texts beyond the context, a few windows at a time."""
+        """Yield the losses of texts longer than the context, a few windows at a time."""
         bos, size = self._tokenizer.bos_id, self._gpt.config.block_size
         docs = ([bos, *text.tolist(), *[bos] * self._n_ends] for text in texts)
         first = None if self._n_ends else bos

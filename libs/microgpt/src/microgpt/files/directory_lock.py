@@ -4,8 +4,8 @@
     .DIRECTORY.lock      beside the directory: held until `.lock` is acquired
 
 Holding `.DIRECTORY.lock` lets a process create a directory and acquire `.lock` in it before any
-other process does. A lock file names its holder and purpose, and is removed on release. Where the
-file system has no `flock`, the lock file is filelock's own and the purpose is in `.lock.use`.
+other process does. A lock file names its holder and purpose, and is removed on release. On a file
+system without `flock`, the lock file is filelock's own, and `.lock.use` contains the purpose.
 """
 
 import errno

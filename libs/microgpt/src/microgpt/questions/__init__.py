@@ -1,1 +1,1 @@
-"""Answer few known questions: find the one that is meant, and admit when there is none."""
+"""Answer a few known questions: find the question that a message means, or refuse to answer."""

@@ -1,4 +1,4 @@
-"""The questions that a chat model has learned as a whole, and what it replies to others."""
+"""The questions that a chat model has learned as a whole, and its reply to other questions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class KnownQuestions:
             raise ValueError(f"conversations: must have 1 to {MAX_CHARACTERS:,} characters")
         roles = {tuple(message.role for message in talk) for talk in talks}
         if any(not each or each != ROLES * (len(each) // 2) for each in roles):
-            raise ValueError("conversations: each must be questions with their answers")
+            raise ValueError("conversations: each must consist of questions and answers")
 
     @classmethod
     def of(cls, docs: Sequence[Conversation], reply: str) -> "KnownQuestions":
@@ -49,10 +49,10 @@ class KnownQuestions:
         return cls(tuple(dict.fromkeys(tuple(doc[:end]) for doc, end in ends)), reply)
 
     def find(self, messages: Sequence[Message]) -> Conversation | str:
-        """Return the known conversation up to the question that is meant, or else the reply.
+        """Return the known conversation up to the matching question, or else the fixed reply.
 
-        A question that follows others in its conversation is meant only after their last answer. A
-        text that is equally similar to questions with other answers means none of them.
+        A follow-up question matches only directly after the answer that precedes it. A text that is
+        equally similar to questions with different answers matches none of them.
         """
         said, text = messages[-2].content if len(messages) > 1 else None, messages[-1].content
         matches = [match for match in self._ranked(text) if self._fits(match, said)]
@@ -69,7 +69,7 @@ class KnownQuestions:
         return f"{self.reply} ({' '.join([*similar][:N_SUGGESTED])})"
 
     def _ranked(self, text: str) -> "list[Match]":
-        """Return the matches of a text, an identical question first."""
+        """Return the matches of a text, starting with an identical question, if any."""
         from microgpt.questions.matching import Match
 
         same = (i for i, talk in enumerate(self.conversations) if talk[-2].content == text)

@@ -1,9 +1,10 @@
 """Match a text with a known question by the words that they share.
 
-A word also counts if it is another form of a known word, a synonym, or a typing error, and less if
-only the answer has it. Rare words weigh more than those of many questions (inverse document
+Other forms, synonyms and misspellings of a known word also count; a word that only the answer
+contains counts less. Rare words weigh more than words of many questions (inverse document
 frequency; Spärck Jones 1972). The similarity, from 0 to 1, is the share of the text's weight that
-the known question has, a little less if this has other words, and more if both have much in common.
+the known question contains. It is a little lower if the question has other words, and higher if
+both have much in common.
 """
 
 import math
@@ -60,7 +61,7 @@ SYNONYMS = [line.split() for line in _TEXT.splitlines()]
 
 
 class Match(NamedTuple):
-    """A known question that a text may mean."""
+    """A known question that may match a text."""
 
     number: int  # of the question, counted from 0
     score: float  # to compare with other matches of the same text
@@ -68,7 +69,7 @@ class Match(NamedTuple):
 
 
 class Matcher:
-    """Finds the questions that a text may mean."""
+    """Finds the known questions that may match a text."""
 
     def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Index known questions and their answers."""
@@ -122,7 +123,7 @@ class Matcher:
         return Match(i, score / (math.sqrt(self._sizes[i]) + 1), min(similarity, 1.0))
 
     def _coverage(self, i: int, found: dict[str, float]) -> float:
-        """Return the share of a known question's weight that a text has."""
+        """Return the share of a known question's weight that a text contains."""
         weight = sum(self._weights[word] * similarity for word, similarity in found.items())
         return weight / self._sizes[i] if self._sizes[i] else 0.0
 
@@ -169,7 +170,7 @@ def words_of(text: str) -> list[str]:
 
 
 def _stem(word: str) -> str:
-    """Return a word without a frequent ending."""
+    """Return a word without its ending, if the ending is common."""
     for ending in ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) >= LEAST_STEM:
             return word.removesuffix(ending)

@@ -1,4 +1,4 @@
-"""Other wordings of known questions, and unknown questions, to test a model with."""
+"""Rewordings of known questions, and unknown questions, for testing a model."""
 
 from collections.abc import Sequence
 
@@ -13,14 +13,14 @@ FOREIGN = 0.5  # fraction of the unknown questions that are known ones in other 
 def other_wordings(questions: Sequence[str], n: int, seed: int) -> list[tuple[str, str]]:
     """Return n rewordings of each question, each with the original question.
 
-    Words are left out, in another order or misspelled, and greetings and the like are added.
+    Words are omitted, reordered or misspelled, and phrases such as greetings are added.
     """
     draw = Draw("train", seed)
     return [(_reworded(question, draw), question) for question in questions for _ in range(n)]
 
 
 def unknown_questions(questions: Sequence[str], n: int, seed: int) -> list[str]:
-    """Return n questions about other things, half of them like known ones."""
+    """Return n questions about other topics, half of which resemble known questions."""
     draw = Draw("train", seed)
     return [
         _exchanged(draw.pick(questions), draw) if draw.chance(FOREIGN) else outside(draw).prompt

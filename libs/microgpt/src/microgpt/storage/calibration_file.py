@@ -1,4 +1,4 @@
-"""Calibration of a model's scores: percentiles of texts known to be good, kept beside the model."""
+"""Calibration of a model's scores: percentiles of texts known to be good, stored with the model."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ class Calibration(BaseModel):
 
     @classmethod
     def of(cls, bits_per_character: Sequence[float], meta: Meta) -> Self:
-        """Return the calibration of a model by the scores of good texts.
+        """Return the calibration of a model from the scores of good texts.
 
         Raises:
             DataError: there are no texts.
@@ -61,12 +61,12 @@ class Calibration(BaseModel):
         return bisect_left(self.quantiles, bits_per_character) / (N_STEPS + 1) * 100
 
     def write(self, directory: Path) -> None:
-        """Write the calibration beside a model; raise CheckpointError if it cannot be written."""
+        """Write the calibration next to a model; raise CheckpointError if it cannot be written."""
         publish(directory, {CALIBRATION: self.model_dump_json(indent=1).encode() + b"\n"})
 
 
 def read_calibration(directory: Path, meta: Meta) -> Calibration | None:
-    """Return the calibration beside a model, or None if there is none for its weights.
+    """Return the calibration stored with a model, or None if there is none for its weights.
 
     Raises:
         CheckpointError: the file is damaged.

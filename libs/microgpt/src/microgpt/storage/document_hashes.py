@@ -1,8 +1,8 @@
-"""Hashes of the training documents, kept beside a model to recognise copies among its samples.
+"""Hashes of the training documents, stored with a model to recognise copies in its samples.
 
 The file contains the CRC-32 of each document, of each line of a document of several lines and of
 the beginnings of each conversation, without duplicates, as 32-bit little-endian integers in
-ascending order; see `microgpt.data.split.as_line`. A text that is not among n documents is taken
+ascending order; see `microgpt.data.split.as_line`. A text that is not among n documents is mistaken
 for one with a probability of n / 2³².
 """
 
@@ -52,9 +52,9 @@ class DocumentHashes(Container[Document]):
         return struct.pack(f"<{len(self._hashes)}I", *self._hashes)
 
     def __contains__(self, doc: object) -> bool:
-        """Return whether a text or a conversation is one of the documents, or a part of one.
+        """Return whether a text or a conversation is one of the documents or a part of one.
 
-        A text of several lines is, too, if all of them are.
+        A text of several lines also counts if all its lines do.
         """
         if not isinstance(doc, Sequence):
             return False
@@ -78,7 +78,7 @@ def hashes_file(docs: Sequence[Document], text: TextKind) -> bytes | None:
 
 
 def read_document_hashes(directory: Path, meta: Meta) -> DocumentHashes | None:
-    """Return the hashes beside a model, or None if there are none of this model.
+    """Return the hashes stored with a model, or None if there are none for this model.
 
     Raises:
         CheckpointError: the file cannot be read.

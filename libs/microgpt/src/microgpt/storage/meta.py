@@ -84,7 +84,7 @@ def shape_fields(model: ModelConfig) -> dict[str, Any]:
 def meta_of(
     trained: TrainedModel, plan: TrainingPlan, state: TrainState, test_loss: float | None = None
 ) -> Meta:
-    """Return the content of meta.json for a model that a training run has made."""
+    """Return the content of meta.json for a model produced by a training run."""
     best = state.best
     training = _settings(plan) | {
         "steps": state.step,
@@ -167,7 +167,7 @@ def _ensemble(ensemble: Ensemble) -> dict[str, float | dict[str, float] | None]:
 
 
 def trained_on(training: Mapping[str, Any]) -> tuple[DataFacts | None, ...]:
-    """Return the data of a training run, and those of its parent and teachers; None if unknown."""
+    """Return the data of a training run, its parent and its teachers; None for unknown data."""
     is_stream = training.get("text") == "stream"
     is_old = is_stream and training.keys() & {"val_fraction", "test_fraction"}
     own = {"holdout": "tail" if is_old else None, **training, "sha256": training.get("data_sha256")}

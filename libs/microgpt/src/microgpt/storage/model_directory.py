@@ -212,7 +212,7 @@ def publish_model(
 
 
 def _has_ended(directory: Path) -> bool:
-    """Return whether the training run in a directory has ended; another one can be resumed."""
+    """Return whether the training run in a directory has ended, so that it cannot be resumed."""
     path = committed_path(directory, STATE_DESCRIPTION)
     with suppress(CheckpointError, ValueError, TypeError, KeyError):
         return not path.exists() or json.loads(read(path, MAX_META_BYTES))["status"] == "ended"

@@ -23,19 +23,19 @@ class SavedModel(TrainedModel):
 
     @property
     def trained_on(self) -> tuple[DataFacts | None, ...]:
-        """The data of its training, and those of its parent and teachers; None if unknown."""
+        """The training data of the model, its parent and its teachers; None for unknown data."""
         return trained_on(self.meta.training)
 
     @property
     def known_questions(self) -> KnownQuestions | None:
-        """The questions that it knows, if it has learned few as a whole; None if it answers all."""
+        """The known questions if the model has learned few as a whole; None if it answers all."""
         return self.meta.known_questions
 
     def replying(self, reply: str | None, *, suggest: bool) -> "SavedModel":
-        """Return the model with another reply to unknown questions, if it is not None.
+        """Return the model with a different reply to unknown questions; None keeps the reply.
 
         Args:
-            suggest: whether the reply also has the known questions that are most similar.
+            suggest: whether the reply also contains the most similar known questions.
 
         Raises:
             ConfigError: the model answers all questions.

@@ -231,7 +231,7 @@ def _parse(description: bytes, description_path: Path) -> _Description:
 
 
 def _check_ensemble(facts: _Description, description_path: Path) -> None:
-    """Raise CheckpointError if the record of an ensemble cannot be right."""
+    """Raise CheckpointError if the record of an ensemble is inconsistent."""
     ensemble, n_trained = facts.ensemble, len(facts.teacher_losses)
     if not ensemble:
         if n_trained:

@@ -42,7 +42,7 @@ PHRASES: dict[str, Any] = tomllib.loads(_TEXT)
 
 
 def _like_others(phrases: dict[str, Any]) -> dict[str, Any]:
-    """Return wordings with their patterns, which may be those of other wordings in other words."""
+    """Return wordings with their patterns, which may be other wordings with replaced words."""
     if "like" not in phrases:
         return phrases
     words, seen = phrases["words"], PHRASES["wordings"][phrases["like"]]["seen"]
@@ -154,7 +154,7 @@ class Draw:
         return items[int(self._rng.random() * len(items))]
 
     def pick_early(self, items: Sequence[T]) -> T:
-        """Return a random item, more often an early one."""
+        """Return a random item, with a preference for early ones."""
         return items[int(self._rng.random() ** EARLY * len(items))]
 
     def filler(self, fillers: Fillers[T]) -> T:
@@ -168,7 +168,7 @@ class Draw:
         return self.mistype(self.question(wordings)).format(*fillers)
 
     def question(self, wordings: Wordings) -> str:
-        """Return a random wording of the training, often the first one, which is short."""
+        """Return a random wording of the training split, often the first one, which is short."""
         is_short = self.split == "basics" or self.chance(self.short)
         text = self.expand(wordings.seen[: 1 if is_short else None])
         reworded = self._reword(text) if self.split == "train" else text
@@ -185,7 +185,7 @@ class Draw:
                 return text
 
     def _reword(self, text: str) -> str:
-        """At times, insert a word such as "just", or leave out one such as "the"."""
+        """Sometimes insert a word such as "just", or leave out one such as "the"."""
         if self.chance(REWORDED) and (gaps := [*_GAP.finditer(text)]):
             at = self.pick(gaps).start()
             text = f"{text[:at]} {self.pick(_FRAME['inside'])}{text[at:]}"
@@ -195,7 +195,7 @@ class Draw:
         return text
 
     def mistype(self, text: str) -> str:
-        """Make a typing error in a word of four or more letters, or leave out spaces, at times."""
+        """Sometimes make a typing error in a word of four or more letters, or leave out spaces."""
         if self.split == "basics":
             return text
         if self.chance(TIGHT):
@@ -226,7 +226,7 @@ class Draw:
         return message if normal(text) in _UNSEEN else text
 
     def _distract(self, message: str) -> str:
-        """Add random words before or after a message, at times; the model learns to ignore them."""
+        """Sometimes add random words before or after a message; the model learns to ignore them."""
         if self.chance(DISTRACTION):
             message = self._random_words() + self.pick_early(_FRAME["between"]) + message
         if self.chance(DISTRACTION / 2):

@@ -52,8 +52,8 @@ def conversations(split: ChatSplit, n: int, seed: int) -> Iterator[list[Exchange
     """Return an iterator over n random conversations.
 
     Args:
-        split: "train"; "basics", with short questions in the first wording of each task, to learn
-            from first; "heldout", with words, names, number pairs and prompts that "train" never
+        split: "train"; "basics", with short questions in the first wording of each task, to train
+            on first; "heldout", with words, names, number pairs and prompts that "train" never
             contains, for any seed; or "wordings", with wordings that "train" never contains.
         seed: random seed, at least 0.
 
@@ -104,7 +104,7 @@ def _conversation(draw: Draw) -> list[Exchange]:
 
 @cache
 def _held_out() -> frozenset[str]:
-    """Return the words that do not occur in training, not even by a typing error."""
+    """Return the words that do not occur in training, not even through a typing error."""
     kinds = (tasks.names(), tasks.words("common"), tasks.words("colors"))
     return frozenset(word for kind in kinds for word in kind.held_out)
 
@@ -116,7 +116,7 @@ def _conversation_tasks(draw: Draw) -> list[Task]:
 
 
 def _memory_tasks(draw: Draw) -> list[Task]:
-    """Return tasks that state one or two facts and ask for one, with others around them."""
+    """Return tasks that state one or two facts and ask for one, with other tasks around them."""
     first, second = draw.pick((("name", "color"), ("color", "name")))
     facts = [first, second] if draw.chance(BOTH) else [first]
     asked = draw.pick(facts)

@@ -1,7 +1,7 @@
 """Chat tasks. Each task is a function that draws one exchange.
 
-Replies to arithmetic, comparisons and most questions about words repeat the numbers or the word. So
-the model finds these first, and always calculates from the same notation.
+Replies to arithmetic, comparisons and most questions about words repeat the numbers or the word.
+The model therefore copies these first, and always calculates from the same notation.
 
 Some number pairs, words, given names, colors and unanswerable messages are held out from training,
 for any seed. Facts, such as products, capitals and opposites, and small talk must be memorised, so
@@ -82,9 +82,9 @@ def _without_opposite() -> Fillers[str]:
 
 @cache
 def _asking() -> frozenset[str]:
-    """Return the words of questions about words, which are never the words that are asked about.
+    """Return words that occur in questions about words, but are never the word in question.
 
-    So the model learns that "letter" in a question only says what is asked.
+    The model thus learns that "letter" in a question only names the task.
     """
     seen = (line for name in _ABOUT_WORDS for line in _WORDINGS[name].seen)
     return frozenset(re.findall("[a-z]+", " ".join(seen)))
@@ -206,7 +206,7 @@ def memory(draw: Draw, what: str | None = None) -> Exchange:
 
 
 def two_questions(draw: Draw, tasks: Sequence[Callable[[Draw], Exchange]]) -> Exchange:
-    """Ask two questions in one message. Each answer becomes a sentence, equal ones a single one."""
+    """Ask two questions in one message. Each answer becomes a sentence; equal answers share one."""
     parts: list[Exchange] = []
     draw.short = SHORT_OF_TWO
     while len(parts) < 2:

@@ -1,7 +1,7 @@
 """Choose the model and the training settings that fit the documents and a budget of operations.
 
 The rule was fitted to several hundred training runs with random settings on twelve texts.
-docs/choice.md describes the runs, the fit and how good the rule is; it is made by
+docs/choice.md describes the runs, the fit and the quality of the rule; the fit is in
 `bench/studies/fit_choice.py`.
 """
 
@@ -73,8 +73,8 @@ def choose_vocabulary(docs: Sequence[Document], budget: float) -> int | None:
     """Return the size of the BPE vocabulary that suits the documents, or None for characters.
 
     Subwords suit prose and source code, whose words are repeated. They do not suit lists of
-    different words, and notations such as arithmetic or music, at any vocabulary size.
-    Conversations keep characters: with subwords, a model cannot spell or read typing errors.
+    different words, or notations such as arithmetic or music, at any vocabulary size. Conversations
+    keep characters: with subwords, a model cannot spell or read typing errors.
     """
     wanted = VOCABULARY * (budget / 1e12) ** VOCABULARY_POWER
     useful = sum(map(count_characters, docs)) / CHARACTERS_PER_SUBWORD
@@ -100,7 +100,7 @@ def choose(
         budget: operations for training and evaluations; see `training.operations`.
         parent: shape of the model to fine-tune, if any.
         fixed: settings to keep; the others are chosen to match, within its `max_weights` and
-            `max_memory`, that of a training run on one thread, excluding the documents.
+            `max_memory`, the memory of a training run on one thread, excluding the documents.
 
     Raises:
         ConfigError: no model is small enough.
@@ -163,7 +163,7 @@ class Expectation(NamedTuple):
 def expected_loss(parts: Split, operations: float) -> Expectation:
     """Return the expected validation loss of a training run with the settings of `choose`.
 
-    It follows from the loss of an n-gram model, the operations and the number of characters.
+    It is computed from the loss of an n-gram model, the operations and the number of characters.
     """
     n_characters = sum(map(count_characters, parts.train))
     mean = CONSTANT + PER_NGRAM_LOSS * log(baseline_bits(parts))
@@ -231,7 +231,8 @@ def with_steps(
 ) -> TrainConfig:
     """Return the settings with as many steps as the operations allow, without evaluations.
 
-    The number of steps is a multiple of that of the evaluations, so the last one is at the end.
+    The number of steps is a multiple of the number of evaluations, so that the last one is at the
+    end.
     """
     steps = max(1, int(operations / step_operations(model, config, length)))
     steps = max(steps - steps % config.evaluations, min(steps, config.evaluations))
@@ -241,10 +242,10 @@ def with_steps(
 def _affordable(
     model: ModelConfig, config: TrainConfig, length: float, per_step: float, fixed: TrainOptions
 ) -> TrainConfig:
-    """Return the settings with a batch for which a step has enough operations, at least one chunk.
+    """Return the settings with the batch size that the operations per step allow.
 
-    Muon costs the same for a batch of any size. If that would be half of the step, AdamW replaces
-    it, at its default learning rate: a larger batch then lowers the loss more.
+    The cost of Muon does not depend on the batch size. If it would exceed half of a step, AdamW
+    replaces Muon, with its default learning rate: a larger batch then lowers the loss more.
     """
 
     def cost(**changes: Any) -> float:
@@ -280,7 +281,7 @@ def _held_out_operations(
 
 
 def _fits(model: ModelConfig, config: TrainConfig, length: float, limits: TrainOptions) -> bool:
-    """Return whether a model is within the limits of its size."""
+    """Return whether a model is within the size limits."""
     if limits.max_weights is not None and count_params(model) > limits.max_weights:
         return False
     if limits.max_bytes is None:

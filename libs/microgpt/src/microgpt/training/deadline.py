@@ -42,11 +42,11 @@ def train_as_planned(
 ) -> TrainResult:
     """Train with the settings of a job, and return the result with the plan that was followed.
 
-    The number of steps changes as `plan.steps_changed` says. With a time limit, it is also reduced
-    whenever the run would otherwise end too late. See `train` for the other arguments.
+    The number of steps changes as recorded in `plan.steps_changed`. With a time limit, it is also
+    reduced whenever the run would otherwise end too late. See `train` for the other arguments.
 
     Args:
-        on_state: called with the plan up to now and a checkpoint.
+        on_state: called with the current plan and a checkpoint.
     """
     plan, resume, losses = job.plan, job.resume, list[float]()
     while True:
@@ -165,7 +165,7 @@ class _Pace:
         self.is_late = is_late and left / self._rate > SHORTEST * limit.seconds
 
     def steps_in_time(self) -> int:
-        """Return the largest number of steps that ends in time at the current speed."""
+        """Return the largest number of steps that can end in time at the current speed."""
         limit = self._limit
         setup_s = self._first_event - self._created  # the documents are encoded again
         time_left = max(limit.seconds_left() - setup_s, SHORTEST * limit.seconds)
@@ -174,7 +174,7 @@ class _Pace:
         return self._step + max(1, n)
 
     def _operations_left(self, steps: int) -> float:
-        """Return the operations from now on if the run has this number of steps."""
+        """Return the remaining operations if the run has this number of steps."""
         config = replace(self._config, steps=steps)
         return self._operations(steps, config) - self._operations(self._step, config)
 

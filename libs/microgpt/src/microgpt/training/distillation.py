@@ -1,8 +1,8 @@
 """Knowledge distillation: a student learns from the predictions of teachers.
 
 The target of each prediction is the mean of the probabilities that the teachers give (Hinton,
-Vinyals & Dean 2015), instead of the token that follows in the text. The teachers can also make up
-documents for the student. All of this is computed before the training.
+Vinyals & Dean 2015), instead of the token that follows in the text. The teachers can also generate
+documents for the student. All targets and documents are computed before training.
 
 Shapes: N = predictions in a dataset, V = vocab_size.
 """
@@ -47,7 +47,7 @@ def _without_progress(work: Iterable[Any], n: int, what: str) -> Iterable[Any]:
 
 @dataclass
 class Teachers:
-    """The teachers of a student, and the dataset that they have prepared.
+    """The teachers of a student, and the dataset that they prepare.
 
     Raises:
         ConfigError: a teacher is not a trained model, or n_samples is out of range.
@@ -79,17 +79,17 @@ class Teachers:
 
     @property
     def block_size(self) -> int:
-        """The shortest context of a teacher."""
+        """The shortest context among the teachers."""
         return min(teacher.model.block_size for teacher in self.models)
 
     @property
     def trained_on(self) -> tuple[DataFacts | None, ...]:
-        """The data of the training runs of all teachers; None if unknown."""
+        """The data of the training runs of all teachers; None for unknown data."""
         return tuple(dict.fromkeys(each for model in self.models for each in model.trained_on))
 
     @property
     def uses(self) -> tuple[Use, ...]:
-        """What the compiled engine is used for."""
+        """The uses for which kernels of the compiled engine are loaded."""
         return ("evaluation", "generation") if self.n_samples else ("evaluation",)
 
     @property
@@ -109,12 +109,12 @@ class Teachers:
         return seconds * n_read / n_timed
 
     def check(self, docs: Sequence[Document], tokenizer: Tokenizer, block_size: int) -> None:
-        """Raise ConfigError unless the teachers can predict documents for such a student."""
+        """Raise ConfigError unless the teachers can predict documents for this student."""
         for name, teacher in zip(self.names, self.models, strict=True):
             n, size = teacher.tokenizer.vocab_size, teacher.model.block_size
             if teacher.tokenizer.names != tokenizer.names:
                 raise ConfigError(
-                    f"the vocabulary of {name} ({n} tokens) is not that of the student "
+                    f"the vocabulary of {name} ({n} tokens) differs from that of the student "
                     f"({tokenizer.vocab_size}); use teachers with the same tokenizer"
                 )
             if size < block_size:
@@ -130,7 +130,7 @@ class Teachers:
                 f"{data[is_chat]}; use {kinds[is_chat]} models as teachers"
             )
         if is_chat and self.n_samples:
-            raise ConfigError("teachers cannot make up conversations; omit teacher_samples")
+            raise ConfigError("teachers cannot generate conversations; omit teacher_samples")
         chars = "".join(CharTokenizer.from_documents(docs).chars)
         if unknown := tokenizer.unknown_characters(chars):
             raise ConfigError(
@@ -143,7 +143,7 @@ class Teachers:
     ) -> TokenDataset:
         """Return the chunks and the samples in training order, with soft targets.
 
-        The dataset is kept. Another call for the same chunks returns the part that is read.
+        The dataset is cached. A later call for the same chunks returns the part that is read.
 
         Raises:
             ConfigError: there is not enough memory.
@@ -191,7 +191,7 @@ class Teachers:
     ) -> dict[int, list[int]]:
         """Return the tokens of samples by id. A sample depends only on its id and the seed.
 
-        A sample is as long as the context at most. Running text has no end.
+        A sample is at most as long as the context. Running text has no end.
         """
         if not ids:
             return {}
@@ -215,7 +215,7 @@ class Teachers:
     def add_mean(
         self, docs: TokenDataset, out: "NDArray[np.float32]", should_stop: Event | None = None
     ) -> None:
-        """Add the mean of the probabilities that the teachers give to `out` (N, V)."""
+        """Add the mean probabilities of the teachers to `out` (N, V)."""
         for model in self._compiled:
             model.add_probabilities(docs, out, share=1 / len(self.models), should_stop=should_stop)
 

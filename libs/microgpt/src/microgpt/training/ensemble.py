@@ -1,6 +1,6 @@
 """Choose an ensemble for a budget: teachers with different seeds, and a student of their mean.
 
-A small text is soon learned by heart, so one model cannot use a large budget. Several models make
+A small text is soon memorised, so one model cannot use a large budget. Several models make
 different errors, and a student of their mean predictions is better than each of them (Hinton,
 Vinyals & Dean 2015). The rule was fitted with `bench/studies/ensembles.py`; see docs/choice.md.
 """
@@ -23,9 +23,9 @@ MAX_TARGETS = 2**30  # maximum size of their predictions, in bytes
 
 
 def with_ensemble(fitting: Fitting, fitted: Fitted) -> Fitted:
-    """Return the settings of an ensemble, if a preset asks for one or the budget is worth it.
+    """Return the settings of an ensemble if a preset requests one or the budget justifies it.
 
-    Otherwise, return the settings as they are.
+    Otherwise, return the settings unchanged.
     """
     if not _is_possible(fitting, fitted):
         return fitted
@@ -61,7 +61,7 @@ def _is_possible(fitting: Fitting, fitted: Fitted) -> bool:
 
 
 def _for_budget(fitting: Fitting, whole: Fitted, n: int, of_teacher: float) -> Fitted | None:
-    """Return the settings of n teachers and a student; None if too little is left for it."""
+    """Return the settings of n teachers and a student; None if too little budget is left for it."""
     one, budget = fitting.for_budget(of_teacher), whole.budget or 0.0
     model, teacher, sizes = one.choice.model, one.choice.config, one.sizes
     length = sizes.chunk_length(model.block_size)
@@ -102,7 +102,7 @@ def _student(teacher: TrainConfig, steps: int) -> TrainConfig:
 
 
 def _n_samples(fitted: Fitted, steps: int) -> int:
-    """Return the number of documents that the teachers make up, not more than the student reads.
+    """Return the number of documents that the teachers generate, at most those the student reads.
 
     It is negative if the predictions for the text alone would take more than MAX_TARGETS bytes.
     """

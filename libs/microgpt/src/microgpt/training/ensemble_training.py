@@ -1,8 +1,8 @@
 """Train the teachers of an ensemble one after the other, then their student.
 
-The state of a run has the weights of the teachers that have been trained, so a run can be stopped
-and resumed anywhere. With a time limit, a slow machine trains fewer teachers; the numbers of
-teachers and of steps are recorded, so the run can be repeated exactly.
+The state of a run contains the weights of the teachers that have been trained, so a run can be
+stopped and resumed at any point. With a time limit, a slow machine trains fewer teachers; the
+numbers of teachers and of steps are recorded, so the run can be repeated exactly.
 """
 
 import random
@@ -36,7 +36,7 @@ TOLERANCE = 0.05  # of the time that is left; a teacher is omitted if it would t
 
 
 class _StoppedError(Exception):
-    """The run is to stop while the teachers make up documents or predict."""
+    """The run was stopped while the teachers generated documents or predictions."""
 
 
 def train_job(
@@ -116,7 +116,7 @@ class _EnsembleTraining:
         self._durations: list[float] = []  # of the teachers, by the clock of the time limit
 
     def run(self) -> TrainResult:
-        """Train the models that are left, and return the last one."""
+        """Train the remaining models, and return the last one."""
         job, resume = self.job, self.job.resume
         while (k := len(self.teachers)) < self.ensemble.n_teachers:
             limit, has_begun = job.limit, resume is not None and resume.step > 0
@@ -173,7 +173,7 @@ class _EnsembleTraining:
         return plan if resume else plan.at(len(self.teachers))
 
     def _train_student(self, resume: TrainState | None) -> TrainResult:
-        """Let the teachers predict, and train the student."""
+        """Compute the predictions of the teachers, and train the student."""
         plan, parts = self._plan(resume), self.job.parts
         models = [
             TrainedModel(plan.model, weights, plan.tokenizer, plan.dtype)
@@ -199,7 +199,7 @@ class _EnsembleTraining:
         return self._train(job, resume)
 
     def _best_teacher(self) -> BestWeights | None:
-        """Return the weights with the lowest held-out loss, with which the student is compared."""
+        """Return the weights of the best teacher, with which the student is compared."""
         best = None
         for each in self.teachers:
             if each.val_loss is not None and (not best or each.val_loss < best.val_loss):
@@ -221,7 +221,7 @@ class _EnsembleTraining:
         return needed <= (1 + TOLERANCE) * limit.seconds_left()
 
     def _duration_before(self) -> float:
-        """Return the seconds of a teacher before the run was resumed."""
+        """Return the training time of a teacher before the run was resumed, in seconds."""
         resume = self.job.resume
         assert resume
         n_steps = self._steps_before() + (0 if self._seconds else resume.step)
@@ -241,7 +241,7 @@ class _EnsembleTraining:
         return self._limit(1 / (max(1, FEWEST - k) + self._student_cost()))
 
     def _limit(self, share: float) -> TimeLimit | None:
-        """Return a limit of a share of the time that is left."""
+        """Return a time limit of this share of the remaining time."""
         limit = self.job.limit
         if not limit:
             return None
@@ -252,7 +252,7 @@ class _EnsembleTraining:
         return sum(_steps_of(self.ensemble, i) for i in range(len(self.teachers)))
 
     def _show(self, work: Iterable[Any], n: int, what: str) -> Iterator[Any]:
-        """Yield the results of the teachers, and tell the progress; stop if the run is to stop."""
+        """Yield the results of the teachers, and report the progress; stop if requested."""
         before = self._steps_before()
         steps = before + self.ensemble.student.steps
         for i, result in enumerate(work, start=1):

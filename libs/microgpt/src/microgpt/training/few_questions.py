@@ -1,7 +1,7 @@
 """Train on a few questions and answers so that all are memorised, without dropout.
 
-Nothing is held out: no other question says what an answer is. What the model does with other
-wordings is decided by `questions`, which finds the known question that is meant.
+Nothing is held out, because no other question contains the answer. For other wordings, `questions`
+finds the known question that is meant.
 """
 
 from collections.abc import Callable, Sequence
@@ -54,9 +54,9 @@ def _is_questions(doc: Document) -> bool:
 def chosen(
     docs: Sequence[Document] | str, options: TrainOptions, tell: Callable[[str], None]
 ) -> tuple[TrainOptions, Tokenizer | None, KnownQuestions | None]:
-    """Return the options, the tokenizer and the known questions if the documents are few questions.
+    """Return options, tokenizer and known questions if the documents are a few questions.
 
-    Otherwise, return the options as they are.
+    Otherwise, return the options unchanged.
     """
     if not are_few(docs, options):
         _tell_other_options(docs, options, tell)
@@ -87,7 +87,7 @@ def tokenizer_for(docs: Sequence[Document], reply: str) -> Tokenizer:
 def known_questions(
     docs: Sequence[Document], reply: str, tell: Callable[[str], None]
 ) -> KnownQuestions:
-    """Return what the model knows, and what it replies to other questions."""
+    """Return the known questions, and the reply to other questions."""
     talks = [tuple(doc) for doc in docs if not isinstance(doc, str)]
     answers: dict[Document, set[Document]] = {}
     for talk in talks:
@@ -96,7 +96,7 @@ def known_questions(
     if n := sum(len(each) > 1 for each in answers.values()):
         tell(f"{count(n, 'question')} {'has' if n == 1 else 'have'} several answers; keep one")
     tell(
-        f"so few conversations ({len(docs)}) are learned as a whole; other wordings are found by "
+        f"so few conversations ({len(docs)}) are learned as a whole; rewordings are found by "
         f'their words, other questions get "{reply}"'
     )
     return KnownQuestions.of(talks, reply)
@@ -105,7 +105,7 @@ def known_questions(
 def _tell_other_options(
     docs: Sequence[Document] | str, options: TrainOptions, tell: Callable[[str], None]
 ) -> None:
-    """Tell which options prevent that few questions are learned as a whole."""
+    """Report the options that prevent learning few questions as a whole."""
     others = TrainOptions(engine=options.engine, loss_on=options.loss_on)
     preventing = [name for name in PREVENTING if options.holds(name) and not options.given[name]]
     if preventing and are_few(docs, others):
@@ -117,6 +117,6 @@ def _tell_other_options(
 
 
 def check_unknown(options: TrainOptions, known: KnownQuestions | None) -> None:
-    """Raise ConfigError if there is a reply to unknown questions, but all are answered."""
+    """Raise ConfigError if a reply to unknown questions is set, but all are answered."""
     if "unknown" in options and not known:
         raise ConfigError(f"--unknown is {CONDITION}; omit --unknown")

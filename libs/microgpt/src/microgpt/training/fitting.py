@@ -1,4 +1,4 @@
-"""Choose the settings that neither the user nor a recipe gives, for a budget, and explain them."""
+"""Choose the settings that neither the user nor a recipe sets, for a budget; explain them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -52,7 +52,7 @@ class Fitted(NamedTuple):
 
 @dataclass
 class Fitting:
-    """Fits the settings that are not given to the documents and to a budget of operations."""
+    """Fits all settings that are not set to the documents and to a budget of operations."""
 
     parts: Split
     config: TrainConfig  # Karpathy's training settings, except for those that are given
@@ -120,7 +120,7 @@ class Fitting:
     def for_budget(self, budget: float | None) -> Fitted:
         """Return the settings for a number of operations; see `fit` for the errors.
 
-        Without one, return Karpathy's settings, except for those that are given.
+        Without it, return Karpathy's settings, overridden by the given ones.
         """
         vocab_size, text, fixed = self._vocabulary(budget), self.config.text, self.options
         tokenizer = self._tokenizer(vocab_size)
@@ -139,7 +139,7 @@ class Fitting:
         return Fitted(tokenizer, vocab_size, choice, budget, sizes, has_steps=has_steps)
 
     def _tokenizer(self, vocab_size: int | None) -> Tokenizer:
-        """Return a tokenizer: BPE, learned from the training split, or one of characters."""
+        """Return a BPE tokenizer learned from the training split, or a character tokenizer."""
         if vocab_size not in self._tokenizers:
             started, preset = perf_counter(), self.options.preset
             if vocab_size is not None:
@@ -260,7 +260,7 @@ def explain(fitted: Fitted) -> tuple[str, ...]:
         seconds = f"about {training}" if is_short else f"the {budget} that remain"
         why += f" in {seconds} ({in_short(speed, 2)} operations per second)"
     if ensemble and ensemble.n_samples:
-        why += f"; the student also reads {ensemble.n_samples:,} documents that they make up"
+        why += f"; the student also reads {ensemble.n_samples:,} documents that they generate"
     if choice.is_limited:
         why += f"; the data are too small for {budget}, so training ends early"
     return chosen, why
@@ -270,5 +270,5 @@ def _describe_preset(ensemble: Ensemble) -> str:
     n_steps = [f"{config.steps:,} steps" for config in (ensemble.teacher, ensemble.student)]
     return (
         f"{ensemble.n_teachers} teachers, {n_steps[0]} each, and a student of their mean "
-        f"predictions, {n_steps[1]}, with {ensemble.n_samples:,} documents that they make up"
+        f"predictions, {n_steps[1]}, with {ensemble.n_samples:,} documents that they generate"
     )

@@ -1,4 +1,4 @@
-"""Hold out documents as the options say, as in an earlier training, or by default."""
+"""Hold out documents according to the options, as in an earlier training run, or by default."""
 
 from collections.abc import Callable, Sequence
 
@@ -18,7 +18,7 @@ FRACTIONS = ("val_fraction", "test_fraction")
 def recorded_split(
     docs: Sequence[Document] | str, read: Sequence[DataFacts | None], options: TrainOptions
 ) -> TrainOptions:
-    """Return the options of the split of an earlier training on these documents, if any."""
+    """Return the split options of an earlier training run on these documents, if any."""
     facts = recorded_facts([docs] if isinstance(docs, str) else docs, read)
     is_other = facts and facts.holdout and not isinstance(docs, str)  # running text, read as lines
     if not facts or is_other or all(name in options for name in FRACTIONS):
@@ -34,7 +34,7 @@ def recorded_split(
 def hold_out(
     docs: Sequence[Document] | str, options: TrainOptions, tell: Callable[[str], None]
 ) -> Split:
-    """Split documents as the options say, or their default.
+    """Split documents according to the options or their defaults.
 
     With --minutes or --budget, some documents are held out by default if there are enough.
     """
@@ -49,13 +49,13 @@ def hold_out(
         if all(name in options for name in FRACTIONS):
             raise
         if options.from_:  # nothing would say when the model has learned enough
-            raise DataError(f"{error}, or use --steps instead of a time or a budget") from error
+            raise DataError(f"{error}, or use --steps instead of --minutes or --budget") from error
         tell(f"nothing is held out by default: {error}")
         return _split(docs, options)
 
 
 def _split(docs: Sequence[Document] | str, options: TrainOptions) -> Split:
-    """Split documents as the options say."""
+    """Split documents according to the options."""
     preset, fractions = options.preset, (options.val_fraction, options.test_fraction)
     if options.holdout and not (isinstance(docs, str) and any(fractions)):
         raise ConfigError(

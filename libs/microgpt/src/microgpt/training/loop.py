@@ -37,7 +37,7 @@ class DivergedError(MicrogptError):
 
 @dataclass
 class TrainingLoop:
-    """One training of a job; see `train` for the other fields."""
+    """One training run of a job; see `train` for the other fields."""
 
     job: TrainingJob
     threads: int

@@ -22,7 +22,7 @@ class LossHistory:
         self.since_point = resume.since_history if resume else (0.0, 0)  # sum and count of losses
 
     def add(self, losses: Sequence[float]) -> None:
-        """Append the losses of consecutive steps; NaN is that of a step without targets."""
+        """Append the losses of consecutive steps; NaN marks a step without targets."""
         self.recent.extend(loss for loss in losses if not math.isnan(loss))
         total, n = self.since_point
         for loss in losses:
@@ -35,7 +35,7 @@ class LossHistory:
         self.since_point = total, n
 
     def mark(self, val_loss: float | None = None) -> None:
-        """Add a point for the last step, with the validation loss if it is given."""
+        """Add a point for the last step, with the validation loss if given."""
         total, n = self.since_point
         if n:
             self.points.append(HistoryPoint(self._step, total / n))

@@ -1,9 +1,9 @@
-"""Let an n-gram model predict beside the teachers of an ensemble.
+"""Add an n-gram model to the teachers of an ensemble.
 
-Counts predict a small text about as well as a neural network, and make other errors, so the mean of
-both is better than either. The n-gram model predicts only the documents that the teachers make up:
-it has counted the text itself, and would only repeat it. Its weight is the one with the lowest loss
-of the validation documents. `bench/studies/small_texts.py` measures what this is worth.
+Counts predict a small text about as well as a neural network, but make different errors, so the
+mean of both is better than either. The n-gram model predicts only the documents that the teachers
+generate, because it has counted the text itself and would only repeat it. Its weight is chosen for
+the lowest loss on the validation documents. `bench/studies/small_texts.py` measures the gain.
 """
 
 from typing import TYPE_CHECKING

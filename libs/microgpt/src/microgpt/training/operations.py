@@ -1,4 +1,4 @@
-"""The cost of a training run in operations, and the speed of this machine in them.
+"""The cost of a training run in operations, and the speed of this machine in operations.
 
 The time of a training run is proportional to its operations on any machine.
 """
@@ -53,7 +53,7 @@ def step_operations(model: ModelConfig, config: TrainConfig, length: float) -> f
 
 
 def evaluation_operations(model: ModelConfig, length: float, n_tokens: float) -> float:
-    """Return the cost of computing the loss of n_tokens tokens, a third of that of training."""
+    """Return the cost of computing the loss of n_tokens tokens, a third of the training cost."""
     config = TrainConfig(batch_size=1)
     fixed = OPTIMIZER * count_params(model) + STEP
     return (step_operations(model, config, length) - fixed) / 3 * n_tokens / length

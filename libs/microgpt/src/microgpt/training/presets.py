@@ -44,8 +44,8 @@ class Preset:
     def draw(self, seed: int) -> Sequence[Document]:
         """Generate the training conversations for a seed, in the order in which to read them.
 
-        The first ninth of what is read are short questions, which teach arithmetic and spelling
-        at a lower cost (docs/chat.md). The other conversations are read twice.
+        The first ninth of the conversations are short questions, which teach arithmetic and
+        spelling at a lower cost (docs/chat.md). The other conversations are read twice.
         """
         from microgpt.synthetic_chat import conversations, messages
 

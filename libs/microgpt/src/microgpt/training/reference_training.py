@@ -1,6 +1,6 @@
 """Training with the reference engine: pauses, dropout, masked and soft targets.
 
-`ReferenceEngine.backward` is the same computation without them.
+`ReferenceEngine.backward` is the same computation without these.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""The time limit of a training run, of which the preparation takes a part."""
+"""The time limit of a training run, including its preparation."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class TimeLimit:
 
     @classmethod
     def of(cls, minutes: float, started: float, *, has_plot: bool) -> "TimeLimit":
-        """Return the limit of a run that started at a reading of `perf_counter`."""
+        """Return the limit of a run that started at this value of `perf_counter`."""
         return cls(minutes, started, RESERVE_S + PLOT_S * has_plot)
 
     @property
@@ -32,15 +32,15 @@ class TimeLimit:
 
     @property
     def end(self) -> float:
-        """The reading of the clock at which training must end."""
+        """The clock value at which training must end."""
         return self.started + self.seconds - self.reserve_s
 
     def seconds_left(self) -> float:
-        """Return the time that is left for training, in seconds."""
+        """Return the remaining time for training, in seconds."""
         return self.end - self.clock()
 
     def extend(self, seconds: float) -> None:
-        """Exclude seconds from the limit."""
+        """Exclude some seconds from the limit."""
         self.started += seconds
 
     def reserve_for(self, model: ModelConfig, *, is_chat: bool) -> None:

@@ -63,16 +63,17 @@ def train(
         dtype: "float32" or "float64"; defaults to the dtype of `resume` or `parent`, or to float32.
             The reference engine always uses float64.
         threads: number of threads of the compiled engine; it does not affect the result.
-        schedule: function with the arguments of `microgpt.schedule.learning_rate`, instead of it.
+        schedule: function that replaces `microgpt.schedule.learning_rate`, with the same arguments.
             It must be at the top level of a Python file. Its name and a hash of the code of the
             file are recorded; pass it again to resume or repeat the training.
         without: regular expression; skip the training documents in which it is found. All else
             remains the same: see `Split.leave_out`.
         parent: model to fine-tune. New tokens get random weights.
         teachers: models whose predictions are the targets, instead of the tokens of the documents;
-            the mean of their probabilities counts. By default, the student has their tokenizer, and
-            unless its shape is given, their context.
-        teacher_samples: number of texts that the teachers make up and that are read like documents.
+            the mean of their probabilities is used. By default, the student has their tokenizer,
+            and unless its shape is given, their context.
+        teacher_samples: number of texts that the teachers generate and that are read like
+            documents.
         resume: checkpoint of a training run with the same documents and settings. Only the number
             of steps may differ; the learning rate schedule then uses the new number. A checkpoint
             does not contain the settings: only the dtype, the number of weights, the step, and the

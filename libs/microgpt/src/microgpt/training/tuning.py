@@ -16,10 +16,11 @@ CLEAR = 0.1  # a highest rate whose loss is so much lower than that of the next 
 def with_tried_rate(
     job: TrainingJob, *, threads: int = 1, tell: Callable[[str], None] = lambda line: None
 ) -> TrainingJob:
-    """Return a job with the learning rate that its trials recommend, if it has any.
+    """Return a job with the learning rate that its trials recommend, if it has trials.
 
-    That is the lowest rate whose held-out loss is within TOLERANCE of the lowest loss. If the
-    training is longer than a trial, it is divided by the cube root of the ratio, unless CLEAR.
+    The recommended rate is the lowest one whose held-out loss is within TOLERANCE of the lowest
+    loss. For training longer than a trial, it is divided by the cube root of the ratio, unless the
+    highest rate is better by CLEAR.
     """
     config, n = job.plan.config, job.trial_steps
     if not n or not config.lr:

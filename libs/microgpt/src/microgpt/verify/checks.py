@@ -61,7 +61,7 @@ def run_checks(
     intact = hashlib.sha256(names.read_bytes()).hexdigest() == golden["names_sha256"]
     yield Check("names.txt", "unchanged" if intact else f"{names} has changed", passed=intact)
     if edited := " and ".join(edited_sources()):
-        outcome = f"{edited} edited; the compiled engine does not have the change"
+        outcome = f"found edits in {edited}, which the compiled engine does not have"
         yield Check("sources", outcome, passed=False)
     if "reference" in engines:
         yield from _check_reference_gradients()

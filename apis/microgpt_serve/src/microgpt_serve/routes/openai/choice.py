@@ -109,7 +109,7 @@ class GeneratedChoice:
         return offsets[update.n_before : update.n_before + len(update.tokens)]
 
     def _all_tokens(self, start: int = 0) -> list[int]:
-        """Return the tokens of the echo, of the text and the stop token, from one on."""
+        """Return the tokens of the echo, the text and the stop token, starting at an index."""
         first = max(0, start - len(self._echo))
         tokens = [*self._echo[start:], *self._received[first : self.n_tokens]]
         if self.stop_token is not None and first <= self.n_tokens:

@@ -42,14 +42,14 @@ class LogProbabilities:
             raise ServeError(400, message, field="logprobs")
         if (n_bytes := self.n_bytes) > MAX_READER_BYTES and self._job.n_sequences > 1:
             message = (
-                f"streams with logprobs may take {MAX_READER_BYTES // 2**20} MiB, but up to "
+                f"streams with logprobs may use {MAX_READER_BYTES // 2**20} MiB, but up to "
                 f"{n_bytes // 2**20} MiB would be needed; reduce max_tokens or n, or omit stream"
             )
             raise ServeError(400, message, field="logprobs")
 
     @property
     def n_bytes(self) -> int:
-        """The most memory that readers take while a stream is sent."""
+        """Maximum memory used by readers while a stream is sent."""
         if not self._is_stream:
             return 0
         compiled, n = self._gpt.compiled, len(self._job.seeds)
@@ -57,7 +57,7 @@ class LogProbabilities:
         return n * sum(reader_bytes(compiled.config, compiled.dtype, size) for size in sizes)
 
     def add_to(self, choice: GeneratedChoice, update: TextUpdate) -> Steps[TextUpdate]:
-        """Return an update to a choice with the log-probabilities at its tokens."""
+        """Return an update to a choice, extended by the log-probabilities."""
         likely: list[Likely] = []
         for row in self._rows(choice, update):
             if row is not READING:
@@ -70,7 +70,7 @@ class LogProbabilities:
         return update._replace(likely=likely)
 
     def _rows(self, choice: GeneratedChoice, update: TextUpdate) -> Iterator[list[float] | None]:
-        """Yield the log-probabilities of all tokens at the position of each new one."""
+        """Yield the log-probabilities of the whole vocabulary at the position of each new token."""
         if not update.tokens:
             return
         known = len(choice.prompt) + choice.n_tokens + (choice.stop_token is not None)

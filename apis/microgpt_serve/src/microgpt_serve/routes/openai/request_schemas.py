@@ -80,7 +80,7 @@ def _validate_prompt(prompt: Any, check: ValidatorFunctionWrapHandler) -> Any:
 
 
 def _join_parts(content: Any, info: ValidationInfo) -> Any:
-    """Join the text parts of a message. Only the user's content must not be null or missing."""
+    """Join the text parts of a message. Content is required only in user messages."""
     if content is None and info.data.get("role") != "user":
         return ""
     if not isinstance(content, list):

@@ -64,7 +64,7 @@ class Sequences(NamedTuple):
 class Rows(NamedTuple):
     """Activations of the tokens in a decoding step; rows are padded to whole vectors.
 
-    The type of an array names its shape, in the sizes of `allocate_rows`.
+    The type of each array names its dimensions; see `allocate_rows` for their sizes.
     """
 
     tokens: Annotated[Array, "N"]

@@ -74,8 +74,8 @@ class Decoder:
             prompts: 1 to block_size tokens each.
             seeds: one seed of `random.Random` per prompt. Without seeds, the caller must set
                 `sequences.uniforms` before the first `run`.
-            arrays: arrays of a finished decoder of the same model, for reuse. They are only as long
-                as the sequences if a context takes more than MAX_REUSED_BYTES.
+            arrays: arrays of a finished decoder of the same model, for reuse. If a context takes
+                more than MAX_REUSED_BYTES, they are only as long as the sequences.
         """
         config, dtype = model.config, model.dtype
         slot_size = 2 * config.n_layer * config.block_size * config.n_embd
@@ -152,7 +152,7 @@ class Decoder:
         return RUNNING in self.sequences.status
 
     def _draw(self, n: int) -> None:
-        """Draw at least n random numbers per sequence; all would often be far too many."""
+        """Draw at least n random numbers per sequence; most sequences need few of them."""
         most = self.sequences.uniforms.shape[1]
         if self._seeds and self._n_drawn < min(n, most):
             self._n_drawn = min(max(n, 2 * self._n_drawn), most)
@@ -230,12 +230,12 @@ class TokenReader:
 
 
 def shortened(model: ModelConfig, n_tokens: int) -> ModelConfig:
-    """Return the shape of a model with a context of n_tokens tokens, unless its own is shorter."""
+    """Return the shape of a model, with its context shortened to at most n_tokens tokens."""
     return replace(model, block_size=min(n_tokens, model.block_size))
 
 
 def context_bytes(model: ModelConfig, dtype: str) -> int:
-    """Return the memory that one sequence of a full context takes, without the weights."""
+    """Return the memory for one sequence of a full context, without the weights."""
     per_token = 2 * model.n_layer * model.n_embd + model.n_head  # keys, values, attention weights
     n_bytes = model.block_size * (per_token * np.dtype(dtype).itemsize + 2 * 8)  # tokens, uniforms
     return n_bytes + architecture_bytes(model, dtype)
@@ -247,5 +247,5 @@ def max_sequences(model: ModelConfig, rules: DecodeRules) -> int:
 
 
 def reader_bytes(model: ModelConfig, dtype: str, n_tokens: int) -> int:
-    """Return about how much memory a reader of up to n_tokens tokens takes."""
+    """Return the approximate memory for a reader of up to n_tokens tokens."""
     return context_bytes(shortened(model, n_tokens), dtype)

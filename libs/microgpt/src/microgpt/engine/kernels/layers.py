@@ -75,7 +75,7 @@ def embed_backward(
 def cut_at_starts(x: Array, cut: Array, shift: int, doc_starts: Array, n_docs: int) -> None:
     """Set the first `shift` rows of x (C, N) to 0 in the first column of each document.
 
-    There, `rmsnorm` has written numbers of the document before. They are kept in cut (C // 2, N)
+    There, `rmsnorm` has written numbers of the previous document. They are kept in cut (C // 2, N)
     for the backward pass. x needs a column after the last document.
     """
     for c in range(shift):
@@ -99,7 +99,7 @@ def restore_at_starts(
 
 @inlined
 def shift_row(x: Array, row: int, position: int, shift: int, last: Array) -> None:
-    """Exchange the first `shift` numbers of a row with those of the previous token, in last."""
+    """Exchange the first `shift` numbers of a row with those of the previous token in `last`."""
     for c in range(shift):
         current = x[row, c]
         x[row, c] = last[c]
@@ -148,7 +148,7 @@ def rmsnorm_backward(
 ) -> None:
     """Add the gradient of rmsnorm: dx += scale * (dnormed - normed * mean(dnormed * normed)).
 
-    The first `shift` rows of dnormed and normed are one column further; see `rmsnorm`.
+    The first `shift` rows of dnormed and normed are moved by one column; see `rmsnorm`.
     """
     C = normed.shape[0]
     for n in range(0, N, lanes(normed)):

@@ -1,4 +1,4 @@
-"""Natural logarithm with the same bits on every computer; those of C libraries differ.
+"""Natural logarithm with the same bits on every computer, unlike that of C libraries.
 
 Layout: no arrays; one number. See docs/performance.md#the-same-numbers.
 """

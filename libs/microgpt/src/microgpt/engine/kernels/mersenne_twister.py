@@ -1,6 +1,6 @@
 """MT19937 (Matsumoto & Nishimura 1998), the generator of `random.Random`; see `mersenne`.
 
-Layout: a state is N words of 32 bits and the index of the next; a group of states has a row of
+Layout: a state is N words of 32 bits and the index of the next word; a group of states has a row of
 GROUP generators per word. See docs/performance.md#the-same-numbers.
 """
 

@@ -3,8 +3,8 @@
 Compiled version of `ReferenceEngine.update` and `MuonEngine.update`. Gradients are not clipped:
 Adam divides by their typical size, and Muon uses only their direction, so steps are limited.
 Layout: weights, padded to whole vectors; first the rows that AdamW updates, then the matrices that
-Muon updates, which have C columns and at least as many rows. A Gram matrix has C of both.
-See docs/performance.md#a-step. Shapes: C = n_embd, m = rows of a matrix.
+Muon updates, which have C columns and at least as many rows. A Gram matrix has C rows and C
+columns. See docs/performance.md#a-step. Shapes: C = n_embd, m = rows of a matrix.
 """
 
 import math
@@ -125,7 +125,7 @@ def find_directions(
 
 @inlined
 def _rows(matrix: int, settings: StepSettings) -> tuple[int, int]:
-    """Return the first row of a matrix among those that Muon updates, and its end.
+    """Return the first row, and the row after the last, of a matrix that Muon updates.
 
     wq, wk and wv of all layers come first, then wo, fc1 and fc2.
     """

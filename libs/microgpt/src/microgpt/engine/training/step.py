@@ -115,7 +115,7 @@ def _forward_backward(
 def _backward(
     w: Weights, dw: Weights, b: Buffers, how: Architecture, n_docs: int, N: int, dropout: float
 ) -> None:
-    """Backpropagate from b.logits, by now their gradient; add the gradients of matrices to dw.
+    """Backpropagate from the gradient in b.logits; add the gradients of matrices to dw.
 
     The gradient of the embeddings, before their RMSNorm, is written to b.transposed (N, C). Dropout
     sites: 0 after the embeddings, 2 l + 1 and 2 l + 2 after attention and MLP of layer l.

@@ -228,7 +228,7 @@ def learning_rates(config: TrainConfig, steps: NDArray[Any]) -> NDArray[Any]:
 
 @lru_cache(maxsize=4)
 def _own_rates(config: TrainConfig, block: int) -> NDArray[Any]:
-    """Return the rates of MAX_STEPS steps by a schedule of the user, which may take its time.
+    """Return the rates of MAX_STEPS steps from a user-defined schedule, which may be slow.
 
     After the last step, the rate is 0: gradients are computed, but no step is taken.
     """

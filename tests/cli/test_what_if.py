@@ -154,7 +154,7 @@ def test_a_chat_model_is_asked_for_its_reply(microgpt, tmp_path) -> None:
     ("command", "problem"),
     [
         (("compare", "a", "a"), "a has left no documents out; pass a TEXT"),
-        (("compare", "a", "c", "emma"), "the vocabulary of c is not that of a; compare models"),
+        (("compare", "a", "c", "emma"), "the vocabularies of a and c differ; compare models"),
         (("compare", "a", "b", "x"), "the vocabulary does not contain 'x'"),
         (("compare", "a", "b", "emma", "anna"), "2 texts are given, but the model is not a chat"),
         (("why", "a", "o"), "no document shares three characters with the text"),

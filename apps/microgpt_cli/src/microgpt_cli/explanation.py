@@ -51,7 +51,7 @@ def document_of(texts: Sequence[str], *, is_chat: bool) -> Document:
 
 
 def comparison_lines(a: Explanation, b: Explanation) -> list[str]:
-    """Return a line per token: its bits in both explanations, and what was most likely."""
+    """Return a line per token: its bits in both explanations, and the most likely tokens."""
     labels = _aligned([each.text for each in a.scored])
     lines = [f"{'':{max(map(cell_len, labels), default=0)}}       A      B  change"]
     for one, other, label in zip(a.scored, b.scored, labels, strict=True):

@@ -184,7 +184,7 @@ class TrainingPlan:
 
     @property
     def seed(self) -> int:
-        """The seed of the run, from which an ensemble derives those of its teachers."""
+        """The seed of the run, from which an ensemble derives the seeds of its teachers."""
         return (self.ensemble.student if self.ensemble else self.config).seed
 
     def with_seed(self, seed: int) -> "TrainingPlan":

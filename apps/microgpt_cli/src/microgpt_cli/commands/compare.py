@@ -1,4 +1,4 @@
-"""`microgpt compare`: what changed in the predictions of a model, in bits."""
+"""`microgpt compare`: compare the predictions of two models, in bits."""
 
 import json
 from collections.abc import Sequence
@@ -40,7 +40,9 @@ def compare(
 
     first, second = saved = [load_model(each) for each in (a, b)]
     if first.tokenizer.names != second.tokenizer.names or first.text != second.text:
-        raise ConfigError(f"the vocabulary of {b} is not that of {a}; compare models with the same")
+        raise ConfigError(
+            f"the vocabularies of {a} and {b} differ; compare models with the same one"
+        )
     if text:
         docs, what = [document_of(text, is_chat=first.tokenizer.is_chat)], ""
     else:

@@ -1,4 +1,4 @@
-"""`microgpt why`: which documents made a prediction."""
+"""`microgpt why`: find the training documents that led to a prediction."""
 
 import json
 from functools import partial
@@ -22,7 +22,7 @@ def why(
     workers: Annotated[int | None, opt.option_of(SweepOptions, "workers")] = None,
     as_json: bool = opt.AS_JSON,
 ) -> None:
-    """Find out which training documents made a prediction.
+    """Find the training documents that led to a prediction.
 
     Repeat the training of the model without each of several groups of documents that share
     characters with the text, and print the change of the surprise at the text: positive if the

@@ -1,4 +1,4 @@
-"""Repeat a recorded training with other seeds, or without some documents, in parallel."""
+"""Repeat a recorded training run with other seeds, or without some documents, in parallel."""
 
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil
@@ -23,10 +23,10 @@ from microgpt_cli.training.recorded_runs import Repetition
 def recorded(
     directory: Path, data: Path | None, parent: Path | None
 ) -> tuple[SavedModel, TrainingJob]:
-    """Return a model and the job that trains it again; refuse an unfinished training.
+    """Return a model and the job that trains it again; refuse an unfinished run.
 
     Args:
-        data: where the documents are now, if they have been moved; `parent` likewise.
+        data: current path of the documents, if they have been moved; `parent` likewise.
     """
     again = Repetition(directory, directory, True, Sources(data, parent), None)
     job = again.job()
@@ -48,7 +48,7 @@ def retrained(
     measure: Callable[[InferenceGpt], float],
     workers: int | None,
 ) -> list[float]:
-    """Return the measures of the models of varied trainings; print a forecast and the progress."""
+    """Return the measures of the models of varied runs; print the expected time and progress."""
     jobs = [job.varied(**each) for each in variations]  # type: ignore[arg-type]
     plan, n, stop = job.plan, len(jobs), Event()
 

@@ -71,11 +71,8 @@ SEPARATOR = option(
 
 RECORDED_DATA = option(None, "File with the training documents, if it was moved.", *DATA)
 RECORDED_PARENT = option(None, "Directory of the model that was fine-tuned, if any.", "--from")
-OTHER_SEEDS_HELP = "Train with this number of other seeds, to see their spread."
-TURNS_HELP = (
-    "Text. For a chat model, a message of the user, and further messages of the assistant and the "
-    "user in turns."
-)
+OTHER_SEEDS_HELP = "Also train with this number of other seeds, to measure the spread."
+TURNS_HELP = "Text. For a chat model, messages that alternate between the user and the assistant."
 
 
 def one_of(argument: T | None, option: T | None, flag: str) -> T | None:

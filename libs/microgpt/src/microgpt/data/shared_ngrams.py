@@ -22,7 +22,7 @@ class Group:
 
     @property
     def name(self) -> str:
-        """What the documents have in common, such as "begins with emm"."""
+        """A description of the common part, such as "begins with emm"."""
         text = self.ngram.strip(START + END)
         verb = VERBS.get((self.ngram[0] == START, self.ngram[-1] == END), "contains")
         return f"{verb} {text!r}" if " " in text else f"{verb} {text}"
@@ -36,9 +36,9 @@ class Group:
 def shared_ngrams(text: Document, docs: Sequence[Document], n_groups: int = 8) -> list[Group]:
     """Return groups of documents that share an n-gram with a text.
 
-    First come those that share most predictions with it: the number of documents, times that of the
-    characters after the first two. A group with more than MOST of the documents, or nearly the same
-    documents as one before, is left out.
+    Groups that share the most predictions with it come first: the number of documents, times the
+    number of shared characters after the first two. A group with more than MOST of the documents,
+    or nearly the same documents as an earlier one, is left out.
 
     Example:
         >>> docs = ["emma", "emmy", "gemma", *map(str, range(1000, 1040))]

@@ -220,7 +220,7 @@ def left_out(docs: Sequence[Document], pattern: str | None) -> Iterator[int]:
     """Return the indices of the documents in which a regular expression is found, if there is one.
 
     Raises:
-        ConfigError: it is not a regular expression.
+        ConfigError: the pattern is not a regular expression.
     """
     if pattern is None:
         return iter(())

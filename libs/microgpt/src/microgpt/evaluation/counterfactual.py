@@ -1,4 +1,4 @@
-"""What a change of the training does to the bits of documents, compared with other seeds."""
+"""The effect of a change of training on the bits of documents, compared with other seeds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from microgpt.evaluation.predictor import Predictor
 
 @dataclass(frozen=True)
 class Baseline:
-    """The bits under a training, and under the same training with other seeds.
+    """The bits after a training run, and after the same run with other seeds.
 
     Example:
         >>> Baseline(10.0, (9.0, 11.0)).change_to(13.0)
@@ -33,7 +33,7 @@ class Baseline:
         return f"the spread of {1 + len(self.seeds)} seeds is {self.spread or 0:.2f} bits"
 
     def change_to(self, bits: float) -> dict[str, Any]:
-        """Return the bits under another training, the change, and its multiple of the spread.
+        """Return the bits after a different run, the change, and its ratio to the spread.
 
         The change is positive if the documents have become less likely.
         """
@@ -49,6 +49,6 @@ class Baseline:
 def bits_per_document(
     gpt: Predictor, docs: Sequence[Document], *, loss_on: LossOn, text: TextKind
 ) -> float:
-    """Return the mean bits of documents, with their ends; of conversations, those of `loss_on`."""
+    """Return the mean bits per document, including the end; in conversations, of `loss_on`."""
     found = gpt.evaluate(docs, loss_on=loss_on, text=text)
     return bits(found.loss) * found.n_tokens / found.n_docs

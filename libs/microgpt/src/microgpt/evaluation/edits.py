@@ -1,6 +1,6 @@
-"""Changes to a trained model by hand: ablation of heads, MLPs and positions, and single weights.
+"""Manual changes of a trained model: ablation of heads, MLPs and positions; single weights.
 
-Each change is one to the weights, so a changed model is computed like any other.
+All changes are made to the weights, so a changed model is computed like any other.
 """
 
 from collections.abc import Sequence
@@ -28,10 +28,10 @@ class WeightEdit(NamedTuple):
 
 @dataclass(frozen=True)
 class Edits:
-    """What is switched off or changed in a model. Layers, heads and positions count from 0.
+    """Parts of a model to switch off or change. Layers, heads and positions count from 0.
 
     The output of a head or an MLP that is switched off is zero, and so is the embedding of a
-    position. The weights are changed in their order, after all that.
+    position. Single weights are changed last, in order.
     """
 
     without_heads: Sequence[Head] = ()

@@ -68,7 +68,7 @@ class Predictor:
         """Return a changed model, such as one without a head.
 
         Raises:
-            ConfigError: the model does not have what is to be changed.
+            ConfigError: the model does not have a part that is to be changed.
         """
         changed = copy(self)
         vars(changed).pop("compiled", None)  # cached

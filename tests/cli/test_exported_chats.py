@@ -65,7 +65,7 @@ def test_a_sweep_records_the_name_of_the_assistant(microgpt, tmp_path) -> None:
         (["train", "--chat", "--data", "discord.json", "--me", "x"], "nobody in discord.json is"),
         (["train", "--data", "discord.json", "--me", "Anna"], "--me requires --chat"),
         (["train", "--data", "conversations.json"], "has conversations; read them with --chat"),
-        (["train", "--chat", "--data", "."], "cannot read .: it is not a Slack export"),
+        (["train", "--chat", "--data", "."], "cannot read .: Is a directory, but not a Slack"),
         (["info", "--data", "discord.json"], "Anna (2 messages), ben_7 (2 messages)"),
         (["info", "--data", "slack"], "ben (3 messages), "),
         (["info", "--me", "Anna"], "--me requires --data"),

@@ -210,7 +210,7 @@ def _slack(content: object, path: Path) -> list[list[_Post]]:
         every = sorted([*path.glob("*.json"), *path.glob("*/*.json")])
         files = [file for file in every if _DAY.fullmatch(file.name) and file.is_file()]
     if not files:
-        problem = "it is not a Slack export, which has files such as general/2023-12-31.json"
+        problem = "Is a directory, but not a Slack export (such as general/2023-12-31.json)"
         raise DataError(f"cannot read {path}: {problem}")
     days = {file: content or _json(file) for file in files}
     folder = files[0].absolute().parent

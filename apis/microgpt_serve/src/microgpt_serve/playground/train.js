@@ -11,8 +11,8 @@ const SPEEDS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, Infinity]; // steps pe
 const SPEED = 100;
 const SILENT_S = 20; // without a message, after which a laboratory is given up
 const LOST_S = 60; // seconds of training whose loss is worth a question
-const NUMBERS_PER_MS = 6e5; // weights times tokens in a millisecond of training, about
-const STEP_MS = 0.01; // of a step besides
+const NUMBERS_PER_MS = 1e6; // weights times tokens in a millisecond of training, about
+const STEP_MS = 0.1; // of a step besides
 const STOPPED =
   "The training has stopped; perhaps the browser lacks memory. Train again, with a smaller model or fewer texts.";
 const REFUSED = "This service does not give its model away as a page, so there is none to put the new model into.";
@@ -29,7 +29,8 @@ export class Train {
   #running = null; // a promise of the end of `#run`
   #isDiverged = false;
   #wanted = null; // the moment to rewind to
-  #seconds = 0; // of training since the start, if it is not saved
+  #seconds = 0; // of training that would be lost
+  #started = 0; // when the running one began
   #settings = new TrainingSettings(() => this.#forecast());
   #chosenTexts = new TrainingTexts(() => this.#read());
   #shown = new TrainedModel({
@@ -55,7 +56,8 @@ export class Train {
     speed.addEventListener("input", () => this.#setSpeed());
     rewind.addEventListener("input", () => this.#rewind(this.#shown.steps[rewind.value]));
     addEventListener("beforeunload", (event) => {
-      if (this.#seconds > LOST_S) event.preventDefault();
+      const running = this.#running ? (performance.now() - this.#started) / 1000 : 0;
+      if (this.#seconds + running > LOST_S) event.preventDefault(); // the browser asks
     });
     this.#setSpeed();
   }
@@ -192,7 +194,7 @@ export class Train {
     const timer = setInterval(() => {
       if (++nSilent > SILENT_S) connection.fail();
     }, 1000);
-    const started = performance.now();
+    this.#started = performance.now();
     try {
       byId("train-end").textContent = "";
       for await (const progress of connection.stream("train", { until, speed: this.#speed })) {
@@ -201,7 +203,7 @@ export class Train {
       }
     } finally {
       clearInterval(timer);
-      this.#seconds += (performance.now() - started) / 1000;
+      this.#seconds += (performance.now() - this.#started) / 1000;
     }
   }
 
@@ -287,5 +289,6 @@ function save(content, type, name) {
 function duration(seconds) {
   if (seconds < 1) return "less than a second";
   if (seconds < 90) return plural(Math.round(seconds), "second");
-  return plural(Math.round(seconds / 60), "minute");
+  if (seconds < 5400) return plural(Math.round(seconds / 60), "minute");
+  return plural(Math.round(seconds / 3600), "hour");
 }

@@ -3,6 +3,7 @@
 import { Plot } from "./plot.js";
 import { isSpecial, shown } from "./text.js";
 
+export const MAX_SHOWN = 300; // maximum number of tokens on the map
 const MARGIN = 16; // pixels
 
 export class EmbeddingMap extends Plot {
@@ -35,7 +36,7 @@ export class EmbeddingMap extends Plot {
     context.textAlign = "center";
     context.textBaseline = "middle";
     context.font = `${this.#labels.length > 100 ? 12 : 16}px ui-monospace, monospace`;
-    this.#labels.forEach((label, token) => {
+    this.#labels.slice(0, MAX_SHOWN).forEach((label, token) => {
       context.fillStyle = this.colour(colourOf(label));
       const [x, y] = this.#places.slice(2 * token, 2 * token + 2);
       context.fillText(isSpecial(label) ? "▸" : shown(label), width / 2 + scale * x, height / 2 - scale * y);

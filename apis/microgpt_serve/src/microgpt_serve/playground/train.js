@@ -146,7 +146,7 @@ export class Train {
     const pace = this.#speed === Infinity ? "full speed" : `${plural(this.#speed, "step")} per second`;
     const most = this.#speed === Infinity ? "" : `, and ${duration(full / 1000)} at full speed`;
     byId("plan-about").textContent =
-      `The model has ${plural(n, "weight")}. Its training takes about ${duration(seconds)} at ${pace}${most}.`;
+      `The model has ${plural(n, "weight")}. Its training takes ${duration(seconds)} at ${pace}${most}.`;
   }
 
   async #start() {
@@ -288,7 +288,7 @@ function save(content, type, name) {
 /** Return a duration in words. */
 function duration(seconds) {
   if (seconds < 1) return "less than a second";
-  if (seconds < 90) return plural(Math.round(seconds), "second");
-  if (seconds < 5400) return plural(Math.round(seconds / 60), "minute");
-  return plural(Math.round(seconds / 3600), "hour");
+  if (seconds < 90) return `about ${plural(Math.round(seconds), "second")}`;
+  if (seconds < 5400) return `about ${plural(Math.round(seconds / 60), "minute")}`;
+  return `about ${plural(Math.round(seconds / 3600), "hour")}`;
 }

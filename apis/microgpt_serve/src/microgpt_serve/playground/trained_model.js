@@ -1,6 +1,6 @@
 // What a model that is trained has learned: its losses, texts, embeddings and attention.
 
-import { EmbeddingMap } from "./embedding_map.js";
+import { EmbeddingMap, MAX_SHOWN } from "./embedding_map.js";
 import { LossChart } from "./loss_chart.js";
 import { Maps } from "./maps.js";
 import { byId, element, said } from "./text.js";
@@ -41,6 +41,7 @@ export class TrainedModel {
     const guessing = Math.log(model.vocab_size);
     byId("n-tokens").textContent = `${model.vocab_size.toLocaleString("en")} tokens`;
     byId("guessing").textContent = `ln(${model.vocab_size}) = ${guessing.toFixed(2)}`;
+    byId("shown-tokens").textContent = labels.length > MAX_SHOWN ? ` The first ${MAX_SHOWN} are shown.` : "";
     byId("width").textContent = `${model.n_embd} numbers`;
     byId("held-out-hint").hidden = !nHeldOut;
     this.#chart.begin(config.steps, guessing);

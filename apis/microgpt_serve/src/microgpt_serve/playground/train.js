@@ -122,6 +122,7 @@ export class Train {
   /** Have the laboratory read the texts that are chosen, after those that it still reads. */
   #read() {
     this.#texts = null;
+    this.#forecast();
     const [number, before] = [++this.#nReads, this.#reading];
     this.#reading = this.#try(async () => {
       await before;
@@ -157,11 +158,14 @@ export class Train {
       if (byId("train-problem").hidden) this.#tell("There are no texts to train on. Choose some above.");
       return;
     }
-    byId("plan-start").disabled = true;
+    const start = byId("plan-start");
+    start.disabled = true;
+    start.textContent = "Preparing …";
     try {
       this.#about = await this.#post("start", { ...this.#settings.chosen, text: texts.text });
     } finally {
-      byId("plan-start").disabled = false;
+      start.disabled = false;
+      start.textContent = "Train";
     }
     this.#name = this.#chosenTexts.name;
     [this.#step, this.#seconds, this.#isDiverged] = [0, 0, false];

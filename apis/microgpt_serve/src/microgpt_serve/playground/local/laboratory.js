@@ -117,8 +117,7 @@ export class Laboratory {
    * of `ModelConfig` and `TrainConfig` that differ from Karpathy's; the fraction to hold out
    */
   #start(settings) {
-    this.#run = null; // frees its memory
-    this.#run = new Run(this.#file, this.#text, settings);
+    this.#run = new Run(this.#file, this.#text, settings); // if it fails, the one before stays
     return this.#run.about;
   }
 

@@ -281,12 +281,13 @@ def test_a_worker_that_dies_is_noticed_and_replaced(train_view, death) -> None:
             post.call(this, ...all);
         }};
         const tick = setInterval;
-        window.setInterval = (action, ms) => tick(action, ms / 100);
+        window.setInterval = (action, ms) => tick(action, ms / 20);
         set("train-speed", 3);
         byId("plan-start").click();
         await until(() => text("train-about").startsWith("Step 2 "));
         worker.{death};
         const stopped = await ended();
+        window.setInterval = tick;
         full();
         return [stopped, await trained(), await names()];
     """

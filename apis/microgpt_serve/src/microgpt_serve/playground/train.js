@@ -2,7 +2,7 @@
 
 import { pageWith } from "./saved_page.js";
 import { laboratory, pageText } from "./service.js";
-import { byId, plural } from "./text.js";
+import { byId, grouped, plural } from "./text.js";
 import { TrainedModel } from "./trained_model.js";
 import { TrainingSettings } from "./training_settings.js";
 import { TrainingTexts } from "./training_texts.js";
@@ -14,8 +14,10 @@ const LOST_S = 60; // seconds of training whose loss is worth a question
 const NUMBERS_PER_MS = 1e6; // weights times tokens in a millisecond of training, about
 const STEP_MS = 0.1; // of a step besides
 const STOPPED =
-  "The training has stopped; perhaps the browser lacks memory. Train again, with a smaller model or fewer texts.";
-const REFUSED = "This service does not give its model away as a page, so there is none to put the new model into.";
+  "The training has stopped; perhaps the browser lacks memory. Train again, with a smaller model " +
+  "or fewer texts.";
+const REFUSED =
+  "This service does not give its model away as a page, so there is none to put the new model into.";
 const [speed, rewind] = [byId("train-speed"), byId("train-moment")];
 
 export class Train {
@@ -216,11 +218,13 @@ export class Train {
     this.#step = step;
     this.#shown.add(step, losses, moments);
     this.#update();
-    const worse = this.#shown.isWorse(step) ? " It is worse than guessing; use a lower learning rate." : "";
+    const remedy = "use a lower learning rate.";
+    const loss = this.#shown.loss(step)?.toFixed(4);
+    const worse = this.#shown.isWorse(step) ? ` It is worse than guessing; ${remedy}` : "";
     const ends = {
-      finished: `The training is finished. The loss of its last step is ${this.#shown.loss(step)?.toFixed(4)}.${worse}`,
-      diverged: `The loss became infinite at step ${(step + 1).toLocaleString("en")}; use a lower learning rate.`,
-      paused: `Paused at step ${step.toLocaleString("en")}.`,
+      finished: `The training is finished. The loss of its last step is ${loss}.${worse}`,
+      diverged: `The loss became infinite at step ${grouped(step + 1)}; ${remedy}`,
+      paused: `Paused at step ${grouped(step)}.`,
     };
     if (end) byId("train-end").textContent = ends[end];
   }
@@ -237,7 +241,7 @@ export class Train {
         this.#isDiverged = false;
         this.#shown.at(this.#step);
         this.#update();
-        byId("train-end").textContent = `The model is that of step ${this.#step.toLocaleString("en")}.`;
+        byId("train-end").textContent = `The model is that of step ${grouped(this.#step)}.`;
       }
     });
     this.#wanted = null;
@@ -254,7 +258,7 @@ export class Train {
     const moments = this.#shown.steps;
     rewind.max = moments.length - 1;
     rewind.value = moments.findLastIndex((each) => each <= this.#step);
-    const shown = `step ${(moments[rewind.value] ?? 0).toLocaleString("en")}`;
+    const shown = `step ${grouped(moments[rewind.value] ?? 0)}`;
     byId("train-moment-value").textContent = rewind.ariaValueText = shown;
     byId("train-about").textContent = this.#shown.sentence(this.#step, steps);
   }

@@ -103,12 +103,12 @@ export class Laboratory {
 
   #about() {
     const kind = kindOf(this.#text);
-    const nDocuments = kind === "lines" ? this.#text.split("\n").filter((each) => strip(each)).length : 1;
+    const lines = this.#text.split("\n").map(strip).filter(Boolean);
+    const nDocuments = kind === "lines" ? lines.length : 1;
     const characters = new Set(this.#text);
     if (kind === "lines") characters.delete("\n");
-    const [first] = this.#text.split("\n").filter((each) => strip(each));
     const nCharacters = lengthOf(kind === "lines" ? this.#text.replaceAll("\n", "") : this.#text);
-    return { text: kind, nDocuments, nCharacters, nTokens: characters.size + 1, first: strip(first) };
+    return { text: kind, nDocuments, nCharacters, nTokens: characters.size + 1, first: lines[0] };
   }
 
   /**
@@ -275,7 +275,8 @@ class Run {
   files() {
     const { config } = this.#trainer;
     const facts = { ...config, steps: this.step, text: this.#text };
-    return modelFiles(this.#engineFile, this.#file.model, this.#tokenizer, this.#trainer.weights(), facts);
+    const numbers = this.#trainer.weights();
+    return modelFiles(this.#engineFile, this.#file.model, this.#tokenizer, numbers, facts);
   }
 
   /** Return the file of the model under a name. */

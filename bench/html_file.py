@@ -1,13 +1,17 @@
-"""Measure a model in one HTML file: its size, when it appears, and how fast it generates.
+"""Measure a model in one HTML file: its size, when it appears, how it generates and trains.
 
     uv run python bench/html_file.py [--rounds 9]
 
 Makes the files of Karpathy's run and of the demo model, and opens them from disk in a headless
 Chromium. First paint: the time from the start of the navigation. First token: from a message until
 the page shows a part of the reply. Speed: tokens of a batch of 2,000 names, beside those of the
-engine of this process. Prints medians and ranges. Needs a Chromium on the PATH.
+engine of this process. Training: Karpathy's run in the page, from the start to the twenty names at
+full speed, and the processor time of the longest task of the main thread meanwhile, also at 100
+steps per second. Prints medians and ranges. Needs a Chromium on the PATH.
 """
 
+import json
+import re
 import statistics
 import tempfile
 from pathlib import Path
@@ -43,21 +47,20 @@ FIRST_TOKEN = """async (text) => {
 DECODE = """async (args) => {
     SCRIPT
     const [n, rounds] = args;
-    const text = atob(document.getElementById("model-data").textContent);
-    const packed = new Blob([Uint8Array.from(text, (char) => char.charCodeAt(0))]).stream();
-    const stream = packed.pipeThrough(new DecompressionStream("deflate"));
-    const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
-    let at = bytes.indexOf(10);
-    const facts = JSON.parse(new TextDecoder().decode(bytes.subarray(0, at++)));
-    const parts = {};
-    for (const [name, size] of Object.entries(facts.sizes)) {
-        parts[name] = bytes.slice(at, (at += size));
-    }
-    const model = new module_local_model_js.LocalModel({ ...facts, parts });
-    const bos = facts.model.vocab_size - 1;
+    const unpacked = async (id) => {
+        const text = atob(document.getElementById(id).textContent);
+        const packed = new Blob([Uint8Array.from(text, (char) => char.charCodeAt(0))]).stream();
+        const stream = packed.pipeThrough(new DecompressionStream("deflate"));
+        const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
+        return module_local_file_js.unpacked(bytes);
+    };
+    const [kernels, found] = [await unpacked("engine-data"), await unpacked("model-data")];
+    const file = { ...kernels, ...found, parts: { ...kernels.parts, ...found.parts } };
+    const model = new module_local_model_js.LocalModel(file);
+    const bos = file.model.vocab_size - 1;
     const sampling = { temperature: 1, topK: 0, topP: 1, minP: 0 };
     const rules = { stop: [bos], forbidden: [], minTokens: 0, maxTokens: null, sampling };
-    const [prompts, found] = [Array.from({ length: n }, () => [bos]), []];
+    const [prompts, speeds] = [Array.from({ length: n }, () => [bos]), []];
     for (let i = 0; i <= rounds; i++) {
         const start = model.memory.end;
         const started = performance.now();
@@ -67,11 +70,27 @@ DECODE = """async (args) => {
         const decoder = new module_local_decoder_js.Decoder(model, prompts, rules, fill);
         while (decoder.run());
         const nTokens = decoder.take().reduce((sum, { tokens }) => sum + tokens.length + 1, 0);
-        found.push((1000 * nTokens) / (performance.now() - started));
+        speeds.push((1000 * nTokens) / (performance.now() - started));
         model.memory.release(start);
     }
-    return found.slice(1);
-}""".replace("SCRIPT", joined("local/engine.js"))
+    return speeds.slice(1);
+}""".replace("SCRIPT", joined("local/worker.js"))
+
+
+TRAIN = """async (isFull) => {
+    const byId = (id) => document.getElementById(id);
+    const until = async (test) => {
+        while (!test()) await new Promise((resolve) => setTimeout(resolve, 5));
+    };
+    if (isFull) byId("train-speed").value = byId("train-speed").max;
+    byId("train-speed").dispatchEvent(new Event("input"));
+    const started = performance.now();
+    byId("plan-start").click();
+    await until(() => byId("train-end").textContent);
+    await until(() => document.querySelectorAll("#train-samples [aria-current] .said")[19]);
+    return performance.now() - started;
+}"""
+NAMES = re.compile(rb'<script type="text/plain" id="names-data">.*?</script>\n')
 
 
 def main() -> None:
@@ -86,13 +105,19 @@ def main() -> None:
             page = served_model(load(path), path, print).html
             file = Path(folder, f"{name}.html")
             file.write_bytes(page)
-            print(f"{name}: {len(page) / 1000:.0f} kB")
+            without = len(NAMES.sub(b"", page))
+            print(f"{name}: {len(page) / 1000:.0f} kB, {without / 1000:.0f} kB without the names")
             show("first paint, ms", [first_paint(browser, file) for _ in range(rounds)])
             if name == "demo":
                 show("first token, ms", first_tokens(browser, file, rounds))
             else:
                 show("tokens per second", decoded(browser, file, rounds))
                 show("tokens per second, in Python", decoded_here(InferenceGpt(names), rounds))
+                found = [trained(browser, file, is_full=True) for _ in range(rounds)]
+                show("Karpathy's run in the page, ms", [spent for spent, _ in found])
+                show("its longest task, processor ms", [longest for _, longest in found])
+                found = [trained(browser, file, is_full=False) for _ in range(2)]
+                show("the same at 100 steps per second", [longest for _, longest in found])
         browser.close()
 
 
@@ -142,9 +167,26 @@ def decoded_here(gpt: InferenceGpt, rounds: int) -> list[float]:
     return found[1:]
 
 
-def opened(browser: Browser, file: Path) -> Page:
+def trained(browser: Browser, file: Path, *, is_full: bool) -> tuple[float, float]:
+    """Return the time of a training in the page and its longest task, in milliseconds."""
+    page = opened(browser, file, "#/train")
+    page.wait_for_selector("#texts-about:not(:empty)")
+    browser.start_tracing(page=page, categories=["toplevel"])
+    spent = page.evaluate(TRAIN, is_full)
+    events = json.loads(browser.stop_tracing())["traceEvents"]
+    page.close()
+    names = {
+        (each["pid"], each["tid"]): each["args"]["name"]
+        for each in events
+        if each["name"] == "thread_name"
+    }
+    main = (each for each in events if names.get((each["pid"], each["tid"])) == "CrRendererMain")
+    return spent, max(each.get("tdur", 0) / 1000 for each in main)
+
+
+def opened(browser: Browser, file: Path, view: str = "") -> Page:
     page = browser.new_page()
-    page.goto(file.as_uri())
+    page.goto(file.as_uri() + view)
     return page
 
 

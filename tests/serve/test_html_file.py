@@ -102,7 +102,7 @@ def test_the_html_file_escapes_the_data_of_a_hostile_model(tmp_path) -> None:
     ).decode()
     result = train([hostile], model=ModelConfig(n_embd=4), config=TrainConfig(steps=1))
     page = Page(served(result, tmp_path / "<img src=x onerror=alert(1)>").html)
-    assert [tag for tag, _ in page.elements].count("script") == 3
+    assert [tag for tag, _ in page.elements].count("script") == 5
     assert "img" not in [tag for tag, _ in page.elements]
     assert set(page.model["model"]["characters"]) == set(hostile)
 

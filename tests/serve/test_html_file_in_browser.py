@@ -116,7 +116,7 @@ def test_hostile_text_is_displayed_but_never_executed(tmp_path, opened) -> None:
     texts = run(GENERATE, "#/generate?number=50&temperature=0.1")
     assert any("</script><script>" in text for text in texts)
     assert run("return document.title") == "Generate – microgpt"
-    assert run("return document.querySelectorAll('script, img').length") == 3
+    assert run("return document.querySelectorAll('script, img').length") == 5
 
 
 def test_the_page_works_in_a_frame(exported, names_dir, page, tmp_path) -> None:

@@ -122,7 +122,7 @@ def test_a_resumed_run_leaves_the_same_documents_out(train) -> None:
     options = {"model": SMALL, "config": CONFIG, "without": "^emm"}
     whole, half = train(NAMES, **options), train(NAMES, until=5, **options)
     assert train(NAMES, resume=half.state, **options).weights == whole.weights
-    with pytest.raises(ConfigError, match="belongs to other documents"):
+    with pytest.raises(ConfigError, match="belongs to different documents"):
         train(NAMES, resume=half.state, model=SMALL, config=CONFIG)
 
 

@@ -33,6 +33,9 @@ MAX_BYTES = 2**25  # of the weights: 16 million in half precision
 N_GREEDY, N_PROMPTS = 200, 20  # number of greedy tokens that are compared, and of their prompts
 IMPORT = re.compile(r'^import (\{[^}]*\}) from "([^"]+)";.*\n', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async )?(?:function\*?|class|const|let) (\w+))", re.MULTILINE)
+COMMENT = re.compile(
+    r"^ *(?://.*|/\*\*(?:[^*]|\*(?!/))*\*/)\n", re.MULTILINE
+)  # on lines of its own
 MARKED = re.compile(r"<!-- (\w+) -->.*?<!-- end -->", re.DOTALL)  # other in a file
 NO_NAME = re.compile(r"\W")
 # Modules of the playground, and those that are in the file instead.
@@ -112,7 +115,7 @@ def _hash(text: str) -> str:
 
 
 def joined(name: str) -> str:
-    """Return one script of a module and all modules that it imports.
+    """Return one script of a module and all modules that it imports, without comments.
 
     Each is in a function, whose result has what the module exports.
     """
@@ -127,7 +130,7 @@ def joined(name: str) -> str:
             return f"const {match[1]} = {add(INSTEAD.get(other, other))};\n"
 
         if file not in parts:
-            script = IMPORT.sub(imported, file.read_text("utf-8"))
+            script = IMPORT.sub(imported, COMMENT.sub("", file.read_text("utf-8")))
             exported = ", ".join(EXPORT.findall(script))
             script = f"{EXPORT.sub('', script)}return {{ {exported} }};\n"
             parts[file] = f"const {name} = (() => {{\n{script}}})();\n"

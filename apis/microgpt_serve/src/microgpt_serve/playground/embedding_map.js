@@ -3,6 +3,7 @@
 import { Plot } from "./plot.js";
 import { isSpecial, shown } from "./text.js";
 
+export const MAX_SHOWN = 300; // maximum number of tokens on the map
 const MARGIN = 16; // pixels
 
 export class EmbeddingMap extends Plot {
@@ -23,7 +24,7 @@ export class EmbeddingMap extends Plot {
 
   paint(context, width, height) {
     if (!this.#places) return;
-    const largest = (i) => this.#places.reduce((most, x, j) => (j % 2 === i ? Math.max(most, Math.abs(x)) : most), 0);
+    const largest = (i) => Math.max(...this.#places.filter((_, j) => j % 2 === i).map(Math.abs));
     const scale = Math.min((width / 2 - MARGIN) / largest(0), (height / 2 - MARGIN) / largest(1));
     context.strokeStyle = this.colour("line");
     context.beginPath();
@@ -35,10 +36,11 @@ export class EmbeddingMap extends Plot {
     context.textAlign = "center";
     context.textBaseline = "middle";
     context.font = `${this.#labels.length > 100 ? 12 : 16}px ui-monospace, monospace`;
-    this.#labels.forEach((label, token) => {
+    this.#labels.slice(0, MAX_SHOWN).forEach((label, token) => {
       context.fillStyle = this.colour(colourOf(label));
-      const [x, y] = this.#places.slice(2 * token, 2 * token + 2);
-      context.fillText(isSpecial(label) ? "▸" : shown(label), width / 2 + scale * x, height / 2 - scale * y);
+      const [x, y] = this.#places.slice(2 * token, 2 * token + 2).map((each) => scale * each);
+      const text = isSpecial(label) ? "▸" : shown(label);
+      context.fillText(text, width / 2 + x, height / 2 - y);
     });
   }
 }

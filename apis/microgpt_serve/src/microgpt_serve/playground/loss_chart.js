@@ -1,6 +1,7 @@
 // The loss of each step, its mean over some steps, and the held-out loss.
 
 import { Plot, ticks } from "./plot.js";
+import { grouped } from "./text.js";
 
 const [LEFT, RIGHT, TOP, BOTTOM] = [44, 10, 8, 24]; // margins in pixels
 const SMOOTHED = 1 / 50; // steps of a mean, as a share of all
@@ -74,7 +75,8 @@ export class LossChart extends Plot {
       if (loss > high) high = loss;
     }
     for (const [, loss] of this.#heldOut) low = Math.min(low, loss);
-    return [Math.max(0, low - 0.1), Math.max(this.#guessing + 0.1, Math.min(high, SPREAD * this.#guessing))];
+    const top = Math.min(high, SPREAD * this.#guessing);
+    return [Math.max(0, low - 0.1), Math.max(this.#guessing + 0.1, top)];
   }
 
   #paintAxes(context, x, y, [low, high], width, height) {
@@ -95,7 +97,7 @@ export class LossChart extends Plot {
     context.textBaseline = "top";
     const steps = this.#losses.length;
     for (const step of ticks(0, steps, Math.max(2, Math.min(8, Math.floor(width / 90))))) {
-      const text = step.toLocaleString("en");
+      const text = grouped(step);
       const half = context.measureText(text).width / 2;
       context.fillText(text, Math.min(x(step), width - half - 1), height - BOTTOM + 6);
     }
@@ -132,9 +134,9 @@ export class LossChart extends Plot {
   #paintLine(context, x, y, points, colour) {
     context.strokeStyle = context.fillStyle = colour;
     context.lineWidth = 2;
-    const isPast = ([step]) => step <= this.at;
-    for (const [part, alpha] of [[points.filter(isPast), 1], [points.filter((each) => !isPast(each)), 0.35]]) {
-      context.globalAlpha = alpha;
+    for (const isPast of [true, false]) {
+      const part = points.filter(([step]) => step <= this.at === isPast);
+      context.globalAlpha = isPast ? 1 : 0.35;
       context.beginPath();
       for (const [step, loss] of part) context.lineTo(x(step), y(loss));
       context.stroke();

@@ -1,5 +1,7 @@
 // A copy of a page in one file, with another model in it.
 
+import { grouped } from "./text.js";
+
 const MODEL = /(<script type="text\/plain" id="model-data">)[^<]*/;
 const ABOUT = /with [\d,]+ weights in \w+ precision \(float\d+\)/;
 
@@ -7,7 +9,7 @@ const ABOUT = /with [\d,]+ weights in \w+ precision \(float\d+\)/;
 export async function pageWith(text, model, nWeights) {
   const deflated = new Blob([model]).stream().pipeThrough(new CompressionStream("deflate"));
   const data = await base64(await new Response(deflated).blob());
-  const about = `with ${nWeights.toLocaleString("en")} weights in single precision (float32)`;
+  const about = `with ${grouped(nWeights)} weights in single precision (float32)`;
   return text.replace(MODEL, (_, start) => start + data).replace(ABOUT, about);
 }
 

@@ -69,8 +69,11 @@ export function unread({ tokens_dropped: dropped, unknown_characters: chars }) {
   return notes.join(" ");
 }
 
+/** Return a number with commas. */
+export const grouped = (n) => n.toLocaleString("en", { maximumFractionDigits: 4 });
+
 /** Return a number with a noun. */
-export const plural = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
+export const plural = (n, noun) => `${grouped(n)} ${noun}${n === 1 ? "" : "s"}`;
 
 /** Return a probability as a percentage. */
 export function percent(share) {

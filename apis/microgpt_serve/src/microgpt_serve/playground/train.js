@@ -2,7 +2,7 @@
 
 import { pageWith } from "./saved_page.js";
 import { laboratory, pageText } from "./service.js";
-import { byId, plural } from "./text.js";
+import { byId, grouped, plural } from "./text.js";
 import { TrainedModel } from "./trained_model.js";
 import { TrainingSettings } from "./training_settings.js";
 import { TrainingTexts } from "./training_texts.js";
@@ -11,11 +11,13 @@ const SPEEDS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, Infinity]; // steps pe
 const SPEED = 100;
 const SILENT_S = 20; // without a message, after which a laboratory is given up
 const LOST_S = 60; // seconds of training whose loss is worth a question
-const NUMBERS_PER_MS = 6e5; // weights times tokens in a millisecond of training, about
-const STEP_MS = 0.01; // of a step besides
+const NUMBERS_PER_MS = 1e6; // weights times tokens in a millisecond of training, about
+const STEP_MS = 0.1; // of a step besides
 const STOPPED =
-  "The training has stopped; perhaps the browser lacks memory. Train again, with a smaller model or fewer texts.";
-const REFUSED = "This service does not give its model away as a page, so there is none to put the new model into.";
+  "The training has stopped; perhaps the browser lacks memory. Train again, with a smaller model " +
+  "or fewer texts.";
+const REFUSED =
+  "This service does not give its model away as a page, so there is none to put the new model into.";
 const [speed, rewind] = [byId("train-speed"), byId("train-moment")];
 
 export class Train {
@@ -29,7 +31,8 @@ export class Train {
   #running = null; // a promise of the end of `#run`
   #isDiverged = false;
   #wanted = null; // the moment to rewind to
-  #seconds = 0; // of training since the start, if it is not saved
+  #seconds = 0; // of training that would be lost
+  #started = 0; // when the running one began
   #settings = new TrainingSettings(() => this.#forecast());
   #chosenTexts = new TrainingTexts(() => this.#read());
   #shown = new TrainedModel({
@@ -55,7 +58,8 @@ export class Train {
     speed.addEventListener("input", () => this.#setSpeed());
     rewind.addEventListener("input", () => this.#rewind(this.#shown.steps[rewind.value]));
     addEventListener("beforeunload", (event) => {
-      if (this.#seconds > LOST_S) event.preventDefault();
+      const running = this.#running ? (performance.now() - this.#started) / 1000 : 0;
+      if (this.#seconds + running > LOST_S) event.preventDefault(); // the browser asks
     });
     this.#setSpeed();
   }
@@ -120,6 +124,7 @@ export class Train {
   /** Have the laboratory read the texts that are chosen, after those that it still reads. */
   #read() {
     this.#texts = null;
+    this.#forecast();
     const [number, before] = [++this.#nReads, this.#reading];
     this.#reading = this.#try(async () => {
       await before;
@@ -144,7 +149,7 @@ export class Train {
     const pace = this.#speed === Infinity ? "full speed" : `${plural(this.#speed, "step")} per second`;
     const most = this.#speed === Infinity ? "" : `, and ${duration(full / 1000)} at full speed`;
     byId("plan-about").textContent =
-      `The model has ${plural(n, "weight")}. Its training takes about ${duration(seconds)} at ${pace}${most}.`;
+      `The model has ${plural(n, "weight")}. Its training takes ${duration(seconds)} at ${pace}${most}.`;
   }
 
   async #start() {
@@ -155,11 +160,14 @@ export class Train {
       if (byId("train-problem").hidden) this.#tell("There are no texts to train on. Choose some above.");
       return;
     }
-    byId("plan-start").disabled = true;
+    const start = byId("plan-start");
+    start.disabled = true;
+    start.textContent = "Preparing …";
     try {
       this.#about = await this.#post("start", { ...this.#settings.chosen, text: texts.text });
     } finally {
-      byId("plan-start").disabled = false;
+      start.disabled = false;
+      start.textContent = "Train";
     }
     this.#name = this.#chosenTexts.name;
     [this.#step, this.#seconds, this.#isDiverged] = [0, 0, false];
@@ -192,7 +200,7 @@ export class Train {
     const timer = setInterval(() => {
       if (++nSilent > SILENT_S) connection.fail();
     }, 1000);
-    const started = performance.now();
+    this.#started = performance.now();
     try {
       byId("train-end").textContent = "";
       for await (const progress of connection.stream("train", { until, speed: this.#speed })) {
@@ -201,7 +209,7 @@ export class Train {
       }
     } finally {
       clearInterval(timer);
-      this.#seconds += (performance.now() - started) / 1000;
+      this.#seconds += (performance.now() - this.#started) / 1000;
     }
   }
 
@@ -210,11 +218,13 @@ export class Train {
     this.#step = step;
     this.#shown.add(step, losses, moments);
     this.#update();
-    const worse = this.#shown.isWorse(step) ? " It is worse than guessing; use a lower learning rate." : "";
+    const remedy = "use a lower learning rate.";
+    const loss = this.#shown.loss(step)?.toFixed(4);
+    const worse = this.#shown.isWorse(step) ? ` It is worse than guessing; ${remedy}` : "";
     const ends = {
-      finished: `The training is finished. The loss of its last step is ${this.#shown.loss(step)?.toFixed(4)}.${worse}`,
-      diverged: `The loss became infinite at step ${(step + 1).toLocaleString("en")}; use a lower learning rate.`,
-      paused: `Paused at step ${step.toLocaleString("en")}.`,
+      finished: `The training is finished. The loss of its last step is ${loss}.${worse}`,
+      diverged: `The loss became infinite at step ${grouped(step + 1)}; ${remedy}`,
+      paused: `Paused at step ${grouped(step)}.`,
     };
     if (end) byId("train-end").textContent = ends[end];
   }
@@ -231,7 +241,7 @@ export class Train {
         this.#isDiverged = false;
         this.#shown.at(this.#step);
         this.#update();
-        byId("train-end").textContent = `The model is that of step ${this.#step.toLocaleString("en")}.`;
+        byId("train-end").textContent = `The model is that of step ${grouped(this.#step)}.`;
       }
     });
     this.#wanted = null;
@@ -248,7 +258,7 @@ export class Train {
     const moments = this.#shown.steps;
     rewind.max = moments.length - 1;
     rewind.value = moments.findLastIndex((each) => each <= this.#step);
-    const shown = `step ${(moments[rewind.value] ?? 0).toLocaleString("en")}`;
+    const shown = `step ${grouped(moments[rewind.value] ?? 0)}`;
     byId("train-moment-value").textContent = rewind.ariaValueText = shown;
     byId("train-about").textContent = this.#shown.sentence(this.#step, steps);
   }
@@ -286,6 +296,7 @@ function save(content, type, name) {
 /** Return a duration in words. */
 function duration(seconds) {
   if (seconds < 1) return "less than a second";
-  if (seconds < 90) return plural(Math.round(seconds), "second");
-  return plural(Math.round(seconds / 60), "minute");
+  if (seconds < 90) return `about ${plural(Math.round(seconds), "second")}`;
+  if (seconds < 5400) return `about ${plural(Math.round(seconds / 60), "minute")}`;
+  return `about ${plural(Math.round(seconds / 3600), "hour")}`;
 }

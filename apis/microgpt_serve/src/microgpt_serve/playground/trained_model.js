@@ -1,9 +1,9 @@
 // What a model that is trained has learned: its losses, texts, embeddings and attention.
 
-import { EmbeddingMap } from "./embedding_map.js";
+import { EmbeddingMap, MAX_SHOWN } from "./embedding_map.js";
 import { LossChart } from "./loss_chart.js";
 import { Maps } from "./maps.js";
-import { byId, element, said } from "./text.js";
+import { byId, element, grouped, plural, said } from "./text.js";
 
 const ATTENTION_MS = 200; // between two pictures of the attention
 const list = byId("train-samples");
@@ -39,15 +39,18 @@ export class TrainedModel {
     this.#at = 0;
     list.replaceChildren();
     const guessing = Math.log(model.vocab_size);
-    byId("n-tokens").textContent = `${model.vocab_size.toLocaleString("en")} tokens`;
+    byId("n-tokens").textContent = plural(model.vocab_size, "token");
     byId("guessing").textContent = `ln(${model.vocab_size}) = ${guessing.toFixed(2)}`;
+    const isCut = labels.length > MAX_SHOWN;
+    byId("shown-tokens").textContent = isCut ? ` The first ${MAX_SHOWN} are shown.` : "";
     byId("width").textContent = `${model.n_embd} numbers`;
     byId("held-out-hint").hidden = !nHeldOut;
     this.#chart.begin(config.steps, guessing);
     this.#tokens.begin(labels);
-    const place = { layer: byId("train-layer"), maps: byId("train-maps"), sentence: byId("train-attended") };
-    const nothing = () => {};
-    this.#maps = new Maps(place, model, { changed: () => this.#look(), pointed: nothing, chosen: nothing });
+    const [layer, maps, sentence] = ["layer", "maps", "attended"].map((id) => byId(`train-${id}`));
+    const on = { changed: () => this.#look(), pointed: () => {}, chosen: () => {} };
+    this.#maps = new Maps({ layer, maps, sentence }, model, on);
+    text.maxLength = model.block_size - 1; // with the start token, it fits into the context
     text.value = [...first].slice(0, model.block_size - 1).join("");
   }
 
@@ -106,16 +109,16 @@ export class TrainedModel {
 
   /** Return a sentence on a step. */
   sentence(step, steps) {
-    const [n, all] = [step, steps].map((each) => each.toLocaleString("en"));
     const heldOut = this.#moments.findLast((each) => each.step <= step)?.heldOut ?? null;
-    const parts = [`Step ${n} of ${all}`];
-    if (step) parts.push(`loss ${this.loss(step).toFixed(4)}`, `mean ${this.#chart.mean(step).toFixed(3)}`);
+    const parts = [`Step ${grouped(step)} of ${grouped(steps)}`];
+    const mean = this.#chart.mean(step).toFixed(3);
+    if (step) parts.push(`loss ${this.loss(step).toFixed(4)}`, `mean ${mean}`);
     if (heldOut !== null) parts.push(`held out ${heldOut.toFixed(3)}`);
     return `${parts.join(", ")}.`;
   }
 
   #row({ step, samples }) {
-    const button = element("button", { type: "button", value: step }, `step ${step.toLocaleString("en")}`);
+    const button = element("button", { type: "button", value: step }, `step ${grouped(step)}`);
     button.title = "Rewind to this step";
     return element("li", {}, button, element("div", {}, ...samples.map((each) => said(each))));
   }

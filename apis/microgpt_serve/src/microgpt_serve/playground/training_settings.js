@@ -1,6 +1,6 @@
 // The settings of a training, as sliders over sensible values.
 
-import { byId, element, plural } from "./text.js";
+import { byId, element, grouped } from "./text.js";
 
 // By field of `ModelConfig` or `TrainConfig`: a label, the values, and Karpathy's.
 const SLIDERS = {
@@ -20,7 +20,7 @@ export class TrainingSettings {
   #changed;
   #inputs = {}; // by field
   #values = {};
-  #seed = element("input", { type: "number", min: 0, max: Number.MAX_SAFE_INTEGER, step: 1, required: true });
+  #seed = element("input", { type: "number", id: "plan-seed", required: true });
 
   /** Args: a function that is called when a setting changes. */
   constructor(changed) {
@@ -31,7 +31,7 @@ export class TrainingSettings {
       byId("plan-sliders").append(element("label", {}, `${label} `, input, element("output")));
       input.addEventListener("input", () => this.#update());
     }
-    this.#seed.id = "plan-seed";
+    Object.assign(this.#seed, { min: 0, max: Number.MAX_SAFE_INTEGER, step: 1 });
     byId("plan-sliders").append(element("label", {}, "Seed ", this.#seed));
     byId("plan-default").addEventListener("click", () => this.#reset());
     this.#reset();
@@ -66,7 +66,7 @@ export class TrainingSettings {
         input.value = Math.max(0, values.findLastIndex((value) => value <= before));
       }
       const value = (this.#values[name] = values[input.value]);
-      const shown = name === "validation" ? `${100 * value} %` : value.toLocaleString("en", { maximumFractionDigits: 4 });
+      const shown = name === "validation" ? `${100 * value} %` : grouped(value);
       input.nextElementSibling.textContent = shown;
       input.ariaValueText = shown;
     }

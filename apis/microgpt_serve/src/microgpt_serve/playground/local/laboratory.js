@@ -22,10 +22,9 @@ import { zipped } from "./zip.js";
 
 const MESSAGE_MS = 50; // between messages to the page
 const MOMENT_BYTES = 2 ** 27; // maximum size of all moments
-const HELD_OUT_WORK = 3e8; // maximum number of weights times tokens of a held-out loss
+const WORK = 3e8; // maximum number of weights times tokens of a held-out loss, or of samples
 const SAMPLING = { temperature: 0.5, topK: 0, topP: 1, minP: 0 }; // as at the end of `microgpt train`
 const [N_SAMPLES, N_LAST] = [5, 20];
-const MAX_SAMPLED = 4096; // maximum number of tokens of all samples of a moment
 
 /**
  * What the model can do after a step. The loss is that of documents that are held out; the places
@@ -104,12 +103,12 @@ export class Laboratory {
 
   #about() {
     const kind = kindOf(this.#text);
-    const nDocuments = kind === "lines" ? this.#text.split("\n").filter((each) => strip(each)).length : 1;
+    const lines = this.#text.split("\n").map(strip).filter(Boolean);
+    const nDocuments = kind === "lines" ? lines.length : 1;
     const characters = new Set(this.#text);
     if (kind === "lines") characters.delete("\n");
-    const [first] = this.#text.split("\n").filter((each) => strip(each));
     const nCharacters = lengthOf(kind === "lines" ? this.#text.replaceAll("\n", "") : this.#text);
-    return { text: kind, nDocuments, nCharacters, nTokens: characters.size + 1, first: strip(first) };
+    return { text: kind, nDocuments, nCharacters, nTokens: characters.size + 1, first: lines[0] };
   }
 
   /**
@@ -118,8 +117,7 @@ export class Laboratory {
    * of `ModelConfig` and `TrainConfig` that differ from Karpathy's; the fraction to hold out
    */
   #start(settings) {
-    this.#run = null; // frees its memory
-    this.#run = new Run(this.#file, this.#text, settings);
+    this.#run = new Run(this.#file, this.#text, settings); // if it fails, the one before stays
     return this.#run.about;
   }
 
@@ -182,7 +180,7 @@ class Run {
     this.#trainer = new Trainer(this.#model, configOf(file, { ...config, text: kind }), data.train);
     this.#engine = new LocalEngine(this.#file, this.#model);
     this.#tokenizer = data.tokenizer;
-    this.#validation = within(data.validation, HELD_OUT_WORK / this.#model.nWeights);
+    this.#validation = within(data.validation, WORK / this.#model.nWeights);
     const bytes = 3 * 4 * this.#model.nWeights;
     this.#steps = new Set(momentsOf(this.#trainer.config.steps, Math.floor(MOMENT_BYTES / bytes)));
     this.#keep();
@@ -237,7 +235,7 @@ class Run {
     const numbers = this.#update();
     const { vocab_size: V, n_embd: C, block_size: T } = this.#file.model;
     const n = step === this.#trainer.config.steps ? N_LAST : N_SAMPLES;
-    const nSamples = Math.max(1, Math.min(n, Math.floor(MAX_SAMPLED / T)));
+    const nSamples = Math.max(1, Math.min(n, Math.floor(WORK / (T * this.#model.nWeights))));
     const random = this.#trainer.random.copy();
     const texts = samples(this.#model, this.#tokenizer, random, nSamples, SAMPLING);
     const heldOut = this.#validation.length ? heldOutLoss(this.#model, this.#validation) : null;
@@ -277,7 +275,8 @@ class Run {
   files() {
     const { config } = this.#trainer;
     const facts = { ...config, steps: this.step, text: this.#text };
-    return modelFiles(this.#engineFile, this.#file.model, this.#tokenizer, this.#trainer.weights(), facts);
+    const numbers = this.#trainer.weights();
+    return modelFiles(this.#engineFile, this.#file.model, this.#tokenizer, numbers, facts);
   }
 
   /** Return the file of the model under a name. */

@@ -44,14 +44,17 @@ function firstRow(text, delimiter) {
 
 /** Yield the cells and the last line of each row that has text. */
 function* numberedRows(text, delimiter) {
-  const cell = new RegExp(`(?:"((?:[^"]|"")*)"|([^"\n${delimiter}][^\n${delimiter}]*)?)([\n${delimiter}]|$)`, "y");
+  const [quoted, plain] = ['"((?:[^"]|"")*)"', `([^"\n${delimiter}][^\n${delimiter}]*)?`];
+  const cell = new RegExp(`(?:${quoted}|${plain})([\n${delimiter}]|$)`, "y");
   let [cells, line, end] = [/** @type {string[]} */ ([]), 1, delimiter];
   while (end) {
     const found = cell.exec(text);
-    if (!found) throw new EngineError(`line ${line}: the quotes are invalid; double those inside a field`);
-    const [whole, quoted, plain = ""] = found;
+    if (!found) {
+      throw new EngineError(`line ${line}: the quotes are invalid; double those inside a field`);
+    }
+    const [whole, inQuotes, outside = ""] = found;
     end = found[3];
-    cells.push(quoted === undefined ? plain : quoted.replaceAll('""', '"'));
+    cells.push(inQuotes === undefined ? outside : inQuotes.replaceAll('""', '"'));
     line += whole.split("\n").length - 1;
     if (end === delimiter) continue;
     if (strip(cells.join(""))) yield { cells, line: line - Number(end === "\n") };

@@ -148,7 +148,7 @@ def test_longer_fine_tuning_is_not_advised_when_it_cannot_help(microgpt, folder)
         for line in ok(microgpt("train", "--chat", *tuning)).stderr.splitlines()
         if "for more exact answers" in line
     ]
-    assert ": learn all of them with --steps" in advice
+    assert "learn all of them with --steps" in advice
 
 
 def test_the_loss_on_training_data_of_the_parent_is_labelled(microgpt, folder) -> None:

@@ -6,6 +6,7 @@ import { byId, grouped, plural } from "./text.js";
 import { TrainedModel } from "./trained_model.js";
 import { TrainingSettings } from "./training_settings.js";
 import { TrainingTexts } from "./training_texts.js";
+import { WhatIf } from "./what_if.js";
 
 const SPEEDS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, Infinity]; // steps per second
 const SPEED = 100;
@@ -41,6 +42,7 @@ export class Train {
   });
 
   constructor() {
+    new WhatIf(this.#chosenTexts, this.#settings);
     byId("plan").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#try(() => this.#start());

@@ -12,6 +12,7 @@ const MAX_STRETCHES = 10; // maximum number of held-out stretches of running tex
 const MIN_STRETCH = 2000; // in characters
 
 /** @typedef {{train: string[], validation: string[]}} Split */
+/** @typedef {import("./dataset.js").Chunk & {document?: number}} DocumentChunk of a training document */
 
 /**
  * Return the text of a file without its last line ending; the others become \n.
@@ -32,7 +33,8 @@ function decode(bytes) {
 }
 
 /**
- * Return a tokenizer for a text, and the chunks to train on and to hold out.
+ * Return a tokenizer for a text, the documents to train on, and the chunks to train on and to hold
+ * out.
  * @param {string} text
  * @param {object} how
  * @param {"lines" | "stream"} how.text whether each line is a document, or all is running text
@@ -45,12 +47,25 @@ export function dataOf(text, { text: kind, validation, size }) {
   const parts = isStream ? splitStream(text, validation, size) : split(lines, validation);
   const tokenizer = characterTokenizer(isStream ? text : lines.join(""));
   const { bos } = tokenizer;
+  /** @returns {DocumentChunk[]} */
   const chunksOf = (documents, stride) =>
-    documents.flatMap((each) => {
-      const tokens = [bos, ...tokenizer.encode(each)];
-      return isStream ? windows(tokens, size, stride, bos) : windows([...tokens, bos], size);
+    documents.flatMap((each, document) => {
+      if (isStream) return windows([bos, ...tokenizer.encode(each)], size, stride, bos);
+      return chunksOfDocument(each, tokenizer, size).map((chunk) => ({ ...chunk, document }));
     });
-  return { tokenizer, train: chunksOf(parts.train, size), validation: chunksOf(parts.validation) };
+  const train = chunksOf(parts.train, size);
+  return { tokenizer, documents: parts.train, train, validation: chunksOf(parts.validation) };
+}
+
+/**
+ * Return the chunks of one document.
+ * @param {string} text
+ * @param {CharTokenizer} tokenizer
+ * @param {number} size tokens of the context
+ */
+export function chunksOfDocument(text, tokenizer, size) {
+  const { bos } = tokenizer;
+  return windows([bos, ...tokenizer.encode(text), bos], size);
 }
 
 /**

@@ -18,6 +18,7 @@ import { samples } from "./samples.js";
 import { columnText, rowsOf } from "./table.js";
 import { kindOf } from "./text_kind.js";
 import { Trainer } from "./trainer.js";
+import { WhatIf } from "./what_if.js";
 import { zipped } from "./zip.js";
 
 const MESSAGE_MS = 50; // between messages to the page
@@ -49,6 +50,8 @@ export class Laboratory {
   #isPaused = false;
   /** @type {Run | null} */
   #run = null;
+  /** @type {{about: string[], whatIf: WhatIf} | null} */
+  #asked = null; // what questions are asked about
 
   /** @param {import("./file.js").EngineFile} file */
   constructor(file) {
@@ -122,14 +125,36 @@ export class Laboratory {
   }
 
   /**
-   * Train up to a step; yield `Progress`.
+   * Yield the events of a streamed answer.
    * @param {string} path
+   * @param {any} body
+   * @param {AbortSignal} [signal]
+   */
+  stream(path, body, signal) {
+    if (path === "train") return this.#train(body, signal);
+    if (path === "compare") return this.#whatIf(body.settings).compare(body.question, signal);
+    if (path === "search") return this.#whatIf(body.settings).search(body.question, signal);
+    throw new EngineError(`/${path} does not exist`);
+  }
+
+  /** Return what answers questions on the text and settings, with the trainings that it has kept. */
+  #whatIf(settings) {
+    const about = [this.#text, JSON.stringify(settings)];
+    const known = this.#asked;
+    if (known && about.every((each, i) => each === known.about[i])) return known.whatIf;
+    this.#asked = null; // frees its memory
+    const whatIf = new WhatIf(this.#file, this.#text, settings);
+    this.#asked = { about, whatIf };
+    return whatIf;
+  }
+
+  /**
+   * Train up to a step; yield `Progress`.
    * @param {{until?: number, speed?: number}} body
    * @param {AbortSignal} [signal]
    * @returns {AsyncGenerator<Progress>}
    */
-  async *stream(path, { until, speed }, signal) {
-    if (path !== "train") throw new EngineError(`/${path} does not exist`);
+  async *#train({ until, speed }, signal) {
     const run = this.#started;
     this.#speed = speed ?? this.#speed;
     this.#isPaused = false;

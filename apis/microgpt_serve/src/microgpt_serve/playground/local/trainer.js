@@ -55,13 +55,15 @@ export class Trainer {
    * @param {import("./model.js").LocalModel} model whose kernels include take_steps
    * @param {any} config the fields of `TrainConfig`
    * @param {import("./dataset.js").Chunk[]} chunks
+   * @param {(order: number[]) => import("./dataset.js").Chunk[]} [changed] returns what is read
+   *   instead of the chunks in an order
    */
-  constructor(model, config, chunks) {
+  constructor(model, config, chunks, changed) {
     const { memory } = model;
     this.#model = model;
     this.#config = { ...config, lr: config.lr ?? defaultLr(model.config.n_embd) };
     this.random = Random.seeded(memory, BigInt(config.seed)); // ready to draw samples
-    const read = inOrder(chunks, config, this.random);
+    const read = inOrder(chunks, config, this.random, changed);
     const longest = longestOf(read);
     const nColumns = Math.min(Math.max(longest, MICRO_BATCH), longest * config.batch_size);
     this.#state = Array.from({ length: 4 }, () => new PackedWeights(memory, model.config));
@@ -158,11 +160,12 @@ export class Trainer {
 }
 
 /** Return the chunks that a training reads, in their order. */
-function inOrder(chunks, { steps, batch_size: batchSize, shuffle }, random) {
+function inOrder(chunks, { steps, batch_size: batchSize, shuffle }, random, changed) {
   if (!chunks.length) throw new EngineError("there are no documents to train on");
   const order = [...chunks.keys()];
   if (shuffle) random.shuffle(order);
-  return order.slice(0, steps * batchSize).map((i) => chunks[i]);
+  const read = changed?.(order) ?? order.map((i) => chunks[i]);
+  return read.slice(0, steps * batchSize);
 }
 
 /** Return weights in the order of `weight_shapes`; see `initial_weights`. */

@@ -1,0 +1,208 @@
+// What a model would predict if it had been trained on other documents. Equals `microgpt compare`.
+
+import { changesOf } from "./changed_data.js";
+import { countTargets } from "./dataset.js";
+import { chunksOfDocument } from "./documents.js";
+import { EngineError } from "./errors.js";
+import { explain } from "./explanation.js";
+import { heldOutLoss } from "./held_out_loss.js";
+import { DIVERGED, KeptTrainings } from "./kept_trainings.js";
+import { checkLength, checkWhole } from "./requests.js";
+
+const MAX_TEXT = 512; // in characters; each has a row on the page
+const MAX_SEEDS = 100;
+const MAX_EACH = 16; // maximum number of documents that are left out one by one
+
+/** @typedef {import("./changed_data.js").Change} Change */
+/** @typedef {import("./changed_data.js").Wish} Wish */
+/** @typedef {import("./kept_trainings.js").Run} Run */
+/**
+ * Bits without and with the change, and with other seeds. Their spread is the standard deviation over
+ * all seeds, or null if there are no others.
+ * @typedef {{before: number, after: number, change: number, spread: number | null}} Figure
+ */
+/**
+ * Documents that are changed alone, and how that changes the bits of a text.
+ * @typedef {{nDocuments: number, first: string, last: string, change: number}} Part
+ */
+
+export class WhatIf {
+  #trainings;
+  #progress = new Progress(0);
+
+  /** @param {ConstructorParameters<typeof KeptTrainings>} settings */
+  constructor(...settings) {
+    this.#trainings = new KeptTrainings(...settings);
+  }
+
+  /**
+   * Yield the progress, and what is known so far: the bits of each token of a text, and the mean bits
+   * of the changed documents, with and without the change.
+   * @param {{wish: Wish, text: string, nSeeds: number}} question
+   * @param {AbortSignal} [signal]
+   */
+  async *compare({ wish, text, nSeeds }, signal) {
+    const changes = changesOf(wish, this.#trainings.data);
+    this.#check(text);
+    checkWhole("the number of other seeds", nSeeds, 0, MAX_SEEDS);
+    const { seed, steps } = this.#trainings.config;
+    const others = Array.from({ length: nSeeds }, (_, i) => ({ seed: seed + i + 1, changes: [] }));
+    const runs = [{ seed, changes: [] }, { seed, changes }, ...others];
+    this.#progress = new Progress(runs.length * steps);
+    const documents = changes.map((each) => this.#textOf(each));
+    const counts = { nDocuments: changes.length, nRead: this.#trainings.read(changes).length };
+    const measured = [];
+    for (const run of runs) {
+      yield* this.#train(run, signal);
+      const ofText = text ? { tokens: this.#tokens(text), text: this.#meanBits([text]) } : null;
+      measured.push({ ofText, documents: this.#meanBits(documents) });
+      if (measured.length > 1) yield { comparison: { ...comparison(measured), ...counts } };
+    }
+  }
+
+  /**
+   * Yield the progress, and the way to the document that changes the bits of a text most, among those
+   * that the training reads. Each change is made alone if they are few; otherwise the first and the
+   * second half of them, then the halves of the half that changes the bits more, up to one document or
+   * a number of trainings.
+   * @param {{wish: Wish, text: string, nTrainings: number}} question
+   * @param {AbortSignal} [signal]
+   */
+  async *search({ wish, text, nTrainings }, signal) {
+    const all = changesOf(wish, this.#trainings.data);
+    let changes = this.#trainings.read(all);
+    this.#check(text);
+    checkSearch(all.length, changes.length, text, nTrainings);
+    const counts = { nDocuments: all.length, nRead: changes.length };
+    const { seed, steps } = this.#trainings.config;
+    const isEach = changes.length <= Math.min(MAX_EACH, nTrainings);
+    const nHalvings = Math.min(Math.floor(nTrainings / 2), Math.ceil(Math.log2(changes.length)));
+    this.#progress = new Progress((1 + (isEach ? changes.length : 2 * nHalvings)) * steps);
+    yield* this.#train({ seed, changes: [] }, signal);
+    const before = this.#meanBits([text]);
+    const found = /** @type {{parts: Part[], chosen: number}[]} */ ([]);
+    while (found.length < (isEach ? 1 : nHalvings) && (isEach || changes.length > 1)) {
+      const groups = isEach ? changes.map((each) => [each]) : halvesOf(changes);
+      const parts = /** @type {Part[]} */ ([]);
+      for (const group of groups) {
+        yield* this.#train({ seed, changes: group }, signal);
+        const [first, last] = [group[0], group[group.length - 1]].map((each) => this.#textOf(each));
+        parts.push({ nDocuments: group.length, first, last, change: this.#meanBits([text]) - before });
+      }
+      const sizes = parts.map(({ change }) => Math.abs(change));
+      const chosen = sizes.indexOf(Math.max(...sizes));
+      changes = groups[chosen];
+      found.push({ parts, chosen });
+      yield { search: { ...counts, steps: found, isEnd: false } };
+    }
+    yield { search: { ...counts, steps: found, isEnd: true } };
+  }
+
+  /** Give the model the weights of a run; yield the progress. */
+  async *#train(run, signal) {
+    if (this.#trainings.has(run)) this.#progress.skip(this.#trainings.config.steps);
+    for await (const n of this.#trainings.train(run, signal)) yield { progress: this.#progress.after(n) };
+  }
+
+  #check(text) {
+    checkLength("the text", text, MAX_TEXT);
+    this.#trainings.data.tokenizer.encode(text); // throws an error if a character is unknown
+  }
+
+  /** Return the prediction of each token of a text and of its end. */
+  #tokens(text) {
+    const { model, data } = this.#trainings;
+    const { bos } = data.tokenizer;
+    const tokens = [bos, ...data.tokenizer.encode(text), bos];
+    return explain(model, data.tokenizer, tokens, { top: 0, attention: [] }, true).predictions;
+  }
+
+  /** Return the mean bits of documents. */
+  #meanBits(documents) {
+    const { model, data, size } = this.#trainings;
+    const chunks = documents.flatMap((each) => chunksOfDocument(each, data.tokenizer, size));
+    const nTargets = chunks.reduce((n, chunk) => n + countTargets(chunk), 0);
+    const bits = (heldOutLoss(model, chunks) * nTargets) / documents.length / Math.LN2;
+    if (!Number.isFinite(bits)) throw new EngineError(DIVERGED);
+    return bits;
+  }
+
+  /**
+   * Return the document that is changed, as it was, or is added.
+   * @param {Change} change
+   * @returns {string}
+   */
+  #textOf({ document, text }) {
+    return document === undefined ? /** @type {string} */ (text) : this.#trainings.data.documents[document];
+  }
+}
+
+/** Which share of the steps has been taken, and how long the others may take. */
+class Progress {
+  #started = performance.now();
+  #nDone = 0;
+  #nTrained = 0; // of these steps, those that were not kept
+  #nSteps;
+
+  /** @param {number} nSteps */
+  constructor(nSteps) {
+    this.#nSteps = nSteps;
+  }
+
+  /** @param {number} n steps that are kept */
+  skip(n) {
+    this.#nDone += n;
+  }
+
+  /** @param {number} n steps taken since the last time */
+  after(n) {
+    this.#nDone += n;
+    this.#nTrained += n;
+    const seconds = (performance.now() - this.#started) / 1000;
+    const left = this.#nTrained ? (seconds / this.#nTrained) * (this.#nSteps - this.#nDone) : null;
+    return { share: this.#nDone / this.#nSteps, secondsLeft: left };
+  }
+}
+
+/** @param {Change[]} changes */
+function halvesOf(changes) {
+  const middle = Math.ceil(changes.length / 2);
+  return [changes.slice(0, middle), changes.slice(middle)];
+}
+
+function checkSearch(n, nRead, text, nTrainings) {
+  if (!text) throw new EngineError("there is no text; write one to find what changes it most");
+  checkWhole("the number of trainings", nTrainings, 2, Number.MAX_SAFE_INTEGER);
+  if (nRead) return;
+  const what = n === 1 ? "the document" : `any of the ${n.toLocaleString("en")} documents`;
+  throw new EngineError(`the training does not read ${what}; use more steps`);
+}
+
+/**
+ * Return what is known after some runs: without the change, with it, and with other seeds.
+ * @param {{ofText: {tokens: {text: string, bits: number}[], text: number} | null, documents: number}[]} runs
+ */
+function comparison(runs) {
+  const [before, after] = runs.map(({ ofText }) => ofText?.tokens ?? []);
+  const tokens = before.map(({ text, bits }, i) => ({ text, before: bits, after: after[i].bits }));
+  const ofText = runs.flatMap((run) => run.ofText?.text ?? []);
+  const text = ofText.length ? figure(ofText) : null;
+  const documents = figure(runs.map((run) => run.documents));
+  return { tokens, text, documents, nSeeds: runs.length - 2 };
+}
+
+/**
+ * @param {number[]} bits without the change, with it, and with other seeds
+ * @returns {Figure}
+ */
+function figure([before, after, ...others]) {
+  const spread = others.length ? standardDeviation([before, ...others]) : null;
+  return { before, after, change: after - before, spread };
+}
+
+/** Return the standard deviation of a sample, with n - 1 degrees of freedom. */
+function standardDeviation(numbers) {
+  const mean = numbers.reduce((sum, x) => sum + x, 0) / numbers.length;
+  const squares = numbers.reduce((sum, x) => sum + (x - mean) ** 2, 0);
+  return Math.sqrt(squares / (numbers.length - 1));
+}

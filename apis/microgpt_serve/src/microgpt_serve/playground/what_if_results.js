@@ -1,0 +1,113 @@
+// What a change of the documents has changed, in words and tables.
+
+import { byId, element, plural, printable, sentence, shown } from "./text.js";
+
+const MAX_SHOWN = 60; // maximum number of characters of a document
+const CLEAR = 2; // a change of at least as many spreads is the documents'
+// By kind of change: the models before and after it, the documents, and a model with a part of it.
+const NAMES = {
+  without: ["with them", "without them", "left out", "Without"],
+  with: ["without them", "with them", "added", "With only"],
+  instead: ["with the old text", "with the new text", "changed", "With a change of"],
+};
+
+const rounded = (number) => number.toFixed(2);
+const more = (change) => `${rounded(Math.abs(change))} ${change < 0 ? "fewer" : "more"}`;
+const signed = (number) => `${number < 0 ? "−" : "+"}${rounded(Math.abs(number))}`;
+
+/** Show what is known of two models, and of the spread of other seeds. */
+export function showComparison({ tokens, text, documents, nDocuments, nRead, nSeeds }, { wish, text: asked }) {
+  const [before, after, what] = NAMES[wish.kind];
+  const one = nDocuments === 1;
+  const they = `The ${plural(nDocuments, "document")} ${one ? "that was" : "that were"} ${what}`;
+  const told = (subject, figure) =>
+    `${subject} ${rounded(figure.before)} bits ${before}, ${rounded(figure.after)} ${after}: ` +
+    `${more(figure.change)}. ${judged(figure, nSeeds)}`;
+  byId("compared").hidden = false;
+  byId("compared-text").textContent = text ? told(`${inQuotes(asked)} takes`, text) : "";
+  const mean = one ? "takes" : "take on average";
+  const nShown = nRead ? nRead.toLocaleString("en") : "none";
+  const some = nRead < nDocuments ? ` The training reads ${nShown} of them.` : "";
+  byId("compared-documents").textContent = told(`${they} ${mean}`, documents) + some;
+  byId("compared-tokens").hidden = !text;
+  if (text) showTokens(tokens, text, [before, after]);
+}
+
+/** Return how a change compares to the spread of other seeds. */
+function judged({ change, spread }, nSeeds) {
+  if (spread === null) return "The spread of other seeds is not known.";
+  const times = Math.abs(change) / spread;
+  const seeds = `the spread of ${plural(nSeeds + 1, "seed")}, ${rounded(spread)} bits`;
+  if (times < 1) return `This is less than ${seeds}: other seeds differ as much.`;
+  const many = `This is ${times.toFixed(1)} times ${seeds}`;
+  return times < CLEAR ? `${many}: it may be chance.` : `${many}: the documents made this.`;
+}
+
+function showTokens(tokens, total, names) {
+  const most = Math.max(...tokens.flatMap(({ before, after }) => [before, after]));
+  const rows = tokens.map(({ text, before, after }) => {
+    const bars = [before, after].map((bits, i) => {
+      const bar = element("i", { className: i ? "after" : "before" });
+      bar.style.setProperty("--p", bits / most);
+      return bar;
+    });
+    const token = element("span", { className: "token" }, shown(text, true));
+    return row(token, element("div", { className: "pair" }, ...bars), before, after);
+  });
+  const head = ["Token", "", names[0], names[1], "Change"].map((name) =>
+    element(name ? "th" : "td", name ? { scope: "col" } : {}, name),
+  );
+  head[2].className = "before";
+  head[3].className = "after";
+  const table = byId("compared-tokens");
+  table.tHead.replaceChildren(element("tr", {}, ...head));
+  table.tBodies[0].replaceChildren(...rows, row("Total", "", total.before, total.after));
+}
+
+function row(name, bars, before, after) {
+  const numbers = [rounded(before), rounded(after), signed(after - before)];
+  const cells = [bars, ...numbers].map((each) => element("td", {}, each));
+  return element("tr", {}, element("th", { scope: "row" }, name), ...cells);
+}
+
+/** Show the way to the document that changes the bits of a text most. */
+export function showSearch({ steps, nDocuments, nRead, isEnd }, { wish, text }) {
+  const isEach = steps[0].parts.length > 2; // not halves
+  const rows = steps.flatMap(({ parts, chosen }, i) => {
+    const numbers = [...parts.keys()];
+    const size = (number) => Math.abs(parts[number].change);
+    if (isEach) numbers.sort((a, b) => size(b) - size(a));
+    return numbers.map((number) => partRow(i + 1, parts[number], number === chosen));
+  });
+  const [, , what, model] = NAMES[wish.kind];
+  byId("searched").hidden = false;
+  byId("searched-parts").classList.toggle("each", isEach);
+  byId("searched-what").textContent = sentence(what).replace(".", "");
+  byId("searched-parts").tBodies[0].replaceChildren(...rows);
+  byId("searched-end").textContent = "";
+  if (!isEnd) return;
+  const { parts, chosen } = steps.at(-1);
+  const all = plural(nDocuments, "document");
+  const some =
+    nRead < nDocuments ? `The training reads ${nRead.toLocaleString("en")} of the ${all}; no other can matter. ` : "";
+  const end = `${model} ${extent(parts[chosen])}, ${inQuotes(text)} takes ${more(parts[chosen].change)} bits.`;
+  byId("searched-end").textContent = some + end;
+}
+
+function partRow(step, part, isChosen) {
+  const cells = [part.nDocuments.toLocaleString("en"), extent(part), signed(part.change)];
+  const head = element("th", { scope: "row" }, String(step));
+  const row = element("tr", {}, head, ...cells.map((each) => element("td", {}, each)));
+  row.classList.toggle("chosen", isChosen);
+  return row;
+}
+
+const extent = ({ nDocuments, first, last }) =>
+  inQuotes(first) + (nDocuments > 1 ? ` to ${inQuotes(last)}` : "");
+
+/** Return a document in quotation marks, or its beginning. */
+function inQuotes(text) {
+  const characters = [...text];
+  const isLong = characters.length > MAX_SHOWN;
+  return `“${printable(characters.slice(0, MAX_SHOWN).join(""))}${isLong ? "…" : ""}”`;
+}

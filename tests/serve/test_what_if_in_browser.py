@@ -1,0 +1,209 @@
+""" "What if" in the view "Train" of a page: the figures of trainings in Python, and its errors."""
+
+import json
+import os
+import statistics
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import commands
+import pytest
+
+from microgpt.data.documents import bundled, load_text
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.slow
+
+SAME = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}  # as WebAssembly
+JOB = Path(__file__).parent / "local/what_if_runs.py"
+N_NAMES, STEPS = 2000, 5000  # each name is read two or three times
+WORKERS = """
+    window.workers = [];
+    window.Worker = class extends Worker {
+        constructor(...all) { super(...all); workers.push(this); }
+    };
+"""
+RUNNING = 5 * ("It was a dark and stormy night when the rain\n" * 4 + "\n")
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory, names_dir) -> Path:
+    page = tmp_path_factory.mktemp("exported") / "names.html"
+    options = ["--format", "html", "--output", page]
+    commands.run_process([commands.COMMAND, "export", names_dir, *options], check=True)
+    return page
+
+
+def opened(page: "Page", address: str, names: str) -> None:
+    """Open the view with names of one's own, and set the steps."""
+    page.goto(f"{address}#/train")
+    page.select_option("#texts-source", "paste")
+    pasted(page, names, "documents with")
+    page.evaluate(
+        """wanted => {
+            const slider = document.getElementById("plan-steps");
+            for (let i = 0; i <= slider.max; i++) {
+                slider.value = i;
+                slider.dispatchEvent(new Event("input", { bubbles: true }));
+                if (slider.ariaValueText.replace(",", "") === String(wanted)) return;
+            }
+            throw new Error("no such number of steps");
+        }""",
+        STEPS,
+    )
+
+
+def pasted(page: "Page", text: str, about: str) -> None:
+    """Paste a text, and wait until the page has read it, which can move what is below."""
+    page.fill("#texts-pasted", text)
+    page.locator("#texts-pasted").blur()
+    page.wait_for_selector(f"#texts-about >> text={about}")
+
+
+def asked(page: "Page", what: str = "compare", **fields: str) -> None:
+    """Ask, and wait for the answer."""
+    for name, value in fields.items():
+        page.fill(f"#wish-{name}", value)
+    page.click(f"#wish button[value={what}]")
+    page.wait_for_selector("#wish-stop", state="hidden")
+
+
+def cells(page: "Page", table: str) -> list[list[str]]:
+    rows = "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
+    return page.locator(f"#{table} tbody tr").evaluate_all(rows)
+
+
+def first_names() -> str:
+    return "\n".join(list(load_text(bundled("names.txt")))[:N_NAMES])
+
+
+def python_figures(text: str, result: Path) -> dict[str, Any]:
+    command = [sys.executable, JOB, "names", str(STEPS), result]
+    commands.run_process(command, stdin=text, env=SAME, check=True)
+    return json.loads(result.read_text())
+
+
+def sentence(before: float, after: float, spread: float) -> str:
+    change = after - before
+    more = f"{abs(change):.2f} {'fewer' if change < 0 else 'more'}"
+    times = f"{abs(change) / spread:.1f} times the spread of 5 seeds, {spread:.2f} bits"
+    return f"{before:.2f} bits with them, {after:.2f} without them: {more}. This is {times}"
+
+
+def signed(change: float) -> str:
+    return f"{change:+.2f}".replace("-", "−")
+
+
+def test_the_figures_on_the_page_are_those_of_python(file, page, tmp_path) -> None:
+    """Without names that it has read several times, they surprise more, by far more than chance."""
+    opened(page, file.as_uri(), first_names())
+    asked(page)
+    found = python_figures(first_names(), tmp_path / "figures.json")
+    (before, after), totals = found["bits"][:2], [sum(each) for each in found["bits"]]
+    expected = [
+        [label, "", f"{a:.2f}", f"{b:.2f}", signed(b - a)]
+        for label, a, b in zip([*"emma", "end"], before, after, strict=True)
+    ]
+    total = ["Total", "", f"{totals[0]:.2f}", f"{totals[1]:.2f}", signed(totals[1] - totals[0])]
+    assert cells(page, "compared-tokens") == [*expected, total]
+    for id_, (a, b, *others) in (("text", totals), ("documents", found["documents"])):
+        spread = statistics.stdev([a, *others])
+        assert sentence(a, b, spread) in page.inner_text(f"#compared-{id_}")
+    a, b, *others = found["documents"]
+    assert b - a > 2 * statistics.stdev([a, *others])
+    shown = page.inner_text("#compared-documents")
+    assert shown.startswith(f"The {found['n']} documents that were left out take on average")
+    assert shown.endswith("the documents made this.")
+
+
+def test_the_search_ends_with_a_document(names, page) -> None:
+    opened(page, f"http://127.0.0.1:{names.port}/", first_names())
+    asked(page, "search", pattern="^e")
+    rows = cells(page, "searched-parts")
+    n = sum(name.startswith("e") for name in first_names().split("\n"))
+    assert sum(int(number) for step, number, *_ in rows if step == "1") == n > 16
+    assert rows[-1][1] == "1"
+    chosen = page.locator("#searched-parts .chosen td:nth-child(3)").last.inner_text()
+    assert page.inner_text("#searched-end").startswith(f"Without {chosen}, “emma” takes")
+    asked(page, "search", trainings="4")
+    assert cells(page, "searched-parts") == rows[:4]
+
+
+def test_a_question_can_be_stopped(file, page) -> None:
+    opened(page, file.as_uri(), first_names())
+    page.fill("#wish-seeds", "100")
+    page.click("text=Compare")
+    page.wait_for_selector("#compared-text:not(:empty)")
+    assert "left" in page.inner_text("#wish-left")
+    page.click("#wish-stop")
+    assert page.is_hidden("#wish-progress")
+    assert page.is_hidden("#wish-problem")
+    asked(page, seeds="0")
+    assert "is not known" in page.inner_text("#compared-text")
+
+
+def test_a_pattern_that_takes_forever_can_be_stopped(file, page) -> None:
+    opened(page, file.as_uri(), "a" * 60 + "!\n" + first_names())
+    page.fill("#wish-pattern", "^(a+)+$")
+    page.click("text=Compare")
+    page.wait_for_timeout(500)
+    page.click("#wish-stop")
+    asked(page, pattern="^emm", seeds="0")  # the laboratory is given up meanwhile
+    assert "has stopped" in page.inner_text("#wish-problem")
+    asked(page)
+    assert page.is_hidden("#wish-problem")
+    assert "emma" in page.inner_text("#compared-text")
+
+
+def test_documents_can_be_added_and_changed(file, page) -> None:
+    opened(page, file.as_uri(), first_names())
+    page.select_option("#wish-kind", "with")
+    asked(page, texts="emmma\nemmma\n" * 20, asked="emmma", seeds="1")
+    assert "40 documents that were added" in page.inner_text("#compared-documents")
+    assert float(cells(page, "compared-tokens")[-1][-1].replace("−", "-")) < -3
+    asked(page, "search", trainings="2")
+    assert page.is_visible("#compared")
+    page.select_option("#wish-kind", "instead")
+    asked(page, old="emma", new="emmma")
+    assert "1 document that was changed takes" in page.inner_text("#compared-documents")
+    assert page.is_hidden("#searched")  # it was about another change
+
+
+def test_problems_are_told(file, page) -> None:
+    page.add_init_script(WORKERS)
+    opened(page, file.as_uri(), first_names())
+    problems = {"(": "is not a regular expression", "X": "matches 'X'", "": "leave out fewer"}
+    for pattern, message in problems.items():
+        asked(page, pattern=pattern)
+        assert message in page.inner_text("#wish-problem")
+    asked(page, pattern="^emm", asked="Ä")
+    assert "The vocabulary does not contain 'Ä'" in page.inner_text("#wish-problem")
+    page.fill("#wish-asked", "emma")
+    page.fill("#wish-seeds", "100")
+    page.click("text=Compare")
+    page.wait_for_selector("#compared-text:not(:empty)")
+    page.evaluate("workers.at(-1).dispatchEvent(new ErrorEvent('error'))")
+    page.wait_for_selector("#wish-problem >> text=The training has stopped")
+    asked(page, seeds="0")  # with a new worker
+    assert page.is_hidden("#wish-problem")
+    pasted(page, RUNNING, "Running text")
+    asked(page)
+    assert "This is running text" in page.inner_text("#wish-problem")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 768, 1280, 1600])
+def test_what_if_is_accessible(file, page, scheme, width) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(f"{file.as_uri()}#/train")
+    asked(page, seeds="1")
+    asked(page, "search")
+    found = Axe().run(page, context="#what-if").response["violations"]
+    assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == [], found
+    assert page.evaluate("document.documentElement.scrollWidth") <= width

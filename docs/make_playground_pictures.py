@@ -2,7 +2,7 @@
 
     uv run --with pillow python docs/make_playground_pictures.py
 
-The pictures are an animation of "Look inside", and two screenshots. Trains the preset names-60s,
+The pictures are an animation of "Look inside", and screenshots of the other views. Trains the preset names-60s,
 serves it and the demo model, and drives a headless Chromium, which must be on the PATH. The file
 has a model of Karpathy's size. Takes two minutes.
 """
@@ -50,6 +50,7 @@ def main() -> None:
         with serving([*SERVE, f"{folder}/names"]) as service:
             film(browser, service.url)
             generate(browser, service.url)
+            train(browser, service.url)
         with serving(SERVE) as service:
             chat(browser, service.url)
         browser.close()
@@ -77,7 +78,7 @@ def film(browser: Browser, url: str) -> None:
         page.mouse.move(cells["x"] + column * cells["width"], cells["y"] + row * cells["height"])
         shoot(SHORT_MS)
     page.mouse.move(5, 5)
-    page.locator("#numbers").scroll_into_view_if_needed()
+    page.locator("#diagram").evaluate("one => one.scrollIntoView()")
     for step in ("embedding", "layer0.attention", "layer0.hidden", "logits", "probabilities"):
         page.locator(f"#diagram [value='{step}']").first.click()
         shoot(LONG_MS)
@@ -99,6 +100,17 @@ def generate(browser: Browser, url: str) -> None:
     page.goto(f"{url}/#/generate?prompt=mar&number=8&temperature=0.8")
     page.wait_for_selector("#samples li")
     picture(page).save(PICTURES / "playground_generate.png", optimize=True)
+    page.close()
+
+
+def train(browser: Browser, url: str) -> None:
+    """Take a screenshot of Karpathy's training at its end."""
+    page = browser.new_page(viewport={"width": 1100, "height": 1180})
+    page.goto(f"{url}/#/train")
+    page.click("#plan-start")
+    page.wait_for_timeout(12_000)  # at 100 steps per second
+    page.locator("#train-pause").evaluate("one => one.scrollIntoView()")
+    picture(page).save(PICTURES / "playground_train.png", optimize=True)
     page.close()
 
 

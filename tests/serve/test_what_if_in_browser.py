@@ -204,6 +204,8 @@ def test_what_if_is_accessible(file, page, scheme, width) -> None:
     page.goto(f"{file.as_uri()}#/train")
     asked(page, seeds="1")
     asked(page, "search")
+    rows = page.locator("#searched-parts tr")
+    assert page.locator("#searched-parts tr:visible").count() == rows.count() > 2
     found = Axe().run(page, context="#what-if").response["violations"]
     assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == [], found
     assert page.evaluate("document.documentElement.scrollWidth") <= width

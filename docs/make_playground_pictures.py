@@ -2,9 +2,9 @@
 
     uv run --with pillow python docs/make_playground_pictures.py
 
-The pictures are an animation of "Look inside", and screenshots of the other views. Trains the preset names-60s,
-serves it and the demo model, and drives a headless Chromium, which must be on the PATH. The file
-has a model of Karpathy's size. Takes two minutes.
+The pictures are an animation of "Look inside", and screenshots of the other views. The script
+trains the preset names-60s, serves it and the demo model, and drives a headless Chromium, which
+must be on the PATH. The file has a model of Karpathy's size. A run takes two minutes.
 """
 
 import shutil

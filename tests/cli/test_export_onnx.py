@@ -95,7 +95,7 @@ def test_verify_refuses_what_is_no_export(microgpt, tmp_path, options, problem) 
 
 
 @pytest.mark.usefixtures("edited")
-def test_a_model_of_edited_sources_is_not_exported(microgpt, text_model, tmp_path) -> None:
+def test_export_refuses_to_run_with_edited_sources(microgpt, text_model, tmp_path) -> None:
     options = ("--format", "onnx", "--output", "new.onnx")
     assert "model.py" in refused(microgpt("export", text_model, *options))
     assert not (tmp_path / "new.onnx").exists()

@@ -132,7 +132,7 @@ def test_the_novel_option_finds_the_training_file_of_the_model(microgpt, tmp_pat
     assert "was not found; pass it" in microgpt("generate", "--model", "m", "--novel").stderr
 
 
-def test_a_chat_model_trained_on_all_tokens_generates_messages(microgpt, tmp_path) -> None:
+def test_a_chat_model_trained_on_all_tokens_writes_user_messages(microgpt, tmp_path) -> None:
     talk = tmp_path / "talk.jsonl"
     talk.write_text('[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]\n')
     shape = ("--block-size", "32", "--steps", "80", "--lr", "0.02")

@@ -60,7 +60,7 @@ def test_a_forwarded_address_from_an_untrusted_proxy_is_ignored(behind, forwarde
     assert client_of(behind, STRANGER, *forwarded) == STRANGER
 
 
-def test_the_rate_limit_counts_clients_behind_a_trusted_proxy(serve, names_dir) -> None:
+def test_clients_behind_a_trusted_proxy_have_separate_limits(serve, names_dir) -> None:
     server = serve(names_dir, MICROGPT_TRUSTED_PROXIES=PROXY, MICROGPT_RATE_LIMIT="1/hour")
     assert [ask(server, STRANGER, f"1.2.3.{i}") for i in range(3)] == [404, 429, 429]
     assert [ask(server, PROXY, f"1.2.3.{i}") for i in range(3)] == [404, 404, 404]

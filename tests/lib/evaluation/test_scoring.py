@@ -132,7 +132,7 @@ def test_scores_can_be_used_as_a_sequence(gpt) -> None:
     assert len(Scorer(gpt).score([])) == 0
 
 
-def test_a_model_with_too_large_weights_is_refused() -> None:
+def test_a_model_whose_weights_are_too_large_is_refused() -> None:
     model = MODELS["char"]
     weights = model.weights | {"lm_head": [[1e308] * 8 for _ in model.weights["lm_head"]]}
     with pytest.raises(PromptError, match="the logits are not finite"):

@@ -4,7 +4,7 @@ from microgpt import TrainConfig
 from microgpt.training.early_stopping import BestWeights, ending, keep_best
 
 
-def test_a_lower_loss_replaces_the_best_weights() -> None:
+def test_weights_with_a_lower_loss_replace_the_best_weights() -> None:
     first = keep_best(None, 10, 2.5, [1.0])
     assert keep_best(first, 20, 2.4, [2.0]) == BestWeights(20, 2.4, [2.0], 20, n_worse=0)
 

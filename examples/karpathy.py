@@ -96,7 +96,7 @@ print(f"vocab size: {vocab_size}")
 
 # Weights: a model is these matrices. They start random: equal units would get equal gradients.
 n_embd = 16  # how many numbers represent a token
-n_head = 4  # number of attention heads
+n_head = 4  # number of attention heads; each can look at different tokens
 n_layer = 1  # number of layers
 block_size = 16  # how many tokens the model can see
 head_dim = n_embd // n_head
@@ -144,10 +144,10 @@ def gpt(token, keys, values):
     position = len(keys[0])  # number of tokens read so far
     x = [t + p for t, p in zip(weights["wte"][token], weights["wpe"][position], strict=True)]
     x = rmsnorm(x)  # sets the scale of x; the RMSNorms in the layers do not change x itself
-    for layer in range(n_layer):
+    for layer in range(n_layer):  # both parts of a layer only add a change to x
         # Attention gathers information from this token and the earlier ones. A head compares the
-        # query of this token with all keys; softmax of the scores weights the values. Large heads
-        # have large scores; undivided, softmax would choose one token and pass hardly a gradient.
+        # query of this token with all keys; softmax of the scores weights the values. Scores grow
+        # with sqrt(head_dim); undivided, softmax would pick one token: its gradients would vanish.
         h = rmsnorm(x)
         query = linear(h, weights[f"layer{layer}.attn_wq"])
         keys[layer].append(linear(h, weights[f"layer{layer}.attn_wk"]))
@@ -164,7 +164,7 @@ def gpt(token, keys, values):
         # The MLP processes this token alone. Without relu, its matrices would equal a single one.
         hidden = [h.relu() for h in linear(rmsnorm(x), weights[f"layer{layer}.mlp_fc1"])]
         out = linear(hidden, weights[f"layer{layer}.mlp_fc2"])
-        x = [xi + oi for xi, oi in zip(x, out, strict=True)]
+        x = [xi + oi for xi, oi in zip(x, out, strict=True)]  # and the MLP; deep models need this
     return linear(x, weights["lm_head"])  # without RMSNorm, as in Karpathy's script
 
 
@@ -197,7 +197,7 @@ for step in range(num_steps):
     for i, param in enumerate(params):
         m[i] = beta1 * m[i] + (1 - beta1) * param.grad
         v[i] = beta2 * v[i] + (1 - beta2) * param.grad**2
-        m_hat = m[i] / (1 - beta1 ** (step + 1))  # divisor: the sum of the weights in m so far
+        m_hat = m[i] / (1 - beta1 ** (step + 1))  # divisor: the sum of the factors in m so far
         v_hat = v[i] / (1 - beta2 ** (step + 1))
         param.data -= lr * m_hat / (math.sqrt(v_hat) + eps)
     losses.append(loss.data)

@@ -2,7 +2,7 @@
 
 The model has embeddings with an RMSNorm after them and, per layer, causal attention and an MLP,
 each with an RMSNorm before it and a residual connection around it. There are no biases. Tokens
-are read one at a time; a cache keeps the keys and values of earlier ones. Weights may be floats.
+are read one at a time; a cache keeps the keys and values of a sequence, to compute each once.
 Shapes: C = n_embd, T = tokens so far, V = vocab_size. A matrix (m, n) has m rows of n numbers.
 """
 
@@ -43,7 +43,7 @@ def init_weights(config: ModelConfig, rng: random.Random) -> dict[str, list[list
 
 
 class Gpt(Generic[Number]):
-    """A GPT whose weights are `Value`s or floats."""
+    """A GPT whose weights are `Value`s, which compute gradients, or floats, which are faster."""
 
     def __init__(self, config: ModelConfig, weights: Weights[Number]) -> None:
         check_options(config, self)
@@ -51,7 +51,7 @@ class Gpt(Generic[Number]):
         self.weights: Weights[Number] = weights
 
     def new_cache(self) -> KVCache[Number]:
-        """Return an empty KV cache. With `Value`s, later losses send gradients through it."""
+        """Return an empty KV cache for one sequence; losses send gradients through its `Value`s."""
         return [([], []) for _ in range(self.config.n_layer)]
 
     def forward(self, token: int, cache: KVCache[Number]) -> Vector[Number]:

@@ -134,7 +134,7 @@ def test_a_student_whose_teachers_moved_needs_their_new_paths(microgpt, folder) 
     before = weights(folder / "student")
     (folder / "two").rename(folder / "moved")
     unfinished(folder)
-    remedy = "pass the directories of the teachers, in their order, with --teacher"
+    remedy = "pass the teachers' directories with --teacher, in the original order"
     for command in (["--repeat", "student", "--model", "again"], ["--resume", "student"]):
         assert refused(microgpt("train", *command)) == (
             f"the teacher {folder / 'two'} does not exist; {remedy}"

@@ -50,8 +50,8 @@ def create_app(settings: Settings | None = None, model: ServedModel | None = Non
     Only the `microgpt-serve` command sets up logging, signal handlers and connection limits.
 
     Args:
-        settings: Service settings; read from the environment by default.
-        model: Model to serve; loaded from `settings.model_dir` by default.
+        settings: Service settings (default: read from the environment).
+        model: Model to serve (default: loaded from `settings.model_dir`).
 
     Raises:
         MicrogptError: A setting is invalid, or the model cannot be loaded.

@@ -101,7 +101,7 @@ class BatchScheduler:
         n_threads: int | None = None,
         on_speed: Callable[[int, float], None] = lambda n_tokens, seconds: None,
     ) -> None:
-        """Create a scheduler with `n_threads` worker threads, by default one per available CPU.
+        """Create a scheduler with `n_threads` worker threads (default: one per available CPU).
 
         It accepts requests while fewer than `queue_limit` places are taken. A request takes a
         place, or a part of it if it has less than TOKENS_PER_PLACE tokens.

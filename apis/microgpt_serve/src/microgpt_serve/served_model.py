@@ -91,7 +91,7 @@ class ServedModel:
 
 
 def load_model(settings: Settings, *, allow_demo: bool = True) -> ServedModel:
-    """Load the model that the settings name, by default `output`, and compile the engine.
+    """Load the model that the settings name (default: `output`), and compile the engine.
 
     Load the demo model if they name none, `output` does not exist and `allow_demo` is true.
     """

@@ -108,7 +108,7 @@ def log_axis(field: str, title: str, form: str = ".4~s", padding: int = 12) -> a
 
 
 def places_axis(field: str) -> alt.X:
-    """Return the x axis of the places of configurations in the ranking."""
+    """Return an x axis for the places of configurations in the ranking."""
     axis = alt.Axis(grid=False, labelAngle=0, labelOverlap="greedy", labelSeparation=10)
     return alt.X(field, title="configuration, in order of mean loss", axis=axis)
 

@@ -106,11 +106,11 @@ class BudgetedObjective:
         return plan.model, replace(plan.config, seed=seed)
 
     def cost(self, genome: BudgetedGenome, n_evaluations: int) -> float:
-        """Return the operations of a part of a training run, including its evaluations."""
+        """Return the number of operations of n evaluations and of the training before each."""
         return n_evaluations * self.plan(genome).operations
 
     def student_cost(self, genome: BudgetedGenome, n_teachers: int, n_samples: int) -> float:
-        """Return the operations of a student of this size, including those of its teachers."""
+        """Return the number of operations of a student of this size and of its teachers."""
         if not n_teachers:
             return 0.0
         plan, sizes = self.plan(genome), self.tokens(genome.vocab_size).training
@@ -138,7 +138,7 @@ class BudgetedObjective:
         return plan
 
     def flops(self, rung: Rung) -> float:
-        """Return the operations of a rung, including its evaluations."""
+        """Return the number of operations of a rung, including its evaluations."""
         return self.cost(rung.genome, rung.until - rung.n_known)
 
     def n_params(self, rung: Rung) -> int:

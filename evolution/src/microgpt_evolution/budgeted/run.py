@@ -239,8 +239,8 @@ class BudgetedSearch:
         """Train the organisms of a generation and return their new losses.
 
         Args:
-            rungs: for each organism to train, the evaluation at which to stop; by default, all
-                organisms are trained up to their next rungs, unless the time limit prevents this.
+            rungs: for each organism to train, the evaluation at which to stop. Without them,
+                all organisms are trained up to their next rungs, if the time limit allows it.
         """
         runs = [each for each in asked if rungs is None or each.id in rungs]
         trials = [self._trial(each, (rungs or {}).get(each.id, each.next_rung)) for each in runs]

@@ -42,7 +42,7 @@ def student_job(
     best: Contestant,
     teachers: Sequence[TrainResult],
 ) -> TrainingJob:
-    """Return the training run of a student of the winner's size.
+    """Return the training run of a student with the winner's size.
 
     Its context is the shortest of the winner's and the teachers'. It is trained without dropout and
     weight decay, and longer than the winner, with the recorded changes of the number of steps.

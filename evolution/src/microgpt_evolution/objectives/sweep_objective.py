@@ -38,7 +38,7 @@ class SweepObjective:
 
     @classmethod
     def of(cls, parts: Split, sweep: SweepSettings | None = None) -> Self:
-        """Create the objective of a sweep; by default, it reads lines and uses character tokens.
+        """Create the objective of a sweep (default: documents are lines, tokens are characters).
 
         Raises:
             DataError: there are no held-out documents, or no replies in held-out conversations.

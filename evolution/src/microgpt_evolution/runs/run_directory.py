@@ -100,7 +100,7 @@ class Line(Stored):
 
     @staticmethod
     def key_of(trial: Trial[Any]) -> Hashable:
-        """Return the key of the line of a trial."""
+        """Return the key of a trial's line."""
         return trial.config, trial.seed
 
     @property
@@ -217,7 +217,7 @@ class RunDirectory(Generic[S, L]):
     @classmethod
     @contextmanager
     def at(cls, run_dir: str | os.PathLike[str] | None, settings: S) -> Iterator[Self]:
-        """Yield the records of a new or resumed run in a directory; by default, a temporary one.
+        """Yield the records of a new or resumed run in a directory (default: a temporary one).
 
         Raises:
             ConfigError: the directory has a run with different settings.

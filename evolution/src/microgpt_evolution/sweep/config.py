@@ -99,7 +99,7 @@ def grid(
 
     Args:
         axes: values to combine, by setting name.
-        base: the other settings; by default, those of `SweepConfig`.
+        base: the other settings (default: those of `SweepConfig`).
 
     Raises:
         ConfigError: no combination is valid, or there are too many.

@@ -43,7 +43,7 @@ def sweep(
             chooses for the documents; without a budget, Karpathy's with a learning rate of 0.005.
         seeds: number of training runs per combination.
         seed: seed of the first training run.
-        workers: number of threads, or an open pool; by default, one thread per CPU.
+        workers: number of threads, or an open pool (default: one thread per CPU).
         run_dir: directory in which results are recorded. An existing sweep is resumed.
 
     Raises:

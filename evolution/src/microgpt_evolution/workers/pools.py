@@ -85,7 +85,10 @@ def default_workers(n_trials: int, trial_bytes: int) -> int:
 
 @contextmanager
 def pool_of(workers: int | Pool | None, n_trials: int, trial_bytes: int) -> Iterator[Pool]:
-    """Yield a pool that stays open, or new threads; by default, `default_workers` of them."""
+    """Yield the given pool and leave it open, or yield a pool of new threads and close it.
+
+    `workers` is the pool, or the number of threads (default: `default_workers`).
+    """
     if isinstance(workers, Pool):
         yield workers
         return

@@ -1,4 +1,4 @@
-"""Format amounts in words: numbers with their noun, durations and percentages."""
+"""Format amounts for people: counts with a noun, durations and percentages."""
 
 DIGITS = 4  # significant digits of a number of operations that a user may type
 

@@ -136,7 +136,7 @@ class Options:
         """Raise ConfigError if an option excludes one that is set, or requires one that is not.
 
         Args:
-            latest: options to check, by default all; those of a recipe may contradict one another.
+            latest: options to check (default: all); those of a recipe may contradict one another.
         """
         latest = self.given if latest is None else latest
         self.check_conflicts(latest)

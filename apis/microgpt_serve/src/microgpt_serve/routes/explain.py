@@ -62,7 +62,7 @@ class ExplainedMessage(ChatMessage):
 
 
 class ChangedWeight(RequestBody):
-    """A weight that becomes `factor * weight + value`; by default, 0."""
+    """A weight that becomes `factor * weight + value`, which is 0 if neither is given."""
 
     matrix: str = Field(description="Name of the matrix in weights.json, such as `wte`.")
     row: Index

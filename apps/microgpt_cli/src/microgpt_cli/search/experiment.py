@@ -92,7 +92,7 @@ def documents_again(
 
 @contextmanager
 def resumable(records: RunDirectory[Any, Any], command: str = "") -> Iterator[None]:
-    """Add the resume command, by default the one for this kind of run, to an error message."""
+    """Add the resume command (default: the one for this kind of run) to an error message."""
     kind = records.settings.kind
     how = f"resume with: {command or kind.resume} {as_argument(records.directory)}"
     try:

@@ -111,7 +111,7 @@ def option_of(kind: type[Options], name: str) -> Any:
 
 
 def with_options(*kinds: type[Options]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return a decorator for a command: the fields of dataclasses become its options.
+    """Return a decorator that turns the fields of the given dataclasses into options of a command.
 
     The command is called with an object of each dataclass, in which the given options are set.
     """

@@ -292,7 +292,7 @@ def _recorded_teachers(
     """
     recorded = plan.teachers
     directories = given or [path_from_text(each.directory) for each in recorded]
-    remedy = "pass the directories of the teachers, in their order, with --teacher"
+    remedy = "pass the teachers' directories with --teacher, in the original order"
     if len(directories) != len(recorded):
         remedy = remedy if recorded else "omit --teacher"
         raise ConfigError(f"the run has {len(recorded)} teachers, not {len(directories)}; {remedy}")

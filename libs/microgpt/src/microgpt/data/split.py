@@ -1,4 +1,4 @@
-"""Split documents into training, validation and test sets."""
+"""Split documents into training, validation and test sets, and remove duplicate documents."""
 
 import hashlib
 import json
@@ -278,7 +278,7 @@ def as_line(doc: Document) -> str:
 
 
 def document_parts(doc: Document) -> Sequence[Document]:
-    """Return the lines of a text of several lines, or the shortest beginnings of a conversation."""
+    """Return the lines of a multi-line text, or the shortest beginnings of a conversation."""
     if isinstance(doc, str):
         lines = doc.split("\n") if "\n" in doc else ()
         return [line.strip() for line in lines if line.strip()]

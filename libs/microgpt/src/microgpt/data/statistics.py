@@ -175,7 +175,7 @@ def count_with_others(docs: Iterable[Document], chars: Collection[str]) -> int:
 
 
 def _tokens_per_character(docs: Sequence[Document], tokenizer: Tokenizer) -> float:
-    """Return the mean number of tokens per character, from the start of each document."""
+    """Estimate the number of tokens per character from the beginning of each document."""
     if tokenizer.kind == "char":
         return 1.0
     texts = [text[: MAX_CHARACTERS // len(docs) + 1] for doc in docs for text in texts_of(doc)]

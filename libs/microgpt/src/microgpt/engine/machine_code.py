@@ -276,7 +276,7 @@ def _target() -> str:
 
 
 def _path(place: str, layout: str) -> Path:
-    """Return the path of the file of an entry point in the cache."""
+    """Return the path of an entry point's file in the cache."""
     settings = sorted(
         setting
         for setting in os.environ.items()
@@ -287,7 +287,7 @@ def _path(place: str, layout: str) -> Path:
 
 
 def _name(place: str, layout: str, target: str, *details: object) -> str:
-    """Return the name of the file of an entry point: its function, first dtype, and a hash."""
+    """Return the name of an entry point's file: its function, first dtype, and a hash."""
     facts = (
         llvmlite.__version__,  # each version of Numba requires one of llvmlite
         object.__basicsize__,  # kernels read arrays behind it; larger in free-threaded Python

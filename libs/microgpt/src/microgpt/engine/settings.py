@@ -37,7 +37,7 @@ class Architecture(NamedTuple):
 
 
 def architecture_bytes(model: ModelConfig, dtype: str) -> int:
-    """Return the approximate memory use of the tables of rotary positions, in bytes."""
+    """Return the approximate memory use of the rotary position tables in bytes."""
     n = model.block_size if model.positions == "rotary" else 0
     return n * (model.head_dim + 4 * model.n_embd) * np.dtype(dtype).itemsize
 
@@ -45,7 +45,7 @@ def architecture_bytes(model: ModelConfig, dtype: str) -> int:
 def architecture_of(model: ModelConfig, dtype: str, n_positions: int | None = None) -> Architecture:
     """Return the kernel settings of a model; the result is cached and must not be modified.
 
-    Rotary positions are tabulated up to n_positions or more; by default, all are.
+    The tables of rotary positions cover at least n_positions positions (default: all).
     """
     n = model.block_size if model.positions == "rotary" else 0
     if n_positions is not None:

@@ -17,7 +17,7 @@ Head = tuple[int, int]  # layer and head, both counted from 0
 
 
 class WeightEdit(NamedTuple):
-    """A change of one weight to `factor * weight + value`; by default, it becomes 0."""
+    """A change of one weight to `factor * weight + value`, which is 0 if neither is given."""
 
     matrix: str  # name, as in `weight_shapes`
     row: int

@@ -1,4 +1,7 @@
-"""Held-out loss: mean negative log-likelihood (NLL) of documents."""
+"""Held-out loss: mean negative log-likelihood (NLL) of documents.
+
+The perplexity is the exponential of the loss per token, `exp(loss)`.
+"""
 
 import math
 from collections.abc import Callable, Iterable, Iterator

@@ -38,7 +38,7 @@ class SavedModel(TrainedModel):
             suggest: whether the reply also contains the most similar known questions.
 
         Raises:
-            ConfigError: the model answers all questions.
+            ConfigError: the model has no list of known questions, so no question is unknown to it.
             TokenizerError: the reply has characters that the model does not know.
         """
         known = self.known_questions

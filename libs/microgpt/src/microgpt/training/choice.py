@@ -189,7 +189,7 @@ def _texts(docs: Iterable[Document]) -> list[str]:
 
 
 def useful_operations(sizes: Sizes) -> float:
-    """Return the operations beyond which more training does not lower the held-out loss."""
+    """Return the number of operations after which training does not lower the held-out loss."""
     useful: float = USEFUL * (sizes.n_tokens / 150_000) ** USEFUL_POWER
     return max(MIN_USEFUL, useful)
 

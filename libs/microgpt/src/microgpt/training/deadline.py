@@ -123,7 +123,7 @@ class _Pace:
         length = max(1.0, chunks.n_tokens / max(1, len(chunks)))
 
         def evaluation(docs: Sequence[Document]) -> float:
-            """Return the operations of an evaluation of held-out documents."""
+            """Return the number of operations of an evaluation of held-out documents."""
             if not docs:
                 return 0.0
             read = replace(chunks, docs=docs, long_docs="window").n_tokens
@@ -179,7 +179,7 @@ class _Pace:
         return self._operations(steps, config) - self._operations(self._step, config)
 
     def _operations(self, step: int, config: TrainConfig) -> float:
-        """Return the operations of the first steps of a run, and of the evaluations after them."""
+        """Return the number of operations of a run's first steps and the evaluations after them."""
         n_evaluations, rest = divmod(step, config.steps_between_evaluations)
         is_last = step >= config.steps
         n_evaluations += is_last and rest > 0

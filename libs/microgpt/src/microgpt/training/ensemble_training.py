@@ -80,7 +80,7 @@ def total_steps(plan: TrainingPlan, state: TrainState | None) -> int:
 
 
 def n_soft_targets(plan: TrainingPlan, chunks: ChunkedDataset) -> int:
-    """Return the number of predictions of the teachers for the student; 0 without an ensemble."""
+    """Return the number of the teachers' predictions for the student; 0 without an ensemble."""
     if not plan.ensemble or not len(chunks):
         return 0
     student = plan.ensemble.student

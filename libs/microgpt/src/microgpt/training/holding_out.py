@@ -1,4 +1,4 @@
-"""Hold out documents according to the options, as in an earlier training run, or by default."""
+"""Hold out documents: as the options say, as in an earlier training run, or by default shares."""
 
 from collections.abc import Callable, Sequence
 
@@ -36,7 +36,7 @@ def hold_out(
 ) -> Split:
     """Split documents according to the options or their defaults.
 
-    With --minutes or --budget, some documents are held out by default if there are enough.
+    With --minutes or --budget, the default is to hold out some documents if there are enough.
     """
     if not options.has_budget:
         return _split(docs, options)

@@ -204,7 +204,7 @@ class TrainOptions(Options):
     )
     max_memory: str | None = model(
         None,
-        "Choose a model whose training needs at most this memory, such as 500MB or 2GB.",
+        "Choose a model whose training needs at most this much memory, such as 500MB or 2GB.",
         metavar="<size>",
         excludes=f"{LIMIT} from_ genome teacher",
     )
@@ -277,7 +277,9 @@ class TrainOptions(Options):
     evaluations: int = setting(TrainConfig.evaluations, "Number of validation checks.")
     shuffle: bool = setting(True, "Whether to read the documents in random order.")
     n_teachers: int = setting(0, "Number of teachers of an ensemble.")
-    student_length: float = setting(2.0, "Steps of the student, per step of a teacher.")
+    student_length: float = setting(
+        2.0, "Number of the student's steps, as a multiple of a teacher's."
+    )
 
     @classmethod
     def of_preset(cls, name: PresetName) -> Self:

@@ -112,8 +112,8 @@ def accumulate(
     Args:
         engine: the engine whose parameters receive the gradients.
         batch: documents of 2 or more tokens each; tokens beyond block_size are ignored.
-        targets: targets of each document; by default, the next tokens.
-        drops: dropout of each document, for an engine with a `GptVariant`; by default, none.
+        targets: targets of each document (default: the next tokens).
+        drops: dropout of each document, for an engine with a `GptVariant` (default: none).
     """
     engine.zero_grad()
     size = engine.gpt.config.block_size

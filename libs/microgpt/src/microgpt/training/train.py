@@ -52,8 +52,8 @@ def train(
             parent or a teacher are split as in its training.
         model: model shape; defaults to the shape of the parent, or to a shape that suits the
             documents (`choose`). The vocab_size is set from the tokenizer.
-        config: training settings; by default, they suit the documents if neither model nor parent
-            is given, else they are Karpathy's.
+        config: training settings. If neither model nor parent is given, the default suits the
+            documents; otherwise, it is Karpathy's.
         tokenizer: defaults to the parent's tokenizer, extended by new characters of the documents.
             Without a parent, it is a `CharTokenizer` for the documents; for conversations without
             capitals and accents, a `FoldingTokenizer`. If no model is given either and subwords

@@ -46,9 +46,10 @@ def run_checks(
     """Run the checks and yield the result of each.
 
     Args:
-        steps: number of steps of Karpathy's run, 1 to 1,000. By default, 20 on the reference engine
-            and 1,000 on the compiled engine. Generated names are compared only after 1,000 steps.
-        engine: the engine to check; by default, both.
+        steps: number of steps of Karpathy's run, 1 to 1,000. The default is 20 on the reference
+            engine and 1,000 on the compiled engine. Generated names are compared only after 1,000
+            steps.
+        engine: the engine to check (default: both).
         on_event: called with each training event of the replay.
     """
     if steps is not None and not 1 <= steps <= KARPATHY.steps:

@@ -4,6 +4,8 @@ import base64
 import io
 import json
 import os
+import re
+import statistics
 import sys
 import zipfile
 from collections.abc import Callable
@@ -14,7 +16,8 @@ import commands
 import pytest
 from pages import UNTIL, Open
 
-from microgpt import load
+from microgpt import load, load_text
+from microgpt.data.documents import bundled
 from microgpt_serve.served_model import served_model
 
 pytestmark = pytest.mark.slow
@@ -23,6 +26,8 @@ pytestmark = pytest.mark.slow
 SAME = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
 LOSSES = """
 import json
+import re
+import statistics
 from microgpt.data.documents import bundled, load_text
 from microgpt.training.train import train
 print(json.dumps(train(load_text(bundled("names.txt"))).losses))
@@ -129,7 +134,11 @@ def karpathys_names() -> list[str]:
 
 def test_karpathys_run_has_the_same_losses_and_names(train_view, expected_losses) -> None:
     end, losses, names = train_view(KARPATHY)
-    assert end == "The training is finished. The loss of its last step is 2.6497."
+    mean = f"{statistics.fmean(expected_losses[-20:]):.3f}"
+    assert end == (
+        f"The training is finished. The mean loss of the last 20 steps is {mean}, that of the last "
+        "step alone 2.6497."
+    )
     assert losses == expected_losses
     assert names == karpathys_names()
 
@@ -185,6 +194,20 @@ def test_saved_weights_and_pages_give_the_same_texts(train_view, opened, tmp_pat
     assert texts == json.loads(out)["samples"]
     assert model.startswith("names: a text model with 4,192 weights, 1 layer, 4 heads")
     assert b"with 4,192 weights in single precision (float32)" in page
+
+
+def test_overfitting_is_shown_and_named(train_view) -> None:
+    script = f"""{TOOLS}
+        await paste(args[0]);
+        set("plan-validation", byId("plan-validation").max);
+        const end = await trained();
+        return [end, texts("#train-samples li:first-child .known").length];
+    """
+    names = " ".join(list(load_text(bundled("names.txt")))[:30]).split()
+    end, n_copies = train_view(script, "\n".join(names))
+    assert re.search(r"The held-out loss was lowest at step [1-9]\d{0,2}, with \d", end)
+    assert "since then, the model overfits." in end
+    assert n_copies > 10
 
 
 TABLE = 'id,"a ""name"""\n1,"ab,\ncd"\n\n2,cab\n'

@@ -276,7 +276,7 @@ export class Inside {
     byId("effect").textContent =
       `Surprise at the whole text: ${bits.toFixed(1)} bits before, ${this.#found.bits.toFixed(1)} now. ` +
       `Here, the probability of ${quoted(text, true)} was ${percent(share(before))} and is ` +
-      `${percent(share(now))}.`;
+      `${percent(share(now))}. A single text can also become likelier by chance; try several.`;
   }
 
   #move(event) {

@@ -5,7 +5,7 @@ import { grouped } from "./text.js";
 
 const [LEFT, RIGHT, TOP, BOTTOM] = [44, 10, 8, 24]; // margins in pixels
 const SMOOTHED = 1 / 50; // steps of a mean, as a share of all
-const SPREAD = 1.35; // losses above this many times that of guessing are cut off
+const SPREAD = 1.35; // losses of a step above this many times that of guessing are cut off
 
 export class LossChart extends Plot {
   #losses = new Float64Array(0);
@@ -36,6 +36,11 @@ export class LossChart extends Plot {
     this.#heldOut.push([step, loss]);
   }
 
+  /** The number of steps of a mean. */
+  get nSmoothed() {
+    return Math.max(10, Math.round(this.#losses.length * SMOOTHED));
+  }
+
   /** Return the loss of the step before one. */
   loss(step) {
     return this.#losses[step - 1];
@@ -43,7 +48,7 @@ export class LossChart extends Plot {
 
   /** Return the mean of the losses of some steps before one. */
   mean(step) {
-    const n = Math.min(step, Math.max(10, Math.round(this.#losses.length * SMOOTHED)));
+    const n = Math.min(step, this.nSmoothed);
     return (this.#sums[step] - this.#sums[step - n]) / n;
   }
 
@@ -74,9 +79,9 @@ export class LossChart extends Plot {
       if (loss < low) low = loss;
       if (loss > high) high = loss;
     }
-    for (const [, loss] of this.#heldOut) low = Math.min(low, loss);
-    const top = Math.min(high, SPREAD * this.#guessing);
-    return [Math.max(0, low - 0.1), Math.max(this.#guessing + 0.1, top)];
+    let top = Math.max(this.#guessing + 0.1, Math.min(high, SPREAD * this.#guessing));
+    for (const [, loss] of this.#heldOut) [low, top] = [Math.min(low, loss), Math.max(top, loss + 0.1)];
+    return [Math.max(0, low - 0.1), top];
   }
 
   #paintAxes(context, x, y, [low, high], width, height) {

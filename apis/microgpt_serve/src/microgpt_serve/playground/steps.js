@@ -20,7 +20,7 @@ const TEXTS = {
     (c) =>
       `The model computes with numbers, so it looks up a list of ${c.C} numbers for ${c.token}` +
       `${c.learned ? ` and another for position ${c.at}, and adds the two` : ""}. These lists are ` +
-      `weights: they were adjusted in training, like all that is called a matrix below.` +
+      `weights: training has adjusted them, like the numbers of all matrices below.` +
       `${c.shifts ? ` The numbers of the token before are added, too, in another order${c.none}.` : ""}`,
     "Gpt.embedding",
   ],
@@ -41,7 +41,8 @@ const TEXTS = {
   query: [
     "Queries",
     (c) =>
-      `A query, one for each of the ${c.H} heads, is compared with keys to find the tokens to look ` +
+      `Attention fetches from earlier tokens what this one cannot know by itself. A query, one for each ` +
+      `of the ${c.H} heads, is compared with keys to find the tokens to look ` +
       `at. Each of its numbers is a sum: each number of the input times a weight. The table of these ` +
       `weights is a matrix. ${c.order}`,
     "Gpt.query_or_key",
@@ -85,20 +86,22 @@ const TEXTS = {
   mlp_input: [
     "Input of the MLP",
     (c) =>
-      `The MLP (multi-layer perceptron) reads a copy of the residual stream, scaled to a mean square ` +
+      `The MLP (multi-layer perceptron) looks at this position alone, and adds what follows from the ` +
+      `patterns that it finds there, such as that u comes after q. It reads a copy of the residual stream, scaled to a mean square ` +
       `of 1${c.shifts ? `; the first half of it comes from the position before${c.none}` : ""}.`,
     "rmsnorm(x)",
   ],
   hidden: [
     "Hidden layer of the MLP",
     (c) =>
-      `A matrix makes ${c.hidden} numbers, each of which responds to some pattern in the input. ` +
+      `A matrix makes ${c.hidden} numbers, each of which responds to a pattern in the input; if all are ` +
+      `0, none is found here, and the MLP adds nothing. ` +
       c.activation,
     "Gpt.mlp",
   ],
   mlp_output: [
     "Output of the MLP",
-    (c) => `A second matrix makes ${c.C} numbers of the patterns that were found.`,
+    (c) => `A second matrix makes ${c.C} numbers from the patterns that were found.`,
     "Gpt.mlp",
   ],
   "layer.x": [
@@ -121,8 +124,8 @@ const TEXTS = {
   probabilities: [
     "Probabilities",
     () =>
-      "Softmax turns the logits into probabilities. Temperature and top-k then change them: temperature " +
-      "divides the logits before. The next token is drawn with these probabilities, and everything " +
+      "Softmax turns the logits into probabilities. Temperature and top-k change them: the logits are " +
+      "divided by the temperature before softmax. The next token is drawn with these probabilities, and everything " +
       "begins again with a text that is longer by one token. The largest are shown, at temperature 1.",
     "softmax",
   ],

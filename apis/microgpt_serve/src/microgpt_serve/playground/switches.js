@@ -88,7 +88,7 @@ export class Switches {
       made.push(this.#switch(`position ${position}`, "without-position", String(position)));
     }
     byId("switches").hidden = !made.length;
-    byId("switches").replaceChildren(element("legend", {}, "On"), ...made);
+    byId("switches").replaceChildren(element("legend", {}, "Switched on:"), ...made);
     this.#drawForm(kind, layer);
   }
 
@@ -117,10 +117,15 @@ export class Switches {
   }
 
   #drawChanges() {
-    const titles = ["without head ", "without the MLP of layer ", "without the embedding of position ", ""];
-    const chips = FIELDS.flatMap((name, i) =>
+    const titles = {
+      "without-head": (value) => `without ${value.replace(/(.*)\.(.*)/, "head $2 of layer $1")}`,
+      "without-mlp": (value) => `without the MLP of layer ${value}`,
+      "without-position": (value) => `without the embedding of position ${value}`,
+      weight: (value) => value,
+    };
+    const chips = FIELDS.flatMap((name) =>
       this.#edits.get(name).map((value) => {
-        const text = `${titles[i]}${value}`;
+        const text = titles[name](value);
         const chip = element("button", { type: "button", ariaLabel: `Undo: ${text}` }, `${text} ✕`);
         chip.addEventListener("click", () => {
           this.#edits.set(name, this.#edits.get(name).filter((each) => each !== value));

@@ -150,8 +150,15 @@ export class Train {
     const seconds = Math.max(full / 1000, config.steps / this.#speed);
     const pace = this.#speed === Infinity ? "full speed" : `${plural(this.#speed, "step")} per second`;
     const most = this.#speed === Infinity ? "" : `, and ${duration(full / 1000)} at full speed`;
+    const nRead = config.steps * config.batch_size;
+    const share = nRead < nDocuments ? ` of the ${grouped(nDocuments)}` : "";
+    const reads =
+      text === "stream"
+        ? ""
+        : `Each step reads ${plural(config.batch_size, "document")}, so the training reads ` +
+          `${grouped(Math.min(nRead, nDocuments))}${share}${nRead > nDocuments ? ", again and again" : ""}. `;
     byId("plan-about").textContent =
-      `The model has ${plural(n, "weight")}. Its training takes ${duration(seconds)} at ${pace}${most}.`;
+      `The model has ${plural(n, "weight")}. ${reads}It takes ${duration(seconds)} at ${pace}${most}.`;
   }
 
   async #start() {
@@ -221,10 +228,9 @@ export class Train {
     this.#shown.add(step, losses, moments);
     this.#update();
     const remedy = "use a lower learning rate.";
-    const loss = this.#shown.loss(step)?.toFixed(4);
     const worse = this.#shown.isWorse(step) ? ` It is worse than guessing; ${remedy}` : "";
     const ends = {
-      finished: `The training is finished. The loss of its last step is ${loss}.${worse}`,
+      finished: `The training is finished. ${end === "finished" ? this.#shown.ending(step) : ""}${worse}`,
       diverged: `The loss became infinite at step ${grouped(step + 1)}; ${remedy}`,
       paused: `Paused at step ${grouped(step)}.`,
     };

@@ -46,6 +46,7 @@ export class TrainedModel {
     byId("width").textContent = `${model.n_embd} numbers`;
     byId("held-out-hint").hidden = !nHeldOut;
     this.#chart.begin(config.steps, guessing);
+    byId("n-smoothed").textContent = grouped(this.#chart.nSmoothed);
     this.#tokens.begin(labels);
     const [layer, maps, sentence] = ["layer", "maps", "attended"].map((id) => byId(`train-${id}`));
     const on = { changed: () => this.#look(), pointed: () => {}, chosen: () => {} };
@@ -107,6 +108,20 @@ export class TrainedModel {
     return this.#chart.mean(step) > Math.log(this.#about.model.vocab_size);
   }
 
+  /** Return a sentence on the end of a training: what it has learned, and where it was best. */
+  ending(step) {
+    const mean = `The mean loss of the last ${plural(this.#chart.nSmoothed, "step")} is ${this.#chart.mean(step).toFixed(3)}`;
+    const last = `that of the last step alone ${this.loss(step).toFixed(4)}`;
+    const heldOut = this.#moments.filter((each) => each.heldOut !== null);
+    const best = heldOut.reduce((a, b) => (b.heldOut < a.heldOut ? b : a), heldOut[0]);
+    const isPast = best && best.step < heldOut.at(-1).step && best.heldOut < heldOut.at(-1).heldOut;
+    const overfits = isPast
+      ? ` The held-out loss was lowest at step ${grouped(best.step)}, with ${best.heldOut.toFixed(3)}: ` +
+        "since then, the model overfits. Rewind to that moment to keep the model that predicts new texts best."
+      : "";
+    return `${mean}, ${last}.${overfits}`;
+  }
+
   /** Return a sentence on a step. */
   sentence(step, steps) {
     const heldOut = this.#moments.findLast((each) => each.step <= step)?.heldOut ?? null;
@@ -117,10 +132,11 @@ export class TrainedModel {
     return `${parts.join(", ")}.`;
   }
 
-  #row({ step, samples }) {
+  #row({ step, samples, known }) {
     const button = element("button", { type: "button", value: step }, `step ${grouped(step)}`);
     button.title = "Rewind to this step";
-    return element("li", {}, button, element("div", {}, ...samples.map((each) => said(each))));
+    const texts = samples.map((each, i) => said(each, known[i] ? "said known" : "said"));
+    return element("li", {}, button, element("div", {}, ...texts));
   }
 
   /** Show the attention of the text, some times per second. */

@@ -3,44 +3,52 @@
 import { byId, element, plural, printable, sentence, shown } from "./text.js";
 
 const MAX_SHOWN = 60; // maximum number of characters of a document
-const CLEAR = 2; // a change of at least as many spreads is the documents'
+const LEAST_SEEDS = 4; // other seeds; of fewer, the spread is too uncertain
+// The number of spreads from which a change is hardly chance, by the number of seeds: quantiles of
+// Student's t distribution for 5 %, of both sides, with as many degrees of freedom as other seeds.
+const CLEAR = [2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.2, 2.18, 2.16, 2.14, 2.13, 2.12, 2.11, 2.1];
 // By kind of change: the models before and after it, the documents, and a model with a part of it.
 const NAMES = {
-  without: ["with them", "without them", "left out", "Without"],
-  with: ["without them", "with them", "added", "With only"],
+  without: ["with all documents", "without these", "left out", "Without"],
+  with: ["without these", "with these", "added", "With only"],
   instead: ["with the old text", "with the new text", "changed", "With a change of"],
 };
 
 const rounded = (number) => number.toFixed(2);
 const more = (change) => `${rounded(Math.abs(change))} ${change < 0 ? "fewer" : "more"}`;
-const signed = (number) => `${number < 0 ? "−" : "+"}${rounded(Math.abs(number))}`;
+const signed = (number) => `${Number(rounded(number)) < 0 ? "−" : "+"}${rounded(Math.abs(number))}`;
 
 /** Show what is known of two models, and of the spread of other seeds. */
 export function showComparison({ tokens, text, documents, nDocuments, nRead, nSeeds }, { wish, text: asked }) {
   const [before, after, what] = NAMES[wish.kind];
   const one = nDocuments === 1;
-  const they = `The ${plural(nDocuments, "document")} ${one ? "that was" : "that were"} ${what}`;
+  const they = one ? "The document itself takes" : "These documents themselves take on average";
   const told = (subject, figure) =>
     `${subject} ${rounded(figure.before)} bits ${before}, ${rounded(figure.after)} ${after}: ` +
     `${more(figure.change)}. ${judged(figure, nSeeds)}`;
   byId("compared").hidden = false;
   byId("compared-text").textContent = text ? told(`${inQuotes(asked)} takes`, text) : "";
-  const mean = one ? "takes" : "take on average";
   const nShown = nRead ? nRead.toLocaleString("en") : "none";
-  const some = nRead < nDocuments ? ` The training reads ${nShown} of them.` : "";
-  byId("compared-documents").textContent = told(`${they} ${mean}`, documents) + some;
+  const whole = one ? "it" : "all of them";
+  const some = nRead < nDocuments ? `${nShown} of them` : whole;
+  const none = nRead ? "" : " So nothing can change; use more steps.";
+  byId("compared-what").textContent =
+    `${plural(nDocuments, "document")} ${one ? "was" : "were"} ${what}. The training reads ${some}.${none}`;
+  byId("compared-documents").textContent = told(they, documents);
   byId("compared-tokens").hidden = !text;
   if (text) showTokens(tokens, text, [before, after]);
 }
 
 /** Return how a change compares to the spread of other seeds. */
 function judged({ change, spread }, nSeeds) {
-  if (spread === null) return "The spread of other seeds is not known.";
+  if (spread === null) return "Without other seeds, it is not known whether this is chance.";
   const times = Math.abs(change) / spread;
-  const seeds = `the spread of ${plural(nSeeds + 1, "seed")}, ${rounded(spread)} bits`;
-  if (times < 1) return `This is less than ${seeds}: other seeds differ as much.`;
-  const many = `This is ${times.toFixed(1)} times ${seeds}`;
-  return times < CLEAR ? `${many}: it may be chance.` : `${many}: the documents made this.`;
+  const seeds = `the spread of this seed and ${plural(nSeeds, "other")}, ${rounded(spread)} bits`;
+  if (times < 1) return `This is less than ${seeds}: other seeds differ more.`;
+  const many = `This is ${times < 100 ? times.toFixed(1) : "more than 100"} times ${seeds}`;
+  if (nSeeds < LEAST_SEEDS) return `${many}; with so few, it is not known whether this is chance.`;
+  const clear = CLEAR[Math.min(nSeeds - LEAST_SEEDS, CLEAR.length - 1)];
+  return times < clear ? `${many}: it may be chance.` : `${many}: the documents caused it.`;
 }
 
 function showTokens(tokens, total, names) {
@@ -91,7 +99,9 @@ export function showSearch({ steps, nDocuments, nRead, isEnd }, { wish, text }) 
   const some =
     nRead < nDocuments ? `The training reads ${nRead.toLocaleString("en")} of the ${all}; no other can matter. ` : "";
   const end = `${model} ${extent(parts[chosen])}, ${inQuotes(text)} takes ${more(parts[chosen].change)} bits.`;
-  byId("searched-end").textContent = some + end;
+  const halved = isEach ? "" : " Halving can miss a document that matters more, beside others that matter less.";
+  const chance = " Changes smaller than the spread (see Compare) may be chance, and parts need not add up to the whole.";
+  byId("searched-end").textContent = some + end + halved + chance;
 }
 
 function partRow(step, part, isChosen) {

@@ -29,8 +29,14 @@ const [N_SAMPLES, N_LAST] = [5, 20];
 
 /**
  * What the model can do after a step. The loss is that of documents that are held out; the places
- * are those of the embeddings on their principal axes.
- * @typedef {{step: number, samples: string[], places: Float32Array, heldOut: number | null}} Moment
+ * are those of the embeddings on their principal axes. A sample is known if it is a document that the
+ * model is trained on.
+ * @typedef {object} Moment
+ * @property {number} step
+ * @property {string[]} samples
+ * @property {boolean[]} known
+ * @property {Float32Array} places
+ * @property {number | null} heldOut
  */
 /**
  * What a training sends: the losses of the steps before `step`, and the moments since the last time.
@@ -186,6 +192,7 @@ class Run {
   #trainer;
   #tokenizer;
   #validation;
+  #documents;
   #text;
   #steps; // of moments
   #kept = /** @type {Map<number, import("./trainer.js").Snapshot>} */ (new Map());
@@ -205,6 +212,7 @@ class Run {
     this.#trainer = new Trainer(this.#model, configOf(file, { ...config, text: kind }), data.train);
     this.#engine = new LocalEngine(this.#file, this.#model);
     this.#tokenizer = data.tokenizer;
+    this.#documents = new Set(data.documents);
     this.#validation = within(data.validation, WORK / this.#model.nWeights);
     const bytes = 3 * 4 * this.#model.nWeights;
     this.#steps = new Set(momentsOf(this.#trainer.config.steps, Math.floor(MOMENT_BYTES / bytes)));
@@ -267,7 +275,8 @@ class Run {
     this.#kept.set(step, this.#trainer.snapshot());
     const found = places(numbers.subarray(0, V * C), C);
     this.#places = this.#places ? turned(found, this.#places) : found;
-    this.#moments.push({ step, samples: texts, places: this.#places, heldOut });
+    const known = texts.map((each) => this.#documents.has(each));
+    this.#moments.push({ step, samples: texts, known, places: this.#places, heldOut });
   }
 
   /** Let the model have the weights of the training; return them. */

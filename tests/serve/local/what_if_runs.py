@@ -80,7 +80,7 @@ class Documents:
         return [places[i] if i in places else next(rest) for i in range(n_places)]
 
     def trained(self, changes: Changes, model: ModelConfig, config: TrainConfig) -> InferenceGpt:
-        def order_of(_n: int, _config: Any, rng: random.Random, _engine: str) -> Sequence[int]:
+        def order_of(_n: int, _config: Any, rng: random.Random, *_: Any) -> Sequence[int]:
             return self.order(changes, config, rng)
 
         docs = [*self.docs, *self.new]

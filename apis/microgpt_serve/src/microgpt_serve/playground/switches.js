@@ -119,11 +119,11 @@ export class Switches {
   #drawChanges() {
     const titles = ["without head ", "without the MLP of layer ", "without the embedding of position ", ""];
     const chips = FIELDS.flatMap((name, i) =>
-      this.#edits.get(name).map((value) => {
+      this.#edits.get(name).map((value, place) => {
         const text = `${titles[i]}${value}`;
         const chip = element("button", { type: "button", ariaLabel: `Undo: ${text}` }, `${text} ✕`);
         chip.addEventListener("click", () => {
-          this.#edits.set(name, this.#edits.get(name).filter((each) => each !== value));
+          this.#edits.get(name).splice(place, 1);
           this.#changed();
         });
         return chip;

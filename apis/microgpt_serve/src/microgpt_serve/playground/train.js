@@ -156,7 +156,7 @@ export class Train {
 
   async #start() {
     const start = byId("plan-start");
-    start.disabled = true; // from now on: a second start would mix its steps with those of this one
+    start.disabled = true; // also while the texts are read: a second click would start again
     start.textContent = "Preparing …";
     let texts;
     try {

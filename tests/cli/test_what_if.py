@@ -159,6 +159,8 @@ def test_a_chat_model_is_asked_for_its_reply(microgpt, tmp_path) -> None:
         (("compare", "a", "b", "emma", "anna"), "2 texts are given, but the model is not a chat"),
         (("why", "a", "o"), "no document shares three characters with the text"),
         (("why", "b", "emma"), "b has left documents out; use a model of all documents"),
+        (("why", "a", "emma", "--seeds=101"), "invalid value for '--seeds'"),
+        (("compare", "a", "b", "--seeds=101"), "invalid value for '--seeds'"),
         (("why", "none", "emma"), "none has no train_state.json"),
     ],
 )

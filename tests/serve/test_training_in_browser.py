@@ -213,6 +213,20 @@ def test_overfitting_is_shown_and_named(train_view) -> None:
 TABLE = 'id,"a ""name"""\n1,"ab,\ncd"\n\n2,cab\n'
 
 
+def test_a_model_of_pasted_text_is_not_named_after_a_file(train_view) -> None:
+    names = """
+        await choose("anna\\nbob", "people.txt");
+        await trained();
+        byId("save-zip").click();
+        const first = await until(() => text("saved"));
+        await paste("eve\\nann");
+        await trained();
+        byId("save-zip").click();
+        return [first, await until(() => text("saved"))];
+    """
+    assert train_view(TOOLS + names) == ["Saved as people.zip.", "Saved as my-model.zip."]
+
+
 def test_a_chosen_column_of_a_table_is_read(train_view) -> None:
     script = f"""{TOOLS}
         const first = await choose(args[0], "some.csv");

@@ -156,9 +156,7 @@ def test_a_pattern_that_takes_forever_can_be_stopped(file, page) -> None:
     page.click("text=Compare")
     page.wait_for_timeout(500)
     page.click("#wish-stop")
-    asked(page, pattern="^emm", seeds="0")  # the laboratory is given up meanwhile
-    assert "has stopped" in page.inner_text("#wish-problem")
-    asked(page)
+    asked(page, pattern="^emm", seeds="0")  # it waits until the laboratory is given up
     assert page.is_hidden("#wish-problem")
     assert "emma" in page.inner_text("#compared-text")
 
@@ -175,6 +173,16 @@ def test_documents_can_be_added_and_changed(file, page) -> None:
     asked(page, old="emma", new="emmma")
     assert page.inner_text("#compared-what").startswith("1 document was changed.")
     assert page.is_hidden("#searched")  # it was about another change
+
+
+def test_figures_of_other_texts_are_hidden(file, page) -> None:
+    opened(page, file.as_uri(), first_names())
+    asked(page, seeds="0")
+    asked(page, "search", trainings="2")
+    assert page.is_visible("#compared")
+    pasted(page, first_names() + "\nemmm", "documents with")
+    asked(page, "search")
+    assert page.is_hidden("#compared")
 
 
 def test_problems_are_told(file, page) -> None:

@@ -156,6 +156,10 @@ def test_a_varied_run_has_another_seed_in_every_model() -> None:
     ("pattern", "problem"),
     [
         ("(", "'\\(' is not a regular expression: missing \\)"),
+        ("a{99999999999999999999}", "is not a regular expression: the repetition number"),
+        ("(" * 5000, "is not a regular expression: maximum recursion"),
+        ("^emm|\udcff", "is not UTF-8 text"),
+        ("[[z]zz", "is found in no training document"),  # of which Python warns
         ("zzz", "is found in no training document"),
         ("", "is found in every training document"),
     ],

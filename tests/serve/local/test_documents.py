@@ -92,6 +92,18 @@ def test_line_endings_and_marks_are_read_as_in_python(node, tmp_path) -> None:
     assert node(CODE, inputs) == expected
 
 
+def test_long_white_space_takes_linear_time(node) -> None:
+    code = """
+    import { strip } from "./characters.js";
+    import { kindOf } from "./text_kind.js";
+    const answer = (n) => {
+      const line = `a${" ".repeat(n)}b`;
+      return [strip(` ${line} `) === line, kindOf(line)];
+    };
+    """
+    assert node(code, [4_000_000]) == [[True, "lines"]]  # hours in quadratic time
+
+
 def test_what_is_no_text_is_refused(node) -> None:
     how = {"text": "lines", "validation": 0, "size": 4}
     contents = [b"", b" \n\t", b"caf\xe9", b"a\0b", "naïve".encode("utf-16")]

@@ -7,7 +7,8 @@ export class ServiceError extends Error {}
 
 export class Connection {
   #worker;
-  #failed;
+  #waiting = new Set(); // functions that take what arrives for a request
+  #problem = ""; // why the worker cannot answer, once it has died
 
   /**
    * Args:
@@ -17,13 +18,11 @@ export class Connection {
    */
   constructor(worker, files, stopped) {
     this.#worker = worker;
-    this.#failed = new Promise((_, reject) => {
-      this.fail = () => {
-        worker.terminate();
-        reject(new ServiceError(stopped));
-      };
-    });
-    this.#failed.catch(() => {}); // it is told to those who wait
+    this.fail = () => {
+      worker.terminate();
+      this.#problem = stopped;
+      for (const arrive of this.#waiting) arrive({ error: stopped });
+    };
     worker.onerror = (event) => {
       event.preventDefault();
       this.fail();
@@ -47,6 +46,7 @@ export class Connection {
   /** Yield the values with which the worker answers a request. */
   async *#answers(request, signal) {
     signal?.throwIfAborted();
+    if (this.#problem) throw new ServiceError(this.#problem);
     const { port1: port, port2 } = new MessageChannel();
     const arrived = [];
     let wake = () => {};
@@ -57,12 +57,11 @@ export class Connection {
     port.onmessage = ({ data }) => arrive(data);
     const abort = () => arrive({});
     signal?.addEventListener("abort", abort);
-    this.#worker.postMessage(request, [port2]);
+    this.#waiting.add(arrive);
     try {
+      this.#worker.postMessage(request, [port2]);
       for (;;) {
-        if (!arrived.length) {
-          await Promise.race([new Promise((resolve) => (wake = resolve)), this.#failed]);
-        }
+        if (!arrived.length) await new Promise((resolve) => (wake = resolve));
         signal?.throwIfAborted();
         const { value, error, isDone } = arrived.shift();
         if (error) throw new ServiceError(sentence(error));
@@ -71,6 +70,7 @@ export class Connection {
       }
     } finally {
       signal?.removeEventListener("abort", abort);
+      this.#waiting.delete(arrive);
       port.postMessage("stop");
       port.close();
     }

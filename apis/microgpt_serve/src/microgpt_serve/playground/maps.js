@@ -13,6 +13,8 @@ export class Maps {
   #on;
   #read = [];
   #maps = []; // {rows, canvas, cell, margin, mark, side}
+  #scheme = matchMedia("(prefers-color-scheme: dark)");
+  #repaint = () => this.#paintAll();
 
   constructor(place, model, on) {
     this.#place = place;
@@ -24,7 +26,12 @@ export class Maps {
       layers.append(element("option", { value: layer }, layer));
     }
     layers.onchange = () => on.changed();
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#paintAll());
+    this.#scheme.addEventListener("change", this.#repaint);
+  }
+
+  /** Make way for other maps: without this, the browser keeps these. */
+  close() {
+    this.#scheme.removeEventListener("change", this.#repaint);
   }
 
   read(parameters) {

@@ -124,11 +124,11 @@ export class Switches {
       weight: (value) => value,
     };
     const chips = FIELDS.flatMap((name) =>
-      this.#edits.get(name).map((value) => {
+      this.#edits.get(name).map((value, place) => {
         const text = titles[name](value);
         const chip = element("button", { type: "button", ariaLabel: `Undo: ${text}` }, `${text} ✕`);
         chip.addEventListener("click", () => {
-          this.#edits.set(name, this.#edits.get(name).filter((each) => each !== value));
+          this.#edits.get(name).splice(place, 1);
           this.#changed();
         });
         return chip;

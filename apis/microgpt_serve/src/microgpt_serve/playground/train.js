@@ -162,21 +162,21 @@ export class Train {
   }
 
   async #start() {
-    await this.#pause();
-    if (!this.#reading) this.#read();
-    const texts = await this.#reading;
-    if (!texts) {
-      if (byId("train-problem").hidden) this.#tell("There are no texts to train on. Choose some above.");
-      return;
-    }
     const start = byId("plan-start");
-    start.disabled = true;
+    start.disabled = true; // also while the texts are read: a second click would start again
     start.textContent = "Preparing …";
+    let texts;
     try {
-      this.#about = await this.#post("start", { ...this.#settings.chosen, text: texts.text });
+      await this.#pause();
+      texts = await this.#textsRead();
+      if (texts) this.#about = await this.#post("start", { ...this.#settings.chosen, text: texts.text });
     } finally {
       start.disabled = false;
       start.textContent = "Train";
+    }
+    if (!texts) {
+      if (byId("train-problem").hidden) this.#tell("There are no texts to train on. Choose some above.");
+      return;
     }
     this.#name = this.#chosenTexts.name;
     [this.#step, this.#seconds, this.#isDiverged] = [0, 0, false];
@@ -186,6 +186,16 @@ export class Train {
     byId("train-pause").focus();
     byId("training").scrollIntoView({ block: "start" });
     await this.#run();
+  }
+
+  /** Return facts on the texts that were chosen last, once they have been read. */
+  async #textsRead() {
+    if (!this.#reading) this.#read();
+    for (;;) {
+      const reading = this.#reading;
+      const texts = await reading;
+      if (reading === this.#reading) return texts;
+    }
   }
 
   async #pause() {

@@ -50,6 +50,7 @@ export class TrainedModel {
     this.#tokens.begin(labels);
     const [layer, maps, sentence] = ["layer", "maps", "attended"].map((id) => byId(`train-${id}`));
     const on = { changed: () => this.#look(), pointed: () => {}, chosen: () => {} };
+    this.#maps?.close();
     this.#maps = new Maps({ layer, maps, sentence }, model, on);
     text.maxLength = model.block_size - 1; // with the start token, it fits into the context
     text.value = [...first].slice(0, model.block_size - 1).join("");

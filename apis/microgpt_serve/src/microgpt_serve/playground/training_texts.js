@@ -8,12 +8,15 @@ const TABLE = /\.(csv|tsv|tab)$/i;
 
 export class TrainingTexts {
   #changed;
+  nChanges = 0; // how often others have been chosen
   #file = null; // the one that was chosen or dropped
-  #about = null; // of the texts that a laboratory has read
 
   /** Args: a function that is called when other texts are chosen. */
   constructor(changed) {
-    this.#changed = changed;
+    this.#changed = () => {
+      this.nChanges++;
+      changed();
+    };
     const source = byId("texts-source");
     source.addEventListener("change", () => this.#show());
     byId("texts-file").addEventListener("change", ({ target }) => this.#take(target.files[0]));
@@ -38,8 +41,10 @@ export class TrainingTexts {
 
   /** A name for a model of these texts. */
   get name() {
-    if (byId("texts-source").value === "names") return "names";
-    return (this.#file?.name ?? "").replace(/\.\w+$/, "") || "my-model";
+    const source = byId("texts-source").value;
+    if (source === "names") return "names";
+    const file = source === "file" ? (this.#file?.name ?? "") : "";
+    return file.replace(/\.\w+$/, "") || "my-model";
   }
 
   /**
@@ -53,7 +58,6 @@ export class TrainingTexts {
     const columns = byId("texts-column");
     this.#offer(found.columns ?? []);
     if (found.columns) found = await laboratory.post("column", { column: columns.selectedIndex });
-    this.#about = found;
     byId("texts-about").textContent = about(found);
     return found;
   }

@@ -15,6 +15,7 @@ export class WhatIf {
   #settings;
   #connecting = null; // a promise of the connection to a laboratory, once it has been asked for
   #stopping = new AbortController();
+  #stopped = Promise.resolve(); // that what was stopped last has come to its end
   #about = ""; // what the figures on the page are about
 
   /** Args: the texts and the settings that are chosen in the view. */
@@ -27,7 +28,7 @@ export class WhatIf {
     });
     byId("wish-stop").addEventListener("click", () => {
       this.#stopping.abort();
-      this.#giveUp();
+      this.#stopped = this.#giveUp();
     });
     byId("wish-kind").addEventListener("change", () => this.#showFields());
     this.#showFields();
@@ -41,7 +42,8 @@ export class WhatIf {
 
   /** Give the laboratory up unless it answers: the search for a pattern can take forever. */
   async #giveUp() {
-    const connection = await this.#connecting;
+    const connection = await this.#connecting?.catch(() => null);
+    if (!connection) return;
     const timer = setTimeout(() => {
       connection.fail();
       this.#connecting = null;
@@ -70,9 +72,9 @@ export class WhatIf {
     }
   }
 
-  /** Hide the figures that are asked for, and those of another change, text or training. */
+  /** Hide the figures that are asked for, and those of another change, text, training or texts. */
   #hide(what, { wish, text }) {
-    const about = JSON.stringify([wish, text, this.#settings.chosen]);
+    const about = JSON.stringify([wish, text, this.#settings.chosen, this.#texts.nChanges]);
     const isOther = about !== this.#about;
     this.#about = about;
     if (isOther || what === "compare") byId("compared").hidden = true;
@@ -80,6 +82,7 @@ export class WhatIf {
   }
 
   async *#answers(what, question, signal) {
+    await this.#stopped;
     this.#connecting ??= laboratory(STOPPED).catch((error) => {
       this.#connecting = null;
       throw error;

@@ -18,7 +18,7 @@ def compare(
     text: list[str] = opt.argument(
         None, f"{opt.TURNS_HELP}  [default: the documents that B left out]", "TEXT"
     ),
-    seeds: int = opt.option(0, opt.OTHER_SEEDS_HELP, min=0),
+    seeds: int = opt.option(0, opt.OTHER_SEEDS_HELP, min=0, max=opt.MAX_OTHER_SEEDS),
     data: Path | None = opt.RECORDED_DATA,
     from_: Path | None = opt.RECORDED_PARENT,
     workers: Annotated[int | None, opt.option_of(SweepOptions, "workers")] = None,

@@ -16,7 +16,7 @@ def why(
     model: Path = opt.argument(..., opt.MODEL_HELP, "MODEL"),
     text: list[str] = opt.argument(..., opt.TURNS_HELP, "TEXT"),
     groups: int = opt.option(8, "Maximum number of groups of documents to leave out.", min=1),
-    seeds: int = opt.option(4, opt.OTHER_SEEDS_HELP, min=0),
+    seeds: int = opt.option(4, opt.OTHER_SEEDS_HELP, min=0, max=opt.MAX_OTHER_SEEDS),
     data: Path | None = opt.RECORDED_DATA,
     from_: Path | None = opt.RECORDED_PARENT,
     workers: Annotated[int | None, opt.option_of(SweepOptions, "workers")] = None,

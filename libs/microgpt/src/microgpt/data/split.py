@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -224,11 +225,14 @@ def left_out(docs: Sequence[Document], pattern: str | None) -> Iterator[int]:
     """
     if pattern is None:
         return iter(())
+    what = f"the pattern {pattern!r:.80} is not"
+    if any("\ud800" <= char <= "\udfff" for char in pattern):  # it could not be recorded
+        raise ConfigError(f"{what} UTF-8 text")
     try:
-        found = re.compile(pattern).search
-    except re.error as error:
-        what = f"the pattern {pattern!r:.80} is not a regular expression"
-        raise ConfigError(f"{what}: {error}") from error
+        with warnings.catch_warnings(action="ignore", category=FutureWarning):
+            found = re.compile(pattern).search
+    except (re.error, OverflowError, RecursionError) as error:  # or too large, or deep
+        raise ConfigError(f"{what} a regular expression: {error}") from error
     return (i for i, doc in enumerate(docs) if any(map(found, texts_of(doc))))
 
 

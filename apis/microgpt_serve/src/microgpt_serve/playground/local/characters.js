@@ -4,7 +4,6 @@
 export const BLANK = "\\t-\\r \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
 export const SPACE = `[\\x1c-\\x1f${BLANK}]`;
 const IS_SPACE = new RegExp(`^${SPACE}$`);
-const ENDS = new RegExp(`^${SPACE}+|${SPACE}+$`, "g");
 const UNPRINTABLE = /[\p{C}\p{Z}]/u;
 const NAMED = { "\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\" };
 
@@ -24,7 +23,21 @@ export const isSpace = (char) => IS_SPACE.test(char);
  * Return a text without white space at its ends.
  * @param {string} text
  */
-export const strip = (text) => text.replace(ENDS, "");
+export function strip(text) {
+  let start = 0;
+  while (start < text.length && isSpace(text[start])) start++;
+  return stripEnd(text.slice(start));
+}
+
+/**
+ * Return a text without white space at its end. A regular expression takes quadratic time.
+ * @param {string} text
+ */
+export function stripEnd(text) {
+  let end = text.length;
+  while (end && isSpace(text[end - 1])) end--;
+  return text.slice(0, end);
+}
 
 /**
  * Return a text as `repr` shows it.

@@ -68,11 +68,7 @@ function checkShape(config) {
 }
 
 function checkSizes(config, names, least = 1, most = MAX_SIZE) {
-  for (const name of names) {
-    const size = config[name];
-    if (!Number.isInteger(size)) throw new EngineError(`${name} must be an integer, got ${size}`);
-    checkWhole(name, size, least, most);
-  }
+  for (const name of names) checkWhole(name, config[name], least, most);
 }
 
 /** Return the angle of each pair of dimensions at position 1; see `angles`. */

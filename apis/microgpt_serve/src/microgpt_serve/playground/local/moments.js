@@ -6,7 +6,7 @@ const FIRST = [1, 2, 5]; // and these times a power of ten: the loss falls faste
 /**
  * Return the steps in order, with 0 and the last.
  * @param {number} steps of the training
- * @param {number} room the number of moments that fit into the memory, about
+ * @param {number} room the number of moments that fit into the memory; there are at least two
  * @returns {number[]}
  */
 export function momentsOf(steps, room = MOST) {
@@ -17,5 +17,7 @@ export function momentsOf(steps, room = MOST) {
   for (let power = 1; power < Math.min(distance, steps); power *= 10) {
     for (const digit of FIRST) if (digit * power < steps) found.add(digit * power);
   }
-  return [...found].sort((a, b) => a - b);
+  const all = [...found].sort((a, b) => a - b);
+  const last = Math.max(1, Math.min(all.length, room) - 1);
+  return Array.from({ length: last + 1 }, (_, i) => all[Math.round((i * (all.length - 1)) / last)]);
 }

@@ -39,6 +39,7 @@ export function checkNumbers(body) {
 
 /** Throw an error unless an integer is in its range; see `check_whole`. */
 export function checkWhole(name, value, least, most) {
+  if (!Number.isInteger(value)) throw new EngineError(`${name} must be an integer, got ${value}`);
   if (value < least) throw new EngineError(`${name} must be >= ${least}, got ${value}`);
   if (value > most) throw new EngineError(`${name} must be at most ${most}`);
 }

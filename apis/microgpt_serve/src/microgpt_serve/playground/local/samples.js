@@ -21,11 +21,14 @@ export function samples(model, tokenizer, random, n, sampling) {
   };
   return Array.from({ length: n }, () => {
     const { end: start } = memory;
-    const decoder = new Decoder(model, [[tokenizer.bos]], rules, fill);
-    while (decoder.run());
-    const [{ tokens, end }] = decoder.take();
-    memory.release(start);
-    drawn.splice(0, tokens.length + Number(end === "stop"));
-    return tokenizer.decode(tokens);
+    try {
+      const decoder = new Decoder(model, [[tokenizer.bos]], rules, fill);
+      while (decoder.run());
+      const [{ tokens, end }] = decoder.take();
+      drawn.splice(0, tokens.length + Number(end === "stop"));
+      return tokenizer.decode(tokens);
+    } finally {
+      memory.release(start);
+    }
   });
 }

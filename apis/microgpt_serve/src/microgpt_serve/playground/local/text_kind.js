@@ -1,9 +1,8 @@
 // Whether a text is running text, such as a book. Equals data/text_kind.py.
 
-import { SPACE, isSpace, lengthOf, strip } from "./characters.js";
+import { SPACE, isSpace, lengthOf, strip, stripEnd } from "./characters.js";
 
 const MAX_LINES = 5000; // maximum number of lines examined
-const END = new RegExp(`${SPACE}+$`);
 const SPACES = new RegExp(`${SPACE}+`);
 const SENTENCE_END = new RegExp(`[\\p{L}\\p{Nl}\\p{No}_][.!?][^${SPACE.slice(1)}? `, "u");
 const count = (items, test) => items.filter(test).length;
@@ -14,7 +13,7 @@ const count = (items, test) => items.filter(test).length;
  * @returns {"lines" | "stream"}
  */
 export function kindOf(text) {
-  const lines = text.split("\n").slice(0, MAX_LINES).map((line) => line.replace(END, ""));
+  const lines = text.split("\n").slice(0, MAX_LINES).map(stripEnd);
   const texts = lines.filter(Boolean);
   const n = texts.length;
   const nBreaks = count(lines, (line, i) => i && line && !lines[i - 1]);

@@ -25,7 +25,7 @@ IMPLEMENTED = {
     "sampling.py": "f6d9ff0285e2c52c",
     "value.py": "a1d0ba79f9ce9284",
 }
-UNCHANGED = "e6ccb55417b6b341"  # hash of these files as they are, so that they need not be parsed
+UNCHANGED = "ad2425bea81eb2ab"  # hash of these files as they are, so that they need not be parsed
 
 
 @cache

@@ -71,15 +71,11 @@ class ReferenceEngine:
     def update(self, lr: float) -> None:
         """Update the weights with one AdamW step."""
         self.n_steps += 1
-        # Bias correction: the means start at 0, so they are too small in the first steps. Divide by
-        # the sum of the factors of all gradients in them.
-        m_bias = 1 - self.beta1**self.n_steps
+        m_bias = 1 - self.beta1**self.n_steps  # the means start at 0 and are too small at first
         v_bias = 1 - self.beta2**self.n_steps
         beta1, beta2, m, v = self.beta1, self.beta2, self.adam_m, self.adam_v
         for i, param in enumerate(self.params):
             m[i] = beta1 * m[i] + (1 - beta1) * param.grad
             v[i] = beta2 * v[i] + (1 - beta2) * param.grad * param.grad
-            # Weight decay pulls weights towards 0, against overfitting. It is decoupled: divided by
-            # sqrt(v) with the gradient, it would hardly change weights that have large gradients.
-            param.data *= 1 - lr * self.weight_decay
+            param.data *= 1 - lr * self.weight_decay  # towards 0, against overfitting; not in Adam
             param.data -= lr * (m[i] / m_bias) / (math.sqrt(v[i] / v_bias) + self.eps)

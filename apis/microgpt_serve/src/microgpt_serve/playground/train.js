@@ -141,7 +141,7 @@ export class Train {
   #forecast() {
     byId("plan-about").textContent = "";
     if (!this.#texts) return;
-    const { model, config } = this.#settings.chosen;
+    const { model, config, validation } = this.#settings.chosen;
     const { nTokens: V, nDocuments, nCharacters, text } = this.#texts;
     const { n_embd: C, n_layer: L, block_size: T } = model;
     const n = (2 * V + T) * C + 12 * L * C ** 2;
@@ -150,13 +150,13 @@ export class Train {
     const seconds = Math.max(full / 1000, config.steps / this.#speed);
     const pace = this.#speed === Infinity ? "full speed" : `${plural(this.#speed, "step")} per second`;
     const most = this.#speed === Infinity ? "" : `, and ${duration(full / 1000)} at full speed`;
-    const nRead = config.steps * config.batch_size;
-    const share = nRead < nDocuments ? ` of the ${grouped(nDocuments)}` : "";
-    const reads =
-      text === "stream"
-        ? ""
-        : `Each step reads ${plural(config.batch_size, "document")}, so the training reads ` +
-          `${grouped(Math.min(nRead, nDocuments))}${share}${nRead > nDocuments ? ", again and again" : ""}. `;
+    const [nRead, nThere] = [config.steps * config.batch_size, nDocuments * (1 - validation)];
+    const what =
+      nRead < nThere
+        ? `${grouped(nRead)} of the ${grouped(nDocuments)}`
+        : `each about ${plural(Math.round(nRead / nThere), "time")}`;
+    const batch = `Each step reads ${plural(config.batch_size, "document")}, so the training reads ${what}. `;
+    const reads = text === "stream" ? "" : batch;
     byId("plan-about").textContent =
       `The model has ${plural(n, "weight")}. ${reads}It takes ${duration(seconds)} at ${pace}${most}.`;
   }

@@ -24,8 +24,8 @@ export class EmbeddingMap extends Plot {
 
   paint(context, width, height) {
     if (!this.#places) return;
-    const largest = (i) => Math.max(...this.#places.filter((_, j) => j % 2 === i).map(Math.abs));
-    const scale = Math.min((width / 2 - MARGIN) / largest(0), (height / 2 - MARGIN) / largest(1));
+    const [along, across] = largest(this.#places);
+    const scale = Math.min((width / 2 - MARGIN) / along, (height / 2 - MARGIN) / across);
     context.strokeStyle = this.colour("line");
     context.beginPath();
     context.moveTo(0, height / 2);
@@ -43,6 +43,13 @@ export class EmbeddingMap extends Plot {
       context.fillText(text, width / 2 + x, height / 2 - y);
     });
   }
+}
+
+/** Return the largest distance along each axis. */
+function largest(places) {
+  const found = [0, 0];
+  places.forEach((x, i) => (found[i % 2] = Math.max(found[i % 2], Math.abs(x))));
+  return found;
 }
 
 /** Return the name of a colour: vowels, and what is no letter, stand out. */

@@ -12,7 +12,8 @@ export function places(numbers, width) {
   const n = numbers.length / width;
   const rows = centred(numbers, width);
   const axes = /** @type {Float64Array[]} */ ([]);
-  for (let i = 0; i < Math.min(2, width); i++) axes.push(axisOf(rows, width, axes));
+  const matrix = products(rows, width);
+  for (let i = 0; i < Math.min(2, width); i++) axes.push(axisOf(matrix, width, axes));
   const found = new Float32Array(2 * n);
   axes.forEach((axis, i) => {
     for (let row = 0; row < n; row++) found[2 * row + i] = dot(rows, row * width, axis);
@@ -54,15 +55,23 @@ function centred(numbers, width) {
   return rows;
 }
 
-/** Return the direction in which rows differ most, at right angles to others. */
-function axisOf(rows, width, others) {
+/** Return the sums of the products of each two columns: the covariance matrix times a factor. */
+function products(rows, width) {
+  const found = new Float64Array(width * width);
+  for (let start = 0; start < rows.length; start += width) {
+    for (let i = 0; i < width; i++) {
+      const x = rows[start + i];
+      for (let j = 0; j < width; j++) found[i * width + j] += x * rows[start + j];
+    }
+  }
+  return found;
+}
+
+/** Return the direction in which rows differ most, at right angles to others, from `products`. */
+function axisOf(matrix, width, others) {
   let axis = unit(Float64Array.from({ length: width }, (_, i) => 1 / (i + 1)), others); // any
   for (let i = 0; i < MOST; i++) {
-    const next = new Float64Array(width);
-    for (let start = 0; start < rows.length; start += width) {
-      const share = dot(rows, start, axis);
-      for (let j = 0; j < width; j++) next[j] += share * rows[start + j];
-    }
+    const next = Float64Array.from({ length: width }, (_, row) => dot(matrix, row * width, axis));
     const before = axis;
     axis = unit(next, others);
     if (axis.every((x, j) => Math.abs(x - before[j]) < CLOSE)) break;

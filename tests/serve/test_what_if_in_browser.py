@@ -173,6 +173,8 @@ def test_documents_can_be_added_and_changed(file, page) -> None:
     asked(page, old="emma", new="emmma")
     assert page.inner_text("#compared-what").startswith("1 document was changed.")
     assert page.is_hidden("#searched")  # it was about another change
+    page.fill("#wish-new", "emmmma")
+    assert page.is_hidden("#compared")
 
 
 def test_figures_of_other_texts_are_hidden(file, page) -> None:

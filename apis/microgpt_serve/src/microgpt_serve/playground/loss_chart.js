@@ -94,7 +94,7 @@ export class LossChart extends Plot {
       for (const point of points) context.lineTo(...point);
       context.stroke();
     };
-    for (const loss of ticks(low, high, 5)) {
+    for (const loss of ticks(low, high, 6)) {
       line([LEFT, y(loss)], [width - RIGHT, y(loss)]);
       context.fillText(loss.toFixed(1), LEFT - 6, y(loss));
     }

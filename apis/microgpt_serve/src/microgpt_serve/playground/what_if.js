@@ -31,6 +31,9 @@ export class WhatIf {
       this.#stopped = this.#giveUp();
     });
     byId("wish-kind").addEventListener("change", () => this.#showFields());
+    byId("train").addEventListener("input", ({ target }) => {
+      if (!target.closest("#training")) this.#hide("", asked()); // figures of another question
+    });
     this.#showFields();
   }
 
@@ -58,9 +61,11 @@ export class WhatIf {
     const question = asked();
     setRunning(true);
     this.#hide(what, question);
+    const about = this.#about;
     try {
       for await (const { progress, comparison, search } of this.#answers(what, question, signal)) {
         if (progress) showProgress(progress);
+        if (about !== this.#about) continue; // another question is in the form
         if (comparison) showComparison(comparison, question);
         if (search) showSearch(search, question);
       }

@@ -27,15 +27,15 @@ export function showComparison({ tokens, text, documents, nDocuments, nRead, nSe
     `${subject} ${rounded(figure.before)} bits ${before}, ${rounded(figure.after)} ${after}: ` +
     `${more(figure.change)}. ${judged(figure, nSeeds)}`;
   byId("compared").hidden = false;
-  byId("compared-text").textContent = text ? told(`${inQuotes(asked)} takes`, text) : "";
   const nShown = nRead ? nRead.toLocaleString("en") : "none";
   const whole = one ? "it" : "all of them";
   const some = nRead < nDocuments ? `${nShown} of them` : whole;
-  const none = nRead ? "" : " So nothing can change; use more steps.";
+  const none = nRead ? "" : " So nothing changes; use more steps.";
   byId("compared-what").textContent =
     `${plural(nDocuments, "document")} ${one ? "was" : "were"} ${what}. The training reads ${some}.${none}`;
-  byId("compared-documents").textContent = told(they, documents);
-  byId("compared-tokens").hidden = !text;
+  byId("compared-text").textContent = text && nRead ? told(`${inQuotes(asked)} takes`, text) : "";
+  byId("compared-documents").textContent = nRead ? told(they, documents) : "";
+  byId("compared-tokens").hidden = !text || !nRead;
   if (text) showTokens(tokens, text, [before, after]);
 }
 

@@ -62,13 +62,13 @@ def compare(
     baseline = Baseline(bits[0], others)
     found = baseline.change_to(bits[1])
     if as_json:
-        facts = {"a": baseline.facts(), "b": found}
+        facts = {"a": baseline.facts(), "b": found._asdict()}
         for name, each in zip(facts, both if text else (), strict=False):
             facts[name]["predictions"] = each.facts()["predictions"]
         print(json.dumps(facts))
         return
     for line in comparison_lines(*both) if text else ():
         print(line)
-    print(f"{bits[0]:.2f} bits under A, {bits[1]:.2f} under B{what}: {found['change']:+.2f}")
+    print(f"{bits[0]:.2f} bits under A, {bits[1]:.2f} under B{what}: {found.change:+.2f}")
     if seeds:
-        print(f"{baseline}; the change is {found['times'] or 0:.1f} times that")
+        print(f"{baseline}; the change is {found.times or 0:.1f} times that")

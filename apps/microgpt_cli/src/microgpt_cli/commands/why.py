@@ -3,7 +3,7 @@
 import json
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from microgpt.errors import ConfigError
 from microgpt_cli.search.options import SweepOptions
@@ -54,18 +54,21 @@ def why(
         note(f"{group.name}: {len(group.ids):,} of {len(docs):,} documents")
     variations = [*({"without": group.pattern} for group in found), *other_seeds(job, seeds)]
     bits = retrained(saved, job, variations, measure, workers)
-    baseline, rows = Baseline(own, bits[len(found) :]), list[dict[str, Any]]()
-    for group, each in zip(found, bits, strict=False):
-        facts = {"name": group.name, "pattern": group.pattern, "n_docs": len(group.ids)}
-        rows.append(facts | baseline.change_to(each))
-    rows.sort(key=lambda row: -abs(row["change"]))
+    baseline = Baseline(own, bits[len(found) :])
+    rows = [(group, baseline.change_to(each)) for group, each in zip(found, bits, strict=False)]
+    rows.sort(key=lambda row: -abs(row[1].change))
     if as_json:
-        print(json.dumps(baseline.facts() | {"groups": rows}))
+        facts = [
+            {"name": group.name, "pattern": group.pattern, "n_docs": len(group.ids)}
+            | change._asdict()
+            for group, change in rows
+        ]
+        print(json.dumps(baseline.facts() | {"groups": facts}))
         return
-    width = max(len(row["name"]) for row in rows)
+    width = max(len(group.name) for group, _ in rows)
     print(f"{'without':<{width}}  documents   bits  change{'  spreads' if seeds else ''}")
-    for row in rows:
-        times = f"  {row['times'] or 0:+7.1f}" if seeds else ""
-        figures = f"{row['n_docs']:>9,}  {row['bits']:5.1f}  {row['change']:+6.2f}{times}"
-        print(terminal_safe(f"{row['name']:<{width}}  {figures}"))
+    for group, (after, change, ratio) in rows:
+        times = f"  {ratio or 0:+7.1f}" if seeds else ""
+        figures = f"{len(group.ids):>9,}  {after:5.1f}  {change:+6.2f}{times}"
+        print(terminal_safe(f"{group.name:<{width}}  {figures}"))
     print(f"{own:.2f} bits with all documents{f'; {baseline}' if seeds else ''}")

@@ -4,12 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import stdev
-from typing import Any
+from typing import NamedTuple
 
 from microgpt.config import LossOn, TextKind
 from microgpt.data.tokenizer import Document
 from microgpt.evaluation.held_out_loss import bits
 from microgpt.evaluation.predictor import Predictor
+
+
+class Change(NamedTuple):
+    """The bits after a different run, the change, and its ratio to the spread if that is known."""
+
+    bits: float
+    change: float  # positive if the documents have become less likely
+    times: float | None
 
 
 @dataclass(frozen=True)
@@ -18,7 +26,7 @@ class Baseline:
 
     Example:
         >>> Baseline(10.0, (9.0, 11.0)).change_to(13.0)
-        {'bits': 13.0, 'change': 3.0, 'times': 3.0}
+        Change(bits=13.0, change=3.0, times=3.0)
     """
 
     bits: float
@@ -32,16 +40,12 @@ class Baseline:
     def __str__(self) -> str:
         return f"the spread of {1 + len(self.seeds)} seeds is {self.spread or 0:.2f} bits"
 
-    def change_to(self, bits: float) -> dict[str, Any]:
-        """Return the bits after a different run, the change, and its ratio to the spread.
-
-        The change is positive if the documents have become less likely.
-        """
+    def change_to(self, bits: float) -> Change:
+        """Return the change from the run with all documents to a different one."""
         change = bits - self.bits
-        times = change / self.spread if self.spread else None
-        return {"bits": bits, "change": change, "times": times}
+        return Change(bits, change, change / self.spread if self.spread else None)
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, object]:
         """Return everything as JSON values."""
         return {"bits": self.bits, "seeds": list(self.seeds), "spread": self.spread}
 

@@ -183,6 +183,9 @@ def test_data_that_are_learned_as_a_whole_are_refused(microgpt, tmp_path) -> Non
         problem = f"{model} has learned its data as a whole; use a model of documents"
         assert refused(microgpt("why", model, *texts)) == problem
     ok(microgpt("compare", "text", "text", "It rained", "--seeds=1"))
+    ok(microgpt("train", "--data=text.txt", "--text=lines", "--steps=2", "--model=lines"))
+    problem = "only one of text and lines was trained on running text; compare two alike"
+    assert refused(microgpt("compare", "text", "lines", "It rained")) == problem
 
 
 def test_other_documents_than_those_of_the_training_are_refused(microgpt, tmp_path) -> None:

@@ -39,7 +39,9 @@ def compare(
     from microgpt_cli.search.retraining import other_seeds, recorded, retrained
 
     first, second = saved = [load_model(each) for each in (a, b)]
-    if first.tokenizer.names != second.tokenizer.names or first.text != second.text:
+    if first.text != second.text:
+        raise ConfigError(f"only one of {a} and {b} was trained on running text; compare two alike")
+    if first.tokenizer.names != second.tokenizer.names:
         raise ConfigError(
             f"the vocabularies of {a} and {b} differ; compare models with the same one"
         )
@@ -55,7 +57,8 @@ def compare(
     models = [*map(InferenceGpt, saved)]
     measure = partial(bits_per_document, docs=docs, loss_on=first.loss_on, text=first.text)
     bits = [*map(measure, models)]
-    both = [explain(each, docs[0], n_alternatives=1, text_kind=first.text) for each in models]
+    shown = models if text else ()
+    both = [explain(each, docs[0], n_alternatives=1, text_kind=first.text) for each in shown]
     others: Sequence[float] = ()
     if repeated:
         others = retrained(*repeated, other_seeds(repeated[1], seeds), measure, workers)
@@ -63,11 +66,11 @@ def compare(
     found = baseline.change_to(bits[1])
     if as_json:
         facts = {"a": baseline.facts(), "b": found._asdict()}
-        for name, each in zip(facts, both if text else (), strict=False):
+        for name, each in zip(facts, both, strict=False):
             facts[name]["predictions"] = each.facts()["predictions"]
         print(json.dumps(facts))
         return
-    for line in comparison_lines(*both) if text else ():
+    for line in comparison_lines(*both) if both else ():
         print(line)
     print(f"{bits[0]:.2f} bits under A, {bits[1]:.2f} under B{what}: {found.change:+.2f}")
     if seeds:

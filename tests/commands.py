@@ -114,6 +114,18 @@ def run_process(
     return subprocess.run(list(map(str, command)), input=stdin, **options)
 
 
+@contextlib.contextmanager
+def running(command: Sequence[str | Path], **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """Start a command with pipes in text mode; it is killed at the end if it still runs."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    options = {**pipes, "encoding": "utf-8", **options}
+    with subprocess.Popen(list(map(str, command)), **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()  # an error would otherwise wait for a process that never ends
+
+
 LITTLE_ROOM = """
 import resource, sys
 from microgpt_cli import main

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 START_S = 60
 SCRIPT_MS = 60_000
+ANSWER_S = 120  # longer than a script
 
 
 class Firefox:
@@ -74,7 +75,8 @@ class Firefox:
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline and self._process.poll() is None:
             if port.exists() and port.read_text().strip():
-                return socket.create_connection(("127.0.0.1", int(port.read_text())))
+                address = ("127.0.0.1", int(port.read_text()))
+                return socket.create_connection(address, timeout=ANSWER_S)
             time.sleep(0.05)
         raise AssertionError("Firefox does not start")
 

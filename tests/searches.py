@@ -43,8 +43,7 @@ def begin(folder: Path, *options: str, until: str = "Generation 2") -> Popen:
     process = Popen(
         ["microgpt", "evolve", "--trace", *options], cwd=folder, stdout=PIPE, stderr=PIPE, text=True
     )
-    while until not in process.stdout.readline():
-        assert process.poll() is None
+    assert any(until in line for line in process.stdout)
     return process
 
 

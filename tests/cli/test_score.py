@@ -3,10 +3,9 @@ import json
 import math
 import os
 import signal
-import subprocess
 
 import pytest
-from commands import ok, refused, run_process
+from commands import ok, refused, run_process, running
 from terminal import Terminal
 
 from microgpt import InferenceGpt, load
@@ -193,8 +192,7 @@ def test_score_shows_surprising_characters_in_red_at_a_terminal(text_model, tmp_
 
 def test_score_prints_each_line_as_it_arrives(text_model) -> None:
     command = ["microgpt", "score", text_model]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+    with running(command) as process:
         for line in ("anna", "emma"):
             process.stdin.write(f"{line}\n")
             process.stdin.flush()

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 from functools import cache
 from pathlib import Path
 from statistics import fmean, stdev
@@ -208,7 +207,7 @@ def test_ctrl_c_ends_all_training_runs_and_leaves_nothing(tmp_path) -> None:
     edit(tmp_path / "a/train_state.json", config=plan | {"steps": 10**8})
     files = sorted(path.name for path in tmp_path.rglob("*"))
     command = [commands.COMMAND, "why", "a", "emma"]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+    with commands.running(command, cwd=tmp_path) as process:
         assert any("training runs of about" in line for line in process.stderr)
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=20)[1] == "interrupted\n"

@@ -4,7 +4,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -41,8 +40,7 @@ def weights_of(directory: Path) -> bytes:
 def kill_at_a_random_moment(command: list[str], folder: Path, rng: random.Random) -> bool:
     """Start a training run and kill it; return whether it was killed before it had ended."""
     trains = rng.random() < 0.9  # it is killed once it trains, mostly; else while it starts
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True) as process:
+    with commands.running(command, cwd=folder) as process:
         if trains:
             process.stdout.readline()
             time.sleep(rng.uniform(0, 0.25))

@@ -113,10 +113,10 @@ def test_train_can_be_interrupted_while_learning_subwords(tmp_path, number, code
     (tmp_path / "text.txt").write_text("".join(letters))
     options = ("--tokenizer", "bpe", "--text", "stream", "--steps", "9", *SHAPE)
     command = [COMMAND, "train", "--data", "text.txt", *options]
-    process = subprocess.Popen(command, cwd=tmp_path, **PIPES)
-    time.sleep(2)  # it learns from about the first second to the sixth
-    process.send_signal(number)
-    assert last_line(process) == word
+    with commands.running(command, cwd=tmp_path) as process:
+        time.sleep(2)  # it learns from about the first second to the sixth
+        process.send_signal(number)
+        assert last_line(process) == word
     assert process.returncode == code
     assert os.listdir(tmp_path) == ["text.txt"]
 
@@ -124,12 +124,12 @@ def test_train_can_be_interrupted_while_learning_subwords(tmp_path, number, code
 @pytest.mark.parametrize(("number", "code", "word"), ENDINGS)
 def test_a_piped_chat_can_be_interrupted(chat_model, number, code, word) -> None:
     command = [COMMAND, "chat", "--model-dir", chat_model]
-    process = subprocess.Popen(command, stdin=PIPE, **PIPES)
-    process.stdin.write("hi\n")
-    process.stdin.flush()
-    assert process.stdout.readline() == "yo\n"
-    process.send_signal(number)
-    assert last_line(process) == word
+    with commands.running(command) as process:
+        process.stdin.write("hi\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "yo\n"
+        process.send_signal(number)
+        assert last_line(process) == word
     assert process.returncode == code
 
 
@@ -153,10 +153,10 @@ def test_a_command_can_be_interrupted_while_reading_a_model(
     text_model, command, number, code, word
 ) -> None:
     program = [sys.executable, "-c", A_SLOW_DISK, command, "--model-dir", text_model]
-    process = subprocess.Popen(program, **PIPES)
-    assert process.stdout.readline() == "reading\n"
-    process.send_signal(number)
-    assert last_line(process) == word
+    with commands.running(program) as process:
+        assert process.stdout.readline() == "reading\n"
+        process.send_signal(number)
+        assert last_line(process) == word
     assert process.returncode == code
 
 
@@ -257,21 +257,15 @@ def test_a_signal_during_start_up_is_reported(tmp_path, text_model) -> None:
     """From the moment that our code runs; Python's own start says nothing, or a traceback."""
     for i in range(38):
         number, code, word = ENDINGS[i % 2]
-        with subprocess.Popen(
+        with commands.running(
             [COMMAND, "generate", "--model-dir", text_model, "--num-samples", FOREVER],
             env={**os.environ, "PYTHONPROFILEIMPORTTIME": "1"},  # tells how far it is
             stdout=subprocess.DEVNULL,
-            stderr=PIPE,
-            text=True,
         ) as process:
-            while not process.stderr.readline().endswith(" microgpt_cli.main\n"):
-                pass
+            assert any(line.endswith(" microgpt_cli.main\n") for line in process.stderr)
             time.sleep((2 + 8 * i) / 1000)
             process.send_signal(number)
-            try:
-                _, errors = process.communicate(timeout=20)
-            finally:
-                process.kill()
+            _, errors = process.communicate(timeout=20)
         told = [line for line in errors.splitlines() if not line.startswith("import time:")]
         assert (process.returncode, told) == (code, [word])
 
@@ -289,19 +283,21 @@ DROPPED = """
         del thing  # the signal comes inside the callback, from where nothing can be raised
         time.sleep(10)
     except KeyboardInterrupt as stop:
+        signals.clear_pending_stop()
         print(type(stop).__name__)
 """
 
 
 EARLY = """
     import os, sys
-    from microgpt_cli.terminal.signals import raise_signals, record_signals
-    record_signals()
+    from microgpt_cli.terminal import signals
+    signals.record_signals()
     os.kill(os.getpid(), int(sys.argv[1]))
     print("on")
     try:
-        raise_signals()
+        signals.raise_signals()
     except KeyboardInterrupt as stop:
+        signals.clear_pending_stop()
         print(type(stop).__name__)
 """
 

@@ -147,19 +147,14 @@ def test_a_custom_judge_can_guide_evolution(tmp_path: Path) -> None:
 def test_the_chat_bot_holds_a_separate_chat_with_each_member(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("MICROGPT_API_KEY", "secret")
     monkeypatch.setenv("PORT", "0")
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
-    with subprocess.Popen(["microgpt-serve"], cwd=tmp_path, **streams) as service:
-        try:
-            found = (re.search(r"at http://\S+:(\d+)", line) for line in service.stderr)
-            port = next(filter(None, found))[1]
-            monkeypatch.setenv("OPENAI_API_KEY", "secret")
-            said = "ada: hi\nbob: my name is bob\n\nada: what is 3 plus 4?\nben: 你好\n"
-            said += "bob: what is my name?\nben: hi\n"
-            address = f"http://localhost:{port}/v1"
-            answers = start("http_bot.py", address, folder=tmp_path, stdin=said).splitlines()
-        finally:
-            service.terminate()
-            service.communicate()
+    with commands.running(["microgpt-serve"], cwd=tmp_path) as service:
+        found = (re.search(r"at http://\S+:(\d+)", line) for line in service.stderr)
+        port = next(filter(None, found))[1]
+        monkeypatch.setenv("OPENAI_API_KEY", "secret")
+        said = "ada: hi\nbob: my name is bob\n\nada: what is 3 plus 4?\nben: 你好\n"
+        said += "bob: what is my name?\nben: hi\n"
+        address = f"http://localhost:{port}/v1"
+        answers = start("http_bot.py", address, folder=tmp_path, stdin=said).splitlines()
     assert answers[0].startswith("bot: @ada ")
     assert answers[1] == "bot: @bob hi bob!"
     assert answers[2] == "bot: @ada 3 + 4 = 7"

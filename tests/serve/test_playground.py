@@ -1,8 +1,9 @@
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
+
+import commands
 
 import microgpt_serve
 
@@ -41,10 +42,7 @@ def test_play_opens_the_page_on_a_free_loopback_port(tmp_path, names_dir) -> Non
     )
     visit.chmod(0o755)
     env = {**os.environ, "BROWSER": f"{visit} %s", "MICROGPT_API_KEY": "secret"}
-    with subprocess.Popen(
-        [command, "play", names_dir], env=env, cwd=tmp_path, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
+    with commands.running([command, "play", names_dir], env=env, cwd=tmp_path) as process:
         (tmp_path / "pid").write_text(str(process.pid))
         out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err

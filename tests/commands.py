@@ -16,7 +16,7 @@ from typing import IO, Any
 
 COMMAND = Path(sys.executable).parent / "microgpt"
 SERVE = COMMAND.with_name("microgpt-serve")
-TIMEOUT_S = 600
+TIMEOUT_S = 300
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
 
 

@@ -261,12 +261,15 @@ def test_a_signal_during_start_up_is_reported(tmp_path, text_model) -> None:
             [COMMAND, "generate", "--model-dir", text_model, "--num-samples", FOREVER],
             env={**os.environ, "PYTHONPROFILEIMPORTTIME": "1"},  # tells how far it is
             stdout=subprocess.DEVNULL,
+            encoding=None,
+            bufsize=0,  # the rest of a line would be lost
         ) as process:
-            assert any(line.endswith(" microgpt_cli.main\n") for line in process.stderr)
+            assert any(line.endswith(b" microgpt_cli.main\n") for line in process.stderr)
             time.sleep((2 + 8 * i) / 1000)
             process.send_signal(number)
             _, errors = process.communicate(timeout=20)
-        told = [line for line in errors.splitlines() if not line.startswith("import time:")]
+        lines = errors.decode().splitlines()
+        told = [line for line in lines if not line.startswith("import time:")]
         assert (process.returncode, told) == (code, [word])
 
 

@@ -2,7 +2,7 @@
 
     weights in a file        with the names of Karpathy's script: JSON, safetensors or `torch.save`
     a directory of MoonBase  see `moonbase`
-    of transformers          that `microgpt export` has written; see `transformers_directory`
+    of transformers          that `microgpt export` has written; see `apertus_directory`
 
 Files may come from anywhere: no code in them is run, and names and shapes are checked first.
 """
@@ -14,12 +14,12 @@ from microgpt.config import DType, ModelConfig
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.files.atomic_files import as_argument, read
+from microgpt.imports.apertus_directory import CONFIG, read_apertus
 from microgpt.imports.foreign import check_names
 from microgpt.imports.moonbase import read_moonbase
 from microgpt.imports.torch_file import ZIP, decode_torch
-from microgpt.imports.transformers_directory import CONFIG, read_transformers
 from microgpt.state import TrainedModel
-from microgpt.storage.meta import description_of
+from microgpt.storage.meta import META, description_of
 from microgpt.storage.model_directory import MOONBASE_WEIGHTS, has_model
 from microgpt.storage.saved_model import SavedModel
 from microgpt.storage.weights_file import (
@@ -54,12 +54,12 @@ def import_model(
         return _from_file(path, n_head, tokenizer)
     if n_head or tokenizer:
         raise ConfigError(f"{path} is a directory, which says what its model is; omit the options")
-    if has_model(path):
+    if has_model(path) and os.path.exists(path / META):
         copy = f"microgpt export {as_argument(path)} --output NAME"
         raise ConfigError(
             f"{path} needs no import: every command reads it; to copy it, use: {copy}"
         )
-    for name, read_directory in ((MOONBASE_WEIGHTS, read_moonbase), (CONFIG, read_transformers)):
+    for name, read_directory in ((MOONBASE_WEIGHTS, read_moonbase), (CONFIG, read_apertus)):
         if os.path.exists(path / name):
             trained, source = read_directory(path)
             return imported(trained, source)

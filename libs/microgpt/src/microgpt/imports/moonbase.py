@@ -24,12 +24,14 @@ SPECIAL = tuple(f"<{name}>" for name in ("bos", *SPECIAL_TOKENS))  # in the orde
 TABLES = ("wte", "lm_head")  # matrices with a row for each token
 
 
-class _Added(BaseModel):
+class AddedToken(BaseModel):
+    """A special token in tokenizer.json; its other settings do not matter."""
+
     id: int
     content: str
 
 
-class _Model(BaseModel):
+class _Vocabulary(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     vocab: dict[str, int]
@@ -40,8 +42,8 @@ class _File(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    added_tokens: list[_Added]
-    model: _Model
+    added_tokens: list[AddedToken]
+    model: _Vocabulary
 
 
 def read_moonbase(directory: Path) -> tuple[TrainedModel, str]:

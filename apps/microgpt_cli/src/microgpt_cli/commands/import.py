@@ -25,13 +25,13 @@ def import_checkpoint(
     from microgpt.data.tokenizer import CharTokenizer
     from microgpt.imports.checkpoint import import_model
     from microgpt.model_config import count_params
-    from microgpt.storage.model_directory import has_copy, save
+    from microgpt.storage.model_directory import save
     from microgpt_cli.terminal.console import terminal_safe
     from microgpt_cli.training.replacement import confirm_replacement
 
     tokenizer = CharTokenizer.from_documents(load_text(data)) if data else None
     saved = import_model(checkpoint, n_head=n_head, tokenizer=tokenizer)
-    if not (force or has_copy(model, saved)):
+    if not force:
         confirm_replacement(model, "--model")
     save(saved, model)
     source = saved.meta.training["imported_from"]

@@ -10,7 +10,10 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from microgpt import ModelConfig
+from microgpt.data.folding import FoldingTokenizer
+from microgpt.exports.apertus import settings_of, to_apertus
 from microgpt.model import init_weights
+from microgpt.storage.saved_model import SavedModel
 
 TEXTS = ["what is 3 plus 4?", "it is 7", "it's 12 o'clock", "naïve"] * 3
 SHAPE = {"n_embd": 16, "n_head": 4, "n_layer": 2, "block_size": 32}
@@ -47,3 +50,24 @@ def moonbase(directory: Path, *, is_chat: bool = True, dtype: str = "float32", *
     tensors = {name: np.array(rows, dtype) for name, rows in weights.items()}
     save_file(tensors, directory / "weights.safetensors")
     return library, {name: each.astype(float).tolist() for name, each in tensors.items()}
+
+
+def apertus(directory: Path, saved: SavedModel) -> dict[str, Any]:
+    """Write a directory as transformers does after a training run; return its tensors."""
+    directory.mkdir()
+    tensors = to_apertus(saved.model, saved.weights)
+    save_file(tensors, directory / "model.safetensors")
+    (directory / "config.json").write_text(json.dumps(settings_of(saved.model)))
+    tokenizer = saved.tokenizer
+    special = [{"id": i, "content": tokenizer.label(i)} for i in tokenizer.special_ids]
+    if tokenizer.file:
+        facts = json.loads(tokenizer.file)
+    else:
+        vocab = {name: token for token, name in enumerate(tokenizer.piece_names)}
+        facts = {"pre_tokenizer": None, "model": {"type": "BPE", "vocab": vocab, "merges": []}}
+    folds = isinstance(tokenizer, FoldingTokenizer)
+    steps = [{"type": "NFKD"}] if folds else [{"type": "Replace"}]
+    facts |= {"added_tokens": special, "normalizer": {"type": "Sequence", "normalizers": steps}}
+    facts |= {"padding": {"strategy": "BatchLongest"}, "post_processor": {}}
+    (directory / "tokenizer.json").write_text(json.dumps(facts))
+    return tensors

@@ -1,7 +1,9 @@
 """The module of PyTorch, compared with both engines; skipped where PyTorch is not installed."""
 
 import random
+import re
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from exported_models import ARCHITECTURES, drawn_shape, saved_model
@@ -17,6 +19,7 @@ from microgpt.value import Value, total
 torch = pytest.importorskip("torch")
 from microgpt.torch import Gpt  # noqa: E402
 
+ROOT = Path(__file__).parents[2]
 SMALL = {"n_embd": 8, "n_head": 2, "n_layer": 2, "block_size": 12}
 
 
@@ -109,3 +112,16 @@ def test_a_model_trained_in_torch_is_saved_and_loaded(dtype: DType, tmp_path) ->
 def test_a_text_longer_than_the_context_is_refused() -> None:
     with pytest.raises(ConfigError, match="13 tokens are more than the context, 12"):
         Gpt(saved_model(**SMALL))(torch.zeros((1, 13), dtype=torch.int64))
+
+
+def test_the_example_in_the_docs_trains_and_saves(tmp_path, monkeypatch) -> None:
+    text = (ROOT / "docs/elsewhere.md").read_text()
+    (code,) = [each for each in re.findall(r"```py\n(.*?)```", text, re.S) if "import Gpt" in each]
+    monkeypatch.chdir(tmp_path)
+    save(saved_model(block_size=16), "names")
+    Path("data").mkdir()
+    Path("data/names.txt").write_text("anna\nemma\n" * 5)
+    exec(code, {})
+    before, after = load("names"), load("names-torch")
+    assert after.model == before.model
+    assert after.weights != before.weights

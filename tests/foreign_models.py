@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from microgpt import ModelConfig
-from microgpt.data.folding import FoldingTokenizer
-from microgpt.exports.apertus import settings_of, to_apertus
+from microgpt.exports.transformers_directory import RECEIPT, encode_transformers
 from microgpt.model import init_weights
 from microgpt.storage.saved_model import SavedModel
 
@@ -55,19 +54,7 @@ def moonbase(directory: Path, *, is_chat: bool = True, dtype: str = "float32", *
 def apertus(directory: Path, saved: SavedModel) -> dict[str, Any]:
     """Write a directory as transformers does after a training run; return its tensors."""
     directory.mkdir()
-    tensors = to_apertus(saved.model, saved.weights)
-    save_file(tensors, directory / "model.safetensors")
-    (directory / "config.json").write_text(json.dumps(settings_of(saved.model)))
-    tokenizer = saved.tokenizer
-    special = [{"id": i, "content": tokenizer.label(i)} for i in tokenizer.special_ids]
-    if tokenizer.file:
-        facts = json.loads(tokenizer.file)
-    else:
-        vocab = {name: token for token, name in enumerate(tokenizer.piece_names)}
-        facts = {"pre_tokenizer": None, "model": {"type": "BPE", "vocab": vocab, "merges": []}}
-    folds = isinstance(tokenizer, FoldingTokenizer)
-    steps = [{"type": "NFKD"}] if folds else [{"type": "Replace"}]
-    facts |= {"added_tokens": special, "normalizer": {"type": "Sequence", "normalizers": steps}}
-    facts |= {"padding": {"strategy": "BatchLongest"}, "post_processor": {}}
-    (directory / "tokenizer.json").write_text(json.dumps(facts))
-    return tensors
+    for name, content in encode_transformers(saved).items():
+        if name != RECEIPT:
+            (directory / name).write_bytes(content)
+    return load_file(directory / "model.safetensors")

@@ -31,6 +31,7 @@ from microgpt.torch import Gpt
 
 Logits = Callable[[list[int]], torch.Tensor]
 N_STEPS, N_COMPARED, N_HELD_OUT, LR = 10, 20, 200, 1e-3
+IGNORED = -100  # label that does not count
 SHAPE: dict[str, Any] = {"n_embd": 64, "n_head": 4, "n_layer": 2, "block_size": 256}
 PORTABLE = {"positions": "rotary", "activation": "relu2", "qk_norm": True, "final_norm": True}
 
@@ -62,10 +63,10 @@ def in_torch(saved: SavedModel, new: list[Document], held_out: list[Document], _
     report("torch", saved, logits, held_out)
     optimizer = torch.optim.AdamW(gpt.parameters(), lr=LR)
     for step in range(N_STEPS):
-        tokens = encoded(saved, new[step * 8 : step * 8 + 8])
+        docs = new[step * 8 : step * 8 + 8]
         losses = [
-            torch.nn.functional.cross_entropy(logits(each[:-1]), torch.tensor(each[1:]))
-            for each in tokens
+            torch.nn.functional.cross_entropy(logits(tokens[:-1]), torch.tensor(labels[1:]))
+            for tokens, labels in zip(encoded(saved, docs), labelled(saved, docs), strict=True)
         ]
         optimizer.zero_grad()
         torch.stack(losses).mean().backward()
@@ -92,7 +93,8 @@ def in_transformers(
         per_device_train_batch_size=1, gradient_accumulation_steps=8, save_strategy="no",
         report_to=[], disable_tqdm=True, logging_strategy="no",
     )  # fmt: skip
-    rows = [{"input_ids": each, "labels": each} for each in encoded(saved, new)]
+    pairs = zip(encoded(saved, new), labelled(saved, new), strict=True)
+    rows = [{"input_ids": tokens, "labels": labels} for tokens, labels in pairs]
     Trainer(model=model, args=settings, train_dataset=rows).train()
     model.eval()
     model.save_pretrained(trained)
@@ -128,6 +130,15 @@ def report(name: str, model: TrainedModel, logits: Logits, held_out: list[Docume
 def encoded(model: TrainedModel, docs: Sequence[Document]) -> list[list[int]]:
     """Return the tokens of documents that fit into the context."""
     return [model.tokenizer.encode_document(doc)[: model.model.block_size] for doc in docs]
+
+
+def labelled(model: TrainedModel, docs: Sequence[Document]) -> list[list[int]]:
+    """Return the tokens of the replies, and IGNORED for the others."""
+    masks = (model.tokenizer.mask(doc, "assistant") or b"" for doc in docs)
+    return [
+        [token if counts else IGNORED for token, counts in zip(tokens, mask, strict=False)]
+        for tokens, mask in zip(encoded(model, docs), masks, strict=True)
+    ]
 
 
 def loss(model: TrainedModel, docs: list[Document]) -> float:

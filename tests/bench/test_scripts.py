@@ -56,7 +56,7 @@ SHORTEST = {
         "bench.RIVALS = ('numpy',); bench.N_NAMES = 1000; "
         "bench.DECODING = [(*bench.DECODING[0][:4], 10)]",
     ),
-    "elsewhere": ("--rounds 1", "bench.N_HELD_OUT = 4"),
+    "elsewhere": ("--rounds 1", "bench.N_HELD_OUT = 4; bench.STEPS = 50"),
     "evolution_fitness": (
         "--searches 1",
         f"bench.SEARCH += {SMALL_SEARCH}; bench.FRESH_SEEDS = bench.FRESH_SEEDS[:2]",

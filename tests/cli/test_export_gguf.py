@@ -82,8 +82,8 @@ def test_a_model_that_does_not_fit_is_refused(
     problem = refused(microgpt("export", text_model, "--format", format, "--output", output))
     assert problem == (
         "the model has learned positions, ReLU that is not squared, no QK norm and no final norm, "
-        "which no architecture of llama.cpp and transformers has; train a model with --portable, "
-        "or use --format onnx"
+        "which no architecture of llama.cpp and transformers has; train one with --portable, which "
+        "can learn from this one with --teacher, or use --format onnx"
     )
     assert sorted(tmp_path.iterdir()) == before
 

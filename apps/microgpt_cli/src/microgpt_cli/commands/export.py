@@ -125,11 +125,12 @@ def modelfile_of(file: Path) -> Path:
 
 
 def write_files(files: Mapping[Path, bytes]) -> None:
-    """Write files of one directory atomically, and print their paths. A link to a file is kept."""
+    """Write the files of a directory atomically, and print their paths. Links to files are kept."""
     from microgpt.files.atomic_files import publish
 
     targets = {Path(os.path.realpath(file)): content for file, content in files.items()}
-    directory = next(iter(targets)).parent
-    publish(directory, {target.name: content for target, content in targets.items()})
+    for directory in dict.fromkeys(target.parent for target in targets):
+        found = {each.name: targets[each] for each in targets if each.parent == directory}
+        publish(directory, found)
     for file, content in files.items():
         print(terminal_safe(f"{file}: {len(content):,} bytes"))

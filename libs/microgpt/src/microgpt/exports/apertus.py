@@ -71,7 +71,8 @@ def check_fits(config: ModelConfig) -> None:
         names = f"{', '.join(others)} and {last}" if others else last
         raise ConfigError(
             f"the model has {names}, which no architecture of llama.cpp and transformers has; "
-            "train a model with --portable, or use --format onnx"
+            "train one with --portable, which can learn from this one with --teacher, or use "
+            "--format onnx"
         )
 
 

@@ -21,17 +21,25 @@ from microgpt.data.tokenizer import Tokenizer
 from microgpt.errors import CheckpointError, ConfigError, MicrogptError
 from microgpt.exports.apertus import ACTIVATION, EPSILON, check_fits, tensor_shapes, to_apertus
 from microgpt.exports.foreign_tokenizer import foreign_tokenizer
-from microgpt.exports.receipt import Receipt, make_receipt, read_receipt, restored_tokenizer
+from microgpt.exports.receipt import (
+    MAX_BYTES,
+    Receipt,
+    make_receipt,
+    read_receipt,
+    restored_tokenizer,
+)
 from microgpt.files.atomic_files import read
 from microgpt.model_config import ModelConfig, count_params
 from microgpt.model_variants import ROTARY_BASE
 from microgpt.printable import printable
+from microgpt.storage.meta import MAX_TOKENIZER_BYTES
 from microgpt.storage.saved_model import SavedModel
 
 MAGIC, VERSION, ALIGNMENT = b"GGUF", 3, 32
 FIRST = struct.calcsize("<4sIQQ")  # bytes before the metadata
 RECEIPT, NAME, TOKENIZER = "microgpt.receipt", "general.name", "microgpt.tokenizer"
-MAX_FILE = 2**34  # bytes
+MAX_FILE, MAX_NAME = 2**34, 2**10  # bytes
+LIMITS = {RECEIPT: MAX_BYTES, NAME: MAX_NAME, TOKENIZER: MAX_TOKENIZER_BYTES}
 MAX_LAYERS = 512  # of llama.cpp
 FLOATS, NORMAL, CONTROL = 0, 1, 3  # types: of a tensor and a file; of tokens
 UINT32, INT32, FLOAT32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9  # types of metadata
@@ -213,20 +221,20 @@ def _first_texts(content: memoryview) -> dict[str, str]:
     found: dict[str, str] = {}
     at = FIRST
     while True:
-        name, at = _read_string(content, at)
+        name, at = _read_string(content, at, MAX_NAME)
         kind = struct.unpack_from("<I", content, at)[0]
-        if name not in (RECEIPT, NAME, TOKENIZER) or name in found or kind != STRING:
+        if name not in LIMITS or name in found or kind != STRING:
             return found
-        found[name], at = _read_string(content, at + 4)
+        found[name], at = _read_string(content, at + 4, LIMITS[name])
 
 
-def _read_string(content: memoryview, at: int) -> tuple[str, int]:
-    """Return the string at an index, and the index after it."""
+def _read_string(content: memoryview, at: int, most: int) -> tuple[str, int]:
+    """Return the string of at most this many bytes at an index, and the index after it."""
     start = at + 8
-    end = start + struct.unpack_from("<Q", content, at)[0]
-    if end > len(content):
-        raise ValueError("a string is longer than the file")
-    return str(content[start:end], "utf-8"), end
+    size = struct.unpack_from("<Q", content, at)[0]
+    if size > min(most, len(content) - start):
+        raise ValueError("a string is too long")
+    return str(content[start : start + size], "utf-8"), start + size
 
 
 def _typed(kind: int, value: Any) -> bytes:

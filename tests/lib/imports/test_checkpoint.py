@@ -3,6 +3,7 @@
 import json
 import pickle
 import random
+import sys
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -197,6 +198,13 @@ def test_no_code_of_a_torch_file_is_run(tmp_path, monkeypatch, thing, protocol, 
     with pytest.raises(CheckpointError, match="is a pickle, which can run code"):
         import_model("model.pt")
     assert not Path("hostile").exists()
+
+
+def test_without_torch_the_extra_is_named(tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    torch_file(tmp_path / "model.pt", pickle.dumps({"wte": 1}, 2))
+    with pytest.raises(ConfigError, match=r"require the extra torch .*pip install 'microgpt-lib"):
+        import_model(tmp_path / "model.pt")
 
 
 def test_a_compressed_torch_file_is_refused(tmp_path) -> None:

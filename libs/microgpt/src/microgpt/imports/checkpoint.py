@@ -18,6 +18,7 @@ from microgpt.imports.apertus_directory import CONFIG, read_apertus
 from microgpt.imports.foreign import check_names
 from microgpt.imports.moonbase import read_moonbase
 from microgpt.imports.torch_file import ZIP, decode_torch
+from microgpt.resource_limits import check_memory
 from microgpt.state import TrainedModel
 from microgpt.storage.meta import META, description_of
 from microgpt.storage.model_directory import MOONBASE_WEIGHTS, has_model
@@ -31,7 +32,8 @@ from microgpt.storage.weights_file import (
 )
 
 MAX_BYTES = 2**33  # of a file with weights
-MAX_JSON = 2**26  # of one with JSON, whose numbers take up to 16 times as much memory
+MAX_JSON = 2**26  # of one with JSON, whose numbers take up to 41 times as much memory
+JSON_NUMBER = 82  # bytes of memory while JSON is read
 SCRIPT = "Karpathy's script"
 PICKLE = b"\x80"  # first byte of a pickle, such as a file of PyTorch before 1.6
 
@@ -113,6 +115,7 @@ def _read_json(content: bytes, path: Path) -> Matrices:
         )
     if len(content) > MAX_JSON:
         raise CheckpointError(f"{path} is larger than {MAX_JSON:,} bytes; save it as safetensors")
+    check_memory(JSON_NUMBER * content.count(b","), f"reading {path}", "save it as safetensors")
     return decode_matrices(content, path.with_suffix(".json"))
 
 

@@ -12,7 +12,8 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from microgpt.errors import CheckpointError, ConfigError
+from microgpt.errors import CheckpointError
+from microgpt.exports.extras import check_extra
 from microgpt.imports.foreign import check_names
 from microgpt.printable import printable
 
@@ -42,13 +43,9 @@ def decode_torch(content: bytes, path: Path) -> "dict[str, NDArray[Any]]":
         ConfigError: PyTorch is not installed.
     """
     check_names(_strings(content, path), path)
-    try:
-        import torch
-    except ImportError as error:
-        raise ConfigError(
-            f"a file of torch.save requires the extra torch ({error}); run: "
-            "pip install 'microgpt-lib[torch]'"
-        ) from error
+    check_extra("torch", "files of torch.save", "torch")
+    import torch
+
     try:
         found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:

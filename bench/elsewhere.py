@@ -1,16 +1,20 @@
 """Measure models that have been exported for other programs: size, speed, and what is lost.
 
     uv run python bench/elsewhere.py [--rounds 9]
+    uv run --with llama-cpp-python --with torch --with transformers python bench/elsewhere.py
 
-Exports Karpathy's model, trained without the last names, and the demo chat model. Speed: greedy
-tokens per second of one sequence on one core, with the cache; the ratio is to microgpt's engine,
-in turns with it. Difference: the largest of a log-probability in the receipt. Bits: the loss per
-token of held-out names or replies, minus that in microgpt.
+Exports Karpathy's model, trained without the last names, the demo chat model, and models of both
+shapes that are portable; the second of these is trained briefly. Speed: greedy tokens per second of
+one sequence on one core, with the cache, called from Python; the ratio is to microgpt's engine, in
+turns with it. Difference: the largest of a log-probability in the receipt. Bits: the loss per token
+of held-out names or replies, minus that in microgpt.
 """
 
 import random
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from importlib.util import find_spec
 from math import log
 from pathlib import Path
 
@@ -21,13 +25,19 @@ from microgpt import InferenceGpt, ModelConfig, TrainConfig, save, train
 from microgpt.config import Sampling
 from microgpt.data.documents import DEMO_MODEL, bundled, load_conversations, load_text
 from microgpt.data.tokenizer import Document
-from microgpt.exports.comparison import MOST, compare
-from microgpt.exports.onnx_file import encode_onnx, read_onnx
-from microgpt.exports.onnx_session import OnnxSession
+from microgpt.exports.comparison import MOST, Runtime, compare
+from microgpt.exports.formats import open_export
+from microgpt.exports.gguf_file import encode_gguf
+from microgpt.exports.onnx_file import encode_onnx
+from microgpt.exports.transformers_directory import encode_transformers
+from microgpt.files.atomic_files import publish
 from microgpt.sampling import DecodeRules
 from microgpt.storage.model_directory import load
+from microgpt.storage.saved_model import SavedModel
+from microgpt.training.presets import PORTABLE, PRESETS
 
 N_HELD_OUT = 1000  # documents
+STEPS = 300  # of the portable chat model
 
 
 def main() -> None:
@@ -38,10 +48,17 @@ def main() -> None:
     names = load_text(bundled("names.txt"))
     chats = load_conversations(bundled("chat_heldout.jsonl"))[:N_HELD_OUT]
     with tempfile.TemporaryDirectory() as folder:
-        karpathys = train(names[:-N_HELD_OUT], model=ModelConfig(), config=TrainConfig())
-        save(karpathys, f"{folder}/names")
-        measure("names", Path(folder, "names"), names[-N_HELD_OUT:], rounds)
+        for kind, shape in (("names", {}), ("portable names", PORTABLE)):
+            model = train(names[:-N_HELD_OUT], model=ModelConfig(**shape), config=TrainConfig())
+            save(model, f"{folder}/{kind}")
+            measure(kind, Path(folder, kind), names[-N_HELD_OUT:], rounds)
         measure("demo chat model", bundled(DEMO_MODEL), chats, rounds)
+        recipe = PRESETS["chat"]
+        config = replace(recipe.config, steps=STEPS, warmup_steps=STEPS // 50)
+        taught = load_conversations(bundled("chat.jsonl"))
+        model = train(taught, model=replace(recipe.model, **PORTABLE), config=config)
+        save(model, f"{folder}/chat")
+        measure("portable chat model", Path(folder, "chat"), chats, rounds)
 
 
 def measure(name: str, directory: Path, docs: list[Document], rounds: int) -> None:
@@ -57,26 +74,45 @@ def measure(name: str, directory: Path, docs: list[Document], rounds: int) -> No
     lines = {"microgpt": ""}
     expected = bits([gpt.log_probabilities(each[:-1]) for each in tokens], tokens, masks)
     with tempfile.TemporaryDirectory() as folder:
-        for kind, int8 in (("onnx", False), ("onnx --int8", True)):
-            file = Path(folder, f"{int8}.onnx")
-            file.write_bytes(encode_onnx(saved, int8=int8))
-            receipt, session = read_onnx(file), OnnxSession(file)
+        for kind, files in exports(saved).items():
+            publish(Path(folder, kind), files)
+            file = "" if len(files) > 1 else next(iter(files))
+            receipt, session = open_export(Path(folder, kind, file))
             found = compare(receipt, session)
             assert found.largest <= MOST
             rows = [log_softmax(session, each[:-1]) for each in tokens]
             lines[kind] = (
-                f", {file.stat().st_size / 1000:,.0f} kB, difference {found.largest:.0e}, "
-                f"{bits(rows, tokens, masks) - expected:+.5f} bits"
+                f", {sum(map(len, files.values())) / 1000:,.0f} kB, "
+                f"difference {found.largest:.0e}, {bits(rows, tokens, masks) - expected:+.5f} bits"
             )
             calls[kind] = lambda session=session: greedy(session, bos, n_tokens)
         times = in_turns(calls, rounds)
     print(f"{name}: {expected:.3f} bits per token in microgpt")
     for kind, seconds in times.items():
         ratio = times["microgpt"] / seconds
-        print(f"  {kind}: {n_tokens / seconds:,.0f} tokens/s ({ratio:.2f}){lines[kind]}")
+        print(
+            f"  {kind}: {n_tokens / seconds:,.0f} tokens/s ({ratio:.2f}){lines[kind]}", flush=True
+        )
 
 
-def greedy(session: OnnxSession, token: int, n_tokens: int) -> None:
+def exports(saved: SavedModel) -> dict[str, Mapping[str, bytes]]:
+    """Return the files of each format that fits the model and whose program is installed."""
+    found: dict[str, Mapping[str, bytes]] = {
+        "onnx": {"model.onnx": encode_onnx(saved)},
+        "onnx --int8": {"model.onnx": encode_onnx(saved, int8=True)},
+    }
+    if all(getattr(saved.model, name) == value for name, value in PORTABLE.items()):
+        if find_spec("llama_cpp"):
+            found["gguf"] = {"model.gguf": encode_gguf(saved, "model")}
+        if find_spec("torch") and find_spec("transformers"):
+            import torch
+
+            torch.set_num_threads(1)
+            found["transformers"] = encode_transformers(saved)
+    return found
+
+
+def greedy(session: Runtime, token: int, n_tokens: int) -> None:
     """Generate tokens one by one with the cache."""
     cache = None
     for _ in range(n_tokens):
@@ -84,7 +120,7 @@ def greedy(session: OnnxSession, token: int, n_tokens: int) -> None:
         token = int(logits[-1].argmax())
 
 
-def log_softmax(session: OnnxSession, tokens: list[int]) -> list[list[float]]:
+def log_softmax(session: Runtime, tokens: list[int]) -> list[list[float]]:
     """Return the log-probabilities after each token."""
     import numpy as np
 

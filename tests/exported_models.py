@@ -5,6 +5,7 @@ import string
 from typing import Any
 
 from microgpt import BpeTokenizer, ModelConfig
+from microgpt.config import DType
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.tokenizer import CharTokenizer, Tokenizer
 from microgpt.model_variants import init_variant
@@ -36,14 +37,16 @@ TOKENIZERS: dict[str, Tokenizer] = {
 }
 
 
-def saved_model(tokenizer: str = "names", *, seed: int = 0, **shape: object) -> SavedModel:
+def saved_model(
+    tokenizer: str = "names", *, seed: int = 0, dtype: DType = "float32", **shape: object
+) -> SavedModel:
     """Return an untrained model."""
     read = TOKENIZERS[tokenizer]
     facts = {"n_embd": 16, "n_head": 4, "n_layer": 2, "block_size": 320, "init_std": 0.3, **shape}
     config = ModelConfig(vocab_size=read.vocab_size, **facts)
-    meta = Meta(**shape_fields(config), **tokenizer_fields(read))
+    meta = Meta(**shape_fields(config), **tokenizer_fields(read), dtype=dtype)
     weights = init_variant(config, random.Random(seed))
-    return SavedModel(config, weights, read, "float32", meta)
+    return SavedModel(config, weights, read, dtype, meta)
 
 
 def drawn_shape(seed: int) -> dict[str, Any]:

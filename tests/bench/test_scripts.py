@@ -3,6 +3,7 @@
 import re
 import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import commands
@@ -40,6 +41,7 @@ SHORTEST = {
         "bench.DATA = {'names': (bench.DATA['names'][0], replace(bench.SMALL, n_embd=8), "
         "replace(bench.WORDS, steps=8, batch_size=4))}",
     ),
+    "back_again": ("--steps 2", "bench.N_STEPS, bench.N_COMPARED, bench.N_HELD_OUT = 1, 1, 8"),
     "batching": ("--rounds 1", "bench.DOCS = bench.DOCS[:512]; bench.STEPS = 8"),
     "beyond_context": ("", BRIEF_PRESETS),
     "chat_quality": (
@@ -54,7 +56,7 @@ SHORTEST = {
         "bench.RIVALS = ('numpy',); bench.N_NAMES = 1000; "
         "bench.DECODING = [(*bench.DECODING[0][:4], 10)]",
     ),
-    "elsewhere": ("--rounds 1", "bench.N_HELD_OUT = 4"),
+    "elsewhere": ("--rounds 1", "bench.N_HELD_OUT = 4; bench.STEPS = 50"),
     "evolution_fitness": (
         "--searches 1",
         f"bench.SEARCH += {SMALL_SEARCH}; bench.FRESH_SEEDS = bench.FRESH_SEEDS[:2]",
@@ -226,6 +228,8 @@ def test_every_benchmark_script_runs(
         pytest.skip("wrk is not installed")
     if name in ("same_bits", "page_training") and not shutil.which("node"):
         pytest.skip("Node is not installed")
+    if name == "back_again" and not find_spec("accelerate"):
+        pytest.skip("transformers is not installed")
     if name.startswith("evolution"):  # its searches would draw their reports
         request.getfixturevalue("undrawn")
     for folder in ("bench", "docs"):

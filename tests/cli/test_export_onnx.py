@@ -84,7 +84,7 @@ def test_unsuitable_options_of_an_onnx_export_are_refused(
     ("options", "problem"),
     [
         (["none.onnx"], "cannot read none.onnx: No such file or directory"),
-        (["."], "cannot read .: Is a directory"),
+        (["."], ". has no receipt.json; write it with"),
         (["mine.txt"], "mine.txt is not an ONNX file, or is damaged"),
         (["mine.txt", "--steps", "3"], "--steps and --engine check the engines; omit them with"),
     ],

@@ -189,3 +189,13 @@ def test_info_and_train_accept_the_same_jsonl_files(microgpt, tmp_path, kind) ->
         assert described.returncode == trained.returncode
         if trained.returncode:
             assert described.stderr == trained.stderr
+
+
+def test_a_model_card_is_printed_for_a_readme(microgpt, text_model) -> None:
+    card = ok(microgpt("info", text_model, "--card")).stdout
+    assert card.startswith("# text-model\n")
+    assert "## Memorisation\n\n" in card
+    problem = refused(microgpt("info", text_model, "--card", "--json"))
+    assert problem == "--card prints Markdown; omit --json"
+    problem = refused(microgpt("info", "--data", "names.txt", "--card"))
+    assert problem == "--card cannot be used with --data; omit one of them"

@@ -91,7 +91,7 @@ def test_files_of_another_program_are_not_replaced(microgpt, text_model, tmp_pat
         ("evolve", "--data", "names.txt", "--train-winner", "mb"),
     ):
         line = refused(microgpt(*command))
-        assert line.startswith(f"mb has {files[0]}") or "newer MoonBase" in line
+        assert line.startswith(f"mb has {files[0]}") or "checkpoint of MoonBase" in line
     error = refused(microgpt("remove", "mb", "--yes"))
     assert "mb is not the directory of a model or a run" in error
     assert microgpt("list", "mb").stdout == ""

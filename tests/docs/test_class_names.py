@@ -5,6 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+TWICE = {"Gpt"}  # in `microgpt.torch`, too, whose users know its name from `microgpt`
 
 
 def test_class_names_are_unique() -> None:
@@ -14,5 +15,5 @@ def test_class_names_are_unique() -> None:
             for node in ast.parse(file.read_text()).body:
                 if isinstance(node, ast.ClassDef):
                     places[node.name].append(str(file.relative_to(ROOT)))
-    twice = {name: files for name, files in places.items() if len(files) > 1}
+    twice = {name: files for name, files in places.items() if len(files) > 1 and name not in TWICE}
     assert not twice, f"name each class by what it is: {twice}"

@@ -92,7 +92,7 @@ def continued(tokens: list[int], **arguments: Any) -> object:
         (lambda: load_conversations(3), "path must be of type str or PathLike, not int"),
         (lambda: load_text("a\0b"), r"path has a NUL or a lone surrogate: 'a\x00b'"),
         (lambda: save(RESULT, "a\ud800b"), r"directory has a NUL or a lone surrogate: 'a\ud800b'"),
-        (lambda: save(GPT, "output"), "result must be of type TrainResult, not InferenceGpt"),
+        (lambda: save(GPT, "output"), "result must be of type TrainResult or SavedModel, not"),
         (lambda: save(RESULT, None), "directory must be of type str or PathLike, not NoneType"),
         (lambda: save(RESULT, "output", weights_format="gz"), 'unknown weights_format "gz"'),
         (lambda: GPT.generate(prompt=None), "prompt must be of type str, not NoneType"),

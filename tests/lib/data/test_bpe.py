@@ -7,6 +7,7 @@ from functools import partial
 from unittest.mock import Mock
 
 import pytest
+from foreign_models import tokenizer_file
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as Library
@@ -217,6 +218,15 @@ def test_a_panic_of_the_rust_library_raises_a_tokenizer_error(monkeypatch) -> No
     monkeypatch.setattr(tokenizer, "_library", Mock(encode=panic))
     with pytest.raises(TokenizerError, match="damaged: slice index"):
         tokenizer.encode("anna")
+
+
+def test_characters_without_a_token_are_unknown() -> None:
+    tokenizer = BpeTokenizer(tokenizer_file(["anna and emma, naïve"] * 2, 40))
+    assert tokenizer.decode(tokenizer.encode("emma and anna")) == "emma and anna"
+    assert tokenizer.unknown_characters("axbxa ï\xae\ud800") == "xb\xae\ud800"
+    with pytest.raises(TokenizerError, match="the vocabulary has no token for 'x', 'é'"):
+        tokenizer.encode("anna xé")
+    assert tokenizer.tokens_of(["a", "x"]) == tokenizer.encode("a")
 
 
 def test_foreign_special_tokens_are_refused() -> None:

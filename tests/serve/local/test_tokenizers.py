@@ -1,6 +1,7 @@
 """Tokenizers in JavaScript, as in Python."""
 
 import pytest
+from foreign_models import tokenizer_file
 from hypothesis import given
 from hypothesis import strategies as st
 from javascript import CHARACTERS, answer_of, as_read, few
@@ -45,6 +46,7 @@ def kinds() -> dict[str, Tokenizer]:
         "fold": FoldingTokenizer("abcdeins .'", is_chat=True),
         "fold without space": FoldingTokenizer("abs"),
         "bpe": BpeTokenizer(BpeTokenizer.from_documents(LEARNED, 300).file or b"", is_chat=True),
+        "bpe without bytes": BpeTokenizer(tokenizer_file(LEARNED, 100), is_chat=True),
     }
 
 

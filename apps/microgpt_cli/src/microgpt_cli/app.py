@@ -50,6 +50,12 @@ _COMMANDS: dict[str, tuple[str, str, *tuple[str, ...]]] = {
         "microgpt export my-model --output small-model --half",
         "microgpt export my-model --format onnx --output my-model.onnx",
     ),
+    "import": (
+        "Ship",
+        "import_checkpoint",
+        "microgpt import moonbase-output --model my-model",
+        "microgpt import weights.json --n-head 4 --data names.txt --model my-model",
+    ),
     "serve": ("Ship", "serve", "microgpt serve my-model --port 8080"),
     "dataset": ("Data", "dataset"),
     "cache": ("Data", "cache", "microgpt cache --clear"),

@@ -1,34 +1,40 @@
 """`microgpt export`: convert a model to another format."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
+from microgpt.printable import printable
 from microgpt_cli.terminal import options as opt
 from microgpt_cli.terminal.console import note, terminal_safe
 
 if TYPE_CHECKING:
+    from microgpt.config import WeightsFormat
     from microgpt.storage.saved_model import SavedModel
     from microgpt_serve.served_model import ServedModel
 
-# Formats of one file, and why they are not written in half precision.
-FILES = {
+# Formats of other programs, and why they are not written in half precision.
+OTHERS = {
     "html": "html chooses the precision itself",
     "onnx": "onnx has float32, or int8 with --int8",
+    "gguf": "gguf has float32",
+    "transformers": "transformers has float32",
 }
 
 
 def export(
     output: Path = opt.option(
         ...,
-        "Output directory, which can be the model directory; for html and onnx, the output file.",
+        "Output directory, which can be the model directory; for html, onnx and gguf, a file.",
     ),
     model: Path | None = opt.MODEL_ARGUMENT,
     model_option: Path | None = opt.MODEL_OPTION,
     unfinished: bool = opt.UNFINISHED,
-    format: Literal["json", "safetensors", "html", "onnx"] = opt.option(
+    format: Literal["json", "safetensors", "html", "onnx", "gguf", "transformers"] = opt.option(
         "safetensors",
-        "Format of the weights; html: a page that runs the model in a browser; onnx: a graph.",
+        "Format of the weights; html: a page that runs the model in a browser; onnx, gguf and "
+        "transformers: for other programs.",
     ),
     half: bool = opt.flag("--half", "Round the weights to half precision (2 bytes per weight)."),
     int8: bool = opt.flag("--int8", "Round the weights of an ONNX file to 8 bits."),
@@ -40,36 +46,45 @@ def export(
 
     Other programs can read safetensors; JSON is human-readable. All commands read both formats. An
     HTML file contains the model, the engine and the playground; it works in a browser, without a
-    network. An ONNX file runs in onnxruntime; `microgpt verify FILE` compares what it computes
-    there with what the model computes here.
+    network. An ONNX file runs in onnxruntime, a GGUF file in llama.cpp, ollama and LM Studio, and a
+    directory of transformers in Python; `microgpt verify PATH` compares what they compute with what
+    the model computes here. GGUF and transformers require a model of `train --portable`.
     """
     model_dir = opt.one_of(model, model_option, "--model") or opt.DEFAULT_MODEL_DIR
 
     from microgpt.errors import ConfigError
+    from microgpt.exports.transformers_directory import RECEIPT
     from microgpt.storage.model_directory import export as export_model
     from microgpt.storage.model_directory import has_copy
     from microgpt_cli.model_loading import load_model
-    from microgpt_cli.training.replacement import confirm_file, confirm_replacement
+    from microgpt_cli.training.replacement import (
+        confirm_directory,
+        confirm_file,
+        confirm_replacement,
+    )
 
     if int8 and format != "onnx":
         raise ConfigError("--int8 requires --format onnx")
-    if format in FILES:
-        if half:
-            raise ConfigError(f"{FILES[format]}; omit --half")
-        if not force:
-            confirm_file(output, "--output", example=f"model.{format}")
+    if format in OTHERS and half:
+        raise ConfigError(f"{OTHERS[format]}; omit --half")
+    if format == "transformers":
+        confirm_directory(output, "--output", RECEIPT, is_forced=force)
+    elif format in OTHERS and not force:
+        confirm_file(output, "--output", example=f"model.{format}")
+        if format == "gguf":
+            confirm_file(modelfile_of(output), "--output")
     saved = load_model(model_dir, unfinished=unfinished)
     if format == "html":
         from microgpt_serve.served_model import served_model
 
         write_page(served_model(saved, model_dir, note), output)
-    elif format == "onnx":
-        write_onnx(saved, output, int8=int8)
+    elif format in OTHERS:
+        write_export(saved, output, format, int8=int8)
     else:
         is_in_place = not unfinished and os.path.realpath(output) == os.path.realpath(model_dir)
         if not (force or is_in_place or has_copy(output, saved)):
             confirm_replacement(output, "--output")
-        file = export_model(saved, output, weights_format=format, half=half)
+        file = export_model(saved, output, weights_format=cast("WeightsFormat", format), half=half)
         print(terminal_safe(f"{file}: {file.stat().st_size:,} bytes"))
 
 
@@ -79,23 +94,43 @@ def write_page(served: "ServedModel", file: Path) -> None:
 
     with on_compiling(note):
         page = served.html
-    _write(page, file)
+    write_files({file: page})
 
 
-def write_onnx(saved: "SavedModel", file: Path, *, int8: bool) -> None:
-    """Write the ONNX file of a model, and print its path."""
+def write_export(saved: "SavedModel", output: Path, format: str, *, int8: bool) -> None:
+    """Write a model with its receipt for another program, and print the paths of its files."""
     from microgpt.engine.machine_code import on_compiling
+    from microgpt.exports.gguf_file import encode_gguf, encode_modelfile
     from microgpt.exports.onnx_file import encode_onnx
+    from microgpt.exports.transformers_directory import encode_transformers
 
     with on_compiling(note):
-        content = encode_onnx(saved, int8=int8)
-    _write(content, file)
+        if format == "onnx":
+            files = {output: encode_onnx(saved, int8=int8)}
+        elif format == "gguf":
+            files = {output: encode_gguf(saved, output.stem)}
+            files[modelfile_of(output)] = encode_modelfile(saved, output.name)
+        else:
+            found = encode_transformers(saved)
+            files = {output / name: content for name, content in found.items()}
+    write_files(files)
+    if format != "onnx" and saved.tokenizer.chars:
+        known = printable("".join(saved.tokenizer.chars))
+        note(f'there, the tokenizer leaves out all characters other than "{known}"')
 
 
-def _write(content: bytes, file: Path) -> None:
-    """Write a file atomically, and print its path. A link to a file is kept."""
+def modelfile_of(file: Path) -> Path:
+    """Return the path of ollama's Modelfile for a GGUF file."""
+    return Path(f"{file}.Modelfile")
+
+
+def write_files(files: Mapping[Path, bytes]) -> None:
+    """Write the files of a directory atomically, and print their paths. Links to files are kept."""
     from microgpt.files.atomic_files import publish
 
-    target = Path(os.path.realpath(file))
-    publish(target.parent, {target.name: content})
-    print(terminal_safe(f"{file}: {len(content):,} bytes"))
+    targets = {Path(os.path.realpath(file)): content for file, content in files.items()}
+    for directory in dict.fromkeys(target.parent for target in targets):
+        found = {each.name: targets[each] for each in targets if each.parent == directory}
+        publish(directory, found)
+    for file, content in files.items():
+        print(terminal_safe(f"{file}: {len(content):,} bytes"))

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 from microgpt.config import check_count
 from microgpt.data.read_options import ReadOptions
 from microgpt.errors import ConfigError
+from microgpt.printable import printable
 from microgpt.training.options import TrainOptions
 from microgpt_cli.terminal import options as opt
-from microgpt_cli.terminal.console import note, print_facts
+from microgpt_cli.terminal.console import note, print_facts, terminal_safe
 
 if TYPE_CHECKING:
+    from microgpt.storage.saved_model import SavedModel
     from microgpt_cli.dataset_report import DatasetReport
 
 of_data = partial(opt.option, rich_help_panel="Data")
@@ -49,6 +51,7 @@ def info(
         None, "Like --minutes, but for `train --budget`, a number of operations.", hidden=True
     ),
     unfinished: bool = opt.UNFINISHED,
+    card: bool = opt.flag("--card", "Print a model card, as Markdown for a README.md."),
     as_json: bool = opt.AS_JSON,
 ) -> None:
     """Describe a model or a training file.
@@ -65,10 +68,14 @@ def info(
         for flag, value in given.items():
             if value is not None:
                 raise ConfigError(f"{flag} requires --data; add --data or omit {flag}")
-        _print_model(model_dir or opt.DEFAULT_MODEL_DIR, unfinished=unfinished, as_json=as_json)
+        if card and as_json:
+            raise ConfigError("--card prints Markdown; omit --json")
+        show = _print_card if card else partial(_print_model, as_json=as_json)
+        show(model_dir or opt.DEFAULT_MODEL_DIR, unfinished=unfinished)
         return
-    if unfinished:
-        raise ConfigError("--unfinished cannot be used with --data; omit one of them")
+    for flag, value in {"--unfinished": unfinished, "--card": card}.items():
+        if value:
+            raise ConfigError(f"{flag} cannot be used with --data; omit one of them")
     options = TrainOptions.of({"minutes": minutes, "budget": budget})
     options.check_ranges()
     how = ReadOptions(None, column, chat or me is not None, me, separator)
@@ -118,16 +125,33 @@ def _note_command(
     note(f"to train on this file, run: microgpt train {command} {where}")
 
 
-def _print_model(model_dir: Path, *, unfinished: bool, as_json: bool) -> None:
+def _load(model_dir: Path, *, unfinished: bool) -> "SavedModel":
+    from microgpt_cli.model_loading import load_model
+
     if os.path.isfile(model_dir):
         what = shlex.quote(str(model_dir))
         raise ConfigError(f"{model_dir} is a file; describe a training file with --data {what}")
+    return load_model(model_dir, unfinished=unfinished)
 
+
+def _print_card(model_dir: Path, *, unfinished: bool) -> None:
+    from microgpt.engine.machine_code import on_compiling
+    from microgpt.exports.model_card import model_card
+    from microgpt.storage.document_hashes import read_document_hashes
+
+    saved = _load(model_dir, unfinished=unfinished)
+    known = None if unfinished else read_document_hashes(model_dir, saved.meta)
+    name = Path(os.path.realpath(model_dir)).name
+    with on_compiling(note):
+        text = model_card(saved, printable(name), known)
+    print(terminal_safe(text), end="")
+
+
+def _print_model(model_dir: Path, *, unfinished: bool, as_json: bool) -> None:
     from microgpt.model_config import count_params
     from microgpt.model_variants import ARCHITECTURE, is_karpathys
-    from microgpt_cli.model_loading import load_model
 
-    saved = load_model(model_dir, unfinished=unfinished)
+    saved = _load(model_dir, unfinished=unfinished)
     meta, model = saved.meta, saved.model
     shape = ["vocab_size", "n_embd", "n_head", "n_layer", "block_size", "n_ff_exp"]
     shape += [] if is_karpathys(model) else ARCHITECTURE

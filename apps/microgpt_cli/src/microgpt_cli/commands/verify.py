@@ -15,7 +15,9 @@ WIDTH = 32  # characters of a text in the table
 
 
 def verify(
-    file: Path | None = argument(None, "ONNX file that `microgpt export` has written.", "FILE"),
+    file: Path | None = argument(
+        None, "ONNX file, GGUF file or directory that `microgpt export` has written.", "PATH"
+    ),
     steps: int | None = option(
         None,
         "Number of steps of Karpathy's run to replay, at most 1000.  "
@@ -23,18 +25,18 @@ def verify(
     ),
     engine: EngineName | None = option(None, "Engine to check.  [default: both]"),
 ) -> None:
-    """Check gradients and losses of the engines, or an ONNX file.
+    """Check the gradients of the engines, or an exported model.
 
     Compare the reference engine's gradients with finite differences, the compiled engine's loss and
     gradients with the reference engine, and the losses of both engines with Karpathy's run. With
     --steps 1000, the reference engine takes about 15 seconds.
 
-    With a FILE, run it in onnxruntime instead, and compare the log-probabilities of its receipt
-    with those of onnxruntime.
+    With a PATH, run what is there in onnxruntime, llama.cpp or transformers instead, and compare
+    the log-probabilities of its receipt with those of this program.
     """
     if file is not None:
         if steps is not None or engine is not None:
-            raise ConfigError("--steps and --engine check the engines; omit them with a FILE")
+            raise ConfigError("--steps and --engine check the engines; omit them with a PATH")
         passed = verify_file(file)
     else:
         passed = verify_engines(steps, engine)
@@ -65,12 +67,11 @@ def verify_engines(steps: int | None, engine: EngineName | None) -> bool:
 def verify_file(file: Path) -> bool:
     """Print how an exported model differs from its receipt; return whether it may."""
     from microgpt.exports.comparison import MOST, MOST_BITS, compare
-    from microgpt.exports.onnx_file import read_onnx
-    from microgpt.exports.onnx_session import OnnxSession
+    from microgpt.exports.formats import open_export
     from microgpt.printable import printable
 
-    receipt = read_onnx(file)
-    found = compare(receipt, OnnxSession(file))
+    receipt, runtime = open_export(file)
+    found = compare(receipt, runtime)
     lines = [f"{'text':<{WIDTH}}  {'receipt':>10}  {'here':>10}  {'largest difference':>18}"]
     for each in found.texts:
         text = f"{printable(each.text.text, WIDTH - 1):<{WIDTH}}"

@@ -20,7 +20,7 @@ from microgpt.storage.saved_model import SavedModel
 from microgpt.training.distillation import Teachers
 from microgpt.training.options import N_SAMPLES, TrainOptions
 from microgpt.training.planning import TrainingJob, plan_training
-from microgpt.training.presets import PRESETS, PresetName
+from microgpt.training.presets import PORTABLE, PRESETS, PresetName
 from microgpt.training.time_limit import TimeLimit
 from microgpt_cli.input_files import default_input
 from microgpt_cli.model_loading import TRAINING, check_duration, load_model
@@ -32,13 +32,15 @@ EDITED = "edited sources"  # what sets the engine if the compiled one does not i
 
 
 def recipe_options(given: TrainOptions) -> TrainOptions:
-    """Return the options that the preset or the genome.json sets, if there is one."""
+    """Return the options that --portable, the preset or the genome.json sets, if there is one."""
     given.check_conflicts(given.given)  # before a file is read
     if given.resume or given.repeat:
         return TrainOptions()  # the run has its own
     if given.genome:
         return _genome_options(given.genome, given)
-    return TrainOptions.of_preset(given.preset) if given.preset else TrainOptions()
+    recipe = TrainOptions.of_preset(given.preset) if given.preset else TrainOptions()
+    portable = PORTABLE if given.portable else {}
+    return TrainOptions.of(portable, "--portable").over(recipe)
 
 
 def _genome_options(path: Path, given: TrainOptions) -> TrainOptions:

@@ -51,6 +51,21 @@ def confirm_file(
         _confirm(file, f"{file} exists", "it", f"use another file with {option}", force)
 
 
+def confirm_directory(directory: Path, option: str, mark: str, *, is_forced: bool) -> None:
+    """Ask before an earlier export is replaced: a directory that has a file of the name `mark`.
+
+    Raises:
+        CheckpointError: the directory has other files, there is no terminal, or the answer is no.
+    """
+    remedy = f"use another directory with {option}"
+    if not os.path.isdir(directory) or not os.listdir(directory):
+        return
+    if not os.path.lexists(directory / mark):
+        raise CheckpointError(f"{directory} has other files than those of an export; {remedy}")
+    if not is_forced:
+        _confirm(directory, f"{directory} has an earlier export", "it", remedy, "--force")
+
+
 def _confirm(path: Path, what: str, it: str, remedy: str, force: str) -> float:
     """Ask whether to replace something at a path; return the seconds until the answer."""
     asked = time.perf_counter()

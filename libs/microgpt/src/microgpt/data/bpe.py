@@ -1,8 +1,8 @@
 """Byte-level BPE (byte pair encoding) with Hugging Face's tokenizers.
 
 The vocabulary has all 256 bytes and the most frequent byte sequences of the training data, so any
-text can be encoded. Special tokens are not registered with the library, so text never encodes to a
-special token.
+text can be encoded; an imported one may lack bytes. Special tokens are not registered with the
+library, so text never encodes to a special token.
 """
 
 import re
@@ -63,6 +63,7 @@ class BpeTokenizer(Tokenizer):
         self._library, pieces = read_library(file)
         super().__init__(pieces, is_chat=is_chat)
         self._bytes_of = dict(enumerate(pieces)) | dict.fromkeys(self.special_ids, b"")
+        self._missing = {*range(N_BYTES)} - {piece[0] for piece in pieces if len(piece) == 1}
         self._cache: dict[str, Sequence[int]] = {}
 
     @classmethod
@@ -91,15 +92,17 @@ class BpeTokenizer(Tokenizer):
                 f"tokens), got {vocab_size}"
             )
         if found := "".join(map(_surrogates, texts)):
-            raise _surrogate_error(found)
+            raise _unknown_error(found)
         return cls(_learn(texts, n_pieces), is_chat=is_chat)
 
     def unknown_characters(self, text: str) -> str:
-        """Return the lone surrogates in a text, which UTF-8 cannot encode."""
-        return "".join(dict.fromkeys(_surrogates(text)))
+        """Return the lone surrogates in a text, and characters with a byte that has no token."""
+        if not self._missing:
+            return "".join(dict.fromkeys(_surrogates(text)))
+        return "".join(char for char in dict.fromkeys(text) if not self._has(char))
 
     def encode(self, text: str) -> list[int]:
-        """Return the tokens of a text; raise TokenizerError if it contains lone surrogates."""
+        """Return the tokens of a text; raise TokenizerError listing all unknown characters."""
         return list(chain.from_iterable(self._words(text)))
 
     def count(self, text: str) -> int:
@@ -130,6 +133,10 @@ class BpeTokenizer(Tokenizer):
         except KeyError:
             raise TokenizerError(f"token {token} is not in the vocabulary") from None
 
+    def _has(self, char: str) -> bool:
+        """Return whether all bytes of a character are in the vocabulary."""
+        return not (_surrogates(char) or self._missing.intersection(char.encode()))
+
     def _words(self, text: str) -> list[Sequence[int]]:
         """Return the tokens of each word of a text."""
         words = WORDS.findall(text)
@@ -140,6 +147,8 @@ class BpeTokenizer(Tokenizer):
         for word in words:
             found = cache.get(word)
             if found is None:
+                if self.unknown_characters(word):
+                    raise _unknown_error(self.unknown_characters(text))
                 found = self._encode_word(word)
                 if len(word) <= MAX_CACHED_LENGTH and len(found) <= MAX_CACHED_TOKENS:
                     cache[word] = found
@@ -147,8 +156,6 @@ class BpeTokenizer(Tokenizer):
         return tokens
 
     def _encode_word(self, word: str) -> Sequence[int]:
-        if found := self.unknown_characters(word):
-            raise _surrogate_error(found)
         try:
             if len(word) <= MAX_CACHED_LENGTH:
                 return tuple(self._library.encode(word, add_special_tokens=False).ids)
@@ -220,6 +227,8 @@ def _surrogates(text: str) -> str:
     return ""
 
 
-def _surrogate_error(surrogates: str) -> TokenizerError:
-    unknown = ", ".join(map(repr, dict.fromkeys(surrogates)))
+def _unknown_error(chars: str) -> TokenizerError:
+    unknown = ", ".join(map(repr, dict.fromkeys(chars)))
+    if not _surrogates(chars):
+        return TokenizerError(f"the vocabulary has no token for {unknown}")
     return TokenizerError(f"{unknown} is a lone surrogate, not a character; read the text as UTF-8")

@@ -102,8 +102,9 @@ def _pieces(vocabulary: dict[str, int]) -> list[bytes]:
     pieces = sorted(vocabulary, key=vocabulary.__getitem__)
     if [vocabulary[piece] for piece in pieces] != list(range(len(pieces))):
         raise TokenizerError("token ids must be consecutive integers from 0")
-    if not bytes_.keys() <= vocabulary.keys() or not bytes_.keys() >= {*"".join(pieces)}:
-        raise TokenizerError("tokens must be byte sequences, including all 256 single bytes")
+    chars = {*"".join(pieces)}
+    if not (chars and chars <= bytes_.keys() & vocabulary.keys()):
+        raise TokenizerError("tokens must be byte sequences, including each of their single bytes")
     return [bytes(bytes_[char] for char in piece) for piece in pieces]
 
 

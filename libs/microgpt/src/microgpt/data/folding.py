@@ -7,7 +7,7 @@ from dataclasses import replace
 from microgpt.data.tokenizer import CharTokenizer, Document
 
 # Replacements for letters and punctuation that have no decomposition in Unicode.
-_TABLE = str.maketrans(
+TABLE = str.maketrans(
     {
         "æ": "ae", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "ł": "l", "ø": "o", "œ": "oe",  # noqa: RUF001
         "þ": "th", "‘": "'", "’": "'", "“": '"', "”": '"', "„": '"', "–": "-", "—": "-",  # noqa: RUF001
@@ -20,11 +20,11 @@ def fold(text: str) -> str:
 
     Apply case folding and compatibility decomposition (Unicode, sections 3.13 and 3.11), remove the
     combining diacritical marks U+0300 to U+036F, recompose the rest (for Hangul), and
-    apply `_TABLE`.
+    apply `TABLE`.
     """
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     kept = "".join(char for char in decomposed if not "\u0300" <= char <= "\u036f")
-    return unicodedata.normalize("NFC", kept).translate(_TABLE)
+    return unicodedata.normalize("NFC", kept).translate(TABLE)
 
 
 def folded(doc: Document) -> Document:

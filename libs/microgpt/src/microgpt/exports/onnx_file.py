@@ -12,7 +12,8 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from microgpt.errors import CheckpointError, ConfigError
+from microgpt.errors import CheckpointError
+from microgpt.exports.extras import check_extra
 from microgpt.exports.onnx_graph import IR_VERSION, OPSET, SCALES, TABLES, OnnxGraph
 from microgpt.exports.receipt import Receipt, make_receipt, read_receipt
 from microgpt.files.atomic_files import read
@@ -49,12 +50,7 @@ def encode_onnx(saved: SavedModel, *, int8: bool = False) -> bytes:
             model have been edited.
         CheckpointError: a weight is too large for float32, or the file would be too large.
     """
-    if saved.known_questions:
-        raise ConfigError(
-            "the model answers few questions, which it finds by their words, and an ONNX graph "
-            "cannot do that; use --format html"
-        )
-    check_extra("onnx")
+    check_extra("onnx", "ONNX files", "onnx")
     weights = tensors_of(saved.model, saved.weights, "float32")
     exported, n_bytes = saved, (1 if int8 else 4) * count_params(saved.model)
     if n_bytes > MAX_FILE - MAX_STRUCTURE:
@@ -88,7 +84,7 @@ def read_onnx(path: Path) -> Receipt:
         ConfigError: the extra onnx is missing.
         CheckpointError: the file cannot be read, is damaged, or is not such a file.
     """
-    check_extra("onnx", "onnxruntime")
+    check_extra("onnx", "ONNX files", "onnx", "onnxruntime")
     model = _parsed(path)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     if RECEIPT not in metadata:
@@ -127,21 +123,6 @@ def _parsed(path: Path) -> "ModelProto":
         f"{path} has more than {MAX_STRUCTURE:,} bytes that are neither weights nor metadata, so "
         "microgpt has not written it"
     )
-
-
-def check_extra(*names: str) -> None:
-    """Raise ConfigError if a package of the extra onnx cannot be imported."""
-    from importlib import import_module
-
-    for name in names:
-        try:
-            import_module(name)
-        except ImportError as error:
-            problem = printable(str(error))
-            raise ConfigError(
-                f"ONNX files require the extra onnx ({problem}); run: "
-                "pip install 'microgpt-lib[onnx]'"
-            ) from error
 
 
 def _quantized(weights: "Arrays") -> "tuple[Arrays, Arrays]":

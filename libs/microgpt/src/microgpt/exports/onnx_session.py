@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microgpt.errors import CheckpointError
-from microgpt.exports.onnx_file import check_extra
+from microgpt.exports.extras import check_extra
 from microgpt.printable import printable
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class OnnxSession:
     """
 
     def __init__(self, model: bytes | Path) -> None:
-        check_extra("onnxruntime")
+        check_extra("onnx", "ONNX files", "onnxruntime")
         import onnxruntime
 
         options = onnxruntime.SessionOptions()

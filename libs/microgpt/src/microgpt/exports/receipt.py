@@ -8,18 +8,23 @@ import random
 from collections.abc import Sequence
 from importlib.metadata import version
 from math import log
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from microgpt.config import ModelConfig, Sampling
-from microgpt.data.tokenizer import Tokenizer
+from microgpt.data.tokenizer import CharTokenizer, Tokenizer
 from microgpt.error_format import first_problem, newer_version
 from microgpt.errors import CheckpointError, ConfigError
 from microgpt.evaluation.predictor import Predictor
 from microgpt.inference import InferenceGpt
 from microgpt.sampling import TokenStream
-from microgpt.storage.meta import tokenizer_fields
+from microgpt.storage.meta import (
+    check_tokenizer_fields,
+    restore_tokenizer,
+    tokenizer_fields,
+)
 from microgpt.storage.saved_model import SavedModel
 
 FORMAT_VERSION = 1
@@ -52,6 +57,15 @@ class ReceiptContinuation(_Strict):
     tokens: Tokens
 
 
+class ReceiptTokenizer(BaseModel):
+    """What `restore_tokenizer` reads; see `TokenizerFields`."""
+
+    tokenizer: str
+    chars: tuple[str, ...] | None = None
+    special_tokens: tuple[str, ...] | None = None
+    fold: bool | None = None
+
+
 class Receipt(_Strict):
     """What a model is, and what it computes; numbers are those of the exported weights."""
 
@@ -76,7 +90,15 @@ def make_receipt(saved: SavedModel, exported: SavedModel, **facts: Any) -> Recei
         saved: the model; it makes up the texts.
         exported: the same with the weights that are exported, which may be rounded.
         facts: the `quantization` and the `weights_sha256` of the receipt.
+
+    Raises:
+        ConfigError: the model answers few questions, or sources of the model have been edited.
     """
+    if saved.known_questions:
+        raise ConfigError(
+            "the model answers few questions, which it finds by their words, and other programs "
+            "cannot do that; use --format html"
+        )
     gpt = InferenceGpt(saved)
     rounded = InferenceGpt(exported) if exported is not saved else gpt
     drawn = [_drawn(gpt, SEED + i) for i in range(N_TEXTS)]
@@ -117,6 +139,25 @@ def read_receipt(content: str, name: str) -> Receipt:
     if any(len(each.log_probabilities) != len(each.tokens) - 1 for each in receipt.texts):
         raise CheckpointError(f"{name}: the receipt is damaged: a text lacks log-probabilities")
     return receipt
+
+
+def restored_tokenizer(receipt: Receipt, file: str | None, path: Path) -> Tokenizer:
+    """Return the tokenizer of a receipt that may be untrusted.
+
+    Args:
+        file: the content of tokenizer.json of a subword tokenizer.
+        path: of the exported file, for error messages.
+
+    Raises:
+        CheckpointError: the tokenizer is invalid, or is not that of the model.
+    """
+    try:
+        fields = ReceiptTokenizer.model_validate(receipt.tokenizer)
+    except ValidationError as error:
+        raise CheckpointError(f"{path}: {first_problem(error)}") from error
+    check_tokenizer_fields(path, fields)
+    content = None if fields.tokenizer == CharTokenizer.kind else (path, (file or "").encode())
+    return restore_tokenizer(path, fields, content, receipt.model.vocab_size)
 
 
 def mean_bits(texts: Sequence[ReceiptText]) -> float:

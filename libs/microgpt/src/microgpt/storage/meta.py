@@ -94,12 +94,17 @@ def meta_of(
         "best_step": best.step if best else None,
         "seconds": round(state.seconds, 3),
     }
+    meta = description_of(trained, **training)
+    return meta.model_copy(update={"known_questions": plan.known_questions})
+
+
+def description_of(trained: TrainedModel, **training: Any) -> Meta:
+    """Return the content of meta.json for a model, without facts that are None."""
     return Meta(
         **shape_fields(trained.model),
         format_version=1 if is_karpathys(trained.model) else FORMAT_VERSION,
         **tokenizer_fields(trained.tokenizer),
         dtype=trained.dtype,
-        known_questions=plan.known_questions,
         created_by=f"microgpt {version('microgpt-lib')}",
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         training={name: fact for name, fact in training.items() if fact is not None},
@@ -185,14 +190,20 @@ def _data_facts(record: object) -> DataFacts | None:
         return None
 
 
-def parse_meta(content: bytes, path: Path) -> Meta:
-    """Parse meta.json; if it is invalid, raise CheckpointError with the location of the error."""
+def parse_meta(content: bytes, path: Path, kind: TokenizerKind | None = None) -> Meta:
+    """Parse meta.json; if it is invalid, raise CheckpointError with the location of the error.
+
+    Args:
+        kind: the tokenizer, if it is not the one that the file says.
+    """
     if problem := newer_version(content, "format_version", FORMAT_VERSION):
         raise CheckpointError(f"{path}: {problem}")
     try:
         meta = Meta.model_validate_json(content)
     except ValidationError as error:
         raise CheckpointError(f"{path}: {first_problem(error)}") from error
+    if kind:
+        meta = meta.model_copy(update={"tokenizer": kind})
     check_tokenizer_fields(path, meta)
     return meta
 

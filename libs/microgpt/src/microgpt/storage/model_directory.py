@@ -6,8 +6,8 @@
     meta.json            model shape, characters and metadata of the training run
     documents.crc32      hashes of the training documents; see `document_hashes`
 
-evolve-rust and MoonBase write only weights.json and meta.json; `load` reads their directories too,
-but not those of a newer MoonBase (`check_format`).
+evolve-rust and MoonBase write only weights.json and meta.json; `load` reads their directories too.
+`microgpt.imports` reads those of a newer MoonBase, and other checkpoints.
 """
 
 import hashlib
@@ -31,6 +31,7 @@ from microgpt.data.folding import FoldingTokenizer, folded
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.errors import CheckpointError, ConfigError, MicrogptError
 from microgpt.files.atomic_files import (
+    as_argument,
     cannot_write,
     committed_path,
     publish,
@@ -69,7 +70,10 @@ MAX_IN_JSON = 1_000_000  # maximum number of weights to save as JSON by default 
 
 
 def save(
-    result: TrainResult, directory: str | Path, *, weights_format: WeightsFormat | None = None
+    result: TrainResult | SavedModel,
+    directory: str | Path,
+    *,
+    weights_format: WeightsFormat | None = None,
 ) -> None:
     """Write a model directory atomically, replacing any existing model and its loss curves.
 
@@ -79,7 +83,7 @@ def save(
     Raises:
         CheckpointError: the directory cannot be written, or is locked by a training run.
     """
-    check_type("result", result, TrainResult)
+    check_type("result", result, TrainResult, SavedModel)
     check_path("directory", directory)
     path = Path(directory)
     files = encode_model(result, weights_format)
@@ -88,12 +92,14 @@ def save(
 
 
 def encode_model(
-    result: TrainResult, weights_format: WeightsFormat | None = None
+    result: TrainResult | SavedModel, weights_format: WeightsFormat | None = None
 ) -> dict[str, bytes]:
     """Return the content of each file that `save` writes, by file name."""
     n_params = count_params(result.model)
     weights_format = weights_format or ("json" if n_params <= MAX_IN_JSON else "safetensors")
     content = encode_weights(result.model, result.weights, weights_format, result.dtype)
+    if isinstance(result, SavedModel):
+        return _files(WEIGHTS_FILES[weights_format], content, result.meta, result.tokenizer)
     docs = result.documents
     if isinstance(result.tokenizer, FoldingTokenizer):  # as the model reads and writes them
         docs = [*docs, *map(folded, docs)]
@@ -166,11 +172,10 @@ def check_format(directory: Path) -> None:
     """Raise CheckpointError if a directory contains only a checkpoint of a newer MoonBase."""
     is_ours = has_model(directory) or committed_path(directory, STATE).exists()
     if (directory / MOONBASE_WEIGHTS).exists() and not is_ours:
-        what = (
-            f"a checkpoint of a newer MoonBase ({MOONBASE_WEIGHTS} and a byte-level BPE tokenizer)"
+        raise CheckpointError(
+            f"{directory} is a checkpoint of MoonBase ({MOONBASE_WEIGHTS}); convert it with: "
+            f"microgpt import {as_argument(directory)} --model NAME"
         )
-        remedy = "of MoonBase's models, it reads those with weights.json and characters as tokens"
-        raise CheckpointError(f"{directory} is {what}, which this microgpt cannot read; {remedy}")
 
 
 def read_meta(directory: Path) -> Meta:

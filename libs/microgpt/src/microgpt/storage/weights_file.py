@@ -1,6 +1,7 @@
 """Weights files in JSON or safetensors format; only safetensors files need NumPy."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,10 +18,13 @@ from microgpt.storage.meta import META
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+Matrices = Mapping[str, "Sequence[Sequence[float]] | NDArray[Any]"]
 WEIGHTS_FILES: dict[WeightsFormat, str] = {
     "json": "weights.json",
     "safetensors": "model.safetensors",
 }
+DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BOOL": "?", "U8": "u1", "I8": "i1"}
+DTYPES |= {"I16": "<i2", "I32": "<i4", "I64": "<i8"}
 FLOATS = ("float16", "float32", "float64")
 MAX_BYTES = (8, 64)  # bytes per number in safetensors and JSON (24 for digits, 40 for spaces)
 HEADER_BYTES = 2**16  # bytes per layer for tensor names, shapes and other metadata
@@ -79,26 +83,60 @@ def decode_weights(
     Raises:
         CheckpointError: the content is invalid or does not match the model.
     """
-    if path.suffix == ".json":
-        matrices = _from_json(content, path)
-    else:
-        matrices = _from_safetensors(content, path)
+    return rows_of(decode_matrices(content, path), path, model)
+
+
+def decode_matrices(content: bytes, path: Path) -> Matrices:
+    """Decode the content of a weights file, whose matrices may have any names and sizes."""
+    return (_from_json if path.suffix == ".json" else _from_safetensors)(content, path)
+
+
+def rows_of(
+    matrices: Matrices, path: Path, model: ModelConfig, source: str = META
+) -> dict[str, tuple[tuple[float, ...], ...]]:
+    """Return the rows of each matrix of a model by name.
+
+    Args:
+        source: what says that the model has this shape.
+
+    Raises:
+        CheckpointError: the matrices are not those of the model.
+    """
     if model.n_layer > len(matrices):  # checked first: a huge n_layer could exhaust the memory
-        raise CheckpointError(f"{path} has too few matrices for n_layer {model.n_layer} in {META}")
+        raise CheckpointError(
+            f"{path} has too few matrices for n_layer {model.n_layer} in {source}"
+        )
     shapes = weight_shapes(model)
     missing, foreign = shapes.keys() - matrices.keys(), matrices.keys() - shapes.keys()
     if missing or foreign:
         problem = f"{min(missing)} is missing" if missing else f"{min(foreign)} is unexpected"
-        raise CheckpointError(f"{path} does not match {META}: {printable(problem)}")
+        raise CheckpointError(f"{path} does not match {source}: {printable(problem)}")
     for name, (rows, columns) in shapes.items():
         matrix = matrices[name]
         uneven = next((row for row in matrix if len(row) != columns), None)
         if len(matrix) != rows or uneven is not None:
             found = f"{len(matrix)} × {columns if uneven is None else len(uneven)}"
             raise CheckpointError(
-                f"{path} does not match {META}: {name} is {found}, not {rows} × {columns}"
+                f"{path} does not match {source}: {name} is {found}, not {rows} × {columns}"
             )
-    return {name: tuple(tuple(row) for row in matrices[name]) for name in shapes}
+    return {name: tuple(map(tuple, _as_lists(matrices[name]))) for name in shapes}
+
+
+def check_matrix(matrix: "NDArray[Any]", name: str, path: Path) -> None:
+    """Raise CheckpointError unless an array is a matrix of finite numbers."""
+    import numpy as np
+
+    if matrix.ndim != 2 or matrix.dtype.name not in FLOATS:
+        raise CheckpointError(
+            f"{path}: {printable(name)} is a {matrix.ndim}-D array of {matrix.dtype}; "
+            f"expected a 2-D array ({', '.join(FLOATS)})"
+        )
+    if not np.isfinite(matrix).all():
+        raise CheckpointError(f"{path}: {printable(name)} has a value that is not finite")
+
+
+def _as_lists(matrix: "Sequence[Sequence[float]] | NDArray[Any]") -> Sequence[Sequence[float]]:
+    return matrix if isinstance(matrix, Sequence) else matrix.tolist()
 
 
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -107,33 +145,43 @@ _MATRICES = TypeAdapter(
 )
 
 
-def _from_json(content: bytes, path: Path) -> dict[str, list[list[float]]]:
+def _from_json(content: bytes, path: Path) -> Matrices:
     try:
         return _MATRICES.validate_json(content)
     except ValidationError as error:
         raise CheckpointError(f"{path}: {first_problem(error)}") from error
 
 
-def _from_safetensors(content: bytes, path: Path) -> dict[str, list[list[float]]]:
+def _from_safetensors(content: bytes, path: Path) -> Matrices:
+    tensors = decode_tensors(content, path)
+    for name, tensor in tensors.items():
+        check_matrix(tensor, name, path)
+    return tensors
+
+
+def decode_tensors(content: bytes, path: Path) -> "dict[str, NDArray[Any]]":
+    """Return the tensors of a safetensors file; those in bfloat16 become float32.
+
+    Raises:
+        CheckpointError: the file is damaged, or has numbers that NumPy does not support.
+    """
     import numpy as np
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
+    from safetensors import SafetensorError, deserialize
 
     try:
-        tensors = load(content)
-    except KeyError as error:  # NumPy does not support the dtype
+        tensors = {}
+        for name, facts in deserialize(content):  # type: ignore[no-untyped-call]
+            dtype, shape = facts["dtype"], facts["shape"]
+            if dtype == "BF16":  # the first half of a float32
+                halves = np.frombuffer(facts["data"], "<u2").astype("<u4") << 16
+                tensors[name] = halves.view("<f4").reshape(shape)
+            else:
+                tensors[name] = np.frombuffer(facts["data"], DTYPES[dtype]).reshape(shape)
+    except KeyError as error:
         raise CheckpointError(
             f"{path} has the dtype {printable(str(error))}; "
             f"convert it to one of {', '.join(FLOATS)}"
         ) from error
     except (SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {printable(str(error))}") from error
-    for name, tensor in tensors.items():
-        if tensor.ndim != 2 or tensor.dtype.name not in FLOATS:
-            raise CheckpointError(
-                f"{path}: {printable(name)} is a {tensor.ndim}-D array of {tensor.dtype}; "
-                f"expected a 2-D array ({', '.join(FLOATS)})"
-            )
-        if not np.isfinite(tensor).all():
-            raise CheckpointError(f"{path}: {printable(name)} has a value that is not finite")
-    return {name: tensor.tolist() for name, tensor in tensors.items()}
+    return tensors

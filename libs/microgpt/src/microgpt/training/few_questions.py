@@ -20,6 +20,7 @@ MOST_CHARACTERS = 40_000  # of all conversations together
 CONDITION = f"for at most {MOST_QUESTIONS} questions, which are learned as a whole"
 PREVENTING = (
     "steps", "preset", "genome", "tokenizer", "patience", "val_fraction", "test_fraction",
+    "portable",
 )  # fmt: skip
 BATCH, LEAST_STEPS = 16, 300
 PASSES = 120  # number of times that each conversation is read; 90 are enough for sixty questions

@@ -199,6 +199,12 @@ class TrainOptions(Options):
     out_scale: float = model(
         ModelConfig.out_scale, "Scale factor of the initial attn_wo and mlp_fc2 weights."
     )
+    portable: bool = model(
+        False,
+        "Train an architecture that other programs have, for `export --format gguf` and "
+        "transformers: all of the above but token shift.",
+        excludes="token_shift positions=learned activation=relu resume repeat from_ genome",
+    )
     max_weights: int | None = model(
         None, "Choose a model of at most this many weights.", excludes=f"{LIMIT} from_ genome"
     )

@@ -18,6 +18,11 @@ VARIANT: dict[str, Any] = {
     "positions": "rotary", "token_shift": True, "activation": "relu2", "qk_norm": True,
     "final_norm": True, "out_scale": 0.1,
 }  # fmt: skip
+# What of it llama.cpp and transformers have, too.
+PORTABLE: dict[str, Any] = {
+    "positions": "rotary", "token_shift": False, "activation": "relu2", "qk_norm": True,
+    "final_norm": True,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ const WORDS = new RegExp(`${ENDINGS}| ?\\p{L}+| ?\\p{N}+|${MARKS_AND_BLANKS}`, "
 const SURROGATES = /[\ud800-\udfff]/gu; // lone ones alone
 const MAX_CACHED_LENGTH = 64;
 
+const isSurrogate = (char) => char.search(SURROGATES) >= 0;
 const utf8 = (options) => new TextDecoder("utf-8", { ignoreBOM: true, ...options });
 const bytesOf = (piece) => Uint8Array.from([...piece], (char) => char.charCodeAt(0));
 
@@ -19,6 +20,7 @@ export class BpeTokenizer extends Tokenizer {
   #tokenOf;
   #ranks = new Map(); // of merges, by pair of tokens
   #merged = []; // the token that each merge makes
+  #missing; // bytes without a token, which an imported vocabulary may have
   #cache = new Map();
 
   /**
@@ -31,6 +33,8 @@ export class BpeTokenizer extends Tokenizer {
     this.pieces = pieces;
     this.unit = "tokens";
     this.#tokenOf = new Map(pieces.map((piece, token) => [piece, token]));
+    const bytes = Array.from({ length: 256 }, (_, byte) => byte);
+    this.#missing = new Set(bytes.filter((byte) => !this.#tokenOf.has(String.fromCharCode(byte))));
     for (let i = 0; i < merges.length; i += 2) {
       const [left, right] = [merges[i], merges[i + 1]];
       this.#ranks.set(left * pieces.length + right, i / 2);
@@ -39,11 +43,12 @@ export class BpeTokenizer extends Tokenizer {
   }
 
   /**
-   * Return the lone surrogates in a text, which UTF-8 cannot encode.
+   * Return the lone surrogates in a text, and characters with a byte that has no token.
    * @param {string} text
    */
   unknown(text) {
-    return [...new Set(text.match(SURROGATES))];
+    if (!this.#missing.size) return [...new Set(text.match(SURROGATES))];
+    return [...new Set(text)].filter((char) => !this.#has(char));
   }
 
   /**
@@ -52,16 +57,24 @@ export class BpeTokenizer extends Tokenizer {
    * @returns {number[]}
    */
   encode(text) {
-    const surrogates = this.unknown(text).map(repr).join(", ");
-    if (surrogates) {
+    const unknown = this.unknown(text);
+    const named = unknown.map(repr).join(", ");
+    if (unknown.some(isSurrogate)) {
       const what = "is a lone surrogate, not a character; read the text as UTF-8";
-      throw new EngineError(`${surrogates} ${what}`);
+      throw new EngineError(`${named} ${what}`);
     }
+    if (named) throw new EngineError(`the vocabulary has no token for ${named}`);
     return (text.match(WORDS) ?? []).flatMap((word) => this.#word(word));
   }
 
   count(text) {
     return this.encode(text).length;
+  }
+
+  /** Return whether all bytes of a character are in the vocabulary. */
+  #has(char) {
+    const bytes = Array.from(new TextEncoder().encode(char));
+    return !isSurrogate(char) && !bytes.some((byte) => this.#missing.has(byte));
   }
 
   #word(word) {

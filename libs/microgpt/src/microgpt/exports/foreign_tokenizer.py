@@ -1,0 +1,77 @@
+"""A tokenizer for other programs: GPT-2's byte-level BPE, special tokens and a chat template."""
+
+import json
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+from microgpt.data.folding import FoldingTokenizer
+from microgpt.data.tokenizer import Tokenizer
+from microgpt.errors import TokenizerError
+
+PRINTED = (*range(33, 127), *range(161, 173), *range(174, 256))  # bytes written as themselves
+
+
+@dataclass(frozen=True)
+class ForeignTokenizer:
+    """What llama.cpp and transformers need to know of a tokenizer."""
+
+    pieces: tuple[str, ...]  # each byte is a character
+    merges: tuple[tuple[str, str], ...]  # of characters of several bytes, and of subwords
+    special: dict[str, int]  # names, such as "<|bos|>", in the order of their ids
+    bos_id: int
+    end_id: int  # ends a text or a reply
+    suppressed: tuple[int, ...]  # special tokens that are never generated
+    chat_template: str  # in Jinja
+
+
+def foreign_tokenizer(tokenizer: Tokenizer) -> ForeignTokenizer:
+    """Describe a tokenizer; raise TokenizerError if a piece has the name of a special token."""
+    chars = _byte_characters()
+    pieces = tuple(
+        "".join(chars[byte] for byte in (name.encode() if isinstance(name, str) else name))
+        for name in tokenizer.piece_names
+    )
+    if tokenizer.file:
+        merges = [tuple(merge) for merge in json.loads(tokenizer.file)["model"]["merges"]]
+    else:  # the bytes of a character, from the first on; llama.cpp requires at least one merge
+        merges = [
+            (head, whole[len(head) :])
+            for piece in pieces
+            for head, whole in pairwise(accumulate(piece))
+        ] or [(chars[255], chars[255])]  # a byte that UTF-8 does not have
+    special = {tokenizer.label(token): token for token in tokenizer.special_ids}
+    if found := special.keys() & set(pieces):
+        raise TokenizerError(f"the vocabulary has {min(found)}, which is a special token elsewhere")
+    end_id = tokenizer.end_turn_id if tokenizer.is_chat else tokenizer.bos_id
+    return ForeignTokenizer(
+        pieces,
+        tuple(dict.fromkeys(merges)),
+        special,
+        tokenizer.bos_id,
+        end_id,
+        tuple(token for token in tokenizer.special_ids if token != end_id),
+        _chat_template(tokenizer),
+    )
+
+
+def _byte_characters() -> list[str]:
+    """Return the character of each byte in GPT-2's byte-level BPE."""
+    others = iter(range(256, 512))
+    return [chr(byte if byte in PRINTED else next(others)) for byte in range(256)]
+
+
+def _chat_template(tokenizer: Tokenizer) -> str:
+    """Return the template of a conversation; a text model continues the messages."""
+    content = "message['content']"
+    if isinstance(tokenizer, FoldingTokenizer):
+        content += "|lower"
+    if tokenizer.reading("\n") == {ord("\n"): " "}:
+        content += r"|replace('\n', ' ')"
+    if not tokenizer.is_chat:
+        return "{{ bos_token }}{% for message in messages %}{{ " + content + " }}{% endfor %}"
+    return (
+        "{{ bos_token }}{% for message in messages %}"
+        "{% if message['role'] in ['user', 'assistant'] %}"
+        "{{ '<|' + message['role'] + '|>' + (" + content + ") + '<|end_turn|>' }}"
+        "{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+    )

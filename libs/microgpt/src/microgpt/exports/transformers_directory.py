@@ -1,0 +1,235 @@
+"""Directories for transformers: write a model with its receipt, and read one that may be untrusted.
+
+    config.json, generation_config.json     the architecture; how to generate
+    model.safetensors                       float32
+    tokenizer.json, tokenizer_config.json   with the chat template
+    receipt.json                            see `receipt`
+
+A directory is read only if its small files are what is written for the receipt in it, so
+transformers gets no settings that microgpt has not written.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from microgpt.config import Sampling
+from microgpt.data.folding import TABLE, FoldingTokenizer
+from microgpt.data.tokenizer import CharTokenizer, Tokenizer
+from microgpt.errors import CheckpointError, MicrogptError
+from microgpt.exports.apertus import check_fits, check_tensors, settings_of, to_apertus
+from microgpt.exports.foreign_tokenizer import foreign_tokenizer
+from microgpt.exports.receipt import (
+    MAX_BYTES,
+    Receipt,
+    make_receipt,
+    read_receipt,
+    restored_tokenizer,
+)
+from microgpt.files.atomic_files import read
+from microgpt.model_config import ModelConfig, count_params
+from microgpt.printable import printable
+from microgpt.storage.meta import MAX_TOKENIZER_BYTES
+from microgpt.storage.saved_model import SavedModel
+
+WEIGHTS, TOKENIZER, RECEIPT = "model.safetensors", "tokenizer.json", "receipt.json"
+MAX_WEIGHTS = 2**34  # bytes
+ADDED = ("added_tokens", "post_processor", "normalizer")  # keys of tokenizer.json; others are ours
+ALSO = (".md", "LICENSE")  # ends of the names of other files that a directory may have
+
+
+def encode_transformers(saved: SavedModel) -> dict[str, bytes]:
+    """Return the content of each file of the directory of a model, by file name.
+
+    Raises:
+        ConfigError: the model has another architecture or answers few questions, or sources of the
+            model have been edited.
+        CheckpointError: a weight is too large for float32.
+    """
+    from safetensors.numpy import save
+
+    check_fits(saved.model)
+    weights = save(to_apertus(saved.model, saved.weights), {"format": "pt"})
+    facts = {"quantization": None, "weights_sha256": hashlib.sha256(weights).hexdigest()}
+    receipt = make_receipt(saved, saved, **facts).model_dump_json(indent=2)
+    files = _small_files(saved.model, saved.tokenizer)
+    return files | {WEIGHTS: weights, RECEIPT: f"{receipt}\n".encode()}
+
+
+def read_transformers(directory: Path) -> Receipt:
+    """Check a directory that `encode_transformers` has written, and return its receipt.
+
+    Raises:
+        CheckpointError: a file cannot be read, is damaged, or is not of such a directory.
+    """
+    path = directory / RECEIPT
+    if not path.exists():
+        raise CheckpointError(
+            f"{directory} has no {RECEIPT}; write it with `microgpt export --format transformers`"
+        )
+    try:
+        text = read(path, MAX_BYTES).decode()
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{path} is damaged: it is not UTF-8") from error
+    receipt = read_receipt(text, str(path))
+    try:
+        check_fits(receipt.model)
+        tokenizer = restored_tokenizer(receipt, _original_tokenizer(receipt, directory), path)
+        expected = _small_files(receipt.model, tokenizer)
+    except MicrogptError as error:
+        raise CheckpointError(f"{path}: the receipt is damaged: {error}") from error
+    for name, content in expected.items():
+        if read(directory / name, MAX_TOKENIZER_BYTES) != content:
+            raise CheckpointError(
+                f"{directory / name} is not what this microgpt writes for this model; "
+                f"it was written by {printable(receipt.created_by)}, or changed since"
+            )
+    names = {*expected, WEIGHTS, RECEIPT}
+    for other in sorted(each.name for each in directory.iterdir()):
+        if other not in names and not other.startswith(".") and not other.endswith(ALSO):
+            raise CheckpointError(
+                f"{directory} has another file, which microgpt has not written: "
+                f"{printable(other)}; remove it"
+            )
+    _check_weights(directory / WEIGHTS, receipt)
+    return receipt
+
+
+def original_tokenizer(content: bytes) -> bytes:
+    """Return the tokenizer.json of our subword tokenizer from that for transformers.
+
+    Raises:
+        ValueError: the file is not a JSON object.
+    """
+    facts = json.loads(content)
+    if not isinstance(facts, dict):
+        raise ValueError("tokenizer.json is not an object")
+    empty: dict[str, Any] = dict.fromkeys(ADDED) | {"added_tokens": []}
+    return json.dumps(facts | empty, indent=2, ensure_ascii=False).encode()
+
+
+def _original_tokenizer(receipt: Receipt, directory: Path) -> str | None:
+    """Return the file of a subword tokenizer, or None for characters."""
+    if receipt.tokenizer.get("tokenizer") == CharTokenizer.kind:
+        return None
+    path = directory / TOKENIZER
+    try:
+        return original_tokenizer(read(path, MAX_TOKENIZER_BYTES)).decode()
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is not a valid tokenizer") from error
+
+
+def _check_weights(path: Path, receipt: Receipt) -> None:
+    """Raise CheckpointError if a file does not have the tensors of a receipt."""
+    from safetensors import SafetensorError, safe_open
+
+    if 4 * count_params(receipt.model) > len(content := read(path, MAX_WEIGHTS)):
+        raise CheckpointError(f"{path} has fewer weights than its receipt says")
+    if hashlib.sha256(content).hexdigest() != receipt.weights_sha256:
+        raise CheckpointError(f"{path} is damaged: its weights are not those of its receipt")
+    del content
+    try:
+        with safe_open(path, framework="numpy") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            shapes = {name: tuple(each.get_shape()) for name, each in slices.items()}
+            others = {each.get_dtype() for each in slices.values()} - {"F32"}
+        check_tensors(receipt.model, shapes)
+    except (SafetensorError, OSError, CheckpointError) as error:
+        raise CheckpointError(f"{path} is damaged: {printable(str(error))}") from error
+    if others:
+        raise CheckpointError(f"{path} has tensors of {min(others)}; expected F32")
+
+
+def _small_files(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, bytes]:
+    """Return the content of the files other than the weights and the receipt."""
+    read = foreign_tokenizer(tokenizer)
+    names = {token: name for name, token in read.special.items()}
+    # Without BOS among the tokens that end a text, `generate` takes it for padding and ignores it.
+    ends = sorted({read.end_id, read.bos_id})
+    ids = {"bos_token_id": read.bos_id, "eos_token_id": ends, "pad_token_id": read.bos_id}
+    generation: dict[str, Any] = ids | {
+        "do_sample": True,
+        "temperature": Sampling.temperature,
+        "top_k": 0,
+        "max_length": config.block_size,
+    }
+    if read.suppressed:
+        generation["suppress_tokens"] = read.suppressed
+    files = {
+        "config.json": settings_of(config) | ids,
+        "generation_config.json": generation,
+        TOKENIZER: _tokenizer_file(tokenizer),
+        "tokenizer_config.json": {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "bos_token": names[read.bos_id],
+            "eos_token": names[read.end_id],
+            "pad_token": names[read.bos_id],
+            "additional_special_tokens": [*read.special],
+            "model_max_length": config.block_size,
+            "clean_up_tokenization_spaces": False,
+            "chat_template": read.chat_template,
+        },
+    }
+    return {
+        name: (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode()
+        for name, facts in files.items()
+    }
+
+
+def _tokenizer_file(tokenizer: Tokenizer) -> dict[str, Any]:
+    """Return the content of tokenizer.json, which puts BOS before each text."""
+    special = foreign_tokenizer(tokenizer).special
+    facts: dict[str, Any]
+    if tokenizer.file:
+        facts = json.loads(tokenizer.file)
+    else:  # a BPE of characters without merges leaves out unknown characters
+        vocabulary = {str(char): token for token, char in enumerate(tokenizer.piece_names)}
+        facts = {
+            "version": "1.0",
+            "truncation": None,
+            "padding": None,
+            "pre_tokenizer": None,
+            "decoder": {"type": "Fuse"},
+            "model": {"type": "BPE", "vocab": vocabulary, "merges": []},
+        }
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    bos, text = (
+        {kind: {"id": id, "type_id": 0}}
+        for kind, id in (("SpecialToken", "<|bos|>"), ("Sequence", "A"))
+    )
+    steps = [*_normalizers(tokenizer)]
+    return facts | {
+        "added_tokens": [
+            {"id": token, "content": name, **flags, "special": True}
+            for name, token in special.items()
+        ],
+        "normalizer": {"type": "Sequence", "normalizers": steps} if steps else None,
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [bos, text],
+            "pair": [bos, text, {"Sequence": {"id": "B", "type_id": 0}}],
+            "special_tokens": {
+                "<|bos|>": {
+                    "id": "<|bos|>", "ids": [tokenizer.bos_id], "tokens": ["<|bos|>"],
+                }
+            },
+        },
+    }  # fmt: skip
+
+
+def _normalizers(tokenizer: Tokenizer) -> Iterator[dict[str, Any]]:
+    """Yield what is done to a text before it is encoded: as `fold` and `reading` do it."""
+    if isinstance(tokenizer, FoldingTokenizer):
+        yield {"type": "NFKD"}
+        yield {"type": "Lowercase"}
+        yield {"type": "NFKD"}
+        yield {"type": "Replace", "pattern": {"Regex": "[\u0300-\u036f]"}, "content": ""}
+        yield {"type": "NFC"}
+        for code, text in (TABLE | {ord("ß"): "ss"}).items():
+            yield {"type": "Replace", "pattern": {"String": chr(code)}, "content": text}
+    known = "".join(each for each in tokenizer.chars or () if each.isspace())
+    if " " in known:
+        other = f"[^\\S{known}]"
+        yield {"type": "Replace", "pattern": {"Regex": other}, "content": " "}

@@ -1,0 +1,137 @@
+"""Import a checkpoint of another program; refuse one that does not fit the architecture.
+
+    weights in a file        with the names of Karpathy's script: JSON, safetensors or `torch.save`
+    a directory of MoonBase  see `moonbase`
+    of transformers          that `microgpt export` has written; see `apertus_directory`
+
+Files may come from anywhere: no code in them is run, and names and shapes are checked first.
+"""
+
+import os
+from pathlib import Path
+
+from microgpt.config import DType, ModelConfig
+from microgpt.data.tokenizer import Tokenizer
+from microgpt.errors import CheckpointError, ConfigError
+from microgpt.files.atomic_files import as_argument, read
+from microgpt.imports.apertus_directory import CONFIG, read_apertus
+from microgpt.imports.foreign import check_names
+from microgpt.imports.moonbase import read_moonbase
+from microgpt.imports.torch_file import ZIP, decode_torch
+from microgpt.resource_limits import check_memory
+from microgpt.state import TrainedModel
+from microgpt.storage.meta import META, description_of
+from microgpt.storage.model_directory import MOONBASE_WEIGHTS, has_model
+from microgpt.storage.saved_model import SavedModel
+from microgpt.storage.weights_file import (
+    Matrices,
+    check_matrix,
+    decode_matrices,
+    decode_tensors,
+    rows_of,
+)
+
+MAX_BYTES = 2**33  # of a file with weights
+MAX_JSON = 2**26  # of one with JSON, whose numbers take up to 41 times as much memory
+JSON_NUMBER = 82  # bytes of memory while JSON is read
+SCRIPT = "Karpathy's script"
+PICKLE = b"\x80"  # first byte of a pickle, such as a file of PyTorch before 1.6
+
+
+def import_model(
+    path: str | Path, *, n_head: int | None = None, tokenizer: Tokenizer | None = None
+) -> SavedModel:
+    """Return the model in a file or directory of another program; `microgpt.save` writes it.
+
+    Args:
+        n_head: number of attention heads, of weights in a file, which does not have it.
+        tokenizer: of weights in a file, which has none.
+
+    Raises:
+        ConfigError: an argument is missing or superfluous, or a package is not installed.
+        CheckpointError: a file is missing or damaged, or is not of a model that fits.
+    """
+    path = Path(path)
+    if not os.path.isdir(path):
+        return _from_file(path, n_head, tokenizer)
+    if n_head or tokenizer:
+        raise ConfigError(f"{path} is a directory, which says what its model is; omit the options")
+    if has_model(path) and os.path.exists(path / META):
+        copy = f"microgpt export {as_argument(path)} --output NAME"
+        raise ConfigError(
+            f"{path} needs no import: every command reads it; to copy it, use: {copy}"
+        )
+    for name, read_directory in ((MOONBASE_WEIGHTS, read_moonbase), (CONFIG, read_apertus)):
+        if os.path.exists(path / name):
+            trained, source = read_directory(path)
+            return imported(trained, source)
+    raise CheckpointError(f"{path} has no checkpoint that `microgpt import` reads")
+
+
+def imported(trained: TrainedModel, source: str) -> SavedModel:
+    """Return a model with a description that says where it comes from."""
+    meta = description_of(trained, imported_from=source)
+    return SavedModel(trained.model, trained.weights, trained.tokenizer, trained.dtype, meta)
+
+
+def _from_file(path: Path, n_head: int | None, tokenizer: Tokenizer | None) -> SavedModel:
+    """Return the model with the weights in a file, which have the names of Karpathy's script."""
+    tensors, source = _read(path)
+    if n_head is None:
+        raise ConfigError(f"{path} does not say the number of attention heads; add --n-head")
+    if tokenizer is None:
+        raise ConfigError(f"{path} has no vocabulary; add --data with the text it was trained on")
+    config = _shape_of(tensors, path, n_head)
+    if config.vocab_size != tokenizer.vocab_size:
+        raise CheckpointError(
+            f"{path} has {config.vocab_size} tokens, but the text has {tokenizer.vocab_size} "
+            "(its characters, and the start token)"
+        )
+    weights = rows_of(tensors, path, config, SCRIPT)
+    dtype: DType = "float64" if source == "JSON" else "float32"
+    return imported(TrainedModel(config, weights, tokenizer, dtype), source)
+
+
+def _read(path: Path) -> tuple[Matrices, str]:
+    """Return the matrices in a file, whose format its first bytes tell, and the format."""
+    content = read(path, MAX_BYTES)
+    if content.startswith(ZIP):
+        tensors, source = decode_torch(content, path), "PyTorch"
+    elif int.from_bytes(content[:8], "little") <= len(content):  # the size of the header
+        tensors, source = decode_tensors(content, path), "safetensors"
+    else:
+        return _read_json(content, path), "JSON"
+    check_names(tensors, path)
+    for name, tensor in tensors.items():
+        check_matrix(tensor, name, path)
+    return tensors, source
+
+
+def _read_json(content: bytes, path: Path) -> Matrices:
+    if content.startswith(PICKLE):
+        raise CheckpointError(
+            f"{path} is a pickle, which can run code; save it with torch.save of PyTorch 1.6 or "
+            "later, as safetensors or as JSON"
+        )
+    if len(content) > MAX_JSON:
+        raise CheckpointError(f"{path} is larger than {MAX_JSON:,} bytes; save it as safetensors")
+    check_memory(JSON_NUMBER * content.count(b","), f"reading {path}", "save it as safetensors")
+    return decode_matrices(content, path.with_suffix(".json"))
+
+
+def _shape_of(matrices: Matrices, path: Path, n_head: int) -> ModelConfig:
+    """Return the shape of a model; raise CheckpointError if its first matrices do not have one."""
+    n_rows = []
+    for name in ("wte", "wpe", "layer0.mlp_fc1"):
+        if name not in matrices or not len(matrices[name]) or not len(matrices[name][0]):
+            problem = "is empty" if name in matrices else "is missing"
+            raise CheckpointError(f"{path} does not match {SCRIPT}: {name} {problem}")
+        n_rows.append(len(matrices[name]))
+    V, block_size, hidden = n_rows
+    C = len(matrices["wte"][0])
+    if hidden % C:
+        raise CheckpointError(
+            f"{path}: the hidden width of the MLP ({hidden}) is no multiple of the width ({C})"
+        )
+    n_layer = sum(name.endswith(".mlp_fc1") for name in matrices)
+    return ModelConfig(C, n_head, n_layer, block_size, n_ff_exp=hidden // C, vocab_size=V)

@@ -1,0 +1,115 @@
+"""A model as a module of PyTorch, with the same weights, logits and gradients.
+
+    gpt = Gpt(load("names"))
+    ...  # train it
+    save(gpt.to_model(), "trained-names")
+
+The parameters have the names of `weight_shapes`. There is no dropout and no cache. Requires the
+extra torch. B = batch, T = length, V = vocab_size, C = n_embd, H = n_head, D = head_dim.
+"""
+
+from dataclasses import asdict
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the usual name
+
+from microgpt.errors import ConfigError
+from microgpt.model import weight_shapes
+from microgpt.model_variants import QK_SCALE, angles
+from microgpt.state import TrainedModel
+from microgpt.storage.meta import description_of
+from microgpt.storage.saved_model import SavedModel
+
+
+class Gpt(nn.Module):
+    """A GPT with the architecture, the weights and the dtype of a trained model."""
+
+    def __init__(self, model: TrainedModel) -> None:
+        super().__init__()
+        self.model, self.config = model, model.model
+        dtype = getattr(torch, model.dtype)
+        for name in weight_shapes(self.config):
+            layer, _, last = name.rpartition(".")
+            if layer and not hasattr(self, layer):
+                self.add_module(layer, nn.Module())
+            weight = nn.Parameter(torch.tensor(model.weights[name], dtype=dtype))
+            self.get_submodule(layer).register_parameter(last, weight)
+        if self.config.positions == "rotary":
+            positions = torch.arange(self.config.block_size, dtype=torch.float64)
+            turns = torch.outer(positions, positions.new_tensor(angles(self.config, 1)))  # (T, D/2)
+            self.register_buffer("cosine", turns.cos().to(dtype), persistent=False)
+            self.register_buffer("sine", turns.sin().to(dtype), persistent=False)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return the logits after each token: (B, T) -> (B, T, V)."""
+        if tokens.shape[1] > self.config.block_size:
+            most = self.config.block_size
+            raise ConfigError(f"{tokens.shape[1]} tokens are more than the context, {most}")
+        x = rmsnorm(self.embedding(tokens))  # (B, T, C)
+        for layer in range(self.config.n_layer):
+            x = x + self.attention(rmsnorm(x), f"layer{layer}")
+            x = x + self.mlp(rmsnorm(x), f"layer{layer}")
+        return F.linear(rmsnorm(x) if self.config.final_norm else x, self.lm_head)
+
+    def embedding(self, tokens: Tensor) -> Tensor:
+        """Return the sum of the embeddings that are selected: (B, T) -> (B, T, C)."""
+        x = embedded = F.embedding(tokens, self.wte)
+        if self.config.positions == "learned":
+            x = x + self.wpe[: tokens.shape[1]]
+        if self.config.token_shift:
+            x = x + before(embedded).roll(self.config.n_embd // 2, -1)
+        return x
+
+    def attention(self, x: Tensor, layer: str) -> Tensor:
+        """Apply causal multi-head attention: (B, T, C) -> (B, T, C)."""
+        weights = self.get_submodule(layer)
+        q, k = self.query_or_key(x, weights.attn_wq), self.query_or_key(x, weights.attn_wk)
+        out = F.scaled_dot_product_attention(
+            q, k, self.heads(x, weights.attn_wv), is_causal=True
+        )  # (B, H, T, D)
+        return F.linear(out.transpose(1, 2).flatten(2), weights.attn_wo)
+
+    def heads(self, x: Tensor, matrix: Tensor) -> Tensor:
+        """Return the queries, keys or values of each head: (B, T, C) -> (B, H, T, D)."""
+        return F.linear(x, matrix).unflatten(2, (self.config.n_head, -1)).transpose(1, 2)
+
+    def query_or_key(self, x: Tensor, matrix: Tensor) -> Tensor:
+        """Return queries or keys, normalized and rotated if selected: (B, T, C) -> (B, H, T, D)."""
+        x = self.heads(x, matrix)
+        if self.config.qk_norm:
+            x = QK_SCALE * rmsnorm(x)
+        if self.config.positions == "rotary":
+            cosine, sine = self.cosine[: x.shape[2]], self.sine[: x.shape[2]]
+            a, b = x[..., ::2], x[..., 1::2]
+            x = torch.stack((a * cosine - b * sine, a * sine + b * cosine), -1).flatten(3)
+        return x
+
+    def mlp(self, x: Tensor, layer: str) -> Tensor:
+        """Apply the MLP with the selected activation: (B, T, C) -> (B, T, C)."""
+        weights, half = self.get_submodule(layer), self.config.n_embd // 2
+        if self.config.token_shift:
+            x = torch.cat((before(x)[..., :half], x[..., half:]), -1)
+        hidden = F.relu(F.linear(x, weights.mlp_fc1))
+        hidden = hidden * hidden if self.config.activation == "relu2" else hidden
+        return F.linear(hidden, weights.mlp_fc2)
+
+    def to_model(self) -> SavedModel:
+        """Return a model with these weights, which `microgpt.save` writes."""
+        weights = {name: each.tolist() for name, each in self.named_parameters()}
+        old = self.model
+        trained = TrainedModel(self.config, weights, old.tokenizer, old.dtype)
+        ancestors = [data and asdict(data) for data in old.trained_on]
+        meta = description_of(trained, imported_from="PyTorch", ancestor_data=ancestors)
+        meta = meta.model_copy(update={"known_questions": old.known_questions})
+        return SavedModel(self.config, weights, old.tokenizer, old.dtype, meta)
+
+
+def rmsnorm(x: Tensor) -> Tensor:
+    """Scale each vector to a root mean square of 1."""
+    return F.rms_norm(x, x.shape[-1:], eps=1e-5)
+
+
+def before(x: Tensor) -> Tensor:
+    """Return the vector before each one, zeros before the first: (B, T, C) -> (B, T, C)."""
+    return F.pad(x[:, :-1], (0, 0, 1, 0))

@@ -1,0 +1,210 @@
+import json
+import sys
+from pathlib import Path
+
+import commands
+import pytest
+from commands import ok, refused
+from exported_models import ARCHITECTURES, saved_model
+from gguf import GGUFReader
+
+from microgpt.exports.onnx_session import OnnxSession
+from microgpt.storage.model_directory import export
+
+LIB = str(Path(__file__).parents[1] / "lib")
+KILLED_EXPORTS = """
+import os
+import shutil
+import sys
+from itertools import count
+from pathlib import Path
+
+sys.path.insert(0, sys.argv[1])
+from crash_points import no_fsync, survives
+from microgpt_cli.commands.export import write_files
+
+CONTENTS = {f"{i}.json": b"new" * 1000 for i in range(3)}
+directory = Path("exports", "new")
+os.fsync = no_fsync
+for n in count():
+    has_ended = survives(
+        lambda: write_files({directory / name: content for name, content in CONTENTS.items()}), n
+    )
+    found = directory.exists() and {each.name: each.read_bytes() for each in directory.iterdir()}
+    assert found in (False, CONTENTS), n
+    if has_ended:
+        break
+    shutil.rmtree(directory, ignore_errors=True)
+assert os.listdir("exports") == ["new"]
+assert n > 5
+"""
+
+
+@pytest.fixture
+def portable(tmp_path: Path) -> Path:
+    export(saved_model("chat", block_size=32, **ARCHITECTURES["portable"]), tmp_path / "portable")
+    return tmp_path / "portable"
+
+
+def test_a_gguf_file_has_a_modelfile_beside_it(microgpt, portable, tmp_path) -> None:
+    done = ok(microgpt("export", portable, "--format", "gguf", "--output", "new/mine.gguf"))
+    file = tmp_path / "new/mine.gguf"
+    beside = tmp_path / "new/mine.gguf.Modelfile"
+    assert done.stdout.splitlines() == [
+        f"new/mine.gguf: {file.stat().st_size:,} bytes",
+        f"new/mine.gguf.Modelfile: {beside.stat().st_size:,} bytes",
+    ]
+    assert done.stderr == (
+        "note: there, the tokenizer leaves out all characters other than "
+        '"abcdefghijklmnopqrstuvwxyz ."\n'
+    )
+    assert beside.read_text().startswith("FROM ./mine.gguf\n")
+    assert GGUFReader(file).fields["general.name"].contents() == "mine"
+
+
+def test_a_directory_for_transformers_is_written(microgpt, portable, tmp_path) -> None:
+    done = ok(microgpt("export", portable, "--format", "transformers", "--output", "new"))
+    files = sorted(each.name for each in (tmp_path / "new").iterdir())
+    assert files == [
+        "config.json", "generation_config.json", "model.safetensors", "receipt.json",
+        "tokenizer.json", "tokenizer_config.json",
+    ]  # fmt: skip
+    assert sorted(line.split(":")[0] for line in done.stdout.splitlines()) == [
+        f"new/{name}" for name in files
+    ]
+
+
+@pytest.mark.parametrize(("format", "output"), [("gguf", "new.gguf"), ("transformers", "new")])
+def test_a_model_that_does_not_fit_is_refused(
+    format, output, microgpt, text_model, tmp_path
+) -> None:
+    before = sorted(tmp_path.iterdir())
+    problem = refused(microgpt("export", text_model, "--format", format, "--output", output))
+    assert problem == (
+        "the model has learned positions, ReLU that is not squared, no QK norm and no final norm, "
+        "which no architecture of llama.cpp and transformers has; train one with --portable, which "
+        "can learn from this one with --teacher, or use --format onnx"
+    )
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_existing_gguf_file_is_replaced_only_with_force(microgpt, portable, tmp_path) -> None:
+    options = ("export", portable, "--format", "gguf", "--output", "new.gguf")
+    for name in ("new.gguf", "new.gguf.Modelfile"):
+        path = tmp_path / name
+        path.write_text("mine")
+        assert refused(microgpt(*options)).startswith(f"{name} exists; use another file with")
+        assert path.read_text() == "mine"
+        path.unlink()
+    ok(microgpt(*options))
+    before = (tmp_path / "new.gguf").read_bytes()
+    ok(microgpt(*options, "--force"))
+    assert (tmp_path / "new.gguf").read_bytes() == before
+
+
+def test_only_an_earlier_export_is_replaced(microgpt, portable, tmp_path) -> None:
+    options = ("export", portable, "--format", "transformers", "--output")
+    assert refused(microgpt(*options, portable, "--force")) == (
+        f"{portable} has other files than those of an export; use another directory with --output"
+    )
+    ok(microgpt(*options, "new"))
+    assert refused(microgpt(*options, "new")).startswith("new has an earlier export; use another")
+    (tmp_path / "new/config.json").unlink()
+    ok(microgpt(*options, "new", "--force"))
+    assert (tmp_path / "new/config.json").exists()
+    (tmp_path / "file").write_text("mine")
+    assert "file is a file, not a directory" in refused(microgpt(*options, "file", "--force"))
+
+
+@pytest.mark.parametrize(
+    ("format", "options", "problem"),
+    [
+        ("gguf", ["--half"], "gguf has float32; omit --half"),
+        ("transformers", ["--half"], "transformers has float32; omit --half"),
+        ("gguf", ["--int8"], "--int8 requires --format onnx"),
+        ("gguf", ["--output", "."], ". is a directory; name a file, such as model.gguf"),
+    ],
+)
+def test_unsuitable_options_of_these_exports_are_refused(
+    format, options, problem, microgpt, portable
+) -> None:
+    output = [] if "--output" in options else ["--output", "new"]
+    command = ("export", portable, "--format", format, *output, *options)
+    assert refused(microgpt(*command)) == problem
+
+
+@pytest.mark.parametrize(
+    ("format", "package", "extra"),
+    [("gguf", "llama_cpp", "gguf"), ("transformers", "torch", "transformers")],
+)
+def test_verify_says_what_to_install(
+    format, package, extra, microgpt, portable, monkeypatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    ok(microgpt("export", portable, "--format", format, "--output", "new"))
+    assert f"run: pip install 'microgpt-lib[{extra}]'" in refused(microgpt("verify", "new"))
+
+
+@pytest.mark.parametrize(
+    ("format", "session"),
+    [("gguf", "LlamaSession"), ("transformers", "TransformersSession")],
+)
+def test_verify_runs_what_the_path_is(
+    format, session, microgpt, portable, monkeypatch, tmp_path
+) -> None:
+    from microgpt.exports import formats
+
+    opened = []
+    onnx = tmp_path / "model.onnx"
+    ok(microgpt("export", portable, "--format", "onnx", "--output", onnx))
+    ok(microgpt("export", portable, "--format", format, "--output", "new"))
+
+    def run_instead(path):
+        opened.append(path)
+        return OnnxSession(onnx)
+
+    monkeypatch.setattr(formats, session, run_instead)
+    assert "greedy continuation: equal" in ok(microgpt("verify", "new")).stdout
+    assert opened == [Path("new")]
+
+
+def test_a_damaged_file_is_refused(microgpt, portable, tmp_path) -> None:
+    ok(microgpt("export", portable, "--format", "gguf", "--output", "new.gguf"))
+    file = tmp_path / "new.gguf"
+    file.write_bytes(file.read_bytes()[:-100])
+    assert refused(microgpt("verify", "new.gguf")) == (
+        "new.gguf is damaged: its weights are not those of its receipt"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_a_killed_export_leaves_no_half_directory(tmp_path) -> None:
+    command = [sys.executable, "-c", KILLED_EXPORTS, LIB]
+    commands.run_process(command, cwd=tmp_path, check=True)
+
+
+def trained_shape(microgpt, tmp_path, *options: str) -> dict:
+    data = tmp_path / "mine.txt"
+    data.write_text("\n".join(f"name{i}" for i in range(60)))
+    options = ("--data", str(data), "--steps", "1", "--model", "new", *options)
+    ok(microgpt("train", *options))
+    return json.loads((tmp_path / "new/meta.json").read_text())
+
+
+def test_a_portable_model_can_be_exported(microgpt, tmp_path) -> None:
+    shape = trained_shape(microgpt, tmp_path, "--portable")
+    assert not shape.get("token_shift")
+    ok(microgpt("export", "new", "--format", "gguf", "--output", "new.gguf"))
+
+
+def test_a_portable_model_of_a_preset_can_be_exported(microgpt, tmp_path) -> None:
+    size = ("--n-embd", "8", "--block-size", "16", "--batch-size", "1")
+    trained_shape(microgpt, tmp_path, "--preset", "text-60s", "--portable", *size)
+    ok(microgpt("export", "new", "--format", "gguf", "--output", "new.gguf"))
+
+
+def test_another_architecture_is_not_portable(microgpt) -> None:
+    for options in (["--token-shift"], ["--positions", "learned"], ["--activation", "relu"]):
+        problem = refused(microgpt("train", "--portable", *options))
+        assert problem == f"--portable cannot be used with {' '.join(options)}; omit one of them"

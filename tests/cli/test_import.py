@@ -1,0 +1,77 @@
+import json
+import random
+from pathlib import Path
+
+import pytest
+from commands import ok, refused
+from foreign_models import moonbase
+
+from microgpt import ModelConfig
+from microgpt.model import init_weights
+
+NAMES = "anna\nemma\nbob\n"
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """Weights with the names of Karpathy's script, for the characters of NAMES."""
+    (tmp_path / "names.txt").write_text(NAMES)
+    config = ModelConfig(n_embd=8, n_head=2, n_layer=1, block_size=8, vocab_size=7)
+    file = tmp_path / "weights.json"
+    file.write_text(json.dumps(init_weights(config, random.Random(1))))
+    return file
+
+
+def test_an_imported_chat_model_works_with_every_command(microgpt, tmp_path) -> None:
+    moonbase(tmp_path / "theirs")
+    done = ok(microgpt("import", "theirs", "--model", "ours"))
+    assert done.stdout == "ours: 8,416 weights, from MoonBase\n"
+    assert "imported_from" in ok(microgpt("info", "ours")).stdout
+    ok(microgpt("chat", "--model", "ours", "what is 7"))
+    ok(microgpt("explain", "ours", "what is 7"))
+    ok(microgpt("export", "ours", "--output", "copy"))
+    ok(microgpt("export", "ours", "--format", "html", "--output", "page.html"))
+    ok(microgpt("export", "ours", "--format", "onnx", "--output", "ours.onnx"))
+    ok(microgpt("verify", "ours.onnx"))
+
+
+def test_a_directory_of_moonbase_is_refused_with_the_command(microgpt, tmp_path) -> None:
+    moonbase(tmp_path / "theirs")
+    problem = refused(microgpt("info", "theirs"))
+    assert problem.endswith("convert it with: microgpt import theirs --model NAME")
+
+
+def test_weights_in_a_file_become_a_model(microgpt, weights) -> None:
+    options = ("--n-head", "2", "--data", "names.txt", "--model", "ours")
+    done = ok(microgpt("import", weights, *options))
+    assert done.stdout == "ours: 944 weights, from JSON\n"
+    assert len(ok(microgpt("generate", "--model", "ours", "-n", "3")).stdout.splitlines()) == 3
+    again = refused(microgpt("import", weights, *options))
+    assert again.startswith("ours has a model (")
+    assert again.endswith("use another directory with --model, or replace the model with --force")
+    ok(microgpt("import", weights, *options, "--force"))
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--data", "names.txt"], "weights.json does not say the number of attention heads; add -"),
+        (["--n-head", "2"], "weights.json has no vocabulary; add --data with the text"),
+        (["--n-head", "0", "--data", "names.txt"], "n_head must be >= 1, got 0"),
+        (["--n-head", "2", "--data", "none.txt"], "cannot read none.txt"),
+    ],
+)
+def test_what_is_missing_is_named_and_nothing_is_written(
+    microgpt, weights, tmp_path, options, problem
+) -> None:
+    said = refused(microgpt("import", "weights.json", *options, "--model", "ours"))
+    assert said.startswith(problem)
+    assert not (tmp_path / "ours").exists()
+
+
+def test_a_refused_checkpoint_leaves_the_old_model(microgpt, text_model, tmp_path) -> None:
+    before = {path.name: path.read_bytes() for path in Path(text_model).iterdir()}
+    (tmp_path / "bad.pt").write_bytes(b"PK\3\4 and nothing else")
+    problem = refused(microgpt("import", "bad.pt", "--model", text_model, "--force"))
+    assert problem.startswith("bad.pt is damaged, or not a file of torch.save: ")
+    assert {path.name: path.read_bytes() for path in Path(text_model).iterdir()} == before

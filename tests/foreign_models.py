@@ -1,0 +1,60 @@
+"""Checkpoints as other programs write them."""
+
+import json
+import random
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from microgpt import ModelConfig
+from microgpt.exports.transformers_directory import RECEIPT, encode_transformers
+from microgpt.model import init_weights
+from microgpt.storage.saved_model import SavedModel
+
+TEXTS = ["what is 3 plus 4?", "it is 7", "it's 12 o'clock", "naïve"] * 3
+SHAPE = {"n_embd": 16, "n_head": 4, "n_layer": 2, "block_size": 32}
+MOONBASE_TOKENS = ("<bos>", "<user>", "<assistant>", "<end_turn>")
+
+
+def tokenizer_file(texts: Iterable[str], vocab_size: int, special: Iterable[str] = ()) -> bytes:
+    """Learn BPE as MoonBase does: with the bytes of the texts alone, and special tokens first."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    library = Tokenizer(models.BPE())
+    library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    library.decoder = decoders.ByteLevel()
+    tokens = [AddedToken(name, special=True) for name in special]
+    trainer = trainers.BpeTrainer(vocab_size=vocab_size, special_tokens=tokens, show_progress=False)
+    library.train_from_iterator(texts, trainer)
+    return library.to_str().encode()
+
+
+def moonbase(directory: Path, *, is_chat: bool = True, dtype: str = "float32", **shape: int) -> Any:
+    """Write a checkpoint of MoonBase; return its tokenizer and its weights."""
+    from tokenizers import Tokenizer
+
+    directory.mkdir()
+    special = MOONBASE_TOKENS if is_chat else MOONBASE_TOKENS[:1]
+    file = tokenizer_file(TEXTS, 60, special)
+    (directory / "tokenizer.json").write_bytes(file)
+    library = Tokenizer.from_str(file.decode())
+    config = ModelConfig(vocab_size=library.get_vocab_size(), **{**SHAPE, **shape})
+    names = {"special_tokens": ["user", "assistant", "end_turn"]} if is_chat else {}
+    meta = {"vocab_size": config.vocab_size, **SHAPE, **shape, **names}
+    (directory / "meta.json").write_text(json.dumps(meta))
+    weights = init_weights(config, random.Random(1))
+    tensors = {name: np.array(rows, dtype) for name, rows in weights.items()}
+    save_file(tensors, directory / "weights.safetensors")
+    return library, {name: each.astype(float).tolist() for name, each in tensors.items()}
+
+
+def apertus(directory: Path, saved: SavedModel) -> dict[str, Any]:
+    """Write a directory as transformers does after a training run; return its tensors."""
+    directory.mkdir()
+    for name, content in encode_transformers(saved).items():
+        if name != RECEIPT:
+            (directory / name).write_bytes(content)
+    return load_file(directory / "model.safetensors")

@@ -64,6 +64,7 @@ class Meta(BaseModel):
     tokenizer_sha256: str | None = None
     documents_sha256: str | None = None  # of documents.crc32
     known_questions: KnownQuestions | None = None  # if few questions are learned as a whole
+    examples: tuple[str, ...] | None = None  # messages that the page of a chat model offers
     created_by: str | None = None
     created_at: str | None = None
     training: Annotated[dict[str, Any], AfterValidator(_check_json)] = {}
@@ -100,6 +101,7 @@ def meta_of(
         **tokenizer_fields(trained.tokenizer),
         dtype=trained.dtype,
         known_questions=plan.known_questions,
+        examples=plan.examples or None,
         created_by=f"microgpt {version('microgpt-lib')}",
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         training={name: fact for name, fact in training.items() if fact is not None},

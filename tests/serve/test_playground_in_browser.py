@@ -792,6 +792,25 @@ def test_the_playground_escapes_the_text_of_a_hostile_model(serve, tmp_path, pag
     assert folder.name in page.inner_text("#model")
 
 
+def test_a_hostile_chat_model_cannot_add_to_the_page(serve, tmp_path, page) -> None:
+    image = f'<img src=x onerror="{TAKEN}">'
+    talk = (Message("user", image), Message("assistant", HOSTILE))
+    shape = ModelConfig(block_size=256)
+    save(train([talk], model=shape, config=TrainConfig(steps=1)), tmp_path / "model")
+    server = serve(tmp_path / "model")
+    opened(page, server, "chat")
+    assert page.inner_text("#examples button") == image
+    opened(page, server, "chat", m=[image, HOSTILE])
+    page.locator(".assistant .said").focus()
+    page.wait_for_selector("#alternatives >> text=Instead of “<”:")
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_selector("#alternatives >> text=Instead of “\\u0007”:")
+    assert HOSTILE[:50] in page.inner_text(".assistant .said")
+    assert "taken" not in page.title()
+    assert page.locator("main img, main script").count() == 0
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1600])
 def test_every_view_is_accessible(names, talk, subword, page, scheme, width) -> None:
@@ -810,6 +829,9 @@ def test_every_view_is_accessible(names, talk, subword, page, scheme, width) -> 
     ]
     for server, view, parameters in views:
         opened(page, server, view, **parameters)
+        if view == "chat" and parameters:
+            page.locator(".assistant .said").focus()
+            page.wait_for_selector("#alternatives:not([hidden])")
         if view == "inside":
             bars(page)
             page.wait_for_selector("#maps canvas")

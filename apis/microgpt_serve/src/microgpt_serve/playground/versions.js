@@ -1,13 +1,10 @@
 // A conversation whose messages can have several versions, each with what was said after it.
 
-/**
- * A message, or the start of the conversation, which has neither role nor content. `next` has the
- * versions of the message that follows, and `at` is the number of the one that is shown.
- * @typedef {{role?: string, content?: string, next: any[], at: number}} Turn
- */
-
 export class Versions {
-  /** @param {Turn} start */
+  /**
+   * Args: the start of a conversation. Like each message, it has in `next` the versions of the message
+   * that follows, and in `at` the number of the one that is shown.
+   */
   constructor(start = { next: [], at: 0 }) {
     this.start = start;
   }

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +38,20 @@ CHAT = f"""{UNTIL}
     return until(
         () => problem() || (texts("#turns .tools").length > n + 1 && texts("#turns .said").at(-1))
     );
+"""
+BRANCH = f"""{UNTIL}
+    const said = [...document.querySelectorAll(".assistant .said")].at(-1);
+    said.focus();
+    const shown = (label) => texts("#alternatives:not([hidden]) > span").includes(label);
+    await until(() => shown("Instead of “5”:"));
+    const key = new KeyboardEvent("keydown", {{key: "ArrowRight", bubbles: true}});
+    for (let i = 0; i < 11; i++) said.dispatchEvent(key);
+    await until(() => shown("Instead of “9”:"));
+    const other = byId("alternatives").querySelector("button:not([aria-current])");
+    const token = other.querySelector(".token").textContent;
+    other.click();
+    await until(() => problem() || texts("#turns .tools").at(-1).includes("2 of 2"));
+    return [problem(), token, texts("#turns .said").at(-1)];
 """
 PROBLEM = UNTIL + "return until(problem)"
 
@@ -77,6 +92,21 @@ def test_replies_are_those_of_the_command_line(exported, opened) -> None:
         assert [run(CHAT, message) for message in MESSAGES] == out.splitlines()
 
 
+def test_a_reply_in_the_file_is_continued_and_survives(exported, opened) -> None:
+    run = opened(exported(bundled(DEMO_MODEL))[0], "#/chat?temperature=0")
+    assert run(CHAT, "what is 57 plus 22?") == "57 + 22 = 79"
+    problem, token, branch = run(BRANCH)
+    assert not problem
+    assert branch.startswith(f"57 + 22 = 7{token}")
+    run("window.isOld = true; setTimeout(() => location.reload(), 50)")
+    n_said = "return window.isOld ? 0 : document.querySelectorAll('#turns .said').length"
+    while run(n_said) != 2:
+        time.sleep(0.1)
+    assert run(UNTIL + "return texts('#turns .said').at(-1)") == branch
+    run("document.querySelector('[aria-label=\"Version before\"]').click()")
+    assert run(UNTIL + "return texts('#turns .said').at(-1)") == "57 + 22 = 79"
+
+
 def test_the_model_in_the_file_can_be_changed(exported, names_dir, opened) -> None:
     page, half = exported(names_dir)
     command = [commands.COMMAND, "explain", half, "anna", "--without-head", "0.1", "--json"]
@@ -101,6 +131,8 @@ def test_a_bot_of_few_questions_answers_them(tmp_path, opened) -> None:
     found = [run(CHAT, text) for text in ("order cakes", "who are the beatles")]
     assert found == ["Call us.", "I don't know."]
     assert "Generate" not in run("return document.querySelector('nav').innerText")
+    shown = run("return [...document.querySelectorAll('#examples button')].map((b) => b.innerText)")
+    assert shown == [*pairs]
 
 
 def test_hostile_text_is_displayed_but_never_executed(tmp_path, opened) -> None:
@@ -138,7 +170,7 @@ def test_the_page_is_accessible(exported, chromium, page, scheme, width) -> None
     page.set_viewport_size({"width": width, "height": 800})
     run = chromium(exported(bundled(DEMO_MODEL))[0])
     run(CHAT, "what is 3 plus 4?")
-    for view in ("chat", "generate", "inside"):
+    for view in ("chat", "inside"):
         run("location.hash = args[0]", f"#/{view}")
         page.wait_for_selector(f"#{view}:not([hidden])")
         found = Axe().run(page).response["violations"]

@@ -96,13 +96,14 @@ def replies(page: "Page", n: int) -> list[str]:
 
 
 def test_a_reply_can_be_streamed_edited_copied_and_linked(talk, talk_gpt, page) -> None:
-    opened(page, talk, "chat")
+    opened(page, talk, "chat", seed=42)
     page.fill("#message", "hi there")
     page.keyboard.press("Enter")
     expected = talk_gpt.chat([Message("user", "hi there")]).content
     assert replies(page, 2) == ["hi there", expected]
+    page.click("#say summary")
     page.fill("#chat-seed", "7")
-    page.click("text=Edit and resend")
+    page.click("text=Edit")
     assert page.input_value("#message") == "hi there"
     page.fill("#message", "there hi")
     page.click("#send")
@@ -118,6 +119,7 @@ def test_a_reply_can_be_streamed_edited_copied_and_linked(talk, talk_gpt, page) 
     assert len(replies(page, 4)) == 4
     assert "has not read its first" in page.inner_text("#dropped")
     assert "do" not in page.inner_text("#trouble")
+    page.evaluate("sessionStorage.clear()")  # as in another tab
     page.goto("about:blank")
     page.goto(link)
     assert replies(page, 2) == ["there hi", expected]
@@ -126,13 +128,108 @@ def test_a_reply_can_be_streamed_edited_copied_and_linked(talk, talk_gpt, page) 
     assert replies(page, 0) == []
 
 
+def test_the_first_screen_of_a_chat_offers_examples(talk, page) -> None:
+    opened(page, talk, "chat")
+    assert page.locator("#examples button").all_inner_texts() == ["hi there"]
+    assert page.locator("nav a").all_inner_texts() == ["Chat", "Look inside", "Train"]
+    page.click("#examples button")
+    assert replies(page, 2)[0] == "hi there"
+    assert page.is_hidden("#first")
+    page.click("text=New conversation")
+    assert page.is_visible("#first")
+
+
+def test_the_first_screen_of_a_text_model_has_its_texts(names, page) -> None:
+    page.goto(f"{HERE}{names.port}/")
+    page.wait_for_selector("#samples li >> nth=9")
+    seeds = [page.inner_text("#seed-used")]
+    page.click("#make")
+    until(page, f"document.getElementById('seed-used').textContent !== '{seeds[0]}'")
+    page.wait_for_selector("#samples li >> nth=9")
+    beginning = page.inner_text("#beginnings button >> nth=0")
+    page.click("#beginnings button >> nth=0")
+    until(page, f"location.hash.includes('prompt={beginning}&')")
+    page.wait_for_selector("#samples li >> nth=9")
+    texts = page.locator("#samples .said").all_inner_texts()
+    assert all(text.startswith(beginning) for text in texts)
+
+
+def test_a_reply_can_be_continued_with_another_token(talk, talk_gpt, page) -> None:
+    opened(page, talk, "chat", m=["hi there", "yo man"])
+    talked = [Message("user", "hi there"), Message("assistant", "yo man")]
+    now = explain(talk_gpt, talked, n_alternatives=6).predictions[-6]  # of the o
+    labels = {"<|end_turn|>": "end of turn", " ": "␣"}
+    likeliest = [each for each in now.alternatives if each.text not in ("<|bos|>", "<|user|>")]
+    page.locator(".assistant .said").focus()
+    page.wait_for_selector("#alternatives >> text=Instead of “y”:")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("#alternatives >> text=Instead of “o”:")
+    shown = page.locator("#alternatives .token").all_inner_texts()
+    assert shown == [
+        labels.get(each.text, each.text) for each in likeliest if "<|assi" not in each.text
+    ]
+    share = page.inner_text("#alternatives button >> nth=0").removeprefix(shown[0]).strip()
+    assert float(share.rstrip(" %")) == pytest.approx(100 * likeliest[0].probability, abs=0.5)
+    page.keyboard.press("Escape")
+    assert page.is_hidden("#alternatives")
+    page.hover(".assistant .said > span >> nth=1")
+    chosen = next(i for i, text in enumerate(shown) if text in "yman")
+    page.click(f"#alternatives button >> nth={chosen}")
+    page.wait_for_selector("text=2 of 2")
+    assert replies(page, 2)[1].startswith("y" + shown[chosen])
+    page.click("[aria-label='Version before']")
+    assert replies(page, 2) == ["hi there", "yo man"]
+    assert page.evaluate("document.activeElement.ariaLabel") == "Version before"
+
+
+def test_versions_of_a_chat_survive_a_reload(talk, page) -> None:
+    opened(page, talk, "chat", m=["hi there", "yo man"])
+    page.fill("#message", "hi")
+    page.keyboard.press("Enter")
+    first = replies(page, 4)
+    page.click(".user >> nth=0 >> text=Edit")
+    page.click("#edit-end")
+    assert page.input_value("#message") == ""
+    page.click(".user >> nth=0 >> text=Edit")
+    page.fill("#message", "man")
+    page.keyboard.press("Enter")
+    second = replies(page, 2)
+    assert second[0] == "man"
+    page.click(".assistant >> text=Regenerate")
+    page.wait_for_selector(".assistant >> text=2 of 2")
+    third = replies(page, 2)
+    page.reload()
+    assert replies(page, 2) == third
+    page.click(".assistant >> [aria-label='Version after']")  # after the last comes the first
+    assert replies(page, 2) == second
+    page.click("nav >> text=Train")
+    page.click("nav >> text=Chat")
+    page.click(".user >> [aria-label='Version before']")
+    assert replies(page, 4) == first
+    page.click("text=New conversation")
+    page.reload()
+    assert replies(page, 0) == []
+
+
+def test_a_telephone_has_one_composer_at_the_bottom(talk, page) -> None:
+    page.set_viewport_size({"width": 360, "height": 640})
+    opened(page, talk, "chat", m=["hi there", "yo man"] * 20)
+    bottom, height = page.evaluate("""() => {
+        const { bottom, height } = document.getElementById("say").getBoundingClientRect();
+        return [bottom, height];
+    }""")
+    assert 600 < bottom <= 640
+    assert height < 640 / 6
+    assert page.locator("footer").is_hidden()
+
+
 def test_stop_cancels_the_generation_in_the_service(slow_talk, page) -> None:
     server = slow_talk
     opened(page, server, "chat")
     page.fill("#message", "abba")
     page.keyboard.press("Enter")
     until(page, "document.querySelector('#turns .assistant .said').innerText.length > 3")
-    page.click("nav >> text=Generate")  # the reply goes on meanwhile
+    page.click("nav >> text=Train")  # the reply goes on meanwhile
     page.click("nav >> text=Chat")
     page.wait_for_selector("#turns [aria-busy=true]")
     page.keyboard.press("Escape")
@@ -196,7 +293,7 @@ def test_going_back_keeps_the_newest_exchange_of_a_chat(talk, page) -> None:
     opened(page, talk, "chat", m=["hi", "yo"], seed=7)
     before = page.evaluate("history.length")
     page.click("nav >> text=Chat")
-    page.click("nav >> text=Generate")
+    page.click("nav >> text=Train")
     page.click("nav >> text=Chat")
     page.fill("#message", "hi there")
     page.keyboard.press("Enter")
@@ -204,18 +301,17 @@ def test_going_back_keeps_the_newest_exchange_of_a_chat(talk, page) -> None:
     assert page.evaluate("history.length") == before + 2
     until(page, "location.hash.includes('hi+there&m=')")
     page.go_back()
-    page.wait_for_selector("#generate:not([hidden])")
+    page.wait_for_selector("#train:not([hidden])")
     page.go_back()
     page.wait_for_selector("#chat:not([hidden])")
     assert replies(page, 4) == talked
-    page.click("nav >> text=Generate")
+    page.click("nav >> text=Train")
     page.click("nav >> text=Chat")
     assert replies(page, 4) == talked
 
 
 def test_a_chat_without_a_seed_is_random(talk, page) -> None:
     opened(page, talk, "chat")
-    page.fill("#chat-seed", "")
     assert page.get_attribute("#chat-seed", "placeholder") == "random"
     requests = held(page, "**/v1/chat/completions")
     page.fill("#message", "hi")
@@ -224,27 +320,30 @@ def test_a_chat_without_a_seed_is_random(talk, page) -> None:
     assert "seed" not in request.request.post_data_json
     request.continue_()
     said = replies(page, 2)
-    until(page, "/m=hi&m=.*seed=random$/.test(location.hash)")
+    until(page, "/m=hi&m=[^&]*&temperature=0.5$/.test(location.hash)")
     page.reload()
     assert replies(page, 2) == said
     assert page.input_value("#chat-seed") == ""
 
 
-def test_enter_respects_the_limits_of_the_forms(talk, page) -> None:
+def test_enter_respects_the_limits_of_the_forms(talk, names, page) -> None:
     requests = held(page, re.compile("v1/(chat|generate)"))
     opened(page, talk, "chat", temperature=50)
     page.fill("#message", "hi")
     page.keyboard.press("Enter")
-    opened(page, talk, "generate", seed=2**53)
-    page.fill("#prompt", "hi")
+    page.wait_for_timeout(200)
+    opened(page, names, "generate", temperature=50)
+    page.fill("#prompt", "an")
     page.keyboard.press("Enter")
     page.wait_for_timeout(200)
     assert requests == []
+    page.fill("#temperature", "1")
+    page.click("#order summary >> text=Seed")
     page.fill("#seed", str(2**53 - 1))
     page.focus("#prompt")
     page.keyboard.press("Enter")
     sent = until_held(page, requests).request.post_data_json
-    assert (sent["prompt"], sent["seed"]) == ("hi", 2**53 - 1)
+    assert (sent["prompt"], sent["seed"]) == ("an", 2**53 - 1)
 
 
 def test_a_page_that_cannot_copy_does_not_offer_it(talk, page) -> None:
@@ -252,7 +351,7 @@ def test_a_page_that_cannot_copy_does_not_offer_it(talk, page) -> None:
     page.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
     opened(page, talk, "chat", m=["hi", "yo"])
     assert replies(page, 2) == ["hi", "yo"]
-    assert page.locator(".tools button >> visible=true").all_inner_texts() == ["Edit and resend"]
+    assert page.locator(".tools button >> visible=true").all_inner_texts() == ["Edit", "Regenerate"]
 
 
 def test_a_copy_that_the_browser_refuses_is_reported(talk, page) -> None:
@@ -269,16 +368,19 @@ def test_generated_texts_are_the_librarys_with_copies_marked(names, names_gpt, p
     page.fill("#number", "12")
     page.fill("#temperature", "0.7")
     page.fill("#top-k", "5")
+    page.click("#order summary >> text=Seed")
+    page.fill("#seed", "42")
     page.keyboard.press("Enter")
     body = {"prompt": "a", "num_samples": 12, "temperature": 0.7, "top_k": 5, "known": True}
     found = names.request("POST", "/microgpt/v1/generate", body).json
-    page.wait_for_selector("#samples li")
+    page.wait_for_selector("#samples li >> nth=11")
     assert page.locator("#samples .said").all_inner_texts() == found["samples"]
     marked = page.locator("#samples li:has(.mark) .said").all_inner_texts()
     docs = ["anna", "emma", "ava", "mia", "olivia", "sofia", "liam", "noah"]
     assert marked == [sample for sample in found["samples"] if sample in docs]
     assert 0 < len(marked) < 12
     assert page.inner_text("#summary").startswith(f"{len(marked)} of 12 ")
+    until(page, "location.hash.endsWith('seed=42')")
     link = page.url
     page.goto("about:blank")
     page.goto(link)
@@ -446,12 +548,11 @@ def test_each_view_says_that_the_service_has_another_model(serve, tmp_path, page
     server.wait_for("reloaded: model")
     page.fill("#text", "y")
     page.wait_for_selector("#trouble >> text=another model now")
-    for view, field, button in (("chat", "#message", "#send"), ("generate", "#prompt", "#make")):
-        opened(page, server, view)
-        assert page.is_hidden("#trouble")
-        page.fill(field, "hi")
-        page.click(button)
-        page.wait_for_selector("#trouble >> text=another model now")
+    opened(page, server, "chat")
+    assert page.is_hidden("#trouble")
+    page.fill("#message", "hi")
+    page.click("#send")
+    page.wait_for_selector("#trouble >> text=another model now")
 
 
 def test_attention_and_numbers_are_those_of_the_model(talk, talk_gpt, page) -> None:
@@ -554,11 +655,9 @@ def test_a_view_keeps_its_content_while_another_is_shown(talk, talk_gpt, page) -
     page.fill("#message", "hi there")
     page.keyboard.press("Enter")
     said = replies(page, 2)
-    page.click("nav >> text=Generate")
-    page.fill("#prompt", "yo")
-    page.click("#make")
-    page.wait_for_selector("#samples li")
-    made = page.inner_text("#samples")
+    page.click("nav >> text=Look inside")
+    page.fill("#question", "hi")
+    until(page, f"{READ}.startsWith('startuser:hiend')")
     for _ in range(2):  # the second time it is the view that is shown
         page.click("nav >> text=Chat")
         page.wait_for_selector("#chat:not([hidden])")
@@ -568,8 +667,8 @@ def test_a_view_keeps_its_content_while_another_is_shown(talk, talk_gpt, page) -
     page.keyboard.press("Enter")
     talked = replies(page, 4)
     page.go_back()
-    page.wait_for_selector("#generate:not([hidden])")
-    assert page.inner_text("#samples") == made
+    page.wait_for_selector("#inside:not([hidden])")
+    assert page.input_value("#question") == "hi"
     page.go_forward()
     page.wait_for_selector("#chat:not([hidden])")
     assert replies(page, 4) == talked
@@ -623,10 +722,6 @@ def test_the_playground_folds_capitals_if_the_model_does(talk, names, page) -> N
     opened(page, talk, "inside", question="Hi THERE", text="Yo")
     page.wait_for_selector("#positions .token >> nth=13")
     assert "hi␣there" in "".join(page.locator("#positions .token").all_inner_texts())
-    page.click("nav >> text=Generate")
-    page.fill("#prompt", "HI")
-    page.click("#make")
-    page.wait_for_selector("#samples li")
     opened(page, names, "generate", prompt="Anna")  # a model that does not fold
     page.wait_for_selector("#trouble:not([hidden])")
     assert page.inner_text("#trouble").endswith("Try “anna”.")
@@ -697,6 +792,25 @@ def test_the_playground_escapes_the_text_of_a_hostile_model(serve, tmp_path, pag
     assert folder.name in page.inner_text("#model")
 
 
+def test_a_hostile_chat_model_cannot_add_to_the_page(serve, tmp_path, page) -> None:
+    image = f'<img src=x onerror="{TAKEN}">'
+    talk = (Message("user", image), Message("assistant", HOSTILE))
+    shape = ModelConfig(block_size=256)
+    save(train([talk], model=shape, config=TrainConfig(steps=1)), tmp_path / "model")
+    server = serve(tmp_path / "model")
+    opened(page, server, "chat")
+    assert page.inner_text("#examples button") == image
+    opened(page, server, "chat", m=[image, HOSTILE])
+    page.locator(".assistant .said").focus()
+    page.wait_for_selector("#alternatives >> text=Instead of “<”:")
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_selector("#alternatives >> text=Instead of “\\u0007”:")
+    assert HOSTILE[:50] in page.inner_text(".assistant .said")
+    assert "taken" not in page.title()
+    assert page.locator("main img, main script").count() == 0
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1600])
 def test_every_view_is_accessible(names, talk, subword, page, scheme, width) -> None:
@@ -707,13 +821,17 @@ def test_every_view_is_accessible(names, talk, subword, page, scheme, width) -> 
     views = [
         (talk, "chat", {"m": ["hi there", "yo" * 100]}),
         (names, "generate", {"prompt": "a"}),
-        (subword, "generate", {"prompt": "w" * 200}),
+        (names, "generate", {"prompt": "w" * 200}),
+        (subword, "chat", {}),
         (names, "inside", {"text": "anna", "step": "layer0.attention"}),
         (talk, "inside", {"m": ["hi there", "yo"], "question": "hi there", "text": "yo"}),
         (subword, "inside", {"question": "hi", "text": " there" * 30}),
     ]
     for server, view, parameters in views:
         opened(page, server, view, **parameters)
+        if view == "chat" and parameters:
+            page.locator(".assistant .said").focus()
+            page.wait_for_selector("#alternatives:not([hidden])")
         if view == "inside":
             bars(page)
             page.wait_for_selector("#maps canvas")

@@ -124,6 +124,7 @@ def requests_of(rng: random.Random, served: ServedModel) -> Iterator[Request]:
     yield "microgpt/v1/explain", {"text": "a" * 4097}
     tokens = rng.choices(range(tokenizer.vocab_size), k=rng.randint(1, config.block_size))
     yield "v1/completions", {"prompt": tokens, "echo": True, "max_tokens": 0, "logprobs": 0}
+    yield "v1/completions", sampling(prompt=tokens[:-1] or tokens, stream=True)
     heads = [[rng.randrange(config.n_layer), rng.randrange(config.n_head)] for _ in range(2)]
     for most in (3, 20, 100):
         details = rng.choice(({}, {"attention": heads}, {"position": rng.randint(-2, 2)}))

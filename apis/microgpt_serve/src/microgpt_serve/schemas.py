@@ -228,6 +228,10 @@ class ModelResponse(BaseModel):
     answers_few: bool = Field(
         description="Whether the model, in a chat, answers only the questions that it has learned."
     )
+    generates: bool = Field(
+        description="Whether it has learned to write texts, and not only the replies of a chat."
+    )
+    examples: list[str] = Field(description="Messages to begin a chat with.")
     num_params: int
     vocab_size: int
     block_size: int

@@ -34,6 +34,7 @@ MAX_CONTEXT_BYTES = 2**25  # memory for one full context of a model with fewer b
 MAX_READ_BYTES = 2**26  # memory for reading tokens in one step, but twice that for ALWAYS_READ
 ALWAYS_READ = 1024  # tokens; they take about 50 MiB in a model of 4 layers of 96
 VERSION_DIGITS = 12
+MAX_EXAMPLES = 8  # number of examples that are shown
 USES: tuple[Use, ...] = ("generation", "evaluation")  # log-probabilities require "evaluation"
 
 
@@ -46,6 +47,8 @@ class ServedModel:
     gpt: InferenceGpt
     created_at: str | None
     text: TextKind = "lines"  # the kind of text that the model was trained on
+    generates: bool = True  # whether it has learned to write texts, not only replies
+    examples: tuple[str, ...] = ()  # messages that the page of a chat model offers
     progress: str | None = None  # such as "at step 400 of 1000" for an unfinished run
     is_demo: bool = False
     max_turns: int = MAX_TURNS  # number of works, such as explanations, that may take turns
@@ -62,6 +65,8 @@ class ServedModel:
             version=self.version,
             chat=gpt.tokenizer.is_chat,
             answers_few=gpt.known_questions is not None,
+            generates=self.generates,
+            examples=[*self.examples],
             num_params=gpt.num_params,
             **asdict(gpt.config),
             dtype=gpt.compiled.dtype,
@@ -124,6 +129,8 @@ def served_model(
         gpt=gpt,
         created_at=_valid_time(saved.meta.created_at),
         text=saved.text,
+        generates=not is_chat or (saved.loss_on == "all" and not saved.known_questions),
+        examples=(saved.meta.examples or ())[:MAX_EXAMPLES],
         scorer=None if is_chat else Scorer(gpt, text=saved.text),
         calibration=read_calibration(Path(path), saved.meta),
         documents=None if is_chat else read_document_hashes(Path(path), saved.meta),

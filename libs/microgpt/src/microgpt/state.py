@@ -160,6 +160,7 @@ class TrainingPlan:
     minutes: float | None = None  # time limit of the command; None if there is none
     budget: float | None = None  # operations for which the settings were chosen
     known_questions: "KnownQuestions | None" = None  # if few questions are learned as a whole
+    examples: tuple[str, ...] = ()  # messages that the page of a chat model offers
     edited_sources: dict[str, str] = field(default_factory=dict)  # hashes, for the reference engine
     # In ascending order. A run that repeats another has the later changes of that run, too.
     steps_changed: tuple[StepsChange, ...] = ()

@@ -1,13 +1,16 @@
-// The view "Chat": a conversation whose replies are streamed.
+// The view "Chat": a conversation whose replies are streamed, and whose messages have versions.
 
 import { address, write } from "./address.js";
+import { Alternatives } from "./alternatives.js";
 import { number, sendOnEnter } from "./forms.js";
 import { stream } from "./service.js";
-import { byId, conversation, element, printable, said, unread } from "./text.js";
+import { button, byId, conversation, element, printable, said, unknown, unread } from "./text.js";
 import { checkModel, tell } from "./trouble.js";
+import { Versions } from "./versions.js";
 
 const turns = byId("turns");
 const message = byId("message");
+const GREETING = "hello"; // the example of a model that has none
 
 /** Focus the message field, unless that would open the keyboard of a telephone. */
 const focus = () => matchMedia("(pointer: fine)").matches && message.focus();
@@ -23,11 +26,23 @@ const scroll = () => byId("chat").hidden || scrollTo(0, page.scrollHeight);
 
 export class Chat {
   #model;
-  #messages = []; // {role, content}
+  #place; // of the conversation in the session storage of this tab
+  #talk;
+  #alternatives;
+  #isReloaded; // the address may be older than what is stored
+  #edited = null; // the number of the message of which the user writes another version
   #running = null; // AbortController of the reply that is being streamed
 
   constructor(model) {
     this.#model = model;
+    this.#place = `microgpt-chat ${location.pathname} ${model.version}`;
+    const stored = this.#stored();
+    this.#talk = stored ?? new Versions();
+    this.#isReloaded = stored && performance.getEntriesByType("navigation")[0]?.type === "reload";
+    this.#alternatives = new Alternatives(model, turns, (...all) => this.#branch(...all));
+    const examples = model.examples.length ? model.examples : [GREETING];
+    const known = examples.filter((text) => !unknown(text, model));
+    byId("examples").append(...known.map((text) => button(printable(text), () => this.#send(text))));
     byId("say").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#send(message.value.trim()); // as on the command line
@@ -37,22 +52,24 @@ export class Chat {
       if (key === "Escape" && !byId("chat").hidden) this.#stop();
     });
     byId("stop").addEventListener("click", () => this.#stop());
-    byId("forget").addEventListener("click", () => this.#truncate(0));
+    byId("forget").addEventListener("click", () => {
+      tell();
+      this.#reset(new Versions());
+      this.resume();
+    });
+    byId("edit-end").addEventListener("click", () => this.#edit(null, ""));
   }
 
   /**
    * Show the conversation of an address: its messages m, of the user and the model in turns. If the
-   * conversation that is shown begins with them, the address is an older one: it stays.
+   * conversation of this tab has begun with them, in any version, it stays.
    */
   show(parameters) {
     byId("chat-temperature").value = parameters.get("temperature") ?? 0.5;
-    byId("chat-seed").value = parameters.get("seed") ?? 42; // "random" leaves the field empty
-    const given = conversation(parameters.getAll("m"));
-    if (given.some(({ content }, i) => content !== this.#messages[i]?.content)) {
-      if (given.length % 2) message.value = given.pop().content; // without a reply: to send it again
-      this.#reset(given);
-    }
-    this.#write();
+    byId("chat-seed").value = parameters.get("seed") ?? ""; // a new one for each reply
+    const given = this.#isReloaded ? [] : parameters.getAll("m");
+    this.#isReloaded = false;
+    this.#reset(this.#talk.show(given) ? this.#talk : Versions.of(conversation(given)));
     this.resume();
   }
 
@@ -64,34 +81,79 @@ export class Chat {
 
   /** The parameters of "Look inside" for the last reply, or undefined. */
   get lastReply() {
-    const i = this.#messages.findLastIndex(({ role }) => role === "assistant");
+    const i = this.#talk.messages.findLastIndex(({ role }) => role === "assistant");
     return i > 0 ? this.#inside(i) : undefined;
   }
 
-  #settings() {
-    return { temperature: number(byId("chat-temperature")), seed: number(byId("chat-seed")) };
+  #stored() {
+    try {
+      const start = JSON.parse(sessionStorage.getItem(this.#place));
+      return start && new Versions(start);
+    } catch {
+      // a page in a frame may have no storage
+    }
   }
 
-  async #send(text) {
+  #store() {
+    try {
+      sessionStorage.setItem(this.#place, JSON.stringify(this.#talk.start));
+    } catch {
+      // no storage, or it is full: the address has the messages that are shown
+    }
+  }
+
+  #send(text) {
     if (!text || this.#running) return;
-    message.value = "";
-    this.#messages.push({ role: "user", content: text });
-    this.#draw();
+    const i = this.#edited ?? this.#talk.messages.length;
+    this.#edit(null, "");
+    this.#talk.add(i, { role: "user", content: text });
+    this.#reply(i + 1, (signal) => this.#asked(i + 1, number(byId("chat-seed")), signal), () => {
+      this.#talk.remove(i); // to send it again, before what was typed since
+      message.value = [text, message.value].filter(Boolean).join("\n");
+    });
+  }
+
+  /** Continue a reply in another way: go on after some tokens, which have a text. */
+  #branch(item, tokens, text, isEnd) {
+    const i = [...turns.children].indexOf(item);
+    this.#reply(i, async function* (signal) {
+      yield text;
+      if (isEnd) return;
+      const body = { prompt: tokens, temperature: number(byId("chat-temperature")) };
+      for await (const { choices } of stream("v1/completions", body, signal)) yield choices[0]?.text;
+    });
+  }
+
+  /** Yield the parts of a reply to the messages before number i. */
+  async *#asked(i, seed, signal) {
+    const messages = this.#talk.messages.slice(0, i);
+    const body = { messages, temperature: number(byId("chat-temperature")), seed };
+    for await (const event of stream("v1/chat/completions", body, signal)) {
+      if (event.tokens_dropped !== undefined) byId("dropped").textContent = unread(event);
+      yield event.choices[0]?.delta.content;
+    }
+  }
+
+  /**
+   * Add a version of message i, a reply.
+   *
+   * Args: a function that returns its parts, and one that is called if there is no reply.
+   */
+  async #reply(i, begin, undo = () => {}) {
+    const running = (this.#running = new AbortController());
+    this.#draw(i);
     const reply = { role: "assistant", content: "" };
     const item = this.#append(reply);
     item.ariaBusy = "true";
     scroll();
-    const running = (this.#running = new AbortController());
     this.#setRunning(true);
     let isComplete = false;
     tell();
     checkModel(this.#model);
     try {
-      const body = { messages: this.#messages, ...this.#settings() };
       const said = item.querySelector(".said");
-      for await (const event of stream("v1/chat/completions", body, running.signal)) {
-        if (event.tokens_dropped !== undefined) byId("dropped").textContent = unread(event);
-        reply.content += event.choices[0]?.delta.content ?? "";
+      for await (const text of begin(running.signal)) {
+        reply.content += text ?? "";
         const isFollowed = isAtEnd();
         said.textContent = printable(reply.content);
         if (isFollowed) scroll();
@@ -103,10 +165,9 @@ export class Chat {
     if (this.#running !== running) return; // the view shows another conversation by now
     this.#running = null;
     this.#setRunning(false);
-    if (reply.content.trim()) this.#messages.push(reply);
+    if (reply.content.trim()) this.#talk.add(i, reply);
     else {
-      const { content } = this.#messages.pop(); // to send it again, before what was typed since
-      message.value = [content, message.value].filter(Boolean).join("\n");
+      undo();
       if (isComplete) tell(new Error("The reply is empty. Try another seed or temperature."));
     }
     this.#draw();
@@ -122,58 +183,79 @@ export class Chat {
     byId("stop").hidden = !isRunning;
   }
 
-  /** Keep the first n messages. */
-  #truncate(n) {
-    tell();
-    this.#reset(this.#messages.slice(0, n));
-    this.resume();
-  }
-
-  /** Show other messages. A reply that is being streamed is none of them. */
-  #reset(messages) {
+  /** Show a conversation. A reply that is being streamed is not in it. */
+  #reset(talk) {
     this.#stop();
     this.#running = null;
     this.#setRunning(false);
-    this.#messages = messages;
+    this.#talk = talk;
+    const last = talk.messages.length - 1;
+    if (last % 2 === 0) {
+      this.#edit(null, talk.messages[last].content); // it has no reply: to send it again
+      talk.remove(last);
+    } else if (this.#edited !== null) this.#edit(null, "");
     byId("dropped").textContent = "";
     this.#draw();
   }
 
-  #draw() {
-    const isFollowed = isAtEnd();
-    turns.replaceChildren();
-    this.#messages.forEach((each, i) => this.#append(each, i));
-    if (isFollowed) scroll();
-    this.#write();
+  /** Let the user write another version of message i, or a new message if there is none. */
+  #edit(i, text) {
+    this.#edited = i;
+    message.value = text;
+    byId("editing").hidden = i === null;
+    if (i !== null) message.focus();
   }
 
-  #write() {
-    const m = this.#messages.map((each) => each.content);
-    write("chat", { m, ...this.#settings(), seed: byId("chat-seed").value || "random" });
+  /** Show another version of message i. */
+  #choose(i, at, label) {
+    this.#talk.choose(i, at);
+    this.#draw();
+    turns.children[i].querySelector(`[aria-label="${label}"]`).focus();
+  }
+
+  /** Draw the first n messages. */
+  #draw(n = Infinity) {
+    const isFollowed = isAtEnd();
+    const { messages } = this.#talk;
+    turns.replaceChildren();
+    messages.slice(0, n).forEach((each, i) => this.#append(each, i));
+    byId("first").hidden = messages.length > 0;
+    byId("forget").hidden = !messages.length;
+    if (isFollowed) scroll();
+    const m = messages.map((each) => each.content);
+    write("chat", { m, temperature: byId("chat-temperature").value, seed: byId("chat-seed").value });
+    this.#store();
   }
 
   /** Append a message; with its index, it is complete and has tools. */
   #append({ role, content }, i) {
     const item = element("li", { className: role });
     item.append(element("span", { className: "role" }, role), said(content));
-    if (i !== undefined) {
-      item.append(element("div", { className: "tools" }, ...this.#tools(role, content, i)));
-    }
     turns.append(item);
+    if (i === undefined) return item;
+    item.append(element("div", { className: "tools" }, ...this.#tools(role, content, i)));
+    if (role === "assistant" && !this.#model.answers_few) {
+      this.#alternatives.offer(item, this.#talk.messages.slice(0, i + 1));
+    }
     return item;
   }
 
   /** Return the parameters of "Look inside" for the reply with an index. */
   #inside(i) {
-    const contents = this.#messages.slice(0, i + 1).map((each) => each.content);
+    const contents = this.#talk.messages.slice(0, i + 1).map((each) => each.content);
     const [question, text] = contents.splice(i - 1);
     return { m: contents, question, text };
   }
 
   #tools(role, content, i) {
-    const copy = element("button", { type: "button" }, "Copy");
-    copy.hidden = !navigator.clipboard; // which a browser has only over https or on this machine
-    copy.addEventListener("click", async () => {
+    const { at, n } = this.#talk.of(i);
+    const [before, after] = ["Version before", "Version after"];
+    const versions = [
+      button("‹", () => this.#choose(i, at - 1, before), before),
+      element("span", {}, `${at + 1} of ${n}`),
+      button("›", () => this.#choose(i, at + 1, after), after),
+    ];
+    const copy = button("Copy", async () => {
       try {
         await navigator.clipboard.writeText(content);
         copy.textContent = "Copied";
@@ -181,14 +263,11 @@ export class Chat {
         tell(new Error("The browser does not let this page copy. Select the text and copy it yourself."));
       }
     });
-    if (role === "assistant") {
-      return [copy, element("a", { href: address("inside", this.#inside(i)) }, "Look inside")];
-    }
-    const edit = element("button", { type: "button" }, "Edit and resend");
-    edit.addEventListener("click", () => {
-      this.#truncate(i);
-      message.value = content;
-    });
-    return [copy, edit];
+    copy.hidden = !navigator.clipboard; // which a browser has only over https or on this machine
+    const tools = n > 1 ? [...versions, copy] : [copy];
+    if (role === "user") return [...tools, button("Edit", () => this.#edit(i, content))];
+    const again = button("Regenerate", () => this.#reply(i, (signal) => this.#asked(i, undefined, signal)));
+    again.hidden = this.#model.answers_few; // it has one reply to a question
+    return [...tools, again, element("a", { href: address("inside", this.#inside(i)) }, "Look inside")];
   }
 }

@@ -3,6 +3,9 @@
 /** Return the number in a field, or undefined if the field is empty. */
 export const number = (input) => (input.value === "" ? undefined : Number(input.value));
 
+// A browser cannot show which field is wrong while it is in a closed element.
+document.addEventListener("invalid", ({ target }) => target.closest("details")?.toggleAttribute("open", true), true);
+
 /** Have Enter send the form of a text area, if its fields are valid. Shift+Enter adds a line. */
 export function sendOnEnter(area) {
   area.addEventListener("keydown", (event) => {

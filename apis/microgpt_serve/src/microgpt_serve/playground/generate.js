@@ -3,10 +3,12 @@
 import { address, write } from "./address.js";
 import { number, sendOnEnter } from "./forms.js";
 import { post } from "./service.js";
-import { byId, element, printable, said, unknown } from "./text.js";
+import { button, byId, element, printable, said, unknown } from "./text.js";
 import { checkModel, tell } from "./trouble.js";
 
-const FIELDS = { prompt: "", number: 10, temperature: 0.5, "top-k": "", seed: 42 };
+const FIELDS = { prompt: "", number: 10, temperature: 0.5, "top-k": "" };
+const N_SEEDS = 2 ** 32; // from which one is drawn: short enough to be written down
+const N_BEGINNINGS = 4;
 
 export class Generate {
   #model;
@@ -14,6 +16,7 @@ export class Generate {
 
   constructor(model) {
     this.#model = model;
+    byId("order-settings").open = matchMedia("(min-width: 30rem)").matches; // not on a telephone
     byId("order").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#make();
@@ -22,16 +25,18 @@ export class Generate {
     sendOnEnter(byId("prompt"));
   }
 
-  /** Fill the form from an address; if the address has a setting, generate. */
+  /** Fill the form from an address and generate, with the seed of the address if it has one. */
   show(parameters) {
     for (const [name, value] of Object.entries(FIELDS)) {
       byId(name).value = parameters.get(name) ?? value;
     }
-    if (parameters.size) byId("order").requestSubmit();
-    else byId("prompt").focus();
+    byId("seed").value = "";
+    this.#make(parameters.get("seed"));
   }
 
-  async #make() {
+  /** Generate with a seed; without one, with that of the form, or a new one. */
+  async #make(given) {
+    if (!byId("order").reportValidity()) return;
     this.#running?.abort();
     const running = (this.#running = new AbortController());
     const body = {
@@ -39,11 +44,12 @@ export class Generate {
       num_samples: number(byId("number")),
       temperature: number(byId("temperature")),
       top_k: number(byId("top-k")),
-      seed: number(byId("seed")),
+      seed: Number(given || byId("seed").value || Math.floor(Math.random() * N_SEEDS)),
       known: true,
     };
     const fields = Object.keys(FIELDS).map((name) => [name, byId(name).value]);
-    write("generate", Object.fromEntries(fields));
+    write("generate", { ...Object.fromEntries(fields), seed: body.seed });
+    byId("seed-used").textContent = body.seed;
     byId("samples").replaceChildren();
     byId("summary").textContent = "Generating …";
     tell();
@@ -64,6 +70,7 @@ export class Generate {
     byId("samples").replaceChildren(
       ...samples.map((text, i) => this.#item(text, prompt, known?.[i])),
     );
+    if (!prompt) this.#offer(samples);
     const notes = [];
     if (known) {
       const n = known.filter(Boolean).length;
@@ -74,8 +81,20 @@ export class Generate {
       notes.push(`The prompt does not fit into the context of ${this.#model.block_size} tokens: its first
         ${dropped} tokens were not read, to leave room for what follows.`);
     }
-    if (this.#model.chat) notes.push("A chat model generates messages of the user, which it has not learned to write.");
     byId("summary").textContent = notes.join(" ");
+  }
+
+  /** Offer the beginnings of some samples, to be continued. */
+  #offer(samples) {
+    const beginnings = samples.map((text) => text.match(/^\S+ \S+(?= )|^\S{1,3}(?=\S)/u)?.[0]).filter(Boolean);
+    const buttons = [...new Set(beginnings)].slice(0, N_BEGINNINGS).map((text) =>
+      button(printable(text), () => {
+        byId("prompt").value = text;
+        this.#make();
+      }),
+    );
+    byId("beginnings").replaceChildren(...buttons);
+    byId("begin").hidden = !buttons.length;
   }
 
   #item(text, prompt, isKnown) {

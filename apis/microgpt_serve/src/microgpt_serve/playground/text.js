@@ -10,6 +10,12 @@ export function element(name, properties = {}, ...children) {
   return made;
 }
 
+/** Return a button that calls a function. Args: its text, the function, and a name instead of the text. */
+export function button(text, act, name) {
+  const made = element("button", { type: "button", onclick: act }, text);
+  return name ? Object.assign(made, { ariaLabel: name, title: name }) : made;
+}
+
 /** Return text in an element of its own, whose direction does not change the text around it. */
 export const said = (text, className = "said") => element("bdi", { className }, printable(text));
 

@@ -64,6 +64,7 @@ class Meta(BaseModel):
     tokenizer_sha256: str | None = None
     documents_sha256: str | None = None  # of documents.crc32
     known_questions: KnownQuestions | None = None  # if few questions are learned as a whole
+    examples: tuple[str, ...] | None = None  # messages that the page of a chat model offers
     created_by: str | None = None
     created_at: str | None = None
     training: Annotated[dict[str, Any], AfterValidator(_check_json)] = {}
@@ -95,7 +96,8 @@ def meta_of(
         "seconds": round(state.seconds, 3),
     }
     meta = description_of(trained, **training)
-    return meta.model_copy(update={"known_questions": plan.known_questions})
+    facts = {"known_questions": plan.known_questions, "examples": plan.examples or None}
+    return meta.model_copy(update=facts)
 
 
 def description_of(trained: TrainedModel, **training: Any) -> Meta:

@@ -123,6 +123,7 @@ class _Description(BaseModel):
     minutes: _Positive = Field(None, exclude_if=not_)
     budget: _Positive = Field(None, exclude_if=not_)
     known_questions: KnownQuestions | None = Field(None, exclude_if=not_)
+    examples: tuple[str, ...] = Field((), exclude_if=not_)
     edited_sources: dict[str, str] = Field({}, exclude_if=not_)
     steps_changed: tuple[StepsChange, ...] = Field((), exclude_if=not_)
     ensemble: Ensemble | None = Field(None, exclude_if=not_)

@@ -167,6 +167,14 @@ class TrainOptions(Options):
         "know.",
         requires="chat",
     )
+    example: list[str] | None = saving(
+        None,
+        "With --chat, a message that the page of the model offers to begin with; several --example "
+        "are possible, and an empty one offers none.  [default: a few short first messages of the "
+        "data; none with --me]",
+        metavar="<text>",
+        requires="chat",
+    )
     teacher: list[Path] | None = training(
         None,
         "Learn from the predictions of the model in this directory. With several --teacher, their "

@@ -21,6 +21,7 @@ from microgpt.training.distillation import Teachers
 from microgpt.training.early_stopping import BestWeights
 from microgpt.training.engines import prepare_engine
 from microgpt.training.ensemble import with_ensemble
+from microgpt.training.examples import examples
 from microgpt.training.finetune import (
     check_alphabet,
     check_questions,
@@ -176,6 +177,7 @@ def plan_training(
         minutes=limit.minutes if limit else None,
         budget=chosen.budget if chosen and options.has_budget else None,
         known_questions=known,
+        examples=examples(parts.docs, options),
         edited_sources=edited_sources() if options.engine == "reference" else {},
         ensemble=chosen.ensemble if chosen and not config else None,
     ).at(0)

@@ -38,7 +38,8 @@ export function untrained({ defaults, layout, parts }, shape, tokenizer, text) {
   checkShape(config);
   const num_params = countWeights(config);
   const characters = tokenizer.pieces.join("");
-  const about = { chat: false, tokenizer: "char", characters, fold: false, answers_few: false };
+  const kind = { chat: false, answers_few: false, generates: true, examples: [] };
+  const about = { ...kind, tokenizer: "char", characters, fold: false };
   return {
     model: { name: "model", version: "", created_at: null, ...about, ...config, num_params },
     text,

@@ -77,16 +77,20 @@ export class LocalEngine {
   }
 
   /**
-   * Yield the events of a reply to a conversation. Whoever leaves the loop early ends the work.
+   * Yield the events of a reply, or of a text. Whoever leaves the loop early ends the work.
    * @param {string} path
    * @param {any} body
    * @param {AbortSignal} [signal]
    */
   async *stream(path, body, signal) {
-    if (path !== "v1/chat/completions") throw new EngineError(`/${path} does not exist`);
+    const routes = {
+      "v1/chat/completions": () => this.#chat(body, signal),
+      "v1/completions": () => this.#complete(body, signal),
+    };
+    if (!routes[path]) throw new EngineError(`/${path} does not exist`);
     const end = await this.#begin(signal);
     try {
-      yield* this.#chat(body, signal);
+      yield* routes[path]();
     } finally {
       end();
     }
@@ -141,7 +145,6 @@ export class LocalEngine {
     const endTurn = tokenizer.special.get("end_turn");
     const forbidden = [...tokenizer.special.values()].filter((token) => token !== endTurn);
     const rules = this.#rules(body, [endTurn], forbidden, 1);
-    const seed = BigInt(body.seed ?? Math.floor(Math.random() * 2 ** SEED_BITS));
     const decode = tokenizer.decoder();
     const event = this.#events({
       tokens_dropped: prompt.tokensDropped,
@@ -149,8 +152,22 @@ export class LocalEngine {
     });
     const parts = prompt.fixedReply
       ? [[fixed(prompt.fixedReply, rules.maxTokens)]]
-      : this.#decode([prompt.tokens], rules, seed + BigInt(prompt.nReplies), signal);
+      : this.#decode([prompt.tokens], rules, seedOf(body) + BigInt(prompt.nReplies), signal);
     for await (const [{ tokens, end }] of parts) yield* event(decode(tokens, end !== null), end);
+  }
+
+  /** Yield the parts of a text that continues a prompt. */
+  async *#complete(body, signal) {
+    checkNumbers(body);
+    const { read, dropped } = this.#prompts.ofText(body.prompt);
+    const decode = this.#tokenizer.decoder();
+    const rules = this.#rules(body, [...this.#tokenizer.special.values()], [], 0);
+    let extra = dropped ? { tokens_dropped: dropped } : {};
+    for await (const [{ tokens, end }] of this.#decode([read], rules, seedOf(body), signal)) {
+      const text = decode(tokens, end !== null);
+      yield { choices: [{ index: 0, text, logprobs: null, finish_reason: end }], ...extra };
+      extra = {};
+    }
   }
 
   /**
@@ -258,6 +275,9 @@ export class LocalEngine {
     yield decoder.take();
   }
 }
+
+/** Return the seed of a body, or a random one. */
+const seedOf = ({ seed }) => BigInt(seed ?? Math.floor(Math.random() * 2 ** SEED_BITS));
 
 /** Return a fixed reply, cut to the most tokens. */
 function fixed(reply, maxTokens) {

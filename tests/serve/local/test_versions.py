@@ -1,0 +1,56 @@
+"""The versions of a conversation in the playground, in Node."""
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+CODE = """
+import { Versions } from "./versions.js";
+const message = (content) => ({ role: "user", content });
+function answer(steps) {
+  let talk = new Versions();
+  return steps.map(([name, ...args]) => {
+    if (name === "add") talk.add(args[0], message(args[1]));
+    else if (name === "reload") talk = new Versions(JSON.parse(JSON.stringify(talk.start)));
+    else if (name === "show") return talk.show(args[0]);
+    else if (name === "of") return talk.of(args[0]);
+    else talk[name](...args);
+    return talk.messages.map(({ content }) => content);
+  });
+}
+"""
+
+
+def results(node, *steps):
+    (found,) = node(CODE, [steps])
+    return dict(zip(range(len(steps)), found, strict=True))
+
+
+TALK = (["add", 0, "hi"], ["add", 1, "yo"], ["add", 2, "bye"])
+
+
+def test_a_version_has_its_own_continuation(node) -> None:
+    found = results(
+        node, *TALK, ["add", 1, "hey"], ["of", 1], ["choose", 1, 0], ["reload"], ["choose", 1, 2],
+        ["choose", 1, -1],
+    )  # fmt: skip
+    assert found[3] == ["hi", "hey"]
+    assert found[4] == {"at": 1, "n": 2}
+    assert found[5] == found[6] == found[7] == ["hi", "yo", "bye"]  # after the last, the first
+    assert found[8] == ["hi", "hey"]
+
+
+def test_a_version_that_is_removed_gives_way_to_another(node) -> None:
+    found = results(node, *TALK, ["add", 0, "oh"], ["remove", 0], ["remove", 2], ["of", 1])
+    assert found[4] == ["hi", "yo", "bye"]
+    assert found[5] == ["hi", "yo"]
+    assert found[6] == {"at": 0, "n": 1}
+
+
+def test_an_older_or_another_version_is_shown_if_it_is_known(node) -> None:
+    found = results(
+        node, *TALK, ["show", ["hi"]], ["add", 0, "oh"], ["show", ["hi", "no"]],
+        ["show", ["hi", "yo"]], ["choose", 0, 0],
+    )  # fmt: skip
+    assert (found[3], found[5], found[6]) == (True, False, True)
+    assert found[7] == ["hi", "yo", "bye"]

@@ -69,7 +69,7 @@ def chosen_settings(
 
 
 def fitting_for(docs: Sequence[Document] | str, limits: TrainOptions, **options: Any) -> Fitting:
-    """Return a fitting that holds out some of the documents, even if there are few.
+    """Return a `Fitting` that holds out some of the documents, even if there are few.
 
     Args:
         limits: the budget of each training run.

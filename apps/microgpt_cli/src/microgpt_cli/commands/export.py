@@ -21,14 +21,15 @@ FILES = {
 def export(
     output: Path = opt.option(
         ...,
-        "Output directory, which can be the model directory; for html and onnx, the output file.",
+        "Output directory, which may be the model directory; for html and onnx, the output file.",
     ),
     model: Path | None = opt.MODEL_ARGUMENT,
     model_option: Path | None = opt.MODEL_OPTION,
     unfinished: bool = opt.UNFINISHED,
     format: Literal["json", "safetensors", "html", "onnx"] = opt.option(
         "safetensors",
-        "Format of the weights; html: a page that runs the model in a browser; onnx: a graph.",
+        "Output format. json, safetensors: a model directory. html: a page that runs "
+        "the model in a browser. onnx: a graph with the weights.",
     ),
     half: bool = opt.flag("--half", "Round the weights to half precision (2 bytes per weight)."),
     int8: bool = opt.flag("--int8", "Round the weights of an ONNX file to 8 bits."),
@@ -40,8 +41,8 @@ def export(
 
     Other programs can read safetensors; JSON is human-readable. All commands read both formats. An
     HTML file contains the model, the engine and the playground; it works in a browser, without a
-    network. An ONNX file runs in onnxruntime; `microgpt verify FILE` compares what it computes
-    there with what the model computes here.
+    network connection. An ONNX file runs in onnxruntime; `microgpt verify FILE` compares its
+    results in onnxruntime with those of the model.
     """
     model_dir = opt.one_of(model, model_option, "--model") or opt.DEFAULT_MODEL_DIR
 

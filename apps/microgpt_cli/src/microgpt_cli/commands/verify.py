@@ -15,7 +15,7 @@ WIDTH = 32  # characters of a text in the table
 
 
 def verify(
-    file: Path | None = argument(None, "ONNX file that `microgpt export` has written.", "FILE"),
+    file: Path | None = argument(None, "ONNX file written by `microgpt export`.", "FILE"),
     steps: int | None = option(
         None,
         "Number of steps of Karpathy's run to replay, at most 1000.  "
@@ -34,7 +34,7 @@ def verify(
     """
     if file is not None:
         if steps is not None or engine is not None:
-            raise ConfigError("--steps and --engine check the engines; omit them with a FILE")
+            raise ConfigError("--steps and --engine cannot be used with a FILE; omit them")
         passed = verify_file(file)
     else:
         passed = verify_engines(steps, engine)
@@ -63,7 +63,7 @@ def verify_engines(steps: int | None, engine: EngineName | None) -> bool:
 
 
 def verify_file(file: Path) -> bool:
-    """Print how an exported model differs from its receipt; return whether it may."""
+    """Print how the results of a model differ from its receipt; return whether it passes."""
     from microgpt.exports.comparison import MOST, MOST_BITS, compare
     from microgpt.exports.onnx_file import read_onnx
     from microgpt.exports.onnx_session import OnnxSession

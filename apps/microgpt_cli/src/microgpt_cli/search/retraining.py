@@ -48,7 +48,7 @@ def retrained(
     measure: Callable[[InferenceGpt], float],
     workers: int | None,
 ) -> list[float]:
-    """Return the measures of the models of varied runs; print the expected time and progress."""
+    """Return the measured values of the retrained models; print the expected time and progress."""
     jobs = [job.varied(**each) for each in variations]  # type: ignore[arg-type]
     plan, n, stop = job.plan, len(jobs), Event()
 

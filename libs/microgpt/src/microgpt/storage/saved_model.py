@@ -28,7 +28,7 @@ class SavedModel(TrainedModel):
 
     @property
     def known_questions(self) -> KnownQuestions | None:
-        """The known questions if the model has learned few as a whole; None if it answers all."""
+        """The known questions if the model has memorised a few; None if it replies to any."""
         return self.meta.known_questions
 
     def replying(self, reply: str | None, *, suggest: bool) -> "SavedModel":

@@ -93,7 +93,7 @@ def train_as_planned(
 
 
 def next_change(plan: TrainingPlan, step: int) -> StepsChange | None:
-    """Return the first change of the number of steps that a run has not made yet, if any."""
+    """Return the first change in the number of steps that a run has not made yet, if any."""
     steps = plan.config.steps
     later = (
         change

@@ -63,7 +63,7 @@ class TrainingJob:
             self.limit.extend(seconds)
 
     def varied(self, *, seed: int | None = None, without: str | None = None) -> Self:
-        """Return the same training with another seed, or without the documents of a pattern."""
+        """Return the same training with another seed, or without the documents with a match."""
         plan, parts = self.plan, self.parts
         parts = _leave_out(parts, without, plan.config.text, plan.known_questions)
         plan = plan if seed is None else plan.with_seed(seed)
@@ -192,7 +192,7 @@ def data_of(parent: TrainedModel | None, teachers: Teachers | None) -> tuple[Dat
 
 
 def _undivided(documents: Sequence[Document] | str | Split) -> Sequence[Document] | str:
-    """Return documents of which none are held out; an empty list if some are."""
+    """Return the documents if none are held out, otherwise an empty list."""
     if not isinstance(documents, Split):
         return documents
     return [] if documents.validation or documents.test else documents.docs
@@ -226,7 +226,7 @@ def _split(
 def _leave_out(
     parts: Split, pattern: str | None, text: TextKind, known: KnownQuestions | None
 ) -> Split:
-    """Return a split without the documents of a pattern, if there is one."""
+    """Return a split without the documents that match a pattern, if there is one."""
     if pattern is None:
         return parts
     if text == "stream":
@@ -296,7 +296,7 @@ def _tell_single_exchanges(docs: Sequence[Document], tell: Tell) -> None:
 
 
 def _tell_contamination(plan: TrainingPlan, tell: Tell) -> None:
-    """Tell if held-out documents are training data of a parent, of teachers or of the run."""
+    """Report held-out documents that are training data of a parent, of teachers or of the run."""
     found = plan.contamination
     shares = [f"{name} {bounds.text}" for name, bounds in found.items() if bounds.high]
     if shares:

@@ -1,6 +1,6 @@
-"""Training with the reference engine: pauses, dropout, masked and soft targets.
+"""Training with the reference engine, with pauses, dropout, and masked or soft targets.
 
-`ReferenceEngine.backward` is the same computation without these.
+`ReferenceEngine.backward` is the same computation without these features.
 """
 
 import math

@@ -106,7 +106,7 @@ class BudgetedObjective:
         return plan.model, replace(plan.config, seed=seed)
 
     def cost(self, genome: BudgetedGenome, n_evaluations: int) -> float:
-        """Return the number of operations of n evaluations and of the training before each."""
+        """Return the number of operations up to the n-th evaluation, evaluations included."""
         return n_evaluations * self.plan(genome).operations
 
     def student_cost(self, genome: BudgetedGenome, n_teachers: int, n_samples: int) -> float:

@@ -299,7 +299,7 @@ class BudgetedSearch:
         return state if state and state.step == step else None
 
     def _step(self, organism: Contestant) -> int:
-        """Return the step of the last evaluation of an organism that had a finite loss."""
+        """Return the step of an organism's last evaluation with a finite loss."""
         _, config = self.objective.settings(organism.genome)
         n_finite = sum(loss < math.inf for loss in organism.losses)
         return n_finite * config.steps_between_evaluations

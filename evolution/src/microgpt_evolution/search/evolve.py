@@ -155,7 +155,9 @@ def evolve(
         )
     if result is None:
         if function:
-            raise NoWinnerError("the objective gave no organism a value; see the warnings")
+            raise NoWinnerError(
+                "the objective returned no value for any organism; see the warnings"
+            )
         raise NoWinnerError("no organism finished training; use other documents")
     return result
 

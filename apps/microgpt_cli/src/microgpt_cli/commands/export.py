@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # Formats of one file, and why they are not written in half precision.
 FILES = {
     "html": "html chooses the precision itself",
-    "onnx": "onnx has float32, or int8 with --int8",
+    "onnx": "onnx uses float32, or int8 with --int8",
 }
 
 

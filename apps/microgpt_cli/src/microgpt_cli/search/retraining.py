@@ -26,7 +26,7 @@ def recorded(
     """Return a model and the job that trains it again; refuse an unfinished run.
 
     Args:
-        data: current path of the documents, if they have been moved; `parent` likewise.
+        data, parent: current paths of the documents and the parent, if they have been moved.
     """
     again = Repetition(directory, directory, True, Sources(data, parent), None)
     job = again.job()

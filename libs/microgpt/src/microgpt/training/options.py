@@ -311,7 +311,9 @@ class TrainOptions(Options):
             return None
         found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kmgt]?)b?", self.max_memory.strip().lower())
         if not found:
-            raise ConfigError(f"{self.max_memory!r} is not a size; pass for example 500MB or 2GB")
+            raise ConfigError(
+                f"{self.max_memory!r} is not a size; pass a size such as 500MB or 2GB"
+            )
         return int(float(found[1]) * 1000 ** " kmgt".index(found[2] or " "))
 
     def check_ranges(self) -> None:

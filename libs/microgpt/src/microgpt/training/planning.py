@@ -117,7 +117,7 @@ def plan_training(
 
     Args:
         documents: texts, conversations, one running text, or a `Split` of them.
-        model: shape, instead of the options; `config` and `tokenizer` likewise.
+        model, config, tokenizer: these override the corresponding options.
         limit: time limit, from which the preparation is subtracted.
         load_kernels: see `prepare_engine`; called if the speed is measured.
         tell: called with notes for the user.

@@ -47,7 +47,7 @@ class TrainedModel:
 
     @property
     def known_questions(self) -> "KnownQuestions | None":
-        """The known questions if the model has memorised a few; None if it replies to any."""
+        """The questions that the model has memorised; None if it answers all questions."""
         return None
 
     def __repr__(self) -> str:
@@ -293,7 +293,7 @@ class TrainResult(TrainedModel, Plottable):
 
     @property
     def known_questions(self) -> "KnownQuestions | None":
-        """The known questions if the model has memorised a few; None if it replies to any."""
+        """The questions that the model has memorised; None if it answers all questions."""
         return self.plan.known_questions
 
     @property

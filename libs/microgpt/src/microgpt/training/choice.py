@@ -229,7 +229,7 @@ def _config(
 def with_steps(
     config: TrainConfig, model: ModelConfig, operations: float, length: float
 ) -> TrainConfig:
-    """Return the settings with as many steps as the operations allow, without evaluations.
+    """Return the settings with as many steps as the operations allow, excluding evaluations.
 
     The number of steps is a multiple of the number of evaluations, so that the last one is at the
     end.

@@ -90,7 +90,7 @@ def _for_budget(fitting: Fitting, whole: Fitted, n: int, of_teacher: float) -> F
 
 
 def _student(teacher: TrainConfig, steps: int) -> TrainConfig:
-    """Return the settings of a student; soft targets are regularization enough."""
+    """Return the settings of a student; its soft targets are the only regularization."""
     return replace(
         teacher,
         steps=steps,

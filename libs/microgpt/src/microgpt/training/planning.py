@@ -237,7 +237,7 @@ def _leave_out(
 
 
 def _chosen(fitting: Fitting, limit: TimeLimit | None, tell: Tell) -> Fitted:
-    """Choose the settings that suit the documents, if there is no recipe and none is given."""
+    """Choose the settings that suit the documents, unless a recipe or the caller sets them."""
     fitted, options = with_ensemble(fitting, fitting.fit(limit)), fitting.options
     model, config, *_ = fitted.choice
     if fitted.vocab_size and "tokenizer" in options:

@@ -67,7 +67,7 @@ class ReferenceTraining:
         self.resume(*self._before)
 
     def run(self, until: int) -> list[float]:
-        """Train for a short time; return the loss of the step, if it was completed."""
+        """Train for a short time; return the loss of the current step if it was completed."""
         if self.n_steps >= until:
             return []
         pause_at = perf_counter() + RUN_S

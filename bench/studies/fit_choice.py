@@ -177,8 +177,8 @@ def law_text(choice: dict, *_: dict) -> str:
         f"bits = {math.exp(factors['constant']):.3f} · (n-gram bits)^{factors['ngram_bits']:.3f} · "
         f"(operations / 10¹³)^{factors['operations']:.3f} · "
         f"(characters / 10⁶)^{factors['characters']:.3f}\n\n"
-        f"Fitted to {law['n_trainings']} training runs. The error for a text that is left out has a "
-        f"standard deviation of {100 * law['error']:.1f} % and is at most "
+        f"Fitted to {law['n_trainings']} training runs. The error for a text that is left out "
+        f"has a standard deviation of {100 * law['error']:.1f} % and is at most "
         f"{100 * law['largest_error']:.0f} %."
     )
 

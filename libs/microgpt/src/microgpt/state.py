@@ -104,7 +104,7 @@ class Ensemble:
         return replace(self.teacher, seed=int.from_bytes(digest[:8], "big") >> 1)
 
     def changes_of(self, i: int) -> tuple[StepsChange, ...]:
-        """Return the known changes of a model's number of steps."""
+        """Return the known changes in a model's number of steps."""
         return self.steps_changed[i] if i < len(self.steps_changed) else ()
 
     def fits(self, config: TrainConfig, n_trained: int, *, is_complete: bool) -> bool:
@@ -128,7 +128,7 @@ class Ensemble:
         return f"teacher {i + 1} of {self.n_teachers}" if i < self.n_teachers else "student"
 
     def with_changes(self, i: int, changes: tuple[StepsChange, ...]) -> "Ensemble":
-        """Return the record with the changes of a model's number of steps."""
+        """Return the record with the changes in a model's number of steps."""
         known = [self.changes_of(j) for j in range(max(i + 1, len(self.steps_changed)))]
         known[i] = changes
         return replace(self, steps_changed=tuple(known))

@@ -1,4 +1,4 @@
-"""Measure models that have been exported for other programs: size, speed, and what is lost.
+"""Measure models exported for other programs: size, speed and loss of accuracy.
 
     uv run python bench/elsewhere.py [--rounds 9]
     uv run --with llama-cpp-python --with torch --with transformers python bench/elsewhere.py

@@ -1,4 +1,4 @@
-"""Kernels for Windows and macOS, loaded on Linux as far as possible, to test them.
+"""Kernels for Windows and macOS, loaded on Linux to test them as far as possible.
 
 Their relocations are applied by LLVM's loader, and what they import is supplied here. A kernel for
 Windows, which passes arguments in other registers, is called through a function of LLVM.
@@ -71,7 +71,7 @@ _engines: list[llvm.ExecutionEngine] = []  # own the machine code
 
 
 def install(target: str, directory: Path) -> None:
-    """Let all kernels be those for a target in the directory of `cross_compile`."""
+    """Replace all kernels with those for a target in the directory of `cross_compile`."""
 
     def read(place: str, layout: str) -> bytes | None:
         path = directory / machine_code._name(place, layout, target)

@@ -1,4 +1,4 @@
-"""What benchmarks and studies share: options, alternating rounds, rivals and stored results."""
+"""Shared code of benchmarks and studies: options, alternating rounds, rivals, stored results."""
 
 import argparse
 import json
@@ -98,8 +98,8 @@ class Run:
     """A training run, identified by its name and the seed of the config.
 
     Attributes:
-        measure: trains with the settings, and returns a dataclass of results; the label tells the
-            run from others where progress is shown.
+        measure: trains with the settings, and returns a dataclass of results; the label identifies
+        the run in the progress display.
     """
 
     name: str
@@ -112,15 +112,15 @@ TRAINING: dict[str, Any] = {"seeds": int, "core": int, "again": False}  # option
 
 
 def seeds(options: argparse.Namespace, n: int = 3) -> range:
-    """Return as many seeds as `--seeds` says, by default n."""
+    """Return the seeds: as many as `--seeds` specifies, by default n."""
     return range(FIRST_SEED, FIRST_SEED + (options.seeds or n))
 
 
 def train_missing(bench: str, runs: Iterable[Run], options: argparse.Namespace) -> dict[str, Any]:
-    """Run on one core what has no result with the same settings yet, and return all results.
+    """Carry out, on one core, the runs without a result for these settings; return all results.
 
-    So an interrupted benchmark can be continued. With `--again`, existing results are replaced;
-    with `--only NAME`, the other runs are left out.
+    An interrupted benchmark can therefore be continued. With `--again`, existing results are
+    replaced; with `--only NAME`, the other runs are left out.
     """
     pin(options.core)
     only = getattr(options, "only", None)

@@ -1,4 +1,4 @@
-"""Measure a model in one HTML file: its size, when it appears, how it generates and trains.
+"""Measure a model in one HTML file: size, time to first paint, speed of generation and training.
 
     uv run python bench/html_file.py [--rounds 9]
 

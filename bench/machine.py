@@ -1,4 +1,4 @@
-"""The machine that a benchmark runs on, and the files of its results."""
+"""The machine on which a benchmark runs, and the files with its results."""
 
 import contextlib
 import os
@@ -24,8 +24,9 @@ INTEL = {
 def machine(*, all_cores: bool = False) -> str:
     """Return the processor, the number of usable cores, the system and the Python version.
 
-    A cloud names its processors "AMD EPYC" or "Intel Xeon" for many years, and a core of one
-    generation does twice the multiply-adds of another: hence the microarchitecture and the vectors.
+    Clouds use names such as "AMD EPYC" or "Intel Xeon" for many generations, and a core of one
+    generation does twice as many multiply-adds as another, so the microarchitecture and the vectors
+    are included.
     """
     cpu = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):

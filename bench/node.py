@@ -1,4 +1,4 @@
-"""The engine with its kernels in Node: each call copies its arrays there and back.
+"""The engine with its kernels in Node; each call copies its arrays there and back.
 
 Arguments have the layout of `compiler.object_code`; an array is an object of CPython with 64 bits.
 """
@@ -117,7 +117,7 @@ class Node:
 
     @contextmanager
     def kernels(self) -> Iterator[None]:
-        """Let all kernels run in Node."""
+        """Run all kernels in Node."""
         with patch.object(
             EntryPoint, "__call__", lambda point, *args: self.call(point._place, args)
         ):

@@ -1,4 +1,4 @@
-"""Measure how fast the playground appears, and how smoothly its attention maps follow the pointer.
+"""Measure how fast the playground appears and how smoothly its attention maps follow the pointer.
 
     uv run python bench/playground.py [--rounds 5]
 

@@ -1,4 +1,4 @@
-"""How should generation go on when the context is full?
+"""How should generation continue when the context is full?
 
 With the start token and the last half of the context: twice the trained length, which rotary
 positions allow, has a higher loss (docs/decisions/0031-variants-beside-karpathys-model.md).

@@ -151,7 +151,7 @@ microgpt against JAX, PyTorch, NumPy and C see [performance.md](performance.md);
 [quality.md](quality.md).
 
 An early Rust port of Karpathy's script updated its weights with random numbers instead of
-gradients. Here, this is the control, next to the same run on both engines. A uniform guess has a
+gradients. Here, this variant is the control for the same run on both engines. A uniform guess has a
 loss of ln 27 = {math.log(27):.4f}. The control ends above it, because its
 weights take a random walk.
 

@@ -163,7 +163,9 @@ def surface_table(choice: dict, *_: dict) -> str:
             f"{each['tokens']:,.0f}", f"{each['lr']:.4f}",
         ])  # fmt: skip
     n, error = choice["surface"]["n_trainings"], 100 * choice["surface"]["median_error"]
-    note = f"{n} training runs whose loss did not rise; median error {error:.1f} %."
+    note = (
+        f"Fitted to {n} training runs whose loss did not rise; the median error is {error:.1f} %."
+    )
     return f"{rows(lines)}\n\n{note}"
 
 
@@ -175,8 +177,9 @@ def law_text(choice: dict, *_: dict) -> str:
         f"bits = {math.exp(factors['constant']):.3f} · (n-gram bits)^{factors['ngram_bits']:.3f} · "
         f"(operations / 10¹³)^{factors['operations']:.3f} · "
         f"(characters / 10⁶)^{factors['characters']:.3f}\n\n"
-        f"{law['n_trainings']} training runs. The error for a text that is left out has a standard "
-        f"deviation of {100 * law['error']:.1f} %; the largest: {100 * law['largest_error']:.0f} %."
+        f"Fitted to {law['n_trainings']} training runs. The error for a text that is left out "
+        f"has a standard deviation of {100 * law['error']:.1f} % and is at most "
+        f"{100 * law['largest_error']:.0f} %."
     )
 
 

@@ -108,8 +108,9 @@ def small_texts_table(kept: dict, *_: dict) -> str:
             lines.append([text, *cells])
     head = ["text", *(f"{size}: {way}" for size in SIZES for way in WAYS)]
     n = len(lines) * len(SIZES)
-    within = ", ".join(f"{way} {k}" for way, k in zip(WAYS, n_within, strict=True))
-    return f"{headed(head, lines, kept)}\n\nAt most {LIMIT} in {n} cases: {within}."
+    within = ", ".join(f"{k} for {way}" for way, k in zip(WAYS, n_within, strict=True))
+    note = f"Number of the {n} ratios that are at most {LIMIT}: {within}."
+    return f"{headed(head, lines, kept)}\n\n{note}"
 
 
 TABLES = {"small_texts": small_texts_table}

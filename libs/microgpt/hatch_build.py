@@ -1,7 +1,7 @@
 """Add data/ to the distributions, as microgpt/_data, and machine code to release wheels.
 
 A checkout reads data/ in place (microgpt.data.documents.bundled), so an editable install has no
-copy. A wheel that is built from our own sdist finds the files already inside the package.
+copy. In a wheel that is built from our own sdist, the files are already inside the package.
 
 MICROGPT_MACHINE_CODE="linux-x86-64*" uv build libs/microgpt --wheel
 
@@ -47,7 +47,7 @@ class BundleData(BuildHookInterface):
     _folders: ClassVar[list[tempfile.TemporaryDirectory[str]]] = []
 
     def dependencies(self) -> list[str]:
-        """Return the build dependencies besides hatchling: to compile, the library itself."""
+        """Return the extra dependencies of a build that compiles kernels, such as Numba."""
         return [*self.metadata.core.dependencies, *self._compiler] if self._patterns else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:

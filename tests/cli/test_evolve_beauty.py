@@ -126,7 +126,9 @@ def test_a_search_with_almost_no_time_runs_one_generation(
     assert (tmp_path / "genome.json").exists()
     assert f"; continue with: microgpt evolve --resume experiments/{run.name}\n" in done.stderr
     done = microgpt("evolve", "--resume", run.name)
-    assert done.stderr == (f"error: there is no {run.name}; did you mean experiments/{run.name}?\n")
+    assert done.stderr == (
+        f"error: {run.name} does not exist; did you mean experiments/{run.name}?\n"
+    )
     for is_over in (False, True):
         done = microgpt("evolve", "--resume", run)
         assert ("note: the search had finished" in done.stderr) is is_over

@@ -157,9 +157,7 @@ def test_a_search_of_running_text_records_its_gap(microgpt, tmp_path) -> None:
     winner, again = (load(tmp_path / name).meta.training for name in ("winner", "output"))
     parts = ("val_fraction", "test_fraction", "gap", "holdout")
     assert [again[key] for key in parts] == [winner[key] for key in parts]
-    refusal = (
-        "genome.json was found for a running text, not for names; use `microgpt train --genome`"
-    )
+    refusal = "genome.json is for running text, not for names; use `microgpt train --genome`"
     assert refused(microgpt("run", "--data", "book.txt")) == refusal
 
 

@@ -64,7 +64,7 @@ def test_an_existing_onnx_file_is_replaced_only_with_force(microgpt, text_model,
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (["--half"], "onnx has float32, or int8 with --int8; omit --half"),
+        (["--half"], "onnx uses float32, or int8 with --int8; omit --half"),
         (["--output", "."], ". is a directory; name a file, such as model.onnx"),
         (["--model", "none"], "none does not exist"),
         (["--format", "html", "--int8"], "--int8 requires --format onnx"),
@@ -86,7 +86,10 @@ def test_unsuitable_options_of_an_onnx_export_are_refused(
         (["none.onnx"], "cannot read none.onnx: No such file or directory"),
         (["."], ". has no receipt.json; write it with"),
         (["mine.txt"], "mine.txt is not an ONNX file, or is damaged"),
-        (["mine.txt", "--steps", "3"], "--steps and --engine check the engines; omit them with"),
+        (
+            ["mine.txt", "--steps", "3"],
+            "--steps and --engine cannot be used with a FILE; omit them",
+        ),
     ],
 )
 def test_verify_refuses_what_is_no_export(microgpt, tmp_path, options, problem) -> None:

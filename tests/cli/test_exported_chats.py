@@ -61,7 +61,7 @@ def test_a_sweep_records_the_name_of_the_assistant(microgpt, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
-        (["train", "--chat", "--data", "discord.json"], "say who the assistant is with --me NAME"),
+        (["train", "--chat", "--data", "discord.json"], "name the assistant with --me NAME"),
         (["train", "--chat", "--data", "discord.json", "--me", "x"], "nobody in discord.json is"),
         (["train", "--data", "discord.json", "--me", "Anna"], "--me requires --chat"),
         (["train", "--data", "conversations.json"], "has conversations; read them with --chat"),

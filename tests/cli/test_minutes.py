@@ -135,7 +135,7 @@ def test_train_respects_limits_with_and_without_a_budget(microgpt, folder) -> No
         (["--max-memory", "9", "--from", "x"], "--max-memory cannot be used with --from; omit"),
         (["--max-weights", "9", "--repeat", "x"], "--max-weights cannot be used with --repeat"),
         (["--max-memory", "9", "--genome", "x"], "--max-memory cannot be used with --genome"),
-        (["--max-memory", "much"], "'much' is not a size; pass for example 500MB or 2GB"),
+        (["--max-memory", "much"], "'much' is not a size; pass a size such as 500MB or 2GB"),
         (["--max-weights", "10"], "no model is small enough"),
         ([*SMALL, "--max-weights", "9"], "no model is small enough"),
     ],

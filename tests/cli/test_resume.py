@@ -148,8 +148,8 @@ def test_commands_use_the_saved_model_unless_unfinished_is_given(
         (["--from", "model"], "--from cannot be used with --resume"),
         (
             ["--steps", "10"],
-            "--steps is 10, but the training run in model has done 60 steps; --steps is the total "
-            "number, such as 70",
+            "--steps is 10, but the training run in model has already completed 60 steps; "
+            "--steps is the total number, such as 70",
         ),
     ],
 )

@@ -152,12 +152,15 @@ def test_a_chat_model_is_asked_for_its_reply(microgpt, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("command", "problem"),
     [
-        (("compare", "a", "a"), "a has left no documents out; pass a TEXT"),
+        (("compare", "a", "a"), "a was trained on all documents; pass a TEXT"),
         (("compare", "a", "c", "emma"), "the vocabularies of a and c differ; compare models"),
         (("compare", "a", "b", "x"), "the vocabulary does not contain 'x'"),
         (("compare", "a", "b", "emma", "anna"), "2 texts are given, but the model is not a chat"),
         (("why", "a", "o"), "no document shares three characters with the text"),
-        (("why", "b", "emma"), "b has left documents out; use a model of all documents"),
+        (
+            ("why", "b", "emma"),
+            "b was trained without some documents; use a model that was trained on all",
+        ),
         (("why", "a", "emma", "--seeds=101"), "invalid value for '--seeds'"),
         (("compare", "a", "b", "--seeds=101"), "invalid value for '--seeds'"),
         (("why", "none", "emma"), "none has no train_state.json"),
@@ -179,12 +182,14 @@ def test_data_that_are_learned_as_a_whole_are_refused(microgpt, tmp_path) -> Non
     ok(microgpt("train", "--data=text.txt", "--text=stream", "--steps=2", "--model=text"))
     ok(microgpt("train", "--data=chat.jsonl", "--chat", "--model=chat"))
     for model, texts in (("text", ("It rained",)), ("chat", ("hi", "yo"))):
-        problem = f"{model} has learned its data as a whole; use a model of documents"
+        problem = (
+            f"{model} was trained on running text or on few questions; use a model of documents"
+        )
         assert refused(microgpt("why", model, *texts)) == problem
     ok(microgpt("compare", "text", "text", "It rained", "--seeds=1"))
     ok(microgpt("train", "--data=text.txt", "--text=lines", "--steps=2", "--model=lines"))
-    problem = "only one of text and lines was trained on running text; compare two alike"
-    assert refused(microgpt("compare", "text", "lines", "It rained")) == problem
+    problem = "only one of text and lines was trained on running text; compare two models of"
+    assert problem in refused(microgpt("compare", "text", "lines", "It rained"))
 
 
 def test_other_documents_than_those_of_the_training_are_refused(microgpt, tmp_path) -> None:

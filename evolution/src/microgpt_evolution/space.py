@@ -1,4 +1,4 @@
-"""A space of genomes: the values of each gene, random genomes, mutation and crossover.
+"""A search space of genomes: the values of each gene, random genomes, mutation and crossover.
 
 `microgpt evolve --space FILE` reads it from a TOML file:
 
@@ -99,7 +99,7 @@ class Space(BaseModel):
         return min(valid, key=lambda each: dist(point, self.coordinates(each)))
 
     def coordinates(self, genome: G) -> list[float]:
-        """Return a genome as a point; the values of each gene are evenly spaced from 0 to 1."""
+        """Return the coordinates of a genome, with evenly spaced values from 0 to 1 per gene."""
         found = []
         for gene, values in self.values.items():
             place = values.index(self._nearest(gene, getattr(genome, gene)))
@@ -107,7 +107,7 @@ class Space(BaseModel):
         return found
 
     def _neighbour(self, gene: str, value: Any, rng: Random) -> Gene:
-        """Return a value one or two places from the value, or from the closest number."""
+        """Return a value one or two positions away from the given value or its closest number."""
         values = self.values[gene]
         step = rng.choice((-1, 1)) * (2 if rng.random() < JUMP else 1)
         place = values.index(self._nearest(gene, value)) + step

@@ -96,7 +96,7 @@ def test_a_search_continues_after_its_function_fails() -> None:
     ],
 )
 def test_a_search_whose_function_always_fails_has_no_winner(function, problem) -> None:
-    no_winner = "the objective gave no organism a value; see the warnings"
+    no_winner = "the objective returned no value for any organism; see the warnings"
     with pytest.warns(UserWarning, match=problem), pytest.raises(NoWinnerError, match=no_winner):
         evolve(DOCS, objective=function, **SMALL)
 

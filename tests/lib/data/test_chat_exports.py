@@ -120,13 +120,15 @@ def test_json_lines_with_other_fields_are_not_read_as_an_export(tmp_path) -> Non
     ],
 )
 def test_an_exported_chat_needs_the_name_of_the_assistant(name, named) -> None:
-    remedy = "say who the assistant is with --me NAME (me= in Python): "
+    remedy = "name the assistant with --me NAME (me= in Python): "
     with pytest.raises(DataError) as error:
         read(EXPORTS / name)
     what, _, listed = str(error.value).partition(remedy)
     assert what.endswith("export, a chat between people; ")
     assert sorted(listed.split(", ")) == sorted(named.split(", "))
-    with pytest.raises(DataError, match=r"nobody in .* is called 'Dora'; say who") as error:
+    with pytest.raises(
+        DataError, match=r"nobody in .* is called 'Dora'; name the assistant"
+    ) as error:
         read(EXPORTS / name, "Dora")
     assert str(error.value).endswith(listed)
 
@@ -214,21 +216,21 @@ CYCLE = {"a": {"parent": "b"}, "b": {"parent": "a"}}
     ("value", "problem"),
     [
         (_chatgpt(mapping=CYCLE, current_node="a"), "item 1 .*node 'a' is its own ancestor"),
-        (_chatgpt(current_node="x"), "item 1 is in a format .*there is no 'x'"),
-        (_chatgpt(mapping=[]), "item 1 is in a format that microgpt does not know"),
-        (_chatgpt(mapping={"a": 3}, current_node="a"), "item 1 is in a format"),
+        (_chatgpt(current_node="x"), "item 1 has a format .*there is no 'x'"),
+        (_chatgpt(mapping=[]), "item 1 has a format that microgpt does not support"),
+        (_chatgpt(mapping={"a": 3}, current_node="a"), "item 1 has a format"),
         ([{"title": "x", "mapping": {}}], "item 1 .*there is no 'current_node'"),
         ([{"title": "x", "mapping": {}, "current_node": None}], "has no reply of 'assistant'"),
         (_discord(timestamp="yesterday"), "item 2 .*Invalid isoformat string: 'yesterday'"),
-        (_discord(author=None), "item 2 is in a format .*a value has the wrong type"),
-        (_discord(content=3), "item 2 is in a format that microgpt does not know"),
-        (_discord(author={"name": ["a"]}), "item 2 is in a format that microgpt does not know"),
+        (_discord(author=None), "item 2 has a format .*a value has the wrong type"),
+        (_discord(content=3), "item 2 has a format that microgpt does not support"),
+        (_discord(author={"name": ["a"]}), "item 2 has a format that microgpt does not support"),
         (
             {"guild": {}, "channel": {}, "messages": []},
             "a Discord export, .*: nobody has written a message",
         ),
         ([{"type": "message", "ts": "noon", "user": "U1", "text": "a"}], "item 1 .*'noon'"),
-        ([{"type": "message", "ts": 1, "user": ["U1"], "text": "a"}], "item 1 is in a format"),
+        ([{"type": "message", "ts": 1, "user": ["U1"], "text": "a"}], "item 1 has a format"),
     ],
 )
 def test_an_export_in_an_unknown_format_is_refused(tmp_path, value, problem) -> None:

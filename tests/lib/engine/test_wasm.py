@@ -66,7 +66,7 @@ def test_a_kernel_compiled_to_webassembly_runs_in_node(tmp_path, monkeypatch) ->
 
 def test_wasm_refuses_an_object_file_with_data(monkeypatch) -> None:
     code, symbol = compiled(monkeypatch, every, np.ones(3), 1)
-    with pytest.raises(ValueError, match="has data, which needs a linker"):
+    with pytest.raises(ValueError, match="refers to data, which requires a linker"):
         wasm.module(code, symbol)
 
 
@@ -88,7 +88,7 @@ def test_the_error_for_missing_wasm_modules_says_what_to_install(tmp_path, monke
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(wasm, "find_spec", lambda name: None)
     with pytest.raises(
-        ConfigError, match=r"no WebAssembly modules, and no compiler; pip install '"
+        ConfigError, match=r"no WebAssembly modules, and Numba is not installed; run: pip install '"
     ):
         wasm.modules()
 
@@ -173,5 +173,7 @@ def test_a_failure_of_the_compiler_raises_a_config_error(monkeypatch) -> None:
     with pytest.raises(ConfigError, match="cannot be compiled to WebAssembly"):
         wasm.modules()
     monkeypatch.setattr(wasm, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match="no WebAssembly modules, and no compiler; pip install"):
+    with pytest.raises(
+        ConfigError, match="no WebAssembly modules, and Numba is not installed; run: pip install"
+    ):
         wasm.modules()

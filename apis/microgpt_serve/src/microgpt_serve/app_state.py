@@ -39,7 +39,7 @@ class AppState:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Make shutdown wait for a request that runs in this context."""
+        """Make shutdown wait for the request that is handled in this context."""
         self.n_running += 1
         try:
             yield

@@ -72,7 +72,7 @@ class QueuedRequest:
 
     @property
     def is_large(self) -> bool:
-        """Whether the request takes a whole place in the queue or needs much memory."""
+        """Whether the request takes a whole place in the queue or needs a lot of memory."""
         return self.n_tokens == TOKENS_PER_PLACE or self._context_bytes > MAX_REUSED_BYTES
 
     @property
@@ -104,7 +104,7 @@ class BatchScheduler:
         """Create a scheduler with `n_threads` worker threads (default: one per available CPU).
 
         It accepts requests while fewer than `queue_limit` places are taken. A request takes a
-        place, or a part of it if it has less than TOKENS_PER_PLACE tokens.
+        place, or part of one if it has fewer than TOKENS_PER_PLACE tokens.
 
         When a thread finishes requests, `on_speed(n_tokens, seconds)` is called on the event loop
         with the number of their tokens and the thread's working time since its previous call.
@@ -201,7 +201,7 @@ class BatchScheduler:
     def _take(
         self, batches: Collection["_RunningBatch"], turn: "_BatchOrder"
     ) -> list[QueuedRequest]:
-        """Dequeue the first request that a thread may begin, and all that can join its batch."""
+        """Dequeue the first request that may begin, and all others that can join its batch."""
         n_large = sum(batch.is_large for batch in batches)
         able = [one for one in self._waiting if not one.is_large or n_large < one.max_large]
         first = turn.next(able, [one for one in able if not one.is_large], is_busy=bool(batches))

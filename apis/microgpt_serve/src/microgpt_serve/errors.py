@@ -78,7 +78,7 @@ class ServeError(Exception):
 
 
 class QueueFullError(ServeError):
-    """Raised when too much work waits for a thread."""
+    """Raised when too much work is waiting for a thread."""
 
     def __init__(self) -> None:
         super().__init__(503, "the queue is full; try again later", retry_after_s=RETRY_AFTER_S)

@@ -46,7 +46,7 @@ async def run_function(
     limit: int,
     n_objects: int = 0,
 ) -> T:
-    """Validate or encode text; if it is longer than the limit, in a thread, like `run_steps`.
+    """Validate or encode text; use a thread, as in `run_steps`, if it is longer than the limit.
 
     A JSON object, such as a message, counts as a token, because it takes memory.
     """
@@ -111,7 +111,7 @@ def _queued(
 
 @contextmanager
 def _watched(state: AppState, request: Request, result: asyncio.Future[Any]) -> Iterator[None]:
-    """Let a result fail at its request's deadline or on a disconnect; cancel it on exit."""
+    """Make a future fail at its request's deadline or on a disconnect; cancel it on exit."""
     loop, timeout_s = asyncio.get_running_loop(), state.settings.timeout_s
     deadline = request.scope.setdefault("deadline", loop.time() + timeout_s)
     watcher: list[asyncio.Task[None]] = []

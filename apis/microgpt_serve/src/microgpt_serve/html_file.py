@@ -2,7 +2,7 @@
 
 The file opens from disk in a browser and loads nothing. Browsers do not load modules from disk, so
 the modules of the playground are joined into one script. The engine runs in a worker; its script,
-its kernels and the names to train on are in the file as data, like the model.
+its kernels, the training names and the model are stored in the file as data.
 """
 
 import re
@@ -75,7 +75,7 @@ def html_file(served: ServedModel) -> bytes:
 
 
 def _page(about: str, data: Mapping[str, bytes]) -> bytes:
-    """Return the playground as one page, with data that its script finds by their names."""
+    """Return the playground as one page, with data blocks that its script finds by name."""
     script, style = joined("main.js"), _read("style.css")
     icon = b64encode((PLAYGROUND / "icon.svg").read_bytes()).decode()
     rules = [
@@ -110,19 +110,19 @@ def _read(name: str) -> str:
 
 
 def _hash(text: str) -> str:
-    """Return the hash of a script or a style for a policy."""
+    """Return the hash of a script or a style for the content security policy."""
     return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
 
 
 def joined(name: str) -> str:
-    """Return one script of a module and all modules that it imports, without comments.
+    """Return one script with a module and all modules that it imports, without comments.
 
-    Each is in a function, whose result has what the module exports.
+    Each module becomes a function that returns its exports.
     """
     parts: dict[Path, str] = {}
 
     def add(file: Path) -> str:
-        """Add a module, after those that it imports; return the name of its exports."""
+        """Add a module after the modules that it imports; return the name of its exports."""
         name = f"module_{re.sub(NO_NAME, '_', file.relative_to(PLAYGROUND).as_posix())}"
 
         def imported(match: re.Match[str]) -> str:
@@ -141,7 +141,7 @@ def joined(name: str) -> str:
 
 
 def _dtype(gpt: InferenceGpt) -> Literal["float16", "float32"]:
-    """Return half precision, if rounding the weights changes no greedy token, or single."""
+    """Return half precision if rounding the weights changes no greedy token, else single."""
     try:
         tensors = tensors_of(gpt.config, gpt.weights, "float16")
     except CheckpointError:  # a weight is too large
@@ -153,7 +153,7 @@ def _dtype(gpt: InferenceGpt) -> Literal["float16", "float32"]:
 
 
 def _greedy(model: CompiledModel, tokenizer: Tokenizer) -> list[list[int]]:
-    """Return the likeliest tokens after some prompts."""
+    """Return greedy continuations of some prompts."""
     prompts = [[tokenizer.bos_id, token] for token in range(tokenizer.special_ids[0])]
     if tokenizer.is_chat:
         user, assistant = tokenizer.role_id("user"), tokenizer.role_id("assistant")

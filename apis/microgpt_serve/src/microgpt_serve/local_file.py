@@ -1,7 +1,7 @@
-"""What a page needs to run and to train models without a service: an engine, and a model.
+"""Binary files with which a page runs and trains models without a service: engine and model.
 
-Each is facts as JSON and parts as bytes, which `playground/local/file.js` reads. The weights are in
-the order of `weight_shapes`; the engine packs them for its kernels.
+Each consists of a line of JSON and binary parts; `playground/local/file.js` reads it. The weights
+are in the order of `weight_shapes`; the engine packs them for its kernels.
 """
 
 import json
@@ -25,22 +25,22 @@ LAYOUT: Mapping[str, type[NamedTuple]] = {"rows": Rows, "buffers": Buffers}
 
 
 class LocalFile(NamedTuple):
-    """A part of the argument of `LocalEngine`."""
+    """The content of a file: metadata, and binary parts by name."""
 
     facts: Mapping[str, object]
     parts: Mapping[str, bytes]
 
     def packed(self) -> bytes:
-        """Return a line of JSON with the facts, and the bytes of each part."""
+        """Return a line of JSON with the metadata, followed by the bytes of each part."""
         sizes = {name: len(part) for name, part in self.parts.items()}
         facts = json.dumps({**self.facts, "sizes": sizes})
         return facts.encode() + b"\n" + b"".join(self.parts.values())
 
 
 def engine_file(kernels: Mapping[str, bytes]) -> LocalFile:
-    """Return what any model needs to run or to be trained.
+    """Return the file of the engine, which can run and train any model.
 
-    The settings of a training that a person does not change are Karpathy's.
+    Training settings that the user does not change are Karpathy's.
 
     Args:
         kernels: modules of `wasm.TRAINING` by the names of their kernels; see `wasm.modules`.
@@ -57,7 +57,7 @@ def packed_engine() -> bytes:
     """Return the packed file of an engine with all kernels.
 
     Raises:
-        ConfigError: there are no modules, and no compiler, or it fails.
+        ConfigError: there are no modules, and the compiler is missing or fails.
     """
     return engine_file(wasm.modules(wasm.TRAINING)).packed()
 
@@ -70,7 +70,7 @@ def _shapes(arrays: type[NamedTuple]) -> dict[str, list[str]]:
 def model_file(
     served: ServedModel, *, dtype: Literal["float16", "float32"] = "float32"
 ) -> LocalFile:
-    """Return a model.
+    """Return the file of a model.
 
     Args:
         dtype: type of the stored weights; the engine computes in float32.
@@ -93,7 +93,7 @@ def model_file(
 
 
 def bpe_facts(tokenizer: BpeTokenizer) -> dict[str, object]:
-    """Return the bytes of each piece as characters up to U+00FF, and the pairs that are merged."""
+    """Return the bytes of each piece as characters up to U+00FF, and the merges."""
     assert tokenizer.file
     model = json.loads(tokenizer.file)["model"]
     merges = [model["vocab"][piece] for merge in model["merges"] for piece in merge]
@@ -103,7 +103,7 @@ def bpe_facts(tokenizer: BpeTokenizer) -> dict[str, object]:
 
 
 def question_facts(known: KnownQuestions) -> dict[str, object]:
-    """Return the questions that a model knows, and the rules by which they are found."""
+    """Return the questions that a model knows, and the data for matching them."""
     m = matching
     return {
         "conversations": [[message.content for message in talk] for talk in known.conversations],

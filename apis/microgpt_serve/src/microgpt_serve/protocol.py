@@ -202,8 +202,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def _n_unread(self) -> int:
         """Return the number of bytes that the client has not acknowledged.
 
-        The size of our buffer does not show this: the system empties it rarely, in large pieces,
-        while a slow client keeps reading.
+        The size of our buffer does not show this, because the system empties the buffer rarely, in
+        large pieces, while a slow client keeps reading.
         """
         n_bytes: int = self.transport.get_write_buffer_size()
         with contextlib.suppress(OSError, NameError):  # Windows has no ioctl

@@ -78,7 +78,7 @@ NOT_BLANK_OF_USER: JsonDict = {
 
 
 def example(body: JsonDict) -> ConfigDict:
-    """Return the configuration of a model with an example of its JSON."""
+    """Return the configuration of a pydantic model, with an example of its JSON."""
     return ConfigDict(json_schema_extra={"examples": [body]})
 
 

@@ -98,7 +98,8 @@ class ServedModel:
 def load_model(settings: Settings, *, allow_demo: bool = True) -> ServedModel:
     """Load the model that the settings name (default: `output`), and compile the engine.
 
-    Load the demo model if they name none, `output` does not exist and `allow_demo` is true.
+    Load the demo model if they do not name a model, `output` does not exist and `allow_demo` is
+    true.
     """
     directory, log = settings.model_dir, LOG.info
     is_demo = allow_demo and directory is None and not os.path.lexists(DEFAULT_MODEL_DIR)
@@ -140,7 +141,7 @@ def served_model(
 
 
 def _within_memory(saved: SavedModel, log: Callable[[str], None]) -> SavedModel:
-    """Shorten the context of a rotary model if a single one takes too much memory."""
+    """Shorten the context of a rotary model if one context takes too much memory."""
     model = saved.model
     n_bytes = context_bytes(model, saved.dtype)
     limit = max(MAX_CONTEXT_BYTES, count_params(model) * np.dtype(saved.dtype).itemsize)

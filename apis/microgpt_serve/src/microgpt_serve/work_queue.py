@@ -68,9 +68,9 @@ class WorkQueue:
     ) -> asyncio.Future[T]:
         """Queue a task of `n_tokens` tokens and return a future. Raise QueueFullError if full.
 
-        A task of a request that has already begun is never refused, and a task of 0 tokens, such as
-        a piece of a stream, does not wait for a place. To cancel a task, cancel the future or set
-        its exception.
+        If its request has already begun, a task is never refused. A task of 0 tokens, such as a
+        piece of a stream, never waits behind others. To cancel a task, cancel the future or set its
+        exception.
         """
         if not is_begun and self._n_tokens >= self._limit:
             raise QueueFullError

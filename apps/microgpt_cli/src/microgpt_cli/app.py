@@ -101,7 +101,7 @@ def _root(
 
 
 def commands(first: str = "") -> typer.Typer:
-    """Return the app with all commands, or only with `first` if it is a command.
+    """Return the app with all commands, or with only `first` if that is a command.
 
     A single command starts faster, because typer inspects the options of all commands.
     """

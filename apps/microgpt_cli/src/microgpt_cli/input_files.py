@@ -29,7 +29,7 @@ def _default_file(name: str) -> Path:
 
 
 def from_here(path: Path) -> Path:
-    """Return a path, relative to the working directory if it is below it."""
+    """Return a path, made relative if it is below the working directory."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 

@@ -54,8 +54,8 @@ def check_duration(seconds: float) -> None:
     """Raise ConfigError if falling back to the reference engine would take minutes."""
     if seconds > MOST_S:
         raise ConfigError(
-            f"the reference engine would take about {duration(seconds)}; ask for less, or undo the "
-            f"edit of {' and '.join(edited_sources())}"
+            f"the reference engine would take about {duration(seconds)}; reduce the "
+            f"amount of work, or undo the edit of {' and '.join(edited_sources())}"
         )
 
 

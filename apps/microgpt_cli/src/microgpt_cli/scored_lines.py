@@ -43,7 +43,7 @@ Batch = dict[int, str]  # lines by number, counted from 1
 def line_batches(
     path: Path | None, text: TextKind, *, column: str | None = None
 ) -> Iterator[Batch]:
-    """Return the lines of a file or of standard input by number, as soon as they can be read.
+    """Return the numbered lines of a file or of standard input as soon as they can be read.
 
     They are read as in training: surrounding white space is removed, unless the model was trained
     on running text. Empty lines are omitted. If a column is given, the texts in it are returned.
@@ -75,7 +75,7 @@ def _numbered(path: Path | None, text: TextKind) -> Iterator[Batch]:
 
 
 def _complete_lines(path: Path | None) -> Iterator[list[str]]:
-    """Yield the lines that each read completes.
+    """After each read, yield the lines that are now complete.
 
     Bytes that are not UTF-8 become lone surrogates, which no model knows.
     """
@@ -209,7 +209,7 @@ def count_trained(
 
 
 def threshold(above: str | None, calibration: Calibration | None) -> Callable[[float], bool]:
-    """Return a function that tells from the bits per character whether --above prints a line."""
+    """Return a function that decides from the bits per character whether --above prints a line."""
     if above is None:
         return lambda bits: True
     is_percentile = above.endswith("%")

@@ -101,7 +101,7 @@ def generations_axis(first: int, last: int) -> alt.X:
 
 
 def log_axis(field: str, title: str, form: str = ".4~s", padding: int = 12) -> alt.X:
-    """Return a logarithmic x axis, whose title says so."""
+    """Return a logarithmic x axis; its title names the scale."""
     scale = alt.Scale(type="log", nice=False, padding=padding)
     axis = alt.Axis(grid=False, format=form, tickCount=6, labelOverlap="greedy", labelSeparation=10)
     return alt.X(field, title=title + LOG, scale=scale, axis=axis)

@@ -37,7 +37,7 @@ class Watch(Protocol):
     """Decides between evaluations whether there is time to continue."""
 
     def may_begin(self, operations: float) -> bool:
-        """Return whether training may begin or go on, given the operations to complete it."""
+        """Return whether training may begin or continue, given the operations to complete it."""
 
     def may_continue(self, operations: float, seconds: float) -> bool:
         """Return whether training may continue up to its next evaluation.
@@ -106,11 +106,11 @@ class BudgetedObjective:
         return plan.model, replace(plan.config, seed=seed)
 
     def cost(self, genome: BudgetedGenome, n_evaluations: int) -> float:
-        """Return the number of operations of n evaluations and of the training before each."""
+        """Return the number of operations up to the n-th evaluation, evaluations included."""
         return n_evaluations * self.plan(genome).operations
 
     def student_cost(self, genome: BudgetedGenome, n_teachers: int, n_samples: int) -> float:
-        """Return the number of operations of a student of this size and of its teachers."""
+        """Return the cost in operations of a student of this size and of its teachers' targets."""
         if not n_teachers:
             return 0.0
         plan, sizes = self.plan(genome), self.tokens(genome.vocab_size).training
@@ -163,7 +163,8 @@ class BudgetedObjective:
         """Train up to an evaluation; the evaluation is invalid if training was stopped.
 
         Its losses are the new ones, in nats per character; infinity if training diverged. If the
-        watch stops the training run, some of them are missing; if it prevents the start, all are.
+        watch stops the training run, some losses are missing; if it prevents the start, there are
+        none.
         """
         watch, operations = self.watch, self.plan(rung.genome).operations
         if watch and not watch.may_begin((EVALUATIONS - rung.n_known) * operations):

@@ -40,7 +40,7 @@ def plan_search(
     tell: Tell,
     **recorded: Any,
 ) -> BudgetedSettings:
-    """Return the settings of a search on the documents of a fitting.
+    """Return the settings of a search on the documents of a `Fitting`.
 
     Args:
         limits: the options that limit a training run.

@@ -44,7 +44,7 @@ _Loss = Annotated[float, Field(ge=0, le=1e100)]
 
 
 class TimeCut(Stored):
-    """Limits on a generation and later ones, because the search would have ended late."""
+    """Limits on this and later generations, because the search would otherwise have ended late."""
 
     generation: int  # counted from 1
     budget: _Operations | None = None  # for this generation and all later ones

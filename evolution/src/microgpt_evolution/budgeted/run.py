@@ -122,7 +122,7 @@ class BudgetedSearch:
                 return
 
     def may_begin(self, operations: float) -> bool:
-        """Return whether a rung may begin; see `Watch`. Before the first evaluation, all may."""
+        """Return whether a rung may begin; see `Watch`. Without measurements, it always may."""
         pace = self._pace
         return not pace or not pace.has_measured or operations <= pace.longest()
 
@@ -137,7 +137,7 @@ class BudgetedSearch:
         return seconds <= self._pace.seconds_left()
 
     def _cut(self, budget: float) -> TimeCut | None:
-        """Return and record how much can still be trained in time, if it is less than planned."""
+        """Return and record how much training still fits the time, if less than planned."""
         pace = self._pace
         if not pace:
             return None
@@ -299,7 +299,7 @@ class BudgetedSearch:
         return state if state and state.step == step else None
 
     def _step(self, organism: Contestant) -> int:
-        """Return the step of the last evaluation of an organism that had a finite loss."""
+        """Return the step of an organism's last evaluation with a finite loss."""
         _, config = self.objective.settings(organism.genome)
         n_finite = sum(loss < math.inf for loss in organism.losses)
         return n_finite * config.steps_between_evaluations
@@ -319,5 +319,5 @@ class BudgetedSearch:
 
 
 def _losses(evaluation: Evaluation) -> tuple[float, ...]:
-    """Return the new losses; none if there was no time, infinity if training crashed."""
+    """Return the new losses: none if there was no time, and infinity if training crashed."""
     return evaluation.losses if evaluation.status == "ok" else evaluation.losses or (math.inf,)

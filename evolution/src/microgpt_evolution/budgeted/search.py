@@ -1,4 +1,4 @@
-"""Search with a surrogate: train the organisms that promise the lowest losses.
+"""Search with a surrogate: train the organisms with the lowest predicted losses.
 
     search = SurrogateSearch(space, [rule], budget, cost, seed=42)
     while runs := search.ask():
@@ -195,7 +195,7 @@ class SurrogateSearch:
         return chosen
 
     def _begun(self, organism: Contestant, slot: int) -> Contestant:
-        """Return an organism after paying for its next rung; a new one gets its id and seed."""
+        """Deduct the cost of an organism's next rung; a new organism gets its id and seed."""
         self.budget -= self.cost(organism.genome, organism.n_next)
         if organism.id in self.organisms:
             return organism

@@ -45,7 +45,7 @@ def student_job(
     """Return the training run of a student with the winner's size.
 
     Its context is the shortest of the winner's and the teachers'. It is trained without dropout and
-    weight decay, and longer than the winner, with the recorded changes of the number of steps.
+    weight decay, and longer than the winner, with the recorded changes in the number of steps.
     """
     model, config = objective.settings(best.genome, training_seed(settings.seed, 0, 1))
     context = min(model.block_size, *(each.model.block_size for each in teachers))
@@ -67,7 +67,7 @@ def student_job(
 
 
 def _can_teach(objective: BudgetedObjective, organism: Contestant, best: Contestant) -> bool:
-    """Return whether an organism has the best one's vocabulary size and hardly shorter chunks."""
+    """Return whether an organism has the best one's vocabulary and chunks of nearly its length."""
     genome, of_best = organism.genome, best.genome
     if genome.vocab_size != of_best.vocab_size:
         return False

@@ -53,7 +53,7 @@ class LossForecast(NamedTuple):
 
 
 class _Points(NamedTuple):
-    """Organisms at training times."""
+    """Organisms, each at a point in its training."""
 
     genes: "Array"  # (N, G)
     times: "Array"  # (N,), in [0, 1]

@@ -1,4 +1,4 @@
-"""What the logs of all searches share, in evolve-rust's format."""
+"""Base class of the logs of all searches, in evolve-rust's format."""
 
 from collections.abc import Callable, Sequence
 from time import perf_counter
@@ -12,7 +12,7 @@ RETESTED = f"--- Finalists Retested (Search and {N_REPEATS} Fresh Seeds) ---"
 
 
 class Log(Listener):
-    """Writes lines, and knows when the search and its current cycle began."""
+    """Writes lines, and records when the search and its current cycle began."""
 
     heading: Sequence[str]  # lines above a cycle, with places for its number and that of the last
 

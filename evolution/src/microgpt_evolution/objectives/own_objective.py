@@ -29,7 +29,7 @@ class OwnFunction:
 
     @property
     def needs_training(self) -> bool:
-        """Whether the function gets a trained model, an `InferenceGpt`."""
+        """Whether the function receives a trained model, an `InferenceGpt`."""
         return next(iter(inspect.signature(self.function).parameters), "") != GENOME
 
     def evaluate(self, of: object, should_stop: ShouldStop | None) -> Evaluation:

@@ -61,7 +61,7 @@ class EvolutionResult(Plottable):
 
     @property
     def value(self) -> float:
-        """The winner's value that the search minimised: the loss or the number of a function."""
+        """The minimised value of the winner: its loss, or the result of a function."""
         return self.winner.found.fitness
 
     @property
@@ -103,11 +103,11 @@ def evolve(
     Args:
         docs: a split, or documents to split: 80 % training, 10 % validation and 10 % test.
         objective: "loss", "aesthetic", "hydra", or a function that returns a number to minimise.
-            It gets the trained model, an `InferenceGpt`; if its parameter is called `genome`, it
-            gets the genome, and nothing is trained. It must be at the top level of a Python file;
-            its name and a hash of the code of the file are recorded. An exception, a result that
-            is not a finite number, and a call of more than five minutes count as failures of the
-            organism, with a warning.
+            It receives the trained model, an `InferenceGpt`; if its parameter is called `genome`,
+            it receives the genome, and nothing is trained. It must be at the top level of a Python
+            file; its name and a hash of the code of the file are recorded. An exception, a result
+            that is not a finite number, and a call of more than five minutes count as failures of
+            the organism, with a warning.
         population: number of organisms per generation (Hydra: per head). Default: 8; aesthetic: 12.
         generations: number of generations (Hydra: cycles). Default: 10; aesthetic and hydra: 5.
         fitness: only for "loss": "held-out" (default), or "last-doc" as in evolve-rust.
@@ -155,7 +155,9 @@ def evolve(
         )
     if result is None:
         if function:
-            raise NoWinnerError("the objective gave no organism a value; see the warnings")
+            raise NoWinnerError(
+                "the objective returned no value for any organism; see the warnings"
+            )
         raise NoWinnerError("no organism finished training; use other documents")
     return result
 

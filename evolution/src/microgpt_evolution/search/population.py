@@ -1,7 +1,7 @@
 """A population of genomes that is bred generation by generation.
 
-A subclass breeds. The caller evaluates the organisms that `ask` returns, and passes the evaluations
-to `tell`.
+Subclasses implement breeding. The caller evaluates the organisms that `ask` returns, and passes the
+evaluations to `tell`.
 """
 
 from abc import ABC, abstractmethod
@@ -18,7 +18,7 @@ POPULATION = "champion"  # name, in reports, of the only population of a search
 
 
 def child(genome: Genome, origin: Provenance, *parents: Organism) -> Organism:
-    """Return a new organism; `_placed` gives it a generation, a slot in it and a seed."""
+    """Return a new organism; `_placed` sets its generation, slot and seed."""
     return Organism(genome, origin, parents=tuple(parent.id for parent in parents))
 
 
@@ -28,7 +28,7 @@ def kept(organism: Organism, origin: Provenance) -> Organism:
 
 
 class Population(ABC):
-    """A population and its breeding. A single population is a complete search."""
+    """A population and its breeding. A search may consist of a single population."""
 
     default_operators = EVOLVE_RUST
     n_elites = 1  # number of organisms copied to the next generation with their evaluation

@@ -1,6 +1,6 @@
 """Retest the finalists, select the winner, and retrain it with fresh seeds.
 
-The best of many noisy measurements is partly luck, so means over several seeds are compared.
+The best of many noisy measurements is partly due to luck, so means over several seeds are compared.
 exam.json stores the measurements of the winner in the search and in the retest, with samples.
 """
 

@@ -18,7 +18,7 @@ def chosen_config(fitted: Fitted) -> SweepConfig:
     """Return the settings that suit the documents and the budget.
 
     Raises:
-        GenomeError: a setting is out of the range of a sweep.
+        GenomeError: a setting is outside the range that a sweep allows.
     """
     model, config = fitted.choice.model, fitted.choice.config
     known = {**vars(model), **vars(config), "lr": config.lr or default_lr(model.n_embd)}
@@ -69,7 +69,7 @@ def chosen_settings(
 
 
 def fitting_for(docs: Sequence[Document] | str, limits: TrainOptions, **options: Any) -> Fitting:
-    """Return a fitting that holds out some of the documents, even if there are few.
+    """Return a `Fitting` that holds out some of the documents, even if there are few.
 
     Args:
         limits: the budget of each training run.

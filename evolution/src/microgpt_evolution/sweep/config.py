@@ -59,7 +59,7 @@ class SweepConfig(BaseGenome):
         return TrainConfig(**self.settings_of(TrainConfig), seed=seed)
 
     def describe(self, names: Iterable[str]) -> str:
-        """Format the named settings, for example "n_layer 1, steps 3,000"."""
+        """Format the given settings, for example "n_layer 1, steps 3,000"."""
         return ", ".join(f"{name} {show(getattr(self, name))}" for name in names)
 
 

@@ -38,7 +38,7 @@ def sweep(
     Args:
         axes: lists of values, by setting, such as {"n_embd": [16, 32], "lr": [0.003, 0.01]}.
         objective: function of the trained model, an `InferenceGpt`; if its parameter is called
-            `genome`, it gets the `SweepConfig`, and nothing is trained. See `evolve`.
+            `genome`, it receives the `SweepConfig`, and nothing is trained. See `evolve`.
         budget: operations of each training run. The other settings are then those that `train`
             chooses for the documents; without a budget, Karpathy's with a learning rate of 0.005.
         seeds: number of training runs per combination.
@@ -55,7 +55,7 @@ def sweep(
     function, chosen = recorded_name(objective) if objective else None, None
     if budget is None:
         if isinstance(docs, str):
-            raise ConfigError("a running text requires a budget; pass documents or a budget")
+            raise ConfigError("running text requires a budget; pass documents or a budget")
         parts: Split = split(docs, validation=HELD_OUT, test=HELD_OUT)
         configs, _ = grid(axes)
     else:

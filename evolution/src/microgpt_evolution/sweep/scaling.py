@@ -129,7 +129,7 @@ class Scaling(Plottable):
         return gain(self.front[i - 1], cell) if i else None
 
     def place(self, cell: Cell) -> int:
-        """Return the place among the configurations by their mean loss, from 1."""
+        """Return the rank of a configuration by mean loss, counted from 1."""
         return 1 + sum(other.val_loss.value < cell.val_loss.value for other in self.cells)
 
     def behind(self, cell: Cell) -> Mean | None:

@@ -77,7 +77,7 @@ def check_options(config: ModelConfig, model: object) -> None:
 
 
 def check_fields(settings: Any, **limits: dict[str, int]) -> None:
-    """Check the integers (at least 1 unless `limits` say otherwise), choices and flags."""
+    """Check the integers (at least 1 unless `limits` specify otherwise), choices and flags."""
     for field in fields(settings):
         name, kind, value = field.name, field.type, getattr(settings, field.name)
         if kind is int or (kind == int | None and value is not None):

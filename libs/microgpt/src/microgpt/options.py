@@ -1,7 +1,7 @@
 """Options as the fields of a dataclass, set by several sources and joined into one object.
 
 A field holds everything about an option: its default, its help, and the options that it excludes or
-requires. An object knows which of its options are set, and by whom.
+requires. An object records which of its options are set, and by which source.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -58,7 +58,7 @@ class Options:
     given: Mapping[str, str]  # who set each option that is set: "" for the caller, else a source
 
     def __new__(cls, **given: object) -> Self:
-        """Create options: the given ones are set, and the others have their defaults."""
+        """Create options; the given ones are set, and the others have their defaults."""
         options = super().__new__(cls)
         object.__setattr__(options, "given", dict.fromkeys(given, ""))
         return options
@@ -73,7 +73,7 @@ class Options:
 
     @classmethod
     def of(cls, facts: Mapping[str, object], who: str = "") -> Self:
-        """Return options set by a source; None and names of other things are ignored."""
+        """Return options set by a source; values of None and unknown names are ignored."""
         known = facts.keys() & cls.__dataclass_fields__.keys()
         found = {name: facts[name] for name in facts if name in known and facts[name] is not None}
         return cls(**found).by(who)
@@ -124,7 +124,7 @@ class Options:
         return name in self and (found == value if value else bool(found))
 
     def said(self, term: str) -> str:
-        """Return an option as it is typed; if the caller did not set it, with value and source."""
+        """Return an option as it is typed; with value and source if the caller did not set it."""
         name, _, value = term.partition("=")
         who, found = self.given.get(name), getattr(self, name)
         if not who:

@@ -86,7 +86,7 @@ def number_from(function: Function, *arguments: Any, **options: Any) -> float:
     """Call a user-defined function and return its number.
 
     Raises:
-        ConfigError: it raises an exception or does not return a number; NaN is a number.
+        ConfigError: it raises an exception or does not return a number (NaN counts as a number).
     """
     name = getattr(function, "__name__", "the function")
     try:

@@ -97,7 +97,7 @@ def _likeliest(weights: dict[int, float], sampling: Sampling) -> list[int]:
 
 
 def n_kept(block_size: int) -> int:
-    """Return the number of tokens in a new context after a full one."""
+    """Return the number of tokens with which a new context begins after a full one."""
     return min(block_size, 1 + block_size // 2)
 
 

@@ -47,7 +47,7 @@ class TrainedModel:
 
     @property
     def known_questions(self) -> "KnownQuestions | None":
-        """The known questions if the model has learned few as a whole; None if it answers all."""
+        """The questions that the model has memorised; None if it answers all questions."""
         return None
 
     def __repr__(self) -> str:
@@ -62,7 +62,7 @@ class TrainedModel:
 
 
 class StepsChange(NamedTuple):
-    """A change of the number of steps during a training run."""
+    """A change in the number of steps during a training run."""
 
     step: int  # number of completed steps at that time
     before: int  # total number of steps planned before
@@ -70,7 +70,7 @@ class StepsChange(NamedTuple):
 
 
 def is_chain(changes: Sequence[StepsChange], steps: int) -> bool:
-    """Return whether each change starts where the last one ended, and one of them has `steps`."""
+    """Return whether each change starts at the result of the last, and one contains `steps`."""
     numbers = [n for change in changes for n in (change.before, change.after)]
     ascend = all(a.step < b.step and a.after == b.before for a, b in pairwise(changes))
     in_range = all(0 <= one.step <= min(one.before, one.after) for one in changes)
@@ -104,14 +104,14 @@ class Ensemble:
         return replace(self.teacher, seed=int.from_bytes(digest[:8], "big") >> 1)
 
     def changes_of(self, i: int) -> tuple[StepsChange, ...]:
-        """Return the known changes of a model's number of steps."""
+        """Return the known changes in a model's number of steps."""
         return self.steps_changed[i] if i < len(self.steps_changed) else ()
 
     def fits(self, config: TrainConfig, n_trained: int, *, is_complete: bool) -> bool:
         """Return whether this ensemble is valid for a run with n_trained trained teachers.
 
         Args:
-            config: settings of the model that is being trained, or of the student at the end.
+            config: settings of the model that is being trained or, at the end, of the student.
         """
         n, changes = self.n_teachers, self.steps_changed
         if not (1 <= n <= MAX_TEACHERS and n_trained <= n and 0 <= self.n_samples <= MAX_SIZE):
@@ -128,7 +128,7 @@ class Ensemble:
         return f"teacher {i + 1} of {self.n_teachers}" if i < self.n_teachers else "student"
 
     def with_changes(self, i: int, changes: tuple[StepsChange, ...]) -> "Ensemble":
-        """Return the record with the changes of a model's number of steps."""
+        """Return the record with the changes in a model's number of steps."""
         known = [self.changes_of(j) for j in range(max(i + 1, len(self.steps_changed)))]
         known[i] = changes
         return replace(self, steps_changed=tuple(known))
@@ -294,7 +294,7 @@ class TrainResult(TrainedModel, Plottable):
 
     @property
     def known_questions(self) -> "KnownQuestions | None":
-        """The known questions if the model has learned few as a whole; None if it answers all."""
+        """The questions that the model has memorised; None if it answers all questions."""
         return self.plan.known_questions
 
     @property

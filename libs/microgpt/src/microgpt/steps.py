@@ -1,4 +1,4 @@
-"""Computations in steps; the caller can pause between steps, or stop by not taking the next."""
+"""Computations in steps; the caller can pause between steps, or stop by not requesting the next."""
 
 from collections.abc import Generator
 from typing import TypeVar

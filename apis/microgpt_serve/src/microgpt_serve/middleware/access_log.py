@@ -68,7 +68,7 @@ class AccessLogMiddleware:
                 LOG.info("", extra={"request": request})
 
     def _id_of(self, scope: Scope) -> str:
-        """Return the client's request id if it is safe to log, otherwise a new id."""
+        """Return the client's request id if it can be logged safely, otherwise a new id."""
         for name, value in scope["headers"]:
             if name == ID_HEADER and _IS_ID(value):
                 return str(value, "ascii")

@@ -45,7 +45,7 @@ async def playground() -> FileResponse:
 
 @router.api_route(PLAYGROUND + "/names.txt", methods=READ_METHODS)
 async def names() -> FileResponse:
-    """Return the bundled names, on which a model can be trained in the page."""
+    """Return the bundled names, on which the page can train a model."""
     return FileResponse(bundled("names.txt"), headers=HEADERS, media_type="text/plain")
 
 

@@ -26,7 +26,7 @@ router, openai_router = APIRouter(), APIRouter()
 
 
 class InPieces(Response):
-    """Response that is sent in pieces, each when the client has read most of the one before."""
+    """Response that is sent in pieces, each once the client has read most of the previous one."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the headers, then the pieces."""
@@ -87,8 +87,8 @@ async def model(state: StateDep) -> ModelResponse:
 async def model_file(request: Request, state: StateDep) -> Response:
     """Return a page with the model and the engine, which works without a network.
 
-    `microgpt export --format html` writes the same file. A service with API keys does not give its
-    model away.
+    `microgpt export --format html` writes the same file. A service with API keys refuses this
+    request.
     """
     model = state.model
     if state.settings.has_keys:
@@ -122,9 +122,10 @@ async def model_file(request: Request, state: StateDep) -> Response:
     },
 )
 async def engine(request: Request, state: StateDep) -> Response:
-    """Return the kernels in WebAssembly that the playground trains models with.
+    """Return the WebAssembly kernels with which the playground trains models.
 
-    They have nothing of the model. The first line is JSON, with the size of each part after it.
+    They do not depend on the served model. The first line is JSON with the sizes of the parts that
+    follow.
     """
     from microgpt_serve.local_file import packed_engine  # most services never need it
 

@@ -26,10 +26,10 @@ def compare(
 ) -> None:
     """Compare the predictions of two models for a text, in bits.
 
-    For each token: the surprise of A and of B in bits, the difference, and the most likely token of
-    each. Without a text, compare the mean surprise at the documents that B left out of its training
-    (`train --without`). With --seeds, the difference is also given as a multiple of the spread: the
-    standard deviation over the seed of A and the other seeds.
+    For each token, print the surprise of A and of B in bits, the difference, and the token that
+    each considers most likely. Without a text, compare the mean surprise at the documents that B
+    left out of its training (`train --without`). With --seeds, the difference is also given as a
+    multiple of the spread: the standard deviation over the seed of A and the other seeds.
     """
     from microgpt.evaluation.counterfactual import Baseline, bits_per_document
     from microgpt.evaluation.explanation import explain
@@ -40,10 +40,13 @@ def compare(
 
     first, second = saved = [load_model(each) for each in (a, b)]
     if first.text != second.text:
-        raise ConfigError(f"only one of {a} and {b} was trained on running text; compare two alike")
+        raise ConfigError(
+            f"only one of {a} and {b} was trained on running text; "
+            "compare two models of the same kind"
+        )
     if first.tokenizer.names != second.tokenizer.names:
         raise ConfigError(
-            f"the vocabularies of {a} and {b} differ; compare models with the same one"
+            f"the vocabularies of {a} and {b} differ; compare models with the same vocabulary"
         )
     if text:
         docs, what = [document_of(text, is_chat=first.tokenizer.is_chat)], ""
@@ -51,7 +54,7 @@ def compare(
         docs = [*recorded(b, data, from_)[1].parts.left_out]
         what = f" per document, the mean of {len(docs):,} that B left out"
         if not docs:
-            raise ConfigError(f"{b} has left no documents out; pass a TEXT")
+            raise ConfigError(f"{b} was trained on all documents; pass a TEXT")
     repeated = recorded(a, data, from_) if seeds else None
     load_kernels("compiled", *{each.dtype for each in saved}, uses=["evaluation"])
     models = [*map(InferenceGpt, saved)]

@@ -19,9 +19,9 @@ dataset = command_group("Generate training data.")
 def chat(
     split: Literal["train", "basics", "heldout", "wordings"] = option(
         "train",
-        "train: training set. basics: only its short questions, to train on first. heldout: "
-        "words, names, number pairs and prompts that the training set does not contain. "
-        "wordings: phrasings that it does not contain.",
+        "train: the training set. basics: only its short questions, for a first "
+        "training run. heldout: words, names, number pairs and prompts that are not in "
+        "the training set. wordings: phrasings that are not in it.",
     ),
     conversations: int = option(4000, "Number of conversations."),
     seed: int = option(42, SEED_HELP),

@@ -251,7 +251,7 @@ def _table(rows: "Sequence[tuple[str, ExactMatches]]") -> Iterator[str]:
 
 
 def _errors(tasks: "dict[str, list[Answer]]") -> Iterator[str]:
-    """Yield lines that show the first errors of each task."""
+    """Yield lines with the first errors of each task."""
     wrong = {task: [one for one in some if not one.is_exact] for task, some in tasks.items()}
     if any(wrong.values()):
         yield ""

@@ -46,9 +46,9 @@ def export(
 
     Other programs can read safetensors; JSON is human-readable. All commands read both formats. An
     HTML file contains the model, the engine and the playground; it works in a browser, without a
-    network. An ONNX file runs in onnxruntime, a GGUF file in llama.cpp, ollama and LM Studio, and a
-    directory of transformers in Python; `microgpt verify PATH` compares what they compute with what
-    the model computes here. GGUF and transformers require a model of `train --portable`.
+    network connection. An ONNX file runs in onnxruntime, a GGUF file in llama.cpp, ollama and LM
+    Studio, and a directory of transformers in Python; `microgpt verify PATH` compares the results
+    there with those of the model. GGUF and transformers require a model of `train --portable`.
     """
     model_dir = opt.one_of(model, model_option, "--model") or opt.DEFAULT_MODEL_DIR
 

@@ -133,7 +133,7 @@ def _content(path: Path) -> tuple[Path, bytes]:
             how = f"microgpt evolve --resume {as_argument(path)}"
             raise RunError(f"{path} has no winner yet; resume the search with: {how}")
         if (path / "meta.json").exists() and not (path / GENOME).exists():
-            raise RunError(f"{path} is a model; see it with: microgpt info {as_argument(path)}")
+            raise RunError(f"{path} is a model; show it with: microgpt info {as_argument(path)}")
         path = path / GENOME
     return path, read_content(path)
 

@@ -177,7 +177,7 @@ def _print_model(model_dir: Path, *, unfinished: bool, as_json: bool) -> None:
 
 
 def _ensemble(training: Mapping[str, object]) -> dict[str, str]:
-    """Return the formatted properties of an ensemble if the model is its student."""
+    """Return the formatted properties of the ensemble if the model is the student of one."""
     found = training.get("ensemble")
     if not isinstance(found, Mapping):
         return {}

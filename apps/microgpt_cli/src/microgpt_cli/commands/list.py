@@ -16,14 +16,14 @@ def list_saved(
 ) -> None:
     """List the models and runs below a directory.
 
-    These are models, unfinished training runs, searches and sweeps, newest first. The loss is the
+    The list includes unfinished training runs, searches and sweeps, newest first. The loss is the
     held-out loss if available; otherwise, for a model, it is the mean loss of the last training
     steps. Links, hidden directories and directories named "tests" are not followed.
     """
     from microgpt_cli.saved_directories import find_saved, lines_of
 
     if not os.path.isdir(directory):
-        raise ConfigError(f"there is no directory {directory}; use another one")
+        raise ConfigError(f"the directory {directory} does not exist; use another one")
 
     def report(error: OSError) -> None:
         note(f"cannot read {error.filename}: {error.strerror}")

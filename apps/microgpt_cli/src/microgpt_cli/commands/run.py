@@ -66,7 +66,7 @@ def run(
     record = read_genome(genome) if genome else None
     if getattr(record, "text", "lines") == "stream":
         raise ConfigError(
-            f"{genome} was found for a running text, not for names; use `microgpt train --genome`"
+            f"{genome} is for running text, not for names; use `microgpt train --genome`"
         )
     given = {gene: ctx.params[gene] for gene in GENES if ctx.params[gene] is not None}
     path = input or default_input()

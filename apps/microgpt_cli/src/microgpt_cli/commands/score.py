@@ -23,19 +23,19 @@ def score(
     ),
     calibrate: Path | None = option(
         None,
-        "Score the lines of this file, which are known to be good, and keep their percentiles with "
-        "the model. No other lines are scored.",
+        "Score the lines of this file, which must be known to be good, and store the "
+        "percentiles with the model. No other lines are scored.",
     ),
     column: str | None = COLUMN,
     unfinished: bool = UNFINISHED,
     as_jsonl: bool = flag("--jsonl", "Print a JSON object per line."),
     as_csv: bool = flag("--csv", "Print CSV."),
 ) -> None:
-    """Score how much each line of a file surprises a model.
+    """Print how much each line of a file surprises a model.
 
-    The score is in bits per character. It is low if the line is like the training data. Characters
-    that the model does not know cost 20 bits each; their share is printed. In a terminal,
-    surprising characters are red. Lines from a pipe are scored as they arrive.
+    The score is in bits per character. It is low if the line resembles the training data.
+    Characters that the model does not know cost 20 bits each; their share is printed. In a
+    terminal, surprising characters are red. Lines from a pipe are scored as they arrive.
     """
     if as_jsonl and as_csv:
         raise ConfigError("--jsonl cannot be used with --csv; omit one of them")

@@ -79,7 +79,7 @@ def resume(
         ..., f"Directory of the sweep to resume, in {opt.RUNS}.", "RUN", callback=opt.run_path
     ),
     input: Path | None = opt.option(
-        None, "New path of the input file, if it was moved.", *opt.DATA, rich_help_panel="Data"
+        None, "New path of the input file, if it has been moved.", *opt.DATA, rich_help_panel="Data"
     ),
     workers: Annotated[int | None, opt.option_of(SweepOptions, "workers")] = None,
     scheduler: Annotated[str | None, opt.option_of(SweepOptions, "scheduler")] = None,

@@ -36,7 +36,7 @@ def verify(
     """
     if file is not None:
         if steps is not None or engine is not None:
-            raise ConfigError("--steps and --engine check the engines; omit them with a PATH")
+            raise ConfigError("--steps and --engine cannot be used with a PATH; omit them")
         passed = verify_file(file)
     else:
         passed = verify_engines(steps, engine)
@@ -65,7 +65,7 @@ def verify_engines(steps: int | None, engine: EngineName | None) -> bool:
 
 
 def verify_file(file: Path) -> bool:
-    """Print how an exported model differs from its receipt; return whether it may."""
+    """Print how the results of a model differ from its receipt; return whether it passes."""
     from microgpt.exports.comparison import MOST, MOST_BITS, compare
     from microgpt.exports.formats import open_export
     from microgpt.printable import printable

@@ -39,9 +39,13 @@ def why(
     saved, job = recorded(model, data, from_)
     doc, docs = document_of(text, is_chat=saved.tokenizer.is_chat), job.parts.train
     if job.parts.left_out:
-        raise ConfigError(f"{model} has left documents out; use a model of all documents")
+        raise ConfigError(
+            f"{model} was trained without some documents; use a model that was trained on all"
+        )
     if saved.text == "stream" or saved.known_questions:
-        raise ConfigError(f"{model} has learned its data as a whole; use a model of documents")
+        raise ConfigError(
+            f"{model} was trained on running text or on few questions; use a model of documents"
+        )
     load_kernels("compiled", saved.dtype, uses=["evaluation"])
     measure = partial(bits_per_document, docs=[doc], loss_on=saved.loss_on, text=saved.text)
     own, found = measure(InferenceGpt(saved)), shared_ngrams(doc, docs, groups)

@@ -225,7 +225,7 @@ class BaseOptions(Options):
 
     minutes: float | None = setting(
         None,
-        "Choose the settings as `train --minutes` does; each training run takes about this time.",
+        "Choose the settings as `train --minutes` does; each training run takes about this long.",
         panel="Other settings",
         short=True,
         excludes="budget",
@@ -235,7 +235,7 @@ class BaseOptions(Options):
     )
     preset: Literal["karpathy"] | None = setting(
         None,
-        "Karpathy's settings, with a learning rate of 0.005; the default for his names.",
+        "Use Karpathy's settings with a learning rate of 0.005; the default for his names.",
         panel="Other settings",
         excludes="minutes budget",
     )

@@ -26,7 +26,7 @@ def recorded(
     """Return a model and the job that trains it again; refuse an unfinished run.
 
     Args:
-        data: current path of the documents, if they have been moved; `parent` likewise.
+        data, parent: current paths of the documents and the parent, if they have been moved.
     """
     again = Repetition(directory, directory, True, Sources(data, parent), None)
     job = again.job()
@@ -48,7 +48,7 @@ def retrained(
     measure: Callable[[InferenceGpt], float],
     workers: int | None,
 ) -> list[float]:
-    """Return the measures of the models of varied runs; print the expected time and progress."""
+    """Return the measured values of the retrained models; print the expected time and progress."""
     jobs = [job.varied(**each) for each in variations]  # type: ignore[arg-type]
     plan, n, stop = job.plan, len(jobs), Event()
 

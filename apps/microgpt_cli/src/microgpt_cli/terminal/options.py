@@ -62,14 +62,18 @@ THREADS = option(1, "Number of threads; does not change the result.")
 TEXT_HELP = "UTF-8 text, one document per line"
 COLUMN_HELP = "Read this column of a CSV or TSV file, or this field of JSON objects."
 COLUMN = option(None, COLUMN_HELP, rich_help_panel="Data")
-ME = option(None, "Who the assistant is in an exported chat of people.", rich_help_panel="Data")
+ME = option(
+    None,
+    "Name of the participant who is the assistant in an exported chat between people.",
+    rich_help_panel="Data",
+)
 SEPARATOR = option(
     None,
-    "Documents have several lines; this line is between them, such as %, or blank, or /PATTERN/.",
+    "Line that separates documents of several lines, such as %, or blank, or /PATTERN/.",
     rich_help_panel="Data",
 )
 
-RECORDED_DATA = option(None, "File with the training documents, if it was moved.", *DATA)
+RECORDED_DATA = option(None, "File with the training documents, if it has been moved.", *DATA)
 RECORDED_PARENT = option(None, "Directory of the model that was fine-tuned, if any.", "--from")
 MAX_OTHER_SEEDS = 100  # as in a page
 OTHER_SEEDS_HELP = "Also train with this number of other seeds, to measure the spread."
@@ -86,7 +90,7 @@ def one_of(argument: T | None, option: T | None, flag: str) -> T | None:
 def run_path(path: Path | None) -> Path | None:
     """Return the path of a run; raise ConfigError if it exists only in the directory of runs."""
     if path and not path.exists() and (RUNS / path).exists():
-        raise ConfigError(f"there is no {path}; did you mean {RUNS / path}?")
+        raise ConfigError(f"{path} does not exist; did you mean {RUNS / path}?")
     return path
 
 

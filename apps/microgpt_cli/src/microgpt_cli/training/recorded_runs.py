@@ -116,8 +116,9 @@ def _changed_config(
     check_patience(config.patience, plan.data.val_fraction)
     if state.step > config.steps:
         raise ConfigError(
-            f"--steps is {config.steps}, but the training run in {directory} has done "
-            f"{state.step} steps; --steps is the total number, such as {state.step + config.steps}"
+            f"--steps is {config.steps}, but the training run in {directory} has "
+            f"already completed {state.step} steps; --steps is the total number, such "
+            f"as {state.step + config.steps}"
         )
     return config
 

@@ -118,7 +118,7 @@ class TrainRun:
         """Ask before a new run replaces a model; raise CheckpointError if the model is to be kept.
 
         An unfinished run is always kept. A run without options may replace the same model. The time
-        until the answer does not count.
+        until the answer does not count towards --minutes.
         """
         path, plan = self.directory.path, self.job.plan
         if self.directory.has_state:

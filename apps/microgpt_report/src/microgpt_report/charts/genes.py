@@ -110,7 +110,7 @@ class Importance:
 
     @property
     def word(self) -> str:
-        """Whether larger or smaller values are better, as a phrase; empty if unclear."""
+        """A phrase that says whether larger or smaller values are better; empty if unclear."""
         if self.share <= self.chance or abs(self.correlation) < CLEAR:
             return ""
         return "larger is better" if self.correlation > 0 else "smaller is better"

@@ -156,7 +156,7 @@ def _interval(cell: Cell) -> tuple[float, float]:
 
 
 class SettingMarks:
-    """Settings that colors and symbols show in the charts of a sweep.
+    """Settings shown by colors and symbols in the charts of a sweep.
 
     Colors show the size of the model or, if there is only one, the setting with the most values.
     Symbols show the other settings that differ, except the steps, which are part of the cost.

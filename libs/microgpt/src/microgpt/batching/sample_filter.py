@@ -8,7 +8,7 @@ GIVE_UP_AFTER = 1000  # maximum number of consecutive rejected samples
 def select(texts: Iterable[str], *, unique: bool, known: Container[str]) -> Iterator[str]:
     """Yield the texts that are not in `known`; with `unique`, also skip duplicates.
 
-    Stop after GIVE_UP_AFTER consecutive texts have been skipped.
+    Stop after GIVE_UP_AFTER consecutive texts were skipped.
     """
     seen: set[str] = set()
     n_left_out = 0

@@ -70,7 +70,7 @@ class BpeTokenizer(Tokenizer):
     def from_documents(
         cls, docs: Iterable[Document], vocab_size: int = DEFAULT_VOCAB_SIZE
     ) -> "BpeTokenizer":
-        """Train a tokenizer on texts or conversations, or on evenly spread parts of long texts.
+        """Train a tokenizer on texts or conversations; of long data, use evenly spaced parts.
 
         Args:
             vocab_size: maximum number of tokens, including special tokens. The vocabulary
@@ -188,7 +188,7 @@ def _learn(texts: Collection[str], n_pieces: int) -> bytes:
 
 
 def _until_interrupted(work: Callable[[], None]) -> None:
-    """Run a function of the library, which ignores signals, so that Ctrl-C can end the wait.
+    """Run a function of the library, which ignores signals, in a thread, so that Ctrl-C works.
 
     The thread cannot be stopped. As a daemon, it does not keep the process alive.
     """

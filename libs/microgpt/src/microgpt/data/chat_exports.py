@@ -84,7 +84,7 @@ def read_export(
         app: "WhatsApp" or the result of `app_of`.
         content: lines or JSON value; None if the path is the folder of a Slack export.
         me: the participant who is the assistant; everyone else is the user.
-        tell: called with a note that says how many messages were left out.
+        tell: called with a note on the number of messages that were left out.
     """
     channels = _READERS[app](content, path)
     said = [[post for post in channel if post.text] for channel in channels]
@@ -115,7 +115,7 @@ def _sessions(channel: list[_Post]) -> Iterator[list[_Post]]:
 
 
 def _assistant(app: str, counts: Counter[str], path: Path, me: str | None) -> str:
-    """Return the assistant's name; raise DataError with all names if nobody has it."""
+    """Return the assistant's name; raise DataError with all names if no participant has it."""
     if app == "ChatGPT":
         if me is None:
             return "assistant"
@@ -128,14 +128,14 @@ def _assistant(app: str, counts: Counter[str], path: Path, me: str | None) -> st
     if me is not None:
         problem = f"nobody in {path} is called {printable(me)!r}"
     names = ", ".join(named) or "nobody has written a message"
-    raise DataError(f"{problem}; say who the assistant is with --me NAME (me= in Python): {names}")
+    raise DataError(f"{problem}; name the assistant with --me NAME (me= in Python): {names}")
 
 
 def _whatsapp(content: Iterable[str], path: Path) -> list[list[_Post]]:
     """Return the messages; a line without a date and a time continues the previous message.
 
     The order of day, month and year is the one with the fewest impossible dates; ties are resolved
-    by the fewest steps back in time, then by the shortest period.
+    by the fewest steps back in time, then by the shortest duration.
     """
     lines = [(WHATSAPP_MESSAGE.match(line), line) for line in content]
 
@@ -254,7 +254,7 @@ def _each(read: Callable[[Any], T], values: Any, path: Path) -> list[T]:
         elif isinstance(error, AttributeError | TypeError):
             problem = "a value has the wrong type"
         raise DataError(
-            f"{path}, item {len(found) + 1} is in a format that microgpt does not know "
+            f"{path}, item {len(found) + 1} has a format that microgpt does not support "
             f"({printable(str(problem))}); export the chat again"
         ) from error
     return found

@@ -71,7 +71,7 @@ def load_column(
         names.update(dict.fromkeys(row))
         value = row.get(column)
         if not isinstance(value, str | None):
-            raise DataError(f"{where}: {printable(column)!r} is not text; use another column")
+            raise DataError(f"{where}: {printable(column)!r} is not text; use another one")
         if value and (bad := re.search("[\0\ud800-\udfff]", value)):
             problem = f"{printable(column)} has the character {bad[0]!r}"
             raise DataError(f"{where}: {problem}, which is not text; remove it")
@@ -105,7 +105,7 @@ def questions_and_answers(path: Path, lines: Sequence[str]) -> list[dict[str, st
 
 
 def _columns_of_questions(names: Iterable[str]) -> tuple[str, str] | None:
-    """Return the names of the question and the answer column, if the table has both."""
+    """Return the names of the question and answer columns, if the table has both."""
     known = {name.lower(): name for name in names}
     found = ((known[one], known[other]) for one, other in PAIRS if known.keys() >= {one, other})
     return next(found, None)

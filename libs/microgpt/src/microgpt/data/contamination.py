@@ -14,7 +14,7 @@ N_PIECES = 400  # a piece is found in a text of a million characters in a millis
 
 
 class Bounds(NamedTuple):
-    """Bounds of a share of documents, or of the characters of a running text."""
+    """Bounds of a share of documents, or of the characters of running text."""
 
     low: float
     high: float  # 1 if there are other training data, which may contain the same documents
@@ -25,7 +25,7 @@ class Bounds(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The share in words."""
+        """The share as text."""
         at_least = "" if self.low == self.high else "at least "
         return f"{at_least}{100 * self.low:.3g} %" if self.low or not self.high else "unknown"
 
@@ -80,7 +80,7 @@ def trained_documents(
     """Return the documents, or stretches of running text, that these training runs have read.
 
     Args:
-        validated: also return the documents that chose the weights.
+        validated: also return the validation documents, by which the weights were chosen.
     """
     parts = [
         (*each.read, *each.validation) if validated else each.read
@@ -118,7 +118,7 @@ def trained_share(
 
 
 def repeated_share(held_out: Sequence[Document], read: Sequence[Document], size: int) -> float:
-    """Return the share of a running text that also occurs in the training text.
+    """Return the share of held-out running text that also occurs in the training text.
 
     Args:
         size: number of characters that are compared at once, at up to N_PIECES places.
@@ -131,7 +131,7 @@ def repeated_share(held_out: Sequence[Document], read: Sequence[Document], size:
 
 
 def bounds_of(record: Mapping[str, Any], name: str) -> Bounds | None:
-    """Return the contamination of a held-out set in meta.json, or in another record.
+    """Return the contamination of a held-out set from meta.json or another record.
 
     If the record names a parent or teachers but has no bounds, any share is possible.
     """
@@ -147,7 +147,7 @@ def bounds_of(record: Mapping[str, Any], name: str) -> Bounds | None:
 
 
 def other_data(data: DataFacts | None, read: Iterable[DataFacts | None]) -> str:
-    """Return a remark on training runs of ancestors on other data; empty if there are none."""
+    """Return a remark on ancestors that were trained on other data; empty if there are none."""
     are_same = all(_are_same(each, data) for each in read)
     return "" if are_same else "without other data of its parent or teacher"
 
@@ -165,7 +165,7 @@ def _share_of_own(parts: Split, docs: Sequence[Document], *, folds: bool) -> flo
 
 
 def _share_in(read: Sequence[Document], docs: Sequence[Document], *, folds: bool) -> float:
-    """Return the share of documents that were trained on; folding ignores case and accents."""
+    """Return the share of documents that are training data; folding ignores case and accents."""
     if folds:
         read, docs = [*map(folded, read)], [*map(folded, docs)]
     known = {*read}
@@ -194,7 +194,7 @@ def _share_read(
 ) -> float:
     """Return the share of a held-out set of these documents that a different split trained on.
 
-    For the test set, the other validation set also counts, because it chose the weights.
+    For the test set, the other validation set also counts, because the weights were chosen by it.
     """
 
     def used(earlier: Split) -> Sequence[Any]:

@@ -27,7 +27,7 @@ def load_documents(
 
     Args:
         check: whether to refuse tables and JSON files that would be read as plain lines.
-        tell: called with messages for the user.
+        tell: called with notes for the user.
     """
     if how.chat:
         return load_conversations(path, me=how.me, tell=tell)

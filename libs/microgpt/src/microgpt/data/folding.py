@@ -35,7 +35,7 @@ def folded(doc: Document) -> Document:
 
 
 def char_tokenizer(docs: Iterable[Document]) -> CharTokenizer:
-    """Return a character tokenizer; it folds if conversations have no capitals and accents."""
+    """Return a character tokenizer; it folds text if conversations have no capitals or accents."""
     plain = CharTokenizer.from_documents(docs)
     folds = plain.is_chat and all(fold(char) == char for char in plain.chars)
     return FoldingTokenizer(plain.chars, is_chat=True) if folds else plain

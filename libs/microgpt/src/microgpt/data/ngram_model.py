@@ -1,12 +1,12 @@
 """N-gram models of tokens, with modified Kneser-Ney smoothing.
 
 An n-gram model predicts a token from the counts of tokens after the same n - 1 tokens. Most
-contexts are rare, so each count is discounted. The probability that this frees is distributed over
-the tokens in proportion to their probability after the context without its first token, down to the
-empty context. For shorter contexts, a count is the number of distinct tokens before context and
-token, not the number of occurrences (Kneser & Ney 1995). With three discounts, this is the best
-method in the comparison by Chen & Goodman (1999, section 3). A context does not go beyond the start
-of a document.
+contexts are rare, so each count is discounted. The freed probability is distributed over the tokens
+in proportion to their probability after the context without its first token, and so on down to the
+empty context. For shorter contexts, a count is the number of distinct tokens that precede the
+context and the token, not the number of occurrences (Kneser & Ney 1995). With three discounts, this
+is the best method in the comparison by Chen & Goodman (1999, section 3). A context does not go
+beyond the start of a document.
 
 Shapes: N = predictions in a dataset, V = vocab_size.
 """

@@ -77,7 +77,7 @@ def _is_blank(line: str) -> bool:
 
 
 def _test_of(separator: str) -> Callable[[str], bool]:
-    """Return a function that tells whether a line is a separator."""
+    """Return a function that decides whether a line is a separator."""
     if separator == BLANK:
         return _is_blank
     if len(separator) < 3 or not separator.startswith("/") or not separator.endswith("/"):

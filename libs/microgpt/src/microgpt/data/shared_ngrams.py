@@ -36,9 +36,9 @@ class Group:
 def shared_ngrams(text: Document, docs: Sequence[Document], n_groups: int = 8) -> list[Group]:
     """Return groups of documents that share an n-gram with a text.
 
-    Groups that share the most predictions with it come first: the number of documents, times the
-    number of shared characters after the first two. A group with more than MOST of the documents,
-    or nearly the same documents as an earlier one, is left out.
+    Groups are sorted by the number of documents, times the number of shared characters after the
+    first two, in descending order. A group with more than MOST of the documents, or nearly the same
+    documents as an earlier one, is left out.
 
     Example:
         >>> docs = ["emma", "emmy", "gemma", *map(str, range(1000, 1040))]

@@ -101,8 +101,8 @@ class Split:
         """Return a split whose training skips the documents in which a pattern is found.
 
         The vocabulary, the settings that suit the documents, the initial weights and the order of
-        the other documents remain as they are. A conversation is skipped if the regular expression
-        is found in one of its messages.
+        the other documents stay the same. A conversation is skipped if the regular expression is
+        found in one of its messages.
 
         Raises:
             ConfigError: the pattern is not a regular expression, or is found in no document of the

@@ -121,7 +121,7 @@ class Sizes:
         return sum(self.lengths) / max(1, len(self.lengths))
 
     def quantile(self, share: float) -> float:
-        """Return the length that this share of the documents does not exceed."""
+        """Return the length that the given share of the documents does not exceed."""
         return self.lengths[int(share * (len(self.lengths) - 1))] if self.lengths else 0
 
     def chunk_length(self, context: int) -> float:
@@ -131,7 +131,7 @@ class Sizes:
 
 
 def describe(docs: Sequence[Document], tokenizer: Tokenizer | None = None) -> DataReport:
-    """Return statistics of texts or conversations; raise DataError if there are none.
+    """Return statistics of texts or conversations; raise DataError if there are no documents.
 
     Lengths are in tokens. The default tokenizer is a `CharTokenizer` for the documents.
 

@@ -137,7 +137,7 @@ class Tokenizer(ABC):
         """Return the character that a model reads instead of each unknown character of a text.
 
         The result is a table for `str.translate`. Unknown white space becomes a space if the model
-        knows the space, so that words stay apart; other unknown characters are left out (None).
+        knows the space, so that words stay separate; other unknown characters are left out (None).
         """
         space = None if self.unknown_characters(" ") else " "
         unknown = self.unknown_characters(text)

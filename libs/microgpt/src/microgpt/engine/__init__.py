@@ -15,9 +15,9 @@
 Each file names the layout of its arrays (one of the following) and the section of
 docs/performance.md that explains it. C = n_embd, N = tokens.
 
-    columns   (features, N), to train and to evaluate: a row per feature and a column per token;
+    columns   (features, N), for training and evaluation: a row per feature and a column per token;
               documents are side by side, each in adjacent columns, without padding between them
-    rows      (N, features), to decode: a row per token and a column per feature
+    rows      (N, features), for decoding: a row per token and a column per feature
     weights   (rows, C), all matrices one below the other: a row of C numbers per token,
               position or output; mlp_fc2 is transposed
 

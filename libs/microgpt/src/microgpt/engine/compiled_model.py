@@ -1,8 +1,8 @@
 """Compiled inference with a trained model, used by `InferenceGpt`.
 
 Threads can share a model: its weights are read-only, and each call allocates its own buffers.
-Layout: columns to evaluate; rows, and weights in panels, to decode. Losses and probabilities have
-a row per prediction. See docs/performance.md#decoding.
+Layout: columns for evaluation; rows and weights in panels for decoding. Losses and probabilities
+have a row per prediction. See docs/performance.md#decoding.
 """
 
 import random
@@ -64,7 +64,7 @@ class CompiledModel:
         return weights
 
     def tokens_within(self, n_bytes: int) -> int:
-        """Return how many tokens, at most a context, can be evaluated at once with n_bytes."""
+        """Return how many tokens can be evaluated at once with n_bytes, at most a full context."""
         model, dtype, lengths = self.config, self.dtype, range(1, self.config.block_size + 1)
         return bisect_right(lengths, n_bytes, key=lambda n: buffer_bytes(model, dtype, n, n))
 

@@ -45,7 +45,7 @@ def kernel(function: Function) -> Function:
     template = compiled.get_call_template
 
     def one_version(args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-        """Resolve a call without literal types, so that constants share one compiled version."""
+        """Resolve a call without literal types, so that constants share a compiled version."""
         return template(tuple(map(types.unliteral, args)), keywords)
 
     compiled.get_call_template = one_version
@@ -110,10 +110,10 @@ def object_code(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[by
 
 
 def _target_machine(codegen: Any) -> Any:
-    """Return LLVM's compiler for the target `processor.CROSS`, or for this computer.
+    """Return LLVM's target machine for `processor.CROSS`, or for this computer.
 
-    On aarch64, level 3 would fuse other multiplications and additions than on x86-64, so results
-    would differ in the last digits.
+    On aarch64, optimization level 3 would fuse different multiplications and additions than on
+    x86-64, so results would differ in the last digits.
     """
     if processor.CROSS:
         target = processor.TARGETS[processor.CROSS]
@@ -194,7 +194,7 @@ class _Bitcode(JITCodeLibrary):  # type: ignore[misc]
         self._finalized = True
 
     def with_callees(self) -> Any:
-        """Return the module of the function, with all that it calls linked into it."""
+        """Return the module of the function, with all functions that it calls linked into it."""
         return self._link_callees(self._final_module)
 
     def _get_module_for_linking(self) -> Any:

@@ -1,7 +1,7 @@
 """Training documents as NumPy arrays.
 
-Layout: flat int64 arrays, in which the documents follow one another; a row of soft targets is the
-distribution of one prediction. See docs/performance.md#vectors.
+Layout: flat int64 arrays that contain the documents one after another; a row of soft targets is the
+distribution for one prediction. See docs/performance.md#vectors.
 """
 
 from collections.abc import Sequence

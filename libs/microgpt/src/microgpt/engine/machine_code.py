@@ -2,12 +2,11 @@
 
 The machine code is kept in the user's cache directory. The name of a file contains a hash of the
 processor, the compiler settings and the sources of this package. A file is run as code, so a file
-is not loaded if another user could have written it, if it is damaged, or if its label does not
-match.
+is not loaded if another user could have written it, if it is damaged, or if its label is wrong.
 
 Release wheels contain machine code for one system and architecture, in microgpt/_machine_code. This
 module also compiles that code, for a target of `processor.TARGETS`.
-Layout: any; a kernel gets the addresses of its arrays. See docs/performance.md#compilation.
+Layout: any; a kernel receives the addresses of its arrays. See docs/performance.md#compilation.
 """
 
 import contextlib
@@ -116,8 +115,8 @@ def _load(place: str, args: tuple[Any, ...]) -> Callable[..., int]:
             from microgpt.engine.compiler import object_code
         except ImportError as error:
             raise ConfigError(
-                "the installed package has no machine code for this processor, and no compiler; "
-                "pip install 'microgpt-lib[compiler]'"
+                "the installed package has no machine code for this processor, and "
+                "Numba is not installed; run: pip install 'microgpt-lib[compiler]'"
             ) from error
         module, _, name = place.partition(":")
         content = b"\n".join(object_code(getattr(importlib.import_module(module), name), args))
@@ -163,7 +162,7 @@ def on_compiling(tell: Tell) -> Iterator[None]:
 
 
 def report_compiling() -> None:
-    """Tell the user that kernels are being compiled."""
+    """Report that kernels are being compiled."""
     _report(COMPILING)
 
 
@@ -198,7 +197,7 @@ def can_be_kept() -> bool:
 
 
 def _make_directory(path: Path) -> None:
-    """Create the cache directory, and check that this user alone can write to it."""
+    """Create the cache directory, and check that only this user can write to it."""
     path.mkdir(0o700, parents=True, exist_ok=True)
     if not os.environ.get("NUMBA_CACHE_DIR"):
         path.chmod(0o700)  # who made it with a umask of 002 did not want the group to write to it
@@ -271,7 +270,7 @@ def keep(place: str, layout: str, content: bytes) -> None:
 
 
 def _target() -> str:
-    """Return the kind of computer that kernels are compiled for."""
+    """Return the kind of computer for which kernels are compiled."""
     return processor.CROSS or f"{llvm.get_default_triple()} {processor.NAME}"
 
 
@@ -324,7 +323,7 @@ def _check_is_private(place: Path | int) -> None:
 
 
 def _sources() -> str:
-    """Return the hash of the sources of the kernels and of the modules with their constants."""
+    """Return the hash of the sources of the kernels, including the modules of their constants."""
     digest, constants = hashlib.sha256(), (dropout_mask.__file__, newton_schulz.__file__)
     for file in (*sorted(Path(__file__).parent.rglob("*.py")), *map(Path, constants)):
         digest.update(file.read_bytes().replace(b"\r\n", b"\n"))  # as git may check them out

@@ -2,8 +2,8 @@
 
     python -m microgpt.engine.preparation float32 training
 
-compiles the kernels of one use; `prepare` and `cross_compile` run this in separate processes.
-Layout: that of each kernel, with the smallest model. See docs/performance.md#compilation.
+compiles the kernels for one use; `prepare` and `cross_compile` run this in separate processes.
+Layout: as in each kernel, for the smallest model. See docs/performance.md#compilation.
 """
 
 import gc
@@ -29,11 +29,11 @@ _SMALLEST = ModelConfig(n_embd=1, n_head=1, block_size=1, vocab_size=1)
 
 
 class _NotCompiledError(Exception):
-    """A kernel is not in the cache, or its file is not used."""
+    """A kernel is not in the cache, or its file cannot be used."""
 
 
 def prepare(dtypes: Iterable[DType], uses: Collection[Use], tell: machine_code.Tell) -> None:
-    """Load the kernels of some uses; `tell` is called with a message if they must be compiled."""
+    """Load the kernels for some uses; `tell` is called with a message if they must be compiled."""
     kinds = list(product(dtypes, uses))
     try:
         with machine_code.on_compiling(_stop):
@@ -94,7 +94,7 @@ def cross_compile(
 
 
 def _load(kinds: Iterable[tuple[DType, Use]]) -> None:
-    """Call the kernels of some uses with the smallest model."""
+    """Call the kernels for some uses with the smallest model."""
     for dtype, use in kinds:
         calls = _training_calls if use in ("training", "threads") else _inference_calls
         for call in calls(dtype, use):

@@ -1,8 +1,9 @@
-"""The processor that the kernels are compiled for.
+"""The processor for which the kernels are compiled.
 
 NUMBA_CPU_NAME and NUMBA_CPU_FEATURES select a different processor, as in Numba. MICROGPT_TARGET
 selects a different kind of computer, for which kernels are compiled but not run.
-Layout: the size of a vector, to which all rows are padded. See docs/performance.md#vectors.
+Layout: all rows are padded to a multiple of the vector size defined here. See
+docs/performance.md#vectors.
 """
 
 import os

@@ -1,8 +1,8 @@
 """Settings of the architecture and of training steps, in the types that the kernels require.
 
-Layout: the tables of rotary positions are in columns to train and in rows to decode, with a column
-or row per position. See docs/performance.md#a-step. Shapes: C = n_embd, D = head_dim,
-T = block_size.
+Layout: the tables of rotary positions have a column per position for training and a row per
+position for decoding. See docs/performance.md#a-step. Shapes: C = n_embd, D = head_dim, T =
+block_size.
 """
 
 import math
@@ -59,7 +59,7 @@ def architecture_of(model: ModelConfig, dtype: str, n_positions: int | None = No
 
 @lru_cache(maxsize=16)
 def _latest(model: ModelConfig, dtype: str) -> dict[str, Architecture]:
-    """Return a mapping with the largest tables of a model, once they have been computed."""
+    """Return a cache for the largest tables computed so far for a model."""
     return {}
 
 

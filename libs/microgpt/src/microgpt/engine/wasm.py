@@ -2,11 +2,11 @@
 
     python -m microgpt.engine.wasm DIRECTORY
 
-An object file from LLVM has one function that is called from outside and no data, so only the
+An object file from LLVM contains one function that is called from outside and no data, so only the
 export of that function has to be added. A module imports its memory and the stack pointer. Kernels
 use `while` for a variable step: `range` could fail, and its error message would be data.
-Layout: arguments are 64-bit words, with addresses in the low half; an array is read like a NumPy
-array of a 64-bit CPython. See docs/performance.md#compilation and docs/packaging.md.
+Layout: arguments are 64-bit words, with addresses in the low half; an array has the layout of a
+NumPy array in a 64-bit CPython. See docs/performance.md#compilation and docs/packaging.md.
 """
 
 import subprocess
@@ -52,8 +52,8 @@ def modules(kernels: Sequence[tuple[str, str]] = INFERENCE) -> dict[str, bytes]:
         return found
     if not find_spec("numba"):
         raise ConfigError(
-            "the installed package has no WebAssembly modules, and no compiler; "
-            "pip install 'microgpt-lib[compiler]'"
+            "the installed package has no WebAssembly modules, and Numba is not "
+            "installed; run: pip install 'microgpt-lib[compiler]'"
         )
     machine_code.report_compiling()
     with tempfile.TemporaryDirectory() as folder:
@@ -97,7 +97,7 @@ def module(code: bytes, symbol: str) -> bytes:
         if number == CUSTOM:  # names, symbols and relocations
             index = _function_index(section, symbol) if index is None else index
         elif number == DATA:
-            raise ValueError(f"{symbol} has data, which needs a linker")
+            raise ValueError(f"{symbol} refers to data, which requires a linker")
         else:
             kept.append((number, section))
     if index is None:

@@ -2,9 +2,9 @@
 
 Layout: weights. All matrices are views of one array, so that the optimizer is a single loop. Its
 rows have n_embd numbers and are zero-padded to whole vectors. The query, key and value weights
-share a matrix. mlp_fc2 is transposed to rows of n_embd. To decode, a second copy is transposed and
-cut into panels. See docs/performance.md#a-step and #decoding. Shapes: C = n_embd, V = vocab_size,
-L = n_layer.
+share a matrix. mlp_fc2 is transposed to rows of n_embd. For decoding, a second copy is transposed
+and divided into panels. See docs/performance.md#a-step and #decoding. Shapes: C = n_embd, V =
+vocab_size, L = n_layer.
 """
 
 import math
@@ -151,7 +151,8 @@ def padded(n: int, dtype: str) -> int:
 def aligned_zeros(shape: tuple[int, ...], dtype: str) -> Array:
     """Return a zero-filled array aligned to the vector size.
 
-    NumPy guarantees an alignment of only 16 bytes. A vector across two cache lines takes two loads.
+    NumPy guarantees an alignment of only 16 bytes. Loading a vector that spans two cache lines
+    takes two loads.
     """
     n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
     raw = np.zeros(n_bytes + VECTOR_BYTES, np.uint8)

@@ -1,4 +1,4 @@
-"""The effect of a change of training on the bits of documents, compared with other seeds."""
+"""The effect of a change in training on the bits of documents, compared with other seeds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from microgpt.evaluation.predictor import Predictor
 
 
 class Change(NamedTuple):
-    """The bits after a different run, the change, and its ratio to the spread if that is known."""
+    """The bits after a changed run, the change, and its ratio to the spread, if known."""
 
     bits: float
     change: float  # positive if the documents have become less likely
@@ -22,7 +22,7 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True)
 class Baseline:
-    """The bits after a training run, and after the same run with other seeds.
+    """The bits after a training run and after the same run with other seeds.
 
     Example:
         >>> Baseline(10.0, (9.0, 11.0)).change_to(13.0)
@@ -53,6 +53,6 @@ class Baseline:
 def bits_per_document(
     gpt: Predictor, docs: Sequence[Document], *, loss_on: LossOn, text: TextKind
 ) -> float:
-    """Return the mean bits per document, including the end; in conversations, of `loss_on`."""
+    """Return the mean bits per document, including the end; `loss_on` applies to conversations."""
     found = gpt.evaluate(docs, loss_on=loss_on, text=text)
     return bits(found.loss) * found.n_tokens / found.n_docs

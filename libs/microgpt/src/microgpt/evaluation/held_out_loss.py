@@ -94,7 +94,7 @@ def scalar_losses(gpt: Gpt[float], docs: TokenDataset) -> Iterator[float]:
 
 
 def scalar_log_probabilities(gpt: Gpt[float], tokens: Iterable[int]) -> list[list[float]]:
-    """Return the log-probabilities (n, V) after each token, computed in plain Python."""
+    """Return the log-probabilities after each token: (n, V), computed in plain Python."""
     cache, rows = gpt.new_cache(), []
     for token in tokens:
         logits = gpt.forward(token, cache)

@@ -1,4 +1,4 @@
-"""Held-out loss of a character n-gram model, which shows in a second how predictable a text is."""
+"""Held-out loss of a character n-gram model, a quick measure of how predictable a text is."""
 
 from array import array
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def ngram_bits(train: Sequence[str], held_out: Sequence[str], order: int = ORDER
 def document_bits(
     train: Sequence[str], held_out: Sequence[str], order: int = ORDER
 ) -> NDArray[np.float64]:
-    """Return the bits of each held-out document, with its end, for such a model."""
+    """Return the bits of each held-out document, including its end, under such a model."""
     points = [_code_points(docs) for docs in (train, held_out)]
     characters = np.unique(np.concatenate(points))
     train_set, held_out_set = (

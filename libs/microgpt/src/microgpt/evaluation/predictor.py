@@ -181,7 +181,7 @@ class Predictor:
     def check_tokens(self, tokens: Sequence[int]) -> None:
         """Raise PromptError if a token is not in the vocabulary."""
         if not (isinstance(tokens, Sequence) and all(isinstance(t, Integral) for t in tokens)):
-            raise PromptError("a prompt must be a text or a list of tokens, which are integers")
+            raise PromptError("a prompt must be a string or a list of integer tokens")
         if tokens and (min(tokens) < 0 or max(tokens) >= self.config.vocab_size):
             raise PromptError(
                 f"the tokens of a prompt must be from 0 to {self.config.vocab_size - 1}"

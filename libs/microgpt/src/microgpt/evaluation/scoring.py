@@ -33,7 +33,7 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How much a text surprised a model."""
+    """How much a text surprises a model."""
 
     text: str
     bits: float  # of surprise in all, including the end of the text
@@ -157,7 +157,7 @@ class Scorer:
         )
 
     def _bits(self, tokens: Counts, n_tokens: Counts) -> Steps[Bits]:
-        """Return the bits of each token of each text, and of its end if that is predicted."""
+        """Return the bits of each token of each text, and of its end if the end is predicted."""
         bos, size = self._tokenizer.bos_id, self._gpt.config.block_size
         n_predicted = n_tokens + self._n_ends
         firsts, bits = _starts(n_tokens), np.empty(n_predicted.sum())

@@ -1,1 +1,1 @@
-"""Answer a few known questions: find the question that a message means, or refuse to answer."""
+"""Answer a few known questions: find the question that matches a message, or give up."""

@@ -1,4 +1,4 @@
-"""The questions that a chat model has learned as a whole, and its reply to other questions."""
+"""The questions that a chat model has memorised, and its reply to other questions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

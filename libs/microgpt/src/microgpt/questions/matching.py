@@ -3,8 +3,8 @@
 Other forms, synonyms and misspellings of a known word also count; a word that only the answer
 contains counts less. Rare words weigh more than words of many questions (inverse document
 frequency; Spärck Jones 1972). The similarity, from 0 to 1, is the share of the text's weight that
-the known question contains. It is a little lower if the question has other words, and higher if
-both have much in common.
+the known question contains. It is slightly lower if the question contains additional words, and
+higher if both have much in common.
 """
 
 import math
@@ -116,7 +116,7 @@ class Matcher:
         return sorted(matches, key=lambda match: (-match.score, match.number))
 
     def _match(self, i: int, score: float, total: float, covered: dict[str, float]) -> Match:
-        """Return the match of a known question, given the weight that it shares with a text."""
+        """Return the match of a known question, given the weight of the shared words."""
         coverage = self._coverage(i, covered)
         similarity = score / total * (1 - COVERAGE + COVERAGE * coverage)
         similarity += EVIDENCE * coverage * min(score / self._unknown, 2)  # two rare words at most

@@ -39,7 +39,7 @@ def _reworded(question: str, draw: Draw) -> str:
 
 
 def _exchanged(question: str, draw: Draw) -> str:
-    """Return a question in which common words replace the content words."""
+    """Return a question whose content words are replaced by common words."""
     common = PHRASES["words"]["common"].split()
     words = (word if word in FUNCTION_WORDS else draw.pick(common) for word in words_of(question))
     return draw.dress(" ".join(words))

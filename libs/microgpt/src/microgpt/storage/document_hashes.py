@@ -26,7 +26,7 @@ WORD = 4  # bytes per hash
 
 
 class DocumentHashes(Container[Document]):
-    """A set of documents of which only hashes are stored.
+    """A set of documents, stored only as hashes.
 
     Example:
         >>> known = DocumentHashes.of(["anna", "emma"])

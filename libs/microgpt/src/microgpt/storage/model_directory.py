@@ -145,7 +145,7 @@ def export(
 
 
 def load(directory: str | Path, *, unfinished: bool = False) -> SavedModel:
-    """Load the model in a directory, or the weights of the training run if there is no model yet.
+    """Load the model in a directory, or the weights of its training run if there is no model yet.
 
     Args:
         unfinished: load the weights of the unfinished training run even if there is a model.
@@ -276,7 +276,7 @@ def _load_unfinished(directory: Path) -> SavedModel:
 
 
 def _load_finished(directory: Path) -> SavedModel:
-    """Load a model. After an interrupted save, use the weights file with the correct hash."""
+    """Load a model. After an interrupted save, use the weights file whose hash is correct."""
     meta_path = committed_path(directory, META)
     meta = read_meta(directory)
     try:

@@ -28,7 +28,7 @@ class SavedModel(TrainedModel):
 
     @property
     def known_questions(self) -> KnownQuestions | None:
-        """The known questions if the model has learned few as a whole; None if it answers all."""
+        """The questions that the model has memorised; None if it answers all questions."""
         return self.meta.known_questions
 
     def replying(self, reply: str | None, *, suggest: bool) -> "SavedModel":

@@ -64,7 +64,7 @@ class TrainingDirectory:
         self.has_own_state = True
 
     def finish(self, result: TrainResult) -> None:
-        """Write the last checkpoint, then the model, then the status "ended".
+        """Write the last checkpoint, then the model, and then the status "ended".
 
         This order keeps the checkpoint if there is not enough disk space for the model. The
         teachers of an ensemble are removed last, since an earlier state needs them.

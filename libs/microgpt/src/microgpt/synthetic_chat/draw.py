@@ -42,7 +42,7 @@ PHRASES: dict[str, Any] = tomllib.loads(_TEXT)
 
 
 def _like_others(phrases: dict[str, Any]) -> dict[str, Any]:
-    """Return wordings with their patterns, which may be other wordings with replaced words."""
+    """Return wordings with their patterns; a pattern may be another wording with words replaced."""
     if "like" not in phrases:
         return phrases
     words, seen = phrases["words"], PHRASES["wordings"][phrases["like"]]["seen"]
@@ -168,7 +168,7 @@ class Draw:
         return self.mistype(self.question(wordings)).format(*fillers)
 
     def question(self, wordings: Wordings) -> str:
-        """Return a random wording of the training split, often the first one, which is short."""
+        """Return a random wording of the training split, most often the first, which is short."""
         is_short = self.split == "basics" or self.chance(self.short)
         text = self.expand(wordings.seen[: 1 if is_short else None])
         reworded = self._reword(text) if self.split == "train" else text
@@ -185,7 +185,7 @@ class Draw:
                 return text
 
     def _reword(self, text: str) -> str:
-        """Sometimes insert a word such as "just", or leave out one such as "the"."""
+        """Sometimes insert a word such as "just", or leave out a word such as "the"."""
         if self.chance(REWORDED) and (gaps := [*_GAP.finditer(text)]):
             at = self.pick(gaps).start()
             text = f"{text[:at]} {self.pick(_FRAME['inside'])}{text[at:]}"
@@ -210,7 +210,7 @@ class Draw:
         return text[:i] + wrong + text[i + 2 :]
 
     def dress(self, message: str) -> str:
-        """Vary how a message begins and ends."""
+        """Vary the beginning and the end of a message."""
         if self.split == "basics":
             return message
         if self.split == "wordings":

@@ -52,8 +52,9 @@ def conversations(split: ChatSplit, n: int, seed: int) -> Iterator[list[Exchange
     """Return an iterator over n random conversations.
 
     Args:
-        split: "train"; "basics", with short questions in the first wording of each task, to train
-            on first; "heldout", with words, names, number pairs and prompts that "train" never
+        split: "train"; "basics", with short questions in the first wording of each task, for a
+        first training run; "heldout", with words, names, number pairs and prompts that "train"
+        never
             contains, for any seed; or "wordings", with wordings that "train" never contains.
         seed: random seed, at least 0.
 

@@ -287,7 +287,7 @@ def _fill(draw: Draw, pattern: str) -> str:
 
 
 def _slot(draw: Draw, kind: str) -> str:
-    """Return a random text for a slot of a pattern."""
+    """Return a random text for a slot in a pattern."""
     if kind == "any":
         kind = draw.pick(("small", "small", "big"))
     if kind == "land":

@@ -94,7 +94,7 @@ def choose(
 ) -> Choice:
     """Return the settings that are expected to give the lowest held-out loss.
 
-    They depend on the documents, the budget and the shape of the parent only.
+    They depend only on the documents, the budget and the shape of the parent.
 
     Args:
         budget: operations for training and evaluations; see `training.operations`.
@@ -189,13 +189,13 @@ def _texts(docs: Iterable[Document]) -> list[str]:
 
 
 def useful_operations(sizes: Sizes) -> float:
-    """Return the number of operations after which training does not lower the held-out loss."""
+    """Return the number of operations beyond which training no longer lowers the held-out loss."""
     useful: float = USEFUL * (sizes.n_tokens / 150_000) ** USEFUL_POWER
     return max(MIN_USEFUL, useful)
 
 
 def _model(width: int, context: int, fixed: TrainOptions) -> ModelConfig:
-    """Return the shape of a model of this width, without a vocabulary."""
+    """Return the shape of a model with this width, without a vocabulary."""
     width = fixed.n_embd if "n_embd" in fixed else width
     rule = TrainOptions(
         n_embd=width, n_layer=max(2, round(width / WIDTH_PER_LAYER)), block_size=context, **VARIANT
@@ -229,7 +229,7 @@ def _config(
 def with_steps(
     config: TrainConfig, model: ModelConfig, operations: float, length: float
 ) -> TrainConfig:
-    """Return the settings with as many steps as the operations allow, without evaluations.
+    """Return the settings with as many steps as the operations allow, excluding evaluations.
 
     The number of steps is a multiple of the number of evaluations, so that the last one is at the
     end.

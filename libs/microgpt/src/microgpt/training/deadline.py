@@ -1,6 +1,6 @@
 """Train to a deadline: if a run would end late, shorten the rest of its schedule.
 
-Each change of the number of steps is recorded, so that the run can be repeated exactly.
+Each change in the number of steps is recorded, so that the run can be repeated exactly.
 """
 
 from bisect import bisect_right
@@ -93,7 +93,7 @@ def train_as_planned(
 
 
 def next_change(plan: TrainingPlan, step: int) -> StepsChange | None:
-    """Return the first change of the number of steps that a run has not made yet, if any."""
+    """Return the first change in the number of steps that a run has not made yet, if any."""
     steps = plan.config.steps
     later = (
         change

@@ -1,8 +1,8 @@
 """Knowledge distillation: a student learns from the predictions of teachers.
 
-The target of each prediction is the mean of the probabilities that the teachers give (Hinton,
-Vinyals & Dean 2015), instead of the token that follows in the text. The teachers can also generate
-documents for the student. All targets and documents are computed before training.
+The target of each prediction is the mean of the teachers' probabilities (Hinton, Vinyals & Dean
+2015) instead of the next token in the text. The teachers can also generate documents for the
+student. All targets and documents are computed before training.
 
 Shapes: N = predictions in a dataset, V = vocab_size.
 """
@@ -89,7 +89,7 @@ class Teachers:
 
     @property
     def uses(self) -> tuple[Use, ...]:
-        """The uses for which kernels of the compiled engine are loaded."""
+        """The uses for which the kernels of the compiled engine are loaded."""
         return ("evaluation", "generation") if self.n_samples else ("evaluation",)
 
     @property
@@ -143,7 +143,7 @@ class Teachers:
     ) -> TokenDataset:
         """Return the chunks and the samples in training order, with soft targets.
 
-        The dataset is cached. A later call for the same chunks returns the part that is read.
+        The dataset is cached. A later call for the same chunks returns only the part that is read.
 
         Raises:
             ConfigError: there is not enough memory.

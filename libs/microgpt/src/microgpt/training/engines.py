@@ -102,8 +102,8 @@ def check_resume(resume: TrainState, plan: TrainingPlan) -> None:
         )
     if resume.trained_on and resume.trained_on != (plan.data, *plan.ancestor_data):
         raise ConfigError(
-            "the checkpoint to resume belongs to different documents, a different split, or a "
-            "different parent or teachers; pass those of its training"
+            "the checkpoint to resume belongs to different documents, a different "
+            "split, or a different parent or teachers; pass the original ones"
         )
     if resume.step > plan.config.steps:
         raise ConfigError(
@@ -113,7 +113,7 @@ def check_resume(resume: TrainState, plan: TrainingPlan) -> None:
 
 
 def check_fits(plan: TrainingPlan, *, longest: int, threads: int, n_soft_targets: int = 0) -> None:
-    """Raise ConfigError if training with n_soft_targets needs more memory than is free."""
+    """Raise ConfigError if training with n_soft_targets needs more memory than is available."""
     model, config = plan.model, plan.config
     n_bytes = bytes_needed(plan.engine, plan.dtype, model, config, longest=longest, threads=threads)
     if n_soft_targets:

@@ -1,8 +1,8 @@
-"""Choose an ensemble for a budget: teachers with different seeds, and a student of their mean.
+"""Choose an ensemble for a budget: teachers with different seeds, and their student.
 
 A small text is soon memorised, so one model cannot use a large budget. Several models make
-different errors, and a student of their mean predictions is better than each of them (Hinton,
-Vinyals & Dean 2015). The rule was fitted with `bench/studies/ensembles.py`; see docs/choice.md.
+different errors, so a student of their mean predictions is better than any of them (Hinton, Vinyals
+& Dean 2015). The rule was fitted with `bench/studies/ensembles.py`; see docs/choice.md.
 """
 
 from dataclasses import replace
@@ -46,7 +46,7 @@ def with_ensemble(fitting: Fitting, fitted: Fitted) -> Fitted:
 
 
 def _is_possible(fitting: Fitting, fitted: Fitted) -> bool:
-    """Return whether no option or kind of data excludes an ensemble."""
+    """Return whether the options and the kind of data allow an ensemble."""
     options = fitting.options
     excluding = ("single", "genome", "max_memory")
     return (options.has_budget or bool(options.n_teachers)) and not (
@@ -61,7 +61,7 @@ def _is_possible(fitting: Fitting, fitted: Fitted) -> bool:
 
 
 def _for_budget(fitting: Fitting, whole: Fitted, n: int, of_teacher: float) -> Fitted | None:
-    """Return the settings of n teachers and a student; None if too little budget is left for it."""
+    """Return the settings of n teachers and a student; None if the budget is too small."""
     one, budget = fitting.for_budget(of_teacher), whole.budget or 0.0
     model, teacher, sizes = one.choice.model, one.choice.config, one.sizes
     length = sizes.chunk_length(model.block_size)
@@ -90,7 +90,7 @@ def _for_budget(fitting: Fitting, whole: Fitted, n: int, of_teacher: float) -> F
 
 
 def _student(teacher: TrainConfig, steps: int) -> TrainConfig:
-    """Return the settings of a student; soft targets are regularization enough."""
+    """Return the settings of a student; its soft targets are the only regularization."""
     return replace(
         teacher,
         steps=steps,

@@ -1,8 +1,8 @@
 """Train the teachers of an ensemble one after the other, then their student.
 
 The state of a run contains the weights of the teachers that have been trained, so a run can be
-stopped and resumed at any point. With a time limit, a slow machine trains fewer teachers; the
-numbers of teachers and of steps are recorded, so the run can be repeated exactly.
+stopped and resumed at any point. With a time limit, fewer teachers are trained on a slow machine;
+the numbers of teachers and of steps are recorded, so the run can be repeated exactly.
 """
 
 import random
@@ -211,7 +211,7 @@ class _EnsembleTraining:
         return self.ensemble.n_teachers + 1
 
     def _has_time_for(self, k: int) -> bool:
-        """Return whether teacher k and the student can be trained in time."""
+        """Return whether there is time to train teacher k and the student."""
         limit = self.job.limit
         if not limit or k < FEWEST:
             return True

@@ -1,7 +1,7 @@
-"""Train on a few questions and answers so that all are memorised, without dropout.
+"""Train on a few questions and answers until all are memorised, without dropout.
 
-Nothing is held out, because no other question contains the answer. For other wordings, `questions`
-finds the known question that is meant.
+Nothing is held out, because the answer to a question occurs nowhere else. For other wordings,
+`questions` finds the matching known question.
 """
 
 from collections.abc import Callable, Sequence
@@ -106,7 +106,7 @@ def known_questions(
 def _tell_other_options(
     docs: Sequence[Document] | str, options: TrainOptions, tell: Callable[[str], None]
 ) -> None:
-    """Report the options that prevent learning few questions as a whole."""
+    """Report the options that prevent memorising a few questions."""
     others = TrainOptions(engine=options.engine, loss_on=options.loss_on)
     preventing = [name for name in PREVENTING if options.holds(name) and not options.given[name]]
     if preventing and are_few(docs, others):

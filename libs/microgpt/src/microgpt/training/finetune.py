@@ -34,11 +34,12 @@ def extended_tokenizer(parent: TrainedModel, docs: Iterable[Document]) -> Tokeni
 
 
 def check_questions(parent: TrainedModel) -> None:
-    """Raise ConfigError if the parent has learned few questions as a whole."""
+    """Raise ConfigError if the parent has memorised a few questions."""
     if known := parent.known_questions:
         raise ConfigError(
-            f"the parent has learned {len(known.conversations)} conversations as a whole, and "
-            "would forget them; put all of them into one file, and train on it without a parent"
+            f"the parent was trained to memorise {len(known.conversations)} "
+            "conversations, and would forget them; put all conversations into one "
+            "file, and train on it without a parent"
         )
 
 

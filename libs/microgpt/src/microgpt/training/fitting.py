@@ -52,7 +52,7 @@ class Fitted(NamedTuple):
 
 @dataclass
 class Fitting:
-    """Fits all settings that are not set to the documents and to a budget of operations."""
+    """Chooses all settings that are not given, to suit the documents and a budget of operations."""
 
     parts: Split
     config: TrainConfig  # Karpathy's training settings, except for those that are given
@@ -185,7 +185,7 @@ class Fitting:
         return per_character * n_times * fitted.sizes.n_characters
 
     def _teaching_s(self, fitted: Fitted) -> float:
-        """Estimate the time in which the teachers prepare the training documents that are read."""
+        """Estimate the time in which the teachers process the training documents that are read."""
         if not self.teachers:
             return 0.0
         model, config = fitted.choice.model, fitted.choice.config
@@ -225,7 +225,7 @@ def describe_subwords(parts: Split, tokenizer: Tokenizer, vocab_size: int) -> It
 
 
 def explain(fitted: Fitted) -> tuple[str, ...]:
-    """Return two lines, the chosen settings and the reasons; none for Karpathy's settings."""
+    """Return two lines with the chosen settings and the reasons; none for Karpathy's settings."""
     if fitted.budget is None:
         return (_describe_preset(fitted.ensemble),) if fitted.ensemble else ()
     choice, sizes, speed = fitted.choice, fitted.sizes, fitted.operations_per_s

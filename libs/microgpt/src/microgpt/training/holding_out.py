@@ -1,4 +1,4 @@
-"""Hold out documents: as the options say, as in an earlier training run, or by default shares."""
+"""Hold out documents: as the options specify, as in an earlier training run, or by default."""
 
 from collections.abc import Callable, Sequence
 

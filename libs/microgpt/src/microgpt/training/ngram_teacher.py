@@ -2,8 +2,8 @@
 
 Counts predict a small text about as well as a neural network, but make different errors, so the
 mean of both is better than either. The n-gram model predicts only the documents that the teachers
-generate, because it has counted the text itself and would only repeat it. Its weight is chosen for
-the lowest loss on the validation documents. `bench/studies/small_texts.py` measures the gain.
+generate, because its counts come from the text itself. Its weight is chosen for the lowest loss on
+the validation documents. `bench/studies/small_texts.py` measures the gain.
 """
 
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ def add_ngrams(
     held_out: "ChunkedDataset",
     weight: float | None = None,
 ) -> None:
-    """Give the teachers an n-gram model of the training documents if it lowers their loss.
+    """Add an n-gram model of the training documents to the teachers if it lowers their loss.
 
     Args:
         weight: the weight of the n-gram model if it has been chosen, or 0 for none.
@@ -46,7 +46,7 @@ def add_ngrams(
 
 
 def best_weight(teachers: Teachers, ngrams: NgramModel, docs: TokenDataset) -> float:
-    """Return the weight of the n-gram model with the lowest loss; 0 if it gains little."""
+    """Return the weight of the n-gram model with the lowest loss; 0 if the gain is small."""
     import numpy as np
 
     losses = np.zeros(len(WEIGHTS))

@@ -39,7 +39,7 @@ LIMIT = "preset resume repeat"  # what --minutes, --budget and limits of the siz
 
 @dataclass(frozen=True)
 class TrainOptions(Options):
-    """Options that a user can set for a training run; a default applies only if no rule chooses."""
+    """Options that a user can set for a training run; a rule may replace the defaults."""
 
     input: Path | None = data(
         None,
@@ -54,21 +54,21 @@ class TrainOptions(Options):
     )
     minutes: float | None = training(
         None,
-        "Choose all settings for this time. The time is that of the whole command except "
-        "compilation; some documents are held out for validation and testing.",
+        "Choose all settings for this time limit. It applies to the whole command "
+        "except compilation; some documents are held out for validation and testing.",
         excludes=f"budget {LIMIT} steps",
         short=True,
     )
     budget: float | None = training(
         None,
-        "Like --minutes, but for a number of operations, such as 5e13, whatever the speed. "
-        "`train --minutes` prints the number that gives its model again.",
+        "Like --minutes, but for a number of operations, such as 5e13, regardless of "
+        "the speed. `train --minutes` prints the number that reproduces its model.",
         excludes=f"{LIMIT} steps",
     )
     single: bool = training(
         False,
-        "Train one model, even if the time is enough for several models and a student of their "
-        "mean predictions.",
+        "Train one model, even if there is time for several models and a student that "
+        "learns their mean predictions.",
         requires="minutes budget preset",
         excludes="resume repeat",
     )
@@ -86,12 +86,14 @@ class TrainOptions(Options):
     )
     separator: str | None = data(
         None,
-        "Documents have several lines; this line is between them, such as %. blank: blank lines. "
-        "/PATTERN/: lines with a match of this regular expression.",
+        "Line that separates documents of several lines, such as %. blank: blank lines. "
+        "/PATTERN/: lines that contain a match of this regular expression.",
         excludes="chat column text=stream",
     )
     me: str | None = data(
-        None, "Who the assistant is in an exported chat of people.", requires="chat"
+        None,
+        "Name of the participant who is the assistant in an exported chat between people.",
+        requires="chat",
     )
     long_docs: LongDocs = data(
         TrainConfig.long_docs,
@@ -100,8 +102,9 @@ class TrainOptions(Options):
     )
     without: str | None = data(
         None,
-        "Leave out the training documents in which this regular expression is found. All else "
-        "remains the same: vocabulary, settings, initial weights, order, held-out documents.",
+        "Leave out the training documents that contain a match of this regular "
+        "expression. Everything else stays the same: vocabulary, settings, initial "
+        "weights, order, held-out documents.",
         metavar="<pattern>",
         excludes="text=stream",
     )
@@ -148,8 +151,8 @@ class TrainOptions(Options):
     )
     schedule: str | None = training(
         None,
-        "Learning-rate schedule: a function of a Python file, as module:function, with the "
-        "arguments of microgpt.schedule.learning_rate.",
+        "Learning-rate schedule: a function in a Python file, as module:function, that "
+        "takes the arguments of microgpt.schedule.learning_rate.",
     )
     dropout: float = training(TrainConfig.dropout, "Dropout probability; reduces overfitting.")
     weight_decay: float = training(TrainConfig.weight_decay, "AdamW weight decay.")
@@ -163,8 +166,7 @@ class TrainOptions(Options):
     )
     unknown: str = training(
         DEFAULT_REPLY,
-        "With --chat and few questions, what the model replies to a question that it does not "
-        "know.",
+        "With --chat and few questions, the reply to a question that the model does not know.",
         requires="chat",
     )
     example: list[str] | None = saving(
@@ -177,13 +179,13 @@ class TrainOptions(Options):
     )
     teacher: list[Path] | None = training(
         None,
-        "Learn from the predictions of the model in this directory. With several --teacher, their "
-        "mean counts.",
+        "Learn from the predictions of the model in this directory. Can be repeated; "
+        "the predictions are then averaged.",
         metavar="<path>",
     )
     teacher_samples: int = training(
         0,
-        "Also learn from this number of documents, which the teachers make up.",
+        "Also learn from this number of documents that the teachers generate.",
         requires="teacher",
     )
     patience: int | None = training(
@@ -200,7 +202,7 @@ class TrainOptions(Options):
         ModelConfig.activation, "Activation of the MLP: ReLU or squared ReLU."
     )
     token_shift: bool = model(
-        ModelConfig.token_shift, "Also read the previous token, in embeddings and MLPs."
+        ModelConfig.token_shift, "Let embeddings and MLPs also read the previous token."
     )
     qk_norm: bool = model(ModelConfig.qk_norm, "Normalize queries and keys.")
     final_norm: bool = model(ModelConfig.final_norm, "Normalize before the projection to logits.")
@@ -214,7 +216,7 @@ class TrainOptions(Options):
         excludes="token_shift positions=learned activation=relu resume repeat from_ genome",
     )
     max_weights: int | None = model(
-        None, "Choose a model of at most this many weights.", excludes=f"{LIMIT} from_ genome"
+        None, "Choose a model with at most this many weights.", excludes=f"{LIMIT} from_ genome"
     )
     max_memory: str | None = model(
         None,
@@ -234,7 +236,7 @@ class TrainOptions(Options):
         "names-10s, names-60s, names-600s: train on names for about that many seconds.  "
         "text-60s, text (180 s), text-300s: train on your own longer texts; require --data.  "
         "shakespeare: the text recipe on Tiny Shakespeare.  chat: train a small assistant in about "
-        "five minutes.  karpathy: the defaults.",
+        "five minutes.  karpathy: the default settings.",
         metavar="NAME",
         excludes="genome",
         short=True,
@@ -269,7 +271,7 @@ class TrainOptions(Options):
         None, "Number of steps between checkpoints.  [default: every 5 seconds]", harmless=True
     )
     format: WeightsFormat | None = saving(
-        None, "Format of the weights.  [default: json up to a million weights]"
+        None, "Format of the weights.  [default: json for up to a million weights]"
     )
     num_samples: int | None = printing(
         None,
@@ -323,7 +325,9 @@ class TrainOptions(Options):
             return None
         found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kmgt]?)b?", self.max_memory.strip().lower())
         if not found:
-            raise ConfigError(f"{self.max_memory!r} is not a size; pass for example 500MB or 2GB")
+            raise ConfigError(
+                f"{self.max_memory!r} is not a size; pass a size such as 500MB or 2GB"
+            )
         return int(float(found[1]) * 1000 ** " kmgt".index(found[2] or " "))
 
     def check_ranges(self) -> None:

@@ -64,7 +64,7 @@ class TrainingJob:
             self.limit.extend(seconds)
 
     def varied(self, *, seed: int | None = None, without: str | None = None) -> Self:
-        """Return the same training with another seed, or without the documents of a pattern."""
+        """Return the same training with another seed, or without the documents with a match."""
         plan, parts = self.plan, self.parts
         parts = _leave_out(parts, without, plan.config.text, plan.known_questions)
         plan = plan if seed is None else plan.with_seed(seed)
@@ -118,7 +118,7 @@ def plan_training(
 
     Args:
         documents: texts, conversations, one running text, or a `Split` of them.
-        model: shape, instead of the options; `config` and `tokenizer` likewise.
+        model, config, tokenizer: these override the corresponding options.
         limit: time limit, from which the preparation is subtracted.
         load_kernels: see `prepare_engine`; called if the speed is measured.
         tell: called with notes for the user.
@@ -194,7 +194,7 @@ def data_of(parent: TrainedModel | None, teachers: Teachers | None) -> tuple[Dat
 
 
 def _undivided(documents: Sequence[Document] | str | Split) -> Sequence[Document] | str:
-    """Return documents of which none are held out; an empty list if some are."""
+    """Return the documents if none are held out, otherwise an empty list."""
     if not isinstance(documents, Split):
         return documents
     return [] if documents.validation or documents.test else documents.docs
@@ -228,7 +228,7 @@ def _split(
 def _leave_out(
     parts: Split, pattern: str | None, text: TextKind, known: KnownQuestions | None
 ) -> Split:
-    """Return a split without the documents of a pattern, if there is one."""
+    """Return a split without the documents that match a pattern, if there is one."""
     if pattern is None:
         return parts
     if text == "stream":
@@ -239,7 +239,7 @@ def _leave_out(
 
 
 def _chosen(fitting: Fitting, limit: TimeLimit | None, tell: Tell) -> Fitted:
-    """Choose the settings that suit the documents, if there is no recipe and none is given."""
+    """Choose the settings that suit the documents, unless a recipe or the caller sets them."""
     fitted, options = with_ensemble(fitting, fitting.fit(limit)), fitting.options
     model, config, *_ = fitted.choice
     if fitted.vocab_size and "tokenizer" in options:
@@ -298,7 +298,7 @@ def _tell_single_exchanges(docs: Sequence[Document], tell: Tell) -> None:
 
 
 def _tell_contamination(plan: TrainingPlan, tell: Tell) -> None:
-    """Tell if held-out documents are training data of a parent, of teachers or of the run."""
+    """Report held-out documents that are training data of a parent, of teachers or of the run."""
     found = plan.contamination
     shares = [f"{name} {bounds.text}" for name, bounds in found.items() if bounds.high]
     if shares:

@@ -16,8 +16,8 @@ def reading_order(
 ) -> Sequence[int]:
     """Return the indices of n documents in training order, up to the last that is read.
 
-    If `config.shuffle` is set, they are shuffled as by `rng.shuffle`. Those that are skipped take
-    part in it, and leave the others in the order that they have without the skipping.
+    If `config.shuffle` is set, they are shuffled as by `rng.shuffle`. Skipped documents are
+    shuffled as well, so the order of the others does not depend on them.
     """
     n_read = min(n - len(skipped), config.steps * config.batch_size)
     if skipped:

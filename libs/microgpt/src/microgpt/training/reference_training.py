@@ -1,6 +1,6 @@
-"""Training with the reference engine: pauses, dropout, masked and soft targets.
+"""Training with the reference engine, with pauses, dropout, and masked or soft targets.
 
-`ReferenceEngine.backward` is the same computation without these.
+`ReferenceEngine.backward` is the same computation without these features.
 """
 
 import math
@@ -67,7 +67,7 @@ class ReferenceTraining:
         self.resume(*self._before)
 
     def run(self, until: int) -> list[float]:
-        """Train for a short time; return the loss of the step, if it was completed."""
+        """Train for a short time; return the loss of the current step if it was completed."""
         if self.n_steps >= until:
             return []
         pause_at = perf_counter() + RUN_S

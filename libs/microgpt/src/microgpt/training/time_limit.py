@@ -13,7 +13,7 @@ RESERVE_S, RESERVE_PER_WEIGHT_S, PLOT_S, REPLIES_S = 0.4, 3e-6, 2.0, 0.6
 
 @dataclass
 class TimeLimit:
-    """Counts down the seconds of a run, except those of the compilation."""
+    """Counts down the seconds of a run, excluding compilation."""
 
     minutes: float
     started: float  # reading of the clock

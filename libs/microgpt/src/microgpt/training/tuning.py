@@ -1,4 +1,4 @@
-"""Choose the learning rate of a fine-tuning run by short trial trainings."""
+"""Choose the learning rate of a fine-tuning run with short trial runs."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,8 +19,8 @@ def with_tried_rate(
     """Return a job with the learning rate that its trials recommend, if it has trials.
 
     The recommended rate is the lowest one whose held-out loss is within TOLERANCE of the lowest
-    loss. For training longer than a trial, it is divided by the cube root of the ratio, unless the
-    highest rate is better by CLEAR.
+    loss. If the training is longer than a trial, the rate is divided by the cube root of the ratio
+    of their lengths, unless the highest rate is better by CLEAR.
     """
     config, n = job.plan.config, job.trial_steps
     if not n or not config.lr:

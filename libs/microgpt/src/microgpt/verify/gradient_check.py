@@ -148,7 +148,7 @@ def engine_error(model: ModelConfig, rng: random.Random, dtype: DType) -> float:
 
 
 def _distribution(model: ModelConfig, rng: random.Random) -> list[float]:
-    """Return random probabilities of all tokens."""
+    """Return random probabilities for all tokens."""
     weights = [rng.random() for _ in range(model.vocab_size)]
     return [weight / sum(weights) for weight in weights]
 

@@ -19,7 +19,7 @@ class LogProbabilities:
     """Computes the log-probabilities of a response."""
 
     def __init__(self, gpt: InferenceGpt, job: Job, n_top: int, *, is_stream: bool) -> None:
-        """Prepare the choices of a job, with the n_top most likely tokens at each position."""
+        """Prepare to compute the n_top most likely tokens at each position of a job's choices."""
         self._gpt, self._job, self._n_top, self._is_stream = gpt, job, n_top, is_stream
         self._readers: dict[int, TokenReader] = {}  # by unfinished choice
 
@@ -49,7 +49,7 @@ class LogProbabilities:
 
     @property
     def n_bytes(self) -> int:
-        """Maximum memory used by readers while a stream is sent."""
+        """Maximum memory in bytes that the `TokenReader`s of a stream use; 0 without a stream."""
         if not self._is_stream:
             return 0
         compiled, n = self._gpt.compiled, len(self._job.seeds)
@@ -57,7 +57,7 @@ class LogProbabilities:
         return n * sum(reader_bytes(compiled.config, compiled.dtype, size) for size in sizes)
 
     def add_to(self, choice: GeneratedChoice, update: TextUpdate) -> Steps[TextUpdate]:
-        """Return an update to a choice, extended by the log-probabilities."""
+        """Return an update to a choice with the log-probabilities of its tokens."""
         likely: list[Likely] = []
         for row in self._rows(choice, update):
             if row is not READING:

@@ -70,7 +70,7 @@ class ResponseBuilder(ABC):
 
     @cached_property
     def choices(self) -> list[GeneratedChoice]:
-        """Return the choices. They are created with the first text: many clients leave earlier."""
+        """Return the choices, created on first use because many clients disconnect before that."""
         tokenizer, stop = self.model.gpt.tokenizer, self.body.stop or ()
         prompts = self.job.prompts
         pairs = zip(prompts, self.echoes or [()] * len(prompts), strict=True)
@@ -169,7 +169,7 @@ class ResponseBuilder(ABC):
 
     @property
     def _n_read(self) -> int:
-        """Number of tokens whose log-probabilities are computed; at least 1."""
+        """Number of tokens whose log-probabilities are computed, but at least 1."""
         return 1 + self._n_new + sum(len(choice.prompt) for choice in self.choices)
 
     def _usage(self) -> Usage:

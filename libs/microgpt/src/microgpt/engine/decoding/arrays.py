@@ -1,7 +1,7 @@
 """Arrays of a decoder.
 
-Layout: rows, and a KV cache with keys in blocks of one vector of tokens, a row per feature, and
-values with a row per token. See docs/performance.md#decoding.
+Layout: rows. In the KV cache, keys are stored in blocks of one vector of tokens, with one row per
+feature, and values with one row per token. See docs/performance.md#decoding.
 Shapes: C = n_embd, V = vocab_size, L = n_layer, H = n_head, T = block_size, N = rows,
 n = sequences.
 """

@@ -1,6 +1,7 @@
 """Decode many sequences in a batch, about 20 ms per call, or read a known text token by token.
 
-Layout: a row per sequence, as in `Sequences`; rows in the kernel. See docs/performance.md#decoding.
+Layout: one row per sequence, as in `Sequences`; one row per token in the kernel. See
+docs/performance.md#decoding.
 """
 
 from collections.abc import Sequence
@@ -75,7 +76,7 @@ class Decoder:
             seeds: one seed of `random.Random` per prompt. Without seeds, the caller must set
                 `sequences.uniforms` before the first `run`.
             arrays: arrays of a finished decoder of the same model, for reuse. If a context takes
-                more than MAX_REUSED_BYTES, they are only as long as the sequences.
+            more than MAX_REUSED_BYTES, the arrays are only as long as the sequences.
         """
         config, dtype = model.config, model.dtype
         slot_size = 2 * config.n_layer * config.block_size * config.n_embd
@@ -187,13 +188,13 @@ class Decoder:
 
 
 class TokenReader:
-    """Reads a text that grows, and returns the log-probabilities after each token.
+    """Reads a growing text, and returns the log-probabilities after each token.
 
     They differ in rounding from those of `Predictor.log_probabilities`, which reads the text again.
     """
 
     def __init__(self, model: "CompiledModel", prompt: Tokens, max_tokens: int) -> None:
-        """Begin a text with a prompt of 1 to block_size tokens; max_tokens more can be read."""
+        """Begin a text with a prompt of 1 to block_size tokens; max_tokens more may follow."""
         rules = DecodeRules(max_tokens=max_tokens + 1, sampling=GREEDY)
         self._vocab_size = model.config.vocab_size
         shape = shortened(model.config, len(prompt) + max_tokens)

@@ -1,6 +1,6 @@
 """Next-token sampling; compiled version of `sampling.sample`.
 
-Layout: rows; a row of logits has a number per token of the vocabulary. See
+Layout: rows; a row of logits has one number per token of the vocabulary. See
 docs/performance.md#decoding. Shapes: V = vocab_size.
 """
 

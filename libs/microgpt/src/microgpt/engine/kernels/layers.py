@@ -1,6 +1,6 @@
 """Embedding, rmsnorm and relu, and their gradients, on all columns at once.
 
-Layout: columns; rows in `embed`, whose result is then transposed, `rmsnorm_rows` and `shift_row`.
+Layout: columns; rows in `rmsnorm_rows`, `shift_row` and `embed`, whose result is transposed later.
 See docs/performance.md#vectors. Shapes: C = n_embd, N = tokens.
 """
 

@@ -1,8 +1,9 @@
 """Matrix products on all columns at once; compiled version of `model.linear` and its gradients.
 
-Layout: columns, n features by N tokens, times weights, m outputs by n inputs; rows times panels of
-weights in `linear_rows`. Kernels may write to the padding of rows, which never affects a result.
-The padding of weights is always zero. See docs/performance.md#products-of-matrices.
+Layout: activations in columns (n features by N tokens), weights as m outputs by n inputs; in
+`linear_rows`, activations in rows and weights in panels. Kernels may write to the padding of rows,
+which never affects a result. The padding of weights is always zero. See
+docs/performance.md#products-of-matrices.
 Shapes: C = n_embd, N = tokens.
 """
 

@@ -1,7 +1,8 @@
 """MT19937 (Matsumoto & Nishimura 1998), the generator of `random.Random`; see `mersenne`.
 
-Layout: a state is N words of 32 bits and the index of the next word; a group of states has a row of
-GROUP generators per word. See docs/performance.md#the-same-numbers.
+Layout: a state is N words of 32 bits and the index of the next word; a group of states has one row
+per word, with one column for each of the GROUP generators. See
+docs/performance.md#the-same-numbers.
 """
 
 import math

@@ -1,1 +1,4 @@
-"""SIMD vectors as a Numba type. Layout: adjacent numbers. See docs/performance.md#vectors."""
+"""SIMD vectors as a Numba type.
+
+Layout: a vector consists of adjacent numbers. See docs/performance.md#vectors.
+"""

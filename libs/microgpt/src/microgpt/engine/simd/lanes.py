@@ -1,6 +1,7 @@
 """Operations across the lanes of a vector, such as sums, maxima and counts.
 
-Layout: no arrays; a lane is a token in columns, a feature in rows. See docs/performance.md#vectors.
+Layout: no arrays. In columns, a lane is a token; in rows, it is a feature. See
+docs/performance.md#vectors.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
 """SIMD vectors as a Numba type, with load, store and arithmetic.
 
 The intrinsics emit LLVM instructions, which support vectors of any width. They do not check bounds.
-Layout: any two dimensions; a vector is adjacent numbers of a row, array[i, j : j + lanes]. See
-docs/performance.md#vectors.
+Layout: arrays of two dimensions; a vector consists of adjacent numbers of a row, array[i, j : j +
+lanes]. See docs/performance.md#vectors.
 """
 
 import math

@@ -1,1 +1,4 @@
-"""Training steps. Layout: columns; weights for the optimizer. See docs/performance.md#a-step."""
+"""Training steps.
+
+Layout: columns, and the layout "weights" for the optimizer. See docs/performance.md#a-step.
+"""

@@ -154,7 +154,8 @@ def _shifted_back(grads: Array, half: int) -> Array:
 
 
 def _scale(x: Array) -> Array:
-    return (np.mean(x * x, axis=-1, keepdims=True) + 1e-5) ** -0.5
+    scale: Array = (np.mean(x * x, axis=-1, keepdims=True) + 1e-5) ** -0.5
+    return scale
 
 
 def _normalized(x: Array) -> Array:
@@ -164,4 +165,5 @@ def _normalized(x: Array) -> Array:
 def _rmsnorm_backward(grads: Array, x: Array) -> Array:
     """Return the gradient of x from that of `rmsnorm(x)`."""
     y = _normalized(x)
-    return _scale(x) * (grads - y * np.mean(y * grads, axis=-1, keepdims=True))
+    dx: Array = _scale(x) * (grads - y * np.mean(y * grads, axis=-1, keepdims=True))
+    return dx

@@ -52,7 +52,7 @@ class Explanation:
     # Numbers of one position by name, in the order in which they are computed.
     activations: dict[str, list[float] | list[list[float]]] = field(default_factory=dict)
     ablations: tuple[Ablation, ...] = ()  # of all heads and MLPs, by layer
-    backward: dict[str, Any] | None = None  # see `backward.backward`
+    backward: dict[str, Any] = field(default_factory=dict)  # see `backward.backward`
     has_end: bool = True  # False for running text: the last prediction is of what may come next
 
     @property
@@ -180,7 +180,7 @@ def explain_tokens(
         for head in [*range(gpt.config.n_head), None]:
             parts.append(ablation(gpt, tokens, layer, head, position, has_end=has_end))
             yield
-    pushed = backward_facts(gpt, tokens, backward, position) if backward else None
+    pushed = backward_facts(gpt, tokens, backward, position) if backward else {}
     read = tuple(map(label, tokens[:-1]))
     return Explanation(tuple(predictions), read, weights, numbers, tuple(parts), pushed, has_end)
 

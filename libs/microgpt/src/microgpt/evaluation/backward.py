@@ -8,6 +8,7 @@ from microgpt.evaluation.edits import Edits, WeightEdit, WeightName
 from microgpt.evaluation.held_out_loss import bits
 from microgpt.evaluation.predictor import Predictor
 
+TABLES = "wte", "wpe"
 WINDOW = 64  # maximum number of rows and columns of a matrix in the result
 
 
@@ -33,6 +34,9 @@ def backward(
     grads, n = step.gradients, len(tokens) - 1
     at = {} if position is None else grads.at(position % n)
     inputs, outputs = grads.factors[name]
+    factors = inputs[:, column].tolist(), outputs[:, row].tolist()
+    if name in TABLES:  # whose input is 1 where the row is looked up
+        factors = factors[::-1]
     first = [index - index % WINDOW for index in (row, column)]
     part = tuple(slice(start, start + WINDOW) for start in first)
     return {
@@ -54,10 +58,7 @@ def backward(
             "value": gpt.weights[name][row][column],
             "gradient": float(grads.of(name)[row, column]),
             "move": float(step.moves[name][row, column]),
-            "factors": [
-                [x, y]
-                for x, y in zip(inputs[:, column].tolist(), outputs[:, row].tolist(), strict=True)
-            ],
+            "factors": [*map(list, zip(*factors, strict=True))],
             "first": first,
             "gradients": grads.of(name)[part].tolist(),
             "moves": step.moves[name][part].tolist(),

@@ -1,9 +1,11 @@
 // What the model predicts at each position of a text. Equals evaluation/explanation.py.
 
 import { withActivations } from "./activations.js";
+import { edited } from "./edits.js";
 import { EngineError } from "./errors.js";
 import { checkWhole } from "./requests.js";
 
+const N_CHANGES = 3; // number of tokens whose probability a part raises or lowers most
 const inBits = (nats) => nats / Math.LN2;
 
 /**
@@ -11,12 +13,15 @@ const inBits = (nats) => nats / Math.LN2;
  * @param {import("./model.js").LocalModel} model
  * @param {any} tokenizer
  * @param {number[]} tokens
- * @param {{top: number, attention: [number, number][], position?: number}} wanted
+ * @param {{top: number, attention: [number, number][], position?: number, ablations?: boolean, backward?: any}} wanted
  * @param {boolean} hasEnd whether the end of the text counts, which running text has not
  */
-export function explain(model, tokenizer, tokens, { top, attention, position }, hasEnd) {
+export function explain(model, tokenizer, tokens, wanted, hasEnd) {
+  const { top, attention, position, ablations, backward } = wanted;
   const n = tokens.length - 1;
-  if (attention.length || position !== undefined) checkDetails(model.config, n, attention, position);
+  if (attention.length || position !== undefined || ablations || backward) {
+    checkDetails(model.config, n, attention, position);
+  }
   const predictions = logProbabilities(model, tokens, hasEnd).map((row, i) =>
     prediction(tokenizer, tokens[i + 1], row, top),
   );
@@ -28,6 +33,8 @@ export function explain(model, tokenizer, tokens, { top, attention, position }, 
     read: tokens.slice(0, -1).map((token) => tokenizer.label(token)),
     attention: {},
     activations: {},
+    ablations: ablations ? ablate(model, tokenizer, tokens, position, hasEnd) : [],
+    backward: {},
   };
   if (attention.length || position !== undefined) {
     withActivations(model, tokens.slice(0, -1), (activations) => {
@@ -38,6 +45,37 @@ export function explain(model, tokenizer, tokens, { top, attention, position }, 
       if (position !== undefined) found.activations = activations.at((position + n) % n);
     });
   }
+  return found;
+}
+
+/** Return the effect of each head and MLP, by layer; see `ablation`. */
+function ablate(model, tokenizer, tokens, position, hasEnd) {
+  const { n_layer: L, n_head: H } = model.config;
+  const weights = model.packed.flat();
+  const n = tokens.length - 1;
+  const own = logProbabilities(model, tokens, true);
+  const parts = Array.from({ length: L * (H + 1) }, (_, i) => [Math.floor(i / (H + 1)), i % (H + 1)]);
+  const found = parts.map(([layer, part]) => {
+    const head = part < H ? part : null;
+    const body = head === null ? { without_mlps: [layer] } : { without_heads: [[layer, head]] };
+    model.setWeights(edited(model.config, weights, body));
+    const rows = logProbabilities(model, tokens, true);
+    const scored = rows.slice(0, hasEnd ? n : n - 1);
+    const bits = scored.reduce((total, row, i) => total - inBits(row[tokens[i + 1]]), 0);
+    if (position === undefined) return { layer, head, bits, came: null, raised: [], lowered: [] };
+    const at = (position + n) % n;
+    const changes = own[at].map((log, token) => ({
+      token,
+      text: tokenizer.label(token),
+      probability: Math.exp(log),
+      without: Math.exp(rows[at][token]),
+    }));
+    const order = changes.slice().sort((a, b) => a.without - a.probability - b.without + b.probability);
+    const raised = order.slice(0, N_CHANGES).filter((each) => each.probability >= each.without);
+    const lowered = order.slice(-N_CHANGES).reverse().filter((each) => each.probability <= each.without); // prettier-ignore
+    return { layer, head, bits, came: changes[tokens[at + 1]], raised, lowered };
+  });
+  model.setWeights(weights);
   return found;
 }
 

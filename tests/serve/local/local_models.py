@@ -164,7 +164,10 @@ def requests_of(rng: random.Random, served: ServedModel) -> Iterator[Request]:
         yield "microgpt/v1/explain", {"messages": messages, "position": -1, "backward": weight}
         if n % 2:
             changes = {**edits_of(rng, config), "learn": [{"messages": [*messages, REPLY]}]}
-            yield "microgpt/v1/chat", sampling(messages=messages, **changes, max_tokens=4)
+            yield (
+                "microgpt/v1/chat",
+                sampling(messages=messages, **changes, max_tokens=4, top_k=None, top_p=None),
+            )
             min_p = rng.choice((None, 0.1))
             yield (
                 "v1/chat/completions",

@@ -4,6 +4,7 @@
 
 import { byId, element, isSpecial, percent, plural, quoted, shown } from "./text.js";
 
+const [row, column] = [byId("weight-row"), byId("weight-column")];
 const MOST_TOKENS = 12; // of the factors of a weight
 const MUON_LR_RATIO = 6;
 
@@ -28,15 +29,18 @@ const TEXTS = {
 export class Backward {
   #on;
   #isOn = false;
+  #places = new Map(); // row and column of the chosen weight of a matrix
 
-  /** Args: functions that are called after the direction or the weight has changed, and for a step. */
-  constructor({ changed, stepped }) {
-    this.#on = changed;
+  /** Args: functions that are called after another direction or weight, and for a step. */
+  constructor({ turned, changed, stepped }) {
+    this.#on = { turned, changed };
     byId("forward").addEventListener("click", () => this.turn(false));
     byId("backward").addEventListener("click", () => this.turn(true));
     byId("make-step").addEventListener("click", stepped);
-    for (const name of ["weight-row", "weight-column"]) {
-      byId(name).addEventListener("input", () => this.#isOn && changed());
+    for (const input of [row, column]) {
+      input.addEventListener("input", () => {
+        if (this.#isOn) this.#choose(byId("edit-weight").dataset.matrix, index(row), index(column));
+      });
     }
     this.#show();
   }
@@ -53,7 +57,12 @@ export class Backward {
   turn(isOn) {
     this.#isOn = isOn;
     this.#show();
-    this.#on();
+    this.#on.turned(isOn);
+  }
+
+  #choose(matrix, ...place) {
+    this.#places.set(matrix, place);
+    this.#on.changed();
   }
 
   #show() {
@@ -66,12 +75,15 @@ export class Backward {
 
   /** Return the fields of a request. Args: the name of a matrix, if the step that is shown has one. */
   request(matrix) {
-    if (!this.#isOn) return {};
-    const index = (name) => {
-      const { value, max } = byId(name);
-      return Math.max(0, Math.min(Math.trunc(value), max)) || 0;
-    };
-    return { backward: matrix ? [matrix, index("weight-row"), index("weight-column")] : ["lm_head", 0, 0] };
+    return this.#isOn ? { backward: [matrix ?? "lm_head", ...(this.#places.get(matrix) ?? [0, 0])] } : {};
+  }
+
+  /** Choose the weight with the largest gradient, if none of its matrix is chosen yet. */
+  #chooseLargest({ matrix, first, gradients }) {
+    const columns = gradients[0].length;
+    const sizes = gradients.flat().map(Math.abs);
+    const place = sizes.indexOf(Math.max(...sizes));
+    this.#choose(matrix, first[0] + Math.floor(place / columns), first[1] + (place % columns));
   }
 
   /** Return the push of each number: those of the activations, and of the probabilities. */
@@ -104,47 +116,57 @@ export class Backward {
 
   /** Show the moves of a matrix, and why one of its weights moves. Args: the tokens that are read. */
   drawWeight({ weight, optimizer, lr, matrices }, read) {
-    const { matrix, row, column, value, gradient, move, factors } = weight;
+    const { matrix, value, gradient, move, factors } = weight;
+    if (!this.#places.has(matrix)) {
+      this.#chooseLargest(weight);
+      return;
+    }
+    const [i, j] = [(row.value = weight.row), (column.value = weight.column)];
     const isMuon = optimizer === "muon" && matrix.startsWith("layer");
     const rate = isMuon ? MUON_LR_RATIO * lr : lr;
-    const terms = factors.map(([input, push], i) => ({ i: i % read.length, input, push, term: input * push }));
+    const terms = factors.map(([input, push], at) => ({ at: at % read.length, input, push, term: input * push }));
     const order = terms.filter(({ term }) => term).sort((a, b) => Math.abs(b.term) - Math.abs(a.term));
-    const rows = order.slice(0, MOST_TOKENS).map(({ i, input, push, term }) => {
-      const label = isSpecial(read[i]) ? shown(read[i]) : `${shown(read[i])} at ${i}`;
+    const rows = order.slice(0, MOST_TOKENS).map(({ at, input, push, term }) => {
+      const label = isSpecial(read[at]) ? shown(read[at]) : `${shown(read[at])} at ${at}`;
       return element("tr", {}, ...[label, ...[input, push, term].map(brief)].map((text) => element("td", {}, text)));
     });
     const heads = ["Token", "Input", "× gradient of the output", "= product"];
     const table = element("table", {}, element("thead", {}, element("tr", {}, ...heads.map((text) => element("th", { scope: "col" }, text)))));
     table.append(element("tbody", {}, ...rows));
-    const name = `${matrix}[${row},${column}]`;
+    const name = `${matrix}[${i},${j}]`;
     const rest = order.length > MOST_TOKENS ? ` The ${MOST_TOKENS} largest of ${order.length} are shown.` : "";
     const what = /w[tp]e$/.test(matrix)
-      ? `It is number ${column} of the list of row ${row}. The input is 1 where this row is looked up.`
-      : `It multiplies number ${column} of the input, and is added to number ${row} of the output.`;
+      ? `It is number ${j} of the list of row ${i}. The input is 1 where this row is looked up.`
+      : `It multiplies number ${j} of the input, and is added to number ${i} of the output.`;
     const paragraph = (text) => element("p", {}, text);
     byId("why").replaceChildren(
       paragraph(`${name} is ${brief(value)}. ${what} Its gradient is the sum of these products over the tokens:${rest}`),
       ...(rows.length ? [table] : []),
       paragraph(`The sum is ${brief(gradient)}: ${direction(gradient)}. ${moved(isMuon, rate, move, gradient)}`),
-      paragraph(`The moves of ${matrix}, whose root mean square is ${brief(matrices[matrix].move)} (that of the gradient: ` +
-        `${brief(matrices[matrix].gradient)}). A row for each output, a column for each input. Click on a weight to see why it moves.`),
-      this.#map(weight),
+      paragraph(`Minus the gradient of each weight of ${matrix} (root mean square ${brief(matrices[matrix].gradient)}), and the moves ` +
+        `(${brief(matrices[matrix].move)}): blue up, orange down. There is a row for each output, a column for each input. ` +
+        "Click on a weight to see why it moves."),
+      element("div", { className: "row" },
+        this.#map("Minus the gradients", weight, weight.gradients.map((numbers) => numbers.map((each) => -each))),
+        this.#map("Moves", weight, weight.moves)),
     ); // prettier-ignore
   }
 
-  #map({ matrix, row, column, moves, first }) {
-    const canvas = element("canvas", { className: "moves", width: moves[0].length, height: moves.length });
+  #map(title, { matrix, row: chosenRow, column: chosenColumn, first }, all) {
+    const canvas = element("canvas", { className: "moves", width: all[0].length, height: all.length });
+    canvas.style.width = `${Math.min(17, all[0].length)}rem`;
+    canvas.style.height = `${Math.min(17, all.length)}rem`;
     canvas.role = "img";
-    canvas.ariaLabel = `Moves of ${matrix}`;
+    canvas.ariaLabel = `${title} of ${matrix}`;
     const style = getComputedStyle(canvas.ownerDocument.documentElement);
     const [paper, blue, orange, ink] = ["--paper", "--blue", "--orange", "--ink"].map((name) => style.getPropertyValue(name));
     const context = canvas.getContext("2d");
     context.fillStyle = paper;
     context.fillRect(0, 0, canvas.width, canvas.height);
-    const largest = Math.max(...moves.flat().map(Math.abs)) || 1;
-    moves.forEach((numbers, i) =>
+    const largest = Math.max(...all.flat().map(Math.abs)) || 1;
+    all.forEach((numbers, i) =>
       numbers.forEach((number, j) => {
-        const isChosen = i + first[0] === row && j + first[1] === column;
+        const isChosen = i + first[0] === chosenRow && j + first[1] === chosenColumn;
         context.globalAlpha = isChosen ? 1 : Math.abs(number) / largest;
         context.fillStyle = isChosen ? ink : number < 0 ? orange : blue;
         context.fillRect(j, i, 1, 1);
@@ -152,13 +174,14 @@ export class Backward {
     );
     canvas.addEventListener("click", ({ offsetX, offsetY }) => {
       const place = (offset, size, n) => Math.max(0, Math.min(n - 1, Math.floor((offset * n) / size)));
-      byId("weight-row").value = first[0] + place(offsetY, canvas.clientHeight, moves.length);
-      byId("weight-column").value = first[1] + place(offsetX, canvas.clientWidth, moves[0].length);
-      this.#on();
+      const [i, j] = [place(offsetY, canvas.clientHeight, all.length), place(offsetX, canvas.clientWidth, all[0].length)];
+      this.#choose(matrix, first[0] + i, first[1] + j);
     });
-    return canvas;
+    return element("figure", {}, canvas, element("figcaption", {}, title));
   }
 }
+
+const index = ({ value, max }) => Math.max(0, Math.min(Math.trunc(value), max)) || 0;
 
 const direction = (gradient) => {
   if (!gradient) return "the text does not depend on this weight";

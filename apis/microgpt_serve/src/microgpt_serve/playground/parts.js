@@ -44,14 +44,14 @@ export class Parts {
         .map((each) => `${quoted(each.text, true)} (${percent(each.without)} without it, ${percent(each.probability)} with it)`)
         .join(", ");
     const [raised, lowered] = [told(part.raised), told(part.lowered)];
-    const moves = [raised && `makes more likely: ${raised}`, lowered && `makes less likely: ${lowered}`];
+    const moves = [raised && `raises the probability of ${raised}`, lowered && `lowers that of ${lowered}`];
     const change = part.bits - this.#bits;
     const more = `${Math.abs(change).toFixed(1)} bits ${change < 0 ? "less" : "more"}`;
     const whole = Math.abs(change) < 0.05 ? "as many bits as with it" : `${more} (${part.bits.toFixed(1)})`;
     return (
       (raised || lowered
-        ? `What comes next, it ${moves.filter(Boolean).join("; it ")}.`
-        : "It changes no probability of what comes next by 1 percentage point or more.") +
+        ? `It ${moves.filter(Boolean).join(", and ")}.`.replace("It lowers that", "It lowers the probability")
+        : "It changes no probability here by 1 percentage point or more.") +
       ` Without it, the whole text takes ${whole}.`
     );
   }

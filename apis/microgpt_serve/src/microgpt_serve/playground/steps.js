@@ -154,7 +154,11 @@ export class Steps {
     this.#model = model;
     this.#on = { chosen, changed };
     this.#diagram = new Diagram(model, (name) => this.#choose(name));
-    this.#backward = new Backward({ changed, stepped });
+    const turned = (isOn) => {
+      if (isOn) this.#wanted = "probabilities"; // where learning begins
+      changed();
+    };
+    this.#backward = new Backward({ turned, changed, stepped });
     this.#parts = new Parts((name) => this.#choose(name));
   }
 

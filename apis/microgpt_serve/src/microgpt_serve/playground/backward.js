@@ -2,6 +2,7 @@
 //
 // A push is minus a gradient: the way in which the loss falls. Blue is up, orange is down.
 
+import { rgb } from "./maps.js";
 import { byId, element, isSpecial, percent, plural, quoted, shown } from "./text.js";
 
 const [row, column] = [byId("weight-row"), byId("weight-column")];
@@ -158,20 +159,16 @@ export class Backward {
     canvas.style.height = `${Math.min(17, all.length)}rem`;
     canvas.role = "img";
     canvas.ariaLabel = `${title} of ${matrix}`;
-    const style = getComputedStyle(canvas.ownerDocument.documentElement);
-    const [paper, blue, orange, ink] = ["--paper", "--blue", "--orange", "--ink"].map((name) => style.getPropertyValue(name));
-    const context = canvas.getContext("2d");
-    context.fillStyle = paper;
-    context.fillRect(0, 0, canvas.width, canvas.height);
+    const style = getComputedStyle(document.documentElement);
+    const [blue, orange, ink] = ["--blue", "--orange", "--ink"].map((name) => rgb(style.getPropertyValue(name)));
     const largest = Math.max(...all.flat().map(Math.abs)) || 1;
-    all.forEach((numbers, i) =>
-      numbers.forEach((number, j) => {
-        const isChosen = i + first[0] === chosenRow && j + first[1] === chosenColumn;
-        context.globalAlpha = isChosen ? 1 : Math.abs(number) / largest;
-        context.fillStyle = isChosen ? ink : number < 0 ? orange : blue;
-        context.fillRect(j, i, 1, 1);
-      }),
-    );
+    const image = new ImageData(canvas.width, canvas.height);
+    all.flat().forEach((number, i) => {
+      const isChosen = i === (chosenRow - first[0]) * canvas.width + chosenColumn - first[1];
+      const colour = isChosen ? ink : number < 0 ? orange : blue;
+      image.data.set([...colour, isChosen ? 255 : (255 * Math.abs(number)) / largest], 4 * i);
+    });
+    canvas.getContext("2d").putImageData(image, 0, 0);
     canvas.addEventListener("click", ({ offsetX, offsetY }) => {
       const place = (offset, size, n) => Math.max(0, Math.min(n - 1, Math.floor((offset * n) / size)));
       const [i, j] = [place(offsetY, canvas.clientHeight, all.length), place(offsetX, canvas.clientWidth, all[0].length)];

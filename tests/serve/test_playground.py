@@ -7,7 +7,7 @@ from pathlib import Path
 import microgpt_serve
 
 FILES = Path(microgpt_serve.__file__).parent / "playground"
-MAX_BYTES = 160_000
+MAX_BYTES = 185_000
 IMPORTED = re.compile(r"^(?:import|export) [^;]*from \"([^\"]+)\";", re.MULTILINE)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig
 from microgpt.errors import ConfigError, PromptError
-from microgpt.evaluation.edits import Edits
+from microgpt.evaluation.edits import Edits, WeightEdit
 from microgpt.evaluation.explanation import explain
 from microgpt.model import cross_entropy, weight_shapes
 from microgpt.model_variants import GptVariant
@@ -171,6 +171,22 @@ def test_the_factors_of_a_weight_multiply_to_its_gradient(trained) -> None:
         assert weight["value"] == trained.weights[name][rows - 1][columns - 1]
     assert facts["matrices"].keys() == trained.weights.keys()
     assert list(facts["gradients"])[-1] == "embedding"
+
+
+def test_gradients_equal_finite_differences(trained) -> None:
+    gpt, n = InferenceGpt(trained), len(TEXT) + 1
+    for name, (rows, columns) in weight_shapes(trained.model).items():
+        place = name, rows // 2, columns // 3
+        value = trained.weights[name][place[1]][place[2]]
+        losses = [
+            explain(gpt, TEXT, edits=Edits(weights=[WeightEdit(*place, value=value + step)])).bits
+            * math.log(2)
+            / n
+            for step in (-1e-5, 1e-5)
+        ]
+        slope = (losses[1] - losses[0]) / 2e-5
+        found = explain(gpt, TEXT, backward=place).backward["weight"]["gradient"]
+        assert found == pytest.approx(slope, abs=1e-7), name
 
 
 def test_only_the_reply_of_a_conversation_is_learned(chat) -> None:

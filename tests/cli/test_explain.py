@@ -58,7 +58,7 @@ def test_explain_shows_parts_and_a_training_step(microgpt, text_model) -> None:
     for line, each in zip(parts.splitlines(), wanted.ablations, strict=True):
         name = "MLP" if each.head is None else f"head {each.head}"
         assert line.startswith(f"without {name}")
-        assert f"{each.bits - wanted.bits:+.1f} bits" in line
+        assert f"{each.bits_without - each.bits:+.1f} bits" in line
     title, _, *matrices, _, _, _, _, _, _ = step.splitlines()
     found = wanted.backward
     bits = f"takes {found['bits_before']:.1f} bits before, {found['bits_after']:.1f} after"

@@ -552,7 +552,7 @@ def test_a_head_and_an_mlp_are_explained_by_what_they_do(names, names_gpt, page)
         value = f"layer{part.layer}.{step}"
         page.wait_for_selector(f"#diagram [value='{value}'][aria-pressed=true]")
         told = page.inner_text("#plain")
-        change = part.bits - found.bits
+        change = part.bits_without - part.bits
         assert ("as many bits" if abs(change) < 0.05 else f"{abs(change):.1f} bits ") in told
         for each in (*part.raised, *part.lowered):
             if abs(each.probability - each.without) >= 0.0101:
@@ -629,7 +629,7 @@ def test_the_reply_of_a_changed_chat_model_is_shown(talk, talk_gpt, page) -> Non
     page.wait_for_selector("#learned:has-text('bits before')")
     page.click("#make-step")
     document = [Message("user", "hi there"), Message("assistant", "yo")]
-    bits = explain(talk_gpt, document, edits=Edits(learn=[document])).bits
+    bits = explain(talk_gpt, document, backward=("wte", 0, 0)).backward["bits_after"]
     until(page, f"document.getElementById('effect').innerText.includes('{bits:.1f} now.')")
 
 

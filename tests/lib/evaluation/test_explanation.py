@@ -187,7 +187,8 @@ def test_an_ablation_is_the_explanation_without_the_part(trained) -> None:
         head = each.head
         edits = Edits(without_mlps=[each.layer]) if head is None else Edits([(each.layer, head)])
         changed = explain(gpt, "emma", n_alternatives=n, edits=edits)
-        assert each.bits == pytest.approx(changed.bits, abs=1e-9)
+        assert each.bits == pytest.approx(whole.bits, abs=1e-9)
+        assert each.bits_without == pytest.approx(changed.bits, abs=1e-9)
         before, after = (
             {one.token: one.probability for one in one_of.predictions[2].alternatives}
             for one_of in (whole, changed)
@@ -203,3 +204,15 @@ def test_an_ablation_is_the_explanation_without_the_part(trained) -> None:
             each.lowered[0].probability - each.lowered[0].without, abs=1e-9
         )
     assert explain(gpt, "emma", ablations=True).ablations[0].raised == ()
+
+
+def test_ablations_of_a_conversation_count_its_replies(chat) -> None:
+    gpt = InferenceGpt(chat)
+    mask = chat.tokenizer.mask(CHAT[0], "assistant")[1:-1]
+    for text, counted in ((CHAT[0], mask), ("hi", 4 * b"\1")):
+        whole = explain(gpt, text, ablations=True)
+        for each in whole.ablations[:1]:
+            changed = explain(gpt, text, edits=Edits([(0, 0)]))
+            for found, result in ((each.bits, whole), (each.bits_without, changed)):
+                bits = sum(one.bits * c for one, c in zip(result.predictions, counted, strict=True))
+                assert found == pytest.approx(bits, abs=1e-9)

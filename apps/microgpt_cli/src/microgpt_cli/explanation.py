@@ -103,7 +103,7 @@ def _parts(explanation: Explanation) -> Iterator[str]:
     """Yield a line per head and MLP: the bits without it, and what it raises and lowers."""
     for each in explanation.ablations:
         name = "MLP   " if each.head is None else f"head {each.head}"
-        line = f"without {name} of layer {each.layer}  {each.bits - explanation.bits:+6.1f} bits"
+        line = f"without {name} of layer {each.layer}  {each.bits_without - each.bits:+6.1f} bits"
         for word, changes in (("raises", each.raised), ("lowers", each.lowered)):
             tokens = (
                 f"{_shown(one.text)} {one.without:.0%}→{one.probability:.0%}"

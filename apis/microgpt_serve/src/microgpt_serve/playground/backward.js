@@ -11,21 +11,34 @@ const MUON_LR_RATIO = 6;
 
 // By the kind of a step: what the push there is, and where it comes from.
 const TEXTS = {
-  logits: "The logit of the token that came is pushed up, all others down, each by the probability that is wrong.",
-  final_norm: "Each number is pushed by all logits: the sum of each push times the weight of lm_head between the two.",
-  mlp_output: "The MLP adds to the residual stream, so each number is pushed as the one of the stream below. The push of mlp_fc2 follows from it.",
-  hidden: "Each unit is pushed by all numbers that it adds to. At a unit that is 0 the push ends: a small change of its weights changes nothing.",
+  logits:
+    "The logit of the token that came is pushed up, all others down, each by the probability that is " +
+    "wrong.",
+  final_norm:
+    "Each number is pushed by all logits: the sum of each push times the weight of lm_head between the " +
+    "two.",
+  mlp_output:
+    "The MLP adds to the residual stream, so each number is pushed as the one of the stream below. The " +
+    "push of mlp_fc2 follows from it.",
+  hidden:
+    "Each unit is pushed by all numbers that it adds to. At a unit that is 0 the push ends: a small " +
+    "change of its weights changes nothing.",
   mlp_input: "Each number is pushed by the hidden units that read it.",
-  attention_output: "Attention adds to the residual stream, so each number is pushed as the one of the stream below.",
+  attention_output:
+    "Attention adds to the residual stream, so each number is pushed as the one of the stream below.",
   heads: "Each number is pushed by all numbers that attn_wo makes of it.",
-  attention: "The share of a token is pushed up if its values lie in the direction in which the result of the head is pushed. The shares add up to 1, so only differences count.",
+  attention:
+    "The share of a token is pushed up if its values lie in the direction in which the result of the " +
+    "head is pushed. The shares add up to 1, so only differences count.",
   query: "The query is pushed towards the keys of the tokens whose shares are pushed up.",
   key: "The key is pushed by the queries that look here: those of this token, and of all later ones.",
   value: "The values are pushed by all tokens that look here, in proportion to their shares.",
   attention_input: "Each number is pushed by the queries, keys and values that are made of it.",
   embedding: "What arrives here moves the row of the token in wte, and that of the position in wpe.",
-  stream: "The push goes on unchanged to what was added here, and up the stream; there, the push through the branch is added.",
-}; // prettier-ignore
+  stream:
+    "The push goes on unchanged to what was added here, and up the stream; there, the push through the " +
+    "branch is added.",
+};
 
 export class Backward {
   #on;
@@ -102,15 +115,20 @@ export class Backward {
     return (
       `The model gave ${percent(came.probability)} to ${quoted(came.text, true)}, which came. It should have ` +
       "been 100 %, and 0 % for all others: the differences push the logits. A push of a logit is the " +
-      `difference divided by ${plural(counted.reduce((n, each) => n + each, 0), "prediction")}, as the loss is their mean.`
+      `difference divided by ${plural(
+        counted.reduce((n, each) => n + each, 0),
+        "prediction",
+      )}, as the loss is their mean.`
     );
   }
 
   /** Show what a step on the text does to it. */
-  drawStep({ bits_before: before, bits_after: after, optimizer, lr }, isEdited) {
+  drawStep({ bits_before: before, bits_after: after, optimizer, lr, counted }, isEdited) {
+    const takes = counted.slice(0, -1).includes(0) ? "replies take" : "text takes";
     byId("learned").textContent =
       `One training step on this text alone (${optimizer === "muon" ? "Muon" : "AdamW"}, learning rate ` +
-      `${lr}) would move all weights a little. The text takes ${before.toFixed(2)} bits before, ${after.toFixed(2)} after.`;
+      `${lr}) would move all weights a little. The ${takes} ${before.toFixed(2)} bits before, ` +
+      `${after.toFixed(2)} after.`;
     byId("make-step").disabled = isEdited;
     byId("no-step").hidden = !isEdited;
   }
@@ -125,17 +143,31 @@ export class Backward {
     const [i, j] = [(row.value = weight.row), (column.value = weight.column)];
     const isMuon = optimizer === "muon" && matrix.startsWith("layer");
     const rate = isMuon ? MUON_LR_RATIO * lr : lr;
-    const terms = factors.map(([input, push], at) => ({ at: at % read.length, input, push, term: input * push }));
+    const terms = factors.map(([input, push], at) => ({
+      at: at % read.length,
+      input,
+      push,
+      term: input * push,
+    }));
     const order = terms.filter(({ term }) => term).sort((a, b) => Math.abs(b.term) - Math.abs(a.term));
     const rows = order.slice(0, MOST_TOKENS).map(({ at, input, push, term }) => {
       const label = isSpecial(read[at]) ? shown(read[at]) : `${shown(read[at])} at ${at}`;
-      return element("tr", {}, ...[label, ...[input, push, term].map(brief)].map((text) => element("td", {}, text)));
+      return element(
+        "tr",
+        {},
+        ...[label, ...[input, push, term].map(brief)].map((text) => element("td", {}, text)),
+      );
     });
     const heads = ["Token", "Input", "× gradient of the output", "= product"];
-    const table = element("table", {}, element("thead", {}, element("tr", {}, ...heads.map((text) => element("th", { scope: "col" }, text)))));
+    const table = element(
+      "table",
+      {},
+      element("thead", {}, element("tr", {}, ...heads.map((text) => element("th", { scope: "col" }, text)))),
+    );
     table.append(element("tbody", {}, ...rows));
     const name = `${matrix}[${i},${j}]`;
-    const rest = order.length > MOST_TOKENS ? ` The ${MOST_TOKENS} largest of ${order.length} are shown.` : "";
+    const rest =
+      order.length > MOST_TOKENS ? ` The ${MOST_TOKENS} largest of ${order.length} are shown.` : "";
     const what = /w[tp]e$/.test(matrix)
       ? `It is number ${j} of the list of row ${i}. The input is 1 where this row is looked up.`
       : `It multiplies number ${j} of the input, and is added to number ${i} of the output.`;
@@ -160,7 +192,9 @@ export class Backward {
     canvas.role = "img";
     canvas.ariaLabel = `${title} of ${matrix}`;
     const style = getComputedStyle(document.documentElement);
-    const [blue, orange, ink] = ["--blue", "--orange", "--ink"].map((name) => rgb(style.getPropertyValue(name)));
+    const [blue, orange, ink] = ["--blue", "--orange", "--ink"].map((name) =>
+      rgb(style.getPropertyValue(name)),
+    );
     const largest = Math.max(...all.flat().map(Math.abs)) || 1;
     const image = new ImageData(canvas.width, canvas.height);
     all.flat().forEach((number, i) => {
@@ -171,7 +205,10 @@ export class Backward {
     canvas.getContext("2d").putImageData(image, 0, 0);
     canvas.addEventListener("click", ({ offsetX, offsetY }) => {
       const place = (offset, size, n) => Math.max(0, Math.min(n - 1, Math.floor((offset * n) / size)));
-      const [i, j] = [place(offsetY, canvas.clientHeight, all.length), place(offsetX, canvas.clientWidth, all[0].length)];
+      const [i, j] = [
+        place(offsetY, canvas.clientHeight, all.length),
+        place(offsetX, canvas.clientWidth, all[0].length),
+      ];
       this.#choose(matrix, first[0] + i, first[1] + j);
     });
     return element("figure", {}, canvas, element("figcaption", {}, title));
@@ -195,6 +232,7 @@ const moved = (isMuon, rate, move, gradient) => {
 
 /** Return a number with few digits. */
 export const brief = (number) => {
-  const digits = Math.abs(number) >= 1e-3 ? number.toFixed(Math.abs(number) >= 100 ? 1 : 4) : number.toExponential(1);
+  const digits =
+    Math.abs(number) >= 1e-3 ? number.toFixed(Math.abs(number) >= 100 ? 1 : 4) : number.toExponential(1);
   return number === 0 ? "0" : digits.replace("-", "−");
 };

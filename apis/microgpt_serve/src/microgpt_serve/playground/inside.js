@@ -197,7 +197,7 @@ export class Inside {
     this.#explainAttention();
     byId("written").hidden = true;
     const messages = this.#model.chat ? conversation(this.#contents.slice(0, -1)) : null;
-    if (!this.#switches.isOn || (this.#model.answers_few && !messages)) return;
+    if (!this.#switches.isOn) return;
     this.#try("written", (signal) => compareTexts(messages, this.#switches.body, signal));
   }
 
@@ -292,21 +292,28 @@ export class Inside {
     this.#steps.draw(found, read, i, predictions[i], isOff, this.#switches.isEdited);
     this.#switches.draw(this.#steps.chosen, i);
     const parts = await this.#ask("parts", { ...place, ablations: true });
-    if (parts) this.#steps.drawParts(parts.ablations, parts.bits);
+    if (parts) this.#steps.drawParts(parts.ablations);
   }
 
   /** Say what the changes of the model do to the text, and to the prediction that is shown. */
   #tellEffect(now, isLast) {
     if (!this.#unchanged) return;
-    const { bits, predictions } = this.#unchanged;
-    const before = predictions[this.#at];
+    const before = this.#unchanged.predictions[this.#at];
     const { token, text } = isLast ? before.alternatives[0] : now;
     const share = ({ alternatives, ...came }) =>
       [came, ...alternatives].find((each) => each.token === token)?.probability ?? 0;
     byId("effect").textContent =
-      `Surprise at the whole text: ${bits.toFixed(1)} bits before, ${this.#found.bits.toFixed(1)} now. ` +
+      `Surprise at the whole ${this.#model.chat ? "reply" : "text"}: ` +
+      `${this.#bitsOf(this.#unchanged)} bits before, ${this.#bitsOf(this.#found)} now. ` +
       `Here, the probability of ${quoted(text, true)} was ${percent(share(before))} and is ` +
       `${percent(share(now))}. A single text can also become likelier by chance; try several.`;
+  }
+
+  /** Return the bits of what the model has learned to predict: in a conversation, of replies. */
+  #bitsOf({ bits, read, predictions }) {
+    if (!this.#model.chat) return bits.toFixed(1);
+    const isReply = (i) => read.slice(0, i + 1).findLast(isSpecial) === "<|assistant|>";
+    return predictions.reduce((sum, each, i) => sum + (isReply(i) ? each.bits : 0), 0).toFixed(1);
   }
 
   #move(event) {

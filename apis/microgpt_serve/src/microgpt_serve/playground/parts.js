@@ -7,7 +7,6 @@ const LEAST = 0.01; // change of a probability that is told
 export class Parts {
   #chosen;
   #found = [];
-  #bits = 0; // of the text
 
   /** Args: a function that is called with the step of a part that is chosen. */
   constructor(chosen) {
@@ -20,10 +19,9 @@ export class Parts {
   }
 
   /** Show the bits of the text without each part, and with all. */
-  draw(found, bits, isOff) {
+  draw(found, isOff) {
     this.#found = found;
-    this.#bits = bits;
-    const rows = found.map(({ layer, head, bits: without }) => {
+    const rows = found.map(({ layer, head, bits, bits_without: without }) => {
       const step = stepOf(layer, head);
       const title = head === null ? `MLP of layer ${layer}` : `head ${head} of layer ${layer}`;
       const button = element("button", { type: "button" }, isOff(step) ? `${title} (off)` : title);
@@ -34,25 +32,30 @@ export class Parts {
     byId("parts").tBodies[0].replaceChildren(...rows);
   }
 
-  /** Return sentences on what a part does at the position: which tokens it raises and lowers. */
-  effect(layer, head) {
+  /** Return sentences on what a part does at the position: which tokens it raises and lowers.
+   * Args: what its bits are of, "text" or "reply".
+   */
+  effect(layer, head, what) {
     const part = this.#found.find((each) => each.layer === layer && each.head === head);
     if (!part) return "";
     const told = (changes) =>
       changes
         .filter((each) => Math.abs(each.probability - each.without) >= LEAST)
-        .map((each) => `${quoted(each.text, true)} (${percent(each.without)} without it, ${percent(each.probability)} with it)`)
+        .map(
+          (each) =>
+            `${quoted(each.text, true)} (${percent(each.without)} without it, ${percent(each.probability)} with it)`,
+        )
         .join(", ");
     const [raised, lowered] = [told(part.raised), told(part.lowered)];
     const moves = [raised && `raises the probability of ${raised}`, lowered && `lowers that of ${lowered}`];
-    const change = part.bits - this.#bits;
+    const change = part.bits_without - part.bits;
     const more = `${Math.abs(change).toFixed(1)} bits ${change < 0 ? "less" : "more"}`;
-    const whole = Math.abs(change) < 0.05 ? "as many bits as with it" : `${more} (${part.bits.toFixed(1)})`;
+    const whole = Math.abs(change) < 0.05 ? "as many bits as with it" : `${more} (${part.bits_without.toFixed(1)})`;
     return (
       (raised || lowered
         ? `It ${moves.filter(Boolean).join(", and ")}.`.replace("It lowers that", "It lowers the probability")
         : "It changes no probability here by 1 percentage point or more.") +
-      ` Without it, the whole text takes ${whole}.`
+      ` Without it, the whole ${what} takes ${whole}.`
     );
   }
 }
@@ -67,7 +70,8 @@ export function attended(shares, read, at, head) {
     const before = at - j === 1 ? "the token before" : `${at - j} tokens before`;
     return `${j === at ? "this token itself" : `${quoted(read[j])}, ${before}`} (${percent(shares[j])})`;
   });
-  const most = shares[order[0]] >= 0.5 ? `looks mostly at ${first}` : `spreads its attention; most is on ${first}`;
+  const most =
+    shares[order[0]] >= 0.5 ? `looks mostly at ${first}` : `spreads its attention; most is on ${first}`;
   const rest = shares[order[1]] >= 0.1 ? `, then at ${second}` : "";
   return `Head ${head} ${most}${rest}.`;
 }
@@ -82,4 +86,5 @@ export function active(hidden) {
   );
 }
 
-const signed = (number) => `${number < -0.05 ? "−" : number >= 0.05 ? "+" : ""}${Math.abs(number).toFixed(1)}`;
+const signed = (number) =>
+  `${number < -0.05 ? "−" : number >= 0.05 ? "+" : ""}${Math.abs(number).toFixed(1)}`;

@@ -98,9 +98,7 @@ const TEXTS = {
   hidden: [
     "Hidden layer of the MLP",
     (c) =>
-      `A matrix makes ${c.hidden} numbers, each of which responds to a pattern in the input; if all are ` +
-      `0, none is found here, and the MLP adds nothing. ` +
-      c.activation,
+      `A matrix makes ${c.hidden} numbers, each of which responds to a pattern in the input. ${c.activation}`,
     "Gpt.mlp",
   ],
   mlp_output: [
@@ -207,9 +205,9 @@ export class Steps {
     this.#show();
   }
 
-  /** Show what the parts are for. Args: the ablations, and the bits of the text. */
-  drawParts(ablations, bits) {
-    this.#parts.draw(ablations, bits, this.#isOff);
+  /** Show what the parts are for. */
+  drawParts(ablations) {
+    this.#parts.draw(ablations, this.#isOff);
     this.#show();
   }
 
@@ -280,7 +278,7 @@ export class Steps {
     const first = isMlp
       ? active(activations[`layer${layer}.hidden`])
       : attended(activations[`layer${layer}.attention`][head], this.#read, this.#at, head);
-    return `${first} ${this.#parts.effect(layer, head)}`;
+    return `${first} ${this.#parts.effect(layer, head, this.#model.chat ? "reply" : "text")}`;
   }
 
   #cells(found) {

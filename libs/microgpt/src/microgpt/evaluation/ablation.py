@@ -1,11 +1,19 @@
 """What a head or an MLP is for: the predictions of a text without it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING
 
 from microgpt.evaluation.held_out_loss import bits
-from microgpt.evaluation.predictor import Predictor
+from microgpt.evaluation.predictor import Predictor, counted_predictions
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from microgpt.engine.compiled_model import CompiledModel
 
 N_CHANGES = 3  # number of tokens whose probability a part raises or lowers most
 
@@ -26,7 +34,8 @@ class Ablation:
 
     layer: int
     head: int | None  # None: the MLP
-    bits: float  # the total surprise without it; see `Explanation.bits`
+    bits: float  # the surprise with it, of the predictions that count in training
+    bits_without: float
     # At a position, if one is given: the token that came, and those whose probability the part
     # raises or lowers most, the largest change first.
     came: Change | None = None
@@ -34,31 +43,30 @@ class Ablation:
     lowered: tuple[Change, ...] = ()
 
 
-def ablation(
-    gpt: Predictor,
-    tokens: Sequence[int],
-    layer: int,
-    head: int | None,
-    position: int | None,
-    *,
-    has_end: bool,
-) -> Ablation:
-    """Return the effect on the predictions of all tokens but the first; see `explain`."""
-    read = tokens[:-1]
-    rows = gpt.compiled.without(layer, head).activations(read).log_probabilities()
-    scored = rows[range(len(read)), tokens[1:]].tolist()[: None if has_end else -1]
-    total = math.fsum(bits(-each) for each in scored)
-    if position is None:
-        return Ablation(layer, head, total)
-    place = position % len(read)
-    own = gpt.compiled.activations(read).log_probabilities(place)[0]
-    pairs = [(math.exp(a), math.exp(b)) for a, b in zip(own, rows[place], strict=True)]
-    order = sorted(range(len(pairs)), key=lambda token: pairs[token][1] - pairs[token][0])
+def ablations(
+    gpt: Predictor, tokens: Sequence[int], position: int | None, *, has_end: bool
+) -> Iterator[Ablation]:
+    """Yield the effect of each head and each MLP on the predictions of all tokens but the first."""
+    read, label = tokens[:-1], gpt.tokenizer.label
+    counted = counted_predictions(tokens, gpt.tokenizer, gpt.step_config)
+    counted[-1] *= has_end
+    places = [i for i, counts in enumerate(counted) if counts] or range(len(read))
 
-    def changes(chosen: Sequence[int], sign: int) -> tuple[Change, ...]:
-        found = (Change(token, gpt.tokenizer.label(token), *pairs[token]) for token in chosen)
-        return tuple(one for one in found if sign * (one.probability - one.without) >= 0)
+    def rows_and_bits(model: "CompiledModel") -> tuple["NDArray[np.float64]", float]:
+        rows = model.activations(read).log_probabilities()
+        return rows, math.fsum(bits(-rows[i, tokens[i + 1]]) for i in places)
 
-    (came,) = changes([tokens[place + 1]], 0)
-    raised, lowered = changes(order[:N_CHANGES], 1), changes(order[: -N_CHANGES - 1 : -1], -1)
-    return Ablation(layer, head, total, came, raised, lowered)
+    own, total = rows_and_bits(gpt.compiled)
+    for layer, head in product(range(gpt.config.n_layer), [*range(gpt.config.n_head), None]):
+        rows, without = rows_and_bits(gpt.compiled.without(layer, head))
+        if position is None:
+            yield Ablation(layer, head, total, without)
+            continue
+        at = position % len(read)
+        pairs = zip(map(math.exp, own[at]), map(math.exp, rows[at]), strict=True)
+        changes = [Change(token, label(token), *pair) for token, pair in enumerate(pairs)]
+        order = sorted(changes, key=lambda one: one.without - one.probability)
+        raised = [one for one in order[:N_CHANGES] if one.probability > one.without]
+        lowered = [one for one in order[: -N_CHANGES - 1 : -1] if one.probability < one.without]
+        came = changes[tokens[at + 1]]
+        yield Ablation(layer, head, total, without, came, tuple(raised), tuple(lowered))

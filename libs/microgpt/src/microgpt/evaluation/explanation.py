@@ -10,7 +10,8 @@ from microgpt.config import N_ALTERNATIVES, TextKind, TrainConfig, check_type
 from microgpt.data.sliding_windows import SlidingWindows
 from microgpt.data.tokenizer import Document, Tokenizer, check_document
 from microgpt.errors import ConfigError, PromptError
-from microgpt.evaluation.ablation import Ablation, ablation
+from microgpt.evaluation.ablation import Ablation
+from microgpt.evaluation.ablation import ablations as parts_of
 from microgpt.evaluation.backward import backward as backward_facts
 from microgpt.evaluation.edits import Edits, Head, WeightName
 from microgpt.evaluation.held_out_loss import bits
@@ -176,10 +177,9 @@ def explain_tokens(
         if position is not None:
             numbers = {name: array.tolist() for name, array in found.at(position % n).items()}
     parts = []
-    for layer in range(gpt.config.n_layer if ablations else 0):
-        for head in [*range(gpt.config.n_head), None]:
-            parts.append(ablation(gpt, tokens, layer, head, position, has_end=has_end))
-            yield
+    for part in parts_of(gpt, tokens, position, has_end=has_end) if ablations else ():
+        parts.append(part)
+        yield
     pushed = backward_facts(gpt, tokens, backward, position) if backward else {}
     read = tuple(map(label, tokens[:-1]))
     return Explanation(tuple(predictions), read, weights, numbers, tuple(parts), pushed, has_end)

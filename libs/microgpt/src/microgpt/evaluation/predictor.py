@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, Self
 from microgpt.config import MAX_NEW_TOKENS, EngineName, LossOn, TextKind, TrainConfig, check_choice
 from microgpt.data.chunked_dataset import scored
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.data.tokenizer import Document, Message, Tokenizer, as_documents, count_predictions
+from microgpt.data.tokenizer import (
+    ROLES,
+    Document,
+    Message,
+    Tokenizer,
+    as_documents,
+    count_predictions,
+)
 from microgpt.edited_sources import check_unedited
 from microgpt.errors import ConfigError, DataError, PromptError
 from microgpt.evaluation.edits import Edits
@@ -220,3 +227,17 @@ def explained_tokens(tokenizer: Tokenizer, text: Document) -> list[int]:
     if tokenizer.is_chat:
         tokens.pop()  # the end of the conversation, which is not learned
     return tokens
+
+
+def counted_predictions(
+    tokens: Sequence[int], tokenizer: Tokenizer, config: TrainConfig
+) -> list[int]:
+    """Return the loss mask of the predictions; see `Tokenizer.mask`."""
+    if not tokenizer.is_chat or config.loss_on == "all":
+        return [*(len(tokens) - 2) * [1], int(config.text == "lines")]
+    assistant, mask, role = tokenizer.role_id("assistant"), [], 0
+    starts = {tokenizer.role_id(each) for each in ROLES} | {tokenizer.end_turn_id}
+    for token in tokens[:-1]:
+        role = token if token in starts else role
+        mask.append(int(role == assistant))
+    return mask

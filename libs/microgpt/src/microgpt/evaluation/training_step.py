@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microgpt.config import MUON_LR_RATIO, MUON_MOMENTUM, TrainConfig
-from microgpt.data.tokenizer import ROLES, Tokenizer
+from microgpt.data.tokenizer import Tokenizer
 from microgpt.engine.compiled_model import CompiledModel
 from microgpt.engine.gradients import Gradients, gradients
 from microgpt.errors import PromptError
+from microgpt.evaluation.predictor import counted_predictions
 from microgpt.model import Weights, weight_shapes
 from microgpt.newton_schulz import COEFFICIENTS, N_ITERATIONS, NORM_EPS
 
@@ -52,7 +53,7 @@ def training_step(
     n, size = len(tokens) - 1, model.config.block_size
     if n > size:
         raise PromptError(f"a step takes up to {size} tokens, the context of the model, got {n}")
-    counted = _counted(tokens, tokenizer, config)
+    counted = counted_predictions(tokens, tokenizer, config)
     if not any(counted):
         raise PromptError("there is nothing to learn; add a reply, or a text")
     found = gradients(model.activations(tokens[:-1]), tokens, counted)
@@ -61,18 +62,6 @@ def training_step(
         for name in weight_shapes(model.config)
     }
     return TrainingStep(counted, found, moves)
-
-
-def _counted(tokens: Sequence[int], tokenizer: Tokenizer, config: TrainConfig) -> list[int]:
-    """Return the loss mask of the predictions; see `Tokenizer.mask`."""
-    if not tokenizer.is_chat or config.loss_on == "all":
-        return [*(len(tokens) - 2) * [1], int(config.text == "lines")]
-    assistant, mask, role = tokenizer.role_id("assistant"), [], 0
-    starts = {tokenizer.role_id(each) for each in ROLES} | {tokenizer.end_turn_id}
-    for token in tokens[:-1]:
-        role = token if token in starts else role
-        mask.append(int(role == assistant))
-    return mask
 
 
 def _move(name: str, weights: Array, grads: Array, config: TrainConfig) -> Array:

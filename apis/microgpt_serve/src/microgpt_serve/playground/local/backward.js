@@ -22,7 +22,8 @@ const NOTHING = "there is nothing to learn; add a reply, or a text";
 export function weightsAfter(model, config, tokenizer, tokens) {
   const { memory } = model;
   const { end } = memory;
-  const counted = countedOf(config, tokenizer, tokens, model.config.block_size);
+  const counted = countedOf(config, tokenizer, tokens);
+  checkStep(counted, model.config.block_size);
   try {
     const chunk = { tokens, mask: Uint8Array.from([0, ...counted]) };
     const others = { steps: 1, batch_size: 1, warmup_steps: 0, dropout: 0, average_tail: 0, shuffle: false };
@@ -52,7 +53,7 @@ export function backward(model, config, tokenizer, tokens, [matrix, row, column]
     rowsOf(model.config, matricesOf(model.config, numbers), { matrix: name, row, column });
   const { numbers: values, columns } = of(weights, matrix, [row, column]);
   const after = weightsAfter(model, config, tokenizer, tokens);
-  const counted = countedOf(config, tokenizer, tokens, model.config.block_size);
+  const counted = countedOf(config, tokenizer, tokens);
   const n = tokens.length - 1;
   const { grads, factors } = withActivations(model, tokens.slice(0, -1), (found) =>
     gradients(model, found, tokens, counted),
@@ -98,24 +99,32 @@ export function backward(model, config, tokenizer, tokens, [matrix, row, column]
   };
 }
 
-/** Return the loss mask of the predictions; see `_counted`. */
-function countedOf({ loss_on: lossOn, text }, { isChat, special }, tokens, size) {
-  const n = tokens.length - 1;
-  if (n > size) throw new EngineError(`a step takes up to ${size} tokens, the context of the model, got ${n}`);
+/** Return the loss mask of the predictions; see `counted_predictions`. */
+export function countedOf({ loss_on: lossOn, text }, { isChat, special }, tokens) {
   const isAll = !isChat || lossOn === "all";
   let role = -1;
-  const counted = tokens.slice(0, -1).map((token, i) => {
+  return tokens.slice(0, -1).map((token, i) => {
     if (isChat && CHAT_TOKENS.some((name) => special.get(name) === token)) role = token;
-    return isAll ? Number(text === "lines" || i < n - 1) : Number(role === special.get("assistant"));
+    if (isAll) return Number(text === "lines" || i < tokens.length - 2);
+    return Number(role === special.get("assistant"));
   });
+}
+
+/** Throw an error if there is no step on tokens. */
+function checkStep(counted, size) {
+  const n = counted.length;
+  if (n > size) {
+    throw new EngineError(`a step takes up to ${size} tokens, the context of the model, got ${n}`);
+  }
   if (!counted.some(Boolean)) throw new EngineError(NOTHING);
-  return counted;
 }
 
 /** Return the loss of the predictions that count, by a model with weights. */
 function nats(model, weights, tokens, counted) {
   model.setWeights(weights);
-  return model.evaluate([{ tokens }], (losses) => counted.reduce((total, each, i) => total + each * losses[i], 0));
+  return model.evaluate([{ tokens }], (losses) =>
+    counted.reduce((total, each, i) => total + each * losses[i], 0),
+  );
 }
 
 /** Return numbers as arrays. */

@@ -206,7 +206,7 @@ export class LocalEngine {
       throw new EngineError(`${shown} attention weights are too many; ask for fewer heads`);
     }
     const { ablations, backward: weight } = body;
-    const wanted = { top, attention, position, ablations, backward: weight };
+    const wanted = { top, attention, position, ablations, backward: weight, step: this.#file.step };
     const [model, tokenizer] = [this.#model, this.#tokenizer];
     return {
       ...explain(model, tokenizer, tokens, wanted, this.#file.text === "lines"),

@@ -69,7 +69,12 @@ export function gradients(model, found, tokens, counted) {
   }
   grads.x = dx;
   const scales = rows("embedded_scale");
-  grads.embedding = rows("embedded").map((row, i) => rmsnormBackward(dx[i], row.map((each) => each / scales[i][0])));
+  grads.embedding = rows("embedded").map((row, i) =>
+    rmsnormBackward(
+      dx[i],
+      row.map((each) => each / scales[i][0]),
+    ),
+  );
   return { grads, factors: { ...factors, ...tables(config, tokens, grads.embedding) } };
 }
 
@@ -96,7 +101,12 @@ function tables(config, tokens, dembedding) {
   const half = Math.floor(C / 2);
   const turned = dembedding.slice(1).map((row) => row.map((_, i) => row[(i + half) % C]));
   const isShifted = config.token_shift;
-  found.wte = isShifted ? [[...dembedding, ...turned], [...read, ...read.slice(0, -1)]] : [dembedding, read];
+  found.wte = isShifted
+    ? [
+        [...dembedding, ...turned],
+        [...read, ...read.slice(0, -1)],
+      ]
+    : [dembedding, read];
   return found;
 }
 

@@ -111,7 +111,8 @@ export class Backward {
   /** Return a sentence on the push at a step. */
   sentence(kind, { counted }, at, came) {
     if (kind !== "probabilities") return TEXTS[kind] ?? TEXTS.stream;
-    if (!counted[at]) return "This prediction does not count: the model learns only to predict replies.";
+    if (!counted[at])
+      return "This prediction does not count: the model learns only to predict replies. Choose a token of the reply.";
     return (
       `The model gave ${percent(came.probability)} to ${quoted(came.text, true)}, which came. It should have ` +
       "been 100 %, and 0 % for all others: the differences push the logits. A push of a logit is the " +

@@ -50,7 +50,8 @@ export class Parts {
     const moves = [raised && `raises the probability of ${raised}`, lowered && `lowers that of ${lowered}`];
     const change = part.bits_without - part.bits;
     const more = `${Math.abs(change).toFixed(1)} bits ${change < 0 ? "less" : "more"}`;
-    const whole = Math.abs(change) < 0.05 ? "as many bits as with it" : `${more} (${part.bits_without.toFixed(1)})`;
+    const whole =
+      Math.abs(change) < 0.05 ? "as many bits as with it" : `${more} (${part.bits_without.toFixed(1)})`;
     return (
       (raised || lowered
         ? `It ${moves.filter(Boolean).join(", and ")}.`.replace("It lowers that", "It lowers the probability")

@@ -85,11 +85,15 @@ export class Switches {
   }
 
   #document(text) {
-    if (!this.#model.chat) return { text };
+    return this.#model.chat ? { messages: conversation(this.#contents(text)) } : { text };
+  }
+
+  /** Return the contents of messages from an address; only a wrong one has no JSON. */
+  #contents(text) {
     try {
-      return { messages: conversation([JSON.parse(text)].flat().map(String)) };
+      return this.#model.chat ? [JSON.parse(text)].flat().map(String) : [text];
     } catch {
-      return { messages: conversation([text]) }; // of an address that is wrong
+      return [text];
     }
   }
 
@@ -150,7 +154,7 @@ export class Switches {
       "without-mlp": (value) => `without the MLP of layer ${value}`,
       "without-position": (value) => `without the embedding of position ${value}`,
       weight: (value) => value,
-      learn: (value) => `after a step on “${value}”`,
+      learn: (value) => `after a step on “${this.#contents(value).slice(-2).join(" … ").slice(0, 60)}”`,
     };
     const chips = FIELDS.flatMap((name) =>
       this.#edits.get(name).map((value, place) => {

@@ -48,11 +48,36 @@ def test_explain_changes_the_model_by_hand(microgpt, text_model) -> None:
     assert json.loads(done.stdout) == json.loads(json.dumps(wanted.facts()))
 
 
+def test_explain_shows_parts_and_a_training_step(microgpt, text_model) -> None:
+    options = ("--position=1", "--parts", "--backward=wte[0, 3]")
+    gpt = InferenceGpt(load(text_model))
+    wanted = explain(gpt, "anna", position=1, ablations=True, backward=("wte", 0, 3))
+    done = microgpt("explain", text_model, "anna", *options, "--json")
+    assert json.loads(done.stdout) == json.loads(json.dumps(wanted.facts()))
+    *_, parts, step = microgpt("explain", text_model, "anna", *options).stdout.split("\n\n")
+    for line, each in zip(parts.splitlines(), wanted.ablations, strict=True):
+        name = "MLP" if each.head is None else f"head {each.head}"
+        assert line.startswith(f"without {name}")
+        assert f"{each.bits_without - each.bits:+.1f} bits" in line
+    title, _, *matrices, _, _, _, _, _, _ = step.splitlines()
+    found = wanted.backward
+    bits = f"takes {found['bits_before']:.1f} bits before, {found['bits_after']:.1f} after"
+    assert title == f"one step of adamw with learning rate {found['lr']:g}: the text {bits}"
+    assert [line.split()[0] for line in matrices] == [*found["matrices"]]
+    weight = found["weight"]
+    assert f"wte[0,3] is {weight['value']:.4f} and moves by {weight['move']:+.5f}" in step
+    assert [line.split()[-1] for line in step.splitlines()[-5:]] == [
+        f"{x * y:z.6f}" for x, y in weight["factors"]
+    ]
+
+
 @pytest.mark.parametrize(
     ("option", "problem"),
     [
         ("--without-head=0.9", "head must be at most 3"),
         ("--without-head=x", "--without-head must be LAYER.HEAD, such as 0.1, got 'x'"),
+        ("--backward=wte", "--backward must be like wte[0,3], got 'wte'"),
+        ("--backward=wtf[0,0]", "the model has no matrix 'wtf'"),
         ("--weight=wte[0]", "--weight must be like wte[0,3]=0.5 or wte[0,3]*=2, got 'wte[0]'"),
         ("--weight=wte[0,0]=x", "--weight must be like wte[0,3]=0.5 or wte[0,3]*=2, got 'wte[0,0"),
         ("--weight=wte[0,0]=nan", "wte[0,0] must be from -1e+30 to 1e+30, got nan"),

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from microgpt import InferenceGpt, Message, TrainConfig, load, save
+from microgpt import InferenceGpt, Message, Sampling, TrainConfig, load, save
 from microgpt.evaluation.edits import Edits, WeightEdit
 from microgpt.evaluation.explanation import explain
 from microgpt.training.train import train
@@ -87,3 +87,46 @@ def test_invalid_explain_requests_are_refused(names, body, problem) -> None:
     reply = names.request("POST", PAGE, body)
     assert reply.status == 400
     assert problem in reply.json["error"]
+
+
+def test_backward_and_ablations_are_those_of_the_library(names, names_gpt) -> None:
+    body = {"text": "anna", "position": 2, "ablations": True, "backward": ["layer0.attn_wq", 3, 5]}
+    wanted = explain(
+        names_gpt, "anna", position=2, ablations=True, backward=("layer0.attn_wq", 3, 5)
+    )
+    assert names.request("POST", PAGE, body).json == json.loads(json.dumps(wanted.facts()))
+
+
+def test_a_step_on_a_text_changes_replies_and_texts(names, names_gpt, talk, talk_gpt) -> None:
+    learn = [{"text": "anna"}] * 3
+    learned = names_gpt.edited(Edits(learn=["anna"] * 3))
+    after = names.request("POST", PAGE, {"text": "anna", "learn": learn}).json
+    assert after["bits"] == explain(learned, "anna").bits < explain(names_gpt, "anna").bits
+    body = {"num_samples": 3, "seed": 7}
+    path = "/microgpt/v1/generate"
+    samples = names.request("POST", path, {**body, "learn": learn}).json["samples"]
+    assert samples == learned.generate(3, seed=7)
+    assert names.request("POST", path, body).json["samples"] == names_gpt.generate(3, seed=7)
+    messages = [{"role": "user", "content": "hi"}]
+    body = {"messages": messages, "without_mlps": [0], "temperature": 3, "seed": 5}
+    reply = talk.request("POST", "/microgpt/v1/chat", body).json["content"]
+    changed = talk_gpt.edited(Edits(without_mlps=[0]))
+    assert reply == changed.chat("hi", sampling=Sampling(3), seed=5).content
+    learn = [{"messages": [*messages, {"role": "assistant", "content": "hi"}]}]
+    found = talk.request("POST", PAGE, {"messages": messages, "learn": learn}).json
+    document = [Message("user", "hi"), Message("assistant", "hi")]
+    assert found["bits"] == explain(talk_gpt, "hi", edits=Edits(learn=[document])).bits
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"text": "anna", "backward": ["wtf", 0, 0]}, "the model has no matrix 'wtf'"),
+        ({"text": "anna", "learn": [{"text": "anna" * 9}]}, "a step takes up to 16 tokens"),
+        ({"text": "anna", "learn": [{}]}, "pass either text or messages"),
+        ({"text": "anna" * 9, "ablations": True}, "the text has 37 tokens"),
+    ],
+)
+def test_what_a_step_cannot_do_is_a_bad_request(names, body, message) -> None:
+    reply = names.request("POST", PAGE, body)
+    assert (reply.status, message in reply.json["error"]) == (400, True), reply.json

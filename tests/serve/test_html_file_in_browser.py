@@ -120,6 +120,36 @@ def test_the_model_in_the_file_can_be_changed(exported, names_dir, opened) -> No
     assert run(UNTIL + "return until(() => byId('changed').hidden && !byId('explained').hidden)")
 
 
+def test_the_model_in_the_file_learns_from_a_text(exported, names_dir, opened) -> None:
+    page, half = exported(names_dir)
+    command = [commands.COMMAND, "explain", half, "anna", "--json"]
+    options = ["--parts", "--backward", "layer0.attn_wq[0,0]", "--position", "2"]
+    out = commands.run_process([*command, *options], env=SAME, check=True).stdout
+    wanted = json.loads(out)
+    run = opened(page, "#/inside?text=anna&at=2&backward=1&step=layer0.query")
+    found = wanted["backward"]
+    bits = f"{found['bits_before']:.2f} bits before, {found['bits_after']:.2f} after."
+    told = run(UNTIL + "return until(() => byId('learned').textContent)")
+    assert told.endswith(bits)
+    canvases = "return until(() => byId('why').querySelectorAll('canvas').length)"
+    assert run(UNTIL + canvases) == 2
+    rows = run(UNTIL + "return until(() => texts('#parts td')[3] && texts('#parts td'))")
+    assert [float(cell) for cell in rows[1::3]] == pytest.approx(
+        [each["bits"] for each in wanted["ablations"]], abs=0.051
+    )
+    run("document.getElementById('make-step').click()")
+    effect = run(UNTIL + "return until(() => byId('effect').innerText)")
+    assert f"{found['bits_after']:.1f} now." in effect
+    texts = run(
+        UNTIL + "return until(() => texts('#texts-written td')[9] && texts('#texts-written td'))"
+    )
+    assert len(texts) == 10
+    command = [commands.COMMAND, "generate", "--model", half, "-n", "5", "--json"]
+    samples = json.loads(commands.run_process(command, env=SAME, check=True).stdout)["samples"]
+    assert texts[::2] == samples
+    assert run("return document.getElementById('trouble').innerText") == ""
+
+
 def test_a_bot_of_few_questions_answers_them(tmp_path, opened) -> None:
     pairs = {"When are you open?": "From 7 to 18.", "Can I order a cake?": "Call us."}
     talks = [(Message("user", asked), Message("assistant", said)) for asked, said in pairs.items()]

@@ -8,7 +8,8 @@ import commands
 import microgpt_serve
 
 FILES = Path(microgpt_serve.__file__).parent / "playground"
-MAX_BYTES = 174_000
+MAX_BYTES = 200_000
+IMPORTED = re.compile(r"^(?:import|export) [^;]*from \"([^\"]+)\";", re.MULTILINE)
 
 
 def test_the_page_is_small_and_loads_only_its_own_files(names) -> None:
@@ -50,3 +51,14 @@ def test_play_opens_the_page_on_a_free_loopback_port(tmp_path, names_dir) -> Non
     assert found, err
     assert out == f"{found[1]} 200\n"
     assert "GET" not in err  # there is no line for each request
+
+
+def test_no_script_of_the_page_imports_itself_through_others() -> None:
+    found = {
+        file: {(file.parent / name).resolve() for name in IMPORTED.findall(file.read_text("utf-8"))}
+        for file in FILES.rglob("*.js")
+    }
+    assert sum(map(len, found.values())) > len(found)  # the pattern finds imports
+    while free := {file for file, others in found.items() if not others & found.keys()}:
+        found = {file: others for file, others in found.items() if file not in free}
+    assert [file.name for file in found] == []

@@ -578,13 +578,13 @@ def test_attention_and_numbers_are_those_of_the_model(talk, talk_gpt, page) -> N
     )
     assert weights == pytest.approx(row, abs=1e-6)
     page.wait_for_selector("#numbers span")
-    nodes = page.locator("#diagram button").evaluate_all("all => all.map(one => one.value)")
-    names = [*dict.fromkeys(nodes)]  # a head has a node of its own
-    assert sorted(names) == sorted([*found.activations, "probabilities"])
+    names = page.locator("#diagram button").evaluate_all("all => all.map(one => one.value)")
+    steps = {re.sub(r" \d+$", "", name) for name in names}  # a head has a node of its own
+    assert sorted(steps) == sorted([*found.activations, "probabilities"])
     page.focus("#diagram [aria-pressed=true]")
     for name in names:
         assert page.locator("#diagram button:focus").get_attribute("value") == name
-        assert page.inner_text("#what")
+        assert page.inner_text("#plain")
         assert page.inner_text("#code")
         assert page.inner_text("#file") == "model.py"
         cells = page.locator("#numbers span").all_inner_texts()
@@ -623,6 +623,7 @@ def test_parts_of_the_model_are_switched_off_in_the_page(names, names_gpt, page)
     page.click("#diagram button[value='layer0.hidden']")
     page.click("#switches input")
     shown(without_mlp=True)
+    until(page, "document.getElementById('plain').innerText.startsWith('It is switched off')")
     assert page.locator("#diagram .off").count() == 1 + 3  # the head, and all of the MLP
     assert page.locator("#diagram .off").first.inner_text() == "Head 1"
     until(page, "/without-head=0.1.*without-mlp=0.*weight=wte/.test(location.hash)")
@@ -632,6 +633,105 @@ def test_parts_of_the_model_are_switched_off_in_the_page(names, names_gpt, page)
     shown(without_mlp=False)
     page.click("#switch-all-on")
     page.wait_for_selector("#changed", state="hidden")
+
+
+def test_a_head_and_an_mlp_are_explained_by_what_they_do(names, names_gpt, page) -> None:
+    found = explain(names_gpt, "anna", position=2, ablations=True)
+    opened(page, names, "inside", text="anna", at=2, step="layer0.attention 1")
+    until(page, "document.getElementById('plain').innerText.includes('the whole text takes')")
+    assert page.inner_text("#step-title") == "Head 1, layer 0"
+    assert page.locator("#diagram [aria-pressed=true]").all_inner_texts() == ["Head 1"]
+    row = found.activations["layer0.attention"][1]
+    place = row.index(max(row))
+    told = page.inner_text("#plain")
+    assert f"{100 * max(row):.0f} %" in told
+    assert ("this token itself" if place == 2 else shown_as(found.read[place])) in told
+    assert page.locator("#numbers span").count() == len(row)
+    for i, part in enumerate(found.ablations):
+        page.click(f"#parts tbody tr:nth-child({i + 1}) button")
+        step = "hidden" if part.head is None else f"attention {part.head}"
+        value = f"layer{part.layer}.{step}"
+        page.wait_for_selector(f"#diagram [value='{value}'][aria-pressed=true]")
+        told = page.inner_text("#plain")
+        change = part.bits_without - part.bits
+        assert ("as many bits" if abs(change) < 0.05 else f"{abs(change):.1f} bits ") in told
+        for each in (*part.raised, *part.lowered):
+            if abs(each.probability - each.without) >= 0.0101:
+                assert shown_as(each.text) in told
+    hidden = found.activations[value]
+    assert told.startswith(f"{sum(each > 0 for each in hidden)} of its {len(hidden)} hidden units")
+
+
+def shown_as(label: str) -> str:
+    return {"<|bos|>": " token"}.get(label, f"“{label}”")
+
+
+def test_the_page_shows_how_the_model_learns_from_a_text(names, names_gpt, page) -> None:
+    def facts(*weight: Any) -> dict[str, Any]:
+        return explain(names_gpt, "anna", position=2, backward=weight).backward
+
+    opened(page, names, "inside", text="anna", at=2)
+    page.wait_for_selector("#numbers span")
+    page.focus("#backward")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#learned:has-text('bits before')")
+    whole = facts("lm_head", 0, 0)
+    bits = f"takes {whole['bits_before']:.2f} bits before, {whole['bits_after']:.2f} after"
+    assert bits in page.inner_text("#learned")
+    assert page.inner_text("#step-title") == "Probabilities"
+    assert "to “n”, which came. It should have been 100 %" in page.inner_text("#plain")
+    page.keyboard.press("Tab")
+    page.click("#diagram button[value='layer0.query']")
+    until(page, "document.querySelectorAll('#why canvas').length === 2")
+    name, row, column = re.match(r"([\w.]+)\[(\d+),(\d+)\]", page.inner_text("#why p")).groups()  # type: ignore[union-attr]
+    weight = facts(name, int(row), int(column))["weight"]
+    largest = max(abs(each) for numbers in weight["gradients"] for each in numbers)
+    assert abs(weight["gradient"]) == largest
+    assert f"{abs(weight['move']):.4f}" in page.inner_text("#why")
+    products = sorted((x * y for x, y in weight["factors"]), key=abs, reverse=True)
+    cell = page.inner_text("#why tbody td:nth-child(4) >> nth=0")
+    assert float(cell.replace("−", "-")) == pytest.approx(products[0], rel=0.06, abs=6e-5)
+    push = page.locator("#numbers span").all_inner_texts()[0].replace("−", "-")
+    assert float(push) == pytest.approx(-whole["gradients"]["layer0.query"][0], rel=0.06, abs=6e-5)
+    page.fill("#weight-row", "1")
+    until(page, f"document.getElementById('why').innerText.startsWith('{name}[1,{column}]')")
+    page.locator("#why canvas").first.click(position={"x": 3, "y": 3})
+    until(page, f"document.getElementById('why').innerText.startsWith('{name}[0,0]')")
+
+
+def test_a_training_step_is_made_in_the_page(names, names_gpt, page) -> None:
+    opened(page, names, "inside", text="anna", backward=1)
+    page.wait_for_selector("#learned:has-text('bits before')")
+    page.click("#make-step")
+    learned = names_gpt.edited(Edits(learn=["anna"]))
+    bits = explain(learned, "anna").bits
+    until(page, f"document.getElementById('effect').innerText.includes('{bits:.1f} now.')")
+    page.wait_for_selector("#written:not([hidden])")
+    cells = page.locator("#texts-written td").all_inner_texts()
+    assert [cell.strip() for cell in cells[::2]] == names_gpt.generate(5)
+    assert [cell.strip() for cell in cells[1::2]] == learned.generate(5)
+    page.click("#diagram button[value='layer0.hidden']")
+    page.click("#switches input")
+    page.wait_for_selector("#make-step[disabled]")
+    assert page.is_visible("#no-step")
+    until(page, "/without-mlp=0.*learn=anna/.test(location.hash)")
+
+
+def test_the_reply_of_a_changed_chat_model_is_shown(talk, talk_gpt, page) -> None:
+    opened(page, talk, "inside", question="hi there", text="yo", **{"without-head": "0.1"})
+    page.wait_for_selector("#written:not([hidden])")
+    changed = talk_gpt.edited(Edits([(0, 1)]))
+    wanted = [each.chat("hi there", seed=42).content for each in (talk_gpt, changed)]
+    found = page.locator("#texts-written td").all_inner_texts()
+    assert [cell.strip() for cell in found] == [each.strip() for each in wanted]
+    page.click("#switch-all-on")
+    page.wait_for_selector("#written", state="hidden")
+    page.click("#backward")
+    page.wait_for_selector("#learned:has-text('bits before')")
+    page.click("#make-step")
+    document = [Message("user", "hi there"), Message("assistant", "yo")]
+    bits = explain(talk_gpt, document, backward=("wte", 0, 0)).backward["bits_after"]
+    until(page, f"document.getElementById('effect').innerText.includes('{bits:.1f} now.')")
 
 
 def test_the_page_works_if_the_browser_limits_history_changes(names, page) -> None:
@@ -823,7 +923,8 @@ def test_every_view_is_accessible(names, talk, subword, page, scheme, width) -> 
         (names, "generate", {"prompt": "a"}),
         (names, "generate", {"prompt": "w" * 200}),
         (subword, "chat", {}),
-        (names, "inside", {"text": "anna", "step": "layer0.attention"}),
+        (names, "inside", {"text": "anna", "step": "layer0.attention", "without-mlp": 0}),
+        (names, "inside", {"text": "anna", "step": "layer0.query", "backward": 1}),
         (talk, "inside", {"m": ["hi there", "yo"], "question": "hi there", "text": "yo"}),
         (subword, "inside", {"question": "hi", "text": " there" * 30}),
     ]

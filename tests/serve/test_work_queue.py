@@ -15,10 +15,10 @@ from microgpt.evaluation.scoring import Scorer
 from microgpt_serve.app_state import AppState
 from microgpt_serve.errors import QueueFullError, ServeError
 from microgpt_serve.generation import run_steps
+from microgpt_serve.routes.documents import encode_messages
 from microgpt_serve.routes.explain import ExplainRequest
 from microgpt_serve.routes.explain import _steps as explain_steps
 from microgpt_serve.routes.native import _score as score_steps
-from microgpt_serve.routes.native import encode_messages
 from microgpt_serve.schemas import MAX_ALTERNATIVES, ChatMessage, ScoreRequest
 from microgpt_serve.served_model import ServedModel
 from microgpt_serve.settings import Settings

@@ -6,6 +6,7 @@ import pytest
 
 from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig
 from microgpt.errors import PromptError
+from microgpt.evaluation.edits import Edits
 from microgpt.evaluation.explanation import explain
 from microgpt.evaluation.scoring import Scorer
 from microgpt.model import Vector
@@ -175,3 +176,43 @@ def test_explained_running_text_has_no_end_token(text) -> None:
     next_token = found.predictions[-1]  # what may come next is still predicted
     assert len(found.predictions) == len(found.read) == len(text) + 1
     assert next_token.alternatives
+
+
+def test_an_ablation_is_the_explanation_without_the_part(trained) -> None:
+    gpt, n = InferenceGpt(trained), trained.tokenizer.vocab_size
+    whole = explain(gpt, "emma", n_alternatives=n, position=2, ablations=True)
+    parts = [(each.layer, each.head) for each in whole.ablations]
+    assert parts == [(layer, head) for layer in range(2) for head in (0, 1, None)]
+    for each in whole.ablations:
+        head = each.head
+        edits = Edits(without_mlps=[each.layer]) if head is None else Edits([(each.layer, head)])
+        changed = explain(gpt, "emma", n_alternatives=n, edits=edits)
+        assert each.bits == pytest.approx(whole.bits, abs=1e-9)
+        assert each.bits_without == pytest.approx(changed.bits, abs=1e-9)
+        before, after = (
+            {one.token: one.probability for one in one_of.predictions[2].alternatives}
+            for one_of in (whole, changed)
+        )
+        for change in (each.came, *each.raised, *each.lowered):
+            assert change.probability == pytest.approx(before[change.token], abs=1e-9)
+            assert change.without == pytest.approx(after[change.token], abs=1e-9)
+        assert each.came.text == "m"
+        assert max(before[i] - after[i] for i in before) == pytest.approx(
+            each.raised[0].probability - each.raised[0].without, abs=1e-9
+        )
+        assert min(before[i] - after[i] for i in before) == pytest.approx(
+            each.lowered[0].probability - each.lowered[0].without, abs=1e-9
+        )
+    assert explain(gpt, "emma", ablations=True).ablations[0].raised == ()
+
+
+def test_ablations_of_a_conversation_count_its_replies(chat) -> None:
+    gpt = InferenceGpt(chat)
+    mask = chat.tokenizer.mask(CHAT[0], "assistant")[1:-1]
+    for text, counted in ((CHAT[0], mask), ("hi", 4 * b"\1")):
+        whole = explain(gpt, text, ablations=True)
+        for each in whole.ablations[:1]:
+            changed = explain(gpt, text, edits=Edits([(0, 0)]))
+            for found, result in ((each.bits, whole), (each.bits_without, changed)):
+                bits = sum(one.bits * c for one, c in zip(result.predictions, counted, strict=True))
+                assert found == pytest.approx(bits, abs=1e-9)

@@ -18,10 +18,10 @@ from typing import Any
 import httpx2 as httpx
 import numpy as np
 
-from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig
+from microgpt import BpeTokenizer, InferenceGpt, Message, ModelConfig, TrainConfig
 from microgpt.data.folding import FoldingTokenizer
 from microgpt.data.tokenizer import CharTokenizer, Tokenizer
-from microgpt.engine.wasm import INFERENCE
+from microgpt.engine.wasm import TRAINING
 from microgpt.model import weight_shapes
 from microgpt.model_variants import init_variant
 from microgpt.questions.known_questions import KnownQuestions
@@ -39,10 +39,24 @@ INVALID = [
     {"top_p": 1.5}, {"top_p": -1}, {"max_tokens": 0}, {"max_tokens": 16385}, {"top_k": 2**31},
     {"prompt": "a" * (2**17 + 1)}, {"prompt": "a" * 30_000, "num_samples": 50},
 ]  # fmt: skip
+REPLY = {"role": "assistant", "content": ""}
 Request = tuple[str, dict[str, Any]]  # path and body
 
 
-class Knowing(TrainedModel):
+class Drawn(TrainedModel):
+    """A model with settings of a training step."""
+
+    @property
+    def config(self) -> TrainConfig:
+        return TrainConfig(
+            lr=0.004,
+            optimizer="muon" if self.model.n_layer == 2 else "adamw",
+            weight_decay=0.1 * (self.model.n_head % 2),
+            loss_on="all" if self.model.n_ff_exp == 3 else "assistant",
+        )
+
+
+class Knowing(Drawn):
     """A model that has learned few questions."""
 
     known_questions = KnownQuestions(
@@ -88,7 +102,7 @@ def served_model(rng: random.Random, dtype: str) -> ServedModel:
     weights = init_variant(config, rng)
     exact = {name: np.array(rows, dtype).tolist() for name, rows in weights.items()}
     knows = is_chat and isinstance(tokenizer, BpeTokenizer) and rng.random() < 0.5
-    trained = (Knowing if knows else TrainedModel)(config, exact, tokenizer, "float32")
+    trained = (Knowing if knows else Drawn)(config, exact, tokenizer, "float32")
     return ServedModel(
         name="drawn",
         version="0",
@@ -130,6 +144,14 @@ def requests_of(rng: random.Random, served: ServedModel) -> Iterator[Request]:
         details = rng.choice(({}, {"attention": heads}, {"position": rng.randint(-2, 2)}))
         yield "microgpt/v1/explain", {"text": text(most), "top": rng.randint(0, 20), **details}
         yield "microgpt/v1/explain", {"text": text(most), **edits_of(rng, config)}
+    for most in (3, 20):
+        details = {"ablations": True, "position": rng.randint(-2, 2)} if most == 3 else {}
+        matrix, shape = rng.choice([*weight_shapes(config).items()])
+        weight = matrix, *map(rng.randrange, shape)
+        yield "microgpt/v1/explain", {"text": text(most), "backward": weight, **details}
+        yield "microgpt/v1/explain", {"text": text(most), "ablations": True}
+        changes = {**edits_of(rng, config), "learn": [{"text": text(5)}]}
+        yield "microgpt/v1/generate", sampling(num_samples=3, **changes, max_tokens=4)
     for n in (1, 2, 3, 5) if tokenizer.is_chat else (1,):
         contents = [text(12) + rng.choice("éÄ x😀☃") for _ in range(n)]
         if n == 5 and served.gpt.known_questions:  # whose seed counts the replies before it
@@ -139,7 +161,14 @@ def requests_of(rng: random.Random, served: ServedModel) -> Iterator[Request]:
             for i, content in enumerate(contents)
         ]
         yield "microgpt/v1/explain", {"messages": messages, "position": 0, "attention": heads}
+        weight = "lm_head", tokenizer.vocab_size - 1, 0
+        yield "microgpt/v1/explain", {"messages": messages, "position": -1, "backward": weight}
         if n % 2:
+            changes = {**edits_of(rng, config), "learn": [{"messages": [*messages, REPLY]}]}
+            yield (
+                "microgpt/v1/chat",
+                sampling(messages=messages, **changes, max_tokens=4, top_k=None, top_p=None),
+            )
             min_p = rng.choice((None, 0.1))
             yield (
                 "v1/chat/completions",
@@ -207,5 +236,5 @@ def case(number: int, kernels: dict[str, bytes]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     n, folder, result = int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
-    kernels = {name: (folder / f"{name}-{dtype}.wasm").read_bytes() for name, dtype in INFERENCE}
+    kernels = {name: (folder / f"{name}-{dtype}.wasm").read_bytes() for name, dtype in TRAINING}
     result.write_text(json.dumps([case(number, kernels) for number in range(n)]))

@@ -96,10 +96,24 @@ def whole(answer: Any) -> Any:
         }
     if isinstance(answer.get("error"), dict):  # in OpenAI's format
         return {"error": answer["error"]["message"]}
+    if answer.get("backward"):  # Adam divides by the gradient: the sign of 0 is rounding
+        weight = answer["backward"]["weight"]
+        pairs = zip(weight["gradients"], weight.pop("moves"), strict=True)
+        weight["moves"] = [[_clear(*one) for one in zip(*rows, strict=True)] for rows in pairs]
+        weight["move"] = _clear(weight["gradient"], weight["move"])
+        for each in answer["backward"]["matrices"].values():
+            each.pop("move")  # of all, also those that are rounding
+    if "role" in answer:
+        return answer["content"]
     if "choices" in answer:  # the playground uses the text and the labels of its tokens
         (choice,) = answer["choices"]
         return choice["text"], choice["logprobs"]["tokens"], choice["finish_reason"]
     return answer
+
+
+def _clear(gradient: float, move: float) -> float | None:
+    """Return a move, rounded to the precision of a weight, unless the gradient is nearly 0."""
+    return None if abs(gradient) < 1e-5 else round(move, 6)
 
 
 def differences(expected: Any, found: Any, scale: float, place: str = "") -> list[str]:

@@ -86,6 +86,7 @@ def model_file(
         "text": served.text,
         "dtype": dtype,
         "rates": angles(gpt.config, 1),
+        "step": asdict(gpt.step_config),
         "bpe": bpe_facts(tokenizer) if isinstance(tokenizer, BpeTokenizer) else None,
         "questions": question_facts(known) if known else None,
     }

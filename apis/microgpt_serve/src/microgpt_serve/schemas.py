@@ -1,8 +1,17 @@
 """Request and response models of microgpt's own API, shown at /docs."""
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.config import JsonDict
 from pydantic.json_schema import WithJsonSchema
 
@@ -20,6 +29,8 @@ MAX_MESSAGES = 2048  # as in OpenAI's API
 MAX_ALTERNATIVES = 2**17  # maximum number of likely tokens in a response, at all its positions
 MAX_TEXTS = 1024  # maximum number of texts to score
 MAX_CHARACTERS = 2**17  # maximum number of characters in a prompt or in all messages of a chat
+MAX_EXPLAINED = 2**12  # maximum number of characters to explain
+MAX_EDITS, MAX_LEARNED = 64, 20  # maximum number of changes of a kind, and of training steps
 MAX_PROMPT_COPIES = 2**20  # maximum number of characters of the prompt in all samples
 
 Temperature = Annotated[
@@ -56,6 +67,7 @@ TopP = Annotated[
         "probability."
     ),
 ]
+Index = Annotated[int, Field(ge=0, le=MAX_SIZE), WHOLE_FLOAT]
 Message = TypeVar("Message")
 Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
 
@@ -88,7 +100,89 @@ class RequestBody(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-class GenerateRequest(RequestBody):
+class ChatMessage(RequestBody):
+    """A message of a conversation."""
+
+    role: str = Field(json_schema_extra={"enum": [*ALL_ROLES]})
+    content: str
+
+    model_config = ConfigDict(json_schema_extra=NOT_BLANK_OF_USER)
+
+    @field_validator("role")
+    @classmethod
+    def _check_role(cls, role: str) -> str:
+        if role not in ALL_ROLES:
+            shown = printable(role, MAX_SHOWN)
+            raise ValueError(f'unknown role "{shown}"; use {" or ".join(ROLES)}')
+        return role
+
+    @field_validator("content")
+    @classmethod
+    def _check_content(cls, content: str, info: ValidationInfo) -> str:
+        if info.data.get("role") == "user" and not content.strip():
+            raise ValueError("content must not be empty")
+        return content
+
+
+class ExplainedMessage(ChatMessage):
+    """A message to explain. Its content may be empty, for example in a reply that is to come."""
+
+    content: str
+
+    model_config = ConfigDict(json_schema_extra={})
+
+    @field_validator("content")
+    @classmethod
+    def _check_content(cls, content: str, info: ValidationInfo) -> str:
+        return content
+
+
+class ExplainedDocument(RequestBody):
+    """Either a text or messages."""
+
+    text: str | None = Field(
+        None, max_length=MAX_EXPLAINED, description="Text; for a chat model, a user message."
+    )
+    messages: Messages[ExplainedMessage] | None = None
+
+    @model_validator(mode="after")
+    def _check_text(self) -> Self:
+        if (self.text is None) == (self.messages is None):
+            raise ValueError("pass either text or messages")
+        return self
+
+
+class ChangedWeight(RequestBody):
+    """A weight that becomes `factor * weight + value`, which is 0 if neither is given."""
+
+    matrix: str = Field(description="Name of the matrix in weights.json, such as `wte`.")
+    row: Index
+    column: Index
+    value: FiniteFloat = 0.0
+    factor: FiniteFloat = 0.0
+
+
+class EditableModel(RequestBody):
+    """Fields of a request that change the model for this request."""
+
+    without_heads: list[tuple[Index, Index]] = Field(
+        [], max_length=MAX_EDITS, description="Layers and heads whose output is set to zero."
+    )
+    without_mlps: list[Index] = Field(
+        [], max_length=MAX_EDITS, description="Layers whose MLP's output is set to zero."
+    )
+    without_positions: list[Index] = Field(
+        [], max_length=MAX_EDITS, description="Positions whose embedding is set to zero."
+    )
+    weights: list[ChangedWeight] = Field([], max_length=MAX_EDITS, description="Weights to change.")
+    learn: list[ExplainedDocument] = Field(
+        [],
+        max_length=MAX_LEARNED,
+        description="Before the other changes, make a training step on each of these.",
+    )
+
+
+class GenerateRequest(EditableModel):
     """Request body of /microgpt/v1/generate."""
 
     num_samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES), WHOLE_FLOAT] = 1
@@ -134,31 +228,7 @@ class GenerateResponse(BaseModel):
     model_config = example({"samples": ["kamon", "ann"]})
 
 
-class ChatMessage(RequestBody):
-    """A message of a conversation."""
-
-    role: str = Field(json_schema_extra={"enum": [*ALL_ROLES]})
-    content: str
-
-    model_config = ConfigDict(json_schema_extra=NOT_BLANK_OF_USER)
-
-    @field_validator("role")
-    @classmethod
-    def _check_role(cls, role: str) -> str:
-        if role not in ALL_ROLES:
-            shown = printable(role, MAX_SHOWN)
-            raise ValueError(f'unknown role "{shown}"; use {" or ".join(ROLES)}')
-        return role
-
-    @field_validator("content")
-    @classmethod
-    def _check_content(cls, content: str, info: ValidationInfo) -> str:
-        if info.data.get("role") == "user" and not content.strip():
-            raise ValueError("content must not be empty")
-        return content
-
-
-class ChatRequest(RequestBody):
+class ChatRequest(EditableModel):
     """Request body of /microgpt/v1/chat."""
 
     messages: Messages[ChatMessage]

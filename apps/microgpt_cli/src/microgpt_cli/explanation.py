@@ -36,6 +36,14 @@ def print_explanation(explanation: Explanation) -> None:
         print()
         for line in _numbers(explanation.activations):
             print(line)
+    if explanation.ablations:
+        print()
+        for line in _parts(explanation):
+            print(line)
+    if explanation.backward:
+        print()
+        for line in _backward(explanation):
+            print(line)
 
 
 def document_of(texts: Sequence[str], *, is_chat: bool) -> Document:
@@ -89,6 +97,43 @@ def _numbers(activations: dict[str, list[float] | list[list[float]]]) -> Iterato
         rest = len(numbers) - N_NUMBERS
         few = " ".join(f"{number:7.3f}" for number in numbers[:N_NUMBERS])
         yield f"{name:<{width}}  {few}{f'  … {rest} more' if rest > 0 else ''}"
+
+
+def _parts(explanation: Explanation) -> Iterator[str]:
+    """Yield a line per head and MLP: the bits without it, and what it raises and lowers."""
+    for each in explanation.ablations:
+        name = "MLP   " if each.head is None else f"head {each.head}"
+        line = f"without {name} of layer {each.layer}  {each.bits_without - each.bits:+6.1f} bits"
+        for word, changes in (("raises", each.raised), ("lowers", each.lowered)):
+            tokens = (
+                f"{_shown(one.text)} {one.without:.0%}→{one.probability:.0%}"
+                for one in changes
+                if abs(one.probability - one.without) >= LEAST
+            )
+            if found := "  ".join(tokens):
+                line += f"   {word} {found}"
+        yield line
+
+
+def _backward(explanation: Explanation) -> Iterator[str]:
+    """Yield what a training step changes: of the text, of each matrix, and of one weight."""
+    found, weight = explanation.backward, explanation.backward["weight"]
+    yield (
+        f"one step of {found['optimizer']} with learning rate {found['lr']:g}: the text takes "
+        f"{found['bits_before']:.1f} bits before, {found['bits_after']:.1f} after"
+    )
+    width = max(map(len, found["matrices"]))
+    yield f"{'':{width}}  gradient      move (root mean square)"
+    for name, one in found["matrices"].items():
+        yield f"{name:<{width}}  {one['gradient']:8.5f}  {one['move']:8.5f}"
+    place = f"{weight['matrix']}[{weight['row']},{weight['column']}]"
+    yield (
+        f"{place} is {weight['value']:.4f} and moves by {weight['move']:+.5f}; its gradient is "
+        f"{weight['gradient']:.5f}, the sum of input times gradient of the output:"
+    )
+    labels = _aligned(explanation.read)
+    for i, (one, other) in enumerate(weight["factors"]):
+        yield f"{labels[i % len(labels)]}  {one:z8.4f} × {other:z8.5f} = {one * other:z9.6f}"
 
 
 def _aligned(tokens: Sequence[str]) -> list[str]:

@@ -8,7 +8,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from microgpt.config import MAX_SIZE, DType, EngineName, ModelConfig, TrainConfig, WeightsFormat
+from microgpt.config import (
+    MAX_SIZE,
+    DType,
+    EngineName,
+    ModelConfig,
+    TrainConfig,
+    WeightsFormat,
+    default_lr,
+)
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.flat_weights import Numbers
 from microgpt.model import Weights
@@ -39,6 +47,11 @@ class TrainedModel:
     weights: Weights[float]
     tokenizer: Tokenizer
     dtype: DType  # precision of training and inference
+
+    @property
+    def config(self) -> TrainConfig:
+        """The training settings, or the defaults if they are unknown."""
+        return TrainConfig(lr=default_lr(self.model.n_embd))
 
     @property
     def trained_on(self) -> "tuple[DataFacts | None, ...]":

@@ -1,6 +1,7 @@
 // A diagram of the model at one position: the residual stream, and what each part adds to it.
 //
-// Each node is a button with a strip of its numbers: blue is positive, orange negative.
+// Each node is a button with a strip of its numbers: blue is positive, orange negative. Its value is
+// the name of its step; that of a head ends with the number of the head, as in "layer0.attention 2".
 
 import { byId, element, quoted } from "./text.js";
 
@@ -9,7 +10,7 @@ const MOST_NUMBERS = 64; // in a strip; of more, evenly spread ones are drawn
 const KEYS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
 
 export class Diagram {
-  #nodes = new Map(); // buttons by the name of a step; that of a head by name and head
+  #nodes = new Map(); // buttons by their values
   #chosen;
   #strips = new Map(); // by node: numbers
 
@@ -30,7 +31,7 @@ export class Diagram {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#paintAll());
   }
 
-  /** Draw the activations of a position, and choose a step. `isOff` says which parts are off. */
+  /** Draw the numbers of a position, and choose a step. `isOff` says which parts are off. */
   draw(activations, token, name, isOff) {
     this.#strips.clear();
     for (const [step, found] of Object.entries(activations)) {
@@ -55,7 +56,7 @@ export class Diagram {
   #layer(model, layer) {
     const node = (name, title) => this.#node(`layer${layer}.${name}`, title);
     const heads = Array.from({ length: model.n_head }, (_, head) =>
-      this.#node(`layer${layer}.attention`, `Head ${head}`, head),
+      node(`attention ${head}`, `Head ${head}`),
     );
     return stage(
       `Layer ${layer}`,
@@ -78,11 +79,11 @@ export class Diagram {
     );
   }
 
-  #node(name, title, head) {
+  #node(name, title) {
     const button = element("button", { type: "button", className: "node", value: name, tabIndex: -1 });
     button.append(element("span", {}, title), element("canvas", { height: 1 }));
     button.addEventListener("click", () => this.#chosen(name));
-    this.#nodes.set(head === undefined ? name : `${name} ${head}`, button);
+    this.#nodes.set(name, button);
     return button;
   }
 
@@ -91,11 +92,10 @@ export class Diagram {
     if (!step) return;
     event.preventDefault();
     const nodes = [...diagram.querySelectorAll("button")]; // in the order in which they are read
-    const names = [...new Set(nodes.map((button) => button.value))];
-    const name = names[names.indexOf(event.target.value) + step];
-    if (!name) return;
-    this.#chosen(name);
-    nodes.find((button) => button.value === name).focus();
+    const next = nodes[nodes.indexOf(event.target) + step];
+    if (!next) return;
+    this.#chosen(next.value);
+    next.focus();
   }
 
   #paintAll() {

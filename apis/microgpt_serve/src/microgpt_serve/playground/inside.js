@@ -19,6 +19,7 @@ import {
   unread,
 } from "./text.js";
 import { checkModel, tell } from "./trouble.js";
+import { compareTexts } from "./writing.js";
 
 const positions = byId("positions");
 const PATH = "microgpt/v1/explain";
@@ -55,10 +56,14 @@ export class Inside {
       chosen: (row) => this.#choose(row),
     });
     this.#switches = new Switches(model, () => this.#explain(this.#at));
-    this.#steps = new Steps(model, (layer) => {
-      this.#switches.draw(this.#steps.chosen, this.#at);
-      if (layer !== null && this.#maps.choose(layer)) this.#explainAttention();
-      this.#write();
+    this.#steps = new Steps(model, {
+      chosen: (layer) => {
+        this.#switches.draw(this.#steps.chosen, this.#at);
+        if (layer !== null && this.#maps.choose(layer)) this.#explainAttention();
+        this.#write();
+      },
+      changed: () => this.#explainNumbers(),
+      stepped: () => this.#switches.learn(this.#text, this.#contents),
     });
     byId("again").addEventListener("click", () => {
       byId("text").value = "";
@@ -111,10 +116,17 @@ export class Inside {
     this.#explain(Infinity);
   }
 
+  get #text() {
+    return this.#cut ?? byId("text").value;
+  }
+
+  /** The contents of the messages, of which the last is the reply so far. */
+  get #contents() {
+    return [...this.#before, byId("question").value, this.#text];
+  }
+
   #document() {
-    const text = this.#cut ?? byId("text").value;
-    if (!this.#model.chat) return { text };
-    return { messages: conversation([...this.#before, byId("question").value, text]) };
+    return this.#model.chat ? { messages: conversation(this.#contents) } : { text: this.#text };
   }
 
   #write() {
@@ -183,6 +195,10 @@ export class Inside {
     positions.replaceChildren(...tokens);
     this.#choose(Math.max(0, Math.min(at, this.#last)));
     this.#explainAttention();
+    byId("written").hidden = true;
+    const messages = this.#model.chat ? conversation(this.#contents.slice(0, -1)) : null;
+    if (!this.#switches.isOn) return;
+    this.#try("written", (signal) => compareTexts(messages, this.#switches.body, signal));
   }
 
   /** Show a problem, if any, instead of explanations. */
@@ -210,7 +226,10 @@ export class Inside {
     try {
       return await request(signal);
     } catch (error) {
-      if (!signal.aborted) this.#refuse(error.message);
+      if (signal.aborted) return;
+      if (["numbers", "parts", "written"].includes(purpose)) tell(error);
+      else this.#refuse(error.message);
+      if (purpose === "numbers") this.#steps.forward();
     }
   }
 
@@ -255,28 +274,46 @@ export class Inside {
         `${now.bits.toFixed(1)} bits of surprise.`;
     this.#bars.draw(now, isLast);
     this.#tellEffect(now, isLast);
+    this.#explainNumbers();
+  }
+
+  /** Show the numbers of the position, and what the parts of the model are for. */
+  async #explainNumbers() {
     this.#write();
-    const found = await this.#ask("numbers", { top: 0, position: i });
+    const [i, { read, predictions }] = [this.#at, this.#found];
+    const isLast = i === this.#last;
+    const place = { top: 0, position: i };
+    const found = await this.#ask("numbers", { ...place, ...this.#steps.request });
     if (!found) return;
     const isFull = isLast && read.length === this.#model.block_size;
     this.#bars.setLogits(found.activations.logits, i >= firstOf(read) - 1 && !isFull);
     if (isFull) byId("sentence").textContent += " The context is full: nothing can be added.";
-    this.#steps.draw(found.activations, read, i, now.alternatives, (key) => this.#switches.isOff(key));
+    const isOff = (key) => this.#switches.isOff(key);
+    this.#steps.draw(found, read, i, predictions[i], isOff, this.#switches.isEdited);
     this.#switches.draw(this.#steps.chosen, i);
+    const parts = await this.#ask("parts", { ...place, ablations: true });
+    if (parts) this.#steps.drawParts(parts.ablations);
   }
 
   /** Say what the changes of the model do to the text, and to the prediction that is shown. */
   #tellEffect(now, isLast) {
     if (!this.#unchanged) return;
-    const { bits, predictions } = this.#unchanged;
-    const before = predictions[this.#at];
+    const before = this.#unchanged.predictions[this.#at];
     const { token, text } = isLast ? before.alternatives[0] : now;
     const share = ({ alternatives, ...came }) =>
       [came, ...alternatives].find((each) => each.token === token)?.probability ?? 0;
     byId("effect").textContent =
-      `Surprise at the whole text: ${bits.toFixed(1)} bits before, ${this.#found.bits.toFixed(1)} now. ` +
+      `Surprise at the whole ${this.#model.chat ? "reply" : "text"}: ` +
+      `${this.#bitsOf(this.#unchanged)} bits before, ${this.#bitsOf(this.#found)} now. ` +
       `Here, the probability of ${quoted(text, true)} was ${percent(share(before))} and is ` +
       `${percent(share(now))}. A single text can also become likelier by chance; try several.`;
+  }
+
+  /** Return the bits of what the model has learned to predict: in a conversation, of replies. */
+  #bitsOf({ bits, read, predictions }) {
+    if (!this.#model.chat) return bits.toFixed(1);
+    const isReply = (i) => read.slice(0, i + 1).findLast(isSpecial) === "<|assistant|>";
+    return predictions.reduce((sum, each, i) => sum + (isReply(i) ? each.bits : 0), 0).toFixed(1);
   }
 
   #move(event) {

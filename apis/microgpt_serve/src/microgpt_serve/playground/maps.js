@@ -176,7 +176,7 @@ export class Maps {
 }
 
 /** Return red, green and blue of a colour such as #0072b2 or #fff. */
-function rgb(colour) {
+export function rgb(colour) {
   const digits = colour.trim().slice(1);
   const each = digits.length === 3 ? [...digits].map((digit) => digit + digit) : digits.match(/../g);
   return each.map((pair) => parseInt(pair, 16));

@@ -1,7 +1,10 @@
 // The numbers of one position, from the token to the probabilities, one step at a time.
 
+import { Backward, brief } from "./backward.js";
 import { probabilities } from "./bars.js";
 import { Diagram } from "./diagram.js";
+import { Parts, active, attended } from "./parts.js";
+import { matrixOf } from "./switches.js";
 import { byId, element, percent, quoted, shown } from "./text.js";
 
 const numbers = byId("numbers");
@@ -60,12 +63,13 @@ const TEXTS = {
     "linear(x, attn_wv)",
   ],
   attention: [
-    "Attention weights",
+    "Head",
     () =>
-      "The query is compared with the key of each position so far: their numbers are multiplied in " +
+      "How: the query is compared with the key of each position so far: their numbers are multiplied in " +
       "pairs, added up and divided by the square root of how many they are. Softmax turns the " +
       "results into shares: e to the power of each, divided by the total, so that the shares of a " +
-      "head add up to 1. These are the rows of the maps above.",
+      "head add up to 1. They are the row of its map above. The result of the head is the mean of the " +
+      "values of all positions so far, weighted by these shares.",
     "Gpt.attention_weights",
   ],
   heads: [
@@ -94,9 +98,7 @@ const TEXTS = {
   hidden: [
     "Hidden layer of the MLP",
     (c) =>
-      `A matrix makes ${c.hidden} numbers, each of which responds to a pattern in the input; if all are ` +
-      `0, none is found here, and the MLP adds nothing. ` +
-      c.activation,
+      `A matrix makes ${c.hidden} numbers, each of which responds to a pattern in the input. ${c.activation}`,
     "Gpt.mlp",
   ],
   mlp_output: [
@@ -133,26 +135,50 @@ const TEXTS = {
 
 export class Steps {
   #model;
-  #changed;
+  #on;
   #diagram;
+  #backward;
+  #parts;
   #wanted = "embedding";
-  #activations = null;
+  #numbers = null; // of each step: activations, or pushes
+  #found = null; // the explanation with the activations
   #read = [];
   #at = 0;
-  #alternatives = [];
+  #now = null; // the prediction
+  #isOff;
 
-  constructor(model, changed) {
+  /** Args: functions that are called after another step, direction or weight; and for a step. */
+  constructor(model, { chosen, changed, stepped }) {
     this.#model = model;
-    this.#changed = changed;
+    this.#on = { chosen, changed };
     this.#diagram = new Diagram(model, (name) => this.#choose(name));
+    const turned = (isOn) => {
+      if (isOn) this.#wanted = "probabilities"; // where learning begins
+      changed();
+    };
+    this.#backward = new Backward({ turned, changed, stepped });
+    this.#parts = new Parts((name) => this.#choose(name));
   }
 
   read(parameters) {
-    this.#wanted = parameters.get("step") ?? "embedding";
+    const step = parameters.get("step") ?? "embedding";
+    this.#wanted = step.replace(/attention$/, "attention 0"); // as it was in older addresses
+    this.#backward.read(parameters);
   }
 
   get parameters() {
-    return { step: this.#wanted === "embedding" ? undefined : this.#wanted };
+    const step = this.#wanted === "embedding" ? undefined : this.#wanted;
+    return { step, backward: this.#backward.isOn ? 1 : undefined };
+  }
+
+  /** The fields of a request for the numbers. */
+  get request() {
+    return this.#backward.request(matrixOf(this.#wanted));
+  }
+
+  /** Show what the model predicts, if how it learns cannot be shown. */
+  forward() {
+    if (this.#backward.isOn) this.#backward.turn(false);
   }
 
   /** The step that is chosen. */
@@ -160,29 +186,44 @@ export class Steps {
     return this.#wanted;
   }
 
-  /** Show the activations of a position, at the step that is chosen; `isOff` see `Diagram.draw`. */
-  draw(activations, read, at, alternatives, isOff) {
-    [this.#read, this.#at, this.#alternatives] = [read, at, alternatives];
-    this.#activations = {
-      ...activations,
-      probabilities: probabilities(activations.logits, 1, activations.logits.length),
-    };
-    if (!this.#activations[this.#wanted]) this.#wanted = "embedding";
-    this.#diagram.draw(this.#activations, read[at], this.#wanted, isOff);
+  /**
+   * Show the numbers of a position, at the step that is chosen. Args: the explanation with them, the
+   * prediction there, `isOff` as in `Diagram.draw`, and whether the model has other changes than steps.
+   */
+  draw(found, read, at, now, isOff, isEdited) {
+    [this.#found, this.#read, this.#at, this.#now, this.#isOff] = [found, read, at, now, isOff];
+    this.#parts.clear();
+    const { activations, backward } = found;
+    const shares = probabilities(activations.logits, 1, activations.logits.length);
+    const isBackward = this.#backward.isOn && Boolean(backward.weight);
+    this.#numbers = isBackward
+      ? this.#backward.pushes(found, shares, at, now.token)
+      : { ...activations, probabilities: shares };
+    if (isBackward) this.#backward.drawStep(backward, isEdited);
+    if (!this.#numbers[this.#wanted.replace(/ \d+$/, "")]) this.#wanted = "embedding";
+    this.#diagram.draw(this.#numbers, read[at], this.#wanted, isOff);
+    this.#show();
+  }
+
+  /** Show what the parts are for. */
+  drawParts(ablations) {
+    this.#parts.draw(ablations, this.#isOff);
     this.#show();
   }
 
   #choose(name) {
     this.#wanted = name;
     this.#diagram.choose(name);
+    if (this.#backward.isOn && matrixOf(name)) this.#on.changed();
     this.#show();
-    this.#changed(layerOf(name));
+    this.#on.chosen(layerOf(name));
   }
 
   #show() {
     const [title, explain, code] = TEXTS[kind(this.#wanted)];
-    const layer = layerOf(this.#wanted);
-    byId("step-title").textContent = `${title}${layer === null ? "" : `, layer ${layer}`}`;
+    const [layer, head] = [layerOf(this.#wanted), headOf(this.#wanted)];
+    byId("step-title").textContent =
+      title + (head === null ? "" : ` ${head}`) + (layer === null ? "" : `, layer ${layer}`);
     const model = this.#model;
     const isRotary = model.positions !== "learned";
     const isVaried = {
@@ -209,40 +250,62 @@ export class Steps {
           ? "They are rotated by an angle that grows with the position: so the model knows the order."
           : ""),
     };
-    byId("what").textContent = explain(context);
+    const text = explain(context);
+    const plain = this.#plain();
+    byId("plain").textContent = plain || text;
+    byId("what").textContent = plain ? text : "";
     byId("file").textContent = isVaried ? "model_variants.py" : "model.py";
     byId("code").textContent = isVaried ? code.replace("Gpt", "GptVariant") : code;
-    numbers.replaceChildren(...this.#cells(this.#activations[this.#wanted]));
+    const shownNumbers = this.#numbers[this.#wanted.replace(/ \d+$/, "")];
+    numbers.replaceChildren(...this.#cells(head === null ? shownNumbers : shownNumbers[head]));
+    const { weight } = this.#found.backward;
+    byId("why").hidden = !this.#isBackward || weight?.matrix !== matrixOf(this.#wanted);
+    if (!byId("why").hidden) this.#backward.drawWeight(this.#found.backward, this.#read);
+  }
+
+  get #isBackward() {
+    return this.#backward.isOn && Boolean(this.#found.backward.weight);
+  }
+
+  /** Return what the chosen step does at this position, in plain words, if there is more to say. */
+  #plain() {
+    const [name, layer, head] = [kind(this.#wanted), layerOf(this.#wanted), headOf(this.#wanted)];
+    if (this.#isBackward) return this.#backward.sentence(name, this.#found.backward, this.#at, this.#now);
+    const { activations } = this.#found;
+    const isMlp = ["mlp_input", "hidden", "mlp_output"].includes(name);
+    if (!isMlp && head === null) return "";
+    if (this.#isOff(this.#wanted)) return "It is switched off, so it adds nothing.";
+    const first = isMlp
+      ? active(activations[`layer${layer}.hidden`])
+      : attended(activations[`layer${layer}.attention`][head], this.#read, this.#at, head);
+    return `${first} ${this.#parts.effect(layer, head, this.#model.chat ? "reply" : "text")}`;
   }
 
   #cells(found) {
     const name = kind(this.#wanted);
-    if (name === "attention") {
-      return found.flatMap((row, head) => [
-        element("h4", {}, `head ${head}`),
-        ...cells(row, (i) => shown(this.#read[i])),
-      ]);
-    }
+    const write = this.#isBackward ? brief : undefined;
+    if (name === "attention") return cells(found, (i) => shown(this.#read[i]), write ?? percent);
     if (name === "logits" || name === "probabilities") {
-      const likeliest = this.#alternatives;
-      const write = name === "logits" ? undefined : percent;
+      const others = this.#now.alternatives.filter(({ token }) => token !== this.#now.token);
+      const likeliest = this.#isBackward ? [this.#now, ...others] : this.#now.alternatives;
       const largest = likeliest.map(({ token }) => found[token]);
-      return cells(largest, (i) => shown(likeliest[i].text, true), write);
+      const asShare = name === "probabilities" ? percentOf : write;
+      return cells(largest, (i) => shown(likeliest[i].text, true), asShare);
     }
     if (["query", "key", "value", "heads"].includes(name)) {
       const size = found.length / this.#model.n_head;
       return Array.from({ length: this.#model.n_head }, (_, head) => [
         element("h4", {}, `head ${head}`),
-        ...cells(found.slice(head * size, (head + 1) * size)),
+        ...cells(found.slice(head * size, (head + 1) * size), undefined, write),
       ]).flat();
     }
-    return cells(found);
+    return cells(found, undefined, write);
   }
 }
 
 /** Return the key of TEXTS for the name of an activation, such as "layer0.query". */
 function kind(name) {
-  const [, inLayer] = /^layer\d+\.(.*)$/.exec(name) ?? [];
+  const [, inLayer] = /^layer\d+\.(\w*)/.exec(name) ?? [];
   return inLayer === "x" ? "layer.x" : (inLayer ?? name);
 }
 
@@ -251,6 +314,15 @@ function layerOf(name) {
   const [, layer] = /^layer(\d+)\./.exec(name) ?? [];
   return layer === undefined ? null : Number(layer);
 }
+
+/** Return the head of a step such as "layer0.attention 2", or null. */
+function headOf(name) {
+  const [, head] = /attention (\d+)$/.exec(name) ?? [];
+  return head === undefined ? null : Number(head);
+}
+
+/** Return a share, which may be missing or too much, as a percentage. */
+const percentOf = (share) => (share < 0 ? `−${percent(-share)}` : percent(share));
 
 /** Return a cell for each number, coloured by sign and size relative to the largest. */
 function cells(found, label, write = twoDecimals) {

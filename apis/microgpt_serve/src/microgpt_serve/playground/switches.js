@@ -1,15 +1,21 @@
 // Parts of the model that are switched off, and weights that are changed, while one looks inside.
 
-import { byId, element } from "./text.js";
+import { byId, conversation, element } from "./text.js";
 
-const FIELDS = ["without-head", "without-mlp", "without-position", "weight"]; // in the address
+const FIELDS = ["without-head", "without-mlp", "without-position", "weight", "learn"]; // in the address
 const WEIGHT = /^([\w.]+)\[(\d+),(\d+)\](\*?)=(\S+)$/;
 // The matrix of each step that multiplies with one.
 const MATRICES = {
   embedding: "wte", query: "attn_wq", key: "attn_wk", value: "attn_wv", attention_output: "attn_wo",
   hidden: "mlp_fc1", mlp_output: "mlp_fc2", logits: "lm_head",
 }; // prettier-ignore
-const IN_ATTENTION = ["attention_input", "query", "key", "value", "attention", "heads", "attention_output"];
+const IN_ATTENTION = ["attention_input", "query", "key", "value", "heads", "attention_output"];
+
+/** Return the name of the matrix of a step such as "layer0.query", if it has one. */
+export function matrixOf(step) {
+  const [, layer = "", kind] = /^(layer\d+\.)?(.*)$/.exec(step);
+  return MATRICES[kind] && layer + MATRICES[kind];
+}
 
 export class Switches {
   #model;
@@ -53,7 +59,7 @@ export class Switches {
   /** The fields of a request to explain. */
   get body() {
     if (!this.isOn) return {};
-    const [heads, mlps, positions, weights] = FIELDS.map((name) => this.#edits.get(name));
+    const [heads, mlps, positions, weights, learn] = FIELDS.map((name) => this.#edits.get(name));
     return {
       without_heads: heads.map((head) => head.split(".").map(Number)),
       without_mlps: mlps.map(Number),
@@ -63,7 +69,32 @@ export class Switches {
         const value = { [times ? "factor" : "value"]: Number(number) };
         return { matrix, row: Number(row), column: Number(column), ...value };
       }),
+      learn: learn.map((text) => this.#document(text)),
     };
+  }
+
+  /** Whether parts are off or weights are changed, after all steps. */
+  get isEdited() {
+    return FIELDS.slice(0, -1).some((name) => this.#edits.get(name).length);
+  }
+
+  /** Make a training step on a text, or on the contents of messages. */
+  learn(text, contents) {
+    this.#edits.get("learn").push(this.#model.chat ? JSON.stringify(contents) : text);
+    this.#changed();
+  }
+
+  #document(text) {
+    return this.#model.chat ? { messages: conversation(this.#contents(text)) } : { text };
+  }
+
+  /** Return the contents of messages from an address; only a wrong one has no JSON. */
+  #contents(text) {
+    try {
+      return this.#model.chat ? [JSON.parse(text)].flat().map(String) : [text];
+    } catch {
+      return [text];
+    }
   }
 
   /** Return whether a node of the diagram is off. */
@@ -76,9 +107,11 @@ export class Switches {
 
   /** Show the switches of a step, such as "layer0.query", at a position. */
   draw(step, position) {
-    const [, layer, kind] = /^layer(\d+)\.(\w+)$/.exec(step) ?? [, null, step];
+    const [, layer, kind, own] = /^layer(\d+)\.(\w+) ?(\d*)$/.exec(step) ?? [, null, step];
     const made = [];
-    if (IN_ATTENTION.includes(kind)) {
+    if (own) {
+      made.push(this.#switch(`head ${own}`, "without-head", `${layer}.${own}`));
+    } else if (IN_ATTENTION.includes(kind)) {
       for (let head = 0; head < this.#model.n_head; head++) {
         made.push(this.#switch(`head ${head}`, "without-head", `${layer}.${head}`));
       }
@@ -89,7 +122,7 @@ export class Switches {
     }
     byId("switches").hidden = !made.length;
     byId("switches").replaceChildren(element("legend", {}, "Switched on:"), ...made);
-    this.#drawForm(kind, layer);
+    this.#drawForm(kind, matrixOf(step));
   }
 
   #switch(title, name, value) {
@@ -103,10 +136,9 @@ export class Switches {
   }
 
   /** Show the form that changes a weight of the matrix of a step, if it has one. */
-  #drawForm(kind, layer) {
+  #drawForm(kind, matrix) {
     const form = byId("edit-weight");
-    form.hidden = !MATRICES[kind];
-    const matrix = `${layer === null ? "" : `layer${layer}.`}${MATRICES[kind]}`;
+    form.hidden = !matrix;
     form.dataset.matrix = matrix;
     byId("weight-matrix").textContent = matrix;
     const { n_embd: C, n_ff_exp: factor, vocab_size: V } = this.#model;
@@ -122,6 +154,7 @@ export class Switches {
       "without-mlp": (value) => `without the MLP of layer ${value}`,
       "without-position": (value) => `without the embedding of position ${value}`,
       weight: (value) => value,
+      learn: (value) => `after a step on “${this.#contents(value).slice(-2).join(" … ").slice(0, 60)}”`,
     };
     const chips = FIELDS.flatMap((name) =>
       this.#edits.get(name).map((value, place) => {

@@ -1,83 +1,44 @@
 """POST /microgpt/v1/explain: explain what the model predicts at each position of a text."""
 
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Self
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    FiniteFloat,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, Field
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from microgpt.config import MAX_SIZE, N_ALTERNATIVES
+from microgpt.config import N_ALTERNATIVES
 from microgpt.data.chat_truncation import ChatPrompt
-from microgpt.data.tokenizer import IGNORED_ROLES, Document, Message
-from microgpt.evaluation.edits import Edits, WeightEdit
-from microgpt.evaluation.explanation import Prediction, explain_tokens, explained_tokens
+from microgpt.data.tokenizer import Document
+from microgpt.evaluation.ablation import Ablation
+from microgpt.evaluation.explanation import Prediction, explain_tokens
+from microgpt.evaluation.predictor import explained_tokens
 from microgpt.steps import Steps
-from microgpt_serve.app_state import AppState, StateDep
+from microgpt_serve.app_state import StateDep
 from microgpt_serve.errors import ServeError
 from microgpt_serve.generation import run_steps
 from microgpt_serve.routes.body import JSON_TYPE, BodyRoute, json_steps
-from microgpt_serve.routes.native import encode_messages
+from microgpt_serve.routes.documents import document_of, joined
+from microgpt_serve.routes.edited_model import check_editable, edited_model, n_weights_in_tokens
 from microgpt_serve.schemas import (
     MAX_ALTERNATIVES,
     WHOLE_FLOAT,
-    ChatMessage,
-    Messages,
-    RequestBody,
+    EditableModel,
+    ExplainedDocument,
+    Index,
     example,
 )
 from microgpt_serve.served_model import ServedModel
 
 router = APIRouter(route_class=BodyRoute)
-MAX_EXPLAINED = 2**12  # maximum number of characters to explain
 MAX_TOP, MAX_HEADS = 20, 64  # maximum number of alternatives per position, and of attention heads
 MAX_NUMBERS = 2**20  # maximum number of attention weights in a response
-MAX_EDITS, MAX_EDITED = 64, 2**22  # maximum number of edits of a kind, and of weights to copy
-EDITED_PER_TOKEN = 2**12  # weights that are copied in the time that a token takes
-
-Index = Annotated[int, Field(ge=0, le=MAX_SIZE), WHOLE_FLOAT]
 
 
-class ExplainedMessage(ChatMessage):
-    """A message to explain. Its content may be empty, for example in a reply that is to come."""
-
-    content: str
-
-    model_config = ConfigDict(json_schema_extra={})
-
-    @field_validator("content")
-    @classmethod
-    def _check_content(cls, content: str, info: ValidationInfo) -> str:
-        return content
-
-
-class ChangedWeight(RequestBody):
-    """A weight that becomes `factor * weight + value`, which is 0 if neither is given."""
-
-    matrix: str = Field(description="Name of the matrix in weights.json, such as `wte`.")
-    row: Index
-    column: Index
-    value: FiniteFloat = 0.0
-    factor: FiniteFloat = 0.0
-
-
-class ExplainRequest(RequestBody):
+class ExplainRequest(ExplainedDocument, EditableModel):
     """Request body of /microgpt/v1/explain. It has either a text or messages."""
 
-    text: str | None = Field(
-        None, max_length=MAX_EXPLAINED, description="Text; for a chat model, a user message."
-    )
-    messages: Messages[ExplainedMessage] | None = None
     top: Annotated[int, Field(ge=0, le=MAX_TOP), WHOLE_FLOAT] = Field(
         N_ALTERNATIVES, description="Number of most likely tokens at each position."
     )
@@ -91,36 +52,16 @@ class ExplainRequest(RequestBody):
         description="Index of the prediction whose activations are returned; negative values count "
         "from the end.",
     )
-
-    without_heads: list[tuple[Index, Index]] = Field(
-        [], max_length=MAX_EDITS, description="Layers and heads whose output is set to zero."
+    ablations: bool = Field(
+        False, description="Also return what changes without each head and each MLP."
     )
-    without_mlps: list[Index] = Field(
-        [], max_length=MAX_EDITS, description="Layers whose MLP's output is set to zero."
-    )
-    without_positions: list[Index] = Field(
-        [], max_length=MAX_EDITS, description="Positions whose embedding is set to zero."
-    )
-    weights: list[ChangedWeight] = Field(
-        [], max_length=MAX_EDITS, description="Weights to change for this explanation."
+    backward: tuple[str, Index, Index] | None = Field(
+        None,
+        description="Matrix, row and column of a weight; also return the gradients of a training "
+        "step on the text, and what the step changes.",
     )
 
     model_config = example({"text": "queen", "top": 3})
-
-    @model_validator(mode="after")
-    def _check_text(self) -> Self:
-        if (self.text is None) == (self.messages is None):
-            raise ValueError("pass either text or messages")
-        return self
-
-    @property
-    def edits(self) -> Edits:
-        """The changes to the model."""
-        weights = [
-            WeightEdit(one.matrix, one.row, one.column, one.value, one.factor)
-            for one in self.weights
-        ]
-        return Edits(self.without_heads, self.without_mlps, self.without_positions, weights)
 
 
 class ExplainedAlternative(BaseModel):
@@ -165,6 +106,12 @@ class ExplainResponse(BaseModel):
     activations: dict[str, list[float] | list[list[float]]] = Field(
         description="Activations at one position by name, in the order of their computation."
     )
+    ablations: list[Ablation] = Field(
+        description="The effect of each head and, with `head` null, of each MLP, by layer."
+    )
+    backward: dict[str, Any] = Field(
+        description="Gradients and moves of a training step; see docs/explain.md."
+    )
     tokens_dropped: int | None = Field(
         None, description="Number of tokens in the dropped turns of a conversation."
     )
@@ -185,14 +132,17 @@ async def explain(body: ExplainRequest, request: Request, state: StateDep) -> Re
     are dropped. Characters outside the vocabulary are removed, except from the last reply. On
     request, also return attention weights and all activations of one position.
     """
-    model = state.model
-    document, prompt = await _document(body, request, state)
-    n_characters = len(document if isinstance(document, str) else _joined(document))
+    model = await edited_model(body, request, state)
+    document, prompt = await document_of(body, request, state)
+    n_characters = len(joined(document))
     steps = _steps(body, model, document, prompt)
     n_tokens = (1 + n_characters) * (1 + body.top // 4)  # four likely tokens take as long as one
     n_tokens += _n_weights(body, model, n_characters) // 256  # and so do 256 attention weights
-    if body.edits:
-        n_tokens += model.gpt.num_params // EDITED_PER_TOKEN
+    if body.ablations:
+        n_tokens += n_characters * model.gpt.config.n_layer * (1 + model.gpt.config.n_head)
+    if body.backward:
+        check_editable(model)
+        n_tokens += n_weights_in_tokens(model)
     content = await run_steps(state, request, steps, n_tokens)
     return Response(content, media_type=JSON_TYPE)
 
@@ -209,16 +159,6 @@ def _steps(
     if n_numbers > MAX_NUMBERS:
         message = f"{n_numbers:,} attention weights are too many; ask for fewer heads"
         raise ServeError(400, message, field="attention")
-    gpt = model.gpt
-    if body.edits:
-        if gpt.num_params > MAX_EDITED:
-            message = (
-                f"the model is too large to change it: it has more than {MAX_EDITED:,} weights"
-            )
-            raise ServeError(400, message)
-        gpt = gpt.edited(body.edits)
-        gpt.compiled.max_at_once = model.gpt.compiled.max_at_once
-        yield
     encoded: list[bytes] = []
 
     def encode(prediction: Prediction) -> Prediction:  # fewer objects to collect
@@ -226,11 +166,13 @@ def _steps(
         return replace(prediction, alternatives=())
 
     explanation = yield from explain_tokens(
-        gpt,
+        model.gpt,
         tokens,
         n_alternatives=body.top,
         attention=body.attention,
         position=body.position,
+        ablations=body.ablations,
+        backward=body.backward,
         has_end=model.text == "lines",
         change=encode,
     )
@@ -244,27 +186,3 @@ def _steps(
 def _n_weights(body: ExplainRequest, model: ServedModel, n_tokens: int) -> int:
     """Return the number of attention weights in the response to a request for n_tokens tokens."""
     return len(body.attention) * min(n_tokens, model.gpt.config.block_size) ** 2 // 2
-
-
-async def _document(
-    body: ExplainRequest, request: Request, state: AppState
-) -> tuple[Document, ChatPrompt | None]:
-    """Return the text, or the conversation as the model reads it and the prompt of its reply."""
-    if body.messages is None:
-        assert body.text is not None
-        return body.text, None
-    messages = [one for one in body.messages if one.role not in IGNORED_ROLES]
-    reply = []
-    if messages and messages[-1].role == "assistant":
-        reply.append(Message("assistant", messages.pop().content))
-    prompt = await encode_messages(messages, state.model, request, state)
-    document = [*prompt.messages, *reply]
-    n_characters = len(_joined(document))
-    if n_characters > MAX_EXPLAINED:
-        message = f"messages have {n_characters} characters; at most {MAX_EXPLAINED} are allowed"
-        raise ServeError(400, message, field="messages")
-    return document, prompt
-
-
-def _joined(messages: Sequence[Message]) -> str:
-    return "".join(message.content for message in messages)

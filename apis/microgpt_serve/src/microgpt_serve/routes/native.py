@@ -1,25 +1,23 @@
 """Generate texts, reply to a conversation, and score texts: microgpt's own POST routes."""
 
-from collections.abc import Sequence
 from functools import partial
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from microgpt.config import Sampling
-from microgpt.data.chat_truncation import ChatPrompt
-from microgpt.data.tokenizer import IGNORED_ROLES, Message
 from microgpt.evaluation.scoring import Scorer
 from microgpt.steps import Steps
 from microgpt.storage.calibration_file import Calibration
-from microgpt_serve.app_state import AppState, StateDep
+from microgpt_serve.app_state import StateDep
 from microgpt_serve.errors import ServeError
 from microgpt_serve.generation import run_function, run_job, run_steps
 from microgpt_serve.routes.body import JSON_TYPE, MAX_INLINE_CHARS, BodyRoute, json_steps
+from microgpt_serve.routes.documents import encode_messages
+from microgpt_serve.routes.edited_model import edited_model
 from microgpt_serve.schemas import (
     MAX_CHARACTERS,
     MAX_PROMPT_COPIES,
-    ChatMessage,
     ChatRequest,
     ChatResponse,
     GenerateRequest,
@@ -28,7 +26,6 @@ from microgpt_serve.schemas import (
     ScoreResponse,
     TextScore,
 )
-from microgpt_serve.served_model import ServedModel
 
 router = APIRouter(route_class=BodyRoute)
 
@@ -40,7 +37,7 @@ async def chat(body: ChatRequest, request: Request, state: StateDep) -> ChatResp
     The oldest turns are dropped if the conversation does not fit into the context. Characters
     outside the vocabulary are removed.
     """
-    model = state.model
+    model = await edited_model(body, request, state)
     prompt = await encode_messages(body.messages, model, request, state)
     sampling = Sampling(body.temperature)
     limit = model.max_new_tokens(body.max_tokens)
@@ -62,7 +59,7 @@ async def generate(body: GenerateRequest, request: Request, state: StateDep) -> 
     `microgpt generate` returns the same texts for the same seed. A chat model generates user
     messages.
     """
-    model = state.model
+    model = await edited_model(body, request, state)
     if (length := body.num_samples * len(body.prompt)) > MAX_PROMPT_COPIES:
         limit = f"must be <= {MAX_PROMPT_COPIES}, got {length}"
         message = f"num_samples times the length of the prompt {limit}"
@@ -102,35 +99,6 @@ async def score(body: ScoreRequest, request: Request, state: StateDep) -> Respon
     steps = _score(scorer, model.calibration, body)
     content = await run_steps(state, request, steps, n_characters + len(body.texts))
     return Response(content, media_type=JSON_TYPE)
-
-
-async def encode_messages(
-    messages: Sequence[ChatMessage], model: ServedModel, request: Request, state: AppState
-) -> ChatPrompt:
-    """Encode a conversation without system messages, truncated to fit into the context."""
-    if not model.gpt.tokenizer.is_chat:
-        raise ServeError(
-            400, "this is not a chat model; use /microgpt/v1/generate or /v1/completions"
-        )
-    n_characters = sum(len(message.content) for message in messages)
-    if n_characters > MAX_CHARACTERS:
-        message = f"messages have {n_characters} characters; at most {MAX_CHARACTERS} are allowed"
-        raise ServeError(400, message, field="messages")
-    size = n_characters + 2 * len(messages)
-    encode = partial(_encode, messages, model)
-    return await run_function(state, request, encode, size, MAX_INLINE_CHARS, len(messages))
-
-
-def _encode(messages: Sequence[ChatMessage], model: ServedModel) -> ChatPrompt:
-    conversation = [
-        Message(one.role, one.content)  # type: ignore[arg-type]
-        for one in messages
-        if one.role not in IGNORED_ROLES
-    ]
-    if not conversation:
-        message = "messages has no user message; add one (the model ignores system messages)"
-        raise ServeError(400, message, field="messages")
-    return model.gpt.chat_prompt(conversation)
 
 
 def _score(scorer: Scorer, calibration: Calibration | None, body: ScoreRequest) -> Steps[bytes]:

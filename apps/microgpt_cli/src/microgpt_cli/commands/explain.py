@@ -19,9 +19,10 @@ from microgpt_cli.terminal.options import (
 from microgpt_cli.terminal.progress import load_kernels
 
 if TYPE_CHECKING:
-    from microgpt.evaluation.edits import Head, WeightEdit
+    from microgpt.evaluation.edits import Head, WeightEdit, WeightName
 
-WEIGHT = re.compile(r"([\w.]+)\[(\d{1,9}), *(\d{1,9})\] *(\*?)= *(\S+)", re.ASCII)
+PLACE = r"([\w.]+)\[(\d{1,9}), *(\d{1,9})\]"
+WEIGHT = re.compile(PLACE + r" *(\*?)= *(\S+)", re.ASCII)
 
 
 def explain(
@@ -40,6 +41,15 @@ def explain(
         None,
         "Also show all activations for the prediction at this position; 0 is the first token, "
         "-1 the end or, in running text, the next token.",
+    ),
+    parts: bool = option(
+        False, "Also show what each head and MLP is for: the text and the prediction without it."
+    ),
+    backward: str | None = option(
+        None,
+        "Also show a training step on the text: the gradient and the move of each matrix, and why "
+        "this weight moves.",
+        metavar="NAME[ROW,COLUMN]",
     ),
     without_head: list[str] | None = option(
         None,
@@ -68,6 +78,7 @@ def explain(
     heads = [_head(name, "--attention") for name in attention or ()]
     off = [_head(name, "--without-head") for name in without_head or ()]
     changes = [_change(text) for text in weight or ()]
+    place = _place(backward) if backward else None
     check_kinds(plot or ())
 
     from microgpt.evaluation import explanation
@@ -85,6 +96,8 @@ def explain(
         n_alternatives=top,
         attention=heads,
         position=position,
+        ablations=parts,
+        backward=place,
         text_kind=saved.text,
         edits=Edits(off, without_mlp or (), without_position or (), changes),
     )
@@ -105,6 +118,12 @@ def _head(name: str, flag: str) -> "Head":
     if layer.isascii() and head.isascii() and layer.isdigit() and head.isdigit():
         return int(layer), int(head)
     raise ConfigError(f"{flag} must be LAYER.HEAD, such as 0.1, got {name!r:.40}")
+
+
+def _place(text: str) -> "WeightName":
+    if match := re.fullmatch(PLACE, text, re.ASCII):
+        return match[1], int(match[2]), int(match[3])
+    raise ConfigError(f"--backward must be like wte[0,3], got {text!r:.60}")
 
 
 def _change(text: str) -> "WeightEdit":

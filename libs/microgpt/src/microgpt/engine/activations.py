@@ -21,7 +21,7 @@ class Activations:
     """The activations of one sequence of T tokens."""
 
     def __init__(self, config: ModelConfig, weights: Weights, buffers: Buffers, n: int) -> None:
-        self._config, self._weights, self._buffers, self._n = config, weights, buffers, n
+        self.config, self.weights, self.buffers, self._n = config, weights, buffers, n
 
     def log_probabilities(self, first: int = 0) -> NDArray[np.float64]:
         """Return next-token log-probabilities (T - first, V) from index `first` on.
@@ -29,7 +29,7 @@ class Activations:
         Raises:
             PromptError: a logit is not finite.
         """
-        logits = self._buffers.logits[:, first : self._n].T
+        logits = self.buffers.logits[:, first : self._n].T
         if not np.isfinite(logits).all():
             raise PromptError(NOT_FINITE_MESSAGE)
         return log_softmax(logits)
@@ -39,8 +39,8 @@ class Activations:
 
         Rows are queries and columns are keys. Rows sum to 1; later tokens have weight 0.
         """
-        packed, n = self._buffers.attn_weights[layer], self._n
-        maps = np.zeros((self._config.n_head, n, n), packed.dtype)
+        packed, n = self.buffers.attn_weights[layer], self._n
+        maps = np.zeros((self.config.n_head, n, n), packed.dtype)
         lanes, row = packed.shape[1], 0
         for head in maps:  # in the order in which `attention` writes them
             for start in range(0, n, lanes):
@@ -55,10 +55,10 @@ class Activations:
         The part of a name before a dot is the layer. Queries and keys are normalized and rotated if
         the model does so.
         """
-        b, w, C = self._buffers, self._weights, self._config.n_embd
+        b, w, C = self.buffers, self.weights, self.config.n_embd
         found = {"embedding": b.embedded[:, i] / b.embedded_scale[0, i], "x": b.embedded[:, i]}
-        x, scale = b.embedded[:, i], QK_SCALE if self._config.qk_norm else 1
-        for layer in range(self._config.n_layer):
+        x, scale = b.embedded[:, i], QK_SCALE if self.config.qk_norm else 1
+        for layer in range(self.config.n_layer):
             qkv = b.qkv[layer, :, i]
             from_attention = w.attn_wo[layer] @ b.attn_out[layer, :, i]
             from_mlp = w.mlp_fc2_t[layer].T @ b.hidden[layer, :, i]
@@ -78,7 +78,7 @@ class Activations:
             }
             found |= {f"layer{layer}.{name}": value for name, value in steps.items()}
             x = steps["x"]
-        if self._config.final_norm:
+        if self.config.final_norm:
             found["final_norm"] = b.x[:, i]
         return found | {"logits": b.logits[:, i]}
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from microgpt.config import check_number
+from microgpt.data.tokenizer import Document
 from microgpt.errors import ConfigError
 from microgpt.model import Weights, weight_shapes
 from microgpt.model_config import ModelConfig, check_whole
 
 MOST = 1e30  # largest size of a changed weight, which float32 can represent
 Head = tuple[int, int]  # layer and head, both counted from 0
+WeightName = tuple[str, int, int]  # matrix, as in `weight_shapes`, row and column
 
 
 class WeightEdit(NamedTuple):
@@ -31,13 +33,15 @@ class Edits:
     """Parts of a model to switch off or change. Layers, heads and positions count from 0.
 
     The output of a head or an MLP that is switched off is zero, and so is the embedding of a
-    position. Single weights are changed last, in order.
+    position. Single weights are changed last, in order. Before all this, the model makes a training
+    step on each text of `learn`; see `training_step`.
     """
 
     without_heads: Sequence[Head] = ()
     without_mlps: Sequence[int] = ()  # layers
     without_positions: Sequence[int] = ()
     weights: Sequence[WeightEdit] = ()
+    learn: Sequence[Document] = ()
 
     def __bool__(self) -> bool:
         return any(vars(self).values())
@@ -48,7 +52,7 @@ class Edits:
         Raises:
             ConfigError: the model does not have a head, layer, position or weight.
         """
-        matrices = {name: [[*row] for row in weights[name]] for name in self._names(config)}
+        matrices = {name: [[*row] for row in weights[name]] for name in self.matrices_of(config)}
         D = config.head_dim
         for layer, head in self.without_heads:  # the columns that read its output
             for row in matrices[f"layer{layer}.attn_wo"]:
@@ -64,8 +68,12 @@ class Edits:
             matrices[name][i][j] = number
         return {**weights, **{name: tuple(map(tuple, rows)) for name, rows in matrices.items()}}
 
-    def _names(self, config: ModelConfig) -> list[str]:
-        """Return the names of the matrices that change; raise ConfigError if one is missing."""
+    def matrices_of(self, config: ModelConfig) -> list[str]:
+        """Return the names of the matrices that change.
+
+        Raises:
+            ConfigError: see `applied_to`.
+        """
         names: dict[str, None] = {}  # a set in order
         for layer, head in self.without_heads:
             check_whole("layer", layer, minimum=0, maximum=config.n_layer - 1)

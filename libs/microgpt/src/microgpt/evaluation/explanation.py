@@ -8,11 +8,14 @@ from typing import Any
 
 from microgpt.config import N_ALTERNATIVES, TextKind, TrainConfig, check_type
 from microgpt.data.sliding_windows import SlidingWindows
-from microgpt.data.tokenizer import Document, Message, Tokenizer, check_document
+from microgpt.data.tokenizer import Document, Tokenizer, check_document
 from microgpt.errors import ConfigError, PromptError
-from microgpt.evaluation.edits import Edits, Head
+from microgpt.evaluation.ablation import Ablation
+from microgpt.evaluation.ablation import ablations as parts_of
+from microgpt.evaluation.backward import backward as backward_facts
+from microgpt.evaluation.edits import Edits, Head, WeightName
 from microgpt.evaluation.held_out_loss import bits
-from microgpt.evaluation.predictor import Predictor
+from microgpt.evaluation.predictor import Predictor, explained_tokens
 from microgpt.model_config import check_whole
 from microgpt.steps import Steps, finish
 
@@ -49,6 +52,8 @@ class Explanation:
     attention: dict[Head, list[list[float]]] = field(default_factory=dict)
     # Numbers of one position by name, in the order in which they are computed.
     activations: dict[str, list[float] | list[list[float]]] = field(default_factory=dict)
+    ablations: tuple[Ablation, ...] = ()  # of all heads and MLPs, by layer
+    backward: dict[str, Any] = field(default_factory=dict)  # see `backward.backward`
     has_end: bool = True  # False for running text: the last prediction is of what may come next
 
     @property
@@ -71,6 +76,8 @@ class Explanation:
             "read": list(self.read),
             "attention": attention,
             "activations": self.activations,
+            "ablations": [asdict(each) for each in self.ablations],
+            "backward": self.backward,
         }
 
 
@@ -81,6 +88,8 @@ def explain(
     n_alternatives: int = N_ALTERNATIVES,
     attention: Collection[Head] = (),
     position: int | None = None,
+    ablations: bool = False,
+    backward: WeightName | None = None,
     text_kind: TextKind = TrainConfig.text,
     edits: Edits | None = None,
 ) -> Explanation:
@@ -95,6 +104,9 @@ def explain(
         attention: layers and heads whose attention weights are returned.
         position: index of the prediction whose activations are returned; negative values count from
             the end.
+        ablations: whether to switch off each head and each MLP, one after the other.
+        backward: matrix, row and column of a weight. The result has the gradients of a training
+            step on this text, and what the step changes; see `training_step`.
         text_kind: "stream" if the model was trained on running text, which has no end.
         edits: changes to the model, such as `Edits(without_heads=[(0, 1)])`.
 
@@ -119,19 +131,11 @@ def explain(
         n_alternatives=n_alternatives,
         attention=attention,
         position=position,
+        ablations=ablations,
+        backward=backward,
         has_end=text_kind == "lines",
     )
     return finish(steps)
-
-
-def explained_tokens(tokenizer: Tokenizer, text: Document) -> list[int]:
-    """Return the tokens of a text or conversation; all but the first are explained."""
-    if isinstance(text, str) and tokenizer.is_chat:
-        text = (Message("user", text),)
-    tokens = tokenizer.encode_document(text)
-    if tokenizer.is_chat:
-        tokens.pop()  # the end of the conversation, which is not learned
-    return tokens
 
 
 def explain_tokens(
@@ -141,6 +145,8 @@ def explain_tokens(
     n_alternatives: int = N_ALTERNATIVES,
     attention: Collection[Head] = (),
     position: int | None = None,
+    ablations: bool = False,
+    backward: WeightName | None = None,
     has_end: bool = True,
     change: Callable[[Prediction], Prediction] = lambda prediction: prediction,
 ) -> Steps[Explanation]:
@@ -150,7 +156,7 @@ def explain_tokens(
     """
     label, n = gpt.tokenizer.label, len(tokens) - 1
     check_whole("n_alternatives", n_alternatives, minimum=0)
-    if attention or position is not None:
+    if attention or position is not None or ablations or backward:
         _check_details(gpt, n, attention, position)
     predictions: list[Prediction] = []
     first_token = None if has_end else tokens[0]  # as in `chunked_dataset.scored`
@@ -170,8 +176,13 @@ def explain_tokens(
             yield
         if position is not None:
             numbers = {name: array.tolist() for name, array in found.at(position % n).items()}
+    parts = []
+    for part in parts_of(gpt, tokens, position, has_end=has_end) if ablations else ():
+        parts.append(part)
+        yield
+    pushed = backward_facts(gpt, tokens, backward, position) if backward else {}
     read = tuple(map(label, tokens[:-1]))
-    return Explanation(tuple(predictions), read, weights, numbers, has_end)
+    return Explanation(tuple(predictions), read, weights, numbers, tuple(parts), pushed, has_end)
 
 
 def _check_details(

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, Self
 from microgpt.config import MAX_NEW_TOKENS, EngineName, LossOn, TextKind, TrainConfig, check_choice
 from microgpt.data.chunked_dataset import scored
 from microgpt.data.token_dataset import TokenDataset
-from microgpt.data.tokenizer import Document, as_documents, count_predictions
+from microgpt.data.tokenizer import (
+    ROLES,
+    Document,
+    Message,
+    Tokenizer,
+    as_documents,
+    count_predictions,
+)
 from microgpt.edited_sources import check_unedited
 from microgpt.errors import ConfigError, DataError, PromptError
 from microgpt.evaluation.edits import Edits
@@ -31,6 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from microgpt.engine.compiled_model import CompiledModel
+    from microgpt.evaluation.training_step import TrainingStep
 
 
 class Predictor:
@@ -49,6 +57,7 @@ class Predictor:
         self._gpt: Gpt[float] = gpt_type(trained.model)(trained.model, frozen)
         self.config, self.tokenizer, self.engine = trained.model, trained.tokenizer, engine
         self._dtype, self.known_questions = trained.dtype, trained.known_questions
+        self.step_config = trained.config  # of `training_step`
 
     def __repr__(self) -> str:
         size = self.config.block_size
@@ -70,11 +79,33 @@ class Predictor:
         Raises:
             ConfigError: the model does not have a part that is to be changed.
         """
+        changed = self
+        for text in edits.learn:
+            step = changed.training_step(explained_tokens(self.tokenizer, text))
+            changed = changed.with_weights(step.applied_to(changed.weights))
+        return changed.with_weights(edits.applied_to(self.config, changed.weights))
+
+    def with_weights(self, weights: Weights[float]) -> Self:
+        """Return a model with other weights."""
         changed = copy(self)
         vars(changed).pop("compiled", None)  # cached
-        weights = edits.applied_to(self.config, self.weights)
         changed._gpt = gpt_type(self.config)(self.config, weights)
+        if "compiled" in vars(self):
+            changed.compiled.max_at_once = self.compiled.max_at_once
         return changed
+
+    def training_step(self, tokens: Sequence[int]) -> "TrainingStep":
+        """Return a training step on a text with the settings of the model's training.
+
+        Raises:
+            ConfigError: the engine is the reference engine.
+            PromptError: see `training_step.training_step`.
+        """
+        if self.engine == "reference":
+            raise ConfigError("gradients of activations require the compiled engine")
+        from microgpt.evaluation.training_step import training_step
+
+        return training_step(self.compiled, self.weights, self.step_config, self.tokenizer, tokens)
 
     def evaluate(
         self,
@@ -186,3 +217,27 @@ class Predictor:
             raise PromptError(
                 f"the tokens of a prompt must be from 0 to {self.config.vocab_size - 1}"
             )
+
+
+def explained_tokens(tokenizer: Tokenizer, text: Document) -> list[int]:
+    """Return the tokens of a text or conversation; all but the first are explained."""
+    if isinstance(text, str) and tokenizer.is_chat:
+        text = (Message("user", text),)
+    tokens = tokenizer.encode_document(text)
+    if tokenizer.is_chat:
+        tokens.pop()  # the end of the conversation, which is not learned
+    return tokens
+
+
+def counted_predictions(
+    tokens: Sequence[int], tokenizer: Tokenizer, config: TrainConfig
+) -> list[int]:
+    """Return the loss mask of the predictions; see `Tokenizer.mask`."""
+    if not tokenizer.is_chat or config.loss_on == "all":
+        return [*(len(tokens) - 2) * [1], int(config.text == "lines")]
+    assistant, mask, role = tokenizer.role_id("assistant"), [], 0
+    starts = {tokenizer.role_id(each) for each in ROLES} | {tokenizer.end_turn_id}
+    for token in tokens[:-1]:
+        role = token if token in starts else role
+        mask.append(int(role == assistant))
+    return mask

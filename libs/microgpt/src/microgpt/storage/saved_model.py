@@ -5,13 +5,15 @@ from array import array
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from microgpt.config import LossOn, TextKind
+from microgpt.config import LossOn, TextKind, TrainConfig
 from microgpt.data.split import DataFacts
 from microgpt.errors import ConfigError
 from microgpt.model import weight_shapes
 from microgpt.questions.known_questions import KnownQuestions, check_reply
 from microgpt.state import TrainedModel
 from microgpt.storage.meta import Meta, trained_on
+
+STEP = "lr", "optimizer", "weight_decay", "loss_on", "text"  # settings of a step
 
 
 @dataclass(frozen=True, repr=False)
@@ -20,6 +22,14 @@ class SavedModel(TrainedModel):
 
     meta: Meta
     steps_planned: int | None = None  # planned steps of the run, if the run is unfinished
+
+    @property
+    def config(self) -> TrainConfig:
+        """The recorded settings of a training step, else the defaults."""
+        config, training = super().config, self.meta.training
+        return replace(
+            config, **{name: training.get(name) or getattr(config, name) for name in STEP}
+        )
 
     @property
     def trained_on(self) -> tuple[DataFacts | None, ...]:

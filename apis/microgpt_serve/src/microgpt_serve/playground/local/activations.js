@@ -33,7 +33,7 @@ class Activations {
   /** Return the log-probabilities of the next token after each token, from index `first` on. */
   logProbabilities(first = 0) {
     const rows = [];
-    for (let i = first; i < this.#n; i++) rows.push(logSoftmax(this.#column("logits", i)));
+    for (let i = first; i < this.#n; i++) rows.push(logSoftmax(this.column("logits", i)));
     return rows;
   }
 
@@ -50,13 +50,13 @@ class Activations {
   at(i) {
     const { config, matrices } = this.#model;
     const { n_embd: C, n_layer: L } = config;
-    const embedded = this.#column("embedded", i);
-    const [scale] = this.#column("embedded_scale", i);
+    const embedded = this.column("embedded", i);
+    const [scale] = this.column("embedded_scale", i);
     const found = { embedding: embedded.map((x) => x / scale), x: embedded };
     const qkScale = config.qk_norm ? QK_SCALE : 1;
     let x = embedded;
     for (let layer = 0; layer < L; layer++) {
-      const of = (name) => this.#column(name, i, layer);
+      const of = (name) => this.column(name, i, layer);
       const [qkv, heads, hidden] = [of("qkv"), of("attn_out"), of("hidden")];
       const fromAttention = product(matrices.attn_wo, layer, heads);
       const fromMlp = product(matrices.mlp_fc2, layer, hidden);
@@ -78,12 +78,16 @@ class Activations {
       };
       for (const [name, numbers] of Object.entries(steps)) found[`layer${layer}.${name}`] = numbers;
     }
-    if (config.final_norm) found.final_norm = this.#column("x", i);
-    return { ...found, logits: this.#column("logits", i) };
+    if (config.final_norm) found.final_norm = this.column("x", i);
+    return { ...found, logits: this.column("logits", i) };
   }
 
-  /** Return the numbers of token i in a buffer. */
-  #column(name, i, layer = 0) {
+  /**
+   * Return the numbers of token i in a buffer.
+   * @param {string} name
+   * @param {number} i
+   */
+  column(name, i, layer = 0) {
     const { numbers, shape, row } = this.#buffers[name];
     const rows = shape[shape.length - 2];
     const start = layer * padded(rows) * row + i;
@@ -95,7 +99,7 @@ class Activations {
  * Return the logarithms of softmax.
  * @param {number[]} logits
  */
-function logSoftmax(logits) {
+export function logSoftmax(logits) {
   if (!logits.every(Number.isFinite)) throw new EngineError(NOT_FINITE);
   const peak = logits.reduce((most, x) => Math.max(most, x));
   const total = Math.log(logits.reduce((mass, x) => mass + Math.exp(x - peak), 0));
@@ -105,7 +109,7 @@ function logSoftmax(logits) {
 const sum = (a, b) => a.map((x, i) => x + b[i]);
 
 /** Return the product of a matrix of a layer and a vector. */
-const product = ({ rows, columns, layers }, layer, x) =>
+export const product = ({ rows, columns, layers }, layer, x) =>
   Array.from({ length: rows }, (_, row) =>
     x.reduce((total, each, i) => total + each * layers[layer][row * columns + i], 0),
   );

@@ -4,6 +4,7 @@
 import { EngineError } from "./errors.js";
 import { checkWhole } from "./requests.js";
 import { round } from "./rounding.js";
+import { defaultLr } from "./trainer.js";
 import { countWeights } from "./weights.js";
 
 const ROTARY_BASE = 10_000;
@@ -45,6 +46,7 @@ export function untrained({ defaults, layout, parts }, shape, tokenizer, text) {
     text,
     dtype: "float32",
     rates: rotationRates(config),
+    step: { ...defaults.config, lr: defaultLr(config.n_embd), text },
     layout,
     parts: { ...parts, weights: new Uint8Array(4 * num_params) },
   };

@@ -7,7 +7,7 @@ import { matricesOf } from "./weights.js";
 
 const MOST = 1e30; // largest size of a changed weight
 const IN_LAYER = ["attn_wq", "attn_wk", "attn_wv", "attn_wo", "mlp_fc1", "mlp_fc2"];
-const KINDS = ["without_heads", "without_mlps", "without_positions", "weights"];
+const KINDS = ["without_heads", "without_mlps", "without_positions", "weights", "learn"];
 
 /**
  * Return whether a request changes the model.
@@ -37,7 +37,7 @@ export function edited(config, weights, body) {
   }
   const numbers = weights.slice();
   const matrices = matricesOf(config, numbers);
-  const rowsOf = single.map((edit) => rows(config, matrices, edit));
+  const tables = single.map((edit) => rowsOf(config, matrices, edit));
   const D = C / H;
   for (const [layer, head] of heads) {
     const wo = matrices.attn_wo.layers[layer];
@@ -46,7 +46,7 @@ export function edited(config, weights, body) {
   for (const layer of mlps) matrices.mlp_fc2.layers[layer].fill(0);
   for (const position of positions) matrices.wpe.layers[0].fill(0, position * C, (position + 1) * C);
   single.forEach(({ matrix, row, column, value = 0, factor = 0 }, i) => {
-    const found = rowsOf[i];
+    const found = tables[i];
     const place = row * found.columns + column;
     const number = factor * found.numbers[place] + value;
     if (!(Math.abs(number) <= MOST)) {
@@ -58,7 +58,7 @@ export function edited(config, weights, body) {
 }
 
 /** Return the rows of the matrix of a change; throw an error if the model lacks the weight. */
-function rows(config, matrices, { matrix: name, row, column }) {
+export function rowsOf(config, matrices, { matrix: name, row, column }) {
   const tables = ["wte", ...(config.positions === "learned" ? ["wpe"] : []), "lm_head"];
   const layers = [...Array(config.n_layer).keys()];
   const names = [...tables, ...layers.flatMap((layer) => IN_LAYER.map((kind) => `layer${layer}.${kind}`))];

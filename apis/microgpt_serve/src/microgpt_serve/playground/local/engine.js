@@ -2,6 +2,7 @@
 //
 // It answers the paths that the playground uses, with the JSON and the error messages of routes/.
 
+import { backward, weightsAfter } from "./backward.js";
 import { BpeTokenizer } from "./bpe.js";
 import { lengthOf, strip } from "./characters.js";
 import { Decoder } from "./decoder.js";
@@ -63,8 +64,12 @@ export class LocalEngine {
    */
   async post(path, body, signal) {
     const routes = {
-      "microgpt/v1/generate": () => this.#generate(body, signal),
-      "microgpt/v1/explain": () => this.#explain(body),
+      "microgpt/v1/generate": () => this.#changed(body, () => this.#generate(body, signal)),
+      "microgpt/v1/explain": () => this.#changed(body, () => this.#explain(body)),
+      "microgpt/v1/chat": () => {
+        checkSaid(body.messages);
+        return this.#changed(body, () => this.#reply(body, signal));
+      },
       "v1/completions": () => this.#echo(body),
     };
     if (!routes[path]) throw new EngineError(`/${path} does not exist`);
@@ -134,13 +139,18 @@ export class LocalEngine {
     return { samples, ...(dropped && { tokens_dropped: dropped }) };
   }
 
+  /** Return a whole reply. */
+  async #reply(body, signal) {
+    let content = "";
+    const events = this.#chat({ seed: 42, ...body }, signal);
+    for await (const { choices } of events) content += choices[0].delta.content ?? "";
+    return { role: "assistant", content };
+  }
+
   async *#chat(body, signal) {
     checkNumbers(body);
+    checkSaid(body.messages);
     const tokenizer = this.#tokenizer;
-    body.messages.forEach(({ role, content }, i) => {
-      if (role !== "user" || strip(content)) return;
-      throw new EngineError(`messages[${i}]: content must not be empty`);
-    });
     const prompt = this.#prompts.ofChat(body.messages);
     const endTurn = tokenizer.special.get("end_turn");
     const forbidden = [...tokenizer.special.values()].filter((token) => token !== endTurn);
@@ -201,9 +211,7 @@ export class LocalEngine {
     checkNumbers(body);
     const { text, messages, top = 5, attention = [], position } = body;
     const { block_size: size } = this.#file.model;
-    const { tokens, prompt } = messages
-      ? this.#prompts.ofExplainedChat(messages)
-      : { tokens: this.#prompts.ofExplainedText(text), prompt: undefined };
+    const { tokens, prompt } = this.#explained({ text, messages });
     const n = tokens.length - 1;
     if (n * top > MAX_ALTERNATIVES) {
       const most = Math.floor(MAX_ALTERNATIVES / n);
@@ -214,29 +222,42 @@ export class LocalEngine {
       const shown = nNumbers.toLocaleString("en");
       throw new EngineError(`${shown} attention weights are too many; ask for fewer heads`);
     }
-    const wanted = { top, attention, position };
-    const explained = () =>
-      explain(this.#model, this.#tokenizer, tokens, wanted, this.#file.text === "lines");
+    const { ablations, backward: weight } = body;
+    const wanted = { top, attention, position, ablations, backward: weight, step: this.#file.step };
+    const [model, tokenizer] = [this.#model, this.#tokenizer];
     return {
-      ...(hasEdits(body) ? this.#edited(body, explained) : explained()),
+      ...explain(model, tokenizer, tokens, wanted, this.#file.text === "lines"),
+      ...(weight && { backward: backward(model, this.#file.step, tokenizer, tokens, weight, position) }),
       ...(prompt?.tokensDropped && { tokens_dropped: prompt.tokensDropped }),
       ...(prompt?.unknownCharacters && { unknown_characters: prompt.unknownCharacters }),
     };
   }
 
+  /** Return the tokens of a text or of messages, and the prompt before the last reply. */
+  #explained({ text, messages }) {
+    if (messages) return this.#prompts.ofExplainedChat(messages);
+    return { tokens: this.#prompts.ofExplainedText(text), prompt: undefined };
+  }
+
   /**
-   * Return the result of a function with a changed model.
+   * Return the result of a function with the changed model of a request.
    * @template T
    * @param {any} body
-   * @param {() => T} use
+   * @param {() => T | Promise<T>} use
    */
-  #edited(body, use) {
-    const weights = this.#model.packed.flat();
-    this.#model.setWeights(edited(this.#model.config, weights, body));
+  async #changed(body, use) {
+    if (!hasEdits(body)) return use();
+    const model = this.#model;
+    const weights = model.packed.flat();
     try {
-      return use();
+      for (const each of body.learn ?? []) {
+        const { tokens } = this.#explained(each);
+        model.setWeights(weightsAfter(model, this.#file.step, this.#tokenizer, tokens));
+      }
+      model.setWeights(edited(model.config, model.packed.flat(), body));
+      return await use();
     } finally {
-      this.#model.setWeights(weights);
+      model.setWeights(weights);
     }
   }
 
@@ -278,6 +299,14 @@ export class LocalEngine {
 
 /** Return the seed of a body, or a random one. */
 const seedOf = ({ seed }) => BigInt(seed ?? Math.floor(Math.random() * 2 ** SEED_BITS));
+
+/** Throw an error if the user says nothing. */
+function checkSaid(messages) {
+  messages.forEach(({ role, content }, i) => {
+    if (role !== "user" || strip(content)) return;
+    throw new EngineError(`messages[${i}]: content must not be empty`);
+  });
+}
 
 /** Return a fixed reply, cut to the most tokens. */
 function fixed(reply, maxTokens) {

@@ -1,9 +1,12 @@
 // What the model predicts at each position of a text. Equals evaluation/explanation.py.
 
 import { withActivations } from "./activations.js";
+import { countedOf } from "./backward.js";
+import { edited } from "./edits.js";
 import { EngineError } from "./errors.js";
 import { checkWhole } from "./requests.js";
 
+const N_CHANGES = 3; // number of tokens whose probability a part raises or lowers most
 const inBits = (nats) => nats / Math.LN2;
 
 /**
@@ -11,12 +14,15 @@ const inBits = (nats) => nats / Math.LN2;
  * @param {import("./model.js").LocalModel} model
  * @param {any} tokenizer
  * @param {number[]} tokens
- * @param {{top: number, attention: [number, number][], position?: number}} wanted
+ * @param {{top: number, attention: [number, number][], position?: number, ablations?: boolean, backward?: any, step?: any}} wanted
  * @param {boolean} hasEnd whether the end of the text counts, which running text has not
  */
-export function explain(model, tokenizer, tokens, { top, attention, position }, hasEnd) {
+export function explain(model, tokenizer, tokens, wanted, hasEnd) {
+  const { top, attention, position, ablations, backward } = wanted;
   const n = tokens.length - 1;
-  if (attention.length || position !== undefined) checkDetails(model.config, n, attention, position);
+  if (attention.length || position !== undefined || ablations || backward) {
+    checkDetails(model.config, n, attention, position);
+  }
   const predictions = logProbabilities(model, tokens, hasEnd).map((row, i) =>
     prediction(tokenizer, tokens[i + 1], row, top),
   );
@@ -28,6 +34,8 @@ export function explain(model, tokenizer, tokens, { top, attention, position }, 
     read: tokens.slice(0, -1).map((token) => tokenizer.label(token)),
     attention: {},
     activations: {},
+    ablations: ablations ? ablate(model, tokenizer, tokens, wanted, hasEnd) : [],
+    backward: {},
   };
   if (attention.length || position !== undefined) {
     withActivations(model, tokens.slice(0, -1), (activations) => {
@@ -39,6 +47,43 @@ export function explain(model, tokenizer, tokens, { top, attention, position }, 
     });
   }
   return found;
+}
+
+/** Return the effect of each head and MLP, by layer; see `ablation`. */
+function ablate(model, tokenizer, tokens, wanted, hasEnd) {
+  const { position, step } = wanted;
+  const { n_layer: L, n_head: H } = model.config;
+  const weights = model.packed.flat();
+  const n = tokens.length - 1;
+  const own = logProbabilities(model, tokens, true);
+  const counted = countedOf(step, tokenizer, tokens);
+  if (!hasEnd) counted[n - 1] = 0;
+  const isAny = counted.some(Boolean);
+  const total = (rows) =>
+    rows.reduce((sum, row, i) => sum + (isAny && !counted[i] ? 0 : inBits(-row[tokens[i + 1]])), 0);
+  const bits = total(own);
+  const parts = Array.from({ length: L * (H + 1) }, (_, i) => [Math.floor(i / (H + 1)), i % (H + 1)]);
+  const all = parts.map(([layer, part]) => {
+    const head = part < H ? part : null;
+    const body = head === null ? { without_mlps: [layer] } : { without_heads: [[layer, head]] };
+    model.setWeights(edited(model.config, weights, body));
+    const rows = logProbabilities(model, tokens, true);
+    const found = { layer, head, bits, bits_without: total(rows), came: null, raised: [], lowered: [] };
+    if (position === undefined) return found;
+    const at = (position + n) % n;
+    const changes = own[at].map((log, token) => ({
+      token,
+      text: tokenizer.label(token),
+      probability: Math.exp(log),
+      without: Math.exp(rows[at][token]),
+    }));
+    const order = changes.slice().sort((a, b) => a.without - a.probability - b.without + b.probability);
+    const raised = order.slice(0, N_CHANGES).filter((each) => each.probability > each.without);
+    const lowered = order.slice(-N_CHANGES).reverse().filter((each) => each.probability < each.without); // prettier-ignore
+    return { ...found, came: changes[tokens[at + 1]], raised, lowered };
+  });
+  model.setWeights(weights);
+  return all;
 }
 
 function checkDetails({ block_size: size, n_layer, n_head }, n, attention, position) {

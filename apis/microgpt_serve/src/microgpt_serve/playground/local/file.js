@@ -17,6 +17,7 @@ import { joined } from "./zip.js";
  * @property {"lines" | "stream"} text the kind of text that the model was trained on
  * @property {"float16" | "float32"} dtype of the weights
  * @property {number[]} rates
+ * @property {any} step the settings of a training step; see `SavedModel.config`
  * @property {EngineFile["layout"]} layout
  * @property {{pieces: string[], merges: number[]}} [bpe]
  * @property {any} [questions]
@@ -42,8 +43,8 @@ export function unpacked(bytes) {
  * Return the packed bytes of a model.
  * @param {LocalFile} file
  */
-export function packed({ model, text, dtype, rates, parts: { weights } }) {
-  const facts = { model, text, dtype, rates, bpe: null, questions: null };
+export function packed({ model, text, dtype, rates, step, parts: { weights } }) {
+  const facts = { model, text, dtype, rates, step, bpe: null, questions: null };
   const line = JSON.stringify({ ...facts, sizes: { weights: weights.length } });
   return joined([new TextEncoder().encode(`${line}\n`), weights]);
 }

@@ -28,6 +28,7 @@ export class LocalModel {
     this.config = model;
     this.layout = layout; // the shape of each array of `Rows` and of `Buffers`
     this.nWeights = countWeights(model);
+    this.rates = rates;
     this.memory = new Memory(kernels);
     this.matrices = matricesOf(model, numbers);
     this.packed = new PackedWeights(this.memory, model);

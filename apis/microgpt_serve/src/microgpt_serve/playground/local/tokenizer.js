@@ -3,7 +3,7 @@
 import { isSpace, lengthOf, repr } from "./characters.js";
 import { EngineError } from "./errors.js";
 
-const CHAT_TOKENS = ["user", "assistant", "end_turn"];
+export const CHAT_TOKENS = ["user", "assistant", "end_turn"];
 
 /** @typedef {{role: string, content: string}} Message */
 

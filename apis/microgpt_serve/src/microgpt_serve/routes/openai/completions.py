@@ -10,7 +10,7 @@ from microgpt_serve.app_state import StateDep
 from microgpt_serve.errors import ServeError
 from microgpt_serve.generation import run_function
 from microgpt_serve.routes.body import MAX_INLINE_CHARS, BodyRoute
-from microgpt_serve.routes.native import encode_messages
+from microgpt_serve.routes.documents import encode_messages
 from microgpt_serve.routes.openai.choice import GeneratedChoice, TextUpdate
 from microgpt_serve.routes.openai.request_schemas import ChatCompletionRequest, CompletionRequest
 from microgpt_serve.routes.openai.response_builder import JsonObject, ResponseBuilder

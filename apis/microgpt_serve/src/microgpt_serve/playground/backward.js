@@ -1,0 +1,239 @@
+// How the model learns from the text: which way a training step pushes each number, and each weight.
+//
+// A push is minus a gradient: the way in which the loss falls. Blue is up, orange is down.
+
+import { rgb } from "./maps.js";
+import { byId, element, isSpecial, percent, plural, quoted, shown } from "./text.js";
+
+const [row, column] = [byId("weight-row"), byId("weight-column")];
+const MOST_TOKENS = 12; // of the factors of a weight
+const MUON_LR_RATIO = 6;
+
+// By the kind of a step: what the push there is, and where it comes from.
+const TEXTS = {
+  logits:
+    "The logit of the token that came is pushed up, all others down, each by the probability that is " +
+    "wrong.",
+  final_norm:
+    "Each number is pushed by all logits: the sum of each push times the weight of lm_head between the " +
+    "two.",
+  mlp_output:
+    "The MLP adds to the residual stream, so each number is pushed as the one of the stream below. The " +
+    "push of mlp_fc2 follows from it.",
+  hidden:
+    "Each unit is pushed by all numbers that it adds to. At a unit that is 0 the push ends: a small " +
+    "change of its weights changes nothing.",
+  mlp_input: "Each number is pushed by the hidden units that read it.",
+  attention_output:
+    "Attention adds to the residual stream, so each number is pushed as the one of the stream below.",
+  heads: "Each number is pushed by all numbers that attn_wo makes of it.",
+  attention:
+    "The share of a token is pushed up if its values lie in the direction in which the result of the " +
+    "head is pushed. The shares add up to 1, so only differences count.",
+  query: "The query is pushed towards the keys of the tokens whose shares are pushed up.",
+  key: "The key is pushed by the queries that look here: those of this token, and of all later ones.",
+  value: "The values are pushed by all tokens that look here, in proportion to their shares.",
+  attention_input: "Each number is pushed by the queries, keys and values that are made of it.",
+  embedding: "What arrives here moves the row of the token in wte, and that of the position in wpe.",
+  stream:
+    "The push goes on unchanged to what was added here, and up the stream; there, the push through the " +
+    "branch is added.",
+};
+
+export class Backward {
+  #on;
+  #isOn = false;
+  #places = new Map(); // row and column of the chosen weight of a matrix
+
+  /** Args: functions that are called after another direction or weight, and for a step. */
+  constructor({ turned, changed, stepped }) {
+    this.#on = { turned, changed };
+    byId("forward").addEventListener("click", () => this.turn(false));
+    byId("backward").addEventListener("click", () => this.turn(true));
+    byId("make-step").addEventListener("click", stepped);
+    for (const input of [row, column]) {
+      input.addEventListener("input", () => {
+        if (this.#isOn) this.#choose(byId("edit-weight").dataset.matrix, index(row), index(column));
+      });
+    }
+    this.#show();
+  }
+
+  get isOn() {
+    return this.#isOn;
+  }
+
+  read(parameters) {
+    this.#isOn = parameters.has("backward");
+    this.#show();
+  }
+
+  turn(isOn) {
+    this.#isOn = isOn;
+    this.#show();
+    this.#on.turned(isOn);
+  }
+
+  #choose(matrix, ...place) {
+    this.#places.set(matrix, place);
+    this.#on.changed();
+  }
+
+  #show() {
+    byId("forward").ariaPressed = String(!this.#isOn);
+    byId("backward").ariaPressed = String(this.#isOn);
+    byId("learning").hidden = !this.#isOn;
+    byId("why").hidden = !this.#isOn;
+    if (this.#isOn) byId("edit-weight").firstElementChild.open = true;
+  }
+
+  /** Return the fields of a request. Args: the name of a matrix, if the step that is shown has one. */
+  request(matrix) {
+    return this.#isOn ? { backward: [matrix ?? "lm_head", ...(this.#places.get(matrix) ?? [0, 0])] } : {};
+  }
+
+  /** Choose the weight with the largest gradient, if none of its matrix is chosen yet. */
+  #chooseLargest({ matrix, first, gradients }) {
+    const columns = gradients[0].length;
+    const sizes = gradients.flat().map(Math.abs);
+    const place = sizes.indexOf(Math.max(...sizes));
+    this.#choose(matrix, first[0] + Math.floor(place / columns), first[1] + (place % columns));
+  }
+
+  /** Return the push of each number: those of the activations, and of the probabilities. */
+  pushes({ backward: found }, probabilities, at, token) {
+    const minus = (all) => all.map((each) => (Array.isArray(each) ? minus(each) : -each));
+    const pushes = Object.entries(found.gradients).map(([name, all]) => [name, minus(all)]);
+    const wrong = probabilities.map((each, i) => (found.counted[at] ? Number(i === token) - each : 0));
+    return { ...Object.fromEntries(pushes), probabilities: wrong };
+  }
+
+  /** Return a sentence on the push at a step. */
+  sentence(kind, { counted }, at, came) {
+    if (kind !== "probabilities") return TEXTS[kind] ?? TEXTS.stream;
+    if (!counted[at])
+      return "This prediction does not count: the model learns only to predict replies. Choose a token of the reply.";
+    return (
+      `The model gave ${percent(came.probability)} to ${quoted(came.text, true)}, which came. It should have ` +
+      "been 100 %, and 0 % for all others: the differences push the logits. A push of a logit is the " +
+      `difference divided by ${plural(
+        counted.reduce((n, each) => n + each, 0),
+        "prediction",
+      )}, as the loss is their mean.`
+    );
+  }
+
+  /** Show what a step on the text does to it. */
+  drawStep({ bits_before: before, bits_after: after, optimizer, lr, counted }, isEdited) {
+    const takes = counted.slice(0, -1).includes(0) ? "replies take" : "text takes";
+    byId("learned").textContent =
+      `One training step on this text alone (${optimizer === "muon" ? "Muon" : "AdamW"}, learning rate ` +
+      `${lr}) would move all weights a little. The ${takes} ${before.toFixed(2)} bits before, ` +
+      `${after.toFixed(2)} after.`;
+    byId("make-step").disabled = isEdited;
+    byId("no-step").hidden = !isEdited;
+  }
+
+  /** Show the moves of a matrix, and why one of its weights moves. Args: the tokens that are read. */
+  drawWeight({ weight, optimizer, lr, matrices }, read) {
+    const { matrix, value, gradient, move, factors } = weight;
+    if (!this.#places.has(matrix)) {
+      this.#chooseLargest(weight);
+      return;
+    }
+    const [i, j] = [(row.value = weight.row), (column.value = weight.column)];
+    const isMuon = optimizer === "muon" && matrix.startsWith("layer");
+    const rate = isMuon ? MUON_LR_RATIO * lr : lr;
+    const terms = factors.map(([input, push], at) => ({
+      at: at % read.length,
+      input,
+      push,
+      term: input * push,
+    }));
+    const order = terms.filter(({ term }) => term).sort((a, b) => Math.abs(b.term) - Math.abs(a.term));
+    const rows = order.slice(0, MOST_TOKENS).map(({ at, input, push, term }) => {
+      const label = isSpecial(read[at]) ? shown(read[at]) : `${shown(read[at])} at ${at}`;
+      return element(
+        "tr",
+        {},
+        ...[label, ...[input, push, term].map(brief)].map((text) => element("td", {}, text)),
+      );
+    });
+    const heads = ["Token", "Input", "× gradient of the output", "= product"];
+    const table = element(
+      "table",
+      {},
+      element("thead", {}, element("tr", {}, ...heads.map((text) => element("th", { scope: "col" }, text)))),
+    );
+    table.append(element("tbody", {}, ...rows));
+    const name = `${matrix}[${i},${j}]`;
+    const rest =
+      order.length > MOST_TOKENS ? ` The ${MOST_TOKENS} largest of ${order.length} are shown.` : "";
+    const what = /w[tp]e$/.test(matrix)
+      ? `It is number ${j} of the list of row ${i}. The input is 1 where this row is looked up.`
+      : `It multiplies number ${j} of the input, and is added to number ${i} of the output.`;
+    const paragraph = (text) => element("p", {}, text);
+    byId("why").replaceChildren(
+      paragraph(`${name} is ${brief(value)}. ${what} Its gradient is the sum of these products over the tokens:${rest}`),
+      ...(rows.length ? [table] : []),
+      paragraph(`The sum is ${brief(gradient)}: ${direction(gradient)}. ${moved(isMuon, rate, move, gradient)}`),
+      paragraph(`Minus the gradient of each weight of ${matrix} (root mean square ${brief(matrices[matrix].gradient)}), and the moves ` +
+        `(${brief(matrices[matrix].move)}): blue up, orange down. There is a row for each output, a column for each input. ` +
+        "Click on a weight to see why it moves."),
+      element("div", { className: "row" },
+        this.#map("Minus the gradients", weight, weight.gradients.map((numbers) => numbers.map((each) => -each))),
+        this.#map("Moves", weight, weight.moves)),
+    ); // prettier-ignore
+  }
+
+  #map(title, { matrix, row: chosenRow, column: chosenColumn, first }, all) {
+    const canvas = element("canvas", { className: "moves", width: all[0].length, height: all.length });
+    canvas.style.width = `${Math.min(17, all[0].length)}rem`;
+    canvas.style.height = `${Math.min(17, all.length)}rem`;
+    canvas.role = "img";
+    canvas.ariaLabel = `${title} of ${matrix}`;
+    const style = getComputedStyle(document.documentElement);
+    const [blue, orange, ink] = ["--blue", "--orange", "--ink"].map((name) =>
+      rgb(style.getPropertyValue(name)),
+    );
+    const largest = Math.max(...all.flat().map(Math.abs)) || 1;
+    const image = new ImageData(canvas.width, canvas.height);
+    all.flat().forEach((number, i) => {
+      const isChosen = i === (chosenRow - first[0]) * canvas.width + chosenColumn - first[1];
+      const colour = isChosen ? ink : number < 0 ? orange : blue;
+      image.data.set([...colour, isChosen ? 255 : (255 * Math.abs(number)) / largest], 4 * i);
+    });
+    canvas.getContext("2d").putImageData(image, 0, 0);
+    canvas.addEventListener("click", ({ offsetX, offsetY }) => {
+      const place = (offset, size, n) => Math.max(0, Math.min(n - 1, Math.floor((offset * n) / size)));
+      const [i, j] = [
+        place(offsetY, canvas.clientHeight, all.length),
+        place(offsetX, canvas.clientWidth, all[0].length),
+      ];
+      this.#choose(matrix, first[0] + i, first[1] + j);
+    });
+    return element("figure", {}, canvas, element("figcaption", {}, title));
+  }
+}
+
+const index = ({ value, max }) => Math.max(0, Math.min(Math.trunc(value), max)) || 0;
+
+const direction = (gradient) => {
+  if (!gradient) return "the text does not depend on this weight";
+  const [word, way] = gradient > 0 ? ["larger", "down"] : ["smaller", "up"];
+  return `if the weight were ${word}, the loss would rise, so it is pushed ${way}`;
+};
+
+const moved = (isMuon, rate, move, gradient) => {
+  const how = isMuon
+    ? `Muon changes the gradients of the whole matrix so that all directions have the same size, and multiplies by ${brief(rate)}`
+    : `AdamW divides the gradient by its size, so that in a first step only the sign counts, and multiplies by ${brief(rate)}`;
+  return gradient || move ? `${how}: the weight moves by ${brief(move)}.` : "It does not move.";
+};
+
+/** Return a number with few digits. */
+export const brief = (number) => {
+  const digits =
+    Math.abs(number) >= 1e-3 ? number.toFixed(Math.abs(number) >= 100 ? 1 : 4) : number.toExponential(1);
+  return number === 0 ? "0" : digits.replace("-", "−");
+};

@@ -1,0 +1,91 @@
+// What each head and each MLP is for: sentences on what it does, and the text without it.
+
+import { byId, element, percent, plural, quoted } from "./text.js";
+
+const LEAST = 0.01; // change of a probability that is told
+
+export class Parts {
+  #chosen;
+  #found = [];
+
+  /** Args: a function that is called with the step of a part that is chosen. */
+  constructor(chosen) {
+    this.#chosen = chosen;
+  }
+
+  /** Forget the parts of another position. */
+  clear() {
+    this.#found = [];
+  }
+
+  /** Show the bits of the text without each part, and with all. */
+  draw(found, isOff) {
+    this.#found = found;
+    const rows = found.map(({ layer, head, bits, bits_without: without }) => {
+      const step = stepOf(layer, head);
+      const title = head === null ? `MLP of layer ${layer}` : `head ${head} of layer ${layer}`;
+      const button = element("button", { type: "button" }, isOff(step) ? `${title} (off)` : title);
+      button.addEventListener("click", () => this.#chosen(step));
+      const cells = [without.toFixed(1), signed(without - bits)].map((text) => element("td", {}, text));
+      return element("tr", {}, element("td", {}, button), ...cells);
+    });
+    byId("parts").tBodies[0].replaceChildren(...rows);
+  }
+
+  /** Return sentences on what a part does at the position: which tokens it raises and lowers.
+   * Args: what its bits are of, "text" or "reply".
+   */
+  effect(layer, head, what) {
+    const part = this.#found.find((each) => each.layer === layer && each.head === head);
+    if (!part) return "";
+    const told = (changes) =>
+      changes
+        .filter((each) => Math.abs(each.probability - each.without) >= LEAST)
+        .map(
+          (each) =>
+            `${quoted(each.text, true)} (${percent(each.without)} without it, ${percent(each.probability)} with it)`,
+        )
+        .join(", ");
+    const [raised, lowered] = [told(part.raised), told(part.lowered)];
+    const moves = [raised && `raises the probability of ${raised}`, lowered && `lowers that of ${lowered}`];
+    const change = part.bits_without - part.bits;
+    const more = `${Math.abs(change).toFixed(1)} bits ${change < 0 ? "less" : "more"}`;
+    const whole =
+      Math.abs(change) < 0.05 ? "as many bits as with it" : `${more} (${part.bits_without.toFixed(1)})`;
+    return (
+      (raised || lowered
+        ? `It ${moves.filter(Boolean).join(", and ")}.`.replace("It lowers that", "It lowers the probability")
+        : "It changes no probability here by 1 percentage point or more.") +
+      ` Without it, the whole ${what} takes ${whole}.`
+    );
+  }
+}
+
+/** Return the step of a part in the diagram. */
+const stepOf = (layer, head) => `layer${layer}.${head === null ? "hidden" : `attention ${head}`}`;
+
+/** Return a sentence on where a head looks from a position: its shares of the tokens so far. */
+export function attended(shares, read, at, head) {
+  const order = [...shares.keys()].sort((a, b) => shares[b] - shares[a]);
+  const [first, second] = order.map((j) => {
+    const before = at - j === 1 ? "the token before" : `${at - j} tokens before`;
+    return `${j === at ? "this token itself" : `${quoted(read[j])}, ${before}`} (${percent(shares[j])})`;
+  });
+  const most =
+    shares[order[0]] >= 0.5 ? `looks mostly at ${first}` : `spreads its attention; most is on ${first}`;
+  const rest = shares[order[1]] >= 0.1 ? `, then at ${second}` : "";
+  return `Head ${head} ${most}${rest}.`;
+}
+
+/** Return a sentence on the hidden units of an MLP that are active. */
+export function active(hidden) {
+  const n = hidden.filter((each) => each > 0).length;
+  if (n) return `${n} of its ${plural(hidden.length, "hidden unit")} ${n === 1 ? "is" : "are"} active here.`;
+  return (
+    `None of its ${plural(hidden.length, "hidden unit")} is active here: for each, the sum of inputs times ` +
+    "weights is negative, and becomes 0. So the MLP adds nothing."
+  );
+}
+
+const signed = (number) =>
+  `${number < -0.05 ? "−" : number >= 0.05 ? "+" : ""}${Math.abs(number).toFixed(1)}`;

@@ -1,0 +1,27 @@
+// What the model writes with and without the changes that are made while one looks inside.
+
+import { post } from "./service.js";
+import { byId, element, said } from "./text.js";
+
+const N_TEXTS = 5;
+const SEED = 42;
+
+/** Return texts, or a reply to messages, of the model with changes. */
+async function texts(messages, changes, signal) {
+  if (messages) {
+    const body = { messages, seed: SEED, ...changes };
+    return [(await post("microgpt/v1/chat", body, signal)).content];
+  }
+  const body = { num_samples: N_TEXTS, seed: SEED, ...changes };
+  return (await post("microgpt/v1/generate", body, signal)).samples;
+}
+
+/** Show what the model writes before and after changes. Args: for a chat model, the messages. */
+export async function compareTexts(messages, changes, signal) {
+  const [before, after] = [await texts(messages, {}, signal), await texts(messages, changes, signal)];
+  const rows = before.map((text, i) =>
+    element("tr", {}, ...[text, after[i]].map((each) => element("td", {}, said(each)))),
+  );
+  byId("texts-written").tBodies[0].replaceChildren(...rows);
+  byId("written").hidden = false;
+}

@@ -1,0 +1,48 @@
+"""The model of a request that changes it."""
+
+from dataclasses import replace
+from functools import partial
+
+from fastapi import Request
+
+from microgpt.evaluation.edits import Edits, WeightEdit
+from microgpt_serve.app_state import AppState
+from microgpt_serve.errors import ServeError
+from microgpt_serve.generation import run_steps
+from microgpt_serve.routes.documents import document_of
+from microgpt_serve.schemas import EditableModel
+from microgpt_serve.served_model import ServedModel
+from microgpt_serve.work_queue import one_step
+
+MAX_EDITED = 2**22  # maximum number of weights to copy
+EDITED_PER_TOKEN = 2**12  # weights that are copied in the time that a token takes
+
+
+async def edited_model(body: EditableModel, request: Request, state: AppState) -> ServedModel:
+    """Return the model with the changes of a request."""
+    model = state.model
+    edits = Edits(
+        body.without_heads,
+        body.without_mlps,
+        body.without_positions,
+        [WeightEdit(*vars(one).values()) for one in body.weights],
+        [(await document_of(one, request, state))[0] for one in body.learn],
+    )
+    if not edits:
+        return model
+    check_editable(model)
+    n_tokens = n_weights_in_tokens(model) * (1 + 4 * len(body.learn))
+    steps = one_step(partial(model.gpt.edited, edits))
+    return replace(model, gpt=await run_steps(state, request, steps, n_tokens))
+
+
+def check_editable(model: ServedModel) -> None:
+    """Raise an error if a model has too many weights to change or to explain them."""
+    if model.gpt.num_params > MAX_EDITED:
+        message = f"the model is too large to change it: it has more than {MAX_EDITED:,} weights"
+        raise ServeError(400, message)
+
+
+def n_weights_in_tokens(model: ServedModel) -> int:
+    """Return the work of copying all weights, in tokens."""
+    return model.gpt.num_params // EDITED_PER_TOKEN

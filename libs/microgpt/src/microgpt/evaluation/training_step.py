@@ -1,0 +1,90 @@
+"""A training step on one text: the gradients, and how far it moves each weight.
+
+The step is the first one of an optimizer, whose running means are empty. The numbers are those of
+`ReferenceEngine` and `MuonEngine`.
+"""
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microgpt.config import MUON_LR_RATIO, MUON_MOMENTUM, TrainConfig
+from microgpt.data.tokenizer import Tokenizer
+from microgpt.engine.compiled_model import CompiledModel
+from microgpt.engine.gradients import Gradients, gradients
+from microgpt.errors import PromptError
+from microgpt.evaluation.predictor import counted_predictions
+from microgpt.model import Weights, weight_shapes
+from microgpt.newton_schulz import COEFFICIENTS, N_ITERATIONS, NORM_EPS
+
+Array = NDArray[Any]
+
+
+class TrainingStep(NamedTuple):
+    """The gradients of a text and the changes of the weights, by matrix."""
+
+    counted: list[int]  # 1 for each prediction that counts towards the loss, else 0
+    gradients: Gradients
+    moves: dict[str, Array]
+
+    def applied_to(self, weights: Weights[float]) -> Weights[float]:
+        """Return the weights after the step."""
+        moved = {name: (np.array(weights[name]) + move) for name, move in self.moves.items()}
+        return {name: tuple(map(tuple, rows.tolist())) for name, rows in moved.items()}
+
+
+def training_step(
+    model: CompiledModel,
+    weights: Weights[float],
+    config: TrainConfig,
+    tokenizer: Tokenizer,
+    tokens: Sequence[int],
+) -> TrainingStep:
+    """Return a step on tokens, of which the last is only predicted.
+
+    The learning rate is `config.lr`, without warm-up and decay; there is no dropout.
+
+    Raises:
+        PromptError: the text does not fit into the context, or none of its predictions counts.
+    """
+    n, size = len(tokens) - 1, model.config.block_size
+    if n > size:
+        raise PromptError(f"a step takes up to {size} tokens, the context of the model, got {n}")
+    counted = counted_predictions(tokens, tokenizer, config)
+    if not any(counted):
+        raise PromptError("there is nothing to learn; add a reply, or a text")
+    found = gradients(model.activations(tokens[:-1]), tokens, counted)
+    moves = {
+        name: _move(name, np.array(weights[name]), found.of(name), config)
+        for name in weight_shapes(model.config)
+    }
+    return TrainingStep(counted, found, moves)
+
+
+def _move(name: str, weights: Array, grads: Array, config: TrainConfig) -> Array:
+    """Return the change of a matrix by one step of AdamW or Muon."""
+    lr, is_muon = config.lr_at(0), config.optimizer == "muon" and name.startswith("layer")
+    lr = (config.lr or lr) * (MUON_LR_RATIO if is_muon else 1)
+    if is_muon:
+        mean = (1 - MUON_MOMENTUM) * grads
+        n_rows, n_columns = grads.shape
+        ahead = MUON_MOMENTUM * mean + (1 - MUON_MOMENTUM) * grads
+        direction = _orthogonalized(ahead) * sqrt(max(1, n_rows / n_columns))
+    else:  # both running means, corrected for their start at 0, are those of one gradient
+        direction = grads / (abs(grads) + config.adam_eps)
+    return -lr * (direction + config.weight_decay * weights)
+
+
+def _orthogonalized(matrix: Array) -> Array:
+    """Return `newton_schulz.orthogonalized(matrix)`."""
+    if len(matrix) < len(matrix[0]):
+        return _orthogonalized(matrix.T).T
+    x: Array = matrix / (np.linalg.norm(matrix) + NORM_EPS)
+    a, b, c = COEFFICIENTS
+    for _ in range(N_ITERATIONS):
+        gram = x.T @ x
+        x = x @ (a * np.eye(len(gram)) + b * gram + c * gram @ gram)
+    return x

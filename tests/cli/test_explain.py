@@ -38,7 +38,7 @@ def test_explain_can_show_attention_activations_and_a_plot(microgpt, text_model,
         assert f">{text}</text>" in chart
 
 
-def test_explain_changes_the_model_by_hand(microgpt, text_model) -> None:
+def test_explain_applies_edits_to_the_model(microgpt, text_model) -> None:
     options = ("--without-head=0.1", "--without-mlp=0", "--without-position=2", "--json")
     weights = ("--weight=wte[0,3]=0.5", "--weight", "wte[0,3] *= -2")
     done = microgpt("explain", text_model, "anna", *options, *weights)
@@ -83,7 +83,7 @@ def test_explain_shows_parts_and_a_training_step(microgpt, text_model) -> None:
         ("--weight=wte[0,0]=nan", "wte[0,0] must be from -1e+30 to 1e+30, got nan"),
     ],
 )
-def test_changes_that_are_impossible_are_refused(microgpt, text_model, option, problem) -> None:
+def test_impossible_edits_are_refused(microgpt, text_model, option, problem) -> None:
     assert problem in refused(microgpt("explain", text_model, "anna", option))
 
 

@@ -13,7 +13,7 @@ def file(microgpt, text_model, tmp_path: Path) -> Path:
     return tmp_path / "model.onnx"
 
 
-def test_an_exported_model_is_verified(microgpt, file) -> None:
+def test_verify_confirms_an_exported_model(microgpt, file) -> None:
     done = ok(microgpt("verify", file))
     title, *rows, greedy, seeded, largest = done.stdout.splitlines()
     assert title.split() == ["text", "receipt", "here", "largest", "difference"]
@@ -24,14 +24,14 @@ def test_an_exported_model_is_verified(microgpt, file) -> None:
     assert re.fullmatch(r"largest difference: \d\.\de-\d\d nats \(at most 0\.001\)", largest)
 
 
-def test_the_cost_of_int8_is_printed(microgpt, chat_model) -> None:
+def test_export_prints_the_loss_increase_of_int8(microgpt, chat_model) -> None:
     options = ("--format", "onnx", "--int8", "--output", "new/model.onnx")
     ok(microgpt("export", chat_model, *options))
     said = ok(microgpt("verify", "new/model.onnx")).stdout
     assert re.search(r"^cost of int8: -?0\.0\d+ bits per token \(at most 0\.05\)$", said, re.M)
 
 
-def test_a_model_that_computes_something_else_fails(microgpt, file, monkeypatch) -> None:
+def test_verify_fails_if_a_model_computes_something_else(microgpt, file, monkeypatch) -> None:
     from microgpt.exports.onnx_session import OnnxSession
 
     read = OnnxSession.read
@@ -71,9 +71,7 @@ def test_an_existing_onnx_file_is_replaced_only_with_force(microgpt, text_model,
         (["--format", "json", "--int8"], "--int8 requires --format onnx"),
     ],
 )
-def test_unsuitable_options_of_an_onnx_export_are_refused(
-    microgpt, tmp_path, options, problem
-) -> None:
+def test_an_onnx_export_refuses_unsuitable_options(microgpt, tmp_path, options, problem) -> None:
     given = {"--format": "onnx", "--output": "new.onnx"}
     others = [each for pair in given.items() if pair[0] not in options for each in pair]
     assert refused(microgpt("export", *others, *options)).startswith(problem)
@@ -92,7 +90,7 @@ def test_unsuitable_options_of_an_onnx_export_are_refused(
         ),
     ],
 )
-def test_verify_refuses_what_is_no_export(microgpt, tmp_path, options, problem) -> None:
+def test_verify_refuses_a_file_that_is_not_an_export(microgpt, tmp_path, options, problem) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     assert refused(microgpt("verify", *options)).startswith(problem)
 

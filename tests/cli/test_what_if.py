@@ -69,7 +69,7 @@ def test_compare_shows_the_bits_of_each_token(run, trained) -> None:
     assert total == f"{a:.2f} bits under A, {b:.2f} under B: {b - a:+.2f}"
 
 
-def test_the_spread_is_that_of_trainings_with_other_seeds(run, bits_of) -> None:
+def test_the_spread_is_measured_over_other_seeds(run, bits_of) -> None:
     done = ok(run("compare", "a", "b", "emma", "--seeds=2", "--json"))
     facts = json.loads(done.stdout)
     others = [bits_of(f"--seed={seed}") for seed in (43, 44)]
@@ -85,7 +85,7 @@ def test_the_spread_is_that_of_trainings_with_other_seeds(run, bits_of) -> None:
     )
 
 
-def test_compare_reads_what_was_left_out_by_default(run, bits_of) -> None:
+def test_compare_measures_the_left_out_documents_by_default(run, bits_of) -> None:
     done = ok(run("compare", "a", "b", "--seeds=1", "--json"))
     facts = json.loads(done.stdout)
     texts = tuple(name for name in NAMES if name.startswith("emm"))
@@ -95,7 +95,7 @@ def test_compare_reads_what_was_left_out_by_default(run, bits_of) -> None:
     assert "per document, the mean of 3 that B left out: +" in ok(run("compare", "a", "b")).stdout
 
 
-def test_why_trains_without_each_group(run, bits_of, trained) -> None:
+def test_why_trains_once_without_each_group(run, bits_of, trained) -> None:
     before = sorted(os.listdir(trained / "a"))
     done = ok(run("why", "a", "emma", "--groups=3", "--seeds=2", "--json"))
     facts = json.loads(done.stdout)
@@ -166,7 +166,7 @@ def test_a_chat_model_is_asked_for_its_reply(microgpt, tmp_path) -> None:
         (("why", "none", "emma"), "none has no train_state.json"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(run, trained, command, problem) -> None:
+def test_models_that_cannot_be_compared_are_refused(run, trained, command, problem) -> None:
     if not (trained / "c").exists():
         (trained / "other.txt").write_text("abba\nbaab")
         options = ("--data=other.txt", "--steps=1", "--model=c")

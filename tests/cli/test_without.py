@@ -49,7 +49,7 @@ def test_a_repeated_run_can_leave_documents_out(microgpt, names) -> None:
     assert load(names / "c").weights == load(names / "b").weights != load(names / "a").weights
 
 
-def test_a_run_goes_on_without_the_documents(microgpt, names) -> None:
+def test_a_resumed_run_still_leaves_the_documents_out(microgpt, names) -> None:
     ok(microgpt("train", *SMALL, "--without=^em", "--model=b"))
     problem = "--without is ^an, but the run to resume has ^em; omit --without"
     assert refused(microgpt("train", "--resume=b", "--without=^an")) == problem
@@ -74,14 +74,14 @@ def test_documents_that_were_left_out_are_not_training_data(microgpt, names) -> 
         ("a", ("--text=stream",), "--without cannot be used with --text stream"),
     ],
 )
-def test_a_pattern_that_leaves_nothing_or_all_is_refused(
+def test_a_pattern_matching_no_or_all_documents_is_refused(
     microgpt, names, pattern, options, problem
 ) -> None:
     assert problem in refused(microgpt("train", *SMALL, f"--without={pattern}", *options))
     assert not (names / "output").exists()
 
 
-def test_all_models_of_an_ensemble_leave_them_out(microgpt, names) -> None:
+def test_all_models_of_an_ensemble_leave_the_documents_out(microgpt, names) -> None:
     shape = ("--n-embd=8", "--n-head=2", "--n-layer=1", "--batch-size=4")
     options = ("--preset=names-60s", "--data=names.txt", "--steps=12", *shape, "-n0")
     for name, more in {"a": (), "b": ("--without=^em",), "seed": ("--seed=43",)}.items():

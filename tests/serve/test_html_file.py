@@ -84,7 +84,7 @@ def test_the_html_file_loads_nothing_from_elsewhere(names_page) -> None:
     assert page.model["model"]["name"] == "names"
 
 
-def test_the_file_in_the_docs_has_the_scripts_of_today() -> None:
+def test_the_html_file_in_the_docs_has_the_current_scripts() -> None:
     """`docs/make_playground_pictures.py` makes it again."""
     page = Page((Path(__file__).parents[2] / "docs/models/names.html").read_bytes())
     assert page.content["script"] == html_file.joined("main.js")
@@ -141,7 +141,7 @@ def test_the_model_html_route_returns_the_html_file(names, names_page) -> None:
     assert names.request("HEAD", "/microgpt/v1/model.html").status == 200
 
 
-def test_a_page_is_sent_in_pieces() -> None:
+def test_the_html_file_is_sent_in_chunks() -> None:
     body, sent = bytes(range(256)) * 600, []
 
     async def send(message: dict[str, Any]) -> None:
@@ -155,7 +155,7 @@ def test_a_page_is_sent_in_pieces() -> None:
     assert [each["more_body"] for each in sent[1:]] == [True, True, False]
 
 
-def test_a_page_that_is_made_takes_no_place_in_the_queue(names_dir, names_page) -> None:
+def test_a_cached_html_file_takes_no_place_in_the_queue(names_dir, names_page) -> None:
     served = loaded(names_dir)
     app = create_app(Settings(), served)
     assert served.html == names_page

@@ -72,7 +72,7 @@ def exported(tmp_path_factory) -> Callable[[Path], tuple[Path, Path]]:
     return export
 
 
-def test_samples_are_those_of_the_command_line(exported, names_dir, opened) -> None:
+def test_samples_equal_those_of_the_command_line(exported, names_dir, opened) -> None:
     page, half = exported(names_dir)
     command = [commands.COMMAND, "generate", "--model", half, "-n", str(N_SAMPLES), "--json"]
     out = commands.run_process([*command, "--temperature", "1"], env=SAME, check=True).stdout
@@ -82,7 +82,7 @@ def test_samples_are_those_of_the_command_line(exported, names_dir, opened) -> N
     assert found == json.loads(out)["samples"]
 
 
-def test_replies_are_those_of_the_command_line(exported, opened) -> None:
+def test_replies_equal_those_of_the_command_line(exported, opened) -> None:
     page, half = exported(bundled(DEMO_MODEL))
     for seed in (42, 7):
         command = [commands.COMMAND, "chat", "--model", half, "--seed", str(seed)]
@@ -150,7 +150,7 @@ def test_the_model_in_the_file_learns_from_a_text(exported, names_dir, opened) -
     assert run("return document.getElementById('trouble').innerText") == ""
 
 
-def test_a_bot_of_few_questions_answers_them(tmp_path, opened) -> None:
+def test_a_model_of_few_questions_answers_them_in_the_file(tmp_path, opened) -> None:
     pairs = {"When are you open?": "From 7 to 18.", "Can I order a cake?": "Call us."}
     talks = [(Message("user", asked), Message("assistant", said)) for asked, said in pairs.items()]
     save(train(talks), tmp_path / "faq")
@@ -223,7 +223,7 @@ def damaged(page: Path, change: Callable[[str], str]) -> Path:
 
 
 @pytest.mark.parametrize("name", ["model-data", "engine-code"])
-def test_a_changed_character_is_noticed(exported, names_dir, opened, name) -> None:
+def test_a_changed_character_is_detected(exported, names_dir, opened, name) -> None:
     def change(text: str) -> str:
         at = text.index(f'id="{name}">') + 5000
         return text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :]

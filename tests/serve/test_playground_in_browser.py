@@ -362,7 +362,7 @@ def test_a_copy_that_the_browser_refuses_is_reported(talk, page) -> None:
     assert page.locator("text=Copied").count() == 0
 
 
-def test_generated_texts_are_the_librarys_with_copies_marked(names, names_gpt, page) -> None:
+def test_generated_texts_equal_the_library_and_copies_are_marked(names, names_gpt, page) -> None:
     opened(page, names, "generate")
     page.fill("#prompt", "a")
     page.fill("#number", "12")
@@ -555,7 +555,7 @@ def test_each_view_says_that_the_service_has_another_model(serve, tmp_path, page
     page.wait_for_selector("#trouble >> text=another model now")
 
 
-def test_attention_and_numbers_are_those_of_the_model(talk, talk_gpt, page) -> None:
+def test_the_attention_maps_and_numbers_equal_the_model(talk, talk_gpt, page) -> None:
     opened(page, talk, "inside", question="hi there", text="yo", layer=0)
     talked = [Message("user", "hi there"), Message("assistant", "yo")]
     found = explain(talk_gpt, talked, attention=[(0, 1)], position=-1)

@@ -143,7 +143,7 @@ def test_karpathys_run_has_the_same_losses_and_names(train_view, expected_losses
     assert names == karpathys_names()
 
 
-def test_a_rewound_training_goes_on_as_before(train_view, expected_losses) -> None:
+def test_a_rewound_training_run_continues_as_before(train_view, expected_losses) -> None:
     script = f"""{TOOLS}
         await read();
         await trained();
@@ -196,7 +196,7 @@ def test_saved_weights_and_pages_give_the_same_texts(train_view, opened, tmp_pat
     assert b"with 4,192 weights in single precision (float32)" in page
 
 
-def test_overfitting_is_shown_and_named(train_view) -> None:
+def test_overfitting_is_detected_and_reported(train_view) -> None:
     script = f"""{TOOLS}
         await paste(args[0]);
         set("plan-validation", byId("plan-validation").max);
@@ -271,7 +271,7 @@ PROBLEMS = {
 }
 
 
-def test_each_problem_is_a_sentence_and_the_page_goes_on(file, opened) -> None:
+def test_each_problem_is_reported_and_the_page_keeps_working(file, opened) -> None:
     for script, sentence in PROBLEMS.items():
         run = opened(file, "#/train")
         found, training = run(
@@ -286,7 +286,7 @@ def test_each_problem_is_a_sentence_and_the_page_goes_on(file, opened) -> None:
         assert (found, training[-7:]) == (sentence, "2.6497."), script
 
 
-def test_a_training_that_diverges_says_so_and_is_rewound(train_view) -> None:
+def test_a_diverging_training_run_is_reported_and_rewound(train_view) -> None:
     script = f"""{TOOLS}
         await read();
         const post = Worker.prototype.postMessage;
@@ -308,7 +308,7 @@ def test_a_training_that_diverges_says_so_and_is_rewound(train_view) -> None:
 
 
 @pytest.mark.parametrize("death", ["onerror(new Event('error'))", "terminate()"])
-def test_a_worker_that_dies_is_noticed_and_replaced(train_view, death) -> None:
+def test_a_worker_that_dies_is_replaced(train_view, death) -> None:
     script = f"""{TOOLS}
         await read();
         const post = Worker.prototype.postMessage;
@@ -352,7 +352,9 @@ def test_the_model_of_the_page_answers_while_another_trains(train_view) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 768, 1280, 1600])
-def test_the_view_is_accessible_and_fits(file, chromium, page, scheme, width) -> None:
+def test_the_train_view_is_accessible_and_fits_the_screen(
+    file, chromium, page, scheme, width
+) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
     page.emulate_media(color_scheme=scheme)
@@ -364,7 +366,7 @@ def test_the_view_is_accessible_and_fits(file, chromium, page, scheme, width) ->
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_the_view_works_with_the_keyboard(file, chromium, page) -> None:
+def test_the_train_view_can_be_used_with_the_keyboard(file, chromium, page) -> None:
     run = chromium(file, "#/train")
     run(f"{TOOLS} await read();")
     page.focus("#plan-start")
@@ -378,7 +380,7 @@ def test_the_view_works_with_the_keyboard(file, chromium, page) -> None:
     page.wait_for_selector("#train-end:has-text('Paused at step 1.')")
 
 
-def test_nothing_for_training_is_loaded_before_the_view_opens(names, page) -> None:
+def test_the_training_engine_is_loaded_when_the_view_opens(names, page) -> None:
     paths: list[str] = []
     page.on("request", lambda request: paths.append(request.url.rpartition("/")[2]))
     page.goto(f"http://127.0.0.1:{names.port}/#/generate?number=1")
@@ -390,7 +392,9 @@ def test_nothing_for_training_is_loaded_before_the_view_opens(names, page) -> No
     assert for_training <= set(paths)
 
 
-def test_a_service_with_keys_keeps_its_model(serve, names_dir, chromium, page, complaints) -> None:
+def test_a_service_with_keys_does_not_send_its_model(
+    serve, names_dir, chromium, page, complaints
+) -> None:
     server = serve(names_dir, MICROGPT_API_KEY="secret")
     page.add_init_script("sessionStorage.setItem('microgpt-key', 'secret')")
     run = chromium(f"http://127.0.0.1:{server.port}/", "#/train")

@@ -100,7 +100,7 @@ def signed(change: float) -> str:
     return f"{change:+.2f}".replace("-", "−")
 
 
-def test_the_figures_on_the_page_are_those_of_python(file, page, tmp_path) -> None:
+def test_figures_on_the_page_equal_those_of_python(file, page, tmp_path) -> None:
     """Without names that it has read several times, they surprise more, by far more than chance."""
     opened(page, file.as_uri(), first_names())
     asked(page)
@@ -124,7 +124,7 @@ def test_the_figures_on_the_page_are_those_of_python(file, page, tmp_path) -> No
     assert shown.endswith("the documents caused it.")
 
 
-def test_the_search_ends_with_a_document(names, page) -> None:
+def test_the_search_narrows_down_to_one_document(names, page) -> None:
     opened(page, f"http://127.0.0.1:{names.port}/", first_names())
     asked(page, "search", pattern="^e")
     rows = cells(page, "searched-parts")
@@ -137,7 +137,7 @@ def test_the_search_ends_with_a_document(names, page) -> None:
     assert cells(page, "searched-parts") == rows[:4]
 
 
-def test_a_question_can_be_stopped(file, page) -> None:
+def test_a_comparison_can_be_stopped(file, page) -> None:
     opened(page, file.as_uri(), first_names())
     page.fill("#wish-seeds", "100")
     page.click("text=Compare")
@@ -177,7 +177,7 @@ def test_documents_can_be_added_and_changed(file, page) -> None:
     assert page.is_hidden("#compared")
 
 
-def test_figures_of_other_texts_are_hidden(file, page) -> None:
+def test_figures_of_an_earlier_question_are_hidden(file, page) -> None:
     opened(page, file.as_uri(), first_names())
     asked(page, seeds="0")
     asked(page, "search", trainings="2")
@@ -187,7 +187,7 @@ def test_figures_of_other_texts_are_hidden(file, page) -> None:
     assert page.is_hidden("#compared")
 
 
-def test_problems_are_told(file, page) -> None:
+def test_problems_are_reported(file, page) -> None:
     page.add_init_script(WORKERS)
     opened(page, file.as_uri(), first_names())
     problems = {"(": "is not a regular expression", "X": "matches 'X'", "": "leave out fewer"}

@@ -30,7 +30,7 @@ def test_groups_are_named_by_what_their_documents_share() -> None:
     assert [*found("n o", ["n o", *REST])] == ["is 'n o'"]
 
 
-def test_those_that_share_most_predictions_come_first() -> None:
+def test_groups_that_share_most_predictions_come_first() -> None:
     groups = shared_ngrams("emma", NAMES)
     shared = [len(group.ids) * (len(group.ngram) - 2) for group in groups]
     assert shared == sorted(shared, reverse=True)

@@ -7,7 +7,7 @@ from microgpt.evaluation.explanation import explain
 from microgpt.evaluation.scoring import Scorer
 
 
-def test_the_spread_includes_the_own_seed() -> None:
+def test_the_spread_includes_the_seed_of_the_model() -> None:
     baseline = Baseline(4.0, (1.0, 4.0))
     assert baseline.spread == pytest.approx(math.sqrt(3))
     change = baseline.change_to(1.0)
@@ -20,7 +20,7 @@ def test_without_other_seeds_there_is_no_spread() -> None:
     assert Baseline(4.0).facts() == {"bits": 4.0, "seeds": [], "spread": None}
 
 
-def test_the_bits_of_a_text_are_those_of_explain_and_score(text) -> None:
+def test_the_bits_of_a_text_equal_those_of_explain_and_score(text) -> None:
     names = ["anna", "mia"]
     bits = [bits_per_document(text, [name], loss_on="assistant", text="lines") for name in names]
     for name, each in zip(names, bits, strict=True):

@@ -57,7 +57,7 @@ def test_ablated_heads_and_mlps_add_nothing(trained) -> None:
     assert found.bits != pytest.approx(explain(gpt, TEXT).bits)
 
 
-def test_a_position_without_its_embedding_is_the_token_alone(trained) -> None:
+def test_ablating_a_position_leaves_the_token_embedding(trained) -> None:
     gpt, edits = InferenceGpt(trained), Edits(without_positions=[2])
     if not trained.model.n_positions:
         with pytest.raises(ConfigError, match=r"^the model has rotary positions, so it has no we"):
@@ -78,7 +78,7 @@ def test_weights_are_set_and_scaled_in_order(trained) -> None:
     assert changed.compiled is not gpt.compiled
 
 
-def test_edits_keep_the_model_and_both_engines_agree(trained) -> None:
+def test_edits_do_not_change_the_model_and_engines_agree(trained) -> None:
     fast, slow = (InferenceGpt(trained, engine=engine) for engine in ("compiled", "reference"))
     before = explain(fast, TEXT)
     edits = Edits(without_heads=[(1, 0)], weights=[WeightEdit("layer0.mlp_fc1", 3, 1, 2.0)])

@@ -141,7 +141,7 @@ def test_foreign_files_are_refused(tmp_path) -> None:
         assert "is not an ONNX file, or is damaged" in refused(foreign, tmp_path)
 
 
-def test_many_small_messages_are_not_parsed(tmp_path, monkeypatch) -> None:
+def test_a_file_of_many_small_messages_is_refused(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(onnx_file, "MAX_STRUCTURE", 2**13)
     monkeypatch.setattr(onnx, "load_model_from_string", None)
     nodes = b"\x0a\x00" * 2**13  # empty nodes

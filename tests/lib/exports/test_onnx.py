@@ -47,7 +47,7 @@ def log_probabilities(logits: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("architecture", "tokenizer"), MODELS)
-def test_onnxruntime_computes_the_same(architecture, tokenizer) -> None:
+def test_onnxruntime_computes_the_same_log_probabilities(architecture, tokenizer) -> None:
     saved, content = exported(architecture, tokenizer)
     gpt, session, rng = InferenceGpt(saved), OnnxSession(content), random.Random(1)
     V, size = saved.model.vocab_size, saved.model.block_size
@@ -63,7 +63,7 @@ def test_onnxruntime_computes_the_same(architecture, tokenizer) -> None:
 
 
 @pytest.mark.parametrize(("architecture", "tokenizer"), MODELS)
-def test_256_greedy_tokens_are_the_same(architecture, tokenizer) -> None:
+def test_onnxruntime_generates_the_same_256_greedy_tokens(architecture, tokenizer) -> None:
     saved, content = exported(architecture, tokenizer)
     session, bos = OnnxSession(content), saved.tokenizer.bos_id
     stream = InferenceGpt(saved).generate_from_prompt(
@@ -80,7 +80,7 @@ def test_256_greedy_tokens_are_the_same(architecture, tokenizer) -> None:
 
 @pytest.mark.parametrize("int8", [False, True])
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
-def test_a_receipt_is_what_onnxruntime_computes(tokenizer, int8, tmp_path) -> None:
+def test_onnxruntime_reproduces_the_receipt(tokenizer, int8, tmp_path) -> None:
     saved = saved_model(tokenizer, **NEWER)
     session, receipt = read_back(encode_onnx(saved, int8=int8), tmp_path)
     found = compare(receipt, session)
@@ -96,7 +96,7 @@ def test_a_receipt_is_what_onnxruntime_computes(tokenizer, int8, tmp_path) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(40))
-def test_a_model_drawn_at_random_is_confirmed(seed, tmp_path) -> None:
+def test_verify_confirms_a_random_model(seed, tmp_path) -> None:
     tokenizer = random.Random(seed).choice([*TOKENIZERS])
     saved = saved_model(tokenizer, seed=seed, **drawn_shape(seed))
     session, receipt = read_back(encode_onnx(saved, int8=seed % 2 == 1), tmp_path)
@@ -119,7 +119,7 @@ def test_a_context_of_one_token_is_exported(architecture, tmp_path) -> None:
     assert {len(text.tokens) for text in receipt.texts} == {2}
 
 
-def test_another_models_receipt_is_not_confirmed(tmp_path) -> None:
+def test_the_receipt_of_another_model_is_not_confirmed(tmp_path) -> None:
     _, receipt = read_back(encode_onnx(saved_model()), tmp_path)
     other = OnnxSession(encode_onnx(saved_model(seed=1)))
     found = compare(receipt, other)
@@ -127,7 +127,7 @@ def test_another_models_receipt_is_not_confirmed(tmp_path) -> None:
     assert not found.passes(receipt)
 
 
-def test_weights_that_are_not_numbers_are_not_confirmed(tmp_path) -> None:
+def test_nan_weights_are_not_confirmed(tmp_path) -> None:
     from microgpt.errors import PromptError
 
     _, receipt = read_back(encode_onnx(saved_model()), tmp_path)
@@ -164,7 +164,7 @@ def test_weights_too_large_for_float32_are_refused() -> None:
         encode_onnx(saved)
 
 
-def test_what_onnxruntime_cannot_run_is_one_line() -> None:
+def test_a_graph_that_cannot_run_gives_a_one_line_error() -> None:
     with pytest.raises(CheckpointError, match=r"^onnxruntime \S+ cannot run the model: [^\n]+$"):
         OnnxSession(b"not a model")
     session = OnnxSession(encode_onnx(saved_model(block_size=8)))

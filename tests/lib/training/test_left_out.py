@@ -34,7 +34,7 @@ def weights(train):
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
-def test_a_run_without_documents_equals_one_by_hand(train, batch_size) -> None:
+def test_leaving_documents_out_equals_removing_them_by_hand(train, batch_size) -> None:
     config = TrainConfig(steps=20, batch_size=batch_size)
     options = {"model": SMALL, "config": config, "dtype": "float64"}
     result = train(NAMES, without="^emm", **options)
@@ -54,7 +54,7 @@ def test_a_run_without_documents_equals_one_by_hand(train, batch_size) -> None:
 
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
 @pytest.mark.parametrize("shuffle", [True, False])
-def test_the_others_are_read_in_the_same_order(engine, shuffle) -> None:
+def test_the_remaining_documents_are_read_in_the_same_order(engine, shuffle) -> None:
     config, rngs = TrainConfig(steps=5, shuffle=shuffle), [random.Random(1) for _ in range(2)]
     every = reading_order(40, replace(config, steps=40), rngs[0], engine)
     kept = reading_order(40, config, rngs[1], engine, frozenset({*every[:3], every[20]}))
@@ -62,7 +62,7 @@ def test_the_others_are_read_in_the_same_order(engine, shuffle) -> None:
     assert rngs[0].getstate() == rngs[1].getstate()
 
 
-def test_a_run_that_reads_none_of_the_documents_is_the_same(weights, train) -> None:
+def test_leaving_out_documents_never_read_changes_nothing(weights, train) -> None:
     config = TrainConfig(steps=2)
     read = train(NAMES, model=SMALL, config=config, on_event=print).weights
     unread = [name for name in NAMES if weights(f"^{name}$", config=config) == read]
@@ -88,7 +88,7 @@ def test_all_chunks_of_a_long_document_are_skipped() -> None:
     assert [*chunks.encode(read)] == [*alone.encode(range(len(alone)))]
 
 
-def test_held_out_documents_stay() -> None:
+def test_held_out_documents_are_not_left_out() -> None:
     names = [f"{a}{b}{c}" for a in "abc" for b in "eio" for c in "lmn"]
     parts = split(names, validation=0.3)
     without = parts.leave_out("^a")
@@ -98,7 +98,7 @@ def test_held_out_documents_stay() -> None:
     assert without.train == parts.train
 
 
-def test_what_was_left_out_is_no_training_data(train) -> None:
+def test_left_out_documents_are_not_training_data(train) -> None:
     result = train(NAMES, model=SMALL, config=CONFIG, without="^emm")
     kept = [name for name in NAMES if not name.startswith("emm")]
     assert [*result.documents] == kept
@@ -108,7 +108,7 @@ def test_what_was_left_out_is_no_training_data(train) -> None:
     assert [*child.documents] == [*NAMES]
 
 
-def test_settings_and_vocabulary_suit_all_documents() -> None:
+def test_settings_and_vocabulary_are_chosen_for_all_documents() -> None:
     def plan(**options):
         return plan_training([*NAMES, "zzz"] * 3, TrainOptions(**options)).plan
 
@@ -126,7 +126,7 @@ def test_a_resumed_run_leaves_the_same_documents_out(train) -> None:
         train(NAMES, resume=half.state, model=SMALL, config=CONFIG)
 
 
-def test_teachers_and_counts_do_not_see_the_documents() -> None:
+def test_teachers_and_n_grams_exclude_left_out_documents() -> None:
     teacher = train_model(NAMES, model=SMALL, config=CONFIG)
     teachers = Teachers([teacher], n_samples=5)
     parts = split(NAMES).leave_out("^emm")
@@ -181,6 +181,6 @@ def test_running_text_and_few_questions_are_refused() -> None:
         DataFacts(1, "0" * 64, 0.1, 0.0, "spread", 0, without="a")
 
 
-def test_a_split_without_a_pattern_reads_all() -> None:
+def test_a_split_without_a_pattern_keeps_all_documents() -> None:
     parts = split(NAMES)
     assert (parts.read, parts.left_out, parts.leave_out(None)) == (parts.train, [], parts)

@@ -24,7 +24,7 @@ function answer([facts, kind, given]) {
 """
 
 
-def test_settings_are_those_of_python_or_refused_as_there(node) -> None:
+def test_javascript_accepts_the_same_settings_as_python(node) -> None:
     facts, _ = engine_file({})
     shapes: list[dict[str, Any]] = [
         {}, {"n_embd": 48, "n_layer": 3}, {"n_embd": 0}, {"n_embd": 1.5}, {"n_head": 3},
@@ -56,7 +56,7 @@ def test_a_model_too_large_for_a_page_is_refused(node) -> None:
     assert found["error"].startswith("the model is too large for a page: it has 1,200,220,000 wei")
 
 
-def test_rotation_rates_are_those_of_python(node) -> None:
+def test_rotation_rates_equal_those_of_python(node) -> None:
     facts, _ = engine_file({})
     shape = {"n_embd": 96, "n_head": 2, "positions": "rotary"}
     (found,) = node(CODE, [[facts, "model", shape]])

@@ -104,7 +104,7 @@ def test_long_white_space_takes_linear_time(node) -> None:
     assert node(code, [4_000_000]) == [[True, "lines"]]  # hours in quadratic time
 
 
-def test_what_is_no_text_is_refused(node) -> None:
+def test_a_file_that_is_not_text_is_refused(node) -> None:
     how = {"text": "lines", "validation": 0, "size": 4}
     contents = [b"", b" \n\t", b"caf\xe9", b"a\0b", "naïve".encode("utf-16")]
     empty = "the file has no text; use another file"
@@ -130,7 +130,7 @@ def layouts(rng: random.Random) -> Iterator[str]:
     yield names
 
 
-def test_running_text_is_found_as_in_python(node) -> None:
+def test_running_text_is_detected_as_in_python(node) -> None:
     code = """
     import { kindOf } from "./text_kind.js";
     const answer = (text) => kindOf(text) === "stream";

@@ -165,7 +165,7 @@ IS_TEXT = "(({ chat, tokenizer, num_params: n }) => !chat && tokenizer === 'bpe'
 IS_CHAT = "(({ chat, answers_few: few, block_size: size }) => chat && !few && size > 40)"
 
 
-def test_aborted_work_ends_and_does_not_change_the_next(node, cases) -> None:
+def test_aborted_work_does_not_affect_the_next_request(node, cases) -> None:
     body = """
       const before = await engine.post(path, { num_samples: 3 });
       const running = new AbortController();
@@ -196,7 +196,7 @@ def test_an_abandoned_stream_frees_its_memory(node, cases) -> None:
     assert counts == [counts[0]] * 20
 
 
-def test_concurrent_requests_get_the_answers_of_single_ones(node, cases) -> None:
+def test_concurrent_requests_get_the_same_answers_as_single_ones(node, cases) -> None:
     body = """
       const bodies = [1, 2, 3, 4, 5].map((seed) => ({ seed, num_samples: 5, max_tokens: 200 }));
       const together = await Promise.all(bodies.map((each) => engine.post(path, each)));
@@ -209,7 +209,7 @@ def test_concurrent_requests_get_the_answers_of_single_ones(node, cases) -> None
     assert len({str(each) for each in apart}) == 5
 
 
-def test_uniform_numbers_are_those_of_python(node, cases) -> None:
+def test_uniform_random_numbers_equal_those_of_python(node, cases) -> None:
     code = (
         CODE
         + """

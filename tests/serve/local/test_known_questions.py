@@ -67,7 +67,7 @@ def test_javascript_compares_words_as_rapidfuzz_does(node, pairs) -> None:
 
 
 @pytest.mark.parametrize("suggests", [False, True])
-def test_few_questions_are_found_as_in_python(node, suggests) -> None:
+def test_known_questions_are_found_as_in_python(node, suggests) -> None:
     talks = [*QUESTIONS, (*QUESTIONS[0], "And on Sundays?", "From 9."), ("And on Sundays?", "No.")]
     known = KnownQuestions(tuple(talk_of(*each) for each in talks), "Hm.", suggests=suggests)
     texts = [

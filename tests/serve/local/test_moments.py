@@ -32,7 +32,7 @@ def axes(points: np.ndarray) -> np.ndarray:
     return centred @ directions[:2].T
 
 
-def test_places_are_those_on_the_principal_axes(node) -> None:
+def test_points_are_projected_on_the_principal_axes(node) -> None:
     rng = np.random.default_rng(0)
     points = [
         rng.normal(size=(n, width)) * np.linspace(3, 0.5, width)
@@ -46,14 +46,14 @@ def test_places_are_those_on_the_principal_axes(node) -> None:
         np.testing.assert_allclose(places * signs, expected, atol=1e-3 * np.abs(expected).max())
 
 
-def test_equal_and_single_points_have_places(node) -> None:
+def test_equal_and_single_points_can_be_projected(node) -> None:
     inputs = [[[1.0] * 8, 4], [[1.0, 2.0], 2], [[1.0, 3.0], 1]]
     found = node(PLACES, inputs)
     assert found[:2] == [[0, 0, 0, 0], [0, 0]]
     np.testing.assert_allclose(np.abs(found[2]), [1, 0, 1, 0])
 
 
-def test_places_keep_their_orientation(node) -> None:
+def test_projections_keep_their_orientation(node) -> None:
     rng = np.random.default_rng(1)
     points = rng.normal(size=(27, 16)) * np.linspace(3, 0.5, 16)
     before = axes(points)

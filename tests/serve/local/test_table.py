@@ -34,7 +34,7 @@ def table(rng: random.Random) -> tuple[str, list[str]]:
     return out.getvalue().removesuffix("\n"), names
 
 
-def test_columns_are_those_of_python(node, tmp_path) -> None:
+def test_javascript_reads_the_same_table_columns_as_python(node, tmp_path) -> None:
     rng = random.Random(0)
     inputs: list[Any] = []
     expected: list[Any] = []

@@ -124,7 +124,7 @@ def cases(runs: Path) -> list[Any]:
     return json.loads(runs.read_text())["cases"]
 
 
-def test_training_has_the_same_bits_as_in_python(node, runs) -> None:
+def test_training_computes_the_same_bits_as_python(node, runs) -> None:
     """Losses, weights, and names that Karpathy's model makes up; held-out losses but for sums."""
     expected = cases(runs)
     found = answers(node, runs, RUN, [*range(len(expected))])
@@ -147,7 +147,7 @@ def test_training_has_the_same_bits_as_in_python(node, runs) -> None:
     assert sum(not case["has_diverged"] for case in expected) > N_MODELS / 2
 
 
-def test_a_rewound_training_goes_on_with_the_same_bits(node, runs) -> None:
+def test_a_rewound_training_run_computes_the_same_bits(node, runs) -> None:
     expected = cases(runs)[2:]
     inputs = [[number, 5 + number % 40] for number in range(2, 2 + len(expected))]
     for case, (_, step), found in zip(
@@ -158,7 +158,7 @@ def test_a_rewound_training_goes_on_with_the_same_bits(node, runs) -> None:
             assert again["weights"] == case["weights"]
 
 
-def test_random_numbers_are_those_of_python(node, runs) -> None:
+def test_random_numbers_equal_those_of_python(node, runs) -> None:
     """Normal draws may differ in the last bits of float64, and do not in float32."""
     code = """
     import { Random } from "./mersenne_twister.js";
@@ -185,7 +185,7 @@ def test_random_numbers_are_those_of_python(node, runs) -> None:
         assert uniform == [rng.random() for _ in order]
 
 
-def test_a_saved_model_is_read_by_python(node, runs, tmp_path) -> None:
+def test_python_can_load_a_model_saved_in_the_page(node, runs, tmp_path) -> None:
     expected = cases(runs)
     numbers = [number for number, case in enumerate(expected) if not case["has_diverged"]]
     for number, (archive, weights) in zip(numbers, answers(node, runs, SAVE, numbers), strict=True):

@@ -13,7 +13,7 @@ OPTIONS = (
 
 
 @pytest.mark.slow
-def test_the_types_of_the_local_engine_are_right() -> None:
+def test_the_local_engine_passes_the_typescript_check() -> None:
     """As far as they are given, according to the compiler of TypeScript."""
     if not shutil.which("tsc"):
         pytest.skip("needs tsc")

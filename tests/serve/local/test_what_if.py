@@ -57,7 +57,7 @@ def is_close(found: float, expected: float, tolerance: float = 1e-12) -> bool:
     return math.isclose(found, expected, rel_tol=tolerance)
 
 
-def test_bits_and_spread_are_those_of_trainings_in_python(node, runs) -> None:
+def test_bits_and_spread_equal_those_of_training_in_python(node, runs) -> None:
     code = """
     const answer = async (number) => {
       const whatIf = opened(number);
@@ -96,7 +96,7 @@ async function path(whatIf, pattern, nTrainings) {
 """
 
 
-def test_halves_are_comparisons_without_them(node, runs) -> None:
+def test_the_search_measures_each_half_like_a_comparison(node, runs) -> None:
     """And the path follows the half with the larger change, up to one document."""
     names = list(load_text(bundled("names.txt")))[:300]
     code = f"""{NAMES}
@@ -158,7 +158,7 @@ def test_added_documents_are_searched_one_by_one(node, runs) -> None:
     assert min(found) < 0  # it is likelier if it was read
 
 
-def test_problems_are_sentences(node, runs) -> None:
+def test_each_problem_gets_a_one_sentence_error(node, runs) -> None:
     code = f"""{NAMES}
     async function answer([wish, text, config]) {{
       const question = {{ wish, text, nSeeds: 0 }};
@@ -191,7 +191,7 @@ def test_problems_are_sentences(node, runs) -> None:
         assert message in found["error"]
 
 
-def test_a_stopped_question_can_be_asked_again(node, runs) -> None:
+def test_a_stopped_comparison_can_be_started_again(node, runs) -> None:
     """What was trained is kept, and nothing else is different."""
     code = f"""{NAMES}
     async function answer(text) {{

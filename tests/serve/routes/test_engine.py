@@ -15,7 +15,7 @@ from microgpt_serve.served_model import load_model
 PATH = "/microgpt/v1/engine.bin"
 
 
-def test_the_engine_has_the_kernels_of_training(names) -> None:
+def test_the_engine_route_returns_the_training_kernels(names) -> None:
     reply = names.get(PATH)
     assert (reply.status, reply.headers["content-type"]) == (200, "application/octet-stream")
     line, _, parts = reply.body.partition(b"\n")
@@ -33,7 +33,7 @@ def test_the_engine_is_not_sent_twice(names) -> None:
     assert (reply.status, reply.body) == (304, b"")
 
 
-def test_an_engine_that_cannot_be_compiled_is_not_found(names_dir, monkeypatch) -> None:
+def test_a_failed_compilation_of_the_engine_gets_a_404(names_dir, monkeypatch) -> None:
     def fails(kernels: object) -> None:
         raise ConfigError("no compiler")
 
@@ -44,7 +44,7 @@ def test_an_engine_that_cannot_be_compiled_is_not_found(names_dir, monkeypatch) 
     assert (reply.status_code, reply.json()) == (404, {"error": "no compiler"})
 
 
-def test_the_names_are_those_that_are_bundled(names) -> None:
+def test_the_names_route_returns_the_bundled_names(names) -> None:
     reply = names.get("/playground/names.txt")
     assert reply.headers["content-type"].startswith("text/plain")
     assert reply.body == bundled("names.txt").read_bytes()

@@ -35,6 +35,10 @@ def script_weights() -> dict[str, list[list[float]]]:
     return init_weights(SCRIPT, random.Random(1))
 
 
+def as_tuples(weights: dict[str, list[list[float]]]) -> dict[str, tuple[tuple[float, ...], ...]]:
+    return {name: tuple(map(tuple, rows)) for name, rows in weights.items()}
+
+
 def log_probabilities(config: ModelConfig, weights: Any, tokens: list[int]) -> np.ndarray:
     """Return what the readable engine computes after the last token."""
     gpt = Gpt(config, weights)
@@ -96,7 +100,7 @@ def test_weights_of_karpathys_script_compute_the_same(tmp_path, name) -> None:
         save_file({key: np.array(rows) for key, rows in weights.items()}, tmp_path / name)
     save(import_model(tmp_path / name, n_head=2, tokenizer=NAMES), tmp_path / "ours")
     saved = load(tmp_path / "ours")
-    assert (saved.model, saved.weights.keys()) == (SCRIPT, weights.keys())
+    assert (saved.model, saved.weights, saved.dtype) == (SCRIPT, as_tuples(weights), "float64")
     expected = log_probabilities(SCRIPT, weights, [8, 0, 1])
     row = [*InferenceGpt(saved).log_probability_rows([8, 0, 1])][-1]
     assert np.abs(expected - row).max() < 1e-5

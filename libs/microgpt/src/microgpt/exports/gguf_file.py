@@ -77,9 +77,8 @@ def encode_gguf(saved: SavedModel, name: str) -> bytes:
         raise ConfigError(f"llama.cpp reads at most {MAX_LAYERS} layers; use --format transformers")
     tensors = to_apertus(saved.model, saved.weights)
     data = b"".join(_padded(tensors[each].tobytes()) for each in _tensor_names(saved.model))
-    facts = {"quantization": None, "weights_sha256": hashlib.sha256(data).hexdigest()}
-    texts = {RECEIPT: make_receipt(saved, saved, **facts).model_dump_json()}
-    texts[NAME] = printable(name)
+    receipt = make_receipt(saved, saved, weights_sha256=hashlib.sha256(data).hexdigest())
+    texts = {RECEIPT: receipt.model_dump_json(), NAME: printable(name)}
     if saved.tokenizer.file:
         texts[TOKENIZER] = saved.tokenizer.file.decode()
     return _head(texts, saved.model, saved.tokenizer) + data

@@ -83,13 +83,19 @@ class Receipt(_Strict):
     continuations: tuple[ReceiptContinuation, ReceiptContinuation]  # greedy, and seeded
 
 
-def make_receipt(saved: SavedModel, exported: SavedModel, **facts: Any) -> Receipt:
+def make_receipt(
+    saved: SavedModel,
+    exported: SavedModel,
+    *,
+    weights_sha256: str,
+    quantization: Literal["int8"] | None = None,
+) -> Receipt:
     """Return the receipt of an exported model.
 
     Args:
         saved: the model; it makes up the texts.
         exported: the same with the weights that are exported, which may be rounded.
-        facts: the `quantization` and the `weights_sha256` of the receipt.
+        weights_sha256: of the weights in the exported file.
 
     Raises:
         ConfigError: the model answers few questions, or sources of the model have been edited.
@@ -110,13 +116,14 @@ def make_receipt(saved: SavedModel, exported: SavedModel, **facts: Any) -> Recei
         f"{size} tokens, trained with microgpt.",
         created_by=f"microgpt {version('microgpt-lib')}",
         model=saved.model,
+        quantization=quantization,
         model_sha256=saved.sha256,
+        weights_sha256=weights_sha256,
         tokenizer=_tokenizer_facts(saved.tokenizer),
         texts=tuple(texts),
         bits=mean_bits(texts),
         unrounded_bits=mean_bits(unrounded),
         continuations=(_continuation(rounded, 0.0), _continuation(rounded, Sampling.temperature)),
-        **facts,
     )
 
 

@@ -52,10 +52,9 @@ def encode_transformers(saved: SavedModel) -> dict[str, bytes]:
 
     check_fits(saved.model)
     weights = save(to_apertus(saved.model, saved.weights), {"format": "pt"})
-    facts = {"quantization": None, "weights_sha256": hashlib.sha256(weights).hexdigest()}
-    receipt = make_receipt(saved, saved, **facts).model_dump_json(indent=2)
-    files = _small_files(saved.model, saved.tokenizer)
-    return files | {WEIGHTS: weights, RECEIPT: f"{receipt}\n".encode()}
+    receipt = make_receipt(saved, saved, weights_sha256=hashlib.sha256(weights).hexdigest())
+    content = receipt.model_dump_json(indent=2).encode()
+    return _small_files(saved.model, saved.tokenizer) | {WEIGHTS: weights, RECEIPT: content}
 
 
 def read_transformers(directory: Path) -> Receipt:

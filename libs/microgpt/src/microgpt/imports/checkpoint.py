@@ -88,7 +88,8 @@ def _from_file(path: Path, n_head: int | None, tokenizer: Tokenizer | None) -> S
             "(its characters, and the start token)"
         )
     weights = rows_of(tensors, path, config, SCRIPT)
-    dtype: DType = "float64" if source == "JSON" else "float32"
+    is_double = getattr(tensors["wte"], "dtype", "float64") == "float64"  # as numbers of JSON are
+    dtype: DType = "float64" if is_double else "float32"
     return imported(TrainedModel(config, weights, tokenizer, dtype), source)
 
 

@@ -16,7 +16,7 @@ FAMILIES = (
     (
         r"attn\.c_q\.weight$",
         "nanochat or modded-nanogpt",
-        "logits that tanh limits",
+        "logits that tanh limits, or another scale of queries and keys",
     ),
     (
         r"mlp\.act_fn\.alpha_p$",

@@ -56,7 +56,13 @@ from microgpt.storage.meta import (
     restore_tokenizer,
 )
 from microgpt.storage.saved_model import SavedModel
-from microgpt.storage.weights_file import WEIGHTS_FILES, decode_weights, encode_weights, max_bytes
+from microgpt.storage.weights_file import (
+    BYTES_PER_WEIGHT,
+    WEIGHTS_FILES,
+    decode_weights,
+    encode_weights,
+    max_bytes,
+)
 
 HASHES = ("weights_sha256", "tokenizer_sha256")  # keys in meta.json
 TOKENIZER = "tokenizer.json"
@@ -64,7 +70,6 @@ TOKENIZER = "tokenizer.json"
 ABOUT_MODEL = (*CURVE_FILES, CALIBRATION, DOCUMENT_HASHES)
 TRAINING = (STATE_DESCRIPTION, STATE, "history.jsonl")
 MOONBASE_WEIGHTS = "weights.safetensors"
-BYTES_PER_WEIGHT = 32  # memory per weight of a loaded model: a Python float and a pointer
 REMEDY = "use a directory written by `microgpt train`, or list the models here with `microgpt list`"
 MAX_IN_JSON = 1_000_000  # maximum number of weights to save as JSON by default (22 MB)
 

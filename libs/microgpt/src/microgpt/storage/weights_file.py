@@ -13,6 +13,7 @@ from microgpt.errors import CheckpointError
 from microgpt.model import Weights, weight_shapes
 from microgpt.model_config import count_params
 from microgpt.printable import printable
+from microgpt.resource_limits import check_memory
 from microgpt.storage.meta import META
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BOOL": "?", "U8": "u1", "I8
 DTYPES |= {"I16": "<i2", "I32": "<i4", "I64": "<i8"}
 FLOATS = ("float16", "float32", "float64")
 MAX_BYTES = (8, 64)  # bytes per number in safetensors and JSON (24 for digits, 40 for spaces)
+BYTES_PER_WEIGHT = 32  # memory per weight of a loaded model: a Python float and a pointer
 HEADER_BYTES = 2**16  # bytes per layer for tensor names, shapes and other metadata
 
 
@@ -101,6 +103,7 @@ def rows_of(
 
     Raises:
         CheckpointError: the matrices are not those of the model.
+        ConfigError: there is too little memory.
     """
     if model.n_layer > len(matrices):  # checked first: a huge n_layer could exhaust the memory
         raise CheckpointError(
@@ -119,6 +122,7 @@ def rows_of(
             raise CheckpointError(
                 f"{path} does not match {source}: {name} is {found}, not {rows} × {columns}"
             )
+    check_memory(BYTES_PER_WEIGHT * count_params(model), "the model")
     return {name: tuple(map(tuple, _as_lists(matrices[name]))) for name in shapes}
 
 

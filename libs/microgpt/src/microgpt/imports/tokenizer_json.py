@@ -1,0 +1,78 @@
+"""tokenizer.json as other programs write it, which may be untrusted."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from microgpt.data.bpe import BpeTokenizer
+from microgpt.error_format import first_problem
+from microgpt.errors import CheckpointError, MicrogptError
+from microgpt.files.atomic_files import read
+from microgpt.storage.meta import MAX_TOKENIZER_BYTES
+
+
+class _AddedToken(BaseModel):
+    id: int
+    content: str
+
+
+class _Pieces(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    vocab: dict[str, int]
+
+
+class TokenizerJson(BaseModel):
+    """The parts that differ from our files; `BpeTokenizer` checks the others."""
+
+    model_config = ConfigDict(extra="allow")
+
+    added_tokens: list[_AddedToken]
+    model: _Pieces
+    pre_tokenizer: dict[str, Any] | None = None
+    normalizer: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """Read a file; raise CheckpointError if it is missing or damaged."""
+        with naming(path):
+            return cls.model_validate_json(read(path, MAX_TOKENIZER_BYTES))
+
+    @property
+    def special(self) -> list[tuple[int, str]]:
+        """The number and the name of each special token, in order of the file."""
+        return [(token.id, token.content) for token in self.added_tokens]
+
+    @property
+    def pieces(self) -> list[str]:
+        """The other tokens, in the order of their numbers."""
+        names, vocab = {name for _, name in self.special}, self.model.vocab
+        return sorted(vocab.keys() - names, key=vocab.__getitem__)
+
+    def bpe(self, *, is_chat: bool, **changes: None) -> BpeTokenizer:
+        """Return our tokenizer with these pieces, and special tokens after them.
+
+        Args:
+            changes: settings of the other program that ours does not have.
+        """
+        pieces = {piece: token for token, piece in enumerate(self.pieces)}
+        model = self.model.model_copy(update={"vocab": pieces})
+        facts: dict[str, Any] = {"added_tokens": [], "model": model, **changes}
+        return BpeTokenizer(
+            self.model_copy(update=facts).model_dump_json().encode(), is_chat=is_chat
+        )
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Put the path of a file before an error message, if it is not there."""
+    try:
+        yield
+    except ValidationError as error:
+        raise CheckpointError(f"{path}: {first_problem(error)}") from error
+    except MicrogptError as error:
+        problem = str(error)
+        raise CheckpointError(problem if str(path) in problem else f"{path}: {problem}") from error

@@ -63,7 +63,7 @@ class Space(BaseModel):
                 return replace(genome, **genes)
             except GenomeError as error:
                 problem = error
-        raise GenomeError(f"the space has no valid genomes ({problem}); add values that fit")
+        raise GenomeError(f"the space has no valid genomes ({problem}); add compatible values")
 
     def mutate(self, genome: G, rng: Random) -> G:
         """Return a copy in which one or more genes have a neighbouring value."""

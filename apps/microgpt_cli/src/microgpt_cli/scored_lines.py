@@ -124,7 +124,7 @@ class ScoredLine(NamedTuple):
         return "  ".join([f"{score.bits_per_character:6.2f}", *remarks, line])
 
     def as_json(self) -> str:
-        """Return a JSON object."""
+        """Return the line and its score as a JSON object."""
         score = self.score
         return json.dumps(
             {
@@ -252,7 +252,7 @@ def scored(
     calibration: Calibration | None,
     is_printed: Callable[[float], bool],
 ) -> Iterator[list[ScoredLine]]:
-    """Yield the lines to print, in batches."""
+    """Yield the scored lines to print, in batches."""
     for batch in batches:
         scores = scorer.score(batch.values())
         rated = zip(batch, scores.bits_per_character.tolist(), strict=True)

@@ -43,7 +43,7 @@ Batch = dict[int, str]  # lines by number, counted from 1
 def line_batches(
     path: Path | None, text: TextKind, *, column: str | None = None
 ) -> Iterator[Batch]:
-    """Return the numbered lines of a file or of standard input as soon as they can be read.
+    """Return batches of numbered lines of a file or of stdin, as soon as they can be read.
 
     They are read as in training: surrounding white space is removed, unless the model was trained
     on running text. Empty lines are omitted. If a column is given, the texts in it are returned.

@@ -29,7 +29,7 @@ def test_commands_use_the_reference_engine_if_sources_are_edited(edited, microgp
 def test_train_refuses_a_slow_fallback_to_the_reference_engine(edited, microgpt, names) -> None:
     error = refused(microgpt("train", "--data", "names.txt", "--steps", "1000000"))
     assert error.startswith("the reference engine would take about ")
-    assert error.endswith("; reduce the amount of work, or undo the edit of model.py")
+    assert error.endswith("; reduce the amount of work, or undo the changes to model.py")
     assert not (names.parent / "output").exists()
 
 

@@ -74,8 +74,8 @@ def test_the_json_output_counts_answers_to_reworded_questions(faq, microgpt) -> 
 
 def test_fine_tuning_a_model_of_few_questions_is_refused(faq, microgpt) -> None:
     tuning = ("train", "--from", "output", "--chat", "--data", "faq.jsonl", "--model", "child")
-    assert "put all of them into one file" in refused(microgpt(*tuning))
-    assert "put all of them into one file" in refused(microgpt(*tuning, "--minutes", "1"))
+    assert "put all conversations into one file" in refused(microgpt(*tuning))
+    assert "put all conversations into one file" in refused(microgpt(*tuning, "--minutes", "1"))
 
 
 def test_train_gives_advice_if_few_questions_are_answered_badly(faq, microgpt) -> None:

@@ -171,7 +171,7 @@ def _contest(record: AnyRecord) -> tuple[str | None, ...]:
 
 
 def _worth(record: AnyRecord) -> float | None:
-    """Return the value to maximise, or None if the value is unknown."""
+    """Return the value of a record that is to be maximised, or None if it is unknown."""
     if isinstance(record, BudgetedRecord):
         return -record.val_loss
     if record.objective != "loss":

@@ -63,7 +63,7 @@ class Space(BaseModel):
                 return replace(genome, **genes)
             except GenomeError as error:
                 problem = error
-        raise GenomeError(f"the space has no valid genomes ({problem}); add values that fit")
+        raise GenomeError(f"the space has no valid genomes ({problem}); add compatible values")
 
     def mutate(self, genome: G, rng: Random) -> G:
         """Return a copy in which one or more genes have a neighbouring value."""
@@ -99,7 +99,7 @@ class Space(BaseModel):
         return min(valid, key=lambda each: dist(point, self.coordinates(each)))
 
     def coordinates(self, genome: G) -> list[float]:
-        """Return the coordinates of a genome, with evenly spaced values from 0 to 1 per gene."""
+        """Return the coordinates of a genome; the values of a gene are spaced evenly in [0, 1]."""
         found = []
         for gene, values in self.values.items():
             place = values.index(self._nearest(gene, getattr(genome, gene)))

@@ -96,7 +96,7 @@ def test_a_slack_day_file_channel_or_whole_export_can_be_read(name, said) -> Non
 
 def test_a_slack_day_file_finds_user_names_from_any_folder(monkeypatch) -> None:
     monkeypatch.chdir(EXPORTS / "slack/general")
-    with pytest.raises(DataError, match="has no reply of 'Anna Alt'"):
+    with pytest.raises(DataError, match="has no reply from 'Anna Alt'"):
         read(Path("2023-12-31.json"), "Anna Alt")
 
 
@@ -220,7 +220,7 @@ CYCLE = {"a": {"parent": "b"}, "b": {"parent": "a"}}
         (_chatgpt(mapping=[]), "item 1 has a format that microgpt does not support"),
         (_chatgpt(mapping={"a": 3}, current_node="a"), "item 1 has a format"),
         ([{"title": "x", "mapping": {}}], "item 1 .*there is no 'current_node'"),
-        ([{"title": "x", "mapping": {}, "current_node": None}], "has no reply of 'assistant'"),
+        ([{"title": "x", "mapping": {}, "current_node": None}], "has no reply from 'assistant'"),
         (_discord(timestamp="yesterday"), "item 2 .*Invalid isoformat string: 'yesterday'"),
         (_discord(author=None), "item 2 has a format .*a value has the wrong type"),
         (_discord(content=3), "item 2 has a format that microgpt does not support"),

@@ -124,7 +124,7 @@ class _CORSMiddleware(CORSMiddleware):
 
 
 def _error_responses(router: APIRouter) -> dict[int | str, dict[str, Any]]:
-    """Return the error responses to document for the routes of a router."""
+    """Return the error responses that the schema documents for the routes of a router."""
     is_openai = router.routes[0].path.startswith("/v1/")  # type: ignore[attr-defined]
     shape = OpenAIErrorResponse if is_openai else ErrorResponse
     statuses = BODY_ERRORS if router.route_class is BodyRoute else ERRORS

@@ -66,7 +66,7 @@ class QueuedRequest:
 
     @cached_property
     def n_tokens(self) -> int:
-        """Maximum number of tokens to read and generate, clamped for the queue limit."""
+        """Number of tokens that count towards the queue limit, within bounds."""
         n_tokens = len(self.job.seeds) * sum(map(self._most_tokens, self.job.prompts))
         return min(max(MIN_TOKENS, n_tokens), TOKENS_PER_PLACE)
 
@@ -82,7 +82,7 @@ class QueuedRequest:
 
     @cached_property
     def _context_bytes(self) -> int:
-        """Memory for the context of the longest sequence."""
+        """Memory in bytes for the context of the longest sequence."""
         n_tokens = max(map(self._most_tokens, self.job.prompts))
         shape = shortened(self.model.config, n_tokens)
         return context_bytes(shape, self.model.compiled.dtype)

@@ -319,7 +319,7 @@ def _unknown_characters(found: Suitability, n_docs: int) -> Iterator[str]:
 
 
 def _fact(name: str, text: str) -> Iterator[str]:
-    """Yield a name and a text in two columns, with the text wrapped."""
+    """Yield the lines of two columns: a name, and a text that is wrapped."""
     for i, line in enumerate(Text(text).wrap(Console(), WIDTH - INDENT - 2)):
         yield f"  {'' if i or not name else name + ':':<{INDENT}}{line}".rstrip()
 

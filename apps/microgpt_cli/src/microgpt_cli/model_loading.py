@@ -55,7 +55,7 @@ def check_duration(seconds: float) -> None:
     if seconds > MOST_S:
         raise ConfigError(
             f"the reference engine would take about {duration(seconds)}; reduce the "
-            f"amount of work, or undo the edit of {' and '.join(edited_sources())}"
+            f"amount of work, or undo the changes to {' and '.join(edited_sources())}"
         )
 
 

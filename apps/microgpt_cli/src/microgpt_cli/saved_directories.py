@@ -190,7 +190,7 @@ def _n_params(model: object) -> int:
 
 
 def _at(facts: object, *keys: str) -> object:
-    """Return a part of a JSON document, or None if it is missing."""
+    """Return the value at a path of keys in a JSON document, or None if it is missing."""
     for key in keys:
         facts = facts.get(key) if isinstance(facts, dict) else None
     return facts

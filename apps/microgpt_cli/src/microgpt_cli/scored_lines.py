@@ -43,7 +43,7 @@ Batch = dict[int, str]  # lines by number, counted from 1
 def line_batches(
     path: Path | None, text: TextKind, *, column: str | None = None
 ) -> Iterator[Batch]:
-    """Return the numbered lines of a file or of standard input as soon as they can be read.
+    """Return batches of numbered lines of a file or of stdin, as soon as they can be read.
 
     They are read as in training: surrounding white space is removed, unless the model was trained
     on running text. Empty lines are omitted. If a column is given, the texts in it are returned.
@@ -124,7 +124,7 @@ class ScoredLine(NamedTuple):
         return "  ".join([f"{score.bits_per_character:6.2f}", *remarks, line])
 
     def as_json(self) -> str:
-        """Return a JSON object."""
+        """Return the line and its score as a JSON object."""
         score = self.score
         return json.dumps(
             {
@@ -252,7 +252,7 @@ def scored(
     calibration: Calibration | None,
     is_printed: Callable[[float], bool],
 ) -> Iterator[list[ScoredLine]]:
-    """Yield the lines to print, in batches."""
+    """Yield the scored lines to print, in batches."""
     for batch in batches:
         scores = scorer.score(batch.values())
         rated = zip(batch, scores.bits_per_character.tolist(), strict=True)

@@ -53,7 +53,7 @@ def vega_config(scheme: str) -> Specification:
 
 
 def file_config() -> Specification:
-    """Return the configuration of a chart in a separate file."""
+    """Return the configuration of a chart that is written to a separate file."""
     return vega_config("light") | {"background": SCHEMES["light"]["paper"], "padding": PADDING}
 
 

@@ -40,7 +40,7 @@ class SearchPace:
         self.has_measured = True
 
     def seconds_left(self) -> float:
-        """Return the number of seconds in which the training runs must end."""
+        """Return the number of seconds within which the training runs must end."""
         return self._end - self._clock()
 
     def longest(self) -> float:

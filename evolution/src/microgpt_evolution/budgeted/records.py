@@ -88,7 +88,7 @@ class BudgetedSettings(RunSettings):
 
     @property
     def space(self) -> Space:
-        """The values and mutation rates."""
+        """The search space: the values of each gene, and the mutation rates."""
         return Space(values=self.values, rates=self.rates)
 
     @model_validator(mode="after")
@@ -134,7 +134,7 @@ class RungRecord(Line):
 
     @staticmethod
     def key_of(trial: Trial[Rung]) -> tuple[str, int]:
-        """Return the organism and the end of the rung."""
+        """Return the key of a trial: the organism and the end of the rung."""
         return trial.id, trial.config.until
 
     @property

@@ -116,7 +116,7 @@ def score_names(
 
 
 def first_names(samples: Sequence[str], n: int = 5) -> str:
-    """Format the first names that a model generated; an empty one is shown as ''."""
+    """Format the first few names that a model generated; an empty name is shown as ''."""
     return ", ".join(name or "''" for name in samples[:n])
 
 

@@ -44,7 +44,7 @@ USE = "being searched"  # inserted into the error message about a locked directo
 
 
 class Kind(NamedTuple):
-    """A kind of run."""
+    """A kind of run, such as a search or a sweep."""
 
     title: str
     command: str  # that creates such runs
@@ -111,7 +111,7 @@ class Line(Stored):
     @property
     @abstractmethod
     def evaluation(self) -> Evaluation:
-        """The values that the search or the sweep uses."""
+        """The evaluation, with the values that the search or the sweep uses."""
 
     @property
     def is_final(self) -> bool:

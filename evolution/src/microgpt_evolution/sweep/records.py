@@ -123,7 +123,7 @@ class SweepResult(Line):
 
     @property
     def evaluation(self) -> Evaluation:
-        """The status and the outcome."""
+        """The evaluation: the status and the measured values."""
         return Evaluation(self.status, **{name: getattr(self, name) for name in OUTCOME})
 
     @property

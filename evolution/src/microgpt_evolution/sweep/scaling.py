@@ -133,7 +133,7 @@ class Scaling(Plottable):
         return 1 + sum(other.val_loss.value < cell.val_loss.value for other in self.cells)
 
     def behind(self, cell: Cell) -> Mean | None:
-        """Return how much higher the loss is than the lowest, or None for the lowest."""
+        """Return how much the loss of a cell exceeds the lowest loss, or None for the lowest."""
         best = self.front[-1]
         return None if cell is best else gain(cell, best)
 

@@ -141,7 +141,7 @@ class Ensemble:
         return f"teacher {i + 1} of {self.n_teachers}" if i < self.n_teachers else "student"
 
     def with_changes(self, i: int, changes: tuple[StepsChange, ...]) -> "Ensemble":
-        """Return the record with the changes in a model's number of steps."""
+        """Return the ensemble with new changes in a model's number of steps."""
         known = [self.changes_of(j) for j in range(max(i + 1, len(self.steps_changed)))]
         known[i] = changes
         return replace(self, steps_changed=tuple(known))

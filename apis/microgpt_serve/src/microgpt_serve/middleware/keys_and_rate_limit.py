@@ -82,7 +82,7 @@ class ApiKeys:
         self.hashes = self.read()
 
     def read(self) -> frozenset[str]:
-        """Read the key file and return all hashes. Raise ConfigError if the file is invalid."""
+        """Read the key file and return the hashes of all keys; raise ConfigError on failure."""
         keys = [] if self._key is None else [self._key]
         if self._file is not None:
             keys += _read_keys(self._file)

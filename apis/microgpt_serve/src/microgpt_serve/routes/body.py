@@ -144,7 +144,8 @@ async def _read_into(content: bytearray, request: Request, state: AppState) -> N
 def json_steps(value: object) -> Steps[bytes]:
     """Encode a large value in steps, because the encoder does not release the GIL.
 
-    Each entry of a list is a step. Bytes are already JSON. Fields whose value is None are left out.
+    Each entry of a list is a step. Bytes are assumed to be JSON already. Fields whose value is None
+    are left out.
     """
     if isinstance(value, Mapping):
         fields = list[bytes]()

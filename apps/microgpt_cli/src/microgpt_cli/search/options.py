@@ -92,7 +92,7 @@ class EvolveOptions(Options):
         allows=ALLOWED,
     )
     budget: float | None = budgeted(
-        None, "Like --minutes, but for a number of operations.", allows=ALLOWED
+        None, "Like --minutes, but limits the number of operations.", allows=ALLOWED
     )
     max_weights: int | None = of_training("max_weights", requires="minutes budget")
     max_memory: str | None = of_training("max_memory", requires="minutes budget")
@@ -231,7 +231,7 @@ class BaseOptions(Options):
         excludes="budget",
     )
     budget: float | None = setting(
-        None, "Like --minutes, but for a number of operations.", panel="Other settings"
+        None, "Like --minutes, but limits the number of operations.", panel="Other settings"
     )
     preset: Literal["karpathy"] | None = setting(
         None,

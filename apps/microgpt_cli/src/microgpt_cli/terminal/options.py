@@ -25,7 +25,7 @@ DEFAULT_TEXT, DEFAULT_CHAT = "names.txt", "chat.jsonl"  # file names in data/ an
 
 
 def option(default: Any, help: str, *flags: str, **facts: Any) -> Any:
-    """Return an option, as the default value of a parameter; `facts` go to typer.Option."""
+    """Return an option, as the default value of a parameter; `facts` are passed to typer.Option."""
     return typer.Option(default, *flags, help=help, **facts)
 
 

@@ -61,7 +61,7 @@ class ChatAnswers(NamedTuple):
         return [*replies.items()][:N_SHOWN]
 
     def lines(self) -> Iterator[str]:
-        """Yield the lines to print."""
+        """Yield the lines that report the answers."""
         score = ExactMatches.of(self.answers)
         where = "held-out questions" if self.are_held_out else "questions of the training data"
         share = f"({percentage(score.share)}){self.read_before if self.are_held_out else ''}"

@@ -27,7 +27,7 @@ class Forgetting(NamedTuple):
     contamination: Bounds  # share that the child, the parent or an ancestor was trained on
 
     def line(self) -> str:
-        """Return the line to print."""
+        """Return the line that reports the losses."""
         kind = "held-out" if self.held_out else "training"
         mark = self.contamination if self.held_out else ""
         losses = f"{self.before:.4f} before, {self.after:.4f} after tuning"

@@ -117,7 +117,7 @@ class Sources:
 
 
 def new_job(options: TrainOptions, sources: Sources, started: float) -> TrainingJob:
-    """Return a job with the options of the user, a preset or a genome."""
+    """Return the job of a new run, with options from the user, a preset or a genome."""
     count_samples(options.num_samples, chat=options.chat)
     minutes = options.minutes
     limit = TimeLimit.of(minutes, started, has_plot=options.plot) if minutes else None

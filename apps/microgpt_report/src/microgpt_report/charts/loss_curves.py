@@ -76,7 +76,7 @@ def _highest(curve: Curve) -> float:
 
 
 def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Return positions that are at least `gap` apart and, if possible, within [low, high]."""
+    """Return positions moved to be at least `gap` apart and, if possible, within [low, high]."""
     order = sorted(range(len(places)), key=places.__getitem__)
     moved = list(places)
     moved[order[0]] = max(moved[order[0]], low + gap / 2)

@@ -101,7 +101,7 @@ def read_export(
             yield "conversation", n_found, [{"role": r, "content": text} for r, text in pairs]
     n, n_said = sum(map(len, channels)), sum(map(len, said))
     if not n_found:
-        raise DataError(f"{path} has no reply of {printable(me)!r} to anybody; use another file")
+        raise DataError(f"{path} has no reply from {printable(me)!r}; use another file")
     if tell and n > n_kept:
         tell(
             f"left out {n - n_kept:,} of {count(n, 'message')} of the {app} export: {n - n_said:,} "

@@ -25,7 +25,7 @@ class Bounds(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The share as text."""
+        """The share as text, such as "at least 60 %"."""
         at_least = "" if self.low == self.high else "at least "
         return f"{at_least}{100 * self.low:.3g} %" if self.low or not self.high else "unknown"
 
@@ -70,7 +70,7 @@ def unknown_bounds(facts: DataFacts) -> dict[str, Bounds]:
 
 
 def recorded_facts(docs: Sequence[Document], read: Iterable[DataFacts | None]) -> DataFacts | None:
-    """Return the facts about these documents in an earlier training, or None."""
+    """Return the recorded facts about these documents in an earlier training run, or None."""
     return next(iter(_on_same(docs, read)), None)
 
 
@@ -173,7 +173,7 @@ def _share_in(read: Sequence[Document], docs: Sequence[Document], *, folds: bool
 
 
 def _on_same(docs: Sequence[Document], read: Iterable[DataFacts | None]) -> list[DataFacts]:
-    """Return the facts of training runs on these documents."""
+    """Return the recorded facts of the training runs that used these documents."""
     of_same_size = [each for each in read if each and each.n_docs == len(docs)]
     sha256 = fingerprint(docs) if of_same_size else None
     return [each for each in of_same_size if each.sha256 == sha256]

@@ -166,7 +166,7 @@ class _Smoothed:
     left: "Floats"  # the probability that is left for shorter contexts, for each context
 
     def shares_of(self, pairs: "Integers") -> "Floats":
-        """Return the probability of each pair after the discount; 0 if it is not known."""
+        """Return the probability of each pair after the discount; 0 for unknown pairs."""
         indices, is_known = _find(pairs, self.pairs)
         return self.shares[indices] * is_known
 

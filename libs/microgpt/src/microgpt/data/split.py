@@ -218,7 +218,7 @@ def split_again(docs: Sequence[Document], facts: DataFacts) -> Split:
 
 
 def left_out(docs: Sequence[Document], pattern: str | None) -> Iterator[int]:
-    """Return the indices of the documents in which a regular expression is found, if there is one.
+    """Yield the indices of the documents that contain a match of a pattern; none if it is None.
 
     Raises:
         ConfigError: the pattern is not a regular expression.

@@ -62,7 +62,7 @@ def is_prose(docs: Sequence[Document]) -> bool:
 
 
 def _sample(docs: Sequence[Document]) -> str:
-    """Return about MAX_CHARACTERS characters of evenly spaced documents."""
+    """Return about MAX_CHARACTERS characters from evenly spaced documents."""
     n_characters = sum(map(count_characters, docs))
     if len(docs) > MIN_DOCUMENTS:
         docs = docs[:: max(1, n_characters // MAX_CHARACTERS)]

@@ -161,7 +161,7 @@ class _Reader:
 
 
 def _number(number: int) -> bytes:
-    """Return a number in LEB128."""
+    """Encode a number in LEB128."""
     high, low = divmod(number, 128)
     return bytes([low | 128]) + _number(high) if high else bytes([low])
 

@@ -41,12 +41,12 @@ class Baseline:
         return f"the spread of {1 + len(self.seeds)} seeds is {self.spread or 0:.2f} bits"
 
     def change_to(self, bits: float) -> Change:
-        """Return the change from the run with all documents to a different one."""
+        """Return the change from this baseline to the bits after a changed run."""
         change = bits - self.bits
         return Change(bits, change, change / self.spread if self.spread else None)
 
     def facts(self) -> dict[str, object]:
-        """Return everything as JSON values."""
+        """Return all fields as JSON values."""
         return {"bits": self.bits, "seeds": list(self.seeds), "spread": self.spread}
 
 

@@ -70,7 +70,7 @@ class Predictor:
 
     @property
     def weights(self) -> Weights[float]:
-        """The weights, as rows of each matrix by name."""
+        """The weights: the rows of each matrix, by matrix name."""
         return self._gpt.weights
 
     def edited(self, edits: Edits) -> Self:

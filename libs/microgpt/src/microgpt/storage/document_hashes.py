@@ -44,11 +44,11 @@ class DocumentHashes(Container[Document]):
 
     @classmethod
     def decode(cls, content: bytes) -> Self:
-        """Read the content of a file."""
+        """Decode the content of documents.crc32."""
         return cls(struct.unpack_from(f"<{len(content) // WORD}I", content))
 
     def encode(self) -> bytes:
-        """Return the content of the file."""
+        """Return the content of documents.crc32."""
         return struct.pack(f"<{len(self._hashes)}I", *self._hashes)
 
     def __contains__(self, doc: object) -> bool:

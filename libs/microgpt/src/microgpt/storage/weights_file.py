@@ -54,7 +54,7 @@ def encode_weights(
 def tensors_of(
     model: ModelConfig, weights: Weights[float], dtype: str
 ) -> "dict[str, NDArray[Any]]":
-    """Return the matrices of a model in the order of `weight_shapes`.
+    """Return the matrices of a model as NumPy arrays, in the order of `weight_shapes`.
 
     Raises:
         CheckpointError: a weight is too large for the dtype.

@@ -154,7 +154,7 @@ class Draw:
         return items[int(self._rng.random() * len(items))]
 
     def pick_early(self, items: Sequence[T]) -> T:
-        """Return a random item, with a preference for early ones."""
+        """Return a random item; earlier items are more likely."""
         return items[int(self._rng.random() ** EARLY * len(items))]
 
     def filler(self, fillers: Fillers[T]) -> T:

@@ -104,7 +104,7 @@ def next_change(plan: TrainingPlan, step: int) -> StepsChange | None:
 
 
 def with_steps(plan: TrainingPlan, step: int, steps: int) -> TrainingPlan:
-    """Return the plan with a new total number of steps, with a record of the change at `step`."""
+    """Return the plan with a new total number of steps and a record of the change at `step`."""
     made = [change for change in plan.steps_changed if change.step < step]
     first = next((change for change in plan.steps_changed if change.step == step), None)
     before = first.before if first else plan.config.steps

@@ -70,7 +70,7 @@ def steps_before(plan: TrainingPlan, state: TrainState | None) -> int:
 
 
 def total_steps(plan: TrainingPlan, state: TrainState | None) -> int:
-    """Return the number of steps of all models."""
+    """Return the total number of steps of all models of a run."""
     ensemble = plan.ensemble
     if not ensemble:
         return plan.config.steps
@@ -241,7 +241,7 @@ class _EnsembleTraining:
         return self._limit(1 / (max(1, FEWEST - k) + self._student_cost()))
 
     def _limit(self, share: float) -> TimeLimit | None:
-        """Return a time limit of this share of the remaining time."""
+        """Return a time limit that is the given share of the remaining time."""
         limit = self.job.limit
         if not limit:
             return None

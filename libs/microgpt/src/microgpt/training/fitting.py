@@ -1,4 +1,4 @@
-"""Choose the settings that neither the user nor a recipe sets, for a budget; explain them."""
+"""Choose and explain the settings that neither the user nor a recipe sets, for a budget."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -44,7 +44,7 @@ class Fitted(NamedTuple):
 
     @property
     def n_passes(self) -> float:
-        """The number of passes over the training documents; in an ensemble, of a teacher."""
+        """The number of passes over the training documents; for an ensemble, by one teacher."""
         config = self.ensemble.teacher if self.ensemble else self.choice.config
         length = self.sizes.chunk_length(self.choice.model.block_size)
         return config.steps * config.batch_size * length / max(1.0, self.sizes.n_tokens)

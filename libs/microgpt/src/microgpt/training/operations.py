@@ -102,7 +102,7 @@ def operations_per_second(
 
 
 def _steps_per_second(engine: Engine) -> float:
-    """Return the speed over at least one step and PART_S seconds."""
+    """Return the steps per second, measured over at least one step and PART_S seconds."""
     started, first = perf_counter(), engine.n_steps
     while engine.n_steps == first or perf_counter() < started + PART_S:
         engine.run(MAX_SIZE)

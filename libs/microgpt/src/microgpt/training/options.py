@@ -61,8 +61,8 @@ class TrainOptions(Options):
     )
     budget: float | None = training(
         None,
-        "Like --minutes, but for a number of operations, such as 5e13, regardless of "
-        "the speed. `train --minutes` prints the number that reproduces its model.",
+        "Like --minutes, but limits the number of operations, such as 5e13, so the speed has no "
+        "effect. `train --minutes` prints the number that reproduces its model.",
         excludes=f"{LIMIT} steps",
     )
     single: bool = training(

@@ -236,7 +236,7 @@ def shortened(model: ModelConfig, n_tokens: int) -> ModelConfig:
 
 
 def context_bytes(model: ModelConfig, dtype: str) -> int:
-    """Return the memory for one sequence of a full context, without the weights."""
+    """Return the memory in bytes for one sequence with a full context, excluding the weights."""
     per_token = 2 * model.n_layer * model.n_embd + model.n_head  # keys, values, attention weights
     n_bytes = model.block_size * (per_token * np.dtype(dtype).itemsize + 2 * 8)  # tokens, uniforms
     return n_bytes + architecture_bytes(model, dtype)

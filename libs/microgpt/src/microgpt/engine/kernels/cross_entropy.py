@@ -42,7 +42,7 @@ def add_softmax(
     share: float,
     probabilities: Array,  # (at least N, V), share * softmax(logits) is added to the first rows
 ) -> None:
-    """Add the probabilities of all tokens, multiplied by share, to one row per column."""
+    """Add share times the probabilities of all tokens; row n is for column n of the logits."""
     for n in range(0, N, lanes(logits)):
         scale = share / load(norms, 1, n)
         for i in range(logits.shape[0]):

@@ -99,7 +99,7 @@ def restore_at_starts(
 
 @inlined
 def shift_row(x: Array, row: int, position: int, shift: int, last: Array) -> None:
-    """Exchange the first `shift` numbers of a row with those of the previous token in `last`."""
+    """Exchange the first `shift` numbers of a row with those in `last`, or 0 at position 0."""
     for c in range(shift):
         current = x[row, c]
         x[row, c] = last[c]

@@ -97,7 +97,7 @@ def film(browser: Browser, url: str) -> None:
 def generate(browser: Browser, url: str) -> None:
     """Take a screenshot of generated names."""
     page = browser.new_page(viewport={"width": 960, "height": 620})
-    page.goto(f"{url}/#/generate?prompt=mar&number=8&temperature=0.8")
+    page.goto(f"{url}/#/generate?prompt=mar&number=8&temperature=0.8&seed=42")
     page.wait_for_selector("#samples li")
     picture(page).save(PICTURES / "playground_generate.png", optimize=True)
     page.close()
@@ -115,13 +115,17 @@ def train(browser: Browser, url: str) -> None:
 
 
 def chat(browser: Browser, url: str) -> None:
-    """Take a screenshot of a conversation, in the dark scheme."""
+    """Take a screenshot of a conversation and of other tokens, in the dark scheme."""
     page = browser.new_page(viewport={"width": 960, "height": 720}, color_scheme="dark")
     page.goto(f"{url}/#/chat")
     for n, message in enumerate(("Hi! My name is Ada.", "whats 17 + 25", "who am i?"), start=1):
         page.fill("#message", message)
         page.keyboard.press("Enter")
         page.wait_for_selector(f"#turns .tools >> nth={2 * n - 1}")
+    page.locator(".assistant .said").last.focus()
+    page.wait_for_selector("#alternatives:not([hidden])")
+    for _ in range(8):  # to the first letter of the name
+        page.keyboard.press("ArrowRight")
     picture(page).save(PICTURES / "playground_chat.png", optimize=True)
     page.close()
 

@@ -109,6 +109,10 @@ def test_the_model_and_health_routes_describe_the_served_model(names, talk, name
     model = names.get("/microgpt/v1/model").json
     assert (model["fold"], talk.get("/microgpt/v1/model").json["fold"]) == (False, True)
     assert (model["name"], model["chat"], model["block_size"]) == ("names", False, 16)
+    others = [
+        (one["generates"], one["examples"]) for one in (model, talk.get("/microgpt/v1/model").json)
+    ]
+    assert others == [(True, []), (False, ["hi there"])]
     assert model["num_params"] == InferenceGpt(names_result).num_params
     health = names.get("/health").json
     assert health == {"status": "ok", "model": "names", "version": model["version"]}

@@ -5,6 +5,7 @@ import { element, isSpecial, percent, printable, quoted, shown } from "./text.js
 import { tell } from "./trouble.js";
 
 const N_ALTERNATIVES = 6;
+const MAX_TOKENS = 400; // at the end of a reply that have alternatives, so that the page stays fast
 const REST_MS = 120; // how long the pointer rests on a token before its alternatives are shown
 const END = "<|end_turn|>";
 const BYTES = /^bytes:/; // begins the label of a part of a character
@@ -19,17 +20,11 @@ export class Alternatives {
   #at = 0; // the piece whose alternatives are shown
   #timer;
 
-  /**
-   * Args: a model, the list of messages, and a function that is called with the element of a reply,
-   * the tokens and the text with which another one begins, and whether it ends there.
-   */
+  /** Args: `chosen` is called with the element of a reply and the tokens and the text to continue. */
   constructor(model, turns, chosen) {
     this.#model = model;
     this.#chosen = chosen;
-    const show = (event) => {
-      const said = event.target.closest(".said");
-      if (said) this.#show(said, event);
-    };
+    const show = (event) => this.#show(event.target.closest(".said"), event);
     document.addEventListener("pointerover", (event) => {
       clearTimeout(this.#timer);
       const item = event.target.closest("li");
@@ -110,11 +105,12 @@ export class Alternatives {
   #take(said, { token, text }) {
     const { item, pieces, prompt, predictions } = this.#replies.get(said);
     const before = pieces.slice(0, this.#at);
-    const isEnd = text === END;
-    const start = [...before.map((piece) => piece.text), isEnd ? "" : text].join("");
+    const start = textOf(before);
     const read = predictions.slice(0, pieces[this.#at].index).map((each) => each.token);
+    const tokens = [this.#model.vocab_size - 1, ...prompt, ...read, token];
     this.#hide();
-    this.#chosen(item, [this.#model.vocab_size - 1, ...prompt, ...read, token], start, isEnd);
+    if (text === END) this.#chosen(item, null, start); // it ends there
+    else this.#chosen(item, tokens, start + text);
   }
 
   #move(event) {
@@ -130,15 +126,18 @@ export class Alternatives {
   }
 }
 
+const textOf = (found) => found.map((piece) => piece.text).join("");
+
 /** Replace the text of a reply by its pieces, if they are the same text. */
 function split(said, reply, { read, predictions }) {
   const first = read.findLastIndex(isSpecial);
   const found = pieces(predictions.slice(first));
-  const isSame = found.map((piece) => piece.text).join("") === reply.messages.at(-1).content;
+  const long = found.splice(0, Math.max(0, found.length - MAX_TOKENS));
+  if (long.length) found.unshift({ ...long[0], text: textOf(long) });
   reply.prompt = predictions.slice(0, first).map(({ token }) => token);
   reply.predictions = predictions.slice(first);
-  reply.pieces = isSame ? found : [];
-  if (!isSame) return;
+  reply.pieces = textOf(found) === reply.messages.at(-1).content ? found : [];
+  if (!reply.pieces.length) return;
   said.replaceChildren(...found.map((piece) => element("span", {}, printable(piece.text))));
   said.lastChild.className = "end";
 }

@@ -12,11 +12,11 @@ const turns = byId("turns");
 const message = byId("message");
 const GREETING = "hello"; // the example of a model that has none
 
-/** Focus the message field, unless that would open the keyboard of a telephone. */
-const focus = () => matchMedia("(pointer: fine)").matches && message.focus();
-
 const page = document.documentElement;
 const SLACK = 40; // pixels that the reader may be above the end of the page, and still follow it
+
+/** Focus the message field, unless that would open the keyboard of a telephone. */
+const focus = () => matchMedia("(pointer: fine)").matches && message.focus();
 
 /** Return whether the end of the page is in view. */
 const isAtEnd = () => scrollY + innerHeight > page.scrollHeight - SLACK;
@@ -40,9 +40,8 @@ export class Chat {
     this.#talk = stored ?? new Versions();
     this.#isReloaded = stored && performance.getEntriesByType("navigation")[0]?.type === "reload";
     this.#alternatives = new Alternatives(model, turns, (...all) => this.#branch(...all));
-    const examples = model.examples.length ? model.examples : [GREETING];
-    const known = examples.filter((text) => !unknown(text, model));
-    byId("examples").append(...known.map((text) => button(printable(text), () => this.#send(text))));
+    const texts = model.examples.length ? model.examples : [GREETING].filter((text) => !unknown(text, model));
+    byId("examples").append(...texts.map((text) => button(printable(text), () => this.#send(text))));
     byId("say").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#send(message.value.trim()); // as on the command line
@@ -113,12 +112,12 @@ export class Chat {
     });
   }
 
-  /** Continue a reply in another way: go on after some tokens, which have a text. */
-  #branch(item, tokens, text, isEnd) {
+  /** Add a version of a reply that begins with a text, and goes on after its tokens, if any. */
+  #branch(item, tokens, text) {
     const i = [...turns.children].indexOf(item);
     this.#reply(i, async function* (signal) {
       yield text;
-      if (isEnd) return;
+      if (!tokens) return;
       const body = { prompt: tokens, temperature: number(byId("chat-temperature")) };
       for await (const { choices } of stream("v1/completions", body, signal)) yield choices[0]?.text;
     });
@@ -134,19 +133,14 @@ export class Chat {
     }
   }
 
-  /**
-   * Add a version of message i, a reply.
-   *
-   * Args: a function that returns its parts, and one that is called if there is no reply.
-   */
+  /** Add a version of reply i. Args: `begin` returns its parts, `undo` is called if it has none. */
   async #reply(i, begin, undo = () => {}) {
-    const running = (this.#running = new AbortController());
+    const running = this.#setRunning(new AbortController());
     this.#draw(i);
     const reply = { role: "assistant", content: "" };
     const item = this.#append(reply);
     item.ariaBusy = "true";
     scroll();
-    this.#setRunning(true);
     let isComplete = false;
     tell();
     checkModel(this.#model);
@@ -163,8 +157,7 @@ export class Chat {
       tell(error);
     }
     if (this.#running !== running) return; // the view shows another conversation by now
-    this.#running = null;
-    this.#setRunning(false);
+    this.#setRunning(null);
     if (reply.content.trim()) this.#talk.add(i, reply);
     else {
       undo();
@@ -178,16 +171,16 @@ export class Chat {
     this.#running?.abort();
   }
 
-  #setRunning(isRunning) {
-    byId("send").hidden = isRunning;
-    byId("stop").hidden = !isRunning;
+  #setRunning(running) {
+    byId("send").hidden = Boolean(running);
+    byId("stop").hidden = !running;
+    return (this.#running = running);
   }
 
   /** Show a conversation. A reply that is being streamed is not in it. */
   #reset(talk) {
     this.#stop();
-    this.#running = null;
-    this.#setRunning(false);
+    this.#setRunning(null);
     this.#talk = talk;
     const last = talk.messages.length - 1;
     if (last % 2 === 0) {

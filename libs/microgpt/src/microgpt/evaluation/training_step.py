@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from microgpt.config import MUON_LR_RATIO, MUON_MOMENTUM, TrainConfig
+from microgpt.config import MUON_LR_RATIO, MUON_MOMENTUM, TrainConfig, default_lr
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.engine.compiled_model import CompiledModel
 from microgpt.engine.gradients import Gradients, gradients
@@ -66,8 +66,8 @@ def training_step(
 
 def _move(name: str, weights: Array, grads: Array, config: TrainConfig) -> Array:
     """Return the change of a matrix by one step of AdamW or Muon."""
-    lr, is_muon = config.lr_at(0), config.optimizer == "muon" and name.startswith("layer")
-    lr = (config.lr or lr) * (MUON_LR_RATIO if is_muon else 1)
+    is_muon = config.optimizer == "muon" and name.startswith("layer")
+    lr = (config.lr or default_lr()) * (MUON_LR_RATIO if is_muon else 1)
     if is_muon:
         mean = (1 - MUON_MOMENTUM) * grads
         n_rows, n_columns = grads.shape

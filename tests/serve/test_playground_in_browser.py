@@ -582,7 +582,9 @@ def test_the_page_shows_how_the_model_learns_from_a_text(names, names_gpt, page)
     page.keyboard.press("Tab")
     page.click("#diagram button[value='layer0.query']")
     until(page, "document.querySelectorAll('#why canvas').length === 2")
-    name, row, column = re.match(r"([\w.]+)\[(\d+),(\d+)\]", page.inner_text("#why-weight")).groups()  # type: ignore[union-attr]
+    name, row, column = re.match(
+        r"([\w.]+)\[(\d+),(\d+)\]", page.inner_text("#why-weight")
+    ).groups()  # type: ignore[union-attr]
     weight = facts(name, int(row), int(column))["weight"]
     largest = max(abs(each) for numbers in weight["gradients"] for each in numbers)
     assert abs(weight["gradient"]) == largest

@@ -28,6 +28,7 @@ class TrainingStep(NamedTuple):
 
     counted: list[int]  # 1 for each prediction that counts towards the loss, else 0
     gradients: Gradients
+    of_weights: dict[str, Array]  # their gradients
     moves: dict[str, Array]
 
     def applied_to(self, weights: Weights[float]) -> Weights[float]:
@@ -57,11 +58,11 @@ def training_step(
     if not any(counted):
         raise PromptError("there is nothing to learn; add a reply, or a text")
     found = gradients(model.activations(tokens[:-1]), tokens, counted)
+    grads = {name: found.of(name) for name in weight_shapes(model.config)}
     moves = {
-        name: _move(name, np.array(weights[name]), found.of(name), config)
-        for name in weight_shapes(model.config)
+        name: _move(name, np.array(weights[name]), each, config) for name, each in grads.items()
     }
-    return TrainingStep(counted, found, moves)
+    return TrainingStep(counted, found, grads, moves)
 
 
 def _move(name: str, weights: Array, grads: Array, config: TrainConfig) -> Array:

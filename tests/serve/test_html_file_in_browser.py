@@ -135,7 +135,7 @@ def test_the_model_in_the_file_learns_from_a_text(exported, names_dir, opened) -
     assert run(UNTIL + canvases) == 2
     rows = run(UNTIL + "return until(() => texts('#parts td')[3] && texts('#parts td'))")
     assert [float(cell) for cell in rows[1::3]] == pytest.approx(
-        [each["bits"] for each in wanted["ablations"]], abs=0.051
+        [each["bits_without"] for each in wanted["ablations"]], abs=0.051
     )
     run("document.getElementById('make-step').click()")
     effect = run(UNTIL + "return until(() => byId('effect').innerText)")

@@ -655,11 +655,19 @@ def test_a_head_and_an_mlp_are_explained_by_what_they_do(names, names_gpt, page)
         told = page.inner_text("#plain")
         change = part.bits_without - part.bits
         assert ("as many bits" if abs(change) < 0.05 else f"{abs(change):.1f} bits ") in told
+        without, own = (percent(one) for one in (part.came.without, part.came.probability))
+        assert f"What came, “n”, has {without} without it, {own} with it." in told
         for each in (*part.raised, *part.lowered):
             if abs(each.probability - each.without) >= 0.0101:
                 assert shown_as(each.text) in told
     hidden = found.activations[value]
     assert told.startswith(f"{sum(each > 0 for each in hidden)} of its {len(hidden)} hidden units")
+
+
+def percent(share: float) -> str:
+    if 0 < share < 0.0005:
+        return "< 0.1 %"
+    return f"{100 * share:.{0 if share >= 0.0995 else 1}f} %"
 
 
 def shown_as(label: str) -> str:
@@ -683,7 +691,9 @@ def test_the_page_shows_how_the_model_learns_from_a_text(names, names_gpt, page)
     page.keyboard.press("Tab")
     page.click("#diagram button[value='layer0.query']")
     until(page, "document.querySelectorAll('#why canvas').length === 2")
-    name, row, column = re.match(r"([\w.]+)\[(\d+),(\d+)\]", page.inner_text("#why p")).groups()  # type: ignore[union-attr]
+    name, row, column = re.match(
+        r"([\w.]+)\[(\d+),(\d+)\]", page.inner_text("#why-weight")
+    ).groups()  # type: ignore[union-attr]
     weight = facts(name, int(row), int(column))["weight"]
     largest = max(abs(each) for numbers in weight["gradients"] for each in numbers)
     assert abs(weight["gradient"]) == largest

@@ -111,15 +111,14 @@ export class Backward {
   /** Return a sentence on the push at a step. */
   sentence(kind, { counted }, at, came) {
     if (kind !== "probabilities") return TEXTS[kind] ?? TEXTS.stream;
-    if (!counted[at])
-      return "This prediction does not count: the model learns only to predict replies. Choose a token of the reply.";
+    if (!counted[at]) {
+      return "The model learns only to predict replies, so nothing is pushed here. Choose a token of the reply.";
+    }
+    const n = counted.filter(Boolean).length;
     return (
       `The model gave ${percent(came.probability)} to ${quoted(came.text, true)}, which came. It should have ` +
-      "been 100 %, and 0 % for all others: the differences push the logits. A push of a logit is the " +
-      `difference divided by ${plural(
-        counted.reduce((n, each) => n + each, 0),
-        "prediction",
-      )}, as the loss is their mean.`
+      "been 100 %, and 0 % for all others: the differences push the logits. The loss is the mean of " +
+      `${plural(n, "prediction")}, so the push of a logit is the difference divided by ${n}.`
     );
   }
 
@@ -144,46 +143,33 @@ export class Backward {
     const [i, j] = [(row.value = weight.row), (column.value = weight.column)];
     const isMuon = optimizer === "muon" && matrix.startsWith("layer");
     const rate = isMuon ? MUON_LR_RATIO * lr : lr;
-    const terms = factors.map(([input, push], at) => ({
-      at: at % read.length,
-      input,
-      push,
-      term: input * push,
-    }));
-    const order = terms.filter(({ term }) => term).sort((a, b) => Math.abs(b.term) - Math.abs(a.term));
-    const rows = order.slice(0, MOST_TOKENS).map(({ at, input, push, term }) => {
+    const terms = factors.map(([input, push], at) => [at % read.length, input, push, input * push]);
+    const order = terms.filter(([, , , term]) => term).sort((a, b) => Math.abs(b[3]) - Math.abs(a[3]));
+    const rows = order.slice(0, MOST_TOKENS).map(([at, ...numbers]) => {
       const label = isSpecial(read[at]) ? shown(read[at]) : `${shown(read[at])} at ${at}`;
-      return element(
-        "tr",
-        {},
-        ...[label, ...[input, push, term].map(brief)].map((text) => element("td", {}, text)),
-      );
+      return element("tr", {}, ...[label, ...numbers.map(brief)].map((text) => element("td", {}, text)));
     });
-    const heads = ["Token", "Input", "× gradient of the output", "= product"];
-    const table = element(
-      "table",
-      {},
-      element("thead", {}, element("tr", {}, ...heads.map((text) => element("th", { scope: "col" }, text)))),
-    );
-    table.append(element("tbody", {}, ...rows));
-    const name = `${matrix}[${i},${j}]`;
-    const rest =
-      order.length > MOST_TOKENS ? ` The ${MOST_TOKENS} largest of ${order.length} are shown.` : "";
+    byId("factors").hidden = !rows.length;
+    byId("factors").tBodies[0].replaceChildren(...rows);
     const what = /w[tp]e$/.test(matrix)
       ? `It is number ${j} of the list of row ${i}. The input is 1 where this row is looked up.`
       : `It multiplies number ${j} of the input, and is added to number ${i} of the output.`;
-    const paragraph = (text) => element("p", {}, text);
-    byId("why").replaceChildren(
-      paragraph(`${name} is ${brief(value)}. ${what} Its gradient is the sum of these products over the tokens:${rest}`),
-      ...(rows.length ? [table] : []),
-      paragraph(`The sum is ${brief(gradient)}: ${direction(gradient)}. ${moved(isMuon, rate, move, gradient)}`),
-      paragraph(`Minus the gradient of each weight of ${matrix} (root mean square ${brief(matrices[matrix].gradient)}), and the moves ` +
-        `(${brief(matrices[matrix].move)}): blue up, orange down. There is a row for each output, a column for each input. ` +
-        "Click on a weight to see why it moves."),
-      element("div", { className: "row" },
-        this.#map("Minus the gradients", weight, weight.gradients.map((numbers) => numbers.map((each) => -each))),
-        this.#map("Moves", weight, weight.moves)),
-    ); // prettier-ignore
+    const rest =
+      order.length > MOST_TOKENS ? `; the ${MOST_TOKENS} largest of ${order.length} are shown` : "";
+    byId("why-weight").textContent =
+      `${matrix}[${i},${j}] is ${brief(value)}. ${what} Its gradient is the sum of products, one per token${rest}:`;
+    byId("why-move").textContent =
+      `The sum is ${brief(gradient)}: ${direction(gradient)}. ${moved(isMuon, rate, move, gradient)}`;
+    const sizes = matrices[matrix];
+    byId("why-matrix").textContent =
+      `Minus the gradients of ${matrix} (root mean square ${brief(sizes.gradient)}), and its moves ` +
+      `(${brief(sizes.move)}): blue up, orange down. A row for each output, a column for each input. ` +
+      "Click on a weight to see why it moves.";
+    const minus = weight.gradients.map((numbers) => numbers.map((each) => -each));
+    byId("why-maps").replaceChildren(
+      this.#map("Minus the gradients", weight, minus),
+      this.#map("Moves", weight, weight.moves),
+    );
   }
 
   #map(title, { matrix, row: chosenRow, column: chosenColumn, first }, all) {
@@ -225,10 +211,11 @@ const direction = (gradient) => {
 };
 
 const moved = (isMuon, rate, move, gradient) => {
+  if (!gradient) return move ? `Weight decay moves it by ${brief(move)}.` : "It does not move.";
   const how = isMuon
-    ? `Muon changes the gradients of the whole matrix so that all directions have the same size, and multiplies by ${brief(rate)}`
-    : `AdamW divides the gradient by its size, so that in a first step only the sign counts, and multiplies by ${brief(rate)}`;
-  return gradient || move ? `${how}: the weight moves by ${brief(move)}.` : "It does not move.";
+    ? "Muon changes the gradients of the whole matrix so that all directions have the same size"
+    : "AdamW divides the gradient by its size, so that in a first step only the sign counts";
+  return `${how}, and multiplies by ${brief(-rate)}: the weight moves by ${brief(move)}.`;
 };
 
 /** Return a number with few digits. */

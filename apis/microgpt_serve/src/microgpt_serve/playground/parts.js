@@ -32,32 +32,32 @@ export class Parts {
     byId("parts").tBodies[0].replaceChildren(...rows);
   }
 
-  /** Return sentences on what a part does at the position: which tokens it raises and lowers.
-   * Args: what its bits are of, "text" or "reply".
+  /**
+   * Return sentences on what a part does at the position: which tokens it raises and lowers.
+   * Args: whether a token came there, and what the bits are of: "text" or "reply".
    */
-  effect(layer, head, what) {
+  effect(layer, head, hasCome, what) {
     const part = this.#found.find((each) => each.layer === layer && each.head === head);
     if (!part) return "";
+    const shares = (each) => `${percent(each.without)} without it, ${percent(each.probability)} with it`;
     const told = (changes) =>
       changes
         .filter((each) => Math.abs(each.probability - each.without) >= LEAST)
-        .map(
-          (each) =>
-            `${quoted(each.text, true)} (${percent(each.without)} without it, ${percent(each.probability)} with it)`,
-        )
+        .filter((each) => !hasCome || each.token !== part.came.token)
+        .map((each) => `${quoted(each.text, true)} (${shares(each)})`)
         .join(", ");
     const [raised, lowered] = [told(part.raised), told(part.lowered)];
-    const moves = [raised && `raises the probability of ${raised}`, lowered && `lowers that of ${lowered}`];
     const change = part.bits_without - part.bits;
     const more = `${Math.abs(change).toFixed(1)} bits ${change < 0 ? "less" : "more"}`;
-    const whole =
-      Math.abs(change) < 0.05 ? "as many bits as with it" : `${more} (${part.bits_without.toFixed(1)})`;
-    return (
-      (raised || lowered
-        ? `It ${moves.filter(Boolean).join(", and ")}.`.replace("It lowers that", "It lowers the probability")
-        : "It changes no probability here by 1 percentage point or more.") +
-      ` Without it, the whole ${what} takes ${whole}.`
-    );
+    return [
+      hasCome && `What came, ${quoted(part.came.text, true)}, has ${shares(part.came)}.`,
+      raised && `It makes more likely: ${raised}.`,
+      lowered && `It makes less likely: ${lowered}.`,
+      !raised && !lowered && "It changes no other probability by 1 percentage point or more.",
+      `Without it, the whole ${what} takes ${Math.abs(change) < 0.05 ? "as many bits" : more}.`,
+    ]
+      .filter(Boolean)
+      .join(" ");
   }
 }
 

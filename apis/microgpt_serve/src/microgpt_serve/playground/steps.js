@@ -275,10 +275,11 @@ export class Steps {
     const isMlp = ["mlp_input", "hidden", "mlp_output"].includes(name);
     if (!isMlp && head === null) return "";
     if (this.#isOff(this.#wanted)) return "It is switched off, so it adds nothing.";
+    const hasCome = this.#at < this.#read.length - 1;
     const first = isMlp
       ? active(activations[`layer${layer}.hidden`])
       : attended(activations[`layer${layer}.attention`][head], this.#read, this.#at, head);
-    return `${first} ${this.#parts.effect(layer, head, this.#model.chat ? "reply" : "text")}`;
+    return `${first} ${this.#parts.effect(layer, head, hasCome, this.#model.chat ? "reply" : "text")}`;
   }
 
   #cells(found) {

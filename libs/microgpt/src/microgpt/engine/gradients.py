@@ -1,8 +1,8 @@
 """Gradients of all activations and weights for one text, from the activations of a forward pass.
 
 These are the gradients of a training step on this text, which keeps only those of the weights.
-Layout: a row per token, unlike the buffers. Shapes: C = n_embd, D = head_dim, H = n_head,
-T = tokens, V = vocab_size.
+Layout: rows; a row per token, unlike the buffers. See docs/performance.md#vectors.
+Shapes: C = n_embd, D = head_dim, H = n_head, T = tokens, V = vocab_size.
 """
 
 from collections.abc import Sequence

@@ -19,7 +19,7 @@ N_CHANGES = 3  # number of tokens whose probability a part raises or lowers most
 
 
 @dataclass(frozen=True)
-class Change:
+class ChangedToken:
     """The probability of a token with and without a part of the model."""
 
     token: int
@@ -38,9 +38,9 @@ class Ablation:
     bits_without: float
     # At a position, if one is given: the token that came, and those whose probability the part
     # raises or lowers most, the largest change first.
-    came: Change | None = None
-    raised: tuple[Change, ...] = ()
-    lowered: tuple[Change, ...] = ()
+    came: ChangedToken | None = None
+    raised: tuple[ChangedToken, ...] = ()
+    lowered: tuple[ChangedToken, ...] = ()
 
 
 def ablations(
@@ -64,7 +64,7 @@ def ablations(
             continue
         at = position % len(read)
         pairs = zip(map(math.exp, own[at]), map(math.exp, rows[at]), strict=True)
-        changes = [Change(token, label(token), *pair) for token, pair in enumerate(pairs)]
+        changes = [ChangedToken(token, label(token), *pair) for token, pair in enumerate(pairs)]
         order = sorted(changes, key=lambda one: one.without - one.probability)
         raised = [one for one in order[:N_CHANGES] if one.probability > one.without]
         lowered = [one for one in order[: -N_CHANGES - 1 : -1] if one.probability < one.without]

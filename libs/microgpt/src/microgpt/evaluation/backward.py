@@ -48,7 +48,7 @@ def backward(
         "counted": step.counted,
         "gradients": {key: value.tolist() for key, value in at.items()},
         "matrices": {
-            key: {"gradient": _rms(grads.of(key)), "move": _rms(move)}
+            key: {"gradient": _rms(step.of_weights[key]), "move": _rms(move)}
             for key, move in step.moves.items()
         },
         "weight": {
@@ -56,11 +56,11 @@ def backward(
             "row": row,
             "column": column,
             "value": gpt.weights[name][row][column],
-            "gradient": float(grads.of(name)[row, column]),
+            "gradient": float(step.of_weights[name][row, column]),
             "move": float(step.moves[name][row, column]),
             "factors": [*map(list, zip(*factors, strict=True))],
             "first": first,
-            "gradients": grads.of(name)[part].tolist(),
+            "gradients": step.of_weights[name][part].tolist(),
             "moves": step.moves[name][part].tolist(),
         },
     }

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from microgpt.config import MUON_LR_RATIO, MUON_MOMENTUM, TrainConfig
+from microgpt.config import MUON_LR_RATIO, MUON_MOMENTUM, TrainConfig, default_lr
 from microgpt.data.tokenizer import Tokenizer
 from microgpt.engine.compiled_model import CompiledModel
 from microgpt.engine.gradients import Gradients, gradients
@@ -28,6 +28,7 @@ class TrainingStep(NamedTuple):
 
     counted: list[int]  # 1 for each prediction that counts towards the loss, else 0
     gradients: Gradients
+    of_weights: dict[str, Array]  # their gradients
     moves: dict[str, Array]
 
     def applied_to(self, weights: Weights[float]) -> Weights[float]:
@@ -57,17 +58,17 @@ def training_step(
     if not any(counted):
         raise PromptError("there is nothing to learn; add a reply, or a text")
     found = gradients(model.activations(tokens[:-1]), tokens, counted)
+    grads = {name: found.of(name) for name in weight_shapes(model.config)}
     moves = {
-        name: _move(name, np.array(weights[name]), found.of(name), config)
-        for name in weight_shapes(model.config)
+        name: _move(name, np.array(weights[name]), each, config) for name, each in grads.items()
     }
-    return TrainingStep(counted, found, moves)
+    return TrainingStep(counted, found, grads, moves)
 
 
 def _move(name: str, weights: Array, grads: Array, config: TrainConfig) -> Array:
     """Return the change of a matrix by one step of AdamW or Muon."""
-    lr, is_muon = config.lr_at(0), config.optimizer == "muon" and name.startswith("layer")
-    lr = (config.lr or lr) * (MUON_LR_RATIO if is_muon else 1)
+    is_muon = config.optimizer == "muon" and name.startswith("layer")
+    lr = (config.lr or default_lr()) * (MUON_LR_RATIO if is_muon else 1)
     if is_muon:
         mean = (1 - MUON_MOMENTUM) * grads
         n_rows, n_columns = grads.shape

@@ -100,7 +100,9 @@ def test_a_reply_in_the_file_is_continued_and_survives(exported, opened) -> None
     assert branch.startswith(f"57 + 22 = 7{token}")
     run("window.isOld = true; setTimeout(() => location.reload(), 50)")
     n_said = "return window.isOld ? 0 : document.querySelectorAll('#turns .said').length"
-    while run(n_said) != 2:
+    for _ in range(600):
+        if run(n_said) == 2:
+            break
         time.sleep(0.1)
     assert run(UNTIL + "return texts('#turns .said').at(-1)") == branch
     run("document.querySelector('[aria-label=\"Version before\"]').click()")

@@ -660,6 +660,8 @@ def test_a_head_and_an_mlp_are_explained_by_what_they_do(names, names_gpt, page)
         for each in (*part.raised, *part.lowered):
             if abs(each.probability - each.without) >= 0.0101:
                 assert shown_as(each.text) in told
+    opened(page, names, "inside", text="anna", at=2, step="layer0.attention 9")
+    until(page, "document.getElementById('step-title').innerText === 'Embedding'")
     hidden = found.activations[value]
     assert told.startswith(f"{sum(each > 0 for each in hidden)} of its {len(hidden)} hidden units")
 

@@ -200,7 +200,7 @@ export class Steps {
       ? this.#backward.pushes(found, shares, at, now.token)
       : { ...activations, probabilities: shares };
     if (isBackward) this.#backward.drawStep(backward, isEdited);
-    if (!this.#numbers[this.#wanted.replace(/ \d+$/, "")]) this.#wanted = "embedding";
+    if (!this.#chosenNumbers) this.#wanted = "embedding"; // the model has no such step
     this.#diagram.draw(this.#numbers, read[at], this.#wanted, isOff);
     this.#show();
   }
@@ -256,11 +256,17 @@ export class Steps {
     byId("what").textContent = plain ? text : "";
     byId("file").textContent = isVaried ? "model_variants.py" : "model.py";
     byId("code").textContent = isVaried ? code.replace("Gpt", "GptVariant") : code;
-    const shownNumbers = this.#numbers[this.#wanted.replace(/ \d+$/, "")];
-    numbers.replaceChildren(...this.#cells(head === null ? shownNumbers : shownNumbers[head]));
+    numbers.replaceChildren(...this.#cells(this.#chosenNumbers));
     const { weight } = this.#found.backward;
     byId("why").hidden = !this.#isBackward || weight?.matrix !== matrixOf(this.#wanted);
     if (!byId("why").hidden) this.#backward.drawWeight(this.#found.backward, this.#read);
+  }
+
+  /** The numbers of the chosen step; of attention, those of the head. */
+  get #chosenNumbers() {
+    const head = headOf(this.#wanted);
+    const found = this.#numbers[this.#wanted.replace(/ \d+$/, "")];
+    return head === null ? found : found?.[head];
   }
 
   get #isBackward() {

@@ -57,7 +57,7 @@ class Value:
     __radd__, __rmul__ = __add__, __mul__
 
     def backward(self):
-        # Visit each Value after all that depend on it: the graph in topological order, reversed.
+        # In reversed topological order: a gradient is complete after those of all dependents.
         order, seen, stack = [], set(), [(self, False)]
         while stack:
             value, is_done = stack.pop()
@@ -192,7 +192,7 @@ for step in range(num_steps):
         param.grad = 0.0
     loss.backward()
 
-    # Adam: the mean gradient, divided by its typical size. m_hat and v_hat correct the start at 0.
+    # Adam: mean gradient / typical size, so weights move by about lr. Hats correct the start at 0.
     lr = learning_rate * (1 - step / num_steps)  # falls in a straight line towards 0
     for i, param in enumerate(params):
         m[i] = beta1 * m[i] + (1 - beta1) * param.grad

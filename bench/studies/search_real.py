@@ -65,7 +65,7 @@ OPTIONS = {"only": RIVALS}
 
 @dataclass
 class Loss:
-    """The loss of a contender's model, and the time that it took."""
+    """The test loss of a contender's model, and the time that the contender took."""
 
     test_bits: float  # bits per character
     seconds: float

@@ -193,7 +193,7 @@ def test_the_scaling_chart_has_a_panel_for_each_question(microgpt, tmp_path) -> 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("points", [STEPS[:1], STEPS[:2], tuple(SIZES.values())[:2]])
-def test_a_sweep_of_few_points_can_be_drawn(microgpt, tmp_path, points) -> None:
+def test_a_sweep_with_one_or_two_points_can_be_plotted(microgpt, tmp_path, points) -> None:
     write(tmp_path, points, loss=lambda point: 2.0)
     done = microgpt("analyze", "--output", "s.png")
     assert (done.returncode, done.stderr) == (0, "note: the charts are in s.png\n")

@@ -119,8 +119,8 @@ def test_only_an_earlier_export_is_replaced(microgpt, portable, tmp_path) -> Non
 @pytest.mark.parametrize(
     ("format", "options", "problem"),
     [
-        ("gguf", ["--half"], "gguf has float32; omit --half"),
-        ("transformers", ["--half"], "transformers has float32; omit --half"),
+        ("gguf", ["--half"], "gguf uses float32; omit --half"),
+        ("transformers", ["--half"], "transformers uses float32; omit --half"),
         ("gguf", ["--int8"], "--int8 requires --format onnx"),
         ("gguf", ["--output", "."], ". is a directory; name a file, such as model.gguf"),
     ],

@@ -86,7 +86,7 @@ def test_an_onnx_export_refuses_unsuitable_options(microgpt, tmp_path, options, 
         (["mine.txt"], "mine.txt is not an ONNX file, or is damaged"),
         (
             ["mine.txt", "--steps", "3"],
-            "--steps and --engine cannot be used with a FILE; omit them",
+            "--steps and --engine cannot be used with a PATH; omit them",
         ),
     ],
 )

@@ -33,7 +33,7 @@ NOT_SWEPT = {
     # losses on other tokens cannot be compared
     "val_fraction", "test_fraction", "holdout", "gap", "loss_on", "tokenizer", "vocab_size", "text",
     "long_docs",  # a sweep learns all of each document
-    "unknown",  # of chat models
+    "unknown", "example",  # of chat models
     "schedule",  # a function, not a value
     "teacher", "teacher_samples",  # the loss of a step is that of their predictions
     "patience",  # the steps of a training run must be known

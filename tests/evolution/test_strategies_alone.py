@@ -20,14 +20,14 @@ def evaluate(organism) -> Evaluation:
     return Evaluation("ok", -width, scores=scores)
 
 
-def test_a_loss_search_runs_in_five_lines() -> None:
+def test_a_loss_search_needs_only_ask_and_tell() -> None:
     search = LossSearch(population=8, fitness="held-out", seed=42)
     for _ in range(10):
         search.tell([evaluate(organism) for organism in search.ask()])
     assert search.finalists()[0].genome.n_emb > 24
 
 
-def test_an_aesthetic_search_runs_in_five_lines() -> None:
+def test_an_aesthetic_search_needs_only_ask_and_tell() -> None:
     search = AestheticPopulation(measure="judge", size=12, seed=42)
     for _ in range(5):
         search.tell([evaluate(organism) for organism in search.ask()])
@@ -35,14 +35,14 @@ def test_an_aesthetic_search_runs_in_five_lines() -> None:
 
 
 @pytest.mark.parametrize("exchange", ["migrate", "source"])
-def test_a_hydra_search_runs_in_five_lines(exchange) -> None:
+def test_a_hydra_search_needs_only_ask_and_tell(exchange) -> None:
     search = Hydra(list(HEADS), size=4, seed=42, exchange=exchange)
     for _ in range(6):
         search.tell([evaluate(organism) for organism in search.ask()])
     assert search.met.keys() == HEADS.keys()
 
 
-def test_a_budgeted_search_runs_in_five_lines(small) -> None:
+def test_a_budgeted_search_needs_only_ask_and_tell(small) -> None:
     space = Space(values={"lr": (0.001, 0.003, 0.01, 0.03)})
     search = SurrogateSearch(space, [small], budget=50.0, cost=lambda genome, n: n, seed=42)
     while organisms := search.ask():

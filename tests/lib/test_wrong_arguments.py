@@ -118,8 +118,11 @@ def continued(tokens: list[int], **arguments: Any) -> object:
         (lambda: TINY.generate(), "block_size 1 is too small for a prompt"),
         (lambda: GPT.samples(1, sampling=0.5), "sampling must be of type Sampling, not float"),
         (lambda: GPT.samples(1, sampling={}), "sampling must be of type Sampling, not dict"),
-        (lambda: GPT.opening(None), "a prompt must be a text or a list of tokens"),
-        (lambda: GPT.log_probabilities(["a"]), "a prompt must be a text or a list of tokens"),
+        (lambda: GPT.opening(None), "a prompt must be a string or a list of integer tokens"),
+        (
+            lambda: GPT.log_probabilities(["a"]),
+            "a prompt must be a string or a list of integer tokens",
+        ),
         (lambda: GPT.evaluate([3]), "docs[0] must be a text or a list of Message objects, not int"),
         (lambda: GPT.evaluate([]), "there are no documents to evaluate"),
         (lambda: GPT.evaluate("anna"), "docs is a string; pass a list"),

@@ -517,7 +517,7 @@ def test_a_long_text_is_cut_between_characters(subword, subword_gpt, page) -> No
     assert page.input_value("#text") == "a" + "😀" * 30
 
 
-def test_the_first_example_replaces_no_typed_or_linked_text(names, page) -> None:
+def test_the_first_example_does_not_replace_the_text_of_the_user(names, page) -> None:
     requests = held(page, "**/microgpt/v1/generate")
     page.goto(f"{HERE}{names.port}/#/inside")
     until_held(page, requests)

@@ -25,7 +25,7 @@ def trained(tmp_path_factory) -> tuple[SavedModel, str]:
     return saved, model_card(saved, "names", read_document_hashes(directory, saved.meta))
 
 
-def test_a_card_has_the_data_their_split_and_the_losses(trained) -> None:
+def test_a_card_describes_the_data_the_split_and_the_losses(trained) -> None:
     saved, card = trained
     facts = saved.meta.training
     assert card.startswith("# names\n\nA language model of text with ")

@@ -124,7 +124,7 @@ def test_changed_settings_are_refused(file, change, directory) -> None:
     assert refused(directory).startswith(f"{path} is not what this microgpt writes for this model")
 
 
-def test_other_and_missing_files_are_refused(directory) -> None:
+def test_a_directory_with_other_or_missing_files_is_refused(directory) -> None:
     (directory / "README.md").write_text("mine")
     (directory / ".gitattributes").write_text("mine")
     read_transformers(directory)

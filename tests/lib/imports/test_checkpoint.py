@@ -227,7 +227,7 @@ def problem_of(path: Path) -> str:
 
 
 @pytest.mark.parametrize("what", ["file", "moonbase"])
-def test_damaged_files_are_refused_in_one_line(tmp_path, what) -> None:
+def test_errors_about_damaged_files_are_one_printable_line(tmp_path, what) -> None:
     rng = random.Random(5)
     if what == "file":
         torch_file(tmp_path / "a", pickle.dumps({"wte": 1}, 2))

@@ -170,7 +170,7 @@ def test_a_run_of_an_older_version_still_truncates_documents(directory) -> None:
     assert config == replace(CONFIG, loss_on="all", long_docs="truncate", text="lines")
 
 
-def test_an_older_model_stays_usable_during_a_subword_run(tmp_path, parts) -> None:
+def test_the_old_model_stays_usable_while_a_bpe_model_is_trained(tmp_path, parts) -> None:
     models = []
     for docs in (["abab"] * 3, ["xyxy"] * 3):
         tokenizer = BpeTokenizer.from_documents(docs, vocab_size=258)

@@ -33,7 +33,7 @@ TIMED = ModelConfig(n_embd=32, n_layer=2, vocab_size=9)
         (MODEL, CONFIG, 21.0),
     ],
 )
-def test_every_larger_size_increases_the_number_of_operations(
+def test_larger_sizes_and_muon_increase_the_operations(
     larger: tuple[ModelConfig, TrainConfig, float],
 ) -> None:
     assert step_operations(*larger) > step_operations(MODEL, CONFIG, 20)

@@ -43,7 +43,7 @@ def init_weights(config: ModelConfig, rng: random.Random) -> dict[str, list[list
 
 
 class Gpt(Generic[Number]):
-    """A GPT whose weights are `Value`s, which compute gradients, or floats, which are faster."""
+    """A GPT of `Value`s (gradients) or floats (faster); variants override its small methods."""
 
     def __init__(self, config: ModelConfig, weights: Weights[Number]) -> None:
         check_options(config, self)
@@ -58,7 +58,7 @@ class Gpt(Generic[Number]):
         """Add a token to the cache (at most block_size tokens); return the next token's logits."""
         position = len(cache[0][0])
         self.config.check_token(token, position)
-        x = rmsnorm(self.embedding(token, position))  # (C); sets the scale of the residual stream
+        x = rmsnorm(self.embedding(token, position))  # (C): residual stream; no layer rescales x
         for layer in range(self.config.n_layer):
             x = self.block(x, layer, cache)
         return self.logits(x)  # (V)

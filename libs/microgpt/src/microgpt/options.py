@@ -41,7 +41,7 @@ def setting(default: object, help: str, *flags: str, **facts: Any) -> Any:
 
 
 def borrowed(kind: "type[Options]", name: str, **changes: Any) -> Any:
-    """Return the field of an option that another command also has, without its conflicts.
+    """Return a copy of another command's option, without its rules about other options.
 
     Args:
         changes: a different default, or different fields of the `Setting`.

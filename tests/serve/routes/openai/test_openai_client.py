@@ -61,7 +61,7 @@ def test_a_message_from_the_client_helpers_can_be_sent_back(talker) -> None:
         assert ask(talker, HI, reply.choices[0].message, HI).choices[0].finish_reason
 
 
-def test_a_response_states_its_model_version_and_time(talker, talk) -> None:
+def test_a_response_states_the_model_the_version_and_the_time(talker, talk) -> None:
     reply = ask(talker, seed=1)
     assert (reply.model, reply.object) == ("talk", "chat.completion")
     assert reply.system_fingerprint == talk.get("/health").json["version"]

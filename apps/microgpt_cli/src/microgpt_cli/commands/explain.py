@@ -14,6 +14,7 @@ from microgpt_cli.terminal.options import (
     TURNS_HELP,
     UNFINISHED,
     argument,
+    flag,
     option,
 )
 from microgpt_cli.terminal.progress import load_kernels
@@ -28,9 +29,7 @@ WEIGHT = re.compile(PLACE + r" *(\*?)= *(\S+)", re.ASCII)
 def explain(
     model: Path = argument(..., MODEL_HELP, "MODEL"),
     text: list[str] = argument(..., TURNS_HELP, "TEXT"),
-    top: int = option(
-        N_ALTERNATIVES, "Number of most likely tokens to show at each position.", min=0
-    ),
+    top: int = option(N_ALTERNATIVES, "Number of likely tokens to show at a position.", min=0),
     attention: list[str] | None = option(
         None,
         "Also show the attention weights of a head, such as 0.1 for head 1 of layer 0; can be "
@@ -39,12 +38,9 @@ def explain(
     ),
     position: int | None = option(
         None,
-        "Also show all activations for the prediction at this position; 0 is the first token, "
-        "-1 the end or, in running text, the next token.",
+        "Also show all activations at this position: 0 is the first token, -1 the last.",
     ),
-    parts: bool = option(
-        False, "Also show what each head and MLP is for: the text and the prediction without it."
-    ),
+    parts: bool = flag("--parts", "Also show the text without each head and each MLP (ablation)."),
     backward: str | None = option(
         None,
         "Also show a training step on the text: the gradient and the move of each matrix, and why "

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 # Formats of other programs, and why they are not written in half precision.
 OTHERS = {
     "html": "html chooses the precision itself",
-    "onnx": "onnx has float32, or int8 with --int8",
-    "gguf": "gguf has float32",
-    "transformers": "transformers has float32",
+    "onnx": "onnx uses float32, or int8 with --int8",
+    "gguf": "gguf uses float32",
+    "transformers": "transformers uses float32",
 }
 
 

@@ -120,7 +120,7 @@ class Fitting:
     def for_budget(self, budget: float | None) -> Fitted:
         """Return the settings for a number of operations; see `fit` for the errors.
 
-        Without it, return Karpathy's settings, overridden by the given ones.
+        If budget is None, return Karpathy's settings, overridden by the given options.
         """
         vocab_size, text, fixed = self._vocabulary(budget), self.config.text, self.options
         tokenizer = self._tokenizer(vocab_size)

@@ -292,7 +292,7 @@ class TrainOptions(Options):
     n_tokens: int | None = setting(None, "Number of tokens per training step.")
     evaluations: int = setting(TrainConfig.evaluations, "Number of validation checks.")
     shuffle: bool = setting(True, "Whether to read the documents in random order.")
-    n_teachers: int = setting(0, "Number of teachers of an ensemble.")
+    n_teachers: int = setting(0, "Number of teachers in the ensemble.")
     student_length: float = setting(
         2.0, "Number of the student's steps, as a multiple of a teacher's."
     )

@@ -1,6 +1,6 @@
 // Parts of the model that are switched off, and weights that are changed, while one looks inside.
 
-import { byId, conversation, element } from "./text.js";
+import { byId, conversation, element } from "../text.js";
 
 const FIELDS = ["without-head", "without-mlp", "without-position", "weight", "learn"]; // in the address
 const WEIGHT = /^([\w.]+)\[(\d+),(\d+)\](\*?)=(\S+)$/;

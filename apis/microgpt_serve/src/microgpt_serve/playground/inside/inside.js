@@ -1,9 +1,9 @@
 // The view "Look inside": what the model predicts at each position of a text, and how.
 
-import { write } from "./address.js";
+import { write } from "../address.js";
 import { Bars } from "./bars.js";
-import { Maps } from "./maps.js";
-import { post } from "./service.js";
+import { Maps } from "../maps.js";
+import { post } from "../service.js";
 import { Steps } from "./steps.js";
 import { Switches } from "./switches.js";
 import {
@@ -17,8 +17,8 @@ import {
   shown,
   unknown,
   unread,
-} from "./text.js";
-import { checkModel, tell } from "./trouble.js";
+} from "../text.js";
+import { checkModel, tell } from "../trouble.js";
 import { compareTexts } from "./writing.js";
 
 const positions = byId("positions");

@@ -5,7 +5,7 @@ import { probabilities } from "./bars.js";
 import { Diagram } from "./diagram.js";
 import { Parts, active, attended } from "./parts.js";
 import { matrixOf } from "./switches.js";
-import { byId, element, percent, quoted, shown } from "./text.js";
+import { byId, element, percent, quoted, shown } from "../text.js";
 
 const numbers = byId("numbers");
 

@@ -1,6 +1,6 @@
 // What each head and each MLP is for: sentences on what it does, and the text without it.
 
-import { byId, element, percent, plural, quoted } from "./text.js";
+import { byId, element, percent, plural, quoted } from "../text.js";
 
 const LEAST = 0.01; // change of a probability that is told
 

@@ -2,8 +2,8 @@
 //
 // A push is minus a gradient: the way in which the loss falls. Blue is up, orange is down.
 
-import { rgb } from "./maps.js";
-import { byId, element, isSpecial, percent, plural, quoted, shown } from "./text.js";
+import { rgb } from "../maps.js";
+import { byId, element, isSpecial, percent, plural, quoted, shown } from "../text.js";
 
 const [row, column] = [byId("weight-row"), byId("weight-column")];
 const MOST_TOKENS = 12; // of the factors of a weight

@@ -3,7 +3,7 @@
 // Each node is a button with a strip of its numbers: blue is positive, orange negative. Its value is
 // the name of its step; that of a head ends with the number of the head, as in "layer0.attention 2".
 
-import { byId, element, quoted } from "./text.js";
+import { byId, element, quoted } from "../text.js";
 
 const diagram = byId("diagram");
 const MOST_NUMBERS = 64; // in a strip; of more, evenly spread ones are drawn

@@ -1,11 +1,11 @@
 // The view "Chat": a conversation whose replies are streamed, and whose messages have versions.
 
-import { address, write } from "./address.js";
+import { address, write } from "../address.js";
 import { Alternatives } from "./alternatives.js";
-import { number, sendOnEnter } from "./forms.js";
-import { stream } from "./service.js";
-import { button, byId, conversation, element, printable, said, unknown, unread } from "./text.js";
-import { checkModel, tell } from "./trouble.js";
+import { number, sendOnEnter } from "../forms.js";
+import { stream } from "../service.js";
+import { button, byId, conversation, element, printable, said, unknown, unread } from "../text.js";
+import { checkModel, tell } from "../trouble.js";
 import { Versions } from "./versions.js";
 
 const turns = byId("turns");

@@ -50,6 +50,9 @@ def test_a_reply_can_be_streamed_edited_copied_and_linked(talk, talk_gpt, page) 
     page.click("#send")
     assert len(replies(page, 4)) == 4
     assert "has not read its first" in page.inner_text("#dropped")
+    page.reload()
+    assert len(replies(page, 4)) == 4
+    assert "has not read its first" in page.inner_text("#dropped")
     assert "do" not in page.inner_text("#trouble")
     page.evaluate("sessionStorage.clear()")  # as in another tab
     page.goto("about:blank")
@@ -97,6 +100,17 @@ def test_a_reply_can_be_continued_with_another_token(talk, talk_gpt, page) -> No
     page.click("[aria-label='Version before']")
     assert replies(page, 2) == ["hi there", "yo man"]
     assert page.evaluate("document.activeElement.ariaLabel") == "Version before"
+
+
+def test_a_reply_that_is_drawn_again_adds_no_version(talk, page) -> None:
+    opened(page, talk, "chat", temperature=0)
+    page.fill("#message", "hi there")
+    page.keyboard.press("Enter")
+    once = replies(page, 2)
+    page.click("text=Regenerate")
+    page.wait_for_selector("#dropped:has-text('The same reply was drawn again.')")
+    assert replies(page, 2) == once
+    assert page.locator(".assistant .tools span").count() == 0
 
 
 def test_versions_of_a_chat_survive_a_reload(talk, page) -> None:

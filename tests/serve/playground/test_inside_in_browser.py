@@ -206,7 +206,7 @@ def test_the_attention_maps_and_numbers_equal_the_model(talk, talk_gpt, page) ->
         cells = page.locator("#numbers span").all_inner_texts()
         assert cells, name
         if name in ("embedding", "layer0.mlp_output"):
-            shown = [float(cell) for cell in cells]
+            shown = [float(cell.replace("−", "-")) for cell in cells]
             assert shown == pytest.approx(found.activations[name], abs=0.0051)
         page.keyboard.press("ArrowDown")
     until(page, "location.hash.includes('step=probabilities')")
@@ -263,20 +263,26 @@ def test_a_head_and_an_mlp_are_explained_by_what_they_do(names, names_gpt, page)
     assert f"{100 * max(row):.0f} %" in told
     assert ("this token itself" if place == 2 else shown_as(found.read[place])) in told
     assert page.locator("#numbers span").count() == len(row)
-    for i, part in enumerate(found.ablations):
-        page.click(f"#parts tbody tr:nth-child({i + 1}) button")
+    order = sorted(found.ablations, key=lambda one: -one.bits_without)
+    rows = page.locator("#parts tbody tr").all_inner_texts()
+    assert rows[0].split() == ["nothing", f"{order[0].bits:.1f}"]
+    for i, part in enumerate(order):
+        page.click(f"#parts tbody tr:nth-child({i + 2}) button")
         step = "hidden" if part.head is None else f"attention {part.head}"
         value = f"layer{part.layer}.{step}"
         page.wait_for_selector(f"#diagram [value='{value}'][aria-pressed=true]")
         told = page.inner_text("#plain")
-        change = part.bits_without - part.bits
+        change = round(part.bits_without, 1) - round(part.bits, 1)
+        assert page.evaluate("document.activeElement.value") == value
         assert ("as many bits" if abs(change) < 0.05 else f"{abs(change):.1f} bits ") in told
         without, own = (percent(one) for one in (part.came.without, part.came.probability))
         assert f"What came, “n”, has {without} without it, {own} with it." in told
         for each in (*part.raised, *part.lowered):
             if abs(each.probability - each.without) >= 0.0101:
                 assert shown_as(each.text) in told
-    hidden = found.activations[value]
+    page.click("#parts button:has-text('MLP of layer 0')")
+    hidden = found.activations["layer0.hidden"]
+    told = page.inner_text("#plain")
     assert told.startswith(f"{sum(each > 0 for each in hidden)} of its {len(hidden)} hidden units")
 
 
@@ -326,11 +332,24 @@ def test_a_training_step_is_made_in_the_page(names, names_gpt, page) -> None:
     cells = page.locator("#texts-written td").all_inner_texts()
     assert [cell.strip() for cell in cells[::2]] == names_gpt.generate(5)
     assert [cell.strip() for cell in cells[1::2]] == learned.generate(5)
+    page.wait_for_selector("#make-step:not([disabled])")
+    page.click("#make-step")
+    page.wait_for_selector("#changes button:has-text('after 2 steps on “anna”')")
+    assert page.locator("#changes button").count() == 1
     page.click("#diagram button[value='layer0.hidden']")
+    gradients = explain(
+        names_gpt.edited(Edits(learn=["anna"] * 2)), "anna", position=-1, backward=("wte", 0, 0)
+    )
+    units = gradients.activations["layer0.hidden"]
+    wanted = str([unit == 0 for unit in units]).lower().replace(" ", "")
+    cells = "[...document.querySelectorAll('#numbers span')]"
+    until(page, f"JSON.stringify({cells}.map((each) => each.innerText === '0')) === '{wanted}'")
     page.click("#switches input")
     page.wait_for_selector("#make-step[disabled]")
     assert page.is_visible("#no-step")
-    until(page, "/without-mlp=0.*learn=anna/.test(location.hash)")
+    until(page, "/without-mlp=0.*learn=anna&learn=anna/.test(location.hash)")
+    page.click("text=after 2 steps on “anna” ✕")
+    until(page, "/without-mlp=0/.test(location.hash) && !/learn/.test(location.hash)")
 
 
 def test_the_reply_of_a_changed_chat_model_is_shown(talk, talk_gpt, page) -> None:

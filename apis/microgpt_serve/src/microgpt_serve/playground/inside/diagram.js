@@ -53,6 +53,12 @@ export class Diagram {
     nodes.find((button) => button.value === name).tabIndex = 0;
   }
 
+  scrollTo(name) {
+    const node = this.#nodes.get(name);
+    node.focus({ preventScroll: true });
+    node.scrollIntoView({ block: "center" });
+  }
+
   #layer(model, layer) {
     const node = (name, title) => this.#node(`layer${layer}.${name}`, title);
     const heads = Array.from({ length: model.n_head }, (_, head) =>

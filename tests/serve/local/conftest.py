@@ -22,7 +22,7 @@ def node(tmp_path_factory) -> Node:
         pytest.skip("needs Node")
     folder = tmp_path_factory.mktemp("local")
     shutil.copytree(LOCAL, folder, dirs_exist_ok=True)
-    shutil.copy(LOCAL.parent / "versions.js", folder)  # of a page, but it needs none
+    shutil.copy(LOCAL.parent / "chat" / "versions.js", folder)  # of a page, but it needs none
     (folder / "package.json").write_text('{"type": "module"}')  # a browser needs none
     return Node(program, folder)
 

@@ -10,10 +10,11 @@ const message = (content) => ({ role: "user", content });
 function answer(steps) {
   let talk = new Versions();
   return steps.map(([name, ...args]) => {
-    if (name === "add") talk.add(args[0], message(args[1]));
+    if (name === "add") talk.add(args[0], { ...message(args[1]), note: args[2] });
     else if (name === "reload") talk = new Versions(JSON.parse(JSON.stringify(talk.start)));
     else if (name === "show") return talk.show(args[0]);
-    else if (name === "of") return talk.of(args[0]);
+    else if (name === "note") return talk.note;
+    else if (["of", "find"].includes(name)) return talk[name](...args);
     else talk[name](...args);
     return talk.messages.map(({ content }) => content);
   });
@@ -54,3 +55,13 @@ def test_an_older_or_another_version_is_shown_if_it_is_known(node) -> None:
     )  # fmt: skip
     assert (found[3], found[5], found[6]) == (True, False, True)
     assert found[7] == ["hi", "yo", "bye"]
+
+
+def test_a_version_that_exists_is_found_and_keeps_its_note(node) -> None:
+    found = results(
+        node, ["add", 0, "hi"], ["note"], ["add", 1, "yo", "cut"], ["add", 1, "hey"], ["note"],
+        ["find", 1, "yo"], ["of", 1], ["note"], ["reload"], ["note"], ["find", 1, "you"], ["of", 1],
+    )  # fmt: skip
+    assert [found[i] for i in (1, 4, 7, 9)] == ["", "", "cut", "cut"]
+    assert [found[i] for i in (5, 10)] == [True, False]
+    assert found[6] == found[11] == {"at": 0, "n": 2}

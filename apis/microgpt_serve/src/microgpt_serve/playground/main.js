@@ -1,12 +1,12 @@
 // Load the model's description, then show the view that the address names.
 
 import { enter, read } from "./address.js";
-import { Chat } from "./chat.js";
-import { Generate } from "./generate.js";
-import { Inside } from "./inside.js";
+import { Chat } from "./chat/chat.js";
+import { Generate } from "./generate/generate.js";
+import { Inside } from "./inside/inside.js";
 import { get } from "./service.js";
 import { byId, plural } from "./text.js";
-import { Train } from "./train.js";
+import { Train } from "./train/train.js";
 import { tell } from "./trouble.js";
 
 async function start() {

@@ -1,7 +1,7 @@
 // The texts to train on: the bundled names, a file, a column of a table, or pasted text.
 
-import { bundledNames } from "./service.js";
-import { byId, element, plural } from "./text.js";
+import { bundledNames } from "../service.js";
+import { byId, element, plural } from "../text.js";
 
 const MAX_BYTES = 8e6; // as the page says
 const TABLE = /\.(csv|tsv|tab)$/i;

@@ -2,8 +2,8 @@
 //
 // A push is minus a gradient: the way in which the loss falls. Blue is up, orange is down.
 
-import { rgb } from "./maps.js";
-import { byId, element, isSpecial, percent, plural, quoted, shown } from "./text.js";
+import { rgb } from "../maps.js";
+import { byId, element, isSpecial, percent, plural, quoted, shown } from "../text.js";
 
 const [row, column] = [byId("weight-row"), byId("weight-column")];
 const MOST_TOKENS = 12; // of the factors of a weight
@@ -21,7 +21,7 @@ const TEXTS = {
     "The MLP adds to the residual stream, so each number is pushed as the one of the stream below. The " +
     "push of mlp_fc2 follows from it.",
   hidden:
-    "Each unit is pushed by all numbers that it adds to. At a unit that is 0 the push ends: a small " +
+    "Each unit is pushed by all numbers that it adds to. A unit that is 0 here is not pushed: a small " +
     "change of its weights changes nothing.",
   mlp_input: "Each number is pushed by the hidden units that read it.",
   attention_output:
@@ -101,9 +101,11 @@ export class Backward {
   }
 
   /** Return the push of each number: those of the activations, and of the probabilities. */
-  pushes({ backward: found }, probabilities, at, token) {
+  pushes({ backward: found, activations }, probabilities, at, token) {
     const minus = (all) => all.map((each) => (Array.isArray(each) ? minus(each) : -each));
-    const pushes = Object.entries(found.gradients).map(([name, all]) => [name, minus(all)]);
+    const active = (name, all) =>
+      name.endsWith(".hidden") ? all.map((each, i) => (activations[name][i] ? each : 0)) : all;
+    const pushes = Object.entries(found.gradients).map(([name, all]) => [name, minus(active(name, all))]);
     const wrong = probabilities.map((each, i) => (found.counted[at] ? Number(i === token) - each : 0));
     return { ...Object.fromEntries(pushes), probabilities: wrong };
   }
@@ -115,8 +117,9 @@ export class Backward {
       return "The model learns only to predict replies, so nothing is pushed here. Choose a token of the reply.";
     }
     const n = counted.filter(Boolean).length;
+    const share = came.probability > 0.995 ? "more than 99 %" : percent(came.probability);
     return (
-      `The model gave ${percent(came.probability)} to ${quoted(came.text, true)}, which came. It should have ` +
+      `The model gave ${share} to ${quoted(came.text, true)}, which came. It should have ` +
       "been 100 %, and 0 % for all others: the differences push the logits. The loss is the mean of " +
       `${plural(n, "prediction")}, so the push of a logit is the difference divided by ${n}.`
     );
@@ -125,9 +128,12 @@ export class Backward {
   /** Show what a step on the text does to it. */
   drawStep({ bits_before: before, bits_after: after, optimizer, lr, counted }, isEdited) {
     const takes = counted.slice(0, -1).includes(0) ? "replies take" : "text takes";
+    const rules =
+      optimizer === "muon"
+        ? `Muon with learning rate ${brief(MUON_LR_RATIO * lr)} in the layers, AdamW with ${brief(lr)} outside`
+        : `AdamW, learning rate ${brief(lr)}`;
     byId("learned").textContent =
-      `One training step on this text alone (${optimizer === "muon" ? "Muon" : "AdamW"}, learning rate ` +
-      `${lr}) would move all weights a little. The ${takes} ${before.toFixed(2)} bits before, ` +
+      `One training step on this text alone (${rules}) would move all weights a little. The ${takes} ${before.toFixed(2)} bits before, ` +
       `${after.toFixed(2)} after.`;
     byId("make-step").disabled = isEdited;
     byId("no-step").hidden = !isEdited;
@@ -213,14 +219,14 @@ const direction = (gradient) => {
 const moved = (isMuon, rate, move, gradient) => {
   if (!gradient) return move ? `Weight decay moves it by ${brief(move)}.` : "It does not move.";
   const how = isMuon
-    ? "Muon changes the gradients of the whole matrix so that all directions have the same size"
-    : "AdamW divides the gradient by its size, so that in a first step only the sign counts";
-  return `${how}, and multiplies by ${brief(-rate)}: the weight moves by ${brief(move)}.`;
+    ? "Muon looks at the pushes of the whole matrix together, and makes large and small ones more alike"
+    : "AdamW divides the push by its usual size. A step here knows only this text, so only the sign is left";
+  return `${how}. Times the learning rate ${brief(rate)}: the weight moves by ${brief(move)}.`;
 };
 
 /** Return a number with few digits. */
 export const brief = (number) => {
   const digits =
     Math.abs(number) >= 1e-3 ? number.toFixed(Math.abs(number) >= 100 ? 1 : 4) : number.toExponential(1);
-  return number === 0 ? "0" : digits.replace("-", "−");
+  return number === 0 ? "0" : digits.replaceAll("-", "−");
 };

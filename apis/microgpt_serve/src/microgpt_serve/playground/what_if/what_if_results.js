@@ -1,6 +1,6 @@
 // What a change of the documents has changed, in words and tables.
 
-import { byId, element, plural, printable, sentence, shown } from "./text.js";
+import { byId, element, plural, printable, sentence, shown } from "../text.js";
 
 const MAX_SHOWN = 60; // maximum number of characters of a document
 const LEAST_SEEDS = 4; // other seeds; of fewer, the spread is too uncertain

@@ -5,7 +5,7 @@ import { probabilities } from "./bars.js";
 import { Diagram } from "./diagram.js";
 import { Parts, active, attended } from "./parts.js";
 import { matrixOf } from "./switches.js";
-import { byId, element, percent, quoted, shown } from "./text.js";
+import { byId, element, percent, quoted, shown } from "../text.js";
 
 const numbers = byId("numbers");
 
@@ -157,7 +157,11 @@ export class Steps {
       changed();
     };
     this.#backward = new Backward({ turned, changed, stepped });
-    this.#parts = new Parts((name) => this.#choose(name));
+    this.#parts = new Parts((name) => {
+      this.forward();
+      this.#choose(name);
+      this.#diagram.scrollTo(name);
+    });
   }
 
   read(parameters) {
@@ -280,7 +284,7 @@ export class Steps {
     const { activations } = this.#found;
     const isMlp = ["mlp_input", "hidden", "mlp_output"].includes(name);
     if (!isMlp && head === null) return "";
-    if (this.#isOff(this.#wanted)) return "It is switched off, so it adds nothing.";
+    if (this.#isOff(this.#wanted)) return "It is switched off: its numbers are made, but nothing is added.";
     const hasCome = this.#at < this.#read.length - 1;
     const first = isMlp
       ? active(activations[`layer${layer}.hidden`])
@@ -329,7 +333,10 @@ function headOf(name) {
 }
 
 /** Return a share, which may be missing or too much, as a percentage. */
-const percentOf = (share) => (share < 0 ? `−${percent(-share)}` : percent(share));
+const percentOf = (share) => {
+  if (share >= 0) return percent(share);
+  return share > -0.0005 ? "> −0.1 %" : `−${percent(-share)}`;
+};
 
 /** Return a cell for each number, coloured by sign and size relative to the largest. */
 function cells(found, label, write = twoDecimals) {
@@ -343,4 +350,4 @@ function cells(found, label, write = twoDecimals) {
   });
 }
 
-const twoDecimals = (number) => (Math.abs(number) < 0.005 ? 0 : number).toFixed(2);
+const twoDecimals = (number) => (Math.abs(number) < 0.005 ? 0 : number).toFixed(2).replace("-", "−");

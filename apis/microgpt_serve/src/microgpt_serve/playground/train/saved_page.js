@@ -1,6 +1,6 @@
 // A copy of a page in one file, with another model in it.
 
-import { grouped } from "./text.js";
+import { grouped } from "../text.js";
 
 const MODEL = /(<script type="text\/plain" id="model-data">)[^<]*/;
 const ABOUT = /with [\d,]+ weights in \w+ precision \(float\d+\)/;

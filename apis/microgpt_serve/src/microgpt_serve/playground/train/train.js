@@ -1,12 +1,12 @@
 // The view "Train": a model learns before the reader's eyes, in a worker of its own.
 
 import { pageWith } from "./saved_page.js";
-import { laboratory, pageText } from "./service.js";
-import { byId, grouped, plural } from "./text.js";
+import { laboratory, pageText } from "../service.js";
+import { byId, grouped, plural } from "../text.js";
 import { TrainedModel } from "./trained_model.js";
 import { TrainingSettings } from "./training_settings.js";
 import { TrainingTexts } from "./training_texts.js";
-import { WhatIf } from "./what_if.js";
+import { WhatIf } from "../what_if/what_if.js";
 
 const SPEEDS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, Infinity]; // steps per second
 const SPEED = 100;

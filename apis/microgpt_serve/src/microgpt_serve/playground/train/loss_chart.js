@@ -1,7 +1,7 @@
 // The loss of each step, its mean over some steps, and the held-out loss.
 
 import { Plot, ticks } from "./plot.js";
-import { grouped } from "./text.js";
+import { grouped } from "../text.js";
 
 const [LEFT, RIGHT, TOP, BOTTOM] = [44, 10, 8, 24]; // margins in pixels
 const SMOOTHED = 1 / 50; // steps of a mean, as a share of all

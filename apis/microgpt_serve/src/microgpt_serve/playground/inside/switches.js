@@ -1,6 +1,6 @@
 // Parts of the model that are switched off, and weights that are changed, while one looks inside.
 
-import { byId, conversation, element } from "./text.js";
+import { button, byId, conversation, element } from "../text.js";
 
 const FIELDS = ["without-head", "without-mlp", "without-position", "weight", "learn"]; // in the address
 const WEIGHT = /^([\w.]+)\[(\d+),(\d+)\](\*?)=(\S+)$/;
@@ -154,17 +154,16 @@ export class Switches {
       "without-mlp": (value) => `without the MLP of layer ${value}`,
       "without-position": (value) => `without the embedding of position ${value}`,
       weight: (value) => value,
-      learn: (value) => `after a step on “${this.#contents(value).slice(-2).join(" … ").slice(0, 60)}”`,
+      learn: (value, n) => `after ${n > 1 ? `${n} steps` : "a step"} on “${this.#contents(value).slice(-2).join(" … ").slice(0, 60)}”`,
     };
     const chips = FIELDS.flatMap((name) =>
-      this.#edits.get(name).map((value, place) => {
-        const text = titles[name](value);
-        const chip = element("button", { type: "button", ariaLabel: `Undo: ${text}` }, `${text} ✕`);
-        chip.addEventListener("click", () => {
-          this.#edits.get(name).splice(place, 1);
+      [...new Set(this.#edits.get(name))].map((value) => {
+        const all = this.#edits.get(name);
+        const text = titles[name](value, all.filter((each) => each === value).length);
+        return button(`${text} ✕`, () => {
+          this.#edits.set(name, all.filter((each) => each !== value));
           this.#changed();
-        });
-        return chip;
+        }, `Undo: ${text}`);
       }),
     );
     byId("changes").replaceChildren(...chips);

@@ -128,7 +128,7 @@ def expected_losses() -> list[float]:
 
 
 def karpathys_names() -> list[str]:
-    file = Path(__file__).parents[2] / "data/karpathy_seed42.json"
+    file = Path(__file__).parents[3] / "data/karpathy_seed42.json"
     return json.loads(file.read_text())["samples"]
 
 

@@ -1,6 +1,6 @@
 // What the plots of a training share: a sharp canvas in the colours of the page.
 
-import { element } from "./text.js";
+import { element } from "../text.js";
 
 export class Plot {
   #ratio; // height to width

@@ -1,7 +1,7 @@
 // "What if" in the view "Train": the model is trained again on other documents, in a worker of its own.
 
-import { laboratory } from "./service.js";
-import { byId } from "./text.js";
+import { laboratory } from "../service.js";
+import { byId } from "../text.js";
 import { showComparison, showSearch } from "./what_if_results.js";
 
 const STOPPED =

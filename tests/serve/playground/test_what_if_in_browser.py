@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 SAME = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}  # as WebAssembly
-JOB = Path(__file__).parent / "local/what_if_runs.py"
+JOB = Path(__file__).parents[1] / "local/what_if_runs.py"
 N_NAMES, STEPS = 2000, 5000  # each name is read two or three times
 WORKERS = """
     window.workers = [];

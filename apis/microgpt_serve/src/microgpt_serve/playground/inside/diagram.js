@@ -3,7 +3,7 @@
 // Each node is a button with a strip of its numbers: blue is positive, orange negative. Its value is
 // the name of its step; that of a head ends with the number of the head, as in "layer0.attention 2".
 
-import { byId, element, quoted } from "./text.js";
+import { byId, element, quoted } from "../text.js";
 
 const diagram = byId("diagram");
 const MOST_NUMBERS = 64; // in a strip; of more, evenly spread ones are drawn
@@ -51,6 +51,12 @@ export class Diagram {
       button.tabIndex = -1; // the arrow keys go from one to the next
     }
     nodes.find((button) => button.value === name).tabIndex = 0;
+  }
+
+  scrollTo(name) {
+    const node = this.#nodes.get(name);
+    node.focus({ preventScroll: true });
+    node.scrollIntoView({ block: "center" });
   }
 
   #layer(model, layer) {

@@ -1,7 +1,7 @@
 // What the model writes with and without the changes that are made while one looks inside.
 
-import { post } from "./service.js";
-import { byId, element, said } from "./text.js";
+import { post } from "../service.js";
+import { byId, element, said } from "../text.js";
 
 const N_TEXTS = 5;
 const SEED = 42;

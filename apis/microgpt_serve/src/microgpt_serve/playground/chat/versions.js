@@ -35,9 +35,22 @@ export class Versions {
   }
 
   /** Add a version of message i, and show it. */
-  add(i, { role, content }) {
+  add(i, { role, content, note }) {
     const before = this.#shown[i];
-    before.at = before.next.push({ role, content, next: [], at: 0 }) - 1;
+    before.at = before.next.push({ role, content, note, next: [], at: 0 }) - 1;
+  }
+
+  /** Show the version of message i with a content; return whether there is one. */
+  find(i, content) {
+    const before = this.#shown[i];
+    const at = before.next.findIndex((each) => each.content === content);
+    if (at >= 0) before.at = at;
+    return at >= 0;
+  }
+
+  /** Return what was said about the last message that is shown, such as that it is incomplete. */
+  get note() {
+    return this.#shown.at(-1).note ?? "";
   }
 
   /** Remove the version of message i that is shown. Another one is shown instead, if there is one. */

@@ -1,6 +1,6 @@
 // The probabilities of what comes next, as bars that follow temperature and top-k.
 
-import { byId, element, percent, shown } from "./text.js";
+import { byId, element, percent, shown } from "../text.js";
 
 const temperature = byId("bar-temperature");
 const topK = byId("bar-top-k");

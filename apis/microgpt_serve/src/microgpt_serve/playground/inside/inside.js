@@ -1,9 +1,9 @@
 // The view "Look inside": what the model predicts at each position of a text, and how.
 
-import { write } from "./address.js";
+import { address, write } from "../address.js";
 import { Bars } from "./bars.js";
-import { Maps } from "./maps.js";
-import { post } from "./service.js";
+import { Maps } from "../maps.js";
+import { post } from "../service.js";
 import { Steps } from "./steps.js";
 import { Switches } from "./switches.js";
 import {
@@ -17,14 +17,16 @@ import {
   shown,
   unknown,
   unread,
-} from "./text.js";
-import { checkModel, tell } from "./trouble.js";
+} from "../text.js";
+import { checkModel, tell } from "../trouble.js";
 import { compareTexts } from "./writing.js";
 
 const positions = byId("positions");
 const PATH = "microgpt/v1/explain";
 const TOP = 20; // the most alternatives that the service returns
 const GREETING = "hello"; // a question for any chat model that knows its letters
+const TELLING = "quinn"; // where an MLP of a model of names knows that u comes after q
+const TELLING_SHARE = 0.3; // by which the MLP must raise the probability of the u
 const DARK_BITS = 8; // surprise with the strongest colour
 
 export class Inside {
@@ -65,6 +67,7 @@ export class Inside {
       changed: () => this.#explainNumbers(),
       stepped: () => this.#switches.learn(this.#text, this.#contents),
     });
+    this.#offer();
     byId("again").addEventListener("click", () => {
       byId("text").value = "";
       this.#explain(0);
@@ -93,6 +96,22 @@ export class Inside {
     const { text, question } = Object.fromEntries(parameters);
     this.#fill({ m: parameters.getAll("m"), question, text });
     this.#explain(Math.trunc(parameters.get("at") ?? Infinity) || 0);
+  }
+
+  /** Offer a text in which an MLP shows what it is for, if the model has such an MLP. */
+  async #offer() {
+    if (this.#model.chat || unknown(TELLING, this.#model) || !this.#model.characters) return;
+    const body = { text: TELLING, position: 1, top: 0, ablations: true };
+    const { ablations = [] } = await post(PATH, body).catch(() => ({}));
+    const found = ablations.find(
+      ({ head, came }) => head === null && came.probability - came.without > TELLING_SHARE,
+    );
+    if (!found) return;
+    const step = `layer${found.layer}.mlp_output`;
+    const link = byId("try").querySelector("a");
+    link.href = address("inside", { text: TELLING, at: 1, step });
+    link.textContent = TELLING;
+    byId("try").hidden = false;
   }
 
   #fill({ m = [], question = "", text = "" }) {

@@ -1,11 +1,11 @@
 // The view "Chat": a conversation whose replies are streamed, and whose messages have versions.
 
-import { address, write } from "./address.js";
+import { address, write } from "../address.js";
 import { Alternatives } from "./alternatives.js";
-import { number, sendOnEnter } from "./forms.js";
-import { stream } from "./service.js";
-import { button, byId, conversation, element, printable, said, unknown, unread } from "./text.js";
-import { checkModel, tell } from "./trouble.js";
+import { number, sendOnEnter } from "../forms.js";
+import { stream } from "../service.js";
+import { button, byId, conversation, element, printable, said, unknown, unread } from "../text.js";
+import { checkModel, tell } from "../trouble.js";
 import { Versions } from "./versions.js";
 
 const turns = byId("turns");
@@ -30,6 +30,7 @@ export class Chat {
   #talk;
   #alternatives;
   #isReloaded; // the address may be older than what is stored
+  #note = ""; // on what the model has not read for the reply that is being streamed
   #edited = null; // the number of the message of which the user writes another version
   #running = null; // AbortController of the reply that is being streamed
 
@@ -115,6 +116,7 @@ export class Chat {
   /** Add a version of a reply that begins with a text, and goes on after its tokens, if any. */
   #branch(item, tokens, text) {
     const i = [...turns.children].indexOf(item);
+    this.#note = this.#talk.note; // both read the same
     this.#reply(i, async function* (signal) {
       yield text;
       if (!tokens) return;
@@ -127,8 +129,9 @@ export class Chat {
   async *#asked(i, seed, signal) {
     const messages = this.#talk.messages.slice(0, i);
     const body = { messages, temperature: number(byId("chat-temperature")), seed };
+    this.#note = "";
     for await (const event of stream("v1/chat/completions", body, signal)) {
-      if (event.tokens_dropped !== undefined) byId("dropped").textContent = unread(event);
+      if (event.tokens_dropped !== undefined) this.#note = byId("dropped").textContent = unread(event);
       yield event.choices[0]?.delta.content;
     }
   }
@@ -158,12 +161,14 @@ export class Chat {
     }
     if (this.#running !== running) return; // the view shows another conversation by now
     this.#setRunning(null);
-    if (reply.content.trim()) this.#talk.add(i, reply);
-    else {
+    const isSame = isComplete && this.#talk.find(i, reply.content);
+    if (!isSame && reply.content.trim()) this.#talk.add(i, { ...reply, note: this.#note });
+    else if (!isSame) {
       undo();
       if (isComplete) tell(new Error("The reply is empty. Try another seed or temperature."));
     }
     this.#draw();
+    if (isSame) byId("dropped").append(" The same reply was drawn again.");
     focus();
   }
 
@@ -187,7 +192,6 @@ export class Chat {
       this.#edit(null, talk.messages[last].content); // it has no reply: to send it again
       talk.remove(last);
     } else if (this.#edited !== null) this.#edit(null, "");
-    byId("dropped").textContent = "";
     this.#draw();
   }
 
@@ -214,6 +218,7 @@ export class Chat {
     messages.slice(0, n).forEach((each, i) => this.#append(each, i));
     byId("first").hidden = messages.length > 0;
     byId("forget").hidden = !messages.length;
+    byId("dropped").textContent = n < messages.length ? "" : this.#talk.note;
     if (isFollowed) scroll();
     const m = messages.map((each) => each.content);
     write("chat", { m, temperature: byId("chat-temperature").value, seed: byId("chat-seed").value });

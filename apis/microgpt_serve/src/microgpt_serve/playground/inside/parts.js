@@ -1,6 +1,6 @@
 // What each head and each MLP is for: sentences on what it does, and the text without it.
 
-import { byId, element, percent, plural, quoted } from "./text.js";
+import { byId, element, percent, plural, quoted } from "../text.js";
 
 const LEAST = 0.01; // change of a probability that is told
 
@@ -20,16 +20,18 @@ export class Parts {
 
   /** Show the bits of the text without each part, and with all. */
   draw(found, isOff) {
-    this.#found = found;
-    const rows = found.map(({ layer, head, bits, bits_without: without }) => {
-      const step = stepOf(layer, head);
-      const title = head === null ? `MLP of layer ${layer}` : `head ${head} of layer ${layer}`;
-      const button = element("button", { type: "button" }, isOff(step) ? `${title} (off)` : title);
+    this.#found = found.sort((a, b) => b.bits_without - a.bits_without);
+    const row = (...cells) => element("tr", {}, ...cells.map((each) => element("td", {}, each)));
+    const rows = found.map((part) => {
+      const step = stepOf(part.layer, part.head);
+      const title = isOff(step) ? `${titleOf(part)} (off)` : titleOf(part);
+      const button = element("button", { type: "button" }, title);
       button.addEventListener("click", () => this.#chosen(step));
-      const cells = [without.toFixed(1), signed(without - bits)].map((text) => element("td", {}, text));
-      return element("tr", {}, element("td", {}, button), ...cells);
+      return row(button, part.bits_without.toFixed(1), signed(changeOf(part)));
     });
-    byId("parts").tBodies[0].replaceChildren(...rows);
+    byId("parts").tBodies[0].replaceChildren(row("nothing", found[0].bits.toFixed(1), ""), ...rows);
+    byId("most").textContent =
+      changeOf(found[0]) > 0 ? `Needed most: ${titleOf(found[0])}.` : "None of them is needed.";
   }
 
   /**
@@ -47,7 +49,7 @@ export class Parts {
         .map((each) => `${quoted(each.text, true)} (${shares(each)})`)
         .join(", ");
     const [raised, lowered] = [told(part.raised), told(part.lowered)];
-    const change = part.bits_without - part.bits;
+    const change = changeOf(part);
     const more = `${Math.abs(change).toFixed(1)} bits ${change < 0 ? "less" : "more"}`;
     return [
       hasCome && `What came, ${quoted(part.came.text, true)}, has ${shares(part.came)}.`,
@@ -60,6 +62,12 @@ export class Parts {
       .join(" ");
   }
 }
+
+/** Return by how much the bits change without a part, as they are shown. */
+const changeOf = (part) => Number(part.bits_without.toFixed(1)) - Number(part.bits.toFixed(1));
+
+const titleOf = ({ layer, head }) =>
+  head === null ? `MLP of layer ${layer}` : `head ${head} of layer ${layer}`;
 
 /** Return the step of a part in the diagram. */
 const stepOf = (layer, head) => `layer${layer}.${head === null ? "hidden" : `attention ${head}`}`;

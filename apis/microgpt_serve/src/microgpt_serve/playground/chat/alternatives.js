@@ -1,8 +1,8 @@
 // What else could have come at each token of a reply, and replies that go on with it.
 
-import { post } from "./service.js";
-import { element, isSpecial, percent, printable, quoted, shown } from "./text.js";
-import { tell } from "./trouble.js";
+import { post } from "../service.js";
+import { element, isSpecial, percent, printable, quoted, shown } from "../text.js";
+import { tell } from "../trouble.js";
 
 const N_ALTERNATIVES = 6;
 const MAX_TOKENS = 400; // at the end of a reply that have alternatives, so that the page stays fast

@@ -1,7 +1,7 @@
 // The embeddings of the tokens in two dimensions, each at its place on the principal axes.
 
 import { Plot } from "./plot.js";
-import { isSpecial, shown } from "./text.js";
+import { isSpecial, shown } from "../text.js";
 
 export const MAX_SHOWN = 300; // maximum number of tokens on the map
 const MARGIN = 16; // pixels

@@ -2,8 +2,8 @@
 
 import { EmbeddingMap, MAX_SHOWN } from "./embedding_map.js";
 import { LossChart } from "./loss_chart.js";
-import { Maps } from "./maps.js";
-import { byId, element, grouped, plural, said } from "./text.js";
+import { Maps } from "../maps.js";
+import { byId, element, grouped, plural, said } from "../text.js";
 
 const ATTENTION_MS = 200; // between two pictures of the attention
 const list = byId("train-samples");

@@ -1,6 +1,6 @@
 // The settings of a training, as sliders over sensible values.
 
-import { byId, element, grouped } from "./text.js";
+import { byId, element, grouped } from "../text.js";
 
 // By field of `ModelConfig` or `TrainConfig`: a label, the values, and Karpathy's.
 const SLIDERS = {

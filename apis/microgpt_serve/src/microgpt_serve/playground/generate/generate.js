@@ -1,10 +1,10 @@
 // The view "Generate": texts that begin with a prompt.
 
-import { address, write } from "./address.js";
-import { number, sendOnEnter } from "./forms.js";
-import { post } from "./service.js";
-import { button, byId, element, printable, said, unknown } from "./text.js";
-import { checkModel, tell } from "./trouble.js";
+import { address, write } from "../address.js";
+import { number, sendOnEnter } from "../forms.js";
+import { post } from "../service.js";
+import { button, byId, element, printable, said, unknown } from "../text.js";
+import { checkModel, tell } from "../trouble.js";
 
 const FIELDS = { prompt: "", number: 10, temperature: 0.5, "top-k": "" };
 const N_SEEDS = 2 ** 32; // from which one is drawn: short enough to be written down

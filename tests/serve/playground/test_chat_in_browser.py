@@ -1,0 +1,273 @@
+"""The view "Chat" of the playground, in Chromium."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+from playground_page import held, opened, replies, until, until_held
+
+from microgpt import Message, ModelConfig, TrainConfig, save
+from microgpt.evaluation.explanation import explain
+from microgpt.training.train import train
+
+if TYPE_CHECKING:
+    pass
+
+pytestmark = pytest.mark.slow
+
+STOPPED = 'microgpt_requests_total{route="/v1/chat/completions",status="499"}'
+
+
+@pytest.fixture(scope="module")
+def slow_talk(shared, tmp_path_factory):
+    """A chat model whose replies take many seconds and never end by themselves."""
+    talk = (Message("user", "ab" * 9), Message("assistant", "ab" * 40))
+    shape = ModelConfig(n_embd=256, n_layer=6, block_size=2048, init_std=0.02)
+    folder = tmp_path_factory.mktemp("models") / "slow"
+    save(train([talk], model=shape, config=TrainConfig(steps=1, lr=0.01)), folder)
+    return shared(folder, MICROGPT_TIMEOUT_S="600")
+
+
+def test_a_reply_can_be_streamed_edited_copied_and_linked(talk, talk_gpt, page) -> None:
+    opened(page, talk, "chat", seed=42)
+    page.fill("#message", "hi there")
+    page.keyboard.press("Enter")
+    expected = talk_gpt.chat([Message("user", "hi there")]).content
+    assert replies(page, 2) == ["hi there", expected]
+    page.click("#say summary")
+    page.fill("#chat-seed", "7")
+    page.click("text=Edit")
+    assert page.input_value("#message") == "hi there"
+    page.fill("#message", "there hi")
+    page.click("#send")
+    expected = talk_gpt.chat([Message("user", "there hi")], seed=7).content
+    assert replies(page, 2) == ["there hi", expected]
+    page.click(".assistant >> text=Copy")
+    page.wait_for_selector("text=Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == expected
+    until(page, "/m=there\\+hi&m=.*seed=7$/.test(location.hash)")
+    link = page.url
+    page.fill("#message", "hi? " + "hi " * 9)
+    page.click("#send")
+    assert len(replies(page, 4)) == 4
+    assert "has not read its first" in page.inner_text("#dropped")
+    page.reload()
+    assert len(replies(page, 4)) == 4
+    assert "has not read its first" in page.inner_text("#dropped")
+    assert "do" not in page.inner_text("#trouble")
+    page.evaluate("sessionStorage.clear()")  # as in another tab
+    page.goto("about:blank")
+    page.goto(link)
+    assert replies(page, 2) == ["there hi", expected]
+    assert page.input_value("#chat-seed") == "7"
+    page.click("text=New conversation")
+    assert replies(page, 0) == []
+
+
+def test_the_first_screen_of_a_chat_offers_examples(talk, page) -> None:
+    opened(page, talk, "chat")
+    assert page.locator("#examples button").all_inner_texts() == ["hi there"]
+    assert page.locator("nav a").all_inner_texts() == ["Chat", "Look inside", "Train"]
+    page.click("#examples button")
+    assert replies(page, 2)[0] == "hi there"
+    assert page.is_hidden("#first")
+    page.click("text=New conversation")
+    assert page.is_visible("#first")
+
+
+def test_a_reply_can_be_continued_with_another_token(talk, talk_gpt, page) -> None:
+    opened(page, talk, "chat", m=["hi there", "yo man"])
+    talked = [Message("user", "hi there"), Message("assistant", "yo man")]
+    now = explain(talk_gpt, talked, n_alternatives=6).predictions[-6]  # of the o
+    labels = {"<|end_turn|>": "end of turn", " ": "␣"}
+    likeliest = [each for each in now.alternatives if each.text not in ("<|bos|>", "<|user|>")]
+    page.locator(".assistant .said").focus()
+    page.wait_for_selector("#alternatives >> text=Instead of “y”:")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("#alternatives >> text=Instead of “o”:")
+    shown = page.locator("#alternatives .token").all_inner_texts()
+    assert shown == [
+        labels.get(each.text, each.text) for each in likeliest if "<|assi" not in each.text
+    ]
+    share = page.inner_text("#alternatives button >> nth=0").removeprefix(shown[0]).strip()
+    assert float(share.rstrip(" %")) == pytest.approx(100 * likeliest[0].probability, abs=0.5)
+    page.keyboard.press("Escape")
+    assert page.is_hidden("#alternatives")
+    page.hover(".assistant .said > span >> nth=1")
+    chosen = next(i for i, text in enumerate(shown) if text in "yman")
+    page.click(f"#alternatives button >> nth={chosen}")
+    page.wait_for_selector("text=2 of 2")
+    assert replies(page, 2)[1].startswith("y" + shown[chosen])
+    page.click("[aria-label='Version before']")
+    assert replies(page, 2) == ["hi there", "yo man"]
+    assert page.evaluate("document.activeElement.ariaLabel") == "Version before"
+
+
+def test_a_reply_that_is_drawn_again_adds_no_version(talk, page) -> None:
+    opened(page, talk, "chat", temperature=0)
+    page.fill("#message", "hi there")
+    page.keyboard.press("Enter")
+    once = replies(page, 2)
+    page.click("text=Regenerate")
+    page.wait_for_selector("#dropped:has-text('The same reply was drawn again.')")
+    assert replies(page, 2) == once
+    assert page.locator(".assistant .tools span").count() == 0
+
+
+def test_versions_of_a_chat_survive_a_reload(talk, page) -> None:
+    opened(page, talk, "chat", m=["hi there", "yo man"])
+    page.fill("#message", "hi")
+    page.keyboard.press("Enter")
+    first = replies(page, 4)
+    page.click(".user >> nth=0 >> text=Edit")
+    page.click("#edit-end")
+    assert page.input_value("#message") == ""
+    page.click(".user >> nth=0 >> text=Edit")
+    page.fill("#message", "man")
+    page.keyboard.press("Enter")
+    second = replies(page, 2)
+    assert second[0] == "man"
+    page.click(".assistant >> text=Regenerate")
+    page.wait_for_selector(".assistant >> text=2 of 2")
+    third = replies(page, 2)
+    page.reload()
+    assert replies(page, 2) == third
+    page.click(".assistant >> [aria-label='Version after']")  # after the last comes the first
+    assert replies(page, 2) == second
+    page.click("nav >> text=Train")
+    page.click("nav >> text=Chat")
+    page.click(".user >> [aria-label='Version before']")
+    assert replies(page, 4) == first
+    page.click("text=New conversation")
+    page.reload()
+    assert replies(page, 0) == []
+
+
+def test_a_telephone_has_one_composer_at_the_bottom(talk, page) -> None:
+    page.set_viewport_size({"width": 360, "height": 640})
+    opened(page, talk, "chat", m=["hi there", "yo man"] * 20)
+    bottom, height = page.evaluate("""() => {
+        const { bottom, height } = document.getElementById("say").getBoundingClientRect();
+        return [bottom, height];
+    }""")
+    assert 600 < bottom <= 640
+    assert height < 640 / 6
+    assert page.locator("footer").is_hidden()
+
+
+def test_stop_cancels_the_generation_in_the_service(slow_talk, page) -> None:
+    server = slow_talk
+    opened(page, server, "chat")
+    page.fill("#message", "abba")
+    page.keyboard.press("Enter")
+    until(page, "document.querySelector('#turns .assistant .said').innerText.length > 3")
+    page.click("nav >> text=Train")  # the reply goes on meanwhile
+    page.click("nav >> text=Chat")
+    page.wait_for_selector("#turns [aria-busy=true]")
+    page.keyboard.press("Escape")
+    _, partial = replies(page, 2)
+    assert 3 < len(partial) < 2000
+    server.until_idle()
+    server.wait_for(r"POST /v1/chat/completions 499")
+
+
+def test_the_page_follows_a_reply_unless_the_reader_looks_back(slow_talk, page) -> None:
+    page.set_viewport_size({"width": 360, "height": 500})
+    n_stopped = slow_talk.metric(STOPPED)
+    opened(page, slow_talk, "chat", m=["ab", "ab " * 150])
+    page.fill("#message", "abba")
+    page.click("#send")  # hides the button, so that nothing has the focus
+    grown = "document.querySelector('#turns li:last-child .said').innerText.length > {}"
+    until(page, grown.format(200))
+    bottom = "document.documentElement.scrollHeight - innerHeight - scrollY"
+    assert page.evaluate(bottom) < 40
+    page.evaluate("scrollTo(0, 0)")
+    until(page, grown.format(300))
+    assert page.evaluate("scrollY") == 0
+    page.keyboard.press("Escape")
+    assert len(replies(page, 4)[3]) > 300
+    assert page.evaluate("scrollY") == 0
+    slow_talk.until_metric(STOPPED, n_stopped + 1)
+
+
+def test_opening_another_conversation_stops_the_reply(slow_talk, page) -> None:
+    n_stopped = slow_talk.metric(STOPPED)
+    opened(page, slow_talk, "chat")
+    page.fill("#message", "abba")
+    page.keyboard.press("Enter")
+    until(page, "document.querySelector('#turns .assistant .said').innerText.length > 3")
+    opened(page, slow_talk, "chat", m=["ab", "ba"])
+    slow_talk.until_metric(STOPPED, n_stopped + 1)
+    assert page.is_visible("#send")
+    assert replies(page, 2) == ["ab", "ba"]
+    until(page, "location.hash.startsWith('#/chat?m=ab&m=ba&t')")
+
+
+def test_a_message_without_a_reply_can_be_sent_again(talk, page, complaints) -> None:
+    opened(page, talk, "chat", m=["hi there", "yo", "hi"])
+    assert replies(page, 2) == ["hi there", "yo"]
+    assert page.input_value("#message") == "hi"
+    requests = held(page, "**/v1/chat/completions")
+    page.keyboard.press("Enter")
+    page.keyboard.type("typed since")
+    until_held(page, requests).fulfill(status=503, body="{}")
+    page.wait_for_selector("#trouble:not([hidden])")
+    assert replies(page, 2) == ["hi there", "yo"]
+    assert page.input_value("#message") == "hi\ntyped since"
+    page.unroute_all()
+    page.keyboard.press("Enter")
+    assert replies(page, 4)[2] == "hi\ntyped since"
+    until(page, "new URLSearchParams(location.hash).getAll('m').length === 3")  # and #/chat?m
+    complaints.clear()  # of the status 503
+
+
+def test_going_back_keeps_the_newest_exchange_of_a_chat(talk, page) -> None:
+    opened(page, talk, "chat", m=["hi", "yo"], seed=7)
+    before = page.evaluate("history.length")
+    page.click("nav >> text=Chat")
+    page.click("nav >> text=Train")
+    page.click("nav >> text=Chat")
+    page.fill("#message", "hi there")
+    page.keyboard.press("Enter")
+    talked = replies(page, 4)
+    assert page.evaluate("history.length") == before + 2
+    until(page, "location.hash.includes('hi+there&m=')")
+    page.go_back()
+    page.wait_for_selector("#train:not([hidden])")
+    page.go_back()
+    page.wait_for_selector("#chat:not([hidden])")
+    assert replies(page, 4) == talked
+    page.click("nav >> text=Train")
+    page.click("nav >> text=Chat")
+    assert replies(page, 4) == talked
+
+
+def test_a_chat_without_a_seed_is_random(talk, page) -> None:
+    opened(page, talk, "chat")
+    assert page.get_attribute("#chat-seed", "placeholder") == "random"
+    requests = held(page, "**/v1/chat/completions")
+    page.fill("#message", "hi")
+    page.keyboard.press("Enter")
+    request = until_held(page, requests)
+    assert "seed" not in request.request.post_data_json
+    request.continue_()
+    said = replies(page, 2)
+    until(page, "/m=hi&m=[^&]*&temperature=0.5$/.test(location.hash)")
+    page.reload()
+    assert replies(page, 2) == said
+    assert page.input_value("#chat-seed") == ""
+
+
+def test_a_page_that_cannot_copy_does_not_offer_it(talk, page) -> None:
+    """A browser has no clipboard for a page of another machine that came over http."""
+    page.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    opened(page, talk, "chat", m=["hi", "yo"])
+    assert replies(page, 2) == ["hi", "yo"]
+    assert page.locator(".tools button >> visible=true").all_inner_texts() == ["Edit", "Regenerate"]
+
+
+def test_a_copy_that_the_browser_refuses_is_reported(talk, page) -> None:
+    page.add_init_script("navigator.clipboard.writeText = () => Promise.reject(new Error('no'))")
+    opened(page, talk, "chat", m=["hi", "yo"])
+    page.click(".assistant >> text=Copy")
+    page.wait_for_selector("#trouble >> text=does not let this page copy")
+    assert page.locator("text=Copied").count() == 0

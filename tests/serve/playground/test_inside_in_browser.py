@@ -240,7 +240,8 @@ def test_parts_of_the_model_are_switched_off_in_the_page(names, names_gpt, page)
     page.click("#switches input")
     shown(without_mlp=True)
     until(page, "document.getElementById('plain').innerText.startsWith('It is switched off')")
-    assert page.locator("#diagram .off").count() == 1 + 3  # the head, and all of the MLP
+    off = "document.querySelectorAll('#diagram .off').length"
+    until(page, f"{off} === 1 + 3")  # the head, and all of the MLP
     assert page.locator("#diagram .off").first.inner_text() == "Head 1"
     until(page, "/without-head=0.1.*without-mlp=0.*weight=wte/.test(location.hash)")
     page.reload()  # the address keeps the changes
@@ -280,6 +281,8 @@ def test_a_head_and_an_mlp_are_explained_by_what_they_do(names, names_gpt, page)
         for each in (*part.raised, *part.lowered):
             if abs(each.probability - each.without) >= 0.0101:
                 assert shown_as(each.text) in told
+    opened(page, names, "inside", text="anna", at=2, step="layer0.attention 9")
+    until(page, "document.getElementById('step-title').innerText === 'Embedding'")
     page.click("#parts button:has-text('MLP of layer 0')")
     hidden = found.activations["layer0.hidden"]
     told = page.inner_text("#plain")

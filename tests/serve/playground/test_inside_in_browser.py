@@ -315,13 +315,59 @@ def test_the_page_shows_how_the_model_learns_from_a_text(names, names_gpt, page)
     assert f"{abs(weight['move']):.4f}" in page.inner_text("#why")
     products = sorted((x * y for x, y in weight["factors"]), key=abs, reverse=True)
     cell = page.inner_text("#why tbody td:nth-child(4) >> nth=0")
-    assert float(cell.replace("−", "-")) == pytest.approx(products[0], rel=0.06, abs=6e-5)
+    assert float(cell.replace("−", "-")) == pytest.approx(-products[0], rel=0.06, abs=6e-5)
     push = page.locator("#numbers span").all_inner_texts()[0].replace("−", "-")
     assert float(push) == pytest.approx(-whole["gradients"]["layer0.query"][0], rel=0.06, abs=6e-5)
     page.fill("#weight-row", "1")
     until(page, f"document.getElementById('why').innerText.startsWith('{name}[1,{column}]')")
     page.locator("#why canvas").first.click(position={"x": 3, "y": 3})
     until(page, f"document.getElementById('why').innerText.startsWith('{name}[0,0]')")
+
+
+def test_a_weight_of_the_token_that_came_is_explained(names, names_gpt, page) -> None:
+    def chosen(token: str, at: int) -> None:
+        found = explain(names_gpt, "anna", position=at, backward=("lm_head", 0, 0))
+        last = found.activations[f"layer{names_gpt.config.n_layer - 1}.x"]
+        row, column = found.predictions[at].token, max(range(len(last)), key=lambda i: abs(last[i]))
+        until(
+            page, f"document.getElementById('why').innerText.startsWith('lm_head[{row},{column}]')"
+        )
+        assert f"is added to the logit of {token}." in page.inner_text("#why-weight")
+
+    opened(page, names, "inside", text="anna", at=1, step="logits", backward=1)
+    chosen("“n”", 1)
+    page.focus("#positions")
+    page.keyboard.press("End")
+    chosen("the start token", 4)
+    page.click("#diagram button[value='embedding']")
+    until(page, "document.getElementById('why').innerText.includes('of the list of ')")
+
+
+def test_the_value_of_a_weight_is_shown_before_it_is_changed(names, names_gpt, page) -> None:
+    opened(page, names, "inside", text="anna", step="logits")
+    page.wait_for_selector("#numbers span")
+    page.click("#edit-weight summary")
+    page.fill("#weight-row", "3")
+    page.fill("#weight-column", "2")
+    now = names_gpt.weights["lm_head"][3][2]
+    told = f"The weight, of the logit of “{names_gpt.tokenizer.label(3)}”, is {now:.4f} now."
+    until(page, f"document.getElementById('weight-now').innerText === '{told}'.replace('-', '−')")
+
+
+def test_the_scores_of_a_head_are_those_of_queries_and_keys(names, names_gpt, page) -> None:
+    def numbers(at: int, name: str, head: int) -> list[float]:
+        size = names_gpt.config.head_dim
+        found = explain(names_gpt, "anna", position=at).activations[f"layer0.{name}"]
+        return found[head * size : (head + 1) * size]  # type: ignore[return-value]
+
+    opened(page, names, "inside", text="anna", at=3, step="layer0.attention 1")
+    until(page, "document.getElementById('what').innerText.includes('The highest scores')")
+    told = re.findall(r" at (\d): score (\S+) → ", page.inner_text("#what").replace("−", "-"))
+    assert len(told) == 3
+    query = numbers(3, "query", 1)
+    for at, score in told:
+        products = map(math.prod, zip(query, numbers(int(at), "key", 1), strict=True))
+        assert float(score) == pytest.approx(sum(products) / math.sqrt(len(query)), abs=0.0051)
 
 
 def test_a_training_step_is_made_in_the_page(names, names_gpt, page) -> None:

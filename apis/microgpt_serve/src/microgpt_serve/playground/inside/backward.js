@@ -43,7 +43,7 @@ const TEXTS = {
 export class Backward {
   #on;
   #isOn = false;
-  #places = new Map(); // row and column of the chosen weight of a matrix
+  #places = new Map(); // row, column and, if not the reader chose them, for what, by matrix
 
   /** Args: functions that are called after another direction or weight, and for a step. */
   constructor({ turned, changed, stepped }) {
@@ -89,15 +89,25 @@ export class Backward {
 
   /** Return the fields of a request. Args: the name of a matrix, if the step that is shown has one. */
   request(matrix) {
-    return this.#isOn ? { backward: [matrix ?? "lm_head", ...(this.#places.get(matrix) ?? [0, 0])] } : {};
+    if (!this.#isOn) return {};
+    return { backward: [matrix ?? "lm_head", ...(this.#places.get(matrix) ?? [0, 0]).slice(0, 2)] };
   }
 
-  /** Choose the weight with the largest gradient, if none of its matrix is chosen yet. */
-  #chooseLargest({ matrix, first, gradients }) {
+  /** The weight that the form names, if the form is open. */
+  get named() {
+    const form = byId("edit-weight");
+    const isOpen = !form.hidden && form.firstElementChild.open;
+    return isOpen ? [form.dataset.matrix, index(row), index(column)] : null;
+  }
+
+  /** Choose the weight with the largest gradient: of lm_head, one of the token that came. */
+  #chooseLargest({ matrix, first, gradients }, { token }, input, at) {
     const columns = gradients[0].length;
-    const sizes = gradients.flat().map(Math.abs);
+    const isLast = matrix === "lm_head";
+    const sizes = (isLast ? input : gradients.flat()).map(Math.abs);
     const place = sizes.indexOf(Math.max(...sizes));
-    this.#choose(matrix, first[0] + Math.floor(place / columns), first[1] + (place % columns));
+    const found = [first[0] + Math.floor(place / columns), first[1] + (place % columns)];
+    this.#choose(matrix, ...(isLast ? [token, place] : found), at);
   }
 
   /** Return the push of each number: those of the activations, and of the probabilities. */
@@ -140,40 +150,43 @@ export class Backward {
   }
 
   /** Show the moves of a matrix, and why one of its weights moves. Args: the tokens that are read. */
-  drawWeight({ weight, optimizer, lr, matrices }, read) {
+  drawWeight({ backward, activations }, read, at, now, nameOf) {
+    const { weight, optimizer, lr, matrices } = backward;
     const { matrix, value, gradient, move, factors } = weight;
-    if (!this.#places.has(matrix)) {
-      this.#chooseLargest(weight);
+    const [, , of] = this.#places.get(matrix) ?? [0, 0, ""];
+    if (of !== undefined && of !== `${at} ${now.token}`) {
+      this.#chooseLargest(weight, now, activations.final_norm ?? lastOf(activations), `${at} ${now.token}`);
       return;
     }
     const [i, j] = [(row.value = weight.row), (column.value = weight.column)];
     const isMuon = optimizer === "muon" && matrix.startsWith("layer");
     const rate = isMuon ? MUON_LR_RATIO * lr : lr;
-    const terms = factors.map(([input, push], at) => [at % read.length, input, push, input * push]);
+    const terms = factors.map(([input, slope], i) => [i % read.length, input, -slope, -slope * input]);
     const order = terms.filter(([, , , term]) => term).sort((a, b) => Math.abs(b[3]) - Math.abs(a[3]));
-    const rows = order.slice(0, MOST_TOKENS).map(([at, ...numbers]) => {
-      const label = isSpecial(read[at]) ? shown(read[at]) : `${shown(read[at])} at ${at}`;
+    const rows = order.slice(0, MOST_TOKENS).map(([i, ...numbers]) => {
+      const label = isSpecial(read[i]) ? shown(read[i]) : `${shown(read[i])} at ${i}`;
       return element("tr", {}, ...[label, ...numbers.map(brief)].map((text) => element("td", {}, text)));
     });
     byId("factors").hidden = !rows.length;
     byId("factors").tBodies[0].replaceChildren(...rows);
     const what = /w[tp]e$/.test(matrix)
-      ? `It is number ${j} of the list of row ${i}. The input is 1 where this row is looked up.`
-      : `It multiplies number ${j} of the input, and is added to number ${i} of the output.`;
+      ? `It is number ${j} of the list of ${nameOf(matrix, i)}. The input is 1 where this list is looked up.`
+      : `It multiplies number ${j} of the input, and is added to ${nameOf(matrix, i)}.`;
     const rest =
       order.length > MOST_TOKENS ? `; the ${MOST_TOKENS} largest of ${order.length} are shown` : "";
     byId("why-weight").textContent =
-      `${matrix}[${i},${j}] is ${brief(value)}. ${what} Its gradient is the sum of products, one per token${rest}:`;
+      `${matrix}[${i},${j}] is ${brief(value)}. ${what} Its push is the sum of products, one per token${rest}:`;
     byId("why-move").textContent =
-      `The sum is ${brief(gradient)}: ${direction(gradient)}. ${moved(isMuon, rate, move, gradient)}`;
+      `The sum is ${brief(-gradient)}: ${direction(gradient)}. ${moved(isMuon, rate, move, gradient)}`;
     const sizes = matrices[matrix];
     byId("why-matrix").textContent =
-      `Minus the gradients of ${matrix} (root mean square ${brief(sizes.gradient)}), and its moves ` +
-      `(${brief(sizes.move)}): blue up, orange down. A row for each output, a column for each input. ` +
-      "Click on a weight to see why it moves.";
+      `The pushes of all weights of ${matrix} (typical size ${brief(sizes.gradient)}), and their moves ` +
+      `(${brief(sizes.move)}): blue up, orange down. A row for ` +
+      `${{ wte: "each token", lm_head: "each token", wpe: "each position" }[matrix] ?? "each output"}, ` +
+      "a column for each input. Click on a weight to see why it moves.";
     const minus = weight.gradients.map((numbers) => numbers.map((each) => -each));
     byId("why-maps").replaceChildren(
-      this.#map("Minus the gradients", weight, minus),
+      this.#map("Pushes", weight, minus),
       this.#map("Moves", weight, weight.moves),
     );
   }
@@ -208,12 +221,16 @@ export class Backward {
   }
 }
 
+/** Return the residual stream after the last layer. */
+const lastOf = (activations) =>
+  activations[Object.keys(activations).findLast((name) => name.endsWith(".x"))];
+
 const index = ({ value, max }) => Math.max(0, Math.min(Math.trunc(value), max)) || 0;
 
 const direction = (gradient) => {
   if (!gradient) return "the text does not depend on this weight";
   const [word, way] = gradient > 0 ? ["larger", "down"] : ["smaller", "up"];
-  return `if the weight were ${word}, the loss would rise, so it is pushed ${way}`;
+  return `it is pushed ${way}, since the loss would rise if it were ${word}`;
 };
 
 const moved = (isMuon, rate, move, gradient) => {

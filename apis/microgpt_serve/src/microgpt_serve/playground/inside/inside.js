@@ -61,6 +61,7 @@ export class Inside {
     this.#steps = new Steps(model, {
       chosen: (layer) => {
         this.#switches.draw(this.#steps.chosen, this.#at);
+        this.#tellWeight();
         if (layer !== null && this.#maps.choose(layer)) this.#explainAttention();
         this.#write();
       },
@@ -68,6 +69,10 @@ export class Inside {
       stepped: () => this.#switches.learn(this.#text, this.#contents),
     });
     this.#offer();
+    byId("edit-weight").firstElementChild.addEventListener("toggle", () => this.#tellWeight());
+    for (const name of ["weight-row", "weight-column"]) {
+      byId(name).addEventListener("input", () => this.#tellWeight());
+    }
     byId("again").addEventListener("click", () => {
       byId("text").value = "";
       this.#explain(0);
@@ -201,6 +206,7 @@ export class Inside {
     this.#unchanged = this.#switches.isOn ? await this.#ask("unchanged", { top: TOP }, {}) : null;
     if (this.#switches.isOn && !this.#unchanged) return;
     this.#found = found;
+    this.#steps.learnNames(found);
     this.#refuse("");
     byId("explained").hidden = false;
     const cut = n > size ? `${problem} The first ${found.read.length} are shown.` : "";
@@ -310,8 +316,19 @@ export class Inside {
     const isOff = (key) => this.#switches.isOff(key);
     this.#steps.draw(found, read, i, predictions[i], isOff, this.#switches.isEdited);
     this.#switches.draw(this.#steps.chosen, i);
+    this.#tellWeight();
     const parts = await this.#ask("parts", { ...place, ablations: true });
     if (parts) this.#steps.drawParts(parts.ablations);
+  }
+
+  /** Show the value of the weight that the reader may change. */
+  async #tellWeight() {
+    byId("weight-now").textContent = "";
+    const backward = this.#steps.weight;
+    if (!backward) return;
+    const body = { ...this.#document(), ...this.#switches.body, top: 0, backward };
+    const found = await post(PATH, body, this.#begin("weight")).catch(() => null); // a wrong one has none
+    if (found) this.#steps.drawValue(backward, found.backward.weight.value);
   }
 
   /** Say what the changes of the model do to the text, and to the prediction that is shown. */

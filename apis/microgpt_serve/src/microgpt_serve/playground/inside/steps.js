@@ -8,6 +8,7 @@ import { matrixOf } from "./switches.js";
 import { byId, element, percent, quoted, shown } from "../text.js";
 
 const numbers = byId("numbers");
+const N_WORKED = 3; // tokens whose scores are shown
 
 // What each activation does to a number of the hidden layer.
 const ACTIVATIONS = {
@@ -140,6 +141,7 @@ export class Steps {
   #backward;
   #parts;
   #wanted = "embedding";
+  #names = new Map(); // of tokens
   #numbers = null; // of each step: activations, or pushes
   #found = null; // the explanation with the activations
   #read = [];
@@ -254,7 +256,9 @@ export class Steps {
           ? "They are rotated by an angle that grows with the position: so the model knows the order."
           : ""),
     };
-    const text = explain(context);
+    const isShared = head !== null && !this.#isBackward;
+    const scores = isShared ? worked(this.#found.activations, this.#read, layer, head) : "";
+    const text = explain(context) + scores;
     const plain = this.#plain();
     byId("plain").textContent = plain || text;
     byId("what").textContent = plain ? text : "";
@@ -263,7 +267,34 @@ export class Steps {
     numbers.replaceChildren(...this.#cells(this.#chosenNumbers));
     const { weight } = this.#found.backward;
     byId("why").hidden = !this.#isBackward || weight?.matrix !== matrixOf(this.#wanted);
-    if (!byId("why").hidden) this.#backward.drawWeight(this.#found.backward, this.#read);
+    if (byId("why").hidden) return;
+    const nameOf = (matrix, i) => this.#nameOf(matrix, i);
+    this.#backward.drawWeight(this.#found, this.#read, this.#at, this.#now, nameOf);
+  }
+
+  /** Learn the names of tokens from an explanation. */
+  learnNames({ predictions }) {
+    for (const each of predictions.flatMap((one) => [one, ...one.alternatives])) {
+      this.#names.set(each.token, each.text);
+    }
+  }
+
+  /** Return what row i of a matrix belongs to. */
+  #nameOf(matrix, i) {
+    if (matrix === "wpe") return `position ${i}`;
+    const name = this.#names.get(i) ?? [...this.#model.characters][i];
+    const token = name ? quoted(name) : `token ${i}`;
+    return { wte: token, lm_head: `the logit of ${token}` }[matrix] ?? `number ${i} of the output`;
+  }
+
+  /** The matrix, row and column of the weight that the reader may change, if the form is open. */
+  get weight() {
+    return this.#backward.isOn ? null : this.#backward.named;
+  }
+
+  /** Show the value of this weight. */
+  drawValue([matrix, i], value) {
+    byId("weight-now").textContent = `The weight, of ${this.#nameOf(matrix, i)}, is ${brief(value)} now.`;
   }
 
   /** The numbers of the chosen step; of attention, those of the head. */
@@ -312,6 +343,29 @@ export class Steps {
     }
     return cells(found, undefined, write);
   }
+}
+
+/** Return how the shares of a head follow from numbers. */
+function worked(activations, read, layer, head) {
+  const of = (name) => activations[`layer${layer}.${name}`];
+  const shares = of("attention")[head];
+  const size = of("query").length / of("attention").length;
+  const [query, key] = [of("query"), of("key")].map((all) => all.slice(head * size, (head + 1) * size));
+  const own = query.reduce((sum, each, i) => sum + each * key[i], 0);
+  const at = shares.length - 1;
+  if (!shares[at]) return "";
+  const products = query.slice(0, 3).map((each, i) => `(${twoDecimals(each)}) × (${twoDecimals(key[i])})`);
+  const most = [...shares.keys()].sort((a, b) => shares[b] - shares[a]).slice(0, N_WORKED);
+  const told = most.map((j) => {
+    // Softmax turns differences of scores into ratios of shares.
+    const score = own / Math.sqrt(size) + Math.log(shares[j] / shares[at]);
+    return `${quoted(read[j])} at ${j}: score ${twoDecimals(score)} → ${percent(shares[j])}`;
+  });
+  return (
+    ` Here, this token compares with itself: ${products.join(" + ")}${size > 3 ? " + …" : ""} = ` +
+    `${twoDecimals(own)}, divided by √${size}: a score of ${twoDecimals(own / Math.sqrt(size))}. The highest ` +
+    `scores: ${told.join("; ")}.`
+  );
 }
 
 /** Return the key of TEXTS for the name of an activation, such as "layer0.query". */

@@ -22,7 +22,9 @@ from microgpt.training.options import TrainOptions
 from microgpt.training.planning import TrainingJob, plan_training
 from microgpt.training.presets import PORTABLE
 
-N_TEXTS = 1000  # number of texts that the teacher makes up before training; half are held out
+# Maximum number of texts that the teacher makes up before training, and of their tokens; half of
+# the texts are held out.
+N_TEXTS, N_TOKENS = 1000, 50_000
 TIMES_READ = 2  # how often the student reads each text that the teacher makes up
 # Settings of the teacher's training that the student has, too. Soft targets make dropout
 # unnecessary, but without weight decay the student is worse.
@@ -75,7 +77,8 @@ def plan_student(
     parts = docs if docs is None or isinstance(docs, Split) else _split(teacher, docs)
     held_out, texts = (parts.test or parts.validation) if parts else (), list[str]()
     if not (held_out or is_chat):
-        drawn = InferenceGpt(teacher).generate(N_TEXTS, temperature=1.0, max_tokens=size)
+        n = max(2, min(N_TEXTS, N_TOKENS // size))
+        drawn = InferenceGpt(teacher).generate(n, temperature=1.0, max_tokens=size)
         texts = [*filter(None, drawn)]
     read = parts or Split(texts[::2], texts[::2])
     read = replace(read, validation=(), test=())  # they are not read during the training

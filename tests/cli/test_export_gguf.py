@@ -74,20 +74,6 @@ def test_a_directory_for_transformers_is_written(microgpt, portable, tmp_path) -
     ]
 
 
-@pytest.mark.parametrize(("format", "output"), [("gguf", "new.gguf"), ("transformers", "new")])
-def test_a_model_that_does_not_fit_is_refused(
-    format, output, microgpt, text_model, tmp_path
-) -> None:
-    before = sorted(tmp_path.iterdir())
-    problem = refused(microgpt("export", text_model, "--format", format, "--output", output))
-    assert problem == (
-        "the model has learned positions, ReLU that is not squared, no QK norm and no final norm, "
-        "which no architecture of llama.cpp and transformers has; train one with --portable, which "
-        "can learn from this one with --teacher, or use --format onnx"
-    )
-    assert sorted(tmp_path.iterdir()) == before
-
-
 def test_an_existing_gguf_file_is_replaced_only_with_force(microgpt, portable, tmp_path) -> None:
     options = ("export", portable, "--format", "gguf", "--output", "new.gguf")
     for name in ("new.gguf", "new.gguf.Modelfile"):
@@ -122,6 +108,13 @@ def test_only_an_earlier_export_is_replaced(microgpt, portable, tmp_path) -> Non
         ("gguf", ["--half"], "gguf uses float32; omit --half"),
         ("transformers", ["--half"], "transformers uses float32; omit --half"),
         ("gguf", ["--int8"], "--int8 requires --format onnx"),
+        ("onnx", ["--student"], "--student and --data require --format gguf or transformers"),
+        ("json", ["--data", "a"], "--student and --data require --format gguf or transformers"),
+        (
+            "gguf",
+            ["--data", "a"],
+            "the model is portable, so there is no student to train; omit --data",
+        ),
         ("gguf", ["--output", "."], ". is a directory; name a file, such as model.gguf"),
     ],
 )

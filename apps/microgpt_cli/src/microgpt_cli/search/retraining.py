@@ -57,7 +57,7 @@ def retrained(
         return measure(InferenceGpt(result, engine=result.plan.engine))
 
     load_kernels(plan.engine, plan.dtype, uses=["training", "evaluation", "generation"])
-    chunks = job.parts.chunked(plan.tokenizer, plan.model.block_size, plan.config)
+    chunks = job.chunks
     settings = plan.engine, plan.dtype, plan.model, plan.config
     n_bytes = bytes_needed(*settings, longest=chunks.longest)
     n_bytes += n_soft_targets(plan, chunks) * plan.model.vocab_size * BYTES_PER_PROBABILITY

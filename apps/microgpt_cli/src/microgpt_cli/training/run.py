@@ -136,7 +136,7 @@ class TrainRun:
         """Train and return the result; print the header to stdout, progress and notes to stderr."""
         job, directory, plan = self.job, self.directory, self.job.plan
         first_step = steps_before(plan, job.resume)
-        chunks = job.parts.chunked(plan.tokenizer, plan.model.block_size, plan.config)
+        chunks = job.chunks
         check_fits(
             plan,
             longest=chunks.longest,

@@ -124,6 +124,11 @@ class ChunkedDataset:
             return sum(min(length, self.block_size) for length in self.lengths)
         return sum(map(self._count_tokens, self.docs, self.lengths, pairwise(self._firsts)))
 
+    @property
+    def mean_length(self) -> float:
+        """The mean number of predicted tokens per chunk, at least 1."""
+        return max(1.0, self.n_tokens / max(1, len(self)))
+
     def _count_tokens(self, doc: Document, length: int, places: tuple[int, int]) -> int:
         """Return the number of predicted tokens in all chunks of a document."""
         n_chunks = places[1] - places[0]

@@ -120,7 +120,7 @@ class _Pace:
     def __init__(self, parts: Split, plan: TrainingPlan, limit: TimeLimit) -> None:
         self._limit, self._config = limit, plan.config
         chunks = parts.chunked(plan.tokenizer, plan.model.block_size, plan.config)
-        length = max(1.0, chunks.n_tokens / max(1, len(chunks)))
+        length = chunks.mean_length
 
         def evaluation(docs: Sequence[Document]) -> float:
             """Return the number of operations of an evaluation of held-out documents."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from microgpt.config import DEFAULT_DTYPE, ModelConfig, TextKind, TrainConfig, default_lr
+from microgpt.data.chunked_dataset import ChunkedDataset
 from microgpt.data.contamination import contamination
 from microgpt.data.folding import char_tokenizer
 from microgpt.data.split import DataFacts, Split
@@ -77,10 +78,14 @@ class TrainingJob:
         teachers = self.teachers and replace(self.teachers)  # they keep the dataset of a training
         return replace(self, plan=plan, parts=parts, teachers=teachers)
 
+    @property
+    def chunks(self) -> ChunkedDataset:
+        """The training chunks."""
+        return self.parts.chunked(self.plan.tokenizer, self.plan.model.block_size, self.plan.config)
+
     def dataset(self, rng: random.Random, threads: int) -> TokenDataset:
         """Encode the training chunks in the order in which they are read."""
-        plan, config = self.plan, self.plan.config
-        chunks = self.parts.chunked(plan.tokenizer, plan.model.block_size, config)
+        plan, config, chunks = self.plan, self.plan.config, self.chunks
         try:
             if self.teachers:
                 dataset = self.teachers.dataset(chunks, plan, rng, threads)

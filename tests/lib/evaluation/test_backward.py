@@ -1,3 +1,4 @@
+import json
 import math
 from itertools import pairwise
 from typing import Any
@@ -5,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig
+from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig, load, save
+from microgpt.config import default_lr
 from microgpt.errors import ConfigError, PromptError
 from microgpt.evaluation.edits import Edits, WeightEdit
 from microgpt.evaluation.explanation import explain
@@ -212,3 +214,24 @@ def test_a_step_needs_a_weight_a_short_text_and_the_engine() -> None:
         explain(gpt, "anna", edits=Edits(learn=["anna" * 5]))
     with pytest.raises(ConfigError, match="require the compiled engine"):
         explain(InferenceGpt(trained, engine="reference"), "anna", edits=Edits(learn=["anna"]))
+
+
+def test_a_step_with_numbers_that_are_not_finite_is_refused() -> None:
+    gpt = InferenceGpt(train(DOCS, model=SHAPES["karpathy"], config=CONFIGS["karpathy"]))
+    edits = Edits(weights=[WeightEdit("wte", i, 0, 1e30) for i in range(9)])
+    with pytest.raises(PromptError, match=r"not finite|NaN|infinite"):
+        explain(gpt, TEXT, backward=("wte", 0, 0), edits=edits)
+
+
+@pytest.mark.parametrize(
+    "training", [{"optimizer": "lion"}, {"lr": "fast"}, {"weight_decay": [1]}, {"text": "verse"}]
+)
+def test_settings_of_other_programs_do_not_stop_a_model(tmp_path, training) -> None:
+    save(train(DOCS, model=SHAPES["karpathy"], config=CONFIGS["karpathy"]), tmp_path / "model")
+    facts = json.loads((tmp_path / "model/meta.json").read_text())
+    facts["training"] |= training
+    (tmp_path / "model/meta.json").write_text(json.dumps(facts))
+    saved = load(tmp_path / "model")
+    (name,) = training
+    assert getattr(saved.config, name) in (getattr(TrainConfig(), name), default_lr(8))
+    assert explain(InferenceGpt(saved), TEXT, backward=("wte", 0, 0)).backward

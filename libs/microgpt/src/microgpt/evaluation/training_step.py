@@ -19,6 +19,7 @@ from microgpt.errors import PromptError
 from microgpt.evaluation.predictor import counted_predictions
 from microgpt.model import Weights, weight_shapes
 from microgpt.newton_schulz import COEFFICIENTS, N_ITERATIONS, NORM_EPS
+from microgpt.sampling import NOT_FINITE_MESSAGE
 
 Array = NDArray[Any]
 
@@ -49,7 +50,8 @@ def training_step(
     The learning rate is `config.lr`, without warm-up and decay; there is no dropout.
 
     Raises:
-        PromptError: the text does not fit into the context, or none of its predictions counts.
+        PromptError: the text does not fit into the context, none of its predictions counts, or a
+            gradient is not finite.
     """
     n, size = len(tokens) - 1, model.config.block_size
     if n > size:
@@ -57,11 +59,14 @@ def training_step(
     counted = counted_predictions(tokens, tokenizer, config)
     if not any(counted):
         raise PromptError("there is nothing to learn; add a reply, or a text")
-    found = gradients(model.activations(tokens[:-1]), tokens, counted)
-    grads = {name: found.of(name) for name in weight_shapes(model.config)}
-    moves = {
-        name: _move(name, np.array(weights[name]), each, config) for name, each in grads.items()
-    }
+    with np.errstate(all="ignore"):
+        found = gradients(model.activations(tokens[:-1]), tokens, counted)
+        grads = {name: found.of(name) for name in weight_shapes(model.config)}
+        moves = {
+            name: _move(name, np.array(weights[name]), each, config) for name, each in grads.items()
+        }
+    if not all(np.isfinite(move).all() for move in moves.values()):
+        raise PromptError(NOT_FINITE_MESSAGE)
     return TrainingStep(counted, found, grads, moves)
 
 

@@ -138,10 +138,12 @@ async def explain(body: ExplainRequest, request: Request, state: StateDep) -> Re
     steps = _steps(body, model, document, prompt)
     n_tokens = (1 + n_characters) * (1 + body.top // 4)  # four likely tokens take as long as one
     n_tokens += _n_weights(body, model, n_characters) // 256  # and so do 256 attention weights
-    if body.ablations:
-        n_tokens += n_characters * model.gpt.config.n_layer * (1 + model.gpt.config.n_head)
-    if body.backward:
+    if body.ablations or body.backward:
         check_editable(model)
+    if body.ablations:
+        n_parts = model.gpt.config.n_layer * (1 + model.gpt.config.n_head)
+        n_tokens += n_parts * (n_characters + n_weights_in_tokens(model))
+    if body.backward:
         n_tokens += n_weights_in_tokens(model)
     content = await run_steps(state, request, steps, n_tokens)
     return Response(content, media_type=JSON_TYPE)

@@ -11,6 +11,7 @@ from microgpt.config import default_lr
 from microgpt.errors import ConfigError, PromptError
 from microgpt.evaluation.edits import Edits, WeightEdit
 from microgpt.evaluation.explanation import explain
+from microgpt.evaluation.training_step import training_step
 from microgpt.model import cross_entropy, weight_shapes
 from microgpt.model_variants import GptVariant
 from microgpt.muon import MuonEngine
@@ -119,7 +120,7 @@ def matrices(engine, numbers):
 def test_gradients_equal_those_of_the_reference_engine(trained) -> None:
     gpt, tokens = InferenceGpt(trained), trained.tokenizer.encode_document(TEXT)
     engine, found = reference(trained, tokens)
-    step = gpt.training_step(tokens)
+    step = training_step(gpt, tokens)
     expected = matrices(engine, [param.grad for param in engine.params])
     for name, wanted in expected.items():
         np.testing.assert_allclose(step.gradients.of(name), wanted, atol=1e-12, err_msg=name)
@@ -141,7 +142,7 @@ def test_a_step_moves_weights_as_the_reference_engine_does(trained) -> None:
     before = [param.data for param in engine.params]
     engine.update(trained.config.lr)
     moves = [param.data - number for param, number in zip(engine.params, before, strict=True)]
-    step = gpt.training_step(tokens)
+    step = training_step(gpt, tokens)
     for name, wanted in matrices(engine, moves).items():
         # The direction of Adam is the sign of a gradient, unless it is as small as rounding.
         is_clear = abs(step.gradients.of(name)) > 1e-6
@@ -194,7 +195,7 @@ def test_gradients_equal_finite_differences(trained) -> None:
 def test_only_the_reply_of_a_conversation_is_learned(chat) -> None:
     gpt, tokenizer = InferenceGpt(chat), chat.tokenizer
     tokens = tokenizer.encode_document(CHAT[0])[:-1]
-    step = gpt.training_step(tokens)
+    step = training_step(gpt, tokens)
     assert bytes(step.counted) == tokenizer.mask(CHAT[0], "assistant")[1:-1]
     engine, _ = reference(chat, tokens, step.counted)
     for name, wanted in matrices(engine, [param.grad for param in engine.params]).items():

@@ -27,9 +27,11 @@ def backward(
         ConfigError: the model does not have the weight.
         PromptError: see `training_step`; or the model after the step predicts nothing.
     """
+    from microgpt.evaluation.training_step import training_step
+
     name, row, column = weight
     Edits(weights=[WeightEdit(*weight)]).matrices_of(gpt.config)
-    step = gpt.training_step(tokens)
+    step = training_step(gpt, tokens)
     after = gpt.with_weights(step.applied_to(gpt.weights)).compiled
     before, later = (
         math.fsum(

@@ -64,7 +64,7 @@ def test_an_existing_onnx_file_is_replaced_only_with_force(microgpt, text_model,
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (["--half"], "onnx uses float32, or int8 with --int8; omit --half"),
+        (["--half"], "onnx has float32, or int8 with --int8; omit --half"),
         (["--output", "."], ". is a directory; name a file, such as model.onnx"),
         (["--model", "none"], "none does not exist"),
         (["--format", "html", "--int8"], "--int8 requires --format onnx"),
@@ -86,7 +86,7 @@ def test_an_onnx_export_refuses_unsuitable_options(microgpt, tmp_path, options, 
         (["mine.txt"], "mine.txt is not an ONNX file, or is damaged"),
         (
             ["mine.txt", "--steps", "3"],
-            "--steps and --engine cannot be used with a FILE; omit them",
+            "--steps and --engine cannot be used with a PATH; omit them",
         ),
     ],
 )

@@ -76,6 +76,7 @@ def test_explain_shows_parts_and_a_training_step(microgpt, text_model) -> None:
     [
         ("--without-head=0.9", "head must be at most 3"),
         ("--without-head=x", "--without-head must be LAYER.HEAD, such as 0.1, got 'x'"),
+        ("--backward=", "--backward must be like wte[0,3], got ''"),
         ("--backward=wte", "--backward must be like wte[0,3], got 'wte'"),
         ("--backward=wtf[0,0]", "the model has no matrix 'wtf'"),
         ("--weight=wte[0]", "--weight must be like wte[0,3]=0.5 or wte[0,3]*=2, got 'wte[0]'"),

@@ -75,3 +75,9 @@ def test_a_refused_checkpoint_leaves_the_old_model(microgpt, text_model, tmp_pat
     problem = refused(microgpt("import", "bad.pt", "--model", text_model, "--force"))
     assert problem.startswith("bad.pt is damaged, or not a file of torch.save: ")
     assert {path.name: path.read_bytes() for path in Path(text_model).iterdir()} == before
+
+
+def test_a_file_that_is_no_checkpoint_is_named(microgpt, weights) -> None:
+    options = ("--n-head", "2", "--data", "names.txt", "--model", "ours")
+    problem = refused(microgpt("import", "names.txt", *options))
+    assert problem == "names.txt: invalid JSON: expected value at line 1 column 1"

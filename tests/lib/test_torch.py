@@ -2,6 +2,7 @@
 
 import random
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from exported_models import ARCHITECTURES, drawn_shape, saved_model
 
 from microgpt import InferenceGpt, load, save
 from microgpt.config import DType
-from microgpt.errors import ConfigError
+from microgpt.errors import CheckpointError, ConfigError
 from microgpt.model import cross_entropy
 from microgpt.model_variants import gpt_type
 from microgpt.storage.saved_model import SavedModel
@@ -107,6 +108,29 @@ def test_a_model_trained_in_torch_is_saved_and_loaded(dtype: DType, tmp_path) ->
     with torch.no_grad():
         theirs = gpt(torch.tensor([tokens]))[0].double().log_softmax(-1).tolist()
     assert largest_difference([*InferenceGpt(found).log_probability_rows(tokens)], theirs) < 1e-5
+
+
+def test_the_kind_of_text_and_the_examples_are_kept() -> None:
+    saved = saved_model(**SMALL)
+    training = {"text": "stream", "loss_on": "all"}
+    meta = saved.meta.model_copy(update={"training": training, "examples": ("hi",)})
+    found = Gpt(replace(saved, meta=meta)).to_model()
+    assert (found.text, found.loss_on, found.meta.examples) == ("stream", "all", ("hi",))
+
+
+def test_a_weight_that_is_not_finite_is_not_saved(tmp_path) -> None:
+    gpt = Gpt(saved_model(**SMALL))
+    with torch.no_grad():
+        gpt.wte[0, 0] = float("nan")
+    for weights_format in ("json", "safetensors"):
+        with pytest.raises(CheckpointError, match=r"finite|too large"):
+            save(gpt.to_model(), tmp_path / "model", weights_format=weights_format)
+    assert not (tmp_path / "model").exists()
+
+
+def test_only_a_model_becomes_a_module() -> None:
+    with pytest.raises(ConfigError, match="model must be of type TrainedModel, not str"):
+        Gpt("names")
 
 
 def test_a_text_longer_than_the_context_is_refused() -> None:

@@ -1,3 +1,4 @@
+import json
 import math
 from itertools import pairwise
 from typing import Any
@@ -5,10 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig
+from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig, load, save
+from microgpt.config import default_lr
 from microgpt.errors import ConfigError, PromptError
 from microgpt.evaluation.edits import Edits, WeightEdit
 from microgpt.evaluation.explanation import explain
+from microgpt.evaluation.training_step import training_step
 from microgpt.model import cross_entropy, weight_shapes
 from microgpt.model_variants import GptVariant
 from microgpt.muon import MuonEngine
@@ -117,7 +120,7 @@ def matrices(engine, numbers):
 def test_gradients_equal_those_of_the_reference_engine(trained) -> None:
     gpt, tokens = InferenceGpt(trained), trained.tokenizer.encode_document(TEXT)
     engine, found = reference(trained, tokens)
-    step = gpt.training_step(tokens)
+    step = training_step(gpt, tokens)
     expected = matrices(engine, [param.grad for param in engine.params])
     for name, wanted in expected.items():
         np.testing.assert_allclose(step.gradients.of(name), wanted, atol=1e-12, err_msg=name)
@@ -139,7 +142,7 @@ def test_a_step_moves_weights_as_the_reference_engine_does(trained) -> None:
     before = [param.data for param in engine.params]
     engine.update(trained.config.lr)
     moves = [param.data - number for param, number in zip(engine.params, before, strict=True)]
-    step = gpt.training_step(tokens)
+    step = training_step(gpt, tokens)
     for name, wanted in matrices(engine, moves).items():
         # The direction of Adam is the sign of a gradient, unless it is as small as rounding.
         is_clear = abs(step.gradients.of(name)) > 1e-6
@@ -192,7 +195,7 @@ def test_gradients_equal_finite_differences(trained) -> None:
 def test_only_the_reply_of_a_conversation_is_learned(chat) -> None:
     gpt, tokenizer = InferenceGpt(chat), chat.tokenizer
     tokens = tokenizer.encode_document(CHAT[0])[:-1]
-    step = gpt.training_step(tokens)
+    step = training_step(gpt, tokens)
     assert bytes(step.counted) == tokenizer.mask(CHAT[0], "assistant")[1:-1]
     engine, _ = reference(chat, tokens, step.counted)
     for name, wanted in matrices(engine, [param.grad for param in engine.params]).items():
@@ -212,3 +215,24 @@ def test_a_step_needs_a_weight_a_short_text_and_the_engine() -> None:
         explain(gpt, "anna", edits=Edits(learn=["anna" * 5]))
     with pytest.raises(ConfigError, match="require the compiled engine"):
         explain(InferenceGpt(trained, engine="reference"), "anna", edits=Edits(learn=["anna"]))
+
+
+def test_a_step_with_numbers_that_are_not_finite_is_refused() -> None:
+    gpt = InferenceGpt(train(DOCS, model=SHAPES["karpathy"], config=CONFIGS["karpathy"]))
+    edits = Edits(weights=[WeightEdit("wte", i, 0, 1e30) for i in range(9)])
+    with pytest.raises(PromptError, match=r"not finite|NaN|infinite"):
+        explain(gpt, TEXT, backward=("wte", 0, 0), edits=edits)
+
+
+@pytest.mark.parametrize(
+    "training", [{"optimizer": "lion"}, {"lr": "fast"}, {"weight_decay": [1]}, {"text": "verse"}]
+)
+def test_settings_of_other_programs_do_not_stop_a_model(tmp_path, training) -> None:
+    save(train(DOCS, model=SHAPES["karpathy"], config=CONFIGS["karpathy"]), tmp_path / "model")
+    facts = json.loads((tmp_path / "model/meta.json").read_text())
+    facts["training"] |= training
+    (tmp_path / "model/meta.json").write_text(json.dumps(facts))
+    saved = load(tmp_path / "model")
+    (name,) = training
+    assert getattr(saved.config, name) in (getattr(TrainConfig(), name), default_lr(8))
+    assert explain(InferenceGpt(saved), TEXT, backward=("wte", 0, 0)).backward

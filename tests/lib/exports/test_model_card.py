@@ -67,3 +67,7 @@ def test_a_card_names_the_data_of_a_parent_and_contamination(trained) -> None:
     assert "- Its parent, or a teacher: 7 documents, sha256 `ab`. Nothing is held out." in card
     assert "- Its parent, or a teacher: Unknown." in card
     assert "| validation (contamination 25 %) |" in card
+
+
+def test_a_name_with_a_space_is_quoted_in_the_command(trained) -> None:
+    assert "microgpt generate --model 'my names'\n" in model_card(trained[0], "my names")

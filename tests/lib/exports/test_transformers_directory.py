@@ -164,7 +164,7 @@ def test_damaged_files_are_refused(directory) -> None:
             "lm_head.weight has the shape (16, 280)",
         ),
         ("other", np.zeros(1, "float32"), "other is not a tensor of this architecture"),
-        ("model.norm.weight", np.ones(16, "float64"), "has tensors of F64; expected F32"),
+        ("model.norm.weight", np.ones(16, "float64"), "has tensors of float64; expected float32"),
     ],
 )
 def test_other_tensors_are_refused(name, tensor, problem, directory) -> None:

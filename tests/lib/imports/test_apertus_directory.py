@@ -50,7 +50,7 @@ def change(directory: Path, name: str, old: str, new: str) -> None:
         ("config.json", "{", "[{", "config.json is not valid JSON"),
         ("config.json", '"xielu"', '"gelu"', "hidden_act is 'gelu'"),
         ("config.json", '"num_key_value_heads": 4', '"num_key_value_heads": 2', "num_key_value"),
-        ("config.json", '"num_hidden_layers": 2', '"num_hidden_layers": 2147483647', "too few"),
+        ("config.json", '"num_hidden_layers": 2', '"num_hidden_layers": 2147483647', "layers are"),
         (
             "config.json",
             '"num_hidden_layers": 2',

@@ -108,6 +108,14 @@ def test_a_damaged_torch_file_is_refused_in_one_line(tmp_path) -> None:
         assert problem_of(tmp_path / "model.pt").isprintable()
 
 
+def test_a_large_pickle_is_refused_before_it_is_read(tmp_path) -> None:
+    torch.save({"wte": torch.zeros(4)}, tmp_path / "model.pt")
+    many = b"}" * 2**21  # dictionaries, each of 64 bytes in memory
+    content = edited(tmp_path / "model.pt", b"\x80\x02", b"\x80\x02" + many)
+    (tmp_path / "model.pt").write_bytes(content)
+    assert "compressed or too large" in problem_of(tmp_path / "model.pt")
+
+
 def problem_of(path: Path) -> str:
     try:
         imported(path)

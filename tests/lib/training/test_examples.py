@@ -1,25 +1,50 @@
 import pytest
 
-from microgpt import Message
-from microgpt.training.examples import examples
+from microgpt import Message, TrainConfig, train
+from microgpt.data.split import split
+from microgpt.errors import ConfigError
+from microgpt.training.examples import examples, remaining
 from microgpt.training.options import TrainOptions
 
 DOCS = [
-    (Message("user", text), Message("assistant", "yes"))
-    for text in ("hi", "x" * 61, "is it open?", "hi", "how much?", "where?", "when?")
-]
+    (Message("user", text), Message("assistant", reply))
+    for text, reply in (
+        ("hi", "no"), ("x" * 61, "yes"), ("is it open?", "yes"), ("hi", "yes"),
+        ("my secret", "yes"), ("how much?", "secret"), ("where?", "yes"), ("when?", "yes"),
+    )
+]  # fmt: skip
+PARTS = split(DOCS)
 
 
 def test_the_first_short_messages_are_the_examples() -> None:
-    docs = [(Message("assistant", "hello"),), "a text", *DOCS]
-    assert examples(docs, TrainOptions()) == ("hi", "is it open?", "how much?", "where?")
+    parts = split([(Message("assistant", "hello"),), *DOCS])
+    assert examples(parts, TrainOptions()) == ("hi", "is it open?", "my secret", "how much?")
 
 
-@pytest.mark.parametrize("given", [["what is 1 + 1?", "x" * 61], [""]])
+@pytest.mark.parametrize("given", [["what is 1 + 1?", "x" * 61], [""], ["a", " ", "b", "a"]])
 def test_examples_that_are_set_replace_those_of_the_data(given) -> None:
-    found = examples(DOCS, TrainOptions(example=given, me="Anna"))
-    assert found == tuple(text for text in given if text)
+    expected = tuple(dict.fromkeys(text for text in given if text.strip()))
+    assert examples(PARTS, TrainOptions(example=given)) == expected
 
 
-def test_messages_of_a_chat_of_people_are_no_examples() -> None:
-    assert examples(DOCS, TrainOptions(me="Anna")) == ()
+def test_an_example_that_is_not_utf8_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"the example 'a\\udcff' is not UTF-8 text"):
+        examples(PARTS, TrainOptions(example=["a\udcff"]))
+
+
+def test_a_document_that_is_left_out_gives_no_example() -> None:
+    parts = PARTS.leave_out("secret|no")
+    assert examples(parts, TrainOptions()) == ("is it open?", "hi", "where?", "when?")
+    before = ("hi", "my secret", "how much?", "set by the author")
+    assert remaining(before, parts) == ("hi", "set by the author")
+
+
+def test_a_held_out_document_gives_no_example() -> None:
+    docs = [(Message("user", f"number {i}"), Message("assistant", "yes")) for i in range(40)]
+    parts = split(docs, validation=0.5)
+    held_out = {doc[0].content for doc in parts.validation}
+    assert held_out.isdisjoint(examples(parts, TrainOptions()))
+
+
+def test_training_in_python_records_no_messages() -> None:
+    assert train(DOCS, config=TrainConfig(steps=1)).plan.examples == ()

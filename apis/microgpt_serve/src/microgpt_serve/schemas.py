@@ -100,13 +100,11 @@ class RequestBody(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-class ChatMessage(RequestBody):
-    """A message of a conversation."""
+class ExplainedMessage(RequestBody):
+    """A message to explain. Its content may be empty, for example in a reply that is to come."""
 
     role: str = Field(json_schema_extra={"enum": [*ALL_ROLES]})
     content: str
-
-    model_config = ConfigDict(json_schema_extra=NOT_BLANK_OF_USER)
 
     @field_validator("role")
     @classmethod
@@ -116,24 +114,17 @@ class ChatMessage(RequestBody):
             raise ValueError(f'unknown role "{shown}"; use {" or ".join(ROLES)}')
         return role
 
+
+class ChatMessage(ExplainedMessage):
+    """A message of a conversation."""
+
+    model_config = ConfigDict(json_schema_extra=NOT_BLANK_OF_USER)
+
     @field_validator("content")
     @classmethod
     def _check_content(cls, content: str, info: ValidationInfo) -> str:
         if info.data.get("role") == "user" and not content.strip():
             raise ValueError("content must not be empty")
-        return content
-
-
-class ExplainedMessage(ChatMessage):
-    """A message to explain. Its content may be empty, for example in a reply that is to come."""
-
-    content: str
-
-    model_config = ConfigDict(json_schema_extra={})
-
-    @field_validator("content")
-    @classmethod
-    def _check_content(cls, content: str, info: ValidationInfo) -> str:
         return content
 
 

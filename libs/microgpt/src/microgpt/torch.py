@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the usual name
 
+from microgpt.config import check_type
+from microgpt.edited_sources import check_unedited
 from microgpt.errors import ConfigError
 from microgpt.model import weight_shapes
 from microgpt.model_variants import QK_SCALE, angles
@@ -27,6 +29,8 @@ class Gpt(nn.Module):
 
     def __init__(self, model: TrainedModel) -> None:
         super().__init__()
+        check_type("model", model, TrainedModel)
+        check_unedited()
         self.model, self.config = model, model.model
         dtype = getattr(torch, model.dtype)
         for name in weight_shapes(self.config):
@@ -100,8 +104,11 @@ class Gpt(nn.Module):
         old = self.model
         trained = TrainedModel(self.config, weights, old.tokenizer, old.dtype)
         ancestors = [data and asdict(data) for data in old.trained_on]
-        meta = description_of(trained, imported_from="PyTorch", ancestor_data=ancestors)
-        meta = meta.model_copy(update={"known_questions": old.known_questions})
+        settings = {name: getattr(old.config, name) for name in ("loss_on", "text")}
+        meta = description_of(trained, imported_from="PyTorch", **settings, ancestor_data=ancestors)
+        examples = old.meta.examples if isinstance(old, SavedModel) else None
+        facts = {"known_questions": old.known_questions, "examples": examples}
+        meta = meta.model_copy(update=facts)
         return SavedModel(self.config, weights, old.tokenizer, old.dtype, meta)
 
 

@@ -14,8 +14,8 @@ from microgpt_serve.routes.body import MAX_INLINE_CHARS
 from microgpt_serve.schemas import (
     MAX_CHARACTERS,
     MAX_EXPLAINED,
-    ChatMessage,
     ExplainedDocument,
+    ExplainedMessage,
 )
 from microgpt_serve.served_model import ServedModel
 
@@ -48,7 +48,7 @@ def joined(document: Document) -> str:
 
 
 async def encode_messages(
-    messages: Sequence[ChatMessage], model: ServedModel, request: Request, state: AppState
+    messages: Sequence[ExplainedMessage], model: ServedModel, request: Request, state: AppState
 ) -> ChatPrompt:
     """Encode a conversation without system messages, truncated to fit into the context."""
     if not model.gpt.tokenizer.is_chat:
@@ -64,7 +64,7 @@ async def encode_messages(
     return await run_function(state, request, encode, size, MAX_INLINE_CHARS, len(messages))
 
 
-def _encode(messages: Sequence[ChatMessage], model: ServedModel) -> ChatPrompt:
+def _encode(messages: Sequence[ExplainedMessage], model: ServedModel) -> ChatPrompt:
     conversation = [
         Message(one.role, one.content)  # type: ignore[arg-type]
         for one in messages

@@ -1,18 +1,18 @@
 """The model of a request that changes it."""
 
 from dataclasses import replace
-from functools import partial
 
 from fastapi import Request
 
 from microgpt.evaluation.edits import Edits, WeightEdit
+from microgpt.inference import InferenceGpt
+from microgpt.steps import Steps
 from microgpt_serve.app_state import AppState
 from microgpt_serve.errors import ServeError
 from microgpt_serve.generation import run_steps
 from microgpt_serve.routes.documents import document_of
 from microgpt_serve.schemas import EditableModel
 from microgpt_serve.served_model import ServedModel
-from microgpt_serve.work_queue import one_step
 
 MAX_EDITED = 2**22  # maximum number of weights to copy
 EDITED_PER_TOKEN = 2**12  # weights that are copied in the time that a token takes
@@ -32,8 +32,14 @@ async def edited_model(body: EditableModel, request: Request, state: AppState) -
         return model
     check_editable(model)
     n_tokens = n_weights_in_tokens(model) * (1 + 4 * len(body.learn))
-    steps = one_step(partial(model.gpt.edited, edits))
-    return replace(model, gpt=await run_steps(state, request, steps, n_tokens))
+    return replace(model, gpt=await run_steps(state, request, _steps(model.gpt, edits), n_tokens))
+
+
+def _steps(gpt: InferenceGpt, edits: Edits) -> Steps[InferenceGpt]:
+    for text in edits.learn:
+        gpt = gpt.edited(Edits(learn=[text]))
+        yield
+    return gpt.edited(replace(edits, learn=()))
 
 
 def check_editable(model: ServedModel) -> None:

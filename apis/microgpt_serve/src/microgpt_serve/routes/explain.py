@@ -64,27 +64,6 @@ class ExplainRequest(ExplainedDocument, EditableModel):
     model_config = example({"text": "queen", "top": 3})
 
 
-class ExplainedAlternative(BaseModel):
-    """One of the most likely tokens at a position."""
-
-    token: int
-    text: str
-    probability: float
-
-
-class ExplainedPrediction(BaseModel):
-    """The prediction at one position, and the actual token."""
-
-    token: int = Field(description="The actual token.")
-    text: str = Field(description="Its text; a special token has a name, such as `<|user|>`.")
-    probability: float = Field(description="Probability that the model gave to the token.")
-    bits: float = Field(description="Surprise: minus the binary logarithm of the probability.")
-    entropy: float = Field(description="Entropy of the predicted distribution, in bits.")
-    alternatives: list[ExplainedAlternative] = Field(
-        description="The most likely tokens, in order."
-    )
-
-
 class ExplainResponse(BaseModel):
     """The predictions for a text, and some activations of the model."""
 
@@ -92,9 +71,10 @@ class ExplainResponse(BaseModel):
         description="Total surprise in bits, including the end, except for running text."
     )
     n_scored: int = Field(description="Number of predictions that are included in `bits`.")
-    predictions: list[ExplainedPrediction] = Field(
-        description="The predictions in order. The last one is for the end of the text; for "
-        "running text, it is for the next token and not included in `bits`."
+    predictions: list[Prediction] = Field(
+        description="For each token that came, in order: its probability and surprise, the entropy "
+        "of all probabilities in bits, and the most likely tokens. The last one is for the end of "
+        "the text; for running text, it is for the next token and not included in `bits`."
     )
     read: list[str] = Field(
         description="The tokens that the model reads: the start token, then all but the last token."
@@ -138,10 +118,12 @@ async def explain(body: ExplainRequest, request: Request, state: StateDep) -> Re
     steps = _steps(body, model, document, prompt)
     n_tokens = (1 + n_characters) * (1 + body.top // 4)  # four likely tokens take as long as one
     n_tokens += _n_weights(body, model, n_characters) // 256  # and so do 256 attention weights
-    if body.ablations:
-        n_tokens += n_characters * model.gpt.config.n_layer * (1 + model.gpt.config.n_head)
-    if body.backward:
+    if body.ablations or body.backward:
         check_editable(model)
+    if body.ablations:
+        n_parts = model.gpt.config.n_layer * (1 + model.gpt.config.n_head)
+        n_tokens += n_parts * (n_characters + n_weights_in_tokens(model))
+    if body.backward:
         n_tokens += n_weights_in_tokens(model)
     content = await run_steps(state, request, steps, n_tokens)
     return Response(content, media_type=JSON_TYPE)

@@ -74,7 +74,7 @@ def explain(
     heads = [_head(name, "--attention") for name in attention or ()]
     off = [_head(name, "--without-head") for name in without_head or ()]
     changes = [_change(text) for text in weight or ()]
-    place = _place(backward) if backward else None
+    place = None if backward is None else _place(backward)
     check_kinds(plot or ())
 
     from microgpt.evaluation import explanation

@@ -11,6 +11,7 @@ from microgpt.config import DEFAULT_SEED, TextKind
 from microgpt.data.documents import load_documents
 from microgpt.data.read_options import ReadOptions
 from microgpt.data.statistics import measure
+from microgpt.data.text_file import TextFile
 from microgpt.data.tokenizer import Document
 from microgpt.errors import ConfigError
 from microgpt.files.path_text import path_to_text
@@ -101,8 +102,8 @@ class Sources:
         names = [*map(str, paths)]
         return Teachers(models, self.teacher_samples, names, with_progress), tuple(records)
 
-    def documents(self, *, check: bool = True) -> tuple[Path | None, Sequence[Document] | str]:
-        """Return the documents and the absolute path of their file, if they come from one.
+    def documents(self, *, check: bool = True) -> tuple[TextFile | None, Sequence[Document] | str]:
+        """Return the documents, and their file with its absolute path if they come from one.
 
         See `load_documents` for `check`.
         """
@@ -112,8 +113,10 @@ class Sources:
             return None, PRESETS[self.preset].draw(self.seed)
         like = self.parent_model or next(iter(self.teacher_models), None)
         text = self.how.text or (like.text if like else None) or self.text_otherwise
-        docs = load_documents(path, replace(self.how, text=text), check=check, tell=note)
-        return Path(os.path.abspath(path)), docs
+        file = TextFile(path)
+        docs = load_documents(file, replace(self.how, text=text), check=check, tell=note)
+        file.path = Path(os.path.abspath(path))
+        return file, docs
 
 
 def new_job(options: TrainOptions, sources: Sources, started: float) -> TrainingJob:
@@ -123,8 +126,10 @@ def new_job(options: TrainOptions, sources: Sources, started: float) -> Training
     limit = TimeLimit.of(minutes, started, has_plot=options.plot) if minutes else None
     parent = sources.parent_model
     teachers, records = sources.load_teachers()
-    path, docs = sources.documents()
-    if not path:  # the conversations are generated in the order in which to read them
+    file, docs = sources.documents()
+    if file and file.is_chat_export:  # whose messages may be private
+        options = TrainOptions(example=[]).over(options)
+    if not file:  # the conversations are generated in the order in which to read them
         options = TrainOptions(shuffle=False).over(options)
     job = plan_training(
         docs,
@@ -143,7 +148,7 @@ def new_job(options: TrainOptions, sources: Sources, started: float) -> Training
         check_duration(6 * count_params(plan.model) * n_tokens / TRAINING)
     plan = replace(
         job.plan,
-        input=path,
+        input=file.path if file else None,
         parent_sha256=parent.sha256 if parent else None,
         teachers=records,
         genome_sha256=sha256(options.genome.read_bytes()).hexdigest() if options.genome else None,

@@ -251,7 +251,7 @@ def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path | N
         preset=plan.preset,
         seed=plan.config.seed,
     )
-    path, docs = sources.documents(check=False)
+    file, docs = sources.documents(check=False)
     held_out = (plan.data.val_fraction, plan.data.test_fraction)
     parts = split_documents(docs, *held_out, plan.data.holdout or "tail", plan.data.gap)
     if parts.facts.sha256 != plan.data.sha256:
@@ -260,7 +260,7 @@ def recorded_documents(plan: TrainingPlan, given: Path | None) -> tuple[Path | N
             f"documents is {parts.facts.sha256[:12]}…, not {plan.data.sha256[:12]}…; pass the "
             "original file with --data, or train the model on another text with --from"
         )
-    return path, parts.leave_out(plan.data.without)
+    return file.path if file else None, parts.leave_out(plan.data.without)
 
 
 def _recorded_parent(plan: TrainingPlan, directory: Path, given: Path | None) -> SavedModel | None:

@@ -92,7 +92,8 @@ def load_chat_tests(
     ignored: Counter[str] = Counter()
     read = partial(read_export, path=file.path, me=me, tell=tell)
     for unit, number, value in _values(file, read):
-        if me is not None and unit != "conversation":
+        file.is_chat_export = unit == "conversation"
+        if me is not None and not file.is_chat_export:
             raise DataError(f"{file.path} is not an exported chat between people; omit --me")
         turns = _parse(value, f"{file.path}, {unit} {number}", ignored)
         if turns[-1].role == "user":

@@ -29,6 +29,7 @@ class TextFile:
         check_path("path", path)
         self.path = Path(path)
         self.has_bom = False  # whether the file starts with a byte order mark
+        self.is_chat_export = False  # whether it had conversations from an app
         self.line_ends: set[str] = set()  # kinds of line endings found so far
 
     def __iter__(self) -> Iterator[str]:

@@ -4,9 +4,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from microgpt.errors import PromptError
 from microgpt.evaluation.edits import Edits, WeightEdit, WeightName
 from microgpt.evaluation.held_out_loss import bits
 from microgpt.evaluation.predictor import Predictor
+from microgpt.sampling import NOT_FINITE_MESSAGE
 
 TABLES = "wte", "wpe"
 WINDOW = 64  # maximum number of rows and columns of a matrix in the result
@@ -20,10 +22,16 @@ def backward(
     `gradients` are those of the activations at the position. `weight` has a part of its matrix,
     of up to WINDOW rows and columns, and two factors per token: the gradient of the weight is
     the sum of their products.
+
+    Raises:
+        ConfigError: the model does not have the weight.
+        PromptError: see `training_step`; or the model after the step predicts nothing.
     """
+    from microgpt.evaluation.training_step import training_step
+
     name, row, column = weight
     Edits(weights=[WeightEdit(*weight)]).matrices_of(gpt.config)
-    step = gpt.training_step(tokens)
+    step = training_step(gpt, tokens)
     after = gpt.with_weights(step.applied_to(gpt.weights)).compiled
     before, later = (
         math.fsum(
@@ -31,6 +39,8 @@ def backward(
         )
         for each in (gpt.compiled, after)
     )
+    if not math.isfinite(later):
+        raise PromptError(NOT_FINITE_MESSAGE)
     grads, n = step.gradients, len(tokens) - 1
     at = {} if position is None else grads.at(position % n)
     inputs, outputs = grads.factors[name]

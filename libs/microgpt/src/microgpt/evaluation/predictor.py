@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from microgpt.engine.compiled_model import CompiledModel
-    from microgpt.evaluation.training_step import TrainingStep
 
 
 class Predictor:
@@ -81,7 +80,9 @@ class Predictor:
         """
         changed = self
         for text in edits.learn:
-            step = changed.training_step(explained_tokens(self.tokenizer, text))
+            from microgpt.evaluation.training_step import training_step
+
+            step = training_step(changed, explained_tokens(self.tokenizer, text))
             changed = changed.with_weights(step.applied_to(changed.weights))
         return changed.with_weights(edits.applied_to(self.config, changed.weights))
 
@@ -93,19 +94,6 @@ class Predictor:
         if "compiled" in vars(self):
             changed.compiled.max_at_once = self.compiled.max_at_once
         return changed
-
-    def training_step(self, tokens: Sequence[int]) -> "TrainingStep":
-        """Return a training step on a text with the settings of the model's training.
-
-        Raises:
-            ConfigError: the engine is the reference engine.
-            PromptError: see `training_step.training_step`.
-        """
-        if self.engine == "reference":
-            raise ConfigError("gradients of activations require the compiled engine")
-        from microgpt.evaluation.training_step import training_step
-
-        return training_step(self.compiled, self.weights, self.step_config, self.tokenizer, tokens)
 
     def evaluate(
         self,

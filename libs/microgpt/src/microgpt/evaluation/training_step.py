@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microgpt.config import MUON_LR_RATIO, MUON_MOMENTUM, TrainConfig, default_lr
-from microgpt.data.tokenizer import Tokenizer
-from microgpt.engine.compiled_model import CompiledModel
 from microgpt.engine.gradients import Gradients, gradients
-from microgpt.errors import PromptError
-from microgpt.evaluation.predictor import counted_predictions
+from microgpt.errors import ConfigError, PromptError
+from microgpt.evaluation.predictor import Predictor, counted_predictions
 from microgpt.model import Weights, weight_shapes
 from microgpt.newton_schulz import COEFFICIENTS, N_ITERATIONS, NORM_EPS
+from microgpt.sampling import NOT_FINITE_MESSAGE
 
 Array = NDArray[Any]
 
@@ -37,31 +36,33 @@ class TrainingStep(NamedTuple):
         return {name: tuple(map(tuple, rows.tolist())) for name, rows in moved.items()}
 
 
-def training_step(
-    model: CompiledModel,
-    weights: Weights[float],
-    config: TrainConfig,
-    tokenizer: Tokenizer,
-    tokens: Sequence[int],
-) -> TrainingStep:
-    """Return a step on tokens, of which the last is only predicted.
+def training_step(gpt: Predictor, tokens: Sequence[int]) -> TrainingStep:
+    """Return a step on tokens, of which the last is only predicted, with the model's settings.
 
-    The learning rate is `config.lr`, without warm-up and decay; there is no dropout.
+    There is no warm-up, decay or dropout.
 
     Raises:
-        PromptError: the text does not fit into the context, or none of its predictions counts.
+        ConfigError: the engine is the reference engine.
+        PromptError: the text does not fit into the context, none of its predictions counts, or a
+            gradient is not finite.
     """
-    n, size = len(tokens) - 1, model.config.block_size
+    if gpt.engine == "reference":
+        raise ConfigError("gradients of activations require the compiled engine")
+    n, size = len(tokens) - 1, gpt.config.block_size
     if n > size:
         raise PromptError(f"a step takes up to {size} tokens, the context of the model, got {n}")
-    counted = counted_predictions(tokens, tokenizer, config)
+    counted = counted_predictions(tokens, gpt.tokenizer, gpt.step_config)
     if not any(counted):
         raise PromptError("there is nothing to learn; add a reply, or a text")
-    found = gradients(model.activations(tokens[:-1]), tokens, counted)
-    grads = {name: found.of(name) for name in weight_shapes(model.config)}
-    moves = {
-        name: _move(name, np.array(weights[name]), each, config) for name, each in grads.items()
-    }
+    with np.errstate(all="ignore"):
+        found = gradients(gpt.compiled.activations(tokens[:-1]), tokens, counted)
+        grads = {name: found.of(name) for name in weight_shapes(gpt.config)}
+        moves = {
+            name: _move(name, np.array(gpt.weights[name]), each, gpt.step_config)
+            for name, each in grads.items()
+        }
+    if not all(np.isfinite(move).all() for move in moves.values()):
+        raise PromptError(NOT_FINITE_MESSAGE)
     return TrainingStep(counted, found, grads, moves)
 
 

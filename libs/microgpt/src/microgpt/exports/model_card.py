@@ -1,5 +1,6 @@
 """A model card: what a model is, its data, its losses, and how to use it, as Markdown."""
 
+import shlex
 from collections.abc import Container, Iterator
 from math import log
 
@@ -107,5 +108,5 @@ def _use(saved: SavedModel, name: str) -> Iterator[str]:
     is_chat = saved.tokenizer.is_chat
     yield "```bash"
     yield "pip install microgpt-cli"
-    yield f"microgpt {'chat' if is_chat else 'generate'} --model {name}"
+    yield f"microgpt {'chat' if is_chat else 'generate'} --model {shlex.quote(name)}"
     yield "```"

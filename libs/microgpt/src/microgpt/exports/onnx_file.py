@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import accumulate
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from microgpt.errors import CheckpointError
 from microgpt.exports.extras import check_extra
@@ -61,9 +61,8 @@ def encode_onnx(saved: SavedModel, *, int8: bool = False) -> bytes:
     graph = OnnxGraph(saved.model, int8=int8)
     stored = {name: _stored(name, matrix) for name, matrix in weights.items()}
     model = _model(graph, _tensors(stored | graph.constants))
-    kind: Literal["int8"] | None = "int8" if int8 else None
-    sha256 = _weights_sha256(model)
-    receipt = make_receipt(saved, exported, weights_sha256=sha256, quantization=kind)
+    facts = {"weights_sha256": _weights_sha256(model)}
+    receipt = make_receipt(saved, exported, **facts, quantization="int8" if int8 else None)
     metadata = {RECEIPT: receipt.model_dump_json()}
     if saved.tokenizer.file:
         metadata[TOKENIZER] = saved.tokenizer.file.decode()

@@ -33,6 +33,7 @@ from microgpt.model_config import ModelConfig, count_params
 from microgpt.printable import printable
 from microgpt.storage.meta import MAX_TOKENIZER_BYTES
 from microgpt.storage.saved_model import SavedModel
+from microgpt.storage.weights_file import decode_tensors
 
 WEIGHTS, TOKENIZER, RECEIPT = "model.safetensors", "tokenizer.json", "receipt.json"
 MAX_WEIGHTS = 2**34  # bytes
@@ -122,23 +123,17 @@ def _original_tokenizer(receipt: Receipt, directory: Path) -> str | None:
 
 def _check_weights(path: Path, receipt: Receipt) -> None:
     """Raise CheckpointError if a file does not have the tensors of a receipt."""
-    from safetensors import SafetensorError, safe_open
-
     if 4 * count_params(receipt.model) > len(content := read(path, MAX_WEIGHTS)):
         raise CheckpointError(f"{path} has fewer weights than its receipt says")
     if hashlib.sha256(content).hexdigest() != receipt.weights_sha256:
         raise CheckpointError(f"{path} is damaged: its weights are not those of its receipt")
-    del content
+    tensors = decode_tensors(content, path)
     try:
-        with safe_open(path, framework="numpy") as file:
-            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-            shapes = {name: tuple(each.get_shape()) for name, each in slices.items()}
-            others = {each.get_dtype() for each in slices.values()} - {"F32"}
-        check_tensors(receipt.model, shapes)
-    except (SafetensorError, OSError, CheckpointError) as error:
+        check_tensors(receipt.model, {name: each.shape for name, each in tensors.items()})
+    except CheckpointError as error:
         raise CheckpointError(f"{path} is damaged: {printable(str(error))}") from error
-    if others:
-        raise CheckpointError(f"{path} has tensors of {min(others)}; expected F32")
+    if others := {each.dtype.name for each in tensors.values()} - {"float32"}:
+        raise CheckpointError(f"{path} has tensors of {min(others)}; expected float32")
 
 
 def _small_files(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, bytes]:

@@ -26,7 +26,7 @@ from microgpt.storage.saved_model import SavedModel
 from microgpt.storage.weights_file import (
     Matrices,
     check_matrix,
-    decode_matrices,
+    decode_json,
     decode_tensors,
     rows_of,
 )
@@ -117,7 +117,7 @@ def _read_json(content: bytes, path: Path) -> Matrices:
     if len(content) > MAX_JSON:
         raise CheckpointError(f"{path} is larger than {MAX_JSON:,} bytes; save it as safetensors")
     check_memory(JSON_NUMBER * content.count(b","), f"reading {path}", "save it as safetensors")
-    return decode_matrices(content, path.with_suffix(".json"))
+    return decode_json(content, path)
 
 
 def _shape_of(matrices: Matrices, path: Path, n_head: int) -> ModelConfig:

@@ -8,27 +8,15 @@ from microgpt.errors import CheckpointError
 
 # A name that a family of programs gives to a tensor, the programs, and what does not fit.
 FAMILIES = (
-    (
-        r"attn\.c_attn\.weight$",
-        "nanoGPT, minGPT, makemore or GPT-2",
-        "GELU, LayerNorm, and no RMSNorm after the embeddings",
-    ),
-    (
-        r"attn\.c_q\.weight$",
-        "nanochat or modded-nanogpt",
-        "logits that tanh limits, or another scale of queries and keys",
-    ),
-    (
-        r"mlp\.act_fn\.alpha_p$",
-        "transformers",
-        "the settings are in config.json: import the directory",
-    ),
-    (
-        r"mlp\.gate_proj\.weight$",
-        "the Llama family",
-        "a gated MLP, and no RMSNorm after the embeddings",
-    ),
-)
+    (r"attn\.c_attn\.weight$", "nanoGPT, minGPT, makemore or GPT-2",
+     "GELU, LayerNorm, and no RMSNorm after the embeddings"),
+    (r"attn\.c_q\.weight$", "nanochat or modded-nanogpt",
+     "logits that tanh limits, or another scale of queries and keys"),
+    (r"mlp\.act_fn\.alpha_p$", "transformers",
+     "the settings are in config.json: import the directory"),
+    (r"mlp\.gate_proj\.weight$", "the Llama family",
+     "a gated MLP, and no RMSNorm after the embeddings"),
+)  # fmt: skip
 BIASES = r"(attn|mlp|ln_\w+)(\.\w+)?\.bias$"
 MASKS = r"attn\.(masked_)?bias$"  # buffers of GPT-2 and its descendants
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ZIP = b"PK\x03\x04"  # first bytes
 PICKLE = "data.pkl"  # name in the archive, in a directory
-MAX_PICKLE = 2**24  # bytes
+MAX_PICKLE = 2**21  # bytes; an opcode of one byte can take 100 bytes of memory
 STORAGES = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Bool", "Byte")
 ALLOWED = {
     "collections OrderedDict",
@@ -76,20 +76,20 @@ def _strings(content: bytes, path: Path) -> set[str]:
             (pickle,) = [entry for entry in entries if entry.filename.endswith(f"/{PICKLE}")]
             if packed or size > len(content) or pickle.file_size > MAX_PICKLE:
                 raise _damaged(path, "its parts are compressed or too large")
-            operations = [
-                (code.name, arg) for code, arg, _ in pickletools.genops(archive.read(pickle))
-            ]
+            found = set[str]()
+            for code, arg, _ in pickletools.genops(archive.read(pickle)):
+                if code.name in CALLS and arg not in ALLOWED:
+                    what = printable(str(arg).replace(" ", ".")) if arg else code.name
+                    raise CheckpointError(
+                        f"{path} has more than weights: it calls {what}; save a state_dict"
+                    )
+                if isinstance(arg, str):
+                    found.add(arg)
+            return found
     except CheckpointError:
         raise
     except Exception as error:  # zipfile and pickletools raise many kinds for damaged files
         raise _damaged(path, printable(str(error))) from error
-    for name, arg in operations:
-        if name in CALLS and arg not in ALLOWED:
-            what = printable(str(arg).replace(" ", ".")) if arg else name
-            raise CheckpointError(
-                f"{path} has more than weights: it calls {what}; save a state_dict"
-            )
-    return {arg for _, arg in operations if isinstance(arg, str)}
 
 
 def _damaged(path: Path, problem: str) -> CheckpointError:

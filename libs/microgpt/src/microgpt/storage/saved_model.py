@@ -2,6 +2,7 @@
 
 import hashlib
 from array import array
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -27,9 +28,10 @@ class SavedModel(TrainedModel):
     def config(self) -> TrainConfig:
         """The recorded settings of a training step, else the defaults."""
         config, training = super().config, self.meta.training
-        return replace(
-            config, **{name: training.get(name) or getattr(config, name) for name in STEP}
-        )
+        for name in STEP:
+            with suppress(ConfigError):  # a setting of another program
+                config = replace(config, **{name: training.get(name) or getattr(config, name)})
+        return config
 
     @property
     def trained_on(self) -> tuple[DataFacts | None, ...]:

@@ -41,11 +41,14 @@ def encode_weights(
 
     Raises:
         ConfigError: the format is unknown.
-        CheckpointError: a weight is too large for the dtype.
+        CheckpointError: a weight is not finite, or too large for the dtype.
     """
     check_choice("weights_format", weights_format, WeightsFormat)
     if weights_format == "json":
-        return json.dumps(weights, separators=(",", ":")).encode()
+        try:
+            return json.dumps(weights, separators=(",", ":"), allow_nan=False).encode()
+        except ValueError as error:
+            raise CheckpointError("the model has a weight that is not finite") from error
     from safetensors.numpy import save
 
     return save(tensors_of(model, weights, dtype), {"format": "np"})
@@ -90,7 +93,12 @@ def decode_weights(
 
 def decode_matrices(content: bytes, path: Path) -> Matrices:
     """Decode the content of a weights file, whose matrices may have any names and sizes."""
-    return (_from_json if path.suffix == ".json" else _from_safetensors)(content, path)
+    if path.suffix == ".json":
+        return decode_json(content, path)
+    tensors = decode_tensors(content, path)
+    for name, tensor in tensors.items():
+        check_matrix(tensor, name, path)
+    return tensors
 
 
 def rows_of(
@@ -149,18 +157,12 @@ _MATRICES = TypeAdapter(
 )
 
 
-def _from_json(content: bytes, path: Path) -> Matrices:
+def decode_json(content: bytes, path: Path) -> Matrices:
+    """Return the matrices in a JSON file; raise CheckpointError if it is invalid."""
     try:
         return _MATRICES.validate_json(content)
     except ValidationError as error:
         raise CheckpointError(f"{path}: {first_problem(error)}") from error
-
-
-def _from_safetensors(content: bytes, path: Path) -> Matrices:
-    tensors = decode_tensors(content, path)
-    for name, tensor in tensors.items():
-        check_matrix(tensor, name, path)
-    return tensors
 
 
 def decode_tensors(content: bytes, path: Path) -> "dict[str, NDArray[Any]]":

@@ -3,24 +3,37 @@
 from collections.abc import Sequence
 from itertools import islice
 
+from microgpt.data.split import Split
 from microgpt.data.tokenizer import Document
+from microgpt.errors import ConfigError
 from microgpt.training.options import TrainOptions
 
 N_EXAMPLES, MAX_CHARACTERS = 4, 60
 N_SEARCHED = 100  # conversations
 
 
-def examples(docs: Sequence[Document], options: TrainOptions) -> tuple[str, ...]:
-    """Return the examples that are set, or else the first short messages of some conversations.
+def examples(parts: Split, options: TrainOptions) -> tuple[str, ...]:
+    """Return the examples that are set, or else the first short messages that training reads.
 
-    By default, an exported chat of people has none, because its messages may be private.
+    Raises:
+        ConfigError: an example has a character that UTF-8 cannot encode.
     """
-    if options.example is not None:
-        return tuple(text for text in options.example if text.strip())
-    if options.me:
-        return ()
-    first = [doc[0] for doc in islice(docs, N_SEARCHED) if not isinstance(doc, str)]
-    short = [
-        one.content for one in first if one.role == "user" and len(one.content) <= MAX_CHARACTERS
-    ]
-    return (*dict.fromkeys(short),)[:N_EXAMPLES]
+    if options.example is None:
+        short = (text for text in _first(parts.read[:N_SEARCHED]) if len(text) <= MAX_CHARACTERS)
+        return (*islice(short, N_EXAMPLES),)
+    for text in options.example:
+        if any("\ud800" <= char <= "\udfff" for char in text):
+            raise ConfigError(f"the example {text!r:.80} is not UTF-8 text")
+    return (*dict.fromkeys(text for text in options.example if text.strip()),)
+
+
+def remaining(examples: Sequence[str], parts: Split) -> tuple[str, ...]:
+    """Return examples without those of documents that are left out."""
+    gone = _first(parts.left_out).keys() - _first(parts.read)
+    return tuple(text for text in examples if text not in gone)
+
+
+def _first(docs: Sequence[Document]) -> dict[str, None]:
+    """Return the first messages of conversations that a user begins, in order."""
+    first = (doc[0] for doc in docs if doc and not isinstance(doc, str))
+    return dict.fromkeys(one.content for one in first if one.role == "user")

@@ -22,7 +22,7 @@ from microgpt.training.distillation import Teachers
 from microgpt.training.early_stopping import BestWeights
 from microgpt.training.engines import prepare_engine
 from microgpt.training.ensemble import with_ensemble
-from microgpt.training.examples import examples
+from microgpt.training.examples import examples, remaining
 from microgpt.training.finetune import (
     check_alphabet,
     check_questions,
@@ -68,6 +68,7 @@ class TrainingJob:
         """Return the same training with another seed, or without the documents with a match."""
         plan, parts = self.plan, self.parts
         parts = _leave_out(parts, without, plan.config.text, plan.known_questions)
+        plan = replace(plan, examples=remaining(plan.examples, parts))
         plan = plan if seed is None else plan.with_seed(seed)
         plan = replace(
             plan,
@@ -182,7 +183,7 @@ def plan_training(
         minutes=limit.minutes if limit else None,
         budget=chosen.budget if chosen and options.has_budget else None,
         known_questions=known,
-        examples=examples(parts.docs, options),
+        examples=examples(parts, options),
         edited_sources=edited_sources() if options.engine == "reference" else {},
         ensemble=chosen.ensemble if chosen and not config else None,
     ).at(0)

@@ -122,7 +122,7 @@ def train(
     if parts is not docs and (facts := recorded_facts(parts.docs, read)):
         parts = replace(split_again(parts.docs, facts), without=None)
     dtype = dtype or (resume.dtype if resume else None)
-    options = TrainOptions(engine=engine, dtype=dtype, threads=threads)
+    options = TrainOptions(engine=engine, dtype=dtype, threads=threads, example=[])
     if without is not None:
         options = TrainOptions(without=without).over(options)
     if schedule is not None:

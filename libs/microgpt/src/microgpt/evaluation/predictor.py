@@ -80,8 +80,9 @@ class Predictor:
             ConfigError: the model does not have a part that is to be changed.
         """
         changed = self
-        for text in edits.learn:
-            step = changed.training_step(explained_tokens(self.tokenizer, text))
+        for i, text in enumerate(edits.learn):
+            tokens = explained_tokens(self.tokenizer, text)
+            step = changed.training_step(tokens, unfinished=i in edits.unfinished)
             changed = changed.with_weights(step.applied_to(changed.weights))
         return changed.with_weights(edits.applied_to(self.config, changed.weights))
 
@@ -94,8 +95,10 @@ class Predictor:
             changed.compiled.max_at_once = self.compiled.max_at_once
         return changed
 
-    def training_step(self, tokens: Sequence[int]) -> "TrainingStep":
+    def training_step(self, tokens: Sequence[int], *, unfinished: bool = False) -> "TrainingStep":
         """Return a training step on a text with the settings of the model's training.
+
+        The end of an unfinished text does not count.
 
         Raises:
             ConfigError: the engine is the reference engine.
@@ -105,7 +108,8 @@ class Predictor:
             raise ConfigError("gradients of activations require the compiled engine")
         from microgpt.evaluation.training_step import training_step
 
-        return training_step(self.compiled, self.weights, self.step_config, self.tokenizer, tokens)
+        own = self.compiled, self.weights, self.step_config, self.tokenizer
+        return training_step(*own, tokens, unfinished=unfinished)
 
     def evaluate(
         self,

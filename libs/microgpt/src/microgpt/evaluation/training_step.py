@@ -43,8 +43,12 @@ def training_step(
     config: TrainConfig,
     tokenizer: Tokenizer,
     tokens: Sequence[int],
+    *,
+    unfinished: bool = False,
 ) -> TrainingStep:
     """Return a step on tokens, of which the last is only predicted.
+
+    If the text is unfinished, this last prediction does not count.
 
     The learning rate is `config.lr`, without warm-up and decay; there is no dropout.
 
@@ -55,6 +59,7 @@ def training_step(
     if n > size:
         raise PromptError(f"a step takes up to {size} tokens, the context of the model, got {n}")
     counted = counted_predictions(tokens, tokenizer, config)
+    counted[-1] *= not unfinished
     if not any(counted):
         raise PromptError("there is nothing to learn; add a reply, or a text")
     found = gradients(model.activations(tokens[:-1]), tokens, counted)

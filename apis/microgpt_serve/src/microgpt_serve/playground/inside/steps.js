@@ -187,6 +187,10 @@ export class Steps {
     if (this.#backward.isOn) this.#backward.turn(false);
   }
 
+  get isBackward() {
+    return this.#backward.isOn;
+  }
+
   /** The step that is chosen. */
   get chosen() {
     return this.#wanted;

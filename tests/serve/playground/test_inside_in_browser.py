@@ -335,7 +335,7 @@ def test_a_weight_of_the_token_that_came_is_explained(names, names_gpt, page) ->
     chosen("“n”", 1)
     page.focus("#positions")
     page.keyboard.press("End")
-    chosen("the start token", 4)
+    chosen("the end token", 4)
     page.click("#diagram button[value='embedding']")
     until(page, "document.getElementById('why').innerText.includes('of the list of ')")
 

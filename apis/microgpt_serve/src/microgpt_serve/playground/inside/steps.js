@@ -288,7 +288,7 @@ export class Steps {
   #nameOf(matrix, i) {
     if (matrix === "wpe") return `position ${i}`;
     const name = this.#names.get(i) ?? [...this.#model.characters][i];
-    const token = name ? quoted(name) : `token ${i}`;
+    const token = name ? quoted(name, matrix === "lm_head") : `token ${i}`;
     return { wte: token, lm_head: `the logit of ${token}` }[matrix] ?? `number ${i} of the output`;
   }
 

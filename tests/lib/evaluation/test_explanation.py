@@ -216,3 +216,21 @@ def test_ablations_of_a_conversation_count_its_replies(chat) -> None:
             for found, result in ((each.bits, whole), (each.bits_without, changed)):
                 bits = sum(one.bits * c for one, c in zip(result.predictions, counted, strict=True))
                 assert found == pytest.approx(bits, abs=1e-9)
+
+
+def test_the_end_of_an_unfinished_text_does_not_count(trained, chat) -> None:
+    talk = [Message("user", "hi"), Message("assistant", "yo")]
+    for model, text in ((InferenceGpt(trained), "emma"), (InferenceGpt(chat), talk)):
+        found = explain(model, text, unfinished=True, ablations=True, backward=("lm_head", 0, 0))
+        whole = explain(model, text)
+        assert found.predictions == whole.predictions
+        assert found.bits == pytest.approx(whole.bits - whole.predictions[-1].bits)
+        step = found.backward
+        assert step["counted"][-1] == 0
+        assert found.ablations[0].bits == pytest.approx(step["bits_before"], rel=1e-6)
+        edits = Edits(learn=[text], unfinished=[0])
+        after = explain(model, text, unfinished=True, backward=("wte", 0, 0), edits=edits)
+        assert after.backward["bits_before"] == pytest.approx(step["bits_after"], rel=1e-6)
+        assert after != explain(
+            model, text, unfinished=True, backward=("wte", 0, 0), edits=Edits(learn=[text])
+        )

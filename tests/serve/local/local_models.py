@@ -148,9 +148,10 @@ def requests_of(rng: random.Random, served: ServedModel) -> Iterator[Request]:
         details = {"ablations": True, "position": rng.randint(-2, 2)} if most == 3 else {}
         matrix, shape = rng.choice([*weight_shapes(config).items()])
         weight = matrix, *map(rng.randrange, shape)
-        yield "microgpt/v1/explain", {"text": text(most), "backward": weight, **details}
-        yield "microgpt/v1/explain", {"text": text(most), "ablations": True}
-        changes = {**edits_of(rng, config), "learn": [{"text": text(5)}]}
+        end = {"unfinished": most == 20}
+        yield "microgpt/v1/explain", {"text": text(most), "backward": weight, **details, **end}
+        yield "microgpt/v1/explain", {"text": text(most), "ablations": True, **end}
+        changes = {**edits_of(rng, config), "learn": [{"text": text(5), **end}]}
         yield "microgpt/v1/generate", sampling(num_samples=3, **changes, max_tokens=4)
     for n in (1, 2, 3, 5) if tokenizer.is_chat else (1,):
         contents = [text(12) + rng.choice("éÄ x😀☃") for _ in range(n)]

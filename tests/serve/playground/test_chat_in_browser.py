@@ -72,6 +72,12 @@ def test_the_first_screen_of_a_chat_offers_examples(talk, page) -> None:
     assert page.is_hidden("#first")
     page.click("text=New conversation")
     assert page.is_visible("#first")
+    page.click("text=Back to the conversation before")
+    assert replies(page, 2)[0] == "hi there"
+    page.click("text=New conversation")
+    page.click("#examples button")
+    assert len(replies(page, 2)) == 2
+    assert page.is_hidden("#undo-forget")
 
 
 def test_a_reply_can_be_continued_with_another_token(talk, talk_gpt, page) -> None:

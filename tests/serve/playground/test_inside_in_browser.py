@@ -338,7 +338,7 @@ def test_a_weight_of_the_token_that_came_is_explained(names, names_gpt, page) ->
     chosen("“n”", 1)
     page.focus("#positions")
     page.keyboard.press("End")
-    chosen("the start token", 4)
+    chosen("the end token", 4)
     page.click("#diagram button[value='embedding']")
     until(page, "document.getElementById('why').innerText.includes('of the list of ')")
 
@@ -399,6 +399,47 @@ def test_a_training_step_is_made_in_the_page(names, names_gpt, page) -> None:
     until(page, "/without-mlp=0.*learn=anna&learn=anna/.test(location.hash)")
     page.click("text=after 2 steps on “anna” ✕")
     until(page, "/without-mlp=0/.test(location.hash) && !/learn/.test(location.hash)")
+
+
+def test_the_end_counts_only_if_the_text_ends_there(names, names_gpt, page) -> None:
+    def check(*, unfinished: bool) -> None:
+        found = explain(
+            names_gpt, "ann", unfinished=unfinished, backward=("wte", 0, 0), ablations=True
+        )
+        told = f"takes {found.backward['bits_before']:.2f} bits before"
+        until(page, f"document.getElementById('learned').innerText.includes('{told}')")
+        assert ("Nothing has come here" in page.inner_text("#plain")) == unfinished
+        bits = f"{found.ablations[0].bits:.1f}"
+        cell = "document.querySelectorAll('#parts td')[1]"
+        until(page, f"{cell}.innerText === '{bits}'")
+
+    opened(page, names, "inside", text="anna", step="probabilities", backward=1)
+    page.wait_for_selector("#learned:has-text('bits before')")
+    assert page.is_checked("#ends")
+    page.fill("#text", "ann")
+    until(page, f"{READ} === 'startann'")
+    check(unfinished=True)
+    assert not page.is_checked("#ends")
+    page.check("#ends")
+    check(unfinished=False)
+    page.uncheck("#ends")
+    check(unfinished=True)
+    page.click("text=Start again")
+    until(page, f"{READ} === 'start'")
+    page.wait_for_selector("text=There is nothing to learn yet")
+    page.click("#undo-again")
+    until(page, f"{READ} === 'startann'")
+    assert not page.is_checked("#ends")
+    assert page.is_hidden("#undo-again")
+    page.click("#backward")
+    check(unfinished=True)
+    page.click("#make-step")
+    learned = names_gpt.edited(Edits(learn=["ann"], unfinished=[0]))
+    bits = explain(learned, "ann", unfinished=True).bits
+    until(page, f"document.getElementById('effect').innerText.includes('{bits:.1f} now.')")
+    until(page, "/unfinished=1.*learn=/.test(location.hash)")
+    page.reload()
+    until(page, f"document.getElementById('effect').innerText.includes('{bits:.1f} now.')")
 
 
 def test_the_reply_of_a_changed_chat_model_is_shown(talk, talk_gpt, page) -> None:
@@ -463,7 +504,9 @@ def test_the_first_example_suits_the_model(shared, talk, subword_dir, page) -> N
     page.goto("about:blank")
     opened(page, talk, "chat", m=["hi there", "yo man", "hi", "yo"])
     page.click("nav >> text=Look inside")
-    until(page, "location.hash.endsWith('?m=hi+there&m=yo+man&question=hi&text=yo')")
+    ending = "?m=hi+there&m=yo+man&question=hi&text=yo&temperature=0.5"
+    until(page, f"location.hash.endsWith('{ending}')")
+    assert page.input_value("#bar-temperature") == "0.5"
     page.wait_for_selector("#explained:not([hidden])")
     opened(page, shared(subword_dir), "inside")
     page.wait_for_selector("#explained:not([hidden])")

@@ -135,6 +135,9 @@ class ExplainedDocument(RequestBody):
         None, max_length=MAX_EXPLAINED, description="Text; for a chat model, a user message."
     )
     messages: Messages[ExplainedMessage] | None = None
+    unfinished: bool = Field(
+        False, description="Whether the text or the last reply goes on: its end does not count."
+    )
 
     @model_validator(mode="after")
     def _check_text(self) -> Self:

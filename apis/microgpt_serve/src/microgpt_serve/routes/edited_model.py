@@ -27,6 +27,7 @@ async def edited_model(body: EditableModel, request: Request, state: AppState) -
         body.without_positions,
         [WeightEdit(*vars(one).values()) for one in body.weights],
         [(await document_of(one, request, state))[0] for one in body.learn],
+        [i for i, one in enumerate(body.learn) if one.unfinished],
     )
     if not edits:
         return model

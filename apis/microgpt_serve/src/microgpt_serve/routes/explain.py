@@ -155,6 +155,7 @@ def _steps(
         position=body.position,
         ablations=body.ablations,
         backward=body.backward,
+        unfinished=body.unfinished,
         has_end=model.text == "lines",
         change=encode,
     )

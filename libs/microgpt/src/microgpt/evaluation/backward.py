@@ -15,7 +15,12 @@ WINDOW = 64  # maximum number of rows and columns of a matrix in the result
 
 
 def backward(
-    gpt: Predictor, tokens: Sequence[int], weight: WeightName, position: int | None
+    gpt: Predictor,
+    tokens: Sequence[int],
+    weight: WeightName,
+    position: int | None,
+    *,
+    unfinished: bool = False,
 ) -> dict[str, Any]:
     """Return the gradients and moves of a training step on a text, as JSON values.
 
@@ -31,7 +36,7 @@ def backward(
 
     name, row, column = weight
     Edits(weights=[WeightEdit(*weight)]).matrices_of(gpt.config)
-    step = training_step(gpt, tokens)
+    step = training_step(gpt, tokens, unfinished=unfinished)
     after = gpt.with_weights(step.applied_to(gpt.weights)).compiled
     before, later = (
         math.fsum(

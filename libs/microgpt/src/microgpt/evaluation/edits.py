@@ -3,7 +3,7 @@
 All changes are made to the weights, so a changed model is computed like any other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -34,7 +34,8 @@ class Edits:
 
     The output of a head or an MLP that is switched off is zero, and so is the embedding of a
     position. Single weights are changed last, in order. Before all this, the model makes a training
-    step on each text of `learn`; see `training_step`.
+    step on each text of `learn`; see `training_step`. `unfinished` has the indices of those whose
+    end does not count.
     """
 
     without_heads: Sequence[Head] = ()
@@ -42,6 +43,7 @@ class Edits:
     without_positions: Sequence[int] = ()
     weights: Sequence[WeightEdit] = ()
     learn: Sequence[Document] = ()
+    unfinished: Collection[int] = ()
 
     def __bool__(self) -> bool:
         return any(vars(self).values())

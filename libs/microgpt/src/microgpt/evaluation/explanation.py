@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from heapq import nlargest
 from typing import Any
 
@@ -54,7 +55,7 @@ class Explanation:
     activations: dict[str, list[float] | list[list[float]]] = field(default_factory=dict)
     ablations: tuple[Ablation, ...] = ()  # of all heads and MLPs, by layer
     backward: dict[str, Any] = field(default_factory=dict)  # see `backward.backward`
-    has_end: bool = True  # False for running text: the last prediction is of what may come next
+    has_end: bool = True  # False for running text and unfinished ones: more may come
 
     @property
     def bits(self) -> float:
@@ -90,6 +91,7 @@ def explain(
     position: int | None = None,
     ablations: bool = False,
     backward: WeightName | None = None,
+    unfinished: bool = False,
     text_kind: TextKind = TrainConfig.text,
     edits: Edits | None = None,
 ) -> Explanation:
@@ -107,6 +109,7 @@ def explain(
         ablations: whether to switch off each head and each MLP, one after the other.
         backward: matrix, row and column of a weight. The result has the gradients of a training
             step on this text, and what the step changes; see `training_step`.
+        unfinished: whether the text, or the last reply, goes on: its end does not count.
         text_kind: "stream" if the model was trained on running text, which has no end.
         edits: changes to the model, such as `Edits(without_heads=[(0, 1)])`.
 
@@ -133,6 +136,7 @@ def explain(
         position=position,
         ablations=ablations,
         backward=backward,
+        unfinished=unfinished,
         has_end=text_kind == "lines",
     )
     return finish(steps)
@@ -147,6 +151,7 @@ def explain_tokens(
     position: int | None = None,
     ablations: bool = False,
     backward: WeightName | None = None,
+    unfinished: bool = False,
     has_end: bool = True,
     change: Callable[[Prediction], Prediction] = lambda prediction: prediction,
 ) -> Steps[Explanation]:
@@ -176,11 +181,12 @@ def explain_tokens(
             yield
         if position is not None:
             numbers = {name: array.tolist() for name, array in found.at(position % n).items()}
-    parts = []
+    parts, has_end = [], has_end and not unfinished
     for part in parts_of(gpt, tokens, position, has_end=has_end) if ablations else ():
         parts.append(part)
         yield
-    pushed = backward_facts(gpt, tokens, backward, position) if backward else {}
+    step = partial(backward_facts, gpt, tokens, position=position, unfinished=unfinished)
+    pushed = step(backward) if backward else {}
     read = tuple(map(label, tokens[:-1]))
     return Explanation(tuple(predictions), read, weights, numbers, tuple(parts), pushed, has_end)
 

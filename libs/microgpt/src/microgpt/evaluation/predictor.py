@@ -79,10 +79,11 @@ class Predictor:
             ConfigError: the model does not have a part that is to be changed.
         """
         changed = self
-        for text in edits.learn:
+        for i, text in enumerate(edits.learn):
             from microgpt.evaluation.training_step import training_step
 
-            step = training_step(changed, explained_tokens(self.tokenizer, text))
+            tokens = explained_tokens(self.tokenizer, text)
+            step = training_step(changed, tokens, unfinished=i in edits.unfinished)
             changed = changed.with_weights(step.applied_to(changed.weights))
         return changed.with_weights(edits.applied_to(self.config, changed.weights))
 

@@ -36,10 +36,13 @@ class TrainingStep(NamedTuple):
         return {name: tuple(map(tuple, rows.tolist())) for name, rows in moved.items()}
 
 
-def training_step(gpt: Predictor, tokens: Sequence[int]) -> TrainingStep:
+def training_step(
+    gpt: Predictor, tokens: Sequence[int], *, unfinished: bool = False
+) -> TrainingStep:
     """Return a step on tokens, of which the last is only predicted, with the model's settings.
 
-    There is no warm-up, decay or dropout.
+    If the text is unfinished, this last prediction does not count. There is no warm-up, decay or
+    dropout.
 
     Raises:
         ConfigError: the engine is the reference engine.
@@ -52,6 +55,7 @@ def training_step(gpt: Predictor, tokens: Sequence[int]) -> TrainingStep:
     if n > size:
         raise PromptError(f"a step takes up to {size} tokens, the context of the model, got {n}")
     counted = counted_predictions(tokens, gpt.tokenizer, gpt.step_config)
+    counted[-1] *= not unfinished
     if not any(counted):
         raise PromptError("there is nothing to learn; add a reply, or a text")
     with np.errstate(all="ignore"):

@@ -31,6 +31,7 @@ export class Chat {
   #alternatives;
   #isReloaded; // the address may be older than what is stored
   #note = ""; // on what the model has not read for the reply that is being streamed
+  #last = null; // the conversation before "New conversation"
   #edited = null; // the number of the message of which the user writes another version
   #running = null; // AbortController of the reply that is being streamed
 
@@ -52,11 +53,8 @@ export class Chat {
       if (key === "Escape" && !byId("chat").hidden) this.#stop();
     });
     byId("stop").addEventListener("click", () => this.#stop());
-    byId("forget").addEventListener("click", () => {
-      tell();
-      this.#reset(new Versions());
-      this.resume();
-    });
+    byId("forget").addEventListener("click", () => this.#begin(new Versions(), this.#talk));
+    byId("undo-forget").addEventListener("click", () => this.#begin(this.#last, null));
     byId("edit-end").addEventListener("click", () => this.#edit(null, ""));
   }
 
@@ -70,6 +68,15 @@ export class Chat {
     const given = this.#isReloaded ? [] : parameters.getAll("m");
     this.#isReloaded = false;
     this.#reset(this.#talk.show(given) ? this.#talk : Versions.of(conversation(given)));
+    this.resume();
+  }
+
+  /** Show a conversation. Args: the one that was left for it, if any, to which one can go back. */
+  #begin(talk, last) {
+    tell();
+    this.#last = last;
+    byId("undo-forget").hidden = !last;
+    this.#reset(talk);
     this.resume();
   }
 
@@ -104,6 +111,7 @@ export class Chat {
 
   #send(text) {
     if (!text || this.#running) return;
+    byId("undo-forget").hidden = true;
     const i = this.#edited ?? this.#talk.messages.length;
     this.#edit(null, "");
     this.#talk.add(i, { role: "user", content: text });
@@ -242,7 +250,7 @@ export class Chat {
   #inside(i) {
     const contents = this.#talk.messages.slice(0, i + 1).map((each) => each.content);
     const [question, text] = contents.splice(i - 1);
-    return { m: contents, question, text };
+    return { m: contents, question, text, temperature: byId("chat-temperature").value };
   }
 
   #tools(role, content, i) {

@@ -123,6 +123,9 @@ export class Backward {
   /** Return a sentence on the push at a step. */
   sentence(kind, { counted }, at, came) {
     if (kind !== "probabilities") return TEXTS[kind] ?? TEXTS.stream;
+    if (!counted[at] && at === counted.length - 1 && !byId("ends").checked) {
+      return "Nothing has come here yet, so nothing is pushed. Choose an earlier token, or tick that it ends here.";
+    }
     if (!counted[at]) {
       return "The model learns only to predict replies, so nothing is pushed here. Choose a token of the reply.";
     }

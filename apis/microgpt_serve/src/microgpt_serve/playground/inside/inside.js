@@ -27,6 +27,7 @@ const TOP = 20; // the most alternatives that the service returns
 const GREETING = "hello"; // a question for any chat model that knows its letters
 const TELLING = "quinn"; // where an MLP of a model of names knows that u comes after q
 const TELLING_SHARE = 0.3; // by which the MLP must raise the probability of the u
+const N_EXAMPLE = 12; // the most tokens of the first text
 const DARK_BITS = 8; // surprise with the strongest colour
 
 export class Inside {
@@ -66,7 +67,7 @@ export class Inside {
         this.#write();
       },
       changed: () => this.#explainNumbers(),
-      stepped: () => this.#switches.learn(this.#text, this.#contents),
+      stepped: () => this.#switches.learn(this.#text, this.#contents, this.#ending),
     });
     this.#offer();
     byId("edit-weight").firstElementChild.addEventListener("toggle", () => this.#tellWeight());
@@ -74,14 +75,25 @@ export class Inside {
       byId(name).addEventListener("input", () => this.#tellWeight());
     }
     byId("again").addEventListener("click", () => {
-      byId("text").value = "";
+      const [m, question, text] = [this.#before, byId("question").value, byId("text").value];
+      const unfinished = !byId("ends").checked;
+      this.#fill({ m, question });
+      byId("undo-again").hidden = !text;
+      byId("undo-again").onclick = () => {
+        this.#fill({ m, question, text, unfinished });
+        this.#explain(Infinity);
+      };
       this.#explain(0);
     });
     byId("leave-out").addEventListener("click", () => {
       this.#before = [];
       this.#explain(Infinity);
     });
-    byId("read").addEventListener("input", () => this.#explain(Infinity));
+    byId("read").addEventListener("input", ({ target }) => {
+      if (target === byId("text")) byId("ends").checked = false;
+      byId("undo-again").hidden = true;
+      this.#explain(target === byId("ends") ? this.#at : Infinity);
+    });
     positions.addEventListener("keydown", (event) => this.#move(event));
     positions.addEventListener("click", ({ target }) => {
       const token = target.closest(".token");
@@ -98,8 +110,7 @@ export class Inside {
       this.#showExample();
       return;
     }
-    const { text, question } = Object.fromEntries(parameters);
-    this.#fill({ m: parameters.getAll("m"), question, text });
+    this.#fill({ ...Object.fromEntries(parameters), m: parameters.getAll("m") });
     this.#explain(Math.trunc(parameters.get("at") ?? Infinity) || 0);
   }
 
@@ -119,7 +130,9 @@ export class Inside {
     byId("try").hidden = false;
   }
 
-  #fill({ m = [], question = "", text = "" }) {
+  #fill({ m = [], question = "", text = "", unfinished = !text }) {
+    byId("ends").checked = !unfinished;
+    byId("undo-again").hidden = true;
     this.#before = m;
     byId("question").value = question;
     byId("text").value = text;
@@ -129,13 +142,16 @@ export class Inside {
   async #showExample() {
     if (this.#model.chat) {
       const question = missing(GREETING, this.#model) ? "" : GREETING;
-      this.#fill(this.#lastReply() ?? { question });
+      const last = this.#lastReply() ?? { question };
+      this.#fill(last);
+      this.#bars.read(new URLSearchParams(last));
     } else {
       const signal = this.#begin("example");
-      const body = { max_tokens: 12 };
+      const body = { max_tokens: N_EXAMPLE };
       const found = await post("microgpt/v1/generate", body, signal).catch(() => ({}));
       if (signal.aborted) return; // a text was typed meanwhile
-      this.#fill({ text: found.samples?.[0] });
+      const text = found.samples?.[0] ?? "";
+      this.#fill({ text, unfinished: text.length >= N_EXAMPLE });
     }
     this.#explain(Infinity);
   }
@@ -149,8 +165,18 @@ export class Inside {
     return [...this.#before, byId("question").value, this.#text];
   }
 
+  /** The field of a request that leaves the end of an unfinished text out. */
+  get #ending() {
+    return byId("ends").checked && this.#cut === null ? {} : { unfinished: true };
+  }
+
+  get #isEmpty() {
+    return !this.#text && !this.#before.length && Boolean(this.#ending.unfinished);
+  }
+
   #document() {
-    return this.#model.chat ? { messages: conversation(this.#contents) } : { text: this.#text };
+    const read = this.#model.chat ? { messages: conversation(this.#contents) } : { text: this.#text };
+    return { ...read, ...this.#ending };
   }
 
   #write() {
@@ -158,6 +184,7 @@ export class Inside {
       m: this.#before,
       question: this.#model.chat ? byId("question").value : undefined,
       text: byId("text").value,
+      unfinished: byId("ends").checked || !byId("text").value ? undefined : 1,
       at: this.#at === this.#last ? undefined : this.#at,
       ...this.#bars.parameters,
       ...this.#maps.parameters,
@@ -206,6 +233,8 @@ export class Inside {
     this.#unchanged = this.#switches.isOn ? await this.#ask("unchanged", { top: TOP }, {}) : null;
     if (this.#switches.isOn && !this.#unchanged) return;
     this.#found = found;
+    const isRunning = !this.#ending.unfinished && found.n_scored < found.predictions.length;
+    if (isRunning) byId("ending").hidden = true; // running text has no end
     this.#steps.learnNames(found);
     this.#refuse("");
     byId("explained").hidden = false;
@@ -305,6 +334,11 @@ export class Inside {
   /** Show the numbers of the position, and what the parts of the model are for. */
   async #explainNumbers() {
     this.#write();
+    if (this.#isEmpty && this.#steps.isBackward) {
+      this.#steps.forward();
+      tell(new Error("There is nothing to learn yet: write a text first, or a reply."));
+      return;
+    }
     const [i, { read, predictions }] = [this.#at, this.#found];
     const isLast = i === this.#last;
     const place = { top: 0, position: i };
@@ -325,7 +359,7 @@ export class Inside {
   async #tellWeight() {
     byId("weight-now").textContent = "";
     const backward = this.#steps.weight;
-    if (!backward) return;
+    if (!backward || this.#isEmpty) return;
     const body = { ...this.#document(), ...this.#switches.body, top: 0, backward };
     const found = await post(PATH, body, this.#begin("weight")).catch(() => null); // a wrong one has none
     if (found) this.#steps.drawValue(backward, found.backward.weight.value);
@@ -349,7 +383,8 @@ export class Inside {
   #bitsOf({ bits, read, predictions }) {
     if (!this.#model.chat) return bits.toFixed(1);
     const isReply = (i) => read.slice(0, i + 1).findLast(isSpecial) === "<|assistant|>";
-    return predictions.reduce((sum, each, i) => sum + (isReply(i) ? each.bits : 0), 0).toFixed(1);
+    const counts = (i) => isReply(i) && (i < this.#last || !this.#ending.unfinished);
+    return predictions.reduce((sum, each, i) => sum + (counts(i) ? each.bits : 0), 0).toFixed(1);
   }
 
   #move(event) {
@@ -372,12 +407,15 @@ export class Inside {
     try {
       const { text, label } = await decoded(tokens, this.#begin("draw"));
       if (isSpecial(label)) {
-        byId("sentence").textContent = `Drawn: ${quoted(label, true)}. The text ends here.`;
         byId("draw").disabled = true;
+        byId("ends").checked ||= this.#at === this.#last;
+        await this.#explain(this.#at);
+        byId("sentence").textContent = `Drawn: ${quoted(label, true)}. The text ends here.`;
       } else if (nBroken(text) > nBroken(byId("text").value)) {
         byId("sentence").textContent = "Drawn: a part of a character. It cannot be shown; draw again.";
       } else {
         byId("text").value = text;
+        byId("ends").checked = false;
         this.#explain(Infinity);
       }
     } catch (error) {

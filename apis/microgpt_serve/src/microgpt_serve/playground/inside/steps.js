@@ -187,6 +187,10 @@ export class Steps {
     if (this.#backward.isOn) this.#backward.turn(false);
   }
 
+  get isBackward() {
+    return this.#backward.isOn;
+  }
+
   /** The step that is chosen. */
   get chosen() {
     return this.#wanted;
@@ -283,7 +287,7 @@ export class Steps {
   #nameOf(matrix, i) {
     if (matrix === "wpe") return `position ${i}`;
     const name = this.#names.get(i) ?? [...this.#model.characters][i];
-    const token = name ? quoted(name) : `token ${i}`;
+    const token = name ? quoted(name, matrix === "lm_head") : `token ${i}`;
     return { wte: token, lm_head: `the logit of ${token}` }[matrix] ?? `number ${i} of the output`;
   }
 

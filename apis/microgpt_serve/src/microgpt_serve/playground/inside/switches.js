@@ -78,20 +78,25 @@ export class Switches {
     return FIELDS.slice(0, -1).some((name) => this.#edits.get(name).length);
   }
 
-  /** Make a training step on a text, or on the contents of messages. */
-  learn(text, contents) {
-    this.#edits.get("learn").push(this.#model.chat ? JSON.stringify(contents) : text);
+  /** Make a training step on a text, or on the contents of messages. In the address, null goes on. */
+  learn(text, contents, { unfinished }) {
+    const more = unfinished ? [null] : [];
+    const all = this.#model.chat ? [...contents, ...more] : [text, ...more];
+    this.#edits.get("learn").push(this.#model.chat || unfinished ? JSON.stringify(all) : text);
     this.#changed();
   }
 
-  #document(text) {
-    return this.#model.chat ? { messages: conversation(this.#contents(text)) } : { text };
+  #document(value) {
+    const all = this.#contents(value);
+    const ending = all.at(-1) === null ? { unfinished: all.pop() === null } : {};
+    return { ...(this.#model.chat ? { messages: conversation(all) } : { text: all[0] }), ...ending };
   }
 
   /** Return the contents of messages from an address; only a wrong one has no JSON. */
   #contents(text) {
     try {
-      return this.#model.chat ? [JSON.parse(text)].flat().map(String) : [text];
+      if (!this.#model.chat && !text.endsWith(",null]")) return [text];
+      return [JSON.parse(text)].flat().map((each) => each && `${each}`);
     } catch {
       return [text];
     }

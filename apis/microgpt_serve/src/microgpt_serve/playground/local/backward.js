@@ -18,11 +18,12 @@ const NOTHING = "there is nothing to learn; add a reply, or a text";
  * @param {any} config the settings of a step
  * @param {any} tokenizer
  * @param {number[]} tokens
+ * @param {boolean} [unfinished] whether the end of the text does not count
  */
-export function weightsAfter(model, config, tokenizer, tokens) {
+export function weightsAfter(model, config, tokenizer, tokens, unfinished) {
   const { memory } = model;
   const { end } = memory;
-  const counted = countedOf(config, tokenizer, tokens);
+  const counted = countedOf(config, tokenizer, tokens, unfinished);
   checkStep(counted, model.config.block_size);
   try {
     const chunk = { tokens, mask: Uint8Array.from([0, ...counted]) };
@@ -46,14 +47,15 @@ export function weightsAfter(model, config, tokenizer, tokens) {
  * @param {number[]} tokens
  * @param {[string, number, number]} weight
  * @param {number} [position]
+ * @param {boolean} [unfinished]
  */
-export function backward(model, config, tokenizer, tokens, [matrix, row, column], position) {
+export function backward(model, config, tokenizer, tokens, [matrix, row, column], position, unfinished) {
   const weights = model.packed.flat();
   const of = (numbers, name, [row, column]) =>
     rowsOf(model.config, matricesOf(model.config, numbers), { matrix: name, row, column });
   const { numbers: values, columns } = of(weights, matrix, [row, column]);
-  const after = weightsAfter(model, config, tokenizer, tokens);
-  const counted = countedOf(config, tokenizer, tokens);
+  const after = weightsAfter(model, config, tokenizer, tokens, unfinished);
+  const counted = countedOf(config, tokenizer, tokens, unfinished);
   const n = tokens.length - 1;
   const { grads, factors } = withActivations(model, tokens.slice(0, -1), (found) =>
     gradients(model, found, tokens, counted),
@@ -100,12 +102,14 @@ export function backward(model, config, tokenizer, tokens, [matrix, row, column]
 }
 
 /** Return the loss mask of the predictions; see `counted_predictions`. */
-export function countedOf({ loss_on: lossOn, text }, { isChat, special }, tokens) {
+export function countedOf({ loss_on: lossOn, text }, { isChat, special }, tokens, unfinished = false) {
   const isAll = !isChat || lossOn === "all";
   let role = -1;
   return tokens.slice(0, -1).map((token, i) => {
+    const isLast = i === tokens.length - 2;
     if (isChat && CHAT_TOKENS.some((name) => special.get(name) === token)) role = token;
-    if (isAll) return Number(text === "lines" || i < tokens.length - 2);
+    if (unfinished && isLast) return 0;
+    if (isAll) return Number(text === "lines" || !isLast);
     return Number(role === special.get("assistant"));
   });
 }

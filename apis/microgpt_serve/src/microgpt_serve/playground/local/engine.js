@@ -222,12 +222,12 @@ export class LocalEngine {
       const shown = nNumbers.toLocaleString("en");
       throw new EngineError(`${shown} attention weights are too many; ask for fewer heads`);
     }
-    const { ablations, backward: weight } = body;
-    const wanted = { top, attention, position, ablations, backward: weight, step: this.#file.step };
-    const [model, tokenizer] = [this.#model, this.#tokenizer];
+    const { ablations, backward: weight, unfinished } = body;
+    const [model, tokenizer, step] = [this.#model, this.#tokenizer, this.#file.step];
+    const wanted = { top, attention, position, ablations, backward: weight, step, unfinished };
     return {
       ...explain(model, tokenizer, tokens, wanted, this.#file.text === "lines"),
-      ...(weight && { backward: backward(model, this.#file.step, tokenizer, tokens, weight, position) }),
+      ...(weight && { backward: backward(model, step, tokenizer, tokens, weight, position, unfinished) }),
       ...(prompt?.tokensDropped && { tokens_dropped: prompt.tokensDropped }),
       ...(prompt?.unknownCharacters && { unknown_characters: prompt.unknownCharacters }),
     };
@@ -252,7 +252,7 @@ export class LocalEngine {
     try {
       for (const each of body.learn ?? []) {
         const { tokens } = this.#explained(each);
-        model.setWeights(weightsAfter(model, this.#file.step, this.#tokenizer, tokens));
+        model.setWeights(weightsAfter(model, this.#file.step, this.#tokenizer, tokens, each.unfinished));
       }
       model.setWeights(edited(model.config, model.packed.flat(), body));
       return await use();

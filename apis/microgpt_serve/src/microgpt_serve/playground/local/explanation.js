@@ -14,7 +14,7 @@ const inBits = (nats) => nats / Math.LN2;
  * @param {import("./model.js").LocalModel} model
  * @param {any} tokenizer
  * @param {number[]} tokens
- * @param {{top: number, attention: [number, number][], position?: number, ablations?: boolean, backward?: any, step?: any}} wanted
+ * @param {{top: number, attention: [number, number][], position?: number, ablations?: boolean, backward?: any, step?: any, unfinished?: boolean}} wanted
  * @param {boolean} hasEnd whether the end of the text counts, which running text has not
  */
 export function explain(model, tokenizer, tokens, wanted, hasEnd) {
@@ -26,7 +26,7 @@ export function explain(model, tokenizer, tokens, wanted, hasEnd) {
   const predictions = logProbabilities(model, tokens, hasEnd).map((row, i) =>
     prediction(tokenizer, tokens[i + 1], row, top),
   );
-  const scored = hasEnd ? predictions : predictions.slice(0, -1);
+  const scored = hasEnd && !wanted.unfinished ? predictions : predictions.slice(0, -1);
   const found = {
     bits: scored.reduce((total, each) => total + each.bits, 0),
     n_scored: scored.length,
@@ -57,7 +57,7 @@ function ablate(model, tokenizer, tokens, wanted, hasEnd) {
   const n = tokens.length - 1;
   const own = logProbabilities(model, tokens, true);
   const counted = countedOf(step, tokenizer, tokens);
-  if (!hasEnd) counted[n - 1] = 0;
+  if (!hasEnd || wanted.unfinished) counted[n - 1] = 0;
   const isAny = counted.some(Boolean);
   const total = (rows) =>
     rows.reduce((sum, row, i) => sum + (isAny && !counted[i] ? 0 : inBits(-row[tokens[i + 1]])), 0);

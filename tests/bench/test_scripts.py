@@ -108,6 +108,7 @@ SHORTEST = {
     "page_training": ("--rounds 1", ""),
     "peak": ("", "bench.ROUNDS = 1"),
     "playground": ("--rounds 1", "bench.SECONDS = 0.1"),
+    "portable_student": ("--only names --seeds 1", "bench.BUDGET = 3e9"),
     "pytorch": (
         "--seeds 1",
         BRIEF_ADAMW + "; from quality import measured; "

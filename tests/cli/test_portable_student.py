@@ -1,15 +1,19 @@
 import json
 import re
+from dataclasses import replace
 from math import log
 from pathlib import Path
 
 import pytest
 from commands import ok, refused
+from exported_models import ARCHITECTURES, saved_model
 from gguf import GGUFReader
 from json_files import edit
 from terminal import Terminal
 
-from microgpt.storage.model_directory import load
+from microgpt.data.tokenizer import Message
+from microgpt.questions.known_questions import KnownQuestions
+from microgpt.storage.model_directory import load, save
 
 MISFIT = "the model has token shift, which no architecture of llama.cpp and transformers has"
 NAMES = [a + b for a in ("an", "em", "mi", "lu", "zo", "ka") for b in ("na", "ma", "la", "ra")]
@@ -125,6 +129,15 @@ def test_a_chat_model_needs_conversations(microgpt, tmp_path) -> None:
         done.stderr
     )
     ok(microgpt(*export, "--data", "chats.jsonl", "--force"))
+
+
+def test_a_model_of_few_questions_has_no_student(microgpt, tmp_path) -> None:
+    chat = saved_model("chat", **ARCHITECTURES["newer"])
+    asked = (Message("user", "where is it"), Message("assistant", "here."))
+    known = KnownQuestions((asked,), "no idea")
+    meta = chat.meta.model_copy(update={"known_questions": known})
+    save(replace(chat, meta=meta), tmp_path / "names")
+    assert refused(microgpt(*EXPORT, "--student")).startswith("the model answers few questions,")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from microgpt.data.tokenizer import Document
 from microgpt.errors import ConfigError
 from microgpt.exports.apertus import misfit
 from microgpt.exports.portable_student import PortableStudent, plan_student
+from microgpt.exports.receipt import FEW_QUESTIONS
 from microgpt.files.atomic_files import committed_path
 from microgpt.state import TrainedModel
 from microgpt.storage.meta import STATE_DESCRIPTION, meta_of
@@ -39,7 +40,9 @@ def portable(saved: SavedModel, directory: Path, data: Path | None, *, agreed: b
     problem = misfit(saved.model)
     if data and not problem:
         raise ConfigError("the model is portable, so there is no student to train; omit --data")
-    if not problem or saved.known_questions:  # a receipt refuses a model of few questions
+    if saved.known_questions:
+        raise ConfigError(FEW_QUESTIONS)
+    if not problem:
         return saved
     uses: list[Use] = ["training", "evaluation", "generation"]
     load_kernels("compiled", *{saved.dtype, DEFAULT_DTYPE["compiled"]}, uses=uses)

@@ -31,6 +31,10 @@ FORMAT_VERSION = 1
 N_TEXTS, MAX_TOKENS = 16, 256  # texts, and tokens of a text or a continuation after the first
 SEED = 42  # of the first text and of the seeded continuation
 MAX_BYTES = 2**20  # of a receipt in JSON; 16 texts of 256 tokens take 200 kB
+FEW_QUESTIONS = (
+    "the model answers few questions, which it finds by their words, and other programs cannot do "
+    "that; use --format html"
+)
 
 Tokens = Annotated[tuple[int, ...], Field(min_length=2, max_length=MAX_TOKENS + 1)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -101,10 +105,7 @@ def make_receipt(
         ConfigError: the model answers few questions, or sources of the model have been edited.
     """
     if saved.known_questions:
-        raise ConfigError(
-            "the model answers few questions, which it finds by their words, and other programs "
-            "cannot do that; use --format html"
-        )
+        raise ConfigError(FEW_QUESTIONS)
     gpt = InferenceGpt(saved)
     rounded = InferenceGpt(exported) if exported is not saved else gpt
     drawn = [_drawn(gpt, SEED + i) for i in range(N_TEXTS)]

@@ -81,3 +81,11 @@ def test_a_file_that_is_no_checkpoint_is_named(microgpt, weights) -> None:
     options = ("--n-head", "2", "--data", "names.txt", "--model", "ours")
     problem = refused(microgpt("import", "names.txt", *options))
     assert problem == "names.txt: invalid JSON: expected value at line 1 column 1"
+
+
+def test_a_checkpoint_is_not_replaced_by_its_import(microgpt, tmp_path) -> None:
+    moonbase(tmp_path / "theirs")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "theirs").iterdir()}
+    problem = refused(microgpt("import", "theirs", "--model", "./theirs", "--force"))
+    assert problem == "theirs is the checkpoint itself; use another directory with --model"
+    assert {path.name: path.read_bytes() for path in (tmp_path / "theirs").iterdir()} == before

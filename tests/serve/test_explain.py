@@ -1,4 +1,6 @@
+import asyncio
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -6,6 +8,10 @@ from microgpt import InferenceGpt, Message, Sampling, TrainConfig, load, save
 from microgpt.evaluation.edits import Edits, WeightEdit
 from microgpt.evaluation.explanation import explain
 from microgpt.training.train import train
+from microgpt_serve.errors import ServeError
+from microgpt_serve.routes.edited_model import MAX_EDITED
+from microgpt_serve.routes.explain import ExplainRequest
+from microgpt_serve.routes.explain import explain as route
 
 PAGE = "/microgpt/v1/explain"
 
@@ -130,3 +136,11 @@ def test_a_step_on_a_text_changes_replies_and_texts(names, names_gpt, talk, talk
 def test_what_a_step_cannot_do_is_a_bad_request(names, body, message) -> None:
     reply = names.request("POST", PAGE, body)
     assert (reply.status, message in reply.json["error"]) == (400, True), reply.json
+
+
+@pytest.mark.parametrize("body", [{"ablations": True}, {"backward": ("wte", 0, 0)}])
+def test_a_model_that_is_too_large_is_not_copied(names_gpt, body) -> None:
+    gpt = SimpleNamespace(num_params=MAX_EDITED + 1, config=names_gpt.config)
+    state = SimpleNamespace(model=SimpleNamespace(gpt=gpt))
+    with pytest.raises(ServeError, match="the model is too large to change it"):
+        asyncio.run(route(ExplainRequest(text="anna", **body), None, state))

@@ -1,5 +1,6 @@
 """`microgpt import`: convert a checkpoint of another program to a model directory."""
 
+import os
 from pathlib import Path
 
 from microgpt_cli.terminal import options as opt
@@ -23,12 +24,15 @@ def import_checkpoint(
     """
     from microgpt.data.documents import load_text
     from microgpt.data.tokenizer import CharTokenizer
+    from microgpt.errors import ConfigError
     from microgpt.imports.checkpoint import import_model
     from microgpt.model_config import count_params
     from microgpt.storage.model_directory import save
     from microgpt_cli.terminal.console import terminal_safe
     from microgpt_cli.training.replacement import confirm_replacement
 
+    if os.path.realpath(model) == os.path.realpath(checkpoint):
+        raise ConfigError(f"{model} is the checkpoint itself; use another directory with --model")
     tokenizer = CharTokenizer.from_documents(load_text(data)) if data else None
     saved = import_model(checkpoint, n_head=n_head, tokenizer=tokenizer)
     if not force:

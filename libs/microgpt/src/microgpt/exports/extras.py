@@ -1,8 +1,10 @@
-"""Packages that only some exports need."""
+"""Packages that only some exports need, and their errors."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 
-from microgpt.errors import ConfigError
+from microgpt.errors import CheckpointError, ConfigError
 from microgpt.printable import printable
 
 
@@ -16,8 +18,20 @@ def check_extra(extra: str, what: str, *names: str) -> None:
         try:
             import_module(name)
         except (ImportError, OSError) as error:  # OSError: a library of the system is missing
-            problem = printable(" ".join(str(error).split()))
             raise ConfigError(
-                f"{what} require the extra {extra} ({problem}); run: "
+                f"{what} require the extra {extra} ({_one_line(error)}); run: "
                 f"pip install 'microgpt-lib[{extra}]'"
             ) from error
+
+
+@contextmanager
+def running(program: str) -> Iterator[None]:
+    """Convert any exception of a program to a CheckpointError; they have no base class."""
+    try:
+        yield
+    except Exception as error:
+        raise CheckpointError(f"{program} cannot run the model: {_one_line(error)}") from error
+
+
+def _one_line(error: Exception) -> str:
+    return printable(" ".join(str(error).split()))

@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from microgpt.errors import CheckpointError
 from microgpt.exports.comparison import PIECE
-from microgpt.exports.extras import check_extra
+from microgpt.exports.extras import check_extra, running
 from microgpt.exports.receipt import MAX_TOKENS
-from microgpt.printable import printable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,16 +32,11 @@ class LlamaSession:
         silent = llama_cpp.llama_log_callback(lambda *_: None)
         llama_cpp.llama_log_set(silent, None)
         try:
-            self._llama = llama_cpp.Llama(
-                str(file), n_ctx=n_tokens, n_batch=PIECE, n_ubatch=PIECE, n_threads=1,
-                n_threads_batch=1, logits_all=True, type_k=floats, type_v=floats, verbose=False,
-            )  # fmt: skip
-        except (ValueError, RuntimeError) as error:
-            problem = printable(" ".join(str(error).split()))
-            raise CheckpointError(
-                f"llama.cpp (llama-cpp-python {llama_cpp.__version__}) cannot run the model: "
-                f"{problem}"
-            ) from error
+            with running(f"llama.cpp (llama-cpp-python {llama_cpp.__version__})"):
+                self._llama = llama_cpp.Llama(
+                    str(file), n_ctx=n_tokens, n_batch=PIECE, n_ubatch=PIECE, n_threads=1,
+                    n_threads_batch=1, logits_all=True, type_k=floats, type_v=floats, verbose=False,
+                )  # fmt: skip
         finally:
             llama_cpp.llama_log_set(_logger.llama_log_callback, None)
 

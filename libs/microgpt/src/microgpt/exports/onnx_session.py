@@ -1,13 +1,10 @@
 """Run an ONNX file with onnxruntime."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from microgpt.errors import CheckpointError
-from microgpt.exports.extras import check_extra
-from microgpt.printable import printable
+from microgpt.exports.extras import check_extra, running
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +32,8 @@ class OnnxSession:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = SILENT
-        with _one_line_errors():
+        self._program = f"onnxruntime {onnxruntime.__version__}"
+        with running(self._program):
             self._session = onnxruntime.InferenceSession(
                 model, options, providers=["CPUExecutionProvider"]
             )
@@ -52,7 +50,7 @@ class OnnxSession:
 
         ids = np.atleast_2d(np.asarray(tokens, "int64"))
         cache = self._empty_cache(len(ids)) if cache is None else cache
-        with _one_line_errors():
+        with running(self._program):
             logits, *present = self._session.run(None, {"input_ids": ids, **cache})
         names = (each.name for each in self._cache_inputs)
         found = logits if np.ndim(tokens) == 2 else logits[0]
@@ -66,17 +64,3 @@ class OnnxSession:
             each.name: np.zeros([sizes.get(size, size) for size in each.shape], "float32")
             for each in self._cache_inputs
         }
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """Convert an exception of onnxruntime; its exceptions have no base class of their own."""
-    from onnxruntime import __version__
-
-    try:
-        yield
-    except Exception as error:
-        problem = printable(" ".join(str(error).split()))
-        raise CheckpointError(
-            f"onnxruntime {__version__} cannot run the model: {problem}"
-        ) from error

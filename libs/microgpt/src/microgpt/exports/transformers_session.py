@@ -5,9 +5,7 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from microgpt.errors import CheckpointError
-from microgpt.exports.extras import check_extra
-from microgpt.printable import printable
+from microgpt.exports.extras import check_extra, running
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,15 +25,10 @@ class TransformersSession:
 
         transformers.logging.set_verbosity_error()
         transformers.logging.disable_progress_bar()
-        try:
+        with running(f"transformers {transformers.__version__}"):
             model = transformers.AutoModelForCausalLM.from_pretrained(
                 str(directory), local_files_only=True, trust_remote_code=False, use_safetensors=True
             )
-        except Exception as error:  # its exceptions have no base class of their own
-            problem = printable(" ".join(str(error).split()))
-            raise CheckpointError(
-                f"transformers {transformers.__version__} cannot run the model: {problem}"
-            ) from error
         self._model = model.eval()
         parameters = signature(model.forward).parameters
         self._cache_name = "cache" if "cache" in parameters else "past_key_values"

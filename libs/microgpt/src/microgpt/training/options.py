@@ -211,8 +211,8 @@ class TrainOptions(Options):
     )
     portable: bool = model(
         False,
-        "Train an architecture that other programs have, for `export --format gguf` and "
-        "transformers: all of the above but token shift.",
+        "Train the Apertus architecture, which other programs support, for `export` to gguf and "
+        "transformers: rotary positions, squared ReLU, both normalizations, no token shift.",
         excludes="token_shift positions=learned activation=relu resume repeat from_ genome",
     )
     max_weights: int | None = model(

@@ -64,7 +64,7 @@ def test_an_existing_onnx_file_is_replaced_only_with_force(microgpt, text_model,
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (["--half"], "onnx has float32, or int8 with --int8; omit --half"),
+        (["--half"], "onnx uses float32, or int8 with --int8; omit --half"),
         (["--output", "."], ". is a directory; name a file, such as model.onnx"),
         (["--model", "none"], "none does not exist"),
         (["--format", "html", "--int8"], "--int8 requires --format onnx"),

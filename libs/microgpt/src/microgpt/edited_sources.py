@@ -25,7 +25,7 @@ IMPLEMENTED = {
     "sampling.py": "f6d9ff0285e2c52c",
     "value.py": "a1d0ba79f9ce9284",
 }
-UNCHANGED = "b64b97d98d1b2aab"  # hash of these files as they are, so that they need not be parsed
+UNCHANGED = "5b3d1ae32d3fa702"  # hash of these files as they are, so that they need not be parsed
 
 
 @cache

@@ -43,7 +43,8 @@ def load_documents(
     docs = load_lines_or_stream(path, tell=tell)
     if tell and isinstance(docs, str):
         others = f"--text lines: each line is a document; --separator {BLANK}: each paragraph"
-        tell(f"reading {path} as running text ({others})")
+        name = path.path if isinstance(path, TextFile) else path
+        tell(f"reading {name} as running text ({others})")
     return docs
 
 

@@ -34,7 +34,9 @@ const TEXTS = {
   key: "The key is pushed by the queries that look here: those of this token, and of all later ones.",
   value: "The values are pushed by all tokens that look here, in proportion to their shares.",
   attention_input: "Each number is pushed by the queries, keys and values that are made of it.",
-  embedding: "What arrives here moves the row of the token in wte, and that of the position in wpe.",
+  embedding:
+    "What arrives here moves the row of the token in wte and, if the model has learned positions, " +
+    "that of the position in wpe.",
   stream:
     "The push goes on unchanged to what was added here, and up the stream; there, the push through the " +
     "branch is added.",
@@ -133,7 +135,7 @@ export class Backward {
     const share = came.probability > 0.995 ? "more than 99 %" : percent(came.probability);
     return (
       `The model gave ${share} to ${quoted(came.text, true)}, which came. It should have ` +
-      "been 100 %, and 0 % for all others: the differences push the logits. The loss is the mean of " +
+      "been 100 %, and 0 % for all others: the differences push the logits. The loss, in nats (1 bit is 0.69 nats), is the mean of " +
       `${plural(n, "prediction")}, so the push of a logit is the difference divided by ${n}.`
     );
   }

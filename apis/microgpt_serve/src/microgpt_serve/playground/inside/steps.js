@@ -319,7 +319,7 @@ export class Steps {
     const { activations } = this.#found;
     const isMlp = ["mlp_input", "hidden", "mlp_output"].includes(name);
     if (!isMlp && head === null) return "";
-    if (this.#isOff(this.#wanted)) return "It is switched off: its numbers are made, but nothing is added.";
+    if (this.#isOff(this.#wanted)) return "It is switched off: its output is zero, so nothing is added.";
     const hasCome = this.#at < this.#read.length - 1;
     const first = isMlp
       ? active(activations[`layer${layer}.hidden`])

@@ -408,7 +408,8 @@ def test_the_end_counts_only_if_the_text_ends_there(names, names_gpt, page) -> N
         )
         told = f"takes {found.backward['bits_before']:.2f} bits before"
         until(page, f"document.getElementById('learned').innerText.includes('{told}')")
-        assert ("Nothing has come here" in page.inner_text("#plain")) == unfinished
+        nothing = "document.getElementById('plain').innerText.includes('Nothing has come here')"
+        until(page, f"{nothing} === {str(unfinished).lower()}")
         bits = f"{found.ablations[0].bits:.1f}"
         cell = "document.querySelectorAll('#parts td')[1]"
         until(page, f"{cell}.innerText === '{bits}'")

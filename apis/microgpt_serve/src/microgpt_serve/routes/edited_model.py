@@ -37,10 +37,10 @@ async def edited_model(body: EditableModel, request: Request, state: AppState) -
 
 
 def _steps(gpt: InferenceGpt, edits: Edits) -> Steps[InferenceGpt]:
-    for text in edits.learn:
-        gpt = gpt.edited(Edits(learn=[text]))
+    for i, text in enumerate(edits.learn):
+        gpt = gpt.edited(Edits(learn=[text], unfinished=[0] if i in edits.unfinished else []))
         yield
-    return gpt.edited(replace(edits, learn=()))
+    return gpt.edited(replace(edits, learn=(), unfinished=()))
 
 
 def check_editable(model: ServedModel) -> None:

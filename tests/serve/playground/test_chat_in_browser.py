@@ -277,3 +277,13 @@ def test_a_copy_that_the_browser_refuses_is_reported(talk, page) -> None:
     page.click(".assistant >> text=Copy")
     page.wait_for_selector("#trouble >> text=does not let this page copy")
     assert page.locator("text=Copied").count() == 0
+
+
+def test_a_notice_below_the_chat_does_not_hide_the_reply(talk, page) -> None:
+    page.set_viewport_size({"width": 360, "height": 640})
+    opened(page, talk, "chat", m=["hi there", "yo man"] * 4)
+    page.fill("#message", "hi there")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#dropped:has-text('longer than the context')")
+    bottom = "document.querySelector('#turns > :last-child').getBoundingClientRect().bottom"
+    until(page, f"{bottom} <= document.getElementById('say').getBoundingClientRect().top")

@@ -24,6 +24,13 @@ const isAtEnd = () => scrollY + innerHeight > page.scrollHeight - SLACK;
 /** Scroll to the last message, unless another view is shown. */
 const scroll = () => byId("chat").hidden || scrollTo(0, page.scrollHeight);
 
+/** Show a notice at the end of the page, and keep the last message in view. */
+function tellBelow(notice) {
+  const isFollowed = isAtEnd();
+  byId("dropped").textContent = notice;
+  if (isFollowed) scroll();
+}
+
 export class Chat {
   #model;
   #place; // of the conversation in the session storage of this tab
@@ -139,7 +146,7 @@ export class Chat {
     const body = { messages, temperature: number(byId("chat-temperature")), seed };
     this.#note = "";
     for await (const event of stream("v1/chat/completions", body, signal)) {
-      if (event.tokens_dropped !== undefined) this.#note = byId("dropped").textContent = unread(event);
+      if (event.tokens_dropped !== undefined) tellBelow((this.#note = unread(event)));
       yield event.choices[0]?.delta.content;
     }
   }
@@ -176,7 +183,7 @@ export class Chat {
       if (isComplete) tell(new Error("The reply is empty. Try another seed or temperature."));
     }
     this.#draw();
-    if (isSame) byId("dropped").append(" The same reply was drawn again.");
+    if (isSame) tellBelow(`${this.#note} The same reply was drawn again.`);
     focus();
   }
 

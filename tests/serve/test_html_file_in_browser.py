@@ -8,6 +8,7 @@ from pathlib import Path
 
 import commands
 import pytest
+from json_files import edit
 from pages import UNTIL
 
 from microgpt import Message, ModelConfig, TrainConfig, save
@@ -156,6 +157,7 @@ def test_a_model_of_few_questions_answers_them_in_the_file(tmp_path, opened) -> 
     pairs = {"When are you open?": "From 7 to 18.", "Can I order a cake?": "Call us."}
     talks = [(Message("user", asked), Message("assistant", said)) for asked, said in pairs.items()]
     save(train(talks), tmp_path / "faq")
+    edit(tmp_path / "faq/meta.json", examples=[*pairs])
     page = tmp_path / "faq.html"
     command = [commands.COMMAND, "export", tmp_path / "faq", "--format", "html", "--output", page]
     commands.run_process(command, check=True)

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
+from json_files import edit
 from playground_page import HERE, READ, bars, held, opened, replies, until, until_held
 
 from microgpt import InferenceGpt, Message, ModelConfig, TrainConfig, save
@@ -188,6 +189,7 @@ def test_a_hostile_chat_model_cannot_add_to_the_page(serve, tmp_path, page) -> N
     talk = (Message("user", image), Message("assistant", HOSTILE))
     shape = ModelConfig(block_size=256)
     save(train([talk], model=shape, config=TrainConfig(steps=1)), tmp_path / "model")
+    edit(tmp_path / "model/meta.json", examples=[image])
     server = serve(tmp_path / "model")
     opened(page, server, "chat")
     assert page.inner_text("#examples button") == image

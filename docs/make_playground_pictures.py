@@ -79,7 +79,7 @@ def film(browser: Browser, url: str) -> None:
         shoot(SHORT_MS)
     page.mouse.move(5, 5)
     page.locator("#diagram").evaluate("one => one.scrollIntoView()")
-    for step in ("embedding", "layer0.attention", "layer0.hidden", "logits", "probabilities"):
+    for step in ("embedding", "layer0.attention 0", "layer0.hidden", "logits", "probabilities"):
         page.locator(f"#diagram [value='{step}']").first.click()
         shoot(LONG_MS)
     images = [image for image, _ in frames]

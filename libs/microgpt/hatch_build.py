@@ -69,6 +69,8 @@ class BundleData(BuildHookInterface):
         if version == "editable" or not data.is_dir():
             return
         package = "src/microgpt" if self.target_name == "sdist" else "microgpt"
+        page = data.parent / "examples" / "karpathy.py"  # a solution of the course
+        build_data["force_include"][str(page)] = f"{package}/_data/{page.name}"
         for file in sorted(data.rglob("*")):
             if file.is_file() and file.name not in FOR_BENCHES:
                 place = file.relative_to(data).as_posix()

@@ -22,6 +22,7 @@ _COMMANDS: dict[str, tuple[str, str, *tuple[str, ...]]] = {
     "generate": ("Start", "generate", "microgpt generate an -n 5"),
     "chat": ("Start", "chat", "microgpt chat 'what is 3 plus 4?'"),
     "play": ("Start", "play", "microgpt play", "microgpt play my-model"),
+    "course": ("Start", "course"),
     "list": ("Start", "list_saved", "microgpt list"),
     "remove": ("Start", "remove", "microgpt remove my-model"),
     "info": ("Measure", "info", "microgpt info my-model"),

@@ -136,7 +136,8 @@ def load_conversations(
 def bundled(name: str) -> Path:
     """Return the path of a bundled file or directory; raise DataError if it does not exist."""
     package = Path(__file__).resolve().parents[1]
-    for folder in (package / "_data", package.parents[3] / "data"):
+    checkout = package.parents[3]
+    for folder in (package / "_data", checkout / "data", checkout / "examples"):
         if (folder / name).exists():
             return folder / name
     raise DataError(f"{name} is not bundled with microgpt")

@@ -1,0 +1,19 @@
+"""Attention moves information between tokens. The MLP (multilayer perceptron) then processes each
+token by itself: one matrix makes the vector four times as long, ReLU replaces negative numbers by
+0, and a second matrix makes it as short as before. Each number in between is a hidden unit.
+
+    mlp([1.0, 2.0], fc1=[[1.0, 1.0], [1.0, -1.0]], fc2=[[2.0, 5.0]])
+    # hidden [3.0, -1.0] -> after ReLU [3.0, 0.0] -> [6.0]
+
+Without ReLU, two matrices could do no more than one: (fc2 fc1) x is a single matrix times x.
+"""
+
+from microgpt.model import linear
+from microgpt.value import relu  # of one number, a float or a Value
+
+
+def mlp(x, fc1, fc2):
+    # Your code.
+    hidden = [relu(h) for h in linear(x, fc1)]
+    return linear(hidden, fc2)
+    # End of your code.

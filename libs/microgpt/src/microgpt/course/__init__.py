@@ -1,0 +1,1 @@
+"""The course: write a GPT in exercises, each checked by the numbers that it computes."""

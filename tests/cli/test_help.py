@@ -7,7 +7,7 @@ from typer.core import TyperArgument, TyperGroup
 
 from microgpt_cli.app import commands
 
-START = ["train", "generate", "chat", "play", "course", "list", "remove"]
+START = ["train", "generate", "chat", "play", "list", "remove", "course"]
 SAME = {"--json", "--scheduler", "--temperature", "--threads", "--workers", "--n-embd"} | {
     "--learning-rate", "--me"
 }  # fmt: skip

@@ -10,7 +10,7 @@ from microgpt_cli.terminal.help import GroupedCommand, command_group
 from microgpt_cli.terminal.options import argument, flag, option
 
 if TYPE_CHECKING:
-    from microgpt.course.checking import Outcome
+    from microgpt.course.checking import CheckResult
     from microgpt.course.progress import Progress
 
 DIRECTORY = Path("course")  # default directory
@@ -167,7 +167,7 @@ def _experiments(place: Path, progress: "Progress") -> None:
     write_progress(place, progress)
 
 
-def _checked(place: Path, experiment: str) -> "Outcome":
+def _checked(place: Path, experiment: str) -> "CheckResult":
     """Return the predictions or the loss; print what is wrong with the file and exit."""
     from microgpt.course.checking import check_file
     from microgpt.course.exercises import EXPERIMENTS

@@ -13,7 +13,7 @@ PATIENCE = 6  # a check may take this many times its limit of processor time
 
 
 @dataclass
-class Outcome:
+class CheckResult:
     """What a check found."""
 
     right: list[str] = field(default_factory=list)
@@ -23,7 +23,7 @@ class Outcome:
     figure: float = 0.0  # the loss of an experiment, in nats per token
 
 
-def check_file(name: str, path: Path, extra: str = "") -> Outcome:
+def check_file(name: str, path: Path, extra: str = "") -> CheckResult:
     """Check a learner's file in a process of its own.
 
     Args:
@@ -33,7 +33,7 @@ def check_file(name: str, path: Path, extra: str = "") -> Outcome:
     child = (sys.executable, "-m", "microgpt.course.child")
     command = [*child, name, str(path), *([extra] if extra else [])]
     limit = LONG_LIMIT if name in (WHOLE, EXPERIMENTS) else LIMIT
-    outcome, is_done = Outcome(), False
+    outcome, is_done = CheckResult(), False
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     try:
         output, _ = process.communicate(timeout=PATIENCE * limit)

@@ -20,8 +20,7 @@ from microgpt_evolution.runs.run_files import with_checksum
 pytestmark = pytest.mark.slow
 
 SECTIONS = {
-    "loss": "generations retest finalists last_document names pareto genes importance species "
-    "lineage",
+    "loss": "generations retest finalists names pareto genes importance species lineage",
     # no "importance": ten organisms, fewer than FEWEST
     "aesthetic": "generations retest finalists names pareto genes species lineage",
     "hydra": "generations retest finalists names pareto genes importance species lineage exchanges "

@@ -1,8 +1,7 @@
 """Write charts to .png and .svg files."""
 
-import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,16 +76,13 @@ def require_plots(what: str) -> Iterator[None]:
 
 def write_chart(chart: "alt.TopLevelMixin", files: Sequence[Path]) -> None:
     """Write a chart to .png and .svg files atomically; raise PlotError if a write fails."""
+    from microgpt.errors import CheckpointError
+    from microgpt.files.atomic_files import publish
     from microgpt_report.look import picture
 
     for file in files:
-        kind = file.suffix.lower()
-        hidden = file.with_name(f".{uuid.uuid4().hex}{kind}")
+        content = picture(chart.to_dict(), file.suffix.lower().removeprefix("."))
         try:
-            hidden.write_bytes(picture(chart.to_dict(), kind.removeprefix(".")))
-            hidden.replace(file)
-        except OSError as error:
-            raise PlotError(f"cannot write {file}: {error.strerror}; use another file") from error
-        finally:
-            with suppress(OSError):  # the file was moved, or was never written
-                hidden.unlink()
+            publish(file.parent, {file.name: content})
+        except CheckpointError as error:
+            raise PlotError(str(error)) from error

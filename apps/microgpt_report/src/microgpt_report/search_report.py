@@ -101,7 +101,6 @@ def _sections(summary: RunSummary) -> Iterator[Section | None]:
     yield evaluations.by_generation(summary, rows)
     yield retest.winner(summary)
     yield retest.finalists(summary)
-    yield evaluations.by_both_losses(rows)
     yield _names(summary)
     yield evaluations.by_size(summary)
     yield genes.parallel_coordinates(summary, done)

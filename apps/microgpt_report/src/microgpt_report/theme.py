@@ -39,7 +39,6 @@ TOOLTIPS: dict[str, dict[str, str]] = {
     "worth": {"title": "fitness", "format": ".4f"},
     "score": {"format": ".4f"},
     "loss": {"title": "held-out loss", "format": ".4f"},
-    "val_loss": {"title": "held-out loss", "format": ".4f"},
     "last_loss": {"title": "loss of the last document", "format": ".4f"},
     "share": {"title": "explained share", "format": ".1%"},
     "chance": {"title": "95th percentile by chance", "format": ".1%"},

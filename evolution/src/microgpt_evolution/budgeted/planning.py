@@ -4,7 +4,8 @@ from typing import Any
 
 from microgpt.amounts import in_short
 from microgpt.errors import ConfigError
-from microgpt.training.fitting import Fitted, Fitting
+from microgpt.training.ensemble import n_made_up
+from microgpt.training.fitting import Fitting
 from microgpt.training.options import TrainOptions
 from microgpt.training.planning import Tell
 from microgpt.training.time_limit import TimeLimit
@@ -19,7 +20,6 @@ MAX_SHARE = 1 / 8  # share of the budget that a complete training run may use
 MAX_RUNS = 200  # maximum number of complete training runs; more would fit the validation set
 MAX_STUDENT_SHARE = 1 / 3  # of the time, if the number of teachers is not given
 N_TEACHERS = 6  # number of organisms that teach a student at the end, if the text is small
-SAMPLES_PER_TEXT = 6  # tokens of the documents that teachers make up, per token of the text
 # A search is not worth its operations if a single training run can use this fraction of them:
 # `train` was better where it used 88 % or more, `evolve` where it used 17 % or less
 # (docs/evolution.md).
@@ -70,7 +70,9 @@ def plan_search(
     if distill is None:  # a large text is better used for longer training runs
         is_short = STUDENT_LENGTH * complete <= MAX_STUDENT_SHARE * of_worker
         distill = N_TEACHERS if choice.is_limited and is_short else 0
-    n_samples = _n_teacher_samples(ruled) if distill and not chat else 0
+    n_samples = 0
+    if distill and not chat:
+        n_samples = max(0, n_made_up(ruled, choice.config.steps, MAX_TARGETS))
     student = objective.student_cost(rule, distill, n_samples)
     budget -= (n_workers - 1) * student  # only one worker can train the student
     if complete + student > budget or objective.settings(rule)[1].steps < EVALUATIONS:
@@ -111,16 +113,3 @@ def plan_search(
         rates=space.rates,
         **recorded,
     )
-
-
-def _n_teacher_samples(ruled: Fitted) -> int:
-    """Return the number of documents that teachers generate for a student.
-
-    The student must be able to read them all, and their predictions must fit into MAX_TARGETS
-    bytes.
-    """
-    config, sizes = ruled.choice.config, ruled.sizes
-    length = sizes.chunk_length(ruled.choice.model.block_size)
-    n_tokens = SAMPLES_PER_TEXT * sizes.n_tokens
-    n_tokens = min(n_tokens, MAX_TARGETS / (4 * ruled.tokenizer.vocab_size) - sizes.n_tokens)
-    return max(0, min(config.steps * config.batch_size, int(n_tokens / length)))

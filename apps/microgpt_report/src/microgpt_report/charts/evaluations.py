@@ -1,9 +1,8 @@
-"""Charts of the evaluations of a search by generation, size and kind of loss, and of species."""
+"""Charts of the evaluations of a search by generation and size, and of species."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from operator import itemgetter
 from statistics import fmean
 
 import altair as alt
@@ -50,8 +49,6 @@ def _row(summary: RunSummary, entry: EvaluationRecord) -> Row:
         "status": evaluation.status,
         "worth": summary.worth(entry),
         "overall": summary.common.of(evaluation),
-        "last_loss": evaluation.last_loss,
-        "val_loss": evaluation.val_loss,
         **asdict(entry.genome),
         "params": summary.n_params(entry.genome),
         "names": first_names(evaluation.samples),
@@ -165,39 +162,6 @@ def _pareto(summary: RunSummary, name: str) -> ChartType:
     line = front.mark_line(interpolate="step-after", color=look.ORANGE, strokeWidth=2)
     rings = front.mark_point(size=110, color=look.ORANGE, strokeWidth=1.8)
     return alt.layer(points, line.encode(order="params:Q"), rings)
-
-
-def by_both_losses(evaluations: Sequence[Row]) -> Section | None:
-    """Return the section on the loss of the last document; None if too few organisms have both."""
-    both = [r for r in evaluations if r["last_loss"] is not None and r["val_loss"] is not None]
-    if len(both) < 3:
-        return None
-    has_both = "datum.last_loss !== null && datum.val_loss !== null && datum.status == 'ok'"
-    scale = alt.Scale(zero=False, padding=8)
-    base = theme.of("evaluations").transform_filter(has_both)
-    base = base.encode(
-        x=alt.X("last_loss:Q", title="loss of the last document, nats per token", scale=scale),
-        y=theme.loss_axis("val_loss:Q", "held-out loss, nats per token"),
-    )
-    points = base.mark_point(filled=True, size=38, opacity=0.6, color=look.GREY)
-    points = points.encode(tooltip=theme.tooltip("id", "last_loss", "val_loss"))
-    lowest = {
-        "lowest loss of the last document": min(both, key=itemgetter("last_loss"))["id"],
-        "lowest held-out loss": min(both, key=itemgetter("val_loss"))["id"],
-    }
-    rings = [
-        base.transform_filter(alt.datum.id == id_)
-        .mark_point(size=120 + 130 * i, strokeWidth=2.2, opacity=1)
-        .encode(color=alt.datum(what, title=None, scale=theme.color_scale([*lowest])))
-        for i, (what, id_) in enumerate(lowest.items())  # one evaluation may have both
-    ]
-    return Section(
-        "last_document",
-        "Loss of the last document against held-out loss",
-        "One point per evaluation. If the loss of the last document were a good measure of a "
-        "model, the two losses would be correlated.",
-        alt.layer(points, *rings),
-    )
 
 
 def species(summary: RunSummary) -> Section:

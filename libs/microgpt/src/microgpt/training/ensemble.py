@@ -33,7 +33,7 @@ def with_ensemble(fitting: Fitting, fitted: Fitted) -> Fitted:
     if n := options.n_teachers:
         teacher = fitted.choice.config
         steps = round(options.student_length * teacher.steps)
-        student, n_samples = _student(teacher, steps), _n_samples(fitted, steps)
+        student, n_samples = _student(teacher, steps), n_made_up(fitted, steps)
         choice = fitted.choice._replace(config=student)
         return fitted._replace(choice=choice, ensemble=Ensemble(n, n_samples, teacher, student))
     budget, useful = fitted.budget, useful_operations(fitted.sizes)
@@ -56,7 +56,7 @@ def _is_possible(fitting: Fitting, fitted: Fitted) -> bool:
         or fitted.tokenizer.is_chat  # teachers cannot make up conversations
         or fitting.engine == "reference"
         or (fitted.has_steps and not options.n_teachers)
-        or _n_samples(fitted, 1) < 0
+        or n_made_up(fitted, 1) < 0
     )
 
 
@@ -71,7 +71,7 @@ def _for_budget(fitting: Fitting, whole: Fitted, n: int, of_teacher: float) -> F
     left = min(budget - of_teachers, MAX_STUDENT * useful_operations(sizes)) - evaluations
     if whole.operations_per_s:  # the text is encoded for each model
         left -= n * fitting.encoding_s(one) * whole.operations_per_s
-    n_samples = _n_samples(one, int(left / per_step))
+    n_samples = n_made_up(one, int(left / per_step))
     made_up = max(0, n_samples) * length
     predictions = evaluation_operations(model, length, n * (sizes.n_tokens + made_up) + made_up)
     steps = int((left - predictions) / per_step)
@@ -101,14 +101,14 @@ def _student(teacher: TrainConfig, steps: int) -> TrainConfig:
     )
 
 
-def _n_samples(fitted: Fitted, steps: int) -> int:
+def n_made_up(fitted: Fitted, steps: int, max_targets: int = MAX_TARGETS) -> int:
     """Return the number of documents that the teachers generate, at most those the student reads.
 
-    It is negative if the predictions for the text alone would take more than MAX_TARGETS bytes.
+    It is negative if the predictions for the text alone would take more than max_targets bytes.
     """
     config, sizes = fitted.choice.config, fitted.sizes
     length = sizes.chunk_length(fitted.choice.model.block_size)
-    n_tokens = MAX_TARGETS / (4 * fitted.tokenizer.vocab_size) - sizes.n_tokens
+    n_tokens = max_targets / (4 * fitted.tokenizer.vocab_size) - sizes.n_tokens
     if n_tokens < 0:
         return -1
     n_tokens = min(n_tokens, SAMPLES_PER_TEXT * sizes.n_tokens)

@@ -152,9 +152,9 @@ def test_a_step_moves_weights_as_the_reference_engine_does(trained) -> None:
         np.testing.assert_allclose(found[is_clear], wanted[is_clear], atol=1e-12, err_msg=name)
     after = explain(gpt, TEXT, edits=Edits(learn=[TEXT]))
     facts = explain(gpt, TEXT, backward=("wte", 0, 0)).backward
-    assert facts["bits_after"] == pytest.approx(after.bits, abs=1e-9)
-    assert facts["bits_before"] == pytest.approx(explain(gpt, TEXT).bits, abs=1e-9)
-    assert facts["bits_after"] < facts["bits_before"]
+    assert facts.bits_after == pytest.approx(after.bits, abs=1e-9)
+    assert facts.bits_before == pytest.approx(explain(gpt, TEXT).bits, abs=1e-9)
+    assert facts.bits_after < facts.bits_before
 
 
 def test_the_factors_of_a_weight_multiply_to_its_gradient(trained) -> None:
@@ -162,18 +162,18 @@ def test_the_factors_of_a_weight_multiply_to_its_gradient(trained) -> None:
     for name, (rows, columns) in weight_shapes(trained.model).items():
         place = name, rows - 1, columns - 1
         facts = explain(gpt, TEXT, position=-1, backward=place).backward
-        weight = facts["weight"]
-        products = math.fsum(x * y for x, y in weight["factors"])
-        assert weight["gradient"] == pytest.approx(products, abs=1e-15)
-        first_row, first_column = weight["first"]
-        assert weight["gradients"][place[1] - first_row][place[2] - first_column] == pytest.approx(
-            weight["gradient"]
+        weight = facts.weight
+        products = math.fsum(x * y for x, y in weight.factors)
+        assert weight.gradient == pytest.approx(products, abs=1e-15)
+        first_row, first_column = weight.first
+        assert weight.gradients[place[1] - first_row][place[2] - first_column] == pytest.approx(
+            weight.gradient
         )
-        assert weight["moves"][place[1] - first_row][place[2] - first_column] == weight["move"]
-        assert len(weight["moves"]) <= 64
-        assert weight["value"] == trained.weights[name][rows - 1][columns - 1]
-    assert facts["matrices"].keys() == trained.weights.keys()
-    assert list(facts["gradients"])[-1] == "embedding"
+        assert weight.moves[place[1] - first_row][place[2] - first_column] == weight.move
+        assert len(weight.moves) <= 64
+        assert weight.value == trained.weights[name][rows - 1][columns - 1]
+    assert facts.matrices.keys() == trained.weights.keys()
+    assert list(facts.gradients)[-1] == "embedding"
 
 
 def test_gradients_equal_finite_differences(trained) -> None:
@@ -188,7 +188,7 @@ def test_gradients_equal_finite_differences(trained) -> None:
             for step in (-1e-5, 1e-5)
         ]
         slope = (losses[1] - losses[0]) / 2e-5
-        found = explain(gpt, TEXT, backward=place).backward["weight"]["gradient"]
+        found = explain(gpt, TEXT, backward=place).backward.weight.gradient
         assert found == pytest.approx(slope, abs=1e-7), name
 
 

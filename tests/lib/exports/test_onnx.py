@@ -89,7 +89,7 @@ def test_onnxruntime_reproduces_the_receipt(tokenizer, int8, tmp_path) -> None:
     assert len({text.text for text in receipt.texts}) > 10
     assert receipt.model == saved.model
     assert receipt.model_sha256 == saved.sha256
-    assert receipt.tokenizer["ids"]["bos"] == saved.tokenizer.bos_id
+    assert receipt.tokenizer.ids["bos"] == saved.tokenizer.bos_id
     assert (receipt.bits == receipt.unrounded_bits) != int8
     assert abs(receipt.bits - receipt.unrounded_bits) < 0.05
 

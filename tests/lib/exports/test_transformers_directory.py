@@ -18,7 +18,6 @@ from microgpt.exports.apertus import shape_of
 from microgpt.exports.comparison import compare
 from microgpt.exports.transformers_directory import (
     encode_transformers,
-    original_tokenizer,
     read_transformers,
 )
 from microgpt.exports.transformers_session import TransformersSession
@@ -86,13 +85,6 @@ def test_a_reply_has_no_special_tokens_but_its_end(tmp_path) -> None:
     assert facts["eos_token_id"] == [ours.end_turn_id, ours.bos_id]
     assert {*facts["suppress_tokens"], ours.end_turn_id} == {*ours.special_ids}
     assert facts["max_length"] == 64
-
-
-def test_the_tokenizer_of_the_model_can_be_restored() -> None:
-    files = encode_transformers(saved_model("text", **PORTABLE))
-    file = TOKENIZERS["text"].file
-    assert file
-    assert json.loads(original_tokenizer(files["tokenizer.json"])) == json.loads(file)
 
 
 def refused(directory: Path) -> str:

@@ -406,7 +406,7 @@ def test_the_end_counts_only_if_the_text_ends_there(names, names_gpt, page) -> N
         found = explain(
             names_gpt, "ann", unfinished=unfinished, backward=("wte", 0, 0), ablations=True
         )
-        told = f"takes {found.backward['bits_before']:.2f} bits before"
+        told = f"takes {found.backward.bits_before:.2f} bits before"
         until(page, f"document.getElementById('learned').innerText.includes('{told}')")
         nothing = "document.getElementById('plain').innerText.includes('Nothing has come here')"
         until(page, f"{nothing} === {str(unfinished).lower()}")
@@ -456,7 +456,7 @@ def test_the_reply_of_a_changed_chat_model_is_shown(talk, talk_gpt, page) -> Non
     page.wait_for_selector("#learned:has-text('bits before')")
     page.click("#make-step")
     document = [Message("user", "hi there"), Message("assistant", "yo")]
-    bits = explain(talk_gpt, document, backward=("wte", 0, 0)).backward["bits_after"]
+    bits = explain(talk_gpt, document, backward=("wte", 0, 0)).backward.bits_after
     until(page, f"document.getElementById('effect').innerText.includes('{bits:.1f} now.')")
 
 

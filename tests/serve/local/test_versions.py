@@ -1,5 +1,7 @@
 """The versions of a conversation in the playground, in Node."""
 
+import json
+
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -11,7 +13,8 @@ function answer(steps) {
   let talk = new Versions();
   return steps.map(([name, ...args]) => {
     if (name === "add") talk.add(args[0], { ...message(args[1]), note: args[2] });
-    else if (name === "reload") talk = new Versions(JSON.parse(JSON.stringify(talk.start)));
+    else if (name === "reload") talk = Versions.parse(JSON.stringify(talk.start));
+    else if (name === "parse") return Versions.parse(...args) === undefined;
     else if (name === "show") return talk.show(args[0]);
     else if (name === "note") return talk.note;
     else if (["of", "find"].includes(name)) return talk[name](...args);
@@ -39,6 +42,19 @@ def test_a_version_has_its_own_continuation(node) -> None:
     assert found[4] == {"at": 1, "n": 2}
     assert found[5] == found[6] == found[7] == ["hi", "yo", "bye"]  # after the last, the first
     assert found[8] == ["hi", "hey"]
+
+
+def test_a_malformed_conversation_is_not_restored(node) -> None:
+    message = {"role": "user", "content": "hi", "next": [], "at": 0}
+    malformed = (
+        None, 5, "hi", [], {}, {"next": []}, {"next": [], "at": 1}, {"next": {}, "at": 0},
+        *({"next": [each], "at": 0} for each in (None, "hi", message | {"at": 1})),
+        *({"next": [message | change], "at": 0} for change in ({"content": 5}, {"role": "root"})),
+        *({"next": [message], "at": at} for at in (1, -1, 0.5, "length")),
+    )  # fmt: skip
+    talks = [*malformed, {"next": [message, message], "at": 1}]
+    found = results(node, *(["parse", json.dumps(each)] for each in talks))
+    assert [*found.values()] == [True] * len(malformed) + [False]
 
 
 def test_a_version_that_is_removed_gives_way_to_another(node) -> None:

@@ -53,3 +53,13 @@ def test_generated_texts_equal_the_library_and_copies_are_marked(names, names_gp
     page.click("#samples li:first-child a")
     page.wait_for_selector("#explained:not([hidden])")
     assert page.input_value("#text") == found["samples"][0]
+
+
+def test_a_seed_in_the_address_must_be_a_safe_integer(names, page) -> None:
+    opened(page, names, "generate", seed="abc")
+    page.wait_for_selector("#samples li")
+    assert page.inner_text("#seed-used").isdigit()
+    page.goto("about:blank")
+    opened(page, names, "generate", seed=2**53 + 1)
+    assert page.evaluate("document.getElementById('seed').validity.rangeOverflow")
+    assert page.locator("#samples li").count() == 0

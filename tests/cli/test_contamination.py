@@ -172,7 +172,7 @@ def test_samples_found_in_the_data_of_the_parent_are_not_novel(microgpt, folder)
     assert novel.isdisjoint(NAMES.split("\n"))
 
 
-def test_a_note_says_that_other_data_of_the_parent_is_unchecked(microgpt, folder) -> None:
+def test_notes_say_that_other_data_of_the_parent_is_not_compared(microgpt, folder) -> None:
     (folder / "more.txt").write_text(NAMES[::-1])
     options = ("--data", "more.txt", "--model", "child", "--steps", "20")
     done = microgpt("train", *options, "--from", "all", "-n", "3")

@@ -38,7 +38,7 @@ def test_the_score_of_a_batch_is_the_mean_of_its_names() -> None:
     assert result.distinct == 1.0
 
 
-def test_names_that_cannot_be_scored_do_not_count() -> None:
+def test_names_that_cannot_be_scored_are_not_counted() -> None:
     for names in ([], [""], ["a", "bo", " bo "]):
         assert score_names(names, NOTHING).scores == NO_NAME
     scores = score_names(["1-1", "bo"], NOTHING).scores

@@ -204,7 +204,7 @@ def test_only_the_reply_of_a_conversation_is_learned(chat) -> None:
         explain(gpt, "hi", backward=("wte", 0, 0))
 
 
-def test_a_step_needs_a_weight_a_short_text_and_the_engine() -> None:
+def test_impossible_training_steps_are_refused() -> None:
     trained = train(DOCS, model=SHAPES["karpathy"], config=TrainConfig(steps=5))
     gpt = InferenceGpt(trained)
     with pytest.raises(ConfigError, match=r"^the model has no matrix 'wtf'"):
@@ -228,7 +228,7 @@ def test_numbers_that_are_not_finite_are_refused() -> None:
 @pytest.mark.parametrize(
     "training", [{"optimizer": "lion"}, {"lr": "fast"}, {"weight_decay": [1]}, {"text": "verse"}]
 )
-def test_settings_of_other_programs_do_not_stop_a_model(tmp_path, training) -> None:
+def test_unknown_recorded_settings_are_replaced_by_defaults(tmp_path, training) -> None:
     save(train(DOCS, model=SHAPES["karpathy"], config=CONFIGS["karpathy"]), tmp_path / "model")
     facts = json.loads((tmp_path / "model/meta.json").read_text())
     facts["training"] |= training

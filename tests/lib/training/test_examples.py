@@ -52,5 +52,5 @@ def test_a_held_out_document_gives_no_example() -> None:
     assert held_out.isdisjoint(examples(parts, TrainOptions()))
 
 
-def test_training_in_python_records_no_messages() -> None:
+def test_training_in_python_records_no_examples() -> None:
     assert train(DOCS, config=TrainConfig(steps=1)).plan.examples == ()

@@ -57,14 +57,14 @@ def test_a_malformed_conversation_is_not_restored(node) -> None:
     assert [*found.values()] == [True] * len(malformed) + [False]
 
 
-def test_a_version_that_is_removed_gives_way_to_another(node) -> None:
+def test_removing_a_version_shows_another_version(node) -> None:
     found = results(node, *TALK, ["add", 0, "oh"], ["remove", 0], ["remove", 2], ["of", 1])
     assert found[4] == ["hi", "yo", "bye"]
     assert found[5] == ["hi", "yo"]
     assert found[6] == {"at": 0, "n": 1}
 
 
-def test_an_older_or_another_version_is_shown_if_it_is_known(node) -> None:
+def test_show_finds_a_conversation_by_its_first_messages(node) -> None:
     found = results(
         node, *TALK, ["show", ["hi"]], ["add", 0, "oh"], ["show", ["hi", "no"]],
         ["show", ["hi", "yo"]], ["choose", 0, 0],

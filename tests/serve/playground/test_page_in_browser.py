@@ -121,7 +121,7 @@ def test_a_view_keeps_its_content_while_another_is_shown(talk, talk_gpt, page) -
 
 
 @pytest.mark.parametrize("view", ["constructor", "__proto__", "nonsense?text=anna"])
-def test_an_unknown_view_shows_the_first_one(names, page, view) -> None:
+def test_an_unknown_view_in_the_address_shows_the_first_view(names, page, view) -> None:
     page.goto(f"{HERE}{names.port}/#/{view}")
     page.wait_for_selector("#generate:not([hidden])")
     until(page, "location.hash === '#/generate'")
@@ -138,7 +138,9 @@ def test_the_playground_folds_capitals_if_the_model_does(talk, names, page) -> N
     assert page.inner_text("#trouble").endswith("Try “anna”.")
 
 
-def test_the_page_reports_problems_in_words(serve, names_dir, page, complaints) -> None:
+def test_the_page_explains_key_rate_and_connection_errors(
+    serve, names_dir, page, complaints
+) -> None:
     server = serve(names_dir, MICROGPT_API_KEY="secret", MICROGPT_RATE_LIMIT="9/minute")
     page.goto(f"{HERE}{server.port}/#/generate")
     page.wait_for_selector("#key-dialog[open]")

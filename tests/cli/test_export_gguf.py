@@ -161,7 +161,7 @@ def test_verify_chooses_the_program_by_the_exported_format(
     assert opened == [Path("new")]
 
 
-def test_a_damaged_file_is_refused(microgpt, portable, tmp_path) -> None:
+def test_verify_refuses_a_damaged_gguf_file(microgpt, portable, tmp_path) -> None:
     ok(microgpt("export", portable, "--format", "gguf", "--output", "new.gguf"))
     file = tmp_path / "new.gguf"
     file.write_bytes(file.read_bytes()[:-100])

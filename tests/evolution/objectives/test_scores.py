@@ -24,7 +24,7 @@ NO_NAME = {"judge": -100.0, "weaver": -100.0, "mirror": -100.0, "spark": -100.0}
 texts = st.lists(st.text(max_size=12) | st.text("abny", min_size=3, max_size=9), max_size=12)
 
 
-def test_the_score_of_a_batch_is_the_mean_of_its_names() -> None:
+def test_the_score_of_a_batch_is_the_mean_over_its_names() -> None:
     result = score_names(["mama", "aaaa", "anna"], known_names(["anna"]))
     assert result.scores == pytest.approx(
         {

@@ -94,7 +94,7 @@ def test_validation_text_of_a_parent_contaminates_a_test_set() -> None:
     assert contamination(child, [parent.facts]) == {"test": Bounds(1.0, 1.0)}
 
 
-def test_an_identical_split_of_running_text_is_clean() -> None:
+def test_the_same_split_of_running_text_is_not_contaminated() -> None:
     parts = split_stream(TEXT, validation=0.1, test=0.1, gap=16)
     assert contamination(parts, [parts.facts]) == {"validation": CLEAN, "test": CLEAN}
 

@@ -98,7 +98,7 @@ def test_a_torch_file_without_a_state_dict_is_refused(tmp_path, thing, problem) 
         imported(tmp_path / "model.pt")
 
 
-def test_a_damaged_torch_file_is_refused_in_one_line(tmp_path) -> None:
+def test_a_damaged_torch_file_gives_a_one_line_error(tmp_path) -> None:
     torch.save(tensors(), tmp_path / "model.pt")
     content, rng = (tmp_path / "model.pt").read_bytes(), random.Random(3)
     for _ in range(100):

@@ -108,7 +108,7 @@ def test_left_out_documents_are_not_training_data(train) -> None:
     assert [*child.documents] == [*NAMES]
 
 
-def test_settings_and_vocabulary_are_chosen_for_all_documents() -> None:
+def test_left_out_documents_still_affect_the_settings() -> None:
     def plan(**options):
         return plan_training([*NAMES, "zzz"] * 3, TrainOptions(**options)).plan
 

@@ -37,7 +37,7 @@ TYPE = """text => [...text].forEach((_, i) => {
 })"""
 
 
-def test_enter_respects_the_limits_of_the_forms(talk, names, page) -> None:
+def test_enter_sends_a_form_only_if_its_fields_are_valid(talk, names, page) -> None:
     requests = held(page, re.compile("v1/(chat|generate)"))
     opened(page, talk, "chat", temperature=50)
     page.fill("#message", "hi")
@@ -186,7 +186,7 @@ def test_the_playground_escapes_the_text_of_a_hostile_model(serve, tmp_path, pag
     assert folder.name in page.inner_text("#model")
 
 
-def test_a_hostile_chat_model_cannot_add_to_the_page(serve, tmp_path, page) -> None:
+def test_a_hostile_chat_model_cannot_inject_html(serve, tmp_path, page) -> None:
     image = f'<img src=x onerror="{TAKEN}">'
     talk = (Message("user", image), Message("assistant", HOSTILE))
     shape = ModelConfig(block_size=256)

@@ -138,5 +138,5 @@ main.main()
 def run_with_little_room(
     *args: str | Path, cwd: Path, most: int
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command that cannot write a file of more bytes, as on a full disk."""
-    return run_process([sys.executable, "-c", LITTLE_ROOM, str(most), *args], cwd=cwd)
+    """Run a command that cannot write a file of more bytes, as on a full disk, or a .pyc file."""
+    return run_process([sys.executable, "-B", "-c", LITTLE_ROOM, str(most), *args], cwd=cwd)

@@ -52,6 +52,7 @@ class BundleData(BuildHookInterface):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Map every file to its place in the distribution."""
+        included: dict[str, str] = build_data["force_include"]
         if self.target_name == "wheel":
             if self._patterns:
                 sys.path.insert(0, str(Path(self.root, "src")))
@@ -61,8 +62,8 @@ class BundleData(BuildHookInterface):
                 build_data["tag"], build_data["pure_python"] = f"py3-none-{tag(targets)}", False
                 for target in targets:
                     compile_to = partial(preparation.cross_compile, target)
-                    self._add_compiled(compile_to, "_machine_code", build_data)
-                self._add_compiled(wasm.write_modules, "_wasm", build_data)
+                    self._add_compiled(compile_to, "_machine_code", included)
+                self._add_compiled(wasm.write_modules, "_wasm", included)
             else:
                 build_data["dependencies"] += self._compiler
         data = Path(self.root).parents[1] / "data"
@@ -74,7 +75,7 @@ class BundleData(BuildHookInterface):
         for file in sorted(data.rglob("*")):
             if file.is_file() and file.name not in FOR_BENCHES:
                 place = file.relative_to(data).as_posix()
-                build_data["force_include"][str(file)] = f"{package}/_data/{place}"
+                included[str(file)] = f"{package}/_data/{place}"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Remove the machine-code files, which are now in the wheel."""
@@ -93,11 +94,11 @@ class BundleData(BuildHookInterface):
         return self.metadata.core.optional_dependencies["compiler"]
 
     def _add_compiled(
-        self, compile_to: Callable[[Path], None], place: str, build_data: dict[str, Any]
+        self, compile_to: Callable[[Path], None], place: str, included: dict[str, str]
     ) -> None:
-        """Compile all kernels, in separate processes, and add the files to the wheel."""
+        """Compile all kernels, in separate processes, and add the files to those of the wheel."""
         folder = tempfile.TemporaryDirectory()
         self._folders.append(folder)
         compile_to(Path(folder.name))
         for file in sorted(Path(folder.name).iterdir()):
-            build_data["force_include"][str(file)] = f"microgpt/{place}/{file.name}"
+            included[str(file)] = f"microgpt/{place}/{file.name}"

@@ -37,7 +37,7 @@ def test_the_machine_description_includes_the_instruction_set(
     assert machine.short_name(found).endswith(" (Zen 4)")
 
 
-def test_a_processor_without_avx_is_described_without_avx(
+def test_the_description_of_a_processor_without_avx_omits_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(processor, "VECTOR_BYTES", 16)

@@ -55,7 +55,7 @@ def test_train_refuses_invalid_settings(microgpt, names, tmp_path, args, problem
     assert os.listdir(tmp_path) == ["names.txt"]
 
 
-def test_a_file_passed_without_its_option_gets_a_hint(microgpt, names) -> None:
+def test_a_file_without_its_option_gives_an_error_with_a_hint(microgpt, names) -> None:
     done = microgpt("train", "names.txt")
     assert "extra argument(s) (names.txt); to read a file, use --data names.txt; see " in refused(
         done

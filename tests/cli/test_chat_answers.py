@@ -37,7 +37,7 @@ def advice(done) -> list[str]:
     return [line for line in done.stderr.splitlines() if "for more exact answers: " in line]
 
 
-def test_the_bundled_conversations_are_recognised() -> None:
+def test_the_recorded_hash_of_the_bundled_chats_is_correct() -> None:
     assert split(load_conversations(bundled("chat.jsonl"))).facts.sha256 == CHAT_SHA256
 
 
@@ -143,7 +143,7 @@ def test_sample_questions_are_evenly_spaced_over_the_data() -> None:
     assert asked[-1] == 397
 
 
-def test_a_chat_model_that_makes_no_errors_gets_no_advice(microgpt, talks) -> None:
+def test_no_advice_is_printed_for_a_chat_model_without_errors(microgpt, talks) -> None:
     options = ("--data", talks, "--chat", "--steps", "300", "--batch-size", "8", *SHAPE)
     done = microgpt("train", *options, "--learning-rate", "0.01")
     assert exact(done) == "40 of 40 questions of the training data (100.0%)"
@@ -151,6 +151,6 @@ def test_a_chat_model_that_makes_no_errors_gets_no_advice(microgpt, talks) -> No
     assert done.stdout.endswith("user:      say aw\nassistant: a\n")
 
 
-def test_the_reference_engine_reports_no_exact_answers(microgpt, talks) -> None:
+def test_no_exact_answers_are_reported_of_the_reference_engine(microgpt, talks) -> None:
     done = ok(microgpt("train", "--data", talks, *QUICK, "--engine", "reference"))
     assert "exact answers" not in done.stdout

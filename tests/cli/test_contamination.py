@@ -105,7 +105,7 @@ def test_contamination_is_unknown_if_the_parent_has_no_record(train, folder) -> 
     assert training["ancestor_data"] == [None]
 
 
-def test_a_running_text_child_inherits_holdout_and_gap(train) -> None:
+def test_fine_tuning_on_running_text_inherits_holdout_and_gap(train) -> None:
     _, _, training = train("--from", "running", data="text.txt")
     assert (training["holdout"], training["gap"]) == ("spread", 8)
     assert training["contamination"] == {"validation": [0, 0], "test": [0, 0]}
@@ -116,7 +116,7 @@ def test_a_running_text_child_inherits_holdout_and_gap(train) -> None:
     assert training["contamination"].keys() == {"test"}
 
 
-def test_a_running_text_child_inherits_a_gap_of_zero(train, microgpt, folder) -> None:
+def test_fine_tuning_on_running_text_inherits_a_gap_of_zero(train, microgpt, folder) -> None:
     options = ("--model", "parent", "--gap", "0", *FRACTIONS, *SMALL)
     ok(microgpt(*STREAM, *options))
     _, _, training = train("--from", "parent", data="text.txt")
@@ -124,7 +124,7 @@ def test_a_running_text_child_inherits_a_gap_of_zero(train, microgpt, folder) ->
     assert training["contamination"] == {"validation": [0, 0], "test": [0, 0]}
 
 
-def test_a_child_trained_on_lines_does_not_inherit_the_holdout(train, folder) -> None:
+def test_fine_tuning_on_lines_does_not_inherit_the_holdout(train, folder) -> None:
     _, _, training = train("--from", "running", "--text", "lines", data="text.txt")
     assert training.keys().isdisjoint({"holdout", "val_fraction"})
 
@@ -172,7 +172,7 @@ def test_samples_found_in_the_data_of_the_parent_are_not_novel(microgpt, folder)
     assert novel.isdisjoint(NAMES.split("\n"))
 
 
-def test_a_note_says_that_other_data_of_the_parent_is_unchecked(microgpt, folder) -> None:
+def test_notes_say_that_other_data_of_the_parent_is_not_compared(microgpt, folder) -> None:
     (folder / "more.txt").write_text(NAMES[::-1])
     options = ("--data", "more.txt", "--model", "child", "--steps", "20")
     done = microgpt("train", *options, "--from", "all", "-n", "3")

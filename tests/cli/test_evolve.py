@@ -203,5 +203,5 @@ def test_a_warm_start_resumes_without_its_genome_file(microgpt, tmp_path, ancest
     assert microgpt("evolve", "--resume", run, "--warm-start", ancestor).returncode == 0
 
 
-def test_the_primordial_genome_has_the_shape_of_the_preset() -> None:
+def test_the_primordial_genome_has_the_shape_of_karpathys_model() -> None:
     assert PRIMORDIAL.model() == PRESETS["karpathy"].model

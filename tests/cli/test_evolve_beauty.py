@@ -26,7 +26,7 @@ def genome_in(folder: Path) -> dict[str, object]:
     return json.loads((folder / "genome.json").read_text())
 
 
-def test_a_hydra_search_runs_in_an_empty_directory(microgpt, tmp_path) -> None:
+def test_a_hydra_search_finds_a_genome_that_run_uses(microgpt, tmp_path) -> None:
     primordial = microgpt("run")
     assert primordial.stdout.startswith('=== MicroGPT [Primordial] ===\n"I am unformed"\n')
     ok(microgpt("evolve", *HYDRA, "--head", "weaver", "--train-winner", "winner"))

@@ -61,13 +61,13 @@ def test_explain_shows_parts_and_a_training_step(microgpt, text_model) -> None:
         assert f"{each.bits_without - each.bits:+.1f} bits" in line
     title, _, *matrices, _, _, _, _, _, _ = step.splitlines()
     found = wanted.backward
-    bits = f"takes {found['bits_before']:.1f} bits before, {found['bits_after']:.1f} after"
-    assert title == f"one step of adamw with learning rate {found['lr']:g}: the text {bits}"
-    assert [line.split()[0] for line in matrices] == [*found["matrices"]]
-    weight = found["weight"]
-    assert f"wte[0,3] is {weight['value']:.4f} and moves by {weight['move']:+.5f}" in step
+    bits = f"takes {found.bits_before:.1f} bits before, {found.bits_after:.1f} after"
+    assert title == f"one step of adamw with learning rate {found.lr:g}: the text {bits}"
+    assert [line.split()[0] for line in matrices] == [*found.matrices]
+    weight = found.weight
+    assert f"wte[0,3] is {weight.value:.4f} and moves by {weight.move:+.5f}" in step
     assert [line.split()[-1] for line in step.splitlines()[-5:]] == [
-        f"{x * y:z.6f}" for x, y in weight["factors"]
+        f"{x * y:z.6f}" for x, y in weight.factors
     ]
 
 

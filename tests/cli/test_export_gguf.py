@@ -88,7 +88,7 @@ def test_an_existing_gguf_file_is_replaced_only_with_force(microgpt, portable, t
     assert (tmp_path / "new.gguf").read_bytes() == before
 
 
-def test_only_an_earlier_export_is_replaced(microgpt, portable, tmp_path) -> None:
+def test_an_export_replaces_only_an_earlier_export(microgpt, portable, tmp_path) -> None:
     options = ("export", portable, "--format", "transformers", "--output")
     assert refused(microgpt(*options, portable, "--force")) == (
         f"{portable} has other files than those of an export; use another directory with --output"
@@ -118,7 +118,7 @@ def test_only_an_earlier_export_is_replaced(microgpt, portable, tmp_path) -> Non
         ("gguf", ["--output", "."], ". is a directory; name a file, such as model.gguf"),
     ],
 )
-def test_unsuitable_options_of_these_exports_are_refused(
+def test_unsuitable_export_options_are_refused(
     format, options, problem, microgpt, portable
 ) -> None:
     output = [] if "--output" in options else ["--output", "new"]
@@ -142,7 +142,7 @@ def test_verify_says_what_to_install(
     ("format", "session"),
     [("gguf", "LlamaSession"), ("transformers", "TransformersSession")],
 )
-def test_verify_runs_what_the_path_is(
+def test_verify_chooses_the_program_by_the_exported_format(
     format, session, microgpt, portable, monkeypatch, tmp_path
 ) -> None:
     from microgpt.exports import formats
@@ -161,7 +161,7 @@ def test_verify_runs_what_the_path_is(
     assert opened == [Path("new")]
 
 
-def test_a_damaged_file_is_refused(microgpt, portable, tmp_path) -> None:
+def test_verify_refuses_a_damaged_gguf_file(microgpt, portable, tmp_path) -> None:
     ok(microgpt("export", portable, "--format", "gguf", "--output", "new.gguf"))
     file = tmp_path / "new.gguf"
     file.write_bytes(file.read_bytes()[:-100])
@@ -172,7 +172,7 @@ def test_a_damaged_file_is_refused(microgpt, portable, tmp_path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
-def test_a_killed_export_leaves_no_half_directory(tmp_path) -> None:
+def test_a_killed_export_leaves_no_incomplete_directory(tmp_path) -> None:
     command = [sys.executable, "-c", KILLED_EXPORTS, LIB]
     commands.run_process(command, cwd=tmp_path, check=True)
 
@@ -197,7 +197,7 @@ def test_a_portable_model_of_a_preset_can_be_exported(microgpt, tmp_path) -> Non
     ok(microgpt("export", "new", "--format", "gguf", "--output", "new.gguf"))
 
 
-def test_another_architecture_is_not_portable(microgpt) -> None:
+def test_the_portable_option_refuses_other_architectures(microgpt) -> None:
     for options in (["--token-shift"], ["--positions", "learned"], ["--activation", "relu"]):
         problem = refused(microgpt("train", "--portable", *options))
         assert problem == f"--portable cannot be used with {' '.join(options)}; omit one of them"

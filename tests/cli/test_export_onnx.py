@@ -84,6 +84,7 @@ def test_an_onnx_export_refuses_unsuitable_options(microgpt, tmp_path, options, 
         (["none.onnx"], "cannot read none.onnx: No such file or directory"),
         (["."], ". has no receipt.json; write it with"),
         (["mine.txt"], "mine.txt is not an ONNX file, or is damaged"),
+        (["mine.gguf"], "mine.gguf is not a GGUF file, or is damaged"),
         (
             ["mine.txt", "--steps", "3"],
             "--steps and --engine cannot be used with a PATH; omit them",
@@ -91,7 +92,8 @@ def test_an_onnx_export_refuses_unsuitable_options(microgpt, tmp_path, options, 
     ],
 )
 def test_verify_refuses_a_file_that_is_not_an_export(microgpt, tmp_path, options, problem) -> None:
-    (tmp_path / "mine.txt").write_text("mine")
+    for name in ("mine.txt", "mine.gguf"):
+        (tmp_path / name).write_text("mine")
     assert refused(microgpt("verify", *options)).startswith(problem)
 
 

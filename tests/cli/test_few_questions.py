@@ -59,7 +59,7 @@ def test_a_run_on_few_questions_can_be_repeated_and_resumed(faq, microgpt, tmp_p
     assert microgpt("chat", "xyzzy", "--model", "again").stdout == "I don't know.\n"
 
 
-def test_info_and_train_choose_the_same_settings(faq, microgpt) -> None:
+def test_info_shows_the_settings_for_few_questions(faq, microgpt) -> None:
     told = microgpt("info", "--data", "faq.jsonl", "--minutes", "1").stdout
     assert "300 steps of 16 documents, dropout 0" in told
 

@@ -81,7 +81,7 @@ def test_genome_show_prints_the_genes_the_model_and_the_origin(microgpt) -> None
     ]
 
 
-def test_genome_show_accepts_json_output_and_other_data(microgpt, tmp_path) -> None:
+def test_genome_show_can_print_json_and_read_other_data(microgpt, tmp_path) -> None:
     (tmp_path / "ab.txt").write_text("ab\nba\n")
     done = microgpt("genome", "show", "ours.json", "--input", "ab.txt", "--json")
     facts = json.loads(done.stdout)

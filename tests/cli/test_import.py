@@ -35,13 +35,13 @@ def test_an_imported_chat_model_works_with_every_command(microgpt, tmp_path) -> 
     ok(microgpt("verify", "ours.onnx"))
 
 
-def test_a_directory_of_moonbase_is_refused_with_the_command(microgpt, tmp_path) -> None:
+def test_info_suggests_import_for_a_moonbase_directory(microgpt, tmp_path) -> None:
     moonbase(tmp_path / "theirs")
     problem = refused(microgpt("info", "theirs"))
     assert problem.endswith("convert it with: microgpt import theirs --model NAME")
 
 
-def test_weights_in_a_file_become_a_model(microgpt, weights) -> None:
+def test_weights_in_a_file_can_be_imported(microgpt, weights) -> None:
     options = ("--n-head", "2", "--data", "names.txt", "--model", "ours")
     done = ok(microgpt("import", weights, *options))
     assert done.stdout == "ours: 944 weights, from JSON\n"
@@ -61,7 +61,7 @@ def test_weights_in_a_file_become_a_model(microgpt, weights) -> None:
         (["--n-head", "2", "--data", "none.txt"], "cannot read none.txt"),
     ],
 )
-def test_what_is_missing_is_named_and_nothing_is_written(
+def test_an_incomplete_import_is_refused_and_writes_nothing(
     microgpt, weights, tmp_path, options, problem
 ) -> None:
     said = refused(microgpt("import", "weights.json", *options, "--model", "ours"))
@@ -77,13 +77,13 @@ def test_a_refused_checkpoint_leaves_the_old_model(microgpt, text_model, tmp_pat
     assert {path.name: path.read_bytes() for path in Path(text_model).iterdir()} == before
 
 
-def test_a_file_that_is_no_checkpoint_is_named(microgpt, weights) -> None:
+def test_an_import_of_a_text_file_gives_an_error_that_names_it(microgpt, weights) -> None:
     options = ("--n-head", "2", "--data", "names.txt", "--model", "ours")
     problem = refused(microgpt("import", "names.txt", *options))
     assert problem == "names.txt: invalid JSON: expected value at line 1 column 1"
 
 
-def test_a_checkpoint_is_not_replaced_by_its_import(microgpt, tmp_path) -> None:
+def test_an_import_does_not_replace_its_own_checkpoint(microgpt, tmp_path) -> None:
     moonbase(tmp_path / "theirs")
     before = {path.name: path.read_bytes() for path in (tmp_path / "theirs").iterdir()}
     problem = refused(microgpt("import", "theirs", "--model", "./theirs", "--force"))

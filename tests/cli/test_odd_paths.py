@@ -37,7 +37,7 @@ def test_a_training_run_with_unusual_paths_can_be_resumed(microgpt, trained) -> 
     assert meta["training"]["steps"] == 9
 
 
-def test_ordinary_paths_are_stored_unchanged(microgpt, tmp_path) -> None:
+def test_ordinary_paths_are_stored_unescaped(microgpt, tmp_path) -> None:
     names = tmp_path.parent / "names.txt"
     names.write_text("anna\nemma\n")
     assert microgpt("train", "--input", names, *SMALL).returncode == 0

@@ -41,7 +41,7 @@ def bits(stdout: str, of: str) -> list[float]:
 
 
 @pytest.mark.parametrize(("format", "output"), [("gguf", "new.gguf"), ("transformers", "new")])
-def test_without_a_terminal_a_student_must_be_asked_for(
+def test_without_a_terminal_export_requires_the_student_option(
     format, output, microgpt, model, tmp_path
 ) -> None:
     before = sorted(tmp_path.iterdir())
@@ -65,7 +65,7 @@ def test_a_student_learns_from_the_documents_of_its_teacher(microgpt, model, tmp
     assert GGUFReader(tmp_path / "new.gguf").fields["general.architecture"].contents() == "apertus"
 
 
-def test_without_its_documents_a_teacher_makes_up_texts(microgpt, model, tmp_path) -> None:
+def test_a_teacher_without_its_documents_generates_texts(microgpt, model, tmp_path) -> None:
     ok(microgpt("export", "names", "--output", "bare"))
     options = ("--format", "transformers", "--student")
     done = ok(microgpt("export", "bare", *options, "--output", "new"))
@@ -84,7 +84,7 @@ def test_a_student_can_learn_from_other_documents(microgpt, model, tmp_path) -> 
 
 
 @pytest.mark.parametrize("answer", ["y", "n"])
-def test_at_a_terminal_export_asks(answer, model, tmp_path) -> None:
+def test_export_offers_a_portable_student_at_a_terminal(answer, model, tmp_path) -> None:
     screen = Terminal("microgpt", *EXPORT, cwd=tmp_path, size=(24, 400))
     screen.expect(rf"a portable student of it on its training data, which takes {TIME}\? \[y/N\]: ")
     screen.send(f"{answer}\r")
@@ -94,7 +94,7 @@ def test_at_a_terminal_export_asks(answer, model, tmp_path) -> None:
     assert (tmp_path / "new.gguf").exists() == (answer == "y")
 
 
-def test_an_interrupted_student_leaves_nothing(model, tmp_path) -> None:
+def test_interrupting_the_training_of_a_student_leaves_no_files(model, tmp_path) -> None:
     edit(model / "meta.json", training={**load(model).meta.training, "steps": 10**7})
     before = sorted(tmp_path.iterdir())
     screen = Terminal("microgpt", *EXPORT, "--student", cwd=tmp_path, size=(24, 400))
@@ -105,7 +105,7 @@ def test_an_interrupted_student_leaves_nothing(model, tmp_path) -> None:
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_chat_model_needs_conversations(microgpt, tmp_path) -> None:
+def test_a_student_of_a_chat_model_needs_its_conversations(microgpt, tmp_path) -> None:
     pairs = [[f"what is {name}", f"a {name}"] for name in NAMES]
     chats = [[*pairs[i], *pairs[i - 1]] for i in range(len(pairs))]
     roles = ("user", "assistant")
@@ -131,7 +131,7 @@ def test_a_chat_model_needs_conversations(microgpt, tmp_path) -> None:
     ok(microgpt(*export, "--data", "chats.jsonl", "--force"))
 
 
-def test_a_model_of_few_questions_has_no_student(microgpt, tmp_path) -> None:
+def test_a_model_of_few_questions_cannot_have_a_student(microgpt, tmp_path) -> None:
     chat = saved_model("chat", **ARCHITECTURES["newer"])
     asked = (Message("user", "where is it"), Message("assistant", "here."))
     known = KnownQuestions((asked,), "no idea")

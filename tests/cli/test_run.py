@@ -91,7 +91,7 @@ def test_command_line_options_override_genes(microgpt, genome) -> None:
     assert lines[4].endswith("for 50 steps (lr=0.02, emb=16, head=2, layer=1, ctx=16, ff=1)")
 
 
-def test_the_silent_option_prints_only_the_creature_and_its_loss(microgpt, genome) -> None:
+def test_the_silent_option_prints_only_a_banner_and_the_loss(microgpt, genome) -> None:
     loud = lines_of(microgpt("run"))
     assert lines_of(microgpt("run", "--silent")) == [*EVOLVED, "", loud[-1]]
 

@@ -211,7 +211,7 @@ def test_remove_checks_everything_before_removing_anything(microgpt, folder) -> 
     assert (folder / "output/weights.json").exists()
 
 
-def test_remove_knows_every_file_of_a_model_directory() -> None:
+def test_remove_lists_every_file_of_a_model_directory() -> None:
     names = {*WEIGHTS_FILES.values(), TOKENIZER, META, HISTORY, STATE, STATE_DESCRIPTION}
     assert {*OWN_FILES["model"]} == names | {*CURVE_FILES, CALIBRATION, DOCUMENT_HASHES}
     assert {*OWN_FILES["training"]} == {HISTORY, STATE, STATE_DESCRIPTION, *CURVE_FILES}

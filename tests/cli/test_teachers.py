@@ -114,7 +114,7 @@ def test_a_training_run_with_teachers_can_be_repeated(microgpt, folder, options)
     assert json.loads((folder / "a/meta.json").read_text())["block_size"] == 8
 
 
-def test_chat_and_subword_models_can_teach(microgpt, folder) -> None:
+def test_chat_and_subword_models_can_be_teachers(microgpt, folder) -> None:
     (folder / "talks.jsonl").write_text("\n".join([json.dumps(TALK)] * 9))
     options = {"chat": ["--chat", "--data", "talks.jsonl"], "bpe": ["--data", "names.txt"]}
     size = ("--steps", "9", "--n-embd", "8", "--n-layer", "1", "--block-size", "16")

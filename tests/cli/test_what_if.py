@@ -69,7 +69,7 @@ def test_compare_shows_the_bits_of_each_token(run, trained) -> None:
     assert total == f"{a:.2f} bits under A, {b:.2f} under B: {b - a:+.2f}"
 
 
-def test_the_spread_is_measured_over_other_seeds(run, bits_of) -> None:
+def test_compare_measures_the_spread_over_other_seeds(run, bits_of) -> None:
     done = ok(run("compare", "a", "b", "emma", "--seeds=2", "--json"))
     facts = json.loads(done.stdout)
     others = [bits_of(f"--seed={seed}") for seed in (43, 44)]
@@ -95,7 +95,7 @@ def test_compare_measures_the_left_out_documents_by_default(run, bits_of) -> Non
     assert "per document, the mean of 3 that B left out: +" in ok(run("compare", "a", "b")).stdout
 
 
-def test_why_trains_once_without_each_group(run, bits_of, trained) -> None:
+def test_why_trains_one_model_without_each_group(run, bits_of, trained) -> None:
     before = sorted(os.listdir(trained / "a"))
     done = ok(run("why", "a", "emma", "--groups=3", "--seeds=2", "--json"))
     facts = json.loads(done.stdout)
@@ -132,7 +132,7 @@ def test_why_prints_a_table(run) -> None:
     assert alone[0].split() == ["without", "documents", "bits", "change"]
 
 
-def test_a_chat_model_is_asked_for_its_reply(microgpt, tmp_path) -> None:
+def test_compare_and_why_measure_the_reply_of_a_chat_model(microgpt, tmp_path) -> None:
     talks = [[["user", f"{a}{b}"], ["assistant", b]] for a in "abcdefghijklm" for b in "xyzuv"]
     lines = [
         json.dumps({"messages": [{"role": role, "content": text} for role, text in talk]})
@@ -174,7 +174,7 @@ def test_models_that_cannot_be_compared_are_refused(run, trained, command, probl
     assert problem in refused(run(*command))
 
 
-def test_data_that_are_learned_as_a_whole_are_refused(microgpt, tmp_path) -> None:
+def test_why_refuses_running_text_and_few_questions(microgpt, tmp_path) -> None:
     (tmp_path / "text.txt").write_text("It rained all day. " * 200)
     (tmp_path / "chat.jsonl").write_text(
         '[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]'
@@ -192,7 +192,7 @@ def test_data_that_are_learned_as_a_whole_are_refused(microgpt, tmp_path) -> Non
     assert problem in refused(microgpt("compare", "text", "lines", "It rained"))
 
 
-def test_other_documents_than_those_of_the_training_are_refused(microgpt, tmp_path) -> None:
+def test_why_needs_an_ended_run_and_its_training_documents(microgpt, tmp_path) -> None:
     (tmp_path / "names.txt").write_text("\n".join(NAMES))
     train(tmp_path, *A)
     edit(tmp_path / "a/train_state.json", status="running")

@@ -27,7 +27,7 @@ def test_train_says_how_many_documents_it_leaves_out(microgpt, names) -> None:
     assert load(names / "b").meta.training["without"] == "^em"
 
 
-def test_the_same_documents_are_left_out_again(microgpt, names) -> None:
+def test_repetitions_and_engines_leave_out_the_same_documents(microgpt, names) -> None:
     options = (*SMALL, "--without=^em", "--val-fraction=0.2")
     ok(microgpt("train", *options, "--model=b"))
     done = ok(microgpt("train", "--repeat=b", "--model=again"))

@@ -43,7 +43,7 @@ def test_every_command_in_the_docs_is_in_a_shell_block(page: str) -> None:
 
 
 @pytest.mark.parametrize(("pattern", "reason"), EXCUSED)
-def test_every_excused_command_exists_and_has_a_reason(pattern: str, reason: str) -> None:
+def test_every_skipped_docs_command_exists_and_has_a_reason(pattern: str, reason: str) -> None:
     assert reason
     run = [block for page in PAGES for block in blocks(page) if block.language in RUN]
     assert any(re.search(pattern, block.commands) for block in run)

@@ -21,7 +21,7 @@ def assistant(content: str) -> Message:
     return Message("assistant", content)
 
 
-def test_a_model_is_displayed_in_one_line(text_result, tmp_path) -> None:
+def test_the_repr_of_a_model_is_one_line(text_result, tmp_path) -> None:
     save(text_result, tmp_path / "model")
     shown = [text_result, text_result.state, load(tmp_path / "model"), InferenceGpt(text_result)]
     for one in shown:

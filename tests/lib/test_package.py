@@ -66,7 +66,7 @@ def test_the_python_examples_in_the_docs_work(tmp_path, monkeypatch, capsys) -> 
     assert microgpt.load("names-model").model.vocab_size == 27
 
 
-def test_the_exact_modules_do_not_call_the_builtin_sum() -> None:
+def test_bit_exact_modules_do_not_call_the_builtin_sum() -> None:
     """`sum` rounds them otherwise since Python 3.12."""
     for name in ("value", "model", "sampling", "storage/model_directory"):
         assert not re.search(r"\bsum\(", (SOURCE / f"{name}.py").read_text())

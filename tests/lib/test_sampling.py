@@ -118,7 +118,7 @@ def kept(weights: list[float], **settings: float) -> set[int]:
         ([1, 4, 3, 2], {"top_k": 3, "top_p": 0.75, "min_p": 0.8}, {1}),
     ],
 )
-def test_each_filter_is_applied_to_the_tokens_the_last_one_kept(weights, filters, expected) -> None:
+def test_sampling_filters_are_applied_one_after_the_other(weights, filters, expected) -> None:
     assert kept(weights, **filters) == expected
 
 

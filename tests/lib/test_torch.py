@@ -57,7 +57,7 @@ def test_torch_agrees_on_models_of_any_shape(seed) -> None:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_256_greedy_tokens_are_identical(architecture) -> None:
+def test_torch_generates_the_same_256_greedy_tokens(architecture) -> None:
     saved = saved_model(**ARCHITECTURES[architecture])
     gpt, tokens = Gpt(saved), [saved.tokenizer.bos_id]
     with torch.no_grad():
@@ -110,7 +110,7 @@ def test_a_model_trained_in_torch_is_saved_and_loaded(dtype: DType, tmp_path) ->
     assert largest_difference([*InferenceGpt(found).log_probability_rows(tokens)], theirs) < 1e-5
 
 
-def test_the_kind_of_text_and_the_examples_are_kept() -> None:
+def test_a_torch_module_keeps_the_text_kind_and_examples() -> None:
     saved = saved_model(**SMALL)
     training = {"text": "stream", "loss_on": "all"}
     meta = saved.meta.model_copy(update={"training": training, "examples": ("hi",)})
@@ -128,7 +128,7 @@ def test_a_weight_that_is_not_finite_is_not_saved(tmp_path) -> None:
     assert not (tmp_path / "model").exists()
 
 
-def test_only_a_model_becomes_a_module() -> None:
+def test_a_torch_module_requires_a_trained_model() -> None:
     with pytest.raises(ConfigError, match="model must be of type TrainedModel, not str"):
         Gpt("names")
 

@@ -95,7 +95,7 @@ def test_invalid_explain_requests_are_refused(names, body, problem) -> None:
     assert problem in reply.json["error"]
 
 
-def test_backward_and_ablations_are_those_of_the_library(names, names_gpt) -> None:
+def test_backward_and_ablations_equal_those_of_the_library(names, names_gpt) -> None:
     body = {"text": "anna", "position": 2, "ablations": True, "backward": ["layer0.attn_wq", 3, 5]}
     wanted = explain(
         names_gpt, "anna", position=2, ablations=True, backward=("layer0.attn_wq", 3, 5)
@@ -103,7 +103,9 @@ def test_backward_and_ablations_are_those_of_the_library(names, names_gpt) -> No
     assert names.request("POST", PAGE, body).json == json.loads(json.dumps(wanted.facts()))
 
 
-def test_a_step_on_a_text_changes_replies_and_texts(names, names_gpt, talk, talk_gpt) -> None:
+def test_training_steps_and_edits_change_samples_and_replies(
+    names, names_gpt, talk, talk_gpt
+) -> None:
     learn = [{"text": "anna"}] * 3
     learned = names_gpt.edited(Edits(learn=["anna"] * 3))
     after = names.request("POST", PAGE, {"text": "anna", "learn": learn}).json
@@ -133,13 +135,13 @@ def test_a_step_on_a_text_changes_replies_and_texts(names, names_gpt, talk, talk
         ({"text": "anna" * 9, "ablations": True}, "the text has 37 tokens"),
     ],
 )
-def test_what_a_step_cannot_do_is_a_bad_request(names, body, message) -> None:
+def test_an_impossible_training_step_gets_a_400_response(names, body, message) -> None:
     reply = names.request("POST", PAGE, body)
     assert (reply.status, message in reply.json["error"]) == (400, True), reply.json
 
 
 @pytest.mark.parametrize("body", [{"ablations": True}, {"backward": ("wte", 0, 0)}])
-def test_a_model_that_is_too_large_is_not_copied(names_gpt, body) -> None:
+def test_a_model_too_large_to_edit_is_refused(names_gpt, body) -> None:
     gpt = SimpleNamespace(num_params=MAX_EDITED + 1, config=names_gpt.config)
     state = SimpleNamespace(model=SimpleNamespace(gpt=gpt))
     with pytest.raises(ServeError, match="the model is too large to change it"):

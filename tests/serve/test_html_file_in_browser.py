@@ -93,7 +93,7 @@ def test_replies_equal_those_of_the_command_line(exported, opened) -> None:
         assert [run(CHAT, message) for message in MESSAGES] == out.splitlines()
 
 
-def test_a_reply_in_the_file_is_continued_and_survives(exported, opened) -> None:
+def test_a_continued_reply_in_the_file_survives_a_reload(exported, opened) -> None:
     run = opened(exported(bundled(DEMO_MODEL))[0], "#/chat?temperature=0")
     assert run(CHAT, "what is 57 plus 22?") == "57 + 22 = 79"
     problem, token, branch = run(BRANCH)

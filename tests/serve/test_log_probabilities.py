@@ -175,7 +175,7 @@ def test_a_prompt_may_be_given_as_a_list_of_tokens(talk, talk_gpt) -> None:
         ("a" * 200_000, "prompt must have at most 131072 characters"),
     ],
 )
-def test_a_bad_prompt_is_refused_in_one_sentence(talk, prompt, message) -> None:
+def test_a_bad_prompt_gives_a_one_sentence_error(talk, prompt, message) -> None:
     reply = talk.request("POST", COMPLETIONS, {"prompt": prompt})
     assert reply.status == 400
     assert reply.json["error"]["message"].startswith(message)

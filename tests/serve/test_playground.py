@@ -55,7 +55,7 @@ def test_play_opens_the_page_on_a_free_loopback_port(tmp_path, names_dir) -> Non
     assert "GET" not in err  # there is no line for each request
 
 
-def test_no_script_of_the_page_imports_itself_through_others() -> None:
+def test_the_scripts_of_the_page_have_no_circular_imports() -> None:
     found = {
         file: {(file.parent / name).resolve() for name in IMPORTED.findall(file.read_text("utf-8"))}
         for file in FILES.rglob("*.js")

@@ -127,7 +127,7 @@ fragments = st.sampled_from(
 
 
 @given(st.text() | st.lists(fragments | st.text(max_size=3)).map("".join))
-def test_any_text_is_imported_or_refused_in_one_line(text) -> None:
+def test_any_text_is_imported_or_gives_a_one_line_error(text) -> None:
     try:
         log = parse(text)
     except RunError as error:

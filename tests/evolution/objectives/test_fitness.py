@@ -8,7 +8,7 @@ def test_the_target_loss_depends_on_the_kind_of_fitness() -> None:
     assert target("held-out", primordial=2.5) == pytest.approx(2.3)
 
 
-def test_last_document_losers_exceed_the_evolve_rust_threshold() -> None:
+def test_the_loser_threshold_for_last_documents_is_constant() -> None:
     assert loser_threshold("last-doc", [9.0, 9.0]) == 2.3
 
 
@@ -24,6 +24,6 @@ def test_last_document_losers_exceed_the_evolve_rust_threshold() -> None:
         ([2.1] * 4 + [2.9] * 4, 0),
     ],
 )
-def test_held_out_losers_are_the_worst_quartile_of_losses(values, n_losers) -> None:
+def test_the_loser_threshold_for_held_out_losses_is_a_quartile(values, n_losers) -> None:
     threshold = loser_threshold("held-out", values)
     assert sum(value > threshold for value in values) == n_losers

@@ -24,7 +24,7 @@ NO_NAME = {"judge": -100.0, "weaver": -100.0, "mirror": -100.0, "spark": -100.0}
 texts = st.lists(st.text(max_size=12) | st.text("abny", min_size=3, max_size=9), max_size=12)
 
 
-def test_the_score_of_a_batch_is_the_mean_of_its_names() -> None:
+def test_the_score_of_a_batch_is_the_mean_over_its_names() -> None:
     result = score_names(["mama", "aaaa", "anna"], known_names(["anna"]))
     assert result.scores == pytest.approx(
         {
@@ -38,7 +38,7 @@ def test_the_score_of_a_batch_is_the_mean_of_its_names() -> None:
     assert result.distinct == 1.0
 
 
-def test_names_that_cannot_be_scored_do_not_count() -> None:
+def test_names_that_cannot_be_scored_are_not_counted() -> None:
     for names in ([], [""], ["a", "bo", " bo "]):
         assert score_names(names, NOTHING).scores == NO_NAME
     scores = score_names(["1-1", "bo"], NOTHING).scores

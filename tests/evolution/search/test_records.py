@@ -117,7 +117,7 @@ def test_an_error_names_the_line_of_an_unusable_measurement(run, old, new, probl
         ('"novel":', '"novel":1e308,"n":', r"line 1: vote\.novel must be between 0 and 1, got"),
     ],
 )
-def test_an_error_names_the_line_of_an_unusable_vote(tmp_path, old, new, problem) -> None:
+def test_an_error_names_the_line_of_unusable_judge_scores(tmp_path, old, new, problem) -> None:
     hydra = {"objective": "hydra", "fitness": None, "samples": 5, "exchange": "migrate"}
     settings = SETTINGS.model_copy(update=hydra | {"origin": True})
     with Records.begin(tmp_path, "evolve", settings) as records:

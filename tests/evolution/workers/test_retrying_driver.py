@@ -135,7 +135,7 @@ def test_an_item_is_given_up_only_after_killing_several_workers(n_deaths: list[i
         assert outcome.status in allowed
 
 
-def test_items_are_read_only_when_workers_become_free() -> None:
+def test_items_are_requested_only_for_free_workers() -> None:
     n_read = n_done = 0
 
     class Items(Sequence[int]):

@@ -87,7 +87,7 @@ def test_a_message_beyond_the_limit_is_refused_with_its_length(messages, size) -
 
 
 @given(in_any_order, contexts)
-def test_a_turn_is_dropped_to_make_room_or_with_its_question(messages, size) -> None:
+def test_no_more_turns_than_necessary_are_dropped(messages, size) -> None:
     prompt = fitted(messages, size)
     all_turns = turns(messages)
     n_dropped = next(

@@ -94,7 +94,7 @@ def test_validation_text_of_a_parent_contaminates_a_test_set() -> None:
     assert contamination(child, [parent.facts]) == {"test": Bounds(1.0, 1.0)}
 
 
-def test_an_identical_split_of_running_text_is_clean() -> None:
+def test_the_same_split_of_running_text_is_not_contaminated() -> None:
     parts = split_stream(TEXT, validation=0.1, test=0.1, gap=16)
     assert contamination(parts, [parts.facts]) == {"validation": CLEAN, "test": CLEAN}
 
@@ -253,7 +253,7 @@ def test_held_out_documents_in_the_training_set_are_contaminated() -> None:
     assert contamination(replace(stream, train=(TEXT,)), ()) == {"validation": READ}
 
 
-def test_the_own_split_of_a_model_does_not_change_contamination() -> None:
+def test_data_that_the_model_itself_read_is_not_contamination() -> None:
     """As `eval` does, which passes what the model itself was trained on, too."""
     capitals = [(Message("user", talk[0].content.upper()), talk[1]) for talk in TALKS]
     parts = split([*TALKS, *capitals], validation=0.2, test=0.2)

@@ -37,18 +37,18 @@ def test_groups_that_share_most_predictions_come_first() -> None:
     assert [group.name for group in shared_ngrams("emma", NAMES, 2)] == [*found("emma")][:2]
 
 
-def test_a_group_of_more_than_a_tenth_is_left_out() -> None:
+def test_a_group_of_over_a_tenth_of_the_documents_is_omitted() -> None:
     assert [*found("emma", [*["emmo"] * 2, *["1"] * 18])] == ["begins with emm"]
     assert not found("emma", [*["emmo"] * 3, *["1"] * 18])
     assert not found("xyz")
 
 
-def test_nearly_equal_groups_occur_once() -> None:
+def test_only_one_of_nearly_equal_groups_is_returned() -> None:
     docs = [*["emma"] * 9, "emmy", *["1"] * 200]
     assert [*found("emma", docs)] == ["is emma"]
 
 
-def test_messages_of_a_conversation_are_marked_one_by_one() -> None:
+def test_shared_ngrams_do_not_extend_over_two_messages() -> None:
     def talk(*texts):
         return tuple(Message(role, text) for role, text in zip(("user", "assistant"), texts))  # noqa: B905
 

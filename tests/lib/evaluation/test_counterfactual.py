@@ -14,7 +14,7 @@ def test_the_spread_includes_the_seed_of_the_model() -> None:
     assert change._asdict() == {"bits": 1.0, "change": -3.0, "times": pytest.approx(-math.sqrt(3))}
 
 
-def test_without_other_seeds_there_is_no_spread() -> None:
+def test_the_spread_is_unknown_without_other_seeds() -> None:
     assert Baseline(4.0).change_to(5.0) == (5.0, 1.0, None)
     assert Baseline(4.0, (4.0,)).change_to(5.0).times is None
     assert Baseline(4.0).facts() == {"bits": 4.0, "seeds": [], "spread": None}

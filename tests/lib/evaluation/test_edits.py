@@ -68,7 +68,7 @@ def test_ablating_a_position_leaves_the_token_embedding(trained) -> None:
     assert found.activations["embedding"] == pytest.approx(gpt.weights["wte"][token])
 
 
-def test_weights_are_set_and_scaled_in_order(trained) -> None:
+def test_edits_of_a_weight_are_applied_in_order(trained) -> None:
     gpt = InferenceGpt(trained)
     edits = Edits(weights=[WeightEdit("wte", 1, 2, 0.5), WeightEdit("wte", 1, 2, factor=-3)])
     changed = gpt.edited(edits)

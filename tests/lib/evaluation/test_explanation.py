@@ -226,11 +226,11 @@ def test_the_end_of_an_unfinished_text_does_not_count(trained, chat) -> None:
         assert found.predictions == whole.predictions
         assert found.bits == pytest.approx(whole.bits - whole.predictions[-1].bits)
         step = found.backward
-        assert step["counted"][-1] == 0
-        assert found.ablations[0].bits == pytest.approx(step["bits_before"], rel=1e-6)
+        assert step.counted[-1] == 0
+        assert found.ablations[0].bits == pytest.approx(step.bits_before, rel=1e-6)
         edits = Edits(learn=[text], unfinished=[0])
         after = explain(model, text, unfinished=True, backward=("wte", 0, 0), edits=edits)
-        assert after.backward["bits_before"] == pytest.approx(step["bits_after"], rel=1e-6)
+        assert after.backward.bits_before == pytest.approx(step.bits_after, rel=1e-6)
         assert after != explain(
             model, text, unfinished=True, backward=("wte", 0, 0), edits=Edits(learn=[text])
         )

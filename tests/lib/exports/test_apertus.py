@@ -36,7 +36,7 @@ def saved() -> SavedModel:
 TOKENS = [random.Random(1).randrange(27) for _ in range(64)]
 
 
-def test_apertus_computes_the_same(saved) -> None:
+def test_the_apertus_model_gives_the_same_log_probabilities(saved) -> None:
     tensors = to_apertus(saved.model, saved.weights)
     expected = np.array(InferenceGpt(saved).log_probabilities(TOKENS))
     assert np.abs(forward(tensors, 3, TOKENS) - expected).max() < 1e-5
@@ -44,7 +44,7 @@ def test_apertus_computes_the_same(saved) -> None:
     assert {each.dtype for each in tensors.values()} == {np.dtype("float32")}
 
 
-def test_the_way_back_returns_the_same_matrices(saved) -> None:
+def test_converting_back_from_apertus_returns_the_same_matrices(saved) -> None:
     back = from_apertus(saved.model, to_apertus(saved.model, saved.weights))
     for name, matrix in saved.weights.items():
         rounding = 1e-3 if name == "wte" else 1e-6  # RMSNorm has removed most of its scale
@@ -52,7 +52,7 @@ def test_the_way_back_returns_the_same_matrices(saved) -> None:
 
 
 @pytest.mark.parametrize("size", [0.5, 1.0, 3.0])
-def test_trained_gains_and_embeddings_are_taken_over(saved, size) -> None:
+def test_gains_and_embeddings_trained_elsewhere_are_converted(saved, size) -> None:
     rng = np.random.default_rng(1)
     tensors = to_apertus(saved.model, saved.weights)
     for name, each in tensors.items():
@@ -73,14 +73,14 @@ def test_trained_gains_and_embeddings_are_taken_over(saved, size) -> None:
         ("lm_head.weight", np.nan, "a number that is not finite"),
     ],
 )
-def test_numbers_that_do_not_fit_are_refused(saved, name, number, problem) -> None:
+def test_unsupported_tensor_values_are_refused(saved, name, number, problem) -> None:
     tensors = to_apertus(saved.model, saved.weights)
     tensors[name] = np.full(tensors[name].shape, number)
     with pytest.raises(CheckpointError, match=problem):
         from_apertus(saved.model, tensors)
 
 
-def test_tensors_that_do_not_fit_are_refused(saved) -> None:
+def test_missing_extra_and_misshapen_tensors_are_refused(saved) -> None:
     shapes = tensor_shapes(saved.model)
     with pytest.raises(CheckpointError, match=r"lm_head.weight has the shape \(1,\)"):
         check_tensors(saved.model, shapes | {"lm_head.weight": (1,)})
@@ -125,7 +125,7 @@ def test_the_shape_is_read_back_from_the_settings(saved) -> None:
         ({"intermediate_size": 97}, "intermediate_size is 97; microgpt requires 96"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(saved, change, problem) -> None:
+def test_unsupported_apertus_settings_are_refused(saved, change, problem) -> None:
     with pytest.raises(CheckpointError, match=problem):
         shape_of(settings_of(saved.model) | change)
     with pytest.raises(CheckpointError, match=r"'hidden_size' is missing"):

@@ -55,7 +55,7 @@ def byte_level_tokens(fields: dict, text: str) -> list[int]:
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
-def test_a_gguf_file_has_a_model_that_computes_the_same(tokenizer, tmp_path) -> None:
+def test_a_gguf_file_gives_the_same_log_probabilities(tokenizer, tmp_path) -> None:
     saved = saved_model(tokenizer, block_size=64, **PORTABLE)
     fields, tensors = contents(written(saved, tmp_path))
     back = {ours: theirs for theirs, ours in TENSORS.items()}
@@ -79,7 +79,7 @@ def test_a_gguf_file_has_a_model_that_computes_the_same(tokenizer, tmp_path) -> 
 @pytest.mark.parametrize(
     "tokenizer", [TOKENIZERS["text"], CharTokenizer(sorted({*TEXT})), TOKENIZERS["names"]]
 )
-def test_the_tokens_of_a_gguf_file_are_ours(tokenizer: Tokenizer) -> None:
+def test_the_tokenizer_of_a_gguf_file_gives_the_same_tokens(tokenizer: Tokenizer) -> None:
     found = foreign_tokenizer(tokenizer)
     merges = [" ".join(pair) for pair in found.merges]
     fields = {"tokenizer.ggml.tokens": found.pieces, "tokenizer.ggml.merges": merges}
@@ -88,7 +88,7 @@ def test_the_tokens_of_a_gguf_file_are_ours(tokenizer: Tokenizer) -> None:
         assert byte_level_tokens(fields, word) == tokenizer.encode(known)
 
 
-def test_a_gguf_file_names_special_tokens_and_the_chat_template(tmp_path) -> None:
+def test_a_gguf_file_has_special_tokens_and_a_chat_template(tmp_path) -> None:
     fields, _ = contents(written(saved_model("chat", **PORTABLE), tmp_path))
     tokens = fields["tokenizer.ggml.tokens"]
     assert tokens[-4:] == ["<|user|>", "<|assistant|>", "<|end_turn|>", "<|bos|>"]
@@ -101,7 +101,7 @@ def test_a_gguf_file_names_special_tokens_and_the_chat_template(tmp_path) -> Non
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
-def test_a_gguf_file_is_read_back_with_its_receipt(tokenizer, tmp_path) -> None:
+def test_the_receipt_of_a_gguf_file_can_be_read_back(tokenizer, tmp_path) -> None:
     saved = saved_model(tokenizer, **PORTABLE)
     path = written(saved, tmp_path)
     receipt = read_gguf(path)
@@ -110,7 +110,7 @@ def test_a_gguf_file_is_read_back_with_its_receipt(tokenizer, tmp_path) -> None:
     assert written(saved, tmp_path).read_bytes() == encode_gguf(saved, "model")
 
 
-def test_a_modelfile_has_the_template_of_conversations() -> None:
+def test_a_modelfile_contains_the_prompt_template() -> None:
     lines = encode_modelfile(saved_model("chat", **PORTABLE), "my model.gguf").decode().splitlines()
     assert lines[0] == "FROM ./my model.gguf"
     assert lines[1] == (
@@ -152,7 +152,7 @@ def test_without_llama_cpp_the_error_says_what_to_install(tmp_path, monkeypatch)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
-def test_llama_cpp_computes_and_continues_the_same(tokenizer, tmp_path) -> None:
+def test_llama_cpp_gives_the_same_probabilities_and_texts(tokenizer, tmp_path) -> None:
     pytest.importorskip("llama_cpp")
     saved = saved_model(tokenizer, **PORTABLE)
     path = written(saved, tmp_path)
@@ -176,7 +176,7 @@ def test_llama_cpp_computes_and_continues_the_same(tokenizer, tmp_path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
-def test_llama_cpp_confirms_a_model_drawn_at_random(seed, tmp_path) -> None:
+def test_llama_cpp_reproduces_the_receipt_of_a_random_model(seed, tmp_path) -> None:
     pytest.importorskip("llama_cpp")
     shape = drawn_shape(seed)
     shape |= {"n_embd": 2 * shape["n_embd"], **PORTABLE}
@@ -188,7 +188,7 @@ def test_llama_cpp_confirms_a_model_drawn_at_random(seed, tmp_path) -> None:
     assert found.passes(receipt)
 
 
-def test_what_llama_cpp_cannot_run_is_one_line(tmp_path) -> None:
+def test_a_file_that_llama_cpp_refuses_gives_a_one_line_error(tmp_path) -> None:
     pytest.importorskip("llama_cpp")
     path = tmp_path / "model.gguf"
     path.write_bytes(b"GGUF")

@@ -49,7 +49,7 @@ def with_receipt(content: bytes, **changes: object) -> bytes:
         (b"xielu.beta" + struct.pack("<If", 6, 0), b"xielu.beta" + struct.pack("<If", 6, 1)),
     ],
 )
-def test_changed_metadata_are_refused(ours, theirs, content, tmp_path) -> None:
+def test_changed_gguf_metadata_is_refused(ours, theirs, content, tmp_path) -> None:
     assert content.count(ours)
     at = content.rindex(ours)
     changed = content[:at] + theirs + content[at + len(ours) :]
@@ -106,7 +106,7 @@ def test_truncated_files_are_refused_and_bit_flips_do_not_crash(content, tmp_pat
         refused(changed, tmp_path)
 
 
-def test_foreign_files_are_refused(content, tmp_path) -> None:
+def test_files_that_microgpt_has_not_written_are_refused(content, tmp_path) -> None:
     not_gguf = "is not a GGUF file, or is damaged"
     for foreign in (b"", b"GGUF", b"<!doctype html>", b"GGUF" + bytes(100), b"\xff" * 99):
         assert not_gguf in refused(foreign, tmp_path)

@@ -133,7 +133,7 @@ def test_truncated_files_are_refused_and_bit_flips_do_not_crash(content, tmp_pat
             read_onnx(path)
 
 
-def test_foreign_files_are_refused(tmp_path) -> None:
+def test_files_that_microgpt_has_not_written_are_refused(tmp_path) -> None:
     graph = helper.make_graph([], "other", [], [])
     other = helper.make_model(graph).SerializeToString()
     assert "has no receipt" in refused(other, tmp_path)

@@ -47,7 +47,7 @@ def test_a_card_counts_samples_that_are_training_documents(trained) -> None:
     assert "0 of 200 samples (0.0%) are training documents" in model_card(saved, "", ())
 
 
-def test_a_card_does_not_guess_what_is_not_known() -> None:
+def test_a_card_says_what_is_unknown_about_an_imported_model() -> None:
     saved = saved_model("chat", **ARCHITECTURES["newer"])
     card = model_card(imported(saved, "MoonBase"), "mine")
     assert "Imported from MoonBase; its data are unknown." in card

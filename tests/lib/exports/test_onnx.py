@@ -89,7 +89,7 @@ def test_onnxruntime_reproduces_the_receipt(tokenizer, int8, tmp_path) -> None:
     assert len({text.text for text in receipt.texts}) > 10
     assert receipt.model == saved.model
     assert receipt.model_sha256 == saved.sha256
-    assert receipt.tokenizer["ids"]["bos"] == saved.tokenizer.bos_id
+    assert receipt.tokenizer.ids["bos"] == saved.tokenizer.bos_id
     assert (receipt.bits == receipt.unrounded_bits) != int8
     assert abs(receipt.bits - receipt.unrounded_bits) < 0.05
 
@@ -105,7 +105,7 @@ def test_verify_confirms_a_random_model(seed, tmp_path) -> None:
     assert found.n_equal == tuple(len(each.tokens) for each in receipt.continuations)
 
 
-def test_int8_takes_a_byte_per_weight() -> None:
+def test_int8_takes_one_byte_per_weight() -> None:
     saved = saved_model(n_embd=64, n_layer=3, block_size=32)
     sizes = [len(encode_onnx(saved, int8=int8)) for int8 in (False, True)]
     assert 3 < sizes[0] / sizes[1] < 4
@@ -127,7 +127,7 @@ def test_the_receipt_of_another_model_is_not_confirmed(tmp_path) -> None:
     assert not found.passes(receipt)
 
 
-def test_nan_weights_are_not_confirmed(tmp_path) -> None:
+def test_a_comparison_with_nan_results_raises_an_error(tmp_path) -> None:
     from microgpt.errors import PromptError
 
     _, receipt = read_back(encode_onnx(saved_model()), tmp_path)
@@ -148,7 +148,7 @@ def test_a_model_of_few_questions_is_refused() -> None:
         encode_onnx(SavedModel(saved.model, saved.weights, saved.tokenizer, "float32", known))
 
 
-def test_without_the_extra_the_error_says_what_to_install(tmp_path, monkeypatch) -> None:
+def test_without_onnx_the_error_says_what_to_install(tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ConfigError, match=r"run: pip install 'microgpt-lib\[onnx\]'"):
         read_onnx(tmp_path / "model.onnx")

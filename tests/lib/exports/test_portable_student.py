@@ -23,7 +23,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory):
     return load(path)
 
 
-def test_what_does_not_fit_is_named() -> None:
+def test_misfit_names_the_settings_that_are_not_portable() -> None:
     assert misfit(saved_model(**ARCHITECTURES["portable"]).model) == ""
     assert misfit(saved_model(**ARCHITECTURES["learned"]).model) == (
         "the model has learned positions and token shift, which no architecture of llama.cpp and "
@@ -52,7 +52,7 @@ def test_a_student_learns_what_its_teacher_predicts(docs, teacher) -> None:
     assert trained - ideal < 0.2 * (untrained - ideal)
 
 
-def test_the_settings_of_fine_tuning_are_not_taken_over(teacher) -> None:
+def test_a_student_does_not_inherit_fine_tuning_settings(teacher) -> None:
     training = {**teacher.meta.training, "parent_sha256": "0" * 64}
     meta = teacher.meta.model_copy(update={"training": training})
     plan = plan_student(replace(teacher, meta=meta), NAMES).job.plan
@@ -60,13 +60,13 @@ def test_the_settings_of_fine_tuning_are_not_taken_over(teacher) -> None:
     assert plan.model == replace(teacher.model, token_shift=False)
 
 
-def test_a_shape_that_cannot_be_rotated_is_refused() -> None:
+def test_a_head_size_unsuitable_for_rotation_is_refused() -> None:
     teacher = saved_model(**ARCHITECTURES["one number"])
     with pytest.raises(ConfigError, match="rotary"):
         plan_student(teacher)
 
 
-def test_a_tenth_of_other_documents_is_held_out(teacher) -> None:
+def test_a_student_holds_out_a_tenth_of_other_documents(teacher) -> None:
     student = plan_student(teacher, [name[::-1] + name for name in NAMES])
     assert 0 < len(student.held_out) < 8
     assert not {*student.held_out} & {*student.job.parts.train}

@@ -18,7 +18,6 @@ from microgpt.exports.apertus import shape_of
 from microgpt.exports.comparison import compare
 from microgpt.exports.transformers_directory import (
     encode_transformers,
-    original_tokenizer,
     read_transformers,
 )
 from microgpt.exports.transformers_session import TransformersSession
@@ -35,7 +34,7 @@ def written(saved: SavedModel, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
-def test_a_directory_has_a_model_that_computes_the_same(tokenizer, tmp_path) -> None:
+def test_an_exported_directory_gives_the_same_probabilities(tokenizer, tmp_path) -> None:
     saved = saved_model(tokenizer, block_size=64, **PORTABLE)
     directory = written(saved, tmp_path)
     receipt = read_transformers(directory)
@@ -55,7 +54,7 @@ def test_a_directory_has_a_model_that_computes_the_same(tokenizer, tmp_path) -> 
 @pytest.mark.parametrize(
     "text", ["hello world", "Hello\nnaïve ☃ isn't it? 😀", "ÿÃé  a  b\u2028c", "Straße „Æ“ ﬁ Ⅳ", ""]
 )
-def test_tokenizer_json_encodes_as_the_model(tokenizer, text, tmp_path) -> None:
+def test_tokenizer_json_encodes_texts_as_the_model_does(tokenizer, text, tmp_path) -> None:
     ours = TOKENIZERS[tokenizer]
     directory = written(saved_model(tokenizer, **PORTABLE), tmp_path)
     library = Library.from_file(str(directory / "tokenizer.json"))
@@ -79,20 +78,13 @@ def test_the_chat_template_writes_the_tokens_of_a_conversation(tmp_path) -> None
     assert library.encode(text, add_special_tokens=False).ids == expected
 
 
-def test_a_reply_has_no_special_tokens_but_its_end(tmp_path) -> None:
+def test_generation_suppresses_special_tokens_except_the_end(tmp_path) -> None:
     ours = TOKENIZERS["chat"]
     directory = written(saved_model("chat", block_size=64, **PORTABLE), tmp_path)
     facts = json.loads((directory / "generation_config.json").read_text())
     assert facts["eos_token_id"] == [ours.end_turn_id, ours.bos_id]
     assert {*facts["suppress_tokens"], ours.end_turn_id} == {*ours.special_ids}
     assert facts["max_length"] == 64
-
-
-def test_the_tokenizer_of_the_model_can_be_restored() -> None:
-    files = encode_transformers(saved_model("text", **PORTABLE))
-    file = TOKENIZERS["text"].file
-    assert file
-    assert json.loads(original_tokenizer(files["tokenizer.json"])) == json.loads(file)
 
 
 def refused(directory: Path) -> str:
@@ -167,7 +159,9 @@ def test_damaged_files_are_refused(directory) -> None:
         ("model.norm.weight", np.ones(16, "float64"), "has tensors of float64; expected float32"),
     ],
 )
-def test_other_tensors_are_refused(name, tensor, problem, directory) -> None:
+def test_tensors_of_another_name_shape_or_dtype_are_refused(
+    name, tensor, problem, directory
+) -> None:
     from hashlib import sha256
 
     path = directory / "model.safetensors"
@@ -205,7 +199,7 @@ def test_without_transformers_the_error_says_what_to_install(tmp_path, monkeypat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
-def test_transformers_computes_and_continues_the_same(tokenizer, tmp_path) -> None:
+def test_transformers_gives_the_same_probabilities_and_texts(tokenizer, tmp_path) -> None:
     transformers, torch = (pytest.importorskip(name) for name in ("transformers", "torch"))
     saved = saved_model(tokenizer, **PORTABLE)
     directory = written(saved, tmp_path)
@@ -230,7 +224,7 @@ def test_transformers_computes_and_continues_the_same(tokenizer, tmp_path) -> No
 
 
 @pytest.mark.slow
-def test_a_pipeline_replies_as_the_model(tmp_path) -> None:
+def test_a_transformers_pipeline_gives_the_same_replies(tmp_path) -> None:
     transformers, torch = (pytest.importorskip(name) for name in ("transformers", "torch"))
     saved = saved_model("chat", **PORTABLE)
     directory = str(written(saved, tmp_path))

@@ -25,7 +25,7 @@ def rows_of(saved: SavedModel) -> np.ndarray:
 
 
 @pytest.mark.parametrize("tokenizer", ["names", "chat", "text"])
-def test_an_exported_model_comes_back(tmp_path, tokenizer) -> None:
+def test_an_exported_model_can_be_imported_again(tmp_path, tokenizer) -> None:
     saved = saved_model(tokenizer, **PORTABLE)
     apertus(tmp_path / "there", saved)
     save(import_model(tmp_path / "there"), tmp_path / "back")
@@ -64,7 +64,7 @@ def change(directory: Path, name: str, old: str, new: str) -> None:
         ("tokenizer.json", '"a": 0', '"ab": 0', "'ab' is not a single character"),
     ],
 )
-def test_another_model_of_transformers_is_refused(tmp_path, name, old, new, problem) -> None:
+def test_a_transformers_model_of_another_type_is_refused(tmp_path, name, old, new, problem) -> None:
     apertus(tmp_path / "there", saved_model(**PORTABLE))
     change(tmp_path / "there", name, old, new)
     with pytest.raises(CheckpointError, match=problem) as refusal:
@@ -73,7 +73,7 @@ def test_another_model_of_transformers_is_refused(tmp_path, name, old, new, prob
     assert str(refusal.value).isprintable()
 
 
-def test_what_was_trained_and_does_not_fit_is_named(tmp_path) -> None:
+def test_the_error_names_trained_gains_that_are_unsupported(tmp_path) -> None:
     tensors = apertus(tmp_path / "there", saved_model(**PORTABLE))
     name = "model.layers.1.self_attn.q_norm.weight"
     save_file(tensors | {name: tensors[name] + 0.01}, tmp_path / "there/model.safetensors")
@@ -81,7 +81,7 @@ def test_what_was_trained_and_does_not_fit_is_named(tmp_path) -> None:
         import_model(tmp_path / "there")
 
 
-def test_ten_steps_of_trainer_come_back(tmp_path) -> None:
+def test_a_model_trained_in_transformers_can_be_imported(tmp_path) -> None:
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
     pytest.importorskip("accelerate")

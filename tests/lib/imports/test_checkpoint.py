@@ -49,7 +49,7 @@ def log_probabilities(config: ModelConfig, weights: Any, tokens: list[int]) -> n
 
 @pytest.mark.parametrize("is_chat", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_a_model_of_moonbase_computes_the_same(tmp_path, is_chat, dtype) -> None:
+def test_a_moonbase_model_gives_the_same_log_probabilities(tmp_path, is_chat, dtype) -> None:
     library, weights = moonbase(tmp_path / "theirs", is_chat=is_chat, dtype=dtype)
     save(import_model(tmp_path / "theirs"), tmp_path / "ours")
     saved = load(tmp_path / "ours")
@@ -66,7 +66,7 @@ def test_a_model_of_moonbase_computes_the_same(tmp_path, is_chat, dtype) -> None
     assert read.is_chat == is_chat
 
 
-def test_a_chat_model_of_moonbase_chats(tmp_path) -> None:
+def test_an_imported_moonbase_chat_model_can_chat(tmp_path) -> None:
     moonbase(tmp_path / "theirs")
     gpt = InferenceGpt(import_model(tmp_path / "theirs"))
     reply = gpt.chat([Message("user", "what is 3 plus 4? Z")], max_tokens=5)
@@ -92,7 +92,7 @@ def test_moonbase_in_bfloat16_is_read_as_float32(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("name", ["weights.json", "weights.safetensors"])
-def test_weights_of_karpathys_script_compute_the_same(tmp_path, name) -> None:
+def test_weights_of_karpathys_script_are_imported_exactly(tmp_path, name) -> None:
     weights = script_weights()
     if name.endswith("json"):
         (tmp_path / name).write_text(json.dumps(weights))
@@ -119,7 +119,7 @@ def test_weights_of_karpathys_script_compute_the_same(tmp_path, name) -> None:
         ({"wte": [[0.0] * 8] * 5, "lm_head": [[0.0] * 8] * 5}, "has 5 tokens, but the text has 9"),
     ],
 )
-def test_weights_that_do_not_fit_are_refused_by_name(tmp_path, change, problem) -> None:
+def test_the_error_for_unsuitable_weights_says_what_is_wrong(tmp_path, change, problem) -> None:
     weights = script_weights() | change
     file = tmp_path / "weights.json"
     file.write_text(json.dumps({name: rows for name, rows in weights.items() if rows is not None}))
@@ -127,7 +127,7 @@ def test_weights_that_do_not_fit_are_refused_by_name(tmp_path, change, problem) 
         import_model(file, n_head=2, tokenizer=NAMES)
 
 
-def test_what_weights_in_a_file_do_not_say_must_be_given(tmp_path) -> None:
+def test_weights_in_a_file_require_n_head_and_a_vocabulary(tmp_path) -> None:
     file = tmp_path / "weights.json"
     file.write_text(json.dumps(script_weights()))
     with pytest.raises(ConfigError, match="does not say the number of attention heads; add --n-h"):
@@ -151,7 +151,9 @@ def test_what_weights_in_a_file_do_not_say_must_be_given(tmp_path) -> None:
     ],
 )
 @pytest.mark.parametrize("kind", ["safetensors", "torch"])
-def test_another_architecture_is_refused_by_its_properties(tmp_path, names, problem, kind) -> None:
+def test_the_error_for_another_architecture_names_the_difference(
+    tmp_path, names, problem, kind
+) -> None:
     file = tmp_path / "model"
     if kind == "torch":
         torch_file(file, pickle.dumps({"model": OrderedDict.fromkeys(names)}, 2))
@@ -193,7 +195,9 @@ class Allocates:
         (Allocates(), 2, r"it calls (__builtin__|builtins).bytearray"),
     ],
 )
-def test_no_code_of_a_torch_file_is_run(tmp_path, monkeypatch, thing, protocol, problem) -> None:
+def test_importing_a_torch_file_runs_none_of_its_code(
+    tmp_path, monkeypatch, thing, protocol, problem
+) -> None:
     monkeypatch.chdir(tmp_path)
     torch_file(tmp_path / "model.pt", pickle.dumps({"wte": thing}, protocol))
     with pytest.raises(CheckpointError, match=problem.removeprefix("it has ")):
@@ -204,7 +208,7 @@ def test_no_code_of_a_torch_file_is_run(tmp_path, monkeypatch, thing, protocol, 
     assert not Path("hostile").exists()
 
 
-def test_without_torch_the_extra_is_named(tmp_path, monkeypatch) -> None:
+def test_without_torch_the_error_says_what_to_install(tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     torch_file(tmp_path / "model.pt", pickle.dumps({"wte": 1}, 2))
     with pytest.raises(ConfigError, match=r"require the extra torch .*pip install 'microgpt-lib"):
@@ -257,7 +261,7 @@ def test_errors_about_damaged_files_are_one_printable_line(tmp_path, what) -> No
         (lambda path: path.symlink_to("/dev/zero"), "not a regular file"),
     ],
 )
-def test_what_is_no_checkpoint_is_refused(tmp_path, make, problem) -> None:
+def test_a_path_without_a_checkpoint_is_refused(tmp_path, make, problem) -> None:
     make(tmp_path / "given")
     with pytest.raises(CheckpointError, match=problem):
         import_model(tmp_path / "given", **({} if (tmp_path / "given").is_dir() else {"n_head": 2}))
@@ -277,7 +281,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, make, problem) -> None:
         ("tokenizer.json", '"a":', '"aa":', "must be byte sequences|needs a missing token"),
     ],
 )
-def test_a_moonbase_that_does_not_fit_is_refused(tmp_path, name, old, new, problem) -> None:
+def test_an_unsuitable_moonbase_directory_is_refused(tmp_path, name, old, new, problem) -> None:
     moonbase(tmp_path / "mb")
     file = tmp_path / "mb" / name
     text = file.read_text()

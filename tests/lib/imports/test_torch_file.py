@@ -38,7 +38,7 @@ def imported(path: Path) -> SavedModel:
         lambda found: {f"_orig_mod.{k}": torch.nn.Parameter(v) for k, v in found.items()},
     ],
 )
-def test_a_file_of_torch_has_the_same_weights(tmp_path, dtype, wrap) -> None:
+def test_weights_are_read_unchanged_from_a_torch_file(tmp_path, dtype, wrap) -> None:
     found = tensors(dtype)
     torch.save(wrap(found), tmp_path / "model.pt")
     saved = imported(tmp_path / "model.pt")
@@ -46,7 +46,7 @@ def test_a_file_of_torch_has_the_same_weights(tmp_path, dtype, wrap) -> None:
     assert all((np.array(saved.weights[k]) == v.double().numpy()).all() for k, v in found.items())
 
 
-def test_the_state_of_our_module_is_imported(tmp_path) -> None:
+def test_the_state_dict_of_the_torch_module_can_be_imported(tmp_path) -> None:
     from microgpt.torch import Gpt
 
     torch.save(tensors(), tmp_path / "model.pt")
@@ -66,7 +66,7 @@ def test_the_state_of_our_module_is_imported(tmp_path) -> None:
         (b"K\x48t", b"J\x00\x00\x00\x40t", "is damaged"),  # more numbers than the file has
     ],
 )
-def test_a_shape_that_the_file_does_not_have_is_refused(tmp_path, old, new, problem) -> None:
+def test_a_tensor_shape_that_exceeds_the_file_is_refused(tmp_path, old, new, problem) -> None:
     torch.save({"wte": torch.zeros(9, 8)}, tmp_path / "model.pt")
     content = edited(tmp_path / "model.pt", old, new)
     (tmp_path / "model.pt").write_bytes(content)
@@ -92,13 +92,13 @@ def test_a_tensor_with_repeated_numbers_is_refused(tmp_path) -> None:
         (torch.nn.Linear(2, 2), "has more than weights: it calls .*; save a state_dict"),
     ],
 )
-def test_what_is_no_state_is_refused(tmp_path, thing, problem) -> None:
+def test_a_torch_file_without_a_state_dict_is_refused(tmp_path, thing, problem) -> None:
     torch.save(thing, tmp_path / "model.pt")
     with pytest.raises(CheckpointError, match=problem):
         imported(tmp_path / "model.pt")
 
 
-def test_a_damaged_torch_file_is_refused_in_one_line(tmp_path) -> None:
+def test_a_damaged_torch_file_gives_a_one_line_error(tmp_path) -> None:
     torch.save(tensors(), tmp_path / "model.pt")
     content, rng = (tmp_path / "model.pt").read_bytes(), random.Random(3)
     for _ in range(100):

@@ -20,7 +20,7 @@ def test_a_hash_file_contains_exactly_its_documents(docs, other) -> None:
     assert 7 not in known
 
 
-def test_a_hash_file_has_one_word_per_distinct_document() -> None:
+def test_a_hash_file_has_four_bytes_per_distinct_document() -> None:
     content = hashes_file(DOCS, "lines")
     assert len(content) == 4 * 4
     words = [int.from_bytes(content[i : i + 4], "little") for i in range(0, len(content), 4)]

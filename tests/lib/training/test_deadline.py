@@ -172,7 +172,7 @@ def test_patience_can_end_a_run_with_a_deadline() -> None:
     assert result.state.step < STEPS
 
 
-def test_a_diverged_run_reports_the_plan_that_it_followed() -> None:
+def test_a_divergence_in_a_shortened_run_is_reported() -> None:
     plan = replace(plan_of(), steps_changed=(StepsChange(2, 400, 300),))
     plan = replace(plan, config=replace(plan.config, lr=1e30))
     with pytest.raises(DivergedError) as caught:

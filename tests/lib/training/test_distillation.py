@@ -172,7 +172,7 @@ def test_a_student_inherits_the_tokenizer_and_shortest_context(teachers) -> None
     assert fine_tuned.model == teachers[2].model
 
 
-def test_incompatible_teachers_are_refused_in_one_line(teachers, talker) -> None:
+def test_incompatible_teachers_give_a_one_line_error(teachers, talker) -> None:
     other = train_model(["anb"], model=MODEL, config=TrainConfig(steps=1))
     longer = replace(MODEL, block_size=8)
     for docs, settings, problem in (

@@ -32,6 +32,12 @@ def test_an_example_that_is_not_utf8_is_refused() -> None:
         examples(PARTS, TrainOptions(example=["a\udcff"]))
 
 
+def test_an_example_that_is_too_long_is_refused() -> None:
+    assert examples(PARTS, TrainOptions(example=["x" * 1000])) == ("x" * 1000,)
+    with pytest.raises(ConfigError, match="has 1,001 characters; use at most 1,000"):
+        examples(PARTS, TrainOptions(example=["x" * 1001]))
+
+
 def test_a_document_that_is_left_out_gives_no_example() -> None:
     parts = PARTS.leave_out("secret|no")
     assert examples(parts, TrainOptions()) == ("is it open?", "hi", "where?", "when?")
@@ -46,5 +52,5 @@ def test_a_held_out_document_gives_no_example() -> None:
     assert held_out.isdisjoint(examples(parts, TrainOptions()))
 
 
-def test_training_in_python_records_no_messages() -> None:
+def test_training_in_python_records_no_examples() -> None:
     assert train(DOCS, config=TrainConfig(steps=1)).plan.examples == ()

@@ -44,7 +44,7 @@ def result():
         (talks(PAIRS), {"engine": "reference"}, False),
     ],
 )
-def test_are_few_depends_on_documents_and_options(docs, options, expected) -> None:
+def test_few_questions_are_detected_by_documents_and_options(docs, options, expected) -> None:
     assert are_few(docs, TrainOptions(**options)) == expected
 
 

@@ -108,7 +108,7 @@ def test_left_out_documents_are_not_training_data(train) -> None:
     assert [*child.documents] == [*NAMES]
 
 
-def test_settings_and_vocabulary_are_chosen_for_all_documents() -> None:
+def test_left_out_documents_still_affect_the_settings() -> None:
     def plan(**options):
         return plan_training([*NAMES, "zzz"] * 3, TrainOptions(**options)).plan
 
@@ -144,7 +144,7 @@ def test_teachers_and_n_grams_exclude_left_out_documents() -> None:
     assert ours.tolist() == theirs.tolist()
 
 
-def test_a_varied_run_has_another_seed_in_every_model() -> None:
+def test_a_varied_plan_differs_only_in_seed_and_read_documents() -> None:
     job = plan_training(NAMES, TrainOptions())
     varied = job.varied(seed=43, without="^emm")
     assert (varied.plan.seed, varied.plan.config.seed) == (43, 43)
@@ -164,14 +164,14 @@ def test_a_varied_run_has_another_seed_in_every_model() -> None:
         ("", "is found in every training document"),
     ],
 )
-def test_a_pattern_that_cannot_be_left_out_is_refused(pattern, problem) -> None:
+def test_an_unusable_pattern_to_leave_out_is_refused(pattern, problem) -> None:
     with pytest.raises(ConfigError, match=problem):
         split(NAMES).leave_out(pattern)
     with pytest.raises(ConfigError, match=problem):
         plan_training(NAMES, TrainOptions(without=pattern))
 
 
-def test_running_text_and_few_questions_are_refused() -> None:
+def test_without_is_refused_for_running_text_and_few_questions() -> None:
     text = "It rained all day. " * 2000
     talks = [(Message("user", word), Message("assistant", "yes")) for word in NAMES]
     for docs, problem in ((text, "running text"), (talks, "for at most 200 questions")):

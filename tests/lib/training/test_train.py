@@ -158,7 +158,7 @@ def test_stopping_in_the_middle_of_a_step_loses_nothing(
     assert resumed.weights == whole.weights
 
 
-def test_the_engines_agree_on_every_setting() -> None:
+def test_the_engines_agree_on_a_run_with_regularization() -> None:
     config = TrainConfig(steps=30, batch_size=3, **REGULARISED)
     reference, compiled = (
         train_model(DOCS, model=SMALL, config=config, engine=engine, dtype="float64")
@@ -178,7 +178,7 @@ def test_resuming_from_an_incompatible_state_is_refused(train) -> None:
         train(DOCS, model=SMALL, config=TrainConfig(steps=3), resume=state)
 
 
-def test_integer_settings_do_not_affect_later_training_runs(train) -> None:
+def test_integers_as_settings_do_not_affect_later_training(train) -> None:
     """A compiled version is chosen by types: one for whole numbers must not take the others."""
     expected = train(DOCS, model=SMALL, config=TrainConfig(steps=5)).losses
     train(DOCS, model=SMALL, config=TrainConfig(steps=2, beta1=0, beta2=0, adam_eps=1, lr=1))
@@ -247,7 +247,7 @@ def test_sampling_continues_the_random_numbers_of_training(train) -> None:
     assert result.rng().random() == rng.random()
 
 
-def test_a_training_event_is_sent_about_every_50_ms(train) -> None:
+def test_training_events_are_sent_at_most_every_50_ms(train) -> None:
     events = []
     steps = 10 if train.keywords["engine"] == "reference" else 60_000
     result = train(["maximilian"] * 3, config=TrainConfig(steps=steps), on_event=events.append)

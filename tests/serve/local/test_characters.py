@@ -33,7 +33,7 @@ def test_each_character_folds_as_in_python(node) -> None:
 
 @few
 @given(TEXTS)
-def test_texts_are_shown_folded_and_split_as_in_python(node, texts) -> None:
+def test_javascript_escapes_folds_and_splits_texts_as_python(node, texts) -> None:
     code = """
     import { lengthOf, repr } from "./characters.js";
     import { fold } from "./folding.js";

@@ -81,7 +81,7 @@ def test_texts_are_read_and_split_as_in_python(node, tmp_path) -> None:
             assert [chars, with_whole_masks(train), held_out] == wanted
 
 
-def test_line_endings_and_marks_are_read_as_in_python(node, tmp_path) -> None:
+def test_line_ends_and_byte_order_marks_are_read_as_in_python(node, tmp_path) -> None:
     contents = [b"a\r\nb\rc\n\n", b"\xef\xbb\xbf a \n\x1c\xc2\x85\nb", b"\n\nx", b"x\r\n\r\n"]
     inputs = [
         [list(content), {"text": kind, "validation": 0, "size": 4}]

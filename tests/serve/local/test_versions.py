@@ -1,5 +1,7 @@
 """The versions of a conversation in the playground, in Node."""
 
+import json
+
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -11,7 +13,8 @@ function answer(steps) {
   let talk = new Versions();
   return steps.map(([name, ...args]) => {
     if (name === "add") talk.add(args[0], { ...message(args[1]), note: args[2] });
-    else if (name === "reload") talk = new Versions(JSON.parse(JSON.stringify(talk.start)));
+    else if (name === "reload") talk = Versions.parse(JSON.stringify(talk.start));
+    else if (name === "parse") return Versions.parse(...args) === undefined;
     else if (name === "show") return talk.show(args[0]);
     else if (name === "note") return talk.note;
     else if (["of", "find"].includes(name)) return talk[name](...args);
@@ -41,14 +44,27 @@ def test_a_version_has_its_own_continuation(node) -> None:
     assert found[8] == ["hi", "hey"]
 
 
-def test_a_version_that_is_removed_gives_way_to_another(node) -> None:
+def test_a_malformed_conversation_is_not_restored(node) -> None:
+    message = {"role": "user", "content": "hi", "next": [], "at": 0}
+    malformed = (
+        None, 5, "hi", [], {}, {"next": []}, {"next": [], "at": 1}, {"next": {}, "at": 0},
+        *({"next": [each], "at": 0} for each in (None, "hi", message | {"at": 1})),
+        *({"next": [message | change], "at": 0} for change in ({"content": 5}, {"role": "root"})),
+        *({"next": [message], "at": at} for at in (1, -1, 0.5, "length")),
+    )  # fmt: skip
+    talks = [*malformed, {"next": [message, message], "at": 1}]
+    found = results(node, *(["parse", json.dumps(each)] for each in talks))
+    assert [*found.values()] == [True] * len(malformed) + [False]
+
+
+def test_removing_a_version_shows_another_version(node) -> None:
     found = results(node, *TALK, ["add", 0, "oh"], ["remove", 0], ["remove", 2], ["of", 1])
     assert found[4] == ["hi", "yo", "bye"]
     assert found[5] == ["hi", "yo"]
     assert found[6] == {"at": 0, "n": 1}
 
 
-def test_an_older_or_another_version_is_shown_if_it_is_known(node) -> None:
+def test_show_finds_a_conversation_by_its_first_messages(node) -> None:
     found = results(
         node, *TALK, ["show", ["hi"]], ["add", 0, "oh"], ["show", ["hi", "no"]],
         ["show", ["hi", "yo"]], ["choose", 0, 0],

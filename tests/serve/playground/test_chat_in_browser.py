@@ -148,7 +148,7 @@ def test_versions_of_a_chat_survive_a_reload(talk, page) -> None:
     assert replies(page, 0) == []
 
 
-def test_a_telephone_has_one_composer_at_the_bottom(talk, page) -> None:
+def test_on_a_telephone_the_message_field_is_at_the_bottom(talk, page) -> None:
     page.set_viewport_size({"width": 360, "height": 640})
     opened(page, talk, "chat", m=["hi there", "yo man"] * 20)
     bottom, height = page.evaluate("""() => {

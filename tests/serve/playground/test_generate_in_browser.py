@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 
-def test_the_first_screen_of_a_text_model_has_its_texts(names, page) -> None:
+def test_the_first_screen_of_a_text_model_has_generated_texts(names, page) -> None:
     page.goto(f"{HERE}{names.port}/")
     page.wait_for_selector("#samples li >> nth=9")
     seeds = [page.inner_text("#seed-used")]
@@ -53,3 +53,13 @@ def test_generated_texts_equal_the_library_and_copies_are_marked(names, names_gp
     page.click("#samples li:first-child a")
     page.wait_for_selector("#explained:not([hidden])")
     assert page.input_value("#text") == found["samples"][0]
+
+
+def test_an_invalid_seed_in_the_address_is_not_used(names, page) -> None:
+    opened(page, names, "generate", seed="abc")
+    page.wait_for_selector("#samples li")
+    assert page.inner_text("#seed-used").isdigit()
+    page.goto("about:blank")
+    opened(page, names, "generate", seed=2**53 + 1)
+    assert page.evaluate("document.getElementById('seed').validity.rangeOverflow")
+    assert page.locator("#samples li").count() == 0

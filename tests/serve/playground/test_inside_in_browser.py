@@ -82,7 +82,7 @@ def test_look_inside_reports_unknown_characters_and_long_texts(names, names_gpt,
     assert page.is_disabled("#draw")
 
 
-def test_line_ends_are_read_and_drawn(serve, tmp_path, page) -> None:
+def test_look_inside_shows_and_draws_line_ends_as_tokens(serve, tmp_path, page) -> None:
     result = train(["one\ntwo\n"], config=TrainConfig(steps=1))
     save(result, tmp_path / "lines")
     server = serve(tmp_path / "lines")
@@ -252,7 +252,7 @@ def test_parts_of_the_model_are_switched_off_in_the_page(names, names_gpt, page)
     page.wait_for_selector("#changed", state="hidden")
 
 
-def test_a_head_and_an_mlp_are_explained_by_what_they_do(names, names_gpt, page) -> None:
+def test_look_inside_shows_the_effect_of_each_head_and_mlp(names, names_gpt, page) -> None:
     found = explain(names_gpt, "anna", position=2, ablations=True)
     opened(page, names, "inside", text="anna", at=2, step="layer0.attention 1")
     until(page, "document.getElementById('plain').innerText.includes('the whole text takes')")
@@ -324,7 +324,7 @@ def test_the_page_shows_how_the_model_learns_from_a_text(names, names_gpt, page)
     until(page, f"document.getElementById('why').innerText.startsWith('{name}[0,0]')")
 
 
-def test_a_weight_of_the_token_that_came_is_explained(names, names_gpt, page) -> None:
+def test_look_inside_explains_a_weight_of_the_actual_token(names, names_gpt, page) -> None:
     def chosen(token: str, at: int) -> None:
         found = explain(names_gpt, "anna", position=at, backward=("lm_head", 0, 0))
         last = found.activations[f"layer{names_gpt.config.n_layer - 1}.x"]
@@ -401,12 +401,12 @@ def test_a_training_step_is_made_in_the_page(names, names_gpt, page) -> None:
     until(page, "/without-mlp=0/.test(location.hash) && !/learn/.test(location.hash)")
 
 
-def test_the_end_counts_only_if_the_text_ends_there(names, names_gpt, page) -> None:
+def test_the_end_token_counts_only_if_the_text_is_finished(names, names_gpt, page) -> None:
     def check(*, unfinished: bool) -> None:
         found = explain(
             names_gpt, "ann", unfinished=unfinished, backward=("wte", 0, 0), ablations=True
         )
-        told = f"takes {found.backward['bits_before']:.2f} bits before"
+        told = f"takes {found.backward.bits_before:.2f} bits before"
         until(page, f"document.getElementById('learned').innerText.includes('{told}')")
         nothing = "document.getElementById('plain').innerText.includes('Nothing has come here')"
         until(page, f"{nothing} === {str(unfinished).lower()}")
@@ -456,7 +456,7 @@ def test_the_reply_of_a_changed_chat_model_is_shown(talk, talk_gpt, page) -> Non
     page.wait_for_selector("#learned:has-text('bits before')")
     page.click("#make-step")
     document = [Message("user", "hi there"), Message("assistant", "yo")]
-    bits = explain(talk_gpt, document, backward=("wte", 0, 0)).backward["bits_after"]
+    bits = explain(talk_gpt, document, backward=("wte", 0, 0)).backward.bits_after
     until(page, f"document.getElementById('effect').innerText.includes('{bits:.1f} now.')")
 
 
@@ -493,7 +493,7 @@ def test_a_later_reply_is_explained_with_its_context(talk, talk_gpt, page) -> No
     assert page.inner_text("#cut").endswith("The model does not know these characters: ,")
 
 
-def test_the_first_example_suits_the_model(shared, talk, subword_dir, page) -> None:
+def test_look_inside_begins_with_a_text_the_model_can_read(shared, talk, subword_dir, page) -> None:
     opened(page, talk, "inside")  # this model lacks a letter of "hello"
     assert page.input_value("#question") == ""
     assert page.is_hidden("#explained")

@@ -37,7 +37,7 @@ TYPE = """text => [...text].forEach((_, i) => {
 })"""
 
 
-def test_enter_respects_the_limits_of_the_forms(talk, names, page) -> None:
+def test_enter_sends_a_form_only_if_its_fields_are_valid(talk, names, page) -> None:
     requests = held(page, re.compile("v1/(chat|generate)"))
     opened(page, talk, "chat", temperature=50)
     page.fill("#message", "hi")
@@ -121,7 +121,7 @@ def test_a_view_keeps_its_content_while_another_is_shown(talk, talk_gpt, page) -
 
 
 @pytest.mark.parametrize("view", ["constructor", "__proto__", "nonsense?text=anna"])
-def test_an_unknown_view_shows_the_first_one(names, page, view) -> None:
+def test_an_unknown_view_in_the_address_shows_the_first_view(names, page, view) -> None:
     page.goto(f"{HERE}{names.port}/#/{view}")
     page.wait_for_selector("#generate:not([hidden])")
     until(page, "location.hash === '#/generate'")
@@ -138,7 +138,9 @@ def test_the_playground_folds_capitals_if_the_model_does(talk, names, page) -> N
     assert page.inner_text("#trouble").endswith("Try “anna”.")
 
 
-def test_the_page_reports_problems_in_words(serve, names_dir, page, complaints) -> None:
+def test_the_page_explains_key_rate_and_connection_errors(
+    serve, names_dir, page, complaints
+) -> None:
     server = serve(names_dir, MICROGPT_API_KEY="secret", MICROGPT_RATE_LIMIT="9/minute")
     page.goto(f"{HERE}{server.port}/#/generate")
     page.wait_for_selector("#key-dialog[open]")
@@ -184,7 +186,7 @@ def test_the_playground_escapes_the_text_of_a_hostile_model(serve, tmp_path, pag
     assert folder.name in page.inner_text("#model")
 
 
-def test_a_hostile_chat_model_cannot_add_to_the_page(serve, tmp_path, page) -> None:
+def test_a_hostile_chat_model_cannot_inject_html(serve, tmp_path, page) -> None:
     image = f'<img src=x onerror="{TAKEN}">'
     talk = (Message("user", image), Message("assistant", HOSTILE))
     shape = ModelConfig(block_size=256)

@@ -100,7 +100,7 @@ def signed(change: float) -> str:
     return f"{change:+.2f}".replace("-", "−")
 
 
-def test_figures_on_the_page_equal_those_of_python(file, page, tmp_path) -> None:
+def test_the_numbers_on_the_page_equal_those_of_python(file, page, tmp_path) -> None:
     """Without names that it has read several times, they surprise more, by far more than chance."""
     opened(page, file.as_uri(), first_names())
     asked(page)
@@ -177,7 +177,7 @@ def test_documents_can_be_added_and_changed(file, page) -> None:
     assert page.is_hidden("#compared")
 
 
-def test_figures_of_an_earlier_question_are_hidden(file, page) -> None:
+def test_results_of_an_earlier_question_are_hidden(file, page) -> None:
     opened(page, file.as_uri(), first_names())
     asked(page, seeds="0")
     asked(page, "search", trainings="2")
@@ -187,7 +187,7 @@ def test_figures_of_an_earlier_question_are_hidden(file, page) -> None:
     assert page.is_hidden("#compared")
 
 
-def test_problems_are_reported(file, page) -> None:
+def test_what_if_reports_problems_and_keeps_working(file, page) -> None:
     page.add_init_script(WORKERS)
     opened(page, file.as_uri(), first_names())
     problems = {"(": "is not a regular expression", "X": "matches 'X'", "": "leave out fewer"}

@@ -26,7 +26,7 @@ def test_the_engine_route_returns_the_training_kernels(names) -> None:
     assert facts["defaults"]["config"]["steps"] == 1000
 
 
-def test_the_engine_is_not_sent_twice(names) -> None:
+def test_a_browser_that_has_the_engine_gets_a_304_response(names) -> None:
     tag = names.get(PATH).headers["etag"]
     assert tag == f'"{sha256(packed_engine()).hexdigest()[:16]}"'
     reply = names.get(PATH, if_none_match=tag)

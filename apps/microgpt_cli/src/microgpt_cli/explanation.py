@@ -8,6 +8,7 @@ from rich.cells import cell_len
 
 from microgpt.data.tokenizer import ROLES, Document, Message
 from microgpt.errors import ConfigError
+from microgpt.evaluation.backward import Backward
 from microgpt.evaluation.explanation import Explanation
 from microgpt.printable import printable
 from microgpt_cli.terminal.console import styled
@@ -42,7 +43,7 @@ def print_explanation(explanation: Explanation) -> None:
             print(line)
     if explanation.backward:
         print()
-        for line in _backward(explanation):
+        for line in _backward(explanation.backward, explanation.read):
             print(line)
 
 
@@ -115,25 +116,25 @@ def _parts(explanation: Explanation) -> Iterator[str]:
         yield line
 
 
-def _backward(explanation: Explanation) -> Iterator[str]:
+def _backward(found: Backward, read: Sequence[str]) -> Iterator[str]:
     """Yield what a training step changes: of the text, of each matrix, and of one weight."""
-    found, weight = explanation.backward, explanation.backward["weight"]
+    weight = found.weight
     yield (
-        f"one step of {found['optimizer']} with learning rate {found['lr']:g}: the text takes "
-        f"{found['bits_before']:.1f} bits before, {found['bits_after']:.1f} after"
+        f"one step of {found.optimizer} with learning rate {found.lr:g}: the text takes "
+        f"{found.bits_before:.1f} bits before, {found.bits_after:.1f} after"
     )
-    width = max(map(len, found["matrices"]))
+    width = max(map(len, found.matrices))
     yield f"{'':{width}}  gradient      move (root mean square)"
-    for name, one in found["matrices"].items():
-        yield f"{name:<{width}}  {one['gradient']:8.5f}  {one['move']:8.5f}"
-    place = f"{weight['matrix']}[{weight['row']},{weight['column']}]"
+    for name, one in found.matrices.items():
+        yield f"{name:<{width}}  {one.gradient:8.5f}  {one.move:8.5f}"
+    place = f"{weight.matrix}[{weight.row},{weight.column}]"
     yield (
-        f"{place} is {weight['value']:.4f} and moves by {weight['move']:+.5f}; its gradient is "
-        f"{weight['gradient']:.5f}, the sum of input times gradient of the output:"
+        f"{place} is {weight.value:.4f} and moves by {weight.move:+.5f}; its gradient is "
+        f"{weight.gradient:.5f}, the sum of input times gradient of the output:"
     )
-    labels = _aligned(explanation.read)
-    for i, (one, other) in enumerate(weight["factors"]):
-        yield f"{labels[i % len(labels)]}  {one:z8.4f} × {other:z8.5f} = {one * other:z9.6f}"
+    labels = _aligned(read)
+    for i, (input, output) in enumerate(weight.factors):
+        yield f"{labels[i % len(labels)]}  {input:z8.4f} × {output:z8.5f} = {input * output:z9.6f}"
 
 
 def _aligned(tokens: Sequence[str]) -> list[str]:

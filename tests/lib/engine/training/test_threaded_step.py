@@ -55,7 +55,7 @@ def test_computing_a_batch_in_rounds_does_not_change_the_losses(monkeypatch) -> 
     assert run_to(make(2, config), 6) == run_to(make(1, config), 6)
 
 
-def test_undoing_and_resetting_work_the_same_with_threads() -> None:
+def test_undo_and_reset_do_not_depend_on_the_threads() -> None:
     config = TrainConfig(steps=20, batch_size=64)
     alone, together = make(1, config), make(3, config)
     for engine in (alone, together):

@@ -1,7 +1,7 @@
 """POST /microgpt/v1/explain: explain what the model predicts at each position of a text."""
 
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
@@ -12,6 +12,7 @@ from microgpt.config import N_ALTERNATIVES
 from microgpt.data.chat_truncation import ChatPrompt
 from microgpt.data.tokenizer import Document
 from microgpt.evaluation.ablation import Ablation
+from microgpt.evaluation.backward import Backward
 from microgpt.evaluation.explanation import Prediction, explain_tokens
 from microgpt.evaluation.predictor import explained_tokens
 from microgpt.steps import Steps
@@ -89,8 +90,8 @@ class ExplainResponse(BaseModel):
     ablations: list[Ablation] = Field(
         description="The effect of each head and, with `head` null, of each MLP, by layer."
     )
-    backward: dict[str, Any] = Field(
-        description="Gradients and moves of a training step; see docs/explain.md."
+    backward: Backward | dict[str, None] = Field(
+        description="Gradients and moves of a training step; see docs/explain.md. Empty by default."
     )
     tokens_dropped: int | None = Field(
         None, description="Number of tokens in the dropped turns of a conversation."

@@ -67,7 +67,7 @@ class GroupedCommand(TyperCommand):
                     ctx.params[param.name] = None
         return rest
 
-    def _hint(self, error: Any, values: dict[str, Any], extra: list[str]) -> str:
+    def _hint(self, error: Any, values: dict[str, object], extra: list[str]) -> str:
         """Return a hint to add to a usage error, such as the wrong value or the missing --data."""
         param = getattr(error, "param", None)
         value = values.get(param.name) if param else None

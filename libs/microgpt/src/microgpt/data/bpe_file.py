@@ -1,7 +1,7 @@
 """Validate tokenizer.json and load it with Hugging Face's tokenizers."""
 
 import json
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -47,7 +47,7 @@ class _TokenizerFile(BaseModel):
     model: _Model
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """All settings of the tokenizer, without the vocabulary and merges."""
         of_model = self.model.model_extra or {}
         return {**(self.model_extra or {}), **{f"model.{key}": of_model[key] for key in of_model}}

@@ -49,11 +49,15 @@ class Activations:
                 row += -(-end // lanes) * lanes
         return maps
 
+    @np.errstate(all="ignore")
     def at(self, i: int) -> dict[str, NDArray[Any]]:
         """Return all activations of token i, from the embedding to the logits, in order.
 
         The part of a name before a dot is the layer. Queries and keys are normalized and rotated if
         the model does so.
+
+        Raises:
+            PromptError: a number is not finite.
         """
         b, w, C = self.buffers, self.weights, self.config.n_embd
         found = {"embedding": b.embedded[:, i] / b.embedded_scale[0, i], "x": b.embedded[:, i]}
@@ -80,7 +84,10 @@ class Activations:
             x = steps["x"]
         if self.config.final_norm:
             found["final_norm"] = b.x[:, i]
-        return found | {"logits": b.logits[:, i]}
+        found["logits"] = b.logits[:, i]
+        if not all(np.isfinite(each).all() for each in found.values()):
+            raise PromptError(NOT_FINITE_MESSAGE)
+        return found
 
 
 def log_softmax(logits: NDArray[Any]) -> NDArray[np.float64]:

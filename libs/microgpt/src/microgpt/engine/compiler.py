@@ -44,7 +44,7 @@ def kernel(function: Function) -> Function:
     compiled: Any = numba.njit(**_OPTIONS, forceinline=False)(function)
     template = compiled.get_call_template
 
-    def one_version(args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    def one_version(args: tuple[Any, ...], keywords: dict[str, object]) -> Any:
         """Resolve a call without literal types, so that constants share a compiled version."""
         return template(tuple(map(types.unliteral, args)), keywords)
 

@@ -1,7 +1,8 @@
-"""Which way a text moves each weight, and why: a training step on it, as JSON values."""
+"""A training step on a text: the gradients, and how far each weight moves and why."""
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from microgpt.errors import PromptError
@@ -14,6 +15,45 @@ TABLES = "wte", "wpe"
 WINDOW = 64  # maximum number of rows and columns of a matrix in the result
 
 
+@dataclass(frozen=True)
+class MatrixStep:
+    """Root mean squares of the gradients and of the moves of a matrix."""
+
+    gradient: float
+    move: float
+
+
+@dataclass(frozen=True)
+class WeightStep:
+    """The gradient and the move of a weight, and those of the part of its matrix around it."""
+
+    matrix: str
+    row: int
+    column: int
+    value: float
+    gradient: float
+    move: float
+    factors: list[tuple[float, float]]  # per token; the gradient is the sum of their products
+    first: list[int]  # row and column at which the part begins; it has up to WINDOW of each
+    gradients: list[list[float]]
+    moves: list[list[float]]
+
+
+@dataclass(frozen=True)
+class Backward:
+    """The gradients and moves of a training step on a text."""
+
+    loss: float
+    bits_before: float
+    bits_after: float
+    optimizer: str
+    lr: float | None
+    counted: list[int]  # 1 for each prediction that counts towards the loss, else 0
+    gradients: dict[str, list[float] | list[list[float]]]  # of activations at the position
+    matrices: dict[str, MatrixStep]
+    weight: WeightStep
+
+
 def backward(
     gpt: Predictor,
     tokens: Sequence[int],
@@ -21,12 +61,8 @@ def backward(
     position: int | None,
     *,
     unfinished: bool = False,
-) -> dict[str, Any]:
-    """Return the gradients and moves of a training step on a text, as JSON values.
-
-    `gradients` are those of the activations at the position. `weight` has a part of its matrix,
-    of up to WINDOW rows and columns, and two factors per token: the gradient of the weight is
-    the sum of their products.
+) -> Backward:
+    """Return the gradients and moves of a training step on a text.
 
     Raises:
         ConfigError: the model does not have the weight.
@@ -54,31 +90,30 @@ def backward(
         factors = factors[::-1]
     first = [index - index % WINDOW for index in (row, column)]
     part = tuple(slice(start, start + WINDOW) for start in first)
-    return {
-        "loss": before / sum(step.counted),
-        "bits_before": bits(before),
-        "bits_after": bits(later),
-        "optimizer": gpt.step_config.optimizer,
-        "lr": gpt.step_config.lr,
-        "counted": step.counted,
-        "gradients": {key: value.tolist() for key, value in at.items()},
-        "matrices": {
-            key: {"gradient": _rms(step.of_weights[key]), "move": _rms(move)}
+    gradients, moves = step.of_weights[name], step.moves[name]
+    return Backward(
+        loss=before / sum(step.counted),
+        bits_before=bits(before),
+        bits_after=bits(later),
+        optimizer=gpt.step_config.optimizer,
+        lr=gpt.step_config.lr,
+        counted=step.counted,
+        gradients={key: value.tolist() for key, value in at.items()},
+        matrices={
+            key: MatrixStep(_rms(step.of_weights[key]), _rms(move))
             for key, move in step.moves.items()
         },
-        "weight": {
-            "matrix": name,
-            "row": row,
-            "column": column,
-            "value": gpt.weights[name][row][column],
-            "gradient": float(step.of_weights[name][row, column]),
-            "move": float(step.moves[name][row, column]),
-            "factors": [*map(list, zip(*factors, strict=True))],
-            "first": first,
-            "gradients": step.of_weights[name][part].tolist(),
-            "moves": step.moves[name][part].tolist(),
-        },
-    }
+        weight=WeightStep(
+            *weight,
+            value=gpt.weights[name][row][column],
+            gradient=float(gradients[row, column]),
+            move=float(moves[row, column]),
+            factors=[*zip(*factors, strict=True)],
+            first=first,
+            gradients=gradients[part].tolist(),
+            moves=moves[part].tolist(),
+        ),
+    )
 
 
 def _rms(numbers: Any) -> float:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from heapq import nlargest
-from typing import Any
 
 from microgpt.config import N_ALTERNATIVES, TextKind, TrainConfig, check_type
 from microgpt.data.sliding_windows import SlidingWindows
@@ -13,7 +12,8 @@ from microgpt.data.tokenizer import Document, Tokenizer, check_document
 from microgpt.errors import ConfigError, PromptError
 from microgpt.evaluation.ablation import Ablation
 from microgpt.evaluation.ablation import ablations as parts_of
-from microgpt.evaluation.backward import backward as backward_facts
+from microgpt.evaluation.backward import Backward
+from microgpt.evaluation.backward import backward as backward_step
 from microgpt.evaluation.edits import Edits, Head, WeightName
 from microgpt.evaluation.held_out_loss import bits
 from microgpt.evaluation.predictor import Predictor, explained_tokens
@@ -54,7 +54,7 @@ class Explanation:
     # Numbers of one position by name, in the order in which they are computed.
     activations: dict[str, list[float] | list[list[float]]] = field(default_factory=dict)
     ablations: tuple[Ablation, ...] = ()  # of all heads and MLPs, by layer
-    backward: dict[str, Any] = field(default_factory=dict)  # see `backward.backward`
+    backward: Backward | None = None
     has_end: bool = True  # False for running text and unfinished ones: more may come
 
     @property
@@ -67,7 +67,7 @@ class Explanation:
         """The predictions that count towards the loss, as in `evaluate` and `Scorer`."""
         return self.predictions if self.has_end else self.predictions[:-1]
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, object]:
         """Return everything as JSON values; heads are named "layer.head"."""
         attention = {f"{layer}.{head}": rows for (layer, head), rows in self.attention.items()}
         return {
@@ -78,7 +78,7 @@ class Explanation:
             "attention": attention,
             "activations": self.activations,
             "ablations": [asdict(each) for each in self.ablations],
-            "backward": self.backward,
+            "backward": asdict(self.backward) if self.backward else {},
         }
 
 
@@ -185,8 +185,8 @@ def explain_tokens(
     for part in parts_of(gpt, tokens, position, has_end=has_end) if ablations else ():
         parts.append(part)
         yield
-    step = partial(backward_facts, gpt, tokens, position=position, unfinished=unfinished)
-    pushed = step(backward) if backward else {}
+    step = partial(backward_step, gpt, tokens, position=position, unfinished=unfinished)
+    pushed = step(backward) if backward else None
     read = tuple(map(label, tokens[:-1]))
     return Explanation(tuple(predictions), read, weights, numbers, tuple(parts), pushed, has_end)
 

@@ -141,7 +141,7 @@ def from_apertus(config: ModelConfig, tensors: "Mapping[str, NDArray[Any]]") -> 
                     f"{prefix}.{name} has other gains than {QK_SCALE}; "
                     "do not train the gains of queries and keys"
                 )
-        gains: dict[str, Any] = {
+        gains: dict[str, NDArray[Any] | float] = {
             name: read[f"{prefix}.{norm}.weight"]
             for norm, names in BEFORE.items()
             for name in names
@@ -187,7 +187,7 @@ def check_tensors(config: ModelConfig, shapes: Mapping[str, tuple[int, ...]]) ->
         raise CheckpointError(f"{min(others):.80} is not a tensor of this architecture")
 
 
-def settings_of(config: ModelConfig) -> dict[str, Any]:
+def settings_of(config: ModelConfig) -> dict[str, object]:
     """Return what config.json of transformers says about a model of this shape."""
     return {
         "architectures": ["ApertusForCausalLM"],

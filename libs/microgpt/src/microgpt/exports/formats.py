@@ -22,7 +22,7 @@ def open_export(path: Path) -> tuple[Receipt, Runtime]:
     """
     if path.is_dir():
         return read_transformers(path), TransformersSession(path)
-    if _begins_with(path, MAGIC):
+    if path.suffix == ".gguf" or _begins_with(path, MAGIC):
         return read_gguf(path), LlamaSession(path)
     return read_onnx(path), OnnxSession(path)
 

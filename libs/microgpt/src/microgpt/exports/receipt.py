@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from math import log
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -37,6 +37,8 @@ FEW_QUESTIONS = (
 )
 
 Tokens = Annotated[tuple[int, ...], Field(min_length=2, max_length=MAX_TOKENS + 1)]
+_T = TypeVar("_T")
+_Known = Annotated[_T | None, Field(exclude_if=lambda fact: fact is None)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -62,12 +64,16 @@ class ReceiptContinuation(_Strict):
 
 
 class ReceiptTokenizer(BaseModel):
-    """What `restore_tokenizer` reads; see `TokenizerFields`."""
+    """What is needed to encode and decode texts, except for BPE, which has a file.
+
+    The other fields are `TokenizerFields`; those that are None are not written.
+    """
 
     tokenizer: str
-    chars: tuple[str, ...] | None = None
-    special_tokens: tuple[str, ...] | None = None
-    fold: bool | None = None
+    chars: _Known[tuple[str, ...]] = None
+    special_tokens: _Known[tuple[str, ...]] = None
+    fold: _Known[bool] = None
+    ids: dict[str, int]  # of the special tokens, by name
 
 
 class Receipt(_Strict):
@@ -80,7 +86,7 @@ class Receipt(_Strict):
     quantization: Literal["int8"] | None
     model_sha256: Sha256  # of the weights file of the model, as in meta.json
     weights_sha256: Sha256  # of the weights in the exported file
-    tokenizer: dict[str, Any]  # as in meta.json, and the special tokens in the order of their ids
+    tokenizer: ReceiptTokenizer
     texts: Annotated[tuple[ReceiptText, ...], Field(min_length=1, max_length=N_TEXTS)]
     bits: float  # mean loss of the texts per token, in bits
     unrounded_bits: float  # the same before the weights were rounded
@@ -120,7 +126,7 @@ def make_receipt(
         quantization=quantization,
         model_sha256=saved.sha256,
         weights_sha256=weights_sha256,
-        tokenizer=_tokenizer_facts(saved.tokenizer),
+        tokenizer=_receipt_tokenizer(saved.tokenizer),
         texts=tuple(texts),
         bits=mean_bits(texts),
         unrounded_bits=mean_bits(unrounded),
@@ -159,10 +165,7 @@ def restored_tokenizer(receipt: Receipt, file: str | None, path: Path) -> Tokeni
     Raises:
         CheckpointError: the tokenizer is invalid, or is not that of the model.
     """
-    try:
-        fields = ReceiptTokenizer.model_validate(receipt.tokenizer)
-    except ValidationError as error:
-        raise CheckpointError(f"{path}: {first_problem(error)}") from error
+    fields = receipt.tokenizer
     check_tokenizer_fields(path, fields)
     content = None if fields.tokenizer == CharTokenizer.kind else (path, (file or "").encode())
     return restore_tokenizer(path, fields, content, receipt.model.vocab_size)
@@ -209,8 +212,6 @@ def _continuation(gpt: InferenceGpt, temperature: float) -> ReceiptContinuation:
     return ReceiptContinuation(temperature=temperature, seed=SEED, tokens=tuple(tokens))
 
 
-def _tokenizer_facts(tokenizer: Tokenizer) -> dict[str, Any]:
-    """Return what is needed to encode and decode texts, other than the file of BPE."""
-    facts = tokenizer_fields(tokenizer)
-    special = {str(tokenizer.names[token]): token for token in tokenizer.special_ids}
-    return {name: fact for name, fact in facts.items() if fact is not None} | {"ids": special}
+def _receipt_tokenizer(tokenizer: Tokenizer) -> ReceiptTokenizer:
+    ids = {str(tokenizer.names[token]): token for token in tokenizer.special_ids}
+    return ReceiptTokenizer.model_validate(tokenizer_fields(tokenizer) | {"ids": ids})

@@ -13,7 +13,6 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from microgpt.config import Sampling
 from microgpt.data.folding import TABLE, FoldingTokenizer
@@ -97,27 +96,15 @@ def read_transformers(directory: Path) -> Receipt:
     return receipt
 
 
-def original_tokenizer(content: bytes) -> bytes:
-    """Return the tokenizer.json of our subword tokenizer from that for transformers.
-
-    Raises:
-        ValueError: the file is not a JSON object.
-    """
-    facts = json.loads(content)
-    if not isinstance(facts, dict):
-        raise ValueError("tokenizer.json is not an object")
-    empty: dict[str, Any] = dict.fromkeys(ADDED) | {"added_tokens": []}
-    return json.dumps(facts | empty, indent=2, ensure_ascii=False).encode()
-
-
 def _original_tokenizer(receipt: Receipt, directory: Path) -> str | None:
-    """Return the file of a subword tokenizer, or None for characters."""
-    if receipt.tokenizer.get("tokenizer") == CharTokenizer.kind:
+    """Return the file of our subword tokenizer from that for transformers; None for characters."""
+    if receipt.tokenizer.tokenizer == CharTokenizer.kind:
         return None
     path = directory / TOKENIZER
     try:
-        return original_tokenizer(read(path, MAX_TOKENIZER_BYTES)).decode()
-    except (ValueError, RecursionError) as error:
+        facts = json.loads(read(path, MAX_TOKENIZER_BYTES))
+        return json.dumps({**facts, **dict.fromkeys(ADDED), "added_tokens": []})
+    except (TypeError, ValueError, RecursionError) as error:  # TypeError: it is not an object
         raise CheckpointError(f"{path} is not a valid tokenizer") from error
 
 
@@ -143,7 +130,7 @@ def _small_files(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, bytes]:
     # Without BOS among the tokens that end a text, `generate` takes it for padding and ignores it.
     ends = sorted({read.end_id, read.bos_id})
     ids = {"bos_token_id": read.bos_id, "eos_token_id": ends, "pad_token_id": read.bos_id}
-    generation: dict[str, Any] = ids | {
+    generation: dict[str, object] = ids | {
         "do_sample": True,
         "temperature": Sampling.temperature,
         "top_k": 0,
@@ -172,10 +159,10 @@ def _small_files(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, bytes]:
     }
 
 
-def _tokenizer_file(tokenizer: Tokenizer) -> dict[str, Any]:
+def _tokenizer_file(tokenizer: Tokenizer) -> dict[str, object]:
     """Return the content of tokenizer.json, which puts BOS before each text."""
     special = foreign_tokenizer(tokenizer).special
-    facts: dict[str, Any]
+    facts: dict[str, object]
     if tokenizer.file:
         facts = json.loads(tokenizer.file)
     else:  # a BPE of characters without merges leaves out unknown characters
@@ -213,7 +200,7 @@ def _tokenizer_file(tokenizer: Tokenizer) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _normalizers(tokenizer: Tokenizer) -> Iterator[dict[str, Any]]:
+def _normalizers(tokenizer: Tokenizer) -> Iterator[dict[str, object]]:
     """Yield what is done to a text before it is encoded: as `fold` and `reading` do it."""
     if isinstance(tokenizer, FoldingTokenizer):
         yield {"type": "NFKD"}

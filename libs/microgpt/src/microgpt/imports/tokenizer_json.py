@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -32,8 +32,8 @@ class TokenizerJson(BaseModel):
 
     added_tokens: list[_AddedToken]
     model: _Pieces
-    pre_tokenizer: dict[str, Any] | None = None
-    normalizer: dict[str, Any] | None = None
+    pre_tokenizer: dict[str, object] | None = None
+    normalizer: dict[str, object] | None = None
 
     @classmethod
     def of(cls, path: Path) -> Self:
@@ -60,10 +60,8 @@ class TokenizerJson(BaseModel):
         """
         pieces = {piece: token for token, piece in enumerate(self.pieces)}
         model = self.model.model_copy(update={"vocab": pieces})
-        facts: dict[str, Any] = {"added_tokens": [], "model": model, **changes}
-        return BpeTokenizer(
-            self.model_copy(update=facts).model_dump_json().encode(), is_chat=is_chat
-        )
+        file = self.model_copy(update={"added_tokens": [], "model": model, **changes})
+        return BpeTokenizer(file.model_dump_json().encode(), is_chat=is_chat)
 
 
 @contextmanager

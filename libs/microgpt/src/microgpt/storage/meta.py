@@ -76,7 +76,7 @@ class Meta(BaseModel):
         return ModelConfig(**{name: fact for name, fact in facts.items() if fact is not None})
 
 
-def shape_fields(model: ModelConfig) -> dict[str, Any]:
+def shape_fields(model: ModelConfig) -> dict[str, object]:
     """Return the model settings for meta.json; keys with the value None are omitted there."""
     shape = asdict(model) | {"token_shift": model.token_shift or None}
     return shape | (dict.fromkeys(ARCHITECTURE) if is_karpathys(model) else {})
@@ -102,15 +102,15 @@ def meta_of(
 
 def description_of(trained: TrainedModel, **training: Any) -> Meta:
     """Return the content of meta.json for a model, without facts that are None."""
-    return Meta(
+    return Meta.model_validate({
         **shape_fields(trained.model),
-        format_version=1 if is_karpathys(trained.model) else FORMAT_VERSION,
+        "format_version": 1 if is_karpathys(trained.model) else FORMAT_VERSION,
         **tokenizer_fields(trained.tokenizer),
-        dtype=trained.dtype,
-        created_by=f"microgpt {version('microgpt-lib')}",
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        training={name: fact for name, fact in training.items() if fact is not None},
-    )
+        "dtype": trained.dtype,
+        "created_by": f"microgpt {version('microgpt-lib')}",
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "training": {name: fact for name, fact in training.items() if fact is not None},
+    })  # fmt: skip
 
 
 def is_result_of(plan: TrainingPlan, meta: Meta) -> bool:
@@ -121,7 +121,7 @@ def is_result_of(plan: TrainingPlan, meta: Meta) -> bool:
     )
 
 
-def _settings(plan: TrainingPlan) -> dict[str, Any]:
+def _settings(plan: TrainingPlan) -> dict[str, object]:
     """Return the settings of a training run as recorded in meta.json, in key order."""
     config, data, is_chat = plan.config, plan.data, plan.tokenizer.is_chat
     evaluations = config.evaluations
@@ -219,7 +219,7 @@ class TokenizerFields(Protocol):
     fold: bool | None  # whether a character tokenizer folds case and accents
 
 
-def tokenizer_fields(tokenizer: Tokenizer) -> dict[str, Any]:
+def tokenizer_fields(tokenizer: Tokenizer) -> dict[str, object]:
     """Return the values of all `TokenizerFields` for a tokenizer."""
     return {
         "tokenizer": tokenizer.kind,

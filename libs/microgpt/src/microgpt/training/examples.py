@@ -8,7 +8,8 @@ from microgpt.data.tokenizer import Document
 from microgpt.errors import ConfigError
 from microgpt.training.options import TrainOptions
 
-N_EXAMPLES, MAX_CHARACTERS = 4, 60
+N_EXAMPLES, MAX_CHARACTERS = 4, 60  # of those from the data
+MAX_SET = 1000  # characters of one that is set
 N_SEARCHED = 100  # conversations
 
 
@@ -16,7 +17,7 @@ def examples(parts: Split, options: TrainOptions) -> tuple[str, ...]:
     """Return the examples that are set, or else the first short messages that training reads.
 
     Raises:
-        ConfigError: an example has a character that UTF-8 cannot encode.
+        ConfigError: an example is too long, or has a character that UTF-8 cannot encode.
     """
     if options.example is None:
         short = (text for text in _first(parts.read[:N_SEARCHED]) if len(text) <= MAX_CHARACTERS)
@@ -24,6 +25,9 @@ def examples(parts: Split, options: TrainOptions) -> tuple[str, ...]:
     for text in options.example:
         if any("\ud800" <= char <= "\udfff" for char in text):
             raise ConfigError(f"the example {text!r:.80} is not UTF-8 text")
+        if len(text) > MAX_SET:
+            problem = f"has {len(text):,} characters; use at most {MAX_SET:,}"
+            raise ConfigError(f"the example {text[:20]!r} … {problem}")
     return (*dict.fromkeys(text for text in options.example if text.strip()),)
 
 

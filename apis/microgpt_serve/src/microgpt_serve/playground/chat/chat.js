@@ -101,10 +101,9 @@ export class Chat {
 
   #stored() {
     try {
-      const start = JSON.parse(sessionStorage.getItem(this.#place));
-      return start && new Versions(start);
+      return Versions.parse(sessionStorage.getItem(this.#place));
     } catch {
-      // a page in a frame may have no storage
+      // a page in a frame may have no storage, or what is stored is not JSON
     }
   }
 

@@ -1,5 +1,12 @@
 // A conversation whose messages can have several versions, each with what was said after it.
 
+/** Return whether JSON is the start of a conversation, or a message, with all that follows it. */
+const isTurn = ({ next, at }) =>
+  Array.isArray(next) && (at === 0 || (Number.isInteger(at) && at in next)) && next.every(isMessage);
+
+const isMessage = (each) =>
+  ["user", "assistant"].includes(each?.role) && typeof each.content === "string" && isTurn(each);
+
 export class Versions {
   /**
    * Args: the start of a conversation. Like each message, it has in `next` the versions of the message
@@ -14,6 +21,12 @@ export class Versions {
     const made = new Versions();
     messages.forEach((message, i) => made.add(i, message));
     return made;
+  }
+
+  /** Return the conversation with the start in JSON, or undefined if it is none. */
+  static parse(json) {
+    const start = JSON.parse(json);
+    return start && isTurn(start) ? new Versions(start) : undefined;
   }
 
   /** Return the start and the messages that are shown. */

@@ -30,12 +30,13 @@ export class Generate {
     for (const [name, value] of Object.entries(FIELDS)) {
       byId(name).value = parameters.get(name) ?? value;
     }
-    byId("seed").value = "";
-    this.#make(parameters.get("seed"));
+    byId("seed").value = parameters.get("seed") ?? "";
+    this.#make();
+    if (byId("seed").validity.valid) byId("seed").value = "";
   }
 
-  /** Generate with a seed; without one, with that of the form, or a new one. */
-  async #make(given) {
+  /** Generate with the seed of the form, or a new one. */
+  async #make() {
     if (!byId("order").reportValidity()) return;
     this.#running?.abort();
     const running = (this.#running = new AbortController());
@@ -44,7 +45,7 @@ export class Generate {
       num_samples: number(byId("number")),
       temperature: number(byId("temperature")),
       top_k: number(byId("top-k")),
-      seed: Number(given || byId("seed").value || Math.floor(Math.random() * N_SEEDS)),
+      seed: number(byId("seed")) ?? Math.floor(Math.random() * N_SEEDS),
       known: true,
     };
     const fields = Object.keys(FIELDS).map((name) => [name, byId(name).value]);

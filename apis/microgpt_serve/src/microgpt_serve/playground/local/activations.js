@@ -79,7 +79,9 @@ class Activations {
       for (const [name, numbers] of Object.entries(steps)) found[`layer${layer}.${name}`] = numbers;
     }
     if (config.final_norm) found.final_norm = this.column("x", i);
-    return { ...found, logits: this.column("logits", i) };
+    found.logits = this.column("logits", i);
+    if (!Object.values(found).flat(2).every(Number.isFinite)) throw new EngineError(NOT_FINITE);
+    return found;
   }
 
   /**

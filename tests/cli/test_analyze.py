@@ -207,7 +207,7 @@ def test_analyze_works_without_the_plotting_package(microgpt, tmp_path) -> None:
     stubs = {"PYTHONPATH": str(tmp_path / "stubs")}
     assert microgpt("analyze", **stubs).returncode == 0
     assert refused(microgpt("analyze", "--output", "s.svg", **stubs)) == (
-        "plotting requires the extra plots (No module altair); "
+        "plotting requires the plots extra (No module altair); "
         "run: pip install 'microgpt-cli[plots]'"
     )
 

@@ -137,7 +137,9 @@ def test_a_model_of_few_questions_cannot_have_a_student(microgpt, tmp_path) -> N
     known = KnownQuestions((asked,), "no idea")
     meta = chat.meta.model_copy(update={"known_questions": known})
     save(replace(chat, meta=meta), tmp_path / "names")
-    assert refused(microgpt(*EXPORT, "--student")).startswith("the model answers few questions,")
+    assert refused(microgpt(*EXPORT, "--student")).startswith(
+        "the model only answers known questions,"
+    )
 
 
 @pytest.mark.parametrize(

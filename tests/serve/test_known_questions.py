@@ -57,7 +57,7 @@ def test_each_route_answers_known_questions_and_refuses_others(directory, text, 
 def test_a_model_of_few_questions_refuses_to_continue_texts(directory, path) -> None:
     response = post(Settings(model_dir=directory), path, {"prompt": "When"})
     assert response.status_code == 400
-    assert "answers questions and cannot continue a text; use a chat" in response.text
+    assert "only answers questions and cannot continue a text; use chat" in response.text
 
 
 def test_the_model_route_says_that_a_model_answers_few_questions(directory) -> None:

@@ -131,7 +131,7 @@ def test_other_architectures_and_few_questions_are_refused() -> None:
     asked = (Message("user", "where is it"), Message("assistant", "here."))
     saved = saved_model("chat", **PORTABLE)
     known = saved.meta.model_copy(update={"known_questions": KnownQuestions((asked,), "no idea")})
-    with pytest.raises(ConfigError, match="answers few questions"):
+    with pytest.raises(ConfigError, match="only answers known questions"):
         encode_gguf(SavedModel(saved.model, saved.weights, saved.tokenizer, "float32", known), "m")
 
 

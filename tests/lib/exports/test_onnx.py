@@ -144,7 +144,7 @@ def test_a_model_of_few_questions_is_refused() -> None:
     asked = (Message("user", "where is it"), Message("assistant", "here."))
     saved = saved_model("chat")
     known = saved.meta.model_copy(update={"known_questions": KnownQuestions((asked,), "no idea")})
-    with pytest.raises(ConfigError, match="answers few questions"):
+    with pytest.raises(ConfigError, match="only answers known questions"):
         encode_onnx(SavedModel(saved.model, saved.weights, saved.tokenizer, "float32", known))
 
 

@@ -113,7 +113,7 @@ def directory(tmp_path: Path) -> Path:
 def test_changed_settings_are_refused(file, change, directory) -> None:
     path = directory / file
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    assert refused(directory).startswith(f"{path} is not what this microgpt writes for this model")
+    assert refused(directory).startswith(f"{path} differs from what this version of microgpt")
 
 
 def test_a_directory_with_other_or_missing_files_is_refused(directory) -> None:

@@ -70,7 +70,7 @@ def require_plots(what: str) -> Iterator[None]:
         yield
     except ImportError as error:
         raise PlotError(
-            f"{what} requires the extra plots ({error}); run: pip install 'microgpt-cli[plots]'"
+            f"{what} requires the plots extra ({error}); run: pip install 'microgpt-cli[plots]'"
         ) from error
 
 

@@ -101,7 +101,7 @@ def _numbers(activations: dict[str, list[float] | list[list[float]]]) -> Iterato
 
 
 def _parts(explanation: Explanation) -> Iterator[str]:
-    """Yield a line per head and MLP: the bits without it, and what it raises and lowers."""
+    """Yield a line per head and MLP: the change in bits without it, and in probabilities."""
     for each in explanation.ablations:
         name = "MLP   " if each.head is None else f"head {each.head}"
         line = f"without {name} of layer {each.layer}  {each.bits_without - each.bits:+6.1f} bits"
@@ -117,7 +117,7 @@ def _parts(explanation: Explanation) -> Iterator[str]:
 
 
 def _backward(found: Backward, read: Sequence[str]) -> Iterator[str]:
-    """Yield what a training step changes: of the text, of each matrix, and of one weight."""
+    """Yield the effect of a training step on the text, on each matrix and on one weight."""
     weight = found.weight
     yield (
         f"one step of {found.optimizer} with learning rate {found.lr:g}: the text takes "

@@ -168,7 +168,9 @@ class InferenceGpt(Predictor):
         check_count("num_samples", num_samples)
         check_seed(seed)
         if self.known_questions and max_tokens != 0:
-            raise PromptError("the model answers questions and cannot continue a text; use a chat")
+            raise PromptError(
+                "the model only answers questions and cannot continue a text; use chat"
+            )
         n_dropped, openings = 0, [self.opening(prompt) for prompt in prompts]
         for i, tokens in enumerate(openings):
             if len(tokens) > self.config.block_size:

@@ -44,7 +44,7 @@ def _function(name: str) -> Callable[[object], Any]:
         ) from error
     except ImportError as error:
         raise MicrogptError(
-            f"plotting requires the extra plots ({error}); "
+            f"plotting requires the plots extra ({error}); "
             "run: pip install 'microgpt-report[plots]'"
         ) from error
     return function

@@ -83,7 +83,7 @@ class StepsChange(NamedTuple):
 
 
 def is_chain(changes: Sequence[StepsChange], steps: int) -> bool:
-    """Return whether each change starts at the result of the last, and one contains `steps`."""
+    """Return whether each change starts at the result of the last, and `steps` is in one."""
     numbers = [n for change in changes for n in (change.before, change.after)]
     ascend = all(a.step < b.step and a.after == b.before for a, b in pairwise(changes))
     in_range = all(0 <= one.step <= min(one.before, one.after) for one in changes)

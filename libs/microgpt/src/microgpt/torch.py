@@ -99,7 +99,7 @@ class Gpt(nn.Module):
         return F.linear(hidden, weights.mlp_fc2)
 
     def to_model(self) -> SavedModel:
-        """Return a model with these weights, which `microgpt.save` writes."""
+        """Return a model with the current weights; save it with `microgpt.save`."""
         weights = {name: each.tolist() for name, each in self.named_parameters()}
         old = self.model
         trained = TrainedModel(self.config, weights, old.tokenizer, old.dtype)
@@ -118,5 +118,5 @@ def rmsnorm(x: Tensor) -> Tensor:
 
 
 def before(x: Tensor) -> Tensor:
-    """Return the vector before each one, zeros before the first: (B, T, C) -> (B, T, C)."""
+    """Return the vector of the token before each token; the first is 0: (B, T, C)."""
     return F.pad(x[:, :-1], (0, 0, 1, 0))

@@ -1,4 +1,4 @@
-"""The model of a request that changes it."""
+"""Apply the changes of a request to the model."""
 
 from dataclasses import replace
 
@@ -44,7 +44,7 @@ def _steps(gpt: InferenceGpt, edits: Edits) -> Steps[InferenceGpt]:
 
 
 def check_editable(model: ServedModel) -> None:
-    """Raise an error if a model has too many weights to change or to explain them."""
+    """Raise an error if a model has too many weights to be changed or explained."""
     if model.gpt.num_params > MAX_EDITED:
         message = f"the model is too large to change it: it has more than {MAX_EDITED:,} weights"
         raise ServeError(400, message)

@@ -28,11 +28,11 @@ from microgpt_cli.training.recorded_runs import recorded_documents
 def portable(saved: SavedModel, directory: Path, data: Path | None, *, agreed: bool) -> SavedModel:
     """Return a model if its architecture is portable, or train a portable student of it.
 
-    Print the time that the training takes, and what the student costs.
+    Print the time that the training takes, and the losses of the model and its student.
 
     Args:
-        data: documents; by default, those of the model's training, or what the model makes up.
-        agreed: whether to train without a question.
+        data: documents; by default, those of the model's training, or generated texts.
+        agreed: whether to train without asking.
 
     Raises:
         ConfigError: the user does not agree, or there is no terminal to ask.

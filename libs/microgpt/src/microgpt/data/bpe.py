@@ -1,8 +1,8 @@
 """Byte-level BPE (byte pair encoding) with Hugging Face's tokenizers.
 
 The vocabulary has all 256 bytes and the most frequent byte sequences of the training data, so any
-text can be encoded; an imported one may lack bytes. Special tokens are not registered with the
-library, so text never encodes to a special token.
+text can be encoded. An imported vocabulary may lack some bytes. Special tokens are not registered
+with the library, so text never encodes to a special token.
 """
 
 import re

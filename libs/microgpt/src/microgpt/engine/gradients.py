@@ -1,6 +1,6 @@
 """Gradients of all activations and weights for one text, from the activations of a forward pass.
 
-These are the gradients of a training step on this text, which keeps only those of the weights.
+A training step on this text computes the same gradients, but keeps only those of the weights.
 Layout: rows; a row per token, unlike the buffers. See docs/performance.md#vectors.
 Shapes: C = n_embd, D = head_dim, H = n_head, T = tokens, V = vocab_size.
 """
@@ -40,10 +40,10 @@ class Gradients(NamedTuple):
 
 
 def gradients(found: Activations, tokens: Sequence[int], counted: Sequence[int]) -> Gradients:
-    """Return the gradients for tokens, of which the last is only predicted.
+    """Return the gradients for a sequence of tokens, the last of which is only a target.
 
     Args:
-        counted: 1 for each prediction that counts, else 0; at least one does.
+        counted: 1 for each prediction that counts, otherwise 0; at least one must count.
     """
     config, w, b, n = found.config, found.weights, found.buffers, len(tokens) - 1
 
@@ -146,7 +146,7 @@ def _attention(
 
 
 def _shifted_back(grads: Array, half: int) -> Array:
-    """Return gradients of vectors whose first half the next token has read; see `GptVariant`."""
+    """Undo the token shift: move the gradients of each first half to the token before it."""
     shifted = grads.copy()
     if half:
         shifted[:-1, :half], shifted[-1, :half] = grads[1:, :half], 0

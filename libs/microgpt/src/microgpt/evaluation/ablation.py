@@ -1,4 +1,4 @@
-"""What a head or an MLP is for: the predictions of a text without it."""
+"""Ablation: the predictions for a text without a head or without an MLP."""
 
 import math
 from collections.abc import Iterator, Sequence

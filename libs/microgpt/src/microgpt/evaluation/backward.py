@@ -25,7 +25,7 @@ class MatrixStep:
 
 @dataclass(frozen=True)
 class WeightStep:
-    """The gradient and the move of a weight, and those of the part of its matrix around it."""
+    """The gradient and the move of a weight, and of the part of its matrix that contains it."""
 
     matrix: str
     row: int
@@ -66,7 +66,7 @@ def backward(
 
     Raises:
         ConfigError: the model does not have the weight.
-        PromptError: see `training_step`; or the model after the step predicts nothing.
+        PromptError: see `training_step`; or a logit is not finite after the step.
     """
     from microgpt.evaluation.training_step import training_step
 

@@ -1,6 +1,6 @@
 """Manual changes of a trained model: ablation of heads, MLPs and positions; single weights.
 
-All changes are made to the weights, so a changed model is computed like any other.
+All changes are made to the weights, so both engines can run a changed model.
 """
 
 from collections.abc import Collection, Sequence
@@ -33,9 +33,9 @@ class Edits:
     """Parts of a model to switch off or change. Layers, heads and positions count from 0.
 
     The output of a head or an MLP that is switched off is zero, and so is the embedding of a
-    position. Single weights are changed last, in order. Before all this, the model makes a training
-    step on each text of `learn`; see `training_step`. `unfinished` has the indices of those whose
-    end does not count.
+    position. Single weights are changed last, in order. Before these changes, the model takes a
+    training step on each text of `learn`; see `training_step`. `unfinished` contains the indices of
+    the texts whose end does not count.
     """
 
     without_heads: Sequence[Head] = ()

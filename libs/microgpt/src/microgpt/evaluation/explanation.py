@@ -107,9 +107,10 @@ def explain(
         position: index of the prediction whose activations are returned; negative values count from
             the end.
         ablations: whether to switch off each head and each MLP, one after the other.
-        backward: matrix, row and column of a weight. The result has the gradients of a training
-            step on this text, and what the step changes; see `training_step`.
-        unfinished: whether the text, or the last reply, goes on: its end does not count.
+        backward: matrix, row and column of a weight. The result contains the gradients of a
+            training step on this text, and the changes that the step makes; see `training_step`.
+        unfinished: whether the text or the last reply is unfinished, so that its end does not
+            count.
         text_kind: "stream" if the model was trained on running text, which has no end.
         edits: changes to the model, such as `Edits(without_heads=[(0, 1)])`.
 

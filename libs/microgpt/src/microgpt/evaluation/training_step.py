@@ -1,6 +1,6 @@
 """A training step on one text: the gradients, and how far it moves each weight.
 
-The step is the first one of an optimizer, whose running means are empty. The numbers are those of
+It is the first step of an optimizer, so all running means are 0. The results equal those of
 `ReferenceEngine` and `MuonEngine`.
 """
 
@@ -39,10 +39,10 @@ class TrainingStep(NamedTuple):
 def training_step(
     gpt: Predictor, tokens: Sequence[int], *, unfinished: bool = False
 ) -> TrainingStep:
-    """Return a step on tokens, of which the last is only predicted, with the model's settings.
+    """Return a step on a sequence of tokens, the last of which is only a target.
 
-    If the text is unfinished, this last prediction does not count. There is no warm-up, decay or
-    dropout.
+    If the text is unfinished, the last target does not count. The settings are those of the model's
+    training, without warm-up, decay of the learning rate and dropout.
 
     Raises:
         ConfigError: the engine is the reference engine.

@@ -1,1 +1,1 @@
-"""Models for other programs, each with a receipt by which it can be verified there."""
+"""Export models to other programs, with a receipt to verify the results there."""

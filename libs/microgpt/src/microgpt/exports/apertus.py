@@ -1,6 +1,6 @@
-"""Apertus, the architecture of other programs that a model without token shift fits.
+"""Convert models to Apertus, an architecture that llama.cpp, transformers and mlx-lm support.
 
-llama.cpp, transformers and mlx-lm have it. It differs from ours in this:
+Models without token shift can be converted. Apertus differs from our architecture as follows:
 
     embeddings   have no RMSNorm after them: the rows of `wte` are stored normalized
     gains        of each RMSNorm are parameters: all 1, those of queries and keys 1.2
@@ -64,7 +64,7 @@ MUST_BE_EQUAL = (  # keys of config.json
 
 
 def misfit(config: ModelConfig) -> str:
-    """Return what is different in the architecture of a model, or "" if it fits."""
+    """Return the differences of a model from Apertus as text, or "" if it can be converted."""
     found = [name for field, (fit, name) in FITTING.items() if getattr(config, field) != fit]
     if not found:
         return ""
@@ -108,18 +108,18 @@ def to_apertus(config: ModelConfig, weights: Weights[float]) -> "Arrays":
 
 
 def from_apertus(config: ModelConfig, tensors: "Mapping[str, NDArray[Any]]") -> "Arrays":
-    """Return the weights of our model that computes the same as some tensors, in float64.
+    """Return the weights of our model that gives the same results as the tensors, in float64.
 
-    Gains that were trained become part of the matrices after them. Each row of `wte` is a multiple
-    of the embedding, such that RMSNorm returns the embedding. RMSNorm returns a root mean square
-    below 1, so if one is larger, all that is added to the residual stream becomes smaller by a
-    factor, which the RMSNorm that read it undo.
+    Trained gains are multiplied into the matrices that follow them. Each row of `wte` is scaled so
+    that RMSNorm returns the embedding. A result of RMSNorm has a root mean square below 1; if an
+    embedding has a larger one, the embeddings and all results of the blocks are scaled down by one
+    factor, which has no effect on the RMSNorms that read them.
 
     Args:
         config: the shape; see `shape_of`.
 
     Raises:
-        CheckpointError: a tensor is missing or of another shape, or has numbers that do not fit.
+        CheckpointError: a tensor is missing, has another shape, or has unsupported values.
     """
     import numpy as np
 
@@ -188,7 +188,7 @@ def check_tensors(config: ModelConfig, shapes: Mapping[str, tuple[int, ...]]) ->
 
 
 def settings_of(config: ModelConfig) -> dict[str, object]:
-    """Return what config.json of transformers says about a model of this shape."""
+    """Return the settings in transformers' config.json for a model of this shape."""
     return {
         "architectures": ["ApertusForCausalLM"],
         "model_type": "apertus",
@@ -214,10 +214,10 @@ def settings_of(config: ModelConfig) -> dict[str, object]:
 
 
 def shape_of(settings: Mapping[str, Any]) -> ModelConfig:
-    """Return the shape of a model with the content of config.json, which may be untrusted.
+    """Return the shape of a model from the content of config.json, which may be untrusted.
 
     Raises:
-        CheckpointError: a setting is missing, invalid, or not that of our models.
+        CheckpointError: a setting is missing, invalid or unsupported.
     """
     names = {
         "vocab_size": "vocab_size",
@@ -255,7 +255,7 @@ def _turned(matrix: "NDArray[Any]", shape: tuple[int, int, int, int]) -> "NDArra
 
 
 def _activation_scale(tensors: "Arrays", prefix: str) -> float:
-    """Return the factor of squared ReLU; raise CheckpointError if xIELU computes another."""
+    """Return the factor of squared ReLU; raise CheckpointError if xIELU is another function."""
     import numpy as np
 
     numbers = {name: float(tensors[f"{prefix}.mlp.act_fn.{name}"].sum()) for name in ACTIVATION}

@@ -1,4 +1,4 @@
-"""Compare what another program computes with a model's receipt."""
+"""Compare the results of another program with a model's receipt."""
 
 import random
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ class Runtime(Protocol):
     """A program that runs an exported model."""
 
     def read(self, tokens: Sequence[int], cache: Any) -> "tuple[NDArray[Any], Any]":
-        """Return the logits after each token (T, V), and the new cache; None is an empty one."""
+        """Return the logits after each token (T, V), and the new cache; None is an empty cache."""
 
 
 @dataclass(frozen=True)
 class ComparedText:
-    """The log-probabilities of a text in the receipt and here."""
+    """The log-probability of a text in the receipt and in the runtime."""
 
     text: ReceiptText
     total: float  # here
@@ -44,14 +44,14 @@ class Comparison:
     cost: float  # mean loss here minus that before rounding, in bits per token
 
     def passes(self, receipt: Receipt) -> bool:
-        """Return whether all differences are within their bounds; NaN is not."""
+        """Return whether all differences are within their limits; NaN never is."""
         are_equal = self.n_equal == tuple(len(each.tokens) for each in receipt.continuations)
         is_cheap = receipt.quantization is None or self.cost <= MOST_BITS
         return self.largest <= MOST and are_equal and is_cheap
 
 
 def compare(receipt: Receipt, runtime: Runtime) -> Comparison:
-    """Run the texts and continuations of a receipt, with the cache."""
+    """Compute the texts and continuations of a receipt in a runtime, and compare the results."""
     import numpy as np
 
     texts = tuple(_compared(text, runtime) for text in receipt.texts)
@@ -79,7 +79,7 @@ def _compared(text: ReceiptText, runtime: Runtime) -> ComparedText:
 
 
 def _n_equal(expected: ReceiptContinuation, runtime: Runtime) -> int:
-    """Return how many tokens of a continuation are equal, up to the first one that is not."""
+    """Return the number of equal tokens of a continuation before the first difference."""
     sampling, rng = Sampling(temperature=expected.temperature), random.Random(expected.seed)
     cache = None
     for i, token in enumerate(expected.tokens[:-1]):

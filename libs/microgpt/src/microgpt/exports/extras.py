@@ -1,4 +1,4 @@
-"""Packages that only some exports need, and their errors."""
+"""Check that the packages of an export are installed, and convert their errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ def check_extra(extra: str, what: str, *names: str) -> None:
     """Raise ConfigError if a package of an extra cannot be imported.
 
     Args:
-        what: requires the extra, such as "ONNX files".
+        what: feature that requires the extra, such as "ONNX files".
     """
     for name in names:
         try:
@@ -26,7 +26,7 @@ def check_extra(extra: str, what: str, *names: str) -> None:
 
 @contextmanager
 def running(program: str) -> Iterator[None]:
-    """Convert any exception of a program to a CheckpointError; they have no base class."""
+    """Convert any exception of a program to a CheckpointError; they have no common base class."""
     try:
         yield
     except Exception as error:

@@ -13,7 +13,7 @@ PRINTED = (*range(33, 127), *range(161, 173), *range(174, 256))  # bytes written
 
 @dataclass(frozen=True)
 class ForeignTokenizer:
-    """What llama.cpp and transformers need to know of a tokenizer."""
+    """The description of a tokenizer for llama.cpp and transformers."""
 
     pieces: tuple[str, ...]  # each byte is a character
     merges: tuple[tuple[str, str], ...]  # of characters of several bytes, and of subwords

@@ -5,8 +5,8 @@
     names       of the tensors, with shapes and offsets
     tensors     float32, each at a multiple of 32 bytes
 
-A file is read only if all before its tensors is what is written for the receipt and the tokenizer
-in it, so llama.cpp gets no metadata that microgpt has not written.
+A file is accepted only if everything before its tensors equals what microgpt writes for its receipt
+and its tokenizer, so llama.cpp reads no other metadata.
 """
 
 import hashlib
@@ -65,11 +65,11 @@ def encode_gguf(saved: SavedModel, name: str) -> bytes:
     """Return the content of the GGUF file of a model, with its receipt.
 
     Args:
-        name: of the model, for people.
+        name: display name of the model.
 
     Raises:
-        ConfigError: the model has another architecture, answers few questions, or has too many
-            layers, or sources of the model have been edited.
+        ConfigError: the model has another architecture, only answers known questions, or has too
+            many layers, or sources of the model have been edited.
         CheckpointError: a weight is too large for float32.
     """
     check_fits(saved.model)
@@ -143,7 +143,7 @@ def encode_modelfile(saved: SavedModel, name: str) -> bytes:
 
 
 def _head(texts: Mapping[str, str], config: ModelConfig, tokenizer: Tokenizer) -> bytes:
-    """Return all before the tensors, which begins with some texts."""
+    """Return everything before the tensors; the given texts come first in the metadata."""
     metadata = {name: (STRING, text) for name, text in texts.items()}
     metadata |= _metadata(config, tokenizer)
     names = _tensor_names(config)
@@ -159,7 +159,7 @@ def _head(texts: Mapping[str, str], config: ModelConfig, tokenizer: Tokenizer) -
 
 
 def _metadata(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, tuple[int, Any]]:
-    """Return the type and the value of what other programs read."""
+    """Return the type and the value of each metadata field that other programs read."""
     read = foreign_tokenizer(tokenizer)
     tokens = [*read.pieces, *read.special]
     kinds = [NORMAL] * len(read.pieces) + [CONTROL] * len(read.special)
@@ -196,7 +196,7 @@ def _metadata(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, tuple[int,
 
 
 def _tensor_names(config: ModelConfig) -> dict[str, str]:
-    """Return the names of transformers and of GGUF of each tensor; xIELU is metadata."""
+    """Return the name of each tensor in GGUF, by its name in transformers, without xIELU's."""
     found: dict[str, str] = {}
     for theirs in tensor_shapes(config):
         if ".act_fn." not in theirs:
@@ -209,7 +209,7 @@ def _tensor_names(config: ModelConfig) -> dict[str, str]:
 
 
 def _first_texts(content: memoryview) -> dict[str, str]:
-    """Return the texts with which the metadata of a file begin.
+    """Return the texts at the beginning of the metadata of a file.
 
     Raises:
         ValueError, struct.error: the file is damaged, or of another format or version.

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class LlamaSession:
-    """A model that llama.cpp runs on one core, with a cache in float32.
+    """A model that llama.cpp runs on one core, with a float32 cache.
 
-    Only one sequence is read at a time, because the cache is in the session.
+    Only one sequence can be read at a time, because llama.cpp keeps the cache.
 
     Raises:
         ConfigError: the extra gguf is missing.

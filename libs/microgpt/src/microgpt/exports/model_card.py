@@ -24,7 +24,7 @@ def model_card(saved: SavedModel, name: str, known: Container[Document] | None =
     """Return the content of a README.md.
 
     Args:
-        name: of the model, for the title and the commands.
+        name: name of the model in the title and in the commands.
         known: the training documents, or their hashes; None if they are not known.
     """
     sections = {

@@ -1,7 +1,7 @@
-"""ONNX files: write a model with its receipt, and read a file that may come from anywhere.
+"""ONNX files: write a model with its receipt, and read a file that may be untrusted.
 
-A file is read only if its graph is the one that is written for the shape in its receipt. So it can
-neither ask for more memory than its weights, nor name other files.
+A file is accepted only if its graph equals the one that microgpt writes for the shape in its
+receipt, so it can neither request more memory nor refer to other files.
 """
 
 import hashlib
@@ -46,8 +46,8 @@ def encode_onnx(saved: SavedModel, *, int8: bool = False) -> bytes:
         int8: whether the weights are rounded to 8 bits, with a scale for each row.
 
     Raises:
-        ConfigError: the model answers few questions, the extra onnx is missing, or sources of the
-            model have been edited.
+        ConfigError: the model only answers known questions, the extra onnx is missing, or sources
+            of the model have been edited.
         CheckpointError: a weight is too large for float32, or the file would be too large.
     """
     check_extra("onnx", "ONNX files", "onnx")
@@ -78,7 +78,7 @@ def encode_onnx(saved: SavedModel, *, int8: bool = False) -> bytes:
 def read_onnx(path: Path) -> Receipt:
     """Check a file that `encode_onnx` has written, and return its receipt.
 
-    The file takes twice its size in memory. It can then be run from its path.
+    This takes twice the size of the file in memory. The file can then be run from its path.
 
     Raises:
         ConfigError: the extra onnx is missing.
@@ -109,7 +109,7 @@ def read_onnx(path: Path) -> Receipt:
 
 
 def _parsed(path: Path) -> "ModelProto":
-    """Return the content of a file, of which only the size is checked."""
+    """Parse a file; only its size is checked."""
     from google.protobuf.message import DecodeError
     from onnx import load_model_from_string
 
@@ -169,9 +169,9 @@ def _weights_sha256(model: "ModelProto") -> str:
 
 
 def _has_graph(model: "ModelProto", receipt: Receipt) -> bool:
-    """Return whether a model is the one that is written for its shape, except for its numbers.
+    """Return whether a model equals the one that is written for its shape, except for the weights.
 
-    Its metadata and the numbers of its matrices are removed.
+    The metadata and the weights are removed from the model.
     """
     from onnx import TensorProto
 
@@ -191,7 +191,7 @@ def _has_graph(model: "ModelProto", receipt: Receipt) -> bool:
 
 
 def _matrices(graph: OnnxGraph) -> "Iterator[TensorProto]":
-    """Yield the initializers of the weights without their numbers."""
+    """Yield the initializers of the weight matrices, without their values."""
     from onnx import TensorProto
 
     kind = TensorProto.INT8 if graph.int8 else TensorProto.FLOAT

@@ -1,4 +1,4 @@
-"""The ONNX graph of a model: all architectures, with a KV cache that goes in and comes out.
+"""The ONNX graph of a model of any architecture, with the KV cache as inputs and outputs.
 
     input_ids (B, T)                     tokens, int64
     past_key_values.N.key, .value        of layer N: (B, H, P, D); P is 0 at first
@@ -147,7 +147,7 @@ class OnnxGraph:
         )
 
     def before(self, x: str, name: str) -> str:
-        """Return the vector before each one, the first from the cache: (B, T, C) -> (B, T, C)."""
+        """Return the vector of the token before each token; the first is cached: (B, T, C)."""
         past, present = f"past_{name}", f"present_{name}"
         for infos, each in ((self.inputs, past), (self.outputs, present)):
             self._declare(infos, each, "batch", 1, self.config.n_embd)

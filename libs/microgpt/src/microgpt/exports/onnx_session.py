@@ -42,7 +42,7 @@ class OnnxSession:
     def read(
         self, tokens: "Sequence[int] | NDArray[Any]", cache: "Cache | None"
     ) -> "tuple[NDArray[Any], Cache]":
-        """Return the logits after each token (T, V), and the new cache; None is an empty one.
+        """Return the logits after each token (T, V), and the new cache; None is an empty cache.
 
         For a batch, tokens are (B, T) and logits (B, T, V).
         """

@@ -1,7 +1,7 @@
-"""Plan a student of a model, in the architecture that llama.cpp and transformers have.
+"""Plan a student of a model, in an architecture that llama.cpp and transformers support.
 
 The student has the shape of its teacher, and is trained for as many steps. It learns the teacher's
-predictions (`training.distillation`), for documents or for texts that the teacher makes up.
+predictions (`training.distillation`) on documents, or on texts that the teacher generates.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ KEPT = (
 
 @dataclass(frozen=True)
 class PortableStudent:
-    """The training of a portable student, and the documents on which it is compared."""
+    """The training run of a portable student, and the documents to compare it on."""
 
     job: TrainingJob
     teachers: Teachers
@@ -61,14 +61,14 @@ class PortableStudent:
 def plan_student(
     teacher: SavedModel, docs: Split | Sequence[Document] | str | None = None
 ) -> PortableStudent:
-    """Return the training of a portable student.
+    """Return the training run of a portable student.
 
     Args:
-        docs: documents, which are split as in the training of the teacher, or a tenth of other ones
-            is held out. By default, the teacher makes up the texts.
+        docs: training documents. Documents of the teacher are split as in its training run; of
+            other documents, a tenth is held out. By default, the teacher generates the texts.
 
     Raises:
-        ConfigError: a chat model has no documents, or its shape cannot be portable.
+        ConfigError: there are no documents for a chat model, or its shape cannot be portable.
     """
     is_chat, size = teacher.tokenizer.is_chat, teacher.model.block_size
     if docs is None and is_chat:
@@ -93,7 +93,7 @@ def plan_student(
 
 
 def _split(teacher: SavedModel, docs: Sequence[Document] | str) -> Split:
-    """Split documents as in the training of the teacher, or hold out a tenth of other ones."""
+    """Split the teacher's documents as in its training run; of others, hold out a tenth."""
     recorded = recorded_split(docs, teacher.trained_on, TrainOptions())
     options = recorded if "test_fraction" in recorded else TrainOptions(test_fraction=0.1)
     size = TrainOptions(block_size=teacher.model.block_size, tokenizer=teacher.tokenizer.kind)
@@ -101,7 +101,7 @@ def _split(teacher: SavedModel, docs: Sequence[Document] | str) -> Split:
 
 
 def _options(teacher: SavedModel) -> TrainOptions:
-    """Return the student's shape and its known settings; the others suit the documents."""
+    """Return the shape of the student and the settings that its teacher has recorded."""
     facts, training = (
         {**vars(teacher.model), **PORTABLE, "text": teacher.text},
         teacher.meta.training,

@@ -5,8 +5,8 @@
     tokenizer.json, tokenizer_config.json   with the chat template
     receipt.json                            see `receipt`
 
-A directory is read only if its small files are what is written for the receipt in it, so
-transformers gets no settings that microgpt has not written.
+A directory is accepted only if its small files equal those that microgpt writes for its receipt, so
+transformers reads no other settings.
 """
 
 import hashlib
@@ -44,8 +44,8 @@ def encode_transformers(saved: SavedModel) -> dict[str, bytes]:
     """Return the content of each file of the directory of a model, by file name.
 
     Raises:
-        ConfigError: the model has another architecture or answers few questions, or sources of the
-            model have been edited.
+        ConfigError: the model has another architecture or only answers known questions, or sources
+            of the model have been edited.
         CheckpointError: a weight is too large for float32.
     """
     from safetensors.numpy import save
@@ -82,8 +82,8 @@ def read_transformers(directory: Path) -> Receipt:
     for name, content in expected.items():
         if read(directory / name, MAX_TOKENIZER_BYTES) != content:
             raise CheckpointError(
-                f"{directory / name} is not what this microgpt writes for this model; "
-                f"it was written by {printable(receipt.created_by)}, or changed since"
+                f"{directory / name} differs from what this version of microgpt writes for this "
+                f"model; {printable(receipt.created_by)} wrote it, or it has been changed since"
             )
     names = {*expected, WEIGHTS, RECEIPT}
     for other in sorted(each.name for each in directory.iterdir()):
@@ -97,7 +97,7 @@ def read_transformers(directory: Path) -> Receipt:
 
 
 def _original_tokenizer(receipt: Receipt, directory: Path) -> str | None:
-    """Return the file of our subword tokenizer from that for transformers; None for characters."""
+    """Return tokenizer.json as `BpeTokenizer` writes it, or None for characters."""
     if receipt.tokenizer.tokenizer == CharTokenizer.kind:
         return None
     path = directory / TOKENIZER
@@ -201,7 +201,7 @@ def _tokenizer_file(tokenizer: Tokenizer) -> dict[str, object]:
 
 
 def _normalizers(tokenizer: Tokenizer) -> Iterator[dict[str, object]]:
-    """Yield what is done to a text before it is encoded: as `fold` and `reading` do it."""
+    """Yield the steps that change a text before it is encoded, as `fold` and `reading` do."""
     if isinstance(tokenizer, FoldingTokenizer):
         yield {"type": "NFKD"}
         yield {"type": "Lowercase"}

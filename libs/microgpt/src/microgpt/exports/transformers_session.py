@@ -34,7 +34,7 @@ class TransformersSession:
         self._cache_name = "cache" if "cache" in parameters else "past_key_values"
 
     def read(self, tokens: Sequence[int], cache: Any) -> "tuple[NDArray[Any], Any]":
-        """Return the logits after each token (T, V), and the new cache; None is an empty one."""
+        """Return the logits after each token (T, V), and the new cache; None is an empty cache."""
         import torch
         from transformers import DynamicCache
 

@@ -1,1 +1,1 @@
-"""Models that other programs have trained."""
+"""Import models that other programs have trained."""

@@ -1,4 +1,4 @@
-"""Directories of transformers that `microgpt export` has written, perhaps trained since then.
+"""Import directories for transformers that `microgpt export` has written, even if trained since.
 
     config.json          the shape; see `microgpt.exports.apertus`
     model.safetensors    the tensors, also in half precision

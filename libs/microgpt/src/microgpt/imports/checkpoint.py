@@ -4,7 +4,7 @@
     a directory of MoonBase  see `moonbase`
     of transformers          that `microgpt export` has written; see `apertus_directory`
 
-Files may come from anywhere: no code in them is run, and names and shapes are checked first.
+Files may be untrusted: no code in them is run, and names and shapes are checked first.
 """
 
 import os
@@ -41,15 +41,15 @@ PICKLE = b"\x80"  # first byte of a pickle, such as a file of PyTorch before 1.6
 def import_model(
     path: str | Path, *, n_head: int | None = None, tokenizer: Tokenizer | None = None
 ) -> SavedModel:
-    """Return the model in a file or directory of another program; `microgpt.save` writes it.
+    """Return the model in a file or directory of another program; save it with `microgpt.save`.
 
     Args:
-        n_head: number of attention heads, of weights in a file, which does not have it.
-        tokenizer: of weights in a file, which has none.
+        n_head: number of attention heads; required for a weights file, which does not contain it.
+        tokenizer: required for a weights file, which does not contain one.
 
     Raises:
         ConfigError: an argument is missing or superfluous, or a package is not installed.
-        CheckpointError: a file is missing or damaged, or is not of a model that fits.
+        CheckpointError: a file is missing or damaged, or the model is not supported.
     """
     path = Path(path)
     if not os.path.isdir(path):
@@ -69,7 +69,7 @@ def import_model(
 
 
 def imported(trained: TrainedModel, source: str) -> SavedModel:
-    """Return a model with a description that says where it comes from."""
+    """Return a model whose description names the program that it comes from."""
     meta = description_of(trained, imported_from=source)
     return SavedModel(trained.model, trained.weights, trained.tokenizer, trained.dtype, meta)
 
@@ -94,7 +94,7 @@ def _from_file(path: Path, n_head: int | None, tokenizer: Tokenizer | None) -> S
 
 
 def _read(path: Path) -> tuple[Matrices, str]:
-    """Return the matrices in a file, whose format its first bytes tell, and the format."""
+    """Return the matrices in a file, and its format, which the first bytes determine."""
     content = read(path, MAX_BYTES)
     if content.startswith(ZIP):
         tensors, source = decode_torch(content, path), "PyTorch"
@@ -121,7 +121,7 @@ def _read_json(content: bytes, path: Path) -> Matrices:
 
 
 def _shape_of(matrices: Matrices, path: Path, n_head: int) -> ModelConfig:
-    """Return the shape of a model; raise CheckpointError if its first matrices do not have one."""
+    """Return the shape of a model; raise CheckpointError if its matrices do not determine one."""
     n_rows = []
     for name in ("wte", "wpe", "layer0.mlp_fc1"):
         if name not in matrices or not len(matrices[name]) or not len(matrices[name][0]):

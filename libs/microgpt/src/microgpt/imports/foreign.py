@@ -22,7 +22,7 @@ MASKS = r"attn\.(masked_)?bias$"  # buffers of GPT-2 and its descendants
 
 
 def check_names(names: Collection[str], path: Path) -> None:
-    """Raise CheckpointError if tensors with these names do not fit, saying why."""
+    """Raise CheckpointError with the reason if tensors with these names are not supported."""
     for pattern, program, reason in FAMILIES:
         if any(re.search(pattern, name) for name in names):
             has_biases = any(re.search(BIASES, n) and not re.search(MASKS, n) for n in names)

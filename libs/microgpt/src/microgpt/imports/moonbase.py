@@ -1,4 +1,4 @@
-"""Checkpoints of MoonBase since it has subword tokens.
+"""Read checkpoints of MoonBase versions with subword tokens.
 
 weights.safetensors    the matrices of Karpathy's architecture, with our names
 tokenizer.json         byte-level BPE; the special tokens are the first ones, and bytes that

@@ -1,4 +1,4 @@
-"""tokenizer.json as other programs write it, which may be untrusted."""
+"""Read tokenizer.json of another program, which may be untrusted."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ class _Pieces(BaseModel):
 
 
 class TokenizerJson(BaseModel):
-    """The parts that differ from our files; `BpeTokenizer` checks the others."""
+    """The fields that differ from those of our files; `BpeTokenizer` checks the others."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -43,12 +43,12 @@ class TokenizerJson(BaseModel):
 
     @property
     def special(self) -> list[tuple[int, str]]:
-        """The number and the name of each special token, in order of the file."""
+        """The id and the name of each special token, in file order."""
         return [(token.id, token.content) for token in self.added_tokens]
 
     @property
     def pieces(self) -> list[str]:
-        """The other tokens, in the order of their numbers."""
+        """The other tokens, in the order of their ids."""
         names, vocab = {name for _, name in self.special}, self.model.vocab
         return sorted(vocab.keys() - names, key=vocab.__getitem__)
 
@@ -56,7 +56,7 @@ class TokenizerJson(BaseModel):
         """Return our tokenizer with these pieces, and special tokens after them.
 
         Args:
-            changes: settings of the other program that ours does not have.
+            changes: fields to replace with None, because our tokenizer does not use them.
         """
         pieces = {piece: token for token, piece in enumerate(self.pieces)}
         model = self.model.model_copy(update={"vocab": pieces})
@@ -66,7 +66,7 @@ class TokenizerJson(BaseModel):
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Put the path of a file before an error message, if it is not there."""
+    """Add the path of a file to error messages that do not contain it."""
     try:
         yield
     except ValidationError as error:

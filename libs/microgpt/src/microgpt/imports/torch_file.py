@@ -1,8 +1,8 @@
-"""Files of `torch.save`: check that one has nothing but tensors, then read it with PyTorch.
+"""Read files of `torch.save`, after checking that they contain only tensors.
 
 Such a file is a zip archive of a pickle and the numbers of each tensor. PyTorch reads it with
-`weights_only`, which runs no code of the file, but lets it ask for any amount of memory; so the
-functions that the pickle calls are checked before.
+`weights_only`, which runs no code of the file, but lets the file request any amount of memory.
+Therefore, the functions that the pickle calls are checked first.
 """
 
 import io
@@ -39,7 +39,7 @@ def decode_torch(content: bytes, path: Path) -> "dict[str, NDArray[Any]]":
     """Return the tensors of a model by name, without the parts of names that PyTorch adds.
 
     Raises:
-        CheckpointError: the file is damaged, or has more than tensors.
+        CheckpointError: the file is damaged, or contains something other than tensors.
         ConfigError: PyTorch is not installed.
     """
     check_names(_strings(content, path), path)

@@ -107,7 +107,7 @@ def rows_of(
     """Return the rows of each matrix of a model by name.
 
     Args:
-        source: what says that the model has this shape.
+        source: origin of the shape, for error messages.
 
     Raises:
         CheckpointError: the matrices are not those of the model.

@@ -1,4 +1,4 @@
-"""Messages that the page of a chat model offers to begin with."""
+"""Example messages that the page of a chat model offers."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -32,7 +32,7 @@ def examples(parts: Split, options: TrainOptions) -> tuple[str, ...]:
 
 
 def remaining(examples: Sequence[str], parts: Split) -> tuple[str, ...]:
-    """Return examples without those of documents that are left out."""
+    """Return the examples that are not only in left-out documents."""
     gone = _first(parts.left_out).keys() - _first(parts.read)
     return tuple(text for text in examples if text not in gone)
 

@@ -65,7 +65,7 @@ class TrainingJob:
             self.limit.extend(seconds)
 
     def varied(self, *, seed: int | None = None, without: str | None = None) -> Self:
-        """Return the same training with another seed, or without the documents with a match."""
+        """Return the same run with another seed, or without the documents that match a pattern."""
         plan, parts = self.plan, self.parts
         parts = _leave_out(parts, without, plan.config.text, plan.known_questions)
         plan = replace(plan, examples=remaining(plan.examples, parts))

@@ -43,7 +43,7 @@ export class Prompts {
   ofText(prompt, isContinued = true) {
     const { block_size: size, vocab_size: nTokens } = this.#config;
     if (this.#questions && isContinued) {
-      throw new EngineError("the model answers questions and cannot continue a text; use a chat");
+      throw new EngineError("the model only answers questions and cannot continue a text; use chat");
     }
     if (this.#opening.length > size) {
       const what = `block_size ${size} is too small for a prompt`;

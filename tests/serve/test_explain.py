@@ -143,6 +143,6 @@ def test_an_impossible_training_step_gets_a_400_response(names, body, message) -
 @pytest.mark.parametrize("body", [{"ablations": True}, {"backward": ("wte", 0, 0)}])
 def test_a_model_too_large_to_edit_is_refused(names_gpt, body) -> None:
     gpt = SimpleNamespace(num_params=MAX_EDITED + 1, config=names_gpt.config)
-    state = SimpleNamespace(model=SimpleNamespace(gpt=gpt))
+    state = SimpleNamespace(model_of=lambda request, name: SimpleNamespace(gpt=gpt))
     with pytest.raises(ServeError, match="the model is too large to change it"):
         asyncio.run(route(ExplainRequest(text="anna", **body), None, state))

@@ -2,7 +2,7 @@
 
 SIGTERM, Ctrl-C    finish running replies, refuse new requests, then exit
 second signal      exit at once
-SIGHUP             reload the model and the API-key file
+SIGHUP             reload the models and the API-key file
 """
 
 import asyncio
@@ -14,21 +14,18 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from concurrent.futures import Future, InvalidStateError
+from collections.abc import Callable, Coroutine, Iterator
 from itertools import chain
 from types import FrameType
-from typing import TypeVar
 
 import uvicorn
 
-from microgpt.errors import MicrogptError
 from microgpt_serve.app import create_app
 from microgpt_serve.app_state import AppState
 from microgpt_serve.command import block_sighup, unblock_sighup
 from microgpt_serve.log import set_up_logs
 from microgpt_serve.protocol import LimitedProtocol
-from microgpt_serve.served_model import load_model
+from microgpt_serve.served_models import ServedModels
 from microgpt_serve.settings import Settings
 
 LOG = logging.getLogger("microgpt_serve")
@@ -40,9 +37,7 @@ KEEP_ALIVE_S = 65  # idle timeout, longer than 60 s so that proxies usually clos
 # Switch interval of the GIL in seconds during generation. With the default of 5 ms, the
 # first event of a stream took 1.1 to 1.2 times as long (bench/serve_streams.py, three runs).
 SWITCH_S = 0.001
-RELOAD_S = 120.0  # timeout for reloading the keys or the model; a network drive may hang
 LAST_WRITES_S = 1  # time at shutdown for slow clients to read finished replies
-T = TypeVar("T")
 
 
 def serve(settings: Settings, on_start: Callable[[str], None] = lambda url: None) -> None:
@@ -52,14 +47,13 @@ def serve(settings: Settings, on_start: Callable[[str], None] = lambda url: None
         on_start: called with the URL, in a thread, once the service accepts requests.
 
     Raises:
-        MicrogptError: The model cannot be loaded.
+        MicrogptError: No model can be loaded.
         OSError: The port cannot be opened.
     """
     sys.setswitchinterval(SWITCH_S)
     log = set_up_logs(as_json=settings.log_json)
     try:
-        model = load_model(settings)
-        app = create_app(settings, model)
+        app = create_app(settings, ServedModels.load(settings))
         log.on_drop = app.state.app_state.metrics.dropped_lines.inc
         with _listen(settings.host, settings.port) as listener:
             listeners = [listener, *(listener.dup() for _ in range(N_LISTENERS - 1))]
@@ -99,14 +93,13 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn server that shuts down gracefully on SIGTERM and reloads the model on SIGHUP."""
+    """A uvicorn server that shuts down gracefully on SIGTERM and reloads the models on SIGHUP."""
 
     def __init__(
         self, config: uvicorn.Config, state: AppState, on_start: Callable[[str], None]
     ) -> None:
         super().__init__(config)
         self._state, self._on_start = state, on_start
-        self._reloader = Reloader(state)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -120,7 +113,7 @@ class _Server(uvicorn.Server):
         host, port = sockets[0].getsockname()[:2]
         in_url = f"[{host}]" if ":" in host else host
         url = f"http://{in_url}:{port}"
-        LOG.info("serving %s at %s", self._state.model, url)
+        LOG.info("serving %s at %s", self._state.models, url)
         threading.Thread(target=self._on_start, args=(url,), name="on_start", daemon=True).start()
         settings = self._state.settings
         if settings.is_exposed and not settings.has_keys:
@@ -139,7 +132,7 @@ class _Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         handlers = {signal.SIGTERM: self._stop, signal.SIGINT: self._stop}
         if hasattr(signal, "SIGHUP"):
-            handlers[signal.SIGHUP] = lambda: self._start(self._reloader.reload())
+            handlers[signal.SIGHUP] = lambda: self._start(self._state.reloader.reload())
 
         def handle(number: int, frame: FrameType | None) -> None:
             loop.call_soon_threadsafe(handlers[signal.Signals(number)])
@@ -172,73 +165,3 @@ class _Server(uvicorn.Server):
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)  # the event loop keeps only weak references to tasks
         task.add_done_callback(self._tasks.discard)
-
-
-class Reloader:
-    """Reloads the API keys and model of an app. On failure, the old ones stay in use."""
-
-    def __init__(self, state: AppState) -> None:
-        self._state = state
-        self._lock = asyncio.Lock()
-        self._is_stale = False
-
-    async def reload(self) -> None:
-        """Reload the API keys and the model.
-
-        Reloads do not overlap: calls during a reload are merged into one subsequent reload. A new
-        `output` directory replaces the demo model. The demo model never replaces another model.
-        """
-        self._is_stale = True
-        async with self._lock:
-            if not self._is_stale:
-                return
-            self._is_stale = False
-            if self._state.settings.api_keys_file is not None:
-                await self._try(self._reload_keys, "the API keys are unchanged")
-            await self._try(self._reload_model, f"{self._state.model} is still served")
-
-    async def _try(self, reload: Callable[[], Awaitable[str]], otherwise: str) -> None:
-        metrics = self._state.metrics
-        try:
-            async with asyncio.timeout(RELOAD_S) as limit:
-                reloaded = await reload()
-        except Exception as error:
-            metrics.reloads_failed.inc()
-            is_known = isinstance(error, MicrogptError) or limit.expired()
-            problem = f"timed out after {RELOAD_S:g} s" if limit.expired() else error
-            LOG.error("reload failed: %s; %s", problem, otherwise, exc_info=not is_known)
-        else:
-            metrics.reloads_ok.inc()
-            LOG.info("reloaded: %s", reloaded)
-
-    async def _reload_keys(self) -> str:
-        # Do not assign in the thread: after a timeout, the thread could restore old keys.
-        keys = self._state.keys
-        keys.hashes = await _in_daemon_thread(keys.read)
-        return f"API keys ({len(keys.hashes)})"
-
-    async def _reload_model(self) -> str:
-        settings, allow_demo = self._state.settings, self._state.model.is_demo
-        model = await _in_daemon_thread(lambda: load_model(settings, allow_demo=allow_demo))
-        self._state.model = model
-        self._state.metrics.set_model(model.name, model.version)
-        return str(model)
-
-
-async def _in_daemon_thread(function: Callable[[], T]) -> T:
-    """Call a function in a daemon thread, so that a hanging call does not delay process exit."""
-    future: Future[T] = Future()
-
-    def run() -> None:
-        with contextlib.suppress(InvalidStateError):  # the caller has timed out
-            try:
-                future.set_result(function())
-            except MicrogptError as error:
-                future.set_exception(error)
-            except BaseException as error:  # includes panics in the tokenizers library
-                unknown = RuntimeError(f"{type(error).__name__}: {error}")
-                unknown.__cause__ = error
-                future.set_exception(unknown)
-
-    threading.Thread(target=run, name="reload", daemon=True).start()
-    return await asyncio.wrap_future(future)
